@@ -1,0 +1,111 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/webhook"
+)
+
+const callTimeout = 10 * time.Second
+
+// site is what a run needs on the node: an application, with an endpoint for each one of the sink.
+type site struct {
+	base      string // of the node that was asked, such as http://127.0.0.1:8071
+	token     string
+	app       string
+	endpoints []string
+}
+
+// newSite creates application and endpoints, and gives the sink their secrets; it ends early, without an error, when the
+// context does. After an error, too, remove takes away what was made.
+func newSite(ctx context.Context, base, token string, sink *Sink) (*site, error) {
+	s := &site{base: strings.TrimRight(base, "/"), token: token}
+	var made struct{ ID string }
+	if err := s.call("POST", "/api/v1/app", map[string]string{"name": "bench"}, 201, &made); err != nil {
+		return s, err
+	}
+	s.app = made.ID
+	for i := 0; i < sink.Endpoints() && ctx.Err() == nil; i++ {
+		if err := s.addEndpoint(sink, i); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+func (s *site) addEndpoint(sink *Sink, endpoint int) error {
+	var made struct{ ID string }
+	wish := map[string]string{"url": sink.URL(endpoint)}
+	if err := s.call("POST", "/api/v1/app/"+s.app+"/endpoint", wish, 201, &made); err != nil {
+		return err
+	}
+	s.endpoints = append(s.endpoints, made.ID)
+	var answer struct{ Key string }
+	if err := s.call("GET", s.endpointPath(made.ID)+"/secret", nil, 200, &answer); err != nil {
+		return err
+	}
+	secret, err := webhook.ParseSecret(answer.Key)
+	if err != nil {
+		return fmt.Errorf("secret of endpoint %s: %w", made.ID, err)
+	}
+	sink.SetSecret(endpoint, secret)
+	return nil
+}
+
+// messages is where to post events on node, any one of the cluster.
+func (s *site) messages(node string) string {
+	return strings.TrimRight(node, "/") + "/api/v1/app/" + s.app + "/msg?with_content=false"
+}
+
+func (s *site) endpointPath(id string) string { return "/api/v1/app/" + s.app + "/endpoint/" + id }
+
+// remove deletes the endpoints, so that the node stops sending to a sink that is gone. It ends at the first error: a
+// node that does not answer once should not be waited for again and again.
+func (s *site) remove() error {
+	for _, id := range s.endpoints {
+		if err := s.call("DELETE", s.endpointPath(id), nil, 204, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// call sends in as JSON, if there is any, and reads the answer into out, if there is one. Any status but want is an
+// error that quotes the answer.
+func (s *site) call(method, path string, in any, want int, out any) error {
+	request, answer := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(request)
+	defer fasthttp.ReleaseResponse(answer)
+	request.Header.SetMethod(method)
+	request.SetRequestURI(s.base + path)
+	request.Header.Set("Authorization", "Bearer "+s.token)
+	if in != nil {
+		body, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		request.Header.SetContentType("application/json")
+		request.SetBody(body)
+	}
+	if err := fasthttp.DoTimeout(request, answer, callTimeout); err != nil {
+		return fmt.Errorf("%s %s: %w", method, s.base+path, err)
+	}
+	body := answer.Body()
+	if answer.StatusCode() != want {
+		return fmt.Errorf("%s %s: expected status %d, got %d %s", method, s.base+path, want,
+			answer.StatusCode(), body[:min(len(body), maxErrorText)])
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return fmt.Errorf("%s %s: %w", method, s.base+path, err)
+	}
+	return nil
+}

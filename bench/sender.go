@@ -1,0 +1,141 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	postTimeout = 30 * time.Second // for the answer to one POST
+	grace       = time.Second      // for the answers still under way when the run is cut short
+	maxAnswer   = 1 << 20          // bytes
+)
+
+// target is one URL that takes events, and all of a request to it that does not change.
+type target struct {
+	address       string // host:port
+	secure        bool
+	head          string // request line and headers
+	before, after string // the JSON around the payload
+}
+
+// newTarget prepares POSTs of before + payload + after to link, with payloads of size bytes. Without a token there is no
+// Authorization header.
+func newTarget(link, token, before, after string, size int) (target, error) {
+	u, err := url.Parse(link)
+	if err != nil {
+		return target{}, fmt.Errorf("target %q: %w", link, err)
+	}
+	port := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	if port == "" || u.Hostname() == "" {
+		return target{}, fmt.Errorf("target %q: expected a URL such as http://127.0.0.1:8071", link)
+	}
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n",
+		u.RequestURI(), u.Host, len(before)+size+len(after))
+	if token != "" {
+		head += "Authorization: Bearer " + token + "\r\n"
+	}
+	return target{
+		address: net.JoinHostPort(u.Hostname(), port),
+		secure:  u.Scheme == "https",
+		head:    head + "\r\n",
+		before:  before,
+		after:   after,
+	}, nil
+}
+
+// dial connects to the target.
+func (t *target) dial(ctx context.Context) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: postTimeout}
+	if t.secure {
+		secure := tls.Dialer{NetDialer: &dialer}
+		return secure.DialContext(ctx, "tcp", t.address)
+	}
+	return dialer.DialContext(ctx, "tcp", t.address)
+}
+
+// sender posts events over one keep-alive connection, one after the other. It shares its processor with the node that
+// it measures, so it is frugal: a request is one slice of bytes, of which each event fills in the payload.
+type sender struct {
+	targets []target
+	turn    int // which target is the next to connect to
+	size    int // of a payload, in bytes
+
+	// Of the connection; nil if there is none.
+	conn    net.Conn
+	release func() bool
+	reader  *bufio.Reader
+	request []byte
+	payload []byte // the part of request that changes
+
+	answer fasthttp.Response
+}
+
+func newSender(targets []target, turn, size int) *sender {
+	return &sender{targets: targets, turn: turn, size: size, reader: bufio.NewReader(nil)}
+}
+
+// post sends one event and waits for the answer, whose body holds until the next post. After an error the next post
+// goes to the next target, so a node that is down does not take its share of the run with it.
+func (s *sender) post(ctx context.Context, event int, sent int64) (status int, body []byte, err error) {
+	if s.conn == nil {
+		if err := s.connect(ctx); err != nil {
+			return 0, nil, err
+		}
+	}
+	writePayload(s.payload, event, sent)
+	if err := s.exchange(); err != nil {
+		s.close()
+		return 0, nil, err
+	}
+	if s.answer.ConnectionClose() {
+		s.close()
+	}
+	return s.answer.StatusCode(), s.answer.Body(), nil
+}
+
+func (s *sender) exchange() error {
+	if err := s.conn.SetDeadline(time.Now().Add(postTimeout)); err != nil {
+		return err
+	}
+	if _, err := s.conn.Write(s.request); err != nil {
+		return err
+	}
+	return s.answer.ReadLimitBody(s.reader, maxAnswer)
+}
+
+func (s *sender) connect(ctx context.Context) error {
+	t := &s.targets[s.turn%len(s.targets)]
+	s.turn++
+	conn, err := t.dial(ctx)
+	if err != nil {
+		return err
+	}
+	s.conn = conn
+	s.release = context.AfterFunc(ctx, func() { time.AfterFunc(grace, func() { conn.Close() }) })
+	s.reader.Reset(conn)
+	start := len(t.head) + len(t.before)
+	s.request = make([]byte, start+s.size+len(t.after))
+	copy(s.request, t.head+t.before)
+	copy(s.request[start+s.size:], t.after)
+	s.payload = s.request[start : start+s.size]
+	return nil
+}
+
+func (s *sender) close() {
+	if s.conn != nil {
+		s.release()
+		s.conn.Close()
+		s.conn = nil
+	}
+}

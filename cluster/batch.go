@@ -1,0 +1,182 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync"
+)
+
+// Bounds of a batch: beyond about a hundred commands an entry saves nothing more and only adds to the latency.
+const (
+	maxBatchCommands = 128
+	maxBatchBytes    = 256 << 10 // a larger command travels alone
+	maxBatches       = 2         // in flight at once: one on the disk of the log, one being applied, one on its way
+	maxQueue         = 4096      // commands that wait for a batch; more wait in Propose
+	commandOverhead  = 64
+)
+
+var (
+	// errNotTaken: the command is in no log and will not be.
+	errNotTaken = errors.New("cluster: no leader took the command")
+	// errUnknown: the command may or may not come to be applied.
+	errUnknown = errors.New("cluster: the leader was lost before it answered")
+)
+
+// proposal is a command on its way, with the caller who waits.
+type proposal struct {
+	command   Command
+	forwarded bool // came from another node: if this one is not the leader, it goes back
+	done      chan struct{}
+	reply     []byte
+	err       error
+}
+
+func (p *proposal) finish(reply []byte, err error) {
+	p.reply, p.err = reply, err
+	close(p.done)
+}
+
+// batcher is group commit: while batches are in flight, the next one fills.
+type batcher struct {
+	queue  chan *proposal
+	commit func([]*proposal) // finishes each
+	wg     sync.WaitGroup
+}
+
+func newBatcher(commit func([]*proposal)) *batcher {
+	return &batcher{queue: make(chan *proposal, maxQueue), commit: commit}
+}
+
+// run ends with ctx, when all batches in flight are finished; what still waits is finished with errNotTaken.
+func (b *batcher) run(ctx context.Context) {
+	slots := make(chan struct{}, maxBatches)
+	var next *proposal // did not fit into the batch before
+	for {
+		if next == nil {
+			select {
+			case next = <-b.queue:
+			case <-ctx.Done():
+				b.drain()
+				return
+			}
+		}
+		slots <- struct{}{} // the batch fills meanwhile
+		var batch []*proposal
+		batch, next = b.fill(next)
+		b.wg.Go(func() {
+			b.commit(batch)
+			<-slots
+		})
+	}
+}
+
+// fill takes what waits, first included, up to the bounds.
+func (b *batcher) fill(first *proposal) (batch []*proposal, left *proposal) {
+	batch = append(make([]*proposal, 0, 1+min(len(b.queue), maxBatchCommands)), first)
+	size := len(first.command.Body)
+	for len(batch) < maxBatchCommands {
+		select {
+		case p := <-b.queue:
+			if size += len(p.command.Body) + commandOverhead; size > maxBatchBytes {
+				return batch, p
+			}
+			batch = append(batch, p)
+		default:
+			return batch, nil
+		}
+	}
+	return batch, nil
+}
+
+func (b *batcher) drain() {
+	b.wg.Wait()
+	for {
+		select {
+		case p := <-b.queue:
+			p.finish(nil, errNotTaken)
+		default:
+			return
+		}
+	}
+}
+
+func finishAll(batch []*proposal, err error) {
+	for _, p := range batch {
+		p.finish(nil, err)
+	}
+}
+
+const entryVersion = 1
+
+// encodeEntry writes the data of one Raft entry.
+func encodeEntry(now int64, batch []*proposal) []byte {
+	data := make([]byte, 0, batchSize(batch))
+	data = append(data, entryVersion)
+	data = binary.BigEndian.AppendUint64(data, uint64(now))
+	return appendCommands(data, batch)
+}
+
+func batchSize(batch []*proposal) int {
+	size := commandOverhead
+	for _, p := range batch {
+		size += len(p.command.Body) + commandOverhead
+	}
+	return size
+}
+
+func appendCommands(data []byte, batch []*proposal) []byte {
+	data = binary.AppendUvarint(data, uint64(len(batch)))
+	for _, p := range batch {
+		data = append(data, p.command.Request[:]...)
+		data = binary.AppendUvarint(data, p.command.Since)
+		data = binary.AppendUvarint(data, uint64(len(p.command.Body)))
+		data = append(data, p.command.Body...)
+	}
+	return data
+}
+
+var errDamaged = errors.New("cluster: an entry is damaged, or of a format that this program does not know: upgrade this node")
+
+func decodeEntry(data []byte) (now int64, commands []Command, err error) {
+	if len(data) < 9 || data[0] != entryVersion {
+		return 0, nil, errDamaged
+	}
+	commands, err = decodeCommands(data[9:])
+	return int64(binary.BigEndian.Uint64(data[1:])), commands, err
+}
+
+// decodeCommands returns commands whose bodies are parts of data.
+func decodeCommands(data []byte) ([]Command, error) {
+	number := func() uint64 {
+		v, n := binary.Uvarint(data)
+		if n <= 0 {
+			data = nil
+			return 0
+		}
+		data = data[n:]
+		return v
+	}
+	count := number()
+	if count > uint64(len(data)) {
+		return nil, errDamaged
+	}
+	commands := make([]Command, count)
+	for i := range commands {
+		if len(data) < 16 {
+			return nil, errDamaged
+		}
+		copy(commands[i].Request[:], data)
+		data = data[16:]
+		commands[i].Since = number()
+		size := number()
+		if size > uint64(len(data)) {
+			return nil, errDamaged
+		}
+		commands[i].Body, data = data[:size:size], data[size:]
+	}
+	if len(data) != 0 {
+		return nil, errDamaged
+	}
+	return commands, nil
+}

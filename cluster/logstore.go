@@ -1,0 +1,127 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	boltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+)
+
+// stallLimit is how long a write to the log may take. A disk that hangs would keep a leader in office that can't commit.
+const stallLimit = 10 * time.Second
+
+// cachedEntries of up to maxBatchBytes each are kept in memory for followers.
+const cachedEntries = 128
+
+// logStore keeps the Raft log, the term and the vote, and fails stop: after an error or a hang of the disk nobody knows what
+// is on it, so the node must not go on as if it did.
+type logStore struct {
+	*boltdb.BoltStore
+	fatal func(error)
+
+	mu       sync.Mutex
+	voteTerm uint64 // announced by SetUint64, written together with the candidate
+}
+
+func openLogStore(dir string, fatal func(error)) (*logStore, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the folder of the log: %w", err)
+	}
+	store, err := boltdb.New(boltdb.Options{
+		Path: filepath.Join(dir, "log.db"),
+		BoltOptions: &bbolt.Options{
+			Timeout:        10 * time.Second, // for the lock of a process that was killed just now
+			NoFreelistSync: true,
+			FreelistType:   bbolt.FreelistMapType,
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("opening the log in %s: %w", dir, err)
+	}
+	return &logStore{BoltStore: store, fatal: fatal}, nil
+}
+
+// guard runs a write under the watchdog and stops the node if it fails.
+func (s *logStore) guard(what string, write func() error) error {
+	watchdog := time.AfterFunc(stallLimit, func() {
+		s.fatal(fmt.Errorf("the disk does not answer: %s takes more than %s", what, stallLimit))
+	})
+	defer watchdog.Stop()
+	if err := write(); err != nil {
+		s.fatal(fmt.Errorf("%s: %w", what, err))
+		return err
+	}
+	return nil
+}
+
+func (s *logStore) StoreLogs(logs []*raft.Log) error {
+	return s.guard("writing the log", func() error { return s.BoltStore.StoreLogs(logs) })
+}
+
+func (s *logStore) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Log{log}) }
+
+func (s *logStore) DeleteRange(first, last uint64) error {
+	return s.guard("cutting the log", func() error { return s.BoltStore.DeleteRange(first, last) })
+}
+
+// Raft writes a vote in two steps, term and candidate. A crash between them would let this node vote twice in one term
+// (hashicorp/raft #661), so the two are one record here, written with the second step.
+var (
+	keyVoteTerm      = []byte("LastVoteTerm")
+	keyVoteCandidate = []byte("LastVoteCand")
+	keyVote          = []byte("Vote") // term, 8 bytes | candidate
+)
+
+func (s *logStore) SetUint64(key []byte, value uint64) error {
+	if string(key) == string(keyVoteTerm) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.voteTerm = value
+		return nil
+	}
+	return s.guard("writing the term", func() error { return s.BoltStore.SetUint64(key, value) })
+}
+
+func (s *logStore) Set(key, value []byte) error {
+	if string(key) == string(keyVoteCandidate) {
+		s.mu.Lock()
+		vote := append(binary.BigEndian.AppendUint64(nil, s.voteTerm), value...)
+		s.mu.Unlock()
+		key, value = keyVote, vote
+	}
+	return s.guard("writing the vote", func() error { return s.BoltStore.Set(key, value) })
+}
+
+func (s *logStore) GetUint64(key []byte) (uint64, error) {
+	if string(key) == string(keyVoteTerm) {
+		term, _, err := s.vote()
+		return term, err
+	}
+	return s.BoltStore.GetUint64(key)
+}
+
+func (s *logStore) Get(key []byte) ([]byte, error) {
+	if string(key) == string(keyVoteCandidate) {
+		_, candidate, err := s.vote()
+		return candidate, err
+	}
+	return s.BoltStore.Get(key)
+}
+
+func (s *logStore) vote() (term uint64, candidate []byte, err error) {
+	vote, err := s.BoltStore.Get(keyVote)
+	if err != nil {
+		return 0, nil, err // boltdb.ErrKeyNotFound is what Raft expects of a node that has never voted
+	}
+	if len(vote) < 8 {
+		return 0, nil, errors.New("the record of the last vote is damaged")
+	}
+	return binary.BigEndian.Uint64(vote), vote[8:], nil
+}

@@ -1,0 +1,47 @@
+package cluster
+
+import (
+	"github.com/hashicorp/raft"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	commitSeconds prometheus.Histogram
+	batchCommands prometheus.Histogram
+}
+
+// newMetrics registers what this node tells of itself.
+func newMetrics(n *Node, registry prometheus.Registerer) *metrics {
+	m := &metrics{
+		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "hookwheel_commit_seconds",
+			Help:    "On the leader: from proposing a log entry to having it on a majority of disks and applied.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}),
+		batchCommands: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "hookwheel_batch_commands",
+			Help:    "On the leader: commands that share one log entry.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 8),
+		}),
+	}
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	registry.MustRegister(m.commitSeconds, m.batchCommands,
+		gauge("hookwheel_raft_leader", "1 if this node leads the cluster.", func() float64 {
+			if n.raft.State() == raft.Leader {
+				return 1
+			}
+			return 0
+		}),
+		gauge("hookwheel_raft_term", "Term of the cluster.", func() float64 { return float64(n.raft.CurrentTerm()) }),
+		gauge("hookwheel_raft_last_index", "Last index in the log of this node.", func() float64 { return float64(n.raft.LastIndex()) }),
+		gauge("hookwheel_raft_commit_index", "Last index known to be committed.", func() float64 { return float64(n.raft.CommitIndex()) }),
+		gauge("hookwheel_raft_applied_index", "Last index with commands that the store holds.", func() float64 {
+			applied, _ := n.fsm.progress()
+			return float64(applied)
+		}),
+		gauge("hookwheel_propose_queue", "Commands that wait for a batch.", func() float64 { return float64(len(n.batches.queue)) }),
+	)
+	return m
+}

@@ -1,0 +1,163 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// ErrNoLeader means that no leader answered within the caller's time. The command may still come to be applied, once.
+var ErrNoLeader = errors.New("the cluster has no leader at the moment")
+
+// leaderPoll is how often a waiting caller looks whether there is a leader.
+const leaderPoll = 10 * time.Millisecond
+
+// requestIDs makes request ids: random for the process, then counted.
+type requestIDs struct {
+	process [8]byte
+	count   atomic.Uint64
+}
+
+func newRequestIDs() *requestIDs {
+	r := new(requestIDs)
+	rand.Read(r.process[:]) // never fails
+	return r
+}
+
+func (r *requestIDs) next() (id [16]byte) {
+	copy(id[:], r.process[:])
+	binary.BigEndian.PutUint64(id[8:], r.count.Add(1))
+	return id
+}
+
+// Propose has a command replicated and applied, through whatever leader there is, and returns the reply of the state machine.
+// It waits for a leader as long as ctx allows and applies the command at most once, however many leaders are lost.
+func (n *Node) Propose(ctx context.Context, body []byte) ([]byte, error) {
+	command := Command{Request: n.requests.next(), Body: body}
+	floor := n.config.Machine.Applied() + 1 // no try of this request can stand before
+	for {
+		reply, err := n.try(ctx, &proposal{command: command})
+		switch {
+		case err == nil:
+			return reply, nil
+		case errors.Is(err, errUnknown):
+			command.Since = floor
+		case !errors.Is(err, errNotTaken):
+			return nil, err
+		}
+		if err := n.awaitLeader(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// try sends a proposal through the batcher once. An error other than errNotTaken and errUnknown is final.
+func (n *Node) try(ctx context.Context, p *proposal) ([]byte, error) {
+	p.done = make(chan struct{})
+	select {
+	case n.batches.queue <- p:
+	case <-ctx.Done():
+		return nil, n.givenUp(ctx)
+	case <-n.ctx.Done():
+		return nil, ErrNoLeader
+	}
+	select {
+	case <-p.done:
+		return p.reply, p.err
+	case <-ctx.Done():
+		return nil, n.givenUp(ctx)
+	case <-n.stopped:
+		return nil, ErrNoLeader
+	}
+}
+
+func (n *Node) givenUp(ctx context.Context) error {
+	return fmt.Errorf("%w: %w", ErrNoLeader, context.Cause(ctx))
+}
+
+// awaitLeader returns when this node knows a leader, at the earliest after leaderPoll.
+func (n *Node) awaitLeader(ctx context.Context) error {
+	for {
+		select {
+		case <-time.After(leaderPoll):
+		case <-ctx.Done():
+			return n.givenUp(ctx)
+		case <-n.ctx.Done():
+			return ErrNoLeader
+		}
+		if address, _ := n.raft.LeaderWithID(); address != "" {
+			return nil
+		}
+	}
+}
+
+// commit sends a batch on its way: into the log on the leader, else to the leader.
+func (n *Node) commit(batch []*proposal) {
+	if n.raft.State() == raft.Leader {
+		n.append(batch)
+		return
+	}
+	own := batch[:0]
+	for _, p := range batch {
+		if p.forwarded {
+			p.finish(nil, errNotTaken)
+		} else {
+			own = append(own, p)
+		}
+	}
+	if len(own) > 0 {
+		n.forward(own)
+	}
+}
+
+// append makes one entry of the batch and waits until it is applied.
+func (n *Node) append(batch []*proposal) {
+	batch = n.admit(batch)
+	if len(batch) == 0 {
+		return
+	}
+	start := time.Now()
+	future := n.raft.Apply(encodeEntry(start.UnixMilli(), batch), time.Second)
+	if err := future.Error(); err != nil {
+		finishAll(batch, outcomeOf(err))
+		return
+	}
+	n.metrics.commitSeconds.Observe(time.Since(start).Seconds())
+	n.metrics.batchCommands.Observe(float64(len(batch)))
+	replies, ok := future.Response().([][]byte)
+	if !ok || len(replies) != len(batch) { // the state machine failed, and the process is on its way out
+		finishAll(batch, errUnknown)
+		return
+	}
+	for i, p := range batch {
+		p.finish(replies[i], nil)
+	}
+}
+
+func (n *Node) admit(batch []*proposal) []*proposal {
+	admitted := batch[:0]
+	for _, p := range batch {
+		if reply := n.config.Machine.Admit(p.command.Body); reply != nil {
+			p.finish(reply, nil)
+		} else {
+			admitted = append(admitted, p)
+		}
+	}
+	return admitted
+}
+
+// outcomeOf says what an error of raft.Apply means for the command.
+func outcomeOf(err error) error {
+	switch {
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress), errors.Is(err, raft.ErrEnqueueTimeout):
+		return errNotTaken
+	default:
+		return errUnknown
+	}
+}

@@ -1,0 +1,139 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+// Barrier returns when this node has applied everything that any node had acknowledged before the call, so that reads of
+// its own store see it (the "read index" of the Raft thesis, section 6.4). Without a leader it waits as long as ctx allows.
+func (n *Node) Barrier(ctx context.Context) error {
+	for {
+		index, err := n.reads.join(ctx, n.readIndex)
+		if err == nil {
+			return n.awaitApplied(ctx, index)
+		}
+		if ctx.Err() != nil {
+			return n.givenUp(ctx)
+		}
+		if err := n.awaitLeader(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// readIndex asks the leader, whoever it is, how far the log is committed.
+func (n *Node) readIndex() (uint64, error) {
+	if n.raft.State() == raft.Leader {
+		return n.leaderIndex()
+	}
+	address, _ := n.raft.LeaderWithID()
+	if address == "" {
+		return 0, errNotTaken
+	}
+	answer, _, err := n.peers.call(string(address), callIndex, nil)
+	if err != nil {
+		return 0, err
+	}
+	if len(answer) != 9 || answer[0] != outcomeOK {
+		return 0, errNotTaken
+	}
+	return binary.BigEndian.Uint64(answer[1:]), nil
+}
+
+// leaderIndex is how far this node has applied the log, if it is leader still and has applied all of the terms before its
+// own: what a leader has acknowledged, it has applied.
+func (n *Node) leaderIndex() (uint64, error) {
+	if !n.ready.Load() {
+		return 0, errNotTaken
+	}
+	index, _ := n.fsm.progress()
+	return index, n.raft.VerifyLeader().Error() // which ends with the lease at the latest
+}
+
+// awaitApplied returns when the state machine of this node has applied index.
+func (n *Node) awaitApplied(ctx context.Context, index uint64) error {
+	for {
+		applied, moved := n.fsm.progress()
+		if applied >= index {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return n.givenUp(ctx)
+		case <-n.ctx.Done():
+			return ErrNoLeader
+		}
+	}
+}
+
+// rounds lets many callers share one question. An answer counts only for those who asked before the question was put, so
+// who comes while it is under way shares the next one.
+type rounds struct {
+	mu      sync.Mutex
+	current *round // being asked
+	next    *round // waits for current to end
+	closed  bool
+	wg      sync.WaitGroup
+}
+
+type round struct {
+	done  chan struct{}
+	index uint64
+	err   error
+}
+
+func (r *rounds) join(ctx context.Context, ask func() (uint64, error)) (uint64, error) {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return 0, ErrNoLeader
+	}
+	mine := r.next
+	if mine == nil {
+		mine = &round{done: make(chan struct{})}
+		before := r.current
+		if before == nil {
+			r.current = mine
+		} else {
+			r.next = mine
+		}
+		r.wg.Go(func() { r.put(mine, before, ask) })
+	}
+	r.mu.Unlock()
+	select {
+	case <-mine.done:
+		return mine.index, mine.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// put asks, once the round before has ended.
+func (r *rounds) put(mine, before *round, ask func() (uint64, error)) {
+	if before != nil {
+		<-before.done
+		r.mu.Lock()
+		r.current, r.next = mine, nil
+		r.mu.Unlock()
+	}
+	mine.index, mine.err = ask()
+	r.mu.Lock()
+	if r.next == nil {
+		r.current = nil
+	}
+	r.mu.Unlock()
+	close(mine.done)
+}
+
+// close refuses further questions and waits for those under way.
+func (r *rounds) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.wg.Wait()
+}

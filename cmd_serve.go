@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func newServeCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "Run one node of a cluster",
+		Long: `Run one node of a cluster, as its configuration file says; config.example.hcl explains all there is.
+
+Nodes that are started with the same list of peers form a cluster by themselves, in any order, and elect a leader as
+soon as a majority is there. SIGTERM stops a node cleanly: it takes no more requests, lets attempts under way come to
+their end and hands leadership over.`,
+		Example: `  hookwheel serve --config /etc/hookwheel.hcl
+  HOOKWHEEL_TOKEN=… hookwheel serve --config config.example.hcl`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := LoadConfig(path)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
+			defer stop()
+			return runNode(ctx, config, nil)
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "", "configuration file (HCL)")
+	if err := cmd.MarkFlagRequired("config"); err != nil {
+		panic(err)
+	}
+	return cmd
+}
+
+// runNode runs a node until ctx ends or it fails; started is called when it serves, and may be nil.
+func runNode(ctx context.Context, config Config, started func(*node)) error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: config.LogLevel})).With("node", config.Node)
+	n, err := startNode(config, log)
+	if err != nil {
+		return err
+	}
+	log.Info("serving", "api", n.api.Addr(), "version", version)
+	if started != nil {
+		started(n)
+	}
+	select {
+	case err := <-n.failed:
+		// Nothing on disk can be trusted to be as we think: end at once, as a crash would.
+		return fmt.Errorf("this node can't go on: %w", err)
+	case <-ctx.Done():
+	}
+	log.Info("stopping")
+	if err := n.Close(); err != nil {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}

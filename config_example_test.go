@@ -1,0 +1,86 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// exampleConfig is config.example.hcl as it is shipped.
+func exampleConfig(t *testing.T) string {
+	t.Helper()
+	source, err := os.ReadFile("config.example.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(source)
+}
+
+var commentedSetting = regexp.MustCompile(`(?m)^( *)# (\w+ +=.*)$`)
+
+// uncommented is the example with all settings in force, but for the given keys.
+func uncommented(t *testing.T, without ...string) string {
+	t.Helper()
+	return commentedSetting.ReplaceAllStringFunc(exampleConfig(t), func(line string) string {
+		setting := strings.TrimLeft(line, " #")
+		if slices.Contains(without, strings.Fields(setting)[0]) {
+			return ""
+		}
+		return setting
+	})
+}
+
+func wantExample() Config {
+	want := DefaultConfig()
+	want.Data = "/var/lib/hookwheel"
+	want.API.Token = configTestToken
+	want.Cluster.Peers = []Peer{{"n1", "127.0.0.1:9071"}, {"n2", "127.0.0.1:9072"}, {"n3", "127.0.0.1:9073"}}
+	return want
+}
+
+func TestConfigExample(t *testing.T) {
+	t.Setenv("HOOKWHEEL_TOKEN", configTestToken)
+	got, err := LoadConfig("config.example.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkConfig(t, got, wantExample())
+}
+
+func TestConfigExampleShowsDefaults(t *testing.T) {
+	t.Setenv("HOOKWHEEL_TOKEN", configTestToken)
+	got := mustParseConfig(t, uncommented(t, "base", "factor", "max_retries"))
+	checkConfig(t, got, wantExample())
+
+	exponential := mustParseConfig(t, uncommented(t, "schedule"))
+	checkConfig(t, mustParseConfig(t, uncommented(t, "schedule", "factor", "max_retries", "jitter")), exponential)
+}
+
+func TestConfigExampleShowsEveryKey(t *testing.T) {
+	parsed, diags := hclsyntax.ParseConfig([]byte(uncommented(t)), "config.example.hcl", hcl.InitialPos)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	checkShowsKeys(t, "", parsed.Body.(*hclsyntax.Body))
+}
+
+func checkShowsKeys(t *testing.T, kind string, body *hclsyntax.Body) {
+	for _, key := range configSchema[kind].keys {
+		if body.Attributes[key] == nil {
+			t.Errorf("the example does not show %s in block %q", key, kind)
+		}
+	}
+	for _, inner := range configSchema[kind].blocks {
+		i := slices.IndexFunc(body.Blocks, func(block *hclsyntax.Block) bool { return block.Type == inner })
+		if i < 0 {
+			t.Errorf("the example does not show the block %s", inner)
+			continue
+		}
+		checkShowsKeys(t, inner, body.Blocks[i].Body)
+	}
+}

@@ -1,0 +1,301 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+const configTestToken = "token-of-the-tests"
+
+func TestConfigKeepsDefaults(t *testing.T) {
+	for name, test := range map[string]struct {
+		source string
+		change func(*Config)
+	}{
+		"only a token":   {"", func(*Config) {}},
+		"empty blocks":   {"storage {}\ndelivery {\n retry {}\n}", func(*Config) {}},
+		"one of several": {"delivery {\n timeout = \"20s\"\n}", func(c *Config) { c.Delivery.Timeout = 20 * time.Second }},
+		"node alone": {`node = "a-1"`, func(c *Config) {
+			c.Node, c.Cluster.Peers[0].ID = "a-1", "a-1"
+		}},
+		"log level": {`log_level = "warn"`, func(c *Config) { c.LogLevel = slog.LevelWarn }},
+		"size":      {"storage {\n min_free = \"2GiB\"\n}", func(c *Config) { c.Storage.MinFree = 2 << 30 }},
+		"listen beside the own address": {
+			"node = \"b\"\ncluster {\n listen = \":9\"\n peer \"b\" { address = \"hook-1.internal:9071\" }\n}",
+			func(c *Config) {
+				c.Node = "b"
+				c.Cluster = ClusterConfig{Listen: ":9", Peers: []Peer{{"b", "hook-1.internal:9071"}}}
+			},
+		},
+		"listen is the own address": {
+			"node = \"b\"\n" + peerBlocks("a", "[::1]:1", "b", "[::1]:2"),
+			func(c *Config) {
+				c.Node = "b"
+				c.Cluster = ClusterConfig{Listen: "[::1]:2", Peers: []Peer{{"a", "[::1]:1"}, {"b", "[::1]:2"}}}
+			},
+		},
+		"few workers": {"delivery {\n workers = 8\n}", func(c *Config) {
+			c.Delivery.Workers, c.Delivery.PerEndpoint = 8, 8
+		}},
+		"allow": {"delivery {\n allow = [\"10.0.0.0/8\", \"fd00::/8\"]\n}", func(c *Config) {
+			c.Delivery.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+		}},
+		"schedule keeps jitter": {retryBlock(`schedule = ["1s", "1d12h"]`), func(c *Config) {
+			c.Delivery.Retry.Delays = []time.Duration{time.Second, 36 * time.Hour}
+		}},
+		"no retries": {retryBlock(`schedule = []`), func(c *Config) { c.Delivery.Retry.Delays = nil }},
+		"exponential": {retryBlock(`base = "1s"`, `factor = 1.5`, `max_retries = 3`, `jitter = 0.5`), func(c *Config) {
+			c.Delivery.Retry, _ = webhook.ExponentialRetryPolicy(time.Second, 1.5, 3)
+			c.Delivery.Retry.Jitter = 0.5
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := DefaultConfig()
+			want.API.Token = configTestToken
+			test.change(&want)
+			checkConfig(t, mustParseConfig(t, apiBlock+test.source), want)
+		})
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	for _, test := range []struct {
+		source string   // a good api block is added if it has none
+		want   []string // one for each line of the error: "line:column", then a phrase
+	}{
+		{"# no api", []string{"1:1 api.token is missing: for example"}},
+		{"\napi {\n}", []string{"2:1 api.token is missing"}},
+		{"api {\n token = \"short\"\n}", []string{"2:10 api.token must have at least 16 characters"}},
+		{"api {\n token = \"0123456789abcdef\\n\"\n}", []string{"2:10 visible ASCII"}},
+		{"api {\n token = null\n}", []string{"2:10 api.token must be text"}},
+		{"api {\n token = [\"a\"]\n}", []string{"2:10 api.token must be text"}},
+		{"api {\n tokn = 1\n}", []string{"1:1 missing", `2:2 Did you mean "token"? Allowed here: listen, token, max_body.`}},
+		{"api \"x\" {\n}", []string{"1:1 api.token", "1:5 No labels are expected"}},
+		{apiBlock + "api {\n}", []string{"5:1 api is there already, in line 1"}},
+		{strings.Replace(apiBlock, "8071", "x", 1), []string{"3:11 api.listen must be host:port or :port"}},
+		{strings.Replace(apiBlock, "}", " max_body = \"4MiB\"\n}", 1), []string{`4:13 must be a size from "1KiB" to "3MiB"`}},
+
+		{"node = \"a\"\nnode = \"b\"", []string{"2:1 Attribute redefined"}},
+		{"node = \"a b\"", []string{"1:8 node must have 1 to 64 characters of a-z, 0-9 and -"}},
+		{"node = ", []string{"1:8 Invalid expression"}},
+		{"data = \"\"", []string{"1:8 data must name a folder"}},
+		{"data = file(\"x\")", []string{`1:8 data must be text in double quotes, a number or env("NAME")`}},
+		{"log_level = \"loud\"", []string{`1:13 log_level must be "debug", "info", "warn" or "error"`}},
+		{"log_level = debug", []string{`1:13 log_level must be text in double quotes`}},
+		{"retry {\n}", []string{"1:1 Allowed here: node, data, log_level, api, cluster, storage, delivery."}},
+		{"storage { min_free = \"1GB\" }", []string{`1:22 storage.min_free must be a size from "0" to "1TiB"`}},
+		{"storage { min_free = -1 }", []string{"1:22 or a number of bytes"}},
+
+		{"cluster {\n}", []string{"1:1 cluster.peer blocks are missing"}},
+		{peerBlocks("a", "h:1"), []string{"1:1 node is missing: which of the peers"}},
+		{"node = \"c\"\n" + peerBlocks("a", "h:1", "b", "h:2"), []string{`1:8 node must be one of the peers: "a", "b"`}},
+		{"node = \"a\"\n" + peerBlocks("a", "h:1", "a", "h:1"),
+			[]string{"4:7 peer has the id of another one", "4:23 peer.address is another peer's already"}},
+		{"node = \"a\"\n" + peerBlocks("a", ":1", "B", "h:1", "c", "0.0.0.0:1"),
+			[]string{"3:23 peer.address must be a host:port", "4:7 peer must have 1 to 64", "5:23 peer.address must be"}},
+		{"node = \"a\"\n" + peerBlocks("a", "h:0", "b", "h:65536", "c", "http://h:1"), []string{"3:23 must", "4:23 must", "5:23 must"}},
+		{"node = \"a\"\ncluster {\n peer \"a\" {}\n peer {}\n}", []string{"3:2 peer.address is missing", "4:7 Missing id"}},
+
+		{"delivery {\n timeout = \"2m\"\n workers = 0\n per_endpoint = 1.5\n}",
+			[]string{`2:12 a duration from "1s" to "1m"`, "3:12 a whole number from 1 to 10000", "4:17 from 1 to 256"}},
+		{"delivery {\n workers = 8\n per_endpoint = 9\n}", []string{"3:17 delivery.per_endpoint must be a whole number from 1 to 8"}},
+		{"delivery {\n timeout = 15\n}", []string{"2:12 delivery.timeout must be a duration"}},
+		{"delivery {\n allow = [\"10.0.0.0/8\",\n  \"10.1.2.3/8\", \"10.1.2.3\"]\n}",
+			[]string{"3:3 delivery.allow must be a network", `3:17 or "10.1.2.3/32" for one address`}},
+		{"delivery {\n allow = \"10.0.0.0/8\"\n}", []string{"2:10 delivery.allow must be a list"}},
+
+		{retryBlock(`schedule = ["5s", "x", "400d"]`), []string{"3:21 retry.schedule must be a duration", "3:26 retry.schedule"}},
+		{retryBlock(`schedule = ["5s"]`, `base = "5s"`, `factor = 2`), []string{"4:3 retry.base cannot stand", "5:3 retry.factor cannot"}},
+		{retryBlock(`factor = 2`), []string{"2:2 retry.base is missing"}},
+		{retryBlock(`base = "1s"`, `factor = 0.5`, `max_retries = -1`, `jitter = "NaN"`),
+			[]string{"4:12 a number from 1 to 10", "5:17 a whole number", "6:12 retry.jitter must be a number from 0 to 1"}},
+		{"delivery {\n retry { base = \"1s\" factor = 2 }\n}", []string{"2:22 Invalid single-argument block definition"}},
+	} {
+		source := test.source
+		if !strings.Contains(source, "api") {
+			source += "\n" + apiBlock
+		}
+		_, err := parseConfig("test.hcl", []byte(source))
+		checkErrorLines(t, source, err, test.want)
+	}
+}
+
+const apiBlock = "api {\n token = \"" + configTestToken + "\"\n listen = \"127.0.0.1:8071\"\n}\n"
+
+// peerBlocks is a cluster block of pairs of id and address.
+func peerBlocks(pairs ...string) string {
+	text := "cluster {\n"
+	for pair := range slices.Chunk(pairs, 2) {
+		text += fmt.Sprintf(" peer %q { address = %q }\n", pair[0], pair[1])
+	}
+	return text + "}\n"
+}
+
+func retryBlock(lines ...string) string {
+	return "delivery {\n retry {\n  " + strings.Join(lines, "\n  ") + "\n }\n}\n"
+}
+
+func checkErrorLines(t *testing.T, source string, err error, want []string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s\nwas accepted", source)
+		return
+	}
+	lines := strings.Split(err.Error(), "\n")
+	good := len(lines) == len(want)
+	for i := 0; good && i < len(lines); i++ {
+		at, phrase, _ := strings.Cut(want[i], " ")
+		good = strings.HasPrefix(lines[i], "test.hcl:"+at+": ") && strings.Contains(lines[i], phrase)
+	}
+	if !good {
+		t.Errorf("%s\ngave\n%v\nwanted\n%s", source, err, strings.Join(want, "\n"))
+	}
+}
+
+func TestConfigEnv(t *testing.T) {
+	t.Setenv("HOOKWHEEL_TEST_TOKEN", configTestToken)
+	t.Setenv("HOOKWHEEL_TEST_WORKERS", "12")
+	config := mustParseConfig(t, `
+		data = "/data/${env("HOOKWHEEL_TEST_UNSET", "else")}"
+		api { token = env("HOOKWHEEL_TEST_TOKEN", "not used") }
+		delivery { workers = env("HOOKWHEEL_TEST_WORKERS") }`)
+	if config.API.Token != configTestToken || config.Delivery.Workers != 12 || config.Data != "/data/else" {
+		t.Errorf("got %+v", config)
+	}
+
+	source := "api {\n token = env(\"HOOKWHEEL_TEST_UNSET\")\n}"
+	_, err := parseConfig("test.hcl", []byte(source))
+	checkErrorLines(t, source, err, []string{"2:10 the environment variable HOOKWHEEL_TEST_UNSET is not set"})
+
+	source = "api {\n token = env(\"A\", \"B\", \"C\")\n}"
+	_, err = parseConfig("test.hcl", []byte(source))
+	checkErrorLines(t, source, err, []string{"2:10 at most one default"})
+}
+
+// A secret may be too short, unquoted, or in the wrong place; none of that may bring it into an error.
+func TestConfigErrorsHoldNoSecret(t *testing.T) {
+	const secret = "hushhush"
+	t.Setenv("HOOKWHEEL_TEST_SECRET", secret)
+	const fromEnv = `env("HOOKWHEEL_TEST_SECRET")`
+	for _, value := range []string{`"` + secret + `"`, secret, fromEnv, `"${` + fromEnv + `}!"`,
+		`["` + secret + `"]`, `"%{` + secret + `}"`, secret + "(1)", `{for x in ["a", "b"]: ` + fromEnv + ` => x}`} {
+		for kind, keys := range configSchema {
+			for _, key := range keys.keys {
+				block := key + " = " + value
+				switch kind {
+				case "":
+				case "peer":
+					block = "cluster {\n peer \"n1\" {\n" + block + "\n}\n}"
+				case "retry":
+					block = "delivery {\n retry {\n" + block + "\n}\n}"
+				default:
+					block = kind + " {\n" + block + "\n}"
+				}
+				_, err := parseConfig("test.hcl", []byte(block))
+				if err == nil || strings.Contains(err.Error(), secret) {
+					t.Errorf("%s\ngave %v", block, err)
+				}
+			}
+		}
+	}
+}
+
+func TestLoadConfig(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hookwheel.hcl")
+	if _, err := LoadConfig(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a file: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("nodes = 3"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadConfig(path); err == nil || !strings.Contains(err.Error(), path+":1:1: Unsupported argument") {
+		t.Errorf("with an unknown key: %v", err)
+	}
+	if err := os.WriteFile(path, make([]byte, maxConfigFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadConfig(path); err == nil || !strings.Contains(err.Error(), "at most 64KiB") {
+		t.Errorf("with a large file: %v", err)
+	}
+}
+
+func TestConfigValues(t *testing.T) {
+	sizes := map[string]int64{
+		"0": 0, "7": 7, "1KiB": 1 << 10, "3MiB": 3 << 20, "2GiB": 2 << 30, "1TiB": 1 << 40,
+		"": -1, "KiB": -1, "1 MiB": -1, "1MB": -1, "1.5MiB": -1, "-1": -1, "9007199254740992KiB": -1,
+	}
+	for text, want := range sizes {
+		if got, err := parseSize(text); err != nil && want >= 0 || err == nil && got != want {
+			t.Errorf("size %q: %d, %v", text, got, err)
+		}
+	}
+	durations := map[string]time.Duration{
+		"15s": 15 * time.Second, "2h": 2 * time.Hour, "1h30m": 90 * time.Minute, "3d": 72 * time.Hour, "1d12h": 36 * time.Hour,
+		"": -1, "d": -1, "1.5d": -1, "15": -1, "40000d": -1, "32767d2562047h": -1, "1d1d": -1,
+	}
+	for text, want := range durations {
+		got, err := durationBetween(0, 1<<63-1)(text)
+		if err != nil && want >= 0 || err == nil && got != want {
+			t.Errorf("duration %q: %v, %v", text, got, err)
+		}
+	}
+}
+
+var hugeNumber = regexp.MustCompile(`[eE][+-]?\d{4}`)
+
+func FuzzConfig(f *testing.F) {
+	source, err := os.ReadFile("config.example.hcl")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(source))
+	f.Add(commentedSetting.ReplaceAllString(string(source), "$1$2"))
+	f.Add(`api { token = "0123456789abcdef" }`)
+	f.Add("api {\n token = env(\"A\", null)\n}\ndelivery {\n allow = [for x in [1]: x]\n retry { jitter = 1 / 3 }\n}")
+	f.Add("node = 1 ? \"a\" : {}\ncluster {\n peer n1 { address = <<X\nh:1\nX\n }\n}")
+	f.Fuzz(func(t *testing.T, source string) {
+		if hugeNumber.MatchString(source) {
+			t.Skip("HCL would write out all the digits")
+		}
+		config, err := parseConfig("fuzz.hcl", []byte(source))
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "fuzz.hcl:") {
+				t.Errorf("an error without its place: %v", err)
+			}
+			return
+		}
+		own := addressOf(config.Node, config.Cluster.Peers)
+		if own == "" || len(config.API.Token) < 16 || config.Delivery.PerEndpoint > config.Delivery.Workers {
+			t.Errorf("accepted %+v", config)
+		}
+	})
+}
+
+func mustParseConfig(t *testing.T, source string) Config {
+	t.Helper()
+	config, err := parseConfig("test.hcl", []byte(source))
+	if err != nil {
+		t.Fatalf("%s\n%v", source, err)
+	}
+	return config
+}
+
+func checkConfig(t *testing.T, got, want Config) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}

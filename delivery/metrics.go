@@ -1,0 +1,36 @@
+package delivery
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	attempts       *prometheus.CounterVec
+	attemptSeconds prometheus.Histogram
+	deliverSeconds prometheus.Histogram
+	inFlight       prometheus.Gauge
+	retries        prometheus.Gauge
+	tailBytes      prometheus.Gauge
+}
+
+func newMetrics(registry prometheus.Registerer) *metrics {
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
+	m := &metrics{
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hookwheel_attempts_total", Help: "Attempts made, by how they ended."}, []string{"outcome"}),
+		attemptSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "hookwheel_attempt_seconds", Help: "How long attempts take.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}),
+		deliverSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "hookwheel_delivery_seconds", Help: "From accepting a message to an endpoint's 2xx.", Buckets: prometheus.ExponentialBuckets(0.002, 2, 26)}),
+		inFlight:  gauge("hookwheel_in_flight", "Attempts under way; 0 on followers."),
+		retries:   gauge("hookwheel_waiting", "Retries that wait in memory; 0 on followers."),
+		tailBytes: gauge("hookwheel_tail_bytes", "Messages in memory for endpoints that keep up; 0 on followers."),
+	}
+	for _, why := range reasons {
+		m.attempts.WithLabelValues(string(why))
+	}
+	registry.MustRegister(m.attempts, m.attemptSeconds, m.deliverSeconds, m.inFlight, m.retries, m.tailBytes)
+	return m
+}

@@ -1,0 +1,164 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"hookwheel/scheduler"
+	"hookwheel/webhook"
+)
+
+const (
+	maxUnrecorded  = 2048                   // outcomes that wait for the recorder; then workers wait too
+	maxRecord      = 512                    // outcomes in one record
+	maxRecordBytes = 200 << 10              // of responses in one record
+	cursorInterval = 500 * time.Millisecond // how often cursors that move over unwanted messages are recorded
+	drainPatience  = 3 * time.Second        // how long attempts under way may go on when leadership ends
+	flushPatience  = 2 * time.Second        // how long the last outcomes may then take to be recorded
+)
+
+// Recorder has outcomes written into the replicated log. It refuses, with a *webhook.Error, when the term is over.
+type Recorder interface {
+	RecordProgress(ctx context.Context, term uint64, list []webhook.Progress) error
+}
+
+// Config says how attempts are made.
+type Config struct {
+	Timeout   time.Duration // of one attempt
+	Workers   int           // attempts under way at once
+	Allow     []netip.Prefix
+	Retry     webhook.RetryPolicy
+	UserAgent string
+	Logger    *slog.Logger
+	Metrics   prometheus.Registerer
+}
+
+// Pool makes the attempts of this node while it leads.
+type Pool struct {
+	config   Config
+	recorder Recorder
+	sender   *Sender
+	metrics  *metrics
+}
+
+// NewPool makes one; it does nothing until Run.
+func NewPool(config Config, recorder Recorder) *Pool {
+	return &Pool{
+		config: config, recorder: recorder, metrics: newMetrics(config.Metrics),
+		sender: newSender(config.Timeout, config.Workers, config.Allow, config.UserAgent),
+	}
+}
+
+// Run makes the attempts that the scheduler hands out until ctx ends. Attempts under way then have drainPatience to come to
+// their end; it returns when all workers have, and what could be recorded is.
+func (p *Pool) Run(ctx context.Context, term uint64, s *scheduler.Scheduler) {
+	outcomes := make(chan webhook.Outcome, maxUnrecorded)
+	recordCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var workers, others sync.WaitGroup
+	others.Go(func() { s.Run(ctx) })
+	others.Go(func() { p.record(recordCtx, term, s, outcomes) })
+	for range p.config.Workers {
+		workers.Go(func() { p.work(ctx, s, outcomes) })
+	}
+	<-ctx.Done()
+	abort := time.AfterFunc(drainPatience, p.sender.dialer.abort)
+	defer abort.Stop()
+	workers.Wait()
+	flush := time.AfterFunc(flushPatience, cancel)
+	defer flush.Stop()
+	close(outcomes)
+	others.Wait()
+	p.report(scheduler.Stats{})
+}
+
+// work is one worker.
+func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<- webhook.Outcome) {
+	for {
+		d, ok := s.Next()
+		if !ok {
+			return
+		}
+		a, why := p.sender.send(d)
+		s.Sent(d)
+		if ctx.Err() != nil && a.StatusCode == 0 {
+			continue // we may have ended it ourselves: the next leader makes it again
+		}
+		p.count(d, &a, why)
+		if delay, again := p.config.Retry.Delay(a.Number, rand.Float64()); again && a.Status != webhook.StatusSuccess {
+			a.Next = a.Start.Add(a.Duration + delay).Truncate(time.Millisecond)
+		}
+		outcomes <- webhook.Outcome{Due: d.Due, Attempt: a}
+	}
+}
+
+func (p *Pool) count(d webhook.Delivery, a *webhook.Attempt, why reason) {
+	p.metrics.attempts.WithLabelValues(string(why)).Inc()
+	p.metrics.attemptSeconds.Observe(a.Duration.Seconds())
+	if why == reasonSuccess {
+		p.metrics.deliverSeconds.Observe(max(0, time.Since(d.Message.ID.Time()).Seconds()))
+	}
+}
+
+// record writes outcomes until there are no more, one record at a time: the next one fills meanwhile.
+func (p *Pool) record(ctx context.Context, term uint64, s *scheduler.Scheduler, outcomes <-chan webhook.Outcome) {
+	tick := time.NewTicker(cursorInterval)
+	defer tick.Stop()
+	over := false
+	for {
+		var batch []webhook.Outcome
+		select {
+		case o, more := <-outcomes:
+			if !more {
+				return
+			}
+			batch = collect(o, outcomes)
+		case <-tick.C:
+			p.report(s.Stats())
+		}
+		if over {
+			continue
+		}
+		list := s.Checkpoint(batch)
+		if len(list) == 0 {
+			continue
+		}
+		if err := p.recorder.RecordProgress(ctx, term, list); err != nil {
+			p.config.Logger.Warn("attempts could not be recorded; the next leader makes them again", "attempts", len(batch), "error", err)
+			over = true // a gap in what is recorded must never be passed by a cursor
+			continue
+		}
+		s.Settle(list)
+	}
+}
+
+// collect takes what waits, up to the bounds of a record.
+func collect(first webhook.Outcome, outcomes <-chan webhook.Outcome) []webhook.Outcome {
+	batch := []webhook.Outcome{first}
+	size := len(first.Attempt.Response)
+	for len(batch) < maxRecord && size < maxRecordBytes {
+		select {
+		case o, more := <-outcomes:
+			if !more {
+				return batch
+			}
+			size += len(o.Attempt.Response)
+			batch = append(batch, o)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+func (p *Pool) report(stats scheduler.Stats) {
+	p.metrics.inFlight.Set(float64(stats.InFlight))
+	p.metrics.retries.Set(float64(stats.Retries))
+	p.metrics.tailBytes.Set(float64(stats.Tail))
+}

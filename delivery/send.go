@@ -1,0 +1,130 @@
+package delivery
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/webhook"
+)
+
+const (
+	maxResponseHeader = 32 << 10        // bytes; a larger one is a failed attempt
+	idleConnection    = 5 * time.Second // shorter than receivers usually keep theirs
+	connectionLife    = time.Minute     // so that a change of name or address is noticed
+)
+
+// Sender makes single attempts. It may be used from any goroutine.
+type Sender struct {
+	client    *fasthttp.Client
+	dialer    *dialer
+	timeout   time.Duration
+	userAgent string
+}
+
+// newSender makes one that waits at most timeout for the whole of an attempt, and connects to private networks only if
+// allow has them.
+func newSender(timeout time.Duration, maxConns int, allow []netip.Prefix, userAgent string) *Sender {
+	s := &Sender{dialer: newDialer(allow), timeout: timeout, userAgent: userAgent}
+	s.client = &fasthttp.Client{
+		DialTimeout:                   s.dialer.dial,
+		ConfigureClient:               s.configure,
+		MaxConnsPerHost:               maxConns,
+		MaxIdleConnDuration:           idleConnection,
+		MaxConnDuration:               connectionLife,
+		ReadTimeout:                   timeout,
+		WriteTimeout:                  timeout,
+		ReadBufferSize:                maxResponseHeader,
+		MaxIdemponentCallAttempts:     1, // a POST that may have arrived is an attempt
+		RetryIfErr:                    func(*fasthttp.Request, int, error) (bool, bool) { return false, false },
+		StreamResponseBody:            true, // read as far as we keep it
+		DisablePathNormalizing:        true, // the URL is the customer's
+		NoDefaultUserAgentHeader:      true,
+		DisableHeaderNamesNormalizing: false,
+	}
+	return s
+}
+
+// configure has the TLS handshake done under the deadline of the attempt; fasthttp's own would have none.
+func (s *Sender) configure(host *fasthttp.HostClient) error {
+	if host.IsTLS {
+		host.DialTimeout = s.dialer.dialTLS
+	}
+	return nil
+}
+
+// send makes one attempt. What it returns lacks the ID, which the log gives, and Next, which the policy gives.
+func (s *Sender) send(d webhook.Delivery) (webhook.Attempt, reason) {
+	start := time.Now()
+	a := webhook.Attempt{
+		Message: d.Message.ID, Endpoint: d.Endpoint.ID, URL: d.Endpoint.URL, Number: d.Number, Trigger: webhook.TriggerScheduled,
+		Status: webhook.StatusFail, Start: start.Truncate(time.Millisecond).UTC(),
+	}
+	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(request)
+	defer fasthttp.ReleaseResponse(response)
+	s.prepare(request, d, start)
+	why := s.exchange(request, response, &a)
+	if why == reasonSuccess {
+		a.Status = webhook.StatusSuccess
+	}
+	a.Duration = time.Since(start).Truncate(time.Millisecond)
+	return a, why
+}
+
+// prepare writes the request after Standard Webhooks 1.0.0; the svix- headers say the same for receivers that verify with
+// a Svix library.
+func (s *Sender) prepare(request *fasthttp.Request, d webhook.Delivery, now time.Time) {
+	request.SetRequestURI(d.Endpoint.URL)
+	request.Header.SetMethod(fasthttp.MethodPost)
+	request.Header.SetContentType("application/json")
+	request.Header.SetUserAgent(s.userAgent)
+	request.SetBodyRaw(d.Message.Payload)
+	id := d.Message.ID.Text(webhook.KindMessage)
+	seconds := now.Unix()
+	timestamp := strconv.FormatInt(seconds, 10)
+	signature := string(d.Endpoint.Secret.AppendSignature(nil, id, seconds, d.Message.Payload))
+	request.Header.Set("Webhook-Id", id)
+	request.Header.Set("Webhook-Timestamp", timestamp)
+	request.Header.Set("Webhook-Signature", signature)
+	request.Header.Set("Svix-Id", id)
+	request.Header.Set("Svix-Timestamp", timestamp)
+	request.Header.Set("Svix-Signature", signature)
+}
+
+// exchange sends the request and reads as much of the answer as is kept.
+func (s *Sender) exchange(request *fasthttp.Request, response *fasthttp.Response, a *webhook.Attempt) reason {
+	if err := s.client.DoTimeout(request, response, s.timeout); err != nil {
+		why, text := classifyError(err, s.timeout)
+		a.Response = []byte(text)
+		return why
+	}
+	a.StatusCode = uint16(response.StatusCode())
+	why := classifyStatus(response.StatusCode())
+	body, err := readSome(response)
+	if err != nil && why == reasonSuccess && len(body) == 0 {
+		// The receiver said 2xx; that what it said next got lost on the way changes nothing.
+		body = []byte("the status arrived, its body did not: " + err.Error())
+	}
+	a.Response = body
+	return why
+}
+
+// readSome reads the first webhook.MaxResponse bytes of the body. A longer one ends the connection.
+func readSome(response *fasthttp.Response) (body []byte, err error) {
+	stream := response.BodyStream()
+	if stream == nil {
+		return nil, nil
+	}
+	if response.Header.ContentLength() != 0 {
+		body, err = io.ReadAll(io.LimitReader(stream, webhook.MaxResponse+1))
+	}
+	if len(body) > webhook.MaxResponse {
+		body = body[:webhook.MaxResponse]
+	}
+	return body, errors.Join(err, response.CloseBodyStream())
+}

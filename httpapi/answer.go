@@ -1,0 +1,124 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/cluster"
+	"hookwheel/webhook"
+)
+
+// answer is what a handler has to say when all went well.
+type answer struct {
+	status int
+	value  any // becomes JSON, unless it is JSON already: a rawJSON; nil: no body
+}
+
+// rawJSON is JSON text that was written by hand, on the hot path.
+type rawJSON []byte
+
+// statusOf is the HTTP status of each code.
+var statusOf = map[webhook.Code]int{
+	webhook.CodeInvalid:      fasthttp.StatusUnprocessableEntity,
+	webhook.CodeUnauthorized: fasthttp.StatusUnauthorized,
+	webhook.CodeNotFound:     fasthttp.StatusNotFound,
+	webhook.CodeConflict:     fasthttp.StatusConflict,
+	webhook.CodeTooLarge:     fasthttp.StatusRequestEntityTooLarge,
+	webhook.CodeUnavailable:  fasthttp.StatusServiceUnavailable,
+	webhook.CodeNoSpace:      fasthttp.StatusInsufficientStorage,
+	webhook.CodeInternal:     fasthttp.StatusInternalServerError,
+}
+
+// retryAfter is how many seconds a client is asked to wait when the cluster has no leader or the disk no room.
+const retryAfter = "5"
+
+// invalidQuery is a fault in a parameter of the query.
+type invalidQuery struct{ fault *webhook.Error }
+
+func (q invalidQuery) Error() string { return q.fault.Error() }
+
+func badQuery(parameter, detail string) error {
+	return invalidQuery{webhook.Invalid(parameter, detail)}
+}
+
+// manyInvalid is what is wrong with several fields of a body.
+type manyInvalid []*webhook.Error
+
+func (m manyInvalid) Error() string {
+	texts := make([]string, len(m))
+	for i, e := range m {
+		texts[i] = e.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// invalidItem is one line of a 422, as the Svix API has it.
+type invalidItem struct {
+	Loc  []string `json:"loc"`
+	Msg  string   `json:"msg"`
+	Type string   `json:"type"`
+}
+
+func (s *Server) write(ctx *fasthttp.RequestCtx, a answer) {
+	ctx.SetStatusCode(a.status)
+	switch value := a.value.(type) {
+	case nil:
+	case rawJSON:
+		ctx.SetContentType("application/json")
+		ctx.SetBody(value)
+	default:
+		text, err := json.Marshal(value)
+		if err != nil {
+			s.writeError(ctx, err)
+			return
+		}
+		ctx.SetContentType("application/json")
+		ctx.SetBody(text)
+	}
+}
+
+// writeError says what went wrong in the API's format. Errors that are not the caller's to know are logged instead.
+func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
+	var (
+		known   *webhook.Error
+		inQuery invalidQuery
+		many    manyInvalid
+	)
+	switch {
+	case errors.As(err, &many):
+		s.writeInvalid(ctx, "body", many)
+	case errors.As(err, &inQuery):
+		s.writeInvalid(ctx, "query", manyInvalid{inQuery.fault})
+	case errors.As(err, &known) && known.Code == webhook.CodeInvalid:
+		s.writeInvalid(ctx, "body", manyInvalid{known})
+	case errors.As(err, &known):
+		if known.Code == webhook.CodeNoSpace || known.Code == webhook.CodeUnavailable {
+			ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
+		}
+		s.write(ctx, answer{statusOf[known.Code], known})
+	case errors.Is(err, cluster.ErrNoLeader):
+		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
+		s.write(ctx, answer{fasthttp.StatusServiceUnavailable, &webhook.Error{Code: webhook.CodeUnavailable,
+			Detail: "The cluster has no leader at the moment, so it is not known whether this took effect. Try again."}})
+	default:
+		s.config.Logger.Error("a request failed", "method", string(ctx.Method()), "path", string(ctx.Path()), "error", err)
+		s.write(ctx, answer{fasthttp.StatusInternalServerError, &webhook.Error{Code: webhook.CodeInternal,
+			Detail: "Something went wrong here. The log of this node says what."}})
+	}
+}
+
+func (s *Server) writeInvalid(ctx *fasthttp.RequestCtx, where string, list manyInvalid) {
+	items := make([]invalidItem, len(list))
+	for i, e := range list {
+		items[i] = invalidItem{Loc: []string{where}, Msg: e.Detail, Type: "value_error"}
+		if e.Field != "" {
+			items[i].Loc = append(items[i].Loc, strings.Split(e.Field, "/")...)
+		}
+	}
+	s.write(ctx, answer{fasthttp.StatusUnprocessableEntity, struct {
+		Detail []invalidItem `json:"detail"`
+	}{items}})
+}

@@ -1,0 +1,141 @@
+package httpapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/tidwall/gjson"
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/webhook"
+)
+
+// applicationOut is an application as the API shows it: rates under their old and their new name.
+type applicationOut struct {
+	ID           string            `json:"id"`
+	UID          *string           `json:"uid,omitempty"`
+	Name         string            `json:"name"`
+	RateLimit    *uint16           `json:"rateLimit,omitempty"`
+	ThrottleRate *uint16           `json:"throttleRate"`
+	Metadata     map[string]string `json:"metadata"`
+	CreatedAt    time.Time         `json:"createdAt"`
+	UpdatedAt    time.Time         `json:"updatedAt"`
+}
+
+func showApplication(app *webhook.Application) applicationOut {
+	out := applicationOut{ID: app.ID.Text(webhook.KindApplication), UID: optional(app.UID), Name: app.Name,
+		RateLimit: optional(app.RateLimit), ThrottleRate: optional(app.RateLimit), Metadata: app.Metadata,
+		CreatedAt: app.CreatedAt, UpdatedAt: app.UpdatedAt}
+	if out.Metadata == nil {
+		out.Metadata = map[string]string{}
+	}
+	return out
+}
+
+// optional is null for what is not set.
+func optional[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}
+
+func parseApplication(text []byte) (app webhook.Application, err error) {
+	b, err := parseBody(text)
+	if err != nil {
+		return app, err
+	}
+	var throttle uint16
+	b.each(func(name string, v gjson.Result) {
+		switch name {
+		case "name":
+			app.Name = b.string(name, v)
+		case "uid":
+			app.UID = b.optionalString(name, v)
+		case "rateLimit":
+			app.RateLimit = b.positive(name, v)
+		case "throttleRate":
+			throttle = b.positive(name, v)
+		case "metadata":
+			app.Metadata = b.stringMap(name, v)
+		}
+	})
+	if throttle != 0 {
+		app.RateLimit = throttle
+	}
+	if err := b.err(); err != nil {
+		return app, err
+	}
+	return app, app.Validate()
+}
+
+func (s *Server) createApplication(ctx *fasthttp.RequestCtx) (answer, error) {
+	getIfExists, err := parseBool(ctx.QueryArgs(), "get_if_exists", false)
+	if err != nil {
+		return answer{}, err
+	}
+	app, err := parseApplication(ctx.PostBody())
+	if err != nil {
+		return answer{}, err
+	}
+	hold, cancel := context.WithTimeout(context.Background(), holdTimeout)
+	defer cancel()
+	made, created, err := s.config.Writer.CreateApplication(hold, app, getIfExists)
+	if err != nil {
+		return answer{}, err
+	}
+	if !created {
+		return answer{fasthttp.StatusOK, showApplication(made)}, nil
+	}
+	return answer{fasthttp.StatusCreated, showApplication(made)}, nil
+}
+
+func (s *Server) getApplication(ctx *fasthttp.RequestCtx) (answer, error) {
+	app, err := s.application(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{fasthttp.StatusOK, showApplication(app)}, nil
+}
+
+func (s *Server) listApplications(ctx *fasthttp.RequestCtx) (answer, error) {
+	ascending, err := parseOrder(ctx.QueryArgs(), true)
+	if err != nil {
+		return answer{}, err
+	}
+	l, err := parseListing(ctx.QueryArgs(), webhook.KindApplication, ascending)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := s.current(); err != nil {
+		return answer{}, err
+	}
+	list, more, err := s.config.Store.Applications(l.Page)
+	if err != nil {
+		return answer{}, err
+	}
+	return respond(l, list, more, func(a *webhook.Application) webhook.ID { return a.ID }, showApplication), nil
+}
+
+// application is the one that the path names, as of now.
+func (s *Server) application(ctx *fasthttp.RequestCtx) (*webhook.Application, error) {
+	if err := s.current(); err != nil {
+		return nil, err
+	}
+	return s.config.Store.Application(pathValue(ctx, "app"))
+}
+
+// applicationToWrite is the one that the path names, for an operation that goes to the leader anyway. This node may not
+// have heard of one that was made a moment ago, so only then it asks.
+func (s *Server) applicationToWrite(ctx *fasthttp.RequestCtx) (*webhook.Application, error) {
+	if app, err := s.config.Store.Application(pathValue(ctx, "app")); err == nil {
+		return app, nil
+	}
+	return s.application(ctx)
+}
+
+func pathValue(ctx *fasthttp.RequestCtx, name string) string {
+	value, _ := ctx.UserValue(name).(string)
+	return value
+}

@@ -1,0 +1,145 @@
+package httpapi
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/wal"
+	"hookwheel/webhook"
+)
+
+const (
+	defaultLimit = 50
+	maxLimit     = 250
+)
+
+// listing is one page of a list as a client asks for it: an iterator is the id of the last item of the page before, or
+// "-" and the id of its first item to go back.
+type listing struct {
+	wal.Page
+	kind     webhook.Kind
+	backward bool // the walk goes against the order that the client sees
+}
+
+// parseListing reads limit and iterator; the client sees the items in that order.
+func parseListing(args *fasthttp.Args, kind webhook.Kind, ascending bool) (l listing, err error) {
+	l = listing{kind: kind, Page: wal.Page{Limit: defaultLimit}}
+	if args.Has("limit") {
+		l.Limit, err = strconv.Atoi(string(args.Peek("limit")))
+		if err != nil || l.Limit < 1 || l.Limit > maxLimit {
+			return l, badQuery("limit", fmt.Sprintf("must be a number from 1 to %d", maxLimit))
+		}
+	}
+	if iterator := string(args.Peek("iterator")); iterator != "" {
+		iterator, l.backward = strings.CutPrefix(iterator, "-")
+		if l.From, err = webhook.ParseID(kind, iterator); err != nil {
+			return l, badQuery("iterator", "must be the iterator or prevIterator of a page of this list")
+		}
+	}
+	l.Ascending = ascending != l.backward
+	return l, nil
+}
+
+// parseOrder reads order, which lists of applications and endpoints have.
+func parseOrder(args *fasthttp.Args, ascending bool) (bool, error) {
+	switch order := string(args.Peek("order")); order {
+	case "":
+		return ascending, nil
+	case "ascending", "descending":
+		return order == "ascending", nil
+	default:
+		return false, badQuery("order", "must be ascending or descending")
+	}
+}
+
+// parseTimes reads before and after, which lists of messages and attempts have; these are seen newest first. With after and no
+// iterator the page begins at that time and holds the oldest items after it.
+func (l *listing) parseTimes(args *fasthttp.Args) error {
+	after, err := parseTime(args, "after")
+	if err != nil {
+		return err
+	}
+	before, err := parseTime(args, "before")
+	if err != nil {
+		return err
+	}
+	if !before.IsZero() {
+		l.High = webhook.NewID(before.UnixMilli(), 0, 0)
+	}
+	if !after.IsZero() {
+		l.Low = webhook.NewID(after.UnixMilli()+4, 0, 0) // ids are exact to 4 ms
+		if l.From.IsZero() {
+			l.backward, l.Ascending = true, true
+		}
+	}
+	return nil
+}
+
+func parseTime(args *fasthttp.Args, name string) (t time.Time, err error) {
+	text := string(args.Peek(name))
+	if text == "" {
+		return t, nil
+	}
+	// A plus sign that was not escaped arrives as a space.
+	t, err = time.Parse(time.RFC3339, strings.ReplaceAll(text, " ", "+"))
+	if err != nil || t.Unix() < 1_400_000_000 {
+		return t, badQuery(name, "must be a time such as 2026-01-31T12:00:00Z, after 2014")
+	}
+	return t, nil
+}
+
+// listResponse is a page as the client gets it.
+type listResponse[T any] struct {
+	Data         []T     `json:"data"`
+	Iterator     *string `json:"iterator"`
+	PrevIterator *string `json:"prevIterator,omitempty"`
+	Done         bool    `json:"done"`
+}
+
+// respond turns the items of a walk into a page.
+func respond[T, Out any](l listing, items []T, more bool, id func(*T) webhook.ID, out func(*T) Out) answer {
+	if l.backward {
+		slices.Reverse(items)
+	}
+	page := listResponse[Out]{Data: make([]Out, len(items)), Done: !more}
+	for i := range items {
+		page.Data[i] = out(&items[i])
+	}
+	if len(items) > 0 {
+		last, first := id(&items[len(items)-1]).Text(l.kind), "-"+id(&items[0]).Text(l.kind)
+		page.Iterator, page.PrevIterator = &last, &first
+	}
+	return answer{fasthttp.StatusOK, page}
+}
+
+// parseBool reads a flag of the query.
+func parseBool(args *fasthttp.Args, name string, otherwise bool) (bool, error) {
+	switch text := string(args.Peek(name)); text {
+	case "":
+		return otherwise, nil
+	case "true", "false":
+		return text == "true", nil
+	default:
+		return false, badQuery(name, "must be true or false")
+	}
+}
+
+// parseList reads a,b as well as name[]=a&name[]=b and name[0]=a.
+func parseList(args *fasthttp.Args, name string) (list []string) {
+	for key, value := range args.All() {
+		k := string(key)
+		if k == name || strings.HasPrefix(k, name+"[") && strings.HasSuffix(k, "]") {
+			for item := range strings.SplitSeq(string(value), ",") {
+				if item != "" {
+					list = append(list, item)
+				}
+			}
+		}
+	}
+	return list
+}

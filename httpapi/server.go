@@ -1,0 +1,225 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/fasthttp/router"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
+
+	"hookwheel/cluster"
+	"hookwheel/wal"
+	"hookwheel/webhook"
+)
+
+const (
+	holdTimeout     = 10 * time.Second // how long a request is held while there is no leader
+	readTimeout     = 30 * time.Second // for a whole request to arrive
+	writeTimeout    = 30 * time.Second
+	idleTimeout     = 2 * time.Minute
+	maxConnections  = 20_000
+	shutdownTimeout = 10 * time.Second
+)
+
+// Config says how this node speaks HTTP.
+type Config struct {
+	Listen  string // host:port; port 0 picks a free one
+	Token   string // the bearer token
+	MaxBody int    // bytes
+	NodeID  string
+	Store   *wal.Store
+	Writer  *wal.Writer
+	Node    *cluster.Node
+	Metrics *prometheus.Registry
+	Logger  *slog.Logger
+}
+
+// Server is the HTTP side of a node.
+type Server struct {
+	config   Config
+	listener net.Listener
+	http     *fasthttp.Server
+	accepted prometheus.Counter
+	served   chan error
+}
+
+// handler answers one operation.
+type handler func(ctx *fasthttp.RequestCtx) (answer, error)
+
+// NewServer listens, but does not serve yet.
+func NewServer(config Config) (*Server, error) {
+	listener, err := net.Listen("tcp", config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listening for the API: %w", err)
+	}
+	s := &Server{config: config, listener: listener, served: make(chan error, 1),
+		accepted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "hookwheel_accepted_total", Help: "Messages that this node has answered with 202."})}
+	config.Metrics.MustRegister(s.accepted)
+	routes := s.routes()
+	s.http = &fasthttp.Server{
+		Handler:               func(ctx *fasthttp.RequestCtx) { s.normalize(ctx); routes(ctx) },
+		ErrorHandler:          s.refuse,
+		Name:                  "Hookwheel",
+		Concurrency:           maxConnections,
+		ReadTimeout:           readTimeout,
+		WriteTimeout:          writeTimeout,
+		IdleTimeout:           idleTimeout,
+		MaxRequestBodySize:    config.MaxBody,
+		ReadBufferSize:        16 << 10, // bounds the headers
+		CloseOnShutdown:       true,
+		NoDefaultContentType:  true,
+		NoDefaultServerHeader: true,
+		Logger:                serverLog{config.Logger},
+	}
+	return s, nil
+}
+
+// Addr is where it listens.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Serve answers requests until Shutdown.
+func (s *Server) Serve() {
+	s.served <- s.http.Serve(s.listener)
+}
+
+// Shutdown takes no more requests and waits for those under way.
+func (s *Server) Shutdown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	err := s.http.ShutdownWithContext(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("some requests were still under way after %s", shutdownTimeout)
+	}
+	return errors.Join(err, <-s.served)
+}
+
+func (s *Server) routes() fasthttp.RequestHandler {
+	r := router.New()
+	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleOPTIONS = false, false, false
+	r.NotFound = func(ctx *fasthttp.RequestCtx) {
+		s.writeError(ctx, &webhook.Error{Code: webhook.CodeNotFound, Detail: "There is no operation at this path."})
+	}
+	r.MethodNotAllowed = func(ctx *fasthttp.RequestCtx) {
+		s.write(ctx, answer{fasthttp.StatusMethodNotAllowed, &webhook.Error{Code: "method_not_allowed",
+			Detail: "This path does not answer " + string(ctx.Method()) + "; the Allow header says what it does."}})
+	}
+	api := r.Group("/api/v1")
+	api.ANY("/health", s.plain(s.health))
+	api.ANY("/health/ping", s.plain(s.ping))
+	api.GET("/app", s.authorized(s.listApplications))
+	api.POST("/app", s.authorized(s.createApplication))
+	api.GET("/app/{app}", s.authorized(s.getApplication))
+	api.GET("/app/{app}/endpoint", s.authorized(s.listEndpoints))
+	api.POST("/app/{app}/endpoint", s.authorized(s.createEndpoint))
+	api.GET("/app/{app}/endpoint/{endpoint}", s.authorized(s.getEndpoint))
+	api.DELETE("/app/{app}/endpoint/{endpoint}", s.authorized(s.deleteEndpoint))
+	api.GET("/app/{app}/endpoint/{endpoint}/secret", s.authorized(s.getSecret))
+	api.GET("/app/{app}/msg", s.authorized(s.listMessages))
+	api.POST("/app/{app}/msg", s.authorized(s.createMessage))
+	api.GET("/app/{app}/msg/{msg}", s.authorized(s.getMessage))
+	api.GET("/app/{app}/attempt/msg/{msg}", s.authorized(s.listAttemptsByMessage))
+	api.GET("/app/{app}/attempt/endpoint/{endpoint}", s.authorized(s.listAttemptsByEndpoint))
+	r.GET("/metrics", fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(s.config.Metrics, promhttp.HandlerOpts{})))
+	return r.Handler
+}
+
+// normalize takes off a trailing slash, as clients write it or not; fasthttp has made one of double slashes already.
+func (s *Server) normalize(ctx *fasthttp.RequestCtx) {
+	if path := ctx.Path(); len(path) > 1 && path[len(path)-1] == '/' {
+		ctx.URI().SetPathBytes(bytes.TrimRight(path, "/"))
+	}
+}
+
+// plain turns a handler into HTTP.
+func (s *Server) plain(h handler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		a, err := h(ctx)
+		if err != nil {
+			s.writeError(ctx, err)
+			return
+		}
+		s.write(ctx, a)
+	}
+}
+
+// authorized is plain for who shows the token.
+func (s *Server) authorized(h handler) fasthttp.RequestHandler {
+	next := s.plain(h)
+	want := []byte(s.config.Token)
+	return func(ctx *fasthttp.RequestCtx) {
+		token, bearer := bytes.CutPrefix(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization), []byte("Bearer "))
+		if !bearer || subtle.ConstantTimeCompare(token, want) != 1 {
+			s.writeError(ctx, &webhook.Error{Code: webhook.CodeUnauthorized, Detail: "Invalid token"})
+			return
+		}
+		next(ctx)
+	}
+}
+
+// refuse answers what fasthttp could not read.
+func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		s.writeError(ctx, &webhook.Error{Code: webhook.CodeTooLarge,
+			Detail: fmt.Sprintf("The body is larger than the %d bytes that this server takes.", s.config.MaxBody)})
+	case errors.As(err, &timeout) && timeout.Timeout():
+		s.write(ctx, answer{fasthttp.StatusRequestTimeout, &webhook.Error{Code: "timeout", Detail: "The request did not arrive in time."}})
+	default:
+		s.write(ctx, answer{fasthttp.StatusBadRequest, &webhook.Error{Code: "generic_error", Detail: "The request could not be read as HTTP."}})
+	}
+	ctx.SetConnectionClose()
+}
+
+// current waits until this node's store has all that was acknowledged anywhere before the call.
+func (s *Server) current() error {
+	hold, cancel := context.WithTimeout(context.Background(), holdTimeout)
+	defer cancel()
+	return s.config.Node.Barrier(hold)
+}
+
+// health tells whether this node can serve, which takes a leader.
+func (s *Server) health(*fasthttp.RequestCtx) (answer, error) {
+	status := s.config.Node.Status()
+	free, least := s.config.Store.Free()
+	health := struct {
+		Status      string `json:"status"` // ok, full (no new messages), no leader
+		Node        string `json:"node"`
+		State       string `json:"state"`
+		Leader      string `json:"leader"`
+		Term        uint64 `json:"term"`
+		CommitIndex uint64 `json:"commitIndex"`
+		Applied     uint64 `json:"appliedIndex"`
+		FreeBytes   int64  `json:"freeBytes"`
+	}{"ok", status.ID, status.State, status.LeaderID, status.Term, status.Commit, status.Applied, free}
+	switch {
+	case status.LeaderID == "":
+		health.Status = "no leader"
+		return answer{fasthttp.StatusServiceUnavailable, health}, nil
+	case free < least:
+		health.Status = "full"
+	}
+	return answer{fasthttp.StatusOK, health}, nil
+}
+
+// ping tells whether this process answers at all.
+func (s *Server) ping(*fasthttp.RequestCtx) (answer, error) {
+	return answer{status: fasthttp.StatusNoContent}, nil
+}
+
+// serverLog passes on what fasthttp has to say, which is about broken connections.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Printf(format string, args ...any) {
+	l.log.Debug(fmt.Sprintf(format, args...), "component", "http")
+}

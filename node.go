@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"hookwheel/cluster"
+	"hookwheel/delivery"
+	"hookwheel/httpapi"
+	"hookwheel/scheduler"
+	"hookwheel/wal"
+)
+
+// node is one running server: the place where the packages meet.
+type node struct {
+	config  Config
+	log     *slog.Logger
+	store   *wal.Store
+	cluster *cluster.Node
+	pool    *delivery.Pool
+	api     *httpapi.Server
+	failed  chan error    // why it can't go on
+	opened  chan struct{} // closed when cluster is set, which leads perhaps at once
+	closers []closer   // in the order of starting
+}
+
+// closer ends what was started.
+type closer struct {
+	name string
+	end  func() error
+}
+
+// startNode brings a node up, from the bottom: the store, the cluster, the API. On the way down, Close goes the other way.
+func startNode(config Config, log *slog.Logger) (_ *node, err error) {
+	n := &node{config: config, log: log, failed: make(chan error, 1), opened: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	n.store, err = wal.Open(wal.Config{Dir: filepath.Join(config.Data, "store"), MinFree: config.Storage.MinFree, Logger: log, Fatal: n.fatal})
+	if err != nil {
+		return nil, err
+	}
+	n.onClose("store", n.store.Close)
+	writer := wal.NewWriter(proposer{n})
+	n.pool = delivery.NewPool(delivery.Config{
+		Timeout: config.Delivery.Timeout, Workers: config.Delivery.Workers, Allow: config.Delivery.Allow, Retry: config.Delivery.Retry,
+		UserAgent: "Hookwheel/" + version, Logger: log, Metrics: metrics,
+	}, writer)
+	n.cluster, err = cluster.Open(cluster.Config{
+		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Peers: clusterPeers(config.Cluster.Peers),
+		Machine: n.store, Logger: log, Metrics: metrics, Lead: n.lead, Fatal: n.fatal,
+	})
+	if err != nil {
+		return nil, err
+	}
+	close(n.opened)
+	n.onClose("cluster", n.cluster.Close)
+	n.api, err = httpapi.NewServer(httpapi.Config{
+		Listen: config.API.Listen, Token: config.API.Token, MaxBody: config.API.MaxBody, NodeID: config.Node,
+		Store: n.store, Writer: writer, Node: n.cluster, Metrics: metrics, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	go n.api.Serve() // Shutdown waits for it
+	n.onClose("API", n.api.Shutdown)
+	return n, nil
+}
+
+// proposer lets the pool, which the cluster starts, propose through that cluster.
+type proposer struct{ *node }
+
+func (p proposer) Propose(ctx context.Context, command []byte) ([]byte, error) {
+	return p.cluster.Propose(ctx, command)
+}
+
+func clusterPeers(peers []Peer) []cluster.Peer {
+	list := make([]cluster.Peer, len(peers))
+	for i, p := range peers {
+		list[i] = cluster.Peer(p)
+	}
+	return list
+}
+
+func (n *node) onClose(name string, end func() error) {
+	n.closers = append(n.closers, closer{name, end})
+}
+
+// Close takes no more requests, lets attempts under way come to their end, hands leadership over and closes the store.
+func (n *node) Close() error {
+	var errs []error
+	for _, c := range slices.Backward(n.closers) {
+		if err := c.end(); err != nil {
+			errs = append(errs, fmt.Errorf("stopping the %s: %w", c.name, err))
+		}
+	}
+	n.closers = nil
+	return errors.Join(errs...)
+}
+
+// fatal is called when the disk or the state machine failed.
+func (n *node) fatal(err error) {
+	select {
+	case n.failed <- err:
+	default: // one reason is enough
+	}
+}
+
+// lead delivers, from where the leader before stood, while this node leads.
+func (n *node) lead(ctx context.Context, term uint64) {
+	select {
+	case <-n.opened:
+	case <-ctx.Done():
+		return
+	}
+	var (
+		setup sync.Mutex // the first changes wait for the lanes
+		s     *scheduler.Scheduler
+	)
+	setup.Lock()
+	index := n.store.Watch(func(c wal.Changes) {
+		setup.Lock()
+		defer setup.Unlock()
+		for _, endpoint := range c.Endpoints {
+			s.Add(endpoint)
+		}
+		for _, endpoint := range c.Removed {
+			s.Remove(endpoint)
+		}
+		s.Offer(c.Messages)
+	})
+	defer n.store.Watch(nil)
+	s = scheduler.New(n.store, index, n.config.Delivery.PerEndpoint, n.log)
+	for _, endpoint := range n.store.AllEndpoints() {
+		s.Add(endpoint)
+	}
+	setup.Unlock()
+	n.pool.Run(ctx, term, s)
+}

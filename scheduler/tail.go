@@ -1,0 +1,90 @@
+package scheduler
+
+import "hookwheel/webhook"
+
+// maxTailBytes is how much of the logs' ends stands in memory, all applications together.
+const maxTailBytes = 32 << 20
+
+// tail is the end of one application's log: all messages of the entries after index before.
+type tail struct {
+	before uint64 // Raft index
+	recent []*webhook.Message
+	first  int // number of recent[0], counted from the first message that was offered
+	lanes  []*lane
+}
+
+// at returns the message of that number; nil: it has not been offered yet.
+func (t *tail) at(number int) *webhook.Message {
+	if number-t.first >= len(t.recent) {
+		return nil
+	}
+	return t.recent[number-t.first]
+}
+
+// tails bounds the memory that all tails take.
+type tails struct {
+	offered uint64 // Raft index of the last messages offered
+	byApp   map[webhook.ID]*tail
+	bytes   int
+	parts   []part // in log order, the oldest first
+}
+
+// part is what one entry added to one tail.
+type part struct {
+	tail  *tail
+	index uint64
+	count int
+	bytes int
+}
+
+// of returns the tail of an application, made if need be.
+func (t *tails) of(app webhook.ID) *tail {
+	tail := t.byApp[app]
+	if tail == nil {
+		tail = newTail(t.offered)
+		t.byApp[app] = tail
+	}
+	return tail
+}
+
+func newTail(before uint64) *tail { return &tail{before: before} }
+
+// add appends messages in log order and returns the tails that have grown. Applications without endpoints have none.
+func (t *tails) add(messages []*webhook.Message) (grown []*tail) {
+	for _, m := range messages {
+		t.offered = m.ID.Index()
+		tail := t.byApp[m.App]
+		if tail == nil {
+			continue
+		}
+		size := len(m.Payload) + 256
+		tail.recent = append(tail.recent, m)
+		t.bytes += size
+		if last := len(t.parts) - 1; last >= 0 && t.parts[last].tail == tail && t.parts[last].index == t.offered {
+			t.parts[last].count++
+			t.parts[last].bytes += size
+			continue
+		}
+		t.parts = append(t.parts, part{tail, t.offered, 1, size})
+		grown = append(grown, tail)
+	}
+	t.evict()
+	return grown
+}
+
+// evict forgets the oldest parts until the bound is kept; lanes that still want them read them from the store. The parts
+// of one entry go together, so that before says exactly where memory begins.
+func (t *tails) evict() {
+	for t.bytes > maxTailBytes && len(t.parts) > 1 {
+		index := t.parts[0].index
+		for len(t.parts) > 0 && t.parts[0].index == index {
+			p := t.parts[0]
+			t.parts = t.parts[1:]
+			t.bytes -= p.bytes
+			clear(p.tail.recent[:p.count])
+			p.tail.recent = p.tail.recent[p.count:]
+			p.tail.first += p.count
+			p.tail.before = p.index
+		}
+	}
+}

@@ -1,0 +1,33 @@
+package wal
+
+import (
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// Application finds one by its ID or its uid. The error is a *webhook.Error if there is none.
+func (s *Store) Application(name string) (*webhook.Application, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if app := s.nouns.application(name); app != nil {
+		return app, nil
+	}
+	return nil, errNoApplication
+}
+
+// Applications lists a page of all, and tells whether there are more in its direction.
+func (s *Store) Applications(page Page) (list []webhook.Application, more bool, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		return page.walk(txn, []byte{keyApplication}, idSize, func(key, value []byte) (err error) {
+			app := make([]webhook.Application, 1)
+			if err := decodeJSON(value, &app[0]); err != nil {
+				return err
+			}
+			list, err = collect(page, list, app, func(a *webhook.Application) webhook.ID { return a.ID }, nil)
+			return err
+		})
+	})
+	list, more = cut(page, list)
+	return list, more, err
+}

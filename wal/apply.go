@@ -1,0 +1,507 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// sweepPerEntry is how many lines of a removed endpoint's retry set each entry deletes, so that none pays for all.
+const sweepPerEntry = 256
+
+// batch is what was applied since the last commit.
+type batch struct {
+	meta meta // as of the last entry applied
+	txn  *badger.Txn
+	size int // bytes, about
+}
+
+func (b *batch) discard() {
+	if b.txn != nil {
+		b.txn.Discard()
+	}
+}
+
+// Apply applies the commands of one Raft entry; now is the clock of the leader that made it, in milliseconds since the Unix
+// epoch. It returns a reply for each command. It is deterministic: the same entries lead to the same store and the same
+// replies on every node. An entry that the store already holds is skipped, without replies.
+//
+// All reads see it at once, but it is staged only: Commit makes it durable, soon and for many entries together. A crash
+// before that loses nothing, for the Raft log has the entry on stable storage and replays it.
+//
+// Any error is the end of this store: a state machine that leaves out an entry has left the cluster. The caller must stop
+// the process.
+func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]byte, error) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	b := &s.staged
+	if index <= b.meta.index {
+		return nil, nil
+	}
+	size := 4096
+	for i := range commands {
+		size += 2*len(commands[i].Body) + 128
+	}
+	if err := s.begin(size); err != nil {
+		return nil, err
+	}
+	b.meta.index, b.meta.term, b.meta.clock = index, term, max(b.meta.clock, now)
+	e := entry{store: s, batch: b}
+	replies := make([][]byte, len(commands))
+	for i := range commands {
+		var err error
+		if replies[i], err = e.run(&commands[i]); err != nil {
+			return nil, fmt.Errorf("applying command %d of entry %d: %w", i, index, err)
+		}
+	}
+	if err := e.finish(); err != nil {
+		return nil, fmt.Errorf("applying entry %d: %w", index, err)
+	}
+	s.applied.Store(index)
+	s.tell(e.changes)
+	return replies, nil
+}
+
+// Configure applies a change of the Raft configuration, which is opaque here.
+func (s *Store) Configure(index, term uint64, configuration []byte) error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	b := &s.staged
+	if index <= b.meta.index {
+		return nil
+	}
+	if err := s.begin(len(configuration)); err != nil {
+		return err
+	}
+	b.meta.index, b.meta.term, b.meta.confIndex, b.meta.conf = index, term, index, slices.Clone(configuration)
+	s.applied.Store(index)
+	return nil
+}
+
+// begin makes room for size more bytes: a transaction that would become larger than Badger takes is committed first,
+// which is allowed between any two entries. applying is held.
+func (s *Store) begin(size int) error {
+	if s.staged.txn != nil && s.staged.size+size > int(s.db.MaxBatchSize())*3/4 {
+		if err := s.commit(); err != nil {
+			return err
+		}
+	}
+	if s.staged.txn == nil {
+		s.staged.txn = s.db.NewTransactionAt(s.staged.meta.index, true)
+		select {
+		case s.dirty <- struct{}{}:
+		default:
+		}
+	}
+	s.staged.size += size
+	return nil
+}
+
+// Commit makes all that is applied durable, in one transaction. A crash before it returns leaves all of it or none.
+func (s *Store) Commit() error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	return s.commit()
+}
+
+// commit is Commit with applying held.
+func (s *Store) commit() error {
+	b := &s.staged
+	if b.txn == nil {
+		return nil
+	}
+	if err := b.txn.Set(metaKey, b.meta.encode()); err != nil {
+		return fmt.Errorf("staging the applied index: %w", err)
+	}
+	if err := b.txn.CommitAt(b.meta.index, nil); err != nil {
+		return fmt.Errorf("committing index %d: %w", b.meta.index, err)
+	}
+	s.staged = batch{meta: b.meta}
+	s.db.SetDiscardTs(s.snapshots.publish(b.meta))
+	return nil
+}
+
+// commitDelay is how long what is applied waits for company before it is committed, unless a read wants it.
+const commitDelay = 10 * time.Millisecond
+
+// commitSoon commits what nobody reads, until the store is closed.
+func (s *Store) commitSoon() {
+	for {
+		select {
+		case <-s.dirty:
+		case <-s.closed:
+			return
+		}
+		select {
+		case <-time.After(commitDelay):
+		case <-s.closed:
+			return
+		}
+		if err := s.Commit(); err != nil {
+			s.config.Fatal(err)
+			return
+		}
+	}
+}
+
+// tell passes on what an entry has changed.
+func (s *Store) tell(changes Changes) {
+	s.mu.RLock()
+	watch := s.watch
+	s.mu.RUnlock()
+	if watch != nil && len(changes.Messages)+len(changes.Endpoints)+len(changes.Removed) > 0 {
+		watch(changes)
+	}
+}
+
+// entry is the work on one Raft entry.
+type entry struct {
+	store    *Store
+	batch    *batch
+	place    uint32 // of the next ID
+	logs     []chunk
+	history  []chunk
+	requests []byte
+	changes  Changes
+}
+
+// chunk is being built for one owner.
+type chunk struct {
+	owner webhook.ID
+	url   string // of the last attempt in it
+	data  []byte
+}
+
+// chunkOf finds or makes the chunk of owner; an entry has few.
+func chunkOf(list *[]chunk, owner webhook.ID) *chunk {
+	for i := len(*list) - 1; i >= 0; i-- {
+		if (*list)[i].owner == owner {
+			return &(*list)[i]
+		}
+	}
+	*list = append(*list, chunk{owner: owner})
+	return &(*list)[len(*list)-1]
+}
+
+// id makes the next ID of this entry.
+func (e *entry) id() (webhook.ID, error) {
+	if e.place > webhook.MaxPlace {
+		return webhook.ID{}, errors.New("wal: more than 2^24 ids in one entry")
+	}
+	id := webhook.NewID(e.batch.meta.clock, e.batch.meta.index, e.place)
+	e.place++
+	return id, nil
+}
+
+// run applies one command and remembers its reply; one that was applied before gets that reply again.
+func (e *entry) run(c *Command) ([]byte, error) {
+	if c.Since > 0 {
+		reply, found, err := e.repliedBefore(c)
+		if err != nil || found {
+			return reply, err
+		}
+	}
+	body, err := e.apply(c.Body)
+	var reply []byte
+	var refused *webhook.Error
+	switch {
+	case errors.As(err, &refused):
+		reply, err = errorReply(refused)
+	case err == nil:
+		reply = okReply(body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e.requests = appendRequest(e.requests, c.Request, reply)
+	return reply, nil
+}
+
+// apply does what a command asks. A *webhook.Error refuses it and has changed nothing; any other error is fatal.
+func (e *entry) apply(body []byte) ([]byte, error) {
+	if len(body) < 2 {
+		return nil, errCut
+	}
+	switch k := kind(body[0]); k {
+	case kindCreateMessage:
+		return e.createMessage(body[1:])
+	case kindRecordProgress:
+		return nil, e.recordProgress(body[1:])
+	case kindCreateApplication:
+		return e.createApplication(body[1:])
+	case kindCreateEndpoint:
+		return e.createEndpoint(body[1:])
+	case kindDeleteEndpoint:
+		return nil, e.deleteEndpoint(body[1:])
+	default:
+		return nil, fmt.Errorf("wal: command of kind %d is not known to this program: upgrade this node", k)
+	}
+}
+
+// finish writes what the commands of the entry made together.
+func (e *entry) finish() error {
+	first := webhook.NewID(e.batch.meta.clock, e.batch.meta.index, 0)
+	for _, c := range e.logs {
+		if err := e.batch.txn.Set(chunkKey(keyLog, c.owner, first), c.data); err != nil {
+			return err
+		}
+	}
+	for _, c := range e.history {
+		if err := e.batch.txn.Set(chunkKey(keyHistory, c.owner, first), c.data); err != nil {
+			return err
+		}
+	}
+	if err := e.keepRequests(); err != nil {
+		return err
+	}
+	return e.sweep()
+}
+
+func (e *entry) createApplication(body []byte) ([]byte, error) {
+	var c createApplication
+	if err := decodeJSON(body, &c); err != nil {
+		return nil, err
+	}
+	app := c.Application
+	if app.UID != "" {
+		if existing := e.store.nouns.application(app.UID); existing != nil {
+			if !c.GetIfExists {
+				return nil, &webhook.Error{Code: webhook.CodeConflict, Detail: "an application with this uid exists already"}
+			}
+			return encodeJSON(createApplication{Application: *existing})
+		}
+	}
+	var err error
+	if app.ID, err = e.id(); err != nil {
+		return nil, err
+	}
+	app.CreatedAt, app.UpdatedAt = app.ID.Time(), app.ID.Time()
+	record, err := encodeJSON(&app)
+	if err != nil {
+		return nil, err
+	}
+	e.store.mu.Lock()
+	e.store.nouns.putApplication(&app)
+	e.store.mu.Unlock()
+	if err := e.batch.txn.Set(idKey(keyApplication, app.ID), record); err != nil {
+		return nil, err
+	}
+	return encodeJSON(createApplication{Application: app, Created: true})
+}
+
+func (e *entry) createEndpoint(body []byte) ([]byte, error) {
+	endpoint := new(webhook.Endpoint)
+	if err := decodeJSON(body, endpoint); err != nil {
+		return nil, err
+	}
+	if e.store.nouns.applications[endpoint.App] == nil {
+		return nil, errNoApplication
+	}
+	if endpoint.UID != "" && e.store.nouns.endpoint(endpoint.App, endpoint.UID) != nil {
+		return nil, &webhook.Error{Code: webhook.CodeConflict, Detail: "an endpoint with this uid exists already"}
+	}
+	var err error
+	if endpoint.ID, err = e.id(); err != nil {
+		return nil, err
+	}
+	endpoint.CreatedAt, endpoint.UpdatedAt = endpoint.ID.Time(), endpoint.ID.Time()
+	record, err := encodeJSON(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	// Its own ID is a place in the log: it wants what comes after.
+	c := &cursor{position: endpoint.ID}
+	e.store.mu.Lock()
+	e.store.nouns.putEndpoint(endpoint)
+	e.store.nouns.cursors[endpoint.ID] = c
+	e.store.mu.Unlock()
+	if err := e.batch.txn.Set(idKey(keyEndpoint, endpoint.App, endpoint.ID), record); err != nil {
+		return nil, err
+	}
+	if err := e.batch.txn.Set(idKey(keyCursor, endpoint.ID), c.encode()); err != nil {
+		return nil, err
+	}
+	e.changes.Endpoints = append(e.changes.Endpoints, endpoint)
+	return record, nil
+}
+
+// deleteEndpoint leaves the endpoint's history. Its retry set may be long, so sweep empties that bit by bit.
+func (e *entry) deleteEndpoint(body []byte) error {
+	var c deleteEndpoint
+	if err := decodeJSON(body, &c); err != nil {
+		return err
+	}
+	endpoint := e.store.nouns.endpoints[c.Endpoint]
+	if endpoint == nil || endpoint.App != c.App {
+		return errNoEndpoint
+	}
+	e.store.mu.Lock()
+	e.store.nouns.removeEndpoint(endpoint)
+	e.store.mu.Unlock()
+	e.store.nouns.removed = append(e.store.nouns.removed, endpoint.ID)
+	e.changes.Removed = append(e.changes.Removed, endpoint.ID)
+	if err := e.batch.txn.Delete(idKey(keyEndpoint, c.App, c.Endpoint)); err != nil {
+		return err
+	}
+	if err := e.batch.txn.Delete(idKey(keyCursor, c.Endpoint)); err != nil {
+		return err
+	}
+	return e.batch.txn.Set(idKey(keyRemoved, c.Endpoint), nil)
+}
+
+// sweep deletes some of the retry sets that removed endpoints left.
+func (e *entry) sweep() error {
+	if len(e.store.nouns.removed) == 0 {
+		return nil
+	}
+	gone := e.store.nouns.removed[0]
+	keys, err := firstKeys(e.batch.txn, idKey(keyRetry, gone), sweepPerEntry)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := e.batch.txn.Delete(key); err != nil {
+			return err
+		}
+	}
+	if len(keys) == sweepPerEntry {
+		return nil
+	}
+	e.store.nouns.removed = e.store.nouns.removed[1:]
+	return e.batch.txn.Delete(idKey(keyRemoved, gone))
+}
+
+// firstKeys copies the first n keys with that prefix.
+func firstKeys(txn *badger.Txn, prefix []byte, n int) ([][]byte, error) {
+	opts := badger.DefaultIteratorOptions
+	opts.Prefix, opts.PrefetchValues = prefix, false
+	it := txn.NewIterator(opts)
+	defer it.Close()
+	var keys [][]byte
+	for it.Rewind(); it.Valid() && len(keys) < n; it.Next() {
+		keys = append(keys, it.Item().KeyCopy(nil))
+	}
+	return keys, nil
+}
+
+var (
+	errNoApplication = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Application not found"}
+	errNoEndpoint    = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Endpoint not found"}
+	errNoMessage     = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Message not found"}
+	errLateProgress  = &webhook.Error{Code: webhook.CodeConflict, Detail: "the leader that made these attempts has been replaced"}
+)
+
+// createMessage appends to the log of an application. The reply is the message's ID.
+func (e *entry) createMessage(body []byte) ([]byte, error) {
+	m, err := decodeCreateMessage(body)
+	if err != nil {
+		return nil, err
+	}
+	if e.store.nouns.applications[m.App] == nil {
+		return nil, errNoApplication
+	}
+	if m.EventID != "" {
+		switch _, err := e.batch.txn.Get(uniqueKey(m.App, m.EventID)); {
+		case err == nil:
+			return nil, &webhook.Error{Code: webhook.CodeConflict, Detail: "a message with this eventId exists already"}
+		case !errors.Is(err, badger.ErrKeyNotFound):
+			return nil, err
+		}
+	}
+	if m.ID, err = e.id(); err != nil {
+		return nil, err
+	}
+	if m.EventID != "" {
+		if err := e.batch.txn.Set(uniqueKey(m.App, m.EventID), m.ID[:]); err != nil {
+			return nil, err
+		}
+	}
+	c := chunkOf(&e.logs, m.App)
+	c.data = appendMessage(appendPlaced(c.data, messageVersion, m.ID.Place()), m)
+	e.changes.Messages = append(e.changes.Messages, m)
+	return m.ID[:], nil
+}
+
+// recordProgress keeps attempts and moves cursors and retry sets. What a leader of another term says comes too late: the
+// one of this term has begun from the store without it.
+func (e *entry) recordProgress(body []byte) error {
+	term, list, err := decodeProgress(body)
+	if err != nil {
+		return err
+	}
+	if term != e.batch.meta.term {
+		return errLateProgress
+	}
+	for i := range list {
+		p := &list[i]
+		for j := range p.Outcomes {
+			if err := e.recordAttempt(p.Endpoint, &p.Outcomes[j].Attempt); err != nil {
+				return err
+			}
+		}
+		if err := e.moveCursor(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
+	id, err := e.id()
+	if err != nil {
+		return err
+	}
+	c := chunkOf(&e.history, endpoint)
+	c.data = appendAttempt(appendPlaced(c.data, attemptVersion, id.Place()), a, c.url)
+	c.url = a.URL
+	return e.batch.txn.Set(idKey(keyIndex, a.Message, id), endpoint[:])
+}
+
+// moveCursor settles what the outcomes settle. An outcome of something that is settled already changes nothing.
+func (e *entry) moveCursor(p *webhook.Progress) error {
+	c := e.store.nouns.cursors[p.Endpoint]
+	if c == nil { // removed meanwhile
+		return nil
+	}
+	e.store.mu.Lock()
+	defer e.store.mu.Unlock()
+	for i := range p.Outcomes {
+		if err := e.settle(p.Endpoint, c, &p.Outcomes[i]); err != nil {
+			return err
+		}
+	}
+	c.advance(p.Cursor)
+	return e.batch.txn.Set(idKey(keyCursor, p.Endpoint), c.encode())
+}
+
+func (e *entry) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error {
+	message := o.Attempt.Message
+	if o.Due.IsZero() {
+		if !c.fresh(message) {
+			return nil
+		}
+		c.settle(message)
+	} else {
+		line := retryKey(endpoint, o.Due, message)
+		switch _, err := e.batch.txn.Get(line); {
+		case errors.Is(err, badger.ErrKeyNotFound):
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := e.batch.txn.Delete(line); err != nil {
+			return err
+		}
+	}
+	if o.Attempt.Next.IsZero() {
+		return nil
+	}
+	attempts := binary.AppendUvarint(nil, uint64(o.Attempt.Number))
+	return e.batch.txn.Set(retryKey(endpoint, o.Attempt.Next, message), attempts)
+}

@@ -1,0 +1,140 @@
+package wal
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// errCut means that a record or command ends too early or holds a length that cannot be.
+var errCut = errors.New("wal: record is cut short or damaged")
+
+func appendBytes[T string | []byte](dst []byte, b T) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+}
+
+func appendStrings(dst []byte, list []string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(list)))
+	for _, s := range list {
+		dst = appendBytes(dst, s)
+	}
+	return dst
+}
+
+// appendTime writes milliseconds since the Unix epoch, 0 for the zero time.
+func appendTime(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return binary.AppendVarint(dst, 0)
+	}
+	return binary.AppendVarint(dst, t.UnixMilli())
+}
+
+// reader takes a record apart. After the first fault it returns zero values, and err says so: one check at the end does.
+type reader struct {
+	rest []byte
+	err  error
+}
+
+// newReader checks the version byte that each record and command begins with.
+func newReader(data []byte, newest byte) *reader {
+	r := &reader{rest: data}
+	if version := r.byte(); r.err == nil && (version == 0 || version > newest) {
+		r.err = fmt.Errorf("wal: format version %d is newer than this program understands (%d): upgrade this node", version, newest)
+		r.rest = nil
+	}
+	return r
+}
+
+func (r *reader) more() bool { return r.err == nil && len(r.rest) > 0 }
+
+// take returns the next n bytes, a part of the record itself.
+func (r *reader) take(n uint64) []byte {
+	if uint64(len(r.rest)) < n {
+		r.rest, r.err = nil, errCut
+		return nil
+	}
+	b := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		r.rest, r.err = nil, errCut
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *reader) time() time.Time {
+	v, n := binary.Varint(r.rest)
+	if n <= 0 {
+		r.rest, r.err = nil, errCut
+		return time.Time{}
+	}
+	r.rest = r.rest[n:]
+	if v == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(v).UTC()
+}
+
+func (r *reader) bytes() []byte  { return r.take(r.uvarint()) }
+func (r *reader) string() string { return string(r.bytes()) }
+
+func (r *reader) id() (id webhook.ID) {
+	copy(id[:], r.take(uint64(idSize)))
+	return id
+}
+
+func (r *reader) strings() []string {
+	n := r.uvarint()
+	if n == 0 || n > uint64(len(r.rest)) { // each takes a byte at least
+		if n > 0 {
+			r.rest, r.err = nil, errCut
+		}
+		return nil
+	}
+	list := make([]string, n)
+	for i := range list {
+		list[i] = r.string()
+	}
+	return list
+}
+
+// jsonVersion is the version of the records and commands that are JSON: new fields may come, none changes its meaning.
+const jsonVersion = 1
+
+// encodeJSON writes the nouns: few, read by people in need, and growing fields over time. Go writes the keys of structs in
+// order of declaration and those of maps sorted, so all nodes write the same bytes.
+func encodeJSON(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("wal: encoding %T: %w", v, err)
+	}
+	return append([]byte{jsonVersion}, text...), nil
+}
+
+func decodeJSON(data []byte, v any) error {
+	r := newReader(data, jsonVersion)
+	if r.err != nil {
+		return r.err
+	}
+	if err := json.Unmarshal(r.rest, v); err != nil {
+		return fmt.Errorf("wal: decoding %T: %w", v, err)
+	}
+	return nil
+}

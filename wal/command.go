@@ -1,0 +1,134 @@
+package wal
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	"hookwheel/webhook"
+)
+
+// Command is one request to the state machine, as it stands in a Raft entry. It is an alias of a plain struct so that the
+// cluster, which has the same one, and the store fit together without knowing each other.
+type Command = struct {
+	Request [16]byte // names the request, the same in each try
+	Since   uint64   // 0: the first try; else an index below that of any entry that an earlier try may stand in
+	Body    []byte   // kind, version, then what encode… below writes
+}
+
+// kind says what a command does. The numbers stand in the replicated log: they are never changed or used again.
+type kind byte
+
+const (
+	kindCreateApplication kind = 1
+	kindCreateEndpoint    kind = 2
+	kindDeleteEndpoint    kind = 3
+	kindCreateMessage     kind = 4
+	kindRecordProgress    kind = 5
+)
+
+const commandVersion = 1
+
+// createApplication is the body of kindCreateApplication and, with Created, the reply to it.
+type createApplication struct {
+	Application webhook.Application `json:"application"`
+	GetIfExists bool                `json:"getIfExists,omitempty"`
+	Created     bool                `json:"created,omitempty"`
+}
+
+// deleteEndpoint is the body of kindDeleteEndpoint.
+type deleteEndpoint struct {
+	App      webhook.ID `json:"app"`
+	Endpoint webhook.ID `json:"endpoint"`
+}
+
+func encodeCommand(k kind, v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("wal: encoding command %d: %w", k, err)
+	}
+	return append([]byte{byte(k), commandVersion}, text...), nil
+}
+
+// encodeCreateMessage: application 20 | as appendMessage.
+func encodeCreateMessage(m *webhook.Message) []byte {
+	dst := make([]byte, 0, len(m.Payload)+len(m.EventType)+len(m.EventID)+64)
+	dst = append(dst, byte(kindCreateMessage), commandVersion)
+	dst = append(dst, m.App[:]...)
+	return appendMessage(dst, m)
+}
+
+func decodeCreateMessage(body []byte) (*webhook.Message, error) {
+	r := newReader(body, commandVersion)
+	m := &webhook.Message{App: r.id()}
+	readMessage(r, m)
+	return m, r.err
+}
+
+// encodeProgress: term of the leader that speaks, then for each endpoint
+//
+//	endpoint 20 | cursor 20 | number of outcomes | for each: due | as appendAttempt
+func encodeProgress(term uint64, list []webhook.Progress) []byte {
+	dst := binary.AppendUvarint([]byte{byte(kindRecordProgress), commandVersion}, term)
+	for i := range list {
+		p := &list[i]
+		dst = append(dst, p.Endpoint[:]...)
+		dst = append(dst, p.Cursor[:]...)
+		dst = binary.AppendUvarint(dst, uint64(len(p.Outcomes)))
+		url := ""
+		for j := range p.Outcomes {
+			o := &p.Outcomes[j]
+			dst = appendTime(dst, o.Due)
+			dst = appendAttempt(dst, &o.Attempt, url)
+			url = o.Attempt.URL
+		}
+	}
+	return dst
+}
+
+func decodeProgress(body []byte) (term uint64, list []webhook.Progress, err error) {
+	r := newReader(body, commandVersion)
+	term = r.uvarint()
+	for r.more() {
+		p := webhook.Progress{Endpoint: r.id(), Cursor: r.id()}
+		url := ""
+		for n := r.uvarint(); n > 0 && r.err == nil; n-- {
+			o := webhook.Outcome{Due: r.time()}
+			readAttempt(r, &o.Attempt, url)
+			url = o.Attempt.URL
+			p.Outcomes = append(p.Outcomes, o)
+		}
+		list = append(list, p)
+	}
+	return term, list, r.err
+}
+
+// A reply is a byte, then what the command returns (replyOK) or a webhook.Error as JSON (replyError).
+const (
+	replyOK    = 0
+	replyError = 1
+)
+
+func okReply(body []byte) []byte { return append([]byte{replyOK}, body...) }
+
+func errorReply(e *webhook.Error) ([]byte, error) {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("wal: encoding a reply: %w", err)
+	}
+	return append([]byte{replyError}, text...), nil
+}
+
+func decodeReply(reply []byte) ([]byte, error) {
+	if len(reply) == 0 {
+		return nil, fmt.Errorf("wal: empty reply")
+	}
+	if reply[0] == replyOK {
+		return reply[1:], nil
+	}
+	e := new(webhook.Error)
+	if err := json.Unmarshal(reply[1:], e); err != nil {
+		return nil, fmt.Errorf("wal: decoding a reply: %w", err)
+	}
+	return nil, e
+}

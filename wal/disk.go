@@ -1,0 +1,81 @@
+package wal
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// Bounds of the free space that is kept when the configuration does not say: 10 % of the file system between these.
+// Badger writes through memory maps, so a disk that is really full would kill the process; the floor leaves room for its
+// memtables and a compaction, and for the attempts of what was accepted before.
+const (
+	minFreeFloor   = 256 << 20
+	minFreeCeiling = 2 << 30
+	diskInterval   = 250 * time.Millisecond // between two looks at the file system
+)
+
+// disk watches the free space under the store.
+type disk struct {
+	dir     string
+	minFree int64
+	free    atomic.Int64
+
+	mu   sync.Mutex
+	seen time.Time
+}
+
+func newDisk(dir string, minFree int64) (*disk, error) {
+	d := &disk{dir: dir, minFree: minFree}
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(dir, &stat); err != nil {
+		return nil, fmt.Errorf("reading the free space of %s: %w", dir, err)
+	}
+	if minFree == 0 {
+		size := int64(stat.Blocks) * int64(stat.Bsize)
+		d.minFree = min(max(size/10, minFreeFloor), minFreeCeiling)
+	}
+	d.look()
+	return d, nil
+}
+
+// look reads the free space if the last reading is old. A file system that does not answer counts as full.
+func (d *disk) look() int64 {
+	if d.mu.TryLock() {
+		if time.Since(d.seen) > diskInterval {
+			var stat syscall.Statfs_t
+			if err := syscall.Statfs(d.dir, &stat); err != nil {
+				stat = syscall.Statfs_t{}
+			}
+			d.free.Store(int64(stat.Bavail) * int64(stat.Bsize))
+			d.seen = time.Now()
+		}
+		d.mu.Unlock()
+	}
+	return d.free.Load()
+}
+
+// Free is the free space in bytes and the least that must remain.
+func (s *Store) Free() (free, least int64) { return s.disk.look(), s.disk.minFree }
+
+// Admit is asked on the leader before a command goes into the log. A reply refuses it: the command is not proposed.
+func (s *Store) Admit(body []byte) (reply []byte) {
+	if len(body) == 0 || kind(body[0]) != kindCreateMessage {
+		return nil
+	}
+	free, least := s.Free()
+	if free >= least {
+		return nil
+	}
+	reply, err := errorReply(&webhook.Error{Code: webhook.CodeNoSpace, Detail: fmt.Sprintf(
+		"the disk of the leader has %d MiB free and keeps %d MiB for the delivery of what it has accepted: "+
+			"no new events until there is room", free>>20, least>>20)})
+	if err != nil {
+		return []byte{replyError}
+	}
+	return reply
+}

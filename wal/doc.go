@@ -1,0 +1,35 @@
+// Package wal keeps what the cluster has agreed on: the state machine that turns replicated commands into Badger records,
+// and the reads that the API and the scheduler need.
+//
+// # Keys
+//
+// An ID is 20 bytes (webhook.ID); an "entry" is its first 13, time and Raft index, the same for all that one Raft entry
+// made. Numbers are big-endian, so byte order is the order of the log.
+//
+//	!                          meta        index and term applied, clock, Raft configuration
+//	A app                      JSON        application
+//	E app endpoint             JSON        endpoint
+//	U app event id             ID          the message of that application that has this event id
+//	L app entry                chunk       the messages that one Raft entry added to one application's log
+//	C endpoint                 cursor      the endpoint's place in its log, and what is settled beyond it
+//	R endpoint due message     uvarint     retry set: attempts made so far; due is 8 bytes of milliseconds
+//	H endpoint entry           chunk       history: the attempts that one Raft entry recorded for one endpoint
+//	I message attempt          ID          index of the history: the endpoint of each attempt of a message
+//	D endpoint                 -           an endpoint that is gone but whose retry set is not yet emptied
+//	Q index                    requests    request ids of one Raft entry with their replies, for requestWindow entries
+//
+// A chunk holds all that one entry made for one owner: at hundreds of events an entry this spares Badger most of its cost
+// per key. The place that ends an ID finds the record within its chunk.
+//
+// # Versions
+//
+// Each command and each record begins with the version of its format, a byte. A node reads all versions up to its own
+// and stops at a newer one.
+//
+// # Durability
+//
+// Badger runs in managed mode: the version of a record is the Raft index that wrote it. Apply stages entries; a commit makes
+// one transaction of all that is staged, meta included, and syncs it. So after any crash the store stands exactly between
+// two entries, and Raft, whose log had them on stable storage before they were applied, replays the rest. Commits come
+// every few milliseconds, or when a read wants what is staged, and always before the Raft log is cut.
+package wal

@@ -1,0 +1,77 @@
+package wal
+
+import (
+	"encoding/binary"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// The first byte of each key; doc.go has the whole layout.
+const (
+	keyMeta        = '!'
+	keyApplication = 'A'
+	keyEndpoint    = 'E'
+	keyUnique      = 'U'
+	keyLog         = 'L'
+	keyCursor      = 'C'
+	keyRetry       = 'R'
+	keyHistory     = 'H'
+	keyIndex       = 'I'
+	keyRequests    = 'Q'
+	keyRemoved     = 'D'
+)
+
+const (
+	idSize    = len(webhook.ID{})
+	entrySize = 13 // of an ID: time and Raft index
+)
+
+var metaKey = []byte{keyMeta}
+
+func idKey(prefix byte, ids ...webhook.ID) []byte {
+	key := make([]byte, 0, 1+len(ids)*idSize)
+	key = append(key, prefix)
+	for i := range ids {
+		key = append(key, ids[i][:]...)
+	}
+	return key
+}
+
+func uniqueKey(app webhook.ID, eventID string) []byte {
+	return append(idKey(keyUnique, app), eventID...)
+}
+
+// chunkKey is where the chunk of owner that holds id stands, in the log or in the history.
+func chunkKey(prefix byte, owner, id webhook.ID) []byte {
+	return append(idKey(prefix, owner), id[:entrySize]...)
+}
+
+func retryKey(endpoint webhook.ID, due time.Time, message webhook.ID) []byte {
+	key := make([]byte, 0, 1+2*idSize+8)
+	key = append(key, keyRetry)
+	key = append(key, endpoint[:]...)
+	key = binary.BigEndian.AppendUint64(key, uint64(due.UnixMilli()))
+	return append(key, message[:]...)
+}
+
+func parseRetryKey(key []byte) (due time.Time, message webhook.ID) {
+	due = time.UnixMilli(int64(binary.BigEndian.Uint64(key[1+idSize:]))).UTC()
+	copy(message[:], key[1+idSize+8:])
+	return due, message
+}
+
+func requestsKey(index uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{keyRequests}, index)
+}
+
+// after is the first key behind all that begin with prefix.
+func after(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}

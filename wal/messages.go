@@ -1,0 +1,125 @@
+package wal
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// MessageFilter narrows a list of messages; the zero value wants all.
+type MessageFilter struct {
+	EventTypes []string // any of them
+	Channel    string
+}
+
+func (f MessageFilter) wants(m *webhook.Message) bool {
+	return (len(f.EventTypes) == 0 || slices.Contains(f.EventTypes, m.EventType)) &&
+		(f.Channel == "" || slices.Contains(m.Channels, f.Channel))
+}
+
+func messageID(m *webhook.Message) webhook.ID { return m.ID }
+
+// Message finds one of an application by its ID or its event id. The error is a *webhook.Error if there is none.
+func (s *Store) Message(app webhook.ID, name string) (m *webhook.Message, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		var id webhook.ID
+		if strings.HasPrefix(name, string(webhook.KindMessage)+"_") {
+			if id, err = webhook.ParseID(webhook.KindMessage, name); err != nil {
+				return errNoMessage
+			}
+		} else {
+			item, err := txn.Get(uniqueKey(app, name))
+			if errors.Is(err, badger.ErrKeyNotFound) {
+				return errNoMessage
+			}
+			if err != nil {
+				return err
+			}
+			if err := item.Value(func(value []byte) error { copy(id[:], value); return nil }); err != nil {
+				return err
+			}
+		}
+		m, err = readMessageAt(txn, app, id)
+		return err
+	})
+	return m, err
+}
+
+// MessageByID is Message for one whose ID is known.
+func (s *Store) MessageByID(app, id webhook.ID) (m *webhook.Message, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		m, err = readMessageAt(txn, app, id)
+		return err
+	})
+	return m, err
+}
+
+func readMessageAt(txn *badger.Txn, app, id webhook.ID) (*webhook.Message, error) {
+	key := chunkKey(keyLog, app, id)
+	item, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, errNoMessage
+	}
+	if err != nil {
+		return nil, err
+	}
+	data, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, err
+	}
+	list, err := decodeMessages(key, data, app)
+	if err != nil {
+		return nil, err
+	}
+	i, found := slices.BinarySearchFunc(list, id, func(m webhook.Message, id webhook.ID) int { return m.ID.Compare(id) })
+	if !found {
+		return nil, errNoMessage
+	}
+	m := list[i]
+	m.Payload = slices.Clone(m.Payload) // let go of the rest of the chunk
+	return &m, nil
+}
+
+// Messages lists a page of an application's log, and tells whether there are more in its direction.
+func (s *Store) Messages(app webhook.ID, page Page, filter MessageFilter) (list []webhook.Message, more bool, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		return page.walk(txn, idKey(keyLog, app), entrySize, func(key, value []byte) error {
+			chunk, err := decodeMessages(key, value, app)
+			if err != nil {
+				return err
+			}
+			list, err = collect(page, list, chunk, messageID, filter.wants)
+			return err
+		})
+	})
+	list, more = cut(page, list)
+	return list, more, err
+}
+
+// Window reads an application's log for a lane that is not caught up: the messages after the given place in log order,
+// whole chunks of them, until there are at least most or the end is reached. It does not say which: an empty window does.
+func (s *Store) Window(app, after webhook.ID, most int) (list []*webhook.Message, err error) {
+	page := Page{From: after, Ascending: true, Limit: most}
+	err = s.view(func(txn *badger.Txn) error {
+		return page.walk(txn, idKey(keyLog, app), entrySize, func(key, value []byte) error {
+			chunk, err := decodeMessages(key, value, app)
+			if err != nil {
+				return err
+			}
+			for i := range chunk {
+				if page.holds(chunk[i].ID) {
+					list = append(list, &chunk[i])
+				}
+			}
+			if len(list) >= most {
+				return errStop
+			}
+			return nil
+		})
+	})
+	return list, err
+}

@@ -1,0 +1,144 @@
+package wal
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// nouns are the applications and endpoints, and the endpoints' cursors, all in memory: every message asks for them. The
+// values are never changed, only replaced, so who has a pointer may keep it.
+type nouns struct {
+	applications map[webhook.ID]*webhook.Application
+	appByUID     map[string]webhook.ID
+	endpoints    map[webhook.ID]*webhook.Endpoint
+	byApp        map[webhook.ID][]*webhook.Endpoint // in order of ID
+	cursors      map[webhook.ID]*cursor             // changed in place, by Apply alone
+	removed      []webhook.ID                       // endpoints that are gone but whose retry set is not yet
+}
+
+func newNouns() nouns {
+	return nouns{
+		applications: make(map[webhook.ID]*webhook.Application),
+		appByUID:     make(map[string]webhook.ID),
+		endpoints:    make(map[webhook.ID]*webhook.Endpoint),
+		byApp:        make(map[webhook.ID][]*webhook.Endpoint),
+		cursors:      make(map[webhook.ID]*cursor),
+	}
+}
+
+func (n *nouns) load(txn *badger.Txn) error {
+	err := scan(txn, []byte{keyApplication}, func(key, value []byte) error {
+		app := new(webhook.Application)
+		if err := decodeJSON(value, app); err != nil {
+			return err
+		}
+		n.putApplication(app)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = scan(txn, []byte{keyEndpoint}, func(key, value []byte) error {
+		endpoint := new(webhook.Endpoint)
+		if err := decodeJSON(value, endpoint); err != nil {
+			return err
+		}
+		n.putEndpoint(endpoint)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = scan(txn, []byte{keyCursor}, func(key, value []byte) error {
+		c := new(cursor)
+		n.cursors[webhook.ID(key[1:])] = c
+		return c.decode(value)
+	})
+	if err != nil {
+		return err
+	}
+	return scan(txn, []byte{keyRemoved}, func(key, value []byte) error {
+		n.removed = append(n.removed, webhook.ID(key[1:]))
+		return nil
+	})
+}
+
+func (n *nouns) putApplication(app *webhook.Application) {
+	n.applications[app.ID] = app
+	if app.UID != "" {
+		n.appByUID[app.UID] = app.ID
+	}
+}
+
+func (n *nouns) putEndpoint(endpoint *webhook.Endpoint) {
+	n.endpoints[endpoint.ID] = endpoint
+	list := n.byApp[endpoint.App]
+	i, found := slices.BinarySearchFunc(list, endpoint.ID, compareEndpoint)
+	list = slices.Clone(list) // readers may hold the old one
+	if found {
+		list[i] = endpoint
+	} else {
+		list = slices.Insert(list, i, endpoint)
+	}
+	n.byApp[endpoint.App] = list
+}
+
+func (n *nouns) removeEndpoint(endpoint *webhook.Endpoint) {
+	delete(n.endpoints, endpoint.ID)
+	delete(n.cursors, endpoint.ID)
+	n.byApp[endpoint.App] = slices.DeleteFunc(slices.Clone(n.byApp[endpoint.App]),
+		func(e *webhook.Endpoint) bool { return e.ID == endpoint.ID })
+}
+
+func compareEndpoint(e *webhook.Endpoint, id webhook.ID) int { return e.ID.Compare(id) }
+
+// application finds one by its ID or its uid; nil: there is none.
+func (n *nouns) application(name string) *webhook.Application {
+	if id, err := webhook.ParseID(webhook.KindApplication, name); err == nil {
+		return n.applications[id]
+	}
+	id, found := n.appByUID[name]
+	if !found {
+		return nil
+	}
+	return n.applications[id]
+}
+
+// endpoint finds one of an application by its ID or its uid; nil: there is none.
+func (n *nouns) endpoint(app webhook.ID, name string) *webhook.Endpoint {
+	if strings.HasPrefix(name, string(webhook.KindEndpoint)+"_") {
+		id, err := webhook.ParseID(webhook.KindEndpoint, name)
+		if err != nil {
+			return nil
+		}
+		if e := n.endpoints[id]; e != nil && e.App == app {
+			return e
+		}
+		return nil
+	}
+	for _, e := range n.byApp[app] {
+		if e.UID != "" && e.UID == name {
+			return e
+		}
+	}
+	return nil
+}
+
+// scan calls see for each key with that prefix, in order; neither key nor value may be kept.
+func scan(txn *badger.Txn, prefix []byte, see func(key, value []byte) error) error {
+	opts := badger.DefaultIteratorOptions
+	opts.Prefix = prefix
+	it := txn.NewIterator(opts)
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		item := it.Item()
+		if err := item.Value(func(value []byte) error { return see(item.Key(), value) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}

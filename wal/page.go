@@ -1,0 +1,113 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// Page says which part of a list is wanted: at most Limit items between Low and High, beyond From, walking up in log order
+// or down. From, Low and High are left out themselves; a zero one sets no bound.
+type Page struct {
+	From      webhook.ID
+	Ascending bool
+	Limit     int
+	Low, High webhook.ID
+}
+
+// start is where the walk begins; zero: at the end of the list.
+func (p Page) start() webhook.ID {
+	switch {
+	case p.Ascending && p.Low.After(p.From):
+		return p.Low
+	case !p.Ascending && !p.High.IsZero() && (p.From.IsZero() || p.From.After(p.High)):
+		return p.High
+	default:
+		return p.From
+	}
+}
+
+// holds tells whether the walk has passed its start.
+func (p Page) holds(id webhook.ID) bool {
+	start := p.start()
+	switch {
+	case start.IsZero():
+		return true
+	case p.Ascending:
+		return id.After(start)
+	default:
+		return start.After(id)
+	}
+}
+
+// over tells whether the walk has reached its end.
+func (p Page) over(id webhook.ID) bool {
+	if p.Ascending {
+		return !p.High.IsZero() && !p.High.After(id)
+	}
+	return !id.After(p.Low)
+}
+
+// errStop ends a walk early; walk itself returns nil for it.
+var errStop = errors.New("wal: enough")
+
+// walk calls see for each key with that prefix in the direction of page, from the chunk that holds its start on. suffix is
+// how many bytes of an ID stand in the key.
+func (p Page) walk(txn *badger.Txn, prefix []byte, suffix int, see func(key, value []byte) error) error {
+	opts := badger.DefaultIteratorOptions
+	opts.Prefix, opts.Reverse, opts.PrefetchValues = prefix, !p.Ascending, false
+	it := txn.NewIterator(opts)
+	defer it.Close()
+	first, from := bytes.Clone(prefix), p.start()
+	switch {
+	case !from.IsZero():
+		first = append(first, from[:suffix]...)
+	case !p.Ascending:
+		first = append(first, bytes.Repeat([]byte{0xff}, idSize+1)...)
+	}
+	for it.Seek(first); it.Valid(); it.Next() {
+		value, err := it.Item().ValueCopy(nil)
+		if err != nil {
+			return err
+		}
+		if err := see(it.Item().Key(), value); err != nil {
+			if errors.Is(err, errStop) {
+				return nil
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// collect takes the items of one chunk that page wants, in its direction, until the list is one longer than the page: that
+// one tells that there is more.
+func collect[T any](p Page, list []T, chunk []T, id func(*T) webhook.ID, want func(*T) bool) ([]T, error) {
+	for i := range chunk {
+		item := &chunk[i]
+		if !p.Ascending {
+			item = &chunk[len(chunk)-1-i]
+		}
+		if p.over(id(item)) {
+			return list, errStop
+		}
+		if !p.holds(id(item)) || want != nil && !want(item) {
+			continue
+		}
+		if list = append(list, *item); len(list) > p.Limit {
+			return list, errStop
+		}
+	}
+	return list, nil
+}
+
+// cut takes off the item that only told that there is more.
+func cut[T any](p Page, list []T) (items []T, more bool) {
+	if len(list) > p.Limit {
+		return list[:p.Limit], true
+	}
+	return list, false
+}

@@ -1,0 +1,255 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"hookwheel/webhook"
+)
+
+// lockPatience is how long Open waits for the folder's lock: a process that was killed keeps it until its memory maps
+// are torn down.
+const lockPatience = 10 * time.Second
+
+// Config says where a Store lives.
+type Config struct {
+	Dir     string // made if it is not there
+	MinFree int64  // bytes: below this much free disk new messages are refused; 0: see disk.go
+	Logger  *slog.Logger
+	Fatal   func(error) // is told when something that was applied could not be made durable; must end the process
+}
+
+// Store is the state machine and its reads. Its methods may be called from any goroutine; Apply sees to the order of what
+// it is given, not to that of its callers.
+type Store struct {
+	config  Config
+	disk    *disk
+	applied atomic.Uint64 // Raft index
+	dirty   chan struct{} // something is staged
+	closed  chan struct{}
+	wg      sync.WaitGroup
+
+	applying sync.Mutex // guards what is staged; taken before the locks below
+	staged   batch
+
+	swap sync.RWMutex // held while db is in use by a reader; RestoreSnapshot replaces it
+	db   *badger.DB
+
+	mu    sync.RWMutex // guards what follows, up to the blank line
+	nouns nouns
+	watch func(Changes)
+
+	snapshots pins
+}
+
+// Open opens or makes the store in the folder config.Dir.
+func Open(config Config) (*Store, error) {
+	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data folder: %w", err)
+	}
+	disk, err := newDisk(config.Dir, config.MinFree)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := currentDir(config.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("looking for the store in %s: %w", config.Dir, err)
+	}
+	db, err := openBadger(config, dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
+	}
+	s := &Store{config: config, db: db, disk: disk, dirty: make(chan struct{}, 1), closed: make(chan struct{})}
+	if err := s.load(db); err != nil {
+		return nil, errors.Join(fmt.Errorf("reading the store in %s: %w", dir, err), db.Close())
+	}
+	s.wg.Go(s.commitSoon)
+	return s, nil
+}
+
+// Close commits what is applied and ends the store.
+func (s *Store) Close() error {
+	close(s.closed)
+	s.wg.Wait()
+	if err := errors.Join(s.Commit(), s.db.Close()); err != nil {
+		return fmt.Errorf("closing the store: %w", err)
+	}
+	return nil
+}
+
+// openBadger waits for the folder's lock if it must.
+func openBadger(config Config, dir string) (*badger.DB, error) {
+	if err := removeEmptyFiles(dir); err != nil {
+		return nil, err
+	}
+	deadline := time.Now().Add(lockPatience)
+	for {
+		db, err := badger.OpenManaged(badgerOptions(dir, config.Logger))
+		if err == nil || !strings.Contains(err.Error(), "Cannot acquire directory lock") || time.Now().After(deadline) {
+			return db, err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func badgerOptions(dir string, log *slog.Logger) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithSyncWrites(true). // without, a loss of power leaves holes before the applied index
+		WithDetectConflicts(false).
+		WithMemTableSize(64 << 20). // a transaction may take 15 % of it
+		WithNumMemtables(3).
+		WithNumLevelZeroTables(4).
+		WithNumLevelZeroTablesStall(12).
+		WithNumCompactors(2).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithValueThreshold(1 << 20). // values inline: one sync a commit, no garbage collection of value files
+		WithValueLogFileSize(16 << 20).
+		WithVerifyValueChecksum(true).
+		WithChecksumVerificationMode(options.OnTableAndBlockRead).
+		WithMetricsEnabled(false).
+		WithLogger(badgerLog{log.With("component", "badger")})
+}
+
+// load brings into memory what Apply and the API look at all the time: how far the store is, and the nouns.
+func (s *Store) load(db *badger.DB) error {
+	loaded, state := newNouns(), meta{}
+	txn := db.NewTransactionAt(math.MaxUint64, false)
+	defer txn.Discard()
+	item, err := txn.Get(metaKey)
+	if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
+		return err
+	}
+	if err == nil {
+		if err := item.Value(state.decode); err != nil {
+			return err
+		}
+		if err := loaded.load(txn); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	s.nouns = loaded
+	s.mu.Unlock()
+	s.staged = batch{meta: state}
+	s.applied.Store(state.index)
+	s.snapshots.publish(state)
+	return nil
+}
+
+// Applied is the Raft index up to which everything is applied; reads see at least that.
+func (s *Store) Applied() uint64 { return s.applied.Load() }
+
+// State says how far a store has come. It is an alias of a plain struct for the same reason as Command.
+type State = struct {
+	Index, Term        uint64
+	ConfigurationIndex uint64
+	Configuration      []byte
+}
+
+// State is how far this store holds everything durably; one that holds nothing is at index 0.
+func (s *Store) State() State { return s.snapshots.last().state() }
+
+func (m *meta) state() State {
+	return State{Index: m.index, Term: m.term, ConfigurationIndex: m.confIndex, Configuration: m.conf}
+}
+
+// view runs read on the state with all that is applied; it can't be compacted away meanwhile.
+func (s *Store) view(read func(*badger.Txn) error) error {
+	if s.snapshots.last().index < s.Applied() {
+		if err := s.Commit(); err != nil {
+			s.config.Fatal(err)
+			return err
+		}
+	}
+	s.swap.RLock()
+	defer s.swap.RUnlock()
+	index := s.snapshots.pin()
+	defer s.snapshots.unpin(index)
+	txn := s.db.NewTransactionAt(index, false)
+	defer txn.Discard()
+	return read(txn)
+}
+
+// Changes is what one entry has brought that a scheduler must know.
+type Changes struct {
+	Messages  []*webhook.Message // in log order
+	Endpoints []*webhook.Endpoint
+	Removed   []webhook.ID // endpoints
+}
+
+// Watch has on called for each entry that changes something, by Apply: it must not block, nor read this store. nil ends that.
+// What was applied up to the index returned can be read; what comes after is told, and perhaps a little of what came before.
+func (s *Store) Watch(on func(Changes)) (index uint64) {
+	s.mu.Lock()
+	s.watch = on
+	s.mu.Unlock()
+	return s.Applied()
+}
+
+// pins counts who reads at which index, so that Badger keeps the versions they need.
+type pins struct {
+	mu      sync.Mutex
+	applied meta
+	readers map[uint64]int
+}
+
+func (p *pins) publish(applied meta) (oldest uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.applied = applied
+	oldest = applied.index
+	for reader := range p.readers {
+		oldest = min(oldest, reader)
+	}
+	return oldest
+}
+
+func (p *pins) last() *meta {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	applied := p.applied
+	return &applied
+}
+
+func (p *pins) pin() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.readers == nil {
+		p.readers = make(map[uint64]int)
+	}
+	p.readers[p.applied.index]++
+	return p.applied.index
+}
+
+func (p *pins) unpin(index uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.readers[index]--; p.readers[index] == 0 {
+		delete(p.readers, index)
+	}
+}
+
+// badgerLog passes on Badger's warnings; its information is noise to an operator.
+type badgerLog struct{ log *slog.Logger }
+
+func (l badgerLog) Errorf(format string, args ...any) {
+	l.log.Error(strings.TrimSpace(fmt.Sprintf(format, args...)))
+}
+func (l badgerLog) Warningf(format string, args ...any) {
+	l.log.Warn(strings.TrimSpace(fmt.Sprintf(format, args...)))
+}
+func (l badgerLog) Infof(format string, args ...any) {
+	l.log.Debug(strings.TrimSpace(fmt.Sprintf(format, args...)))
+}
+func (l badgerLog) Debugf(format string, args ...any) {}

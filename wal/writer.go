@@ -1,0 +1,89 @@
+package wal
+
+import (
+	"context"
+
+	"hookwheel/webhook"
+)
+
+// Proposer puts a command into the replicated log and returns the state machine's reply once it is committed and applied.
+// An error means that the outcome is unknown or that the command was not taken; the command is applied at most once
+// either way. *cluster.Node is one.
+type Proposer interface {
+	Propose(ctx context.Context, command []byte) (reply []byte, err error)
+}
+
+// Writer asks for changes of the replicated state. What the state machine refuses comes back as a *webhook.Error.
+type Writer struct{ proposer Proposer }
+
+// NewWriter makes one.
+func NewWriter(p Proposer) *Writer { return &Writer{p} }
+
+func (w *Writer) propose(ctx context.Context, command []byte) ([]byte, error) {
+	reply, err := w.proposer.Propose(ctx, command)
+	if err != nil {
+		return nil, err
+	}
+	return decodeReply(reply)
+}
+
+// CreateApplication gives app its ID and its times. With getIfExists an application that has the same uid is returned as
+// it is, and created is false.
+func (w *Writer) CreateApplication(ctx context.Context, app webhook.Application, getIfExists bool) (_ *webhook.Application, created bool, err error) {
+	command, err := encodeCommand(kindCreateApplication, createApplication{Application: app, GetIfExists: getIfExists})
+	if err != nil {
+		return nil, false, err
+	}
+	body, err := w.propose(ctx, command)
+	if err != nil {
+		return nil, false, err
+	}
+	var reply createApplication
+	if err := decodeJSON(body, &reply); err != nil {
+		return nil, false, err
+	}
+	return &reply.Application, reply.Created, nil
+}
+
+// CreateEndpoint gives endpoint its ID and its times.
+func (w *Writer) CreateEndpoint(ctx context.Context, endpoint webhook.Endpoint) (*webhook.Endpoint, error) {
+	command, err := encodeCommand(kindCreateEndpoint, endpoint)
+	if err != nil {
+		return nil, err
+	}
+	body, err := w.propose(ctx, command)
+	if err != nil {
+		return nil, err
+	}
+	made := new(webhook.Endpoint)
+	return made, decodeJSON(body, made)
+}
+
+// DeleteEndpoint removes an endpoint with its cursor and its retry set; its history stays.
+func (w *Writer) DeleteEndpoint(ctx context.Context, app, endpoint webhook.ID) error {
+	command, err := encodeCommand(kindDeleteEndpoint, deleteEndpoint{app, endpoint})
+	if err != nil {
+		return err
+	}
+	_, err = w.propose(ctx, command)
+	return err
+}
+
+// CreateMessage appends m to the log of m.App. When it returns the ID, the message is on stable storage on a majority.
+func (w *Writer) CreateMessage(ctx context.Context, m *webhook.Message) (id webhook.ID, err error) {
+	body, err := w.propose(ctx, encodeCreateMessage(m))
+	if err != nil {
+		return webhook.ID{}, err
+	}
+	if len(body) != idSize {
+		return webhook.ID{}, errCut
+	}
+	copy(id[:], body)
+	return id, nil
+}
+
+// RecordProgress keeps what delivery has done under the leader of that term. It is refused when there is another by now.
+func (w *Writer) RecordProgress(ctx context.Context, term uint64, list []webhook.Progress) error {
+	_, err := w.propose(ctx, encodeProgress(term, list))
+	return err
+}

@@ -1,0 +1,25 @@
+package webhook
+
+import "time"
+
+// Application is one customer of the producer: it owns endpoints and a log of messages.
+type Application struct {
+	ID        ID                `json:"id"`
+	UID       string            `json:"uid,omitempty"` // the producer's own name for it, unique; may be empty
+	Name      string            `json:"name"`
+	RateLimit uint16            `json:"rateLimit,omitempty"` // messages per second; 0: none
+	Metadata  map[string]string `json:"metadata,omitempty"`
+	CreatedAt time.Time         `json:"createdAt"`
+	UpdatedAt time.Time         `json:"updatedAt"`
+}
+
+// Validate checks what a producer may choose.
+func (a *Application) Validate() error {
+	if err := validName("name", a.Name); err != nil {
+		return err
+	}
+	if err := validUID(KindApplication, a.UID); err != nil {
+		return err
+	}
+	return validMetadata(a.Metadata)
+}

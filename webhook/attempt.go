@@ -1,0 +1,55 @@
+package webhook
+
+import "time"
+
+// Status is how an attempt ended.
+type Status uint8
+
+// The statuses, with the numbers that the API gives them.
+const (
+	StatusSuccess Status = 0
+	StatusPending Status = 1
+	StatusFail    Status = 2
+	StatusSending Status = 3
+)
+
+func (s Status) String() string {
+	switch s {
+	case StatusSuccess:
+		return "success"
+	case StatusPending:
+		return "pending"
+	case StatusSending:
+		return "sending"
+	default:
+		return "fail"
+	}
+}
+
+// Trigger is what caused an attempt.
+type Trigger uint8
+
+// The triggers, with the numbers that the API gives them.
+const (
+	TriggerScheduled Trigger = 0
+	TriggerManual    Trigger = 1
+)
+
+// MaxResponse is how many bytes of a receiver's answer an attempt keeps.
+const MaxResponse = 20_000
+
+// Attempt is one HTTP request that carried a message to an endpoint, and what came of it.
+type Attempt struct {
+	ID         ID // made by the log when it is recorded
+	Message    ID
+	Endpoint   ID
+	URL        string        // where it went; the endpoint's may have changed since
+	Number     uint32        // the first is 1
+	Trigger    Trigger       //
+	Status     Status        //
+	StatusCode uint16        // 0: no answer
+	Start      time.Time     // exact to the millisecond
+	Duration   time.Duration // exact to the millisecond
+	Response   []byte        // the first MaxResponse bytes of the answer's body, or the text of the error
+	Next       time.Time     // when the next one is due; zero: there is none
+}

@@ -1,0 +1,46 @@
+package webhook
+
+import "errors"
+
+// Code says which kind of error it is, in the words of the API.
+type Code string
+
+// The codes. What HTTP status each one has is for the HTTP layer to say.
+const (
+	CodeInvalid      Code = "validation_error"
+	CodeUnauthorized Code = "authentication_failed"
+	CodeNotFound     Code = "not_found"
+	CodeConflict     Code = "conflict"
+	CodeTooLarge     Code = "payload_too_large"
+	CodeUnavailable  Code = "unavailable"
+	CodeNoSpace      Code = "insufficient_storage"
+	CodeInternal     Code = "server_error"
+)
+
+// Error is an error that a caller of the API can act upon: a code for the program, a sentence for the person.
+type Error struct {
+	Code   Code   `json:"code"`
+	Detail string `json:"detail"`
+	Field  string `json:"field,omitempty"` // with CodeInvalid: which field of the body
+}
+
+func (e *Error) Error() string {
+	if e.Field != "" {
+		return e.Field + ": " + e.Detail
+	}
+	return e.Detail
+}
+
+// Invalid says what is wrong with a field and what to change.
+func Invalid(field, detail string) *Error {
+	return &Error{Code: CodeInvalid, Detail: detail, Field: field}
+}
+
+// ErrorCode is the code of err, or CodeInternal for errors that are not of ours.
+func ErrorCode(err error) Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return CodeInternal
+}

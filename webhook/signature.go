@@ -1,0 +1,113 @@
+package webhook
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Signatures are those of Standard Webhooks 1.0.0, scheme v1: HMAC-SHA256 over "id.timestamp.body".
+
+const (
+	secretPrefix    = "whsec_"
+	signaturePrefix = "v1,"
+	minSecret       = 24 // bytes
+	maxSecret       = 75
+)
+
+// Secret is the key that an endpoint and we share, as raw bytes. It never shows itself in a log.
+type Secret []byte
+
+// ParseSecret reads whsec_ and 24 to 75 bytes in base64. The error does not repeat them.
+func ParseSecret(text string) (Secret, error) {
+	encoded, ok := strings.CutPrefix(text, secretPrefix)
+	if !ok {
+		return nil, Invalid("secret", "must begin with "+secretPrefix)
+	}
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, Invalid("secret", "must be base64 after "+secretPrefix)
+	}
+	return key, Secret(key).Validate()
+}
+
+// Text is the secret as the API writes it, whsec_ and base64.
+func (s Secret) Text() string { return secretPrefix + base64.StdEncoding.EncodeToString(s) }
+
+// Validate checks the length.
+func (s Secret) Validate() error {
+	if len(s) < minSecret || len(s) > maxSecret {
+		return Invalid("secret", fmt.Sprintf("must have %d to %d bytes", minSecret, maxSecret))
+	}
+	return nil
+}
+
+// String, GoString and LogValue hide it.
+func (s Secret) String() string { return secretPrefix + "…" }
+
+// GoString hides it from %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// Format hides it from every other verb, such as %x.
+func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, secretPrefix+"…") }
+
+// LogValue hides it from slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// AppendSignature appends v1, and the signature of a request in base64; timestamp is in seconds since the Unix epoch.
+func (s Secret) AppendSignature(dst []byte, id string, timestamp int64, body []byte) []byte {
+	mac := hmac.New(sha256.New, s)
+	head := make([]byte, 0, 64)
+	head = append(head, id...)
+	head = append(head, '.')
+	head = strconv.AppendInt(head, timestamp, 10)
+	mac.Write(append(head, '.'))
+	mac.Write(body)
+	var sum [sha256.Size]byte
+	return base64.StdEncoding.AppendEncode(append(dst, signaturePrefix...), mac.Sum(sum[:0]))
+}
+
+// Verify checks a request as a receiver does, and says exactly what does not fit. The first three strings are the headers
+// webhook-id, webhook-timestamp and webhook-signature; one signature by one of the secrets is enough.
+func Verify(secrets []Secret, id, timestamp, signatures string, body []byte, now time.Time, tolerance time.Duration) error {
+	switch {
+	case id == "":
+		return errors.New("the header webhook-id is missing")
+	case timestamp == "":
+		return errors.New("the header webhook-timestamp is missing")
+	case signatures == "":
+		return errors.New("the header webhook-signature is missing")
+	}
+	seconds, err := strconv.ParseInt(timestamp, 10, 64)
+	if err != nil {
+		return fmt.Errorf("the header webhook-timestamp is not a number of seconds: %q", timestamp)
+	}
+	switch age := now.Sub(time.Unix(seconds, 0)); {
+	case age > tolerance:
+		return fmt.Errorf("the timestamp is %s old, more than the %s allowed", age.Round(time.Second), tolerance)
+	case age < -tolerance:
+		return fmt.Errorf("the timestamp is %s in the future, more than the %s allowed: is this clock right?", -age.Round(time.Second), tolerance)
+	}
+	found := false
+	for signature := range strings.FieldsSeq(signatures) {
+		if !strings.HasPrefix(signature, signaturePrefix) {
+			continue
+		}
+		found = true
+		for _, secret := range secrets {
+			if hmac.Equal([]byte(signature), secret.AppendSignature(nil, id, seconds, body)) {
+				return nil
+			}
+		}
+	}
+	if !found {
+		return errors.New("the header webhook-signature holds no signature of version v1")
+	}
+	return errors.New("no signature matches: the secret is another one, or the body or the headers were changed on the way")
+}
