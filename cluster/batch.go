@@ -11,7 +11,7 @@ import (
 const (
 	maxBatchCommands = 128
 	maxBatchBytes    = 256 << 10 // a larger command travels alone
-	maxBatches       = 2         // in flight at once: one on the disk of the log, one being applied, one on its way
+	maxBatches       = 1         // in flight at once: one on the disk of the log, one being applied, one on its way
 	maxQueue         = 4096      // commands that wait for a batch; more wait in Propose
 	commandOverhead  = 64
 )
