@@ -5,15 +5,21 @@ import (
 	"encoding/binary"
 	"errors"
 	"sync"
+	"time"
 )
 
 // Bounds of a batch: beyond about a hundred commands an entry saves nothing more and only adds to the latency.
 const (
 	maxBatchCommands = 128
 	maxBatchBytes    = 256 << 10 // a larger command travels alone
-	maxBatches       = 1         // in flight at once: one on the disk of the log, one being applied, one on its way
+	maxBatches       = 2         // in flight at once: one on the disk of the log while the other is applied or on its way
 	maxQueue         = 4096      // commands that wait for a batch; more wait in Propose
 	commandOverhead  = 64
+
+	// gatherDelay is how long a batch that is far from full waits for company. Those who were answered together ask again
+	// together, a little apart; without it the first of them would travel alone.
+	gatherDelay = 300 * time.Microsecond
+	gathered    = 48 // commands that are company enough
 )
 
 var (
@@ -62,6 +68,9 @@ func (b *batcher) run(ctx context.Context) {
 			}
 		}
 		slots <- struct{}{} // the batch fills meanwhile
+		if len(b.queue) < gathered {
+			time.Sleep(gatherDelay)
+		}
 		var batch []*proposal
 		batch, next = b.fill(next)
 		b.wg.Go(func() {

@@ -128,7 +128,7 @@ func (s *Store) commit() error {
 }
 
 // commitDelay is how long what is applied waits for company before it is committed, unless a read wants it.
-const commitDelay = 10 * time.Millisecond
+const commitDelay = 100 * time.Millisecond
 
 // commitSoon commits what nobody reads, until the store is closed.
 func (s *Store) commitSoon() {

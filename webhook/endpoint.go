@@ -1,9 +1,12 @@
 package webhook
 
 import (
+	"log/slog"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // maxURL is the longest URL, in bytes, that an endpoint may have.
@@ -26,6 +29,9 @@ type Endpoint struct {
 	CreatedAt   time.Time         `json:"createdAt"`
 	UpdatedAt   time.Time         `json:"updatedAt"`
 }
+
+// LogValue is the id alone: a handler that writes JSON would show the secret of a whole endpoint.
+func (e Endpoint) LogValue() slog.Value { return slog.StringValue(e.ID.Text(KindEndpoint)) }
 
 // Validate checks what a producer may choose, the secret included.
 func (e *Endpoint) Validate() error {
@@ -63,6 +69,10 @@ func validURL(text string) error {
 		return Invalid("url", "the URL must begin with http:// or https://")
 	case strings.ContainsAny(u.Host, ", "):
 		return Invalid("url", "the host of the URL holds a comma or a space")
+	case !isASCII(u.Host):
+		return Invalid("url", "write the host of the URL in ASCII: xn--bcher-kva.example for bücher.example")
+	case !validPort(u.Port()):
+		return Invalid("url", "the port of the URL must be 1 to 65535")
 	}
 	return nil
 }
@@ -71,7 +81,7 @@ func validURL(text string) error {
 // alone what Validate refuses.
 func NormalURL(text string) string {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" {
+	if err != nil || validURL(text) != nil {
 		return text
 	}
 	u.Host = strings.ToLower(u.Host)
@@ -79,4 +89,14 @@ func NormalURL(text string) string {
 		u.Path = "/"
 	}
 	return u.String()
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
+}
+
+// validPort accepts no port as well: it is the scheme's.
+func validPort(port string) bool {
+	number, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && number > 0
 }

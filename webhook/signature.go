@@ -31,10 +31,14 @@ func ParseSecret(text string) (Secret, error) {
 		return nil, Invalid("secret", "must begin with "+secretPrefix)
 	}
 	key, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, Invalid("secret", "must be base64 after "+secretPrefix)
+	// Decoding forgives line breaks and stray bits at the end, which a receiver may not, so it must also encode back.
+	if err != nil || base64.StdEncoding.EncodeToString(key) != encoded {
+		return nil, Invalid("secret", "must be base64 after "+secretPrefix+", padded with = and without spaces or line breaks")
 	}
-	return key, Secret(key).Validate()
+	if err := Secret(key).Validate(); err != nil {
+		return nil, err
+	}
+	return key, nil
 }
 
 // Text is the secret as the API writes it, whsec_ and base64.
@@ -43,7 +47,7 @@ func (s Secret) Text() string { return secretPrefix + base64.StdEncoding.EncodeT
 // Validate checks the length.
 func (s Secret) Validate() error {
 	if len(s) < minSecret || len(s) > maxSecret {
-		return Invalid("secret", fmt.Sprintf("must have %d to %d bytes", minSecret, maxSecret))
+		return Invalid("secret", fmt.Sprintf("must have %d to %d bytes before base64, not %d", minSecret, maxSecret, len(s)))
 	}
 	return nil
 }
@@ -86,28 +90,36 @@ func Verify(secrets []Secret, id, timestamp, signatures string, body []byte, now
 	}
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)
 	if err != nil {
-		return fmt.Errorf("the header webhook-timestamp is not a number of seconds: %q", timestamp)
+		return fmt.Errorf("the header webhook-timestamp is not a number of seconds: %.40q", timestamp)
 	}
-	switch age := now.Sub(time.Unix(seconds, 0)); {
+	switch age := now.Sub(time.Unix(seconds, 0)); { // at most 292 years: Sub saturates
 	case age > tolerance:
-		return fmt.Errorf("the timestamp is %s old, more than the %s allowed", age.Round(time.Second), tolerance)
+		return fmt.Errorf("the timestamp is %s old, more than the %s allowed", age.Round(time.Millisecond), tolerance)
 	case age < -tolerance:
-		return fmt.Errorf("the timestamp is %s in the future, more than the %s allowed: is this clock right?", -age.Round(time.Second), tolerance)
+		return fmt.Errorf("the timestamp is %s in the future, more than the %s allowed: is this clock right?",
+			age.Abs().Round(time.Millisecond), tolerance)
 	}
-	found := false
-	for signature := range strings.FieldsSeq(signatures) {
-		if !strings.HasPrefix(signature, signaturePrefix) {
-			continue
+	return verifySignatures(secrets, id, seconds, signatures, body)
+}
+
+func verifySignatures(secrets []Secret, id string, seconds int64, signatures string, body []byte) error {
+	if !strings.Contains(" "+signatures, " "+signaturePrefix) {
+		return errors.New("the header webhook-signature holds no signature of version v1")
+	}
+	if len(secrets) == 0 {
+		return errors.New("there is no secret to verify with")
+	}
+	for _, secret := range secrets {
+		if err := secret.Validate(); err != nil { // an empty one would let anybody sign
+			return err
 		}
-		found = true
-		for _, secret := range secrets {
-			if hmac.Equal([]byte(signature), secret.AppendSignature(nil, id, seconds, body)) {
+		// The body is hashed once a secret, not once a signature: a stranger chooses how many of those there are.
+		expected := secret.AppendSignature(nil, id, seconds, body)
+		for signature := range strings.SplitSeq(signatures, " ") {
+			if hmac.Equal([]byte(signature), expected) {
 				return nil
 			}
 		}
-	}
-	if !found {
-		return errors.New("the header webhook-signature holds no signature of version v1")
 	}
 	return errors.New("no signature matches: the secret is another one, or the body or the headers were changed on the way")
 }

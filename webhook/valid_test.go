@@ -1,0 +1,248 @@
+package webhook
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// checkInvalid compares err with what a table wants: a field and a part of the detail, or no error if field is empty.
+func checkInvalid(t *testing.T, err error, field, detail string) {
+	t.Helper()
+	if field == "" {
+		if err != nil {
+			t.Errorf("refused: %v", err)
+		}
+		return
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		t.Fatalf("got %v, want an error about %s", err, field)
+	}
+	if e.Code != CodeInvalid || e.Field != field || !strings.Contains(e.Detail, detail) {
+		t.Errorf("got %s, %s: %s; want %s: %s", e.Code, e.Field, e.Detail, field, detail)
+	}
+}
+
+func times(text string, n int) string { return strings.Repeat(text, n) }
+
+// distinct is n different words.
+func distinct(n int) []string {
+	words := make([]string, n)
+	for i := range words {
+		words[i] = fmt.Sprintf("word%d", i)
+	}
+	return words
+}
+
+// metadataOf has that many bytes as JSON.
+func metadataOf(bytes int) map[string]string {
+	return map[string]string{"k": times("v", bytes-len(`{"k":""}`))}
+}
+
+const badWord = "may hold only letters, digits and - _ . : +"
+
+func TestApplicationValidate(t *testing.T) {
+	tests := map[string]struct {
+		change        func(*Application)
+		field, detail string
+	}{
+		"smallest":           {func(a *Application) {}, "", ""},
+		"uid":                {func(a *Application) { a.UID = "Customer-1_a.b:c+d" }, "", ""},
+		"longest uid":        {func(a *Application) { a.UID = times("u", 256) }, "", ""},
+		"uid like app":       {func(a *Application) { a.UID = "apple_1" }, "", ""},
+		"uid of other kind":  {func(a *Application) { a.UID = "ep_1" }, "", ""},
+		"longest name":       {func(a *Application) { a.Name = times("n", 4096) }, "", ""},
+		"name in any tongue": {func(a *Application) { a.Name = "Bücher & 本\t\n" }, "", ""},
+		"most metadata":      {func(a *Application) { a.Metadata = metadataOf(4096) }, "", ""},
+		"no name":            {func(a *Application) { a.Name = "" }, "name", "must not be empty"},
+		"name too long":      {func(a *Application) { a.Name = times("n", 4097) }, "name", "longer than 4096 bytes"},
+		"name not UTF-8":     {func(a *Application) { a.Name = "a\xff" }, "name", "must be UTF-8"},
+		"zero byte in name":  {func(a *Application) { a.Name = "a\x00" }, "name", "control characters"},
+		"backspace in name":  {func(a *Application) { a.Name = "a\b" }, "name", "control characters"},
+		"uid too long":       {func(a *Application) { a.UID = times("u", 257) }, "uid", "1 to 256 characters"},
+		"uid like an id":     {func(a *Application) { a.UID = "app_1" }, "uid", "must not begin with app_"},
+		"space in uid":       {func(a *Application) { a.UID = "a b" }, "uid", badWord},
+		"slash in uid":       {func(a *Application) { a.UID = "a/b" }, "uid", badWord},
+		"umlaut in uid":      {func(a *Application) { a.UID = "ü" }, "uid", badWord},
+		"too much metadata":  {func(a *Application) { a.Metadata = metadataOf(4097) }, "metadata", "longer than 4096 bytes"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := Application{Name: "name"}
+			test.change(&a)
+			checkInvalid(t, a.Validate(), test.field, test.detail)
+		})
+	}
+}
+
+func TestEndpointValidate(t *testing.T) {
+	tests := map[string]struct {
+		change        func(*Endpoint)
+		field, detail string
+	}{
+		"smallest":             {func(e *Endpoint) {}, "", ""},
+		"uid":                  {func(e *Endpoint) { e.UID = "main" }, "", ""},
+		"description":          {func(e *Endpoint) { e.Description = times("d", 4096) }, "", ""},
+		"most event types":     {func(e *Endpoint) { e.EventTypes = distinct(1000) }, "", ""},
+		"most channels":        {func(e *Endpoint) { e.Channels = distinct(10) }, "", ""},
+		"longest secret":       {func(e *Endpoint) { e.Secret = make(Secret, 75) }, "", ""},
+		"metadata":             {func(e *Endpoint) { e.Metadata = metadataOf(4096) }, "", ""},
+		"no URL":               {func(e *Endpoint) { e.URL = "" }, "url", "not an absolute URL"},
+		"uid like an id":       {func(e *Endpoint) { e.UID = "ep_1" }, "uid", "must not begin with ep_"},
+		"uid with bad letters": {func(e *Endpoint) { e.UID = "?" }, "uid", badWord},
+		"description too long": {func(e *Endpoint) { e.Description = times("d", 4097) }, "description", "longer than 4096"},
+		"too many event types": {func(e *Endpoint) { e.EventTypes = distinct(1001) }, "eventTypes", "at most 1000 items"},
+		"empty event type":     {func(e *Endpoint) { e.EventTypes = []string{"a", ""} }, "eventTypes", "1 to 256 characters"},
+		"bad event type":       {func(e *Endpoint) { e.EventTypes = []string{"user.*"} }, "eventTypes", badWord},
+		"too many channels":    {func(e *Endpoint) { e.Channels = distinct(11) }, "channels", "at most 10 items"},
+		"bad channel":          {func(e *Endpoint) { e.Channels = []string{"a b"} }, "channels", badWord},
+		"no secret":            {func(e *Endpoint) { e.Secret = nil }, "secret", "24 to 75 bytes before base64, not 0"},
+		"short secret":         {func(e *Endpoint) { e.Secret = make(Secret, 23) }, "secret", "before base64, not 23"},
+		"long secret":          {func(e *Endpoint) { e.Secret = make(Secret, 76) }, "secret", "before base64, not 76"},
+		"too much metadata":    {func(e *Endpoint) { e.Metadata = metadataOf(4097) }, "metadata", "longer than 4096"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			e := Endpoint{URL: "https://example.com/hook", Secret: make(Secret, 24)}
+			test.change(&e)
+			checkInvalid(t, e.Validate(), test.field, test.detail)
+		})
+	}
+}
+
+func TestMessageValidate(t *testing.T) {
+	tests := map[string]struct {
+		change        func(*Message)
+		field, detail string
+	}{
+		"smallest":            {func(m *Message) {}, "", ""},
+		"longest event type":  {func(m *Message) { m.EventType = times("e", 256) }, "", ""},
+		"event id":            {func(m *Message) { m.EventID = "order:1+2" }, "", ""},
+		"event id like msg":   {func(m *Message) { m.EventID = "msg-1" }, "", ""},
+		"most channels":       {func(m *Message) { m.Channels = distinct(10) }, "", ""},
+		"no event type":       {func(m *Message) { m.EventType = "" }, "eventType", "1 to 256 characters"},
+		"event type too long": {func(m *Message) { m.EventType = times("e", 257) }, "eventType", "1 to 256 characters"},
+		"bad event type":      {func(m *Message) { m.EventType = "user created" }, "eventType", badWord},
+		"event id too long":   {func(m *Message) { m.EventID = times("e", 257) }, "eventId", "1 to 256 characters"},
+		"bad event id":        {func(m *Message) { m.EventID = "a\n" }, "eventId", badWord},
+		"event id like an id": {func(m *Message) { m.EventID = "msg_1" }, "eventId", "must not begin with msg_"},
+		"too many channels":   {func(m *Message) { m.Channels = distinct(11) }, "channels", "at most 10 items"},
+		"empty channel":       {func(m *Message) { m.Channels = []string{""} }, "channels", "1 to 256 characters"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := Message{EventType: "user.created"}
+			test.change(&m)
+			checkInvalid(t, m.Validate(), test.field, test.detail)
+		})
+	}
+}
+
+func TestURL(t *testing.T) {
+	tests := []struct{ text, normal string }{
+		{"https://example.com/hook", "https://example.com/hook"},
+		{"http://example.com", "http://example.com/"},
+		{"HTTPS://Example.COM", "https://example.com/"},
+		{"https://example.com?Key=Value", "https://example.com/?Key=Value"},
+		{"https://example.com/?", "https://example.com/?"},
+		{"https://example.com/Path/Stays?Query=Stays&a=%2F", "https://example.com/Path/Stays?Query=Stays&a=%2F"},
+		{"https://example.com/a%2Fb", "https://example.com/a%2Fb"},
+		{"https://example.com//a/../b/", "https://example.com//a/../b/"},
+		{"https://example.com:8443", "https://example.com:8443/"},
+		{"https://example.com:", "https://example.com:/"},
+		{"https://localhost:65535/", "https://localhost:65535/"},
+		{"http://127.0.0.1:80/", "http://127.0.0.1:80/"},
+		{"http://[2001:DB8::1]", "http://[2001:db8::1]/"},
+		{"http://[::1]:8080/hook", "http://[::1]:8080/hook"},
+		{"https://User:Pass@Example.com", "https://User:Pass@example.com/"},
+		{"https://user:p%40ss@example.com/", "https://user:p%40ss@example.com/"},
+		{"https://xn--bcher-kva.example", "https://xn--bcher-kva.example/"},
+		{"https://example.com/bücher", "https://example.com/b%C3%BCcher"},
+		{"https://example.com/a b", "https://example.com/a%20b"},
+		{"https://example.com/#Part", "https://example.com/#Part"},
+		{"https://example.com/" + times("a", maxURL-20), "https://example.com/" + times("a", maxURL-20)},
+	}
+	for _, test := range tests {
+		t.Run(test.text[:min(len(test.text), 60)], func(t *testing.T) {
+			if err := validURL(test.text); err != nil {
+				t.Errorf("refused: %v", err)
+			}
+			if got := NormalURL(test.text); got != test.normal {
+				t.Errorf("got %s, want %s", got, test.normal)
+			}
+		})
+	}
+}
+
+func TestURLRefused(t *testing.T) {
+	const absolute = "not an absolute URL"
+	tests := []struct{ text, detail string }{
+		{"", absolute},
+		{"example.com/hook", absolute},
+		{"/hook", absolute},
+		{"https:", absolute},
+		{"https://", absolute},
+		{"https:///hook", absolute},
+		{"https://:443/", absolute},
+		{"https:example.com", absolute},
+		{"mailto:a@example.com", absolute},
+		{"https://user:pass@/", absolute},
+		{"https://example.com:port/", absolute},
+		{"https://exam ple.com/", absolute},
+		{"https://[::1/", absolute},
+		{"https://::1/", absolute},
+		{"https://example.com/%zz", absolute},
+		{"https://example.com/\n", absolute},
+		{" https://example.com/", absolute},
+		{"FTP://Example.com", "must begin with http:// or https://"},
+		{"//Example.com/hook", "must begin with http:// or https://"},
+		{"https://A.example,b.example/", "comma or a space"},
+		{"https://Bücher.example", "in ASCII"},
+		{"https://b%C3%BCcher.Example", "in ASCII"},
+		{"https://Example.com:0/", "1 to 65535"},
+		{"https://Example.com:65536/", "1 to 65535"},
+		{"https://Example.com:99999999999999999999/", "1 to 65535"},
+		{"https://Example.com/" + times("a", maxURL), "longer than 65,536 bytes"},
+	}
+	for _, test := range tests {
+		t.Run(test.text[:min(len(test.text), 60)], func(t *testing.T) {
+			checkInvalid(t, validURL(test.text), "url", test.detail)
+			if got := NormalURL(test.text); got != test.text {
+				t.Errorf("NormalURL does not leave it alone: %s", got)
+			}
+		})
+	}
+}
+
+// What was accepted stays valid in its normal form, which names the same host and has no other normal form.
+func FuzzNormalURL(f *testing.F) {
+	f.Add("HTTPS://User:Pass@Example.com:8443?a=b#c")
+	f.Add("http://[2001:DB8::1%25eth0]")
+	f.Add("http://b%C3%BCcher.example/a%2Fb/%7E")
+	f.Fuzz(func(t *testing.T, text string) {
+		normal := NormalURL(text)
+		if validURL(text) != nil {
+			if normal != text {
+				t.Errorf("%q became %q", text, normal)
+			}
+			return
+		}
+		if len(normal) > maxURL { // escaping made it longer
+			return
+		}
+		if err := validURL(normal); err != nil {
+			t.Fatalf("%q became %q: %v", text, normal, err)
+		}
+		if again := NormalURL(normal); again != normal {
+			t.Errorf("%q became %q and then %q", text, normal, again)
+		}
+		before, _ := url.Parse(text)
+		after, _ := url.Parse(normal)
+		if !strings.EqualFold(before.Host, after.Host) || before.Scheme != after.Scheme {
+			t.Errorf("%q became %q", text, normal)
+		}
+	})
+}
