@@ -29,7 +29,7 @@ type node struct {
 	api     *httpapi.Server
 	failed  chan error    // why it can't go on
 	opened  chan struct{} // closed when cluster is set, which leads perhaps at once
-	closers []closer   // in the order of starting
+	closers []closer      // in the order of starting
 }
 
 // closer ends what was started.

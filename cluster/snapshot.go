@@ -52,7 +52,7 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 		if err != nil {
 			return nil, nil, err
 		}
-		return &raft.SnapshotMeta{ID: id}, file, nil
+		return &raft.SnapshotMeta{ID: id}, received{file}, nil
 	}
 	state, size, content, err := s.machine.OpenSnapshot()
 	if err != nil {
@@ -60,6 +60,11 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 	}
 	return metaOf(state, size), content, nil
 }
+
+// received is what a leader has sent; it is read once.
+type received struct{ *os.File }
+
+func (r received) Close() error { return errors.Join(r.File.Close(), os.Remove(r.Name())) }
 
 // Create begins to write a snapshot: nothing at all for our own, which stands in the state machine already, or what a
 // leader sends.
@@ -116,7 +121,6 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 
 // Restore has the state machine take over what a leader has sent.
 func (f *fsm) Restore(source io.ReadCloser) error {
-	defer source.Close()
 	if err := f.machine.RestoreSnapshot(source); err != nil {
 		return fmt.Errorf("taking over the state of the leader: %w", err)
 	}

@@ -1,5 +1,3 @@
-//go:build standardwebhooks
-
 package webhook
 
 import (
