@@ -140,7 +140,7 @@ func (p *process) checkLog(t *testing.T) {
 			t.Errorf("the log of %v has %q", p.cmd.Args[1:], what)
 		}
 	}
-	if t.Failed() {
+	if t.Failed() || os.Getenv("SHOWLOG") != "" {
 		t.Logf("log of %v:\n%s", p.cmd.Args[1:], text[max(0, len(text)-shownLog):])
 	}
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,10 @@ import (
 // appendMessageOut writes a message as the API shows it. It is written by hand because it is the answer of the hot path and
 // because the payload goes back as it came; the other strings hold nothing that JSON would escape.
 func appendMessageOut(dst []byte, m *webhook.Message, withContent bool) []byte {
+	dst = slices.Grow(dst, 256)
+	if withContent {
+		dst = slices.Grow(dst, 256+len(m.Payload))
+	}
 	dst = append(dst, `{"id":"`...)
 	dst = m.ID.Append(dst, webhook.KindMessage)
 	dst = append(dst, `","eventType":"`...)
@@ -104,7 +109,7 @@ func (s *Server) createMessage(ctx *fasthttp.RequestCtx) (answer, error) {
 		return answer{}, err
 	}
 	s.accepted.Inc()
-	return answer{fasthttp.StatusAccepted, rawJSON(appendMessageOut(make([]byte, 0, len(m.Payload)+512), &m, withContent))}, nil
+	return answer{fasthttp.StatusAccepted, rawJSON(appendMessageOut(nil, &m, withContent))}, nil
 }
 
 func (s *Server) getMessage(ctx *fasthttp.RequestCtx) (answer, error) {

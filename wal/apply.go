@@ -52,7 +52,7 @@ func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]by
 		return nil, err
 	}
 	b.meta.index, b.meta.term, b.meta.clock = index, term, max(b.meta.clock, now)
-	e := entry{store: s, batch: b}
+	e := entry{store: s, batch: b, size: size / 2}
 	replies := make([][]byte, len(commands))
 	for i := range commands {
 		var err error
@@ -165,6 +165,7 @@ type entry struct {
 	store    *Store
 	batch    *batch
 	place    uint32 // of the next ID
+	size     int    // bytes of all commands
 	logs     []chunk
 	history  []chunk
 	requests []byte
@@ -423,6 +424,9 @@ func (e *entry) createMessage(body []byte) ([]byte, error) {
 		}
 	}
 	c := chunkOf(&e.logs, m.App)
+	if len(e.logs) == 1 && c.data == nil {
+		c.data = make([]byte, 0, e.size) // most entries are for one application
+	}
 	c.data = appendMessage(appendPlaced(c.data, messageVersion, m.ID.Place()), m)
 	e.changes.Messages = append(e.changes.Messages, m)
 	return m.ID[:], nil
