@@ -56,7 +56,9 @@ func (o *devOptions) runCluster(ctx context.Context, out io.Writer) error {
 			}
 		})
 	}
-	o.greet(say, "http://"+nodeAddress(host, port, 1))
+	if awaitPort(ctx, nodeAddress(host, port, 1)) {
+		o.greet(say, "http://"+nodeAddress(host, port, 1))
+	}
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -71,6 +73,18 @@ func portFree(address string) error {
 		return fmt.Errorf("%s is taken, perhaps by another cluster: %w", address, err)
 	}
 	return l.Close()
+}
+
+// awaitPort waits until something listens there.
+func awaitPort(ctx context.Context, address string) bool {
+	for ctx.Err() == nil {
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			return conn.Close() == nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return false
 }
 
 // printer keeps the lines of several nodes apart.

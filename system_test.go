@@ -34,7 +34,7 @@ const (
 	stopLimit    = 45 * time.Second // for a process to end after SIGTERM; more than dev has with its nodes
 	callLimit    = 25 * time.Second // for one call; more than a node holds it without a leader
 	pollPause    = 50 * time.Millisecond
-	shownLog     = 64 << 10 // bytes of the end of a log that a failing test prints
+	shownLog     = 16 << 10 // bytes of a long log that a failing test prints, twice
 	payloadBytes = 1 << 10
 )
 
@@ -124,6 +124,11 @@ func (p *process) stop(t *testing.T) (code int) {
 	return p.cmd.ProcessState.ExitCode()
 }
 
+// lastWords are what a log has when its process ends other than by SIGTERM, or should.
+var lastWords = []string{"panic: ", "fatal error: ", "can't go on", dataRace}
+
+const dataRace = "WARNING: DATA RACE"
+
 // checkLog looks for what must never be in a log, and shows the log of a test that failed.
 func (p *process) checkLog(t *testing.T) {
 	text, err := os.ReadFile(p.log)
@@ -131,18 +136,30 @@ func (p *process) checkLog(t *testing.T) {
 		t.Error(err)
 		return
 	}
-	bad := []string{"WARNING: DATA RACE"}
-	if !p.mayCrash {
-		bad = append(bad, "panic: ", "fatal error: ", "can't go on")
-	}
-	for _, what := range bad {
-		if bytes.Contains(text, []byte(what)) {
-			t.Errorf("the log of %v has %q", p.cmd.Args[1:], what)
+	for _, words := range lastWords {
+		if bytes.Contains(text, []byte(words)) && (words == dataRace || !p.mayCrash) {
+			t.Errorf("the log of %v has %q", p.cmd.Args[1:], words)
 		}
 	}
-	if t.Failed() || os.Getenv("SHOWLOG") != "" {
-		t.Logf("log of %v:\n%s", p.cmd.Args[1:], text[max(0, len(text)-shownLog):])
+	if t.Failed() {
+		t.Logf("log of %v:\n%s", p.cmd.Args[1:], excerpt(text))
 	}
+}
+
+// excerpt is the whole of a short log, and of a long one what matters most: where it goes wrong, and the end.
+func excerpt(text []byte) []byte {
+	if len(text) <= 2*shownLog {
+		return text
+	}
+	start := 0
+	for _, words := range lastWords {
+		if i := bytes.Index(text, []byte(words)); i >= 0 {
+			start = max(0, i-shownLog/4)
+			break
+		}
+	}
+	start = min(start, len(text)-2*shownLog)
+	return slices.Concat(text[start:start+shownLog], []byte("\n[…]\n"), text[len(text)-shownLog:])
 }
 
 // waitFor waits until something is true.

@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// raftLogger lets Raft, which wants a logger of its own maker's, write to ours. Its information is debugging to us: the
-// elections are told in lead.go.
+// raftLogger lets Raft, which wants a logger of its own maker's, write to ours, a level lower than Raft thinks: it warns of
+// every election and calls a node that is down an error, which a cluster is made to bear.
 func raftLogger(log *slog.Logger) hclog.Logger {
 	level := hclog.Warn
 	if log.Enabled(context.Background(), slog.LevelDebug) {
@@ -27,7 +27,7 @@ type raftLog struct{ log *slog.Logger }
 
 func (l raftLog) Write(line []byte) (int, error) {
 	level, text := slog.LevelDebug, strings.TrimSpace(string(line))
-	for prefix, known := range map[string]slog.Level{"[WARN]": slog.LevelWarn, "[ERROR]": slog.LevelError} {
+	for prefix, known := range map[string]slog.Level{"[WARN]": slog.LevelInfo, "[ERROR]": slog.LevelWarn} {
 		if rest, found := strings.CutPrefix(text, prefix); found {
 			level, text = known, rest
 		}

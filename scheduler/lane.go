@@ -127,14 +127,15 @@ func (l *lane) peek() (m *webhook.Message, starved bool) {
 }
 
 // receive takes what the store has after read. What stands in memory as well is left to the tail; if nothing else came,
-// the lane is caught up.
-func (l *lane) receive(window []*webhook.Message) {
+// the lane is caught up. before is where the tail began when the store was asked: had anything left the tail since, the
+// store's answer might not have it yet.
+func (l *lane) receive(window []*webhook.Message, before uint64) {
 	inMemory := slices.IndexFunc(window, func(m *webhook.Message) bool { return m.ID.Index() > l.tail.before })
 	if inMemory >= 0 {
 		window = window[:inMemory]
 	}
 	l.window = window
-	if len(window) == 0 {
+	if len(window) == 0 && l.tail.before == before {
 		l.caughtUp, l.number = true, l.tail.first
 	}
 }

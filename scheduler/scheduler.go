@@ -149,6 +149,9 @@ func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 	}
 	if l.wantsRetries() {
 		s.loadRetries(l)
+		if l.removed || l.reading {
+			return d, false
+		}
 	}
 	if len(l.due) > 0 && !(l.retried && l.wantsLog()) {
 		l.retried = true
@@ -204,6 +207,7 @@ func (s *Scheduler) turnRetry(l *lane) (d webhook.Delivery, found bool) {
 // readWindow reads the store for a lane that lags. The lock is let go meanwhile.
 func (s *Scheduler) readWindow(l *lane) {
 	l.reading = true
+	before := l.tail.before
 	s.mu.Unlock()
 	window, err := s.backlog.Window(l.endpoint.App, l.read, windowSize)
 	s.mu.Lock()
@@ -213,7 +217,7 @@ func (s *Scheduler) readWindow(l *lane) {
 		return
 	}
 	l.reading = false
-	l.receive(window)
+	l.receive(window, before)
 }
 
 // loadRetries reads the next part of a lane's retry set. The lock is let go meanwhile.
