@@ -235,15 +235,15 @@ func TestFullDiskBusy(t *testing.T) {
 	checkDelivered(t, l, r)
 }
 
-// reason is the line of a log that says why a node has ended.
-var reason = regexp.MustCompile(`.*(can't go on|\[signal |no space left).*`)
+// endReason is the line of a log that says why a node has ended.
+var endReason = regexp.MustCompile(`.*(can't go on|\[signal |no space left).*`)
 
 // watch says what becomes of the node in the next seconds.
 func (n *diskNode) watch() string {
 	select {
 	case <-n.ended:
 		text, err := os.ReadFile(n.log)
-		return fmt.Sprintf("it has ended: %v: %q, %v", n.cmd.ProcessState, reason.Find(text), err)
+		return fmt.Sprintf("it has ended: %v: %q, %v", n.cmd.ProcessState, endReason.Find(text), err)
 	case <-time.After(2 * fullPause):
 		return "it goes on, and is " + n.health(1).Status
 	}

@@ -16,6 +16,7 @@ import (
 const (
 	minFreeFloor   = 256 << 20
 	minFreeCeiling = 2 << 30
+	minFreeToStart = 16 << 20 // opening Badger takes that much
 	diskInterval   = 250 * time.Millisecond // between two looks at the file system
 )
 
@@ -39,7 +40,10 @@ func newDisk(dir string, minFree int64) (*disk, error) {
 		size := int64(stat.Blocks) * int64(stat.Bsize)
 		d.minFree = min(max(size/10, minFreeFloor), minFreeCeiling)
 	}
-	d.look()
+	if free := d.look(); free < minFreeToStart {
+		return nil, fmt.Errorf("%s has %d KiB free, which is too little to start: make room, %d MiB at least; nothing is lost",
+			dir, free>>10, minFreeToStart>>20)
+	}
 	return d, nil
 }
 
