@@ -25,6 +25,7 @@ type batch struct {
 func (b *batch) discard() {
 	if b.txn != nil {
 		b.txn.Discard()
+		b.txn = nil
 	}
 }
 
@@ -40,32 +41,40 @@ func (b *batch) discard() {
 func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]byte, error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	b := &s.staged
-	if index <= b.meta.index {
+	if index <= s.staged.meta.index {
 		return nil, nil
 	}
+	replies, changes, err := s.apply(index, term, now, commands)
+	if err != nil {
+		// Half an entry may be staged: it must never be committed.
+		s.broken = fmt.Errorf("applying entry %d: %w", index, err)
+		s.staged.discard()
+		return nil, s.broken
+	}
+	s.applied.Store(index)
+	s.tell(changes)
+	return replies, nil
+}
+
+func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]byte, Changes, error) {
 	size := 4096
 	for i := range commands {
 		size += 2*len(commands[i].Body) + 128
 	}
 	if err := s.begin(size); err != nil {
-		return nil, err
+		return nil, Changes{}, err
 	}
+	b := &s.staged
 	b.meta.index, b.meta.term, b.meta.clock = index, term, max(b.meta.clock, now)
 	e := entry{store: s, batch: b, size: size / 2}
 	replies := make([][]byte, len(commands))
 	for i := range commands {
 		var err error
 		if replies[i], err = e.run(&commands[i]); err != nil {
-			return nil, fmt.Errorf("applying command %d of entry %d: %w", i, index, err)
+			return nil, Changes{}, fmt.Errorf("command %d: %w", i, err)
 		}
 	}
-	if err := e.finish(); err != nil {
-		return nil, fmt.Errorf("applying entry %d: %w", index, err)
-	}
-	s.applied.Store(index)
-	s.tell(e.changes)
-	return replies, nil
+	return replies, e.changes, e.finish()
 }
 
 // Configure applies a change of the Raft configuration, which is opaque here.
@@ -87,6 +96,9 @@ func (s *Store) Configure(index, term uint64, configuration []byte) error {
 // begin makes room for size more bytes: a transaction that would become larger than Badger takes is committed first,
 // which is allowed between any two entries. applying is held.
 func (s *Store) begin(size int) error {
+	if s.broken != nil {
+		return s.broken
+	}
 	if s.staged.txn != nil && s.staged.size+size > int(s.db.MaxBatchSize())*3/4 {
 		if err := s.commit(); err != nil {
 			return err
@@ -112,6 +124,9 @@ func (s *Store) Commit() error {
 
 // commit is Commit with applying held.
 func (s *Store) commit() error {
+	if s.broken != nil {
+		return s.broken
+	}
 	b := &s.staged
 	if b.txn == nil {
 		return nil

@@ -16,7 +16,7 @@ import (
 const (
 	minFreeFloor   = 256 << 20
 	minFreeCeiling = 2 << 30
-	minFreeToStart = 16 << 20 // opening Badger takes that much
+	minFreeToStart = 16 << 20               // opening Badger takes that much
 	diskInterval   = 250 * time.Millisecond // between two looks at the file system
 )
 

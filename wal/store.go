@@ -41,6 +41,7 @@ type Store struct {
 
 	applying sync.Mutex // guards what is staged; taken before the locks below
 	staged   batch
+	broken   error // why nothing is applied or committed any more
 
 	swap sync.RWMutex // held while db is in use by a reader; RestoreSnapshot replaces it
 	db   *badger.DB

@@ -1,0 +1,557 @@
+package wal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand"
+	"slices"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+const testClock = 1_790_000_000_000 // ms
+
+func openTest(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := Open(Config{Dir: dir, MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// closing closes a store at the end of a test.
+func closing(t *testing.T, s *Store) *Store {
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// direct is a Proposer that applies at once: each proposal is one entry.
+type direct struct {
+	store *Store
+	term  uint64
+}
+
+func (d direct) Propose(_ context.Context, command []byte) ([]byte, error) {
+	index := d.store.Applied() + 1
+	replies, err := d.store.Apply(index, d.term, testClock+int64(index), []Command{{Request: [16]byte{byte(index), byte(index >> 8)}, Body: command}})
+	if err != nil {
+		return nil, err
+	}
+	return replies[0], nil
+}
+
+// newWorld is a store with one application and one endpoint.
+func newWorld(t *testing.T) (*Store, *Writer, *webhook.Application, *webhook.Endpoint) {
+	t.Helper()
+	s := closing(t, openTest(t, t.TempDir()))
+	w := NewWriter(direct{s, 1})
+	app, created, err := w.CreateApplication(t.Context(), webhook.Application{UID: "acme", Name: "Acme"}, false)
+	if err != nil || !created {
+		t.Fatal(created, err)
+	}
+	endpoint, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, UID: "e1", URL: "http://x/", Secret: make(webhook.Secret, 24)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, w, app, endpoint
+}
+
+func wantCode(t *testing.T, err error, code webhook.Code) {
+	t.Helper()
+	if err == nil || webhook.ErrorCode(err) != code {
+		t.Errorf("got %v, want %s", err, code)
+	}
+}
+
+func TestNouns(t *testing.T) {
+	s, w, app, endpoint := newWorld(t)
+	ctx := t.Context()
+	_, _, err := w.CreateApplication(ctx, webhook.Application{UID: "acme", Name: "Other"}, false)
+	wantCode(t, err, webhook.CodeConflict)
+	same, created, err := w.CreateApplication(ctx, webhook.Application{UID: "acme", Name: "Other"}, true)
+	if err != nil || created || same.ID != app.ID || same.Name != "Acme" {
+		t.Errorf("get if exists: %+v %v %v", same, created, err)
+	}
+	_, err = w.CreateEndpoint(ctx, webhook.Endpoint{App: app.ID, UID: "e1", URL: "http://y/"})
+	wantCode(t, err, webhook.CodeConflict)
+	_, err = w.CreateEndpoint(ctx, webhook.Endpoint{App: endpoint.ID, URL: "http://y/"})
+	wantCode(t, err, webhook.CodeNotFound)
+	_, err = w.CreateMessage(ctx, &webhook.Message{App: endpoint.ID, EventType: "a", Payload: []byte("{}")})
+	wantCode(t, err, webhook.CodeNotFound)
+
+	first, err := w.CreateMessage(ctx, &webhook.Message{App: app.ID, EventType: "a", EventID: "once", Payload: []byte(`{"a": 1}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.CreateMessage(ctx, &webhook.Message{App: app.ID, EventType: "a", EventID: "once", Payload: []byte("{}")})
+	wantCode(t, err, webhook.CodeConflict)
+	m, err := s.Message(app.ID, "once")
+	if err != nil || m.ID != first || string(m.Payload) != `{"a": 1}` {
+		t.Errorf("by event id: %+v %v", m, err)
+	}
+	if err := w.DeleteEndpoint(ctx, app.ID, endpoint.ID); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, w.DeleteEndpoint(ctx, app.ID, endpoint.ID), webhook.CodeNotFound)
+	_, err = s.Endpoint(app.ID, "e1")
+	wantCode(t, err, webhook.CodeNotFound)
+}
+
+// script is a random history of entries: what a cluster might have agreed on.
+type script struct {
+	rnd     *rand.Rand
+	app     webhook.ID
+	eps     []webhook.ID
+	sent    []webhook.ID
+	entries [][]Command
+}
+
+// newScript makes entries by applying them to a scratch store, so that later ones can name what earlier ones made.
+func newScript(t *testing.T, seed int64, count int) *script {
+	t.Helper()
+	s := closing(t, openTest(t, t.TempDir()))
+	c := &script{rnd: rand.New(rand.NewSource(seed))}
+	for i := range count {
+		commands := c.next(t, i)
+		c.entries = append(c.entries, commands)
+		replies := applyEntry(t, s, c.entries, i)
+		c.learn(t, commands, replies)
+	}
+	return c
+}
+
+func applyEntry(t *testing.T, s *Store, entries [][]Command, i int) [][]byte {
+	t.Helper()
+	replies, err := s.Apply(uint64(i+1), 1, testClock+int64(i/3), entries[i])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return replies
+}
+
+func (c *script) next(t *testing.T, i int) (commands []Command) {
+	switch {
+	case i == 0:
+		commands = append(commands, c.command(encodeCommand(kindCreateApplication, createApplication{Application: webhook.Application{Name: "a"}})))
+	case i%40 == 1:
+		commands = append(commands, c.command(encodeCommand(kindCreateEndpoint, webhook.Endpoint{App: c.app, URL: "http://x/", Secret: make(webhook.Secret, 24)})))
+	case i%97 == 50 && len(c.eps) > 1:
+		gone := c.eps[0]
+		c.eps = c.eps[1:]
+		commands = append(commands, c.command(encodeCommand(kindDeleteEndpoint, deleteEndpoint{c.app, gone})))
+	}
+	for range c.rnd.Intn(5) {
+		m := &webhook.Message{App: c.app, EventType: "t", Payload: fmt.Appendf(nil, `{"n":%d}`, c.rnd.Int())}
+		if c.rnd.Intn(4) == 0 {
+			m.EventID = fmt.Sprint("ev", c.rnd.Intn(50))
+		}
+		if i > 0 {
+			commands = append(commands, c.command(encodeCreateMessage(m), nil))
+		}
+	}
+	if len(c.eps) > 0 && len(c.sent) > 0 && c.rnd.Intn(2) == 0 {
+		commands = append(commands, c.command(encodeProgress(1, []webhook.Progress{c.progress()}), nil))
+	}
+	if i > 2 && c.rnd.Intn(5) == 0 { // a repetition of something that was sent shortly before
+		before := c.entries[i-1-c.rnd.Intn(2)]
+		if len(before) > 0 {
+			again := before[c.rnd.Intn(len(before))]
+			again.Since = uint64(max(1, i-2))
+			commands = append(commands, again)
+		}
+	}
+	return commands
+}
+
+func (c *script) command(body []byte, err error) Command {
+	if err != nil {
+		panic(err)
+	}
+	command := Command{Body: body}
+	c.rnd.Read(command.Request[:])
+	return command
+}
+
+func (c *script) progress() webhook.Progress {
+	p := webhook.Progress{Endpoint: c.eps[c.rnd.Intn(len(c.eps))]}
+	for range 1 + c.rnd.Intn(3) {
+		a := webhook.Attempt{Message: c.sent[c.rnd.Intn(len(c.sent))], Endpoint: p.Endpoint, URL: "http://x/", Number: 1,
+			Status: webhook.StatusFail, Start: time.UnixMilli(testClock), Response: []byte("no")}
+		if c.rnd.Intn(2) == 0 {
+			a.Next = time.UnixMilli(testClock + int64(c.rnd.Intn(1000)))
+		}
+		p.Outcomes = append(p.Outcomes, webhook.Outcome{Attempt: a})
+		p.Cursor = a.Message
+	}
+	return p
+}
+
+func (c *script) learn(t *testing.T, commands []Command, replies [][]byte) {
+	for i, command := range commands {
+		body, err := decodeReply(replies[i])
+		if err != nil {
+			continue
+		}
+		switch kind(command.Body[0]) {
+		case kindCreateApplication:
+			var made createApplication
+			if err := decodeJSON(body, &made); err != nil {
+				t.Fatal(err)
+			}
+			c.app = made.Application.ID
+		case kindCreateEndpoint:
+			var made webhook.Endpoint
+			if err := decodeJSON(body, &made); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Contains(c.eps, made.ID) {
+				c.eps = append(c.eps, made.ID)
+			}
+		case kindCreateMessage:
+			c.sent = append(c.sent, webhook.ID(body))
+		}
+	}
+}
+
+// content is all that a store holds, as a snapshot.
+func content(t *testing.T, s *Store) []byte {
+	t.Helper()
+	_, size, stream, err := s.OpenSnapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(stream)
+	if err := errors.Join(err, stream.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if int64(len(data)) != size {
+		t.Fatalf("the snapshot has %d bytes and promised %d", len(data), size)
+	}
+	return data
+}
+
+// TestDeterminism applies one history in two ways: straight, and with commits, restarts, replays and moves to another node
+// at random points. Both must end with the same bytes and the same replies.
+func TestDeterminism(t *testing.T) {
+	for seed := range int64(3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			c := newScript(t, seed, 300)
+			straight := closing(t, openTest(t, t.TempDir()))
+			var replies [][][]byte
+			for i := range c.entries {
+				replies = append(replies, applyEntry(t, straight, c.entries, i))
+			}
+			dir := t.TempDir()
+			s := openTest(t, dir)
+			rnd := rand.New(rand.NewSource(seed + 100))
+			for i := 0; i < len(c.entries); i++ {
+				got := applyEntry(t, s, c.entries, i)
+				if !slices.EqualFunc(got, replies[i], bytes.Equal) {
+					t.Fatalf("entry %d: other replies", i+1)
+				}
+				switch rnd.Intn(12) {
+				case 0:
+					if err := s.Commit(); err != nil {
+						t.Fatal(err)
+					}
+				case 1:
+					s = crash(t, s, dir)
+					i = int(s.Applied()) - 1 // Raft replays the rest
+				case 2:
+					other := t.TempDir()
+					moved := openTest(t, other)
+					if err := moved.RestoreSnapshot(bytes.NewReader(content(t, s))); err != nil {
+						t.Fatal(err)
+					}
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+					s, dir = moved, other
+				}
+			}
+			if !bytes.Equal(content(t, s), content(t, straight)) {
+				t.Error("the stores differ")
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// crash forgets what is not committed, as the end of the process would.
+func crash(t *testing.T, s *Store, dir string) *Store {
+	t.Helper()
+	s.applying.Lock()
+	s.staged.discard()
+	s.staged.txn = nil
+	s.applying.Unlock()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return openTest(t, dir)
+}
+
+func TestRepeatedRequest(t *testing.T) {
+	s, _, app, _ := newWorld(t)
+	message := Command{Request: [16]byte{9}, Body: encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")})}
+	index := s.Applied() + 1
+	first, err := s.Apply(index, 1, testClock, []Command{message})
+	if err != nil {
+		t.Fatal(err)
+	}
+	message.Since = index
+	for range 3 {
+		again, err := s.Apply(s.Applied()+1, 2, testClock, []Command{message, message})
+		if err != nil || !bytes.Equal(again[0], first[0]) || !bytes.Equal(again[1], first[0]) {
+			t.Fatalf("a repetition got %x %v, not %x", again, err, first[0])
+		}
+	}
+	list, _, err := s.Messages(app.ID, Page{Limit: 10}, MessageFilter{})
+	if err != nil || len(list) != 1 {
+		t.Errorf("%d messages, %v", len(list), err)
+	}
+	if replies, err := s.Apply(index, 1, testClock, []Command{message}); replies != nil || err != nil {
+		t.Error("an entry that is applied was not skipped")
+	}
+}
+
+func TestUnknownCommand(t *testing.T) {
+	for _, body := range [][]byte{{99, 1}, {byte(kindCreateMessage), 77}, {1}, nil} {
+		dir := t.TempDir()
+		s := openTest(t, dir)
+		good := Command{Body: encodeCreateMessage(&webhook.Message{})}
+		index := s.Applied() + 1
+		if _, err := s.Apply(index, 1, testClock, []Command{good, {Body: body}}); err == nil {
+			t.Errorf("%v was applied", body)
+		}
+		if err := s.Commit(); err == nil {
+			t.Errorf("half of an entry was committed")
+		}
+		if err := s.Close(); err == nil {
+			t.Error("a broken store was closed as if nothing were wrong")
+		}
+		s = openTest(t, dir)
+		if s.Applied() != index-1 {
+			t.Errorf("after a restart the store is at %d", s.Applied())
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestPages walks lists in both directions, in pages, while the rows stand in chunks of different sizes.
+func TestPages(t *testing.T) {
+	s, w, app, endpoint := newWorld(t)
+	var ids []webhook.ID
+	rnd := rand.New(rand.NewSource(1))
+	for len(ids) < 300 {
+		var commands []Command
+		for range 1 + rnd.Intn(7) {
+			commands = append(commands, Command{Body: encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")})})
+		}
+		replies, err := s.Apply(s.Applied()+1, 1, testClock+int64(len(ids)*10), commands)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, reply := range replies {
+			ids = append(ids, webhook.ID(reply[1:]))
+		}
+	}
+	var outcomes []webhook.Outcome
+	for _, id := range ids {
+		outcomes = append(outcomes, webhook.Outcome{Attempt: webhook.Attempt{Message: id, Endpoint: endpoint.ID, Number: 1, URL: "http://x/"}})
+	}
+	for part := range slices.Chunk(outcomes, 17) {
+		if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{{Endpoint: endpoint.ID, Outcomes: part, Cursor: part[len(part)-1].Attempt.Message}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attempts := walkAll(t, false, func(p Page) ([]webhook.ID, bool) {
+		list, more, err := s.AttemptsByEndpoint(endpoint.ID, p, AttemptFilter{})
+		return idsOf(t, list, attemptID, err), more
+	})
+	if len(attempts) != len(ids) {
+		t.Errorf("%d attempts listed of %d", len(attempts), len(ids))
+	}
+	for _, ascending := range []bool{true, false} {
+		got := walkAll(t, ascending, func(p Page) ([]webhook.ID, bool) {
+			list, more, err := s.Messages(app.ID, p, MessageFilter{})
+			return idsOf(t, list, messageID, err), more
+		})
+		if !ascending {
+			slices.Reverse(got)
+		}
+		if !slices.Equal(got, ids) {
+			t.Errorf("ascending %v: %d of %d messages, or in another order", ascending, len(got), len(ids))
+		}
+	}
+	list, _, err := s.Messages(app.ID, Page{Ascending: true, Limit: 500, Low: ids[10], High: ids[200]}, MessageFilter{})
+	if err != nil || !slices.Equal(idsOf(t, list, messageID, nil), ids[11:200]) {
+		t.Errorf("between two ids: %d messages, %v", len(list), err)
+	}
+	windows := walkAll(t, true, func(p Page) (part []webhook.ID, more bool) {
+		window, err := s.Window(app.ID, p.From, p.Limit)
+		for _, m := range window {
+			part = append(part, m.ID)
+		}
+		return idsOf(t, part, func(id *webhook.ID) webhook.ID { return *id }, err), len(window) > 0
+	})
+	if !slices.Equal(windows, ids) {
+		t.Errorf("the windows hold %d of %d messages", len(windows), len(ids))
+	}
+	if position, done := s.Cursor(endpoint.ID); position != ids[len(ids)-1] || len(done) != 0 {
+		t.Errorf("the cursor stands at %v, with %d done beyond it", position, len(done))
+	}
+}
+
+func idsOf[T any](t *testing.T, list []T, id func(*T) webhook.ID, err error) (ids []webhook.ID) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range list {
+		ids = append(ids, id(&list[i]))
+	}
+	return ids
+}
+
+func walkAll(t *testing.T, ascending bool, page func(Page) ([]webhook.ID, bool)) (all []webhook.ID) {
+	t.Helper()
+	for p := (Page{Ascending: ascending, Limit: 13}); ; {
+		part, more := page(p)
+		all = append(all, part...)
+		if !more {
+			return all
+		}
+		p.From = part[len(part)-1]
+		if len(all) > 10_000 {
+			t.Fatal("the walk does not end")
+		}
+	}
+}
+
+// TestRetrySet follows one message through failures to its end, with an outcome that comes twice.
+func TestRetrySet(t *testing.T) {
+	s, w, app, endpoint := newWorld(t)
+	id, err := w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(n int) time.Time { return time.UnixMilli(testClock + int64(n)).UTC() }
+	record := func(term uint64, number uint32, due, next time.Time) error {
+		return w.RecordProgress(t.Context(), term, []webhook.Progress{{Endpoint: endpoint.ID, Cursor: id, Outcomes: []webhook.Outcome{
+			{Due: due, Attempt: webhook.Attempt{Message: id, Endpoint: endpoint.ID, Number: number, Next: next}}}}})
+	}
+	want := func(retries ...webhook.Retry) {
+		t.Helper()
+		list, err := s.Retries(endpoint.ID, time.UnixMilli(0), 10)
+		if err != nil || !slices.Equal(list, retries) {
+			t.Errorf("retry set %v %v, want %v", list, err, retries)
+		}
+	}
+	wantCode(t, record(7, 1, time.Time{}, at(5)), webhook.CodeConflict) // another term
+	want()
+	if err := errors.Join(record(1, 1, time.Time{}, at(5)), record(1, 1, time.Time{}, at(6))); err != nil {
+		t.Fatal(err)
+	}
+	want(webhook.Retry{Message: id, Attempts: 1, Due: at(5)})
+	if err := errors.Join(record(1, 2, at(5), at(9)), record(1, 2, at(5), at(10))); err != nil {
+		t.Fatal(err)
+	}
+	want(webhook.Retry{Message: id, Attempts: 2, Due: at(9)})
+	if err := record(1, 3, at(9), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	want()
+	list, _, err := s.AttemptsByMessage(id, Page{Limit: 10}, AttemptFilter{})
+	if err != nil || len(list) != 5 {
+		t.Errorf("%d attempts in the history, %v", len(list), err)
+	}
+}
+
+// TestRemovedEndpoint deletes an endpoint with a long retry set, which later entries empty.
+func TestRemovedEndpoint(t *testing.T) {
+	s, w, app, endpoint := newWorld(t)
+	for range 3 {
+		var outcomes []webhook.Outcome
+		for range 200 {
+			id, err := w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			outcomes = append(outcomes, webhook.Outcome{Attempt: webhook.Attempt{Message: id, Endpoint: endpoint.ID, Number: 1, Next: time.UnixMilli(testClock)}})
+		}
+		if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{{Endpoint: endpoint.ID, Outcomes: outcomes}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.DeleteEndpoint(t.Context(), app.ID, endpoint.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list, err := s.Retries(endpoint.ID, time.UnixMilli(0), 1000); err != nil || len(list) != 0 {
+		t.Errorf("%d lines are left, %v", len(list), err)
+	}
+	if len(s.nouns.removed) != 0 {
+		t.Error("the endpoint is still being swept")
+	}
+}
+
+// TestBadSnapshot cuts and changes a snapshot at many places: each is refused, and the store stays as it was.
+func TestBadSnapshot(t *testing.T) {
+	from, w, app, _ := newWorld(t)
+	for range 20 {
+		if _, err := w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a", Payload: []byte(`{"a":1}`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good := content(t, from)
+	to, _, _, _ := newWorld(t)
+	before := content(t, to)
+	rnd := rand.New(rand.NewSource(1))
+	for range 12 {
+		bad := bytes.Clone(good[:rnd.Intn(len(good))])
+		if rnd.Intn(2) == 0 {
+			bad = bytes.Clone(good)
+			bad[rnd.Intn(len(bad))] ^= 1 << rnd.Intn(8)
+		}
+		if err := to.RestoreSnapshot(bytes.NewReader(bad)); err == nil {
+			t.Fatal("a damaged snapshot was taken")
+		}
+	}
+	if !bytes.Equal(content(t, to), before) {
+		t.Error("a snapshot that was refused has changed the store")
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(encodeCreateMessage(&webhook.Message{EventType: "a", Payload: []byte("{}")}))
+	f.Add(encodeProgress(1, []webhook.Progress{{Outcomes: []webhook.Outcome{{Attempt: webhook.Attempt{URL: "u", Response: []byte("r")}}}}}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		key := make([]byte, 40)
+		_, _ = decodeMessages(key, data, webhook.ID{})
+		_, _ = decodeAttempts(key, data, webhook.ID{})
+		_, _, _ = decodeProgress(data)
+		_, _ = decodeCreateMessage(data)
+		_ = new(meta).decode(data)
+		_ = new(cursor).decode(data)
+		_, _, _ = findRequest(data, [16]byte{})
+	})
+}
