@@ -1,0 +1,302 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+)
+
+// seeded is a source of randomness whose seed stands in the log of a failing test.
+func seeded(t testing.TB) *rand.Rand {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+func proposalOf(size int) *proposal {
+	return &proposal{command: Command{Body: make([]byte, size)}, done: make(chan struct{})}
+}
+
+func TestFill(t *testing.T) {
+	const fits = maxBatchBytes / maxBatchCommands // with the overhead of each, fewer than maxBatchCommands of these
+	tests := map[string]struct {
+		first  int
+		queue  []int
+		taken  int // of all, first included
+		isLeft bool
+	}{
+		"alone":                         {10, nil, 1, false},
+		"all that wait":                 {10, []int{10, 10, 10}, 4, false},
+		"to the number":                 {1, make([]int, maxBatchCommands+5), maxBatchCommands, false},
+		"to the last byte":              {maxBatchBytes - 100 - commandOverhead, []int{100}, 2, false},
+		"a byte too many":               {maxBatchBytes - 100 - commandOverhead, []int{101, 1}, 1, true},
+		"oversized first, alone":        {maxBatchBytes + 1, []int{1, 1}, 1, true},
+		"oversized later, left":         {10, []int{10, maxBatchBytes, 1}, 2, true},
+		"the first oversized, no queue": {10 * maxBatchBytes, nil, 1, false},
+		"full by bytes":                 {fits, repeated(fits, maxBatchCommands), 124, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBatcher(nil)
+			want := []*proposal{proposalOf(test.first)}
+			for _, size := range test.queue {
+				p := proposalOf(size)
+				want = append(want, p)
+				b.queue <- p
+			}
+			batch, left := b.fill(want[0])
+			if len(batch) != test.taken || (left != nil) != test.isLeft {
+				t.Fatalf("took %d, left over %t; want %d, %t", len(batch), left != nil, test.taken, test.isLeft)
+			}
+			checkInOrder(t, want, batch, left, len(b.queue))
+		})
+	}
+}
+
+func repeated(size, n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = size
+	}
+	return list
+}
+
+// checkInOrder wants all proposals accounted for: first the batch, then the one left over, then the queue.
+func checkInOrder(t *testing.T, all, batch []*proposal, left *proposal, waiting int) {
+	t.Helper()
+	got := append([]*proposal(nil), batch...)
+	if left != nil {
+		got = append(got, left)
+	}
+	if len(got)+waiting != len(all) {
+		t.Errorf("%d taken and %d waiting of %d", len(got), waiting, len(all))
+	}
+	for i := range got {
+		if got[i] != all[i] {
+			t.Fatalf("number %d is not what stood there in the queue", i)
+		}
+	}
+}
+
+// Whatever comes, batches keep the order and the bounds, and nothing is lost.
+func TestBatcherKeepsBounds(t *testing.T) {
+	random := seeded(t)
+	var all, got []*proposal
+	commits := make(chan []*proposal)
+	b := newBatcher(func(batch []*proposal) { commits <- batch })
+	for range 500 {
+		size := random.IntN(4000)
+		if random.IntN(50) == 0 {
+			size = maxBatchBytes + random.IntN(1000)
+		}
+		all = append(all, proposalOf(size))
+		b.queue <- all[len(all)-1]
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { b.run(ctx); close(ended) }()
+	for len(got) < len(all) {
+		batch := <-commits
+		checkBounds(t, batch)
+		got = append(got, batch...)
+	}
+	cancel()
+	<-ended
+	seen := make(map[*proposal]bool)
+	for _, p := range got {
+		seen[p] = true
+	}
+	if len(got) != len(all) || len(seen) != len(all) {
+		t.Errorf("%d came, %d different, of %d", len(got), len(seen), len(all))
+	}
+}
+
+func checkBounds(t *testing.T, batch []*proposal) {
+	t.Helper()
+	size := 0
+	for _, p := range batch {
+		size += len(p.command.Body)
+	}
+	if len(batch) == 0 || len(batch) > maxBatchCommands {
+		t.Errorf("a batch of %d commands", len(batch))
+	}
+	if size > maxBatchBytes && len(batch) > 1 {
+		t.Errorf("a batch of %d commands and %d bytes", len(batch), size)
+	}
+}
+
+// What still waits when the batcher ends is told so.
+func TestBatcherDrains(t *testing.T) {
+	b := newBatcher(func(batch []*proposal) { finishAll(batch, errUnknown) })
+	var waiting []*proposal
+	for range 10 {
+		waiting = append(waiting, proposalOf(1))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, p := range waiting {
+		b.queue <- p
+	}
+	b.run(ctx)
+	for i, p := range waiting {
+		<-p.done
+		if !errors.Is(p.err, errNotTaken) && !errors.Is(p.err, errUnknown) {
+			t.Errorf("proposal %d ended with %v", i, p.err)
+		}
+	}
+}
+
+func randomBatch(random *rand.Rand) []*proposal {
+	batch := make([]*proposal, random.IntN(5))
+	for i := range batch {
+		batch[i] = proposalOf(random.IntN(300))
+		c := &batch[i].command
+		binary.BigEndian.PutUint64(c.Request[random.IntN(9):], random.Uint64())
+		c.Since = random.Uint64() >> random.IntN(65)
+		for j := range c.Body {
+			c.Body[j] = byte(random.Uint32())
+		}
+	}
+	return batch
+}
+
+func TestEntryRoundTrip(t *testing.T) {
+	random := seeded(t)
+	for range 500 {
+		batch, now := randomBatch(random), random.Int64()
+		gotNow, commands, err := decodeEntry(encodeEntry(now, batch))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if gotNow != now || len(commands) != len(batch) {
+			t.Fatalf("clock %d and %d commands, want %d and %d", gotNow, len(commands), now, len(batch))
+		}
+		for i := range commands {
+			if !reflect.DeepEqual(commands[i], batch[i].command) {
+				t.Fatalf("got %+v, want %+v", commands[i], batch[i].command)
+			}
+		}
+	}
+}
+
+// No part of an entry may pass for a whole one, nor a whole one with something behind it.
+func TestEntryCut(t *testing.T) {
+	random := seeded(t)
+	batch := append(randomBatch(random), proposalOf(0), proposalOf(200))
+	batch[len(batch)-1].command.Since = 1 << 40
+	whole := encodeEntry(1, batch)
+	for size := range len(whole) {
+		if _, _, err := decodeEntry(whole[:size]); !errors.Is(err, errDamaged) {
+			t.Errorf("%d of %d bytes: %v", size, len(whole), err)
+		}
+	}
+	if _, _, err := decodeEntry(append(whole, 0)); !errors.Is(err, errDamaged) {
+		t.Errorf("a byte too many: %v", err)
+	}
+}
+
+func TestEntryDamaged(t *testing.T) {
+	head := append([]byte{entryVersion}, make([]byte, 8)...)
+	endless := bytes.Repeat([]byte{0xff}, 11) // no uvarint
+	request := make([]byte, 16)
+	tests := map[string][]byte{
+		"empty":               nil,
+		"newer version":       append([]byte{entryVersion + 1}, make([]byte, 9)...),
+		"endless number":      bytes.Join([][]byte{head, endless}, nil),
+		"too many commands":   bytes.Join([][]byte{head, {9}, request, {0, 0}}, nil),
+		"endless since":       bytes.Join([][]byte{head, {1}, request, endless}, nil),
+		"endless body length": bytes.Join([][]byte{head, {1}, request, {0}, endless}, nil),
+		"body too long":       bytes.Join([][]byte{head, {1}, request, {0, 5, 1, 2}}, nil),
+	}
+	for name, data := range tests {
+		t.Run(name, func(t *testing.T) {
+			if _, commands, err := decodeEntry(data); !errors.Is(err, errDamaged) {
+				t.Errorf("%d commands, %v", len(commands), err)
+			}
+		})
+	}
+}
+
+func FuzzDecodeEntryBounds(f *testing.F) {
+	f.Add(encodeEntry(1, nil))
+	f.Add(encodeEntry(1<<40, []*proposal{proposalOf(0), proposalOf(200)}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		now, commands, err := decodeEntry(data)
+		if err != nil {
+			if !errors.Is(err, errDamaged) {
+				t.Errorf("not the error for damage: %v", err)
+			}
+			if cap(commands) > len(data) {
+				t.Errorf("room for %d commands from %d bytes", cap(commands), len(data))
+			}
+			return
+		}
+		checkSameAgain(t, now, commands, len(data))
+	})
+}
+
+// checkSameAgain wants commands to survive another round trip, in no more bytes: numbers may have come in a long form.
+func checkSameAgain(t *testing.T, now int64, commands []Command, size int) {
+	t.Helper()
+	batch := make([]*proposal, len(commands))
+	for i := range commands {
+		batch[i] = &proposal{command: commands[i]}
+	}
+	again := encodeEntry(now, batch)
+	if len(again) > size {
+		t.Errorf("%d bytes became %d", size, len(again))
+	}
+	now2, commands2, err := decodeEntry(again)
+	if err != nil || now2 != now || fmt.Sprint(commands2) != fmt.Sprint(commands) {
+		t.Errorf("%d %v became %d %v, %v", now, commands, now2, commands2, err)
+	}
+}
+
+func TestOutcomeRoundTrip(t *testing.T) {
+	tests := map[string]struct {
+		p    proposal
+		want error
+	}{
+		"reply":       {proposal{reply: []byte("reply")}, nil},
+		"empty reply": {proposal{reply: []byte{}}, nil},
+		"not taken":   {proposal{err: fmt.Errorf("why: %w", errNotTaken)}, errNotTaken},
+		"unknown":     {proposal{err: errUnknown}, errUnknown},
+		"other":       {proposal{err: ErrNoLeader}, errUnknown},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			answer := appendOutcome(nil, &test.p)
+			outcome, reply, rest, err := cutOutcome(append(answer, "rest"...))
+			if err != nil || outcome != test.want || string(rest) != "rest" || !bytes.Equal(reply, test.p.reply) {
+				t.Errorf("got %v, %q, %q, %v", outcome, reply, rest, err)
+			}
+			for size := range len(answer) {
+				if _, _, _, err := cutOutcome(answer[:size]); err == nil {
+					t.Errorf("%d of %d bytes are accepted", size, len(answer))
+				}
+			}
+		})
+	}
+}
+
+// An answer that is cut leaves those without one in doubt, not successful.
+func TestFinishForwardedCut(t *testing.T) {
+	batch := []*proposal{proposalOf(0), proposalOf(0), proposalOf(0)}
+	answer := appendOutcome(nil, &proposal{reply: []byte("first")})
+	finishForwarded(batch, append(answer, outcomeOK, 9))
+	want := []error{nil, errUnknown, errUnknown}
+	for i, p := range batch {
+		<-p.done
+		if p.err != want[i] {
+			t.Errorf("%d: %v, want %v", i, p.err, want[i])
+		}
+	}
+	if string(batch[0].reply) != "first" {
+		t.Errorf("reply %q", batch[0].reply)
+	}
+}

@@ -1,0 +1,164 @@
+package cluster
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/raft"
+	boltdb "github.com/hashicorp/raft-boltdb/v2"
+)
+
+func openTestLog(t *testing.T, dir string) *logStore {
+	t.Helper()
+	log, err := openLogStore(dir, func(err error) { t.Errorf("fatal: %v", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func vote(t *testing.T, log *logStore, term uint64, candidate string) {
+	t.Helper()
+	must(t, log.SetUint64(keyVoteTerm, term))
+	must(t, log.Set(keyVoteCandidate, []byte(candidate)))
+}
+
+func checkVote(t *testing.T, log *logStore, term uint64, candidate string) {
+	t.Helper()
+	gotTerm, err := log.GetUint64(keyVoteTerm)
+	must(t, err)
+	gotCandidate, err := log.Get(keyVoteCandidate)
+	must(t, err)
+	if gotTerm != term || string(gotCandidate) != candidate {
+		t.Errorf("the vote is for %q in term %d, want %q in term %d", gotCandidate, gotTerm, candidate, term)
+	}
+}
+
+func TestVoteSurvivesRestart(t *testing.T) {
+	dir := t.TempDir()
+	log := openTestLog(t, dir)
+	for _, err := range []error{second(log.GetUint64(keyVoteTerm)), second(log.Get(keyVoteCandidate))} {
+		if !errors.Is(err, boltdb.ErrKeyNotFound) {
+			t.Errorf("before the first vote: %v", err)
+		}
+	}
+	vote(t, log, 5, "n1")
+	checkVote(t, log, 5, "n1")
+	must(t, log.SetUint64(keyVoteTerm, 6)) // the candidate never comes: a crash
+	checkVote(t, log, 5, "n1")
+	must(t, log.Close())
+
+	log = openTestLog(t, dir)
+	checkVote(t, log, 5, "n1")
+	vote(t, log, 7, "n2")
+	must(t, log.Close())
+
+	log = openTestLog(t, dir)
+	checkVote(t, log, 7, "n2")
+	must(t, log.Close())
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestVoteDamaged(t *testing.T) {
+	log := openTestLog(t, t.TempDir())
+	defer log.Close()
+	must(t, log.BoltStore.Set(keyVote, []byte("short")))
+	for _, err := range []error{second(log.GetUint64(keyVoteTerm)), second(log.Get(keyVoteCandidate))} {
+		if err == nil || errors.Is(err, boltdb.ErrKeyNotFound) {
+			t.Errorf("a damaged vote reads as %v", err)
+		}
+	}
+}
+
+// Other keys, the term of the node among them, are written as they come.
+func TestOtherKeysAreKept(t *testing.T) {
+	dir := t.TempDir()
+	log := openTestLog(t, dir)
+	must(t, log.SetUint64([]byte("CurrentTerm"), 9))
+	must(t, log.Set([]byte("key"), []byte("value")))
+	must(t, log.Close())
+	log = openTestLog(t, dir)
+	defer log.Close()
+	term, err := log.GetUint64([]byte("CurrentTerm"))
+	must(t, err)
+	value, err := log.Get([]byte("key"))
+	must(t, err)
+	if term != 9 || string(value) != "value" {
+		t.Errorf("term %d, value %q", term, value)
+	}
+}
+
+// Each write that fails ends the node.
+func TestLogFailsStop(t *testing.T) {
+	writes := map[string]struct {
+		write func(*logStore) error
+		what  string
+	}{
+		"log":  {func(l *logStore) error { return l.StoreLog(&raft.Log{Index: 1}) }, "writing the log"},
+		"logs": {func(l *logStore) error { return l.StoreLogs([]*raft.Log{{Index: 1}, {Index: 2}}) }, "writing the log"},
+		"cut":  {func(l *logStore) error { return l.DeleteRange(1, 2) }, "cutting the log"},
+		"term": {func(l *logStore) error { return l.SetUint64([]byte("CurrentTerm"), 1) }, "writing the term"},
+		"vote": {func(l *logStore) error { return l.Set(keyVoteCandidate, []byte("n1")) }, "writing the vote"},
+		"key":  {func(l *logStore) error { return l.Set([]byte("key"), nil) }, "writing the vote"},
+	}
+	for name, test := range writes {
+		t.Run(name, func(t *testing.T) {
+			var reason error
+			log, err := openLogStore(t.TempDir(), func(err error) { reason = err })
+			must(t, err)
+			must(t, log.Close()) // what comes now fails
+			if err := test.write(log); err == nil {
+				t.Error("the writer hears of no error")
+			}
+			if reason == nil || !strings.Contains(reason.Error(), test.what) {
+				t.Errorf("the node hears of %v, want something about %q", reason, test.what)
+			}
+		})
+	}
+}
+
+// A log that lies behind the store goes; one that leaves a gap to it is refused.
+func TestReconcile(t *testing.T) {
+	tests := map[string]struct {
+		first, last, applied uint64
+		refused              bool
+		left                 uint64 // last index afterwards
+	}{
+		"both empty":                      {0, 0, 0, false, 0},
+		"log alone":                       {1, 9, 0, false, 9},
+		"log ahead":                       {1, 9, 5, false, 9},
+		"log level":                       {1, 9, 9, false, 9},
+		"log behind, from before":         {1, 9, 20, false, 0},
+		"cut log, store right behind it":  {6, 9, 5, false, 9},
+		"cut log, a gap before":           {7, 9, 5, true, 9},
+		"cut log, store gone":             {2, 9, 0, true, 9},
+		"state from a leader, log is new": {0, 0, 20, false, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			log := openTestLog(t, t.TempDir())
+			defer log.Close()
+			for i := test.first; i <= test.last && i > 0; i++ {
+				must(t, log.StoreLog(&raft.Log{Index: i}))
+			}
+			err := reconcile(log, &machine{image: image{Index: test.applied}})
+			if (err != nil) != test.refused {
+				t.Errorf("reconcile says %v", err)
+			}
+			last, err := log.LastIndex()
+			must(t, err)
+			if last != test.left {
+				t.Errorf("the log ends at %d, want %d", last, test.left)
+			}
+		})
+	}
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestImports holds the packages to their order: each may import only those of ours that stand behind it here.
+func TestImports(t *testing.T) {
+	allowed := map[string][]string{
+		"webhook":   nil,
+		"wal":       {"webhook"},
+		"cluster":   nil,
+		"scheduler": {"webhook"},
+		"delivery":  {"scheduler", "webhook"},
+		"httpapi":   {"cluster", "wal", "webhook"},
+		"bench":     {"webhook"},
+	}
+	only := map[string][]string{ // who may import a library
+		"github.com/dgraph-io/badger": {"wal"},
+		"github.com/hashicorp/raft":   {"cluster"},
+		"go.etcd.io/bbolt":            {"cluster"},
+		"github.com/valyala/fasthttp": {"delivery", "httpapi", "bench"},
+		"github.com/hashicorp/hcl":    {""},
+	}
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		name := strings.TrimPrefix(strings.TrimPrefix(fields[0], "hookwheel"), "/")
+		for _, imported := range fields[1:] {
+			ours, isOurs := strings.CutPrefix(imported, "hookwheel/")
+			if isOurs && name != "" && !slices.Contains(allowed[name], ours) {
+				t.Errorf("%s must not import %s", name, ours)
+			}
+			for library, users := range only {
+				if strings.HasPrefix(imported, library) && !slices.Contains(users, name) {
+					t.Errorf("%q must not import %s", name, imported)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,404 @@
+package scheduler
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// shelf is a Backlog in memory: a log, and for each endpoint a cursor and a retry set, as the state machine would keep them.
+type shelf struct {
+	mu        sync.Mutex
+	log       []*webhook.Message
+	cursors   map[webhook.ID]webhook.ID
+	done      map[webhook.ID]map[webhook.ID]bool
+	retries   map[webhook.ID][]webhook.Retry
+	delivered map[[2]webhook.ID]int // successes by message and endpoint
+}
+
+func newShelf() *shelf {
+	return &shelf{cursors: make(map[webhook.ID]webhook.ID), done: make(map[webhook.ID]map[webhook.ID]bool),
+		retries: make(map[webhook.ID][]webhook.Retry), delivered: make(map[[2]webhook.ID]int)}
+}
+
+func (b *shelf) Cursor(endpoint webhook.ID) (webhook.ID, []webhook.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var done []webhook.ID
+	for id := range b.done[endpoint] {
+		if id.After(b.cursors[endpoint]) {
+			done = append(done, id)
+		}
+	}
+	return b.cursors[endpoint], done
+}
+
+func (b *shelf) Window(app, after webhook.ID, most int) ([]*webhook.Message, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i, found := slices.BinarySearchFunc(b.log, after, func(m *webhook.Message, id webhook.ID) int { return m.ID.Compare(id) })
+	if found {
+		i++
+	}
+	return slices.Clone(b.log[i:min(len(b.log), i+most)]), nil
+}
+
+func (b *shelf) MessageByID(app, id webhook.ID) (*webhook.Message, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(b.log, id, func(m *webhook.Message, id webhook.ID) int { return m.ID.Compare(id) })
+	return b.log[i], nil
+}
+
+func (b *shelf) Retries(endpoint webhook.ID, from time.Time, most int) (list []webhook.Retry, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.retries[endpoint] {
+		if r.Due.Before(from) || len(list) >= most && r.Due.After(list[len(list)-1].Due) {
+			continue
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+func (b *shelf) add(messages ...*webhook.Message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.log = append(b.log, messages...)
+}
+
+// record does what the state machine does, and checks that a cursor passes nothing that is not settled.
+func (b *shelf) record(t *testing.T, list []webhook.Progress, wants func(endpoint webhook.ID, m *webhook.Message) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range list {
+		for _, o := range p.Outcomes {
+			b.settle(t, p.Endpoint, o)
+		}
+		if b.cursors[p.Endpoint].After(p.Cursor) {
+			t.Errorf("the cursor of %v went back", p.Endpoint)
+		}
+		for _, m := range b.log {
+			if m.ID.After(b.cursors[p.Endpoint]) && !m.ID.After(p.Cursor) && wants(p.Endpoint, m) && !b.done[p.Endpoint][m.ID] {
+				t.Errorf("the cursor passed message %d, which is not settled", m.ID.Index())
+			}
+		}
+		b.cursors[p.Endpoint] = p.Cursor
+	}
+}
+
+func (b *shelf) settle(t *testing.T, endpoint webhook.ID, o webhook.Outcome) {
+	id := o.Attempt.Message
+	if o.Due.IsZero() {
+		if b.done[endpoint] == nil {
+			b.done[endpoint] = make(map[webhook.ID]bool)
+		}
+		if b.done[endpoint][id] {
+			t.Errorf("message %d came fresh twice", id.Index())
+		}
+		b.done[endpoint][id] = true
+	} else {
+		line := slices.IndexFunc(b.retries[endpoint], func(r webhook.Retry) bool { return r.Message == id && r.Due.Equal(o.Due) })
+		if line < 0 {
+			t.Errorf("message %d came as a retry that is not in the set", id.Index())
+			return
+		}
+		b.retries[endpoint] = slices.Delete(b.retries[endpoint], line, line+1)
+	}
+	if o.Attempt.Status == webhook.StatusSuccess {
+		b.delivered[[2]webhook.ID{id, endpoint}]++
+		return
+	}
+	r := webhook.Retry{Message: id, Attempts: o.Attempt.Number, Due: o.Attempt.Next}
+	i, _ := slices.BinarySearchFunc(b.retries[endpoint], r, func(x, y webhook.Retry) int { return x.Due.Compare(y.Due) })
+	b.retries[endpoint] = slices.Insert(b.retries[endpoint], i, r)
+}
+
+var testApp = webhook.NewID(1_790_000_000_000, 1, 0)
+
+func testMessage(index int, size int) *webhook.Message {
+	return &webhook.Message{ID: webhook.NewID(1_790_000_000_000+int64(index), uint64(index), 0), App: testApp,
+		EventType: fmt.Sprint("t", index%3), Payload: make([]byte, size)}
+}
+
+func testEndpoint(place uint32, eventTypes ...string) *webhook.Endpoint {
+	return &webhook.Endpoint{ID: webhook.NewID(1_790_000_000_000, 2, place), App: testApp, EventTypes: eventTypes}
+}
+
+// leadership is a scheduler at work: workers that fail at random, and a recorder.
+type leadership struct {
+	s      *Scheduler
+	end    context.CancelFunc
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	flying map[webhook.ID]int
+	most   int
+}
+
+// lead begins a leadership over the shelf; with forget, what was not recorded when it ends is lost, as in a crash.
+func lead(t *testing.T, b *shelf, endpoints []*webhook.Endpoint, seed int64, failures float64) *leadership {
+	ctx, end := context.WithCancel(t.Context())
+	b.mu.Lock()
+	index := uint64(2)
+	if len(b.log) > 0 {
+		index = b.log[len(b.log)-1].ID.Index()
+	}
+	b.mu.Unlock()
+	l := &leadership{s: New(b, index, 4, slog.New(slog.DiscardHandler)), end: end, flying: make(map[webhook.ID]int)}
+	for _, e := range endpoints {
+		l.s.Add(e)
+	}
+	wants := func(endpoint webhook.ID, m *webhook.Message) bool {
+		i := slices.IndexFunc(endpoints, func(e *webhook.Endpoint) bool { return e.ID == endpoint })
+		return endpoints[i].Wants(m)
+	}
+	outcomes := make(chan webhook.Outcome)
+	l.wg.Go(func() { l.s.Run(ctx) })
+	l.wg.Go(func() {
+		for {
+			var batch []webhook.Outcome
+			select {
+			case o := <-outcomes:
+				batch = append(batch, o)
+			case <-time.After(20 * time.Millisecond):
+			case <-ctx.Done():
+				return
+			}
+			list := l.s.Checkpoint(batch)
+			b.record(t, list, wants)
+			l.s.Settle(list)
+		}
+	})
+	for worker := range 16 {
+		rnd := rand.New(rand.NewSource(seed + int64(worker)))
+		l.wg.Go(func() { l.work(ctx, rnd, failures, outcomes) })
+	}
+	return l
+}
+
+func (l *leadership) work(ctx context.Context, rnd *rand.Rand, failures float64, outcomes chan<- webhook.Outcome) {
+	for {
+		d, ok := l.s.Next()
+		if !ok {
+			return
+		}
+		l.count(d.Endpoint.ID, 1)
+		if rnd.Intn(20) == 0 {
+			time.Sleep(time.Duration(rnd.Intn(3)) * time.Millisecond)
+		}
+		l.count(d.Endpoint.ID, -1)
+		l.s.Sent(d)
+		a := webhook.Attempt{Message: d.Message.ID, Endpoint: d.Endpoint.ID, Number: d.Number}
+		if rnd.Float64() < failures {
+			a.Status = webhook.StatusFail
+			a.Next = time.Now().Add(time.Duration(rnd.Intn(30)) * time.Millisecond).Truncate(time.Millisecond)
+		}
+		select {
+		case outcomes <- webhook.Outcome{Due: d.Due, Attempt: a}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *leadership) count(endpoint webhook.ID, by int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flying[endpoint] += by
+	l.most = max(l.most, l.flying[endpoint])
+}
+
+func (l *leadership) stop() {
+	l.end()
+	l.wg.Wait()
+}
+
+// await waits until each endpoint has had each message that it wants.
+func await(t *testing.T, b *shelf, endpoints []*webhook.Endpoint) {
+	t.Helper()
+	missing := -1
+	for range 3000 {
+		b.mu.Lock()
+		missing = 0
+		for _, e := range endpoints {
+			for _, m := range b.log {
+				if e.Wants(m) && b.delivered[[2]webhook.ID{m.ID, e.ID}] == 0 {
+					missing++
+				}
+			}
+		}
+		b.mu.Unlock()
+		if missing == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%d deliveries are missing", missing)
+}
+
+// TestEverythingArrives has workers fail at random while messages come in and leaders change: in the end every endpoint
+// has had every message that it wants, once, and nobody else's. shelf checks the cursors on the way.
+func TestEverythingArrives(t *testing.T) {
+	for seed := range int64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			b := newShelf()
+			endpoints := []*webhook.Endpoint{testEndpoint(0), testEndpoint(1, "t0"), testEndpoint(2, "t1", "t2"), testEndpoint(3, "none")}
+			rnd := rand.New(rand.NewSource(seed))
+			index := 10
+			for range 4 { // leaders
+				l := lead(t, b, endpoints, rnd.Int63(), 0.3)
+				for range 300 {
+					m := testMessage(index, 10)
+					index++
+					b.add(m)
+					l.s.Offer([]*webhook.Message{m})
+					if rnd.Intn(30) == 0 {
+						time.Sleep(time.Millisecond)
+					}
+				}
+				if rnd.Intn(2) == 0 {
+					await(t, b, endpoints)
+				}
+				l.stop()
+				if l.most > 4 {
+					t.Errorf("%d in flight to one endpoint", l.most)
+				}
+			}
+			last := lead(t, b, endpoints, rnd.Int63(), 0.1)
+			await(t, b, endpoints)
+			last.stop()
+			for pair, times := range b.delivered {
+				if times != 1 {
+					t.Errorf("message %d was recorded as delivered %d times", pair[0].Index(), times)
+				}
+				if pair[1] == endpoints[3].ID {
+					t.Error("an endpoint got what it did not want")
+				}
+			}
+		})
+	}
+}
+
+// TestTailIsBounded offers more than memory takes before anybody works: the lanes read the rest from the store.
+func TestTailIsBounded(t *testing.T) {
+	b := newShelf()
+	endpoints := []*webhook.Endpoint{testEndpoint(0), testEndpoint(1)}
+	s := New(b, 2, 4, slog.New(slog.DiscardHandler))
+	for _, e := range endpoints {
+		s.Add(e)
+	}
+	const count, size = 700, 100 << 10
+	for i := range count {
+		m := testMessage(10+i, size)
+		b.add(m)
+		s.Offer([]*webhook.Message{m})
+	}
+	if tail := s.Stats().Tail; tail > maxTailBytes {
+		t.Errorf("%d bytes in memory", tail)
+	}
+	got := make(map[webhook.ID]webhook.ID)
+	for range 2 * count {
+		d, _ := s.Next()
+		if !d.Message.ID.After(got[d.Endpoint.ID]) {
+			t.Fatalf("message %d came after %d", d.Message.ID.Index(), got[d.Endpoint.ID].Index())
+		}
+		got[d.Endpoint.ID] = d.Message.ID
+		s.Sent(d)
+		s.Checkpoint([]webhook.Outcome{{Attempt: webhook.Attempt{Message: d.Message.ID, Endpoint: d.Endpoint.ID}}})
+	}
+	for _, last := range got {
+		if last.Index() != 10+count-1 {
+			t.Errorf("the last message that came is %d", last.Index())
+		}
+	}
+}
+
+// TestFairTurns floods one endpoint; another one's single message does not wait for the flood.
+func TestFairTurns(t *testing.T) {
+	b := newShelf()
+	s := New(b, 2, 1000, slog.New(slog.DiscardHandler))
+	flooded, other := testEndpoint(0), testEndpoint(1, "rare")
+	s.Add(flooded)
+	s.Add(other)
+	rare := testMessage(400, 10)
+	rare.EventType = "rare"
+	for i := range 300 {
+		b.add(testMessage(10+i, 10))
+	}
+	b.add(rare)
+	s.Offer(b.log)
+	for turn := range 20 {
+		if d, _ := s.Next(); d.Endpoint.ID == other.ID {
+			return
+		} else if turn == 19 {
+			t.Error("the other endpoint's message waits behind the flood")
+		}
+	}
+}
+
+// TestManyRetries has more lines in the retry set than stand in memory: all are handed out, in order of due time.
+func TestManyRetries(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	const count = 3*maxLoaded + 7
+	past := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
+	for i := range count {
+		m := testMessage(10+i, 10)
+		b.add(m)
+		b.retries[e.ID] = append(b.retries[e.ID], webhook.Retry{Message: m.ID, Attempts: 1, Due: past.Add(time.Duration(i) * time.Millisecond)})
+	}
+	b.cursors[e.ID] = b.log[count-1].ID
+	s := New(b, b.log[count-1].ID.Index(), 4, slog.New(slog.DiscardHandler))
+	ctx, end := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Run(ctx) })
+	defer wg.Wait()
+	defer end()
+	s.Add(e)
+	seen := make(map[webhook.ID]bool)
+	for range count {
+		d, _ := s.Next()
+		if seen[d.Message.ID] || d.Number != 2 || d.Due.IsZero() {
+			t.Fatalf("%+v came again, or not as a retry", d)
+		}
+		seen[d.Message.ID] = true
+		if n := s.Stats().Retries; n > maxLoaded {
+			t.Fatalf("%d lines in memory", n)
+		}
+		s.Sent(d)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	b := newShelf()
+	s := New(b, 2, 4, slog.New(slog.DiscardHandler))
+	gone, stays := testEndpoint(0), testEndpoint(1)
+	s.Add(gone)
+	s.Add(stays)
+	for i := range 50 {
+		b.add(testMessage(10+i, 10))
+	}
+	s.Offer(b.log)
+	d, _ := s.Next()
+	s.Remove(gone.ID)
+	s.Sent(d)
+	for range 49 {
+		d, _ := s.Next()
+		if d.Endpoint.ID == gone.ID {
+			t.Fatal("a removed endpoint got a message")
+		}
+		s.Sent(d)
+		s.Checkpoint([]webhook.Outcome{{Attempt: webhook.Attempt{Message: d.Message.ID, Endpoint: d.Endpoint.ID}}})
+	}
+	if lanes := s.Stats().Lanes; lanes != 1 {
+		t.Errorf("%d lanes", lanes)
+	}
+}
