@@ -133,10 +133,14 @@ func (s *Server) routes() fasthttp.RequestHandler {
 	return r.Handler
 }
 
-// normalize takes off a trailing slash, as clients write it or not; fasthttp has made one of double slashes already.
+// normalize has the router see the path decoded, with single slashes and none at the end, however clients write it.
 func (s *Server) normalize(ctx *fasthttp.RequestCtx) {
-	if path := ctx.Path(); len(path) > 1 && path[len(path)-1] == '/' {
-		ctx.URI().SetPathBytes(bytes.TrimRight(path, "/"))
+	path := ctx.Path() // decoded and with single slashes; the router looks at the original
+	if len(path) > 1 {
+		path = bytes.TrimRight(path, "/")
+	}
+	if !bytes.Equal(path, ctx.URI().PathOriginal()) {
+		ctx.URI().SetPathBytes(bytes.Clone(path))
 	}
 }
 
