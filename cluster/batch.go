@@ -155,19 +155,23 @@ func decodeEntry(data []byte) (now int64, commands []Command, err error) {
 	return int64(binary.BigEndian.Uint64(data[1:])), commands, err
 }
 
+// minCommand is the size of the smallest command: a request id and two numbers.
+const minCommand = 18
+
 // decodeCommands returns commands whose bodies are parts of data.
 func decodeCommands(data []byte) ([]Command, error) {
+	damaged := false
 	number := func() uint64 {
 		v, n := binary.Uvarint(data)
 		if n <= 0 {
-			data = nil
+			damaged = true
 			return 0
 		}
 		data = data[n:]
 		return v
 	}
 	count := number()
-	if count > uint64(len(data)) {
+	if damaged || count > uint64(len(data)/minCommand) {
 		return nil, errDamaged
 	}
 	commands := make([]Command, count)
@@ -179,12 +183,12 @@ func decodeCommands(data []byte) ([]Command, error) {
 		data = data[16:]
 		commands[i].Since = number()
 		size := number()
-		if size > uint64(len(data)) {
+		if damaged || size > uint64(len(data)) {
 			return nil, errDamaged
 		}
 		commands[i].Body, data = data[:size:size], data[size:]
 	}
-	if len(data) != 0 {
+	if damaged || len(data) != 0 {
 		return nil, errDamaged
 	}
 	return commands, nil

@@ -1,0 +1,265 @@
+package cluster
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// member is one node with a machine that has snapshots.
+type member struct {
+	*Node
+	machine *machine
+	config  Config
+}
+
+func startMembers(t *testing.T, count int) []*member {
+	t.Helper()
+	peers := make([]Peer, count)
+	for i := range peers {
+		l, err := listen("127.0.0.1:0", nil)
+		must(t, err)
+		peers[i] = Peer{ID: fmt.Sprint("n", i+1), Address: l.Addr().String()}
+		must(t, l.Close())
+	}
+	members := make([]*member, count)
+	for i, p := range peers {
+		m := &member{machine: newMachine()}
+		m.config = Config{ID: p.ID, Dir: t.TempDir(), Listen: p.Address, Peers: peers,
+			Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(p.ID, err) }}
+		members[i] = m
+		m.start(t)
+		t.Cleanup(func() { m.stop(t) })
+	}
+	return members
+}
+
+func (m *member) start(t *testing.T) {
+	t.Helper()
+	m.config.Machine, m.config.Metrics = m.machine, prometheus.NewRegistry()
+	var err error
+	if m.Node, err = Open(m.config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *member) stop(t *testing.T) {
+	t.Helper()
+	if m.Node != nil {
+		must(t, m.Close())
+		m.Node = nil
+	}
+}
+
+// crash stops a node and forgets what its machine has not made durable.
+func (m *member) crash(t *testing.T) {
+	t.Helper()
+	m.stop(t)
+	m.machine = m.machine.reopen()
+}
+
+// readyLeader waits for one.
+func readyLeader(t *testing.T, members []*member) (leader *member, others []*member) {
+	t.Helper()
+	for range 2000 {
+		for i, m := range members {
+			if m.Node != nil && m.Status().Ready {
+				others = slices.Delete(slices.Clone(members), i, i+1)
+				return m, others
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("no leader in 20 s")
+	return nil, nil
+}
+
+// fillLog makes entries of one command each, many in flight at once.
+func fillLog(t *testing.T, leader *member, name string, entries int) {
+	t.Helper()
+	futures := make([]raft.ApplyFuture, entries)
+	for i := range futures {
+		p := &proposal{command: Command{Request: leader.requests.next(), Body: fmt.Append(nil, name, i)}}
+		futures[i] = leader.raft.Apply(encodeEntry(int64(i), []*proposal{p}), 10*time.Second)
+	}
+	for _, f := range futures {
+		must(t, f.Error())
+	}
+}
+
+// cutLog takes a snapshot and wants the log cut behind it.
+func (m *member) cutLog(t *testing.T) {
+	t.Helper()
+	must(t, m.raft.Snapshot().Error())
+	first, err := m.log.FirstIndex()
+	must(t, err)
+	if first <= 1 {
+		t.Fatalf("%s has not cut its log: it begins at %d", m.config.ID, first)
+	}
+}
+
+// wantSame compares what the machines hold after a barrier on each node.
+func wantSame(t *testing.T, members []*member) {
+	t.Helper()
+	for _, m := range members {
+		must(t, m.Barrier(limited(t)))
+		if got, want := m.machine.bodies(), members[0].machine.bodies(); !slices.Equal(got, want) {
+			t.Errorf("%s holds %d commands, %s %d, or in another order", m.config.ID, len(got), members[0].config.ID, len(want))
+		}
+	}
+}
+
+const beyondTheLog = 6000 // entries: more than Raft keeps after a snapshot
+
+// A node that was away for longer than the log reaches back, one that begins anew, and one that crashed after that, all get
+// the state.
+func TestFarBehindGetsSnapshot(t *testing.T) {
+	members := startMembers(t, 3)
+	leader, others := readyLeader(t, members)
+	away := others[0]
+	reply, err := others[1].Propose(limited(t), []byte("before"))
+	must(t, err)
+	if want := replyTo([]byte("before"), 1); string(reply) != want {
+		t.Errorf("reply %q, want %q", reply, want)
+	}
+	must(t, away.Barrier(limited(t)))
+	away.crash(t)
+	fillLog(t, leader, "while away ", beyondTheLog)
+	must(t, others[1].Barrier(limited(t)))
+	leader.cutLog(t)
+	others[1].cutLog(t)
+
+	away.start(t)
+	wantSame(t, members)
+	if away.machine.restored == 0 {
+		t.Error("it caught up without a snapshot: this test tests nothing")
+	}
+
+	away.crash(t) // its log lies wholly behind the state it took over, or goes on from there
+	must(t, second(leader.Propose(limited(t), []byte("after"))))
+	away.start(t)
+	wantSame(t, members)
+
+	away.stop(t)
+	away.machine, away.config.Dir = newMachine(), t.TempDir() // a new disk
+	away.start(t)
+	wantSame(t, members)
+	if away.machine.restored == 0 {
+		t.Error("a new disk was filled without a snapshot: this test tests nothing")
+	}
+	if last := away.machine.bodies()[beyondTheLog+1]; last != "after" {
+		t.Errorf("the last command is %q", last)
+	}
+}
+
+// A node whose log was cut goes on from what its machine holds durably.
+func TestRestartBehindCutLog(t *testing.T) {
+	members := startMembers(t, 1)
+	only, _ := readyLeader(t, members)
+	fillLog(t, only, "first ", beyondTheLog)
+	only.cutLog(t)
+	fillLog(t, only, "second ", 10)
+	before := only.machine.bodies()
+	only.crash(t)
+	if held := len(only.machine.bodies()); held != beyondTheLog {
+		t.Fatalf("after the crash the machine holds %d commands, want what it had at the snapshot", held)
+	}
+	only.start(t)
+	readyLeader(t, members)
+	if after := only.machine.bodies(); !slices.Equal(after, before) {
+		t.Errorf("%d commands before the crash, %d after it", len(before), len(after))
+	}
+}
+
+// Raft counts entries that no machine sees. Were they many, the log would be cut beyond what the machine says it holds,
+// and no node could start again. So a leader that is ready has given its machine the newest entry.
+func TestMachineKnowsLastIndex(t *testing.T) {
+	members := startMembers(t, 1)
+	only := members[0]
+	for range 3 {
+		readyLeader(t, members)
+		if applied, last := only.machine.Applied(), only.raft.LastIndex(); applied != last {
+			t.Errorf("the machine is at entry %d, the log at %d", applied, last)
+		}
+		only.crash(t)
+		only.start(t)
+	}
+}
+
+// What the state machine refuses never gets into the log.
+func TestAdmit(t *testing.T) {
+	members := startMembers(t, 3)
+	leader, others := readyLeader(t, members)
+	for _, m := range members {
+		m.machine.refuse = "bad"
+	}
+	for _, m := range []*member{leader, others[0]} {
+		reply, err := m.Propose(limited(t), []byte("bad"))
+		must(t, err)
+		if string(reply) != "refused" {
+			t.Errorf("reply %q", reply)
+		}
+	}
+	must(t, second(others[0].Propose(limited(t), []byte("good"))))
+	if got := leader.machine.bodies(); !slices.Equal(got, []string{"good"}) {
+		t.Errorf("the machine holds %q", got)
+	}
+}
+
+// A machine that fails ends its node: it is not asked again, and nobody hears that his command was applied.
+func TestMachineFails(t *testing.T) {
+	members := startMembers(t, 1)
+	only, _ := readyLeader(t, members)
+	only.stop(t)
+	reason := make(chan error, 10)
+	only.config.Fatal = func(err error) { reason <- err }
+	only.machine.fail = "poison"
+	only.start(t)
+	readyLeader(t, members)
+	proposed := make(chan error, 1)
+	go func() { proposed <- second(only.Propose(limited(t), []byte("poison"))) }()
+	t.Log(<-reason)
+	only.stop(t)
+	if err := <-proposed; err == nil {
+		t.Error("the proposal succeeded")
+	}
+	if got := only.machine.bodies(); len(got) != 0 {
+		t.Errorf("the machine went on to %q", got)
+	}
+}
+
+// Each reply goes to the one who asked, and commands share entries.
+func TestRepliesReachTheirCallers(t *testing.T) {
+	members := startMembers(t, 1)
+	only, _ := readyLeader(t, members)
+	before := only.machine.entries
+	const callers = 100
+	replies := make(chan string, callers)
+	for i := range callers {
+		go func() {
+			body := fmt.Append(nil, "from ", i)
+			reply, err := only.Propose(limited(t), body)
+			if err != nil {
+				t.Error(err)
+			}
+			replies <- string(reply)
+		}()
+	}
+	got := make(map[string]bool)
+	for range callers {
+		got[<-replies] = true
+	}
+	for i, body := range only.machine.bodies() {
+		if want := replyTo([]byte(body), i+1); !got[want] {
+			t.Errorf("nobody got %q", want)
+		}
+	}
+	if entries := only.machine.entries - before; len(got) != callers || entries >= callers {
+		t.Errorf("%d different replies to %d commands in %d entries", len(got), callers, entries)
+	}
+}
