@@ -329,7 +329,9 @@ func TestAPIPages(t *testing.T) {
 	a := apiStart(t)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	const count = 23
-	send := func(name string) { a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"`+name+`","payload":{}}`, 202, nil) }
+	send := func(name string) {
+		a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"`+name+`","payload":{}}`, 202, nil)
+	}
 	for i := range count {
 		send(fmt.Sprint("m", i))
 	}
