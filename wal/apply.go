@@ -74,7 +74,9 @@ func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]by
 			return nil, Changes{}, fmt.Errorf("command %d: %w", i, err)
 		}
 	}
-	return replies, e.changes, e.finish()
+	err := e.finish()
+	b.size += e.records * recordCost
+	return replies, e.changes, err
 }
 
 // Configure applies a change of the Raft configuration, which is opaque here.
@@ -93,13 +95,17 @@ func (s *Store) Configure(index, term uint64, configuration []byte) error {
 	return nil
 }
 
+// recordCost is what a small record takes in a transaction beside its value: its key, and a node of Badger's skip list.
+const recordCost = 160
+
 // begin makes room for size more bytes: a transaction that would become larger than Badger takes is committed first,
-// which is allowed between any two entries. applying is held.
+// which is allowed between any two entries. An entry of nothing but small records may take some times its size, so half of
+// what Badger takes is left for it. applying is held.
 func (s *Store) begin(size int) error {
 	if s.broken != nil {
 		return s.broken
 	}
-	if s.staged.txn != nil && s.staged.size+size > int(s.db.MaxBatchSize())*3/4 {
+	if s.staged.txn != nil && s.staged.size+size > int(s.db.MaxBatchSize())/2 {
 		if err := s.commit(); err != nil {
 			return err
 		}
@@ -185,6 +191,7 @@ type entry struct {
 	history  []chunk
 	requests []byte
 	changes  Changes
+	records  int // small ones: written, or deleted, for attempts and by the sweep
 }
 
 // chunk is being built for one owner.
@@ -361,6 +368,7 @@ func (e *entry) deleteEndpoint(body []byte) error {
 	e.store.nouns.removeEndpoint(endpoint)
 	e.store.mu.Unlock()
 	e.store.nouns.removed = append(e.store.nouns.removed, endpoint.ID)
+	slices.SortFunc(e.store.nouns.removed, webhook.ID.Compare) // as a node finds them that starts now
 	e.changes.Removed = append(e.changes.Removed, endpoint.ID)
 	if err := e.batch.txn.Delete(idKey(keyEndpoint, c.App, c.Endpoint)); err != nil {
 		return err
@@ -381,6 +389,7 @@ func (e *entry) sweep() error {
 	if err != nil {
 		return err
 	}
+	e.records += len(keys)
 	for _, key := range keys {
 		if err := e.batch.txn.Delete(key); err != nil {
 			return err
@@ -479,6 +488,7 @@ func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	c := chunkOf(&e.history, endpoint)
 	c.data = appendAttempt(appendPlaced(c.data, attemptVersion, id.Place()), a, c.url)
 	c.url = a.URL
+	e.records++
 	return e.batch.txn.Set(idKey(keyIndex, a.Message, id), endpoint[:])
 }
 
@@ -514,6 +524,7 @@ func (e *entry) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error
 		case err != nil:
 			return err
 		}
+		e.records++
 		if err := e.batch.txn.Delete(line); err != nil {
 			return err
 		}
@@ -521,6 +532,7 @@ func (e *entry) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error
 	if o.Attempt.Next.IsZero() {
 		return nil
 	}
+	e.records++
 	attempts := binary.AppendUvarint(nil, uint64(o.Attempt.Number))
 	return e.batch.txn.Set(retryKey(endpoint, o.Attempt.Next, message), attempts)
 }

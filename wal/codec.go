@@ -51,10 +51,18 @@ func newReader(data []byte, newest byte) *reader {
 
 func (r *reader) more() bool { return r.err == nil && len(r.rest) > 0 }
 
+// fail keeps the first fault.
+func (r *reader) fail() {
+	r.rest = nil
+	if r.err == nil {
+		r.err = errCut
+	}
+}
+
 // take returns the next n bytes, a part of the record itself.
 func (r *reader) take(n uint64) []byte {
 	if uint64(len(r.rest)) < n {
-		r.rest, r.err = nil, errCut
+		r.fail()
 		return nil
 	}
 	b := r.rest[:n:n]
@@ -72,7 +80,7 @@ func (r *reader) byte() byte {
 func (r *reader) uvarint() uint64 {
 	v, n := binary.Uvarint(r.rest)
 	if n <= 0 {
-		r.rest, r.err = nil, errCut
+		r.fail()
 		return 0
 	}
 	r.rest = r.rest[n:]
@@ -82,7 +90,7 @@ func (r *reader) uvarint() uint64 {
 func (r *reader) time() time.Time {
 	v, n := binary.Varint(r.rest)
 	if n <= 0 {
-		r.rest, r.err = nil, errCut
+		r.fail()
 		return time.Time{}
 	}
 	r.rest = r.rest[n:]
@@ -104,7 +112,7 @@ func (r *reader) strings() []string {
 	n := r.uvarint()
 	if n == 0 || n > uint64(len(r.rest)) { // each takes a byte at least
 		if n > 0 {
-			r.rest, r.err = nil, errCut
+			r.fail()
 		}
 		return nil
 	}

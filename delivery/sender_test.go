@@ -1,0 +1,150 @@
+package delivery
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+const senderTimeout = 300 * time.Millisecond
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// sendTo makes one attempt.
+func sendTo(url string, allow []netip.Prefix) (webhook.Attempt, reason) {
+	s := newSender(senderTimeout, 8, allow, "Hookwheel/test")
+	defer s.dialer.abort()
+	return s.send(webhook.Delivery{
+		Message:  &webhook.Message{ID: webhook.NewID(1_790_000_000_000, 1, 0), Payload: []byte(`{"a": 1}`)},
+		Endpoint: &webhook.Endpoint{URL: url, Secret: make(webhook.Secret, 24)}, Number: 1})
+}
+
+// rawServer answers each connection with talk.
+func rawServer(t *testing.T, talk func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				talk(conn)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// readRequest takes the request off the connection.
+func readRequest(conn net.Conn) {
+	buffer := make([]byte, 4096)
+	_, _ = conn.Read(buffer)
+}
+
+// say answers with text once the request is there.
+func say(text string) func(net.Conn) {
+	return func(conn net.Conn) {
+		readRequest(conn)
+		fmt.Fprint(conn, text)
+	}
+}
+
+func hang(conn net.Conn) {
+	readRequest(conn)
+	time.Sleep(2 * senderTimeout)
+}
+
+func drip(conn net.Conn) {
+	readRequest(conn)
+	fmt.Fprint(conn, "HTTP/1.1 500 No\r\nContent-Length: 1000\r\n\r\n")
+	for range 100 {
+		if _, err := fmt.Fprint(conn, "x"); err != nil {
+			return
+		}
+		time.Sleep(senderTimeout / 10)
+	}
+}
+
+// TestReceivers has every kind of receiver; each attempt ends with a reason and a text that a customer understands.
+func TestReceivers(t *testing.T) {
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	defer secure.Close()
+	closed := rawServer(t, nil)
+	_, port, _ := net.SplitHostPort(closed)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := l.Addr().String()
+	l.Close()
+	large := strings.Repeat("y", 30_000)
+	tests := []struct {
+		name  string
+		url   string
+		allow []netip.Prefix
+		code  uint16
+		why   reason
+		text  string // in the response
+	}{
+		{"ok", "http://" + rawServer(t, say("HTTP/1.1 204 Fine\r\n\r\n")), loopback, 204, reasonSuccess, ""},
+		{"not 2xx", "http://" + rawServer(t, say("HTTP/1.1 500 No\r\nContent-Length: 4\r\n\r\nsad!")), loopback, 500, reasonStatus, "sad!"},
+		{"redirect", "http://" + rawServer(t, say("HTTP/1.1 302 There\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n")), loopback, 302, reasonStatus, ""},
+		{"chunked", "http://" + rawServer(t, say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")), loopback, 200, reasonSuccess, "abc"},
+		{"large answer", "http://" + rawServer(t, say("HTTP/1.1 200 OK\r\nContent-Length: 30000\r\n\r\n"+large)), loopback, 200, reasonSuccess, large[:webhook.MaxResponse]},
+		{"large header", "http://" + rawServer(t, say("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("z", 40_000)+"\r\n\r\n")), loopback, 0, reasonNetwork, "small read buffer"},
+		{"hangs", "http://" + rawServer(t, hang), loopback, 0, reasonTimeout, "no answer within 300ms"},
+		{"drips", "http://" + rawServer(t, drip), loopback, 500, reasonStatus, "x"},
+		{"closes", "http://" + rawServer(t, readRequest), loopback, 0, reasonNetwork, "closed the connection"},
+		{"garbage", "http://" + rawServer(t, say("SSH-2.0-OpenSSH\r\n\r\n")), loopback, 0, reasonNetwork, ""},
+		{"refused", "http://" + refused, loopback, 0, reasonConnect, "connection refused"},
+		{"no such name", "http://receiver.invalid/", loopback, 0, reasonDNS, "could not be resolved"},
+		{"certificate", secure.URL, loopback, 0, reasonTLS, "certificate"},
+		{"TLS to a peer that is silent", "https://" + rawServer(t, hang), loopback, 0, reasonTimeout, "no answer within"},
+		{"private", "http://127.0.0.1:" + port, nil, 0, reasonBlocked, "private or reserved"},
+		{"private by name", "http://localhost:" + port, nil, 0, reasonBlocked, "private or reserved"},
+		{"private, mapped", "http://[::ffff:127.0.0.1]:" + port, nil, 0, reasonBlocked, "private or reserved"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			start := time.Now()
+			a, why := sendTo(test.url, test.allow)
+			if a.StatusCode != test.code || why != test.why || !strings.Contains(string(a.Response), test.text) || len(a.Response) > webhook.MaxResponse {
+				t.Errorf("%d %s %.100q, want %d %s %.100q", a.StatusCode, why, a.Response, test.code, test.why, test.text)
+			}
+			if (a.Status == webhook.StatusSuccess) != (test.why == reasonSuccess) {
+				t.Errorf("status %s", a.Status)
+			}
+			if time.Since(start) > 20*senderTimeout {
+				t.Errorf("it took %s", time.Since(start))
+			}
+		})
+	}
+}
+
+func TestAllowed(t *testing.T) {
+	d := newDialer([]netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")})
+	for text, want := range map[string]bool{
+		"8.8.8.8": true, "2606:4700::1111": true, "10.1.2.3": true, "::ffff:10.1.2.3": true, "::ffff:8.8.8.8": true,
+		"10.2.0.1": false, "127.0.0.1": false, "::1": false, "::": false, "0.0.0.0": false, "169.254.169.254": false, "192.168.1.1": false,
+		"172.31.255.255": false, "172.32.0.1": true, "100.64.0.1": false, "fe80::1%eth0": false, "fd00::1": false, "64:ff9b::7f00:1": false,
+		"2002:7f00:1::": false, "::ffff:127.0.0.1": false, "224.0.0.1": false, "255.255.255.255": false, "2001:db8::1": false,
+	} {
+		if got := d.allowed(netip.MustParseAddr(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
