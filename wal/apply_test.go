@@ -25,7 +25,9 @@ func seeded(t testing.TB) *rand.Rand {
 }
 
 // idAt makes the ID that an entry at index, a minute later, gives to the thing at place.
-func idAt(index uint64, place uint32) webhook.ID { return webhook.NewID(testClock+60_000, index, place) }
+func idAt(index uint64, place uint32) webhook.ID {
+	return webhook.NewID(testClock+60_000, index, place)
+}
 
 // failures is progress in which that many messages failed for the first time; the retries are due at one moment.
 func failures(endpoint webhook.ID, count int) webhook.Progress {

@@ -1,0 +1,239 @@
+package wal
+
+import (
+	"cmp"
+	"math/rand"
+	"slices"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// line names a line of a retry set.
+type line struct {
+	due     int64
+	message webhook.ID
+}
+
+// ledger is what an endpoint's cursor and retry set should be, kept in the plainest way.
+type ledger struct {
+	position webhook.ID
+	done     map[webhook.ID]bool
+	retries  map[line]uint32
+}
+
+func (l *ledger) fresh(id webhook.ID) bool { return id.After(l.position) && !l.done[id] }
+
+func (l *ledger) record(p webhook.Progress) {
+	for _, o := range p.Outcomes {
+		at := line{o.Due.UnixMilli(), o.Attempt.Message}
+		switch {
+		case o.Due.IsZero() && l.fresh(at.message):
+			l.done[at.message] = true
+		case !o.Due.IsZero() && l.has(at):
+			delete(l.retries, at)
+		default:
+			continue
+		}
+		if !o.Attempt.Next.IsZero() {
+			l.retries[line{o.Attempt.Next.UnixMilli(), at.message}] = o.Attempt.Number
+		}
+	}
+	if p.Cursor.After(l.position) {
+		l.position = p.Cursor
+	}
+	for id := range l.done {
+		if !id.After(l.position) {
+			delete(l.done, id)
+		}
+	}
+}
+
+func (l *ledger) has(at line) bool {
+	_, found := l.retries[at]
+	return found
+}
+
+// lines is the retry set in order.
+func (l *ledger) lines() (list []webhook.Retry) {
+	for at, attempts := range l.retries {
+		list = append(list, webhook.Retry{Message: at.message, Attempts: attempts, Due: time.UnixMilli(at.due).UTC()})
+	}
+	slices.SortFunc(list, func(a, b webhook.Retry) int {
+		return cmp.Or(a.Due.Compare(b.Due), a.Message.Compare(b.Message))
+	})
+	return list
+}
+
+// randomProgress settles, repeats and contradicts what is known, near the cursor.
+func (l *ledger) randomProgress(rnd *rand.Rand, endpoint webhook.ID, ids []webhook.ID) webhook.Progress {
+	p := webhook.Progress{Endpoint: endpoint}
+	for range rnd.Intn(4) {
+		p.Outcomes = append(p.Outcomes, l.randomOutcome(rnd, ids))
+	}
+	if near := l.near(rnd, ids); rnd.Intn(3) > 0 {
+		p.Cursor = near
+	}
+	return p
+}
+
+func (l *ledger) randomOutcome(rnd *rand.Rand, ids []webhook.ID) webhook.Outcome {
+	o := webhook.Outcome{Attempt: webhook.Attempt{Message: l.near(rnd, ids), URL: "http://x/", Number: 1 + uint32(rnd.Intn(9))}}
+	if lines := l.lines(); len(lines) > 0 && rnd.Intn(2) == 0 {
+		retry := lines[rnd.Intn(len(lines))]
+		o.Due, o.Attempt.Message = retry.Due, retry.Message
+		if rnd.Intn(5) == 0 { // a line that does not exist, or another's
+			o.Due = o.Due.Add(time.Millisecond)
+		}
+	}
+	if rnd.Intn(2) == 0 {
+		o.Attempt.Next = time.UnixMilli(testClock + int64(rnd.Intn(20)))
+	}
+	return o
+}
+
+// near is a message around the position.
+func (l *ledger) near(rnd *rand.Rand, ids []webhook.ID) webhook.ID {
+	i, _ := slices.BinarySearchFunc(ids, l.position, webhook.ID.Compare)
+	return ids[max(0, min(len(ids)-1, i-4+rnd.Intn(12)))]
+}
+
+// Cursors and retry sets of several endpoints are what a plain model of them is, after each step and after a restart.
+func TestCursorsFollowModel(t *testing.T) {
+	rnd := seeded(t)
+	dir := t.TempDir()
+	s := openTest(t, dir)
+	w := NewWriter(direct{s, 1})
+	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "a"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ledgers := make(map[webhook.ID]*ledger)
+	var endpoints, ids []webhook.ID
+	for range 3 {
+		e, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		endpoints = append(endpoints, e.ID)
+		ledgers[e.ID] = &ledger{position: e.ID, done: make(map[webhook.ID]bool), retries: make(map[line]uint32)}
+	}
+	for i := range uint32(150) {
+		ids = append(ids, idAt(1000+uint64(i/7), i%7))
+	}
+	for step := range 400 {
+		term := uint64(1)
+		if rnd.Intn(10) == 0 {
+			term = 2
+		}
+		var list []webhook.Progress
+		for range 1 + rnd.Intn(2) {
+			endpoint := endpoints[rnd.Intn(3)]
+			list = append(list, ledgers[endpoint].randomProgress(rnd, endpoint, ids))
+		}
+		err := w.RecordProgress(t.Context(), term, list)
+		if term == 2 {
+			wantCode(t, err, webhook.CodeConflict)
+		} else if err != nil {
+			t.Fatal(err)
+		} else {
+			for _, p := range list {
+				ledgers[p.Endpoint].record(p)
+			}
+		}
+		if step%100 == 99 {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = openTest(t, dir)
+			w = NewWriter(direct{s, 1})
+		}
+		for _, endpoint := range endpoints {
+			if ledgers[endpoint].check(t, s, endpoint, ids); t.Failed() {
+				t.Fatalf("step %d: %+v", step, list)
+			}
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (l *ledger) check(t *testing.T, s *Store, endpoint webhook.ID, ids []webhook.ID) {
+	t.Helper()
+	position, done := s.Cursor(endpoint)
+	if position != l.position || len(done) != len(l.done) || !slices.IsSortedFunc(done, webhook.ID.Compare) {
+		t.Errorf("cursor at %v with %v done, want %v with %v", position, done, l.position, l.done)
+	}
+	c := cursor{position, done}
+	for _, id := range ids {
+		if c.fresh(id) != l.fresh(id) {
+			t.Errorf("%v fresh: %t, want %t", id, c.fresh(id), l.fresh(id))
+		}
+	}
+	got, err := s.Retries(endpoint, time.UnixMilli(0), 1000)
+	if want := l.lines(); err != nil || !slices.Equal(got, want) {
+		t.Errorf("retry set %v, want %v; %v", got, want, err)
+	}
+}
+
+// Reading a retry set part by part, each from a millisecond after the last, gives all of it once, though many lines are due
+// at the same moment.
+func TestRetriesInParts(t *testing.T) {
+	rnd := seeded(t)
+	s, w, _, endpoint := newWorld(t)
+	p := failures(endpoint.ID, 300)
+	for i := range p.Outcomes {
+		p.Outcomes[i].Attempt.Next = time.UnixMilli(testClock + int64(rnd.Intn(60)))
+	}
+	if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.Retries(endpoint.ID, time.UnixMilli(0), 1<<20)
+	if err != nil || len(all) != 300 {
+		t.Fatalf("%d lines, %v", len(all), err)
+	}
+	for _, most := range []int{1, 7, 100} {
+		var parts []webhook.Retry
+		for from := time.UnixMilli(0); ; {
+			part, err := s.Retries(endpoint.ID, from, most)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(part) == 0 {
+				break
+			}
+			if last := part[len(part)-1]; len(part) > most && !last.Due.Equal(part[most-1].Due) {
+				t.Errorf("asked for %d lines, got %d", most, len(part))
+			}
+			parts = append(parts, part...)
+			from = part[len(part)-1].Due.Add(time.Millisecond)
+		}
+		if !slices.Equal(parts, all) {
+			t.Errorf("%d at a time: %d lines of %d, or in another order", most, len(parts), len(all))
+		}
+	}
+}
+
+// An endpoint wants what comes after it, even in the same entry, and nothing of what came before.
+func TestNewEndpointWantsWhatComesAfter(t *testing.T) {
+	s, _, app, _ := newWorld(t)
+	replies := applyList(t, s,
+		encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "before"}),
+		mustEncode(t, kindCreateEndpoint, webhook.Endpoint{App: app.ID, UID: "new", URL: "http://x/"}),
+		encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "after"}))
+	endpoint, err := s.Endpoint(app.ID, "new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	position, done := s.Cursor(endpoint.ID)
+	c := cursor{position, done}
+	if before, after := webhook.ID(replies[0][1:]), webhook.ID(replies[2][1:]); c.fresh(before) || !c.fresh(after) {
+		t.Errorf("before: %t, after: %t", c.fresh(before), c.fresh(after))
+	}
+	window, err := s.Window(app.ID, position, 10)
+	if err != nil || len(window) != 1 || window[0].EventType != "after" {
+		t.Errorf("a window from there holds %v, %v", window, err)
+	}
+}

@@ -1,0 +1,270 @@
+package wal
+
+import (
+	"fmt"
+	"math/rand"
+	"slices"
+	"testing"
+
+	"hookwheel/webhook"
+)
+
+// library is a store with a few hundred messages and attempts in chunks of all sizes, and the same rows in plain lists.
+type library struct {
+	store    *Store
+	apps     []webhook.ID
+	eps      []webhook.ID
+	messages []webhook.Message // in log order
+	attempts []webhook.Attempt // in log order
+}
+
+var codes = []uint16{0, 200, 204, 404, 500, 503}
+
+func newLibrary(t *testing.T, rnd *rand.Rand) *library {
+	t.Helper()
+	s, w, app, endpoint := newWorld(t)
+	other, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "other"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &library{store: s, apps: []webhook.ID{app.ID, other.ID}, eps: []webhook.ID{endpoint.ID}}
+	for range 2 {
+		e, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.eps = append(l.eps, e.ID)
+	}
+	for len(l.messages) < 250 || len(l.attempts) < 400 {
+		if rnd.Intn(2) == 0 {
+			l.addMessages(t, rnd)
+		} else {
+			l.addAttempts(t, rnd)
+		}
+	}
+	return l
+}
+
+func (l *library) addMessages(t *testing.T, rnd *rand.Rand) {
+	var list []webhook.Message
+	var bodies [][]byte
+	for range 1 + rnd.Intn(9) {
+		m := webhook.Message{App: l.apps[rnd.Intn(2)], EventType: fmt.Sprint("t", rnd.Intn(3)), Payload: []byte(fmt.Sprint(rnd.Int()))}
+		if rnd.Intn(2) == 0 {
+			m.Channels = []string{"c0", fmt.Sprint("c", rnd.Intn(3))}
+		}
+		list = append(list, m)
+		bodies = append(bodies, encodeCreateMessage(&m))
+	}
+	for i, reply := range applyList(t, l.store, bodies...) {
+		list[i].ID = webhook.ID(reply[1:])
+	}
+	l.messages = append(l.messages, list...)
+}
+
+// addAttempts records attempts of three endpoints in one entry. Its ids are given in the order of the command.
+func (l *library) addAttempts(t *testing.T, rnd *rand.Rand) {
+	if len(l.messages) == 0 {
+		return
+	}
+	var list []webhook.Progress
+	index := l.store.Applied() + 1
+	place := uint32(0)
+	for range 1 + rnd.Intn(3) {
+		p := webhook.Progress{Endpoint: l.eps[rnd.Intn(3)]}
+		for range 1 + rnd.Intn(6) {
+			a := webhook.Attempt{Message: l.messages[rnd.Intn(min(len(l.messages), 30))].ID, Endpoint: p.Endpoint, Number: 1,
+				URL: fmt.Sprint("http://x/", rnd.Intn(2)), StatusCode: codes[rnd.Intn(len(codes))], Status: webhook.Status(rnd.Intn(2) * 2)}
+			p.Outcomes = append(p.Outcomes, webhook.Outcome{Attempt: a})
+			a.ID = webhook.NewID(l.eps[2].Millis(), index, place) // the clock of the log has not moved since
+			place++
+			l.attempts = append(l.attempts, a)
+		}
+		list = append(list, p)
+	}
+	applyList(t, l.store, encodeProgress(1, list))
+}
+
+// randomID is of something in the list, or of nothing at all, or zero.
+func randomID(rnd *rand.Rand, ids []webhook.ID) webhook.ID {
+	switch id := ids[rnd.Intn(len(ids))]; rnd.Intn(4) {
+	case 0:
+		return webhook.ID{}
+	case 1:
+		return webhook.NewID(id.Millis(), id.Index(), id.Place()+uint32(rnd.Intn(20)))
+	default:
+		return id
+	}
+}
+
+// between is the naive way: what lies between the bounds and beyond From, in the direction of page.
+func between[T any](page Page, all []T, id func(*T) webhook.ID, want func(*T) bool) (list []webhook.ID) {
+	for i := range all {
+		at := id(&all[i])
+		inBounds := at.After(page.Low) && (page.High.IsZero() || page.High.After(at))
+		beyond := page.From.IsZero() || page.Ascending && at.After(page.From) || !page.Ascending && page.From.After(at)
+		if inBounds && beyond && want(&all[i]) {
+			list = append(list, at)
+		}
+	}
+	slices.SortFunc(list, webhook.ID.Compare)
+	if !page.Ascending {
+		slices.Reverse(list)
+	}
+	return list
+}
+
+// checkPages walks all pages from a random start within random bounds, and compares each with the naive list.
+func checkPages[T any](t *testing.T, rnd *rand.Rand, all []T, id func(*T) webhook.ID, want func(*T) bool, read func(Page) ([]T, bool, error)) {
+	t.Helper()
+	ids := make([]webhook.ID, len(all))
+	for i := range all {
+		ids[i] = id(&all[i])
+	}
+	page := Page{From: randomID(rnd, ids), Low: randomID(rnd, ids), High: randomID(rnd, ids), Ascending: rnd.Intn(2) == 0, Limit: 1 + rnd.Intn(40)}
+	rest := between(page, all, id, want)
+	for first := page; ; {
+		list, more, err := read(page)
+		got := idsOf(t, list, id, err)
+		if size := min(page.Limit, len(rest)); !slices.Equal(got, rest[:size]) || more != (len(rest) > size) {
+			t.Fatalf("%+v, walked from %+v: %d items, more %t; want %d of %d", page, first, len(got), more, size, len(rest))
+		}
+		if !more {
+			return
+		}
+		rest, page.From = rest[len(got):], got[len(got)-1]
+	}
+}
+
+func TestPagesOfMessages(t *testing.T) {
+	rnd := seeded(t)
+	l := newLibrary(t, rnd)
+	for range 150 {
+		app := l.apps[rnd.Intn(2)]
+		filter := MessageFilter{}
+		if rnd.Intn(2) == 0 {
+			filter.EventTypes = []string{"t1", fmt.Sprint("t", rnd.Intn(4))}
+		}
+		if rnd.Intn(2) == 0 {
+			filter.Channel = fmt.Sprint("c", rnd.Intn(4))
+		}
+		want := func(m *webhook.Message) bool {
+			return m.App == app && (filter.EventTypes == nil || slices.Contains(filter.EventTypes, m.EventType)) &&
+				(filter.Channel == "" || slices.Contains(m.Channels, filter.Channel))
+		}
+		checkPages(t, rnd, l.messages, messageID, want, func(page Page) ([]webhook.Message, bool, error) {
+			return l.store.Messages(app, page, filter)
+		})
+	}
+}
+
+func randomAttemptFilter(rnd *rand.Rand, l *library) (filter AttemptFilter) {
+	if rnd.Intn(2) == 0 {
+		status := webhook.Status(rnd.Intn(2) * 2)
+		filter.Status = &status
+	}
+	if rnd.Intn(2) == 0 {
+		class := rnd.Intn(6) * 100
+		filter.CodeClass = &class
+	}
+	if rnd.Intn(2) == 0 {
+		filter.EndpointID = l.eps[rnd.Intn(3)]
+	}
+	return filter
+}
+
+func TestPagesOfAttempts(t *testing.T) {
+	rnd := seeded(t)
+	l := newLibrary(t, rnd)
+	for range 150 {
+		endpoint, message := l.eps[rnd.Intn(3)], l.messages[rnd.Intn(30)].ID
+		f := randomAttemptFilter(rnd, l)
+		wanted := func(a *webhook.Attempt) bool {
+			return (f.Status == nil || *f.Status == a.Status) && (f.EndpointID.IsZero() || f.EndpointID == a.Endpoint) &&
+				(f.CodeClass == nil || *f.CodeClass == int(a.StatusCode)-int(a.StatusCode)%100)
+		}
+		checkPages(t, rnd, l.attempts, attemptID,
+			func(a *webhook.Attempt) bool { return a.Endpoint == endpoint && wanted(a) },
+			func(page Page) ([]webhook.Attempt, bool, error) { return l.store.AttemptsByEndpoint(endpoint, page, f) })
+		checkPages(t, rnd, l.attempts, attemptID,
+			func(a *webhook.Attempt) bool { return a.Message == message && wanted(a) },
+			func(page Page) ([]webhook.Attempt, bool, error) { return l.store.AttemptsByMessage(message, page, f) })
+	}
+}
+
+// Each row comes back as it went in.
+func TestRowsKeepTheirContent(t *testing.T) {
+	l := newLibrary(t, seeded(t))
+	for _, want := range l.messages {
+		m, err := l.store.MessageByID(want.App, want.ID)
+		if err != nil || fmt.Sprint(*m) != fmt.Sprint(want) {
+			t.Fatalf("got %v, want %v; %v", m, want, err)
+		}
+		if _, err := l.store.MessageByID(l.eps[0], want.ID); webhook.ErrorCode(err) != webhook.CodeNotFound {
+			t.Fatalf("in another application: %v", err)
+		}
+	}
+	for _, want := range l.attempts {
+		list, _, err := l.store.AttemptsByMessage(want.Message, Page{Limit: 1000}, AttemptFilter{})
+		i := slices.IndexFunc(list, func(a webhook.Attempt) bool { return a.ID == want.ID })
+		if err != nil || i < 0 || fmt.Sprint(list[i]) != fmt.Sprint(want) {
+			t.Fatalf("%v is not among %d attempts of its message, %v", want, len(list), err)
+		}
+	}
+}
+
+// Windows, one after another, are the log from anywhere on: no message twice, none left out, never one of another application.
+func TestWindows(t *testing.T) {
+	rnd := seeded(t)
+	l := newLibrary(t, rnd)
+	for _, app := range l.apps {
+		for range 20 {
+			ids := between(Page{Ascending: true}, l.messages, messageID, func(m *webhook.Message) bool { return m.App == app })
+			from, most := randomID(rnd, ids), 1+rnd.Intn(30)
+			want := between(Page{Ascending: true, From: from}, l.messages, messageID, func(m *webhook.Message) bool { return m.App == app })
+			var got []webhook.ID
+			for {
+				window, err := l.store.Window(app, from, most)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(window) == 0 {
+					break
+				}
+				for _, m := range window {
+					got = append(got, m.ID)
+				}
+				from = got[len(got)-1]
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%d messages in windows of %d, %d in the log", len(got), most, len(want))
+			}
+		}
+	}
+}
+
+func TestPagesOfNouns(t *testing.T) {
+	rnd := seeded(t)
+	s, w, app, first := newWorld(t)
+	apps, endpoints := []webhook.Application{*app}, []*webhook.Endpoint{first}
+	for i := range 40 {
+		a, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: fmt.Sprint(i)}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		apps, endpoints = append(apps, *a), append(endpoints, e)
+	}
+	for range 50 {
+		checkPages(t, rnd, apps, func(a *webhook.Application) webhook.ID { return a.ID }, func(*webhook.Application) bool { return true },
+			func(page Page) ([]webhook.Application, bool, error) { return s.Applications(page) })
+		checkPages(t, rnd, endpoints, func(e **webhook.Endpoint) webhook.ID { return (*e).ID }, func(**webhook.Endpoint) bool { return true },
+			func(page Page) ([]*webhook.Endpoint, bool, error) {
+				list, more := s.Endpoints(app.ID, page)
+				return list, more, nil
+			})
+	}
+}
