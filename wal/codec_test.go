@@ -378,7 +378,7 @@ func FuzzDecodeProgress(f *testing.F) {
 func FuzzApply(f *testing.F) {
 	addGolden(f, 0, "command createApplication", "command createEndpoint", "command deleteEndpoint", "command createMessage", "command recordProgress")
 	dir := f.TempDir()
-	config := Config{Dir: dir, MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { f.Error(err) }}
+	config := Config{Dir: dir, MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(error) {}}
 	s, err := Open(config)
 	if err != nil {
 		f.Fatal(err)
@@ -393,9 +393,11 @@ func FuzzApply(f *testing.F) {
 			return
 		}
 		s.applying.Lock() // go on as a restarted node would
-		s.broken, s.staged = nil, batch{meta: *s.snapshots.last()}
-		s.applied.Store(s.staged.meta.index)
-		s.applying.Unlock()
+		defer s.applying.Unlock()
+		s.broken = nil
+		if err := s.load(s.db); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 
