@@ -37,7 +37,8 @@ const (
 // peerConn is a connection to another node for calls.
 type peerConn struct {
 	net.Conn
-	buffer *bufio.Reader
+	address string
+	buffer  *bufio.Reader
 }
 
 // peers keeps the connections for calls to other nodes.
@@ -68,7 +69,7 @@ func (p *peers) get(address string) (*peerConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &peerConn{dialled, bufio.NewReaderSize(dialled, 64<<10)}
+	conn := &peerConn{dialled, address, bufio.NewReaderSize(dialled, 64<<10)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -99,6 +100,39 @@ func (p *peers) put(address string, conn *peerConn, failed bool) {
 func (p *peers) discard(conn *peerConn) {
 	conn.Close()
 	delete(p.open, conn)
+}
+
+// abandon ends all calls to an address, those under way included.
+func (p *peers) abandon(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.idle, address)
+	for conn := range p.open {
+		if conn.address == address {
+			p.discard(conn)
+		}
+	}
+}
+
+// abandonOldLeaders ends the calls to a leader that has been replaced: it may hang for long, and the new one would answer.
+func (n *Node) abandonOldLeaders() {
+	tick := time.NewTicker(10 * leaderPoll)
+	defer tick.Stop()
+	last := raft.ServerAddress("")
+	for {
+		select {
+		case <-tick.C:
+		case <-n.ctx.Done():
+			return
+		}
+		leader, _ := n.raft.LeaderWithID()
+		if leader != "" && last != "" && leader != last {
+			n.peers.abandon(string(last))
+		}
+		if leader != "" {
+			last = leader
+		}
+	}
 }
 
 // close ends all calls under way.

@@ -93,6 +93,7 @@ func (n *Node) startRaft(dir string) error {
 	n.metrics = newMetrics(n, n.config.Metrics)
 	n.wg.Go(func() { n.watchLeadership(news) })
 	n.wg.Go(func() { n.batches.run(n.ctx) })
+	n.wg.Go(n.abandonOldLeaders)
 	go n.listener.run() // ended and waited for by its Close
 	return nil
 }

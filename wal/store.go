@@ -189,8 +189,9 @@ type Changes struct {
 	Removed   []webhook.ID // endpoints
 }
 
-// Watch has on called for each entry that changes something, by Apply: it must not block, and of the reads it may only ask for what is in memory, such as Cursor. nil ends that.
-// What was applied up to the index returned can be read; what comes after is told, and perhaps a little of what came before.
+// Watch has on called for each entry that changes something, by Apply: it must not block, and of the reads it may only use
+// those that stay in memory, such as Cursor. nil ends that. What was applied up to the index returned can be read; what
+// comes after is told, and perhaps a little of what came before.
 func (s *Store) Watch(on func(Changes)) (index uint64) {
 	s.mu.Lock()
 	s.watch = on
