@@ -56,7 +56,7 @@ func Open(config Config) (_ *Node, err error) {
 	if err := reconcile(n.log, config.Machine); err != nil {
 		return nil, err
 	}
-	if n.listener, err = listen(config.Listen, n.serveCalls); err != nil {
+	if n.listener, err = listen(config.Listen, ownAddress(config), n.serveCalls); err != nil {
 		return nil, err
 	}
 	n.peers = newPeers(func(address string) (net.Conn, error) { return dial(address, connCalls, dialTimeout) })
@@ -121,6 +121,16 @@ func bootstrap(peers []Peer) (c raft.Configuration) {
 		c.Servers = append(c.Servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(p.ID), Address: raft.ServerAddress(p.Address)})
 	}
 	return c
+}
+
+// ownAddress is where the other nodes reach this one. Followers learn the leader's from it, so it must not be what we listen on.
+func ownAddress(config Config) string {
+	for _, p := range config.Peers {
+		if p.ID == config.ID {
+			return p.Address
+		}
+	}
+	return config.Listen
 }
 
 // Close ends Lead, hands leadership over if this node has it, finishes what is in flight and ends all that Open started.

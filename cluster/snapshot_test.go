@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func startMembers(t *testing.T, count int) []*member {
 	t.Helper()
 	peers := make([]Peer, count)
 	for i := range peers {
-		l, err := listen("127.0.0.1:0", nil)
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		must(t, err)
 		peers[i] = Peer{ID: fmt.Sprint("n", i+1), Address: l.Addr().String()}
 		must(t, l.Close())
@@ -261,5 +262,25 @@ func TestRepliesReachTheirCallers(t *testing.T) {
 	}
 	if entries := only.machine.entries - before; len(got) != callers || entries >= callers {
 		t.Errorf("%d different replies to %d commands in %d entries", len(got), callers, entries)
+	}
+}
+
+// Nodes that listen on all addresses of their machines still find their leader: by the address that the list of peers has.
+func TestListenOnAllAddresses(t *testing.T) {
+	members := startMembers(t, 3)
+	for _, m := range members {
+		m.stop(t)
+		_, port, err := net.SplitHostPort(m.config.Listen)
+		must(t, err)
+		m.config.Listen = net.JoinHostPort("", port)
+	}
+	for _, m := range members {
+		m.start(t)
+	}
+	leader, others := readyLeader(t, members)
+	must(t, second(others[0].Propose(limited(t), []byte("forwarded"))))
+	want := ownAddress(leader.config)
+	if got, _ := others[0].raft.LeaderWithID(); string(got) != want {
+		t.Errorf("a follower looks for the leader at %s, want %s", got, want)
 	}
 }

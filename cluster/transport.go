@@ -24,7 +24,7 @@ const (
 // listener takes the connections of other nodes and sorts them by their first byte.
 type listener struct {
 	net.Listener
-	advertise net.Addr
+	advertise address
 	raft      chan net.Conn
 	calls     func(net.Conn)
 
@@ -34,12 +34,19 @@ type listener struct {
 	wg     sync.WaitGroup
 }
 
-func listen(address string, calls func(net.Conn)) (*listener, error) {
-	l, err := net.Listen("tcp", address)
+// address is a host:port.
+type address string
+
+func (address) Network() string  { return "tcp" }
+func (a address) String() string { return string(a) }
+
+// listen takes connections at where; advertise is how the other nodes reach it, for that may be ":9071" to us.
+func listen(where, advertise string, calls func(net.Conn)) (*listener, error) {
+	l, err := net.Listen("tcp", where)
 	if err != nil {
 		return nil, fmt.Errorf("listening for the other nodes: %w", err)
 	}
-	return &listener{Listener: l, advertise: l.Addr(), raft: make(chan net.Conn), calls: calls,
+	return &listener{Listener: l, advertise: address(advertise), raft: make(chan net.Conn), calls: calls,
 		open: make(map[net.Conn]struct{}), closed: make(chan struct{})}, nil
 }
 
