@@ -143,7 +143,7 @@ func TestSweepAcrossRestart(t *testing.T) {
 // However many entries come before a commit, and however small their records are, no transaction grows beyond what Badger takes.
 func TestManySmallRecordsBeforeCommit(t *testing.T) {
 	s, _, _, endpoint := newWorld(t)
-	for round := range 30 {
+	for round := range 14 {
 		p := failures(endpoint.ID, 4000)
 		for i := range p.Outcomes {
 			p.Outcomes[i].Attempt.Message = idAt(1<<40+uint64(round), uint32(i))
