@@ -59,7 +59,8 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 		UserAgent: "Hookwheel/" + version, Logger: log, Metrics: metrics,
 	}, writer)
 	n.cluster, err = cluster.Open(cluster.Config{
-		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Peers: clusterPeers(config.Cluster.Peers),
+		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Address: addressOf(config.Node, config.Cluster.Peers),
+		Peers: clusterPeers(config.Cluster.Peers), Voter: true, Version: version,
 		Machine: n.store, Logger: log, Metrics: metrics, Lead: n.lead, Fatal: n.fatal,
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 
@@ -16,20 +17,29 @@ type Peer struct {
 
 // Config describes this node.
 type Config struct {
-	ID      string
-	Dir     string // of the Raft log; made if it is not there
-	Listen  string // host:port for the other nodes
-	Peers   []Peer // all nodes, this one included: the cluster forms of these
+	ID      string   // its name, unique in the cluster
+	Dir     string   // data folder: holds the Raft log and the file that says who this node is; made if it is not there
+	Listen  string   // host:port for the other nodes
+	Address string   // host:port at which the other nodes reach this one
+	Peers   []Peer   // the nodes that form the cluster, this one included; see form.go
+	Join    []string // instead of Peers: addresses of nodes of a cluster that is there, to be let in by them
+	Voter   bool     // whether this node has a vote; one without keeps everything too but never leads
+	Secret  string   // what all nodes of a cluster know, may be empty
+	Version string   // of the program, for Status
 	Machine StateMachine
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer
+
+	// TLS is asked for each connection between nodes, and its answer is used for both sides of it; nil: plain TCP. A node's
+	// certificate must be signed by one of the RootCAs, and be for the DNS name that is the node's ID.
+	TLS func() (*tls.Config, error)
 
 	// Lead runs while this node is leader, in that term, and has applied all that earlier leaders committed. It must
 	// return soon after ctx ends; leadership is not taken up again before it has. May be nil.
 	Lead func(ctx context.Context, term uint64)
 
-	// Fatal is told why this node can't go on: its disk failed, or its state machine. It must end the process, or at
-	// least see to it that Close is called.
+	// Fatal is told why this node can't go on: its disk failed, or its state machine, or it was removed. It must end the
+	// process, or at least see to it that Close is called.
 	Fatal func(error)
 }
 
@@ -37,7 +47,7 @@ type Config struct {
 // package.
 type Command = struct {
 	Request [16]byte // names the request, the same in each try
-	Since   uint64   // 0: the first try; else an index below that of any entry that an earlier try may stand in
+	Since   uint64   // 0: the first try; else the first index at which an earlier try may stand
 	Body    []byte
 }
 
@@ -68,6 +78,12 @@ type StateMachine interface {
 	OpenSnapshot() (state State, size int64, content io.ReadCloser, err error)
 	// RestoreSnapshot replaces the state by what OpenSnapshot gave on another node: wholly, or not at all.
 	RestoreSnapshot(content io.Reader) error
-	// Admit is asked on the leader before a command is proposed: a reply refuses it. Safe from any goroutine.
-	Admit(command []byte) (reply []byte)
+	// Admit is asked on the leader before a command is proposed: a reply refuses it. full are the IDs of the other nodes
+	// that have less free space than they want. Safe from any goroutine.
+	Admit(command []byte, full []string) (reply []byte)
+	// Free is the free space of this node's disk in bytes, and how much it wants at least. Safe from any goroutine.
+	Free() (free, least int64)
+	// Fingerprint is the newest sum over the whole state that this node has made, and the entry it is of; "": none yet.
+	// Safe from any goroutine.
+	Fingerprint() (index uint64, sum string)
 }

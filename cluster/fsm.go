@@ -9,17 +9,18 @@ import (
 
 // fsm is the door between Raft and the state machine.
 type fsm struct {
-	machine StateMachine
-	fatal   func(error)
-	failed  bool
+	machine  StateMachine
+	fatal    func(error)
+	restored func() // a state from a leader is taken over, or was refused
+	failed   bool
 
 	mu      sync.Mutex
 	applied uint64        // as Raft counts: entries without commands included
 	moved   chan struct{} // closed and replaced when applied grows
 }
 
-func newFSM(machine StateMachine, fatal func(error)) *fsm {
-	return &fsm{machine: machine, fatal: fatal, applied: machine.Applied(), moved: make(chan struct{})}
+func newFSM(machine StateMachine, fatal func(error), restored func()) *fsm {
+	return &fsm{machine: machine, fatal: fatal, restored: restored, applied: machine.Applied(), moved: make(chan struct{})}
 }
 
 // ApplyBatch applies entries. A state machine that fails is not asked again: its node leaves the cluster rather than go on

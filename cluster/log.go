@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -17,22 +19,74 @@ func raftLogger(log *slog.Logger) hclog.Logger {
 	}
 	return hclog.New(&hclog.LoggerOptions{
 		Level:       level,
-		Output:      raftLog{log.With("component", "raft")},
+		Output:      &raftLog{log: log.With("component", "raft")},
 		DisableTime: true,
 	})
 }
 
-// raftLog takes lines such as "[WARN]  failed to contact: server-id=n2 time=1.2s".
-type raftLog struct{ log *slog.Logger }
+// raftLog takes lines such as "[WARN]  failed to contact: server-id=n2 time=1.2s". Raft says at every try that a node is down.
+type raftLog struct {
+	log  *slog.Logger
+	said once
+}
 
-func (l raftLog) Write(line []byte) (int, error) {
+func (l *raftLog) Write(line []byte) (int, error) {
 	level, text := slog.LevelDebug, strings.TrimSpace(string(line))
 	for prefix, known := range map[string]slog.Level{"[WARN]": slog.LevelInfo, "[ERROR]": slog.LevelWarn} {
 		if rest, found := strings.CutPrefix(text, prefix); found {
 			level, text = known, rest
 		}
 	}
-	text = strings.TrimPrefix(text, "[INFO]")
-	l.log.Log(context.Background(), level, strings.TrimSpace(text))
+	text = strings.TrimSpace(strings.TrimPrefix(text, "[INFO]"))
+	if level == slog.LevelDebug || l.said.now(withoutDigits(text)) {
+		l.log.Log(context.Background(), level, text)
+	}
 	return len(line), nil
+}
+
+// withoutDigits makes lines equal that differ in times and numbers only.
+func withoutDigits(text string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= '0' && c <= '9' {
+			return -1
+		}
+		return c
+	}, text)
+}
+
+// warnings says the same thing at most once in sayInterval: what is wrong between two nodes is so at every try.
+type warnings struct {
+	logger *slog.Logger
+	said   once
+}
+
+func (w *warnings) log(text string, args ...any) {
+	if w.said.now(withoutDigits(text)) {
+		w.logger.Warn(text, args...)
+	}
+}
+
+const (
+	sayInterval = 30 * time.Second
+	maxSaid     = 256 // different texts that are remembered
+)
+
+// once tells what has been said of late.
+type once struct {
+	mu   sync.Mutex
+	said map[string]time.Time
+}
+
+// now tells whether to say a text now.
+func (o *once) now(text string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if last, ok := o.said[text]; ok && time.Since(last) < sayInterval {
+		return false
+	}
+	if o.said == nil || len(o.said) >= maxSaid {
+		o.said = make(map[string]time.Time)
+	}
+	o.said[text] = time.Now()
+	return true
 }

@@ -14,6 +14,9 @@ import (
 	"go.etcd.io/bbolt"
 )
 
+// errNoKey is what the store says of a key that was never set.
+var errNoKey = boltdb.ErrKeyNotFound
+
 // stallLimit is how long a write to the log may take. A disk that hangs would keep a leader in office that can't commit.
 const stallLimit = 10 * time.Second
 
@@ -24,7 +27,10 @@ const cachedEntries = 128
 // is on it, so the node must not go on as if it did.
 type logStore struct {
 	*boltdb.BoltStore
-	fatal func(error)
+	fatal  func(error)
+	needed func() uint64 // the first entry that must not be cut, because a follower is about to ask for it; 0: none
+
+	path string
 
 	mu       sync.Mutex
 	voteTerm uint64 // announced by SetUint64, written together with the candidate
@@ -34,8 +40,9 @@ func openLogStore(dir string, fatal func(error)) (*logStore, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of the log: %w", err)
 	}
+	path := filepath.Join(dir, "log.db")
 	store, err := boltdb.New(boltdb.Options{
-		Path: filepath.Join(dir, "log.db"),
+		Path: path,
 		BoltOptions: &bbolt.Options{
 			Timeout:        10 * time.Second, // for the lock of a process that was killed just now
 			NoFreelistSync: true,
@@ -45,7 +52,7 @@ func openLogStore(dir string, fatal func(error)) (*logStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log in %s: %w", dir, err)
 	}
-	return &logStore{BoltStore: store, fatal: fatal}, nil
+	return &logStore{BoltStore: store, fatal: fatal, needed: func() uint64 { return 0 }, path: path}, nil
 }
 
 // guard runs a write under the watchdog and stops the node if it fails.
@@ -67,8 +74,30 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 
 func (s *logStore) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Log{log}) }
 
+// maxLogSize is how large the file may grow for the sake of a follower, in bytes.
+const maxLogSize = 4 << 30
+
+// DeleteRange cuts the log at its beginning, but not what a follower needs who is being sent the state as it was at that
+// entry: he would have to be sent it again and again. Or it cuts the log at its end, when a leader has another one.
 func (s *logStore) DeleteRange(first, last uint64) error {
+	if end, err := s.LastIndex(); err == nil && last < end {
+		if last = s.spare(last); last < first {
+			return nil
+		}
+	}
 	return s.guard("cutting the log", func() error { return s.BoltStore.DeleteRange(first, last) })
+}
+
+// spare is last, or less if an entry up to there is needed still.
+func (s *logStore) spare(last uint64) uint64 {
+	needed := s.needed()
+	if needed == 0 || last < needed {
+		return last
+	}
+	if info, err := os.Stat(s.path); err != nil || info.Size() > maxLogSize {
+		return last
+	}
+	return needed - 1
 }
 
 // Raft writes a vote in two steps, term and candidate. A crash between them would let this node vote twice in one term

@@ -7,11 +7,14 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // machine is a state machine in memory: it keeps the bodies of all commands, in order, and answers each with its number.
 // It forgets what was not committed when it is reopened, as a crash would.
 type machine struct {
+	free atomic.Int64 // bytes; it wants 100
+
 	mu       sync.Mutex
 	image    image
 	durable  []byte // the image at the last Commit; nil: none
@@ -30,7 +33,11 @@ type image struct {
 	Replies     map[string]string // by request
 }
 
-func newMachine() *machine { return &machine{image: image{Replies: make(map[string]string)}} }
+func newMachine() *machine {
+	m := &machine{image: image{Replies: make(map[string]string)}}
+	m.free.Store(1000)
+	return m
+}
 
 // reopen is the machine after a crash.
 func (m *machine) reopen() *machine {
@@ -147,7 +154,13 @@ func (m *machine) RestoreSnapshot(content io.Reader) error {
 	return nil
 }
 
-func (m *machine) Admit(command []byte) []byte {
+func (m *machine) Free() (free, least int64)     { return m.free.Load(), 100 }
+func (m *machine) Fingerprint() (uint64, string) { return 0, "" }
+
+func (m *machine) Admit(command []byte, full []string) []byte {
+	if len(full) > 0 {
+		return fmt.Append(nil, "full: ", full)
+	}
 	if m.refuse != "" && string(command) == m.refuse {
 		return []byte("refused")
 	}

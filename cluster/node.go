@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,17 +15,23 @@ import (
 
 // Node is this process's part of the cluster.
 type Node struct {
-	config   Config
-	log      *logStore
-	listener *listener
-	raft     *raft.Raft
-	fsm      *fsm
-	batches  *batcher
-	peers    *peers
-	reads    rounds
-	requests *requestIDs
-	metrics  *metrics
-	ready    atomic.Bool // leader, and all of the earlier terms is applied
+	config    Config
+	identity  *identityCard
+	log       *logStore
+	listener  *listener
+	snapshots *snapshotStore
+	raft      *raft.Raft
+	fsm       *fsm
+	batches   *batcher
+	peers     *peers
+	reads     rounds
+	requests  *requestIDs
+	metrics   *metrics
+	warnings  warnings
+	members   members
+	waiting   waiting
+	changing  chan struct{} // taken by who changes the membership
+	ready     atomic.Bool   // leader, and all of the earlier terms is applied
 
 	leadCtx context.Context // ends when Close begins
 	resign  context.CancelFunc
@@ -37,12 +42,15 @@ type Node struct {
 	wg      sync.WaitGroup
 }
 
-// Open starts this node: it reads what it knew before, or forms the cluster of config.Peers together with them, and keeps
-// trying to reach them.
+// Open starts this node. It is part of the cluster that it was part of before, or goes on to look for one: see form.go.
 func Open(config Config) (_ *Node, err error) {
-	n := &Node{config: config, requests: newRequestIDs(), led: make(chan struct{}), stopped: make(chan struct{})}
+	n := &Node{config: config, requests: newRequestIDs(), warnings: warnings{logger: config.Logger},
+		changing: make(chan struct{}, 1), led: make(chan struct{}), stopped: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.leadCtx, n.resign = context.WithCancel(n.ctx)
+	if n.identity, err = openIdentity(config.Dir, config.ID); err != nil {
+		return nil, err
+	}
 	dir := filepath.Join(config.Dir, "raft")
 	if n.log, err = openLogStore(dir, config.Fatal); err != nil {
 		return nil, err
@@ -56,30 +64,30 @@ func Open(config Config) (_ *Node, err error) {
 	if err := reconcile(n.log, config.Machine); err != nil {
 		return nil, err
 	}
-	if n.listener, err = listen(config.Listen, ownAddress(config), n.serveCalls); err != nil {
+	if n.listener, err = n.listen(); err != nil {
 		return nil, err
 	}
-	n.peers = newPeers(func(address string) (net.Conn, error) { return dial(address, connCalls, dialTimeout) })
-	n.fsm = newFSM(config.Machine, config.Fatal)
-	if err := n.startRaft(dir); err != nil {
+	n.peers = newPeers(func(address raft.ServerAddress) (net.Conn, error) { return n.dial(address, forCalls, dialTimeout) })
+	n.snapshots = newSnapshotStore(dir, n)
+	n.fsm = newFSM(config.Machine, config.Fatal, func() { n.snapshots.received.Store(0) })
+	n.log.needed = n.snapshots.needed
+	if err := n.startRaft(); err != nil {
 		return nil, errors.Join(err, n.listener.Close())
 	}
 	return n, nil
 }
 
-func (n *Node) startRaft(dir string) error {
+func (n *Node) startRaft() error {
 	news := make(chan bool, 16)
-	config := raftConfig(n.config, news)
+	config := raftConfig(n.config, n.identity.Server, news)
 	transport := newTransport(n.listener, n.config)
-	snapshots := newSnapshotStore(dir, n.config.Machine)
-	known, err := raft.HasExistingState(n.log, n.log, snapshots)
+	known, err := raft.HasExistingState(n.log, n.log, n.snapshots)
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
 	}
-	if !known {
-		// Each node begins with the same configuration at index 1, so they form one cluster whoever starts first.
-		if err := raft.BootstrapCluster(config, n.log, n.log, snapshots, transport, bootstrap(n.config.Peers)); err != nil {
-			return fmt.Errorf("forming the cluster: %w", err)
+	if known && n.identity.cluster() == "" { // it has started a cluster and crashed before it could note that
+		if err := n.identity.enter(randomHex(16)); err != nil {
+			return err
 		}
 	}
 	cache, err := raft.NewLogCache(cachedEntries, n.log)
@@ -87,20 +95,33 @@ func (n *Node) startRaft(dir string) error {
 		return err
 	}
 	n.batches = newBatcher(n.commit)
-	if n.raft, err = raft.NewRaft(config, n.fsm, cache, n.log, snapshots, transport); err != nil {
+	if n.raft, err = raft.NewRaft(config, n.fsm, cache, n.log, n.snapshots, transport); err != nil {
 		return fmt.Errorf("starting Raft: %w", err)
 	}
 	n.metrics = newMetrics(n, n.config.Metrics)
 	n.wg.Go(func() { n.watchLeadership(news) })
 	n.wg.Go(func() { n.batches.run(n.ctx) })
 	n.wg.Go(n.abandonOldLeaders)
+	n.wg.Go(n.watchMembers)
+	n.wg.Go(n.belong)
 	go n.listener.run() // ended and waited for by its Close
-	return nil
+	return n.hurry()
 }
 
-func raftConfig(config Config, news chan bool) *raft.Config {
+// hurry has a node that is alone lead at once, for there is nobody whom it could disturb: Raft looks at its timer when the
+// timeout changes.
+func (n *Node) hurry() error {
+	if servers := n.servers(); len(servers) != 1 || servers[0].Server != n.identity.Server {
+		return nil
+	}
+	c := n.raft.ReloadableConfig()
+	c.HeartbeatTimeout -= time.Millisecond
+	return n.raft.ReloadConfig(c)
+}
+
+func raftConfig(config Config, server string, news chan bool) *raft.Config {
 	c := raft.DefaultConfig()
-	c.LocalID = raft.ServerID(config.ID)
+	c.LocalID = raft.ServerID(server)
 	c.Logger = raftLogger(config.Logger)
 	c.NotifyCh = news
 	c.NoSnapshotRestoreOnStart = true // the state machine is on disk already
@@ -110,27 +131,31 @@ func raftConfig(config Config, news chan bool) *raft.Config {
 	c.SnapshotInterval = 5 * time.Second // it costs nothing and lets the log be cut
 	c.SnapshotThreshold = 1024
 	c.TrailingLogs = 4096
-	if len(config.Peers) == 1 { // nobody to wait for
-		c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = 50*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
-	}
+	c.ShutdownOnRemove = false // keepPlace sees to it
 	return c
 }
 
-func bootstrap(peers []Peer) (c raft.Configuration) {
-	for _, p := range peers {
-		c.Servers = append(c.Servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(p.ID), Address: raft.ServerAddress(p.Address)})
-	}
-	return c
-}
+// raftAddress is how Raft knows this node.
+func (n *Node) raftAddress() string { return string(raftAddress(n.identity.Server, n.config.Address)) }
 
-// ownAddress is where the other nodes reach this one. Followers learn the leader's from it, so it must not be what we listen on.
-func ownAddress(config Config) string {
-	for _, p := range config.Peers {
-		if p.ID == config.ID {
+// peerAddress is where our configuration has a node; empty: nowhere.
+func (n *Node) peerAddress(id string) string {
+	for _, p := range n.config.Peers {
+		if p.ID == id {
 			return p.Address
 		}
 	}
-	return config.Listen
+	return ""
+}
+
+// addressesOf is where a server may be found: where our own configuration has it, for a network may look different from
+// here, and where it says itself.
+func (n *Node) addressesOf(a raft.ServerAddress) []string {
+	server, advertised := splitRaftAddress(a)
+	if own := n.peerAddress(nodeOf(server)); own != "" && own != advertised {
+		return []string{own, advertised}
+	}
+	return []string{advertised}
 }
 
 // Close ends Lead, hands leadership over if this node has it, finishes what is in flight and ends all that Open started.
@@ -138,37 +163,16 @@ func ownAddress(config Config) string {
 func (n *Node) Close() error {
 	n.resign()
 	<-n.led
-	if n.raft.State() == raft.Leader && len(n.config.Peers) > 1 {
-		if err := n.raft.LeadershipTransfer().Error(); err != nil {
-			n.config.Logger.Warn("could not hand over leadership; the others will elect a leader", "error", err)
+	if n.raft.State() == raft.Leader && len(n.servers()) > 1 {
+		if err := n.handOver(nil); err != nil {
+			n.config.Logger.Warn("the others will elect a leader", "error", err)
 		}
 	}
 	n.cancel()
+	n.peers.close()
 	err := n.raft.Shutdown().Error()
 	n.wg.Wait()
 	close(n.stopped)
-	n.peers.close()
 	n.reads.close()
 	return errors.Join(err, n.listener.Close(), n.log.Close())
-}
-
-// Status is what an operator wants to know first.
-type Status struct {
-	ID, State      string // State: leader, follower, candidate, shutdown
-	LeaderID       string // empty: unknown
-	Term           uint64
-	Commit         uint64
-	Applied        uint64
-	Ready          bool // leader that has applied all of the earlier terms
-	Unacknowledged int  // commands that wait for a batch
-}
-
-// Status reports on this node.
-func (n *Node) Status() Status {
-	_, leader := n.raft.LeaderWithID()
-	applied, _ := n.fsm.progress()
-	return Status{
-		ID: n.config.ID, State: strings.ToLower(n.raft.State().String()), LeaderID: string(leader), Term: n.raft.CurrentTerm(),
-		Commit: n.raft.CommitIndex(), Applied: applied, Ready: n.ready.Load(), Unacknowledged: len(n.batches.queue),
-	}
 }

@@ -34,7 +34,7 @@ func (n *Node) readIndex() (uint64, error) {
 	if address == "" {
 		return 0, errNotTaken
 	}
-	answer, _, err := n.peers.call(string(address), callIndex, nil)
+	answer, _, err := n.peers.call(address, callIndex, nil, callTimeout)
 	if err != nil {
 		return 0, err
 	}

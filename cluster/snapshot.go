@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -17,15 +20,28 @@ const (
 	snapshotReceived = "received"
 )
 
+const (
+	progressInterval = 5 * time.Second
+	receiveStall     = 30 * time.Second // without a byte from the leader
+	sentGrace        = 30 * time.Second // for a follower to load what it was sent and ask for what came after
+)
+
 // snapshotStore is a raft.SnapshotStore whose content is the state machine itself. Taking a snapshot costs nothing; its
 // content is read only when a follower is too far behind the log.
 type snapshotStore struct {
-	machine StateMachine
-	path    string // of what a leader has sent, until the state machine has taken it over
+	node     *Node
+	machine  StateMachine
+	log      *slog.Logger
+	path     string       // of what a leader has sent, until the state machine has taken it over
+	received atomic.Int64 // bytes of it so far; 0: nothing is being received
+
+	mu   sync.Mutex
+	sent map[*outgoing]struct{} // under way, or over for less than sentGrace
 }
 
-func newSnapshotStore(dir string, machine StateMachine) *snapshotStore {
-	return &snapshotStore{machine: machine, path: filepath.Join(dir, "received.snapshot")}
+func newSnapshotStore(dir string, n *Node) *snapshotStore {
+	return &snapshotStore{node: n, machine: n.config.Machine, log: n.config.Logger,
+		path: filepath.Join(dir, "received.snapshot"), sent: make(map[*outgoing]struct{})}
 }
 
 // List tells Raft how far the state machine is: at a start it replays only what comes after. What was received is never
@@ -54,11 +70,90 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 		}
 		return &raft.SnapshotMeta{ID: id}, received{file}, nil
 	}
+	if !s.node.somebodyLags() { // Raft opens first and dials then: for a dead follower that would be work for nothing
+		return nil, nil, errors.New("no follower that lags behind the log answers")
+	}
 	state, size, content, err := s.machine.OpenSnapshot()
 	if err != nil {
 		return nil, nil, err
 	}
-	return metaOf(state, size), content, nil
+	return metaOf(state, size), &outgoing{ReadCloser: content, store: s, index: state.Index, size: size}, nil
+}
+
+// somebodyLags tells whether a node that answers is behind the beginning of our log.
+func (n *Node) somebodyLags() bool {
+	first, err := n.log.FirstIndex()
+	if err != nil {
+		return false
+	}
+	for _, m := range n.members.fresh() {
+		if m.Status.Last+1 < first {
+			return true
+		}
+	}
+	return false
+}
+
+// outgoing is a stream of our state to a follower.
+type outgoing struct {
+	io.ReadCloser
+	store *snapshotStore
+	index uint64 // of the state
+	size  int64
+	done  atomic.Int64
+	told  time.Time
+	over  time.Time // guarded by store.mu; zero: under way
+}
+
+// Read notes with the first byte that the stream is really under way.
+func (o *outgoing) Read(data []byte) (int, error) {
+	if o.done.Load() == 0 {
+		o.store.mu.Lock()
+		o.store.sent[o] = struct{}{}
+		o.store.mu.Unlock()
+	}
+	n, err := o.ReadCloser.Read(data)
+	done := o.done.Add(int64(n))
+	if time.Since(o.told) > progressInterval || done == o.size {
+		o.told = time.Now()
+		o.store.log.Info("sending the state to a follower that is too far behind the log",
+			"sentMiB", done>>20, "ofMiB", o.size>>20, "index", o.index)
+	}
+	return n, err
+}
+
+func (o *outgoing) Close() error {
+	o.store.mu.Lock()
+	o.over = time.Now()
+	o.store.mu.Unlock()
+	return o.ReadCloser.Close()
+}
+
+// needed is the first entry that a follower who is being sent our state will ask for; 0: none is.
+func (s *snapshotStore) needed() (index uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for o := range s.sent {
+		if !o.over.IsZero() && time.Since(o.over) > sentGrace {
+			delete(s.sent, o)
+		} else if index == 0 || o.index < index {
+			index = o.index
+		}
+	}
+	return index
+}
+
+// sending is how much of our state is sent to followers at the moment.
+func (s *snapshotStore) sending() (done, size int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for o := range s.sent {
+		if o.over.IsZero() {
+			done += o.done.Load()
+			size += o.size
+		}
+	}
+	return done, size
 }
 
 // received is what a leader has sent; it is read once.
@@ -69,15 +164,17 @@ func (r received) Close() error { return errors.Join(r.File.Close(), os.Remove(r
 // Create begins to write a snapshot: nothing at all for our own, which stands in the state machine already, or what a
 // leader sends.
 func (s *snapshotStore) Create(raft.SnapshotVersion, uint64, uint64, raft.Configuration, uint64, raft.Transport) (raft.SnapshotSink, error) {
-	return &sink{path: s.path}, nil
+	return &sink{store: s}, nil
 }
 
 // sink takes what a leader sends.
 type sink struct {
-	path string
-	once sync.Once
-	file *os.File
-	err  error
+	store *snapshotStore
+	once  sync.Once
+	file  *os.File
+	err   error
+	told  time.Time
+	stall *time.Timer // Raft waits without end for a leader that hangs in the middle, and can't vote meanwhile
 }
 
 func (s *sink) ID() string {
@@ -87,12 +184,30 @@ func (s *sink) ID() string {
 	return snapshotReceived
 }
 
+func (s *sink) begin() {
+	s.file, s.err = os.Create(s.store.path)
+	s.stall = time.AfterFunc(receiveStall, s.store.node.listener.dropAll)
+	s.store.log.Info("too far behind the log: receiving the state from the leader")
+}
+
 func (s *sink) Write(data []byte) (int, error) {
-	s.once.Do(func() { s.file, s.err = os.Create(s.path) })
+	s.once.Do(s.begin)
 	if s.err != nil {
 		return 0, s.err
 	}
+	s.stall.Reset(receiveStall)
+	total := s.store.received.Add(int64(len(data)))
+	if time.Since(s.told) > progressInterval {
+		s.told = time.Now()
+		s.store.log.Info("receiving the state from the leader", "receivedMiB", total>>20)
+	}
 	return s.file.Write(data)
+}
+
+// end is for both ways to end.
+func (s *sink) end() error {
+	s.stall.Stop()
+	return s.file.Close()
 }
 
 // Close need not sync: the file is read once, by this process.
@@ -100,14 +215,15 @@ func (s *sink) Close() error {
 	if s.file == nil {
 		return nil
 	}
-	return s.file.Close()
+	return s.end()
 }
 
 func (s *sink) Cancel() error {
 	if s.file == nil {
 		return nil
 	}
-	return errors.Join(s.file.Close(), os.Remove(s.path))
+	s.store.received.Store(0)
+	return errors.Join(s.end(), os.Remove(s.store.path))
 }
 
 // Snapshot costs next to nothing: the state machine is its own snapshot. The log will be cut, so it must be durable.
@@ -121,6 +237,7 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 
 // Restore has the state machine take over what a leader has sent.
 func (f *fsm) Restore(source io.ReadCloser) error {
+	defer f.restored()
 	if err := f.machine.RestoreSnapshot(source); err != nil {
 		return fmt.Errorf("taking over the state of the leader: %w", err)
 	}

@@ -2,118 +2,9 @@ package cluster
 
 import (
 	"fmt"
-	"log/slog"
-	"net"
 	"slices"
 	"testing"
-	"time"
-
-	"github.com/hashicorp/raft"
-	"github.com/prometheus/client_golang/prometheus"
 )
-
-// member is one node with a machine that has snapshots.
-type member struct {
-	*Node
-	machine *machine
-	config  Config
-}
-
-func startMembers(t *testing.T, count int) []*member {
-	t.Helper()
-	peers := make([]Peer, count)
-	for i := range peers {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		peers[i] = Peer{ID: fmt.Sprint("n", i+1), Address: l.Addr().String()}
-		must(t, l.Close())
-	}
-	members := make([]*member, count)
-	for i, p := range peers {
-		m := &member{machine: newMachine()}
-		m.config = Config{ID: p.ID, Dir: t.TempDir(), Listen: p.Address, Peers: peers,
-			Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(p.ID, err) }}
-		members[i] = m
-		m.start(t)
-		t.Cleanup(func() { m.stop(t) })
-	}
-	return members
-}
-
-func (m *member) start(t *testing.T) {
-	t.Helper()
-	m.config.Machine, m.config.Metrics = m.machine, prometheus.NewRegistry()
-	var err error
-	if m.Node, err = Open(m.config); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (m *member) stop(t *testing.T) {
-	t.Helper()
-	if m.Node != nil {
-		must(t, m.Close())
-		m.Node = nil
-	}
-}
-
-// crash stops a node and forgets what its machine has not made durable.
-func (m *member) crash(t *testing.T) {
-	t.Helper()
-	m.stop(t)
-	m.machine = m.machine.reopen()
-}
-
-// readyLeader waits for one.
-func readyLeader(t *testing.T, members []*member) (leader *member, others []*member) {
-	t.Helper()
-	for range 2000 {
-		for i, m := range members {
-			if m.Node != nil && m.Status().Ready {
-				others = slices.Delete(slices.Clone(members), i, i+1)
-				return m, others
-			}
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("no leader in 20 s")
-	return nil, nil
-}
-
-// fillLog makes entries of one command each, many in flight at once.
-func fillLog(t *testing.T, leader *member, name string, entries int) {
-	t.Helper()
-	futures := make([]raft.ApplyFuture, entries)
-	for i := range futures {
-		p := &proposal{command: Command{Request: leader.requests.next(), Body: fmt.Append(nil, name, i)}}
-		futures[i] = leader.raft.Apply(encodeEntry(int64(i), []*proposal{p}), 10*time.Second)
-	}
-	for _, f := range futures {
-		must(t, f.Error())
-	}
-}
-
-// cutLog takes a snapshot and wants the log cut behind it.
-func (m *member) cutLog(t *testing.T) {
-	t.Helper()
-	must(t, m.raft.Snapshot().Error())
-	first, err := m.log.FirstIndex()
-	must(t, err)
-	if first <= 1 {
-		t.Fatalf("%s has not cut its log: it begins at %d", m.config.ID, first)
-	}
-}
-
-// wantSame compares what the machines hold after a barrier on each node.
-func wantSame(t *testing.T, members []*member) {
-	t.Helper()
-	for _, m := range members {
-		must(t, m.Barrier(limited(t)))
-		if got, want := m.machine.bodies(), members[0].machine.bodies(); !slices.Equal(got, want) {
-			t.Errorf("%s holds %d commands, %s %d, or in another order", m.config.ID, len(got), members[0].config.ID, len(want))
-		}
-	}
-}
 
 const beyondTheLog = 6000 // entries: more than Raft keeps after a snapshot
 
@@ -262,25 +153,5 @@ func TestRepliesReachTheirCallers(t *testing.T) {
 	}
 	if entries := only.machine.entries - before; len(got) != callers || entries >= callers {
 		t.Errorf("%d different replies to %d commands in %d entries", len(got), callers, entries)
-	}
-}
-
-// Nodes that listen on all addresses of their machines still find their leader: by the address that the list of peers has.
-func TestListenOnAllAddresses(t *testing.T) {
-	members := startMembers(t, 3)
-	for _, m := range members {
-		m.stop(t)
-		_, port, err := net.SplitHostPort(m.config.Listen)
-		must(t, err)
-		m.config.Listen = net.JoinHostPort("", port)
-	}
-	for _, m := range members {
-		m.start(t)
-	}
-	leader, others := readyLeader(t, members)
-	must(t, second(others[0].Propose(limited(t), []byte("forwarded"))))
-	want := ownAddress(leader.config)
-	if got, _ := others[0].raft.LeaderWithID(); string(got) != want {
-		t.Errorf("a follower looks for the leader at %s, want %s", got, want)
 	}
 }

@@ -1,6 +1,9 @@
 package cluster
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -10,44 +13,26 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// The first byte on a connection between nodes says what it is for.
-const (
-	connRaft  = 'r'
-	connCalls = 'c'
-)
+const maxConnections = 256 // from other nodes
 
-const (
-	helloTimeout   = 5 * time.Second
-	maxConnections = 256 // from other nodes
-)
-
-// listener takes the connections of other nodes and sorts them by their first byte.
+// listener takes the connections of other nodes and sorts them by what they are for.
 type listener struct {
 	net.Listener
-	advertise address
-	raft      chan net.Conn
-	calls     func(net.Conn)
+	node *Node
+	raft chan net.Conn
 
 	mu     sync.Mutex
-	open   map[net.Conn]struct{} // calls only; Raft closes its own
+	open   map[*trackedConn]struct{}
 	closed chan struct{}
 	wg     sync.WaitGroup
 }
 
-// address is a host:port.
-type address string
-
-func (address) Network() string  { return "tcp" }
-func (a address) String() string { return string(a) }
-
-// listen takes connections at where; advertise is how the other nodes reach it, for that may be ":9071" to us.
-func listen(where, advertise string, calls func(net.Conn)) (*listener, error) {
-	l, err := net.Listen("tcp", where)
+func (n *Node) listen() (*listener, error) {
+	l, err := net.Listen("tcp", n.config.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listening for the other nodes: %w", err)
 	}
-	return &listener{Listener: l, advertise: address(advertise), raft: make(chan net.Conn), calls: calls,
-		open: make(map[net.Conn]struct{}), closed: make(chan struct{})}, nil
+	return &listener{Listener: l, node: n, raft: make(chan net.Conn), open: make(map[*trackedConn]struct{}), closed: make(chan struct{})}, nil
 }
 
 // run accepts until Close.
@@ -62,15 +47,29 @@ func (l *listener) run() {
 				continue
 			}
 		}
-		if !l.track(conn) {
+		tracked := &trackedConn{Conn: conn, listener: l}
+		if !l.track(tracked) {
 			conn.Close()
 			continue
 		}
-		l.wg.Go(func() { l.sort(conn) })
+		l.wg.Go(func() { l.sort(tracked) })
 	}
 }
 
-func (l *listener) track(conn net.Conn) bool {
+// trackedConn is known to its listener until it is closed.
+type trackedConn struct {
+	net.Conn
+	listener *listener
+}
+
+func (c *trackedConn) Close() error {
+	c.listener.mu.Lock()
+	delete(c.listener.open, c)
+	c.listener.mu.Unlock()
+	return c.Conn.Close()
+}
+
+func (l *listener) track(conn *trackedConn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
@@ -85,33 +84,48 @@ func (l *listener) track(conn net.Conn) bool {
 	return true
 }
 
-func (l *listener) untrack(conn net.Conn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.open, conn)
+func (l *listener) sort(tracked *trackedConn) {
+	n := l.node
+	conn, err := n.secure(tracked)
+	if err != nil {
+		n.warnings.log("TLS with another node: "+err.Error(), "from", tracked.RemoteAddr())
+		tracked.Close()
+		return
+	}
+	defer func() {
+		if conn != nil {
+			conn.Close()
+		}
+	}()
+	h, err := n.welcome(conn)
+	if err != nil {
+		n.warnings.log("a connection of another node is refused: "+err.Error(), "from", tracked.RemoteAddr(), "node", nodeOf(h.From))
+		return
+	}
+	if h.For != forRaft {
+		n.serveCalls(conn, h.For)
+		return
+	}
+	select {
+	case l.raft <- conn:
+		conn = nil // Raft closes it
+	case <-l.closed:
+	}
 }
 
-func (l *listener) sort(conn net.Conn) {
-	defer l.untrack(conn)
-	var hello [1]byte
-	err := conn.SetReadDeadline(time.Now().Add(helloTimeout))
-	if err == nil {
-		_, err = conn.Read(hello[:])
+// secure is the accepting side of TLS.
+func (n *Node) secure(conn net.Conn) (net.Conn, error) {
+	if n.config.TLS == nil {
+		return conn, nil
 	}
-	if err == nil {
-		err = conn.SetReadDeadline(time.Time{})
+	config, err := n.config.TLS()
+	if err != nil {
+		return nil, err
 	}
-	switch {
-	case err == nil && hello[0] == connRaft:
-		select {
-		case l.raft <- conn:
-			return
-		case <-l.closed:
-		}
-	case err == nil && hello[0] == connCalls:
-		l.calls(conn)
-	}
-	conn.Close()
+	secured := tls.Server(conn, config)
+	ctx, cancel := context.WithTimeout(n.ctx, handshakeTimeout)
+	defer cancel()
+	return secured, secured.HandshakeContext(ctx)
 }
 
 // Accept gives Raft its connections.
@@ -124,15 +138,29 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Addr is what other nodes dial.
-func (l *listener) Addr() net.Addr { return l.advertise }
+// Addr is what other nodes dial; followers learn the leader's from it.
+func (l *listener) Addr() net.Addr { return netAddress(l.node.raftAddress()) }
+
+type netAddress string
+
+func (netAddress) Network() string  { return "tcp" }
+func (a netAddress) String() string { return string(a) }
 
 // Dial makes a connection for Raft.
 func (l *listener) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	return dial(string(address), connRaft, timeout)
+	return l.node.dial(address, forRaft, timeout)
 }
 
-// Close ends the listener and all calls, and waits for them.
+// dropAll ends all connections that others have made.
+func (l *listener) dropAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for conn := range l.open {
+		conn.Conn.Close()
+	}
+}
+
+// Close ends the listener and all connections, and waits for the calls.
 func (l *listener) Close() error {
 	l.mu.Lock()
 	select {
@@ -142,24 +170,68 @@ func (l *listener) Close() error {
 	default:
 	}
 	close(l.closed)
-	for conn := range l.open {
-		conn.Close()
-	}
 	l.mu.Unlock()
+	l.dropAll()
 	err := l.Listener.Close()
 	l.wg.Wait()
 	return err
 }
 
-func dial(address string, purpose byte, timeout time.Duration) (net.Conn, error) {
-	conn, err := net.DialTimeout("tcp", address, timeout)
+// dial connects to a server of the cluster.
+func (n *Node) dial(to raft.ServerAddress, purpose string, timeout time.Duration) (conn net.Conn, err error) {
+	server, _ := splitRaftAddress(to)
+	var problems []error
+	for _, address := range n.addressesOf(to) {
+		conn, _, err := n.dialAt(address, purpose, server, timeout)
+		if err == nil {
+			return conn, nil
+		}
+		problems = append(problems, fmt.Errorf("node %s at %s: %w", nodeOf(server), address, err))
+	}
+	return nil, errors.Join(problems...)
+}
+
+// dialAt connects to whoever is at address, who must be server unless that is empty, and returns who it is.
+func (n *Node) dialAt(address, purpose, server string, timeout time.Duration) (net.Conn, string, error) {
+	ctx, cancel := context.WithTimeout(n.ctx, min(timeout, handshakeTimeout))
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if _, err := conn.Write([]byte{purpose}); err != nil {
-		return nil, errors.Join(err, conn.Close())
+	if n.config.TLS != nil {
+		config, err := n.config.TLS()
+		if err != nil {
+			return nil, "", errors.Join(err, conn.Close())
+		}
+		secured := tls.Client(conn, clientTLS(config))
+		if err := secured.HandshakeContext(ctx); err != nil {
+			return nil, "", errors.Join(fmt.Errorf("TLS: %w", err), conn.Close())
+		}
+		conn = secured
 	}
-	return conn, nil
+	other, err := n.greet(conn, purpose, server, timeout)
+	if err != nil {
+		return nil, "", errors.Join(err, conn.Close())
+	}
+	return conn, other, nil
+}
+
+// clientTLS verifies the chain of the other side's certificate here, and its name when the handshake has said which node it
+// is (certifiedFor): an address does not tell that.
+func clientTLS(config *tls.Config) *tls.Config {
+	c := config.Clone()
+	c.InsecureSkipVerify = true
+	c.VerifyConnection = func(state tls.ConnectionState) error {
+		intermediates := x509.NewCertPool()
+		for _, certificate := range state.PeerCertificates[1:] {
+			intermediates.AddCert(certificate)
+		}
+		_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: config.RootCAs, Intermediates: intermediates,
+			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+		return err
+	}
+	return c
 }
 
 // safeTransport never lets Raft install its fast path for heartbeats, on which a deposed leader can write entries under the

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -66,18 +67,24 @@ func (d *disk) look() int64 {
 // Free is the free space in bytes and the least that must remain.
 func (s *Store) Free() (free, least int64) { return s.disk.look(), s.disk.minFree }
 
-// Admit is asked on the leader before a command goes into the log. A reply refuses it: the command is not proposed.
-func (s *Store) Admit(body []byte) (reply []byte) {
+// Admit is asked on the leader before a command goes into the log; full are the other nodes whose disk is short. A reply
+// refuses the command: it is not proposed.
+func (s *Store) Admit(body []byte, full []string) (reply []byte) {
 	if len(body) == 0 || kind(body[0]) != kindCreateMessage {
 		return nil
 	}
 	free, least := s.Free()
-	if free >= least {
+	var detail string
+	switch {
+	case free < least:
+		detail = fmt.Sprintf("the disk of the leader has %d MiB free and keeps %d MiB", free>>20, least>>20)
+	case len(full) > 0:
+		detail = fmt.Sprintf("the disk of %s has less free space than it keeps", strings.Join(full, ", "))
+	default:
 		return nil
 	}
-	reply, err := errorReply(&webhook.Error{Code: webhook.CodeNoSpace, Detail: fmt.Sprintf(
-		"the disk of the leader has %d MiB free and keeps %d MiB for the delivery of what it has accepted: "+
-			"no new events until there is room", free>>20, least>>20)})
+	reply, err := errorReply(&webhook.Error{Code: webhook.CodeNoSpace,
+		Detail: detail + " for the delivery of what was accepted: no new events until there is room"})
 	if err != nil {
 		return []byte{replyError}
 	}

@@ -257,14 +257,14 @@ func TestAdmit(t *testing.T) {
 	message := encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})
 	others := [][]byte{nil, encodeProgress(1, []webhook.Progress{failures(endpoint.ID, 1)}),
 		mustEncode(t, kindDeleteEndpoint, deleteEndpoint{app.ID, endpoint.ID})}
-	if reply := s.Admit(message); reply != nil {
+	if reply := s.Admit(message, nil); reply != nil {
 		t.Errorf("with room: %s", reply)
 	}
 	s.disk.minFree = 1 << 62
-	_, err := decodeReply(s.Admit(message))
+	_, err := decodeReply(s.Admit(message, nil))
 	wantCode(t, err, webhook.CodeNoSpace)
 	for _, body := range others {
-		if reply := s.Admit(body); reply != nil {
+		if reply := s.Admit(body, nil); reply != nil {
 			t.Errorf("%x is refused: %s", body, reply)
 		}
 	}

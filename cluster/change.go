@@ -1,0 +1,307 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// What the leader can be asked to change.
+const (
+	opEnter    = "enter"    // asked by a node: let me in, or note my new address or suffrage
+	opJoin     = "join"     // let in who is at an address
+	opRemove   = "remove"   // end a membership
+	opTransfer = "transfer" // hand over leadership
+)
+
+// change is what is asked.
+type change struct {
+	Op      string `json:"op"`
+	Server  string `json:"server,omitempty"`  // enter: who asks
+	Address string `json:"address,omitempty"` // enter, join
+	Voter   bool   `json:"voter,omitempty"`   // enter, join
+	Applied uint64 `json:"applied,omitempty"` // enter: how far who asks has come
+	Node    string `json:"node,omitempty"`    // remove, transfer; transfer: empty for any
+}
+
+type changeAnswer struct {
+	NotTaken bool     `json:"notTaken,omitempty"` // it does not lead: ask again
+	Refused  string   `json:"refused,omitempty"`
+	Cluster  string   `json:"cluster"`
+	Servers  []Server `json:"servers"`
+}
+
+// Refusal is why the cluster does not change as it was asked to. It is meant for who asked.
+type Refusal struct{ Reason string }
+
+func (r *Refusal) Error() string { return r.Reason }
+
+func refuse(format string, args ...any) error { return &Refusal{fmt.Sprintf(format, args...)} }
+
+const (
+	changeTimeout = 5 * time.Second
+	caughtUp      = 512 // entries that a node may lack when it gets its vote
+)
+
+// Join lets the new node at address into the cluster. It gets its vote, if it is to have one, when it has caught up.
+func (n *Node) Join(ctx context.Context, address string, voter bool) error {
+	return n.viaLeader(ctx, change{Op: opJoin, Address: address, Voter: voter})
+}
+
+// Remove ends the membership of a node, dead or alive.
+func (n *Node) Remove(ctx context.Context, node string) error {
+	return n.viaLeader(ctx, change{Op: opRemove, Node: node})
+}
+
+// Transfer hands leadership to a node, or if that is empty to the one that is furthest.
+func (n *Node) Transfer(ctx context.Context, node string) error {
+	return n.viaLeader(ctx, change{Op: opTransfer, Node: node})
+}
+
+// viaLeader has the leader, whoever it is, make a change. A *Refusal says why it won't.
+func (n *Node) viaLeader(ctx context.Context, c change) error {
+	for {
+		err := n.changeThrough(ctx, c)
+		if !errors.Is(err, errNotTaken) {
+			return err
+		}
+		if err := n.awaitLeader(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (n *Node) changeThrough(ctx context.Context, c change) error {
+	if n.raft.State() == raft.Leader {
+		_, err := n.change(ctx, c)
+		return err
+	}
+	leader, _ := n.raft.LeaderWithID()
+	if leader == "" {
+		return errNotTaken
+	}
+	body, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	text, sent, err := n.peers.call(leader, callChange, body, callTimeout)
+	if !sent {
+		return errNotTaken
+	}
+	if err != nil {
+		return refuse("the leader was lost before it answered: see what `cluster members` says, and try again")
+	}
+	var answer changeAnswer
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return err
+	}
+	switch {
+	case answer.NotTaken:
+		return errNotTaken
+	case answer.Refused != "":
+		return &Refusal{answer.Refused}
+	}
+	return nil
+}
+
+// serveChange answers a call.
+func (n *Node) serveChange(ctx context.Context, body []byte, purpose string) []byte {
+	var c change
+	if json.Unmarshal(body, &c) != nil || purpose == forEntry && c.Op != opEnter {
+		return nil
+	}
+	answer, err := n.change(ctx, c)
+	switch {
+	case errors.Is(err, errNotTaken):
+		answer.NotTaken, answer.Refused = true, "it does not lead the cluster"
+	case err != nil:
+		answer.Refused = err.Error()
+	}
+	return encodeCall(answer)
+}
+
+// change is made on the leader, one at a time.
+func (n *Node) change(ctx context.Context, c change) (answer changeAnswer, err error) {
+	select {
+	case n.changing <- struct{}{}:
+		defer func() { <-n.changing }()
+	case <-ctx.Done():
+		return answer, errNotTaken
+	}
+	if !n.ready.Load() {
+		return answer, errNotTaken
+	}
+	switch c.Op {
+	case opEnter:
+		err = n.letIn(c)
+	case opJoin:
+		err = n.letInAt(c)
+	case opRemove:
+		err = n.remove(ctx, c.Node)
+	case opTransfer:
+		err = n.transfer(c.Node)
+	default:
+		err = refuse("%s does not know how to %q: it is of an older version", n.config.ID, c.Op)
+	}
+	return changeAnswer{Cluster: n.identity.cluster(), Servers: n.servers()}, err
+}
+
+// letInAt lets in who is at an address.
+func (n *Node) letInAt(c change) error {
+	s, err := n.statusAt(c.Address)
+	if err != nil {
+		return refuse("there is no new node at %s: %v", c.Address, err)
+	}
+	if s.Cluster != "" && s.Cluster != n.identity.cluster() {
+		return refuse("%s at %s is in another cluster: move its data folder away to let it in here", s.ID, c.Address)
+	}
+	if s.Server == n.identity.Server {
+		return refuse("%s is the address of %s itself, which leads this cluster", c.Address, s.ID)
+	}
+	return n.letIn(change{Server: s.Server, Address: c.Address, Voter: c.Voter, Applied: s.Applied})
+}
+
+// letIn makes a server a member, or its membership what it wants it to be.
+func (n *Node) letIn(c change) error {
+	id, address := raft.ServerID(c.Server), raftAddress(c.Server, c.Address)
+	servers := n.servers()
+	i := slices.IndexFunc(servers, func(s Server) bool { return s.Server == c.Server })
+	if i < 0 {
+		if err := n.replace(servers, c); err != nil {
+			return err
+		}
+		n.config.Logger.Info("a new node is let in", "node", nodeOf(c.Server), "address", c.Address)
+		return n.changed(n.raft.AddNonvoter(id, address, 0, changeTimeout))
+	}
+	known := servers[i]
+	switch {
+	case known.Address != c.Address && known.Voter:
+		return n.changed(n.raft.AddVoter(id, address, 0, changeTimeout))
+	case known.Address != c.Address:
+		return n.changed(n.raft.AddNonvoter(id, address, 0, changeTimeout))
+	case !known.Voter && c.Voter && c.Applied+caughtUp < n.raft.CommitIndex():
+		return nil // it asks again
+	case !known.Voter && c.Voter:
+		n.config.Logger.Info("a node has caught up and gets its vote", "node", known.ID)
+		return n.changed(n.raft.AddVoter(id, address, 0, changeTimeout))
+	case known.Voter && !c.Voter && c.Server == n.identity.Server:
+		return n.handOver(nil) // the next leader does it
+	case known.Voter && !c.Voter:
+		return n.changed(n.raft.DemoteVoter(id, 0, changeTimeout))
+	}
+	return nil
+}
+
+// replace removes the server of the same name, whose data folder was lost, unless it is alive.
+func (n *Node) replace(servers []Server, c change) error {
+	for _, s := range servers {
+		if s.ID != nodeOf(c.Server) {
+			continue
+		}
+		m := Member{Server: s}
+		if n.look(n.ctx, &m); m.Status != nil {
+			return refuse("a node with the name %q is running at %s already: give this one another name, or stop that one", s.ID, s.Address)
+		}
+		n.config.Logger.Info("a node has come back without its data; its earlier membership ends", "node", s.ID, "server", s.Server)
+		if err := n.changed(n.raft.RemoveServer(raft.ServerID(s.Server), 0, changeTimeout)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changed waits for a change of the configuration to be committed.
+func (n *Node) changed(f raft.IndexFuture) error {
+	err := f.Error()
+	if err != nil && errors.Is(outcomeOf(err), errNotTaken) {
+		return errNotTaken
+	}
+	if err != nil {
+		return refuse("the change was not committed: %v", err)
+	}
+	return nil
+}
+
+// remove ends a membership, unless that would stop the cluster.
+func (n *Node) remove(ctx context.Context, node string) error {
+	servers := n.servers()
+	i := slices.IndexFunc(servers, func(s Server) bool { return s.ID == node || s.Server == node })
+	if i < 0 {
+		return refuse("there is no node %q in the cluster; its members are %s", node, names(servers))
+	}
+	gone := servers[i]
+	voters, alive := 0, 0
+	for _, m := range n.Members(ctx) {
+		if m.Voter && m.Server.Server != gone.Server {
+			voters++
+			if m.Status != nil {
+				alive++
+			}
+		}
+	}
+	switch {
+	case voters == 0:
+		return refuse("%s is the only node with a vote: there would be no cluster without it", gone.ID)
+	case alive <= voters/2:
+		return refuse("without %s only %d of %d nodes with a vote would be alive, which is no majority: the cluster would stop. "+
+			"Remove the dead ones first, or bring them back", gone.ID, alive, voters)
+	case gone.Server == n.identity.Server:
+		if err := n.handOver(nil); err != nil {
+			return err
+		}
+		return errNotTaken // for the next leader to do
+	}
+	n.config.Logger.Info("a node is removed from the cluster", "node", gone.ID, "server", gone.Server)
+	return n.changed(n.raft.RemoveServer(raft.ServerID(gone.Server), 0, changeTimeout))
+}
+
+func (n *Node) transfer(node string) error {
+	if node == "" {
+		return n.handOver(nil)
+	}
+	servers := n.servers()
+	i := slices.IndexFunc(servers, func(s Server) bool { return s.ID == node || s.Server == node })
+	switch {
+	case i < 0:
+		return refuse("there is no node %q in the cluster; its members are %s", node, names(servers))
+	case servers[i].Server == n.identity.Server:
+		return nil // it leads already
+	case !servers[i].Voter:
+		return refuse("%s has no vote, so it can't lead", node)
+	}
+	m := Member{Server: servers[i]}
+	if n.look(n.ctx, &m); m.Status == nil {
+		return refuse("%s does not answer: %s", node, m.Problem)
+	}
+	return n.handOver(&servers[i])
+}
+
+// handOver has another node lead: to, or if that is nil the one that is furthest.
+func (n *Node) handOver(to *Server) error {
+	var f raft.Future
+	if to == nil {
+		f = n.raft.LeadershipTransfer()
+	} else {
+		f = n.raft.LeadershipTransferToServer(raft.ServerID(to.Server), raftAddress(to.Server, to.Address))
+	}
+	if err := f.Error(); err != nil {
+		return refuse("leadership could not be handed over: %v", err)
+	}
+	return nil
+}
+
+func names(servers []Server) string {
+	text := ""
+	for i, s := range servers {
+		if i > 0 {
+			text += ", "
+		}
+		text += s.ID
+	}
+	return text
+}

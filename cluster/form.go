@@ -1,0 +1,352 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// How a node that is in no cluster gets into one. It never forms one because it knows of none: it asks its peers.
+//
+//   - One of them is in a cluster: it asks the leader of that to be let in. The leader first removes what it knows under the
+//     same name, a node whose data folder was lost, unless that one answers. Then it makes the new one a member without a
+//     vote, and gives it a vote when it has caught up.
+//   - All of them are there, all are new, and all name the same peers: the first of them by name starts the cluster with all
+//     of them as voters. The others find themselves among its members.
+//
+// So there are never two clusters: to form one takes all of its nodes. And until a node is a member it takes no
+// connections of Raft, so it gives no vote that an earlier life of it may have given already.
+//
+// A crash at any point: the new node asks again. The node that starts the cluster is a member from the moment when its log
+// has the configuration; that is when it notes the cluster in its identity, and if it did not come to that, at its next start.
+const (
+	formInterval = 300 * time.Millisecond
+	tellInterval = 10 * time.Second
+)
+
+// waiting is what a node that is in no cluster waits for.
+type waiting struct {
+	mu     sync.Mutex
+	reason string
+	told   time.Time
+}
+
+func (w *waiting) get() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reason
+}
+
+// set notes a reason, and says whether it is time to tell.
+func (w *waiting) set(reason string) (tell bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tell = reason != w.reason || time.Since(w.told) > tellInterval
+	if w.reason = reason; tell {
+		w.told = time.Now()
+	}
+	return tell
+}
+
+// belong gets this node into a cluster, if it is in none, and then sees to it that it stays as its configuration says.
+func (n *Node) belong() {
+	for n.ctx.Err() == nil && n.identity.cluster() == "" {
+		if err := n.seek(); err != nil && n.waiting.set(err.Error()) {
+			n.config.Logger.Info("not in a cluster yet: " + err.Error())
+		}
+		if n.identity.cluster() == "" {
+			n.pause(formInterval)
+		}
+	}
+	n.keepPlace()
+}
+
+func (n *Node) pause(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-n.ctx.Done():
+	}
+}
+
+// seek is one try to get into a cluster; the error says what is in the way.
+func (n *Node) seek() error {
+	answers, problems := n.askPeers()
+	if in := slices.DeleteFunc(slices.Clone(answers), func(s Status) bool { return s.Cluster == "" }); len(in) > 0 {
+		return n.enterThroughAny(in)
+	}
+	if len(n.config.Peers) == 0 {
+		return errors.Join(append([]error{errors.New("none of the nodes to join is in a cluster")}, problems...)...)
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("a new cluster takes all of its nodes: %w", errors.Join(problems...))
+	}
+	return n.form(answers)
+}
+
+// askPeers asks the others that the configuration names who they are.
+func (n *Node) askPeers() (answers []Status, problems []error) {
+	peers := slices.DeleteFunc(slices.Clone(n.config.Peers), func(p Peer) bool { return p.ID == n.config.ID })
+	for _, address := range n.config.Join {
+		peers = append(peers, Peer{Address: address})
+	}
+	found := make([]Status, len(peers))
+	failed := make([]error, len(peers))
+	var wg sync.WaitGroup
+	for i, p := range peers {
+		wg.Go(func() { found[i], failed[i] = n.askPeer(p) })
+	}
+	wg.Wait()
+	for i, err := range failed {
+		if err != nil {
+			problems = append(problems, err)
+		} else {
+			answers = append(answers, found[i])
+		}
+	}
+	return answers, problems
+}
+
+// askPeer asks one who it is; without an ID anybody may answer.
+func (n *Node) askPeer(p Peer) (s Status, err error) {
+	s, err = n.statusAt(p.Address)
+	switch {
+	case err != nil && p.ID == "":
+		return s, fmt.Errorf("the node at %s: %w", p.Address, err)
+	case err != nil:
+		return s, fmt.Errorf("peer %q at %s: %w", p.ID, p.Address, err)
+	case s.Server == n.identity.Server:
+		return s, fmt.Errorf("peer %q at %s is this very node, %s: correct its address", p.ID, p.Address, n.config.ID)
+	case p.ID != "" && s.ID != p.ID:
+		return s, fmt.Errorf("peer %q at %s says that it is %q: correct its address, or its name", p.ID, p.Address, s.ID)
+	case s.ID == n.config.ID:
+		return s, fmt.Errorf("the node at %s has the name %q, as this one has: give each node its own", p.Address, s.ID)
+	}
+	return s, nil
+}
+
+// statusAt asks whoever is at an address.
+func (n *Node) statusAt(address string) (s Status, err error) {
+	conn, server, err := n.dialAt(address, forEntry, "", dialTimeout)
+	if err != nil {
+		return s, err
+	}
+	if err := n.ask(conn, callStatus, nil, &s, askTimeout); err != nil {
+		return s, err
+	}
+	if s.Server != server {
+		return s, fmt.Errorf("it is %s and says that it is %s", server, s.Server)
+	}
+	return s, nil
+}
+
+// form starts a cluster of all peers, or waits for the one who does.
+func (n *Node) form(others []Status) error {
+	own := n.Status()
+	all := append([]Status{own}, others...)
+	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.ID, b.ID) })
+	for _, s := range all {
+		if !slices.Equal(slices.Sorted(slices.Values(s.Peers)), slices.Sorted(slices.Values(own.Peers))) {
+			return fmt.Errorf("%s would form a cluster of %s, but %s of %s: give all the same peers",
+				n.config.ID, strings.Join(own.Peers, ", "), s.ID, strings.Join(s.Peers, ", "))
+		}
+	}
+	if all[0].ID != n.config.ID {
+		return fmt.Errorf("all peers are there; %s starts the cluster", all[0].ID)
+	}
+	var configuration raft.Configuration
+	for _, s := range all {
+		configuration.Servers = append(configuration.Servers, raft.Server{Suffrage: suffrage(s.Voter),
+			ID: raft.ServerID(s.Server), Address: raftAddress(s.Server, s.Address)})
+	}
+	if err := n.raft.BootstrapCluster(configuration).Error(); err != nil {
+		return fmt.Errorf("starting the cluster: %w", err)
+	}
+	return n.enter(randomHex(16))
+}
+
+func suffrage(voter bool) raft.ServerSuffrage {
+	if voter {
+		return raft.Voter
+	}
+	return raft.Nonvoter
+}
+
+// enter makes this node take part. A node that can't note that must not.
+func (n *Node) enter(cluster string) error {
+	if err := n.identity.enter(cluster); err != nil {
+		n.config.Fatal(err)
+		return err
+	}
+	n.config.Logger.Info("part of the cluster", "cluster", short(cluster), "server", n.identity.Server)
+	return nil
+}
+
+// enterThroughAny asks to be let into the cluster that these are in. Should they be in several, one with a leader is the
+// one that lives.
+func (n *Node) enterThroughAny(list []Status) error {
+	var problems []error
+	for _, s := range list {
+		err := n.enterThrough(s)
+		if err == nil {
+			return nil
+		}
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
+}
+
+// enterThrough asks to be let into the cluster that s is in.
+func (n *Node) enterThrough(s Status) error {
+	if isMember(s.Servers, n.identity.Server) {
+		return n.enter(s.Cluster)
+	}
+	i := slices.IndexFunc(s.Servers, func(m Server) bool { return m.ID == s.LeaderID })
+	if i < 0 {
+		return fmt.Errorf("%s is in a cluster, but that has no leader at the moment", s.ID)
+	}
+	answer, err := n.askIn(raftAddress(s.Servers[i].Server, s.Servers[i].Address))
+	if err != nil {
+		return fmt.Errorf("asking %s to be let into its cluster: %w", s.LeaderID, err)
+	}
+	if isMember(answer.Servers, n.identity.Server) {
+		return n.enter(answer.Cluster)
+	}
+	return fmt.Errorf("%s does not let this node in: %s", s.LeaderID, answer.Refused)
+}
+
+func isMember(list []Server, server string) bool {
+	return slices.ContainsFunc(list, func(s Server) bool { return s.Server == server })
+}
+
+// askIn asks the leader for the place that this node's configuration gives it.
+func (n *Node) askIn(leader raft.ServerAddress) (answer changeAnswer, err error) {
+	server, _ := splitRaftAddress(leader)
+	var conn net.Conn
+	for _, address := range n.addressesOf(leader) {
+		var found string
+		if conn, found, err = n.dialAt(address, forEntry, "", dialTimeout); err != nil {
+			continue
+		}
+		if found == server {
+			err = n.ask(conn, callChange, n.wish(), &answer, callTimeout)
+			return answer, err
+		}
+		err = errors.Join(fmt.Errorf("%s is at %s", found, address), conn.Close())
+	}
+	return answer, err
+}
+
+// wish is what this node wants to be.
+func (n *Node) wish() change {
+	applied, _ := n.fsm.progress()
+	return change{Op: opEnter, Server: n.identity.Server, Address: n.config.Address, Voter: n.config.Voter, Applied: applied}
+}
+
+const (
+	placeInterval = 2 * time.Second
+	peerRounds    = 8
+	absentRounds  = 3 // that the leader must say that this node is no member before it believes it
+)
+
+// keepPlace sees to it that the cluster knows this node's address and whether it wants a vote, and finds out if it was removed.
+func (n *Node) keepPlace() {
+	absent := 0
+	for round := 0; n.ctx.Err() == nil; round++ {
+		if round%peerRounds == 0 {
+			n.comparePeers()
+		}
+		n.pause(n.placePause())
+		leader := n.leaderSeen()
+		if leader != nil && !isMember(leader.Servers, n.identity.Server) {
+			if absent++; absent >= absentRounds {
+				n.config.Fatal(fmt.Errorf("node %s was removed from the cluster. To let it in again, move its data folder %s away and start it",
+					n.config.ID, n.config.Dir))
+				return
+			}
+			continue
+		}
+		absent = 0
+		if n.inPlace() {
+			continue
+		}
+		if err := n.claimPlace(); err != nil && n.ctx.Err() == nil {
+			n.warnings.log("the cluster does not have this node as its configuration says: " + err.Error())
+		}
+	}
+}
+
+// placePause is short while this node catches up to get its vote.
+func (n *Node) placePause() time.Duration {
+	if n.inPlace() {
+		return placeInterval
+	}
+	return formInterval
+}
+
+// leaderSeen is what another node says that leads, nil: none has of late.
+func (n *Node) leaderSeen() *Status {
+	for _, m := range n.members.fresh() {
+		if m.Status.Ready && m.Status.Cluster == n.identity.cluster() {
+			return m.Status
+		}
+	}
+	return nil
+}
+
+// inPlace tells whether the Raft configuration has this node as it wants to be.
+func (n *Node) inPlace() bool {
+	for _, s := range n.servers() {
+		if s.Server == n.identity.Server {
+			return s.Address == n.config.Address && s.Voter == n.config.Voter
+		}
+	}
+	return false
+}
+
+func (n *Node) claimPlace() error {
+	ctx, cancel := context.WithTimeout(n.ctx, callTimeout)
+	defer cancel()
+	if n.ready.Load() {
+		_, err := n.change(ctx, n.wish())
+		return err
+	}
+	leader, _ := n.raft.LeaderWithID()
+	if leader == "" { // it may look for us at our old address
+		s := n.leaderSeen()
+		if s == nil {
+			return nil // it will be asked when there is one
+		}
+		leader = raftAddress(s.Server, s.Address)
+	}
+	answer, err := n.askIn(leader)
+	if err == nil && answer.Refused != "" {
+		err = errors.New(answer.Refused)
+	}
+	return err
+}
+
+// comparePeers finds out if this node has the data folder of another cluster than its peers. If most of them are in one that
+// lives, it must not go on: what it accepted, they would never see.
+func (n *Node) comparePeers() {
+	answers, _ := n.askPeers()
+	elsewhere := make(map[string]int)
+	for _, s := range answers {
+		if s.Cluster == "" || s.Cluster == n.identity.cluster() || s.LeaderID == "" {
+			continue
+		}
+		problem := fmt.Sprintf("%s is in cluster %s, but the data of this node, in %s, is of cluster %s: the node has the wrong data folder or "+
+			"the wrong peers. If it is to be part of that cluster, move its data folder away and start it",
+			s.ID, short(s.Cluster), n.config.Dir, short(n.identity.cluster()))
+		n.warnings.log(problem)
+		if elsewhere[s.Cluster]++; 2*elsewhere[s.Cluster] > len(n.config.Peers) {
+			n.config.Fatal(errors.New(problem))
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package cluster
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// identityFile stands in the data folder and says whose it is.
+const identityFile = "node.json"
+
+// dataFormat is the version of the data folder as a whole: who finds a newer one must not touch it.
+const dataFormat = 1
+
+// identity is who a node is, for as long as its data folder lives. A machine that lost its folder comes back under a new
+// server id: to Raft it is another server, so that it can't vote a second time in a term in which it has voted already, nor
+// be counted for entries that it no longer has.
+type identity struct {
+	Format  int    `json:"format"`
+	Node    string `json:"node"`              // its name
+	Server  string `json:"server"`            // its name and a random part: the id that Raft knows it by
+	Cluster string `json:"cluster,omitempty"` // random, the same on all nodes; empty: not yet let into any
+}
+
+// identityCard keeps the identity of this node.
+type identityCard struct {
+	dir string
+
+	mu sync.Mutex
+	identity
+}
+
+// openIdentity reads who the folder belongs to, or makes a new identity if the folder is new.
+func openIdentity(dir, node string) (*identityCard, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data folder: %w", err)
+	}
+	card := &identityCard{dir: dir}
+	path := filepath.Join(dir, identityFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, "raft", "log.db")); err == nil {
+			return nil, fmt.Errorf("%s is missing but %s holds a log: it can't be told which node's this is. Put the file back, "+
+				"or move the whole folder away; started empty, the node gets its data from the others", path, dir)
+		}
+		card.identity = newIdentity(node)
+		return card, card.write()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &card.identity); err != nil {
+		return nil, fmt.Errorf("%s is damaged: %w. Put back a copy of it, or move the whole folder away; started empty, "+
+			"the node gets its data from the others", path, err)
+	}
+	return card, card.check(node)
+}
+
+func newIdentity(node string) identity {
+	return identity{Format: dataFormat, Node: node, Server: node + "." + randomHex(4)}
+}
+
+func randomHex(bytes int) string {
+	random := make([]byte, bytes)
+	rand.Read(random) // never fails
+	return hex.EncodeToString(random)
+}
+
+func (c *identityCard) check(node string) error {
+	switch {
+	case c.Format > dataFormat:
+		return fmt.Errorf("the data folder %s has format %d, but this program knows formats up to %d: "+
+			"it was written by a newer version; use that one", c.dir, c.Format, dataFormat)
+	case c.Node != node:
+		return fmt.Errorf("the data folder %s belongs to node %q, but the configuration is that of node %q: "+
+			"correct one of the two; nothing was changed", c.dir, c.Node, node)
+	case c.Format < 1 || nodeOf(c.Server) != node:
+		return fmt.Errorf("%s is damaged: put back a copy of it, or move the whole folder away; started empty, "+
+			"the node gets its data from the others", filepath.Join(c.dir, identityFile))
+	}
+	return nil
+}
+
+// write replaces the file, durably.
+func (c *identityCard) write() error {
+	text, err := json.MarshalIndent(&c.identity, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(c.dir, identityFile)
+	file, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(append(text, '\n'))
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := os.Rename(path+".tmp", path); err != nil {
+		return err
+	}
+	dir, err := os.Open(c.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// enter notes which cluster this node is part of from now on.
+func (c *identityCard) enter(cluster string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.identity.Cluster = cluster
+	return c.write()
+}
+
+// cluster is the id of the cluster that this node is part of; empty: none yet.
+func (c *identityCard) cluster() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.identity.Cluster
+}
+
+// nodeOf is the name of the node whose server id this is.
+func nodeOf(server string) string {
+	if dot := strings.LastIndexByte(server, '.'); dot >= 0 {
+		return server[:dot]
+	}
+	return server
+}

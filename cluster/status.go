@@ -1,0 +1,204 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+const (
+	watchInterval = time.Second // how often each node asks the others how they are
+	askTimeout    = time.Second
+	seenFresh     = 5 * watchInterval // for how long an answer says how a node is now
+)
+
+// Server is a member of the cluster, as the Raft configuration has it.
+type Server struct {
+	ID      string `json:"id"`     // its name
+	Server  string `json:"server"` // the id of this life of it: another one after its data folder was lost
+	Address string `json:"address"`
+	Voter   bool   `json:"voter"`
+}
+
+// Status is what a node says of itself.
+type Status struct {
+	ID       string   `json:"id"`
+	Server   string   `json:"server"`
+	Address  string   `json:"address"`
+	Version  string   `json:"version"`
+	Cluster  string   `json:"cluster"`           // empty: in none yet
+	State    string   `json:"state"`             // forming, leader, follower, candidate, shutdown
+	Waiting  string   `json:"waiting,omitempty"` // forming: for what
+	LeaderID string   `json:"leader"`            // empty: unknown
+	Ready    bool     `json:"ready"`             // leader that has applied all of the earlier terms
+	Voter    bool     `json:"voter"`             // whether it wants a vote
+	Peers    []string `json:"peers,omitempty"`   // the nodes of which it forms a cluster, if it is in none
+	Servers  []Server `json:"servers"`           // the members, as it knows them
+
+	Term    uint64 `json:"term"`
+	Last    uint64 `json:"lastIndex"` // of its log
+	Commit  uint64 `json:"commitIndex"`
+	Applied uint64 `json:"appliedIndex"`
+	Queued  int    `json:"queued"` // commands that wait for a batch
+
+	Free     int64 `json:"freeBytes"`
+	Least    int64 `json:"minFreeBytes"`
+	Sent     int64 `json:"sentBytes,omitempty"` // of its state, to a follower that is too far behind; 0: to none
+	ToSend   int64 `json:"toSendBytes,omitempty"`
+	Received int64 `json:"receivedBytes,omitempty"` // of the leader's state, because it is too far behind; 0: not now
+
+	FingerprintIndex uint64 `json:"fingerprintIndex,omitempty"`
+	Fingerprint      string `json:"fingerprint,omitempty"`
+}
+
+// Status reports on this node.
+func (n *Node) Status() Status {
+	_, leader := n.raft.LeaderWithID()
+	applied, _ := n.fsm.progress()
+	s := Status{
+		ID: n.config.ID, Server: n.identity.Server, Address: n.config.Address, Version: n.config.Version,
+		Cluster: n.identity.cluster(), State: strings.ToLower(n.raft.State().String()), LeaderID: nodeOf(string(leader)),
+		Ready: n.ready.Load(), Voter: n.config.Voter, Servers: n.servers(),
+		Term: n.raft.CurrentTerm(), Last: n.raft.LastIndex(), Commit: n.raft.CommitIndex(), Applied: applied, Queued: len(n.batches.queue),
+		Received: n.snapshots.received.Load(),
+	}
+	s.Sent, s.ToSend = n.snapshots.sending()
+	s.Free, s.Least = n.config.Machine.Free()
+	s.FingerprintIndex, s.Fingerprint = n.config.Machine.Fingerprint()
+	if s.Cluster == "" {
+		s.State, s.Waiting = "forming", n.waiting.get()
+		for _, p := range n.config.Peers {
+			s.Peers = append(s.Peers, p.ID)
+		}
+	}
+	return s
+}
+
+// servers are the members, as this node knows them.
+func (n *Node) servers() []Server {
+	list := make([]Server, 0, 5)
+	for _, s := range n.raft.GetConfiguration().Configuration().Servers {
+		_, address := splitRaftAddress(s.Address)
+		list = append(list, Server{ID: nodeOf(string(s.ID)), Server: string(s.ID), Address: address, Voter: s.Suffrage == raft.Voter})
+	}
+	return list
+}
+
+// Member is how a member of the cluster looks from this node.
+type Member struct {
+	Server
+	Status   *Status   `json:"status,omitempty"`  // nil: it does not answer
+	Problem  string    `json:"problem,omitempty"` // why not
+	LastSeen time.Time `json:"lastSeen,omitzero"` // when it last answered; zero: not since this node started
+}
+
+// Members asks all members how they are, and waits a second at most.
+func (n *Node) Members(ctx context.Context) []Member {
+	servers := n.servers()
+	list := make([]Member, len(servers))
+	var wg sync.WaitGroup
+	for i, server := range servers {
+		list[i].Server = server
+		wg.Go(func() { n.look(ctx, &list[i]) })
+	}
+	wg.Wait()
+	return list
+}
+
+// look asks one member.
+func (n *Node) look(ctx context.Context, m *Member) {
+	if m.Server.Server == n.identity.Server {
+		s := n.Status()
+		m.Status, m.LastSeen = &s, time.Now()
+		return
+	}
+	s := new(Status)
+	answer, _, err := n.peers.call(raftAddress(m.Server.Server, m.Address), callStatus, nil, askTimeout)
+	if err == nil {
+		err = json.Unmarshal(answer, s)
+	}
+	if err != nil {
+		m.Problem = err.Error()
+		m.LastSeen = n.members.lastSeen(m.Server.Server)
+		return
+	}
+	m.Status, m.LastSeen = s, time.Now()
+	n.members.note(*m)
+}
+
+// members remembers how the others were when they last answered.
+type members struct {
+	mu   sync.Mutex
+	seen map[string]Member // by server id
+}
+
+func (m *members) note(member Member) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.seen == nil {
+		m.seen = make(map[string]Member)
+	}
+	m.seen[member.Server.Server] = member
+}
+
+func (m *members) lastSeen(server string) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seen[server].LastSeen
+}
+
+// fresh are those that have answered of late.
+func (m *members) fresh() (list []Member) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, member := range m.seen {
+		if time.Since(member.LastSeen) < seenFresh {
+			list = append(list, member)
+		}
+	}
+	return list
+}
+
+// full are the nodes that have less free disk space than they want.
+func (m *members) full() (nodes []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, member := range m.seen {
+		if member.Status.Free < member.Status.Least && time.Since(member.LastSeen) < seenFresh {
+			nodes = append(nodes, member.ID)
+		}
+	}
+	return nodes
+}
+
+// keep forgets who is no longer a member.
+func (m *members) keep(servers []Server) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := make(map[string]Member, len(servers))
+	for _, s := range servers {
+		if member, ok := m.seen[s.Server]; ok {
+			known[s.Server] = member
+		}
+	}
+	m.seen = known
+}
+
+// watchMembers keeps members up to date until the node closes.
+func (n *Node) watchMembers() {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-n.ctx.Done():
+			return
+		}
+		n.Members(n.ctx)
+		n.members.keep(n.servers())
+	}
+}
