@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -16,8 +13,6 @@ import (
 
 	"hookwheel/bench"
 )
-
-const benchTokenFile = "hookwheel-data/token"
 
 type benchOptions struct {
 	load      bench.Load
@@ -50,7 +45,7 @@ stdout. The exit status is 1 if anything was lost or wrongly signed, or nothing 
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.load.URLs, "url", []string{"http://127.0.0.1:8071"}, "node to post to; may be repeated")
 	flags.StringVar(&o.load.Token, "token", "",
-		"token of the API (default $HOOKWHEEL_TOKEN, else read from "+benchTokenFile+")")
+		"token of the API (default $HOOKWHEEL_TOKEN, else read from "+tokenFile+")")
 	flags.IntVar(&o.events, "events", 100_000, "events to send")
 	flags.IntVar(&o.load.Connections, "connections", 64, "connections to send over, each with one event under way")
 	flags.IntVar(&o.load.Size, "size", 1024, "payload of an event, in bytes")
@@ -70,7 +65,7 @@ func (o *benchOptions) run(cmd *cobra.Command) error {
 	ctx, stop := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("--timeout %v is over", o.timeout))
 	defer stop()
 
-	if err := o.findToken(); err != nil {
+	if err := findToken(&o.load.Token); err != nil {
 		return err
 	}
 	sink, err := bench.NewSink(o.sink, o.endpoints, o.events)
@@ -87,22 +82,6 @@ func (o *benchOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	return report.Err()
-}
-
-// findToken falls back to the environment and then to the file that "hookwheel dev" writes.
-func (o *benchOptions) findToken() error {
-	if o.load.Token != "" {
-		return nil
-	}
-	if o.load.Token = os.Getenv("HOOKWHEEL_TOKEN"); o.load.Token != "" {
-		return nil
-	}
-	text, err := os.ReadFile(benchTokenFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("no token: give --token, set HOOKWHEEL_TOKEN, or start where " + benchTokenFile + " is")
-	}
-	o.load.Token = strings.TrimSpace(string(text))
-	return err
 }
 
 func (o *benchOptions) print(cmd *cobra.Command, report *bench.Report) error {

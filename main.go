@@ -26,6 +26,6 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDevCommand(), newServeCommand(), newBenchCommand())
+	root.AddCommand(newDevCommand(), newServeCommand(), newClusterCommand(), newBenchCommand())
 	return root
 }

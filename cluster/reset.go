@@ -103,3 +103,18 @@ func emptyLog(log *logStore) error {
 	}
 	return log.DeleteRange(first, last)
 }
+
+// LastEntry is where the log in a data folder ends, whose node must not be running.
+func LastEntry(dir string) (index, term uint64, err error) {
+	log, err := openLogStore(filepath.Join(dir, "raft"), func(error) {})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	if index, err = log.LastIndex(); err != nil || index == 0 {
+		return 0, 0, err
+	}
+	entry := new(raft.Log)
+	err = log.GetLog(index, entry)
+	return index, entry.Term, err
+}

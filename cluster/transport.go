@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -98,6 +99,9 @@ func (l *listener) sort(tracked *trackedConn) {
 		}
 	}()
 	h, err := n.welcome(conn)
+	if errors.Is(err, io.EOF) { // it only looked whether somebody listens
+		return
+	}
 	if err != nil {
 		n.warnings.log("a connection of another node is refused: "+err.Error(), "from", tracked.RemoteAddr(), "node", nodeOf(h.From))
 		return

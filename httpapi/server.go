@@ -129,6 +129,10 @@ func (s *Server) routes() fasthttp.RequestHandler {
 	api.GET("/app/{app}/msg/{msg}", s.authorized(s.getMessage))
 	api.GET("/app/{app}/attempt/msg/{msg}", s.authorized(s.listAttemptsByMessage))
 	api.GET("/app/{app}/attempt/endpoint/{endpoint}", s.authorized(s.listAttemptsByEndpoint))
+	api.GET("/cluster", s.authorized(s.getCluster))
+	api.POST("/cluster/members", s.authorized(s.addMember))
+	api.DELETE("/cluster/members/{node}", s.authorized(s.removeMember))
+	api.POST("/cluster/transfer", s.authorized(s.transferLeadership))
 	r.GET("/metrics", fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(s.config.Metrics, promhttp.HandlerOpts{})))
 	return r.Handler
 }
