@@ -187,7 +187,7 @@ func readFrame(r io.Reader) ([]byte, error) {
 }
 
 // serveCalls answers the calls on one connection until it ends.
-func (n *Node) serveCalls(conn net.Conn, purpose string) {
+func (n *Node) serveCalls(conn net.Conn, h *hello) {
 	in := bufio.NewReaderSize(conn, 64<<10)
 	for {
 		kind, err := in.ReadByte()
@@ -198,10 +198,10 @@ func (n *Node) serveCalls(conn net.Conn, purpose string) {
 		if err != nil {
 			return
 		}
-		if purpose == forEntry && !slices.Contains(entryCalls, kind) {
+		if h.For == forEntry && !slices.Contains(entryCalls, kind) {
 			return
 		}
-		answer := n.serveCall(kind, body, purpose)
+		answer := n.serveCall(kind, body, h)
 		if answer == nil {
 			return
 		}
@@ -212,7 +212,7 @@ func (n *Node) serveCalls(conn net.Conn, purpose string) {
 }
 
 // serveCall returns nil for what it does not understand.
-func (n *Node) serveCall(kind byte, body []byte, purpose string) []byte {
+func (n *Node) serveCall(kind byte, body []byte, h *hello) []byte {
 	ctx, cancel := context.WithTimeout(n.ctx, callTimeout)
 	defer cancel()
 	switch kind {
@@ -227,7 +227,7 @@ func (n *Node) serveCall(kind byte, body []byte, purpose string) []byte {
 	case callStatus:
 		return encodeCall(n.Status())
 	case callChange:
-		return n.serveChange(ctx, body, purpose)
+		return n.serveChange(ctx, body, h)
 	default:
 		return nil
 	}

@@ -110,9 +110,9 @@ func (n *Node) changeThrough(ctx context.Context, c change) error {
 }
 
 // serveChange answers a call.
-func (n *Node) serveChange(ctx context.Context, body []byte, purpose string) []byte {
+func (n *Node) serveChange(ctx context.Context, body []byte, h *hello) []byte {
 	var c change
-	if json.Unmarshal(body, &c) != nil || purpose == forEntry && c.Op != opEnter {
+	if json.Unmarshal(body, &c) != nil || h.For == forEntry && (c.Op != opEnter || c.Server != h.From) {
 		return nil
 	}
 	answer, err := n.change(ctx, c)

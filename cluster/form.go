@@ -157,8 +157,12 @@ func (n *Node) form(others []Status) error {
 				n.config.ID, strings.Join(own.Peers, ", "), s.ID, strings.Join(s.Peers, ", "))
 		}
 	}
-	if all[0].ID != n.config.ID {
-		return fmt.Errorf("all peers are there; %s starts the cluster", all[0].ID)
+	first := slices.IndexFunc(all, func(s Status) bool { return s.Voter })
+	switch {
+	case first < 0:
+		return errors.New("none of the peers has a vote: give `voter = true` to most of them")
+	case all[first].ID != n.config.ID:
+		return fmt.Errorf("all peers are there; %s starts the cluster", all[first].ID)
 	}
 	var configuration raft.Configuration
 	for _, s := range all {
@@ -168,7 +172,7 @@ func (n *Node) form(others []Status) error {
 	if err := n.raft.BootstrapCluster(configuration).Error(); err != nil {
 		return fmt.Errorf("starting the cluster: %w", err)
 	}
-	return n.enter(randomHex(16))
+	return errors.Join(n.enter(randomHex(16)), n.hurry())
 }
 
 func suffrage(voter bool) raft.ServerSuffrage {
@@ -264,7 +268,7 @@ func (n *Node) keepPlace() {
 		}
 		n.pause(n.placePause())
 		leader := n.leaderSeen()
-		if leader != nil && !isMember(leader.Servers, n.identity.Server) {
+		if leader != nil && !isMember(leader.Servers, n.identity.Server) && n.raft.LastIndex() > 0 {
 			if absent++; absent >= absentRounds {
 				n.config.Fatal(fmt.Errorf("node %s was removed from the cluster. To let it in again, move its data folder %s away and start it",
 					n.config.ID, n.config.Dir))

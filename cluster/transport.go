@@ -107,7 +107,7 @@ func (l *listener) sort(tracked *trackedConn) {
 		return
 	}
 	if h.For != forRaft {
-		n.serveCalls(conn, h.For)
+		n.serveCalls(conn, &h)
 		return
 	}
 	select {
