@@ -30,7 +30,8 @@ type logStore struct {
 	fatal  func(error)
 	needed func() uint64 // the first entry that must not be cut, because a follower is about to ask for it; 0: none
 
-	path string
+	path  string
+	stall time.Duration // how long a write may take
 
 	mu       sync.Mutex
 	voteTerm uint64 // announced by SetUint64, written together with the candidate
@@ -52,13 +53,13 @@ func openLogStore(dir string, fatal func(error)) (*logStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log in %s: %w", dir, err)
 	}
-	return &logStore{BoltStore: store, fatal: fatal, needed: func() uint64 { return 0 }, path: path}, nil
+	return &logStore{BoltStore: store, fatal: fatal, needed: func() uint64 { return 0 }, path: path, stall: stallLimit}, nil
 }
 
 // guard runs a write under the watchdog and stops the node if it fails.
 func (s *logStore) guard(what string, write func() error) error {
-	watchdog := time.AfterFunc(stallLimit, func() {
-		s.fatal(fmt.Errorf("the disk does not answer: %s takes more than %s", what, stallLimit))
+	watchdog := time.AfterFunc(s.stall, func() {
+		s.fatal(fmt.Errorf("the disk does not answer: %s takes more than %s", what, s.stall))
 	})
 	defer watchdog.Stop()
 	if err := write(); err != nil {

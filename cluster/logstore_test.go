@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
@@ -161,4 +162,25 @@ func TestReconcile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A disk that hangs ends the node, or a leader would stay in office that can't commit.
+func TestLogHangs(t *testing.T) {
+	reason := make(chan error, 10)
+	log, err := openLogStore(t.TempDir(), func(err error) { reason <- err })
+	must(t, err)
+	defer log.Close()
+	log.stall = 10 * time.Millisecond
+	release, ended := make(chan struct{}), make(chan error)
+	go func() {
+		ended <- log.guard("writing the log", func() error {
+			<-release
+			return nil
+		})
+	}()
+	if err := <-reason; !strings.Contains(err.Error(), "the disk does not answer: writing the log") {
+		t.Errorf("the node hears of %v", err)
+	}
+	close(release)
+	must(t, <-ended)
 }
