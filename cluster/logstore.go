@@ -7,9 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
 )
@@ -19,6 +19,9 @@ var errNoKey = boltdb.ErrKeyNotFound
 
 // stallLimit is how long a write to the log may take. A disk that hangs would keep a leader in office that can't commit.
 const stallLimit = 10 * time.Second
+
+// lockPatience is for the lock of a process that was killed just now.
+const lockPatience = 10 * time.Second
 
 // cachedEntries of up to maxBatchBytes each are kept in memory for followers.
 const cachedEntries = 128
@@ -30,8 +33,9 @@ type logStore struct {
 	fatal  func(error)
 	needed func() uint64 // the first entry that must not be cut, because a follower is about to ask for it; 0: none
 
-	path  string
-	stall time.Duration // how long a write may take
+	path    string
+	stall   time.Duration // how long a write may take
+	running atomic.Bool   // Raft reads it
 
 	mu       sync.Mutex
 	voteTerm uint64 // announced by SetUint64, written together with the candidate
@@ -42,15 +46,27 @@ func openLogStore(dir string, fatal func(error)) (*logStore, error) {
 		return nil, fmt.Errorf("making the folder of the log: %w", err)
 	}
 	path := filepath.Join(dir, "log.db")
-	store, err := boltdb.New(boltdb.Options{
-		Path: path,
-		BoltOptions: &bbolt.Options{
-			Timeout:        10 * time.Second, // for the lock of a process that was killed just now
-			NoFreelistSync: true,
-			FreelistType:   bbolt.FreelistMapType,
-		},
+	var store *boltdb.BoltStore
+	err := safely(func() (err error) {
+		if err := lookThrough(path); err != nil {
+			return err
+		}
+		store, err = boltdb.New(boltdb.Options{
+			Path: path,
+			BoltOptions: &bbolt.Options{
+				Timeout:        lockPatience,
+				NoFreelistSync: true,
+				FreelistType:   bbolt.FreelistMapType,
+			},
+		})
+		return err
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, bbolt.ErrTimeout):
+		return nil, fmt.Errorf("%s is in use by another process: is this node running already?", path)
+	case errors.Is(err, errDamagedLog), errors.Is(err, bbolt.ErrInvalid), errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
+		return nil, fmt.Errorf("%w: %w", damagedLog(path), err)
+	case err != nil:
 		return nil, fmt.Errorf("opening the log in %s: %w", dir, err)
 	}
 	return &logStore{BoltStore: store, fatal: fatal, needed: func() uint64 { return 0 }, path: path, stall: stallLimit}, nil
@@ -62,18 +78,12 @@ func (s *logStore) guard(what string, write func() error) error {
 		s.fatal(fmt.Errorf("the disk does not answer: %s takes more than %s", what, s.stall))
 	})
 	defer watchdog.Stop()
-	if err := write(); err != nil {
+	if err := safely(write); err != nil {
 		s.fatal(fmt.Errorf("%s: %w", what, err))
 		return err
 	}
 	return nil
 }
-
-func (s *logStore) StoreLogs(logs []*raft.Log) error {
-	return s.guard("writing the log", func() error { return s.BoltStore.StoreLogs(logs) })
-}
-
-func (s *logStore) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Log{log}) }
 
 // maxLogSize is how large the file may grow for the sake of a follower, in bytes.
 const maxLogSize = 4 << 30
@@ -146,7 +156,11 @@ func (s *logStore) Get(key []byte) ([]byte, error) {
 }
 
 func (s *logStore) vote() (term uint64, candidate []byte, err error) {
-	vote, err := s.BoltStore.Get(keyVote)
+	var vote []byte
+	err = safely(func() (err error) {
+		vote, err = s.BoltStore.Get(keyVote)
+		return err
+	})
 	if err != nil {
 		return 0, nil, err // boltdb.ErrKeyNotFound is what Raft expects of a node that has never voted
 	}

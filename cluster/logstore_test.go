@@ -1,7 +1,11 @@
 package cluster
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -183,4 +187,79 @@ func TestLogHangs(t *testing.T) {
 	}
 	close(release)
 	must(t, <-ended)
+}
+
+// What a disk changes in an entry is found when it is read.
+func TestSealedEntries(t *testing.T) {
+	entry := &raft.Log{Index: 7, Term: 3, Type: raft.LogCommand, Data: []byte("data"), Extensions: []byte("more")}
+	spoil := map[string]func(l *raft.Log){
+		"nothing":    func(*raft.Log) {},
+		"index":      func(l *raft.Log) { l.Index++ },
+		"term":       func(l *raft.Log) { l.Term++ },
+		"type":       func(l *raft.Log) { l.Type = raft.LogNoop },
+		"data":       func(l *raft.Log) { l.Data = []byte("date") },
+		"cut data":   func(l *raft.Log) { l.Data = l.Data[:3] },
+		"extensions": func(l *raft.Log) { l.Extensions[len(l.Extensions)-1]++ },
+		"sum":        func(l *raft.Log) { l.Extensions[0]++ },
+		"no sum":     func(l *raft.Log) { l.Extensions = nil },
+	}
+	for name, change := range spoil {
+		t.Run(name, func(t *testing.T) {
+			sealed := seal(entry)
+			change(sealed)
+			err := unseal(sealed)
+			if (err != nil) != (name != "nothing") {
+				t.Errorf("unseal says %v", err)
+			}
+			if err == nil && (string(sealed.Extensions) != "more" || string(sealed.Data) != "data") {
+				t.Errorf("it came back as %+v", sealed)
+			}
+		})
+	}
+}
+
+// A log file that was damaged, at any place, is refused or read as it was; it never takes the process down.
+func TestDamagedLogFile(t *testing.T) {
+	dir := t.TempDir()
+	log := openTestLog(t, dir)
+	const entries = 40
+	for i := range uint64(entries) {
+		must(t, log.StoreLog(&raft.Log{Index: i + 1, Type: raft.LogCommand, Data: bytes.Repeat([]byte{byte(i)}, 3000)}))
+	}
+	must(t, log.Close())
+	path := filepath.Join(dir, "log.db")
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	damages := map[string]func(rest []byte) []byte{
+		"empty": func([]byte) []byte { return []byte("x") },
+		"half":  func(file []byte) []byte { return file[:len(file)/2] },
+		"heads": func(file []byte) []byte { clear(file[:8192]); return file },
+	}
+	for page := 2; page < len(whole)/4096; page += 3 {
+		damages[fmt.Sprint("page ", page, " flipped")] = func(file []byte) []byte {
+			for at := page * 4096; at < (page+1)*4096; at += 97 {
+				file[at] ^= 0x10
+			}
+			return file
+		}
+		damages[fmt.Sprint("cut at page ", page)] = func(file []byte) []byte { return file[:page*4096] }
+	}
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			must(t, os.WriteFile(filepath.Join(dir, "log.db"), damage(bytes.Clone(whole)), 0o600))
+			log, err := openLogStore(dir, func(err error) { t.Log("fatal:", err) })
+			if err != nil {
+				t.Log(err)
+				return
+			}
+			defer log.Close()
+			for i := range uint64(entries) {
+				var entry raft.Log
+				if err := log.GetLog(i+1, &entry); err == nil && !bytes.Equal(entry.Data, bytes.Repeat([]byte{byte(i)}, 3000)) {
+					t.Errorf("entry %d was read as something else", i+1)
+				}
+			}
+		})
+	}
 }

@@ -98,6 +98,7 @@ func (n *Node) startRaft() error {
 	if n.raft, err = raft.NewRaft(config, n.fsm, cache, n.log, n.snapshots, transport); err != nil {
 		return fmt.Errorf("starting Raft: %w", err)
 	}
+	n.log.running.Store(true)
 	n.metrics = newMetrics(n, n.config.Metrics)
 	n.wg.Go(func() { n.watchLeadership(news) })
 	n.wg.Go(func() { n.batches.run(n.ctx) })

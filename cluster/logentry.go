@@ -1,0 +1,149 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"runtime/debug"
+
+	"github.com/hashicorp/raft"
+	"go.etcd.io/bbolt"
+)
+
+// Each entry of the log lies on disk with a sum over all of it in its extensions: bolt has sums for its own pages' heads only, and
+// an entry that a disk has changed must never be applied, nor sent to a follower.
+//
+//	extensions   CRC-32C 4 over index, term, type, data and what follows | extensions of the entry
+const sealSize = 4
+
+var (
+	castagnoli    = crc32.MakeTable(crc32.Castagnoli)
+	errDamagedLog = errors.New("it does not hold what was written")
+)
+
+// damagedLog says what to do.
+func damagedLog(path string) error {
+	return fmt.Errorf("the log %s is damaged. Move the whole data folder of this node away and start it empty: it gets its data from the others. "+
+		"Should the others be lost, `hookwheel check` says what the store holds", path)
+}
+
+// seal is the entry as it lies on disk.
+func seal(entry *raft.Log) *raft.Log {
+	sealed := *entry
+	sealed.Extensions = append(binary.BigEndian.AppendUint32(nil, sumOf(entry, entry.Extensions)), entry.Extensions...)
+	return &sealed
+}
+
+// unseal is the reverse.
+func unseal(entry *raft.Log) error {
+	if len(entry.Extensions) < sealSize {
+		return errDamagedLog
+	}
+	sum, extensions := binary.BigEndian.Uint32(entry.Extensions), entry.Extensions[sealSize:]
+	if sum != sumOf(entry, extensions) {
+		return errDamagedLog
+	}
+	if entry.Extensions = extensions; len(extensions) == 0 {
+		entry.Extensions = nil
+	}
+	return nil
+}
+
+func sumOf(entry *raft.Log, extensions []byte) uint32 {
+	var head [17]byte
+	binary.BigEndian.PutUint64(head[:], entry.Index)
+	binary.BigEndian.PutUint64(head[8:], entry.Term)
+	head[16] = byte(entry.Type)
+	sum := crc32.Update(crc32.Checksum(head[:], castagnoli), castagnoli, entry.Data)
+	return crc32.Update(sum, castagnoli, extensions)
+}
+
+// safely makes an error of what bolt does to say that its file is damaged: it panics, or it reads memory that a file cut short
+// does not back any more.
+func safely(act func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("%w: %v", errDamagedLog, reason)
+		}
+	}()
+	return act()
+}
+
+// lookThrough walks through all pages of the file, before bolt does so in a goroutine of its own, where a panic could not be
+// held up.
+func lookThrough(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockPatience})
+	if err != nil {
+		return err
+	}
+	err = db.View(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(_ []byte, bucket *bbolt.Bucket) error {
+			var last []byte
+			cursor := bucket.Cursor()
+			for key, _ := cursor.First(); key != nil; key, _ = cursor.Next() {
+				if last != nil && bytes.Compare(key, last) <= 0 {
+					return errDamagedLog
+				}
+				last = key
+			}
+			return nil
+		})
+	})
+	return errors.Join(err, db.Close())
+}
+
+func (s *logStore) StoreLogs(logs []*raft.Log) error {
+	sealed := make([]*raft.Log, len(logs))
+	for i, entry := range logs {
+		sealed[i] = seal(entry)
+	}
+	return s.guard("writing the log", func() error { return s.BoltStore.StoreLogs(sealed) })
+}
+
+func (s *logStore) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Log{log}) }
+
+// GetLog reads an entry. Raft panics on an entry that it can't read, so while it runs, a caller waits for the process to end.
+func (s *logStore) GetLog(index uint64, entry *raft.Log) error {
+	err := safely(func() error {
+		if err := s.BoltStore.GetLog(index, entry); err != nil {
+			return err
+		}
+		return unseal(entry)
+	})
+	if err == nil && entry.Index != index {
+		err = errDamagedLog
+	}
+	if err == nil || errors.Is(err, raft.ErrLogNotFound) {
+		return err
+	}
+	err = fmt.Errorf("%w (entry %d: %w)", damagedLog(s.path), index, err)
+	s.fatal(err)
+	if s.running.Load() {
+		select {}
+	}
+	return err
+}
+
+// FirstIndex and LastIndex are 0 if the log is empty.
+func (s *logStore) FirstIndex() (uint64, error) { return s.bound(s.BoltStore.FirstIndex) }
+func (s *logStore) LastIndex() (uint64, error)  { return s.bound(s.BoltStore.LastIndex) }
+
+func (s *logStore) bound(read func() (uint64, error)) (index uint64, err error) {
+	err = safely(func() (err error) {
+		index, err = read()
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("%w (%w)", damagedLog(s.path), err)
+		s.fatal(err)
+	}
+	return index, err
+}
