@@ -30,16 +30,20 @@ type api struct {
 	node *node
 }
 
-func apiStart(t *testing.T) *api {
+func apiStart(t *testing.T, changes ...func(*Config)) *api {
 	t.Helper()
 	config := DefaultConfig()
 	config.Data = t.TempDir()
 	config.API.Listen, config.API.Token, config.API.MaxBody = "127.0.0.1:0", apiToken, 64<<10
+	config.API.Drain = 0
 	peer := apiFreeAddress(t)
-	config.Cluster = ClusterConfig{Listen: peer, Peers: []Peer{{ID: "n1", Address: peer}}}
+	config.Cluster = ClusterConfig{Listen: peer, Address: peer, Peers: []Peer{{ID: "n1", Address: peer}}, Voter: true}
 	config.Storage.MinFree = 1
 	config.Delivery.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	config.Delivery.Retry = webhook.RetryPolicy{Delays: []time.Duration{50 * time.Millisecond, 50 * time.Millisecond}}
+	for _, change := range changes {
+		change(&config)
+	}
 	n, err := startNode(config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

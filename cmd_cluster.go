@@ -41,7 +41,7 @@ func newClusterCommand() *cobra.Command {
 	}
 	c.addFlags(cmd)
 	cmd.AddCommand(newClusterStatus(c), newClusterMembers(c), newClusterJoin(c), newClusterRemove(c), newClusterTransfer(c),
-		newClusterRecover())
+		newClusterFingerprint(c), newClusterRecover())
 	return cmd
 }
 
@@ -221,6 +221,77 @@ func newClusterTransfer(c *client) *cobra.Command {
 	}
 }
 
+func newClusterFingerprint(c *client) *cobra.Command {
+	var patience time.Duration
+	cmd := &cobra.Command{
+		Use:   "fingerprint",
+		Short: "Tell whether all nodes hold the same state, while they go on",
+		Long: `Tell whether all nodes hold the same state, while they go on: each sums up everything it holds as of the same log entry (SHA-256).
+That takes some seconds for each GiB. Exit code 1 if the sums differ or a node gives none in time.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return compareFingerprints(cmd, c, patience) },
+	}
+	cmd.Flags().DurationVar(&patience, "wait", 10*time.Minute, "how long to wait for the nodes")
+	return cmd
+}
+
+func compareFingerprints(cmd *cobra.Command, c *client, patience time.Duration) error {
+	var asked struct {
+		Index uint64 `json:"fingerprintIndex"`
+	}
+	if err := c.call(cmd.Context(), "POST", "/cluster/fingerprint", nil, &asked); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "Each node sums up its state as of entry %d …\n", asked.Index)
+	deadline := time.Now().Add(patience)
+	for {
+		view := new(clusterView)
+		if err := c.call(cmd.Context(), "GET", "/cluster", nil, view); err != nil {
+			return err
+		}
+		sums, missing := view.fingerprints(asked.Index)
+		if len(missing) == 0 || time.Now().After(deadline) {
+			return printFingerprints(cmd.OutOrStdout(), view, sums, missing)
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-cmd.Context().Done():
+			return cmd.Context().Err()
+		}
+	}
+}
+
+// fingerprints are the sums that nodes have of one entry, and the nodes that have none.
+func (v *clusterView) fingerprints(index uint64) (sums map[string]string, missing []string) {
+	sums = make(map[string]string)
+	for _, m := range v.Members {
+		if m.Status != nil && m.Status.FingerprintIndex == index {
+			sums[m.ID] = m.Status.Fingerprint
+		} else {
+			missing = append(missing, m.ID)
+		}
+	}
+	return sums, missing
+}
+
+func printFingerprints(out io.Writer, view *clusterView, sums map[string]string, missing []string) error {
+	different := make(map[string]bool)
+	for _, m := range view.Members {
+		if sum := sums[m.ID]; sum != "" {
+			different[sum] = true
+			fmt.Fprintf(out, "%s  %s\n", m.ID, sum)
+		}
+	}
+	switch {
+	case len(different) > 1:
+		return errors.New("the nodes do NOT hold the same state: run `hookwheel check` on each; a node that is found damaged is to be started empty")
+	case len(missing) > 0:
+		return fmt.Errorf("no sum of that entry from %s", strings.Join(missing, ", "))
+	}
+	_, err := fmt.Fprintln(out, "All nodes hold the same state.")
+	return err
+}
+
 // done makes a call that has no answer, and says that it succeeded.
 func (c *client) done(cmd *cobra.Command, method, path string, in any, text string) error {
 	if err := c.call(cmd.Context(), method, path, in, nil); err != nil {
@@ -285,7 +356,7 @@ func recoverNode(_ context.Context, out io.Writer, config Config, dry bool) (err
 			"has come furthest. Nothing was changed; --yes begins a new cluster with this one.\n", config.Node, last, term, store.Applied())
 		return nil
 	}
-	report, err := cluster.Reset(config.Data, config.Node, addressOf(config.Node, config.Cluster.Peers), store, log)
+	report, err := cluster.Reset(config.Data, config.Node, config.Cluster.Address, store, log)
 	if err != nil {
 		return err
 	}

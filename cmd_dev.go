@@ -50,6 +50,7 @@ restart, and unlike a node under serve this one delivers to loopback addresses t
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
 			defer stop()
+			context.AfterFunc(ctx, stop) // a second ctrl-C ends the process at once
 			if o.child > 0 {
 				return o.runChild(ctx)
 			}
@@ -126,12 +127,14 @@ func (o *devOptions) config(node int) (Config, error) {
 	config.LogLevel = slog.LevelWarn
 	config.API.Token = o.token
 	config.API.Listen = nodeAddress(host, port, node)
+	config.API.Drain = 0 // no load balancer watches it, but somebody who has pressed ctrl-C
 	config.Delivery.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	config.Cluster.Peers = nil
 	for peer := 1; peer <= o.nodes; peer++ {
 		config.Cluster.Peers = append(config.Cluster.Peers, Peer{ID: "n" + strconv.Itoa(peer), Address: peerAddress(host, port, peer)})
 	}
 	config.Cluster.Listen = config.Cluster.Peers[node-1].Address
+	config.Cluster.Address = config.Cluster.Listen
 	return config, nil
 }
 

@@ -19,8 +19,9 @@ func newServeCommand() *cobra.Command {
 		Long: `Run one node of a cluster, as its configuration file says; config.example.hcl explains all there is.
 
 Nodes that are started with the same list of peers form a cluster by themselves, in any order, and elect a leader as
-soon as a majority is there. SIGTERM stops a node cleanly: it takes no more requests, lets attempts under way come to
-their end and hands leadership over.`,
+soon as a majority is there. SIGTERM stops a node cleanly: for the time api.drain its health check tells load balancers to
+choose another node while it still serves; then it takes no more requests, lets attempts under way come to their end and
+hands leadership over. A second SIGTERM ends it at once, which loses nothing that was acknowledged.`,
 		Example: `  hookwheel serve --config /etc/hookwheel.hcl
   HOOKWHEEL_TOKEN=… hookwheel serve --config config.example.hcl`,
 		Args: cobra.NoArgs,
@@ -31,6 +32,7 @@ their end and hands leadership over.`,
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
 			defer stop()
+			context.AfterFunc(ctx, stop) // a second signal ends the process at once
 			return runNode(ctx, config, nil)
 		},
 	}
@@ -54,14 +56,23 @@ func runNode(ctx context.Context, config Config, started func(*node)) error {
 	}
 	select {
 	case err := <-n.failed:
-		// Nothing on disk can be trusted to be as we think: end at once, as a crash would.
-		return fmt.Errorf("this node can't go on: %w", err)
+		return cantGoOn(err)
 	case <-ctx.Done():
 	}
 	log.Info("stopping")
-	if err := n.Close(); err != nil {
-		return err
+	closed := make(chan error, 1)
+	go func() { closed <- n.Close() }()
+	select {
+	case err := <-n.failed:
+		return cantGoOn(err)
+	case err := <-closed:
+		if err != nil {
+			return err
+		}
 	}
 	log.Info("stopped")
 	return nil
 }
+
+// cantGoOn ends the process at once, as a crash would: nothing on disk can be trusted to be as we think.
+func cantGoOn(err error) error { return fmt.Errorf("this node can't go on: %w", err) }

@@ -2,8 +2,9 @@
 #
 # Sizes are written "512KiB", "1MiB", "2GiB" or as a number of bytes; durations "15s", "5m", "2h", "3d".
 # Any value may come from the environment: env("NAME") must be set, env("NAME", "other") falls back to other.
+# "hookwheel serve --config FILE" reads it once, at its start; only the files of certificates are read again.
 
-# The id of this node, one of the peers below. Default without a cluster: "n1".
+# The id of this node, one of the peers below, or with join one that no other node has. Default without a cluster: "n1".
 node = "n1"
 
 # The folder that holds everything this node keeps. Default: "./hookwheel-data".
@@ -22,18 +23,52 @@ api {
 
   # The largest request body, 1KiB to 3MiB.
   # max_body = "1MiB"
+
+  # How long a node that is told to stop goes on serving, 0s to 5m. Meanwhile its health check answers 503, so that a load balancer
+  # chooses another node, and each answer has its client connect anew. Choose at least the balancer's interval between checks
+  # times the checks that must fail, and a second more. The process must be given that long to stop, plus half a minute.
+  # drain = "2s"
+
+  # HTTPS instead of HTTP, with PEM files: the certificate, followed by those between it and its CA if there are any, and its key.
+  # They are read again when they change. Names of files are relative to the folder that the node is started in. Default: HTTP.
+  # tls {
+  #   cert = "certs/api.pem"
+  #   key  = "certs/api-key.pem"
+  # }
 }
 
 # The nodes that keep each event together. Without this block the node is alone.
 cluster {
-  # Where this node listens for the others. Default: its own address below.
+  # Where this node listens for the others. Default: its address.
   # listen = "127.0.0.1:9071"
 
-  # All nodes, this one included, the same on each of them: id and the address that the others can connect to.
-  # Three nodes go on when one is down, five when two are.
+  # The host:port at which the other nodes reach this one. Default: that of its peer line below; required with join.
+  # address = "127.0.0.1:9071"
+
+  # The nodes that form the cluster, this one included, the same on each of them: id and the address that the others can
+  # connect to. They begin only all together. Three nodes go on when one is down, five when two are.
   peer "n1" { address = "127.0.0.1:9071" }
   peer "n2" { address = "127.0.0.1:9072" }
   peer "n3" { address = "127.0.0.1:9073" }
+
+  # Or, instead of peer lines, for a further node: some nodes of a cluster that is there; this one asks them to be let in.
+  # join = ["127.0.0.1:9071", "127.0.0.1:9072"]
+
+  # Whether this node has a vote. One without keeps all events and answers requests, but never leads, and does not count when a
+  # majority is needed.
+  # voter = true
+
+  # What all nodes of the cluster know and others do not: at least 16 characters, the same on each node. Default: none.
+  # secret = env("HOOKWHEEL_SECRET")
+
+  # Mutual TLS between nodes, with PEM files: the CA that has signed the certificates of all nodes, and this node's own, which
+  # is for the DNS name that is its id. "hookwheel cert" makes them. They are read again when they change. Required unless all
+  # addresses in this block are loopback.
+  # tls {
+  #   ca   = "certs/ca.pem"
+  #   cert = "certs/n1.pem"
+  #   key  = "certs/n1-key.pem"
+  # }
 }
 
 storage {

@@ -29,15 +29,29 @@ type Config struct {
 
 // APIConfig is the HTTP server for producers, customers and operators.
 type APIConfig struct {
-	Listen  string // host:port; port 0 takes a free one
-	Token   string // what callers must present, at least 16 characters; secret
-	MaxBody int    // the largest request body, in bytes
+	Listen  string        // host:port; port 0 takes a free one
+	Token   string        // what callers must present, at least 16 characters; secret
+	MaxBody int           // the largest request body, in bytes
+	Drain   time.Duration // how long a node that stops goes on serving, while its health check says that it stops
+	TLS     TLSFiles      // has no CA; empty: plain HTTP
 }
 
 // ClusterConfig is the nodes and how this one hears the others.
 type ClusterConfig struct {
-	Listen string // host:port
-	Peers  []Peer // all nodes, this one included
+	Listen  string   // host:port
+	Address string   // host:port at which the other nodes reach this one
+	Peers   []Peer   // the nodes that form the cluster, this one included
+	Join    []string // instead of Peers: addresses of nodes that let this one into their cluster
+	Voter   bool     // whether this node has a vote
+	Secret  string   // what all nodes of the cluster know, at least 16 characters or none; secret
+	TLS     TLSFiles // mutual TLS between nodes; empty only if all of them are on this machine
+}
+
+// TLSFiles are PEM files. They are read again when they change.
+type TLSFiles struct {
+	CA   string // the certificates that others' must be signed by
+	Cert string // the own certificate, then those between it and the CA, if any
+	Key  string
 }
 
 // Peer is one node of the cluster.
@@ -67,7 +81,7 @@ func DefaultConfig() Config {
 		Node:     node,
 		Data:     "./hookwheel-data",
 		LogLevel: slog.LevelInfo,
-		API:      APIConfig{Listen: "127.0.0.1:8071", MaxBody: 1 << 20},
+		API:      APIConfig{Listen: "127.0.0.1:8071", MaxBody: 1 << 20, Drain: 2 * time.Second},
 		Cluster:  singleNode(node),
 		Delivery: DeliveryConfig{
 			Timeout:     15 * time.Second,
@@ -80,11 +94,12 @@ func DefaultConfig() Config {
 
 func singleNode(id string) ClusterConfig {
 	const address = "127.0.0.1:9071"
-	return ClusterConfig{Listen: address, Peers: []Peer{{ID: id, Address: address}}}
+	return ClusterConfig{Listen: address, Address: address, Peers: []Peer{{ID: id, Address: address}}, Voter: true}
 }
 
 // LoadConfig reads an HCL file; what it leaves out is as in DefaultConfig. The error has one line for each thing that is
-// wrong, in the order of the file: "file:line:column: what: what is allowed". It repeats no value, as any may be a secret.
+// wrong, in the order of the file: "file:line:column: what: what is allowed", and perhaps further ones, indented, to be copied.
+// It repeats no value but the ids of nodes, as any other may be a secret.
 func LoadConfig(path string) (Config, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
@@ -136,72 +151,42 @@ func configError(diags hcl.Diagnostics) error {
 	return errors.Join(lines...)
 }
 
-// configSchema is what each block may hold; the file itself is the block "".
+// configSchema is what each block may hold; the file itself is the block "". Blocks of one name that hold different keys have
+// the name of the block around them in front.
 var configSchema = map[string]struct{ keys, blocks []string }{
-	"":         {keys: []string{"node", "data", "log_level"}, blocks: []string{"api", "cluster", "storage", "delivery"}},
-	"api":      {keys: []string{"listen", "token", "max_body"}},
-	"cluster":  {keys: []string{"listen"}, blocks: []string{"peer"}},
-	"peer":     {keys: []string{"address"}},
-	"storage":  {keys: []string{"min_free"}},
-	"delivery": {keys: []string{"timeout", "workers", "per_endpoint", "allow"}, blocks: []string{"retry"}},
-	"retry":    {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
+	"":            {keys: []string{"node", "data", "log_level"}, blocks: []string{"api", "cluster", "storage", "delivery"}},
+	"api":         {keys: []string{"listen", "token", "max_body", "drain"}, blocks: []string{"tls"}},
+	"api.tls":     {keys: []string{"cert", "key"}},
+	"cluster":     {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
+	"cluster.tls": {keys: []string{"ca", "cert", "key"}},
+	"peer":        {keys: []string{"address"}},
+	"storage":     {keys: []string{"min_free"}},
+	"delivery":    {keys: []string{"timeout", "workers", "per_endpoint", "allow"}, blocks: []string{"retry"}},
+	"retry":       {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
 }
 
 func decodeAPI(b configBlock, api *APIConfig) {
 	readKey(b, "listen", &api.Listen, parseListenAddress)
 	b.require("token", `for example token = env("HOOKWHEEL_TOKEN")`)
-	readKey(b, "token", &api.Token, parseToken)
+	readKey(b, "token", &api.Token, parseSecret)
 	readKey(b, "max_body", &api.MaxBody, sizeBetween(1<<10, 3<<20))
+	readKey(b, "drain", &api.Drain, durationBetween(0, 5*time.Minute))
+	decodeTLS(b.block("tls"), &api.TLS)
 }
 
-// decodeCluster also reads the node's id, which must be one of the peers. Beside peers it has no default, or else three
-// machines with a copy of one file would all take themselves for n1.
-func decodeCluster(file configBlock, config *Config) {
-	b := file.block("cluster")
+// decodeTLS reads the names of files, of which none may be left out.
+func decodeTLS(b configBlock, files *TLSFiles) {
 	if !b.present {
-		readKey(file, "node", &config.Node, parseID)
-		config.Cluster = singleNode(config.Node)
 		return
 	}
-	peers := decodePeers(b)
-	if len(peers) == 0 {
-		b.fail(b.at, "peer", "blocks are missing, one for each node; a single node needs no cluster block at all")
-		return
+	if slices.Contains(configSchema[b.kind].keys, "ca") {
+		b.require("ca", `for example ca = "certs/ca.pem"; see "hookwheel cert --help"`)
 	}
-	file.require("node", "which of the peers is this node?")
-	readKey(file, "node", &config.Node, idOfOne(peers))
-	config.Cluster = ClusterConfig{Listen: addressOf(config.Node, peers), Peers: peers}
-	readKey(b, "listen", &config.Cluster.Listen, parseListenAddress)
-}
-
-func decodePeers(b configBlock) []Peer {
-	var peers []Peer
-	ids, addresses := map[string]bool{}, map[string]bool{}
-	for _, block := range b.blocks("peer") {
-		peer := Peer{ID: block.label}
-		if _, err := parseID(peer.ID); err != nil {
-			block.fail(block.labelAt, "", err.Error())
-		}
-		if ids[peer.ID] {
-			block.fail(block.labelAt, "", "has the id of another one; each node needs its own")
-		}
-		block.require("address", "the host:port at which the other nodes reach this one")
-		if readKey(block, "address", &peer.Address, parsePeerAddress) && addresses[peer.Address] {
-			block.fail(block.valueAt("address"), "address", "is another peer's already; each node needs its own")
-		}
-		ids[peer.ID], addresses[peer.Address] = true, true
-		peers = append(peers, peer)
-	}
-	return peers
-}
-
-func addressOf(id string, peers []Peer) string {
-	for _, peer := range peers {
-		if peer.ID == id {
-			return peer.Address
-		}
-	}
-	return ""
+	b.require("cert", `for example cert = "certs/n1.pem"; see "hookwheel cert --help"`)
+	b.require("key", `for example key = "certs/n1-key.pem"; see "hookwheel cert --help"`)
+	readKey(b, "ca", &files.CA, parseFile)
+	readKey(b, "cert", &files.Cert, parseFile)
+	readKey(b, "key", &files.Key, parseFile)
 }
 
 func decodeDelivery(b configBlock, delivery *DeliveryConfig) {

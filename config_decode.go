@@ -79,11 +79,19 @@ func (b *configBlock) read(body hcl.Body) {
 	*b.diags = append(*b.diags, diags...)
 }
 
+// inner is how configSchema calls the blocks of that name here.
+func (b configBlock) inner(name string) string {
+	if _, special := configSchema[b.kind+"."+name]; special {
+		return b.kind + "." + name
+	}
+	return name
+}
+
 // blocks are the blocks of a kind that may stand here more than once.
 func (b configBlock) blocks(kind string) []configBlock {
 	var found []configBlock
 	for _, block := range b.content.Blocks.OfType(kind) {
-		inner := configBlock{kind: kind, present: true, at: block.DefRange, diags: b.diags}
+		inner := configBlock{kind: b.inner(kind), present: true, at: block.DefRange, diags: b.diags}
 		if len(block.Labels) > 0 {
 			inner.label, inner.labelAt = block.Labels[0], block.LabelRanges[0]
 		}
@@ -97,7 +105,7 @@ func (b configBlock) blocks(kind string) []configBlock {
 func (b configBlock) block(kind string) configBlock {
 	found := b.blocks(kind)
 	if len(found) == 0 {
-		return configBlock{kind: kind, at: b.at, content: &hcl.BodyContent{}, diags: b.diags}
+		return configBlock{kind: b.inner(kind), at: b.at, content: &hcl.BodyContent{}, diags: b.diags}
 	}
 	for _, again := range found[1:] {
 		again.fail(again.at, "", fmt.Sprintf("is there already, in line %d; put all its keys there", found[0].at.Start.Line))
@@ -151,15 +159,15 @@ func readKey[T any](b configBlock, key string, target *T, parse func(string) (T,
 }
 
 // readList is readKey for a list.
-func readList[T any](b configBlock, key string, target *[]T, parse func(string) (T, error)) {
+func readList[T any](b configBlock, key string, target *[]T, parse func(string) (T, error)) bool {
 	attr := b.content.Attributes[key]
 	if attr == nil {
-		return
+		return false
 	}
 	items, diags := hcl.ExprList(attr.Expr)
 	if diags.HasErrors() {
 		b.fail(attr.Expr.Range(), key, `must be a list such as ["a", "b"]`)
-		return
+		return false
 	}
 	var list []T
 	good := true
@@ -171,6 +179,7 @@ func readList[T any](b configBlock, key string, target *[]T, parse func(string) 
 	if good {
 		*target = list
 	}
+	return good
 }
 
 // readValue parses the text of an expression; a number is taken as its digits. It never repeats the value in an error.

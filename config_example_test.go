@@ -21,12 +21,19 @@ func exampleConfig(t *testing.T) string {
 	return string(source)
 }
 
-var commentedSetting = regexp.MustCompile(`(?m)^( *)# (\w+ +=.*)$`)
+var (
+	commentedSetting = regexp.MustCompile(`(?m)^( *)# ( *(?:\w+ +=.*|\w+ \{|\}))$`)
+	commentedBlock   = regexp.MustCompile(`(?ms)^ *# \w+ \{\n.*?^ *# \}\n`)
+)
 
 // uncommented is the example with all settings in force, but for the given keys.
 func uncommented(t *testing.T, without ...string) string {
 	t.Helper()
-	return commentedSetting.ReplaceAllStringFunc(exampleConfig(t), func(line string) string {
+	source := exampleConfig(t)
+	if slices.Contains(without, "tls") {
+		source = commentedBlock.ReplaceAllString(source, "")
+	}
+	return commentedSetting.ReplaceAllStringFunc(source, func(line string) string {
 		setting := strings.TrimLeft(line, " #")
 		if slices.Contains(without, strings.Fields(setting)[0]) {
 			return ""
@@ -54,11 +61,22 @@ func TestConfigExample(t *testing.T) {
 
 func TestConfigExampleShowsDefaults(t *testing.T) {
 	t.Setenv("HOOKWHEEL_TOKEN", configTestToken)
-	got := mustParseConfig(t, uncommented(t, "base", "factor", "max_retries"))
+	got := mustParseConfig(t, uncommented(t, "join", "secret", "tls", "base", "factor", "max_retries"))
 	checkConfig(t, got, wantExample())
 
-	exponential := mustParseConfig(t, uncommented(t, "schedule"))
-	checkConfig(t, mustParseConfig(t, uncommented(t, "schedule", "factor", "max_retries", "jitter")), exponential)
+	exponential := mustParseConfig(t, uncommented(t, "join", "secret", "tls", "schedule"))
+	short := uncommented(t, "join", "secret", "tls", "schedule", "factor", "max_retries", "jitter")
+	checkConfig(t, mustParseConfig(t, short), exponential)
+}
+
+func TestConfigExampleTLS(t *testing.T) {
+	t.Setenv("HOOKWHEEL_TOKEN", configTestToken)
+	t.Setenv("HOOKWHEEL_SECRET", configTestToken)
+	want := wantExample()
+	want.API.TLS = TLSFiles{Cert: "certs/api.pem", Key: "certs/api-key.pem"}
+	want.Cluster.TLS = TLSFiles{CA: "certs/ca.pem", Cert: "certs/n1.pem", Key: "certs/n1-key.pem"}
+	want.Cluster.Secret = configTestToken
+	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "base", "factor", "max_retries")), want)
 }
 
 func TestConfigExampleShowsEveryKey(t *testing.T) {
@@ -81,6 +99,6 @@ func checkShowsKeys(t *testing.T, kind string, body *hclsyntax.Body) {
 			t.Errorf("the example does not show the block %s", inner)
 			continue
 		}
-		checkShowsKeys(t, inner, body.Blocks[i].Body)
+		checkShowsKeys(t, configBlock{kind: kind}.inner(inner), body.Blocks[i].Body)
 	}
 }

@@ -34,17 +34,42 @@ func TestConfigKeepsDefaults(t *testing.T) {
 		"log level": {`log_level = "warn"`, func(c *Config) { c.LogLevel = slog.LevelWarn }},
 		"size":      {"storage {\n min_free = \"2GiB\"\n}", func(c *Config) { c.Storage.MinFree = 2 << 30 }},
 		"listen beside the own address": {
-			"node = \"b\"\ncluster {\n listen = \":9\"\n peer \"b\" { address = \"hook-1.internal:9071\" }\n}",
+			"node = \"b\"\ncluster {\n listen = \":9\"\n peer \"b\" { address = \"hook-1.internal:9071\" }\n" + tlsLines + "}",
 			func(c *Config) {
 				c.Node = "b"
-				c.Cluster = ClusterConfig{Listen: ":9", Peers: []Peer{{"b", "hook-1.internal:9071"}}}
+				c.Cluster = ClusterConfig{Listen: ":9", Address: "hook-1.internal:9071", Peers: []Peer{{"b", "hook-1.internal:9071"}},
+					Voter: true, TLS: tlsFilesOfLines}
+			},
+		},
+		"address beside the own line": {
+			"node = \"b\"\ncluster {\n address = \"127.1.2.3:4\"\n peer \"b\" { address = \"LocalHost:5\" }\n}",
+			func(c *Config) {
+				c.Node = "b"
+				c.Cluster = ClusterConfig{Listen: "127.1.2.3:4", Address: "127.1.2.3:4", Peers: []Peer{{"b", "LocalHost:5"}}, Voter: true}
+			},
+		},
+		"join": {
+			"node = \"x\"\ncluster {\n join = [\"10.0.0.1:9\", \"h:9\"]\n address = \"10.0.0.2:9\"\n listen = \":9\"\n voter = false\n" +
+				" secret = \"0123456789abcdef\"\n" + tlsLines + "}",
+			func(c *Config) {
+				c.Node = "x"
+				c.Cluster = ClusterConfig{Listen: ":9", Address: "10.0.0.2:9", Join: []string{"10.0.0.1:9", "h:9"},
+					Secret: "0123456789abcdef", TLS: tlsFilesOfLines}
+			},
+		},
+		"voter": {
+			"node = \"a\"\ncluster {\n voter = env(\"HOOKWHEEL_TEST_UNSET\", \"false\")\n peer \"a\" { address = \"[::1]:1\" }\n" +
+				" peer \"b\" { address = \"[::ffff:127.0.0.1]:1\" }\n}",
+			func(c *Config) {
+				c.Node = "a"
+				c.Cluster = ClusterConfig{Listen: "[::1]:1", Address: "[::1]:1", Peers: []Peer{{"a", "[::1]:1"}, {"b", "[::ffff:127.0.0.1]:1"}}}
 			},
 		},
 		"listen is the own address": {
 			"node = \"b\"\n" + peerBlocks("a", "[::1]:1", "b", "[::1]:2"),
 			func(c *Config) {
 				c.Node = "b"
-				c.Cluster = ClusterConfig{Listen: "[::1]:2", Peers: []Peer{{"a", "[::1]:1"}, {"b", "[::1]:2"}}}
+				c.Cluster = ClusterConfig{Listen: "[::1]:2", Address: "[::1]:2", Peers: []Peer{{"a", "[::1]:1"}, {"b", "[::1]:2"}}, Voter: true}
 			},
 		},
 		"few workers": {"delivery {\n workers = 8\n}", func(c *Config) {
@@ -82,11 +107,15 @@ func TestConfigErrors(t *testing.T) {
 		{"api {\n token = \"0123456789abcdef\\n\"\n}", []string{"2:10 visible ASCII"}},
 		{"api {\n token = null\n}", []string{"2:10 api.token must be text"}},
 		{"api {\n token = [\"a\"]\n}", []string{"2:10 api.token must be text"}},
-		{"api {\n tokn = 1\n}", []string{"1:1 missing", `2:2 Did you mean "token"? Allowed here: listen, token, max_body.`}},
+		{"api {\n tokn = 1\n}", []string{"1:1 missing", `2:2 Did you mean "token"? Allowed here: listen, token, max_body, drain, tls.`}},
 		{"api \"x\" {\n}", []string{"1:1 api.token", "1:5 No labels are expected"}},
 		{apiBlock + "api {\n}", []string{"5:1 api is there already, in line 1"}},
 		{strings.Replace(apiBlock, "8071", "x", 1), []string{"3:11 api.listen must be host:port or :port"}},
 		{strings.Replace(apiBlock, "}", " max_body = \"4MiB\"\n}", 1), []string{`4:13 must be a size from "1KiB" to "3MiB"`}},
+		{apiWith(`drain = "6m"`), []string{`4:10 api.drain must be a duration from "0s" to "5m"`}},
+		{apiWith(`drain = 2`), []string{"4:10 api.drain must be a duration"}},
+		{apiWith("tls {\n }"), []string{"4:2 api.tls.cert is missing: for example cert", "4:2 api.tls.key is missing"}},
+		{apiWith("tls {\n ca = \"x\"\n cert = \"\"\n key = \"k\"\n}"), []string{"5:2 Allowed here: cert, key.", "6:9 api.tls.cert must name a file"}},
 
 		{"node = \"a\"\nnode = \"b\"", []string{"2:1 Attribute redefined"}},
 		{"node = \"a b\"", []string{"1:8 node must have 1 to 64 characters of a-z, 0-9 and -"}},
@@ -100,14 +129,34 @@ func TestConfigErrors(t *testing.T) {
 		{"storage { min_free = -1 }", []string{"1:22 or a number of bytes"}},
 
 		{"cluster {\n}", []string{"1:1 cluster.peer blocks are missing"}},
-		{peerBlocks("a", "h:1"), []string{"1:1 node is missing: which of the peers"}},
-		{"node = \"c\"\n" + peerBlocks("a", "h:1", "b", "h:2"), []string{`1:8 node must be one of the peers: "a", "b"`}},
-		{"node = \"a\"\n" + peerBlocks("a", "h:1", "a", "h:1"),
+		{"cluster {\n voter = false\n}", []string{"1:1 cluster.peer blocks are missing, one for each node, or join"}},
+		{peerBlocks("a", "[::1]:1"), []string{"1:1 node is missing: which of the peers"}},
+		{"node = \"c\"\n" + peerBlocks("a", "[::1]:1", "b", "[::1]:2"), []string{`1:8 node must be one of the peers: "a", "b"`}},
+		{"node = \"a\"\n" + peerBlocks("a", "[::1]:1", "a", "[::1]:1"),
 			[]string{"4:7 peer has the id of another one", "4:23 peer.address is another peer's already"}},
-		{"node = \"a\"\n" + peerBlocks("a", ":1", "B", "h:1", "c", "0.0.0.0:1"),
+		{"node = \"a\"\n" + peerBlocks("a", ":1", "B", "[::1]:1", "c", "0.0.0.0:1"),
 			[]string{"3:23 peer.address must be a host:port", "4:7 peer must have 1 to 64", "5:23 peer.address must be"}},
 		{"node = \"a\"\n" + peerBlocks("a", "h:0", "b", "h:65536", "c", "http://h:1"), []string{"3:23 must", "4:23 must", "5:23 must"}},
 		{"node = \"a\"\ncluster {\n peer \"a\" {}\n peer {}\n}", []string{"3:2 peer.address is missing", "4:7 Missing id"}},
+		{"node = \"a\"\ncluster {\n voter = 1\n secret = \"tooshort\"\n address = \":1\"\n peer \"a\" { address = \"[::1]:1\" }\n}",
+			[]string{"3:10 cluster.voter must be true or false", "4:11 cluster.secret must have at least 16 characters", "5:12 cluster.address must be"}},
+		{"node = \"a\"\ncluster {\n voter = false\n peer \"a\" { address = \"[::1]:1\" }\n}",
+			[]string{"3:10 cluster.voter cannot be false on the only node"}},
+		{"node = \"a\"\ncluster {\n join = [\"[::1]:1\"]\n peer \"a\" { address = \"[::1]:1\" }\n}",
+			[]string{"3:2 cluster.join cannot stand beside peer blocks"}},
+		{"cluster {\n join = [\"[::1]:1\"]\n}", []string{"1:1 node is missing: the id", "1:1 cluster.address is missing: with join"}},
+		{"node = \"a\"\ncluster {\n join = []\n address = \"[::1]:1\"\n}", []string{"3:9 cluster.join must name at least one"}},
+		{"node = \"a\"\ncluster {\n join = [\"[::1]:1\", \":2\"]\n address = \"[::1]:1\"\n}", []string{"3:21 cluster.join must be a host:port"}},
+
+		{"node = \"a\"\n" + peerBlocks("a", "h:1"), []string{"2:1 cluster.tls is missing: nodes that are not all on one machine"}},
+		{"node = \"a\"\n" + peerBlocks("a", "[::1]:1", "b", "10.0.0.1:1"), []string{"2:1 hookwheel cert node a b --ca certs --out certs"}},
+		{"node = \"a\"\ncluster {\n listen = \":9\"\n peer \"a\" { address = \"[::1]:1\" }\n}", []string{"2:1 cluster.tls is missing"}},
+		{"node = \"a\"\ncluster {\n address = \"h:9\"\n listen = \"[::1]:9\"\n peer \"a\" { address = \"[::1]:1\" }\n}", []string{"2:1 cluster.tls is missing"}},
+		{"node = \"x\"\ncluster {\n join = [\"h:1\"]\n address = \"[::1]:1\"\n}", []string{`2:1 cert = "certs/x.pem"`}},
+		{"node = \"a\"\ncluster {\n tls {\n }\n peer \"a\" { address = \"h:1\" }\n}",
+			[]string{"3:2 cluster.tls.ca is missing: for example ca", "3:2 cluster.tls.cert is missing", "3:2 cluster.tls.key is missing"}},
+		{"node = \"a\"\ncluster {\n tls {\n  ca = \"\"\n  crt = 1\n  key = null\n }\n peer \"a\" { address = \"h:1\" }\n}",
+			[]string{"3:2 cluster.tls.cert is missing", "4:8 cluster.tls.ca must name a file", `5:3 Allowed here: ca, cert, key.`, "6:9 cluster.tls.key must be text"}},
 
 		{"delivery {\n timeout = \"2m\"\n workers = 0\n per_endpoint = 1.5\n}",
 			[]string{`2:12 a duration from "1s" to "1m"`, "3:12 a whole number from 1 to 10000", "4:17 from 1 to 256"}},
@@ -135,6 +184,13 @@ func TestConfigErrors(t *testing.T) {
 
 const apiBlock = "api {\n token = \"" + configTestToken + "\"\n listen = \"127.0.0.1:8071\"\n}\n"
 
+// apiWith is apiBlock with more in it, from line 4 on.
+func apiWith(more string) string { return strings.TrimSuffix(apiBlock, "}\n") + " " + more + "\n}\n" }
+
+const tlsLines = " tls {\n ca = \"ca.pem\"\n cert = \"c.pem\"\n key = \"k.pem\"\n }\n"
+
+var tlsFilesOfLines = TLSFiles{CA: "ca.pem", Cert: "c.pem", Key: "k.pem"}
+
 // peerBlocks is a cluster block of pairs of id and address.
 func peerBlocks(pairs ...string) string {
 	text := "cluster {\n"
@@ -154,7 +210,7 @@ func checkErrorLines(t *testing.T, source string, err error, want []string) {
 		t.Errorf("%s\nwas accepted", source)
 		return
 	}
-	lines := strings.Split(err.Error(), "\n")
+	lines := strings.Split(strings.ReplaceAll(err.Error(), "\n ", " "), "\n") // an indented one belongs to the one before
 	good := len(lines) == len(want)
 	for i := 0; good && i < len(lines); i++ {
 		at, phrase, _ := strings.Cut(want[i], " ")
@@ -197,6 +253,8 @@ func TestConfigErrorsHoldNoSecret(t *testing.T) {
 				block := key + " = " + value
 				switch kind {
 				case "":
+				case "api.tls", "cluster.tls":
+					block = strings.TrimSuffix(kind, ".tls") + " {\n tls {\n" + block + "\n}\n}"
 				case "peer":
 					block = "cluster {\n peer \"n1\" {\n" + block + "\n}\n}"
 				case "retry":
@@ -265,6 +323,7 @@ func FuzzConfig(f *testing.F) {
 	f.Add(commentedSetting.ReplaceAllString(string(source), "$1$2"))
 	f.Add(`api { token = "0123456789abcdef" }`)
 	f.Add("api {\n token = env(\"A\", null)\n}\ndelivery {\n allow = [for x in [1]: x]\n retry { jitter = 1 / 3 }\n}")
+	f.Add("node = \"a\"\ncluster {\n join = [\"h:1\"]\n address = \"[::1]:1\"\n voter = true\n tls {}\n}")
 	f.Add("node = 1 ? \"a\" : {}\ncluster {\n peer n1 { address = <<X\nh:1\nX\n }\n}")
 	f.Fuzz(func(t *testing.T, source string) {
 		if hugeNumber.MatchString(source) {
@@ -277,8 +336,7 @@ func FuzzConfig(f *testing.F) {
 			}
 			return
 		}
-		own := addressOf(config.Node, config.Cluster.Peers)
-		if own == "" || len(config.API.Token) < 16 || config.Delivery.PerEndpoint > config.Delivery.Workers {
+		if config.Cluster.Address == "" || len(config.API.Token) < 16 || config.Delivery.PerEndpoint > config.Delivery.Workers {
 			t.Errorf("accepted %+v", config)
 		}
 	})

@@ -24,6 +24,20 @@ func parseFolder(text string) (string, error) {
 	return text, nil
 }
 
+func parseFile(text string) (string, error) {
+	if text == "" {
+		return "", errors.New("must name a file")
+	}
+	return text, nil
+}
+
+func parseBool(text string) (bool, error) {
+	if text != "true" && text != "false" {
+		return false, errors.New("must be true or false")
+	}
+	return text == "true", nil
+}
+
 func parseLogLevel(text string) (slog.Level, error) {
 	levels := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
@@ -35,8 +49,8 @@ func parseLogLevel(text string) (slog.Level, error) {
 	return level, nil
 }
 
-// parseToken wants what can travel in an HTTP header. A line end, say from a file, would never compare equal.
-func parseToken(text string) (string, error) {
+// parseSecret wants what can travel in an HTTP header. A line end, say from a file, would never compare equal.
+func parseSecret(text string) (string, error) {
 	odd := func(c rune) bool { return c <= ' ' || c > '~' }
 	if len(text) < 16 || strings.ContainsFunc(text, odd) {
 		return "", errors.New("must have at least 16 characters, all of them visible ASCII")

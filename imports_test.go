@@ -17,6 +17,7 @@ func TestImports(t *testing.T) {
 		"delivery":  {"scheduler", "webhook"},
 		"httpapi":   {"cluster", "wal", "webhook"},
 		"bench":     {"webhook"},
+		"faults":    {"webhook"},
 	}
 	only := map[string][]string{ // who may import a library
 		"github.com/dgraph-io/badger": {"wal"},

@@ -48,6 +48,10 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 	}()
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	forCluster, forAPI, err := openTLS(config, log, metrics)
+	if err != nil {
+		return nil, err
+	}
 	n.store, err = wal.Open(wal.Config{Dir: filepath.Join(config.Data, "store"), MinFree: config.Storage.MinFree, Logger: log, Fatal: n.fatal})
 	if err != nil {
 		return nil, err
@@ -59,8 +63,8 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 		UserAgent: "Hookwheel/" + version, Logger: log, Metrics: metrics,
 	}, writer)
 	n.cluster, err = cluster.Open(cluster.Config{
-		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Address: addressOf(config.Node, config.Cluster.Peers),
-		Peers: clusterPeers(config.Cluster.Peers), Voter: true, Version: version,
+		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Address: config.Cluster.Address,
+		Peers: clusterPeers(config.Cluster.Peers), Join: config.Cluster.Join, Voter: config.Cluster.Voter, Secret: config.Cluster.Secret, TLS: forCluster, Version: version,
 		Machine: n.store, Logger: log, Metrics: metrics, Lead: n.lead, Fatal: n.fatal,
 	})
 	if err != nil {
@@ -69,7 +73,7 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 	close(n.opened)
 	n.onClose("cluster", n.cluster.Close)
 	n.api, err = httpapi.NewServer(httpapi.Config{
-		Listen: config.API.Listen, Token: config.API.Token, MaxBody: config.API.MaxBody, NodeID: config.Node,
+		Listen: config.API.Listen, Token: config.API.Token, MaxBody: config.API.MaxBody, NodeID: config.Node, Drain: config.API.Drain, TLS: forAPI,
 		Store: n.store, Writer: writer, Node: n.cluster, Metrics: metrics, Logger: log,
 	})
 	if err != nil {

@@ -55,7 +55,7 @@ type process struct {
 }
 
 // startProcess starts hookwheel with these arguments; the end of the test stops it.
-func startProcess(t *testing.T, args ...string) *process {
+func startProcess(t testing.TB, args ...string) *process {
 	t.Helper()
 	executable, err := os.Executable()
 	if err != nil {
@@ -87,8 +87,12 @@ func startProcess(t *testing.T, args ...string) *process {
 }
 
 // processContext ends before the time of go test is up, for that would leave processes behind.
-func processContext(t *testing.T) context.Context {
-	deadline, ok := t.Deadline()
+func processContext(t testing.TB) context.Context {
+	limited, ok := t.(interface{ Deadline() (time.Time, bool) }) // a benchmark is not
+	if !ok {
+		return context.Background()
+	}
+	deadline, ok := limited.Deadline()
 	if !ok {
 		return context.Background()
 	}
@@ -107,7 +111,7 @@ func (p *process) alive() bool {
 }
 
 // stop ends the process with SIGTERM, if it has not ended, and returns its exit code: -1 if a signal killed it.
-func (p *process) stop(t *testing.T) (code int) {
+func (p *process) stop(t testing.TB) (code int) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Error(err)
@@ -130,7 +134,7 @@ var lastWords = []string{"panic: ", "fatal error: ", "can't go on", dataRace}
 const dataRace = "WARNING: DATA RACE"
 
 // checkLog looks for what must never be in a log, and shows the log of a test that failed.
-func (p *process) checkLog(t *testing.T) {
+func (p *process) checkLog(t testing.TB) {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
 		t.Error(err)
@@ -163,7 +167,7 @@ func excerpt(text []byte) []byte {
 }
 
 // waitFor waits until something is true.
-func waitFor(t *testing.T, what string, is func() bool) {
+func waitFor(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !is(); time.Sleep(pollPause) {
 		if time.Now().After(deadline) {
@@ -174,7 +178,7 @@ func waitFor(t *testing.T, what string, is func() bool) {
 
 // freePorts finds a port such that it and the next ones are free for the API of nodes nodes, and those for the other nodes too.
 // They lie below the ports that the system gives to outgoing connections.
-func freePorts(t *testing.T, nodes int) int {
+func freePorts(t testing.TB, nodes int) int {
 	t.Helper()
 	for range 100 {
 		if base := 20000 + 10*rand.IntN(1000); portsFree(base, nodes) {
@@ -200,7 +204,7 @@ type caller struct {
 	nodes []string // URLs
 }
 
-func newCaller(t *testing.T, base, nodes int) *caller {
+func newCaller(t testing.TB, base, nodes int) *caller {
 	c := &caller{http: http.Client{Timeout: callLimit, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	for i := 1; i <= nodes; i++ {
 		c.nodes = append(c.nodes, "http://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(base+i-1)))
@@ -271,7 +275,7 @@ func (c *caller) health(node int) (h nodeHealth) {
 }
 
 // awaitHealth waits until these nodes are well and agree on which of them leads.
-func (c *caller) awaitHealth(t *testing.T, nodes ...int) (leader int) {
+func (c *caller) awaitHealth(t testing.TB, nodes ...int) (leader int) {
 	t.Helper()
 	waitFor(t, fmt.Sprintf("nodes %v are well and agree on a leader", nodes), func() bool {
 		leader = c.agreedLeader(nodes)

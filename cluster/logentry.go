@@ -100,7 +100,8 @@ func lookThrough(path string) error {
 	return errors.Join(err, db.Close())
 }
 
-func (s *logStore) StoreLogs(logs []*raft.Log) error {
+// storeLogs returns when the entries are on stable storage.
+func (s *logStore) storeLogs(logs []*raft.Log) error {
 	sealed := make([]*raft.Log, len(logs))
 	for i, entry := range logs {
 		sealed[i] = seal(entry)

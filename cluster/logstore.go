@@ -56,6 +56,7 @@ func openLogStore(dir string, fatal func(error)) (*logStore, error) {
 			BoltOptions: &bbolt.Options{
 				Timeout:        lockPatience,
 				NoFreelistSync: true,
+				NoSync:         noSync,
 				FreelistType:   bbolt.FreelistMapType,
 			},
 		})

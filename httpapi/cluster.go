@@ -78,3 +78,13 @@ func (s *Server) change(make func(context.Context) error) (answer, error) {
 	}
 	return answer{status: fasthttp.StatusNoContent}, err
 }
+
+// askFingerprint has all nodes sum up their state as of one entry. Their sums come with getCluster, some time later.
+func (s *Server) askFingerprint(*fasthttp.RequestCtx) (answer, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), holdTimeout)
+	defer cancel()
+	index, err := s.config.Writer.Fingerprint(ctx)
+	return answer{fasthttp.StatusAccepted, struct {
+		Index uint64 `json:"fingerprintIndex"`
+	}{index}}, err
+}

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/subtle"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/fasthttp/router"
@@ -28,6 +30,9 @@ const (
 	idleTimeout     = 2 * time.Minute
 	maxConnections  = 20_000
 	shutdownTimeout = 10 * time.Second
+	shutTime        = 20 * time.Millisecond  // for taking the connections that clients have made when the listener closes
+	lingerTime      = 100 * time.Millisecond // for requests that were sent by then on connections that seem idle
+	acceptPause     = 50 * time.Millisecond  // after a failure to accept
 )
 
 // Config says how this node speaks HTTP.
@@ -36,6 +41,8 @@ type Config struct {
 	Token   string // the bearer token
 	MaxBody int    // bytes
 	NodeID  string
+	TLS     *tls.Config   // nil: plain HTTP
+	Drain   time.Duration // how long Shutdown goes on serving
 	Store   *wal.Store
 	Writer  *wal.Writer
 	Node    *cluster.Node
@@ -46,10 +53,12 @@ type Config struct {
 // Server is the HTTP side of a node.
 type Server struct {
 	config   Config
-	listener net.Listener
+	gate     *gate
+	listener net.Listener // the gate, in TLS if there is any
 	http     *fasthttp.Server
 	accepted prometheus.Counter
 	served   chan error
+	stopping atomic.Bool
 }
 
 // handler answers one operation.
@@ -57,17 +66,20 @@ type handler func(ctx *fasthttp.RequestCtx) (answer, error)
 
 // NewServer listens, but does not serve yet.
 func NewServer(config Config) (*Server, error) {
-	listener, err := net.Listen("tcp", config.Listen)
+	gate, err := openGate(config.Listen, config.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("listening for the API: %w", err)
 	}
-	s := &Server{config: config, listener: listener, served: make(chan error, 1),
+	s := &Server{config: config, gate: gate, listener: gate, served: make(chan error, 1),
 		accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookwheel_accepted_total", Help: "Messages that this node has answered with 202."})}
+	if config.TLS != nil {
+		s.listener = tls.NewListener(gate, config.TLS)
+	}
 	config.Metrics.MustRegister(s.accepted)
 	routes := s.routes()
 	s.http = &fasthttp.Server{
-		Handler:               func(ctx *fasthttp.RequestCtx) { s.normalize(ctx); routes(ctx) },
+		Handler:               func(ctx *fasthttp.RequestCtx) { s.normalize(ctx); routes(ctx); s.part(ctx) },
 		ErrorHandler:          s.refuse,
 		Name:                  "Hookwheel",
 		Concurrency:           maxConnections,
@@ -92,15 +104,42 @@ func (s *Server) Serve() {
 	s.served <- s.http.Serve(s.listener)
 }
 
-// Shutdown takes no more requests and waits for those under way.
+// Shutdown first has clients go elsewhere, for the time Drain: everything is still served, but the health check answers 503,
+// and each answer ends its connection. Then it takes no more requests and waits for those under way. Every request that was
+// sent before the listener closed is answered.
 func (s *Server) Shutdown() error {
+	s.stopping.Store(true)
+	time.Sleep(s.config.Drain)
+	s.gate.shut()
+	err := <-s.served
+	s.linger()
+	return errors.Join(err, s.shutdown())
+}
+
+// linger gives requests that are on their way on idle connections the time to arrive: fasthttp closes those unread.
+func (s *Server) linger() {
+	for end := time.Now().Add(lingerTime); time.Now().Before(end); time.Sleep(lingerTime / 20) {
+		if s.http.GetOpenConnectionsCount() < 0 { // it takes the listener, which is closed, for one of them
+			return
+		}
+	}
+}
+
+func (s *Server) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	err := s.http.ShutdownWithContext(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("some requests were still under way after %s", shutdownTimeout)
 	}
-	return errors.Join(err, <-s.served)
+	return err
+}
+
+// part has a client connect anew for its next request while the node is stopping; perhaps it then comes to another one.
+func (s *Server) part(ctx *fasthttp.RequestCtx) {
+	if s.stopping.Load() {
+		ctx.SetConnectionClose()
+	}
 }
 
 func (s *Server) routes() fasthttp.RequestHandler {
@@ -132,7 +171,9 @@ func (s *Server) routes() fasthttp.RequestHandler {
 	api.GET("/cluster", s.authorized(s.getCluster))
 	api.POST("/cluster/members", s.authorized(s.addMember))
 	api.DELETE("/cluster/members/{node}", s.authorized(s.removeMember))
+	api.POST("/cluster/fingerprint", s.authorized(s.askFingerprint))
 	api.POST("/cluster/transfer", s.authorized(s.transferLeadership))
+	api.GET("/cluster/backup", s.authorized(s.getBackup))
 	r.GET("/metrics", fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(s.config.Metrics, promhttp.HandlerOpts{})))
 	return r.Handler
 }
@@ -196,12 +237,12 @@ func (s *Server) current() error {
 	return s.config.Node.Barrier(hold)
 }
 
-// health tells whether this node can serve, which takes a leader.
+// health tells whether this node can serve, which takes a leader, and goes on to.
 func (s *Server) health(*fasthttp.RequestCtx) (answer, error) {
 	status := s.config.Node.Status()
 	free, least := s.config.Store.Free()
 	health := struct {
-		Status      string `json:"status"` // ok, full (no new messages), no leader
+		Status      string `json:"status"` // ok, full (no new messages), no leader, stopping
 		Node        string `json:"node"`
 		State       string `json:"state"`
 		Leader      string `json:"leader"`
@@ -211,6 +252,9 @@ func (s *Server) health(*fasthttp.RequestCtx) (answer, error) {
 		FreeBytes   int64  `json:"freeBytes"`
 	}{"ok", status.ID, status.State, status.LeaderID, status.Term, status.Commit, status.Applied, free}
 	switch {
+	case s.stopping.Load():
+		health.Status = "stopping"
+		return answer{fasthttp.StatusServiceUnavailable, health}, nil
 	case status.LeaderID == "":
 		health.Status = "no leader"
 		return answer{fasthttp.StatusServiceUnavailable, health}, nil

@@ -12,9 +12,6 @@ import (
 	"hookwheel/webhook"
 )
 
-// sweepPerEntry is how many lines of a removed endpoint's retry set each entry deletes, so that none pays for all.
-const sweepPerEntry = 256
-
 // batch is what was applied since the last commit.
 type batch struct {
 	meta meta // as of the last entry applied
@@ -65,6 +62,7 @@ func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]by
 		return nil, Changes{}, err
 	}
 	b := &s.staged
+	before := b.meta.index
 	b.meta.index, b.meta.term, b.meta.clock = index, term, max(b.meta.clock, now)
 	e := entry{store: s, batch: b, size: size / 2}
 	replies := make([][]byte, len(commands))
@@ -74,8 +72,11 @@ func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]by
 			return nil, Changes{}, fmt.Errorf("command %d: %w", i, err)
 		}
 	}
-	err := e.finish()
+	err := e.finish(before)
 	b.size += e.records * recordCost
+	if err == nil && e.fingerprint {
+		err = s.beginFingerprint()
+	}
 	return replies, e.changes, err
 }
 
@@ -90,6 +91,13 @@ func (s *Store) Configure(index, term uint64, configuration []byte) error {
 	if err := s.begin(len(configuration)); err != nil {
 		return err
 	}
+	records, err := s.forgetRequests(b.meta.index, index)
+	if err != nil {
+		s.broken = fmt.Errorf("applying entry %d: %w", index, err)
+		b.discard()
+		return s.broken
+	}
+	b.size += records * recordCost
 	b.meta.index, b.meta.term, b.meta.confIndex, b.meta.conf = index, term, index, slices.Clone(configuration)
 	s.applied.Store(index)
 	return nil
@@ -192,6 +200,8 @@ type entry struct {
 	requests []byte
 	changes  Changes
 	records  int // small ones: written, or deleted, for attempts and by the sweep
+
+	fingerprint bool // is asked for
 }
 
 // chunk is being built for one owner.
@@ -224,14 +234,11 @@ func (e *entry) id() (webhook.ID, error) {
 
 // run applies one command and remembers its reply; one that was applied before gets that reply again.
 func (e *entry) run(c *Command) ([]byte, error) {
-	if c.Since > 0 {
-		reply, found, err := e.repliedBefore(c)
-		if err != nil || found {
-			return reply, err
-		}
+	reply, found, err := e.repliedBefore(c)
+	if err != nil || found {
+		return reply, err
 	}
 	body, err := e.apply(c.Body)
-	var reply []byte
 	var refused *webhook.Error
 	switch {
 	case errors.As(err, &refused):
@@ -242,8 +249,7 @@ func (e *entry) run(c *Command) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.requests = appendRequest(e.requests, c.Request, reply)
-	return reply, nil
+	return reply, e.remember(c, reply)
 }
 
 // apply does what a command asks. A *webhook.Error refuses it and has changed nothing; any other error is fatal.
@@ -262,13 +268,15 @@ func (e *entry) apply(body []byte) ([]byte, error) {
 		return e.createEndpoint(body[1:])
 	case kindDeleteEndpoint:
 		return nil, e.deleteEndpoint(body[1:])
+	case kindFingerprint:
+		return e.askFingerprint(body[1:])
 	default:
 		return nil, fmt.Errorf("wal: command of kind %d is not known to this program: upgrade this node", k)
 	}
 }
 
-// finish writes what the commands of the entry made together.
-func (e *entry) finish() error {
+// finish writes what the commands of the entry made together; before is the index of the entry before it.
+func (e *entry) finish(before uint64) error {
 	first := webhook.NewID(e.batch.meta.clock, e.batch.meta.index, 0)
 	for _, c := range e.logs {
 		if err := e.batch.txn.Set(chunkKey(keyLog, c.owner, first), c.data); err != nil {
@@ -283,136 +291,12 @@ func (e *entry) finish() error {
 	if err := e.keepRequests(); err != nil {
 		return err
 	}
+	forgotten, err := e.store.forgetRequests(before, e.batch.meta.index)
+	if err != nil {
+		return err
+	}
+	e.records += forgotten
 	return e.sweep()
-}
-
-func (e *entry) createApplication(body []byte) ([]byte, error) {
-	var c createApplication
-	if err := decodeJSON(body, &c); err != nil {
-		return nil, err
-	}
-	app := c.Application
-	if app.UID != "" {
-		if existing := e.store.nouns.application(app.UID); existing != nil {
-			if !c.GetIfExists {
-				return nil, &webhook.Error{Code: webhook.CodeConflict, Detail: "an application with this uid exists already"}
-			}
-			return encodeJSON(createApplication{Application: *existing})
-		}
-	}
-	var err error
-	if app.ID, err = e.id(); err != nil {
-		return nil, err
-	}
-	app.CreatedAt, app.UpdatedAt = app.ID.Time(), app.ID.Time()
-	record, err := encodeJSON(&app)
-	if err != nil {
-		return nil, err
-	}
-	e.store.mu.Lock()
-	e.store.nouns.putApplication(&app)
-	e.store.mu.Unlock()
-	if err := e.batch.txn.Set(idKey(keyApplication, app.ID), record); err != nil {
-		return nil, err
-	}
-	return encodeJSON(createApplication{Application: app, Created: true})
-}
-
-func (e *entry) createEndpoint(body []byte) ([]byte, error) {
-	endpoint := new(webhook.Endpoint)
-	if err := decodeJSON(body, endpoint); err != nil {
-		return nil, err
-	}
-	if e.store.nouns.applications[endpoint.App] == nil {
-		return nil, errNoApplication
-	}
-	if endpoint.UID != "" && e.store.nouns.endpoint(endpoint.App, endpoint.UID) != nil {
-		return nil, &webhook.Error{Code: webhook.CodeConflict, Detail: "an endpoint with this uid exists already"}
-	}
-	var err error
-	if endpoint.ID, err = e.id(); err != nil {
-		return nil, err
-	}
-	endpoint.CreatedAt, endpoint.UpdatedAt = endpoint.ID.Time(), endpoint.ID.Time()
-	record, err := encodeJSON(endpoint)
-	if err != nil {
-		return nil, err
-	}
-	// Its own ID is a place in the log: it wants what comes after.
-	c := &cursor{position: endpoint.ID}
-	e.store.mu.Lock()
-	e.store.nouns.putEndpoint(endpoint)
-	e.store.nouns.cursors[endpoint.ID] = c
-	e.store.mu.Unlock()
-	if err := e.batch.txn.Set(idKey(keyEndpoint, endpoint.App, endpoint.ID), record); err != nil {
-		return nil, err
-	}
-	if err := e.batch.txn.Set(idKey(keyCursor, endpoint.ID), c.encode()); err != nil {
-		return nil, err
-	}
-	e.changes.Endpoints = append(e.changes.Endpoints, endpoint)
-	return record, nil
-}
-
-// deleteEndpoint leaves the endpoint's history. Its retry set may be long, so sweep empties that bit by bit.
-func (e *entry) deleteEndpoint(body []byte) error {
-	var c deleteEndpoint
-	if err := decodeJSON(body, &c); err != nil {
-		return err
-	}
-	endpoint := e.store.nouns.endpoints[c.Endpoint]
-	if endpoint == nil || endpoint.App != c.App {
-		return errNoEndpoint
-	}
-	e.store.mu.Lock()
-	e.store.nouns.removeEndpoint(endpoint)
-	e.store.mu.Unlock()
-	e.store.nouns.removed = append(e.store.nouns.removed, endpoint.ID)
-	slices.SortFunc(e.store.nouns.removed, webhook.ID.Compare) // as a node finds them that starts now
-	e.changes.Removed = append(e.changes.Removed, endpoint.ID)
-	if err := e.batch.txn.Delete(idKey(keyEndpoint, c.App, c.Endpoint)); err != nil {
-		return err
-	}
-	if err := e.batch.txn.Delete(idKey(keyCursor, c.Endpoint)); err != nil {
-		return err
-	}
-	return e.batch.txn.Set(idKey(keyRemoved, c.Endpoint), nil)
-}
-
-// sweep deletes some of the retry sets that removed endpoints left.
-func (e *entry) sweep() error {
-	if len(e.store.nouns.removed) == 0 {
-		return nil
-	}
-	gone := e.store.nouns.removed[0]
-	keys, err := firstKeys(e.batch.txn, idKey(keyRetry, gone), sweepPerEntry)
-	if err != nil {
-		return err
-	}
-	e.records += len(keys)
-	for _, key := range keys {
-		if err := e.batch.txn.Delete(key); err != nil {
-			return err
-		}
-	}
-	if len(keys) == sweepPerEntry {
-		return nil
-	}
-	e.store.nouns.removed = e.store.nouns.removed[1:]
-	return e.batch.txn.Delete(idKey(keyRemoved, gone))
-}
-
-// firstKeys copies the first n keys with that prefix.
-func firstKeys(txn *badger.Txn, prefix []byte, n int) ([][]byte, error) {
-	opts := badger.DefaultIteratorOptions
-	opts.Prefix, opts.PrefetchValues = prefix, false
-	it := txn.NewIterator(opts)
-	defer it.Close()
-	var keys [][]byte
-	for it.Rewind(); it.Valid() && len(keys) < n; it.Next() {
-		keys = append(keys, it.Item().KeyCopy(nil))
-	}
-	return keys, nil
 }
 
 var (

@@ -98,6 +98,7 @@ func mustEncode(t testing.TB, k kind, v any) []byte {
 // Several endpoints are removed at once, the newest first, and a node restarts while their retry sets are swept. It must sweep
 // in the order in which the others do.
 func TestSweepAcrossRestart(t *testing.T) {
+	inventsMessages(t)
 	run := func(restart bool) []byte {
 		dir := t.TempDir()
 		s := openTest(t, dir)
@@ -142,6 +143,7 @@ func TestSweepAcrossRestart(t *testing.T) {
 
 // However many entries come before a commit, and however small their records are, no transaction grows beyond what Badger takes.
 func TestManySmallRecordsBeforeCommit(t *testing.T) {
+	inventsMessages(t)
 	s, _, _, endpoint := newWorld(t)
 	for round := range 14 {
 		p := failures(endpoint.ID, 4000)
@@ -439,6 +441,7 @@ func TestWatch(t *testing.T) {
 
 // The iterator that the sweep uses sees what is staged but not committed.
 func TestFirstKeysSeesStaged(t *testing.T) {
+	inventsMessages(t)
 	s, _, _, endpoint := newWorld(t)
 	applyList(t, s, encodeProgress(1, []webhook.Progress{failures(endpoint.ID, 10)}))
 	s.applying.Lock()

@@ -70,6 +70,14 @@ func (r *reader) take(n uint64) []byte {
 	return b
 }
 
+// end is the fault of a record that ends here: one that goes on is damaged too.
+func (r *reader) end() error {
+	if r.more() {
+		r.fail()
+	}
+	return r.err
+}
+
 func (r *reader) byte() byte {
 	if b := r.take(1); b != nil {
 		return b[0]

@@ -3,6 +3,7 @@ package wal
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -135,6 +136,9 @@ func goldenFormats() map[string]format {
 			term, list, err := decodeProgress(data[1:])
 			return progressOfTerm{term, list}, err
 		}},
+		"command fingerprint": {"", plain(encodeFingerprint()), func(data []byte) (any, error) {
+			return "", newReader(data[1:], commandVersion).end()
+		}},
 		"record application": jsonFormat(goldenApplication()),
 		"record endpoint":    jsonFormat(goldenEndpointRecord()),
 		"record log": {goldenMessages(), plain(encodeMessages(goldenMessages())), func(data []byte) (any, error) {
@@ -152,6 +156,10 @@ func goldenFormats() map[string]format {
 			}},
 		"reply ok":    {"body", plain(okReply([]byte("body"))), func(data []byte) (any, error) { body, err := decodeReply(data); return string(body), err }},
 		"reply error": {refused, func() ([]byte, error) { return errorReply(refused) }, func(data []byte) (any, error) { _, err := decodeReply(data); return err, nil }},
+		"key overtaker": {overtaker{300, [16]byte{1, 2}}, plain(overtakerKey(300, [16]byte{1, 2})), func(data []byte) (any, error) {
+			index, request, err := parseOvertakerKey(data)
+			return overtaker{index, request}, err
+		}},
 		"key retry": {line{goldenTime.UnixMilli(), goldenMessage}, plain(retryKey(goldenEndpoint, goldenTime, goldenMessage)),
 			func(data []byte) (any, error) { due, id := parseRetryKey(data); return line{due.UnixMilli(), id}, nil }},
 	}
@@ -232,6 +240,31 @@ func TestCutRecordsAreRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What goes on behind its end is damaged as well.
+func TestTrailingBytesAreRefused(t *testing.T) {
+	message := encodeCreateMessage(&webhook.Message{App: goldenApp, EventType: "a"})
+	bodies := map[string][]byte{
+		"message":     message,
+		"application": mustEncode(t, kindCreateApplication, createApplication{Application: goldenApplication()}),
+		"endpoint":    mustEncode(t, kindCreateEndpoint, goldenEndpointRecord()),
+		"deletion":    mustEncode(t, kindDeleteEndpoint, deleteEndpoint{goldenApp, goldenEndpoint}),
+		"progress":    encodeProgress(1, []webhook.Progress{{Endpoint: goldenEndpoint}}),
+		"fingerprint": encodeFingerprint(),
+	}
+	for name, body := range bodies {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t, t.TempDir())
+			defer s.Close() // says what Apply has said
+			if _, err := s.Apply(1, 1, testClock, []Command{{Body: append(body, 7)}}); err == nil {
+				t.Error("a command that goes on behind its end was applied")
+			}
+		})
+	}
+	if err := new(meta).decode(append((&meta{index: 1, term: 1}).encode(), 0)); !errors.Is(err, errCut) {
+		t.Errorf("meta: %v", err)
 	}
 }
 
@@ -376,7 +409,7 @@ func FuzzDecodeProgress(f *testing.F) {
 // FuzzApply gives commands to a store that has an application and an endpoint: it takes them, refuses them or breaks, but
 // does not panic, and says something in each case.
 func FuzzApply(f *testing.F) {
-	addGolden(f, 0, "command createApplication", "command createEndpoint", "command deleteEndpoint", "command createMessage", "command recordProgress")
+	addGolden(f, 0, "command createApplication", "command createEndpoint", "command deleteEndpoint", "command createMessage", "command recordProgress", "command fingerprint")
 	dir := f.TempDir()
 	config := Config{Dir: dir, MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(error) {}}
 	s, err := Open(config)
@@ -411,7 +444,7 @@ func FuzzReadSnapshot(f *testing.F) {
 	f.Add([]byte(snapshotMagic + "\x01k\x01v\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00"))
 	f.Add([]byte(snapshotMagic + "\x01k\xff\xff\xff\x1f"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if err := readSnapshot(db, bytes.NewReader(data)); err == nil {
+		if err := readSnapshot(db, bytes.NewReader(data), slog.New(slog.DiscardHandler), func() error { return nil }); err == nil {
 			t.Skip("the sum was found")
 		}
 	})

@@ -12,7 +12,7 @@ import (
 // cluster, which has the same one, and the store fit together without knowing each other.
 type Command = struct {
 	Request [16]byte // names the request, the same in each try
-	Since   uint64   // 0: the first try; else an index below that of any entry that an earlier try may stand in
+	Since   uint64   // 0: the first try; else the first index at which an earlier try may stand
 	Body    []byte   // kind, version, then what encode… below writes
 }
 
@@ -25,6 +25,7 @@ const (
 	kindDeleteEndpoint    kind = 3
 	kindCreateMessage     kind = 4
 	kindRecordProgress    kind = 5
+	kindFingerprint       kind = 6
 )
 
 const commandVersion = 1
@@ -62,7 +63,7 @@ func decodeCreateMessage(body []byte) (*webhook.Message, error) {
 	r := newReader(body, commandVersion)
 	m := &webhook.Message{App: r.id()}
 	readMessage(r, m)
-	return m, r.err
+	return m, r.end()
 }
 
 // encodeProgress: term of the leader that speaks, then for each endpoint
@@ -102,6 +103,9 @@ func decodeProgress(body []byte) (term uint64, list []webhook.Progress, err erro
 	}
 	return term, list, r.err
 }
+
+// encodeFingerprint: nothing but kind and version. The reply is the index of the entry, 8 bytes.
+func encodeFingerprint() []byte { return []byte{byte(kindFingerprint), commandVersion} }
 
 // A reply is a byte, then what the command returns (replyOK) or a webhook.Error as JSON (replyError).
 const (

@@ -101,6 +101,8 @@ func (l *ledger) near(rnd *rand.Rand, ids []webhook.ID) webhook.ID {
 
 // Cursors and retry sets of several endpoints are what a plain model of them is, after each step and after a restart.
 func TestCursorsFollowModel(t *testing.T) {
+	inventsMessages(t)
+	tolerate(t, "has the number", "the last one recorded", "is not what the last attempt", "is one of two")
 	rnd := seeded(t)
 	dir := t.TempDir()
 	s := openTest(t, dir)
@@ -181,6 +183,7 @@ func (l *ledger) check(t *testing.T, s *Store, endpoint webhook.ID, ids []webhoo
 // Reading a retry set part by part, each from a millisecond after the last, gives all of it once, though many lines are due
 // at the same moment.
 func TestRetriesInParts(t *testing.T) {
+	inventsMessages(t)
 	rnd := seeded(t)
 	s, w, _, endpoint := newWorld(t)
 	p := failures(endpoint.ID, 300)

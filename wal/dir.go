@@ -3,15 +3,23 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 )
 
-// The store's folder holds one Badger folder, db-N, and the file CURRENT, which names it. A snapshot from another node is
-// loaded into db-N+1; renaming a new CURRENT over the old one is the moment when it counts.
+// lockPatience is how long Open waits for the folder's lock: a process that was killed keeps it until its memory maps
+// are torn down.
+const lockPatience = 10 * time.Second
+
+// The store's folder holds one Badger folder, db-N, and the file CURRENT, which names it, with a CRC-32C behind the name. A
+// snapshot from another node is loaded into db-N+1; renaming a new CURRENT over the old one is the moment when it counts.
 const (
 	currentFile = "CURRENT"
 	dbPrefix    = "db-"
@@ -19,20 +27,27 @@ const (
 
 // currentDir is the Badger folder that counts. What a crash left of others is removed.
 func currentDir(dir string) (string, error) {
-	name, err := readCurrent(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		name = dbPrefix + "1"
-		err = setCurrent(dir, name)
-	}
-	if err != nil {
-		return "", err
-	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return "", err
 	}
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), dbPrefix) })
+	name, err := readCurrent(dir)
+	if errors.Is(err, fs.ErrNotExist) && len(entries) == 0 { // it is a new store
+		name = dbPrefix + "1"
+		err = setCurrent(dir, name)
+	}
+	if len(entries) > 0 && errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s is missing but %s is there", filepath.Join(dir, currentFile), entries[0].Name())
+	}
+	if err != nil {
+		return "", damaged(dir, err)
+	}
+	if len(entries) > 0 && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name }) {
+		return "", damaged(dir, fmt.Errorf("%s names %s, which is not there", filepath.Join(dir, currentFile), name))
+	}
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), dbPrefix) && entry.Name() != name {
+		if entry.Name() != name {
 			if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
 				return "", err
 			}
@@ -46,11 +61,16 @@ func readCurrent(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := strings.TrimSpace(string(text))
-	if _, err := strconv.Atoi(strings.TrimPrefix(name, dbPrefix)); err != nil || !strings.HasPrefix(name, dbPrefix) {
-		return "", fmt.Errorf("%s does not name a store but %q", filepath.Join(dir, currentFile), name)
+	name, sum, summed := strings.Cut(strings.TrimSpace(string(text)), " ") // at first there was no sum
+	_, err = strconv.Atoi(strings.TrimPrefix(name, dbPrefix))
+	if err != nil || !strings.HasPrefix(name, dbPrefix) || summed && sum != sumOfName(name) {
+		return "", fmt.Errorf("%s does not name a store but %q", filepath.Join(dir, currentFile), text)
 	}
 	return name, nil
+}
+
+func sumOfName(name string) string {
+	return fmt.Sprintf("%08x", crc32.Checksum([]byte(name), castagnoli))
 }
 
 // nextDir is an empty folder for a store that may follow the current one.
@@ -75,7 +95,7 @@ func setCurrent(dir, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = file.WriteString(name + "\n")
+	_, err = file.WriteString(name + " " + sumOfName(name) + "\n")
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}
@@ -91,6 +111,23 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// lockDir takes the lock that Badger takes on its folder, and lets go of it when Badger is to take it.
+func lockDir(dir string, patience time.Duration) (unlock func() error, err error) {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return folder.Close, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(deadline) {
+			return nil, errors.Join(fmt.Errorf("locking %s, which another process may be using: %w", dir, err), folder.Close())
+		}
+	}
 }
 
 // removeEmptyFiles undoes what stops Badger after a crash between making a file and writing its header.

@@ -67,6 +67,13 @@ func (d *disk) look() int64 {
 // Free is the free space in bytes and the least that must remain.
 func (s *Store) Free() (free, least int64) { return s.disk.look(), s.disk.minFree }
 
+// Critical tells whether less than half of what must remain is free. Attempts must then not be made either, for they are
+// recorded: Badger, which may need a memtable and a table of 64 MiB each for that, does not survive a full disk.
+func (s *Store) Critical() bool {
+	free, least := s.Free()
+	return free < least/2
+}
+
 // Admit is asked on the leader before a command goes into the log; full are the other nodes whose disk is short. A reply
 // refuses the command: it is not proposed.
 func (s *Store) Admit(body []byte, full []string) (reply []byte) {

@@ -17,9 +17,23 @@
 //	I message attempt          ID          index of the history: the endpoint of each attempt of a message
 //	D endpoint                 -           an endpoint that is gone but whose retry set is not yet emptied
 //	Q index                    requests    request ids of one Raft entry with their replies, for requestWindow entries
+//	P index request            -           a request in Q that was applied as a repetition: its first try may yet come
 //
 // A chunk holds all that one entry made for one owner: at hundreds of events an entry this spares Badger most of its cost
 // per key. The place that ends an ID finds the record within its chunk.
+//
+// # Requests
+//
+// A node that does not learn what became of a request sends it again under the same id, and says since which entry an earlier
+// try may stand in the log. The state machine looks for it in Q from there on and gives the same reply; first tries look
+// for nothing, which is what most are. Now and then a repetition overtakes its first try; then it is applied and noted under
+// P, which is kept in memory too, and while there are such notes first tries look there. What is older than requestWindow
+// entries is refused as a repetition, and not recognized as a first try.
+//
+// # Fingerprints and the checker
+//
+// A command that changes nothing makes every node sum up its whole state as of that entry: two nodes that agree on it hold the
+// same state. Check verifies, of a store that no node uses, all that the code above it relies on.
 //
 // # Versions
 //

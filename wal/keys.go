@@ -19,6 +19,7 @@ const (
 	keyHistory     = 'H'
 	keyIndex       = 'I'
 	keyRequests    = 'Q'
+	keyOvertaker   = 'P'
 	keyRemoved     = 'D'
 )
 
@@ -63,6 +64,17 @@ func parseRetryKey(key []byte) (due time.Time, message webhook.ID) {
 
 func requestsKey(index uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{keyRequests}, index)
+}
+
+func overtakerKey(index uint64, request [16]byte) []byte {
+	return append(binary.BigEndian.AppendUint64([]byte{keyOvertaker}, index), request[:]...)
+}
+
+func parseOvertakerKey(key []byte) (index uint64, request [16]byte, err error) {
+	if len(key) != 1+8+len(request) {
+		return 0, request, errCut
+	}
+	return binary.BigEndian.Uint64(key[1:]), [16]byte(key[1+8:]), nil
 }
 
 // after is the first key behind all that begin with prefix.

@@ -18,6 +18,7 @@ type nouns struct {
 	byApp        map[webhook.ID][]*webhook.Endpoint // in order of ID
 	cursors      map[webhook.ID]*cursor             // changed in place, by Apply alone
 	removed      []webhook.ID                       // endpoints that are gone but whose retry set is not yet
+	overtakers   overtakers
 }
 
 func newNouns() nouns {
@@ -61,10 +62,14 @@ func (n *nouns) load(txn *badger.Txn) error {
 	if err != nil {
 		return err
 	}
-	return scan(txn, []byte{keyRemoved}, func(key, value []byte) error {
+	err = scan(txn, []byte{keyRemoved}, func(key, value []byte) error {
 		n.removed = append(n.removed, webhook.ID(key[1:]))
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return n.overtakers.load(txn)
 }
 
 func (n *nouns) putApplication(app *webhook.Application) {

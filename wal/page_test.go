@@ -22,6 +22,7 @@ var codes = []uint16{0, 200, 204, 404, 500, 503}
 
 func newLibrary(t *testing.T, rnd *rand.Rand) *library {
 	t.Helper()
+	inventsMessages(t)
 	s, w, app, endpoint := newWorld(t)
 	other, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "other"}, false)
 	if err != nil {

@@ -38,7 +38,7 @@ func (m *meta) decode(data []byte) error {
 	r := newReader(data, metaVersion)
 	m.index, m.term, m.clock = r.uvarint(), r.uvarint(), int64(r.uvarint())
 	m.confIndex, m.conf = r.uvarint(), slices.Clone(r.bytes())
-	return r.err
+	return r.end()
 }
 
 // appendMessage writes what is the same in a command and in the log: all but the ID.

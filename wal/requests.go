@@ -38,6 +38,9 @@ func findRequest(data []byte, request [16]byte) (reply []byte, found bool, err e
 
 // repliedBefore looks for an earlier try of c, in this entry and in those since c.Since.
 func (e *entry) repliedBefore(c *Command) (reply []byte, found bool, err error) {
+	if c.Since == 0 {
+		return e.repliedToRepetition(c.Request)
+	}
 	if reply, found, err = findRequest(e.requests, c.Request); found || err != nil {
 		return reply, found, err
 	}
@@ -46,35 +49,133 @@ func (e *entry) repliedBefore(c *Command) (reply []byte, found bool, err error) 
 			Detail: "the outcome of this request is no longer known: see whether it took effect before sending it again"})
 		return reply, true, err
 	}
-	for index := c.Since; index < e.batch.meta.index; index++ {
-		item, err := e.batch.txn.Get(requestsKey(index))
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, false, fmt.Errorf("reading the requests of entry %d: %w", index, err)
-		}
-		err = item.Value(func(data []byte) (err error) {
-			reply, found, err = findRequest(data, c.Request)
-			return err
-		})
-		if err != nil || found {
-			return reply, found, err
-		}
+	for index := c.Since; index < e.batch.meta.index && !found && err == nil; index++ {
+		reply, found, err = e.replyAt(index, c.Request)
 	}
-	return nil, false, nil
+	return reply, found, err
 }
 
-// keepRequests writes the requests of this entry and drops those that have left the window.
-func (e *entry) keepRequests() error {
-	index := e.batch.meta.index
-	if len(e.requests) > 0 {
-		if err := e.batch.txn.Set(requestsKey(index), e.requests); err != nil {
-			return err
-		}
+// replyAt looks for the reply to a request in an entry of the window.
+func (e *entry) replyAt(index uint64, request [16]byte) (reply []byte, found bool, err error) {
+	if index == e.batch.meta.index {
+		return findRequest(e.requests, request)
 	}
-	if index <= requestWindow {
+	item, err := e.batch.txn.Get(requestsKey(index))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("reading the requests of entry %d: %w", index, err)
+	}
+	err = item.Value(func(data []byte) (err error) {
+		reply, found, err = findRequest(data, request)
+		return err
+	})
+	return reply, found, err
+}
+
+// repliedToRepetition looks for a repetition of a request that has overtaken its first try. There are some for a while
+// after a leader was lost; at all other times this costs nothing.
+func (e *entry) repliedToRepetition(request [16]byte) (reply []byte, found bool, err error) {
+	index, overtaken := e.store.nouns.overtakers.find(request)
+	if !overtaken {
+		return nil, false, nil
+	}
+	return e.replyAt(index, request)
+}
+
+// remember keeps the reply to a command that was applied.
+func (e *entry) remember(c *Command, reply []byte) error {
+	e.requests = appendRequest(e.requests, c.Request, reply)
+	if c.Since == 0 {
 		return nil
 	}
-	return e.batch.txn.Delete(requestsKey(index - requestWindow))
+	index := e.batch.meta.index
+	e.store.nouns.overtakers.add(index, c.Request)
+	e.records++
+	return e.batch.txn.Set(overtakerKey(index, c.Request), nil)
+}
+
+// keepRequests writes the requests of this entry.
+func (e *entry) keepRequests() error {
+	if len(e.requests) == 0 {
+		return nil
+	}
+	return e.batch.txn.Set(requestsKey(e.batch.meta.index), e.requests)
+}
+
+// forgetRequests drops the requests that leave the window now that entry index follows on entry before. Entries of Raft's
+// own lie between the two at times.
+func (s *Store) forgetRequests(before, index uint64) (records int, err error) {
+	if index <= requestWindow {
+		return 0, nil
+	}
+	first, last := uint64(1), index-requestWindow
+	if before > requestWindow {
+		first = before - requestWindow + 1
+	}
+	for gone := first; gone <= last && gone <= before; gone++ {
+		records++
+		if err := s.staged.txn.Delete(requestsKey(gone)); err != nil {
+			return records, err
+		}
+	}
+	for _, o := range s.nouns.overtakers.forget(last) {
+		records++
+		if err := s.staged.txn.Delete(overtakerKey(o.index, o.request)); err != nil {
+			return records, err
+		}
+	}
+	return records, nil
+}
+
+// overtakers are the requests in the window whose repetition was applied although no first try had been: the first try
+// may still be on its way. Only Apply uses them.
+type overtakers struct {
+	list []overtaker // in order of index
+	at   map[[16]byte]uint64
+}
+
+type overtaker struct {
+	index   uint64
+	request [16]byte
+}
+
+func (o *overtakers) find(request [16]byte) (index uint64, found bool) {
+	if len(o.list) == 0 {
+		return 0, false
+	}
+	index, found = o.at[request]
+	return index, found
+}
+
+func (o *overtakers) add(index uint64, request [16]byte) {
+	if o.at == nil {
+		o.at = make(map[[16]byte]uint64)
+	}
+	o.list = append(o.list, overtaker{index, request})
+	o.at[request] = index
+}
+
+// forget drops those up to the entry last.
+func (o *overtakers) forget(last uint64) (gone []overtaker) {
+	count := 0
+	for count < len(o.list) && o.list[count].index <= last {
+		if first := o.list[count]; o.at[first.request] == first.index {
+			delete(o.at, first.request)
+		}
+		count++
+	}
+	gone, o.list = o.list[:count], o.list[count:]
+	return gone
+}
+
+func (o *overtakers) load(txn *badger.Txn) error {
+	return scan(txn, []byte{keyOvertaker}, func(key, _ []byte) error {
+		index, request, err := parseOvertakerKey(key)
+		if err == nil {
+			o.add(index, request)
+		}
+		return err
+	})
 }

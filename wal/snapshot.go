@@ -6,14 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"hash/crc32"
 	"io"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/y"
 )
 
 // A snapshot is a stream of all records as of one index:
@@ -23,75 +21,124 @@ import (
 // Keys and values have their length before them, a uvarint. The record of the meta key is among them: it says which index.
 const snapshotMagic = "HWSNAP01"
 
+// snapshotFrame is what a snapshot without records has: magic, end, number and sum.
+const snapshotFrame = len(snapshotMagic) + 1 + 8 + 4
+
 var (
-	castagnoli     = crc32.MakeTable(crc32.Castagnoli)
-	errBadSnapshot = errors.New("wal: the snapshot is cut short or damaged")
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	errEnded   = errors.New("wal: the store was closed or replaced while it was being read")
 )
 
-// maxRecord bounds what a damaged length can make us allocate, in bytes.
-const maxRecord = 64 << 20
-
 // OpenSnapshot begins to read the store as it stands, size bytes of it, while it goes on. The versions that the reader needs
-// are kept until it is closed.
+// are kept until it is closed, or until the store is closed or replaced, which does not wait for slow readers: they get an
+// error.
 func (s *Store) OpenSnapshot() (state State, size int64, content io.ReadCloser, err error) {
+	stream, err := s.beginSnapshot()
+	if err != nil {
+		return State{}, 0, nil, err
+	}
+	return stream.meta.state(), stream.size, stream, nil
+}
+
+func (s *Store) beginSnapshot() (*snapshotReader, error) {
 	if err := s.Commit(); err != nil {
 		s.config.Fatal(err)
-		return State{}, 0, nil, err
+		return nil, err
 	}
 	s.swap.RLock()
 	index := s.snapshots.pin()
 	txn := s.db.NewTransactionAt(index, false)
+	reader, writer := io.Pipe()
+	stream := &snapshotReader{PipeReader: reader, writer: writer, ended: make(chan struct{})}
 	release := func() {
 		txn.Discard()
 		s.snapshots.unpin(index)
 		s.swap.RUnlock()
 	}
-	counted := new(countingWriter)
-	if err := writeSnapshot(txn, counted); err != nil {
-		release()
-		return State{}, 0, nil, err
+	db, err := s.db, s.streams.add(stream)
+	if err == nil {
+		err = s.guard(db, func() (err error) {
+			stream.meta, stream.size, err = measureSnapshot(txn, stream.ended)
+			return err
+		})
 	}
-	state, err = stateOf(txn)
 	if err != nil {
 		release()
-		return State{}, 0, nil, err
+		s.streams.remove(stream)
+		return nil, err
 	}
-	reader, writer := io.Pipe()
-	stream := &snapshotReader{PipeReader: reader}
 	stream.wg.Go(func() {
+		defer s.streams.remove(stream)
 		defer release()
-		writer.CloseWithError(writeSnapshot(txn, writer))
+		err := s.guard(db, func() error { return writeSnapshot(txn, writer) })
+		_ = writer.CloseWithError(err) // never fails
 	})
-	return state, counted.n, stream, nil
+	return stream, nil
 }
 
-func stateOf(txn *badger.Txn) (State, error) {
+// measureSnapshot tells how far the state is that a snapshot holds, and how many bytes it will have.
+func measureSnapshot(txn *badger.Txn, ended <-chan struct{}) (state meta, size int64, err error) {
 	item, err := txn.Get(metaKey)
 	if err != nil {
-		return State{}, err
+		return state, 0, err
 	}
-	var m meta
-	err = item.Value(m.decode)
-	return m.state(), err
+	if err := item.Value(state.decode); err != nil {
+		return state, 0, err
+	}
+	size = int64(snapshotFrame)
+	err = eachRecord(txn, func(item *badger.Item) error {
+		value, err := valueSize(item)
+		key := int64(item.KeySize())
+		size += uvarintSize(key) + key + uvarintSize(value) + value
+		select {
+		case <-ended:
+			return errEnded
+		default:
+			return err
+		}
+	})
+	return state, size, err
 }
 
-type countingWriter struct{ n int64 }
-
-func (c *countingWriter) Write(data []byte) (int, error) {
-	c.n += int64(len(data))
-	return len(data), nil
+// valueSize does not read the value, unless it may stand in a file of its own: then Badger only estimates it.
+func valueSize(item *badger.Item) (size int64, err error) {
+	if size = item.ValueSize(); size < valueThreshold-64 {
+		return size, nil
+	}
+	err = readValue(item, func(value []byte) error {
+		size = int64(len(value))
+		return nil
+	})
+	return size, err
 }
 
-// snapshotReader waits for the writer when it is closed.
-type snapshotReader struct {
-	*io.PipeReader
-	wg sync.WaitGroup
+// readValue is item.Value. Where Badger can't read a value it only logs that, and gives an empty one.
+func readValue(item *badger.Item, read func(value []byte) error) error {
+	return item.Value(func(value []byte) error {
+		if len(value) == 0 && item.ValueSize() > 0 {
+			return fmt.Errorf("the value of %q: %w", item.Key(), y.ErrChecksumMismatch)
+		}
+		return read(value)
+	})
 }
 
-func (r *snapshotReader) Close() error {
-	err := r.PipeReader.Close()
-	r.wg.Wait()
-	return err
+func uvarintSize(n int64) int64 {
+	var space [binary.MaxVarintLen64]byte
+	return int64(binary.PutUvarint(space[:], uint64(n)))
+}
+
+// eachRecord goes through all records, in order of key.
+func eachRecord(txn *badger.Txn, do func(*badger.Item) error) error {
+	opts := badger.DefaultIteratorOptions
+	opts.PrefetchValues = false // they stand beside the keys
+	it := txn.NewIterator(opts)
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if err := do(it.Item()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeSnapshot(txn *badger.Txn, to io.Writer) error {
@@ -100,23 +147,21 @@ func writeSnapshot(txn *badger.Txn, to io.Writer) error {
 	if _, err := out.WriteString(snapshotMagic); err != nil {
 		return err
 	}
+	var head []byte
 	records := uint64(0)
-	it := txn.NewIterator(badger.DefaultIteratorOptions)
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
+	err := eachRecord(txn, func(item *badger.Item) error {
 		records++
-		item := it.Item()
-		err := item.Value(func(value []byte) error {
-			head := appendBytes(nil, item.Key())
-			if _, err := out.Write(binary.AppendUvarint(head, uint64(len(value)))); err != nil {
+		return readValue(item, func(value []byte) error {
+			head = binary.AppendUvarint(appendBytes(head[:0], item.Key()), uint64(len(value)))
+			if _, err := out.Write(head); err != nil {
 				return err
 			}
 			_, err := out.Write(value)
 			return err
 		})
-		if err != nil {
-			return err
-		}
+	})
+	if err != nil {
+		return err
 	}
 	if _, err := out.Write(binary.BigEndian.AppendUint64([]byte{0}, records)); err != nil {
 		return err
@@ -124,158 +169,105 @@ func writeSnapshot(txn *badger.Txn, to io.Writer) error {
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	_, err := to.Write(binary.BigEndian.AppendUint32(nil, sum.Sum32()))
+	_, err = to.Write(binary.BigEndian.AppendUint32(nil, sum.Sum32()))
 	return err
 }
 
-// RestoreSnapshot replaces this store by what OpenSnapshot gave elsewhere. A crash before it returns leaves the old store or
-// the new one.
-func (s *Store) RestoreSnapshot(content io.Reader) error {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	path, name, err := nextDir(s.config.Dir)
-	if err != nil {
-		return err
-	}
-	if err := s.loadSnapshot(path, content); err != nil {
-		return errors.Join(err, os.RemoveAll(path))
-	}
-	db, err := openBadger(s.config, path)
-	if err != nil {
-		return err
-	}
-	s.staged.discard()
-	s.swap.Lock()
-	defer s.swap.Unlock()
-	if err := s.load(db); err != nil {
-		return errors.Join(err, db.Close())
-	}
-	if err := setCurrent(s.config.Dir, name); err != nil { // from here on the new one counts
-		return errors.Join(err, db.Close())
-	}
-	old := s.db
-	s.db = db
-	return errors.Join(old.Close(), os.RemoveAll(filepath.Join(s.config.Dir, filepath.Base(old.Opts().Dir))))
+// snapshotReader is a snapshot on its way to somebody. Closing it waits for who writes it.
+type snapshotReader struct {
+	*io.PipeReader
+	writer *io.PipeWriter
+	meta   meta
+	size   int64
+	ended  chan struct{}
+	once   sync.Once
+	wg     sync.WaitGroup
 }
 
-// loadSnapshot writes a new Badger folder. Closing it makes it durable.
-func (s *Store) loadSnapshot(path string, content io.Reader) error {
-	db, err := badger.OpenManaged(badgerOptions(path, s.config.Logger).WithSyncWrites(false))
+func (r *snapshotReader) Close() error {
+	err := r.PipeReader.Close()
+	r.wg.Wait()
+	return err
+}
+
+// end has whoever writes it stop; the reader gets an error.
+func (r *snapshotReader) end() {
+	r.once.Do(func() {
+		close(r.ended)
+		_ = r.writer.CloseWithError(errEnded) // never fails
+	})
+}
+
+// streams are the snapshots being read.
+type streams struct {
+	mu     sync.Mutex
+	closed bool // no more
+	open   map[*snapshotReader]struct{}
+}
+
+func (s *streams) add(r *snapshotReader) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errEnded
+	}
+	if s.open == nil {
+		s.open = make(map[*snapshotReader]struct{})
+	}
+	s.open[r] = struct{}{}
+	return nil
+}
+
+func (s *streams) remove(r *snapshotReader) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, r)
+}
+
+// end ends all and lets none begin until begin.
+func (s *streams) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for r := range s.open {
+		r.end()
+	}
+}
+
+func (s *streams) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = false
+}
+
+// readRecords reads a snapshot and gives each record to set; what it gives is overwritten when set has returned. Nothing
+// counts until it has returned without an error.
+func readRecords(content io.Reader, set func(key, value []byte) error) error {
+	in := &summingReader{in: bufio.NewReaderSize(content, 256<<10)}
+	magic, err := in.take(nil, uint64(len(snapshotMagic)))
 	if err != nil {
 		return err
 	}
-	return errors.Join(readSnapshot(db, content), db.Close())
-}
-
-func readSnapshot(db *badger.DB, content io.Reader) error {
-	in := &summingReader{in: bufio.NewReaderSize(content, 256<<10), sum: crc32.New(castagnoli)}
-	magic := make([]byte, len(snapshotMagic))
-	if _, err := io.ReadFull(in, magic); err != nil || !bytes.Equal(magic, []byte(snapshotMagic)) {
+	if !bytes.Equal(magic, []byte(snapshotMagic)) {
 		return errBadSnapshot
 	}
-	load := &loader{db: db}
-	defer load.discard()
+	var key, value, last []byte
 	for records := uint64(0); ; records++ {
-		key, err := in.bytes()
-		if err != nil {
+		if key, err = in.bytes(key); err != nil {
 			return err
 		}
 		if len(key) == 0 {
-			if err := in.trailer(records); err != nil {
-				return err
-			}
-			return load.commit()
+			return in.trailer(records)
 		}
-		value, err := in.bytes()
-		if err != nil {
+		if records > 0 && bytes.Compare(last, key) >= 0 {
+			return errBadSnapshot
+		}
+		last = append(last[:0], key...)
+		if value, err = in.bytes(value); err != nil {
 			return err
 		}
-		if err := load.set(key, value); err != nil {
+		if err := set(key, value); err != nil {
 			return err
 		}
 	}
-}
-
-// loader writes records in transactions as large as Badger takes, all at version 1: what Apply writes later is newer.
-type loader struct {
-	db  *badger.DB
-	txn *badger.Txn
-}
-
-func (l *loader) set(key, value []byte) error {
-	if l.txn == nil {
-		l.txn = l.db.NewTransactionAt(1, true)
-	}
-	err := l.txn.Set(key, value)
-	if errors.Is(err, badger.ErrTxnTooBig) {
-		if err := l.commit(); err != nil {
-			return err
-		}
-		return l.set(key, value)
-	}
-	return err
-}
-
-func (l *loader) commit() error {
-	if l.txn == nil {
-		return nil
-	}
-	err := l.txn.CommitAt(1, nil)
-	l.txn = nil
-	return err
-}
-
-func (l *loader) discard() {
-	if l.txn != nil {
-		l.txn.Discard()
-	}
-}
-
-// summingReader sums what is read.
-type summingReader struct {
-	in  *bufio.Reader
-	sum hash.Hash32
-}
-
-func (r *summingReader) Read(data []byte) (int, error) {
-	n, err := r.in.Read(data)
-	r.sum.Write(data[:n])
-	return n, err
-}
-
-// ReadByte lets binary.ReadUvarint read.
-func (r *summingReader) ReadByte() (byte, error) {
-	c, err := r.in.ReadByte()
-	if err == nil {
-		r.sum.Write([]byte{c})
-	}
-	return c, err
-}
-
-func (r *summingReader) bytes() ([]byte, error) {
-	size, err := binary.ReadUvarint(r)
-	if err != nil || size > maxRecord {
-		return nil, errBadSnapshot
-	}
-	data := make([]byte, size)
-	if _, err := io.ReadFull(r, data); err != nil {
-		return nil, fmt.Errorf("%w: %w", errBadSnapshot, err)
-	}
-	return data, nil
-}
-
-func (r *summingReader) trailer(records uint64) error {
-	var count [8]byte
-	if _, err := io.ReadFull(r, count[:]); err != nil {
-		return errBadSnapshot
-	}
-	want := r.sum.Sum32()
-	var sum [4]byte
-	if _, err := io.ReadFull(r.in, sum[:]); err != nil {
-		return errBadSnapshot
-	}
-	if binary.BigEndian.Uint64(count[:]) != records || binary.BigEndian.Uint32(sum[:]) != want {
-		return errBadSnapshot
-	}
-	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -17,9 +16,10 @@ import (
 	"hookwheel/webhook"
 )
 
-// lockPatience is how long Open waits for the folder's lock: a process that was killed keeps it until its memory maps
-// are torn down.
-const lockPatience = 10 * time.Second
+const (
+	memTableSize   = 64 << 20 // bytes; a transaction may take 15 % of it
+	valueThreshold = 1 << 20  // bytes; from this size on Badger keeps a value in a file of its own
+)
 
 // Config says where a Store lives.
 type Config struct {
@@ -50,7 +50,9 @@ type Store struct {
 	nouns nouns
 	watch func(Changes)
 
-	snapshots pins
+	snapshots    pins
+	streams      streams
+	fingerprints fingerprints
 }
 
 // Open opens or makes the store in the folder config.Dir.
@@ -66,86 +68,115 @@ func Open(config Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking for the store in %s: %w", config.Dir, err)
 	}
-	db, err := openBadger(config, dir)
+	db, tables, err := openBadger(config, dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
 	}
 	s := &Store{config: config, db: db, disk: disk, dirty: make(chan struct{}, 1), closed: make(chan struct{})}
-	if err := s.load(db); err != nil {
+	if err := s.guard(db, func() error { return s.load(db) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the store in %s: %w", dir, err), db.Close())
 	}
 	s.wg.Go(s.commitSoon)
+	s.wg.Go(func() { s.verifyTables(db, tables) })
 	return s, nil
 }
 
-// Close commits what is applied and ends the store.
+// Close commits what is applied and ends the store. It does not wait for who reads a snapshot.
 func (s *Store) Close() error {
 	close(s.closed)
 	s.wg.Wait()
-	if err := errors.Join(s.Commit(), s.db.Close()); err != nil {
+	err := s.Commit()
+	s.streams.end()
+	s.swap.Lock() // waits for other readers
+	defer s.swap.Unlock()
+	if err := errors.Join(err, s.db.Close()); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}
 	return nil
 }
 
-// openBadger waits for the folder's lock if it must.
-func openBadger(config Config, dir string) (*badger.DB, error) {
-	if err := removeEmptyFiles(dir); err != nil {
-		return nil, err
+// openBadger looks at the files first: of some damages Badger makes a store that lacks records, of others a panic. It waits
+// for the folder's lock if it must. The tables are yet to be verified.
+func openBadger(config Config, dir string) (_ *badger.DB, tables []string, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, err
 	}
-	deadline := time.Now().Add(lockPatience)
-	for {
-		db, err := badger.OpenManaged(badgerOptions(dir, config.Logger))
-		if err == nil || !strings.Contains(err.Error(), "Cannot acquire directory lock") || time.Now().After(deadline) {
-			return db, err
+	unlock, err := lockDir(dir, lockPatience)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = removeEmptyFiles(dir)
+	if err == nil {
+		tables, err = checkFiles(dir)
+	}
+	if err := errors.Join(err, unlock()); err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = damaged(dir, fmt.Errorf("%v", fault))
 		}
-		time.Sleep(100 * time.Millisecond)
+	}()
+	db, err := badger.OpenManaged(badgerOptions(dir, config.Logger))
+	if err != nil {
+		return nil, tables, damaged(dir, err)
 	}
+	return db, tables, nil
 }
 
 func badgerOptions(dir string, log *slog.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
-		WithSyncWrites(true). // without, a loss of power leaves holes before the applied index
+		WithSyncWrites(!noSync). // without, a loss of power leaves holes before the applied index
 		WithDetectConflicts(false).
-		WithMemTableSize(64 << 20). // a transaction may take 15 % of it
+		WithMemTableSize(memTableSize).
+		WithBaseTableSize(8 << 20). // a start opens each table
 		WithNumMemtables(3).
 		WithNumLevelZeroTables(4).
 		WithNumLevelZeroTablesStall(12).
 		WithNumCompactors(2).
 		WithCompression(options.None).
 		WithBlockCacheSize(0).
-		WithValueThreshold(1 << 20). // values inline: one sync a commit, no garbage collection of value files
+		WithValueThreshold(valueThreshold). // values inline: one sync a commit, no garbage collection of value files
 		WithValueLogFileSize(16 << 20).
 		WithVerifyValueChecksum(true).
-		WithChecksumVerificationMode(options.OnTableAndBlockRead).
+		WithChecksumVerificationMode(options.OnBlockRead). // the whole tables are verified after the start, see damage.go
 		WithMetricsEnabled(false).
 		WithLogger(badgerLog{log.With("component", "badger")})
 }
 
 // load brings into memory what Apply and the API look at all the time: how far the store is, and the nouns.
 func (s *Store) load(db *badger.DB) error {
-	loaded, state := newNouns(), meta{}
+	loaded, state, err := readState(db)
+	if err == nil {
+		s.install(loaded, state)
+	}
+	return err
+}
+
+func readState(db *badger.DB) (loaded nouns, state meta, err error) {
+	loaded = newNouns()
 	txn := db.NewTransactionAt(math.MaxUint64, false)
 	defer txn.Discard()
 	item, err := txn.Get(metaKey)
-	if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
-		return err
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return loaded, state, nil
 	}
 	if err == nil {
-		if err := item.Value(state.decode); err != nil {
-			return err
-		}
-		if err := loaded.load(txn); err != nil {
-			return err
-		}
+		err = item.Value(state.decode)
 	}
+	if err == nil {
+		err = loaded.load(txn)
+	}
+	return loaded, state, err
+}
+
+func (s *Store) install(loaded nouns, state meta) {
 	s.mu.Lock()
 	s.nouns = loaded
 	s.mu.Unlock()
 	s.staged = batch{meta: state}
 	s.applied.Store(state.index)
 	s.snapshots.publish(state)
-	return nil
 }
 
 // Applied is the Raft index up to which everything is applied; reads see at least that.
@@ -166,7 +197,7 @@ func (m *meta) state() State {
 }
 
 // view runs read on the state with all that is applied; it can't be compacted away meanwhile.
-func (s *Store) view(read func(*badger.Txn) error) error {
+func (s *Store) view(read func(*badger.Txn) error) (err error) {
 	if s.snapshots.last().index < s.Applied() {
 		if err := s.Commit(); err != nil {
 			s.config.Fatal(err)
@@ -179,7 +210,7 @@ func (s *Store) view(read func(*badger.Txn) error) error {
 	defer s.snapshots.unpin(index)
 	txn := s.db.NewTransactionAt(index, false)
 	defer txn.Discard()
-	return read(txn)
+	return s.guard(s.db, func() error { return read(txn) })
 }
 
 // Changes is what one entry has brought that a scheduler must know.

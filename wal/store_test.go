@@ -142,6 +142,7 @@ func TestIDsAreInLogOrder(t *testing.T) {
 
 // What is gone can't be had, but its history can; what comes for it later changes nothing.
 func TestDeletedEndpoint(t *testing.T) {
+	inventsMessages(t)
 	s, w, app, endpoint := newWorld(t)
 	p := failures(endpoint.ID, 2)
 	if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
@@ -260,7 +261,13 @@ func TestAdmit(t *testing.T) {
 	if reply := s.Admit(message, nil); reply != nil {
 		t.Errorf("with room: %s", reply)
 	}
+	if s.Critical() {
+		t.Error("with room: critical")
+	}
 	s.disk.minFree = 1 << 62
+	if !s.Critical() {
+		t.Error("without room: not critical")
+	}
 	_, err := decodeReply(s.Admit(message, nil))
 	wantCode(t, err, webhook.CodeNoSpace)
 	for _, body := range others {

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"context"
+	"encoding/binary"
 
 	"hookwheel/webhook"
 )
@@ -86,4 +87,17 @@ func (w *Writer) CreateMessage(ctx context.Context, m *webhook.Message) (id webh
 func (w *Writer) RecordProgress(ctx context.Context, term uint64, list []webhook.Progress) error {
 	_, err := w.propose(ctx, encodeProgress(term, list))
 	return err
+}
+
+// Fingerprint has every node sum up its whole state as of one entry, and returns the index of that entry. Store.Fingerprint
+// of each node gives the sum, some time later.
+func (w *Writer) Fingerprint(ctx context.Context) (index uint64, err error) {
+	body, err := w.propose(ctx, encodeFingerprint())
+	if err != nil {
+		return 0, err
+	}
+	if len(body) != 8 {
+		return 0, errCut
+	}
+	return binary.BigEndian.Uint64(body), nil
 }

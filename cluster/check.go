@@ -1,0 +1,300 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/hashicorp/raft"
+	boltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+)
+
+// maxViolations bounds how many a report names; it counts the others.
+const maxViolations = 100
+
+// LogReport is what the Raft log in a data folder holds and what is wrong with it.
+type LogReport struct {
+	First      uint64   `json:"first"` // the entries that it holds; 0: none
+	Last       uint64   `json:"last"`
+	LastTerm   uint64   `json:"lastTerm"` // of the last entry
+	Entries    int      `json:"entries"`
+	Commands   int      `json:"commands"` // in those entries
+	Bytes      int64    `json:"bytes"`    // of the entries
+	Term       uint64   `json:"term"`     // of this node
+	VoteTerm   uint64   `json:"voteTerm"` // in which it voted last
+	Vote       string   `json:"vote,omitempty"`
+	Notes      []string `json:"notes,omitempty"` // what is unusual, but may be
+	Violations []string `json:"violations"`
+	Unnamed    int      `json:"unnamed,omitempty"` // violations beyond those
+}
+
+// Err is nil if nothing is wrong.
+func (r *LogReport) Err() error {
+	if len(r.Violations) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the log breaks %d of its invariants, such as: %s", len(r.Violations)+r.Unnamed, r.Violations[0])
+}
+
+func (r *LogReport) violated(format string, args ...any) {
+	if len(r.Violations) < maxViolations {
+		r.Violations = append(r.Violations, fmt.Sprintf(format, args...))
+	} else {
+		r.Unnamed++
+	}
+}
+
+// CheckLog verifies the Raft log in the data folder dir, whose store stands at the entry applied: terms never fall, all
+// entries can be read, term and vote can be read, and the log goes on where the store ends, without gaps. There may be a gap
+// in what the store holds already, or the log may end before: so it is when a node has taken over a leader's state. No node
+// may be using the folder.
+func CheckLog(dir string, applied uint64) (report LogReport, err error) {
+	report.Violations = []string{}
+	err = withLog(dir, func(log *logStore) error { return report.check(log, applied) })
+	return report, err
+}
+
+// ErrNoLog means that a data folder has no Raft log, as that of a node that was never part of a cluster.
+var ErrNoLog = errors.New("there is no log")
+
+// withLog opens the log of a node that is not running.
+func withLog(dir string, use func(*logStore) error) (err error) {
+	path := filepath.Join(dir, "raft")
+	file := filepath.Join(path, "log.db")
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w in %s", ErrNoLog, path)
+	}
+	err = bear(func() error { return probe(file) })
+	if err == nil {
+		err = bear(func() error { return openAndUse(path, use) })
+	}
+	var damage *damageError
+	switch {
+	case errors.As(err, &damage), errors.Is(err, bbolt.ErrInvalid), errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
+		return fmt.Errorf("the log in %s is damaged: %w. Move the whole data folder of this node away; "+
+			"started empty, it gets the state from the others", path, err)
+	case errors.Is(err, bbolt.ErrTimeout):
+		return fmt.Errorf("the log in %s is in use: stop the node first", path)
+	}
+	return err
+}
+
+func openAndUse(path string, use func(*logStore) error) error {
+	log, err := openLogStore(path, func(err error) { slog.Error("the log can't be read", "error", err) })
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(log), log.Close())
+}
+
+// probe walks through the whole tree of a bolt file. Opening one to write does that too, but in a goroutine of its own, where
+// a damaged page ends the process.
+func probe(file string) (err error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	if info.Size() < 4*int64(os.Getpagesize()) {
+		return &damageError{fmt.Sprintf("it has %d bytes, less than an empty one", info.Size())}
+	}
+	db, err := bbolt.Open(file, 0o600, &bbolt.Options{ReadOnly: true, Timeout: 2 * time.Second})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return db.View(func(tx *bbolt.Tx) error {
+		if tx.Size() > info.Size() {
+			return &damageError{fmt.Sprintf("it is cut: it has %d bytes of %d", info.Size(), tx.Size())}
+		}
+		return tx.ForEach(func(_ []byte, bucket *bbolt.Bucket) error {
+			return bucket.ForEach(func(_, _ []byte) error { return nil })
+		})
+	})
+}
+
+// damageError is what reading a damaged file came to.
+type damageError struct{ what string }
+
+func (e *damageError) Error() string { return e.what }
+
+// bear runs what reads a file that is mapped into memory and not summed: if it is damaged, that may panic or fault.
+func bear(read func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if damage := recover(); damage != nil {
+			err = &damageError{fmt.Sprint(damage)}
+		}
+	}()
+	return read()
+}
+
+func (r *LogReport) check(log *logStore, applied uint64) error {
+	r.checkVote(log)
+	first, last, err := bounds(log)
+	if err != nil {
+		return err
+	}
+	r.First, r.Last = first, last
+	if last == 0 {
+		return nil
+	}
+	present := first - 1 // the last entry that is there
+	for index := first; index <= last; index++ {
+		if r.checkEntry(log, index) {
+			r.checkGap(present+1, index-1, applied)
+			present = index
+		}
+	}
+	switch {
+	case first > applied+1:
+		r.violated("the log begins at entry %d but the store ends at entry %d: what lies between is lost", first, applied)
+	case last < applied:
+		r.Notes = append(r.Notes, fmt.Sprintf("the log ends at entry %d but the store stands at entry %d, "+
+			"as after a crash while the state of the leader was taken over", last, applied))
+	}
+	if r.Term < r.LastTerm {
+		r.violated("the node is in term %d, but the last entry of its log is of term %d", r.Term, r.LastTerm)
+	}
+	return nil
+}
+
+func bounds(log *logStore) (first, last uint64, err error) {
+	if first, err = log.FirstIndex(); err != nil {
+		return 0, 0, err
+	}
+	last, err = log.LastIndex()
+	return first, last, err
+}
+
+// checkGap looks at entries that are not there.
+func (r *LogReport) checkGap(first, last, applied uint64) {
+	switch {
+	case first > last:
+	case last > applied:
+		r.violated("the entries %d to %d are missing, and the store ends at entry %d", first, last, applied)
+	default:
+		r.Notes = append(r.Notes, fmt.Sprintf("the entries %d to %d are missing; the store holds them, as after the state of the "+
+			"leader was taken over", first, last))
+	}
+}
+
+// checkEntry tells whether there is such an entry.
+func (r *LogReport) checkEntry(log *logStore, index uint64) bool {
+	entry := new(raft.Log)
+	err := log.GetLog(index, entry)
+	if errors.Is(err, raft.ErrLogNotFound) {
+		return false
+	}
+	if err != nil {
+		r.violated("entry %d can't be read: %v", index, err)
+		return true
+	}
+	r.Entries++
+	r.Bytes += int64(len(entry.Data))
+	if entry.Term < r.LastTerm || entry.Term == 0 {
+		r.violated("entry %d is of term %d, but one before it is of term %d", index, entry.Term, r.LastTerm)
+	}
+	r.LastTerm = max(r.LastTerm, entry.Term)
+	switch entry.Type {
+	case raft.LogCommand:
+		_, commands, err := decodeEntry(entry.Data)
+		if err != nil {
+			r.violated("the commands of entry %d can't be read: %v", index, err)
+		}
+		r.Commands += len(commands)
+	case raft.LogConfiguration:
+		r.checkConfiguration(index, entry.Data)
+	case raft.LogNoop, raft.LogBarrier:
+	default:
+		r.violated("entry %d is of type %s, which is never written", index, entry.Type)
+	}
+	return true
+}
+
+// checkConfiguration reads a configuration; Raft's decoder panics if it can't.
+func (r *LogReport) checkConfiguration(index uint64, data []byte) {
+	defer func() {
+		if damage := recover(); damage != nil {
+			r.violated("the configuration in entry %d can't be read: %v", index, damage)
+		}
+	}()
+	if len(raft.DecodeConfiguration(data).Servers) == 0 {
+		r.violated("the configuration in entry %d has no servers", index)
+	}
+}
+
+func (r *LogReport) checkVote(log *logStore) {
+	var err error
+	if r.Term, err = log.GetUint64([]byte("CurrentTerm")); err != nil && !errors.Is(err, boltdb.ErrKeyNotFound) {
+		r.violated("the term of the node can't be read: %v", err)
+	}
+	term, candidate, err := log.vote()
+	if err != nil && !errors.Is(err, boltdb.ErrKeyNotFound) {
+		r.violated("the last vote of the node can't be read: %v", err)
+	}
+	r.VoteTerm, r.Vote = term, string(candidate)
+	if r.VoteTerm > r.Term {
+		r.violated("the node is in term %d, but has voted in term %d", r.Term, r.VoteTerm)
+	}
+}
+
+// ErrNoEntries means that a log does not hold the entries that were wanted.
+var ErrNoEntries = errors.New("the log does not hold those entries")
+
+// CatchUp applies the entries that machine lacks, up to the entry to, from the log in the data folder dir, which must have
+// that entry in that term: then all before it are the same as on every node that has it too. No node may be using the folder.
+func CatchUp(dir string, machine StateMachine, to, term uint64) error {
+	return withLog(dir, func(log *logStore) error {
+		from := machine.Applied() + 1
+		first, last, err := bounds(log)
+		if err != nil {
+			return err
+		}
+		if last < to || first == 0 || first > from {
+			return fmt.Errorf("%w: it holds entries %d to %d, wanted are %d to %d", ErrNoEntries, first, last, from, to)
+		}
+		end := new(raft.Log)
+		if err := log.GetLog(to, end); err != nil {
+			return err
+		}
+		if end.Term != term {
+			return fmt.Errorf("%w: its entry %d is of term %d, not %d", ErrNoEntries, to, end.Term, term)
+		}
+		for index := from; index <= to; index++ {
+			err := applyEntry(log, machine, index)
+			if errors.Is(err, raft.ErrLogNotFound) {
+				return fmt.Errorf("%w: it lacks entry %d", ErrNoEntries, index)
+			}
+			if err != nil {
+				return fmt.Errorf("entry %d: %w", index, err)
+			}
+		}
+		return machine.Commit()
+	})
+}
+
+func applyEntry(log *logStore, machine StateMachine, index uint64) error {
+	entry := new(raft.Log)
+	if err := log.GetLog(index, entry); err != nil {
+		return err
+	}
+	switch entry.Type {
+	case raft.LogCommand:
+		now, commands, err := decodeEntry(entry.Data)
+		if err != nil {
+			return err
+		}
+		_, err = machine.Apply(entry.Index, entry.Term, now, commands)
+		return err
+	case raft.LogConfiguration:
+		return machine.Configure(entry.Index, entry.Term, entry.Data)
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,337 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// Faults of opening a store to check it.
+var (
+	ErrNoStore = errors.New("there is no store")
+	ErrInUse   = errors.New("the store is in use: stop the node first")
+)
+
+// maxViolations bounds how many a report names; it counts the others.
+const maxViolations = 100
+
+// CheckOptions say how to check.
+type CheckOptions struct {
+	Logger   *slog.Logger
+	Progress func(records int64) // is told from time to time how many have been read; may be nil
+}
+
+// Report is what a store holds and what is wrong with it.
+type Report struct {
+	Index       uint64         `json:"index"` // of the last entry applied
+	Term        uint64         `json:"term"`
+	Clock       time.Time      `json:"clock"`       // of the log
+	Fingerprint string         `json:"fingerprint"` // the same on all nodes that stand at the same index
+	Records     map[string]int `json:"records"`     // by kind
+	Bytes       int64          `json:"bytes"`       // of all keys and values
+	Messages    int            `json:"messages"`
+	Attempts    int            `json:"attempts"`
+	Violations  []string       `json:"violations"`         // the first of them
+	Unnamed     int            `json:"unnamed,omitempty"`  // violations beyond those
+	Repeated    int            `json:"repeated,omitempty"` // attempts whose number was recorded before: allowed, but not usual
+}
+
+// Err is nil if nothing is wrong.
+func (r *Report) Err() error {
+	if len(r.Violations) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the store breaks %d of its invariants, such as: %s", len(r.Violations)+r.Unnamed, r.Violations[0])
+}
+
+// Check reads the whole store in the folder dir, which no node may be using, and verifies all that can be said of it:
+//
+//   - each id was made by an entry that is applied, at a time that the clock of the log has reached;
+//   - each endpoint's application exists; names are unique where they must be;
+//   - there is a cursor for each endpoint and for no other; it stands between the endpoint's creation and the end of the
+//     log; what is done beyond it is in order and exists;
+//   - each line of a retry set belongs to an endpoint, or to one that is being removed; its message exists and was
+//     attempted; it is the only line of its message, and is what the last attempt asked for;
+//   - what an endpoint wants and its cursor has left behind was attempted;
+//   - the log and the history are in order; each message has its event id and each event id its message; each attempt
+//     stands in the index and nothing else does;
+//   - the attempts at delivering a message to an endpoint are numbered from 1, without gaps. A leader that is lost takes
+//     attempts that it had not recorded with it, and the next leader gives the same numbers, so this holds however many
+//     leaders were lost. It may happen that a number is recorded twice; that is counted, not called wrong;
+//   - no request was applied twice within the window in which requests are remembered, and nothing else is remembered.
+//
+// It opens Badger as a start of the node would, which may tidy up after a crash but changes no record. Memory is bounded by
+// the number of applications and endpoints and of requests in the window.
+func Check(dir string, o CheckOptions) (*Report, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	db, err := openToCheck(dir, o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	txn := db.NewTransactionAt(math.MaxUint64, false)
+	report, err := check(txn, o.Progress)
+	txn.Discard()
+	return report, errors.Join(err, db.Close())
+}
+
+// openToCheck opens the current Badger folder of a store that is not in use.
+func openToCheck(dir string, logger *slog.Logger) (*badger.DB, error) {
+	name, err := readCurrent(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w in %s", ErrNoStore, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, name)
+	if err := verifyFiles(path); err != nil {
+		return nil, err
+	}
+	db, _, err := openBadger(Config{Logger: logger}, path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store in %s: %w", path, err)
+	}
+	return db, nil
+}
+
+// checkPatience is for the lock of a process that was killed just now.
+const checkPatience = 2 * time.Second
+
+// verifyFiles looks at all blocks of all tables before Badger does, which leaves out what it can't read.
+func verifyFiles(path string) error {
+	unlock, err := lockDir(path, checkPatience)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %s is not there", ErrNoStore, path)
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return fmt.Errorf("%s: %w", path, ErrInUse)
+	case err != nil:
+		return err
+	}
+	defer func() { _ = unlock() }() // closes a folder
+	tables, err := checkFiles(path)
+	for i := 0; i < len(tables) && err == nil; i++ {
+		err = damaged(path, checkTable(tables[i], true, func(int) error { return nil }))
+	}
+	return err
+}
+
+// checker is the work on one store.
+type checker struct {
+	txn      *badger.Txn
+	report   *Report
+	progress func(records int64)
+	records  int64
+
+	meta      meta
+	apps      map[webhook.ID]*webhook.Application
+	endpoints map[webhook.ID]*webhook.Endpoint
+	byApp     map[webhook.ID][]*webhook.Endpoint
+	cursors   map[webhook.ID]*cursor
+	removed   map[webhook.ID]bool
+	ends      map[webhook.ID]webhook.ID // last message of an application's log
+
+	logs      chunkCache[webhook.Message] // without payloads
+	histories chunkCache[recorded]
+	before    chunkPlace         // the last chunk read
+	indexed   messageHistory     // of the message whose index is being read
+	passed    map[webhook.ID]int // messages that an endpoint wants and has left behind
+	reached   map[webhook.ID]int // of them, those that were attempted
+	uids      map[uid]webhook.ID
+	eventIDs  int // messages that have one
+	requests  [][16]byte
+}
+
+// kindNames are the kinds of records, for people.
+var kindNames = map[byte]string{
+	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
+	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
+	keyRequests: "requests", keyOvertaker: "repetitions applied", keyRemoved: "endpoints being removed",
+}
+
+func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
+	if progress == nil {
+		progress = func(int64) {}
+	}
+	c := &checker{txn: txn, progress: progress, report: &Report{Records: make(map[string]int), Violations: []string{}},
+		apps: make(map[webhook.ID]*webhook.Application), endpoints: make(map[webhook.ID]*webhook.Endpoint),
+		byApp: make(map[webhook.ID][]*webhook.Endpoint), cursors: make(map[webhook.ID]*cursor),
+		removed: make(map[webhook.ID]bool), ends: make(map[webhook.ID]webhook.ID), uids: make(map[uid]webhook.ID),
+		passed: make(map[webhook.ID]int), reached: make(map[webhook.ID]int)}
+	if err := c.loadNouns(); err != nil {
+		return nil, err
+	}
+	if err := c.walk(); err != nil {
+		return nil, err
+	}
+	c.progress(c.records)
+	return c.report, c.finish()
+}
+
+// violated notes what is wrong.
+func (c *checker) violated(format string, args ...any) {
+	if len(c.report.Violations) < maxViolations {
+		c.report.Violations = append(c.report.Violations, fmt.Sprintf(format, args...))
+	} else {
+		c.report.Unnamed++
+	}
+}
+
+// walk looks at each record, in order of key.
+func (c *checker) walk() error {
+	sum := newStateSum()
+	opts := badger.DefaultIteratorOptions
+	opts.PrefetchValues = false
+	it := c.txn.NewIterator(opts)
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		key := it.Item().KeyCopy(nil)
+		value, err := it.Item().ValueCopy(nil)
+		if err != nil {
+			return fmt.Errorf("reading the record %q: %w", key, err)
+		}
+		sum.add(key, value)
+		c.report.Bytes += int64(len(key) + len(value))
+		if c.records++; c.records%10_000 == 0 {
+			c.progress(c.records)
+		}
+		if err := c.record(key, value); err != nil {
+			return err
+		}
+	}
+	c.report.Fingerprint = sum.text()
+	return nil
+}
+
+// keySizes are the sizes of keys; 0: at least the prefix and an ID and something more.
+var keySizes = map[byte]int{
+	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
+	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
+	keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyRemoved: 1 + idSize,
+}
+
+func (c *checker) record(key, value []byte) error {
+	kind := key[0]
+	size, known := keySizes[kind]
+	if !known {
+		c.report.Records["unknown"]++
+		c.violated("the record %q is of a kind that this program does not know", key)
+		return nil
+	}
+	c.report.Records[kindNames[kind]]++
+	if size > 0 && len(key) != size || size == 0 && len(key) <= 1+idSize {
+		c.violated("the record %q has a key of %d bytes, which none of its kind has", key, len(key))
+		return nil
+	}
+	switch kind {
+	case keyApplication:
+		c.checkApplication(key)
+	case keyEndpoint:
+		c.checkEndpoint(key)
+	case keyCursor:
+		return c.checkCursor(key)
+	case keyRemoved:
+		c.checkRemoved(key, value)
+	case keyLog:
+		return c.checkMessages(key, value)
+	case keyUnique:
+		c.checkEventID(key, value)
+	case keyHistory:
+		c.checkHistory(key, value)
+	case keyIndex:
+		return c.checkIndex(key, value)
+	case keyRetry:
+		return c.checkRetry(key, value)
+	case keyRequests:
+		c.checkRequests(key, value)
+	case keyOvertaker:
+		return c.checkOvertaker(key, value)
+	}
+	return nil
+}
+
+// finish looks at what can be told only at the end.
+func (c *checker) finish() error {
+	if err := c.endMessage(); err != nil {
+		return err
+	}
+	c.checkRequestsOnce()
+	if c.eventIDs != c.report.Records[kindNames[keyUnique]] {
+		if err := c.findLooseEventIDs(); err != nil {
+			return err
+		}
+	}
+	if c.report.Attempts != c.report.Records[kindNames[keyIndex]] {
+		if err := c.findUnindexed(); err != nil {
+			return err
+		}
+	}
+	return c.findPassed()
+}
+
+// checkID tells whether an id can have been made by this log.
+func (c *checker) checkID(id webhook.ID, what string) bool {
+	switch {
+	case webhook.NewID(id.Millis(), id.Index(), id.Place()) != id:
+		c.violated("%s has an id whose check digits do not match", what)
+	case id.Index() > c.meta.index || id.Index() == 0:
+		c.violated("%s comes from entry %d, but the store stands at entry %d", what, id.Index(), c.meta.index)
+	case id.Millis() > c.meta.clock:
+		c.violated("%s is from %s, but the clock of the log stands at %s", what, id.Time().Format(time.RFC3339Nano), c.clock())
+	default:
+		return true
+	}
+	return false
+}
+
+func (c *checker) clock() string { return time.UnixMilli(c.meta.clock).UTC().Format(time.RFC3339Nano) }
+
+// get reads one record; found is false if there is none.
+func (c *checker) get(key []byte) (value []byte, found bool, err error) {
+	item, err := c.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("reading the record %q: %w", key, err)
+	}
+	value, err = item.ValueCopy(nil)
+	return value, err == nil, err
+}
+
+// chunkPlace is where a chunk stands.
+type chunkPlace struct {
+	owner []byte // prefix and owner
+	index uint64
+	time  []byte
+}
+
+// follows tells whether a chunk comes from a later entry than the one of the same owner that was read before it.
+func (c *checker) follows(key []byte) bool {
+	var id webhook.ID
+	copy(id[:], key[1+idSize:])
+	place := chunkPlace{owner: key[:1+idSize], index: id.Index()}
+	before := c.before
+	c.before = place
+	return !bytes.Equal(before.owner, place.owner) || before.index < place.index
+}
+
+// entryOf is the first ID that the entry of a chunk could make.
+func entryOf(key []byte) webhook.ID { return placedID(key, 0) }
+
+func appName(id webhook.ID) string      { return "application " + id.Text(webhook.KindApplication) }
+func endpointName(id webhook.ID) string { return "endpoint " + id.Text(webhook.KindEndpoint) }
+func messageName(id webhook.ID) string  { return "message " + id.Text(webhook.KindMessage) }
+func attemptName(id webhook.ID) string  { return "attempt " + id.Text(webhook.KindAttempt) }

@@ -1,0 +1,102 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// maxDifferences bounds how many Differences names.
+const maxDifferences = 20
+
+// Differences names the first records in which two stores differ, which no node may be using.
+func Differences(one, other string, logger *slog.Logger) (list []string, err error) {
+	a, err := openToCheck(one, logger)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	b, err := openToCheck(other, logger)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	left, right := walkRecords(a), walkRecords(b)
+	defer left.close()
+	defer right.close()
+	for len(list) < maxDifferences && (left.it.Valid() || right.it.Valid()) {
+		order := left.compare(right)
+		switch {
+		case order < 0:
+			list = append(list, left.name()+" is only in "+one)
+		case order > 0:
+			list = append(list, right.name()+" is only in "+other)
+		default:
+			same, err := left.same(right)
+			if err != nil {
+				return nil, err
+			}
+			if !same {
+				list = append(list, left.name()+" is not the same in "+one+" and "+other)
+			}
+		}
+		if order <= 0 {
+			left.it.Next()
+		}
+		if order >= 0 {
+			right.it.Next()
+		}
+	}
+	return list, nil
+}
+
+// recordWalk goes through all records in order of key.
+type recordWalk struct {
+	txn *badger.Txn
+	it  *badger.Iterator
+}
+
+func walkRecords(db *badger.DB) recordWalk {
+	txn := db.NewTransactionAt(math.MaxUint64, false)
+	opts := badger.DefaultIteratorOptions
+	opts.PrefetchValues = false
+	w := recordWalk{txn, txn.NewIterator(opts)}
+	w.it.Rewind()
+	return w
+}
+
+func (w recordWalk) close() {
+	w.it.Close()
+	w.txn.Discard()
+}
+
+// compare says which of two walks stands at the lower key; the end is higher than all.
+func (w recordWalk) compare(other recordWalk) int {
+	switch {
+	case !w.it.Valid():
+		return 1
+	case !other.it.Valid():
+		return -1
+	default:
+		return bytes.Compare(w.it.Item().Key(), other.it.Item().Key())
+	}
+}
+
+func (w recordWalk) same(other recordWalk) (same bool, err error) {
+	err = w.it.Item().Value(func(a []byte) error {
+		return other.it.Item().Value(func(b []byte) error {
+			same = bytes.Equal(a, b)
+			return nil
+		})
+	})
+	return same, err
+}
+
+func (w recordWalk) name() string {
+	key := w.it.Item().Key()
+	return fmt.Sprintf("the record %x (%s)", key, kindNames[key[0]])
+}

@@ -1,0 +1,432 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// patient is a store in good health with a record of every kind, for a test to damage.
+type patient struct {
+	dir       string
+	app       webhook.ID
+	endpoint  webhook.ID
+	idle      webhook.ID // an endpoint that has sent nothing
+	removed   webhook.ID // an endpoint whose retry set is being emptied
+	messages  []webhook.ID
+	attempts  []webhook.ID // at endpoint, of messages[:4]; [4] is the second of messages[0]
+	due       time.Time    // of the line of messages[0]
+	index     uint64
+	overtaker [16]byte
+	db        *badger.DB
+	txn       *badger.Txn
+}
+
+const patientRetries = 2*sweepPerEntry + 20
+
+func newPatient(t *testing.T) *patient {
+	t.Helper()
+	p := &patient{dir: t.TempDir(), due: time.UnixMilli(testClock + 500).UTC(), overtaker: [16]byte{0xee, 1}}
+	s := openTest(t, p.dir)
+	w := NewWriter(direct{s, 1})
+	app, _, err := w.CreateApplication(t.Context(), webhook.Application{UID: "acme", Name: "a"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.app = app.ID
+	for _, id := range []*webhook.ID{&p.endpoint, &p.idle, &p.removed} {
+		e, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/", UID: string(rune('a' + s.Applied()))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		*id = e.ID
+	}
+	p.send(t, s)
+	p.deliver(t, w)
+	if err := w.DeleteEndpoint(t.Context(), app.ID, p.removed); err != nil {
+		t.Fatal(err)
+	}
+	again := Command{Request: p.overtaker, Since: s.Applied(), Body: encodeFingerprint()}
+	if _, err := s.Apply(s.Applied()+1, 1, testClock, []Command{again}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Configure(s.Applied()+1, 1, []byte("conf")); err != nil {
+		t.Fatal(err)
+	}
+	p.index = s.Applied()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// send makes messages, two to an entry.
+func (p *patient) send(t *testing.T, s *Store) {
+	for i := range patientRetries / 2 {
+		var bodies [][]byte
+		for j := range 2 {
+			m := webhook.Message{App: p.app, EventType: "a"}
+			if i < 3 {
+				m.EventID = string(rune('a'+i*2+j)) + "-event"
+			}
+			bodies = append(bodies, encodeCreateMessage(&m))
+		}
+		for _, reply := range applyList(t, s, bodies...) {
+			p.messages = append(p.messages, webhook.ID(reply[1:]))
+		}
+	}
+}
+
+// deliver attempts the first four messages at endpoint, of which the third is left out by the cursor, and all of them in
+// vain at the one that will be removed.
+func (p *patient) deliver(t *testing.T, w *Writer) {
+	at := func(message webhook.ID, number uint32, next time.Time) webhook.Outcome {
+		return webhook.Outcome{Attempt: webhook.Attempt{Message: message, Number: number, URL: "http://x/", Next: next}}
+	}
+	none := time.Time{}
+	first := webhook.Progress{Endpoint: p.endpoint, Cursor: p.messages[1], Outcomes: []webhook.Outcome{
+		at(p.messages[0], 1, p.due.Add(-time.Second)), at(p.messages[1], 1, none), at(p.messages[3], 1, none), at(p.messages[4], 1, none)}}
+	second := at(p.messages[0], 2, p.due)
+	second.Due = p.due.Add(-time.Second)
+	vain := webhook.Progress{Endpoint: p.removed, Cursor: p.messages[len(p.messages)-1]}
+	for i, id := range p.messages {
+		vain.Outcomes = append(vain.Outcomes, at(id, 1, p.due.Add(time.Duration(i)*time.Millisecond)))
+	}
+	for _, list := range [][]webhook.Progress{{first}, {{Endpoint: p.endpoint, Outcomes: []webhook.Outcome{second}}}, {vain}} {
+		if err := w.RecordProgress(t.Context(), 1, list); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// operate opens the folder for changes.
+func (p *patient) operate(t *testing.T) {
+	t.Helper()
+	db, err := openToCheck(p.dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.db, p.txn = db, db.NewTransactionAt(1<<62, true)
+	err = scan(p.txn, idKey(keyIndex, p.messages[0]), func(key, value []byte) error {
+		if webhook.ID(value) == p.endpoint {
+			p.attempts = append(p.attempts, webhook.ID(key[1+idSize:]))
+		}
+		return nil
+	})
+	if err != nil || len(p.attempts) != 2 {
+		t.Fatal(p.attempts, err)
+	}
+}
+
+func (p *patient) set(key, value []byte) {
+	if err := p.txn.Set(key, value); err != nil {
+		panic(err)
+	}
+}
+
+func (p *patient) remove(key []byte) {
+	if err := p.txn.Delete(key); err != nil {
+		panic(err)
+	}
+}
+
+func (p *patient) get(key []byte) []byte {
+	item, err := p.txn.Get(key)
+	if err != nil {
+		panic(err)
+	}
+	value, err := item.ValueCopy(nil)
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+func (p *patient) json(v any) []byte {
+	data, err := encodeJSON(v)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+// changeEndpoint changes the record of an endpoint.
+func (p *patient) changeEndpoint(change func(*webhook.Endpoint)) {
+	key := idKey(keyEndpoint, p.app, p.endpoint)
+	var e webhook.Endpoint
+	if err := decodeJSON(p.get(key), &e); err != nil {
+		panic(err)
+	}
+	change(&e)
+	p.set(key, p.json(e))
+}
+
+func (p *patient) changeMeta(change func(*meta)) {
+	var m meta
+	if err := m.decode(p.get(metaKey)); err != nil {
+		panic(err)
+	}
+	change(&m)
+	p.set(metaKey, m.encode())
+}
+
+func (p *patient) changeCursor(change func(*cursor)) {
+	key := idKey(keyCursor, p.endpoint)
+	var c cursor
+	if err := c.decode(p.get(key)); err != nil {
+		panic(err)
+	}
+	change(&c)
+	p.set(key, c.encode())
+}
+
+// changeLog changes the chunk of the log that holds a message.
+func (p *patient) changeLog(id webhook.ID, change func([]webhook.Message) []webhook.Message) {
+	key := chunkKey(keyLog, p.app, id)
+	list, err := decodeMessages(key, p.get(key), p.app)
+	if err != nil {
+		panic(err)
+	}
+	p.set(key, encodeMessages(change(list)))
+}
+
+func (p *patient) changeHistory(id webhook.ID, change func([]webhook.Attempt) []webhook.Attempt) {
+	key := chunkKey(keyHistory, p.endpoint, id)
+	list, err := decodeAttempts(key, p.get(key), p.endpoint)
+	if err != nil {
+		panic(err)
+	}
+	p.set(key, encodeAttempts(change(list)))
+}
+
+func (p *patient) line(message int) []byte { return retryKey(p.endpoint, p.due, p.messages[message]) }
+
+// A store in good health has nothing to say; each damage is found, and told in words.
+func TestCheckFindsDamage(t *testing.T) {
+	foreign := idAt(3, 77)
+	one := []byte{1}
+	tests := map[string]struct {
+		damage func(*patient)
+		want   string
+	}{
+		"nothing":               {func(p *patient) {}, ""},
+		"no meta":               {func(p *patient) { p.remove(metaKey) }, "does not say which entry"},
+		"damaged meta":          {func(p *patient) { p.set(metaKey, one) }, "how far the store has come can't be read"},
+		"no term":               {func(p *patient) { p.changeMeta(func(m *meta) { m.term = 0 }) }, "of term 0, which can't be"},
+		"applied index too low": {func(p *patient) { p.changeMeta(func(m *meta) { m.index = 5 }) }, "but the store stands at entry 5"},
+		"clock too low":         {func(p *patient) { p.changeMeta(func(m *meta) { m.clock = testClock - 1 }) }, "but the clock of the log stands at"},
+		"configuration ahead":   {func(p *patient) { p.changeMeta(func(m *meta) { m.confIndex = 1 << 40 }) }, "the configuration of the cluster comes from entry"},
+		"configuration lost":    {func(p *patient) { p.changeMeta(func(m *meta) { m.conf = nil }) }, "and has 0 bytes"},
+		"unknown prefix":        {func(p *patient) { p.set([]byte("Zebra"), one) }, "of a kind that this program does not know"},
+		"odd key":               {func(p *patient) { p.set([]byte("Cursor"), one) }, "a key of 6 bytes"},
+
+		"no application":        {func(p *patient) { p.remove(idKey(keyApplication, p.app)) }, "which does not exist"},
+		"damaged application":   {func(p *patient) { p.set(idKey(keyApplication, p.app), one) }, "(applications) can't be read"},
+		"misplaced application": {func(p *patient) { p.set(idKey(keyApplication, p.idle), p.get(idKey(keyApplication, p.app))) }, "is kept under the id"},
+		"twice the same app uid": {func(p *patient) {
+			p.set(idKey(keyApplication, p.idle), p.json(webhook.Application{ID: p.idle, UID: "acme"}))
+		}, `has the uid "acme", which`},
+		"id of no sum": {func(p *patient) { id := p.idle; id[19]++; p.set(idKey(keyRemoved, id), nil) }, "check digits"},
+
+		"damaged endpoint":   {func(p *patient) { p.set(idKey(keyEndpoint, p.app, p.endpoint), one) }, "(endpoints) can't be read"},
+		"misplaced endpoint": {func(p *patient) { p.changeEndpoint(func(e *webhook.Endpoint) { e.App = p.idle }) }, "is kept under the ids"},
+		"twice the same uid": {func(p *patient) { p.changeEndpoint(func(e *webhook.Endpoint) { e.UID = "c" }) }, `has the uid "c", which`},
+		"endpoint without app": {func(p *patient) {
+			p.set(idKey(keyEndpoint, foreign, foreign), p.json(webhook.Endpoint{ID: foreign, App: foreign}))
+		}, "which does not exist"},
+		"endpoint before app": {func(p *patient) {
+			id := webhook.NewID(testClock-9000, 1, 0)
+			p.set(idKey(keyEndpoint, p.app, id), p.json(webhook.Endpoint{ID: id, App: p.app}))
+		}, "is older than its application"},
+		"no cursor":        {func(p *patient) { p.remove(idKey(keyCursor, p.endpoint)) }, "has no cursor"},
+		"cursor of nobody": {func(p *patient) { p.set(idKey(keyCursor, foreign), (&cursor{position: foreign}).encode()) }, "is there, but the endpoint is not"},
+		"damaged cursor":   {func(p *patient) { p.set(idKey(keyCursor, p.endpoint), []byte{1, 2}) }, "(cursors) can't be read"},
+		"cursor too early": {func(p *patient) { p.changeCursor(func(c *cursor) { c.position = p.app }) }, "before the endpoint was made"},
+		"cursor too late": {func(p *patient) {
+			p.changeCursor(func(c *cursor) { c.position = webhook.NewID(testClock+9000, p.index, 9) })
+		}, "after the last one of the log"},
+		"cursor jumped":         {func(p *patient) { p.changeCursor(func(c *cursor) { c.position = p.messages[5] }) }, "which wants it, without any attempt"},
+		"done out of order":     {func(p *patient) { p.changeCursor(func(c *cursor) { slices.Reverse(c.done) }) }, "in the wrong order"},
+		"done behind":           {func(p *patient) { p.changeCursor(func(c *cursor) { c.done[0] = p.messages[0] }) }, "which it has passed"},
+		"done of nothing":       {func(p *patient) { p.changeCursor(func(c *cursor) { c.done = append(c.done, idAt(p.index, 1)) }) }, "as done, which is not in the log"},
+		"done without attempt":  {func(p *patient) { p.changeCursor(func(c *cursor) { c.done = append(c.done, p.messages[7]) }) }, "without any attempt"},
+		"removed and there":     {func(p *patient) { p.set(idKey(keyRemoved, p.idle), nil) }, "is being removed, but it is still there"},
+		"removal with content":  {func(p *patient) { p.set(idKey(keyRemoved, p.removed), one) }, "holds 1 bytes"},
+		"removal is forgotten":  {func(p *patient) { p.remove(idKey(keyRemoved, p.removed)) }, "not there and is not being removed"},
+		"line of nobody":        {func(p *patient) { p.set(retryKey(foreign, p.due, p.messages[0]), one) }, "not there and is not being removed"},
+		"line of no message":    {func(p *patient) { p.set(retryKey(p.endpoint, p.due, idAt(p.index, 1)), one) }, "of a message that is not in the log"},
+		"line ahead of cursor":  {func(p *patient) { p.set(p.line(7), one) }, "has yet to come to"},
+		"line without attempts": {func(p *patient) { p.set(p.line(0), []byte{0}) }, "nothing sensible about the attempts made"},
+		"line with a tail":      {func(p *patient) { p.set(p.line(0), []byte{2, 2}) }, "nothing sensible about the attempts made"},
+		"line of other number":  {func(p *patient) { p.set(p.line(0), []byte{3}) }, "says that 3 attempts were made, but the last one recorded has number 2"},
+		"second line":           {func(p *patient) { p.set(retryKey(p.endpoint, p.due.Add(-time.Second), p.messages[0]), []byte{2}) }, "is not what the last attempt"},
+		"line after success":    {func(p *patient) { p.set(p.line(1), one) }, "is not what the last attempt"},
+		"line at another time": {func(p *patient) {
+			p.remove(p.line(0))
+			p.set(retryKey(p.endpoint, p.due.Add(1e6), p.messages[0]), []byte{2})
+		}, "is not what the last attempt"},
+		"two lines by repetition": {func(p *patient) {
+			p.changeHistory(p.attempts[1], func(list []webhook.Attempt) []webhook.Attempt {
+				other := list[0]
+				other.ID, other.Next = webhook.NewID(other.ID.Millis(), other.ID.Index(), other.ID.Place()+1), p.due.Add(time.Second)
+				p.set(idKey(keyIndex, other.Message, other.ID), p.endpoint[:])
+				return append(list, other)
+			})
+			p.set(retryKey(p.endpoint, p.due.Add(time.Second), p.messages[0]), []byte{2})
+		}, "is one of two"},
+
+		"damaged log": {func(p *patient) { key := chunkKey(keyLog, p.app, p.messages[0]); p.set(key, p.get(key)[:9]) }, "the part of the log of"},
+		"lost log":    {func(p *patient) { p.remove(chunkKey(keyLog, p.app, p.messages[0])) }, "which is not in the log of"},
+		"log of nobody": {func(p *patient) {
+			p.set(chunkKey(keyLog, p.idle, p.messages[9]), p.get(chunkKey(keyLog, p.app, p.messages[9])))
+		}, "there is a log of application"},
+		"log out of order": {func(p *patient) {
+			p.changeLog(p.messages[0], func(m []webhook.Message) []webhook.Message { slices.Reverse(m); return m })
+		}, "stands in the log of application"},
+		"log before its app": {func(p *patient) {
+			p.set(chunkKey(keyLog, p.app, webhook.NewID(testClock-9000, 1, 0)), p.get(chunkKey(keyLog, p.app, p.messages[9])))
+		}, "is older than its application"},
+		"entries out of order": {func(p *patient) {
+			p.set(chunkKey(keyLog, p.app, webhook.NewID(p.messages[9].Millis()-4, p.index, 0)), p.get(chunkKey(keyLog, p.app, p.messages[9])))
+		}, "behind one of a later entry"},
+		"no event id":         {func(p *patient) { p.remove(uniqueKey(p.app, "a-event")) }, "so it could be used again"},
+		"event id of another": {func(p *patient) { p.set(uniqueKey(p.app, "a-event"), p.messages[1][:]) }, "noted of another message"},
+		"event id of nothing": {func(p *patient) { p.set(uniqueKey(p.app, "loose"), foreign[:]) }, `"loose" is noted of message`},
+		"event id of a wrong": {func(p *patient) { p.set(uniqueKey(p.app, "wrong"), p.messages[0][:]) }, `"wrong" is noted of message`},
+		"event id of no id":   {func(p *patient) { p.set(uniqueKey(p.app, "odd"), one) }, "something that is no message"},
+		"damaged history":     {func(p *patient) { key := chunkKey(keyHistory, p.endpoint, p.attempts[0]); p.set(key, p.get(key)[:9]) }, "the part of the history of"},
+		"lost history":        {func(p *patient) { p.remove(chunkKey(keyHistory, p.endpoint, p.attempts[1])) }, "which is not in the history of"},
+		"history out of order": {func(p *patient) {
+			p.changeHistory(p.attempts[0], func(a []webhook.Attempt) []webhook.Attempt { slices.Reverse(a); return a })
+		}, "stands in the history of"},
+		"attempt number 0": {func(p *patient) {
+			p.changeHistory(p.attempts[0], func(a []webhook.Attempt) []webhook.Attempt { a[0].Number = 0; return a })
+		}, "has the number 0"},
+		"gap in the numbers": {func(p *patient) {
+			p.changeHistory(p.attempts[1], func(a []webhook.Attempt) []webhook.Attempt { a[0].Number = 3; return a })
+		}, "has the number 3, but the last one before it was number 1"},
+		"no first attempt": {func(p *patient) {
+			p.changeHistory(p.attempts[0], func(a []webhook.Attempt) []webhook.Attempt { a[1].Number = 2; return a })
+		}, "has the number 2, but the last one before it was number 0"},
+		"attempt before event": {func(p *patient) {
+			p.changeHistory(p.attempts[0], func(a []webhook.Attempt) []webhook.Attempt { a[0].Message = idAt(p.index, 1); return a })
+		}, "is older than its message"},
+		"attempt of another": {func(p *patient) {
+			p.changeHistory(p.attempts[0], func(a []webhook.Attempt) []webhook.Attempt { a[0].Message = p.messages[9]; return a })
+		}, "but it is of message"},
+		"attempt not indexed": {func(p *patient) { p.remove(idKey(keyIndex, p.messages[0], p.attempts[0])) }, "is not in the index"},
+		"index of nothing": {func(p *patient) {
+			id := webhook.NewID(testClock, p.index, 9)
+			p.set(idKey(keyIndex, p.messages[0], id), p.endpoint[:])
+		}, "which is not in the history of"},
+		"index with odd value":  {func(p *patient) { p.set(idKey(keyIndex, p.messages[0], p.attempts[0]), one) }, "with an endpoint that is none"},
+		"attempt of no message": {func(p *patient) { p.remove(chunkKey(keyLog, p.app, p.messages[0])) }, "has attempts at endpoint"},
+
+		"damaged requests":     {func(p *patient) { p.set(requestsKey(1), []byte{1, 2}) }, "the requests of entry 1 can't be read"},
+		"requests too new":     {func(p *patient) { p.set(requestsKey(1<<40), appendRequest(nil, [16]byte{1, 1}, okReply(nil))) }, "the requests of entry 1099511627776 are remembered"},
+		"requests too old":     {func(p *patient) { p.changeMeta(func(m *meta) { m.index = 1 << 30 }) }, "the requests of entry 1 are remembered"},
+		"odd reply":            {func(p *patient) { p.set(requestsKey(p.index), appendRequest(nil, [16]byte{1, 1}, []byte{9})) }, "is none: 09"},
+		"request twice":        {func(p *patient) { p.set(requestsKey(p.index), p.get(requestsKey(p.index-1))) }, "was applied twice"},
+		"repetition too old":   {func(p *patient) { p.changeMeta(func(m *meta) { m.index = 1 << 30 }) }, "the repetition of request ee01"},
+		"repetition of no one": {func(p *patient) { p.set(overtakerKey(2, [16]byte{9}), nil) }, "which has no reply to it"},
+		"repetition content":   {func(p *patient) { p.set(overtakerKey(p.index-1, p.overtaker), one) }, "holds 1 bytes"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPatient(t)
+			p.operate(t)
+			test.damage(p)
+			if err := errors.Join(p.txn.CommitAt(1<<62, nil), p.db.Close()); err != nil {
+				t.Fatal(err)
+			}
+			tolerate(t, "")
+			report, err := Check(p.dir, CheckOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.want == "" && report.Err() == nil {
+				return
+			}
+			if test.want == "" || !slices.ContainsFunc(report.Violations, func(v string) bool { return strings.Contains(v, test.want) }) {
+				t.Errorf("want %q among:\n%s", test.want, strings.Join(report.Violations, "\n"))
+			}
+			for _, v := range report.Violations {
+				if strings.Contains(v, "%!") {
+					t.Errorf("badly put: %s", v)
+				}
+			}
+		})
+	}
+}
+
+// A patient has records of every kind, so that each check has something to look at.
+func TestPatientHasEverything(t *testing.T) {
+	p := newPatient(t)
+	report, err := Check(p.dir, CheckOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, name := range kindNames {
+		if report.Records[name] == 0 {
+			t.Errorf("no record of kind %c (%s)", kind, name)
+		}
+	}
+}
+
+func TestCheckFolders(t *testing.T) {
+	p := newPatient(t)
+	name, err := readCurrent(p.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty, broken := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(broken, currentFile), []byte("db-1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]error{empty: ErrNoStore, broken: ErrNoStore, filepath.Join(p.dir, name): ErrNoStore} {
+		if _, err := Check(dir, CheckOptions{}); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", dir, err, want)
+		}
+	}
+	if entries, err := os.ReadDir(empty); err != nil || len(entries) > 0 {
+		t.Errorf("the check made %v, %v", entries, err)
+	}
+	s := openTest(t, p.dir)
+	if _, err := Check(p.dir, CheckOptions{}); !errors.Is(err, ErrInUse) {
+		t.Errorf("of a store that is in use: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// However many violations there are, a report names a bounded number.
+func TestReportIsBounded(t *testing.T) {
+	p := newPatient(t)
+	p.operate(t)
+	tolerate(t, "")
+	for i := range uint64(maxViolations + 50) {
+		p.set(binary.BigEndian.AppendUint64([]byte{'Z'}, i), nil)
+	}
+	if err := errors.Join(p.txn.CommitAt(1<<62, nil), p.db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	report, err := Check(p.dir, CheckOptions{})
+	if err != nil || len(report.Violations) != maxViolations || report.Unnamed != 50 || report.Records["unknown"] != maxViolations+50 {
+		t.Errorf("%d named, %d not, %v", len(report.Violations), report.Unnamed, err)
+	}
+	if err := report.Err(); err == nil || !strings.Contains(err.Error(), "150 of its invariants") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,269 @@
+package wal
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// recorded is what the check wants of an attempt.
+type recorded struct {
+	id, message webhook.ID
+	number      uint32
+	trigger     webhook.Trigger
+	next        time.Time
+}
+
+// historyChunk are the attempts of a chunk; none if there is no such chunk or it can't be read, which is said elsewhere.
+func (c *checker) historyChunk(key []byte) ([]recorded, error) {
+	if list, found := c.histories.get(key); found {
+		return list, nil
+	}
+	value, found, err := c.get(key)
+	if err != nil {
+		return nil, err
+	}
+	var list []recorded
+	if found {
+		attempts, _ := decodeAttempts(key, value, webhook.ID{})
+		for i := range attempts {
+			a := &attempts[i]
+			list = append(list, recorded{id: a.ID, message: a.Message, number: a.Number, trigger: a.Trigger, next: a.Next})
+		}
+	}
+	c.histories.put(key, list)
+	return list, nil
+}
+
+// attempt finds one in the history of an endpoint.
+func (c *checker) attempt(endpoint, id webhook.ID) (a recorded, found bool, err error) {
+	list, err := c.historyChunk(chunkKey(keyHistory, endpoint, id))
+	i := slices.IndexFunc(list, func(a recorded) bool { return a.id == id })
+	if i < 0 {
+		return a, false, err
+	}
+	return list[i], true, err
+}
+
+// checkHistory looks at one chunk of a history. The endpoint may be gone, its history stays.
+func (c *checker) checkHistory(key, value []byte) {
+	endpoint := webhook.ID(key[1 : 1+idSize])
+	follows := c.follows(key)
+	list, err := decodeAttempts(key, value, endpoint)
+	if err != nil {
+		c.violated("the part of the history of %s that entry %d made can't be read: %v", endpointName(endpoint), entryOf(key).Index(), err)
+	}
+	for i := range list {
+		a := &list[i]
+		what := attemptName(a.ID)
+		if !c.checkID(a.ID, what) {
+			continue
+		}
+		c.report.Attempts++
+		switch {
+		case i > 0 && !a.ID.After(list[i-1].ID):
+			c.violated("%s stands in the history of %s behind %s", what, endpointName(endpoint), attemptName(list[i-1].ID))
+		case i == 0 && !follows:
+			c.violated("%s of entry %d stands in the history of %s behind one of a later entry", what, a.ID.Index(), endpointName(endpoint))
+		case endpoint.After(a.ID):
+			c.violated("%s is older than its %s", what, endpointName(endpoint))
+		case a.Message.After(a.ID):
+			c.violated("%s is older than its %s", what, messageName(a.Message))
+		case a.Number == 0:
+			c.violated("%s has the number 0; the first is 1", what)
+		}
+	}
+}
+
+// messageHistory are the attempts of one message, whose lines in the index follow one another.
+type messageHistory struct {
+	id       webhook.ID
+	attempts []indexed
+}
+
+type indexed struct {
+	endpoint webhook.ID
+	recorded
+}
+
+// checkIndex looks at one line of the index of attempts.
+func (c *checker) checkIndex(key, value []byte) error {
+	message, id := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
+	if message != c.indexed.id {
+		if err := c.endMessage(); err != nil {
+			return err
+		}
+		c.indexed = messageHistory{id: message, attempts: c.indexed.attempts[:0]}
+	}
+	if len(value) != idSize {
+		c.violated("the index names %s of %s with an endpoint that is none: %x", attemptName(id), messageName(message), value)
+		return nil
+	}
+	endpoint := webhook.ID(value)
+	a, found, err := c.attempt(endpoint, id)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		c.violated("the index names %s of %s, which is not in the history of %s", attemptName(id), messageName(message), endpointName(endpoint))
+		return nil
+	case a.message != message:
+		c.violated("the index says that %s is of %s, but it is of %s", attemptName(id), messageName(message), messageName(a.message))
+	}
+	c.indexed.attempts = append(c.indexed.attempts, indexed{endpoint, a})
+	return nil
+}
+
+// endMessage looks at all attempts of the message whose part of the index has just been read.
+func (c *checker) endMessage() error {
+	list := c.indexed.attempts
+	slices.SortStableFunc(list, func(a, b indexed) int { return a.endpoint.Compare(b.endpoint) })
+	highest := uint32(0)
+	for i, a := range list {
+		if i == 0 || a.endpoint != list[i-1].endpoint {
+			highest = 0
+			if err := c.checkAttemptedMessage(a.endpoint); err != nil {
+				return err
+			}
+		}
+		switch {
+		case a.trigger != webhook.TriggerScheduled:
+			continue
+		case a.number > highest+1:
+			c.violated("%s of %s to %s has the number %d, but the last one before it was number %d", attemptName(a.id),
+				messageName(c.indexed.id), endpointName(a.endpoint), a.number, highest)
+		case a.number <= highest:
+			c.report.Repeated++
+		}
+		highest = max(highest, a.number)
+	}
+	c.indexed.attempts = list[:0]
+	return nil
+}
+
+// checkAttemptedMessage looks whether the message that was sent to an endpoint is in its log. Of an endpoint that is gone it
+// is not known which log that was.
+func (c *checker) checkAttemptedMessage(endpoint webhook.ID) error {
+	e := c.endpoints[endpoint]
+	if e == nil {
+		return nil
+	}
+	m, err := c.message(e.App, c.indexed.id)
+	switch {
+	case err != nil:
+		return err
+	case m == nil:
+		c.violated("%s has attempts at %s, but is not in the log of %s", messageName(c.indexed.id), endpointName(endpoint), appName(e.App))
+	case c.leftBehind(e, m):
+		c.reached[endpoint]++
+	}
+	return nil
+}
+
+// findUnindexed names the attempts that are not in the index.
+func (c *checker) findUnindexed() error {
+	return scan(c.txn, []byte{keyHistory}, func(key, value []byte) error {
+		if len(key) != keySizes[keyHistory] {
+			return nil
+		}
+		endpoint := webhook.ID(key[1 : 1+idSize])
+		list, _ := decodeAttempts(key, value, endpoint)
+		for i := range list {
+			a := &list[i]
+			_, found, err := c.get(idKey(keyIndex, a.Message, a.ID))
+			if err != nil {
+				return err
+			}
+			if !found {
+				c.violated("%s of %s to %s is not in the index", attemptName(a.ID), messageName(a.Message), endpointName(endpoint))
+			}
+		}
+		return nil
+	})
+}
+
+// checkRetry looks at one line of a retry set.
+func (c *checker) checkRetry(key, value []byte) error {
+	endpoint := webhook.ID(key[1 : 1+idSize])
+	due, message := parseRetryKey(key)
+	what := fmt.Sprintf("the line of %s in the retry set of %s, due at %s,", messageName(message), endpointName(endpoint), due.Format(time.RFC3339Nano))
+	r := reader{rest: value}
+	attempts := r.uvarint()
+	if r.end() != nil || attempts == 0 {
+		c.violated("%s says nothing sensible about the attempts made: %x", what, value)
+		return nil
+	}
+	e := c.endpoints[endpoint]
+	if e == nil {
+		if !c.removed[endpoint] {
+			c.violated("%s is of an endpoint that is not there and is not being removed", what)
+		}
+		return nil
+	}
+	m, err := c.message(e.App, message)
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		c.violated("%s is of a message that is not in the log of %s", what, appName(e.App))
+		return nil
+	}
+	if place := c.cursors[endpoint]; place != nil && place.fresh(message) {
+		c.violated("%s is of a message that the cursor of the endpoint has yet to come to", what)
+	}
+	return c.checkLastAttempt(what, endpoint, message, due, attempts)
+}
+
+// checkLastAttempt compares a line of a retry set with the attempt that wrote it. That is the last one, or one of several that
+// have its number.
+func (c *checker) checkLastAttempt(what string, endpoint, message webhook.ID, due time.Time, attempts uint64) error {
+	list, err := c.attemptsAt(endpoint, message)
+	if err != nil {
+		return err
+	}
+	last, agrees := uint64(0), false
+	list = slices.DeleteFunc(list, func(a recorded) bool { return a.trigger != webhook.TriggerScheduled })
+	for _, a := range list {
+		last = max(last, uint64(a.number))
+	}
+	for _, a := range list {
+		switch {
+		case uint64(a.number) != last || a.next.IsZero():
+		case a.next.Equal(due):
+			agrees = true
+		case a.next.After(due): // told with the earlier one of the two
+			_, second, err := c.get(retryKey(endpoint, a.next, message))
+			if err != nil {
+				return err
+			}
+			if second {
+				c.violated("%s is one of two; the other is due at %s", what, a.next.Format(time.RFC3339Nano))
+			}
+		}
+	}
+	switch {
+	case last != attempts:
+		c.violated("%s says that %d attempts were made, but the last one recorded has number %d", what, attempts, last)
+	case !agrees:
+		c.violated("%s is not what the last attempt, number %d, has asked for", what, last)
+	}
+	return nil
+}
+
+// attemptsAt are the attempts at delivering a message to an endpoint.
+func (c *checker) attemptsAt(endpoint, message webhook.ID) (list []recorded, err error) {
+	prefix := idKey(keyIndex, message)
+	err = scan(c.txn, prefix, func(key, value []byte) error {
+		if len(key) != keySizes[keyIndex] || len(value) != idSize || webhook.ID(value) != endpoint {
+			return nil
+		}
+		a, found, err := c.attempt(endpoint, webhook.ID(key[1+idSize:]))
+		if found {
+			list = append(list, a)
+		}
+		return err
+	})
+	return list, err
+}

@@ -1,0 +1,199 @@
+package wal
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+func clockTime(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+// cachedItems bounds a chunkCache.
+const cachedItems = 100_000
+
+// chunkCache keeps what is wanted of the chunks that were read last.
+type chunkCache[T any] struct {
+	chunks map[string][]T
+	order  []string
+	items  int
+}
+
+func (h *chunkCache[T]) get(key []byte) ([]T, bool) {
+	list, found := h.chunks[string(key)]
+	return list, found
+}
+
+func (h *chunkCache[T]) put(key []byte, list []T) {
+	if h.chunks == nil {
+		h.chunks = make(map[string][]T)
+	}
+	for h.items > cachedItems {
+		h.items -= 1 + len(h.chunks[h.order[0]])
+		delete(h.chunks, h.order[0])
+		h.order = h.order[1:]
+	}
+	h.chunks[string(key)] = list
+	h.order = append(h.order, string(key))
+	h.items += 1 + len(list)
+}
+
+// logChunk are the messages in a chunk, without payloads; none if there is no such chunk or it can't be read, which is said
+// elsewhere.
+func (c *checker) logChunk(key []byte) ([]webhook.Message, error) {
+	if list, found := c.logs.get(key); found {
+		return list, nil
+	}
+	value, found, err := c.get(key)
+	if err != nil {
+		return nil, err
+	}
+	var list []webhook.Message
+	if found {
+		list, _ = decodeMessages(key, value, webhook.ID(key[1:1+idSize]))
+	}
+	for i := range list {
+		list[i].Payload = nil
+	}
+	c.logs.put(key, list)
+	return list, nil
+}
+
+// message finds one in the log of an application; nil: there is none.
+func (c *checker) message(app, id webhook.ID) (*webhook.Message, error) {
+	list, err := c.logChunk(chunkKey(keyLog, app, id))
+	i := slices.IndexFunc(list, func(m webhook.Message) bool { return m.ID == id })
+	if i < 0 {
+		return nil, err
+	}
+	return &list[i], nil
+}
+
+// checkMessages looks at one chunk of a log.
+func (c *checker) checkMessages(key, value []byte) error {
+	app := webhook.ID(key[1 : 1+idSize])
+	follows := c.follows(key)
+	if c.apps[app] == nil {
+		c.violated("there is a log of %s, which does not exist", appName(app))
+	}
+	list, err := decodeMessages(key, value, app)
+	if err != nil {
+		c.violated("the part of the log of %s that entry %d made can't be read: %v", appName(app), entryOf(key).Index(), err)
+	}
+	for i := range list {
+		m := &list[i]
+		what := messageName(m.ID)
+		if !c.checkID(m.ID, what) {
+			continue
+		}
+		c.report.Messages++
+		switch {
+		case i > 0 && !m.ID.After(list[i-1].ID):
+			c.violated("%s stands in the log of %s behind %s", what, appName(app), messageName(list[i-1].ID))
+		case i == 0 && !follows:
+			c.violated("%s of entry %d stands in the log of %s behind one of a later entry", what, m.ID.Index(), appName(app))
+		case app.After(m.ID):
+			c.violated("%s is older than its %s", what, appName(app))
+		}
+		if err := c.checkUnique(m); err != nil {
+			return err
+		}
+		for _, endpoint := range c.byApp[app] {
+			if c.leftBehind(endpoint, m) {
+				c.passed[endpoint.ID]++
+			}
+		}
+	}
+	return nil
+}
+
+// checkUnique looks for the event id of a message.
+func (c *checker) checkUnique(m *webhook.Message) error {
+	if m.EventID == "" {
+		return nil
+	}
+	c.eventIDs++
+	value, found, err := c.get(uniqueKey(m.App, m.EventID))
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		c.violated("%s has the event id %q, but that is not noted, so it could be used again", messageName(m.ID), m.EventID)
+	case !bytes.Equal(value, m.ID[:]):
+		c.violated("%s has the event id %q, but that is noted of another message: %x", messageName(m.ID), m.EventID, value)
+	}
+	return nil
+}
+
+// leftBehind tells whether an endpoint wants a message and is past it, so that it must have been sent it.
+func (c *checker) leftBehind(endpoint *webhook.Endpoint, m *webhook.Message) bool {
+	place := c.cursors[endpoint.ID]
+	return place != nil && m.ID.After(endpoint.ID) && !place.fresh(m.ID) && endpoint.Wants(m)
+}
+
+// findPassed names the messages that endpoints have left behind without an attempt. Nearly always there are as many as were
+// attempted, and then there are none to be found.
+func (c *checker) findPassed() error {
+	for _, id := range slices.SortedFunc(maps.Keys(c.endpoints), webhook.ID.Compare) {
+		if c.passed[id] == c.reached[id] {
+			continue
+		}
+		endpoint := c.endpoints[id]
+		err := scan(c.txn, idKey(keyLog, endpoint.App), func(key, value []byte) error {
+			if len(key) != keySizes[keyLog] {
+				return nil
+			}
+			list, _ := decodeMessages(key, value, endpoint.App)
+			for i := range list {
+				if err := c.checkAttempted(endpoint, &list[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *checker) checkAttempted(endpoint *webhook.Endpoint, m *webhook.Message) error {
+	if !c.leftBehind(endpoint, m) {
+		return nil
+	}
+	list, err := c.attemptsAt(endpoint.ID, m.ID)
+	if err == nil && len(list) == 0 {
+		c.violated("%s was passed by the cursor of %s, which wants it, without any attempt", messageName(m.ID), endpointName(endpoint.ID))
+	}
+	return err
+}
+
+// checkEventID looks at the form only: checkUnique has found those of all messages, and findLooseEventIDs looks for
+// others if there are more.
+func (c *checker) checkEventID(key, value []byte) {
+	if len(value) != idSize {
+		c.violated("the event id %q is noted of something that is no message: %x", key[1+idSize:], value)
+	}
+}
+
+// findLooseEventIDs names the event ids that no message has.
+func (c *checker) findLooseEventIDs() error {
+	return scan(c.txn, []byte{keyUnique}, func(key, value []byte) error {
+		if len(key) <= 1+idSize || len(value) != idSize {
+			return nil
+		}
+		app, id := webhook.ID(key[1:1+idSize]), webhook.ID(value)
+		m, err := readMessageAt(c.txn, app, id)
+		if webhook.ErrorCode(err) == webhook.CodeNotFound {
+			c.violated("the event id %q is noted of %s, which is not in the log of %s", key[1+idSize:], messageName(id), appName(app))
+			return nil
+		}
+		if err == nil && m.EventID != string(key[1+idSize:]) {
+			c.violated("the event id %q is noted of %s, which has another: %q", key[1+idSize:], messageName(id), m.EventID)
+		}
+		return nil // what can't be read has been said
+	})
+}

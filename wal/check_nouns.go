@@ -1,0 +1,207 @@
+package wal
+
+import (
+	"slices"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// loadNouns brings into memory what nearly all other records refer to.
+func (c *checker) loadNouns() error {
+	if err := c.loadMeta(); err != nil {
+		return err
+	}
+	err := c.load(keyApplication, func(key, value []byte) error {
+		app := new(webhook.Application)
+		c.apps[webhook.ID(key[1:])] = app
+		return decodeJSON(value, app)
+	})
+	if err != nil {
+		return err
+	}
+	err = c.load(keyEndpoint, func(key, value []byte) error {
+		endpoint := new(webhook.Endpoint)
+		app, id := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
+		c.endpoints[id] = endpoint
+		c.byApp[app] = append(c.byApp[app], endpoint)
+		return decodeJSON(value, endpoint)
+	})
+	if err != nil {
+		return err
+	}
+	err = c.load(keyRemoved, func(key, _ []byte) error {
+		c.removed[webhook.ID(key[1:])] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.load(keyCursor, func(key, value []byte) error {
+		place := new(cursor)
+		c.cursors[webhook.ID(key[1:])] = place
+		return place.decode(value)
+	})
+}
+
+// load calls see for each record of a kind whose key is as it should be; what is wrong with the others is said later.
+func (c *checker) load(kind byte, see func(key, value []byte) error) error {
+	return scan(c.txn, []byte{kind}, func(key, value []byte) error {
+		if len(key) != keySizes[kind] {
+			return nil
+		}
+		if err := see(key, value); err != nil {
+			c.violated("the record %q (%s) can't be read: %v", key, kindNames[kind], err)
+		}
+		return nil
+	})
+}
+
+func (c *checker) loadMeta() error {
+	value, found, err := c.get(metaKey)
+	if err != nil {
+		return err
+	}
+	if !found {
+		if first, err := firstKeys(c.txn, nil, 1); err != nil || len(first) > 0 {
+			c.violated("the store has records but does not say which entry they are as of")
+			return err
+		}
+		return nil
+	}
+	m := &c.meta
+	if err := m.decode(value); err != nil {
+		c.violated("the record that says how far the store has come can't be read: %v", err)
+	}
+	c.report.Index, c.report.Term, c.report.Clock = m.index, m.term, clockTime(m.clock)
+	if m.index == 0 || m.term == 0 {
+		c.violated("the store stands at entry %d of term %d, which can't be", m.index, m.term)
+	}
+	if m.confIndex > m.index {
+		c.violated("the configuration of the cluster comes from entry %d, but the store stands at entry %d", m.confIndex, m.index)
+	}
+	if (m.confIndex == 0) != (len(m.conf) == 0) {
+		c.violated("the configuration of the cluster is of entry %d and has %d bytes", m.confIndex, len(m.conf))
+	}
+	return nil
+}
+
+func (c *checker) checkApplication(key []byte) {
+	id := webhook.ID(key[1:])
+	app := c.apps[id]
+	c.checkID(id, appName(id))
+	if app.ID != id {
+		c.violated("%s is kept under the id %s", appName(app.ID), id.Text(webhook.KindApplication))
+	}
+	if other, taken := c.takeUID(uid{name: app.UID}, id); taken {
+		c.violated("%s has the uid %q, which %s has too", appName(id), app.UID, appName(other))
+	}
+}
+
+// uid is a name, of an endpoint within its application.
+type uid struct {
+	app  webhook.ID
+	name string
+}
+
+// takeUID notes who has a name, and says who had it before.
+func (c *checker) takeUID(name uid, id webhook.ID) (other webhook.ID, taken bool) {
+	if name.name == "" {
+		return other, false
+	}
+	if other, taken = c.uids[name]; !taken {
+		c.uids[name] = id
+	}
+	return other, taken
+}
+
+func (c *checker) checkEndpoint(key []byte) {
+	app, id := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
+	endpoint, what := c.endpoints[id], endpointName(id)
+	c.checkID(id, what)
+	if endpoint.ID != id || endpoint.App != app {
+		c.violated("%s of %s is kept under the ids %s and %s", endpointName(endpoint.ID), appName(endpoint.App),
+			id.Text(webhook.KindEndpoint), app.Text(webhook.KindApplication))
+	}
+	if c.apps[app] == nil {
+		c.violated("%s belongs to %s, which does not exist", what, appName(app))
+	} else if app.After(id) {
+		c.violated("%s is older than its %s", what, appName(app))
+	}
+	if c.cursors[id] == nil {
+		c.violated("%s has no cursor", what)
+	}
+	if other, taken := c.takeUID(uid{app, endpoint.UID}, id); taken {
+		c.violated("%s has the uid %q, which %s has too", what, endpoint.UID, endpointName(other))
+	}
+}
+
+func (c *checker) checkRemoved(key, value []byte) {
+	id := webhook.ID(key[1:])
+	c.checkID(id, endpointName(id))
+	if c.endpoints[id] != nil {
+		c.violated("%s is being removed, but it is still there", endpointName(id))
+	}
+	if len(value) != 0 {
+		c.violated("the note that %s is being removed holds %d bytes", endpointName(id), len(value))
+	}
+}
+
+func (c *checker) checkCursor(key []byte) error {
+	id := webhook.ID(key[1:])
+	place, endpoint, what := c.cursors[id], c.endpoints[id], "the cursor of "+endpointName(id)
+	if endpoint == nil {
+		c.violated("%s is there, but the endpoint is not", what)
+		return nil
+	}
+	end, err := c.endOf(endpoint.App)
+	if err != nil {
+		return err
+	}
+	if id.After(place.position) {
+		c.violated("%s stands at %s, before the endpoint was made", what, messageName(place.position))
+	} else if place.position != id && place.position.After(end) {
+		c.violated("%s stands at %s, after the last one of the log, %s", what, messageName(place.position), messageName(end))
+	}
+	for i, done := range place.done {
+		switch {
+		case !done.After(place.position):
+			c.violated("%s names %s as done beyond it, which it has passed", what, messageName(done))
+		case i > 0 && !done.After(place.done[i-1]):
+			c.violated("%s names what is done beyond it in the wrong order: %s after %s", what, messageName(done), messageName(place.done[i-1]))
+		}
+		m, err := c.message(endpoint.App, done)
+		if err != nil {
+			return err
+		}
+		if m == nil {
+			c.violated("%s names %s as done, which is not in the log of %s", what, messageName(done), appName(endpoint.App))
+		}
+	}
+	return nil
+}
+
+// endOf is the last message of an application's log; zero: it is empty.
+func (c *checker) endOf(app webhook.ID) (webhook.ID, error) {
+	end, known := c.ends[app]
+	if known {
+		return end, nil
+	}
+	opts := badger.DefaultIteratorOptions
+	opts.Prefix, opts.Reverse, opts.PrefetchValues = idKey(keyLog, app), true, false
+	it := c.txn.NewIterator(opts)
+	defer it.Close()
+	if it.Seek(append(slices.Clone(opts.Prefix), 0xff)); it.Valid() && len(it.Item().Key()) == keySizes[keyLog] {
+		key := it.Item().KeyCopy(nil)
+		list, err := c.logChunk(key)
+		if err != nil {
+			return end, err
+		}
+		if len(list) > 0 {
+			end = list[len(list)-1].ID
+		}
+	}
+	c.ends[app] = end
+	return end, nil
+}

@@ -1,0 +1,72 @@
+package wal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+)
+
+// inWindow tells whether requests of an entry are still remembered.
+func (c *checker) inWindow(index uint64) bool {
+	return index > 0 && index <= c.meta.index && index+requestWindow > c.meta.index
+}
+
+// checkRequests looks at the requests of one entry and their replies.
+func (c *checker) checkRequests(key, value []byte) {
+	index := binary.BigEndian.Uint64(key[1:])
+	if !c.inWindow(index) {
+		c.violated("the requests of entry %d are remembered, but the store stands at entry %d and remembers those of %d entries", index, c.meta.index, requestWindow)
+	}
+	r := newReader(value, requestsVersion)
+	for r.more() {
+		name, reply := r.take(16), r.bytes()
+		if r.err != nil {
+			break
+		}
+		request := [16]byte(name)
+		if len(reply) == 0 || reply[0] > replyError {
+			c.violated("the reply to request %x of entry %d is none: %x", request, index, reply)
+		}
+		if request != [16]byte{} {
+			c.requests = append(c.requests, request)
+		}
+	}
+	if r.err != nil {
+		c.violated("the requests of entry %d can't be read: %v", index, r.err)
+	}
+}
+
+// checkRequestsOnce looks for requests that were applied twice.
+func (c *checker) checkRequestsOnce() {
+	slices.SortFunc(c.requests, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+	for i := 1; i < len(c.requests); i++ {
+		if c.requests[i] == c.requests[i-1] {
+			c.violated("request %x was applied twice", c.requests[i])
+		}
+	}
+	c.requests = nil
+}
+
+// checkOvertaker looks at the note of a repetition that was applied in place of its first try.
+func (c *checker) checkOvertaker(key, value []byte) error {
+	index, request, err := parseOvertakerKey(key)
+	if err != nil {
+		return err
+	}
+	if len(value) != 0 {
+		c.violated("the note of the repetition of request %x in entry %d holds %d bytes", request, index, len(value))
+	}
+	if !c.inWindow(index) {
+		c.violated("the repetition of request %x in entry %d is remembered, but the store stands at entry %d and remembers those of %d entries",
+			request, index, c.meta.index, requestWindow)
+		return nil
+	}
+	data, _, err := c.get(requestsKey(index))
+	if err != nil {
+		return err
+	}
+	if _, found, _ := findRequest(data, request); !found {
+		c.violated("the repetition of request %x is noted of entry %d, which has no reply to it", request, index)
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package wal
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/pb"
+	"github.com/dgraph-io/ristretto/v2/z"
+)
+
+var errBadSnapshot = errors.New("wal: the snapshot is cut short or damaged")
+
+const (
+	maxRecord       = 64 << 20        // bytes; no record has more
+	recordPart      = 64 << 10        // bytes of a record that are allocated before they have come
+	loadPart        = 4 << 20         // bytes that are written at once
+	loadReserve     = 256 << 20       // bytes of disk: for what is on its way when it falls below
+	loadingInterval = 5 * time.Second // between two words about how far it is
+)
+
+// RestoreSnapshot replaces this store by what OpenSnapshot gave elsewhere. A crash before it returns leaves the old store or
+// the new one. An error leaves the old one.
+func (s *Store) RestoreSnapshot(content io.Reader) error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	path, name, err := nextDir(s.config.Dir)
+	if err != nil {
+		return err
+	}
+	if err := s.loadSnapshot(path, content); err != nil {
+		return errors.Join(err, os.RemoveAll(path))
+	}
+	db, _, err := openBadger(s.config, path) // its tables were written just now
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(path))
+	}
+	loaded, state, err := readState(db)
+	if err != nil {
+		return errors.Join(err, db.Close(), os.RemoveAll(path))
+	}
+	s.streams.end()
+	defer s.streams.begin()
+	s.swap.Lock()
+	defer s.swap.Unlock()
+	if err := setCurrent(s.config.Dir, name); err != nil { // from here on the new one counts
+		return errors.Join(err, db.Close())
+	}
+	s.staged.discard()
+	s.install(loaded, state)
+	old := s.db
+	s.db = db
+	return errors.Join(old.Close(), os.RemoveAll(filepath.Join(s.config.Dir, filepath.Base(old.Opts().Dir))))
+}
+
+// loadSnapshot writes a new Badger folder, durably.
+func (s *Store) loadSnapshot(path string, content io.Reader) error {
+	// Badger makes the tables of a load 32 times this size, and holds up to 17 of them in memory if the disk is slow.
+	options := badgerOptions(path, s.config.Logger).WithBaseTableSize(512 << 10)
+	db, err := badger.OpenManaged(options)
+	if err != nil {
+		return err
+	}
+	room := func() error {
+		if free := s.disk.look(); free < loadReserve {
+			return fmt.Errorf("the disk has %d MiB left, too little to load the state of another node", free>>20)
+		}
+		return nil
+	}
+	return errors.Join(readSnapshot(db, content, s.config.Logger, room), db.Close())
+}
+
+// readSnapshot fills an empty Badger folder. Records come in order, so the tables are written as they will stay: nothing goes
+// through a log, and nothing is compacted.
+func readSnapshot(db *badger.DB, content io.Reader, log *slog.Logger, room func() error) error {
+	load := &loader{writer: db.NewStreamWriter(), log: log, room: room, told: time.Now(), part: z.NewBuffer(2*loadPart, "snapshot")}
+	defer func() { _ = load.part.Release() }() // it is memory
+	if err := load.writer.Prepare(); err != nil {
+		load.writer.Cancel()
+		return err
+	}
+	err := readRecords(content, load.set)
+	if err == nil {
+		err = load.flush()
+	}
+	if err != nil {
+		load.writer.Cancel()
+		return err
+	}
+	return load.writer.Flush()
+}
+
+// loader writes records, all at version 1: what Apply writes later is newer.
+type loader struct {
+	writer *badger.StreamWriter
+	part   *z.Buffer
+	log    *slog.Logger
+	room   func() error // on a disk that is full Badger's tables, which are memory maps, would end the process
+	bytes  int64
+	told   time.Time
+}
+
+func (l *loader) set(key, value []byte) error {
+	badger.KVToBuffer(&pb.KV{Key: key, Value: value, Version: 1}, l.part)
+	l.bytes += int64(len(key) + len(value))
+	if time.Since(l.told) > loadingInterval {
+		l.told = time.Now()
+		l.log.Info("loading the state that was sent", "loadedMiB", l.bytes>>20)
+	}
+	if l.part.LenNoPadding() < loadPart {
+		return nil
+	}
+	return l.flush()
+}
+
+func (l *loader) flush() error {
+	defer l.part.Reset()
+	if err := l.room(); err != nil {
+		return err
+	}
+	return l.writer.Write(l.part)
+}
+
+// summingReader sums what is read.
+type summingReader struct {
+	in  *bufio.Reader
+	sum uint32
+}
+
+// ReadByte lets binary.ReadUvarint read.
+func (r *summingReader) ReadByte() (byte, error) {
+	c, err := r.in.ReadByte()
+	if err == nil {
+		r.sum = crc32.Update(r.sum, castagnoli, []byte{c})
+	}
+	return c, err
+}
+
+// bytes reads what has its length before it, into space if it fits.
+func (r *summingReader) bytes(space []byte) ([]byte, error) {
+	size, err := binary.ReadUvarint(r)
+	if err != nil {
+		return nil, cutSnapshot(err)
+	}
+	if size > maxRecord {
+		return nil, errBadSnapshot
+	}
+	return r.take(space, size)
+}
+
+// take reads size bytes. A damaged size allocates no more than is there.
+func (r *summingReader) take(space []byte, size uint64) ([]byte, error) {
+	data := space[:0]
+	for uint64(len(data)) < size {
+		have := len(data)
+		part := int(min(size-uint64(have), uint64(max(recordPart, cap(data)-have))))
+		data = slices.Grow(data, part)[:have+part]
+		if _, err := io.ReadFull(r.in, data[have:]); err != nil {
+			return nil, cutSnapshot(err)
+		}
+	}
+	r.sum = crc32.Update(r.sum, castagnoli, data)
+	return data, nil
+}
+
+// cutSnapshot says what an error of reading means.
+func cutSnapshot(err error) error { return fmt.Errorf("%w: %w", errBadSnapshot, err) }
+
+func (r *summingReader) trailer(records uint64) error {
+	count, err := r.take(nil, 8)
+	if err != nil {
+		return err
+	}
+	want := r.sum
+	sum, err := r.take(nil, 4)
+	if err != nil {
+		return err
+	}
+	if binary.BigEndian.Uint64(count) != records || binary.BigEndian.Uint32(sum) != want {
+		return errBadSnapshot
+	}
+	return nil
+}

@@ -1,0 +1,5 @@
+//go:build sabotage_nosync
+
+package wal
+
+const noSync = true

@@ -1,0 +1,260 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand"
+	"slices"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// script is a random history of entries: what a cluster might have agreed on.
+type script struct {
+	rnd     *rand.Rand
+	app     webhook.ID
+	eps     []*delivery
+	sent    []webhook.ID
+	due     int64
+	entries [][]Command
+}
+
+// delivery is what an endpoint has been sent, as its scheduler would know it.
+type delivery struct {
+	endpoint webhook.ID
+	todo     []webhook.ID // not attempted yet, in log order
+	retries  []webhook.Retry
+	past     []webhook.Outcome
+}
+
+// newScript makes entries by applying them to a scratch store, so that later ones can name what earlier ones made.
+func newScript(t *testing.T, seed int64, count int) *script {
+	t.Helper()
+	s := closing(t, openTest(t, t.TempDir()))
+	c := &script{rnd: rand.New(rand.NewSource(seed))}
+	for i := range count {
+		commands := c.next(t, i)
+		c.entries = append(c.entries, commands)
+		replies := applyEntry(t, s, c.entries, i)
+		c.learn(t, commands, replies)
+	}
+	return c
+}
+
+func applyEntry(t *testing.T, s *Store, entries [][]Command, i int) [][]byte {
+	t.Helper()
+	replies, err := s.Apply(uint64(i+1), 1, testClock+int64(i/3), entries[i])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return replies
+}
+
+func (c *script) next(t *testing.T, i int) (commands []Command) {
+	switch {
+	case i == 0:
+		commands = append(commands, c.command(encodeCommand(kindCreateApplication, createApplication{Application: webhook.Application{Name: "a"}})))
+	case i%40 == 1:
+		commands = append(commands, c.command(encodeCommand(kindCreateEndpoint, webhook.Endpoint{App: c.app, URL: "http://x/", Secret: make(webhook.Secret, 24)})))
+	case i%97 == 50 && len(c.eps) > 1:
+		gone := c.eps[0].endpoint
+		c.eps = c.eps[1:]
+		commands = append(commands, c.command(encodeCommand(kindDeleteEndpoint, deleteEndpoint{c.app, gone})))
+	case i%31 == 30:
+		commands = append(commands, c.command(encodeFingerprint(), nil))
+	}
+	for range c.rnd.Intn(5) {
+		m := &webhook.Message{App: c.app, EventType: "t", Payload: fmt.Appendf(nil, `{"n":%d}`, c.rnd.Int())}
+		if c.rnd.Intn(4) == 0 {
+			m.EventID = fmt.Sprint("ev", c.rnd.Intn(50))
+		}
+		if i > 0 {
+			commands = append(commands, c.command(encodeCreateMessage(m), nil))
+		}
+	}
+	if len(c.eps) > 0 && c.rnd.Intn(2) == 0 {
+		commands = append(commands, c.command(encodeProgress(1, []webhook.Progress{c.progress()}), nil))
+	}
+	if i > 2 && c.rnd.Intn(5) == 0 { // a repetition of something that was sent shortly before
+		before := c.entries[i-1-c.rnd.Intn(2)]
+		if len(before) > 0 {
+			again := before[c.rnd.Intn(len(before))]
+			if again.Since == 0 {
+				again.Since = uint64(i - 2)
+			}
+			commands = append(commands, again)
+		}
+	}
+	return commands
+}
+
+func (c *script) command(body []byte, err error) Command {
+	if err != nil {
+		panic(err)
+	}
+	command := Command{Body: body}
+	c.rnd.Read(command.Request[:])
+	return command
+}
+
+// progress is what the scheduler of one leader may say: answers come out of order, retries in between, some twice.
+func (c *script) progress() webhook.Progress {
+	d := c.eps[c.rnd.Intn(len(c.eps))]
+	p := webhook.Progress{Endpoint: d.endpoint}
+	for range 1 + c.rnd.Intn(3) {
+		o := webhook.Outcome{Attempt: webhook.Attempt{Endpoint: p.Endpoint, URL: "http://x/", Number: 1, Status: webhook.StatusFail,
+			Start: time.UnixMilli(testClock), Response: []byte("no")}}
+		switch {
+		case len(d.past) > 0 && c.rnd.Intn(8) == 0:
+			p.Outcomes = append(p.Outcomes, d.past[c.rnd.Intn(len(d.past))])
+			continue
+		case len(d.retries) > 0 && c.rnd.Intn(2) == 0:
+			k := c.rnd.Intn(len(d.retries))
+			o.Due, o.Attempt.Message, o.Attempt.Number = d.retries[k].Due, d.retries[k].Message, d.retries[k].Attempts+1
+			d.retries = slices.Delete(d.retries, k, k+1)
+		case len(d.todo) > 0:
+			k := c.rnd.Intn(min(3, len(d.todo)))
+			o.Attempt.Message = d.todo[k]
+			d.todo = slices.Delete(d.todo, k, k+1)
+		default:
+			continue
+		}
+		if a := &o.Attempt; c.rnd.Intn(2) == 0 {
+			c.due += 1 + c.rnd.Int63n(9) // never twice, or an answer that is told twice could settle another's line
+			a.Next = time.UnixMilli(testClock + c.due)
+			d.retries = append(d.retries, webhook.Retry{Message: a.Message, Attempts: a.Number, Due: a.Next})
+		}
+		d.past = append(d.past, o)
+		p.Outcomes = append(p.Outcomes, o)
+	}
+	p.Cursor = c.before(d)
+	return p
+}
+
+// before is the place before the first message that is not attempted.
+func (c *script) before(d *delivery) (place webhook.ID) {
+	for _, id := range c.sent {
+		if len(d.todo) > 0 && !d.todo[0].After(id) {
+			break
+		}
+		place = id
+	}
+	return place
+}
+
+func (c *script) learn(t *testing.T, commands []Command, replies [][]byte) {
+	for i, command := range commands {
+		body, err := decodeReply(replies[i])
+		if err != nil {
+			continue
+		}
+		switch kind(command.Body[0]) {
+		case kindCreateApplication:
+			var made createApplication
+			if err := decodeJSON(body, &made); err != nil {
+				t.Fatal(err)
+			}
+			c.app = made.Application.ID
+		case kindCreateEndpoint:
+			var made webhook.Endpoint
+			if err := decodeJSON(body, &made); err != nil {
+				t.Fatal(err)
+			}
+			if command.Since == 0 {
+				c.eps = append(c.eps, &delivery{endpoint: made.ID})
+			}
+		case kindCreateMessage:
+			if command.Since > 0 {
+				continue
+			}
+			id := webhook.ID(body)
+			c.sent = append(c.sent, id)
+			for _, d := range c.eps {
+				d.todo = append(d.todo, id)
+			}
+		}
+	}
+}
+
+// content is all that a store holds, as a snapshot.
+func content(t *testing.T, s *Store) []byte {
+	t.Helper()
+	_, size, stream, err := s.OpenSnapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(stream)
+	if err := errors.Join(err, stream.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if int64(len(data)) != size {
+		t.Fatalf("the snapshot has %d bytes and promised %d", len(data), size)
+	}
+	return data
+}
+
+// TestDeterminism applies one history in two ways: straight, and with commits, restarts, replays and moves to another node
+// at random points. Both must end with the same bytes and the same replies.
+func TestDeterminism(t *testing.T) {
+	for seed := range int64(3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			c := newScript(t, seed, 300)
+			straight := closing(t, openTest(t, t.TempDir()))
+			var replies [][][]byte
+			for i := range c.entries {
+				replies = append(replies, applyEntry(t, straight, c.entries, i))
+			}
+			dir := t.TempDir()
+			s := openTest(t, dir)
+			rnd := rand.New(rand.NewSource(seed + 100))
+			for i := 0; i < len(c.entries); i++ {
+				got := applyEntry(t, s, c.entries, i)
+				if !slices.EqualFunc(got, replies[i], bytes.Equal) {
+					t.Fatalf("entry %d: other replies", i+1)
+				}
+				switch rnd.Intn(12) {
+				case 0:
+					if err := s.Commit(); err != nil {
+						t.Fatal(err)
+					}
+				case 1:
+					s = crash(t, s, dir)
+					i = int(s.Applied()) - 1 // Raft replays the rest
+				case 2:
+					other := t.TempDir()
+					moved := openTest(t, other)
+					if err := moved.RestoreSnapshot(bytes.NewReader(content(t, s))); err != nil {
+						t.Fatal(err)
+					}
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+					s, dir = moved, other
+				}
+			}
+			if !bytes.Equal(content(t, s), content(t, straight)) {
+				t.Error("the stores differ")
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// crash forgets what is not committed, as the end of the process would.
+func crash(t *testing.T, s *Store, dir string) *Store {
+	t.Helper()
+	s.applying.Lock()
+	s.staged.discard()
+	s.staged.txn = nil
+	s.applying.Unlock()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return openTest(t, dir)
+}
