@@ -1,0 +1,193 @@
+package faults
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// final is what the nodes hold at the end.
+type final struct {
+	logs     [size]map[string][]string // by node and application: the ids of the messages, in order of the log
+	attempts []map[string]int          // by endpoint: attempts recorded of each message
+}
+
+// verdict is what a checker found.
+type verdict struct {
+	violations []string
+	counts     map[string]int
+}
+
+func (v *verdict) wrong(format string, args ...any) {
+	v.counts["violations"]++
+	if len(v.violations) < 50 {
+		v.violations = append(v.violations, fmt.Sprintf(format, args...))
+	}
+}
+
+// faultMargin is how long before and after a fault its effects may reach: an answer that was under way, a time-out of a
+// delivery, an attempt that the next leader makes again.
+const faultMargin = 15 * time.Second
+
+// check judges a history.
+func check(h *history, endpoints []*endpoint, f *final) *verdict {
+	v := &verdict{counts: make(map[string]int)}
+	told := v.checkPosts(h)
+	v.checkHits(h, endpoints, told)
+	if f != nil {
+		v.checkLogs(f, told)
+		v.checkAttempts(h, f)
+	}
+	return v
+}
+
+// checkPosts returns the message id that each acknowledged event was told.
+func (v *verdict) checkPosts(h *history) map[int]string {
+	told, events := make(map[int]string), make(map[string]int)
+	for i := range h.posts {
+		p := &h.posts[i]
+		v.counts["sent"]++
+		switch {
+		case p.Status == 202:
+			v.counts["acknowledged"]++
+			if other, again := events[p.ID]; again {
+				v.wrong("message %s was told to event %d and to event %d", p.ID, other, p.Event)
+			}
+			told[p.Event], events[p.ID] = p.ID, p.Event
+		case p.Status == 507:
+			v.counts["refused: disk"]++
+		case p.Down || inFault(h, p.Start, p.End):
+			v.counts["failed at a node that was hit"]++
+		default:
+			v.wrong("event %d got no 202 from n%d though nothing was wrong with it: status %d, %s", p.Event, p.Node+1, p.Status, p.Failure)
+		}
+	}
+	return told
+}
+
+// inFault tells whether a time lies about a fault.
+func inFault(h *history, from, to time.Time) bool {
+	for i := range h.faults {
+		if to.After(h.faults[i].Start.Add(-faultMargin)) && from.Before(h.faults[i].Well.Add(faultMargin)) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkHits: what was acknowledged arrived everywhere, under the id that was told; nothing else did; duplicates are about faults.
+func (v *verdict) checkHits(h *history, endpoints []*endpoint, told map[int]string) {
+	posted, ids := make(map[int]bool), make(map[int]string)
+	for i := range h.posts {
+		posted[h.posts[i].Event] = true
+	}
+	first := make(map[[2]int]time.Time)
+	for i := range h.hits {
+		hit := &h.hits[i]
+		switch {
+		case hit.Event == probeEvent:
+			continue
+		case hit.Forged != "":
+			v.wrong("%s arrived with a wrong signature: %s", hit.ID, hit.Forged)
+		case hit.Event < 0 || !posted[hit.Event]:
+			v.wrong("%s arrived and was never sent", hit.ID)
+			continue
+		case !endpoints[hit.Endpoint].wants(hit.Event):
+			v.wrong("event %d came to endpoint %s, which does not want it", hit.Event, endpoints[hit.Endpoint].uid)
+		}
+		if id := ids[hit.Event]; id != "" && id != hit.ID {
+			v.wrong("event %d was sent once and became two messages: %s and %s", hit.Event, id, hit.ID)
+		}
+		ids[hit.Event] = hit.ID
+		if id := told[hit.Event]; id != "" && id != hit.ID {
+			v.wrong("event %d was acknowledged as %s and came as %s", hit.Event, id, hit.ID)
+		}
+		if hit.Status >= 300 {
+			continue
+		}
+		key := [2]int{hit.Endpoint, hit.Event}
+		if before, again := first[key]; !again {
+			first[key] = hit.At
+			v.counts["delivered"]++
+		} else if v.counts["duplicates"]++; !inFault(h, before, hit.At) {
+			v.wrong("event %d was delivered twice to endpoint %s, with no fault about", hit.Event, endpoints[hit.Endpoint].uid)
+		}
+	}
+	for event := range told {
+		for i, e := range endpoints {
+			if _, arrived := first[[2]int{i, event}]; e.wants(event) && !arrived {
+				v.counts["LOST"]++
+				v.wrong("LOST: event %d (%s) was acknowledged and did not come to endpoint %s", event, told[event], e.uid)
+			}
+		}
+	}
+}
+
+// checkLogs: all nodes have the same log, in order of id, with all that was acknowledged.
+func (v *verdict) checkLogs(f *final, told map[int]string) {
+	all := make(map[string]bool)
+	for app, log := range f.logs[0] {
+		for i := 1; i < size; i++ {
+			if !slices.Equal(log, f.logs[i][app]) {
+				v.wrong("the log of %s has %d messages on n1 and %d on n%d, or in another order", app, len(log), len(f.logs[i][app]), i+1)
+			}
+		}
+		ordered := sort.SliceIsSorted(log, func(i, j int) bool { return idOf(log[i]).Compare(idOf(log[j])) < 0 })
+		if !ordered {
+			v.wrong("the log of %s is not in order of id", app)
+		}
+		for _, id := range log {
+			if all[id] {
+				v.wrong("message %s stands twice in the log", id)
+			}
+			all[id] = true
+		}
+	}
+	v.counts["messages in the log"] = len(all)
+	for event, id := range told {
+		if !all[id] {
+			v.wrong("event %d was acknowledged as %s, which is not in the log", event, id)
+		}
+	}
+}
+
+func idOf(text string) webhook.ID {
+	id, _ := webhook.ParseID(webhook.KindMessage, text) // the zero ID is out of order and found so
+	return id
+}
+
+// checkAttempts: what is recorded is what the receivers saw, but for what faults took away.
+func (v *verdict) checkAttempts(h *history, f *final) {
+	seen := make([]map[string][]time.Time, len(f.attempts))
+	for i := range seen {
+		seen[i] = make(map[string][]time.Time)
+	}
+	for i := range h.hits {
+		hit := &h.hits[i]
+		seen[hit.Endpoint][hit.ID] = append(seen[hit.Endpoint][hit.ID], hit.At)
+	}
+	for i, recorded := range f.attempts {
+		for id, n := range recorded {
+			if len(seen[i][id]) == 0 {
+				v.counts["attempts that differ"] += n // made, but cut off before the receiver had read it
+				if len(h.faults) == 0 {
+					v.wrong("endpoint %d saw none of %d attempts of %s that are recorded, with no fault about", i, n, id)
+				}
+			}
+		}
+		for id, hits := range seen[i] {
+			v.counts["attempts seen"] += len(hits)
+			v.counts["attempts recorded"] += recorded[id]
+			if recorded[id] == len(hits) {
+				continue
+			}
+			v.counts["attempts that differ"]++
+			if !inFault(h, hits[0], hits[len(hits)-1]) {
+				v.wrong("endpoint %d saw %d attempts of %s and %d are recorded, with no fault about", i, len(hits), id, recorded[id])
+			}
+		}
+	}
+}

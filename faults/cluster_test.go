@@ -1,0 +1,337 @@
+package faults
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	size      = 3 // nodes
+	token     = "token-of-the-fault-suite"
+	secret    = "secret-of-the-fault-suite"
+	patience  = 2 * time.Minute  // with anything that must happen in the end: a bound for hanging, not a promise
+	callLimit = 25 * time.Second // for one call; more than a node holds it without a leader
+)
+
+// cluster is three nodes, each a process of its own.
+type cluster struct {
+	t       *testing.T
+	binary  string
+	dir     string // of all files
+	network *network
+	nodes   [size]*node
+	http    http.Client
+
+	patience time.Duration // with what must happen in the end
+}
+
+// node is one of them, counted from 0.
+type node struct {
+	name   string
+	api    string // URL
+	data   string
+	config string
+	log    string // file
+	disk   *disk  // nil: none of its own
+
+	mu    sync.Mutex
+	cmd   *exec.Cmd
+	ended chan struct{}
+	down  bool // the nemesis keeps it down, or has stopped it: producers leave it alone
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// newCluster writes the configurations; the nodes reach each other through the network's proxies only.
+func newCluster(t *testing.T, binary, dir string, secure, disks bool) *cluster {
+	t.Helper()
+	c := &cluster{t: t, binary: binary, dir: dir, network: newNetwork(), patience: patience, http: http.Client{Timeout: callLimit,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	var listen [size]string
+	for i := range size {
+		listen[i] = freeAddress(t)
+		n := &node{name: fmt.Sprint("n", i+1), api: "http://" + freeAddress(t), down: true}
+		n.data, n.config, n.log = filepath.Join(dir, n.name), filepath.Join(dir, n.name+".hcl"), filepath.Join(dir, n.name+".log")
+		if disks {
+			n.disk = newDisk(t, filepath.Join(dir, n.name+".disk"), n.data)
+			n.data = filepath.Join(n.data, "data")
+		}
+		c.nodes[i] = n
+	}
+	tls := ""
+	if secure {
+		c.run(t, "cert", "ca", "--out", filepath.Join(dir, "certs"))
+		c.run(t, "cert", "node", "n1", "n2", "n3", "--ca", filepath.Join(dir, "certs"), "--out", filepath.Join(dir, "certs"))
+	}
+	for i, n := range c.nodes {
+		peers := ""
+		for j := range size {
+			address := "127.0.0.1:9" // what it tells the others, where nobody listens: they must use their proxies
+			if i != j {
+				var err error
+				if address, err = c.network.link(i, j, listen[j]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			peers += fmt.Sprintf("  peer %q { address = %q }\n", c.nodes[j].name, address)
+		}
+		if secure {
+			certs := filepath.Join(dir, "certs")
+			tls = fmt.Sprintf("  tls {\n    ca = %q\n    cert = %q\n    key = %q\n  }\n", filepath.Join(certs, "ca.pem"),
+				filepath.Join(certs, n.name+".pem"), filepath.Join(certs, n.name+"-key.pem"))
+		}
+		text := fmt.Sprintf(`
+node      = %q
+data      = %q
+log_level = "info"
+api {
+  listen = %q
+  token  = %q
+  drain  = "1s"
+}
+cluster {
+  listen = %q
+  secret = %q
+%s%s}
+storage { min_free = "64MiB" }
+delivery {
+  timeout = "5s"
+  allow   = ["127.0.0.0/8"]
+  retry {
+    base        = "1s"
+    factor      = 1
+    max_retries = 100
+  }
+}
+`, n.name, n.data, strings.TrimPrefix(n.api, "http://"), token, listen[i], secret, peers, tls)
+		if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		for _, n := range c.nodes {
+			n.signal(syscall.SIGCONT)
+			n.kill()
+		}
+		if err := c.network.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// run runs a command of hookwheel that must succeed.
+func (c *cluster) run(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := c.tool(args...)
+	if err != nil {
+		t.Fatalf("hookwheel %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// tool runs a command of hookwheel against the first node.
+func (c *cluster) tool(args ...string) (string, error) {
+	cmd := exec.Command(c.binary, args...)
+	cmd.Env = append(os.Environ(), "HOOKWHEEL_URL="+c.nodes[0].api, "HOOKWHEEL_TOKEN="+token)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// start starts a node, or starts it again.
+func (c *cluster) start(i int) error {
+	n := c.nodes[i]
+	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(c.binary, "serve", "--config", n.config)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }() // how it ended stands in its log
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cmd, n.ended = cmd, ended
+	return nil
+}
+
+func (n *node) signal(s syscall.Signal) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd != nil {
+		_ = n.cmd.Process.Signal(s) // it may have ended
+	}
+}
+
+// kill ends a node with SIGKILL and waits for it.
+func (n *node) kill() {
+	n.signal(syscall.SIGKILL)
+	n.await()
+}
+
+// stop ends a node with SIGTERM; it must end in time, and well.
+func (n *node) stop() error {
+	n.signal(syscall.SIGTERM)
+	select {
+	case <-n.ended:
+	case <-time.After(patience):
+		return fmt.Errorf("%s did not end after SIGTERM", n.name)
+	}
+	if code := n.cmd.ProcessState.ExitCode(); code != 0 {
+		return fmt.Errorf("%s ended with exit code %d after SIGTERM", n.name, code)
+	}
+	return nil
+}
+
+func (n *node) await() {
+	n.mu.Lock()
+	ended := n.ended
+	n.mu.Unlock()
+	if ended != nil {
+		<-ended
+	}
+}
+
+func (n *node) alive() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ended == nil {
+		return false
+	}
+	select {
+	case <-n.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// setDown says whether producers are to leave a node alone.
+func (n *node) setDown(down bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.down = down
+}
+
+func (n *node) isDown() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.down
+}
+
+// call makes a call to a node; the error is about the connection.
+func (c *cluster) call(i int, method, path string, body any, out any) (status int, text []byte, err error) {
+	var in io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return 0, nil, err
+		}
+		in = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequest(method, c.nodes[i].api+"/api/v1"+path, in)
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer answer.Body.Close()
+	if text, err = io.ReadAll(answer.Body); err != nil {
+		return 0, nil, err
+	}
+	if out != nil && answer.StatusCode < 300 {
+		err = json.Unmarshal(text, out)
+	}
+	return answer.StatusCode, text, err
+}
+
+// health is what a node says of itself.
+type health struct{ Status, State, Leader string }
+
+// leader is the node that all nodes take for the leader; -1: they are not all well, or do not agree.
+func (c *cluster) leader() int {
+	leader, name := -1, ""
+	for i, n := range c.nodes {
+		var h health
+		if status, _, err := c.call(i, "GET", "/health", nil, &h); err != nil || status != 200 || h.Status != "ok" || name != "" && h.Leader != name {
+			return -1
+		}
+		if name = h.Leader; name == n.name && h.State == "leader" {
+			leader = i
+		}
+	}
+	return leader
+}
+
+var errNotWell = errors.New("the cluster is not well again")
+
+// awaitWell waits until all nodes are well, have a vote, and agree on a leader.
+func (c *cluster) awaitWell() (leader int, err error) {
+	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if leader = c.leader(); leader >= 0 && c.complete(leader) {
+			return leader, nil
+		}
+	}
+	return -1, errNotWell
+}
+
+// view is how a node sees the cluster.
+type view struct {
+	Members []struct {
+		ID     string
+		Voter  bool
+		Status *struct {
+			AppliedIndex uint64
+			CommitIndex  uint64
+		}
+	}
+}
+
+// complete tells whether the leader sees all nodes as members with a vote that have caught up.
+func (c *cluster) complete(leader int) bool {
+	var v view
+	if status, _, err := c.call(leader, "GET", "/cluster", nil, &v); err != nil || status != 200 || len(v.Members) != size {
+		return false
+	}
+	var commit uint64
+	for _, m := range v.Members {
+		if m.Status == nil || !m.Voter {
+			return false
+		}
+		commit = max(commit, m.Status.CommitIndex)
+	}
+	for _, m := range v.Members {
+		if m.Status.AppliedIndex+1000 < commit {
+			return false
+		}
+	}
+	return true
+}

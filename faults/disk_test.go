@@ -1,0 +1,112 @@
+//go:build linux
+
+package faults
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+const diskBytes = 1 << 30
+
+// disk is a file system of a node's own, in a file, so that it can lose its power and be full.
+type disk struct {
+	image, mount string
+}
+
+func newDisk(t *testing.T, image, mount string) *disk {
+	t.Helper()
+	d := &disk{image: image, mount: mount}
+	file, err := os.Create(image)
+	if err == nil {
+		err = file.Truncate(diskBytes)
+		file.Close()
+	}
+	if err == nil {
+		err = os.MkdirAll(mount, 0o700)
+	}
+	if err == nil {
+		_, err = exec.Command("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1", image).CombinedOutput()
+	}
+	if err == nil {
+		err = d.attach()
+	}
+	if err != nil {
+		t.Fatalf("a disk for a node: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := d.detach(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// canMount tells whether disks can be made here.
+func canMount() bool {
+	if os.Getuid() != 0 {
+		return false
+	}
+	_, err := exec.LookPath("mkfs.ext4")
+	return err == nil && exec.Command("losetup", "-f").Run() == nil
+}
+
+func (d *disk) attach() error {
+	if out, err := exec.Command("mount", "-o", "loop", d.image, d.mount).CombinedOutput(); err != nil {
+		return fmt.Errorf("mounting %s: %w: %s", d.image, err, out)
+	}
+	return nil
+}
+
+// detach waits for a killed process to let go.
+func (d *disk) detach() (err error) {
+	for range 100 {
+		if err = syscall.Unmount(d.mount, 0); err == nil || err == syscall.EINVAL {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("unmounting %s: %w", d.mount, err)
+}
+
+// cutPower makes the file system forget what is not on the disk: FS_IOC_SHUTDOWN without flushing the journal.
+func (d *disk) cutPower() error {
+	const shutdown, noLogFlush = 0x8004587d, 2
+	dir, err := os.Open(d.mount)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	flags := uint32(noLogFlush)
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, dir.Fd(), shutdown, uintptr(unsafe.Pointer(&flags))); errno != 0 {
+		return fmt.Errorf("cutting the power of %s: %w", d.mount, errno)
+	}
+	return nil
+}
+
+func (d *disk) ballast() string { return filepath.Join(d.mount, "ballast") }
+
+// fill leaves so many bytes free, or none.
+func (d *disk) fill(leave int64) error {
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(d.mount, &stat); err != nil {
+		return err
+	}
+	file, err := os.Create(d.ballast())
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if size := int64(stat.Bavail)*int64(stat.Bsize) - leave; size > 0 {
+		return syscall.Fallocate(int(file.Fd()), 0, 0, size)
+	}
+	return nil
+}
+
+func (d *disk) makeRoom() error { return os.Remove(d.ballast()) }

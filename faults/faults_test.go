@@ -1,0 +1,336 @@
+package faults
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+)
+
+var (
+	durationFlag = flag.Duration("duration", 45*time.Second, "how long TestFaults does harm")
+	faultsFlag   = flag.Int("faults", 0, "how many faults TestFaults does at least, whatever -duration says")
+	seedFlag     = flag.Uint64("seed", 0, "seed of the nemesis; 0: a new one")
+	killsFlag    = flag.Int("kills", 3, "how often TestLeaderKills kills the leader")
+	tlsFlag      = flag.Bool("tls", false, "mutual TLS between the nodes")
+)
+
+// build makes the binary once, with the race detector if this test has it.
+func build(t *testing.T, tags string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "hookwheel")
+	args := []string{"build", "-o", binary, "-tags", tags}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, ".")...)
+	cmd.Dir = ".."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building hookwheel: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// trial is one cluster under load.
+type trial struct {
+	*cluster
+	dir      string
+	history  *history
+	receiver *receiver
+	load     *load
+}
+
+func newTrial(t *testing.T, tags string, secure, disks bool) *trial {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "hookwheel-faults-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("history, logs and data are in %s", dir)
+		} else if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	h, err := newHistory(filepath.Join(dir, "history.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &trial{dir: dir, history: h, receiver: newReceiver(t, h), cluster: newCluster(t, build(t, tags), dir, secure, disks)}
+	for i, n := range tr.nodes {
+		if err := tr.start(i); err != nil {
+			t.Fatal(err)
+		}
+		n.setDown(false)
+	}
+	if _, err := tr.awaitWell(); err != nil {
+		t.Fatal(err)
+	}
+	tr.receiver.setUp(t, tr.cluster)
+	return tr
+}
+
+// produce starts the producers; with a balancer they know of the nodes only what their health checks say.
+func (tr *trial) produce(t *testing.T, balanced bool) {
+	var b *balancer
+	if balanced {
+		b = startBalancer(tr.cluster)
+		t.Cleanup(b.stop)
+	}
+	tr.load = startLoad(tr.cluster, tr.history, b)
+	t.Cleanup(tr.load.stop)
+}
+
+// finish ends the load, lets everything drain, and judges.
+func (tr *trial) finish(t *testing.T) *verdict {
+	t.Helper()
+	if _, err := tr.awaitWell(); err != nil {
+		t.Error(err)
+	}
+	tr.load.stop()
+	tr.receiver.calm.Store(true)
+	for deadline := time.Now().Add(patience); len(tr.history.pending(tr.receiver.endpoints)) > 0 && time.Now().Before(deadline); {
+		time.Sleep(200 * time.Millisecond)
+	}
+	time.Sleep(2 * time.Second) // the last attempts are recorded, and applied on all nodes
+	f, err := tr.collect()
+	if err != nil {
+		t.Error(err)
+	}
+	v := check(tr.history, tr.receiver.endpoints, f)
+	if out, err := tr.tool("cluster", "fingerprint"); err != nil {
+		v.wrong("the nodes do not hold the same state: %v\n%s", err, out)
+	}
+	folders := []string{"check", "--compare"}
+	for _, n := range tr.nodes {
+		if err := n.stop(); err != nil {
+			v.wrong("%v", err)
+		}
+		folders = append(folders, n.data)
+	}
+	if out, err := tr.tool(folders...); err != nil {
+		v.wrong("hookwheel check: %v\n%s", err, out)
+	}
+	for _, n := range tr.nodes {
+		v.checkNodeLog(n)
+	}
+	if err := tr.history.close(); err != nil {
+		t.Error(err)
+	}
+	return v
+}
+
+// checkNodeLog looks for what must never stand in a log.
+func (v *verdict) checkNodeLog(n *node) {
+	text, err := os.ReadFile(n.log)
+	if err != nil {
+		v.wrong("%v", err)
+	}
+	for _, words := range []string{"panic: ", "WARNING: DATA RACE", token, secret} {
+		if strings.Contains(string(text), words) {
+			v.wrong("the log of %s has %q", n.name, words)
+		}
+	}
+}
+
+// collect reads what the nodes hold.
+func (tr *trial) collect() (*final, error) {
+	f := &final{}
+	for i := range tr.nodes {
+		f.logs[i] = make(map[string][]string)
+		for _, app := range []string{"app0", "app1"} {
+			err := tr.pages(i, "/app/"+app+"/msg", func(item item) { f.logs[i][app] = append(f.logs[i][app], item.ID) })
+			if err != nil {
+				return nil, err
+			}
+			slices.Reverse(f.logs[i][app]) // the newest came first
+		}
+	}
+	for _, e := range tr.receiver.endpoints {
+		recorded := make(map[string]int)
+		if err := tr.pages(0, "/app/"+e.app+"/attempt/endpoint/"+e.uid, func(item item) { recorded[item.MsgID]++ }); err != nil {
+			return nil, err
+		}
+		f.attempts = append(f.attempts, recorded)
+	}
+	return f, nil
+}
+
+// item is a message or an attempt.
+type item struct{ ID, MsgID string }
+
+// pages goes through a list.
+func (c *cluster) pages(i int, path string, see func(item)) error {
+	next := ""
+	for {
+		var page struct {
+			Data     []item
+			Iterator string
+			Done     bool
+		}
+		status, text, err := c.call(i, "GET", path+"?limit=250"+next, nil, &page)
+		if err != nil || status != 200 {
+			return fmt.Errorf("GET %s: %d %s, %w", path, status, text, err)
+		}
+		for _, item := range page.Data {
+			see(item)
+		}
+		if page.Done || page.Iterator == "" {
+			return nil
+		}
+		next = "&iterator=" + page.Iterator
+	}
+}
+
+// report fails the test if anything is wrong, and says what happened.
+func (tr *trial) report(t *testing.T, v *verdict) {
+	t.Helper()
+	var out strings.Builder
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "fault\tcount\tnext 202: min\tmedian\tmax\tall well: median\t")
+	byKind := make(map[string][]fault)
+	for _, f := range tr.history.faults {
+		byKind[f.Kind] = append(byKind[f.Kind], f)
+	}
+	for _, kind := range sortedKinds() {
+		list := byKind[kind]
+		if len(list) == 0 {
+			continue
+		}
+		var next, well []time.Duration
+		for _, f := range list {
+			next, well = append(next, f.Next), append(well, f.Well.Sub(f.Start))
+		}
+		slices.Sort(next)
+		slices.Sort(well)
+		round := func(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\t\n", kind, len(list), round(next[0]), round(next[len(next)/2]), round(next[len(next)-1]), round(well[len(well)/2]))
+	}
+	table.Flush()
+	var names []string
+	for name := range v.counts {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Fprintf(&out, "%d %s; ", v.counts[name], name)
+	}
+	t.Logf("%d faults\n%s", len(tr.history.faults), out.String())
+	for _, violation := range v.violations {
+		t.Error(violation)
+	}
+}
+
+func sortedKinds() (names []string) {
+	for name := range harms {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TestFaults does harm of all kinds under load, and then has the checker judge.
+func TestFaults(t *testing.T) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	disks := canMount()
+	t.Logf("seed %d; disks of their own, for power loss and full disks: %t", seed, disks)
+	tr := newTrial(t, "", *tlsFlag, disks)
+	tr.produce(t, false)
+	n := &nemesis{cluster: tr.cluster, history: tr.history, random: rand.New(rand.NewPCG(seed, seed))}
+	for end := time.Now().Add(*durationFlag); time.Now().Before(end) || len(tr.history.faults) < *faultsFlag; {
+		f, err := n.strike()
+		t.Logf("%s %v: next 202 after %s, all well after %s", f.Kind, f.Nodes, f.Next.Round(time.Millisecond), f.Well.Sub(f.Start).Round(time.Millisecond))
+		if err != nil {
+			t.Errorf("%s of %v: %v", f.Kind, f.Nodes, err)
+			break
+		}
+	}
+	tr.report(t, tr.finish(t))
+}
+
+// TestSabotage breaks a promise of the product on purpose, by a build tag, and wants that found.
+func TestSabotage(t *testing.T) {
+	tests := map[string]struct{ tag, kind string }{
+		"acknowledged before it is on any disk": {"sabotage_early", "kill all"},
+		"no fsync":                              {"sabotage_nosync", "power loss of all"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if harms[test.kind].disks && !canMount() {
+				t.Skip("needs root, mkfs.ext4 and loop devices")
+			}
+			tr := newTrial(t, test.tag, false, harms[test.kind].disks)
+			tr.produce(t, false)
+			n := &nemesis{cluster: tr.cluster, history: tr.history, random: rand.New(rand.NewPCG(1, 1))}
+			var found []string
+			for len(found) == 0 && len(tr.history.faults) < 10 {
+				time.Sleep(2 * time.Second)
+				n.queue = []string{test.kind}
+				tr.cluster.patience = 20 * time.Second
+				if _, err := n.strike(); err != nil {
+					found = append(found, err.Error())
+				}
+				time.Sleep(5 * time.Second) // what is left arrives
+				tr.history.mu.Lock()
+				found = append(found, check(tr.history, tr.receiver.endpoints, nil).violations...)
+				tr.history.mu.Unlock()
+			}
+			if len(found) == 0 {
+				t.Fatalf("nothing was found in %d faults", len(tr.history.faults))
+			}
+			t.Logf("found after %d faults, %d things, such as: %s", len(tr.history.faults), len(found), found[0])
+		})
+	}
+}
+
+// TestLeaderKills measures how long the cluster has no leader after its leader is killed. No call to a survivor may fail.
+func TestLeaderKills(t *testing.T) {
+	tr := newTrial(t, "", false, false)
+	tr.produce(t, false)
+	n := &nemesis{cluster: tr.cluster, history: tr.history, random: rand.New(rand.NewPCG(1, 1))}
+	for range *killsFlag {
+		n.queue = []string{"kill leader"}
+		if f, err := n.strike(); err != nil {
+			t.Fatalf("%s of %v: %v", f.Kind, f.Nodes, err)
+		}
+		time.Sleep(time.Second)
+	}
+	v := tr.finish(t)
+	for _, p := range tr.history.posts {
+		if p.Status != 202 && !p.Down {
+			v.wrong("event %d got no 202 from n%d, which survived: %d %s", p.Event, p.Node+1, p.Status, p.Failure)
+		}
+	}
+	tr.report(t, v)
+}
+
+// TestRollingRestart restarts all nodes in turn, over mutual TLS. Producers stand behind a load balancer that follows the health checks:
+// every call must get its 202 at the first try.
+func TestRollingRestart(t *testing.T) {
+	tr := newTrial(t, "", true, false)
+	tr.produce(t, true)
+	n := &nemesis{cluster: tr.cluster, history: tr.history, random: rand.New(rand.NewPCG(1, 1))}
+	n.queue = []string{"rolling restart"}
+	_, err := n.strike()
+	v := tr.finish(t)
+	for _, p := range tr.history.posts {
+		if p.Status != 202 {
+			v.wrong("event %d got no 202 from n%d: %d %s", p.Event, p.Node+1, p.Status, p.Failure)
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	tr.report(t, v)
+}

@@ -1,0 +1,297 @@
+package faults
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// nemesis does harm, one fault after the other, from a seeded source of randomness.
+type nemesis struct {
+	cluster *cluster
+	history *history
+	random  *rand.Rand
+	leader  int
+	queue   []string // kinds to come
+}
+
+// harm is a kind of fault: it does the harm to the nodes and returns how to undo it. It may end with the harm undone, and then
+// returns nil.
+type harm struct {
+	disks bool // needs nodes with disks of their own
+	pick  func(n *nemesis) []int
+	do    func(n *nemesis, nodes []int) (undo func() error, err error)
+	last  time.Duration // how long the harm lasts
+}
+
+func leaderOnly(n *nemesis) []int { return []int{n.leader} }
+func follower(n *nemesis) []int   { return []int{(n.leader + 1 + n.random.IntN(size-1)) % size} }
+func any1(n *nemesis) []int       { return []int{n.random.IntN(size)} }
+func any2(n *nemesis) []int       { i := n.random.IntN(size); return []int{i, (i + 1) % size} }
+func all(*nemesis) []int          { return []int{0, 1, 2} }
+func nobody(*nemesis) []int       { return nil }
+
+var harms = map[string]harm{
+	"kill leader":          {pick: leaderOnly, do: (*nemesis).kill, last: time.Second},
+	"kill follower":        {pick: follower, do: (*nemesis).kill, last: time.Second},
+	"kill two":             {pick: any2, do: (*nemesis).kill, last: time.Second},
+	"kill all":             {pick: all, do: (*nemesis).kill},
+	"freeze leader":        {pick: leaderOnly, do: (*nemesis).freeze, last: 4 * time.Second},
+	"freeze follower":      {pick: follower, do: (*nemesis).freeze, last: 4 * time.Second},
+	"leader cut off":       {pick: leaderOnly, do: (*nemesis).cutOff, last: 4 * time.Second},
+	"follower cut off":     {pick: follower, do: (*nemesis).cutOff, last: 4 * time.Second},
+	"one-way from leader":  {pick: leaderOnly, do: (*nemesis).mute, last: 4 * time.Second},
+	"one-way to leader":    {pick: leaderOnly, do: (*nemesis).deafen, last: 4 * time.Second},
+	"one link down":        {pick: any2, do: (*nemesis).unlink, last: 4 * time.Second},
+	"latency and loss":     {pick: nobody, do: (*nemesis).disturb, last: 5 * time.Second},
+	"rolling restart":      {pick: nobody, do: (*nemesis).roll},
+	"restart leader":       {pick: leaderOnly, do: (*nemesis).restart},
+	"wiped node":           {pick: any1, do: (*nemesis).wipe, last: time.Second},
+	"power loss of one":    {pick: any1, do: (*nemesis).cutPower, last: time.Second, disks: true},
+	"power loss of all":    {pick: all, do: (*nemesis).cutPower, disks: true},
+	"disk short of leader": {pick: leaderOnly, do: (*nemesis).fill, last: 4 * time.Second, disks: true},
+	"disk full of one":     {pick: any1, do: (*nemesis).fillUp, last: 3 * time.Second, disks: true},
+}
+
+// kinds are the names of the harms that can be done here, each the same number of times before any comes again.
+func (n *nemesis) kind() string {
+	if len(n.queue) == 0 {
+		for _, name := range sortedKinds() {
+			if !harms[name].disks || n.cluster.nodes[0].disk != nil {
+				n.queue = append(n.queue, name)
+			}
+		}
+		n.random.Shuffle(len(n.queue), func(i, j int) { n.queue[i], n.queue[j] = n.queue[j], n.queue[i] })
+	}
+	name := n.queue[0]
+	n.queue = n.queue[1:]
+	return name
+}
+
+// strike does one harm, undoes it, and waits until all is well.
+func (n *nemesis) strike() (f fault, err error) {
+	f.Kind = n.kind()
+	h := harms[f.Kind]
+	if n.leader, err = n.cluster.awaitWell(); err != nil {
+		return f, err
+	}
+	f.Nodes = h.pick(n)
+	f.Start = time.Now()
+	undo, err := h.do(n, f.Nodes)
+	if err == nil {
+		time.Sleep(h.last)
+		if undo != nil {
+			err = undo()
+		}
+	}
+	f.Healed = time.Now()
+	if err == nil {
+		_, err = n.cluster.awaitWell()
+	}
+	f.Well = time.Now()
+	for deadline := time.Now().Add(10 * time.Second); err == nil && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if next := n.history.acknowledgedSince(f.Start, without(f)); !next.IsZero() {
+			f.Next = next.Sub(f.Start)
+			break
+		}
+	}
+	n.history.fault(f)
+	return f, err
+}
+
+// without are the nodes whose answers do not count for the time to the next 202: those that are hit, unless all are.
+func without(f fault) []int {
+	if len(f.Nodes) == size {
+		return nil
+	}
+	return f.Nodes
+}
+
+// each does something to some nodes and joins the errors.
+func (n *nemesis) each(nodes []int, do func(i int, node *node) error) (err error) {
+	for _, i := range nodes {
+		err = errors.Join(err, do(i, n.cluster.nodes[i]))
+	}
+	return err
+}
+
+func (n *nemesis) take(nodes []int) {
+	for _, i := range nodes {
+		n.cluster.nodes[i].setDown(true)
+	}
+}
+
+// restore starts nodes again.
+func (n *nemesis) restore(nodes []int) error {
+	return n.each(nodes, func(i int, node *node) error {
+		defer node.setDown(false)
+		return n.cluster.start(i)
+	})
+}
+
+func (n *nemesis) kill(nodes []int) (func() error, error) {
+	n.take(nodes)
+	for _, i := range nodes {
+		n.cluster.nodes[i].signal(syscall.SIGKILL)
+	}
+	for _, i := range nodes {
+		n.cluster.nodes[i].await()
+	}
+	return func() error { return n.restore(nodes) }, nil
+}
+
+func (n *nemesis) freeze(nodes []int) (func() error, error) {
+	n.take(nodes)
+	for _, i := range nodes {
+		n.cluster.nodes[i].signal(syscall.SIGSTOP)
+	}
+	return func() error {
+		return n.each(nodes, func(_ int, node *node) error {
+			node.signal(syscall.SIGCONT)
+			node.setDown(false)
+			return nil
+		})
+	}, nil
+}
+
+func (n *nemesis) heal() error {
+	n.cluster.network.heal()
+	for _, node := range n.cluster.nodes {
+		node.setDown(false)
+	}
+	return nil
+}
+
+// cutOff isolates nodes. Producers leave them alone: what they take is held until they are back.
+func (n *nemesis) cutOff(nodes []int) (func() error, error) {
+	n.take(nodes)
+	for _, i := range nodes {
+		n.cluster.network.isolate(i, size)
+	}
+	return n.heal, nil
+}
+
+// mute has nothing that a node says arrive; deafen, nothing that is said to it.
+func (n *nemesis) mute(nodes []int) (func() error, error) {
+	n.take(nodes)
+	for other := range size {
+		if other != nodes[0] {
+			n.cluster.network.block(nodes[0], other)
+		}
+	}
+	return n.heal, nil
+}
+
+func (n *nemesis) deafen(nodes []int) (func() error, error) {
+	n.take(nodes)
+	for other := range size {
+		if other != nodes[0] {
+			n.cluster.network.block(other, nodes[0])
+		}
+	}
+	return n.heal, nil
+}
+
+// unlink cuts two nodes off from each other; both see the third.
+func (n *nemesis) unlink(nodes []int) (func() error, error) {
+	n.cluster.network.block(nodes[0], nodes[1])
+	n.cluster.network.block(nodes[1], nodes[0])
+	return n.heal, nil
+}
+
+func (n *nemesis) disturb([]int) (func() error, error) {
+	n.cluster.network.disturb(time.Duration(n.random.IntN(30))*time.Millisecond, 0.005)
+	return n.heal, nil
+}
+
+// restart is SIGTERM and start, of one node after the other, each when the one before is well again.
+func (n *nemesis) restart(nodes []int) (func() error, error) {
+	for _, i := range nodes {
+		node := n.cluster.nodes[i]
+		node.setDown(true)
+		err := node.stop()
+		if err == nil {
+			err = n.cluster.start(i)
+		}
+		if err == nil {
+			_, err = n.cluster.awaitWell()
+		}
+		node.setDown(false)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func (n *nemesis) roll([]int) (func() error, error) { return n.restart([]int{0, 1, 2}) }
+
+// wipe takes a node's data away. It comes back by itself, as another server of the same name.
+func (n *nemesis) wipe(nodes []int) (func() error, error) {
+	undo, err := n.kill(nodes)
+	err = errors.Join(err, n.each(nodes, func(_ int, node *node) error {
+		return errors.Join(os.RemoveAll(filepath.Join(node.data, "store")), os.RemoveAll(filepath.Join(node.data, "raft")),
+			os.RemoveAll(filepath.Join(node.data, "node.json")))
+	}))
+	return undo, err
+}
+
+// cutPower loses what is not on the disk.
+func (n *nemesis) cutPower(nodes []int) (func() error, error) {
+	n.take(nodes)
+	err := n.each(nodes, func(_ int, node *node) error { return node.disk.cutPower() })
+	for _, i := range nodes {
+		n.cluster.nodes[i].kill()
+	}
+	err = errors.Join(err, n.each(nodes, func(_ int, node *node) error { return errors.Join(node.disk.detach(), node.disk.attach()) }))
+	return func() error { return n.restore(nodes) }, err
+}
+
+// fill leaves less than the watermark: new events are refused everywhere, what was accepted is delivered.
+func (n *nemesis) fill(nodes []int) (func() error, error) {
+	n.take([]int{0, 1, 2})
+	if err := n.each(nodes, func(_ int, node *node) error { return node.disk.fill(50 << 20) }); err != nil {
+		return nil, err
+	}
+	return func() error {
+		defer n.heal()
+		return n.each(nodes, func(_ int, node *node) error { return node.disk.makeRoom() })
+	}, n.awaitRefusal()
+}
+
+func (n *nemesis) awaitRefusal() error {
+	for range 200 {
+		status, _, err := n.cluster.call((n.leader+1)%size, "POST", "/app/app0/msg", map[string]any{"eventType": "full", "payload": json.RawMessage(probe)}, nil)
+		if err == nil && status == 507 {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("events are still accepted though the disk of %s is short", n.cluster.nodes[n.leader].name)
+}
+
+// fillUp leaves nothing. The node may end, and then is started when there is room.
+func (n *nemesis) fillUp(nodes []int) (func() error, error) {
+	n.take([]int{0, 1, 2})
+	if err := n.each(nodes, func(_ int, node *node) error { return node.disk.fill(0) }); err != nil {
+		return nil, err
+	}
+	return func() error {
+		defer n.heal()
+		return n.each(nodes, func(i int, node *node) error {
+			if err := node.disk.makeRoom(); err != nil {
+				return err
+			}
+			time.Sleep(2 * time.Second) // it may be on its way out
+			if node.alive() {
+				return nil
+			}
+			return n.cluster.start(i)
+		})
+	}, nil
+}
