@@ -13,6 +13,11 @@ data = "/var/lib/hookwheel"
 # What is logged: "debug", "info", "warn" or "error".
 # log_level = "info"
 
+# The keys with which the secrets of endpoints are encrypted before they are replicated and stored: at least 32 characters each, the
+# same on all nodes. The first one encrypts, all of them decrypt, so put a new one in front on all nodes, restart them one by one, run
+# "hookwheel key rewrap", and take the old one out. Default: none, and secrets stand in the clear in the data folders and in backups.
+# encryption_keys = [env("HOOKWHEEL_ENCRYPTION_KEY")]
+
 # The HTTP server for producers, customers and operators.
 api {
   # Where it listens: host:port, or :port for all addresses of the machine.

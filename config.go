@@ -18,13 +18,14 @@ import (
 
 // Config is what a node is told when it starts. config.example.hcl is its manual: keep the two in step.
 type Config struct {
-	Node     string // this node's id, unique in the cluster: 1 to 64 of a-z 0-9 -
-	Data     string // folder that holds all the node keeps
-	LogLevel slog.Level
-	API      APIConfig
-	Cluster  ClusterConfig
-	Storage  StorageConfig
-	Delivery DeliveryConfig
+	Node           string // this node's id, unique in the cluster: 1 to 64 of a-z 0-9 -
+	Data           string // folder that holds all the node keeps
+	LogLevel       slog.Level
+	EncryptionKeys []string // seal the secrets of endpoints, the first one new ones; each at least 32 characters; secret
+	API            APIConfig
+	Cluster        ClusterConfig
+	Storage        StorageConfig
+	Delivery       DeliveryConfig
 }
 
 // APIConfig is the HTTP server for producers, customers and operators.
@@ -123,6 +124,7 @@ func parseConfig(path string, source []byte) (Config, error) {
 	config := DefaultConfig()
 	readKey(file, "data", &config.Data, parseFolder)
 	readKey(file, "log_level", &config.LogLevel, parseLogLevel)
+	readList(file, "encryption_keys", &config.EncryptionKeys, parseEncryptionKey)
 	decodeAPI(file.block("api"), &config.API)
 	decodeCluster(file, &config)
 	readKey(file.block("storage"), "min_free", &config.Storage.MinFree, sizeBetween[int64](0, 1<<40))
@@ -154,7 +156,7 @@ func configError(diags hcl.Diagnostics) error {
 // configSchema is what each block may hold; the file itself is the block "". Blocks of one name that hold different keys have
 // the name of the block around them in front.
 var configSchema = map[string]struct{ keys, blocks []string }{
-	"":            {keys: []string{"node", "data", "log_level"}, blocks: []string{"api", "cluster", "storage", "delivery"}},
+	"":            {keys: []string{"node", "data", "log_level", "encryption_keys"}, blocks: []string{"api", "cluster", "storage", "delivery"}},
 	"api":         {keys: []string{"listen", "token", "max_body", "drain"}, blocks: []string{"tls"}},
 	"api.tls":     {keys: []string{"cert", "key"}},
 	"cluster":     {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},

@@ -49,6 +49,14 @@ func parseLogLevel(text string) (slog.Level, error) {
 	return level, nil
 }
 
+// parseEncryptionKey wants something that can't be guessed.
+func parseEncryptionKey(text string) (string, error) {
+	if len(text) < 32 {
+		return "", errors.New("each must be at least 32 characters, such as \"openssl rand -hex 32\" makes them")
+	}
+	return text, nil
+}
+
 // parseSecret wants what can travel in an HTTP header. A line end, say from a file, would never compare equal.
 func parseSecret(text string) (string, error) {
 	odd := func(c rune) bool { return c <= ' ' || c > '~' }

@@ -17,6 +17,7 @@ import (
 	"hookwheel/httpapi"
 	"hookwheel/scheduler"
 	"hookwheel/wal"
+	"hookwheel/webhook"
 )
 
 // node is one running server: the place where the packages meet.
@@ -58,9 +59,13 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 	}
 	n.onClose("store", n.store.Close)
 	writer := wal.NewWriter(proposer{n})
+	keyring, err := webhook.NewKeyring(config.EncryptionKeys)
+	if err != nil {
+		return nil, err
+	}
 	n.pool = delivery.NewPool(delivery.Config{
 		Timeout: config.Delivery.Timeout, Workers: config.Delivery.Workers, Allow: config.Delivery.Allow, Retry: config.Delivery.Retry,
-		UserAgent: "Hookwheel/" + version, Logger: log, Metrics: metrics,
+		UserAgent: "Hookwheel/" + version, Keyring: keyring, Logger: log, Metrics: metrics,
 	}, writer)
 	n.cluster, err = cluster.Open(cluster.Config{
 		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Address: config.Cluster.Address,
@@ -73,7 +78,7 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 	close(n.opened)
 	n.onClose("cluster", n.cluster.Close)
 	n.api, err = httpapi.NewServer(httpapi.Config{
-		Listen: config.API.Listen, Token: config.API.Token, MaxBody: config.API.MaxBody, NodeID: config.Node, Drain: config.API.Drain, TLS: forAPI,
+		Listen: config.API.Listen, Token: config.API.Token, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, TLS: forAPI,
 		Store: n.store, Writer: writer, Node: n.cluster, Metrics: metrics, Logger: log,
 	})
 	if err != nil {

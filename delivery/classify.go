@@ -23,10 +23,11 @@ const (
 	reasonTLS     reason = "tls"
 	reasonConnect reason = "connect"
 	reasonBlocked reason = "blocked"
+	reasonSecret  reason = "secret"  // the endpoint's secrets could not be opened
 	reasonNetwork reason = "network" // anything else between us and the answer
 )
 
-var reasons = []reason{reasonSuccess, reasonStatus, reasonTimeout, reasonDNS, reasonTLS, reasonConnect, reasonBlocked, reasonNetwork}
+var reasons = []reason{reasonSuccess, reasonStatus, reasonTimeout, reasonDNS, reasonTLS, reasonConnect, reasonBlocked, reasonSecret, reasonNetwork}
 
 func classifyStatus(code int) reason {
 	if code >= 200 && code < 300 {

@@ -35,6 +35,7 @@ type Config struct {
 	Allow     []netip.Prefix
 	Retry     webhook.RetryPolicy
 	UserAgent string
+	Keyring   *webhook.Keyring // opens the secrets of endpoints
 	Logger    *slog.Logger
 	Metrics   prometheus.Registerer
 }
@@ -51,7 +52,7 @@ type Pool struct {
 func NewPool(config Config, recorder Recorder) *Pool {
 	return &Pool{
 		config: config, recorder: recorder, metrics: newMetrics(config.Metrics),
-		sender: newSender(config.Timeout, config.Workers, config.Allow, config.UserAgent),
+		sender: newSender(config.Timeout, config.Workers, config.Allow, config.UserAgent, config.Keyring),
 	}
 }
 
@@ -91,10 +92,11 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 			continue // we may have ended it ourselves: the next leader makes it again
 		}
 		p.count(d, &a, why)
-		if delay, again := p.config.Retry.Delay(a.Number, rand.Float64()); again && a.Status != webhook.StatusSuccess {
+		spent := d.Spent + 1
+		if delay, again := p.config.Retry.Delay(spent, rand.Float64()); again && a.Status != webhook.StatusSuccess {
 			a.Next = a.Start.Add(a.Duration + delay).Truncate(time.Millisecond)
 		}
-		outcomes <- webhook.Outcome{Due: d.Due, Attempt: a}
+		outcomes <- webhook.Outcome{Source: d.Source, Due: d.Due, Attempt: a, Spent: spent}
 	}
 }
 

@@ -24,12 +24,13 @@ type Sender struct {
 	dialer    *dialer
 	timeout   time.Duration
 	userAgent string
+	secrets   *secrets
 }
 
 // newSender makes one that waits at most timeout for the whole of an attempt, and connects to private networks only if
 // allow has them.
-func newSender(timeout time.Duration, maxConns int, allow []netip.Prefix, userAgent string) *Sender {
-	s := &Sender{dialer: newDialer(allow), timeout: timeout, userAgent: userAgent}
+func newSender(timeout time.Duration, maxConns int, allow []netip.Prefix, userAgent string, keyring *webhook.Keyring) *Sender {
+	s := &Sender{dialer: newDialer(allow), timeout: timeout, userAgent: userAgent, secrets: newSecrets(keyring)}
 	s.client = &fasthttp.Client{
 		DialTimeout:                   s.dialer.dial,
 		ConfigureClient:               s.configure,
@@ -67,8 +68,10 @@ func (s *Sender) send(d webhook.Delivery) (webhook.Attempt, reason) {
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
 	defer fasthttp.ReleaseResponse(response)
-	s.prepare(request, d, start)
-	why := s.exchange(request, response, &a)
+	why := s.prepare(request, d, start, &a)
+	if why == reasonSuccess {
+		why = s.exchange(request, response, &a)
+	}
 	if why == reasonSuccess {
 		a.Status = webhook.StatusSuccess
 	}
@@ -77,8 +80,13 @@ func (s *Sender) send(d webhook.Delivery) (webhook.Attempt, reason) {
 }
 
 // prepare writes the request after Standard Webhooks 1.0.0; the svix- headers say the same for receivers that verify with
-// a Svix library.
-func (s *Sender) prepare(request *fasthttp.Request, d webhook.Delivery, now time.Time) {
+// a Svix library. Anything but success means that it can't be sent, and stands in a.
+func (s *Sender) prepare(request *fasthttp.Request, d webhook.Delivery, now time.Time, a *webhook.Attempt) reason {
+	opened, err := s.secrets.of(d.Endpoint)
+	if err != nil {
+		a.Response = []byte("not sent: " + err.Error())
+		return reasonSecret
+	}
 	request.SetRequestURI(d.Endpoint.URL)
 	request.Header.SetMethod(fasthttp.MethodPost)
 	request.Header.SetContentType("application/json")
@@ -87,13 +95,14 @@ func (s *Sender) prepare(request *fasthttp.Request, d webhook.Delivery, now time
 	id := d.Message.ID.Text(webhook.KindMessage)
 	seconds := now.Unix()
 	timestamp := strconv.FormatInt(seconds, 10)
-	signature := string(d.Endpoint.Secret.AppendSignature(nil, id, seconds, d.Message.Payload))
+	signature := string(opened.appendSignatures(nil, now, id, seconds, d.Message.Payload))
 	request.Header.Set("Webhook-Id", id)
 	request.Header.Set("Webhook-Timestamp", timestamp)
 	request.Header.Set("Webhook-Signature", signature)
 	request.Header.Set("Svix-Id", id)
 	request.Header.Set("Svix-Timestamp", timestamp)
 	request.Header.Set("Svix-Signature", signature)
+	return reasonSuccess
 }
 
 // exchange sends the request and reads as much of the answer as is kept.

@@ -15,15 +15,17 @@ import (
 
 const senderTimeout = 300 * time.Millisecond
 
+var testKeys = []webhook.Key{{Sealed: new(webhook.Keyring).Seal([]byte(make(webhook.Secret, 24).Text()), nil)}}
+
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
 // sendTo makes one attempt.
 func sendTo(url string, allow []netip.Prefix) (webhook.Attempt, reason) {
-	s := newSender(senderTimeout, 8, allow, "Hookwheel/test")
+	s := newSender(senderTimeout, 8, allow, "Hookwheel/test", new(webhook.Keyring))
 	defer s.dialer.abort()
 	return s.send(webhook.Delivery{
 		Message:  &webhook.Message{ID: webhook.NewID(1_790_000_000_000, 1, 0), Payload: []byte(`{"a": 1}`)},
-		Endpoint: &webhook.Endpoint{URL: url, Secret: make(webhook.Secret, 24)}, Number: 1})
+		Endpoint: &webhook.Endpoint{URL: url, Keys: testKeys}, Number: 1})
 }
 
 // rawServer answers each connection with talk.

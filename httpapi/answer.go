@@ -22,14 +22,17 @@ type rawJSON []byte
 
 // statusOf is the HTTP status of each code.
 var statusOf = map[webhook.Code]int{
-	webhook.CodeInvalid:      fasthttp.StatusUnprocessableEntity,
-	webhook.CodeUnauthorized: fasthttp.StatusUnauthorized,
-	webhook.CodeNotFound:     fasthttp.StatusNotFound,
-	webhook.CodeConflict:     fasthttp.StatusConflict,
-	webhook.CodeTooLarge:     fasthttp.StatusRequestEntityTooLarge,
-	webhook.CodeUnavailable:  fasthttp.StatusServiceUnavailable,
-	webhook.CodeNoSpace:      fasthttp.StatusInsufficientStorage,
-	webhook.CodeInternal:     fasthttp.StatusInternalServerError,
+	webhook.CodeInvalid:        fasthttp.StatusUnprocessableEntity,
+	webhook.CodeUnauthorized:   fasthttp.StatusUnauthorized,
+	webhook.CodeNotFound:       fasthttp.StatusNotFound,
+	webhook.CodeConflict:       fasthttp.StatusConflict,
+	webhook.CodeTooLarge:       fasthttp.StatusRequestEntityTooLarge,
+	webhook.CodeUnavailable:    fasthttp.StatusServiceUnavailable,
+	webhook.CodeNoSpace:        fasthttp.StatusInsufficientStorage,
+	webhook.CodeMissingPayload: fasthttp.StatusBadRequest,
+	webhook.CodeForbidden:      fasthttp.StatusForbidden,
+	webhook.CodeBadRequest:     fasthttp.StatusBadRequest,
+	webhook.CodeInternal:       fasthttp.StatusInternalServerError,
 }
 
 // retryAfter is how many seconds a client is asked to wait when the cluster has no leader or the disk no room.

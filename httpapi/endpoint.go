@@ -43,10 +43,11 @@ func showEndpoint(e *webhook.Endpoint) endpointOut {
 	return out
 }
 
-func parseEndpoint(text []byte) (e webhook.Endpoint, err error) {
+// parseEndpoint reads an endpoint, and its secret if there is one.
+func parseEndpoint(text []byte) (e webhook.Endpoint, secret *webhook.SigningKey, err error) {
 	b, err := parseBody(text)
 	if err != nil {
-		return e, err
+		return e, nil, err
 	}
 	e.Version = 1
 	var throttle uint16
@@ -74,7 +75,7 @@ func parseEndpoint(text []byte) (e webhook.Endpoint, err error) {
 		case "channels":
 			e.Channels = b.strings(name, v)
 		case "secret":
-			e.Secret = b.secret(name, v)
+			secret = b.signingKey(name, v)
 		case "metadata":
 			e.Metadata = b.stringMap(name, v)
 		}
@@ -86,24 +87,36 @@ func parseEndpoint(text []byte) (e webhook.Endpoint, err error) {
 		e.EventTypes = filterTypes
 	}
 	if err := b.err(); err != nil {
-		return e, err
+		return e, nil, err
 	}
-	if len(e.Secret) == 0 {
-		e.Secret = make(webhook.Secret, secretBytes)
-		rand.Read(e.Secret) // never fails
-	}
-	return e, e.Validate()
+	return e, secret, e.Validate()
 }
 
-func (b *body) secret(field string, v gjson.Result) webhook.Secret {
+// signingKey reads a signing key; null is none.
+func (b *body) signingKey(field string, v gjson.Result) *webhook.SigningKey {
 	if isNull(v) {
 		return nil
 	}
-	secret, err := webhook.ParseSecret(b.string(field, v))
+	key, err := webhook.ParseSigningKey(b.string(field, v))
 	if err != nil {
 		b.fail(field, err.(*webhook.Error).Detail)
+		return nil
 	}
-	return secret
+	return &key
+}
+
+// newSigningKey makes one.
+func newSigningKey() webhook.SigningKey {
+	secret := make(webhook.Secret, secretBytes)
+	rand.Read(secret) // never fails
+	return webhook.SymmetricKey(secret)
+}
+
+// seal makes a secret fit to be replicated.
+func (s *Server) seal(plain []byte) webhook.Sealed {
+	nonce := make([]byte, webhook.SealNonceSize)
+	rand.Read(nonce) // never fails
+	return s.config.Keyring.Seal(plain, nonce)
 }
 
 func (s *Server) createEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -111,11 +124,14 @@ func (s *Server) createEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	endpoint, err := parseEndpoint(ctx.PostBody())
+	endpoint, secret, err := parseEndpoint(ctx.PostBody())
 	if err != nil {
 		return answer{}, err
 	}
-	endpoint.App = app.ID
+	if secret == nil {
+		secret = new(newSigningKey())
+	}
+	endpoint.App, endpoint.Keys = app.ID, []webhook.Key{{Sealed: s.seal([]byte(secret.Text()))}}
 	hold, cancel := context.WithTimeout(context.Background(), holdTimeout)
 	defer cancel()
 	made, err := s.config.Writer.CreateEndpoint(hold, endpoint)
@@ -151,9 +167,17 @@ func (s *Server) getSecret(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	text, err := s.config.Keyring.Open(endpoint.Keys[0].Sealed)
+	if err != nil {
+		return answer{}, err
+	}
+	key, err := webhook.ParseSigningKey(string(text))
+	if err != nil {
+		return answer{}, err
+	}
 	return answer{fasthttp.StatusOK, struct {
 		Key string `json:"key"`
-	}{endpoint.Secret.Text()}}, nil
+	}{key.PublicText()}}, nil
 }
 
 func (s *Server) listEndpoints(ctx *fasthttp.RequestCtx) (answer, error) {

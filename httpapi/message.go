@@ -86,7 +86,7 @@ func parseMessage(text []byte) (m webhook.Message, err error) {
 	if err := b.err(); err != nil {
 		return m, err
 	}
-	return m, m.Validate()
+	return m, m.Validate(time.Now())
 }
 
 func (s *Server) createMessage(ctx *fasthttp.RequestCtx) (answer, error) {

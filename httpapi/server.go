@@ -41,8 +41,9 @@ type Config struct {
 	Token   string // the bearer token
 	MaxBody int    // bytes
 	NodeID  string
-	TLS     *tls.Config   // nil: plain HTTP
-	Drain   time.Duration // how long Shutdown goes on serving
+	Keyring *webhook.Keyring // seals the secrets of endpoints
+	TLS     *tls.Config      // nil: plain HTTP
+	Drain   time.Duration    // how long Shutdown goes on serving
 	Store   *wal.Store
 	Writer  *wal.Writer
 	Node    *cluster.Node

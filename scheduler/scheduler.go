@@ -11,8 +11,8 @@ import (
 
 // Backlog is what the scheduler reads of the store. Each call sees at least what was committed before it.
 type Backlog interface {
-	// Cursor is an endpoint's place in its log, and what is settled beyond it.
-	Cursor(endpoint webhook.ID) (position webhook.ID, done []webhook.ID)
+	// Place is where an endpoint stands in its log.
+	Place(endpoint webhook.ID) Place
 	// Window reads an application's log after that place, about most messages; an empty one is the end.
 	Window(app, after webhook.ID, most int) ([]*webhook.Message, error)
 	// MessageByID reads one message.
@@ -20,6 +20,14 @@ type Backlog interface {
 	// Retries reads an endpoint's retry set in order of due time, from that time on, about most lines: all of a
 	// millisecond, and fewer than most only if there are no more.
 	Retries(endpoint webhook.ID, from time.Time, most int) ([]webhook.Retry, error)
+}
+
+// Place is where an endpoint stands: all up to Position is settled, put off or filtered out, and so is what Done holds, in log
+// order, of what comes after. It is an alias of a plain struct so that the store, which has the same one, fits without being known.
+type Place = struct {
+	Position webhook.ID
+	Done     []webhook.ID
+	Health   webhook.Health
 }
 
 // readPatience is how long a lane waits after the store failed to answer.
@@ -62,7 +70,7 @@ func New(backlog Backlog, index uint64, perEndpoint int, log *slog.Logger) *Sche
 
 // Add makes a lane for an endpoint that goes on where the store says, or takes over a change of an endpoint.
 func (s *Scheduler) Add(endpoint *webhook.Endpoint) {
-	position, done := s.backlog.Cursor(endpoint.ID)
+	place := s.backlog.Place(endpoint.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l := s.lanes[endpoint.ID]; l != nil {
@@ -70,7 +78,7 @@ func (s *Scheduler) Add(endpoint *webhook.Endpoint) {
 		return
 	}
 	t := s.tails.of(endpoint.App)
-	l := newLane(endpoint, t, position, done)
+	l := newLane(endpoint, t, place.Position, place.Done)
 	t.lanes = append(t.lanes, l)
 	s.lanes[endpoint.ID] = l
 	s.enqueue(l)
@@ -174,7 +182,7 @@ func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 	}
 	l.inFlight++
 	s.flying++
-	return webhook.Delivery{Message: m, Endpoint: l.endpoint, Number: 1}, true
+	return webhook.Delivery{Message: m, ID: m.ID, Endpoint: l.endpoint, Number: 1}, true
 }
 
 // turnRetry takes the retry that has been due longest.
@@ -201,7 +209,7 @@ func (s *Scheduler) turnRetry(l *lane) (d webhook.Delivery, found bool) {
 		delete(l.loaded, r.Message)
 		s.waiting--
 	}
-	return webhook.Delivery{Message: m, Endpoint: l.endpoint, Number: r.Attempts + 1, Due: r.Due}, true
+	return webhook.Delivery{Message: m, ID: m.ID, Endpoint: l.endpoint, Source: webhook.SourceRetry, Number: r.Made + 1, Spent: r.Spent, Due: r.Due}, true
 }
 
 // readWindow reads the store for a lane that lags. The lock is let go meanwhile.
@@ -307,7 +315,7 @@ func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome) []webhook.Progress {
 		o := &outcomes[i]
 		p := at(o.Attempt.Endpoint)
 		p.Outcomes = append(p.Outcomes, *o)
-		if l := s.lanes[p.Endpoint]; l != nil && o.Due.IsZero() {
+		if l := s.lanes[p.Endpoint]; l != nil && o.Source == webhook.SourceLog {
 			l.settle(o.Attempt.Message)
 		}
 	}
@@ -338,7 +346,7 @@ func (s *Scheduler) Settle(list []webhook.Progress) {
 		}
 		for j := range list[i].Outcomes {
 			if a := &list[i].Outcomes[j].Attempt; !a.Next.IsZero() {
-				s.plan(l, webhook.Retry{Message: a.Message, Attempts: a.Number, Due: a.Next})
+				s.plan(l, webhook.Retry{Message: a.Message, Made: a.Number, Spent: list[i].Outcomes[j].Spent, Due: a.Next})
 			}
 		}
 		s.enqueue(l)

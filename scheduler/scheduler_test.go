@@ -28,7 +28,7 @@ func newShelf() *shelf {
 		retries: make(map[webhook.ID][]webhook.Retry), delivered: make(map[[2]webhook.ID]int)}
 }
 
-func (b *shelf) Cursor(endpoint webhook.ID) (webhook.ID, []webhook.ID) {
+func (b *shelf) Place(endpoint webhook.ID) Place {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var done []webhook.ID
@@ -37,7 +37,7 @@ func (b *shelf) Cursor(endpoint webhook.ID) (webhook.ID, []webhook.ID) {
 			done = append(done, id)
 		}
 	}
-	return b.cursors[endpoint], done
+	return Place{Position: b.cursors[endpoint], Done: done}
 }
 
 func (b *shelf) Window(app, after webhook.ID, most int) ([]*webhook.Message, error) {
@@ -97,7 +97,7 @@ func (b *shelf) record(t *testing.T, list []webhook.Progress, wants func(endpoin
 
 func (b *shelf) settle(t *testing.T, endpoint webhook.ID, o webhook.Outcome) {
 	id := o.Attempt.Message
-	if o.Due.IsZero() {
+	if o.Source == webhook.SourceLog {
 		if b.done[endpoint] == nil {
 			b.done[endpoint] = make(map[webhook.ID]bool)
 		}
@@ -117,7 +117,7 @@ func (b *shelf) settle(t *testing.T, endpoint webhook.ID, o webhook.Outcome) {
 		b.delivered[[2]webhook.ID{id, endpoint}]++
 		return
 	}
-	r := webhook.Retry{Message: id, Attempts: o.Attempt.Number, Due: o.Attempt.Next}
+	r := webhook.Retry{Message: id, Made: o.Attempt.Number, Due: o.Attempt.Next}
 	i, _ := slices.BinarySearchFunc(b.retries[endpoint], r, func(x, y webhook.Retry) int { return x.Due.Compare(y.Due) })
 	b.retries[endpoint] = slices.Insert(b.retries[endpoint], i, r)
 }
@@ -202,7 +202,7 @@ func (l *leadership) work(ctx context.Context, rnd *rand.Rand, failures float64,
 			a.Next = time.Now().Add(time.Duration(rnd.Intn(30)) * time.Millisecond).Truncate(time.Millisecond)
 		}
 		select {
-		case outcomes <- webhook.Outcome{Due: d.Due, Attempt: a}:
+		case outcomes <- webhook.Outcome{Source: d.Source, Due: d.Due, Attempt: a}:
 		case <-ctx.Done():
 			return
 		}
@@ -353,7 +353,7 @@ func TestManyRetries(t *testing.T) {
 	for i := range count {
 		m := testMessage(10+i, 10)
 		b.add(m)
-		b.retries[e.ID] = append(b.retries[e.ID], webhook.Retry{Message: m.ID, Attempts: 1, Due: past.Add(time.Duration(i) * time.Millisecond)})
+		b.retries[e.ID] = append(b.retries[e.ID], webhook.Retry{Message: m.ID, Made: 1, Due: past.Add(time.Duration(i) * time.Millisecond)})
 	}
 	b.cursors[e.ID] = b.log[count-1].ID
 	s := New(b, b.log[count-1].ID.Index(), 4, slog.New(slog.DiscardHandler))

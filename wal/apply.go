@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -184,7 +183,7 @@ func (s *Store) tell(changes Changes) {
 	s.mu.RLock()
 	watch := s.watch
 	s.mu.RUnlock()
-	if watch != nil && len(changes.Messages)+len(changes.Endpoints)+len(changes.Removed) > 0 {
+	if watch != nil && !changes.empty() {
 		watch(changes)
 	}
 }
@@ -199,7 +198,8 @@ type entry struct {
 	history  []chunk
 	requests []byte
 	changes  Changes
-	records  int // small ones: written, or deleted, for attempts and by the sweep
+	records  int      // small ones: written, or deleted, for attempts and by the sweep
+	planned  [][]byte // keys of the lines that this entry has put into retry sets
 
 	fingerprint bool // is asked for
 }
@@ -268,6 +268,8 @@ func (e *entry) apply(body []byte) ([]byte, error) {
 		return e.createEndpoint(body[1:])
 	case kindDeleteEndpoint:
 		return nil, e.deleteEndpoint(body[1:])
+	case kindResend:
+		return nil, e.resend(body[1:])
 	case kindFingerprint:
 		return e.askFingerprint(body[1:])
 	default:
@@ -303,6 +305,7 @@ var (
 	errNoApplication = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Application not found"}
 	errNoEndpoint    = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Endpoint not found"}
 	errNoMessage     = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Message not found"}
+	errNoPayload     = &webhook.Error{Code: webhook.CodeMissingPayload, Detail: "The payload of this message is gone: it was expunged or has expired"}
 	errLateProgress  = &webhook.Error{Code: webhook.CodeConflict, Detail: "the leader that made these attempts has been replaced"}
 )
 
@@ -338,85 +341,4 @@ func (e *entry) createMessage(body []byte) ([]byte, error) {
 	c.data = appendMessage(appendPlaced(c.data, messageVersion, m.ID.Place()), m)
 	e.changes.Messages = append(e.changes.Messages, m)
 	return m.ID[:], nil
-}
-
-// recordProgress keeps attempts and moves cursors and retry sets. What a leader of another term says comes too late: the
-// one of this term has begun from the store without it.
-func (e *entry) recordProgress(body []byte) error {
-	term, list, err := decodeProgress(body)
-	if err != nil {
-		return err
-	}
-	if term != e.batch.meta.term {
-		return errLateProgress
-	}
-	for i := range list {
-		p := &list[i]
-		for j := range p.Outcomes {
-			if err := e.recordAttempt(p.Endpoint, &p.Outcomes[j].Attempt); err != nil {
-				return err
-			}
-		}
-		if err := e.moveCursor(p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
-	id, err := e.id()
-	if err != nil {
-		return err
-	}
-	c := chunkOf(&e.history, endpoint)
-	c.data = appendAttempt(appendPlaced(c.data, attemptVersion, id.Place()), a, c.url)
-	c.url = a.URL
-	e.records++
-	return e.batch.txn.Set(idKey(keyIndex, a.Message, id), endpoint[:])
-}
-
-// moveCursor settles what the outcomes settle. An outcome of something that is settled already changes nothing.
-func (e *entry) moveCursor(p *webhook.Progress) error {
-	c := e.store.nouns.cursors[p.Endpoint]
-	if c == nil { // removed meanwhile
-		return nil
-	}
-	e.store.mu.Lock()
-	defer e.store.mu.Unlock()
-	for i := range p.Outcomes {
-		if err := e.settle(p.Endpoint, c, &p.Outcomes[i]); err != nil {
-			return err
-		}
-	}
-	c.advance(p.Cursor)
-	return e.batch.txn.Set(idKey(keyCursor, p.Endpoint), c.encode())
-}
-
-func (e *entry) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error {
-	message := o.Attempt.Message
-	if o.Due.IsZero() {
-		if !c.fresh(message) {
-			return nil
-		}
-		c.settle(message)
-	} else {
-		line := retryKey(endpoint, o.Due, message)
-		switch _, err := e.batch.txn.Get(line); {
-		case errors.Is(err, badger.ErrKeyNotFound):
-			return nil
-		case err != nil:
-			return err
-		}
-		e.records++
-		if err := e.batch.txn.Delete(line); err != nil {
-			return err
-		}
-	}
-	if o.Attempt.Next.IsZero() {
-		return nil
-	}
-	e.records++
-	attempts := binary.AppendUvarint(nil, uint64(o.Attempt.Number))
-	return e.batch.txn.Set(retryKey(endpoint, o.Attempt.Next, message), attempts)
 }

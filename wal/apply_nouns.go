@@ -110,9 +110,13 @@ func (e *entry) sweep() error {
 		return nil
 	}
 	gone := e.store.nouns.removed[0]
-	keys, err := firstKeys(e.batch.txn, idKey(keyRetry, gone), sweepPerEntry)
-	if err != nil {
-		return err
+	var keys [][]byte
+	for _, set := range []byte{keyRetry, keyHeld, keyManual} {
+		more, err := firstKeys(e.batch.txn, idKey(set, gone), sweepPerEntry-len(keys))
+		if err != nil {
+			return err
+		}
+		keys = append(keys, more...)
 	}
 	e.records += len(keys)
 	for _, key := range keys {

@@ -61,7 +61,9 @@ func (r *Report) Err() error {
 //   - there is a cursor for each endpoint and for no other; it stands between the endpoint's creation and the end of the
 //     log; what is done beyond it is in order and exists;
 //   - each line of a retry set belongs to an endpoint, or to one that is being removed; its message exists and was
-//     attempted; it is the only line of its message, and is what the last attempt asked for;
+//     attempted or scheduled; it is the only line of its message, and is what the last attempt asked for;
+//   - each line of a held set or a manual set belongs to an endpoint, and its message exists;
+//   - cursors count the lines of these sets rightly;
 //   - what an endpoint wants and its cursor has left behind was attempted;
 //   - the log and the history are in order; each message has its event id and each event id its message; each attempt
 //     stands in the index and nothing else does;
@@ -145,10 +147,13 @@ type checker struct {
 
 	logs      chunkCache[webhook.Message] // without payloads
 	histories chunkCache[recorded]
-	before    chunkPlace         // the last chunk read
-	indexed   messageHistory     // of the message whose index is being read
-	passed    map[webhook.ID]int // messages that an endpoint wants and has left behind
-	reached   map[webhook.ID]int // of them, those that were attempted
+	before    chunkPlace            // the last chunk read
+	indexed   messageHistory        // of the message whose index is being read
+	lines     map[webhook.ID]uint64 // of an endpoint's retry set
+	held      map[webhook.ID]uint64 // of its held set
+	manual    map[webhook.ID]uint64 // of its manual set
+	passed    map[webhook.ID]int    // messages that an endpoint wants and has left behind
+	reached   map[webhook.ID]int    // of them, those that were attempted
 	uids      map[uid]webhook.ID
 	eventIDs  int // messages that have one
 	requests  [][16]byte
@@ -158,7 +163,7 @@ type checker struct {
 var kindNames = map[byte]string{
 	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
 	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
-	keyRequests: "requests", keyOvertaker: "repetitions applied", keyRemoved: "endpoints being removed",
+	keyHeld: "held messages", keyManual: "manual requests", keyRequests: "requests", keyOvertaker: "repetitions applied", keyRemoved: "endpoints being removed",
 }
 
 func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
@@ -169,6 +174,7 @@ func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
 		apps: make(map[webhook.ID]*webhook.Application), endpoints: make(map[webhook.ID]*webhook.Endpoint),
 		byApp: make(map[webhook.ID][]*webhook.Endpoint), cursors: make(map[webhook.ID]*cursor),
 		removed: make(map[webhook.ID]bool), ends: make(map[webhook.ID]webhook.ID), uids: make(map[uid]webhook.ID),
+		lines: make(map[webhook.ID]uint64), held: make(map[webhook.ID]uint64), manual: make(map[webhook.ID]uint64),
 		passed: make(map[webhook.ID]int), reached: make(map[webhook.ID]int)}
 	if err := c.loadNouns(); err != nil {
 		return nil, err
@@ -219,7 +225,7 @@ func (c *checker) walk() error {
 var keySizes = map[byte]int{
 	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
 	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
-	keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyRemoved: 1 + idSize,
+	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyRemoved: 1 + idSize,
 }
 
 func (c *checker) record(key, value []byte) error {
@@ -254,6 +260,10 @@ func (c *checker) record(key, value []byte) error {
 		return c.checkIndex(key, value)
 	case keyRetry:
 		return c.checkRetry(key, value)
+	case keyHeld:
+		return c.checkHeld(key, value)
+	case keyManual:
+		return c.checkManual(key, value)
 	case keyRequests:
 		c.checkRequests(key, value)
 	case keyOvertaker:
@@ -268,6 +278,7 @@ func (c *checker) finish() error {
 		return err
 	}
 	c.checkRequestsOnce()
+	c.checkCounts()
 	if c.eventIDs != c.report.Records[kindNames[keyUnique]] {
 		if err := c.findLooseEventIDs(); err != nil {
 			return err

@@ -97,15 +97,19 @@ func (p *patient) deliver(t *testing.T, w *Writer) {
 	first := webhook.Progress{Endpoint: p.endpoint, Cursor: p.messages[1], Outcomes: []webhook.Outcome{
 		at(p.messages[0], 1, p.due.Add(-time.Second)), at(p.messages[1], 1, none), at(p.messages[3], 1, none), at(p.messages[4], 1, none)}}
 	second := at(p.messages[0], 2, p.due)
-	second.Due = p.due.Add(-time.Second)
+	second.Source, second.Due = webhook.SourceRetry, p.due.Add(-time.Second)
+	held := webhook.Outcome{Attempt: webhook.Attempt{Message: p.messages[8]}, Hold: true}
 	vain := webhook.Progress{Endpoint: p.removed, Cursor: p.messages[len(p.messages)-1]}
 	for i, id := range p.messages {
 		vain.Outcomes = append(vain.Outcomes, at(id, 1, p.due.Add(time.Duration(i)*time.Millisecond)))
 	}
-	for _, list := range [][]webhook.Progress{{first}, {{Endpoint: p.endpoint, Outcomes: []webhook.Outcome{second}}}, {vain}} {
+	for _, list := range [][]webhook.Progress{{first}, {{Endpoint: p.endpoint, Outcomes: []webhook.Outcome{second, held}}}, {vain}} {
 		if err := w.RecordProgress(t.Context(), 1, list); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := w.Resend(t.Context(), p.app, p.endpoint, p.messages[1]); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -215,6 +219,7 @@ func (p *patient) line(message int) []byte { return retryKey(p.endpoint, p.due, 
 func TestCheckFindsDamage(t *testing.T) {
 	foreign := idAt(3, 77)
 	one := []byte{1}
+	made := func(attempts uint32) []byte { return encodeRetry(&webhook.Retry{Made: attempts, Spent: attempts}) }
 	tests := map[string]struct {
 		damage func(*patient)
 		want   string
@@ -255,25 +260,32 @@ func TestCheckFindsDamage(t *testing.T) {
 		"cursor too late": {func(p *patient) {
 			p.changeCursor(func(c *cursor) { c.position = webhook.NewID(testClock+9000, p.index, 9) })
 		}, "after the last one of the log"},
-		"cursor jumped":         {func(p *patient) { p.changeCursor(func(c *cursor) { c.position = p.messages[5] }) }, "which wants it, without any attempt"},
-		"done out of order":     {func(p *patient) { p.changeCursor(func(c *cursor) { slices.Reverse(c.done) }) }, "in the wrong order"},
-		"done behind":           {func(p *patient) { p.changeCursor(func(c *cursor) { c.done[0] = p.messages[0] }) }, "which it has passed"},
-		"done of nothing":       {func(p *patient) { p.changeCursor(func(c *cursor) { c.done = append(c.done, idAt(p.index, 1)) }) }, "as done, which is not in the log"},
-		"done without attempt":  {func(p *patient) { p.changeCursor(func(c *cursor) { c.done = append(c.done, p.messages[7]) }) }, "without any attempt"},
-		"removed and there":     {func(p *patient) { p.set(idKey(keyRemoved, p.idle), nil) }, "is being removed, but it is still there"},
-		"removal with content":  {func(p *patient) { p.set(idKey(keyRemoved, p.removed), one) }, "holds 1 bytes"},
-		"removal is forgotten":  {func(p *patient) { p.remove(idKey(keyRemoved, p.removed)) }, "not there and is not being removed"},
-		"line of nobody":        {func(p *patient) { p.set(retryKey(foreign, p.due, p.messages[0]), one) }, "not there and is not being removed"},
-		"line of no message":    {func(p *patient) { p.set(retryKey(p.endpoint, p.due, idAt(p.index, 1)), one) }, "of a message that is not in the log"},
-		"line ahead of cursor":  {func(p *patient) { p.set(p.line(7), one) }, "has yet to come to"},
-		"line without attempts": {func(p *patient) { p.set(p.line(0), []byte{0}) }, "nothing sensible about the attempts made"},
-		"line with a tail":      {func(p *patient) { p.set(p.line(0), []byte{2, 2}) }, "nothing sensible about the attempts made"},
-		"line of other number":  {func(p *patient) { p.set(p.line(0), []byte{3}) }, "says that 3 attempts were made, but the last one recorded has number 2"},
-		"second line":           {func(p *patient) { p.set(retryKey(p.endpoint, p.due.Add(-time.Second), p.messages[0]), []byte{2}) }, "is not what the last attempt"},
-		"line after success":    {func(p *patient) { p.set(p.line(1), one) }, "is not what the last attempt"},
+		"cursor jumped":          {func(p *patient) { p.changeCursor(func(c *cursor) { c.position = p.messages[5] }) }, "which wants it, without any attempt"},
+		"done out of order":      {func(p *patient) { p.changeCursor(func(c *cursor) { slices.Reverse(c.done) }) }, "in the wrong order"},
+		"done behind":            {func(p *patient) { p.changeCursor(func(c *cursor) { c.done[0] = p.messages[0] }) }, "which it has passed"},
+		"done of nothing":        {func(p *patient) { p.changeCursor(func(c *cursor) { c.done = append(c.done, idAt(p.index, 1)) }) }, "as done, which is not in the log"},
+		"done without attempt":   {func(p *patient) { p.changeCursor(func(c *cursor) { c.settle(p.messages[7]) }) }, "without any attempt"},
+		"removed and there":      {func(p *patient) { p.set(idKey(keyRemoved, p.idle), nil) }, "is being removed, but it is still there"},
+		"removal with content":   {func(p *patient) { p.set(idKey(keyRemoved, p.removed), one) }, "holds 1 bytes"},
+		"removal is forgotten":   {func(p *patient) { p.remove(idKey(keyRemoved, p.removed)) }, "not there and is not being removed"},
+		"line of nobody":         {func(p *patient) { p.set(retryKey(foreign, p.due, p.messages[0]), made(1)) }, "not there and is not being removed"},
+		"line of no message":     {func(p *patient) { p.set(retryKey(p.endpoint, p.due, idAt(p.index, 1)), made(1)) }, "of a message that is not in the log"},
+		"line ahead of cursor":   {func(p *patient) { p.set(p.line(7), made(1)) }, "has yet to come to"},
+		"line without attempts":  {func(p *patient) { p.set(p.line(0), []byte{0}) }, "nothing sensible about the attempts made"},
+		"line with a tail":       {func(p *patient) { p.set(p.line(0), append(made(2), 2)) }, "nothing sensible about the attempts made"},
+		"lines miscounted":       {func(p *patient) { p.changeCursor(func(c *cursor) { c.counts.waiting = 7 }) }, "counts 7 lines in its retry set, but there are 1"},
+		"held under another key": {func(p *patient) { p.set(heldKey(p.endpoint, 5, p.messages[8]), nil) }, "but the ordering key of the message is 0"},
+		"held of nobody":         {func(p *patient) { p.set(heldKey(foreign, 0, p.messages[8]), nil) }, "not there and is not being removed"},
+		"manual of no message": {func(p *patient) {
+			p.set(idKey(keyManual, p.endpoint, idAt(p.index, 1)), encodeManual(&webhook.Manual{Number: 1}))
+		}, "in the manual set of endpoint"},
+		"manual damaged":       {func(p *patient) { p.set(idKey(keyManual, p.endpoint, p.messages[1]), one) }, "can't be read"},
+		"line of other number": {func(p *patient) { p.set(p.line(0), made(3)) }, "says that 3 attempts were made, but the last one recorded has number 2"},
+		"second line":          {func(p *patient) { p.set(retryKey(p.endpoint, p.due.Add(-time.Second), p.messages[0]), made(2)) }, "is not what the last attempt"},
+		"line after success":   {func(p *patient) { p.set(p.line(1), made(1)) }, "is not what the last attempt"},
 		"line at another time": {func(p *patient) {
 			p.remove(p.line(0))
-			p.set(retryKey(p.endpoint, p.due.Add(1e6), p.messages[0]), []byte{2})
+			p.set(retryKey(p.endpoint, p.due.Add(1e6), p.messages[0]), made(2))
 		}, "is not what the last attempt"},
 		"two lines by repetition": {func(p *patient) {
 			p.changeHistory(p.attempts[1], func(list []webhook.Attempt) []webhook.Attempt {
@@ -282,7 +294,7 @@ func TestCheckFindsDamage(t *testing.T) {
 				p.set(idKey(keyIndex, other.Message, other.ID), p.endpoint[:])
 				return append(list, other)
 			})
-			p.set(retryKey(p.endpoint, p.due.Add(time.Second), p.messages[0]), []byte{2})
+			p.set(retryKey(p.endpoint, p.due.Add(time.Second), p.messages[0]), made(2))
 		}, "is one of two"},
 
 		"damaged log": {func(p *patient) { key := chunkKey(keyLog, p.app, p.messages[0]); p.set(key, p.get(key)[:9]) }, "the part of the log of"},

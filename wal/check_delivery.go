@@ -2,6 +2,7 @@ package wal
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -189,52 +190,42 @@ func (c *checker) checkRetry(key, value []byte) error {
 	endpoint := webhook.ID(key[1 : 1+idSize])
 	due, message := parseRetryKey(key)
 	what := fmt.Sprintf("the line of %s in the retry set of %s, due at %s,", messageName(message), endpointName(endpoint), due.Format(time.RFC3339Nano))
-	r := reader{rest: value}
-	attempts := r.uvarint()
-	if r.end() != nil || attempts == 0 {
+	line, err := decodeRetry(key, value)
+	if err != nil {
 		c.violated("%s says nothing sensible about the attempts made: %x", what, value)
 		return nil
 	}
-	e := c.endpoints[endpoint]
-	if e == nil {
-		if !c.removed[endpoint] {
-			c.violated("%s is of an endpoint that is not there and is not being removed", what)
-		}
-		return nil
-	}
-	m, err := c.message(e.App, message)
-	if err != nil {
+	c.lines[endpoint]++
+	m, err := c.checkOwned(what, endpoint, message)
+	if err != nil || m == nil {
 		return err
 	}
-	if m == nil {
-		c.violated("%s is of a message that is not in the log of %s", what, appName(e.App))
-		return nil
-	}
-	if place := c.cursors[endpoint]; place != nil && place.fresh(message) {
+	if place := c.cursors[endpoint]; place != nil && m.ID.After(endpoint) && place.fresh(message) {
 		c.violated("%s is of a message that the cursor of the endpoint has yet to come to", what)
 	}
-	return c.checkLastAttempt(what, endpoint, message, due, attempts)
+	return c.checkLastAttempt(what, endpoint, m, &line)
 }
 
-// checkLastAttempt compares a line of a retry set with the attempt that wrote it. That is the last one, or one of several that
-// have its number.
-func (c *checker) checkLastAttempt(what string, endpoint, message webhook.ID, due time.Time, attempts uint64) error {
-	list, err := c.attemptsAt(endpoint, message)
+// checkLastAttempt compares a line of a retry set with what wrote it: the last scheduled attempt, or one of several that have its
+// number, or a manual one; or the message, which was not to be sent before.
+func (c *checker) checkLastAttempt(what string, endpoint webhook.ID, m *webhook.Message, line *webhook.Retry) error {
+	list, err := c.attemptsAt(endpoint, m.ID)
 	if err != nil {
 		return err
 	}
-	last, agrees := uint64(0), false
-	list = slices.DeleteFunc(list, func(a recorded) bool { return a.trigger != webhook.TriggerScheduled })
+	last, agrees := uint32(0), line.Made == 0 && m.DeliverAt.Equal(line.Due)
 	for _, a := range list {
-		last = max(last, uint64(a.number))
+		if a.trigger == webhook.TriggerScheduled {
+			last = max(last, a.number)
+		}
 	}
 	for _, a := range list {
 		switch {
-		case uint64(a.number) != last || a.next.IsZero():
-		case a.next.Equal(due):
+		case a.trigger == webhook.TriggerScheduled && a.number != last || a.next.IsZero():
+		case a.next.Equal(line.Due):
 			agrees = true
-		case a.next.After(due): // told with the earlier one of the two
-			_, second, err := c.get(retryKey(endpoint, a.next, message))
+		case a.next.After(line.Due): // told with the earlier one of the two
+			_, second, err := c.get(retryKey(endpoint, a.next, m.ID))
 			if err != nil {
 				return err
 			}
@@ -244,12 +235,76 @@ func (c *checker) checkLastAttempt(what string, endpoint, message webhook.ID, du
 		}
 	}
 	switch {
-	case last != attempts:
-		c.violated("%s says that %d attempts were made, but the last one recorded has number %d", what, attempts, last)
+	case last != line.Made:
+		c.violated("%s says that %d attempts were made, but the last one recorded has number %d", what, line.Made, last)
 	case !agrees:
 		c.violated("%s is not what the last attempt, number %d, has asked for", what, last)
 	}
 	return nil
+}
+
+// checkHeld looks at one line of a held set.
+func (c *checker) checkHeld(key, value []byte) error {
+	endpoint, line := webhook.ID(key[1:1+idSize]), parseHeldKey(key)
+	what := fmt.Sprintf("the line of %s in the held set of %s", messageName(line.Message), endpointName(endpoint))
+	c.held[endpoint]++
+	if len(value) != 0 {
+		c.violated("%s holds %d bytes", what, len(value))
+	}
+	m, err := c.checkOwned(what, endpoint, line.Message)
+	if err != nil || m == nil {
+		return err
+	}
+	if hash := webhook.OrderingKeyHash(m.OrderingKey); hash != line.Key {
+		c.violated("%s stands under the key %x, but the ordering key of the message is %x", what, line.Key, hash)
+	}
+	if place := c.cursors[endpoint]; place != nil && place.fresh(line.Message) {
+		c.violated("%s is of a message that the cursor of the endpoint has yet to come to", what)
+	}
+	return nil
+}
+
+// checkManual looks at one line of a manual set.
+func (c *checker) checkManual(key, value []byte) error {
+	endpoint, message := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
+	what := fmt.Sprintf("the line of %s in the manual set of %s", messageName(message), endpointName(endpoint))
+	c.manual[endpoint]++
+	if line, err := decodeManual(key, value); err != nil || line.Number == 0 {
+		c.violated("%s can't be read: %x", what, value)
+	}
+	_, err := c.checkOwned(what, endpoint, message)
+	return err
+}
+
+// checkOwned looks for the endpoint and the message of a line; nil: one of them is gone, which is said if it must not be.
+func (c *checker) checkOwned(what string, endpoint, message webhook.ID) (*webhook.Message, error) {
+	e := c.endpoints[endpoint]
+	if e == nil {
+		if !c.removed[endpoint] {
+			c.violated("%s is of an endpoint that is not there and is not being removed", what)
+		}
+		return nil, nil
+	}
+	m, err := c.message(e.App, message)
+	if err == nil && m == nil {
+		c.violated("%s is of a message that is not in the log of %s", what, appName(e.App))
+	}
+	return m, err
+}
+
+// checkCounts compares what cursors count with what is there.
+func (c *checker) checkCounts() {
+	for _, id := range slices.SortedFunc(maps.Keys(c.cursors), webhook.ID.Compare) {
+		place := c.cursors[id]
+		for _, count := range []struct {
+			what           string
+			counted, there uint64
+		}{{"retry", place.counts.waiting, c.lines[id]}, {"held", place.counts.held, c.held[id]}, {"manual", place.counts.manual, c.manual[id]}} {
+			if count.counted != count.there {
+				c.violated("the cursor of %s counts %d lines in its %s set, but there are %d", endpointName(id), count.counted, count.what, count.there)
+			}
+		}
+	}
 }
 
 // attemptsAt are the attempts at delivering a message to an endpoint.

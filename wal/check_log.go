@@ -130,7 +130,11 @@ func (c *checker) checkUnique(m *webhook.Message) error {
 // leftBehind tells whether an endpoint wants a message and is past it, so that it must have been sent it.
 func (c *checker) leftBehind(endpoint *webhook.Endpoint, m *webhook.Message) bool {
 	place := c.cursors[endpoint.ID]
-	return place != nil && m.ID.After(endpoint.ID) && !place.fresh(m.ID) && endpoint.Wants(m)
+	if place == nil || !m.ID.After(endpoint.ID) || !m.ID.After(endpoint.FilterSince) || place.fresh(m.ID) || !endpoint.Wants(m) {
+		return false
+	}
+	_, skipped := place.skipped(m.ID)
+	return !skipped
 }
 
 // findPassed names the messages that endpoints have left behind without an attempt. Nearly always there are as many as were
@@ -165,10 +169,20 @@ func (c *checker) checkAttempted(endpoint *webhook.Endpoint, m *webhook.Message)
 		return nil
 	}
 	list, err := c.attemptsAt(endpoint.ID, m.ID)
-	if err == nil && len(list) == 0 {
-		c.violated("%s was passed by the cursor of %s, which wants it, without any attempt", messageName(m.ID), endpointName(endpoint.ID))
+	if err != nil || len(list) > 0 {
+		return err
 	}
-	return err
+	waits := [][]byte{heldKey(endpoint.ID, webhook.OrderingKeyHash(m.OrderingKey), m.ID)}
+	if !m.DeliverAt.IsZero() {
+		waits = append(waits, retryKey(endpoint.ID, m.DeliverAt, m.ID))
+	}
+	for _, key := range waits {
+		if _, found, err := c.get(key); found || err != nil {
+			return err
+		}
+	}
+	c.violated("%s was passed by the cursor of %s, which wants it, without any attempt", messageName(m.ID), endpointName(endpoint.ID))
+	return nil
 }
 
 // checkEventID looks at the form only: checkUnique has found those of all messages, and findLooseEventIDs looks for

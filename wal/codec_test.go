@@ -49,6 +49,9 @@ func goldenMessages() []webhook.Message {
 		{App: goldenApp, ID: webhook.NewID(goldenMessage.Millis(), 3, 1), EventType: "user.created", EventID: "order-1",
 			Channels: []string{"a", "b"}, Payload: []byte(`{"n": 1}`)},
 		{App: goldenApp, ID: webhook.NewID(goldenMessage.Millis(), 3, 300), EventType: "x", Payload: []byte("{}")},
+		{App: goldenApp, ID: webhook.NewID(goldenMessage.Millis(), 3, 301), EventType: "x", Payload: []byte("<a/>"), Tags: []string{"t"}, OrderingKey: "k",
+			DeliverAt: goldenTime, Retention: 5 * time.Hour, Only: goldenEndpoint, ContentType: "text/xml", Raw: true},
+		{App: goldenApp, ID: webhook.NewID(goldenMessage.Millis(), 3, 302), EventType: "x", Payload: []byte{}, Expunged: true},
 	}
 }
 
@@ -59,7 +62,7 @@ func goldenApplication() webhook.Application {
 
 func goldenEndpointRecord() webhook.Endpoint {
 	return webhook.Endpoint{ID: goldenEndpoint, App: goldenApp, UID: "main", URL: "https://example.com/", Description: "d",
-		EventTypes: []string{"a"}, Channels: []string{"c"}, Secret: webhook.Secret("0123456789abcdef01234567"), RateLimit: 9, Version: 1,
+		EventTypes: []string{"a"}, Channels: []string{"c"}, Keys: testKeys, RateLimit: 9, Version: 1,
 		Disabled: true, Metadata: map[string]string{"k": "v"}, CreatedAt: goldenTime, UpdatedAt: goldenTime}
 }
 
@@ -116,18 +119,30 @@ func goldenFormats() map[string]format {
 	attempts := goldenAttempts()
 	sent := webhook.Message{App: goldenApp, EventType: "user.created", EventID: "e", Channels: []string{"c"}, Payload: []byte("{}")}
 	progress := progressOfTerm{7, []webhook.Progress{{Endpoint: goldenEndpoint, Cursor: goldenMessage,
-		Outcomes: []webhook.Outcome{{Attempt: attempts[0]}, {Due: goldenTime, Attempt: attempts[1]}}}}}
+		Outcomes: []webhook.Outcome{{Attempt: attempts[0]}, {Source: webhook.SourceRetry, Due: goldenTime, Attempt: attempts[1], Spent: 2, Key: 77}, {Attempt: webhook.Attempt{Message: goldenMessage}, Hold: true, Key: 77}, {Source: webhook.SourceManual, Attempt: attempts[0]}}}}}
 	recorded := goldenAttempts()
 	for i := range recorded {
 		recorded[i].Endpoint, recorded[i].ID = goldenEndpoint, webhook.NewID(goldenMessage.Millis(), 3, uint32(i+1))
 	}
 	m := meta{index: 300, term: 7, clock: testClock, confIndex: 5, conf: []byte("configuration")}
-	c := cursor{position: goldenEndpoint, done: []webhook.ID{goldenMessage}}
+	c := cursor{position: goldenEndpoint, done: []webhook.ID{goldenMessage}, counts: counts{waiting: 1, held: 2, manual: 3, expired: 4, hour: 5, succeeded: 6, failed: 7},
+		health: webhook.Health{Parked: true, Since: goldenTime, FailingSince: goldenTime, Probes: 3, NextProbe: goldenTime, LastFailure: "no answer"},
+		skips:  []skip{{from: goldenEndpoint, to: goldenMessage, at: testClock}}}
 	refused := &webhook.Error{Code: webhook.CodeInvalid, Detail: "why", Field: "uid"}
 	return map[string]format{
 		"command createApplication": commandFormat(kindCreateApplication, createApplication{Application: goldenApplication(), GetIfExists: true}),
 		"command createEndpoint":    commandFormat(kindCreateEndpoint, goldenEndpointRecord()),
-		"command deleteEndpoint":    commandFormat(kindDeleteEndpoint, deleteEndpoint{goldenApp, goldenEndpoint}),
+		"command resend":            commandFormat(kindResend, resend{goldenApp, goldenEndpoint, goldenMessage}),
+		"key held":                  {webhook.Held{Key: 77, Message: goldenMessage}, plain(heldKey(goldenEndpoint, 77, goldenMessage)), func(data []byte) (any, error) { return parseHeldKey(data), nil }},
+		"record manual": {webhook.Manual{Message: goldenMessage, Number: 2, Made: 300, Task: goldenApp, Retry: true}, plain(encodeManual(&webhook.Manual{Number: 2, Made: 300, Task: goldenApp, Retry: true})),
+			func(data []byte) (any, error) {
+				return decodeManual(idKey(keyManual, goldenEndpoint, goldenMessage), data)
+			}},
+		"record retry": {webhook.Retry{Message: goldenMessage, Due: goldenTime, Made: 300, Spent: 2, Key: 77}, plain(encodeRetry(&webhook.Retry{Made: 300, Spent: 2, Key: 77})),
+			func(data []byte) (any, error) {
+				return decodeRetry(retryKey(goldenEndpoint, goldenTime, goldenMessage), data)
+			}},
+		"command deleteEndpoint": commandFormat(kindDeleteEndpoint, deleteEndpoint{goldenApp, goldenEndpoint}),
 		"command createMessage": {sent, plain(encodeCreateMessage(&sent)), func(data []byte) (any, error) {
 			m, err := decodeCreateMessage(data[1:])
 			return *m, err
@@ -286,6 +301,11 @@ func randomMessage(rnd *rand.Rand) webhook.Message {
 	for range rnd.Intn(4) {
 		m.Channels = append(m.Channels, string(randomBytes(rnd, 9)))
 	}
+	if rnd.Intn(2) == 0 {
+		m.Tags, m.OrderingKey, m.DeliverAt = []string{"t"}, string(randomBytes(rnd, 9)), randomTime(rnd)
+		m.Retention, m.ContentType, m.Raw, m.Expunged = time.Duration(rnd.Intn(90))*time.Hour, string(randomBytes(rnd, 9)), rnd.Intn(2) == 0, rnd.Intn(2) == 0
+		rnd.Read(m.Only[:])
+	}
 	return m
 }
 
@@ -294,7 +314,22 @@ func randomAttempt(rnd *rand.Rand) webhook.Attempt {
 		StatusCode: uint16(rnd.Intn(1000)), Start: randomTime(rnd), Duration: time.Duration(rnd.Intn(1e6)) * time.Millisecond,
 		Next: randomTime(rnd), URL: fmt.Sprint("u", rnd.Intn(3)), Response: randomBytes(rnd, 100)}
 	rnd.Read(a.Message[:])
+	if rnd.Intn(3) == 0 {
+		rnd.Read(a.Task[:])
+	}
 	return a
+}
+
+func randomOutcome(rnd *rand.Rand, a webhook.Attempt) webhook.Outcome {
+	o := webhook.Outcome{Source: webhook.Source(rnd.Intn(4)), Attempt: a, Spent: rnd.Uint32(), Key: uint64(rnd.Intn(3))}
+	if o.Source == webhook.SourceRetry {
+		o.Due = randomTime(rnd)
+	}
+	if rnd.Intn(4) == 0 {
+		o.Attempt = webhook.Attempt{Message: a.Message, Next: a.Next}
+		o.Hold = rnd.Intn(2) == 0
+	}
+	return o
 }
 
 func TestRoundTrips(t *testing.T) {
@@ -305,7 +340,7 @@ func TestRoundTrips(t *testing.T) {
 		p := webhook.Progress{Endpoint: goldenEndpoint, Cursor: goldenMessage}
 		for i := range 1 + rnd.Intn(5) {
 			m, a := randomMessage(rnd), randomAttempt(rnd)
-			p.Outcomes = append(p.Outcomes, webhook.Outcome{Due: randomTime(rnd), Attempt: a})
+			p.Outcomes = append(p.Outcomes, randomOutcome(rnd, a))
 			m.ID, a.ID, a.Endpoint = webhook.NewID(goldenMessage.Millis(), 3, uint32(i*1000)), webhook.NewID(goldenMessage.Millis(), 3, uint32(i)), goldenEndpoint
 			messages, attempts = append(messages, m), append(attempts, a)
 		}

@@ -26,6 +26,7 @@ const (
 	kindCreateMessage     kind = 4
 	kindRecordProgress    kind = 5
 	kindFingerprint       kind = 6
+	kindResend            kind = 15
 )
 
 const commandVersion = 1
@@ -41,6 +42,13 @@ type createApplication struct {
 type deleteEndpoint struct {
 	App      webhook.ID `json:"app"`
 	Endpoint webhook.ID `json:"endpoint"`
+}
+
+// resend is the body of kindResend.
+type resend struct {
+	App      webhook.ID `json:"app"`
+	Endpoint webhook.ID `json:"endpoint"`
+	Message  webhook.ID `json:"message"`
 }
 
 func encodeCommand(k kind, v any) ([]byte, error) {
@@ -66,25 +74,84 @@ func decodeCreateMessage(body []byte) (*webhook.Message, error) {
 	return m, r.end()
 }
 
+// Beside its source, the first byte of an outcome says what it has.
+const (
+	outcomeSource  = 1<<4 - 1
+	outcomeHold    = 1 << 4
+	outcomeKey     = 1 << 5
+	outcomePutOff  = 1 << 6 // there was no attempt
+	progressHealth = 1
+)
+
 // encodeProgress: term of the leader that speaks, then for each endpoint
 //
-//	endpoint 20 | cursor 20 | number of outcomes | for each: due | as appendAttempt
+//	endpoint 20 | cursor 20 | 0, or 1 and health | number of outcomes | for each outcome:
+//	source and flags 1 | due, of a retry | key 8, if it has one | spent | as appendAttempt; without attempt message 20 | next
 func encodeProgress(term uint64, list []webhook.Progress) []byte {
 	dst := binary.AppendUvarint([]byte{byte(kindRecordProgress), commandVersion}, term)
 	for i := range list {
 		p := &list[i]
 		dst = append(dst, p.Endpoint[:]...)
 		dst = append(dst, p.Cursor[:]...)
+		if p.Health == nil {
+			dst = append(dst, 0)
+		} else {
+			dst = appendHealth(append(dst, progressHealth), p.Health)
+		}
 		dst = binary.AppendUvarint(dst, uint64(len(p.Outcomes)))
 		url := ""
 		for j := range p.Outcomes {
-			o := &p.Outcomes[j]
-			dst = appendTime(dst, o.Due)
-			dst = appendAttempt(dst, &o.Attempt, url)
-			url = o.Attempt.URL
+			dst = appendOutcome(dst, &p.Outcomes[j], url)
+			if url1 := p.Outcomes[j].Attempt.URL; url1 != "" {
+				url = url1
+			}
 		}
 	}
 	return dst
+}
+
+func appendOutcome(dst []byte, o *webhook.Outcome, urlBefore string) []byte {
+	first := byte(o.Source)
+	if o.Hold {
+		first |= outcomeHold
+	}
+	if o.Key != 0 {
+		first |= outcomeKey
+	}
+	if o.Attempt.Number == 0 {
+		first |= outcomePutOff
+	}
+	dst = append(dst, first)
+	if o.Source == webhook.SourceRetry {
+		dst = appendTime(dst, o.Due)
+	}
+	if o.Key != 0 {
+		dst = binary.BigEndian.AppendUint64(dst, o.Key)
+	}
+	dst = binary.AppendUvarint(dst, uint64(o.Spent))
+	if o.Attempt.Number == 0 {
+		return appendTime(append(dst, o.Attempt.Message[:]...), o.Attempt.Next)
+	}
+	return appendAttempt(dst, &o.Attempt, urlBefore)
+}
+
+func readOutcome(r *reader, o *webhook.Outcome, urlBefore string) {
+	first := r.byte()
+	o.Source, o.Hold = webhook.Source(first&outcomeSource), first&outcomeHold != 0
+	if o.Source == webhook.SourceRetry {
+		o.Due = r.time()
+	}
+	if first&outcomeKey != 0 {
+		if key := r.take(8); key != nil {
+			o.Key = binary.BigEndian.Uint64(key)
+		}
+	}
+	o.Spent = uint32(r.uvarint())
+	if first&outcomePutOff != 0 {
+		o.Attempt.Message, o.Attempt.Next = r.id(), r.time()
+		return
+	}
+	readAttempt(r, &o.Attempt, urlBefore)
 }
 
 func decodeProgress(body []byte) (term uint64, list []webhook.Progress, err error) {
@@ -92,11 +159,17 @@ func decodeProgress(body []byte) (term uint64, list []webhook.Progress, err erro
 	term = r.uvarint()
 	for r.more() {
 		p := webhook.Progress{Endpoint: r.id(), Cursor: r.id()}
+		if r.byte() == progressHealth {
+			p.Health = new(webhook.Health)
+			readHealth(r, p.Health)
+		}
 		url := ""
 		for n := r.uvarint(); n > 0 && r.err == nil; n-- {
-			o := webhook.Outcome{Due: r.time()}
-			readAttempt(r, &o.Attempt, url)
-			url = o.Attempt.URL
+			var o webhook.Outcome
+			readOutcome(r, &o, url)
+			if o.Attempt.URL != "" {
+				url = o.Attempt.URL
+			}
 			p.Outcomes = append(p.Outcomes, o)
 		}
 		list = append(list, p)

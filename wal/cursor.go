@@ -9,16 +9,23 @@ import (
 	"hookwheel/webhook"
 )
 
-// Cursor is an endpoint's place in its log: all up to position is attempted or filtered out, and so is what done holds,
-// in log order, of what comes after.
-func (s *Store) Cursor(endpoint webhook.ID) (position webhook.ID, done []webhook.ID) {
+// Place is where an endpoint stands: all up to Position is settled, put off or filtered out, and so is what Done holds, in log
+// order, of what comes after.
+type Place = struct {
+	Position webhook.ID
+	Done     []webhook.ID
+	Health   webhook.Health
+}
+
+// Place is an endpoint's place in its log.
+func (s *Store) Place(endpoint webhook.ID) Place {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	c := s.nouns.cursors[endpoint]
 	if c == nil {
-		return endpoint, nil
+		return Place{Position: endpoint}
 	}
-	return c.position, slices.Clone(c.done)
+	return Place{Position: c.position, Done: slices.Clone(c.done), Health: c.health}
 }
 
 // Retries reads an endpoint's retry set in order of due time: the first most lines that are due at from or later.
@@ -32,22 +39,63 @@ func (s *Store) Retries(endpoint webhook.ID, from time.Time, most int) (list []w
 		it := txn.NewIterator(opts)
 		defer it.Close()
 		for it.Seek(retryKey(endpoint, from, webhook.ID{})); it.Valid(); it.Next() {
-			due, message := parseRetryKey(it.Item().Key())
-			if len(list) >= most && due.After(list[len(list)-1].Due) {
-				return nil
-			}
-			retry := webhook.Retry{Message: message, Due: due}
-			err := it.Item().Value(func(value []byte) error {
-				r := reader{rest: value}
-				retry.Attempts = uint32(r.uvarint())
-				return r.err
+			var line webhook.Retry
+			err := it.Item().Value(func(value []byte) (err error) {
+				line, err = decodeRetry(it.Item().Key(), value)
+				return err
 			})
 			if err != nil {
 				return err
 			}
-			list = append(list, retry)
+			if len(list) >= most && line.Due.After(list[len(list)-1].Due) {
+				return nil
+			}
+			list = append(list, line)
 		}
 		return nil
+	})
+	return list, err
+}
+
+// Held reads an endpoint's held set in order of key and message, the first most lines after the one given; zero: from the start.
+func (s *Store) Held(endpoint webhook.ID, after webhook.Held, most int) (list []webhook.Held, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		return seek(txn, idKey(keyHeld, endpoint), heldKey(endpoint, after.Key, after.Message), func(key, _ []byte) error {
+			line := parseHeldKey(key)
+			if line == after {
+				return nil
+			}
+			if list = append(list, line); len(list) >= most {
+				return errStop
+			}
+			return nil
+		})
+	})
+	return list, err
+}
+
+// HeldFirst is the first message that an endpoint holds behind others of an ordering key; false: none.
+func (s *Store) HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, found bool, err error) {
+	list, err := s.Held(endpoint, webhook.Held{Key: key}, 1)
+	if err != nil || len(list) == 0 || list[0].Key != key {
+		return message, false, err
+	}
+	return list[0].Message, true, nil
+}
+
+// Manual reads an endpoint's manual set in log order, the first most lines after that message.
+func (s *Store) Manual(endpoint, after webhook.ID, most int) (list []webhook.Manual, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		return seek(txn, idKey(keyManual, endpoint), idKey(keyManual, endpoint, after), func(key, value []byte) error {
+			line, err := decodeManual(key, value)
+			if err != nil || line.Message == after {
+				return err
+			}
+			if list = append(list, line); len(list) >= most {
+				return errStop
+			}
+			return nil
+		})
 	})
 	return list, err
 }

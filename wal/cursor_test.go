@@ -29,9 +29,9 @@ func (l *ledger) record(p webhook.Progress) {
 	for _, o := range p.Outcomes {
 		at := line{o.Due.UnixMilli(), o.Attempt.Message}
 		switch {
-		case o.Due.IsZero() && l.fresh(at.message):
+		case o.Source == webhook.SourceLog && l.fresh(at.message):
 			l.done[at.message] = true
-		case !o.Due.IsZero() && l.has(at):
+		case o.Source == webhook.SourceRetry && l.has(at):
 			delete(l.retries, at)
 		default:
 			continue
@@ -58,7 +58,7 @@ func (l *ledger) has(at line) bool {
 // lines is the retry set in order.
 func (l *ledger) lines() (list []webhook.Retry) {
 	for at, attempts := range l.retries {
-		list = append(list, webhook.Retry{Message: at.message, Attempts: attempts, Due: time.UnixMilli(at.due).UTC()})
+		list = append(list, webhook.Retry{Message: at.message, Made: attempts, Due: time.UnixMilli(at.due).UTC()})
 	}
 	slices.SortFunc(list, func(a, b webhook.Retry) int {
 		return cmp.Or(a.Due.Compare(b.Due), a.Message.Compare(b.Message))
@@ -82,7 +82,7 @@ func (l *ledger) randomOutcome(rnd *rand.Rand, ids []webhook.ID) webhook.Outcome
 	o := webhook.Outcome{Attempt: webhook.Attempt{Message: l.near(rnd, ids), URL: "http://x/", Number: 1 + uint32(rnd.Intn(9))}}
 	if lines := l.lines(); len(lines) > 0 && rnd.Intn(2) == 0 {
 		retry := lines[rnd.Intn(len(lines))]
-		o.Due, o.Attempt.Message = retry.Due, retry.Message
+		o.Source, o.Due, o.Attempt.Message = webhook.SourceRetry, retry.Due, retry.Message
 		if rnd.Intn(5) == 0 { // a line that does not exist, or another's
 			o.Due = o.Due.Add(time.Millisecond)
 		}
@@ -164,11 +164,12 @@ func TestCursorsFollowModel(t *testing.T) {
 
 func (l *ledger) check(t *testing.T, s *Store, endpoint webhook.ID, ids []webhook.ID) {
 	t.Helper()
-	position, done := s.Cursor(endpoint)
+	place := s.Place(endpoint)
+	position, done := place.Position, place.Done
 	if position != l.position || len(done) != len(l.done) || !slices.IsSortedFunc(done, webhook.ID.Compare) {
 		t.Errorf("cursor at %v with %v done, want %v with %v", position, done, l.position, l.done)
 	}
-	c := cursor{position, done}
+	c := cursor{position: position, done: done}
 	for _, id := range ids {
 		if c.fresh(id) != l.fresh(id) {
 			t.Errorf("%v fresh: %t, want %t", id, c.fresh(id), l.fresh(id))
@@ -230,8 +231,9 @@ func TestNewEndpointWantsWhatComesAfter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	position, done := s.Cursor(endpoint.ID)
-	c := cursor{position, done}
+	place := s.Place(endpoint.ID)
+	position, done := place.Position, place.Done
+	c := cursor{position: position, done: done}
 	if before, after := webhook.ID(replies[0][1:]), webhook.ID(replies[2][1:]); c.fresh(before) || !c.fresh(after) {
 		t.Errorf("before: %t, after: %t", c.fresh(before), c.fresh(after))
 	}

@@ -12,7 +12,9 @@
 //	U app event id             ID          the message of that application that has this event id
 //	L app entry                chunk       the messages that one Raft entry added to one application's log
 //	C endpoint                 cursor      the endpoint's place in its log, and what is settled beyond it
-//	R endpoint due message     uvarint     retry set: attempts made so far; due is 8 bytes of milliseconds
+//	R endpoint due message     numbers     retry set: attempts made, those that count, ordering key; due is 8 bytes of milliseconds
+//	K endpoint key message     -           held set: messages behind another of their ordering key, of which key is a hash, 8 bytes
+//	M endpoint message         manual      manual set: messages that a person or a task wants sent now
 //	H endpoint entry           chunk       history: the attempts that one Raft entry recorded for one endpoint
 //	I message attempt          ID          index of the history: the endpoint of each attempt of a message
 //	D endpoint                 -           an endpoint that is gone but whose retry set is not yet emptied

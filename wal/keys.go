@@ -21,6 +21,8 @@ const (
 	keyRequests    = 'Q'
 	keyOvertaker   = 'P'
 	keyRemoved     = 'D'
+	keyHeld        = 'K'
+	keyManual      = 'M'
 )
 
 const (
@@ -60,6 +62,15 @@ func parseRetryKey(key []byte) (due time.Time, message webhook.ID) {
 	due = time.UnixMilli(int64(binary.BigEndian.Uint64(key[1+idSize:]))).UTC()
 	copy(message[:], key[1+idSize+8:])
 	return due, message
+}
+
+func heldKey(endpoint webhook.ID, key uint64, message webhook.ID) []byte {
+	k := binary.BigEndian.AppendUint64(idKey(keyHeld, endpoint), key)
+	return append(k, message[:]...)
+}
+
+func parseHeldKey(key []byte) webhook.Held {
+	return webhook.Held{Key: binary.BigEndian.Uint64(key[1+idSize:]), Message: webhook.ID(key[1+idSize+8:])}
 }
 
 func requestsKey(index uint64) []byte {

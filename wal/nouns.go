@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -135,13 +136,21 @@ func (n *nouns) endpoint(app webhook.ID, name string) *webhook.Endpoint {
 
 // scan calls see for each key with that prefix, in order; neither key nor value may be kept.
 func scan(txn *badger.Txn, prefix []byte, see func(key, value []byte) error) error {
+	return seek(txn, prefix, prefix, see)
+}
+
+// seek is scan from a key on; errStop ends it early.
+func seek(txn *badger.Txn, prefix, from []byte, see func(key, value []byte) error) error {
 	opts := badger.DefaultIteratorOptions
 	opts.Prefix = prefix
 	it := txn.NewIterator(opts)
 	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
+	for it.Seek(from); it.Valid(); it.Next() {
 		item := it.Item()
 		if err := item.Value(func(value []byte) error { return see(item.Key(), value) }); err != nil {
+			if errors.Is(err, errStop) {
+				return nil
+			}
 			return err
 		}
 	}

@@ -41,19 +41,89 @@ func (m *meta) decode(data []byte) error {
 	return r.end()
 }
 
+// What a message has beside what all have; most have nothing of it.
+const (
+	messageTags        = 1 << 0
+	messageOrderingKey = 1 << 1
+	messageDeliverAt   = 1 << 2
+	messageRetention   = 1 << 3
+	messageOnly        = 1 << 4
+	messageContentType = 1 << 5
+	messageRaw         = 1 << 6
+	messageExpunged    = 1 << 7
+)
+
 // appendMessage writes what is the same in a command and in the log: all but the ID.
 //
-//	event type | event id | channels | payload        each with its length before it
+//	event type | event id | channels | payload | flags | what the flags name, in their order
+//
+// Strings have their length before them, retention is in hours.
 func appendMessage(dst []byte, m *webhook.Message) []byte {
 	dst = appendBytes(dst, m.EventType)
 	dst = appendBytes(dst, m.EventID)
 	dst = appendStrings(dst, m.Channels)
-	return appendBytes(dst, m.Payload)
+	dst = appendBytes(dst, m.Payload)
+	flags := len(dst)
+	dst = append(dst, 0)
+	if len(m.Tags) > 0 {
+		dst[flags] |= messageTags
+		dst = appendStrings(dst, m.Tags)
+	}
+	if m.OrderingKey != "" {
+		dst[flags] |= messageOrderingKey
+		dst = appendBytes(dst, m.OrderingKey)
+	}
+	if !m.DeliverAt.IsZero() {
+		dst[flags] |= messageDeliverAt
+		dst = appendTime(dst, m.DeliverAt)
+	}
+	if m.Retention != 0 {
+		dst[flags] |= messageRetention
+		dst = binary.AppendUvarint(dst, uint64(m.Retention/time.Hour))
+	}
+	if !m.Only.IsZero() {
+		dst[flags] |= messageOnly
+		dst = append(dst, m.Only[:]...)
+	}
+	if m.ContentType != "" {
+		dst[flags] |= messageContentType
+		dst = appendBytes(dst, m.ContentType)
+	}
+	if m.Raw {
+		dst[flags] |= messageRaw
+	}
+	if m.Expunged {
+		dst[flags] |= messageExpunged
+	}
+	return dst
 }
 
 // readMessage is the reverse; Payload is a part of the record.
 func readMessage(r *reader, m *webhook.Message) {
 	m.EventType, m.EventID, m.Channels, m.Payload = r.string(), r.string(), r.strings(), r.bytes()
+	flags := r.byte()
+	if flags == 0 {
+		return
+	}
+	if flags&messageTags != 0 {
+		m.Tags = r.strings()
+	}
+	if flags&messageOrderingKey != 0 {
+		m.OrderingKey = r.string()
+	}
+	if flags&messageDeliverAt != 0 {
+		m.DeliverAt = r.time()
+	}
+	if flags&messageRetention != 0 {
+		m.Retention = time.Duration(r.uvarint()) * time.Hour
+	}
+	if flags&messageOnly != 0 {
+		m.Only = r.id()
+	}
+	if flags&messageContentType != 0 {
+		m.ContentType = r.string()
+	}
+	m.Raw, m.Expunged = flags&messageRaw != 0, flags&messageExpunged != 0
 }
 
 // appendPlaced begins a record of a chunk: its place in the entry, then what follows.
@@ -83,14 +153,23 @@ func decodeMessages(key, data []byte, app webhook.ID) ([]webhook.Message, error)
 	return list, r.err
 }
 
+const attemptOfTask = 1 << 7
+
 // appendAttempt writes what is the same in a command and in the history: all but the ID and the endpoint. The URL is left
 // out when it is that of the attempt before.
 //
 //	message 20 | number | trigger 1 | status 1 | status code | start | duration ms | next | URL | response
+//
+// If the highest bit of trigger is set, the task follows, 20 bytes.
 func appendAttempt(dst []byte, a *webhook.Attempt, urlBefore string) []byte {
 	dst = append(dst, a.Message[:]...)
 	dst = binary.AppendUvarint(dst, uint64(a.Number))
-	dst = append(dst, byte(a.Trigger), byte(a.Status))
+	if a.Task.IsZero() {
+		dst = append(dst, byte(a.Trigger), byte(a.Status))
+	} else {
+		dst = append(dst, byte(a.Trigger)|attemptOfTask)
+		dst = append(append(dst, a.Task[:]...), byte(a.Status))
+	}
 	dst = binary.AppendUvarint(dst, uint64(a.StatusCode))
 	dst = appendTime(dst, a.Start)
 	dst = binary.AppendUvarint(dst, uint64(a.Duration.Milliseconds()))
@@ -107,7 +186,11 @@ func appendAttempt(dst []byte, a *webhook.Attempt, urlBefore string) []byte {
 func readAttempt(r *reader, a *webhook.Attempt, urlBefore string) {
 	a.Message = r.id()
 	a.Number = uint32(r.uvarint())
-	a.Trigger, a.Status = webhook.Trigger(r.byte()), webhook.Status(r.byte())
+	trigger := r.byte()
+	if trigger&attemptOfTask != 0 {
+		a.Task = r.id()
+	}
+	a.Trigger, a.Status = webhook.Trigger(trigger&^attemptOfTask), webhook.Status(r.byte())
 	a.StatusCode = uint16(r.uvarint())
 	a.Start = r.time()
 	a.Duration = time.Duration(r.uvarint()) * time.Millisecond
@@ -130,54 +213,4 @@ func decodeAttempts(key, data []byte, endpoint webhook.ID) ([]webhook.Attempt, e
 		list = append(list, a)
 	}
 	return list, r.err
-}
-
-// cursor is an endpoint's place in its log. All up to position is attempted or filtered out; of what comes after it,
-// done has been attempted too, because answers do not come in order. done is sorted and holds at most as many as the
-// scheduler lets run ahead.
-type cursor struct {
-	position webhook.ID
-	done     []webhook.ID
-}
-
-func (c *cursor) encode() []byte {
-	dst := append([]byte{cursorVersion}, c.position[:]...)
-	for i := range c.done {
-		dst = append(dst, c.done[i][:]...)
-	}
-	return dst
-}
-
-func (c *cursor) decode(data []byte) error {
-	r := newReader(data, cursorVersion)
-	c.position, c.done = r.id(), nil
-	for r.more() {
-		c.done = append(c.done, r.id())
-	}
-	return r.err
-}
-
-// fresh tells whether no attempt of that message is recorded yet.
-func (c *cursor) fresh(message webhook.ID) bool {
-	_, done := slices.BinarySearchFunc(c.done, message, webhook.ID.Compare)
-	return message.After(c.position) && !done
-}
-
-func (c *cursor) settle(message webhook.ID) {
-	i, done := slices.BinarySearchFunc(c.done, message, webhook.ID.Compare)
-	if !done {
-		c.done = slices.Insert(c.done, i, message)
-	}
-}
-
-// advance moves the position forward, never back, and forgets what of done lies behind it.
-func (c *cursor) advance(position webhook.ID) {
-	if position.After(c.position) {
-		c.position = position
-	}
-	behind, found := slices.BinarySearchFunc(c.done, c.position, webhook.ID.Compare)
-	if found {
-		behind++
-	}
-	c.done = slices.Delete(c.done, 0, behind)
 }

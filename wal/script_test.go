@@ -59,7 +59,7 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 	case i == 0:
 		commands = append(commands, c.command(encodeCommand(kindCreateApplication, createApplication{Application: webhook.Application{Name: "a"}})))
 	case i%40 == 1:
-		commands = append(commands, c.command(encodeCommand(kindCreateEndpoint, webhook.Endpoint{App: c.app, URL: "http://x/", Secret: make(webhook.Secret, 24)})))
+		commands = append(commands, c.command(encodeCommand(kindCreateEndpoint, webhook.Endpoint{App: c.app, URL: "http://x/", Keys: testKeys})))
 	case i%97 == 50 && len(c.eps) > 1:
 		gone := c.eps[0].endpoint
 		c.eps = c.eps[1:]
@@ -114,7 +114,7 @@ func (c *script) progress() webhook.Progress {
 			continue
 		case len(d.retries) > 0 && c.rnd.Intn(2) == 0:
 			k := c.rnd.Intn(len(d.retries))
-			o.Due, o.Attempt.Message, o.Attempt.Number = d.retries[k].Due, d.retries[k].Message, d.retries[k].Attempts+1
+			o.Source, o.Due, o.Attempt.Message, o.Attempt.Number = webhook.SourceRetry, d.retries[k].Due, d.retries[k].Message, d.retries[k].Made+1
 			d.retries = slices.Delete(d.retries, k, k+1)
 		case len(d.todo) > 0:
 			k := c.rnd.Intn(min(3, len(d.todo)))
@@ -126,7 +126,7 @@ func (c *script) progress() webhook.Progress {
 		if a := &o.Attempt; c.rnd.Intn(2) == 0 {
 			c.due += 1 + c.rnd.Int63n(9) // never twice, or an answer that is told twice could settle another's line
 			a.Next = time.UnixMilli(testClock + c.due)
-			d.retries = append(d.retries, webhook.Retry{Message: a.Message, Attempts: a.Number, Due: a.Next})
+			d.retries = append(d.retries, webhook.Retry{Message: a.Message, Made: a.Number, Due: a.Next})
 		}
 		d.past = append(d.past, o)
 		p.Outcomes = append(p.Outcomes, o)

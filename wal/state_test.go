@@ -15,6 +15,8 @@ import (
 
 const testClock = 1_790_000_000_000 // ms
 
+var testKeys = []webhook.Key{{Sealed: new(webhook.Keyring).Seal([]byte("whsec_x"), nil)}}
+
 func openTest(t *testing.T, dir string) *Store {
 	t.Helper()
 	checkAtEnd(t, dir)
@@ -59,7 +61,7 @@ func newWorld(t *testing.T) (*Store, *Writer, *webhook.Application, *webhook.End
 	if err != nil || !created {
 		t.Fatal(created, err)
 	}
-	endpoint, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, UID: "e1", URL: "http://x/", Secret: make(webhook.Secret, 24)})
+	endpoint, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, UID: "e1", URL: "http://x/", Keys: testKeys})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,8 +218,8 @@ func TestPages(t *testing.T) {
 	if !slices.Equal(windows, ids) {
 		t.Errorf("the windows hold %d of %d messages", len(windows), len(ids))
 	}
-	if position, done := s.Cursor(endpoint.ID); position != ids[len(ids)-1] || len(done) != 0 {
-		t.Errorf("the cursor stands at %v, with %d done beyond it", position, len(done))
+	if place := s.Place(endpoint.ID); place.Position != ids[len(ids)-1] || len(place.Done) != 0 {
+		t.Errorf("the cursor stands at %v, with %d done beyond it", place.Position, len(place.Done))
 	}
 }
 
@@ -256,8 +258,12 @@ func TestRetrySet(t *testing.T) {
 	}
 	at := func(n int) time.Time { return time.UnixMilli(testClock + int64(n)).UTC() }
 	record := func(term uint64, number uint32, due, next time.Time) error {
+		source := webhook.SourceRetry
+		if due.IsZero() {
+			source = webhook.SourceLog
+		}
 		return w.RecordProgress(t.Context(), term, []webhook.Progress{{Endpoint: endpoint.ID, Cursor: id, Outcomes: []webhook.Outcome{
-			{Due: due, Attempt: webhook.Attempt{Message: id, Endpoint: endpoint.ID, Number: number, Next: next}}}}})
+			{Source: source, Due: due, Attempt: webhook.Attempt{Message: id, Endpoint: endpoint.ID, Number: number, Next: next}}}}})
 	}
 	want := func(retries ...webhook.Retry) {
 		t.Helper()
@@ -271,11 +277,11 @@ func TestRetrySet(t *testing.T) {
 	if err := errors.Join(record(1, 1, time.Time{}, at(5)), record(1, 1, time.Time{}, at(6))); err != nil {
 		t.Fatal(err)
 	}
-	want(webhook.Retry{Message: id, Attempts: 1, Due: at(5)})
+	want(webhook.Retry{Message: id, Made: 1, Due: at(5)})
 	if err := errors.Join(record(1, 2, at(5), at(9)), record(1, 2, at(5), at(10))); err != nil {
 		t.Fatal(err)
 	}
-	want(webhook.Retry{Message: id, Attempts: 2, Due: at(9)})
+	want(webhook.Retry{Message: id, Made: 2, Due: at(9)})
 	if err := record(1, 3, at(9), time.Time{}); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -218,6 +219,19 @@ type Changes struct {
 	Messages  []*webhook.Message // in log order
 	Endpoints []*webhook.Endpoint
 	Removed   []webhook.ID // endpoints
+	Manual    []webhook.ID // endpoints whose manual set has grown
+	Moved     []webhook.ID // endpoints whose cursor was moved by something else than progress
+	Tasks     bool         // a task was made or changed by a person
+}
+
+func (c *Changes) empty() bool {
+	return len(c.Messages)+len(c.Endpoints)+len(c.Removed)+len(c.Manual)+len(c.Moved) == 0 && !c.Tasks
+}
+
+func (c *Changes) addManual(endpoint webhook.ID) {
+	if !slices.Contains(c.Manual, endpoint) {
+		c.Manual = append(c.Manual, endpoint)
+	}
 }
 
 // Watch has on called for each entry that changes something, by Apply: it must not block, and of the reads it may only use

@@ -24,7 +24,7 @@ func TestRestartKeepsAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	endpoint, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, UID: "main", URL: "http://x/", EventTypes: []string{"a"},
-		Secret: webhook.Secret("0123456789abcdef01234567"), Disabled: true})
+		Keys: testKeys, Disabled: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,9 +58,9 @@ func TestRestartKeepsAll(t *testing.T) {
 		wantSame(t, m, &webhook.Message{ID: id, App: app.ID, EventType: "a", EventID: "e", Channels: []string{"c"}, Payload: []byte("{}")}, err)
 	}
 	retries, err := s.Retries(endpoint.ID, time.UnixMilli(0), 9)
-	wantSame(t, retries, []webhook.Retry{{Message: id, Attempts: 1, Due: due}}, err)
-	if position, done := s.Cursor(endpoint.ID); position != endpoint.ID || !slices.Equal(done, []webhook.ID{id}) {
-		t.Errorf("cursor at %v with %v", position, done)
+	wantSame(t, retries, []webhook.Retry{{Message: id, Made: 1, Due: due}}, err)
+	if place := s.Place(endpoint.ID); place.Position != endpoint.ID || !slices.Equal(place.Done, []webhook.ID{id}) {
+		t.Errorf("cursor at %v with %v", place.Position, place.Done)
 	}
 	w = NewWriter(direct{s, 1})
 	_, _, err = w.CreateApplication(t.Context(), webhook.Application{UID: "acme", Name: "n"}, false)

@@ -83,6 +83,16 @@ func (w *Writer) CreateMessage(ctx context.Context, m *webhook.Message) (id webh
 	return id, nil
 }
 
+// Resend has a message sent to an endpoint once more, soon.
+func (w *Writer) Resend(ctx context.Context, app, endpoint, message webhook.ID) error {
+	command, err := encodeCommand(kindResend, resend{app, endpoint, message})
+	if err != nil {
+		return err
+	}
+	_, err = w.propose(ctx, command)
+	return err
+}
+
 // RecordProgress keeps what delivery has done under the leader of that term. It is refused when there is another by now.
 func (w *Writer) RecordProgress(ctx context.Context, term uint64, list []webhook.Progress) error {
 	_, err := w.propose(ctx, encodeProgress(term, list))

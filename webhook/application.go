@@ -11,7 +11,12 @@ type Application struct {
 	Metadata  map[string]string `json:"metadata,omitempty"`
 	CreatedAt time.Time         `json:"createdAt"`
 	UpdatedAt time.Time         `json:"updatedAt"`
+	Revision  uint64            `json:"revision"` // Raft index of the entry that changed it last
 }
+
+// OperationalUID is the uid of the application whose messages are about Hookwheel itself: operational webhooks. While there is
+// no application with this uid there are none.
+const OperationalUID = "operational-webhooks"
 
 // Validate checks what a producer may choose.
 func (a *Application) Validate() error {

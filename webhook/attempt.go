@@ -7,10 +7,11 @@ type Status uint8
 
 // The statuses, with the numbers that the API gives them.
 const (
-	StatusSuccess Status = 0
-	StatusPending Status = 1
-	StatusFail    Status = 2
-	StatusSending Status = 3
+	StatusSuccess  Status = 0
+	StatusPending  Status = 1
+	StatusFail     Status = 2
+	StatusSending  Status = 3
+	StatusCanceled Status = 4 // nothing was sent, and nothing will be: the response says why
 )
 
 func (s Status) String() string {
@@ -21,6 +22,8 @@ func (s Status) String() string {
 		return "pending"
 	case StatusSending:
 		return "sending"
+	case StatusCanceled:
+		return "canceled"
 	default:
 		return "fail"
 	}
@@ -52,4 +55,5 @@ type Attempt struct {
 	Duration   time.Duration // exact to the millisecond
 	Response   []byte        // the first MaxResponse bytes of the answer's body, or the text of the error
 	Next       time.Time     // when the next one is due; zero: there is none
+	Task       ID            // the task that asked for it; zero: none
 }

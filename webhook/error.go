@@ -7,14 +7,17 @@ type Code string
 
 // The codes. What HTTP status each one has is for the HTTP layer to say.
 const (
-	CodeInvalid      Code = "validation_error"
-	CodeUnauthorized Code = "authentication_failed"
-	CodeNotFound     Code = "not_found"
-	CodeConflict     Code = "conflict"
-	CodeTooLarge     Code = "payload_too_large"
-	CodeUnavailable  Code = "unavailable"
-	CodeNoSpace      Code = "insufficient_storage"
-	CodeInternal     Code = "server_error"
+	CodeInvalid        Code = "validation_error"
+	CodeUnauthorized   Code = "authentication_failed"
+	CodeNotFound       Code = "not_found"
+	CodeConflict       Code = "conflict"
+	CodeTooLarge       Code = "payload_too_large"
+	CodeUnavailable    Code = "unavailable"
+	CodeNoSpace        Code = "insufficient_storage"
+	CodeMissingPayload Code = "missing_payload"
+	CodeForbidden      Code = "insufficient access"
+	CodeBadRequest     Code = "generic_error"
+	CodeInternal       Code = "server_error"
 )
 
 // Error is an error that a caller of the API can act upon: a code for the program, a sentence for the person.

@@ -10,11 +10,18 @@ const (
 	RuleNone      Rule = ""
 	RuleEventType Rule = "event type"
 	RuleChannel   Rule = "channel"
+	RuleOnly      Rule = "meant for another endpoint"
 )
 
 // Filter says which rule of the endpoint keeps the message from it. An endpoint that names event types wants only those; one
 // that names channels wants only messages that have one of them.
 func (e *Endpoint) Filter(m *Message) Rule {
+	if !m.Only.IsZero() {
+		if m.Only == e.ID {
+			return RuleNone
+		}
+		return RuleOnly
+	}
 	if len(e.EventTypes) > 0 && !slices.Contains(e.EventTypes, m.EventType) {
 		return RuleEventType
 	}

@@ -30,6 +30,8 @@ const (
 	KindEndpoint    Kind = "ep"
 	KindMessage     Kind = "msg"
 	KindAttempt     Kind = "atmpt"
+	KindTask        Kind = "qtask"
+	KindAPIKey      Kind = "key"
 )
 
 // MaxPlace is how many IDs one Raft entry can make.

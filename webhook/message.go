@@ -1,17 +1,41 @@
 package webhook
 
+import (
+	"fmt"
+	"time"
+)
+
 // Message is one event sent to one application. It is stored once, however many endpoints want it.
 type Message struct {
-	ID        ID
-	App       ID
-	EventType string
-	EventID   string   // the producer's own name for it, unique in the application; may be empty
-	Channels  []string // empty: none
-	Payload   []byte   // the JSON that goes out, byte for byte as it came in
+	ID          ID
+	App         ID
+	EventType   string
+	EventID     string        // the producer's own name for it, unique in the application; may be empty
+	Channels    []string      // empty: none
+	Tags        []string      // for people to find it by; empty: none
+	OrderingKey string        // for endpoints that keep an order per key; empty: none
+	DeliverAt   time.Time     // not to be sent before, exact to the millisecond; zero: at once
+	Retention   time.Duration // how long it is kept, in whole hours; 0: as long as the cluster keeps messages
+	Only        ID            // the one endpoint that it is for, whatever its filters; zero: all that want it
+	ContentType string        // of the payload; empty: application/json
+	Raw         bool          // Payload need not be JSON
+	Expunged    bool          // Payload is gone: by a person, or because its time was over
+	Payload     []byte        // what goes out, byte for byte as it came in: a JSON object unless Raw
 }
 
-// Validate checks what a producer may choose. Whether Payload is a JSON object is for the reader of the request to say.
-func (m *Message) Validate() error {
+// JSONContentType is the content type of messages that have no other.
+const JSONContentType = "application/json"
+
+// Bounds of what a producer may ask for.
+const (
+	MinRetention  = time.Hour
+	MaxRetention  = 90 * 24 * time.Hour
+	maxScheduling = 365 * 24 * time.Hour
+)
+
+// Validate checks what a producer may choose; now is the time at which he asks. Whether Payload is a JSON object is for the
+// reader of the request to say.
+func (m *Message) Validate(now time.Time) error {
 	if err := validWord("eventType", m.EventType); err != nil {
 		return err
 	}
@@ -22,6 +46,20 @@ func (m *Message) Validate() error {
 		if hasPrefix(KindMessage, m.EventID) {
 			return Invalid("eventId", "must not begin with msg_, which is how our own ids begin")
 		}
+	}
+	if m.OrderingKey != "" {
+		if err := validWord("orderingKey", m.OrderingKey); err != nil {
+			return err
+		}
+	}
+	if err := validTags(m.Tags); err != nil {
+		return err
+	}
+	if m.Retention != 0 && (m.Retention < MinRetention || m.Retention > MaxRetention) {
+		return Invalid("payloadRetentionHours", fmt.Sprintf("must be from 1 to %d hours", MaxRetention/time.Hour))
+	}
+	if !m.DeliverAt.IsZero() && m.DeliverAt.Sub(now) > maxScheduling {
+		return Invalid("deliverAt", "must be at most a year from now")
 	}
 	return validWords("channels", m.Channels, maxChannels)
 }

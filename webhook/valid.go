@@ -14,6 +14,8 @@ const (
 	maxMetadata   = 4096 // bytes of metadata as JSON
 	maxChannels   = 10
 	maxEventTypes = 1000
+	maxTags       = 5
+	maxTag        = 128 // characters
 )
 
 // validWord accepts 1 to 256 of a-z A-Z 0-9 - _ . : +
@@ -22,9 +24,7 @@ func validWord(field, word string) error {
 		return Invalid(field, fmt.Sprintf("must have 1 to %d characters", maxWord))
 	}
 	for _, c := range []byte(word) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-_.:+", c) >= 0:
-		default:
+		if !isWordByte(c, "-_.:+") {
 			return Invalid(field, "may hold only letters, digits and - _ . : +")
 		}
 	}
@@ -41,6 +41,28 @@ func validWords(field string, words []string, most int) error {
 		}
 	}
 	return nil
+}
+
+// validTags accepts at most 5, each 1 to 128 of a-z A-Z 0-9 - _ . / \ #
+func validTags(tags []string) error {
+	if len(tags) > maxTags {
+		return Invalid("tags", fmt.Sprintf("may hold at most %d items", maxTags))
+	}
+	for _, tag := range tags {
+		if len(tag) == 0 || len(tag) > maxTag {
+			return Invalid("tags", fmt.Sprintf("each must have 1 to %d characters", maxTag))
+		}
+		for _, c := range []byte(tag) {
+			if !isWordByte(c, `-_./\#`) {
+				return Invalid("tags", `may hold only letters, digits and - _ . / \ #`)
+			}
+		}
+	}
+	return nil
+}
+
+func isWordByte(c byte, others string) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte(others, c) >= 0
 }
 
 // validUID refuses what could be taken for one of our own ids of that kind.

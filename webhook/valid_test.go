@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // checkInvalid compares err with what a table wants: a field and a part of the detail, or no error if field is empty.
@@ -88,7 +89,6 @@ func TestEndpointValidate(t *testing.T) {
 		"description":          {func(e *Endpoint) { e.Description = times("d", 4096) }, "", ""},
 		"most event types":     {func(e *Endpoint) { e.EventTypes = distinct(1000) }, "", ""},
 		"most channels":        {func(e *Endpoint) { e.Channels = distinct(10) }, "", ""},
-		"longest secret":       {func(e *Endpoint) { e.Secret = make(Secret, 75) }, "", ""},
 		"metadata":             {func(e *Endpoint) { e.Metadata = metadataOf(4096) }, "", ""},
 		"no URL":               {func(e *Endpoint) { e.URL = "" }, "url", "not an absolute URL"},
 		"uid like an id":       {func(e *Endpoint) { e.UID = "ep_1" }, "uid", "must not begin with ep_"},
@@ -99,14 +99,15 @@ func TestEndpointValidate(t *testing.T) {
 		"bad event type":       {func(e *Endpoint) { e.EventTypes = []string{"user.*"} }, "eventTypes", badWord},
 		"too many channels":    {func(e *Endpoint) { e.Channels = distinct(11) }, "channels", "at most 10 items"},
 		"bad channel":          {func(e *Endpoint) { e.Channels = []string{"a b"} }, "channels", badWord},
-		"no secret":            {func(e *Endpoint) { e.Secret = nil }, "secret", "24 to 75 bytes before base64, not 0"},
-		"short secret":         {func(e *Endpoint) { e.Secret = make(Secret, 23) }, "secret", "before base64, not 23"},
-		"long secret":          {func(e *Endpoint) { e.Secret = make(Secret, 76) }, "secret", "before base64, not 76"},
+		"ordering":             {func(e *Endpoint) { e.Ordering = OrderingKey; e.OnExhausted = OnExhaustedBlock }, "", ""},
+		"no such ordering":     {func(e *Endpoint) { e.Ordering = "app" }, "ordering", "must be endpoint, key or null"},
+		"no such choice":       {func(e *Endpoint) { e.OnExhausted = "wait" }, "onExhausted", "must be skip or block"},
+		"no such style":        {func(e *Endpoint) { e.Style = "gitlab" }, "signatureStyle", "must be standard, github"},
 		"too much metadata":    {func(e *Endpoint) { e.Metadata = metadataOf(4097) }, "metadata", "longer than 4096"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			e := Endpoint{URL: "https://example.com/hook", Secret: make(Secret, 24)}
+			e := Endpoint{URL: "https://example.com/hook"}
 			test.change(&e)
 			checkInvalid(t, e.Validate(), test.field, test.detail)
 		})
@@ -131,12 +132,21 @@ func TestMessageValidate(t *testing.T) {
 		"event id like an id": {func(m *Message) { m.EventID = "msg_1" }, "eventId", "must not begin with msg_"},
 		"too many channels":   {func(m *Message) { m.Channels = distinct(11) }, "channels", "at most 10 items"},
 		"empty channel":       {func(m *Message) { m.Channels = []string{""} }, "channels", "1 to 256 characters"},
+		"tags":                {func(m *Message) { m.Tags = []string{`a/b\c#d`, "x.y_z-1"} }, "", ""},
+		"too many tags":       {func(m *Message) { m.Tags = distinct(6) }, "tags", "at most 5 items"},
+		"bad tag":             {func(m *Message) { m.Tags = []string{"a b"} }, "tags", "may hold only letters"},
+		"tag too long":        {func(m *Message) { m.Tags = []string{times("t", 129)} }, "tags", "1 to 128 characters"},
+		"bad ordering key":    {func(m *Message) { m.OrderingKey = "a b" }, "orderingKey", badWord},
+		"retention":           {func(m *Message) { m.Retention = MaxRetention }, "", ""},
+		"retention too long":  {func(m *Message) { m.Retention = MaxRetention + time.Hour }, "payloadRetentionHours", "from 1 to 2160"},
+		"scheduled":           {func(m *Message) { m.DeliverAt = time.Unix(1_790_000_000, 0).AddDate(0, 11, 0) }, "", ""},
+		"scheduled too late":  {func(m *Message) { m.DeliverAt = time.Unix(1_790_000_000, 0).AddDate(2, 0, 0) }, "deliverAt", "a year from now"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			m := Message{EventType: "user.created"}
 			test.change(&m)
-			checkInvalid(t, m.Validate(), test.field, test.detail)
+			checkInvalid(t, m.Validate(time.Unix(1_790_000_000, 0)), test.field, test.detail)
 		})
 	}
 }

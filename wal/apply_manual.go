@@ -1,0 +1,190 @@
+package wal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+const manualRetries = 1 << 0
+
+// encodeManual: flags 1 | number of the manual attempt | scheduled attempts made | task 20
+func encodeManual(line *webhook.Manual) []byte {
+	value := []byte{0}
+	if line.Retry {
+		value[0] |= manualRetries
+	}
+	value = binary.AppendUvarint(value, uint64(line.Number))
+	value = binary.AppendUvarint(value, uint64(line.Made))
+	return append(value, line.Task[:]...)
+}
+
+func decodeManual(key, value []byte) (line webhook.Manual, err error) {
+	r := reader{rest: value}
+	flags := r.byte()
+	line = webhook.Manual{Message: webhook.ID(key[1+idSize:]), Retry: flags&manualRetries != 0,
+		Number: uint32(r.uvarint()), Made: uint32(r.uvarint()), Task: r.id()}
+	return line, r.end()
+}
+
+// resend has a message sent to an endpoint once more, whatever its filters say and whatever became of it before.
+func (e *entry) resend(body []byte) error {
+	var c resend
+	if err := decodeJSON(body, &c); err != nil {
+		return err
+	}
+	endpoint := e.store.nouns.endpoints[c.Endpoint]
+	if endpoint == nil || endpoint.App != c.App {
+		return errNoEndpoint
+	}
+	m, err := e.message(c.App, c.Message)
+	switch {
+	case err != nil:
+		return err
+	case m.Expunged:
+		return errNoPayload
+	}
+	_, err = e.askManual(c.Endpoint, c.Message, webhook.ID{}, false)
+	return err
+}
+
+// message reads one from the log; those of this entry, which are not written yet, are not found.
+func (e *entry) message(app, id webhook.ID) (*webhook.Message, error) {
+	return readMessageAt(e.batch.txn, app, id)
+}
+
+// askManual puts a message into the manual set of an endpoint. One that stands there already is not sent twice.
+func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry bool) (asked bool, err error) {
+	c := e.store.nouns.cursors[endpoint]
+	key := idKey(keyManual, endpoint, message)
+	switch _, err := e.batch.txn.Get(key); {
+	case err == nil:
+		return false, nil
+	case !errors.Is(err, badger.ErrKeyNotFound):
+		return false, err
+	}
+	line := webhook.Manual{Number: 1, Task: task, Retry: retry}
+	err = e.attemptsAt(endpoint, message, func(a *webhook.Attempt) error {
+		if a.Trigger == webhook.TriggerManual {
+			line.Number = max(line.Number, a.Number+1)
+		} else {
+			line.Made = max(line.Made, a.Number)
+		}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	e.store.mu.Lock()
+	c.counts.manual++
+	e.store.mu.Unlock()
+	e.changes.addManual(endpoint)
+	if err := e.put(key, encodeManual(&line)); err != nil {
+		return false, err
+	}
+	return true, e.putCursor(endpoint, c)
+}
+
+// takeManual takes a line out of the manual set. A success settles the message altogether; a failure is put into the retry set
+// only if it was asked to be, and the message does not stand there already.
+func (e *entry) takeManual(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settled bool, err error) {
+	message := o.Attempt.Message
+	key := idKey(keyManual, endpoint, message)
+	item, err := e.batch.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	value, err := item.ValueCopy(nil)
+	if err != nil {
+		return false, err
+	}
+	line, err := decodeManual(key, value)
+	if err != nil {
+		return false, err
+	}
+	if _, err := e.remove(key, &c.counts.manual); err != nil {
+		return false, err
+	}
+	planned, err := e.plannedRetry(endpoint, message)
+	if err != nil {
+		return false, err
+	}
+	if o.Attempt.Status == webhook.StatusSuccess {
+		if planned != nil {
+			_, err = e.remove(planned, &c.counts.waiting)
+		}
+		return false, err
+	}
+	if planned != nil || o.Attempt.Next.IsZero() {
+		return false, nil
+	}
+	c.counts.waiting++
+	return false, e.plan(endpoint, message, &webhook.Retry{Due: o.Attempt.Next, Made: line.Made, Spent: o.Spent, Key: o.Key})
+}
+
+// plannedRetry is the key of a message's line in the retry set of an endpoint; nil: it has none. The attempt that asked for the line
+// says when it is due, or the message does.
+func (e *entry) plannedRetry(endpoint, message webhook.ID) (planned []byte, err error) {
+	for _, key := range e.planned {
+		if _, of := parseRetryKey(key); of == message && bytes.HasPrefix(key, idKey(keyRetry, endpoint)) {
+			planned = key // the last one: it may have been tried again in this very entry
+		}
+	}
+	if planned != nil {
+		return planned, nil
+	}
+	look := func(key []byte) error {
+		switch _, err := e.batch.txn.Get(key); {
+		case err == nil:
+			planned = key
+			return nil
+		case errors.Is(err, badger.ErrKeyNotFound):
+			return nil
+		default:
+			return err
+		}
+	}
+	err = e.attemptsAt(endpoint, message, func(a *webhook.Attempt) error {
+		if a.Next.IsZero() {
+			return nil
+		}
+		return look(retryKey(endpoint, a.Next, message))
+	})
+	if err != nil || planned != nil {
+		return planned, err
+	}
+	app := e.store.nouns.endpoints[endpoint].App
+	m, err := readMessageAt(e.batch.txn, app, message)
+	switch {
+	case webhook.ErrorCode(err) == webhook.CodeNotFound:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case m.DeliverAt.IsZero():
+		return nil, nil
+	}
+	return planned, look(retryKey(endpoint, m.DeliverAt, message))
+}
+
+// attemptsAt calls see for each recorded attempt of a message at an endpoint, those of this entry not among them.
+func (e *entry) attemptsAt(endpoint, message webhook.ID, see func(*webhook.Attempt) error) error {
+	prefix := idKey(keyIndex, message)
+	return scan(e.batch.txn, prefix, func(key, value []byte) error {
+		id := webhook.ID(key[len(prefix):])
+		if webhook.ID(value) != endpoint || id.Index() == e.batch.meta.index { // the chunk of this entry is not written yet
+			return nil
+		}
+		a, err := readAttemptAt(e.batch.txn, endpoint, id)
+		if err != nil {
+			return err
+		}
+		return see(a)
+	})
+}

@@ -1,0 +1,154 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// recordProgress keeps attempts and moves cursors, retry sets, held sets and manual sets. What a leader of another term says
+// comes too late: the one of this term has begun from the store without it.
+func (e *entry) recordProgress(body []byte) error {
+	term, list, err := decodeProgress(body)
+	if err != nil {
+		return err
+	}
+	if term != e.batch.meta.term {
+		return errLateProgress
+	}
+	for i := range list {
+		p := &list[i]
+		for j := range p.Outcomes {
+			if p.Outcomes[j].Attempt.Number == 0 {
+				continue
+			}
+			if err := e.recordAttempt(p.Endpoint, &p.Outcomes[j].Attempt); err != nil {
+				return err
+			}
+		}
+		if err := e.moveCursor(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
+	id, err := e.id()
+	if err != nil {
+		return err
+	}
+	a.ID = id
+	c := chunkOf(&e.history, endpoint)
+	c.data = appendAttempt(appendPlaced(c.data, attemptVersion, id.Place()), a, c.url)
+	c.url = a.URL
+	e.records++
+	return e.batch.txn.Set(idKey(keyIndex, a.Message, id), endpoint[:])
+}
+
+// moveCursor settles what the outcomes settle. An outcome of something that is settled already changes nothing.
+func (e *entry) moveCursor(p *webhook.Progress) error {
+	c := e.store.nouns.cursors[p.Endpoint]
+	if c == nil { // removed meanwhile
+		return nil
+	}
+	e.store.mu.Lock()
+	defer e.store.mu.Unlock()
+	for i := range p.Outcomes {
+		if err := e.settle(p.Endpoint, c, &p.Outcomes[i]); err != nil {
+			return err
+		}
+	}
+	c.advance(p.Cursor)
+	if p.Health != nil {
+		c.health = *p.Health
+	}
+	return e.putCursor(p.Endpoint, c)
+}
+
+func (e *entry) putCursor(endpoint webhook.ID, c *cursor) error {
+	return e.batch.txn.Set(idKey(keyCursor, endpoint), c.encode())
+}
+
+// settle takes away the record that the delivery came from, and puts down what is to come.
+func (e *entry) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error {
+	message := o.Attempt.Message
+	settled, err := e.take(endpoint, c, o)
+	if err != nil || !settled {
+		return err
+	}
+	switch {
+	case o.Attempt.Number == 0 && o.Hold:
+		c.counts.held++
+		return e.put(heldKey(endpoint, o.Key, message), nil)
+	case o.Attempt.Next.IsZero():
+		return nil
+	}
+	c.counts.waiting++
+	return e.plan(endpoint, message, &webhook.Retry{Due: o.Attempt.Next, Made: o.Attempt.Number, Spent: o.Spent, Key: o.Key})
+}
+
+// plan puts a line into a retry set.
+func (e *entry) plan(endpoint, message webhook.ID, line *webhook.Retry) error {
+	key := retryKey(endpoint, line.Due, message)
+	e.planned = append(e.planned, key)
+	return e.put(key, encodeRetry(line))
+}
+
+// take takes away the record that an outcome is of; false: it is gone already.
+func (e *entry) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settled bool, err error) {
+	message := o.Attempt.Message
+	switch o.Source {
+	case webhook.SourceLog:
+		if !c.fresh(message) {
+			return false, nil
+		}
+		c.settle(message)
+		return true, nil
+	case webhook.SourceRetry:
+		return e.remove(retryKey(endpoint, o.Due, message), &c.counts.waiting)
+	case webhook.SourceHeld:
+		return e.remove(heldKey(endpoint, o.Key, message), &c.counts.held)
+	case webhook.SourceManual:
+		return e.takeManual(endpoint, c, o)
+	default:
+		return false, errCut
+	}
+}
+
+// remove deletes a record if it is there, and counts one less.
+func (e *entry) remove(key []byte, count *uint64) (found bool, err error) {
+	switch _, err := e.batch.txn.Get(key); {
+	case errors.Is(err, badger.ErrKeyNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	*count--
+	e.records++
+	return true, e.batch.txn.Delete(key)
+}
+
+// put writes a small record.
+func (e *entry) put(key, value []byte) error {
+	e.records++
+	return e.batch.txn.Set(key, value)
+}
+
+// encodeRetry: attempts made | those that count | ordering key's hash
+func encodeRetry(line *webhook.Retry) []byte {
+	value := binary.AppendUvarint(nil, uint64(line.Made))
+	value = binary.AppendUvarint(value, uint64(line.Spent))
+	return binary.AppendUvarint(value, line.Key)
+}
+
+// decodeRetry reads a line of a retry set.
+func decodeRetry(key, value []byte) (line webhook.Retry, err error) {
+	line.Due, line.Message = parseRetryKey(key)
+	r := reader{rest: value}
+	line.Made, line.Spent, line.Key = uint32(r.uvarint()), uint32(r.uvarint()), r.uvarint()
+	return line, r.end()
+}

@@ -1,0 +1,142 @@
+package wal
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// cursor is an endpoint's place in its log, and what is told of the endpoint with each step. All up to position is settled,
+// put off, or filtered out; of what comes after it, done is too, because answers do not come in order. done is sorted and
+// holds at most as many as the scheduler lets run ahead.
+type cursor struct {
+	position webhook.ID
+	done     []webhook.ID
+	health   webhook.Health
+	counts   counts
+	skips    []skip // the last maxSkips of them, in log order
+}
+
+// maxSkips is how many skips a cursor remembers; of earlier ones it is no longer known what they left out.
+const maxSkips = 16
+
+// skip is a part of the log that a person had an endpoint pass over: after from, up to to.
+type skip struct {
+	from, to webhook.ID
+	at       int64 // when, in milliseconds since the Unix epoch
+}
+
+// counts are of one endpoint.
+type counts struct {
+	waiting uint64 // lines in its retry set
+	held    uint64 // in its held set
+	manual  uint64 // in its manual set
+	expired uint64 // messages that it wanted and that left the log before they were settled
+
+	hour              uint64 // hours since the Unix epoch, of the two below; earlier hours stand under N
+	succeeded, failed uint64 // attempts
+}
+
+// encode: position 20 | health flags, then what they name | counts | skips | done
+func (c *cursor) encode() []byte {
+	dst := append([]byte{cursorVersion}, c.position[:]...)
+	dst = appendHealth(dst, &c.health)
+	n := &c.counts
+	for _, count := range []uint64{n.waiting, n.held, n.manual, n.expired, n.hour, n.succeeded, n.failed, uint64(len(c.skips))} {
+		dst = binary.AppendUvarint(dst, count)
+	}
+	for _, s := range c.skips {
+		dst = append(append(dst, s.from[:]...), s.to[:]...)
+		dst = binary.AppendUvarint(dst, uint64(s.at))
+	}
+	for i := range c.done {
+		dst = append(dst, c.done[i][:]...)
+	}
+	return dst
+}
+
+func (c *cursor) decode(data []byte) error {
+	r := newReader(data, cursorVersion)
+	*c = cursor{position: r.id()}
+	readHealth(r, &c.health)
+	n := &c.counts
+	var skips uint64
+	for _, count := range []*uint64{&n.waiting, &n.held, &n.manual, &n.expired, &n.hour, &n.succeeded, &n.failed, &skips} {
+		*count = r.uvarint()
+	}
+	for ; skips > 0 && r.err == nil; skips-- {
+		c.skips = append(c.skips, skip{from: r.id(), to: r.id(), at: int64(r.uvarint())})
+	}
+	for r.more() {
+		c.done = append(c.done, r.id())
+	}
+	return r.err
+}
+
+const (
+	healthFailing = 1 << 0
+	healthParked  = 1 << 1
+)
+
+// appendHealth: flags 1 | with failing: since, last failure | with parked: since, probes, next probe
+func appendHealth(dst []byte, h *webhook.Health) []byte {
+	flags := len(dst)
+	dst = append(dst, 0)
+	if !h.FailingSince.IsZero() {
+		dst[flags] |= healthFailing
+		dst = appendBytes(appendTime(dst, h.FailingSince), h.LastFailure)
+	}
+	if h.Parked {
+		dst[flags] |= healthParked
+		dst = binary.AppendUvarint(appendTime(dst, h.Since), uint64(h.Probes))
+		dst = appendTime(dst, h.NextProbe)
+	}
+	return dst
+}
+
+func readHealth(r *reader, h *webhook.Health) {
+	flags := r.byte()
+	if flags&healthFailing != 0 {
+		h.FailingSince, h.LastFailure = r.time(), r.string()
+	}
+	if flags&healthParked != 0 {
+		h.Parked, h.Since, h.Probes, h.NextProbe = true, r.time(), uint32(r.uvarint()), r.time()
+	}
+}
+
+// fresh tells whether that message is yet to be taken from the log.
+func (c *cursor) fresh(message webhook.ID) bool {
+	_, done := slices.BinarySearchFunc(c.done, message, webhook.ID.Compare)
+	return message.After(c.position) && !done
+}
+
+func (c *cursor) settle(message webhook.ID) {
+	i, done := slices.BinarySearchFunc(c.done, message, webhook.ID.Compare)
+	if !done {
+		c.done = slices.Insert(c.done, i, message)
+	}
+}
+
+// advance moves the position forward, never back, and forgets what of done lies behind it.
+func (c *cursor) advance(position webhook.ID) {
+	if position.After(c.position) {
+		c.position = position
+	}
+	behind, found := slices.BinarySearchFunc(c.done, c.position, webhook.ID.Compare)
+	if found {
+		behind++
+	}
+	c.done = slices.Delete(c.done, 0, behind)
+}
+
+// skipped tells whether a person had the endpoint pass over a message, and when.
+func (c *cursor) skipped(message webhook.ID) (at time.Time, skipped bool) {
+	for _, s := range c.skips {
+		if message.After(s.from) && !message.After(s.to) {
+			return time.UnixMilli(s.at).UTC(), true
+		}
+	}
+	return at, false
+}

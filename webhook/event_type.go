@@ -1,0 +1,46 @@
+package webhook
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// EventType is a kind of event that endpoints can choose. Messages may have others too.
+type EventType struct {
+	Name         string                     `json:"name"` // its key
+	Description  string                     `json:"description"`
+	GroupName    string                     `json:"groupName,omitempty"`
+	Archived     bool                       `json:"archived,omitempty"` // no endpoint can choose it any more
+	Deprecated   bool                       `json:"deprecated,omitempty"`
+	Schemas      map[string]json.RawMessage `json:"schemas,omitempty"`      // JSON Schema by version, "1" …
+	FeatureFlags []string                   `json:"featureFlags,omitempty"` // shown only to portals that have one of them; empty: to all
+	CreatedAt    time.Time                  `json:"createdAt"`
+	UpdatedAt    time.Time                  `json:"updatedAt"`
+	Revision     uint64                     `json:"revision"` // Raft index of the entry that changed it last
+}
+
+// maxSchemas is how large the schemas of an event type may be, in bytes as JSON.
+const maxSchemas = 256 << 10
+
+// Validate checks what a producer may choose. Whether the schemas are JSON Schema is for the reader of the request to say.
+func (e *EventType) Validate() error {
+	if err := validWord("name", e.Name); err != nil {
+		return err
+	}
+	if err := validText("description", e.Description); err != nil {
+		return err
+	}
+	if e.GroupName != "" {
+		if err := validWord("groupName", e.GroupName); err != nil {
+			return err
+		}
+	}
+	size := 0
+	for version, schema := range e.Schemas {
+		size += len(version) + len(schema)
+	}
+	if size > maxSchemas {
+		return Invalid("schemas", "must not be longer than 256 KiB as JSON")
+	}
+	return validWords("featureFlags", e.FeatureFlags, maxEventTypes)
+}

@@ -1,0 +1,57 @@
+package webhook
+
+import (
+	"crypto/sha256"
+	"log/slog"
+	"time"
+)
+
+// Role is what the holder of an API key may do.
+type Role string
+
+// The roles.
+const (
+	RoleAdmin       Role = "admin"       // everything
+	RoleProducer    Role = "producer"    // create messages, and applications along with them
+	RoleReader      Role = "reader"      // read everything but secrets
+	RoleApplication Role = "application" // one application: its endpoints and what became of its messages
+)
+
+// APIKey is a credential of the API, as it is kept: its token is known only as a hash.
+type APIKey struct {
+	ID           ID        `json:"id"`
+	Name         string    `json:"name"`
+	Role         Role      `json:"role"`
+	Hash         []byte    `json:"hash"`         // HashToken of its token
+	App          ID        `json:"app,omitzero"` // of RoleApplication
+	FeatureFlags []string  `json:"featureFlags,omitempty"`
+	ReadOnly     bool      `json:"readOnly,omitempty"` // of RoleApplication
+	CreatedAt    time.Time `json:"createdAt"`
+	ExpiresAt    time.Time `json:"expiresAt,omitzero"` // zero: never
+	LastUsed     time.Time `json:"lastUsed,omitzero"`  // exact to a minute or two; zero: never
+}
+
+// LogValue is the id alone.
+func (k APIKey) LogValue() slog.Value { return slog.StringValue(k.ID.Text(KindAPIKey)) }
+
+// HashToken is SHA-256. Tokens have 256 random bits, so there is nothing to slow down.
+func HashToken(token string) []byte {
+	sum := sha256.Sum256([]byte(token))
+	return sum[:]
+}
+
+// Validate checks what a person may choose.
+func (k *APIKey) Validate() error {
+	if err := validName("name", k.Name); err != nil {
+		return err
+	}
+	switch k.Role {
+	case RoleAdmin, RoleProducer, RoleReader, RoleApplication:
+	default:
+		return Invalid("role", "must be admin, producer, reader or application")
+	}
+	if (k.Role == RoleApplication) == k.App.IsZero() {
+		return Invalid("app", "the role application needs an application, and no other role has one")
+	}
+	return validWords("featureFlags", k.FeatureFlags, maxEventTypes)
+}
