@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -79,7 +78,7 @@ func (s *Server) createApplication(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	hold, cancel := context.WithTimeout(context.Background(), holdTimeout)
+	hold, cancel := s.hold(ctx)
 	defer cancel()
 	made, created, err := s.config.Writer.CreateApplication(hold, app, getIfExists)
 	if err != nil {

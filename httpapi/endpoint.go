@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"crypto/rand"
 	"time"
 
@@ -132,7 +131,7 @@ func (s *Server) createEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 		secret = new(newSigningKey())
 	}
 	endpoint.App, endpoint.Keys = app.ID, []webhook.Key{{Sealed: s.seal([]byte(secret.Text()))}}
-	hold, cancel := context.WithTimeout(context.Background(), holdTimeout)
+	hold, cancel := s.hold(ctx)
 	defer cancel()
 	made, err := s.config.Writer.CreateEndpoint(hold, endpoint)
 	if err != nil {
@@ -154,7 +153,7 @@ func (s *Server) deleteEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	hold, cancel := context.WithTimeout(context.Background(), holdTimeout)
+	hold, cancel := s.hold(ctx)
 	defer cancel()
 	if err := s.config.Writer.DeleteEndpoint(hold, endpoint.App, endpoint.ID); err != nil {
 		return answer{}, err

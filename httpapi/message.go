@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"time"
@@ -103,7 +102,7 @@ func (s *Server) createMessage(ctx *fasthttp.RequestCtx) (answer, error) {
 		return answer{}, err
 	}
 	m.App = app.ID
-	hold, cancel := context.WithTimeout(context.Background(), holdTimeout)
+	hold, cancel := s.hold(ctx)
 	defer cancel()
 	if m.ID, err = s.config.Writer.CreateMessage(hold, &m); err != nil {
 		return answer{}, err

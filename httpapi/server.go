@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"crypto/subtle"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -156,25 +155,25 @@ func (s *Server) routes() fasthttp.RequestHandler {
 	api := r.Group("/api/v1")
 	api.ANY("/health", s.plain(s.health))
 	api.ANY("/health/ping", s.plain(s.ping))
-	api.GET("/app", s.authorized(s.listApplications))
-	api.POST("/app", s.authorized(s.createApplication))
-	api.GET("/app/{app}", s.authorized(s.getApplication))
-	api.GET("/app/{app}/endpoint", s.authorized(s.listEndpoints))
-	api.POST("/app/{app}/endpoint", s.authorized(s.createEndpoint))
-	api.GET("/app/{app}/endpoint/{endpoint}", s.authorized(s.getEndpoint))
-	api.DELETE("/app/{app}/endpoint/{endpoint}", s.authorized(s.deleteEndpoint))
-	api.GET("/app/{app}/endpoint/{endpoint}/secret", s.authorized(s.getSecret))
-	api.GET("/app/{app}/msg", s.authorized(s.listMessages))
-	api.POST("/app/{app}/msg", s.authorized(s.createMessage))
-	api.GET("/app/{app}/msg/{msg}", s.authorized(s.getMessage))
-	api.GET("/app/{app}/attempt/msg/{msg}", s.authorized(s.listAttemptsByMessage))
-	api.GET("/app/{app}/attempt/endpoint/{endpoint}", s.authorized(s.listAttemptsByEndpoint))
-	api.GET("/cluster", s.authorized(s.getCluster))
-	api.POST("/cluster/members", s.authorized(s.addMember))
-	api.DELETE("/cluster/members/{node}", s.authorized(s.removeMember))
-	api.POST("/cluster/fingerprint", s.authorized(s.askFingerprint))
-	api.POST("/cluster/transfer", s.authorized(s.transferLeadership))
-	api.GET("/cluster/backup", s.authorized(s.getBackup))
+	api.GET("/app", s.allow(toRead, s.listApplications))
+	api.POST("/app", s.allow(toSend, s.createApplication))
+	api.GET("/app/{app}", s.allow(toReadOwn, s.getApplication))
+	api.GET("/app/{app}/endpoint", s.allow(toReadOwn, s.listEndpoints))
+	api.POST("/app/{app}/endpoint", s.allow(toChangeOwn, s.createEndpoint))
+	api.GET("/app/{app}/endpoint/{endpoint}", s.allow(toReadOwn, s.getEndpoint))
+	api.DELETE("/app/{app}/endpoint/{endpoint}", s.allow(toChangeOwn, s.deleteEndpoint))
+	api.GET("/app/{app}/endpoint/{endpoint}/secret", s.allow(toChangeOwn, s.getSecret))
+	api.GET("/app/{app}/msg", s.allow(toReadOwn, s.listMessages))
+	api.POST("/app/{app}/msg", s.allow(toSend, s.createMessage))
+	api.GET("/app/{app}/msg/{msg}", s.allow(toReadOwn, s.getMessage))
+	api.GET("/app/{app}/attempt/msg/{msg}", s.allow(toReadOwn, s.listAttemptsByMessage))
+	api.GET("/app/{app}/attempt/endpoint/{endpoint}", s.allow(toReadOwn, s.listAttemptsByEndpoint))
+	api.GET("/cluster", s.allow(toRead, s.getCluster))
+	api.POST("/cluster/members", s.allow(toManage, s.addMember))
+	api.DELETE("/cluster/members/{node}", s.allow(toManage, s.removeMember))
+	api.POST("/cluster/fingerprint", s.allow(toManage, s.askFingerprint))
+	api.POST("/cluster/transfer", s.allow(toManage, s.transferLeadership))
+	api.GET("/cluster/backup", s.allow(toManage, s.getBackup))
 	r.GET("/metrics", fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(s.config.Metrics, promhttp.HandlerOpts{})))
 	return r.Handler
 }
@@ -199,20 +198,6 @@ func (s *Server) plain(h handler) fasthttp.RequestHandler {
 			return
 		}
 		s.write(ctx, a)
-	}
-}
-
-// authorized is plain for who shows the token.
-func (s *Server) authorized(h handler) fasthttp.RequestHandler {
-	next := s.plain(h)
-	want := []byte(s.config.Token)
-	return func(ctx *fasthttp.RequestCtx) {
-		token, bearer := bytes.CutPrefix(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization), []byte("Bearer "))
-		if !bearer || subtle.ConstantTimeCompare(token, want) != 1 {
-			s.writeError(ctx, &webhook.Error{Code: webhook.CodeUnauthorized, Detail: "Invalid token"})
-			return
-		}
-		next(ctx)
 	}
 }
 
