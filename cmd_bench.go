@@ -38,7 +38,10 @@ stdout. The exit status is 1 if anything was lost or wrongly signed, or nothing 
 
   # a cluster, a million events of 4 KiB to three endpoints, report as JSON
   hookwheel bench --url http://10.0.0.1:8071 --url http://10.0.0.2:8071 --url http://10.0.0.3:8071 \
-      --sink 10.0.0.9:9000 --events 1000000 --size 4096 --endpoints 3 --json > report.json`,
+      --sink 10.0.0.9:9000 --events 1000000 --size 4096 --endpoints 3 --json > report.json
+
+  # what a bad endpoint does to the others
+  hookwheel bench isolation`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
@@ -55,6 +58,7 @@ stdout. The exit status is 1 if anything was lost or wrongly signed, or nothing 
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "end the whole run after this long")
 	flags.BoolVar(&o.load.Baseline, "baseline", false, "first measure the generator posting straight to the sink")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
+	cmd.AddCommand(newIsolationCommand(), newFloodCommand(), newDeadCommand(), newScheduledCommand())
 	return cmd
 }
 

@@ -25,7 +25,8 @@ type generator struct {
 	want        int // the status that means accepted
 	events      int
 	connections int
-	size        int // of a payload, in bytes
+	size        int     // of a payload, in bytes
+	rate        float64 // events per second at most, evenly spread; 0: as fast as they are answered
 
 	began    int64        // the first POST; nanoseconds, see now
 	ended    atomic.Int64 // the last accepted answer
@@ -54,9 +55,21 @@ func (g *generator) loop(ctx context.Context, s *sender) {
 		if event >= g.events {
 			return
 		}
+		g.pace(ctx, event)
 		if !g.send(ctx, s, event) {
 			pause(ctx, failurePause)
 		}
+	}
+}
+
+// pace waits until it is an event's turn.
+func (g *generator) pace(ctx context.Context, event int) {
+	if g.rate == 0 {
+		return
+	}
+	due := g.began + int64(float64(event)/g.rate*float64(time.Second))
+	if wait := time.Duration(due - now()); wait > 0 {
+		pause(ctx, wait)
 	}
 }
 
