@@ -4,26 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
-
-	"github.com/dgraph-io/badger/v4"
 
 	"hookwheel/webhook"
 )
-
-// batch is what was applied since the last commit.
-type batch struct {
-	meta meta // as of the last entry applied
-	txn  *badger.Txn
-	size int // bytes, about
-}
-
-func (b *batch) discard() {
-	if b.txn != nil {
-		b.txn.Discard()
-		b.txn = nil
-	}
-}
 
 // Apply applies the commands of one Raft entry; now is the clock of the leader that made it, in milliseconds since the Unix
 // epoch. It returns a reply for each command. It is deterministic: the same entries lead to the same store and the same
@@ -44,7 +27,6 @@ func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]by
 	if err != nil {
 		// Half an entry may be staged: it must never be committed.
 		s.broken = fmt.Errorf("applying entry %d: %w", index, err)
-		s.staged.discard()
 		return nil, s.broken
 	}
 	s.applied.Store(index)
@@ -72,7 +54,6 @@ func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]by
 		}
 	}
 	err := e.finish(before)
-	b.size += e.records * recordCost
 	if err == nil && e.fingerprint {
 		err = s.beginFingerprint()
 	}
@@ -90,92 +71,10 @@ func (s *Store) Configure(index, term uint64, configuration []byte) error {
 	if err := s.begin(len(configuration)); err != nil {
 		return err
 	}
-	records, err := s.forgetRequests(b.meta.index, index)
-	if err != nil {
-		s.broken = fmt.Errorf("applying entry %d: %w", index, err)
-		b.discard()
-		return s.broken
-	}
-	b.size += records * recordCost
+	s.forgetRequests(b.meta.index, index)
 	b.meta.index, b.meta.term, b.meta.confIndex, b.meta.conf = index, term, index, slices.Clone(configuration)
 	s.applied.Store(index)
 	return nil
-}
-
-// recordCost is what a small record takes in a transaction beside its value: its key, and a node of Badger's skip list.
-const recordCost = 160
-
-// begin makes room for size more bytes: a transaction that would become larger than Badger takes is committed first,
-// which is allowed between any two entries. An entry of nothing but small records may take some times its size, so half of
-// what Badger takes is left for it. applying is held.
-func (s *Store) begin(size int) error {
-	if s.broken != nil {
-		return s.broken
-	}
-	if s.staged.txn != nil && s.staged.size+size > int(s.db.MaxBatchSize())/2 {
-		if err := s.commit(); err != nil {
-			return err
-		}
-	}
-	if s.staged.txn == nil {
-		s.staged.txn = s.db.NewTransactionAt(s.staged.meta.index, true)
-		select {
-		case s.dirty <- struct{}{}:
-		default:
-		}
-	}
-	s.staged.size += size
-	return nil
-}
-
-// Commit makes all that is applied durable, in one transaction. A crash before it returns leaves all of it or none.
-func (s *Store) Commit() error {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	return s.commit()
-}
-
-// commit is Commit with applying held.
-func (s *Store) commit() error {
-	if s.broken != nil {
-		return s.broken
-	}
-	b := &s.staged
-	if b.txn == nil {
-		return nil
-	}
-	if err := b.txn.Set(metaKey, b.meta.encode()); err != nil {
-		return fmt.Errorf("staging the applied index: %w", err)
-	}
-	if err := b.txn.CommitAt(b.meta.index, nil); err != nil {
-		return fmt.Errorf("committing index %d: %w", b.meta.index, err)
-	}
-	s.staged = batch{meta: b.meta}
-	s.db.SetDiscardTs(s.snapshots.publish(b.meta))
-	return nil
-}
-
-// commitDelay is how long what is applied waits for company before it is committed, unless a read wants it.
-const commitDelay = 100 * time.Millisecond
-
-// commitSoon commits what nobody reads, until the store is closed.
-func (s *Store) commitSoon() {
-	for {
-		select {
-		case <-s.dirty:
-		case <-s.closed:
-			return
-		}
-		select {
-		case <-time.After(commitDelay):
-		case <-s.closed:
-			return
-		}
-		if err := s.Commit(); err != nil {
-			s.config.Fatal(err)
-			return
-		}
-	}
 }
 
 // tell passes on what an entry has changed.
@@ -198,7 +97,6 @@ type entry struct {
 	history  []chunk
 	requests []byte
 	changes  Changes
-	records  int      // small ones: written, or deleted, for attempts and by the sweep
 	planned  [][]byte // keys of the lines that this entry has put into retry sets
 
 	fingerprint bool // is asked for
@@ -249,7 +147,8 @@ func (e *entry) run(c *Command) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return reply, e.remember(c, reply)
+	e.remember(c, reply)
+	return reply, nil
 }
 
 // apply does what a command asks. A *webhook.Error refuses it and has changed nothing; any other error is fatal.
@@ -281,23 +180,13 @@ func (e *entry) apply(body []byte) ([]byte, error) {
 func (e *entry) finish(before uint64) error {
 	first := webhook.NewID(e.batch.meta.clock, e.batch.meta.index, 0)
 	for _, c := range e.logs {
-		if err := e.batch.txn.Set(chunkKey(keyLog, c.owner, first), c.data); err != nil {
-			return err
-		}
+		e.batch.set(chunkKey(keyLog, c.owner, first), c.data)
 	}
 	for _, c := range e.history {
-		if err := e.batch.txn.Set(chunkKey(keyHistory, c.owner, first), c.data); err != nil {
-			return err
-		}
+		e.batch.set(chunkKey(keyHistory, c.owner, first), c.data)
 	}
-	if err := e.keepRequests(); err != nil {
-		return err
-	}
-	forgotten, err := e.store.forgetRequests(before, e.batch.meta.index)
-	if err != nil {
-		return err
-	}
-	e.records += forgotten
+	e.keepRequests()
+	e.store.forgetRequests(before, e.batch.meta.index)
 	return e.sweep()
 }
 
@@ -319,20 +208,19 @@ func (e *entry) createMessage(body []byte) ([]byte, error) {
 		return nil, errNoApplication
 	}
 	if m.EventID != "" {
-		switch _, err := e.batch.txn.Get(uniqueKey(m.App, m.EventID)); {
-		case err == nil:
-			return nil, &webhook.Error{Code: webhook.CodeConflict, Detail: "a message with this eventId exists already"}
-		case !errors.Is(err, badger.ErrKeyNotFound):
+		_, taken, err := e.store.get(uniqueKey(m.App, m.EventID))
+		switch {
+		case err != nil:
 			return nil, err
+		case taken:
+			return nil, &webhook.Error{Code: webhook.CodeConflict, Detail: "a message with this eventId exists already"}
 		}
 	}
 	if m.ID, err = e.id(); err != nil {
 		return nil, err
 	}
 	if m.EventID != "" {
-		if err := e.batch.txn.Set(uniqueKey(m.App, m.EventID), m.ID[:]); err != nil {
-			return nil, err
-		}
+		e.batch.set(uniqueKey(m.App, m.EventID), m.ID[:])
 	}
 	c := chunkOf(&e.logs, m.App)
 	if len(e.logs) == 1 && c.data == nil {

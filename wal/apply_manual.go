@@ -3,9 +3,6 @@ package wal
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
-
-	"github.com/dgraph-io/badger/v4"
 
 	"hookwheel/webhook"
 )
@@ -54,17 +51,22 @@ func (e *entry) resend(body []byte) error {
 
 // message reads one from the log; those of this entry, which are not written yet, are not found.
 func (e *entry) message(app, id webhook.ID) (*webhook.Message, error) {
-	return readMessageAt(e.batch.txn, app, id)
+	key := chunkKey(keyLog, app, id)
+	data, found, err := e.store.get(key)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, errNoMessage
+	}
+	return findMessage(key, data, app, id)
 }
 
 // askManual puts a message into the manual set of an endpoint. One that stands there already is not sent twice.
 func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry bool) (asked bool, err error) {
 	c := e.store.nouns.cursors[endpoint]
 	key := idKey(keyManual, endpoint, message)
-	switch _, err := e.batch.txn.Get(key); {
-	case err == nil:
-		return false, nil
-	case !errors.Is(err, badger.ErrKeyNotFound):
+	if _, stands, err := e.store.get(key); stands || err != nil {
 		return false, err
 	}
 	line := webhook.Manual{Number: 1, Task: task, Retry: retry}
@@ -83,10 +85,9 @@ func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry b
 	c.counts.manual++
 	e.store.mu.Unlock()
 	e.changes.addManual(endpoint)
-	if err := e.put(key, encodeManual(&line)); err != nil {
-		return false, err
-	}
-	return true, e.putCursor(endpoint, c)
+	e.batch.set(key, encodeManual(&line))
+	e.putCursor(endpoint, c)
+	return true, nil
 }
 
 // takeManual takes a line out of the manual set. A success settles the message altogether; a failure is put into the retry set
@@ -94,15 +95,8 @@ func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry b
 func (e *entry) takeManual(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settled bool, err error) {
 	message := o.Attempt.Message
 	key := idKey(keyManual, endpoint, message)
-	item, err := e.batch.txn.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	value, err := item.ValueCopy(nil)
-	if err != nil {
+	value, found, err := e.store.get(key)
+	if err != nil || !found {
 		return false, err
 	}
 	line, err := decodeManual(key, value)
@@ -126,7 +120,8 @@ func (e *entry) takeManual(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (
 		return false, nil
 	}
 	c.counts.waiting++
-	return false, e.plan(endpoint, message, &webhook.Retry{Due: o.Attempt.Next, Made: line.Made, Spent: o.Spent, Key: o.Key})
+	e.plan(endpoint, message, &webhook.Retry{Due: o.Attempt.Next, Made: line.Made, Spent: o.Spent, Key: o.Key})
+	return false, nil
 }
 
 // plannedRetry is the key of a message's line in the retry set of an endpoint; nil: it has none. The attempt that asked for the line
@@ -141,15 +136,11 @@ func (e *entry) plannedRetry(endpoint, message webhook.ID) (planned []byte, err 
 		return planned, nil
 	}
 	look := func(key []byte) error {
-		switch _, err := e.batch.txn.Get(key); {
-		case err == nil:
+		_, stands, err := e.store.get(key)
+		if stands {
 			planned = key
-			return nil
-		case errors.Is(err, badger.ErrKeyNotFound):
-			return nil
-		default:
-			return err
 		}
+		return err
 	}
 	err = e.attemptsAt(endpoint, message, func(a *webhook.Attempt) error {
 		if a.Next.IsZero() {
@@ -161,7 +152,7 @@ func (e *entry) plannedRetry(endpoint, message webhook.ID) (planned []byte, err 
 		return planned, err
 	}
 	app := e.store.nouns.endpoints[endpoint].App
-	m, err := readMessageAt(e.batch.txn, app, message)
+	m, err := e.message(app, message)
 	switch {
 	case webhook.ErrorCode(err) == webhook.CodeNotFound:
 		return nil, nil
@@ -176,12 +167,17 @@ func (e *entry) plannedRetry(endpoint, message webhook.ID) (planned []byte, err 
 // attemptsAt calls see for each recorded attempt of a message at an endpoint, those of this entry not among them.
 func (e *entry) attemptsAt(endpoint, message webhook.ID, see func(*webhook.Attempt) error) error {
 	prefix := idKey(keyIndex, message)
-	return scan(e.batch.txn, prefix, func(key, value []byte) error {
+	return e.store.seek(prefix, prefix, func(key, value []byte) error {
 		id := webhook.ID(key[len(prefix):])
 		if webhook.ID(value) != endpoint || id.Index() == e.batch.meta.index { // the chunk of this entry is not written yet
 			return nil
 		}
-		a, err := readAttemptAt(e.batch.txn, endpoint, id)
+		chunk := chunkKey(keyHistory, endpoint, id)
+		data, _, err := e.store.get(chunk)
+		if err != nil {
+			return err
+		}
+		a, err := findAttempt(chunk, data, endpoint, id)
 		if err != nil {
 			return err
 		}

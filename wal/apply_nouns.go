@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
@@ -37,9 +38,7 @@ func (e *entry) createApplication(body []byte) ([]byte, error) {
 	e.store.mu.Lock()
 	e.store.nouns.putApplication(&app)
 	e.store.mu.Unlock()
-	if err := e.batch.txn.Set(idKey(keyApplication, app.ID), record); err != nil {
-		return nil, err
-	}
+	e.batch.set(idKey(keyApplication, app.ID), record)
 	return encodeJSON(createApplication{Application: app, Created: true})
 }
 
@@ -69,12 +68,8 @@ func (e *entry) createEndpoint(body []byte) ([]byte, error) {
 	e.store.nouns.putEndpoint(endpoint)
 	e.store.nouns.cursors[endpoint.ID] = c
 	e.store.mu.Unlock()
-	if err := e.batch.txn.Set(idKey(keyEndpoint, endpoint.App, endpoint.ID), record); err != nil {
-		return nil, err
-	}
-	if err := e.batch.txn.Set(idKey(keyCursor, endpoint.ID), c.encode()); err != nil {
-		return nil, err
-	}
+	e.batch.set(idKey(keyEndpoint, endpoint.App, endpoint.ID), record)
+	e.putCursor(endpoint.ID, c)
 	e.changes.Endpoints = append(e.changes.Endpoints, endpoint)
 	return record, nil
 }
@@ -95,13 +90,10 @@ func (e *entry) deleteEndpoint(body []byte) error {
 	e.store.nouns.removed = append(e.store.nouns.removed, endpoint.ID)
 	slices.SortFunc(e.store.nouns.removed, webhook.ID.Compare) // as a node finds them that starts now
 	e.changes.Removed = append(e.changes.Removed, endpoint.ID)
-	if err := e.batch.txn.Delete(idKey(keyEndpoint, c.App, c.Endpoint)); err != nil {
-		return err
-	}
-	if err := e.batch.txn.Delete(idKey(keyCursor, c.Endpoint)); err != nil {
-		return err
-	}
-	return e.batch.txn.Set(idKey(keyRemoved, c.Endpoint), nil)
+	e.batch.delete(idKey(keyEndpoint, c.App, c.Endpoint))
+	e.batch.delete(idKey(keyCursor, c.Endpoint))
+	e.batch.set(idKey(keyRemoved, c.Endpoint), nil)
+	return nil
 }
 
 // sweep deletes some of the retry sets that removed endpoints left.
@@ -112,23 +104,35 @@ func (e *entry) sweep() error {
 	gone := e.store.nouns.removed[0]
 	var keys [][]byte
 	for _, set := range []byte{keyRetry, keyHeld, keyManual} {
-		more, err := firstKeys(e.batch.txn, idKey(set, gone), sweepPerEntry-len(keys))
+		more, err := e.firstKeys(idKey(set, gone), sweepPerEntry-len(keys))
 		if err != nil {
 			return err
 		}
 		keys = append(keys, more...)
 	}
-	e.records += len(keys)
 	for _, key := range keys {
-		if err := e.batch.txn.Delete(key); err != nil {
-			return err
-		}
+		e.batch.delete(key)
 	}
 	if len(keys) == sweepPerEntry {
 		return nil
 	}
 	e.store.nouns.removed = e.store.nouns.removed[1:]
-	return e.batch.txn.Delete(idKey(keyRemoved, gone))
+	e.batch.delete(idKey(keyRemoved, gone))
+	return nil
+}
+
+// firstKeys copies the first n keys with that prefix.
+func (e *entry) firstKeys(prefix []byte, n int) (keys [][]byte, err error) {
+	if n <= 0 {
+		return nil, nil
+	}
+	err = e.store.seek(prefix, prefix, func(key, _ []byte) error {
+		if keys = append(keys, bytes.Clone(key)); len(keys) >= n {
+			return errStop
+		}
+		return nil
+	})
+	return keys, err
 }
 
 // firstKeys copies the first n keys with that prefix.

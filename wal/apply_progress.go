@@ -2,9 +2,6 @@ package wal
 
 import (
 	"encoding/binary"
-	"errors"
-
-	"github.com/dgraph-io/badger/v4"
 
 	"hookwheel/webhook"
 )
@@ -45,8 +42,8 @@ func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	c := chunkOf(&e.history, endpoint)
 	c.data = appendAttempt(appendPlaced(c.data, attemptVersion, id.Place()), a, c.url)
 	c.url = a.URL
-	e.records++
-	return e.batch.txn.Set(idKey(keyIndex, a.Message, id), endpoint[:])
+	e.batch.set(idKey(keyIndex, a.Message, id), endpoint[:])
+	return nil
 }
 
 // moveCursor settles what the outcomes settle. An outcome of something that is settled already changes nothing.
@@ -66,11 +63,12 @@ func (e *entry) moveCursor(p *webhook.Progress) error {
 	if p.Health != nil {
 		c.health = *p.Health
 	}
-	return e.putCursor(p.Endpoint, c)
+	e.putCursor(p.Endpoint, c)
+	return nil
 }
 
-func (e *entry) putCursor(endpoint webhook.ID, c *cursor) error {
-	return e.batch.txn.Set(idKey(keyCursor, endpoint), c.encode())
+func (e *entry) putCursor(endpoint webhook.ID, c *cursor) {
+	e.batch.set(idKey(keyCursor, endpoint), c.encode())
 }
 
 // settle takes away the record that the delivery came from, and puts down what is to come.
@@ -83,19 +81,21 @@ func (e *entry) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error
 	switch {
 	case o.Attempt.Number == 0 && o.Hold:
 		c.counts.held++
-		return e.put(heldKey(endpoint, o.Key, message), nil)
+		e.batch.set(heldKey(endpoint, o.Key, message), nil)
+		return nil
 	case o.Attempt.Next.IsZero():
 		return nil
 	}
 	c.counts.waiting++
-	return e.plan(endpoint, message, &webhook.Retry{Due: o.Attempt.Next, Made: o.Attempt.Number, Spent: o.Spent, Key: o.Key})
+	e.plan(endpoint, message, &webhook.Retry{Due: o.Attempt.Next, Made: o.Attempt.Number, Spent: o.Spent, Key: o.Key})
+	return nil
 }
 
 // plan puts a line into a retry set.
-func (e *entry) plan(endpoint, message webhook.ID, line *webhook.Retry) error {
+func (e *entry) plan(endpoint, message webhook.ID, line *webhook.Retry) {
 	key := retryKey(endpoint, line.Due, message)
 	e.planned = append(e.planned, key)
-	return e.put(key, encodeRetry(line))
+	e.batch.set(key, encodeRetry(line))
 }
 
 // take takes away the record that an outcome is of; false: it is gone already.
@@ -121,21 +121,12 @@ func (e *entry) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settle
 
 // remove deletes a record if it is there, and counts one less.
 func (e *entry) remove(key []byte, count *uint64) (found bool, err error) {
-	switch _, err := e.batch.txn.Get(key); {
-	case errors.Is(err, badger.ErrKeyNotFound):
-		return false, nil
-	case err != nil:
+	if _, found, err = e.store.get(key); !found {
 		return false, err
 	}
 	*count--
-	e.records++
-	return true, e.batch.txn.Delete(key)
-}
-
-// put writes a small record.
-func (e *entry) put(key, value []byte) error {
-	e.records++
-	return e.batch.txn.Set(key, value)
+	e.batch.delete(key)
+	return true, nil
 }
 
 // encodeRetry: attempts made | those that count | ordering key's hash

@@ -68,6 +68,11 @@ func readAttemptAt(txn *badger.Txn, endpoint, id webhook.ID) (*webhook.Attempt, 
 	if err != nil {
 		return nil, err
 	}
+	return findAttempt(key, data, endpoint, id)
+}
+
+// findAttempt finds one in a chunk.
+func findAttempt(key, data []byte, endpoint, id webhook.ID) (*webhook.Attempt, error) {
 	list, err := decodeAttempts(key, data, endpoint)
 	if err != nil {
 		return nil, err

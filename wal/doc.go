@@ -44,8 +44,8 @@
 //
 // # Durability
 //
-// Badger runs in managed mode: the version of a record is the Raft index that wrote it. Apply stages entries; a commit makes
-// one transaction of all that is staged, meta included, and syncs it. So after any crash the store stands exactly between
+// Badger runs in managed mode: the version of a record is the Raft index that wrote it. Apply stages entries in memory; a commit makes
+// one transaction of all that is staged, meta included, and syncs it, while further entries are staged. So after any crash the store stands exactly between
 // two entries, and Raft, whose log had them on stable storage before they were applied, replays the rest. Commits come
 // every few milliseconds, or when a read wants what is staged, and always before the Raft log is cut.
 package wal

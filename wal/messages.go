@@ -71,6 +71,11 @@ func readMessageAt(txn *badger.Txn, app, id webhook.ID) (*webhook.Message, error
 	if err != nil {
 		return nil, err
 	}
+	return findMessage(key, data, app, id)
+}
+
+// findMessage finds one in a chunk.
+func findMessage(key, data []byte, app, id webhook.ID) (*webhook.Message, error) {
 	list, err := decodeMessages(key, data, app)
 	if err != nil {
 		return nil, err

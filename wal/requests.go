@@ -2,7 +2,6 @@ package wal
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 
 	"github.com/dgraph-io/badger/v4"
@@ -60,18 +59,11 @@ func (e *entry) replyAt(index uint64, request [16]byte) (reply []byte, found boo
 	if index == e.batch.meta.index {
 		return findRequest(e.requests, request)
 	}
-	item, err := e.batch.txn.Get(requestsKey(index))
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, false, nil
-	}
+	data, _, err := e.store.get(requestsKey(index))
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the requests of entry %d: %w", index, err)
 	}
-	err = item.Value(func(data []byte) (err error) {
-		reply, found, err = findRequest(data, request)
-		return err
-	})
-	return reply, found, err
+	return findRequest(data, request)
 }
 
 // repliedToRepetition looks for a repetition of a request that has overtaken its first try. There are some for a while
@@ -85,48 +77,39 @@ func (e *entry) repliedToRepetition(request [16]byte) (reply []byte, found bool,
 }
 
 // remember keeps the reply to a command that was applied.
-func (e *entry) remember(c *Command, reply []byte) error {
+func (e *entry) remember(c *Command, reply []byte) {
 	e.requests = appendRequest(e.requests, c.Request, reply)
 	if c.Since == 0 {
-		return nil
+		return
 	}
 	index := e.batch.meta.index
 	e.store.nouns.overtakers.add(index, c.Request)
-	e.records++
-	return e.batch.txn.Set(overtakerKey(index, c.Request), nil)
+	e.batch.set(overtakerKey(index, c.Request), nil)
 }
 
 // keepRequests writes the requests of this entry.
-func (e *entry) keepRequests() error {
-	if len(e.requests) == 0 {
-		return nil
+func (e *entry) keepRequests() {
+	if len(e.requests) > 0 {
+		e.batch.set(requestsKey(e.batch.meta.index), e.requests)
 	}
-	return e.batch.txn.Set(requestsKey(e.batch.meta.index), e.requests)
 }
 
 // forgetRequests drops the requests that leave the window now that entry index follows on entry before. Entries of Raft's
 // own lie between the two at times.
-func (s *Store) forgetRequests(before, index uint64) (records int, err error) {
+func (s *Store) forgetRequests(before, index uint64) {
 	if index <= requestWindow {
-		return 0, nil
+		return
 	}
 	first, last := uint64(1), index-requestWindow
 	if before > requestWindow {
 		first = before - requestWindow + 1
 	}
 	for gone := first; gone <= last && gone <= before; gone++ {
-		records++
-		if err := s.staged.txn.Delete(requestsKey(gone)); err != nil {
-			return records, err
-		}
+		s.staged.delete(requestsKey(gone))
 	}
 	for _, o := range s.nouns.overtakers.forget(last) {
-		records++
-		if err := s.staged.txn.Delete(overtakerKey(o.index, o.request)); err != nil {
-			return records, err
-		}
+		s.staged.delete(overtakerKey(o.index, o.request))
 	}
-	return records, nil
 }
 
 // overtakers are the requests in the window whose repetition was applied although no first try had been: the first try

@@ -33,6 +33,7 @@ const (
 func (s *Store) RestoreSnapshot(content io.Reader) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
+	s.awaitCommit()
 	path, name, err := nextDir(s.config.Dir)
 	if err != nil {
 		return err
@@ -55,7 +56,6 @@ func (s *Store) RestoreSnapshot(content io.Reader) error {
 	if err := setCurrent(s.config.Dir, name); err != nil { // from here on the new one counts
 		return errors.Join(err, db.Close())
 	}
-	s.staged.discard()
 	s.install(loaded, state)
 	old := s.db
 	s.db = db

@@ -250,8 +250,8 @@ func TestDeterminism(t *testing.T) {
 func crash(t *testing.T, s *Store, dir string) *Store {
 	t.Helper()
 	s.applying.Lock()
-	s.staged.discard()
-	s.staged.txn = nil
+	s.awaitCommit()
+	s.staged = batch{meta: *s.snapshots.last()}
 	s.applying.Unlock()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

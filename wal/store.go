@@ -40,9 +40,12 @@ type Store struct {
 	closed  chan struct{}
 	wg      sync.WaitGroup
 
-	applying sync.Mutex // guards what is staged; taken before the locks below
-	staged   batch
-	broken   error // why nothing is applied or committed any more
+	applying   sync.Mutex // guards what follows, up to the blank line; taken before the locks below
+	staged     batch
+	committing *batch      // is being made durable; nil: none is
+	commitDone *sync.Cond  // committing is nil again
+	base       *badger.Txn // see durable
+	broken     error       // why nothing is applied or committed any more
 
 	swap sync.RWMutex // held while db is in use by a reader; RestoreSnapshot replaces it
 	db   *badger.DB
@@ -74,6 +77,7 @@ func Open(config Config) (*Store, error) {
 		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
 	}
 	s := &Store{config: config, db: db, disk: disk, dirty: make(chan struct{}, 1), closed: make(chan struct{})}
+	s.commitDone = sync.NewCond(&s.applying)
 	if err := s.guard(db, func() error { return s.load(db) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the store in %s: %w", dir, err), db.Close())
 	}
@@ -90,6 +94,7 @@ func (s *Store) Close() error {
 	s.streams.end()
 	s.swap.Lock() // waits for other readers
 	defer s.swap.Unlock()
+	s.forgetBase()
 	if err := errors.Join(err, s.db.Close()); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}
@@ -176,6 +181,7 @@ func (s *Store) install(loaded nouns, state meta) {
 	s.nouns = loaded
 	s.mu.Unlock()
 	s.staged = batch{meta: state}
+	s.forgetBase()
 	s.applied.Store(state.index)
 	s.snapshots.publish(state)
 }

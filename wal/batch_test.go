@@ -1,0 +1,96 @@
+package wal
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+)
+
+// Entries that are applied while others are being committed see all that was applied before them, whether it is in memory, on
+// its way to the disk, or there: the state and the replies are those of a store that commits when it is told to.
+func TestApplyDuringCommits(t *testing.T) {
+	c := newScript(t, 7, 400)
+	calm, busy := closing(t, openTest(t, t.TempDir())), closing(t, openTest(t, t.TempDir()))
+	end := make(chan struct{})
+	var commits sync.WaitGroup
+	commits.Go(func() {
+		for {
+			select {
+			case <-end:
+				return
+			default:
+			}
+			if err := busy.Commit(); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for i := range c.entries {
+		want, got := applyEntry(t, calm, c.entries, i), applyEntry(t, busy, c.entries, i)
+		for j := range want {
+			if !bytes.Equal(want[j], got[j]) {
+				t.Errorf("entry %d, command %d: other replies", i+1, j)
+			}
+		}
+	}
+	close(end)
+	commits.Wait()
+	if !bytes.Equal(content(t, calm), content(t, busy)) {
+		t.Error("the stores differ")
+	}
+}
+
+// seek merges what stands in memory, on its way and on the disk.
+func TestSeekMergesLayers(t *testing.T) {
+	s := closing(t, openTest(t, t.TempDir()))
+	tolerate(t, "")
+	set := func(keys, value string) {
+		for _, key := range keys {
+			s.staged.set([]byte("x"+string(key)), []byte(value))
+		}
+	}
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	set("bdfhj", "disk")
+	s.staged.meta.index, s.staged.meta.term = 1, 1
+	if err := s.commit(); err != nil {
+		t.Fatal(err)
+	}
+	set("cd", "way")
+	s.staged.delete([]byte("xh"))
+	s.committing = new(s.staged)
+	s.staged = batch{meta: s.staged.meta}
+	set("ah", "memory")
+	s.staged.delete([]byte("xb"))
+	s.staged.delete([]byte("xc"))
+	read := func(from string, most int) (got string) {
+		err := s.seek([]byte("x"), []byte(from), func(key, value []byte) error {
+			got += string(key[1:]) + "=" + string(value) + " "
+			if most--; most == 0 {
+				return errStop
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return got
+	}
+	for _, test := range []struct {
+		from string
+		most int
+		want string
+	}{
+		{"x", 99, "a=memory d=way f=disk h=memory j=disk "},
+		{"xb", 99, "d=way f=disk h=memory j=disk "},
+		{"xe", 2, "f=disk h=memory "},
+		{"x", 1, "a=memory "},
+		{"xk", 9, ""},
+	} {
+		if got := read(test.from, test.most); got != test.want {
+			t.Errorf("%d from %s: %s, want %s", test.most, test.from, got, test.want)
+		}
+	}
+	s.committing, s.staged = nil, batch{meta: s.staged.meta}
+}
