@@ -15,8 +15,9 @@ data = "/var/lib/hookwheel"
 
 # The keys with which the secrets of endpoints are encrypted before they are replicated and stored: at least 32 characters each, the
 # same on all nodes. The first one encrypts, all of them decrypt, so put a new one in front on all nodes, restart them one by one, run
-# "hookwheel key rewrap", and take the old one out. Default: none, and secrets stand in the clear in the data folders and in backups.
-# encryption_keys = [env("HOOKWHEEL_ENCRYPTION_KEY")]
+# "hookwheel key rewrap", and take the old one out. Such as [env("HOOKWHEEL_ENCRYPTION_KEY")]; with none, secrets stand in the
+# clear in the data folders and in backups.
+# encryption_keys = []
 
 # The HTTP server for producers, customers and operators.
 api {
@@ -92,6 +93,21 @@ delivery {
 
   # Private networks that may be delivered to, such as "10.0.0.0/8" or "127.0.0.1/32"; all others are blocked.
   # allow = []
+
+  # After how much time of failure, without any success, an endpoint is disabled; 0s: never. Its events wait until it is enabled again.
+  # disable_after = "5d"
+
+  # When an endpoint that keeps failing is parked: it gets one attempt at a time, a probe, and everything else waits.
+  breaker {
+    # It is parked when at least this share, 0.01 to 1, of at least so many attempts within this time has failed.
+    # window       = "1m"
+    # min_attempts = 10
+    # failure_rate = 0.5
+
+    # How long until the first probe; each further one takes twice as long, up to max_probe.
+    # probe     = "5s"
+    # max_probe = "5m"
+  }
 
   # When a failed attempt is tried again.
   retry {

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"hookwheel/scheduler"
 	"hookwheel/webhook"
 )
 
@@ -73,6 +74,7 @@ type DeliveryConfig struct {
 	PerEndpoint int            // attempts in flight to one endpoint, at most Workers
 	Allow       []netip.Prefix // private networks that may be delivered to all the same
 	Retry       webhook.RetryPolicy
+	Breaker     scheduler.BreakerPolicy
 }
 
 // DefaultConfig is a single node on this machine. It has no API token.
@@ -89,6 +91,7 @@ func DefaultConfig() Config {
 			Workers:     256,
 			PerEndpoint: 64,
 			Retry:       webhook.DefaultRetryPolicy(),
+			Breaker:     scheduler.DefaultBreakerPolicy(),
 		},
 	}
 }
@@ -163,7 +166,8 @@ var configSchema = map[string]struct{ keys, blocks []string }{
 	"cluster.tls": {keys: []string{"ca", "cert", "key"}},
 	"peer":        {keys: []string{"address"}},
 	"storage":     {keys: []string{"min_free"}},
-	"delivery":    {keys: []string{"timeout", "workers", "per_endpoint", "allow"}, blocks: []string{"retry"}},
+	"delivery":    {keys: []string{"timeout", "workers", "per_endpoint", "allow", "disable_after"}, blocks: []string{"retry", "breaker"}},
+	"breaker":     {keys: []string{"window", "min_attempts", "failure_rate", "probe", "max_probe"}},
 	"retry":       {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
 }
 
@@ -198,6 +202,17 @@ func decodeDelivery(b configBlock, delivery *DeliveryConfig) {
 	readKey(b, "per_endpoint", &delivery.PerEndpoint, intBetween(1, delivery.Workers))
 	readList(b, "allow", &delivery.Allow, parseNetwork)
 	decodeRetry(b.block("retry"), &delivery.Retry)
+	decodeBreaker(b.block("breaker"), &delivery.Breaker)
+	readKey(b, "disable_after", &delivery.Breaker.Disable, durationBetween(0, 90*24*time.Hour))
+}
+
+func decodeBreaker(b configBlock, policy *scheduler.BreakerPolicy) {
+	readKey(b, "window", &policy.Window, durationBetween(time.Second, time.Hour))
+	readKey(b, "min_attempts", &policy.Least, intBetween(1, 1_000_000))
+	readKey(b, "failure_rate", &policy.Share, numberBetween(0.01, 1))
+	readKey(b, "probe", &policy.Probe, durationBetween(time.Second, time.Hour))
+	policy.MaxProbe = max(policy.MaxProbe, policy.Probe)
+	readKey(b, "max_probe", &policy.MaxProbe, durationBetween(policy.Probe, 24*time.Hour))
 }
 
 const longestDelay = 30 * 24 * time.Hour

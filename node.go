@@ -64,7 +64,7 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 		return nil, err
 	}
 	n.pool = delivery.NewPool(delivery.Config{
-		Timeout: config.Delivery.Timeout, Workers: config.Delivery.Workers, Allow: config.Delivery.Allow, Retry: config.Delivery.Retry,
+		Timeout: config.Delivery.Timeout, Workers: config.Delivery.Workers, Allow: config.Delivery.Allow,
 		UserAgent: "Hookwheel/" + version, Keyring: keyring, Logger: log, Metrics: metrics,
 	}, writer)
 	n.cluster, err = cluster.Open(cluster.Config{
@@ -143,16 +143,30 @@ func (n *node) lead(ctx context.Context, term uint64) {
 	index := n.store.Watch(func(c wal.Changes) {
 		setup.Lock()
 		defer setup.Unlock()
+		for _, app := range c.Applications {
+			s.SetRate(app.ID, app.RateLimit)
+		}
 		for _, endpoint := range c.Endpoints {
 			s.Add(endpoint)
 		}
 		for _, endpoint := range c.Removed {
 			s.Remove(endpoint)
 		}
+		for _, endpoint := range c.Moved {
+			s.Move(endpoint)
+		}
+		for _, endpoint := range c.Manual {
+			s.Wake(endpoint)
+		}
 		s.Offer(c.Messages)
 	})
 	defer n.store.Watch(nil)
-	s = scheduler.New(n.store, index, n.config.Delivery.PerEndpoint, n.log)
+	delivery := &n.config.Delivery
+	s = scheduler.New(n.store, index, scheduler.Config{Workers: delivery.Workers, PerEndpoint: delivery.PerEndpoint, Timeout: delivery.Timeout,
+		Retry: delivery.Retry, Breaker: delivery.Breaker}, n.log)
+	for _, app := range n.store.LimitedApplications() {
+		s.SetRate(app.ID, app.RateLimit)
+	}
 	for _, endpoint := range n.store.AllEndpoints() {
 		s.Add(endpoint)
 	}

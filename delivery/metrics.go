@@ -9,6 +9,8 @@ type metrics struct {
 	attemptSeconds prometheus.Histogram
 	deliverSeconds prometheus.Histogram
 	inFlight       prometheus.Gauge
+	parked         prometheus.Gauge
+	failing        prometheus.Gauge
 	retries        prometheus.Gauge
 	tailBytes      prometheus.Gauge
 }
@@ -25,12 +27,14 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		deliverSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "hookwheel_delivery_seconds", Help: "From accepting a message to an endpoint's 2xx.", Buckets: prometheus.ExponentialBuckets(0.002, 2, 26)}),
 		inFlight:  gauge("hookwheel_in_flight", "Attempts under way; 0 on followers."),
+		parked:    gauge("hookwheel_endpoints_parked", "Endpoints that keep failing and only get probes; 0 on followers."),
+		failing:   gauge("hookwheel_endpoints_failing", "Endpoints whose last attempt failed, but that are not parked; 0 on followers."),
 		retries:   gauge("hookwheel_waiting", "Retries that wait in memory; 0 on followers."),
 		tailBytes: gauge("hookwheel_tail_bytes", "Messages in memory for endpoints that keep up; 0 on followers."),
 	}
 	for _, why := range reasons {
 		m.attempts.WithLabelValues(string(why))
 	}
-	registry.MustRegister(m.attempts, m.attemptSeconds, m.deliverSeconds, m.inFlight, m.retries, m.tailBytes)
+	registry.MustRegister(m.attempts, m.attemptSeconds, m.deliverSeconds, m.inFlight, m.parked, m.failing, m.retries, m.tailBytes)
 	return m
 }

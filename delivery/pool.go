@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"time"
@@ -33,7 +32,6 @@ type Config struct {
 	Timeout   time.Duration // of one attempt
 	Workers   int           // attempts under way at once
 	Allow     []netip.Prefix
-	Retry     webhook.RetryPolicy
 	UserAgent string
 	Keyring   *webhook.Keyring // opens the secrets of endpoints
 	Logger    *slog.Logger
@@ -86,17 +84,13 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 		if !ok {
 			return
 		}
-		a, why := p.sender.send(d)
-		s.Sent(d)
+		a, why, verdict := p.sender.send(d)
 		if ctx.Err() != nil && a.StatusCode == 0 {
-			continue // we may have ended it ourselves: the next leader makes it again
+			s.Abandon(d) // we may have ended it ourselves: the next leader makes it again
+			continue
 		}
 		p.count(d, &a, why)
-		spent := d.Spent + 1
-		if delay, again := p.config.Retry.Delay(spent, rand.Float64()); again && a.Status != webhook.StatusSuccess {
-			a.Next = a.Start.Add(a.Duration + delay).Truncate(time.Millisecond)
-		}
-		outcomes <- webhook.Outcome{Source: d.Source, Due: d.Due, Attempt: a, Spent: spent}
+		outcomes <- s.Done(d, a, verdict)
 	}
 }
 
@@ -121,13 +115,14 @@ func (p *Pool) record(ctx context.Context, term uint64, s *scheduler.Scheduler, 
 				return
 			}
 			batch = collect(o, outcomes)
+		case <-s.Decided():
 		case <-tick.C:
 			p.report(s.Stats())
 		}
 		if over {
 			continue
 		}
-		list := s.Checkpoint(batch)
+		list := s.Checkpoint(batch, maxRecord)
 		if len(list) == 0 {
 			continue
 		}
@@ -161,6 +156,8 @@ func collect(first webhook.Outcome, outcomes <-chan webhook.Outcome) []webhook.O
 
 func (p *Pool) report(stats scheduler.Stats) {
 	p.metrics.inFlight.Set(float64(stats.InFlight))
+	p.metrics.parked.Set(float64(stats.Parked))
+	p.metrics.failing.Set(float64(stats.Failing))
 	p.metrics.retries.Set(float64(stats.Retries))
 	p.metrics.tailBytes.Set(float64(stats.Tail))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"hookwheel/scheduler"
 	"hookwheel/webhook"
 )
 
@@ -58,12 +59,15 @@ func (s *Sender) configure(host *fasthttp.HostClient) error {
 	return nil
 }
 
-// send makes one attempt. What it returns lacks the ID, which the log gives, and Next, which the policy gives.
-func (s *Sender) send(d webhook.Delivery) (webhook.Attempt, reason) {
+// send makes one attempt. What it returns lacks the ID, which the log gives, and Next, which the scheduler gives.
+func (s *Sender) send(d webhook.Delivery) (webhook.Attempt, reason, scheduler.Verdict) {
 	start := time.Now()
 	a := webhook.Attempt{
 		Message: d.Message.ID, Endpoint: d.Endpoint.ID, URL: d.Endpoint.URL, Number: d.Number, Trigger: webhook.TriggerScheduled,
-		Status: webhook.StatusFail, Start: start.Truncate(time.Millisecond).UTC(),
+		Task: d.Task, Status: webhook.StatusFail, Start: start.Truncate(time.Millisecond).UTC(),
+	}
+	if d.Source == webhook.SourceManual {
+		a.Trigger = webhook.TriggerManual
 	}
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
@@ -76,7 +80,7 @@ func (s *Sender) send(d webhook.Delivery) (webhook.Attempt, reason) {
 		a.Status = webhook.StatusSuccess
 	}
 	a.Duration = time.Since(start).Truncate(time.Millisecond)
-	return a, why
+	return a, why, judge(response, &a, why, start)
 }
 
 // prepare writes the request after Standard Webhooks 1.0.0; the svix- headers say the same for receivers that verify with

@@ -23,9 +23,10 @@ var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustPa
 func sendTo(url string, allow []netip.Prefix) (webhook.Attempt, reason) {
 	s := newSender(senderTimeout, 8, allow, "Hookwheel/test", new(webhook.Keyring))
 	defer s.dialer.abort()
-	return s.send(webhook.Delivery{
+	a, why, _ := s.send(webhook.Delivery{
 		Message:  &webhook.Message{ID: webhook.NewID(1_790_000_000_000, 1, 0), Payload: []byte(`{"a": 1}`)},
 		Endpoint: &webhook.Endpoint{URL: url, Keys: testKeys}, Number: 1})
+	return a, why
 }
 
 // rawServer answers each connection with talk.

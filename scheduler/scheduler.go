@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,11 +16,17 @@ type Backlog interface {
 	Place(endpoint webhook.ID) Place
 	// Window reads an application's log after that place, about most messages; an empty one is the end.
 	Window(app, after webhook.ID, most int) ([]*webhook.Message, error)
-	// MessageByID reads one message.
+	// MessageByID reads one message. The error is a *webhook.Error if it has left the log.
 	MessageByID(app, id webhook.ID) (*webhook.Message, error)
 	// Retries reads an endpoint's retry set in order of due time, from that time on, about most lines: all of a
 	// millisecond, and fewer than most only if there are no more.
 	Retries(endpoint webhook.ID, from time.Time, most int) ([]webhook.Retry, error)
+	// Manual reads an endpoint's manual set in log order: the first most lines after that message.
+	Manual(endpoint, after webhook.ID, most int) ([]webhook.Manual, error)
+	// Held reads an endpoint's held set in order of key and message: the first most lines after that one.
+	Held(endpoint webhook.ID, after webhook.Held, most int) ([]webhook.Held, error)
+	// HeldFirst is the first message that is held behind others of a key.
+	HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, found bool, err error)
 }
 
 // Place is where an endpoint stands: all up to Position is settled, put off or filtered out, and so is what Done holds, in log
@@ -30,39 +37,69 @@ type Place = struct {
 	Health   webhook.Health
 }
 
-// readPatience is how long a lane waits after the store failed to answer.
-const readPatience = time.Second
+// Config says what may be under way, and what becomes of what fails.
+type Config struct {
+	Workers     int           // deliveries under way, all endpoints together
+	PerEndpoint int           // to one endpoint, at most
+	Timeout     time.Duration // of one attempt
+	Retry       webhook.RetryPolicy
+	Breaker     BreakerPolicy
+}
+
+const (
+	readPatience = time.Second // how long a lane waits after the store failed to answer
+	maxDecided   = 4096        // outcomes without a delivery that wait to be recorded
+	soon         = time.Second // a success that takes longer proves nothing
+)
 
 // Scheduler says what may be sent now. Its methods may be called from any goroutine.
 type Scheduler struct {
-	backlog     Backlog
-	perEndpoint int
-	log         *slog.Logger
-	alarm       chan struct{} // wakes Run when the wheel has something earlier
+	backlog Backlog
+	config  Config
+	log     *slog.Logger
+	clock   func() time.Time
+	wakeup  chan struct{} // wakes Run when the wheel has something earlier
+	news    chan struct{} // something is decided
 
-	mu      sync.Mutex
-	work    sync.Cond // there is a ready lane, or closed
-	lanes   map[webhook.ID]*lane
-	tails   tails
-	ready   []*lane
-	moved   map[*lane]struct{} // lanes whose cursor has moved since it was recorded
-	wheel   *wheel[*retry]
-	wakeAt  time.Time // when Run will look at the wheel
-	closed  bool
-	waiting int // lines of retry sets in memory
-	flying  int // deliveries handed out and not back
+	mu       sync.Mutex
+	work     sync.Cond // there is a ready lane, or closed
+	lanes    map[webhook.ID]*lane
+	tails    tails
+	ready    readyQueue
+	moved    map[*lane]struct{} // lanes whose cursor or health is to be recorded, though no outcome is
+	wheel    *wheel[alarm]
+	wakeAt   time.Time // when Run will look at the wheel
+	closed   bool
+	decided  []webhook.Outcome // without a delivery
+	stalled  []*lane           // until some of these are recorded
+	disable  []Disable
+	unproven int     // deliveries under way to endpoints that have not shown that they answer
+	waiters  []*lane // that wait for one of those to end
+	waiting  int     // lines of retry sets in memory
+	flying   int     // deliveries handed out and not back
 }
 
-// New makes a scheduler that has seen the log up to the entry at index: what comes after is offered. At most perEndpoint
-// deliveries are under way to one endpoint.
-func New(backlog Backlog, index uint64, perEndpoint int, log *slog.Logger) *Scheduler {
+// alarm is what stands on the wheel: a line of a lane's retry set that is due then, or a lane that may send again.
+type alarm struct {
+	lane  *lane
+	retry *retry // nil: the lane itself
+}
+
+// Disable is an endpoint that is to be disabled.
+type Disable struct {
+	Endpoint     *webhook.Endpoint
+	FailingSince time.Time
+}
+
+// New makes a scheduler that has seen the log up to the entry at index: what comes after is offered.
+func New(backlog Backlog, index uint64, config Config, log *slog.Logger) *Scheduler {
 	s := &Scheduler{
-		backlog: backlog, perEndpoint: perEndpoint, log: log,
-		alarm: make(chan struct{}, 1),
+		backlog: backlog, config: config, log: log, clock: time.Now,
+		wakeup: make(chan struct{}, 1), news: make(chan struct{}, 1),
 		lanes: make(map[webhook.ID]*lane),
-		tails: tails{offered: index, byApp: make(map[webhook.ID]*tail)},
+		tails: newTails(index),
 		moved: make(map[*lane]struct{}),
-		wheel: newWheel[*retry](time.Now()),
+		wheel: newWheel[alarm](time.Now()),
 	}
 	s.work.L = &s.mu
 	return s
@@ -70,15 +107,46 @@ func New(backlog Backlog, index uint64, perEndpoint int, log *slog.Logger) *Sche
 
 // Add makes a lane for an endpoint that goes on where the store says, or takes over a change of an endpoint.
 func (s *Scheduler) Add(endpoint *webhook.Endpoint) {
-	place := s.backlog.Place(endpoint.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l := s.lanes[endpoint.ID]; l != nil {
-		l.endpoint = endpoint
-		return
+	l := s.lanes[endpoint.ID]
+	switch {
+	case l == nil || l.endpoint.Ordering != endpoint.Ordering:
+		s.replace(endpoint)
+	default:
+		s.change(l, endpoint)
 	}
+}
+
+// change takes over a change of an endpoint. One that was enabled or resumed begins like one that has come back.
+func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
+	stood := l.still()
+	l.endpoint = endpoint
+	l.rate.setRate(float64(endpoint.RateLimit))
+	if stood && !l.still() {
+		now := s.clock()
+		l.breaker = breaker{back: now}
+		l.limit.restart()
+		l.rests = time.Time{}
+		s.moved[l] = struct{}{}
+	}
+	s.enqueue(l)
+}
+
+// Move has an endpoint go on where the store says, because a person moved its cursor.
+func (s *Scheduler) Move(endpoint webhook.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.lanes[endpoint]; l != nil {
+		s.replace(l.endpoint)
+	}
+}
+
+// replace makes a lane anew. What the one before has under way comes to its end, and is recorded.
+func (s *Scheduler) replace(endpoint *webhook.Endpoint) {
+	s.drop(endpoint.ID)
 	t := s.tails.of(endpoint.App)
-	l := newLane(endpoint, t, place.Position, place.Done)
+	l := newLane(endpoint, t, s.backlog.Place(endpoint.ID), s.config.PerEndpoint)
 	t.lanes = append(t.lanes, l)
 	s.lanes[endpoint.ID] = l
 	s.enqueue(l)
@@ -88,22 +156,34 @@ func (s *Scheduler) Add(endpoint *webhook.Endpoint) {
 func (s *Scheduler) Remove(endpoint webhook.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.drop(endpoint)
+}
+
+func (s *Scheduler) drop(endpoint webhook.ID) {
 	l := s.lanes[endpoint]
 	if l == nil {
 		return
 	}
 	l.removed = true // its timers find that out
-	s.waiting -= len(l.loaded)
+	s.waiting -= len(l.retries.loaded)
 	delete(s.lanes, endpoint)
 	delete(s.moved, l)
-	kept := l.tail.lanes[:0]
-	for _, other := range l.tail.lanes {
-		if other != l {
-			kept = append(kept, other)
-		}
+	s.wheel.cancel(&l.wakeup)
+	l.tail.lanes = slices.DeleteFunc(l.tail.lanes, func(other *lane) bool { return other == l })
+	for _, f := range l.flying {
+		s.land(f)
 	}
-	clear(l.tail.lanes[len(kept):])
-	l.tail.lanes = kept
+}
+
+// SetRate limits the messages per second to all endpoints of an application; 0: no limit.
+func (s *Scheduler) SetRate(app webhook.ID, perSecond uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tails.of(app)
+	t.rate.setRate(float64(perSecond))
+	for _, l := range t.lanes {
+		s.enqueue(l)
+	}
 }
 
 // Offer tells of messages that have just been committed, in log order. It never blocks.
@@ -117,239 +197,84 @@ func (s *Scheduler) Offer(messages []*webhook.Message) {
 	}
 }
 
-// enqueue gives a lane a place in the queue if it has none and a turn may bring something.
-func (s *Scheduler) enqueue(l *lane) {
-	if l.queued || !l.ready(s.perEndpoint) {
-		return
-	}
-	l.queued = true
-	s.ready = append(s.ready, l)
-	s.work.Signal()
-}
-
-// Next waits for something to send, and hands it out; false: the scheduler is closed. The caller must call Sent.
-func (s *Scheduler) Next() (webhook.Delivery, bool) {
+// Wake tells that an endpoint's manual set has grown.
+func (s *Scheduler) Wake(endpoint webhook.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for {
-		for len(s.ready) == 0 && !s.closed {
-			s.work.Wait()
-		}
-		if s.closed {
-			return webhook.Delivery{}, false
-		}
-		l := s.ready[0]
-		s.ready[0] = nil
-		s.ready = s.ready[1:]
-		l.queued = false
-		d, found := s.turn(l)
+	if l := s.lanes[endpoint]; l != nil {
+		l.manual.more = true
 		s.enqueue(l)
-		if found {
-			return d, true
-		}
 	}
 }
 
-// turn takes one delivery from a lane: a retry that is due and a message from the log take turns.
-func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
-	if !l.ready(s.perEndpoint) {
-		return d, false
-	}
-	if l.wantsRetries() {
-		s.loadRetries(l)
-		if l.removed || l.reading {
-			return d, false
-		}
-	}
-	if len(l.due) > 0 && !(l.retried && l.wantsLog()) {
-		l.retried = true
-		return s.turnRetry(l)
-	}
-	l.retried = false
-	if !l.wantsLog() {
-		return d, false
-	}
-	m, starved := l.nextFromLog()
-	if starved {
-		s.readWindow(l)
-		return d, false
-	}
-	if l.cursor() != l.recorded {
-		s.moved[l] = struct{}{}
-	}
-	if m == nil {
-		return d, false
-	}
-	l.inFlight++
-	s.flying++
-	return webhook.Delivery{Message: m, ID: m.ID, Endpoint: l.endpoint, Number: 1}, true
-}
-
-// turnRetry takes the retry that has been due longest.
-func (s *Scheduler) turnRetry(l *lane) (d webhook.Delivery, found bool) {
-	r := l.due[0]
-	l.due[0] = nil
-	l.due = l.due[1:]
-	l.inFlight++
-	s.flying++
-	s.mu.Unlock()
-	m, err := s.backlog.MessageByID(l.endpoint.App, r.Message)
-	s.mu.Lock()
-	if err != nil || l.removed {
-		l.inFlight--
-		s.flying--
-		if !l.removed {
-			s.log.Error("reading a message that is due failed; it stays in the retry set", "endpoint", l.endpoint.ID.Text(webhook.KindEndpoint),
-				"message", r.Message.Text(webhook.KindMessage), "error", err)
-			s.wake(r, time.Now().Add(readPatience))
-		}
-		return d, false
-	}
-	if _, loaded := l.loaded[r.Message]; loaded {
-		delete(l.loaded, r.Message)
-		s.waiting--
-	}
-	return webhook.Delivery{Message: m, ID: m.ID, Endpoint: l.endpoint, Source: webhook.SourceRetry, Number: r.Made + 1, Spent: r.Spent, Due: r.Due}, true
-}
-
-// readWindow reads the store for a lane that lags. The lock is let go meanwhile.
-func (s *Scheduler) readWindow(l *lane) {
-	l.reading = true
-	before := l.tail.before
-	s.mu.Unlock()
-	window, err := s.backlog.Window(l.endpoint.App, l.read, windowSize)
-	s.mu.Lock()
-	if err != nil {
-		s.log.Error("reading the log failed", "endpoint", l.endpoint.ID.Text(webhook.KindEndpoint), "error", err)
-		s.pauseReading(l)
+// enqueue gives a lane a place in the queue if it has none and a turn may bring something, or else sees to it that it is looked
+// at again when it may.
+func (s *Scheduler) enqueue(l *lane) {
+	if l.queued || l.waiting || s.closed || !l.wants() {
 		return
 	}
-	l.reading = false
-	l.receive(window, before)
+	ok, at := l.may(s.clock())
+	switch {
+	case !ok && !at.IsZero():
+		s.wakeLane(l, at)
+	case !ok:
+	case len(s.decided) >= maxDecided:
+		l.waiting = true
+		s.stalled = append(s.stalled, l)
+	case !l.proven && s.unproven >= s.maxUnproven():
+		l.waiting = true
+		s.waiters = append(s.waiters, l)
+	default:
+		s.ready.push(l)
+		s.work.Signal()
+	}
 }
 
-// loadRetries reads the next part of a lane's retry set. The lock is let go meanwhile.
-func (s *Scheduler) loadRetries(l *lane) {
-	l.reading = true
-	s.mu.Unlock()
-	list, err := s.backlog.Retries(l.endpoint.ID, l.horizon.Add(time.Millisecond), maxLoaded)
-	s.mu.Lock()
-	if err != nil {
-		s.log.Error("reading the retry set failed", "endpoint", l.endpoint.ID.Text(webhook.KindEndpoint), "error", err)
-		s.pauseReading(l)
+// maxUnproven keeps half of the workers for endpoints that have shown that they answer.
+func (s *Scheduler) maxUnproven() int { return max(1, s.config.Workers/2) }
+
+// admit takes lanes from a list of those that waited.
+func (s *Scheduler) admit(list *[]*lane, most int) {
+	for range min(most, len(*list)) {
+		l := (*list)[0]
+		(*list)[0] = nil
+		*list = (*list)[1:]
+		l.waiting = false
+		s.enqueue(l)
+	}
+}
+
+// wakeLane has a lane looked at again at that time, or earlier if it is to be already.
+func (s *Scheduler) wakeLane(l *lane, at time.Time) {
+	if !l.wakesAt.IsZero() && !at.Before(l.wakesAt) {
 		return
 	}
-	l.reading = false
-	if l.removed {
-		return
-	}
-	if len(list) < maxLoaded {
-		l.horizon = forever
-	} else {
-		l.horizon = list[len(list)-1].Due
-	}
-	for _, r := range list {
-		s.plan(l, r)
-	}
+	l.wakesAt = at
+	s.set(&l.wakeup, at)
 }
 
-// pauseReading lets a lane whose store failed rest for a while.
-func (s *Scheduler) pauseReading(l *lane) {
-	time.AfterFunc(readPatience, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		l.reading = false
-		if !s.closed {
-			s.enqueue(l)
-		}
-	})
-}
-
-// plan puts a line of the retry set on the wheel, unless it stands there or is too far off to be in memory.
-func (s *Scheduler) plan(l *lane, r webhook.Retry) {
-	if l.wants(r) {
-		s.waiting++
-		s.wake(l.load(r), r.Due)
-	}
-}
-
-func (s *Scheduler) wake(r *retry, at time.Time) {
-	s.wheel.add(&timer[*retry]{Value: r}, at)
+func (s *Scheduler) set(t *timer[alarm], at time.Time) {
+	s.wheel.add(t, at)
 	if at.Before(s.wakeAt) {
 		select {
-		case s.alarm <- struct{}{}:
+		case s.wakeup <- struct{}{}:
 		default:
 		}
 	}
 }
 
-// Sent says that an attempt is over and its lane may send another.
-func (s *Scheduler) Sent(d webhook.Delivery) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.flying--
-	if l := s.lanes[d.Endpoint.ID]; l != nil {
-		l.inFlight--
-		s.enqueue(l)
+// plan puts a line of the retry set on the wheel, unless it stands there or is too far off to be in memory.
+func (s *Scheduler) plan(l *lane, line webhook.Retry) {
+	if l.retries.belongs(&line) {
+		s.waiting++
+		s.set(&timer[alarm]{Value: alarm{l, l.retries.load(line)}}, line.Due)
 	}
 }
 
-// Checkpoint says what to record of these outcomes: they themselves, and how far the cursors are with them. Without
-// outcomes it is for the cursors that moved over messages nobody wanted. What it returns must be recorded before it is
-// called again.
-func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome) []webhook.Progress {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var list []webhook.Progress
-	byEndpoint := make(map[webhook.ID]int)
-	at := func(endpoint webhook.ID) *webhook.Progress {
-		i, known := byEndpoint[endpoint]
-		if !known {
-			i = len(list)
-			byEndpoint[endpoint] = i
-			list = append(list, webhook.Progress{Endpoint: endpoint})
-		}
-		return &list[i]
-	}
-	for i := range outcomes {
-		o := &outcomes[i]
-		p := at(o.Attempt.Endpoint)
-		p.Outcomes = append(p.Outcomes, *o)
-		if l := s.lanes[p.Endpoint]; l != nil && o.Source == webhook.SourceLog {
-			l.settle(o.Attempt.Message)
-		}
-	}
-	if len(outcomes) == 0 {
-		for l := range s.moved {
-			at(l.endpoint.ID)
-		}
-	}
-	for i := range list {
-		if l := s.lanes[list[i].Endpoint]; l != nil {
-			list[i].Cursor = l.cursor()
-			l.recorded = list[i].Cursor
-			delete(s.moved, l)
-			s.enqueue(l) // it may have been too far ahead
-		}
-	}
-	return list
-}
-
-// Settle says that progress is recorded, and plans the retries.
-func (s *Scheduler) Settle(list []webhook.Progress) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range list {
-		l := s.lanes[list[i].Endpoint]
-		if l == nil {
-			continue
-		}
-		for j := range list[i].Outcomes {
-			if a := &list[i].Outcomes[j].Attempt; !a.Next.IsZero() {
-				s.plan(l, webhook.Retry{Message: a.Message, Made: a.Number, Spent: list[i].Outcomes[j].Spent, Due: a.Next})
-			}
-		}
-		s.enqueue(l)
+// forget drops a message's line from memory, if it stands there.
+func (s *Scheduler) forget(l *lane, message webhook.ID) {
+	if l.retries.drop(message) {
+		s.waiting--
 	}
 }
 
@@ -366,7 +291,7 @@ func (s *Scheduler) Run(ctx context.Context) {
 			s.mu.Unlock()
 			return
 		case <-sleep.C:
-		case <-s.alarm:
+		case <-s.wakeup:
 		}
 		sleep.Reset(s.advance(time.Now()))
 	}
@@ -379,11 +304,18 @@ const maxSleep = time.Minute
 func (s *Scheduler) advance(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.wheel.advance(now, func(t *timer[*retry]) {
-		if l := t.Value.lane; !l.removed {
-			l.due = append(l.due, t.Value)
-			s.enqueue(l)
+	s.wheel.advance(now, func(t *timer[alarm]) {
+		l, line := t.Value.lane, t.Value.retry
+		switch {
+		case l.removed:
+			return
+		case line == nil:
+			l.wakesAt = time.Time{}
+			s.unstick(l)
+		case !line.gone:
+			l.retries.due = append(l.retries.due, line)
 		}
+		s.enqueue(l)
 	})
 	s.wakeAt = now.Add(maxSleep)
 	if next, any := s.wheel.next(); any && next.Before(s.wakeAt) {
@@ -395,6 +327,8 @@ func (s *Scheduler) advance(now time.Time) time.Duration {
 // Stats counts what is under way and what waits.
 type Stats struct {
 	Lanes    int
+	Parked   int // lanes whose breaker is open
+	Failing  int // lanes that are not parked, but whose last attempt failed
 	InFlight int // attempts
 	Retries  int // that wait in memory
 	Tail     int // bytes of the logs' ends in memory
@@ -404,5 +338,14 @@ type Stats struct {
 func (s *Scheduler) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Stats{Lanes: len(s.lanes), InFlight: s.flying, Retries: s.waiting, Tail: s.tails.bytes}
+	stats := Stats{Lanes: len(s.lanes), InFlight: s.flying, Retries: s.waiting, Tail: s.tails.bytes}
+	for _, l := range s.lanes {
+		switch h := &l.breaker.health; {
+		case h.Parked:
+			stats.Parked++
+		case !h.FailingSince.IsZero():
+			stats.Failing++
+		}
+	}
+	return stats
 }

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -20,12 +21,27 @@ type shelf struct {
 	cursors   map[webhook.ID]webhook.ID
 	done      map[webhook.ID]map[webhook.ID]bool
 	retries   map[webhook.ID][]webhook.Retry
-	delivered map[[2]webhook.ID]int // successes by message and endpoint
+	held      map[webhook.ID][]webhook.Held // in order of key and message
+	manual    map[webhook.ID][]webhook.Manual
+	settled   map[[2]webhook.ID]bool // for good, by message and endpoint
+	delivered map[[2]webhook.ID]int  // successes by message and endpoint
 }
 
 func newShelf() *shelf {
 	return &shelf{cursors: make(map[webhook.ID]webhook.ID), done: make(map[webhook.ID]map[webhook.ID]bool),
-		retries: make(map[webhook.ID][]webhook.Retry), delivered: make(map[[2]webhook.ID]int)}
+		retries: make(map[webhook.ID][]webhook.Retry), held: make(map[webhook.ID][]webhook.Held),
+		manual: make(map[webhook.ID][]webhook.Manual), settled: make(map[[2]webhook.ID]bool), delivered: make(map[[2]webhook.ID]int)}
+}
+
+// testConfig never parks an endpoint, and tries again soon.
+func testConfig(perEndpoint int) Config {
+	policy := webhook.RetryPolicy{Jitter: 1, Delays: make([]time.Duration, 100)}
+	for i := range policy.Delays {
+		policy.Delays[i] = 15 * time.Millisecond
+	}
+	breaker := DefaultBreakerPolicy()
+	breaker.Least = 1 << 30
+	return Config{Workers: 64, PerEndpoint: perEndpoint, Timeout: time.Second, Retry: policy, Breaker: breaker}
 }
 
 func (b *shelf) Place(endpoint webhook.ID) Place {
@@ -69,6 +85,36 @@ func (b *shelf) Retries(endpoint webhook.ID, from time.Time, most int) (list []w
 	return list, nil
 }
 
+func (b *shelf) Manual(endpoint, after webhook.ID, most int) (list []webhook.Manual, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, line := range b.manual[endpoint] {
+		if line.Message.After(after) && len(list) < most {
+			list = append(list, line)
+		}
+	}
+	return list, nil
+}
+
+func (b *shelf) Held(endpoint webhook.ID, after webhook.Held, most int) (list []webhook.Held, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, line := range b.held[endpoint] {
+		if (line.Key > after.Key || line.Key == after.Key && line.Message.After(after.Message)) && len(list) < most {
+			list = append(list, line)
+		}
+	}
+	return list, nil
+}
+
+func (b *shelf) HeldFirst(endpoint webhook.ID, key uint64) (webhook.ID, bool, error) {
+	list, err := b.Held(endpoint, webhook.Held{Key: key}, 1)
+	if len(list) == 0 || list[0].Key != key {
+		return webhook.ID{}, false, err
+	}
+	return list[0].Message, true, nil
+}
+
 func (b *shelf) add(messages ...*webhook.Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -95,9 +141,11 @@ func (b *shelf) record(t *testing.T, list []webhook.Progress, wants func(endpoin
 	}
 }
 
+// settle takes away what an outcome settles, as the state machine does, and puts down what is to come.
 func (b *shelf) settle(t *testing.T, endpoint webhook.ID, o webhook.Outcome) {
 	id := o.Attempt.Message
-	if o.Source == webhook.SourceLog {
+	switch o.Source {
+	case webhook.SourceLog:
 		if b.done[endpoint] == nil {
 			b.done[endpoint] = make(map[webhook.ID]bool)
 		}
@@ -105,21 +153,50 @@ func (b *shelf) settle(t *testing.T, endpoint webhook.ID, o webhook.Outcome) {
 			t.Errorf("message %d came fresh twice", id.Index())
 		}
 		b.done[endpoint][id] = true
-	} else {
+	case webhook.SourceRetry:
 		line := slices.IndexFunc(b.retries[endpoint], func(r webhook.Retry) bool { return r.Message == id && r.Due.Equal(o.Due) })
 		if line < 0 {
 			t.Errorf("message %d came as a retry that is not in the set", id.Index())
 			return
 		}
 		b.retries[endpoint] = slices.Delete(b.retries[endpoint], line, line+1)
+	case webhook.SourceHeld:
+		line := slices.Index(b.held[endpoint], webhook.Held{Key: o.Key, Message: id})
+		if line < 0 {
+			t.Errorf("message %d came as held, but is not", id.Index())
+			return
+		}
+		b.held[endpoint] = slices.Delete(b.held[endpoint], line, line+1)
+	case webhook.SourceManual:
+		line := slices.IndexFunc(b.manual[endpoint], func(m webhook.Manual) bool { return m.Message == id })
+		if line < 0 {
+			t.Errorf("message %d was not asked for", id.Index())
+			return
+		}
+		b.manual[endpoint] = slices.Delete(b.manual[endpoint], line, line+1)
 	}
-	if o.Attempt.Status == webhook.StatusSuccess {
-		b.delivered[[2]webhook.ID{id, endpoint}]++
+	if o.Hold {
+		line := webhook.Held{Key: o.Key, Message: id}
+		i, _ := slices.BinarySearchFunc(b.held[endpoint], line, compareHeld)
+		b.held[endpoint] = slices.Insert(b.held[endpoint], i, line)
 		return
 	}
-	r := webhook.Retry{Message: id, Made: o.Attempt.Number, Due: o.Attempt.Next}
+	if o.Attempt.Number > 0 && o.Attempt.Status == webhook.StatusSuccess {
+		b.delivered[[2]webhook.ID{id, endpoint}]++
+		b.settled[[2]webhook.ID{id, endpoint}] = true
+		return
+	}
+	if o.Attempt.Next.IsZero() {
+		b.settled[[2]webhook.ID{id, endpoint}] = true
+		return
+	}
+	r := webhook.Retry{Message: id, Made: o.Attempt.Number, Spent: o.Spent, Key: o.Key, Due: o.Attempt.Next}
 	i, _ := slices.BinarySearchFunc(b.retries[endpoint], r, func(x, y webhook.Retry) int { return x.Due.Compare(y.Due) })
 	b.retries[endpoint] = slices.Insert(b.retries[endpoint], i, r)
+}
+
+func compareHeld(a, b webhook.Held) int {
+	return cmp.Or(cmp.Compare(a.Key, b.Key), a.Message.Compare(b.Message))
 }
 
 var testApp = webhook.NewID(1_790_000_000_000, 1, 0)
@@ -141,6 +218,7 @@ type leadership struct {
 	mu     sync.Mutex
 	flying map[webhook.ID]int
 	most   int
+	see    func(d webhook.Delivery, success bool) // what a receiver sees; may be nil
 }
 
 // lead begins a leadership over the shelf; with forget, what was not recorded when it ends is lost, as in a crash.
@@ -152,7 +230,7 @@ func lead(t *testing.T, b *shelf, endpoints []*webhook.Endpoint, seed int64, fai
 		index = b.log[len(b.log)-1].ID.Index()
 	}
 	b.mu.Unlock()
-	l := &leadership{s: New(b, index, 4, slog.New(slog.DiscardHandler)), end: end, flying: make(map[webhook.ID]int)}
+	l := &leadership{s: New(b, index, testConfig(4), slog.New(slog.DiscardHandler)), end: end, flying: make(map[webhook.ID]int)}
 	for _, e := range endpoints {
 		l.s.Add(e)
 	}
@@ -168,11 +246,12 @@ func lead(t *testing.T, b *shelf, endpoints []*webhook.Endpoint, seed int64, fai
 			select {
 			case o := <-outcomes:
 				batch = append(batch, o)
+			case <-l.s.Decided():
 			case <-time.After(20 * time.Millisecond):
 			case <-ctx.Done():
 				return
 			}
-			list := l.s.Checkpoint(batch)
+			list := l.s.Checkpoint(batch, 64)
 			b.record(t, list, wants)
 			l.s.Settle(list)
 		}
@@ -195,14 +274,16 @@ func (l *leadership) work(ctx context.Context, rnd *rand.Rand, failures float64,
 			time.Sleep(time.Duration(rnd.Intn(3)) * time.Millisecond)
 		}
 		l.count(d.Endpoint.ID, -1)
-		l.s.Sent(d)
-		a := webhook.Attempt{Message: d.Message.ID, Endpoint: d.Endpoint.ID, Number: d.Number}
+		a := webhook.Attempt{Message: d.Message.ID, Endpoint: d.Endpoint.ID, Number: d.Number, Start: time.Now(), Duration: time.Millisecond}
 		if rnd.Float64() < failures {
 			a.Status = webhook.StatusFail
-			a.Next = time.Now().Add(time.Duration(rnd.Intn(30)) * time.Millisecond).Truncate(time.Millisecond)
 		}
+		if l.see != nil {
+			l.see(d, a.Status == webhook.StatusSuccess)
+		}
+		o := l.s.Done(d, a, Verdict{Text: "no"})
 		select {
-		case outcomes <- webhook.Outcome{Source: d.Source, Due: d.Due, Attempt: a}:
+		case outcomes <- o:
 		case <-ctx.Done():
 			return
 		}
@@ -291,7 +372,7 @@ func TestEverythingArrives(t *testing.T) {
 func TestTailIsBounded(t *testing.T) {
 	b := newShelf()
 	endpoints := []*webhook.Endpoint{testEndpoint(0), testEndpoint(1)}
-	s := New(b, 2, 4, slog.New(slog.DiscardHandler))
+	s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
 	for _, e := range endpoints {
 		s.Add(e)
 	}
@@ -311,8 +392,8 @@ func TestTailIsBounded(t *testing.T) {
 			t.Fatalf("message %d came after %d", d.Message.ID.Index(), got[d.Endpoint.ID].Index())
 		}
 		got[d.Endpoint.ID] = d.Message.ID
-		s.Sent(d)
-		s.Checkpoint([]webhook.Outcome{{Attempt: webhook.Attempt{Message: d.Message.ID, Endpoint: d.Endpoint.ID}}})
+		o := s.Done(d, webhook.Attempt{Message: d.Message.ID, Endpoint: d.Endpoint.ID, Number: 1}, Verdict{})
+		s.Settle(s.Checkpoint([]webhook.Outcome{o}, 8))
 	}
 	for _, last := range got {
 		if last.Index() != 10+count-1 {
@@ -324,7 +405,7 @@ func TestTailIsBounded(t *testing.T) {
 // TestFairTurns floods one endpoint; another one's single message does not wait for the flood.
 func TestFairTurns(t *testing.T) {
 	b := newShelf()
-	s := New(b, 2, 1000, slog.New(slog.DiscardHandler))
+	s := New(b, 2, testConfig(1000), slog.New(slog.DiscardHandler))
 	flooded, other := testEndpoint(0), testEndpoint(1, "rare")
 	s.Add(flooded)
 	s.Add(other)
@@ -356,7 +437,7 @@ func TestManyRetries(t *testing.T) {
 		b.retries[e.ID] = append(b.retries[e.ID], webhook.Retry{Message: m.ID, Made: 1, Due: past.Add(time.Duration(i) * time.Millisecond)})
 	}
 	b.cursors[e.ID] = b.log[count-1].ID
-	s := New(b, b.log[count-1].ID.Index(), 4, slog.New(slog.DiscardHandler))
+	s := New(b, b.log[count-1].ID.Index(), testConfig(4), slog.New(slog.DiscardHandler))
 	ctx, end := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { s.Run(ctx) })
@@ -373,13 +454,14 @@ func TestManyRetries(t *testing.T) {
 		if n := s.Stats().Retries; n > maxLoaded {
 			t.Fatalf("%d lines in memory", n)
 		}
-		s.Sent(d)
+		o := s.Done(d, webhook.Attempt{Message: d.Message.ID, Endpoint: d.Endpoint.ID, Number: d.Number}, Verdict{})
+		s.Settle(s.Checkpoint([]webhook.Outcome{o}, 8))
 	}
 }
 
 func TestRemove(t *testing.T) {
 	b := newShelf()
-	s := New(b, 2, 4, slog.New(slog.DiscardHandler))
+	s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
 	gone, stays := testEndpoint(0), testEndpoint(1)
 	s.Add(gone)
 	s.Add(stays)
@@ -389,14 +471,14 @@ func TestRemove(t *testing.T) {
 	s.Offer(b.log)
 	d, _ := s.Next()
 	s.Remove(gone.ID)
-	s.Sent(d)
+	s.Done(d, webhook.Attempt{Message: d.Message.ID, Endpoint: d.Endpoint.ID}, Verdict{})
 	for range 49 {
 		d, _ := s.Next()
 		if d.Endpoint.ID == gone.ID {
 			t.Fatal("a removed endpoint got a message")
 		}
-		s.Sent(d)
-		s.Checkpoint([]webhook.Outcome{{Attempt: webhook.Attempt{Message: d.Message.ID, Endpoint: d.Endpoint.ID}}})
+		o := s.Done(d, webhook.Attempt{Message: d.Message.ID, Endpoint: d.Endpoint.ID, Number: 1}, Verdict{})
+		s.Settle(s.Checkpoint([]webhook.Outcome{o}, 8))
 	}
 	if lanes := s.Stats().Lanes; lanes != 1 {
 		t.Errorf("%d lanes", lanes)

@@ -11,6 +11,7 @@ type tail struct {
 	recent []*webhook.Message
 	first  int // number of recent[0], counted from the first message that was offered
 	lanes  []*lane
+	rate   bucket // of the application
 }
 
 // at returns the message of that number; nil: it has not been offered yet.
@@ -28,6 +29,8 @@ type tails struct {
 	bytes   int
 	parts   []part // in log order, the oldest first
 }
+
+func newTails(index uint64) tails { return tails{offered: index, byApp: make(map[webhook.ID]*tail)} }
 
 // part is what one entry added to one tail.
 type part struct {

@@ -16,6 +16,18 @@ func (s *Store) Application(name string) (*webhook.Application, error) {
 	return nil, errNoApplication
 }
 
+// LimitedApplications are those that have a rate limit.
+func (s *Store) LimitedApplications() (list []*webhook.Application) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, app := range s.nouns.applications {
+		if app.RateLimit > 0 {
+			list = append(list, app)
+		}
+	}
+	return list
+}
+
 // Applications lists a page of all, and tells whether there are more in its direction.
 func (s *Store) Applications(page Page) (list []webhook.Application, more bool, err error) {
 	err = s.view(func(txn *badger.Txn) error {

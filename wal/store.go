@@ -222,16 +222,17 @@ func (s *Store) view(read func(*badger.Txn) error) (err error) {
 
 // Changes is what one entry has brought that a scheduler must know.
 type Changes struct {
-	Messages  []*webhook.Message // in log order
-	Endpoints []*webhook.Endpoint
-	Removed   []webhook.ID // endpoints
-	Manual    []webhook.ID // endpoints whose manual set has grown
-	Moved     []webhook.ID // endpoints whose cursor was moved by something else than progress
-	Tasks     bool         // a task was made or changed by a person
+	Messages     []*webhook.Message // in log order
+	Endpoints    []*webhook.Endpoint
+	Applications []*webhook.Application // that were changed
+	Removed      []webhook.ID           // endpoints
+	Manual       []webhook.ID           // endpoints whose manual set has grown
+	Moved        []webhook.ID           // endpoints whose cursor was moved by something else than progress
+	Tasks        bool                   // a task was made or changed by a person
 }
 
 func (c *Changes) empty() bool {
-	return len(c.Messages)+len(c.Endpoints)+len(c.Removed)+len(c.Manual)+len(c.Moved) == 0 && !c.Tasks
+	return len(c.Messages)+len(c.Endpoints)+len(c.Applications)+len(c.Removed)+len(c.Manual)+len(c.Moved) == 0 && !c.Tasks
 }
 
 func (c *Changes) addManual(endpoint webhook.ID) {

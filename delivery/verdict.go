@@ -1,0 +1,82 @@
+package delivery
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/scheduler"
+	"hookwheel/webhook"
+)
+
+const (
+	minRest = time.Second
+	maxRest = time.Hour // an endpoint can ask for more, and is asked again then
+
+	// controlHeader is how an answer says more than its status does: "disable" or "abort-message", as in Svix.
+	controlHeader = "Webhook-Delivery"
+)
+
+// judge says what an attempt means for the endpoint and for the message.
+func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time.Time) (v scheduler.Verdict) {
+	if why != reasonSuccess {
+		v.Text = failureText(a, why)
+		v.Overload = overloads(a.StatusCode, why)
+	}
+	if a.StatusCode == 0 {
+		return v
+	}
+	switch string(response.Header.Peek(controlHeader)) {
+	case "disable":
+		v.Disable, v.GiveUp = true, true
+	case "abort-message":
+		v.GiveUp = true
+	}
+	switch a.StatusCode {
+	case http.StatusGone:
+		v.Disable = true
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		v.Rest = retryAfter(string(response.Header.Peek(fasthttp.HeaderRetryAfter)), now)
+	}
+	return v
+}
+
+// overloads tells whether the endpoint may have had too much to do.
+func overloads(status uint16, why reason) bool {
+	switch why {
+	case reasonTimeout, reasonConnect, reasonNetwork:
+		return true
+	case reasonStatus:
+		return status == http.StatusTooManyRequests || status >= 500
+	default:
+		return false
+	}
+}
+
+// failureText says in few words how an attempt failed.
+func failureText(a *webhook.Attempt, why reason) string {
+	if a.StatusCode != 0 {
+		return fmt.Sprintf("status %d", a.StatusCode)
+	}
+	return string(a.Response)
+}
+
+// retryAfter reads the header of that name, seconds or a date (RFC 9110, section 10.2.3), within bounds; 0: there is none that makes
+// sense.
+func retryAfter(text string, now time.Time) time.Duration {
+	if text == "" {
+		return 0
+	}
+	rest := time.Duration(0)
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds >= 0 {
+		rest = time.Duration(min(seconds, maxRest.Seconds()) * float64(time.Second))
+	} else if at, err := http.ParseTime(text); err == nil {
+		rest = at.Sub(now)
+	} else {
+		return 0
+	}
+	return min(max(rest, minRest), maxRest)
+}

@@ -1,0 +1,112 @@
+package scheduler
+
+import (
+	"math"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// BreakerPolicy says when an endpoint is parked, and how it is probed.
+type BreakerPolicy struct {
+	Window   time.Duration // over which failures are counted
+	Least    int           // attempts in the window, at least, before it opens
+	Share    float64       // of them that fail, 0 to 1, from which on it opens
+	Probe    time.Duration // until the first probe; each further one comes twice as late
+	MaxProbe time.Duration // but no later than that
+	Disable  time.Duration // of failure without any success, after which the endpoint is disabled
+}
+
+// DefaultBreakerPolicy opens when half of 10 attempts or more in a minute have failed, probes after 5 s to 5 min, and gives up after 5
+// days, as Svix does.
+func DefaultBreakerPolicy() BreakerPolicy {
+	return BreakerPolicy{Window: time.Minute, Least: 10, Share: 0.5, Probe: 5 * time.Second, MaxProbe: 5 * time.Minute, Disable: 5 * 24 * time.Hour}
+}
+
+// rampTime is how long an endpoint that has come back gets less than it could take: rampFirst messages in the first second, and twice
+// as many in each further one.
+const (
+	rampTime  = 10 * time.Second
+	rampFirst = 10.0
+)
+
+// maxFailureText bounds what is kept of the last failure, in bytes.
+const maxFailureText = 200
+
+// breaker keeps the failures of one endpoint from costing more than probes. What it decides is health; the rest is only counted.
+type breaker struct {
+	health webhook.Health
+	began  time.Time // of the part of the window that is being counted
+	counts [2]struct{ attempts, failures int }
+	back   time.Time // when it closed; zero: long ago
+}
+
+// success takes a success in.
+func (b *breaker) success(now time.Time, p *BreakerPolicy) {
+	if b.health.Parked {
+		*b = breaker{back: now}
+		return
+	}
+	b.count(now, p, 0)
+	b.health = webhook.Health{}
+}
+
+// failure takes a failure in; probe tells whether it was a probe.
+func (b *breaker) failure(now time.Time, p *BreakerPolicy, text string, probe bool) {
+	h := &b.health
+	if h.FailingSince.IsZero() {
+		h.FailingSince = now.Truncate(time.Millisecond).UTC()
+	}
+	h.LastFailure = text[:min(len(text), maxFailureText)]
+	b.count(now, p, 1)
+	switch {
+	case h.Parked && probe:
+		h.Probes++
+		h.NextProbe = now.Add(p.delay(h.Probes)).Truncate(time.Millisecond).UTC()
+	case !h.Parked && b.opens(p):
+		h.Parked, h.Since = true, now.Truncate(time.Millisecond).UTC()
+		h.NextProbe = now.Add(p.delay(0)).Truncate(time.Millisecond).UTC()
+	}
+}
+
+// delay is how long to wait after so many probes have failed.
+func (p *BreakerPolicy) delay(probes uint32) time.Duration {
+	delay := float64(p.Probe) * math.Exp2(float64(min(probes, 40)))
+	return time.Duration(min(delay, float64(p.MaxProbe)))
+}
+
+// count moves the window, which is two halves, and counts an attempt.
+func (b *breaker) count(now time.Time, p *BreakerPolicy, failures int) {
+	half := p.Window / 2
+	switch age := now.Sub(b.began); {
+	case age < half:
+	case age < 2*half:
+		b.counts[0], b.counts[1] = b.counts[1], struct{ attempts, failures int }{}
+		b.began = b.began.Add(half)
+	default:
+		clear(b.counts[:])
+		b.began = now
+	}
+	b.counts[1].attempts++
+	b.counts[1].failures += failures
+}
+
+// opens tells whether enough has failed.
+func (b *breaker) opens(p *BreakerPolicy) bool {
+	attempts, failures := b.counts[0].attempts+b.counts[1].attempts, b.counts[0].failures+b.counts[1].failures
+	return attempts >= p.Least && float64(failures) >= p.Share*float64(attempts)
+}
+
+// exhausted tells whether the endpoint has failed for so long that it is to be disabled.
+func (b *breaker) exhausted(now time.Time, p *BreakerPolicy) bool {
+	return p.Disable > 0 && !b.health.FailingSince.IsZero() && now.Sub(b.health.FailingSince) >= p.Disable
+}
+
+// pace is how many messages a second may go while the endpoint gets used to them again; 0: no limit.
+func (b *breaker) pace(now time.Time) float64 {
+	since := now.Sub(b.back)
+	if b.back.IsZero() || since >= rampTime {
+		return 0
+	}
+	return rampFirst * math.Exp2(since.Seconds())
+}

@@ -1,0 +1,130 @@
+package scheduler
+
+import "hookwheel/webhook"
+
+// order keeps the messages of an ordered endpoint from overtaking each other. A message blocks its key from when it is handed out until
+// its last outcome is recorded; for an endpoint that is ordered as a whole, all messages have the key wholeEndpoint.
+type order struct {
+	ordering webhook.Ordering
+	keys     map[uint64]*orderKey
+	free     []uint64 // keys with held messages that nothing blocks
+	scanned  bool     // the store's lines are known
+}
+
+// orderKey is a key that is blocked, or whose messages are held.
+type orderKey struct {
+	blocker webhook.ID // zero: none
+	held    int        // messages in the held set
+	holding int        // messages on their way there: decided, but not recorded
+}
+
+const wholeEndpoint = 1
+
+func newOrder(ordering webhook.Ordering) order {
+	return order{ordering: ordering, keys: make(map[uint64]*orderKey), scanned: ordering == webhook.OrderingNone}
+}
+
+// keyOf is what keeps a message in order; 0: nothing does.
+func (o *order) keyOf(m *webhook.Message) uint64 {
+	switch o.ordering {
+	case webhook.OrderingEndpoint:
+		return wholeEndpoint
+	case webhook.OrderingKey:
+		return webhook.OrderingKeyHash(m.OrderingKey)
+	default:
+		return 0
+	}
+}
+
+// keyOfLine is keyOf for a line of the retry set that blocks: one that was tried. 0: it does not.
+func (o *order) keyOfLine(line *webhook.Retry) uint64 {
+	switch {
+	case line.Made == 0 && line.Spent == 0:
+		return 0
+	case o.ordering == webhook.OrderingEndpoint:
+		return wholeEndpoint
+	default:
+		return line.Key
+	}
+}
+
+// blocksLog tells whether the log must wait: the endpoint's next message is not to go before one that is under way or waits.
+func (o *order) blocksLog() bool {
+	return !o.scanned || o.ordering == webhook.OrderingEndpoint && o.blocked(wholeEndpoint)
+}
+
+// blocked tells whether a message of that key must wait.
+func (o *order) blocked(key uint64) bool {
+	k := o.keys[key]
+	return k != nil && (!k.blocker.IsZero() || k.held+k.holding > 0)
+}
+
+func (o *order) key(key uint64) *orderKey {
+	k := o.keys[key]
+	if k == nil {
+		k = new(orderKey)
+		o.keys[key] = k
+	}
+	return k
+}
+
+// block notes that a message of that key goes out, or waits for its next attempt.
+func (o *order) block(key uint64, message webhook.ID) {
+	if key != 0 {
+		o.key(key).blocker = message
+	}
+}
+
+// hold notes that a message of that key is put into the held set.
+func (o *order) hold(key uint64) { o.key(key).holding++ }
+
+// recordedHold notes that it stands there.
+func (o *order) recordedHold(key uint64) {
+	k := o.key(key)
+	k.holding--
+	k.held++
+	o.release(key, k)
+}
+
+// release lets the first held message of a key go if nothing blocks it.
+func (o *order) release(key uint64, k *orderKey) {
+	switch {
+	case !k.blocker.IsZero():
+	case k.held > 0:
+		o.free = append(o.free, key)
+	case k.holding == 0:
+		delete(o.keys, key)
+	}
+}
+
+// unblock notes that a message of that key is settled for good, as recorded.
+func (o *order) unblock(key uint64, message webhook.ID) {
+	k := o.keys[key]
+	if k == nil || k.blocker != message {
+		return
+	}
+	k.blocker = webhook.ID{}
+	o.release(key, k)
+}
+
+// wants tells whether a held message may go.
+func (o *order) wants() bool { return !o.scanned || len(o.free) > 0 }
+
+// take is the next key whose first held message may go; 0: none.
+func (o *order) take() uint64 {
+	for len(o.free) > 0 {
+		key := o.free[0]
+		o.free = o.free[1:]
+		if k := o.keys[key]; k != nil && k.blocker.IsZero() && k.held > 0 {
+			return key
+		}
+	}
+	return 0
+}
+
+// took notes that the held message is under way, and no longer counts as held once it is settled.
+func (o *order) took(key uint64, message webhook.ID) {
+	k := o.key(key)
+	k.held--
+	k.blocker = message
+}

@@ -1,0 +1,153 @@
+package scheduler
+
+import (
+	"slices"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// What stands here reads the store for a lane, with the lock let go; reading keeps the lane out of the queue meanwhile.
+
+// readFailed lets a lane whose store failed rest for a while.
+func (s *Scheduler) readFailed(l *lane, what string, err error) {
+	s.log.Error("reading "+what+" failed", "endpoint", l.endpoint.ID.Text(webhook.KindEndpoint), "error", err)
+	l.reading = false
+	l.rest(s.clock().Add(readPatience))
+}
+
+// readWindow reads the log for a lane that lags.
+func (s *Scheduler) readWindow(l *lane) {
+	l.reading = true
+	before := l.tail.before
+	s.mu.Unlock()
+	window, err := s.backlog.Window(l.endpoint.App, l.log.read, windowSize)
+	s.mu.Lock()
+	if err != nil {
+		s.readFailed(l, "the log", err)
+		return
+	}
+	l.reading = false
+	l.log.receive(window, before)
+}
+
+// readRetries reads the next part of a lane's retry set.
+func (s *Scheduler) readRetries(l *lane) {
+	l.reading = true
+	s.mu.Unlock()
+	list, err := s.backlog.Retries(l.endpoint.ID, l.retries.from(), maxLoaded)
+	s.mu.Lock()
+	if err != nil {
+		s.readFailed(l, "the retry set", err)
+		return
+	}
+	l.reading = false
+	if l.removed {
+		return
+	}
+	l.retries.received(list)
+	for _, line := range list {
+		if _, underWay := l.flying[flight{webhook.SourceRetry, line.Message}]; !underWay {
+			s.plan(l, line)
+		}
+	}
+}
+
+// readUnsure looks which of the lines that a manual attempt may have made are there.
+func (s *Scheduler) readUnsure(l *lane) {
+	l.reading = true
+	unsure := l.retries.unsure
+	l.retries.unsure = nil
+	s.mu.Unlock()
+	var found []webhook.Retry
+	var failed error
+	for _, line := range unsure {
+		list, err := s.backlog.Retries(l.endpoint.ID, line.Due, 1)
+		if err != nil {
+			failed = err
+			break
+		}
+		i := slices.IndexFunc(list, func(r webhook.Retry) bool { return r.Message == line.Message && r.Due.Equal(line.Due) })
+		if i >= 0 {
+			found = append(found, list[i])
+		}
+	}
+	s.mu.Lock()
+	if failed != nil {
+		l.retries.unsure = append(l.retries.unsure, unsure...)
+		s.readFailed(l, "the retry set", failed)
+		return
+	}
+	l.reading = false
+	for _, line := range found {
+		if !l.removed {
+			s.plan(l, line)
+		}
+	}
+}
+
+// readManual reads the first part of a lane's manual set.
+func (s *Scheduler) readManual(l *lane) {
+	l.reading = true
+	most := maxManual + len(l.flying)
+	l.manual.more = false // what comes meanwhile says so again
+	s.mu.Unlock()
+	list, err := s.backlog.Manual(l.endpoint.ID, webhook.ID{}, most)
+	s.mu.Lock()
+	if err != nil {
+		l.manual.more = true
+		s.readFailed(l, "the manual set", err)
+		return
+	}
+	l.reading = false
+	l.manual.receive(list, most, l.flying)
+}
+
+// readOrder finds the keys of an ordered endpoint that are blocked, and those whose messages are held.
+func (s *Scheduler) readOrder(l *lane) {
+	l.reading = true
+	s.mu.Unlock()
+	found, err := s.scanOrder(l.endpoint)
+	s.mu.Lock()
+	if err != nil {
+		s.readFailed(l, "what keeps an endpoint in order", err)
+		return
+	}
+	l.reading = false
+	l.order = found
+}
+
+func (s *Scheduler) scanOrder(endpoint *webhook.Endpoint) (order, error) {
+	found := newOrder(endpoint.Ordering)
+	for from := time.UnixMilli(0); ; {
+		list, err := s.backlog.Retries(endpoint.ID, from, maxLoaded)
+		if err != nil {
+			return found, err
+		}
+		for i := range list {
+			found.block(found.keyOfLine(&list[i]), list[i].Message)
+		}
+		if len(list) < maxLoaded {
+			break
+		}
+		from = list[len(list)-1].Due.Add(time.Millisecond)
+	}
+	for after := (webhook.Held{}); ; {
+		list, err := s.backlog.Held(endpoint.ID, after, maxLoaded)
+		if err != nil {
+			return found, err
+		}
+		for _, line := range list {
+			found.key(line.Key).held++
+		}
+		if len(list) < maxLoaded {
+			break
+		}
+		after = list[len(list)-1]
+	}
+	for key, k := range found.keys {
+		found.release(key, k)
+	}
+	found.scanned = true
+	return found, nil
+}

@@ -1,0 +1,108 @@
+package scheduler
+
+import (
+	"slices"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// maxLoaded is how many lines of a retry set stand in memory, about.
+const maxLoaded = 1024
+
+// forever is a horizon behind which there is nothing.
+var forever = time.UnixMilli(1<<62 - 1)
+
+// retrySet is the part of a lane's retry set that stands in memory: all its lines up to horizon are in loaded, on the wheel or in due.
+type retrySet struct {
+	lane    *lane
+	loaded  map[webhook.ID]*retry
+	due     []*retry
+	horizon time.Time
+	latest  time.Time       // due time of the last line in memory
+	unsure  []webhook.Retry // lines that may have been made
+}
+
+// retry is a line of the retry set in memory.
+type retry struct {
+	webhook.Retry
+	gone bool // settled in another way; its timer finds that out
+}
+
+func newRetrySet(l *lane) retrySet {
+	return retrySet{lane: l, loaded: make(map[webhook.ID]*retry), horizon: time.UnixMilli(-1)}
+}
+
+// wants tells whether something is due, or must be read.
+func (r *retrySet) wants() bool { return len(r.due) > 0 || r.wantsLines() || len(r.unsure) > 0 }
+
+// wantsLines tells whether there may be lines that are not in memory but soon should be.
+func (r *retrySet) wantsLines() bool { return len(r.loaded) == 0 && r.horizon.Before(forever) }
+
+// from is where to go on reading.
+func (r *retrySet) from() time.Time { return r.horizon.Add(time.Millisecond) }
+
+// received notes that list is what follows, of at most maxLoaded lines.
+func (r *retrySet) received(list []webhook.Retry) {
+	if len(list) < maxLoaded {
+		r.horizon = forever
+	} else {
+		r.horizon = list[len(list)-1].Due
+	}
+}
+
+// belongs tells whether a line is to be in memory now, and is not yet.
+func (r *retrySet) belongs(line *webhook.Retry) bool {
+	if _, loaded := r.loaded[line.Message]; loaded {
+		return false
+	}
+	if len(r.loaded) >= maxLoaded && r.horizon.Equal(forever) {
+		r.horizon = r.latest
+	}
+	return !line.Due.After(r.horizon)
+}
+
+// load takes a line into memory.
+func (r *retrySet) load(line webhook.Retry) *retry {
+	loaded := &retry{Retry: line}
+	r.loaded[line.Message] = loaded
+	if line.Due.After(r.latest) {
+		r.latest = line.Due
+	}
+	return loaded
+}
+
+// drop forgets a message's line: it is settled.
+func (r *retrySet) drop(message webhook.ID) (dropped bool) {
+	line := r.loaded[message]
+	if line == nil {
+		return false
+	}
+	line.gone = true
+	delete(r.loaded, message)
+	return true
+}
+
+// takeMessage hands out the line of a message if it is due; nil: it is not.
+func (r *retrySet) takeMessage(message webhook.ID) *retry {
+	for i, line := range r.due {
+		if line.Message == message && !line.gone {
+			r.due = slices.Delete(r.due, i, i+1)
+			return line
+		}
+	}
+	return nil
+}
+
+// take hands out the line that has been due longest; nil: none is.
+func (r *retrySet) take() *retry {
+	for len(r.due) > 0 {
+		line := r.due[0]
+		r.due[0] = nil
+		r.due = r.due[1:]
+		if !line.gone {
+			return line
+		}
+	}
+	return nil
+}

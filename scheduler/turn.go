@@ -1,0 +1,314 @@
+package scheduler
+
+import (
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// flying is a delivery under way.
+type flying struct {
+	since    time.Time
+	full     bool      // the lane's limit was reached with it
+	unproven bool      // the endpoint had not shown that it answers
+	due      time.Time // its line in the retry set, into which it was put meanwhile; zero: it was not
+}
+
+// Next waits for something to send, and hands it out; false: the scheduler is closed. The caller must call Done.
+func (s *Scheduler) Next() (webhook.Delivery, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		for s.ready.empty() && !s.closed {
+			s.work.Wait()
+		}
+		if s.closed {
+			return webhook.Delivery{}, false
+		}
+		l := s.ready.pop()
+		if l.deficit <= 0 { // it has overdrawn more than a turn
+			s.enqueue(l)
+			continue
+		}
+		d, found := s.turn(l)
+		if found {
+			l.charge(d.Message)
+		}
+		if l.deficit > 0 && !l.queued {
+			s.again(l)
+		} else {
+			s.enqueue(l)
+		}
+		if found {
+			return d, true
+		}
+	}
+}
+
+// again gives a lane the rest of its turn, if it may use it now.
+func (s *Scheduler) again(l *lane) {
+	ok, _ := l.may(s.clock())
+	if ok && l.wants() && !l.waiting && !s.closed && len(s.decided) < maxDecided && (l.proven || s.unproven < s.maxUnproven()) {
+		s.ready.putBack(l)
+		s.work.Signal()
+		return
+	}
+	s.enqueue(l)
+}
+
+// turn takes one delivery from a lane. It may have to read the store for that, and then finds nothing yet.
+func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
+	now := s.clock()
+	if ok, _ := l.may(now); !ok || s.readFor(l) {
+		return d, false
+	}
+	for _, source := range l.sources() {
+		switch source {
+		case webhook.SourceManual:
+			if len(l.manual.lines) > 0 {
+				return s.turnManual(l)
+			}
+		case webhook.SourceRetry:
+			if line := l.dueLine(); line != nil {
+				return s.turnRetry(l, line)
+			}
+		case webhook.SourceHeld:
+			if key := l.order.take(); key != 0 {
+				return s.turnHeld(l, key)
+			}
+		case webhook.SourceLog:
+			if l.wantsLog() {
+				return s.turnLog(l)
+			}
+		}
+	}
+	return d, false
+}
+
+// sources are the records of a lane in the order in which they are looked at: they take turns, but a probe is what has waited longest.
+func (l *lane) sources() [4]webhook.Source {
+	all := [4]webhook.Source{webhook.SourceManual, webhook.SourceRetry, webhook.SourceHeld, webhook.SourceLog}
+	if l.breaker.health.Parked {
+		return all
+	}
+	var turned [4]webhook.Source
+	at := 0
+	for all[at] != l.last {
+		at++
+	}
+	for i := range all {
+		turned[i] = all[(at+1+i)%len(all)]
+	}
+	return turned
+}
+
+// readFor reads what the lane must know before it can send. The lock is let go meanwhile.
+func (s *Scheduler) readFor(l *lane) (read bool) {
+	switch {
+	case !l.order.scanned:
+		s.readOrder(l)
+	case l.manual.more && len(l.manual.lines) == 0:
+		s.readManual(l)
+	case l.retries.wantsLines():
+		s.readRetries(l)
+	case len(l.retries.unsure) > 0:
+		s.readUnsure(l)
+	default:
+		return false
+	}
+	return true
+}
+
+// turnLog takes the next message from the log.
+func (s *Scheduler) turnLog(l *lane) (d webhook.Delivery, found bool) {
+	m, starved := l.log.next(l.endpoint)
+	if starved {
+		s.readWindow(l)
+		return d, false
+	}
+	if l.log.cursor() != l.log.recorded {
+		s.moved[l] = struct{}{}
+	}
+	if m == nil {
+		return d, false
+	}
+	d = webhook.Delivery{Message: m, ID: m.ID, Endpoint: l.endpoint, Source: webhook.SourceLog, Number: 1}
+	key := l.order.keyOf(m)
+	switch now := s.clock(); {
+	case m.DeliverAt.After(now):
+		s.decide(webhook.Outcome{Source: d.Source, Attempt: webhook.Attempt{Message: m.ID, Endpoint: l.endpoint.ID, Next: m.DeliverAt}})
+		return d, false
+	case m.Expunged:
+		s.cancel(l, &d, "the payload was expunged before it was sent")
+		return d, false
+	case key != 0 && l.order.blocked(key):
+		s.hold(l, &d, key)
+		return d, false
+	}
+	l.order.block(key, m.ID)
+	return s.depart(l, d), true
+}
+
+// dueLine is the line of the retry set that may go now; nil: none. Of an endpoint that is ordered as a whole it is the one that blocks
+// the others, if one does.
+func (l *lane) dueLine() *retry {
+	if l.order.ordering != webhook.OrderingEndpoint || !l.order.blocked(wholeEndpoint) {
+		return l.retries.take()
+	}
+	return l.retries.takeMessage(l.order.keys[wholeEndpoint].blocker)
+}
+
+// turnRetry takes a line of the retry set that is due.
+func (s *Scheduler) turnRetry(l *lane, line *retry) (d webhook.Delivery, found bool) {
+	s.forget(l, line.Message)
+	d = webhook.Delivery{ID: line.Message, Endpoint: l.endpoint, Source: webhook.SourceRetry, Due: line.Due, Number: line.Made + 1, Spent: line.Spent}
+	if ok := s.fetch(l, &d); !ok {
+		if !l.removed {
+			s.retryLater(l, line)
+		}
+		return d, false
+	}
+	switch {
+	case d.Message == nil:
+		s.cancel(l, &d, "the message has expired")
+		return d, false
+	case d.Message.Expunged:
+		s.cancel(l, &d, "the payload was expunged before it was sent")
+		return d, false
+	case !l.endpoint.Wants(d.Message):
+		s.cancel(l, &d, "the endpoint no longer wants it: "+string(l.endpoint.Filter(d.Message)))
+		return d, false
+	}
+	key := l.order.keyOf(d.Message)
+	if k := l.order.keys[key]; key != 0 && l.order.blocked(key) && k.blocker != d.ID {
+		if l.order.ordering == webhook.OrderingKey {
+			s.hold(l, &d, key)
+			return d, false
+		}
+	}
+	l.order.block(key, d.ID)
+	return s.depart(l, d), true
+}
+
+// retryLater puts a line back whose message could not be read.
+func (s *Scheduler) retryLater(l *lane, line *retry) {
+	s.waiting++
+	l.retries.loaded[line.Message] = line
+	line.gone = false
+	s.set(&timer[alarm]{Value: alarm{l, line}}, s.clock().Add(readPatience))
+}
+
+// turnManual takes what a person or a task asked for.
+func (s *Scheduler) turnManual(l *lane) (d webhook.Delivery, found bool) {
+	line := l.manual.take()
+	d = webhook.Delivery{ID: line.Message, Endpoint: l.endpoint, Source: webhook.SourceManual, Number: line.Number, Task: line.Task, Retry: line.Retry}
+	if ok := s.fetch(l, &d); !ok {
+		l.manual.more = true
+		return d, false
+	}
+	switch {
+	case d.Message == nil:
+		s.cancel(l, &d, "the message has expired")
+		return d, false
+	case d.Message.Expunged:
+		s.cancel(l, &d, "the payload was expunged before it was sent")
+		return d, false
+	}
+	return s.depart(l, d), true
+}
+
+// turnHeld takes the first message of a key that nothing blocks any more.
+func (s *Scheduler) turnHeld(l *lane, key uint64) (d webhook.Delivery, found bool) {
+	l.reading = true
+	s.mu.Unlock()
+	message, stands, err := s.backlog.HeldFirst(l.endpoint.ID, key)
+	s.mu.Lock()
+	if err != nil {
+		l.order.free = append(l.order.free, key)
+		s.readFailed(l, "the held set", err)
+		return d, false
+	}
+	l.reading = false
+	if l.removed || !stands {
+		return d, false
+	}
+	d = webhook.Delivery{ID: message, Endpoint: l.endpoint, Source: webhook.SourceHeld, Number: 1}
+	if ok := s.fetch(l, &d); !ok {
+		l.order.free = append(l.order.free, key)
+		return d, false
+	}
+	l.order.took(key, message)
+	if d.Message == nil || d.Message.Expunged || !l.endpoint.Wants(d.Message) {
+		s.cancelHeld(l, &d, key)
+		return d, false
+	}
+	return s.depart(l, d), true
+}
+
+// fetch reads the message of a delivery; nil: it has left the log. False: it can't be read now, or the lane is gone. The lock is let go
+// meanwhile.
+func (s *Scheduler) fetch(l *lane, d *webhook.Delivery) (ok bool) {
+	l.reading = true
+	s.mu.Unlock()
+	m, err := s.backlog.MessageByID(l.endpoint.App, d.ID)
+	s.mu.Lock()
+	if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound {
+		s.readFailed(l, "a message", err)
+		return false
+	}
+	l.reading = false
+	d.Message = m
+	return !l.removed
+}
+
+// depart hands a delivery out.
+func (s *Scheduler) depart(l *lane, d webhook.Delivery) webhook.Delivery {
+	now := s.clock()
+	d.Probe = l.breaker.health.Parked
+	f := flying{since: now, unproven: !l.proven}
+	l.depart(flight{d.Source, d.ID}, &f, now)
+	s.flying++
+	if f.unproven {
+		s.unproven++
+	}
+	return d
+}
+
+// land counts a delivery that is back.
+func (s *Scheduler) land(f flying) {
+	s.flying--
+	if f.unproven {
+		s.unproven--
+		s.admit(&s.waiters, 1)
+	}
+}
+
+// decide has an outcome recorded that no delivery has brought.
+func (s *Scheduler) decide(o webhook.Outcome) {
+	s.decided = append(s.decided, o)
+	s.tellNews()
+}
+
+// hold puts a message behind another of its key.
+func (s *Scheduler) hold(l *lane, d *webhook.Delivery, key uint64) {
+	l.order.hold(key)
+	s.decide(webhook.Outcome{Source: d.Source, Due: d.Due, Hold: true, Key: key, Attempt: webhook.Attempt{Message: d.ID, Endpoint: l.endpoint.ID}})
+}
+
+// cancel records that a message is not sent any more, and why.
+func (s *Scheduler) cancel(l *lane, d *webhook.Delivery, why string) {
+	s.decide(webhook.Outcome{Source: d.Source, Due: d.Due, Spent: d.Spent, Attempt: s.canceled(l, d, why)})
+}
+
+func (s *Scheduler) cancelHeld(l *lane, d *webhook.Delivery, key uint64) {
+	s.decide(webhook.Outcome{Source: d.Source, Key: key, Attempt: s.canceled(l, d, "the message has expired, or the endpoint no longer wants it")})
+}
+
+func (s *Scheduler) canceled(l *lane, d *webhook.Delivery, why string) webhook.Attempt {
+	a := webhook.Attempt{Message: d.ID, Endpoint: l.endpoint.ID, URL: l.endpoint.URL, Number: d.Number, Status: webhook.StatusCanceled,
+		Start: s.clock().Truncate(time.Millisecond).UTC(), Response: []byte("not sent: " + why), Task: d.Task}
+	if d.Source == webhook.SourceManual {
+		a.Trigger = webhook.TriggerManual
+	}
+	return a
+}
