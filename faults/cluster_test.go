@@ -46,6 +46,7 @@ type node struct {
 	config string
 	log    string // file
 	disk   *disk  // nil: none of its own
+	clock  string // file that says how wrong its clock is; empty: that can't be
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -64,23 +65,26 @@ func freeAddress(t *testing.T) string {
 }
 
 // newCluster writes the configurations; the nodes reach each other through the network's proxies only.
-func newCluster(t *testing.T, binary, dir string, secure, disks bool) *cluster {
+func newCluster(t *testing.T, s setup, dir string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, binary: binary, dir: dir, network: newNetwork(), patience: patience, http: http.Client{Timeout: callLimit,
+	c := &cluster{t: t, binary: s.build(t), dir: dir, network: newNetwork(), patience: patience, http: http.Client{Timeout: callLimit,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	var listen [size]string
 	for i := range size {
 		listen[i] = freeAddress(t)
 		n := &node{name: fmt.Sprint("n", i+1), api: "http://" + freeAddress(t), down: true}
 		n.data, n.config, n.log = filepath.Join(dir, n.name), filepath.Join(dir, n.name+".hcl"), filepath.Join(dir, n.name+".log")
-		if disks {
+		if s.clocks {
+			n.clock = filepath.Join(dir, n.name+".clock")
+		}
+		if s.disks {
 			n.disk = newDisk(t, filepath.Join(dir, n.name+".disk"), n.data)
 			n.data = filepath.Join(n.data, "data")
 		}
 		c.nodes[i] = n
 	}
 	tls := ""
-	if secure {
+	if s.tls {
 		c.run(t, "cert", "ca", "--out", filepath.Join(dir, "certs"))
 		c.run(t, "cert", "node", "n1", "n2", "n3", "--ca", filepath.Join(dir, "certs"), "--out", filepath.Join(dir, "certs"))
 	}
@@ -96,7 +100,7 @@ func newCluster(t *testing.T, binary, dir string, secure, disks bool) *cluster {
 			}
 			peers += fmt.Sprintf("  peer %q { address = %q }\n", c.nodes[j].name, address)
 		}
-		if secure {
+		if s.tls {
 			certs := filepath.Join(dir, "certs")
 			tls = fmt.Sprintf("  tls {\n    ca = %q\n    cert = %q\n    key = %q\n  }\n", filepath.Join(certs, "ca.pem"),
 				filepath.Join(certs, n.name+".pem"), filepath.Join(certs, n.name+"-key.pem"))
@@ -131,6 +135,9 @@ delivery {
 	}
 	t.Cleanup(func() {
 		for _, n := range c.nodes {
+			if n.disk != nil {
+				_ = n.disk.thaw() // or it could not end; most often it is not frozen
+			}
 			n.signal(syscall.SIGCONT)
 			n.kill()
 		}
@@ -169,6 +176,7 @@ func (c *cluster) start(i int) error {
 	defer log.Close()
 	cmd := exec.Command(c.binary, "serve", "--config", n.config)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), clockVariable+"="+n.clock)
 	if err := cmd.Start(); err != nil {
 		return err
 	}

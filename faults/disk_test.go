@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -78,14 +79,22 @@ func (d *disk) detach() (err error) {
 // cutPower makes the file system forget what is not on the disk: FS_IOC_SHUTDOWN without flushing the journal.
 func (d *disk) cutPower() error {
 	const shutdown, noLogFlush = 0x8004587d, 2
+	flags := uint32(noLogFlush)
+	return d.control("cutting the power of", shutdown, uintptr(unsafe.Pointer(&flags)))
+}
+
+// freeze has all writes wait until thaw: FIFREEZE and FITHAW.
+func (d *disk) freeze() error { return d.control("freezing", 0xc0045877, 0) }
+func (d *disk) thaw() error   { return d.control("thawing", 0xc0045878, 0) }
+
+func (d *disk) control(what string, request, argument uintptr) error {
 	dir, err := os.Open(d.mount)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	flags := uint32(noLogFlush)
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, dir.Fd(), shutdown, uintptr(unsafe.Pointer(&flags))); errno != 0 {
-		return fmt.Errorf("cutting the power of %s: %w", d.mount, errno)
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, dir.Fd(), request, argument); errno != 0 {
+		return fmt.Errorf("%s %s: %w", what, d.mount, errno)
 	}
 	return nil
 }
@@ -109,4 +118,14 @@ func (d *disk) fill(leave int64) error {
 	return nil
 }
 
-func (d *disk) makeRoom() error { return os.Remove(d.ballast()) }
+// makeRoom is durable: a loss of power that comes next must not bring the ballast back.
+func (d *disk) makeRoom() error {
+	if err := os.Remove(d.ballast()); err != nil {
+		return err
+	}
+	dir, err := os.Open(d.mount)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

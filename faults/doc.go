@@ -4,13 +4,12 @@
 //
 //	go test ./faults                                    a short run, as in CI
 //	go test ./faults -run TestFaults -v -duration 1h    a long one; -seed N repeats the choices of one, -faults N sets how many at least
-//	go test ./faults -run TestFaults -v -tls            with mutual TLS between the nodes
+//	go test ./faults -run TestFaults -v -tls -clocks    with mutual TLS between the nodes, and with clocks that jump
+//	go test ./faults -run TestFaults -v -kinds "kill all,power loss of all"
 //	go test ./faults -run TestLeaderKills -v -kills 20  how long the cluster has no leader
 //
-// What must hold is said in checker_test.go, the kinds of harm are in nemesis_test.go. Power loss and full disks take root,
-// mkfs.ext4 and loop devices, and are left out where those are missing. A run that fails leaves its history (a line of JSON for
-// each call, arrival and fault), the nodes' logs and their data in a folder that it names.
-//
-// Clock jumps are not among the faults: Go reads the clock where no test can reach it without changing that of the whole
-// machine. Nothing that the checker looks at depends on clocks, and wal has property tests with clocks that go back.
+// What must hold is said in checker_test.go, the kinds of harm are in nemesis_test.go. Power loss and disks that are full, fail or
+// hang take root, mkfs.ext4 and loop devices, and are left out where those are missing. Clocks that jump take a build of their own,
+// of which clock_test.go tells. A run that fails leaves its history (a line of JSON for each call, arrival and fault), the nodes' logs
+// and their data in a folder that it names.
 package faults

@@ -17,18 +17,40 @@ import (
 var (
 	durationFlag = flag.Duration("duration", 45*time.Second, "how long TestFaults does harm")
 	faultsFlag   = flag.Int("faults", 0, "how many faults TestFaults does at least, whatever -duration says")
+	kindsFlag    = flag.String("kinds", "", "which faults TestFaults does, with commas between; empty: all that can be done here")
 	seedFlag     = flag.Uint64("seed", 0, "seed of the nemesis; 0: a new one")
 	killsFlag    = flag.Int("kills", 3, "how often TestLeaderKills kills the leader")
 	tlsFlag      = flag.Bool("tls", false, "mutual TLS between the nodes")
+	clocksFlag   = flag.Bool("clocks", false, "let the nodes' clocks jump, too; building that takes a minute")
 )
 
-// build makes the binary once, with the race detector if this test has it.
-func build(t *testing.T, tags string) string {
+// setup is what a cluster is made of.
+type setup struct {
+	tags   string // of the build
+	tls    bool   // mutual TLS between the nodes
+	disks  bool   // a file system for each node, which can be full, fail, hang and lose its power
+	clocks bool   // which can jump
+}
+
+// build makes the binary, with the race detector if this test has it.
+func (s setup) build(t *testing.T) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "hookwheel")
-	args := []string{"build", "-o", binary, "-tags", tags}
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "hookwheel")
+	args := []string{"build", "-o", binary, "-tags", s.tags}
 	if raceEnabled {
 		args = append(args, "-race")
+	}
+	if s.clocks {
+		main, err := filepath.Abs("..")
+		if err != nil {
+			t.Fatal(err)
+		}
+		overlay, err := clockOverlay(dir, main)
+		if err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "-overlay", overlay)
 	}
 	cmd := exec.Command("go", append(args, ".")...)
 	cmd.Dir = ".."
@@ -47,7 +69,7 @@ type trial struct {
 	load     *load
 }
 
-func newTrial(t *testing.T, tags string, secure, disks bool) *trial {
+func newTrial(t *testing.T, s setup) *trial {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "hookwheel-faults-")
 	if err != nil {
@@ -64,7 +86,7 @@ func newTrial(t *testing.T, tags string, secure, disks bool) *trial {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &trial{dir: dir, history: h, receiver: newReceiver(t, h), cluster: newCluster(t, build(t, tags), dir, secure, disks)}
+	tr := &trial{dir: dir, history: h, receiver: newReceiver(t, h), cluster: newCluster(t, s, dir)}
 	for i, n := range tr.nodes {
 		if err := tr.start(i); err != nil {
 			t.Fatal(err)
@@ -93,6 +115,9 @@ func (tr *trial) produce(t *testing.T, balanced bool) {
 func (tr *trial) finish(t *testing.T) *verdict {
 	t.Helper()
 	if _, err := tr.awaitWell(); err != nil {
+		t.Error(err)
+	}
+	if err := tr.setClocks(func() int { return 0 }); err != nil {
 		t.Error(err)
 	}
 	tr.load.stop()
@@ -243,11 +268,14 @@ func TestFaults(t *testing.T) {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	disks := canMount()
-	t.Logf("seed %d; disks of their own, for power loss and full disks: %t", seed, disks)
-	tr := newTrial(t, "", *tlsFlag, disks)
+	s := setup{tls: *tlsFlag, disks: canMount(), clocks: *clocksFlag}
+	t.Logf("seed %d; nodes have disks of their own, which can fail: %t; clocks can jump: %t; TLS: %t", seed, s.disks, s.clocks, s.tls)
+	tr := newTrial(t, s)
 	tr.produce(t, false)
 	n := &nemesis{cluster: tr.cluster, history: tr.history, random: rand.New(rand.NewPCG(seed, seed))}
+	if *kindsFlag != "" {
+		n.only = strings.Split(*kindsFlag, ",")
+	}
 	for end := time.Now().Add(*durationFlag); time.Now().Before(end) || len(tr.history.faults) < *faultsFlag; {
 		f, err := n.strike()
 		t.Logf("%s %v: next 202 after %s, all well after %s", f.Kind, f.Nodes, f.Next.Round(time.Millisecond), f.Well.Sub(f.Start).Round(time.Millisecond))
@@ -267,10 +295,10 @@ func TestSabotage(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if harms[test.kind].disks && !canMount() {
+			if harms[test.kind].needs == disks && !canMount() {
 				t.Skip("needs root, mkfs.ext4 and loop devices")
 			}
-			tr := newTrial(t, test.tag, false, harms[test.kind].disks)
+			tr := newTrial(t, setup{tags: test.tag, disks: harms[test.kind].needs == disks})
 			tr.produce(t, false)
 			n := &nemesis{cluster: tr.cluster, history: tr.history, random: rand.New(rand.NewPCG(1, 1))}
 			var found []string
@@ -296,7 +324,7 @@ func TestSabotage(t *testing.T) {
 
 // TestLeaderKills measures how long the cluster has no leader after its leader is killed. No call to a survivor may fail.
 func TestLeaderKills(t *testing.T) {
-	tr := newTrial(t, "", false, false)
+	tr := newTrial(t, setup{})
 	tr.produce(t, false)
 	n := &nemesis{cluster: tr.cluster, history: tr.history, random: rand.New(rand.NewPCG(1, 1))}
 	for range *killsFlag {
@@ -318,7 +346,7 @@ func TestLeaderKills(t *testing.T) {
 // TestRollingRestart restarts all nodes in turn, over mutual TLS. Producers stand behind a load balancer that follows the health checks:
 // every call must get its 202 at the first try.
 func TestRollingRestart(t *testing.T) {
-	tr := newTrial(t, "", true, false)
+	tr := newTrial(t, setup{tls: true})
 	tr.produce(t, true)
 	n := &nemesis{cluster: tr.cluster, history: tr.history, random: rand.New(rand.NewPCG(1, 1))}
 	n.queue = []string{"rolling restart"}

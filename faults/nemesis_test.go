@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -17,17 +19,26 @@ type nemesis struct {
 	history *history
 	random  *rand.Rand
 	leader  int
-	queue   []string // kinds to come
+	only    []string // kinds; nil: all
+	queue   []string // those to come
 }
 
 // harm is a kind of fault: it does the harm to the nodes and returns how to undo it. It may end with the harm undone, and then
 // returns nil.
 type harm struct {
-	disks bool // needs nodes with disks of their own
+	needs need
 	pick  func(n *nemesis) []int
 	do    func(n *nemesis, nodes []int) (undo func() error, err error)
 	last  time.Duration // how long the harm lasts
 }
+
+// need is what nodes must have for a harm; most harms need nothing.
+type need int
+
+const (
+	disks  need = 1 + iota // of their own
+	clocks                 // that can jump
+)
 
 func leaderOnly(n *nemesis) []int { return []int{n.leader} }
 func follower(n *nemesis) []int   { return []int{(n.leader + 1 + n.random.IntN(size-1)) % size} }
@@ -52,31 +63,52 @@ var harms = map[string]harm{
 	"rolling restart":      {pick: nobody, do: (*nemesis).roll},
 	"restart leader":       {pick: leaderOnly, do: (*nemesis).restart},
 	"wiped node":           {pick: any1, do: (*nemesis).wipe, last: time.Second},
-	"power loss of one":    {pick: any1, do: (*nemesis).cutPower, last: time.Second, disks: true},
-	"power loss of all":    {pick: all, do: (*nemesis).cutPower, disks: true},
-	"disk short of leader": {pick: leaderOnly, do: (*nemesis).fill, last: 4 * time.Second, disks: true},
-	"disk full of one":     {pick: any1, do: (*nemesis).fillUp, last: 3 * time.Second, disks: true},
+	"power loss of one":    {pick: any1, do: (*nemesis).cutPower, last: time.Second, needs: disks},
+	"power loss of all":    {pick: all, do: (*nemesis).cutPower, needs: disks},
+	"disk short of leader": {pick: leaderOnly, do: (*nemesis).fill, last: 4 * time.Second, needs: disks},
+	"disk full of one":     {pick: any1, do: (*nemesis).fillUp, last: 3 * time.Second, needs: disks},
+	"disk fails of one":    {pick: any1, do: (*nemesis).breakDisk, needs: disks},
+	"disk slow of one":     {pick: any1, do: (*nemesis).hang, last: 4 * time.Second, needs: disks},
+	"disk hangs of one":    {pick: any1, do: (*nemesis).hang, last: 14 * time.Second, needs: disks},
+	"clocks jump":          {pick: nobody, do: (*nemesis).shiftClocks, last: 2 * time.Second, needs: clocks},
 }
 
-// kinds are the names of the harms that can be done here, each the same number of times before any comes again.
+// kind is the next to come. Each that can be done here comes once before any comes again.
 func (n *nemesis) kind() string {
 	if len(n.queue) == 0 {
 		for _, name := range sortedKinds() {
-			if !harms[name].disks || n.cluster.nodes[0].disk != nil {
+			if n.has(harms[name].needs) && (n.only == nil || slices.Contains(n.only, name)) {
 				n.queue = append(n.queue, name)
 			}
 		}
 		n.random.Shuffle(len(n.queue), func(i, j int) { n.queue[i], n.queue[j] = n.queue[j], n.queue[i] })
+	}
+	if len(n.queue) == 0 {
+		return ""
 	}
 	name := n.queue[0]
 	n.queue = n.queue[1:]
 	return name
 }
 
+func (n *nemesis) has(what need) bool {
+	switch node := n.cluster.nodes[0]; what {
+	case disks:
+		return node.disk != nil
+	case clocks:
+		return node.clock != ""
+	default:
+		return true
+	}
+}
+
 // strike does one harm, undoes it, and waits until all is well.
 func (n *nemesis) strike() (f fault, err error) {
 	f.Kind = n.kind()
-	h := harms[f.Kind]
+	h, known := harms[f.Kind]
+	if !known {
+		return f, fmt.Errorf("no such fault can be done here; known are %s", strings.Join(sortedKinds(), ", "))
+	}
 	if n.leader, err = n.cluster.awaitWell(); err != nil {
 		return f, err
 	}
@@ -284,14 +316,54 @@ func (n *nemesis) fillUp(nodes []int) (func() error, error) {
 	return func() error {
 		defer n.heal()
 		return n.each(nodes, func(i int, node *node) error {
-			if err := node.disk.makeRoom(); err != nil {
-				return err
-			}
-			time.Sleep(2 * time.Second) // it may be on its way out
-			if node.alive() {
-				return nil
-			}
-			return n.cluster.start(i)
+			return errors.Join(node.disk.makeRoom(), n.startIfEnded(i))
 		})
 	}, nil
 }
+
+// startIfEnded starts a node again that could not bear what was done to it.
+func (n *nemesis) startIfEnded(i int) error {
+	time.Sleep(2 * time.Second) // it may be on its way out
+	if n.cluster.nodes[i].alive() {
+		return nil
+	}
+	return n.cluster.start(i)
+}
+
+// breakDisk has everything that is asked of a disk fail. The node must end by itself.
+func (n *nemesis) breakDisk(nodes []int) (func() error, error) {
+	n.take(nodes)
+	err := n.each(nodes, func(_ int, node *node) error {
+		if err := node.disk.cutPower(); err != nil {
+			return err
+		}
+		select {
+		case <-node.ended:
+		case <-time.After(failLimit):
+			return fmt.Errorf("%s goes on though its disk has failed", node.name)
+		}
+		return errors.Join(node.disk.detach(), node.disk.attach())
+	})
+	return func() error { return n.restore(nodes) }, err
+}
+
+// failLimit is for a node to notice that its disk is gone.
+const failLimit = 30 * time.Second
+
+// hang has writes wait. If that is for long the node must end, which it can when the disk answers again at the latest.
+func (n *nemesis) hang(nodes []int) (func() error, error) {
+	n.take(nodes)
+	err := n.each(nodes, func(_ int, node *node) error { return node.disk.freeze() })
+	return func() error {
+		defer n.heal()
+		return n.each(nodes, func(i int, node *node) error { return errors.Join(node.disk.thaw(), n.startIfEnded(i)) })
+	}, err
+}
+
+// shiftClocks sets each node's clock wrong, and leaves it so for the faults to come.
+func (n *nemesis) shiftClocks([]int) (func() error, error) {
+	return nil, n.cluster.setClocks(func() int { return n.random.IntN(2*maxShift+1) - maxShift })
+}
+
+// maxShift is in seconds: retries that wait for a time may wait twice that long when leaders change.
+const maxShift = 20
