@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,17 +25,7 @@ type disk struct {
 func newDisk(t *testing.T, image, mount string) *disk {
 	t.Helper()
 	d := &disk{image: image, mount: mount}
-	file, err := os.Create(image)
-	if err == nil {
-		err = file.Truncate(diskBytes)
-		file.Close()
-	}
-	if err == nil {
-		err = os.MkdirAll(mount, 0o700)
-	}
-	if err == nil {
-		_, err = exec.Command("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1", image).CombinedOutput()
-	}
+	err := d.format(diskBytes)
 	if err == nil {
 		err = d.attach()
 	}
@@ -49,14 +40,34 @@ func newDisk(t *testing.T, image, mount string) *disk {
 	return d
 }
 
-// canMount tells whether disks can be made here.
-func canMount() bool {
+// format makes the file system.
+func (d *disk) format(size int64) error {
+	file, err := os.Create(d.image)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(file.Truncate(size), file.Close(), os.MkdirAll(d.mount, 0o700)); err != nil {
+		return err
+	}
+	if out, err := exec.Command("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1", d.image).CombinedOutput(); err != nil {
+		return fmt.Errorf("mkfs.ext4: %w: %s", err, out)
+	}
+	return nil
+}
+
+// canMount tells whether disks can be made here, by making a small one.
+var canMount = sync.OnceValue(func() bool {
 	if os.Getuid() != 0 {
 		return false
 	}
-	_, err := exec.LookPath("mkfs.ext4")
-	return err == nil && exec.Command("losetup", "-f").Run() == nil
-}
+	dir, err := os.MkdirTemp("", "hookwheel-disk-")
+	if err != nil {
+		return false
+	}
+	defer os.RemoveAll(dir)
+	d := &disk{image: filepath.Join(dir, "image"), mount: filepath.Join(dir, "mount")}
+	return errors.Join(d.format(16<<20), d.attach()) == nil && d.detach() == nil
+})
 
 func (d *disk) attach() error {
 	if out, err := exec.Command("mount", "-o", "loop", d.image, d.mount).CombinedOutput(); err != nil {

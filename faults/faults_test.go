@@ -37,7 +37,7 @@ func (s setup) build(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "hookwheel")
-	args := []string{"build", "-o", binary, "-tags", s.tags}
+	args := []string{"build", "-buildvcs=false", "-o", binary, "-tags", s.tags}
 	if raceEnabled {
 		args = append(args, "-race")
 	}
