@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"context"
 	"crypto/subtle"
 	"slices"
 
@@ -84,9 +83,4 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, who roles, key *webhook.APIKey)
 	}
 	ctx.SetUserValue("app", app.ID.Text(webhook.KindApplication)) // the name may pass to another application
 	return nil
-}
-
-// hold bounds the work on a request that changes something: a cluster without a leader may find one within that time.
-func (s *Server) hold(*fasthttp.RequestCtx) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), holdTimeout)
 }

@@ -107,8 +107,23 @@ func (s *Server) createMessage(ctx *fasthttp.RequestCtx) (answer, error) {
 	if m.ID, err = s.config.Writer.CreateMessage(hold, &m); err != nil {
 		return answer{}, err
 	}
+	if repeated(ctx) {
+		return s.firstAnswer(&m, withContent)
+	}
 	s.accepted.Inc()
 	return answer{fasthttp.StatusAccepted, rawJSON(appendMessageOut(nil, &m, withContent))}, nil
+}
+
+// firstAnswer is to a message that was sent before under the idempotency key of this request, whose body may say something else.
+func (s *Server) firstAnswer(m *webhook.Message, withContent bool) (answer, error) {
+	if err := s.current(); err != nil {
+		return answer{}, err
+	}
+	first, err := s.config.Store.Message(m.App, m.ID.Text(webhook.KindMessage))
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{fasthttp.StatusAccepted, rawJSON(appendMessageOut(nil, first, withContent))}, nil
 }
 
 func (s *Server) getMessage(ctx *fasthttp.RequestCtx) (answer, error) {

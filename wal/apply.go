@@ -96,6 +96,7 @@ type entry struct {
 	logs     []chunk
 	history  []chunk
 	requests []byte
+	answers  []byte // idempotency keys
 	changes  Changes
 	planned  [][]byte // keys of the lines that this entry has put into retry sets
 
@@ -129,6 +130,9 @@ func (e *entry) id() (webhook.ID, error) {
 	e.place++
 	return id, nil
 }
+
+// first is the entry as an ID.
+func (e *entry) first() webhook.ID { return webhook.NewID(e.batch.meta.clock, e.batch.meta.index, 0) }
 
 // run applies one command and remembers its reply; one that was applied before gets that reply again.
 func (e *entry) run(c *Command) ([]byte, error) {
@@ -169,6 +173,8 @@ func (e *entry) apply(body []byte) ([]byte, error) {
 		return nil, e.deleteEndpoint(body[1:])
 	case kindResend:
 		return nil, e.resend(body[1:])
+	case kindIdempotent:
+		return e.applyOnce(body[1:])
 	case kindFingerprint:
 		return e.askFingerprint(body[1:])
 	default:
@@ -178,7 +184,7 @@ func (e *entry) apply(body []byte) ([]byte, error) {
 
 // finish writes what the commands of the entry made together; before is the index of the entry before it.
 func (e *entry) finish(before uint64) error {
-	first := webhook.NewID(e.batch.meta.clock, e.batch.meta.index, 0)
+	first := e.first()
 	for _, c := range e.logs {
 		e.batch.set(chunkKey(keyLog, c.owner, first), c.data)
 	}
@@ -187,6 +193,10 @@ func (e *entry) finish(before uint64) error {
 	}
 	e.keepRequests()
 	e.store.forgetRequests(before, e.batch.meta.index)
+	e.keepAnswers()
+	if err := e.forgetAnswers(); err != nil {
+		return err
+	}
 	return e.sweep()
 }
 

@@ -70,6 +70,7 @@ func (r *Report) Err() error {
 //   - the attempts at delivering a message to an endpoint are numbered from 1, without gaps. A leader that is lost takes
 //     attempts that it had not recorded with it, and the next leader gives the same numbers, so this holds however many
 //     leaders were lost. It may happen that a number is recorded twice; that is counted, not called wrong;
+//   - each idempotency key is listed by the entry that has answered it, so that it will be forgotten in time;
 //   - no request was applied twice within the window in which requests are remembered, and nothing else is remembered.
 //
 // It opens Badger as a start of the node would, which may tidy up after a crash but changes no record. Memory is bounded by
@@ -156,6 +157,7 @@ type checker struct {
 	reached   map[webhook.ID]int    // of them, those that were attempted
 	uids      map[uid]webhook.ID
 	eventIDs  int // messages that have one
+	answers   int // idempotency keys that the entry lists which has answered them
 	requests  [][16]byte
 }
 
@@ -163,7 +165,7 @@ type checker struct {
 var kindNames = map[byte]string{
 	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
 	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
-	keyHeld: "held messages", keyManual: "manual requests", keyRequests: "requests", keyOvertaker: "repetitions applied", keyRemoved: "endpoints being removed",
+	keyHeld: "held messages", keyManual: "manual requests", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAnswer: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
 }
 
 func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
@@ -225,7 +227,7 @@ func (c *checker) walk() error {
 var keySizes = map[byte]int{
 	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
 	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
-	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyRemoved: 1 + idSize,
+	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAnswer: 1 + answerNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
 }
 
 func (c *checker) record(key, value []byte) error {
@@ -264,6 +266,10 @@ func (c *checker) record(key, value []byte) error {
 		return c.checkHeld(key, value)
 	case keyManual:
 		return c.checkManual(key, value)
+	case keyAnswer:
+		c.checkAnswer(key, value)
+	case keyAging:
+		return c.checkAging(key, value)
 	case keyRequests:
 		c.checkRequests(key, value)
 	case keyOvertaker:
@@ -286,6 +292,11 @@ func (c *checker) finish() error {
 	}
 	if c.report.Attempts != c.report.Records[kindNames[keyIndex]] {
 		if err := c.findUnindexed(); err != nil {
+			return err
+		}
+	}
+	if c.answers != c.report.Records[kindNames[keyAnswer]] {
+		if err := c.findLooseAnswers(); err != nil {
 			return err
 		}
 	}

@@ -32,6 +32,20 @@ type patient struct {
 	txn       *badger.Txn
 }
 
+var (
+	patientKey    = [16]byte{7, 8}
+	patientAnswer = append([]byte{byte(kindFingerprint)}, patientKey[:]...)
+)
+
+// aging is the list of idempotency keys by age, which has one entry.
+func (p *patient) aging() []byte {
+	keys, err := firstKeys(p.txn, []byte{keyAging}, 2)
+	if err != nil || len(keys) != 1 {
+		panic(err)
+	}
+	return keys[0]
+}
+
 const patientRetries = 2*sweepPerEntry + 20
 
 func newPatient(t *testing.T) *patient {
@@ -50,6 +64,10 @@ func newPatient(t *testing.T) *patient {
 			t.Fatal(err)
 		}
 		*id = e.ID
+	}
+	once := encodeIdempotent(patientKey, encodeFingerprint())
+	if reply := applyList(t, s, once, once)[1]; reply[1] != replyRepeated {
+		t.Fatalf("%x", reply)
 	}
 	p.send(t, s)
 	p.deliver(t, w)
@@ -343,6 +361,19 @@ func TestCheckFindsDamage(t *testing.T) {
 		}, "which is not in the history of"},
 		"index with odd value":  {func(p *patient) { p.set(idKey(keyIndex, p.messages[0], p.attempts[0]), one) }, "with an endpoint that is none"},
 		"attempt of no message": {func(p *patient) { p.remove(chunkKey(keyLog, p.app, p.messages[0])) }, "has attempts at endpoint"},
+
+		"damaged answer":         {func(p *patient) { p.set(answerKey(patientAnswer), one) }, "the answer to idempotency key 0708"},
+		"lost answer":            {func(p *patient) { p.remove(answerKey(patientAnswer)) }, "to which there is no answer"},
+		"answer in no list":      {func(p *patient) { p.remove(p.aging()) }, "which does not list it"},
+		"answer before its list": {func(p *patient) { p.set(answerKey(patientAnswer), encodeAnswer(p.app, nil)) }, "had answered before"},
+		"answer after its list": {func(p *patient) {
+			p.set(answerKey(patientAnswer), encodeAnswer(webhook.NewID(testClock+9000, p.index, 0), nil))
+		}, "which does not list it"},
+		"short idempotency key": {func(p *patient) { p.set(answerKey(patientAnswer[:9]), encodeAnswer(p.app, nil)) }, "has a key of 10 bytes"},
+		"list cut short":        {func(p *patient) { p.set(p.aging(), p.get(p.aging())[:9]) }, "the idempotency keys of entry"},
+		"list empty":            {func(p *patient) { p.set(p.aging(), one) }, "the idempotency keys of entry"},
+		"list says it twice":    {func(p *patient) { p.set(p.aging(), append(p.get(p.aging()), patientAnswer...)) }, "twice"},
+		"list from the future":  {func(p *patient) { p.set(agingKey(webhook.NewID(testClock, 1<<40, 0)), p.get(p.aging())) }, "the list of idempotency keys of entry 1099511627776"},
 
 		"damaged requests":     {func(p *patient) { p.set(requestsKey(1), []byte{1, 2}) }, "the requests of entry 1 can't be read"},
 		"requests too new":     {func(p *patient) { p.set(requestsKey(1<<40), appendRequest(nil, [16]byte{1, 1}, okReply(nil))) }, "the requests of entry 1099511627776 are remembered"},

@@ -31,6 +31,7 @@ var (
 	goldenApp      = webhook.NewID(testClock, 1, 0)
 	goldenEndpoint = webhook.NewID(testClock, 2, 0)
 	goldenMessage  = webhook.NewID(testClock+1000, 3, 1)
+	goldenEntry    = webhook.NewID(testClock, 4, 0)
 	goldenTime     = time.UnixMilli(testClock + 4).UTC()
 	goldenKey      = chunkKey(keyLog, goldenApp, goldenMessage)
 )
@@ -110,6 +111,16 @@ func encodeAttempts(list []webhook.Attempt) (data []byte) {
 	return data
 }
 
+type idempotent struct {
+	key     [16]byte
+	command []byte
+}
+
+type answer struct {
+	entry webhook.ID
+	reply []byte
+}
+
 type progressOfTerm struct {
 	term uint64
 	list []webhook.Progress
@@ -169,6 +180,14 @@ func goldenFormats() map[string]format {
 				reply, _, err := findRequest(data, [16]byte{2})
 				return string(reply), err
 			}},
+		"command idempotent": {idempotent{[16]byte{1, 2}, encodeFingerprint()}, plain(encodeIdempotent([16]byte{1, 2}, encodeFingerprint())), func(data []byte) (any, error) {
+			key, command, err := decodeIdempotent(data[1:])
+			return idempotent{key, command}, err
+		}},
+		"record answer": {answer{goldenEntry, []byte("reply")}, plain(encodeAnswer(goldenEntry, []byte("reply"))), func(data []byte) (any, error) {
+			entry, reply, err := decodeAnswer(data)
+			return answer{entry, reply}, err
+		}},
 		"reply ok":    {"body", plain(okReply([]byte("body"))), func(data []byte) (any, error) { body, err := decodeReply(data); return string(body), err }},
 		"reply error": {refused, func() ([]byte, error) { return errorReply(refused) }, func(data []byte) (any, error) { _, err := decodeReply(data); return err, nil }},
 		"key overtaker": {overtaker{300, [16]byte{1, 2}}, plain(overtakerKey(300, [16]byte{1, 2})), func(data []byte) (any, error) {

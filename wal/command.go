@@ -27,6 +27,7 @@ const (
 	kindRecordProgress    kind = 5
 	kindFingerprint       kind = 6
 	kindResend            kind = 15
+	kindIdempotent        kind = 22
 )
 
 const commandVersion = 1

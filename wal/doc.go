@@ -20,6 +20,8 @@
 //	D endpoint                 -           an endpoint that is gone but whose retry set is not yet emptied
 //	Q index                    requests    request ids of one Raft entry with their replies, for requestWindow entries
 //	P index request            -           a request in Q that was applied as a repetition: its first try may yet come
+//	Y kind hash                answer      the entry that met an idempotency key first, and the reply to its command of that kind
+//	y entry                    keys        the kinds and hashes in Y that this entry has met first
 //
 // A chunk holds all that one entry made for one owner: at hundreds of events an entry this spares Badger most of its cost
 // per key. The place that ends an ID finds the record within its chunk.
@@ -31,6 +33,13 @@
 // for nothing, which is what most are. Now and then a repetition overtakes its first try; then it is applied and noted under
 // P, which is kept in memory too, and while there are such notes first tries look there. What is older than requestWindow
 // entries is refused as a repetition, and not recognized as a first try.
+//
+// # Idempotency keys
+//
+// A command may come wrapped in another, kindIdempotent, which names the idempotency key of the HTTP request that it is part of, as
+// a hash of 16 bytes. Of commands of the same kind under the same key the first that is not refused takes effect; its reply
+// is kept by that very entry, under Y, and is the reply to all others for idempotencyWindow. Each entry forgets
+// those of the oldest entry in y, once they are too old, so as many go as come.
 //
 // # Fingerprints and the checker
 //

@@ -23,6 +23,8 @@ const (
 	keyRemoved     = 'D'
 	keyHeld        = 'K'
 	keyManual      = 'M'
+	keyAnswer      = 'Y'
+	keyAging       = 'y'
 )
 
 const (
@@ -87,6 +89,12 @@ func parseOvertakerKey(key []byte) (index uint64, request [16]byte, err error) {
 	}
 	return binary.BigEndian.Uint64(key[1:]), [16]byte(key[1+8:]), nil
 }
+
+// answerKey is of an idempotency key with the kind of the command before it.
+func answerKey(name []byte) []byte { return append([]byte{keyAnswer}, name...) }
+
+// agingKey is where the idempotency keys stand that an entry has met first.
+func agingKey(entry webhook.ID) []byte { return append([]byte{keyAging}, entry[:entrySize]...) }
 
 // after is the first key behind all that begin with prefix.
 func after(prefix []byte) []byte {

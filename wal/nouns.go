@@ -20,6 +20,7 @@ type nouns struct {
 	cursors      map[webhook.ID]*cursor             // changed in place, by Apply alone
 	removed      []webhook.ID                       // endpoints that are gone but whose retry set is not yet
 	overtakers   overtakers
+	aging        aging
 }
 
 func newNouns() nouns {
@@ -70,7 +71,10 @@ func (n *nouns) load(txn *badger.Txn) error {
 	if err != nil {
 		return err
 	}
-	return n.overtakers.load(txn)
+	if err := n.overtakers.load(txn); err != nil {
+		return err
+	}
+	return n.aging.load(txn)
 }
 
 func (n *nouns) putApplication(app *webhook.Application) {

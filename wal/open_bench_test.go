@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -69,11 +70,11 @@ func fillNouns(s *Store) (app, endpoint webhook.ID, err error) {
 		return a.ID, e.ID, err
 	}
 	w := NewWriter(direct{s, 1})
-	a, _, err := w.CreateApplication(nil, webhook.Application{UID: "fill", Name: "n"}, false)
+	a, _, err := w.CreateApplication(context.Background(), webhook.Application{UID: "fill", Name: "n"}, false)
 	if err != nil {
 		return app, endpoint, err
 	}
-	e, err := w.CreateEndpoint(nil, webhook.Endpoint{App: a.ID, UID: "fill", URL: "http://127.0.0.1:9000/hooks"})
+	e, err := w.CreateEndpoint(context.Background(), webhook.Endpoint{App: a.ID, UID: "fill", URL: "http://127.0.0.1:9000/hooks"})
 	return a.ID, e.ID, err
 }
 

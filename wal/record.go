@@ -15,6 +15,7 @@ const (
 	attemptVersion  = 1
 	cursorVersion   = 1
 	requestsVersion = 1
+	answersVersion  = 1
 )
 
 // meta says how far the state machine has come.

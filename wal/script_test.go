@@ -47,7 +47,8 @@ func newScript(t *testing.T, seed int64, count int) *script {
 
 func applyEntry(t *testing.T, s *Store, entries [][]Command, i int) [][]byte {
 	t.Helper()
-	replies, err := s.Apply(uint64(i+1), 1, testClock+int64(i/3), entries[i])
+	const step = int64(idempotencyWindow / time.Millisecond / 100) // between two entries, so that idempotency keys are forgotten
+	replies, err := s.Apply(uint64(i+1), 1, testClock+int64(i/3)*step, entries[i])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +74,11 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 			m.EventID = fmt.Sprint("ev", c.rnd.Intn(50))
 		}
 		if i > 0 {
-			commands = append(commands, c.command(encodeCreateMessage(m), nil))
+			body := encodeCreateMessage(m)
+			if c.rnd.Intn(2) == 0 { // some under the same idempotency key as one before
+				body = encodeIdempotent([16]byte{byte(c.rnd.Intn(40))}, body)
+			}
+			commands = append(commands, c.command(body, nil))
 		}
 	}
 	if len(c.eps) > 0 && c.rnd.Intn(2) == 0 {
@@ -151,6 +156,13 @@ func (c *script) learn(t *testing.T, commands []Command, replies [][]byte) {
 		body, err := decodeReply(replies[i])
 		if err != nil {
 			continue
+		}
+		if kind(command.Body[0]) == kindIdempotent {
+			_, command.Body, _ = decodeIdempotent(command.Body[1:])
+			if body[0] == replyRepeated {
+				continue
+			}
+			body = body[1:]
 		}
 		switch kind(command.Body[0]) {
 		case kindCreateApplication:

@@ -21,11 +21,23 @@ type Writer struct{ proposer Proposer }
 func NewWriter(p Proposer) *Writer { return &Writer{p} }
 
 func (w *Writer) propose(ctx context.Context, command []byte) ([]byte, error) {
+	once, _ := ctx.Value(onceContext{}).(*Once)
+	if once != nil {
+		command = encodeIdempotent(once.Key, command)
+	}
 	reply, err := w.proposer.Propose(ctx, command)
 	if err != nil {
 		return nil, err
 	}
-	return decodeReply(reply)
+	body, err := decodeReply(reply)
+	if err != nil || once == nil {
+		return body, err
+	}
+	if len(body) == 0 {
+		return nil, errCut
+	}
+	once.Repeated = body[0] == replyRepeated
+	return body[1:], nil
 }
 
 // CreateApplication gives app its ID and its times. With getIfExists an application that has the same uid is returned as

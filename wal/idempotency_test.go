@@ -1,0 +1,210 @@
+package wal
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+func sendOnce(app webhook.ID, key byte, payload string) []byte {
+	return encodeIdempotent([16]byte{key}, encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: []byte(payload)}))
+}
+
+// A repeated key has the first reply, whatever it asks for, in the same entry, in a later one and after a restart.
+func TestIdempotencyKey(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir)
+	w := NewWriter(direct{s, 1})
+	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "a"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replies := applyList(t, s, sendOnce(app.ID, 1, `{"n":1}`), sendOnce(app.ID, 1, `{"n":2}`), sendOnce(app.ID, 2, `{"n":3}`))
+	first := replies[0]
+	if first[1] != replyFirst || replies[1][1] != replyRepeated || !bytes.Equal(first[2:], replies[1][2:]) || bytes.Equal(first[2:], replies[2][2:]) {
+		t.Fatalf("%x", replies)
+	}
+	for range 2 {
+		if again := applyList(t, s, sendOnce(app.ID, 1, `{}`))[0]; again[1] != replyRepeated || !bytes.Equal(again[2:], first[2:]) {
+			t.Errorf("a repetition got %x, not %x", again, first)
+		}
+		if err := s.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		s = crash(t, s, dir)
+	}
+	closing(t, s)
+	list, _, err := s.Messages(app.ID, Page{Limit: 10, Ascending: true}, MessageFilter{})
+	if err != nil || len(list) != 2 || string(list[0].Payload) != `{"n":1}` {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// A request of several commands goes by one key: each kind of them takes effect once.
+func TestIdempotencyKeyOfSeveralCommands(t *testing.T) {
+	s := closing(t, openTest(t, t.TempDir()))
+	w := NewWriter(direct{s, 1})
+	for round := range 2 {
+		once := &Once{Key: [16]byte{1}}
+		ctx := once.Context(t.Context())
+		app, created, err := w.CreateApplication(ctx, webhook.Application{Name: "a"}, false)
+		if err != nil || !created || once.Repeated != (round == 1) {
+			t.Fatal(round, created, once.Repeated, err)
+		}
+		if _, err := w.CreateMessage(ctx, &webhook.Message{App: app.ID, EventType: "a"}); err != nil || once.Repeated != (round == 1) {
+			t.Fatal(round, once.Repeated, err)
+		}
+	}
+	apps, _, err := s.Applications(Page{Limit: 10})
+	if err != nil || len(apps) != 1 {
+		t.Errorf("%d applications, %v", len(apps), err)
+	}
+}
+
+// What was refused changed nothing, so it is tried anew.
+func TestIdempotencyKeyOfRefusal(t *testing.T) {
+	s, w, app, _ := newWorld(t)
+	once := &Once{Key: [16]byte{1}}
+	_, err := w.CreateMessage(once.Context(t.Context()), &webhook.Message{App: idAt(9, 9), EventType: "a"})
+	wantCode(t, err, webhook.CodeNotFound)
+	if reply := applyList(t, s, sendOnce(app.ID, 1, "{}"))[0]; reply[0] != replyOK || reply[1] != replyFirst {
+		t.Errorf("%x", reply)
+	}
+}
+
+// Keys are forgotten after the window, in steps that are bounded and that keep up, and none is left behind.
+func TestIdempotencyKeysAreForgotten(t *testing.T) {
+	s, _, app, _ := newWorld(t)
+	const entries, each = 12, 100
+	key := func(i, j int) []byte {
+		return encodeIdempotent([16]byte{byte(i), byte(j)}, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"}))
+	}
+	at := func(clock time.Duration, bodies ...[]byte) [][]byte {
+		t.Helper()
+		commands := make([]Command, len(bodies))
+		for i, body := range bodies {
+			commands[i] = Command{Request: [16]byte{byte(i), byte(s.Applied()), 1}, Body: body}
+		}
+		replies, err := s.Apply(s.Applied()+1, 1, testClock+clock.Milliseconds(), commands)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return replies
+	}
+	for i := range entries {
+		bodies := make([][]byte, each)
+		for j := range bodies {
+			bodies[j] = key(i, j)
+		}
+		at(time.Hour, bodies...)
+	}
+	if reply := at(time.Hour+idempotencyWindow-time.Millisecond, key(0, 0))[0]; reply[1] != replyRepeated {
+		t.Error("forgotten too early")
+	}
+	if n := countKeys(t, s, keyAnswer); n != entries*each {
+		t.Errorf("%d keys are known, want %d", n, entries*each)
+	}
+	late := time.Hour + idempotencyWindow + 4*time.Millisecond
+	if reply := at(late, key(entries-1, 7))[0]; reply[1] != replyFirst {
+		t.Error("not forgotten, although it is too old")
+	}
+	before := entries * each
+	for range entries { // one entry after the other forgets some
+		n := countKeys(t, s, keyAnswer)
+		if before-n > sweepPerEntry+each {
+			t.Errorf("one entry has forgotten %d keys", before-n)
+		}
+		before = n
+		at(late)
+	}
+	if answers, lists := countKeys(t, s, keyAnswer), countKeys(t, s, keyAging); answers != 1 || lists != 1 {
+		t.Errorf("%d keys in %d lists are left, want the one that was used again", answers, lists)
+	}
+	if reply := at(late, key(entries-1, 7))[0]; reply[1] != replyRepeated {
+		t.Error("the key that was used again was forgotten with its first use")
+	}
+}
+
+func countKeys(t *testing.T, s *Store, prefix byte) int {
+	t.Helper()
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if err := s.begin(0); err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	err := s.seek([]byte{prefix}, []byte{prefix}, func(_, _ []byte) error {
+		count++
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return count
+}
+
+// More entries than are held in memory age in the order in which they came, and after a restart alike.
+func TestAgingBeyondMemory(t *testing.T) {
+	s, _, app, _ := newWorld(t)
+	rnd := rand.New(rand.NewSource(1))
+	apply := func(clock time.Duration, body []byte) {
+		t.Helper()
+		command := Command{Body: body}
+		rnd.Read(command.Request[:])
+		if _, err := s.Apply(s.Applied()+1, 1, testClock+clock.Milliseconds(), []Command{command}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range agingAhead + 10 {
+		key := [16]byte{byte(i), byte(i >> 8)}
+		apply(time.Duration(i)*time.Second, encodeIdempotent(key, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})))
+	}
+	for i := range agingAhead + 10 {
+		apply(idempotencyWindow+time.Duration(i)*time.Second+4*time.Millisecond, encodeFingerprint())
+		if got := countKeys(t, s, keyAging); i%100 == 0 && got != agingAhead+9-i {
+			t.Fatalf("after %d entries %d lists are left", i+1, got)
+		}
+	}
+	if n := countKeys(t, s, keyAnswer); n != 0 {
+		t.Errorf("%d keys are left", n)
+	}
+}
+
+// BenchmarkIdempotency is the share of a message's way that an idempotency key lengthens: Apply and Commit of full entries.
+func BenchmarkIdempotency(b *testing.B) {
+	for _, with := range []bool{false, true} {
+		b.Run(fmt.Sprint("with key ", with), func(b *testing.B) {
+			s, err := openFilled(b.TempDir())
+			if err != nil {
+				b.Fatal(err)
+			}
+			app, _, err := fillNouns(s)
+			if err != nil {
+				b.Fatal(err)
+			}
+			rnd := rand.New(rand.NewSource(1))
+			body := encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: make([]byte, fillEvent)})
+			commands := make([]Command, fillBatch)
+			for b.Loop() {
+				for i := range commands {
+					commands[i].Body = body
+					rnd.Read(commands[i].Request[:])
+					if with {
+						commands[i].Body = encodeIdempotent(commands[i].Request, body)
+					}
+				}
+				if _, err := s.Apply(s.Applied()+1, 1, testClock+int64(s.Applied()), commands); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*fillBatch), "ns/message")
+			if err := s.Close(); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
