@@ -25,12 +25,12 @@ const apiToken = "0123456789abcdef"
 
 // api is a node of one, in this process, and its client.
 type api struct {
-	t    *testing.T
+	t    testing.TB
 	url  string
 	node *node
 }
 
-func apiStart(t *testing.T, changes ...func(*Config)) *api {
+func apiStart(t testing.TB, changes ...func(*Config)) *api {
 	t.Helper()
 	config := DefaultConfig()
 	config.Data = t.TempDir()
@@ -56,7 +56,7 @@ func apiStart(t *testing.T, changes ...func(*Config)) *api {
 	return &api{t, "http://" + n.api.Addr(), n}
 }
 
-func apiFreeAddress(t *testing.T) string {
+func apiFreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -76,6 +76,11 @@ func (a *api) raw(method, path, authorization string, body []byte) (*http.Respon
 	if authorization != "" {
 		request.Header.Set("Authorization", authorization)
 	}
+	return a.do(request)
+}
+
+func (a *api) do(request *http.Request) (*http.Response, []byte) {
+	a.t.Helper()
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		a.t.Fatal(err)
