@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	backlogRamp    = 10  // seconds after the endpoint's return whose arrivals are told apart
+	backlogRamp    = 12  // seconds after the first arrival whose arrivals are told apart
 	backlogHeap    = 32  // MiB by which the leader's heap may grow
 	canaryRate     = 50  // events per second
 	canarySize     = 256 // bytes
@@ -33,7 +33,7 @@ type Backlog struct {
 	Pause       time.Duration `json:"pauseWaitingNs"` // the same with all events waiting
 
 	Drained    time.Duration `json:"drainedNs,omitempty"` // from the endpoint's return until the last event has arrived
-	PerSecond  []int         `json:"perSecond,omitempty"` // arrivals in each of the first seconds after the endpoint's return
+	PerSecond  []int         `json:"perSecond,omitempty"` // arrivals in each of the first seconds from the first arrival on
 	Lost       int           `json:"lost"`
 	Duplicated int           `json:"duplicated"`
 	Overtaken  int           `json:"overtaken"` // the most places by which an event arrived before an older one
@@ -193,6 +193,7 @@ type arrivals struct {
 	alive     atomic.Bool
 	mu        sync.Mutex
 	opened    int64
+	first     int64 // arrival
 	perSecond [backlogRamp]int
 	newest    int
 	overtaken int
@@ -205,7 +206,11 @@ func (a *arrivals) respond(_, event int, ctx *fasthttp.RequestCtx) bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if second := (now() - a.opened) / int64(time.Second); second < backlogRamp {
+	at := now()
+	if a.first == 0 {
+		a.first = at
+	}
+	if second := (at - a.first) / int64(time.Second); second < backlogRamp {
 		a.perSecond[second]++
 	}
 	a.newest = max(a.newest, event)
@@ -254,7 +259,7 @@ func (b *Backlog) WriteTable(w io.Writer) error {
 	}
 	if b.PerSecond != nil {
 		t.line("")
-		t.line("arrivals in each second after the endpoint came back: %v", b.PerSecond)
+		t.line("arrivals in each second from the first one on: %v", b.PerSecond)
 		t.row("drained in", duration(b.Drained))
 		t.row("lost", thousands(b.Lost))
 		t.row("duplicated", thousands(b.Duplicated))

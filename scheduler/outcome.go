@@ -66,6 +66,7 @@ func (s *Scheduler) Abandon(d webhook.Delivery) {
 func (s *Scheduler) succeeded(l *lane, now time.Time, latency time.Duration, full bool) {
 	if l.breaker.health.Parked {
 		l.limit.restart()
+		l.retries.hasten(func(line *retry) bool { return s.wheel.cancel(&line.timer) })
 		s.log.Info("an endpoint that was parked answers again", "endpoint", l.endpoint.ID.Text(webhook.KindEndpoint))
 	}
 	l.breaker.success(now, &s.config.Breaker)

@@ -26,7 +26,8 @@ type retrySet struct {
 // retry is a line of the retry set in memory.
 type retry struct {
 	webhook.Retry
-	gone bool // settled in another way; its timer finds that out
+	timer timer[alarm]
+	gone  bool // settled in another way
 }
 
 func newRetrySet(l *lane) retrySet {
@@ -65,6 +66,7 @@ func (r *retrySet) belongs(line *webhook.Retry) bool {
 // load takes a line into memory.
 func (r *retrySet) load(line webhook.Retry) *retry {
 	loaded := &retry{Retry: line}
+	loaded.timer.Value = alarm{r.lane, loaded}
 	r.loaded[line.Message] = loaded
 	if line.Due.After(r.latest) {
 		r.latest = line.Due
@@ -72,15 +74,24 @@ func (r *retrySet) load(line webhook.Retry) *retry {
 	return loaded
 }
 
-// drop forgets a message's line: it is settled.
-func (r *retrySet) drop(message webhook.ID) (dropped bool) {
+// drop forgets a message's line, which it returns: it is settled. nil: it is not in memory.
+func (r *retrySet) drop(message webhook.ID) *retry {
 	line := r.loaded[message]
-	if line == nil {
-		return false
+	if line != nil {
+		line.gone = true
+		delete(r.loaded, message)
 	}
-	line.gone = true
-	delete(r.loaded, message)
-	return true
+	return line
+}
+
+// hasten makes the lines due that have waited for another attempt, with the oldest message first; each is told to stop.
+func (r *retrySet) hasten(stop func(*retry) (stopped bool)) {
+	for _, line := range r.loaded {
+		if line.Made > 0 && stop(line) {
+			r.due = append(r.due, line)
+		}
+	}
+	slices.SortFunc(r.due, func(a, b *retry) int { return a.Message.Compare(b.Message) })
 }
 
 // takeMessage hands out the line of a message if it is due; nil: it is not.

@@ -267,13 +267,14 @@ func (s *Scheduler) set(t *timer[alarm], at time.Time) {
 func (s *Scheduler) plan(l *lane, line webhook.Retry) {
 	if l.retries.belongs(&line) {
 		s.waiting++
-		s.set(&timer[alarm]{Value: alarm{l, l.retries.load(line)}}, line.Due)
+		s.set(&l.retries.load(line).timer, line.Due)
 	}
 }
 
 // forget drops a message's line from memory, if it stands there.
 func (s *Scheduler) forget(l *lane, message webhook.ID) {
-	if l.retries.drop(message) {
+	if line := l.retries.drop(message); line != nil {
+		s.wheel.cancel(&line.timer)
 		s.waiting--
 	}
 }
@@ -312,7 +313,7 @@ func (s *Scheduler) advance(now time.Time) time.Duration {
 		case line == nil:
 			l.wakesAt = time.Time{}
 			s.unstick(l)
-		case !line.gone:
+		default:
 			l.retries.due = append(l.retries.due, line)
 		}
 		s.enqueue(l)

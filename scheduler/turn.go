@@ -62,7 +62,7 @@ func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 	if ok, _ := l.may(now); !ok || s.readFor(l) {
 		return d, false
 	}
-	for _, source := range l.sources() {
+	for _, source := range l.sources(now) {
 		switch source {
 		case webhook.SourceManual:
 			if len(l.manual.lines) > 0 {
@@ -85,10 +85,11 @@ func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 	return d, false
 }
 
-// sources are the records of a lane in the order in which they are looked at: they take turns, but a probe is what has waited longest.
-func (l *lane) sources() [4]webhook.Source {
+// sources are the records of a lane in the order in which they are looked at: they take turns, but for an endpoint that is probed or has
+// just come back what has waited longest comes first.
+func (l *lane) sources(now time.Time) [4]webhook.Source {
 	all := [4]webhook.Source{webhook.SourceManual, webhook.SourceRetry, webhook.SourceHeld, webhook.SourceLog}
-	if l.breaker.health.Parked {
+	if l.breaker.health.Parked || l.breaker.pace(now) > 0 {
 		return all
 	}
 	var turned [4]webhook.Source
@@ -195,7 +196,7 @@ func (s *Scheduler) retryLater(l *lane, line *retry) {
 	s.waiting++
 	l.retries.loaded[line.Message] = line
 	line.gone = false
-	s.set(&timer[alarm]{Value: alarm{l, line}}, s.clock().Add(readPatience))
+	s.set(&line.timer, s.clock().Add(readPatience))
 }
 
 // turnManual takes what a person or a task asked for.
