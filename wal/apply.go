@@ -171,6 +171,22 @@ func (e *entry) apply(body []byte) ([]byte, error) {
 		return e.createEndpoint(body[1:])
 	case kindDeleteEndpoint:
 		return nil, e.deleteEndpoint(body[1:])
+	case kindUpdateApplication:
+		return e.updateApplication(body[1:])
+	case kindDeleteApplication:
+		return nil, e.deleteApplication(body[1:])
+	case kindUpdateEndpoint:
+		return e.updateEndpoint(body[1:])
+	case kindCreateEventType:
+		return e.createEventType(body[1:])
+	case kindUpdateEventType:
+		return e.updateEventType(body[1:])
+	case kindDeleteEventType:
+		return nil, e.deleteEventType(body[1:])
+	case kindMoveCursor:
+		return e.resume(body[1:])
+	case kindDisableEndpoint:
+		return nil, e.disableEndpoint(body[1:])
 	case kindResend:
 		return nil, e.resend(body[1:])
 	case kindIdempotent:
@@ -226,8 +242,16 @@ func (e *entry) createMessage(body []byte) ([]byte, error) {
 			return nil, &webhook.Error{Code: webhook.CodeConflict, Detail: "a message with this eventId exists already"}
 		}
 	}
-	if m.ID, err = e.id(); err != nil {
+	if err := e.appendToLog(m); err != nil {
 		return nil, err
+	}
+	return m.ID[:], nil
+}
+
+// appendToLog gives a message its ID and its place at the end of the log.
+func (e *entry) appendToLog(m *webhook.Message) (err error) {
+	if m.ID, err = e.id(); err != nil {
+		return err
 	}
 	if m.EventID != "" {
 		e.batch.set(uniqueKey(m.App, m.EventID), m.ID[:])
@@ -238,5 +262,5 @@ func (e *entry) createMessage(body []byte) ([]byte, error) {
 	}
 	c.data = appendMessage(appendPlaced(c.data, messageVersion, m.ID.Place()), m)
 	e.changes.Messages = append(e.changes.Messages, m)
-	return m.ID[:], nil
+	return nil
 }

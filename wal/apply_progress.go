@@ -18,6 +18,9 @@ func (e *entry) recordProgress(body []byte) error {
 	}
 	for i := range list {
 		p := &list[i]
+		if e.store.nouns.cursors[p.Endpoint] == nil { // removed meanwhile, and nobody is to find traces of it later
+			continue
+		}
 		for j := range p.Outcomes {
 			if p.Outcomes[j].Attempt.Number == 0 {
 				continue
@@ -49,9 +52,6 @@ func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 // moveCursor settles what the outcomes settle. An outcome of something that is settled already changes nothing.
 func (e *entry) moveCursor(p *webhook.Progress) error {
 	c := e.store.nouns.cursors[p.Endpoint]
-	if c == nil { // removed meanwhile
-		return nil
-	}
 	e.store.mu.Lock()
 	defer e.store.mu.Unlock()
 	for i := range p.Outcomes {
@@ -77,6 +77,11 @@ func (e *entry) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error
 	settled, err := e.take(endpoint, c, o)
 	if err != nil || !settled {
 		return err
+	}
+	if o.Attempt.Number != 0 {
+		if err := e.tellAttempt(endpoint, &o.Attempt); err != nil {
+			return err
+		}
 	}
 	switch {
 	case o.Attempt.Number == 0 && o.Hold:

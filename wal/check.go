@@ -57,7 +57,7 @@ func (r *Report) Err() error {
 // Check reads the whole store in the folder dir, which no node may be using, and verifies all that can be said of it:
 //
 //   - each id was made by an entry that is applied, at a time that the clock of the log has reached;
-//   - each endpoint's application exists; names are unique where they must be;
+//   - each endpoint's application exists, or is being removed; names are unique where they must be;
 //   - there is a cursor for each endpoint and for no other; it stands between the endpoint's creation and the end of the
 //     log; what is done beyond it is in order and exists;
 //   - each line of a retry set belongs to an endpoint, or to one that is being removed; its message exists and was
@@ -143,7 +143,9 @@ type checker struct {
 	endpoints map[webhook.ID]*webhook.Endpoint
 	byApp     map[webhook.ID][]*webhook.Endpoint
 	cursors   map[webhook.ID]*cursor
-	removed   map[webhook.ID]bool
+	removed   map[webhook.ID]bool       // endpoints
+	goneApps  map[webhook.ID]bool       // applications that are being removed
+	leaving   map[webhook.ID]bool       // their endpoints
 	ends      map[webhook.ID]webhook.ID // last message of an application's log
 
 	logs      chunkCache[webhook.Message] // without payloads
@@ -166,6 +168,7 @@ var kindNames = map[byte]string{
 	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
 	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
 	keyHeld: "held messages", keyManual: "manual requests", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAnswer: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
+	keyEventType: "event types", keyRemovedApp: "applications being removed",
 }
 
 func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
@@ -175,7 +178,7 @@ func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
 	c := &checker{txn: txn, progress: progress, report: &Report{Records: make(map[string]int), Violations: []string{}},
 		apps: make(map[webhook.ID]*webhook.Application), endpoints: make(map[webhook.ID]*webhook.Endpoint),
 		byApp: make(map[webhook.ID][]*webhook.Endpoint), cursors: make(map[webhook.ID]*cursor),
-		removed: make(map[webhook.ID]bool), ends: make(map[webhook.ID]webhook.ID), uids: make(map[uid]webhook.ID),
+		removed: make(map[webhook.ID]bool), goneApps: make(map[webhook.ID]bool), leaving: make(map[webhook.ID]bool), ends: make(map[webhook.ID]webhook.ID), uids: make(map[uid]webhook.ID),
 		lines: make(map[webhook.ID]uint64), held: make(map[webhook.ID]uint64), manual: make(map[webhook.ID]uint64),
 		passed: make(map[webhook.ID]int), reached: make(map[webhook.ID]int)}
 	if err := c.loadNouns(); err != nil {
@@ -223,11 +226,12 @@ func (c *checker) walk() error {
 	return nil
 }
 
-// keySizes are the sizes of keys; 0: at least the prefix and an ID and something more.
+// keySizes are the sizes of keys; 0: at least the prefix and an ID and something more; -1: at least the prefix and something more.
 var keySizes = map[byte]int{
 	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
 	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
 	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAnswer: 1 + answerNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
+	keyEventType: -1, keyRemovedApp: 1 + idSize,
 }
 
 func (c *checker) record(key, value []byte) error {
@@ -239,7 +243,7 @@ func (c *checker) record(key, value []byte) error {
 		return nil
 	}
 	c.report.Records[kindNames[kind]]++
-	if size > 0 && len(key) != size || size == 0 && len(key) <= 1+idSize {
+	if size > 0 && len(key) != size || size == 0 && len(key) <= 1+idSize || size < 0 && len(key) == 1 {
 		c.violated("the record %q has a key of %d bytes, which none of its kind has", key, len(key))
 		return nil
 	}
@@ -252,6 +256,10 @@ func (c *checker) record(key, value []byte) error {
 		return c.checkCursor(key)
 	case keyRemoved:
 		c.checkRemoved(key, value)
+	case keyRemovedApp:
+		c.checkRemovedApp(key, value)
+	case keyEventType:
+		c.checkEventType(key, value)
 	case keyLog:
 		return c.checkMessages(key, value)
 	case keyUnique:

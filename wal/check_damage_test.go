@@ -23,6 +23,8 @@ type patient struct {
 	endpoint  webhook.ID
 	idle      webhook.ID // an endpoint that has sent nothing
 	removed   webhook.ID // an endpoint whose retry set is being emptied
+	goneApp   webhook.ID // an application that is being removed
+	leaving   webhook.ID // its endpoint
 	messages  []webhook.ID
 	attempts  []webhook.ID // at endpoint, of messages[:4]; [4] is the second of messages[0]
 	due       time.Time    // of the line of messages[0]
@@ -46,7 +48,7 @@ func (p *patient) aging() []byte {
 	return keys[0]
 }
 
-const patientRetries = 2*sweepPerEntry + 20
+const patientRetries = 3*sweepPerEntry + 20
 
 func newPatient(t *testing.T) *patient {
 	t.Helper()
@@ -71,7 +73,14 @@ func newPatient(t *testing.T) *patient {
 	}
 	p.send(t, s)
 	p.deliver(t, w)
+	if _, err := w.CreateEventType(t.Context(), webhook.EventType{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	p.leave(t, w)
 	if err := w.DeleteEndpoint(t.Context(), app.ID, p.removed); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.DeleteApplication(t.Context(), p.goneApp); err != nil {
 		t.Fatal(err)
 	}
 	again := Command{Request: p.overtaker, Since: s.Applied(), Body: encodeFingerprint()}
@@ -86,6 +95,27 @@ func newPatient(t *testing.T) *patient {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// leave makes an application with all that it may leave when it is removed.
+func (p *patient) leave(t *testing.T, w *Writer) {
+	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "gone"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a", EventID: "a-event"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := webhook.Outcome{Attempt: webhook.Attempt{Message: id, Number: 1, URL: "http://x/", Next: p.due}}
+	if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{{Endpoint: e.ID, Cursor: id, Outcomes: []webhook.Outcome{failed}}}); err != nil {
+		t.Fatal(err)
+	}
+	p.goneApp, p.leaving = app.ID, e.ID
 }
 
 // send makes messages, two to an entry.
@@ -260,6 +290,23 @@ func TestCheckFindsDamage(t *testing.T) {
 			p.set(idKey(keyApplication, p.idle), p.json(webhook.Application{ID: p.idle, UID: "acme"}))
 		}, `has the uid "acme", which`},
 		"id of no sum": {func(p *patient) { id := p.idle; id[19]++; p.set(idKey(keyRemoved, id), nil) }, "check digits"},
+
+		"app changed in the future": {func(p *patient) {
+			p.set(idKey(keyApplication, p.app), p.json(webhook.Application{ID: p.app, UID: "acme", Revision: 1 << 40}))
+		}, "was changed last by entry 1099511627776"},
+		"removed app and there":    {func(p *patient) { p.set(idKey(keyRemovedApp, p.app), nil) }, "is being removed, but it is still there"},
+		"app removal with content": {func(p *patient) { p.set(idKey(keyRemovedApp, p.goneApp), one) }, "holds 1 bytes"},
+		"app removal is forgotten": {func(p *patient) { p.remove(idKey(keyRemovedApp, p.goneApp)) }, "which does not exist"},
+		"damaged event type":       {func(p *patient) { p.set(nameKey(keyEventType, "a"), one) }, `the event type "a" can't be read`},
+		"misplaced event type":     {func(p *patient) { p.set(nameKey(keyEventType, "b"), p.get(nameKey(keyEventType, "a"))) }, `is kept under the name "b"`},
+		"event type of no entry":   {func(p *patient) { p.set(nameKey(keyEventType, "a"), p.json(webhook.EventType{Name: "a"})) }, "was changed last by entry 0"},
+		"event type of no name":    {func(p *patient) { p.set([]byte{keyEventType}, nil) }, "a key of 1 bytes"},
+		"filters of the future": {func(p *patient) {
+			p.changeEndpoint(func(e *webhook.Endpoint) { e.FilterSince = idAt(1<<40, 0) })
+		}, "but the store stands at entry"},
+		"endpoint changed in the future": {func(p *patient) {
+			p.changeEndpoint(func(e *webhook.Endpoint) { e.Revision = 1 << 40 })
+		}, "was changed last by entry 1099511627776"},
 
 		"damaged endpoint":   {func(p *patient) { p.set(idKey(keyEndpoint, p.app, p.endpoint), one) }, "(endpoints) can't be read"},
 		"misplaced endpoint": {func(p *patient) { p.changeEndpoint(func(e *webhook.Endpoint) { e.App = p.idle }) }, "is kept under the ids"},

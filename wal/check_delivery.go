@@ -280,7 +280,7 @@ func (c *checker) checkManual(key, value []byte) error {
 func (c *checker) checkOwned(what string, endpoint, message webhook.ID) (*webhook.Message, error) {
 	e := c.endpoints[endpoint]
 	if e == nil {
-		if !c.removed[endpoint] {
+		if !c.removed[endpoint] && !c.leaving[endpoint] {
 			c.violated("%s is of an endpoint that is not there and is not being removed", what)
 		}
 		return nil, nil

@@ -75,7 +75,7 @@ func (c *checker) message(app, id webhook.ID) (*webhook.Message, error) {
 func (c *checker) checkMessages(key, value []byte) error {
 	app := webhook.ID(key[1 : 1+idSize])
 	follows := c.follows(key)
-	if c.apps[app] == nil {
+	if c.apps[app] == nil && !c.goneApps[app] {
 		c.violated("there is a log of %s, which does not exist", appName(app))
 	}
 	list, err := decodeMessages(key, value, app)

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
@@ -21,19 +22,25 @@ func (c *checker) loadNouns() error {
 	if err != nil {
 		return err
 	}
+	for kind, list := range map[byte]map[webhook.ID]bool{keyRemoved: c.removed, keyRemovedApp: c.goneApps} {
+		err := c.load(kind, func(key, _ []byte) error {
+			list[webhook.ID(key[1:])] = true
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
 	err = c.load(keyEndpoint, func(key, value []byte) error {
 		endpoint := new(webhook.Endpoint)
 		app, id := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
-		c.endpoints[id] = endpoint
-		c.byApp[app] = append(c.byApp[app], endpoint)
+		if c.goneApps[app] {
+			c.leaving[id] = true
+		} else {
+			c.endpoints[id] = endpoint
+			c.byApp[app] = append(c.byApp[app], endpoint)
+		}
 		return decodeJSON(value, endpoint)
-	})
-	if err != nil {
-		return err
-	}
-	err = c.load(keyRemoved, func(key, _ []byte) error {
-		c.removed[webhook.ID(key[1:])] = true
-		return nil
 	})
 	if err != nil {
 		return err
@@ -97,6 +104,7 @@ func (c *checker) checkApplication(key []byte) {
 	if other, taken := c.takeUID(uid{name: app.UID}, id); taken {
 		c.violated("%s has the uid %q, which %s has too", appName(id), app.UID, appName(other))
 	}
+	c.checkRevision(app.Revision, appName(id))
 }
 
 // uid is a name, of an endpoint within its application.
@@ -120,6 +128,9 @@ func (c *checker) checkEndpoint(key []byte) {
 	app, id := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
 	endpoint, what := c.endpoints[id], endpointName(id)
 	c.checkID(id, what)
+	if c.leaving[id] {
+		return
+	}
 	if endpoint.ID != id || endpoint.App != app {
 		c.violated("%s of %s is kept under the ids %s and %s", endpointName(endpoint.ID), appName(endpoint.App),
 			id.Text(webhook.KindEndpoint), app.Text(webhook.KindApplication))
@@ -135,6 +146,30 @@ func (c *checker) checkEndpoint(key []byte) {
 	if other, taken := c.takeUID(uid{app, endpoint.UID}, id); taken {
 		c.violated("%s has the uid %q, which %s has too", what, endpoint.UID, endpointName(other))
 	}
+	c.checkRevision(endpoint.Revision, what)
+	if endpoint.FilterSince.Index() > c.meta.index {
+		c.violated("the filters of %s hold from entry %d on, but the store stands at entry %d", what, endpoint.FilterSince.Index(), c.meta.index)
+	}
+}
+
+// checkRevision tells whether an entry that is applied can have made the last change.
+func (c *checker) checkRevision(revision uint64, what string) {
+	if revision == 0 || revision > c.meta.index {
+		c.violated("%s was changed last by entry %d, but the store stands at entry %d", what, revision, c.meta.index)
+	}
+}
+
+func (c *checker) checkEventType(key, value []byte) {
+	name := string(key[1:])
+	var t webhook.EventType
+	if err := decodeJSON(value, &t); err != nil {
+		c.violated("the event type %q can't be read: %v", name, err)
+		return
+	}
+	if t.Name != name {
+		c.violated("the event type %q is kept under the name %q", t.Name, name)
+	}
+	c.checkRevision(t.Revision, fmt.Sprintf("the event type %q", name))
 }
 
 func (c *checker) checkRemoved(key, value []byte) {
@@ -148,9 +183,23 @@ func (c *checker) checkRemoved(key, value []byte) {
 	}
 }
 
+func (c *checker) checkRemovedApp(key, value []byte) {
+	id := webhook.ID(key[1:])
+	c.checkID(id, appName(id))
+	if c.apps[id] != nil {
+		c.violated("%s is being removed, but it is still there", appName(id))
+	}
+	if len(value) != 0 {
+		c.violated("the note that %s is being removed holds %d bytes", appName(id), len(value))
+	}
+}
+
 func (c *checker) checkCursor(key []byte) error {
 	id := webhook.ID(key[1:])
 	place, endpoint, what := c.cursors[id], c.endpoints[id], "the cursor of "+endpointName(id)
+	if c.leaving[id] {
+		return nil
+	}
 	if endpoint == nil {
 		c.violated("%s is there, but the endpoint is not", what)
 		return nil

@@ -3,6 +3,7 @@ package wal
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -65,6 +66,21 @@ func goldenEndpointRecord() webhook.Endpoint {
 	return webhook.Endpoint{ID: goldenEndpoint, App: goldenApp, UID: "main", URL: "https://example.com/", Description: "d",
 		EventTypes: []string{"a"}, Channels: []string{"c"}, Keys: testKeys, RateLimit: 9, Version: 1,
 		Disabled: true, Metadata: map[string]string{"k": "v"}, CreatedAt: goldenTime, UpdatedAt: goldenTime}
+}
+
+// goldenStyledEndpoint has what goldenEndpointRecord has not.
+func goldenStyledEndpoint() webhook.Endpoint {
+	e := goldenEndpointRecord()
+	e.Headers, e.Paused, e.Style, e.Envelope = testKeys[0].Sealed, true, webhook.StyleStripe, true
+	e.Ordering, e.OnExhausted, e.InsecureTLS = webhook.OrderingKey, webhook.OnExhaustedBlock, true
+	e.Revision, e.FilterSince = 300, goldenMessage
+	return e
+}
+
+func goldenEventType() webhook.EventType {
+	return webhook.EventType{Name: "user.created", Description: "d", GroupName: "user", Archived: true, Deprecated: true,
+		Schemas: map[string]json.RawMessage{"2": json.RawMessage(`{"type":"object"}`), "1": json.RawMessage("{}")}, FeatureFlags: []string{"beta"},
+		CreatedAt: goldenTime, UpdatedAt: goldenTime, Revision: 300}
 }
 
 // format is one thing that is stored or sent: its value, and the way there and back.
@@ -153,7 +169,16 @@ func goldenFormats() map[string]format {
 			func(data []byte) (any, error) {
 				return decodeRetry(retryKey(goldenEndpoint, goldenTime, goldenMessage), data)
 			}},
-		"command deleteEndpoint": commandFormat(kindDeleteEndpoint, deleteEndpoint{goldenApp, goldenEndpoint}),
+		"command updateApplication": commandFormat(kindUpdateApplication, goldenApplication()),
+		"command deleteApplication": commandFormat(kindDeleteApplication, deleteApplication{goldenApp}),
+		"command updateEndpoint":    commandFormat(kindUpdateEndpoint, goldenStyledEndpoint()),
+		"command createEventType":   commandFormat(kindCreateEventType, goldenEventType()),
+		"command updateEventType":   commandFormat(kindUpdateEventType, goldenEventType()),
+		"command deleteEventType":   commandFormat(kindDeleteEventType, deleteEventType{"user.created", true}),
+		"command moveCursor":        commandFormat(kindMoveCursor, moveCursor{goldenApp, goldenEndpoint, goldenMessage}),
+		"command disableEndpoint":   commandFormat(kindDisableEndpoint, disableEndpoint{7, goldenEndpoint, goldenTime}),
+		"record event type":         jsonFormat(goldenEventType()),
+		"command deleteEndpoint":    commandFormat(kindDeleteEndpoint, deleteEndpoint{goldenApp, goldenEndpoint}),
 		"command createMessage": {sent, plain(encodeCreateMessage(&sent)), func(data []byte) (any, error) {
 			m, err := decodeCreateMessage(data[1:])
 			return *m, err
@@ -284,6 +309,8 @@ func TestTrailingBytesAreRefused(t *testing.T) {
 		"message":     message,
 		"application": mustEncode(t, kindCreateApplication, createApplication{Application: goldenApplication()}),
 		"endpoint":    mustEncode(t, kindCreateEndpoint, goldenEndpointRecord()),
+		"event type":  mustEncode(t, kindCreateEventType, goldenEventType()),
+		"move":        mustEncode(t, kindMoveCursor, moveCursor{App: goldenApp, Endpoint: goldenEndpoint}),
 		"deletion":    mustEncode(t, kindDeleteEndpoint, deleteEndpoint{goldenApp, goldenEndpoint}),
 		"progress":    encodeProgress(1, []webhook.Progress{{Endpoint: goldenEndpoint}}),
 		"fingerprint": encodeFingerprint(),

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"hookwheel/webhook"
 )
@@ -26,8 +27,16 @@ const (
 	kindCreateMessage     kind = 4
 	kindRecordProgress    kind = 5
 	kindFingerprint       kind = 6
+	kindUpdateApplication kind = 7 // a webhook.Application with the Revision that it was made from
+	kindDeleteApplication kind = 8
+	kindUpdateEndpoint    kind = 9  // a webhook.Endpoint, likewise
+	kindCreateEventType   kind = 10 // a webhook.EventType
+	kindUpdateEventType   kind = 11 // a webhook.EventType, likewise
+	kindDeleteEventType   kind = 12
 	kindResend            kind = 15
 	kindIdempotent        kind = 22
+	kindMoveCursor        kind = 24
+	kindDisableEndpoint   kind = 25
 )
 
 const commandVersion = 1
@@ -43,6 +52,31 @@ type createApplication struct {
 type deleteEndpoint struct {
 	App      webhook.ID `json:"app"`
 	Endpoint webhook.ID `json:"endpoint"`
+}
+
+// deleteApplication is the body of kindDeleteApplication.
+type deleteApplication struct {
+	App webhook.ID `json:"app"`
+}
+
+// deleteEventType is the body of kindDeleteEventType.
+type deleteEventType struct {
+	Name    string `json:"name"`
+	Expunge bool   `json:"expunge,omitempty"`
+}
+
+// moveCursor is the body of kindMoveCursor, which also ends a pause.
+type moveCursor struct {
+	App      webhook.ID `json:"app"`
+	Endpoint webhook.ID `json:"endpoint"`
+	To       webhook.ID `json:"to"` // messages up to this one are passed over; zero: none
+}
+
+// disableEndpoint is the body of kindDisableEndpoint.
+type disableEndpoint struct {
+	Term      uint64     `json:"term"` // of the leader that speaks
+	Endpoint  webhook.ID `json:"endpoint"`
+	FailSince time.Time  `json:"failSince"`
 }
 
 // resend is the body of kindResend.

@@ -9,6 +9,7 @@
 //	!                          meta        index and term applied, clock, Raft configuration
 //	A app                      JSON        application
 //	E app endpoint             JSON        endpoint
+//	T name                     JSON        event type
 //	U app event id             ID          the message of that application that has this event id
 //	L app entry                chunk       the messages that one Raft entry added to one application's log
 //	C endpoint                 cursor      the endpoint's place in its log, and what is settled beyond it
@@ -17,7 +18,8 @@
 //	M endpoint message         manual      manual set: messages that a person or a task wants sent now
 //	H endpoint entry           chunk       history: the attempts that one Raft entry recorded for one endpoint
 //	I message attempt          ID          index of the history: the endpoint of each attempt of a message
-//	D endpoint                 -           an endpoint that is gone but whose retry set is not yet emptied
+//	D endpoint                 -           an endpoint that is gone but whose sets are not yet emptied
+//	O app                      -           an application that is gone but whose endpoints and log are not yet
 //	Q index                    requests    request ids of one Raft entry with their replies, for requestWindow entries
 //	P index request            -           a request in Q that was applied as a repetition: its first try may yet come
 //	Y kind hash                answer      the entry that met an idempotency key first, and the reply to its command of that kind

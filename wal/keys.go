@@ -25,6 +25,8 @@ const (
 	keyManual      = 'M'
 	keyAnswer      = 'Y'
 	keyAging       = 'y'
+	keyEventType   = 'T'
+	keyRemovedApp  = 'O'
 )
 
 const (
@@ -42,6 +44,8 @@ func idKey(prefix byte, ids ...webhook.ID) []byte {
 	}
 	return key
 }
+
+func nameKey(prefix byte, name string) []byte { return append([]byte{prefix}, name...) }
 
 func uniqueKey(app webhook.ID, eventID string) []byte {
 	return append(idKey(keyUnique, app), eventID...)

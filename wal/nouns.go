@@ -18,7 +18,8 @@ type nouns struct {
 	endpoints    map[webhook.ID]*webhook.Endpoint
 	byApp        map[webhook.ID][]*webhook.Endpoint // in order of ID
 	cursors      map[webhook.ID]*cursor             // changed in place, by Apply alone
-	removed      []webhook.ID                       // endpoints that are gone but whose retry set is not yet
+	removed      []webhook.ID                       // endpoints that are gone but whose sets are not yet
+	removedApps  []webhook.ID                       // applications that are gone but whose log is not yet
 	overtakers   overtakers
 	aging        aging
 }
@@ -50,26 +51,32 @@ func (n *nouns) load(txn *badger.Txn) error {
 		if err := decodeJSON(value, endpoint); err != nil {
 			return err
 		}
-		n.putEndpoint(endpoint)
+		if n.applications[endpoint.App] != nil { // else it is going, after its application
+			n.putEndpoint(endpoint)
+		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	err = scan(txn, []byte{keyCursor}, func(key, value []byte) error {
-		c := new(cursor)
-		n.cursors[webhook.ID(key[1:])] = c
+		c, id := new(cursor), webhook.ID(key[1:])
+		if n.endpoints[id] != nil {
+			n.cursors[id] = c
+		}
 		return c.decode(value)
 	})
 	if err != nil {
 		return err
 	}
-	err = scan(txn, []byte{keyRemoved}, func(key, value []byte) error {
-		n.removed = append(n.removed, webhook.ID(key[1:]))
-		return nil
-	})
-	if err != nil {
-		return err
+	for kind, list := range map[byte]*[]webhook.ID{keyRemoved: &n.removed, keyRemovedApp: &n.removedApps} {
+		err = scan(txn, []byte{kind}, func(key, value []byte) error {
+			*list = append(*list, webhook.ID(key[1:]))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
 	if err := n.overtakers.load(txn); err != nil {
 		return err
@@ -78,10 +85,32 @@ func (n *nouns) load(txn *badger.Txn) error {
 }
 
 func (n *nouns) putApplication(app *webhook.Application) {
+	if before := n.applications[app.ID]; before != nil {
+		delete(n.appByUID, before.UID)
+	}
 	n.applications[app.ID] = app
 	if app.UID != "" {
 		n.appByUID[app.UID] = app.ID
 	}
+}
+
+func (n *nouns) removeApplication(app *webhook.Application) {
+	for _, endpoint := range n.byApp[app.ID] {
+		delete(n.endpoints, endpoint.ID)
+		delete(n.cursors, endpoint.ID)
+	}
+	delete(n.byApp, app.ID)
+	delete(n.appByUID, app.UID)
+	delete(n.applications, app.ID)
+}
+
+// uidHolder is the application that has a uid; nil: there is none, or the uid is empty.
+func (n *nouns) uidHolder(uid string) *webhook.Application {
+	id, found := n.appByUID[uid]
+	if !found {
+		return nil
+	}
+	return n.applications[id]
 }
 
 func (n *nouns) putEndpoint(endpoint *webhook.Endpoint) {
@@ -111,11 +140,7 @@ func (n *nouns) application(name string) *webhook.Application {
 	if id, err := webhook.ParseID(webhook.KindApplication, name); err == nil {
 		return n.applications[id]
 	}
-	id, found := n.appByUID[name]
-	if !found {
-		return nil
-	}
-	return n.applications[id]
+	return n.uidHolder(name)
 }
 
 // endpoint finds one of an application by its ID or its uid; nil: there is none.

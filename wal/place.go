@@ -19,7 +19,8 @@ type cursor struct {
 	skips    []skip // the last maxSkips of them, in log order
 }
 
-// maxSkips is how many skips a cursor remembers; of earlier ones it is no longer known what they left out.
+// maxSkips is how many skips a cursor remembers. Beyond that the two oldest become one, and what was attempted between them is told
+// by its attempts.
 const maxSkips = 16
 
 // skip is a part of the log that a person had an endpoint pass over: after from, up to to.
@@ -129,6 +130,21 @@ func (c *cursor) advance(position webhook.ID) {
 		behind++
 	}
 	c.done = slices.Delete(c.done, 0, behind)
+}
+
+// skip moves the position forward to a message, by a person's will; now is in milliseconds since the Unix epoch.
+func (c *cursor) skip(to webhook.ID, now int64) {
+	last := len(c.skips) - 1
+	if last >= 0 && c.skips[last].to == c.position {
+		c.skips[last].to, c.skips[last].at = to, now
+	} else {
+		c.skips = append(c.skips, skip{from: c.position, to: to, at: now})
+	}
+	if len(c.skips) > maxSkips {
+		c.skips[1].from = c.skips[0].from
+		c.skips = slices.Delete(c.skips, 0, 1)
+	}
+	c.advance(to)
 }
 
 // skipped tells whether a person had the endpoint pass over a message, and when.

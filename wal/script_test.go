@@ -17,6 +17,7 @@ import (
 type script struct {
 	rnd     *rand.Rand
 	app     webhook.ID
+	nouns   []any // all versions of applications, endpoints and event types, in the order in which they were made
 	eps     []*delivery
 	sent    []webhook.ID
 	due     int64
@@ -68,6 +69,9 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 	case i%31 == 30:
 		commands = append(commands, c.command(encodeFingerprint(), nil))
 	}
+	if i > 0 && c.rnd.Intn(3) == 0 {
+		commands = append(commands, c.change(i))
+	}
 	for range c.rnd.Intn(5) {
 		m := &webhook.Message{App: c.app, EventType: "t", Payload: fmt.Appendf(nil, `{"n":%d}`, c.rnd.Int())}
 		if c.rnd.Intn(4) == 0 {
@@ -95,6 +99,59 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 		}
 	}
 	return commands
+}
+
+// change is what people do to nouns: some of it in vain, because somebody else did something first.
+func (c *script) change(i int) Command {
+	name := fmt.Sprint("type", c.rnd.Intn(4))
+	switch c.rnd.Intn(8) {
+	case 0:
+		return c.command(encodeCommand(kindCreateApplication, createApplication{Application: webhook.Application{Name: "b", UID: webhook.OperationalUID}}))
+	case 1:
+		return c.command(encodeCommand(kindCreateEventType, webhook.EventType{Name: name, Description: fmt.Sprint(i)}))
+	case 2:
+		return c.command(encodeCommand(kindDeleteEventType, deleteEventType{name, c.rnd.Intn(2) == 0}))
+	case 3:
+		if len(c.eps) > 0 {
+			ep := c.eps[c.rnd.Intn(len(c.eps))].endpoint
+			return c.command(encodeCommand(kindMoveCursor, moveCursor{App: c.app, Endpoint: ep}))
+		}
+	}
+	if len(c.nouns) == 0 {
+		return c.command(encodeFingerprint(), nil)
+	}
+	switch noun := c.nouns[len(c.nouns)-1-c.rnd.Intn(min(len(c.nouns), 5))].(type) {
+	case *webhook.Application:
+		if noun.ID != c.app && c.rnd.Intn(4) == 0 {
+			return c.command(encodeCommand(kindDeleteApplication, deleteApplication{noun.ID}))
+		}
+		changed := *noun
+		changed.Metadata = map[string]string{"i": fmt.Sprint(i)}
+		return c.command(encodeCommand(kindUpdateApplication, changed))
+	case *webhook.Endpoint:
+		if c.rnd.Intn(5) == 0 {
+			return c.command(encodeCommand(kindDisableEndpoint, disableEndpoint{1, noun.ID, time.UnixMilli(testClock).UTC()}))
+		}
+		changed := *noun
+		changed.Description, changed.UID, changed.Disabled = fmt.Sprint(i), fmt.Sprint("uid", c.rnd.Intn(3)), false
+		return c.command(encodeCommand(kindUpdateEndpoint, changed))
+	case *webhook.EventType:
+		changed := *noun
+		changed.Deprecated = !changed.Deprecated
+		return c.command(encodeCommand(kindUpdateEventType, changed))
+	}
+	panic("a noun of no kind")
+}
+
+// noun remembers one as the state machine made it.
+func noun[T any](t *testing.T, c *script, body []byte) *T {
+	t.Helper()
+	made := new(T)
+	if err := decodeJSON(body, made); err != nil {
+		t.Fatal(err)
+	}
+	c.nouns = append(c.nouns, made)
+	return made
 }
 
 func (c *script) command(body []byte, err error) Command {
@@ -170,12 +227,18 @@ func (c *script) learn(t *testing.T, commands []Command, replies [][]byte) {
 			if err := decodeJSON(body, &made); err != nil {
 				t.Fatal(err)
 			}
-			c.app = made.Application.ID
-		case kindCreateEndpoint:
-			var made webhook.Endpoint
-			if err := decodeJSON(body, &made); err != nil {
-				t.Fatal(err)
+			c.nouns = append(c.nouns, &made.Application)
+			if c.app.IsZero() {
+				c.app = made.Application.ID
 			}
+		case kindUpdateApplication:
+			noun[webhook.Application](t, c, body)
+		case kindUpdateEndpoint:
+			noun[webhook.Endpoint](t, c, body)
+		case kindCreateEventType, kindUpdateEventType:
+			noun[webhook.EventType](t, c, body)
+		case kindCreateEndpoint:
+			made := noun[webhook.Endpoint](t, c, body)
 			if command.Since == 0 {
 				c.eps = append(c.eps, &delivery{endpoint: made.ID})
 			}

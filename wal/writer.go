@@ -60,26 +60,12 @@ func (w *Writer) CreateApplication(ctx context.Context, app webhook.Application,
 
 // CreateEndpoint gives endpoint its ID and its times.
 func (w *Writer) CreateEndpoint(ctx context.Context, endpoint webhook.Endpoint) (*webhook.Endpoint, error) {
-	command, err := encodeCommand(kindCreateEndpoint, endpoint)
-	if err != nil {
-		return nil, err
-	}
-	body, err := w.propose(ctx, command)
-	if err != nil {
-		return nil, err
-	}
-	made := new(webhook.Endpoint)
-	return made, decodeJSON(body, made)
+	return proposeNoun[webhook.Endpoint](ctx, w, kindCreateEndpoint, endpoint)
 }
 
 // DeleteEndpoint removes an endpoint with its cursor and its retry set; its history stays.
 func (w *Writer) DeleteEndpoint(ctx context.Context, app, endpoint webhook.ID) error {
-	command, err := encodeCommand(kindDeleteEndpoint, deleteEndpoint{app, endpoint})
-	if err != nil {
-		return err
-	}
-	_, err = w.propose(ctx, command)
-	return err
+	return w.proposeEnd(ctx, kindDeleteEndpoint, deleteEndpoint{app, endpoint})
 }
 
 // CreateMessage appends m to the log of m.App. When it returns the ID, the message is on stable storage on a majority.
@@ -97,12 +83,7 @@ func (w *Writer) CreateMessage(ctx context.Context, m *webhook.Message) (id webh
 
 // Resend has a message sent to an endpoint once more, soon.
 func (w *Writer) Resend(ctx context.Context, app, endpoint, message webhook.ID) error {
-	command, err := encodeCommand(kindResend, resend{app, endpoint, message})
-	if err != nil {
-		return err
-	}
-	_, err = w.propose(ctx, command)
-	return err
+	return w.proposeEnd(ctx, kindResend, resend{app, endpoint, message})
 }
 
 // RecordProgress keeps what delivery has done under the leader of that term. It is refused when there is another by now.

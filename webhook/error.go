@@ -18,6 +18,9 @@ const (
 	CodeForbidden      Code = "insufficient access"
 	CodeBadRequest     Code = "generic_error"
 	CodeInternal       Code = "server_error"
+	CodeChanged        Code = "changed_meanwhile" // somebody else's change came first: read anew and try again
+	CodeTypeExists     Code = "event_type_exists"
+	CodeLimit          Code = "limit_reached"
 )
 
 // Error is an error that a caller of the API can act upon: a code for the program, a sentence for the person.

@@ -1,0 +1,94 @@
+package wal
+
+import (
+	"slices"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+var (
+	errUIDTaken = &webhook.Error{Code: webhook.CodeConflict, Detail: "an application with this uid exists already"}
+	errChanged  = &webhook.Error{Code: webhook.CodeChanged, Detail: "Another request changed this at the same time. Try again."}
+)
+
+// now is the clock of the log.
+func (e *entry) now() time.Time { return time.UnixMilli(e.batch.meta.clock).UTC() }
+
+func (e *entry) createApplication(body []byte) ([]byte, error) {
+	var c createApplication
+	if err := decodeJSON(body, &c); err != nil {
+		return nil, err
+	}
+	app := c.Application
+	if existing := e.store.nouns.uidHolder(app.UID); existing != nil {
+		if !c.GetIfExists {
+			return nil, errUIDTaken
+		}
+		return encodeJSON(createApplication{Application: *existing})
+	}
+	var err error
+	if app.ID, err = e.id(); err != nil {
+		return nil, err
+	}
+	app.CreatedAt, app.UpdatedAt, app.Revision = app.ID.Time(), app.ID.Time(), e.batch.meta.index
+	if _, err := e.putApplication(&app); err != nil {
+		return nil, err
+	}
+	return encodeJSON(createApplication{Application: app, Created: true})
+}
+
+// updateApplication puts an application in the place of the one that it was made from. The reply is the application.
+func (e *entry) updateApplication(body []byte) ([]byte, error) {
+	app := new(webhook.Application)
+	if err := decodeJSON(body, app); err != nil {
+		return nil, err
+	}
+	before := e.store.nouns.applications[app.ID]
+	switch {
+	case before == nil:
+		return nil, errNoApplication
+	case before.Revision != app.Revision:
+		return nil, errChanged
+	}
+	if holder := e.store.nouns.uidHolder(app.UID); holder != nil && holder.ID != app.ID {
+		return nil, errUIDTaken
+	}
+	app.CreatedAt, app.UpdatedAt, app.Revision = before.CreatedAt, e.now(), e.batch.meta.index
+	return e.putApplication(app)
+}
+
+func (e *entry) putApplication(app *webhook.Application) (record []byte, err error) {
+	if record, err = encodeJSON(app); err != nil {
+		return nil, err
+	}
+	e.store.mu.Lock()
+	e.store.nouns.putApplication(app)
+	e.store.mu.Unlock()
+	e.batch.set(idKey(keyApplication, app.ID), record)
+	return record, nil
+}
+
+// deleteApplication ends an application and its endpoints at once. What they leave may be much, so sweep removes it bit by bit.
+func (e *entry) deleteApplication(body []byte) error {
+	var c deleteApplication
+	if err := decodeJSON(body, &c); err != nil {
+		return err
+	}
+	n := &e.store.nouns
+	app := n.applications[c.App]
+	if app == nil {
+		return errNoApplication
+	}
+	for _, endpoint := range n.byApp[app.ID] {
+		e.changes.Removed = append(e.changes.Removed, endpoint.ID)
+	}
+	e.store.mu.Lock()
+	n.removeApplication(app)
+	e.store.mu.Unlock()
+	n.removedApps = append(n.removedApps, app.ID)
+	slices.SortFunc(n.removedApps, webhook.ID.Compare) // as a node finds them that starts now
+	e.batch.delete(idKey(keyApplication, app.ID))
+	e.batch.set(idKey(keyRemovedApp, app.ID), nil)
+	return nil
+}

@@ -1,0 +1,207 @@
+package wal
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+var errEndpointUIDTaken = &webhook.Error{Code: webhook.CodeConflict, Detail: "an endpoint with this uid exists already"}
+
+func (e *entry) createEndpoint(body []byte) ([]byte, error) {
+	endpoint := new(webhook.Endpoint)
+	if err := decodeJSON(body, endpoint); err != nil {
+		return nil, err
+	}
+	if e.store.nouns.applications[endpoint.App] == nil {
+		return nil, errNoApplication
+	}
+	if err := e.mayBecome(endpoint, nil); err != nil {
+		return nil, err
+	}
+	var err error
+	if endpoint.ID, err = e.id(); err != nil {
+		return nil, err
+	}
+	endpoint.CreatedAt, endpoint.UpdatedAt, endpoint.Revision = endpoint.ID.Time(), endpoint.ID.Time(), e.batch.meta.index
+	endpoint.FilterSince = endpoint.ID
+	// Its own ID is a place in the log: it wants what comes after.
+	c := &cursor{position: endpoint.ID}
+	e.store.mu.Lock()
+	e.store.nouns.cursors[endpoint.ID] = c
+	e.store.mu.Unlock()
+	e.putCursor(endpoint.ID, c)
+	record, err := e.putEndpoint(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	return record, e.tellEndpoint(operationalCreated, endpoint)
+}
+
+// updateEndpoint puts an endpoint in the place of the one that it was made from. The reply is the endpoint.
+func (e *entry) updateEndpoint(body []byte) ([]byte, error) {
+	endpoint := new(webhook.Endpoint)
+	if err := decodeJSON(body, endpoint); err != nil {
+		return nil, err
+	}
+	before := e.store.nouns.endpoints[endpoint.ID]
+	switch {
+	case before == nil || before.App != endpoint.App:
+		return nil, errNoEndpoint
+	case before.Revision != endpoint.Revision:
+		return nil, errChanged
+	}
+	if err := e.mayBecome(endpoint, before); err != nil {
+		return nil, err
+	}
+	endpoint.CreatedAt, endpoint.FilterSince = before.CreatedAt, before.FilterSince
+	if !slices.Equal(endpoint.EventTypes, before.EventTypes) || !slices.Equal(endpoint.Channels, before.Channels) {
+		var err error
+		if endpoint.FilterSince, err = e.id(); err != nil {
+			return nil, err
+		}
+	}
+	record, err := e.changeEndpoint(endpoint)
+	if err != nil || sameToPeople(endpoint, before) {
+		return record, err
+	}
+	return record, e.tellEndpoint(operationalUpdated, endpoint)
+}
+
+// sameToPeople tells whether two states of an endpoint differ in nothing but how its secrets are kept and when it was changed.
+func sameToPeople(a, b *webhook.Endpoint) bool {
+	x, y := *a, *b
+	for _, e := range []*webhook.Endpoint{&x, &y} {
+		e.Keys, e.Headers, e.UpdatedAt, e.Revision = nil, nil, time.Time{}, 0
+	}
+	return reflect.DeepEqual(&x, &y)
+}
+
+// changeEndpoint keeps a new state of an endpoint that is there.
+func (e *entry) changeEndpoint(endpoint *webhook.Endpoint) (record []byte, err error) {
+	endpoint.UpdatedAt, endpoint.Revision = e.now(), e.batch.meta.index
+	return e.putEndpoint(endpoint)
+}
+
+func (e *entry) putEndpoint(endpoint *webhook.Endpoint) (record []byte, err error) {
+	if record, err = encodeJSON(endpoint); err != nil {
+		return nil, err
+	}
+	e.store.mu.Lock()
+	e.store.nouns.putEndpoint(endpoint)
+	e.store.mu.Unlock()
+	e.changes.Endpoints = append(e.changes.Endpoints, endpoint)
+	e.batch.set(idKey(keyEndpoint, endpoint.App, endpoint.ID), record)
+	return record, nil
+}
+
+// mayBecome checks what only the state machine can: that nobody else has the uid, and that event types which the endpoint did
+// not name before can be chosen.
+func (e *entry) mayBecome(endpoint, before *webhook.Endpoint) error {
+	if endpoint.UID != "" {
+		if holder := e.store.nouns.endpoint(endpoint.App, endpoint.UID); holder != nil && holder.ID != endpoint.ID {
+			return errEndpointUIDTaken
+		}
+	}
+	for _, name := range endpoint.EventTypes {
+		if before != nil && slices.Contains(before.EventTypes, name) {
+			continue
+		}
+		switch t, err := e.eventType(name); {
+		case webhook.ErrorCode(err) == webhook.CodeNotFound:
+			return webhook.Invalid("eventTypes", fmt.Sprintf("there is no event type %q: create it first", name))
+		case err != nil:
+			return err
+		case t.Archived:
+			return webhook.Invalid("eventTypes", fmt.Sprintf("the event type %q is archived, so no endpoint can choose it", name))
+		}
+	}
+	return nil
+}
+
+// disableEndpoint is the leader's word that an endpoint has failed for too long.
+func (e *entry) disableEndpoint(body []byte) error {
+	var c disableEndpoint
+	if err := decodeJSON(body, &c); err != nil {
+		return err
+	}
+	if c.Term != e.batch.meta.term {
+		return errLateProgress
+	}
+	before := e.store.nouns.endpoints[c.Endpoint]
+	switch {
+	case before == nil:
+		return errNoEndpoint
+	case before.Disabled:
+		return nil
+	}
+	endpoint := *before
+	endpoint.Disabled = true
+	if _, err := e.changeEndpoint(&endpoint); err != nil {
+		return err
+	}
+	return e.tellDisabled(&endpoint, c.FailSince)
+}
+
+// deleteEndpoint leaves the endpoint's history. Its retry set may be long, so sweep empties that bit by bit.
+func (e *entry) deleteEndpoint(body []byte) error {
+	var c deleteEndpoint
+	if err := decodeJSON(body, &c); err != nil {
+		return err
+	}
+	endpoint := e.store.nouns.endpoints[c.Endpoint]
+	if endpoint == nil || endpoint.App != c.App {
+		return errNoEndpoint
+	}
+	e.store.mu.Lock()
+	e.store.nouns.removeEndpoint(endpoint)
+	e.store.mu.Unlock()
+	e.changes.Removed = append(e.changes.Removed, endpoint.ID)
+	e.leaveToSweep(endpoint.App, endpoint.ID)
+	return e.tellEndpoint(operationalDeleted, endpoint)
+}
+
+// resume has an endpoint go on, perhaps not where it stood: with To it passes over the messages up to that one.
+func (e *entry) resume(body []byte) ([]byte, error) {
+	var c moveCursor
+	if err := decodeJSON(body, &c); err != nil {
+		return nil, err
+	}
+	before := e.store.nouns.endpoints[c.Endpoint]
+	if before == nil || before.App != c.App {
+		return nil, errNoEndpoint
+	}
+	if err := e.passOver(before, c.To); err != nil {
+		return nil, err
+	}
+	endpoint := *before
+	endpoint.Paused = false
+	record, err := e.changeEndpoint(&endpoint)
+	if err != nil || sameToPeople(&endpoint, before) {
+		return record, err
+	}
+	return record, e.tellEndpoint(operationalUpdated, &endpoint)
+}
+
+// passOver moves a cursor on to a message without anything being sent. Back it does not go.
+func (e *entry) passOver(endpoint *webhook.Endpoint, to webhook.ID) error {
+	c := e.store.nouns.cursors[endpoint.ID]
+	if !to.After(c.position) {
+		return nil
+	}
+	switch _, err := e.message(endpoint.App, to); {
+	case webhook.ErrorCode(err) == webhook.CodeNotFound: // it has left the log since the caller looked
+		return errChanged
+	case err != nil:
+		return err
+	}
+	e.store.mu.Lock()
+	c.skip(to, e.batch.meta.clock)
+	e.store.mu.Unlock()
+	e.changes.Moved = append(e.changes.Moved, endpoint.ID)
+	e.putCursor(endpoint.ID, c)
+	return nil
+}

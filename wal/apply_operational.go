@@ -1,0 +1,124 @@
+package wal
+
+import (
+	"encoding/json"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// Operational webhooks are messages about endpoints and deliveries, with the bodies that Svix gives them. They are written in the
+// entry of their cause, to the log of the application whose uid is webhook.OperationalUID, if there is one. About its own
+// endpoints there are none: they would never end.
+const (
+	operationalCreated   = "endpoint.created"
+	operationalUpdated   = "endpoint.updated"
+	operationalDeleted   = "endpoint.deleted"
+	operationalDisabled  = "endpoint.disabled"
+	operationalFailing   = "message.attempt.failing"
+	operationalExhausted = "message.attempt.exhausted"
+	operationalRecovered = "message.attempt.recovered"
+
+	failingAttempt = 4 // the attempt whose failure is told
+)
+
+// operationalData is what every operational message has.
+type operationalData struct {
+	AppID       string `json:"appId"`
+	AppUID      string `json:"appUid,omitempty"`
+	EndpointID  string `json:"endpointId"`
+	EndpointUID string `json:"endpointUid,omitempty"`
+}
+
+func (e *entry) operationalData(endpoint *webhook.Endpoint) operationalData {
+	return operationalData{AppID: endpoint.App.Text(webhook.KindApplication), AppUID: e.store.nouns.applications[endpoint.App].UID,
+		EndpointID: endpoint.ID.Text(webhook.KindEndpoint), EndpointUID: endpoint.UID}
+}
+
+// operational is the application that is told about an endpoint; nil: none.
+func (e *entry) operational(about *webhook.Endpoint) *webhook.Application {
+	app := e.store.nouns.uidHolder(webhook.OperationalUID)
+	if app == nil || app.ID == about.App {
+		return nil
+	}
+	return app
+}
+
+// tell appends an operational message.
+func (e *entry) tell(app *webhook.Application, event string, data any) error {
+	payload, err := json.Marshal(struct {
+		Type string `json:"type"`
+		Data any    `json:"data"`
+	}{event, data})
+	if err != nil {
+		return err
+	}
+	return e.appendToLog(&webhook.Message{App: app.ID, EventType: event, Payload: payload})
+}
+
+func (e *entry) tellEndpoint(event string, about *webhook.Endpoint) error {
+	app := e.operational(about)
+	if app == nil {
+		return nil
+	}
+	return e.tell(app, event, e.operationalData(about))
+}
+
+func (e *entry) tellDisabled(about *webhook.Endpoint, failSince time.Time) error {
+	app := e.operational(about)
+	if app == nil {
+		return nil
+	}
+	return e.tell(app, operationalDisabled, struct {
+		operationalData
+		FailSince time.Time `json:"failSince"`
+		Trigger   string    `json:"trigger"`
+	}{e.operationalData(about), failSince, "automatic"})
+}
+
+// operationalEvent is what an attempt that the schedule asked for is told as; "": nothing.
+func operationalEvent(a *webhook.Attempt) string {
+	switch {
+	case a.Trigger != webhook.TriggerScheduled:
+		return ""
+	case a.Status == webhook.StatusFail && a.Next.IsZero():
+		return operationalExhausted
+	case a.Status == webhook.StatusFail && a.Number == failingAttempt:
+		return operationalFailing
+	case a.Status == webhook.StatusSuccess && a.Number > failingAttempt:
+		return operationalRecovered
+	default:
+		return ""
+	}
+}
+
+// tellAttempt tells what has become of a message at an endpoint.
+func (e *entry) tellAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
+	event, about := operationalEvent(a), e.store.nouns.endpoints[endpoint]
+	if event == "" || about == nil {
+		return nil
+	}
+	app := e.operational(about)
+	if app == nil {
+		return nil
+	}
+	eventID := ""
+	switch m, err := e.message(about.App, a.Message); {
+	case err == nil:
+		eventID = m.EventID
+	case webhook.ErrorCode(err) != webhook.CodeNotFound: // its time may be over
+		return err
+	}
+	type lastAttempt struct {
+		ID                 string    `json:"id"`
+		ResponseStatusCode uint16    `json:"responseStatusCode"`
+		Timestamp          time.Time `json:"timestamp"`
+	}
+	return e.tell(app, event, struct {
+		operationalData
+		MsgID       string      `json:"msgId"`
+		MsgEventID  string      `json:"msgEventId,omitempty"`
+		LastAttempt lastAttempt `json:"lastAttempt"`
+	}{e.operationalData(about), a.Message.Text(webhook.KindMessage), eventID,
+		lastAttempt{a.ID.Text(webhook.KindAttempt), a.StatusCode, a.Start}})
+}

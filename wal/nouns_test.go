@@ -1,0 +1,479 @@
+package wal
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+func TestUpdateApplication(t *testing.T) {
+	s, w, app, endpoint := newWorld(t)
+	ctx := t.Context()
+	other, _, err := w.CreateApplication(ctx, webhook.Application{UID: "other", Name: "Other"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := *app
+	change.UID, change.Name, change.CreatedAt = "emca", "Renamed", time.Time{}
+	got, err := w.UpdateApplication(ctx, change)
+	if err != nil || got.Name != "Renamed" || got.UID != "emca" || !got.CreatedAt.Equal(app.CreatedAt) || !got.UpdatedAt.After(app.UpdatedAt) || got.Revision <= app.Revision {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	found, err := s.Application("emca")
+	wantSame(t, found, got, err)
+	_, err = s.Application("acme")
+	wantCode(t, err, webhook.CodeNotFound)
+
+	_, err = w.UpdateApplication(ctx, change)
+	wantCode(t, err, webhook.CodeChanged)
+	clash := *got
+	clash.UID = "other"
+	_, err = w.UpdateApplication(ctx, clash)
+	wantCode(t, err, webhook.CodeConflict)
+	without := *got
+	without.UID = ""
+	if _, err := w.UpdateApplication(ctx, without); err != nil {
+		t.Fatal(err)
+	}
+	taken := *other
+	taken.UID = "emca" // is free again
+	if _, err := w.UpdateApplication(ctx, taken); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.UpdateApplication(ctx, webhook.Application{ID: endpoint.ID})
+	wantCode(t, err, webhook.CodeNotFound)
+}
+
+func TestUpdateEndpoint(t *testing.T) {
+	s, w, app, endpoint := newWorld(t)
+	ctx := t.Context()
+	if _, err := w.CreateEventType(ctx, webhook.EventType{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	change := *endpoint
+	change.UID, change.URL = "e2", "http://y/"
+	got, err := w.UpdateEndpoint(ctx, change)
+	if err != nil || got.URL != "http://y/" || got.FilterSince != endpoint.FilterSince || !got.CreatedAt.Equal(endpoint.CreatedAt) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	_, err = s.Endpoint(app.ID, "e1")
+	wantCode(t, err, webhook.CodeNotFound)
+	_, err = w.UpdateEndpoint(ctx, change)
+	wantCode(t, err, webhook.CodeChanged)
+
+	filtered := *got
+	filtered.EventTypes = []string{"a"}
+	got, err = w.UpdateEndpoint(ctx, filtered)
+	if err != nil || got.FilterSince.Index() != s.Applied() {
+		t.Fatalf("filters since %d, %v", got.FilterSince.Index(), err)
+	}
+	if err := w.DeleteEventType(ctx, "a", false); err != nil {
+		t.Fatal(err)
+	}
+	kept := *got
+	kept.Description = "the archived type was chosen before"
+	if got, err = w.UpdateEndpoint(ctx, kept); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "none"} {
+		_, err = w.CreateEndpoint(ctx, webhook.Endpoint{App: app.ID, URL: "http://x/", EventTypes: []string{name}})
+		wantCode(t, err, webhook.CodeInvalid)
+	}
+	if _, err := w.CreateEndpoint(ctx, webhook.Endpoint{App: app.ID, URL: "http://x/", UID: "e3"}); err != nil {
+		t.Fatal(err)
+	}
+	clash := *got
+	clash.UID = "e3"
+	_, err = w.UpdateEndpoint(ctx, clash)
+	wantCode(t, err, webhook.CodeConflict)
+	_, err = w.UpdateEndpoint(ctx, webhook.Endpoint{ID: app.ID, App: app.ID})
+	wantCode(t, err, webhook.CodeNotFound)
+}
+
+func TestEventTypes(t *testing.T) {
+	s, w, _, _ := newWorld(t)
+	ctx := t.Context()
+	made, err := w.CreateEventType(ctx, webhook.EventType{Name: "b", Description: "first", Schemas: map[string]json.RawMessage{"1": json.RawMessage("{}")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.CreateEventType(ctx, webhook.EventType{Name: "b"})
+	wantCode(t, err, webhook.CodeTypeExists)
+	change := *made
+	change.Description = "second"
+	changed, err := w.UpdateEventType(ctx, change)
+	if err != nil || changed.Description != "second" || !changed.CreatedAt.Equal(made.CreatedAt) {
+		t.Fatalf("%+v, %v", changed, err)
+	}
+	_, err = w.UpdateEventType(ctx, change)
+	wantCode(t, err, webhook.CodeChanged)
+	if err := w.DeleteEventType(ctx, "b", false); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.EventType("b")
+	if err != nil || !got.Archived {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got, err = w.CreateEventType(ctx, webhook.EventType{Name: "b", Description: "third"}); err != nil || got.Archived || got.Description != "third" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if err := w.DeleteEventType(ctx, "b", true); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.EventType("b")
+	wantCode(t, err, webhook.CodeNotFound)
+	wantCode(t, w.DeleteEventType(ctx, "b", true), webhook.CodeNotFound)
+}
+
+// Each page goes on where the one before ended, in both directions.
+func TestEventTypePages(t *testing.T) {
+	s, w, _, _ := newWorld(t)
+	var names []string
+	for i := range 23 {
+		names = append(names, fmt.Sprintf("type.%02d", i))
+		if _, err := w.CreateEventType(t.Context(), webhook.EventType{Name: names[i], Archived: i%5 == 0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wanted := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Index(names, name)%5 == 0 })
+	for _, ascending := range []bool{true, false} {
+		var seen []string
+		page := NamePage{Limit: 4, Ascending: ascending}
+		for more := true; more; {
+			list, next, err := s.EventTypes(page, func(t *webhook.EventType) bool { return !t.Archived })
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, item := range list {
+				seen = append(seen, item.Name)
+			}
+			page.From, more = seen[len(seen)-1], next
+		}
+		if !ascending {
+			slices.Reverse(seen)
+		}
+		if !slices.Equal(seen, wanted) {
+			t.Errorf("ascending %v: %q", ascending, seen)
+		}
+	}
+}
+
+// furnish gives an application endpoints, messages and attempts, and sets with lines. The first endpoint is deleted again.
+func furnish(t *testing.T, w *Writer, app webhook.ID) {
+	t.Helper()
+	ctx := t.Context()
+	var endpoints, messages []webhook.ID
+	for range sweepEndpoints + 3 {
+		e, err := w.CreateEndpoint(ctx, webhook.Endpoint{App: app, URL: "http://x/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		endpoints = append(endpoints, e.ID)
+	}
+	for i := range 40 {
+		id, err := w.CreateMessage(ctx, &webhook.Message{App: app, EventType: "a", EventID: fmt.Sprint("ev", i), Payload: []byte("{}")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		messages = append(messages, id)
+	}
+	for _, endpoint := range endpoints[:30] {
+		p := webhook.Progress{Endpoint: endpoint, Cursor: messages[len(messages)-1]}
+		for i, id := range messages {
+			p.Outcomes = append(p.Outcomes, webhook.Outcome{Attempt: webhook.Attempt{Message: id, Number: 1, URL: "http://x/",
+				Status: webhook.StatusFail, Next: time.UnixMilli(testClock + int64(i))}})
+		}
+		if err := w.RecordProgress(ctx, 1, []webhook.Progress{p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Resend(ctx, app, endpoints[1], messages[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.DeleteEndpoint(ctx, app, endpoints[0]); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An application that is deleted is out of sight at once, and after a restart; in the end nothing of it is left on disk.
+func TestDeleteApplication(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		t.Run(fmt.Sprint("restart ", restart), func(t *testing.T) {
+			dir := t.TempDir()
+			s := openTest(t, dir)
+			w := NewWriter(direct{s, 1})
+			app, _, err := w.CreateApplication(t.Context(), webhook.Application{UID: "acme", Name: "a"}, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			furnish(t, w, app.ID)
+			var removed int
+			s.Watch(func(c Changes) { removed += len(c.Removed) })
+			if err := w.DeleteApplication(t.Context(), app.ID); err != nil || removed != sweepEndpoints+2 {
+				t.Fatalf("%d endpoints were told to be removed; %v", removed, err)
+			}
+			wantCode(t, w.DeleteApplication(t.Context(), app.ID), webhook.CodeNotFound)
+			_, err = w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a"})
+			wantCode(t, err, webhook.CodeNotFound)
+			again, created, err := w.CreateApplication(t.Context(), webhook.Application{UID: "acme", Name: "again"}, false)
+			if err != nil || !created {
+				t.Fatal(created, err)
+			}
+			steps := 0
+			for ; len(s.nouns.removedApps)+len(s.nouns.removed) > 0 && steps < 500; steps++ {
+				if restart && steps%5 == 0 {
+					s = reopen(t, s, dir)
+					w = NewWriter(direct{s, 1})
+				}
+				if len(s.AllEndpoints()) != 0 || len(s.nouns.cursors) != 0 {
+					t.Fatal("endpoints came back")
+				}
+				if found, err := s.Application("acme"); err != nil || found.ID != again.ID {
+					t.Fatalf("%v, %v", found, err)
+				}
+				wantCode(t, w.DeleteEventType(t.Context(), "none", true), webhook.CodeNotFound)
+			}
+			if steps < 10 {
+				t.Errorf("swept in %d entries: too few to be of bounded size", steps)
+			}
+			for key := range recordsOf(t, content(t, s)) {
+				if !strings.ContainsRune("!QA", rune(key[0])) || key[0] == keyApplication && webhook.ID([]byte(key[1:])) != again.ID {
+					t.Errorf("%q is left", key)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// reopen restarts a store, and looks in between whether it breaks any of its invariants.
+func reopen(t *testing.T, s *Store, dir string) *Store {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	report, err := Check(dir, CheckOptions{})
+	if err != nil || report.Err() != nil {
+		t.Fatal(err, report.Err())
+	}
+	return openTest(t, dir)
+}
+
+func TestResumeEndpoint(t *testing.T) {
+	s, w, app, endpoint := newWorld(t)
+	ctx := t.Context()
+	paused := *endpoint
+	paused.Paused = true
+	if _, err := w.UpdateEndpoint(ctx, paused); err != nil {
+		t.Fatal(err)
+	}
+	var messages []webhook.ID
+	send := func(count int) {
+		for range count {
+			id, err := w.CreateMessage(ctx, &webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			messages = append(messages, id)
+		}
+	}
+	resume := func(to webhook.ID) (moved bool) {
+		s.Watch(func(c Changes) { moved = len(c.Moved) > 0 })
+		e, err := w.ResumeEndpoint(ctx, app.ID, endpoint.ID, to)
+		if err != nil || e.Paused {
+			t.Fatal(e, err)
+		}
+		return moved
+	}
+	end := func() webhook.ID {
+		if len(messages) == 0 {
+			return webhook.ID{}
+		}
+		return messages[len(messages)-1]
+	}
+	at := func() webhook.ID { return s.Place(endpoint.ID).Position }
+	if resume(end()) || at() != endpoint.ID {
+		t.Error("the cursor moved over an empty log")
+	}
+	send(5)
+	if resume(webhook.ID{}) || at() != endpoint.ID {
+		t.Error("the cursor moved, but all was to be drained")
+	}
+	if !resume(messages[1]) || at() != messages[1] {
+		t.Errorf("stands at %v, want the second message", at())
+	}
+	if resume(messages[0]) || at() != messages[1] {
+		t.Error("the cursor moved back")
+	}
+	if !resume(end()) || at() != messages[4] {
+		t.Errorf("stands at %v, want the end", at())
+	}
+	c := s.nouns.cursors[endpoint.ID]
+	if len(c.skips) != 1 || c.skips[0].from != endpoint.ID || c.skips[0].to != messages[4] {
+		t.Errorf("skips are not merged: %v", c.skips)
+	}
+	for range maxSkips + 3 { // with a delivery in between, so that they can't be merged
+		send(2)
+		delivered := messages[len(messages)-2]
+		outcome := webhook.Outcome{Attempt: webhook.Attempt{Message: delivered, Number: 1, URL: "http://x/"}}
+		if err := w.RecordProgress(ctx, 1, []webhook.Progress{{Endpoint: endpoint.ID, Cursor: delivered, Outcomes: []webhook.Outcome{outcome}}}); err != nil {
+			t.Fatal(err)
+		}
+		resume(end())
+	}
+	if _, skipped := c.skipped(messages[0]); len(c.skips) != maxSkips || !skipped {
+		t.Errorf("%d skips, the first one is remembered: %v", len(c.skips), skipped)
+	}
+	_, err := w.ResumeEndpoint(ctx, app.ID, endpoint.ID, idAt(s.Applied(), 5))
+	wantCode(t, err, webhook.CodeChanged)
+	_, err = w.ResumeEndpoint(ctx, endpoint.ID, endpoint.ID, end())
+	wantCode(t, err, webhook.CodeNotFound)
+}
+
+// told are the operational messages in the log of an application.
+func told(t *testing.T, s *Store, app webhook.ID) (list []string) {
+	t.Helper()
+	messages, _, err := s.Messages(app, Page{Ascending: true, Limit: 100}, MessageFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range messages {
+		var body struct {
+			Type string
+			Data map[string]any
+		}
+		if err := json.Unmarshal(m.Payload, &body); err != nil || body.Type != m.EventType {
+			t.Errorf("%s: %v", m.Payload, err)
+		}
+		list = append(list, string(m.Payload))
+	}
+	return list
+}
+
+func TestOperationalMessages(t *testing.T) {
+	s, w, app, endpoint := newWorld(t) // the endpoint is made before anybody wants to know
+	ctx := t.Context()
+	operational, _, err := w.CreateApplication(ctx, webhook.Application{UID: webhook.OperationalUID, Name: "o"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.CreateEndpoint(ctx, webhook.Endpoint{App: operational.ID, URL: "http://o/"}); err != nil {
+		t.Fatal(err)
+	}
+	second, err := w.CreateEndpoint(ctx, webhook.Endpoint{App: app.ID, URL: "http://x/", Keys: testKeys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := *endpoint
+	change.Description = "changed"
+	changed, err := w.UpdateEndpoint(ctx, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotated := *changed
+	rotated.Keys = append(rotated.Keys, rotated.Keys...) // nothing that anybody is told
+	if _, err := w.UpdateEndpoint(ctx, rotated); err != nil {
+		t.Fatal(err)
+	}
+	since := time.UnixMilli(testClock).UTC()
+	wantCode(t, w.DisableEndpoint(ctx, 7, second.ID, since), webhook.CodeConflict)
+	for range 2 { // the second time it is disabled already
+		if err := w.DisableEndpoint(ctx, 1, second.ID, since); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := s.Endpoint(app.ID, second.ID.Text(webhook.KindEndpoint)); err != nil || !got.Disabled {
+		t.Error(got, err)
+	}
+	if err := w.DeleteEndpoint(ctx, app.ID, second.ID); err != nil {
+		t.Fatal(err)
+	}
+	names := fmt.Sprintf(`{"appId":"%s","appUid":"acme","endpointId":"%s"`, app.ID.Text(webhook.KindApplication), second.ID.Text(webhook.KindEndpoint))
+	first := fmt.Sprintf(`{"appId":"%s","appUid":"acme","endpointId":"%s","endpointUid":"e1"`, app.ID.Text(webhook.KindApplication), endpoint.ID.Text(webhook.KindEndpoint))
+	want := []string{
+		`{"type":"endpoint.created","data":` + names + `}}`,
+		`{"type":"endpoint.updated","data":` + first + `}}`,
+		`{"type":"endpoint.disabled","data":` + names + `,"failSince":"` + since.Format(time.RFC3339Nano) + `","trigger":"automatic"}}`,
+		`{"type":"endpoint.deleted","data":` + names + `}}`,
+	}
+	if got := told(t, s, operational.ID); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// What is told of attempts: the fourth failure, the last one, and a success that came late; each once, however often it is recorded.
+func TestOperationalAttempts(t *testing.T) {
+	s, w, app, endpoint := newWorld(t)
+	ctx := t.Context()
+	operational, _, err := w.CreateApplication(ctx, webhook.Application{UID: webhook.OperationalUID, Name: "o"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attempts := func(fails int, end webhook.Status) webhook.ID {
+		id, err := w.CreateMessage(ctx, &webhook.Message{App: app.ID, EventType: "a", EventID: fmt.Sprintf("ev%d-%s", fails, end), Payload: []byte("{}")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		due := time.Time{}
+		for i := range fails + 1 {
+			o := webhook.Outcome{Due: due, Attempt: webhook.Attempt{Message: id, Number: uint32(i + 1), URL: "http://x/", Status: webhook.StatusFail,
+				StatusCode: 500, Start: time.UnixMilli(testClock).UTC()}}
+			if i > 0 {
+				o.Source = webhook.SourceRetry
+			}
+			if i == fails {
+				o.Attempt.Status = end
+			} else {
+				due = time.UnixMilli(testClock + int64(s.Applied())).UTC()
+				o.Attempt.Next = due
+			}
+			for range 2 {
+				if err := w.RecordProgress(ctx, 1, []webhook.Progress{{Endpoint: endpoint.ID, Cursor: id, Outcomes: []webhook.Outcome{o}}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		return id
+	}
+	attempts(3, webhook.StatusSuccess)
+	recovered := attempts(4, webhook.StatusSuccess)
+	exhausted := attempts(5, webhook.StatusFail)
+	attempts(1, webhook.StatusCanceled)
+	var got []string
+	for _, text := range told(t, s, operational.ID) {
+		var body struct {
+			Type string
+			Data struct {
+				MsgID, MsgEventID, EndpointUID string
+				LastAttempt                    struct {
+					ID                 string
+					ResponseStatusCode int
+					Timestamp          time.Time
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(text), &body); err != nil {
+			t.Fatal(err)
+		}
+		d := body.Data
+		if d.EndpointUID != "e1" || d.LastAttempt.ResponseStatusCode != 500 || d.LastAttempt.Timestamp.UnixMilli() != testClock {
+			t.Error(text)
+		}
+		if _, err := webhook.ParseID(webhook.KindAttempt, d.LastAttempt.ID); err != nil {
+			t.Error(text, err)
+		}
+		got = append(got, body.Type+" "+d.MsgID+" "+d.MsgEventID)
+	}
+	r, x := recovered.Text(webhook.KindMessage)+" ev4-success", exhausted.Text(webhook.KindMessage)+" ev5-fail"
+	want := []string{"message.attempt.failing " + r, "message.attempt.recovered " + r, "message.attempt.failing " + x, "message.attempt.exhausted " + x}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

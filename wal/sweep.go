@@ -1,0 +1,170 @@
+package wal
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+const (
+	// sweepPerEntry is about how many records of what is removed each entry deletes, so that none pays for all.
+	sweepPerEntry = 256
+	// sweepEndpoints is how many endpoints of a removed application are handed on in one entry, at three records each.
+	sweepEndpoints = sweepPerEntry / 4
+)
+
+// sweep deletes some of what removed endpoints and applications have left.
+func (e *entry) sweep() error {
+	n := &e.store.nouns
+	switch {
+	case len(n.removed) > 0:
+		return e.sweepEndpoint(n.removed[0])
+	case len(n.removedApps) > 0:
+		return e.sweepApplication(n.removedApps[0])
+	}
+	return nil
+}
+
+// leaveToSweep deletes an endpoint but for its sets, which are left to sweepEndpoint, and its history.
+func (e *entry) leaveToSweep(app, endpoint webhook.ID) {
+	n := &e.store.nouns
+	n.removed = append(n.removed, endpoint)
+	slices.SortFunc(n.removed, webhook.ID.Compare) // as a node finds them that starts now
+	e.batch.delete(idKey(keyEndpoint, app, endpoint))
+	e.batch.delete(idKey(keyCursor, endpoint))
+	e.batch.set(idKey(keyRemoved, endpoint), nil)
+}
+
+// sweepEndpoint deletes some of the sets of an endpoint.
+func (e *entry) sweepEndpoint(gone webhook.ID) error {
+	var keys [][]byte
+	for _, set := range []byte{keyRetry, keyHeld, keyManual} {
+		more, err := e.firstKeys(idKey(set, gone), sweepPerEntry-len(keys))
+		if err != nil {
+			return err
+		}
+		keys = append(keys, more...)
+	}
+	for _, key := range keys {
+		e.batch.delete(key)
+	}
+	if len(keys) == sweepPerEntry {
+		return nil
+	}
+	e.store.nouns.removed = e.store.nouns.removed[1:]
+	e.batch.delete(idKey(keyRemoved, gone))
+	return nil
+}
+
+// sweepApplication first hands the endpoints of an application on to sweepEndpoint, then takes its log apart.
+func (e *entry) sweepApplication(gone webhook.ID) error {
+	endpoints, err := e.firstKeys(idKey(keyEndpoint, gone), sweepEndpoints)
+	if err != nil {
+		return err
+	}
+	for _, key := range endpoints {
+		e.leaveToSweep(gone, webhook.ID(key[1+idSize:]))
+	}
+	if len(endpoints) > 0 {
+		return nil
+	}
+	for budget := sweepPerEntry; budget > 0; {
+		keys, err := e.firstKeys(idKey(keyLog, gone), 1)
+		if err != nil {
+			return err
+		}
+		if len(keys) == 0 {
+			e.store.nouns.removedApps = e.store.nouns.removedApps[1:]
+			e.batch.delete(idKey(keyRemovedApp, gone))
+			return nil
+		}
+		if err := e.sweepLog(gone, keys[0], &budget); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepLog deletes a part of an application's log: first the attempts at its messages, a bounded number of them, and once there are
+// none left the messages with their event ids.
+func (e *entry) sweepLog(app webhook.ID, key []byte, budget *int) error {
+	value, _, err := e.store.get(key)
+	if err != nil {
+		return err
+	}
+	list, err := decodeMessages(key, value, app)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if err := e.sweepAttempts(list[i].ID, budget); err != nil || *budget <= 0 {
+			return err
+		}
+	}
+	for i := range list {
+		if list[i].EventID != "" {
+			e.batch.delete(uniqueKey(app, list[i].EventID))
+		}
+	}
+	e.batch.delete(key)
+	*budget -= 1 + len(list)
+	return nil
+}
+
+// sweepAttempts deletes attempts at a message, together with all others that the same entries recorded for the same endpoints:
+// the index never names what is not in the history, nor leaves out what is.
+func (e *entry) sweepAttempts(message webhook.ID, budget *int) error {
+	prefix := idKey(keyIndex, message)
+	return e.store.seek(prefix, prefix, func(line, endpoint []byte) error {
+		if *budget <= 0 {
+			return errStop
+		}
+		chunk := chunkKey(keyHistory, webhook.ID(endpoint), webhook.ID(line[1+idSize:]))
+		value, found, err := e.store.get(chunk)
+		if err != nil {
+			return err
+		}
+		e.batch.delete(line)
+		*budget--
+		if !found { // it went with another attempt of this message, or its time was over
+			return nil
+		}
+		attempts, err := decodeAttempts(chunk, value, webhook.ID(endpoint))
+		for i := range attempts {
+			e.batch.delete(idKey(keyIndex, attempts[i].Message, attempts[i].ID))
+		}
+		e.batch.delete(chunk)
+		*budget -= 1 + len(attempts)
+		return err
+	})
+}
+
+// firstKeys copies the first n keys with that prefix.
+func (e *entry) firstKeys(prefix []byte, n int) (keys [][]byte, err error) {
+	if n <= 0 {
+		return nil, nil
+	}
+	err = e.store.seek(prefix, prefix, func(key, _ []byte) error {
+		if keys = append(keys, bytes.Clone(key)); len(keys) >= n {
+			return errStop
+		}
+		return nil
+	})
+	return keys, err
+}
+
+// firstKeys copies the first n keys with that prefix.
+func firstKeys(txn *badger.Txn, prefix []byte, n int) ([][]byte, error) {
+	opts := badger.DefaultIteratorOptions
+	opts.Prefix, opts.PrefetchValues = prefix, false
+	it := txn.NewIterator(opts)
+	defer it.Close()
+	var keys [][]byte
+	for it.Rewind(); it.Valid() && len(keys) < n; it.Next() {
+		keys = append(keys, it.Item().KeyCopy(nil))
+	}
+	return keys, nil
+}
