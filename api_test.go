@@ -179,6 +179,9 @@ func TestAPIDelivery(t *testing.T) {
 	receiver := apiReceive(t)
 	var app, endpoint, secret apiThing
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, &app)
+	for _, name := range []string{"a.b", "c"} {
+		a.call("POST", "/event-type", `{"name":"`+name+`","description":""}`, 201, nil)
+	}
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"first","filterTypes":["a.b","c"]}`, 201, &endpoint)
 	if !slices.Equal(endpoint.EventTypes, []string{"a.b", "c"}) || !slices.Equal(endpoint.FilterTypes, endpoint.EventTypes) || endpoint.URL != receiver.URL+"/" {
 		t.Errorf("endpoint: %+v", endpoint)

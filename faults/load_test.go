@@ -158,6 +158,7 @@ func (r *receiver) setUp(t *testing.T, c *cluster) {
 		must("POST", "/app?get_if_exists=true", map[string]string{"name": e.app, "uid": e.app}, nil)
 		in := map[string]any{"uid": e.uid, "url": r.url + "/" + strconv.Itoa(i)}
 		if e.filter != "" {
+			must("PUT", "/event-type/"+e.filter, map[string]string{"description": ""}, nil)
 			in["eventTypes"] = []string{e.filter}
 		}
 		must("POST", "/app/"+e.app+"/endpoint", in, nil)

@@ -32,6 +32,9 @@ var statusOf = map[webhook.Code]int{
 	webhook.CodeMissingPayload: fasthttp.StatusBadRequest,
 	webhook.CodeForbidden:      fasthttp.StatusForbidden,
 	webhook.CodeBadRequest:     fasthttp.StatusBadRequest,
+	webhook.CodeChanged:        fasthttp.StatusConflict,
+	webhook.CodeTypeExists:     fasthttp.StatusConflict,
+	webhook.CodeLimit:          fasthttp.StatusBadRequest,
 	webhook.CodeInternal:       fasthttp.StatusInternalServerError,
 }
 

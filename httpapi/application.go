@@ -40,12 +40,13 @@ func optional[T comparable](value T) *T {
 	return &value
 }
 
-func parseApplication(text []byte) (app webhook.Application, err error) {
+// parseApplication has app take over what the body says; the rest stays.
+func parseApplication(text []byte, app *webhook.Application) error {
 	b, err := parseBody(text)
 	if err != nil {
-		return app, err
+		return err
 	}
-	var throttle uint16
+	var rate renamed[uint16]
 	b.each(func(name string, v gjson.Result) {
 		switch name {
 		case "name":
@@ -53,20 +54,18 @@ func parseApplication(text []byte) (app webhook.Application, err error) {
 		case "uid":
 			app.UID = b.optionalString(name, v)
 		case "rateLimit":
-			app.RateLimit = b.positive(name, v)
+			rate.old = new(b.positive(name, v))
 		case "throttleRate":
-			throttle = b.positive(name, v)
+			rate.current = new(b.positive(name, v))
 		case "metadata":
 			app.Metadata = b.stringMap(name, v)
 		}
 	})
-	if throttle != 0 {
-		app.RateLimit = throttle
-	}
+	rate.set(&app.RateLimit, noRate)
 	if err := b.err(); err != nil {
-		return app, err
+		return err
 	}
-	return app, app.Validate()
+	return app.Validate()
 }
 
 func (s *Server) createApplication(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -74,8 +73,8 @@ func (s *Server) createApplication(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	app, err := parseApplication(ctx.PostBody())
-	if err != nil {
+	var app webhook.Application
+	if err := parseApplication(ctx.PostBody(), &app); err != nil {
 		return answer{}, err
 	}
 	hold, cancel := s.hold(ctx)
@@ -96,6 +95,71 @@ func (s *Server) getApplication(ctx *fasthttp.RequestCtx) (answer, error) {
 		return answer{}, err
 	}
 	return answer{fasthttp.StatusOK, showApplication(app)}, nil
+}
+
+// putApplication replaces an application, or makes one if there is none of that name.
+func (s *Server) putApplication(ctx *fasthttp.RequestCtx) (answer, error) {
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	status := fasthttp.StatusOK
+	made, err := untilUnchanged(func() (*webhook.Application, error) {
+		before, err := s.application(ctx)
+		missing := webhook.ErrorCode(err) == webhook.CodeNotFound
+		if err != nil && !missing {
+			return nil, err
+		}
+		var app webhook.Application
+		if !missing {
+			app.ID, app.Revision = before.ID, before.Revision
+		}
+		if err := parseApplication(ctx.PostBody(), &app); err != nil {
+			return nil, err
+		}
+		if !missing {
+			return s.config.Writer.UpdateApplication(hold, app)
+		}
+		status = fasthttp.StatusCreated
+		made, _, err := s.config.Writer.CreateApplication(hold, app, false)
+		return made, err
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status, showApplication(made)}, nil
+}
+
+// patchApplication changes what the body names.
+func (s *Server) patchApplication(ctx *fasthttp.RequestCtx) (answer, error) {
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	made, err := untilUnchanged(func() (*webhook.Application, error) {
+		before, err := s.application(ctx)
+		if err != nil {
+			return nil, err
+		}
+		app := *before
+		if err := parseApplication(ctx.PostBody(), &app); err != nil {
+			return nil, err
+		}
+		return s.config.Writer.UpdateApplication(hold, app)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{fasthttp.StatusOK, showApplication(made)}, nil
+}
+
+func (s *Server) deleteApplication(ctx *fasthttp.RequestCtx) (answer, error) {
+	app, err := s.application(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	if err := s.config.Writer.DeleteApplication(hold, app.ID); err != nil {
+		return answer{}, err
+	}
+	return answer{status: fasthttp.StatusNoContent}, nil
 }
 
 func (s *Server) listApplications(ctx *fasthttp.RequestCtx) (answer, error) {

@@ -40,6 +40,14 @@ func parseBody(text []byte) (*body, error) {
 	return &body{object: object}, nil
 }
 
+// parseOptionalBody takes an empty body for an empty object.
+func parseOptionalBody(text []byte) (*body, error) {
+	if len(text) == 0 {
+		text = []byte("{}")
+	}
+	return parseBody(text)
+}
+
 // tooDeep counts brackets outside strings; it need not know whether the JSON is valid.
 func tooDeep(text []byte) bool {
 	depth, inString := 0, false

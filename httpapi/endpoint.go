@@ -1,7 +1,8 @@
 package httpapi
 
 import (
-	"crypto/rand"
+	"cmp"
+	"context"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -10,47 +11,66 @@ import (
 	"hookwheel/webhook"
 )
 
-// secretBytes is how long the secrets are that we make.
-const secretBytes = 24
-
-// endpointOut is an endpoint as the API shows it: never with its secret, and what has an old and a new name under both.
+// endpointOut is an endpoint as the API shows it: never with its secret, and what has an old and a new name under both. From
+// signatureStyle on the fields are ours; the SDKs pass over them.
 type endpointOut struct {
-	ID           string            `json:"id"`
-	UID          *string           `json:"uid"`
-	URL          string            `json:"url"`
-	Description  string            `json:"description"`
-	RateLimit    *uint16           `json:"rateLimit"`
-	ThrottleRate *uint16           `json:"throttleRate"`
-	Version      uint16            `json:"version"`
-	Disabled     bool              `json:"disabled"`
-	EventTypes   []string          `json:"eventTypes"`
-	FilterTypes  []string          `json:"filterTypes"`
-	Channels     []string          `json:"channels"`
-	Metadata     map[string]string `json:"metadata"`
-	CreatedAt    time.Time         `json:"createdAt"`
-	UpdatedAt    time.Time         `json:"updatedAt"`
+	ID             string            `json:"id"`
+	UID            *string           `json:"uid"`
+	URL            string            `json:"url"`
+	Description    string            `json:"description"`
+	RateLimit      *uint16           `json:"rateLimit"`
+	ThrottleRate   *uint16           `json:"throttleRate"`
+	Version        uint16            `json:"version"`
+	Disabled       bool              `json:"disabled"`
+	EventTypes     []string          `json:"eventTypes"`
+	FilterTypes    []string          `json:"filterTypes"`
+	Channels       []string          `json:"channels"`
+	Metadata       map[string]string `json:"metadata"`
+	CreatedAt      time.Time         `json:"createdAt"`
+	UpdatedAt      time.Time         `json:"updatedAt"`
+	SignatureStyle string            `json:"signatureStyle"`
+	Envelope       bool              `json:"envelope"`
+	Ordering       *webhook.Ordering `json:"ordering"`
+	OnExhausted    string            `json:"onExhausted"`
+	TLSVerify      bool              `json:"tlsVerify"`
+	Paused         bool              `json:"paused"`
+	Health         healthOut         `json:"health"`
 }
 
-func showEndpoint(e *webhook.Endpoint) endpointOut {
+func (s *Server) showEndpoint(e *webhook.Endpoint) endpointOut {
 	out := endpointOut{ID: e.ID.Text(webhook.KindEndpoint), UID: optional(e.UID), URL: e.URL, Description: e.Description,
 		RateLimit: optional(e.RateLimit), ThrottleRate: optional(e.RateLimit), Version: e.Version, Disabled: e.Disabled,
 		EventTypes: e.EventTypes, FilterTypes: e.EventTypes, Channels: e.Channels, Metadata: e.Metadata,
-		CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt}
+		CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt,
+		SignatureStyle: cmp.Or(string(e.Style), standardStyle), Envelope: e.Envelope, Ordering: optional(e.Ordering),
+		OnExhausted: cmp.Or(string(e.OnExhausted), skipExhausted), TLSVerify: !e.InsecureTLS, Paused: e.Paused,
+		Health: showHealth(e, s.config.Store.Standing(e.ID))}
 	if out.Metadata == nil {
 		out.Metadata = map[string]string{}
 	}
 	return out
 }
 
-// parseEndpoint reads an endpoint, and its secret if there is one.
-func parseEndpoint(text []byte) (e webhook.Endpoint, secret *webhook.SigningKey, err error) {
+// What the API calls the styles and choices that are kept as "".
+const (
+	standardStyle = "standard"
+	skipExhausted = "skip"
+)
+
+// endpointIn is what a body says of an endpoint beside what stands in the endpoint itself.
+type endpointIn struct {
+	secret  *webhook.SigningKey
+	headers webhook.Headers // nil: nothing is said
+}
+
+// parseEndpoint has e take over what the body says; the rest stays.
+func parseEndpoint(text []byte, e *webhook.Endpoint) (in endpointIn, err error) {
 	b, err := parseBody(text)
 	if err != nil {
-		return e, nil, err
+		return in, err
 	}
-	e.Version = 1
-	var throttle uint16
-	var filterTypes []string
+	var rate renamed[uint16]
+	var eventTypes renamed[[]string]
 	b.each(func(name string, v gjson.Result) {
 		switch name {
 		case "url":
@@ -60,62 +80,60 @@ func parseEndpoint(text []byte) (e webhook.Endpoint, secret *webhook.SigningKey,
 		case "description":
 			e.Description = b.string(name, v)
 		case "rateLimit":
-			e.RateLimit = b.positive(name, v)
+			rate.old = new(b.positive(name, v))
 		case "throttleRate":
-			throttle = b.positive(name, v)
+			rate.current = new(b.positive(name, v))
 		case "version":
-			e.Version = b.positive(name, v)
+			e.Version = max(b.positive(name, v), 1)
 		case "disabled":
 			e.Disabled = b.bool(name, v)
 		case "eventTypes":
-			e.EventTypes = b.strings(name, v)
+			eventTypes.current = new(b.strings(name, v))
 		case "filterTypes":
-			filterTypes = b.strings(name, v)
+			eventTypes.old = new(b.strings(name, v))
 		case "channels":
 			e.Channels = b.strings(name, v)
 		case "secret":
-			secret = b.signingKey(name, v)
+			in.secret = b.signingKey(name, v)
+		case "headers":
+			in.headers = b.stringMap(name, v)
 		case "metadata":
 			e.Metadata = b.stringMap(name, v)
+		default:
+			b.delivery(name, v, e)
 		}
 	})
-	if throttle != 0 {
-		e.RateLimit = throttle
-	}
-	if len(e.EventTypes) == 0 {
-		e.EventTypes = filterTypes
-	}
+	rate.set(&e.RateLimit, noRate)
+	eventTypes.set(&e.EventTypes, noList)
 	if err := b.err(); err != nil {
-		return e, nil, err
+		return in, err
 	}
-	return e, secret, e.Validate()
+	if err := e.Validate(); err != nil {
+		return in, err
+	}
+	return in, in.headers.Validate()
 }
 
-// signingKey reads a signing key; null is none.
-func (b *body) signingKey(field string, v gjson.Result) *webhook.SigningKey {
-	if isNull(v) {
-		return nil
+// delivery reads what the Svix API does not have: how messages are sent. null is the default.
+func (b *body) delivery(name string, v gjson.Result, e *webhook.Endpoint) {
+	switch name {
+	case "signatureStyle":
+		e.Style = webhook.SignatureStyle(b.optionalString(name, v))
+		if e.Style == standardStyle {
+			e.Style = webhook.StyleStandard
+		}
+	case "envelope":
+		e.Envelope = !isNull(v) && b.bool(name, v)
+	case "ordering":
+		e.Ordering = webhook.Ordering(b.optionalString(name, v))
+	case "onExhausted":
+		e.OnExhausted = webhook.OnExhausted(b.optionalString(name, v))
+		if e.OnExhausted == skipExhausted {
+			e.OnExhausted = webhook.OnExhaustedSkip
+		}
+	case "tlsVerify":
+		e.InsecureTLS = !isNull(v) && !b.bool(name, v)
 	}
-	key, err := webhook.ParseSigningKey(b.string(field, v))
-	if err != nil {
-		b.fail(field, err.(*webhook.Error).Detail)
-		return nil
-	}
-	return &key
-}
-
-// newSigningKey makes one.
-func newSigningKey() webhook.SigningKey {
-	secret := make(webhook.Secret, secretBytes)
-	rand.Read(secret) // never fails
-	return webhook.SymmetricKey(secret)
-}
-
-// seal makes a secret fit to be replicated.
-func (s *Server) seal(plain []byte) webhook.Sealed {
-	nonce := make([]byte, webhook.SealNonceSize)
-	rand.Read(nonce) // never fails
-	return s.config.Keyring.Seal(plain, nonce)
 }
 
 func (s *Server) createEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -123,21 +141,82 @@ func (s *Server) createEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	endpoint, secret, err := parseEndpoint(ctx.PostBody())
-	if err != nil {
-		return answer{}, err
-	}
-	if secret == nil {
-		secret = new(newSigningKey())
-	}
-	endpoint.App, endpoint.Keys = app.ID, []webhook.Key{{Sealed: s.seal([]byte(secret.Text()))}}
 	hold, cancel := s.hold(ctx)
 	defer cancel()
-	made, err := s.config.Writer.CreateEndpoint(hold, endpoint)
+	made, err := s.makeEndpoint(hold, app.ID, ctx.PostBody())
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{fasthttp.StatusCreated, showEndpoint(made)}, nil
+	return answer{fasthttp.StatusCreated, s.showEndpoint(made)}, nil
+}
+
+func (s *Server) makeEndpoint(hold context.Context, app webhook.ID, body []byte) (*webhook.Endpoint, error) {
+	endpoint := webhook.Endpoint{App: app, Version: 1}
+	in, err := parseEndpoint(body, &endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if in.secret == nil {
+		in.secret = new(newSigningKey())
+	}
+	endpoint.Keys = []webhook.Key{{Sealed: s.seal([]byte(in.secret.Text()))}}
+	if len(in.headers) > 0 {
+		if err := s.sealHeaders(&endpoint, in.headers); err != nil {
+			return nil, err
+		}
+	}
+	return s.config.Writer.CreateEndpoint(hold, endpoint)
+}
+
+// putEndpoint replaces an endpoint, or makes one if there is none of that name. What the Svix API can't say stays as it is if the body
+// does not speak of it: who replaces an endpoint with an SDK does not know of it.
+func (s *Server) putEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
+	return s.changeEndpoint(ctx, true, func(before webhook.Endpoint) webhook.Endpoint {
+		before.UID, before.URL, before.Description, before.EventTypes, before.Channels = "", "", "", nil, nil
+		before.RateLimit, before.Version, before.Disabled, before.Metadata = 0, 1, false, nil
+		return before
+	})
+}
+
+// patchEndpoint changes what the body names.
+func (s *Server) patchEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
+	return s.changeEndpoint(ctx, false, func(before webhook.Endpoint) webhook.Endpoint { return before })
+}
+
+// changeEndpoint reads the body over what base leaves of the endpoint that there is.
+func (s *Server) changeEndpoint(ctx *fasthttp.RequestCtx, upsert bool, base func(webhook.Endpoint) webhook.Endpoint) (answer, error) {
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	status := fasthttp.StatusOK
+	made, err := untilUnchanged(func() (*webhook.Endpoint, error) {
+		app, err := s.application(ctx)
+		if err != nil {
+			return nil, err
+		}
+		before, err := s.config.Store.Endpoint(app.ID, pathValue(ctx, "endpoint"))
+		if err != nil && upsert && webhook.ErrorCode(err) == webhook.CodeNotFound {
+			status = fasthttp.StatusCreated
+			return s.makeEndpoint(hold, app.ID, ctx.PostBody())
+		}
+		if err != nil {
+			return nil, err
+		}
+		endpoint := base(*before)
+		in, err := parseEndpoint(ctx.PostBody(), &endpoint)
+		if err != nil {
+			return nil, err
+		}
+		if in.headers != nil {
+			if err := s.sealHeaders(&endpoint, in.headers); err != nil {
+				return nil, err
+			}
+		}
+		return s.config.Writer.UpdateEndpoint(hold, endpoint)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status, s.showEndpoint(made)}, nil
 }
 
 func (s *Server) getEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -145,7 +224,7 @@ func (s *Server) getEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{fasthttp.StatusOK, showEndpoint(endpoint)}, nil
+	return answer{fasthttp.StatusOK, s.showEndpoint(endpoint)}, nil
 }
 
 func (s *Server) deleteEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -159,24 +238,6 @@ func (s *Server) deleteEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 		return answer{}, err
 	}
 	return answer{status: fasthttp.StatusNoContent}, nil
-}
-
-func (s *Server) getSecret(ctx *fasthttp.RequestCtx) (answer, error) {
-	endpoint, err := s.endpoint(ctx)
-	if err != nil {
-		return answer{}, err
-	}
-	text, err := s.config.Keyring.Open(endpoint.Keys[0].Sealed)
-	if err != nil {
-		return answer{}, err
-	}
-	key, err := webhook.ParseSigningKey(string(text))
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{fasthttp.StatusOK, struct {
-		Key string `json:"key"`
-	}{key.PublicText()}}, nil
 }
 
 func (s *Server) listEndpoints(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -194,7 +255,7 @@ func (s *Server) listEndpoints(ctx *fasthttp.RequestCtx) (answer, error) {
 	}
 	list, more := s.config.Store.Endpoints(app.ID, l.Page)
 	return respond(l, list, more, func(e **webhook.Endpoint) webhook.ID { return (*e).ID },
-		func(e **webhook.Endpoint) endpointOut { return showEndpoint(*e) }), nil
+		func(e **webhook.Endpoint) endpointOut { return s.showEndpoint(*e) }), nil
 }
 
 // endpoint is the one that the path names, as of now.

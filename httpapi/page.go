@@ -28,12 +28,9 @@ type listing struct {
 
 // parseListing reads limit and iterator; the client sees the items in that order.
 func parseListing(args *fasthttp.Args, kind webhook.Kind, ascending bool) (l listing, err error) {
-	l = listing{kind: kind, Page: wal.Page{Limit: defaultLimit}}
-	if args.Has("limit") {
-		l.Limit, err = strconv.Atoi(string(args.Peek("limit")))
-		if err != nil || l.Limit < 1 || l.Limit > maxLimit {
-			return l, badQuery("limit", fmt.Sprintf("must be a number from 1 to %d", maxLimit))
-		}
+	l = listing{kind: kind}
+	if l.Limit, err = parseLimit(args); err != nil {
+		return l, err
 	}
 	if iterator := string(args.Peek("iterator")); iterator != "" {
 		iterator, l.backward = strings.CutPrefix(iterator, "-")
@@ -43,6 +40,18 @@ func parseListing(args *fasthttp.Args, kind webhook.Kind, ascending bool) (l lis
 	}
 	l.Ascending = ascending != l.backward
 	return l, nil
+}
+
+// parseLimit reads how many items a page may have.
+func parseLimit(args *fasthttp.Args) (int, error) {
+	if !args.Has("limit") {
+		return defaultLimit, nil
+	}
+	limit, err := strconv.Atoi(string(args.Peek("limit")))
+	if err != nil || limit < 1 || limit > maxLimit {
+		return 0, badQuery("limit", fmt.Sprintf("must be a number from 1 to %d", maxLimit))
+	}
+	return limit, nil
 }
 
 // parseOrder reads order, which lists of applications and endpoints have.
@@ -80,6 +89,9 @@ func (l *listing) parseTimes(args *fasthttp.Args) error {
 	return nil
 }
 
+// earliest is the time from which on there are ids, in seconds since the Unix epoch.
+const earliest = 1_400_000_000
+
 func parseTime(args *fasthttp.Args, name string) (t time.Time, err error) {
 	text := string(args.Peek(name))
 	if text == "" {
@@ -87,7 +99,7 @@ func parseTime(args *fasthttp.Args, name string) (t time.Time, err error) {
 	}
 	// A plus sign that was not escaped arrives as a space.
 	t, err = time.Parse(time.RFC3339, strings.ReplaceAll(text, " ", "+"))
-	if err != nil || t.Unix() < 1_400_000_000 {
+	if err != nil || t.Unix() < earliest {
 		return t, badQuery(name, "must be a time such as 2026-01-31T12:00:00Z, after 2014")
 	}
 	return t, nil

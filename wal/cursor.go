@@ -28,6 +28,23 @@ func (s *Store) Place(endpoint webhook.ID) Place {
 	return Place{Position: c.position, Done: slices.Clone(c.done), Health: c.health}
 }
 
+// Standing is how an endpoint fares.
+type Standing struct {
+	Health  webhook.Health
+	Waiting uint64 // lines of its retry set
+	Held    uint64 // of its held set
+}
+
+// Standing is how an endpoint fares; zero if it is gone.
+func (s *Store) Standing(endpoint webhook.ID) (at Standing) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if c := s.nouns.cursors[endpoint]; c != nil {
+		at = Standing{Health: c.health, Waiting: c.counts.waiting, Held: c.counts.held}
+	}
+	return at
+}
+
 // Retries reads an endpoint's retry set in order of due time: the first most lines that are due at from or later.
 // A further line that is due at the very millisecond of the last one is read too, so that the next call can begin a
 // millisecond later.

@@ -1,0 +1,35 @@
+package httpapi
+
+import "hookwheel/webhook"
+
+// maxRaces is how often a change is made anew because that of another request came in between.
+const maxRaces = 8
+
+// untilUnchanged reads, changes and proposes, again and again until no other request comes in between.
+func untilUnchanged[T any](change func() (*T, error)) (made *T, err error) {
+	for range maxRaces {
+		if made, err = change(); webhook.ErrorCode(err) != webhook.CodeChanged {
+			break
+		}
+	}
+	return made, err
+}
+
+// renamed is a field that has an old and a current name. The current one counts, unless only the old one says something.
+type renamed[T any] struct {
+	old, current *T
+}
+
+// set changes the field if either name is given.
+func (r renamed[T]) set(field *T, empty func(T) bool) {
+	if r.old != nil {
+		*field = *r.old
+	}
+	if r.current != nil && (r.old == nil || !empty(*r.current)) {
+		*field = *r.current
+	}
+}
+
+func noRate(rate uint16) bool { return rate == 0 }
+
+func noList(list []string) bool { return len(list) == 0 }

@@ -1,0 +1,294 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/tidwall/gjson"
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/wal"
+	"hookwheel/webhook"
+)
+
+// eventTypeOut is an event type as the API shows it: feature flags under their old name, which is for one, and their new one.
+type eventTypeOut struct {
+	Name         string                     `json:"name"`
+	Description  string                     `json:"description"`
+	GroupName    *string                    `json:"groupName"`
+	Archived     bool                       `json:"archived"`
+	Deprecated   bool                       `json:"deprecated"`
+	Schemas      map[string]json.RawMessage `json:"schemas"`
+	FeatureFlag  *string                    `json:"featureFlag"`
+	FeatureFlags []string                   `json:"featureFlags"`
+	CreatedAt    time.Time                  `json:"createdAt"`
+	UpdatedAt    time.Time                  `json:"updatedAt"`
+}
+
+func showEventType(t *webhook.EventType) eventTypeOut {
+	out := eventTypeOut{Name: t.Name, Description: t.Description, GroupName: optional(t.GroupName), Archived: t.Archived,
+		Deprecated: t.Deprecated, Schemas: t.Schemas, FeatureFlags: t.FeatureFlags, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt}
+	if len(t.FeatureFlags) > 0 {
+		out.FeatureFlag = &t.FeatureFlags[0]
+	}
+	return out
+}
+
+// parseEventType has t take over what the body says; the rest stays. whole: what must not be left out is asked for.
+func parseEventType(text []byte, t *webhook.EventType, whole bool) error {
+	b, err := parseBody(text)
+	if err != nil {
+		return err
+	}
+	described := false
+	var flags renamed[[]string]
+	b.each(func(name string, v gjson.Result) {
+		switch name {
+		case "name":
+			if t.Name == "" { // else it is in the path
+				t.Name = b.string(name, v)
+			}
+		case "description":
+			t.Description, described = b.string(name, v), true
+		case "groupName":
+			t.GroupName = b.optionalString(name, v)
+		case "archived":
+			t.Archived = b.bool(name, v)
+		case "deprecated":
+			t.Deprecated = b.bool(name, v)
+		case "schemas":
+			t.Schemas = b.schemas(name, v)
+		case "featureFlag":
+			flags.old = new(slices.DeleteFunc([]string{b.optionalString(name, v)}, func(flag string) bool { return flag == "" }))
+		case "featureFlags":
+			flags.current = new(b.strings(name, v))
+		}
+	})
+	flags.set(&t.FeatureFlags, noList)
+	if whole && !described {
+		b.fail("description", "is missing")
+	}
+	if err := b.err(); err != nil {
+		return err
+	}
+	return t.Validate()
+}
+
+// schemas reads JSON Schemas by version; null is none.
+func (b *body) schemas(field string, v gjson.Result) map[string]json.RawMessage {
+	if isNull(v) {
+		return nil
+	}
+	if !v.IsObject() {
+		b.fail(field, "must be an object of JSON Schemas by version")
+		return nil
+	}
+	schemas := make(map[string]json.RawMessage)
+	v.ForEach(func(version, schema gjson.Result) bool {
+		if err := checkSchema(schema.Raw); err != nil {
+			b.fail(field+"/"+version.String(), err.Error())
+		}
+		schemas[version.String()] = json.RawMessage(schema.Raw)
+		return true
+	})
+	return schemas
+}
+
+// schemaURL is where the schema that is checked stands, for references within it.
+const schemaURL = "schema:event-type"
+
+// noSchemas loads nothing: a schema may refer to itself and to the drafts of JSON Schema only.
+type noSchemas struct{}
+
+func (noSchemas) Load(url string) (any, error) {
+	return nil, fmt.Errorf("it refers to %s, which is outside of it", url)
+}
+
+// checkSchema tells whether text is JSON Schema, of draft 7 if it does not name another.
+func checkSchema(text string) error {
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("is not valid JSON: %w", err)
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft7)
+	c.UseLoader(noSchemas{})
+	if err := c.AddResource(schemaURL, document); err != nil {
+		return fmt.Errorf("is not a JSON Schema: %w", err)
+	}
+	_, err = c.Compile(schemaURL)
+	var outside *jsonschema.LoadURLError
+	var invalid *jsonschema.SchemaValidationError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &outside):
+		return fmt.Errorf("is not a JSON Schema that stands alone: %w", outside.Err)
+	case errors.As(err, &invalid):
+		return fmt.Errorf("is not a JSON Schema: %w", invalid.Err)
+	default:
+		return fmt.Errorf("is not a JSON Schema: %w", err)
+	}
+}
+
+func (s *Server) createEventType(ctx *fasthttp.RequestCtx) (answer, error) {
+	var t webhook.EventType
+	if err := parseEventType(ctx.PostBody(), &t, true); err != nil {
+		return answer{}, err
+	}
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	made, err := s.config.Writer.CreateEventType(hold, t)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{fasthttp.StatusCreated, showEventType(made)}, nil
+}
+
+// eventType is the one that the path names, as of now. A portal that lacks its feature flag does not see it.
+func (s *Server) eventType(ctx *fasthttp.RequestCtx) (*webhook.EventType, error) {
+	if err := s.current(); err != nil {
+		return nil, err
+	}
+	t, err := s.config.Store.EventType(pathValue(ctx, "event_type"))
+	if err == nil && !seesEventType(caller(ctx), t) {
+		return nil, &webhook.Error{Code: webhook.CodeNotFound, Detail: "Event type not found"}
+	}
+	return t, err
+}
+
+func seesEventType(who *webhook.APIKey, t *webhook.EventType) bool {
+	return who.Role != webhook.RoleApplication || len(t.FeatureFlags) == 0 ||
+		slices.ContainsFunc(t.FeatureFlags, func(flag string) bool { return slices.Contains(who.FeatureFlags, flag) })
+}
+
+func (s *Server) getEventType(ctx *fasthttp.RequestCtx) (answer, error) {
+	t, err := s.eventType(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{fasthttp.StatusOK, showEventType(t)}, nil
+}
+
+// putEventType replaces an event type, or makes it if there is none of that name.
+func (s *Server) putEventType(ctx *fasthttp.RequestCtx) (answer, error) {
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	status := fasthttp.StatusOK
+	made, err := untilUnchanged(func() (*webhook.EventType, error) {
+		before, err := s.eventType(ctx)
+		missing := webhook.ErrorCode(err) == webhook.CodeNotFound
+		if err != nil && !missing {
+			return nil, err
+		}
+		t := webhook.EventType{Name: pathValue(ctx, "event_type")}
+		if err := parseEventType(ctx.PostBody(), &t, true); err != nil {
+			return nil, err
+		}
+		if missing {
+			status = fasthttp.StatusCreated
+			return s.config.Writer.CreateEventType(hold, t)
+		}
+		t.Revision = before.Revision
+		return s.config.Writer.UpdateEventType(hold, t)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status, showEventType(made)}, nil
+}
+
+// patchEventType changes what the body names.
+func (s *Server) patchEventType(ctx *fasthttp.RequestCtx) (answer, error) {
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	made, err := untilUnchanged(func() (*webhook.EventType, error) {
+		t, err := s.eventType(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := parseEventType(ctx.PostBody(), t, false); err != nil {
+			return nil, err
+		}
+		return s.config.Writer.UpdateEventType(hold, *t)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{fasthttp.StatusOK, showEventType(made)}, nil
+}
+
+// deleteEventType archives an event type, or forgets it with expunge.
+func (s *Server) deleteEventType(ctx *fasthttp.RequestCtx) (answer, error) {
+	expunge, err := parseBool(ctx.QueryArgs(), "expunge", false)
+	if err != nil {
+		return answer{}, err
+	}
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	if err := s.config.Writer.DeleteEventType(hold, pathValue(ctx, "event_type"), expunge); err != nil {
+		return answer{}, err
+	}
+	return answer{status: fasthttp.StatusNoContent}, nil
+}
+
+// listEventTypes pages by name. An iterator is a name behind "+", to go on after it, or behind "-", to go back before it; a bare
+// name, which the Svix API has, goes on too.
+func (s *Server) listEventTypes(ctx *fasthttp.RequestCtx) (answer, error) {
+	args := ctx.QueryArgs()
+	page, err := parseNamePage(args)
+	if err != nil {
+		return answer{}, err
+	}
+	archived, err := parseBool(args, "include_archived", false)
+	if err != nil {
+		return answer{}, err
+	}
+	withContent, err := parseBool(args, "with_content", false)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := s.current(); err != nil {
+		return answer{}, err
+	}
+	who := caller(ctx)
+	list, more, err := s.config.Store.EventTypes(page, func(t *webhook.EventType) bool {
+		return (archived || !t.Archived) && seesEventType(who, t)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	if !page.Ascending {
+		slices.Reverse(list)
+	}
+	out := listResponse[eventTypeOut]{Data: make([]eventTypeOut, len(list)), Done: !more}
+	for i := range list {
+		if out.Data[i] = showEventType(&list[i]); !withContent {
+			out.Data[i].Schemas = nil
+		}
+	}
+	if len(list) > 0 {
+		out.Iterator, out.PrevIterator = new("+"+list[len(list)-1].Name), new("-"+list[0].Name)
+	}
+	return answer{fasthttp.StatusOK, out}, nil
+}
+
+func parseNamePage(args *fasthttp.Args) (page wal.NamePage, err error) {
+	page.Ascending = true
+	if page.Limit, err = parseLimit(args); err != nil {
+		return page, err
+	}
+	page.From = string(args.Peek("iterator"))
+	switch {
+	case strings.HasPrefix(page.From, "-"):
+		page.From, page.Ascending = page.From[1:], false
+	case strings.HasPrefix(page.From, "+"), strings.HasPrefix(page.From, " "): // a plus sign that was not escaped
+		page.From = page.From[1:]
+	}
+	return page, nil
+}

@@ -1,0 +1,167 @@
+package httpapi
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/wal"
+	"hookwheel/webhook"
+)
+
+// healthOut is how an endpoint fares, for programs and in words.
+type healthOut struct {
+	State        string     `json:"state"` // healthy, failing, parked, paused, disabled
+	Text         string     `json:"text"`
+	Since        *time.Time `json:"since"`        // of parked
+	FailingSince *time.Time `json:"failingSince"` // of the first failure after the last success
+	NextProbe    *time.Time `json:"nextProbe"`    // of parked
+	Waiting      uint64     `json:"waiting"`      // messages in the retry set
+	Held         uint64     `json:"held"`         // messages behind others of their ordering key
+}
+
+func showHealth(e *webhook.Endpoint, at wal.Standing) healthOut {
+	h := at.Health
+	out := healthOut{FailingSince: optional(h.FailingSince), Waiting: at.Waiting, Held: at.Held}
+	var text strings.Builder
+	switch {
+	case e.Disabled:
+		out.State = "disabled"
+		text.WriteString("disabled: nothing is sent; messages wait in the log until it is enabled")
+	case e.Paused:
+		out.State = "paused"
+		text.WriteString("paused by a person: nothing is sent; messages wait in the log until it is resumed")
+	case h.Parked:
+		out.State, out.Since, out.NextProbe = "parked", optional(h.Since), optional(h.NextProbe)
+		fmt.Fprintf(&text, "parked since %s; next probe at %s", words(h.Since), words(h.NextProbe))
+		if h.Probes > 0 {
+			fmt.Fprintf(&text, ", after %d that failed", h.Probes)
+		}
+	case !h.FailingSince.IsZero():
+		out.State = "failing"
+		text.WriteString("failing")
+	default:
+		out.State = "healthy"
+		text.WriteString("healthy")
+	}
+	if !h.FailingSince.IsZero() {
+		fmt.Fprintf(&text, "; no success since %s", words(h.FailingSince))
+		if h.LastFailure != "" {
+			fmt.Fprintf(&text, "; last failure: %s", h.LastFailure)
+		}
+	}
+	count(&text, at.Waiting, "waits in the retry set", "wait in the retry set")
+	count(&text, at.Held, "waits behind another of its ordering key", "wait behind others of their ordering keys")
+	out.Text = text.String()
+	return out
+}
+
+// words is a time for people.
+func words(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+func count(text *strings.Builder, n uint64, one, many string) {
+	switch n {
+	case 0:
+	case 1:
+		fmt.Fprintf(text, "; 1 message %s", one)
+	default:
+		fmt.Fprintf(text, "; %d messages %s", n, many)
+	}
+}
+
+// pauseEndpoint stops the sending until a person resumes it; what comes waits in the log.
+func (s *Server) pauseEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	made, err := untilUnchanged(func() (*webhook.Endpoint, error) {
+		before, err := s.endpoint(ctx)
+		if err != nil || before.Paused {
+			return before, err
+		}
+		endpoint := *before
+		endpoint.Paused = true
+		return s.config.Writer.UpdateEndpoint(hold, endpoint)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{fasthttp.StatusOK, s.showEndpoint(made)}, nil
+}
+
+// What a resumed endpoint does with the messages that wait in the log.
+const (
+	fromCursor = "cursor" // sends them all, the oldest first
+	fromNow    = "now"    // passes over them
+)
+
+// resumeEndpoint goes on where the endpoint stood, or passes over what waits in the log, all of it or up to a time. What waits in the
+// retry set stays there.
+func (s *Server) resumeEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
+	from, at, err := parseResume(ctx.PostBody(), time.Now())
+	if err != nil {
+		return answer{}, err
+	}
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	made, err := untilUnchanged(func() (*webhook.Endpoint, error) {
+		endpoint, err := s.endpoint(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var to webhook.ID
+		if from != fromCursor {
+			if to, err = s.lastBefore(endpoint, from, at); err != nil {
+				return nil, err
+			}
+		}
+		return s.config.Writer.ResumeEndpoint(hold, endpoint.App, endpoint.ID, to)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{fasthttp.StatusOK, s.showEndpoint(made)}, nil
+}
+
+// parseResume reads where to go on; at is set if that is neither the cursor nor now.
+func parseResume(text []byte, now time.Time) (from string, at time.Time, err error) {
+	from = fromCursor
+	b, err := parseOptionalBody(text)
+	if err != nil {
+		return "", at, err
+	}
+	b.each(func(name string, v gjson.Result) {
+		if name == "from" && !isNull(v) {
+			from = b.string(name, v)
+		}
+	})
+	if err := b.err(); err != nil {
+		return "", at, err
+	}
+	if from == fromCursor || from == fromNow {
+		return from, at, nil
+	}
+	at, err = time.Parse(time.RFC3339, from)
+	if err != nil || at.Unix() < earliest || at.After(now) {
+		return "", at, webhook.Invalid("from", "must be cursor, now, or a time in the past such as 2026-01-31T12:00:00Z")
+	}
+	return from, at, nil
+}
+
+// lastBefore is the last message that a resumed endpoint passes over; zero: none.
+func (s *Server) lastBefore(endpoint *webhook.Endpoint, from string, at time.Time) (last webhook.ID, err error) {
+	page := wal.Page{Limit: 1}
+	if from != fromNow {
+		page.High = webhook.NewID(at.UnixMilli(), 0, 0)
+		if s.config.Store.Place(endpoint.ID).Position.After(page.High) {
+			return last, webhook.Invalid("from", "the endpoint has passed that time: resume it from cursor, and have what came before sent again with bulk-replay")
+		}
+	}
+	list, _, err := s.config.Store.Messages(endpoint.App, page, wal.MessageFilter{})
+	if err != nil || len(list) == 0 {
+		return last, err
+	}
+	return list[0].ID, nil
+}

@@ -1,0 +1,139 @@
+package httpapi
+
+import (
+	"crypto/rand"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/tidwall/gjson"
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/webhook"
+)
+
+const (
+	secretBytes  = 24 // how long the secrets are that we make
+	defaultGrace = 24 * time.Hour
+	maxGrace     = 7 * 24 * time.Hour
+)
+
+// signingKey reads a signing key; null is none.
+func (b *body) signingKey(field string, v gjson.Result) *webhook.SigningKey {
+	if isNull(v) {
+		return nil
+	}
+	key, err := webhook.ParseSigningKey(b.string(field, v))
+	if err != nil {
+		b.fail(field, err.(*webhook.Error).Detail)
+		return nil
+	}
+	return &key
+}
+
+// newSigningKey makes one.
+func newSigningKey() webhook.SigningKey {
+	secret := make(webhook.Secret, secretBytes)
+	rand.Read(secret) // never fails
+	return webhook.SymmetricKey(secret)
+}
+
+// seal makes a secret fit to be replicated.
+func (s *Server) seal(plain []byte) webhook.Sealed {
+	nonce := make([]byte, webhook.SealNonceSize)
+	rand.Read(nonce) // never fails
+	return s.config.Keyring.Seal(plain, nonce)
+}
+
+func (s *Server) getSecret(ctx *fasthttp.RequestCtx) (answer, error) {
+	endpoint, err := s.endpoint(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	text, err := s.config.Keyring.Open(endpoint.Keys[0].Sealed)
+	if err != nil {
+		return answer{}, err
+	}
+	key, err := webhook.ParseSigningKey(string(text))
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{fasthttp.StatusOK, struct {
+		Key string `json:"key"`
+	}{key.PublicText()}}, nil
+}
+
+// rotateSecret gives an endpoint another key. The one before goes on signing beside it for the time of grace.
+func (s *Server) rotateSecret(ctx *fasthttp.RequestCtx) (answer, error) {
+	key, grace, err := parseRotation(ctx.PostBody())
+	if err != nil {
+		return answer{}, err
+	}
+	if key == nil {
+		key = new(newSigningKey())
+	}
+	return s.editEndpoint(ctx, func(e *webhook.Endpoint) (err error) {
+		e.Keys, err = rotate(e.Keys, webhook.Key{Sealed: s.seal([]byte(key.Text()))}, grace, time.Now())
+		return err
+	})
+}
+
+func parseRotation(text []byte) (key *webhook.SigningKey, grace time.Duration, err error) {
+	grace = defaultGrace
+	b, err := parseOptionalBody(text)
+	if err != nil {
+		return nil, 0, err
+	}
+	b.each(func(name string, v gjson.Result) {
+		switch {
+		case name == "key":
+			key = b.signingKey(name, v)
+		case name == "gracePeriodSeconds" && !isNull(v):
+			if v.Type != gjson.Number || v.Num < 0 || v.Num > maxGrace.Seconds() || v.Num != math.Trunc(v.Num) {
+				b.fail(name, fmt.Sprintf("must be a whole number from 0 to %.0f", maxGrace.Seconds()))
+				return
+			}
+			grace = time.Duration(v.Num) * time.Second
+		}
+	})
+	return key, grace, b.err()
+}
+
+// rotate puts a key before those that there are, and drops those whose time is over.
+func rotate(keys []webhook.Key, first webhook.Key, grace time.Duration, now time.Time) ([]webhook.Key, error) {
+	rotated := []webhook.Key{first}
+	for i, old := range keys {
+		if i == 0 {
+			old.Expires = now.Add(grace).UTC().Truncate(time.Millisecond)
+		}
+		if old.Expires.After(now) {
+			rotated = append(rotated, old)
+		}
+	}
+	if len(rotated) > webhook.MaxKeys {
+		return nil, &webhook.Error{Code: webhook.CodeLimit, Detail: fmt.Sprintf(
+			"%d older keys are still signing: wait until one expires, or rotate with a gracePeriodSeconds of 0 to drop the present one at once", webhook.MaxKeys-1)}
+	}
+	return rotated, nil
+}
+
+// editEndpoint changes an endpoint in a way that is answered with nothing.
+func (s *Server) editEndpoint(ctx *fasthttp.RequestCtx, edit func(*webhook.Endpoint) error) (answer, error) {
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	_, err := untilUnchanged(func() (*webhook.Endpoint, error) {
+		before, err := s.endpoint(ctx)
+		if err != nil {
+			return nil, err
+		}
+		endpoint := *before
+		if err := edit(&endpoint); err != nil {
+			return nil, err
+		}
+		return s.config.Writer.UpdateEndpoint(hold, endpoint)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: fasthttp.StatusNoContent}, nil
+}

@@ -1,0 +1,88 @@
+package webhook
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Headers are an endpoint's own headers, which its requests carry beside ours. Names keep their case but are the same in any.
+type Headers map[string]string
+
+const (
+	maxHeaders     = 64
+	maxHeaderName  = 256  // bytes
+	maxHeaderValue = 4096 // bytes
+)
+
+var (
+	// forbiddenHeaders belong to the transport, to the payload or to our signatures.
+	forbiddenHeaders = []string{"user-agent", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding",
+		"upgrade", "age", "cache-control", "clear-site-data", "expires", "pragma", "warning", "content-length", "content-type",
+		"content-encoding", "content-language", "content-location", "host", "connection",
+		"x-hub-signature-256", "stripe-signature", "x-webhook-signature"}
+	forbiddenHeaderPrefixes = []string{"x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-", "x-svix-", "svix-", "webhook-"}
+
+	sensitiveHeaders = []string{"x-auth-token", "x-api-key", "www-authenticate", "authorization", "proxy-authenticate", "proxy-authorization"}
+)
+
+// SensitiveHeader tells whether the value of a header is a secret, which is never shown.
+func SensitiveHeader(name string) bool {
+	return slices.Contains(sensitiveHeaders, strings.ToLower(name))
+}
+
+// Validate checks names and values.
+func (h Headers) Validate() error {
+	if len(h) > maxHeaders {
+		return Invalid("headers", fmt.Sprintf("may hold at most %d headers", maxHeaders))
+	}
+	seen := make(map[string]bool)
+	for name, value := range h {
+		field, lower := "headers/"+name, strings.ToLower(name)
+		switch {
+		case !validHeaderName(name):
+			return Invalid(field, "is not the name of a header: 1 to 256 letters, digits and ! # $ % & ' * + - . ^ _ ` | ~")
+		case seen[lower]:
+			return Invalid(field, "is given twice: upper and lower case are the same")
+		case slices.Contains(forbiddenHeaders, lower) || slices.ContainsFunc(forbiddenHeaderPrefixes, func(p string) bool { return strings.HasPrefix(lower, p) }):
+			return Invalid(field, "can't be chosen: requests have a header of their own with this name, or it is reserved")
+		case len(value) > maxHeaderValue:
+			return Invalid(field, fmt.Sprintf("must not be longer than %d bytes", maxHeaderValue))
+		case !validHeaderValue(value):
+			return Invalid(field, "must not hold line breaks or other control characters")
+		}
+		seen[lower] = true
+	}
+	return nil
+}
+
+// Delete takes a header out, in whatever case it is written.
+func (h Headers) Delete(name string) {
+	for other := range h {
+		if strings.EqualFold(other, name) {
+			delete(h, other)
+		}
+	}
+}
+
+// validHeaderName accepts a token of RFC 9110, section 5.6.2.
+func validHeaderName(name string) bool {
+	if name == "" || len(name) > maxHeaderName {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if !isWordByte(c, "!#$%&'*+-.^_`|~") {
+			return false
+		}
+	}
+	return true
+}
+
+func validHeaderValue(value string) bool {
+	for _, c := range []byte(value) {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
