@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -8,7 +9,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// secrets are the signing keys of endpoints, opened. An endpoint is never changed, only replaced, so what was opened for one holds
+// secrets are the signing keys and own headers of endpoints, opened. An endpoint is never changed, only replaced, so what was opened for one holds
 // for as long as the endpoint is the same in memory.
 type secrets struct {
 	keyring *webhook.Keyring
@@ -24,12 +25,15 @@ const maxOpened = 100_000
 type opened struct {
 	endpoint *webhook.Endpoint
 	keys     []openKey
+	headers  webhook.Headers // own headers of its requests
 }
 
 type openKey struct {
 	webhook.SigningKey
 	expires time.Time
 }
+
+func (k *openKey) inForce(now time.Time) bool { return k.expires.IsZero() || !now.After(k.expires) }
 
 func newSecrets(keyring *webhook.Keyring) *secrets {
 	return &secrets{keyring: keyring, opened: make(map[webhook.ID]*opened)}
@@ -54,6 +58,15 @@ func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
 		}
 		o.keys = append(o.keys, openKey{signing, key.Expires})
 	}
+	if len(endpoint.Headers) > 0 {
+		text, err := s.keyring.Open(endpoint.Headers)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(text, &o.headers); err != nil {
+			return nil, fmt.Errorf("the own headers of the endpoint: %w", err)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.opened) >= maxOpened {
@@ -67,7 +80,7 @@ func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
 func (o *opened) appendSignatures(dst []byte, now time.Time, id string, timestamp int64, body []byte) []byte {
 	for i := range o.keys {
 		key := &o.keys[i]
-		if !key.expires.IsZero() && now.After(key.expires) {
+		if !key.inForce(now) {
 			continue
 		}
 		if len(dst) > 0 {
@@ -76,4 +89,14 @@ func (o *opened) appendSignatures(dst []byte, now time.Time, id string, timestam
 		dst = key.AppendSignature(dst, id, timestamp, body)
 	}
 	return dst
+}
+
+// shared are the symmetric keys in force, the current one first.
+func (o *opened) shared(now time.Time) (list []webhook.Secret) {
+	for i := range o.keys {
+		if key := &o.keys[i]; key.inForce(now) && !key.Asymmetric() {
+			list = append(list, key.Secret())
+		}
+	}
+	return list
 }

@@ -83,30 +83,57 @@ func (s *Sender) send(d webhook.Delivery) (webhook.Attempt, reason, scheduler.Ve
 	return a, why, judge(response, &a, why, start)
 }
 
-// prepare writes the request after Standard Webhooks 1.0.0; the svix- headers say the same for receivers that verify with
-// a Svix library. Anything but success means that it can't be sent, and stands in a.
+// prepare writes the request. Anything but success means that it can't be sent, and stands in a.
 func (s *Sender) prepare(request *fasthttp.Request, d webhook.Delivery, now time.Time, a *webhook.Attempt) reason {
 	opened, err := s.secrets.of(d.Endpoint)
 	if err != nil {
 		a.Response = []byte("not sent: " + err.Error())
 		return reasonSecret
 	}
-	request.SetRequestURI(d.Endpoint.URL)
+	request.SetRequestURI(d.Endpoint.URL) // a user and password in it become an Authorization header
 	request.Header.SetMethod(fasthttp.MethodPost)
-	request.Header.SetContentType("application/json")
 	request.Header.SetUserAgent(s.userAgent)
-	request.SetBodyRaw(d.Message.Payload)
+	writeMessage(request, d)
+	for name, value := range opened.headers {
+		request.Header.Set(name, value)
+	}
+	sign(request, opened, d, now)
+	return reasonSuccess
+}
+
+func writeMessage(request *fasthttp.Request, d webhook.Delivery) {
+	contentType := d.Message.ContentType
+	if d.Endpoint.Envelope || contentType == "" {
+		contentType = webhook.JSONContentType
+	}
+	request.Header.SetContentType(contentType)
+	if d.Endpoint.Envelope {
+		request.SetBodyRaw(webhook.AppendEnvelope(nil, d.Message))
+	} else {
+		request.SetBodyRaw(d.Message.Payload)
+	}
+}
+
+// sign adds the headers of Standard Webhooks 1.0.0; the svix- headers say the same for receivers that verify with a Svix library,
+// and the endpoint's style may add one more.
+func sign(request *fasthttp.Request, opened *opened, d webhook.Delivery, now time.Time) {
 	id := d.Message.ID.Text(webhook.KindMessage)
 	seconds := now.Unix()
 	timestamp := strconv.FormatInt(seconds, 10)
-	signature := string(opened.appendSignatures(nil, now, id, seconds, d.Message.Payload))
+	body := request.Body()
+	signature := string(opened.appendSignatures(nil, now, id, seconds, body))
 	request.Header.Set("Webhook-Id", id)
 	request.Header.Set("Webhook-Timestamp", timestamp)
 	request.Header.Set("Webhook-Signature", signature)
 	request.Header.Set("Svix-Id", id)
 	request.Header.Set("Svix-Timestamp", timestamp)
 	request.Header.Set("Svix-Signature", signature)
-	return reasonSuccess
+	if d.Endpoint.Style == webhook.StyleStandard {
+		return
+	}
+	if secrets := opened.shared(now); len(secrets) > 0 {
+		request.Header.Set(d.Endpoint.Style.Header(), d.Endpoint.Style.Sign(secrets, seconds, body))
+	}
 }
 
 // exchange sends the request and reads as much of the answer as is kept.

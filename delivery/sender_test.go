@@ -19,9 +19,13 @@ var testKeys = []webhook.Key{{Sealed: new(webhook.Keyring).Seal([]byte(make(webh
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
+func newTestSender(allow []netip.Prefix) *Sender {
+	return newSender(senderTimeout, 8, allow, "Hookwheel/test", new(webhook.Keyring))
+}
+
 // sendTo makes one attempt.
 func sendTo(url string, allow []netip.Prefix) (webhook.Attempt, reason) {
-	s := newSender(senderTimeout, 8, allow, "Hookwheel/test", new(webhook.Keyring))
+	s := newTestSender(allow)
 	defer s.dialer.abort()
 	a, why, _ := s.send(webhook.Delivery{
 		Message:  &webhook.Message{ID: webhook.NewID(1_790_000_000_000, 1, 0), Payload: []byte(`{"a": 1}`)},

@@ -80,27 +80,43 @@ func (s Secret) AppendSignature(dst []byte, id string, timestamp int64, body []b
 // Verify checks a request as a receiver does, and says exactly what does not fit. The first three strings are the headers
 // webhook-id, webhook-timestamp and webhook-signature; one signature by one of the secrets is enough.
 func Verify(secrets []Secret, id, timestamp, signatures string, body []byte, now time.Time, tolerance time.Duration) error {
-	switch {
-	case id == "":
-		return errors.New("the header webhook-id is missing")
-	case timestamp == "":
-		return errors.New("the header webhook-timestamp is missing")
-	case signatures == "":
-		return errors.New("the header webhook-signature is missing")
-	}
-	seconds, err := strconv.ParseInt(timestamp, 10, 64)
+	seconds, err := checkHeaders(id, timestamp, signatures, now, tolerance)
 	if err != nil {
-		return fmt.Errorf("the header webhook-timestamp is not a number of seconds: %.40q", timestamp)
-	}
-	switch age := now.Sub(time.Unix(seconds, 0)); { // at most 292 years: Sub saturates
-	case age > tolerance:
-		return fmt.Errorf("the timestamp is %s old, more than the %s allowed", age.Round(time.Millisecond), tolerance)
-	case age < -tolerance:
-		return fmt.Errorf("the timestamp is %s in the future, more than the %s allowed: is this clock right?",
-			age.Abs().Round(time.Millisecond), tolerance)
+		return err
 	}
 	return verifySignatures(secrets, id, seconds, signatures, body)
 }
+
+// checkHeaders gives back the timestamp.
+func checkHeaders(id, timestamp, signatures string, now time.Time, tolerance time.Duration) (int64, error) {
+	switch {
+	case id == "":
+		return 0, errors.New("the header webhook-id is missing")
+	case timestamp == "":
+		return 0, errors.New("the header webhook-timestamp is missing")
+	case signatures == "":
+		return 0, errors.New("the header webhook-signature is missing")
+	}
+	return checkTimestamp("the header webhook-timestamp", timestamp, now, tolerance)
+}
+
+// checkTimestamp reads seconds since the Unix epoch that are not too far from now.
+func checkTimestamp(what, text string, now time.Time, tolerance time.Duration) (int64, error) {
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s is not a number of seconds: %.40q", what, text)
+	}
+	switch age := now.Sub(time.Unix(seconds, 0)); { // at most 292 years: Sub saturates
+	case age > tolerance:
+		return 0, fmt.Errorf("the timestamp is %s old, more than the %s allowed", age.Round(time.Millisecond), tolerance)
+	case age < -tolerance:
+		return 0, fmt.Errorf("the timestamp is %s in the future, more than the %s allowed: is this clock right?",
+			age.Abs().Round(time.Millisecond), tolerance)
+	}
+	return seconds, nil
+}
+
+var errNoMatch = errors.New("no signature matches: the secret is another one, or the body or the headers were changed on the way")
 
 func verifySignatures(secrets []Secret, id string, seconds int64, signatures string, body []byte) error {
 	if !strings.Contains(" "+signatures, " "+signaturePrefix) {
@@ -121,5 +137,5 @@ func verifySignatures(secrets []Secret, id string, seconds int64, signatures str
 			}
 		}
 	}
-	return errors.New("no signature matches: the secret is another one, or the body or the headers were changed on the way")
+	return errNoMatch
 }

@@ -84,12 +84,19 @@ func (k SigningKey) AppendSignature(dst []byte, id string, timestamp int64, body
 	if k.private == nil {
 		return k.secret.AppendSignature(dst, id, timestamp, body)
 	}
+	return base64.StdEncoding.AppendEncode(append(dst, asymmetricSignature...), ed25519.Sign(k.private, signedText(id, timestamp, body)))
+}
+
+// signedText is "id.timestamp.body".
+func signedText(id string, timestamp int64, body []byte) []byte {
 	text := make([]byte, 0, len(id)+len(body)+32)
 	text = append(append(text, id...), '.')
 	text = append(strconv.AppendInt(text, timestamp, 10), '.')
-	text = append(text, body...)
-	return base64.StdEncoding.AppendEncode(append(dst, asymmetricSignature...), ed25519.Sign(k.private, text))
+	return append(text, body...)
 }
+
+// Secret is a symmetric key as raw bytes; nil for an asymmetric one.
+func (k SigningKey) Secret() Secret { return k.secret }
 
 // Format hides it from every verb.
 func (k SigningKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "…") }

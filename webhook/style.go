@@ -1,0 +1,115 @@
+package webhook
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Header is the name of the style's own header; empty for StyleStandard.
+func (s SignatureStyle) Header() string {
+	switch s {
+	case StyleGitHub:
+		return "X-Hub-Signature-256"
+	case StyleStripe:
+		return "Stripe-Signature"
+	case StyleHex:
+		return "X-Webhook-Signature"
+	default:
+		return ""
+	}
+}
+
+const githubPrefix = "sha256="
+
+// Sign is the value of the style's header; timestamp is in seconds since the Unix epoch. There is at least one secret, the current
+// one first: only Stripe's header has room for the signatures of older ones.
+func (s SignatureStyle) Sign(secrets []Secret, timestamp int64, body []byte) string {
+	switch s {
+	case StyleGitHub:
+		return githubPrefix + secrets[0].hex(body)
+	case StyleStripe:
+		value := "t=" + strconv.FormatInt(timestamp, 10)
+		for _, secret := range secrets {
+			value += ",v1=" + secret.hexTimed(timestamp, body)
+		}
+		return value
+	case StyleHex:
+		return secrets[0].hex(body)
+	default:
+		return ""
+	}
+}
+
+// Verify checks a request as a receiver of that style does, and says exactly what does not fit; header is the value of the style's
+// header.
+func (s SignatureStyle) Verify(secret Secret, header string, body []byte, now time.Time, tolerance time.Duration) error {
+	if header == "" {
+		return fmt.Errorf("the header %s is missing", strings.ToLower(s.Header()))
+	}
+	switch s {
+	case StyleGitHub:
+		signature, ok := strings.CutPrefix(header, githubPrefix)
+		if !ok {
+			return errors.New("the header x-hub-signature-256 does not begin with " + githubPrefix)
+		}
+		return compareHex(signature, secret.hex(body))
+	case StyleStripe:
+		return verifyStripe(secret, header, body, now, tolerance)
+	case StyleHex:
+		return compareHex(header, secret.hex(body))
+	default:
+		return fmt.Errorf("the style %q has no header of its own", s)
+	}
+}
+
+func verifyStripe(secret Secret, header string, body []byte, now time.Time, tolerance time.Duration) error {
+	var timestamp string
+	var signatures []string
+	for part := range strings.SplitSeq(header, ",") {
+		switch name, value, _ := strings.Cut(strings.TrimSpace(part), "="); name {
+		case "t":
+			timestamp = value
+		case "v1":
+			signatures = append(signatures, value)
+		}
+	}
+	if timestamp == "" || len(signatures) == 0 {
+		return errors.New("the header stripe-signature holds no t= or no v1=")
+	}
+	seconds, err := checkTimestamp("t= in the header stripe-signature", timestamp, now, tolerance)
+	if err != nil {
+		return err
+	}
+	expected := secret.hexTimed(seconds, body)
+	for _, signature := range signatures {
+		if err = compareHex(signature, expected); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func compareHex(got, expected string) error {
+	if hmac.Equal([]byte(strings.ToLower(got)), []byte(expected)) {
+		return nil
+	}
+	return errNoMatch
+}
+
+// hex is HMAC-SHA256 over text, keyed with the secret as the API shows it.
+func (s Secret) hex(text []byte) string {
+	mac := hmac.New(sha256.New, []byte(s.Text()))
+	mac.Write(text)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+func (s Secret) hexTimed(timestamp int64, body []byte) string {
+	text := strconv.AppendInt(make([]byte, 0, len(body)+16), timestamp, 10)
+	return s.hex(append(append(text, '.'), body...))
+}
