@@ -218,19 +218,41 @@ type leadership struct {
 	mu     sync.Mutex
 	flying map[webhook.ID]int
 	most   int
-	see    func(d webhook.Delivery, success bool) // what a receiver sees; may be nil
 }
 
-// lead begins a leadership over the shelf; with forget, what was not recorded when it ends is lost, as in a crash.
-func lead(t *testing.T, b *shelf, endpoints []*webhook.Endpoint, seed int64, failures float64) *leadership {
-	ctx, end := context.WithCancel(t.Context())
+// lead begins a leadership over the shelf whose workers fail at random. What was not recorded when it ends is lost, as in a crash. see,
+// if there is one, is what a receiver sees.
+func lead(t *testing.T, b *shelf, endpoints []*webhook.Endpoint, seed int64, failures float64, see ...func(webhook.Delivery, bool)) *leadership {
+	rnd, mu := rand.New(rand.NewSource(seed)), sync.Mutex{}
+	send := func(webhook.Delivery) bool {
+		mu.Lock()
+		pause, success := rnd.Intn(60), rnd.Float64() >= failures
+		mu.Unlock()
+		if pause < 3 {
+			time.Sleep(time.Duration(pause) * time.Millisecond)
+		}
+		return success
+	}
+	if len(see) == 0 {
+		see = append(see, nil)
+	}
+	return leadTo(t, b, endpoints, 4, send, see[0])
+}
+
+// leadTo begins a leadership whose workers send with send.
+func leadTo(t *testing.T, b *shelf, endpoints []*webhook.Endpoint, perEndpoint int, send func(webhook.Delivery) bool, see func(webhook.Delivery, bool)) *leadership {
 	b.mu.Lock()
 	index := uint64(2)
 	if len(b.log) > 0 {
 		index = b.log[len(b.log)-1].ID.Index()
 	}
 	b.mu.Unlock()
-	l := &leadership{s: New(b, index, testConfig(4), slog.New(slog.DiscardHandler)), end: end, flying: make(map[webhook.ID]int)}
+	return leadWith(t, b, New(b, index, testConfig(max(perEndpoint, 2)), slog.New(slog.DiscardHandler)), endpoints, 16, send, see)
+}
+
+func leadWith(t *testing.T, b *shelf, s *Scheduler, endpoints []*webhook.Endpoint, workers int, send func(webhook.Delivery) bool, see func(webhook.Delivery, bool)) *leadership {
+	ctx, end := context.WithCancel(t.Context())
+	l := &leadership{s: s, end: end, flying: make(map[webhook.ID]int)}
 	for _, e := range endpoints {
 		l.s.Add(e)
 	}
@@ -256,34 +278,30 @@ func lead(t *testing.T, b *shelf, endpoints []*webhook.Endpoint, seed int64, fai
 			l.s.Settle(list)
 		}
 	})
-	for worker := range 16 {
-		rnd := rand.New(rand.NewSource(seed + int64(worker)))
-		l.wg.Go(func() { l.work(ctx, rnd, failures, outcomes) })
+	for range max(workers, 2) {
+		l.wg.Go(func() { l.work(ctx, send, see, outcomes) })
 	}
 	return l
 }
 
-func (l *leadership) work(ctx context.Context, rnd *rand.Rand, failures float64, outcomes chan<- webhook.Outcome) {
+func (l *leadership) work(ctx context.Context, send func(webhook.Delivery) bool, see func(webhook.Delivery, bool), outcomes chan<- webhook.Outcome) {
 	for {
 		d, ok := l.s.Next()
 		if !ok {
 			return
 		}
 		l.count(d.Endpoint.ID, 1)
-		if rnd.Intn(20) == 0 {
-			time.Sleep(time.Duration(rnd.Intn(3)) * time.Millisecond)
-		}
-		l.count(d.Endpoint.ID, -1)
-		a := webhook.Attempt{Message: d.Message.ID, Endpoint: d.Endpoint.ID, Number: d.Number, Start: time.Now(), Duration: time.Millisecond}
-		if rnd.Float64() < failures {
+		a := webhook.Attempt{Message: d.ID, Endpoint: d.Endpoint.ID, Number: d.Number, Start: time.Now(), Duration: time.Millisecond}
+		success := send(d)
+		if !success {
 			a.Status = webhook.StatusFail
 		}
-		if l.see != nil {
-			l.see(d, a.Status == webhook.StatusSuccess)
+		l.count(d.Endpoint.ID, -1)
+		if see != nil {
+			see(d, success)
 		}
-		o := l.s.Done(d, a, Verdict{Text: "no"})
 		select {
-		case outcomes <- o:
+		case outcomes <- l.s.Done(d, a, Verdict{Text: "no"}):
 		case <-ctx.Done():
 			return
 		}

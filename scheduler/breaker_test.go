@@ -1,0 +1,92 @@
+package scheduler
+
+import (
+	"math/rand"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestBreaker(t *testing.T) {
+	p := DefaultBreakerPolicy()
+	now := time.Unix(1_790_000_000, 0).UTC()
+	var b breaker
+	for range p.Least - 1 {
+		b.failure(now, &p, "no", false)
+	}
+	if b.health.Parked {
+		t.Fatal("it opened too early")
+	}
+	now = now.Add(time.Second)
+	b.failure(now, &p, strings.Repeat("x", 500), false)
+	h := &b.health
+	if !h.Parked || h.Since != now || h.FailingSince != now.Add(-time.Second) || h.NextProbe != now.Add(p.Probe) || len(h.LastFailure) != maxFailureText {
+		t.Fatalf("%+v", h)
+	}
+	b.failure(now, &p, "one that was under way", false)
+	if h.Probes != 0 {
+		t.Error("what was under way counts as a probe")
+	}
+	waited := p.Probe
+	for range 12 {
+		now = h.NextProbe
+		b.failure(now, &p, "no", true)
+		next := h.NextProbe.Sub(now)
+		if want := min(2*waited, p.MaxProbe); next != want {
+			t.Fatalf("after %s it waits %s, want %s", waited, next, want)
+		}
+		waited = next
+	}
+	if b.exhausted(now, &p) || !b.exhausted(now.Add(p.Disable), &p) {
+		t.Error("it is disabled at the wrong time")
+	}
+	b.success(now, &p)
+	if b.health.Parked || !b.health.FailingSince.IsZero() {
+		t.Errorf("after a success: %+v", b.health)
+	}
+	if first, later := b.pace(now), b.pace(now.Add(5*time.Second)); first != rampFirst || later != 32*rampFirst || b.pace(now.Add(rampTime)) != 0 {
+		t.Errorf("the ramp begins at %v and is %v after 5 s", first, later)
+	}
+}
+
+// An endpoint of which less than the share fails is never parked, whenever it fails; one of which clearly more fails is.
+func TestBreakerShare(t *testing.T) {
+	p := DefaultBreakerPolicy()
+	for _, test := range []struct {
+		share float64
+		opens bool
+	}{{0.2, false}, {0.8, true}} {
+		rnd := rand.New(rand.NewSource(1))
+		now, opened := time.Unix(1_790_000_000, 0), false
+		var b breaker
+		for range 20_000 {
+			now = now.Add(time.Duration(rnd.Intn(200)) * time.Millisecond)
+			if rnd.Float64() < test.share {
+				b.failure(now, &p, "no", false)
+			} else {
+				b.success(now, &p)
+			}
+			if b.health.Parked {
+				opened = true
+				break
+			}
+		}
+		if opened != test.opens {
+			t.Errorf("of %v failures it opens: %t", test.share, opened)
+		}
+	}
+}
+
+// Old failures are forgotten.
+func TestBreakerWindow(t *testing.T) {
+	p := DefaultBreakerPolicy()
+	now := time.Unix(1_790_000_000, 0)
+	var b breaker
+	for range 10 * p.Least {
+		b.failure(now, &p, "no", false)
+		if b.health.Parked {
+			t.Fatal("a failure every 20 s parks it")
+		}
+		now = now.Add(20 * time.Second)
+	}
+}

@@ -1,0 +1,193 @@
+package scheduler
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// A message that is not to be sent yet stands in the retry set until then.
+func TestScheduledMessage(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	later := testMessage(10, 10)
+	later.DeliverAt = time.Now().Add(300 * time.Millisecond).Truncate(time.Millisecond)
+	b.add(later, testMessage(11, 10))
+	var at time.Time
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { return true }, func(d webhook.Delivery, _ bool) {
+		if d.ID == later.ID {
+			at = time.Now()
+		}
+	})
+	await(t, b, []*webhook.Endpoint{e})
+	l.stop()
+	if at.Before(later.DeliverAt) {
+		t.Errorf("it came %s early", later.DeliverAt.Sub(at))
+	}
+	if place := b.Place(e.ID); place.Position != b.log[1].ID {
+		t.Error("the cursor waits for it")
+	}
+}
+
+// What a person asks for is sent though the endpoint has had it, and beside what is planned; a success settles both.
+func TestManual(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	had, waits := testMessage(10, 10), testMessage(11, 10)
+	b.add(had, waits)
+	b.cursors[e.ID] = waits.ID
+	b.retries[e.ID] = []webhook.Retry{{Message: waits.ID, Made: 1, Spent: 1, Due: time.Now().Add(time.Hour).Truncate(time.Millisecond)}}
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { return true }, nil)
+	time.Sleep(50 * time.Millisecond) // it has looked at its sets
+	b.mu.Lock()
+	b.manual[e.ID] = []webhook.Manual{{Message: had.ID, Number: 1}, {Message: waits.ID, Number: 1}}
+	b.mu.Unlock()
+	l.s.Wake(e.ID)
+	await(t, b, []*webhook.Endpoint{e})
+	for range 300 {
+		if l.s.Stats().Retries == 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if n := l.s.Stats().Retries; n != 0 {
+		t.Errorf("%d lines of the retry set are in memory still", n)
+	}
+	l.stop()
+}
+
+// A message that has left the log, or that its endpoint no longer wants, is recorded as canceled, with the reason.
+func TestCanceled(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0, "t1")
+	gone, unwanted, expunged := webhook.NewID(1_790_000_000_000, 10, 0), testMessage(11, 10), testMessage(13, 10)
+	unwanted.EventType = "other"
+	expunged.EventType, expunged.Expunged = "t1", true
+	b.add(unwanted, expunged)
+	b.cursors[e.ID] = unwanted.ID
+	past := time.Now().Add(-time.Minute).Truncate(time.Millisecond)
+	b.retries[e.ID] = []webhook.Retry{{Message: gone, Made: 1, Due: past}, {Message: unwanted.ID, Made: 1, Due: past}}
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { t.Errorf("%v was sent", d.ID); return true }, nil)
+	defer l.stop()
+	for range 300 {
+		b.mu.Lock()
+		settled := len(b.settled)
+		b.mu.Unlock()
+		if settled == 3 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d of 3 are settled", len(b.settled))
+}
+
+// An endpoint that is disabled or paused is sent nothing; enabled again it goes on where it stood.
+func TestStill(t *testing.T) {
+	for name, stop := range map[string]func(*webhook.Endpoint){
+		"disabled": func(e *webhook.Endpoint) { e.Disabled = true },
+		"paused":   func(e *webhook.Endpoint) { e.Paused = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newShelf()
+			e := testEndpoint(0)
+			stopped := *e
+			stop(&stopped)
+			b.add(testMessage(10, 10), testMessage(11, 10))
+			sent := make(chan webhook.ID, 8)
+			l := leadTo(t, b, []*webhook.Endpoint{&stopped}, 1, func(d webhook.Delivery) bool { sent <- d.ID; return true }, nil)
+			select {
+			case <-sent:
+				t.Error("something was sent")
+			case <-time.After(100 * time.Millisecond):
+			}
+			l.s.Add(e)
+			await(t, b, []*webhook.Endpoint{e})
+			l.stop()
+		})
+	}
+}
+
+// A parked endpoint gets one probe at a time; what fails in it does not use up its attempts. When it answers, all arrives.
+func TestProbes(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	for i := range 500 {
+		b.add(testMessage(10+i, 10))
+	}
+	config := testConfig(4)
+	config.Breaker = BreakerPolicy{Window: time.Minute, Least: 5, Share: 0.5, Probe: 20 * time.Millisecond, MaxProbe: 40 * time.Millisecond}
+	s := New(b, b.log[len(b.log)-1].ID.Index(), config, slog.New(slog.DiscardHandler))
+	alive := make(chan struct{})
+	l := leadWith(t, b, s, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool {
+		select {
+		case <-alive:
+			return true
+		default:
+			return false
+		}
+	}, nil)
+	for range 1000 {
+		if s.Stats().Parked == 1 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(300 * time.Millisecond) // some probes
+	b.mu.Lock()
+	made, spent := uint32(0), uint32(0)
+	for _, line := range b.retries[e.ID] {
+		made, spent = made+line.Made, spent+line.Spent
+	}
+	position := b.cursors[e.ID]
+	b.mu.Unlock()
+	if made < spent+3 || spent > 12 {
+		t.Errorf("%d attempts were made and %d count", made, spent)
+	}
+	if position.After(b.log[30].ID) {
+		t.Error("the cursor went on while the endpoint was parked")
+	}
+	close(alive)
+	await(t, b, []*webhook.Endpoint{e})
+	l.stop()
+	if s.Stats().Parked != 0 {
+		t.Error("it is parked still")
+	}
+}
+
+// A message that hangs does not hold up those that come more than maxAhead behind it.
+func TestStuckMessage(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	for i := range 3 * maxAhead {
+		b.add(testMessage(10+i, 10))
+	}
+	release := make(chan struct{})
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool {
+		if d.ID == b.log[0].ID {
+			<-release
+		}
+		return true
+	}, nil)
+	others := func() int {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.delivered)
+	}
+	for range 1000 {
+		if others() == 3*maxAhead-1 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if n := others(); n != 3*maxAhead-1 {
+		t.Errorf("%d others were delivered", n)
+	}
+	close(release)
+	await(t, b, []*webhook.Endpoint{e})
+	l.stop()
+	if len(b.retries[e.ID]) > 0 {
+		t.Error("it stands in the retry set though it was delivered")
+	}
+}
