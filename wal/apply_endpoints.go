@@ -106,8 +106,9 @@ func (e *entry) mayBecome(endpoint, before *webhook.Endpoint) error {
 			return errEndpointUIDTaken
 		}
 	}
+	operational := e.store.nouns.applications[endpoint.App].UID == webhook.OperationalUID
 	for _, name := range endpoint.EventTypes {
-		if before != nil && slices.Contains(before.EventTypes, name) {
+		if before != nil && slices.Contains(before.EventTypes, name) || operational && slices.Contains(operationalEvents, name) {
 			continue
 		}
 		switch t, err := e.eventType(name); {

@@ -22,6 +22,10 @@ const (
 	failingAttempt = 4 // the attempt whose failure is told
 )
 
+// operationalEvents can be chosen by the endpoints of that application without being declared.
+var operationalEvents = []string{operationalCreated, operationalUpdated, operationalDeleted, operationalDisabled,
+	operationalFailing, operationalExhausted, operationalRecovered}
+
 // operationalData is what every operational message has.
 type operationalData struct {
 	AppID       string `json:"appId"`

@@ -1,0 +1,41 @@
+package webhook
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestHeaders(t *testing.T) {
+	many := make(Headers)
+	for i := range maxHeaders + 1 {
+		many[fmt.Sprint("x-", i)] = ""
+	}
+	for name, test := range map[string]struct {
+		headers       Headers
+		field, detail string
+	}{
+		"none":             {nil, "", ""},
+		"good":             {Headers{"X-Team": "a b\tc", "Authorization": "Bearer x", "x_y.z": ""}, "", ""},
+		"longest value":    {Headers{"x-a": strings.Repeat("a", maxHeaderValue)}, "", ""},
+		"too long":         {Headers{"x-a": strings.Repeat("a", maxHeaderValue+1)}, "headers/x-a", "longer than 4096"},
+		"line break":       {Headers{"x-a": "a\r\nb"}, "headers/x-a", "line breaks"},
+		"no name":          {Headers{"": "a"}, "headers/", "not the name"},
+		"space in a name":  {Headers{"x a": "a"}, "headers/x a", "not the name"},
+		"colon in a name":  {Headers{"x:a": "a"}, "headers/x:a", "not the name"},
+		"ours":             {Headers{"Webhook-Id": "a"}, "headers/Webhook-Id", "can't be chosen"},
+		"of a cloud":       {Headers{"X-Amz-Date": "a"}, "headers/X-Amz-Date", "can't be chosen"},
+		"of the transport": {Headers{"content-LENGTH": "1"}, "headers/content-LENGTH", "can't be chosen"},
+		"too many":         {many, "headers", "at most 64"},
+	} {
+		t.Run(name, func(t *testing.T) { checkInvalid(t, test.headers.Validate(), test.field, test.detail) })
+	}
+	if err := (Headers{"X-A": "1", "x-a": "2"}).Validate(); err == nil {
+		t.Error("one header in two cases is taken")
+	}
+	h := Headers{"X-Team": "a", "x-other": "b"}
+	h.Delete("x-TEAM")
+	if len(h) != 1 || SensitiveHeader("x-team") || !SensitiveHeader("X-Api-Key") {
+		t.Error(h)
+	}
+}
