@@ -32,6 +32,11 @@ type api struct {
 
 func apiStart(t testing.TB, changes ...func(*Config)) *api {
 	t.Helper()
+	return apiStartLogging(t, slog.New(slog.DiscardHandler), changes...)
+}
+
+func apiStartLogging(t testing.TB, log *slog.Logger, changes ...func(*Config)) *api {
+	t.Helper()
 	config := DefaultConfig()
 	config.Data = t.TempDir()
 	config.API.Listen, config.API.Token, config.API.MaxBody = "127.0.0.1:0", apiToken, 64<<10
@@ -44,7 +49,7 @@ func apiStart(t testing.TB, changes ...func(*Config)) *api {
 	for _, change := range changes {
 		change(&config)
 	}
-	n, err := startNode(config, slog.New(slog.DiscardHandler))
+	n, err := startNode(config, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,13 @@ api {
   # What callers must present as their bearer token: at least 16 characters. Required.
   token = env("HOOKWHEEL_TOKEN")
 
+  # JSON web tokens are taken too if this is set: HS256, HS384 or HS512, signed with these bytes, as Svix servers make them; the
+  # subject org_… may do everything, app_… what concerns that application. At least 16 characters. Default: none are taken.
+  # jwt_secret = env("HOOKWHEEL_JWT_SECRET")
+
+  # The page that links of app-portal-access lead to; the token is put behind it as #key=… Default: /portal of this server.
+  # portal_url = "https://webhooks.example.com/portal"
+
   # The largest request body, 1KiB to 3MiB.
   # max_body = "1MiB"
 

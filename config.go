@@ -31,11 +31,13 @@ type Config struct {
 
 // APIConfig is the HTTP server for producers, customers and operators.
 type APIConfig struct {
-	Listen  string        // host:port; port 0 takes a free one
-	Token   string        // what callers must present, at least 16 characters; secret
-	MaxBody int           // the largest request body, in bytes
-	Drain   time.Duration // how long a node that stops goes on serving, while its health check says that it stops
-	TLS     TLSFiles      // has no CA; empty: plain HTTP
+	Listen    string        // host:port; port 0 takes a free one
+	Token     string        // what callers must present, at least 16 characters; secret
+	JWTSecret string        // signs the JWTs that are taken beside it, as a Svix server does, at least 16 characters or none; secret
+	PortalURL string        // the page that portal links lead to; empty: /portal of this server
+	MaxBody   int           // the largest request body, in bytes
+	Drain     time.Duration // how long a node that stops goes on serving, while its health check says that it stops
+	TLS       TLSFiles      // has no CA; empty: plain HTTP
 }
 
 // ClusterConfig is the nodes and how this one hears the others.
@@ -160,7 +162,7 @@ func configError(diags hcl.Diagnostics) error {
 // the name of the block around them in front.
 var configSchema = map[string]struct{ keys, blocks []string }{
 	"":            {keys: []string{"node", "data", "log_level", "encryption_keys"}, blocks: []string{"api", "cluster", "storage", "delivery"}},
-	"api":         {keys: []string{"listen", "token", "max_body", "drain"}, blocks: []string{"tls"}},
+	"api":         {keys: []string{"listen", "token", "jwt_secret", "portal_url", "max_body", "drain"}, blocks: []string{"tls"}},
 	"api.tls":     {keys: []string{"cert", "key"}},
 	"cluster":     {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
 	"cluster.tls": {keys: []string{"ca", "cert", "key"}},
@@ -175,6 +177,8 @@ func decodeAPI(b configBlock, api *APIConfig) {
 	readKey(b, "listen", &api.Listen, parseListenAddress)
 	b.require("token", `for example token = env("HOOKWHEEL_TOKEN")`)
 	readKey(b, "token", &api.Token, parseSecret)
+	readKey(b, "jwt_secret", &api.JWTSecret, parseSecret)
+	readKey(b, "portal_url", &api.PortalURL, parsePage)
 	readKey(b, "max_body", &api.MaxBody, sizeBetween(1<<10, 3<<20))
 	readKey(b, "drain", &api.Drain, durationBetween(0, 5*time.Minute))
 	decodeTLS(b.block("tls"), &api.TLS)

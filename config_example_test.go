@@ -61,11 +61,11 @@ func TestConfigExample(t *testing.T) {
 
 func TestConfigExampleShowsDefaults(t *testing.T) {
 	t.Setenv("HOOKWHEEL_TOKEN", configTestToken)
-	got := mustParseConfig(t, uncommented(t, "join", "secret", "tls", "base", "factor", "max_retries"))
+	got := mustParseConfig(t, uncommented(t, "join", "secret", "jwt_secret", "portal_url", "tls", "base", "factor", "max_retries"))
 	checkConfig(t, got, wantExample())
 
-	exponential := mustParseConfig(t, uncommented(t, "join", "secret", "tls", "schedule"))
-	short := uncommented(t, "join", "secret", "tls", "schedule", "factor", "max_retries", "jitter")
+	exponential := mustParseConfig(t, uncommented(t, "join", "secret", "jwt_secret", "portal_url", "tls", "schedule"))
+	short := uncommented(t, "join", "secret", "jwt_secret", "portal_url", "tls", "schedule", "factor", "max_retries", "jitter")
 	checkConfig(t, mustParseConfig(t, short), exponential)
 }
 
@@ -76,7 +76,7 @@ func TestConfigExampleTLS(t *testing.T) {
 	want.API.TLS = TLSFiles{Cert: "certs/api.pem", Key: "certs/api-key.pem"}
 	want.Cluster.TLS = TLSFiles{CA: "certs/ca.pem", Cert: "certs/n1.pem", Key: "certs/n1-key.pem"}
 	want.Cluster.Secret = configTestToken
-	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "base", "factor", "max_retries")), want)
+	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "base", "factor", "max_retries")), want)
 }
 
 func TestConfigExampleShowsEveryKey(t *testing.T) {
@@ -101,4 +101,12 @@ func checkShowsKeys(t *testing.T, kind string, body *hclsyntax.Body) {
 		}
 		checkShowsKeys(t, configBlock{kind: kind}.inner(inner), body.Blocks[i].Body)
 	}
+}
+
+func TestConfigExamplePortal(t *testing.T) {
+	t.Setenv("HOOKWHEEL_TOKEN", configTestToken)
+	t.Setenv("HOOKWHEEL_JWT_SECRET", configTestToken)
+	want := wantExample()
+	want.API.JWTSecret, want.API.PortalURL = configTestToken, "https://webhooks.example.com/portal"
+	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "secret", "tls", "base", "factor", "max_retries")), want)
 }

@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -62,6 +63,14 @@ func parseSecret(text string) (string, error) {
 	odd := func(c rune) bool { return c <= ' ' || c > '~' }
 	if len(text) < 16 || strings.ContainsFunc(text, odd) {
 		return "", errors.New("must have at least 16 characters, all of them visible ASCII")
+	}
+	return text, nil
+}
+
+func parsePage(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Fragment != "" {
+		return "", errors.New(`must be the URL of a page, such as "https://webhooks.example.com/portal"`)
 	}
 	return text, nil
 }

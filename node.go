@@ -78,7 +78,7 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 	close(n.opened)
 	n.onClose("cluster", n.cluster.Close)
 	n.api, err = httpapi.NewServer(httpapi.Config{
-		Listen: config.API.Listen, Token: config.API.Token, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, TLS: forAPI,
+		Listen: config.API.Listen, Token: config.API.Token, JWTSecret: config.API.JWTSecret, PortalURL: config.API.PortalURL, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, TLS: forAPI,
 		Store: n.store, Writer: writer, Node: n.cluster, Metrics: metrics, Logger: log,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"slices"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -21,6 +22,7 @@ var (
 	toRead      = roles{webhook.RoleAdmin, webhook.RoleReader}
 	toReadOwn   = roles{webhook.RoleAdmin, webhook.RoleReader, webhook.RoleApplication}
 	toChangeOwn = roles{webhook.RoleAdmin, webhook.RoleApplication} // secrets are seen by those who may change them
+	toAnyone    = roles{webhook.RoleAdmin, webhook.RoleProducer, webhook.RoleReader, webhook.RoleApplication}
 )
 
 var (
@@ -56,13 +58,39 @@ func caller(ctx *fasthttp.RequestCtx) *webhook.APIKey {
 	return ctx.UserValue(callerValue).(*webhook.APIKey)
 }
 
-// authenticate finds out whose token the request shows.
+// authenticate finds out whose token the request shows: the one of the configuration, an API key, or a JWT.
 func (s *Server) authenticate(ctx *fasthttp.RequestCtx) (*webhook.APIKey, error) {
-	token, bearer := bytes.CutPrefix(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization), []byte("Bearer "))
-	if !bearer || subtle.ConstantTimeCompare(token, []byte(s.config.Token)) != 1 {
+	text, bearer := bytes.CutPrefix(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization), []byte("Bearer "))
+	if !bearer {
 		return nil, errToken
 	}
-	return root, nil
+	if subtle.ConstantTimeCompare(text, []byte(s.config.Token)) == 1 {
+		return root, nil
+	}
+	token := string(text)
+	if id, secret, valid := webhook.ParseToken(token); valid {
+		return s.apiKey(id, secret)
+	}
+	if s.config.JWTSecret != "" {
+		return s.jwt(token)
+	}
+	return nil, errToken
+}
+
+// apiKey finds the key of a token. It may be newer than what this node has heard of: its ID says which entry made it.
+func (s *Server) apiKey(id webhook.ID, secret string) (*webhook.APIKey, error) {
+	if id.Index() > s.config.Store.Applied() {
+		if err := s.current(); err != nil {
+			return nil, err
+		}
+	}
+	now := time.Now()
+	key, err := s.config.Store.APIKey(id, now)
+	if err != nil || subtle.ConstantTimeCompare(webhook.HashToken(secret), key.Hash) != 1 {
+		return nil, errToken
+	}
+	s.lastUse.note(key, now)
+	return key, nil
 }
 
 // admit tells whether a credential may do what only these roles may. The application in the path, by whatever name, must be

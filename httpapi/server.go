@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,18 +37,20 @@ const (
 
 // Config says how this node speaks HTTP.
 type Config struct {
-	Listen  string // host:port; port 0 picks a free one
-	Token   string // the bearer token
-	MaxBody int    // bytes
-	NodeID  string
-	Keyring *webhook.Keyring // seals the secrets of endpoints
-	TLS     *tls.Config      // nil: plain HTTP
-	Drain   time.Duration    // how long Shutdown goes on serving
-	Store   *wal.Store
-	Writer  *wal.Writer
-	Node    *cluster.Node
-	Metrics *prometheus.Registry
-	Logger  *slog.Logger
+	Listen    string // host:port; port 0 picks a free one
+	Token     string // the bearer token of the root admin
+	JWTSecret string // signs JWTs; empty: none are taken
+	PortalURL string // where the portal is; empty: at /portal here
+	MaxBody   int    // bytes
+	NodeID    string
+	Keyring   *webhook.Keyring // seals the secrets of endpoints
+	TLS       *tls.Config      // nil: plain HTTP
+	Drain     time.Duration    // how long Shutdown goes on serving
+	Store     *wal.Store
+	Writer    *wal.Writer
+	Node      *cluster.Node
+	Metrics   *prometheus.Registry
+	Logger    *slog.Logger
 }
 
 // Server is the HTTP side of a node.
@@ -59,6 +62,7 @@ type Server struct {
 	accepted prometheus.Counter
 	served   chan error
 	stopping atomic.Bool
+	lastUse  lastUse
 }
 
 // handler answers one operation.
@@ -101,7 +105,13 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Serve answers requests until Shutdown.
 func (s *Server) Serve() {
-	s.served <- s.http.Serve(s.listener)
+	ctx, stop := context.WithCancel(context.Background())
+	var recording sync.WaitGroup
+	recording.Go(func() { s.recordUse(ctx, lastUseInterval) })
+	err := s.http.Serve(s.listener)
+	stop()
+	recording.Wait()
+	s.served <- err
 }
 
 // Shutdown first has clients go elsewhere, for the time Drain: everything is still served, but the health check answers 503,
@@ -194,6 +204,15 @@ func (s *Server) routes() fasthttp.RequestHandler {
 	api.POST("/operational-webhook/endpoint/{endpoint}/secret/rotate", s.allow(toManage, s.operational(s.rotateSecret)))
 	api.GET("/operational-webhook/endpoint/{endpoint}/headers", s.allow(toRead, s.operational(s.getHeaders)))
 	api.PUT("/operational-webhook/endpoint/{endpoint}/headers", s.allow(toManage, s.operational(s.putHeaders)))
+	api.POST("/auth/app-portal-access/{app}", s.allow(toManage, s.portalAccess))
+	api.POST("/auth/dashboard-access/{app}", s.allow(toManage, s.portalAccess))
+	api.POST("/auth/app/{app}/expire-all", s.allow(toManage, s.expireAll))
+	api.POST("/auth/logout", s.allow(toAnyone, s.logout))
+	api.GET("/auth/whoami", s.allow(toAnyone, s.whoami))
+	api.GET("/key", s.allow(toManage, s.listKeys))
+	api.POST("/key", s.allow(toManage, s.createKey))
+	api.GET("/key/{key}", s.allow(toManage, s.getKey))
+	api.DELETE("/key/{key}", s.allow(toManage, s.revokeKey))
 	api.GET("/cluster", s.allow(toRead, s.getCluster))
 	api.POST("/cluster/members", s.allow(toManage, s.addMember))
 	api.DELETE("/cluster/members/{node}", s.allow(toManage, s.removeMember))

@@ -189,6 +189,12 @@ func (e *entry) apply(body []byte) ([]byte, error) {
 		return nil, e.disableEndpoint(body[1:])
 	case kindResend:
 		return nil, e.resend(body[1:])
+	case kindCreateKey:
+		return e.createKey(body[1:])
+	case kindRevokeKeys:
+		return nil, e.revokeKeys(body[1:])
+	case kindTouchKeys:
+		return nil, e.touchKeys(body[1:])
 	case kindIdempotent:
 		return e.applyOnce(body[1:])
 	case kindFingerprint:
@@ -209,6 +215,7 @@ func (e *entry) finish(before uint64) error {
 	}
 	e.keepRequests()
 	e.store.forgetRequests(before, e.batch.meta.index)
+	e.forgetExpired()
 	e.keepAnswers()
 	if err := e.forgetAnswers(); err != nil {
 		return err

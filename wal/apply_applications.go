@@ -55,6 +55,7 @@ func (e *entry) updateApplication(body []byte) ([]byte, error) {
 		return nil, errUIDTaken
 	}
 	app.CreatedAt, app.UpdatedAt, app.Revision = before.CreatedAt, e.now(), e.batch.meta.index
+	app.TokensSince, app.TokensUntil = before.TokensSince, before.TokensUntil
 	return e.putApplication(app)
 }
 
@@ -80,6 +81,7 @@ func (e *entry) deleteApplication(body []byte) error {
 	if app == nil {
 		return errNoApplication
 	}
+	e.removeKeysOf(app.ID)
 	for _, endpoint := range n.byApp[app.ID] {
 		e.changes.Removed = append(e.changes.Removed, endpoint.ID)
 	}

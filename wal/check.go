@@ -70,6 +70,7 @@ func (r *Report) Err() error {
 //   - the attempts at delivering a message to an endpoint are numbered from 1, without gaps. A leader that is lost takes
 //     attempts that it had not recorded with it, and the next leader gives the same numbers, so this holds however many
 //     leaders were lost. It may happen that a number is recorded twice; that is counted, not called wrong;
+//   - each API key has the hash of a token and a role; that of an application belongs to one that exists;
 //   - each idempotency key is listed by the entry that has answered it, so that it will be forgotten in time;
 //   - no request was applied twice within the window in which requests are remembered, and nothing else is remembered.
 //
@@ -167,7 +168,7 @@ type checker struct {
 var kindNames = map[byte]string{
 	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
 	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
-	keyHeld: "held messages", keyManual: "manual requests", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAnswer: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
+	keyHeld: "held messages", keyManual: "manual requests", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyAnswer: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
 	keyEventType: "event types", keyRemovedApp: "applications being removed",
 }
 
@@ -230,7 +231,7 @@ func (c *checker) walk() error {
 var keySizes = map[byte]int{
 	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
 	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
-	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAnswer: 1 + answerNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
+	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyAnswer: 1 + answerNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
 	keyEventType: -1, keyRemovedApp: 1 + idSize,
 }
 
@@ -274,6 +275,8 @@ func (c *checker) record(key, value []byte) error {
 		return c.checkHeld(key, value)
 	case keyManual:
 		return c.checkManual(key, value)
+	case keyAPIKey:
+		c.checkAPIKey(key, value)
 	case keyAnswer:
 		c.checkAnswer(key, value)
 	case keyAging:

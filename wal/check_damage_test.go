@@ -30,6 +30,7 @@ type patient struct {
 	due       time.Time    // of the line of messages[0]
 	index     uint64
 	overtaker [16]byte
+	key       webhook.ID // an API key
 	db        *badger.DB
 	txn       *badger.Txn
 }
@@ -71,6 +72,11 @@ func newPatient(t *testing.T) *patient {
 	if reply := applyList(t, s, once, once)[1]; reply[1] != replyRepeated {
 		t.Fatalf("%x", reply)
 	}
+	key, err := w.CreateKey(t.Context(), webhook.APIKey{Name: "portal", Role: webhook.RoleApplication, App: app.ID, Hash: webhook.HashToken("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.key = key.ID
 	p.send(t, s)
 	p.deliver(t, w)
 	if _, err := w.CreateEventType(t.Context(), webhook.EventType{Name: "a"}); err != nil {
@@ -221,6 +227,16 @@ func (p *patient) changeEndpoint(change func(*webhook.Endpoint)) {
 	}
 	change(&e)
 	p.set(key, p.json(e))
+}
+
+func (p *patient) changeKey(change func(*webhook.APIKey)) {
+	key := idKey(keyAPIKey, p.key)
+	var k webhook.APIKey
+	if err := decodeJSON(p.get(key), &k); err != nil {
+		panic(err)
+	}
+	change(&k)
+	p.set(key, p.json(k))
 }
 
 func (p *patient) changeMeta(change func(*meta)) {
@@ -408,6 +424,14 @@ func TestCheckFindsDamage(t *testing.T) {
 		}, "which is not in the history of"},
 		"index with odd value":  {func(p *patient) { p.set(idKey(keyIndex, p.messages[0], p.attempts[0]), one) }, "with an endpoint that is none"},
 		"attempt of no message": {func(p *patient) { p.remove(chunkKey(keyLog, p.app, p.messages[0])) }, "has attempts at endpoint"},
+
+		"damaged API key":       {func(p *patient) { p.set(idKey(keyAPIKey, p.key), one) }, "can't be read"},
+		"misplaced API key":     {func(p *patient) { p.set(idKey(keyAPIKey, p.idle), p.get(idKey(keyAPIKey, p.key))) }, "is kept under the id"},
+		"API key from tomorrow": {func(p *patient) { p.set(idKey(keyAPIKey, idAt(1<<40, 0)), p.get(idKey(keyAPIKey, p.key))) }, "comes from entry"},
+		"API key without hash":  {func(p *patient) { p.changeKey(func(k *webhook.APIKey) { k.Hash = one }) }, "has a hash of 1 bytes"},
+		"API key of no role":    {func(p *patient) { p.changeKey(func(k *webhook.APIKey) { k.Role = "king" }) }, "is not as it may be: role"},
+		"role without app":      {func(p *patient) { p.changeKey(func(k *webhook.APIKey) { k.App = webhook.ID{} }) }, "is not as it may be: app"},
+		"API key of lost app":   {func(p *patient) { p.changeKey(func(k *webhook.APIKey) { k.App = foreign }) }, "which does not exist"},
 
 		"damaged answer":         {func(p *patient) { p.set(answerKey(patientAnswer), one) }, "the answer to idempotency key 0708"},
 		"lost answer":            {func(p *patient) { p.remove(answerKey(patientAnswer)) }, "to which there is no answer"},

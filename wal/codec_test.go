@@ -83,6 +83,11 @@ func goldenEventType() webhook.EventType {
 		CreatedAt: goldenTime, UpdatedAt: goldenTime, Revision: 300}
 }
 
+func goldenAPIKey() webhook.APIKey {
+	return webhook.APIKey{ID: webhook.NewID(testClock, 5, 0), Name: "portal", Role: webhook.RoleApplication, Hash: webhook.HashToken("x"), App: goldenApp,
+		FeatureFlags: []string{"beta"}, ReadOnly: true, CreatedAt: goldenTime, ExpiresAt: goldenTime, LastUsed: goldenTime}
+}
+
 // format is one thing that is stored or sent: its value, and the way there and back.
 type format struct {
 	value  any
@@ -205,6 +210,10 @@ func goldenFormats() map[string]format {
 				reply, _, err := findRequest(data, [16]byte{2})
 				return string(reply), err
 			}},
+		"command createKey":  commandFormat(kindCreateKey, goldenAPIKey()),
+		"command revokeKeys": commandFormat(kindRevokeKeys, revokeKeys{Key: goldenAPIKey().ID, App: goldenApp, Last: 60}),
+		"command touchKeys":  commandFormat(kindTouchKeys, []touchKey{{goldenAPIKey().ID, goldenTime}}),
+		"record API key":     jsonFormat(goldenAPIKey()),
 		"command idempotent": {idempotent{[16]byte{1, 2}, encodeFingerprint()}, plain(encodeIdempotent([16]byte{1, 2}, encodeFingerprint())), func(data []byte) (any, error) {
 			key, command, err := decodeIdempotent(data[1:])
 			return idempotent{key, command}, err

@@ -34,6 +34,9 @@ const (
 	kindUpdateEventType   kind = 11 // a webhook.EventType, likewise
 	kindDeleteEventType   kind = 12
 	kindResend            kind = 15
+	kindCreateKey         kind = 19
+	kindRevokeKeys        kind = 20
+	kindTouchKeys         kind = 21
 	kindIdempotent        kind = 22
 	kindMoveCursor        kind = 24
 	kindDisableEndpoint   kind = 25

@@ -22,6 +22,7 @@
 //	O app                      -           an application that is gone but whose endpoints and log are not yet
 //	Q index                    requests    request ids of one Raft entry with their replies, for requestWindow entries
 //	P index request            -           a request in Q that was applied as a repetition: its first try may yet come
+//	G key                      JSON        API key, its token as a hash
 //	Y kind hash                answer      the entry that met an idempotency key first, and the reply to its command of that kind
 //	y entry                    keys        the kinds and hashes in Y that this entry has met first
 //

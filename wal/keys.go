@@ -23,6 +23,7 @@ const (
 	keyRemoved     = 'D'
 	keyHeld        = 'K'
 	keyManual      = 'M'
+	keyAPIKey      = 'G'
 	keyAnswer      = 'Y'
 	keyAging       = 'y'
 	keyEventType   = 'T'

@@ -20,6 +20,7 @@ type nouns struct {
 	cursors      map[webhook.ID]*cursor             // changed in place, by Apply alone
 	removed      []webhook.ID                       // endpoints that are gone but whose sets are not yet
 	removedApps  []webhook.ID                       // applications that are gone but whose log is not yet
+	apiKeys      apiKeys
 	overtakers   overtakers
 	aging        aging
 }
@@ -31,6 +32,7 @@ func newNouns() nouns {
 		endpoints:    make(map[webhook.ID]*webhook.Endpoint),
 		byApp:        make(map[webhook.ID][]*webhook.Endpoint),
 		cursors:      make(map[webhook.ID]*cursor),
+		apiKeys:      newAPIKeys(),
 	}
 }
 
@@ -77,6 +79,9 @@ func (n *nouns) load(txn *badger.Txn) error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := n.apiKeys.load(txn); err != nil {
+		return err
 	}
 	if err := n.overtakers.load(txn); err != nil {
 		return err

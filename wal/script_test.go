@@ -21,6 +21,7 @@ type script struct {
 	eps     []*delivery
 	sent    []webhook.ID
 	due     int64
+	keys    []webhook.ID // API keys, some of them gone
 	entries [][]Command
 }
 
@@ -71,6 +72,9 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 	}
 	if i > 0 && c.rnd.Intn(3) == 0 {
 		commands = append(commands, c.change(i))
+	}
+	if i > 0 && c.rnd.Intn(6) == 0 {
+		commands = append(commands, c.changeKeys())
 	}
 	for range c.rnd.Intn(5) {
 		m := &webhook.Message{App: c.app, EventType: "t", Payload: fmt.Appendf(nil, `{"n":%d}`, c.rnd.Int())}
@@ -152,6 +156,25 @@ func noun[T any](t *testing.T, c *script, body []byte) *T {
 	}
 	c.nouns = append(c.nouns, made)
 	return made
+}
+
+// changeKeys is about API keys, of which some expire.
+func (c *script) changeKeys() Command {
+	pick := func() webhook.ID { return append(c.keys, webhook.ID{})[c.rnd.Intn(len(c.keys)+1)] }
+	switch c.rnd.Intn(6) {
+	case 0:
+		return c.command(encodeCommand(kindRevokeKeys, revokeKeys{Key: pick()}))
+	case 1:
+		return c.command(encodeCommand(kindRevokeKeys, revokeKeys{App: c.app, Last: c.rnd.Int63n(2) * 3600}))
+	case 2:
+		return c.command(encodeCommand(kindTouchKeys, []touchKey{{pick(), time.UnixMilli(testClock + c.rnd.Int63n(1e6)).UTC()}, {pick(), time.UnixMilli(testClock).UTC()}}))
+	}
+	key := webhook.APIKey{Name: "k", Role: webhook.RoleReader, Hash: webhook.HashToken("x")}
+	if c.rnd.Intn(2) == 0 {
+		key.Role, key.App = webhook.RoleApplication, c.app
+		key.ExpiresAt = time.UnixMilli(testClock + c.rnd.Int63n(2*idempotencyWindow.Milliseconds())).UTC()
+	}
+	return c.command(encodeCommand(kindCreateKey, key))
 }
 
 func (c *script) command(body []byte, err error) Command {
@@ -242,6 +265,12 @@ func (c *script) learn(t *testing.T, commands []Command, replies [][]byte) {
 			if command.Since == 0 {
 				c.eps = append(c.eps, &delivery{endpoint: made.ID})
 			}
+		case kindCreateKey:
+			var made webhook.APIKey
+			if err := decodeJSON(body, &made); err != nil {
+				t.Fatal(err)
+			}
+			c.keys = append(c.keys, made.ID)
 		case kindCreateMessage:
 			if command.Since > 0 {
 				continue

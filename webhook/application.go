@@ -9,9 +9,12 @@ type Application struct {
 	Name      string            `json:"name"`
 	RateLimit uint16            `json:"rateLimit,omitempty"` // messages per second; 0: none
 	Metadata  map[string]string `json:"metadata,omitempty"`
-	CreatedAt time.Time         `json:"createdAt"`
-	UpdatedAt time.Time         `json:"updatedAt"`
-	Revision  uint64            `json:"revision"` // Raft index of the entry that changed it last
+	// Its tokens that were made up to TokensSince are good until TokensUntil. Zero: all are good.
+	TokensSince time.Time `json:"tokensSince,omitzero"`
+	TokensUntil time.Time `json:"tokensUntil,omitzero"`
+	CreatedAt   time.Time `json:"createdAt"`
+	UpdatedAt   time.Time `json:"updatedAt"`
+	Revision    uint64    `json:"revision"` // Raft index of the entry that changed it last
 }
 
 // OperationalUID is the uid of the application whose messages are about Hookwheel itself: operational webhooks. While there is

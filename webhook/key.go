@@ -22,7 +22,7 @@ type APIKey struct {
 	ID           ID        `json:"id"`
 	Name         string    `json:"name"`
 	Role         Role      `json:"role"`
-	Hash         []byte    `json:"hash"`         // HashToken of its token
+	Hash         []byte    `json:"hash"`         // HashToken of the secret in its token
 	App          ID        `json:"app,omitzero"` // of RoleApplication
 	FeatureFlags []string  `json:"featureFlags,omitempty"`
 	ReadOnly     bool      `json:"readOnly,omitempty"` // of RoleApplication
@@ -33,6 +33,29 @@ type APIKey struct {
 
 // LogValue is the id alone.
 func (k APIKey) LogValue() slog.Value { return slog.StringValue(k.ID.Text(KindAPIKey)) }
+
+// Expired tells whether the key is good no longer.
+func (k *APIKey) Expired(now time.Time) bool {
+	return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt)
+}
+
+// tokenPrefix begins our tokens, so that people and scanners for leaked secrets know them.
+const tokenPrefix = "hwk"
+
+// Token is what the holder of a key shows: the key's ID, by which it is found, and the secret that is known only as a hash.
+//
+//	hwk_2dPqK3WbX0iR9zVvGNw3T1oAJdc_9vOq…
+func (k *APIKey) Token(secret string) string { return k.ID.Text(tokenPrefix) + "_" + secret }
+
+// ParseToken takes a token apart; valid tells whether it looks like one of ours.
+func ParseToken(token string) (key ID, secret string, valid bool) {
+	end := len(tokenPrefix) + 1 + idLength
+	if len(token) <= end || token[end] != '_' {
+		return key, "", false
+	}
+	key, err := ParseID(tokenPrefix, token[:end])
+	return key, token[end+1:], err == nil
+}
 
 // HashToken is SHA-256. Tokens have 256 random bits, so there is nothing to slow down.
 func HashToken(token string) []byte {

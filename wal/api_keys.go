@@ -1,0 +1,104 @@
+package wal
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// apiKeys are the API keys, all in memory: every request asks for one. The values are never changed, only replaced.
+type apiKeys struct {
+	byID     map[webhook.ID]*webhook.APIKey
+	byApp    map[webhook.ID][]webhook.ID // those of an application, the oldest first
+	expiring []expiry                    // those that expire, the next one first
+}
+
+type expiry struct {
+	at  int64 // milliseconds since the Unix epoch
+	key webhook.ID
+}
+
+func compareExpiry(a, b expiry) int {
+	if a.at != b.at {
+		return int(min(max(a.at-b.at, -1), 1))
+	}
+	return a.key.Compare(b.key)
+}
+
+func newAPIKeys() apiKeys {
+	return apiKeys{byID: make(map[webhook.ID]*webhook.APIKey), byApp: make(map[webhook.ID][]webhook.ID)}
+}
+
+// put adds a key, or takes the place of the one with its ID.
+func (k *apiKeys) put(key *webhook.APIKey) {
+	if before := k.byID[key.ID]; before != nil {
+		k.remove(before)
+	}
+	k.byID[key.ID] = key
+	if !key.App.IsZero() {
+		list := k.byApp[key.App]
+		i, _ := slices.BinarySearchFunc(list, key.ID, webhook.ID.Compare)
+		k.byApp[key.App] = slices.Insert(list, i, key.ID)
+	}
+	if !key.ExpiresAt.IsZero() {
+		e := expiry{key.ExpiresAt.UnixMilli(), key.ID}
+		i, _ := slices.BinarySearchFunc(k.expiring, e, compareExpiry)
+		k.expiring = slices.Insert(k.expiring, i, e)
+	}
+}
+
+func (k *apiKeys) remove(key *webhook.APIKey) {
+	delete(k.byID, key.ID)
+	if list := k.byApp[key.App]; len(list) > 0 {
+		if i, found := slices.BinarySearchFunc(list, key.ID, webhook.ID.Compare); found {
+			list = slices.Delete(list, i, i+1)
+		}
+		if k.byApp[key.App] = list; len(list) == 0 {
+			delete(k.byApp, key.App)
+		}
+	}
+	if i, found := slices.BinarySearchFunc(k.expiring, expiry{key.ExpiresAt.UnixMilli(), key.ID}, compareExpiry); found {
+		k.expiring = slices.Delete(k.expiring, i, i+1)
+	}
+}
+
+func (k *apiKeys) load(txn *badger.Txn) error {
+	return scan(txn, []byte{keyAPIKey}, func(_, value []byte) error {
+		key := new(webhook.APIKey)
+		if err := decodeJSON(value, key); err != nil {
+			return err
+		}
+		k.put(key)
+		return nil
+	})
+}
+
+// APIKey finds one that has not expired by now. The error is a *webhook.Error if there is none.
+func (s *Store) APIKey(id webhook.ID, now time.Time) (*webhook.APIKey, error) {
+	s.mu.RLock()
+	key := s.nouns.apiKeys.byID[id]
+	s.mu.RUnlock()
+	if key == nil || key.Expired(now) {
+		return nil, errNoAPIKey
+	}
+	return key, nil
+}
+
+// APIKeys lists a page of all, those of applications included, and tells whether there are more in its direction.
+func (s *Store) APIKeys(page Page) (list []webhook.APIKey, more bool, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		return page.walk(txn, []byte{keyAPIKey}, idSize, func(_, value []byte) (err error) {
+			key := make([]webhook.APIKey, 1)
+			if err := decodeJSON(value, &key[0]); err != nil {
+				return err
+			}
+			list, err = collect(page, list, key, func(k *webhook.APIKey) webhook.ID { return k.ID }, nil)
+			return err
+		})
+	})
+	list, more = cut(page, list)
+	return list, more, err
+}

@@ -1,0 +1,165 @@
+package wal
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+const (
+	maxAPIKeys         = 10_000 // in all, those of applications left out
+	maxApplicationKeys = 100    // of one application: the next one ends the oldest
+	expiredPerEntry    = 64     // keys that one entry sweeps
+)
+
+var (
+	errNoAPIKey    = &webhook.Error{Code: webhook.CodeNotFound, Detail: "API key not found"}
+	errManyAPIKeys = &webhook.Error{Code: webhook.CodeConflict, Detail: fmt.Sprintf("there are %d API keys: revoke those that nobody uses", maxAPIKeys)}
+)
+
+// revokeKeys is the body of kindRevokeKeys: one key, or all of an application and its JWTs.
+type revokeKeys struct {
+	Key  webhook.ID `json:"key,omitzero"`
+	App  webhook.ID `json:"app,omitzero"`
+	Last int64      `json:"last,omitempty"` // of App: the tokens that there are stay good for so many seconds at most
+}
+
+// touchKey is an item of the body of kindTouchKeys.
+type touchKey struct {
+	Key  webhook.ID `json:"key"`
+	Used time.Time  `json:"used"`
+}
+
+// createKey gives a key its ID. The reply is the key.
+func (e *entry) createKey(body []byte) ([]byte, error) {
+	key := new(webhook.APIKey)
+	if err := decodeJSON(body, key); err != nil {
+		return nil, err
+	}
+	keys := &e.store.nouns.apiKeys
+	if key.Role == webhook.RoleApplication {
+		if e.store.nouns.applications[key.App] == nil {
+			return nil, errNoApplication
+		}
+		if of := keys.byApp[key.App]; len(of) >= maxApplicationKeys {
+			e.dropKey(keys.byID[of[0]])
+		}
+	} else if len(keys.byID)-keys.ofApplications() >= maxAPIKeys {
+		return nil, errManyAPIKeys
+	}
+	var err error
+	if key.ID, err = e.id(); err != nil {
+		return nil, err
+	}
+	key.CreatedAt = key.ID.Time()
+	return e.putKey(key)
+}
+
+// ofApplications counts the keys of applications.
+func (k *apiKeys) ofApplications() (count int) {
+	for _, list := range k.byApp {
+		count += len(list)
+	}
+	return count
+}
+
+func (e *entry) putKey(key *webhook.APIKey) (record []byte, err error) {
+	if record, err = encodeJSON(key); err != nil {
+		return nil, err
+	}
+	e.store.mu.Lock()
+	e.store.nouns.apiKeys.put(key)
+	e.store.mu.Unlock()
+	e.batch.set(idKey(keyAPIKey, key.ID), record)
+	return record, nil
+}
+
+func (e *entry) dropKey(key *webhook.APIKey) {
+	e.store.mu.Lock()
+	e.store.nouns.apiKeys.remove(key)
+	e.store.mu.Unlock()
+	e.batch.delete(idKey(keyAPIKey, key.ID))
+}
+
+func (e *entry) revokeKeys(body []byte) error {
+	var c revokeKeys
+	if err := decodeJSON(body, &c); err != nil {
+		return err
+	}
+	if !c.App.IsZero() {
+		return e.expireAll(c.App, c.Last)
+	}
+	key := e.store.nouns.apiKeys.byID[c.Key]
+	if key == nil {
+		return errNoAPIKey
+	}
+	e.dropKey(key)
+	return nil
+}
+
+// expireAll ends all tokens of an application, in so many seconds. It has few keys.
+func (e *entry) expireAll(id webhook.ID, last int64) error {
+	before := e.store.nouns.applications[id]
+	if before == nil {
+		return errNoApplication
+	}
+	app := *before
+	app.TokensSince, app.TokensUntil = e.now(), e.now().Add(time.Duration(last)*time.Second)
+	if _, err := e.putApplication(&app); err != nil {
+		return err
+	}
+	for _, id := range slices.Clone(e.store.nouns.apiKeys.byApp[id]) {
+		key := *e.store.nouns.apiKeys.byID[id]
+		if last == 0 {
+			e.dropKey(&key)
+			continue
+		}
+		if key.ExpiresAt.IsZero() || key.ExpiresAt.After(app.TokensUntil) {
+			key.ExpiresAt = app.TokensUntil
+			if _, err := e.putKey(&key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// removeKeysOf ends the tokens of an application that is being removed.
+func (e *entry) removeKeysOf(app webhook.ID) {
+	for _, id := range slices.Clone(e.store.nouns.apiKeys.byApp[app]) {
+		e.dropKey(e.store.nouns.apiKeys.byID[id])
+	}
+}
+
+// touchKeys notes when keys were used; some may be gone by now.
+func (e *entry) touchKeys(body []byte) error {
+	var list []touchKey
+	if err := decodeJSON(body, &list); err != nil {
+		return err
+	}
+	for _, touch := range list {
+		before := e.store.nouns.apiKeys.byID[touch.Key]
+		if before == nil || !touch.Used.After(before.LastUsed) {
+			continue
+		}
+		key := *before
+		key.LastUsed = touch.Used
+		if _, err := e.putKey(&key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetExpired drops some of the keys that have expired.
+func (e *entry) forgetExpired() {
+	keys := &e.store.nouns.apiKeys
+	for range expiredPerEntry {
+		if len(keys.expiring) == 0 || keys.expiring[0].at > e.batch.meta.clock {
+			return
+		}
+		e.dropKey(keys.byID[keys.expiring[0].key])
+	}
+}

@@ -1,0 +1,33 @@
+package wal
+
+import (
+	"crypto/sha256"
+
+	"hookwheel/webhook"
+)
+
+func keyName(id webhook.ID) string { return "API key " + id.Text(webhook.KindAPIKey) }
+
+// checkAPIKey looks at one API key.
+func (c *checker) checkAPIKey(key, value []byte) {
+	id := webhook.ID(key[1:])
+	what := keyName(id)
+	c.checkID(id, what)
+	k := new(webhook.APIKey)
+	if err := decodeJSON(value, k); err != nil {
+		c.violated("%s can't be read: %v", what, err)
+		return
+	}
+	if k.ID != id {
+		c.violated("%s is kept under the id %s", keyName(k.ID), id.Text(webhook.KindAPIKey))
+	}
+	if len(k.Hash) != sha256.Size {
+		c.violated("%s has a hash of %d bytes, which no token has", what, len(k.Hash))
+	}
+	if err := k.Validate(); err != nil {
+		c.violated("%s is not as it may be: %v", what, err)
+	}
+	if !k.App.IsZero() && c.apps[k.App] == nil {
+		c.violated("%s is of %s, which does not exist", what, appName(k.App))
+	}
+}

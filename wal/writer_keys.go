@@ -1,0 +1,55 @@
+package wal
+
+import (
+	"context"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// CreateKey gives key its ID and its time.
+func (w *Writer) CreateKey(ctx context.Context, key webhook.APIKey) (*webhook.APIKey, error) {
+	command, err := encodeCommand(kindCreateKey, key)
+	if err != nil {
+		return nil, err
+	}
+	body, err := w.propose(ctx, command)
+	if err != nil {
+		return nil, err
+	}
+	made := new(webhook.APIKey)
+	return made, decodeJSON(body, made)
+}
+
+// RevokeKey ends one key.
+func (w *Writer) RevokeKey(ctx context.Context, key webhook.ID) error {
+	return w.revoke(ctx, revokeKeys{Key: key})
+}
+
+// ExpireAll ends all tokens of an application that there are by now, JWTs included, at once or in so many seconds.
+func (w *Writer) ExpireAll(ctx context.Context, app webhook.ID, seconds int64) error {
+	return w.revoke(ctx, revokeKeys{App: app, Last: seconds})
+}
+
+func (w *Writer) revoke(ctx context.Context, c revokeKeys) error {
+	command, err := encodeCommand(kindRevokeKeys, c)
+	if err != nil {
+		return err
+	}
+	_, err = w.propose(ctx, command)
+	return err
+}
+
+// TouchKeys notes when keys were used.
+func (w *Writer) TouchKeys(ctx context.Context, used map[webhook.ID]time.Time) error {
+	list := make([]touchKey, 0, len(used))
+	for id, at := range used {
+		list = append(list, touchKey{id, at})
+	}
+	command, err := encodeCommand(kindTouchKeys, list)
+	if err != nil {
+		return err
+	}
+	_, err = w.propose(ctx, command)
+	return err
+}
