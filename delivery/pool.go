@@ -25,6 +25,8 @@ const (
 // Recorder has outcomes written into the replicated log. It refuses, with a *webhook.Error, when the term is over.
 type Recorder interface {
 	RecordProgress(ctx context.Context, term uint64, list []webhook.Progress) error
+	// DisableEndpoint disables an endpoint that has failed since then, or has said that it wants nothing any more.
+	DisableEndpoint(ctx context.Context, term uint64, endpoint webhook.ID, failSince time.Time) error
 }
 
 // Config says how attempts are made.
@@ -122,6 +124,7 @@ func (p *Pool) record(ctx context.Context, term uint64, s *scheduler.Scheduler, 
 		if over {
 			continue
 		}
+		p.disable(ctx, term, s)
 		list := s.Checkpoint(batch, maxRecord)
 		if len(list) == 0 {
 			continue
@@ -132,6 +135,16 @@ func (p *Pool) record(ctx context.Context, term uint64, s *scheduler.Scheduler, 
 			continue
 		}
 		s.Settle(list)
+	}
+}
+
+// disable has endpoints disabled that have failed for too long, or want nothing any more. What fails is asked for again when the
+// endpoint fails again.
+func (p *Pool) disable(ctx context.Context, term uint64, s *scheduler.Scheduler) {
+	for _, d := range s.Disabled() {
+		if err := p.recorder.DisableEndpoint(ctx, term, d.Endpoint.ID, d.FailingSince); err != nil {
+			p.config.Logger.Warn("an endpoint that should be disabled is not yet", "endpoint", d.Endpoint.ID.Text(webhook.KindEndpoint), "error", err)
+		}
 	}
 }
 

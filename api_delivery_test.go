@@ -1,0 +1,72 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"hookwheel/scheduler"
+)
+
+// An endpoint that says 410 is disabled at once, with an operational webhook, and one that fails for long enough after a probe; both keep
+// what comes, and get it when they are enabled.
+func TestDisabledEndpoints(t *testing.T) {
+	status := map[string]int{"/gone": http.StatusGone, "/fails": http.StatusInternalServerError}
+	arrived := make(chan string, 1000)
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		arrived <- r.URL.Path
+		if code := status[r.URL.Path]; code != 0 {
+			w.WriteHeader(code)
+		}
+	}))
+	defer receiver.Close()
+	a := apiStart(t, func(c *Config) {
+		c.Delivery.Breaker = scheduler.BreakerPolicy{Window: time.Minute, Least: 2, Share: 0.5, Probe: 20 * time.Millisecond, MaxProbe: 20 * time.Millisecond, Disable: 100 * time.Millisecond}
+	})
+	a.call("POST", "/app", `{"name": "Operator", "uid": "operational-webhooks"}`, 201, nil)
+	a.call("POST", "/app/operational-webhooks/endpoint", `{"url": "`+receiver.URL+`/operational"}`, 201, nil)
+	a.call("POST", "/app", `{"name": "Acme", "uid": "acme"}`, 201, nil)
+	for path := range status {
+		a.call("POST", "/app/acme/endpoint", `{"uid": "`+path[1:]+`", "url": "`+receiver.URL+path+`"}`, 201, nil)
+	}
+	for range 5 {
+		a.call("POST", "/app/acme/msg", `{"eventType": "a", "payload": {}}`, 202, nil)
+	}
+	for path := range status {
+		waitFor(t, path+" is disabled", func() bool {
+			var e struct{ Disabled bool }
+			a.call("GET", "/app/acme/endpoint"+path, "", 200, &e)
+			return e.Disabled
+		})
+	}
+	told := 0
+	waitFor(t, "the operator is told of both", func() bool {
+		var list struct{ Data []struct{ EventType string } }
+		a.call("GET", "/app/operational-webhooks/msg?event_types=endpoint.disabled", "", 200, &list)
+		told = len(list.Data)
+		return told >= 2
+	})
+	if told != 2 {
+		t.Errorf("the operator was told %d times", told)
+	}
+	var before struct{ Data []struct{ ID string } }
+	a.call("GET", "/app/acme/attempt/endpoint/gone", "", 200, &before)
+	a.call("POST", "/app/acme/msg", `{"eventType": "a", "payload": {}}`, 202, nil)
+	time.Sleep(200 * time.Millisecond)
+	var after struct{ Data []struct{ ID string } }
+	a.call("GET", "/app/acme/attempt/endpoint/gone", "", 200, &after)
+	if len(after.Data) != len(before.Data) {
+		t.Errorf("%d attempts were made at a disabled endpoint", len(after.Data)-len(before.Data))
+	}
+	a.call("PATCH", "/app/acme/endpoint/gone", `{"disabled": false, "url": "`+receiver.URL+`/well"}`, 200, nil)
+	well := 0
+	waitFor(t, "all six messages arrive", func() bool {
+		for len(arrived) > 0 {
+			if <-arrived == "/well" {
+				well++
+			}
+		}
+		return well >= 6
+	})
+}
