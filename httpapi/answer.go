@@ -120,6 +120,9 @@ func (s *Server) writeInvalid(ctx *fasthttp.RequestCtx, where string, list manyI
 	items := make([]invalidItem, len(list))
 	for i, e := range list {
 		items[i] = invalidItem{Loc: []string{where}, Msg: e.Detail, Type: "value_error"}
+		if e.Code != webhook.CodeInvalid { // it has a type of its own
+			items[i].Type = string(e.Code)
+		}
 		if e.Field != "" {
 			items[i].Loc = append(items[i].Loc, strings.Split(e.Field, "/")...)
 		}

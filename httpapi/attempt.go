@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"encoding/base64"
 	"time"
 	"unicode/utf8"
@@ -26,6 +27,8 @@ type attemptOut struct {
 	Timestamp          time.Time       `json:"timestamp"`
 	Number             uint32          `json:"number"`
 	NextAttempt        *time.Time      `json:"nextAttempt"`
+	TaskID             *string         `json:"taskId,omitempty"`
+	Msg                messageOut      `json:"msg,omitempty"`
 }
 
 func showAttempt(a *webhook.Attempt, withContent bool) attemptOut {
@@ -33,6 +36,9 @@ func showAttempt(a *webhook.Attempt, withContent bool) attemptOut {
 		ResponseDurationMs: a.Duration.Milliseconds(), Status: a.Status, StatusText: a.Status.String(), TriggerType: a.Trigger,
 		MsgID: a.Message.Text(webhook.KindMessage), EndpointID: a.Endpoint.Text(webhook.KindEndpoint), Timestamp: a.Start,
 		Number: a.Number, NextAttempt: optional(a.Next)}
+	if !a.Task.IsZero() {
+		out.TaskID = new(a.Task.Text(webhook.KindTask))
+	}
 	if withContent {
 		out.Response = showResponse(a.Response)
 	}
@@ -65,12 +71,8 @@ func parseAttempts(args *fasthttp.Args) (l listing, filter wal.AttemptFilter, wi
 	if err = l.parseTimes(args); err != nil {
 		return l, filter, false, err
 	}
-	if args.Has("status") {
-		status, err := args.GetUint("status")
-		if err != nil || status > 4 {
-			return l, filter, false, badQuery("status", "must be 0 (success), 1 (pending), 2 (fail), 3 (sending) or 4 (canceled)")
-		}
-		filter.Status = new(webhook.Status(status))
+	if filter.Status, err = parseStatus(args); err != nil {
+		return l, filter, false, err
 	}
 	if args.Has("status_code_class") {
 		class, err := args.GetUint("status_code_class")
@@ -79,11 +81,25 @@ func parseAttempts(args *fasthttp.Args) (l listing, filter wal.AttemptFilter, wi
 		}
 		filter.CodeClass = &class
 	}
+	filter.Message = parseMessageFilter(args)
 	return l, filter, withContent, nil
+}
+
+// parseStatus reads a status; nil: there is none.
+func parseStatus(args *fasthttp.Args) (*webhook.Status, error) {
+	if !args.Has("status") {
+		return nil, nil
+	}
+	status, err := args.GetUint("status")
+	if err != nil || status > int(webhook.StatusCanceled) {
+		return nil, badQuery("status", "must be 0 (success), 1 (pending), 2 (fail), 3 (sending) or 4 (canceled)")
+	}
+	return new(webhook.Status(status)), nil
 }
 
 func attemptID(a *webhook.Attempt) webhook.ID { return a.ID }
 
+// listAttemptsByMessage also answers the older path that names the endpoint too.
 func (s *Server) listAttemptsByMessage(ctx *fasthttp.RequestCtx) (answer, error) {
 	args := ctx.QueryArgs()
 	l, filter, withContent, err := parseAttempts(args)
@@ -94,18 +110,29 @@ func (s *Server) listAttemptsByMessage(ctx *fasthttp.RequestCtx) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	if name := string(args.Peek("endpoint_id")); name != "" {
-		endpoint, err := s.config.Store.Endpoint(app.ID, name)
-		if err != nil {
+	if name := cmp.Or(pathValue(ctx, "endpoint"), string(args.Peek("endpoint_id"))); name != "" {
+		if filter.EndpointID, err = s.endpointID(app, name); err != nil {
 			return answer{}, err
 		}
-		filter.EndpointID = endpoint.ID
 	}
-	list, more, err := s.config.Store.AttemptsByMessage(m.ID, l.Page, filter)
+	filter.App = app.ID
+	list, next, err := s.config.Store.AttemptsByMessage(m.ID, l.Page, filter)
 	if err != nil {
 		return answer{}, err
 	}
-	return respond(l, list, more, attemptID, func(a *webhook.Attempt) attemptOut { return showAttempt(a, withContent) }), nil
+	return s.respondAttempts(ctx, app.ID, l, list, next, withContent)
+}
+
+// endpointID is that of an endpoint of the application; one that is given by its id may be gone, for its history stays.
+func (s *Server) endpointID(app *webhook.Application, name string) (webhook.ID, error) {
+	if id, err := webhook.ParseID(webhook.KindEndpoint, name); err == nil {
+		return id, nil
+	}
+	endpoint, err := s.config.Store.Endpoint(app.ID, name)
+	if err != nil {
+		return webhook.ID{}, err
+	}
+	return endpoint.ID, nil
 }
 
 func (s *Server) listAttemptsByEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -117,9 +144,77 @@ func (s *Server) listAttemptsByEndpoint(ctx *fasthttp.RequestCtx) (answer, error
 	if err != nil {
 		return answer{}, err
 	}
-	list, more, err := s.config.Store.AttemptsByEndpoint(endpoint.ID, l.Page, filter)
+	filter.App = endpoint.App
+	list, next, err := s.config.Store.AttemptsByEndpoint(endpoint.ID, l.Page, filter)
 	if err != nil {
 		return answer{}, err
 	}
-	return respond(l, list, more, attemptID, func(a *webhook.Attempt) attemptOut { return showAttempt(a, withContent) }), nil
+	return s.respondAttempts(ctx, endpoint.App, l, list, next, withContent)
+}
+
+// respondAttempts shows a page of attempts, with their messages if they are wanted.
+func (s *Server) respondAttempts(ctx *fasthttp.RequestCtx, app webhook.ID, l listing, list []webhook.Attempt, next webhook.ID, withContent bool) (answer, error) {
+	withMessage, err := parseBool(ctx.QueryArgs(), "with_msg", false)
+	if err != nil {
+		return answer{}, err
+	}
+	messages := make(map[webhook.ID]messageOut)
+	for i := range list {
+		id := list[i].Message
+		if _, seen := messages[id]; seen || !withMessage {
+			continue
+		}
+		m, err := s.config.Store.MessageByID(app, id)
+		if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound { // else it is gone, and the attempt in a moment
+			return answer{}, err
+		}
+		if err == nil {
+			messages[id] = appendMessageOut(nil, m, withContent)
+		}
+	}
+	return respondUpTo(l, list, next, attemptID, func(a *webhook.Attempt) attemptOut {
+		out := showAttempt(a, withContent)
+		out.Msg = messages[a.Message]
+		return out
+	}), nil
+}
+
+// attempt is the one that the path names, and its application.
+func (s *Server) attempt(ctx *fasthttp.RequestCtx) (*webhook.Application, *webhook.Attempt, error) {
+	app, m, err := s.message(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	id, err := webhook.ParseID(webhook.KindAttempt, pathValue(ctx, "attempt"))
+	if err != nil {
+		return nil, nil, &webhook.Error{Code: webhook.CodeNotFound, Detail: "Attempt not found"}
+	}
+	a, err := s.config.Store.Attempt(m.ID, id)
+	return app, a, err
+}
+
+func (s *Server) getAttempt(ctx *fasthttp.RequestCtx) (answer, error) {
+	_, a, err := s.attempt(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{fasthttp.StatusOK, showAttempt(a, true)}, nil
+}
+
+// resend asks for one more attempt. An endpoint that is paused or disabled gets it when it is sent to again.
+func (s *Server) resend(ctx *fasthttp.RequestCtx) (answer, error) {
+	_, m, err := s.message(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	endpoint, err := s.endpoint(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	if err := s.config.Writer.Resend(hold, m.App, endpoint.ID, m.ID); err != nil {
+		return answer{}, err
+	}
+	return answer{fasthttp.StatusAccepted, struct{}{}}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
@@ -114,15 +115,33 @@ func (b *body) bool(field string, v gjson.Result) bool {
 
 // positive reads 1 to 65535; null is 0.
 func (b *body) positive(field string, v gjson.Result) uint16 {
+	return uint16(b.between(field, v, 1, math.MaxUint16))
+}
+
+// between reads a whole number; null is 0.
+func (b *body) between(field string, v gjson.Result, least, most int64) int64 {
 	if isNull(v) {
 		return 0
 	}
 	n := v.Num
-	if v.Type != gjson.Number || n < 1 || n > math.MaxUint16 || n != math.Trunc(n) {
-		b.fail(field, "must be a whole number from 1 to 65535")
+	if v.Type != gjson.Number || n < float64(least) || n > float64(most) || n != math.Trunc(n) {
+		b.fail(field, fmt.Sprintf("must be a whole number from %d to %d", least, most))
 		return 0
 	}
-	return uint16(n)
+	return int64(n)
+}
+
+// optionalTime reads an RFC 3339 time, exact to the millisecond; null is zero.
+func (b *body) optionalTime(field string, v gjson.Result) time.Time {
+	if isNull(v) {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339, v.String())
+	if v.Type != gjson.String || err != nil || t.Unix() < 1_400_000_000 {
+		b.fail(field, "must be a time such as 2026-01-31T12:00:00Z, after 2014")
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Millisecond)
 }
 
 // strings reads a list of strings without repetitions; null is none, and so is an empty list.

@@ -115,16 +115,36 @@ type listResponse[T any] struct {
 
 // respond turns the items of a walk into a page.
 func respond[T, Out any](l listing, items []T, more bool, id func(*T) webhook.ID, out func(*T) Out) answer {
+	var next webhook.ID
+	if more {
+		next = id(&items[len(items)-1])
+	}
+	return respondUpTo(l, items, next, id, out)
+}
+
+// respondUpTo is respond for a search, which may end before the page is full: the client goes on from where it has looked, next; zero: it
+// came to the end.
+func respondUpTo[T, Out any](l listing, items []T, next webhook.ID, id func(*T) webhook.ID, out func(*T) Out) answer {
+	last, first := next, webhook.ID{}
+	if len(items) > 0 {
+		last, first = id(&items[len(items)-1]), id(&items[0])
+	}
+	if !next.IsZero() {
+		last = next
+	}
 	if l.backward {
 		slices.Reverse(items)
+		last, first = first, last
 	}
-	page := listResponse[Out]{Data: make([]Out, len(items)), Done: !more}
+	page := listResponse[Out]{Data: make([]Out, len(items)), Done: next.IsZero()}
 	for i := range items {
 		page.Data[i] = out(&items[i])
 	}
-	if len(items) > 0 {
-		last, first := id(&items[len(items)-1]).Text(l.kind), "-"+id(&items[0]).Text(l.kind)
-		page.Iterator, page.PrevIterator = &last, &first
+	if !last.IsZero() {
+		page.Iterator = new(last.Text(l.kind))
+	}
+	if !first.IsZero() {
+		page.PrevIterator = new("-" + first.Text(l.kind))
 	}
 	return answer{fasthttp.StatusOK, page}
 }

@@ -227,6 +227,7 @@ var (
 	errNoApplication = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Application not found"}
 	errNoEndpoint    = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Endpoint not found"}
 	errNoMessage     = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Message not found"}
+	errNoAttempt     = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Attempt not found"}
 	errNoPayload     = &webhook.Error{Code: webhook.CodeMissingPayload, Detail: "The payload of this message is gone: it was expunged or has expired"}
 	errLateProgress  = &webhook.Error{Code: webhook.CodeConflict, Detail: "the leader that made these attempts has been replaced"}
 )

@@ -14,6 +14,8 @@ type AttemptFilter struct {
 	Status     *webhook.Status
 	CodeClass  *int // 0 (no answer), 100, 200 … 500
 	EndpointID webhook.ID
+	App        webhook.ID    // with Message: whose messages they are of
+	Message    MessageFilter // what the attempted messages must be
 }
 
 func (f AttemptFilter) wants(a *webhook.Attempt) bool {
@@ -24,38 +26,76 @@ func (f AttemptFilter) wants(a *webhook.Attempt) bool {
 
 func attemptID(a *webhook.Attempt) webhook.ID { return a.ID }
 
-// AttemptsByEndpoint lists a page of an endpoint's history, and tells whether there are more in its direction.
-func (s *Store) AttemptsByEndpoint(endpoint webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, more bool, err error) {
+// search begins a search for attempts that pass the filter.
+func (f AttemptFilter) search(txn *badger.Txn, page Page) *search[webhook.Attempt] {
+	log := logReader{txn: txn, app: f.App}
+	return &search[webhook.Attempt]{page: page, id: attemptID, want: func(a *webhook.Attempt) (bool, error) {
+		if !f.wants(a) {
+			return false, nil
+		}
+		if f.Message.all() {
+			return true, nil
+		}
+		m, err := log.message(a.Message)
+		return m != nil && f.Message.wants(m), err
+	}}
+}
+
+// AttemptsByEndpoint lists a page of an endpoint's history; next is as in Messages.
+func (s *Store) AttemptsByEndpoint(endpoint webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
 	err = s.view(func(txn *badger.Txn) error {
-		return page.walk(txn, idKey(keyHistory, endpoint), entrySize, func(key, value []byte) error {
+		found := filter.search(txn, page)
+		err := page.walk(txn, idKey(keyHistory, endpoint), entrySize, func(key, value []byte) error {
 			chunk, err := decodeAttempts(key, value, endpoint)
 			if err != nil {
 				return err
 			}
-			list, err = collect(page, list, chunk, attemptID, filter.wants)
-			return err
+			return found.take(chunk)
 		})
+		list, next = found.list, found.next
+		return err
 	})
-	list, more = cut(page, list)
-	return list, more, err
+	return list, next, err
 }
 
-// AttemptsByMessage lists a page of the attempts of one message at all endpoints, and tells whether there are more in its
-// direction.
-func (s *Store) AttemptsByMessage(message webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, more bool, err error) {
+// AttemptsByMessage lists a page of the attempts of one message at all endpoints; next is as in Messages.
+func (s *Store) AttemptsByMessage(message webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
+	prefix := idKey(keyIndex, message)
 	err = s.view(func(txn *badger.Txn) error {
-		prefix := idKey(keyIndex, message)
-		return page.walk(txn, prefix, idSize, func(key, value []byte) error {
-			a, err := readAttemptAt(txn, webhook.ID(value), webhook.ID(key[len(prefix):]))
-			if err != nil {
-				return err
+		found := filter.search(txn, page)
+		err := page.walk(txn, prefix, idSize, func(key, value []byte) error {
+			a := &webhook.Attempt{ID: webhook.ID(key[len(prefix):]), Message: message, Endpoint: webhook.ID(value)}
+			if filter.EndpointID.IsZero() || a.Endpoint == filter.EndpointID {
+				if a, err = readAttemptAt(txn, a.Endpoint, a.ID); err != nil {
+					return err
+				}
 			}
-			list, err = collect(page, list, []webhook.Attempt{*a}, attemptID, filter.wants)
-			return err
+			return found.take([]webhook.Attempt{*a})
 		})
+		list, next = found.list, found.next
+		return err
 	})
-	list, more = cut(page, list)
-	return list, more, err
+	return list, next, err
+}
+
+// Attempt finds one of a message. The error is a *webhook.Error if there is none.
+func (s *Store) Attempt(message, id webhook.ID) (a *webhook.Attempt, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		item, err := txn.Get(idKey(keyIndex, message, id))
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return errNoAttempt
+		}
+		if err != nil {
+			return err
+		}
+		endpoint, err := item.ValueCopy(nil)
+		if err != nil {
+			return err
+		}
+		a, err = readAttemptAt(txn, webhook.ID(endpoint), id)
+		return err
+	})
+	return a, err
 }
 
 func readAttemptAt(txn *badger.Txn, endpoint, id webhook.ID) (*webhook.Attempt, error) {

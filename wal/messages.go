@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -14,12 +15,17 @@ import (
 type MessageFilter struct {
 	EventTypes []string // any of them
 	Channel    string
+	Tag        string
 }
 
 func (f MessageFilter) wants(m *webhook.Message) bool {
 	return (len(f.EventTypes) == 0 || slices.Contains(f.EventTypes, m.EventType)) &&
-		(f.Channel == "" || slices.Contains(m.Channels, f.Channel))
+		(f.Channel == "" || slices.Contains(m.Channels, f.Channel)) &&
+		(f.Tag == "" || slices.Contains(m.Tags, f.Tag))
 }
+
+// all tells whether it wants all messages.
+func (f MessageFilter) all() bool { return len(f.EventTypes) == 0 && f.Channel == "" && f.Tag == "" }
 
 func messageID(m *webhook.Message) webhook.ID { return m.ID }
 
@@ -74,6 +80,40 @@ func readMessageAt(txn *badger.Txn, app, id webhook.ID) (*webhook.Message, error
 	return findMessage(key, data, app, id)
 }
 
+// logReader reads messages of one application. It keeps the chunk it has read last: who asks for one asks for its neighbours next.
+type logReader struct {
+	txn   *badger.Txn
+	app   webhook.ID
+	key   []byte
+	chunk []webhook.Message
+}
+
+// message finds one; nil: there is none any more. Its payload is a part of the chunk.
+func (r *logReader) message(id webhook.ID) (*webhook.Message, error) {
+	if key := chunkKey(keyLog, r.app, id); !bytes.Equal(key, r.key) {
+		r.key, r.chunk = key, nil
+		item, err := r.txn.Get(key)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		data, err := item.ValueCopy(nil)
+		if err != nil {
+			return nil, err
+		}
+		if r.chunk, err = decodeMessages(key, data, r.app); err != nil {
+			return nil, err
+		}
+	}
+	i, found := slices.BinarySearchFunc(r.chunk, id, func(m webhook.Message, id webhook.ID) int { return m.ID.Compare(id) })
+	if !found {
+		return nil, nil
+	}
+	return &r.chunk[i], nil
+}
+
 // findMessage finds one in a chunk.
 func findMessage(key, data []byte, app, id webhook.ID) (*webhook.Message, error) {
 	list, err := decodeMessages(key, data, app)
@@ -89,20 +129,20 @@ func findMessage(key, data []byte, app, id webhook.ID) (*webhook.Message, error)
 	return &m, nil
 }
 
-// Messages lists a page of an application's log, and tells whether there are more in its direction.
-func (s *Store) Messages(app webhook.ID, page Page, filter MessageFilter) (list []webhook.Message, more bool, err error) {
+// Messages lists a page of an application's log. next is From of the next page, zero if there is none; the page may be short
+// all the same, for a call looks at so many messages only.
+func (s *Store) Messages(app webhook.ID, page Page, filter MessageFilter) (list []webhook.Message, next webhook.ID, err error) {
+	found := search[webhook.Message]{page: page, id: messageID, want: func(m *webhook.Message) (bool, error) { return filter.wants(m), nil }}
 	err = s.view(func(txn *badger.Txn) error {
 		return page.walk(txn, idKey(keyLog, app), entrySize, func(key, value []byte) error {
 			chunk, err := decodeMessages(key, value, app)
 			if err != nil {
 				return err
 			}
-			list, err = collect(page, list, chunk, messageID, filter.wants)
-			return err
+			return found.take(chunk)
 		})
 	})
-	list, more = cut(page, list)
-	return list, more, err
+	return found.list, found.next, err
 }
 
 // Window reads an application's log for a lane that is not caught up: the messages after the given place in log order,

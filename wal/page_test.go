@@ -53,6 +53,7 @@ func (l *library) addMessages(t *testing.T, rnd *rand.Rand) {
 		m := webhook.Message{App: l.apps[rnd.Intn(2)], EventType: fmt.Sprint("t", rnd.Intn(3)), Payload: []byte(fmt.Sprint(rnd.Int()))}
 		if rnd.Intn(2) == 0 {
 			m.Channels = []string{"c0", fmt.Sprint("c", rnd.Intn(3))}
+			m.Tags = []string{fmt.Sprint("tag", rnd.Intn(3))}
 		}
 		list = append(list, m)
 		bodies = append(bodies, encodeCreateMessage(&m))
@@ -142,21 +143,31 @@ func TestPagesOfMessages(t *testing.T) {
 	l := newLibrary(t, rnd)
 	for range 150 {
 		app := l.apps[rnd.Intn(2)]
-		filter := MessageFilter{}
-		if rnd.Intn(2) == 0 {
-			filter.EventTypes = []string{"t1", fmt.Sprint("t", rnd.Intn(4))}
-		}
-		if rnd.Intn(2) == 0 {
-			filter.Channel = fmt.Sprint("c", rnd.Intn(4))
-		}
-		want := func(m *webhook.Message) bool {
-			return m.App == app && (filter.EventTypes == nil || slices.Contains(filter.EventTypes, m.EventType)) &&
-				(filter.Channel == "" || slices.Contains(m.Channels, filter.Channel))
-		}
+		filter := randomMessageFilter(rnd)
+		want := func(m *webhook.Message) bool { return m.App == app && passes(&filter, m) }
 		checkPages(t, rnd, l.messages, messageID, want, func(page Page) ([]webhook.Message, bool, error) {
-			return l.store.Messages(app, page, filter)
+			list, next, err := l.store.Messages(app, page, filter)
+			return list, !next.IsZero(), err
 		})
 	}
+}
+
+func randomMessageFilter(rnd *rand.Rand) (filter MessageFilter) {
+	if rnd.Intn(2) == 0 {
+		filter.EventTypes = []string{"t1", fmt.Sprint("t", rnd.Intn(4))}
+	}
+	if rnd.Intn(2) == 0 {
+		filter.Channel = fmt.Sprint("c", rnd.Intn(4))
+	}
+	if rnd.Intn(2) == 0 {
+		filter.Tag = fmt.Sprint("tag", rnd.Intn(4))
+	}
+	return filter
+}
+
+func passes(f *MessageFilter, m *webhook.Message) bool {
+	return (f.EventTypes == nil || slices.Contains(f.EventTypes, m.EventType)) &&
+		(f.Channel == "" || slices.Contains(m.Channels, f.Channel)) && (f.Tag == "" || slices.Contains(m.Tags, f.Tag))
 }
 
 func randomAttemptFilter(rnd *rand.Rand, l *library) (filter AttemptFilter) {
@@ -171,6 +182,9 @@ func randomAttemptFilter(rnd *rand.Rand, l *library) (filter AttemptFilter) {
 	if rnd.Intn(2) == 0 {
 		filter.EndpointID = l.eps[rnd.Intn(3)]
 	}
+	if rnd.Intn(2) == 0 {
+		filter.App, filter.Message = l.apps[rnd.Intn(2)], randomMessageFilter(rnd)
+	}
 	return filter
 }
 
@@ -182,14 +196,23 @@ func TestPagesOfAttempts(t *testing.T) {
 		f := randomAttemptFilter(rnd, l)
 		wanted := func(a *webhook.Attempt) bool {
 			return (f.Status == nil || *f.Status == a.Status) && (f.EndpointID.IsZero() || f.EndpointID == a.Endpoint) &&
-				(f.CodeClass == nil || *f.CodeClass == int(a.StatusCode)-int(a.StatusCode)%100)
+				(f.CodeClass == nil || *f.CodeClass == int(a.StatusCode)-int(a.StatusCode)%100) &&
+				(f.Message.all() || slices.ContainsFunc(l.messages, func(m webhook.Message) bool {
+					return m.ID == a.Message && m.App == f.App && passes(&f.Message, &m)
+				}))
 		}
 		checkPages(t, rnd, l.attempts, attemptID,
 			func(a *webhook.Attempt) bool { return a.Endpoint == endpoint && wanted(a) },
-			func(page Page) ([]webhook.Attempt, bool, error) { return l.store.AttemptsByEndpoint(endpoint, page, f) })
+			func(page Page) ([]webhook.Attempt, bool, error) {
+				list, next, err := l.store.AttemptsByEndpoint(endpoint, page, f)
+				return list, !next.IsZero(), err
+			})
 		checkPages(t, rnd, l.attempts, attemptID,
 			func(a *webhook.Attempt) bool { return a.Message == message && wanted(a) },
-			func(page Page) ([]webhook.Attempt, bool, error) { return l.store.AttemptsByMessage(message, page, f) })
+			func(page Page) ([]webhook.Attempt, bool, error) {
+				list, next, err := l.store.AttemptsByMessage(message, page, f)
+				return list, !next.IsZero(), err
+			})
 	}
 }
 

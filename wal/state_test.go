@@ -186,16 +186,16 @@ func TestPages(t *testing.T) {
 		}
 	}
 	attempts := walkAll(t, false, func(p Page) ([]webhook.ID, bool) {
-		list, more, err := s.AttemptsByEndpoint(endpoint.ID, p, AttemptFilter{})
-		return idsOf(t, list, attemptID, err), more
+		list, next, err := s.AttemptsByEndpoint(endpoint.ID, p, AttemptFilter{})
+		return idsOf(t, list, attemptID, err), !next.IsZero()
 	})
 	if len(attempts) != len(ids) {
 		t.Errorf("%d attempts listed of %d", len(attempts), len(ids))
 	}
 	for _, ascending := range []bool{true, false} {
 		got := walkAll(t, ascending, func(p Page) ([]webhook.ID, bool) {
-			list, more, err := s.Messages(app.ID, p, MessageFilter{})
-			return idsOf(t, list, messageID, err), more
+			list, next, err := s.Messages(app.ID, p, MessageFilter{})
+			return idsOf(t, list, messageID, err), !next.IsZero()
 		})
 		if !ascending {
 			slices.Reverse(got)

@@ -2,6 +2,8 @@ package webhook
 
 import (
 	"fmt"
+	"mime"
+	"strings"
 	"time"
 )
 
@@ -61,5 +63,20 @@ func (m *Message) Validate(now time.Time) error {
 	if !m.DeliverAt.IsZero() && m.DeliverAt.Sub(now) > maxScheduling {
 		return Invalid("deliverAt", "must be at most a year from now")
 	}
+	if err := validContentType(m.ContentType); err != nil {
+		return err
+	}
 	return validWords("channels", m.Channels, maxChannels)
+}
+
+// validContentType accepts what can stand in a header.
+func validContentType(text string) error {
+	if text == "" {
+		return nil
+	}
+	_, _, err := mime.ParseMediaType(text)
+	if err != nil || len(text) > maxWord || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return Invalid("transformationsParams/headers/content-type", "must be a media type such as application/xml")
+	}
+	return nil
 }
