@@ -3,7 +3,9 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
+	"net/url"
 	"sync"
 	"time"
 
@@ -33,7 +35,11 @@ type Recorder interface {
 type Config struct {
 	Timeout   time.Duration // of one attempt
 	Workers   int           // attempts under way at once
-	Allow     []netip.Prefix
+	Allow     []netip.Prefix // private networks that may be delivered to
+	Deny      []netip.Prefix // networks that may not, whatever else is said
+	Proxy     *url.URL       // http, https, socks5 or socks5h, perhaps with user and password; nil: none
+	NoProxy   []string       // names, addresses and networks that are reached without it, as in the environment variable NO_PROXY
+	Resolver  *net.Resolver  // nil: the system's
 	UserAgent string
 	Keyring   *webhook.Keyring // opens the secrets of endpoints
 	Logger    *slog.Logger
@@ -52,7 +58,7 @@ type Pool struct {
 func NewPool(config Config, recorder Recorder) *Pool {
 	return &Pool{
 		config: config, recorder: recorder, metrics: newMetrics(config.Metrics),
-		sender: newSender(config.Timeout, config.Workers, config.Allow, config.UserAgent, config.Keyring),
+		sender: newSender(&config),
 	}
 }
 

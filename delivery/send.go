@@ -3,7 +3,7 @@ package delivery
 import (
 	"errors"
 	"io"
-	"net/netip"
+	"net"
 	"strconv"
 	"time"
 
@@ -22,41 +22,46 @@ const (
 // Sender makes single attempts. It may be used from any goroutine.
 type Sender struct {
 	client    *fasthttp.Client
+	lenient   *fasthttp.Client // for endpoints whose certificate is not verified: they share no connection with others
 	dialer    *dialer
 	timeout   time.Duration
 	userAgent string
 	secrets   *secrets
 }
 
-// newSender makes one that waits at most timeout for the whole of an attempt, and connects to private networks only if
-// allow has them.
-func newSender(timeout time.Duration, maxConns int, allow []netip.Prefix, userAgent string, keyring *webhook.Keyring) *Sender {
-	s := &Sender{dialer: newDialer(allow), timeout: timeout, userAgent: userAgent, secrets: newSecrets(keyring)}
-	s.client = &fasthttp.Client{
-		DialTimeout:                   s.dialer.dial,
-		ConfigureClient:               s.configure,
-		MaxConnsPerHost:               maxConns,
-		MaxIdleConnDuration:           idleConnection,
-		MaxConnDuration:               connectionLife,
-		ReadTimeout:                   timeout,
-		WriteTimeout:                  timeout,
-		ReadBufferSize:                maxResponseHeader,
-		MaxIdemponentCallAttempts:     1, // a POST that may have arrived is an attempt
-		RetryIfErr:                    func(*fasthttp.Request, int, error) (bool, bool) { return false, false },
-		StreamResponseBody:            true, // read as far as we keep it
-		DisablePathNormalizing:        true, // the URL is the customer's
-		NoDefaultUserAgentHeader:      true,
-		DisableHeaderNamesNormalizing: false,
-	}
+// newSender makes one that waits at most config.Timeout for the whole of an attempt.
+func newSender(config *Config) *Sender {
+	s := &Sender{dialer: newDialer(config), timeout: config.Timeout, userAgent: config.UserAgent, secrets: newSecrets(config.Keyring)}
+	s.client = s.newClient(config.Workers, false)
+	s.lenient = s.newClient(config.Workers, true)
 	return s
 }
 
-// configure has the TLS handshake done under the deadline of the attempt; fasthttp's own would have none.
-func (s *Sender) configure(host *fasthttp.HostClient) error {
-	if host.IsTLS {
-		host.DialTimeout = s.dialer.dialTLS
+func (s *Sender) newClient(maxConns int, insecure bool) *fasthttp.Client {
+	return &fasthttp.Client{
+		DialTimeout: s.dialer.dial,
+		// The TLS handshake is made under the deadline of the attempt; fasthttp's own would have none.
+		ConfigureClient: func(host *fasthttp.HostClient) error {
+			if host.IsTLS {
+				host.DialTimeout = func(address string, timeout time.Duration) (net.Conn, error) {
+					return s.dialer.dialTLS(address, timeout, insecure)
+				}
+			}
+			return nil
+		},
+		MaxConnsPerHost:          maxConns,
+		MaxIdleConnDuration:      idleConnection,
+		MaxConnDuration:          connectionLife,
+		ReadTimeout:              s.timeout,
+		WriteTimeout:             s.timeout,
+		ReadBufferSize:           maxResponseHeader,
+		StreamResponseBody:       true, // read as far as we keep it
+		DisablePathNormalizing:   true, // the URL is the customer's
+		NoDefaultUserAgentHeader: true,
+		// A POST that may have arrived is an attempt. One that certainly did not goes to the next connection, of which all may be stale.
+		MaxIdemponentCallAttempts: maxConns + 1,
+		RetryIfErr:                func(_ *fasthttp.Request, _ int, err error) (bool, bool) { return false, errors.Is(err, errStale) },
 	}
-	return nil
 }
 
 // send makes one attempt. What it returns lacks the ID, which the log gives, and Next, which the scheduler gives.
@@ -74,7 +79,7 @@ func (s *Sender) send(d webhook.Delivery) (webhook.Attempt, reason, scheduler.Ve
 	defer fasthttp.ReleaseResponse(response)
 	why := s.prepare(request, d, start, &a)
 	if why == reasonSuccess {
-		why = s.exchange(request, response, &a)
+		why = s.exchange(request, response, d.Endpoint.InsecureTLS, &a)
 	}
 	if why == reasonSuccess {
 		a.Status = webhook.StatusSuccess
@@ -137,8 +142,12 @@ func sign(request *fasthttp.Request, opened *opened, d webhook.Delivery, now tim
 }
 
 // exchange sends the request and reads as much of the answer as is kept.
-func (s *Sender) exchange(request *fasthttp.Request, response *fasthttp.Response, a *webhook.Attempt) reason {
-	if err := s.client.DoTimeout(request, response, s.timeout); err != nil {
+func (s *Sender) exchange(request *fasthttp.Request, response *fasthttp.Response, insecure bool, a *webhook.Attempt) reason {
+	client := s.client
+	if insecure {
+		client = s.lenient
+	}
+	if err := client.DoTimeout(request, response, s.timeout); err != nil {
 		why, text := classifyError(err, s.timeout)
 		a.Response = []byte(text)
 		return why

@@ -1,0 +1,189 @@
+package delivery
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+func testDelivery(url string) webhook.Delivery {
+	return webhook.Delivery{
+		Message:  &webhook.Message{ID: webhook.NewID(1_790_000_000_000, 1, 0), Payload: []byte(`{"a": 1}`)},
+		Endpoint: &webhook.Endpoint{URL: url, Keys: testKeys}, Number: 1}
+}
+
+// keepAliveServer answers the first request of each connection with 200 and then does what after says. It counts requests.
+func keepAliveServer(t *testing.T, after func(conn net.Conn, more *bufio.Reader)) (address string, requests *atomic.Int32) {
+	requests = new(atomic.Int32)
+	address = rawServer(t, func(conn net.Conn) {
+		reader := bufio.NewReader(conn)
+		request, err := http.ReadRequest(reader)
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, request.Body)
+		requests.Add(1)
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		after(conn, reader)
+	})
+	return address, requests
+}
+
+// waitIdle waits until what the receiver did to its connections has arrived here.
+func waitIdle(t *testing.T, s *Sender, want bool) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		s.dialer.mu.Lock()
+		all := true
+		for c := range s.dialer.open {
+			all = all && c.over() == want
+		}
+		s.dialer.mu.Unlock()
+		if all {
+			return
+		}
+	}
+	t.Fatal("the connections did not come to rest")
+}
+
+// TestStaleConnections has receivers that end idle connections, in every way that the kernel tells apart: the next message goes out on
+// another one, within its first attempt, and arrives once.
+func TestStaleConnections(t *testing.T) {
+	ends := map[string]func(net.Conn, *bufio.Reader){
+		"closed": func(net.Conn, *bufio.Reader) {},
+		"reset":  func(conn net.Conn, _ *bufio.Reader) { _ = conn.(*net.TCPConn).SetLinger(0) },
+		"408 and then closed": func(conn net.Conn, _ *bufio.Reader) {
+			fmt.Fprint(conn, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		},
+		"half closed": func(conn net.Conn, more *bufio.Reader) {
+			_ = conn.(*net.TCPConn).CloseWrite()
+			_, _ = io.Copy(io.Discard, more)
+		},
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			address, requests := keepAliveServer(t, end)
+			s := newTestSender(loopback)
+			defer s.dialer.abort()
+			for i := range int32(5) {
+				if a, why, _ := s.send(testDelivery("http://" + address)); why != reasonSuccess {
+					t.Fatalf("attempt %d: %s %s", i, why, a.Response)
+				}
+				if n := requests.Load(); n != i+1 {
+					t.Fatalf("%d requests after %d attempts", n, i+1)
+				}
+				waitIdle(t, s, true)
+			}
+		})
+	}
+}
+
+// TestManyStaleConnections lets more connections go stale than one attempt would want to try.
+func TestManyStaleConnections(t *testing.T) {
+	const n = 8
+	together := make(chan struct{})
+	var waiting, requests atomic.Int32
+	address := rawServer(t, func(conn net.Conn) {
+		request, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, request.Body)
+		requests.Add(1)
+		if waiting.Add(1) == n {
+			close(together)
+		}
+		<-together
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	})
+	s := newTestSender(loopback)
+	s.timeout = 10 * time.Second
+	defer s.dialer.abort()
+	done := make(chan reason, n)
+	for range n {
+		go func() {
+			_, why, _ := s.send(testDelivery("http://" + address))
+			done <- why
+		}()
+	}
+	for range n {
+		if why := <-done; why != reasonSuccess {
+			t.Fatal(why)
+		}
+	}
+	waitIdle(t, s, true)
+	if a, why, _ := s.send(testDelivery("http://" + address)); why != reasonSuccess || requests.Load() != n+1 {
+		t.Errorf("%s %s, %d requests", why, a.Response, requests.Load())
+	}
+}
+
+// TestTakenRequestIsNotSentAgain has a receiver that takes the second request of a connection and closes it without an answer: it may
+// have acted upon it, so it is a failed attempt.
+func TestTakenRequestIsNotSentAgain(t *testing.T) {
+	var taken atomic.Int32
+	address, requests := keepAliveServer(t, func(_ net.Conn, more *bufio.Reader) {
+		if request, err := http.ReadRequest(more); err == nil {
+			_, _ = io.Copy(io.Discard, request.Body)
+			taken.Add(1)
+		}
+	})
+	s := newTestSender(loopback)
+	defer s.dialer.abort()
+	if a, why, _ := s.send(testDelivery("http://" + address)); why != reasonSuccess {
+		t.Fatalf("%s %s", why, a.Response)
+	}
+	a, why, _ := s.send(testDelivery("http://" + address))
+	if why != reasonNetwork || !strings.Contains(string(a.Response), "closed the connection before it answered") {
+		t.Errorf("%s %s", why, a.Response)
+	}
+	if taken.Load() != 1 || requests.Load() != 1 {
+		t.Errorf("%d and %d requests", requests.Load(), taken.Load())
+	}
+}
+
+// TestConnectionsAreReused also has a TLS receiver, whose session tickets come when they like.
+func TestConnectionsAreReused(t *testing.T) {
+	for _, version := range []uint16{0, tls.VersionTLS12, tls.VersionTLS13} {
+		var connections, requests atomic.Int32
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) }))
+		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				connections.Add(1)
+			}
+		}
+		if version == 0 {
+			server.Start()
+		} else {
+			server.TLS = &tls.Config{MaxVersion: version}
+			server.StartTLS()
+		}
+		s := newTestSender(loopback)
+		d := testDelivery(server.URL)
+		d.Endpoint.InsecureTLS = true
+		for range 20 {
+			if a, why, _ := s.send(d); why != reasonSuccess {
+				t.Fatalf("%s %s", why, a.Response)
+			}
+		}
+		if connections.Load() != 1 || requests.Load() != 20 {
+			t.Errorf("TLS %x: %d connections for %d requests", version, connections.Load(), requests.Load())
+		}
+		server.CloseClientConnections()
+		waitIdle(t, s, true)
+		if a, why, _ := s.send(d); why != reasonSuccess || connections.Load() != 2 {
+			t.Errorf("TLS %x, after the receiver closed: %s %s", version, why, a.Response)
+		}
+		s.dialer.abort()
+		server.Close()
+	}
+}

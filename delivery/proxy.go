@@ -1,0 +1,102 @@
+package delivery
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/net/http/httpproxy"
+	"golang.org/x/net/proxy"
+)
+
+// maxProxyAnswer is how many bytes a proxy may say before the tunnel begins.
+const maxProxyAnswer = 16 << 10
+
+// proxyFunc tells through which proxy a target is reached; nil: none. The rules of noProxy are those of the environment variable
+// NO_PROXY, with which loopback addresses are never reached through a proxy.
+func proxyFunc(through *url.URL, noProxy []string) func(*url.URL) (*url.URL, error) {
+	if through == nil {
+		return func(*url.URL) (*url.URL, error) { return nil, nil }
+	}
+	config := httpproxy.Config{HTTPProxy: through.String(), HTTPSProxy: through.String(), NoProxy: strings.Join(noProxy, ",")}
+	return config.ProxyFunc()
+}
+
+func proxyAddress(p *url.URL) string {
+	port := p.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[p.Scheme]
+	}
+	if port == "" {
+		port = "1080" // SOCKS, RFC 1928
+	}
+	return net.JoinHostPort(p.Hostname(), port)
+}
+
+// throughProxy opens a tunnel to address over a connection to the proxy, whose end ends it.
+func throughProxy(ctx context.Context, c net.Conn, p *url.URL, address string) (net.Conn, error) {
+	switch p.Scheme {
+	case "socks5", "socks5h":
+		return throughSOCKS(ctx, c, p, address)
+	case "https":
+		secure := tls.Client(c, &tls.Config{ServerName: p.Hostname(), MinVersion: tls.VersionTLS12})
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return nil, err
+		}
+		return secure, throughCONNECT(secure, p.User, address)
+	default:
+		return c, throughCONNECT(c, p.User, address)
+	}
+}
+
+// throughCONNECT asks for a tunnel as RFC 9110, section 9.3.6, describes it.
+func throughCONNECT(c net.Conn, user *url.Userinfo, address string) error {
+	request := "CONNECT " + address + " HTTP/1.1\r\nHost: " + address + "\r\n"
+	if user != nil {
+		password, _ := user.Password()
+		request += "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)) + "\r\n"
+	}
+	if _, err := io.WriteString(c, request+"\r\n"); err != nil {
+		return err
+	}
+	reader := bufio.NewReader(io.LimitReader(c, maxProxyAnswer))
+	response, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect})
+	switch {
+	case err != nil:
+		return err
+	case response.StatusCode != http.StatusOK:
+		return fmt.Errorf("it answered %d %s", response.StatusCode, http.StatusText(response.StatusCode))
+	case reader.Buffered() > 0:
+		return errors.New("it said more than that the tunnel is open")
+	}
+	return nil
+}
+
+// throughSOCKS asks for a tunnel as RFC 1928 and 1929 describe it.
+func throughSOCKS(ctx context.Context, c net.Conn, p *url.URL, address string) (net.Conn, error) {
+	var auth *proxy.Auth
+	if p.User != nil {
+		password, _ := p.User.Password()
+		auth = &proxy.Auth{User: p.User.Username(), Password: password}
+	}
+	dialer, err := proxy.SOCKS5("tcp", proxyAddress(p), auth, existing{c})
+	if err != nil {
+		return nil, err
+	}
+	return dialer.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+}
+
+// existing stands for the dialling of a connection that is there.
+type existing struct{ net.Conn }
+
+func (e existing) Dial(string, string) (net.Conn, error) { return e.Conn, nil }
+
+func (e existing) DialContext(context.Context, string, string) (net.Conn, error) { return e.Conn, nil }
