@@ -101,6 +101,17 @@ delivery {
   # Private networks that may be delivered to, such as "10.0.0.0/8" or "127.0.0.1/32"; all others are blocked.
   # allow = []
 
+  # Networks that may not be delivered to, not even if they are allowed or on the Internet.
+  # deny = []
+
+  # The proxy through which requests go out, for example "http://user:password@proxy.example:3128"; also https://, socks5:// and
+  # socks5h://. Names are resolved and judged by this node, and the proxy is told the address; but with socks5h it resolves the names
+  # and must itself refuse private addresses. Default: none.
+  # proxy = ""
+
+  # What is reached without the proxy: names, each with all below it, addresses and networks. Loopback always is.
+  # no_proxy = []
+
   # After how much time of failure, without any success, an endpoint is disabled; 0s: never. Its events wait until it is enabled again.
   # disable_after = "5d"
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -75,6 +76,9 @@ type DeliveryConfig struct {
 	Workers     int            // attempts in flight, all endpoints together
 	PerEndpoint int            // attempts in flight to one endpoint, at most Workers
 	Allow       []netip.Prefix // private networks that may be delivered to all the same
+	Deny        []netip.Prefix // networks that may not, whatever else is said
+	Proxy       *url.URL       // through which requests go out; nil: none; may hold a password
+	NoProxy     []string       // what is reached without it
 	Retry       webhook.RetryPolicy
 	Breaker     scheduler.BreakerPolicy
 }
@@ -168,7 +172,7 @@ var configSchema = map[string]struct{ keys, blocks []string }{
 	"cluster.tls": {keys: []string{"ca", "cert", "key"}},
 	"peer":        {keys: []string{"address"}},
 	"storage":     {keys: []string{"min_free"}},
-	"delivery":    {keys: []string{"timeout", "workers", "per_endpoint", "allow", "disable_after"}, blocks: []string{"retry", "breaker"}},
+	"delivery":    {keys: []string{"timeout", "workers", "per_endpoint", "allow", "deny", "proxy", "no_proxy", "disable_after"}, blocks: []string{"retry", "breaker"}},
 	"breaker":     {keys: []string{"window", "min_attempts", "failure_rate", "probe", "max_probe"}},
 	"retry":       {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
 }
@@ -205,6 +209,9 @@ func decodeDelivery(b configBlock, delivery *DeliveryConfig) {
 	delivery.PerEndpoint = min(delivery.PerEndpoint, delivery.Workers)
 	readKey(b, "per_endpoint", &delivery.PerEndpoint, intBetween(1, delivery.Workers))
 	readList(b, "allow", &delivery.Allow, parseNetwork)
+	readList(b, "deny", &delivery.Deny, parseNetwork)
+	readKey(b, "proxy", &delivery.Proxy, parseProxy)
+	readList(b, "no_proxy", &delivery.NoProxy, parseNoProxy)
 	decodeRetry(b.block("retry"), &delivery.Retry)
 	decodeBreaker(b.block("breaker"), &delivery.Breaker)
 	readKey(b, "disable_after", &delivery.Breaker.Disable, durationBetween(0, 90*24*time.Hour))

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -78,6 +79,13 @@ func TestConfigKeepsDefaults(t *testing.T) {
 		"allow": {"delivery {\n allow = [\"10.0.0.0/8\", \"fd00::/8\"]\n}", func(c *Config) {
 			c.Delivery.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 		}},
+		"egress": {"delivery {\n deny = [\"8.8.8.0/24\"]\n proxy = \"socks5h://me:pass@[::1]:1080\"\n" +
+			" no_proxy = [\"example.com\", \".example.org:8080\", \"10.0.0.0/8\", \"::1\"]\n}", func(c *Config) {
+			c.Delivery.Deny = []netip.Prefix{netip.MustParsePrefix("8.8.8.0/24")}
+			c.Delivery.Proxy = &url.URL{Scheme: "socks5h", User: url.UserPassword("me", "pass"), Host: "[::1]:1080"}
+			c.Delivery.NoProxy = []string{"example.com", ".example.org:8080", "10.0.0.0/8", "::1"}
+		}},
+		"no proxy": {"delivery {\n proxy = \"\"\n}", func(*Config) {}},
 		"schedule keeps jitter": {retryBlock(`schedule = ["1s", "1d12h"]`), func(c *Config) {
 			c.Delivery.Retry.Delays = []time.Duration{time.Second, 36 * time.Hour}
 		}},
@@ -167,6 +175,10 @@ func TestConfigErrors(t *testing.T) {
 		{"delivery {\n timeout = 15\n}", []string{"2:12 delivery.timeout must be a duration"}},
 		{"delivery {\n allow = [\"10.0.0.0/8\",\n  \"10.1.2.3/8\", \"10.1.2.3\"]\n}",
 			[]string{"3:3 delivery.allow must be a network", `3:17 or "10.1.2.3/32" for one address`}},
+		{"delivery {\n deny = [\"8.8.8.8\"]\n proxy = \"ftp://proxy:1\"\n no_proxy = [\"a b\", \"*\", \"\"]\n}",
+			[]string{"2:10 delivery.deny must be a network", "3:10 delivery.proxy must be the URL of a proxy", "4:14 delivery.no_proxy each must be a name", "4:21", "4:26"}},
+		{"delivery {\n proxy = \"proxy.example:3128\"\n}", []string{"2:10 must be the URL of a proxy"}},
+		{"delivery {\n proxy = \"http://proxy.example/path?x\"\n}", []string{"2:10 must be the URL of a proxy"}},
 		{"delivery {\n allow = \"10.0.0.0/8\"\n}", []string{"2:10 delivery.allow must be a list"}},
 
 		{retryBlock(`schedule = ["5s", "x", "400d"]`), []string{"3:21 retry.schedule must be a duration", "3:26 retry.schedule"}},

@@ -141,6 +141,31 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	return network, nil
 }
 
+// parseProxy takes "" for none.
+func parseProxy(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
+	proxy, err := url.Parse(text)
+	if err != nil || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, proxy.Scheme) || !isHost(proxy.Hostname()) ||
+		strings.Trim(proxy.Path, "/") != "" || proxy.RawQuery != "" || proxy.Fragment != "" {
+		return nil, errors.New(`must be the URL of a proxy, such as "http://user:password@proxy.example:3128": http, https, socks5 or socks5h`)
+	}
+	return proxy, nil
+}
+
+// parseNoProxy accepts what the environment variable NO_PROXY holds, but for "*": then there would be no proxy.
+func parseNoProxy(text string) (string, error) {
+	host := text
+	if name, port, ok := hostAndPort(text); ok && port > 0 {
+		host = name
+	}
+	if _, err := netip.ParsePrefix(text); err != nil && !isHost(host) {
+		return "", errors.New(`each must be a name such as "example.com", which stands for all below it as well, an address or a network`)
+	}
+	return text, nil
+}
+
 func intBetween(low, high int) func(string) (int, error) {
 	return func(text string) (int, error) {
 		n, err := strconv.Atoi(text)

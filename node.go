@@ -64,7 +64,8 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 		return nil, err
 	}
 	n.pool = delivery.NewPool(delivery.Config{
-		Timeout: config.Delivery.Timeout, Workers: config.Delivery.Workers, Allow: config.Delivery.Allow,
+		Timeout: config.Delivery.Timeout, Workers: config.Delivery.Workers, Allow: config.Delivery.Allow, Deny: config.Delivery.Deny,
+		Proxy: config.Delivery.Proxy, NoProxy: config.Delivery.NoProxy,
 		UserAgent: "Hookwheel/" + version, Keyring: keyring, Logger: log, Metrics: metrics,
 	}, writer)
 	n.cluster, err = cluster.Open(cluster.Config{

@@ -33,8 +33,8 @@ type Recorder interface {
 
 // Config says how attempts are made.
 type Config struct {
-	Timeout   time.Duration // of one attempt
-	Workers   int           // attempts under way at once
+	Timeout   time.Duration  // of one attempt
+	Workers   int            // attempts under way at once
 	Allow     []netip.Prefix // private networks that may be delivered to
 	Deny      []netip.Prefix // networks that may not, whatever else is said
 	Proxy     *url.URL       // http, https, socks5 or socks5h, perhaps with user and password; nil: none
