@@ -25,6 +25,7 @@ type node struct {
 	config  Config
 	log     *slog.Logger
 	store   *wal.Store
+	writer  *wal.Writer
 	cluster *cluster.Node
 	pool    *delivery.Pool
 	api     *httpapi.Server
@@ -58,7 +59,7 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 		return nil, err
 	}
 	n.onClose("store", n.store.Close)
-	writer := wal.NewWriter(proposer{n})
+	n.writer = wal.NewWriter(proposer{n})
 	keyring, err := webhook.NewKeyring(config.EncryptionKeys)
 	if err != nil {
 		return nil, err
@@ -67,7 +68,7 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 		Timeout: config.Delivery.Timeout, Workers: config.Delivery.Workers, Allow: config.Delivery.Allow, Deny: config.Delivery.Deny,
 		Proxy: config.Delivery.Proxy, NoProxy: config.Delivery.NoProxy,
 		UserAgent: "Hookwheel/" + version, Keyring: keyring, Logger: log, Metrics: metrics,
-	}, writer)
+	}, n.writer)
 	n.cluster, err = cluster.Open(cluster.Config{
 		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Address: config.Cluster.Address,
 		Peers: clusterPeers(config.Cluster.Peers), Join: config.Cluster.Join, Voter: config.Cluster.Voter, Secret: config.Cluster.Secret, TLS: forCluster, Version: version,
@@ -80,7 +81,7 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 	n.onClose("cluster", n.cluster.Close)
 	n.api, err = httpapi.NewServer(httpapi.Config{
 		Listen: config.API.Listen, Token: config.API.Token, JWTSecret: config.API.JWTSecret, PortalURL: config.API.PortalURL, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, TLS: forAPI,
-		Store: n.store, Writer: writer, Node: n.cluster, Metrics: metrics, Logger: log,
+		Store: n.store, Writer: n.writer, Node: n.cluster, Metrics: metrics, Logger: log,
 	})
 	if err != nil {
 		return nil, err
@@ -140,6 +141,7 @@ func (n *node) lead(ctx context.Context, term uint64) {
 		setup sync.Mutex // the first changes wait for the lanes
 		s     *scheduler.Scheduler
 	)
+	replayer := delivery.NewReplayer(n.store, n.writer, term, n.log)
 	setup.Lock()
 	index := n.store.Watch(func(c wal.Changes) {
 		setup.Lock()
@@ -160,11 +162,14 @@ func (n *node) lead(ctx context.Context, term uint64) {
 			s.Wake(endpoint)
 		}
 		s.Offer(c.Messages)
+		if c.Tasks {
+			replayer.Wake()
+		}
 	})
 	defer n.store.Watch(nil)
-	delivery := &n.config.Delivery
-	s = scheduler.New(n.store, index, scheduler.Config{Workers: delivery.Workers, PerEndpoint: delivery.PerEndpoint, Timeout: delivery.Timeout,
-		Retry: delivery.Retry, Breaker: delivery.Breaker}, n.log)
+	config := &n.config.Delivery
+	s = scheduler.New(n.store, index, scheduler.Config{Workers: config.Workers, PerEndpoint: config.PerEndpoint, Timeout: config.Timeout,
+		Retry: config.Retry, Breaker: config.Breaker}, n.log)
 	for _, app := range n.store.LimitedApplications() {
 		s.SetRate(app.ID, app.RateLimit)
 	}
@@ -172,5 +177,8 @@ func (n *node) lead(ctx context.Context, term uint64) {
 		s.Add(endpoint)
 	}
 	setup.Unlock()
+	var replaying sync.WaitGroup
+	replaying.Go(func() { replayer.Run(ctx) })
+	defer replaying.Wait()
 	n.pool.Run(ctx, term, s)
 }

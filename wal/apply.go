@@ -98,7 +98,8 @@ type entry struct {
 	requests []byte
 	answers  []byte // idempotency keys
 	changes  Changes
-	planned  [][]byte // keys of the lines that this entry has put into retry sets
+	planned  [][]byte        // keys of the lines that this entry has put into retry sets
+	tasks    []*webhook.Task // that this entry changes, as they are to be
 
 	fingerprint bool // is asked for
 }
@@ -197,6 +198,12 @@ func (e *entry) apply(body []byte) ([]byte, error) {
 		return nil, e.touchKeys(body[1:])
 	case kindIdempotent:
 		return e.applyOnce(body[1:])
+	case kindCreateTask:
+		return e.createTask(body[1:])
+	case kindStepTask:
+		return nil, e.stepTask(body[1:])
+	case kindChangeTask:
+		return e.changeTask(body[1:])
 	case kindFingerprint:
 		return e.askFingerprint(body[1:])
 	default:
@@ -212,6 +219,9 @@ func (e *entry) finish(before uint64) error {
 	}
 	for _, c := range e.history {
 		e.batch.set(chunkKey(keyHistory, c.owner, first), c.data)
+	}
+	if err := e.keepTasks(); err != nil {
+		return err
 	}
 	e.keepRequests()
 	e.store.forgetRequests(before, e.batch.meta.index)
@@ -229,6 +239,7 @@ var (
 	errNoMessage     = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Message not found"}
 	errNoAttempt     = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Attempt not found"}
 	errNoPayload     = &webhook.Error{Code: webhook.CodeMissingPayload, Detail: "The payload of this message is gone: it was expunged or has expired"}
+	errNoTask        = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Background task not found"}
 	errLateProgress  = &webhook.Error{Code: webhook.CodeConflict, Detail: "the leader that made these attempts has been replaced"}
 )
 

@@ -88,6 +88,7 @@ func (e *entry) deleteApplication(body []byte) error {
 	e.store.mu.Lock()
 	n.removeApplication(app)
 	e.store.mu.Unlock()
+	e.failTasks()
 	n.removedApps = append(n.removedApps, app.ID)
 	slices.SortFunc(n.removedApps, webhook.ID.Compare) // as a node finds them that starts now
 	e.batch.delete(idKey(keyApplication, app.ID))

@@ -161,6 +161,7 @@ func (e *entry) deleteEndpoint(body []byte) error {
 	e.store.nouns.removeEndpoint(endpoint)
 	e.store.mu.Unlock()
 	e.changes.Removed = append(e.changes.Removed, endpoint.ID)
+	e.failTasks()
 	e.leaveToSweep(endpoint.App, endpoint.ID)
 	return e.tellEndpoint(operationalDeleted, endpoint)
 }

@@ -45,7 +45,10 @@ func (e *entry) resend(body []byte) error {
 	case m.Expunged:
 		return errNoPayload
 	}
-	_, err = e.askManual(c.Endpoint, c.Message, webhook.ID{}, false)
+	asked, err := e.askManual(c.Endpoint, c.Message, webhook.ID{}, false)
+	if asked {
+		e.putCursor(c.Endpoint, e.store.nouns.cursors[c.Endpoint])
+	}
 	return err
 }
 
@@ -62,7 +65,8 @@ func (e *entry) message(app, id webhook.ID) (*webhook.Message, error) {
 	return findMessage(key, data, app, id)
 }
 
-// askManual puts a message into the manual set of an endpoint. One that stands there already is not sent twice.
+// askManual puts a message into the manual set of an endpoint, whose cursor is then to be put. One that stands there already is
+// not sent twice.
 func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry bool) (asked bool, err error) {
 	c := e.store.nouns.cursors[endpoint]
 	key := idKey(keyManual, endpoint, message)
@@ -86,7 +90,6 @@ func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry b
 	e.store.mu.Unlock()
 	e.changes.addManual(endpoint)
 	e.batch.set(key, encodeManual(&line))
-	e.putCursor(endpoint, c)
 	return true, nil
 }
 
@@ -106,6 +109,7 @@ func (e *entry) takeManual(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (
 	if _, err := e.remove(key, &c.counts.manual); err != nil {
 		return false, err
 	}
+	e.countAttempt(line.Task, o.Attempt.Status)
 	planned, err := e.plannedRetry(endpoint, message)
 	if err != nil {
 		return false, err

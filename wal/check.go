@@ -63,7 +63,7 @@ func (r *Report) Err() error {
 //   - each line of a retry set belongs to an endpoint, or to one that is being removed; its message exists and was
 //     attempted or scheduled; it is the only line of its message, and is what the last attempt asked for;
 //   - each line of a held set or a manual set belongs to an endpoint, and its message exists;
-//   - cursors count the lines of these sets rightly;
+//   - cursors count the lines of these sets rightly, and tasks those in manual sets that they asked for;
 //   - what an endpoint wants and its cursor has left behind was attempted;
 //   - the log and the history are in order; each message has its event id and each event id its message; each attempt
 //     stands in the index and nothing else does;
@@ -156,8 +156,11 @@ type checker struct {
 	lines     map[webhook.ID]uint64 // of an endpoint's retry set
 	held      map[webhook.ID]uint64 // of its held set
 	manual    map[webhook.ID]uint64 // of its manual set
-	passed    map[webhook.ID]int    // messages that an endpoint wants and has left behind
-	reached   map[webhook.ID]int    // of them, those that were attempted
+	tasks     map[webhook.ID]*webhook.Task
+	taskLines map[webhook.ID]int64 // of manual sets, by the task that asked for them
+	tasksOver int
+	passed    map[webhook.ID]int // messages that an endpoint wants and has left behind
+	reached   map[webhook.ID]int // of them, those that were attempted
 	uids      map[uid]webhook.ID
 	eventIDs  int // messages that have one
 	answers   int // idempotency keys that the entry lists which has answered them
@@ -168,7 +171,7 @@ type checker struct {
 var kindNames = map[byte]string{
 	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
 	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
-	keyHeld: "held messages", keyManual: "manual requests", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyAnswer: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
+	keyHeld: "held messages", keyManual: "manual requests", keyTask: "tasks", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyAnswer: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
 	keyEventType: "event types", keyRemovedApp: "applications being removed",
 }
 
@@ -181,6 +184,7 @@ func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
 		byApp: make(map[webhook.ID][]*webhook.Endpoint), cursors: make(map[webhook.ID]*cursor),
 		removed: make(map[webhook.ID]bool), goneApps: make(map[webhook.ID]bool), leaving: make(map[webhook.ID]bool), ends: make(map[webhook.ID]webhook.ID), uids: make(map[uid]webhook.ID),
 		lines: make(map[webhook.ID]uint64), held: make(map[webhook.ID]uint64), manual: make(map[webhook.ID]uint64),
+		tasks: make(map[webhook.ID]*webhook.Task), taskLines: make(map[webhook.ID]int64),
 		passed: make(map[webhook.ID]int), reached: make(map[webhook.ID]int)}
 	if err := c.loadNouns(); err != nil {
 		return nil, err
@@ -231,7 +235,7 @@ func (c *checker) walk() error {
 var keySizes = map[byte]int{
 	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
 	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
-	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyAnswer: 1 + answerNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
+	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyTask: 1 + idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyAnswer: 1 + answerNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
 	keyEventType: -1, keyRemovedApp: 1 + idSize,
 }
 
@@ -281,6 +285,8 @@ func (c *checker) record(key, value []byte) error {
 		c.checkAnswer(key, value)
 	case keyAging:
 		return c.checkAging(key, value)
+	case keyTask:
+		c.checkTask(key, value)
 	case keyRequests:
 		c.checkRequests(key, value)
 	case keyOvertaker:
@@ -296,6 +302,7 @@ func (c *checker) finish() error {
 	}
 	c.checkRequestsOnce()
 	c.checkCounts()
+	c.checkTasks()
 	if c.eventIDs != c.report.Records[kindNames[keyUnique]] {
 		if err := c.findLooseEventIDs(); err != nil {
 			return err

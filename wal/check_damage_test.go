@@ -31,6 +31,7 @@ type patient struct {
 	index     uint64
 	overtaker [16]byte
 	key       webhook.ID // an API key
+	task      webhook.ID // that has taken messages[3], which waits
 	db        *badger.DB
 	txn       *badger.Txn
 }
@@ -165,6 +166,24 @@ func (p *patient) deliver(t *testing.T, w *Writer) {
 	if err := w.Resend(t.Context(), p.app, p.endpoint, p.messages[1]); err != nil {
 		t.Fatal(err)
 	}
+	task, err := w.CreateTask(t.Context(), webhook.Task{Kind: webhook.TaskReplay, Which: webhook.ReplayAll, App: p.app, Endpoint: p.endpoint, Since: time.UnixMilli(testClock)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.task = task.ID
+	step := webhook.TaskStep{Task: task.ID, From: task.Position, To: p.messages[3], Looked: 4, Messages: p.messages[3:4]}
+	if err := w.StepTask(t.Context(), 1, &step); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *patient) changeTask(change func(*webhook.Task)) {
+	var task webhook.Task
+	if err := decodeJSON(p.get(idKey(keyTask, p.task)), &task); err != nil {
+		panic(err)
+	}
+	change(&task)
+	p.set(idKey(keyTask, p.task), p.json(&task))
 }
 
 // operate opens the folder for changes.
@@ -445,6 +464,16 @@ func TestCheckFindsDamage(t *testing.T) {
 		"list empty":            {func(p *patient) { p.set(p.aging(), one) }, "the idempotency keys of entry"},
 		"list says it twice":    {func(p *patient) { p.set(p.aging(), append(p.get(p.aging()), patientAnswer...)) }, "twice"},
 		"list from the future":  {func(p *patient) { p.set(agingKey(webhook.NewID(testClock, 1<<40, 0)), p.get(p.aging())) }, "the list of idempotency keys of entry 1099511627776"},
+
+		"damaged task":          {func(p *patient) { p.set(idKey(keyTask, p.task), []byte{1, 2}) }, "can't be read"},
+		"task of another name":  {func(p *patient) { p.changeTask(func(t *webhook.Task) { t.ID = p.app }) }, "says that it is"},
+		"task of odd status":    {func(p *patient) { p.changeTask(func(t *webhook.Task) { t.Status = "odd" }) }, "which no task is"},
+		"task of no endpoint":   {func(p *patient) { p.changeTask(func(t *webhook.Task) { t.Endpoint = p.removed }) }, "is not over, but its endpoint"},
+		"task ended early":      {func(p *patient) { p.changeTask(func(t *webhook.Task) { t.Status = webhook.TaskFinished }) }, "has not looked at all"},
+		"task over, with lines": {func(p *patient) { p.changeTask(func(t *webhook.Task) { t.Status = webhook.TaskCanceled }) }, "which is over or not there"},
+		"task took too many":    {func(p *patient) { p.changeTask(func(t *webhook.Task) { t.Looked = 0 }) }, "which can't be"},
+		"task counts wrongly":   {func(p *patient) { p.changeTask(func(t *webhook.Task) { t.Taken++ }) }, "counts 2 messages that wait, but there are 1"},
+		"line of no task":       {func(p *patient) { p.remove(idKey(keyTask, p.task)) }, "which is over or not there"},
 
 		"damaged requests":     {func(p *patient) { p.set(requestsKey(1), []byte{1, 2}) }, "the requests of entry 1 can't be read"},
 		"requests too new":     {func(p *patient) { p.set(requestsKey(1<<40), appendRequest(nil, [16]byte{1, 1}, okReply(nil))) }, "the requests of entry 1099511627776 are remembered"},

@@ -269,8 +269,11 @@ func (c *checker) checkManual(key, value []byte) error {
 	endpoint, message := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
 	what := fmt.Sprintf("the line of %s in the manual set of %s", messageName(message), endpointName(endpoint))
 	c.manual[endpoint]++
-	if line, err := decodeManual(key, value); err != nil || line.Number == 0 {
+	switch line, err := decodeManual(key, value); {
+	case err != nil || line.Number == 0:
 		c.violated("%s can't be read: %x", what, value)
+	case !line.Task.IsZero() && c.endpoints[endpoint] != nil:
+		c.checkTaskLine(what, line.Task)
 	}
 	_, err := c.checkOwned(what, endpoint, message)
 	return err

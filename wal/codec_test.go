@@ -88,6 +88,17 @@ func goldenAPIKey() webhook.APIKey {
 		FeatureFlags: []string{"beta"}, ReadOnly: true, CreatedAt: goldenTime, ExpiresAt: goldenTime, LastUsed: goldenTime}
 }
 
+func goldenTask() webhook.Task {
+	return webhook.Task{ID: goldenMessage, Kind: webhook.TaskReplay, App: goldenApp, Endpoint: goldenEndpoint, Since: goldenTime, Until: goldenTime.Add(time.Hour),
+		Which: webhook.ReplayFailed, EventTypes: []string{"a"}, Channel: "c", Tag: "t", CodeClass: new(uint16(500)), Rate: 9, Status: webhook.TaskRunning,
+		Position: goldenMessage, Total: 7, Looked: 5, Taken: 4, Delivered: 2, Failed: 1, CreatedAt: goldenTime, UpdatedAt: goldenTime}
+}
+
+type stepOfTerm struct {
+	term uint64
+	step webhook.TaskStep
+}
+
 // format is one thing that is stored or sent: its value, and the way there and back.
 type format struct {
 	value  any
@@ -161,11 +172,19 @@ func goldenFormats() map[string]format {
 		health: webhook.Health{Parked: true, Since: goldenTime, FailingSince: goldenTime, Probes: 3, NextProbe: goldenTime, LastFailure: "no answer"},
 		skips:  []skip{{from: goldenEndpoint, to: goldenMessage, at: testClock}}}
 	refused := &webhook.Error{Code: webhook.CodeInvalid, Detail: "why", Field: "uid"}
+	step := stepOfTerm{7, webhook.TaskStep{Task: goldenApp, From: goldenEndpoint, To: goldenMessage, Looked: 300, Messages: []webhook.ID{goldenEndpoint, goldenMessage}}}
 	return map[string]format{
 		"command createApplication": commandFormat(kindCreateApplication, createApplication{Application: goldenApplication(), GetIfExists: true}),
 		"command createEndpoint":    commandFormat(kindCreateEndpoint, goldenEndpointRecord()),
 		"command resend":            commandFormat(kindResend, resend{goldenApp, goldenEndpoint, goldenMessage}),
-		"key held":                  {webhook.Held{Key: 77, Message: goldenMessage}, plain(heldKey(goldenEndpoint, 77, goldenMessage)), func(data []byte) (any, error) { return parseHeldKey(data), nil }},
+		"command createTask":        commandFormat(kindCreateTask, goldenTask()),
+		"command changeTask":        commandFormat(kindChangeTask, changeTask{goldenApp, webhook.TaskPaused}),
+		"command stepTask": {step, plain(encodeStepTask(step.term, &step.step)), func(data []byte) (any, error) {
+			term, step, err := decodeStepTask(data[1:])
+			return stepOfTerm{term, step}, err
+		}},
+		"record task": jsonFormat(goldenTask()),
+		"key held":    {webhook.Held{Key: 77, Message: goldenMessage}, plain(heldKey(goldenEndpoint, 77, goldenMessage)), func(data []byte) (any, error) { return parseHeldKey(data), nil }},
 		"record manual": {webhook.Manual{Message: goldenMessage, Number: 2, Made: 300, Task: goldenApp, Retry: true}, plain(encodeManual(&webhook.Manual{Number: 2, Made: 300, Task: goldenApp, Retry: true})),
 			func(data []byte) (any, error) {
 				return decodeManual(idKey(keyManual, goldenEndpoint, goldenMessage), data)
@@ -496,10 +515,25 @@ func FuzzDecodeProgress(f *testing.F) {
 	})
 }
 
+func FuzzDecodeStepTask(f *testing.F) {
+	addGolden(f, 1, "command stepTask")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		term, step, err := decodeStepTask(data)
+		if err != nil {
+			return
+		}
+		checkStable(t, step, len(step.Messages), len(data), func() (webhook.TaskStep, error) {
+			_, again, err := decodeStepTask(encodeStepTask(term, &step)[1:])
+			return again, err
+		})
+	})
+}
+
 // FuzzApply gives commands to a store that has an application and an endpoint: it takes them, refuses them or breaks, but
 // does not panic, and says something in each case.
 func FuzzApply(f *testing.F) {
-	addGolden(f, 0, "command createApplication", "command createEndpoint", "command deleteEndpoint", "command createMessage", "command recordProgress", "command fingerprint")
+	addGolden(f, 0, "command createApplication", "command createEndpoint", "command deleteEndpoint", "command createMessage", "command recordProgress", "command fingerprint",
+		"command createTask", "command stepTask", "command changeTask")
 	dir := f.TempDir()
 	config := Config{Dir: dir, MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(error) {}}
 	s, err := Open(config)

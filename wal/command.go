@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"hookwheel/webhook"
@@ -34,6 +35,9 @@ const (
 	kindUpdateEventType   kind = 11 // a webhook.EventType, likewise
 	kindDeleteEventType   kind = 12
 	kindResend            kind = 15
+	kindCreateTask        kind = 16 // a webhook.Task
+	kindStepTask          kind = 17
+	kindChangeTask        kind = 18
 	kindCreateKey         kind = 19
 	kindRevokeKeys        kind = 20
 	kindTouchKeys         kind = 21
@@ -87,6 +91,38 @@ type resend struct {
 	App      webhook.ID `json:"app"`
 	Endpoint webhook.ID `json:"endpoint"`
 	Message  webhook.ID `json:"message"`
+}
+
+// changeTask is the body of kindChangeTask: running, paused or canceled is what it is to be.
+type changeTask struct {
+	Task   webhook.ID         `json:"task"`
+	Status webhook.TaskStatus `json:"status"`
+}
+
+// encodeStepTask: term of the leader that speaks | task 20 | from 20 | to 20 | looked | for each message taken: 20
+func encodeStepTask(term uint64, step *webhook.TaskStep) []byte {
+	dst := binary.AppendUvarint([]byte{byte(kindStepTask), commandVersion}, term)
+	dst = append(append(append(dst, step.Task[:]...), step.From[:]...), step.To[:]...)
+	dst = binary.AppendUvarint(dst, uint64(step.Looked))
+	for i := range step.Messages {
+		dst = append(dst, step.Messages[i][:]...)
+	}
+	return dst
+}
+
+func decodeStepTask(body []byte) (term uint64, step webhook.TaskStep, err error) {
+	r := newReader(body, commandVersion)
+	term = r.uvarint()
+	step = webhook.TaskStep{Task: r.id(), From: r.id(), To: r.id()}
+	looked := r.uvarint()
+	for r.more() {
+		step.Messages = append(step.Messages, r.id())
+	}
+	if looked > math.MaxInt32 {
+		r.fail()
+	}
+	step.Looked = int(looked)
+	return term, step, r.err
 }
 
 func encodeCommand(k kind, v any) ([]byte, error) {

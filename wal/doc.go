@@ -16,6 +16,7 @@
 //	R endpoint due message     numbers     retry set: attempts made, those that count, ordering key; due is 8 bytes of milliseconds
 //	K endpoint key message     -           held set: messages behind another of their ordering key, of which key is a hash, 8 bytes
 //	M endpoint message         manual      manual set: messages that a person or a task wants sent now
+//	B task                     JSON        replay: which messages an endpoint is sent again, and how far that is
 //	H endpoint entry           chunk       history: the attempts that one Raft entry recorded for one endpoint
 //	I message attempt          ID          index of the history: the endpoint of each attempt of a message
 //	D endpoint                 -           an endpoint that is gone but whose sets are not yet emptied

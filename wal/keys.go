@@ -28,6 +28,7 @@ const (
 	keyAging       = 'y'
 	keyEventType   = 'T'
 	keyRemovedApp  = 'O'
+	keyTask        = 'B'
 )
 
 const (

@@ -21,6 +21,7 @@ type nouns struct {
 	removed      []webhook.ID                       // endpoints that are gone but whose sets are not yet
 	removedApps  []webhook.ID                       // applications that are gone but whose log is not yet
 	apiKeys      apiKeys
+	tasks        []*webhook.Task // in order of ID
 	overtakers   overtakers
 	aging        aging
 }
@@ -81,6 +82,9 @@ func (n *nouns) load(txn *badger.Txn) error {
 		}
 	}
 	if err := n.apiKeys.load(txn); err != nil {
+		return err
+	}
+	if err := n.loadTasks(txn); err != nil {
 		return err
 	}
 	if err := n.overtakers.load(txn); err != nil {

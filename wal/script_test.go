@@ -22,6 +22,7 @@ type script struct {
 	sent    []webhook.ID
 	due     int64
 	keys    []webhook.ID // API keys, some of them gone
+	store   *Store       // that has applied the entries
 	entries [][]Command
 }
 
@@ -37,7 +38,7 @@ type delivery struct {
 func newScript(t *testing.T, seed int64, count int) *script {
 	t.Helper()
 	s := closing(t, openTest(t, t.TempDir()))
-	c := &script{rnd: rand.New(rand.NewSource(seed))}
+	c := &script{rnd: rand.New(rand.NewSource(seed)), store: s}
 	for i := range count {
 		commands := c.next(t, i)
 		c.entries = append(c.entries, commands)
@@ -91,6 +92,9 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 	}
 	if len(c.eps) > 0 && c.rnd.Intn(2) == 0 {
 		commands = append(commands, c.command(encodeProgress(1, []webhook.Progress{c.progress()}), nil))
+	}
+	if len(c.eps) > 0 {
+		commands = append(commands, c.replay(t)...)
 	}
 	if i > 2 && c.rnd.Intn(5) == 0 { // a repetition of something that was sent shortly before
 		before := c.entries[i-1-c.rnd.Intn(2)]
@@ -175,6 +179,42 @@ func (c *script) changeKeys() Command {
 		key.ExpiresAt = time.UnixMilli(testClock + c.rnd.Int63n(2*idempotencyWindow.Milliseconds())).UTC()
 	}
 	return c.command(encodeCommand(kindCreateKey, key))
+}
+
+// replay makes, moves and changes tasks, and attempts what they have taken.
+func (c *script) replay(t *testing.T) (commands []Command) {
+	endpoint := c.eps[c.rnd.Intn(len(c.eps))].endpoint
+	if c.rnd.Intn(12) == 0 {
+		task := webhook.Task{App: c.app, Endpoint: endpoint, Since: time.UnixMilli(testClock), Which: webhook.ReplayAll}
+		commands = append(commands, c.command(encodeCommand(kindCreateTask, task)))
+	}
+	open, _ := c.store.Tasks(Page{Limit: 100}, TaskFilter{Endpoint: endpoint, Statuses: []webhook.TaskStatus{webhook.TaskRunning, webhook.TaskPaused}})
+	for _, task := range open {
+		switch c.rnd.Intn(6) {
+		case 0, 1:
+			step, err := c.store.NextStep(task, 1+c.rnd.Intn(4))
+			if err != nil {
+				t.Fatal(err)
+			}
+			commands = append(commands, c.command(encodeStepTask(1, &step), nil))
+		case 2:
+			status := []webhook.TaskStatus{webhook.TaskRunning, webhook.TaskRunning, webhook.TaskPaused, webhook.TaskCanceled}[c.rnd.Intn(4)]
+			commands = append(commands, c.command(encodeCommand(kindChangeTask, changeTask{task.ID, status})))
+		}
+	}
+	lines, err := c.store.Manual(endpoint, webhook.ID{}, c.rnd.Intn(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := webhook.Progress{Endpoint: endpoint}
+	for _, line := range lines {
+		p.Outcomes = append(p.Outcomes, webhook.Outcome{Source: webhook.SourceManual, Attempt: webhook.Attempt{Message: line.Message, Endpoint: endpoint, URL: "http://x/",
+			Number: line.Number, Trigger: webhook.TriggerManual, Task: line.Task, Status: webhook.Status(2 * c.rnd.Intn(2)), Start: time.UnixMilli(testClock)}})
+	}
+	if len(lines) > 0 {
+		commands = append(commands, c.command(encodeProgress(1, []webhook.Progress{p}), nil))
+	}
+	return commands
 }
 
 func (c *script) command(body []byte, err error) Command {

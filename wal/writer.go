@@ -104,3 +104,20 @@ func (w *Writer) Fingerprint(ctx context.Context) (index uint64, err error) {
 	}
 	return binary.BigEndian.Uint64(body), nil
 }
+
+// CreateTask begins a replay: of the task's fields, those that say what is replayed count, and Total.
+func (w *Writer) CreateTask(ctx context.Context, task webhook.Task) (*webhook.Task, error) {
+	return proposeNoun[webhook.Task](ctx, w, kindCreateTask, task)
+}
+
+// ChangeTask has a task go on (running), wait (paused; what it has taken is sent all the same) or end (canceled; what it has taken
+// and was not sent yet is not).
+func (w *Writer) ChangeTask(ctx context.Context, id webhook.ID, status webhook.TaskStatus) (*webhook.Task, error) {
+	return proposeNoun[webhook.Task](ctx, w, kindChangeTask, changeTask{id, status})
+}
+
+// StepTask moves a task under the leader of that term. It is refused when there is another by now, or the task was moved or changed.
+func (w *Writer) StepTask(ctx context.Context, term uint64, step *webhook.TaskStep) error {
+	_, err := w.propose(ctx, encodeStepTask(term, step))
+	return err
+}

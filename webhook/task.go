@@ -1,15 +1,18 @@
 package webhook
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// TaskKind is what a task does, in the words of the API.
+// TaskKind is what a task does, in the words of the API: SDKs refuse others.
 type TaskKind string
 
 // The kinds: which of the messages between Since and Until an endpoint is sent again.
 const (
-	TaskRecover       TaskKind = "endpoint.recover"        // those that failed and were not delivered
-	TaskReplayMissing TaskKind = "endpoint.replay-missing" // those without any attempt
-	TaskReplay        TaskKind = "endpoint.bulk-replay"    // those that Status says
+	TaskRecover       TaskKind = "endpoint.recover"     // those that failed and were not delivered
+	TaskReplayMissing TaskKind = "endpoint.replay"      // those without any attempt
+	TaskReplay        TaskKind = "endpoint.bulk-replay" // those that Which says
 )
 
 // TaskStatus is how far a task is, in the words of the API but for paused and canceled, which are ours.
@@ -33,6 +36,7 @@ type ReplayStatus string
 // The choices.
 const (
 	ReplayAll            ReplayStatus = "all"
+	ReplayDelivered      ReplayStatus = "delivered"
 	ReplayFailed         ReplayStatus = "failed"          // attempted, and not delivered
 	ReplayNeverAttempted ReplayStatus = "never-attempted" // such as those from before the endpoint was made
 )
@@ -49,10 +53,11 @@ type Task struct {
 	EventTypes []string     `json:"eventTypes,omitempty"` // empty: all that the endpoint wants
 	Channel    string       `json:"channel,omitempty"`
 	Tag        string       `json:"tag,omitempty"`
-	Rate       uint16       `json:"rate,omitempty"` // messages per second; 0: as fast as the endpoint takes them
+	CodeClass  *uint16      `json:"codeClass,omitempty"` // an attempt was answered by such a status: 0 (no answer), 100, 200 … 500
+	Rate       uint16       `json:"rate,omitempty"`      // messages per second; 0: as fast as the endpoint takes them
 	Status     TaskStatus   `json:"status"`
 	Position   ID           `json:"position"`  // all in the log up to here is looked at
-	Total      int64        `json:"total"`     // messages counted before it began; they may have become more or fewer
+	Total      int64        `json:"total"`     // messages counted before it began, which may have become more or fewer; -1: too many to count
 	Looked     int64        `json:"looked"`    // messages of the log
 	Taken      int64        `json:"taken"`     // of them, those that are sent again
 	Delivered  int64        `json:"delivered"` // of them, those that were delivered at the task's attempt
@@ -63,3 +68,33 @@ type Task struct {
 
 // Waiting is how many messages the task has taken that are not yet attempted.
 func (t *Task) Waiting() int64 { return t.Taken - t.Delivered - t.Failed }
+
+// End is the place in the log before which the task's range ends; when its position is there it has looked at all.
+func (t *Task) End() ID {
+	end := NewID(t.Until.UnixMilli()+4, 0, 0) // ids are exact to 4 ms
+	if end.After(t.ID) {
+		return t.ID
+	}
+	return end
+}
+
+// Wants tells whether a message is among those that the task is about, whatever became of it.
+func (t *Task) Wants(m *Message) bool {
+	return (len(t.EventTypes) == 0 || slices.Contains(t.EventTypes, m.EventType)) &&
+		(t.Channel == "" || slices.Contains(m.Channels, t.Channel)) &&
+		(t.Tag == "" || slices.Contains(m.Tags, t.Tag))
+}
+
+// Bounds of a task.
+const (
+	MaxTaskStep  = 64  // messages that one step takes
+	MaxTaskLines = 512 // messages that one task has waiting in the manual set
+)
+
+// TaskStep is how far a task has come: it has looked at the log from one place to another and takes some of its messages.
+type TaskStep struct {
+	Task     ID
+	From, To ID  // From is the position of the task that the step was made of
+	Looked   int // messages of the log
+	Messages []ID
+}

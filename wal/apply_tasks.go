@@ -1,0 +1,288 @@
+package wal
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"hookwheel/webhook"
+)
+
+const (
+	maxOpenTasks     = 1000 // that are not over, of all endpoints
+	maxEndpointTasks = 16   // of them, of one endpoint
+	maxTasksOver     = 1000 // that are kept to be looked at; older ones are forgotten
+)
+
+var (
+	errManyTasks = &webhook.Error{Code: webhook.CodeConflict, Detail: fmt.Sprintf("There are %d replays of this endpoint, or %d of all, that are not "+
+		"finished: wait for them or cancel some.", maxEndpointTasks, maxOpenTasks)}
+	errTaskOver = &webhook.Error{Code: webhook.CodeConflict, Detail: "This task is over: what it did stays, but it can't be changed any more. Start another."}
+	errLateStep = &webhook.Error{Code: webhook.CodeConflict, Detail: "the task does not stand where this step begins, or is not for this leader to move"}
+)
+
+// createTask begins a replay. The reply is the task.
+func (e *entry) createTask(body []byte) ([]byte, error) {
+	t := new(webhook.Task)
+	if err := decodeJSON(body, t); err != nil {
+		return nil, err
+	}
+	endpoint := e.store.nouns.endpoints[t.Endpoint]
+	if endpoint == nil || endpoint.App != t.App {
+		return nil, errNoEndpoint
+	}
+	open, ofEndpoint := 0, 0
+	for _, other := range e.store.nouns.tasks {
+		if other = e.task(other.ID); !other.Status.Over() {
+			open++
+			if other.Endpoint == t.Endpoint {
+				ofEndpoint++
+			}
+		}
+	}
+	if open >= maxOpenTasks || ofEndpoint >= maxEndpointTasks {
+		return nil, errManyTasks
+	}
+	var err error
+	if t.ID, err = e.id(); err != nil {
+		return nil, err
+	}
+	t.CreatedAt, t.UpdatedAt = t.ID.Time(), t.ID.Time()
+	if t.Until.IsZero() || t.Until.After(t.CreatedAt) {
+		t.Until = t.CreatedAt // what comes later is sent anyway
+	}
+	t.Status, t.Position = webhook.TaskRunning, webhook.NewID(t.Since.UnixMilli(), 0, 0)
+	t.Looked, t.Taken, t.Delivered, t.Failed = 0, 0, 0, 0
+	e.putTask(*t)
+	e.tasks = append(e.tasks, t)
+	e.changes.Tasks = true
+	return encodeJSON(t)
+}
+
+// stepTask moves a task on in its log and asks for the messages that it takes. They follow the schedule if they fail: who
+// replays wants them delivered.
+func (e *entry) stepTask(body []byte) error {
+	term, step, err := decodeStepTask(body)
+	if err != nil {
+		return err
+	}
+	t := e.task(step.Task)
+	switch {
+	case t == nil:
+		return errNoTask
+	case term != e.batch.meta.term, t.Status != webhook.TaskRunning, t.Position != step.From, step.From.After(step.To), step.To.After(t.End()),
+		step.Looked < len(step.Messages), int64(len(step.Messages)) > webhook.MaxTaskLines-t.Waiting():
+		return errLateStep
+	}
+	t = e.edit(t)
+	t.Position = step.To
+	t.Looked += int64(step.Looked)
+	var part logPart
+	for _, id := range step.Messages {
+		m, err := e.messageOf(t.App, id, &part)
+		if err != nil {
+			return err
+		}
+		if m == nil || m.Expunged { // since the step was made
+			continue
+		}
+		asked, err := e.askManual(t.Endpoint, id, t.ID, true)
+		if err != nil {
+			return err
+		}
+		if asked {
+			t.Taken++
+		}
+	}
+	e.putCursor(t.Endpoint, e.store.nouns.cursors[t.Endpoint])
+	return nil
+}
+
+// logPart is a chunk of a log that was read.
+type logPart struct {
+	key  []byte
+	list []webhook.Message
+}
+
+// messageOf reads a message that may be in the part read last; nil: it is not in the log any more.
+func (e *entry) messageOf(app, id webhook.ID, part *logPart) (*webhook.Message, error) {
+	if key := chunkKey(keyLog, app, id); !bytes.Equal(key, part.key) {
+		data, _, err := e.store.get(key)
+		if err != nil {
+			return nil, err
+		}
+		*part = logPart{key: key}
+		if data != nil {
+			if part.list, err = decodeMessages(key, data, app); err != nil {
+				return nil, err
+			}
+		}
+	}
+	i := slices.IndexFunc(part.list, func(m webhook.Message) bool { return m.ID == id })
+	if i < 0 {
+		return nil, nil
+	}
+	return &part.list[i], nil
+}
+
+// changeTask has a task wait, go on, or end. The reply is the task.
+func (e *entry) changeTask(body []byte) ([]byte, error) {
+	var c changeTask
+	if err := decodeJSON(body, &c); err != nil {
+		return nil, err
+	}
+	t := e.task(c.Task)
+	switch {
+	case t == nil:
+		return nil, errNoTask
+	case t.Status == c.Status:
+		return encodeJSON(t)
+	case t.Status.Over():
+		return nil, errTaskOver
+	}
+	switch c.Status {
+	case webhook.TaskRunning, webhook.TaskPaused:
+		t = e.edit(t)
+	case webhook.TaskCanceled:
+		t = e.edit(t)
+		if err := e.dropLines(t); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, webhook.Invalid("status", "must be running, paused or canceled")
+	}
+	t.Status, t.UpdatedAt = c.Status, e.now()
+	e.changes.Tasks = true
+	return encodeJSON(t)
+}
+
+// dropLines takes out of the manual set what a task has put there and was not sent yet: MaxTaskLines at most.
+func (e *entry) dropLines(t *webhook.Task) error {
+	if t.Waiting() == 0 {
+		return nil
+	}
+	var keys [][]byte
+	prefix := idKey(keyManual, t.Endpoint)
+	err := e.store.seek(prefix, prefix, func(key, value []byte) error {
+		line, err := decodeManual(key, value)
+		if err != nil {
+			return err
+		}
+		if line.Task == t.ID {
+			keys = append(keys, bytes.Clone(key))
+		}
+		if int64(len(keys)) == t.Waiting() {
+			return errStop
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	c := e.store.nouns.cursors[t.Endpoint]
+	e.store.mu.Lock()
+	c.counts.manual -= uint64(len(keys))
+	e.store.mu.Unlock()
+	for _, key := range keys {
+		e.batch.delete(key)
+	}
+	t.Taken -= int64(len(keys))
+	e.putCursor(t.Endpoint, c)
+	return nil
+}
+
+// failTasks ends the tasks of endpoints that are gone; their sets are emptied with them.
+func (e *entry) failTasks() {
+	for _, t := range e.store.nouns.tasks {
+		if t = e.task(t.ID); !t.Status.Over() && e.store.nouns.endpoints[t.Endpoint] == nil {
+			t = e.edit(t)
+			t.Status, t.Taken = webhook.TaskFailed, t.Taken-t.Waiting()
+			e.changes.Tasks = true
+		}
+	}
+}
+
+// countAttempt tells a task what became of a message that it has taken.
+func (e *entry) countAttempt(task webhook.ID, status webhook.Status) {
+	t := e.task(task)
+	if t == nil || t.Status.Over() {
+		return
+	}
+	t = e.edit(t)
+	if status == webhook.StatusSuccess {
+		t.Delivered++
+	} else {
+		t.Failed++
+	}
+}
+
+// task finds one as this entry has left it so far; nil: there is none. It is changed only after edit.
+func (e *entry) task(id webhook.ID) *webhook.Task {
+	for _, t := range e.tasks {
+		if t.ID == id {
+			return t
+		}
+	}
+	return e.store.nouns.task(id)
+}
+
+// edit makes a task one that this entry changes.
+func (e *entry) edit(t *webhook.Task) *webhook.Task {
+	if slices.Contains(e.tasks, t) {
+		return t
+	}
+	changed := *t
+	e.tasks = append(e.tasks, &changed)
+	return &changed
+}
+
+// keepTasks writes the tasks that the entry has changed. One that has looked at all, and of which all was attempted, is finished.
+func (e *entry) keepTasks() error {
+	ended := false
+	for _, t := range e.tasks {
+		if t.Status == webhook.TaskRunning && t.Waiting() == 0 && !t.End().After(t.Position) {
+			t.Status = webhook.TaskFinished
+		}
+		ended = ended || t.Status.Over()
+		t.UpdatedAt = e.now()
+		record, err := encodeJSON(t)
+		if err != nil {
+			return err
+		}
+		e.batch.set(idKey(keyTask, t.ID), record)
+		e.putTask(*t)
+	}
+	if ended {
+		e.forgetTasks()
+	}
+	return nil
+}
+
+// forgetTasks drops the oldest of those that are over if there are too many.
+func (e *entry) forgetTasks() {
+	over := 0
+	for _, t := range e.store.nouns.tasks {
+		if t.Status.Over() {
+			over++
+		}
+	}
+	var kept []*webhook.Task
+	for _, t := range e.store.nouns.tasks {
+		if t.Status.Over() && over > maxTasksOver {
+			over--
+			e.batch.delete(idKey(keyTask, t.ID))
+		} else {
+			kept = append(kept, t)
+		}
+	}
+	e.store.mu.Lock()
+	e.store.nouns.tasks = kept
+	e.store.mu.Unlock()
+}
+
+// putTask shows a task to readers, who keep what they see: the copy is theirs.
+func (e *entry) putTask(t webhook.Task) {
+	e.store.mu.Lock()
+	e.store.nouns.putTask(&t)
+	e.store.mu.Unlock()
+}

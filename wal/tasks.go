@@ -1,0 +1,203 @@
+package wal
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// Of one step of a task.
+const (
+	maxStepLook  = 1024    // messages of the log
+	maxStepBytes = 1 << 20 // that are read of it, or one entry more
+)
+
+func (n *nouns) loadTasks(txn *badger.Txn) error {
+	return scan(txn, []byte{keyTask}, func(_, value []byte) error {
+		t := new(webhook.Task)
+		n.tasks = append(n.tasks, t)
+		return decodeJSON(value, t)
+	})
+}
+
+func compareTask(t *webhook.Task, id webhook.ID) int { return t.ID.Compare(id) }
+
+// task finds one; nil: there is none.
+func (n *nouns) task(id webhook.ID) *webhook.Task {
+	if i, found := slices.BinarySearchFunc(n.tasks, id, compareTask); found {
+		return n.tasks[i]
+	}
+	return nil
+}
+
+func (n *nouns) putTask(t *webhook.Task) {
+	i, found := slices.BinarySearchFunc(n.tasks, t.ID, compareTask)
+	n.tasks = slices.Clone(n.tasks) // readers may hold the old one
+	if found {
+		n.tasks[i] = t
+	} else {
+		n.tasks = slices.Insert(n.tasks, i, t)
+	}
+}
+
+// TaskFilter narrows a list of tasks; the zero value wants all.
+type TaskFilter struct {
+	Kind     webhook.TaskKind
+	Statuses []webhook.TaskStatus // any of them
+	App      webhook.ID
+	Endpoint webhook.ID
+}
+
+func (f TaskFilter) wants(t **webhook.Task) bool {
+	return (f.Kind == "" || (*t).Kind == f.Kind) && (len(f.Statuses) == 0 || slices.Contains(f.Statuses, (*t).Status)) &&
+		(f.App.IsZero() || (*t).App == f.App) && (f.Endpoint.IsZero() || (*t).Endpoint == f.Endpoint)
+}
+
+// Tasks lists a page of the tasks that are kept, and tells whether there are more in its direction.
+func (s *Store) Tasks(page Page, filter TaskFilter) (list []*webhook.Task, more bool) {
+	s.mu.RLock()
+	all := s.nouns.tasks
+	s.mu.RUnlock()
+	list, _ = collect(page, nil, all, func(t **webhook.Task) webhook.ID { return (*t).ID }, filter.wants)
+	return cut(page, list)
+}
+
+// Task finds one. The error is a *webhook.Error if there is none.
+func (s *Store) Task(id webhook.ID) (*webhook.Task, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if t := s.nouns.task(id); t != nil {
+		return t, nil
+	}
+	return nil, errNoTask
+}
+
+// RunningTasks are those that are for the leader to move, the oldest first.
+func (s *Store) RunningTasks() (list []*webhook.Task) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, t := range s.nouns.tasks {
+		if t.Status == webhook.TaskRunning {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// NextStep looks at what follows a task's position in the log, and says which messages, at most most, the task takes: those that
+// the endpoint wants at present and of which the right thing became. What is still to be sent for the first time is left to
+// that: it comes anyway, and perhaps in an order.
+func (s *Store) NextStep(t *webhook.Task, most int) (step webhook.TaskStep, err error) {
+	c := chooser{task: t}
+	s.mu.RLock()
+	c.endpoint = s.nouns.endpoints[t.Endpoint]
+	if c.endpoint != nil {
+		place := s.nouns.cursors[t.Endpoint]
+		c.place = cursor{position: place.position, done: slices.Clone(place.done)}
+	}
+	s.mu.RUnlock()
+	if c.endpoint == nil {
+		return step, errNoEndpoint
+	}
+	step = webhook.TaskStep{Task: t.ID, From: t.Position, To: t.End()}
+	last, size := t.Position, 0
+	page := Page{From: t.Position, High: t.End(), Ascending: true}
+	err = s.view(func(txn *badger.Txn) error {
+		return page.walk(txn, idKey(keyLog, t.App), entrySize, func(key, value []byte) error {
+			chunk, err := decodeMessages(key, value, t.App)
+			if err != nil {
+				return err
+			}
+			for i := range chunk {
+				m := &chunk[i]
+				switch {
+				case page.over(m.ID):
+					return errStop
+				case !page.holds(m.ID):
+					continue
+				case len(step.Messages) >= most || step.Looked >= maxStepLook || size > maxStepBytes:
+					step.To = last
+					return errStop
+				}
+				last = m.ID
+				step.Looked++
+				takes, err := c.takes(txn, m)
+				if err != nil {
+					return err
+				}
+				if takes {
+					step.Messages = append(step.Messages, m.ID)
+				}
+			}
+			size += len(value)
+			return nil
+		})
+	})
+	return step, err
+}
+
+// chooser says which messages a task takes.
+type chooser struct {
+	task     *webhook.Task
+	endpoint *webhook.Endpoint
+	place    cursor
+}
+
+func (c *chooser) takes(txn *badger.Txn, m *webhook.Message) (bool, error) {
+	if m.Expunged || !c.task.Wants(m) || !c.endpoint.Wants(m) || c.place.fresh(m.ID) {
+		return false, nil
+	}
+	if waits, err := c.waits(txn, m); waits || err != nil {
+		return false, err
+	}
+	attempted, delivered, answered := false, false, c.task.CodeClass == nil
+	prefix := idKey(keyIndex, m.ID)
+	err := scan(txn, prefix, func(key, value []byte) error {
+		if webhook.ID(value) != c.endpoint.ID {
+			return nil
+		}
+		attempted = true
+		if c.task.Which == webhook.ReplayNeverAttempted || c.task.Which == webhook.ReplayAll && answered {
+			return errStop
+		}
+		a, err := readAttemptAt(txn, c.endpoint.ID, webhook.ID(key[len(prefix):]))
+		if err != nil {
+			return err
+		}
+		delivered = delivered || a.Status == webhook.StatusSuccess
+		answered = answered || a.StatusCode/100*100 == *c.task.CodeClass
+		return nil
+	})
+	switch c.task.Which {
+	case webhook.ReplayAll:
+		return answered, err
+	case webhook.ReplayDelivered:
+		return delivered && answered, err
+	case webhook.ReplayFailed:
+		return attempted && !delivered && answered, err
+	case webhook.ReplayNeverAttempted:
+		return !attempted, err
+	default:
+		return false, err
+	}
+}
+
+// waits tells whether a message stands in a set and was never attempted.
+func (c *chooser) waits(txn *badger.Txn, m *webhook.Message) (bool, error) {
+	var keys [][]byte
+	if m.OrderingKey != "" {
+		keys = append(keys, heldKey(c.endpoint.ID, webhook.OrderingKeyHash(m.OrderingKey), m.ID))
+	}
+	if !m.DeliverAt.IsZero() {
+		keys = append(keys, retryKey(c.endpoint.ID, m.DeliverAt, m.ID))
+	}
+	for _, key := range keys {
+		if _, err := txn.Get(key); !errors.Is(err, badger.ErrKeyNotFound) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
