@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -82,9 +81,7 @@ func showCluster(cmd *cobra.Command, c *client, asJSON bool, print func(io.Write
 		return err
 	}
 	if asJSON {
-		encoder := json.NewEncoder(cmd.OutOrStdout())
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(view); err != nil {
+		if err := printJSON(cmd.OutOrStdout(), view); err != nil {
 			return err
 		}
 	} else {
