@@ -34,11 +34,8 @@ type dialer struct {
 
 func newDialer(config *Config) *dialer {
 	d := &dialer{
-		guard: guard{allow: config.Allow, deny: config.Deny}, resolver: config.Resolver,
+		guard: guard{allow: config.Allow, deny: config.Deny}, resolver: net.DefaultResolver,
 		proxyFor: proxyFunc(config.Proxy, config.NoProxy), open: make(map[*conn]struct{}),
-	}
-	if d.resolver == nil {
-		d.resolver = net.DefaultResolver
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d

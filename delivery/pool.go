@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/netip"
 	"net/url"
 	"sync"
@@ -39,7 +38,6 @@ type Config struct {
 	Deny      []netip.Prefix // networks that may not, whatever else is said
 	Proxy     *url.URL       // http, https, socks5 or socks5h, perhaps with user and password; nil: none
 	NoProxy   []string       // names, addresses and networks that are reached without it, as in the environment variable NO_PROXY
-	Resolver  *net.Resolver  // nil: the system's
 	UserAgent string
 	Keyring   *webhook.Keyring // opens the secrets of endpoints
 	Logger    *slog.Logger

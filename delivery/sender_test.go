@@ -13,7 +13,10 @@ import (
 	"hookwheel/webhook"
 )
 
-const senderTimeout = 300 * time.Millisecond
+const (
+	senderTimeout = 300 * time.Millisecond
+	shortIdle     = 50 * time.Millisecond // so that fasthttp's cleaners end before a test does
+)
 
 var testKeys = []webhook.Key{{Sealed: new(webhook.Keyring).Seal([]byte(make(webhook.Secret, 24).Text()), nil)}}
 
@@ -26,6 +29,7 @@ func newTestSender(allow []netip.Prefix) *Sender {
 // sendTo makes one attempt.
 func sendTo(url string, allow []netip.Prefix) (webhook.Attempt, reason) {
 	s := newTestSender(allow)
+	s.client.MaxIdleConnDuration = shortIdle
 	defer s.dialer.abort()
 	a, why, _ := s.send(webhook.Delivery{
 		Message:  &webhook.Message{ID: webhook.NewID(1_790_000_000_000, 1, 0), Payload: []byte(`{"a": 1}`)},

@@ -1,0 +1,243 @@
+package delivery
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// checkLeaks fails if goroutines or open files are left when the test and its clean-ups are over; call it first.
+func checkLeaks(t *testing.T) {
+	t.Helper()
+	files := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip("no /proc:", err)
+		}
+		return len(list)
+	}
+	if conn, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
+		conn.Close() // the poller has files of its own, from the first use on
+	}
+	goroutinesBefore, filesBefore := runtime.NumGoroutine(), files()
+	t.Cleanup(func() {
+		deadline := time.Now().Add(20 * time.Second)
+		for runtime.NumGoroutine() > goroutinesBefore || files() > filesBefore {
+			if time.Now().After(deadline) {
+				stacks := make([]byte, 1<<20)
+				t.Fatalf("%d goroutines before, %d after; %d files before, %d after\n%s", goroutinesBefore, runtime.NumGoroutine(),
+					filesBefore, files(), stacks[:runtime.Stack(stacks, true)])
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+}
+
+// certificate is one that its own key has signed.
+func certificate(t *testing.T, name string, from, to time.Time) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: from, NotAfter: to, IsCA: true, BasicConstraintsValid: true}
+	if ip := net.ParseIP(name); ip != nil {
+		template.DNSNames, template.IPAddresses = nil, []net.IP{ip}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+// secureServer answers 204 over TLS.
+func secureServer(t *testing.T, config *tls.Config) string {
+	return rawServer(t, func(conn net.Conn) {
+		secure := tls.Server(conn, config)
+		say("HTTP/1.1 204 Fine\r\n\r\n")(secure)
+	})
+}
+
+func TestCertificates(t *testing.T) {
+	checkLeaks(t)
+	now := time.Now()
+	good := certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour))
+	roots := x509.NewCertPool()
+	roots.AddCert(good.Leaf)
+	with := func(c tls.Certificate) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{c}} }
+	old := with(good)
+	old.MaxVersion = tls.VersionTLS11
+	old.MinVersion = tls.VersionTLS10
+	plain := rawServer(t, say("HTTP/1.1 204 Fine\r\n\r\n"))
+	tests := []struct {
+		name     string
+		address  string
+		insecure bool
+		why      reason
+		text     string
+	}{
+		{"verified", secureServer(t, with(good)), false, reasonSuccess, ""},
+		{"expired", secureServer(t, with(certificate(t, "127.0.0.1", now.Add(-2*time.Hour), now.Add(-time.Hour)))), false, reasonTLS, "has expired"},
+		{"another name", secureServer(t, with(certificate(t, "other.example", now.Add(-time.Hour), now.Add(time.Hour)))), false, reasonTLS, "for another name"},
+		{"self-signed", secureServer(t, with(certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour)))), false, reasonTLS, "self-signed"},
+		{"not verified", secureServer(t, with(certificate(t, "other.example", now.Add(-2*time.Hour), now.Add(-time.Hour)))), true, reasonSuccess, ""},
+		{"TLS 1.1", secureServer(t, old), false, reasonTLS, "protocol version"},
+		{"no TLS", plain, false, reasonTLS, "does not speak TLS"},
+		{"closes in the handshake", rawServer(t, readRequest), false, reasonTLS, "closed the connection"},
+		{"silent in the handshake", rawServer(t, hang), false, reasonTimeout, "the TLS handshake took too long"},
+	}
+	s := newTestSender(loopback)
+	s.timeout, s.client.MaxIdleConnDuration, s.lenient.MaxIdleConnDuration = 2*time.Second, shortIdle, shortIdle
+	s.dialer.roots = roots
+	defer s.dialer.abort()
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			d := testDelivery("https://" + test.address)
+			d.Endpoint.InsecureTLS = test.insecure
+			if test.why == reasonTimeout {
+				s.timeout = senderTimeout
+			}
+			a, why, _ := s.send(d)
+			if why != test.why || !strings.Contains(string(a.Response), test.text) {
+				t.Errorf("%s %q, want %s %q", why, a.Response, test.why, test.text)
+			}
+		})
+	}
+}
+
+// A connection whose certificate was not verified is never used by an endpoint that wants it verified.
+func TestLenientConnectionsAreApart(t *testing.T) {
+	now := time.Now()
+	address := rawServer(t, func(conn net.Conn) {
+		secure := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour))}})
+		for range 2 {
+			say("HTTP/1.1 200 Fine\r\nContent-Length: 0\r\n\r\n")(secure)
+		}
+	})
+	s := newTestSender(loopback)
+	defer s.dialer.abort()
+	d := testDelivery("https://" + address)
+	d.Endpoint.InsecureTLS = true
+	if a, why, _ := s.send(d); why != reasonSuccess {
+		t.Fatalf("%s %s", why, a.Response)
+	}
+	if a, why, _ := s.send(testDelivery("https://" + address)); why != reasonTLS {
+		t.Errorf("%s %s", why, a.Response)
+	}
+}
+
+// endless says start, and then text for ever, as fast as it is taken or slowly.
+func endless(start, text string, pause time.Duration) func(net.Conn) {
+	return func(conn net.Conn) {
+		readRequest(conn)
+		fmt.Fprint(conn, start)
+		for {
+			if _, err := fmt.Fprint(conn, text); err != nil {
+				return
+			}
+			time.Sleep(pause)
+		}
+	}
+}
+
+func TestBadReceivers(t *testing.T) {
+	checkLeaks(t)
+	const ok, slow = "HTTP/1.1 200 OK\r\n", senderTimeout / 20
+	block := strings.Repeat("x", 1<<16)
+	tests := []struct {
+		name string
+		talk func(net.Conn)
+		code uint16
+		why  reason
+		text string
+	}{
+		{"header without end", endless(ok, "X-More: "+strings.Repeat("y", 100)+"\r\n", 0), 0, reasonProtocol, "longer than 32 KiB, or never end"},
+		{"one header line without end", endless(ok+"X-More: ", block, 0), 0, reasonProtocol, "longer than 32 KiB, or never end"},
+		{"header that drips", endless(ok, "X-More: y\r\n", slow), 0, reasonTimeout, "no answer within"},
+		{"status line that drips", endless("", "H", slow), 0, reasonTimeout, "no answer within"},
+		{"100 Continue without end", endless("", "HTTP/1.1 100 Continue\r\n\r\n", 0), 0, reasonProtocol, "not HTTP: fasthttp: too many 1xx"},
+		{"body of 1 GB", endless(ok+"Content-Length: 1000000000\r\n\r\n", block, 0), 200, reasonSuccess, "xxx"},
+		{"body of 1 GB of 500", endless("HTTP/1.1 500 No\r\nContent-Length: 1000000000\r\n\r\n", block, 0), 500, reasonStatus, "xxx"},
+		{"body without end", endless(ok+"\r\n", block, 0), 200, reasonSuccess, "xxx"},
+		{"chunks without end", endless(ok+"Transfer-Encoding: chunked\r\n\r\n", "10\r\n0123456789abcdef\r\n", 0), 200, reasonSuccess, "0123456789abcdef"},
+		{"one chunk without end", endless(ok+"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n", block, 0), 200, reasonSuccess, "xxx"},
+		{"chunk size without end", endless(ok+"Transfer-Encoding: chunked\r\n\r\n1;", block, 0), 200, reasonSuccess, ""},
+		{"trailer without end", endless(ok+"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", "X-More: y\r\n", 0), 200, reasonSuccess, "x"},
+		{"body that drips", endless(ok+"Content-Length: 1000000\r\n\r\n", "x", slow), 200, reasonSuccess, "x"},
+		{"body of 500 that drips", endless("HTTP/1.1 500 No\r\n\r\n", "x", slow), 500, reasonStatus, "x"},
+		{"garbage", endless("", "\x00\xff\x01garbage", 0), 0, reasonProtocol, ""},
+		{"garbage line", say("SSH-2.0-OpenSSH_9.6\r\n"), 0, reasonProtocol, "not HTTP"},
+		{"HTTP/2", say("\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x80"), 0, reasonNetwork, "in the middle"},
+		{"status 0", say("HTTP/1.1 0 What\r\nContent-Length: 0\r\n\r\n"), 0, reasonProtocol, ""},
+		{"status 99999", say("HTTP/1.1 99999 What\r\nContent-Length: 0\r\n\r\n"), 0, reasonProtocol, ""},
+		{"two lengths", say(ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), 0, reasonProtocol, "not HTTP"},
+		{"length below 0", say(ok + "Content-Length: -1\r\n\r\nab"), 0, reasonProtocol, "not HTTP"},
+		{"resets", func(conn net.Conn) { readRequest(conn); _ = conn.(*net.TCPConn).SetLinger(0) }, 0, reasonNetwork, "closed the connection before it answered"},
+		{"reads nothing", func(net.Conn) { time.Sleep(2 * senderTimeout) }, 0, reasonTimeout, "no answer within"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			start := time.Now()
+			a, why := sendTo("http://"+rawServer(t, test.talk), loopback)
+			if a.StatusCode != test.code || why != test.why || !strings.Contains(string(a.Response), test.text) || len(a.Response) > webhook.MaxResponse {
+				t.Errorf("%d %s %.200q, want %d %s %.200q", a.StatusCode, why, a.Response, test.code, test.why, test.text)
+			}
+			if time.Since(start) > 20*senderTimeout {
+				t.Errorf("it took %s", time.Since(start))
+			}
+		})
+	}
+}
+
+// TestEveryOffset has a receiver that closes the connection after each number of bytes of a good answer, in the plain and the rude
+// way. Once the headers are complete the status counts; before that there is no answer.
+func TestEveryOffset(t *testing.T) {
+	checkLeaks(t)
+	for _, body := range []string{"Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"} {
+		for _, status := range []uint16{200, 500} {
+			answer := fmt.Sprintf("HTTP/1.1 %d What\r\nX-A: b\r\n%s", status, body)
+			headers := strings.Index(answer, "\r\n\r\n") + 4
+			for n := range len(answer) + 1 {
+				for _, rude := range []bool{false, true} {
+					a, why := sendTo("http://"+rawServer(t, func(conn net.Conn) {
+						say(answer[:n])(conn)
+						if rude {
+							_ = conn.(*net.TCPConn).SetLinger(0)
+						}
+					}), loopback)
+					checkOffset(t, a, why, n < headers, rude, status)
+					if t.Failed() {
+						t.Fatalf("%q, rude %v", answer[:n], rude)
+					}
+				}
+			}
+		}
+	}
+}
+
+// checkOffset knows that after a reset what has arrived may be lost.
+func checkOffset(t *testing.T, a webhook.Attempt, why reason, cut, rude bool, status uint16) {
+	t.Helper()
+	lost := a.StatusCode == 0 && why == reasonNetwork && strings.Contains(string(a.Response), "the receiver closed the connection")
+	complete := a.StatusCode == status && why == classifyStatus(int(status)) && len(a.Response) < 200
+	if cut && !lost || !cut && !complete && !(rude && lost) {
+		t.Errorf("%d %s %q", a.StatusCode, why, a.Response)
+	}
+}

@@ -1,0 +1,188 @@
+package delivery
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// testResolver asks a name server on loopback, which answers questions for IPv4 addresses with what addresses says: it is called with
+// the number of the question, from 1. No addresses stand for a name that does not exist; nil for a server that does not answer.
+func testResolver(t *testing.T, addresses func(n int32) []string) *net.Resolver {
+	var questions atomic.Int32
+	server := rawServer(t, func(conn net.Conn) {
+		for {
+			var size uint16
+			if binary.Read(conn, binary.BigEndian, &size) != nil {
+				return
+			}
+			text := make([]byte, size)
+			var question dnsmessage.Message
+			if _, err := io.ReadFull(conn, text); err != nil || question.Unpack(text) != nil {
+				return
+			}
+			answer := dnsmessage.Message{Header: dnsmessage.Header{ID: question.ID, Response: true, RecursionAvailable: true}, Questions: question.Questions}
+			if q := question.Questions[0]; q.Type == dnsmessage.TypeA {
+				list := addresses(questions.Add(1))
+				if list == nil {
+					time.Sleep(2 * senderTimeout)
+					return
+				}
+				if len(list) == 0 {
+					answer.RCode = dnsmessage.RCodeNameError
+				}
+				for _, address := range list {
+					answer.Answers = append(answer.Answers, dnsmessage.Resource{
+						Header: dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET}, Body: &dnsmessage.AResource{A: netip.MustParseAddr(address).As4()}})
+				}
+			}
+			packed, err := answer.Pack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(packed))), packed...))
+		}
+	})
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", server) // over TCP an answer may be long
+	}}
+}
+
+func TestNames(t *testing.T) {
+	_, port, _ := net.SplitHostPort(rawServer(t, say("HTTP/1.1 204 Fine\r\n\r\n")))
+	many := make([]string, 100)
+	for i := range many {
+		many[i] = fmt.Sprintf("127.0.1.%d", i+1) // nothing listens at any of them
+	}
+	always := func(list ...string) func(int32) []string {
+		return func(int32) []string { return append([]string{}, list...) }
+	}
+	tests := []struct {
+		name      string
+		addresses func(int32) []string
+		allow     []netip.Prefix
+		why       reason
+		text      string
+	}{
+		{"one address", always("127.0.0.1"), loopback, reasonSuccess, ""},
+		{"none", always(), loopback, reasonDNS, "there is no such host"},
+		{"the name server is silent", func(int32) []string { return nil }, loopback, reasonTimeout, "resolving the name took too long"},
+		{"private", always("127.0.0.1", "10.0.0.1"), nil, reasonBlocked, "private or reserved"},
+		{"the allowed one of several", always("10.0.0.1", "169.254.169.254", "127.0.0.1"), loopback, reasonSuccess, ""},
+		{"the first one refuses", always("127.0.1.1", "127.0.0.1"), loopback, reasonSuccess, ""},
+		{"100 addresses", always(many...), loopback, reasonConnect, "connection refused"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newTestSender(test.allow)
+			s.dialer.resolver = testResolver(t, test.addresses)
+			defer s.dialer.abort()
+			a, why, _ := s.send(testDelivery("http://receiver.example:" + port))
+			if why != test.why || !strings.Contains(string(a.Response), test.text) {
+				t.Errorf("%s %q, want %s %q", why, a.Response, test.why, test.text)
+			}
+		})
+	}
+}
+
+// TestRebinding has a name that leads to an allowed address first, and to a private one from then on: what was looked up is what is
+// dialled, each time.
+func TestRebinding(t *testing.T) {
+	var arrived atomic.Int32
+	_, port, _ := net.SplitHostPort(rawServer(t, func(conn net.Conn) {
+		readRequest(conn)
+		arrived.Add(1)
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+	}))
+	s := newTestSender([]netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")})
+	defer s.dialer.abort()
+	s.dialer.resolver = testResolver(t, func(n int32) []string {
+		if n == 1 {
+			return []string{"127.0.0.1"}
+		}
+		return []string{"127.0.0.2"}
+	})
+	for i, want := range []reason{reasonSuccess, reasonBlocked, reasonBlocked} {
+		if a, why, _ := s.send(testDelivery("http://receiver.example:" + port)); why != want {
+			t.Errorf("look-up %d: %s %s, want %s", i+1, why, a.Response, want)
+		}
+	}
+	if arrived.Load() != 1 {
+		t.Errorf("%d requests arrived", arrived.Load())
+	}
+}
+
+// TestSilentAddress has a first address that does not answer: the second one is tried before the time is over.
+func TestSilentAddress(t *testing.T) {
+	full, err := net.Listen("tcp", "127.0.1.9:0") // nobody accepts, and soon its queue is full
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	_, port, _ := net.SplitHostPort(full.Addr().String())
+	answering, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer answering.Close()
+	go func() {
+		for {
+			conn, err := answering.Accept()
+			if err != nil {
+				return
+			}
+			say("HTTP/1.1 204 Fine\r\n\r\n")(conn)
+			conn.Close()
+		}
+	}()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for fullYet := false; !fullYet; { // connections that the kernel completes, until it does not
+		short, stop := context.WithTimeout(ctx, 100*time.Millisecond)
+		conn, err := new(net.Dialer).DialContext(short, "tcp", full.Addr().String())
+		stop()
+		if fullYet = err != nil; !fullYet {
+			defer conn.Close()
+		}
+	}
+	s := newTestSender(loopback)
+	s.timeout = 5 * time.Second
+	s.dialer.resolver = testResolver(t, func(int32) []string { return []string{"127.0.1.9", "127.0.0.1"} })
+	defer s.dialer.abort()
+	if a, why, _ := s.send(testDelivery("http://receiver.example:" + port)); why != reasonSuccess {
+		t.Errorf("%s %s", why, a.Response)
+	}
+}
+
+func TestAbortEndsDialling(t *testing.T) {
+	s := newTestSender(loopback)
+	s.timeout = time.Minute
+	asked := make(chan struct{}, 2)
+	s.dialer.resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		asked <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.send(testDelivery("http://receiver.example"))
+	}()
+	<-asked
+	s.dialer.abort()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("an attempt goes on dialling")
+	}
+}
