@@ -93,8 +93,8 @@ func classifyStep(at *stepError, timedOut bool, timeout time.Duration) (reason, 
 // inner is an error without the addresses that net puts in front of it.
 func inner(err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Err
+	for errors.As(err, &op) {
+		err = op.Err
 	}
 	return err
 }

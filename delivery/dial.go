@@ -217,7 +217,7 @@ func (d *dialer) connectTo(ctx context.Context, proxy *url.URL, address string) 
 		return l, nil
 	}
 	stop := context.AfterFunc(ctx, func() { bottom.Close() })
-	l.Conn, err = throughProxy(ctx, bottom, proxy, address)
+	l.Conn, err = d.throughProxy(ctx, bottom, proxy, address)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}

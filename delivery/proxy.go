@@ -42,12 +42,12 @@ func proxyAddress(p *url.URL) string {
 }
 
 // throughProxy opens a tunnel to address over a connection to the proxy, whose end ends it.
-func throughProxy(ctx context.Context, c net.Conn, p *url.URL, address string) (net.Conn, error) {
+func (d *dialer) throughProxy(ctx context.Context, c net.Conn, p *url.URL, address string) (net.Conn, error) {
 	switch p.Scheme {
 	case "socks5", "socks5h":
 		return throughSOCKS(ctx, c, p, address)
 	case "https":
-		secure := tls.Client(c, &tls.Config{ServerName: p.Hostname(), MinVersion: tls.VersionTLS12})
+		secure := tls.Client(c, &tls.Config{ServerName: p.Hostname(), MinVersion: tls.VersionTLS12, RootCAs: d.roots})
 		if err := secure.HandshakeContext(ctx); err != nil {
 			return nil, err
 		}
