@@ -76,5 +76,8 @@ func (k *APIKey) Validate() error {
 	if (k.Role == RoleApplication) == k.App.IsZero() {
 		return Invalid("app", "the role application needs an application, and no other role has one")
 	}
+	if k.ReadOnly && k.Role != RoleApplication {
+		return Invalid("readOnly", "is for the role application; to read everything there is the role reader")
+	}
 	return validWords("featureFlags", k.FeatureFlags, maxEventTypes)
 }
