@@ -86,7 +86,7 @@ func (a *api) raw(method, path, authorization string, body []byte) (*http.Respon
 
 func (a *api) do(request *http.Request) (*http.Response, []byte) {
 	a.t.Helper()
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{Transport: withContract(a.t)}).Do(request)
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -56,10 +56,10 @@ func TestAPIRawPayloads(t *testing.T) {
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`"}`, 201, nil)
 	tests := []struct{ raw, contentType, shown string }{
 		{"{\"a\" :  1.50,\n\"b\":null}", "", `{"a":1.50,"b":null}`},
-		{`<xml a="1">é</xml>`, "application/xml", `"\u003cxml a=\"1\"\u003eé\u003c/xml\u003e"`},
-		{`[1,2]`, "", `[1,2]`},
-		{``, "text/plain", `""`},
-		{strings.Repeat("[", 5000), "", `"` + strings.Repeat("[", 5000) + `"`},
+		{`<xml a="1">é</xml>`, "application/xml", `{"rawPayload":"\u003cxml a=\"1\"\u003eé\u003c/xml\u003e"}`},
+		{`[1,2]`, "", `{"rawPayload":"[1,2]"}`},
+		{``, "text/plain", `{"rawPayload":""}`},
+		{strings.Repeat("[", 5000), "", `{"rawPayload":"` + strings.Repeat("[", 5000) + `"}`},
 	}
 	for i, test := range tests {
 		raw, err := json.Marshal(test.raw)
@@ -85,7 +85,7 @@ func TestAPIRawPayloads(t *testing.T) {
 			t.Fatal(err)
 		}
 		if fmt.Sprint(got) != fmt.Sprint(shown) {
-			t.Errorf("%q is shown as %s", test.raw, m.Payload)
+			t.Errorf("%.80q is shown as %.80s", test.raw, m.Payload)
 		}
 	}
 }

@@ -205,7 +205,7 @@ type caller struct {
 }
 
 func newCaller(t testing.TB, base, nodes int) *caller {
-	c := &caller{http: http.Client{Timeout: callLimit, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	c := &caller{http: http.Client{Timeout: callLimit, Transport: contractTransport{t, &http.Transport{MaxIdleConnsPerHost: 64}}}}
 	for i := 1; i <= nodes; i++ {
 		c.nodes = append(c.nodes, "http://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(base+i-1)))
 	}

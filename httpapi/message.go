@@ -71,16 +71,21 @@ func appendExtras(dst []byte, m *webhook.Message) []byte {
 	return dst
 }
 
-// appendPayload writes the payload: what is no JSON as a string of it.
+// appendPayload writes the payload: what is no JSON object as a string within one, for the SDKs expect an object.
 func appendPayload(dst []byte, m *webhook.Message) []byte {
 	switch {
 	case m.Expunged:
 		return append(dst, `{"expired":true}`...)
-	case !m.Raw || !tooDeep(m.Payload) && gjson.ValidBytes(m.Payload):
+	case !m.Raw || isObject(m.Payload):
 		return append(dst, m.Payload...)
 	default:
-		return gjson.AppendJSONString(dst, string(m.Payload))
+		dst = append(dst, `{"rawPayload":`...)
+		return append(gjson.AppendJSONString(dst, string(m.Payload)), '}')
 	}
+}
+
+func isObject(text []byte) bool {
+	return !tooDeep(text) && gjson.ValidBytes(text) && gjson.ParseBytes(text).IsObject()
 }
 
 func appendOptional(dst []byte, word string) []byte {

@@ -81,7 +81,7 @@ func NewServer(config Config) (*Server, error) {
 		s.listener = tls.NewListener(gate, config.TLS)
 	}
 	config.Metrics.MustRegister(s.accepted)
-	routes := s.routes()
+	routes := s.routes().Handler
 	s.http = &fasthttp.Server{
 		Handler:               func(ctx *fasthttp.RequestCtx) { s.normalize(ctx); routes(ctx); s.part(ctx) },
 		ErrorHandler:          s.refuse,
@@ -152,7 +152,7 @@ func (s *Server) part(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-func (s *Server) routes() fasthttp.RequestHandler {
+func (s *Server) routes() *router.Router {
 	r := router.New()
 	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleOPTIONS = false, false, false
 	r.NotFound = func(ctx *fasthttp.RequestCtx) {
@@ -163,8 +163,14 @@ func (s *Server) routes() fasthttp.RequestHandler {
 			Detail: "This path does not answer " + string(ctx.Method()) + "; the Allow header says what it does."}})
 	}
 	api := r.Group("/api/v1")
-	api.ANY("/health", s.plain(s.health))
-	api.ANY("/health/ping", s.plain(s.ping))
+	r.GET("/", func(ctx *fasthttp.RequestCtx) { ctx.Redirect("/docs", fasthttp.StatusTemporaryRedirect) })
+	r.GET("/docs", s.getDocs)
+	api.GET("/openapi.json", s.plain(s.getOpenAPI))
+	api.GET("/health", s.plain(s.health))
+	api.HEAD("/health", s.plain(s.health))
+	api.GET("/health/ping", s.plain(s.ping))
+	api.HEAD("/health/ping", s.plain(s.ping))
+	api.POST("/health/ping", s.plain(s.ping)) // a receiver to try things out with
 	api.GET("/app", s.allow(toRead, s.listApplications))
 	api.POST("/app", s.allow(toSend, s.createApplication))
 	api.GET("/app/{app}", s.allow(toReadOwn, s.getApplication))
@@ -227,7 +233,7 @@ func (s *Server) routes() fasthttp.RequestHandler {
 	api.POST("/cluster/rewrap", s.allow(toManage, s.rewrap))
 	api.GET("/cluster/backup", s.allow(toManage, s.getBackup))
 	r.GET("/metrics", fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(s.config.Metrics, promhttp.HandlerOpts{})))
-	return r.Handler
+	return r
 }
 
 // normalize has the router see the path decoded, with single slashes and none at the end, however clients write it.

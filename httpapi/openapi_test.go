@@ -1,0 +1,135 @@
+package httpapi
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// notYet are operations that the document has ahead of the router.
+var notYet = []string{
+	"DELETE /api/v1/app/{}/msg/{}/attempt/{}/content",
+	"DELETE /api/v1/app/{}/msg/{}/content",
+	"GET /api/v1/app/{}/endpoint/{}/stats",
+	"GET /api/v1/app/{}/msg/{}/explain",
+	"GET /api/v1/background-task",
+	"GET /api/v1/background-task/{}",
+	"POST /api/v1/app/{}/endpoint/{}/bulk-replay",
+	"POST /api/v1/app/{}/endpoint/{}/recover",
+	"POST /api/v1/app/{}/endpoint/{}/replay-missing",
+	"POST /api/v1/app/{}/endpoint/{}/send-example",
+	"POST /api/v1/background-task/{}/cancel",
+	"POST /api/v1/background-task/{}/pause",
+	"POST /api/v1/background-task/{}/resume",
+}
+
+// TestOpenAPIOperations holds the document and the router to the same operations.
+func TestOpenAPIOperations(t *testing.T) {
+	document, err := openapi()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parameter := regexp.MustCompile(`\{\w+\}`)
+	described, routed := make(map[string]bool), make(map[string]bool)
+	for _, path := range document.Object("paths") {
+		for _, m := range path.Value.(object) {
+			if m.Name != "parameters" {
+				described[string(bytes.ToUpper([]byte(m.Name)))+" "+parameter.ReplaceAllString(path.Name, "{}")] = true
+			}
+		}
+	}
+	s := &Server{config: Config{Metrics: prometheus.NewRegistry()}}
+	for method, paths := range s.routes().List() {
+		for _, path := range paths {
+			routed[method+" "+parameter.ReplaceAllString(path, "{}")] = true
+		}
+	}
+	for _, op := range slices.Sorted(maps.Keys(described)) {
+		if early := slices.Contains(notYet, op); routed[op] == early {
+			t.Errorf("%s is in the document; routed: %t; said to be missing: %t", op, routed[op], early)
+		}
+	}
+	for _, op := range slices.Sorted(maps.Keys(routed)) {
+		if !described[op] {
+			t.Errorf("%s is not in the document", op)
+		}
+	}
+}
+
+// TestOpenAPIReferences follows every reference of the document, and asks for what a reader needs.
+func TestOpenAPIReferences(t *testing.T) {
+	document, err := openapi()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := reference{document}
+	seen := make(map[any]bool)
+	var visit func(where string, value any)
+	visit = func(where string, value any) {
+		switch value := value.(type) {
+		case object:
+			if to := value.Text("$ref"); to != "" {
+				if seen[to] = true; r.resolve(value) == nil {
+					t.Errorf("%s: nothing is at %s", where, to)
+				}
+			}
+			for _, m := range value {
+				visit(where+"/"+m.Name, m.Value)
+			}
+		case []any:
+			for i, item := range value {
+				visit(fmt.Sprint(where, "/", i), item)
+			}
+		}
+	}
+	visit("", document)
+	for _, kind := range []string{"schemas", "parameters", "responses"} {
+		for _, m := range document.Object("components").Object(kind) {
+			if !seen["#/components/"+kind+"/"+m.Name] {
+				t.Errorf("nothing refers to %s %s", kind, m.Name)
+			}
+		}
+	}
+	ids := make(map[string]bool)
+	for _, g := range r.Groups() {
+		for _, op := range g.Operations {
+			if op.ID == "" || ids[op.ID] || op.Summary == "" {
+				t.Errorf("%s %s: needs an id of its own and a summary", op.Method, op.Path)
+			}
+			ids[op.ID] = true
+		}
+	}
+}
+
+// TestDocs asks for a page that has every operation and takes nothing from the network.
+func TestDocs(t *testing.T) {
+	page, err := docs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := openapi()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range document.Object("paths") {
+		if !bytes.Contains(page, []byte("</b>"+path.Name+"</div>")) {
+			t.Errorf("the page lacks %s", path.Name)
+		}
+	}
+	if outside := regexp.MustCompile(`(?i)(src=|@import|url\(|<script|<link)[^>]*`).Find(page); outside != nil {
+		t.Errorf("the page asks for something: %s", outside)
+	}
+	for _, place := range regexp.MustCompile(`href="#([^"]+)"`).FindAllSubmatch(page, -1) {
+		if !bytes.Contains(page, fmt.Appendf(nil, `id="%s"`, place[1])) {
+			t.Errorf("a link leads to #%s, which is nowhere", place[1])
+		}
+	}
+	if len(page) > 1<<20 {
+		t.Errorf("the page has %d bytes", len(page))
+	}
+}
