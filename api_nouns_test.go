@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -416,11 +417,16 @@ func TestAPIRewrap(t *testing.T) {
 	}
 	b := restart(young, old)
 	var step struct{ Rewrapped, Remaining int }
-	for _, want := range []int{1, 0} {
-		b.call("POST", "/cluster/rewrap", "", 200, &step)
-		if step.Rewrapped != want || step.Remaining != 0 {
-			t.Errorf("%+v", step)
-		}
+	said := new(bytes.Buffer)
+	cmd := newRootCommand()
+	cmd.SetOut(said)
+	cmd.SetArgs([]string{"cluster", "rewrap", "--url", b.url, "--token", apiToken})
+	if err := cmd.Execute(); err != nil || !strings.Contains(said.String(), "of 1 endpoints") {
+		t.Errorf("%s %v", said, err)
+	}
+	b.call("POST", "/cluster/rewrap", "", 200, &step)
+	if step.Rewrapped != 0 || step.Remaining != 0 {
+		t.Errorf("%+v", step)
 	}
 	if err := b.node.Close(); err != nil {
 		t.Fatal(err)
@@ -434,6 +440,33 @@ func TestAPIRewrap(t *testing.T) {
 		t.Errorf("%+v, %+v", after, headers)
 	}
 	if response, text := c.raw("POST", "/api/v1/cluster/rewrap", "", nil); response.StatusCode != http.StatusUnauthorized {
+		t.Errorf("%d %s", response.StatusCode, text)
+	}
+}
+
+// A portal sees the event types that have no feature flag, or one of its own.
+func TestAPIFeatureFlags(t *testing.T) {
+	a := apiStart(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	for name, flags := range map[string]string{"open": "null", "beta": `["x","beta"]`, "other": `["other"]`} {
+		a.call("PUT", "/event-type/"+name, `{"description":"","featureFlags":`+flags+`}`, 201, nil)
+	}
+	var portal struct{ Token string }
+	a.call("POST", "/auth/app-portal-access/acme", `{"featureFlags":["beta"]}`, 200, &portal)
+	var list struct{ Data []struct{ Name string } }
+	response, text := a.raw("GET", "/api/v1/event-type", "Bearer "+portal.Token, nil)
+	if err := json.Unmarshal(text, &list); err != nil || response.StatusCode != 200 {
+		t.Fatalf("%d %s", response.StatusCode, text)
+	}
+	if len(list.Data) != 2 || list.Data[0].Name != "beta" || list.Data[1].Name != "open" {
+		t.Errorf("sees %v", list.Data)
+	}
+	for path, want := range map[string]int{"/event-type/beta": 200, "/event-type/open": 200, "/event-type/other": 404} {
+		if response, text := a.raw("GET", "/api/v1"+path, "Bearer "+portal.Token, nil); response.StatusCode != want {
+			t.Errorf("%s: %d %s", path, response.StatusCode, text)
+		}
+	}
+	if response, text := a.raw("DELETE", "/api/v1/event-type/open", "Bearer "+portal.Token, nil); response.StatusCode != 403 {
 		t.Errorf("%d %s", response.StatusCode, text)
 	}
 }

@@ -45,6 +45,13 @@
 // is kept by that very entry, under Y, and is the reply to all others for idempotencyWindow. Each entry forgets
 // those of the oldest entry in y, once they are too old, so as many go as come.
 //
+// # Changes of nouns
+//
+// An application, an endpoint or an event type is changed by a command that holds the whole of it and the Revision that it was
+// made from: the index of the entry that made the last change. If that is another by now the command is refused, and its maker
+// reads anew. Endpoints that are removed leave sets of any length, and applications a log of any length: a note under D or O
+// says so, and each further entry deletes a bounded part, endpoints before logs, in order of their IDs.
+//
 // # Fingerprints and the checker
 //
 // A command that changes nothing makes every node sum up its whole state as of that entry: two nodes that agree on it hold the

@@ -477,3 +477,57 @@ func TestOperationalAttempts(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// What an endpoint's filters leave out while they hold is not missed when they change, but what it wanted is.
+func TestFiltersChange(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir)
+	w := NewWriter(direct{s, 1})
+	ctx := t.Context()
+	app, _, err := w.CreateApplication(ctx, webhook.Application{Name: "a"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint, err := w.CreateEndpoint(ctx, webhook.Endpoint{App: app.ID, URL: "http://x/", Channels: []string{"c"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func() webhook.ID {
+		id, err := w.CreateMessage(ctx, &webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	pass := func(id webhook.ID) {
+		if err := w.RecordProgress(ctx, 1, []webhook.Progress{{Endpoint: endpoint.ID, Cursor: id}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(violations int) {
+		t.Helper()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		report, err := Check(dir, CheckOptions{})
+		if err != nil || len(report.Violations) != violations {
+			t.Fatalf("%q, %v", report.Violations, err)
+		}
+		s = openTest(t, dir)
+		w = NewWriter(direct{s, 1})
+	}
+	pass(send())
+	check(0)
+	all := *endpoint
+	all.Channels = nil
+	if _, err := w.UpdateEndpoint(ctx, all); err != nil {
+		t.Fatal(err)
+	}
+	check(0)
+	tolerate(t, "without any attempt")
+	pass(send())
+	check(1)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
