@@ -357,10 +357,21 @@ func TestAPIPauseAndResume(t *testing.T) {
 	if bodies := arrived(4); bodies[3] != `{"n":7}` {
 		t.Error("from a time", bodies)
 	}
-	for _, from := range []string{`"yesterday"`, `"2999-01-01T00:00:00Z"`, `7`, `"2020-01-01T00:00:00Z"`} {
+	for _, from := range []string{`"yesterday"`, `"2999-01-01T00:00:00Z"`, `7`, `"time"`, `"2001-01-01T00:00:00Z"`} {
 		a.call("POST", "/app/acme/endpoint/e/resume", `{"from":`+from+`}`, 422, nil)
 	}
 	a.call("POST", "/app/acme/endpoint/none/pause", "", 404, nil)
+	a.call("POST", "/app/acme/endpoint/none/resume", "", 404, nil)
+	pause()
+	send(8)
+	a.call("POST", "/app/acme/endpoint/e/resume", `{"from":"2020-01-01T00:00:00Z"}`, 200, &got)
+	again := arrived(12)[4:]
+	slices.Sort(again)
+	for i, body := range again {
+		if body != fmt.Sprintf(`{"n":%d}`, i+1) {
+			t.Fatalf("sent again: %v", again)
+		}
+	}
 }
 
 func TestAPIOperationalWebhooks(t *testing.T) {
@@ -420,7 +431,7 @@ func TestAPIRewrap(t *testing.T) {
 	said := new(bytes.Buffer)
 	cmd := newRootCommand()
 	cmd.SetOut(said)
-	cmd.SetArgs([]string{"cluster", "rewrap", "--url", b.url, "--token", apiToken})
+	cmd.SetArgs([]string{"key", "rewrap", "--url", b.url, "--token", apiToken})
 	if err := cmd.Execute(); err != nil || !strings.Contains(said.String(), "of 1 endpoints") {
 		t.Errorf("%s %v", said, err)
 	}

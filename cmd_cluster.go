@@ -40,7 +40,7 @@ func newClusterCommand() *cobra.Command {
 	}
 	c.addFlags(cmd)
 	cmd.AddCommand(newClusterStatus(c), newClusterMembers(c), newClusterJoin(c), newClusterRemove(c), newClusterTransfer(c),
-		newClusterFingerprint(c), newClusterRewrap(c), newClusterRecover())
+		newClusterFingerprint(c), newClusterRecover())
 	return cmd
 }
 
@@ -296,30 +296,6 @@ func (c *client) done(cmd *cobra.Command, method, path string, in any, text stri
 	}
 	_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
 	return err
-}
-
-func newClusterRewrap(c *client) *cobra.Command {
-	return &cobra.Command{
-		Use:   "rewrap",
-		Short: "Encrypt the secrets of all endpoints with the first of encryption_keys",
-		Long: `Encrypt the secrets of all endpoints with the first of encryption_keys, those that are encrypted with another one or not at all.
-
-To change the key, put the new one in front of encryption_keys on all nodes, restart them one by one, run this, and take the
-old one out. Backups and old log entries still need the old one to be read.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			for total := 0; ; {
-				var step struct{ Rewrapped, Remaining int }
-				if err := c.call(cmd.Context(), "POST", "/cluster/rewrap", nil, &step); err != nil {
-					return err
-				}
-				if total += step.Rewrapped; step.Remaining == 0 {
-					_, err := fmt.Fprintf(cmd.OutOrStdout(), "The secrets of %d endpoints are encrypted anew; there are no others to do.\n", total)
-					return err
-				}
-			}
-		},
-	}
 }
 
 func newClusterRecover() *cobra.Command {

@@ -29,7 +29,7 @@ func newKeyCommand() *cobra.Command {
 	c := new(client)
 	cmd := &cobra.Command{
 		Use:   "key",
-		Short: "Make, list and revoke API keys",
+		Short: "Make, list and revoke API keys; encrypt secrets with a new key",
 		Long: `Make, list and revoke API keys. The token of a key is shown once, when it is made; the nodes keep only a hash of it.
 
 Roles: admin may do everything; producer may create messages, and applications along with them; reader sees all but
@@ -40,7 +40,7 @@ secrets; application sees and changes one application and its endpoints.`,
   hookwheel key revoke key_3DJnq4qkm9VRuRYEmUB6bxZ3Zc5`,
 	}
 	c.addFlags(cmd)
-	cmd.AddCommand(newKeyCreate(c), newKeyList(c), newKeyRevoke(c))
+	cmd.AddCommand(newKeyCreate(c), newKeyList(c), newKeyRevoke(c), newKeyRewrap(c))
 	return cmd
 }
 
@@ -177,4 +177,28 @@ func printJSON(out io.Writer, v any) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(v)
+}
+
+func newKeyRewrap(c *client) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rewrap",
+		Short: "Encrypt the secrets of all endpoints with the first of encryption_keys",
+		Long: `Encrypt the secrets of all endpoints with the first of encryption_keys, those that are encrypted with another one or not at all.
+
+To change the key, put the new one in front of encryption_keys on all nodes, restart them one by one, run this, and take the
+old one out. Backups and old log entries still need the old one to be read.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for total := 0; ; {
+				var step struct{ Rewrapped, Remaining int }
+				if err := c.call(cmd.Context(), "POST", "/cluster/rewrap", nil, &step); err != nil {
+					return err
+				}
+				if total += step.Rewrapped; step.Remaining == 0 {
+					_, err := fmt.Fprintf(cmd.OutOrStdout(), "The secrets of %d endpoints are encrypted anew; there are no others to do.\n", total)
+					return err
+				}
+			}
+		},
+	}
 }

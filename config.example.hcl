@@ -15,7 +15,7 @@ data = "/var/lib/hookwheel"
 
 # The keys with which the secrets of endpoints are encrypted before they are replicated and stored: at least 32 characters each, the
 # same on all nodes. The first one encrypts, all of them decrypt, so put a new one in front on all nodes, restart them one by one, run
-# "hookwheel cluster rewrap", and take the old one out. Such as [env("HOOKWHEEL_ENCRYPTION_KEY")]; with none, secrets stand in the
+# "hookwheel key rewrap", and take the old one out. Such as [env("HOOKWHEEL_ENCRYPTION_KEY")]; with none, secrets stand in the
 # clear in the data folders and in backups.
 # encryption_keys = []
 

@@ -95,25 +95,38 @@ func (s *Server) pauseEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 const (
 	fromCursor = "cursor" // sends them all, the oldest first
 	fromNow    = "now"    // passes over them
+	fromTime   = "time"   // passes over those from before a time, which is what the API is given
 )
 
-// resumeEndpoint goes on where the endpoint stood, or passes over what waits in the log, all of it or up to a time. What waits in the
-// retry set stays there.
+// resumeEndpoint goes on where the endpoint stood, or passes over what waits in the log, all of it or up to a time. What it had been sent
+// since an earlier time is sent again by a task. What waits in the retry set stays there in any case.
 func (s *Server) resumeEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	from, at, err := parseResume(ctx.PostBody(), time.Now())
 	if err != nil {
 		return answer{}, err
 	}
+	endpoint, err := s.endpoint(ctx)
+	if err != nil {
+		return answer{}, err
+	}
 	hold, cancel := s.hold(ctx)
 	defer cancel()
-	made, err := untilUnchanged(func() (*webhook.Endpoint, error) {
-		endpoint, err := s.endpoint(ctx)
-		if err != nil {
-			return nil, err
+	place := webhook.NewID(at.UnixMilli(), 0, 0)
+	switch position := s.config.Store.Place(endpoint.ID).Position; {
+	case from == fromTime && position.After(place):
+		from = fromCursor
+		again := webhook.Task{Kind: webhook.TaskReplay, Which: webhook.ReplayAll, App: endpoint.App, Endpoint: endpoint.ID,
+			Since: at, Until: position.Time(), Total: -1}
+		if _, err := s.config.Writer.CreateTask(hold, again); err != nil {
+			return answer{}, err
 		}
+	case from != fromTime:
+		place = webhook.ID{}
+	}
+	made, err := untilUnchanged(func() (*webhook.Endpoint, error) {
 		var to webhook.ID
 		if from != fromCursor {
-			if to, err = s.lastBefore(endpoint, from, at); err != nil {
+			if to, err = s.lastBefore(endpoint.App, place); err != nil {
 				return nil, err
 			}
 		}
@@ -147,19 +160,12 @@ func parseResume(text []byte, now time.Time) (from string, at time.Time, err err
 	if err != nil || at.Unix() < earliest || at.After(now) {
 		return "", at, webhook.Invalid("from", "must be cursor, now, or a time in the past such as 2026-01-31T12:00:00Z")
 	}
-	return from, at, nil
+	return fromTime, at, nil
 }
 
-// lastBefore is the last message that a resumed endpoint passes over; zero: none.
-func (s *Server) lastBefore(endpoint *webhook.Endpoint, from string, at time.Time) (last webhook.ID, err error) {
-	page := wal.Page{Limit: 1}
-	if from != fromNow {
-		page.High = webhook.NewID(at.UnixMilli(), 0, 0)
-		if s.config.Store.Place(endpoint.ID).Position.After(page.High) {
-			return last, webhook.Invalid("from", "the endpoint has passed that time: resume it from cursor, and have what came before sent again with bulk-replay")
-		}
-	}
-	list, _, err := s.config.Store.Messages(endpoint.App, page, wal.MessageFilter{})
+// lastBefore is the last message of a log before a place; zero: none. A zero place is the end.
+func (s *Server) lastBefore(app, place webhook.ID) (last webhook.ID, err error) {
+	list, _, err := s.config.Store.Messages(app, wal.Page{Limit: 1, High: place}, wal.MessageFilter{})
 	if err != nil || len(list) == 0 {
 		return last, err
 	}
