@@ -104,9 +104,8 @@ func TestCertificates(t *testing.T) {
 		{"silent in the handshake", rawServer(t, hang), false, reasonTimeout, "the TLS handshake took too long"},
 	}
 	s := newTestSender(loopback)
-	s.timeout, s.client.MaxIdleConnDuration, s.lenient.MaxIdleConnDuration = 2*time.Second, shortIdle, shortIdle
-	s.dialer.roots = roots
-	defer s.dialer.abort()
+	s.timeout, s.client.MaxIdleConnDuration, s.lenient.MaxIdleConnDuration = 5*time.Second, shortIdle, shortIdle
+	s.dialer.roots = roots // no abort: connections must end by themselves
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			d := testDelivery("https://" + test.address)
@@ -125,13 +124,15 @@ func TestCertificates(t *testing.T) {
 // A connection whose certificate was not verified is never used by an endpoint that wants it verified.
 func TestLenientConnectionsAreApart(t *testing.T) {
 	now := time.Now()
+	config := &tls.Config{Certificates: []tls.Certificate{certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour))}}
 	address := rawServer(t, func(conn net.Conn) {
-		secure := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour))}})
+		secure := tls.Server(conn, config)
 		for range 2 {
 			say("HTTP/1.1 200 Fine\r\nContent-Length: 0\r\n\r\n")(secure)
 		}
 	})
 	s := newTestSender(loopback)
+	s.timeout = 5 * time.Second
 	defer s.dialer.abort()
 	d := testDelivery("https://" + address)
 	d.Endpoint.InsecureTLS = true
@@ -192,10 +193,12 @@ func TestBadReceivers(t *testing.T) {
 		{"resets", func(conn net.Conn) { readRequest(conn); _ = conn.(*net.TCPConn).SetLinger(0) }, 0, reasonNetwork, "closed the connection before it answered"},
 		{"reads nothing", func(net.Conn) { time.Sleep(2 * senderTimeout) }, 0, reasonTimeout, "no answer within"},
 	}
+	s := newTestSender(loopback) // no abort: connections must end by themselves
+	s.client.MaxIdleConnDuration = shortIdle
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			start := time.Now()
-			a, why := sendTo("http://"+rawServer(t, test.talk), loopback)
+			a, why, _ := s.send(testDelivery("http://" + rawServer(t, test.talk)))
 			if a.StatusCode != test.code || why != test.why || !strings.Contains(string(a.Response), test.text) || len(a.Response) > webhook.MaxResponse {
 				t.Errorf("%d %s %.200q, want %d %s %.200q", a.StatusCode, why, a.Response, test.code, test.why, test.text)
 			}
@@ -210,18 +213,20 @@ func TestBadReceivers(t *testing.T) {
 // way. Once the headers are complete the status counts; before that there is no answer.
 func TestEveryOffset(t *testing.T) {
 	checkLeaks(t)
+	s := newTestSender(loopback) // no abort: connections must end by themselves
+	s.timeout, s.client.MaxIdleConnDuration = 5*time.Second, shortIdle
 	for _, body := range []string{"Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"} {
 		for _, status := range []uint16{200, 500} {
 			answer := fmt.Sprintf("HTTP/1.1 %d What\r\nX-A: b\r\n%s", status, body)
 			headers := strings.Index(answer, "\r\n\r\n") + 4
 			for n := range len(answer) + 1 {
 				for _, rude := range []bool{false, true} {
-					a, why := sendTo("http://"+rawServer(t, func(conn net.Conn) {
+					a, why, _ := s.send(testDelivery("http://" + rawServer(t, func(conn net.Conn) {
 						say(answer[:n])(conn)
 						if rude {
 							_ = conn.(*net.TCPConn).SetLinger(0)
 						}
-					}), loopback)
+					})))
 					checkOffset(t, a, why, n < headers, rude, status)
 					if t.Failed() {
 						t.Fatalf("%q, rude %v", answer[:n], rude)
