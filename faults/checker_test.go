@@ -39,6 +39,7 @@ func check(h *history, endpoints []*endpoint, f *final) *verdict {
 	v.checkHits(h, endpoints, told)
 	if f != nil {
 		v.checkLogs(f, told)
+		v.checkOrder(h, endpoints, f)
 		v.checkAttempts(h, f)
 	}
 	return v
@@ -150,6 +151,42 @@ func (v *verdict) checkLogs(f *final, told map[int]string) {
 	for event, id := range told {
 		if !all[id] {
 			v.wrong("event %d was acknowledged as %s, which is not in the log", event, id)
+		}
+	}
+}
+
+// checkOrder: an ordered endpoint saw no message before it had taken all that come before it in the log.
+func (v *verdict) checkOrder(h *history, endpoints []*endpoint, f *final) {
+	for i, e := range endpoints {
+		if !e.ordered {
+			continue
+		}
+		taken, wanted := make(map[string]bool), make(map[string]bool)
+		for j := range h.hits {
+			if hit := &h.hits[j]; hit.Endpoint == i && hit.Event >= 0 {
+				wanted[hit.ID] = true
+			}
+		}
+		log := slices.DeleteFunc(slices.Clone(f.logs[0][e.app]), func(id string) bool { return !wanted[id] })
+		place, next := make(map[string]int), 0 // the first in the log that was not taken
+		for at, id := range log {
+			place[id] = at
+		}
+		for j := range h.hits {
+			hit := &h.hits[j]
+			if hit.Endpoint != i || hit.Event < 0 {
+				continue
+			}
+			v.counts["arrivals in order"]++
+			if place[hit.ID] > next {
+				v.wrong("ordered endpoint %s saw %s before it had taken %s", e.uid, hit.ID, log[next])
+			}
+			if hit.Status < 300 {
+				taken[hit.ID] = true
+			}
+			for next < len(log) && taken[log[next]] {
+				next++
+			}
 		}
 	}
 }

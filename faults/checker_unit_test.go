@@ -65,6 +65,11 @@ func TestChecker(t *testing.T) {
 			h.hits = append(h.hits, h.hits[0])
 			h.faults = []fault{{Start: h.hits[0].At, Well: h.hits[0].At}}
 		}, ""},
+		"out of order": {func(h *history, _ *final) {
+			first := slices.IndexFunc(h.hits, func(x hit) bool { return x.Endpoint == 5 })
+			second := first + 1 + slices.IndexFunc(h.hits[first+1:], func(x hit) bool { return x.Endpoint == 5 })
+			h.hits[first], h.hits[second] = h.hits[second], h.hits[first]
+		}, "before it had taken"},
 		"failed call": {func(h *history, _ *final) { h.posts[0].Status, h.posts[0].ID = 503, "" }, "got no 202"},
 		"failed call at a node that was hit": {func(h *history, _ *final) {
 			h.posts[0].Status, h.posts[0].ID, h.posts[0].Down = 0, "", true

@@ -239,6 +239,15 @@ func (n *node) alive() bool {
 	}
 }
 
+// awaitAnswer waits until a node that was started answers at all, or has ended: before that it is to be left alone.
+func (c *cluster) awaitAnswer(i int) {
+	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline) && c.nodes[i].alive(); time.Sleep(20 * time.Millisecond) {
+		if status, _, err := c.call(i, "GET", "/health/ping", nil, nil); err == nil && status < 300 {
+			return
+		}
+	}
+}
+
 // setDown says whether producers are to leave a node alone.
 func (n *node) setDown(down bool) {
 	n.mu.Lock()

@@ -31,6 +31,7 @@ const (
 	flaky            // answers 500 now and then
 	slow             // takes its time
 	absent           // is down for a second, time and again
+	rarely           // answers 500 to one in twenty
 )
 
 // endpoint is one of the receiver's.
@@ -39,6 +40,7 @@ type endpoint struct {
 	uid       string
 	filter    string // event type; empty: all
 	behaviour behaviour
+	ordered   bool
 	secret    webhook.Secret
 }
 
@@ -50,6 +52,7 @@ func newEndpoints() []*endpoint {
 		{app: "app0", uid: "filtered", filter: "odd", behaviour: good},
 		{app: "app1", uid: "slow", behaviour: slow},
 		{app: "app1", uid: "absent", behaviour: absent},
+		{app: "app1", uid: "ordered", filter: "odd", behaviour: rarely, ordered: true},
 	}
 }
 
@@ -134,6 +137,10 @@ func (r *receiver) answer(e *endpoint) int {
 		if rand.IntN(5) == 0 {
 			return http.StatusInternalServerError
 		}
+	case rarely:
+		if rand.IntN(20) == 0 {
+			return http.StatusInternalServerError
+		}
 	case slow:
 		time.Sleep(30 * time.Millisecond)
 	case absent:
@@ -160,6 +167,9 @@ func (r *receiver) setUp(t *testing.T, c *cluster) {
 		if e.filter != "" {
 			must("PUT", "/event-type/"+e.filter, map[string]string{"description": ""}, nil)
 			in["eventTypes"] = []string{e.filter}
+		}
+		if e.ordered {
+			in["ordering"] = "endpoint"
 		}
 		must("POST", "/app/"+e.app+"/endpoint", in, nil)
 		var secret struct{ Key string }

@@ -162,7 +162,11 @@ func (n *nemesis) take(nodes []int) {
 func (n *nemesis) restore(nodes []int) error {
 	return n.each(nodes, func(i int, node *node) error {
 		defer node.setDown(false)
-		return n.cluster.start(i)
+		if err := n.cluster.start(i); err != nil {
+			return err
+		}
+		n.cluster.awaitAnswer(i)
+		return nil
 	})
 }
 
