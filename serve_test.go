@@ -46,7 +46,7 @@ func TestServeWithTLS(t *testing.T) {
 	c := newCaller(t, base, nodes)
 	pool := x509.NewCertPool()
 	pool.AddCert(mustReadCertificate(t, filepath.Join(certs, caFile)))
-	c.http.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: pool}
+	c.http.Transport = contractTransport{t, &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
 	for i, url := range c.nodes {
 		c.nodes[i] = strings.Replace(url, "http:", "https:", 1)
 	}
