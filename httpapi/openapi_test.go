@@ -17,15 +17,7 @@ var notYet = []string{
 	"DELETE /api/v1/app/{}/msg/{}/content",
 	"GET /api/v1/app/{}/endpoint/{}/stats",
 	"GET /api/v1/app/{}/msg/{}/explain",
-	"GET /api/v1/background-task",
-	"GET /api/v1/background-task/{}",
-	"POST /api/v1/app/{}/endpoint/{}/bulk-replay",
-	"POST /api/v1/app/{}/endpoint/{}/recover",
-	"POST /api/v1/app/{}/endpoint/{}/replay-missing",
 	"POST /api/v1/app/{}/endpoint/{}/send-example",
-	"POST /api/v1/background-task/{}/cancel",
-	"POST /api/v1/background-task/{}/pause",
-	"POST /api/v1/background-task/{}/resume",
 }
 
 // TestOpenAPIOperations holds the document and the router to the same operations.

@@ -43,12 +43,11 @@ type flight struct {
 }
 
 func newLane(endpoint *webhook.Endpoint, t *tail, place Place, most int) *lane {
-	l := &lane{endpoint: endpoint, tail: t, flying: make(map[flight]flying), limit: newConcurrency(most),
+	l := &lane{endpoint: endpoint, tail: t, flying: make(map[flight]flying), manual: newManualSet(), limit: newConcurrency(most),
 		breaker: breaker{health: place.Health}, recorded: place.Health}
 	l.wakeup.Value.lane = l
 	l.log = newLogReader(t, place)
 	l.retries = newRetrySet(l)
-	l.manual.more = true
 	l.order = newOrder(endpoint.Ordering)
 	l.rate.setRate(float64(endpoint.RateLimit))
 	return l

@@ -247,6 +247,9 @@ func (s *Scheduler) Settle(list []webhook.Progress) {
 func (s *Scheduler) settle(l *lane, o *webhook.Outcome) {
 	a := &o.Attempt
 	manual := o.Source == webhook.SourceManual
+	if manual {
+		l.manual.settle(a.Message, l.reading)
+	}
 	if o.Source == webhook.SourceRetry || manual && a.Status == webhook.StatusSuccess {
 		s.forget(l, a.Message)
 	}

@@ -89,7 +89,7 @@ func (s *Scheduler) readUnsure(l *lane) {
 // readManual reads the first part of a lane's manual set.
 func (s *Scheduler) readManual(l *lane) {
 	l.reading = true
-	most := maxManual + len(l.flying)
+	most := maxManual + len(l.manual.out)
 	l.manual.more = false // what comes meanwhile says so again
 	s.mu.Unlock()
 	list, err := s.backlog.Manual(l.endpoint.ID, webhook.ID{}, most)
@@ -100,7 +100,7 @@ func (s *Scheduler) readManual(l *lane) {
 		return
 	}
 	l.reading = false
-	l.manual.receive(list, most, l.flying)
+	l.manual.receive(list, most)
 }
 
 // readOrder finds the keys of an ordered endpoint that are blocked, and those whose messages are held.

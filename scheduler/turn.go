@@ -204,7 +204,7 @@ func (s *Scheduler) turnManual(l *lane) (d webhook.Delivery, found bool) {
 	line := l.manual.take()
 	d = webhook.Delivery{ID: line.Message, Endpoint: l.endpoint, Source: webhook.SourceManual, Number: line.Number, Task: line.Task, Retry: line.Retry}
 	if ok := s.fetch(l, &d); !ok {
-		l.manual.more = true
+		l.manual.giveBack(d.ID)
 		return d, false
 	}
 	switch {

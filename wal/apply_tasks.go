@@ -51,7 +51,7 @@ func (e *entry) createTask(body []byte) ([]byte, error) {
 	if t.Until.IsZero() || t.Until.After(t.CreatedAt) {
 		t.Until = t.CreatedAt // what comes later is sent anyway
 	}
-	t.Status, t.Position = webhook.TaskRunning, webhook.NewID(t.Since.UnixMilli(), 0, 0)
+	t.Status, t.Position = webhook.TaskRunning, t.Begin()
 	t.Looked, t.Taken, t.Delivered, t.Failed = 0, 0, 0, 0
 	e.putTask(*t)
 	e.tasks = append(e.tasks, t)

@@ -69,10 +69,14 @@ type Task struct {
 // Waiting is how many messages the task has taken that are not yet attempted.
 func (t *Task) Waiting() int64 { return t.Taken - t.Delivered - t.Failed }
 
-// End is the place in the log before which the task's range ends; when its position is there it has looked at all.
+// Begin is the place in the log behind which the task's range begins.
+func (t *Task) Begin() ID { return NewID(t.Since.UnixMilli(), 0, 0) }
+
+// End is the place in the log before which the task's range ends; when its position is there it has looked at all. A task that is
+// not made yet has no bound but its times.
 func (t *Task) End() ID {
 	end := NewID(t.Until.UnixMilli()+4, 0, 0) // ids are exact to 4 ms
-	if end.After(t.ID) {
+	if !t.ID.IsZero() && end.After(t.ID) {
 		return t.ID
 	}
 	return end

@@ -1,0 +1,42 @@
+package scheduler
+
+import (
+	"fmt"
+	"testing"
+
+	"hookwheel/webhook"
+)
+
+// A line is handed out once, however often the set is read before its outcome is recorded, and again if it is asked for again.
+func TestManualSetHandsOutOnce(t *testing.T) {
+	m := newManualSet()
+	line := func(place uint32) webhook.Manual {
+		return webhook.Manual{Message: webhook.NewID(1_790_000_000_000, 1, place)}
+	}
+	one, two := line(1), line(2)
+	steps := []struct {
+		what string
+		do   func()
+		want string // messages in memory, and whether the set is to be read
+	}{
+		{"new", func() {}, "[] true"},
+		{"read", func() { m.more = false; m.receive([]webhook.Manual{one}, 10) }, "[1] false"},
+		{"handed out", func() { m.take() }, "[] false"},
+		{"read before it is recorded", func() { m.receive([]webhook.Manual{one, two}, 10) }, "[2] false"},
+		{"recorded while a read is under way that saw it", func() { m.settle(one.Message, true); m.receive([]webhook.Manual{one, two}, 10) }, "[2] true"},
+		{"read after that", func() { m.more = false; m.receive([]webhook.Manual{two}, 10) }, "[2] false"},
+		{"asked for again", func() { m.receive([]webhook.Manual{one, two}, 10) }, "[1 2] false"},
+		{"not to be had now", func() { m.giveBack(m.take().Message) }, "[2] true"},
+		{"a full page", func() { m.more = false; m.receive([]webhook.Manual{one, two}, 2) }, "[1 2] true"},
+	}
+	for _, step := range steps {
+		step.do()
+		var places []uint32
+		for _, l := range m.lines {
+			places = append(places, l.Message.Place())
+		}
+		if got := fmt.Sprint(places, m.more); got != step.want {
+			t.Errorf("%s: %s, want %s", step.what, got, step.want)
+		}
+	}
+}
