@@ -30,6 +30,8 @@ var statusOf = map[webhook.Code]int{
 	webhook.CodeUnavailable:    fasthttp.StatusServiceUnavailable,
 	webhook.CodeNoSpace:        fasthttp.StatusInsufficientStorage,
 	webhook.CodeMissingPayload: fasthttp.StatusBadRequest,
+	webhook.CodeInvalidRange:   fasthttp.StatusBadRequest,
+	webhook.CodeInvalidScheme:  fasthttp.StatusBadRequest,
 	webhook.CodeForbidden:      fasthttp.StatusForbidden,
 	webhook.CodeBadRequest:     fasthttp.StatusBadRequest,
 	webhook.CodeChanged:        fasthttp.StatusConflict,

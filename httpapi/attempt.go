@@ -218,3 +218,16 @@ func (s *Server) resend(ctx *fasthttp.RequestCtx) (answer, error) {
 	}
 	return answer{fasthttp.StatusAccepted, struct{}{}}, nil
 }
+
+func (s *Server) expungeAttempt(ctx *fasthttp.RequestCtx) (answer, error) {
+	app, a, err := s.attempt(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	if err := s.config.Writer.ExpungeAttempt(hold, app.ID, a.Message, a.ID); err != nil {
+		return answer{}, err
+	}
+	return answer{status: fasthttp.StatusNoContent}, nil
+}

@@ -341,3 +341,16 @@ func (s *Server) message(ctx *fasthttp.RequestCtx) (*webhook.Application, *webho
 	m, err := s.config.Store.Message(app.ID, pathValue(ctx, "msg"))
 	return app, m, err
 }
+
+func (s *Server) expungeMessage(ctx *fasthttp.RequestCtx) (answer, error) {
+	app, m, err := s.message(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	hold, cancel := s.hold(ctx)
+	defer cancel()
+	if err := s.config.Writer.ExpungeMessage(hold, app.ID, m.ID); err != nil {
+		return answer{}, err
+	}
+	return answer{status: fasthttp.StatusNoContent}, nil
+}

@@ -188,6 +188,10 @@ func (e *entry) apply(body []byte) ([]byte, error) {
 		return e.resume(body[1:])
 	case kindDisableEndpoint:
 		return nil, e.disableEndpoint(body[1:])
+	case kindExpungeMessage:
+		return nil, e.expungeMessage(body[1:])
+	case kindExpungeAttempt:
+		return nil, e.expungeAttempt(body[1:])
 	case kindResend:
 		return nil, e.resend(body[1:])
 	case kindCreateKey:

@@ -55,6 +55,11 @@ func (e *entry) moveCursor(p *webhook.Progress) error {
 	e.store.mu.Lock()
 	defer e.store.mu.Unlock()
 	for i := range p.Outcomes {
+		if a := &p.Outcomes[i].Attempt; a.Number != 0 {
+			if err := e.count(p.Endpoint, &c.counts, a.Status); err != nil {
+				return err
+			}
+		}
 		if err := e.settle(p.Endpoint, c, &p.Outcomes[i]); err != nil {
 			return err
 		}

@@ -343,6 +343,10 @@ func TestCheckFindsDamage(t *testing.T) {
 			p.changeEndpoint(func(e *webhook.Endpoint) { e.Revision = 1 << 40 })
 		}, "was changed last by entry 1099511627776"},
 
+		"damaged hour":              {func(p *patient) { p.set(countsKey(p.endpoint, 5), one) }, "can't be read"},
+		"hour of nobody":            {func(p *patient) { p.set(countsKey(foreign, 5), (&counts{}).encodeHour()) }, "endpoint that is not there and is not being removed"},
+		"hour that is not yet over": {func(p *patient) { p.set(countsKey(p.endpoint, uint64(testClock/hour)), (&counts{}).encodeHour()) }, "is not before the hour of its cursor"},
+
 		"damaged endpoint":   {func(p *patient) { p.set(idKey(keyEndpoint, p.app, p.endpoint), one) }, "(endpoints) can't be read"},
 		"misplaced endpoint": {func(p *patient) { p.changeEndpoint(func(e *webhook.Endpoint) { e.App = p.idle }) }, "is kept under the ids"},
 		"twice the same uid": {func(p *patient) { p.changeEndpoint(func(e *webhook.Endpoint) { e.UID = "c" }) }, `has the uid "c", which`},

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -293,6 +294,22 @@ func (c *checker) checkOwned(what string, endpoint, message webhook.ID) (*webhoo
 		c.violated("%s is of a message that is not in the log of %s", what, appName(e.App))
 	}
 	return m, err
+}
+
+// checkHour looks at the attempts that were counted in an hour.
+func (c *checker) checkHour(key, value []byte) {
+	endpoint, at := webhook.ID(key[1:1+idSize]), binary.BigEndian.Uint64(key[1+idSize:])
+	what := fmt.Sprintf("what is counted of the attempts at %s in the hour from %s", endpointName(endpoint), clockTime(int64(at)*hour).Format(time.RFC3339))
+	if err := new(counts).decodeHour(value); err != nil {
+		c.violated("%s can't be read: %x", what, value)
+	}
+	place := c.cursors[endpoint]
+	switch {
+	case place == nil && !c.removed[endpoint]:
+		c.violated("%s is of an endpoint that is not there and is not being removed", what)
+	case place != nil && at >= place.counts.hour:
+		c.violated("%s is not before the hour of its cursor", what)
+	}
 }
 
 // checkCounts compares what cursors count with what is there.

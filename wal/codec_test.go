@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -127,22 +128,6 @@ func jsonFormat[T any](value T) format {
 
 func plain(data []byte) func() ([]byte, error) { return func() ([]byte, error) { return data, nil } }
 
-func encodeMessages(list []webhook.Message) (data []byte) {
-	for i := range list {
-		data = appendMessage(appendPlaced(data, messageVersion, list[i].ID.Place()), &list[i])
-	}
-	return data
-}
-
-func encodeAttempts(list []webhook.Attempt) (data []byte) {
-	url := ""
-	for i := range list {
-		data = appendAttempt(appendPlaced(data, attemptVersion, list[i].ID.Place()), &list[i], url)
-		url = list[i].URL
-	}
-	return data
-}
-
 type idempotent struct {
 	key     [16]byte
 	command []byte
@@ -168,7 +153,7 @@ func goldenFormats() map[string]format {
 		recorded[i].Endpoint, recorded[i].ID = goldenEndpoint, webhook.NewID(goldenMessage.Millis(), 3, uint32(i+1))
 	}
 	m := meta{index: 300, term: 7, clock: testClock, confIndex: 5, conf: []byte("configuration")}
-	c := cursor{position: goldenEndpoint, done: []webhook.ID{goldenMessage}, counts: counts{waiting: 1, held: 2, manual: 3, expired: 4, hour: 5, succeeded: 6, failed: 7},
+	c := cursor{position: goldenEndpoint, done: []webhook.ID{goldenMessage}, counts: counts{waiting: 1, held: 2, manual: 3, expired: 4, hour: 5, succeeded: 6, failed: 7, canceled: 8},
 		health: webhook.Health{Parked: true, Since: goldenTime, FailingSince: goldenTime, Probes: 3, NextProbe: goldenTime, LastFailure: "no answer"},
 		skips:  []skip{{from: goldenEndpoint, to: goldenMessage, at: testClock}}}
 	refused := &webhook.Error{Code: webhook.CodeInvalid, Detail: "why", Field: "uid"}
@@ -176,9 +161,17 @@ func goldenFormats() map[string]format {
 	return map[string]format{
 		"command createApplication": commandFormat(kindCreateApplication, createApplication{Application: goldenApplication(), GetIfExists: true}),
 		"command createEndpoint":    commandFormat(kindCreateEndpoint, goldenEndpointRecord()),
-		"command resend":            commandFormat(kindResend, resend{goldenApp, goldenEndpoint, goldenMessage}),
-		"command createTask":        commandFormat(kindCreateTask, goldenTask()),
-		"command changeTask":        commandFormat(kindChangeTask, changeTask{goldenApp, webhook.TaskPaused}),
+		"command expungeMessage":    commandFormat(kindExpungeMessage, expunge{App: goldenApp, Message: goldenMessage}),
+		"command expungeAttempt":    commandFormat(kindExpungeAttempt, expunge{App: goldenApp, Message: goldenMessage, Attempt: goldenEntry}),
+		"key counts":                {uint64(5), plain(countsKey(goldenEndpoint, 5)), func(data []byte) (any, error) { return binary.BigEndian.Uint64(data[1+idSize:]), nil }},
+		"record counts": {counts{succeeded: 6, failed: 300, canceled: 8}, plain((&counts{succeeded: 6, failed: 300, canceled: 8}).encodeHour()), func(data []byte) (any, error) {
+			var n counts
+			err := n.decodeHour(data)
+			return n, err
+		}},
+		"command resend":     commandFormat(kindResend, resend{goldenApp, goldenEndpoint, goldenMessage}),
+		"command createTask": commandFormat(kindCreateTask, goldenTask()),
+		"command changeTask": commandFormat(kindChangeTask, changeTask{goldenApp, webhook.TaskPaused}),
 		"command stepTask": {step, plain(encodeStepTask(step.term, &step.step)), func(data []byte) (any, error) {
 			term, step, err := decodeStepTask(data[1:])
 			return stepOfTerm{term, step}, err

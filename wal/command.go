@@ -34,6 +34,8 @@ const (
 	kindCreateEventType   kind = 10 // a webhook.EventType
 	kindUpdateEventType   kind = 11 // a webhook.EventType, likewise
 	kindDeleteEventType   kind = 12
+	kindExpungeMessage    kind = 13
+	kindExpungeAttempt    kind = 14
 	kindResend            kind = 15
 	kindCreateTask        kind = 16 // a webhook.Task
 	kindStepTask          kind = 17
@@ -84,6 +86,13 @@ type disableEndpoint struct {
 	Term      uint64     `json:"term"` // of the leader that speaks
 	Endpoint  webhook.ID `json:"endpoint"`
 	FailSince time.Time  `json:"failSince"`
+}
+
+// expunge is the body of kindExpungeMessage, and with Attempt of kindExpungeAttempt.
+type expunge struct {
+	App     webhook.ID `json:"app"`
+	Message webhook.ID `json:"message"`
+	Attempt webhook.ID `json:"attempt,omitzero"`
 }
 
 // resend is the body of kindResend.

@@ -23,6 +23,7 @@ const (
 	keyRemoved     = 'D'
 	keyHeld        = 'K'
 	keyManual      = 'M'
+	keyCounts      = 'N'
 	keyAPIKey      = 'G'
 	keyAnswer      = 'Y'
 	keyAging       = 'y'

@@ -36,8 +36,8 @@ type counts struct {
 	manual  uint64 // in its manual set
 	expired uint64 // messages that it wanted and that left the log before they were settled
 
-	hour              uint64 // hours since the Unix epoch, of the two below; earlier hours stand under N
-	succeeded, failed uint64 // attempts
+	hour                        uint64 // hours since the Unix epoch, of the three below; earlier hours stand under N
+	succeeded, failed, canceled uint64 // attempts
 }
 
 // encode: position 20 | health flags, then what they name | counts | skips | done
@@ -45,7 +45,7 @@ func (c *cursor) encode() []byte {
 	dst := append([]byte{cursorVersion}, c.position[:]...)
 	dst = appendHealth(dst, &c.health)
 	n := &c.counts
-	for _, count := range []uint64{n.waiting, n.held, n.manual, n.expired, n.hour, n.succeeded, n.failed, uint64(len(c.skips))} {
+	for _, count := range []uint64{n.waiting, n.held, n.manual, n.expired, n.hour, n.succeeded, n.failed, n.canceled, uint64(len(c.skips))} {
 		dst = binary.AppendUvarint(dst, count)
 	}
 	for _, s := range c.skips {
@@ -64,7 +64,7 @@ func (c *cursor) decode(data []byte) error {
 	readHealth(r, &c.health)
 	n := &c.counts
 	var skips uint64
-	for _, count := range []*uint64{&n.waiting, &n.held, &n.manual, &n.expired, &n.hour, &n.succeeded, &n.failed, &skips} {
+	for _, count := range []*uint64{&n.waiting, &n.held, &n.manual, &n.expired, &n.hour, &n.succeeded, &n.failed, &n.canceled, &skips} {
 		*count = r.uvarint()
 	}
 	for ; skips > 0 && r.err == nil; skips-- {

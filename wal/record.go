@@ -14,6 +14,7 @@ const (
 	messageVersion  = 1
 	attemptVersion  = 1
 	cursorVersion   = 1
+	countsVersion   = 1
 	requestsVersion = 1
 	answersVersion  = 1
 )

@@ -77,6 +77,11 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 	if i > 0 && c.rnd.Intn(6) == 0 {
 		commands = append(commands, c.changeKeys())
 	}
+	if len(c.sent) > 0 && c.rnd.Intn(6) == 0 {
+		m := c.sent[c.rnd.Intn(len(c.sent))]
+		commands = append(commands, c.command(encodeCommand(kindExpungeMessage, expunge{App: c.app, Message: m})),
+			c.command(encodeCommand(kindExpungeAttempt, expunge{App: c.app, Message: m, Attempt: webhook.NewID(testClock, uint64(i), 0)})))
+	}
 	for range c.rnd.Intn(5) {
 		m := &webhook.Message{App: c.app, EventType: "t", Payload: fmt.Appendf(nil, `{"n":%d}`, c.rnd.Int())}
 		if c.rnd.Intn(4) == 0 {

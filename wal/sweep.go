@@ -41,7 +41,7 @@ func (e *entry) leaveToSweep(app, endpoint webhook.ID) {
 // sweepEndpoint deletes some of the sets of an endpoint.
 func (e *entry) sweepEndpoint(gone webhook.ID) error {
 	var keys [][]byte
-	for _, set := range []byte{keyRetry, keyHeld, keyManual} {
+	for _, set := range []byte{keyRetry, keyHeld, keyManual, keyCounts} {
 		more, err := e.firstKeys(idKey(set, gone), sweepPerEntry-len(keys))
 		if err != nil {
 			return err

@@ -86,6 +86,16 @@ func (w *Writer) Resend(ctx context.Context, app, endpoint, message webhook.ID) 
 	return w.proposeEnd(ctx, kindResend, resend{app, endpoint, message})
 }
 
+// ExpungeMessage takes the payload of a message away for good.
+func (w *Writer) ExpungeMessage(ctx context.Context, app, message webhook.ID) error {
+	return w.proposeEnd(ctx, kindExpungeMessage, expunge{App: app, Message: message})
+}
+
+// ExpungeAttempt takes the receiver's answer to an attempt away for good.
+func (w *Writer) ExpungeAttempt(ctx context.Context, app, message, attempt webhook.ID) error {
+	return w.proposeEnd(ctx, kindExpungeAttempt, expunge{App: app, Message: message, Attempt: attempt})
+}
+
 // RecordProgress keeps what delivery has done under the leader of that term. It is refused when there is another by now.
 func (w *Writer) RecordProgress(ctx context.Context, term uint64, list []webhook.Progress) error {
 	_, err := w.propose(ctx, encodeProgress(term, list))

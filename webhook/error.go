@@ -15,6 +15,8 @@ const (
 	CodeUnavailable    Code = "unavailable"
 	CodeNoSpace        Code = "insufficient_storage"
 	CodeMissingPayload Code = "missing_payload"
+	CodeInvalidRange   Code = "invalid_range"
+	CodeInvalidScheme  Code = "invalid_scheme"
 	CodeForbidden      Code = "insufficient access"
 	CodeBadRequest     Code = "generic_error"
 	CodeInternal       Code = "server_error"

@@ -1,0 +1,89 @@
+package wal
+
+import "hookwheel/webhook"
+
+// expungedResponse is what remains of a receiver's answer that was expunged.
+const expungedResponse = "EXPUNGED"
+
+// expungeMessage takes the payload of a message away for good. Where it is not yet delivered it is canceled when its turn comes.
+func (e *entry) expungeMessage(body []byte) error {
+	var c expunge
+	if err := decodeJSON(body, &c); err != nil {
+		return err
+	}
+	key := chunkKey(keyLog, c.App, c.Message)
+	data, found, err := e.store.get(key)
+	if err != nil {
+		return err
+	}
+	if !found || e.store.nouns.applications[c.App] == nil {
+		return errNoMessage
+	}
+	list, err := decodeMessages(key, data, c.App)
+	if err != nil {
+		return err
+	}
+	expunged := false
+	for i := range list {
+		if m := &list[i]; m.ID == c.Message {
+			m.Payload, m.Expunged, expunged = nil, true, true
+		}
+	}
+	if !expunged {
+		return errNoMessage
+	}
+	e.batch.set(key, encodeMessages(list))
+	return nil
+}
+
+// expungeAttempt takes the receiver's answer away for good.
+func (e *entry) expungeAttempt(body []byte) error {
+	var c expunge
+	if err := decodeJSON(body, &c); err != nil {
+		return err
+	}
+	endpoint, found, err := e.store.get(idKey(keyIndex, c.Message, c.Attempt))
+	if err != nil {
+		return err
+	}
+	if !found {
+		return errNoAttempt
+	}
+	key := chunkKey(keyHistory, webhook.ID(endpoint), c.Attempt)
+	data, found, err := e.store.get(key)
+	if err != nil {
+		return err
+	}
+	if !found { // it was made by this very entry, so nobody can have seen it
+		return errNoAttempt
+	}
+	list, err := decodeAttempts(key, data, webhook.ID(endpoint))
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if list[i].ID == c.Attempt {
+			list[i].Response = []byte(expungedResponse)
+		}
+	}
+	e.batch.set(key, encodeAttempts(list))
+	return nil
+}
+
+// encodeMessages writes a chunk of the log anew.
+func encodeMessages(list []webhook.Message) (chunk []byte) {
+	for i := range list {
+		chunk = appendMessage(appendPlaced(chunk, messageVersion, list[i].ID.Place()), &list[i])
+	}
+	return chunk
+}
+
+// encodeAttempts writes a chunk of the history anew.
+func encodeAttempts(list []webhook.Attempt) (chunk []byte) {
+	url := ""
+	for i := range list {
+		chunk = appendAttempt(appendPlaced(chunk, attemptVersion, list[i].ID.Place()), &list[i], url)
+		url = list[i].URL
+	}
+	return chunk
+}
