@@ -207,6 +207,7 @@ func (s *Server) routes() *router.Router {
 	api.GET("/app/{app}/msg", s.allow(toReadOwn, s.listMessages))
 	api.POST("/app/{app}/msg", s.allow(toSend, s.createMessage))
 	api.GET("/app/{app}/msg/{msg}", s.allow(toReadOwn, s.getMessage))
+	api.GET("/app/{app}/msg/{msg}/explain", s.allow(toReadOwn, s.explain))
 	api.DELETE("/app/{app}/msg/{msg}/content", s.allow(toManage, s.expungeMessage))
 	api.GET("/app/{app}/attempt/msg/{msg}", s.allow(toReadOwn, s.listAttemptsByMessage))
 	api.GET("/app/{app}/attempt/endpoint/{endpoint}", s.allow(toReadOwn, s.listAttemptsByEndpoint))

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+type apiExplanation struct {
+	Text  string
+	Index uint64
+	Data  []struct{ EndpointUID, State, Text, AttemptID, NextAttempt string }
+	Done  bool
+}
+
+// TestAPIExplain has a message at endpoints of many fates.
+func TestAPIExplain(t *testing.T) {
+	a := apiStart(t, func(c *Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
+	good, bad := apiReceive(t), apiReceive(t)
+	bad.say(http.StatusInternalServerError)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	for _, endpoint := range []string{
+		`"uid":"good","url":"` + good.URL + `"`, `"uid":"bad","url":"` + bad.URL + `"`, `"uid":"other","channels":["other"],"url":"` + good.URL + `"`,
+		`"uid":"off","disabled":true,"url":"` + good.URL + `"`,
+	} {
+		a.call("POST", "/app/acme/endpoint", "{"+endpoint+"}", 201, nil)
+	}
+	a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"m","payload":{}}`, 202, nil)
+	a.call("POST", "/app/acme/endpoint", `{"uid":"late","url":"`+good.URL+`"}`, 201, nil)
+	a.awaitAttempts("/app/acme/attempt/msg/m", 2)
+	var got apiExplanation
+	a.call("GET", "/app/acme/msg/m/explain", "", 200, &got)
+	wants := []struct{ uid, state, text string }{
+		{"good", "delivered", "by attempt 1, which was answered with 200"},
+		{"bad", "retrying", "attempt 1 at "},
+		{"other", "filtered", "channel"},
+		{"off", "waiting", "the endpoint is disabled"},
+		{"late", "earlier", "created after it"},
+	}
+	if len(got.Data) != len(wants) || !got.Done || got.Index == 0 || !strings.HasPrefix(got.Text, "accepted at ") {
+		t.Fatalf("%+v", got)
+	}
+	for i, want := range wants {
+		if x := got.Data[i]; x.EndpointUID != want.uid || x.State != want.state || !strings.Contains(x.Text, want.text) {
+			t.Errorf("got %+v, want %+v", x, want)
+		}
+	}
+	a.call("GET", "/app/acme/msg/m/explain?limit=2", "", 200, &got)
+	if len(got.Data) != 2 || got.Done {
+		t.Errorf("a page of two: %+v", got)
+	}
+	a.call("POST", "/app/acme/msg/m/endpoint/off/resend", "", 202, nil)
+	a.call("GET", "/app/acme/msg/m/explain", "", 200, &got)
+	if x := got.Data[3]; x.State != "requested" || !strings.Contains(x.Text, "a person has it sent again; the endpoint is disabled") {
+		t.Errorf("after a resend to an endpoint that is disabled: %+v", x)
+	}
+}
+
+// TestAPIExpungeAndStats expunges what was delivered, and counts it.
+func TestAPIExpungeAndStats(t *testing.T) {
+	a := apiStart(t)
+	receiver := apiReceive(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`","channels":["none"]}`, 201, nil)
+	a.call("POST", "/event-type", `{"name":"user.made","description":"d","schemas":{"1":{"type":"object","examples":[{"n":1},{"n":2}]},"2":{}}}`, 201, nil)
+	a.call("POST", "/event-type", `{"name":"bare","description":"d"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint/e/send-example", `{"eventType":"user.made","exampleIndex":1}`, 200, nil)
+	a.call("POST", "/app/acme/endpoint/e/send-example", `{"eventType":"nothing"}`, 404, nil)
+	response, text := a.raw("POST", "/api/v1/app/acme/endpoint/e/send-example", "Bearer "+apiToken, []byte(`{"eventType":"bare"}`))
+	if response.StatusCode != 400 || !strings.Contains(string(text), `"code":"invalid_scheme"`) {
+		t.Errorf("no example: %d %s", response.StatusCode, text)
+	}
+	var ping apiThing
+	a.call("POST", "/app/acme/endpoint/e/send-example", `{"eventType":"svix.ping"}`, 200, &ping)
+	bodies := make(map[string]bool)
+	for _, request := range receiver.await(t, 2) {
+		bodies[string(request.body)] = true
+	}
+	if !bodies[`{"n":2}`] || !bodies[`{"success": true}`] {
+		t.Errorf("arrived: %v", bodies)
+	}
+	attempts := a.awaitAttempts("/app/acme/attempt/endpoint/e", 2)
+	last := attempts.Data[0]
+	a.call("DELETE", "/app/acme/msg/"+ping.ID+"/content", "", 204, nil)
+	a.call("DELETE", "/app/acme/msg/"+last.MsgID+"/attempt/"+last.ID+"/content", "", 204, nil)
+	a.call("DELETE", "/app/acme/msg/"+last.MsgID+"/attempt/atmpt_x/content", "", 404, nil)
+	var m, attempt apiThing
+	if a.call("GET", "/app/acme/msg/"+ping.ID, "", 200, &m); string(m.Payload) != `{"expired":true}` {
+		t.Errorf("expunged: %s", m.Payload)
+	}
+	if a.call("GET", "/app/acme/msg/"+last.MsgID+"/attempt/"+last.ID, "", 200, &attempt); attempt.Response != "EXPUNGED" {
+		t.Errorf("expunged: %s", attempt.Response)
+	}
+	a.call("POST", "/app/acme/msg/"+ping.ID+"/endpoint/e/resend", "", 400, nil)
+	stats := a.get("/app/acme/endpoint/e/stats")
+	if stats["success"] != 2.0 || stats["fail"] != 0.0 || stats["canceled"] != 0.0 || stats["pending"] != 0.0 || stats["sending"] != 0.0 {
+		t.Errorf("stats: %v", stats)
+	}
+	for _, query := range []string{"?since=2020-01-01T00:00:00Z", "?until=2999-01-01T00:00:00Z"} {
+		response, text := a.raw("GET", "/api/v1/app/acme/endpoint/e/stats"+query, "Bearer "+apiToken, nil)
+		if response.StatusCode != 400 || !strings.Contains(string(text), `"code":"invalid_range"`) {
+			t.Errorf("%s: %d %s", query, response.StatusCode, text)
+		}
+	}
+}

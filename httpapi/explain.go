@@ -1,0 +1,152 @@
+package httpapi
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/wal"
+	"hookwheel/webhook"
+)
+
+// explanationOut is what has become of a message: when it was accepted and at which place of the replicated log, then a page of the
+// application's endpoints.
+type explanationOut struct {
+	MsgID      string    `json:"msgId"`
+	EventType  string    `json:"eventType"`
+	EventID    *string   `json:"eventId"`
+	AcceptedAt time.Time `json:"acceptedAt"`
+	Index      uint64    `json:"index"` // of the entry of the log
+	Place      uint32    `json:"place"` // among what that entry made
+	Text       string    `json:"text"`
+	listResponse[fateOut]
+}
+
+// fateOut is what has become of a message at one endpoint, for programs and in words.
+type fateOut struct {
+	EndpointID  string     `json:"endpointId"`
+	EndpointUID *string    `json:"endpointUid"`
+	URL         string     `json:"url"`
+	State       wal.Fate   `json:"state"`
+	Text        string     `json:"text"`
+	Attempts    int        `json:"attempts"`
+	AttemptID   *string    `json:"attemptId"` // that the state comes from
+	At          *time.Time `json:"at"`        // of that attempt
+	NextAttempt *time.Time `json:"nextAttempt"`
+	Rule        *string    `json:"rule"`
+	TaskID      *string    `json:"taskId"` // that had it sent again
+	Since       *time.Time `json:"since"`  // of the endpoint, of its filters, or when it was skipped
+}
+
+func (s *Server) explain(ctx *fasthttp.RequestCtx) (answer, error) {
+	l, err := parseListing(ctx.QueryArgs(), webhook.KindEndpoint, true)
+	if err != nil {
+		return answer{}, err
+	}
+	app, m, err := s.message(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	endpoints, more := s.config.Store.Endpoints(app.ID, l.Page)
+	list, err := s.config.Store.Explain(m, endpoints)
+	if err != nil {
+		return answer{}, err
+	}
+	page := respond(l, list, more, func(x *wal.Explanation) webhook.ID { return x.Endpoint.ID }, showFate)
+	out := explanationOut{MsgID: m.ID.Text(webhook.KindMessage), EventType: m.EventType, EventID: optional(m.EventID),
+		AcceptedAt: m.ID.Time(), Index: m.ID.Index(), Place: m.ID.Place(), listResponse: page.value.(listResponse[fateOut])}
+	out.Text = fmt.Sprintf("accepted at %s as number %d of entry %d of the log", words(out.AcceptedAt), out.Place+1, out.Index)
+	if m.Expunged {
+		out.Text += "; its payload was expunged"
+	}
+	return answer{fasthttp.StatusOK, out}, nil
+}
+
+func showFate(x *wal.Explanation) fateOut {
+	out := fateOut{EndpointID: x.Endpoint.ID.Text(webhook.KindEndpoint), EndpointUID: optional(x.Endpoint.UID), URL: x.Endpoint.URL,
+		State: x.Fate, Text: explainFate(x), Attempts: x.Attempts, NextAttempt: optional(x.Due), Rule: optional(string(x.Rule)), Since: optional(x.Since)}
+	task := x.Manual.Task
+	if x.Last != nil {
+		out.AttemptID, out.At = new(x.Last.ID.Text(webhook.KindAttempt)), optional(x.Last.Start)
+		if task.IsZero() {
+			task = x.Last.Task
+		}
+	}
+	if !task.IsZero() {
+		out.TaskID = new(task.Text(webhook.KindTask))
+	}
+	return out
+}
+
+// explainFate is the fate in words.
+func explainFate(x *wal.Explanation) string {
+	switch x.Fate {
+	case wal.FateDelivered:
+		return fmt.Sprintf("delivered at %s by %s, which was answered with %d", words(x.Last.Start), attemptWords(x.Last), x.Last.StatusCode)
+	case wal.FateRetrying:
+		return fmt.Sprintf("%s; it is tried again at %s", failureWords(x.Last), words(x.Due)) + standstill(x)
+	case wal.FateScheduled:
+		return fmt.Sprintf("scheduled: it is not sent before %s", words(x.Due)) + standstill(x)
+	case wal.FateHeld:
+		return "waits behind an earlier message of its ordering key, which is not settled" + standstill(x)
+	case wal.FateRequested:
+		if !x.Manual.Task.IsZero() {
+			return fmt.Sprintf("the task %s has it sent again", x.Manual.Task.Text(webhook.KindTask)) + standstill(x)
+		}
+		return "a person has it sent again" + standstill(x)
+	case wal.FateWaiting:
+		return "waits in the log: the endpoint has not come to it yet" + standstill(x)
+	case wal.FateFiltered:
+		return fmt.Sprintf("not wanted: the endpoint's filters keep it out (%s)", x.Rule)
+	case wal.FateEarlier:
+		if x.Since.Equal(x.Endpoint.ID.Time()) {
+			return fmt.Sprintf("not sent: the endpoint was created after it, at %s", words(x.Since))
+		}
+		return fmt.Sprintf("not sent: the endpoint passed it before its present filters began to hold, at %s", words(x.Since))
+	case wal.FateSkipped:
+		return fmt.Sprintf("not sent: a person had the endpoint skip it, at %s", words(x.Since))
+	case wal.FateCanceled:
+		return fmt.Sprintf("canceled at %s: %s", words(x.Last.Start), x.Last.Response)
+	default:
+		return fmt.Sprintf("given up after %d attempts: %s", x.Attempts, failureWords(x.Last))
+	}
+}
+
+// attemptWords name an attempt.
+func attemptWords(a *webhook.Attempt) string {
+	switch {
+	case !a.Task.IsZero():
+		return fmt.Sprintf("the attempt of task %s", a.Task.Text(webhook.KindTask))
+	case a.Trigger == webhook.TriggerManual:
+		return fmt.Sprintf("manual attempt %d", a.Number)
+	default:
+		return fmt.Sprintf("attempt %d", a.Number)
+	}
+}
+
+// failureWords say how an attempt failed.
+func failureWords(a *webhook.Attempt) string {
+	if a == nil { // it left with an earlier message's
+		return "it was not delivered"
+	}
+	why := fmt.Sprintf("was answered with %d", a.StatusCode)
+	if a.StatusCode == 0 {
+		why = fmt.Sprintf("had no answer (%s)", showResponse(a.Response))
+	}
+	return fmt.Sprintf("%s at %s %s", attemptWords(a), words(a.Start), why)
+}
+
+// standstill says why nothing is sent to an endpoint at the moment, if so.
+func standstill(x *wal.Explanation) string {
+	switch h := &x.Health; {
+	case x.Endpoint.Disabled:
+		return "; the endpoint is disabled"
+	case x.Endpoint.Paused:
+		return "; the endpoint is paused"
+	case h.Parked:
+		return fmt.Sprintf("; the endpoint is parked since %s (%s), the next probe is at %s", words(h.Since), h.LastFailure, words(h.NextProbe))
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,177 @@
+package wal
+
+import (
+	"errors"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// Fate is what has become of a message at an endpoint.
+type Fate string
+
+// The fates.
+const (
+	FateDelivered Fate = "delivered"
+	FateRetrying  Fate = "retrying"  // tried before, and tried again when it is due
+	FateScheduled Fate = "scheduled" // not to be sent before it is due
+	FateHeld      Fate = "held"      // behind another of its ordering key
+	FateRequested Fate = "requested" // a person or a task wants it sent now
+	FateWaiting   Fate = "waiting"   // in the log: the cursor has not come to it
+	FateFiltered  Fate = "filtered"
+	FateEarlier   Fate = "earlier" // from before the endpoint, or before its present filters
+	FateSkipped   Fate = "skipped" // by a person
+	FateCanceled  Fate = "canceled"
+	FateGivenUp   Fate = "given up"
+)
+
+// Explanation says what has become of a message at an endpoint, and why.
+type Explanation struct {
+	Endpoint *webhook.Endpoint
+	Fate     Fate
+	Attempts int              // recorded
+	Last     *webhook.Attempt // the one that the fate comes from; nil: there is none
+	Due      time.Time        // of FateRetrying and FateScheduled
+	Manual   webhook.Manual   // of FateRequested
+	Rule     webhook.Rule     // of FateFiltered
+	Since    time.Time        // of FateEarlier: of the endpoint or its filters; of FateSkipped: when
+	Health   webhook.Health
+}
+
+// Explain says what has become of a message at each of these endpoints, in their order.
+func (s *Store) Explain(m *webhook.Message, endpoints []*webhook.Endpoint) (list []Explanation, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		index := newIndexReader(txn)
+		defer index.close()
+		for _, endpoint := range endpoints {
+			e := explainer{txn: txn, m: m, x: Explanation{Endpoint: endpoint}}
+			if e.attempts, _, err = index.attempts(m.ID, endpoint.ID); err != nil {
+				return err
+			}
+			if err := e.explain(); err != nil {
+				return err
+			}
+			list = append(list, e.x)
+		}
+		return nil
+	})
+	return list, err
+}
+
+// explainer looks at one message and one endpoint.
+type explainer struct {
+	txn      *badger.Txn
+	m        *webhook.Message
+	attempts []webhook.Attempt
+	x        Explanation
+}
+
+func (e *explainer) explain() error {
+	c := new(cursor)
+	value, found, err := e.get(idKey(keyCursor, e.x.Endpoint.ID))
+	if err == nil && found {
+		err = c.decode(value)
+	}
+	if err != nil {
+		return err
+	}
+	e.x.Health, e.x.Attempts = c.health, len(e.attempts)
+	planned, err := e.explainPlanned()
+	if err != nil || planned {
+		return err
+	}
+	if len(e.attempts) > 0 {
+		e.explainLast()
+	} else {
+		e.explainPlace(c)
+	}
+	return nil
+}
+
+// explainPlanned looks for a success, and for what is planned if there is none.
+func (e *explainer) explainPlanned() (planned bool, err error) {
+	dues := []time.Time{e.m.DeliverAt}
+	for i := range e.attempts {
+		a := &e.attempts[i]
+		if a.Status == webhook.StatusSuccess {
+			e.x.Fate, e.x.Last = FateDelivered, a
+			return true, nil
+		}
+		if e.x.Last = a; !a.Next.IsZero() {
+			dues = append(dues, a.Next)
+		}
+	}
+	endpoint := e.x.Endpoint.ID
+	key := idKey(keyManual, endpoint, e.m.ID)
+	value, found, err := e.get(key)
+	if err != nil {
+		return false, err
+	}
+	if found {
+		e.x.Fate = FateRequested
+		e.x.Manual, err = decodeManual(key, value)
+		return true, err
+	}
+	for _, due := range dues {
+		if due.IsZero() {
+			continue
+		}
+		key := retryKey(endpoint, due, e.m.ID)
+		value, found, err := e.get(key)
+		if err != nil {
+			return false, err
+		}
+		if !found {
+			continue
+		}
+		line, err := decodeRetry(key, value)
+		if e.x.Fate, e.x.Due = FateRetrying, line.Due; line.Made == 0 && len(e.attempts) == 0 {
+			e.x.Fate = FateScheduled
+		}
+		return true, err
+	}
+	_, found, err = e.get(heldKey(endpoint, webhook.OrderingKeyHash(e.m.OrderingKey), e.m.ID))
+	if found {
+		e.x.Fate = FateHeld
+	}
+	return found, err
+}
+
+// explainLast is about a message of which nothing is planned any more.
+func (e *explainer) explainLast() {
+	if e.x.Fate = FateGivenUp; e.x.Last.Status == webhook.StatusCanceled {
+		e.x.Fate = FateCanceled
+	}
+}
+
+// explainPlace is about a message that was never attempted.
+func (e *explainer) explainPlace(c *cursor) {
+	x, at := &e.x, e.m.ID
+	skipTime, skipped := c.skipped(at)
+	switch {
+	case x.Endpoint.ID.After(at):
+		x.Fate, x.Since = FateEarlier, x.Endpoint.ID.Time()
+	case skipped:
+		x.Fate, x.Since = FateSkipped, skipTime
+	case !c.fresh(at) && x.Endpoint.FilterSince.After(at):
+		x.Fate, x.Since = FateEarlier, x.Endpoint.FilterSince.Time()
+	case !x.Endpoint.Wants(e.m):
+		x.Fate, x.Rule = FateFiltered, x.Endpoint.Filter(e.m)
+	default:
+		x.Fate = FateWaiting
+	}
+}
+
+func (e *explainer) get(key []byte) (value []byte, found bool, err error) {
+	item, err := e.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	value, err = item.ValueCopy(nil)
+	return value, err == nil, err
+}
