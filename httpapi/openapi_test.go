@@ -11,15 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// notYet are operations that the document has ahead of the router.
-var notYet = []string{
-	"DELETE /api/v1/app/{}/msg/{}/attempt/{}/content",
-	"DELETE /api/v1/app/{}/msg/{}/content",
-	"GET /api/v1/app/{}/endpoint/{}/stats",
-	"GET /api/v1/app/{}/msg/{}/explain",
-	"POST /api/v1/app/{}/endpoint/{}/send-example",
-}
-
 // TestOpenAPIOperations holds the document and the router to the same operations.
 func TestOpenAPIOperations(t *testing.T) {
 	document, err := openapi()
@@ -42,8 +33,8 @@ func TestOpenAPIOperations(t *testing.T) {
 		}
 	}
 	for _, op := range slices.Sorted(maps.Keys(described)) {
-		if early := slices.Contains(notYet, op); routed[op] == early {
-			t.Errorf("%s is in the document; routed: %t; said to be missing: %t", op, routed[op], early)
+		if !routed[op] {
+			t.Errorf("%s is in the document, but not in the router", op)
 		}
 	}
 	for _, op := range slices.Sorted(maps.Keys(routed)) {
