@@ -180,6 +180,12 @@ func TestPortalAccess(t *testing.T) {
 		a.call("POST", "/auth/app-portal-access/one", body, want, nil)
 	}
 	a.call("POST", "/auth/app-portal-access/nobody", "{}", 404, nil)
+	var made authKey
+	a.call("POST", "/auth/app-portal-access/new", `{"application":{"name":"New","uid":"new"}}`, 200, &made)
+	if got := a.as(made.Token, "GET", "/app/new", ""); got != 200 {
+		t.Errorf("of an application that was made along with its token: %d", got)
+	}
+	a.call("POST", "/auth/app-portal-access/other", `{"application":{"name":"New","uid":"another"}}`, 422, nil)
 
 	if got := a.as(full.Token, "POST", "/auth/logout", ""); got != 204 {
 		t.Error(got)

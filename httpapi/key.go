@@ -104,7 +104,7 @@ func (s *Server) createKey(ctx *fasthttp.RequestCtx) (answer, error) {
 		case "readOnly":
 			key.ReadOnly = b.bool(name, v)
 		case "expiry":
-			key.ExpiresAt = expiresIn(b.seconds(name, v, 60, 10*365*24*3600))
+			key.ExpiresAt = expiresIn(b.between(name, v, 60, 10*365*24*3600))
 		}
 	})
 	if err := b.err(); err != nil {
@@ -128,19 +128,6 @@ func (s *Server) createKey(ctx *fasthttp.RequestCtx) (answer, error) {
 	out := showKey(made)
 	out.Token = token
 	return answer{fasthttp.StatusCreated, out}, nil
-}
-
-// seconds reads a whole number of seconds; null is 0.
-func (b *body) seconds(field string, v gjson.Result, least, most int64) int64 {
-	if isNull(v) {
-		return 0
-	}
-	n := v.Int()
-	if v.Type != gjson.Number || float64(n) != v.Num || n < least || n > most {
-		b.fail(field, fmt.Sprintf("must be a whole number of seconds from %d to %d", least, most))
-		return 0
-	}
-	return n
 }
 
 // expiresIn is zero, never, for zero.

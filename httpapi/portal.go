@@ -18,11 +18,14 @@ const (
 
 // portalAccess makes a token that sees one application, for that customer's browser. dashboard-access is its old name.
 func (s *Server) portalAccess(ctx *fasthttp.RequestCtx) (answer, error) {
-	key, err := parsePortalAccess(ctx.PostBody())
+	key, inline, err := parsePortalAccess(ctx.PostBody())
 	if err != nil {
 		return answer{}, err
 	}
 	app, err := s.applicationToWrite(ctx)
+	if webhook.ErrorCode(err) == webhook.CodeNotFound && inline != nil {
+		app, err = s.inlineApplication(ctx, inline)
+	}
 	if err != nil {
 		return answer{}, err
 	}
@@ -40,36 +43,33 @@ func (s *Server) portalAccess(ctx *fasthttp.RequestCtx) (answer, error) {
 	}{s.portalURL(ctx) + "#key=" + token, token}}, nil
 }
 
-// parsePortalAccess reads what the token may do. The body may be empty.
-func parsePortalAccess(text []byte) (key webhook.APIKey, err error) {
+// parsePortalAccess reads what the token may do, and the application that is to be made if there is none. The body may be empty.
+func parsePortalAccess(text []byte) (key webhook.APIKey, inline *webhook.Application, err error) {
+	b, err := parseOptionalBody(text)
+	if err != nil {
+		return key, nil, err
+	}
 	key = webhook.APIKey{Name: "portal", Role: webhook.RoleApplication}
 	expiry := int64(0)
-	if len(text) > 0 {
-		b, err := parseBody(text)
-		if err != nil {
-			return key, err
+	b.each(func(name string, v gjson.Result) {
+		switch name {
+		case "featureFlags":
+			key.FeatureFlags = b.strings(name, v)
+		case "readOnly":
+			key.ReadOnly = key.ReadOnly || !isNull(v) && b.bool(name, v)
+		case "capabilities":
+			key.ReadOnly = key.ReadOnly || !isNull(v) && !managesAll(b.strings(name, v))
+		case "expiry":
+			expiry = b.between(name, v, leastPortalExpiry, portalExpiry)
+		case "application":
+			inline = b.application(name, v)
 		}
-		b.each(func(name string, v gjson.Result) {
-			switch name {
-			case "featureFlags":
-				key.FeatureFlags = b.strings(name, v)
-			case "readOnly":
-				key.ReadOnly = key.ReadOnly || !isNull(v) && b.bool(name, v)
-			case "capabilities":
-				key.ReadOnly = key.ReadOnly || !isNull(v) && !managesAll(b.strings(name, v))
-			case "expiry":
-				expiry = b.seconds(name, v, leastPortalExpiry, portalExpiry)
-			}
-		})
-		if err := b.err(); err != nil {
-			return key, err
-		}
-	}
+	})
 	if expiry == 0 {
 		expiry = portalExpiry
 	}
 	key.ExpiresAt = expiresIn(expiry)
-	return key, nil
+	return key, inline, b.err()
 }
 
 // managesAll tells whether a list of Svix's capabilities has all that goes beyond reading here. We know no shades between the
@@ -109,20 +109,18 @@ func (s *Server) logout(ctx *fasthttp.RequestCtx) (answer, error) {
 
 // expireAll ends all tokens of an application, at once or in {expiry} seconds.
 func (s *Server) expireAll(ctx *fasthttp.RequestCtx) (answer, error) {
+	b, err := parseOptionalBody(ctx.PostBody())
+	if err != nil {
+		return answer{}, err
+	}
 	expiry := int64(0)
-	if text := ctx.PostBody(); len(text) > 0 {
-		b, err := parseBody(text)
-		if err != nil {
-			return answer{}, err
+	b.each(func(name string, v gjson.Result) {
+		if name == "expiry" {
+			expiry = b.between(name, v, 0, portalExpiry)
 		}
-		b.each(func(name string, v gjson.Result) {
-			if name == "expiry" {
-				expiry = b.seconds(name, v, 0, portalExpiry)
-			}
-		})
-		if err := b.err(); err != nil {
-			return answer{}, err
-		}
+	})
+	if err := b.err(); err != nil {
+		return answer{}, err
 	}
 	app, err := s.application(ctx)
 	if err != nil {
