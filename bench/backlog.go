@@ -56,80 +56,72 @@ func (b *Backlog) Err() error {
 // Dead has events wait for an endpoint that is dead, changes the leader meanwhile, and lets the endpoint come back.
 func (s *Scenario) Dead(ctx context.Context, events int) (*Backlog, error) {
 	b := &Backlog{Events: events, Kind: "for a dead endpoint"}
-	sink, err := NewSink(s.Listen, 1, events)
-	if err != nil {
-		return nil, err
-	}
-	defer sink.Close()
-	if err := s.empty(ctx, b); err != nil {
-		return nil, err
-	}
-	site, err := newSite(ctx, s.URLs[0], s.Token, sink)
-	if err != nil {
-		return nil, errors.Join(err, site.remove())
-	}
-	defer site.remove()
-	arrivals := &arrivals{}
-	sink.SetRespond(arrivals.respond)
-	if err := s.post(ctx, site, events, ""); err != nil {
-		return nil, err
-	}
-	if err := s.waiting(ctx, b); err != nil {
-		return nil, err
-	}
-	s.say("the endpoint comes back")
-	arrivals.open()
-	return b, arrivals.drain(ctx, s, sink, b)
+	return b, s.backlog(ctx, b, func(sink *Sink, site *site) error {
+		arrivals := &arrivals{}
+		sink.SetRespond(arrivals.respond)
+		if err := s.post(ctx, site, events, ""); err != nil {
+			return err
+		}
+		if err := s.waiting(ctx, b); err != nil {
+			return err
+		}
+		s.say("the endpoint comes back")
+		arrivals.open()
+		return arrivals.drain(ctx, s, sink, b)
+	})
 }
 
 // Scheduled has events wait in the retry set, where those stand that are to be sent at a later time, and changes the leader.
 func (s *Scenario) Scheduled(ctx context.Context, events int) (*Backlog, error) {
 	b := &Backlog{Events: events, Kind: "in the retry set"}
+	return b, s.backlog(ctx, b, func(_ *Sink, site *site) error {
+		later := time.Now().Add(12 * time.Hour).UTC().Format(time.RFC3339)
+		if err := s.post(ctx, site, events, `"deliverAt":"`+later+`",`); err != nil {
+			return err
+		}
+		pause(ctx, backlogStarted) // until the lane has put them off
+		return s.waiting(ctx, b)
+	})
+}
+
+// backlog measures the node with nothing waiting, and then has work measure it with an endpoint of its own.
+func (s *Scenario) backlog(ctx context.Context, b *Backlog, work func(*Sink, *site) error) error {
+	if err := s.empty(ctx, b); err != nil {
+		return err
+	}
+	return s.onEndpoint(ctx, b.Events, work)
+}
+
+// onEndpoint makes an endpoint for so many events, and removes it when work is done.
+func (s *Scenario) onEndpoint(ctx context.Context, events int, work func(*Sink, *site) error) error {
 	sink, err := NewSink(s.Listen, 1, events)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer sink.Close()
-	if err := s.empty(ctx, b); err != nil {
-		return nil, err
-	}
 	site, err := newSite(ctx, s.URLs[0], s.Token, sink)
-	if err != nil {
-		return nil, errors.Join(err, site.remove())
+	if err == nil {
+		err = work(sink, site)
 	}
-	defer site.remove()
-	later := time.Now().Add(12 * time.Hour).UTC().Format(time.RFC3339)
-	if err := s.post(ctx, site, events, `"deliverAt":"`+later+`",`); err != nil {
-		return nil, err
-	}
-	pause(ctx, backlogStarted) // until the lane has put them off
-	return b, s.waiting(ctx, b)
+	return errors.Join(err, site.remove())
 }
 
 // empty measures the node with nothing waiting, after as many events as will wait.
 func (s *Scenario) empty(ctx context.Context, b *Backlog) error {
-	sink, err := NewSink(s.Listen, 1, b.Events)
-	if err != nil {
+	return s.onEndpoint(ctx, b.Events, func(sink *Sink, site *site) (err error) {
+		s.say("%s events that are delivered at once", thousands(b.Events))
+		if err := s.post(ctx, site, b.Events, ""); err != nil {
+			return err
+		}
+		if err := awaitDelivered(ctx, sink, 0, b.Events); err != nil {
+			return err
+		}
+		if b.HeapEmpty, err = s.leaderHeap(ctx); err != nil {
+			return err
+		}
+		b.PauseEmpty, err = s.changeLeader(ctx)
 		return err
-	}
-	defer sink.Close()
-	site, err := newSite(ctx, s.URLs[0], s.Token, sink)
-	if err != nil {
-		return errors.Join(err, site.remove())
-	}
-	defer site.remove()
-	s.say("%s events that are delivered at once", thousands(b.Events))
-	if err := s.post(ctx, site, b.Events, ""); err != nil {
-		return err
-	}
-	if err := awaitDelivered(ctx, sink, 0, b.Events); err != nil {
-		return err
-	}
-	if b.HeapEmpty, err = s.leaderHeap(ctx); err != nil {
-		return err
-	}
-	b.PauseEmpty, err = s.changeLeader(ctx)
-	return err
+	})
 }
 
 // waiting measures the node with all events waiting.

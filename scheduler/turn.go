@@ -140,7 +140,7 @@ func (s *Scheduler) turnLog(l *lane) (d webhook.Delivery, found bool) {
 		s.decide(webhook.Outcome{Source: d.Source, Attempt: webhook.Attempt{Message: m.ID, Endpoint: l.endpoint.ID, Next: m.DeliverAt}})
 		return d, false
 	case m.Expunged:
-		s.cancel(l, &d, "the payload was expunged before it was sent")
+		s.cancel(l, &d, 0, whyExpunged)
 		return d, false
 	case key != 0 && l.order.blocked(key):
 		s.hold(l, &d, key)
@@ -169,15 +169,8 @@ func (s *Scheduler) turnRetry(l *lane, line *retry) (d webhook.Delivery, found b
 		}
 		return d, false
 	}
-	switch {
-	case d.Message == nil:
-		s.cancel(l, &d, "the message has expired")
-		return d, false
-	case d.Message.Expunged:
-		s.cancel(l, &d, "the payload was expunged before it was sent")
-		return d, false
-	case !l.endpoint.Wants(d.Message):
-		s.cancel(l, &d, "the endpoint no longer wants it: "+string(l.endpoint.Filter(d.Message)))
+	if why := l.refusal(d.Message); why != "" {
+		s.cancel(l, &d, 0, why)
 		return d, false
 	}
 	key := l.order.keyOf(d.Message)
@@ -207,12 +200,8 @@ func (s *Scheduler) turnManual(l *lane) (d webhook.Delivery, found bool) {
 		l.manual.giveBack(d.ID)
 		return d, false
 	}
-	switch {
-	case d.Message == nil:
-		s.cancel(l, &d, "the message has expired")
-		return d, false
-	case d.Message.Expunged:
-		s.cancel(l, &d, "the payload was expunged before it was sent")
+	if why := missing(d.Message); why != "" { // filters are not asked: somebody wants it
+		s.cancel(l, &d, 0, why)
 		return d, false
 	}
 	return s.depart(l, d), true
@@ -239,8 +228,8 @@ func (s *Scheduler) turnHeld(l *lane, key uint64) (d webhook.Delivery, found boo
 		return d, false
 	}
 	l.order.took(key, message)
-	if d.Message == nil || d.Message.Expunged || !l.endpoint.Wants(d.Message) {
-		s.cancelHeld(l, &d, key)
+	if why := l.refusal(d.Message); why != "" {
+		s.cancel(l, &d, key, why)
 		return d, false
 	}
 	return s.depart(l, d), true
@@ -296,20 +285,37 @@ func (s *Scheduler) hold(l *lane, d *webhook.Delivery, key uint64) {
 	s.decide(webhook.Outcome{Source: d.Source, Due: d.Due, Hold: true, Key: key, Attempt: webhook.Attempt{Message: d.ID, Endpoint: l.endpoint.ID}})
 }
 
-// cancel records that a message is not sent any more, and why.
-func (s *Scheduler) cancel(l *lane, d *webhook.Delivery, why string) {
-	s.decide(webhook.Outcome{Source: d.Source, Due: d.Due, Spent: d.Spent, Attempt: s.canceled(l, d, why)})
+const (
+	whyExpired  = "the message has expired"
+	whyExpunged = "the payload was expunged before it was sent"
+)
+
+// missing says why there is nothing of a message to send; empty: there is.
+func missing(m *webhook.Message) (why string) {
+	switch {
+	case m == nil:
+		return whyExpired
+	case m.Expunged:
+		return whyExpunged
+	default:
+		return ""
+	}
 }
 
-func (s *Scheduler) cancelHeld(l *lane, d *webhook.Delivery, key uint64) {
-	s.decide(webhook.Outcome{Source: d.Source, Key: key, Attempt: s.canceled(l, d, "the message has expired, or the endpoint no longer wants it")})
+// refusal says why a message is not sent that the endpoint once wanted; empty: it is.
+func (l *lane) refusal(m *webhook.Message) (why string) {
+	if why = missing(m); why == "" && !l.endpoint.Wants(m) {
+		why = "the endpoint no longer wants it: " + string(l.endpoint.Filter(m))
+	}
+	return why
 }
 
-func (s *Scheduler) canceled(l *lane, d *webhook.Delivery, why string) webhook.Attempt {
+// cancel records that a message is not sent any more, and why; key is that of a held one.
+func (s *Scheduler) cancel(l *lane, d *webhook.Delivery, key uint64, why string) {
 	a := webhook.Attempt{Message: d.ID, Endpoint: l.endpoint.ID, URL: l.endpoint.URL, Number: d.Number, Status: webhook.StatusCanceled,
 		Start: s.clock().Truncate(time.Millisecond).UTC(), Response: []byte("not sent: " + why), Task: d.Task}
 	if d.Source == webhook.SourceManual {
 		a.Trigger = webhook.TriggerManual
 	}
-	return a
+	s.decide(webhook.Outcome{Source: d.Source, Due: d.Due, Spent: d.Spent, Key: key, Attempt: a})
 }
