@@ -178,7 +178,7 @@ func TestAPIRotateSecret(t *testing.T) {
 		return e.Keys
 	}
 	first := secret()
-	a.call("POST", "/app/acme/endpoint/e/secret/rotate", "", 204, nil)
+	a.call("POST", "/app/acme/endpoint/e/secret/rotate", "", 200, nil)
 	second := secret()
 	if first == second || !strings.HasPrefix(second, "whsec_") {
 		t.Errorf("%s, then %s", first, second)
@@ -187,12 +187,12 @@ func TestAPIRotateSecret(t *testing.T) {
 		t.Error("the key before does not sign for another 24 h")
 	}
 	private := "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
-	a.call("POST", "/app/acme/endpoint/e/secret/rotate", `{"key":"`+private+`","gracePeriodSeconds":0}`, 204, nil)
+	a.call("POST", "/app/acme/endpoint/e/secret/rotate", `{"key":"`+private+`","gracePeriodSeconds":0}`, 200, nil)
 	if secret() != "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=" || len(keys()) != 2 {
 		t.Error("rotated to", secret())
 	}
 	for range webhook.MaxKeys - 2 {
-		a.call("POST", "/app/acme/endpoint/e/secret/rotate", `{"key":null,"gracePeriodSeconds":604800}`, 204, nil)
+		a.call("POST", "/app/acme/endpoint/e/secret/rotate", `{"key":null,"gracePeriodSeconds":604800}`, 200, nil)
 	}
 	response, text := a.raw("POST", "/api/v1/app/acme/endpoint/e/secret/rotate", "Bearer "+apiToken, []byte("{}"))
 	if response.StatusCode != 400 || !strings.Contains(string(text), "limit_reached") {
@@ -391,7 +391,7 @@ func TestAPIOperationalWebhooks(t *testing.T) {
 	}
 	a.call("PUT", "/operational-webhook/endpoint/o/headers", `{"headers":{"x-a":"b"}}`, 204, nil)
 	a.call("GET", "/operational-webhook/endpoint/o/headers", "", 200, nil)
-	a.call("POST", "/operational-webhook/endpoint/o/secret/rotate", `{}`, 204, nil)
+	a.call("POST", "/operational-webhook/endpoint/o/secret/rotate", `{}`, 200, nil)
 	a.call("GET", "/operational-webhook/endpoint/o/secret", "", 200, nil)
 	a.call("PUT", "/operational-webhook/endpoint/o", `{"url":"`+receiver.URL+`","uid":"o","filterTypes":["endpoint.created"]}`, 200, nil)
 
@@ -416,7 +416,7 @@ func TestAPIRewrap(t *testing.T) {
 	a := apiStart(t, func(c *Config) { c.EncryptionKeys = []string{old} })
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"http://127.0.0.1:1/","uid":"e","headers":{"authorization":"x"}}`, 201, nil)
-	a.call("POST", "/app/acme/endpoint/e/secret/rotate", "", 204, nil)
+	a.call("POST", "/app/acme/endpoint/e/secret/rotate", "", 200, nil)
 	var before, after, updated struct{ Key, UpdatedAt string }
 	a.call("GET", "/app/acme/endpoint/e/secret", "", 200, &before)
 	data, listen := a.node.config.Data, a.node.config.Cluster

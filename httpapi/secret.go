@@ -63,7 +63,8 @@ func (s *Server) getSecret(ctx *fasthttp.RequestCtx) (answer, error) {
 	}{key.PublicText()}}, nil
 }
 
-// rotateSecret gives an endpoint another key. The one before goes on signing beside it for the time of grace.
+// rotateSecret gives an endpoint another key. The one before goes on signing beside it for the time of grace. It answers with the
+// key, as SDKs from version 2 on expect; older ones do not look at the answer.
 func (s *Server) rotateSecret(ctx *fasthttp.RequestCtx) (answer, error) {
 	key, grace, err := parseRotation(ctx.PostBody())
 	if err != nil {
@@ -72,10 +73,13 @@ func (s *Server) rotateSecret(ctx *fasthttp.RequestCtx) (answer, error) {
 	if key == nil {
 		key = new(newSigningKey())
 	}
-	return s.editEndpoint(ctx, func(e *webhook.Endpoint) (err error) {
+	if _, err := s.editEndpoint(ctx, func(e *webhook.Endpoint) (err error) {
 		e.Keys, err = rotate(e.Keys, webhook.Key{Sealed: s.seal([]byte(key.Text()))}, grace, time.Now())
 		return err
-	})
+	}); err != nil {
+		return answer{}, err
+	}
+	return s.getSecret(ctx)
 }
 
 func parseRotation(text []byte) (key *webhook.SigningKey, grace time.Duration, err error) {
