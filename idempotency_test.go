@@ -28,6 +28,10 @@ func TestIdempotencyKeys(t *testing.T) {
 	var app apiThing
 	a.call("POST", "/app", `{"name":"first","uid":"acme"}`, 201, &app)
 	path := "/app/" + app.ID
+	var endpoint, msg apiThing
+	a.call("POST", path+"/endpoint", `{"url":"http://127.0.0.1:9/","disabled":true}`, 201, &endpoint)
+	a.call("POST", path+"/msg", `{"eventType":"a","payload":{}}`, 202, &msg)
+	at := path + "/endpoint/" + endpoint.ID
 	for _, test := range []struct {
 		path, body, other string
 		list              string // where its effect is seen
@@ -38,9 +42,19 @@ func TestIdempotencyKeys(t *testing.T) {
 		{path + "/msg", `{"eventType":"a.b","payload":{"n": 1},"channels":["x"]}`, `{"eventType":"c","payload":{"n": 2}}`, path + "/msg"},
 		{path + "/msg?with_content=false", `{"eventType":"a.b","payload":{"n": 1}}`, `{"eventType":"a.b","payload":{"n": 2}}`, path + "/msg"},
 		{path + "/msg", `{"eventType":"a.b","eventId":"e1","payload":{}}`, `{"eventType":"a.b","eventId":"e1","payload":{}}`, path + "/msg"},
+		{"/app/inline/msg", `{"eventType":"a","payload":{"n":1},"application":{"name":"a","uid":"inline"}}`,
+			`{"eventType":"a","payload":{"n":2},"application":{"name":"b","uid":"inline"}}`, "/app?limit=250"},
+		{"/app/inline/msg?n=2", `{"eventType":"a","payload":{"n":1}}`, `{"eventType":"a","payload":{"n":2}}`, "/app/inline/msg"},
+		{"/event-type", `{"name":"x.y","description":"a"}`, `{"name":"x.y","description":"b"}`, "/event-type"},
+		{at + "/recover", `{"since":"2026-01-01T00:00:00Z","until":"2026-01-02T00:00:00Z"}`, `{"since":"2026-01-01T00:00:00Z","until":"2026-01-03T00:00:00Z"}`, "/background-task"},
+		{at + "/send-example", `{"eventType":"svix.ping"}`, `{"eventType":"svix.ping"}`, path + "/msg"},
+		{at + "/pause", ``, ``, path + "/endpoint"},
+		{at + "/resume", `{"from":"now"}`, `{"from":"cursor"}`, path + "/endpoint"},
+		{at + "/secret/rotate", `{}`, `{"key":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}`, path + "/endpoint"},
+		{path + "/msg/" + msg.ID + "/endpoint/" + endpoint.ID + "/resend", ``, ``, path + "/msg"},
 	} {
 		count := func() int {
-			var list apiList
+			var list struct{ Data []json.RawMessage }
 			a.call("GET", test.list, "", 200, &list)
 			return len(list.Data)
 		}
@@ -59,6 +73,11 @@ func TestIdempotencyKeys(t *testing.T) {
 		if after := count(); after != before {
 			t.Errorf("%s took effect more than once: %d things, then %d", test.path, before, after)
 		}
+	}
+	var secret apiThing
+	a.call("GET", at+"/secret", "", 200, &secret)
+	if strings.HasSuffix(secret.Key, "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw") {
+		t.Error("a repeated rotation put in another secret")
 	}
 }
 
