@@ -526,7 +526,8 @@ func FuzzDecodeStepTask(f *testing.F) {
 // does not panic, and says something in each case.
 func FuzzApply(f *testing.F) {
 	addGolden(f, 0, "command createApplication", "command createEndpoint", "command deleteEndpoint", "command createMessage", "command recordProgress", "command fingerprint",
-		"command createTask", "command stepTask", "command changeTask")
+		"command createTask", "command stepTask", "command changeTask",
+		"command createKey", "command revokeKeys", "command touchKeys", "command idempotent")
 	dir := f.TempDir()
 	config := Config{Dir: dir, MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(error) {}}
 	s, err := Open(config)
