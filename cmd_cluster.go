@@ -49,7 +49,8 @@ func newClusterStatus(c *client) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "How each node is: role, term, how far it has come, disk, version",
-		Long: `How each node is, as the node that is asked sees it. Exit code 1 if there is no leader or a node does not answer.
+		Long: `How each node is, as the node that is asked sees it. Exit code 1 if there is no leader, a node does not answer, or one has
+not caught up yet.
 
 LAG counts the log entries that a node has not applied yet; SEEN is when it last answered.`,
 		Args: cobra.NoArgs,
@@ -106,17 +107,38 @@ func (v *clusterView) unwell() error {
 		return errors.New("the cluster has no leader at the moment")
 	case len(silent) > 0:
 		return fmt.Errorf("no answer from %s", strings.Join(silent, ", "))
+	case len(v.behind()) > 0:
+		return fmt.Errorf("not caught up yet: %s", strings.Join(v.behind(), ", "))
 	}
 	return nil
 }
 
-func printStatus(out io.Writer, v *clusterView) {
-	var commit uint64
+// maxLag is how many entries a node may lack that keeps up, under load.
+const maxLag = 1000
+
+// behind are the nodes that must not be relied on yet if another one stops.
+func (v *clusterView) behind() (nodes []string) {
+	commit := v.commit()
 	for _, m := range v.Members {
-		if m.Status != nil {
-			commit = max(commit, m.Status.Commit)
+		if s := m.Status; s != nil && (s.Received > 0 || s.Applied+maxLag < commit || s.Voter && !m.Voter) {
+			nodes = append(nodes, m.ID)
 		}
 	}
+	return nodes
+}
+
+// commit is the last entry that any node knows to be committed.
+func (v *clusterView) commit() (index uint64) {
+	for _, m := range v.Members {
+		if m.Status != nil {
+			index = max(index, m.Status.Commit)
+		}
+	}
+	return index
+}
+
+func printStatus(out io.Writer, v *clusterView) {
+	commit := v.commit()
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tROLE\tTERM\tCOMMIT\tAPPLIED\tLAG\tSEEN\tFREE\tVERSION\tNOTE")
 	for _, m := range v.Members {

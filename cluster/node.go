@@ -105,7 +105,7 @@ func (n *Node) startRaft() error {
 	n.wg.Go(n.abandonOldLeaders)
 	n.wg.Go(n.watchMembers)
 	n.wg.Go(n.belong)
-	go n.listener.run() // ended and waited for by its Close
+	n.listener.wg.Go(n.listener.run) // until its Close
 	return n.hurry()
 }
 
