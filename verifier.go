@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"hookwheel/webhook"
+)
+
+// verifier checks requests as the receiver of an endpoint does.
+type verifier struct {
+	secrets   []string
+	style     string
+	tolerance time.Duration
+
+	keys []webhook.VerifyKey
+}
+
+func (v *verifier) addFlags(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&v.secrets, "secret", nil,
+		"what to verify with: whsec_…, or the public key whpk_…; may be repeated, then one of them is enough (default $WEBHOOK_SECRET)")
+	flags.StringVar(&v.style, "style", "standard", "which signature to verify: standard (webhook- or svix- headers), github, stripe or hex")
+	flags.DurationVar(&v.tolerance, "tolerance", 5*time.Minute, "how far the request's time and the clock here may be apart")
+}
+
+// open reads the secrets; without any it verifies nothing.
+func (v *verifier) open() error {
+	if secret := os.Getenv("WEBHOOK_SECRET"); secret != "" && len(v.secrets) == 0 {
+		v.secrets = []string{secret}
+	}
+	switch webhook.SignatureStyle(v.style) {
+	case "standard":
+		v.style = string(webhook.StyleStandard)
+	case webhook.StyleGitHub, webhook.StyleStripe, webhook.StyleHex:
+	default:
+		return errors.New("--style must be standard, github, stripe or hex")
+	}
+	for _, text := range v.secrets {
+		key, err := webhook.ParseVerifyKey(strings.TrimSpace(text))
+		if err != nil {
+			return fmt.Errorf("--%w", err) // it names the field: secret
+		}
+		if key.Secret() == nil && v.style != "" {
+			return fmt.Errorf("--style %s is made with a shared secret, whsec_…, not with a public key", v.style)
+		}
+		v.keys = append(v.keys, key)
+	}
+	return nil
+}
+
+// verify says exactly why a request does not pass.
+func (v *verifier) verify(header http.Header, body []byte, now time.Time) error {
+	err := v.verifyBody(header, body, now)
+	if err == nil {
+		return nil
+	}
+	// The usual mistakes with bodies, if one explains it.
+	if v.verifyBody(header, bytes.TrimRight(body, "\r\n"), now) == nil {
+		return fmt.Errorf("%w; without the line break at the end of the body it passes: an editor or echo may have added it", err)
+	}
+	var compact bytes.Buffer
+	if json.Compact(&compact, body) == nil && v.verifyBody(header, compact.Bytes(), now) == nil {
+		return fmt.Errorf("%w; without the spaces in the JSON it passes: the body was parsed and written anew, but the signature is over the bytes as they arrived", err)
+	}
+	return err
+}
+
+func (v *verifier) verifyBody(header http.Header, body []byte, now time.Time) error {
+	style := webhook.SignatureStyle(v.style)
+	err := errors.New("there is no secret to verify with")
+	for _, key := range v.keys {
+		if style == webhook.StyleStandard {
+			err = key.Verify(standardHeader(header, "Id"), standardHeader(header, "Timestamp"), standardHeader(header, "Signature"), body, now, v.tolerance)
+		} else {
+			err = style.Verify(key.Secret(), header.Get(style.Header()), body, now, v.tolerance)
+		}
+		if err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// standardHeader is a header of Standard Webhooks, or what Svix calls it.
+func standardHeader(header http.Header, name string) string {
+	if value := header.Get("Webhook-" + name); value != "" {
+		return value
+	}
+	return header.Get("Svix-" + name)
+}
