@@ -15,7 +15,8 @@ type lane struct {
 	reading  bool // a worker is reading the store for it
 	removed  bool
 	deficit  int       // what it may still send in this turn, see ready.go
-	waiting  bool      // for a worker, see ready.go
+	waiting  bool      // for a worker, or until what was decided is recorded
+	reserved bool      // a worker of those for unproven endpoints is kept for its turn
 	wakesAt  time.Time // its alarm on the wheel; zero: none is set
 	wakeup   timer[alarm]
 
@@ -58,7 +59,16 @@ func (l *lane) still() bool { return l.removed || l.endpoint.Disabled || l.endpo
 
 // wants tells whether a turn of this lane may bring something, as far as its records go.
 func (l *lane) wants() bool {
-	return l.manual.wants() || l.retries.wants() || l.order.wants() || l.wantsLog()
+	return l.manual.wants() || l.wantsRetry() || l.order.wants() || l.wantsLog()
+}
+
+// wantsRetry tells whether there is a line of the retry set that may go, or lines must be read.
+func (l *lane) wantsRetry() bool {
+	due := len(l.retries.due) > 0
+	if blocker, blocked := l.order.blocker(); blocked {
+		due = l.retries.isDue(blocker)
+	}
+	return due || l.retries.wantsLines() || l.probeLine() != nil
 }
 
 // wantsLog tells whether the lane may take messages from the log and knows of some, or does not know that there are none.
@@ -73,7 +83,7 @@ func (l *lane) may(now time.Time) (ok bool, at time.Time) {
 		if len(l.flying) > 0 {
 			return false, at
 		}
-		if probe := l.breaker.health.NextProbe; probe.After(now) && len(l.manual.lines) == 0 && !l.manual.more {
+		if probe := l.breaker.health.NextProbe; probe.After(now) && !l.manual.urgent() {
 			return false, probe
 		}
 	case !l.limit.allows(len(l.flying)):

@@ -18,6 +18,14 @@ func newManualSet() manualSet { return manualSet{more: true, out: make(map[webho
 
 func (m *manualSet) wants() bool { return len(m.lines) > 0 || m.more }
 
+// urgent tells whether a person waits for the next line, or whether that is not known; tasks can wait.
+func (m *manualSet) urgent() bool {
+	if len(m.lines) == 0 {
+		return m.more
+	}
+	return m.lines[0].Task.IsZero()
+}
+
 // receive takes the first lines of the set, at most that many. Those that were handed out may be among them still.
 func (m *manualSet) receive(lines []webhook.Manual, most int) {
 	m.lines, m.passed = m.lines[:0], make(map[webhook.ID]struct{})

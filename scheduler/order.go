@@ -3,7 +3,8 @@ package scheduler
 import "hookwheel/webhook"
 
 // order keeps the messages of an ordered endpoint from overtaking each other. A message blocks its key from when it is handed out until
-// its last outcome is recorded; for an endpoint that is ordered as a whole, all messages have the key wholeEndpoint.
+// its last outcome is recorded; for an endpoint that is ordered as a whole, all messages have the key wholeEndpoint. What was held while
+// an endpoint kept an order per key goes out by key, whatever its order has become.
 type order struct {
 	ordering webhook.Ordering
 	keys     map[uint64]*orderKey
@@ -21,7 +22,7 @@ type orderKey struct {
 const wholeEndpoint = 1
 
 func newOrder(ordering webhook.Ordering) order {
-	return order{ordering: ordering, keys: make(map[uint64]*orderKey), scanned: ordering == webhook.OrderingNone}
+	return order{ordering: ordering, keys: make(map[uint64]*orderKey)}
 }
 
 // keyOf is what keeps a message in order; 0: nothing does.
@@ -39,18 +40,35 @@ func (o *order) keyOf(m *webhook.Message) uint64 {
 // keyOfLine is keyOf for a line of the retry set that blocks: one that was tried. 0: it does not.
 func (o *order) keyOfLine(line *webhook.Retry) uint64 {
 	switch {
-	case line.Made == 0 && line.Spent == 0:
-		return 0
-	case o.ordering == webhook.OrderingEndpoint:
+	case o.ordering == webhook.OrderingKey:
+		return line.Key // a scheduled one, which blocks nothing, has none
+	case o.ordering == webhook.OrderingEndpoint && line.Made > 0:
 		return wholeEndpoint
 	default:
-		return line.Key
+		return 0
 	}
+}
+
+// recordedKey is the key under which a message that was handed out stands in the store; 0: none.
+func (o *order) recordedKey(m *webhook.Message) uint64 {
+	key := webhook.OrderingKeyHash(m.OrderingKey)
+	if o.ordering != webhook.OrderingKey && o.keys[key] == nil {
+		return 0
+	}
+	return key
 }
 
 // blocksLog tells whether the log must wait: the endpoint's next message is not to go before one that is under way or waits.
 func (o *order) blocksLog() bool {
-	return !o.scanned || o.ordering == webhook.OrderingEndpoint && o.blocked(wholeEndpoint)
+	return !o.scanned || o.ordering == webhook.OrderingEndpoint && len(o.keys) > 0
+}
+
+// blocker is the message that an endpoint that is ordered as a whole waits for; false: it waits for none.
+func (o *order) blocker() (message webhook.ID, blocked bool) {
+	if k := o.keys[wholeEndpoint]; k != nil && o.ordering == webhook.OrderingEndpoint {
+		return k.blocker, true
+	}
+	return message, false
 }
 
 // blocked tells whether a message of that key must wait.
@@ -97,14 +115,14 @@ func (o *order) release(key uint64, k *orderKey) {
 	}
 }
 
-// unblock notes that a message of that key is settled for good, as recorded.
+// unblock notes that a message, of that key if it has one, is settled for good, as recorded.
 func (o *order) unblock(key uint64, message webhook.ID) {
-	k := o.keys[key]
-	if k == nil || k.blocker != message {
-		return
+	for _, key := range [...]uint64{key, wholeEndpoint} {
+		if k := o.keys[key]; k != nil && k.blocker == message {
+			k.blocker = webhook.ID{}
+			o.release(key, k)
+		}
 	}
-	k.blocker = webhook.ID{}
-	o.release(key, k)
 }
 
 // wants tells whether a held message may go.
@@ -127,4 +145,11 @@ func (o *order) took(key uint64, message webhook.ID) {
 	k := o.key(key)
 	k.held--
 	k.blocker = message
+}
+
+// lost notes that nothing of that key is held after all.
+func (o *order) lost(key uint64) {
+	k := o.key(key)
+	k.held = 0
+	o.release(key, k)
 }

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"fmt"
 	"math/rand"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -106,4 +107,99 @@ func TestBlockedKey(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("%d delivered, %d held", len(b.delivered), len(b.held[e.ID]))
+}
+
+// While an ordered endpoint waits for a message's next attempt, a scheduled one that is due waits too, and other endpoints go on.
+func TestScheduledBehindBlocker(t *testing.T) {
+	b := newShelf()
+	ordered, other := testEndpoint(0), testEndpoint(1)
+	ordered.Ordering = webhook.OrderingEndpoint
+	now := time.Now().Truncate(time.Millisecond)
+	scheduled, tried := testMessage(10, 10), testMessage(11, 10)
+	b.add(scheduled, tried)
+	b.cursors[ordered.ID] = tried.ID
+	b.retries[ordered.ID] = []webhook.Retry{
+		{Message: scheduled.ID, Due: now},
+		{Message: tried.ID, Made: 1, Spent: 1, Due: now.Add(500 * time.Millisecond)},
+	}
+	var came []webhook.ID
+	l := leadTo(t, b, []*webhook.Endpoint{ordered, other}, 1, func(webhook.Delivery) bool { return true }, func(d webhook.Delivery, _ bool) {
+		if d.Endpoint.ID == ordered.ID {
+			came = append(came, d.ID)
+		}
+	})
+	await(t, b, []*webhook.Endpoint{other})
+	await(t, b, []*webhook.Endpoint{ordered})
+	l.stop()
+	if len(came) != 2 || came[0] != tried.ID {
+		t.Errorf("%d came, the one that was tried before not first", len(came))
+	}
+}
+
+// What is held goes out, in order, whatever the endpoint's order has become since it was held.
+func TestHeldIsNotForgotten(t *testing.T) {
+	for _, ordering := range []webhook.Ordering{webhook.OrderingNone, webhook.OrderingEndpoint, webhook.OrderingKey} {
+		t.Run(fmt.Sprint("now ", ordering), func(t *testing.T) {
+			b := newShelf()
+			e := testEndpoint(0)
+			e.Ordering = ordering
+			for i := range 20 {
+				m := testMessage(10+i, 10)
+				m.OrderingKey = fmt.Sprint("k", i%2)
+				b.add(m)
+			}
+			for key := range 2 {
+				for i := key; i < 10; i += 2 {
+					line := webhook.Held{Key: webhook.OrderingKeyHash(fmt.Sprint("k", key)), Message: b.log[i].ID}
+					at, _ := slices.BinarySearchFunc(b.held[e.ID], line, compareHeld)
+					b.held[e.ID] = slices.Insert(b.held[e.ID], at, line)
+				}
+			}
+			b.cursors[e.ID] = b.log[9].ID
+			w := &witness{t: t, b: b, keyOf: func(m *webhook.Message) string {
+				if ordering == webhook.OrderingNone && m.ID.After(b.log[9].ID) {
+					return ""
+				}
+				return m.OrderingKey
+			}, settled: make(map[webhook.ID]bool)}
+			l := lead(t, b, []*webhook.Endpoint{e}, 1, 0.2, w.see)
+			await(t, b, []*webhook.Endpoint{e})
+			l.stop()
+			if n := len(b.held[e.ID]); n > 0 {
+				t.Errorf("%d messages are held still", n)
+			}
+		})
+	}
+}
+
+// A key goes on when the message that it waits for is not sent any more.
+func TestCanceledFreesKey(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	e.Ordering = webhook.OrderingKey
+	for i := range 3 {
+		m := testMessage(10+i, 10)
+		m.OrderingKey = "k"
+		b.add(m)
+	}
+	b.log[0].Expunged = true
+	key := webhook.OrderingKeyHash("k")
+	b.cursors[e.ID] = b.log[1].ID
+	b.retries[e.ID] = []webhook.Retry{{Message: b.log[0].ID, Made: 1, Spent: 1, Key: key, Due: time.Now().Truncate(time.Millisecond)}}
+	b.held[e.ID] = []webhook.Held{{Key: key, Message: b.log[1].ID}}
+	came := 0
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(webhook.Delivery) bool { return true }, func(webhook.Delivery, bool) { came++ })
+	for range 300 {
+		b.mu.Lock()
+		arrived := len(b.delivered)
+		b.mu.Unlock()
+		if arrived == 2 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	l.stop()
+	if came != 2 {
+		t.Errorf("%d of the two behind it came", came)
+	}
 }

@@ -37,9 +37,7 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	if !f.due.IsZero() { // it was put into the retry set meanwhile
 		o.Source, o.Due = webhook.SourceRetry, f.due
 	}
-	if l.order.ordering == webhook.OrderingKey {
-		o.Key = webhook.OrderingKeyHash(d.Message.OrderingKey)
-	}
+	o.Key = l.order.recordedKey(d.Message)
 	now := s.clock()
 	if a.Status == webhook.StatusSuccess {
 		s.succeeded(l, now, a.Duration, f.full)
@@ -87,7 +85,7 @@ func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, o *webho
 	if v.Rest > 0 {
 		l.rest(now.Add(v.Rest))
 	}
-	if v.Disable || d.Probe && l.breaker.exhausted(now, &s.config.Breaker) {
+	if v.Disable || l.breaker.exhausted(now, &s.config.Breaker) {
 		s.disable = append(s.disable, Disable{l.endpoint, l.breaker.health.FailingSince})
 	}
 	if !d.Probe {
@@ -157,7 +155,9 @@ func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome, most int) []webhook.P
 			s.complete(l, &r.list[i])
 		}
 	}
-	s.admit(&s.stalled, len(s.stalled))
+	for range len(s.stalled) {
+		s.admit(&s.stalled)
+	}
 	return r.list
 }
 
@@ -225,7 +225,7 @@ func (s *Scheduler) unstick(l *lane) {
 	}
 	f.due = now.Add(2 * s.config.Timeout).Truncate(time.Millisecond).UTC()
 	l.flying[name] = f
-	s.decide(webhook.Outcome{Source: webhook.SourceLog, Attempt: webhook.Attempt{Message: id, Endpoint: l.endpoint.ID, Next: f.due}})
+	s.decide(webhook.Outcome{Source: webhook.SourceLog, Key: f.key, Attempt: webhook.Attempt{Message: id, Endpoint: l.endpoint.ID, Next: f.due}})
 }
 
 // Settle says that progress is recorded, and plans what follows from it.
@@ -253,16 +253,12 @@ func (s *Scheduler) settle(l *lane, o *webhook.Outcome) {
 	if o.Source == webhook.SourceRetry || manual && a.Status == webhook.StatusSuccess {
 		s.forget(l, a.Message)
 	}
-	key := o.Key
-	if l.order.ordering == webhook.OrderingEndpoint {
-		key = wholeEndpoint
-	}
 	switch {
 	case o.Hold:
 		l.order.recordedHold(o.Key)
 	case a.Next.IsZero():
 		if !manual || a.Status == webhook.StatusSuccess {
-			l.order.unblock(key, a.Message)
+			l.order.unblock(o.Key, a.Message)
 		}
 	case manual: // it has made a line, unless the message had one
 		l.retries.unsure = append(l.retries.unsure, webhook.Retry{Message: a.Message, Due: a.Next})

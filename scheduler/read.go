@@ -103,7 +103,7 @@ func (s *Scheduler) readManual(l *lane) {
 	l.manual.receive(list, most)
 }
 
-// readOrder finds the keys of an ordered endpoint that are blocked, and those whose messages are held.
+// readOrder finds the keys that are blocked, and those whose messages are held.
 func (s *Scheduler) readOrder(l *lane) {
 	l.reading = true
 	s.mu.Unlock()
@@ -119,7 +119,7 @@ func (s *Scheduler) readOrder(l *lane) {
 
 func (s *Scheduler) scanOrder(endpoint *webhook.Endpoint) (order, error) {
 	found := newOrder(endpoint.Ordering)
-	for from := time.UnixMilli(0); ; {
+	for from := time.UnixMilli(0); endpoint.Ordering != webhook.OrderingNone; {
 		list, err := s.backlog.Retries(endpoint.ID, from, maxLoaded)
 		if err != nil {
 			return found, err

@@ -27,6 +27,7 @@ type retrySet struct {
 type retry struct {
 	webhook.Retry
 	timer timer[alarm]
+	due   bool
 	gone  bool // settled in another way
 }
 
@@ -34,11 +35,22 @@ func newRetrySet(l *lane) retrySet {
 	return retrySet{lane: l, loaded: make(map[webhook.ID]*retry), horizon: time.UnixMilli(-1)}
 }
 
-// wants tells whether something is due, or must be read.
-func (r *retrySet) wants() bool { return len(r.due) > 0 || r.wantsLines() || len(r.unsure) > 0 }
-
 // wantsLines tells whether there may be lines that are not in memory but soon should be.
-func (r *retrySet) wantsLines() bool { return len(r.loaded) == 0 && r.horizon.Before(forever) }
+func (r *retrySet) wantsLines() bool {
+	return len(r.loaded) == 0 && r.horizon.Before(forever) || len(r.unsure) > 0
+}
+
+// isDue tells whether the line of a message is due.
+func (r *retrySet) isDue(message webhook.ID) bool {
+	line := r.loaded[message]
+	return line != nil && line.due
+}
+
+// fire makes a line due.
+func (r *retrySet) fire(line *retry) {
+	line.due = true
+	r.due = append(r.due, line)
+}
 
 // from is where to go on reading.
 func (r *retrySet) from() time.Time { return r.horizon.Add(time.Millisecond) }
@@ -88,10 +100,20 @@ func (r *retrySet) drop(message webhook.ID) *retry {
 func (r *retrySet) hasten(stop func(*retry) (stopped bool)) {
 	for _, line := range r.loaded {
 		if line.Made > 0 && stop(line) {
-			r.due = append(r.due, line)
+			r.fire(line)
 		}
 	}
 	slices.SortFunc(r.due, func(a, b *retry) int { return a.Message.Compare(b.Message) })
+}
+
+// oldest is the line of the oldest message that was tried; nil: none was.
+func (r *retrySet) oldest() (oldest *retry) {
+	for _, line := range r.loaded {
+		if line.Made > 0 && (oldest == nil || oldest.Message.After(line.Message)) {
+			oldest = line
+		}
+	}
+	return oldest
 }
 
 // takeMessage hands out the line of a message if it is due; nil: it is not.

@@ -73,7 +73,7 @@ type Scheduler struct {
 	decided  []webhook.Outcome // without a delivery
 	stalled  []*lane           // until some of these are recorded
 	disable  []Disable
-	unproven int     // deliveries under way to endpoints that have not shown that they answer
+	unproven int     // workers that have deliveries to endpoints that have not shown that they answer, or are kept for such
 	waiters  []*lane // that wait for one of those to end
 	waiting  int     // lines of retry sets in memory
 	flying   int     // deliveries handed out and not back
@@ -221,7 +221,7 @@ func (s *Scheduler) enqueue(l *lane) {
 	case len(s.decided) >= maxDecided:
 		l.waiting = true
 		s.stalled = append(s.stalled, l)
-	case !l.proven && s.unproven >= s.maxUnproven():
+	case !s.reserve(l):
 		l.waiting = true
 		s.waiters = append(s.waiters, l)
 	default:
@@ -230,18 +230,38 @@ func (s *Scheduler) enqueue(l *lane) {
 	}
 }
 
-// maxUnproven keeps half of the workers for endpoints that have shown that they answer.
+// maxUnproven leaves half of the workers to endpoints that have shown that they answer.
 func (s *Scheduler) maxUnproven() int { return max(1, s.config.Workers/2) }
 
-// admit takes lanes from a list of those that waited.
-func (s *Scheduler) admit(list *[]*lane, most int) {
-	for range min(most, len(*list)) {
-		l := (*list)[0]
-		(*list)[0] = nil
-		*list = (*list)[1:]
-		l.waiting = false
-		s.enqueue(l)
+// reserve keeps a worker for a lane's turn, of those that may be had by endpoints that have not shown that they answer; false: it must
+// wait for one. Those that have need none.
+func (s *Scheduler) reserve(l *lane) bool {
+	switch {
+	case l.proven:
+		return true
+	case s.unproven >= s.maxUnproven():
+		return false
 	}
+	s.unproven++
+	l.reserved = true
+	return true
+}
+
+// release gives up a worker that was kept, to those that wait for one.
+func (s *Scheduler) release() {
+	s.unproven--
+	for len(s.waiters) > 0 && s.unproven < s.maxUnproven() {
+		s.admit(&s.waiters)
+	}
+}
+
+// admit takes a lane from a list of those that waited.
+func (s *Scheduler) admit(list *[]*lane) {
+	l := (*list)[0]
+	(*list)[0] = nil
+	*list = (*list)[1:]
+	l.waiting = false
+	s.enqueue(l)
 }
 
 // wakeLane has a lane looked at again at that time, or earlier if it is to be already.
@@ -314,7 +334,7 @@ func (s *Scheduler) advance(now time.Time) time.Duration {
 			l.wakesAt = time.Time{}
 			s.unstick(l)
 		default:
-			l.retries.due = append(l.retries.due, line)
+			l.retries.fire(line)
 		}
 		s.enqueue(l)
 	})

@@ -25,6 +25,7 @@ type shelf struct {
 	manual    map[webhook.ID][]webhook.Manual
 	settled   map[[2]webhook.ID]bool // for good, by message and endpoint
 	delivered map[[2]webhook.ID]int  // successes by message and endpoint
+	health    webhook.Health         // of each endpoint, at the beginning
 }
 
 func newShelf() *shelf {
@@ -53,7 +54,7 @@ func (b *shelf) Place(endpoint webhook.ID) Place {
 			done = append(done, id)
 		}
 	}
-	return Place{Position: b.cursors[endpoint], Done: done}
+	return Place{Position: b.cursors[endpoint], Done: done, Health: b.health}
 }
 
 func (b *shelf) Window(app, after webhook.ID, most int) ([]*webhook.Message, error) {

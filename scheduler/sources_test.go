@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -189,5 +190,75 @@ func TestStuckMessage(t *testing.T) {
 	l.stop()
 	if len(b.retries[e.ID]) > 0 {
 		t.Error("it stands in the retry set though it was delivered")
+	}
+}
+
+// A parked endpoint that keeps an order per key is probed with what others wait behind: the log stays where it is, and nothing is held.
+func TestProbesInOrder(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	e.Ordering = webhook.OrderingKey
+	for i := range 3000 {
+		m := testMessage(10+i, 10)
+		m.OrderingKey = "k"
+		b.add(m)
+	}
+	b.cursors[e.ID] = b.log[0].ID
+	b.retries[e.ID] = []webhook.Retry{{Message: b.log[0].ID, Made: 1, Spent: 1, Key: webhook.OrderingKeyHash("k"),
+		Due: time.Now().Add(time.Hour).Truncate(time.Millisecond)}}
+	b.health = webhook.Health{Parked: true, Since: time.Now(), FailingSince: time.Now(), NextProbe: time.Now()}
+	config := testConfig(4)
+	config.Breaker.Probe, config.Breaker.MaxProbe = 20*time.Millisecond, 20*time.Millisecond
+	s := New(b, b.log[len(b.log)-1].ID.Index(), config, slog.New(slog.DiscardHandler))
+	var tries atomic.Int32
+	l := leadWith(t, b, s, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { return tries.Add(1) > 5 }, nil)
+	for range 1000 {
+		if tries.Load() >= 5 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	b.mu.Lock()
+	held := len(b.held[e.ID])
+	b.mu.Unlock()
+	if held > 0 {
+		t.Errorf("%d messages were held while the endpoint was parked", held)
+	}
+	l.stop()
+	if n := tries.Load(); n < 5 {
+		t.Errorf("%d probes", n)
+	}
+}
+
+// What a task sends waits while the endpoint is parked; what a person sends does not.
+func TestManualWhileParked(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	b.add(testMessage(10, 10), testMessage(11, 10))
+	b.cursors[e.ID] = b.log[1].ID
+	task := webhook.NewID(1_790_000_000_000, 9, 0)
+	b.manual[e.ID] = []webhook.Manual{{Message: b.log[0].ID, Number: 1, Task: task}}
+	b.health = webhook.Health{Parked: true, Since: time.Now(), FailingSince: time.Now(), NextProbe: time.Now().Add(time.Hour)}
+	s := New(b, b.log[1].ID.Index(), testConfig(4), slog.New(slog.DiscardHandler))
+	sent := make(chan webhook.ID, 10)
+	l := leadWith(t, b, s, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { sent <- d.ID; return false }, nil)
+	defer l.stop()
+	select {
+	case <-sent:
+		t.Fatal("the task did not wait")
+	case <-time.After(100 * time.Millisecond):
+	}
+	b.mu.Lock()
+	b.manual[e.ID] = nil
+	b.mu.Unlock()
+	s.Move(e.ID) // it reads its sets again
+	b.mu.Lock()
+	b.manual[e.ID] = []webhook.Manual{{Message: b.log[1].ID, Number: 1}}
+	b.mu.Unlock()
+	s.Wake(e.ID)
+	select {
+	case <-sent:
+	case <-time.After(5 * time.Second):
+		t.Error("the person waits")
 	}
 }

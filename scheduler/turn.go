@@ -11,6 +11,7 @@ type flying struct {
 	since    time.Time
 	full     bool      // the lane's limit was reached with it
 	unproven bool      // the endpoint had not shown that it answers
+	key      uint64    // under which it stands in the store, see order.go
 	due      time.Time // its line in the retry set, into which it was put meanwhile; zero: it was not
 }
 
@@ -26,29 +27,29 @@ func (s *Scheduler) Next() (webhook.Delivery, bool) {
 			return webhook.Delivery{}, false
 		}
 		l := s.ready.pop()
-		if l.deficit <= 0 { // it has overdrawn more than a turn
+		d, found := s.turn(l)
+		if l.reserved { // it was not needed
+			l.reserved = false
+			s.release()
+		}
+		if !found {
 			s.enqueue(l)
 			continue
 		}
-		d, found := s.turn(l)
-		if found {
-			l.charge(d.Message)
-		}
+		l.charge(d.Message)
 		if l.deficit > 0 && !l.queued {
 			s.again(l)
 		} else {
 			s.enqueue(l)
 		}
-		if found {
-			return d, true
-		}
+		return d, true
 	}
 }
 
 // again gives a lane the rest of its turn, if it may use it now.
 func (s *Scheduler) again(l *lane) {
 	ok, _ := l.may(s.clock())
-	if ok && l.wants() && !l.waiting && !s.closed && len(s.decided) < maxDecided && (l.proven || s.unproven < s.maxUnproven()) {
+	if ok && l.wants() && !l.waiting && !s.closed && len(s.decided) < maxDecided && s.reserve(l) {
 		s.ready.putBack(l)
 		s.work.Signal()
 		return
@@ -59,6 +60,9 @@ func (s *Scheduler) again(l *lane) {
 // turn takes one delivery from a lane. It may have to read the store for that, and then finds nothing yet.
 func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 	now := s.clock()
+	if l.deficit <= 0 { // it has overdrawn more than a turn
+		return d, false
+	}
 	if ok, _ := l.may(now); !ok || s.readFor(l) {
 		return d, false
 	}
@@ -152,11 +156,28 @@ func (s *Scheduler) turnLog(l *lane) (d webhook.Delivery, found bool) {
 
 // dueLine is the line of the retry set that may go now; nil: none. Of an endpoint that is ordered as a whole it is the one that blocks
 // the others, if one does.
-func (l *lane) dueLine() *retry {
-	if l.order.ordering != webhook.OrderingEndpoint || !l.order.blocked(wholeEndpoint) {
-		return l.retries.take()
+func (l *lane) dueLine() (line *retry) {
+	if blocker, blocked := l.order.blocker(); blocked {
+		line = l.retries.takeMessage(blocker)
+	} else {
+		line = l.retries.take()
 	}
-	return l.retries.takeMessage(l.order.keys[wholeEndpoint].blocker)
+	if line == nil {
+		line = l.probeLine()
+	}
+	return line
+}
+
+// probeLine is what a parked endpoint that keeps an order is probed with, due or not: the oldest message that others wait behind. What
+// comes next in the log might only have to wait as well. nil: there is none.
+func (l *lane) probeLine() *retry {
+	if !l.breaker.health.Parked || l.order.ordering == webhook.OrderingNone {
+		return nil
+	}
+	if blocker, blocked := l.order.blocker(); blocked {
+		return l.retries.loaded[blocker]
+	}
+	return l.retries.oldest()
 }
 
 // turnRetry takes a line of the retry set that is due.
@@ -170,7 +191,7 @@ func (s *Scheduler) turnRetry(l *lane, line *retry) (d webhook.Delivery, found b
 		return d, false
 	}
 	if why := l.refusal(d.Message); why != "" {
-		s.cancel(l, &d, 0, why)
+		s.cancel(l, &d, line.Key, why)
 		return d, false
 	}
 	key := l.order.keyOf(d.Message)
@@ -188,7 +209,7 @@ func (s *Scheduler) turnRetry(l *lane, line *retry) (d webhook.Delivery, found b
 func (s *Scheduler) retryLater(l *lane, line *retry) {
 	s.waiting++
 	l.retries.loaded[line.Message] = line
-	line.gone = false
+	line.due, line.gone = false, false
 	s.set(&line.timer, s.clock().Add(readPatience))
 }
 
@@ -219,6 +240,9 @@ func (s *Scheduler) turnHeld(l *lane, key uint64) (d webhook.Delivery, found boo
 		return d, false
 	}
 	l.reading = false
+	if !stands {
+		l.order.lost(key)
+	}
 	if l.removed || !stands {
 		return d, false
 	}
@@ -255,12 +279,10 @@ func (s *Scheduler) fetch(l *lane, d *webhook.Delivery) (ok bool) {
 func (s *Scheduler) depart(l *lane, d webhook.Delivery) webhook.Delivery {
 	now := s.clock()
 	d.Probe = l.breaker.health.Parked
-	f := flying{since: now, unproven: !l.proven}
+	f := flying{since: now, unproven: l.reserved, key: l.order.recordedKey(d.Message)}
+	l.reserved = false // now the delivery has it
 	l.depart(flight{d.Source, d.ID}, &f, now)
 	s.flying++
-	if f.unproven {
-		s.unproven++
-	}
 	return d
 }
 
@@ -268,8 +290,7 @@ func (s *Scheduler) depart(l *lane, d webhook.Delivery) webhook.Delivery {
 func (s *Scheduler) land(f flying) {
 	s.flying--
 	if f.unproven {
-		s.unproven--
-		s.admit(&s.waiters, 1)
+		s.release()
 	}
 }
 
@@ -310,7 +331,7 @@ func (l *lane) refusal(m *webhook.Message) (why string) {
 	return why
 }
 
-// cancel records that a message is not sent any more, and why; key is that of a held one.
+// cancel records that a message is not sent any more, and why; its key, if it stood in the store with one, goes on.
 func (s *Scheduler) cancel(l *lane, d *webhook.Delivery, key uint64, why string) {
 	a := webhook.Attempt{Message: d.ID, Endpoint: l.endpoint.ID, URL: l.endpoint.URL, Number: d.Number, Status: webhook.StatusCanceled,
 		Start: s.clock().Truncate(time.Millisecond).UTC(), Response: []byte("not sent: " + why), Task: d.Task}
