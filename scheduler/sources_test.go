@@ -165,7 +165,10 @@ func TestStuckMessage(t *testing.T) {
 		b.add(testMessage(10+i, 10))
 	}
 	release := make(chan struct{})
-	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool {
+	config := testConfig(4)
+	config.Timeout = time.Minute
+	s := New(b, b.log[len(b.log)-1].ID.Index(), config, slog.New(slog.DiscardHandler))
+	l := leadWith(t, b, s, []*webhook.Endpoint{e}, 16, func(d webhook.Delivery) bool {
 		if d.ID == b.log[0].ID {
 			<-release
 		}
@@ -176,7 +179,7 @@ func TestStuckMessage(t *testing.T) {
 		defer b.mu.Unlock()
 		return len(b.delivered)
 	}
-	for range 1000 {
+	for range 6000 {
 		if others() == 3*maxAhead-1 {
 			break
 		}
