@@ -88,6 +88,10 @@ storage {
   # With less free disk space than this, new events are refused while delivery goes on.
   # 0 stands for a tenth of the file system, but at least 256MiB and at most 2GiB.
   # min_free = 0
+
+  # How long messages are kept, with all that was recorded of their delivery, 1h to 87600h; what a message says of itself comes first.
+  # What is not delivered by then is not delivered any more; it is counted as expired.
+  # retention = "720h"
 }
 
 delivery {

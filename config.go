@@ -67,7 +67,8 @@ type Peer struct {
 
 // StorageConfig is what is asked of the disk.
 type StorageConfig struct {
-	MinFree int64 // with less free space than this, in bytes, new events are refused; 0 chooses by the size of the file system
+	MinFree   int64         // with less free space than this, in bytes, new events are refused; 0 chooses by the size of the file system
+	Retention time.Duration // how long messages are kept that do not say it themselves, with their attempts
 }
 
 // DeliveryConfig is how messages are sent to endpoints.
@@ -92,6 +93,7 @@ func DefaultConfig() Config {
 		LogLevel: slog.LevelInfo,
 		API:      APIConfig{Listen: "127.0.0.1:8071", MaxBody: 1 << 20, Drain: 2 * time.Second},
 		Cluster:  singleNode(node),
+		Storage:  StorageConfig{Retention: 30 * 24 * time.Hour},
 		Delivery: DeliveryConfig{
 			Timeout:     15 * time.Second,
 			Workers:     256,
@@ -136,7 +138,7 @@ func parseConfig(path string, source []byte) (Config, error) {
 	readList(file, "encryption_keys", &config.EncryptionKeys, parseEncryptionKey)
 	decodeAPI(file.block("api"), &config.API)
 	decodeCluster(file, &config)
-	readKey(file.block("storage"), "min_free", &config.Storage.MinFree, sizeBetween[int64](0, 1<<40))
+	decodeStorage(file.block("storage"), &config.Storage)
 	decodeDelivery(file.block("delivery"), &config.Delivery)
 	if file.diags.HasErrors() {
 		return Config{}, configError(*file.diags)
@@ -171,7 +173,7 @@ var configSchema = map[string]struct{ keys, blocks []string }{
 	"cluster":     {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
 	"cluster.tls": {keys: []string{"ca", "cert", "key"}},
 	"peer":        {keys: []string{"address"}},
-	"storage":     {keys: []string{"min_free"}},
+	"storage":     {keys: []string{"min_free", "retention"}},
 	"delivery":    {keys: []string{"timeout", "workers", "per_endpoint", "allow", "deny", "proxy", "no_proxy", "disable_after"}, blocks: []string{"retry", "breaker"}},
 	"breaker":     {keys: []string{"window", "min_attempts", "failure_rate", "probe", "max_probe"}},
 	"retry":       {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
@@ -186,6 +188,11 @@ func decodeAPI(b configBlock, api *APIConfig) {
 	readKey(b, "max_body", &api.MaxBody, sizeBetween(1<<10, 3<<20))
 	readKey(b, "drain", &api.Drain, durationBetween(0, 5*time.Minute))
 	decodeTLS(b.block("tls"), &api.TLS)
+}
+
+func decodeStorage(b configBlock, storage *StorageConfig) {
+	readKey(b, "min_free", &storage.MinFree, sizeBetween[int64](0, 1<<40))
+	readKey(b, "retention", &storage.Retention, durationBetween(webhook.MinRetention, 10*365*24*time.Hour))
 }
 
 // decodeTLS reads the names of files, of which none may be left out.

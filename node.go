@@ -177,8 +177,9 @@ func (n *node) lead(ctx context.Context, term uint64) {
 		s.Add(endpoint)
 	}
 	setup.Unlock()
-	var replaying sync.WaitGroup
-	replaying.Go(func() { replayer.Run(ctx) })
-	defer replaying.Wait()
+	var beside sync.WaitGroup
+	beside.Go(func() { replayer.Run(ctx) })
+	beside.Go(func() { n.retain(ctx) })
+	defer beside.Wait()
 	n.pool.Run(ctx, term, s)
 }

@@ -21,11 +21,12 @@ type healthOut struct {
 	NextProbe    *time.Time `json:"nextProbe"`    // of parked
 	Waiting      uint64     `json:"waiting"`      // messages in the retry set
 	Held         uint64     `json:"held"`         // messages behind others of their ordering key
+	Expired      uint64     `json:"expired"`      // messages that left the log before they were delivered or given up
 }
 
 func showHealth(e *webhook.Endpoint, at wal.Standing) healthOut {
 	h := at.Health
-	out := healthOut{FailingSince: optional(h.FailingSince), Waiting: at.Waiting, Held: at.Held}
+	out := healthOut{FailingSince: optional(h.FailingSince), Waiting: at.Waiting, Held: at.Held, Expired: at.Expired}
 	var text strings.Builder
 	switch {
 	case e.Disabled:
@@ -55,6 +56,7 @@ func showHealth(e *webhook.Endpoint, at wal.Standing) healthOut {
 	}
 	count(&text, at.Waiting, "waits in the retry set", "wait in the retry set")
 	count(&text, at.Held, "waits behind another of its ordering key", "wait behind others of their ordering keys")
+	count(&text, at.Expired, "has expired undelivered", "have expired undelivered")
 	out.Text = text.String()
 	return out
 }

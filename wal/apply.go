@@ -192,6 +192,8 @@ func (e *entry) apply(body []byte) ([]byte, error) {
 		return nil, e.expungeMessage(body[1:])
 	case kindExpungeAttempt:
 		return nil, e.expungeAttempt(body[1:])
+	case kindRetain:
+		return nil, e.retain(body[1:])
 	case kindResend:
 		return nil, e.resend(body[1:])
 	case kindCreateKey:
@@ -278,6 +280,9 @@ func (e *entry) appendToLog(m *webhook.Message) (err error) {
 	}
 	if m.EventID != "" {
 		e.batch.set(uniqueKey(m.App, m.EventID), m.ID[:])
+	}
+	if m.Retention != 0 {
+		e.batch.set(expiryKey(leavesAt(m), m.App, m.ID), nil)
 	}
 	c := chunkOf(&e.logs, m.App)
 	if len(e.logs) == 1 && c.data == nil {

@@ -21,6 +21,9 @@ func (e *entry) recordProgress(body []byte) error {
 		if e.store.nouns.cursors[p.Endpoint] == nil { // removed meanwhile, and nobody is to find traces of it later
 			continue
 		}
+		if err := e.settleGone(p); err != nil {
+			return err
+		}
 		for j := range p.Outcomes {
 			if p.Outcomes[j].Attempt.Number == 0 {
 				continue

@@ -65,6 +65,7 @@ func (r *Report) Err() error {
 //   - each line of a held set or a manual set belongs to an endpoint, and its message exists;
 //   - cursors count the lines of these sets rightly, and tasks those in manual sets that they asked for; hours of attempts are
 //     before that of the cursor;
+//   - the messages that say themselves how long they are kept, and no others, are listed by expiry;
 //   - what an endpoint wants and its cursor has left behind was attempted;
 //   - the log and the history are in order; each message has its event id and each event id its message; each attempt
 //     stands in the index and nothing else does;
@@ -164,6 +165,7 @@ type checker struct {
 	reached   map[webhook.ID]int // of them, those that were attempted
 	uids      map[uid]webhook.ID
 	eventIDs  int // messages that have one
+	expiries  int // messages that say themselves how long they are kept
 	answers   int // idempotency keys that the entry lists which has answered them
 	requests  [][16]byte
 }
@@ -172,7 +174,7 @@ type checker struct {
 var kindNames = map[byte]string{
 	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
 	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
-	keyHeld: "held messages", keyManual: "manual requests", keyTask: "tasks", keyCounts: "hours of attempts", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyAnswer: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
+	keyHeld: "held messages", keyManual: "manual requests", keyTask: "tasks", keyCounts: "hours of attempts", keyExpiry: "messages by expiry", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyAnswer: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
 	keyEventType: "event types", keyRemovedApp: "applications being removed",
 }
 
@@ -236,7 +238,7 @@ func (c *checker) walk() error {
 var keySizes = map[byte]int{
 	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
 	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
-	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyTask: 1 + idSize, keyCounts: 1 + idSize + 8, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyAnswer: 1 + answerNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
+	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyTask: 1 + idSize, keyCounts: 1 + idSize + 8, keyExpiry: 1 + 8 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyAnswer: 1 + answerNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
 	keyEventType: -1, keyRemovedApp: 1 + idSize,
 }
 
@@ -288,6 +290,8 @@ func (c *checker) record(key, value []byte) error {
 		return c.checkAging(key, value)
 	case keyTask:
 		c.checkTask(key, value)
+	case keyExpiry:
+		return c.checkExpiry(key, value)
 	case keyCounts:
 		c.checkHour(key, value)
 	case keyRequests:
@@ -310,6 +314,9 @@ func (c *checker) finish() error {
 		if err := c.findLooseEventIDs(); err != nil {
 			return err
 		}
+	}
+	if lines := c.report.Records[kindNames[keyExpiry]]; c.expiries != lines {
+		c.violated("%d messages say how long they are kept, but %d are listed by expiry", c.expiries, lines)
 	}
 	if c.report.Attempts != c.report.Records[kindNames[keyIndex]] {
 		if err := c.findUnindexed(); err != nil {

@@ -343,6 +343,12 @@ func TestCheckFindsDamage(t *testing.T) {
 			p.changeEndpoint(func(e *webhook.Endpoint) { e.Revision = 1 << 40 })
 		}, "was changed last by entry 1099511627776"},
 
+		"expiry of nothing":       {func(p *patient) { p.set(expiryKey(5, p.app, foreign), nil) }, "is not in the log of"},
+		"expiry that is not said": {func(p *patient) { p.set(expiryKey(5, p.app, p.messages[0]), nil) }, "is not what the message says"},
+		"expiry with content":     {func(p *patient) { p.set(expiryKey(5, p.app, p.messages[0]), one) }, "holds 1 bytes"},
+		"expiry forgotten": {func(p *patient) {
+			p.changeLog(p.messages[0], func(list []webhook.Message) []webhook.Message { list[0].Retention = time.Hour; return list })
+		}, "0 are listed by expiry"},
 		"damaged hour":              {func(p *patient) { p.set(countsKey(p.endpoint, 5), one) }, "can't be read"},
 		"hour of nobody":            {func(p *patient) { p.set(countsKey(foreign, 5), (&counts{}).encodeHour()) }, "endpoint that is not there and is not being removed"},
 		"hour that is not yet over": {func(p *patient) { p.set(countsKey(p.endpoint, uint64(testClock/hour)), (&counts{}).encodeHour()) }, "is not before the hour of its cursor"},

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -97,6 +98,9 @@ func (c *checker) checkMessages(key, value []byte) error {
 		case app.After(m.ID):
 			c.violated("%s is older than its %s", what, appName(app))
 		}
+		if m.Retention != 0 {
+			c.expiries++
+		}
 		if err := c.checkUnique(m); err != nil {
 			return err
 		}
@@ -123,6 +127,25 @@ func (c *checker) checkUnique(m *webhook.Message) error {
 		c.violated("%s has the event id %q, but that is not noted, so it could be used again", messageName(m.ID), m.EventID)
 	case !bytes.Equal(value, m.ID[:]):
 		c.violated("%s has the event id %q, but that is noted of another message: %x", messageName(m.ID), m.EventID, value)
+	}
+	return nil
+}
+
+// checkExpiry looks at one line of the list of messages by expiry.
+func (c *checker) checkExpiry(key, value []byte) error {
+	due, app, id := parseExpiryKey(key)
+	what := fmt.Sprintf("the line that says that %s expires at %s", messageName(id), clockTime(due).Format(time.RFC3339Nano))
+	if len(value) != 0 {
+		c.violated("%s holds %d bytes", what, len(value))
+	}
+	m, err := c.message(app, id)
+	switch {
+	case err != nil:
+		return err
+	case m == nil:
+		c.violated("%s is of a message that is not in the log of %s", what, appName(app))
+	case m.Retention == 0 || leavesAt(m) != due:
+		c.violated("%s is not what the message says", what)
 	}
 	return nil
 }

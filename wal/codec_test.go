@@ -161,9 +161,14 @@ func goldenFormats() map[string]format {
 	return map[string]format{
 		"command createApplication": commandFormat(kindCreateApplication, createApplication{Application: goldenApplication(), GetIfExists: true}),
 		"command createEndpoint":    commandFormat(kindCreateEndpoint, goldenEndpointRecord()),
-		"command expungeMessage":    commandFormat(kindExpungeMessage, expunge{App: goldenApp, Message: goldenMessage}),
-		"command expungeAttempt":    commandFormat(kindExpungeAttempt, expunge{App: goldenApp, Message: goldenMessage, Attempt: goldenEntry}),
-		"key counts":                {uint64(5), plain(countsKey(goldenEndpoint, 5)), func(data []byte) (any, error) { return binary.BigEndian.Uint64(data[1+idSize:]), nil }},
+		"command retain":            commandFormat(kindRetain, retain{Before: testClock, Records: 300, Parts: []part{{goldenApp, goldenMessage}}}),
+		"key expiry": {webhook.Message{App: goldenApp, ID: goldenMessage}, plain(expiryKey(testClock, goldenApp, goldenMessage)), func(data []byte) (any, error) {
+			_, app, message := parseExpiryKey(data)
+			return webhook.Message{App: app, ID: message}, nil
+		}},
+		"command expungeMessage": commandFormat(kindExpungeMessage, expunge{App: goldenApp, Message: goldenMessage}),
+		"command expungeAttempt": commandFormat(kindExpungeAttempt, expunge{App: goldenApp, Message: goldenMessage, Attempt: goldenEntry}),
+		"key counts":             {uint64(5), plain(countsKey(goldenEndpoint, 5)), func(data []byte) (any, error) { return binary.BigEndian.Uint64(data[1+idSize:]), nil }},
 		"record counts": {counts{succeeded: 6, failed: 300, canceled: 8}, plain((&counts{succeeded: 6, failed: 300, canceled: 8}).encodeHour()), func(data []byte) (any, error) {
 			var n counts
 			err := n.decodeHour(data)

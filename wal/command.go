@@ -44,6 +44,7 @@ const (
 	kindRevokeKeys        kind = 20
 	kindTouchKeys         kind = 21
 	kindIdempotent        kind = 22
+	kindRetain            kind = 23
 	kindMoveCursor        kind = 24
 	kindDisableEndpoint   kind = 25
 )
@@ -93,6 +94,19 @@ type expunge struct {
 	App     webhook.ID `json:"app"`
 	Message webhook.ID `json:"message"`
 	Attempt webhook.ID `json:"attempt,omitzero"`
+}
+
+// retain is the body of kindRetain.
+type retain struct {
+	Before  int64  `json:"before"`  // milliseconds: messages from before leave the log, but for those that say themselves how long they are kept
+	Records int    `json:"records"` // that may be looked at, about
+	Parts   []part `json:"parts"`   // of logs, to be looked at
+}
+
+// part is what an entry has added to the log of an application.
+type part struct {
+	App   webhook.ID `json:"app"`
+	Entry webhook.ID `json:"entry"` // one of its messages
 }
 
 // resend is the body of kindResend.

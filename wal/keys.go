@@ -24,6 +24,7 @@ const (
 	keyHeld        = 'K'
 	keyManual      = 'M'
 	keyCounts      = 'N'
+	keyExpiry      = 'X'
 	keyAPIKey      = 'G'
 	keyAnswer      = 'Y'
 	keyAging       = 'y'

@@ -77,6 +77,13 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 	if i > 0 && c.rnd.Intn(6) == 0 {
 		commands = append(commands, c.changeKeys())
 	}
+	if len(c.sent) > 0 && c.rnd.Intn(10) == 0 {
+		r := retain{Before: testClock + 24*hour, Records: 1 + c.rnd.Intn(20)}
+		for range 1 + c.rnd.Intn(4) {
+			r.Parts = append(r.Parts, part{c.app, c.sent[c.rnd.Intn(len(c.sent))]})
+		}
+		commands = append(commands, c.command(encodeCommand(kindRetain, r)))
+	}
 	if len(c.sent) > 0 && c.rnd.Intn(6) == 0 {
 		m := c.sent[c.rnd.Intn(len(c.sent))]
 		commands = append(commands, c.command(encodeCommand(kindExpungeMessage, expunge{App: c.app, Message: m})),
@@ -84,6 +91,9 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 	}
 	for range c.rnd.Intn(5) {
 		m := &webhook.Message{App: c.app, EventType: "t", Payload: fmt.Appendf(nil, `{"n":%d}`, c.rnd.Int())}
+		if c.rnd.Intn(8) == 0 {
+			m.Retention = time.Duration(1+c.rnd.Intn(5)) * time.Hour
+		}
 		if c.rnd.Intn(4) == 0 {
 			m.EventID = fmt.Sprint("ev", c.rnd.Intn(50))
 		}

@@ -108,6 +108,9 @@ func (e *entry) sweepLog(app webhook.ID, key []byte, budget *int) error {
 		if list[i].EventID != "" {
 			e.batch.delete(uniqueKey(app, list[i].EventID))
 		}
+		if list[i].Retention != 0 {
+			e.batch.delete(expiryKey(leavesAt(&list[i]), app, list[i].ID))
+		}
 	}
 	e.batch.delete(key)
 	*budget -= 1 + len(list)

@@ -1,0 +1,71 @@
+package wal
+
+import (
+	"context"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// retainRecords is how many records one retain command looks at, about; retainParts how many parts of logs it names.
+const (
+	retainRecords = 2000
+	retainParts   = 256
+)
+
+// Retain has messages leave the log whose time is over, for the leader: those from before that time, and those that say themselves
+// how long they are kept. It does a bounded part of the work; more tells that there is some left.
+func (w *Writer) Retain(ctx context.Context, s *Store, before time.Time) (more bool, err error) {
+	parts, err := s.overdue(before.UnixMilli(), time.Now().UnixMilli())
+	if err != nil || len(parts) == 0 {
+		return false, err
+	}
+	return true, w.proposeEnd(ctx, kindRetain, retain{Before: before.UnixMilli(), Records: retainRecords, Parts: parts})
+}
+
+// overdue finds parts of logs with messages whose time is over.
+func (s *Store) overdue(before, now int64) (parts []part, err error) {
+	s.mu.RLock()
+	apps := make([]webhook.ID, 0, len(s.nouns.applications))
+	for id := range s.nouns.applications {
+		apps = append(apps, id)
+	}
+	s.mu.RUnlock()
+	r := retainer{entry: &entry{batch: &batch{meta: meta{clock: now}}}, before: before}
+	err = s.view(func(txn *badger.Txn) error {
+		err := scan(txn, []byte{keyExpiry}, func(key, _ []byte) error {
+			due, app, message := parseExpiryKey(key)
+			if due > now || len(parts) >= retainParts {
+				return errStop
+			}
+			parts = append(parts, part{app, message})
+			return nil
+		})
+		for i := 0; i < len(apps) && err == nil && len(parts) < retainParts; i++ {
+			app := apps[i]
+			err = scan(txn, idKey(keyLog, app), func(key, value []byte) error {
+				if entryOf(key).Millis() >= before {
+					return errStop
+				}
+				list, err := decodeMessages(key, value, app)
+				if err != nil {
+					return err
+				}
+				for i := range list {
+					if r.due(&list[i]) {
+						parts = append(parts, part{app, list[i].ID})
+						break
+					}
+				}
+				if len(parts) >= retainParts {
+					return errStop
+				}
+				return nil
+			})
+		}
+		return err
+	})
+	return parts, err
+}
