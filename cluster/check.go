@@ -7,12 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"time"
 
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
 )
 
 // maxViolations bounds how many a report names; it counts the others.
@@ -64,74 +61,17 @@ func CheckLog(dir string, applied uint64) (report LogReport, err error) {
 var ErrNoLog = errors.New("there is no log")
 
 // withLog opens the log of a node that is not running.
-func withLog(dir string, use func(*logStore) error) (err error) {
+func withLog(dir string, use func(*logStore) error) error {
 	path := filepath.Join(dir, "raft")
 	file := filepath.Join(path, "log.db")
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w in %s", ErrNoLog, path)
 	}
-	err = bear(func() error { return probe(file) })
-	if err == nil {
-		err = bear(func() error { return openAndUse(path, use) })
-	}
-	var damage *damageError
-	switch {
-	case errors.As(err, &damage), errors.Is(err, bbolt.ErrInvalid), errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
-		return fmt.Errorf("the log in %s is damaged: %w. Move the whole data folder of this node away; "+
-			"started empty, it gets the state from the others", path, err)
-	case errors.Is(err, bbolt.ErrTimeout):
-		return fmt.Errorf("the log in %s is in use: stop the node first", path)
-	}
-	return err
-}
-
-func openAndUse(path string, use func(*logStore) error) error {
 	log, err := openLogStore(path, func(err error) { slog.Error("the log can't be read", "error", err) })
 	if err != nil {
 		return err
 	}
-	return errors.Join(use(log), log.Close())
-}
-
-// probe walks through the whole tree of a bolt file. Opening one to write does that too, but in a goroutine of its own, where
-// a damaged page ends the process.
-func probe(file string) (err error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return err
-	}
-	if info.Size() < 4*int64(os.Getpagesize()) {
-		return &damageError{fmt.Sprintf("it has %d bytes, less than an empty one", info.Size())}
-	}
-	db, err := bbolt.Open(file, 0o600, &bbolt.Options{ReadOnly: true, Timeout: 2 * time.Second})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	return db.View(func(tx *bbolt.Tx) error {
-		if tx.Size() > info.Size() {
-			return &damageError{fmt.Sprintf("it is cut: it has %d bytes of %d", info.Size(), tx.Size())}
-		}
-		return tx.ForEach(func(_ []byte, bucket *bbolt.Bucket) error {
-			return bucket.ForEach(func(_, _ []byte) error { return nil })
-		})
-	})
-}
-
-// damageError is what reading a damaged file came to.
-type damageError struct{ what string }
-
-func (e *damageError) Error() string { return e.what }
-
-// bear runs what reads a file that is mapped into memory and not summed: if it is damaged, that may panic or fault.
-func bear(read func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if damage := recover(); damage != nil {
-			err = &damageError{fmt.Sprint(damage)}
-		}
-	}()
-	return read()
+	return errors.Join(safely(func() error { return use(log) }), log.Close())
 }
 
 func (r *LogReport) check(log *logStore, applied uint64) error {

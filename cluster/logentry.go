@@ -77,14 +77,23 @@ func safely(act func() error) (err error) {
 // lookThrough walks through all pages of the file, before bolt does so in a goroutine of its own, where a panic could not be
 // held up.
 func lookThrough(path string) error {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
+	case err != nil:
+		return err
+	case info.Size() > 0 && info.Size() < 4*int64(os.Getpagesize()):
+		return fmt.Errorf("%w: it has %d bytes, less than an empty one", errDamagedLog, info.Size())
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockPatience})
 	if err != nil {
 		return err
 	}
 	err = db.View(func(tx *bbolt.Tx) error {
+		if tx.Size() > info.Size() {
+			return fmt.Errorf("%w: it is cut, %d bytes of %d are there", errDamagedLog, info.Size(), tx.Size())
+		}
 		return tx.ForEach(func(_ []byte, bucket *bbolt.Bucket) error {
 			var last []byte
 			cursor := bucket.Cursor()
