@@ -79,6 +79,9 @@ func (s *Store) Configure(index, term uint64, configuration []byte) error {
 
 // tell passes on what an entry has changed.
 func (s *Store) tell(changes Changes) {
+	if len(changes.events) > 0 {
+		s.tails.tell(changes.events)
+	}
 	s.mu.RLock()
 	watch := s.watch
 	s.mu.RUnlock()
@@ -100,6 +103,8 @@ type entry struct {
 	changes  Changes
 	planned  [][]byte        // keys of the lines that this entry has put into retry sets
 	tasks    []*webhook.Task // that this entry changes, as they are to be
+
+	states []webhook.StateChange
 
 	fingerprint bool // is asked for
 }
@@ -227,6 +232,9 @@ func (e *entry) finish(before uint64) error {
 		e.batch.set(chunkKey(keyHistory, c.owner, first), c.data)
 	}
 	if err := e.keepTasks(); err != nil {
+		return err
+	}
+	if err := e.keepChanges(); err != nil {
 		return err
 	}
 	e.keepRequests()

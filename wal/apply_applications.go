@@ -89,6 +89,7 @@ func (e *entry) deleteApplication(body []byte) error {
 	n.removeApplication(app)
 	e.store.mu.Unlock()
 	e.failTasks()
+	e.changed(webhook.StateChange{Change: webhook.AppDeleted, App: app.ID})
 	n.removedApps = append(n.removedApps, app.ID)
 	slices.SortFunc(n.removedApps, webhook.ID.Compare) // as a node finds them that starts now
 	e.batch.delete(idKey(keyApplication, app.ID))

@@ -38,6 +38,7 @@ func (e *entry) createEndpoint(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.endpointChanged(webhook.EndpointCreated, endpoint)
 	return record, e.tellEndpoint(operationalCreated, endpoint)
 }
 
@@ -68,6 +69,7 @@ func (e *entry) updateEndpoint(body []byte) ([]byte, error) {
 	if err != nil || sameToPeople(endpoint, before) {
 		return record, err
 	}
+	e.endpointUpdated(before, endpoint)
 	return record, e.tellEndpoint(operationalUpdated, endpoint)
 }
 
@@ -144,6 +146,7 @@ func (e *entry) disableEndpoint(body []byte) error {
 	if _, err := e.changeEndpoint(&endpoint); err != nil {
 		return err
 	}
+	e.endpointUpdated(before, &endpoint)
 	return e.tellDisabled(&endpoint, c.FailSince)
 }
 
@@ -163,6 +166,7 @@ func (e *entry) deleteEndpoint(body []byte) error {
 	e.changes.Removed = append(e.changes.Removed, endpoint.ID)
 	e.failTasks()
 	e.leaveToSweep(endpoint.App, endpoint.ID)
+	e.endpointChanged(webhook.EndpointDeleted, endpoint)
 	return e.tellEndpoint(operationalDeleted, endpoint)
 }
 
@@ -185,6 +189,7 @@ func (e *entry) resume(body []byte) ([]byte, error) {
 	if err != nil || sameToPeople(&endpoint, before) {
 		return record, err
 	}
+	e.endpointUpdated(before, &endpoint)
 	return record, e.tellEndpoint(operationalUpdated, &endpoint)
 }
 

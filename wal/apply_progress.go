@@ -49,6 +49,9 @@ func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	c.data = appendAttempt(appendPlaced(c.data, attemptVersion, id.Place()), a, c.url)
 	c.url = a.URL
 	e.batch.set(idKey(keyIndex, a.Message, id), endpoint[:])
+	if e.store.tails.any() {
+		e.tailAttempt(endpoint, a)
+	}
 	return nil
 }
 
@@ -69,6 +72,7 @@ func (e *entry) moveCursor(p *webhook.Progress) error {
 	}
 	c.advance(p.Cursor)
 	if p.Health != nil {
+		e.tellHealth(p.Endpoint, &c.health, p.Health)
 		c.health = *p.Health
 	}
 	e.putCursor(p.Endpoint, c)

@@ -56,6 +56,7 @@ func (e *entry) createTask(body []byte) ([]byte, error) {
 	e.putTask(*t)
 	e.tasks = append(e.tasks, t)
 	e.changes.Tasks = true
+	e.changed(webhook.StateChange{Change: webhook.TaskStarted, App: t.App, Endpoint: t.Endpoint, Task: t.ID})
 	return encodeJSON(t)
 }
 
@@ -250,6 +251,9 @@ func (e *entry) keepTasks() error {
 			return err
 		}
 		e.batch.set(idKey(keyTask, t.ID), record)
+		if e.store.nouns.task(t.ID).Status != t.Status {
+			e.changed(webhook.StateChange{Change: webhook.Change("task." + t.Status), App: t.App, Endpoint: t.Endpoint, Task: t.ID})
+		}
 		e.putTask(*t)
 	}
 	if ended {

@@ -475,6 +475,8 @@ func TestCheckFindsDamage(t *testing.T) {
 		"list says it twice":    {func(p *patient) { p.set(p.aging(), append(p.get(p.aging()), patientAnswer...)) }, "twice"},
 		"list from the future":  {func(p *patient) { p.set(agingKey(webhook.NewID(testClock, 1<<40, 0)), p.get(p.aging())) }, "the list of idempotency keys of entry 1099511627776"},
 
+		"damaged changes":       {func(p *patient) { p.set(changeKey(p.endpoint), one) }, "a change of state that entry"},
+		"changes elsewhere":     {func(p *patient) { p.set(changeKey(p.endpoint), p.get(changeKey(p.idle))) }, "where its id says"},
 		"damaged task":          {func(p *patient) { p.set(idKey(keyTask, p.task), []byte{1, 2}) }, "can't be read"},
 		"task of another name":  {func(p *patient) { p.changeTask(func(t *webhook.Task) { t.ID = p.app }) }, "says that it is"},
 		"task of odd status":    {func(p *patient) { p.changeTask(func(t *webhook.Task) { t.Status = "odd" }) }, "which no task is"},

@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"bytes"
+	"fmt"
 	"slices"
 
 	"hookwheel/webhook"
@@ -57,3 +59,22 @@ func (c *checker) checkTasks() {
 }
 
 func taskName(id webhook.ID) string { return "task " + id.Text(webhook.KindTask) }
+
+// checkChanges looks at the changes of state of one entry.
+func (c *checker) checkChanges(key, value []byte) {
+	what := fmt.Sprintf("a change of state that entry %d made", entryOf(key).Index())
+	list, err := decodeChanges(value)
+	if err != nil || len(list) == 0 {
+		c.violated("%s can't be read: %v", what, err)
+		return
+	}
+	for i := range list {
+		change := &list[i]
+		if !c.checkID(change.ID, what) {
+			continue
+		}
+		if !bytes.Equal(changeKey(change.ID), key) || i > 0 && !change.ID.After(list[i-1].ID) {
+			c.violated("%s does not stand where its id says", what)
+		}
+	}
+}

@@ -181,8 +181,9 @@ func goldenFormats() map[string]format {
 			term, step, err := decodeStepTask(data[1:])
 			return stepOfTerm{term, step}, err
 		}},
-		"record task": jsonFormat(goldenTask()),
-		"key held":    {webhook.Held{Key: 77, Message: goldenMessage}, plain(heldKey(goldenEndpoint, 77, goldenMessage)), func(data []byte) (any, error) { return parseHeldKey(data), nil }},
+		"record task":    jsonFormat(goldenTask()),
+		"record changes": jsonFormat([]webhook.StateChange{{ID: goldenMessage, Change: webhook.EndpointParked, App: goldenApp, Endpoint: goldenEndpoint, Task: goldenMessage}}),
+		"key held":       {webhook.Held{Key: 77, Message: goldenMessage}, plain(heldKey(goldenEndpoint, 77, goldenMessage)), func(data []byte) (any, error) { return parseHeldKey(data), nil }},
 		"record manual": {webhook.Manual{Message: goldenMessage, Number: 2, Made: 300, Task: goldenApp, Retry: true}, plain(encodeManual(&webhook.Manual{Number: 2, Made: 300, Task: goldenApp, Retry: true})),
 			func(data []byte) (any, error) {
 				return decodeManual(idKey(keyManual, goldenEndpoint, goldenMessage), data)

@@ -19,6 +19,7 @@
 //	B task                     JSON        replay: which messages an endpoint is sent again, and how far that is
 //	N endpoint hour            numbers     attempts in an hour that is over: succeeded, failed, canceled; hour is 8 bytes
 //	X due app message          -           messages that say themselves how long they are kept; due is 8 bytes of milliseconds
+//	V entry                    JSON        changes of state that one Raft entry made, for a week
 //	H endpoint entry           chunk       history: the attempts that one Raft entry recorded for one endpoint
 //	I message attempt          ID          index of the history: the endpoint of each attempt of a message
 //	D endpoint                 -           an endpoint that is gone but whose sets are not yet emptied

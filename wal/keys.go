@@ -31,6 +31,7 @@ const (
 	keyEventType   = 'T'
 	keyRemovedApp  = 'O'
 	keyTask        = 'B'
+	keyChange      = 'V'
 )
 
 const (

@@ -57,6 +57,7 @@ type Store struct {
 	snapshots    pins
 	streams      streams
 	fingerprints fingerprints
+	tails        tails
 }
 
 // Open opens or makes the store in the folder config.Dir.
@@ -183,6 +184,7 @@ func (s *Store) install(loaded nouns, state meta) {
 	s.staged = batch{meta: state}
 	s.forgetBase()
 	s.applied.Store(state.index)
+	s.tails.cutOff()
 	s.snapshots.publish(state)
 }
 
@@ -229,6 +231,8 @@ type Changes struct {
 	Manual       []webhook.ID           // endpoints whose manual set has grown
 	Moved        []webhook.ID           // endpoints whose cursor was moved by something else than progress
 	Tasks        bool                   // a task was made or changed by a person
+
+	events []Event // for who follows along
 }
 
 func (c *Changes) empty() bool {

@@ -1,0 +1,28 @@
+package webhook
+
+// Change says what became of an endpoint, an application or a task.
+type Change string
+
+// The changes.
+const (
+	EndpointCreated  Change = "endpoint.created"
+	EndpointUpdated  Change = "endpoint.updated"
+	EndpointDeleted  Change = "endpoint.deleted"
+	EndpointDisabled Change = "endpoint.disabled"
+	EndpointEnabled  Change = "endpoint.enabled"
+	EndpointPaused   Change = "endpoint.paused"
+	EndpointResumed  Change = "endpoint.resumed"
+	EndpointParked   Change = "endpoint.parked"   // its breaker has opened
+	EndpointUnparked Change = "endpoint.unparked" // it answers again
+	AppDeleted       Change = "application.deleted"
+	TaskStarted      Change = "task.started" // TaskStatus has the others: task.paused, task.running, task.finished …
+)
+
+// StateChange is something that happened to an endpoint, an application or a task.
+type StateChange struct {
+	ID       ID     `json:"id"` // made by the log
+	Change   Change `json:"change"`
+	App      ID     `json:"app"`
+	Endpoint ID     `json:"endpoint,omitzero"`
+	Task     ID     `json:"task,omitzero"`
+}
