@@ -26,7 +26,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDevCommand(), newServeCommand(), newClusterCommand(), newKeyCommand(), newCheckCommand(), newCertCommand(), newBackupCommand(), newRestoreCommand(), newBenchCommand(),
+	root.AddCommand(newDevCommand(), newServeCommand(), newClusterCommand(), newKeyCommand(), newCheckCommand(), newCertCommand(), newBackupCommand(), newRestoreCommand(), newTailCommand(), newBenchCommand(),
 		newListenCommand(), newVerifyCommand())
 	return root
 }

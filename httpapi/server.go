@@ -62,6 +62,7 @@ type Server struct {
 	accepted prometheus.Counter
 	served   chan error
 	stopping atomic.Bool
+	tails    atomic.Int32 // streams under way
 	lastUse  lastUse
 }
 
@@ -238,6 +239,7 @@ func (s *Server) routes() *router.Router {
 	api.POST("/key", s.allow(toManage, s.createKey))
 	api.GET("/key/{key}", s.allow(toManage, s.getKey))
 	api.DELETE("/key/{key}", s.allow(toManage, s.revokeKey))
+	api.GET("/tail", s.allow(toReadOwn, s.tail))
 	api.GET("/cluster", s.allow(toRead, s.getCluster))
 	api.POST("/cluster/members", s.allow(toManage, s.addMember))
 	api.DELETE("/cluster/members/{node}", s.allow(toManage, s.removeMember))

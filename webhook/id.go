@@ -32,6 +32,7 @@ const (
 	KindAttempt     Kind = "atmpt"
 	KindTask        Kind = "qtask"
 	KindAPIKey      Kind = "key"
+	KindEvent       Kind = "ev" // of the tail: an attempt or a change of state, under one name
 )
 
 // MaxPlace is how many IDs one Raft entry can make.

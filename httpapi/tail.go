@@ -1,0 +1,254 @@
+package httpapi
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/wal"
+	"hookwheel/webhook"
+)
+
+const (
+	maxTails  = 64               // streams of one node
+	tailBeat  = 15 * time.Second // between two signs of life when nothing happens
+	tailStall = 30 * time.Second // for a reader that takes nothing
+	tailTime  = time.Hour        // then the client comes again, and shows its token again
+)
+
+// tailRequest is what a client wants to follow.
+type tailRequest struct {
+	app, endpoint webhook.ID // zero: all
+	status        *webhook.Status
+	eventTypes    []string
+	from          webhook.ID // the last event that the client has; zero: only what is to come
+}
+
+// tail streams attempts and changes of state as server-sent events (HTML Living Standard, section 9.2). Each has an id; who comes
+// again with the last one, in Last-Event-ID or from, misses nothing that happened meanwhile.
+func (s *Server) tail(ctx *fasthttp.RequestCtx) (answer, error) {
+	request, err := s.parseTail(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	if s.tails.Add(1) > maxTails {
+		s.tails.Add(-1)
+		return answer{}, &webhook.Error{Code: webhook.CodeUnavailable, Detail: fmt.Sprintf("This node serves %d streams already. Ask another node, or later.", maxTails)}
+	}
+	ctx.SetContentType("text/event-stream")
+	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
+	ctx.Response.Header.Set("X-Accel-Buffering", "no") // some proxies would hold it back
+	conn, live := ctx.Conn(), s.config.Store.OpenTail()
+	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
+		defer s.tails.Add(-1)
+		defer live.Close()
+		stream := tailStream{Server: s, request: request, conn: conn, w: w}
+		if err := stream.run(live); err != nil && !errors.Is(err, errTailEnd) {
+			s.config.Logger.Debug("a tail has ended", "error", err)
+		}
+	})
+	return answer{status: fasthttp.StatusOK}, nil
+}
+
+func (s *Server) parseTail(ctx *fasthttp.RequestCtx) (r tailRequest, err error) {
+	args := ctx.QueryArgs()
+	if err := s.current(); err != nil {
+		return r, err
+	}
+	if caller(ctx).Role == webhook.RoleApplication {
+		r.app = caller(ctx).App
+	}
+	if name := string(args.Peek("app")); name != "" {
+		app, err := s.config.Store.Application(name)
+		if err != nil || !r.app.IsZero() && r.app != app.ID {
+			return r, errNotOwn
+		}
+		r.app = app.ID
+	}
+	if name := string(args.Peek("endpoint")); name != "" {
+		if r.app.IsZero() {
+			return r, badQuery("endpoint", "is looked for in an application: say which, with app")
+		}
+		endpoint, err := s.config.Store.Endpoint(r.app, name)
+		if err != nil {
+			return r, err
+		}
+		r.endpoint = endpoint.ID
+	}
+	if args.Has("status") {
+		status, err := args.GetUint("status")
+		if err != nil || status > 4 {
+			return r, badQuery("status", "must be 0 (success), 1 (pending), 2 (fail), 3 (sending) or 4 (canceled)")
+		}
+		r.status = new(webhook.Status(status))
+	}
+	r.eventTypes = parseList(args, "event_types")
+	r.from, err = parseFrom(ctx)
+	return r, err
+}
+
+// parseFrom reads where to begin: an id of an event, or a time.
+func parseFrom(ctx *fasthttp.RequestCtx) (from webhook.ID, err error) {
+	name, text := "Last-Event-ID", string(ctx.Request.Header.Peek("Last-Event-ID"))
+	if text == "" {
+		name, text = "from", string(ctx.QueryArgs().Peek("from"))
+	}
+	if text == "" {
+		return from, nil
+	}
+	if from, err = webhook.ParseID(webhook.KindEvent, text); err == nil {
+		return from, nil
+	}
+	at, err := parseTime(ctx.QueryArgs(), "from")
+	if name != "from" || err != nil {
+		return from, badQuery(name, "must be the id of an event of this stream, or a time such as 2026-01-31T12:00:00Z")
+	}
+	return webhook.NewID(at.UnixMilli(), 0, 0), nil
+}
+
+// errTailEnd ends a stream in good order.
+var errTailEnd = errors.New("the stream is over")
+
+// tailStream is one stream under way.
+type tailStream struct {
+	*Server
+	request tailRequest
+	conn    net.Conn
+	w       *bufio.Writer
+}
+
+// run first tells what has happened since the client was here last, then what happens.
+func (t *tailStream) run(live *wal.Tail) error {
+	end := time.NewTimer(tailTime)
+	defer end.Stop()
+	beat := time.NewTicker(tailBeat)
+	defer beat.Stop()
+	if _, err := t.w.WriteString(": welcome\n\n"); err != nil {
+		return err
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	if !t.request.from.IsZero() {
+		err := t.config.Store.PastEvents(t.request.app, t.request.endpoint, t.request.from, live.After, func(event wal.Event) error {
+			select {
+			case <-t.gate.closed:
+				return errTailEnd
+			default:
+				return t.tell(&event)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for {
+		if len(live.Events) == 0 {
+			if err := t.flush(); err != nil {
+				return err
+			}
+		}
+		select {
+		case event, open := <-live.Events:
+			if !open {
+				return t.say("cut", "", map[string]string{"detail": "This reader was too slow, or the node began anew. Come again with the last id: nothing is lost."})
+			}
+			if err := t.tell(&event); err != nil {
+				return err
+			}
+		case <-beat.C:
+			if _, err := t.w.WriteString(": beat\n\n"); err != nil {
+				return err
+			}
+		case <-end.C:
+			return t.say("cut", "", map[string]string{"detail": "A stream lasts an hour. Come again with the last id: nothing is lost."})
+		case <-t.gate.closed:
+			return t.say("cut", "", map[string]string{"detail": "This node is stopping. Come again, to another one, with the last id: nothing is lost."})
+		}
+	}
+}
+
+// flush sends what is written; only a pause is limited in time, not the whole.
+func (t *tailStream) flush() error {
+	if err := t.conn.SetWriteDeadline(time.Now().Add(tailStall)); err != nil {
+		return err
+	}
+	return t.w.Flush()
+}
+
+// tailAttemptOut is an attempt, without its response.
+type tailAttemptOut struct {
+	attemptOut
+	AppID string `json:"appId"`
+}
+
+type tailChangeOut struct {
+	Change     webhook.Change `json:"change"`
+	AppID      string         `json:"appId"`
+	EndpointID *string        `json:"endpointId"`
+	TaskID     *string        `json:"taskId"`
+	Timestamp  time.Time      `json:"timestamp"`
+}
+
+// tell writes an event if the client wants it.
+func (t *tailStream) tell(event *wal.Event) error {
+	r := &t.request
+	if !r.app.IsZero() && event.App != r.app || !r.endpoint.IsZero() && event.Endpoint != r.endpoint {
+		return nil
+	}
+	id := event.ID.Text(webhook.KindEvent)
+	if c := event.Change; c != nil {
+		if r.status != nil || len(r.eventTypes) > 0 {
+			return nil
+		}
+		return t.say("change", id, tailChangeOut{Change: c.Change, AppID: c.App.Text(webhook.KindApplication), EndpointID: optionalID(c.Endpoint, webhook.KindEndpoint),
+			TaskID: optionalID(c.Task, webhook.KindTask), Timestamp: c.ID.Time()})
+	}
+	if r.status != nil && event.Attempt.Status != *r.status {
+		return nil
+	}
+	if len(r.eventTypes) > 0 { // reading the message costs something
+		m, err := t.config.Store.MessageByID(event.App, event.Attempt.Message)
+		if webhook.ErrorCode(err) == webhook.CodeNotFound || err == nil && !slices.Contains(r.eventTypes, m.EventType) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return t.say("attempt", id, tailAttemptOut{attemptOut: showAttempt(event.Attempt, false), AppID: event.App.Text(webhook.KindApplication)})
+}
+
+func optionalID(id webhook.ID, kind webhook.Kind) *string {
+	if id.IsZero() {
+		return nil
+	}
+	return new(id.Text(kind))
+}
+
+// say writes one event. JSON has no line breaks of its own.
+func (t *tailStream) say(event, id string, data any) error {
+	text, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	var out strings.Builder
+	if id != "" {
+		out.WriteString("id: " + id + "\n")
+	}
+	fmt.Fprintf(&out, "event: %s\ndata: %s\n\n", event, text)
+	if t.w.Available() < out.Len() {
+		if err := t.flush(); err != nil {
+			return err
+		}
+	}
+	_, err = t.w.WriteString(out.String())
+	return err
+}
