@@ -50,7 +50,7 @@ func (p *patient) aging() []byte {
 	return keys[0]
 }
 
-const patientRetries = 3*sweepPerEntry + 20
+const patientRetries = 4*sweepPerEntry + 20
 
 func newPatient(t *testing.T) *patient {
 	t.Helper()
@@ -88,6 +88,11 @@ func newPatient(t *testing.T) *patient {
 		t.Fatal(err)
 	}
 	if err := w.DeleteApplication(t.Context(), p.goneApp); err != nil {
+		t.Fatal(err)
+	}
+	late := webhook.Outcome{Source: webhook.SourceRetry, Attempt: webhook.Attempt{Message: p.messages[3], Number: 2, URL: "http://x/"}}
+	nextHour := Command{Body: encodeProgress(1, []webhook.Progress{{Endpoint: p.endpoint, Outcomes: []webhook.Outcome{late}}}), Request: [16]byte{0xee, 2}}
+	if _, err := s.Apply(s.Applied()+1, 1, testClock+hour, []Command{nextHour}); err != nil {
 		t.Fatal(err)
 	}
 	again := Command{Request: p.overtaker, Since: s.Applied(), Body: encodeFingerprint()}
@@ -351,7 +356,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		}, "0 are listed by expiry"},
 		"damaged hour":              {func(p *patient) { p.set(countsKey(p.endpoint, 5), one) }, "can't be read"},
 		"hour of nobody":            {func(p *patient) { p.set(countsKey(foreign, 5), (&counts{}).encodeHour()) }, "endpoint that is not there and is not being removed"},
-		"hour that is not yet over": {func(p *patient) { p.set(countsKey(p.endpoint, uint64(testClock/hour)), (&counts{}).encodeHour()) }, "is not before the hour of its cursor"},
+		"hour that is not yet over": {func(p *patient) { p.set(countsKey(p.endpoint, uint64(testClock/hour)+1), (&counts{}).encodeHour()) }, "is not before the hour of its cursor"},
 
 		"damaged endpoint":   {func(p *patient) { p.set(idKey(keyEndpoint, p.app, p.endpoint), one) }, "(endpoints) can't be read"},
 		"misplaced endpoint": {func(p *patient) { p.changeEndpoint(func(e *webhook.Endpoint) { e.App = p.idle }) }, "is kept under the ids"},
