@@ -3,7 +3,7 @@ package httpapi
 import "hookwheel/webhook"
 
 // maxRaces is how often a change is made anew because that of another request came in between.
-const maxRaces = 8
+const maxRaces = 50 // a request on the leader wins more often than one that comes over another node
 
 // untilUnchanged reads, changes and proposes, again and again until no other request comes in between.
 func untilUnchanged[T any](change func() (*T, error)) (made *T, err error) {
