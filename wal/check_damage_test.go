@@ -79,7 +79,7 @@ func newPatient(t *testing.T) *patient {
 	}
 	p.key = key.ID
 	p.send(t, s)
-	p.deliver(t, w)
+	p.deliver(t, s, w)
 	if _, err := w.CreateEventType(t.Context(), webhook.EventType{Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +139,9 @@ func (p *patient) send(t *testing.T, s *Store) {
 			if i < 3 {
 				m.EventID = string(rune('a'+i*2+j)) + "-event"
 			}
+			if i == 10 {
+				m.Retention = 24 * time.Hour
+			}
 			bodies = append(bodies, encodeCreateMessage(&m))
 		}
 		for _, reply := range applyList(t, s, bodies...) {
@@ -149,7 +152,7 @@ func (p *patient) send(t *testing.T, s *Store) {
 
 // deliver attempts the first four messages at endpoint, of which the third is left out by the cursor, and all of them in
 // vain at the one that will be removed.
-func (p *patient) deliver(t *testing.T, w *Writer) {
+func (p *patient) deliver(t *testing.T, s *Store, w *Writer) {
 	at := func(message webhook.ID, number uint32, next time.Time) webhook.Outcome {
 		return webhook.Outcome{Attempt: webhook.Attempt{Message: message, Number: number, URL: "http://x/", Next: next}}
 	}
@@ -165,6 +168,10 @@ func (p *patient) deliver(t *testing.T, w *Writer) {
 	}
 	for _, list := range [][]webhook.Progress{{first}, {{Endpoint: p.endpoint, Outcomes: []webhook.Outcome{second, held}}}, {vain}} {
 		if err := w.RecordProgress(t.Context(), 1, list); err != nil {
+			t.Fatal(err)
+		}
+		// An hour passes, so that its attempts are put away.
+		if _, err := s.Apply(s.Applied()+1, 1, testClock+hour, []Command{{Request: [16]byte{byte(s.Applied()), 0xed}, Body: encodeFingerprint()}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -353,7 +360,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		"expiry with content":     {func(p *patient) { p.set(expiryKey(5, p.app, p.messages[0]), one) }, "holds 1 bytes"},
 		"expiry forgotten": {func(p *patient) {
 			p.changeLog(p.messages[0], func(list []webhook.Message) []webhook.Message { list[0].Retention = time.Hour; return list })
-		}, "0 are listed by expiry"},
+		}, "but 2 are listed by expiry"},
 		"damaged hour":              {func(p *patient) { p.set(countsKey(p.endpoint, 5), one) }, "can't be read"},
 		"hour of nobody":            {func(p *patient) { p.set(countsKey(foreign, 5), (&counts{}).encodeHour()) }, "endpoint that is not there and is not being removed"},
 		"hour that is not yet over": {func(p *patient) { p.set(countsKey(p.endpoint, uint64(testClock/hour)+1), (&counts{}).encodeHour()) }, "is not before the hour of its cursor"},
