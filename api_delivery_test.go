@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,4 +71,48 @@ func TestDisabledEndpoints(t *testing.T) {
 		}
 		return well >= 6
 	})
+}
+
+// Limits of an endpoint and of an application are kept as the receiver counts: in no second more arrives.
+func TestRateLimits(t *testing.T) {
+	const own, all, messages = 15, 40, 60
+	var mu sync.Mutex
+	arrived := make(map[string][]time.Time)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		now := time.Now()
+		arrived[r.URL.Path], arrived["all"] = append(arrived[r.URL.Path], now), append(arrived["all"], now)
+	}))
+	defer receiver.Close()
+	a := apiStart(t)
+	a.call("POST", "/app", fmt.Sprintf(`{"name": "Acme", "uid": "acme", "rateLimit": %d}`, all), 201, nil)
+	a.call("POST", "/app/acme/endpoint", fmt.Sprintf(`{"url": "%s/limited", "rateLimit": %d}`, receiver.URL, own), 201, nil)
+	a.call("POST", "/app/acme/endpoint", fmt.Sprintf(`{"url": "%s/free"}`, receiver.URL), 201, nil)
+	for range messages {
+		a.call("POST", "/app/acme/msg", `{"eventType": "a", "payload": {}}`, 202, nil)
+	}
+	waitFor(t, "all have arrived", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(arrived["all"]) == 2*messages
+	})
+	for path, rate := range map[string]int{"/limited": own, "all": all} {
+		list, most := arrived[path], 0
+		for i, j := 0, 0; j < len(list); j++ {
+			for list[j].Sub(list[i]) >= time.Second {
+				i++
+			}
+			most = max(most, j-i+1)
+		}
+		const late = 5 // arrivals that the way has delayed into the second
+		if most > rate+late {
+			t.Errorf("%s: %d arrived in a second, %d may", path, most, rate)
+		}
+		took, least := list[len(list)-1].Sub(list[0]), time.Duration(len(list)-1)*time.Second/time.Duration(rate)
+		if took < least-200*time.Millisecond {
+			t.Errorf("%s: %d arrived in %s, which takes %s at least", path, len(list), took, least)
+		}
+		t.Logf("%s: %d in %s, at most %d in a second", path, len(list), took.Round(time.Millisecond), most)
+	}
 }

@@ -179,6 +179,9 @@ func (s *Scheduler) drop(endpoint webhook.ID) {
 func (s *Scheduler) SetRate(app webhook.ID, perSecond uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if perSecond == 0 && s.tails.byApp[app] == nil {
+		return // nothing is sent to it, and so nothing need be kept
+	}
 	t := s.tails.of(app)
 	t.rate.setRate(float64(perSecond))
 	for _, l := range t.lanes {

@@ -66,6 +66,7 @@ func (e *entry) putApplication(app *webhook.Application) (record []byte, err err
 	e.store.mu.Lock()
 	e.store.nouns.putApplication(app)
 	e.store.mu.Unlock()
+	e.changes.Applications = append(e.changes.Applications, app)
 	e.batch.set(idKey(keyApplication, app.ID), record)
 	return record, nil
 }

@@ -226,7 +226,7 @@ func (s *Store) view(read func(*badger.Txn) error) (err error) {
 type Changes struct {
 	Messages     []*webhook.Message // in log order
 	Endpoints    []*webhook.Endpoint
-	Applications []*webhook.Application // that were changed
+	Applications []*webhook.Application // that were made or changed
 	Removed      []webhook.ID           // endpoints
 	Manual       []webhook.ID           // endpoints whose manual set has grown
 	Moved        []webhook.ID           // endpoints whose cursor was moved by something else than progress
