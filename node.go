@@ -162,6 +162,9 @@ func (n *node) lead(ctx context.Context, term uint64) {
 			s.Wake(endpoint)
 		}
 		s.Offer(c.Messages)
+		for _, m := range c.Expunged {
+			s.Expunge(m)
+		}
 		if c.Tasks {
 			replayer.Wake()
 		}

@@ -200,6 +200,20 @@ func (s *Scheduler) Offer(messages []*webhook.Message) {
 	}
 }
 
+// Expunge tells that the payload of a message is gone: what stands in memory must not be sent any more.
+func (s *Scheduler) Expunge(m *webhook.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tails.byApp[m.App]
+	if t == nil {
+		return
+	}
+	replace(t.recent, m)
+	for _, l := range t.lanes {
+		replace(l.log.window, m)
+	}
+}
+
 // Wake tells that an endpoint's manual set has grown.
 func (s *Scheduler) Wake(endpoint webhook.ID) {
 	s.mu.Lock()

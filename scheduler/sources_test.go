@@ -84,6 +84,40 @@ func TestCanceled(t *testing.T) {
 	t.Errorf("%d of 3 are settled", len(b.settled))
 }
 
+// A message that is expunged while it waits in memory is not sent.
+func TestExpungedInMemory(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	paused := *e
+	paused.Paused = true
+	l := leadTo(t, b, []*webhook.Endpoint{&paused}, 1, func(d webhook.Delivery) bool {
+		if d.ID == b.log[1].ID {
+			t.Error("it was sent")
+		}
+		return true
+	}, nil)
+	messages := []*webhook.Message{testMessage(10, 10), testMessage(11, 10), testMessage(12, 10)}
+	b.add(messages...)
+	l.s.Offer(messages)
+	gone := *messages[1]
+	gone.Payload, gone.Expunged = nil, true
+	l.s.Expunge(&gone)
+	l.s.Add(e)
+	for range 300 {
+		b.mu.Lock()
+		settled := len(b.settled)
+		b.mu.Unlock()
+		if settled == 3 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	l.stop()
+	if b.settled[[2]webhook.ID{gone.ID, e.ID}] != true || b.delivered[[2]webhook.ID{gone.ID, e.ID}] > 0 {
+		t.Error("it is not canceled")
+	}
+}
+
 // An endpoint that is disabled or paused is sent nothing; enabled again it goes on where it stood.
 func TestStill(t *testing.T) {
 	for name, stop := range map[string]func(*webhook.Endpoint){

@@ -1,6 +1,10 @@
 package scheduler
 
-import "hookwheel/webhook"
+import (
+	"slices"
+
+	"hookwheel/webhook"
+)
 
 // maxTailBytes is how much of the logs' ends stands in memory, all applications together.
 const maxTailBytes = 32 << 20
@@ -20,6 +24,14 @@ func (t *tail) at(number int) *webhook.Message {
 		return nil
 	}
 	return t.recent[number-t.first]
+}
+
+// replace puts a message in the place of itself as it was before.
+func replace(list []*webhook.Message, m *webhook.Message) {
+	i, found := slices.BinarySearchFunc(list, m.ID, func(m *webhook.Message, id webhook.ID) int { return m.ID.Compare(id) })
+	if found {
+		list[i] = m
+	}
 }
 
 // tails bounds the memory that all tails take.

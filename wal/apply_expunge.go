@@ -1,6 +1,10 @@
 package wal
 
-import "hookwheel/webhook"
+import (
+	"slices"
+
+	"hookwheel/webhook"
+)
 
 // expungedResponse is what remains of a receiver's answer that was expunged.
 const expungedResponse = "EXPUNGED"
@@ -23,16 +27,13 @@ func (e *entry) expungeMessage(body []byte) error {
 	if err != nil {
 		return err
 	}
-	expunged := false
-	for i := range list {
-		if m := &list[i]; m.ID == c.Message {
-			m.Payload, m.Expunged, expunged = nil, true, true
-		}
-	}
-	if !expunged {
+	i := slices.IndexFunc(list, func(m webhook.Message) bool { return m.ID == c.Message })
+	if i < 0 {
 		return errNoMessage
 	}
+	list[i].Payload, list[i].Expunged = nil, true
 	e.batch.set(key, encodeMessages(list))
+	e.changes.Expunged = append(e.changes.Expunged, new(list[i]))
 	return nil
 }
 

@@ -230,13 +230,14 @@ type Changes struct {
 	Removed      []webhook.ID           // endpoints
 	Manual       []webhook.ID           // endpoints whose manual set has grown
 	Moved        []webhook.ID           // endpoints whose cursor was moved by something else than progress
+	Expunged     []*webhook.Message     // as they are now
 	Tasks        bool                   // a task was made or changed by a person
 
 	events []Event // for who follows along
 }
 
 func (c *Changes) empty() bool {
-	return len(c.Messages)+len(c.Endpoints)+len(c.Applications)+len(c.Removed)+len(c.Manual)+len(c.Moved) == 0 && !c.Tasks
+	return len(c.Messages)+len(c.Endpoints)+len(c.Applications)+len(c.Removed)+len(c.Manual)+len(c.Moved)+len(c.Expunged) == 0 && !c.Tasks
 }
 
 func (c *Changes) addManual(endpoint webhook.ID) {
