@@ -123,6 +123,19 @@ func apiError(answer *http.Response) error {
 	if json.Unmarshal(text, &known) == nil && known.Detail != "" {
 		return errors.New(known.Detail)
 	}
+	var invalid struct {
+		Detail []struct {
+			Loc []string
+			Msg string
+		}
+	}
+	if json.Unmarshal(text, &invalid) == nil && len(invalid.Detail) > 0 {
+		faults := make([]string, len(invalid.Detail))
+		for i, d := range invalid.Detail {
+			faults[i] = strings.Join(d.Loc, ".") + ": " + d.Msg
+		}
+		return errors.New(strings.Join(faults, "; "))
+	}
 	return fmt.Errorf("%s: %s", answer.Status, text)
 }
 

@@ -27,6 +27,7 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newDevCommand(), newServeCommand(), newClusterCommand(), newKeyCommand(), newCheckCommand(), newCertCommand(), newBackupCommand(), newRestoreCommand(), newTailCommand(), newBenchCommand(),
-		newListenCommand(), newVerifyCommand())
+		newListenCommand(), newVerifyCommand(), newAppCommand(), newEndpointCommand(), newEventTypeCommand(), newMessageCommand(), newAttemptCommand(),
+		newTaskCommand())
 	return root
 }
