@@ -75,15 +75,40 @@ func openLogStore(dir string, fatal func(error)) (*logStore, error) {
 
 // guard runs a write under the watchdog and stops the node if it fails.
 func (s *logStore) guard(what string, write func() error) error {
-	watchdog := time.AfterFunc(s.stall, func() {
-		s.fatal(fmt.Errorf("the disk does not answer: %s takes more than %s", what, s.stall))
-	})
-	defer watchdog.Stop()
+	defer s.watch(what)()
 	if err := safely(write); err != nil {
 		s.fatal(fmt.Errorf("%s: %w", what, err))
 		return err
 	}
 	return nil
+}
+
+// stallSteps is in how many steps a write's time is counted. Time for which this process or its machine stood still is one step, however
+// long it was: it says nothing of the disk.
+const stallSteps = 10
+
+// watch stops the node if a write takes too long, until the function that it returns is called.
+func (s *logStore) watch(what string) (end func()) {
+	var (
+		ended atomic.Bool
+		steps atomic.Int32
+		timer *time.Timer
+	)
+	step := s.stall / stallSteps
+	timer = time.AfterFunc(time.Hour, func() {
+		switch {
+		case ended.Load():
+		case steps.Add(1) < stallSteps:
+			timer.Reset(step)
+		default:
+			s.fatal(fmt.Errorf("the disk does not answer: %s takes more than %s", what, s.stall))
+		}
+	})
+	timer.Reset(step)
+	return func() {
+		ended.Store(true)
+		timer.Stop()
+	}
 }
 
 // maxLogSize is how large the file may grow for the sake of a follower, in bytes.
