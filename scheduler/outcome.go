@@ -252,6 +252,7 @@ func (s *Scheduler) settle(l *lane, o *webhook.Outcome) {
 	}
 	if o.Source == webhook.SourceRetry || manual && a.Status == webhook.StatusSuccess {
 		s.forget(l, a.Message)
+		l.retries.settle(a.Message)
 	}
 	switch {
 	case o.Hold:

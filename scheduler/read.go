@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"slices"
-	"time"
 
 	"hookwheel/webhook"
 )
@@ -33,11 +32,12 @@ func (s *Scheduler) readWindow(l *lane) {
 
 // readRetries reads the next part of a lane's retry set.
 func (s *Scheduler) readRetries(l *lane) {
-	l.reading = true
+	l.reading, l.retries.reading = true, true
 	s.mu.Unlock()
-	list, err := s.backlog.Retries(l.endpoint.ID, l.retries.from(), maxLoaded)
+	list, err := s.backlog.Retries(l.endpoint.ID, l.retries.from, maxLoaded+1)
 	s.mu.Lock()
 	if err != nil {
+		l.retries.endReading() // what came meanwhile is read the next time
 		s.readFailed(l, "the retry set", err)
 		return
 	}
@@ -45,11 +45,8 @@ func (s *Scheduler) readRetries(l *lane) {
 	if l.removed {
 		return
 	}
-	l.retries.received(list)
-	for _, line := range list {
-		if _, underWay := l.flying[flight{webhook.SourceRetry, line.Message}]; !underWay {
-			s.plan(l, line)
-		}
+	for _, line := range l.retries.received(list) {
+		s.plan(l, line)
 	}
 }
 
@@ -62,7 +59,7 @@ func (s *Scheduler) readUnsure(l *lane) {
 	var found []webhook.Retry
 	var failed error
 	for _, line := range unsure {
-		list, err := s.backlog.Retries(l.endpoint.ID, line.Due, 1)
+		list, err := s.backlog.Retries(l.endpoint.ID, line, 1)
 		if err != nil {
 			failed = err
 			break
@@ -119,18 +116,17 @@ func (s *Scheduler) readOrder(l *lane) {
 
 func (s *Scheduler) scanOrder(endpoint *webhook.Endpoint) (order, error) {
 	found := newOrder(endpoint.Ordering)
-	for from := time.UnixMilli(0); endpoint.Ordering != webhook.OrderingNone; {
-		list, err := s.backlog.Retries(endpoint.ID, from, maxLoaded)
+	for from, more := (webhook.Retry{}), endpoint.Ordering != webhook.OrderingNone; more; {
+		list, err := s.backlog.Retries(endpoint.ID, from, maxLoaded+1)
 		if err != nil {
 			return found, err
+		}
+		if more = len(list) > maxLoaded; more {
+			from, list = list[maxLoaded], list[:maxLoaded]
 		}
 		for i := range list {
 			found.block(found.keyOfLine(&list[i]), list[i].Message)
 		}
-		if len(list) < maxLoaded {
-			break
-		}
-		from = list[len(list)-1].Due.Add(time.Millisecond)
 	}
 	for after := (webhook.Held{}); ; {
 		list, err := s.backlog.Held(endpoint.ID, after, maxLoaded)

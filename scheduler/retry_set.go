@@ -1,26 +1,28 @@
 package scheduler
 
 import (
+	"cmp"
+	"maps"
 	"slices"
-	"time"
 
 	"hookwheel/webhook"
 )
 
-// maxLoaded is how many lines of a retry set stand in memory, about.
+// maxLoaded is how many lines of a retry set are read at a time. Twice as many may stand in memory.
 const maxLoaded = 1024
 
-// forever is a horizon behind which there is nothing.
-var forever = time.UnixMilli(1<<62 - 1)
-
-// retrySet is the part of a lane's retry set that stands in memory: all its lines up to horizon are in loaded, on the wheel or in due.
+// retrySet is the part of a lane's retry set that stands in memory: the first lines, by due time and message.
 type retrySet struct {
-	lane    *lane
-	loaded  map[webhook.ID]*retry
-	due     []*retry
-	horizon time.Time
-	latest  time.Time       // due time of the last line in memory
-	unsure  []webhook.Retry // lines that may have been made
+	lane     *lane
+	loaded   map[webhook.ID]*retry
+	due      []*retry
+	out      map[webhook.ID]struct{} // lines that were handed out, and not recorded
+	all      bool                    // all lines are in loaded or out; else
+	from     webhook.Retry           // those before this one are
+	reading  bool                    // the store is asked for what follows, and may answer with what was before
+	recorded []webhook.ID            // lines that were settled meanwhile
+	came     []webhook.Retry         // lines that came meanwhile
+	unsure   []webhook.Retry         // lines that may have been made
 }
 
 // retry is a line of the retry set in memory.
@@ -32,12 +34,16 @@ type retry struct {
 }
 
 func newRetrySet(l *lane) retrySet {
-	return retrySet{lane: l, loaded: make(map[webhook.ID]*retry), horizon: time.UnixMilli(-1)}
+	return retrySet{lane: l, loaded: make(map[webhook.ID]*retry), out: make(map[webhook.ID]struct{})}
+}
+
+func compareLines(a, b *webhook.Retry) int {
+	return cmp.Or(a.Due.Compare(b.Due), a.Message.Compare(b.Message))
 }
 
 // wantsLines tells whether there may be lines that are not in memory but soon should be.
 func (r *retrySet) wantsLines() bool {
-	return len(r.loaded) == 0 && r.horizon.Before(forever) || len(r.unsure) > 0
+	return len(r.loaded) == 0 && !r.all || len(r.unsure) > 0
 }
 
 // isDue tells whether the line of a message is due.
@@ -52,27 +58,34 @@ func (r *retrySet) fire(line *retry) {
 	r.due = append(r.due, line)
 }
 
-// from is where to go on reading.
-func (r *retrySet) from() time.Time { return r.horizon.Add(time.Millisecond) }
-
-// received notes that list is what follows, of at most maxLoaded lines.
-func (r *retrySet) received(list []webhook.Retry) {
-	if len(list) < maxLoaded {
-		r.horizon = forever
-	} else {
-		r.horizon = list[len(list)-1].Due
+// received takes what follows, of which one more than maxLoaded lines were asked for, and returns the lines to take into memory, if
+// they belong there.
+func (r *retrySet) received(list []webhook.Retry) (lines []webhook.Retry) {
+	if r.all = len(list) <= maxLoaded; !r.all {
+		r.from, list = list[maxLoaded], list[:maxLoaded]
 	}
+	for _, line := range list {
+		if _, out := r.out[line.Message]; !out {
+			lines = append(lines, line)
+		}
+	}
+	return append(lines, r.endReading()...)
+}
+
+// endReading returns the lines that came while the store was being read.
+func (r *retrySet) endReading() (came []webhook.Retry) {
+	for _, message := range r.recorded {
+		delete(r.out, message)
+	}
+	came = r.came
+	r.reading, r.recorded, r.came = false, nil, nil
+	return came
 }
 
 // belongs tells whether a line is to be in memory now, and is not yet.
 func (r *retrySet) belongs(line *webhook.Retry) bool {
-	if _, loaded := r.loaded[line.Message]; loaded {
-		return false
-	}
-	if len(r.loaded) >= maxLoaded && r.horizon.Equal(forever) {
-		r.horizon = r.latest
-	}
-	return !line.Due.After(r.horizon)
+	_, out := r.out[line.Message]
+	return !out && r.loaded[line.Message] == nil && (r.all || compareLines(line, &r.from) < 0)
 }
 
 // load takes a line into memory.
@@ -80,10 +93,32 @@ func (r *retrySet) load(line webhook.Retry) *retry {
 	loaded := &retry{Retry: line}
 	loaded.timer.Value = alarm{r.lane, loaded}
 	r.loaded[line.Message] = loaded
-	if line.Due.After(r.latest) {
-		r.latest = line.Due
-	}
 	return loaded
+}
+
+// shed forgets the later lines if there are too many, and returns them.
+func (r *retrySet) shed() (far []*retry) {
+	if len(r.loaded) <= 2*maxLoaded || r.reading {
+		return nil
+	}
+	lines := slices.SortedFunc(maps.Values(r.loaded), func(a, b *retry) int { return compareLines(&a.Retry, &b.Retry) })
+	far = lines[maxLoaded:]
+	r.all, r.from = false, far[0].Retry
+	for _, line := range far {
+		r.drop(line.Message)
+	}
+	r.due = slices.DeleteFunc(r.due, func(line *retry) bool { return line.gone })
+	return far
+}
+
+// settle says that what became of a message's line is recorded.
+func (r *retrySet) settle(message webhook.ID) {
+	if r.reading {
+		r.out[message] = struct{}{}
+		r.recorded = append(r.recorded, message)
+		return
+	}
+	delete(r.out, message)
 }
 
 // drop forgets a message's line, which it returns: it is settled. nil: it is not in memory.

@@ -18,9 +18,8 @@ type Backlog interface {
 	Window(app, after webhook.ID, most int) ([]*webhook.Message, error)
 	// MessageByID reads one message. The error is a *webhook.Error if it has left the log.
 	MessageByID(app, id webhook.ID) (*webhook.Message, error)
-	// Retries reads an endpoint's retry set in order of due time, from that time on, about most lines: all of a
-	// millisecond, and fewer than most only if there are no more.
-	Retries(endpoint webhook.ID, from time.Time, most int) ([]webhook.Retry, error)
+	// Retries reads an endpoint's retry set in order of due time and message: the first most lines from that one on.
+	Retries(endpoint webhook.ID, from webhook.Retry, most int) ([]webhook.Retry, error)
 	// Manual reads an endpoint's manual set in log order: the first most lines after that message.
 	Manual(endpoint, after webhook.ID, most int) ([]webhook.Manual, error)
 	// Held reads an endpoint's held set in order of key and message: the first most lines after that one.
@@ -302,9 +301,17 @@ func (s *Scheduler) set(t *timer[alarm], at time.Time) {
 
 // plan puts a line of the retry set on the wheel, unless it stands there or is too far off to be in memory.
 func (s *Scheduler) plan(l *lane, line webhook.Retry) {
-	if l.retries.belongs(&line) {
-		s.waiting++
-		s.set(&l.retries.load(line).timer, line.Due)
+	if !l.retries.belongs(&line) {
+		if l.retries.reading {
+			l.retries.came = append(l.retries.came, line)
+		}
+		return
+	}
+	s.waiting++
+	s.set(&l.retries.load(line).timer, line.Due)
+	for _, far := range l.retries.shed() {
+		s.wheel.cancel(&far.timer)
+		s.waiting--
 	}
 }
 

@@ -74,16 +74,12 @@ func (b *shelf) MessageByID(app, id webhook.ID) (*webhook.Message, error) {
 	return b.log[i], nil
 }
 
-func (b *shelf) Retries(endpoint webhook.ID, from time.Time, most int) (list []webhook.Retry, err error) {
+func (b *shelf) Retries(endpoint webhook.ID, from webhook.Retry, most int) (list []webhook.Retry, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, r := range b.retries[endpoint] {
-		if r.Due.Before(from) || len(list) >= most && r.Due.After(list[len(list)-1].Due) {
-			continue
-		}
-		list = append(list, r)
-	}
-	return list, nil
+	i, _ := slices.BinarySearchFunc(b.retries[endpoint], from, func(a, b webhook.Retry) int { return compareLines(&a, &b) })
+	rest := b.retries[endpoint][i:]
+	return slices.Clone(rest[:min(most, len(rest))]), nil
 }
 
 func (b *shelf) Manual(endpoint, after webhook.ID, most int) (list []webhook.Manual, err error) {
@@ -192,7 +188,7 @@ func (b *shelf) settle(t *testing.T, endpoint webhook.ID, o webhook.Outcome) {
 		return
 	}
 	r := webhook.Retry{Message: id, Made: o.Attempt.Number, Spent: o.Spent, Key: o.Key, Due: o.Attempt.Next}
-	i, _ := slices.BinarySearchFunc(b.retries[endpoint], r, func(x, y webhook.Retry) int { return x.Due.Compare(y.Due) })
+	i, _ := slices.BinarySearchFunc(b.retries[endpoint], r, func(x, y webhook.Retry) int { return compareLines(&x, &y) })
 	b.retries[endpoint] = slices.Insert(b.retries[endpoint], i, r)
 }
 

@@ -183,6 +183,7 @@ func (l *lane) probeLine() *retry {
 // turnRetry takes a line of the retry set that is due.
 func (s *Scheduler) turnRetry(l *lane, line *retry) (d webhook.Delivery, found bool) {
 	s.forget(l, line.Message)
+	l.retries.out[line.Message] = struct{}{}
 	d = webhook.Delivery{ID: line.Message, Endpoint: l.endpoint, Source: webhook.SourceRetry, Due: line.Due, Number: line.Made + 1, Spent: line.Spent}
 	if ok := s.fetch(l, &d); !ok {
 		if !l.removed {
@@ -208,6 +209,7 @@ func (s *Scheduler) turnRetry(l *lane, line *retry) (d webhook.Delivery, found b
 // retryLater puts a line back whose message could not be read.
 func (s *Scheduler) retryLater(l *lane, line *retry) {
 	s.waiting++
+	delete(l.retries.out, line.Message)
 	l.retries.loaded[line.Message] = line
 	line.due, line.gone = false, false
 	s.set(&line.timer, s.clock().Add(readPatience))

@@ -2,7 +2,6 @@ package wal
 
 import (
 	"slices"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -46,17 +45,20 @@ func (s *Store) Standing(endpoint webhook.ID) (at Standing) {
 	return at
 }
 
-// Retries reads an endpoint's retry set in order of due time: the first most lines that are due at from or later.
-// A further line that is due at the very millisecond of the last one is read too, so that the next call can begin a
-// millisecond later.
-func (s *Store) Retries(endpoint webhook.ID, from time.Time, most int) (list []webhook.Retry, err error) {
+// Retries reads an endpoint's retry set in order of due time and message: the first most lines from that one on, which need not be
+// there; the zero one is before all.
+func (s *Store) Retries(endpoint webhook.ID, from webhook.Retry, most int) (list []webhook.Retry, err error) {
 	prefix := idKey(keyRetry, endpoint)
+	start := prefix
+	if !from.Due.IsZero() {
+		start = retryKey(endpoint, from.Due, from.Message)
+	}
 	err = s.view(func(txn *badger.Txn) error {
 		opts := badger.DefaultIteratorOptions
 		opts.Prefix = prefix
 		it := txn.NewIterator(opts)
 		defer it.Close()
-		for it.Seek(retryKey(endpoint, from, webhook.ID{})); it.Valid(); it.Next() {
+		for it.Seek(start); it.Valid() && len(list) < most; it.Next() {
 			var line webhook.Retry
 			err := it.Item().Value(func(value []byte) (err error) {
 				line, err = decodeRetry(it.Item().Key(), value)
@@ -64,9 +66,6 @@ func (s *Store) Retries(endpoint webhook.ID, from time.Time, most int) (list []w
 			})
 			if err != nil {
 				return err
-			}
-			if len(list) >= most && line.Due.After(list[len(list)-1].Due) {
-				return nil
 			}
 			list = append(list, line)
 		}

@@ -267,7 +267,7 @@ func TestRetrySet(t *testing.T) {
 	}
 	want := func(retries ...webhook.Retry) {
 		t.Helper()
-		list, err := s.Retries(endpoint.ID, time.UnixMilli(0), 10)
+		list, err := s.Retries(endpoint.ID, webhook.Retry{}, 10)
 		if err != nil || !slices.Equal(list, retries) {
 			t.Errorf("retry set %v %v, want %v", list, err, retries)
 		}
@@ -316,7 +316,7 @@ func TestRemovedEndpoint(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if list, err := s.Retries(endpoint.ID, time.UnixMilli(0), 1000); err != nil || len(list) != 0 {
+	if list, err := s.Retries(endpoint.ID, webhook.Retry{}, 1000); err != nil || len(list) != 0 {
 		t.Errorf("%d lines are left, %v", len(list), err)
 	}
 	if len(s.nouns.removed) != 0 {

@@ -63,7 +63,7 @@ func TestRestartKeepsAll(t *testing.T) {
 		m, err := s.Message(app.ID, name)
 		wantSame(t, m, &webhook.Message{ID: id, App: app.ID, EventType: "a", EventID: "e", Channels: []string{"c"}, Payload: []byte("{}")}, err)
 	}
-	retries, err := s.Retries(endpoint.ID, time.UnixMilli(0), 9)
+	retries, err := s.Retries(endpoint.ID, webhook.Retry{}, 9)
 	wantSame(t, retries, []webhook.Retry{{Message: id, Made: 1, Due: due}}, err)
 	if place := s.Place(endpoint.ID); place.Position != endpoint.ID || !slices.Equal(place.Done, []webhook.ID{id}) {
 		t.Errorf("cursor at %v with %v", place.Position, place.Done)
@@ -170,7 +170,7 @@ func TestDeletedEndpoint(t *testing.T) {
 	if err != nil || len(list) != 2 {
 		t.Errorf("the history has %d attempts, want the 2 from before; %v", len(list), err)
 	}
-	retries, err := s.Retries(endpoint.ID, time.UnixMilli(0), 10)
+	retries, err := s.Retries(endpoint.ID, webhook.Retry{}, 10)
 	if err != nil || len(retries) != 0 {
 		t.Errorf("%d retries, %v", len(retries), err)
 	}

@@ -195,7 +195,7 @@ func TestTaskRuns(t *testing.T) {
 	if got.Status != webhook.TaskFinished || got.Taken != 5 || got.Delivered != 2 || got.Failed != 3 || got.Total != 5 || got.Looked != 9 {
 		t.Errorf("%+v", got)
 	}
-	lines, err := r.s.Retries(r.endpoint.ID, retry, 10)
+	lines, err := r.s.Retries(r.endpoint.ID, webhook.Retry{Due: retry}, 10)
 	if err != nil || len(lines) != 4 || r.names[lines[0].Message] != "failed" || r.names[lines[1].Message] != "skipped" || lines[1].Made != 0 {
 		t.Errorf("a replay that failed is not tried again: %+v %v", lines, err)
 	}
