@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 		main()
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(reportContract(m.Run()))
 }
 
 // process is a hookwheel that a test has started.
