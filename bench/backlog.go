@@ -145,7 +145,7 @@ func (s *Scenario) post(ctx context.Context, site *site, events int, more string
 		}
 		targets = append(targets, to)
 	}
-	g := &generator{targets: targets, want: 202, events: events, connections: 4 * connectionsOfPhase, size: size}
+	g := &generator{targets: targets, want: 202, events: events, connections: 4 * connectionsOfPhase, size: size, patience: failurePatience}
 	g.run(ctx)
 	if n := g.failures.count(); n > 0 {
 		return fmt.Errorf("%d of %d POSTs failed, such as: %v", n, events, g.failures.texts)

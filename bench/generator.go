@@ -27,6 +27,7 @@ type generator struct {
 	connections int
 	size        int     // of a payload, in bytes
 	rate        float64 // events per second at most, evenly spread; 0: as fast as they are answered
+	patience    int     // failures after which it ends; 0: it does not
 
 	began    int64        // the first POST; nanoseconds, see now
 	ended    atomic.Int64 // the last accepted answer
@@ -52,7 +53,7 @@ func (g *generator) loop(ctx context.Context, s *sender) {
 	defer s.close()
 	for ctx.Err() == nil {
 		event := int(g.next.Add(1)) - 1
-		if event >= g.events {
+		if event >= g.events || g.patience > 0 && g.failures.count() >= g.patience {
 			return
 		}
 		g.pace(ctx, event)

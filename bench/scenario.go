@@ -18,6 +18,9 @@ type Scenario struct {
 	Progress io.Writer // gets a line for each step
 }
 
+// failurePatience is after how many failed POSTs a scenario ends: it means nothing any more.
+const failurePatience = 100
+
 // connectionsOfPhase is how many events of a phase can be under way to the node.
 const connectionsOfPhase = 32
 
@@ -50,7 +53,7 @@ func (s *Scenario) run(ctx context.Context, p phase, look func(endpoint int) boo
 	if err != nil {
 		return nil, err
 	}
-	g := &generator{targets: []target{to}, want: 202, events: events, connections: connectionsOfPhase, size: p.size, rate: p.rate}
+	g := &generator{targets: []target{to}, want: 202, events: events, connections: connectionsOfPhase, size: p.size, rate: p.rate, patience: failurePatience}
 	g.run(ctx)
 	if n := g.failures.count(); n > 0 {
 		return nil, fmt.Errorf("%s: %d of %d POSTs failed, such as: %s", p.name, n, events, strings.Join(g.failures.texts, "; "))

@@ -45,7 +45,7 @@ func newLogReader(t *tail, place Place) logReader {
 
 // wants tells whether there may be messages to take.
 func (r *logReader) wants() bool {
-	return len(r.taken) < maxAhead && (len(r.window) > 0 || !r.caughtUp || r.tail.at(r.number) != nil)
+	return len(r.taken) < maxAhead && (len(r.window) > 0 || !r.caughtUp || r.left() || r.tail.at(r.number) != nil)
 }
 
 // next takes the next message that the endpoint wants. With none, starved says whether the store must be read.
@@ -69,13 +69,16 @@ func (r *logReader) next(endpoint *webhook.Endpoint) (m *webhook.Message, starve
 	return nil, false
 }
 
+// left tells whether what was to come next has left the memory, while the lane could not take it.
+func (r *logReader) left() bool { return r.caughtUp && r.number < r.tail.first }
+
 // peek steps to the next message after read.
 func (r *logReader) peek() (m *webhook.Message, starved bool) {
 	if len(r.window) > 0 {
 		m, r.window = r.window[0], r.window[1:]
 		return m, false
 	}
-	if r.caughtUp && r.number < r.tail.first { // what was to come next has left the memory
+	if r.left() {
 		r.caughtUp = false
 	}
 	if !r.caughtUp {

@@ -417,6 +417,42 @@ func TestTailIsBounded(t *testing.T) {
 	}
 }
 
+// A lane that was caught up, and then could not take anything while its part of the log left the memory, goes on from the store.
+func TestTailLeavesLaneBehind(t *testing.T) {
+	b := newShelf()
+	s := New(b, 2, testConfig(2), slog.New(slog.DiscardHandler))
+	e := testEndpoint(0)
+	s.Add(e)
+	const count, size = 700, 100 << 10
+	offer := func(i int) {
+		m := testMessage(10+i, size)
+		b.add(m)
+		s.Offer([]*webhook.Message{m})
+	}
+	offer(0)
+	offer(1)
+	under := []webhook.Delivery{}
+	for range 2 {
+		d, _ := s.Next()
+		under = append(under, d)
+	}
+	for i := 2; i < count; i++ {
+		offer(i)
+	}
+	for i := range count {
+		d := under[0]
+		if under = under[1:]; d.ID != b.log[i].ID {
+			t.Fatalf("message %d came at place %d", d.ID.Index(), i)
+		}
+		o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1}, Verdict{})
+		s.Settle(s.Checkpoint([]webhook.Outcome{o}, 8))
+		if i+len(under) < count-1 {
+			d, _ := s.Next()
+			under = append(under, d)
+		}
+	}
+}
+
 // TestFairTurns floods one endpoint; another one's single message does not wait for the flood.
 func TestFairTurns(t *testing.T) {
 	b := newShelf()

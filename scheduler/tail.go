@@ -18,7 +18,7 @@ type tail struct {
 	rate   bucket // of the application
 }
 
-// at returns the message of that number; nil: it has not been offered yet.
+// at returns the message of that number, which has not left the memory; nil: it has not been offered yet.
 func (t *tail) at(number int) *webhook.Message {
 	if number-t.first >= len(t.recent) {
 		return nil
