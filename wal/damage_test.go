@@ -140,7 +140,8 @@ func TestDamagedFiles(t *testing.T) {
 	table, log := only(t, good, ".sst"), only(t, good, ".mem")
 	manifest := only(t, good, badger.ManifestFilename)
 	flip := func(name string, at int) func(map[string][]byte) {
-		return func(files map[string][]byte) { files[name][at] ^= 1 << rnd.Intn(8) }
+		bit := byte(1) << rnd.Intn(8)
+		return func(files map[string][]byte) { files[name][at] ^= bit }
 	}
 	cut := func(name string, size int) func(map[string][]byte) {
 		return func(files map[string][]byte) { files[name] = files[name][:size] }
