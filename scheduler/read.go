@@ -18,9 +18,9 @@ func (s *Scheduler) readFailed(l *lane, what string, err error) {
 // readWindow reads the log for a lane that lags.
 func (s *Scheduler) readWindow(l *lane) {
 	l.reading = true
-	before := l.tail.before
+	before, app, from := l.tail.before, l.endpoint.App, l.log.read
 	s.mu.Unlock()
-	window, err := s.backlog.Window(l.endpoint.App, l.log.read, windowSize)
+	window, err := s.backlog.Window(app, from, windowSize)
 	s.mu.Lock()
 	if err != nil {
 		s.readFailed(l, "the log", err)
@@ -33,8 +33,9 @@ func (s *Scheduler) readWindow(l *lane) {
 // readRetries reads the next part of a lane's retry set.
 func (s *Scheduler) readRetries(l *lane) {
 	l.reading, l.retries.reading = true, true
+	endpoint, from := l.endpoint.ID, l.retries.from
 	s.mu.Unlock()
-	list, err := s.backlog.Retries(l.endpoint.ID, l.retries.from, maxLoaded+1)
+	list, err := s.backlog.Retries(endpoint, from, maxLoaded+1)
 	s.mu.Lock()
 	if err != nil {
 		l.retries.endReading() // what came meanwhile is read the next time
@@ -53,13 +54,13 @@ func (s *Scheduler) readRetries(l *lane) {
 // readUnsure looks which of the lines that a manual attempt may have made are there.
 func (s *Scheduler) readUnsure(l *lane) {
 	l.reading = true
-	unsure := l.retries.unsure
+	endpoint, unsure := l.endpoint.ID, l.retries.unsure
 	l.retries.unsure = nil
 	s.mu.Unlock()
 	var found []webhook.Retry
 	var failed error
 	for _, line := range unsure {
-		list, err := s.backlog.Retries(l.endpoint.ID, line, 1)
+		list, err := s.backlog.Retries(endpoint, line, 1)
 		if err != nil {
 			failed = err
 			break
@@ -86,10 +87,10 @@ func (s *Scheduler) readUnsure(l *lane) {
 // readManual reads the first part of a lane's manual set.
 func (s *Scheduler) readManual(l *lane) {
 	l.reading = true
-	most := maxManual + len(l.manual.out)
+	endpoint, most := l.endpoint.ID, maxManual+len(l.manual.out)
 	l.manual.more = false // what comes meanwhile says so again
 	s.mu.Unlock()
-	list, err := s.backlog.Manual(l.endpoint.ID, webhook.ID{}, most)
+	list, err := s.backlog.Manual(endpoint, webhook.ID{}, most)
 	s.mu.Lock()
 	if err != nil {
 		l.manual.more = true
@@ -103,8 +104,9 @@ func (s *Scheduler) readManual(l *lane) {
 // readOrder finds the keys that are blocked, and those whose messages are held.
 func (s *Scheduler) readOrder(l *lane) {
 	l.reading = true
+	endpoint := l.endpoint // another one may stand there once the lock is let go
 	s.mu.Unlock()
-	found, err := s.scanOrder(l.endpoint)
+	found, err := s.scanOrder(endpoint)
 	s.mu.Lock()
 	if err != nil {
 		s.readFailed(l, "what keeps an endpoint in order", err)
