@@ -68,6 +68,7 @@ type Peer struct {
 // StorageConfig is what is asked of the disk.
 type StorageConfig struct {
 	MinFree   int64         // with less free space than this, in bytes, new events are refused; 0 chooses by the size of the file system
+	MaxSize   int64         // of messages and attempts, in bytes: beyond it the oldest go that nobody waits for; 0: any
 	Retention time.Duration // how long messages are kept that do not say it themselves, with their attempts
 }
 
@@ -173,7 +174,7 @@ var configSchema = map[string]struct{ keys, blocks []string }{
 	"cluster":     {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
 	"cluster.tls": {keys: []string{"ca", "cert", "key"}},
 	"peer":        {keys: []string{"address"}},
-	"storage":     {keys: []string{"min_free", "retention"}},
+	"storage":     {keys: []string{"min_free", "max_size", "retention"}},
 	"delivery":    {keys: []string{"timeout", "workers", "per_endpoint", "allow", "deny", "proxy", "no_proxy", "disable_after"}, blocks: []string{"retry", "breaker"}},
 	"breaker":     {keys: []string{"window", "min_attempts", "failure_rate", "probe", "max_probe"}},
 	"retry":       {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
@@ -192,6 +193,7 @@ func decodeAPI(b configBlock, api *APIConfig) {
 
 func decodeStorage(b configBlock, storage *StorageConfig) {
 	readKey(b, "min_free", &storage.MinFree, sizeBetween[int64](0, 1<<40))
+	readKey(b, "max_size", &storage.MaxSize, sizeBetween[int64](0, 1<<50))
 	readKey(b, "retention", &storage.Retention, durationBetween(webhook.MinRetention, 10*365*24*time.Hour))
 }
 

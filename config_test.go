@@ -34,6 +34,7 @@ func TestConfigKeepsDefaults(t *testing.T) {
 		}},
 		"log level": {`log_level = "warn"`, func(c *Config) { c.LogLevel = slog.LevelWarn }},
 		"size":      {"storage {\n min_free = \"2GiB\"\n}", func(c *Config) { c.Storage.MinFree = 2 << 30 }},
+		"max size":  {"storage {\n max_size = \"100GiB\"\n}", func(c *Config) { c.Storage.MaxSize = 100 << 30 }},
 		"listen beside the own address": {
 			"node = \"b\"\ncluster {\n listen = \":9\"\n peer \"b\" { address = \"hook-1.internal:9071\" }\n" + tlsLines + "}",
 			func(c *Config) {
@@ -137,6 +138,7 @@ func TestConfigErrors(t *testing.T) {
 		{"log_level = debug", []string{`1:13 log_level must be text in double quotes`}},
 		{"retry {\n}", []string{"1:1 Allowed here: node, data, log_level, encryption_keys, api, cluster, storage, delivery."}},
 		{"storage { min_free = \"1GB\" }", []string{`1:22 storage.min_free must be a size from "0" to "1TiB"`}},
+		{"storage { max_size = \"100GB\" }", []string{`1:22 storage.max_size must be a size from "0" to "1024TiB"`}},
 		{"storage { min_free = -1 }", []string{"1:22 or a number of bytes"}},
 
 		{"cluster {\n}", []string{"1:1 cluster.peer blocks are missing"}},

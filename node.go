@@ -54,7 +54,7 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n.store, err = wal.Open(wal.Config{Dir: filepath.Join(config.Data, "store"), MinFree: config.Storage.MinFree, Logger: log, Fatal: n.fatal})
+	n.store, err = wal.Open(wal.Config{Dir: filepath.Join(config.Data, "store"), MinFree: config.Storage.MinFree, MaxSize: config.Storage.MaxSize, Logger: log, Fatal: n.fatal})
 	if err != nil {
 		return nil, err
 	}
@@ -183,6 +183,7 @@ func (n *node) lead(ctx context.Context, term uint64) {
 	var beside sync.WaitGroup
 	beside.Go(func() { replayer.Run(ctx) })
 	beside.Go(func() { n.retain(ctx) })
+	beside.Go(func() { n.shrink(ctx) })
 	defer beside.Wait()
 	n.pool.Run(ctx, term, s)
 }

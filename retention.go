@@ -3,15 +3,46 @@ package main
 import (
 	"context"
 	"time"
+
+	"hookwheel/webhook"
 )
 
 const (
 	retentionInterval = time.Minute            // between two looks for messages whose time is over
+	sizeInterval      = 2 * time.Second        // between two looks at the size of the store
 	retentionPause    = 100 * time.Millisecond // between two parts of the work: delivery comes first
 )
 
 // retain has the messages leave the log whose time is over, while this node leads.
 func (n *node) retain(ctx context.Context) {
+	n.clear(ctx, retentionInterval, func() (more bool, err error) {
+		return n.writer.Retain(ctx, n.store, time.Now().Add(-n.config.Storage.Retention))
+	})
+}
+
+// shrink has messages leave the log before their time when the store has grown too large, until it is a tenth smaller, while this
+// node leads.
+func (n *node) shrink(ctx context.Context) {
+	most := n.config.Storage.MaxSize
+	if most == 0 {
+		return
+	}
+	shrinking := false
+	var behind webhook.ID // up to there all were looked at
+	n.clear(ctx, sizeInterval, func() (more bool, err error) {
+		if !shrinking && n.store.Size() <= most {
+			return false, nil
+		}
+		if !shrinking {
+			behind = webhook.ID{}
+		}
+		behind, shrinking, err = n.writer.Shrink(ctx, n.store, most-most/10, behind)
+		return shrinking, err
+	})
+}
+
+// clear calls a part of the work now and again, and soon again while there is more.
+func (n *node) clear(ctx context.Context, interval time.Duration, part func() (more bool, err error)) {
 	pause := retentionPause
 	for {
 		select {
@@ -19,11 +50,11 @@ func (n *node) retain(ctx context.Context) {
 			return
 		case <-time.After(pause):
 		}
-		more, err := n.writer.Retain(ctx, n.store, time.Now().Add(-n.config.Storage.Retention))
+		more, err := part()
 		if err != nil && ctx.Err() == nil {
-			n.log.Warn("messages whose time is over could not be removed; it is tried again", "error", err)
+			n.log.Warn("messages that are kept no longer could not be removed; it is tried again", "error", err)
 		}
-		pause = retentionInterval
+		pause = interval
 		if more && err == nil {
 			pause = retentionPause
 		}

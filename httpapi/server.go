@@ -309,7 +309,8 @@ func (s *Server) health(*fasthttp.RequestCtx) (answer, error) {
 		CommitIndex uint64 `json:"commitIndex"`
 		Applied     uint64 `json:"appliedIndex"`
 		FreeBytes   int64  `json:"freeBytes"`
-	}{"ok", status.ID, status.State, status.LeaderID, status.Term, status.Commit, status.Applied, free}
+		StoreBytes  int64  `json:"storeBytes"`
+	}{"ok", status.ID, status.State, status.LeaderID, status.Term, status.Commit, status.Applied, free, s.config.Store.Size()}
 	switch {
 	case s.stopping.Load():
 		health.Status = "stopping"
@@ -317,7 +318,7 @@ func (s *Server) health(*fasthttp.RequestCtx) (answer, error) {
 	case status.LeaderID == "":
 		health.Status = "no leader"
 		return answer{fasthttp.StatusServiceUnavailable, health}, nil
-	case free < least:
+	case free < least || s.config.Store.Oversize():
 		health.Status = "full"
 	}
 	return answer{fasthttp.StatusOK, health}, nil

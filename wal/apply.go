@@ -30,6 +30,7 @@ func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]by
 		return nil, s.broken
 	}
 	s.applied.Store(index)
+	s.bytes.Store(s.staged.meta.bytes)
 	s.tell(changes)
 	return replies, nil
 }
@@ -226,10 +227,10 @@ func (e *entry) apply(body []byte) ([]byte, error) {
 func (e *entry) finish(before uint64) error {
 	first := e.first()
 	for _, c := range e.logs {
-		e.batch.set(chunkKey(keyLog, c.owner, first), c.data)
+		e.batch.setChunk(chunkKey(keyLog, c.owner, first), nil, c.data)
 	}
 	for _, c := range e.history {
-		e.batch.set(chunkKey(keyHistory, c.owner, first), c.data)
+		e.batch.setChunk(chunkKey(keyHistory, c.owner, first), nil, c.data)
 	}
 	if err := e.keepTasks(); err != nil {
 		return err

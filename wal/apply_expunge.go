@@ -32,7 +32,7 @@ func (e *entry) expungeMessage(body []byte) error {
 		return errNoMessage
 	}
 	list[i].Payload, list[i].Expunged = nil, true
-	e.batch.set(key, encodeMessages(list))
+	e.batch.setChunk(key, data, encodeMessages(list))
 	e.changes.Expunged = append(e.changes.Expunged, new(list[i]))
 	return nil
 }
@@ -67,7 +67,7 @@ func (e *entry) expungeAttempt(body []byte) error {
 			list[i].Response = []byte(expungedResponse)
 		}
 	}
-	e.batch.set(key, encodeAttempts(list))
+	e.batch.setChunk(key, data, encodeAttempts(list))
 	return nil
 }
 

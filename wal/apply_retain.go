@@ -8,10 +8,6 @@ import (
 	"hookwheel/webhook"
 )
 
-// minAge is how old a message is before retention may take it, in milliseconds. So of a younger one nobody need ask whether it has
-// left the log.
-const minAge = int64(webhook.MinRetention / time.Millisecond)
-
 // leavesAt is when a message that says itself how long it is kept leaves the log, in milliseconds; a scheduled one is kept from then on.
 func leavesAt(m *webhook.Message) int64 { return begin(m) + m.Retention.Milliseconds() }
 
@@ -37,9 +33,9 @@ func (e *entry) retain(body []byte) error {
 	if err := decodeJSON(body, &c); err != nil {
 		return err
 	}
-	r := retainer{entry: e, before: c.Before, budget: c.Records, history: make(map[string][]webhook.ID)}
+	r := retainer{entry: e, before: c.Before, size: c.Size, budget: c.Records, history: make(map[string][]webhook.ID)}
 	for _, part := range c.Parts {
-		if r.budget <= 0 {
+		if r.budget <= 0 || r.size > 0 && e.batch.meta.bytes <= r.size {
 			break
 		}
 		if e.store.nouns.applications[part.App] == nil { // sweep sees to it
@@ -56,21 +52,40 @@ func (e *entry) retain(body []byte) error {
 type retainer struct {
 	*entry
 	before  int64
+	size    int64                   // not 0: what no endpoint waits for goes, whatever its age
 	budget  int                     // records that may yet be looked at
 	history map[string][]webhook.ID // attempts that go, by the key of their chunk
 }
 
+// leaves tells whether a message is to go.
+func (r *retainer) leaves(m *webhook.Message) (bool, error) {
+	if r.size == 0 {
+		return r.due(m), nil
+	}
+	wanted, err := r.wanted(m)
+	return !wanted, err
+}
+
 // due tells whether the time of a message is over.
 func (r *retainer) due(m *webhook.Message) bool {
-	clock := r.batch.meta.clock
-	switch {
-	case clock-m.ID.Millis() < minAge:
-		return false
-	case m.Retention != 0:
-		return leavesAt(m) <= clock
-	default:
-		return begin(m) < r.before
+	if m.Retention != 0 {
+		return leavesAt(m) <= r.batch.meta.clock
 	}
+	return begin(m) < r.before
+}
+
+// wanted tells whether a message is yet to be sent to an endpoint: its cursor has not passed it, or it stands in one of its sets.
+func (r *retainer) wanted(m *webhook.Message) (bool, error) {
+	for _, endpoint := range r.store.nouns.byApp[m.App] {
+		c := r.store.nouns.cursors[endpoint.ID]
+		if m.ID.After(c.position) {
+			return true, nil
+		}
+		if lines, err := r.linesOf(endpoint.ID, c, m); len(lines) > 0 || err != nil {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
 // retainPart looks at the messages that one entry has added to a log.
@@ -87,22 +102,22 @@ func (r *retainer) retainPart(app, entry webhook.ID) error {
 	r.budget--
 	var kept []webhook.Message
 	for i := range list {
-		dropped := false
-		if r.budget > 0 && r.due(&list[i]) {
-			if dropped, err = r.drop(&list[i]); err != nil {
+		goes := false
+		if r.budget > 0 {
+			if goes, err = r.leaves(&list[i]); err == nil && goes {
+				goes, err = r.drop(&list[i])
+			}
+			if err != nil {
 				return err
 			}
 		}
-		if !dropped {
+		if !goes {
 			kept = append(kept, list[i])
 		}
 	}
-	switch len(kept) {
-	case len(list):
-	case 0:
-		r.batch.delete(key)
-	default:
-		r.batch.set(key, encodeMessages(kept))
+	r.budget -= len(kept)
+	if len(kept) < len(list) {
+		r.batch.setChunk(key, data, encodeMessages(kept)) // nil if none are kept
 	}
 	return nil
 }
@@ -123,6 +138,7 @@ func (r *retainer) drop(m *webhook.Message) (dropped bool, err error) {
 	if err != nil || busy {
 		return false, err
 	}
+	r.batch.meta.left = max(r.batch.meta.left, m.ID.Millis())
 	if m.EventID != "" {
 		r.batch.delete(uniqueKey(m.App, m.EventID))
 	}
@@ -239,11 +255,7 @@ func (r *retainer) rewriteHistory() error {
 			return err
 		}
 		list = slices.DeleteFunc(list, func(a webhook.Attempt) bool { return slices.Contains(gone, a.ID) })
-		if len(list) == 0 {
-			r.batch.delete([]byte(key))
-		} else {
-			r.batch.set([]byte(key), encodeAttempts(list))
-		}
+		r.batch.setChunk([]byte(key), data, encodeAttempts(list)) // nil if none are left
 	}
 	return nil
 }
@@ -256,7 +268,7 @@ func (e *entry) settleGone(p *webhook.Progress) error {
 	for i := range p.Outcomes {
 		o := p.Outcomes[i]
 		gone := false
-		if e.batch.meta.clock-o.Attempt.Message.Millis() >= minAge {
+		if o.Attempt.Message.Millis() <= e.batch.meta.left {
 			m, err := e.messageOf(endpoint.App, o.Attempt.Message, &part)
 			if err != nil {
 				return err

@@ -30,6 +30,19 @@ func (b *batch) set(key, value []byte) {
 
 func (b *batch) delete(key []byte) { b.write(key, nil) }
 
+// setChunk changes a chunk of a log or a history from what it was to what it is to be, and the sum of them all with it; nil: there is none.
+func (b *batch) setChunk(key, was, is []byte) {
+	if was != nil {
+		b.meta.bytes -= int64(len(key) + len(was))
+	}
+	if is == nil {
+		b.delete(key)
+		return
+	}
+	b.meta.bytes += int64(len(key) + len(is))
+	b.set(key, is)
+}
+
 func (b *batch) write(key, value []byte) {
 	b.writes.Set(string(key), value)
 	b.size += len(key) + len(value) + recordCost

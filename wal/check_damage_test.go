@@ -325,6 +325,8 @@ func TestCheckFindsDamage(t *testing.T) {
 		"no term":               {func(p *patient) { p.changeMeta(func(m *meta) { m.term = 0 }) }, "of term 0, which can't be"},
 		"applied index too low": {func(p *patient) { p.changeMeta(func(m *meta) { m.index = 5 }) }, "but the store stands at entry 5"},
 		"clock too low":         {func(p *patient) { p.changeMeta(func(m *meta) { m.clock = testClock - 1 }) }, "but the clock of the log stands at"},
+		"bytes miscounted":      {func(p *patient) { p.changeMeta(func(m *meta) { m.bytes++ }) }, "bytes, but the store counts"},
+		"left in the future":    {func(p *patient) { p.changeMeta(func(m *meta) { m.left = m.clock + 1 }) }, "has left the log, but the clock"},
 		"configuration ahead":   {func(p *patient) { p.changeMeta(func(m *meta) { m.confIndex = 1 << 40 }) }, "the configuration of the cluster comes from entry"},
 		"configuration lost":    {func(p *patient) { p.changeMeta(func(m *meta) { m.conf = nil }) }, "and has 0 bytes"},
 		"unknown prefix":        {func(p *patient) { p.set([]byte("Zebra"), one) }, "of a kind that this program does not know"},

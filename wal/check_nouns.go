@@ -85,6 +85,9 @@ func (c *checker) loadMeta() error {
 	if m.index == 0 || m.term == 0 {
 		c.violated("the store stands at entry %d of term %d, which can't be", m.index, m.term)
 	}
+	if m.left > m.clock {
+		c.violated("a message of %s has left the log, but the clock of the log stands at %s", clockTime(m.left), c.clock())
+	}
 	if m.confIndex > m.index {
 		c.violated("the configuration of the cluster comes from entry %d, but the store stands at entry %d", m.confIndex, m.index)
 	}
@@ -210,7 +213,7 @@ func (c *checker) checkCursor(key []byte) error {
 	}
 	if id.After(place.position) {
 		c.violated("%s stands at %s, before the endpoint was made", what, messageName(place.position))
-	} else if place.position != id && place.position.After(end) && c.meta.clock-place.position.Millis() < minAge { // older ones may have left the log
+	} else if place.position != id && place.position.After(end) && place.position.Millis() > c.meta.left { // older ones may have left the log
 		c.violated("%s stands at %s, after the last one of the log, %s", what, messageName(place.position), messageName(end))
 	}
 	for i, done := range place.done {

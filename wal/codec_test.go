@@ -152,7 +152,7 @@ func goldenFormats() map[string]format {
 	for i := range recorded {
 		recorded[i].Endpoint, recorded[i].ID = goldenEndpoint, webhook.NewID(goldenMessage.Millis(), 3, uint32(i+1))
 	}
-	m := meta{index: 300, term: 7, clock: testClock, confIndex: 5, conf: []byte("configuration")}
+	m := meta{index: 300, term: 7, clock: testClock, bytes: 1000, left: testClock - 5, confIndex: 5, conf: []byte("configuration")}
 	c := cursor{position: goldenEndpoint, done: []webhook.ID{goldenMessage}, counts: counts{waiting: 1, held: 2, manual: 3, expired: 4, hour: 5, succeeded: 6, failed: 7, canceled: 8},
 		health: webhook.Health{Parked: true, Since: goldenTime, FailingSince: goldenTime, Probes: 3, NextProbe: goldenTime, LastFailure: "no answer"},
 		skips:  []skip{{from: goldenEndpoint, to: goldenMessage, at: testClock}}}
@@ -162,6 +162,7 @@ func goldenFormats() map[string]format {
 		"command createApplication": commandFormat(kindCreateApplication, createApplication{Application: goldenApplication(), GetIfExists: true}),
 		"command createEndpoint":    commandFormat(kindCreateEndpoint, goldenEndpointRecord()),
 		"command retain":            commandFormat(kindRetain, retain{Before: testClock, Records: 300, Parts: []part{{goldenApp, goldenMessage}}}),
+		"command shrink":            commandFormat(kindRetain, retain{Size: 1000, Records: 300, Parts: []part{{goldenApp, goldenMessage}}}),
 		"key expiry": {webhook.Message{App: goldenApp, ID: goldenMessage}, plain(expiryKey(testClock, goldenApp, goldenMessage)), func(data []byte) (any, error) {
 			_, app, message := parseExpiryKey(data)
 			return webhook.Message{App: app, ID: message}, nil
@@ -427,7 +428,7 @@ func TestRoundTrips(t *testing.T) {
 		list := []webhook.Progress{p, {Endpoint: goldenApp}, p}
 		term, gotList, err := decodeProgress(encodeProgress(rnd.Uint64(), list)[1:])
 		wantSame(t, gotList, list, err)
-		m := meta{index: rnd.Uint64(), term: term, clock: rnd.Int63(), confIndex: rnd.Uint64(), conf: append([]byte{1}, randomBytes(rnd, 50)...)}
+		m := meta{index: rnd.Uint64(), term: term, clock: rnd.Int63(), bytes: rnd.Int63(), left: rnd.Int63(), confIndex: rnd.Uint64(), conf: append([]byte{1}, randomBytes(rnd, 50)...)}
 		var gotMeta meta
 		err = gotMeta.decode(m.encode())
 		wantSame(t, gotMeta, m, err)

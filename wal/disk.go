@@ -74,6 +74,14 @@ func (s *Store) Critical() bool {
 	return free < least/2
 }
 
+// Size is what logs and histories take, in bytes of keys and values; Badger needs more for them until it has compacted.
+func (s *Store) Size() int64 { return s.bytes.Load() }
+
+// Oversize tells whether they take a tenth more than config.MaxSize: retention can't keep up, or endpoints wait for all of it.
+func (s *Store) Oversize() bool {
+	return s.config.MaxSize > 0 && s.Size() > s.config.MaxSize+s.config.MaxSize/10
+}
+
 // Admit is asked on the leader before a command goes into the log; full are the other nodes whose disk is short. A reply
 // refuses the command: it is not proposed.
 func (s *Store) Admit(body []byte, full []string) (reply []byte) {
@@ -83,6 +91,8 @@ func (s *Store) Admit(body []byte, full []string) (reply []byte) {
 	free, least := s.Free()
 	var detail string
 	switch {
+	case s.Oversize():
+		detail = fmt.Sprintf("the leader holds %d MiB of messages and attempts, more than its storage.max_size of %d MiB, and keeps the rest", s.Size()>>20, s.config.MaxSize>>20)
 	case free < least:
 		detail = fmt.Sprintf("the disk of the leader has %d MiB free and keeps %d MiB", free>>20, least>>20)
 	case len(full) > 0:

@@ -6,7 +6,7 @@
 // An ID is 20 bytes (webhook.ID); an "entry" is its first 13, time and Raft index, the same for all that one Raft entry
 // made. Numbers are big-endian, so byte order is the order of the log.
 //
-//	!                          meta        index and term applied, clock, Raft configuration
+//	!                          meta        index and term applied, clock, bytes of L and H, up to when messages have left, Raft configuration
 //	A app                      JSON        application
 //	E app endpoint             JSON        endpoint
 //	T name                     JSON        event type
@@ -54,6 +54,12 @@
 // made from: the index of the entry that made the last change. If that is another by now the command is refused, and its maker
 // reads anew. Endpoints that are removed leave sets of any length, and applications a log of any length: a note under D or O
 // says so, and each further entry deletes a bounded part, endpoints before logs, in order of their IDs.
+//
+// # Retention
+//
+// A message leaves the log when its time is over, wanted or not. Where the size of L and H is limited, the leader asks for the oldest to
+// leave before that: those that all cursors have passed and that stand in no set. Meta counts the bytes of these chunks rather than
+// asking Badger, which frees disk space only when it compacts.
 //
 // # Fingerprints and the checker
 //

@@ -23,6 +23,8 @@ const (
 type meta struct {
 	index, term uint64
 	clock       int64  // milliseconds since the Unix epoch; the log's clock, which never goes back
+	bytes       int64  // of all chunks of logs and histories, keys and values: what grows with each message
+	left        int64  // milliseconds: when the youngest message was made that retention has had leave; 0: none has
 	confIndex   uint64 // of the newest Raft configuration
 	conf        []byte // that configuration, as the cluster package wrote it
 }
@@ -32,6 +34,8 @@ func (m *meta) encode() []byte {
 	dst = binary.AppendUvarint(dst, m.index)
 	dst = binary.AppendUvarint(dst, m.term)
 	dst = binary.AppendUvarint(dst, uint64(m.clock))
+	dst = binary.AppendUvarint(dst, uint64(m.bytes))
+	dst = binary.AppendUvarint(dst, uint64(m.left))
 	dst = binary.AppendUvarint(dst, m.confIndex)
 	return appendBytes(dst, m.conf)
 }
@@ -39,6 +43,7 @@ func (m *meta) encode() []byte {
 func (m *meta) decode(data []byte) error {
 	r := newReader(data, metaVersion)
 	m.index, m.term, m.clock = r.uvarint(), r.uvarint(), int64(r.uvarint())
+	m.bytes, m.left = int64(r.uvarint()), int64(r.uvarint())
 	m.confIndex, m.conf = r.uvarint(), slices.Clone(r.bytes())
 	return r.end()
 }

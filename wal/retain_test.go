@@ -104,7 +104,7 @@ func TestRetain(t *testing.T) {
 			}
 		}
 	}
-	retainAt(testClock+hour-1, testClock+hour)
+	retainAt(testClock+hour, testClock)
 	left(names...) // all are too young
 	retainAt(testClock+3*hour, testClock-27*days)
 	left("delivered", "retried", "held", "manual", "waiting", "long", "scheduled")
@@ -139,5 +139,182 @@ func TestRetain(t *testing.T) {
 	left()
 	if c := s.nouns.cursors[endpoint.ID].counts; c.expired != 7 || c.waiting != 0 {
 		t.Errorf("counts: %+v", c)
+	}
+}
+
+// sized is a world with so many messages of a KiB, one to an entry, which a failing endpoint wants; what it has passed is delivered but for every tenth,
+// which it will be sent again.
+type sized struct {
+	*Store
+	w        *Writer
+	app      webhook.ID
+	endpoint webhook.ID
+	messages []webhook.ID
+}
+
+func newSized(t *testing.T, most int64) *sized {
+	s, w, app, endpoint := newWorld(t)
+	s.config.MaxSize = most
+	return &sized{Store: s, w: w, app: app.ID, endpoint: endpoint.ID}
+}
+
+func (s *sized) message() *webhook.Message {
+	return &webhook.Message{App: s.app, EventType: "a", Payload: make([]byte, 1024)}
+}
+
+// send makes messages, one to an entry.
+func (s *sized) send(t *testing.T, count int) {
+	t.Helper()
+	for range count {
+		id, err := s.w.CreateMessage(t.Context(), s.message())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.messages = append(s.messages, id)
+	}
+}
+
+// attempt tells that the next count messages after those already passed were attempted; every tenth of all is to be tried again.
+func (s *sized) attempt(t *testing.T, from, count int) {
+	t.Helper()
+	p := webhook.Progress{Endpoint: s.endpoint, Cursor: s.messages[from+count-1]}
+	for i := from; i < from+count; i++ {
+		a := webhook.Attempt{Message: s.messages[i], Number: 1, URL: "http://x/"}
+		if i%10 == 0 {
+			a.Status, a.Next = webhook.StatusFail, s.due(i)
+		}
+		p.Outcomes = append(p.Outcomes, webhook.Outcome{Attempt: a})
+	}
+	if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *sized) due(i int) time.Time { return time.UnixMilli(testClock + int64(i)).UTC() }
+
+// shrink does what the leader does until there is nothing left to do.
+func (s *sized) shrink(t *testing.T, to int64) {
+	t.Helper()
+	behind, more := webhook.ID{}, true
+	var err error
+	for range 100 {
+		if behind, more, err = s.w.Shrink(t.Context(), s.Store, to, behind); err != nil {
+			t.Fatal(err)
+		}
+		if !more {
+			return
+		}
+	}
+	t.Fatal("there is always more to do")
+}
+
+func (s *sized) left(t *testing.T) map[webhook.ID]bool {
+	t.Helper()
+	list, next, err := s.Messages(s.app, Page{Limit: 5000, Ascending: true}, MessageFilter{})
+	if err != nil || !next.IsZero() {
+		t.Fatal(next, err)
+	}
+	left := make(map[webhook.ID]bool)
+	for i := range list {
+		left[list[i].ID] = true
+	}
+	return left
+}
+
+func (s *sized) admitted() bool { return s.Admit(encodeCreateMessage(s.message()), nil) == nil }
+
+// A store that has grown too large lets the oldest messages go that nobody waits for, however young, and no others. When all are waited
+// for it takes no new ones, until they are delivered.
+func TestShrink(t *testing.T) {
+	const most, count, passed = 500 << 10, 1000, 700
+	s := newSized(t, most)
+	s.send(t, count)
+	if s.admitted() {
+		t.Error("a store that is twice too large takes more")
+	}
+	s.shrink(t, most)
+	if n := len(s.left(t)); n != count {
+		t.Errorf("%d of %d messages are left, though none were delivered", n, count)
+	}
+	s.attempt(t, 0, passed)
+	if err := s.w.Resend(t.Context(), s.app, s.endpoint, s.messages[1]); err != nil {
+		t.Fatal(err)
+	}
+	s.shrink(t, 600<<10)
+	if size := s.Size(); size > 600<<10 {
+		t.Errorf("it has %d bytes still", size)
+	}
+	left := s.left(t)
+	for i, id := range s.messages {
+		wanted := i >= passed || i%10 == 0 || i == 1
+		if wanted && !left[id] {
+			t.Fatalf("message %d is gone, but it is yet to be sent", i)
+		}
+		if i > 0 && !wanted && !left[id] && left[s.messages[i-1]] && (i-1)%10 != 0 && i-1 != 1 {
+			t.Fatalf("message %d is gone, but the one before is not", i)
+		}
+	}
+	if !left[s.messages[passed-1]] {
+		t.Error("more than need be has left")
+	}
+	if s.admitted() {
+		t.Error("it is too large still, but takes more")
+	}
+	s.shrink(t, most)
+	if !s.admitted() {
+		t.Errorf("with %d bytes of %d it takes no more", s.Size(), most)
+	}
+	s.shrink(t, 1) // in vain: what is waited for stays
+	if n := len(s.left(t)); n != count-passed+passed/10+1 {
+		t.Errorf("%d are left", n)
+	}
+	if n := s.nouns.cursors[s.endpoint].counts.expired; n != 0 {
+		t.Errorf("%d are called expired", n)
+	}
+	// An attempt at a message that has left is told late: it leaves no trace.
+	late := webhook.Outcome{Source: webhook.SourceManual, Attempt: webhook.Attempt{Message: s.messages[2], Number: 1, URL: "http://x/"}}
+	if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{{Endpoint: s.endpoint, Outcomes: []webhook.Outcome{late}}}); err != nil {
+		t.Fatal(err)
+	}
+	if list, _, err := s.AttemptsByEndpoint(s.endpoint, Page{Limit: 5000}, AttemptFilter{}); err != nil || len(list) != passed/10+1 {
+		t.Errorf("%d attempts are left, %v", len(list), err)
+	}
+	s.attempt(t, passed, count-passed)
+	s.shrink(t, 1)
+	if n := len(s.left(t)); n != count/10+1 {
+		t.Errorf("%d are left", n)
+	}
+}
+
+// Of several applications the oldest messages go first; one without endpoints waits for nothing, one whose endpoint is far behind for all.
+func TestShrinkOldestFirst(t *testing.T) {
+	s := newSized(t, 0)
+	other, _, err := s.w.CreateApplication(t.Context(), webhook.Application{Name: "none wait"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := s.app
+	for i := range 2000 {
+		s.app = other.ID
+		if i%2 == 0 {
+			s.app = waits
+		}
+		s.send(t, 1)
+	}
+	s.app = other.ID
+	half := s.Size() * 3 / 4
+	s.shrink(t, half)
+	left := s.left(t)
+	for i, id := range s.messages {
+		if i%2 == 1 && i > 1200 && !left[id] || i%2 == 1 && i < 800 && left[id] {
+			t.Fatalf("%d of 1000 are left, among them message %d: %t", len(left), i, left[id])
+		}
+	}
+	s.shrink(t, 1)
+	if n := len(s.left(t)); n != 0 {
+		t.Errorf("%d are left that nobody waits for", n)
+	}
+	if s.app = waits; len(s.left(t)) != 1000 {
+		t.Errorf("%d of 1000 are left that are waited for", len(s.left(t)))
 	}
 }

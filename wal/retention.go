@@ -1,7 +1,10 @@
 package wal
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -68,4 +71,125 @@ func (s *Store) overdue(before, now int64) (parts []part, err error) {
 		return err
 	})
 	return parts, err
+}
+
+// Shrink has the oldest messages leave the log that no endpoint waits for, for the leader, until logs and histories take no more than
+// size bytes. It does a bounded part of the work, behind an entry; more tells that there is some left, behind next.
+func (w *Writer) Shrink(ctx context.Context, s *Store, size int64, behind webhook.ID) (next webhook.ID, more bool, err error) {
+	if s.Size() <= size {
+		return behind, false, nil
+	}
+	parts, next, err := s.settled(behind)
+	if err != nil || len(parts) == 0 {
+		return next, false, err
+	}
+	return next, true, w.proposeEnd(ctx, kindRetain, retain{Size: size, Records: retainRecords, Parts: parts})
+}
+
+// settled finds the oldest parts of logs behind an entry with messages that no endpoint waits for. There are none up to next.
+func (s *Store) settled(behind webhook.ID) (parts []part, next webhook.ID, err error) {
+	for {
+		all, err := s.passed(behind)
+		if err != nil || len(all) == 0 {
+			return nil, behind, err
+		}
+		for _, part := range all {
+			wanted, err := s.wants(part)
+			if err != nil {
+				return nil, behind, err
+			}
+			if !wanted {
+				parts = append(parts, part)
+			}
+		}
+		if len(parts) > 0 {
+			return parts, behind, nil
+		}
+		behind = all[len(all)-1].Entry
+	}
+}
+
+// passed finds the oldest parts of logs behind an entry to which all cursors have come, retainParts of them or a few more, in log order.
+func (s *Store) passed(behind webhook.ID) (parts []part, err error) {
+	places := s.lowestCursors()
+	err = s.view(func(txn *badger.Txn) error {
+		opts := badger.DefaultIteratorOptions
+		opts.Prefix, opts.PrefetchValues = []byte{keyLog}, false
+		it := txn.NewIterator(opts)
+		defer it.Close()
+		limit := newest
+		for app, last := range places {
+			for it.Seek(chunkKey(keyLog, app, behind)); it.ValidForPrefix(idKey(keyLog, app)); it.Next() {
+				entry := entryOf(it.Item().Key())
+				if entry.After(last) || entry.After(limit) {
+					break
+				}
+				if !entry.After(behind) {
+					continue
+				}
+				if parts = append(parts, part{app, entry}); len(parts) >= 2*retainParts {
+					parts = oldest(parts)
+					limit = parts[len(parts)-1].Entry
+				}
+			}
+		}
+		parts = oldest(parts)
+		return nil
+	})
+	return parts, err
+}
+
+// newest is behind every entry.
+var newest = webhook.ID(bytes.Repeat([]byte{0xff}, idSize))
+
+// oldest are the first retainParts in log order, and what else is of the last one's entry.
+func oldest(parts []part) []part {
+	slices.SortFunc(parts, func(a, b part) int { return cmp.Or(a.Entry.Compare(b.Entry), a.App.Compare(b.App)) })
+	for n := retainParts; n < len(parts); n++ {
+		if parts[n].Entry != parts[n-1].Entry {
+			return parts[:n]
+		}
+	}
+	return parts
+}
+
+// lowestCursors are, for each application, the place up to which all its endpoints have come.
+func (s *Store) lowestCursors() map[webhook.ID]webhook.ID {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	lowest := make(map[webhook.ID]webhook.ID, len(s.nouns.applications))
+	for app := range s.nouns.applications {
+		place := newest
+		for _, endpoint := range s.nouns.byApp[app] {
+			if c := s.nouns.cursors[endpoint.ID]; place.After(c.position) {
+				place = c.position
+			}
+		}
+		lowest[app] = place
+	}
+	return lowest
+}
+
+// wants tells whether endpoints wait for all messages in a part of a log, as the state machine will see it.
+func (s *Store) wants(p part) (wanted bool, err error) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if s.broken != nil {
+		return true, s.broken
+	}
+	wanted = true
+	r := retainer{entry: &entry{store: s, batch: &s.staged}}
+	err = s.guard(s.db, func() error {
+		key := chunkKey(keyLog, p.App, p.Entry)
+		data, found, err := s.get(key)
+		if err != nil || !found {
+			return err
+		}
+		list, err := decodeMessages(key, data, p.App)
+		for i := 0; i < len(list) && wanted && err == nil; i++ {
+			wanted, err = r.wanted(&list[i])
+		}
+		return err
+	})
+	return wanted, err
 }

@@ -79,6 +79,9 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 	}
 	if len(c.sent) > 0 && c.rnd.Intn(10) == 0 {
 		r := retain{Before: testClock + 24*hour, Records: 1 + c.rnd.Intn(20)}
+		if c.rnd.Intn(2) == 0 {
+			r.Before, r.Size = 0, 1+c.rnd.Int63n(20_000)
+		}
 		for range 1 + c.rnd.Intn(4) {
 			r.Parts = append(r.Parts, part{c.app, c.sent[c.rnd.Intn(len(c.sent))]})
 		}

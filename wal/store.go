@@ -26,6 +26,7 @@ const (
 type Config struct {
 	Dir     string // made if it is not there
 	MinFree int64  // bytes: below this much free disk new messages are refused; 0: see disk.go
+	MaxSize int64  // bytes: new messages are refused when logs and histories take a tenth more than this; 0: never
 	Logger  *slog.Logger
 	Fatal   func(error) // is told when something that was applied could not be made durable; must end the process
 }
@@ -36,6 +37,7 @@ type Store struct {
 	config  Config
 	disk    *disk
 	applied atomic.Uint64 // Raft index
+	bytes   atomic.Int64  // as meta has it
 	dirty   chan struct{} // something is staged
 	closed  chan struct{}
 	wg      sync.WaitGroup
@@ -184,6 +186,7 @@ func (s *Store) install(loaded nouns, state meta) {
 	s.staged = batch{meta: state}
 	s.forgetBase()
 	s.applied.Store(state.index)
+	s.bytes.Store(state.bytes)
 	s.tails.cutOff()
 	s.snapshots.publish(state)
 }

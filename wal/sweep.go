@@ -112,7 +112,7 @@ func (e *entry) sweepLog(app webhook.ID, key []byte, budget *int) error {
 			e.batch.delete(expiryKey(leavesAt(&list[i]), app, list[i].ID))
 		}
 	}
-	e.batch.delete(key)
+	e.batch.setChunk(key, value, nil)
 	*budget -= 1 + len(list)
 	return nil
 }
@@ -139,7 +139,7 @@ func (e *entry) sweepAttempts(message webhook.ID, budget *int) error {
 		for i := range attempts {
 			e.batch.delete(idKey(keyIndex, attempts[i].Message, attempts[i].ID))
 		}
-		e.batch.delete(chunk)
+		e.batch.setChunk(chunk, value, nil)
 		*budget -= 1 + len(attempts)
 		return err
 	})
