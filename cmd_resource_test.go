@@ -72,7 +72,7 @@ func TestCommandsForPeople(t *testing.T) {
 	says(`sent again`, "message", "resend", "acme", "one", "billing")
 	receiver.await(t, 4)
 	attempts := says(`(?s)success +200.*success +200`, "attempt", "list", "acme", "--endpoint", "billing", "--status", "0")
-	says(`success +200 .* thanks`, "attempt", "get", "acme", "one", regexp.MustCompile(`(atmpt_\w+) +`+messageID(t, a, "one")).FindStringSubmatch(attempts)[1])
+	says(`success +200 .* thanks`, "attempt", "get", "acme", "one", regexp.MustCompile(`(atmpt_\w+) +` + messageID(t, a, "one")).FindStringSubmatch(attempts)[1])
 	says(`success`, "attempt", "list", "acme", "--message", "one")
 
 	says(`paused by a person`, "endpoint", "pause", "acme", "billing")
