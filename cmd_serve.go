@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -43,9 +44,16 @@ hands leadership over. A second SIGTERM ends it at once, which loses nothing tha
 	return cmd
 }
 
+// minProcs is how many threads may run Go code at least. One that waits for the disk, in a system call or a page fault, keeps its place
+// among them for up to 10 ms; on a machine of one or two cores hardly any would be left while the log and the store are synced.
+const minProcs = 4
+
 // runNode runs a node until ctx ends or it fails; started is called when it serves, and may be nil.
 func runNode(ctx context.Context, config Config, started func(*node)) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: config.LogLevel})).With("node", config.Node)
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(minProcs, runtime.GOMAXPROCS(0)))
+	}
 	n, err := startNode(config, log)
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ const (
 	callTimeout = 15 * time.Second // more than a caller waits
 	dialTimeout = time.Second
 	maxFrame    = 64 << 20
-	idlePerPeer = 2 * maxBatches
+	idlePerPeer = 4 // a batch, and calls of the other kinds
 )
 
 // peerConn is a connection to another node for calls.

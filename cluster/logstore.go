@@ -117,11 +117,24 @@ const maxLogSize = 4 << 30
 // DeleteRange cuts the log at its beginning, but not what a follower needs who is being sent the state as it was at that
 // entry: he would have to be sent it again and again. Or it cuts the log at its end, when a leader has another one.
 func (s *logStore) DeleteRange(first, last uint64) error {
-	if end, err := s.LastIndex(); err == nil && last < end {
-		if last = s.spare(last); last < first {
-			return nil
+	end, err := s.LastIndex()
+	if err != nil || last >= end {
+		return s.cut(first, last)
+	}
+	last = s.spare(last)
+	for ; first <= last; first += cutStep {
+		if err := s.cut(first, min(last, first+cutStep-1)); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// cutStep is how many entries leave the log's beginning at once: nothing is written to it meanwhile. At its end all must leave together,
+// for a crash would leave a gap.
+const cutStep = 128
+
+func (s *logStore) cut(first, last uint64) error {
 	return s.guard("cutting the log", func() error { return s.BoltStore.DeleteRange(first, last) })
 }
 
