@@ -22,7 +22,7 @@ import (
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
-	serial      int64
+	serial      atomic.Int64
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -43,8 +43,7 @@ func newAuthority(t *testing.T) *authority {
 // issue makes what a node with that name shows to others, all of whom trust this authority.
 func (a *authority) issue(t *testing.T, name string) *tls.Config {
 	t.Helper()
-	a.serial++
-	template := &x509.Certificate{SerialNumber: big.NewInt(1 + a.serial), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+	template := &x509.Certificate{SerialNumber: big.NewInt(1 + a.serial.Add(1)), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -279,6 +279,7 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		drain(ctx.Conn())
 		s.writeError(ctx, &webhook.Error{Code: webhook.CodeTooLarge,
 			Detail: fmt.Sprintf("The body is larger than the %d bytes that this server takes.", s.config.MaxBody)})
 	case errors.As(err, &timeout) && timeout.Timeout():
@@ -287,6 +288,28 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 		s.write(ctx, answer{fasthttp.StatusBadRequest, &webhook.Error{Code: "generic_error", Detail: "The request could not be read as HTTP."}})
 	}
 	ctx.SetConnectionClose()
+}
+
+const (
+	drainSize  = 4 << 20               // bytes
+	drainPause = 50 * time.Millisecond // without any
+)
+
+// drain reads what a client still sends that is to be refused. If the connection were closed before, the client would hear of a reset
+// rather than of the answer.
+func drain(conn net.Conn) {
+	end := time.Now().Add(time.Second)
+	buffer := make([]byte, 16<<10)
+	for left := drainSize; left > 0 && time.Now().Before(end); {
+		if conn.SetReadDeadline(time.Now().Add(drainPause)) != nil {
+			return
+		}
+		n, err := conn.Read(buffer)
+		if err != nil {
+			return
+		}
+		left -= n
+	}
 }
 
 // current waits until this node's store has all that was acknowledged anywhere before the call.
