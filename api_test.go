@@ -402,3 +402,15 @@ func TestAPIOperations(t *testing.T) {
 		}
 	}
 }
+
+// A client that is still sending hears why its body is refused, and not of a reset connection.
+func TestAPITooLarge(t *testing.T) {
+	a := apiStart(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	body := bytes.Repeat([]byte("x"), 3<<20)
+	for range 30 {
+		if response, text := a.raw("POST", "/api/v1/app/acme/msg", "Bearer "+apiToken, body); response.StatusCode != 413 {
+			t.Fatalf("%d %s", response.StatusCode, text)
+		}
+	}
+}
