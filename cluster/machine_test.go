@@ -13,7 +13,8 @@ import (
 // machine is a state machine in memory: it keeps the bodies of all commands, in order, and answers each with its number.
 // It forgets what was not committed when it is reopened, as a crash would.
 type machine struct {
-	free atomic.Int64 // bytes; it wants 100
+	free  atomic.Int64 // bytes; it wants 100
+	taken func()       // called when a snapshot is taken over; may be nil
 
 	mu       sync.Mutex
 	image    image
@@ -151,6 +152,9 @@ func (m *machine) RestoreSnapshot(content io.Reader) error {
 	m.load(data)
 	m.durable = data
 	m.restored++
+	if m.taken != nil {
+		m.taken()
+	}
 	return nil
 }
 

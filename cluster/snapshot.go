@@ -80,14 +80,15 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 	return metaOf(state, size), &outgoing{ReadCloser: content, store: s, index: state.Index, size: size}, nil
 }
 
-// somebodyLags tells whether a node that answers is behind the beginning of our log.
+// somebodyLags tells whether a node that answers is behind the beginning of our log, or gets nothing of it though it could. Such a
+// one has taken our state over, but its answer was lost: Raft still takes it for far behind, and learns better only from sending it again.
 func (n *Node) somebodyLags() bool {
 	first, err := n.log.FirstIndex()
 	if err != nil {
 		return false
 	}
 	for _, m := range n.members.fresh() {
-		if m.Status.Last+1 < first {
+		if m.Status.Last+1 < first || m.still {
 			return true
 		}
 	}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 )
 
@@ -47,6 +48,27 @@ func TestFarBehindGetsSnapshot(t *testing.T) {
 	if last := away.machine.bodies()[beyondTheLog+1]; last != "after" {
 		t.Errorf("the last command is %q", last)
 	}
+}
+
+// A follower that has taken the state over, but whose leader never hears of it, gets what comes after it all the same.
+func TestAnswerToSnapshotIsLost(t *testing.T) {
+	members := startMembers(t, 3)
+	leader, others := readyLeader(t, members)
+	away := others[0]
+	away.crash(t)
+	fillLog(t, leader, "while away ", beyondTheLog)
+	leader.cutLog(t)
+	opened, lost := make(chan struct{}), make(chan struct{})
+	away.machine.taken = sync.OnceFunc(func() {
+		<-opened
+		away.listener.dropAll()
+		close(lost)
+	})
+	away.start(t)
+	close(opened)
+	<-lost
+	must(t, second(leader.Propose(limited(t), []byte("after"))))
+	wantSame(t, members)
 }
 
 // A node whose log was cut goes on from what its machine holds durably.

@@ -127,22 +127,31 @@ func (n *Node) look(ctx context.Context, m *Member) {
 		return
 	}
 	m.Status, m.LastSeen = s, time.Now()
-	n.members.note(*m)
+	n.members.note(*m, n.raft.LastIndex())
 }
 
 // members remembers how the others were when they last answered.
 type members struct {
 	mu   sync.Mutex
-	seen map[string]Member // by server id
+	seen map[string]seenMember // by server id
 }
 
-func (m *members) note(member Member) {
+type seenMember struct {
+	Member
+	ours  uint64 // the end of our log when it answered
+	still bool   // its log ended before ours when it answered the time before, and has got nothing since
+}
+
+// note keeps the answer of a member that came when our log ended at ours.
+func (m *members) note(member Member, ours uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.seen == nil {
-		m.seen = make(map[string]Member)
+		m.seen = make(map[string]seenMember)
 	}
-	m.seen[member.Server.Server] = member
+	before, known := m.seen[member.Server.Server]
+	still := known && before.Status.Last == member.Status.Last && before.Status.Last < before.ours
+	m.seen[member.Server.Server] = seenMember{Member: member, ours: ours, still: still}
 }
 
 func (m *members) lastSeen(server string) time.Time {
@@ -152,7 +161,7 @@ func (m *members) lastSeen(server string) time.Time {
 }
 
 // fresh are those that have answered of late.
-func (m *members) fresh() (list []Member) {
+func (m *members) fresh() (list []seenMember) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, member := range m.seen {
@@ -179,7 +188,7 @@ func (m *members) full() (nodes []string) {
 func (m *members) keep(servers []Server) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	known := make(map[string]Member, len(servers))
+	known := make(map[string]seenMember, len(servers))
 	for _, s := range servers {
 		if member, ok := m.seen[s.Server]; ok {
 			known[s.Server] = member
