@@ -63,8 +63,7 @@ var ErrNoLog = errors.New("there is no log")
 // withLog opens the log of a node that is not running.
 func withLog(dir string, use func(*logStore) error) error {
 	path := filepath.Join(dir, "raft")
-	file := filepath.Join(path, "log.db")
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(logPath(path)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w in %s", ErrNoLog, path)
 	}
 	log, err := openLogStore(path, func(err error) { slog.Error("the log can't be read", "error", err) })

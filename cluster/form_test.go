@@ -2,10 +2,14 @@ package cluster
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // eventually waits for what must come to be.
@@ -160,6 +164,29 @@ func TestFormRefuses(t *testing.T) {
 			members[1].start(t)
 			members[0].start(t)
 			members[0].waits(t, test.want)
+		})
+	}
+}
+
+// A member whose log is gone, or is an empty file, does not start, for it may have voted. With its whole folder away it does.
+func TestLostLog(t *testing.T) {
+	losses := map[string]func(path string) error{"gone": os.Remove, "empty": func(path string) error { return os.Truncate(path, 0) }}
+	for name, lose := range losses {
+		t.Run(name, func(t *testing.T) {
+			members := startMembers(t, 3)
+			leader, others := readyLeader(t, members)
+			must(t, second(leader.Propose(limited(t), []byte("before"))))
+			must(t, others[0].Barrier(limited(t)))
+			loser := others[0]
+			loser.stop(t)
+			must(t, lose(logPath(filepath.Join(loser.config.Dir, "raft"))))
+			loser.config.Machine, loser.config.Metrics = loser.machine, prometheus.NewRegistry()
+			if _, err := Open(loser.config); err == nil || !strings.Contains(err.Error(), "missing or empty") {
+				t.Fatalf("it starts and says %v", err)
+			}
+			loser.loseDisk(t)
+			loser.start(t)
+			wantSame(t, members)
 		})
 	}
 }

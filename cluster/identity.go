@@ -88,6 +88,22 @@ func (c *identityCard) check(node string) error {
 	return nil
 }
 
+// checkLog refuses a member of a cluster whose log is gone or empty. It may have voted in its term, and be counted for entries that it
+// no longer has: to go on would be to do both again.
+func (c *identityCard) checkLog(path string) error {
+	if c.cluster() == "" {
+		return nil
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.Size() > 0:
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("looking for the log: %w", err)
+	}
+	return fmt.Errorf("%s is missing or empty, but this node is part of a cluster: %w", path, damagedLog(path))
+}
+
 // write replaces the file, durably.
 func (c *identityCard) write() error {
 	text, err := json.MarshalIndent(&c.identity, "", "  ")

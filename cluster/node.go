@@ -52,6 +52,9 @@ func Open(config Config) (_ *Node, err error) {
 		return nil, err
 	}
 	dir := filepath.Join(config.Dir, "raft")
+	if err := n.identity.checkLog(logPath(dir)); err != nil {
+		return nil, err
+	}
 	if n.log, err = openLogStore(dir, config.Fatal); err != nil {
 		return nil, err
 	}
