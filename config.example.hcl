@@ -126,7 +126,8 @@ delivery {
 
   # When an endpoint that keeps failing is parked: it gets one attempt at a time, a probe, and everything else waits.
   breaker {
-    # It is parked when at least this share, 0.01 to 1, of at least so many attempts within this time has failed.
+    # It is parked when at least this share, 0.01 to 1, of at least so many attempts within this time has failed; or when so many have
+    # failed in a longer time, and none has succeeded.
     # window       = "1m"
     # min_attempts = 10
     # failure_rate = 0.5

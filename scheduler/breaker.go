@@ -10,14 +10,14 @@ import (
 // BreakerPolicy says when an endpoint is parked, and how it is probed.
 type BreakerPolicy struct {
 	Window   time.Duration // over which failures are counted
-	Least    int           // attempts in the window, at least, before it opens
-	Share    float64       // of them that fail, 0 to 1, from which on it opens
+	Least    int           // attempts in the window, or without any success for longer, at least, before it opens
+	Share    float64       // of those in the window that fail, 0 to 1, from which on it opens
 	Probe    time.Duration // until the first probe; each further one comes twice as late
 	MaxProbe time.Duration // but no later than that
 	Disable  time.Duration // of failure without any success, after which the endpoint is disabled
 }
 
-// DefaultBreakerPolicy opens when half of 10 attempts or more in a minute have failed, probes after 5 s to 5 min, and gives up after 5
+// DefaultBreakerPolicy opens when half of 10 attempts or more in a minute have failed, or all of 10 or more in a longer time, probes after 5 s to 5 min, and gives up after 5
 // days, as Svix does.
 func DefaultBreakerPolicy() BreakerPolicy {
 	return BreakerPolicy{Window: time.Minute, Least: 10, Share: 0.5, Probe: 5 * time.Second, MaxProbe: 5 * time.Minute, Disable: 5 * 24 * time.Hour}
@@ -38,6 +38,7 @@ type breaker struct {
 	health webhook.Health
 	began  time.Time // of the part of the window that is being counted
 	counts [2]struct{ attempts, failures int }
+	failed int       // attempts since the last success
 	back   time.Time // when it closed; zero: long ago
 }
 
@@ -48,7 +49,7 @@ func (b *breaker) success(now time.Time, p *BreakerPolicy) {
 		return
 	}
 	b.count(now, p, 0)
-	b.health = webhook.Health{}
+	b.health, b.failed = webhook.Health{}, 0
 }
 
 // failure takes a failure in; probe tells whether it was a probe.
@@ -59,11 +60,12 @@ func (b *breaker) failure(now time.Time, p *BreakerPolicy, text string, probe bo
 	}
 	h.LastFailure = text[:min(len(text), maxFailureText)]
 	b.count(now, p, 1)
+	b.failed++
 	switch {
 	case h.Parked && probe:
 		h.Probes++
 		h.NextProbe = now.Add(p.delay(h.Probes)).Truncate(time.Millisecond).UTC()
-	case !h.Parked && b.opens(p):
+	case !h.Parked && b.opens(now, p):
 		h.Parked, h.Since = true, now.Truncate(time.Millisecond).UTC()
 		h.NextProbe = now.Add(p.delay(0)).Truncate(time.Millisecond).UTC()
 	}
@@ -91,8 +93,12 @@ func (b *breaker) count(now time.Time, p *BreakerPolicy, failures int) {
 	b.counts[1].failures += failures
 }
 
-// opens tells whether enough has failed.
-func (b *breaker) opens(p *BreakerPolicy) bool {
+// opens tells whether enough has failed: most of what was tried of late, or all that was tried for longer than that. By the second an
+// endpoint that gets little is parked too, before its messages have used up their attempts.
+func (b *breaker) opens(now time.Time, p *BreakerPolicy) bool {
+	if b.failed >= p.Least && now.Sub(b.health.FailingSince) >= p.Window {
+		return true
+	}
 	attempts, failures := b.counts[0].attempts+b.counts[1].attempts, b.counts[0].failures+b.counts[1].failures
 	return attempts >= p.Least && float64(failures) >= p.Share*float64(attempts)
 }

@@ -77,16 +77,40 @@ func TestBreakerShare(t *testing.T) {
 	}
 }
 
-// Old failures are forgotten.
+// Old failures are forgotten once there is a success; without any, an endpoint that gets little is parked in the end.
 func TestBreakerWindow(t *testing.T) {
+	p := DefaultBreakerPolicy()
+	for _, test := range []struct{ successEvery, parkedAfter int }{{0, p.Least}, {5, 0}} {
+		now := time.Unix(1_790_000_000, 0)
+		var b breaker
+		parked := 0
+		for i := 1; i <= 10*p.Least && parked == 0; i++ {
+			if test.successEvery > 0 && i%test.successEvery == 0 {
+				b.success(now, &p)
+			} else if b.failure(now, &p, "no", false); b.health.Parked {
+				parked = i
+			}
+			now = now.Add(20 * time.Second)
+		}
+		if parked != test.parkedAfter {
+			t.Errorf("with a success every %d attempts it is parked after %d, want %d", test.successEvery, parked, test.parkedAfter)
+		}
+	}
+}
+
+// A short trouble does not park an endpoint that gets much: so many failures in a row are only those that were under way.
+func TestBreakerBlip(t *testing.T) {
 	p := DefaultBreakerPolicy()
 	now := time.Unix(1_790_000_000, 0)
 	var b breaker
-	for range 10 * p.Least {
+	for range 5 * p.Least {
+		b.success(now, &p)
+	}
+	for range 4 * p.Least {
 		b.failure(now, &p, "no", false)
-		if b.health.Parked {
-			t.Fatal("a failure every 20 s parks it")
-		}
-		now = now.Add(20 * time.Second)
+		now = now.Add(time.Millisecond)
+	}
+	if b.health.Parked {
+		t.Error("it is parked")
 	}
 }

@@ -191,6 +191,37 @@ func TestProbes(t *testing.T) {
 	}
 }
 
+// Messages that an endpoint always refuses do not keep it parked: there are probes with others.
+func TestPoisonProbes(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	for i := range 12 {
+		b.add(testMessage(10+i, 10))
+	}
+	good := b.log[11].ID // behind one in the log that is refused too
+	for _, m := range b.log[:10] {
+		b.cursors[e.ID] = m.ID
+		b.retries[e.ID] = append(b.retries[e.ID], webhook.Retry{Message: m.ID, Made: 1, Spent: 1, Due: time.Now().Truncate(time.Millisecond)})
+	}
+	b.health = webhook.Health{Parked: true, Since: time.Now(), FailingSince: time.Now(), NextProbe: time.Now()}
+	config := testConfig(4)
+	config.Breaker.Probe, config.Breaker.MaxProbe = 20*time.Millisecond, 20*time.Millisecond
+	s := New(b, good.Index(), config, slog.New(slog.DiscardHandler))
+	arrived := make(chan struct{}, 1)
+	l := leadWith(t, b, s, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool {
+		if d.ID == good {
+			arrived <- struct{}{}
+		}
+		return d.ID == good
+	}, nil)
+	defer l.stop()
+	select {
+	case <-arrived:
+	case <-time.After(10 * time.Second):
+		t.Error("only those that are refused are tried")
+	}
+}
+
 // A message that hangs does not hold up those that come more than maxAhead behind it.
 func TestStuckMessage(t *testing.T) {
 	b := newShelf()

@@ -89,11 +89,13 @@ func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 	return d, false
 }
 
-// sources are the records of a lane in the order in which they are looked at: they take turns, but for an endpoint that is probed or has
-// just come back what has waited longest comes first.
+// sources are the records of a lane in the order in which they are looked at: they take turns. But what has waited longest comes first for
+// an endpoint that has just come back, that is parked and keeps an order, or that gets what a person sends before its next probe.
+// Probes take turns too, or a message that the endpoint always refuses would keep it parked, though it takes others.
 func (l *lane) sources(now time.Time) [4]webhook.Source {
 	all := [4]webhook.Source{webhook.SourceManual, webhook.SourceRetry, webhook.SourceHeld, webhook.SourceLog}
-	if l.breaker.health.Parked || l.breaker.pace(now) > 0 {
+	h := &l.breaker.health
+	if h.Parked && (h.NextProbe.After(now) || l.order.ordering != webhook.OrderingNone) || l.breaker.pace(now) > 0 {
 		return all
 	}
 	var turned [4]webhook.Source
