@@ -25,6 +25,7 @@ type shelf struct {
 	manual    map[webhook.ID][]webhook.Manual
 	settled   map[[2]webhook.ID]bool // for good, by message and endpoint
 	delivered map[[2]webhook.ID]int  // successes by message and endpoint
+	over      map[webhook.ID]bool    // tasks
 	health    webhook.Health         // of each endpoint, at the beginning
 }
 
@@ -110,6 +111,12 @@ func (b *shelf) HeldFirst(endpoint webhook.ID, key uint64) (webhook.ID, bool, er
 		return webhook.ID{}, false, err
 	}
 	return list[0].Message, true, nil
+}
+
+func (b *shelf) TaskOver(task webhook.ID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.over[task]
 }
 
 func (b *shelf) add(messages ...*webhook.Message) {

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -295,6 +296,44 @@ func TestProbesInOrder(t *testing.T) {
 	l.stop()
 	if n := tries.Load(); n < 5 {
 		t.Errorf("%d probes", n)
+	}
+}
+
+// Of a task that was canceled nothing more is sent, though lines of it stand in memory; what a person asked for is.
+func TestCanceledTask(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	task := webhook.NewID(1_790_000_000_000, 9, 0)
+	for i := range 100 {
+		m := testMessage(10+i, 10)
+		b.add(m)
+		b.cursors[e.ID] = m.ID
+		b.manual[e.ID] = append(b.manual[e.ID], webhook.Manual{Message: m.ID, Number: 1, Task: task})
+	}
+	b.manual[e.ID][99].Task = webhook.ID{}
+	asked := b.log[99].ID
+	var tasks atomic.Int32
+	sent := make(chan struct{})
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool {
+		if d.ID == asked {
+			close(sent)
+			return true
+		}
+		tasks.Add(1)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.over = map[webhook.ID]bool{task: true}
+		b.manual[e.ID] = slices.DeleteFunc(b.manual[e.ID], func(m webhook.Manual) bool { return !m.Task.IsZero() && m.Message != d.ID })
+		return true
+	}, nil)
+	defer l.stop()
+	select {
+	case <-sent:
+	case <-time.After(10 * time.Second):
+		t.Error("what a person asked for was not sent")
+	}
+	if n := tasks.Load(); n != 1 {
+		t.Errorf("%d messages of the task were sent, want the one that was under way", n)
 	}
 }
 

@@ -220,6 +220,10 @@ func (s *Scheduler) retryLater(l *lane, line *retry) {
 // turnManual takes what a person or a task asked for.
 func (s *Scheduler) turnManual(l *lane) (d webhook.Delivery, found bool) {
 	line := l.manual.take()
+	if !line.Task.IsZero() && s.backlog.TaskOver(line.Task) { // the line has left the set with it
+		l.manual.settle(line.Message, false)
+		return d, false
+	}
 	d = webhook.Delivery{ID: line.Message, Endpoint: l.endpoint, Source: webhook.SourceManual, Number: line.Number, Task: line.Task, Retry: line.Retry}
 	if ok := s.fetch(l, &d); !ok {
 		l.manual.giveBack(d.ID)
