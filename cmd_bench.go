@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -62,7 +63,7 @@ stdout. The exit status is 1 if anything was lost or wrongly signed, or nothing 
 	return cmd
 }
 
-func (o *benchOptions) run(cmd *cobra.Command) error {
+func (o *benchOptions) run(cmd *cobra.Command) (err error) {
 	ctx, cancel := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	context.AfterFunc(ctx, cancel) // a second ctrl-C ends the process at once
@@ -76,7 +77,7 @@ func (o *benchOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	defer sink.Close()
+	defer func() { err = errors.Join(err, sink.Close()) }()
 	o.load.Sink, o.load.Progress = sink, cmd.ErrOrStderr()
 	report, err := o.load.Run(ctx)
 	if err != nil {

@@ -93,12 +93,12 @@ func (s *Scenario) backlog(ctx context.Context, b *Backlog, work func(*Sink, *si
 }
 
 // onEndpoint makes an endpoint for so many events, and removes it when work is done.
-func (s *Scenario) onEndpoint(ctx context.Context, events int, work func(*Sink, *site) error) error {
+func (s *Scenario) onEndpoint(ctx context.Context, events int, work func(*Sink, *site) error) (err error) {
 	sink, err := NewSink(s.Listen, 1, events)
 	if err != nil {
 		return err
 	}
-	defer sink.Close()
+	defer func() { err = errors.Join(err, sink.Close()) }()
 	site, err := newSite(ctx, s.URLs[0], s.Token, sink)
 	if err == nil {
 		err = work(sink, site)

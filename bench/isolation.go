@@ -28,22 +28,17 @@ func (s *Scenario) Isolation(ctx context.Context, rounds int) (*Comparison, erro
 	good := func(endpoint int) bool { return endpoint < goodEndpoints }
 	p := phase{name: "17 endpoints", endpoints: goodEndpoints, rate: isolationRate, duration: isolationPhase, size: 1 << 10}
 	bad := p
-	bad.name, bad.endpoints = "and 3 bad ones", allEndpoints
+	bad.name, bad.endpoints, bad.respond = "and 3 bad ones", allEndpoints, behaveBadly
 	return s.compare(ctx, "17 endpoints beside one that hangs, one that resets, one that answers 500 after 10 s", rounds, isolationLimit,
 		func(ctx context.Context) (*Histogram, error) { return s.run(ctx, p, good) },
-		func(ctx context.Context) (*Histogram, error) {
-			ended, end := context.WithCancel(ctx)
-			defer end()
-			bad.respond = func(endpoint, _ int, answer *fasthttp.RequestCtx) bool { return behaveBadly(ended, endpoint, answer) }
-			return s.run(ctx, bad, good)
-		})
+		func(ctx context.Context) (*Histogram, error) { return s.run(ctx, bad, good) })
 }
 
-// behaveBadly answers as the bad endpoints do.
-func behaveBadly(ctx context.Context, endpoint int, answer *fasthttp.RequestCtx) bool {
+// behaveBadly answers as the bad endpoints do, until the sink is closed.
+func behaveBadly(endpoint, _ int, answer *fasthttp.RequestCtx) bool {
 	switch endpoint {
 	case hanging:
-		pause(ctx, hangingFor)
+		pause(answer, hangingFor)
 	case resetting:
 		answer.HijackSetNoResponse(true)
 		answer.Hijack(func(conn net.Conn) { _ = conn.Close() })
@@ -51,7 +46,7 @@ func behaveBadly(ctx context.Context, endpoint int, answer *fasthttp.RequestCtx)
 			_ = tcp.SetLinger(0) // closing it then resets it
 		}
 	case failingLate:
-		pause(ctx, failingAfter)
+		pause(answer, failingAfter)
 	default:
 		return false
 	}

@@ -36,18 +36,18 @@ type phase struct {
 
 // run makes the endpoints, sends, waits for what arrives at the endpoints that are looked at, and removes the endpoints. It returns
 // the time from POST to arrival at those.
-func (s *Scenario) run(ctx context.Context, p phase, look func(endpoint int) bool) (*Histogram, error) {
+func (s *Scenario) run(ctx context.Context, p phase, look func(endpoint int) bool) (_ *Histogram, err error) {
 	events := max(1, int(p.rate*p.duration.Seconds()))
 	sink, err := NewSink(s.Listen, p.endpoints, events)
 	if err != nil {
 		return nil, err
 	}
-	defer sink.Close()
+	defer func() { err = errors.Join(err, sink.Close()) }()
 	site, err := newSite(ctx, s.URLs[0], s.Token, sink)
+	defer func() { err = errors.Join(err, site.remove()) }()
 	if err != nil {
-		return nil, errors.Join(err, site.remove())
+		return nil, err
 	}
-	defer site.remove()
 	sink.SetRespond(p.respond)
 	to, err := newTarget(site.messages(s.URLs[0]), s.Token, `{"eventType":"bench.event","payload":`, `}`, p.size)
 	if err != nil {
