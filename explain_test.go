@@ -57,6 +57,83 @@ func TestAPIExplain(t *testing.T) {
 	}
 }
 
+// explained waits until a message has that fate at the only endpoint of its application.
+func (a *api) explained(message, state, text string) {
+	a.t.Helper()
+	var got apiExplanation
+	for range 1000 {
+		a.call("GET", "/app/acme/msg/"+message+"/explain", "", 200, &got)
+		if len(got.Data) == 1 && got.Data[0].State == state {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if x := got.Data[0]; x.State != state || !strings.Contains(x.Text, text) {
+		a.t.Errorf("%s is %s: %s; want %s: %s", message, x.State, x.Text, state, text)
+	}
+}
+
+// TestAPIExplainWaiting has messages wait for all that they can wait for, and then not be sent for all reasons that there are.
+func TestAPIExplainWaiting(t *testing.T) {
+	a := apiStart(t, func(c *Config) {
+		c.Delivery.Retry.Delays = []time.Duration{time.Hour}
+		c.Delivery.Breaker.Least = 4
+	})
+	receiver := apiReceive(t)
+	receiver.say(http.StatusInternalServerError)
+	send := func(id, more string) {
+		a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"`+id+`","payload":{}`+more+`}`, 202, nil)
+	}
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint", `{"uid":"e","ordering":"key","url":"`+receiver.URL+`"}`, 201, nil)
+
+	send("later", `,"deliverAt":"`+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)+`"`)
+	a.explained("later", "scheduled", "it is not sent before ")
+	send("first", `,"orderingKey":"k"`)
+	a.explained("first", "retrying", "attempt 1 at ")
+	send("second", `,"orderingKey":"k"`)
+	a.explained("second", "held", "waits behind an earlier message of its ordering key")
+	for _, id := range []string{"x", "y", "z"} {
+		send(id, "")
+		a.explained(id, "retrying", "was answered with 500; it is tried again at ")
+	}
+	send("behind", "")
+	a.explained("behind", "waiting", "; the endpoint is parked since ")
+	a.explained("second", "held", "; the endpoint is parked since ")
+
+	a.call("POST", "/app/acme/endpoint/e/pause", "", 200, nil)
+	a.explained("behind", "waiting", "; the endpoint is paused")
+	a.call("POST", "/app/acme/endpoint/e/resume", `{"from":"now"}`, 200, nil)
+	a.explained("behind", "skipped", "a person had the endpoint skip it, at ")
+
+	a.call("POST", "/event-type", `{"name":"b","description":"d"}`, 201, nil)
+	a.call("PATCH", "/app/acme/endpoint/e", `{"filterTypes":["b"]}`, 200, nil)
+	a.call("POST", "/app/acme/msg/x/endpoint/e/resend", "", 202, nil) // which filters do not keep from being sent
+	a.explained("x", "retrying", "manual attempt 1 at ")
+	a.call("DELETE", "/app/acme/msg/y/content", "", 204, nil)
+	receiver.say(http.StatusOK)
+	a.call("POST", "/app/acme/msg/x/endpoint/e/resend", "", 202, nil) // with its success the others are tried at once
+	a.explained("x", "delivered", "by manual attempt 2, which was answered with 200")
+	a.explained("y", "canceled", "not sent: the payload was expunged before it was sent")
+	a.explained("z", "canceled", "not sent: the endpoint no longer wants it")
+}
+
+// TestAPIExplainGivenUp has the attempts at a message come to an end.
+func TestAPIExplainGivenUp(t *testing.T) {
+	for _, test := range []struct {
+		retries int
+		text    string
+	}{{0, "given up: attempt 1 at "}, {1, "given up after 2 attempts: attempt 2 at "}} {
+		a := apiStart(t, func(c *Config) { c.Delivery.Retry.Delays = make([]time.Duration, test.retries) })
+		receiver := apiReceive(t)
+		receiver.say(http.StatusInternalServerError)
+		a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+		a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
+		a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"m","payload":{}}`, 202, nil)
+		a.explained("m", "given up", test.text)
+	}
+}
+
 // TestAPIExpungeAndStats expunges what was delivered, and counts it.
 func TestAPIExpungeAndStats(t *testing.T) {
 	a := apiStart(t)

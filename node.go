@@ -149,14 +149,14 @@ func (n *node) lead(ctx context.Context, term uint64) {
 		for _, app := range c.Applications {
 			s.SetRate(app.ID, app.RateLimit)
 		}
+		for _, endpoint := range c.Moved { // first: one that is resumed must not send what it is to skip
+			s.Move(endpoint)
+		}
 		for _, endpoint := range c.Endpoints {
 			s.Add(endpoint)
 		}
 		for _, endpoint := range c.Removed {
 			s.Remove(endpoint)
-		}
-		for _, endpoint := range c.Moved {
-			s.Move(endpoint)
 		}
 		for _, endpoint := range c.Manual {
 			s.Wake(endpoint)

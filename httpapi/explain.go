@@ -109,6 +109,9 @@ func explainFate(x *wal.Explanation) string {
 	case wal.FateCanceled:
 		return fmt.Sprintf("canceled at %s: %s", words(x.Last.Start), x.Last.Response)
 	default:
+		if x.Attempts == 1 {
+			return "given up: " + failureWords(x.Last)
+		}
 		return fmt.Sprintf("given up after %d attempts: %s", x.Attempts, failureWords(x.Last))
 	}
 }

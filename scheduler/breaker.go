@@ -71,6 +71,25 @@ func (b *breaker) failure(now time.Time, p *BreakerPolicy, text string, probe bo
 	}
 }
 
+// retry forgets for how long it has failed, because a person says that it is well again: it begins like one that has come back, or with a
+// probe if it was parked, for should the person be wrong, no message is to use up an attempt.
+func (b *breaker) retry(now time.Time) {
+	h := b.health
+	if !h.Parked {
+		*b = breaker{back: now}
+		return
+	}
+	*b = breaker{health: webhook.Health{Parked: true, Since: h.Since, LastFailure: h.LastFailure}}
+	b.hurry(now)
+}
+
+// hurry has the next probe go now, if the endpoint is parked.
+func (b *breaker) hurry(now time.Time) {
+	if b.health.Parked {
+		b.health.NextProbe = now.Truncate(time.Millisecond).UTC()
+	}
+}
+
 // delay is how long to wait after so many probes have failed.
 func (p *BreakerPolicy) delay(probes uint32) time.Duration {
 	delay := float64(p.Probe) * math.Exp2(float64(min(probes, 40)))

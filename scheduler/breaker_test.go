@@ -49,6 +49,30 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// Who says that an endpoint is well again gets it probed at once, and it has failed since then only, or not at all.
+func TestBreakerRetry(t *testing.T) {
+	p := DefaultBreakerPolicy()
+	now := time.Unix(1_790_000_000, 0).UTC()
+	var b breaker
+	for range p.Least {
+		b.failure(now, &p, "no", false)
+	}
+	later := now.Add(p.Disable)
+	b.retry(later)
+	if h := &b.health; !h.Parked || h.Since != now || h.NextProbe != later || b.exhausted(later, &p) {
+		t.Errorf("%+v", h)
+	}
+	b.failure(later, &p, "no", true)
+	if h := &b.health; h.FailingSince != later || h.NextProbe != later.Add(2*p.Probe) || b.exhausted(later, &p) {
+		t.Errorf("after a probe that failed: %+v", h)
+	}
+	b.success(later, &p)
+	b.retry(later)
+	if b.health.Parked || b.pace(later) != rampFirst {
+		t.Errorf("one that was not parked: %+v", b.health)
+	}
+}
+
 // An endpoint of which less than the share fails is never parked, whenever it fails; one of which clearly more fails is.
 func TestBreakerShare(t *testing.T) {
 	p := DefaultBreakerPolicy()

@@ -119,17 +119,19 @@ func (s *Scheduler) Add(endpoint *webhook.Endpoint) {
 	}
 }
 
-// change takes over a change of an endpoint. One that was enabled or resumed begins like one that has come back.
+// change takes over a change of an endpoint. One that was enabled or resumed is tried at once, and so is one that is parked, because the
+// change may be what it lacked.
 func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
 	stood := l.still()
 	l.endpoint = endpoint
 	l.rate.setRate(float64(endpoint.RateLimit))
 	if stood && !l.still() {
-		now := s.clock()
-		l.breaker = breaker{back: now}
+		l.breaker.retry(s.clock())
 		l.limit.restart()
 		l.rests = time.Time{}
 		s.moved[l] = struct{}{}
+	} else {
+		l.breaker.hurry(s.clock())
 	}
 	s.enqueue(l)
 }

@@ -192,6 +192,47 @@ func TestProbes(t *testing.T) {
 	}
 }
 
+// A parked endpoint that a person resumes, enables or changes is probed at once; should it fail still, that uses up no attempt.
+func TestChangeWhileParked(t *testing.T) {
+	changes := map[string]struct{ before, after webhook.Endpoint }{
+		"resumed": {webhook.Endpoint{Paused: true}, webhook.Endpoint{}},
+		"enabled": {webhook.Endpoint{Disabled: true}, webhook.Endpoint{}},
+		"changed": {webhook.Endpoint{}, webhook.Endpoint{URL: "http://other"}},
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			b := newShelf()
+			e := testEndpoint(0)
+			change.before.ID, change.before.App, change.before.URL = e.ID, e.App, e.URL
+			change.after.ID, change.after.App = e.ID, e.App
+			b.add(testMessage(10, 10))
+			since := time.Now().Add(-time.Hour).Truncate(time.Millisecond).UTC()
+			b.health = webhook.Health{Parked: true, Since: since, FailingSince: since, NextProbe: time.Now().Add(time.Hour)}
+			s := New(b, b.log[0].ID.Index(), testConfig(4), slog.New(slog.DiscardHandler))
+			sent := make(chan webhook.Delivery, 10)
+			l := leadWith(t, b, s, []*webhook.Endpoint{&change.before}, 1, func(d webhook.Delivery) bool { sent <- d; return false }, nil)
+			select {
+			case <-sent:
+				t.Fatal("it did not wait for its probe")
+			case <-time.After(50 * time.Millisecond):
+			}
+			s.Add(&change.after)
+			select {
+			case d := <-sent:
+				if !d.Probe {
+					t.Error("it is not a probe")
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("it is not probed")
+			}
+			l.stop()
+			if line := b.retries[e.ID]; len(line) != 1 || line[0].Spent != 0 {
+				t.Errorf("its line is %+v", line)
+			}
+		})
+	}
+}
+
 // Messages that an endpoint always refuses do not keep it parked: there are probes with others.
 func TestPoisonProbes(t *testing.T) {
 	b := newShelf()
