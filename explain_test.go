@@ -106,16 +106,31 @@ func TestAPIExplainWaiting(t *testing.T) {
 	a.call("POST", "/app/acme/endpoint/e/resume", `{"from":"now"}`, 200, nil)
 	a.explained("behind", "skipped", "a person had the endpoint skip it, at ")
 
-	a.call("POST", "/event-type", `{"name":"b","description":"d"}`, 201, nil)
-	a.call("PATCH", "/app/acme/endpoint/e", `{"filterTypes":["b"]}`, 200, nil)
-	a.call("POST", "/app/acme/msg/x/endpoint/e/resend", "", 202, nil) // which filters do not keep from being sent
+	a.call("POST", "/app/acme/msg/x/endpoint/e/resend", "", 202, nil)
 	a.explained("x", "retrying", "manual attempt 1 at ")
 	a.call("DELETE", "/app/acme/msg/y/content", "", 204, nil)
 	receiver.say(http.StatusOK)
 	a.call("POST", "/app/acme/msg/x/endpoint/e/resend", "", 202, nil) // with its success the others are tried at once
 	a.explained("x", "delivered", "by manual attempt 2, which was answered with 200")
+	a.explained("second", "delivered", "by attempt 1, which was answered with 200")
 	a.explained("y", "canceled", "not sent: the payload was expunged before it was sent")
-	a.explained("z", "canceled", "not sent: the endpoint no longer wants it")
+}
+
+// TestAPIExplainNoLongerWanted changes the filters of an endpoint that is parked, which has it probed.
+func TestAPIExplainNoLongerWanted(t *testing.T) {
+	a := apiStart(t, func(c *Config) {
+		c.Delivery.Retry.Delays = []time.Duration{time.Millisecond}
+		c.Delivery.Breaker.Least = 1
+	})
+	receiver := apiReceive(t)
+	receiver.say(http.StatusInternalServerError)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	a.call("POST", "/event-type", `{"name":"b","description":"d"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
+	a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"m","payload":{}}`, 202, nil)
+	a.explained("m", "retrying", "; the endpoint is parked since ")
+	a.call("PATCH", "/app/acme/endpoint/e", `{"filterTypes":["b"]}`, 200, nil)
+	a.explained("m", "canceled", "not sent: the endpoint no longer wants it: event type")
 }
 
 // TestAPIExplainGivenUp has the attempts at a message come to an end.
