@@ -53,6 +53,13 @@ func (r *LogReport) violated(format string, args ...any) {
 // may be using the folder.
 func CheckLog(dir string, applied uint64) (report LogReport, err error) {
 	report.Violations = []string{}
+	id, err := readIdentity(dir)
+	if err == nil {
+		err = id.checkLog(dir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return report, err
+	}
 	err = withLog(dir, func(log *logStore) error { return report.check(log, applied) })
 	return report, err
 }
@@ -62,11 +69,11 @@ var ErrNoLog = errors.New("there is no log")
 
 // withLog opens the log of a node that is not running.
 func withLog(dir string, use func(*logStore) error) error {
-	path := filepath.Join(dir, "raft")
-	if _, err := os.Stat(logPath(path)); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w in %s", ErrNoLog, path)
+	path := logPath(dir)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w in %s", ErrNoLog, filepath.Dir(path))
 	}
-	log, err := openLogStore(path, func(err error) { slog.Error("the log can't be read", "error", err) })
+	log, err := openLogStore(dir, func(err error) { slog.Error("the log can't be read", "error", err) })
 	if err != nil {
 		return err
 	}

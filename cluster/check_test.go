@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -40,7 +39,7 @@ func newLogFolder(t *testing.T) string {
 
 func openFolderLog(t *testing.T, dir string) *logStore {
 	t.Helper()
-	log, err := openLogStore(filepath.Join(dir, "raft"), func(err error) { t.Error(err) })
+	log, err := openLogStore(dir, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +137,6 @@ func TestCheckLogNotes(t *testing.T) {
 
 // A file that is no log, or was cut, is an error that says so, not the end of the process.
 func TestCheckLogOfBrokenFiles(t *testing.T) {
-	path := func(dir string) string { return filepath.Join(dir, "raft", "log.db") }
 	tests := map[string]func(file string) error{
 		"missing":          os.Remove,
 		"empty of meaning": func(file string) error { return os.WriteFile(file, make([]byte, 1<<16), 0o600) },
@@ -155,7 +153,7 @@ func TestCheckLogOfBrokenFiles(t *testing.T) {
 	for name, damage := range tests {
 		t.Run(name, func(t *testing.T) {
 			dir := newLogFolder(t)
-			if err := damage(path(dir)); err != nil {
+			if err := damage(logPath(dir)); err != nil {
 				t.Fatal(err)
 			}
 			report, err := CheckLog(dir, 5)

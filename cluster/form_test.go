@@ -3,7 +3,6 @@ package cluster
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -179,10 +178,13 @@ func TestLostLog(t *testing.T) {
 			must(t, others[0].Barrier(limited(t)))
 			loser := others[0]
 			loser.stop(t)
-			must(t, lose(logPath(filepath.Join(loser.config.Dir, "raft"))))
+			must(t, lose(logPath(loser.config.Dir)))
 			loser.config.Machine, loser.config.Metrics = loser.machine, prometheus.NewRegistry()
 			if _, err := Open(loser.config); err == nil || !strings.Contains(err.Error(), "missing or empty") {
 				t.Fatalf("it starts and says %v", err)
+			}
+			if _, err := CheckLog(loser.config.Dir, 0); err == nil || !strings.Contains(err.Error(), "missing or empty") {
+				t.Errorf("it is checked and found to be %v", err)
 			}
 			loser.loseDisk(t)
 			loser.start(t)

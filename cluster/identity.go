@@ -42,13 +42,12 @@ func openIdentity(dir, node string) (*identityCard, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data folder: %w", err)
 	}
-	card := &identityCard{dir: dir}
-	path := filepath.Join(dir, identityFile)
-	text, err := os.ReadFile(path)
+	id, err := readIdentity(dir)
+	card := &identityCard{dir: dir, identity: id}
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(dir, "raft", "log.db")); err == nil {
+		if _, err := os.Stat(logPath(dir)); err == nil {
 			return nil, fmt.Errorf("%s is missing but %s holds a log: it can't be told which node's this is. Put the file back, "+
-				"or move the whole folder away; started empty, the node gets its data from the others", path, dir)
+				"or move the whole folder away; started empty, the node gets its data from the others", filepath.Join(dir, identityFile), dir)
 		}
 		card.identity = newIdentity(node)
 		return card, card.write()
@@ -56,11 +55,21 @@ func openIdentity(dir, node string) (*identityCard, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(text, &card.identity); err != nil {
-		return nil, fmt.Errorf("%s is damaged: %w. Put back a copy of it, or move the whole folder away; started empty, "+
+	return card, card.check(node)
+}
+
+// readIdentity reads who a folder belongs to. The error is fs.ErrNotExist if it belongs to nobody yet.
+func readIdentity(dir string) (id identity, err error) {
+	path := filepath.Join(dir, identityFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return id, err
+	}
+	if err := json.Unmarshal(text, &id); err != nil {
+		return id, fmt.Errorf("%s is damaged: %w. Put back a copy of it, or move the whole folder away; started empty, "+
 			"the node gets its data from the others", path, err)
 	}
-	return card, card.check(node)
+	return id, nil
 }
 
 func newIdentity(node string) identity {
@@ -88,12 +97,13 @@ func (c *identityCard) check(node string) error {
 	return nil
 }
 
-// checkLog refuses a member of a cluster whose log is gone or empty. It may have voted in its term, and be counted for entries that it
-// no longer has: to go on would be to do both again.
-func (c *identityCard) checkLog(path string) error {
-	if c.cluster() == "" {
+// checkLog refuses the folder of a member of a cluster whose log is gone or empty. It may have voted in its term, and be counted for
+// entries that it no longer has: to go on would be to do both again.
+func (id *identity) checkLog(dir string) error {
+	if id.Cluster == "" {
 		return nil
 	}
+	path := logPath(dir)
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.Size() > 0:
@@ -101,7 +111,7 @@ func (c *identityCard) checkLog(path string) error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("looking for the log: %w", err)
 	}
-	return fmt.Errorf("%s is missing or empty, but this node is part of a cluster: %w", path, damagedLog(path))
+	return fmt.Errorf("the log %s is missing or empty, but this node is part of a cluster. %s", path, afterDamage)
 }
 
 // write replaces the file, durably.

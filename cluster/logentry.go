@@ -25,11 +25,11 @@ var (
 	errDamagedLog = errors.New("it does not hold what was written")
 )
 
-// damagedLog says what to do.
-func damagedLog(path string) error {
-	return fmt.Errorf("the log %s is damaged. Move the whole data folder of this node away and start it empty: it gets its data from the others. "+
-		"Should the others be lost, `hookwheel check` says what the store holds", path)
-}
+// afterDamage is what to do when the log can't be used.
+const afterDamage = "Move the whole data folder of this node away and start it empty: it gets its data from the others. " +
+	"Should the others be lost, or should there be none, `hookwheel check` says what the store holds"
+
+func damagedLog(path string) error { return fmt.Errorf("the log %s is damaged. %s", path, afterDamage) }
 
 // seal is the entry as it lies on disk.
 func seal(entry *raft.Log) *raft.Log {
@@ -79,11 +79,11 @@ func safely(act func() error) (err error) {
 func lookThrough(path string) error {
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), err == nil && info.Size() == 0: // it is new, or was when the node crashed
 		return nil
 	case err != nil:
 		return err
-	case info.Size() > 0 && info.Size() < 4*int64(os.Getpagesize()):
+	case info.Size() < 4*int64(os.Getpagesize()):
 		return fmt.Errorf("%w: it has %d bytes, less than an empty one", errDamagedLog, info.Size())
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockPatience})

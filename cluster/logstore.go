@@ -41,14 +41,15 @@ type logStore struct {
 	voteTerm uint64 // announced by SetUint64, written together with the candidate
 }
 
-// logPath is where the log is, in the folder dir.
-func logPath(dir string) string { return filepath.Join(dir, "log.db") }
+// logPath is where the log is in the data folder dir.
+func logPath(dir string) string { return filepath.Join(dir, "raft", "log.db") }
 
+// openLogStore opens the log in the data folder dir, or makes one.
 func openLogStore(dir string, fatal func(error)) (*logStore, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	path := logPath(dir)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of the log: %w", err)
 	}
-	path := logPath(dir)
 	var store *boltdb.BoltStore
 	err := safely(func() (err error) {
 		if err := lookThrough(path); err != nil {

@@ -227,7 +227,7 @@ func TestDamagedLogFile(t *testing.T) {
 		must(t, log.StoreLog(&raft.Log{Index: i + 1, Type: raft.LogCommand, Data: bytes.Repeat([]byte{byte(i)}, 3000)}))
 	}
 	must(t, log.Close())
-	path := filepath.Join(dir, "log.db")
+	path := logPath(dir)
 	whole, err := os.ReadFile(path)
 	must(t, err)
 	damages := map[string]func(rest []byte) []byte{
@@ -247,7 +247,8 @@ func TestDamagedLogFile(t *testing.T) {
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			must(t, os.WriteFile(filepath.Join(dir, "log.db"), damage(bytes.Clone(whole)), 0o600))
+			must(t, os.MkdirAll(filepath.Dir(logPath(dir)), 0o700))
+			must(t, os.WriteFile(logPath(dir), damage(bytes.Clone(whole)), 0o600))
 			log, err := openLogStore(dir, func(err error) { t.Log("fatal:", err) })
 			if err != nil {
 				t.Log(err)

@@ -51,11 +51,10 @@ func Open(config Config) (_ *Node, err error) {
 	if n.identity, err = openIdentity(config.Dir, config.ID); err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(config.Dir, "raft")
-	if err := n.identity.checkLog(logPath(dir)); err != nil {
+	if err := n.identity.checkLog(config.Dir); err != nil {
 		return nil, err
 	}
-	if n.log, err = openLogStore(dir, config.Fatal); err != nil {
+	if n.log, err = openLogStore(config.Dir, config.Fatal); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -71,7 +70,7 @@ func Open(config Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.peers = newPeers(func(address raft.ServerAddress) (net.Conn, error) { return n.dial(address, forCalls, dialTimeout) })
-	n.snapshots = newSnapshotStore(dir, n)
+	n.snapshots = newSnapshotStore(filepath.Dir(n.log.path), n)
 	n.fsm = newFSM(config.Machine, config.Fatal, func() { n.snapshots.received.Store(0) })
 	n.log.needed = n.snapshots.needed
 	if err := n.startRaft(); err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 
 	"github.com/hashicorp/raft"
 )
@@ -30,7 +29,7 @@ func Reset(dir, node, address string, machine StateMachine, logger *slog.Logger)
 	if err != nil {
 		return report, err
 	}
-	log, err := openLogStore(filepath.Join(dir, "raft"), func(err error) { logger.Error("resetting the data folder", "error", err) })
+	log, err := openLogStore(dir, func(err error) { logger.Error("resetting the data folder", "error", err) })
 	if err != nil {
 		return report, err
 	}
@@ -106,7 +105,7 @@ func emptyLog(log *logStore) error {
 
 // LastEntry is where the log in a data folder ends, whose node must not be running.
 func LastEntry(dir string) (index, term uint64, err error) {
-	log, err := openLogStore(filepath.Join(dir, "raft"), func(error) {})
+	log, err := openLogStore(dir, func(error) {})
 	if err != nil {
 		return 0, 0, err
 	}
