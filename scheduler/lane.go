@@ -68,7 +68,7 @@ func (l *lane) wantsRetry() bool {
 	if blocker, blocked := l.order.blocker(); blocked {
 		due = l.retries.isDue(blocker)
 	}
-	return due || l.retries.wantsLines() || l.probeLine() != nil
+	return due || l.retries.wantsLines() || len(l.retries.unsure) > 0 || l.probeLine() != nil
 }
 
 // wantsLog tells whether the lane may take messages from the log and knows of some, or does not know that there are none.

@@ -43,7 +43,7 @@ func compareLines(a, b *webhook.Retry) int {
 
 // wantsLines tells whether there may be lines that are not in memory but soon should be.
 func (r *retrySet) wantsLines() bool {
-	return len(r.loaded) == 0 && !r.all || len(r.unsure) > 0
+	return len(r.loaded) == 0 && !r.all
 }
 
 // isDue tells whether the line of a message is due.

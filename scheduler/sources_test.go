@@ -340,6 +340,31 @@ func TestProbesInOrder(t *testing.T) {
 	}
 }
 
+// A message of a task that fails is tried again as the schedule says, and the lane goes on meanwhile.
+func TestTaskFails(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	b.add(testMessage(10, 10), testMessage(11, 10))
+	replayed := b.log[0].ID
+	b.cursors[e.ID] = replayed
+	b.manual[e.ID] = []webhook.Manual{{Message: replayed, Number: 1, Task: webhook.NewID(1_790_000_000_000, 9, 0), Retry: true}}
+	var tries atomic.Int32
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { return d.ID != replayed || tries.Add(1) > 2 }, nil)
+	for range 1000 {
+		b.mu.Lock()
+		both := b.delivered[[2]webhook.ID{replayed, e.ID}] == 1 && b.delivered[[2]webhook.ID{b.log[1].ID, e.ID}] == 1
+		b.mu.Unlock()
+		if both {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	l.stop()
+	if len(b.delivered) != 2 {
+		t.Errorf("%d of 2 messages were delivered", len(b.delivered))
+	}
+}
+
 // Of a task that was canceled nothing more is sent, though lines of it stand in memory; what a person asked for is.
 func TestCanceledTask(t *testing.T) {
 	b := newShelf()
