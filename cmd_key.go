@@ -185,8 +185,8 @@ func newKeyRewrap(c *client) *cobra.Command {
 		Short: "Encrypt the secrets of all endpoints with the first of encryption_keys",
 		Long: `Encrypt the secrets of all endpoints with the first of encryption_keys, those that are encrypted with another one or not at all.
 
-To change the key, put the new one in front of encryption_keys on all nodes, restart them one by one, run this, and take the
-old one out. Backups and old log entries still need the old one to be read.`,
+To change the key, put the new one at the end of encryption_keys on all nodes and restart them one by one; then move it to the front on
+all and restart them again; then run this, and take the old one out. Backups and old log entries still need the old one to be read.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for total := 0; ; {

@@ -14,9 +14,9 @@ data = "/var/lib/hookwheel"
 # log_level = "info"
 
 # The keys with which the secrets of endpoints are encrypted before they are replicated and stored: at least 32 characters each, the
-# same on all nodes. The first one encrypts, all of them decrypt, so put a new one in front on all nodes, restart them one by one, run
-# "hookwheel key rewrap", and take the old one out. Such as [env("HOOKWHEEL_ENCRYPTION_KEY")]; with none, secrets stand in the
-# clear in the data folders and in backups.
+# same on all nodes. The first one encrypts, all of them decrypt, so a new one goes to the end on all nodes first, and to the front when
+# all have it; docs/operations.md has the steps. Such as [env("HOOKWHEEL_ENCRYPTION_KEY")]; with none, secrets stand in the clear in
+# the data folders and in backups.
 # encryption_keys = []
 
 # The HTTP server for producers, customers and operators.

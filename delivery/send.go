@@ -31,7 +31,7 @@ type Sender struct {
 
 // newSender makes one that waits at most config.Timeout for the whole of an attempt.
 func newSender(config *Config) *Sender {
-	s := &Sender{dialer: newDialer(config), timeout: config.Timeout, userAgent: config.UserAgent, secrets: newSecrets(config.Keyring)}
+	s := &Sender{dialer: newDialer(config), timeout: config.Timeout, userAgent: config.UserAgent, secrets: newSecrets(config.Keyring, config.Logger)}
 	s.client = s.newClient(config.Workers, false)
 	s.lenient = s.newClient(config.Workers, true)
 	return s
@@ -92,7 +92,8 @@ func (s *Sender) send(d webhook.Delivery) (webhook.Attempt, reason, scheduler.Ve
 func (s *Sender) prepare(request *fasthttp.Request, d webhook.Delivery, now time.Time, a *webhook.Attempt) reason {
 	opened, err := s.secrets.of(d.Endpoint)
 	if err != nil {
-		a.Response = []byte("not sent: " + err.Error())
+		s.secrets.complain(d.Endpoint, err)
+		a.Response = []byte(notOpened)
 		return reasonSecret
 	}
 	request.SetRequestURI(d.Endpoint.URL) // a user and password in it become an Authorization header

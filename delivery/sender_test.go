@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -23,7 +24,8 @@ var testKeys = []webhook.Key{{Sealed: new(webhook.Keyring).Seal([]byte(make(webh
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
 func newTestSender(allow []netip.Prefix) *Sender {
-	return newSender(&Config{Timeout: senderTimeout, Workers: 8, Allow: allow, UserAgent: "Hookwheel/test", Keyring: new(webhook.Keyring)})
+	return newSender(&Config{Timeout: senderTimeout, Workers: 8, Allow: allow, UserAgent: "Hookwheel/test", Keyring: new(webhook.Keyring),
+		Logger: slog.New(slog.DiscardHandler)})
 }
 
 // sendTo makes one attempt.

@@ -25,6 +25,7 @@ func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time
 	if why != reasonSuccess {
 		v.Text = failureText(a, why)
 		v.Overload = overloads(a.StatusCode, why)
+		v.Ours = why == reasonSecret
 	}
 	if a.StatusCode == 0 {
 		return v

@@ -13,11 +13,15 @@ type Verdict struct {
 	Rest     time.Duration // for how long the endpoint asks to be left alone
 	Disable  bool          // the endpoint wants nothing any more
 	GiveUp   bool          // the endpoint does not want this message again
+	Ours     bool          // nothing was sent, for a reason that only our operator can end: no attempt is used up
 	Text     string        // of a failure, in few words
 }
 
 // stuckAfter is how long a message may be under way before the lane goes on beyond maxAhead without it.
 const stuckAfter = time.Second
+
+// oursPatience is until what failed for a reason of ours is tried again.
+const oursPatience = 30 * time.Second
 
 // Done takes back a delivery, and says what to record of it. The attempt lacks Next, which is decided here.
 func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webhook.Outcome {
@@ -85,10 +89,10 @@ func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, o *webho
 	if v.Rest > 0 {
 		l.rest(now.Add(v.Rest))
 	}
-	if v.Disable || l.breaker.exhausted(now, &s.config.Breaker) {
+	if v.Disable || !v.Ours && l.breaker.exhausted(now, &s.config.Breaker) {
 		s.disable = append(s.disable, Disable{l.endpoint, l.breaker.health.FailingSince})
 	}
-	if !d.Probe {
+	if !d.Probe && !v.Ours {
 		o.Spent++
 	}
 	if next := s.nextAttempt(l, now, d, o, v); !next.IsZero() {
@@ -103,6 +107,9 @@ func (s *Scheduler) nextAttempt(l *lane, now time.Time, d *webhook.Delivery, o *
 	}
 	if d.Probe && l.breaker.health.Parked {
 		return l.breaker.health.NextProbe
+	}
+	if v.Ours {
+		return now.Add(oursPatience)
 	}
 	delay, again := s.config.Retry.Delay(o.Spent, rand.Float64())
 	if !again && l.order.ordering != webhook.OrderingNone && l.endpoint.OnExhausted == webhook.OnExhaustedBlock {

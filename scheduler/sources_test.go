@@ -233,6 +233,24 @@ func TestChangeWhileParked(t *testing.T) {
 	}
 }
 
+// What fails for a reason of ours is tried again without using up an attempt, however few there are, and disables no endpoint.
+func TestOurFailure(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	b.add(testMessage(10, 10))
+	b.health = webhook.Health{FailingSince: time.Now().Add(-time.Hour)}
+	config := testConfig(4)
+	config.Retry, config.Breaker.Disable = webhook.RetryPolicy{}, time.Minute
+	s := New(b, 2, config, slog.New(slog.DiscardHandler))
+	s.Add(e)
+	s.Offer(b.log)
+	d, _ := s.Next()
+	o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: d.Number, Status: webhook.StatusFail}, Verdict{Ours: true})
+	if o.Spent != 0 || o.Attempt.Next.Before(time.Now()) || len(s.Disabled()) != 0 {
+		t.Errorf("%+v", o)
+	}
+}
+
 // Messages that an endpoint always refuses do not keep it parked: there are probes with others.
 func TestPoisonProbes(t *testing.T) {
 	b := newShelf()
