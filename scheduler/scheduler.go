@@ -26,6 +26,8 @@ type Backlog interface {
 	Held(endpoint webhook.ID, after webhook.Held, most int) ([]webhook.Held, error)
 	// HeldFirst is the first message that is held behind others of a key.
 	HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, found bool, err error)
+	// MayHaveLeft tells whether a message may have left the log already; if not, what stands of it in memory is so.
+	MayHaveLeft(message webhook.ID) bool
 	// TaskOver tells whether nothing of what a task asked for is to be sent any more.
 	TaskOver(task webhook.ID) bool
 }

@@ -25,6 +25,7 @@ type shelf struct {
 	manual    map[webhook.ID][]webhook.Manual
 	settled   map[[2]webhook.ID]bool // for good, by message and endpoint
 	delivered map[[2]webhook.ID]int  // successes by message and endpoint
+	left      webhook.ID             // messages up to this one have left the log, but for what stands in memory
 	over      map[webhook.ID]bool    // tasks
 	health    webhook.Health         // of each endpoint, at the beginning
 }
@@ -71,6 +72,9 @@ func (b *shelf) Window(app, after webhook.ID, most int) ([]*webhook.Message, err
 func (b *shelf) MessageByID(app, id webhook.ID) (*webhook.Message, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !id.After(b.left) {
+		return nil, &webhook.Error{Code: webhook.CodeNotFound}
+	}
 	i, _ := slices.BinarySearchFunc(b.log, id, func(m *webhook.Message, id webhook.ID) int { return m.ID.Compare(id) })
 	return b.log[i], nil
 }
@@ -111,6 +115,12 @@ func (b *shelf) HeldFirst(endpoint webhook.ID, key uint64) (webhook.ID, bool, er
 		return webhook.ID{}, false, err
 	}
 	return list[0].Message, true, nil
+}
+
+func (b *shelf) MayHaveLeft(message webhook.ID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !message.After(b.left)
 }
 
 func (b *shelf) TaskOver(task webhook.ID) bool {

@@ -119,6 +119,32 @@ func TestExpungedInMemory(t *testing.T) {
 	}
 }
 
+// A message that has left the log while it waits in memory is not sent.
+func TestExpiredInMemory(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	paused := *e
+	paused.Paused = true
+	sent := make(chan webhook.ID, 10)
+	l := leadTo(t, b, []*webhook.Endpoint{&paused}, 1, func(d webhook.Delivery) bool { sent <- d.ID; return true }, nil)
+	messages := []*webhook.Message{testMessage(10, 10), testMessage(11, 10), testMessage(12, 10)}
+	b.add(messages...)
+	l.s.Offer(messages)
+	b.mu.Lock()
+	b.left = messages[1].ID
+	b.mu.Unlock()
+	l.s.Add(e)
+	select {
+	case id := <-sent:
+		if id != messages[2].ID {
+			t.Errorf("message %d was sent", id.Index())
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the one that is left was not sent")
+	}
+	l.stop()
+}
+
 // An endpoint that is disabled or paused is sent nothing; enabled again it goes on where it stood.
 func TestStill(t *testing.T) {
 	for name, stop := range map[string]func(*webhook.Endpoint){

@@ -140,13 +140,19 @@ func (s *Scheduler) turnLog(l *lane) (d webhook.Delivery, found bool) {
 		return d, false
 	}
 	d = webhook.Delivery{Message: m, ID: m.ID, Endpoint: l.endpoint, Source: webhook.SourceLog, Number: 1}
+	if s.backlog.MayHaveLeft(m.ID) { // should the store fail, what stands in memory is sent
+		if s.fetch(l, &d); l.removed {
+			return d, false
+		}
+		d.Endpoint = l.endpoint
+	}
 	key := l.order.keyOf(m)
 	switch now := s.clock(); {
+	case missing(d.Message) != "":
+		s.cancel(l, &d, 0, missing(d.Message))
+		return d, false
 	case m.DeliverAt.After(now):
 		s.decide(webhook.Outcome{Source: d.Source, Attempt: webhook.Attempt{Message: m.ID, Endpoint: l.endpoint.ID, Next: m.DeliverAt}})
-		return d, false
-	case m.Expunged:
-		s.cancel(l, &d, 0, whyExpunged)
 		return d, false
 	case key != 0 && l.order.blocked(key):
 		s.hold(l, &d, key)

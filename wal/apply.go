@@ -31,6 +31,7 @@ func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]by
 	}
 	s.applied.Store(index)
 	s.bytes.Store(s.staged.meta.bytes)
+	s.left.Store(s.staged.meta.left)
 	s.tell(changes)
 	return replies, nil
 }

@@ -64,6 +64,9 @@ func (s *Store) MessageByID(app, id webhook.ID) (m *webhook.Message, err error) 
 	return m, err
 }
 
+// MayHaveLeft tells whether a message is no younger than one that has left the log.
+func (s *Store) MayHaveLeft(message webhook.ID) bool { return message.Millis() <= s.left.Load() }
+
 func readMessageAt(txn *badger.Txn, app, id webhook.ID) (*webhook.Message, error) {
 	key := chunkKey(keyLog, app, id)
 	item, err := txn.Get(key)

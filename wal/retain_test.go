@@ -243,6 +243,9 @@ func TestShrink(t *testing.T) {
 	if size := s.Size(); size > 600<<10 {
 		t.Errorf("it has %d bytes still", size)
 	}
+	if !s.MayHaveLeft(s.messages[2]) || s.MayHaveLeft(s.messages[count-1]) {
+		t.Error("which messages may have left is told wrongly")
+	}
 	left := s.left(t)
 	for i, id := range s.messages {
 		wanted := i >= passed || i%10 == 0 || i == 1

@@ -38,6 +38,7 @@ type Store struct {
 	disk    *disk
 	applied atomic.Uint64 // Raft index
 	bytes   atomic.Int64  // as meta has it
+	left    atomic.Int64  // as meta has it
 	dirty   chan struct{} // something is staged
 	closed  chan struct{}
 	wg      sync.WaitGroup
@@ -187,6 +188,7 @@ func (s *Store) install(loaded nouns, state meta) {
 	s.forgetBase()
 	s.applied.Store(state.index)
 	s.bytes.Store(state.bytes)
+	s.left.Store(state.left)
 	s.tails.cutOff()
 	s.snapshots.publish(state)
 }
