@@ -14,6 +14,10 @@ type lane struct {
 	queued   bool // stands in the ready queue
 	reading  bool // a worker is reading the store for it
 	removed  bool
+	pending  int // outcomes to come, and those that are not recorded yet
+	// successor is the endpoint for which a new lane takes over when nothing is pending; nil: none.
+	successor *webhook.Endpoint
+
 	deficit  int       // what it may still send in this turn, see ready.go
 	waiting  bool      // for a worker, or until what was decided is recorded
 	reserved bool      // a worker of those for unproven endpoints is kept for its turn
@@ -55,7 +59,9 @@ func newLane(endpoint *webhook.Endpoint, t *tail, place Place, most int) *lane {
 }
 
 // still tells whether nothing is sent, by a person's decision.
-func (l *lane) still() bool { return l.removed || l.endpoint.Disabled || l.endpoint.Paused }
+func (l *lane) still() bool { return l.removed || l.successor != nil || stands(l.endpoint) }
+
+func stands(endpoint *webhook.Endpoint) bool { return endpoint.Disabled || endpoint.Paused }
 
 // wants tells whether a turn of this lane may bring something, as far as its records go.
 func (l *lane) wants() bool {
@@ -77,7 +83,7 @@ func (l *lane) wantsLog() bool { return !l.order.blocksLog() && l.log.wants() }
 // may tells whether the lane may send now, and if not, from when on; a zero time: not until something happens.
 func (l *lane) may(now time.Time) (ok bool, at time.Time) {
 	switch {
-	case l.still() || l.reading:
+	case l.still() || l.reading || !l.order.scanned && l.pending > 0: // what is pending changes what there is to scan
 		return false, at
 	case l.breaker.health.Parked:
 		if len(l.flying) > 0 {
@@ -110,6 +116,7 @@ func (l *lane) rest(until time.Time) {
 
 // depart notes a delivery that goes out now.
 func (l *lane) depart(name flight, f *flying, now time.Time) {
+	l.pending++
 	f.full = !l.limit.allows(len(l.flying) + 1)
 	l.flying[name] = *f
 	l.last = name.source

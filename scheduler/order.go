@@ -1,6 +1,10 @@
 package scheduler
 
-import "hookwheel/webhook"
+import (
+	"slices"
+
+	"hookwheel/webhook"
+)
 
 // order keeps the messages of an ordered endpoint from overtaking each other. A message blocks its key from when it is handed out until
 // its last outcome is recorded; for an endpoint that is ordered as a whole, all messages have the key wholeEndpoint. What was held while
@@ -10,6 +14,11 @@ type order struct {
 	keys     map[uint64]*orderKey
 	free     []uint64 // keys with held messages that nothing blocks
 	scanned  bool     // the store's lines are known
+
+	// lineup are lines that failed before the endpoint was ordered as a whole: the oldest messages first. Each blocks it in turn. more
+	// tells that there are others, which must be looked for when these are settled.
+	lineup []webhook.Retry
+	more   bool
 }
 
 // orderKey is a key that is blocked, or whose messages are held.
@@ -37,18 +46,6 @@ func (o *order) keyOf(m *webhook.Message) uint64 {
 	}
 }
 
-// keyOfLine is keyOf for a line of the retry set that blocks: one that was tried. 0: it does not.
-func (o *order) keyOfLine(line *webhook.Retry) uint64 {
-	switch {
-	case o.ordering == webhook.OrderingKey:
-		return line.Key // a scheduled one, which blocks nothing, has none
-	case o.ordering == webhook.OrderingEndpoint && line.Made > 0:
-		return wholeEndpoint
-	default:
-		return 0
-	}
-}
-
 // recordedKey is the key under which a message that was handed out stands in the store; 0: none.
 func (o *order) recordedKey(m *webhook.Message) uint64 {
 	key := webhook.OrderingKeyHash(m.OrderingKey)
@@ -60,7 +57,7 @@ func (o *order) recordedKey(m *webhook.Message) uint64 {
 
 // blocksLog tells whether the log must wait: the endpoint's next message is not to go before one that is under way or waits.
 func (o *order) blocksLog() bool {
-	return !o.scanned || o.ordering == webhook.OrderingEndpoint && len(o.keys) > 0
+	return !o.scanned || o.ordering == webhook.OrderingEndpoint && len(o.keys)+len(o.lineup) > 0
 }
 
 // blocker is the message that an endpoint that is ordered as a whole waits for; false: it waits for none.
@@ -70,6 +67,41 @@ func (o *order) blocker() (message webhook.ID, blocked bool) {
 	}
 	return message, false
 }
+
+// isBlocker tells whether a message is the one that an endpoint that is ordered as a whole waits for.
+func (o *order) isBlocker(message webhook.ID) bool {
+	blocker, blocked := o.blocker()
+	return blocked && blocker == message
+}
+
+// queue puts a line that failed into its place in the lineup, which holds most of them.
+func (o *order) queue(line webhook.Retry, most int) {
+	i, _ := slices.BinarySearchFunc(o.lineup, line.Message, compareMessage)
+	if i == most {
+		o.more = true
+		return
+	}
+	o.lineup = slices.Insert(o.lineup, i, line)
+	if len(o.lineup) > most {
+		o.lineup, o.more = o.lineup[:most], true
+	}
+}
+
+// next has the first of the lineup block the endpoint, if nothing else does; false: there is none, or something does.
+func (o *order) next() (line webhook.Retry, blocks bool) {
+	if o.keys[wholeEndpoint] != nil {
+		return line, false
+	}
+	if len(o.lineup) == 0 {
+		o.scanned, o.more = o.scanned && !o.more, false
+		return line, false
+	}
+	line, o.lineup = o.lineup[0], o.lineup[1:]
+	o.block(wholeEndpoint, line.Message)
+	return line, true
+}
+
+func compareMessage(line webhook.Retry, message webhook.ID) int { return line.Message.Compare(message) }
 
 // blocked tells whether a message of that key must wait.
 func (o *order) blocked(key uint64) bool {
@@ -117,6 +149,9 @@ func (o *order) release(key uint64, k *orderKey) {
 
 // unblock notes that a message, of that key if it has one, is settled for good, as recorded.
 func (o *order) unblock(key uint64, message webhook.ID) {
+	if i, waits := slices.BinarySearchFunc(o.lineup, message, compareMessage); waits {
+		o.lineup = slices.Delete(o.lineup, i, i+1)
+	}
 	for _, key := range [...]uint64{key, wholeEndpoint} {
 		if k := o.keys[key]; k != nil && k.blocker == message {
 			k.blocker = webhook.ID{}

@@ -15,7 +15,7 @@ import (
 type witness struct {
 	t       *testing.T
 	b       *shelf
-	keyOf   func(*webhook.Message) string
+	keyOf   func(d webhook.Delivery, m *webhook.Message) string // of a message, when d comes; "": none
 	mu      sync.Mutex
 	settled map[webhook.ID]bool
 	dropped bool // an outcome may have been lost with its leader: what was delivered may come again
@@ -27,12 +27,12 @@ func (w *witness) see(d webhook.Delivery, success bool) {
 	w.b.mu.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	key := w.keyOf(d.Message)
+	key := w.keyOf(d, d.Message)
 	for _, m := range log {
 		if key == "" || m.ID == d.ID {
 			break
 		}
-		if w.keyOf(m) == key && !w.settled[m.ID] {
+		if w.keyOf(d, m) == key && !w.settled[m.ID] {
 			w.t.Errorf("message %d came before %d of the same key %q was settled", d.ID.Index(), m.ID.Index(), key)
 		}
 	}
@@ -41,20 +41,28 @@ func (w *witness) see(d webhook.Delivery, success bool) {
 	}
 }
 
+// byOrdering is the key that the endpoint's present order gives a message.
+func byOrdering(d webhook.Delivery, m *webhook.Message) string {
+	switch d.Endpoint.Ordering {
+	case webhook.OrderingEndpoint:
+		return "all"
+	case webhook.OrderingKey:
+		return m.OrderingKey
+	default:
+		return ""
+	}
+}
+
 // Under failures and changes of leaders an ordered endpoint gets no message before its predecessor is delivered; with an order per
 // key, messages of other keys go on.
 func TestOrder(t *testing.T) {
-	keyOf := map[webhook.Ordering]func(*webhook.Message) string{
-		webhook.OrderingEndpoint: func(*webhook.Message) string { return "all" },
-		webhook.OrderingKey:      func(m *webhook.Message) string { return m.OrderingKey },
-	}
-	for ordering, key := range keyOf {
+	for _, ordering := range []webhook.Ordering{webhook.OrderingEndpoint, webhook.OrderingKey} {
 		for seed := range int64(3) {
 			t.Run(fmt.Sprint(ordering, " ", seed), func(t *testing.T) {
 				b := newShelf()
 				e := testEndpoint(0)
 				e.Ordering = ordering
-				w := &witness{t: t, b: b, keyOf: key, settled: make(map[webhook.ID]bool)}
+				w := &witness{t: t, b: b, keyOf: byOrdering, settled: make(map[webhook.ID]bool)}
 				rnd := rand.New(rand.NewSource(seed))
 				index := 10
 				for range 4 { // leaders
@@ -79,6 +87,82 @@ func TestOrder(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// An endpoint whose order is changed under load gets each message once, and from the change on it keeps the new order: what failed before
+// comes first.
+func TestOrderChanges(t *testing.T) {
+	orderings := []webhook.Ordering{webhook.OrderingNone, webhook.OrderingKey, webhook.OrderingEndpoint}
+	for seed := range int64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			b := newShelf()
+			e := testEndpoint(0)
+			w := &witness{t: t, b: b, settled: make(map[webhook.ID]bool), keyOf: func(d webhook.Delivery, m *webhook.Message) string {
+				if d.Endpoint.Ordering == webhook.OrderingEndpoint && d.Source != webhook.SourceLog {
+					return "" // what was held for keys goes by key still
+				}
+				return byOrdering(d, m)
+			}}
+			rnd := rand.New(rand.NewSource(seed))
+			l := lead(t, b, []*webhook.Endpoint{e}, rnd.Int63(), 0.3, w.see)
+			for change := range 30 {
+				for i := range 20 {
+					m := testMessage(10+20*change+i, 10)
+					if n := rnd.Intn(4); n > 0 {
+						m.OrderingKey = fmt.Sprint("k", n)
+					}
+					b.add(m)
+					l.s.Offer([]*webhook.Message{m})
+				}
+				time.Sleep(time.Duration(rnd.Intn(30)) * time.Millisecond)
+				changed := *e
+				changed.Ordering = orderings[rnd.Intn(len(orderings))]
+				l.s.Add(&changed)
+			}
+			await(t, b, []*webhook.Endpoint{e})
+			l.stop()
+			for _, m := range b.log {
+				if n := b.delivered[[2]webhook.ID{m.ID, e.ID}]; n != 1 {
+					t.Errorf("message %d was delivered %d times", m.ID.Index(), n)
+				}
+			}
+		})
+	}
+}
+
+// An endpoint that begins to be ordered as a whole gets what has failed before first, in order, however much that is and whenever it is
+// due; and what is scheduled does not keep it from that.
+func TestOrderBeginsLate(t *testing.T) {
+	const failed, scheduled = 3 * maxLoaded, 3 * maxLoaded
+	b := newShelf()
+	e := testEndpoint(0)
+	e.Ordering = webhook.OrderingEndpoint
+	now, rnd := time.Now().Truncate(time.Millisecond), rand.New(rand.NewSource(1))
+	for i := range scheduled + failed {
+		m := testMessage(10+i, 10)
+		b.add(m)
+		line := webhook.Retry{Message: m.ID, Due: now.Add(time.Duration(rnd.Intn(500)) * time.Millisecond)}
+		if i >= scheduled {
+			line.Made, line.Spent, line.Due = 1, 1, line.Due.Add(500*time.Millisecond) // behind all that is scheduled
+		}
+		b.retries[e.ID] = append(b.retries[e.ID], line)
+	}
+	slices.SortFunc(b.retries[e.ID], func(x, y webhook.Retry) int { return compareLines(&x, &y) })
+	last := testMessage(10+scheduled+failed, 10)
+	b.cursors[e.ID] = b.log[len(b.log)-1].ID
+	b.add(last)
+	var came []webhook.ID
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 4, func(d webhook.Delivery) bool { return true }, func(d webhook.Delivery, _ bool) {
+		if !d.ID.After(b.log[scheduled-1].ID) {
+			return
+		}
+		came = append(came, d.ID) // one at a time
+	})
+	await(t, b, []*webhook.Endpoint{e})
+	l.stop()
+	if len(came) != failed+1 || !slices.IsSortedFunc(came, webhook.ID.Compare) {
+		t.Errorf("%d of %d came, in order: %t", len(came), failed+1, slices.IsSortedFunc(came, webhook.ID.Compare))
 	}
 }
 
@@ -156,7 +240,7 @@ func TestHeldIsNotForgotten(t *testing.T) {
 				}
 			}
 			b.cursors[e.ID] = b.log[9].ID
-			w := &witness{t: t, b: b, keyOf: func(m *webhook.Message) string {
+			w := &witness{t: t, b: b, keyOf: func(_ webhook.Delivery, m *webhook.Message) string {
 				if ordering == webhook.OrderingNone && m.ID.After(b.log[9].ID) {
 					return ""
 				}

@@ -232,7 +232,7 @@ func (s *Scheduler) unstick(l *lane) {
 	}
 	f.due = now.Add(2 * s.config.Timeout).Truncate(time.Millisecond).UTC()
 	l.flying[name] = f
-	s.decide(webhook.Outcome{Source: webhook.SourceLog, Key: f.key, Attempt: webhook.Attempt{Message: id, Endpoint: l.endpoint.ID, Next: f.due}})
+	s.decide(l, webhook.Outcome{Source: webhook.SourceLog, Key: f.key, Attempt: webhook.Attempt{Message: id, Endpoint: l.endpoint.ID, Next: f.due}})
 }
 
 // Settle says that progress is recorded, and plans what follows from it.
@@ -247,7 +247,18 @@ func (s *Scheduler) Settle(list []webhook.Progress) {
 		for j := range list[i].Outcomes {
 			s.settle(l, &list[i].Outcomes[j])
 		}
+		if l.pending -= len(list[i].Outcomes); l.pending == 0 && l.successor != nil {
+			s.replace(l.successor)
+			continue
+		}
 		s.enqueue(l)
+	}
+}
+
+// planBlocker plans the line that an endpoint that is ordered as a whole waits for next.
+func (s *Scheduler) planBlocker(l *lane) {
+	if line, blocks := l.order.next(); blocks {
+		s.plan(l, line)
 	}
 }
 
@@ -267,6 +278,7 @@ func (s *Scheduler) settle(l *lane, o *webhook.Outcome) {
 	case a.Next.IsZero():
 		if !manual || a.Status == webhook.StatusSuccess {
 			l.order.unblock(o.Key, a.Message)
+			s.planBlocker(l)
 		}
 	case manual: // it has made a line, unless the message had one
 		l.retries.unsure = append(l.retries.unsure, webhook.Retry{Message: a.Message, Due: a.Next})

@@ -101,51 +101,112 @@ func (s *Scheduler) readManual(l *lane) {
 	l.manual.receive(list, most)
 }
 
-// readOrder finds the keys that are blocked, and those whose messages are held.
+// maxLate is how many lines are held at a time because an endpoint begins to keep an order.
+const maxLate = 1000
+
+// readOrder finds the keys that are blocked, and those whose messages are held. Should several messages of a key have failed, because the
+// endpoint kept no order then, all but the oldest are held first, and it is looked again.
 func (s *Scheduler) readOrder(l *lane) {
 	l.reading = true
 	endpoint := l.endpoint // another one may stand there once the lock is let go
 	s.mu.Unlock()
-	found, err := s.scanOrder(endpoint)
+	found, late, err := s.scanOrder(endpoint)
 	s.mu.Lock()
 	if err != nil {
 		s.readFailed(l, "what keeps an endpoint in order", err)
 		return
 	}
 	l.reading = false
+	if l.removed {
+		return
+	}
 	l.order = found
+	l.order.scanned = len(late) == 0
+	s.planBlocker(l)
+	for _, line := range late {
+		s.forget(l, line.Message)
+		l.retries.out[line.Message] = struct{}{}
+		s.hold(l, &webhook.Delivery{ID: line.Message, Source: webhook.SourceRetry, Due: line.Due}, line.Key)
+	}
 }
 
-func (s *Scheduler) scanOrder(endpoint *webhook.Endpoint) (order, error) {
-	found := newOrder(endpoint.Ordering)
+func (s *Scheduler) scanOrder(endpoint *webhook.Endpoint) (found order, late []webhook.Retry, err error) {
+	found = newOrder(endpoint.Ordering)
+	first := make(map[uint64]webhook.Retry) // of each key, the oldest message that failed
 	for from, more := (webhook.Retry{}), endpoint.Ordering != webhook.OrderingNone; more; {
 		list, err := s.backlog.Retries(endpoint.ID, from, maxLoaded+1)
 		if err != nil {
-			return found, err
+			return found, nil, err
 		}
 		if more = len(list) > maxLoaded; more {
 			from, list = list[maxLoaded], list[:maxLoaded]
 		}
-		for i := range list {
-			found.block(found.keyOfLine(&list[i]), list[i].Message)
+		for _, line := range list {
+			switch {
+			case line.Made == 0: // a scheduled one, which blocks nothing
+			case endpoint.Ordering == webhook.OrderingEndpoint:
+				found.queue(line, maxLoaded)
+			default:
+				if late, err = s.scanLine(endpoint, line, first, late); err != nil {
+					return found, nil, err
+				}
+			}
 		}
 	}
-	for after := (webhook.Held{}); ; {
-		list, err := s.backlog.Held(endpoint.ID, after, maxLoaded)
-		if err != nil {
-			return found, err
-		}
-		for _, line := range list {
-			found.key(line.Key).held++
-		}
-		if len(list) < maxLoaded {
-			break
-		}
-		after = list[len(list)-1]
+	late, err = s.scanHeld(endpoint, &found, first, late)
+	for key, line := range first {
+		found.block(key, line.Message)
 	}
 	for key, k := range found.keys {
 		found.release(key, k)
 	}
-	found.scanned = true
-	return found, nil
+	return found, late, err
+}
+
+// scanLine looks which key a line blocks: one from when the endpoint kept no order has no key.
+func (s *Scheduler) scanLine(endpoint *webhook.Endpoint, line webhook.Retry, first map[uint64]webhook.Retry, late []webhook.Retry) ([]webhook.Retry, error) {
+	if line.Key == 0 {
+		m, err := s.backlog.MessageByID(endpoint.App, line.Message)
+		if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound {
+			return nil, err
+		}
+		if m == nil || m.OrderingKey == "" {
+			return late, nil
+		}
+		line.Key = webhook.OrderingKeyHash(m.OrderingKey)
+	}
+	older, known := first[line.Key]
+	if known && older.Message.After(line.Message) {
+		older, line = line, older
+	}
+	if !known {
+		first[line.Key] = line
+		return late, nil
+	}
+	first[line.Key] = older
+	if len(late) < maxLate {
+		late = append(late, line)
+	}
+	return late, nil
+}
+
+// scanHeld counts what is held. A line that failed is late if an older message of its key is held.
+func (s *Scheduler) scanHeld(endpoint *webhook.Endpoint, found *order, first map[uint64]webhook.Retry, late []webhook.Retry) ([]webhook.Retry, error) {
+	for after := (webhook.Held{}); ; {
+		list, err := s.backlog.Held(endpoint.ID, after, maxLoaded)
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range list {
+			found.key(line.Key).held++
+			if failed, known := first[line.Key]; known && failed.Message.After(line.Message) && len(late) < 2*maxLate {
+				delete(first, line.Key)
+				late = append(late, failed)
+			}
+		}
+		if len(list) < maxLoaded {
+			return late, nil
+		}
+		after = list[len(list)-1]
+	}
 }

@@ -82,10 +82,10 @@ func (r *retrySet) endReading() (came []webhook.Retry) {
 	return came
 }
 
-// belongs tells whether a line is to be in memory now, and is not yet.
+// belongs tells whether a line is to be in memory now, and is not yet. One that all others wait for is, whenever it is due.
 func (r *retrySet) belongs(line *webhook.Retry) bool {
 	_, out := r.out[line.Message]
-	return !out && r.loaded[line.Message] == nil && (r.all || compareLines(line, &r.from) < 0)
+	return !out && r.loaded[line.Message] == nil && (r.all || compareLines(line, &r.from) < 0 || r.lane.order.isBlocker(line.Message))
 }
 
 // load takes a line into memory.
@@ -104,6 +104,7 @@ func (r *retrySet) shed() (far []*retry) {
 	lines := slices.SortedFunc(maps.Values(r.loaded), func(a, b *retry) int { return compareLines(&a.Retry, &b.Retry) })
 	far = lines[maxLoaded:]
 	r.all, r.from = false, far[0].Retry
+	far = slices.DeleteFunc(far, func(line *retry) bool { return r.lane.order.isBlocker(line.Message) })
 	for _, line := range far {
 		r.drop(line.Message)
 	}

@@ -18,7 +18,7 @@ import (
 func TestRetrySetAgainstModel(t *testing.T) {
 	for seed := range int64(5) {
 		rnd := rand.New(rand.NewSource(seed))
-		r := newRetrySet(nil)
+		r := newRetrySet(&lane{})
 		var store []webhook.Retry // in order
 		start := time.UnixMilli(1_790_000_000_000)
 		put := func(i int) {

@@ -114,7 +114,7 @@ func (s *Scheduler) Add(endpoint *webhook.Endpoint) {
 	defer s.mu.Unlock()
 	l := s.lanes[endpoint.ID]
 	switch {
-	case l == nil || l.endpoint.Ordering != endpoint.Ordering:
+	case l == nil || l.successor != nil || l.endpoint.Ordering != endpoint.Ordering:
 		s.replace(endpoint)
 	default:
 		s.change(l, endpoint)
@@ -142,16 +142,28 @@ func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
 func (s *Scheduler) Move(endpoint webhook.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l := s.lanes[endpoint]; l != nil {
+	switch l := s.lanes[endpoint]; {
+	case l == nil:
+	case l.successor != nil:
+		s.replace(l.successor)
+	default:
 		s.replace(l.endpoint)
 	}
 }
 
-// replace makes a lane anew. What the one before has under way comes to its end, and is recorded.
+// replace makes a lane anew, once what the one before has under way is recorded, or it would be sent again.
 func (s *Scheduler) replace(endpoint *webhook.Endpoint) {
+	before := s.lanes[endpoint.ID]
+	if before != nil && before.pending > 0 {
+		before.successor = endpoint
+		return
+	}
 	s.drop(endpoint.ID)
 	t := s.tails.of(endpoint.App)
 	l := newLane(endpoint, t, s.backlog.Place(endpoint.ID), s.config.PerEndpoint)
+	if before != nil && stands(before.endpoint) && !stands(endpoint) {
+		l.breaker.retry(s.clock())
+	}
 	t.lanes = append(t.lanes, l)
 	s.lanes[endpoint.ID] = l
 	s.enqueue(l)

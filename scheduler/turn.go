@@ -144,7 +144,6 @@ func (s *Scheduler) turnLog(l *lane) (d webhook.Delivery, found bool) {
 		if s.fetch(l, &d); l.removed {
 			return d, false
 		}
-		d.Endpoint = l.endpoint
 	}
 	key := l.order.keyOf(m)
 	switch now := s.clock(); {
@@ -152,7 +151,7 @@ func (s *Scheduler) turnLog(l *lane) (d webhook.Delivery, found bool) {
 		s.cancel(l, &d, 0, missing(d.Message))
 		return d, false
 	case m.DeliverAt.After(now):
-		s.decide(webhook.Outcome{Source: d.Source, Attempt: webhook.Attempt{Message: m.ID, Endpoint: l.endpoint.ID, Next: m.DeliverAt}})
+		s.decide(l, webhook.Outcome{Source: d.Source, Attempt: webhook.Attempt{Message: m.ID, Endpoint: l.endpoint.ID, Next: m.DeliverAt}})
 		return d, false
 	case key != 0 && l.order.blocked(key):
 		s.hold(l, &d, key)
@@ -245,8 +244,9 @@ func (s *Scheduler) turnManual(l *lane) (d webhook.Delivery, found bool) {
 // turnHeld takes the first message of a key that nothing blocks any more.
 func (s *Scheduler) turnHeld(l *lane, key uint64) (d webhook.Delivery, found bool) {
 	l.reading = true
+	endpoint := l.endpoint.ID
 	s.mu.Unlock()
-	message, stands, err := s.backlog.HeldFirst(l.endpoint.ID, key)
+	message, stands, err := s.backlog.HeldFirst(endpoint, key)
 	s.mu.Lock()
 	if err != nil {
 		l.order.free = append(l.order.free, key)
@@ -277,15 +277,16 @@ func (s *Scheduler) turnHeld(l *lane, key uint64) (d webhook.Delivery, found boo
 // meanwhile.
 func (s *Scheduler) fetch(l *lane, d *webhook.Delivery) (ok bool) {
 	l.reading = true
+	app := l.endpoint.App
 	s.mu.Unlock()
-	m, err := s.backlog.MessageByID(l.endpoint.App, d.ID)
+	m, err := s.backlog.MessageByID(app, d.ID)
 	s.mu.Lock()
 	if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound {
 		s.readFailed(l, "a message", err)
 		return false
 	}
 	l.reading = false
-	d.Message = m
+	d.Message, d.Endpoint = m, l.endpoint // which may have changed
 	return !l.removed
 }
 
@@ -309,7 +310,8 @@ func (s *Scheduler) land(f flying) {
 }
 
 // decide has an outcome recorded that no delivery has brought.
-func (s *Scheduler) decide(o webhook.Outcome) {
+func (s *Scheduler) decide(l *lane, o webhook.Outcome) {
+	l.pending++
 	s.decided = append(s.decided, o)
 	s.tellNews()
 }
@@ -317,7 +319,7 @@ func (s *Scheduler) decide(o webhook.Outcome) {
 // hold puts a message behind another of its key.
 func (s *Scheduler) hold(l *lane, d *webhook.Delivery, key uint64) {
 	l.order.hold(key)
-	s.decide(webhook.Outcome{Source: d.Source, Due: d.Due, Hold: true, Key: key, Attempt: webhook.Attempt{Message: d.ID, Endpoint: l.endpoint.ID}})
+	s.decide(l, webhook.Outcome{Source: d.Source, Due: d.Due, Hold: true, Key: key, Attempt: webhook.Attempt{Message: d.ID, Endpoint: l.endpoint.ID}})
 }
 
 const (
@@ -352,5 +354,5 @@ func (s *Scheduler) cancel(l *lane, d *webhook.Delivery, key uint64, why string)
 	if d.Source == webhook.SourceManual {
 		a.Trigger = webhook.TriggerManual
 	}
-	s.decide(webhook.Outcome{Source: d.Source, Due: d.Due, Spent: d.Spent, Key: key, Attempt: a})
+	s.decide(l, webhook.Outcome{Source: d.Source, Due: d.Due, Spent: d.Spent, Key: key, Attempt: a})
 }
