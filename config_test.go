@@ -80,6 +80,10 @@ func TestConfigKeepsDefaults(t *testing.T) {
 		"allow": {"delivery {\n allow = [\"10.0.0.0/8\", \"fd00::/8\"]\n}", func(c *Config) {
 			c.Delivery.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 		}},
+		"IPv4 as IPv6": {"delivery {\n allow = [\"::ffff:127.0.0.0/104\"]\n deny = [\"::ffff:127.6.0.0/112\", \"::ffff:0:0/96\"]\n}", func(c *Config) {
+			c.Delivery.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+			c.Delivery.Deny = []netip.Prefix{netip.MustParsePrefix("127.6.0.0/16"), netip.MustParsePrefix("0.0.0.0/0")}
+		}},
 		"egress": {"delivery {\n deny = [\"8.8.8.0/24\"]\n proxy = \"socks5h://me:pass@[::1]:1080\"\n" +
 			" no_proxy = [\"example.com\", \".example.org:8080\", \"10.0.0.0/8\", \"::1\"]\n}", func(c *Config) {
 			c.Delivery.Deny = []netip.Prefix{netip.MustParsePrefix("8.8.8.0/24")}

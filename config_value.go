@@ -132,11 +132,15 @@ func isHost(host string) bool {
 	return err == nil || hostPattern.MatchString(host)
 }
 
-// parseNetwork refuses 10.1.2.3/8: it would open far more than the one address that was perhaps meant.
+// parseNetwork refuses 10.1.2.3/8: it would open far more than the one address that was perhaps meant. An IPv4 network in IPv6 form,
+// such as ::ffff:10.0.0.0/104, is that network: addresses are compared in IPv4 form.
 func parseNetwork(text string) (netip.Prefix, error) {
 	network, err := netip.ParsePrefix(text)
 	if err != nil || network != network.Masked() {
 		return netip.Prefix{}, errors.New(`must be a network such as "10.0.0.0/8", or "10.1.2.3/32" for one address`)
+	}
+	if address := network.Addr(); address.Is4In6() { // then it has 96 bits at least, or it would have others set
+		return address.Unmap().Prefix(network.Bits() - 96)
 	}
 	return network, nil
 }
