@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -16,7 +17,7 @@ const (
 	minRest = time.Second
 	maxRest = time.Hour // an endpoint can ask for more, and is asked again then
 
-	// controlHeader is how an answer says more than its status does: "disable" or "abort-message", as in Svix.
+	// controlHeader is how an answer says more than its status does: "disable" or "abort-message", as in Svix, in any case.
 	controlHeader = "Webhook-Delivery"
 )
 
@@ -30,7 +31,7 @@ func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time
 	if a.StatusCode == 0 {
 		return v
 	}
-	switch string(response.Header.Peek(controlHeader)) {
+	switch strings.ToLower(string(response.Header.Peek(controlHeader))) {
 	case "disable":
 		v.Disable, v.GiveUp = true, true
 	case "abort-message":

@@ -45,6 +45,9 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	now := s.clock()
 	if a.Status == webhook.StatusSuccess {
 		s.succeeded(l, now, a.Duration, f.full)
+		if v.Disable {
+			s.disable = append(s.disable, Disable{l.endpoint, a.Start})
+		}
 	} else {
 		s.failed(l, now, &d, &o, v)
 	}

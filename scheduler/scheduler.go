@@ -91,7 +91,7 @@ type alarm struct {
 // Disable is an endpoint that is to be disabled.
 type Disable struct {
 	Endpoint     *webhook.Endpoint
-	FailingSince time.Time
+	FailingSince time.Time // or when it took a message and said that it wants no more
 }
 
 // New makes a scheduler that has seen the log up to the entry at index: what comes after is offered.

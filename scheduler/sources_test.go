@@ -277,6 +277,22 @@ func TestOurFailure(t *testing.T) {
 	}
 }
 
+// An endpoint that takes a message and says that it wants no more is disabled, and the message is delivered.
+func TestDisabledBySuccess(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	b.add(testMessage(10, 10))
+	s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
+	s.Add(e)
+	s.Offer(b.log)
+	d, _ := s.Next()
+	start := time.Now()
+	o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Start: start}, Verdict{Disable: true})
+	if list := s.Disabled(); len(list) != 1 || list[0] != (Disable{e, start}) || !o.Attempt.Next.IsZero() {
+		t.Errorf("%+v, %+v", list, o)
+	}
+}
+
 // Messages that an endpoint always refuses do not keep it parked: there are probes with others.
 func TestPoisonProbes(t *testing.T) {
 	b := newShelf()
