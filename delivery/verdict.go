@@ -72,13 +72,15 @@ func retryAfter(text string, now time.Time) time.Duration {
 	if text == "" {
 		return 0
 	}
-	rest := time.Duration(0)
-	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds >= 0 {
-		rest = time.Duration(min(seconds, maxRest.Seconds()) * float64(time.Second))
-	} else if at, err := http.ParseTime(text); err == nil {
+	rest := maxRest
+	if strings.Trim(text, "0123456789") != "" { // not seconds
+		at, err := http.ParseTime(text)
+		if err != nil {
+			return 0
+		}
 		rest = at.Sub(now)
-	} else {
-		return 0
+	} else if seconds, err := strconv.ParseUint(text, 10, 32); err == nil { // else there are too many digits
+		rest = time.Duration(seconds) * time.Second
 	}
 	return min(max(rest, minRest), maxRest)
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"testing"
+	"time"
 
 	"hookwheel/scheduler"
 )
@@ -21,6 +22,19 @@ func TestControlHeader(t *testing.T) {
 		s.dialer.abort()
 		if verdict != want {
 			t.Errorf("%q: %+v, want %+v", answer, verdict, want)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Duration{
+		"": 0, "0": minRest, "7": 7 * time.Second, "0120": 2 * time.Minute, "86400": maxRest, "4294967296": maxRest, "99999999999999999999999": maxRest,
+		"Tue, 24 Nov 2026 12:00:09 GMT": 9 * time.Second, "Tue, 24 Nov 2026 11:00:00 GMT": minRest, "Wed, 25 Nov 2026 12:00:00 GMT": maxRest,
+		"Inf": 0, "inf": 0, "NaN": 0, "0x1p4": 0, "1e1": 0, "1_0": 0, "1.5": 0, "+5": 0, "-5": 0, "5s": 0, "5, 6": 0, "soon": 0, "٣": 0,
+	} {
+		if got := retryAfter(text, now); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
 }
