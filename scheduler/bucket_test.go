@@ -2,8 +2,12 @@ package scheduler
 
 import (
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"hookwheel/webhook"
 )
 
 // Whatever waits, no second holds more than the rate and what fits into the slack, and nothing is held back longer than need be.
@@ -56,5 +60,49 @@ func TestBucketSavesNothing(t *testing.T) {
 	b.setRate(0)
 	if ok, _ := b.ready(now); !ok {
 		t.Error("without a limit it holds something back")
+	}
+}
+
+// The endpoints of an application whose rate is limited take turns, and one that stops does not hold up the others.
+func TestApplicationRateIsShared(t *testing.T) {
+	b := newShelf()
+	endpoints := []*webhook.Endpoint{testEndpoint(0), testEndpoint(1), testEndpoint(2)}
+	for i := range 300 {
+		b.add(testMessage(10+i, 10))
+	}
+	s := New(b, b.log[len(b.log)-1].ID.Index(), testConfig(4), slog.New(slog.DiscardHandler))
+	s.SetRate(testApp, 200)
+	var counts [3]atomic.Int32
+	l := leadWith(t, b, s, endpoints, 4, func(d webhook.Delivery) bool {
+		counts[d.Endpoint.ID.Place()].Add(1)
+		return true
+	}, nil)
+	defer l.stop()
+	reach := func(endpoint int, most int32) {
+		for range 1000 {
+			if counts[endpoint].Load() >= most {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("the endpoints got %d, %d and %d", counts[0].Load(), counts[1].Load(), counts[2].Load())
+	}
+	reach(0, 50)
+	for i := range counts {
+		if n := counts[i].Load(); n < 45 || n > 60 {
+			t.Errorf("endpoint %d got %d while the first got 50", i, n)
+		}
+	}
+	paused := *endpoints[0]
+	paused.Paused = true
+	s.Add(&paused)
+	before := counts[1].Load()
+	reach(1, before+50)
+	reach(2, before+45)
+	s.SetRate(testApp, 0)
+	reach(1, 300)
+	reach(2, 300)
+	if n := counts[0].Load(); n > 60 {
+		t.Errorf("the one that is paused got %d", n)
 	}
 }

@@ -19,6 +19,7 @@ type lane struct {
 	successor *webhook.Endpoint
 
 	deficit  int       // what it may still send in this turn, see ready.go
+	inLine   bool      // for the rate of its application, see tail.go
 	waiting  bool      // for a worker, or until what was decided is recorded
 	reserved bool      // a worker of those for unproven endpoints is kept for its turn
 	wakesAt  time.Time // its alarm on the wheel; zero: none is set
@@ -99,7 +100,7 @@ func (l *lane) may(now time.Time) (ok bool, at time.Time) {
 		return false, l.rests
 	}
 	l.ramp.setRate(l.breaker.pace(now))
-	for _, b := range []*bucket{&l.ramp, &l.rate, &l.tail.rate} {
+	for _, b := range []*bucket{&l.ramp, &l.rate} {
 		if ok, at := b.ready(now); !ok {
 			return false, at
 		}

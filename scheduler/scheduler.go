@@ -181,6 +181,7 @@ func (s *Scheduler) drop(endpoint webhook.ID) {
 	if l == nil {
 		return
 	}
+	s.leaveLine(l)
 	l.removed = true // its timers find that out
 	s.waiting -= len(l.retries.loaded)
 	delete(s.lanes, endpoint)
@@ -201,6 +202,10 @@ func (s *Scheduler) SetRate(app webhook.ID, perSecond uint16) {
 	}
 	t := s.tails.of(app)
 	t.rate.setRate(float64(perSecond))
+	for _, l := range t.line {
+		l.inLine = false
+	}
+	t.line = nil
 	for _, l := range t.lanes {
 		s.enqueue(l)
 	}
@@ -244,24 +249,40 @@ func (s *Scheduler) Wake(endpoint webhook.ID) {
 // enqueue gives a lane a place in the queue if it has none and a turn may bring something, or else sees to it that it is looked
 // at again when it may.
 func (s *Scheduler) enqueue(l *lane) {
-	if l.queued || l.waiting || s.closed || !l.wants() {
+	if l.queued || l.waiting || l.reading || s.closed {
 		return
 	}
-	ok, at := l.may(s.clock())
+	if ok, at := s.mayTurn(l); !ok {
+		if !at.IsZero() {
+			s.wakeLane(l, at)
+		}
+		return
+	}
 	switch {
-	case !ok && !at.IsZero():
-		s.wakeLane(l, at)
-	case !ok:
 	case len(s.decided) >= maxDecided:
 		l.waiting = true
 		s.stalled = append(s.stalled, l)
 	case !s.reserve(l):
 		l.waiting = true
 		s.waiters = append(s.waiters, l)
+		s.leaveLine(l)
 	default:
 		s.ready.push(l)
 		s.work.Signal()
 	}
+}
+
+// mayTurn tells whether a lane wants a turn and may have one now, and if not, from when on; a zero time: not until something happens.
+func (s *Scheduler) mayTurn(l *lane) (ok bool, at time.Time) {
+	now := s.clock()
+	if l.wants() {
+		ok, at = l.may(now)
+	}
+	if !ok {
+		s.leaveLine(l)
+		return false, at
+	}
+	return l.tail.hasTurn(l, now)
 }
 
 // maxUnproven leaves half of the workers to endpoints that have shown that they answer.

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"slices"
+	"time"
 
 	"hookwheel/webhook"
 )
@@ -15,7 +16,36 @@ type tail struct {
 	recent []*webhook.Message
 	first  int // number of recent[0], counted from the first message that was offered
 	lanes  []*lane
-	rate   bucket // of the application
+	rate   bucket  // of the application
+	line   []*lane // that wait for it, in the order in which they take turns
+}
+
+// hasTurn tells whether the application's rate lets a lane go now. If not, the lane stands in line; only the first one is told a time.
+func (t *tail) hasTurn(l *lane, now time.Time) (ok bool, at time.Time) {
+	ok, at = t.rate.ready(now)
+	if ok && (len(t.line) == 0 || t.line[0] == l) {
+		return true, now
+	}
+	if !l.inLine {
+		t.line, l.inLine = append(t.line, l), true
+	}
+	if t.line[0] != l {
+		at = time.Time{}
+	}
+	return false, at
+}
+
+// leaveLine is for a lane that has had its turn, or can't take it. Who is the first then is looked at.
+func (s *Scheduler) leaveLine(l *lane) {
+	if !l.inLine {
+		return
+	}
+	t := l.tail
+	i := slices.Index(t.line, l)
+	t.line, l.inLine = slices.Delete(t.line, i, i+1), false
+	if i == 0 && len(t.line) > 0 {
+		s.enqueue(t.line[0])
+	}
 }
 
 // at returns the message of that number, which has not left the memory; nil: it has not been offered yet.

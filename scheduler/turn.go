@@ -48,8 +48,7 @@ func (s *Scheduler) Next() (webhook.Delivery, bool) {
 
 // again gives a lane the rest of its turn, if it may use it now.
 func (s *Scheduler) again(l *lane) {
-	ok, _ := l.may(s.clock())
-	if ok && l.wants() && !l.waiting && !s.closed && len(s.decided) < maxDecided && s.reserve(l) {
+	if ok, _ := s.mayTurn(l); ok && !l.waiting && !s.closed && len(s.decided) < maxDecided && s.reserve(l) {
 		s.ready.putBack(l)
 		s.work.Signal()
 		return
@@ -63,7 +62,7 @@ func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 	if l.deficit <= 0 { // it has overdrawn more than a turn
 		return d, false
 	}
-	if ok, _ := l.may(now); !ok || s.readFor(l) {
+	if ok, _ := s.mayTurn(l); !ok || s.readFor(l) {
 		return d, false
 	}
 	for _, source := range l.sources(now) {
@@ -297,6 +296,7 @@ func (s *Scheduler) depart(l *lane, d webhook.Delivery) webhook.Delivery {
 	f := flying{since: now, unproven: l.reserved, key: l.order.recordedKey(d.Message)}
 	l.reserved = false // now the delivery has it
 	l.depart(flight{d.Source, d.ID}, &f, now)
+	s.leaveLine(l)
 	s.flying++
 	return d
 }
