@@ -39,6 +39,7 @@ type breaker struct {
 	began  time.Time // of the part of the window that is being counted
 	counts [2]struct{ attempts, failures int }
 	failed int       // attempts since the last success
+	last   time.Time // when an attempt failed; zero: under the leader before, or never
 	back   time.Time // when it closed; zero: long ago
 }
 
@@ -55,12 +56,13 @@ func (b *breaker) success(now time.Time, p *BreakerPolicy) {
 // failure takes a failure in; probe tells whether it was a probe.
 func (b *breaker) failure(now time.Time, p *BreakerPolicy, text string, probe bool) {
 	h := &b.health
-	if h.FailingSince.IsZero() {
+	if h.FailingSince.IsZero() || b.silent(now, p) {
 		h.FailingSince = now.Truncate(time.Millisecond).UTC()
 	}
 	h.LastFailure = text[:min(len(text), maxFailureText)]
 	b.count(now, p, 1)
 	b.failed++
+	b.last = now
 	switch {
 	case h.Parked && probe:
 		h.Probes++
@@ -120,6 +122,15 @@ func (b *breaker) opens(now time.Time, p *BreakerPolicy) bool {
 	}
 	attempts, failures := b.counts[0].attempts+b.counts[1].attempts, b.counts[0].failures+b.counts[1].failures
 	return attempts >= p.Least && float64(failures) >= p.Share*float64(attempts)
+}
+
+// silent tells whether so little was tried of late that the failures of long ago say nothing about the time between. A parked endpoint is
+// probed all the time, whoever leads.
+func (b *breaker) silent(now time.Time, p *BreakerPolicy) bool {
+	if b.last.IsZero() {
+		return !b.health.Parked
+	}
+	return now.Sub(b.last) > max(p.Disable/2, 2*p.MaxProbe)
 }
 
 // exhausted tells whether the endpoint has failed for so long that it is to be disabled.

@@ -49,6 +49,31 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// An endpoint that has failed, got nothing for days, and fails again has not failed all the time: it is not disabled.
+func TestBreakerSilence(t *testing.T) {
+	p := DefaultBreakerPolicy()
+	now := time.Unix(1_790_000_000, 0).UTC()
+	var b breaker
+	b.failure(now, &p, "no", false)
+	now = now.Add(p.Disable)
+	b.failure(now, &p, "no", false)
+	if b.exhausted(now, &p) || b.health.FailingSince != now {
+		t.Errorf("after a silence: %+v", b.health)
+	}
+	next := breaker{health: b.health} // of the next leader
+	now = now.Add(p.Disable)
+	next.failure(now, &p, "no", false)
+	if next.exhausted(now, &p) {
+		t.Errorf("after a silence and a change of leaders: %+v", next.health)
+	}
+	for ; now.Before(next.health.FailingSince.Add(p.Disable)); now = now.Add(12 * time.Hour) {
+		next.failure(now, &p, "no", false)
+	}
+	if next.failure(now, &p, "no", false); !next.exhausted(now, &p) {
+		t.Errorf("after failures twice a day: %+v", next.health)
+	}
+}
+
 // Who says that an endpoint is well again gets it probed at once, and it has failed since then only, or not at all.
 func TestBreakerRetry(t *testing.T) {
 	p := DefaultBreakerPolicy()

@@ -193,6 +193,35 @@ func TestBlockedKey(t *testing.T) {
 	t.Errorf("%d delivered, %d held", len(b.delivered), len(b.held[e.ID]))
 }
 
+// Who has an endpoint no longer wait for a message whose attempts are used up need not wait for its last delay.
+func TestBlockEnds(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	e.Ordering, e.OnExhausted = webhook.OrderingEndpoint, webhook.OnExhaustedBlock
+	b.add(testMessage(10, 10), testMessage(11, 10))
+	bad := b.log[0].ID
+	b.cursors[e.ID] = bad
+	b.retries[e.ID] = []webhook.Retry{{Message: bad, Made: 101, Spent: 101, Due: time.Now().Add(time.Hour).Truncate(time.Millisecond)}}
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { return d.ID != bad }, nil)
+	time.Sleep(50 * time.Millisecond) // it has read its sets
+	changed := *e
+	changed.OnExhausted = webhook.OnExhaustedSkip
+	l.s.Add(&changed)
+	for range 1000 {
+		b.mu.Lock()
+		arrived := len(b.delivered)
+		b.mu.Unlock()
+		if arrived > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	l.stop()
+	if len(b.delivered) != 1 || !b.settled[[2]webhook.ID{bad, e.ID}] {
+		t.Error("it waits still")
+	}
+}
+
 // While an ordered endpoint waits for a message's next attempt, a scheduled one that is due waits too, and other endpoints go on.
 func TestScheduledBehindBlocker(t *testing.T) {
 	b := newShelf()

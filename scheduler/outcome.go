@@ -38,6 +38,9 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 		delete(l.flying, name)
 		s.land(f)
 	}
+	if f.settled {
+		v.GiveUp = true
+	}
 	if !f.due.IsZero() { // it was put into the retry set meanwhile
 		o.Source, o.Due = webhook.SourceRetry, f.due
 	}
@@ -45,6 +48,7 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	now := s.clock()
 	if a.Status == webhook.StatusSuccess {
 		s.succeeded(l, now, a.Duration, f.full)
+		l.settleFlying(d.ID)
 		if v.Disable {
 			s.disable = append(s.disable, Disable{l.endpoint, a.Start})
 		}
@@ -53,6 +57,17 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	}
 	s.enqueue(l)
 	return o
+}
+
+// settleFlying notes that a message was delivered: should another attempt at it that is under way fail, there is none after it.
+func (l *lane) settleFlying(message webhook.ID) {
+	for _, source := range [...]webhook.Source{webhook.SourceLog, webhook.SourceRetry, webhook.SourceHeld} {
+		name := flight{source, message}
+		if f, underWay := l.flying[name]; underWay {
+			f.settled = true
+			l.flying[name] = f
+		}
+	}
 }
 
 // Abandon takes back a delivery of which nothing is to be recorded: the next leader makes it again.

@@ -121,20 +121,25 @@ func (s *Scheduler) Add(endpoint *webhook.Endpoint) {
 	}
 }
 
-// change takes over a change of an endpoint. One that was enabled or resumed is tried at once, and so is one that is parked, because the
-// change may be what it lacked.
+// change takes over a change of an endpoint. One that was enabled or resumed is tried at once, and so is one that is parked or asked to
+// be left alone, because the change may be what it lacked.
 func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
 	stood := l.still()
+	if l.endpoint.OnExhausted != endpoint.OnExhausted { // what blocks need not be waited for
+		l.retries.hasten(func(line *retry) bool {
+			return line.Spent > uint32(len(s.config.Retry.Delays)) && s.wheel.cancel(&line.timer)
+		})
+	}
 	l.endpoint = endpoint
 	l.rate.setRate(float64(endpoint.RateLimit))
 	if stood && !l.still() {
 		l.breaker.retry(s.clock())
 		l.limit.restart()
-		l.rests = time.Time{}
 		s.moved[l] = struct{}{}
 	} else {
 		l.breaker.hurry(s.clock())
 	}
+	l.rests = time.Time{}
 	s.enqueue(l)
 }
 

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -422,6 +423,44 @@ func TestTaskFails(t *testing.T) {
 	l.stop()
 	if len(b.delivered) != 2 {
 		t.Errorf("%d of 2 messages were delivered", len(b.delivered))
+	}
+}
+
+// A message that a person had delivered while an attempt at it was under way is not sent again when that fails.
+func TestManualBesideAttempt(t *testing.T) {
+	for _, source := range []webhook.Source{webhook.SourceLog, webhook.SourceRetry} {
+		t.Run(fmt.Sprint(source), func(t *testing.T) {
+			b := newShelf()
+			e := testEndpoint(0)
+			b.add(testMessage(10, 10))
+			m := b.log[0]
+			if source == webhook.SourceRetry {
+				b.cursors[e.ID] = m.ID
+				b.retries[e.ID] = []webhook.Retry{{Message: m.ID, Made: 1, Spent: 1, Due: time.Now().Truncate(time.Millisecond)}}
+			}
+			begun, goOn := make(chan webhook.Source, 10), make(chan struct{})
+			l := leadTo(t, b, []*webhook.Endpoint{e}, 2, func(d webhook.Delivery) bool {
+				begun <- d.Source
+				if d.Source == source {
+					<-goOn
+				}
+				return d.Source == webhook.SourceManual
+			}, nil)
+			if got := <-begun; got != source {
+				t.Fatalf("it comes from %v first", got)
+			}
+			b.mu.Lock()
+			b.manual[e.ID] = []webhook.Manual{{Message: m.ID, Number: 1}}
+			b.mu.Unlock()
+			l.s.Wake(e.ID)
+			await(t, b, []*webhook.Endpoint{e})
+			close(goOn)
+			time.Sleep(200 * time.Millisecond) // more than ten delays of the schedule
+			l.stop()
+			if n := len(begun); n != 1 {
+				t.Errorf("there were %d attempts, want two", n+1)
+			}
+		})
 	}
 }
 

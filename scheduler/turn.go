@@ -13,6 +13,7 @@ type flying struct {
 	unproven bool      // the endpoint had not shown that it answers
 	key      uint64    // under which it stands in the store, see order.go
 	due      time.Time // its line in the retry set, into which it was put meanwhile; zero: it was not
+	settled  bool      // another attempt at the message succeeded meanwhile
 }
 
 // Next waits for something to send, and hands it out; false: the scheduler is closed. The caller must call Done.
