@@ -187,3 +187,26 @@ func TestConnectionsAreReused(t *testing.T) {
 		server.Close()
 	}
 }
+
+// A connection is not used again when its receiver has switched to another protocol, in silence.
+func TestSwitchedConnection(t *testing.T) {
+	var switched atomic.Bool
+	address := rawServer(t, func(conn net.Conn) {
+		if switched.CompareAndSwap(false, true) {
+			say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")(conn)
+			_, _ = io.Copy(io.Discard, conn)
+			return
+		}
+		say("HTTP/1.1 204 Fine\r\n\r\n")(conn)
+	})
+	s := newTestSender(loopback)
+	s.timeout = 5 * time.Second
+	defer s.dialer.abort()
+	a, why, _ := s.send(testDelivery("http://" + address))
+	if why != reasonProtocol || a.StatusCode != 101 || !strings.Contains(string(a.Response), "switched") {
+		t.Errorf("%s %d %s", why, a.StatusCode, a.Response)
+	}
+	if a, why, _ := s.send(testDelivery("http://" + address)); why != reasonSuccess {
+		t.Errorf("the next one: %s %s", why, a.Response)
+	}
+}

@@ -42,6 +42,7 @@ func (s *Sender) newClient(maxConns int, insecure bool) *fasthttp.Client {
 		DialTimeout: s.dialer.dial,
 		// The TLS handshake is made under the deadline of the attempt; fasthttp's own would have none.
 		ConfigureClient: func(host *fasthttp.HostClient) error {
+			host.Transport = transport{}
 			if host.IsTLS {
 				host.DialTimeout = func(address string, timeout time.Duration) (net.Conn, error) {
 					return s.dialer.dialTLS(address, timeout, insecure)
@@ -62,6 +63,17 @@ func (s *Sender) newClient(maxConns int, insecure bool) *fasthttp.Client {
 		MaxIdemponentCallAttempts: maxConns + 1,
 		RetryIfErr:                func(_ *fasthttp.Request, _ int, err error) (bool, bool) { return false, errors.Is(err, errStale) },
 	}
+}
+
+// transport lets go of a connection on which the receiver speaks another protocol from now on: fasthttp would use it again.
+type transport struct{}
+
+func (transport) RoundTrip(host *fasthttp.HostClient, request *fasthttp.Request, response *fasthttp.Response) (retry bool, err error) {
+	retry, err = fasthttp.DefaultTransport.RoundTrip(host, request, response)
+	if err == nil && response.StatusCode() == fasthttp.StatusSwitchingProtocols {
+		host.CloseIdleConnections()
+	}
+	return retry, err
 }
 
 // send makes one attempt. What it returns lacks the ID, which the log gives, and Next, which the scheduler gives.
@@ -154,6 +166,10 @@ func (s *Sender) exchange(request *fasthttp.Request, response *fasthttp.Response
 		return why
 	}
 	a.StatusCode = uint16(response.StatusCode())
+	if a.StatusCode == fasthttp.StatusSwitchingProtocols {
+		a.Response = []byte("the receiver switched to another protocol, which no request asks for")
+		return reasonProtocol
+	}
 	why := classifyStatus(response.StatusCode())
 	body, err := readSome(response)
 	if err != nil && why == reasonSuccess && len(body) == 0 {
