@@ -32,6 +32,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
+// Write hides from who writes a request that the receiver has closed the connection in the middle of it. It may have answered early: what
+// there is of an answer is read then, and if there is none, that the connection is closed.
 func (c *conn) Write(p []byte) (int, error) {
 	begins := c.idle
 	c.idle = false
@@ -39,10 +41,14 @@ func (c *conn) Write(p []byte) (int, error) {
 		return 0, errStale
 	}
 	n, err := c.Conn.Write(p)
-	if begins && n == 0 && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+	switch closed := errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET); {
+	case !closed || !c.ready:
+		return n, err
+	case begins && n == 0:
 		return 0, errStale // it was closed since; the kernel took nothing
+	default:
+		return len(p), nil
 	}
-	return n, err
 }
 
 // over tells whether an idle connection has come to its end, or holds something that nobody asked for, such as a 408 or TLS's

@@ -210,3 +210,48 @@ func TestSwitchedConnection(t *testing.T) {
 		t.Errorf("the next one: %s %s", why, a.Response)
 	}
 }
+
+// TestEarlyAnswer has receivers that answer before they have read a large body, and close: what they said counts, and is not said again.
+func TestEarlyAnswer(t *testing.T) {
+	config := &tls.Config{Certificates: []tls.Certificate{certificate(t, "127.0.0.1", time.Now(), time.Now().Add(time.Hour))}}
+	for _, scheme := range []string{"http", "https"} {
+		for answer, want := range map[string]struct {
+			code uint16
+			why  reason
+			text string
+			rest time.Duration
+		}{
+			"HTTP/1.1 401 No\r\nConnection: close\r\nContent-Length: 3\r\n\r\nwho":                  {401, reasonStatus, "who", 0},
+			"HTTP/1.1 410 Gone\r\nConnection: close\r\n\r\nbye":                                     {410, reasonStatus, "bye", 0},
+			"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nConnection: close\r\nContent-Length: 0\r\n\r\n": {503, reasonStatus, "", 7 * time.Second},
+			"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok":                   {200, reasonSuccess, "ok", 0},
+			"":             {0, reasonNetwork, "closed the connection", 0},
+			"HTTP/1.1 401": {0, reasonNetwork, "closed the connection", 0},
+		} {
+			var requests atomic.Int32
+			address := rawServer(t, func(conn net.Conn) {
+				if scheme == "https" {
+					conn = tls.Server(conn, config)
+				}
+				requests.Add(1)
+				readRequest(conn)
+				fmt.Fprint(conn, answer)
+			})
+			s := newTestSender(loopback)
+			s.timeout, s.client.ReadTimeout, s.client.WriteTimeout = 5*time.Second, 5*time.Second, 5*time.Second
+			s.lenient.ReadTimeout, s.lenient.WriteTimeout = 5*time.Second, 5*time.Second
+			d := testDelivery(scheme + "://" + address)
+			d.Endpoint.InsecureTLS, d.Message.Payload = true, make([]byte, 3<<20)
+			for i := range int32(10) {
+				a, why, verdict := s.send(d)
+				if a.StatusCode != want.code || why != want.why || !strings.Contains(string(a.Response), want.text) || verdict.Rest != want.rest {
+					t.Errorf("%s %q: %d %s %q %+v", scheme, answer, a.StatusCode, why, a.Response, verdict)
+				}
+				if n := requests.Load(); n != i+1 {
+					t.Fatalf("%s %q: %d requests after %d attempts", scheme, answer, n, i+1)
+				}
+			}
+			s.dialer.abort()
+		}
+	}
+}
