@@ -32,6 +32,7 @@ type lane struct {
 	manual  manualSet
 	order   order
 	last    webhook.Source // the latest delivery came from there: sources take turns
+	holds   int            // messages that were held since then
 
 	limit    concurrency
 	breaker  breaker
@@ -120,7 +121,7 @@ func (l *lane) depart(name flight, f *flying, now time.Time) {
 	l.pending++
 	f.full = !l.limit.allows(len(l.flying) + 1)
 	l.flying[name] = *f
-	l.last = name.source
+	l.last, l.holds = name.source, 0
 	for _, b := range []*bucket{&l.ramp, &l.rate, &l.tail.rate} {
 		b.take(now)
 	}

@@ -364,7 +364,8 @@ func TestStuckMessage(t *testing.T) {
 	}
 }
 
-// A parked endpoint that keeps an order per key is probed with what others wait behind: the log stays where it is, and nothing is held.
+// A parked endpoint that keeps an order per key is probed with what others wait behind, and by turns with what may go beside it, for
+// which not much of the log is held.
 func TestProbesInOrder(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)
@@ -392,12 +393,45 @@ func TestProbesInOrder(t *testing.T) {
 	b.mu.Lock()
 	held := len(b.held[e.ID])
 	b.mu.Unlock()
-	if held > 0 {
+	if held > 6*maxProbeHolds {
 		t.Errorf("%d messages were held while the endpoint was parked", held)
 	}
 	l.stop()
 	if n := tries.Load(); n < 5 {
 		t.Errorf("%d probes", n)
+	}
+}
+
+// A key whose messages are always refused does not keep an endpoint parked that takes those of others.
+func TestPoisonKey(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	e.Ordering = webhook.OrderingKey
+	for i := range 101 {
+		m := testMessage(10+i, 10)
+		m.OrderingKey = "poison"
+		b.add(m)
+	}
+	b.log[100].OrderingKey = "good"
+	b.cursors[e.ID] = b.log[0].ID
+	b.retries[e.ID] = []webhook.Retry{{Message: b.log[0].ID, Made: 1, Spent: 1, Key: webhook.OrderingKeyHash("poison"), Due: time.Now().Truncate(time.Millisecond)}}
+	b.health = webhook.Health{Parked: true, Since: time.Now(), FailingSince: time.Now(), NextProbe: time.Now()}
+	config := testConfig(4)
+	config.Breaker.Probe, config.Breaker.MaxProbe = 20*time.Millisecond, 20*time.Millisecond
+	s := New(b, b.log[100].ID.Index(), config, slog.New(slog.DiscardHandler))
+	arrived := make(chan struct{})
+	l := leadWith(t, b, s, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool {
+		if d.Message.OrderingKey == "good" {
+			close(arrived)
+			return true
+		}
+		return false
+	}, nil)
+	defer l.stop()
+	select {
+	case <-arrived:
+	case <-time.After(10 * time.Second):
+		t.Error("only the poison is tried")
 	}
 }
 

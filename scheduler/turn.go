@@ -89,13 +89,18 @@ func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 	return d, false
 }
 
+// maxProbeHolds is how many messages are held behind others of their keys until a probe is found for an endpoint that keeps an order per
+// key. Probing is to cost little, however much waits.
+const maxProbeHolds = 64
+
 // sources are the records of a lane in the order in which they are looked at: they take turns. But what has waited longest comes first for
-// an endpoint that has just come back, that is parked and keeps an order, or that gets what a person sends before its next probe.
+// an endpoint that has just come back, that is parked and ordered as a whole, or that gets what a person sends before its next probe.
 // Probes take turns too, or a message that the endpoint always refuses would keep it parked, though it takes others.
 func (l *lane) sources(now time.Time) [4]webhook.Source {
 	all := [4]webhook.Source{webhook.SourceManual, webhook.SourceRetry, webhook.SourceHeld, webhook.SourceLog}
 	h := &l.breaker.health
-	if h.Parked && (h.NextProbe.After(now) || l.order.ordering != webhook.OrderingNone) || l.breaker.pace(now) > 0 {
+	oldestFirst := h.NextProbe.After(now) || l.order.ordering == webhook.OrderingEndpoint || l.holds >= maxProbeHolds
+	if h.Parked && oldestFirst || l.breaker.pace(now) > 0 {
 		return all
 	}
 	var turned [4]webhook.Source
@@ -320,6 +325,7 @@ func (s *Scheduler) decide(l *lane, o webhook.Outcome) {
 // hold puts a message behind another of its key.
 func (s *Scheduler) hold(l *lane, d *webhook.Delivery, key uint64) {
 	l.order.hold(key)
+	l.holds++
 	s.decide(l, webhook.Outcome{Source: d.Source, Due: d.Due, Hold: true, Key: key, Attempt: webhook.Attempt{Message: d.ID, Endpoint: l.endpoint.ID}})
 }
 
