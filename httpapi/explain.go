@@ -149,6 +149,8 @@ func standstill(x *wal.Explanation) string {
 		return "; the endpoint is paused"
 	case h.Parked:
 		return fmt.Sprintf("; the endpoint is parked since %s (%s), the next probe is at %s", words(h.Since), h.LastFailure, words(h.NextProbe))
+	case h.Rests.After(time.Now()):
+		return fmt.Sprintf("; the endpoint asked to be left alone until %s", words(h.Rests))
 	default:
 		return ""
 	}

@@ -54,6 +54,9 @@ func showHealth(e *webhook.Endpoint, at wal.Standing) healthOut {
 			fmt.Fprintf(&text, "; last failure: %s", h.LastFailure)
 		}
 	}
+	if h.Rests.After(time.Now()) {
+		fmt.Fprintf(&text, "; it asked to be left alone until %s", words(h.Rests))
+	}
 	count(&text, at.Waiting, "waits in the retry set", "wait in the retry set")
 	count(&text, at.Held, "waits behind another of its ordering key", "wait behind others of their ordering keys")
 	count(&text, at.Expired, "has expired undelivered", "have expired undelivered")

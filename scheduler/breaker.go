@@ -45,12 +45,24 @@ type breaker struct {
 
 // success takes a success in.
 func (b *breaker) success(now time.Time, p *BreakerPolicy) {
+	rests := b.health.Rests // one that was under way may succeed meanwhile
+	if !rests.After(now) {
+		rests = time.Time{}
+	}
 	if b.health.Parked {
 		*b = breaker{back: now}
-		return
+	} else {
+		b.count(now, p, 0)
+		b.failed = 0
 	}
-	b.count(now, p, 0)
-	b.health, b.failed = webhook.Health{}, 0
+	b.health = webhook.Health{Rests: rests}
+}
+
+// rest notes that the endpoint asked to be left alone until then.
+func (b *breaker) rest(until time.Time) {
+	if until = until.Truncate(time.Millisecond).UTC(); until.After(b.health.Rests) {
+		b.health.Rests = until
+	}
 }
 
 // failure takes a failure in; probe tells whether it was a probe.

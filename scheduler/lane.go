@@ -53,6 +53,7 @@ func newLane(endpoint *webhook.Endpoint, t *tail, place Place, most int) *lane {
 	l := &lane{endpoint: endpoint, tail: t, flying: make(map[flight]flying), manual: newManualSet(), limit: newConcurrency(most),
 		breaker: breaker{health: place.Health}, recorded: place.Health}
 	l.wakeup.Value.lane = l
+	l.rests = place.Health.Rests
 	l.log = newLogReader(t, place)
 	l.retries = newRetrySet(l)
 	l.order = newOrder(endpoint.Ordering)

@@ -105,7 +105,8 @@ func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, o *webho
 		l.limit.overload(o.Attempt.Start, now)
 	}
 	if v.Rest > 0 {
-		l.rest(now.Add(v.Rest))
+		l.breaker.rest(now.Add(v.Rest))
+		l.rest(l.breaker.health.Rests)
 	}
 	if v.Disable || !v.Ours && l.breaker.exhausted(now, &s.config.Breaker) {
 		s.disable = append(s.disable, Disable{l.endpoint, l.breaker.health.FailingSince})

@@ -139,7 +139,7 @@ func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
 	} else {
 		l.breaker.hurry(s.clock())
 	}
-	l.rests = time.Time{}
+	l.rests, l.breaker.health.Rests = time.Time{}, time.Time{}
 	s.enqueue(l)
 }
 

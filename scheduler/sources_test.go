@@ -219,6 +219,40 @@ func TestProbes(t *testing.T) {
 	}
 }
 
+// An endpoint that asked to be left alone is, by the next leader too, until a person changes it.
+func TestRestSurvivesLeader(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	b.add(testMessage(10, 10), testMessage(11, 10))
+	first := New(b, b.log[1].ID.Index(), testConfig(1), slog.New(slog.DiscardHandler))
+	first.Add(e)
+	d, _ := first.Next()
+	until := time.Now().Add(time.Hour)
+	o := first.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Status: webhook.StatusFail}, Verdict{Rest: time.Hour})
+	list := first.Checkpoint([]webhook.Outcome{o}, 10)
+	if len(list) != 1 || list[0].Health == nil || list[0].Health.Rests.Sub(until).Abs() > time.Minute {
+		t.Fatalf("what is recorded is %+v", list)
+	}
+	b.health = *list[0].Health
+	s := New(b, b.log[1].ID.Index(), testConfig(1), slog.New(slog.DiscardHandler))
+	sent := make(chan webhook.ID, 10)
+	l := leadWith(t, b, s, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { sent <- d.ID; return true }, nil)
+	defer l.stop()
+	select {
+	case <-sent:
+		t.Error("the next leader does not leave it alone")
+	case <-time.After(100 * time.Millisecond):
+	}
+	changed := *e
+	changed.URL = "http://other"
+	s.Add(&changed)
+	select {
+	case <-sent:
+	case <-time.After(10 * time.Second):
+		t.Error("it is left alone though it was changed")
+	}
+}
+
 // A parked endpoint that a person resumes, enables or changes is probed at once; should it fail still, that uses up no attempt.
 func TestChangeWhileParked(t *testing.T) {
 	changes := map[string]struct{ before, after webhook.Endpoint }{

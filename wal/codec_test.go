@@ -156,6 +156,8 @@ func goldenFormats() map[string]format {
 	c := cursor{position: goldenEndpoint, done: []webhook.ID{goldenMessage}, counts: counts{waiting: 1, held: 2, manual: 3, expired: 4, hour: 5, succeeded: 6, failed: 7, canceled: 8},
 		health: webhook.Health{Parked: true, Since: goldenTime, FailingSince: goldenTime, Probes: 3, NextProbe: goldenTime, LastFailure: "no answer"},
 		skips:  []skip{{from: goldenEndpoint, to: goldenMessage, at: testClock}}}
+	resting := cursor{position: goldenEndpoint, health: webhook.Health{FailingSince: goldenTime, LastFailure: "status 503", Rests: goldenTime}}
+	decodeCursor := func(data []byte) (v any, err error) { var c cursor; err = c.decode(data); return c, err }
 	refused := &webhook.Error{Code: webhook.CodeInvalid, Detail: "why", Field: "uid"}
 	step := stepOfTerm{7, webhook.TaskStep{Task: goldenApp, From: goldenEndpoint, To: goldenMessage, Looked: 300, Messages: []webhook.ID{goldenEndpoint, goldenMessage}}}
 	return map[string]format{
@@ -222,8 +224,9 @@ func goldenFormats() map[string]format {
 		"record history": {recorded, plain(encodeAttempts(recorded)), func(data []byte) (any, error) {
 			return decodeAttempts(goldenKey, data, goldenEndpoint)
 		}},
-		"record meta":   {m, plain(m.encode()), func(data []byte) (v any, err error) { var m meta; err = m.decode(data); return m, err }},
-		"record cursor": {c, plain(c.encode()), func(data []byte) (v any, err error) { var c cursor; err = c.decode(data); return c, err }},
+		"record meta":              {m, plain(m.encode()), func(data []byte) (v any, err error) { var m meta; err = m.decode(data); return m, err }},
+		"record cursor":            {c, plain(c.encode()), decodeCursor},
+		"record cursor that rests": {resting, plain(resting.encode()), decodeCursor},
 		"record requests": {"two", plain(appendRequest(appendRequest(nil, [16]byte{1}, []byte("one")), [16]byte{2}, []byte("two"))),
 			func(data []byte) (any, error) {
 				reply, _, err := findRequest(data, [16]byte{2})

@@ -79,9 +79,10 @@ func (c *cursor) decode(data []byte) error {
 const (
 	healthFailing = 1 << 0
 	healthParked  = 1 << 1
+	healthRests   = 1 << 2
 )
 
-// appendHealth: flags 1 | with failing: since, last failure | with parked: since, probes, next probe
+// appendHealth: flags 1 | with failing: since, last failure | with parked: since, probes, next probe | with rests: until
 func appendHealth(dst []byte, h *webhook.Health) []byte {
 	flags := len(dst)
 	dst = append(dst, 0)
@@ -94,6 +95,10 @@ func appendHealth(dst []byte, h *webhook.Health) []byte {
 		dst = binary.AppendUvarint(appendTime(dst, h.Since), uint64(h.Probes))
 		dst = appendTime(dst, h.NextProbe)
 	}
+	if !h.Rests.IsZero() {
+		dst[flags] |= healthRests
+		dst = appendTime(dst, h.Rests)
+	}
 	return dst
 }
 
@@ -104,6 +109,9 @@ func readHealth(r *reader, h *webhook.Health) {
 	}
 	if flags&healthParked != 0 {
 		h.Parked, h.Since, h.Probes, h.NextProbe = true, r.time(), uint32(r.uvarint()), r.time()
+	}
+	if flags&healthRests != 0 {
+		h.Rests = r.time()
 	}
 }
 

@@ -78,6 +78,7 @@ type Health struct {
 	Probes       uint32    `json:"probes,omitempty"`      // that failed since it was parked
 	NextProbe    time.Time `json:"nextProbe,omitzero"`    //
 	LastFailure  string    `json:"lastFailure,omitempty"` // in few words, at most 200 bytes
+	Rests        time.Time `json:"rests,omitzero"`        // until when the endpoint asked to be left alone; may be over
 }
 
 // OrderingKeyHash is FNV-1a, 64 bits, of an ordering key, never 0; 0 stands for no key. Two keys with the same hash wait for each
