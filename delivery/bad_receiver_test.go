@@ -173,7 +173,7 @@ func TestBadReceivers(t *testing.T) {
 		{"one header line without end", endless(ok+"X-More: ", block, 0), 0, reasonProtocol, "longer than 32 KiB, or never end"},
 		{"header that drips", endless(ok, "X-More: y\r\n", slow), 0, reasonTimeout, "no answer within"},
 		{"status line that drips", endless("", "H", slow), 0, reasonTimeout, "no answer within"},
-		{"100 Continue without end", endless("", "HTTP/1.1 100 Continue\r\n\r\n", 0), 0, reasonProtocol, "not HTTP: fasthttp: too many 1xx"},
+		{"100 Continue without end", endless("", "HTTP/1.1 100 Continue\r\n\r\n", 0), 0, reasonProtocol, "too many interim answers"},
 		{"body of 1 GB", endless(ok+"Content-Length: 1000000000\r\n\r\n", block, 0), 200, reasonSuccess, "xxx"},
 		{"body of 1 GB of 500", endless("HTTP/1.1 500 No\r\nContent-Length: 1000000000\r\n\r\n", block, 0), 500, reasonStatus, "xxx"},
 		{"body without end", endless(ok+"\r\n", block, 0), 200, reasonSuccess, "xxx"},
@@ -183,13 +183,18 @@ func TestBadReceivers(t *testing.T) {
 		{"trailer without end", endless(ok+"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", "X-More: y\r\n", 0), 200, reasonSuccess, "x"},
 		{"body that drips", endless(ok+"Content-Length: 1000000\r\n\r\n", "x", slow), 200, reasonSuccess, "x"},
 		{"body of 500 that drips", endless("HTTP/1.1 500 No\r\n\r\n", "x", slow), 500, reasonStatus, "x"},
-		{"garbage", endless("", "\x00\xff\x01garbage", 0), 0, reasonProtocol, ""},
-		{"garbage line", say("SSH-2.0-OpenSSH_9.6\r\n"), 0, reasonProtocol, "not HTTP"},
+		{"garbage", endless("", "\x00\xff\x01garbage", 0), 0, reasonProtocol, "longer than 32 KiB"},
+		{"garbage line", say("SSH-2.0-OpenSSH_9.6\r\n"), 0, reasonProtocol, "does not begin with a status line"},
+		{"large garbage", say(strings.Repeat("garbage ", 300) + "\r\n"), 0, reasonProtocol, "does not begin with a status line"},
+		{"no header", say(ok + strings.Repeat("garbage ", 300) + "\r\n\r\n"), 0, reasonProtocol, "not valid HTTP"},
+		{"trailer without end and no body", endless(ok+"Transfer-Encoding: chunked\r\n\r\n0\r\n", "X-More: y\r\n", 0), 200, reasonSuccess, ""},
+		{"bad chunk", say(ok + "Transfer-Encoding: chunked\r\n\r\nzz\r\n"), 200, reasonSuccess, "the body that it announces did not"},
 		{"HTTP/2", say("\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x80"), 0, reasonNetwork, "in the middle"},
-		{"status 0", say("HTTP/1.1 0 What\r\nContent-Length: 0\r\n\r\n"), 0, reasonProtocol, ""},
-		{"status 99999", say("HTTP/1.1 99999 What\r\nContent-Length: 0\r\n\r\n"), 0, reasonProtocol, ""},
-		{"two lengths", say(ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), 0, reasonProtocol, "not HTTP"},
-		{"length below 0", say(ok + "Content-Length: -1\r\n\r\nab"), 0, reasonProtocol, "not HTTP"},
+		{"status 0", say("HTTP/1.1 0 What\r\nContent-Length: 0\r\n\r\n"), 0, reasonProtocol, "status line"},
+		{"status 99999", say("HTTP/1.1 99999 What\r\nContent-Length: 0\r\n\r\n"), 0, reasonProtocol, "status line"},
+		{"two lengths", say(ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), 0, reasonProtocol, "more than one Content-Length"},
+		{"unknown encoding", say(ok + "Transfer-Encoding: gzip\r\n\r\nab"), 0, reasonProtocol, "something else than chunked"},
+		{"length below 0", say(ok + "Content-Length: -1\r\n\r\nab"), 0, reasonProtocol, "not valid HTTP"},
 		{"resets", func(conn net.Conn) { readRequest(conn); _ = conn.(*net.TCPConn).SetLinger(0) }, 0, reasonNetwork, "closed the connection before it answered"},
 		{"reads nothing", func(net.Conn) { time.Sleep(2 * senderTimeout) }, 0, reasonTimeout, "no answer within"},
 	}
@@ -201,6 +206,9 @@ func TestBadReceivers(t *testing.T) {
 			a, why, _ := s.send(testDelivery("http://" + rawServer(t, test.talk)))
 			if a.StatusCode != test.code || why != test.why || !strings.Contains(string(a.Response), test.text) || len(a.Response) > webhook.MaxResponse {
 				t.Errorf("%d %s %.200q, want %d %s %.200q", a.StatusCode, why, a.Response, test.code, test.why, test.text)
+			}
+			if a.StatusCode == 0 && (len(a.Response) > 120 || strings.Contains(string(a.Response), "fasthttp")) {
+				t.Errorf("the customer reads %s", a.Response)
 			}
 			if time.Since(start) > 20*senderTimeout {
 				t.Errorf("it took %s", time.Since(start))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,7 +24,7 @@ const (
 	reasonDNS      reason = "dns"
 	reasonTLS      reason = "tls"
 	reasonConnect  reason = "connect"
-	reasonProxy    reason = "proxy"
+	reasonProxy    reason = "proxy" // it failed itself
 	reasonBlocked  reason = "blocked"
 	reasonSecret   reason = "secret"   // the endpoint's secrets could not be opened
 	reasonProtocol reason = "protocol" // the answer is not HTTP
@@ -32,6 +33,9 @@ const (
 
 var reasons = []reason{reasonSuccess, reasonStatus, reasonTimeout, reasonDNS, reasonTLS, reasonConnect, reasonProxy, reasonBlocked,
 	reasonSecret, reasonProtocol, reasonNetwork}
+
+// ours tells whether nothing was sent for a reason that only our operator can end.
+func (r reason) ours() bool { return r == reasonSecret || r == reasonProxy }
 
 func classifyStatus(code int) reason {
 	if code >= 200 && code < 300 {
@@ -58,25 +62,46 @@ func classifyError(err error, timeout time.Duration) (reason, string) {
 		return reasonTimeout, fmt.Sprintf("no answer within %s", timeout)
 	case errors.As(err, &small):
 		return reasonProtocol, fmt.Sprintf("the headers of the answer are longer than %d KiB, or never end", maxResponseHeader>>10)
-	case errors.Is(err, fasthttp.ErrConnectionClosed), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, fasthttp.ErrConnectionClosed), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, errStale):
 		return reasonNetwork, "the receiver closed the connection before it answered"
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return reasonNetwork, "the receiver closed the connection in the middle of the headers of its answer"
 	case errors.As(err, &op):
 		return reasonNetwork, "the connection broke: " + op.Err.Error()
 	default:
-		return reasonProtocol, "the answer is not HTTP: " + err.Error()
+		return reasonProtocol, protocolText(err)
+	}
+}
+
+// protocolText says what is wrong with an answer that fasthttp can't read, whose own texts are for who programs with it.
+func protocolText(err error) string {
+	switch {
+	case errors.Is(err, fasthttp.ErrResponseFirstLineMissingSpace), errors.Is(err, fasthttp.ErrUnexpectedStatusCodeChar):
+		return "the answer is not HTTP: it does not begin with a status line"
+	case errors.Is(err, fasthttp.ErrDuplicateContentLength):
+		return "the answer is not valid HTTP: it has more than one Content-Length"
+	case errors.Is(err, fasthttp.ErrUnsupportedTransferEncoding):
+		return "the answer is not valid HTTP: its Transfer-Encoding is something else than chunked"
+	case strings.Contains(err.Error(), "too many 1xx"): // which has no name
+		return "the receiver sent too many interim answers (100 to 199) and no final one"
+	default:
+		return "the answer is not valid HTTP"
 	}
 }
 
 // classifyStep does the same for what went wrong before anything was sent.
 func classifyStep(at *stepError, timedOut bool, timeout time.Duration) (reason, string) {
-	var dns *net.DNSError
+	var (
+		dns    *net.DNSError
+		answer proxyAnswer
+	)
 	switch {
 	case timedOut:
 		return reasonTimeout, fmt.Sprintf("no answer within %s: %s took too long", timeout, at.step)
-	case at.step == stepProxy: // where the proxy is remains between us and our operator
-		return reasonProxy, "no connection: the proxy through which requests are sent failed: " + inner(at.err).Error()
+	case errors.As(at.err, &answer):
+		return reasonConnect, "no connection: the proxy through which requests are sent " + string(answer)
+	case at.step == stepProxy: // where the proxy is, and what it calls itself, remains between us and our operator
+		return reasonProxy, "not sent: the proxy through which requests are sent failed; the sender's operator must act"
 	case errors.As(at.err, &dns) && dns.IsNotFound:
 		return reasonDNS, "the name could not be resolved: there is no such host, or it has no address"
 	case at.step == stepResolve && dns != nil:

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 
 	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/net/proxy"
@@ -30,6 +31,11 @@ func proxyFunc(through *url.URL, noProxy []string) func(*url.URL) (*url.URL, err
 	return config.ProxyFunc()
 }
 
+// proxyAnswer is what a proxy did instead of opening a tunnel. It may be about the receiver, so customers read it.
+type proxyAnswer string
+
+func (a proxyAnswer) Error() string { return string(a) }
+
 func proxyAddress(p *url.URL) string {
 	port := p.Port()
 	if port == "" {
@@ -43,18 +49,23 @@ func proxyAddress(p *url.URL) string {
 
 // throughProxy opens a tunnel to address over a connection to the proxy, whose end ends it.
 func (d *dialer) throughProxy(ctx context.Context, c net.Conn, p *url.URL, address string) (net.Conn, error) {
-	switch p.Scheme {
-	case "socks5", "socks5h":
-		return throughSOCKS(ctx, c, p, address)
-	case "https":
+	if p.Scheme == "https" {
 		secure := tls.Client(c, &tls.Config{ServerName: p.Hostname(), MinVersion: tls.VersionTLS12, RootCAs: d.roots})
 		if err := secure.HandshakeContext(ctx); err != nil {
 			return nil, err
 		}
-		return secure, throughCONNECT(secure, p.User, address)
-	default:
-		return c, throughCONNECT(c, p.User, address)
+		c = secure
 	}
+	var err error
+	if strings.HasPrefix(p.Scheme, "socks5") {
+		c, err = throughSOCKS(ctx, c, p, address)
+	} else {
+		err = throughCONNECT(c, p.User, address)
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return nil, proxyAnswer("closed the connection")
+	}
+	return c, err
 }
 
 // throughCONNECT asks for a tunnel as RFC 9110, section 9.3.6, describes it.
@@ -72,8 +83,10 @@ func throughCONNECT(c net.Conn, user *url.Userinfo, address string) error {
 	switch {
 	case err != nil:
 		return err
+	case response.StatusCode == http.StatusProxyAuthRequired:
+		return errors.New("it wants another user or password")
 	case response.StatusCode != http.StatusOK:
-		return fmt.Errorf("it answered %d %s", response.StatusCode, http.StatusText(response.StatusCode))
+		return proxyAnswer(fmt.Sprintf("answered %d %s", response.StatusCode, http.StatusText(response.StatusCode)))
 	case reader.Buffered() > 0:
 		return errors.New("it said more than that the tunnel is open")
 	}
@@ -91,7 +104,14 @@ func throughSOCKS(ctx context.Context, c net.Conn, p *url.URL, address string) (
 	if err != nil {
 		return nil, err
 	}
-	return dialer.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+	tunnel, err := dialer.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		if reply, ok := strings.CutPrefix(inner(err).Error(), "unknown error "); ok { // it is what the library puts before a reply
+			err = proxyAnswer("answered: " + reply)
+		}
+		return nil, err
+	}
+	return tunnel, nil
 }
 
 // existing stands for the dialling of a connection that is there.

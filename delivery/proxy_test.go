@@ -1,11 +1,13 @@
 package delivery
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -97,7 +99,7 @@ func proxied(t *testing.T, proxy string, noProxy ...string) *Sender {
 		t.Fatal(err)
 	}
 	s := newSender(&Config{Timeout: 2 * time.Second, Workers: 8, Allow: parsePrefixes("203.0.113.0/24", "127.0.0.1/32"), Keyring: new(webhook.Keyring),
-		UserAgent: "Hookwheel/test", Proxy: through, NoProxy: noProxy})
+		UserAgent: "Hookwheel/test", Proxy: through, NoProxy: noProxy, Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(s.dialer.abort)
 	s.dialer.resolver = testResolver(t, func(int32) []string { return []string{"10.0.0.1", "203.0.113.7"} })
 	return s
@@ -167,33 +169,50 @@ func TestBadProxies(t *testing.T) {
 	}
 	refused.Close()
 	secure := secureServer(t, &tls.Config{Certificates: []tls.Certificate{certificate(t, "127.0.0.1", time.Now(), time.Now().Add(time.Hour))}})
+	elsewhere := secureServer(t, &tls.Config{Certificates: []tls.Certificate{certificate(t, "127.7.0.3", time.Now(), time.Now().Add(time.Hour))}})
+	refuses := rawServer(t, func(conn net.Conn) {
+		readRequest(conn)
+		_, _ = conn.Write([]byte{5, 0})
+		readRequest(conn)
+		_, _ = conn.Write([]byte{5, 4, 0, 1, 0, 0, 0, 0, 0, 0})
+	})
+	const failed, late = "sender's operator", "connecting through the proxy took too long"
 	for proxy, want := range map[string]struct {
 		why  reason
-		text string
+		text string // that customers read
+		log  string // that the operator reads
 	}{
-		login.URL:                             {reasonProxy, "it answered 407 Proxy Authentication Required"},
-		"http://" + refused.Addr().String():   {reasonProxy, "connection refused"},
-		"http://" + closed:                    {reasonProxy, ""},
-		"socks5://" + closed:                  {reasonProxy, ""},
-		"https://" + secure:                   {reasonProxy, "certificate"},
-		"http://" + rawServer(t, hang):        {reasonTimeout, "connecting through the proxy took too long"},
-		"socks5://" + rawServer(t, hang):      {reasonTimeout, "connecting through the proxy took too long"},
-		"https://" + rawServer(t, hang):       {reasonTimeout, "connecting through the proxy took too long"},
-		"http://" + rawServer(t, say("SSH!")): {reasonProxy, ""},
-		"http://" + rawServer(t, endless("HTTP/1.1 200 OK\r\n", "X: y\r\n", 0)): {reasonProxy, ""},
-		"http://" + rawServer(t, say("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK")): {reasonProxy, "it said more"},
+		login.URL:                             {reasonProxy, failed, "another user or password"},
+		"http://" + refused.Addr().String():   {reasonProxy, failed, "connection refused"},
+		"http://" + closed:                    {reasonConnect, "the proxy through which requests are sent closed", ""},
+		"socks5://" + closed:                  {reasonConnect, "the proxy through which requests are sent closed", ""},
+		"https://" + secure:                   {reasonProxy, failed, "certificate"},
+		"https://" + elsewhere:                {reasonProxy, failed, "127.7.0.3"},
+		"http://" + rawServer(t, hang):        {reasonTimeout, late, ""},
+		"socks5://" + rawServer(t, hang):      {reasonTimeout, late, ""},
+		"https://" + rawServer(t, hang):       {reasonTimeout, late, ""},
+		"http://" + rawServer(t, say("SSH!")): {reasonProxy, failed, "malformed"},
+		"http://" + rawServer(t, endless("HTTP/1.1 200 OK\r\n", "X: y\r\n", 0)): {reasonProxy, failed, "malformed"},
+		"http://" + rawServer(t, say("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK")): {reasonProxy, failed, "it said more"},
+		"http://" + rawServer(t, say("HTTP/1.1 502 No\r\n\r\n")):                {reasonConnect, "answered 502 Bad Gateway", ""},
+		"socks5://" + refuses: {reasonConnect, "answered: host unreachable", ""},
 	} {
 		s := proxied(t, proxy)
 		if want.why == reasonTimeout {
 			s.timeout = senderTimeout / 2
 		}
 		s.client.MaxIdleConnDuration = shortIdle
-		a, why, _ := s.send(testDelivery("http://203.0.113.7"))
-		if why != want.why || !strings.Contains(string(a.Response), want.text) {
-			t.Errorf("%s: %s %s, want %s %s", proxy, why, a.Response, want.why, want.text)
+		said := new(bytes.Buffer)
+		s.complaints.log = slog.New(slog.NewTextHandler(said, nil))
+		a, why, verdict := s.send(testDelivery("http://203.0.113.7"))
+		if why != want.why || !strings.Contains(string(a.Response), want.text) || verdict.Ours != (why == reasonProxy) {
+			t.Errorf("%s: %s %s, %v, want %s %s", proxy, why, a.Response, verdict.Ours, want.why, want.text)
+		}
+		if !strings.Contains(said.String(), want.log) || (said.Len() > 0) != verdict.Ours {
+			t.Errorf("%s: the log says %q, want %q", proxy, said, want.log)
 		}
 		through, _ := url.Parse(proxy)
-		if strings.Contains(string(a.Response), through.Host) {
+		if strings.Contains(string(a.Response), through.Hostname()) || strings.Contains(string(a.Response), "127.7.0.3") {
 			t.Errorf("the customer is told where the proxy is: %s", a.Response)
 		}
 	}

@@ -3,7 +3,6 @@ package delivery
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -14,21 +13,16 @@ import (
 // for as long as the endpoint is the same in memory.
 type secrets struct {
 	keyring *webhook.Keyring
-	log     *slog.Logger
 
-	mu         sync.Mutex
-	opened     map[webhook.ID]*opened
-	complained time.Time
+	mu     sync.Mutex
+	opened map[webhook.ID]*opened
 }
 
 // maxOpened bounds how many endpoints' secrets stand in memory; beyond that all are forgotten.
 const maxOpened = 100_000
 
-const (
-	// notOpened is all that customers read: what is wrong is for the operator, in the log.
-	notOpened      = "not sent: the sender could not open the endpoint's secrets; its operator must act"
-	complainPeriod = time.Minute
-)
+// notOpened is all that customers read of secrets that can't be opened.
+const notOpened = "not sent: the sender could not open the endpoint's secrets; its operator must act"
 
 // opened is what an endpoint signs with.
 type opened struct {
@@ -44,8 +38,8 @@ type openKey struct {
 
 func (k *openKey) inForce(now time.Time) bool { return k.expires.IsZero() || !now.After(k.expires) }
 
-func newSecrets(keyring *webhook.Keyring, log *slog.Logger) *secrets {
-	return &secrets{keyring: keyring, log: log, opened: make(map[webhook.ID]*opened)}
+func newSecrets(keyring *webhook.Keyring) *secrets {
+	return &secrets{keyring: keyring, opened: make(map[webhook.ID]*opened)}
 }
 
 func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
@@ -83,20 +77,6 @@ func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
 	}
 	s.opened[endpoint.ID] = o
 	return o, nil
-}
-
-// complain tells the operator of an endpoint whose secrets can't be opened, now and then: there may be many, and each is tried often.
-func (s *secrets) complain(endpoint *webhook.Endpoint, err error) {
-	s.mu.Lock()
-	now := time.Now()
-	told := now.Sub(s.complained) < complainPeriod
-	if !told {
-		s.complained = now
-	}
-	s.mu.Unlock()
-	if !told {
-		s.log.Error("nothing can be sent to an endpoint, and perhaps to others", "endpoint", endpoint.ID.Text(webhook.KindEndpoint), "error", err)
-	}
 }
 
 // appendSignatures appends one signature for each key that is in force, with spaces between.

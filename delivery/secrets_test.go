@@ -18,7 +18,7 @@ func TestMissingKey(t *testing.T) {
 	}
 	said := new(bytes.Buffer)
 	s := newTestSender(loopback)
-	s.secrets.log = slog.New(slog.NewTextHandler(said, nil))
+	s.complaints.log = slog.New(slog.NewTextHandler(said, nil))
 	d := testDelivery("http://127.0.0.1:1")
 	d.Endpoint.Keys = []webhook.Key{{Sealed: ring.Seal([]byte("x"), make([]byte, webhook.SealNonceSize))}}
 	for range 3 {

@@ -21,17 +21,19 @@ const (
 
 // Sender makes single attempts. It may be used from any goroutine.
 type Sender struct {
-	client    *fasthttp.Client
-	lenient   *fasthttp.Client // for endpoints whose certificate is not verified: they share no connection with others
-	dialer    *dialer
-	timeout   time.Duration
-	userAgent string
-	secrets   *secrets
+	client     *fasthttp.Client
+	lenient    *fasthttp.Client // for endpoints whose certificate is not verified: they share no connection with others
+	dialer     *dialer
+	timeout    time.Duration
+	userAgent  string
+	secrets    *secrets
+	complaints *complaints
 }
 
 // newSender makes one that waits at most config.Timeout for the whole of an attempt.
 func newSender(config *Config) *Sender {
-	s := &Sender{dialer: newDialer(config), timeout: config.Timeout, userAgent: config.UserAgent, secrets: newSecrets(config.Keyring, config.Logger)}
+	s := &Sender{dialer: newDialer(config), timeout: config.Timeout, userAgent: config.UserAgent, secrets: newSecrets(config.Keyring),
+		complaints: newComplaints(config.Logger)}
 	s.client = s.newClient(config.Workers, false)
 	s.lenient = s.newClient(config.Workers, true)
 	return s
@@ -43,6 +45,7 @@ func (s *Sender) newClient(maxConns int, insecure bool) *fasthttp.Client {
 		// The TLS handshake is made under the deadline of the attempt; fasthttp's own would have none.
 		ConfigureClient: func(host *fasthttp.HostClient) error {
 			host.Transport = transport{}
+			host.SecureErrorLogMessage = true // errors are told apart by name, and hold nothing of the answer
 			if host.IsTLS {
 				host.DialTimeout = func(address string, timeout time.Duration) (net.Conn, error) {
 					return s.dialer.dialTLS(address, timeout, insecure)
@@ -91,7 +94,7 @@ func (s *Sender) send(d webhook.Delivery) (webhook.Attempt, reason, scheduler.Ve
 	defer fasthttp.ReleaseResponse(response)
 	why := s.prepare(request, d, start, &a)
 	if why == reasonSuccess {
-		why = s.exchange(request, response, d.Endpoint.InsecureTLS, &a)
+		why = s.exchange(request, response, d.Endpoint, &a)
 	}
 	if why == reasonSuccess {
 		a.Status = webhook.StatusSuccess
@@ -104,7 +107,7 @@ func (s *Sender) send(d webhook.Delivery) (webhook.Attempt, reason, scheduler.Ve
 func (s *Sender) prepare(request *fasthttp.Request, d webhook.Delivery, now time.Time, a *webhook.Attempt) reason {
 	opened, err := s.secrets.of(d.Endpoint)
 	if err != nil {
-		s.secrets.complain(d.Endpoint, err)
+		s.complaints.make(reasonSecret, d.Endpoint, err)
 		a.Response = []byte(notOpened)
 		return reasonSecret
 	}
@@ -155,14 +158,17 @@ func sign(request *fasthttp.Request, opened *opened, d webhook.Delivery, now tim
 }
 
 // exchange sends the request and reads as much of the answer as is kept.
-func (s *Sender) exchange(request *fasthttp.Request, response *fasthttp.Response, insecure bool, a *webhook.Attempt) reason {
+func (s *Sender) exchange(request *fasthttp.Request, response *fasthttp.Response, endpoint *webhook.Endpoint, a *webhook.Attempt) reason {
 	client := s.client
-	if insecure {
+	if endpoint.InsecureTLS {
 		client = s.lenient
 	}
 	if err := client.DoTimeout(request, response, s.timeout); err != nil {
 		why, text := classifyError(err, s.timeout)
 		a.Response = []byte(text)
+		if why.ours() {
+			s.complaints.make(why, endpoint, err)
+		}
 		return why
 	}
 	a.StatusCode = uint16(response.StatusCode())
@@ -174,7 +180,7 @@ func (s *Sender) exchange(request *fasthttp.Request, response *fasthttp.Response
 	body, err := readSome(response)
 	if err != nil && why == reasonSuccess && len(body) == 0 {
 		// The receiver said 2xx; that what it said next got lost on the way changes nothing.
-		body = []byte("the status arrived, its body did not: " + err.Error())
+		body = []byte("the status arrived, the body that it announces did not")
 	}
 	a.Response = body
 	return why

@@ -103,7 +103,6 @@ func TestReceivers(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := l.Addr().String()
-	l.Close()
 	large := strings.Repeat("y", 30_000)
 	tests := []struct {
 		name  string
@@ -131,6 +130,7 @@ func TestReceivers(t *testing.T) {
 		{"private by name", "http://localhost:" + port, nil, 0, reasonBlocked, "private or reserved"},
 		{"private, mapped", "http://[::ffff:127.0.0.1]:" + port, nil, 0, reasonBlocked, "private or reserved"},
 	}
+	l.Close() // not before the others listen, who might get its port
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			start := time.Now()

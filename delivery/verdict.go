@@ -26,7 +26,7 @@ func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time
 	if why != reasonSuccess {
 		v.Text = failureText(a, why)
 		v.Overload = overloads(a.StatusCode, why)
-		v.Ours = why == reasonSecret
+		v.Ours = why.ours()
 	}
 	if a.StatusCode == 0 {
 		return v

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -133,11 +134,16 @@ func failureWords(a *webhook.Attempt) string {
 	if a == nil { // it left with an earlier message's
 		return "it was not delivered"
 	}
-	why := fmt.Sprintf("was answered with %d", a.StatusCode)
+	end := fmt.Sprintf("was answered with %d", a.StatusCode)
 	if a.StatusCode == 0 {
-		why = fmt.Sprintf("had no answer (%s)", showResponse(a.Response))
+		text := showResponse(a.Response)
+		if why, notSent := strings.CutPrefix(text, "not sent: "); notSent {
+			end = fmt.Sprintf("was not sent (%s)", why)
+		} else {
+			end = fmt.Sprintf("had no answer (%s)", text)
+		}
 	}
-	return fmt.Sprintf("%s at %s %s", attemptWords(a), words(a.Start), why)
+	return fmt.Sprintf("%s at %s %s", attemptWords(a), words(a.Start), end)
 }
 
 // standstill says why nothing is sent to an endpoint at the moment, if so.
