@@ -212,3 +212,37 @@ func TestReplaySendsOnce(t *testing.T) {
 		t.Errorf("%d messages arrived %d times", messages, got)
 	}
 }
+
+// TestReplayRateAfterStandstill: while an endpoint takes nothing, no more gathers than its rate allows in a second.
+func TestReplayRateAfterStandstill(t *testing.T) {
+	const messages, rate = 150, 40
+	a := apiStart(t)
+	receiver := apiReceive(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	for range messages {
+		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
+	}
+	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"new"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint/new/pause", "", 200, nil)
+	var task apiTask
+	a.call("POST", "/app/acme/endpoint/new/bulk-replay", sinceAnHour(fmt.Sprintf(`,"rate":%d`, rate)), 202, &task)
+	time.Sleep(2500 * time.Millisecond)
+	if a.call("GET", "/background-task/"+task.ID, "", 200, &task); task.Data.Waiting != rate {
+		t.Errorf("%d wait after a standstill, want %d", task.Data.Waiting, rate)
+	}
+	resumed := time.Now()
+	a.call("POST", "/app/acme/endpoint/new/resume", "", 200, nil)
+	for arrived := 0; arrived < messages; time.Sleep(50 * time.Millisecond) {
+		receiver.mu.Lock()
+		arrived = len(receiver.requests)
+		receiver.mu.Unlock()
+		elapsed := time.Since(resumed)
+		if most := rate + rate/5 + rate*elapsed.Seconds(); float64(arrived) > most+1 {
+			t.Fatalf("%d arrived %s after it, at a rate of %d", arrived, elapsed, rate)
+		}
+		if elapsed > 20*time.Second {
+			t.Fatalf("only %d arrived", arrived)
+		}
+	}
+	a.awaitTask(task.ID, "finished")
+}

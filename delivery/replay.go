@@ -111,18 +111,19 @@ func (r *Replayer) move(ctx context.Context, running []*webhook.Task) time.Durat
 	return wait
 }
 
-// allowance is how many messages a task may take now. Steps are made of many: each is an entry in the replicated log.
+// allowance is how many messages a task may take now. Steps are made of many, if no rate is to be kept: each is an entry in the
+// replicated log.
 func (r *Replayer) allowance(t *webhook.Task, now time.Time) int {
 	p := r.paces[t.ID]
 	if p == nil {
 		p = &pace{at: now}
 		r.paces[t.ID] = p
 	}
-	room := int(webhook.MaxTaskLines - t.Waiting())
-	if room < webhook.MaxTaskStep {
+	room := int(t.Room())
+	if t.Rate == 0 && room < webhook.MaxTaskStep {
 		return 0
 	}
-	return p.tokens(float64(t.Rate), now)
+	return max(0, min(room, p.tokens(float64(t.Rate), now)))
 }
 
 // pace is a token bucket that holds what a fifth of a second brings, or one.

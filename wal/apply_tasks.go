@@ -72,7 +72,7 @@ func (e *entry) stepTask(body []byte) error {
 	case t == nil:
 		return errNoTask
 	case term != e.batch.meta.term, t.Status != webhook.TaskRunning, t.Position != step.From, step.From.After(step.To), step.To.After(t.End()),
-		step.Looked < len(step.Messages), int64(len(step.Messages)) > webhook.MaxTaskLines-t.Waiting():
+		step.Looked < len(step.Messages), int64(len(step.Messages)) > t.Room():
 		return errLateStep
 	}
 	t = e.edit(t)

@@ -208,6 +208,25 @@ func TestTaskRuns(t *testing.T) {
 	}
 }
 
+// A task with a rate has no more waiting than one second brings.
+func TestTaskRoom(t *testing.T) {
+	r := newReplayWorld(t)
+	task := r.start(webhook.Task{Which: webhook.ReplayAll, Rate: 2})
+	step, err := r.s.NextStep(r.task(task.ID), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, r.w.StepTask(t.Context(), 1, &step), webhook.CodeConflict)
+	r.step(task.ID, 2)
+	if room := r.task(task.ID).Room(); room != 0 {
+		t.Errorf("there is room for %d", room)
+	}
+	r.attempt(webhook.StatusSuccess, time.Time{})
+	if names := r.step(task.ID, 2); !slices.Equal(names, []string{"failed", "retried"}) {
+		t.Error(names)
+	}
+}
+
 func TestTaskEnds(t *testing.T) {
 	r := newReplayWorld(t)
 	task := r.start(webhook.Task{Which: webhook.ReplayAll})

@@ -69,6 +69,16 @@ type Task struct {
 // Waiting is how many messages the task has taken that are not yet attempted.
 func (t *Task) Waiting() int64 { return t.Taken - t.Delivered - t.Failed }
 
+// Room is how many more messages the task may take before some of those that wait are attempted. At a rate no more may wait than one
+// second brings: after a standstill they go out together.
+func (t *Task) Room() int64 {
+	most := int64(MaxTaskLines)
+	if t.Rate > 0 {
+		most = min(most, int64(t.Rate))
+	}
+	return most - t.Waiting()
+}
+
 // Begin is the place in the log behind which the task's range begins.
 func (t *Task) Begin() ID { return NewID(t.Since.UnixMilli(), 0, 0) }
 
