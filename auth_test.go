@@ -401,3 +401,30 @@ func (a *api) checkRoles(t *testing.T, method, path string, takes []string) {
 		}
 	}
 }
+
+// The password in a URL is a secret: who may change the endpoint sees it there, and nobody elsewhere.
+func TestPasswordInURL(t *testing.T) {
+	a := apiStart(t)
+	r := apiReceive(t)
+	a.call("POST", "/app", `{"name":"a","uid":"one"}`, 201, nil)
+	a.call("POST", "/app/one/endpoint", `{"uid":"e","url":"`+strings.Replace(r.URL, "//", "//us:pa55word@", 1)+`"}`, 201, nil)
+	a.call("POST", "/app/one/msg", `{"eventType":"a","eventId":"m","payload":{}}`, 202, nil)
+	a.awaitAttempts("/app/one/attempt/msg/m", 1)
+	shown := map[string]string{apiToken: "pa55word", a.newKey(`{"name":"k","role":"reader"}`).Token: "xxxxx"}
+	shown[a.newKey(`{"name":"k","role":"application","applicationId":"one"}`).Token] = "pa55word"
+	shown[a.newKey(`{"name":"k","role":"application","applicationId":"one","readOnly":true}`).Token] = "xxxxx"
+	for token, want := range shown {
+		for path, want := range map[string]string{"/endpoint": want, "/endpoint/e": want, "/msg/m/endpoint": want,
+			"/attempt/msg/m": "xxxxx", "/attempt/endpoint/e": "xxxxx", "/msg/m/explain": "xxxxx"} {
+			response, text := a.raw("GET", "/api/v1/app/one"+path, "Bearer "+token, nil)
+			if response.StatusCode != 200 || !strings.Contains(string(text), "us:"+want+"@") || want == "xxxxx" && strings.Contains(string(text), "pa55word") {
+				t.Errorf("%s: %d %s", path, response.StatusCode, text)
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.requests[0].header.Get("Authorization") != "Basic dXM6cGE1NXdvcmQ=" {
+		t.Error(r.requests[0].header)
+	}
+}

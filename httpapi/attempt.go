@@ -32,7 +32,7 @@ type attemptOut struct {
 }
 
 func showAttempt(a *webhook.Attempt, withContent bool) attemptOut {
-	out := attemptOut{ID: a.ID.Text(webhook.KindAttempt), URL: a.URL, Response: "{}", ResponseStatusCode: a.StatusCode,
+	out := attemptOut{ID: a.ID.Text(webhook.KindAttempt), URL: webhook.MaskURL(a.URL), Response: "{}", ResponseStatusCode: a.StatusCode,
 		ResponseDurationMs: a.Duration.Milliseconds(), Status: a.Status, StatusText: a.Status.String(), TriggerType: a.Trigger,
 		MsgID: a.Message.Text(webhook.KindMessage), EndpointID: a.Endpoint.Text(webhook.KindEndpoint), Timestamp: a.Start,
 		Number: a.Number, NextAttempt: optional(a.Next)}

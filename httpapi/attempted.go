@@ -87,6 +87,6 @@ func (s *Server) listDestinations(ctx *fasthttp.RequestCtx) (answer, error) {
 			endpoint = &webhook.Endpoint{ID: a.Endpoint, App: app.ID, URL: a.URL, Version: 1, Disabled: true,
 				CreatedAt: a.Endpoint.Time(), UpdatedAt: a.Endpoint.Time()}
 		}
-		return destinationOut{s.showEndpoint(endpoint), showStatus(a)}
+		return destinationOut{s.showEndpoint(ctx, endpoint), showStatus(a)}
 	}), nil
 }

@@ -14,8 +14,12 @@ import (
 // roles says whose tokens an operation takes.
 type roles []webhook.Role
 
-// What operations are for. An application's token sees and changes its own application only; a read-only one may what a
-// reader may.
+// include tells whether a credential is of one of the roles. A read-only one may what a reader may.
+func (r roles) include(key *webhook.APIKey) bool {
+	return slices.Contains(r, key.Role) && (!key.ReadOnly || slices.Contains(r, webhook.RoleReader))
+}
+
+// What operations are for. An application's token sees and changes its own application only.
 var (
 	toManage    = roles{webhook.RoleAdmin}
 	toSend      = roles{webhook.RoleAdmin, webhook.RoleProducer}
@@ -96,7 +100,7 @@ func (s *Server) apiKey(id webhook.ID, secret string) (*webhook.APIKey, error) {
 // admit tells whether a credential may do what only these roles may. The application in the path, by whatever name, must be
 // that of an application's token.
 func (s *Server) admit(ctx *fasthttp.RequestCtx, who roles, key *webhook.APIKey) error {
-	if !slices.Contains(who, key.Role) || key.ReadOnly && !slices.Contains(who, webhook.RoleReader) {
+	if !who.include(key) {
 		return errForbidden
 	}
 	if key.Role != webhook.RoleApplication || ctx.UserValue("app") == nil {

@@ -11,7 +11,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// endpointOut is an endpoint as the API shows it: never with its secret, and what has an old and a new name under both. From
+// endpointOut is an endpoint as the API shows it: never with its secret, with a password in its URL only to who may see secrets, and what has an old and a new name under both. From
 // signatureStyle on the fields are ours; the SDKs pass over them.
 type endpointOut struct {
 	ID             string            `json:"id"`
@@ -37,7 +37,7 @@ type endpointOut struct {
 	Health         healthOut         `json:"health"`
 }
 
-func (s *Server) showEndpoint(e *webhook.Endpoint) endpointOut {
+func (s *Server) showEndpoint(ctx *fasthttp.RequestCtx, e *webhook.Endpoint) endpointOut {
 	out := endpointOut{ID: e.ID.Text(webhook.KindEndpoint), UID: optional(e.UID), URL: e.URL, Description: e.Description,
 		RateLimit: optional(e.RateLimit), ThrottleRate: optional(e.RateLimit), Version: e.Version, Disabled: e.Disabled,
 		EventTypes: e.EventTypes, FilterTypes: e.EventTypes, Channels: e.Channels, Metadata: e.Metadata,
@@ -45,6 +45,9 @@ func (s *Server) showEndpoint(e *webhook.Endpoint) endpointOut {
 		SignatureStyle: cmp.Or(string(e.Style), standardStyle), Envelope: e.Envelope, Ordering: optional(e.Ordering),
 		OnExhausted: cmp.Or(string(e.OnExhausted), skipExhausted), TLSVerify: !e.InsecureTLS, Paused: e.Paused,
 		Health: showHealth(e, s.config.Store.Standing(e.ID))}
+	if !toChangeOwn.include(caller(ctx)) {
+		out.URL = webhook.MaskURL(e.URL)
+	}
 	if out.Metadata == nil {
 		out.Metadata = map[string]string{}
 	}
@@ -147,7 +150,7 @@ func (s *Server) createEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{fasthttp.StatusCreated, s.showEndpoint(made)}, nil
+	return answer{fasthttp.StatusCreated, s.showEndpoint(ctx, made)}, nil
 }
 
 func (s *Server) makeEndpoint(hold context.Context, app webhook.ID, body []byte) (*webhook.Endpoint, error) {
@@ -216,7 +219,7 @@ func (s *Server) changeEndpoint(ctx *fasthttp.RequestCtx, upsert bool, base func
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status, s.showEndpoint(made)}, nil
+	return answer{status, s.showEndpoint(ctx, made)}, nil
 }
 
 func (s *Server) getEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -224,7 +227,7 @@ func (s *Server) getEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{fasthttp.StatusOK, s.showEndpoint(endpoint)}, nil
+	return answer{fasthttp.StatusOK, s.showEndpoint(ctx, endpoint)}, nil
 }
 
 func (s *Server) deleteEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -255,7 +258,7 @@ func (s *Server) listEndpoints(ctx *fasthttp.RequestCtx) (answer, error) {
 	}
 	list, more := s.config.Store.Endpoints(app.ID, l.Page)
 	return respond(l, list, more, func(e **webhook.Endpoint) webhook.ID { return (*e).ID },
-		func(e **webhook.Endpoint) endpointOut { return s.showEndpoint(*e) }), nil
+		func(e **webhook.Endpoint) endpointOut { return s.showEndpoint(ctx, *e) }), nil
 }
 
 // endpoint is the one that the path names, as of now.

@@ -65,7 +65,7 @@ func (s *Server) explain(ctx *fasthttp.RequestCtx) (answer, error) {
 }
 
 func showFate(x *wal.Explanation) fateOut {
-	out := fateOut{EndpointID: x.Endpoint.ID.Text(webhook.KindEndpoint), EndpointUID: optional(x.Endpoint.UID), URL: x.Endpoint.URL,
+	out := fateOut{EndpointID: x.Endpoint.ID.Text(webhook.KindEndpoint), EndpointUID: optional(x.Endpoint.UID), URL: webhook.MaskURL(x.Endpoint.URL),
 		State: x.Fate, Text: explainFate(x), Attempts: x.Attempts, NextAttempt: optional(x.Due), Rule: optional(string(x.Rule)), Since: optional(x.Since)}
 	task := x.Manual.Task
 	if x.Last != nil {

@@ -93,7 +93,7 @@ func (s *Server) pauseEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{fasthttp.StatusOK, s.showEndpoint(made)}, nil
+	return answer{fasthttp.StatusOK, s.showEndpoint(ctx, made)}, nil
 }
 
 // What a resumed endpoint does with the messages that wait in the log.
@@ -140,7 +140,7 @@ func (s *Server) resumeEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{fasthttp.StatusOK, s.showEndpoint(made)}, nil
+	return answer{fasthttp.StatusOK, s.showEndpoint(ctx, made)}, nil
 }
 
 // parseResume reads where to go on; at is set if that is neither the cursor nor now.

@@ -148,6 +148,18 @@ func NormalURL(text string) string {
 	return u.String()
 }
 
+// MaskURL is text without the password that it may hold beside a user.
+func MaskURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.User == nil {
+		return text
+	}
+	if _, given := u.User.Password(); !given {
+		return text
+	}
+	return u.Redacted()
+}
+
 func isASCII(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }

@@ -35,7 +35,20 @@ func TestHeaders(t *testing.T) {
 	}
 	h := Headers{"X-Team": "a", "x-other": "b"}
 	h.Delete("x-TEAM")
-	if len(h) != 1 || SensitiveHeader("x-team") || !SensitiveHeader("X-Api-Key") {
+	if len(h) != 1 {
 		t.Error(h)
+	}
+}
+
+func TestSensitiveHeader(t *testing.T) {
+	for _, name := range []string{"X-Api-Key", "x-auth-token", "Authorization", "Cookie", "Api-Key", "X-Access-Token", "X-SECRET-TOKEN", "X-Password", "x-my-signature"} {
+		if !SensitiveHeader(name) {
+			t.Error(name, "is shown")
+		}
+	}
+	for _, name := range []string{"x-team", "X-Tenant", "x_y.z"} {
+		if SensitiveHeader(name) {
+			t.Error(name, "is not shown")
+		}
 	}
 }

@@ -187,6 +187,19 @@ func TestURL(t *testing.T) {
 	}
 }
 
+func TestMaskURL(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://example.com/a%2Fb?c=d@e":      "https://example.com/a%2Fb?c=d@e",
+		"https://us@example.com/":              "https://us@example.com/",
+		"https://us:@example.com/":             "https://us:xxxxx@example.com/",
+		"https://us:p%40ss@example.com/a%2Fb?": "https://us:xxxxx@example.com/a%2Fb?",
+	} {
+		if got := MaskURL(text); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestURLRefused(t *testing.T) {
 	const absolute = "not an absolute URL"
 	tests := []struct{ text, detail string }{
