@@ -193,8 +193,29 @@ func TestBlockedKey(t *testing.T) {
 	t.Errorf("%d delivered, %d held", len(b.delivered), len(b.held[e.ID]))
 }
 
-// Who has an endpoint no longer wait for a message whose attempts are used up need not wait for its last delay.
+// A message that blocks an endpoint is got rid of by having the endpoint skip such whose attempts are used up, or by expunging it: neither
+// waits for its next attempt.
 func TestBlockEnds(t *testing.T) {
+	t.Run("skip", func(t *testing.T) {
+		testBlockEnds(t, func(s *Scheduler, b *shelf, e *webhook.Endpoint) {
+			changed := *e
+			changed.OnExhausted = webhook.OnExhaustedSkip
+			s.Add(&changed)
+		})
+	})
+	t.Run("expunge", func(t *testing.T) {
+		testBlockEnds(t, func(s *Scheduler, b *shelf, e *webhook.Endpoint) {
+			b.mu.Lock()
+			gone := *b.log[0]
+			gone.Payload, gone.Expunged = nil, true
+			b.log[0] = &gone
+			b.mu.Unlock()
+			s.Expunge(&gone)
+		})
+	})
+}
+
+func testBlockEnds(t *testing.T, end func(*Scheduler, *shelf, *webhook.Endpoint)) {
 	b := newShelf()
 	e := testEndpoint(0)
 	e.Ordering, e.OnExhausted = webhook.OrderingEndpoint, webhook.OnExhaustedBlock
@@ -204,9 +225,7 @@ func TestBlockEnds(t *testing.T) {
 	b.retries[e.ID] = []webhook.Retry{{Message: bad, Made: 101, Spent: 101, Due: time.Now().Add(time.Hour).Truncate(time.Millisecond)}}
 	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { return d.ID != bad }, nil)
 	time.Sleep(50 * time.Millisecond) // it has read its sets
-	changed := *e
-	changed.OnExhausted = webhook.OnExhaustedSkip
-	l.s.Add(&changed)
+	end(l.s, b, e)
 	for range 1000 {
 		b.mu.Lock()
 		arrived := len(b.delivered)

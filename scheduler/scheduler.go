@@ -227,7 +227,7 @@ func (s *Scheduler) Offer(messages []*webhook.Message) {
 	}
 }
 
-// Expunge tells that the payload of a message is gone: what stands in memory must not be sent any more.
+// Expunge tells that the payload of a message is gone: what stands in memory must not be sent any more, and nobody is to wait for it.
 func (s *Scheduler) Expunge(m *webhook.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -238,6 +238,10 @@ func (s *Scheduler) Expunge(m *webhook.Message) {
 	replace(t.recent, m)
 	for _, l := range t.lanes {
 		replace(l.log.window, m)
+		if line := l.retries.loaded[m.ID]; line != nil && s.wheel.cancel(&line.timer) {
+			l.retries.fire(line)
+			s.enqueue(l)
+		}
 	}
 }
 
