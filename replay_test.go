@@ -246,3 +246,35 @@ func TestReplayRateAfterStandstill(t *testing.T) {
 	}
 	a.awaitTask(task.ID, "finished")
 }
+
+// TestPausedReplay: what a task has asked for already does not go out while it is paused.
+func TestPausedReplay(t *testing.T) {
+	const messages = 100
+	a := apiStart(t)
+	receiver := apiReceive(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	for range messages {
+		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
+	}
+	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"new"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint/new/pause", "", 200, nil)
+	var task apiTask
+	a.call("POST", "/app/acme/endpoint/new/bulk-replay", sinceAnHour(""), 202, &task)
+	for range 1000 {
+		if a.call("GET", "/background-task/"+task.ID, "", 200, &task); task.Data.Waiting == messages {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	a.call("POST", "/background-task/"+task.ID+"/pause", "", 200, nil)
+	a.call("POST", "/app/acme/endpoint/new/resume", "", 200, nil)
+	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
+	receiver.await(t, 1)
+	time.Sleep(300 * time.Millisecond)
+	if got := len(receiver.await(t, 1)); got != 1 {
+		t.Errorf("%d messages of a paused task were sent", got-1)
+	}
+	a.call("POST", "/background-task/"+task.ID+"/resume", "", 200, nil)
+	receiver.await(t, messages+1)
+	a.awaitTask(task.ID, "finished")
+}

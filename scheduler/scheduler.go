@@ -20,7 +20,8 @@ type Backlog interface {
 	MessageByID(app, id webhook.ID) (*webhook.Message, error)
 	// Retries reads an endpoint's retry set in order of due time and message: the first most lines from that one on.
 	Retries(endpoint webhook.ID, from webhook.Retry, most int) ([]webhook.Retry, error)
-	// Manual reads an endpoint's manual set in log order: the first most lines after that message.
+	// Manual reads an endpoint's manual set in log order: the first most lines after that message, those left out that may not be sent
+	// because their task is paused.
 	Manual(endpoint, after webhook.ID, most int) ([]webhook.Manual, error)
 	// Held reads an endpoint's held set in order of key and message: the first most lines after that one.
 	Held(endpoint webhook.ID, after webhook.Held, most int) ([]webhook.Held, error)
@@ -28,8 +29,8 @@ type Backlog interface {
 	HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, found bool, err error)
 	// MayHaveLeft tells whether a message may have left the log already; if not, what stands of it in memory is so.
 	MayHaveLeft(message webhook.ID) bool
-	// TaskOver tells whether nothing of what a task asked for is to be sent any more.
-	TaskOver(task webhook.ID) bool
+	// TaskRuns tells whether what a task asked for may be sent: the task is neither paused nor over.
+	TaskRuns(task webhook.ID) bool
 }
 
 // Place is where an endpoint stands: all up to Position is settled, put off or filtered out, and so is what Done holds, in log

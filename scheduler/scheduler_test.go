@@ -26,8 +26,10 @@ type shelf struct {
 	settled   map[[2]webhook.ID]bool // for good, by message and endpoint
 	delivered map[[2]webhook.ID]int  // successes by message and endpoint
 	left      webhook.ID             // messages up to this one have left the log, but for what stands in memory
-	over      map[webhook.ID]bool    // tasks
+	still     map[webhook.ID]bool    // tasks that do not run
 	health    webhook.Health         // of each endpoint, at the beginning
+
+	manualReads int
 }
 
 func newShelf() *shelf {
@@ -91,10 +93,11 @@ func (b *shelf) Manual(endpoint, after webhook.ID, most int) (list []webhook.Man
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, line := range b.manual[endpoint] {
-		if line.Message.After(after) && len(list) < most {
+		if line.Message.After(after) && !b.still[line.Task] && len(list) < most {
 			list = append(list, line)
 		}
 	}
+	b.manualReads++
 	return list, nil
 }
 
@@ -123,10 +126,10 @@ func (b *shelf) MayHaveLeft(message webhook.ID) bool {
 	return !message.After(b.left)
 }
 
-func (b *shelf) TaskOver(task webhook.ID) bool {
+func (b *shelf) TaskRuns(task webhook.ID) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.over[task]
+	return !b.still[task]
 }
 
 func (b *shelf) add(messages ...*webhook.Message) {

@@ -555,7 +555,7 @@ func TestCanceledTask(t *testing.T) {
 		tasks.Add(1)
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.over = map[webhook.ID]bool{task: true}
+		b.still = map[webhook.ID]bool{task: true}
 		b.manual[e.ID] = slices.DeleteFunc(b.manual[e.ID], func(m webhook.Manual) bool { return !m.Task.IsZero() && m.Message != d.ID })
 		return true
 	}, nil)
@@ -568,6 +568,62 @@ func TestCanceledTask(t *testing.T) {
 	if n := tasks.Load(); n != 1 {
 		t.Errorf("%d messages of the task were sent, want the one that was under way", n)
 	}
+}
+
+// Of a task that is paused nothing is sent, though lines of it stand in memory; what a person asked for behind them is, and the set is
+// not read again and again. When the task goes on, so do its lines.
+func TestPausedTask(t *testing.T) {
+	const lines = 2*maxManual + 10
+	b := newShelf()
+	e := testEndpoint(0)
+	task := webhook.NewID(1_790_000_000_000, 9, 0)
+	for i := range lines {
+		m := testMessage(10+i, 10)
+		b.add(m)
+		b.cursors[e.ID] = m.ID
+		b.manual[e.ID] = append(b.manual[e.ID], webhook.Manual{Message: m.ID, Number: 1, Task: task})
+	}
+	b.manual[e.ID][lines-1].Task = webhook.ID{}
+	asked := b.log[lines-1].ID
+	var tasks atomic.Int32
+	sent := make(chan struct{})
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool {
+		if d.ID == asked {
+			close(sent)
+		} else if tasks.Add(1) == 1 {
+			b.mu.Lock()
+			b.still = map[webhook.ID]bool{task: true}
+			b.mu.Unlock()
+		}
+		return true
+	}, nil)
+	defer l.stop()
+	select {
+	case <-sent:
+	case <-time.After(10 * time.Second):
+		t.Fatal("what a person asked for was not sent")
+	}
+	time.Sleep(100 * time.Millisecond)
+	if n := tasks.Load(); n != 1 {
+		t.Errorf("%d messages of the task were sent, want the one that was under way", n)
+	}
+	b.mu.Lock()
+	reads := b.manualReads
+	b.mu.Unlock()
+	if reads > 10 {
+		t.Errorf("the set was read %d times", reads)
+	}
+	b.mu.Lock()
+	b.still = nil
+	b.mu.Unlock()
+	l.s.Wake(e.ID)
+	for range 1000 {
+		if tasks.Load() == lines-1 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d of %d messages of the task were sent after it went on", tasks.Load(), lines-1)
 }
 
 // What a task sends waits while the endpoint is parked; what a person sends does not.

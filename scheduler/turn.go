@@ -230,7 +230,7 @@ func (s *Scheduler) retryLater(l *lane, line *retry) {
 // turnManual takes what a person or a task asked for.
 func (s *Scheduler) turnManual(l *lane) (d webhook.Delivery, found bool) {
 	line := l.manual.take()
-	if !line.Task.IsZero() && s.backlog.TaskOver(line.Task) { // the line has left the set with it
+	if !line.Task.IsZero() && !s.backlog.TaskRuns(line.Task) { // the line has left the set with it, or is read when the task goes on
 		l.manual.settle(line.Message, false)
 		return d, false
 	}

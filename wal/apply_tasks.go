@@ -142,7 +142,10 @@ func (e *entry) changeTask(body []byte) ([]byte, error) {
 		return nil, errTaskOver
 	}
 	switch c.Status {
-	case webhook.TaskRunning, webhook.TaskPaused:
+	case webhook.TaskRunning:
+		t = e.edit(t)
+		e.changes.addManual(t.Endpoint) // its lines may be sent again
+	case webhook.TaskPaused:
 		t = e.edit(t)
 	case webhook.TaskCanceled:
 		t = e.edit(t)

@@ -56,12 +56,12 @@ func (f TaskFilter) wants(t **webhook.Task) bool {
 		(f.App.IsZero() || (*t).App == f.App) && (f.Endpoint.IsZero() || (*t).Endpoint == f.Endpoint)
 }
 
-// TaskOver tells whether a task is finished, canceled, failed, or no longer known.
-func (s *Store) TaskOver(id webhook.ID) bool {
+// TaskRuns tells whether a task is running: it may be paused, over, or no longer known.
+func (s *Store) TaskRuns(id webhook.ID) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	t := s.nouns.task(id)
-	return t == nil || t.Status.Over()
+	return t != nil && t.Status == webhook.TaskRunning
 }
 
 // Tasks lists a page of the tasks that are kept, and tells whether there are more in its direction.

@@ -155,8 +155,9 @@ func TestTaskChooses(t *testing.T) {
 
 func TestTaskRuns(t *testing.T) {
 	r := newReplayWorld(t)
-	told := 0
+	told, woken := 0, 0
 	r.s.Watch(func(c Changes) {
+		woken += len(c.Manual)
 		if c.Tasks || len(c.Manual) > 0 {
 			told++
 		}
@@ -174,13 +175,20 @@ func TestTaskRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCode(t, r.w.StepTask(t.Context(), 1, &late), webhook.CodeConflict)
-	if len(r.s.RunningTasks()) != 0 {
+	if len(r.s.RunningTasks()) != 0 || r.s.TaskRuns(task.ID) {
 		t.Error("a paused task is running")
 	}
-	r.attempt(webhook.StatusSuccess, time.Time{})
+	if lines, err := r.s.Manual(r.endpoint.ID, webhook.ID{}, 10); err != nil || len(lines) != 0 {
+		t.Errorf("of a paused task there is to be sent %+v %v", lines, err)
+	}
+	toldBefore := woken
 	if _, err := r.w.ChangeTask(t.Context(), task.ID, webhook.TaskRunning); err != nil {
 		t.Fatal(err)
 	}
+	if woken != toldBefore+1 {
+		t.Error("the endpoint does not learn that its lines may be sent again")
+	}
+	r.attempt(webhook.StatusSuccess, time.Time{})
 	if names := r.step(task.ID, 64); !slices.Equal(names, []string{"failed", "retried", "skipped"}) {
 		t.Error(names)
 	}
