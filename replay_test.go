@@ -278,3 +278,32 @@ func TestPausedReplay(t *testing.T) {
 	receiver.await(t, messages+1)
 	a.awaitTask(task.ID, "finished")
 }
+
+// TestResendBesideReplay: what a person sends again arrives though a task had asked for it and is canceled.
+func TestResendBesideReplay(t *testing.T) {
+	a := apiStart(t)
+	receiver := apiReceive(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	var asked apiThing
+	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
+	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, &asked)
+	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"new"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint/new/pause", "", 200, nil)
+	var task apiTask
+	a.call("POST", "/app/acme/endpoint/new/bulk-replay", sinceAnHour(""), 202, &task)
+	for range 1000 {
+		if a.call("GET", "/background-task/"+task.ID, "", 200, &task); task.Data.Waiting == 2 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	a.call("POST", "/app/acme/msg/"+asked.ID+"/endpoint/new/resend", "", 202, nil)
+	a.call("POST", "/background-task/"+task.ID+"/cancel", "", 200, &task)
+	if task.Data.Taken != 0 {
+		t.Errorf("%+v", task)
+	}
+	a.call("POST", "/app/acme/endpoint/new/resume", "", 200, nil)
+	if got := receiver.await(t, 1)[0].header.Get("webhook-id"); got != asked.ID {
+		t.Errorf("%s arrived", got)
+	}
+}

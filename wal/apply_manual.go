@@ -66,12 +66,16 @@ func (e *entry) message(app, id webhook.ID) (*webhook.Message, error) {
 }
 
 // askManual puts a message into the manual set of an endpoint, whose cursor is then to be put. One that stands there already is
-// not sent twice.
+// not sent twice, but may be for another from now on.
 func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry bool) (asked bool, err error) {
 	c := e.store.nouns.cursors[endpoint]
 	key := idKey(keyManual, endpoint, message)
-	if _, stands, err := e.store.get(key); stands || err != nil {
+	value, stands, err := e.store.get(key)
+	if err != nil {
 		return false, err
+	}
+	if stands {
+		return e.takeOver(key, value, task)
 	}
 	line := webhook.Manual{Number: 1, Task: task, Retry: retry}
 	err = e.attemptsAt(endpoint, message, func(a *webhook.Attempt) error {
@@ -89,6 +93,19 @@ func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry b
 	c.counts.manual++
 	e.store.mu.Unlock()
 	e.changes.addManual(endpoint)
+	e.batch.set(key, encodeManual(&line))
+	return true, nil
+}
+
+// takeOver gives a line that stands for a task to a person or to a newer task, whose it stays if the first is paused or canceled.
+func (e *entry) takeOver(key, value []byte, task webhook.ID) (taken bool, err error) {
+	line, err := decodeManual(key, value)
+	if err != nil || line.Task.IsZero() || !task.IsZero() && !task.After(line.Task) {
+		return false, err
+	}
+	e.edit(e.task(line.Task)).Taken--
+	line.Task = task
+	e.changes.addManual(webhook.ID(key[1:]))
 	e.batch.set(key, encodeManual(&line))
 	return true, nil
 }

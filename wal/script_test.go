@@ -224,6 +224,9 @@ func (c *script) replay(t *testing.T) (commands []Command) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(lines) > 0 && c.rnd.Intn(4) == 0 {
+		commands = append(commands, c.command(encodeCommand(kindResend, resend{c.app, endpoint, lines[0].Message})))
+	}
 	p := webhook.Progress{Endpoint: endpoint}
 	for _, line := range lines {
 		p.Outcomes = append(p.Outcomes, webhook.Outcome{Source: webhook.SourceManual, Attempt: webhook.Attempt{Message: line.Message, Endpoint: endpoint, URL: "http://x/",

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -194,13 +195,13 @@ func TestTaskRuns(t *testing.T) {
 	}
 	other := r.start(webhook.Task{Which: webhook.ReplayFailed})
 	r.step(other.ID, 64)
-	if got := r.task(other.ID); got.Taken != 0 || got.Status != webhook.TaskFinished {
-		t.Errorf("what waits already was taken once more: %+v", got)
+	if got := r.task(other.ID); got.Taken != 2 {
+		t.Errorf("the newer task does not take what waits for the other: %+v", got)
 	}
 	retry := time.UnixMilli(testClock + 5000).UTC()
 	r.attempt(webhook.StatusFail, retry)
 	got := r.task(task.ID)
-	if got.Status != webhook.TaskFinished || got.Taken != 5 || got.Delivered != 2 || got.Failed != 3 || got.Total != 5 || got.Looked != 9 {
+	if got.Status != webhook.TaskFinished || got.Taken != 3 || got.Delivered != 2 || got.Failed != 1 || got.Total != 5 || got.Looked != 9 {
 		t.Errorf("%+v", got)
 	}
 	lines, err := r.s.Retries(r.endpoint.ID, webhook.Retry{Due: retry}, 10)
@@ -213,6 +214,44 @@ func TestTaskRuns(t *testing.T) {
 	wantCode(t, err, webhook.CodeNotFound)
 	if told < 5 {
 		t.Errorf("the leader was told %d times", told)
+	}
+}
+
+// A message that waits for a task and that a person or a newer task asks for is sent for that one, whatever becomes of the first.
+func TestTaskGivesWay(t *testing.T) {
+	r := newReplayWorld(t)
+	task := r.start(webhook.Task{Which: webhook.ReplayAll})
+	r.step(task.ID, 64)
+	newer := r.start(webhook.Task{Which: webhook.ReplayFailed})
+	r.step(newer.ID, 64)
+	older := r.task(task.ID)
+	for id, name := range r.names {
+		if name == "delivered" || name == "failed" {
+			if err := r.w.Resend(t.Context(), r.app, r.endpoint.ID, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := r.task(task.ID); older.Taken != 3 || got.Taken != 2 || got.Status != webhook.TaskRunning {
+		t.Errorf("the older has %d, then %+v", older.Taken, got)
+	}
+	if got := r.task(newer.ID); got.Taken != 1 || got.Looked != 9 {
+		t.Errorf("the newer has %+v", got)
+	}
+	if _, err := r.w.ChangeTask(t.Context(), task.ID, webhook.TaskCanceled); err != nil {
+		t.Fatal(err)
+	}
+	owners := make(map[string]webhook.ID)
+	lines, err := r.s.Manual(r.endpoint.ID, webhook.ID{}, 10)
+	for _, line := range lines {
+		owners[r.names[line.Message]] = line.Task
+	}
+	if want := map[string]webhook.ID{"delivered": {}, "failed": {}, "retried": newer.ID}; err != nil || !maps.Equal(owners, want) {
+		t.Errorf("%v %v", owners, err)
+	}
+	r.attempt(webhook.StatusSuccess, time.Time{})
+	if got := r.task(newer.ID); got.Status != webhook.TaskFinished || got.Delivered != 1 {
+		t.Errorf("%+v", got)
 	}
 }
 
