@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"hookwheel/webhook"
 )
 
 const (
@@ -119,9 +121,9 @@ func apiError(answer *http.Response) error {
 	if err != nil {
 		return err
 	}
-	var known struct{ Code, Detail string }
-	if json.Unmarshal(text, &known) == nil && known.Detail != "" {
-		return errors.New(known.Detail)
+	known := new(webhook.Error)
+	if json.Unmarshal(text, known) == nil && known.Detail != "" {
+		return known
 	}
 	var invalid struct {
 		Detail []struct {

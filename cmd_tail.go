@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"hookwheel/webhook"
 )
 
 const (
-	tailPatience = 45 * time.Second // without a sign of life from the node, which comes every 15 s
+	tailPatience = 45 * time.Second // without a sign of life from the node, which comes every 5 s
 	tailPause    = time.Second      // before the next try to reach a node
 	maxTailLine  = 1 << 20
 )
@@ -88,7 +90,8 @@ func (o *tailOptions) query() (url.Values, error) {
 	return query, nil
 }
 
-// followTail prints events until ctx ends. What fails before the first stream has begun is returned; later it tries again.
+// followTail prints events until ctx ends. What fails before the first stream has begun is returned, and so is a refusal that would be
+// repeated, such as that of a token that was revoked; otherwise it tries again.
 func followTail(ctx context.Context, c *client, query url.Values, notes io.Writer, show func(tailEvent) error) error {
 	for begun := false; ; {
 		err := readTail(ctx, c, query, &begun, func(event tailEvent) error {
@@ -103,7 +106,7 @@ func followTail(ctx context.Context, c *client, query url.Values, notes io.Write
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case !begun:
+		case !begun || refused(err):
 			return err
 		case err != nil:
 			fmt.Fprintf(notes, "%v; trying again\n", err)
@@ -113,6 +116,16 @@ func followTail(ctx context.Context, c *client, query url.Values, notes io.Write
 			return nil
 		case <-time.After(tailPause):
 		}
+	}
+}
+
+// refused tells whether a node has answered what it would answer again.
+func refused(err error) bool {
+	switch webhook.ErrorCode(err) {
+	case webhook.CodeUnauthorized, webhook.CodeForbidden, webhook.CodeNotFound:
+		return true
+	default:
+		return false
 	}
 }
 

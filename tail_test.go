@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"hookwheel/webhook"
 )
 
@@ -120,6 +122,47 @@ func TestTail(t *testing.T) {
 		if response, text := a.raw("GET", "/api/v1/tail?"+query, "Bearer "+apiToken, nil); response.StatusCode/100 != 4 || !strings.Contains(string(text), want) {
 			t.Errorf("%s: %d %s", query, response.StatusCode, text)
 		}
+	}
+}
+
+// TestTailOfRevokedToken: whatever ends a token ends its streams, before they tell of anything that happens later.
+func TestTailOfRevokedToken(t *testing.T) {
+	a := apiStart(t, func(c *Config) { c.API.JWTSecret = jwtSecret })
+	start := "from=" + time.Now().Add(-time.Minute).UTC().Format(time.RFC3339)
+	var one apiThing
+	var portal authKey
+	a.call("POST", "/app", `{"name":"One","uid":"one"}`, 201, &one)
+	a.call("POST", "/app", `{"name":"Two","uid":"two"}`, 201, nil)
+	for _, app := range []string{"one", "two"} {
+		a.call("POST", "/app/"+app+"/endpoint", `{"url":"http://127.0.0.1:9/"}`, 201, nil)
+	}
+	reader := a.newKey(`{"name":"k","role":"reader"}`)
+	own := a.newKey(`{"name":"k","role":"application","applicationId":"one"}`)
+	a.call("POST", "/auth/app-portal-access/one", "", 200, &portal)
+	signed := sign(t, jwt.SigningMethodHS256, []byte(jwtSecret), func(c jwt.MapClaims) { c["sub"] = one.ID })
+	streams := map[string]*tailReader{
+		"a reader": follow(t, reader.Token, start+"&app=one", a.url), "quiet": follow(t, reader.Token, start+"&app=two", a.url),
+		"an application": follow(t, own.Token, start, a.url), "a portal": follow(t, portal.Token, start, a.url), "a JWT": follow(t, signed, start, a.url),
+	}
+	shown, command := make(chan tailEvent, 8), make(chan error, 1)
+	go func() {
+		c, query := client{url: a.url, token: reader.Token}, url.Values{"from": {start[len("from="):]}, "app": {"one"}}
+		command <- followTail(t.Context(), &c, query, io.Discard, func(event tailEvent) error { shown <- event; return nil })
+	}()
+	<-shown
+	for _, stream := range streams {
+		stream.await(t, 1)
+	}
+	a.call("DELETE", "/key/"+reader.ID, "", 204, nil)
+	a.call("POST", "/auth/app/one/expire-all", "", 204, nil)
+	a.call("POST", "/app/one/endpoint", `{"url":"http://127.0.0.1:9/"}`, 201, nil)
+	for who, stream := range streams {
+		if got := stream.await(t, 2); !slices.Equal(got, []string{"endpoint.created", "cut"}) || !strings.Contains(stream.events[1].data, "revoked") {
+			t.Errorf("%s: %q", who, got)
+		}
+	}
+	if err := <-command; webhook.ErrorCode(err) != webhook.CodeUnauthorized {
+		t.Errorf("the command ends with %v", err)
 	}
 }
 

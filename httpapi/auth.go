@@ -42,7 +42,7 @@ var root = &webhook.APIKey{Name: "api.token", Role: webhook.RoleAdmin}
 func (s *Server) allow(who roles, h handler) fasthttp.RequestHandler {
 	next := s.plain(h)
 	return func(ctx *fasthttp.RequestCtx) {
-		key, err := s.authenticate(ctx)
+		key, err := s.authenticate(shownToken(ctx))
 		if err == nil {
 			err = s.admit(ctx, who, key)
 		}
@@ -62,16 +62,23 @@ func caller(ctx *fasthttp.RequestCtx) *webhook.APIKey {
 	return ctx.UserValue(callerValue).(*webhook.APIKey)
 }
 
-// authenticate finds out whose token the request shows: the one of the configuration, an API key, or a JWT.
-func (s *Server) authenticate(ctx *fasthttp.RequestCtx) (*webhook.APIKey, error) {
-	text, bearer := bytes.CutPrefix(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization), []byte("Bearer "))
+// shownToken is the token that the request shows; empty: none.
+func shownToken(ctx *fasthttp.RequestCtx) string {
+	token, bearer := bytes.CutPrefix(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization), []byte("Bearer "))
 	if !bearer {
+		return ""
+	}
+	return string(token)
+}
+
+// authenticate finds out whose token it is: the one of the configuration, an API key, or a JWT.
+func (s *Server) authenticate(token string) (*webhook.APIKey, error) {
+	if token == "" {
 		return nil, errToken
 	}
-	if subtle.ConstantTimeCompare(text, []byte(s.config.Token)) == 1 {
+	if subtle.ConstantTimeCompare([]byte(token), []byte(s.config.Token)) == 1 {
 		return root, nil
 	}
-	token := string(text)
 	if id, secret, valid := webhook.ParseToken(token); valid {
 		return s.apiKey(id, secret)
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,9 +19,9 @@ import (
 
 const (
 	maxTails  = 64               // streams of one node
-	tailBeat  = 15 * time.Second // between two signs of life when nothing happens
+	tailBeat  = 5 * time.Second  // between two signs of life when nothing happens, and two looks at the token
 	tailStall = 30 * time.Second // for a reader that takes nothing
-	tailTime  = time.Hour        // then the client comes again, and shows its token again
+	tailTime  = time.Hour        // then the client comes again, perhaps to another node
 )
 
 // tailRequest is what a client wants to follow.
@@ -45,11 +46,11 @@ func (s *Server) tail(ctx *fasthttp.RequestCtx) (answer, error) {
 	ctx.SetContentType("text/event-stream")
 	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 	ctx.Response.Header.Set("X-Accel-Buffering", "no") // some proxies would hold it back
-	conn, live := ctx.Conn(), s.config.Store.OpenTail()
+	conn, token, live := ctx.Conn(), shownToken(ctx), s.config.Store.OpenTail()
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer s.tails.Add(-1)
 		defer live.Close()
-		stream := tailStream{Server: s, request: request, conn: conn, w: w}
+		stream := tailStream{Server: s, request: request, token: token, conn: conn, w: w}
 		if err := stream.run(live); err != nil && !errors.Is(err, errTailEnd) {
 			s.config.Logger.Debug("a tail has ended", "error", err)
 		}
@@ -120,6 +121,7 @@ var errTailEnd = errors.New("the stream is over")
 type tailStream struct {
 	*Server
 	request tailRequest
+	token   string // may be revoked meanwhile
 	conn    net.Conn
 	w       *bufio.Writer
 }
@@ -164,6 +166,9 @@ func (t *tailStream) run(live *wal.Tail) error {
 				return err
 			}
 		case <-beat.C:
+			if err := t.permit(); err != nil {
+				return err
+			}
 			if _, err := t.w.WriteString(": beat\n\n"); err != nil {
 				return err
 			}
@@ -173,6 +178,14 @@ func (t *tailStream) run(live *wal.Tail) error {
 			return t.say("cut", "", map[string]string{"detail": "This node is stopping. Come again, to another one, with the last id: nothing is lost."})
 		}
 	}
+}
+
+// permit ends the stream if its token is not good any more. What a good one may see does not change.
+func (t *tailStream) permit() error {
+	if _, err := t.authenticate(t.token); err != nil {
+		return cmp.Or(t.say("cut", "", map[string]string{"detail": "The token of this stream was revoked or has expired."}), errTailEnd)
+	}
+	return nil
 }
 
 // flush sends what is written; only a pause is limited in time, not the whole.
@@ -203,12 +216,11 @@ func (t *tailStream) tell(event *wal.Event) error {
 	if !r.app.IsZero() && event.App != r.app || !r.endpoint.IsZero() && event.Endpoint != r.endpoint {
 		return nil
 	}
-	id := event.ID.Text(webhook.KindEvent)
 	if c := event.Change; c != nil {
 		if r.status != nil || len(r.eventTypes) > 0 {
 			return nil
 		}
-		return t.say("change", id, tailChangeOut{Change: c.Change, AppID: c.App.Text(webhook.KindApplication), EndpointID: optionalID(c.Endpoint, webhook.KindEndpoint),
+		return t.show("change", event.ID, tailChangeOut{Change: c.Change, AppID: c.App.Text(webhook.KindApplication), EndpointID: optionalID(c.Endpoint, webhook.KindEndpoint),
 			TaskID: optionalID(c.Task, webhook.KindTask), Timestamp: c.ID.Time()})
 	}
 	if r.status != nil && event.Attempt.Status != *r.status {
@@ -223,7 +235,15 @@ func (t *tailStream) tell(event *wal.Event) error {
 			return err
 		}
 	}
-	return t.say("attempt", id, tailAttemptOut{attemptOut: showAttempt(event.Attempt, false), AppID: event.App.Text(webhook.KindApplication)})
+	return t.show("attempt", event.ID, tailAttemptOut{attemptOut: showAttempt(event.Attempt, false), AppID: event.App.Text(webhook.KindApplication)})
+}
+
+// show writes an event to who may see it. That is looked at for each: who has revoked a token must see nothing more go to it.
+func (t *tailStream) show(name string, id webhook.ID, data any) error {
+	if err := t.permit(); err != nil {
+		return err
+	}
+	return t.say(name, id.Text(webhook.KindEvent), data)
 }
 
 func optionalID(id webhook.ID, kind webhook.Kind) *string {
