@@ -1,6 +1,10 @@
 package scheduler
 
-import "hookwheel/webhook"
+import (
+	"slices"
+
+	"hookwheel/webhook"
+)
 
 // maxManual is how many lines of a manual set are read at a time.
 const maxManual = 256
@@ -9,26 +13,35 @@ const maxManual = 256
 type manualSet struct {
 	lines    []webhook.Manual
 	more     bool                    // there may be lines that were not read
+	tasks    bool                    // there may be such of tasks, because only what persons want was read
 	out      map[webhook.ID]struct{} // handed out, and not recorded before the set was read last
 	recorded []webhook.ID            // of them, those that were recorded while the set was being read
 	passed   map[webhook.ID]struct{} // of them, those that stood in the set when it was read last
+	replayed webhook.ID              // the message of a task that the others wait for, because the endpoint keeps an order; zero: none
 }
 
 func newManualSet() manualSet { return manualSet{more: true, out: make(map[webhook.ID]struct{})} }
 
-func (m *manualSet) wants() bool { return len(m.lines) > 0 || m.more }
-
-// urgent tells whether a person waits for the next line, or whether that is not known; tasks can wait.
-func (m *manualSet) urgent() bool {
-	if len(m.lines) == 0 {
-		return m.more
-	}
-	return m.lines[0].Task.IsZero()
+// next is which line comes next, of those that persons want if tasks are to wait; -1: none.
+func (m *manualSet) next(tasks bool) int {
+	tasks = tasks && m.replayed.IsZero()
+	return slices.IndexFunc(m.lines, func(line webhook.Manual) bool { return tasks || line.Task.IsZero() })
 }
 
-// receive takes the first lines of the set, at most that many. Those that were handed out may be among them still.
-func (m *manualSet) receive(lines []webhook.Manual, most int) {
-	m.lines, m.passed = m.lines[:0], make(map[webhook.ID]struct{})
+// wantsLines tells whether none may go, but there may be others that must be read.
+func (m *manualSet) wantsLines(tasks bool) bool {
+	return (m.more || m.tasks && tasks && m.replayed.IsZero()) && m.next(tasks) < 0
+}
+
+func (m *manualSet) wants() bool { return m.next(true) >= 0 || m.wantsLines(true) }
+
+// urgent tells whether a person waits, or whether that is not known; tasks can wait.
+func (m *manualSet) urgent() bool { return m.next(false) >= 0 || m.wantsLines(false) }
+
+// receive takes the first lines of the set, at most that many; tasks, whether those of tasks are among them. So may be those that were
+// handed out.
+func (m *manualSet) receive(lines []webhook.Manual, tasks bool, most int) {
+	m.lines, m.passed, m.tasks = m.lines[:0], make(map[webhook.ID]struct{}), !tasks
 	for _, line := range lines {
 		if _, out := m.out[line.Message]; out {
 			m.passed[line.Message] = struct{}{}
@@ -43,10 +56,10 @@ func (m *manualSet) receive(lines []webhook.Manual, most int) {
 	m.recorded = m.recorded[:0]
 }
 
-// take hands out the next line.
-func (m *manualSet) take() webhook.Manual {
-	line := m.lines[0]
-	m.lines = m.lines[1:]
+// take hands out a line.
+func (m *manualSet) take(i int) webhook.Manual {
+	line := m.lines[i]
+	m.lines = slices.Delete(m.lines, i, i+1)
 	m.out[line.Message] = struct{}{}
 	return line
 }

@@ -20,14 +20,14 @@ func TestManualSetHandsOutOnce(t *testing.T) {
 		want string // messages in memory, and whether the set is to be read
 	}{
 		{"new", func() {}, "[] true"},
-		{"read", func() { m.more = false; m.receive([]webhook.Manual{one}, 10) }, "[1] false"},
-		{"handed out", func() { m.take() }, "[] false"},
-		{"read before it is recorded", func() { m.receive([]webhook.Manual{one, two}, 10) }, "[2] false"},
-		{"recorded while a read is under way that saw it", func() { m.settle(one.Message, true); m.receive([]webhook.Manual{one, two}, 10) }, "[2] true"},
-		{"read after that", func() { m.more = false; m.receive([]webhook.Manual{two}, 10) }, "[2] false"},
-		{"asked for again", func() { m.receive([]webhook.Manual{one, two}, 10) }, "[1 2] false"},
-		{"not to be had now", func() { m.giveBack(m.take().Message) }, "[2] true"},
-		{"a full page", func() { m.more = false; m.receive([]webhook.Manual{one, two}, 2) }, "[1 2] true"},
+		{"read", func() { m.more = false; m.receive([]webhook.Manual{one}, true, 10) }, "[1] false"},
+		{"handed out", func() { m.take(0) }, "[] false"},
+		{"read before it is recorded", func() { m.receive([]webhook.Manual{one, two}, true, 10) }, "[2] false"},
+		{"recorded while a read is under way that saw it", func() { m.settle(one.Message, true); m.receive([]webhook.Manual{one, two}, true, 10) }, "[2] true"},
+		{"read after that", func() { m.more = false; m.receive([]webhook.Manual{two}, true, 10) }, "[2] false"},
+		{"asked for again", func() { m.receive([]webhook.Manual{one, two}, true, 10) }, "[1 2] false"},
+		{"not to be had now", func() { m.giveBack(m.take(0).Message) }, "[2] true"},
+		{"a full page", func() { m.more = false; m.receive([]webhook.Manual{one, two}, true, 2) }, "[1 2] true"},
 	}
 	for _, step := range steps {
 		step.do()

@@ -193,6 +193,55 @@ func TestBlockedKey(t *testing.T) {
 	t.Errorf("%d delivered, %d held", len(b.delivered), len(b.held[e.ID]))
 }
 
+// An endpoint that keeps an order gets what a task has sent one after the other, each when the one before is settled, whatever fails; what
+// a person wants does not wait for that.
+func TestOrderOfReplay(t *testing.T) {
+	for _, ordering := range []webhook.Ordering{webhook.OrderingEndpoint, webhook.OrderingKey} {
+		t.Run(fmt.Sprint(ordering), func(t *testing.T) {
+			const count = 3 * maxManual
+			b := newShelf()
+			e := testEndpoint(0)
+			e.Ordering = ordering
+			task := webhook.NewID(1_790_000_000_000, 9, 0)
+			for i := range count {
+				m := testMessage(10+i, 10)
+				b.add(m)
+				b.cursors[e.ID] = m.ID
+				line := webhook.Manual{Message: m.ID, Number: 1, Task: task, Retry: true}
+				if i == count-1 {
+					line.Task, line.Retry = webhook.ID{}, false
+				}
+				b.manual[e.ID] = append(b.manual[e.ID], line)
+			}
+			asked := b.log[count-1].ID
+			var mu sync.Mutex
+			rnd := rand.New(rand.NewSource(1))
+			position, askedAt, next := 0, 0, 0
+			l := leadTo(t, b, []*webhook.Endpoint{e}, 4, func(d webhook.Delivery) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				if position++; d.ID == asked {
+					askedAt = position
+					return true
+				}
+				if want := b.log[next].ID; d.ID != want {
+					t.Errorf("message %d comes while %d is not settled", d.ID.Index(), want.Index())
+				}
+				if rnd.Intn(20) == 0 {
+					return false
+				}
+				next++
+				return true
+			}, nil)
+			await(t, b, []*webhook.Endpoint{e})
+			l.stop()
+			if next != count-1 || askedAt > count/2 {
+				t.Errorf("%d of the task were delivered, and what a person wanted came as number %d", next, askedAt)
+			}
+		})
+	}
+}
+
 // A message that blocks an endpoint is got rid of by having the endpoint skip such whose attempts are used up, or by expunging it: neither
 // waits for its next attempt.
 func TestBlockEnds(t *testing.T) {

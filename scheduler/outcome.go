@@ -291,6 +291,9 @@ func (s *Scheduler) settle(l *lane, o *webhook.Outcome) {
 		s.forget(l, a.Message)
 		l.retries.settle(a.Message)
 	}
+	if a.Next.IsZero() && a.Message == l.manual.replayed {
+		l.manual.replayed = webhook.ID{}
+	}
 	switch {
 	case o.Hold:
 		l.order.recordedHold(o.Key)

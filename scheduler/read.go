@@ -82,15 +82,19 @@ func (s *Scheduler) readUnsure(l *lane) {
 			s.plan(l, line)
 		}
 	}
+	if i := slices.IndexFunc(unsure, func(r webhook.Retry) bool { return r.Message == l.manual.replayed }); i >= 0 &&
+		!slices.ContainsFunc(found, func(r webhook.Retry) bool { return r.Message == l.manual.replayed }) {
+		l.manual.replayed = webhook.ID{} // it has made no line, and nothing follows
+	}
 }
 
-// readManual reads the first part of a lane's manual set.
-func (s *Scheduler) readManual(l *lane) {
+// readManual reads the first part of a lane's manual set; tasks, whether that of tasks too.
+func (s *Scheduler) readManual(l *lane, tasks bool) {
 	l.reading = true
 	endpoint, most := l.endpoint.ID, maxManual+len(l.manual.out)
 	l.manual.more = false // what comes meanwhile says so again
 	s.mu.Unlock()
-	list, err := s.backlog.Manual(endpoint, webhook.ID{}, most)
+	list, err := s.backlog.Manual(endpoint, tasks, most)
 	s.mu.Lock()
 	if err != nil {
 		l.manual.more = true
@@ -98,7 +102,7 @@ func (s *Scheduler) readManual(l *lane) {
 		return
 	}
 	l.reading = false
-	l.manual.receive(list, most)
+	l.manual.receive(list, tasks, most)
 }
 
 // maxLate is how many lines are held at a time because an endpoint begins to keep an order.

@@ -20,9 +20,9 @@ type Backlog interface {
 	MessageByID(app, id webhook.ID) (*webhook.Message, error)
 	// Retries reads an endpoint's retry set in order of due time and message: the first most lines from that one on.
 	Retries(endpoint webhook.ID, from webhook.Retry, most int) ([]webhook.Retry, error)
-	// Manual reads an endpoint's manual set in log order: the first most lines after that message, those left out that may not be sent
-	// because their task is paused.
-	Manual(endpoint, after webhook.ID, most int) ([]webhook.Manual, error)
+	// Manual reads an endpoint's manual set in log order: the first most lines, with tasks those of tasks too, but of
+	// none that is paused.
+	Manual(endpoint webhook.ID, tasks bool, most int) ([]webhook.Manual, error)
 	// Held reads an endpoint's held set in order of key and message: the first most lines after that one.
 	Held(endpoint webhook.ID, after webhook.Held, most int) ([]webhook.Held, error)
 	// HeldFirst is the first message that is held behind others of a key.

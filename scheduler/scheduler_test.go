@@ -89,11 +89,11 @@ func (b *shelf) Retries(endpoint webhook.ID, from webhook.Retry, most int) (list
 	return slices.Clone(rest[:min(most, len(rest))]), nil
 }
 
-func (b *shelf) Manual(endpoint, after webhook.ID, most int) (list []webhook.Manual, err error) {
+func (b *shelf) Manual(endpoint webhook.ID, tasks bool, most int) (list []webhook.Manual, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, line := range b.manual[endpoint] {
-		if line.Message.After(after) && !b.still[line.Task] && len(list) < most {
+		if (line.Task.IsZero() || tasks && !b.still[line.Task]) && len(list) < most {
 			list = append(list, line)
 		}
 	}

@@ -63,14 +63,14 @@ func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 	if l.deficit <= 0 { // it has overdrawn more than a turn
 		return d, false
 	}
-	if ok, _ := s.mayTurn(l); !ok || s.readFor(l) {
+	if ok, _ := s.mayTurn(l); !ok || s.readFor(l, now) {
 		return d, false
 	}
 	for _, source := range l.sources(now) {
 		switch source {
 		case webhook.SourceManual:
-			if len(l.manual.lines) > 0 {
-				return s.turnManual(l)
+			if i := l.manual.next(l.takesTasks(now)); i >= 0 {
+				return s.turnManual(l, i)
 			}
 		case webhook.SourceRetry:
 			if line := l.dueLine(); line != nil {
@@ -115,12 +115,12 @@ func (l *lane) sources(now time.Time) [4]webhook.Source {
 }
 
 // readFor reads what the lane must know before it can send. The lock is let go meanwhile.
-func (s *Scheduler) readFor(l *lane) (read bool) {
+func (s *Scheduler) readFor(l *lane, now time.Time) (read bool) {
 	switch {
 	case !l.order.scanned:
 		s.readOrder(l)
-	case l.manual.more && len(l.manual.lines) == 0:
-		s.readManual(l)
+	case l.manual.wantsLines(l.takesTasks(now)):
+		s.readManual(l, l.takesTasks(now) && l.manual.replayed.IsZero())
 	case l.retries.wantsLines():
 		s.readRetries(l)
 	case len(l.retries.unsure) > 0:
@@ -228,8 +228,8 @@ func (s *Scheduler) retryLater(l *lane, line *retry) {
 }
 
 // turnManual takes what a person or a task asked for.
-func (s *Scheduler) turnManual(l *lane) (d webhook.Delivery, found bool) {
-	line := l.manual.take()
+func (s *Scheduler) turnManual(l *lane, i int) (d webhook.Delivery, found bool) {
+	line := l.manual.take(i)
 	if !line.Task.IsZero() && !s.backlog.TaskRuns(line.Task) { // the line has left the set with it, or is read when the task goes on
 		l.manual.settle(line.Message, false)
 		return d, false
@@ -243,7 +243,15 @@ func (s *Scheduler) turnManual(l *lane) (d webhook.Delivery, found bool) {
 		s.cancel(l, &d, 0, why)
 		return d, false
 	}
+	if !line.Task.IsZero() && l.order.ordering != webhook.OrderingNone {
+		l.manual.replayed = d.ID
+	}
 	return s.depart(l, d), true
+}
+
+// takesTasks tells whether what a task asked for may go now: that is no reason to send before the next probe.
+func (l *lane) takesTasks(now time.Time) bool {
+	return !l.breaker.health.Parked || !l.breaker.health.NextProbe.After(now)
 }
 
 // turnHeld takes the first message of a key that nothing blocks any more.

@@ -100,12 +100,12 @@ func (s *Store) HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, 
 	return list[0].Message, true, nil
 }
 
-// Manual reads an endpoint's manual set in log order, the first most lines after that message. Those of tasks that are paused are left out.
-func (s *Store) Manual(endpoint, after webhook.ID, most int) (list []webhook.Manual, err error) {
+// Manual reads an endpoint's manual set in log order, the first most lines: with tasks those of tasks too, but of none that is paused.
+func (s *Store) Manual(endpoint webhook.ID, tasks bool, most int) (list []webhook.Manual, err error) {
 	err = s.view(func(txn *badger.Txn) error {
-		return seek(txn, idKey(keyManual, endpoint), idKey(keyManual, endpoint, after), func(key, value []byte) error {
+		return scan(txn, idKey(keyManual, endpoint), func(key, value []byte) error {
 			line, err := decodeManual(key, value)
-			if err != nil || line.Message == after || !line.Task.IsZero() && !s.TaskRuns(line.Task) {
+			if err != nil || !line.Task.IsZero() && !(tasks && s.TaskRuns(line.Task)) {
 				return err
 			}
 			if list = append(list, line); len(list) >= most {

@@ -220,7 +220,7 @@ func (c *script) replay(t *testing.T) (commands []Command) {
 			commands = append(commands, c.command(encodeCommand(kindChangeTask, changeTask{task.ID, status})))
 		}
 	}
-	lines, err := c.store.Manual(endpoint, webhook.ID{}, c.rnd.Intn(4))
+	lines, err := c.store.Manual(endpoint, true, c.rnd.Intn(4))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func (r *replayWorld) step(id webhook.ID, most int) (names []string) {
 // attempt settles the lines of the manual set.
 func (r *replayWorld) attempt(status webhook.Status, next time.Time) {
 	r.Helper()
-	lines, err := r.s.Manual(r.endpoint.ID, webhook.ID{}, 1000)
+	lines, err := r.s.Manual(r.endpoint.ID, true, 1000)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestTaskRuns(t *testing.T) {
 	if len(r.s.RunningTasks()) != 0 || r.s.TaskRuns(task.ID) {
 		t.Error("a paused task is running")
 	}
-	if lines, err := r.s.Manual(r.endpoint.ID, webhook.ID{}, 10); err != nil || len(lines) != 0 {
+	if lines, err := r.s.Manual(r.endpoint.ID, true, 10); err != nil || len(lines) != 0 {
 		t.Errorf("of a paused task there is to be sent %+v %v", lines, err)
 	}
 	toldBefore := woken
@@ -242,7 +242,7 @@ func TestTaskGivesWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	owners := make(map[string]webhook.ID)
-	lines, err := r.s.Manual(r.endpoint.ID, webhook.ID{}, 10)
+	lines, err := r.s.Manual(r.endpoint.ID, true, 10)
 	for _, line := range lines {
 		owners[r.names[line.Message]] = line.Task
 	}
@@ -290,7 +290,7 @@ func TestTaskEnds(t *testing.T) {
 	if err != nil || canceled.Status != webhook.TaskCanceled || canceled.Waiting() != 0 {
 		t.Errorf("%+v %v", canceled, err)
 	}
-	if lines, err := r.s.Manual(r.endpoint.ID, webhook.ID{}, 100); err != nil || len(lines) != 1 || r.names[lines[0].Message] != "skipped" {
+	if lines, err := r.s.Manual(r.endpoint.ID, true, 100); err != nil || len(lines) != 1 || r.names[lines[0].Message] != "skipped" {
 		t.Errorf("a cancel leaves %+v %v", lines, err)
 	}
 	second := r.start(webhook.Task{Which: webhook.ReplayAll})
