@@ -116,6 +116,30 @@ func TestAPIExplainWaiting(t *testing.T) {
 	a.explained("y", "canceled", "not sent: the payload was expunged before it was sent")
 }
 
+// TestAPIExplainResendOfWaiting has a message sent by hand, in vain, before the endpoint has come to it.
+func TestAPIExplainResendOfWaiting(t *testing.T) {
+	a := apiStart(t)
+	receiver := apiReceive(t)
+	receiver.say(http.StatusServiceUnavailable)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint", `{"uid":"e","ordering":"endpoint","onExhausted":"block","url":"`+receiver.URL+`"}`, 201, nil)
+	a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"first","payload":{}}`, 202, nil)
+	a.explained("first", "retrying", "attempt 1 at ")
+	a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"m","payload":{}}`, 202, nil)
+	a.call("POST", "/app/acme/msg/m/endpoint/e/resend", "", 202, nil)
+	a.awaitAttempts("/app/acme/attempt/msg/m", 1)
+	a.explained("m", "waiting", "was answered with 503; it waits in the log: the endpoint has not come to it yet")
+	for _, path := range []string{"/app/acme/endpoint/e/msg", "/app/acme/msg/m/endpoint"} {
+		var list struct {
+			Data []struct{ EventID, StatusText string }
+		}
+		a.call("GET", path, "", 200, &list)
+		if len(list.Data) == 0 || list.Data[0].StatusText != "sending" {
+			t.Errorf("%s: %+v", path, list)
+		}
+	}
+}
+
 // TestAPIExplainNoLongerWanted changes the filters of an endpoint that is parked, which has it probed.
 func TestAPIExplainNoLongerWanted(t *testing.T) {
 	a := apiStart(t, func(c *Config) {

@@ -77,7 +77,7 @@ func (s *Server) listDestinations(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	list, more, err := s.config.Store.Destinations(m.ID, l.Page)
+	list, more, err := s.config.Store.Destinations(m, l.Page)
 	if err != nil {
 		return answer{}, err
 	}

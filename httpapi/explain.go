@@ -97,7 +97,11 @@ func explainFate(x *wal.Explanation) string {
 		}
 		return "a person has it sent again" + standstill(x)
 	case wal.FateWaiting:
-		return "waits in the log: the endpoint has not come to it yet" + standstill(x)
+		text := "waits in the log: the endpoint has not come to it yet"
+		if x.Last != nil {
+			text = failureWords(x.Last) + "; it " + text
+		}
+		return text + standstill(x)
 	case wal.FateFiltered:
 		return fmt.Sprintf("not wanted: the endpoint's filters keep it out (%s)", x.Rule)
 	case wal.FateEarlier:

@@ -15,7 +15,7 @@ type Attempted struct {
 	Endpoint webhook.ID
 	URL      string // of the last attempt
 	Status   webhook.Status
-	Next     time.Time // with StatusSending: when it is tried again
+	Next     time.Time // with StatusSending: when it is tried again; zero: when its turn comes
 }
 
 // sum takes what attempts say together, which are in the order in which they were made: one success is enough, and while another
@@ -37,6 +37,20 @@ func (a *Attempted) sum(attempts []webhook.Attempt) {
 	}
 }
 
+// await looks whether a message of which no attempt says when it is tried again waits all the same: in a set, or for its first turn.
+func (a *Attempted) await(txn *badger.Txn, m *webhook.Message, endpoint *webhook.Endpoint, attempts []webhook.Attempt) error {
+	if a.Status == webhook.StatusSuccess || !a.Next.IsZero() {
+		return nil
+	}
+	e := explainer{txn: txn, m: m, attempts: attempts, x: Explanation{Endpoint: endpoint}}
+	err := e.explain()
+	switch e.x.Fate {
+	case FateRetrying, FateHeld, FateRequested, FateWaiting:
+		a.Status, a.Next = webhook.StatusSending, e.x.Due
+	}
+	return err
+}
+
 // AttemptedMessages lists a page of the messages that were attempted at an endpoint; next is as in Messages.
 func (s *Store) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter MessageFilter, status *webhook.Status) (list []Attempted, next webhook.ID, err error) {
 	err = s.view(func(txn *badger.Txn) error {
@@ -53,7 +67,8 @@ func (s *Store) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter 
 				return false, err
 			}
 			a.sum(attempts)
-			return status == nil || a.Status == *status, nil
+			err = a.await(txn, a.Message, endpoint, attempts)
+			return status == nil || a.Status == *status, err
 		}
 		err := page.walk(txn, idKey(keyLog, endpoint.App), entrySize, func(key, value []byte) error {
 			messages, err := decodeMessages(key, value, endpoint.App)
@@ -74,23 +89,33 @@ func (s *Store) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter 
 
 // Destinations lists a page of the endpoints at which a message was attempted, those that are gone among them, and tells whether
 // there are more in its direction.
-func (s *Store) Destinations(message webhook.ID, page Page) (list []Attempted, more bool, err error) {
+func (s *Store) Destinations(m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		index := newIndexReader(txn)
 		defer index.close()
 		var all []webhook.ID
-		index.lines(message, func(_, endpoint webhook.ID) { all = append(all, endpoint) })
+		index.lines(m.ID, func(_, endpoint webhook.ID) { all = append(all, endpoint) })
 		slices.SortFunc(all, webhook.ID.Compare)
 		all = slices.Compact(all)
 		all, _ = collect(page, nil, all, func(id *webhook.ID) webhook.ID { return *id }, nil)
 		all, more = cut(page, all)
-		for _, endpoint := range all {
-			attempts, _, err := index.attempts(message, endpoint)
+		for _, id := range all {
+			attempts, _, err := index.attempts(m.ID, id)
 			if err != nil {
 				return err
 			}
-			list = append(list, Attempted{})
-			list[len(list)-1].sum(attempts)
+			var a Attempted
+			a.sum(attempts)
+			s.mu.RLock()
+			endpoint := s.nouns.endpoints[id]
+			s.mu.RUnlock()
+			if endpoint != nil {
+				err = a.await(txn, m, endpoint, attempts)
+			}
+			if err != nil {
+				return err
+			}
+			list = append(list, a)
 		}
 		return index.err
 	})

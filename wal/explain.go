@@ -82,10 +82,13 @@ func (e *explainer) explain() error {
 	if err != nil || planned {
 		return err
 	}
-	if len(e.attempts) > 0 {
-		e.explainLast()
-	} else {
+	switch {
+	case len(e.attempts) == 0:
 		e.explainPlace(c)
+	case c.fresh(e.m.ID) && e.x.Endpoint.Wants(e.m): // a person or a task had it sent already
+		e.x.Fate = FateWaiting
+	default:
+		e.explainLast()
 	}
 	return nil
 }
