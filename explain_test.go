@@ -157,6 +157,26 @@ func TestAPIExplainNoLongerWanted(t *testing.T) {
 	a.explained("m", "canceled", "not sent: the endpoint no longer wants it: event type")
 }
 
+// TestAPIExplainFilters changes the filters of an endpoint while a message waits that they then do not want, and again when it has passed.
+func TestAPIExplainFilters(t *testing.T) {
+	a := apiStart(t)
+	receiver := apiReceive(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	for _, name := range []string{"a", "b"} {
+		a.call("POST", "/event-type", `{"name":"`+name+`","description":"d"}`, 201, nil)
+	}
+	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint/e/pause", "", 200, nil)
+	a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"m","payload":{}}`, 202, nil)
+	a.call("PATCH", "/app/acme/endpoint/e", `{"filterTypes":["b"]}`, 200, nil)
+	a.call("POST", "/app/acme/endpoint/e/resume", "", 200, nil)
+	a.call("POST", "/app/acme/msg", `{"eventType":"b","eventId":"after","payload":{}}`, 202, nil)
+	a.explained("after", "delivered", "")
+	a.explained("m", "filtered", "the endpoint's filters keep it out (event type")
+	a.call("PATCH", "/app/acme/endpoint/e", `{"filterTypes":["a"]}`, 200, nil)
+	a.explained("m", "earlier", "the endpoint passed it before its present filters began to hold")
+}
+
 // TestAPIExplainGivenUp has the attempts at a message come to an end.
 func TestAPIExplainGivenUp(t *testing.T) {
 	for _, test := range []struct {

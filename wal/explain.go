@@ -158,10 +158,10 @@ func (e *explainer) explainPlace(c *cursor) {
 		x.Fate, x.Since = FateEarlier, x.Endpoint.ID.Time()
 	case skipped:
 		x.Fate, x.Since = FateSkipped, skipTime
-	case !c.fresh(at) && x.Endpoint.FilterSince.After(at):
-		x.Fate, x.Since = FateEarlier, x.Endpoint.FilterSince.Time()
 	case !x.Endpoint.Wants(e.m):
 		x.Fate, x.Rule = FateFiltered, x.Endpoint.Filter(e.m)
+	case !c.fresh(at) && x.Endpoint.FilterSince.After(at):
+		x.Fate, x.Since = FateEarlier, x.Endpoint.FilterSince.Time()
 	default:
 		x.Fate = FateWaiting
 	}
