@@ -46,6 +46,7 @@ func sinceAnHour(more string) string { return since(time.Hour, more) }
 func TestReplays(t *testing.T) {
 	a := apiStart(t)
 	receiver := apiReceive(t)
+	a.call("POST", "/event-type", `{"name":"b","description":""}`, 201, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"old"}`, 201, nil)
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
@@ -112,6 +113,7 @@ func TestReplayChanges(t *testing.T) {
 		t.Errorf("%+v", other)
 	}
 	a.call("POST", "/background-task/"+task.ID+"/resume", "", 409, nil)
+	a.call("POST", "/event-type", `{"name":"old","description":"","archived":true}`, 201, nil)
 	for query, want := range map[string]int{"": 1, "status=running": 0, "status=finished": 1, "status=canceled&task=endpoint.bulk-replay": 1, "task=endpoint.recover": 0} {
 		var list struct{ Data []json.RawMessage }
 		if a.call("GET", "/background-task?"+query, "", 200, &list); len(list.Data) != want {
@@ -136,6 +138,8 @@ func TestReplayChanges(t *testing.T) {
 		{"POST", path + "bulk-replay", sinceAnHour(`,"status":1`), 422, `"loc":["body","status"]`},
 		{"POST", path + "bulk-replay", sinceAnHour(`,"statusCodeClass":250`), 422, `"loc":["body","statusCodeClass"]`},
 		{"POST", path + "bulk-replay", sinceAnHour(`,"rate":0`), 422, `"loc":["body","rate"]`},
+		{"POST", path + "bulk-replay", sinceAnHour(`,"eventTypes":["a.typo"]`), 422, `there is no event type \"a.typo\"`},
+		{"POST", path + "bulk-replay", sinceAnHour(`,"eventTypes":["old"],"unknown":true`), 202, `"total":0`}, // as anywhere, what is not known is ignored
 		{"POST", path + "bulk-replay", sinceAnHour(`,"eventTypes":[5]`), 422, `"loc":["body","eventTypes","[0]"]`},
 		{"POST", "/app/acme/endpoint/none/recover", sinceAnHour(""), 404, "Endpoint not found"},
 		{"GET", "/background-task/qtask_x", "", 404, "Background task not found"},

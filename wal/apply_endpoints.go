@@ -115,7 +115,7 @@ func (e *entry) mayBecome(endpoint, before *webhook.Endpoint) error {
 		}
 		switch t, err := e.eventType(name); {
 		case webhook.ErrorCode(err) == webhook.CodeNotFound:
-			return webhook.Invalid("eventTypes", fmt.Sprintf("there is no event type %q: create it first", name))
+			return errUnknownType(name)
 		case err != nil:
 			return err
 		case t.Archived:
@@ -123,6 +123,10 @@ func (e *entry) mayBecome(endpoint, before *webhook.Endpoint) error {
 		}
 	}
 	return nil
+}
+
+func errUnknownType(name string) error {
+	return webhook.Invalid("eventTypes", fmt.Sprintf("there is no event type %q: create it first", name))
 }
 
 // disableEndpoint is the leader's word that an endpoint has failed for too long.

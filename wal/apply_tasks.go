@@ -31,6 +31,14 @@ func (e *entry) createTask(body []byte) ([]byte, error) {
 	if endpoint == nil || endpoint.App != t.App {
 		return nil, errNoEndpoint
 	}
+	for _, name := range t.EventTypes { // which may be archived: messages of the past are of it
+		switch _, err := e.eventType(name); {
+		case webhook.ErrorCode(err) == webhook.CodeNotFound:
+			return nil, errUnknownType(name)
+		case err != nil:
+			return nil, err
+		}
+	}
 	open, ofEndpoint := 0, 0
 	for _, other := range e.store.nouns.tasks {
 		if other = e.task(other.ID); !other.Status.Over() {

@@ -36,7 +36,7 @@ func newReplayWorld(t *testing.T) *replayWorld {
 		return id
 	}
 	send("before", webhook.Message{})
-	for _, name := range []string{"a", "b"} {
+	for _, name := range []string{"a", "b", "z"} {
 		if _, err := w.CreateEventType(t.Context(), webhook.EventType{Name: name}); err != nil {
 			t.Fatal(err)
 		}
