@@ -93,14 +93,14 @@ func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 // key. Probing is to cost little, however much waits.
 const maxProbeHolds = 64
 
-// sources are the records of a lane in the order in which they are looked at: they take turns. But what has waited longest comes first for
-// an endpoint that has just come back, that is parked and ordered as a whole, or that gets what a person sends before its next probe.
-// Probes take turns too, or a message that the endpoint always refuses would keep it parked, though it takes others.
+// sources are the records of a lane in the order in which they are looked at: they take turns, with probes too, and when the endpoint has
+// just come back: or a message that it always refuses would keep it parked, though it takes others. But what has waited longest comes first
+// to one that is parked and ordered as a whole, and what a person sends to one that waits for its next probe.
 func (l *lane) sources(now time.Time) [4]webhook.Source {
 	all := [4]webhook.Source{webhook.SourceManual, webhook.SourceRetry, webhook.SourceHeld, webhook.SourceLog}
 	h := &l.breaker.health
 	oldestFirst := h.NextProbe.After(now) || l.order.ordering == webhook.OrderingEndpoint || l.holds >= maxProbeHolds
-	if h.Parked && oldestFirst || l.breaker.pace(now) > 0 {
+	if h.Parked && oldestFirst {
 		return all
 	}
 	var turned [4]webhook.Source
