@@ -13,7 +13,8 @@ func newAttemptCommand() *cobra.Command {
   hookwheel attempt list acme --message invoice-815
   hookwheel attempt get acme invoice-815 atmpt_1srOrx2ZWZBpBUvZwXKQmoEYga2`,
 		func(p *people) []*cobra.Command {
-			shown := columns("ID id, MESSAGE msgId, ENDPOINT endpointId, NO number, STATUS statusText, CODE responseStatusCode, MS responseDurationMs, AT timestamp, NEXT nextAttempt")
+			shown := columns("ID id, MESSAGE msgId, ENDPOINT endpointId, TRIGGER triggerType, NO number, STATUS statusText, CODE responseStatusCode, MS responseDurationMs, AT timestamp, NEXT nextAttempt")
+			shown[3].words = []string{"scheduled", "manual"} // each has numbers of its own
 			var endpoint, message string
 			list := &cobra.Command{Use: "list APP (--endpoint ENDPOINT | --message MESSAGE)", Short: "Attempts at an endpoint or at a message, the newest first", Args: cobra.ExactArgs(1)}
 			list.Flags().StringVar(&endpoint, "endpoint", "", "attempts at this endpoint")
@@ -31,7 +32,7 @@ func newAttemptCommand() *cobra.Command {
 					}
 				}),
 				p.newDo(&cobra.Command{Use: "get APP MESSAGE ATTEMPT", Short: "Show an attempt, and what was answered"}, 3, nil, http.MethodGet, "/app/%s/msg/%s/attempt/%s", nil,
-					append(shown, column{"ANSWER", "response"}), ""),
+					append(shown, column{title: "ANSWER", path: "response"}), ""),
 			}
 		})
 }

@@ -15,8 +15,8 @@ func newEndpointCommand() *cobra.Command {
   hookwheel endpoint replay acme billing --since 2026-01-31T12:00:00Z --status failed`,
 		func(p *people) []*cobra.Command {
 			const one = "/app/%s/endpoint/%s"
-			shown := columns("ID id, UID uid, URL url, EVENT TYPES eventTypes, CHANNELS channels, RATE throttleRate, STATE health.state")
-			whole := columns("ID id, UID uid, URL url, EVENT TYPES eventTypes, CHANNELS channels, RATE throttleRate, HEALTH health.text")
+			shown := columns("ID id, UID uid, URL url, EVENT TYPES eventTypes, CHANNELS channels, RATE throttleRate, ORDERING ordering, STATE health.state")
+			whole := columns("ID id, UID uid, URL url, EVENT TYPES eventTypes, CHANNELS channels, RATE throttleRate, ORDERING ordering, ON EXHAUSTED onExhausted, HEALTH health.text")
 			none := func([]string) (map[string]any, error) { return nil, nil }
 			return []*cobra.Command{
 				p.newList(&cobra.Command{Use: "list APP", Short: "Endpoints of an application, the newest first", Args: cobra.ExactArgs(1)}, new(fields), shown,
@@ -39,7 +39,7 @@ func newEndpointCommand() *cobra.Command {
 					Example: `  hookwheel endpoint replay acme billing --since 2026-01-31T12:00:00Z --status failed --rate 50`}, 2,
 					new(fields).text("since", "since", "from this time on, such as 2026-01-31T12:00:00Z; must be given").text("until", "until", "up to this time (default now)").
 						text("status", "status", "which: all (default), failed, delivered or never-attempted").list("event-type", "eventTypes", "only these").
-						text("channel", "channel", "only those with it").text("tag", "tag", "only those with it").number("rate", "rate", "messages per second"),
+						text("channel", "channel", "only those with it").text("tag", "tag", "only those with it").count("rate", "rate", "messages per second (default as fast as it takes them)"),
 					http.MethodPost, one+"/bulk-replay", none, taskColumns, ""),
 			}
 		})
@@ -55,6 +55,6 @@ func endpointSettings() *fields {
 		pairs("metadata", "metadata", "notes, as name=value").
 		text("signature", "signatureStyle", "standard, github, stripe or hex").
 		flag("envelope", "envelope", "send the payload within an envelope").
-		orNull("ordering", "ordering", "endpoint: one message after the other; key: the same per ordering key").
+		orNone("ordering", "ordering", "endpoint: one message after the other; key: the same per ordering key; none").
 		text("on-exhausted", "onExhausted", "skip or block, after the last attempt at an ordered message")
 }

@@ -30,16 +30,28 @@ func newResourceCommand(use, short, example string, children func(*people) []*co
 	return cmd
 }
 
-// column is a column of a table: a title, and the path of the value in an item.
-type column struct{ title, path string }
+// column is a column of a table.
+type column struct {
+	title, path string   // of the value in an item
+	words       []string // for the numbers from 0 on that the value may be; nil: it is shown as it is
+}
 
 // columns reads "ID id, NAME name".
 func columns(text string) (list []column) {
 	for item := range strings.SplitSeq(text, ", ") {
 		i := strings.LastIndexByte(item, ' ')
-		list = append(list, column{item[:i], item[i+1:]})
+		list = append(list, column{title: item[:i], path: item[i+1:]})
 	}
 	return list
+}
+
+// cell is what stands there of an item.
+func (c *column) cell(item []byte) string {
+	value := gjson.GetBytes(item, c.path)
+	if number := value.Uint(); value.Type == gjson.Number && number < uint64(len(c.words)) {
+		return c.words[number]
+	}
+	return cell(value)
 }
 
 // cell is a value as a table shows it.
@@ -71,7 +83,7 @@ func (p *people) table(out io.Writer, shown []column, items []json.RawMessage) e
 	}
 	for _, item := range items {
 		for i, c := range shown {
-			fmt.Fprint(w, cell(gjson.GetBytes(item, c.path)), separator(i, shown))
+			fmt.Fprint(w, c.cell(item), separator(i, shown))
 		}
 	}
 	return w.Flush()
@@ -179,6 +191,16 @@ func (f *fields) text(flag, name, usage string) *fields {
 func (f *fields) orNull(flag, name, usage string) *fields {
 	return field(f, flag, name, usage+`; "" takes it away`, addString, func(s string) any {
 		if s == "" {
+			return nil
+		}
+		return s
+	})
+}
+
+// orNone is a word; "none" is null, as "" is.
+func (f *fields) orNone(flag, name, usage string) *fields {
+	return field(f, flag, name, usage, addString, func(s string) any {
+		if s == "" || s == "none" {
 			return nil
 		}
 		return s

@@ -55,9 +55,11 @@ func TestCommandsForPeople(t *testing.T) {
 	says(`invoice.paid +- +false +false +Paid`, "event-type", "create", "invoice.paid", "Paid")
 	says(`invoice.paid +- +false +true`, "event-type", "update", "invoice.paid", "--deprecated")
 	says(`invoice.paid`, "event-type", "get", "invoice.paid")
-	says(`billing +http.* +invoice.paid +a,b +- +healthy`, "endpoint", "create", "acme", receiver.URL, "--uid", "billing", "--event-type", "invoice.paid", "--channel", "a,b")
+	says(`billing +http.* +invoice.paid +a,b +- +- +\w* +healthy`, "endpoint", "create", "acme", receiver.URL, "--uid", "billing", "--event-type", "invoice.paid", "--channel", "a,b")
 	says(`billing .* invoice.paid +- +`, "endpoint", "update", "acme", "billing", "--channel", "")
-	says(`billing .* healthy`, "endpoint", "list", "acme")
+	says(`invoice.paid +- +- +key +block +healthy`, "endpoint", "update", "acme", "billing", "--ordering", "key", "--on-exhausted", "block")
+	says(`billing .* +key +healthy`, "endpoint", "list", "acme")
+	says(`invoice.paid +- +- +- +skip +healthy`, "endpoint", "update", "acme", "billing", "--ordering", "none", "--on-exhausted", "skip")
 	says(`whsec_`, "endpoint", "secret", "acme", "billing")
 	says(`whsec_`, "endpoint", "rotate-secret", "acme", "billing", "--grace", "0")
 
@@ -71,7 +73,8 @@ func TestCommandsForPeople(t *testing.T) {
 	says(`delivered`, "message", "explain", "acme", "one")
 	says(`sent again`, "message", "resend", "acme", "one", "billing")
 	receiver.await(t, 4)
-	attempts := says(`(?s)success +200.*success +200`, "attempt", "list", "acme", "--endpoint", "billing", "--status", "0")
+	a.awaitAttempts("/app/acme/attempt/endpoint/billing", 4)
+	attempts := says(`(?s)manual +1 +success +200.*scheduled +1 +success +200`, "attempt", "list", "acme", "--endpoint", "billing", "--status", "0")
 	says(`success +200 .* thanks`, "attempt", "get", "acme", "one", regexp.MustCompile(`(atmpt_\w+) +` + messageID(t, a, "one")).FindStringSubmatch(attempts)[1])
 	says(`success`, "attempt", "list", "acme", "--message", "one")
 
