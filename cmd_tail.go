@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -94,11 +95,12 @@ func (o *tailOptions) query() (url.Values, error) {
 // repeated, such as that of a token that was revoked; otherwise it tries again.
 func followTail(ctx context.Context, c *client, query url.Values, notes io.Writer, show func(tailEvent) error) error {
 	for begun := false; ; {
-		err := readTail(ctx, c, query, &begun, func(event tailEvent) error {
+		err := readTail(ctx, c, query, func(event tailEvent) error {
 			if event.id != "" {
 				query.Set("from", event.id)
+				begun = true
 			}
-			if event.name == "cut" {
+			if event.name == "" || event.name == "cut" {
 				return nil
 			}
 			return show(event)
@@ -107,7 +109,7 @@ func followTail(ctx context.Context, c *client, query url.Values, notes io.Write
 		case ctx.Err() != nil:
 			return nil
 		case !begun || refused(err):
-			return err
+			return cmp.Or(err, io.ErrUnexpectedEOF)
 		case err != nil:
 			fmt.Fprintf(notes, "%v; trying again\n", err)
 		}
@@ -129,8 +131,8 @@ func refused(err error) bool {
 	}
 }
 
-// readTail reads one stream to its end.
-func readTail(ctx context.Context, c *client, query url.Values, begun *bool, see func(tailEvent) error) error {
+// readTail reads one stream to its end. What has an id but no name is no event, but says how far the stream is.
+func readTail(ctx context.Context, c *client, query url.Values, see func(tailEvent) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	silence := time.AfterFunc(tailPatience, cancel)
@@ -140,7 +142,6 @@ func readTail(ctx context.Context, c *client, query url.Values, begun *bool, see
 		return err
 	}
 	defer answer.Body.Close()
-	*begun = true
 	lines := bufio.NewScanner(answer.Body)
 	lines.Buffer(nil, maxTailLine)
 	var event tailEvent
@@ -155,7 +156,7 @@ func readTail(ctx context.Context, c *client, query url.Values, begun *bool, see
 		case "data":
 			event.data = value
 		case "": // the end of an event, or a comment
-			if event.name != "" {
+			if event.name != "" || event.id != "" {
 				if err := see(event); err != nil {
 					return err
 				}

@@ -36,11 +36,13 @@ func follow(t *testing.T, token, query string, urls ...string) *tailReader {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
-			begun := false
 			c := &client{url: urls[i%len(urls)], token: token, http: http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
-			_ = readTail(ctx, c, values, &begun, func(event tailEvent) error { // until a node can be reached
+			_ = readTail(ctx, c, values, func(event tailEvent) error { // until a node can be reached
 				if event.id != "" {
 					values.Set("from", event.id)
+				}
+				if event.name == "" {
+					return nil
 				}
 				r.mu.Lock()
 				defer r.mu.Unlock()
@@ -123,6 +125,67 @@ func TestTail(t *testing.T) {
 			t.Errorf("%s: %d %s", query, response.StatusCode, text)
 		}
 	}
+}
+
+// places opens a stream, passes on the id of each sign of life until seen is content, and closes it.
+func places(t *testing.T, node, query string, seen func(id string) bool) {
+	t.Helper()
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	content := false
+	err = readTail(ctx, &client{url: node, token: apiToken}, values, func(event tailEvent) error {
+		if content = event.name == "" && seen(event.id); content {
+			return io.EOF
+		}
+		return nil
+	})
+	if !content {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// TestTailResumesWithoutEvents: who is cut off before there was any event it has asked for misses none either.
+func TestTailResumesWithoutEvents(t *testing.T) {
+	a := apiStart(t)
+	receiver := apiReceive(t)
+	const filter = "status=0&event_types=wanted"
+	var fresh, filtered string
+	places(t, a.url, "", func(id string) bool { fresh = id; return true })
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)
+	places(t, a.url, filter, func(id string) bool { filtered = id; return true })
+	for i, eventType := range []string{"wanted", "other", "wanted", "wanted"} {
+		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"`+eventType+`"}`, 202, nil)
+		receiver.await(t, i+1)
+	}
+	all := follow(t, apiToken, "from="+fresh, a.url)
+	if got := all.await(t, 5); !slices.Equal(got, []string{"endpoint.created", "attempt", "attempt", "attempt", "attempt"}) {
+		t.Errorf("since before there was anything: %v", got)
+	}
+	wanted := follow(t, apiToken, filter+"&from="+filtered, a.url)
+	if got := wanted.await(t, 3); len(got) != 3 || wanted.events[0].id != all.events[1].id {
+		t.Errorf("of what was asked for: %v", got)
+	}
+	later := follow(t, apiToken, "app=acme&from="+all.events[4].id, a.url)
+	// A beat goes beyond events that are not asked for.
+	welcome := true
+	places(t, a.url, filter+"&from="+filtered, func(id string) bool {
+		if welcome {
+			if welcome = false; id != filtered {
+				t.Errorf("the stream begins at %s, not at %s", id, filtered)
+			}
+			a.call("POST", "/app/acme/endpoint/e/pause", "", 200, nil)
+			return false
+		}
+		if names := later.await(t, 1); names[0] != "endpoint.paused" {
+			t.Errorf("%v", names)
+		}
+		return id == later.events[0].id
+	})
 }
 
 // TestTailOfRevokedToken: whatever ends a token ends its streams, before they tell of anything that happens later.

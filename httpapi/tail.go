@@ -32,8 +32,8 @@ type tailRequest struct {
 	from          webhook.ID // the last event that the client has; zero: only what is to come
 }
 
-// tail streams attempts and changes of state as server-sent events (HTML Living Standard, section 9.2). Each has an id; who comes
-// again with the last one, in Last-Event-ID or from, misses nothing that happened meanwhile.
+// tail streams attempts and changes of state as server-sent events (HTML Living Standard, section 9.2). Each has an id, and
+// so has each sign of life; who comes again with the last one, in Last-Event-ID or from, misses nothing that happened meanwhile.
 func (s *Server) tail(ctx *fasthttp.RequestCtx) (answer, error) {
 	request, err := s.parseTail(ctx)
 	if err != nil {
@@ -121,7 +121,8 @@ var errTailEnd = errors.New("the stream is over")
 type tailStream struct {
 	*Server
 	request tailRequest
-	token   string // may be revoked meanwhile
+	token   string     // may be revoked meanwhile
+	at      webhook.ID // all up to there was told, or is not asked for
 	conn    net.Conn
 	w       *bufio.Writer
 }
@@ -132,24 +133,31 @@ func (t *tailStream) run(live *wal.Tail) error {
 	defer end.Stop()
 	beat := time.NewTicker(tailBeat)
 	defer beat.Stop()
-	if _, err := t.w.WriteString(": welcome\n\n"); err != nil {
+	from := t.request.from
+	past := !from.IsZero() && live.After.After(from)
+	if t.at = live.After; past {
+		t.at = from
+	}
+	if err := t.greet("welcome"); err != nil {
 		return err
 	}
-	if err := t.flush(); err != nil {
-		return err
-	}
-	if !t.request.from.IsZero() {
-		err := t.config.Store.PastEvents(t.request.app, t.request.endpoint, t.request.from, live.After, func(event wal.Event) error {
+	if past {
+		err := t.config.Store.PastEvents(t.request.app, t.request.endpoint, from, live.After, func(event wal.Event) error {
 			select {
 			case <-t.gate.closed:
 				return errTailEnd
+			case <-beat.C:
+				if err := t.greet("beat"); err != nil {
+					return err
+				}
 			default:
-				return t.tell(&event)
 			}
+			return t.tell(&event)
 		})
 		if err != nil {
 			return err
 		}
+		t.at = live.After
 	}
 	for {
 		if len(live.Events) == 0 {
@@ -166,10 +174,7 @@ func (t *tailStream) run(live *wal.Tail) error {
 				return err
 			}
 		case <-beat.C:
-			if err := t.permit(); err != nil {
-				return err
-			}
-			if _, err := t.w.WriteString(": beat\n\n"); err != nil {
+			if err := t.greet("beat"); err != nil {
 				return err
 			}
 		case <-end.C:
@@ -178,6 +183,17 @@ func (t *tailStream) run(live *wal.Tail) error {
 			return t.say("cut", "", map[string]string{"detail": "This node is stopping. Come again, to another one, with the last id: nothing is lost."})
 		}
 	}
+}
+
+// greet gives a sign of life, with the place of the stream: an id without data is no event, but clients remember it as the last one.
+func (t *tailStream) greet(word string) error {
+	if err := t.permit(); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(t.w, ": %s\nid: %s\n\n", word, t.at.Text(webhook.KindEvent)); err != nil {
+		return err
+	}
+	return t.flush()
 }
 
 // permit ends the stream if its token is not good any more. What a good one may see does not change.
@@ -213,6 +229,7 @@ type tailChangeOut struct {
 // tell writes an event if the client wants it.
 func (t *tailStream) tell(event *wal.Event) error {
 	r := &t.request
+	t.at = event.ID
 	if !r.app.IsZero() && event.App != r.app || !r.endpoint.IsZero() && event.Endpoint != r.endpoint {
 		return nil
 	}

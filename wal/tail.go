@@ -24,9 +24,10 @@ type Event struct {
 	Change   *webhook.StateChange
 }
 
-// Tail gets the events of each entry after the one at index After. Events is closed when it lags too far behind.
+// Tail gets the events of each entry after After, which stands behind all that the entries before could make: it is in the order of
+// events, and the same on every node, but names none. Events is closed when it lags too far behind.
 type Tail struct {
-	After  uint64
+	After  webhook.ID
 	Events chan Event
 	store  *Store
 }
@@ -45,7 +46,8 @@ func (t *tails) any() bool { return t.count.Load() > 0 }
 func (s *Store) OpenTail() *Tail {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	t := &Tail{After: s.staged.meta.index, Events: make(chan Event, tailBuffer), store: s}
+	at := &s.staged.meta
+	t := &Tail{After: webhook.NewID(at.clock, at.index, webhook.MaxPlace), Events: make(chan Event, tailBuffer), store: s}
 	s.tails.mu.Lock()
 	defer s.tails.mu.Unlock()
 	if s.tails.open == nil {
@@ -97,9 +99,9 @@ func (t *tails) cutOff() {
 	}
 }
 
-// PastEvents calls see for each event after that ID, up to the entry at index last, in order: the attempts at the endpoints that there
+// PastEvents calls see for each event after that ID, but not after last, in order: the attempts at the endpoints that there
 // are, of one application or one endpoint if app or endpoint is not zero, and the changes of state of those.
-func (s *Store) PastEvents(app, endpoint, after webhook.ID, last uint64, see func(Event) error) error {
+func (s *Store) PastEvents(app, endpoint, after, last webhook.ID, see func(Event) error) error {
 	var past pastEvents
 	for _, e := range s.AllEndpoints() {
 		if (app.IsZero() || e.App == app) && (endpoint.IsZero() || e.ID == endpoint) {
@@ -121,7 +123,7 @@ func (s *Store) PastEvents(app, endpoint, after webhook.ID, last uint64, see fun
 	for len(past) > 0 {
 		from := past[0]
 		event := from.page[0]
-		if event.ID.Index() > last {
+		if event.ID.After(last) {
 			return nil
 		}
 		if (app.IsZero() || event.App == app) && (endpoint.IsZero() || event.Endpoint == endpoint) {

@@ -53,9 +53,10 @@ var (
 )
 
 // NewID makes the ID of the place-th thing (0..MaxPlace) that the entry at index creates; now is in milliseconds since
-// the Unix epoch.
+// the Unix epoch, and no less than the first second of IDs.
 func NewID(now int64, index uint64, place uint32) ID {
 	var id ID
+	now = max(now, idEpoch*1000) // the clock of a log without commands is 0
 	binary.BigEndian.PutUint32(id[0:], uint32(now/1000-idEpoch))
 	id[4] = byte(now % 1000 / 4)
 	binary.BigEndian.PutUint64(id[5:], index)

@@ -75,6 +75,13 @@ func TestIDHoldsItsOrigin(t *testing.T) {
 	}
 }
 
+// A log without commands has the clock 0: what it names stands before all that follows.
+func TestIDBeforeAllClocks(t *testing.T) {
+	if before, first := NewID(0, 3, MaxPlace), NewID(idEpoch*1000, 4, 0); !first.After(before) || before.Index() != 3 || before.IsZero() {
+		t.Errorf("%v, %v", before, first)
+	}
+}
+
 func TestIDText(t *testing.T) {
 	random := newRandom()
 	for range 10_000 {
