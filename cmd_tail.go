@@ -100,7 +100,7 @@ func followTail(ctx context.Context, c *client, query url.Values, notes io.Write
 				query.Set("from", event.id)
 				begun = true
 			}
-			if event.name == "" || event.name == "cut" {
+			if event.name == "place" || event.name == "cut" {
 				return nil
 			}
 			return show(event)
@@ -131,7 +131,7 @@ func refused(err error) bool {
 	}
 }
 
-// readTail reads one stream to its end. What has an id but no name is no event, but says how far the stream is.
+// readTail reads one stream to its end.
 func readTail(ctx context.Context, c *client, query url.Values, see func(tailEvent) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -156,7 +156,7 @@ func readTail(ctx context.Context, c *client, query url.Values, see func(tailEve
 		case "data":
 			event.data = value
 		case "": // the end of an event, or a comment
-			if event.name != "" || event.id != "" {
+			if event.name != "" {
 				if err := see(event); err != nil {
 					return err
 				}

@@ -41,7 +41,7 @@ func follow(t *testing.T, token, query string, urls ...string) *tailReader {
 				if event.id != "" {
 					values.Set("from", event.id)
 				}
-				if event.name == "" {
+				if event.name == "place" {
 					return nil
 				}
 				r.mu.Lock()
@@ -127,7 +127,7 @@ func TestTail(t *testing.T) {
 	}
 }
 
-// places opens a stream, passes on the id of each sign of life until seen is content, and closes it.
+// places opens a stream, passes on the id of each place until seen is content, and closes it.
 func places(t *testing.T, node, query string, seen func(id string) bool) {
 	t.Helper()
 	values, err := url.ParseQuery(query)
@@ -138,7 +138,7 @@ func places(t *testing.T, node, query string, seen func(id string) bool) {
 	defer cancel()
 	content := false
 	err = readTail(ctx, &client{url: node, token: apiToken}, values, func(event tailEvent) error {
-		if content = event.name == "" && seen(event.id); content {
+		if content = event.name == "place" && seen(event.id); content {
 			return io.EOF
 		}
 		return nil
@@ -171,7 +171,7 @@ func TestTailResumesWithoutEvents(t *testing.T) {
 		t.Errorf("of what was asked for: %v", got)
 	}
 	later := follow(t, apiToken, "app=acme&from="+all.events[4].id, a.url)
-	// A beat goes beyond events that are not asked for.
+	// A place goes beyond events that are not asked for.
 	welcome := true
 	places(t, a.url, filter+"&from="+filtered, func(id string) bool {
 		if welcome {

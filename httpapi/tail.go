@@ -138,7 +138,7 @@ func (t *tailStream) run(live *wal.Tail) error {
 	if t.at = live.After; past {
 		t.at = from
 	}
-	if err := t.greet("welcome"); err != nil {
+	if err := t.tellPlace(); err != nil {
 		return err
 	}
 	if past {
@@ -147,7 +147,7 @@ func (t *tailStream) run(live *wal.Tail) error {
 			case <-t.gate.closed:
 				return errTailEnd
 			case <-beat.C:
-				if err := t.greet("beat"); err != nil {
+				if err := t.tellPlace(); err != nil {
 					return err
 				}
 			default:
@@ -174,7 +174,7 @@ func (t *tailStream) run(live *wal.Tail) error {
 				return err
 			}
 		case <-beat.C:
-			if err := t.greet("beat"); err != nil {
+			if err := t.tellPlace(); err != nil {
 				return err
 			}
 		case <-end.C:
@@ -185,12 +185,10 @@ func (t *tailStream) run(live *wal.Tail) error {
 	}
 }
 
-// greet gives a sign of life, with the place of the stream: an id without data is no event, but clients remember it as the last one.
-func (t *tailStream) greet(word string) error {
-	if err := t.permit(); err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintf(t.w, ": %s\nid: %s\n\n", word, t.at.Text(webhook.KindEvent)); err != nil {
+// tellPlace gives a sign of life that says how far the stream is. By the standard an id without data would do, and be no event, but not
+// all clients remember that as the last one.
+func (t *tailStream) tellPlace() error {
+	if err := t.show("place", t.at, struct{}{}); err != nil {
 		return err
 	}
 	return t.flush()
