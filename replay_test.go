@@ -257,7 +257,9 @@ func TestPausedReplay(t *testing.T) {
 	a := apiStart(t)
 	receiver := apiReceive(t)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
-	for range messages {
+	var first apiThing
+	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, &first)
+	for range messages - 1 {
 		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
 	}
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"new"}`, 201, nil)
@@ -278,6 +280,7 @@ func TestPausedReplay(t *testing.T) {
 	if got := len(receiver.await(t, 1)); got != 1 {
 		t.Errorf("%d messages of a paused task were sent", got-1)
 	}
+	a.explained(first.ID, "requested", "has it sent again; the task is paused")
 	a.call("POST", "/background-task/"+task.ID+"/resume", "", 200, nil)
 	receiver.await(t, messages+1)
 	a.awaitTask(task.ID, "finished")

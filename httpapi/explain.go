@@ -93,7 +93,11 @@ func explainFate(x *wal.Explanation) string {
 		return "waits behind an earlier message of its ordering key, which is not settled" + standstill(x)
 	case wal.FateRequested:
 		if !x.Manual.Task.IsZero() {
-			return fmt.Sprintf("the task %s has it sent again", x.Manual.Task.Text(webhook.KindTask)) + standstill(x)
+			text := fmt.Sprintf("the task %s has it sent again", x.Manual.Task.Text(webhook.KindTask))
+			if x.Paused {
+				text += "; the task is paused"
+			}
+			return text + standstill(x)
 		}
 		return "a person has it sent again" + standstill(x)
 	case wal.FateWaiting:

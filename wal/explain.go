@@ -35,6 +35,7 @@ type Explanation struct {
 	Last     *webhook.Attempt // the one that the fate comes from; nil: there is none
 	Due      time.Time        // of FateRetrying and FateScheduled
 	Manual   webhook.Manual   // of FateRequested
+	Paused   bool             // with it: its task is
 	Rule     webhook.Rule     // of FateFiltered
 	Since    time.Time        // of FateEarlier: of the endpoint or its filters; of FateSkipped: when
 	Health   webhook.Health
@@ -114,7 +115,9 @@ func (e *explainer) explainPlanned() (planned bool, err error) {
 	}
 	if found {
 		e.x.Fate = FateRequested
-		e.x.Manual, err = decodeManual(key, value)
+		if e.x.Manual, err = decodeManual(key, value); err == nil {
+			e.x.Paused, err = e.paused(e.x.Manual.Task)
+		}
 		return true, err
 	}
 	for _, due := range dues {
@@ -140,6 +143,16 @@ func (e *explainer) explainPlanned() (planned bool, err error) {
 		e.x.Fate = FateHeld
 	}
 	return found, err
+}
+
+func (e *explainer) paused(task webhook.ID) (bool, error) {
+	value, found, err := e.get(idKey(keyTask, task))
+	if !found {
+		return false, err
+	}
+	var t webhook.Task
+	err = decodeJSON(value, &t)
+	return t.Status == webhook.TaskPaused, err
 }
 
 // explainLast is about a message of which nothing is planned any more.
