@@ -72,6 +72,9 @@ func (o *listenOptions) run(cmd *cobra.Command) error {
 	if err := errors.Join(o.verifier.open(), o.fault.validate()); err != nil {
 		return err
 	}
+	if o.count < 0 {
+		return errors.New("--count must not be negative: it is a number of requests, or 0 for no end")
+	}
 	ctx, cancel := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	listener, err := net.Listen("tcp", o.listen)

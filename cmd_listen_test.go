@@ -184,12 +184,13 @@ func TestListenFailRate(t *testing.T) {
 
 func TestListenRefusesOptions(t *testing.T) {
 	for want, args := range map[string][]string{
-		"--status must be 200 to 599": {"--status", "99"},
-		"--fail-rate must be 0 to 1":  {"--fail-rate", "1.5"},
-		"--delay must not":            {"--delay", "-1s"},
-		"none of the others can be":   {"--hang", "--drip"},
-		"--style must be":             {"--style", "x"},
-		"--listen: ":                  {"--listen", "nowhere"},
+		"--status must be 200 to 599":  {"--status", "99"},
+		"--fail-rate must be 0 to 1":   {"--fail-rate", "1.5"},
+		"--delay must not":             {"--delay", "-1s"},
+		"none of the others can be":    {"--hang", "--drip"},
+		"--count must not be negative": {"--count", "-1"},
+		"--style must be":              {"--style", "x"},
+		"--listen: ":                   {"--listen", "nowhere"},
 	} {
 		cmd := newListenCommand()
 		cmd.SilenceUsage, cmd.SilenceErrors = true, true

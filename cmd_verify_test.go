@@ -34,6 +34,10 @@ func TestVerifyCommand(t *testing.T) {
 		signatures := string(verifySecret.AppendSignature(nil, "msg_1", at, []byte(body))) + " " + string(asymmetric.AppendSignature(nil, "msg_1", at, []byte(body)))
 		return []string{"-H", prefix + "-id: msg_1", "-H", fmt.Sprintf("%s-timestamp: %d", prefix, at), "-H", prefix + "-Signature:" + signatures}
 	}
+	signed := func(body string) []string { // signs it
+		signature := verifySecret.AppendSignature(nil, "msg_1", now, []byte(body))
+		return []string{"-H", "webhook-id: msg_1", "-H", fmt.Sprintf("webhook-timestamp: %d", now), "-H", "webhook-signature: " + string(signature)}
+	}
 	secret := []string{"--secret", verifySecret.Text()}
 	file := filepath.Join(t.TempDir(), "headers")
 	text := fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nStripe-Signature: %s\r\n\r\n", webhook.StyleStripe.Sign([]webhook.Secret{verifySecret}, now, []byte(body)))
@@ -60,6 +64,11 @@ func TestVerifyCommand(t *testing.T) {
 		{"other secret", body, with([]string{"--secret", webhook.Secret(strings.Repeat("w", 24)).Text()}, headers("webhook", now)), "does not pass: no signature matches"},
 		{"other body", "{}", with(secret, headers("webhook", now)), "no signature matches"},
 		{"line break", body + "\n", with(secret, headers("webhook", now)), "without the line break"},
+		{"no line break", "{}", with(secret, signed("{}\n")), "with a line break at the end"},
+		{"converted line breaks", "{\r\n}", with(secret, signed("{\n}")), "LF instead of CR LF it passes"},
+		{"byte order mark", "\ufeff" + body, with(secret, headers("webhook", now)), "without the byte order mark"},
+		{"two signature headers", body, with(secret, []string{"-H", "webhook-signature: v1,AAAA"}, headers("webhook", now)), ""},
+		{"milliseconds", body, with(secret, headers("webhook", now*1000)), "looks like milliseconds"},
 		{"written anew", `{ "a": "b" }`, with(secret, headers("webhook", now)), "without the spaces in the JSON"},
 		{"old", body, with(secret, headers("webhook", now-3600)), "the timestamp is 1h0m"},
 		{"old, tolerated", body, with(secret, headers("webhook", now-3600), []string{"--tolerance", "2h"}), ""},

@@ -62,15 +62,38 @@ func (v *verifier) verify(header http.Header, body []byte, now time.Time) error 
 	if err == nil {
 		return nil
 	}
-	// The usual mistakes with bodies, if one explains it.
-	if v.verifyBody(header, bytes.TrimRight(body, "\r\n"), now) == nil {
-		return fmt.Errorf("%w; without the line break at the end of the body it passes: an editor or echo may have added it", err)
-	}
-	var compact bytes.Buffer
-	if json.Compact(&compact, body) == nil && v.verifyBody(header, compact.Bytes(), now) == nil {
-		return fmt.Errorf("%w; without the spaces in the JSON it passes: the body was parsed and written anew, but the signature is over the bytes as they arrived", err)
+	for _, m := range bodyMistakes {
+		if v.verifyBody(header, m.undo(body), now) == nil {
+			return fmt.Errorf("%w; %s", err, m.hint)
+		}
 	}
 	return err
+}
+
+// bodyMistakes are what usually happens to a body after it has arrived.
+var bodyMistakes = []struct {
+	undo func(body []byte) []byte
+	hint string
+}{
+	{func(body []byte) []byte { return bytes.TrimRight(body, "\r\n") },
+		"without the line break at the end of the body it passes: an editor or echo may have added it"},
+	{func(body []byte) []byte { return append(bytes.Clone(body), '\n') },
+		"with a line break at the end of the body it passes: $(…) or a trim may have taken it away"},
+	{func(body []byte) []byte { return bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")) },
+		"with line breaks of LF instead of CR LF it passes: a tool may have converted them"},
+	{func(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\ufeff")) },
+		"without the byte order mark before the body it passes: an editor may have added it"},
+	{compactJSON,
+		"without the spaces in the JSON it passes: the body was parsed and written anew, but the signature is over the bytes as they arrived"},
+}
+
+// compactJSON is the body itself if it is no JSON.
+func compactJSON(body []byte) []byte {
+	var compact bytes.Buffer
+	if json.Compact(&compact, body) != nil {
+		return body
+	}
+	return compact.Bytes()
 }
 
 func (v *verifier) verifyBody(header http.Header, body []byte, now time.Time) error {
@@ -89,10 +112,11 @@ func (v *verifier) verifyBody(header http.Header, body []byte, now time.Time) er
 	return err
 }
 
-// standardHeader is a header of Standard Webhooks, or what Svix calls it.
+// standardHeader is a header of Standard Webhooks, or what Svix calls it. Several are as one, with a space between them: so signatures are
+// listed anyway.
 func standardHeader(header http.Header, name string) string {
-	if value := header.Get("Webhook-" + name); value != "" {
-		return value
+	if values := header.Values("Webhook-" + name); len(values) > 0 {
+		return strings.Join(values, " ")
 	}
-	return header.Get("Svix-" + name)
+	return strings.Join(header.Values("Svix-"+name), " ")
 }

@@ -100,6 +100,9 @@ func checkHeaders(id, timestamp, signatures string, now time.Time, tolerance tim
 	return checkTimestamp("the header webhook-timestamp", timestamp, now, tolerance)
 }
 
+// leastMillis is no time in seconds that anybody means, the year 5138; in milliseconds it is 1973.
+const leastMillis = 100_000_000_000
+
 // checkTimestamp reads seconds since the Unix epoch that are not too far from now.
 func checkTimestamp(what, text string, now time.Time, tolerance time.Duration) (int64, error) {
 	seconds, err := strconv.ParseInt(text, 10, 64)
@@ -109,6 +112,8 @@ func checkTimestamp(what, text string, now time.Time, tolerance time.Duration) (
 	switch age := now.Sub(time.Unix(seconds, 0)); { // at most 292 years: Sub saturates
 	case age > tolerance:
 		return 0, fmt.Errorf("the timestamp is %s old, more than the %s allowed", age.Round(time.Millisecond), tolerance)
+	case age < -tolerance && seconds > leastMillis:
+		return 0, fmt.Errorf("%s is %d: that looks like milliseconds, but it counts seconds", what, seconds)
 	case age < -tolerance:
 		return 0, fmt.Errorf("the timestamp is %s in the future, more than the %s allowed: is this clock right?",
 			age.Abs().Round(time.Millisecond), tolerance)
