@@ -396,7 +396,7 @@ func TestAPIOperations(t *testing.T) {
 	}
 	_, text = a.raw("GET", "/metrics", "", nil)
 	for _, name := range []string{"hookwheel_accepted_total", `hookwheel_attempts_total{outcome="timeout"}`, "hookwheel_in_flight", "hookwheel_waiting",
-		"hookwheel_commit_seconds_bucket", "hookwheel_delivery_seconds_bucket", "hookwheel_raft_leader", "hookwheel_raft_term", "go_goroutines"} {
+		"hookwheel_commit_seconds_bucket", "hookwheel_delivery_seconds_bucket", "hookwheel_raft_leader", "hookwheel_raft_term", "hookwheel_expired 0", "go_goroutines"} {
 		if !strings.Contains(string(text), name) {
 			t.Errorf("no metric %s", name)
 		}

@@ -81,7 +81,9 @@ func NewServer(config Config) (*Server, error) {
 	if config.TLS != nil {
 		s.listener = tls.NewListener(gate, config.TLS)
 	}
-	config.Metrics.MustRegister(s.accepted)
+	config.Metrics.MustRegister(s.accepted, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "hookwheel_expired", Help: "Messages that left the log before they were delivered or given up, over all endpoints that there are; the same on every node."},
+		func() float64 { return float64(config.Store.Expired()) }))
 	routes := s.routes().Handler
 	s.http = &fasthttp.Server{
 		Handler:               func(ctx *fasthttp.RequestCtx) { s.normalize(ctx); routes(ctx); s.part(ctx) },

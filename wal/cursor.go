@@ -45,6 +45,16 @@ func (s *Store) Standing(endpoint webhook.ID) (at Standing) {
 	return at
 }
 
+// Expired is how many messages have left the log before they were settled, over the endpoints that there are.
+func (s *Store) Expired() (sum uint64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, c := range s.nouns.cursors {
+		sum += c.counts.expired
+	}
+	return sum
+}
+
 // Retries reads an endpoint's retry set in order of due time and message: the first most lines from that one on, which need not be
 // there; the zero one is before all.
 func (s *Store) Retries(endpoint webhook.ID, from webhook.Retry, most int) (list []webhook.Retry, err error) {

@@ -137,8 +137,8 @@ func TestRetain(t *testing.T) {
 	left("scheduled", "delivered")
 	retainAt(testClock+100*days, testClock+70*days)
 	left()
-	if c := s.nouns.cursors[endpoint.ID].counts; c.expired != 7 || c.waiting != 0 {
-		t.Errorf("counts: %+v", c)
+	if c := s.nouns.cursors[endpoint.ID].counts; c.expired != 7 || c.waiting != 0 || s.Expired() != 7 {
+		t.Errorf("counts: %+v, %d expired in all", c, s.Expired())
 	}
 }
 
