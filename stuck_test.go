@@ -76,7 +76,7 @@ func TestNothingGetsStuck(t *testing.T) {
 }
 
 func troubleEndpoints(t *testing.T, a *api, rnd *rand.Rand) {
-	const endpoints, rounds = 5, 400
+	const endpoints, rounds = 5, 300
 	receivers := make([]*moody, endpoints)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	for i := range receivers {
