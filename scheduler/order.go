@@ -147,6 +147,16 @@ func (o *order) release(key uint64, k *orderKey) {
 	}
 }
 
+// blockedBy is the key that a message blocks; 0: none.
+func (o *order) blockedBy(message webhook.ID) uint64 {
+	for key, k := range o.keys {
+		if k.blocker == message {
+			return key
+		}
+	}
+	return 0
+}
+
 // unblock notes that a message, of that key if it has one, is settled for good, as recorded.
 func (o *order) unblock(key uint64, message webhook.ID) {
 	if i, waits := slices.BinarySearchFunc(o.lineup, message, compareMessage); waits {

@@ -353,8 +353,14 @@ func TestHeldIsNotForgotten(t *testing.T) {
 	}
 }
 
-// A key goes on when the message that it waits for is not sent any more.
+// A key goes on when the message that it waits for is not sent any more, and failed before the endpoint kept an order or after.
 func TestCanceledFreesKey(t *testing.T) {
+	for _, key := range []uint64{webhook.OrderingKeyHash("k"), 0} {
+		t.Run(fmt.Sprint(key), func(t *testing.T) { testCanceledFreesKey(t, key) })
+	}
+}
+
+func testCanceledFreesKey(t *testing.T, recorded uint64) {
 	b := newShelf()
 	e := testEndpoint(0)
 	e.Ordering = webhook.OrderingKey
@@ -366,7 +372,7 @@ func TestCanceledFreesKey(t *testing.T) {
 	b.log[0].Expunged = true
 	key := webhook.OrderingKeyHash("k")
 	b.cursors[e.ID] = b.log[1].ID
-	b.retries[e.ID] = []webhook.Retry{{Message: b.log[0].ID, Made: 1, Spent: 1, Key: key, Due: time.Now().Truncate(time.Millisecond)}}
+	b.retries[e.ID] = []webhook.Retry{{Message: b.log[0].ID, Made: 1, Spent: 1, Key: recorded, Due: time.Now().Truncate(time.Millisecond)}}
 	b.held[e.ID] = []webhook.Held{{Key: key, Message: b.log[1].ID}}
 	came := 0
 	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(webhook.Delivery) bool { return true }, func(webhook.Delivery, bool) { came++ })

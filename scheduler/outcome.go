@@ -299,7 +299,11 @@ func (s *Scheduler) settle(l *lane, o *webhook.Outcome) {
 		l.order.recordedHold(o.Key)
 	case a.Next.IsZero():
 		if !manual || a.Status == webhook.StatusSuccess {
-			l.order.unblock(o.Key, a.Message)
+			key := o.Key
+			if key == 0 && a.Status == webhook.StatusCanceled { // its line may be from when the endpoint kept no order
+				key = l.order.blockedBy(a.Message)
+			}
+			l.order.unblock(key, a.Message)
 			s.planBlocker(l)
 		}
 	case manual: // it has made a line, unless the message had one
