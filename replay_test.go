@@ -197,16 +197,21 @@ func TestReplaySurvivesLeaders(t *testing.T) {
 	}
 }
 
+// missed makes an endpoint after so many messages.
+func (a *api) missed(url string, messages int) {
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	for range messages {
+		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
+	}
+	a.call("POST", "/app/acme/endpoint", `{"url":"`+url+`","uid":"new"}`, 201, nil)
+}
+
 // TestReplaySendsOnce: a set that grows while it is being sent holds messages that were sent and are not recorded yet.
 func TestReplaySendsOnce(t *testing.T) {
 	const messages = 200
 	a := apiStart(t)
 	receiver := apiReceive(t)
-	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
-	for range messages {
-		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
-	}
-	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"new"}`, 201, nil)
+	a.missed(receiver.URL, messages)
 	var task apiTask
 	a.call("POST", "/app/acme/endpoint/new/bulk-replay", sinceAnHour(`,"rate":200`), 202, &task)
 	if task = a.awaitTask(task.ID, "finished"); task.Data.Delivered != messages {
@@ -222,11 +227,7 @@ func TestReplayRateAfterStandstill(t *testing.T) {
 	const messages, rate = 150, 40
 	a := apiStart(t)
 	receiver := apiReceive(t)
-	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
-	for range messages {
-		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
-	}
-	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"new"}`, 201, nil)
+	a.missed(receiver.URL, messages)
 	a.call("POST", "/app/acme/endpoint/new/pause", "", 200, nil)
 	var task apiTask
 	a.call("POST", "/app/acme/endpoint/new/bulk-replay", sinceAnHour(fmt.Sprintf(`,"rate":%d`, rate)), 202, &task)

@@ -337,6 +337,17 @@ func (l *leadership) stop() {
 	l.wg.Wait()
 }
 
+// receive waits for what must come; otherwise says what is wrong if it does not.
+func receive[T any](t *testing.T, from <-chan T, otherwise string) (got T) {
+	t.Helper()
+	select {
+	case got = <-from:
+	case <-time.After(10 * time.Second):
+		t.Fatal(otherwise)
+	}
+	return got
+}
+
 // await waits until each endpoint has had each message that it wants.
 func await(t *testing.T, b *shelf, endpoints []*webhook.Endpoint) {
 	t.Helper()

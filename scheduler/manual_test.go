@@ -1,0 +1,186 @@
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// What a person asks for is sent though the endpoint has had it, and beside what is planned; a success settles both.
+func TestManual(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	had, waits := testMessage(10, 10), testMessage(11, 10)
+	b.add(had, waits)
+	b.cursors[e.ID] = waits.ID
+	b.retries[e.ID] = []webhook.Retry{{Message: waits.ID, Made: 1, Spent: 1, Due: time.Now().Add(time.Hour).Truncate(time.Millisecond)}}
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { return true }, nil)
+	time.Sleep(50 * time.Millisecond) // it has looked at its sets
+	b.mu.Lock()
+	b.manual[e.ID] = []webhook.Manual{{Message: had.ID, Number: 1}, {Message: waits.ID, Number: 1}}
+	b.mu.Unlock()
+	l.s.Wake(e.ID)
+	await(t, b, []*webhook.Endpoint{e})
+	for range 300 {
+		if l.s.Stats().Retries == 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if n := l.s.Stats().Retries; n != 0 {
+		t.Errorf("%d lines of the retry set are in memory still", n)
+	}
+	l.stop()
+}
+
+// A message that a person had delivered while an attempt at it was under way is not sent again when that fails.
+func TestManualBesideAttempt(t *testing.T) {
+	for _, source := range []webhook.Source{webhook.SourceLog, webhook.SourceRetry} {
+		t.Run(fmt.Sprint(source), func(t *testing.T) {
+			b := newShelf()
+			e := testEndpoint(0)
+			b.add(testMessage(10, 10))
+			m := b.log[0]
+			if source == webhook.SourceRetry {
+				b.cursors[e.ID] = m.ID
+				b.retries[e.ID] = []webhook.Retry{{Message: m.ID, Made: 1, Spent: 1, Due: time.Now().Truncate(time.Millisecond)}}
+			}
+			begun, goOn := make(chan webhook.Source, 10), make(chan struct{})
+			l := leadTo(t, b, []*webhook.Endpoint{e}, 2, func(d webhook.Delivery) bool {
+				begun <- d.Source
+				if d.Source == source {
+					<-goOn
+				}
+				return d.Source == webhook.SourceManual
+			}, nil)
+			if got := <-begun; got != source {
+				t.Fatalf("it comes from %v first", got)
+			}
+			b.mu.Lock()
+			b.manual[e.ID] = []webhook.Manual{{Message: m.ID, Number: 1}}
+			b.mu.Unlock()
+			l.s.Wake(e.ID)
+			await(t, b, []*webhook.Endpoint{e})
+			close(goOn)
+			time.Sleep(200 * time.Millisecond) // more than ten delays of the schedule
+			l.stop()
+			if n := len(begun); n != 1 {
+				t.Errorf("there were %d attempts, want two", n+1)
+			}
+		})
+	}
+}
+
+// A message of a task that fails is tried again as the schedule says, and the lane goes on meanwhile.
+func TestTaskFails(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	b.add(testMessage(10, 10), testMessage(11, 10))
+	replayed := b.log[0].ID
+	b.cursors[e.ID] = replayed
+	b.manual[e.ID] = []webhook.Manual{{Message: replayed, Number: 1, Task: webhook.NewID(1_790_000_000_000, 9, 0), Retry: true}}
+	var tries atomic.Int32
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { return d.ID != replayed || tries.Add(1) > 2 }, nil)
+	for range 1000 {
+		b.mu.Lock()
+		both := b.delivered[[2]webhook.ID{replayed, e.ID}] == 1 && b.delivered[[2]webhook.ID{b.log[1].ID, e.ID}] == 1
+		b.mu.Unlock()
+		if both {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	l.stop()
+	if len(b.delivered) != 2 {
+		t.Errorf("%d of 2 messages were delivered", len(b.delivered))
+	}
+}
+
+// Of a task that was canceled nothing more is sent, though lines of it stand in memory; what a person asked for is.
+func TestCanceledTask(t *testing.T) {
+	b := newShelf()
+	e := testEndpoint(0)
+	task := webhook.NewID(1_790_000_000_000, 9, 0)
+	for i := range 100 {
+		m := testMessage(10+i, 10)
+		b.add(m)
+		b.cursors[e.ID] = m.ID
+		b.manual[e.ID] = append(b.manual[e.ID], webhook.Manual{Message: m.ID, Number: 1, Task: task})
+	}
+	b.manual[e.ID][99].Task = webhook.ID{}
+	asked := b.log[99].ID
+	var tasks atomic.Int32
+	sent := make(chan struct{})
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool {
+		if d.ID == asked {
+			close(sent)
+			return true
+		}
+		tasks.Add(1)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.still = map[webhook.ID]bool{task: true}
+		b.manual[e.ID] = slices.DeleteFunc(b.manual[e.ID], func(m webhook.Manual) bool { return !m.Task.IsZero() && m.Message != d.ID })
+		return true
+	}, nil)
+	defer l.stop()
+	receive(t, sent, "what a person asked for was not sent")
+	if n := tasks.Load(); n != 1 {
+		t.Errorf("%d messages of the task were sent, want the one that was under way", n)
+	}
+}
+
+// not read again and again. When the task goes on, so do its lines.
+func TestPausedTask(t *testing.T) {
+	const lines = 2*maxManual + 10
+	b := newShelf()
+	e := testEndpoint(0)
+	task := webhook.NewID(1_790_000_000_000, 9, 0)
+	for i := range lines {
+		m := testMessage(10+i, 10)
+		b.add(m)
+		b.cursors[e.ID] = m.ID
+		b.manual[e.ID] = append(b.manual[e.ID], webhook.Manual{Message: m.ID, Number: 1, Task: task})
+	}
+	b.manual[e.ID][lines-1].Task = webhook.ID{}
+	asked := b.log[lines-1].ID
+	var tasks atomic.Int32
+	sent := make(chan struct{})
+	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool {
+		if d.ID == asked {
+			close(sent)
+		} else if tasks.Add(1) == 1 {
+			b.mu.Lock()
+			b.still = map[webhook.ID]bool{task: true}
+			b.mu.Unlock()
+		}
+		return true
+	}, nil)
+	defer l.stop()
+	receive(t, sent, "what a person asked for was not sent")
+	time.Sleep(100 * time.Millisecond)
+	if n := tasks.Load(); n != 1 {
+		t.Errorf("%d messages of the task were sent, want the one that was under way", n)
+	}
+	b.mu.Lock()
+	reads := b.manualReads
+	b.mu.Unlock()
+	if reads > 10 {
+		t.Errorf("the set was read %d times", reads)
+	}
+	b.mu.Lock()
+	b.still = nil
+	b.mu.Unlock()
+	l.s.Wake(e.ID)
+	for range 1000 {
+		if tasks.Load() == lines-1 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d of %d messages of the task were sent after it went on", tasks.Load(), lines-1)
+}
