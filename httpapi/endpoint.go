@@ -11,8 +11,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// endpointOut is an endpoint as the API shows it: never with its secret, with a password in its URL only to who may see secrets, and what has an old and a new name under both. From
-// signatureStyle on the fields are ours; the SDKs pass over them.
+// endpointOut is an endpoint as the API shows it: never with its secret, with a password in its URL only to who may see secrets, and what
+// has an old and a new name under both. From signatureStyle on the fields are ours; the SDKs pass over them.
 type endpointOut struct {
 	ID             string            `json:"id"`
 	UID            *string           `json:"uid"`

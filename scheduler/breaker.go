@@ -69,7 +69,7 @@ func (b *breaker) rest(until time.Time) {
 func (b *breaker) failure(now time.Time, p *BreakerPolicy, text string, probe bool) {
 	h := &b.health
 	if h.FailingSince.IsZero() || b.silent(now, p) {
-		h.FailingSince = now.Truncate(time.Millisecond).UTC()
+		b.restart(now)
 	}
 	h.LastFailure = text[:min(len(text), maxFailureText)]
 	b.count(now, p, 1)
@@ -134,6 +134,11 @@ func (b *breaker) opens(now time.Time, p *BreakerPolicy) bool {
 	}
 	attempts, failures := b.counts[0].attempts+b.counts[1].attempts, b.counts[0].failures+b.counts[1].failures
 	return attempts >= p.Least && float64(failures) >= p.Share*float64(attempts)
+}
+
+// restart has the time begin now for which the endpoint has failed.
+func (b *breaker) restart(now time.Time) {
+	b.health.FailingSince = now.Truncate(time.Millisecond).UTC()
 }
 
 // silent tells whether so little was tried of late that the failures of long ago say nothing about the time between. A parked endpoint is

@@ -98,6 +98,9 @@ func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, o *webho
 	l.proven = false
 	parked := l.breaker.health.Parked
 	l.breaker.failure(now, &s.config.Breaker, v.Text, d.Probe)
+	if v.Ours {
+		l.breaker.restart(now)
+	}
 	if !parked && l.breaker.health.Parked {
 		s.log.Warn("an endpoint keeps failing and is parked", "endpoint", l.endpoint.ID.Text(webhook.KindEndpoint), "failure", v.Text)
 	}

@@ -220,7 +220,8 @@ func TestOurFailure(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)
 	b.add(testMessage(10, 10))
-	b.health = webhook.Health{FailingSince: time.Now().Add(-time.Hour)}
+	past := time.Now().Add(-time.Hour)
+	b.health = webhook.Health{FailingSince: past, Parked: true, Since: past, NextProbe: past}
 	config := testConfig(4)
 	config.Retry, config.Breaker.Disable = webhook.RetryPolicy{}, time.Minute
 	s := New(b, 2, config, slog.New(slog.DiscardHandler))
@@ -230,6 +231,10 @@ func TestOurFailure(t *testing.T) {
 	o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: d.Number, Status: webhook.StatusFail}, Verdict{Ours: true})
 	if o.Spent != 0 || o.Attempt.Next.Before(time.Now()) || len(s.Disabled()) != 0 {
 		t.Errorf("%+v", o)
+	}
+	s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: d.Number, Status: webhook.StatusFail}, Verdict{})
+	if len(s.Disabled()) != 0 {
+		t.Error("the endpoint is disabled at its first failure after ours")
 	}
 }
 
