@@ -72,7 +72,7 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 	n.cluster, err = cluster.Open(cluster.Config{
 		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Address: config.Cluster.Address,
 		Peers: clusterPeers(config.Cluster.Peers), Join: config.Cluster.Join, Voter: config.Cluster.Voter, Secret: config.Cluster.Secret, TLS: forCluster, Version: version,
-		Machine: n.store, Logger: log, Metrics: metrics, Lead: n.lead, Fatal: n.fatal,
+		Machine: n.store, LogSize: n.store.LogSize, Logger: log, Metrics: metrics, Lead: n.lead, Fatal: n.fatal,
 	})
 	if err != nil {
 		return nil, err

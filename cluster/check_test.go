@@ -63,8 +63,8 @@ func TestCheckLogFindsDamage(t *testing.T) {
 		"store before it":     {1, nil, "the log begins at entry 3 but the store ends at entry 1"},
 		"store behind it":     {9, nil, ""},
 		"empty":               {9, func(log *logStore) error { return log.DeleteRange(3, 8) }, ""},
-		"gap":                 {5, func(log *logStore) error { return log.DeleteRange(5, 6) }, "the entries 5 to 6 are missing, and the store ends at entry 5"},
-		"gap behind":          {6, func(log *logStore) error { return log.DeleteRange(5, 6) }, ""},
+		"gap":                 {5, func(log *logStore) error { return log.cut(5, 6) }, "the entries 5 to 6 are missing, and the store ends at entry 5"},
+		"gap behind":          {6, func(log *logStore) error { return log.cut(5, 6) }, ""},
 		"term falls":          {5, store(raft.Log{Index: 7, Term: 1, Data: good}), "entry 7 is of term 1, but one before it is of term 2"},
 		"no term":             {5, store(raft.Log{Index: 3, Data: good}), "entry 3 is of term 0"},
 		"term ahead":          {5, store(raft.Log{Index: 8, Term: 9, Data: good}), "the node is in term 2, but the last entry of its log is of term 9"},
@@ -121,7 +121,7 @@ func TestCheckLogNotes(t *testing.T) {
 		t.Errorf("of a log that ends before the store: %+v, %v", report, err)
 	}
 	log := openFolderLog(t, dir)
-	if err := errors.Join(log.DeleteRange(4, 6), log.Close()); err != nil {
+	if err := errors.Join(log.cut(4, 6), log.Close()); err != nil {
 		t.Fatal(err)
 	}
 	report, err := CheckLog(dir, 8)

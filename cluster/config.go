@@ -27,6 +27,10 @@ type Config struct {
 	Secret  string   // what all nodes of a cluster know, may be empty
 	Version string   // of the program, for Status
 	Machine StateMachine
+
+	// LogSize is how many bytes of entries the Raft log may have before its older half is cut; what it returns may change. nil: 1 GiB.
+	LogSize func() int64
+
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer
 

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 
 	"github.com/hashicorp/raft"
+	boltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
 )
 
@@ -75,8 +76,8 @@ func safely(act func() error) (err error) {
 }
 
 // lookThrough walks through all pages of the file, before bolt does so in a goroutine of its own, where a panic could not be
-// held up.
-func lookThrough(path string) error {
+// held up, and notes how large the entries are.
+func lookThrough(path string, sizes *entrySizes) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && info.Size() == 0: // it is new, or was when the node crashed
@@ -94,14 +95,18 @@ func lookThrough(path string) error {
 		if tx.Size() > info.Size() {
 			return fmt.Errorf("%w: it is cut, %d bytes of %d are there", errDamagedLog, info.Size(), tx.Size())
 		}
-		return tx.ForEach(func(_ []byte, bucket *bbolt.Bucket) error {
+		return tx.ForEach(func(name []byte, bucket *bbolt.Bucket) error {
 			var last []byte
 			cursor := bucket.Cursor()
-			for key, _ := cursor.First(); key != nil; key, _ = cursor.Next() {
+			for key, value := cursor.First(); key != nil; key, value = cursor.Next() {
 				if last != nil && bytes.Compare(key, last) <= 0 {
 					return errDamagedLog
 				}
 				last = key
+				if string(name) == "logs" && len(key) == 8 {
+					sizes.list = append(sizes.list, entrySize{binary.BigEndian.Uint64(key), int64(len(value))})
+					sizes.total += int64(len(value))
+				}
 			}
 			return nil
 		})
@@ -115,7 +120,18 @@ func (s *logStore) storeLogs(logs []*raft.Log) error {
 	for i, entry := range logs {
 		sealed[i] = seal(entry)
 	}
-	return s.guard("writing the log", func() error { return s.BoltStore.StoreLogs(sealed) })
+	err := s.guard("writing the log", func() error { return s.BoltStore.StoreLogs(sealed) })
+	if err != nil {
+		return err
+	}
+	s.sizes.add(sealed)
+	if s.sizes.bytes() > s.limit() {
+		select {
+		case s.grown <- struct{}{}:
+		default:
+		}
+	}
+	return nil
 }
 
 func (s *logStore) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Log{log}) }
@@ -123,6 +139,8 @@ func (s *logStore) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Lo
 // GetLog reads an entry. Raft panics on an entry that it can't read, so while it runs, a caller waits for the process to end.
 func (s *logStore) GetLog(index uint64, entry *raft.Log) error {
 	err := safely(func() error {
+		s.swap.RLock()
+		defer s.swap.RUnlock()
 		if err := s.BoltStore.GetLog(index, entry); err != nil {
 			return err
 		}
@@ -143,12 +161,14 @@ func (s *logStore) GetLog(index uint64, entry *raft.Log) error {
 }
 
 // FirstIndex and LastIndex are 0 if the log is empty.
-func (s *logStore) FirstIndex() (uint64, error) { return s.bound(s.BoltStore.FirstIndex) }
-func (s *logStore) LastIndex() (uint64, error)  { return s.bound(s.BoltStore.LastIndex) }
+func (s *logStore) FirstIndex() (uint64, error) { return s.bound((*boltdb.BoltStore).FirstIndex) }
+func (s *logStore) LastIndex() (uint64, error)  { return s.bound((*boltdb.BoltStore).LastIndex) }
 
-func (s *logStore) bound(read func() (uint64, error)) (index uint64, err error) {
+func (s *logStore) bound(read func(*boltdb.BoltStore) (uint64, error)) (index uint64, err error) {
+	s.swap.RLock()
+	defer s.swap.RUnlock()
 	err = safely(func() (err error) {
-		index, err = read()
+		index, err = read(s.BoltStore)
 		return err
 	})
 	if err != nil {

@@ -37,6 +37,11 @@ type logStore struct {
 	stall   time.Duration // how long a write may take
 	running atomic.Bool   // Raft reads it
 
+	swap  sync.RWMutex // held while BoltStore is in use; compact replaces it
+	sizes entrySizes
+	limit func() int64  // how many bytes of entries there may be before the log is cut
+	grown chan struct{} // there are more
+
 	mu       sync.Mutex
 	voteTerm uint64 // announced by SetUint64, written together with the candidate
 }
@@ -50,20 +55,13 @@ func openLogStore(dir string, fatal func(error)) (*logStore, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of the log: %w", err)
 	}
-	var store *boltdb.BoltStore
+	s := &logStore{fatal: fatal, needed: func() uint64 { return 0 }, path: path, stall: stallLimit,
+		limit: func() int64 { return defaultLogSize }, grown: make(chan struct{}, 1)}
 	err := safely(func() (err error) {
-		if err := lookThrough(path); err != nil {
+		if err := lookThrough(path, &s.sizes); err != nil {
 			return err
 		}
-		store, err = boltdb.New(boltdb.Options{
-			Path: path,
-			BoltOptions: &bbolt.Options{
-				Timeout:        lockPatience,
-				NoFreelistSync: true,
-				NoSync:         noSync,
-				FreelistType:   bbolt.FreelistMapType,
-			},
-		})
+		s.BoltStore, err = openBolt(path)
 		return err
 	})
 	switch {
@@ -74,12 +72,26 @@ func openLogStore(dir string, fatal func(error)) (*logStore, error) {
 	case err != nil:
 		return nil, fmt.Errorf("opening the log in %s: %w", dir, err)
 	}
-	return &logStore{BoltStore: store, fatal: fatal, needed: func() uint64 { return 0 }, path: path, stall: stallLimit}, nil
+	return s, nil
+}
+
+func openBolt(path string) (*boltdb.BoltStore, error) {
+	return boltdb.New(boltdb.Options{
+		Path: path,
+		BoltOptions: &bbolt.Options{
+			Timeout:        lockPatience,
+			NoFreelistSync: true,
+			NoSync:         noSync,
+			FreelistType:   bbolt.FreelistMapType,
+		},
+	})
 }
 
 // guard runs a write under the watchdog and stops the node if it fails.
 func (s *logStore) guard(what string, write func() error) error {
 	defer s.watch(what)()
+	s.swap.RLock()
+	defer s.swap.RUnlock()
 	if err := safely(write); err != nil {
 		s.fatal(fmt.Errorf("%s: %w", what, err))
 		return err
@@ -115,11 +127,8 @@ func (s *logStore) watch(what string) (end func()) {
 	}
 }
 
-// maxLogSize is how large the file may grow for the sake of a follower, in bytes.
-const maxLogSize = 4 << 30
-
-// DeleteRange cuts the log at its beginning, but not what a follower needs who is being sent the state as it was at that
-// entry: he would have to be sent it again and again. Or it cuts the log at its end, when a leader has another one.
+// DeleteRange cuts the log at its end, when a leader has another one, or at its beginning. Raft asks for nearly all to go that the
+// state machine holds; spare says how much of that stays.
 func (s *logStore) DeleteRange(first, last uint64) error {
 	end, err := s.LastIndex()
 	if err != nil || last >= end {
@@ -139,19 +148,25 @@ func (s *logStore) DeleteRange(first, last uint64) error {
 const cutStep = 128
 
 func (s *logStore) cut(first, last uint64) error {
-	return s.guard("cutting the log", func() error { return s.BoltStore.DeleteRange(first, last) })
+	err := s.guard("cutting the log", func() error { return s.BoltStore.DeleteRange(first, last) })
+	if err == nil {
+		s.sizes.remove(first, last)
+	}
+	return err
 }
 
-// spare is last, or less if an entry up to there is needed still.
+// spare is last, or less if an entry up to there is worth keeping: a follower that was away for a while may ask for the newest ones, and one
+// that is being sent the state as it was at some entry will ask for what comes after, or would have to be sent it again and again.
 func (s *logStore) spare(last uint64) uint64 {
-	needed := s.needed()
-	if needed == 0 || last < needed {
+	limit := s.limit()
+	kept := s.sizes.keep(keptEntries, limit/2)
+	if needed := s.needed(); needed > 0 && s.sizes.bytes() < heldFactor*limit {
+		kept = min(kept, needed)
+	}
+	if kept == 0 {
 		return last
 	}
-	if info, err := os.Stat(s.path); err != nil || info.Size() > maxLogSize {
-		return last
-	}
-	return needed - 1
+	return min(last, kept-1)
 }
 
 // Raft writes a vote in two steps, term and candidate. A crash between them would let this node vote twice in one term
@@ -187,6 +202,8 @@ func (s *logStore) GetUint64(key []byte) (uint64, error) {
 		term, _, err := s.vote()
 		return term, err
 	}
+	s.swap.RLock()
+	defer s.swap.RUnlock()
 	return s.BoltStore.GetUint64(key)
 }
 
@@ -195,10 +212,14 @@ func (s *logStore) Get(key []byte) ([]byte, error) {
 		_, candidate, err := s.vote()
 		return candidate, err
 	}
+	s.swap.RLock()
+	defer s.swap.RUnlock()
 	return s.BoltStore.Get(key)
 }
 
 func (s *logStore) vote() (term uint64, candidate []byte, err error) {
+	s.swap.RLock()
+	defer s.swap.RUnlock()
 	var vote []byte
 	err = safely(func() (err error) {
 		vote, err = s.BoltStore.Get(keyVote)

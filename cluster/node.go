@@ -63,7 +63,10 @@ func Open(config Config) (_ *Node, err error) {
 			err = errors.Join(err, n.log.Close())
 		}
 	}()
-	if err := reconcile(n.log, config.Machine); err != nil {
+	if config.LogSize != nil {
+		n.log.limit = config.LogSize
+	}
+	if err := errors.Join(removeLeftover(n.log.path), reconcile(n.log, config.Machine)); err != nil {
 		return nil, err
 	}
 	if n.listener, err = n.listen(); err != nil {
@@ -106,6 +109,7 @@ func (n *Node) startRaft() error {
 	n.wg.Go(func() { n.batches.run(n.ctx) })
 	n.wg.Go(n.abandonOldLeaders)
 	n.wg.Go(n.watchMembers)
+	n.wg.Go(n.shorten)
 	n.wg.Go(n.belong)
 	n.listener.wg.Go(n.listener.run) // until its Close
 	return n.hurry()
@@ -133,7 +137,7 @@ func raftConfig(config Config, server string, news chan bool) *raft.Config {
 	c.LeaderLeaseTimeout = 750 * time.Millisecond
 	c.SnapshotInterval = 5 * time.Second // it costs nothing and lets the log be cut
 	c.SnapshotThreshold = 1024
-	c.TrailingLogs = 4096
+	c.TrailingLogs = 1         // logStore knows better how much to keep
 	c.ShutdownOnRemove = false // keepPlace sees to it
 	return c
 }

@@ -21,9 +21,18 @@ const (
 	diskInterval   = 250 * time.Millisecond // between two looks at the file system
 )
 
+// Bounds of the Raft log, in bytes of entries: a sixteenth of the file system or a fourth of MaxSize, between these. It is no
+// use beyond the size of the store, for sending that to a follower costs less then.
+const (
+	logSizeFloor   = 32 << 20
+	logSizeCeiling = 1 << 30
+	logSizeLeast   = 8 << 20 // if the store is smaller
+)
+
 // disk watches the free space under the store.
 type disk struct {
 	dir     string
+	size    int64 // of the file system
 	minFree int64
 	free    atomic.Int64
 
@@ -37,9 +46,9 @@ func newDisk(dir string, minFree int64) (*disk, error) {
 	if err := syscall.Statfs(dir, &stat); err != nil {
 		return nil, fmt.Errorf("reading the free space of %s: %w", dir, err)
 	}
+	d.size = int64(stat.Blocks) * int64(stat.Bsize)
 	if minFree == 0 {
-		size := int64(stat.Blocks) * int64(stat.Bsize)
-		d.minFree = min(max(size/10, minFreeFloor), minFreeCeiling)
+		d.minFree = min(max(d.size/10, minFreeFloor), minFreeCeiling)
 	}
 	if free := d.look(); free < minFreeToStart {
 		return nil, fmt.Errorf("%s has %d KiB free, which is too little to start: make room, %d MiB at least; nothing is lost",
@@ -66,6 +75,16 @@ func (d *disk) look() int64 {
 
 // Free is the free space in bytes and the least that must remain.
 func (s *Store) Free() (free, least int64) { return s.disk.look(), s.disk.minFree }
+
+// LogSize is how many bytes of entries the Raft log beside this store may have.
+func (s *Store) LogSize() int64 {
+	limit := s.disk.size / 16
+	if s.config.MaxSize > 0 {
+		limit = min(limit, s.config.MaxSize/4)
+	}
+	limit = min(max(limit, logSizeFloor), logSizeCeiling)
+	return min(limit, max(s.Size(), logSizeLeast))
+}
 
 // Critical tells whether less than half of what must remain is free. Attempts must then not be made either, for they are
 // recorded: Badger, which may need a memtable and a table of 64 MiB each for that, does not survive a full disk.

@@ -1,0 +1,223 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"go.etcd.io/bbolt"
+)
+
+// The log is cut by entries and by bytes. A follower that was away reads the newest entries from it, which costs less than sending it
+// the state, up to about the point where both are equally large.
+const (
+	keptEntries    = 4096            // the log is cut to these, or to fewer if they are larger than half its limit
+	defaultLogSize = 1 << 30         // bytes, if Config has no limit
+	heldFactor     = 4               // a follower that is being sent the state may hold this many times the limit
+	compactSlack   = 4 << 20         // bytes of the file that are not worth a compaction
+	maxCompacted   = 64 << 20        // bytes of entries that are copied while nothing is written
+	cutInterval    = 2 * time.Second // between two looks at the size
+	cutPause       = 200 * time.Millisecond
+	compactSuffix  = ".compact" // of the file that is to replace the log
+)
+
+// entrySizes are the sizes of the entries in the log, in order of their index.
+type entrySizes struct {
+	mu    sync.Mutex
+	list  []entrySize
+	total int64
+}
+
+type entrySize struct {
+	index uint64
+	size  int64
+}
+
+func (e *entrySizes) search(index uint64) int {
+	at, _ := slices.BinarySearchFunc(e.list, index, func(entry entrySize, index uint64) int {
+		switch {
+		case entry.index < index:
+			return -1
+		case entry.index > index:
+			return 1
+		}
+		return 0
+	})
+	return at
+}
+
+// add notes entries that were written; they replace what has the same index or a later one.
+func (e *entrySizes) add(logs []*raft.Log) {
+	if len(logs) == 0 {
+		return
+	}
+	e.remove(logs[0].Index, ^uint64(0))
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, log := range logs {
+		size := int64(len(log.Data) + len(log.Extensions))
+		e.list = append(e.list, entrySize{log.Index, size})
+		e.total += size
+	}
+}
+
+func (e *entrySizes) remove(first, last uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	from, to := e.search(first), e.search(last)
+	if to < len(e.list) && e.list[to].index == last {
+		to++
+	}
+	for _, entry := range e.list[from:max(from, to)] {
+		e.total -= entry.size
+	}
+	e.list = slices.Delete(e.list, from, max(from, to))
+}
+
+func (e *entrySizes) bytes() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.total
+}
+
+// keep returns the first of the newest entries, at most count of them, that together have at most size bytes; the last entry
+// is always among them. 0: there are no entries.
+func (e *entrySizes) keep(count int, size int64) uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.list) == 0 {
+		return 0
+	}
+	at := len(e.list) - 1
+	for sum := e.list[at].size; at > 0 && len(e.list)-at < count; at-- {
+		if sum += e.list[at-1].size; sum > size {
+			break
+		}
+	}
+	return e.list[at].index
+}
+
+// fileSize is what the file takes of the disk, in bytes; 0: it can't be read.
+func (s *logStore) fileSize() int64 {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return 0
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Blocks * 512
+	}
+	return info.Size()
+}
+
+// shorten asks Raft to cut the log whenever it has grown beyond its limit, until the node closes.
+func (n *Node) shorten() {
+	tick := time.NewTicker(cutInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.log.grown:
+		case <-tick.C:
+		case <-n.ctx.Done():
+			return
+		}
+		if n.log.sizes.bytes() > n.log.limit() {
+			if err := n.raft.Snapshot().Error(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) && n.ctx.Err() == nil {
+				n.warnings.log("the log could not be cut; it is tried again", "error", err)
+			}
+		}
+		if err := n.log.compactIfSparse(); err != nil {
+			n.warnings.log("the file of the log could not be made smaller; it is tried again", "error", err)
+		}
+		select {
+		case <-time.After(cutPause):
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}
+
+// compactIfSparse rewrites the file if most of it is free: bolt uses free pages again but never gives them back.
+func (s *logStore) compactIfSparse() error {
+	live, size := s.sizes.bytes(), s.fileSize()
+	if live > maxCompacted || size < 2*max(live, s.limit())+compactSlack {
+		return nil
+	}
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(s.path), &stat); err != nil {
+		return err
+	}
+	if int64(stat.Bavail)*int64(stat.Bsize) < 2*live+compactSlack {
+		return nil // deleting more makes room
+	}
+	defer s.watch("compacting the log")()
+	return s.compact()
+}
+
+// compact copies what the file holds, the vote included, to a new one and renames that over the old one: a crash leaves either of them
+// whole. Nobody reads or writes the log meanwhile.
+func (s *logStore) compact() error {
+	s.swap.Lock()
+	defer s.swap.Unlock()
+	if err := s.BoltStore.Close(); err != nil {
+		s.fatal(fmt.Errorf("compacting the log: %w", err))
+		return err
+	}
+	copied := copyLog(s.path, s.path+compactSuffix)
+	if copied == nil {
+		copied = os.Rename(s.path+compactSuffix, s.path)
+	}
+	if copied == nil {
+		copied = syncFolder(filepath.Dir(s.path))
+	}
+	store, err := openBolt(s.path)
+	if err != nil {
+		s.fatal(fmt.Errorf("opening the log after compacting it: %w", err))
+		return err
+	}
+	s.BoltStore = store
+	return errors.Join(copied, removeLeftover(s.path))
+}
+
+// copyLog makes a copy of a bolt file that holds no free pages, and syncs it.
+func copyLog(from, to string) (err error) {
+	if err := removeLeftover(from); err != nil {
+		return err
+	}
+	src, err := bbolt.Open(from, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockPatience})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	dst, err := bbolt.Open(to, 0o600, &bbolt.Options{NoFreelistSync: true, NoSync: true, FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		return err
+	}
+	err = safely(func() error { return bbolt.Compact(dst, src, 4<<20) })
+	if err == nil {
+		err = dst.Sync()
+	}
+	return errors.Join(err, dst.Close())
+}
+
+// removeLeftover removes what a crash has left of a compaction.
+func removeLeftover(path string) error {
+	if err := os.Remove(path + compactSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
