@@ -40,7 +40,7 @@ func TestVerifyCommand(t *testing.T) {
 	}
 	secret := []string{"--secret", verifySecret.Text()}
 	file := filepath.Join(t.TempDir(), "headers")
-	text := fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nStripe-Signature: %s\r\n\r\n", webhook.StyleStripe.Sign([]webhook.Secret{verifySecret}, now, []byte(body)))
+	text := fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nStripe-Signature: %s\r\n\r\n", webhook.StyleStripe.Sign([]webhook.SigningKey{webhook.SymmetricKey(verifySecret)}, now, []byte(body)))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestVerifyCommand(t *testing.T) {
 		}
 		return all
 	}
-	github := []string{"--style", "github", "-H", "X-Hub-Signature-256: " + webhook.StyleGitHub.Sign([]webhook.Secret{verifySecret}, 0, []byte(body))}
+	github := []string{"--style", "github", "-H", "X-Hub-Signature-256: " + webhook.StyleGitHub.Sign([]webhook.SigningKey{webhook.SymmetricKey(verifySecret)}, 0, []byte(body))}
 	tests := []struct {
 		name string
 		body string

@@ -26,7 +26,7 @@ type verifier struct {
 
 func (v *verifier) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&v.secrets, "secret", nil,
-		"what to verify with: whsec_…, or the public key whpk_…; may be repeated, then one of them is enough (default $WEBHOOK_SECRET)")
+		"what to verify with: whsec_…, the public key whpk_… or, for other styles, any text; may be repeated, then one of them is enough (default $WEBHOOK_SECRET)")
 	flags.StringVar(&v.style, "style", "standard", "which signature to verify: standard (webhook- or svix- headers), github, stripe or hex")
 	flags.DurationVar(&v.tolerance, "tolerance", 5*time.Minute, "how far the request's time and the clock here may be apart")
 }
@@ -48,8 +48,8 @@ func (v *verifier) open() error {
 		if err != nil {
 			return fmt.Errorf("--%w", err) // it names the field: secret
 		}
-		if key.Secret() == nil && v.style != "" {
-			return fmt.Errorf("--style %s is made with a shared secret, whsec_…, not with a public key", v.style)
+		if err := key.Fits(webhook.SignatureStyle(v.style)); err != nil {
+			return fmt.Errorf("--%w", err)
 		}
 		v.keys = append(v.keys, key)
 	}
@@ -103,7 +103,7 @@ func (v *verifier) verifyBody(header http.Header, body []byte, now time.Time) er
 		if style == webhook.StyleStandard {
 			err = key.Verify(standardHeader(header, "Id"), standardHeader(header, "Timestamp"), standardHeader(header, "Signature"), body, now, v.tolerance)
 		} else {
-			err = style.Verify(key.Secret(), header.Get(style.Header()), body, now, v.tolerance)
+			err = style.Verify(key, header.Get(style.Header()), body, now, v.tolerance)
 		}
 		if err == nil {
 			return nil

@@ -95,10 +95,10 @@ func (o *opened) appendSignatures(dst []byte, now time.Time, id string, timestam
 }
 
 // shared are the symmetric keys in force, the current one first.
-func (o *opened) shared(now time.Time) (list []webhook.Secret) {
+func (o *opened) shared(now time.Time) (list []webhook.SigningKey) {
 	for i := range o.keys {
 		if key := &o.keys[i]; key.inForce(now) && !key.Asymmetric() {
-			list = append(list, key.Secret())
+			list = append(list, key.SigningKey)
 		}
 	}
 	return list

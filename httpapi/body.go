@@ -3,8 +3,10 @@ package httpapi
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
@@ -72,10 +74,70 @@ func tooDeep(text []byte) bool {
 
 // each calls see for each field; of a field that stands there twice the last one counts, as in most JSON readers.
 func (b *body) each(see func(name string, value gjson.Result)) {
-	b.object.ForEach(func(name, value gjson.Result) bool {
-		see(name.String(), value)
+	b.fields("", b.object, see)
+}
+
+// fields calls see for each field of an object, whose place in the body is path.
+func (b *body) fields(path string, object gjson.Result, see func(name string, value gjson.Result)) {
+	object.ForEach(func(name, value gjson.Result) bool {
+		see(b.decode(strings.TrimPrefix(path+"/"+name.String(), "/"), name), value)
 		return true
 	})
+}
+
+// items is fields for an object whose names the caller chooses: none may occur twice, however it
+// is escaped, because one of the two would be lost.
+func (b *body) items(path string, object gjson.Result, see func(name string, value gjson.Result)) {
+	seen := make(map[string]bool)
+	b.fields(path, object, func(name string, value gjson.Result) {
+		if seen[name] {
+			b.fail(path+"/"+name, "is given twice")
+		}
+		seen[name] = true
+		see(name, value)
+	})
+}
+
+// decode returns the text of a string or a name and refuses what has no UTF-8 form: one half of a
+// surrogate pair, which gjson would silently replace with U+FFFD.
+func (b *body) decode(field string, v gjson.Result) string {
+	if hasLoneSurrogate(v.Raw) {
+		b.fail(field, `must be Unicode: a \ud800 to \udfff that is not part of a pair has no UTF-8 form`)
+	}
+	return v.String()
+}
+
+// hasLoneSurrogate reports whether a valid JSON string, as written, escapes half of a surrogate
+// pair without the other half.
+func hasLoneSurrogate(raw string) bool {
+	for i := strings.IndexByte(raw, '\\'); i >= 0 && i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		switch unit := escapedUnit(raw[i:]); {
+		case utf16.IsSurrogate(unit):
+			if utf16.DecodeRune(unit, escapedUnit(raw[i+6:])) == utf8.RuneError {
+				return true
+			}
+			i += 11
+		default:
+			i++ // the character escaped, which may be a backslash
+		}
+	}
+	return false
+}
+
+// escapedUnit is the UTF-16 code unit of the \uXXXX that text begins with; 0: it begins with
+// something else.
+func escapedUnit(text string) rune {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return 0
+	}
+	unit, err := strconv.ParseUint(text[2:6], 16, 16)
+	if err != nil {
+		return 0
+	}
+	return rune(unit)
 }
 
 func (b *body) fail(field, detail string) { b.errs = append(b.errs, webhook.Invalid(field, detail)) }
@@ -95,7 +157,7 @@ func (b *body) string(field string, v gjson.Result) string {
 		b.fail(field, "must be a string")
 		return ""
 	}
-	return v.String()
+	return b.decode(field, v)
 }
 
 // optionalString takes null as empty.
@@ -174,9 +236,6 @@ func (b *body) stringMap(field string, v gjson.Result) map[string]string {
 		return nil
 	}
 	m := make(map[string]string)
-	v.ForEach(func(name, value gjson.Result) bool {
-		m[name.String()] = b.string(field+"/"+name.String(), value)
-		return true
-	})
+	b.items(field, v, func(name string, value gjson.Result) { m[name] = b.string(field+"/"+name, value) })
 	return m
 }

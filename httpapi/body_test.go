@@ -2,7 +2,10 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
+
+	"hookwheel/webhook"
 )
 
 // FuzzParseMessage never panics, agrees with encoding/json on what is JSON, and takes the payload byte for byte.
@@ -28,4 +31,67 @@ func FuzzParseMessage(f *testing.F) {
 			t.Errorf("payload %q of %q", got, text)
 		}
 	})
+}
+
+func TestLoneSurrogates(t *testing.T) {
+	for raw, want := range map[string]bool{
+		`"plain"`:              false,
+		`"\ud83d\ude00"`:       false,
+		`"\uD83D\uDE00x"`:      false,
+		`"\\ud800"`:            false, // an escaped backslash
+		`"\\\\ud800"`:          false,
+		`"\ufffd"`:             false,
+		`"\ud800"`:             true,
+		`"a\udc00"`:            true,
+		`"\ude00\ud83d"`:       true,
+		`"\ud83d\ud83d\ude00"`: true,
+		`"\ud83dx\ude00"`:      true,
+		`"\\\ud800"`:           true,
+		`"\ud83d\n\ude00"`:     true,
+		`"\ud83d\ude00\ud83d"`: true,
+		`"\"\ud800"`:           true,
+	} {
+		if got := hasLoneSurrogate(raw); got != want {
+			t.Errorf("%s: %t", raw, got)
+		}
+	}
+}
+
+// Strings of every kind of field are refused if they have no UTF-8 form, with their place.
+func TestStringsWithoutUTF8(t *testing.T) {
+	message := func(text string) error { _, err := parseMessage([]byte(text)); return err }
+	application := func(text string) error { return parseApplication([]byte(text), new(webhook.Application)) }
+	endpoint := func(text string) error { _, err := parseEndpoint([]byte(text), new(webhook.Endpoint)); return err }
+	eventType := func(text string) error { return parseEventType([]byte(text), new(webhook.EventType), false) }
+	headers := func(text string) error { _, _, err := parseHeaders([]byte(text), true); return err }
+	for _, test := range []struct {
+		parse       func(string) error
+		text, field string
+	}{
+		{message, `{"eventType":"x","payload":{},"transformationsParams":{"rawPayload":"a\ud800b"}}`, "transformationsParams/rawPayload"},
+		{message, `{"eventType":"x","payload":{},"transformationsParams":{"headers":{"a\ud800":"b"}}}`, "transformationsParams/headers/a\ufffd"},
+		{message, `{"eventType":"x","payload":{},"tags":["\udfff"]}`, "tags/[0]"},
+		{message, `{"eventType":"x","payload":{},"\ud800":1}`, "\ufffd"},
+		{message, `{"eventType":"x","payload":{},"application":{"name":"\ud800"}}`, "application/name"},
+		{application, `{"name":"\ud800"}`, "name"},
+		{application, `{"name":"x","metadata":{"k":"\ud800"}}`, "metadata/k"},
+		{application, `{"name":"x","metadata":{"a\ud800":"1","a\ud801":"2"}}`, "metadata/a\ufffd"},
+		{application, `{"name":"x","metadata":{"a":"1","\u0061":"2"}}`, "metadata/a"},
+		{endpoint, `{"url":"https://x.example/\ud800"}`, "url"},
+		{endpoint, `{"url":"https://x.example/","description":"\udc00"}`, "description"},
+		{endpoint, `{"url":"https://x.example/","headers":{"A":"\udc00"}}`, "headers/A"},
+		{endpoint, `{"url":"https://x.example/","headers":{"A":"1","\u0041":"2"}}`, "headers/A"},
+		{eventType, `{"name":"x","description":"\udc00"}`, "description"},
+		{eventType, `{"name":"x","schemas":{"1\ud800":{}}}`, "schemas/1\ufffd"},
+		{headers, `{"headers":{"A":"\udc00"}}`, "headers/A"},
+		{headers, `{"deleteHeaders":["\udc00"]}`, "deleteHeaders/[0]"},
+	} {
+		var many manyInvalid
+		if err := test.parse(test.text); !errors.As(err, &many) || many[0].Field != test.field {
+			t.Errorf("%s: %v", test.text, err)
+		}
+	}
+	if err := message(`{"eventType":"x","payload":{"a":"\ud800"}}`); err != nil {
+		t.Errorf("a payload is passed on as it is: %v", err)
+	}
 }

@@ -114,6 +114,11 @@ func parseEndpoint(text []byte, e *webhook.Endpoint) (in endpointIn, err error) 
 	if err := e.Validate(); err != nil {
 		return in, err
 	}
+	if in.secret != nil {
+		if err := in.secret.Fits(e.Style); err != nil {
+			return in, err
+		}
+	}
 	return in, in.headers.Validate()
 }
 
@@ -207,6 +212,9 @@ func (s *Server) changeEndpoint(ctx *fasthttp.RequestCtx, upsert bool, base func
 		endpoint := base(*before)
 		in, err := parseEndpoint(ctx.PostBody(), &endpoint)
 		if err != nil {
+			return nil, err
+		}
+		if err := s.keysFit(&endpoint); err != nil {
 			return nil, err
 		}
 		if in.headers != nil {

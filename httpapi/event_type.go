@@ -89,12 +89,11 @@ func (b *body) schemas(field string, v gjson.Result) map[string]json.RawMessage 
 		return nil
 	}
 	schemas := make(map[string]json.RawMessage)
-	v.ForEach(func(version, schema gjson.Result) bool {
+	b.items(field, v, func(version string, schema gjson.Result) {
 		if err := checkSchema(schema.Raw); err != nil {
-			b.fail(field+"/"+version.String(), err.Error())
+			b.fail(field+"/"+version, err.Error())
 		}
-		schemas[version.String()] = json.RawMessage(schema.Raw)
-		return true
+		schemas[version] = json.RawMessage(schema.Raw)
 	})
 	return schemas
 }

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"github.com/tidwall/gjson"
@@ -37,7 +36,8 @@ func (s *Server) openHeaders(e *webhook.Endpoint) (headers webhook.Headers, err 
 	return headers, json.Unmarshal(text, &headers)
 }
 
-// getHeaders withholds the values that are secrets, and names them.
+// getHeaders withholds the values that are secrets, and names them. To readers it shows only the
+// values of well-known harmless headers.
 func (s *Server) getHeaders(ctx *fasthttp.RequestCtx) (answer, error) {
 	endpoint, err := s.endpoint(ctx)
 	if err != nil {
@@ -48,8 +48,9 @@ func (s *Server) getHeaders(ctx *fasthttp.RequestCtx) (answer, error) {
 		return answer{}, err
 	}
 	sensitive := []string{}
+	reader := !toChangeOwn.include(caller(ctx))
 	for name := range headers {
-		if webhook.SensitiveHeader(name) {
+		if webhook.SensitiveHeader(name) || reader && !webhook.HarmlessHeader(name) {
 			sensitive = append(sensitive, name)
 			delete(headers, name)
 		}
@@ -107,13 +108,12 @@ func parseHeaders(text []byte, change bool) (set webhook.Headers, gone []string,
 		switch {
 		case name == "headers" && v.IsObject():
 			given = true
-			v.ForEach(func(header, value gjson.Result) bool {
+			b.items(name, v, func(header string, value gjson.Result) {
 				if change && isNull(value) {
-					gone = append(gone, header.String())
+					gone = append(gone, header)
 				} else {
-					set[header.String()] = b.string(fmt.Sprintf("headers/%s", header.String()), value)
+					set[header] = b.string("headers/"+header, value)
 				}
-				return true
 			})
 		case name == "headers":
 			b.fail(name, "must be an object of strings")

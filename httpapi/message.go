@@ -117,6 +117,7 @@ func parseMessage(text []byte) (m messageIn, err error) {
 		return m, err
 	}
 	var period time.Duration
+	var raw gjson.Result
 	b.each(func(name string, v gjson.Result) {
 		switch name {
 		case "eventType":
@@ -135,6 +136,8 @@ func parseMessage(text []byte) (m messageIn, err error) {
 			period = time.Duration(b.between(name, v, 1, int64(webhook.MaxRetention/day))) * day
 		case "payloadRetentionHours":
 			m.Retention = time.Duration(b.between(name, v, 1, int64(webhook.MaxRetention/time.Hour))) * time.Hour
+		case "transformationsParams":
+			raw = v
 		case "application":
 			m.application = b.application(name, v)
 		case "payload", "data":
@@ -149,7 +152,7 @@ func parseMessage(text []byte) (m messageIn, err error) {
 	if m.EventType == "" {
 		b.fail("eventType", "is missing")
 	}
-	b.parseRaw(&m.Message)
+	b.parseRaw(raw, &m.Message)
 	if m.Payload == nil && len(b.errs) == 0 {
 		b.fail("payload", "is missing")
 	}
@@ -163,9 +166,8 @@ const day = 24 * time.Hour
 
 // parseRaw reads transformationsParams, where the SDKs put a body that goes out as it is, whatever it is, and its content type. Some
 // of them put every payload there.
-func (b *body) parseRaw(m *webhook.Message) {
+func (b *body) parseRaw(params gjson.Result, m *webhook.Message) {
 	const field = "transformationsParams"
-	params := b.object.Get(field)
 	if !params.Exists() || isNull(params) {
 		return
 	}
@@ -173,11 +175,17 @@ func (b *body) parseRaw(m *webhook.Message) {
 		b.fail(field, "must be an object")
 		return
 	}
-	if raw := params.Get("rawPayload"); raw.Exists() && !isNull(raw) {
-		m.Payload = []byte(b.string(field+"/rawPayload", raw))
-		m.Raw = tooDeep(m.Payload) || !gjson.ValidBytes(m.Payload) || !gjson.ParseBytes(m.Payload).IsObject()
-	}
-	for name, value := range b.stringMap(field+"/headers", params.Get("headers")) {
+	var headers map[string]string
+	b.fields(field, params, func(name string, v gjson.Result) {
+		switch {
+		case name == "rawPayload" && !isNull(v):
+			m.Payload = []byte(b.string(field+"/rawPayload", v))
+			m.Raw = tooDeep(m.Payload) || !gjson.ValidBytes(m.Payload) || !gjson.ParseBytes(m.Payload).IsObject()
+		case name == "headers":
+			headers = b.stringMap(field+"/headers", v)
+		}
+	})
+	for name, value := range headers {
 		if strings.EqualFold(name, "content-type") {
 			m.ContentType = value
 		}

@@ -45,6 +45,24 @@ func (s *Server) seal(plain []byte) webhook.Sealed {
 	return s.config.Keyring.Seal(plain, nonce)
 }
 
+// keysFit checks that an endpoint's style can sign with the keys that the endpoint has.
+func (s *Server) keysFit(e *webhook.Endpoint) error {
+	for _, key := range e.Keys {
+		text, err := s.config.Keyring.Open(key.Sealed)
+		if err != nil {
+			return err
+		}
+		signing, err := webhook.ParseSigningKey(string(text))
+		if err != nil {
+			return err
+		}
+		if signing.Fits(e.Style) != nil {
+			return webhook.Invalid("signatureStyle", "cannot be standard while the endpoint signs with a secret that does not begin with whsec_: rotate it first")
+		}
+	}
+	return nil
+}
+
 func (s *Server) getSecret(ctx *fasthttp.RequestCtx) (answer, error) {
 	endpoint, err := s.endpoint(ctx)
 	if err != nil {
@@ -74,6 +92,9 @@ func (s *Server) rotateSecret(ctx *fasthttp.RequestCtx) (answer, error) {
 		key = new(newSigningKey())
 	}
 	if _, err := s.editEndpoint(ctx, func(e *webhook.Endpoint) (err error) {
+		if err := key.Fits(e.Style); err != nil {
+			return err
+		}
 		e.Keys, err = rotate(e.Keys, webhook.Key{Sealed: s.seal([]byte(key.Text()))}, grace, time.Now())
 		return err
 	}); err != nil {

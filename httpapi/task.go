@@ -100,7 +100,10 @@ func parseTask(kind webhook.TaskKind, which webhook.ReplayStatus, text []byte, n
 	case kind == webhook.TaskRecover && until.Sub(t.Since) > recoverWindow:
 		b.fail("since", "the time between since and until must be at most 14 days; bulk-replay takes any")
 	}
-	return t, b.err()
+	if err := b.err(); err != nil {
+		return t, err
+	}
+	return t, t.Validate()
 }
 
 // choice reads a field that narrows a bulk replay.

@@ -78,10 +78,10 @@ func (e *Endpoint) Validate() error {
 	if err := validUID(KindEndpoint, e.UID); err != nil {
 		return err
 	}
-	if err := validWords("eventTypes", e.EventTypes, maxEventTypes); err != nil {
+	if err := validWords("eventTypes", e.EventTypes, maxEventTypes, maxEventTypesBytes); err != nil {
 		return err
 	}
-	if err := validWords("channels", e.Channels, maxChannels); err != nil {
+	if err := validWords("channels", e.Channels, maxChannels, maxChannels*maxWord); err != nil {
 		return err
 	}
 	if err := validText("description", e.Description); err != nil {

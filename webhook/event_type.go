@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -19,8 +20,11 @@ type EventType struct {
 	Revision     uint64                     `json:"revision"` // Raft index of the entry that changed it last
 }
 
-// maxSchemas is how large the schemas of an event type may be, in bytes as JSON.
-const maxSchemas = 256 << 10
+// How large the schemas of an event type may be, in bytes as JSON, and how many there may be.
+const (
+	maxSchemas        = 256 << 10
+	maxSchemaVersions = 100
+)
 
 // Validate checks what a producer may choose. Whether the schemas are JSON Schema is for the reader of the request to say.
 func (e *EventType) Validate() error {
@@ -35,12 +39,18 @@ func (e *EventType) Validate() error {
 			return err
 		}
 	}
+	if len(e.Schemas) > maxSchemaVersions {
+		return Invalid("schemas", fmt.Sprintf("may hold at most %d versions", maxSchemaVersions))
+	}
 	size := 0
 	for version, schema := range e.Schemas {
+		if err := validWord("schemas", version); err != nil {
+			return err
+		}
 		size += len(version) + len(schema)
 	}
 	if size > maxSchemas {
 		return Invalid("schemas", "must not be longer than 256 KiB as JSON")
 	}
-	return validWords("featureFlags", e.FeatureFlags, maxEventTypes)
+	return validWords("featureFlags", e.FeatureFlags, maxFlags, maxFlagsBytes)
 }

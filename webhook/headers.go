@@ -11,8 +11,9 @@ type Headers map[string]string
 
 const (
 	maxHeaders     = 64
-	maxHeaderName  = 256  // bytes
-	maxHeaderValue = 4096 // bytes
+	maxHeaderName  = 256      // bytes
+	maxHeaderValue = 4096     // bytes
+	maxHeaderBytes = 32 << 10 // of all names and values together
 )
 
 var (
@@ -27,7 +28,16 @@ var (
 	sensitiveWords = []string{"auth", "cookie", "credential", "key", "passw", "secret", "signature", "token"}
 )
 
-// SensitiveHeader tells whether the value of a header is a secret, which is never shown.
+// harmlessHeaders are the names whose values are shown to readers: a value under any other name,
+// such as X-Pin or X-Session, may be a secret.
+var harmlessHeaders = []string{"accept", "accept-charset", "accept-encoding", "accept-language", "date", "dnt", "from", "origin", "prefer", "priority",
+	"save-data", "upgrade-insecure-requests", "x-correlation-id", "x-env", "x-environment", "x-forwarded-proto", "x-region", "x-request-id",
+	"x-requested-with", "x-team", "x-tenant", "x-version"}
+
+// HarmlessHeader reports whether the value of a header may be shown to readers.
+func HarmlessHeader(name string) bool { return slices.Contains(harmlessHeaders, strings.ToLower(name)) }
+
+// SensitiveHeader reports whether the value of a header is a secret, which is never shown.
 func SensitiveHeader(name string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc(sensitiveWords, func(word string) bool { return strings.Contains(name, word) })
@@ -38,7 +48,7 @@ func (h Headers) Validate() error {
 	if len(h) > maxHeaders {
 		return Invalid("headers", fmt.Sprintf("may hold at most %d headers", maxHeaders))
 	}
-	seen := make(map[string]bool)
+	seen, size := make(map[string]bool), 0
 	for name, value := range h {
 		field, lower := "headers/"+name, strings.ToLower(name)
 		switch {
@@ -54,6 +64,10 @@ func (h Headers) Validate() error {
 			return Invalid(field, "must not hold line breaks or other control characters")
 		}
 		seen[lower] = true
+		size += len(name) + len(value)
+	}
+	if size > maxHeaderBytes {
+		return Invalid("headers", fmt.Sprintf("must not be longer than %d bytes, names and values together", maxHeaderBytes))
 	}
 	return nil
 }

@@ -26,6 +26,8 @@ func TestHeaders(t *testing.T) {
 		"ours":             {Headers{"Webhook-Id": "a"}, "headers/Webhook-Id", "can't be chosen"},
 		"of a cloud":       {Headers{"X-Amz-Date": "a"}, "headers/X-Amz-Date", "can't be chosen"},
 		"of the transport": {Headers{"content-LENGTH": "1"}, "headers/content-LENGTH", "can't be chosen"},
+		"large":            {headersOf(8), "", ""},
+		"too large":        {headersOf(9), "headers", "longer than 32768 bytes"},
 		"too many":         {many, "headers", "at most 64"},
 	} {
 		t.Run(name, func(t *testing.T) { checkInvalid(t, test.headers.Validate(), test.field, test.detail) })
@@ -49,6 +51,28 @@ func TestSensitiveHeader(t *testing.T) {
 	for _, name := range []string{"x-team", "X-Tenant", "x_y.z"} {
 		if SensitiveHeader(name) {
 			t.Error(name, "is not shown")
+		}
+	}
+}
+
+// headersOf has n headers of 4,000 bytes.
+func headersOf(n int) Headers {
+	h := make(Headers)
+	for i := range n {
+		h[fmt.Sprintf("X-%d", i)] = strings.Repeat("v", 4000)
+	}
+	return h
+}
+
+func TestHarmlessHeader(t *testing.T) {
+	for _, name := range []string{"X-Jwt", "X-Session", "X-Pass", "X-Pwd", "X-Pin", "X-Otp", "X-Hmac", "X-Sig", "X-Bearer", "X-Anything", "X-Api-Key", "Cookie", "accept-x"} {
+		if HarmlessHeader(name) {
+			t.Error(name, "is shown to readers")
+		}
+	}
+	for _, name := range []string{"Accept", "accept-LANGUAGE", "X-Request-Id"} {
+		if !HarmlessHeader(name) {
+			t.Error(name, "is not shown to readers")
 		}
 	}
 }

@@ -79,5 +79,5 @@ func (k *APIKey) Validate() error {
 	if k.ReadOnly && k.Role != RoleApplication {
 		return Invalid("readOnly", "is for the role application; to read everything there is the role reader")
 	}
-	return validWords("featureFlags", k.FeatureFlags, maxEventTypes)
+	return validWords("featureFlags", k.FeatureFlags, maxFlags, maxFlagsBytes)
 }

@@ -66,7 +66,7 @@ func (m *Message) Validate(now time.Time) error {
 	if err := validContentType(m.ContentType); err != nil {
 		return err
 	}
-	return validWords("channels", m.Channels, maxChannels)
+	return validWords("channels", m.Channels, maxChannels, maxChannels*maxWord)
 }
 
 // validContentType accepts what can stand in a header.

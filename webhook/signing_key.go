@@ -7,13 +7,16 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // SignatureStyle is how else than after Standard Webhooks a request is signed, for receivers that were written for another
 // sender. The headers of Standard Webhooks come along in any case.
 type SignatureStyle string
 
-// The styles. All are HMAC-SHA256 in hexadecimal, keyed with the text of the secret as the API shows it, whsec_ included.
+// The styles. All but the standard one are HMAC-SHA256 in hexadecimal, keyed with the text of the
+// secret as the API shows it, whsec_ included.
 const (
 	StyleStandard SignatureStyle = ""
 	StyleGitHub   SignatureStyle = "github" // X-Hub-Signature-256: sha256=…, over the body
@@ -21,10 +24,12 @@ const (
 	StyleHex      SignatureStyle = "hex"    // X-Webhook-Signature: …, over the body
 )
 
-// SigningKey is a key with which requests are signed: symmetric (whsec_, scheme v1) or asymmetric (whsk_, scheme v1a) of Standard
-// Webhooks 1.0.0. It never shows itself in a log.
+// SigningKey is a key with which requests are signed: symmetric (whsec_, scheme v1) or asymmetric
+// (whsk_, scheme v1a) of Standard Webhooks 1.0.0, or the plain text that a receiver written for
+// another sender already has. It never shows itself in a log.
 type SigningKey struct {
 	secret  Secret
+	plain   bool // secret is the text itself
 	private ed25519.PrivateKey
 }
 
@@ -32,6 +37,9 @@ const (
 	privatePrefix       = "whsk_"
 	publicPrefix        = "whpk_"
 	asymmetricSignature = "v1a,"
+
+	minPlain = 16 // bytes of a plain text
+	maxPlain = 512
 )
 
 // SymmetricKey is a SigningKey of 24 to 75 bytes.
@@ -42,13 +50,17 @@ func AsymmetricKey(seed []byte) SigningKey {
 	return SigningKey{private: ed25519.NewKeyFromSeed(seed)}
 }
 
-// ParseSigningKey reads whsec_ and 24 to 75 bytes in base64, or whsk_ and the 64 bytes of an ed25519 key. The error does not
-// repeat them.
+// ParseSigningKey reads whsec_ and 24 to 75 bytes in base64, whsk_ and the 64 bytes of an ed25519
+// key, or a plain text of 16 to 512 bytes. The error does not repeat them.
 func ParseSigningKey(text string) (SigningKey, error) {
 	encoded, asymmetric := strings.CutPrefix(text, privatePrefix)
-	if !asymmetric {
+	switch {
+	case asymmetric:
+	case strings.HasPrefix(text, secretPrefix):
 		secret, err := ParseSecret(text)
 		return SigningKey{secret: secret}, err
+	default:
+		return parsePlainKey(text)
 	}
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil || len(key) != ed25519.PrivateKeySize || base64.StdEncoding.EncodeToString(key) != encoded {
@@ -60,8 +72,32 @@ func ParseSigningKey(text string) (SigningKey, error) {
 	return SigningKey{private: key}, nil
 }
 
+func parsePlainKey(text string) (SigningKey, error) {
+	switch {
+	case strings.HasPrefix(text, publicPrefix):
+		return SigningKey{}, Invalid("secret", "is a public key, which cannot sign: give the private one, "+privatePrefix+"…")
+	case len(text) < minPlain || len(text) > maxPlain:
+		return SigningKey{}, Invalid("secret", fmt.Sprintf("must begin with %s or, with the signatureStyle github, stripe or hex, be any text of %d to %d bytes",
+			secretPrefix, minPlain, maxPlain))
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
+		return SigningKey{}, Invalid("secret", "must be UTF-8 without control characters")
+	}
+	return SigningKey{secret: Secret(text), plain: true}, nil
+}
+
+// Fits checks that a style can sign with the key: plain text is no key of Standard Webhooks.
+func (k SigningKey) Fits(style SignatureStyle) error {
+	if k.plain && style == StyleStandard {
+		return Invalid("secret", "must begin with "+secretPrefix+"; any other text needs the signatureStyle github, stripe or hex")
+	}
+	return nil
+}
+
 // Text is the key as ParseSigningKey reads it.
 func (k SigningKey) Text() string {
+	if k.plain {
+		return string(k.secret)
+	}
 	if k.private != nil {
 		return privatePrefix + base64.StdEncoding.EncodeToString(k.private)
 	}
@@ -73,10 +109,10 @@ func (k SigningKey) PublicText() string {
 	if k.private != nil {
 		return publicPrefix + base64.StdEncoding.EncodeToString(k.private.Public().(ed25519.PublicKey))
 	}
-	return k.secret.Text()
+	return k.Text()
 }
 
-// Asymmetric tells which kind of key it is.
+// Asymmetric reports which kind of key it is.
 func (k SigningKey) Asymmetric() bool { return k.private != nil }
 
 // AppendSignature appends the version and the signature of a request in base64; timestamp is in seconds since the Unix epoch.
@@ -94,9 +130,6 @@ func signedText(id string, timestamp int64, body []byte) []byte {
 	text = append(strconv.AppendInt(text, timestamp, 10), '.')
 	return append(text, body...)
 }
-
-// Secret is a symmetric key as raw bytes; nil for an asymmetric one.
-func (k SigningKey) Secret() Secret { return k.secret }
 
 // Format hides it from every verb.
 func (k SigningKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "…") }

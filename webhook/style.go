@@ -27,20 +27,20 @@ func (s SignatureStyle) Header() string {
 
 const githubPrefix = "sha256="
 
-// Sign is the value of the style's header; timestamp is in seconds since the Unix epoch. There is at least one secret, the current
+// Sign is the value of the style's header; timestamp is in seconds since the Unix epoch. There is at least one symmetric key, the current
 // one first: only Stripe's header has room for the signatures of older ones.
-func (s SignatureStyle) Sign(secrets []Secret, timestamp int64, body []byte) string {
+func (s SignatureStyle) Sign(keys []SigningKey, timestamp int64, body []byte) string {
 	switch s {
 	case StyleGitHub:
-		return githubPrefix + secrets[0].hex(body)
+		return githubPrefix + keys[0].hex(body)
 	case StyleStripe:
 		value := "t=" + strconv.FormatInt(timestamp, 10)
-		for _, secret := range secrets {
-			value += ",v1=" + secret.hexTimed(timestamp, body)
+		for _, key := range keys {
+			value += ",v1=" + key.hexTimed(timestamp, body)
 		}
 		return value
 	case StyleHex:
-		return secrets[0].hex(body)
+		return keys[0].hex(body)
 	default:
 		return ""
 	}
@@ -48,7 +48,7 @@ func (s SignatureStyle) Sign(secrets []Secret, timestamp int64, body []byte) str
 
 // Verify checks a request as a receiver of that style does, and says exactly what does not fit; header is the value of the style's
 // header.
-func (s SignatureStyle) Verify(secret Secret, header string, body []byte, now time.Time, tolerance time.Duration) error {
+func (s SignatureStyle) Verify(key VerifyKey, header string, body []byte, now time.Time, tolerance time.Duration) error {
 	if header == "" {
 		return fmt.Errorf("the header %s is missing", strings.ToLower(s.Header()))
 	}
@@ -58,17 +58,17 @@ func (s SignatureStyle) Verify(secret Secret, header string, body []byte, now ti
 		if !ok {
 			return errors.New("the header x-hub-signature-256 does not begin with " + githubPrefix)
 		}
-		return compareHex(signature, secret.hex(body))
+		return compareHex(signature, key.signing().hex(body))
 	case StyleStripe:
-		return verifyStripe(secret, header, body, now, tolerance)
+		return verifyStripe(key.signing(), header, body, now, tolerance)
 	case StyleHex:
-		return compareHex(header, secret.hex(body))
+		return compareHex(header, key.signing().hex(body))
 	default:
 		return fmt.Errorf("the style %q has no header of its own", s)
 	}
 }
 
-func verifyStripe(secret Secret, header string, body []byte, now time.Time, tolerance time.Duration) error {
+func verifyStripe(key SigningKey, header string, body []byte, now time.Time, tolerance time.Duration) error {
 	var timestamp string
 	var signatures []string
 	for part := range strings.SplitSeq(header, ",") {
@@ -86,7 +86,7 @@ func verifyStripe(secret Secret, header string, body []byte, now time.Time, tole
 	if err != nil {
 		return err
 	}
-	expected := secret.hexTimed(seconds, body)
+	expected := key.hexTimed(seconds, body)
 	for _, signature := range signatures {
 		if err = compareHex(signature, expected); err == nil {
 			return nil
@@ -102,14 +102,14 @@ func compareHex(got, expected string) error {
 	return errNoMatch
 }
 
-// hex is HMAC-SHA256 over text, keyed with the secret as the API shows it.
-func (s Secret) hex(text []byte) string {
-	mac := hmac.New(sha256.New, []byte(s.Text()))
+// hex is HMAC-SHA256 over text, keyed with the text of the key.
+func (k SigningKey) hex(text []byte) string {
+	mac := hmac.New(sha256.New, []byte(k.Text()))
 	mac.Write(text)
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func (s Secret) hexTimed(timestamp int64, body []byte) string {
+func (k SigningKey) hexTimed(timestamp int64, body []byte) string {
 	text := strconv.AppendInt(make([]byte, 0, len(body)+16), timestamp, 10)
-	return s.hex(append(append(text, '.'), body...))
+	return k.hex(append(append(text, '.'), body...))
 }

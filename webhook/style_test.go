@@ -34,7 +34,7 @@ func TestStylesAgainstTheirManuals(t *testing.T) {
 		StyleStripe:   fmt.Sprintf("t=%d,v1=%s,v1=%s", styleTime, hexMAC(first, timed), hexMAC(second, timed)),
 		StyleHex:      hexMAC(first, body),
 	} {
-		if got := style.Sign([]Secret{newSecret, oldSecret}, styleTime, styleBody); got != want {
+		if got := style.Sign([]SigningKey{SymmetricKey(newSecret), SymmetricKey(oldSecret)}, styleTime, styleBody); got != want {
 			t.Errorf("%s: %s, want %s", style, got, want)
 		}
 	}
@@ -52,9 +52,9 @@ func TestGitHubExample(t *testing.T) {
 func TestStylesVerify(t *testing.T) {
 	now := time.Unix(styleTime+60, 0)
 	for _, style := range []SignatureStyle{StyleGitHub, StyleStripe, StyleHex} {
-		header := style.Sign([]Secret{newSecret, oldSecret}, styleTime, styleBody)
+		header := style.Sign([]SigningKey{SymmetricKey(newSecret), SymmetricKey(oldSecret)}, styleTime, styleBody)
 		verify := func(secret Secret, header, body string) error {
-			return style.Verify(secret, header, []byte(body), now, 5*time.Minute)
+			return style.Verify(sharedKey(secret), header, []byte(body), now, 5*time.Minute)
 		}
 		if err := verify(newSecret, header, string(styleBody)); err != nil {
 			t.Errorf("%s: %v", style, err)
@@ -77,8 +77,8 @@ func TestStylesVerify(t *testing.T) {
 			t.Errorf("%s: nonsense passes", style)
 		}
 	}
-	header := StyleStripe.Sign([]Secret{newSecret}, styleTime, styleBody)
-	if err := StyleStripe.Verify(newSecret, header, styleBody, now.Add(time.Hour), 5*time.Minute); err == nil || !strings.Contains(err.Error(), "old") {
+	header := StyleStripe.Sign([]SigningKey{SymmetricKey(newSecret)}, styleTime, styleBody)
+	if err := StyleStripe.Verify(sharedKey(newSecret), header, styleBody, now.Add(time.Hour), 5*time.Minute); err == nil || !strings.Contains(err.Error(), "old") {
 		t.Errorf("an old timestamp: %v", err)
 	}
 }
@@ -130,5 +130,42 @@ func TestVerifyKeyVector(t *testing.T) {
 		[]byte(`{"test": 2432232314}`), time.Unix(1614265330, 0), time.Minute)
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+func sharedKey(secret Secret) VerifyKey { return VerifyKey{shared: SymmetricKey(secret)} }
+
+// A receiver written for another sender keeps the secret it has: any text of 16 bytes or more is
+// the key itself.
+func TestPlainTextSecrets(t *testing.T) {
+	for _, text := range []string{"my-shared-secret", "It's a Secret to Everybody", strings.Repeat("x", 512), "gehört-nicht-dazu", "0123456789abcdef"} {
+		key, err := ParseSigningKey(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key.Text() != text || key.PublicText() != text || key.Asymmetric() || fmt.Sprintf("%+v %#v %x", key, key, key) != "… … …" {
+			t.Errorf("%s: %s", text, key.Text())
+		}
+		if key.Fits(StyleStandard) == nil {
+			t.Errorf("%s signs as Standard Webhooks", text)
+		}
+		verify, err := ParseVerifyKey(text)
+		if err != nil || verify.Fits(StyleStandard) == nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		for _, style := range []SignatureStyle{StyleGitHub, StyleStripe, StyleHex} {
+			header := style.Sign([]SigningKey{key}, styleTime, styleBody)
+			if err := errors.Join(key.Fits(style), verify.Fits(style), style.Verify(verify, header, styleBody, time.Unix(styleTime, 0), time.Minute)); err != nil {
+				t.Errorf("%s, %s: %v", text, style, err)
+			}
+			if style == StyleHex && header != hexMAC(text, string(styleBody)) {
+				t.Errorf("%s: %s", text, header)
+			}
+		}
+	}
+	for _, text := range []string{"fifteen letters", strings.Repeat("x", 513), "line\nbreak in the secret", "whsec_not-base64-at-all", vectorPublic, "a\xffaaaaaaaaaaaaaaaaaa"} {
+		if _, err := ParseSigningKey(text); err == nil {
+			t.Errorf("%q is taken", text)
+		}
 	}
 }

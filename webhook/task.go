@@ -66,6 +66,22 @@ type Task struct {
 	UpdatedAt  time.Time    `json:"updatedAt"`
 }
 
+// Validate checks what a caller may choose, apart from the times.
+func (t *Task) Validate() error {
+	if err := validWords("eventTypes", t.EventTypes, maxEventTypes, maxEventTypesBytes); err != nil {
+		return err
+	}
+	if t.Channel != "" {
+		if err := validWord("channel", t.Channel); err != nil {
+			return err
+		}
+	}
+	if t.Tag != "" {
+		return validTag("tag", t.Tag)
+	}
+	return nil
+}
+
 // Waiting is how many messages the task has taken that are not yet attempted.
 func (t *Task) Waiting() int64 { return t.Taken - t.Delivered - t.Failed }
 

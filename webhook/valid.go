@@ -4,24 +4,33 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
 // Limits on what a producer may choose; those of the Svix API where it has one, the wider where its two documents differ.
 const (
-	maxWord       = 256  // characters of a uid, event type, event id or channel
-	maxName       = 4096 // bytes of a name or a description
-	maxMetadata   = 4096 // bytes of metadata as JSON
-	maxChannels   = 10
-	maxEventTypes = 1000
-	maxTags       = 5
-	maxTag        = 128 // characters
+	maxWord            = 256  // characters of a uid, event type, event id or channel
+	maxName            = 4096 // bytes of a name or a description
+	maxMetadata        = 4096 // bytes of metadata as JSON
+	maxChannels        = 10
+	maxEventTypes      = 1000
+	maxEventTypesBytes = 32 << 10
+	maxFlags           = 100 // feature flags
+	maxFlagsBytes      = 8 << 10
+	maxTags            = 5
+	maxTag             = 128 // characters
 )
 
-// validWord accepts 1 to 256 of a-z A-Z 0-9 - _ . : +
+// validWord accepts 1 to 256 of a-z A-Z 0-9 - _ . : + except "." and "..". Every name by which
+// something can be addressed goes through it, so each can be a segment of a path: clients and
+// proxies remove dot segments before a request arrives (RFC 3986, section 5.2.4).
 func validWord(field, word string) error {
-	if len(word) == 0 || len(word) > maxWord {
+	switch {
+	case len(word) == 0 || len(word) > maxWord:
 		return Invalid(field, fmt.Sprintf("must have 1 to %d characters", maxWord))
+	case word == "." || word == "..":
+		return Invalid(field, `must not be "." or "..", which cannot be part of a path`)
 	}
 	for _, c := range []byte(word) {
 		if !isWordByte(c, "-_.:+") {
@@ -31,14 +40,20 @@ func validWord(field, word string) error {
 	return nil
 }
 
-func validWords(field string, words []string, most int) error {
+// validWords limits the number of words and their bytes together.
+func validWords(field string, words []string, most, mostBytes int) error {
 	if len(words) > most {
 		return Invalid(field, fmt.Sprintf("may hold at most %d items", most))
 	}
+	size := 0
 	for _, word := range words {
 		if err := validWord(field, word); err != nil {
 			return err
 		}
+		size += len(word)
+	}
+	if size > mostBytes {
+		return Invalid(field, fmt.Sprintf("may hold at most %d bytes in all items together", mostBytes))
 	}
 	return nil
 }
@@ -49,13 +64,20 @@ func validTags(tags []string) error {
 		return Invalid("tags", fmt.Sprintf("may hold at most %d items", maxTags))
 	}
 	for _, tag := range tags {
-		if len(tag) == 0 || len(tag) > maxTag {
-			return Invalid("tags", fmt.Sprintf("each must have 1 to %d characters", maxTag))
+		if err := validTag("tags", tag); err != nil {
+			return err
 		}
-		for _, c := range []byte(tag) {
-			if !isWordByte(c, `-_./\#`) {
-				return Invalid("tags", `may hold only letters, digits and - _ . / \ #`)
-			}
+	}
+	return nil
+}
+
+func validTag(field, tag string) error {
+	if len(tag) == 0 || len(tag) > maxTag {
+		return Invalid(field, fmt.Sprintf("must have 1 to %d characters", maxTag))
+	}
+	for _, c := range []byte(tag) {
+		if !isWordByte(c, `-_./\#`) {
+			return Invalid(field, `may hold only letters, digits and - _ . / \ #`)
 		}
 	}
 	return nil
@@ -92,15 +114,27 @@ func validText(field, text string) error {
 	if !utf8.ValidString(text) {
 		return Invalid(field, "must be UTF-8")
 	}
-	for i := range len(text) {
-		if text[i] <= 8 {
-			return Invalid(field, "must not hold control characters")
-		}
+	if strings.ContainsFunc(text, isControl) {
+		return Invalid(field, "must not hold control characters other than tab and line break")
 	}
 	return nil
 }
 
+// isControl reports whether a character is a control character (C0, DEL or C1) that text may not
+// hold: all but tab, line feed and carriage return.
+func isControl(r rune) bool {
+	return unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r'
+}
+
 func validMetadata(metadata map[string]string) error {
+	for key, value := range metadata {
+		if !utf8.ValidString(key) || !utf8.ValidString(value) {
+			return Invalid("metadata", "must be UTF-8")
+		}
+		if strings.ContainsFunc(key, isControl) || strings.ContainsFunc(value, isControl) {
+			return Invalid("metadata", "must not hold control characters other than tab and line break")
+		}
+	}
 	text, err := json.Marshal(metadata)
 	if err != nil {
 		return Invalid("metadata", err.Error())

@@ -38,6 +38,15 @@ func distinct(n int) []string {
 	return words
 }
 
+// long is n different words of 256 bytes.
+func long(n int) []string {
+	words := make([]string, n)
+	for i := range words {
+		words[i] = fmt.Sprintf("%0256d", i)
+	}
+	return words
+}
+
 // metadataOf has that many bytes as JSON.
 func metadataOf(bytes int) map[string]string {
 	return map[string]string{"k": times("v", bytes-len(`{"k":""}`))}
@@ -64,6 +73,15 @@ func TestApplicationValidate(t *testing.T) {
 		"zero byte in name":  {func(a *Application) { a.Name = "a\x00" }, "name", "control characters"},
 		"backspace in name":  {func(a *Application) { a.Name = "a\b" }, "name", "control characters"},
 		"uid too long":       {func(a *Application) { a.UID = times("u", 257) }, "uid", "1 to 256 characters"},
+		"uid of a dot":       {func(a *Application) { a.UID = "." }, "uid", "cannot be part of a path"},
+		"uid of two dots":    {func(a *Application) { a.UID = ".." }, "uid", "cannot be part of a path"},
+		"uid of three dots":  {func(a *Application) { a.UID = "..." }, "", ""},
+		"escaped dots":       {func(a *Application) { a.UID = "%2e%2e" }, "uid", badWord},
+		"escape in name":     {func(a *Application) { a.Name = "a\x1b[2J" }, "name", "control characters"},
+		"C1 in name":         {func(a *Application) { a.Name = "a\u009b2J" }, "name", "control characters"},
+		"DEL in name":        {func(a *Application) { a.Name = "a\x7f" }, "name", "control characters"},
+		"NUL in metadata":    {func(a *Application) { a.Metadata = map[string]string{"k": "\x00"} }, "metadata", "control characters"},
+		"ESC in a key":       {func(a *Application) { a.Metadata = map[string]string{"\x1b": "v"} }, "metadata", "control characters"},
 		"uid like an id":     {func(a *Application) { a.UID = "app_1" }, "uid", "must not begin with app_"},
 		"space in uid":       {func(a *Application) { a.UID = "a b" }, "uid", badWord},
 		"slash in uid":       {func(a *Application) { a.UID = "a/b" }, "uid", badWord},
@@ -98,6 +116,10 @@ func TestEndpointValidate(t *testing.T) {
 		"empty event type":     {func(e *Endpoint) { e.EventTypes = []string{"a", ""} }, "eventTypes", "1 to 256 characters"},
 		"bad event type":       {func(e *Endpoint) { e.EventTypes = []string{"user.*"} }, "eventTypes", badWord},
 		"too many channels":    {func(e *Endpoint) { e.Channels = distinct(11) }, "channels", "at most 10 items"},
+		"event type of dots":   {func(e *Endpoint) { e.EventTypes = []string{".."} }, "eventTypes", "cannot be part of a path"},
+		"event types too long": {func(e *Endpoint) { e.EventTypes = long(129) }, "eventTypes", "at most 32768 bytes"},
+		"long event types":     {func(e *Endpoint) { e.EventTypes = long(128) }, "", ""},
+		"uid of two dots":      {func(e *Endpoint) { e.UID = ".." }, "uid", "cannot be part of a path"},
 		"bad channel":          {func(e *Endpoint) { e.Channels = []string{"a b"} }, "channels", badWord},
 		"ordering":             {func(e *Endpoint) { e.Ordering = OrderingKey; e.OnExhausted = OnExhaustedBlock }, "", ""},
 		"no such ordering":     {func(e *Endpoint) { e.Ordering = "app" }, "ordering", "must be endpoint, key or null"},
@@ -128,6 +150,8 @@ func TestMessageValidate(t *testing.T) {
 		"event type too long": {func(m *Message) { m.EventType = times("e", 257) }, "eventType", "1 to 256 characters"},
 		"bad event type":      {func(m *Message) { m.EventType = "user created" }, "eventType", badWord},
 		"event id too long":   {func(m *Message) { m.EventID = times("e", 257) }, "eventId", "1 to 256 characters"},
+		"event id of dots":    {func(m *Message) { m.EventID = ".." }, "eventId", "cannot be part of a path"},
+		"event type of a dot": {func(m *Message) { m.EventType = "." }, "eventType", "cannot be part of a path"},
 		"bad event id":        {func(m *Message) { m.EventID = "a\n" }, "eventId", badWord},
 		"event id like an id": {func(m *Message) { m.EventID = "msg_1" }, "eventId", "must not begin with msg_"},
 		"too many channels":   {func(m *Message) { m.Channels = distinct(11) }, "channels", "at most 10 items"},

@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// VerifyKey is what a receiver verifies requests with: a shared secret (scheme v1), or the public half of an ed25519 key (v1a).
+// VerifyKey is what a receiver verifies requests with: a shared secret (scheme v1 or another style), or the public half of an ed25519 key (v1a).
 type VerifyKey struct {
-	secret Secret
-	public ed25519.PublicKey
+	shared SigningKey
+	public ed25519.PublicKey // nil: there is a shared key
 }
 
-// ParseVerifyKey reads whsec_ and 24 to 75 bytes in base64, whpk_ and the 32 bytes of a public key, or a private key (whsk_), of which
+// ParseVerifyKey reads whsec_ and 24 to 75 bytes in base64, plain text of another style, whpk_ and the 32 bytes of a public key, or a private key (whsk_), of which
 // it takes the public half. The error does not repeat them.
 func ParseVerifyKey(text string) (VerifyKey, error) {
 	encoded, ok := strings.CutPrefix(text, publicPrefix)
 	if !ok {
 		key, err := ParseSigningKey(text)
 		if err != nil || !key.Asymmetric() {
-			return VerifyKey{secret: key.secret}, err
+			return VerifyKey{shared: key}, err
 		}
 		return VerifyKey{public: key.private.Public().(ed25519.PublicKey)}, nil
 	}
@@ -34,13 +34,21 @@ func ParseVerifyKey(text string) (VerifyKey, error) {
 	return VerifyKey{public: public}, nil
 }
 
-// Secret is the shared secret; nil for a public key.
-func (k VerifyKey) Secret() Secret { return k.secret }
+// Fits checks that requests of a style can be verified with the key.
+func (k VerifyKey) Fits(style SignatureStyle) error {
+	if k.public != nil && style != StyleStandard {
+		return Invalid("secret", "must be shared with the sender: this is a public key")
+	}
+	return k.shared.Fits(style)
+}
+
+// signing is the key that the requests of other styles are signed with.
+func (k VerifyKey) signing() SigningKey { return k.shared }
 
 // Verify checks a request as Verify of a secret does.
 func (k VerifyKey) Verify(id, timestamp, signatures string, body []byte, now time.Time, tolerance time.Duration) error {
 	if k.public == nil {
-		return Verify([]Secret{k.secret}, id, timestamp, signatures, body, now, tolerance)
+		return Verify([]Secret{k.shared.secret}, id, timestamp, signatures, body, now, tolerance)
 	}
 	seconds, err := checkHeaders(id, timestamp, signatures, now, tolerance)
 	if err != nil {
