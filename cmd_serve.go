@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -48,6 +49,9 @@ hands leadership over. A second SIGTERM ends it at once, which loses nothing tha
 // among them for up to 10 ms; on a machine of one or two cores hardly any would be left while the log and the store are synced.
 const minProcs = 4
 
+// closePatience is how long a node may take to stop once the API has drained.
+const closePatience = 15 * time.Second
+
 // runNode runs a node until ctx ends or it fails; started is called when it serves, and may be nil.
 func runNode(ctx context.Context, config Config, started func(*node)) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: config.LogLevel})).With("node", config.Node)
@@ -70,7 +74,12 @@ func runNode(ctx context.Context, config Config, started func(*node)) error {
 	log.Info("stopping")
 	closed := make(chan error, 1)
 	go func() { closed <- n.Close() }()
+	patience := time.NewTimer(config.API.Drain + closePatience)
+	defer patience.Stop()
 	select {
+	case <-patience.C:
+		return fmt.Errorf("stopping the %s took longer than %s, so the process ended as after a crash; nothing is lost by that",
+			n.closing.Load(), config.API.Drain+closePatience)
 	case err := <-n.failed:
 		return cantGoOn(err)
 	case err := <-closed:

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -32,6 +34,7 @@ type node struct {
 	failed  chan error    // why it can't go on
 	opened  chan struct{} // closed when cluster is set, which leads perhaps at once
 	closers []closer      // in the order of starting
+	closing atomic.Value  // the name of the one that is being ended
 }
 
 // closer ends what was started.
@@ -68,6 +71,7 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 		Timeout: config.Delivery.Timeout, Workers: config.Delivery.Workers, Allow: config.Delivery.Allow, Deny: config.Delivery.Deny,
 		Proxy: config.Delivery.Proxy, NoProxy: config.Delivery.NoProxy,
 		UserAgent: "Hookwheel/" + version, Keyring: keyring, Logger: log, Metrics: metrics,
+		Clock: func() time.Time { return n.cluster.Now() }, // it runs when this node leads
 	}, n.writer)
 	n.cluster, err = cluster.Open(cluster.Config{
 		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Address: config.Cluster.Address,
@@ -114,6 +118,7 @@ func (n *node) onClose(name string, end func() error) {
 func (n *node) Close() error {
 	var errs []error
 	for _, c := range slices.Backward(n.closers) {
+		n.closing.Store(c.name)
 		if err := c.end(); err != nil {
 			errs = append(errs, fmt.Errorf("stopping the %s: %w", c.name, err))
 		}

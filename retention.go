@@ -16,7 +16,8 @@ const (
 // retain has the messages leave the log whose time is over, while this node leads.
 func (n *node) retain(ctx context.Context) {
 	n.clear(ctx, retentionInterval, func() (more bool, err error) {
-		return n.writer.Retain(ctx, n.store, time.Now().Add(-n.config.Storage.Retention))
+		now := n.cluster.Now()
+		return n.writer.Retain(ctx, n.store, now.Add(-n.config.Storage.Retention), now)
 	})
 }
 

@@ -52,6 +52,7 @@ func (n *Node) lead(ctx context.Context, before <-chan struct{}, ended chan<- st
 	defer close(ended)
 	<-before
 	term := n.raft.CurrentTerm() // read before: after it, the term may be that of the next leader
+	n.settleClock(ctx)
 	if !n.catchUp(ctx) {
 		return
 	}
@@ -70,7 +71,7 @@ func (n *Node) lead(ctx context.Context, before <-chan struct{}, ended chan<- st
 // never hears of barriers would in the end stand before the log's beginning (see reconcile).
 func (n *Node) catchUp(ctx context.Context) bool {
 	for ctx.Err() == nil {
-		if err := n.raft.Apply(encodeEntry(time.Now().UnixMilli(), nil), time.Second).Error(); err == nil {
+		if err := n.raft.Apply(encodeEntry(n.Now().UnixMilli(), nil), time.Second).Error(); err == nil {
 			return ctx.Err() == nil
 		}
 		select {

@@ -36,6 +36,7 @@ type logStore struct {
 	path    string
 	stall   time.Duration // how long a write may take
 	running atomic.Bool   // Raft reads it
+	pace    pace          // of its writes
 
 	swap  sync.RWMutex // held while BoltStore is in use; compact replaces it
 	sizes entrySizes
@@ -77,11 +78,11 @@ func openLogStore(dir string, fatal func(error)) (*logStore, error) {
 
 func openBolt(path string) (*boltdb.BoltStore, error) {
 	return boltdb.New(boltdb.Options{
-		Path: path,
+		Path:   path,
+		NoSync: noSync, // it overwrites that of BoltOptions
 		BoltOptions: &bbolt.Options{
 			Timeout:        lockPatience,
 			NoFreelistSync: true,
-			NoSync:         noSync,
 			FreelistType:   bbolt.FreelistMapType,
 		},
 	})
@@ -92,6 +93,7 @@ func (s *logStore) guard(what string, write func() error) error {
 	defer s.watch(what)()
 	s.swap.RLock()
 	defer s.swap.RUnlock()
+	defer s.pace.begin()()
 	if err := safely(write); err != nil {
 		s.fatal(fmt.Errorf("%s: %w", what, err))
 		return err

@@ -8,6 +8,8 @@ import (
 type metrics struct {
 	commitSeconds prometheus.Histogram
 	batchCommands prometheus.Histogram
+
+	stuckFollowers prometheus.Counter
 }
 
 // newMetrics registers what this node tells of itself.
@@ -23,11 +25,15 @@ func newMetrics(n *Node, registry prometheus.Registerer) *metrics {
 			Help:    "On the leader: commands that share one log entry.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 8),
 		}),
+		stuckFollowers: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "hookwheel_stuck_followers_total",
+			Help: "On the leader: how often a follower that answers got no entries and was connected to again.",
+		}),
 	}
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
-	registry.MustRegister(m.commitSeconds, m.batchCommands,
+	registry.MustRegister(m.commitSeconds, m.batchCommands, m.stuckFollowers,
 		gauge("hookwheel_raft_leader", "1 if this node leads the cluster.", func() float64 {
 			if n.raft.State() == raft.Leader {
 				return 1
@@ -40,6 +46,9 @@ func newMetrics(n *Node, registry prometheus.Registerer) *metrics {
 		gauge("hookwheel_raft_applied_index", "Last index with commands that the store holds.", func() float64 {
 			applied, _ := n.fsm.progress()
 			return float64(applied)
+		}),
+		gauge("hookwheel_clock_ahead_seconds", "How far the wall clock of this node is ahead of the cluster's time.", func() float64 {
+			return n.clock.ahead().Seconds()
 		}),
 		gauge("hookwheel_propose_queue", "Commands that wait for a batch.", func() float64 { return float64(len(n.batches.queue)) }),
 	)

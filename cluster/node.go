@@ -29,6 +29,7 @@ type Node struct {
 	metrics   *metrics
 	warnings  warnings
 	members   members
+	clock     *clock
 	waiting   waiting
 	changing  chan struct{} // taken by who changes the membership
 	ready     atomic.Bool   // leader, and all of the earlier terms is applied
@@ -45,7 +46,7 @@ type Node struct {
 // Open starts this node. It is part of the cluster that it was part of before, or goes on to look for one: see form.go.
 func Open(config Config) (_ *Node, err error) {
 	n := &Node{config: config, requests: newRequestIDs(), warnings: warnings{logger: config.Logger},
-		changing: make(chan struct{}, 1), led: make(chan struct{}), stopped: make(chan struct{})}
+		changing: make(chan struct{}, 1), led: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.leadCtx, n.resign = context.WithCancel(n.ctx)
 	if n.identity, err = openIdentity(config.Dir, config.ID); err != nil {
@@ -177,9 +178,30 @@ func (n *Node) Close() error {
 	}
 	n.cancel()
 	n.peers.close()
-	err := n.raft.Shutdown().Error()
+	err := n.stopRaft()
+	if errors.Is(err, errStillRunning) { // and uses the rest, which therefore stays open
+		return errors.Join(err, n.listener.Close())
+	}
 	n.wg.Wait()
 	close(n.stopped)
 	n.reads.close()
 	return errors.Join(err, n.listener.Close(), n.log.Close())
+}
+
+// stopPatience is how long Raft may take to end its goroutines.
+const stopPatience = 10 * time.Second
+
+var errStillRunning = errors.New("Raft does not stop; the process has to end as after a crash")
+
+func (n *Node) stopRaft() error {
+	done := make(chan error, 1)
+	go func() { done <- n.raft.Shutdown().Error() }()
+	patience := time.NewTimer(stopPatience)
+	defer patience.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-patience.C:
+		return errStillRunning
+	}
 }

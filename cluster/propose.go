@@ -122,8 +122,9 @@ func (n *Node) append(batch []*proposal) {
 	if len(batch) == 0 {
 		return
 	}
+	n.clock.await(n.ctx)
 	start := time.Now()
-	future := n.raft.Apply(encodeEntry(start.UnixMilli(), batch), time.Second)
+	future := n.raft.Apply(encodeEntry(n.Now().UnixMilli(), batch), time.Second)
 	if err := future.Error(); err != nil {
 		finishAll(batch, outcomeOf(err))
 		return

@@ -36,6 +36,7 @@ type Status struct {
 	LeaderID string   `json:"leader"`            // empty: unknown
 	Ready    bool     `json:"ready"`             // leader that has applied all of the earlier terms
 	Voter    bool     `json:"voter"`             // whether it wants a vote
+	Clock    int64    `json:"clock,omitempty"`   // its wall clock, in milliseconds since the Unix epoch
 	Peers    []string `json:"peers,omitempty"`   // the nodes of which it forms a cluster, if it is in none
 	Servers  []Server `json:"servers"`           // the members, as it knows them
 
@@ -45,6 +46,7 @@ type Status struct {
 	Applied uint64 `json:"appliedIndex"`
 	Queued  int    `json:"queued"` // commands that wait for a batch
 
+	SlowDisk bool  `json:"slowDisk,omitempty"` // writes to its log take over a second
 	Free     int64 `json:"freeBytes"`
 	Least    int64 `json:"minFreeBytes"`
 	Sent     int64 `json:"sentBytes,omitempty"` // of its state, to a follower that is too far behind; 0: to none
@@ -62,10 +64,11 @@ func (n *Node) Status() Status {
 	s := Status{
 		ID: n.config.ID, Server: n.identity.Server, Address: n.config.Address, Version: n.config.Version,
 		Cluster: n.identity.cluster(), State: strings.ToLower(n.raft.State().String()), LeaderID: nodeOf(string(leader)),
-		Ready: n.ready.Load(), Voter: n.config.Voter, Servers: n.servers(),
+		Ready: n.ready.Load(), Voter: n.config.Voter, Servers: n.servers(), Clock: n.clock.wall().UnixMilli(),
 		Term: n.raft.CurrentTerm(), Last: n.raft.LastIndex(), Commit: n.raft.CommitIndex(), Applied: applied, Queued: len(n.batches.queue),
 		Received: n.snapshots.received.Load(),
 	}
+	s.SlowDisk = n.log.pace.isSlow()
 	s.Sent, s.ToSend = n.snapshots.sending()
 	s.Free, s.Least = n.config.Machine.Free()
 	s.FingerprintIndex, s.Fingerprint = n.config.Machine.Fingerprint()
@@ -116,7 +119,7 @@ func (n *Node) look(ctx context.Context, m *Member) {
 		m.Status, m.LastSeen = &s, time.Now()
 		return
 	}
-	s := new(Status)
+	s, begin := new(Status), n.clock.elapsed()
 	answer, _, err := n.peers.call(raftAddress(m.Server.Server, m.Address), callStatus, nil, askTimeout)
 	if err == nil {
 		err = json.Unmarshal(answer, s)
@@ -126,6 +129,7 @@ func (n *Node) look(ctx context.Context, m *Member) {
 		m.LastSeen = n.members.lastSeen(m.Server.Server)
 		return
 	}
+	n.clock.heard(m.Server.Server, time.UnixMilli(s.Clock), begin)
 	m.Status, m.LastSeen = s, time.Now()
 	n.members.note(*m, n.raft.LastIndex())
 }
@@ -138,8 +142,9 @@ type members struct {
 
 type seenMember struct {
 	Member
-	ours  uint64 // the end of our log when it answered
-	still bool   // its log ended before ours when it answered the time before, and has got nothing since
+	ours  uint64    // the end of our log when it answered
+	still bool      // its log ended before ours when it answered the time before, and has got nothing since
+	since time.Time // when that began
 }
 
 // note keeps the answer of a member that came when our log ended at ours.
@@ -151,7 +156,27 @@ func (m *members) note(member Member, ours uint64) {
 	}
 	before, known := m.seen[member.Server.Server]
 	still := known && before.Status.Last == member.Status.Last && before.Status.Last < before.ours
-	m.seen[member.Server.Server] = seenMember{Member: member, ours: ours, still: still}
+	since := before.since
+	if !still || !before.still {
+		since = member.LastSeen
+	}
+	m.seen[member.Server.Server] = seenMember{Member: member, ours: ours, still: still, since: since}
+}
+
+// stuck returns those that answer, but whose log has stood still for stuckLimit, and begins to
+// count anew for them.
+func (m *members) stuck() (list []Member) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, member := range m.seen {
+		if member.still && time.Since(member.LastSeen) < seenFresh && member.Status.Received == 0 &&
+			member.LastSeen.Sub(member.since) >= stuckLimit {
+			list = append(list, member.Member)
+			member.since = member.LastSeen
+			m.seen[id] = member
+		}
+	}
+	return list
 }
 
 func (m *members) lastSeen(server string) time.Time {
@@ -201,13 +226,17 @@ func (m *members) keep(servers []Server) {
 func (n *Node) watchMembers() {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
+	var rested time.Time // when leadership was last handed over from here
 	for {
+		n.Members(n.ctx)
+		n.members.keep(n.servers())
+		n.watchClock(&rested)
+		n.watchDisk(&rested)
+		n.watchFollowers()
 		select {
 		case <-tick.C:
 		case <-n.ctx.Done():
 			return
 		}
-		n.Members(n.ctx)
-		n.members.keep(n.servers())
 	}
 }

@@ -22,6 +22,8 @@ type listener struct {
 	node *Node
 	raft chan net.Conn
 
+	dialled dialled
+
 	mu     sync.Mutex
 	open   map[*trackedConn]struct{}
 	closed chan struct{}
@@ -152,7 +154,11 @@ func (a netAddress) String() string { return string(a) }
 
 // Dial makes a connection for Raft.
 func (l *listener) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	return l.node.dial(address, forRaft, timeout)
+	conn, err := l.node.dial(address, forRaft, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return l.dialled.add(address, conn), nil
 }
 
 // dropAll ends all connections that others have made.
@@ -252,7 +258,12 @@ func newTransport(l *listener, config Config) safeTransport {
 		Stream:  l,
 		MaxPool: 4,
 		Timeout: 10 * time.Second,
-		Logger:  raftLogger(config.Logger),
+
+		// No pipeline. After one failed, its two ends can wait for each other for good
+		// (hashicorp/raft #612): that follower gets heartbeats but no entries until a restart,
+		// and Shutdown never ends. It brings nothing here, as one batch is on its way at a time.
+		MaxRPCsInFlight: 1,
+		Logger:          raftLogger(config.Logger),
 	})
 	t.TimeoutScale = 8 << 20 // bytes of a snapshot for each Timeout
 	return safeTransport{t}

@@ -40,6 +40,7 @@ type Config struct {
 	NoProxy   []string       // names, addresses and networks that are reached without it, as in the environment variable NO_PROXY
 	UserAgent string
 	Keyring   *webhook.Keyring // opens the secrets of endpoints
+	Clock     func() time.Time // what attempts are dated and signed with; nil: time.Now
 	Logger    *slog.Logger
 	Metrics   prometheus.Registerer
 }

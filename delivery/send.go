@@ -28,12 +28,16 @@ type Sender struct {
 	userAgent  string
 	secrets    *secrets
 	complaints *complaints
+	clock      func() time.Time
 }
 
 // newSender makes one that waits at most config.Timeout for the whole of an attempt.
 func newSender(config *Config) *Sender {
 	s := &Sender{dialer: newDialer(config), timeout: config.Timeout, userAgent: config.UserAgent, secrets: newSecrets(config.Keyring),
-		complaints: newComplaints(config.Logger)}
+		complaints: newComplaints(config.Logger), clock: config.Clock}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
 	s.client = s.newClient(config.Workers, false)
 	s.lenient = s.newClient(config.Workers, true)
 	return s
@@ -81,7 +85,7 @@ func (transport) RoundTrip(host *fasthttp.HostClient, request *fasthttp.Request,
 
 // send makes one attempt. What it returns lacks the ID, which the log gives, and Next, which the scheduler gives.
 func (s *Sender) send(d webhook.Delivery) (webhook.Attempt, reason, scheduler.Verdict) {
-	start := time.Now()
+	start, begun := s.clock(), time.Now()
 	a := webhook.Attempt{
 		Message: d.Message.ID, Endpoint: d.Endpoint.ID, URL: d.Endpoint.URL, Number: d.Number, Trigger: webhook.TriggerScheduled,
 		Task: d.Task, Status: webhook.StatusFail, Start: start.Truncate(time.Millisecond).UTC(),
@@ -99,7 +103,7 @@ func (s *Sender) send(d webhook.Delivery) (webhook.Attempt, reason, scheduler.Ve
 	if why == reasonSuccess {
 		a.Status = webhook.StatusSuccess
 	}
-	a.Duration = time.Since(start).Truncate(time.Millisecond)
+	a.Duration = time.Since(begun).Truncate(time.Millisecond)
 	return a, why, judge(response, &a, why, start)
 }
 

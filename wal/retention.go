@@ -20,8 +20,8 @@ const (
 
 // Retain has messages leave the log whose time is over, for the leader: those from before that time, and those that say themselves
 // how long they are kept. It does a bounded part of the work; more tells that there is some left.
-func (w *Writer) Retain(ctx context.Context, s *Store, before time.Time) (more bool, err error) {
-	parts, err := s.overdue(before.UnixMilli(), time.Now().UnixMilli())
+func (w *Writer) Retain(ctx context.Context, s *Store, before, now time.Time) (more bool, err error) {
+	parts, err := s.overdue(before.UnixMilli(), now.UnixMilli())
 	if err != nil || len(parts) == 0 {
 		return false, err
 	}

@@ -1,0 +1,237 @@
+package cluster
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// clockTolerance is how far clocks may differ before anything is said or done about it.
+	clockTolerance = 5 * time.Second
+
+	// clockPatience is how long the only clock there is must differ from the time that has passed
+	// by the monotonic clock before it is believed.
+	clockPatience = time.Minute
+
+	// clockRTT is the longest round trip of a call whose answer says what time it is elsewhere.
+	clockRTT = 500 * time.Millisecond
+
+	// clockWait is how long a new leader waits for the clocks of a majority.
+	clockWait = 5 * time.Second
+)
+
+// clock is the cluster's time as this node knows it. It runs on the monotonic clock of the process
+// and is corrected by the wall clocks of all voters that can be heard, so that no single wrong
+// clock moves it: with three or more clocks by their median, with two by the range between them.
+// A node that is alone has only its own wall clock. A jump of that is believed when it has lasted
+// for clockPatience.
+//
+// All times inside are offsets: a wall clock less the time since this process began, which stays
+// the same while the clock runs right.
+type clock struct {
+	wall    func() time.Time     // time.Now, but for tests
+	elapsed func() time.Duration // monotonic, since the process began
+
+	mu       sync.Mutex
+	offset   time.Duration // of the cluster's time since epoch
+	samples  map[string]clockSample
+	own      time.Duration // how far our wall clock was ahead of the cluster's time at the last tick
+	since    time.Duration // when the only clock there is began to differ; 0: it does not
+	settled  chan struct{} // closed when the clocks of a majority have been heard
+	isUnsure bool          // settled is still open
+}
+
+// clockSample is the wall clock of another node.
+type clockSample struct {
+	offset time.Duration
+	at     time.Duration // when it was taken
+}
+
+// epoch is what offsets are counted from.
+var epoch = time.Unix(0, 0)
+
+func newClock(wall func() time.Time, elapsed func() time.Duration) *clock {
+	c := &clock{wall: wall, elapsed: elapsed, samples: make(map[string]clockSample),
+		settled: make(chan struct{}), isUnsure: true}
+	c.offset = c.ownOffset()
+	return c
+}
+
+// processClock is the clock of this process.
+func processClock() *clock {
+	begin := time.Now()
+	return newClock(time.Now, func() time.Duration { return time.Since(begin) })
+}
+
+// ownOffset is that of our wall clock. Round drops the monotonic reading, which would win over it.
+func (c *clock) ownOffset() time.Duration {
+	return c.wall().Round(0).Sub(epoch) - c.elapsed()
+}
+
+// now returns the cluster's time. It may go back, when it was wrong.
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return epoch.Add(c.offset + c.elapsed())
+}
+
+// heard notes that the wall clock of another node said at, in a call that was sent at begin, in
+// time since this process began, and that was answered just now.
+func (c *clock) heard(server string, at time.Time, begin time.Duration) {
+	end := c.elapsed()
+	if end-begin > clockRTT {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.samples[server] = clockSample{offset: at.Sub(epoch) - (begin+end)/2, at: end}
+}
+
+// tick corrects the clock by what was heard of the other voters, and returns those whose clocks
+// are right.
+func (c *clock) tick(self string, voters []string) (right []string) {
+	if len(voters) == 0 { // in no cluster yet
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now, own := c.elapsed(), c.ownOffset()
+	offsets := []time.Duration{own}
+	fresh := make(map[string]time.Duration)
+	for server, sample := range c.samples {
+		switch {
+		case !slices.Contains(voters, server):
+			delete(c.samples, server)
+		case server != self && now-sample.at < seenFresh:
+			fresh[server] = sample.offset
+			offsets = append(offsets, sample.offset)
+		}
+	}
+	slices.Sort(offsets)
+	switch {
+	case len(offsets) <= len(voters)/2: // no majority, so it can't lead: the monotonic clock goes on
+	case len(offsets) == 1:
+		c.followOwn(own, now)
+	default:
+		c.followAll(offsets)
+	}
+	c.own = own - c.offset
+	for server, offset := range fresh {
+		if (offset - c.offset).Abs() <= clockTolerance {
+			right = append(right, server)
+		}
+	}
+	return right
+}
+
+// followOwn corrects the clock by the only wall clock there is.
+func (c *clock) followOwn(own, now time.Duration) {
+	differs := (own - c.offset).Abs() > clockTolerance
+	switch {
+	case differs && c.isUnsure: // at the start there is nothing else to go by
+	case differs && c.since == 0:
+		c.since = now
+		return
+	case differs && now-c.since < clockPatience:
+		return
+	}
+	c.since, c.offset = 0, own
+	c.settle()
+}
+
+// followAll corrects the clock by offsets, in order. With an odd number of clocks the time is
+// their median; with an even number it may be anywhere between the middle two.
+func (c *clock) followAll(offsets []time.Duration) {
+	low, high := offsets[(len(offsets)-1)/2], offsets[len(offsets)/2]
+	if c.isUnsure {
+		c.offset = low // nothing may expire early
+	}
+	c.offset = min(max(c.offset, low), high)
+	c.since = 0
+	c.settle()
+}
+
+func (c *clock) settle() {
+	if c.isUnsure {
+		c.isUnsure = false
+		close(c.settled)
+	}
+}
+
+// ahead returns by how much our wall clock was ahead of the cluster's time at the last tick.
+func (c *clock) ahead() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.own
+}
+
+// await returns when the clocks of a majority have been heard, at the latest after clockWait or
+// with ctx.
+func (c *clock) await(ctx context.Context) {
+	select {
+	case <-c.settled:
+		return
+	default:
+	}
+	late := time.NewTimer(clockWait)
+	defer late.Stop()
+	select {
+	case <-c.settled:
+	case <-late.C:
+	case <-ctx.Done():
+	}
+}
+
+// Now returns the cluster's time: the wall clock of this node, corrected by those of the others.
+// No single wrong clock of three moves it. It may go back when it was wrong.
+func (n *Node) Now() time.Time { return n.clock.now() }
+
+// correctClock corrects the cluster's time by what the members said last, and returns the other
+// voters whose clocks are right.
+func (n *Node) correctClock() (right []Server) {
+	voters := make(map[string]Server)
+	var ids []string
+	for _, s := range n.servers() {
+		if s.Voter {
+			voters[s.Server] = s
+			ids = append(ids, s.Server)
+		}
+	}
+	for _, id := range n.clock.tick(n.identity.Server, ids) {
+		right = append(right, voters[id])
+	}
+	return right
+}
+
+// settleClock asks the others for the time, if that is not known yet.
+func (n *Node) settleClock(ctx context.Context) {
+	select {
+	case <-n.clock.settled:
+	default:
+		n.Members(ctx)
+		n.correctClock()
+		n.clock.await(ctx)
+	}
+}
+
+// watchClock corrects the cluster's time after each round of calls to the members, and gives up
+// office when this node's clock is the one that is wrong.
+func (n *Node) watchClock(rested *time.Time) {
+	right := n.correctClock()
+	ahead := n.clock.ahead()
+	if ahead.Abs() <= clockTolerance {
+		return
+	}
+	n.warnings.log("the clock of this node is wrong: it differs from those of the other nodes. "+
+		"Set it, and keep it right with NTP", "ahead", ahead.Round(time.Millisecond))
+	if len(right) == 0 || !n.ready.Load() || time.Since(*rested) < handOverRest {
+		return
+	}
+	*rested = time.Now()
+	n.config.Logger.Warn("handing leadership over, because the clock of this node is wrong", "to", right[0].ID)
+	if err := n.handOver(&right[0]); err != nil {
+		n.config.Logger.Warn(err.Error())
+	}
+}

@@ -1,0 +1,69 @@
+package cluster
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// stuckLimit is how long a follower that answers may go without an entry that the leader has.
+const stuckLimit = 5 * time.Second
+
+// dialled are the connections that Raft has made to the other nodes.
+type dialled struct {
+	mu    sync.Mutex
+	conns map[*dialledConn]struct{}
+}
+
+// dialledConn is known until it is closed.
+type dialledConn struct {
+	net.Conn
+	to   raft.ServerAddress
+	from *dialled
+}
+
+func (d *dialled) add(to raft.ServerAddress, conn net.Conn) net.Conn {
+	c := &dialledConn{Conn: conn, to: to, from: d}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.conns == nil {
+		d.conns = make(map[*dialledConn]struct{})
+	}
+	d.conns[c] = struct{}{}
+	return c
+}
+
+// Close closes the connection.
+func (c *dialledConn) Close() error {
+	c.from.mu.Lock()
+	delete(c.from.conns, c)
+	c.from.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// drop closes the connections to a server. Raft makes new ones.
+func (d *dialled) drop(to raft.ServerAddress) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.conns {
+		if c.to == to {
+			c.Conn.Close() // Raft, which learns of it by an error, reports that
+		}
+	}
+}
+
+// watchFollowers makes the connections to a follower anew when its log stands still although it
+// answers and is not being sent a snapshot.
+func (n *Node) watchFollowers() {
+	if !n.ready.Load() {
+		return
+	}
+	for _, m := range n.members.stuck() {
+		n.warnings.log("a follower answers but gets no entries; connecting to it again", "node", m.ID,
+			"itsLast", m.Status.Last, "last", n.raft.LastIndex())
+		n.metrics.stuckFollowers.Inc()
+		n.listener.dialled.drop(raftAddress(m.Server.Server, m.Address))
+	}
+}
