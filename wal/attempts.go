@@ -100,16 +100,17 @@ func (s *Store) Attempt(message, id webhook.ID) (a *webhook.Attempt, err error) 
 
 func readAttemptAt(txn *badger.Txn, endpoint, id webhook.ID) (*webhook.Attempt, error) {
 	key := chunkKey(keyHistory, endpoint, id)
-	item, err := txn.Get(key)
+	data, found, err := getRecord(txn, key)
 	if err != nil {
 		return nil, err
 	}
-	data, err := item.ValueCopy(nil)
-	if err != nil {
-		return nil, err
+	if !found {
+		return nil, errNoChunk
 	}
 	return findAttempt(key, data, endpoint, id)
 }
+
+var errNoChunk = errors.New("wal: the index names an attempt that the history does not hold")
 
 // findAttempt finds one in a chunk.
 func findAttempt(key, data []byte, endpoint, id webhook.ID) (*webhook.Attempt, error) {
@@ -119,7 +120,7 @@ func findAttempt(key, data []byte, endpoint, id webhook.ID) (*webhook.Attempt, e
 	}
 	i, found := slices.BinarySearchFunc(list, id, func(a webhook.Attempt, id webhook.ID) int { return a.ID.Compare(id) })
 	if !found {
-		return nil, errors.New("wal: the index names an attempt that the history does not hold")
+		return nil, errNoChunk
 	}
 	return &list[i], nil
 }

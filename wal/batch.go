@@ -1,8 +1,10 @@
 package wal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,11 +13,15 @@ import (
 )
 
 // batch is what was applied since the last commit began: the changes of some entries, in order of key. A transaction of Badger's
-// is made of it only when it is committed, so that entries are applied without a wait while the ones before them are synced.
+// is made of it only when it is committed (or several, see split.go), so that entries are applied without a wait while the ones before them are synced.
 type batch struct {
 	meta   meta                      // as of the last entry applied
 	writes btree.Map[string, []byte] // by key; nil: deleted
 	size   int                       // what they take of a transaction, in bytes, about
+
+	before   uint64         // index of the commit before
+	remains  map[string]int // see remains
+	partDone func() error   // see Store
 }
 
 // recordCost is what a record takes in a transaction beside its key and its value: a node of Badger's skip list.
@@ -44,6 +50,9 @@ func (b *batch) setChunk(key, was, is []byte) {
 }
 
 func (b *batch) write(key, value []byte) {
+	if inPieces(string(key), len(value)) && bytes.IndexByte(b.meta.pieced, key[0]) < 0 {
+		b.meta.pieced = append(slices.Clone(b.meta.pieced), key[0])
+	}
 	b.writes.Set(string(key), value)
 	b.size += len(key) + len(value) + recordCost
 }
@@ -56,9 +65,9 @@ func (s *Store) stage() {
 	}
 }
 
-// begin makes room for size more bytes: a batch that would become larger than Badger takes is committed first, which is allowed
-// between any two entries. An entry of nothing but small records may take some times its size, so half of what Badger takes is
-// left for it. applying is held.
+// begin makes room for size more bytes: a batch that would become larger than one transaction of Badger's is committed first,
+// which is allowed between any two entries. An entry of nothing but small records may take some times its size, so half of a
+// transaction is left for it. If it takes more its commit is split. applying is held.
 func (s *Store) begin(size int) error {
 	if s.broken != nil {
 		return s.broken
@@ -79,15 +88,7 @@ func (s *Store) get(key []byte) (value []byte, found bool, err error) {
 			return value, value != nil, nil
 		}
 	}
-	item, err := s.durable().Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	value, err = item.ValueCopy(nil)
-	return value, err == nil, err
+	return getRecord(s.durable(), key)
 }
 
 // seek calls see for each key with that prefix from one on, in order, as get would read it; neither key nor value may be kept or
@@ -169,9 +170,12 @@ func (s *Store) Commit() error {
 	if s.broken != nil || s.staged.meta.index <= s.snapshots.last().index { // all is durable
 		return s.broken
 	}
-	b := s.hand()
+	b, err := s.hand()
+	if err != nil {
+		return err
+	}
 	s.applying.Unlock()
-	err := b.commit(s.db)
+	err = b.commit(s.db)
 	s.applying.Lock()
 	return s.committed(b, err)
 }
@@ -182,7 +186,10 @@ func (s *Store) commit() error {
 	if s.broken != nil || s.staged.meta.index <= s.snapshots.last().index { // all is durable
 		return s.broken
 	}
-	b := s.hand()
+	b, err := s.hand()
+	if err != nil {
+		return err
+	}
 	return s.committed(b, b.commit(s.db))
 }
 
@@ -194,11 +201,16 @@ func (s *Store) awaitCommit() {
 }
 
 // hand takes what is staged to be committed.
-func (s *Store) hand() *batch {
+func (s *Store) hand() (*batch, error) {
+	if err := s.coverRemains(); err != nil {
+		s.broken = err
+		return nil, err
+	}
 	b := s.staged
+	b.before, b.remains, b.partDone = s.snapshots.last().index, s.remains.pieces, s.partDone
 	s.committing = &b
 	s.staged = batch{meta: b.meta}
-	return &b
+	return &b, nil
 }
 
 // committed ends a commit. applying is held.
@@ -206,34 +218,13 @@ func (s *Store) committed(b *batch, err error) error {
 	s.committing = nil
 	s.commitDone.Broadcast()
 	if err != nil {
-		s.broken = fmt.Errorf("committing index %d: %w", b.meta.index, err)
+		s.broken = fmt.Errorf("committing index %d: %w", b.meta.index, firstLine(err))
 		return s.broken
 	}
+	s.remains.passed(b.meta.index)
 	s.forgetBase()
 	s.db.SetDiscardTs(s.snapshots.publish(b.meta))
 	return nil
-}
-
-// commit writes the batch, meta included, in one transaction, and syncs it.
-func (b *batch) commit(db *badger.DB) error {
-	txn := db.NewTransactionAt(b.meta.index, true)
-	defer txn.Discard()
-	var err error
-	b.writes.Scan(func(key string, value []byte) bool {
-		if value == nil {
-			err = txn.Delete([]byte(key))
-		} else {
-			err = txn.Set([]byte(key), value)
-		}
-		return err == nil
-	})
-	if err == nil {
-		err = txn.Set(metaKey, b.meta.encode())
-	}
-	if err != nil {
-		return err
-	}
-	return txn.CommitAt(b.meta.index, nil)
 }
 
 // commitDelay is how long what is applied waits for company before it is committed, unless a read wants it.

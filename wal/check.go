@@ -87,7 +87,10 @@ func Check(dir string, o CheckOptions) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	txn := db.NewTransactionAt(math.MaxUint64, false)
+	txn, state, err := newestState(db)
+	if err != nil || state.index == 0 { // there is no meta that says what to read; that will be told
+		txn = db.NewTransactionAt(math.MaxUint64, false)
+	}
 	report, err := check(txn, o.Progress)
 	txn.Discard()
 	return report, errors.Join(err, db.Close())
@@ -212,14 +215,25 @@ func (c *checker) violated(format string, args ...any) {
 
 // walk looks at each record, in order of key.
 func (c *checker) walk() error {
-	sum := newStateSum()
+	sum, pieces := newStateSum(), pieceCheck{}
 	opts := badger.DefaultIteratorOptions
 	opts.PrefetchValues = false
 	it := c.txn.NewIterator(opts)
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		key := it.Item().KeyCopy(nil)
-		value, err := it.Item().ValueCopy(nil)
+		if !isRecord(it.Item()) {
+			if !pieces.expects(key) {
+				c.violated("the record %q is a piece of a record that is not there", key)
+			}
+			continue
+		}
+		pieces = pieceCheck{key, int(it.Item().UserMeta())}
+		value, err := copyRecord(c.txn, it.Item())
+		if errors.Is(err, errPieceLost) {
+			c.violated("the record %q lacks a piece", key)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("reading the record %q: %w", key, err)
 		}
@@ -234,6 +248,17 @@ func (c *checker) walk() error {
 	}
 	c.report.Fingerprint = sum.text()
 	return nil
+}
+
+// pieceCheck is the record that was read last, and how many pieces of it follow.
+type pieceCheck struct {
+	record []byte
+	more   int
+}
+
+func (p pieceCheck) expects(key []byte) bool {
+	record, n, piece := cutPieceKey(key)
+	return piece && bytes.Equal(record, p.record) && n >= 1 && n <= p.more
 }
 
 // keySizes are the sizes of keys; 0: at least the prefix and an ID and something more; -1: at least the prefix and something more.
@@ -359,15 +384,10 @@ func (c *checker) clock() string { return time.UnixMilli(c.meta.clock).UTC().For
 
 // get reads one record; found is false if there is none.
 func (c *checker) get(key []byte) (value []byte, found bool, err error) {
-	item, err := c.txn.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, false, nil
+	if value, found, err = getRecord(c.txn, key); err != nil {
+		err = fmt.Errorf("reading the record %q: %w", key, err)
 	}
-	if err != nil {
-		return nil, false, fmt.Errorf("reading the record %q: %w", key, err)
-	}
-	value, err = item.ValueCopy(nil)
-	return value, err == nil, err
+	return value, found, err
 }
 
 // chunkPlace is where a chunk stands.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -25,8 +24,15 @@ func Differences(one, other string, logger *slog.Logger) (list []string, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	left, right := walkRecords(a), walkRecords(b)
+	left, err := walkRecords(a)
+	if err != nil {
+		return nil, err
+	}
 	defer left.close()
+	right, err := walkRecords(b)
+	if err != nil {
+		return nil, err
+	}
 	defer right.close()
 	for len(list) < maxDifferences && (left.it.Valid() || right.it.Valid()) {
 		order := left.compare(right)
@@ -60,13 +66,16 @@ type recordWalk struct {
 	it  *badger.Iterator
 }
 
-func walkRecords(db *badger.DB) recordWalk {
-	txn := db.NewTransactionAt(math.MaxUint64, false)
+func walkRecords(db *badger.DB) (recordWalk, error) {
+	txn, _, err := newestState(db)
+	if err != nil {
+		return recordWalk{}, err
+	}
 	opts := badger.DefaultIteratorOptions
 	opts.PrefetchValues = false
 	w := recordWalk{txn, txn.NewIterator(opts)}
 	w.it.Rewind()
-	return w
+	return w, nil
 }
 
 func (w recordWalk) close() {

@@ -516,7 +516,7 @@ func TestCheckFindsDamage(t *testing.T) {
 			p := newPatient(t)
 			p.operate(t)
 			test.damage(p)
-			if err := errors.Join(p.txn.CommitAt(1<<62, nil), p.db.Close()); err != nil {
+			if err := errors.Join(p.txn.CommitAt(p.index, nil), p.db.Close()); err != nil {
 				t.Fatal(err)
 			}
 			tolerate(t, "")
@@ -588,7 +588,7 @@ func TestReportIsBounded(t *testing.T) {
 	for i := range uint64(maxViolations + 50) {
 		p.set(binary.BigEndian.AppendUint64([]byte{'Z'}, i), nil)
 	}
-	if err := errors.Join(p.txn.CommitAt(1<<62, nil), p.db.Close()); err != nil {
+	if err := errors.Join(p.txn.CommitAt(p.index, nil), p.db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	report, err := Check(p.dir, CheckOptions{})

@@ -244,7 +244,11 @@ func (c *checker) endOf(app webhook.ID) (webhook.ID, error) {
 	opts.Prefix, opts.Reverse, opts.PrefetchValues = idKey(keyLog, app), true, false
 	it := c.txn.NewIterator(opts)
 	defer it.Close()
-	if it.Seek(append(slices.Clone(opts.Prefix), 0xff)); it.Valid() && len(it.Item().Key()) == keySizes[keyLog] {
+	it.Seek(append(slices.Clone(opts.Prefix), 0xff))
+	for it.Valid() && !isRecord(it.Item()) {
+		it.Next()
+	}
+	if it.Valid() && len(it.Item().Key()) == keySizes[keyLog] {
 		key := it.Item().KeyCopy(nil)
 		list, err := c.logChunk(key)
 		if err != nil {

@@ -152,7 +152,7 @@ func goldenFormats() map[string]format {
 	for i := range recorded {
 		recorded[i].Endpoint, recorded[i].ID = goldenEndpoint, webhook.NewID(goldenMessage.Millis(), 3, uint32(i+1))
 	}
-	m := meta{index: 300, term: 7, clock: testClock, bytes: 1000, left: testClock - 5, confIndex: 5, conf: []byte("configuration")}
+	m := meta{index: 300, term: 7, clock: testClock, bytes: 1000, left: testClock - 5, confIndex: 5, conf: []byte("configuration"), pieced: []byte{keyLog}}
 	c := cursor{position: goldenEndpoint, done: []webhook.ID{goldenMessage}, counts: counts{waiting: 1, held: 2, manual: 3, expired: 4, hour: 5, succeeded: 6, failed: 7, canceled: 8},
 		health: webhook.Health{Parked: true, Since: goldenTime, FailingSince: goldenTime, Probes: 3, NextProbe: goldenTime, LastFailure: "no answer"},
 		skips:  []skip{{from: goldenEndpoint, to: goldenMessage, at: testClock}}}

@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
-
-	"hookwheel/webhook"
 )
 
 // TestDamagedChild is not a test but a process that opens and reads a damaged store: it may not end with a panic, which in one of
@@ -275,32 +273,6 @@ func TestDamageFoundLater(t *testing.T) {
 	}
 	if _, err := Open(config); !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), tables[0]) {
 		t.Errorf("the damaged store was opened again: %v", err)
-	}
-}
-
-// A value in a file of its own has its own sum.
-func TestDamagedValue(t *testing.T) {
-	dir := t.TempDir()
-	s, err := openFilled(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := NewWriter(direct{s, 1})
-	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "n"}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	applyList(t, s, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, 2<<20)}))
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	files, err := readFiles(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files[only(t, files, ".vlog")][1<<20] ^= 4
-	if got := openDamaged(t, writeFiles(t, files)); !strings.Contains(got, errDamaged.Error()) {
-		t.Errorf("the process said: %s", got)
 	}
 }
 

@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"errors"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -181,13 +180,5 @@ func (e *explainer) explainPlace(c *cursor) {
 }
 
 func (e *explainer) get(key []byte) (value []byte, found bool, err error) {
-	item, err := e.txn.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	value, err = item.ValueCopy(nil)
-	return value, err == nil, err
+	return getRecord(e.txn, key)
 }

@@ -147,10 +147,13 @@ func (s *stateSum) part(task *fingerprintTask, from []byte) (next []byte, err er
 	size := 0
 	for it.Seek(from); it.Valid(); it.Next() {
 		item := it.Item()
+		if !isRecord(item) {
+			continue
+		}
 		if size > sumPart {
 			return item.KeyCopy(nil), nil
 		}
-		err := item.Value(func(value []byte) error {
+		err := readRecord(txn, item, func(value []byte) error {
 			s.add(item.Key(), value)
 			size += len(item.Key()) + len(value)
 			return nil

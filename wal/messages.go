@@ -69,16 +69,12 @@ func (s *Store) MayHaveLeft(message webhook.ID) bool { return message.Millis() <
 
 func readMessageAt(txn *badger.Txn, app, id webhook.ID) (*webhook.Message, error) {
 	key := chunkKey(keyLog, app, id)
-	item, err := txn.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
+	data, found, err := getRecord(txn, key)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
 		return nil, errNoMessage
-	}
-	if err != nil {
-		return nil, err
-	}
-	data, err := item.ValueCopy(nil)
-	if err != nil {
-		return nil, err
 	}
 	return findMessage(key, data, app, id)
 }
@@ -95,15 +91,8 @@ type logReader struct {
 func (r *logReader) message(id webhook.ID) (*webhook.Message, error) {
 	if key := chunkKey(keyLog, r.app, id); !bytes.Equal(key, r.key) {
 		r.key, r.chunk = key, nil
-		item, err := r.txn.Get(key)
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		data, err := item.ValueCopy(nil)
-		if err != nil {
+		data, found, err := getRecord(r.txn, key)
+		if err != nil || !found {
 			return nil, err
 		}
 		if r.chunk, err = decodeMessages(key, data, r.app); err != nil {

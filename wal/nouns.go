@@ -185,7 +185,10 @@ func seek(txn *badger.Txn, prefix, from []byte, see func(key, value []byte) erro
 	defer it.Close()
 	for it.Seek(from); it.Valid(); it.Next() {
 		item := it.Item()
-		if err := item.Value(func(value []byte) error { return see(item.Key(), value) }); err != nil {
+		if !isRecord(item) {
+			continue
+		}
+		if err := readRecord(txn, item, func(value []byte) error { return see(item.Key(), value) }); err != nil {
 			if errors.Is(err, errStop) {
 				return nil
 			}

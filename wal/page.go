@@ -69,7 +69,10 @@ func (p Page) walk(txn *badger.Txn, prefix []byte, suffix int, see func(key, val
 		first = append(first, bytes.Repeat([]byte{0xff}, idSize+1)...)
 	}
 	for it.Seek(first); it.Valid(); it.Next() {
-		value, err := it.Item().ValueCopy(nil)
+		if !isRecord(it.Item()) {
+			continue
+		}
+		value, err := copyRecord(txn, it.Item())
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,7 @@ type meta struct {
 	left        int64  // milliseconds: when the youngest message was made that retention has had leave; 0: none has
 	confIndex   uint64 // of the newest Raft configuration
 	conf        []byte // that configuration, as the cluster package wrote it
+	pieced      []byte // kinds of records of which some may be in pieces: first bytes of their keys, in order of appearance
 }
 
 func (m *meta) encode() []byte {
@@ -37,7 +38,7 @@ func (m *meta) encode() []byte {
 	dst = binary.AppendUvarint(dst, uint64(m.bytes))
 	dst = binary.AppendUvarint(dst, uint64(m.left))
 	dst = binary.AppendUvarint(dst, m.confIndex)
-	return appendBytes(dst, m.conf)
+	return appendBytes(appendBytes(dst, m.conf), m.pieced)
 }
 
 func (m *meta) decode(data []byte) error {
@@ -45,6 +46,9 @@ func (m *meta) decode(data []byte) error {
 	m.index, m.term, m.clock = r.uvarint(), r.uvarint(), int64(r.uvarint())
 	m.bytes, m.left = int64(r.uvarint()), int64(r.uvarint())
 	m.confIndex, m.conf = r.uvarint(), slices.Clone(r.bytes())
+	if pieced := r.bytes(); len(pieced) > 0 {
+		m.pieced = slices.Clone(pieced)
+	}
 	return r.end()
 }
 

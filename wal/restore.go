@@ -110,7 +110,13 @@ type loader struct {
 }
 
 func (l *loader) set(key, value []byte) error {
-	badger.KVToBuffer(&pb.KV{Key: key, Value: value, Version: 1}, l.part)
+	err := eachPart(key, value, func(key, value []byte, userMeta byte) error {
+		badger.KVToBuffer(&pb.KV{Key: key, Value: value, UserMeta: []byte{userMeta}, Version: 1}, l.part)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	l.bytes += int64(len(key) + len(value))
 	if time.Since(l.told) > loadingInterval {
 		l.told = time.Now()

@@ -120,6 +120,9 @@ func (s *Store) passed(behind webhook.ID) (parts []part, err error) {
 		limit := newest
 		for app, last := range places {
 			for it.Seek(chunkKey(keyLog, app, behind)); it.ValidForPrefix(idKey(keyLog, app)); it.Next() {
+				if !isRecord(it.Item()) {
+					continue
+				}
 				entry := entryOf(it.Item().Key())
 				if entry.After(last) || entry.After(limit) {
 					break

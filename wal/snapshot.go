@@ -5,13 +5,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"io"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/y"
 )
 
 // A snapshot is a stream of all records as of one index:
@@ -87,7 +85,7 @@ func measureSnapshot(txn *badger.Txn, ended <-chan struct{}) (state meta, size i
 	}
 	size = int64(snapshotFrame)
 	err = eachRecord(txn, func(item *badger.Item) error {
-		value, err := valueSize(item)
+		value, err := recordSize(txn, item)
 		key := int64(item.KeySize())
 		size += uvarintSize(key) + key + uvarintSize(value) + value
 		select {
@@ -98,28 +96,6 @@ func measureSnapshot(txn *badger.Txn, ended <-chan struct{}) (state meta, size i
 		}
 	})
 	return state, size, err
-}
-
-// valueSize does not read the value, unless it may stand in a file of its own: then Badger only estimates it.
-func valueSize(item *badger.Item) (size int64, err error) {
-	if size = item.ValueSize(); size < valueThreshold-64 {
-		return size, nil
-	}
-	err = readValue(item, func(value []byte) error {
-		size = int64(len(value))
-		return nil
-	})
-	return size, err
-}
-
-// readValue is item.Value. Where Badger can't read a value it only logs that, and gives an empty one.
-func readValue(item *badger.Item, read func(value []byte) error) error {
-	return item.Value(func(value []byte) error {
-		if len(value) == 0 && item.ValueSize() > 0 {
-			return fmt.Errorf("the value of %q: %w", item.Key(), y.ErrChecksumMismatch)
-		}
-		return read(value)
-	})
 }
 
 func uvarintSize(n int64) int64 {
@@ -134,6 +110,9 @@ func eachRecord(txn *badger.Txn, do func(*badger.Item) error) error {
 	it := txn.NewIterator(opts)
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
+		if !isRecord(it.Item()) {
+			continue
+		}
 		if err := do(it.Item()); err != nil {
 			return err
 		}
@@ -151,7 +130,7 @@ func writeSnapshot(txn *badger.Txn, to io.Writer) error {
 	records := uint64(0)
 	err := eachRecord(txn, func(item *badger.Item) error {
 		records++
-		return readValue(item, func(value []byte) error {
+		return readRecord(txn, item, func(value []byte) error {
 			head = binary.AppendUvarint(appendBytes(head[:0], item.Key()), uint64(len(value)))
 			if _, err := out.Write(head); err != nil {
 				return err

@@ -45,10 +45,12 @@ type Store struct {
 
 	applying   sync.Mutex // guards what follows, up to the blank line; taken before the locks below
 	staged     batch
-	committing *batch      // is being made durable; nil: none is
-	commitDone *sync.Cond  // committing is nil again
-	base       *badger.Txn // see durable
-	broken     error       // why nothing is applied or committed any more
+	committing *batch       // is being made durable; nil: none is
+	commitDone *sync.Cond   // committing is nil again
+	base       *badger.Txn  // see durable
+	remains    remains      // of a commit that was cut short
+	partDone   func() error // for tests: is called between two transactions of a commit; nil: nothing is
+	broken     error        // why nothing is applied or committed any more
 
 	swap sync.RWMutex // held while db is in use by a reader; RestoreSnapshot replaces it
 	db   *badger.DB
@@ -157,34 +159,47 @@ func badgerOptions(dir string, log *slog.Logger) badger.Options {
 // load brings into memory what Apply and the API look at all the time: how far the store is, and the nouns.
 func (s *Store) load(db *badger.DB) error {
 	loaded, state, err := readState(db)
-	if err == nil {
-		s.install(loaded, state)
+	if err != nil {
+		return err
 	}
+	s.install(loaded, state)
+	s.remains, err = findRemains(db, state.index)
 	return err
 }
 
 func readState(db *badger.DB) (loaded nouns, state meta, err error) {
 	loaded = newNouns()
-	txn := db.NewTransactionAt(math.MaxUint64, false)
+	txn, state, err := newestState(db)
+	if err != nil {
+		return loaded, state, err
+	}
 	defer txn.Discard()
-	item, err := txn.Get(metaKey)
+	return loaded, state, loaded.load(txn)
+}
+
+// newestState begins to read the state that was committed last. There may be records of a later one, from a commit that a crash
+// has cut short: see split.go.
+func newestState(db *badger.DB) (txn *badger.Txn, state meta, err error) {
+	newest := db.NewTransactionAt(math.MaxUint64, false)
+	defer newest.Discard()
+	item, err := newest.Get(metaKey)
 	if errors.Is(err, badger.ErrKeyNotFound) {
-		return loaded, state, nil
+		return db.NewTransactionAt(0, false), state, nil
 	}
 	if err == nil {
 		err = item.Value(state.decode)
 	}
-	if err == nil {
-		err = loaded.load(txn)
+	if err != nil {
+		return nil, state, err
 	}
-	return loaded, state, err
+	return db.NewTransactionAt(item.Version(), false), state, nil
 }
 
 func (s *Store) install(loaded nouns, state meta) {
 	s.mu.Lock()
 	s.nouns = loaded
 	s.mu.Unlock()
-	s.staged = batch{meta: state}
+	s.staged, s.remains = batch{meta: state}, remains{}
 	s.forgetBase()
 	s.applied.Store(state.index)
 	s.bytes.Store(state.bytes)

@@ -167,7 +167,9 @@ func firstKeys(txn *badger.Txn, prefix []byte, n int) ([][]byte, error) {
 	defer it.Close()
 	var keys [][]byte
 	for it.Rewind(); it.Valid() && len(keys) < n; it.Next() {
-		keys = append(keys, it.Item().KeyCopy(nil))
+		if isRecord(it.Item()) {
+			keys = append(keys, it.Item().KeyCopy(nil))
+		}
 	}
 	return keys, nil
 }

@@ -1,0 +1,244 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand"
+	"testing"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// largeHistory is a few entries that change the same chunks again and again, and take several transactions each.
+func largeHistory(t *testing.T) (entries [][]Command, app webhook.ID) {
+	t.Helper()
+	rnd := rand.New(rand.NewSource(1))
+	model := closing(t, openTest(t, t.TempDir()))
+	number := 0
+	add := func(bodies ...[]byte) [][]byte {
+		var list []Command
+		for _, body := range bodies {
+			number++
+			list = append(list, Command{Request: [16]byte{byte(number), byte(number >> 8)}, Body: body})
+		}
+		entries = append(entries, list)
+		return applyEntry(t, model, entries, len(entries)-1)
+	}
+	reply := add(mustEncode(t, kindCreateApplication, createApplication{Application: webhook.Application{Name: "a", UID: "a"}}))[0]
+	made := noun[createApplication](t, &script{}, reply[1:])
+	app = made.Application.ID
+	var messages []webhook.ID
+	send := func(sizes ...int) {
+		var bodies [][]byte
+		for _, size := range sizes {
+			m := webhook.Message{App: app, EventType: "a", EventID: fmt.Sprint("m-", number, "-", len(bodies)), Payload: make([]byte, size)}
+			rnd.Read(m.Payload)
+			bodies = append(bodies, encodeCreateMessage(&m))
+		}
+		for _, reply := range add(bodies...) {
+			messages = append(messages, webhook.ID(reply[1:]))
+		}
+	}
+	send(3<<20, 3<<20)
+	send(600<<10, 100)
+	for range 3 {
+		send(3<<20, 3<<20, 3<<20, 2<<20, 100)
+		// What stands in two entries becomes shorter, in other entries than it was made in.
+		var bodies [][]byte
+		for range 2 {
+			bodies = append(bodies, mustEncode(t, kindExpungeMessage, expunge{App: app, Message: messages[rnd.Intn(len(messages))]}))
+		}
+		add(bodies...)
+	}
+	return entries, app
+}
+
+var errCrash = errors.New("the process ends here")
+
+// crashInCommit commits what is staged up to the boundary between two transactions, and starts again from the files.
+func crashInCommit(t *testing.T, s *Store, dir string, after int) (again *Store, split bool) {
+	t.Helper()
+	done := 0
+	s.applying.Lock()
+	s.partDone = func() error {
+		if done++; done > after {
+			return errCrash
+		}
+		return nil
+	}
+	s.applying.Unlock()
+	err := s.Commit()
+	s.applying.Lock()
+	s.partDone = nil
+	if err != nil { // the store is broken, as its process is gone
+		s.broken, s.staged = nil, batch{meta: *s.snapshots.last()}
+	}
+	s.applying.Unlock()
+	if err != nil && !errors.Is(err, errCrash) {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return openTest(t, dir), err != nil
+}
+
+// TestCrashInSplitCommit ends commits between any two of their transactions. The store is then that of the commit before, for each
+// reader, and after a replay, which commits elsewhere, that of a store that was never disturbed.
+func TestCrashInSplitCommit(t *testing.T) {
+	entries, _ := largeHistory(t)
+	straight := closing(t, openTest(t, t.TempDir()))
+	states := [][]byte{nil}
+	for i := range entries {
+		applyEntry(t, straight, entries, i)
+		states = append(states, content(t, straight))
+	}
+	crashes := 0
+	for seed := range int64(3) {
+		rnd := rand.New(rand.NewSource(seed))
+		dir := t.TempDir()
+		s := openTest(t, dir)
+		for i := 0; i < len(entries); i++ {
+			applyEntry(t, s, entries, i)
+			switch rnd.Intn(4) {
+			case 0:
+				if err := s.Commit(); err != nil {
+					t.Fatal(err)
+				}
+			case 1, 2:
+				var split bool
+				if s, split = crashInCommit(t, s, dir, rnd.Intn(3)); split {
+					crashes++
+				}
+				i = int(s.Applied()) - 1
+				if i >= 0 && !bytes.Equal(content(t, s), states[i+1]) {
+					t.Fatalf("seed %d: after a crash the store is not that of entry %d", seed, i+1)
+				}
+			}
+		}
+		if !bytes.Equal(content(t, s), states[len(entries)]) {
+			t.Errorf("seed %d: the stores differ", seed)
+		}
+		s.applying.Lock()
+		if left := s.remains.pieces; len(left) > 0 && s.snapshots.last().index > s.remains.last {
+			t.Errorf("%d remains are still known", len(left))
+		}
+		s.applying.Unlock()
+		if err := s.Close(); err != nil { // and checks it
+			t.Fatal(err)
+		}
+	}
+	if crashes < 3 {
+		t.Errorf("only %d commits were cut short", crashes)
+	}
+}
+
+// TestOtherEntriesAfterCrash lets other entries follow on a commit that was cut short than those that it held: nothing of these is ever
+// seen. That is so when a program of another version replays them, or a new cluster begins.
+func TestOtherEntriesAfterCrash(t *testing.T) {
+	entries, app := largeHistory(t)
+	for after := range 2 {
+		dir := t.TempDir()
+		s := openTest(t, dir)
+		for i := range 3 {
+			applyEntry(t, s, entries, i)
+		}
+		if err := s.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		applyEntry(t, s, entries, 3)
+		s, split := crashInCommit(t, s, dir, after)
+		if !split {
+			t.Fatal("the commit was not cut short")
+		}
+		other := closing(t, openTest(t, t.TempDir()))
+		if err := other.RestoreSnapshot(bytes.NewReader(content(t, s))); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 4 { // which commit at and behind the entry that was cut short
+			for _, store := range []*Store{s, other} {
+				m := &webhook.Message{App: app, EventType: "other", Payload: fmt.Append(nil, i)}
+				command := Command{Request: [16]byte{0xee, byte(i)}, Body: encodeCreateMessage(m)}
+				if _, err := store.Apply(uint64(4+i), 1, testClock+100, []Command{command}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if after == 0 || i > 1 {
+				if !bytes.Equal(content(t, s), content(t, other)) {
+					t.Fatalf("after %d transactions and entry %d what was cut short is seen", after+1, 4+i)
+				}
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLargeRecords keeps records in pieces: none reaches Badger's file of values, whose space would never come back.
+func TestLargeRecords(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir)
+	w := NewWriter(direct{s, 1})
+	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "n"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []webhook.ID
+	payloads := [][]byte{}
+	for _, size := range []int{pieceSize - 100, pieceSize, pieceSize + 1, 1 << 20, 2*pieceSize + 1, 3 << 20} {
+		payload := bytes.Repeat([]byte{byte(size), byte(size >> 10)}, (size+1)/2)[:size]
+		id, err := w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a", Payload: payload})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids, payloads = append(ids, id), append(payloads, payload)
+	}
+	s = reopen(t, s, dir)
+	w = NewWriter(direct{s, 1})
+	for i, id := range ids {
+		m, err := s.MessageByID(app.ID, id)
+		if err != nil || !bytes.Equal(m.Payload, payloads[i]) {
+			t.Fatalf("the payload of %d bytes is read as %d: %v", len(payloads[i]), len(m.Payload), err)
+		}
+	}
+	list, _, err := s.Messages(app.ID, Page{Limit: 10}, MessageFilter{})
+	if err != nil || len(list) != len(ids) || list[0].ID != ids[len(ids)-1] {
+		t.Fatalf("%d messages are listed: %v", len(list), err)
+	}
+	for _, id := range ids[:4] {
+		if err := w.ExpungeMessage(t.Context(), app.ID, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	pieces, largest := 0, int64(0)
+	txn := s.db.NewTransactionAt(s.Applied(), false)
+	it := txn.NewIterator(badger.DefaultIteratorOptions)
+	for it.Rewind(); it.Valid(); it.Next() {
+		largest = max(largest, it.Item().ValueSize())
+		if !isRecord(it.Item()) {
+			pieces++
+		}
+	}
+	it.Close()
+	txn.Discard()
+	if want := 2 + 6; pieces != want || largest > pieceSize {
+		t.Errorf("%d pieces, want %d; the largest value has %d bytes", pieces, want, largest)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := readFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := len(bytes.TrimRight(files[only(t, files, ".vlog")], "\x00")); size > 100 {
+		t.Errorf("the file of values holds %d bytes", size)
+	}
+}
