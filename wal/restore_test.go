@@ -19,16 +19,16 @@ import (
 	"hookwheel/webhook"
 )
 
-// The size that a snapshot promises is the size it has, also where Badger keeps a value in a file of its own.
+// The size that a snapshot promises is the size it has, also where records are in pieces.
 func TestSnapshotSize(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	tolerate(t, "")
-	for i, size := range []int{0, 1, 127, 128, 1 << 14, valueThreshold - 65, valueThreshold - 64, valueThreshold - 1, valueThreshold, valueThreshold + 1, 3 << 20} {
-		txn := s.db.NewTransactionAt(1, true)
-		err := txn.Set([]byte{keyUnique, byte(i), 'x'}, bytes.Repeat([]byte{'v'}, size))
-		if err := errors.Join(err, txn.Set(metaKey, (&meta{index: 1, term: 1}).encode()), txn.CommitAt(1, nil)); err != nil {
-			t.Fatal(err)
-		}
+	b := batch{meta: meta{index: 1, term: 1}}
+	for i, size := range []int{0, 1, 127, 128, 1 << 14, pieceSize - 1, pieceSize, pieceSize + 1, 2 * pieceSize, 2*pieceSize + 1, 3 << 20} {
+		b.set(chunkKey(keyLog, goldenApp, idAt(uint64(i), 0)), bytes.Repeat([]byte{'v'}, size))
+	}
+	if err := b.commit(s.db); err != nil {
+		t.Fatal(err)
 	}
 	s.snapshots.publish(meta{index: 1, term: 1})
 	before := content(t, s) // compares the sizes
