@@ -104,7 +104,7 @@ delivery {
   # timeout = "15s"
 
   # Attempts under way at the same time, 1 to 10000: in all, and to any one endpoint.
-  # workers      = 256
+  # workers      = 512
   # per_endpoint = 64
 
   # Private networks that may be delivered to, such as "10.0.0.0/8" or "127.0.0.1/32"; all others are blocked.

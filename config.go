@@ -97,7 +97,7 @@ func DefaultConfig() Config {
 		Storage:  StorageConfig{Retention: 30 * 24 * time.Hour},
 		Delivery: DeliveryConfig{
 			Timeout:     15 * time.Second,
-			Workers:     256,
+			Workers:     512,
 			PerEndpoint: 64,
 			Retry:       webhook.DefaultRetryPolicy(),
 			Breaker:     scheduler.DefaultBreakerPolicy(),

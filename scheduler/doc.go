@@ -8,8 +8,14 @@
 //
 // What a lane may send is bounded by its rate and its application's (bucket.go), by the number of deliveries that its endpoint takes at
 // a time (concurrency.go), by the order that it keeps (order.go), and by its breaker, which lets only probes out while the endpoint
-// fails (breaker.go). Lanes that may send take turns by bytes (ready.go), and those of endpoints that have not shown that they answer
-// soon get half of the workers together: neither a flood for one endpoint nor any number of slow ones holds up the others.
+// fails (breaker.go).
+//
+// Workers are shared out among applications first, and then among the lanes of each (workers.go): by turns that are worth some bytes
+// (queue.go), and by what an application may have at a time. An endpoint that does not answer keeps its worker until the time-out, and
+// so no application gets all that are free: one whose endpoints hang gets a twelfth of those kept for endpoints that have not shown
+// that they answer (three quarters of all), one whose slow attempts succeed up to half. The guarantee: while fewer than about fifty
+// applications have endpoints that hang (with the default of 512 workers), a delivery to an endpoint of any other application begins
+// within a second of when it may, whether that endpoint is new, has failed or has always answered, and whoever has just become leader.
 //
 // The way of a delivery: Next hands it out, Done takes it back and says what to record, Checkpoint gathers that with what was decided
 // without a delivery, and after it is committed, Settle plans what follows.

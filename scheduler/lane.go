@@ -11,19 +11,17 @@ import (
 type lane struct {
 	endpoint *webhook.Endpoint
 	tail     *tail
-	queued   bool // stands in the ready queue
+	turn          // in the line of its application, see workers.go
 	reading  bool // a worker is reading the store for it
 	removed  bool
 	pending  int // outcomes to come, and those that are not recorded yet
 	// successor is the endpoint for which a new lane takes over when nothing is pending; nil: none.
 	successor *webhook.Endpoint
 
-	deficit  int       // what it may still send in this turn, see ready.go
-	inLine   bool      // for the rate of its application, see tail.go
-	waiting  bool      // for a worker, or until what was decided is recorded
-	reserved bool      // a worker of those for unproven endpoints is kept for its turn
-	wakesAt  time.Time // its alarm on the wheel; zero: none is set
-	wakeup   timer[alarm]
+	inLine  bool      // for the rate of its application, see tail.go
+	stalled bool      // until what was decided is recorded
+	wakesAt time.Time // its alarm on the wheel; zero: none is set
+	wakeup  timer[alarm]
 
 	flying map[flight]flying
 

@@ -28,6 +28,10 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := webhook.Outcome{Source: d.Source, Due: d.Due, Attempt: a, Spent: d.Spent}
+	if f, known := s.landOrphan(&d); known {
+		s.judge(&f, a.Status == webhook.StatusSuccess, v)
+		return o
+	}
 	l := s.lanes[d.Endpoint.ID]
 	if l == nil {
 		return o
@@ -37,6 +41,7 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	if known {
 		delete(l.flying, name)
 		s.land(f)
+		s.judge(&f, a.Status == webhook.StatusSuccess, v)
 	}
 	if f.settled {
 		v.GiveUp = true
@@ -59,6 +64,16 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	return o
 }
 
+// judge takes in what an attempt says about the endpoints of an application: those that hang keep workers from the others.
+func (s *Scheduler) judge(f *flying, success bool, v Verdict) {
+	switch {
+	case success && f.class != proven:
+		f.share.succeeded()
+	case v.Overload && s.clock().Sub(f.since) > soon:
+		f.share.hung()
+	}
+}
+
 // settleFlying notes that a message was delivered: should another attempt at it that is under way fail, there is none after it.
 func (l *lane) settleFlying(message webhook.ID) {
 	for _, source := range [...]webhook.Source{webhook.SourceLog, webhook.SourceRetry, webhook.SourceHeld} {
@@ -74,6 +89,9 @@ func (l *lane) settleFlying(message webhook.ID) {
 func (s *Scheduler) Abandon(d webhook.Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, known := s.landOrphan(&d); known {
+		return
+	}
 	if l := s.lanes[d.Endpoint.ID]; l != nil {
 		name := flight{d.Source, d.ID}
 		if f, known := l.flying[name]; known {
@@ -184,9 +202,7 @@ func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome, most int) []webhook.P
 			s.complete(l, &r.list[i])
 		}
 	}
-	for range len(s.stalled) {
-		s.admit(&s.stalled)
-	}
+	s.admit()
 	return r.list
 }
 

@@ -65,22 +65,28 @@ type Scheduler struct {
 	wakeup  chan struct{} // wakes Run when the wheel has something earlier
 	news    chan struct{} // something is decided
 
-	mu       sync.Mutex
-	work     sync.Cond // there is a ready lane, or closed
-	lanes    map[webhook.ID]*lane
-	tails    tails
-	ready    readyQueue
-	moved    map[*lane]struct{} // lanes whose cursor or health is to be recorded, though no outcome is
-	wheel    *wheel[alarm]
-	wakeAt   time.Time // when Run will look at the wheel
-	closed   bool
-	decided  []webhook.Outcome // without a delivery
-	stalled  []*lane           // until some of these are recorded
-	disable  []Disable
-	unproven int     // workers that have deliveries to endpoints that have not shown that they answer, or are kept for such
-	waiters  []*lane // that wait for one of those to end
-	waiting  int     // lines of retry sets in memory
-	flying   int     // deliveries handed out and not back
+	mu      sync.Mutex
+	work    sync.Cond // there is a ready lane, or closed
+	lanes   map[webhook.ID]*lane
+	tails   tails
+	workers workers
+	idle    int                // workers that wait for a lane
+	moved   map[*lane]struct{} // lanes whose cursor or health is to be recorded, though no outcome is
+	wheel   *wheel[alarm]
+	wakeAt  time.Time // when Run will look at the wheel
+	closed  bool
+	decided []webhook.Outcome // without a delivery
+	stalled []*lane           // until some of these are recorded
+	disable []Disable
+	waiting int // lines of retry sets in memory
+	flying  int // deliveries handed out and not back
+	orphans map[orphan]flying
+}
+
+// orphan is a delivery under way whose lane is gone: its worker is still busy.
+type orphan struct {
+	endpoint webhook.ID
+	flight
 }
 
 // alarm is what stands on the wheel: a line of a lane's retry set that is due then, or a lane that may send again.
@@ -100,10 +106,12 @@ func New(backlog Backlog, index uint64, config Config, log *slog.Logger) *Schedu
 	s := &Scheduler{
 		backlog: backlog, config: config, log: log, clock: time.Now,
 		wakeup: make(chan struct{}, 1), news: make(chan struct{}, 1),
-		lanes: make(map[webhook.ID]*lane),
-		tails: newTails(index),
-		moved: make(map[*lane]struct{}),
-		wheel: newWheel[alarm](time.Now()),
+		lanes:   make(map[webhook.ID]*lane),
+		tails:   newTails(index),
+		moved:   make(map[*lane]struct{}),
+		orphans: make(map[orphan]flying),
+		workers: workers{total: config.Workers},
+		wheel:   newWheel[alarm](time.Now()),
 	}
 	s.work.L = &s.mu
 	return s
@@ -170,6 +178,9 @@ func (s *Scheduler) replace(endpoint *webhook.Endpoint) {
 	if before != nil && stands(before.endpoint) && !stands(endpoint) {
 		l.breaker.retry(s.clock())
 	}
+	if len(t.lanes) == 0 {
+		s.workers.shares++
+	}
 	t.lanes = append(t.lanes, l)
 	s.lanes[endpoint.ID] = l
 	s.enqueue(l)
@@ -194,8 +205,11 @@ func (s *Scheduler) drop(endpoint webhook.ID) {
 	delete(s.moved, l)
 	s.wheel.cancel(&l.wakeup)
 	l.tail.lanes = slices.DeleteFunc(l.tail.lanes, func(other *lane) bool { return other == l })
-	for _, f := range l.flying {
-		s.land(f)
+	if len(l.tail.lanes) == 0 {
+		s.workers.shares--
+	}
+	for name, f := range l.flying {
+		s.orphans[orphan{endpoint, name}] = f
 	}
 }
 
@@ -259,7 +273,7 @@ func (s *Scheduler) Wake(endpoint webhook.ID) {
 // enqueue gives a lane a place in the queue if it has none and a turn may bring something, or else sees to it that it is looked
 // at again when it may.
 func (s *Scheduler) enqueue(l *lane) {
-	if l.queued || l.waiting || l.reading || s.closed {
+	if l.queued || l.stalled || l.reading || s.closed {
 		return
 	}
 	if ok, at := s.mayTurn(l); !ok {
@@ -268,16 +282,21 @@ func (s *Scheduler) enqueue(l *lane) {
 		}
 		return
 	}
-	switch {
-	case len(s.decided) >= maxDecided:
-		l.waiting = true
+	if len(s.decided) >= maxDecided {
+		l.stalled = true
 		s.stalled = append(s.stalled, l)
-	case !s.reserve(l):
-		l.waiting = true
-		s.waiters = append(s.waiters, l)
+		return
+	}
+	s.workers.push(l)
+	if !s.workers.may(l.tail.share, l.class()) {
 		s.leaveLine(l)
-	default:
-		s.ready.push(l)
+	}
+	s.wakeWorker()
+}
+
+// wakeWorker wakes a worker if there is a lane for it.
+func (s *Scheduler) wakeWorker() {
+	if s.idle > 0 && s.workers.any() {
 		s.work.Signal()
 	}
 }
@@ -295,38 +314,14 @@ func (s *Scheduler) mayTurn(l *lane) (ok bool, at time.Time) {
 	return l.tail.hasTurn(l, now)
 }
 
-// maxUnproven leaves half of the workers to endpoints that have shown that they answer.
-func (s *Scheduler) maxUnproven() int { return max(1, s.config.Workers/2) }
-
-// reserve keeps a worker for a lane's turn, of those that may be had by endpoints that have not shown that they answer; false: it must
-// wait for one. Those that have need none.
-func (s *Scheduler) reserve(l *lane) bool {
-	switch {
-	case l.proven:
-		return true
-	case s.unproven >= s.maxUnproven():
-		return false
+// admit goes on with the lanes that waited until something was recorded.
+func (s *Scheduler) admit() {
+	stalled := s.stalled
+	s.stalled = nil
+	for _, l := range stalled {
+		l.stalled = false
+		s.enqueue(l)
 	}
-	s.unproven++
-	l.reserved = true
-	return true
-}
-
-// release gives up a worker that was kept, to those that wait for one.
-func (s *Scheduler) release() {
-	s.unproven--
-	for len(s.waiters) > 0 && s.unproven < s.maxUnproven() {
-		s.admit(&s.waiters)
-	}
-}
-
-// admit takes a lane from a list of those that waited.
-func (s *Scheduler) admit(list *[]*lane) {
-	l := (*list)[0]
-	(*list)[0] = nil
-	*list = (*list)[1:]
-	l.waiting = false
-	s.enqueue(l)
 }
 
 // wakeLane has a lane looked at again at that time, or earlier if it is to be already.

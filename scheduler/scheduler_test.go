@@ -68,7 +68,13 @@ func (b *shelf) Window(app, after webhook.ID, most int) ([]*webhook.Message, err
 	if found {
 		i++
 	}
-	return slices.Clone(b.log[i:min(len(b.log), i+most)]), nil
+	var window []*webhook.Message
+	for _, m := range b.log[i:] {
+		if m.App == app && len(window) < most {
+			window = append(window, m)
+		}
+	}
+	return window, nil
 }
 
 func (b *shelf) MessageByID(app, id webhook.ID) (*webhook.Message, error) {

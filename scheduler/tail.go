@@ -18,6 +18,7 @@ type tail struct {
 	lanes  []*lane
 	rate   bucket  // of the application
 	line   []*lane // that wait for it, in the order in which they take turns
+	share  *share  // of the workers
 }
 
 // hasTurn tells whether the application's rate lets a lane go now. If not, the lane stands in line; only the first one is told a time.
@@ -92,7 +93,7 @@ func (t *tails) of(app webhook.ID) *tail {
 	return tail
 }
 
-func newTail(before uint64) *tail { return &tail{before: before} }
+func newTail(before uint64) *tail { return &tail{before: before, share: newShare()} }
 
 // add appends messages in log order and returns the tails that have grown. Applications without endpoints have none.
 func (t *tails) add(messages []*webhook.Message) (grown []*tail) {

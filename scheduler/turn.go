@@ -8,12 +8,13 @@ import (
 
 // flying is a delivery under way.
 type flying struct {
-	since    time.Time
-	full     bool      // the lane's limit was reached with it
-	unproven bool      // the endpoint had not shown that it answers
-	key      uint64    // under which it stands in the store, see order.go
-	due      time.Time // its line in the retry set, into which it was put meanwhile; zero: it was not
-	settled  bool      // another attempt at the message succeeded meanwhile
+	since   time.Time
+	full    bool      // the lane's limit was reached with it
+	share   *share    // that has the worker
+	class   class     // as which it has it
+	key     uint64    // under which it stands in the store, see order.go
+	due     time.Time // its line in the retry set, into which it was put meanwhile; zero: it was not
+	settled bool      // another attempt at the message succeeded meanwhile
 }
 
 // Next waits for something to send, and hands it out; false: the scheduler is closed. The caller must call Done.
@@ -21,38 +22,50 @@ func (s *Scheduler) Next() (webhook.Delivery, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		for s.ready.empty() && !s.closed {
-			s.work.Wait()
-		}
-		if s.closed {
+		l := s.awaitLane()
+		if l == nil {
 			return webhook.Delivery{}, false
 		}
-		l := s.ready.pop()
+		share, class := l.tail.share, l.class()
+		s.workers.begin(share, class)
+		s.wakeWorker()
 		d, found := s.turn(l)
-		if l.reserved { // it was not needed
-			l.reserved = false
-			s.release()
-		}
 		if !found {
+			s.workers.end(share, class)
 			s.enqueue(l)
 			continue
 		}
-		l.charge(d.Message)
-		if l.deficit > 0 && !l.queued {
-			s.again(l)
-		} else {
-			s.enqueue(l)
-		}
+		f := l.flying[flight{d.Source, d.ID}]
+		f.share, f.class = share, class
+		l.flying[flight{d.Source, d.ID}] = f
+		l.deficit -= cost(d.Message)
+		share.lines[class].deficit -= len(d.Message.Payload)
+		s.again(l)
 		return d, true
 	}
 }
 
-// again gives a lane the rest of its turn, if it may use it now.
+// awaitLane waits for the next lane that may have a turn; nil: the scheduler is closed.
+func (s *Scheduler) awaitLane() *lane {
+	for !s.closed {
+		if l := s.workers.pop(); l != nil {
+			return l
+		}
+		s.idle++
+		s.work.Wait()
+		s.idle--
+	}
+	return nil
+}
+
+// again gives a lane the rest of its turn, if it has one and may use it now.
 func (s *Scheduler) again(l *lane) {
-	if ok, _ := s.mayTurn(l); ok && !l.waiting && !s.closed && len(s.decided) < maxDecided && s.reserve(l) {
-		s.ready.putBack(l)
-		s.work.Signal()
-		return
+	if l.deficit > 0 && !l.queued && !l.stalled && !s.closed && len(s.decided) < maxDecided {
+		if ok, _ := s.mayTurn(l); ok {
+			s.workers.putBack(l)
+			s.wakeWorker()
+			return
+		}
 	}
 	s.enqueue(l)
 }
@@ -60,9 +73,6 @@ func (s *Scheduler) again(l *lane) {
 // turn takes one delivery from a lane. It may have to read the store for that, and then finds nothing yet.
 func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 	now := s.clock()
-	if l.deficit <= 0 { // it has overdrawn more than a turn
-		return d, false
-	}
 	if ok, _ := s.mayTurn(l); !ok || s.readFor(l, now) {
 		return d, false
 	}
@@ -307,8 +317,7 @@ func (s *Scheduler) fetch(l *lane, d *webhook.Delivery) (ok bool) {
 func (s *Scheduler) depart(l *lane, d webhook.Delivery) webhook.Delivery {
 	now := s.clock()
 	d.Probe = l.breaker.health.Parked
-	f := flying{since: now, unproven: l.reserved, key: l.order.recordedKey(d.Message)}
-	l.reserved = false // now the delivery has it
+	f := flying{since: now, key: l.order.recordedKey(d.Message)}
 	l.depart(flight{d.Source, d.ID}, &f, now)
 	s.leaveLine(l)
 	s.flying++
@@ -318,9 +327,18 @@ func (s *Scheduler) depart(l *lane, d webhook.Delivery) webhook.Delivery {
 // land counts a delivery that is back.
 func (s *Scheduler) land(f flying) {
 	s.flying--
-	if f.unproven {
-		s.release()
+	s.workers.end(f.share, f.class)
+	s.wakeWorker()
+}
+
+// landOrphan counts a delivery that is back, if its lane is gone.
+func (s *Scheduler) landOrphan(d *webhook.Delivery) (f flying, known bool) {
+	name := orphan{d.Endpoint.ID, flight{d.Source, d.ID}}
+	if f, known = s.orphans[name]; known {
+		delete(s.orphans, name)
+		s.land(f)
 	}
+	return f, known
 }
 
 // decide has an outcome recorded that no delivery has brought.
