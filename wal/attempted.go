@@ -57,6 +57,11 @@ func (s *Store) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter 
 		index := newIndexReader(txn)
 		defer index.close()
 		found := search[Attempted]{page: page, id: func(a *Attempted) webhook.ID { return a.Message.ID }}
+		found.keep = func(a *Attempted) int {
+			m := *a.Message
+			a.Message = &m
+			return filter.keep(a.Message)
+		}
 		found.want = func(a *Attempted) (bool, error) {
 			if !filter.wants(a.Message) {
 				return false, nil
@@ -87,46 +92,58 @@ func (s *Store) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter 
 	return list, next, err
 }
 
-// Destinations lists a page of the endpoints at which a message was attempted, those that are gone among them, and tells whether
-// there are more in its direction.
+// Destinations lists a page of the endpoints at which a message was attempted, those that are gone among them, and reports
+// whether there are more in its direction.
 func (s *Store) Destinations(m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		index := newIndexReader(txn)
 		defer index.close()
-		var all []webhook.ID
-		index.lines(m.ID, func(_, endpoint webhook.ID) { all = append(all, endpoint) })
-		slices.SortFunc(all, webhook.ID.Compare)
-		all = slices.Compact(all)
-		all, _ = collect(page, nil, all, func(id *webhook.ID) webhook.ID { return *id }, nil)
-		all, more = cut(page, all)
-		for _, id := range all {
-			attempts, _, err := index.attempts(m.ID, id)
-			if err != nil {
-				return err
-			}
-			var a Attempted
-			a.sum(attempts)
-			s.mu.RLock()
-			endpoint := s.nouns.endpoints[id]
-			s.mu.RUnlock()
-			if endpoint != nil {
-				err = a.await(txn, m, endpoint, attempts)
-			}
-			if err != nil {
-				return err
-			}
-			list = append(list, a)
-		}
-		return index.err
+		list, more, err = s.destinations(index, m, page)
+		return err
 	})
 	return list, more, err
 }
 
+// destinations walks over the attempts at the message twice: for the endpoints of the page, then for the attempts at these.
+func (s *Store) destinations(index *indexReader, m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
+	page.Limit++ // the last one tells that there are more
+	endpoints := index.endpoints(m.ID, page)
+	page.Limit--
+	endpoints, more = cut(page, endpoints)
+	attempts, err := index.attemptsAt(m.ID, endpoints)
+	if err != nil {
+		return nil, false, err
+	}
+	looked := 0
+	for _, id := range endpoints {
+		if looked += len(attempts[id]); looked > maxLooked && len(list) > 0 {
+			return list, true, nil
+		}
+		made, err := readAttempts(index.txn, id, attempts[id])
+		if err != nil {
+			return nil, false, err
+		}
+		var a Attempted
+		a.sum(made)
+		s.mu.RLock()
+		endpoint := s.nouns.endpoints[id]
+		s.mu.RUnlock()
+		if endpoint != nil {
+			if err := a.await(index.txn, m, endpoint, made); err != nil {
+				return nil, false, err
+			}
+		}
+		list = append(list, a)
+	}
+	return list, more, nil
+}
+
 // indexReader reads the index of attempts.
 type indexReader struct {
-	txn *badger.Txn
-	it  *badger.Iterator
-	err error
+	txn     *badger.Txn
+	it      *badger.Iterator
+	err     error
+	visited int // lines
 }
 
 func newIndexReader(txn *badger.Txn) *indexReader {
@@ -142,6 +159,7 @@ func (r *indexReader) lines(message webhook.ID, see func(attempt, endpoint webho
 	prefix := idKey(keyIndex, message)
 	for r.it.Seek(prefix); r.err == nil && r.it.ValidForPrefix(prefix); r.it.Next() {
 		count++
+		r.visited++
 		item := r.it.Item()
 		r.err = item.Value(func(value []byte) error {
 			see(webhook.ID(item.Key()[len(prefix):]), webhook.ID(value))
@@ -159,12 +177,45 @@ func (r *indexReader) attempts(message, endpoint webhook.ID) (list []webhook.Att
 			ids = append(ids, attempt)
 		}
 	})
-	for _, id := range ids {
-		a, err := readAttemptAt(r.txn, endpoint, id)
-		if err != nil {
-			return nil, looked, err
-		}
-		list = append(list, *a)
+	if r.err != nil {
+		return nil, looked, r.err
 	}
-	return list, looked, r.err
+	list, err = readAttempts(r.txn, endpoint, ids)
+	return list, looked, err
+}
+
+// attemptsAt finds the attempts at delivering a message to each of these endpoints, all in one walk.
+func (r *indexReader) attemptsAt(message webhook.ID, endpoints []webhook.ID) (map[webhook.ID][]webhook.ID, error) {
+	found := make(map[webhook.ID][]webhook.ID, len(endpoints))
+	for _, id := range endpoints {
+		found[id] = nil
+	}
+	r.lines(message, func(attempt, at webhook.ID) {
+		if ids, wanted := found[at]; wanted {
+			found[at] = append(ids, attempt)
+		}
+	})
+	return found, r.err
+}
+
+// endpoints are those at which a message was attempted, in the direction of the page, each once. However many there are, no
+// more than the page holds are in memory.
+func (r *indexReader) endpoints(message webhook.ID, page Page) (list []webhook.ID) {
+	order := webhook.ID.Compare
+	if !page.Ascending {
+		order = func(a, b webhook.ID) int { return b.Compare(a) }
+	}
+	r.lines(message, func(_, endpoint webhook.ID) {
+		if page.over(endpoint) || !page.holds(endpoint) {
+			return
+		}
+		at, found := slices.BinarySearchFunc(list, endpoint, order)
+		if found || at == page.Limit {
+			return
+		}
+		if list = slices.Insert(list, at, endpoint); len(list) > page.Limit {
+			list = list[:page.Limit]
+		}
+	})
+	return list
 }

@@ -26,10 +26,19 @@ func (f AttemptFilter) wants(a *webhook.Attempt) bool {
 
 func attemptID(a *webhook.Attempt) webhook.ID { return a.ID }
 
+// keepAttempt takes an attempt out of its chunk, and returns its size in bytes.
+func keepAttempt(a *webhook.Attempt) int {
+	a.Response = slices.Clone(a.Response)
+	return attemptCost + len(a.URL) + len(a.Response)
+}
+
+// attemptCost is about what an attempt takes in memory beside its texts, in bytes.
+const attemptCost = 256
+
 // search begins a search for attempts that pass the filter.
 func (f AttemptFilter) search(txn *badger.Txn, page Page) *search[webhook.Attempt] {
 	log := logReader{txn: txn, app: f.App}
-	return &search[webhook.Attempt]{page: page, id: attemptID, want: func(a *webhook.Attempt) (bool, error) {
+	return &search[webhook.Attempt]{page: page, id: attemptID, keep: keepAttempt, want: func(a *webhook.Attempt) (bool, error) {
 		if !f.wants(a) {
 			return false, nil
 		}
@@ -96,6 +105,23 @@ func (s *Store) Attempt(message, id webhook.ID) (a *webhook.Attempt, err error) 
 		return err
 	})
 	return a, err
+}
+
+// readAttempts reads attempts at one endpoint, which are in order. Only the last one has its response: nobody asks for those
+// before, and together they may be large.
+func readAttempts(txn *badger.Txn, endpoint webhook.ID, ids []webhook.ID) ([]webhook.Attempt, error) {
+	list := make([]webhook.Attempt, 0, len(ids))
+	for i, id := range ids {
+		a, err := readAttemptAt(txn, endpoint, id)
+		if err != nil {
+			return nil, err
+		}
+		if i < len(ids)-1 {
+			a.Response = nil
+		}
+		list = append(list, *a)
+	}
+	return list, nil
 }
 
 func readAttemptAt(txn *badger.Txn, endpoint, id webhook.ID) (*webhook.Attempt, error) {

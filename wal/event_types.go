@@ -13,6 +13,7 @@ type NamePage struct {
 	From      string // is left out itself; "": from the start
 	Ascending bool
 	Limit     int
+	Bytes     int // of the records, after which the page ends; 0: there is no such bound
 }
 
 // EventType finds one by its name. The error is a *webhook.Error if there is none.
@@ -38,6 +39,7 @@ func (s *Store) EventTypes(page NamePage, want func(*webhook.EventType) bool) (l
 		opts.Prefix, opts.Reverse = []byte{keyEventType}, !page.Ascending
 		it := txn.NewIterator(opts)
 		defer it.Close()
+		size := 0
 		from := nameKey(keyEventType, page.From)
 		if page.From == "" && !page.Ascending {
 			from = append(from, 0xff)
@@ -50,14 +52,13 @@ func (s *Store) EventTypes(page NamePage, want func(*webhook.EventType) bool) (l
 			if t.Name == page.From || !want(&t) {
 				continue
 			}
-			if list = append(list, t); len(list) > page.Limit {
+			if size += int(it.Item().ValueSize()); len(list) == page.Limit || page.Bytes > 0 && size > page.Bytes && len(list) > 0 {
+				more = true
 				return nil
 			}
+			list = append(list, t)
 		}
 		return nil
 	})
-	if len(list) > page.Limit {
-		return list[:page.Limit], true, err
-	}
-	return list, false, err
+	return list, more, err
 }

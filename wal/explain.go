@@ -40,24 +40,42 @@ type Explanation struct {
 	Health   webhook.Health
 }
 
-// Explain says what has become of a message at each of these endpoints, in their order.
+// Explain says what has become of a message at each of these endpoints, in their order. It may stop before the last one when
+// there were very many attempts.
 func (s *Store) Explain(m *webhook.Message, endpoints []*webhook.Endpoint) (list []Explanation, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		index := newIndexReader(txn)
 		defer index.close()
-		for _, endpoint := range endpoints {
-			e := explainer{txn: txn, m: m, x: Explanation{Endpoint: endpoint}}
-			if e.attempts, _, err = index.attempts(m.ID, endpoint.ID); err != nil {
-				return err
-			}
-			if err := e.explain(); err != nil {
-				return err
-			}
-			list = append(list, e.x)
-		}
-		return nil
+		list, err = index.explain(m, endpoints)
+		return err
 	})
 	return list, err
+}
+
+func (r *indexReader) explain(m *webhook.Message, endpoints []*webhook.Endpoint) (list []Explanation, err error) {
+	ids := make([]webhook.ID, len(endpoints))
+	for i, endpoint := range endpoints {
+		ids[i] = endpoint.ID
+	}
+	attempts, err := r.attemptsAt(m.ID, ids)
+	if err != nil {
+		return nil, err
+	}
+	looked := 0
+	for _, endpoint := range endpoints {
+		if looked += len(attempts[endpoint.ID]); looked > maxLooked && len(list) > 0 {
+			return list, nil
+		}
+		e := explainer{txn: r.txn, m: m, x: Explanation{Endpoint: endpoint}}
+		if e.attempts, err = readAttempts(r.txn, endpoint.ID, attempts[endpoint.ID]); err != nil {
+			return nil, err
+		}
+		if err := e.explain(); err != nil {
+			return nil, err
+		}
+		list = append(list, e.x)
+	}
+	return list, nil
 }
 
 // explainer looks at one message and one endpoint.

@@ -16,7 +16,21 @@ type MessageFilter struct {
 	EventTypes []string // any of them
 	Channel    string
 	Tag        string
+
+	WithoutPayload bool // of those that are listed
 }
+
+// keep takes a message out of its chunk, and returns its size in bytes.
+func (f MessageFilter) keep(m *webhook.Message) int {
+	if f.WithoutPayload {
+		m.Payload = nil
+	}
+	m.Payload = slices.Clone(m.Payload)
+	return messageCost + len(m.Payload)
+}
+
+// messageCost is about what a message takes in memory beside its payload, in bytes.
+const messageCost = 512
 
 func (f MessageFilter) wants(m *webhook.Message) bool {
 	return (len(f.EventTypes) == 0 || slices.Contains(f.EventTypes, m.EventType)) &&
@@ -124,7 +138,8 @@ func findMessage(key, data []byte, app, id webhook.ID) (*webhook.Message, error)
 // Messages lists a page of an application's log. next is From of the next page, zero if there is none; the page may be short
 // all the same, for a call looks at so many messages only.
 func (s *Store) Messages(app webhook.ID, page Page, filter MessageFilter) (list []webhook.Message, next webhook.ID, err error) {
-	found := search[webhook.Message]{page: page, id: messageID, want: func(m *webhook.Message) (bool, error) { return filter.wants(m), nil }}
+	found := search[webhook.Message]{page: page, id: messageID, keep: filter.keep,
+		want: func(m *webhook.Message) (bool, error) { return filter.wants(m), nil }}
 	err = s.view(func(txn *badger.Txn) error {
 		return page.walk(txn, idKey(keyLog, app), entrySize, func(key, value []byte) error {
 			chunk, err := decodeMessages(key, value, app)

@@ -15,6 +15,7 @@ type Page struct {
 	From      webhook.ID
 	Ascending bool
 	Limit     int
+	Bytes     int // a list of messages or attempts ends when its items take more; 0: there is no such bound
 	Low, High webhook.ID
 }
 

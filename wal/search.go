@@ -11,7 +11,9 @@ type search[T any] struct {
 	page   Page
 	id     func(*T) webhook.ID
 	want   func(*T) (bool, error)
+	keep   func(*T) int // takes an item out of its chunk and returns its size in bytes
 	list   []T
+	bytes  int        // of list
 	next   webhook.ID // From of the next page; zero: there is no more
 	looked int
 	last   webhook.ID // that was looked at
@@ -40,13 +42,24 @@ func (s *search[T]) take(chunk []T) error {
 		switch {
 		case err != nil:
 			return err
-		case wanted && len(s.list) == s.page.Limit:
+		case wanted && !s.add(*item):
 			s.next = s.id(&s.list[len(s.list)-1])
 			return errStop
-		case wanted:
-			s.list = append(s.list, *item)
 		}
 		s.last = id
 	}
 	return nil
+}
+
+// add takes an item into the page, and reports whether there was room for it. The first one always has room.
+func (s *search[T]) add(item T) bool {
+	if len(s.list) == s.page.Limit {
+		return false
+	}
+	s.bytes += s.keep(&item)
+	if s.page.Bytes > 0 && s.bytes > s.page.Bytes && len(s.list) > 0 {
+		return false
+	}
+	s.list = append(s.list, item)
+	return true
 }

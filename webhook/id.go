@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"math"
 	"strings"
 	"time"
 )
@@ -44,6 +45,9 @@ const (
 	idLength  = 27
 )
 
+// lastMillis is the last millisecond of IDs, in the year 2150.
+const lastMillis = (idEpoch+math.MaxUint32)*1000 + 999
+
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 	idDigit    = makeIDDigits()
@@ -53,10 +57,10 @@ var (
 )
 
 // NewID makes the ID of the place-th thing (0..MaxPlace) that the entry at index creates; now is in milliseconds since
-// the Unix epoch, and no less than the first second of IDs.
+// the Unix epoch; what is before the first second of IDs or after the last one counts as that.
 func NewID(now int64, index uint64, place uint32) ID {
 	var id ID
-	now = max(now, idEpoch*1000) // the clock of a log without commands is 0
+	now = min(max(now, idEpoch*1000), lastMillis) // the clock of a log without commands is 0
 	binary.BigEndian.PutUint32(id[0:], uint32(now/1000-idEpoch))
 	id[4] = byte(now % 1000 / 4)
 	binary.BigEndian.PutUint64(id[5:], index)
