@@ -324,7 +324,7 @@ func TestAPIErrors(t *testing.T) {
 		{"GET", "/app/acme/attempt/endpoint/first?status=x", "", 422, `"loc":["query","status"]`},
 		{"GET", "/app/acme/msg?before=yesterday", "", 422, `"loc":["query","before"]`},
 		{"GET", "/app/acme/", "", 200, `"uid":"acme"`},
-		{"GET", "//app//acme", "", 200, `"uid":"acme"`},
+		{"GET", "//app//acme", "", 404, `"code":"not_found"`},
 		{"GET", "/app/%61cme", "", 200, `"uid":"acme"`},
 	}
 	for _, test := range tests {

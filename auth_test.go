@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -213,15 +214,29 @@ func TestPortalAccess(t *testing.T) {
 // sign makes a token as svix-server does.
 func sign(t *testing.T, method jwt.SigningMethod, secret any, change func(jwt.MapClaims)) string {
 	t.Helper()
+	return signToken(t, jwt.New(method), secret, change)
+}
+
+// signWith signs with further fields in the header.
+func signWith(t *testing.T, header map[string]any, secret any, change func(jwt.MapClaims)) string {
+	t.Helper()
+	token := jwt.New(jwt.SigningMethodHS256)
+	maps.Copy(token.Header, header)
+	return signToken(t, token, secret, change)
+}
+
+func signToken(t *testing.T, token *jwt.Token, secret any, change func(jwt.MapClaims)) string {
+	t.Helper()
 	now := time.Now()
 	claims := jwt.MapClaims{"iss": "svix-server", "sub": "org_23rb8YdGqMT0qIzpgGwdXfHirMu",
 		"iat": now.Add(-time.Hour).Unix(), "nbf": now.Add(-time.Hour).Unix(), "exp": now.Add(time.Hour).Unix()}
 	change(claims)
-	token, err := jwt.NewWithClaims(method, claims).SignedString(secret)
+	token.Claims = claims
+	text, err := token.SignedString(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return token
+	return text
 }
 
 func TestJWT(t *testing.T) {
@@ -246,6 +261,12 @@ func TestJWT(t *testing.T) {
 		"no subject":          {sign(t, jwt.SigningMethodHS256, secret, set("sub", "")), 401, 401},
 		"expired":             {sign(t, jwt.SigningMethodHS256, secret, set("exp", time.Now().Add(-2*time.Minute).Unix())), 401, 401},
 		"not yet":             {sign(t, jwt.SigningMethodHS256, secret, set("nbf", time.Now().Add(5*time.Minute).Unix())), 401, 401},
+		"other audience":      {sign(t, jwt.SigningMethodHS256, secret, set("aud", "billing")), 401, 401},
+		"audiences":           {sign(t, jwt.SigningMethodHS256, secret, set("aud", []string{"billing", "mail"})), 401, 401},
+		"extension":           {signWith(t, map[string]any{"crit": []string{"b64"}, "b64": true}, secret, keep), 401, 401},
+		"unknown extension":   {signWith(t, map[string]any{"crit": []string{"x"}, "x": 1}, secret, keep), 401, 401},
+		"made tomorrow":       {sign(t, jwt.SigningMethodHS256, secret, set("iat", time.Now().Add(24*time.Hour).Unix())), 401, 401},
+		"made in a second":    {sign(t, jwt.SigningMethodHS256, secret, set("iat", time.Now().Add(time.Second).Unix())), 200, 200},
 		"another secret":      {sign(t, jwt.SigningMethodHS256, []byte("a secret that signs others"), keep), 401, 401},
 		"no signature":        {sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, keep), 401, 401},
 		"signature cut off":   {parts[0] + "." + parts[1] + ".", 401, 401},

@@ -69,6 +69,9 @@ func findToken(token *string) error {
 
 // request makes a request; the caller closes the body of the answer, whose status is below 300.
 func (c *client) request(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)
@@ -94,6 +97,17 @@ func (c *client) request(ctx context.Context, method, path string, in any) (*htt
 		return nil, apiError(answer)
 	}
 	return answer, nil
+}
+
+// checkPath refuses names that cannot stand in a path: what is between here and the node may take them for something else.
+func checkPath(path string) error {
+	path, _, _ = strings.Cut(path, "?")
+	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return fmt.Errorf("%q can't be an id or a uid", segment)
+		}
+	}
+	return nil
 }
 
 // trust has the CA of --ca vouch for the nodes.

@@ -11,7 +11,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -131,7 +130,14 @@ func matches(template, path string) bool {
 // check says what is wrong with an exchange; the bodies may be read again.
 func (c *contract) check(request *http.Request, sent []byte, response *http.Response, got []byte) error {
 	asked := request.Clone(request.Context())
-	asked.URL.Path, asked.URL.RawPath = path.Clean(request.URL.Path), "" // as nodes read it
+	asked.URL.RawPath = ""
+	if len(asked.URL.Path) > 1 {
+		asked.URL.Path = strings.TrimSuffix(asked.URL.Path, "/") // as nodes read it
+	}
+	switch response.StatusCode {
+	case http.StatusRequestTimeout, http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge, http.StatusHTTPVersionNotSupported:
+		return checkError(response, got) // any request may get these
+	}
 	op, known := c.find(request.Method, asked.URL.Path)
 	if !known {
 		return unknownOperation(response, got)
@@ -159,10 +165,15 @@ func (c *contract) check(request *http.Request, sent []byte, response *http.Resp
 
 // unknownOperation checks the answer to what the document does not know, which must be an error in the format of the API.
 func unknownOperation(response *http.Response, got []byte) error {
-	var answer struct{ Code, Detail string }
 	if response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusMethodNotAllowed && response.StatusCode != http.StatusBadRequest {
 		return fmt.Errorf("the document does not have this operation, and the answer was %s", response.Status)
 	}
+	return checkError(response, got)
+}
+
+// checkError asks for an error in the format of the API.
+func checkError(response *http.Response, got []byte) error {
+	var answer struct{ Code, Detail string }
 	if err := json.Unmarshal(got, &answer); err != nil || answer.Code == "" || answer.Detail == "" {
 		return fmt.Errorf("the answer %d is not an error in the format of the API: %s", response.StatusCode, got)
 	}

@@ -51,6 +51,10 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 			err = errors.Join(err, n.Close())
 		}
 	}()
+	descriptors, err := clientDescriptors(config.Delivery.Workers)
+	if err != nil {
+		return nil, err
+	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	forCluster, forAPI, err := openTLS(config, log, metrics)
@@ -84,7 +88,7 @@ func startNode(config Config, log *slog.Logger) (_ *node, err error) {
 	close(n.opened)
 	n.onClose("cluster", n.cluster.Close)
 	n.api, err = httpapi.NewServer(httpapi.Config{
-		Listen: config.API.Listen, Token: config.API.Token, JWTSecret: config.API.JWTSecret, PortalURL: config.API.PortalURL, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, TLS: forAPI,
+		Listen: config.API.Listen, Token: config.API.Token, JWTSecret: config.API.JWTSecret, PortalURL: config.API.PortalURL, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, Descriptors: descriptors, TLS: forAPI,
 		Store: n.store, Writer: n.writer, Node: n.cluster, Metrics: metrics, Logger: log,
 	})
 	if err != nil {

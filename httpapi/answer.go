@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
 
 	"hookwheel/cluster"
@@ -37,6 +38,12 @@ var statusOf = map[webhook.Code]int{
 	webhook.CodeChanged:        fasthttp.StatusConflict,
 	webhook.CodeTypeExists:     fasthttp.StatusConflict,
 	webhook.CodeLimit:          fasthttp.StatusBadRequest,
+	codeTooMany:                fasthttp.StatusTooManyRequests,
+	codeEncoding:               fasthttp.StatusUnsupportedMediaType,
+	codeVersion:                fasthttp.StatusHTTPVersionNotSupported,
+	codeHeader:                 fasthttp.StatusRequestHeaderFieldsTooLarge,
+	codeURI:                    fasthttp.StatusRequestURITooLong,
+	codeTimeout:                fasthttp.StatusRequestTimeout,
 	webhook.CodeInternal:       fasthttp.StatusInternalServerError,
 }
 
@@ -72,20 +79,25 @@ type invalidItem struct {
 
 func (s *Server) write(ctx *fasthttp.RequestCtx, a answer) {
 	ctx.SetStatusCode(a.status)
-	switch value := a.value.(type) {
-	case nil:
-	case rawJSON:
-		ctx.SetContentType("application/json")
-		ctx.SetBody(value)
-	default:
-		text, err := json.Marshal(value)
-		if err != nil {
+	if a.value == nil {
+		return
+	}
+	text, written := a.value.(rawJSON)
+	if !written {
+		var err error
+		if text, err = json.Marshal(a.value); err != nil {
 			s.writeError(ctx, err)
 			return
 		}
-		ctx.SetContentType("application/json")
-		ctx.SetBody(text)
 	}
+	ctx.SetContentType("application/json")
+	if l, lent := ctx.UserValue(loanValue).(*loan); lent && len(text) > smallAnswer {
+		l.shrink(int64(len(text)))
+		ctx.SetUserValue(loanValue, nil)
+		setBody(ctx, text, l)
+		return
+	}
+	ctx.Response.SetBodyRaw(text)
 }
 
 // writeError says what went wrong in the API's format. Errors that are not the caller's to know are logged instead.
@@ -103,18 +115,29 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 	case errors.As(err, &known) && known.Code == webhook.CodeInvalid:
 		s.writeInvalid(ctx, "body", manyInvalid{known})
 	case errors.As(err, &known):
-		if known.Code == webhook.CodeNoSpace || known.Code == webhook.CodeUnavailable {
-			ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
-		}
+		setErrorHeader(ctx, known.Code)
 		s.write(ctx, answer{statusOf[known.Code], known})
 	case errors.Is(err, cluster.ErrNoLeader):
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
 		s.write(ctx, answer{fasthttp.StatusServiceUnavailable, &webhook.Error{Code: webhook.CodeUnavailable,
 			Detail: "The cluster has no leader at the moment, so it is not known whether this took effect. Try again."}})
 	default:
-		s.config.Logger.Error("a request failed", "method", string(ctx.Method()), "path", string(ctx.Path()), "error", err)
+		s.config.Logger.Error("a request failed", "method", string(ctx.Method()), "path", ctx.UserValue(router.MatchedRoutePathParam), "error", err)
 		s.write(ctx, answer{fasthttp.StatusInternalServerError, &webhook.Error{Code: webhook.CodeInternal,
 			Detail: "Something went wrong here. The log of this node says what."}})
+	}
+}
+
+// setErrorHeader sets what comes with some errors: when to try again, and what would be accepted.
+func setErrorHeader(ctx *fasthttp.RequestCtx, code webhook.Code) {
+	header := &ctx.Response.Header
+	switch code {
+	case webhook.CodeNoSpace, webhook.CodeUnavailable, codeTooMany:
+		header.Set(fasthttp.HeaderRetryAfter, retryAfter)
+	case webhook.CodeUnauthorized:
+		header.Set(fasthttp.HeaderWWWAuthenticate, "Bearer")
+	case codeEncoding:
+		header.Set(fasthttp.HeaderAcceptEncoding, "identity")
 	}
 }
 

@@ -178,7 +178,7 @@ func (s *Server) listApplications(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return respond(l, list, more, func(a *webhook.Application) webhook.ID { return a.ID }, showApplication), nil
+	return respond(l, list, more, func(a *webhook.Application) webhook.ID { return a.ID }, showApplication)
 }
 
 // application is the one that the path names, as of now.

@@ -81,8 +81,9 @@ func parseAttempts(args *fasthttp.Args) (l listing, filter wal.AttemptFilter, wi
 		}
 		filter.CodeClass = &class
 	}
-	filter.Message = parseMessageFilter(args)
-	return l, filter, withContent, nil
+	l.Bytes = pageBytes
+	filter.Message, err = parseMessageFilter(args)
+	return l, filter, withContent, err
 }
 
 // parseStatus reads a status; nil: there is none.
@@ -158,25 +159,24 @@ func (s *Server) respondAttempts(ctx *fasthttp.RequestCtx, app webhook.ID, l lis
 	if err != nil {
 		return answer{}, err
 	}
-	messages := make(map[webhook.ID]messageOut)
-	for i := range list {
-		id := list[i].Message
-		if _, seen := messages[id]; seen || !withMessage {
-			continue
-		}
-		m, err := s.config.Store.MessageByID(app, id)
-		if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound { // else it is gone, and the attempt in a moment
-			return answer{}, err
-		}
-		if err == nil {
-			messages[id] = appendMessageOut(nil, m, withContent)
-		}
-	}
-	return respondUpTo(l, list, next, attemptID, func(a *webhook.Attempt) attemptOut {
+	var shown messageOut // of the message with the id of: attempts of one often stand together
+	var of webhook.ID
+	return respondUpTo(l, list, next, attemptID, func(a *webhook.Attempt) (attemptOut, error) {
 		out := showAttempt(a, withContent)
-		out.Msg = messages[a.Message]
-		return out
-	}), nil
+		if withMessage && a.Message != of {
+			m, err := s.config.Store.MessageByID(app, a.Message)
+			if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound { // else it is gone, and the attempt in a moment
+				return out, err
+			}
+			if shown, of = nil, a.Message; err == nil {
+				shown = appendMessageOut(nil, m, withContent)
+			}
+		}
+		if withMessage {
+			out.Msg = shown
+		}
+		return out, nil
+	})
 }
 
 // attempt is the one that the path names, and its application.

@@ -43,22 +43,24 @@ func (s *Server) listAttemptedMessages(ctx *fasthttp.RequestCtx) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	list, next, err := s.config.Store.AttemptedMessages(endpoint, l.Page, parseMessageFilter(args), status)
+	filter, err := parseMessageFilter(args)
 	if err != nil {
 		return answer{}, err
 	}
-	outs := make(map[webhook.ID]messageOut, len(list))
-	for i := range list {
-		text, err := json.Marshal(showStatus(&list[i]))
-		if err != nil {
-			return answer{}, err
-		}
-		text[0] = ',' // the object goes on
-		m := list[i].Message
-		outs[m.ID] = appendMessageOut(nil, m, withContent, text[:len(text)-1]...)
+	l.Bytes, filter.WithoutPayload = pageBytes, !withContent
+	list, next, err := s.config.Store.AttemptedMessages(endpoint, l.Page, filter, status)
+	if err != nil {
+		return answer{}, err
 	}
 	id := func(a *wal.Attempted) webhook.ID { return a.Message.ID }
-	return respondUpTo(l, list, next, id, func(a *wal.Attempted) messageOut { return outs[a.Message.ID] }), nil
+	return respondUpTo(l, list, next, id, func(a *wal.Attempted) (messageOut, error) {
+		text, err := json.Marshal(showStatus(a))
+		if err != nil {
+			return nil, err
+		}
+		text[0] = ',' // the object goes on
+		return appendMessageOut(nil, a.Message, withContent, text[:len(text)-1]...), nil
+	})
 }
 
 // destinationOut is an endpoint that a message was sent to. Of one that is gone only the id and the URL are known.
@@ -88,5 +90,5 @@ func (s *Server) listDestinations(ctx *fasthttp.RequestCtx) (answer, error) {
 				CreatedAt: a.Endpoint.Time(), UpdatedAt: a.Endpoint.Time()}
 		}
 		return destinationOut{s.showEndpoint(ctx, endpoint), showStatus(a)}
-	}), nil
+	})
 }

@@ -38,17 +38,29 @@ var (
 // root is who shows the token of the configuration.
 var root = &webhook.APIKey{Name: "api.token", Role: webhook.RoleAdmin}
 
-// allow is plain for who shows a token of one of these roles. Handlers find the credential with caller.
+// allow is plain for those who show a token of one of these roles. Only then their body is read. Handlers find the credential
+// with caller.
 func (s *Server) allow(who roles, h handler) fasthttp.RequestHandler {
 	next := s.plain(h)
 	return func(ctx *fasthttp.RequestCtx) {
-		key, err := s.authenticate(shownToken(ctx))
+		key, err := s.authenticate(shownToken(&ctx.Request.Header))
+		if webhook.ErrorCode(err) == webhook.CodeUnauthorized {
+			s.audit.refusedToken(ctx.RemoteIP())
+		}
 		if err == nil {
 			err = s.admit(ctx, who, key)
 		}
 		if err != nil {
 			s.writeError(ctx, err)
 			return
+		}
+		body, err := s.receive(ctx, ownerOf(key))
+		if err != nil {
+			s.refuse(ctx, err)
+			return
+		}
+		if body != nil {
+			defer body.end()
 		}
 		ctx.SetUserValue(callerValue, key)
 		next(ctx)
@@ -62,13 +74,14 @@ func caller(ctx *fasthttp.RequestCtx) *webhook.APIKey {
 	return ctx.UserValue(callerValue).(*webhook.APIKey)
 }
 
-// shownToken is the token that the request shows; empty: none.
-func shownToken(ctx *fasthttp.RequestCtx) string {
-	token, bearer := bytes.CutPrefix(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization), []byte("Bearer "))
-	if !bearer {
+// shownToken is the token that a request shows; empty: none. RFC 9110, 11.1 and 11.4: the name of the scheme may be in any
+// case, and several spaces may follow it.
+func shownToken(header *fasthttp.RequestHeader) string {
+	scheme, token, _ := bytes.Cut(header.Peek(fasthttp.HeaderAuthorization), []byte(" "))
+	if !bytes.EqualFold(scheme, []byte("Bearer")) {
 		return ""
 	}
-	return string(token)
+	return string(bytes.TrimLeft(token, " "))
 }
 
 // authenticate finds out whose token it is: the one of the configuration, an API key, or a JWT.
@@ -113,13 +126,21 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, who roles, key *webhook.APIKey)
 	if key.Role != webhook.RoleApplication || ctx.UserValue("app") == nil {
 		return nil
 	}
-	app, err := s.applicationToWrite(ctx)
+	own, err := s.ownApplication(key, pathValue(ctx, "app"))
 	if err != nil {
 		return err
 	}
-	if app.ID != key.App {
-		return errNotOwn
-	}
-	ctx.SetUserValue("app", app.ID.Text(webhook.KindApplication)) // the name may pass to another application
+	ctx.SetUserValue("app", own.ID.Text(webhook.KindApplication)) // the name may pass to another application
 	return nil
+}
+
+// ownApplication is the application of a token, if that is its name. Nothing else is looked up: the time that takes would
+// give away which names other applications have.
+func (s *Server) ownApplication(key *webhook.APIKey, name string) (*webhook.Application, error) {
+	id := key.App.Text(webhook.KindApplication)
+	own, err := s.config.Store.Application(id)
+	if err != nil || name != id && (own.UID == "" || name != own.UID) {
+		return nil, errNotOwn
+	}
+	return own, nil
 }

@@ -30,6 +30,7 @@ func (s *Server) getBackup(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	s.audit.note(ctx, auditBackup)
 	ctx.SetContentType("application/octet-stream")
 	ctx.Response.Header.Set(fasthttp.HeaderContentDisposition, `attachment; filename="hookwheel.backup"`)
 	ctx.SetBodyStream(&pacedReader{ReadCloser: content, server: s, conn: ctx.Conn(), begin: time.Now()}, int(size)) // closes it

@@ -198,12 +198,24 @@ func (b *body) optionalTime(field string, v gjson.Result) time.Time {
 	if isNull(v) {
 		return time.Time{}
 	}
-	t, err := time.Parse(time.RFC3339, v.String())
-	if v.Type != gjson.String || err != nil || t.Unix() < 1_400_000_000 {
-		b.fail(field, "must be a time such as 2026-01-31T12:00:00Z, after 2014")
+	t, valid := parseInstant(v.String())
+	if v.Type != gjson.String || !valid {
+		b.fail(field, badInstant)
 		return time.Time{}
 	}
-	return t.UTC().Truncate(time.Millisecond)
+	return t.Truncate(time.Millisecond)
+}
+
+// earliest is the time from which on there are ids, in seconds since the Unix epoch.
+const earliest = 1_400_000_000
+
+const badInstant = "must be a time such as 2026-01-31T12:00:00Z, after 2014 and before the year 10000, in UTC"
+
+// parseInstant reads an RFC 3339 time. By an offset it may be in a year that has no such text in UTC.
+func parseInstant(text string) (t time.Time, valid bool) {
+	t, err := time.Parse(time.RFC3339, text)
+	t = t.UTC()
+	return t, err == nil && t.Unix() >= earliest && t.Year() <= 9999
 }
 
 // strings reads a list of strings without repetitions; null is none, and so is an empty list.

@@ -41,9 +41,13 @@ func (s *Server) addMember(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err := json.Unmarshal(ctx.PostBody(), &in); err != nil || in.Address == "" {
 		return answer{}, webhook.Invalid("address", `must be the host:port at which the new node listens for the others, such as "10.0.0.4:9071"`)
 	}
-	return s.change(func(ctx context.Context) error {
+	a, err := s.change(func(ctx context.Context) error {
 		return s.config.Node.Join(ctx, in.Address, in.Voter == nil || *in.Voter)
 	})
+	if err == nil {
+		s.audit.note(ctx, auditMemberAdded, "address", in.Address)
+	}
+	return a, err
 }
 
 func (s *Server) removeMember(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -52,7 +56,11 @@ func (s *Server) removeMember(ctx *fasthttp.RequestCtx) (answer, error) {
 	if !slices.ContainsFunc(s.config.Node.Status().Servers, known) {
 		return answer{}, &webhook.Error{Code: webhook.CodeNotFound, Detail: "The cluster has no such node."}
 	}
-	return s.change(func(ctx context.Context) error { return s.config.Node.Remove(ctx, node) })
+	a, err := s.change(func(ctx context.Context) error { return s.config.Node.Remove(ctx, node) })
+	if err == nil {
+		s.audit.note(ctx, auditMemberGone, "member", node)
+	}
+	return a, err
 }
 
 func (s *Server) transferLeadership(ctx *fasthttp.RequestCtx) (answer, error) {

@@ -42,7 +42,7 @@ func (s *Server) getDocs(ctx *fasthttp.RequestCtx) {
 	}
 	ctx.SetContentType("text/html; charset=utf-8")
 	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	ctx.SetBody(page)
+	ctx.Response.SetBodyRaw(page) // shared by all responses
 }
 
 // reference is an OpenAPI document as the page shows it.

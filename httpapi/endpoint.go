@@ -266,7 +266,7 @@ func (s *Server) listEndpoints(ctx *fasthttp.RequestCtx) (answer, error) {
 	}
 	list, more := s.config.Store.Endpoints(app.ID, l.Page)
 	return respond(l, list, more, func(e **webhook.Endpoint) webhook.ID { return (*e).ID },
-		func(e **webhook.Endpoint) endpointOut { return s.showEndpoint(ctx, *e) }), nil
+		func(e **webhook.Endpoint) endpointOut { return s.showEndpoint(ctx, *e) })
 }
 
 // endpoint is the one that the path names, as of now.

@@ -262,23 +262,31 @@ func (s *Server) listEventTypes(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if !page.Ascending {
-		slices.Reverse(list)
-	}
-	out := listResponse[eventTypeOut]{Data: make([]eventTypeOut, len(list)), Done: !more}
-	for i := range list {
-		if out.Data[i] = showEventType(&list[i]); !withContent {
-			out.Data[i].Schemas = nil
+	var out listResponse
+	out.Data, err = fill(list, func(t *webhook.EventType) (eventTypeOut, error) {
+		shown := showEventType(t)
+		if !withContent {
+			shown.Schemas = nil
 		}
+		return shown, nil
+	})
+	if err != nil {
+		return answer{}, err
 	}
-	if len(list) > 0 {
-		out.Iterator, out.PrevIterator = new("+"+list[len(list)-1].Name), new("-"+list[0].Name)
+	if len(out.Data) > 0 {
+		first, last := list[0].Name, list[len(out.Data)-1].Name
+		if !page.Ascending {
+			slices.Reverse(out.Data)
+			first, last = last, first
+		}
+		out.Iterator, out.PrevIterator = new("+"+last), new("-"+first)
 	}
+	out.Done = !more && len(out.Data) == len(list)
 	return answer{fasthttp.StatusOK, out}, nil
 }
 
 func parseNamePage(args *fasthttp.Args) (page wal.NamePage, err error) {
-	page.Ascending = true
+	page.Ascending, page.Bytes = true, pageBytes
 	if page.Limit, err = parseLimit(args); err != nil {
 		return page, err
 	}

@@ -21,7 +21,7 @@ type explanationOut struct {
 	Index      uint64    `json:"index"` // of the entry of the log
 	Place      uint32    `json:"place"` // among what that entry made
 	Text       string    `json:"text"`
-	listResponse[fateOut]
+	listResponse
 }
 
 // fateOut is what has become of a message at one endpoint, for programs and in words.
@@ -54,9 +54,17 @@ func (s *Server) explain(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	page := respond(l, list, more, func(x *wal.Explanation) webhook.ID { return x.Endpoint.ID }, showFate)
+	var next webhook.ID
+	if more || len(list) < len(endpoints) {
+		next = list[len(list)-1].Endpoint.ID
+	}
+	page, err := fillPage(l, list, next, func(x *wal.Explanation) webhook.ID { return x.Endpoint.ID },
+		func(x *wal.Explanation) (fateOut, error) { return showFate(x), nil })
+	if err != nil {
+		return answer{}, err
+	}
 	out := explanationOut{MsgID: m.ID.Text(webhook.KindMessage), EventType: m.EventType, EventID: optional(m.EventID),
-		AcceptedAt: m.ID.Time(), Index: m.ID.Index(), Place: m.ID.Place(), listResponse: page.value.(listResponse[fateOut])}
+		AcceptedAt: m.ID.Time(), Index: m.ID.Index(), Place: m.ID.Place(), listResponse: page}
 	out.Text = fmt.Sprintf("accepted at %s as number %d of entry %d of the log", words(out.AcceptedAt), out.Place+1, out.Index)
 	if m.Expunged {
 		out.Text += "; its payload was expunged"

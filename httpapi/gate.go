@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // gate is a listener that closes without turning away who was there: connections that clients have made, but that nobody has
@@ -16,17 +18,22 @@ import (
 type gate struct {
 	*net.TCPListener
 	log     *slog.Logger
+	ceiling int // descriptors from this number on are not for clients; 0: all are
+	refused prometheus.Counter
+	said    time.Time // when it was last said that a connection was refused
 	closing atomic.Bool
 	closed  chan struct{} // closed just before it is
 	close   func() error
 }
 
-func openGate(address string, log *slog.Logger) (*gate, error) {
+func openGate(address string, ceiling int, log *slog.Logger) (*gate, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{TCPListener: l.(*net.TCPListener), log: log, closed: make(chan struct{})}
+	g := &gate{TCPListener: l.(*net.TCPListener), log: log, ceiling: ceiling, closed: make(chan struct{}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "hookwheel_refused_connections_total",
+			Help: "Connections to the API that this node has closed at once because it has no file descriptor for them."})}
 	g.close = sync.OnceValue(func() error {
 		close(g.closed)
 		return g.TCPListener.Close()
@@ -46,10 +53,13 @@ func (g *gate) shut() {
 // Accept outlives a lack of file descriptors, which ends when connections do. Its own end is io.EOF.
 func (g *gate) Accept() (net.Conn, error) {
 	for {
-		conn, err := g.TCPListener.Accept()
+		c, err := g.AcceptTCP()
 		switch {
+		case err == nil && g.beyond(c):
+			g.turnAway(c)
+			continue
 		case err == nil:
-			return conn, nil
+			return &conn{TCPConn: c}, nil
 		case g.closing.Load() && errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 			if err := g.Close(); err != nil {
 				g.log.Warn("closing the listener of the API: " + err.Error())
@@ -59,4 +69,26 @@ func (g *gate) Accept() (net.Conn, error) {
 		g.log.Warn("accepting a connection: " + err.Error())
 		time.Sleep(acceptPause)
 	}
+}
+
+// beyond reports whether a connection has taken a descriptor that is kept for other things. A system gives out the lowest
+// one that is free, so by its number all those below are in use, whatever for.
+func (g *gate) beyond(c *net.TCPConn) (beyond bool) {
+	if g.ceiling == 0 {
+		return false
+	}
+	raw, err := c.SyscallConn()
+	return err != nil || raw.Control(func(fd uintptr) { beyond = fd >= uintptr(g.ceiling) }) != nil || beyond
+}
+
+const refusalPause = 10 * time.Second // between two lines in the log
+
+func (g *gate) turnAway(c *net.TCPConn) {
+	g.refused.Inc()
+	if now := time.Now(); now.Sub(g.said) > refusalPause {
+		g.said = now
+		g.log.Warn("connections to the API are refused: all file descriptors that are not kept for the store and for deliveries are in use. "+
+			"Raise the limit (ulimit -n, or LimitNOFILE of systemd)", "descriptors", g.ceiling)
+	}
+	_ = c.Close() // nothing was written to it
 }

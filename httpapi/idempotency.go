@@ -37,7 +37,7 @@ func onceOf(ctx *fasthttp.RequestCtx) *wal.Once {
 	text := make([]byte, 0, 256)
 	text = append(append(text, who.ID[:]...), who.App[:]...)
 	text = append(append(text, who.Role...), 0)
-	text = append(append(text, ctx.Path()...), 0)
+	text = append(append(text, ctx.URI().PathOriginal()...), 0)
 	text = append(append(text, ctx.QueryArgs().QueryString()...), 0)
 	sum := sha256.Sum256(append(text, word...))
 	once := &wal.Once{Key: [16]byte(sum[:])}

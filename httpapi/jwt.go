@@ -30,9 +30,9 @@ func (s *Server) jwt(token string) (*webhook.APIKey, error) {
 		return nil, errSigningSecret
 	}
 	var c claims
-	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return secret, nil },
-		jwt.WithValidMethods([]string{"HS256", "HS384", "HS512"}), jwt.WithLeeway(jwtLeeway))
-	if err != nil {
+	parsed, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return secret, nil },
+		jwt.WithValidMethods([]string{"HS256", "HS384", "HS512"}), jwt.WithLeeway(jwtLeeway), jwt.WithIssuedAt())
+	if err != nil || !c.meant(parsed) {
 		return nil, errToken
 	}
 	if strings.HasPrefix(c.Subject, "org_") {
@@ -52,6 +52,13 @@ func (s *Server) jwt(token string) (*webhook.APIKey, error) {
 		return nil, errToken
 	}
 	return &webhook.APIKey{Name: c.Subject, Role: webhook.RoleApplication, App: app.ID, FeatureFlags: c.FeatureFlags, ExpiresAt: c.expiry()}, nil
+}
+
+// meant reports whether a token is meant for this server, which has no name as an audience (RFC 7519, 4.1.3), and asks for no
+// extension, as none is understood here (RFC 7515, 4.1.11).
+func (c *claims) meant(token *jwt.Token) bool {
+	_, critical := token.Header["crit"]
+	return len(c.Audience) == 0 && !critical
 }
 
 func (c *claims) expiry() (t time.Time) {

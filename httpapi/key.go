@@ -80,6 +80,7 @@ func (s *Server) makeKey(ctx *fasthttp.RequestCtx, key webhook.APIKey) (*webhook
 	if string(made.Hash) != string(key.Hash) { // another node with another token in its configuration has answered the first time
 		return nil, "", errShown
 	}
+	s.audit.note(ctx, auditKeyMade, "key", made.ID.Text(webhook.KindAPIKey), "role", string(made.Role))
 	return made, made.Token(secret), nil
 }
 
@@ -150,7 +151,7 @@ func (s *Server) listKeys(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return respond(l, list, more, func(k *webhook.APIKey) webhook.ID { return k.ID }, showKey), nil
+	return respond(l, list, more, func(k *webhook.APIKey) webhook.ID { return k.ID }, showKey)
 }
 
 func (s *Server) getKey(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -175,7 +176,11 @@ func (s *Server) revokeKey(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, errNoKey
 	}
-	return s.revoke(ctx, func(hold context.Context) error { return s.config.Writer.RevokeKey(hold, id) })
+	a, err := s.revoke(ctx, func(hold context.Context) error { return s.config.Writer.RevokeKey(hold, id) })
+	if err == nil {
+		s.audit.note(ctx, auditKeyRevoked, "key", id.Text(webhook.KindAPIKey))
+	}
+	return a, err
 }
 
 // revoke answers when no node that can be reached takes the tokens any longer.

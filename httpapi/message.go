@@ -320,18 +320,24 @@ func (s *Server) listMessages(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	list, next, err := s.config.Store.Messages(app.ID, l.Page, parseMessageFilter(args))
+	filter, err := parseMessageFilter(args)
 	if err != nil {
 		return answer{}, err
 	}
-	return respondUpTo(l, list, next, messageID, func(m *webhook.Message) messageOut { return appendMessageOut(nil, m, withContent) }), nil
+	l.Bytes, filter.WithoutPayload = pageBytes, !withContent
+	list, next, err := s.config.Store.Messages(app.ID, l.Page, filter)
+	if err != nil {
+		return answer{}, err
+	}
+	return respondUpTo(l, list, next, messageID, func(m *webhook.Message) (messageOut, error) { return appendMessageOut(nil, m, withContent), nil })
 }
 
 func messageID(m *webhook.Message) webhook.ID { return m.ID }
 
 // parseMessageFilter reads what lists of messages and of attempts understand.
-func parseMessageFilter(args *fasthttp.Args) wal.MessageFilter {
-	return wal.MessageFilter{EventTypes: parseList(args, "event_types"), Channel: string(args.Peek("channel")), Tag: string(args.Peek("tag"))}
+func parseMessageFilter(args *fasthttp.Args) (wal.MessageFilter, error) {
+	eventTypes, err := parseList(args, "event_types")
+	return wal.MessageFilter{EventTypes: eventTypes, Channel: string(args.Peek("channel")), Tag: string(args.Peek("tag"))}, err
 }
 
 // messageOut is JSON text within a page.

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"encoding/json"
+
 	"github.com/valyala/fasthttp"
 
 	"hookwheel/webhook"
@@ -36,7 +38,7 @@ func (s *Server) operationalMade(h handler) handler {
 func (s *Server) listOperational(ctx *fasthttp.RequestCtx) (answer, error) {
 	a, err := s.operational(s.listEndpoints)(ctx)
 	if webhook.ErrorCode(err) == webhook.CodeNotFound {
-		return answer{fasthttp.StatusOK, listResponse[endpointOut]{Data: []endpointOut{}, Done: true}}, nil
+		return answer{fasthttp.StatusOK, listResponse{Data: []json.RawMessage{}, Done: true}}, nil
 	}
 	return a, err
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -56,9 +57,10 @@ func parseLimit(args *fasthttp.Args) (int, error) {
 
 // parseOrder reads order, which lists of applications and endpoints have.
 func parseOrder(args *fasthttp.Args, ascending bool) (bool, error) {
-	switch order := string(args.Peek("order")); order {
-	case "":
+	if !args.Has("order") {
 		return ascending, nil
+	}
+	switch order := string(args.Peek("order")); order {
 	case "ascending", "descending":
 		return order == "ascending", nil
 	default:
@@ -89,56 +91,58 @@ func (l *listing) parseTimes(args *fasthttp.Args) error {
 	return nil
 }
 
-// earliest is the time from which on there are ids, in seconds since the Unix epoch.
-const earliest = 1_400_000_000
-
-func parseTime(args *fasthttp.Args, name string) (t time.Time, err error) {
-	text := string(args.Peek(name))
-	if text == "" {
-		return t, nil
+// parseTime reads a time; zero: it is not given.
+func parseTime(args *fasthttp.Args, name string) (time.Time, error) {
+	if !args.Has(name) {
+		return time.Time{}, nil
 	}
 	// A plus sign that was not escaped arrives as a space.
-	t, err = time.Parse(time.RFC3339, strings.ReplaceAll(text, " ", "+"))
-	if err != nil || t.Unix() < earliest {
-		return t, badQuery(name, "must be a time such as 2026-01-31T12:00:00Z, after 2014")
+	t, valid := parseInstant(strings.ReplaceAll(string(args.Peek(name)), " ", "+"))
+	if !valid {
+		return time.Time{}, badQuery(name, badInstant)
 	}
 	return t, nil
 }
 
 // listResponse is a page as the client gets it.
-type listResponse[T any] struct {
-	Data         []T     `json:"data"`
-	Iterator     *string `json:"iterator"`
-	PrevIterator *string `json:"prevIterator,omitempty"`
-	Done         bool    `json:"done"`
+type listResponse struct {
+	Data         []json.RawMessage `json:"data"`
+	Iterator     *string           `json:"iterator"`
+	PrevIterator *string           `json:"prevIterator,omitempty"`
+	Done         bool              `json:"done"`
 }
 
 // respond turns the items of a walk into a page.
-func respond[T, Out any](l listing, items []T, more bool, id func(*T) webhook.ID, out func(*T) Out) answer {
+func respond[T, Out any](l listing, items []T, more bool, id func(*T) webhook.ID, out func(*T) Out) (answer, error) {
 	var next webhook.ID
 	if more {
 		next = id(&items[len(items)-1])
 	}
-	return respondUpTo(l, items, next, id, out)
+	return respondUpTo(l, items, next, id, func(item *T) (Out, error) { return out(item), nil })
 }
 
-// respondUpTo is respond for a search, which may end before the page is full: the client goes on from where it has looked, next; zero: it
-// came to the end.
-func respondUpTo[T, Out any](l listing, items []T, next webhook.ID, id func(*T) webhook.ID, out func(*T) Out) answer {
+// respondUpTo is respond for a search, which may end before the page is full: the client goes on from where it has looked,
+// next; zero: it came to the end.
+func respondUpTo[T, Out any](l listing, items []T, next webhook.ID, id func(*T) webhook.ID, out func(*T) (Out, error)) (answer, error) {
+	page, err := fillPage(l, items, next, id, out)
+	return answer{fasthttp.StatusOK, page}, err
+}
+
+func fillPage[T, Out any](l listing, items []T, next webhook.ID, id func(*T) webhook.ID, out func(*T) (Out, error)) (page listResponse, err error) {
+	if page.Data, err = fill(items, out); err != nil {
+		return page, err
+	}
 	last, first := next, webhook.ID{}
-	if len(items) > 0 {
-		last, first = id(&items[len(items)-1]), id(&items[0])
+	if len(page.Data) > 0 {
+		first = id(&items[0])
 	}
-	if !next.IsZero() {
-		last = next
+	if rest := items[len(page.Data):]; len(rest) > 0 || len(items) > 0 && next.IsZero() {
+		last = id(&items[len(page.Data)-1])
 	}
+	page.Done = next.IsZero() && len(page.Data) == len(items)
 	if l.backward {
-		slices.Reverse(items)
+		slices.Reverse(page.Data)
 		last, first = first, last
-	}
-	page := listResponse[Out]{Data: make([]Out, len(items)), Done: next.IsZero()}
-	for i := range items {
-		page.Data[i] = out(&items[i])
 	}
 	if !last.IsZero() {
 		page.Iterator = new(last.Text(l.kind))
@@ -146,14 +150,35 @@ func respondUpTo[T, Out any](l listing, items []T, next webhook.ID, id func(*T) 
 	if !first.IsZero() {
 		page.PrevIterator = new("-" + first.Text(l.kind))
 	}
-	return answer{fasthttp.StatusOK, page}
+	return page, nil
+}
+
+// fill writes items, as many as a page may have bytes, but at least one.
+func fill[T, Out any](items []T, out func(*T) (Out, error)) ([]json.RawMessage, error) {
+	list, size := make([]json.RawMessage, 0, len(items)), 0
+	for i := range items {
+		shown, err := out(&items[i])
+		if err != nil {
+			return nil, err
+		}
+		text, err := json.Marshal(shown)
+		if err != nil {
+			return nil, err
+		}
+		if size += len(text); size > pageBytes && i > 0 {
+			break
+		}
+		list = append(list, text)
+	}
+	return list, nil
 }
 
 // parseBool reads a flag of the query.
 func parseBool(args *fasthttp.Args, name string, otherwise bool) (bool, error) {
-	switch text := string(args.Peek(name)); text {
-	case "":
+	if !args.Has(name) {
 		return otherwise, nil
+	}
+	switch text := string(args.Peek(name)); text {
 	case "true", "false":
 		return text == "true", nil
 	default:
@@ -161,17 +186,23 @@ func parseBool(args *fasthttp.Args, name string, otherwise bool) (bool, error) {
 	}
 }
 
+const maxListed = 100 // values of one parameter
+
 // parseList reads a,b as well as name[]=a&name[]=b and name[0]=a.
-func parseList(args *fasthttp.Args, name string) (list []string) {
+func parseList(args *fasthttp.Args, name string) (list []string, err error) {
 	for key, value := range args.All() {
 		k := string(key)
-		if k == name || strings.HasPrefix(k, name+"[") && strings.HasSuffix(k, "]") {
-			for item := range strings.SplitSeq(string(value), ",") {
-				if item != "" {
-					list = append(list, item)
-				}
+		if k != name && !(strings.HasPrefix(k, name+"[") && strings.HasSuffix(k, "]")) {
+			continue
+		}
+		for item := range strings.SplitSeq(string(value), ",") {
+			if item != "" {
+				list = append(list, item)
+			}
+			if len(list) > maxListed {
+				return nil, badQuery(name, fmt.Sprintf("must have at most %d values", maxListed))
 			}
 		}
 	}
-	return list
+	return list, nil
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	_ "embed"
 	"slices"
 
 	"github.com/tidwall/gjson"
@@ -15,6 +16,16 @@ const (
 	portalExpiry      = 7 * 24 * 3600
 	leastPortalExpiry = 3600
 )
+
+//go:embed portal.html
+var portalHTML []byte
+
+// getPortal is where the link leads that portalAccess makes when the configuration says no other place.
+func getPortal(ctx *fasthttp.RequestCtx) {
+	ctx.SetContentType("text/html; charset=utf-8")
+	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	ctx.Response.SetBodyRaw(portalHTML)
+}
 
 // portalAccess makes a token that sees one application, for that customer's browser. dashboard-access is its old name.
 func (s *Server) portalAccess(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -104,7 +115,11 @@ func (s *Server) logout(ctx *fasthttp.RequestCtx) (answer, error) {
 	if key.ID.IsZero() {
 		return answer{}, errNotKept
 	}
-	return s.revoke(ctx, func(hold context.Context) error { return s.config.Writer.RevokeKey(hold, key.ID) })
+	a, err := s.revoke(ctx, func(hold context.Context) error { return s.config.Writer.RevokeKey(hold, key.ID) })
+	if err == nil {
+		s.audit.note(ctx, auditKeyRevoked, "key", key.ID.Text(webhook.KindAPIKey))
+	}
+	return a, err
 }
 
 // expireAll ends all tokens of an application, at once or in {expiry} seconds.
@@ -126,7 +141,11 @@ func (s *Server) expireAll(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return s.revoke(ctx, func(hold context.Context) error { return s.config.Writer.ExpireAll(hold, app.ID, expiry) })
+	a, err := s.revoke(ctx, func(hold context.Context) error { return s.config.Writer.ExpireAll(hold, app.ID, expiry) })
+	if err == nil {
+		s.audit.note(ctx, auditTokensEnded, "app", app.ID.Text(webhook.KindApplication))
+	}
+	return a, err
 }
 
 // whoami says who the caller is.

@@ -76,6 +76,7 @@ func (s *Server) getSecret(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	s.audit.note(ctx, auditSecretRead, "endpoint", endpoint.ID.Text(webhook.KindEndpoint))
 	return answer{fasthttp.StatusOK, struct {
 		Key string `json:"key"`
 	}{key.PublicText()}}, nil

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,9 +13,7 @@ import (
 
 	"github.com/fasthttp/router"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/valyala/fasthttp"
-	"github.com/valyala/fasthttp/fasthttpadaptor"
 
 	"hookwheel/cluster"
 	"hookwheel/wal"
@@ -42,15 +39,18 @@ type Config struct {
 	JWTSecret string // signs JWTs; empty: none are taken
 	PortalURL string // where the portal is; empty: at /portal here
 	MaxBody   int    // bytes
-	NodeID    string
-	Keyring   *webhook.Keyring // seals the secrets of endpoints
-	TLS       *tls.Config      // nil: plain HTTP
-	Drain     time.Duration    // how long Shutdown goes on serving
-	Store     *wal.Store
-	Writer    *wal.Writer
-	Node      *cluster.Node
-	Metrics   *prometheus.Registry
-	Logger    *slog.Logger
+	// No connection is taken that would get a file descriptor of this number or a higher one; 0: any is taken. The
+	// descriptors above are for the store and for deliveries.
+	Descriptors int
+	NodeID      string
+	Keyring     *webhook.Keyring // seals the secrets of endpoints
+	TLS         *tls.Config      // nil: plain HTTP
+	Drain       time.Duration    // how long Shutdown goes on serving
+	Store       *wal.Store
+	Writer      *wal.Writer
+	Node        *cluster.Node
+	Metrics     *prometheus.Registry
+	Logger      *slog.Logger
 }
 
 // Server is the HTTP side of a node.
@@ -59,10 +59,14 @@ type Server struct {
 	gate     *gate
 	listener net.Listener // the gate, in TLS if there is any
 	http     *fasthttp.Server
+	router   fasthttp.RequestHandler
 	accepted prometheus.Counter
 	served   chan error
 	stopping atomic.Bool
-	tails    atomic.Int32 // streams under way
+	bodies   *shares
+	answers  *shares
+	tails    tailPlaces
+	audit    *audit
 	lastUse  lastUse
 }
 
@@ -71,36 +75,51 @@ type handler func(ctx *fasthttp.RequestCtx) (answer, error)
 
 // NewServer listens, but does not serve yet.
 func NewServer(config Config) (*Server, error) {
-	gate, err := openGate(config.Listen, config.Logger)
+	gate, err := openGate(config.Listen, config.Descriptors, config.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("listening for the API: %w", err)
 	}
 	s := &Server{config: config, gate: gate, listener: gate, served: make(chan error, 1),
+		bodies: newShares("request bodies", maxBodies), answers: newShares("responses", maxAnswers), audit: newAudit(config.Logger, config.Metrics),
 		accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookwheel_accepted_total", Help: "Messages that this node has answered with 202."})}
 	if config.TLS != nil {
 		s.listener = tls.NewListener(gate, config.TLS)
 	}
-	config.Metrics.MustRegister(s.accepted, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	s.warnPlain()
+	config.Metrics.MustRegister(s.accepted, gate.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "hookwheel_expired", Help: "Messages that left the log before they were delivered or given up, over all endpoints that there are; the same on every node."},
 		func() float64 { return float64(config.Store.Expired()) }))
-	routes := s.routes().Handler
+	s.router = s.routes().Handler
 	s.http = &fasthttp.Server{
-		Handler:               func(ctx *fasthttp.RequestCtx) { s.normalize(ctx); routes(ctx); s.part(ctx) },
-		ErrorHandler:          s.refuse,
-		Name:                  "Hookwheel",
-		Concurrency:           maxConnections,
-		ReadTimeout:           readTimeout,
-		WriteTimeout:          writeTimeout,
-		IdleTimeout:           idleTimeout,
-		MaxRequestBodySize:    config.MaxBody,
-		ReadBufferSize:        16 << 10, // bounds the headers
-		CloseOnShutdown:       true,
-		NoDefaultContentType:  true,
-		NoDefaultServerHeader: true,
-		Logger:                serverLog{config.Logger},
+		Handler:                      s.serve,
+		HeaderReceived:               s.received,
+		StreamRequestBody:            true, // a handler says who may have a body read, and receive reads it
+		DisablePreParseMultipartForm: true,
+		ErrorHandler:                 s.refuse,
+		Name:                         "Hookwheel",
+		Concurrency:                  maxConnections,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxRequestBodySize:           config.MaxBody,
+		ReadBufferSize:               maxHeader,
+		CloseOnShutdown:              true,
+		NoDefaultContentType:         true,
+		NoDefaultServerHeader:        true,
+		SecureErrorLogMessage:        true,
+		Logger:                       serverLog{config.Logger},
 	}
 	return s, nil
+}
+
+// warnPlain says that tokens can be read on the way, if they can.
+func (s *Server) warnPlain() {
+	address, is := s.gate.Addr().(*net.TCPAddr)
+	if s.config.TLS == nil && is && !address.IP.IsLoopback() {
+		s.config.Logger.Warn("the API listens without TLS on an address that others can reach: whoever is on the way can read tokens. "+
+			"Set api.tls, or put a proxy with TLS in front and listen on 127.0.0.1", "listen", address.String())
+	}
 }
 
 // Addr is where it listens.
@@ -157,10 +176,9 @@ func (s *Server) part(ctx *fasthttp.RequestCtx) {
 
 func (s *Server) routes() *router.Router {
 	r := router.New()
+	r.SaveMatchedRoutePath = true // for errors: what a client puts into a path does not get into the log
 	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleOPTIONS = false, false, false
-	r.NotFound = func(ctx *fasthttp.RequestCtx) {
-		s.writeError(ctx, &webhook.Error{Code: webhook.CodeNotFound, Detail: "There is no operation at this path."})
-	}
+	r.NotFound = s.notFound
 	r.MethodNotAllowed = func(ctx *fasthttp.RequestCtx) {
 		s.write(ctx, answer{fasthttp.StatusMethodNotAllowed, &webhook.Error{Code: "method_not_allowed",
 			Detail: "This path does not answer " + string(ctx.Method()) + "; the Allow header says what it does."}})
@@ -174,19 +192,19 @@ func (s *Server) routes() *router.Router {
 	api.GET("/health/ping", s.plain(s.ping))
 	api.HEAD("/health/ping", s.plain(s.ping))
 	api.POST("/health/ping", s.plain(s.ping)) // a receiver to try things out with
-	api.GET("/app", s.allow(toRead, s.listApplications))
+	api.GET("/app", s.allow(toRead, s.paged(s.listApplications)))
 	api.POST("/app", s.allow(toSend, s.createApplication))
 	api.GET("/app/{app}", s.allow(toReadOwn, s.getApplication))
 	api.PUT("/app/{app}", s.allow(toManage, s.putApplication))
 	api.PATCH("/app/{app}", s.allow(toManage, s.patchApplication))
 	api.DELETE("/app/{app}", s.allow(toManage, s.deleteApplication))
-	api.GET("/event-type", s.allow(toReadOwn, s.listEventTypes))
+	api.GET("/event-type", s.allow(toReadOwn, s.paged(s.listEventTypes)))
 	api.POST("/event-type", s.allow(toManage, s.createEventType))
 	api.GET("/event-type/{event_type}", s.allow(toReadOwn, s.getEventType))
 	api.PUT("/event-type/{event_type}", s.allow(toManage, s.putEventType))
 	api.PATCH("/event-type/{event_type}", s.allow(toManage, s.patchEventType))
 	api.DELETE("/event-type/{event_type}", s.allow(toManage, s.deleteEventType))
-	api.GET("/app/{app}/endpoint", s.allow(toReadOwn, s.listEndpoints))
+	api.GET("/app/{app}/endpoint", s.allow(toReadOwn, s.paged(s.listEndpoints)))
 	api.POST("/app/{app}/endpoint", s.allow(toChangeOwn, s.createEndpoint))
 	api.GET("/app/{app}/endpoint/{endpoint}", s.allow(toReadOwn, s.getEndpoint))
 	api.PUT("/app/{app}/endpoint/{endpoint}", s.allow(toChangeOwn, s.putEndpoint))
@@ -202,28 +220,28 @@ func (s *Server) routes() *router.Router {
 	api.POST("/app/{app}/endpoint/{endpoint}/recover", s.allow(toChangeOwn, s.replay(webhook.TaskRecover, webhook.ReplayFailed)))
 	api.POST("/app/{app}/endpoint/{endpoint}/replay-missing", s.allow(toChangeOwn, s.replay(webhook.TaskReplayMissing, webhook.ReplayNeverAttempted)))
 	api.POST("/app/{app}/endpoint/{endpoint}/bulk-replay", s.allow(toChangeOwn, s.replay(webhook.TaskReplay, webhook.ReplayAll)))
-	api.GET("/background-task", s.allow(toReadOwn, s.listTasks))
+	api.GET("/background-task", s.allow(toReadOwn, s.paged(s.listTasks)))
 	api.GET("/background-task/{task}", s.allow(toReadOwn, s.getTask))
 	api.POST("/background-task/{task}/pause", s.allow(toChangeOwn, s.changeTask(webhook.TaskPaused)))
 	api.POST("/background-task/{task}/resume", s.allow(toChangeOwn, s.changeTask(webhook.TaskRunning)))
 	api.POST("/background-task/{task}/cancel", s.allow(toChangeOwn, s.changeTask(webhook.TaskCanceled)))
-	api.GET("/app/{app}/msg", s.allow(toReadOwn, s.listMessages))
+	api.GET("/app/{app}/msg", s.allow(toReadOwn, s.paged(s.listMessages)))
 	api.POST("/app/{app}/msg", s.allow(toSend, s.createMessage))
 	api.GET("/app/{app}/msg/{msg}", s.allow(toReadOwn, s.getMessage))
-	api.GET("/app/{app}/msg/{msg}/explain", s.allow(toReadOwn, s.explain))
+	api.GET("/app/{app}/msg/{msg}/explain", s.allow(toReadOwn, s.paged(s.explain)))
 	api.DELETE("/app/{app}/msg/{msg}/content", s.allow(toManage, s.expungeMessage))
-	api.GET("/app/{app}/attempt/msg/{msg}", s.allow(toReadOwn, s.listAttemptsByMessage))
-	api.GET("/app/{app}/attempt/endpoint/{endpoint}", s.allow(toReadOwn, s.listAttemptsByEndpoint))
-	api.GET("/app/{app}/msg/{msg}/attempt", s.allow(toReadOwn, s.listAttemptsByMessage))
+	api.GET("/app/{app}/attempt/msg/{msg}", s.allow(toReadOwn, s.paged(s.listAttemptsByMessage)))
+	api.GET("/app/{app}/attempt/endpoint/{endpoint}", s.allow(toReadOwn, s.paged(s.listAttemptsByEndpoint)))
+	api.GET("/app/{app}/msg/{msg}/attempt", s.allow(toReadOwn, s.paged(s.listAttemptsByMessage)))
 	api.GET("/app/{app}/msg/{msg}/attempt/{attempt}", s.allow(toReadOwn, s.getAttempt))
 	api.DELETE("/app/{app}/msg/{msg}/attempt/{attempt}/content", s.allow(toManage, s.expungeAttempt))
-	api.GET("/app/{app}/msg/{msg}/endpoint/{endpoint}/attempt", s.allow(toReadOwn, s.listAttemptsByMessage))
-	api.GET("/app/{app}/msg/{msg}/endpoint", s.allow(toReadOwn, s.listDestinations))
+	api.GET("/app/{app}/msg/{msg}/endpoint/{endpoint}/attempt", s.allow(toReadOwn, s.paged(s.listAttemptsByMessage)))
+	api.GET("/app/{app}/msg/{msg}/endpoint", s.allow(toReadOwn, s.paged(s.listDestinations)))
 	api.POST("/app/{app}/msg/{msg}/endpoint/{endpoint}/resend", s.allow(toChangeOwn, s.resend))
-	api.GET("/app/{app}/endpoint/{endpoint}/msg", s.allow(toReadOwn, s.listAttemptedMessages))
+	api.GET("/app/{app}/endpoint/{endpoint}/msg", s.allow(toReadOwn, s.paged(s.listAttemptedMessages)))
 	api.GET("/app/{app}/endpoint/{endpoint}/stats", s.allow(toReadOwn, s.getStats))
 	api.POST("/app/{app}/endpoint/{endpoint}/send-example", s.allow(toChangeOwn, s.sendExample))
-	api.GET("/operational-webhook/endpoint", s.allow(toRead, s.listOperational))
+	api.GET("/operational-webhook/endpoint", s.allow(toRead, s.paged(s.listOperational)))
 	api.POST("/operational-webhook/endpoint", s.allow(toManage, s.operationalMade(s.createEndpoint)))
 	api.GET("/operational-webhook/endpoint/{endpoint}", s.allow(toRead, s.operational(s.getEndpoint)))
 	api.PUT("/operational-webhook/endpoint/{endpoint}", s.allow(toManage, s.operationalMade(s.putEndpoint)))
@@ -237,7 +255,7 @@ func (s *Server) routes() *router.Router {
 	api.POST("/auth/app/{app}/expire-all", s.allow(toManage, s.expireAll))
 	api.POST("/auth/logout", s.allow(toAnyone, s.logout))
 	api.GET("/auth/whoami", s.allow(toAnyone, s.whoami))
-	api.GET("/key", s.allow(toManage, s.listKeys))
+	api.GET("/key", s.allow(toManage, s.paged(s.listKeys)))
 	api.POST("/key", s.allow(toManage, s.createKey))
 	api.GET("/key/{key}", s.allow(toManage, s.getKey))
 	api.DELETE("/key/{key}", s.allow(toManage, s.revokeKey))
@@ -249,19 +267,13 @@ func (s *Server) routes() *router.Router {
 	api.POST("/cluster/transfer", s.allow(toManage, s.transferLeadership))
 	api.POST("/cluster/rewrap", s.allow(toManage, s.rewrap))
 	api.GET("/cluster/backup", s.allow(toManage, s.getBackup))
-	r.GET("/metrics", fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(s.config.Metrics, promhttp.HandlerOpts{})))
+	r.GET("/portal", getPortal)
+	r.GET("/metrics", s.getMetrics)
 	return r
 }
 
-// normalize has the router see the path decoded, with single slashes and none at the end, however clients write it.
-func (s *Server) normalize(ctx *fasthttp.RequestCtx) {
-	path := ctx.Path() // decoded and with single slashes; the router looks at the original
-	if len(path) > 1 {
-		path = bytes.TrimRight(path, "/")
-	}
-	if !bytes.Equal(path, ctx.URI().PathOriginal()) {
-		ctx.URI().SetPathBytes(bytes.Clone(path))
-	}
+func (s *Server) notFound(ctx *fasthttp.RequestCtx) {
+	s.writeError(ctx, &webhook.Error{Code: webhook.CodeNotFound, Detail: "There is no operation at this path."})
 }
 
 // plain turns a handler into HTTP.
@@ -273,44 +285,7 @@ func (s *Server) plain(h handler) fasthttp.RequestHandler {
 			return
 		}
 		s.write(ctx, a)
-	}
-}
-
-// refuse answers what fasthttp could not read.
-func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
-	var timeout net.Error
-	switch {
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		drain(ctx.Conn())
-		s.writeError(ctx, &webhook.Error{Code: webhook.CodeTooLarge,
-			Detail: fmt.Sprintf("The body is larger than the %d bytes that this server takes.", s.config.MaxBody)})
-	case errors.As(err, &timeout) && timeout.Timeout():
-		s.write(ctx, answer{fasthttp.StatusRequestTimeout, &webhook.Error{Code: "timeout", Detail: "The request did not arrive in time."}})
-	default:
-		s.write(ctx, answer{fasthttp.StatusBadRequest, &webhook.Error{Code: "generic_error", Detail: "The request could not be read as HTTP."}})
-	}
-	ctx.SetConnectionClose()
-}
-
-const (
-	drainSize  = 4 << 20               // bytes
-	drainPause = 50 * time.Millisecond // without any
-)
-
-// drain reads what a client still sends that is to be refused. If the connection were closed before, the client would hear of a reset
-// rather than of the answer.
-func drain(conn net.Conn) {
-	end := time.Now().Add(time.Second)
-	buffer := make([]byte, 16<<10)
-	for left := drainSize; left > 0 && time.Now().Before(end); {
-		if conn.SetReadDeadline(time.Now().Add(drainPause)) != nil {
-			return
-		}
-		n, err := conn.Read(buffer)
-		if err != nil {
-			return
-		}
-		left -= n
+		endLoan(ctx)
 	}
 }
 
@@ -354,9 +329,15 @@ func (s *Server) ping(*fasthttp.RequestCtx) (answer, error) {
 	return answer{status: fasthttp.StatusNoContent}, nil
 }
 
-// serverLog passes on what fasthttp has to say, which is about broken connections.
+// serverLog passes on what fasthttp has to say, which is about broken connections. Its words may repeat what the client has
+// sent, so only the kind of an error is logged.
 type serverLog struct{ log *slog.Logger }
 
-func (l serverLog) Printf(format string, args ...any) {
-	l.log.Debug(fmt.Sprintf(format, args...), "component", "http")
+func (l serverLog) Printf(_ string, args ...any) {
+	var known *webhook.Error
+	for _, arg := range args {
+		if err, is := arg.(error); is && errors.As(explainUnread(err), &known) {
+			l.log.Debug("a connection ended early", "component", "http", "reason", known.Detail)
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -18,7 +19,10 @@ import (
 )
 
 const (
-	maxTails  = 64               // streams of one node
+	maxTails         = 64 // streams of one node
+	maxCustomerTails = 48 // of them, with tokens of applications
+	maxOwnTails      = 4  // of them, with tokens of one application
+
 	tailBeat  = 5 * time.Second  // between two signs of life when nothing happens, and two looks at the token
 	tailStall = 30 * time.Second // for a reader that takes nothing
 	tailTime  = time.Hour        // then the client comes again, perhaps to another node
@@ -39,18 +43,21 @@ func (s *Server) tail(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if s.tails.Add(1) > maxTails {
-		s.tails.Add(-1)
-		return answer{}, &webhook.Error{Code: webhook.CodeUnavailable, Detail: fmt.Sprintf("This node serves %d streams already. Ask another node, or later.", maxTails)}
+	who := ownerOf(caller(ctx))
+	if err := s.tails.enter(who); err != nil {
+		return answer{}, err
 	}
 	ctx.SetContentType("text/event-stream")
 	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 	ctx.Response.Header.Set("X-Accel-Buffering", "no") // some proxies would hold it back
-	conn, token, live := ctx.Conn(), shownToken(ctx), s.config.Store.OpenTail()
+	ctx.SetConnectionClose()                           // what comes on it from now on is not looked at
+	conn, token, live := ctx.Conn(), shownToken(&ctx.Request.Header), s.config.Store.OpenTail()
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
-		defer s.tails.Add(-1)
+		defer s.tails.leave(who)
 		defer live.Close()
-		stream := tailStream{Server: s, request: request, token: token, conn: conn, w: w}
+		gone, stop := watchClient(conn)
+		defer stop()
+		stream := tailStream{Server: s, request: request, token: token, conn: conn, gone: gone, w: w}
 		if err := stream.run(live); err != nil && !errors.Is(err, errTailEnd) {
 			s.config.Logger.Debug("a tail has ended", "error", err)
 		}
@@ -58,20 +65,75 @@ func (s *Server) tail(ctx *fasthttp.RequestCtx) (answer, error) {
 	return answer{status: fasthttp.StatusOK}, nil
 }
 
+// tailPlaces are the streams of this node. Those of one application are few, and all of them together leave room for operators.
+type tailPlaces struct {
+	mu           sync.Mutex
+	all          int
+	applications int
+	by           map[owner]int
+}
+
+func (t *tailPlaces) enter(who owner) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case who.application && t.by[who] >= maxOwnTails:
+		return &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf("This node serves %d streams of this application, which is the limit. End one of them.", maxOwnTails)}
+	case who.application && t.applications >= maxCustomerTails:
+		return &webhook.Error{Code: webhook.CodeUnavailable, Detail: fmt.Sprintf("This node serves %d streams of applications already. Ask another node, or later.", maxCustomerTails)}
+	case t.all >= maxTails:
+		return &webhook.Error{Code: webhook.CodeUnavailable, Detail: fmt.Sprintf("This node serves %d streams already. Ask another node, or later.", maxTails)}
+	}
+	t.add(who, 1)
+	return nil
+}
+
+func (t *tailPlaces) leave(who owner) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.add(who, -1)
+}
+
+func (t *tailPlaces) add(who owner, n int) {
+	if t.by == nil {
+		t.by = make(map[owner]int)
+	}
+	t.all += n
+	if who.application {
+		t.applications += n
+	}
+	if t.by[who] += n; t.by[who] == 0 {
+		delete(t.by, who)
+	}
+}
+
+// watchClient reads what comes on the connection of a stream, which means nothing, until the client closes it; then it closes
+// gone. The caller must call stop.
+func watchClient(conn net.Conn) (gone <-chan struct{}, stop func()) {
+	closed := make(chan struct{})
+	_ = conn.SetReadDeadline(time.Time{}) // fails only if it is closed, which the reader finds
+	go func() {
+		defer close(closed)
+		buffer := make([]byte, 512)
+		for {
+			if _, err := conn.Read(buffer); err != nil {
+				return
+			}
+		}
+	}()
+	return closed, func() {
+		_ = conn.SetReadDeadline(time.Unix(1, 0)) // in the past: the reader ends
+		<-closed
+	}
+}
+
 func (s *Server) parseTail(ctx *fasthttp.RequestCtx) (r tailRequest, err error) {
 	args := ctx.QueryArgs()
 	if err := s.current(); err != nil {
 		return r, err
 	}
-	if caller(ctx).Role == webhook.RoleApplication {
-		r.app = caller(ctx).App
-	}
-	if name := string(args.Peek("app")); name != "" {
-		app, err := s.config.Store.Application(name)
-		if err != nil || !r.app.IsZero() && r.app != app.ID {
-			return r, errNotOwn
-		}
-		r.app = app.ID
+	if r.app, err = s.tailedApplication(ctx); err != nil {
+		return r, err
 	}
 	if name := string(args.Peek("endpoint")); name != "" {
 		if r.app.IsZero() {
@@ -90,9 +152,33 @@ func (s *Server) parseTail(ctx *fasthttp.RequestCtx) (r tailRequest, err error) 
 		}
 		r.status = new(webhook.Status(status))
 	}
-	r.eventTypes = parseList(args, "event_types")
+	if r.eventTypes, err = parseList(args, "event_types"); err != nil {
+		return r, err
+	}
 	r.from, err = parseFrom(ctx)
 	return r, err
+}
+
+// tailedApplication is the application that is to be followed; zero: all.
+func (s *Server) tailedApplication(ctx *fasthttp.RequestCtx) (webhook.ID, error) {
+	name, key := string(ctx.QueryArgs().Peek("app")), caller(ctx)
+	switch {
+	case key.Role == webhook.RoleApplication && name == "":
+		return key.App, nil
+	case key.Role == webhook.RoleApplication:
+		own, err := s.ownApplication(key, name)
+		if err != nil {
+			return webhook.ID{}, err
+		}
+		return own.ID, nil
+	case name == "":
+		return webhook.ID{}, nil
+	}
+	app, err := s.config.Store.Application(name)
+	if err != nil {
+		return webhook.ID{}, err
+	}
+	return app.ID, nil
 }
 
 // parseFrom reads where to begin: an id of an event, or a time.
@@ -124,6 +210,7 @@ type tailStream struct {
 	token   string     // may be revoked meanwhile
 	at      webhook.ID // all up to there was told, or is not asked for
 	conn    net.Conn
+	gone    <-chan struct{} // closed when the client is
 	w       *bufio.Writer
 }
 
@@ -145,6 +232,8 @@ func (t *tailStream) run(live *wal.Tail) error {
 		err := t.config.Store.PastEvents(t.request.app, t.request.endpoint, from, live.After, func(event wal.Event) error {
 			select {
 			case <-t.gate.closed:
+				return errTailEnd
+			case <-t.gone:
 				return errTailEnd
 			case <-beat.C:
 				if err := t.tellPlace(); err != nil {
@@ -177,6 +266,8 @@ func (t *tailStream) run(live *wal.Tail) error {
 			if err := t.tellPlace(); err != nil {
 				return err
 			}
+		case <-t.gone:
+			return errTailEnd
 		case <-end.C:
 			return t.say("cut", "", map[string]string{"detail": "A stream lasts an hour. Come again with the last id: nothing is lost."})
 		case <-t.gate.closed:

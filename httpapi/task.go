@@ -257,23 +257,24 @@ func (s *Server) listTasks(ctx *fasthttp.RequestCtx) (answer, error) {
 		filter.App = caller(ctx).App
 	}
 	list, more := s.config.Store.Tasks(l.Page, filter)
-	return respond(l, list, more, func(t **webhook.Task) webhook.ID { return (*t).ID }, func(t **webhook.Task) taskOut { return showTask(*t) }), nil
+	return respond(l, list, more, func(t **webhook.Task) webhook.ID { return (*t).ID }, func(t **webhook.Task) taskOut { return showTask(*t) })
 }
 
 func parseTaskFilter(args *fasthttp.Args) (filter wal.TaskFilter, err error) {
-	switch status := webhook.TaskStatus(args.Peek("status")); status {
-	case "":
-	case webhook.TaskRunning:
+	switch status := webhook.TaskStatus(args.Peek("status")); {
+	case !args.Has("status"):
+	case status == webhook.TaskRunning:
 		filter.Statuses = []webhook.TaskStatus{webhook.TaskRunning, webhook.TaskPaused}
-	case webhook.TaskFinished:
+	case status == webhook.TaskFinished:
 		filter.Statuses = []webhook.TaskStatus{webhook.TaskFinished, webhook.TaskCanceled}
-	case webhook.TaskPaused, webhook.TaskCanceled, webhook.TaskFailed:
+	case status == webhook.TaskPaused, status == webhook.TaskCanceled, status == webhook.TaskFailed:
 		filter.Statuses = []webhook.TaskStatus{status}
 	default:
 		return filter, badQuery("status", "must be running, paused, finished, canceled or failed")
 	}
-	switch kind := webhook.TaskKind(args.Peek("task")); kind {
-	case "", webhook.TaskRecover, webhook.TaskReplay, webhook.TaskReplayMissing:
+	switch kind := webhook.TaskKind(args.Peek("task")); {
+	case !args.Has("task"):
+	case kind == webhook.TaskRecover, kind == webhook.TaskReplay, kind == webhook.TaskReplayMissing:
 		filter.Kind = kind
 	default:
 		return filter, badQuery("task", fmt.Sprintf("must be %s, %s or %s", webhook.TaskRecover, webhook.TaskReplayMissing, webhook.TaskReplay))

@@ -1,0 +1,131 @@
+package httpapi
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+const (
+	maxBodies  = 128 << 20       // bytes of request bodies in flight
+	maxAnswers = 192 << 20       // bytes of large responses in flight
+	patience   = 2 * time.Second // for memory that others are to give back
+)
+
+// codeTooMany is for a caller who has more in flight than its share.
+const codeTooMany webhook.Code = "too_many_requests"
+
+// shares is memory that requests borrow while they are in flight. What the bodies of one application's tokens take is
+// bounded, and so is what those of any other key take, so that nobody can keep it from all others.
+type shares struct {
+	what  string // is lent, for errors
+	total int64
+
+	mu    sync.Mutex
+	used  int64
+	by    map[owner]int64
+	freed chan struct{} // closed when something was given back
+}
+
+// owner is who borrows: an application by its tokens, or a key of another role. The zero one is the token of the configuration.
+type owner struct {
+	application bool
+	id          webhook.ID
+}
+
+// stranger is the owner of what is answered without a token.
+var stranger = owner{application: true}
+
+func ownerOf(key *webhook.APIKey) owner {
+	if key.Role == webhook.RoleApplication {
+		return owner{application: true, id: key.App}
+	}
+	return owner{id: key.ID}
+}
+
+func newShares(what string, total int64) *shares {
+	return &shares{what: what, total: total, by: make(map[owner]int64), freed: make(chan struct{})}
+}
+
+// share is what one owner may have.
+func (s *shares) share(who owner) int64 {
+	if who.application {
+		return s.total / 8
+	}
+	return s.total / 2
+}
+
+// loan is what one request has borrowed.
+type loan struct {
+	from *shares
+	who  owner
+	size int64
+}
+
+// lend begins a loan; the caller must end it.
+func (s *shares) lend(who owner, size int64) (*loan, error) {
+	l := &loan{from: s, who: who}
+	return l, l.grow(size)
+}
+
+// grow borrows more. It waits a while for others to give back what is missing.
+func (l *loan) grow(more int64) error {
+	s := l.from
+	var timeout <-chan time.Time
+	for {
+		s.mu.Lock()
+		own := s.by[l.who]+more > s.share(l.who)
+		if !own && s.used+more <= s.total {
+			s.used += more
+			s.by[l.who] += more
+			l.size += more
+			s.mu.Unlock()
+			return nil
+		}
+		freed := s.freed
+		s.mu.Unlock()
+		if timeout == nil {
+			timer := time.NewTimer(patience)
+			defer timer.Stop()
+			timeout = timer.C
+		}
+		select {
+		case <-freed:
+		case <-timeout:
+			return s.refuse(l.who, own)
+		}
+	}
+}
+
+// refuse says whose limit was reached.
+func (s *shares) refuse(who owner, own bool) error {
+	if own {
+		return &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf(
+			"The %s of this caller take the %d MiB that one may have in flight. Make fewer requests at a time.", s.what, s.share(who)>>20)}
+	}
+	return &webhook.Error{Code: webhook.CodeUnavailable, Detail: fmt.Sprintf(
+		"The %s of all callers take the %d MiB that this node has for them. Try again, or ask another node.", s.what, s.total>>20)}
+}
+
+// shrink gives back all but size.
+func (l *loan) shrink(size int64) {
+	s := l.from
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	back := l.size - size
+	if back <= 0 {
+		return
+	}
+	l.size = size
+	s.used -= back
+	if s.by[l.who] -= back; s.by[l.who] == 0 {
+		delete(s.by, l.who)
+	}
+	close(s.freed)
+	s.freed = make(chan struct{})
+}
+
+// end gives back everything; it may be called again.
+func (l *loan) end() { l.shrink(0) }
