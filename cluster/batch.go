@@ -12,7 +12,7 @@ import (
 // the size: twice the syncs, which delay each other, and what is sent for one endpoint delays the others more.
 const (
 	maxBatchCommands = 128
-	maxBatchBytes    = 256 << 10 // a larger command travels alone
+	maxBatchBytes    = 256 << 10 // of what applying the commands takes; a larger one travels alone
 	maxQueue         = 4096      // commands that wait for a batch; more wait in Propose
 	commandOverhead  = 64
 
@@ -46,11 +46,12 @@ func (p *proposal) finish(reply []byte, err error) {
 // batcher is group commit: while a batch is in flight, the next one fills.
 type batcher struct {
 	queue  chan *proposal
-	commit func([]*proposal) // finishes each
+	cost   func(command []byte) int // in bytes
+	commit func([]*proposal)        // finishes each
 }
 
-func newBatcher(commit func([]*proposal)) *batcher {
-	return &batcher{queue: make(chan *proposal, maxQueue), commit: commit}
+func newBatcher(cost func([]byte) int, commit func([]*proposal)) *batcher {
+	return &batcher{queue: make(chan *proposal, maxQueue), cost: cost, commit: commit}
 }
 
 // run ends with ctx, when the batch in flight is finished; what still waits is finished with errNotTaken.
@@ -77,11 +78,11 @@ func (b *batcher) run(ctx context.Context) {
 // fill takes what waits, first included, up to the bounds.
 func (b *batcher) fill(first *proposal) (batch []*proposal, left *proposal) {
 	batch = append(make([]*proposal, 0, 1+min(len(b.queue), maxBatchCommands)), first)
-	size := len(first.command.Body)
+	size := b.cost(first.command.Body)
 	for len(batch) < maxBatchCommands {
 		select {
 		case p := <-b.queue:
-			if size += len(p.command.Body) + commandOverhead; size > maxBatchBytes {
+			if size += b.cost(p.command.Body) + commandOverhead; size > maxBatchBytes {
 				return batch, p
 			}
 			batch = append(batch, p)

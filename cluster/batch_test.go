@@ -42,7 +42,7 @@ func TestFill(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := newBatcher(nil)
+			b := newBatcher(sizeOf, nil)
 			want := []*proposal{proposalOf(test.first)}
 			for _, size := range test.queue {
 				p := proposalOf(size)
@@ -88,7 +88,7 @@ func TestBatcherKeepsBounds(t *testing.T) {
 	random := seeded(t)
 	var all, got []*proposal
 	commits := make(chan []*proposal)
-	b := newBatcher(func(batch []*proposal) { commits <- batch })
+	b := newBatcher(sizeOf, func(batch []*proposal) { commits <- batch })
 	for range 500 {
 		size := random.IntN(4000)
 		if random.IntN(50) == 0 {
@@ -132,7 +132,7 @@ func checkBounds(t *testing.T, batch []*proposal) {
 
 // What still waits when the batcher ends is told so.
 func TestBatcherDrains(t *testing.T) {
-	b := newBatcher(func(batch []*proposal) { finishAll(batch, errUnknown) })
+	b := newBatcher(sizeOf, func(batch []*proposal) { finishAll(batch, errUnknown) })
 	var waiting []*proposal
 	for range 10 {
 		waiting = append(waiting, proposalOf(1))

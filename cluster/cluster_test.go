@@ -104,7 +104,7 @@ func TestNoLeader(t *testing.T) {
 }
 
 func TestBatchBounds(t *testing.T) {
-	b := newBatcher(nil)
+	b := newBatcher(sizeOf, nil)
 	queue := func(count, size int) {
 		for range count {
 			b.queue <- &proposal{command: Command{Body: make([]byte, size)}}
@@ -115,7 +115,7 @@ func TestBatchBounds(t *testing.T) {
 	if len(batch) != maxBatchCommands || left != nil {
 		t.Errorf("%d commands in a batch", len(batch))
 	}
-	b = newBatcher(nil)
+	b = newBatcher(sizeOf, nil)
 	queue(5, 100<<10)
 	batch, left = b.fill(&proposal{})
 	if len(batch) != 3 || left == nil {

@@ -83,8 +83,11 @@ type StateMachine interface {
 	// RestoreSnapshot replaces the state by what OpenSnapshot gave on another node: wholly, or not at all.
 	RestoreSnapshot(content io.Reader) error
 	// Admit is asked on the leader before a command is proposed: a reply refuses it. full are the IDs of the other nodes
-	// that have less free space than they want. Safe from any goroutine.
-	Admit(command []byte, full []string) (reply []byte)
+	// that have less free space than they want. A repetition may stand in the log already. Safe from any goroutine.
+	Admit(command []byte, full []string, repetition bool) (reply []byte)
+	// Cost is about how many bytes applying a command takes, which is no less than it has. An entry holds commands up to a
+	// bound of that. Safe from any goroutine.
+	Cost(command []byte) int
 	// Free is the free space of this node's disk in bytes, and how much it wants at least. Safe from any goroutine.
 	Free() (free, least int64)
 	// Fingerprint is the newest sum over the whole state that this node has made, and the entry it is of; "": none yet.

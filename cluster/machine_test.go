@@ -161,7 +161,14 @@ func (m *machine) RestoreSnapshot(content io.Reader) error {
 func (m *machine) Free() (free, least int64)     { return m.free.Load(), 100 }
 func (m *machine) Fingerprint() (uint64, string) { return 0, "" }
 
-func (m *machine) Admit(command []byte, full []string) []byte {
+func (m *machine) Cost(command []byte) int { return len(command) }
+
+func sizeOf(command []byte) int { return len(command) }
+
+func (m *machine) Admit(command []byte, full []string, repetition bool) []byte {
+	if repetition {
+		return nil
+	}
 	if len(full) > 0 {
 		return fmt.Append(nil, "full: ", full)
 	}

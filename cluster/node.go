@@ -100,7 +100,7 @@ func (n *Node) startRaft() error {
 	if err != nil {
 		return err
 	}
-	n.batches = newBatcher(n.commit)
+	n.batches = newBatcher(n.config.Machine.Cost, n.commit)
 	if n.raft, err = raft.NewRaft(config, n.fsm, cache, n.log, n.snapshots, transport); err != nil {
 		return fmt.Errorf("starting Raft: %w", err)
 	}

@@ -141,14 +141,12 @@ func (n *Node) append(batch []*proposal) {
 	}
 }
 
-// admit asks the state machine. A repetition is let through: its first try may be in the log already.
+// admit asks the state machine.
 func (n *Node) admit(batch []*proposal) []*proposal {
 	admitted := batch[:0]
 	full := n.members.full()
 	for _, p := range batch {
-		if p.command.Since > 0 {
-			admitted = append(admitted, p)
-		} else if reply := n.config.Machine.Admit(p.command.Body, full); reply != nil {
+		if reply := n.config.Machine.Admit(p.command.Body, full, p.command.Since > 0); reply != nil {
 			p.finish(reply, nil)
 		} else {
 			admitted = append(admitted, p)

@@ -148,7 +148,11 @@ func (e *entry) run(c *Command) ([]byte, error) {
 	if err != nil || found {
 		return reply, err
 	}
-	body, err := e.apply(c.Body)
+	command, err := decodeCommand(c.Body)
+	if err != nil {
+		return nil, err
+	}
+	body, err := command.apply(e)
 	var refused *webhook.Error
 	switch {
 	case errors.As(err, &refused):
@@ -161,67 +165,6 @@ func (e *entry) run(c *Command) ([]byte, error) {
 	}
 	e.remember(c, reply)
 	return reply, nil
-}
-
-// apply does what a command asks. A *webhook.Error refuses it and has changed nothing; any other error is fatal.
-func (e *entry) apply(body []byte) ([]byte, error) {
-	if len(body) < 2 {
-		return nil, errCut
-	}
-	switch k := kind(body[0]); k {
-	case kindCreateMessage:
-		return e.createMessage(body[1:])
-	case kindRecordProgress:
-		return nil, e.recordProgress(body[1:])
-	case kindCreateApplication:
-		return e.createApplication(body[1:])
-	case kindCreateEndpoint:
-		return e.createEndpoint(body[1:])
-	case kindDeleteEndpoint:
-		return nil, e.deleteEndpoint(body[1:])
-	case kindUpdateApplication:
-		return e.updateApplication(body[1:])
-	case kindDeleteApplication:
-		return nil, e.deleteApplication(body[1:])
-	case kindUpdateEndpoint:
-		return e.updateEndpoint(body[1:])
-	case kindCreateEventType:
-		return e.createEventType(body[1:])
-	case kindUpdateEventType:
-		return e.updateEventType(body[1:])
-	case kindDeleteEventType:
-		return nil, e.deleteEventType(body[1:])
-	case kindMoveCursor:
-		return e.resume(body[1:])
-	case kindDisableEndpoint:
-		return nil, e.disableEndpoint(body[1:])
-	case kindExpungeMessage:
-		return nil, e.expungeMessage(body[1:])
-	case kindExpungeAttempt:
-		return nil, e.expungeAttempt(body[1:])
-	case kindRetain:
-		return nil, e.retain(body[1:])
-	case kindResend:
-		return nil, e.resend(body[1:])
-	case kindCreateKey:
-		return e.createKey(body[1:])
-	case kindRevokeKeys:
-		return nil, e.revokeKeys(body[1:])
-	case kindTouchKeys:
-		return nil, e.touchKeys(body[1:])
-	case kindIdempotent:
-		return e.applyOnce(body[1:])
-	case kindCreateTask:
-		return e.createTask(body[1:])
-	case kindStepTask:
-		return nil, e.stepTask(body[1:])
-	case kindChangeTask:
-		return e.changeTask(body[1:])
-	case kindFingerprint:
-		return e.askFingerprint(body[1:])
-	default:
-		return nil, fmt.Errorf("wal: command of kind %d is not known to this program: upgrade this node", k)
-	}
 }
 
 // finish writes what the commands of the entry made together; before is the index of the entry before it.
@@ -260,11 +203,7 @@ var (
 )
 
 // createMessage appends to the log of an application. The reply is the message's ID.
-func (e *entry) createMessage(body []byte) ([]byte, error) {
-	m, err := decodeCreateMessage(body)
-	if err != nil {
-		return nil, err
-	}
+func (e *entry) createMessage(m *webhook.Message) ([]byte, error) {
 	if e.store.nouns.applications[m.App] == nil {
 		return nil, errNoApplication
 	}

@@ -26,18 +26,16 @@ type revokeKeys struct {
 	Last int64      `json:"last,omitempty"` // of App: the tokens that there are stay good for so many seconds at most
 }
 
-// touchKey is an item of the body of kindTouchKeys.
+// touchKeys is the body of kindTouchKeys.
+type touchKeys []touchKey
+
 type touchKey struct {
 	Key  webhook.ID `json:"key"`
 	Used time.Time  `json:"used"`
 }
 
 // createKey gives a key its ID. The reply is the key.
-func (e *entry) createKey(body []byte) ([]byte, error) {
-	key := new(webhook.APIKey)
-	if err := decodeJSON(body, key); err != nil {
-		return nil, err
-	}
+func (e *entry) createKey(key *webhook.APIKey) ([]byte, error) {
 	keys := &e.store.nouns.apiKeys
 	if key.Role == webhook.RoleApplication {
 		if e.store.nouns.applications[key.App] == nil {
@@ -83,11 +81,7 @@ func (e *entry) dropKey(key *webhook.APIKey) {
 	e.batch.delete(idKey(keyAPIKey, key.ID))
 }
 
-func (e *entry) revokeKeys(body []byte) error {
-	var c revokeKeys
-	if err := decodeJSON(body, &c); err != nil {
-		return err
-	}
+func (e *entry) revokeKeys(c *revokeKeys) error {
 	if !c.App.IsZero() {
 		return e.expireAll(c.App, c.Last)
 	}
@@ -134,11 +128,7 @@ func (e *entry) removeKeysOf(app webhook.ID) {
 }
 
 // touchKeys notes when keys were used; some may be gone by now.
-func (e *entry) touchKeys(body []byte) error {
-	var list []touchKey
-	if err := decodeJSON(body, &list); err != nil {
-		return err
-	}
+func (e *entry) touchKeys(list []touchKey) error {
 	for _, touch := range list {
 		before := e.store.nouns.apiKeys.byID[touch.Key]
 		if before == nil || !touch.Used.After(before.LastUsed) {

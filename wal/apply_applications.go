@@ -15,11 +15,7 @@ var (
 // now is the clock of the log.
 func (e *entry) now() time.Time { return time.UnixMilli(e.batch.meta.clock).UTC() }
 
-func (e *entry) createApplication(body []byte) ([]byte, error) {
-	var c createApplication
-	if err := decodeJSON(body, &c); err != nil {
-		return nil, err
-	}
+func (e *entry) createApplication(c *createApplication) ([]byte, error) {
 	app := c.Application
 	if existing := e.store.nouns.uidHolder(app.UID); existing != nil {
 		if !c.GetIfExists {
@@ -39,11 +35,7 @@ func (e *entry) createApplication(body []byte) ([]byte, error) {
 }
 
 // updateApplication puts an application in the place of the one that it was made from. The reply is the application.
-func (e *entry) updateApplication(body []byte) ([]byte, error) {
-	app := new(webhook.Application)
-	if err := decodeJSON(body, app); err != nil {
-		return nil, err
-	}
+func (e *entry) updateApplication(app *webhook.Application) ([]byte, error) {
 	before := e.store.nouns.applications[app.ID]
 	switch {
 	case before == nil:
@@ -72,11 +64,7 @@ func (e *entry) putApplication(app *webhook.Application) (record []byte, err err
 }
 
 // deleteApplication ends an application and its endpoints at once. What they leave may be much, so sweep removes it bit by bit.
-func (e *entry) deleteApplication(body []byte) error {
-	var c deleteApplication
-	if err := decodeJSON(body, &c); err != nil {
-		return err
-	}
+func (e *entry) deleteApplication(c *deleteApplication) error {
 	n := &e.store.nouns
 	app := n.applications[c.App]
 	if app == nil {

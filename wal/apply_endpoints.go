@@ -11,11 +11,7 @@ import (
 
 var errEndpointUIDTaken = &webhook.Error{Code: webhook.CodeConflict, Detail: "an endpoint with this uid exists already"}
 
-func (e *entry) createEndpoint(body []byte) ([]byte, error) {
-	endpoint := new(webhook.Endpoint)
-	if err := decodeJSON(body, endpoint); err != nil {
-		return nil, err
-	}
+func (e *entry) createEndpoint(endpoint *webhook.Endpoint) ([]byte, error) {
 	if e.store.nouns.applications[endpoint.App] == nil {
 		return nil, errNoApplication
 	}
@@ -43,11 +39,7 @@ func (e *entry) createEndpoint(body []byte) ([]byte, error) {
 }
 
 // updateEndpoint puts an endpoint in the place of the one that it was made from. The reply is the endpoint.
-func (e *entry) updateEndpoint(body []byte) ([]byte, error) {
-	endpoint := new(webhook.Endpoint)
-	if err := decodeJSON(body, endpoint); err != nil {
-		return nil, err
-	}
+func (e *entry) updateEndpoint(endpoint *webhook.Endpoint) ([]byte, error) {
 	before := e.store.nouns.endpoints[endpoint.ID]
 	switch {
 	case before == nil || before.App != endpoint.App:
@@ -130,11 +122,7 @@ func errUnknownType(name string) error {
 }
 
 // disableEndpoint is the leader's word that an endpoint has failed for too long.
-func (e *entry) disableEndpoint(body []byte) error {
-	var c disableEndpoint
-	if err := decodeJSON(body, &c); err != nil {
-		return err
-	}
+func (e *entry) disableEndpoint(c *disableEndpoint) error {
 	if c.Term != e.batch.meta.term {
 		return errLateProgress
 	}
@@ -155,11 +143,7 @@ func (e *entry) disableEndpoint(body []byte) error {
 }
 
 // deleteEndpoint leaves the endpoint's history. Its retry set may be long, so sweep empties that bit by bit.
-func (e *entry) deleteEndpoint(body []byte) error {
-	var c deleteEndpoint
-	if err := decodeJSON(body, &c); err != nil {
-		return err
-	}
+func (e *entry) deleteEndpoint(c *deleteEndpoint) error {
 	endpoint := e.store.nouns.endpoints[c.Endpoint]
 	if endpoint == nil || endpoint.App != c.App {
 		return errNoEndpoint
@@ -175,11 +159,7 @@ func (e *entry) deleteEndpoint(body []byte) error {
 }
 
 // resume has an endpoint go on, perhaps not where it stood: with To it passes over the messages up to that one.
-func (e *entry) resume(body []byte) ([]byte, error) {
-	var c moveCursor
-	if err := decodeJSON(body, &c); err != nil {
-		return nil, err
-	}
+func (e *entry) resume(c *moveCursor) ([]byte, error) {
 	before := e.store.nouns.endpoints[c.Endpoint]
 	if before == nil || before.App != c.App {
 		return nil, errNoEndpoint

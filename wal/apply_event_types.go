@@ -10,11 +10,7 @@ var (
 )
 
 // createEventType takes the name of an archived one, too. The reply is the event type.
-func (e *entry) createEventType(body []byte) ([]byte, error) {
-	t := new(webhook.EventType)
-	if err := decodeJSON(body, t); err != nil {
-		return nil, err
-	}
+func (e *entry) createEventType(t *webhook.EventType) ([]byte, error) {
 	switch before, err := e.eventType(t.Name); {
 	case webhook.ErrorCode(err) == webhook.CodeNotFound:
 	case err != nil:
@@ -27,11 +23,7 @@ func (e *entry) createEventType(body []byte) ([]byte, error) {
 }
 
 // updateEventType puts an event type in the place of the one that it was made from. The reply is the event type.
-func (e *entry) updateEventType(body []byte) ([]byte, error) {
-	t := new(webhook.EventType)
-	if err := decodeJSON(body, t); err != nil {
-		return nil, err
-	}
+func (e *entry) updateEventType(t *webhook.EventType) ([]byte, error) {
 	before, err := e.eventType(t.Name)
 	switch {
 	case err != nil:
@@ -44,11 +36,7 @@ func (e *entry) updateEventType(body []byte) ([]byte, error) {
 }
 
 // deleteEventType archives an event type or, to expunge it, forgets it. Endpoints that chose it keep it.
-func (e *entry) deleteEventType(body []byte) error {
-	var c deleteEventType
-	if err := decodeJSON(body, &c); err != nil {
-		return err
-	}
+func (e *entry) deleteEventType(c *deleteEventType) error {
 	t, err := e.eventType(c.Name)
 	switch {
 	case err != nil:

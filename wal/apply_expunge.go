@@ -10,11 +10,7 @@ import (
 const expungedResponse = "EXPUNGED"
 
 // expungeMessage takes the payload of a message away for good. Where it is not yet delivered it is canceled when its turn comes.
-func (e *entry) expungeMessage(body []byte) error {
-	var c expunge
-	if err := decodeJSON(body, &c); err != nil {
-		return err
-	}
+func (e *entry) expungeMessage(c *expungeMessage) error {
 	key := chunkKey(keyLog, c.App, c.Message)
 	data, found, err := e.store.get(key)
 	if err != nil {
@@ -38,11 +34,7 @@ func (e *entry) expungeMessage(body []byte) error {
 }
 
 // expungeAttempt takes the receiver's answer away for good.
-func (e *entry) expungeAttempt(body []byte) error {
-	var c expunge
-	if err := decodeJSON(body, &c); err != nil {
-		return err
-	}
+func (e *entry) expungeAttempt(c *expungeAttempt) error {
 	endpoint, found, err := e.store.get(idKey(keyIndex, c.Message, c.Attempt))
 	if err != nil {
 		return err

@@ -24,16 +24,12 @@ func decodeManual(key, value []byte) (line webhook.Manual, err error) {
 	r := reader{rest: value}
 	flags := r.byte()
 	line = webhook.Manual{Message: webhook.ID(key[1+idSize:]), Retry: flags&manualRetries != 0,
-		Number: uint32(r.uvarint()), Made: uint32(r.uvarint()), Task: r.id()}
+		Number: r.uint32(), Made: r.uint32(), Task: r.id()}
 	return line, r.end()
 }
 
 // resend has a message sent to an endpoint once more, whatever its filters say and whatever became of it before.
-func (e *entry) resend(body []byte) error {
-	var c resend
-	if err := decodeJSON(body, &c); err != nil {
-		return err
-	}
+func (e *entry) resend(c *resend) error {
 	endpoint := e.store.nouns.endpoints[c.Endpoint]
 	if endpoint == nil || endpoint.App != c.App {
 		return errNoEndpoint

@@ -8,11 +8,7 @@ import (
 
 // recordProgress keeps attempts and moves cursors, retry sets, held sets and manual sets. What a leader of another term says
 // comes too late: the one of this term has begun from the store without it.
-func (e *entry) recordProgress(body []byte) error {
-	term, list, err := decodeProgress(body)
-	if err != nil {
-		return err
-	}
+func (e *entry) recordProgress(term uint64, list []webhook.Progress) error {
 	if term != e.batch.meta.term {
 		return errLateProgress
 	}
@@ -157,6 +153,6 @@ func encodeRetry(line *webhook.Retry) []byte {
 func decodeRetry(key, value []byte) (line webhook.Retry, err error) {
 	line.Due, line.Message = parseRetryKey(key)
 	r := reader{rest: value}
-	line.Made, line.Spent, line.Key = uint32(r.uvarint()), uint32(r.uvarint()), r.uvarint()
+	line.Made, line.Spent, line.Key = r.uint32(), r.uint32(), r.uvarint()
 	return line, r.end()
 }

@@ -28,11 +28,7 @@ func parseExpiryKey(key []byte) (due int64, app, message webhook.ID) {
 }
 
 // retain has messages leave the log that are kept long enough, with their event ids and their attempts.
-func (e *entry) retain(body []byte) error {
-	var c retain
-	if err := decodeJSON(body, &c); err != nil {
-		return err
-	}
+func (e *entry) retain(c *retain) error {
 	r := retainer{entry: e, before: c.Before, size: c.Size, budget: c.Records, history: make(map[string][]webhook.ID)}
 	for _, part := range c.Parts {
 		if r.budget <= 0 || r.size > 0 && e.batch.meta.bytes <= r.size {

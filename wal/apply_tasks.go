@@ -22,11 +22,7 @@ var (
 )
 
 // createTask begins a replay. The reply is the task.
-func (e *entry) createTask(body []byte) ([]byte, error) {
-	t := new(webhook.Task)
-	if err := decodeJSON(body, t); err != nil {
-		return nil, err
-	}
+func (e *entry) createTask(t *webhook.Task) ([]byte, error) {
 	endpoint := e.store.nouns.endpoints[t.Endpoint]
 	if endpoint == nil || endpoint.App != t.App {
 		return nil, errNoEndpoint
@@ -70,11 +66,7 @@ func (e *entry) createTask(body []byte) ([]byte, error) {
 
 // stepTask moves a task on in its log and asks for the messages that it takes. They follow the schedule if they fail: who
 // replays wants them delivered.
-func (e *entry) stepTask(body []byte) error {
-	term, step, err := decodeStepTask(body)
-	if err != nil {
-		return err
-	}
+func (e *entry) stepTask(term uint64, step *webhook.TaskStep) error {
 	t := e.task(step.Task)
 	switch {
 	case t == nil:
@@ -135,11 +127,7 @@ func (e *entry) messageOf(app, id webhook.ID, part *logPart) (*webhook.Message, 
 }
 
 // changeTask has a task wait, go on, or end. The reply is the task.
-func (e *entry) changeTask(body []byte) ([]byte, error) {
-	var c changeTask
-	if err := decodeJSON(body, &c); err != nil {
-		return nil, err
-	}
+func (e *entry) changeTask(c *changeTask) ([]byte, error) {
 	t := e.task(c.Task)
 	switch {
 	case t == nil:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"hookwheel/webhook"
@@ -95,9 +96,24 @@ func (r *reader) uvarint() uint64 {
 	return v
 }
 
+// number is one that is at most limit.
+func (r *reader) number(limit uint64) uint64 {
+	v := r.uvarint()
+	if v > limit {
+		r.fail()
+		return 0
+	}
+	return v
+}
+
+func (r *reader) uint32() uint32 { return uint32(r.number(math.MaxUint32)) }
+
+// Times are from 0 to the end of the year 9999, in milliseconds since the Unix epoch: JSON has no others.
+const endOfTime = 253_402_300_800_000
+
 func (r *reader) time() time.Time {
 	v, n := binary.Varint(r.rest)
-	if n <= 0 {
+	if n <= 0 || v < 0 || v >= endOfTime {
 		r.fail()
 		return time.Time{}
 	}

@@ -387,7 +387,7 @@ func randomMessage(rnd *rand.Rand) webhook.Message {
 }
 
 func randomAttempt(rnd *rand.Rand) webhook.Attempt {
-	a := webhook.Attempt{Number: rnd.Uint32(), Trigger: webhook.Trigger(rnd.Intn(2)), Status: webhook.Status(rnd.Intn(4)),
+	a := webhook.Attempt{Number: 1 + rnd.Uint32()>>1, Trigger: webhook.Trigger(rnd.Intn(2)), Status: webhook.Status(rnd.Intn(4)),
 		StatusCode: uint16(rnd.Intn(1000)), Start: randomTime(rnd), Duration: time.Duration(rnd.Intn(1e6)) * time.Millisecond,
 		Next: randomTime(rnd), URL: fmt.Sprint("u", rnd.Intn(3)), Response: randomBytes(rnd, 100)}
 	rnd.Read(a.Message[:])

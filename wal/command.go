@@ -244,12 +244,15 @@ func readOutcome(r *reader, o *webhook.Outcome, urlBefore string) {
 			o.Key = binary.BigEndian.Uint64(key)
 		}
 	}
-	o.Spent = uint32(r.uvarint())
+	o.Spent = r.uint32()
 	if first&outcomePutOff != 0 {
 		o.Attempt.Message, o.Attempt.Next = r.id(), r.time()
 		return
 	}
 	readAttempt(r, &o.Attempt, urlBefore)
+	if o.Attempt.Number == 0 || o.Hold { // then no attempt was made, which the flags would say
+		r.fail()
+	}
 }
 
 func decodeProgress(body []byte) (term uint64, list []webhook.Progress, err error) {

@@ -101,12 +101,8 @@ func (s *Store) Oversize() bool {
 	return s.config.MaxSize > 0 && s.Size() > s.config.MaxSize+s.config.MaxSize/10
 }
 
-// Admit is asked on the leader before a command goes into the log; full are the other nodes whose disk is short. A reply
-// refuses the command: it is not proposed.
-func (s *Store) Admit(body []byte, full []string) (reply []byte) {
-	if len(body) == 0 || kind(body[0]) != kindCreateMessage {
-		return nil
-	}
+// noRoom refuses new messages when there is no room for them; full are the other nodes whose disk is short.
+func (s *Store) noRoom(full []string) error {
 	free, least := s.Free()
 	var detail string
 	switch {
@@ -119,10 +115,6 @@ func (s *Store) Admit(body []byte, full []string) (reply []byte) {
 	default:
 		return nil
 	}
-	reply, err := errorReply(&webhook.Error{Code: webhook.CodeNoSpace,
-		Detail: detail + " for the delivery of what was accepted: no new events until there is room"})
-	if err != nil {
-		return []byte{replyError}
-	}
-	return reply
+	return &webhook.Error{Code: webhook.CodeNoSpace,
+		Detail: detail + " for the delivery of what was accepted: no new events until there is room"}
 }

@@ -50,17 +50,13 @@ func decodeIdempotent(body []byte) (key [16]byte, command []byte, err error) {
 
 // applyOnce does what the command within asks, unless it was asked for under this key before. So the key is kept by the same
 // entry that has the effect. What is refused changes nothing, and may be asked for again.
-func (e *entry) applyOnce(body []byte) ([]byte, error) {
-	key, command, err := decodeIdempotent(body)
-	if err != nil {
-		return nil, err
-	}
-	name := append([]byte{command[0]}, key[:]...)
+func (e *entry) applyOnce(c *once) ([]byte, error) {
+	name := append([]byte{byte(c.kind)}, c.key[:]...)
 	reply, found, err := e.answerTo(name)
 	if err != nil || found {
 		return append([]byte{replyRepeated}, reply...), err
 	}
-	if reply, err = e.apply(command); err != nil {
+	if reply, err = c.within.apply(e); err != nil {
 		return nil, err
 	}
 	if len(e.answers) == 0 {

@@ -108,7 +108,7 @@ func readHealth(r *reader, h *webhook.Health) {
 		h.FailingSince, h.LastFailure = r.time(), r.string()
 	}
 	if flags&healthParked != 0 {
-		h.Parked, h.Since, h.Probes, h.NextProbe = true, r.time(), uint32(r.uvarint()), r.time()
+		h.Parked, h.Since, h.Probes, h.NextProbe = true, r.time(), r.uint32(), r.time()
 	}
 	if flags&healthRests != 0 {
 		h.Rests = r.time()

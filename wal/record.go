@@ -2,6 +2,7 @@ package wal
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"time"
 
@@ -126,7 +127,7 @@ func readMessage(r *reader, m *webhook.Message) {
 		m.DeliverAt = r.time()
 	}
 	if flags&messageRetention != 0 {
-		m.Retention = time.Duration(r.uvarint()) * time.Hour
+		m.Retention = time.Duration(r.number(maxHours)) * time.Hour
 	}
 	if flags&messageOnly != 0 {
 		m.Only = r.id()
@@ -157,14 +158,20 @@ func decodeMessages(key, data []byte, app webhook.ID) ([]webhook.Message, error)
 	var list []webhook.Message
 	r := newReader(data, messageVersion)
 	for r.more() {
-		m := webhook.Message{App: app, ID: placedID(key, r.uvarint())}
+		m := webhook.Message{App: app, ID: placedID(key, r.number(webhook.MaxPlace))}
 		readMessage(r, &m)
 		list = append(list, m)
 	}
 	return list, r.err
 }
 
-const attemptOfTask = 1 << 7
+const (
+	attemptOfTask = 1 << 7
+	maxHours      = 100 * 365 * 24         // of a retention
+	maxMillis     = maxHours * 3_600_000   // of a duration
+	lastStatus    = webhook.StatusCanceled // with the highest number
+	lastTrigger   = webhook.TriggerManual  // likewise
+)
 
 // appendAttempt writes what is the same in a command and in the history: all but the ID and the endpoint. The URL is left
 // out when it is that of the attempt before.
@@ -196,15 +203,18 @@ func appendAttempt(dst []byte, a *webhook.Attempt, urlBefore string) []byte {
 // readAttempt is the reverse; Response is a part of the record.
 func readAttempt(r *reader, a *webhook.Attempt, urlBefore string) {
 	a.Message = r.id()
-	a.Number = uint32(r.uvarint())
+	a.Number = r.uint32()
 	trigger := r.byte()
 	if trigger&attemptOfTask != 0 {
 		a.Task = r.id()
 	}
 	a.Trigger, a.Status = webhook.Trigger(trigger&^attemptOfTask), webhook.Status(r.byte())
-	a.StatusCode = uint16(r.uvarint())
+	if a.Trigger > lastTrigger || a.Status > lastStatus {
+		r.fail()
+	}
+	a.StatusCode = uint16(r.number(math.MaxUint16))
 	a.Start = r.time()
-	a.Duration = time.Duration(r.uvarint()) * time.Millisecond
+	a.Duration = time.Duration(r.number(maxMillis)) * time.Millisecond
 	a.Next = r.time()
 	if a.URL = r.string(); a.URL == "" {
 		a.URL = urlBefore
@@ -218,7 +228,7 @@ func decodeAttempts(key, data []byte, endpoint webhook.ID) ([]webhook.Attempt, e
 	url := ""
 	r := newReader(data, attemptVersion)
 	for r.more() {
-		a := webhook.Attempt{Endpoint: endpoint, ID: placedID(key, r.uvarint())}
+		a := webhook.Attempt{Endpoint: endpoint, ID: placedID(key, r.number(webhook.MaxPlace))}
 		readAttempt(r, &a, url)
 		url = a.URL
 		list = append(list, a)

@@ -220,7 +220,7 @@ func (s *sized) left(t *testing.T) map[webhook.ID]bool {
 	return left
 }
 
-func (s *sized) admitted() bool { return s.Admit(encodeCreateMessage(s.message()), nil) == nil }
+func (s *sized) admitted() bool { return s.Admit(encodeCreateMessage(s.message()), nil, false) == nil }
 
 // A store that has grown too large lets the oldest messages go that nobody waits for, however young, and no others. When all are waited
 // for it takes no new ones, until they are delivered.

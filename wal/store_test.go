@@ -262,9 +262,9 @@ func TestDamagedCurrent(t *testing.T) {
 func TestAdmit(t *testing.T) {
 	s, _, app, endpoint := newWorld(t)
 	message := encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})
-	others := [][]byte{nil, encodeProgress(1, []webhook.Progress{failures(endpoint.ID, 1)}),
+	others := [][]byte{encodeProgress(1, []webhook.Progress{failures(endpoint.ID, 1)}),
 		mustEncode(t, kindDeleteEndpoint, deleteEndpoint{app.ID, endpoint.ID})}
-	if reply := s.Admit(message, nil); reply != nil {
+	if reply := s.Admit(message, nil, false); reply != nil {
 		t.Errorf("with room: %s", reply)
 	}
 	if s.Critical() {
@@ -274,10 +274,13 @@ func TestAdmit(t *testing.T) {
 	if !s.Critical() {
 		t.Error("without room: not critical")
 	}
-	_, err := decodeReply(s.Admit(message, nil))
+	_, err := decodeReply(s.Admit(message, nil, false))
 	wantCode(t, err, webhook.CodeNoSpace)
+	if reply := s.Admit(message, nil, true); reply != nil {
+		t.Errorf("a repetition, whose first try may have been taken, is refused: %s", reply)
+	}
 	for _, body := range others {
-		if reply := s.Admit(body, nil); reply != nil {
+		if reply := s.Admit(body, nil, false); reply != nil {
 			t.Errorf("%x is refused: %s", body, reply)
 		}
 	}

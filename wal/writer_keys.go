@@ -2,6 +2,7 @@ package wal
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"hookwheel/webhook"
@@ -42,14 +43,14 @@ func (w *Writer) revoke(ctx context.Context, c revokeKeys) error {
 
 // TouchKeys notes when keys were used.
 func (w *Writer) TouchKeys(ctx context.Context, used map[webhook.ID]time.Time) error {
-	list := make([]touchKey, 0, len(used))
+	list := make(touchKeys, 0, len(used))
 	for id, at := range used {
 		list = append(list, touchKey{id, at})
 	}
-	command, err := encodeCommand(kindTouchKeys, list)
-	if err != nil {
-		return err
+	for part := range slices.Chunk(list, maxTouches) {
+		if err := w.proposeEnd(ctx, kindTouchKeys, part); err != nil {
+			return err
+		}
 	}
-	_, err = w.propose(ctx, command)
-	return err
+	return nil
 }

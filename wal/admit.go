@@ -1,0 +1,37 @@
+package wal
+
+import (
+	"errors"
+
+	"hookwheel/webhook"
+)
+
+// Admit is asked on the leader before a command goes into the log: a reply refuses the command, and it is not proposed. full are
+// the other nodes whose disk is short. A repetition is judged by its form only, for its first try may be in the log.
+func (s *Store) Admit(body []byte, full []string, repetition bool) (reply []byte) {
+	err := s.admit(body, full, repetition)
+	if err == nil {
+		return nil
+	}
+	refused := &webhook.Error{Code: webhook.CodeUnavailable, Detail: "the leader does not know such a command, or it is damaged. " +
+		"While the nodes run different versions of the program, upgrade them all and try again"}
+	errors.As(err, &refused)
+	if reply, err = errorReply(refused); err != nil {
+		return []byte{replyError}
+	}
+	return reply
+}
+
+func (s *Store) admit(body []byte, full []string, repetition bool) error {
+	command, err := decodeCommand(body)
+	if err != nil {
+		return err
+	}
+	if err := command.validate(); err != nil {
+		return err
+	}
+	if _, grows := innermost(command).(*createMessage); grows && !repetition {
+		return s.noRoom(full)
+	}
+	return nil
+}
