@@ -17,7 +17,8 @@ import (
 const (
 	maxUnrecorded  = 2048                   // outcomes that wait for the recorder; then workers wait too
 	maxRecord      = 512                    // outcomes in one record
-	maxRecordBytes = 200 << 10              // of responses in one record
+	maxRecordBytes = 200 << 10              // of outcomes in one record, but for the last of them
+	outcomeBytes   = 128                    // of an outcome beside its response and its URL, about
 	cursorInterval = 500 * time.Millisecond // how often cursors that move over unwanted messages are recorded
 	drainPatience  = 3 * time.Second        // how long attempts under way may go on when leadership ends
 	flushPatience  = 2 * time.Second        // how long the last outcomes may then take to be recorded
@@ -156,20 +157,25 @@ func (p *Pool) disable(ctx context.Context, term uint64, s *scheduler.Scheduler)
 // collect takes what waits, up to the bounds of a record.
 func collect(first webhook.Outcome, outcomes <-chan webhook.Outcome) []webhook.Outcome {
 	batch := []webhook.Outcome{first}
-	size := len(first.Attempt.Response)
+	size := sizeOf(&first)
 	for len(batch) < maxRecord && size < maxRecordBytes {
 		select {
 		case o, more := <-outcomes:
 			if !more {
 				return batch
 			}
-			size += len(o.Attempt.Response)
+			size += sizeOf(&o)
 			batch = append(batch, o)
 		default:
 			return batch
 		}
 	}
 	return batch
+}
+
+// sizeOf is about how many bytes an outcome takes in a record.
+func sizeOf(o *webhook.Outcome) int {
+	return len(o.Attempt.Response) + len(o.Attempt.URL) + outcomeBytes
 }
 
 func (p *Pool) report(stats scheduler.Stats) {

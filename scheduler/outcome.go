@@ -194,6 +194,10 @@ func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome, most int) []webhook.P
 	}
 	if len(r.list) == 0 {
 		for l := range s.moved {
+			if len(r.list) >= most {
+				s.tellNews()
+				break
+			}
 			r.at(l.endpoint.ID)
 		}
 	}

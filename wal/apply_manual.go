@@ -183,10 +183,15 @@ func (e *entry) plannedRetry(endpoint, message webhook.ID) (planned []byte, err 
 
 // attemptsAt calls see for each recorded attempt of a message at an endpoint, those of this entry not among them.
 func (e *entry) attemptsAt(endpoint, message webhook.ID, see func(*webhook.Attempt) error) error {
+	return e.attemptsOf(message, func(at webhook.ID) bool { return at == endpoint }, see)
+}
+
+// attemptsOf is attemptsAt for all endpoints that want tells of.
+func (e *entry) attemptsOf(message webhook.ID, want func(endpoint webhook.ID) bool, see func(*webhook.Attempt) error) error {
 	prefix := idKey(keyIndex, message)
 	return e.store.seek(prefix, prefix, func(key, value []byte) error {
-		id := webhook.ID(key[len(prefix):])
-		if webhook.ID(value) != endpoint || id.Index() == e.batch.meta.index { // the chunk of this entry is not written yet
+		id, endpoint := webhook.ID(key[len(prefix):]), webhook.ID(value)
+		if !want(endpoint) || id.Index() == e.batch.meta.index { // the chunk of this entry is not written yet
 			return nil
 		}
 		chunk := chunkKey(keyHistory, endpoint, id)

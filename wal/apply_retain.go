@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"time"
@@ -27,11 +28,17 @@ func parseExpiryKey(key []byte) (due int64, app, message webhook.ID) {
 	return int64(binary.BigEndian.Uint64(key[1:])), webhook.ID(key[9 : 9+idSize]), webhook.ID(key[9+idSize:])
 }
 
-// retain has messages leave the log that are kept long enough, with their event ids and their attempts.
+// retain has messages leave the log that are kept long enough, with their event ids and their attempts. It ends when it has looked at
+// as many records, or read as many bytes of chunks, as one command may; attempts of the last message may then be left to sweep.
 func (e *entry) retain(c *retain) error {
-	r := retainer{entry: e, before: c.Before, size: c.Size, budget: c.Records, history: make(map[string][]webhook.ID)}
+	r := retainer{entry: e, before: c.Before, size: c.Size, budget: c.Records, bytes: retainBytes, history: make(map[string]*goneAttempts)}
+	for len(e.store.nouns.dropped) > 0 && !r.spent() {
+		if err := r.goOn(); err != nil {
+			return err
+		}
+	}
 	for _, part := range c.Parts {
-		if r.budget <= 0 || r.size > 0 && e.batch.meta.bytes <= r.size {
+		if r.spent() || r.size > 0 && e.batch.meta.bytes <= r.size {
 			break
 		}
 		if e.store.nouns.applications[part.App] == nil { // sweep sees to it
@@ -44,14 +51,27 @@ func (e *entry) retain(c *retain) error {
 	return r.rewriteHistory()
 }
 
+// retainBytes is how many bytes of chunks one retain command reads and writes anew, about.
+const retainBytes = 4 << 20
+
 // retainer is the work of one command.
 type retainer struct {
 	*entry
 	before  int64
-	size    int64                   // not 0: what no endpoint waits for goes, whatever its age
-	budget  int                     // records that may yet be looked at
-	history map[string][]webhook.ID // attempts that go, by the key of their chunk
+	size    int64                    // not 0: what no endpoint waits for goes, whatever its age
+	budget  int                      // records that may yet be looked at
+	bytes   int                      // of chunks, likewise
+	history map[string]*goneAttempts // by the key of their chunk
 }
+
+// goneAttempts are attempts that go out of a chunk of a history.
+type goneAttempts struct {
+	chunk []byte // as it was
+	ids   []webhook.ID
+}
+
+// spent reports whether the command has done its share.
+func (r *retainer) spent() bool { return r.budget <= 0 || r.bytes <= 0 }
 
 // leaves tells whether a message is to go.
 func (r *retainer) leaves(m *webhook.Message) (bool, error) {
@@ -73,15 +93,12 @@ func (r *retainer) due(m *webhook.Message) bool {
 // wanted tells whether a message is yet to be sent to an endpoint: its cursor has not passed it, or it stands in one of its sets.
 func (r *retainer) wanted(m *webhook.Message) (bool, error) {
 	for _, endpoint := range r.store.nouns.byApp[m.App] {
-		c := r.store.nouns.cursors[endpoint.ID]
-		if m.ID.After(c.position) {
+		if m.ID.After(r.store.nouns.cursors[endpoint.ID].position) {
 			return true, nil
 		}
-		if lines, err := r.linesOf(endpoint.ID, c, m); len(lines) > 0 || err != nil {
-			return true, err
-		}
 	}
-	return false, nil
+	lines, err := r.linesOf(m)
+	return len(lines) > 0, err
 }
 
 // retainPart looks at the messages that one entry has added to a log.
@@ -96,10 +113,11 @@ func (r *retainer) retainPart(app, entry webhook.ID) error {
 		return err
 	}
 	r.budget--
+	r.bytes -= len(data)
 	var kept []webhook.Message
 	for i := range list {
 		goes := false
-		if r.budget > 0 {
+		if !r.spent() {
 			if goes, err = r.leaves(&list[i]); err == nil && goes {
 				goes, err = r.drop(&list[i])
 			}
@@ -119,19 +137,20 @@ func (r *retainer) retainPart(app, entry webhook.ID) error {
 }
 
 // drop deletes all that there is of a message but its place in its chunk. One with an attempt that this very entry has recorded, in a chunk
-// that is not written yet, stays until the next time.
+// that is not written yet, stays until the next time. Of attempts that are too many for one command the rest is left to later ones, and
+// a note says so.
 func (r *retainer) drop(m *webhook.Message) (dropped bool, err error) {
 	r.budget--
-	var lines [][]byte
-	prefix := idKey(keyIndex, m.ID)
 	busy := false
-	err = r.store.seek(prefix, prefix, func(line, endpoint []byte) error {
-		busy = busy || webhook.ID(line[len(prefix):]).Index() == r.batch.meta.index
-		lines = append(lines, slices.Concat(line, endpoint))
-		r.budget--
-		return nil
+	err = r.store.seek(idKey(keyIndex, m.ID), idKey(keyIndex, m.ID, r.first()), func(_, _ []byte) error {
+		busy = true
+		return errStop
 	})
 	if err != nil || busy {
+		return false, err
+	}
+	lines, err := r.linesOf(m)
+	if err != nil {
 		return false, err
 	}
 	r.batch.meta.left = max(r.batch.meta.left, m.ID.Millis())
@@ -142,28 +161,84 @@ func (r *retainer) drop(m *webhook.Message) (dropped bool, err error) {
 		r.batch.delete(expiryKey(leavesAt(m), m.App, m.ID))
 	}
 	for _, endpoint := range r.store.nouns.byApp[m.App] {
-		if err := r.leave(endpoint, m); err != nil {
+		if err := r.leave(endpoint, m, lines[endpoint.ID]); err != nil {
 			return false, err
 		}
 	}
-	for _, line := range lines {
-		key, endpoint := line[:len(prefix)+idSize], webhook.ID(line[len(prefix)+idSize:])
-		id := webhook.ID(key[len(prefix):])
-		chunk := string(chunkKey(keyHistory, endpoint, id))
-		r.history[chunk] = append(r.history[chunk], id)
-		r.batch.delete(key)
+	all, err := r.dropAttempts(m.ID)
+	if err == nil && !all {
+		r.note(m.ID)
 	}
-	return true, nil
+	return true, err
 }
 
-// leave has an endpoint forget a message. If it wanted it and has not settled it, that is counted.
-func (r *retainer) leave(endpoint *webhook.Endpoint, m *webhook.Message) error {
-	c := r.store.nouns.cursors[endpoint.ID]
-	lost := c.fresh(m.ID) && endpoint.Wants(m)
-	lines, err := r.linesOf(endpoint.ID, c, m)
-	if err != nil {
+// dropAttempts deletes attempts at a message, or as many as the command may; all reports whether none are left.
+func (r *retainer) dropAttempts(message webhook.ID) (all bool, err error) {
+	prefix := idKey(keyIndex, message)
+	all = true
+	err = r.store.seek(prefix, prefix, func(line, endpoint []byte) error {
+		if r.spent() {
+			all = false
+			return errStop
+		}
+		r.budget--
+		id := webhook.ID(line[len(prefix):])
+		chunk := string(chunkKey(keyHistory, webhook.ID(endpoint), id))
+		gone := r.history[chunk]
+		if gone == nil {
+			data, _, err := r.store.get([]byte(chunk))
+			if err != nil {
+				return err
+			}
+			gone = &goneAttempts{chunk: data}
+			r.history[chunk] = gone
+			r.bytes -= len(data)
+		}
+		gone.ids = append(gone.ids, id)
+		r.batch.delete(bytes.Clone(line))
+		return nil
+	})
+	return all, err
+}
+
+func droppedKey(message webhook.ID) []byte { return idKey(keyDropped, message) }
+
+// note says that attempts are left of a message that has left the log.
+func (r *retainer) note(message webhook.ID) {
+	r.store.mu.Lock()
+	r.store.nouns.dropped = append(r.store.nouns.dropped, message)
+	slices.SortFunc(r.store.nouns.dropped, webhook.ID.Compare) // as a node finds them that starts now
+	r.store.mu.Unlock()
+	r.batch.set(droppedKey(message), nil)
+}
+
+// goOn deletes attempts of the first message that is noted.
+func (r *retainer) goOn() error {
+	message := r.store.nouns.dropped[0]
+	all, err := r.dropAttempts(message)
+	if err != nil || !all {
 		return err
 	}
+	r.store.mu.Lock()
+	r.store.nouns.dropped = r.store.nouns.dropped[1:]
+	r.store.mu.Unlock()
+	r.batch.delete(droppedKey(message))
+	return nil
+}
+
+// sweepDropped deletes some of the attempts that are left of messages that have left the log.
+func (e *entry) sweepDropped() error {
+	r := retainer{entry: e, budget: sweepPerEntry, bytes: retainBytes / 16, history: make(map[string]*goneAttempts)}
+	if err := r.goOn(); err != nil {
+		return err
+	}
+	return r.rewriteHistory()
+}
+
+// leave has an endpoint forget a message and its lines. If it wanted it and has not settled it, that is counted.
+func (r *retainer) leave(endpoint *webhook.Endpoint, m *webhook.Message, lines [][]byte) error {
+	c := r.store.nouns.cursors[endpoint.ID]
+	lost := c.fresh(m.ID) && endpoint.Wants(m)
 	i, done := slices.BinarySearchFunc(c.done, m.ID, webhook.ID.Compare)
 	if !lost && !done && len(lines) == 0 {
 		return nil
@@ -208,50 +283,70 @@ func (n *counts) of(set byte) *uint64 {
 	}
 }
 
-// linesOf are the keys of a message's lines in the sets of an endpoint.
-func (r *retainer) linesOf(endpoint webhook.ID, c *cursor, m *webhook.Message) (lines [][]byte, err error) {
-	var keys [][]byte
-	if c.counts.manual > 0 {
-		keys = append(keys, idKey(keyManual, endpoint, m.ID))
-	}
-	if c.counts.held > 0 {
-		keys = append(keys, heldKey(endpoint, webhook.OrderingKeyHash(m.OrderingKey), m.ID))
-	}
-	for _, key := range keys {
-		_, stands, err := r.store.get(key)
-		if err != nil {
-			return nil, err
+// linesOf are the keys of a message's lines in the sets of endpoints.
+func (r *retainer) linesOf(m *webhook.Message) (lines map[webhook.ID][][]byte, err error) {
+	look := func(endpoint webhook.ID, key []byte) {
+		if err != nil || slices.ContainsFunc(lines[endpoint], func(known []byte) bool { return bytes.Equal(known, key) }) {
+			return
 		}
-		if stands {
-			lines = append(lines, key)
+		var stands bool
+		if _, stands, err = r.store.get(key); stands {
+			if lines == nil {
+				lines = make(map[webhook.ID][][]byte)
+			}
+			lines[endpoint] = append(lines[endpoint], key)
 		}
 	}
-	if c.counts.waiting == 0 {
-		return lines, nil
+	waiting := make(map[webhook.ID]bool)
+	for _, endpoint := range r.store.nouns.byApp[m.App] {
+		n := &r.store.nouns.cursors[endpoint.ID].counts
+		if n.manual > 0 {
+			look(endpoint.ID, idKey(keyManual, endpoint.ID, m.ID))
+		}
+		if n.held > 0 {
+			look(endpoint.ID, heldKey(endpoint.ID, webhook.OrderingKeyHash(m.OrderingKey), m.ID))
+		}
+		if n.waiting == 0 {
+			continue
+		}
+		waiting[endpoint.ID] = true
+		if !m.DeliverAt.IsZero() {
+			look(endpoint.ID, retryKey(endpoint.ID, m.DeliverAt, m.ID))
+		}
 	}
-	planned, err := r.plannedRetry(endpoint, m.ID)
-	if planned != nil {
-		lines = append(lines, planned)
+	if len(waiting) == 0 || err != nil {
+		return lines, err
 	}
-	return lines, err
+	for _, key := range r.planned {
+		if _, message := parseRetryKey(key); message == m.ID {
+			look(webhook.ID(key[1:1+idSize]), key)
+		}
+	}
+	planned := r.attemptsOf(m.ID, func(endpoint webhook.ID) bool { return waiting[endpoint] }, func(a *webhook.Attempt) error {
+		if !a.Next.IsZero() {
+			look(a.Endpoint, retryKey(a.Endpoint, a.Next, m.ID))
+		}
+		return err
+	})
+	return lines, planned
 }
 
 // rewriteHistory takes the attempts out of their chunks.
 func (r *retainer) rewriteHistory() error {
 	for key, gone := range r.history { // the order does not matter: each is a record of its own
-		data, found, err := r.store.get([]byte(key))
-		if err != nil {
-			return err
-		}
-		if !found {
+		if gone.chunk == nil {
 			continue
 		}
-		list, err := decodeAttempts([]byte(key), data, webhook.ID([]byte(key)[1:1+idSize]))
+		list, err := decodeAttempts([]byte(key), gone.chunk, webhook.ID([]byte(key)[1:1+idSize]))
 		if err != nil {
 			return err
 		}
-		list = slices.DeleteFunc(list, func(a webhook.Attempt) bool { return slices.Contains(gone, a.ID) })
-		r.batch.setChunk([]byte(key), data, encodeAttempts(list)) // nil if none are left
+		ids := make(map[webhook.ID]bool, len(gone.ids))
+		for _, id := range gone.ids {
+			ids[id] = true
+		}
+		list = slices.DeleteFunc(list, func(a webhook.Attempt) bool { return ids[a.ID] })
+		r.batch.setChunk([]byte(key), gone.chunk, encodeAttempts(list)) // nil if none are left
 	}
 	return nil
 }

@@ -151,6 +151,7 @@ type checker struct {
 	byApp     map[webhook.ID][]*webhook.Endpoint
 	cursors   map[webhook.ID]*cursor
 	removed   map[webhook.ID]bool       // endpoints
+	dropped   map[webhook.ID]bool       // messages that have left the log but not all of whose attempts are gone
 	goneApps  map[webhook.ID]bool       // applications that are being removed
 	leaving   map[webhook.ID]bool       // their endpoints
 	ends      map[webhook.ID]webhook.ID // last message of an application's log
@@ -180,7 +181,7 @@ var kindNames = map[byte]string{
 	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
 	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
 	keyHeld: "held messages", keyManual: "manual requests", keyTask: "tasks", keyChange: "changes of state", keyCounts: "hours of attempts", keyExpiry: "messages by expiry", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyAnswer: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
-	keyEventType: "event types", keyRemovedApp: "applications being removed",
+	keyDropped: "messages whose attempts are being removed", keyEventType: "event types", keyRemovedApp: "applications being removed",
 }
 
 func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
@@ -190,7 +191,7 @@ func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
 	c := &checker{txn: txn, progress: progress, report: &Report{Records: make(map[string]int), Violations: []string{}},
 		apps: make(map[webhook.ID]*webhook.Application), endpoints: make(map[webhook.ID]*webhook.Endpoint),
 		byApp: make(map[webhook.ID][]*webhook.Endpoint), cursors: make(map[webhook.ID]*cursor),
-		removed: make(map[webhook.ID]bool), goneApps: make(map[webhook.ID]bool), leaving: make(map[webhook.ID]bool), ends: make(map[webhook.ID]webhook.ID), uids: make(map[uid]webhook.ID),
+		removed: make(map[webhook.ID]bool), dropped: make(map[webhook.ID]bool), goneApps: make(map[webhook.ID]bool), leaving: make(map[webhook.ID]bool), ends: make(map[webhook.ID]webhook.ID), uids: make(map[uid]webhook.ID),
 		lines: make(map[webhook.ID]uint64), held: make(map[webhook.ID]uint64), manual: make(map[webhook.ID]uint64),
 		tasks: make(map[webhook.ID]*webhook.Task), taskLines: make(map[webhook.ID]int64),
 		passed: make(map[webhook.ID]int), reached: make(map[webhook.ID]int)}
@@ -266,7 +267,7 @@ var keySizes = map[byte]int{
 	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
 	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
 	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyTask: 1 + idSize, keyChange: 1 + entrySize, keyCounts: 1 + idSize + 8, keyExpiry: 1 + 8 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyAnswer: 1 + answerNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
-	keyEventType: -1, keyRemovedApp: 1 + idSize,
+	keyDropped: 1 + idSize, keyEventType: -1, keyRemovedApp: 1 + idSize,
 }
 
 func (c *checker) record(key, value []byte) error {
@@ -293,6 +294,8 @@ func (c *checker) record(key, value []byte) error {
 		c.checkRemoved(key, value)
 	case keyRemovedApp:
 		c.checkRemovedApp(key, value)
+	case keyDropped:
+		return c.checkDropped(key, value)
 	case keyEventType:
 		c.checkEventType(key, value)
 	case keyLog:
@@ -384,7 +387,11 @@ func (c *checker) clock() string { return time.UnixMilli(c.meta.clock).UTC().For
 
 // get reads one record; found is false if there is none.
 func (c *checker) get(key []byte) (value []byte, found bool, err error) {
-	if value, found, err = getRecord(c.txn, key); err != nil {
+	value, found, err = getRecord(c.txn, key)
+	switch {
+	case errors.Is(err, errPieceLost): // walk says so
+		return nil, false, nil
+	case err != nil:
 		err = fmt.Errorf("reading the record %q: %w", key, err)
 	}
 	return value, found, err

@@ -121,6 +121,9 @@ func (c *checker) checkIndex(key, value []byte) error {
 // endMessage looks at all attempts of the message whose part of the index has just been read.
 func (c *checker) endMessage() error {
 	list := c.indexed.attempts
+	if c.dropped[c.indexed.id] { // some may be gone
+		return nil
+	}
 	slices.SortStableFunc(list, func(a, b indexed) int { return a.endpoint.Compare(b.endpoint) })
 	highest := uint32(0)
 	for i, a := range list {
@@ -162,6 +165,25 @@ func (c *checker) checkAttemptedMessage(endpoint webhook.ID) error {
 		c.reached[endpoint]++
 	}
 	return nil
+}
+
+// checkDropped looks at the note that a message has left the log before all of its attempts.
+func (c *checker) checkDropped(key, value []byte) error {
+	id := webhook.ID(key[1:])
+	what := "the note that attempts are left of " + messageName(id)
+	c.checkID(id, what)
+	if len(value) != 0 {
+		c.violated("%s holds %d bytes", what, len(value))
+	}
+	prefix, found := idKey(keyIndex, id), false
+	err := scan(c.txn, prefix, func(_, _ []byte) error {
+		found = true
+		return errStop
+	})
+	if err == nil && !found {
+		c.violated("%s is there, but there are none", what)
+	}
+	return err
 }
 
 // findUnindexed names the attempts that are not in the index.

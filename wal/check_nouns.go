@@ -22,7 +22,7 @@ func (c *checker) loadNouns() error {
 	if err != nil {
 		return err
 	}
-	for kind, list := range map[byte]map[webhook.ID]bool{keyRemoved: c.removed, keyRemovedApp: c.goneApps} {
+	for kind, list := range map[byte]map[webhook.ID]bool{keyRemoved: c.removed, keyRemovedApp: c.goneApps, keyDropped: c.dropped} {
 		err := c.load(kind, func(key, _ []byte) error {
 			list[webhook.ID(key[1:])] = true
 			return nil

@@ -32,6 +32,7 @@ const (
 	keyRemovedApp  = 'O'
 	keyTask        = 'B'
 	keyChange      = 'V'
+	keyDropped     = 'J'
 )
 
 const (

@@ -20,6 +20,7 @@ type nouns struct {
 	cursors      map[webhook.ID]*cursor             // changed in place, by Apply alone
 	removed      []webhook.ID                       // endpoints that are gone but whose sets are not yet
 	removedApps  []webhook.ID                       // applications that are gone but whose log is not yet
+	dropped      []webhook.ID                       // messages that have left the log but not all of whose attempts are gone
 	apiKeys      apiKeys
 	tasks        []*webhook.Task // in order of ID
 	overtakers   overtakers
@@ -72,7 +73,7 @@ func (n *nouns) load(txn *badger.Txn) error {
 	if err != nil {
 		return err
 	}
-	for kind, list := range map[byte]*[]webhook.ID{keyRemoved: &n.removed, keyRemovedApp: &n.removedApps} {
+	for kind, list := range map[byte]*[]webhook.ID{keyRemoved: &n.removed, keyRemovedApp: &n.removedApps, keyDropped: &n.dropped} {
 		err = scan(txn, []byte{kind}, func(key, value []byte) error {
 			*list = append(*list, webhook.ID(key[1:]))
 			return nil

@@ -22,10 +22,17 @@ const (
 // how long they are kept. It does a bounded part of the work; more tells that there is some left.
 func (w *Writer) Retain(ctx context.Context, s *Store, before, now time.Time) (more bool, err error) {
 	parts, err := s.overdue(before.UnixMilli(), now.UnixMilli())
-	if err != nil || len(parts) == 0 {
+	if err != nil || len(parts) == 0 && !s.sweeps() {
 		return false, err
 	}
 	return true, w.proposeEnd(ctx, kindRetain, retain{Before: before.UnixMilli(), Records: retainRecords, Parts: parts})
+}
+
+// sweeps reports whether attempts are left of messages that have left the log.
+func (s *Store) sweeps() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.nouns.dropped) > 0
 }
 
 // overdue finds parts of logs with messages whose time is over.

@@ -16,12 +16,14 @@ const (
 	sweepEndpoints = sweepPerEntry / 4
 )
 
-// sweep deletes some of what removed endpoints and applications have left.
+// sweep deletes some of what removed endpoints and applications have left, and messages that had many attempts.
 func (e *entry) sweep() error {
 	n := &e.store.nouns
 	switch {
 	case len(n.removed) > 0:
 		return e.sweepEndpoint(n.removed[0])
+	case len(n.dropped) > 0:
+		return e.sweepDropped()
 	case len(n.removedApps) > 0:
 		return e.sweepApplication(n.removedApps[0])
 	}
