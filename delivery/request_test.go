@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -113,5 +115,61 @@ func TestEnvelopeIsSigned(t *testing.T) {
 	}
 	if got.header.Get("Content-Type") != webhook.JSONContentType {
 		t.Errorf("content type %q", got.header.Get("Content-Type"))
+	}
+}
+
+// TestWire checks, byte by byte, what a URL becomes in the request line and in the headers that follow from it.
+func TestWire(t *testing.T) {
+	lines := make(chan string, 1)
+	address := rawServer(t, func(conn net.Conn) {
+		buffer := make([]byte, 4096)
+		n, _ := conn.Read(buffer)
+		lines <- string(buffer[:n])
+		fmt.Fprint(conn, "HTTP/1.1 204 Fine\r\nConnection: close\r\n\r\n")
+	})
+	_, port, _ := net.SplitHostPort(address)
+	for given, want := range map[string][]string{
+		"http://HOST/p?q=a b":            {"POST /p?q=a%20b HTTP/1.1\r\n", "\r\nHost: HOST\r\n", "\r\nAccept: */*\r\n"},
+		"http://HOST/p?a b HTTP/1.1":     {"POST /p?a%20b%20HTTP/1.1 HTTP/1.1\r\n"},
+		"http://HOST/a/../ü?für#x":       {"POST /%C3%BC?f%C3%BCr HTTP/1.1\r\n"},
+		"http://HOST/hook ":              {"POST /hook HTTP/1.1\r\n"},
+		"http://:secret@HOST/":           {"\r\nAuthorization: Basic OnNlY3JldA==\r\n"},
+		"http://0x7f.1:" + port + "?%":   {"POST /?%25 HTTP/1.1\r\n", "\r\nHost: HOST\r\n"},
+		"http://[::ffff:7f00:1]:" + port: {"POST / HTTP/1.1\r\n", "\r\nHost: [::ffff:127.0.0.1]:" + port + "\r\n"},
+	} {
+		a, why := sendTo(strings.ReplaceAll(given, "HOST", address), loopback)
+		if why != reasonSuccess {
+			t.Errorf("%s: %s %s", given, why, a.Response)
+			continue
+		}
+		got := <-lines
+		for _, text := range want {
+			if !strings.Contains(got, strings.ReplaceAll(text, "HOST", address)) {
+				t.Errorf("%s: no %q in %q", given, text, got)
+			}
+		}
+		if strings.Count(got, "\r\nHost: ") != 1 || strings.Contains(got, "chunked") {
+			t.Errorf("%s: %q", given, got)
+		}
+	}
+}
+
+// A zone is for dialing only (RFC 6874, section 4).
+func TestZone(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6:", err)
+	}
+	defer l.Close()
+	hosts := make(chan string, 1)
+	server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { hosts <- r.Host })}
+	defer server.Close()
+	go func() { _ = server.Serve(l) }()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	if a, why := sendTo("http://[::1%25lo]:"+port+"/p", loopback); why != reasonSuccess {
+		t.Fatalf("%s %s", why, a.Response)
+	}
+	if got := <-hosts; got != "[::1]:"+port {
+		t.Errorf("Host: %s", got)
 	}
 }

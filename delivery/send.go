@@ -115,7 +115,18 @@ func (s *Sender) prepare(request *fasthttp.Request, d webhook.Delivery, now time
 		a.Response = []byte(notOpened)
 		return reasonSecret
 	}
-	request.SetRequestURI(d.Endpoint.URL) // a user and password in it become an Authorization header
+	u, err := webhook.ParseURL(d.Endpoint.URL)
+	if err != nil { // it was checked when the endpoint was made
+		a.Response = []byte("not sent: " + err.Error())
+		return reasonBlocked
+	}
+	request.SetRequestURI(u.String())
+	request.UseHostHeader = true
+	request.Header.SetHost(u.HostPort())
+	request.Header.Set("Accept", "*/*")
+	if credentials := u.Authorization(); credentials != "" {
+		request.Header.Set("Authorization", credentials)
+	}
 	request.Header.SetMethod(fasthttp.MethodPost)
 	request.Header.SetUserAgent(s.userAgent)
 	writeMessage(request, d)

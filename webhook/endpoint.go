@@ -2,15 +2,8 @@ package webhook
 
 import (
 	"log/slog"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
-	"unicode"
 )
-
-// maxURL is the longest URL, in bytes, that an endpoint may have.
-const maxURL = 65536
 
 // Endpoint is a URL of an application that wants some or all of its messages.
 type Endpoint struct {
@@ -72,7 +65,7 @@ func (e Endpoint) LogValue() slog.Value { return slog.StringValue(e.ID.Text(Kind
 
 // Validate checks what a producer may choose, but for what is sealed.
 func (e *Endpoint) Validate() error {
-	if err := validURL(e.URL); err != nil {
+	if _, err := ParseURL(e.URL); err != nil {
 		return err
 	}
 	if err := validUID(KindEndpoint, e.UID); err != nil {
@@ -111,61 +104,4 @@ func (e *Endpoint) validDelivery() error {
 		return Invalid("onExhausted", "must be skip or block")
 	}
 	return nil
-}
-
-// validURL accepts absolute http and https URLs with a host.
-func validURL(text string) error {
-	if len(text) > maxURL {
-		return Invalid("url", "the URL is longer than 65,536 bytes")
-	}
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "":
-		return Invalid("url", "not an absolute URL such as https://example.com/hook")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return Invalid("url", "the URL must begin with http:// or https://")
-	case strings.ContainsAny(u.Host, ", "):
-		return Invalid("url", "the host of the URL holds a comma or a space")
-	case !isASCII(u.Host):
-		return Invalid("url", "write the host of the URL in ASCII: xn--bcher-kva.example for bücher.example")
-	case !validPort(u.Port()):
-		return Invalid("url", "the port of the URL must be 1 to 65535")
-	}
-	return nil
-}
-
-// NormalURL is text as browsers would write it: lower-case scheme and host, and at least "/" for a path. It leaves
-// alone what Validate refuses.
-func NormalURL(text string) string {
-	u, err := url.Parse(text)
-	if err != nil || validURL(text) != nil {
-		return text
-	}
-	u.Host = strings.ToLower(u.Host)
-	if u.Path == "" {
-		u.Path = "/"
-	}
-	return u.String()
-}
-
-// MaskURL is text without the password that it may hold beside a user.
-func MaskURL(text string) string {
-	u, err := url.Parse(text)
-	if err != nil || u.User == nil {
-		return text
-	}
-	if _, given := u.User.Password(); !given {
-		return text
-	}
-	return u.Redacted()
-}
-
-func isASCII(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
-}
-
-// validPort accepts no port as well: it is the scheme's.
-func validPort(port string) bool {
-	number, err := strconv.ParseUint(port, 10, 16)
-	return port == "" || err == nil && number > 0
 }

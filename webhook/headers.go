@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Headers are an endpoint's own headers, which its requests carry beside ours. Names keep their case but are the same in any.
@@ -17,12 +18,13 @@ const (
 )
 
 var (
-	// forbiddenHeaders belong to the transport, to the payload or to our signatures.
-	forbiddenHeaders = []string{"user-agent", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding",
-		"upgrade", "age", "cache-control", "clear-site-data", "expires", "pragma", "warning", "content-length", "content-type",
-		"content-encoding", "content-language", "content-location", "host", "connection",
+	// forbiddenHeaders belong to the transport, to proxies, to the payload or to our signatures. They are compared as CGI
+	// passes headers on: in one case, with a hyphen for all that is neither letter nor digit.
+	forbiddenHeaders = []string{"user-agent", "keep-alive", "te", "trailer", "trailers", "transfer-encoding", "upgrade", "http2-settings",
+		"expect", "host", "connection", "age", "cache-control", "clear-site-data", "expires", "pragma", "warning",
 		"x-hub-signature-256", "stripe-signature", "x-webhook-signature"}
-	forbiddenHeaderPrefixes = []string{"x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-", "x-svix-", "svix-", "webhook-"}
+	forbiddenHeaderPrefixes = []string{"content-", "proxy-", "x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-",
+		"x-svix-", "svix-", "webhook-"}
 
 	// sensitiveWords stand in the names of headers whose values are secrets, such as X-Api-Key: rather one too many.
 	sensitiveWords = []string{"auth", "cookie", "credential", "key", "passw", "secret", "signature", "token"}
@@ -50,26 +52,41 @@ func (h Headers) Validate() error {
 	}
 	seen, size := make(map[string]bool), 0
 	for name, value := range h {
-		field, lower := "headers/"+name, strings.ToLower(name)
+		field, folded := "headers/"+name, foldHeader(name)
 		switch {
 		case !validHeaderName(name):
 			return Invalid(field, "is not the name of a header: 1 to 256 letters, digits and ! # $ % & ' * + - . ^ _ ` | ~")
-		case seen[lower]:
-			return Invalid(field, "is given twice: upper and lower case are the same")
-		case slices.Contains(forbiddenHeaders, lower) || slices.ContainsFunc(forbiddenHeaderPrefixes, func(p string) bool { return strings.HasPrefix(lower, p) }):
+		case seen[folded]:
+			return Invalid(field, "is given twice: upper and lower case are the same, and so are - and _")
+		case reservedHeader(folded):
 			return Invalid(field, "can't be chosen: requests have a header of their own with this name, or it is reserved")
 		case len(value) > maxHeaderValue:
 			return Invalid(field, fmt.Sprintf("must not be longer than %d bytes", maxHeaderValue))
 		case !validHeaderValue(value):
 			return Invalid(field, "must not hold line breaks or other control characters")
 		}
-		seen[lower] = true
+		seen[folded] = true
 		size += len(name) + len(value)
 	}
 	if size > maxHeaderBytes {
 		return Invalid("headers", fmt.Sprintf("must not be longer than %d bytes, names and values together", maxHeaderBytes))
 	}
 	return nil
+}
+
+// foldHeader is the name under which a CGI or WSGI application finds a header, written with hyphens.
+func foldHeader(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && isWordByte(byte(r), "") {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(name))
+}
+
+func reservedHeader(folded string) bool {
+	return slices.Contains(forbiddenHeaders, folded) ||
+		slices.ContainsFunc(forbiddenHeaderPrefixes, func(p string) bool { return strings.HasPrefix(folded, p) })
 }
 
 // Delete takes a header out, in whatever case it is written.

@@ -35,10 +35,28 @@ func TestHeaders(t *testing.T) {
 	if err := (Headers{"X-A": "1", "x-a": "2"}).Validate(); err == nil {
 		t.Error("one header in two cases is taken")
 	}
+	if err := (Headers{"X-A": "1", "x_a": "2"}).Validate(); err == nil {
+		t.Error("one header, as CGI sees it, is taken twice")
+	}
 	h := Headers{"X-Team": "a", "x-other": "b"}
 	h.Delete("x-TEAM")
 	if len(h) != 1 {
 		t.Error(h)
+	}
+}
+
+// TestReservedHeaders has the headers that say where a request ends, who reads it and what we sign, in the forms in
+// which servers take them for one another.
+func TestReservedHeaders(t *testing.T) {
+	for _, name := range []string{"Trailer", "Transfer-Encoding", "Content-Length", "Connection", "Upgrade", "HTTP2-Settings", "Expect", "TE", "Host",
+		"Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Content-Type", "Content-Encoding", "Content-Range", "Content-MD5",
+		"Webhook-Id", "Svix-Signature", "X-Svix-Id", "X-Hub-Signature-256", "Stripe-Signature", "X-Webhook-Signature", "User-Agent"} {
+		for _, form := range []string{name, strings.ToLower(name), strings.ToUpper(name), strings.ReplaceAll(name, "-", "_"), strings.ReplaceAll(name, "-", ".")} {
+			checkInvalid(t, Headers{form: "a"}.Validate(), "headers/"+form, "can't be chosen")
+		}
+	}
+	for _, name := range []string{"Accept", "Accept-Encoding", "Authorization", "Cookie", "X-Content-Type", "Hosted", "X-Webhook-Team", "Webhooks", "Date", "If-Match"} {
+		checkInvalid(t, Headers{name: "a"}.Validate(), "", "")
 	}
 }
 
