@@ -107,7 +107,8 @@ delivery {
   # workers      = 512
   # per_endpoint = 64
 
-  # Private networks that may be delivered to, such as "10.0.0.0/8" or "127.0.0.1/32"; all others are blocked.
+  # Private networks that may be delivered to, such as "10.0.0.0/8" or "127.0.0.1/32"; all others are blocked. The metadata addresses
+  # of clouds, such as 169.254.169.254, stay blocked unless they are listed themselves: "169.254.169.254/32".
   # allow = []
 
   # Networks that may not be delivered to, not even if they are allowed or on the Internet.

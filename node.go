@@ -163,9 +163,11 @@ func (n *node) lead(ctx context.Context, term uint64) {
 		}
 		for _, endpoint := range c.Endpoints {
 			s.Add(endpoint)
+			n.pool.Revoke(endpoint.ID, s)
 		}
 		for _, endpoint := range c.Removed {
 			s.Remove(endpoint)
+			n.pool.Revoke(endpoint, s)
 		}
 		for _, endpoint := range c.Manual {
 			s.Wake(endpoint)
@@ -173,6 +175,7 @@ func (n *node) lead(ctx context.Context, term uint64) {
 		s.Offer(c.Messages)
 		for _, m := range c.Expunged {
 			s.Expunge(m)
+			n.pool.RevokeMessage(m.ID, s)
 		}
 		if c.Tasks {
 			replayer.Wake()

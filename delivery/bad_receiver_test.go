@@ -104,7 +104,7 @@ func TestCertificates(t *testing.T) {
 		{"silent in the handshake", rawServer(t, hang), false, reasonTimeout, "the TLS handshake took too long"},
 	}
 	s := newTestSender(loopback)
-	s.timeout, s.client.MaxIdleConnDuration, s.lenient.MaxIdleConnDuration = 5*time.Second, shortIdle, shortIdle
+	s.timeout, s.dialer.idle.patience = 5*time.Second, shortIdle
 	s.dialer.roots = roots // no abort: connections must end by themselves
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestCertificates(t *testing.T) {
 			if test.why == reasonTimeout {
 				s.timeout = senderTimeout
 			}
-			a, why, _ := s.send(d)
+			a, why, _ := s.send(s.begin(d))
 			if why != test.why || !strings.Contains(string(a.Response), test.text) {
 				t.Errorf("%s %q, want %s %q", why, a.Response, test.why, test.text)
 			}
@@ -136,10 +136,10 @@ func TestLenientConnectionsAreApart(t *testing.T) {
 	defer s.dialer.abort()
 	d := testDelivery("https://" + address)
 	d.Endpoint.InsecureTLS = true
-	if a, why, _ := s.send(d); why != reasonSuccess {
+	if a, why, _ := s.send(s.begin(d)); why != reasonSuccess {
 		t.Fatalf("%s %s", why, a.Response)
 	}
-	if a, why, _ := s.send(testDelivery("https://" + address)); why != reasonTLS {
+	if a, why, _ := s.send(s.begin(testDelivery("https://" + address))); why != reasonTLS {
 		t.Errorf("%s %s", why, a.Response)
 	}
 }
@@ -199,11 +199,11 @@ func TestBadReceivers(t *testing.T) {
 		{"reads nothing", func(net.Conn) { time.Sleep(2 * senderTimeout) }, 0, reasonTimeout, "no answer within"},
 	}
 	s := newTestSender(loopback) // no abort: connections must end by themselves
-	s.client.MaxIdleConnDuration = shortIdle
+	s.dialer.idle.patience = shortIdle
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			start := time.Now()
-			a, why, _ := s.send(testDelivery("http://" + rawServer(t, test.talk)))
+			a, why, _ := s.send(s.begin(testDelivery("http://" + rawServer(t, test.talk))))
 			if a.StatusCode != test.code || why != test.why || !strings.Contains(string(a.Response), test.text) || len(a.Response) > webhook.MaxResponse {
 				t.Errorf("%d %s %.200q, want %d %s %.200q", a.StatusCode, why, a.Response, test.code, test.why, test.text)
 			}
@@ -222,19 +222,19 @@ func TestBadReceivers(t *testing.T) {
 func TestEveryOffset(t *testing.T) {
 	checkLeaks(t)
 	s := newTestSender(loopback) // no abort: connections must end by themselves
-	s.timeout, s.client.MaxIdleConnDuration = 5*time.Second, shortIdle
+	s.timeout, s.dialer.idle.patience = 5*time.Second, shortIdle
 	for _, body := range []string{"Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"} {
 		for _, status := range []uint16{200, 500} {
 			answer := fmt.Sprintf("HTTP/1.1 %d What\r\nX-A: b\r\n%s", status, body)
 			headers := strings.Index(answer, "\r\n\r\n") + 4
 			for n := range len(answer) + 1 {
 				for _, rude := range []bool{false, true} {
-					a, why, _ := s.send(testDelivery("http://" + rawServer(t, func(conn net.Conn) {
+					a, why, _ := s.send(s.begin(testDelivery("http://" + rawServer(t, func(conn net.Conn) {
 						say(answer[:n])(conn)
 						if rude {
 							_ = conn.(*net.TCPConn).SetLinger(0)
 						}
-					})))
+					}))))
 					checkOffset(t, a, why, n < headers, rude, status)
 					if t.Failed() {
 						t.Fatalf("%q, rude %v", answer[:n], rude)

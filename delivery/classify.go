@@ -29,13 +29,21 @@ const (
 	reasonSecret   reason = "secret"   // the endpoint's secrets could not be opened
 	reasonProtocol reason = "protocol" // the answer is not HTTP
 	reasonNetwork  reason = "network"  // anything else between us and the answer
+	reasonLocal    reason = "local"    // this machine lacked descriptors, memory, ports, a name server or a network
+	reasonRevoked  reason = "revoked"  // broken off because the endpoint was changed, paused or deleted meanwhile
 )
 
 var reasons = []reason{reasonSuccess, reasonStatus, reasonTimeout, reasonDNS, reasonTLS, reasonConnect, reasonProxy, reasonBlocked,
-	reasonSecret, reasonProtocol, reasonNetwork}
+	reasonSecret, reasonProtocol, reasonNetwork, reasonLocal, reasonRevoked}
 
-// ours tells whether nothing was sent for a reason that only our operator can end.
-func (r reason) ours() bool { return r == reasonSecret || r == reasonProxy }
+// ours reports whether nothing was sent for a reason that only our operator can end.
+func (r reason) ours() bool { return r == reasonSecret || r == reasonProxy || r == reasonLocal }
+
+// What customers read when more would tell them about our network, or what is nothing to them.
+const (
+	textNowhere = "not sent: the name leads to no address on the Internet: there is no such host, it has no address, or only private or reserved ones"
+	textLocal   = "not sent: the sender lacked a resource of its own, such as descriptors, ports or a name server; this counts as no attempt"
+)
 
 func classifyStatus(code int) reason {
 	if code >= 200 && code < 300 {
@@ -54,6 +62,12 @@ func classifyError(err error, timeout time.Duration) (reason, string) {
 	)
 	timedOut := errors.As(err, &late) && late.Timeout()
 	switch {
+	case errors.Is(err, errRevoked):
+		return reasonRevoked, "broken off before the receiver had all of it: " + errRevoked.Error()
+	case local(err) != nil:
+		return reasonLocal, textLocal
+	case errors.Is(err, errBlockedName):
+		return reasonBlocked, textNowhere
 	case errors.Is(err, errBlocked):
 		return reasonBlocked, "not sent: " + errBlocked.Error()
 	case errors.As(err, &at):
@@ -73,16 +87,17 @@ func classifyError(err error, timeout time.Duration) (reason, string) {
 	}
 }
 
-// protocolText says what is wrong with an answer that fasthttp can't read, whose own texts are for who programs with it.
+// protocolText says what is wrong with an answer that fasthttp can't read. Most of its errors have no name, and end in
+// what the receiver sent, which does no harm here: it chooses between our own texts.
 func protocolText(err error) string {
-	switch {
-	case errors.Is(err, fasthttp.ErrResponseFirstLineMissingSpace), errors.Is(err, fasthttp.ErrUnexpectedStatusCodeChar):
+	switch text := err.Error(); {
+	case strings.Contains(text, "whitespace in the first line"), strings.Contains(text, "invalid response status code"):
 		return "the answer is not HTTP: it does not begin with a status line"
 	case errors.Is(err, fasthttp.ErrDuplicateContentLength):
 		return "the answer is not valid HTTP: it has more than one Content-Length"
-	case errors.Is(err, fasthttp.ErrUnsupportedTransferEncoding):
+	case strings.Contains(text, "transfer-encoding"):
 		return "the answer is not valid HTTP: its Transfer-Encoding is something else than chunked"
-	case strings.Contains(err.Error(), "too many 1xx"): // which has no name
+	case strings.Contains(text, "too many 1xx"):
 		return "the receiver sent too many interim answers (100 to 199) and no final one"
 	default:
 		return "the answer is not valid HTTP"
@@ -103,11 +118,13 @@ func classifyStep(at *stepError, timedOut bool, timeout time.Duration) (reason, 
 	case at.step == stepProxy: // where the proxy is, and what it calls itself, remains between us and our operator
 		return reasonProxy, "not sent: the proxy through which requests are sent failed; the sender's operator must act"
 	case errors.As(at.err, &dns) && dns.IsNotFound:
-		return reasonDNS, "the name could not be resolved: there is no such host, or it has no address"
+		return reasonDNS, textNowhere
 	case at.step == stepResolve && dns != nil:
 		return reasonDNS, "the name could not be resolved: " + dns.Err
 	case at.step == stepHandshake:
 		return reasonTLS, "no TLS connection: " + tlsText(at.err)
+	case errors.Is(at.err, syscall.EPERM), errors.Is(at.err, syscall.EACCES):
+		return reasonBlocked, "not sent: the sender's network lets nothing through to this address"
 	case errors.Is(at.err, syscall.ECONNREFUSED):
 		return reasonConnect, "connection refused: nothing listens there"
 	default:

@@ -76,7 +76,7 @@ func TestStaleConnections(t *testing.T) {
 			s := newTestSender(loopback)
 			defer s.dialer.abort()
 			for i := range int32(5) {
-				if a, why, _ := s.send(testDelivery("http://" + address)); why != reasonSuccess {
+				if a, why, _ := s.send(s.begin(testDelivery("http://" + address))); why != reasonSuccess {
 					t.Fatalf("attempt %d: %s %s", i, why, a.Response)
 				}
 				if n := requests.Load(); n != i+1 {
@@ -112,7 +112,7 @@ func TestManyStaleConnections(t *testing.T) {
 	done := make(chan reason, n)
 	for range n {
 		go func() {
-			_, why, _ := s.send(testDelivery("http://" + address))
+			_, why, _ := s.send(s.begin(testDelivery("http://" + address)))
 			done <- why
 		}()
 	}
@@ -122,7 +122,7 @@ func TestManyStaleConnections(t *testing.T) {
 		}
 	}
 	waitIdle(t, s, true)
-	if a, why, _ := s.send(testDelivery("http://" + address)); why != reasonSuccess || requests.Load() != n+1 {
+	if a, why, _ := s.send(s.begin(testDelivery("http://" + address))); why != reasonSuccess || requests.Load() != n+1 {
 		t.Errorf("%s %s, %d requests", why, a.Response, requests.Load())
 	}
 }
@@ -139,10 +139,10 @@ func TestTakenRequestIsNotSentAgain(t *testing.T) {
 	})
 	s := newTestSender(loopback)
 	defer s.dialer.abort()
-	if a, why, _ := s.send(testDelivery("http://" + address)); why != reasonSuccess {
+	if a, why, _ := s.send(s.begin(testDelivery("http://" + address))); why != reasonSuccess {
 		t.Fatalf("%s %s", why, a.Response)
 	}
-	a, why, _ := s.send(testDelivery("http://" + address))
+	a, why, _ := s.send(s.begin(testDelivery("http://" + address)))
 	if why != reasonNetwork || !strings.Contains(string(a.Response), "closed the connection before it answered") {
 		t.Errorf("%s %s", why, a.Response)
 	}
@@ -171,7 +171,7 @@ func TestConnectionsAreReused(t *testing.T) {
 		d := testDelivery(server.URL)
 		d.Endpoint.InsecureTLS = true
 		for range 20 {
-			if a, why, _ := s.send(d); why != reasonSuccess {
+			if a, why, _ := s.send(s.begin(d)); why != reasonSuccess {
 				t.Fatalf("%s %s", why, a.Response)
 			}
 		}
@@ -180,7 +180,7 @@ func TestConnectionsAreReused(t *testing.T) {
 		}
 		server.CloseClientConnections()
 		waitIdle(t, s, true)
-		if a, why, _ := s.send(d); why != reasonSuccess || connections.Load() != 2 {
+		if a, why, _ := s.send(s.begin(d)); why != reasonSuccess || connections.Load() != 2 {
 			t.Errorf("TLS %x, after the receiver closed: %s %s", version, why, a.Response)
 		}
 		s.dialer.abort()
@@ -202,11 +202,11 @@ func TestSwitchedConnection(t *testing.T) {
 	s := newTestSender(loopback)
 	s.timeout = 5 * time.Second
 	defer s.dialer.abort()
-	a, why, _ := s.send(testDelivery("http://" + address))
+	a, why, _ := s.send(s.begin(testDelivery("http://" + address)))
 	if why != reasonProtocol || a.StatusCode != 101 || !strings.Contains(string(a.Response), "switched") {
 		t.Errorf("%s %d %s", why, a.StatusCode, a.Response)
 	}
-	if a, why, _ := s.send(testDelivery("http://" + address)); why != reasonSuccess {
+	if a, why, _ := s.send(s.begin(testDelivery("http://" + address))); why != reasonSuccess {
 		t.Errorf("the next one: %s %s", why, a.Response)
 	}
 }
@@ -238,12 +238,11 @@ func TestEarlyAnswer(t *testing.T) {
 				fmt.Fprint(conn, answer)
 			})
 			s := newTestSender(loopback)
-			s.timeout, s.client.ReadTimeout, s.client.WriteTimeout = 5*time.Second, 5*time.Second, 5*time.Second
-			s.lenient.ReadTimeout, s.lenient.WriteTimeout = 5*time.Second, 5*time.Second
+			s.timeout = 5 * time.Second
 			d := testDelivery(scheme + "://" + address)
 			d.Endpoint.InsecureTLS, d.Message.Payload = true, make([]byte, 3<<20)
 			for i := range int32(10) {
-				a, why, verdict := s.send(d)
+				a, why, verdict := s.send(s.begin(d))
 				if a.StatusCode != want.code || why != want.why || !strings.Contains(string(a.Response), want.text) || verdict.Rest != want.rest {
 					t.Errorf("%s %q: %d %s %q %+v", scheme, answer, a.StatusCode, why, a.Response, verdict)
 				}

@@ -1,41 +1,50 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	maxAddresses = 8                      // of a name, that are tried
-	stagger      = 300 * time.Millisecond // until the next one is tried, too; RFC 8305, section 8, says 250 ms
+	stagger    = 250 * time.Millisecond // until the next address is tried, too; as in RFC 8305, section 8
+	maxDialing = 8                      // addresses that one attempt tries at once; with more, the oldest try gives way
+	minSpacing = 10 * time.Millisecond  // between tries after the first maxDialing, however fast they fail
 )
 
-// dialer connects to receivers. It resolves names itself and dials the very addresses that its guard has judged, and it knows all
-// open connections so that it can end them.
+// dialer connects to receivers. It resolves names itself and dials the very addresses that its guard has judged, and
+// it knows all open connections so that it can end them.
 type dialer struct {
 	guard    guard
 	resolver *net.Resolver
+	answered atomic.Int64 // when a name server last answered anything, in Unix nanoseconds
 	proxyFor func(target *url.URL) (*url.URL, error)
 	roots    *x509.CertPool // nil: the system's
+	idle     *idleLinks
 
 	mu     sync.Mutex
 	open   map[*conn]struct{}
-	ctx    context.Context // of dialling; replaced when all is aborted
+	ctx    context.Context // of dialing; replaced when all is aborted
 	cancel context.CancelFunc
 }
 
 func newDialer(config *Config) *dialer {
 	d := &dialer{
-		guard: guard{allow: config.Allow, deny: config.Deny}, resolver: net.DefaultResolver,
-		proxyFor: proxyFunc(config.Proxy, config.NoProxy), open: make(map[*conn]struct{}),
+		guard: guard{allow: config.Allow, deny: config.Deny}, resolver: &net.Resolver{PreferGo: true},
+		proxyFor: proxyFunc(config.Proxy, config.NoProxy), idle: newIdleLinks(4 * config.Workers), open: make(map[*conn]struct{}),
+	}
+	// Loaded now: crypto/x509 loads them once, and would remember for good that there was no descriptor left for it.
+	if roots, err := x509.SystemCertPool(); err == nil {
+		d.roots = roots
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d
@@ -59,44 +68,33 @@ const (
 func (e *stepError) Error() string { return string(e.step) + ": " + e.err.Error() }
 func (e *stepError) Unwrap() error { return e.err }
 
-// link is a connection with all that lies between its ends.
-type link struct {
-	net.Conn       // as it is used: through proxies
-	bottom   *conn // to the first peer
-}
-
-// dial connects within timeout.
-func (d *dialer) dial(address string, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := d.within(timeout)
-	defer cancel()
-	l, err := d.connect(ctx, "http", address)
+// dial connects to a peer, and shakes hands if it speaks TLS.
+func (d *dialer) dial(ctx context.Context, p peer) (*link, error) {
+	host, port, err := net.SplitHostPort(p.address)
 	if err != nil {
 		return nil, err
+	}
+	l, err := d.connect(ctx, p.secure, host, port)
+	if err != nil {
+		return nil, err
+	}
+	l.peer, l.made = p, time.Now()
+	if p.secure {
+		host, _, _ = strings.Cut(host, "%") // a zone is no part of a name
+		secure := tls.Client(l.Conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, RootCAs: d.roots, InsecureSkipVerify: p.insecure})
+		if err := secure.HandshakeContext(ctx); err != nil {
+			if ctx.Err() == nil {
+				l.bottom.settle() // the receiver is told why
+			}
+			return nil, errors.Join(&stepError{stepHandshake, err}, ignoreClosed(l.bottom.Close()))
+		}
+		l.Conn = secure
 	}
 	l.bottom.ready = true
-	return l.Conn, nil
+	return l, nil
 }
 
-// dialTLS connects and shakes hands within timeout.
-func (d *dialer) dialTLS(address string, timeout time.Duration, insecure bool) (net.Conn, error) {
-	ctx, cancel := d.within(timeout)
-	defer cancel()
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	l, err := d.connect(ctx, "https", address)
-	if err != nil {
-		return nil, err
-	}
-	secure := tls.Client(l.Conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, RootCAs: d.roots, InsecureSkipVerify: insecure})
-	if err := secure.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(&stepError{stepHandshake, err}, ignoreClosed(l.Close()))
-	}
-	l.bottom.ready = true
-	return secure, nil
-}
-
+// within is the context of an attempt, which ends when all is aborted.
 func (d *dialer) within(timeout time.Duration) (context.Context, context.CancelFunc) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,42 +109,26 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// connect connects to host:port, directly or through the proxy.
-func (d *dialer) connect(ctx context.Context, scheme, address string) (*link, error) {
-	proxy, err := d.proxyFor(&url.URL{Scheme: scheme, Host: address})
+// connect connects directly or through the proxy.
+func (d *dialer) connect(ctx context.Context, secure bool, host, port string) (*link, error) {
+	address := net.JoinHostPort(host, port)
+	proxy, err := d.proxyFor(&url.URL{Scheme: map[bool]string{false: "http", true: "https"}[secure], Host: address})
 	if err != nil {
 		return nil, err
 	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := netip.ParseAddr(host); err != nil && proxy != nil && proxy.Scheme == "socks5h" {
+	literal, err := netip.ParseAddr(host)
+	if err != nil && proxy != nil && proxy.Scheme == "socks5h" {
 		return d.connectTo(ctx, proxy, address) // the proxy resolves the name, and guards
 	}
-	addresses, err := d.resolve(ctx, host)
+	addresses := []netip.Addr{literal}
 	if err != nil {
-		return nil, err
-	}
-	return d.race(ctx, proxy, addresses, port)
-}
-
-// resolve gives back the addresses of a host that may be delivered to.
-func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
-	all, err := d.resolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, &stepError{stepResolve, err}
-	}
-	var list []netip.Addr
-	for _, address := range all {
-		if d.guard.allowed(address) && len(list) < maxAddresses {
-			list = append(list, address.Unmap())
+		if addresses, err = d.resolve(ctx, host); err != nil {
+			return nil, err
 		}
-	}
-	if len(list) == 0 {
+	} else if !d.guard.allowed(literal) {
 		return nil, errBlocked
 	}
-	return list, nil
+	return d.race(ctx, proxy, addresses, port)
 }
 
 // race connects to the first address that answers. The next one is tried when the one before has failed, or is slow.
@@ -155,41 +137,59 @@ func (d *dialer) race(ctx context.Context, proxy *url.URL, addresses []netip.Add
 		link *link
 		err  error
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	results := make(chan result, len(addresses))
+	var cancels []context.CancelFunc
+	defer func() {
+		for _, cancel := range cancels {
+			cancel()
+		}
+	}()
 	start := time.NewTimer(0)
 	defer start.Stop()
 	var failed error
-	for begun, ended := 0, 0; ended < len(addresses); {
+	for ended := 0; ended < len(addresses); {
 		select {
 		case <-start.C:
-			if begun == len(addresses) {
+			begun := len(cancels)
+			switch {
+			case ctx.Err() != nil && ended == begun:
+				return nil, cmp.Or(failed, ctx.Err())
+			case ctx.Err() != nil, begun == len(addresses):
 				continue
 			}
+			if begun-ended >= maxDialing {
+				cancels[begun-maxDialing]()
+			}
+			tryCtx, cancel := context.WithCancel(ctx)
+			cancels = append(cancels, cancel)
 			address := net.JoinHostPort(addresses[begun].String(), port)
 			go func() {
-				l, err := d.connectTo(ctx, proxy, address)
+				l, err := d.connectTo(tryCtx, proxy, address)
 				results <- result{l, err}
 			}()
-			begun++
 			start.Reset(stagger)
 		case r := <-results:
 			ended++
-			if r.err != nil {
-				if failed == nil {
-					failed = r.err // the others are much the same
+			if r.err == nil {
+				for _, cancel := range cancels {
+					cancel()
 				}
+				for ; ended < len(cancels); ended++ {
+					if late := <-results; late.err == nil {
+						late.link.Close()
+					}
+				}
+				return r.link, nil
+			}
+			failed = worse(failed, r.err)
+			switch begun := len(cancels); {
+			case ctx.Err() != nil && ended == begun:
+				return nil, failed
+			case begun < maxDialing:
 				start.Reset(0)
-				continue
+			case begun < len(addresses):
+				start.Reset(minSpacing)
 			}
-			cancel()
-			for ; ended < begun; ended++ {
-				if late := <-results; late.err == nil {
-					late.link.Close()
-				}
-			}
-			return r.link, nil
 		}
 	}
 	return nil, failed
@@ -202,6 +202,9 @@ func (d *dialer) connectTo(ctx context.Context, proxy *url.URL, address string) 
 		first = proxyAddress(proxy)
 	}
 	plain, err := new(net.Dialer).DialContext(ctx, "tcp", first)
+	if exhausted(err) && d.idle.clear() {
+		plain, err = new(net.Dialer).DialContext(ctx, "tcp", first)
+	}
 	if err != nil {
 		if proxy != nil {
 			return nil, &stepError{stepProxy, err}
@@ -212,7 +215,7 @@ func (d *dialer) connectTo(ctx context.Context, proxy *url.URL, address string) 
 	if err != nil {
 		return nil, err
 	}
-	l := &link{bottom, bottom}
+	l := &link{Conn: bottom, bottom: bottom}
 	if proxy == nil {
 		return l, nil
 	}
@@ -232,15 +235,10 @@ func (d *dialer) connectTo(ctx context.Context, proxy *url.URL, address string) 
 
 // register takes a new connection into the list of open ones.
 func (d *dialer) register(plain net.Conn) (*conn, error) {
-	tcp, ok := plain.(*net.TCPConn)
-	if !ok {
-		return nil, fmt.Errorf("a %T, not a TCP connection", plain)
-	}
-	raw, err := tcp.SyscallConn()
+	c, err := newConn(plain, d)
 	if err != nil {
-		return nil, errors.Join(err, plain.Close())
+		return nil, err
 	}
-	c := &conn{Conn: plain, raw: raw, dialer: d}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.open[c] = struct{}{}
@@ -260,4 +258,5 @@ func (d *dialer) abort() {
 	for _, c := range list {
 		c.Close()
 	}
+	d.idle.clear()
 }

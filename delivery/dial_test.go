@@ -17,7 +17,8 @@ import (
 
 // testResolver asks a name server on loopback, which answers questions for IPv4 addresses with what addresses says: it is called with
 // the number of the question, from 1. No addresses stand for a name that does not exist; nil for a server that does not answer.
-func testResolver(t *testing.T, addresses func(n int32) []string) *net.Resolver {
+// The names that it is asked for go to asked, if that is given.
+func testResolver(t *testing.T, addresses func(n int32) []string, asked ...chan<- string) *net.Resolver {
 	var questions atomic.Int32
 	server := rawServer(t, func(conn net.Conn) {
 		for {
@@ -31,6 +32,9 @@ func testResolver(t *testing.T, addresses func(n int32) []string) *net.Resolver 
 				return
 			}
 			answer := dnsmessage.Message{Header: dnsmessage.Header{ID: question.ID, Response: true, RecursionAvailable: true}, Questions: question.Questions}
+			for _, names := range asked {
+				names <- question.Questions[0].Name.String()
+			}
 			if q := question.Questions[0]; q.Type == dnsmessage.TypeA {
 				list := addresses(questions.Add(1))
 				if list == nil {
@@ -60,7 +64,7 @@ func testResolver(t *testing.T, addresses func(n int32) []string) *net.Resolver 
 
 func TestNames(t *testing.T) {
 	_, port, _ := net.SplitHostPort(rawServer(t, say("HTTP/1.1 204 Fine\r\n\r\n")))
-	many := make([]string, 100)
+	many := make([]string, 30)
 	for i := range many {
 		many[i] = fmt.Sprintf("127.0.1.%d", i+1) // nothing listens at any of them
 	}
@@ -80,18 +84,103 @@ func TestNames(t *testing.T) {
 		{"private", always("127.0.0.1", "10.0.0.1"), nil, reasonBlocked, "private or reserved"},
 		{"the allowed one of several", always("10.0.0.1", "169.254.169.254", "127.0.0.1"), loopback, reasonSuccess, ""},
 		{"the first one refuses", always("127.0.1.1", "127.0.0.1"), loopback, reasonSuccess, ""},
-		{"100 addresses", always(many...), loopback, reasonConnect, "connection refused"},
+		{"30 addresses", always(many...), loopback, reasonConnect, "connection refused"},
+		{"the last of 31 addresses", always(append(many, "127.0.0.1")...), loopback, reasonSuccess, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := newTestSender(test.allow)
 			s.dialer.resolver = testResolver(t, test.addresses)
+			if test.why != reasonTimeout {
+				s.timeout = 10 * time.Second
+			}
 			defer s.dialer.abort()
-			a, why, _ := s.send(testDelivery("http://receiver.example:" + port))
+			a, why, _ := s.send(s.begin(testDelivery("http://receiver.example:" + port)))
 			if why != test.why || !strings.Contains(string(a.Response), test.text) {
 				t.Errorf("%s %q, want %s %q", why, a.Response, test.why, test.text)
 			}
 		})
+	}
+}
+
+// A customer can't find out which names our own network knows: a name that does not exist and one that leads to private
+// addresses read the same.
+func TestNamesAreNoOracle(t *testing.T) {
+	var texts []string
+	for _, list := range [][]string{{}, {"127.0.0.1", "10.0.0.1"}} {
+		s := newTestSender(nil)
+		s.dialer.resolver = testResolver(t, func(int32) []string { return list })
+		a, why, verdict := s.send(s.begin(testDelivery("http://db.internal/")))
+		if want := []reason{reasonDNS, reasonBlocked}[len(texts)]; why != want {
+			t.Errorf("%v: %s", list, why)
+		}
+		texts = append(texts, fmt.Sprintf("%s %+v", a.Response, verdict))
+	}
+	if texts[0] != texts[1] {
+		t.Errorf("%s\n%s", texts[0], texts[1])
+	}
+}
+
+// Search domains are our network's, so each question is about the name as it was given.
+func TestNamesAreAbsolute(t *testing.T) {
+	asked := make(chan string, 100)
+	s := newTestSender(nil)
+	s.dialer.resolver = testResolver(t, func(int32) []string { return []string{} }, asked)
+	for _, name := range []string{"db", "db.internal"} {
+		s.send(s.begin(testDelivery("http://" + name)))
+	}
+	close(asked)
+	for name := range asked {
+		if name != "db." && name != "db.internal." {
+			t.Errorf("asked for %s", name)
+		}
+	}
+}
+
+func TestInterleave(t *testing.T) {
+	for given, want := range map[string]string{
+		"::1 ::2 ::3 1.1.1.1":     "::1 1.1.1.1 ::2 ::3",
+		"1.1.1.1 ::1 ::2 2.2.2.2": "1.1.1.1 ::1 2.2.2.2 ::2",
+		"1.1.1.1":                 "1.1.1.1",
+	} {
+		var list []netip.Addr
+		for text := range strings.FieldsSeq(given) {
+			list = append(list, netip.MustParseAddr(text))
+		}
+		if got := strings.Trim(fmt.Sprint(interleave(list)), "[]"); got != want {
+			t.Errorf("%s: %s, want %s", given, got, want)
+		}
+	}
+}
+
+// An attempt has at most maxDialing addresses under way, and still gets to the last of many that are silent.
+func TestManySilentAddresses(t *testing.T) {
+	full, port := fullListener(t, "127.0.1.9")
+	list := make([]string, maxDialing+4)
+	for i := range list {
+		list[i] = full
+	}
+	answering, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer answering.Close()
+	go func() {
+		for {
+			conn, err := answering.Accept()
+			if err != nil {
+				return
+			}
+			say("HTTP/1.1 204 Fine\r\nConnection: close\r\n\r\n")(conn)
+			conn.Close()
+		}
+	}()
+	s := newTestSender(loopback)
+	s.timeout = 30 * time.Second
+	s.dialer.resolver = testResolver(t, func(int32) []string { return append(list, "127.0.0.1") })
+	defer s.dialer.abort()
+	if a, why, _ := s.send(s.begin(testDelivery("http://receiver.example:" + port))); why != reasonSuccess {
+		t.Errorf("%s %s", why, a.Response)
 	}
 }
 
@@ -113,7 +202,7 @@ func TestRebinding(t *testing.T) {
 		return []string{"127.0.0.2"}
 	})
 	for i, want := range []reason{reasonSuccess, reasonBlocked, reasonBlocked} {
-		if a, why, _ := s.send(testDelivery("http://receiver.example:" + port)); why != want {
+		if a, why, _ := s.send(s.begin(testDelivery("http://receiver.example:" + port))); why != want {
 			t.Errorf("look-up %d: %s %s, want %s", i+1, why, a.Response, want)
 		}
 	}
@@ -122,14 +211,29 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
-// TestSilentAddress has a first address that does not answer: the second one is tried before the time is over.
-func TestSilentAddress(t *testing.T) {
-	full, err := net.Listen("tcp", "127.0.1.9:0") // nobody accepts, and soon its queue is full
+// fullListener does not answer: nobody accepts, and its queue is full.
+func fullListener(t *testing.T, host string) (address, port string) {
+	full, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer full.Close()
-	_, port, _ := net.SplitHostPort(full.Addr().String())
+	t.Cleanup(func() { full.Close() })
+	for { // connections that the kernel completes, until it does not
+		short, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		conn, err := new(net.Dialer).DialContext(short, "tcp", full.Addr().String())
+		stop()
+		if err != nil {
+			break
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+	_, port, _ = net.SplitHostPort(full.Addr().String())
+	return host, port
+}
+
+// TestSilentAddress has a first address that does not answer: the second one is tried before the time is over.
+func TestSilentAddress(t *testing.T) {
+	_, port := fullListener(t, "127.0.1.9")
 	answering, err := net.Listen("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		t.Skip(err)
@@ -145,21 +249,11 @@ func TestSilentAddress(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	for fullYet := false; !fullYet; { // connections that the kernel completes, until it does not
-		short, stop := context.WithTimeout(ctx, 100*time.Millisecond)
-		conn, err := new(net.Dialer).DialContext(short, "tcp", full.Addr().String())
-		stop()
-		if fullYet = err != nil; !fullYet {
-			defer conn.Close()
-		}
-	}
 	s := newTestSender(loopback)
 	s.timeout = 5 * time.Second
 	s.dialer.resolver = testResolver(t, func(int32) []string { return []string{"127.0.1.9", "127.0.0.1"} })
 	defer s.dialer.abort()
-	if a, why, _ := s.send(testDelivery("http://receiver.example:" + port)); why != reasonSuccess {
+	if a, why, _ := s.send(s.begin(testDelivery("http://receiver.example:" + port))); why != reasonSuccess {
 		t.Errorf("%s %s", why, a.Response)
 	}
 }
@@ -176,7 +270,7 @@ func TestAbortEndsDialling(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.send(testDelivery("http://receiver.example"))
+		s.send(s.begin(testDelivery("http://receiver.example")))
 	}()
 	<-asked
 	s.dialer.abort()

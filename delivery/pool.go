@@ -92,13 +92,31 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 		if !ok {
 			return
 		}
-		a, why, verdict := p.sender.send(d)
+		f := p.sender.begin(d)
+		if !s.Current(&d) { // what changes from now on revokes it
+			f.revoke()
+		}
+		a, why, verdict := p.sender.send(f)
 		if ctx.Err() != nil && a.StatusCode == 0 {
 			s.Abandon(d) // we may have ended it ourselves: the next leader makes it again
 			continue
 		}
 		p.count(d, &a, why)
 		outcomes <- s.Done(d, a, verdict)
+	}
+}
+
+// Revoke breaks off the attempts to an endpoint that the scheduler would not begin any more, because the endpoint was
+// changed, paused, disabled or deleted. No byte of their requests goes out after it returns; those whose request the
+// receiver has in full only wait for its answer, which counts.
+func (p *Pool) Revoke(endpoint webhook.ID, s *scheduler.Scheduler) {
+	p.sender.revoke(endpoint, s.Current)
+}
+
+// RevokeMessage does the same with a message whose payload was expunged.
+func (p *Pool) RevokeMessage(message webhook.ID, s *scheduler.Scheduler) {
+	for _, endpoint := range p.sender.under(message) {
+		p.Revoke(endpoint, s)
 	}
 }
 

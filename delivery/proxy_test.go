@@ -147,7 +147,7 @@ func TestProxies(t *testing.T) {
 				p.list = nil
 				d := testDelivery(test.url)
 				d.Endpoint.InsecureTLS = true
-				a, why, _ := s.send(d)
+				a, why, _ := s.send(s.begin(d))
 				p.mu.Lock()
 				if got := strings.Join(p.list, " "); why != test.why || got != test.tunnel {
 					t.Errorf("%s: %s %s by way of %q, want %s by way of %q", test.url, why, a.Response, got, test.why, test.tunnel)
@@ -201,10 +201,10 @@ func TestBadProxies(t *testing.T) {
 		if want.why == reasonTimeout {
 			s.timeout = senderTimeout / 2
 		}
-		s.client.MaxIdleConnDuration = shortIdle
+		s.dialer.idle.patience = shortIdle
 		said := new(bytes.Buffer)
 		s.complaints.log = slog.New(slog.NewTextHandler(said, nil))
-		a, why, verdict := s.send(testDelivery("http://203.0.113.7"))
+		a, why, verdict := s.send(s.begin(testDelivery("http://203.0.113.7")))
 		if why != want.why || !strings.Contains(string(a.Response), want.text) || verdict.Ours != (why == reasonProxy) {
 			t.Errorf("%s: %s %s, %v, want %s %s", proxy, why, a.Response, verdict.Ours, want.why, want.text)
 		}

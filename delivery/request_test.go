@@ -39,7 +39,7 @@ func deliver(t *testing.T, m webhook.Message, e webhook.Endpoint) received {
 	m.ID, m.EventType = webhook.NewID(1_790_000_000_000, 1, 0), "invoice.paid"
 	s := newTestSender(loopback)
 	defer s.dialer.abort()
-	if a, why, _ := s.send(webhook.Delivery{Message: &m, Endpoint: &e, Number: 1}); why != reasonSuccess {
+	if a, why, _ := s.send(s.begin(webhook.Delivery{Message: &m, Endpoint: &e, Number: 1})); why != reasonSuccess {
 		t.Fatalf("%s: %s", why, a.Response)
 	}
 	return <-got

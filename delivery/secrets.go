@@ -9,10 +9,11 @@ import (
 	"hookwheel/webhook"
 )
 
-// secrets are the signing keys and own headers of endpoints, opened. An endpoint is never changed, only replaced, so what was opened for one holds
+// secrets are the URLs, signing keys and own headers of endpoints, opened. An endpoint is never changed, only replaced, so what was opened for one holds
 // for as long as the endpoint is the same in memory.
 type secrets struct {
-	keyring *webhook.Keyring
+	keyring   *webhook.Keyring
+	userAgent string
 
 	mu     sync.Mutex
 	opened map[webhook.ID]*opened
@@ -24,11 +25,12 @@ const maxOpened = 100_000
 // notOpened is all that customers read of secrets that can't be opened.
 const notOpened = "not sent: the sender could not open the endpoint's secrets; its operator must act"
 
-// opened is what an endpoint signs with.
+// opened is what the requests to an endpoint have in common.
 type opened struct {
 	endpoint *webhook.Endpoint
+	url      webhook.URL
 	keys     []openKey
-	headers  webhook.Headers // own headers of its requests
+	head     []byte // the request line and the headers that are the same in each request
 }
 
 type openKey struct {
@@ -38,8 +40,8 @@ type openKey struct {
 
 func (k *openKey) inForce(now time.Time) bool { return k.expires.IsZero() || !now.After(k.expires) }
 
-func newSecrets(keyring *webhook.Keyring) *secrets {
-	return &secrets{keyring: keyring, opened: make(map[webhook.ID]*opened)}
+func newSecrets(config *Config) *secrets {
+	return &secrets{keyring: config.Keyring, userAgent: config.UserAgent, opened: make(map[webhook.ID]*opened)}
 }
 
 func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
@@ -61,15 +63,24 @@ func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
 		}
 		o.keys = append(o.keys, openKey{signing, key.Expires})
 	}
+	var own webhook.Headers
 	if len(endpoint.Headers) > 0 {
 		text, err := s.keyring.Open(endpoint.Headers)
 		if err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(text, &o.headers); err != nil {
+		if err := json.Unmarshal(text, &own); err != nil {
 			return nil, fmt.Errorf("the own headers of the endpoint: %w", err)
 		}
 	}
+	var err error
+	if o.url, err = webhook.ParseURL(endpoint.URL); err == nil {
+		err = own.Validate()
+	}
+	if err != nil { // both were checked when the endpoint was made
+		return nil, err
+	}
+	o.head = appendHead(nil, &o.url, s.userAgent, own)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.opened) >= maxOpened {

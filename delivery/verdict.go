@@ -27,6 +27,7 @@ func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time
 		v.Text = failureText(a, why)
 		v.Overload = overloads(a.StatusCode, why)
 		v.Ours = why.ours()
+		v.Revoked = why == reasonRevoked
 	}
 	if a.StatusCode == 0 {
 		return v

@@ -18,7 +18,7 @@ func TestControlHeader(t *testing.T) {
 		"410 Gone":                                     {Disable: true, Text: "status 410"},
 	} {
 		s := newTestSender(loopback)
-		_, _, verdict := s.send(testDelivery("http://" + rawServer(t, say("HTTP/1.1 "+answer+"\r\nContent-Length: 0\r\n\r\n"))))
+		_, _, verdict := s.send(s.begin(testDelivery("http://" + rawServer(t, say("HTTP/1.1 "+answer+"\r\nContent-Length: 0\r\n\r\n")))))
 		s.dialer.abort()
 		if verdict != want {
 			t.Errorf("%q: %+v, want %+v", answer, verdict, want)

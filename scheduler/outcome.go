@@ -14,6 +14,7 @@ type Verdict struct {
 	Disable  bool          // the endpoint wants nothing any more
 	GiveUp   bool          // the endpoint does not want this message again
 	Ours     bool          // nothing was sent, for a reason that only our operator can end: no attempt is used up
+	Revoked  bool          // it was broken off because the endpoint or the message has changed: no attempt is used up
 	Text     string        // of a failure, in few words
 }
 
@@ -113,6 +114,12 @@ func (s *Scheduler) succeeded(l *lane, now time.Time, latency time.Duration, ful
 }
 
 func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, o *webhook.Outcome, v Verdict) {
+	if v.Revoked {
+		if next := s.nextAttempt(l, now, d, o, v); !next.IsZero() {
+			o.Attempt.Next = next.Truncate(time.Millisecond).UTC()
+		}
+		return
+	}
 	l.proven = false
 	parked := l.breaker.health.Parked
 	l.breaker.failure(now, &s.config.Breaker, v.Text, d.Probe)
@@ -142,8 +149,12 @@ func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, o *webho
 
 // nextAttempt is when a message that failed is to be tried again; zero: not any more.
 func (s *Scheduler) nextAttempt(l *lane, now time.Time, d *webhook.Delivery, o *webhook.Outcome, v Verdict) (next time.Time) {
-	if v.GiveUp || d.Source == webhook.SourceManual && !d.Retry {
+	unmade := v.Ours || v.Revoked
+	if v.GiveUp || d.Source == webhook.SourceManual && !d.Retry && !unmade {
 		return next
+	}
+	if v.Revoked {
+		return now
 	}
 	if d.Probe && l.breaker.health.Parked {
 		return l.breaker.health.NextProbe

@@ -253,6 +253,12 @@ func (s *Scheduler) Expunge(m *webhook.Message) {
 	replace(t.recent, m)
 	for _, l := range t.lanes {
 		replace(l.log.window, m)
+		for name, f := range l.flying {
+			if name.message == m.ID {
+				f.expunged = true
+				l.flying[name] = f
+			}
+		}
 		if line := l.retries.loaded[m.ID]; line != nil && s.wheel.cancel(&line.timer) {
 			l.retries.fire(line)
 			s.enqueue(l)

@@ -8,13 +8,14 @@ import (
 
 // flying is a delivery under way.
 type flying struct {
-	since   time.Time
-	full    bool      // the lane's limit was reached with it
-	share   *share    // that has the worker
-	class   class     // as which it has it
-	key     uint64    // under which it stands in the store, see order.go
-	due     time.Time // its line in the retry set, into which it was put meanwhile; zero: it was not
-	settled bool      // another attempt at the message succeeded meanwhile
+	since    time.Time
+	full     bool      // the lane's limit was reached with it
+	share    *share    // that has the worker
+	class    class     // as which it has it
+	key      uint64    // under which it stands in the store, see order.go
+	due      time.Time // its line in the retry set, into which it was put meanwhile; zero: it was not
+	settled  bool      // another attempt at the message succeeded meanwhile
+	expunged bool      // the payload was, meanwhile
 }
 
 // Next waits for something to send, and hands it out; false: the scheduler is closed. The caller must call Done.

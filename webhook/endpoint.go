@@ -1,7 +1,9 @@
 package webhook
 
 import (
+	"bytes"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -62,6 +64,12 @@ const (
 
 // LogValue is the id alone: a handler that writes JSON would show the secret of a whole endpoint.
 func (e Endpoint) LogValue() slog.Value { return slog.StringValue(e.ID.Text(KindEndpoint)) }
+
+// SendsLike reports whether requests to e are the same as to another state of it.
+func (e *Endpoint) SendsLike(other *Endpoint) bool {
+	return e == other || e.URL == other.URL && e.InsecureTLS == other.InsecureTLS && e.Style == other.Style && e.Envelope == other.Envelope &&
+		bytes.Equal(e.Headers, other.Headers) && slices.EqualFunc(e.Keys, other.Keys, func(a, b Key) bool { return bytes.Equal(a.Sealed, b.Sealed) })
+}
 
 // Validate checks what a producer may choose, but for what is sealed.
 func (e *Endpoint) Validate() error {

@@ -1,0 +1,144 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// errRevoked means that an attempt was broken off because its message must not go to its endpoint any more, or no
+// longer in this form.
+var errRevoked = errors.New("the endpoint was changed, paused, disabled or deleted, or the payload expunged")
+
+// flight is an attempt under way. Any goroutine may revoke it.
+type flight struct {
+	delivery webhook.Delivery
+	ctx      context.Context // of dialing
+	cancel   context.CancelFunc
+	deadline time.Time
+
+	mu      sync.Mutex
+	on      *conn // that carries it; nil: none
+	sent    bool  // the kernel has all of the request
+	revoked bool
+	broken  bool // by revoke
+}
+
+// begin makes an attempt known, so that it can be revoked. The caller must call send.
+func (s *Sender) begin(d webhook.Delivery) *flight {
+	f := &flight{delivery: d}
+	f.ctx, f.cancel = s.dialer.within(s.timeout)
+	f.deadline, _ = f.ctx.Deadline()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flights[d.Endpoint.ID] == nil {
+		s.flights[d.Endpoint.ID] = make(map[*flight]struct{})
+	}
+	s.flights[d.Endpoint.ID][f] = struct{}{}
+	return f
+}
+
+func (s *Sender) end(f *flight) {
+	f.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.flights[f.delivery.Endpoint.ID]
+	if delete(list, f); len(list) == 0 {
+		delete(s.flights, f.delivery.Endpoint.ID)
+	}
+}
+
+// revoke breaks off the attempts to an endpoint that are not current and whose request is not wholly with the receiver:
+// when it returns, the kernel holds no byte of them. The others only wait for an answer, which still counts.
+func (s *Sender) revoke(endpoint webhook.ID, current func(*webhook.Delivery) bool) {
+	var list []*flight
+	s.mu.Lock()
+	for f := range s.flights[endpoint] {
+		list = append(list, f)
+	}
+	s.mu.Unlock()
+	for _, f := range list {
+		if !current(&f.delivery) {
+			f.revoke()
+		}
+	}
+}
+
+// under lists the endpoints to which a message is under way.
+func (s *Sender) under(message webhook.ID) (endpoints []webhook.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for endpoint, list := range s.flights {
+		for f := range list {
+			if f.delivery.ID == message {
+				endpoints = append(endpoints, endpoint)
+				break
+			}
+		}
+	}
+	return endpoints
+}
+
+func (f *flight) revoke() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.revoked = true
+	switch {
+	case f.on == nil:
+		f.broken = true
+		f.cancel()
+	case !f.sent || f.on.pending():
+		f.broken = true
+		f.on.Close()
+	}
+}
+
+// attach says which connection carries the request from now on.
+func (f *flight) attach(c *conn) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.revoked {
+		f.broken = true
+		return errRevoked
+	}
+	f.on, f.sent = c, false
+	return nil
+}
+
+// detach says that the connection carries it no longer.
+func (f *flight) detach() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.on = nil
+}
+
+// write hands the request to the kernel.
+func (f *flight) write(l *link, head, body []byte) error {
+	if err := l.SetDeadline(f.deadline); err != nil {
+		return err
+	}
+	if len(head)+len(body) <= maxOneWrite {
+		head, body = append(head, body...), nil
+	}
+	_, err := l.Write(head)
+	if err == nil && len(body) > 0 {
+		_, err = l.Write(body)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sent = err == nil
+	return err
+}
+
+// cause is errRevoked if that is why err happened.
+func (f *flight) cause(err error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.broken {
+		return errRevoked
+	}
+	return err
+}
