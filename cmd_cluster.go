@@ -182,6 +182,10 @@ func note(s *cluster.Status) string {
 		return fmt.Sprintf("sending the state: %d of %d MiB", s.Sent>>20, s.ToSend>>20)
 	case s.Free < s.Least:
 		return "disk short: no new events"
+	case s.SlowDisk:
+		return "slow disk: writes to its log take over a second"
+	case s.ClockIsWrong():
+		return fmt.Sprintf("wrong clock: %s ahead of the cluster", time.Duration(s.ClockAhead)*time.Millisecond)
 	}
 	return ""
 }

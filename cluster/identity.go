@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,6 +28,13 @@ type identity struct {
 	Node    string `json:"node"`              // its name
 	Server  string `json:"server"`            // its name and a random part: the id that Raft knows it by
 	Cluster string `json:"cluster,omitempty"` // random, the same on all nodes; empty: not yet let into any
+	Sum     string `json:"sum"`               // CRC-32C over the fields above, as hex
+}
+
+// sum returns what Sum has to be.
+func (id *identity) sum() string {
+	text := fmt.Sprintf("%d\n%s\n%s\n%s", id.Format, id.Node, id.Server, id.Cluster)
+	return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), castagnoli))
 }
 
 // identityCard keeps the identity of this node.
@@ -65,7 +73,11 @@ func readIdentity(dir string) (id identity, err error) {
 	if err != nil {
 		return id, err
 	}
-	if err := json.Unmarshal(text, &id); err != nil {
+	err = json.Unmarshal(text, &id)
+	if err == nil && id.Format <= dataFormat && id.Sum != id.sum() {
+		err = errors.New("its checksum does not match")
+	}
+	if err != nil {
 		return id, fmt.Errorf("%s is damaged: %w. Put back a copy of it, or move the whole folder away; started empty, "+
 			"the node gets its data from the others", path, err)
 	}
@@ -116,6 +128,7 @@ func (id *identity) checkLog(dir string) error {
 
 // write replaces the file, durably.
 func (c *identityCard) write() error {
+	c.identity.Sum = c.identity.sum()
 	text, err := json.MarshalIndent(&c.identity, "", "  ")
 	if err != nil {
 		return err

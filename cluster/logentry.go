@@ -138,6 +138,20 @@ func (s *logStore) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Lo
 
 // GetLog reads an entry. Raft panics on an entry that it can't read, so while it runs, a caller waits for the process to end.
 func (s *logStore) GetLog(index uint64, entry *raft.Log) error {
+	err := s.read(index, entry)
+	if err == nil || errors.Is(err, raft.ErrLogNotFound) {
+		return err
+	}
+	err = fmt.Errorf("%w (entry %d: %w)", damagedLog(s.path), index, err)
+	s.fatal(err)
+	if s.running.Load() {
+		select {}
+	}
+	return err
+}
+
+// read reads an entry and verifies it.
+func (s *logStore) read(index uint64, entry *raft.Log) error {
 	err := safely(func() error {
 		s.swap.RLock()
 		defer s.swap.RUnlock()
@@ -148,14 +162,6 @@ func (s *logStore) GetLog(index uint64, entry *raft.Log) error {
 	})
 	if err == nil && entry.Index != index {
 		err = errDamagedLog
-	}
-	if err == nil || errors.Is(err, raft.ErrLogNotFound) {
-		return err
-	}
-	err = fmt.Errorf("%w (entry %d: %w)", damagedLog(s.path), index, err)
-	s.fatal(err)
-	if s.running.Load() {
-		select {}
 	}
 	return err
 }

@@ -30,6 +30,7 @@ type Node struct {
 	warnings  warnings
 	members   members
 	clock     *clock
+	scrub     scrub
 	waiting   waiting
 	changing  chan struct{} // taken by who changes the membership
 	ready     atomic.Bool   // leader, and all of the earlier terms is applied
@@ -110,6 +111,7 @@ func (n *Node) startRaft() error {
 	n.wg.Go(func() { n.batches.run(n.ctx) })
 	n.wg.Go(n.abandonOldLeaders)
 	n.wg.Go(n.watchMembers)
+	n.wg.Go(n.scrubLog)
 	n.wg.Go(n.shorten)
 	n.wg.Go(n.belong)
 	n.listener.wg.Go(n.listener.run) // until its Close

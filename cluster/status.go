@@ -46,6 +46,9 @@ type Status struct {
 	Applied uint64 `json:"appliedIndex"`
 	Queued  int    `json:"queued"` // commands that wait for a batch
 
+	ClockAhead int64     `json:"clockAheadMillis,omitempty"` // of the cluster's time; negative: behind it
+	Scrubbed   time.Time `json:"logVerified,omitzero"`       // when the whole log was last read and found undamaged
+
 	SlowDisk bool  `json:"slowDisk,omitempty"` // writes to its log take over a second
 	Free     int64 `json:"freeBytes"`
 	Least    int64 `json:"minFreeBytes"`
@@ -55,6 +58,11 @@ type Status struct {
 
 	FingerprintIndex uint64 `json:"fingerprintIndex,omitempty"`
 	Fingerprint      string `json:"fingerprint,omitempty"`
+}
+
+// ClockIsWrong reports whether the wall clock of the node differs too much from the cluster's time.
+func (s *Status) ClockIsWrong() bool {
+	return (time.Duration(s.ClockAhead) * time.Millisecond).Abs() > clockTolerance
 }
 
 // Status reports on this node.
@@ -68,6 +76,8 @@ func (n *Node) Status() Status {
 		Term: n.raft.CurrentTerm(), Last: n.raft.LastIndex(), Commit: n.raft.CommitIndex(), Applied: applied, Queued: len(n.batches.queue),
 		Received: n.snapshots.received.Load(),
 	}
+	s.ClockAhead = n.clock.ahead().Milliseconds()
+	_, s.Scrubbed = n.scrub.last()
 	s.SlowDisk = n.log.pace.isSlow()
 	s.Sent, s.ToSend = n.snapshots.sending()
 	s.Free, s.Least = n.config.Machine.Free()
