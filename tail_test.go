@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -328,6 +330,50 @@ func TestTailCommand(t *testing.T) {
 		cmd.SilenceErrors, cmd.SilenceUsage = true, true
 		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", args, err)
+		}
+	}
+}
+
+const tailBeat = 5 * time.Second // after which a node writes to a stream, and so would find that its client has gone
+
+// One application has few streams, so that others have some, too; a stream whose client has gone leaves its place at once.
+func TestTailPlacesOfOneApplication(t *testing.T) {
+	a := apiStart(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	var portal authKey
+	a.call("POST", "/auth/app-portal-access/acme", `{"readOnly":true}`, 200, &portal)
+	open := func() (net.Conn, int) {
+		conn := a.dialRaw()
+		if _, err := io.WriteString(conn, "GET /api/v1/tail HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+portal.Token+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn, response.StatusCode
+	}
+	var first net.Conn
+	for i := range 4 {
+		conn, status := open()
+		if status != 200 {
+			t.Fatalf("stream %d: %d", i, status)
+		}
+		first = conn
+	}
+	if _, status := open(); status != 429 {
+		t.Errorf("one stream too many: %d", status)
+	}
+	follow(t, apiToken, "", a.url)
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(tailBeat - time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, status := open(); status == 200 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("a stream that its client has closed keeps its place")
 		}
 	}
 }
