@@ -176,7 +176,7 @@ func TestConfigErrors(t *testing.T) {
 			[]string{"3:2 cluster.tls.cert is missing", "4:8 cluster.tls.ca must name a file", `5:3 Allowed here: ca, cert, key.`, "6:9 cluster.tls.key must be text"}},
 
 		{"delivery {\n timeout = \"2m\"\n workers = 0\n per_endpoint = 1.5\n}",
-			[]string{`2:12 a duration from "1s" to "1m"`, "3:12 a whole number from 1 to 10000", "4:17 from 1 to 256"}},
+			[]string{`2:12 a duration from "1s" to "1m"`, "3:12 a whole number from 1 to 10000", "4:17 from 1 to 512"}},
 		{"delivery {\n workers = 8\n per_endpoint = 9\n}", []string{"3:17 delivery.per_endpoint must be a whole number from 1 to 8"}},
 		{"delivery {\n timeout = 15\n}", []string{"2:12 delivery.timeout must be a duration"}},
 		{"delivery {\n allow = [\"10.0.0.0/8\",\n  \"10.1.2.3/8\", \"10.1.2.3\"]\n}",
