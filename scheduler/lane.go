@@ -66,7 +66,7 @@ func stands(endpoint *webhook.Endpoint) bool { return endpoint.Disabled || endpo
 
 // wants tells whether a turn of this lane may bring something, as far as its records go.
 func (l *lane) wants() bool {
-	return l.manual.wants() || l.wantsRetry() || l.order.wants() || l.wantsLog()
+	return l.manual.wants() || l.wantsRetry() || l.wantsHeld() || l.wantsLog()
 }
 
 // wantsRetry tells whether there is a line of the retry set that may go, or lines must be read.
@@ -76,6 +76,11 @@ func (l *lane) wantsRetry() bool {
 		due = l.retries.isDue(blocker)
 	}
 	return due || l.retries.wantsLines() || len(l.retries.unsure) > 0 || l.probeLine() != nil
+}
+
+// wantsHeld reports whether a held message may go, or the order is not known yet.
+func (l *lane) wantsHeld() bool {
+	return !l.order.scanned || len(l.order.free) > 0 && l.log.passed(l.order.gate)
 }
 
 // wantsLog tells whether the lane may take messages from the log and knows of some, or does not know that there are none.

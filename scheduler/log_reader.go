@@ -72,6 +72,11 @@ func (r *logReader) next(endpoint *webhook.Endpoint) (m *webhook.Message, starve
 // left tells whether what was to come next has left the memory, while the lane could not take it.
 func (r *logReader) left() bool { return r.caughtUp && r.number < r.tail.first }
 
+// passed reports whether the log was read up to a message.
+func (r *logReader) passed(id webhook.ID) bool {
+	return !id.After(r.read) || r.caughtUp && len(r.window) == 0 && !r.left() && r.tail.at(r.number) == nil
+}
+
 // peek steps to the next message after read.
 func (r *logReader) peek() (m *webhook.Message, starved bool) {
 	if len(r.window) > 0 {

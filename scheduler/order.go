@@ -15,6 +15,10 @@ type order struct {
 	free     []uint64 // keys with held messages that nothing blocks
 	scanned  bool     // the store's lines are known
 
+	// gate is the last of the messages that were held when the lane began. What they wait behind may have been under way then, and is
+	// recorded nowhere but by the cursor, which it keeps from passing. So none of them goes before the log was read up to here.
+	gate webhook.ID
+
 	// lineup are lines that failed before the endpoint was ordered as a whole: the oldest messages first. Each blocks it in turn. more
 	// tells that there are others, which must be looked for when these are settled.
 	lineup []webhook.Retry
@@ -26,6 +30,7 @@ type orderKey struct {
 	blocker webhook.ID // zero: none
 	held    int        // messages in the held set
 	holding int        // messages on their way there: decided, but not recorded
+	early   int        // of those, the ones from before the gate, which may be the first of the key
 }
 
 const wholeEndpoint = 1
@@ -126,12 +131,21 @@ func (o *order) block(key uint64, message webhook.ID) {
 }
 
 // hold notes that a message of that key is put into the held set.
-func (o *order) hold(key uint64) { o.key(key).holding++ }
+func (o *order) hold(key uint64, message webhook.ID) {
+	k := o.key(key)
+	k.holding++
+	if !message.After(o.gate) {
+		k.early++
+	}
+}
 
 // recordedHold notes that it stands there.
-func (o *order) recordedHold(key uint64) {
+func (o *order) recordedHold(key uint64, message webhook.ID) {
 	k := o.key(key)
 	k.holding--
+	if !message.After(o.gate) {
+		k.early--
+	}
 	k.held++
 	o.release(key, k)
 }
@@ -170,15 +184,12 @@ func (o *order) unblock(key uint64, message webhook.ID) {
 	}
 }
 
-// wants tells whether a held message may go.
-func (o *order) wants() bool { return !o.scanned || len(o.free) > 0 }
-
 // take is the next key whose first held message may go; 0: none.
 func (o *order) take() uint64 {
 	for len(o.free) > 0 {
 		key := o.free[0]
 		o.free = o.free[1:]
-		if k := o.keys[key]; k != nil && k.blocker.IsZero() && k.held > 0 {
+		if k := o.keys[key]; k != nil && k.blocker.IsZero() && k.held > 0 && k.early == 0 {
 			return key
 		}
 	}

@@ -330,7 +330,7 @@ func (s *Scheduler) settle(l *lane, o *webhook.Outcome) {
 	}
 	switch {
 	case o.Hold:
-		l.order.recordedHold(o.Key)
+		l.order.recordedHold(o.Key, a.Message)
 	case a.Next.IsZero():
 		if !manual || a.Status == webhook.StatusSuccess {
 			key := o.Key

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"slices"
+	"time"
 
 	"hookwheel/webhook"
 )
@@ -112,9 +113,9 @@ const maxLate = 1000
 // endpoint kept no order then, all but the oldest are held first, and it is looked again.
 func (s *Scheduler) readOrder(l *lane) {
 	l.reading = true
-	endpoint := l.endpoint // another one may stand there once the lock is let go
+	endpoint, now := l.endpoint, s.clock() // another one may stand there once the lock is let go
 	s.mu.Unlock()
-	found, late, err := s.scanOrder(endpoint)
+	found, late, err := s.scanOrder(endpoint, now)
 	s.mu.Lock()
 	if err != nil {
 		s.readFailed(l, "what keeps an endpoint in order", err)
@@ -134,9 +135,15 @@ func (s *Scheduler) readOrder(l *lane) {
 	}
 }
 
-func (s *Scheduler) scanOrder(endpoint *webhook.Endpoint) (found order, late []webhook.Retry, err error) {
+// tried reports whether a line of a retry set is of a message that was under way before.
+func tried(line *webhook.Retry) bool { return line.Made > 0 || line.Key != 0 }
+
+// scanOrder reads what an endpoint waits for. A line without attempts is of a message that was not to be sent before, unless it has a
+// key: then it was put there while it was under way. Was it due, it may have been under way too, and so it has its place in the order.
+func (s *Scheduler) scanOrder(endpoint *webhook.Endpoint, now time.Time) (found order, late []webhook.Retry, err error) {
 	found = newOrder(endpoint.Ordering)
-	first := make(map[uint64]webhook.Retry) // of each key, the oldest message that failed
+	scheduled := newOrder(endpoint.Ordering) // none of these was under way if another line was tried
+	first := make(map[uint64]webhook.Retry)  // of each key, the oldest message that failed
 	for from, more := (webhook.Retry{}), endpoint.Ordering != webhook.OrderingNone; more; {
 		list, err := s.backlog.Retries(endpoint.ID, from, maxLoaded+1)
 		if err != nil {
@@ -147,7 +154,9 @@ func (s *Scheduler) scanOrder(endpoint *webhook.Endpoint) (found order, late []w
 		}
 		for _, line := range list {
 			switch {
-			case line.Made == 0: // a scheduled one, which blocks nothing
+			case !tried(&line) && line.Due.After(now): // blocks nothing yet
+			case endpoint.Ordering == webhook.OrderingEndpoint && !tried(&line):
+				scheduled.queue(line, maxLoaded)
 			case endpoint.Ordering == webhook.OrderingEndpoint:
 				found.queue(line, maxLoaded)
 			default:
@@ -156,6 +165,9 @@ func (s *Scheduler) scanOrder(endpoint *webhook.Endpoint) (found order, late []w
 				}
 			}
 		}
+	}
+	if len(found.lineup) == 0 {
+		found.lineup, found.more = scheduled.lineup, scheduled.more
 	}
 	late, err = s.scanHeld(endpoint, &found, first, late)
 	for key, line := range first {
@@ -177,7 +189,14 @@ func (s *Scheduler) scanLine(endpoint *webhook.Endpoint, line webhook.Retry, fir
 		if m == nil || m.OrderingKey == "" {
 			return late, nil
 		}
+		scheduled := !tried(&line)
 		line.Key = webhook.OrderingKeyHash(m.OrderingKey)
+		if scheduled {
+			if len(late) < maxLate {
+				late = append(late, line)
+			}
+			return late, nil
+		}
 	}
 	older, known := first[line.Key]
 	if known && older.Message.After(line.Message) {
@@ -203,6 +222,9 @@ func (s *Scheduler) scanHeld(endpoint *webhook.Endpoint, found *order, first map
 		}
 		for _, line := range list {
 			found.key(line.Key).held++
+			if endpoint.Ordering == webhook.OrderingKey && line.Message.After(found.gate) {
+				found.gate = line.Message
+			}
 			if failed, known := first[line.Key]; known && failed.Message.After(line.Message) && len(late) < 2*maxLate {
 				delete(first, line.Key)
 				late = append(late, failed)

@@ -145,7 +145,7 @@ func (r *retrySet) hasten(stop func(*retry) (stopped bool)) {
 // oldest is the line of the oldest message that was tried; nil: none was.
 func (r *retrySet) oldest() (oldest *retry) {
 	for _, line := range r.loaded {
-		if line.Made > 0 && (oldest == nil || oldest.Message.After(line.Message)) {
+		if tried(&line.Retry) && (oldest == nil || oldest.Message.After(line.Message)) {
 			oldest = line
 		}
 	}

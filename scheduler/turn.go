@@ -88,8 +88,10 @@ func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 				return s.turnRetry(l, line)
 			}
 		case webhook.SourceHeld:
-			if key := l.order.take(); key != 0 {
-				return s.turnHeld(l, key)
+			if l.wantsHeld() {
+				if key := l.order.take(); key != 0 {
+					return s.turnHeld(l, key)
+				}
 			}
 		case webhook.SourceLog:
 			if l.wantsLog() {
@@ -351,7 +353,7 @@ func (s *Scheduler) decide(l *lane, o webhook.Outcome) {
 
 // hold puts a message behind another of its key.
 func (s *Scheduler) hold(l *lane, d *webhook.Delivery, key uint64) {
-	l.order.hold(key)
+	l.order.hold(key, d.ID)
 	l.holds++
 	s.decide(l, webhook.Outcome{Source: d.Source, Due: d.Due, Hold: true, Key: key, Attempt: webhook.Attempt{Message: d.ID, Endpoint: l.endpoint.ID}})
 }
