@@ -40,7 +40,7 @@ type dialer struct {
 func newDialer(config *Config) *dialer {
 	d := &dialer{
 		guard: guard{allow: config.Allow, deny: config.Deny}, resolver: &net.Resolver{PreferGo: true},
-		proxyFor: proxyFunc(config.Proxy, config.NoProxy), idle: newIdleLinks(4 * config.Workers), open: make(map[*conn]struct{}),
+		proxyFor: proxyFunc(config.Proxy, config.NoProxy), idle: newIdleLinks(config.Workers), open: make(map[*conn]struct{}),
 	}
 	// Loaded now: crypto/x509 loads them once, and would remember for good that there was no descriptor left for it.
 	if roots, err := x509.SystemCertPool(); err == nil {

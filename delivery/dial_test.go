@@ -2,6 +2,8 @@ package delivery
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -278,5 +280,56 @@ func TestAbortEndsDialling(t *testing.T) {
 	case <-done:
 	case <-time.After(10 * time.Second):
 		t.Fatal("an attempt goes on dialling")
+	}
+}
+
+// TestIdleConnectionsAreBounded leaves open what was used last.
+func TestIdleConnectionsAreBounded(t *testing.T) {
+	s := newTestSender(loopback)
+	s.timeout = 10 * time.Second
+	s.dialer.idle.limit = 2
+	defer s.dialer.abort()
+	var addresses []string
+	var counts []*atomic.Int32
+	for range 3 {
+		connections := new(atomic.Int32)
+		address := rawServer(t, func(conn net.Conn) {
+			connections.Add(1)
+			for range 2 {
+				say("HTTP/1.1 200 Fine\r\nContent-Length: 0\r\n\r\n")(conn)
+			}
+		})
+		addresses, counts = append(addresses, address), append(counts, connections)
+	}
+	for _, i := range []int{0, 1, 2, 2, 1, 0} {
+		if a, why, _ := s.send(s.begin(testDelivery("http://" + addresses[i]))); why != reasonSuccess {
+			t.Fatalf("%s %s", why, a.Response)
+		}
+	}
+	if got := fmt.Sprint(counts[0].Load(), counts[1].Load(), counts[2].Load()); got != "2 1 1" || s.dialer.idle.byAge.Len() != 2 {
+		t.Errorf("connections: %s; %d are idle", got, s.dialer.idle.byAge.Len())
+	}
+}
+
+// A TLS receiver is told a name, without the final dot, but no address (RFC 6066, section 3).
+func TestServerName(t *testing.T) {
+	names := make(chan string, 1)
+	own := certificate(t, "receiver.example", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	address := secureServer(t, &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		names <- hello.ServerName
+		return &own, nil
+	}})
+	_, port, _ := net.SplitHostPort(address)
+	s := newTestSender(loopback)
+	s.timeout = 10 * time.Second
+	s.dialer.resolver = testResolver(t, func(int32) []string { return []string{"127.0.0.1"} })
+	s.dialer.roots = x509.NewCertPool()
+	s.dialer.roots.AddCert(own.Leaf)
+	defer s.dialer.abort()
+	for host, want := range map[string]string{"receiver.example": "receiver.example", "Receiver.Example.": "receiver.example", "127.1": ""} {
+		_, why, _ := s.send(s.begin(testDelivery("https://" + host + ":" + port)))
+		if got := <-names; got != want || (why == reasonSuccess) != (want != "") {
+			t.Errorf("%s: the receiver is told %q, %s", host, got, why)
+		}
 	}
 }

@@ -1,7 +1,9 @@
 package delivery
 
 import (
+	"container/list"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -42,73 +44,67 @@ type idleLinks struct {
 	limit    int
 
 	mu      sync.Mutex
-	byPeer  map[peer][]*link // the one used last at the end
-	count   int
+	byAge   list.List // of *link, the one used last at the end
+	byPeer  map[peer][]*list.Element
 	sweeper *time.Timer // runs while there are any
 }
 
 func newIdleLinks(limit int) *idleLinks {
-	return &idleLinks{patience: idleConnection, limit: limit, byPeer: make(map[peer][]*link)}
+	return &idleLinks{patience: idleConnection, limit: limit, byPeer: make(map[peer][]*list.Element)}
 }
 
 // take returns the connection to a peer that was used last; nil: there is none.
 func (i *idleLinks) take(p peer) *link {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	list := i.byPeer[p]
-	if len(list) == 0 {
-		return nil
+	if own := i.byPeer[p]; len(own) > 0 {
+		return i.remove(own[len(own)-1])
 	}
-	l := list[len(list)-1]
-	list[len(list)-1] = nil
-	i.set(p, list[:len(list)-1])
-	return l
+	return nil
 }
 
-// put keeps a connection for the next attempt, unless it is old or there are too many.
+// put keeps a connection for the next attempt, unless it is old. If there are too many, the one that was not used for
+// longest gives way.
 func (i *idleLinks) put(l *link) {
 	l.used = time.Now()
+	if l.used.Sub(l.made) >= connectionLife {
+		l.Close()
+		return
+	}
 	i.mu.Lock()
-	full := i.count >= i.limit || l.used.Sub(l.made) >= connectionLife
-	if !full {
-		i.set(l.peer, append(i.byPeer[l.peer], l))
-		if i.sweeper == nil {
-			i.sweeper = time.AfterFunc(i.patience, func() { i.sweep(time.Now().Add(-i.patience)) })
-		}
+	i.byPeer[l.peer] = append(i.byPeer[l.peer], i.byAge.PushBack(l))
+	var oldest *link
+	if i.byAge.Len() > i.limit {
+		oldest = i.remove(i.byAge.Front())
+	}
+	if i.sweeper == nil {
+		i.sweeper = time.AfterFunc(i.patience, func() { i.sweep(time.Now().Add(-i.patience)) })
 	}
 	i.mu.Unlock()
-	if full {
-		l.Close()
+	if oldest != nil {
+		oldest.Close()
 	}
 }
 
-func (i *idleLinks) set(p peer, list []*link) {
-	i.count += len(list) - len(i.byPeer[p])
-	if len(list) == 0 {
-		delete(i.byPeer, p)
-		return
+func (i *idleLinks) remove(e *list.Element) *link {
+	l := i.byAge.Remove(e).(*link)
+	own := slices.DeleteFunc(i.byPeer[l.peer], func(other *list.Element) bool { return other == e })
+	if i.byPeer[l.peer] = own; len(own) == 0 {
+		delete(i.byPeer, l.peer)
 	}
-	i.byPeer[p] = list
+	return l
 }
 
 // sweep closes what has not been used since then, and reports whether there was any.
 func (i *idleLinks) sweep(since time.Time) bool {
 	var old []*link
 	i.mu.Lock()
-	for p, list := range i.byPeer {
-		n := 0
-		for n < len(list) && !list[n].used.After(since) {
-			n++
-		}
-		if n == 0 {
-			continue
-		}
-		old = append(old, list[:n]...)
-		i.set(p, append([]*link(nil), list[n:]...))
+	for e := i.byAge.Front(); e != nil && !e.Value.(*link).used.After(since); e = i.byAge.Front() {
+		old = append(old, i.remove(e))
 	}
 	switch {
 	case i.sweeper == nil:
-	case i.count == 0:
+	case i.byAge.Len() == 0:
 		i.sweeper.Stop()
 		i.sweeper = nil
 	default:
