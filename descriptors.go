@@ -6,9 +6,8 @@ import (
 )
 
 const (
-	storeDescriptors   = 448 // for the store, the log, and the other nodes
-	leastConnections   = 64  // that the API must have descriptors for
-	sendingDescriptors = 2   // for each delivery worker: what it sends on, and what is kept open for the next message
+	storeDescriptors = 448 // for the store, the log, and the other nodes
+	leastConnections = 64  // that the API must have descriptors for
 )
 
 // clientDescriptors is the number of the first file descriptor that is not for clients of the API: those from there on are
@@ -29,10 +28,10 @@ func clientDescriptors(workers int) (int, error) {
 
 // divideDescriptors is clientDescriptors for a limit.
 func divideDescriptors(limit uint64, workers int) (int, error) {
-	kept := storeDescriptors + sendingDescriptors*workers
+	kept := storeDescriptors + workers
 	if limit < uint64(kept+leastConnections) {
 		return 0, fmt.Errorf("this process may have %d file descriptors, and needs %d: %d for the store and its log, %d for delivery.workers and %d for the API. "+
-			"Raise the limit (ulimit -n, or LimitNOFILE of systemd) or lower delivery.workers", limit, kept+leastConnections, storeDescriptors, sendingDescriptors*workers, leastConnections)
+			"Raise the limit (ulimit -n, or LimitNOFILE of systemd) or lower delivery.workers", limit, kept+leastConnections, storeDescriptors, workers, leastConnections)
 	}
 	return int(min(limit-uint64(kept), 1<<30)), nil
 }
