@@ -97,6 +97,8 @@ func explainFate(x *wal.Explanation) string {
 		return fmt.Sprintf("%s; it is tried again at %s", failureWords(x.Last), words(x.Due)) + standstill(x)
 	case wal.FateScheduled:
 		return fmt.Sprintf("scheduled: it is not sent before %s", words(x.Due)) + standstill(x)
+	case wal.FateSending:
+		return "being sent; the endpoint has not answered yet" + standstill(x)
 	case wal.FateHeld:
 		return "waits behind an earlier message of its ordering key, which is not settled" + standstill(x)
 	case wal.FateRequested:

@@ -103,7 +103,6 @@ type entry struct {
 	requests []byte
 	answers  []byte // idempotency keys
 	changes  Changes
-	planned  [][]byte        // keys of the lines that this entry has put into retry sets
 	tasks    []*webhook.Task // that this entry changes, as they are to be
 
 	states []webhook.StateChange

@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"hookwheel/webhook"
@@ -141,44 +140,14 @@ func (e *entry) takeManual(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (
 	return false, nil
 }
 
-// plannedRetry is the key of a message's line in the retry set of an endpoint; nil: it has none. The attempt that asked for the line
-// says when it is due, or the message does.
-func (e *entry) plannedRetry(endpoint, message webhook.ID) (planned []byte, err error) {
-	for _, key := range e.planned {
-		if _, of := parseRetryKey(key); of == message && bytes.HasPrefix(key, idKey(keyRetry, endpoint)) {
-			planned = key // the last one: it may have been tried again in this very entry
-		}
-	}
-	if planned != nil {
-		return planned, nil
-	}
-	look := func(key []byte) error {
-		_, stands, err := e.store.get(key)
-		if stands {
-			planned = key
-		}
-		return err
-	}
-	err = e.attemptsAt(endpoint, message, func(a *webhook.Attempt) error {
-		if a.Next.IsZero() {
-			return nil
-		}
-		return look(retryKey(endpoint, a.Next, message))
-	})
-	if err != nil || planned != nil {
-		return planned, err
-	}
-	app := e.store.nouns.endpoints[endpoint].App
-	m, err := e.message(app, message)
-	switch {
-	case webhook.ErrorCode(err) == webhook.CodeNotFound:
-		return nil, nil
-	case err != nil:
+// plannedRetry returns the key of a message's line in the retry set of an endpoint, or nil.
+func (e *entry) plannedRetry(endpoint, message webhook.ID) (line []byte, err error) {
+	key := plannedKey(message, endpoint)
+	value, found, err := e.store.get(key)
+	if err != nil || !found {
 		return nil, err
-	case m.DeliverAt.IsZero():
-		return nil, nil
 	}
-	return planned, look(retryKey(endpoint, m.DeliverAt, message))
+	return plannedLine(key, value)
 }
 
 // attemptsAt calls see for each recorded attempt of a message at an endpoint, those of this entry not among them.

@@ -106,9 +106,8 @@ func (e *entry) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error
 
 // plan puts a line into a retry set.
 func (e *entry) plan(endpoint, message webhook.ID, line *webhook.Retry) {
-	key := retryKey(endpoint, line.Due, message)
-	e.planned = append(e.planned, key)
-	e.batch.set(key, encodeRetry(line))
+	e.batch.set(retryKey(endpoint, line.Due, message), encodeRetry(line))
+	e.batch.set(plannedKey(message, endpoint), encodePlanned(line.Due))
 }
 
 // take takes away the record that an outcome is of; false: it is gone already.
@@ -139,6 +138,10 @@ func (e *entry) remove(key []byte, count *uint64) (found bool, err error) {
 	}
 	*count--
 	e.batch.delete(key)
+	if key[0] == keyRetry {
+		_, message := parseRetryKey(key)
+		e.batch.delete(plannedKey(message, webhook.ID(key[1:1+idSize])))
+	}
 	return true, nil
 }
 

@@ -283,52 +283,47 @@ func (n *counts) of(set byte) *uint64 {
 	}
 }
 
-// linesOf are the keys of a message's lines in the sets of endpoints.
+// linesOf returns the keys of a message's lines in the sets of endpoints.
 func (r *retainer) linesOf(m *webhook.Message) (lines map[webhook.ID][][]byte, err error) {
-	look := func(endpoint webhook.ID, key []byte) {
-		if err != nil || slices.ContainsFunc(lines[endpoint], func(known []byte) bool { return bytes.Equal(known, key) }) {
-			return
+	add := func(endpoint webhook.ID, key []byte) {
+		if lines == nil {
+			lines = make(map[webhook.ID][][]byte)
 		}
-		var stands bool
-		if _, stands, err = r.store.get(key); stands {
-			if lines == nil {
-				lines = make(map[webhook.ID][][]byte)
-			}
-			lines[endpoint] = append(lines[endpoint], key)
-		}
+		lines[endpoint] = append(lines[endpoint], key)
 	}
-	waiting := make(map[webhook.ID]bool)
-	for _, endpoint := range r.store.nouns.byApp[m.App] {
-		n := &r.store.nouns.cursors[endpoint.ID].counts
-		if n.manual > 0 {
-			look(endpoint.ID, idKey(keyManual, endpoint.ID, m.ID))
-		}
-		if n.held > 0 {
-			look(endpoint.ID, heldKey(endpoint.ID, webhook.OrderingKeyHash(m.OrderingKey), m.ID))
-		}
-		if n.waiting == 0 {
-			continue
-		}
-		waiting[endpoint.ID] = true
-		if !m.DeliverAt.IsZero() {
-			look(endpoint.ID, retryKey(endpoint.ID, m.DeliverAt, m.ID))
-		}
-	}
-	if len(waiting) == 0 || err != nil {
-		return lines, err
-	}
-	for _, key := range r.planned {
-		if _, message := parseRetryKey(key); message == m.ID {
-			look(webhook.ID(key[1:1+idSize]), key)
-		}
-	}
-	planned := r.attemptsOf(m.ID, func(endpoint webhook.ID) bool { return waiting[endpoint] }, func(a *webhook.Attempt) error {
-		if !a.Next.IsZero() {
-			look(a.Endpoint, retryKey(a.Endpoint, a.Next, m.ID))
+	prefix := idKey(keyPlanned, m.ID)
+	err = r.store.seek(prefix, prefix, func(key, value []byte) error {
+		line, err := plannedLine(key, value)
+		if endpoint := webhook.ID(key[1+idSize:]); err == nil && r.store.nouns.endpoints[endpoint] != nil {
+			add(endpoint, line)
 		}
 		return err
 	})
-	return lines, planned
+	if err != nil {
+		return nil, err
+	}
+	for _, endpoint := range r.store.nouns.byApp[m.App] {
+		n := &r.store.nouns.cursors[endpoint.ID].counts
+		for _, set := range []struct {
+			lines uint64
+			key   []byte
+		}{
+			{n.manual, idKey(keyManual, endpoint.ID, m.ID)},
+			{n.held, heldKey(endpoint.ID, webhook.OrderingKeyHash(m.OrderingKey), m.ID)},
+		} {
+			if set.lines == 0 {
+				continue
+			}
+			_, found, err := r.store.get(set.key)
+			if err != nil {
+				return nil, err
+			}
+			if found {
+				add(endpoint.ID, set.key)
+			}
+		}
+	}
+	return lines, nil
 }
 
 // rewriteHistory takes the attempts out of their chunks.

@@ -451,6 +451,8 @@ func TestFirstKeysSeesStaged(t *testing.T) {
 		t.Fatalf("%d keys, %v", len(keys), err)
 	}
 	s.staged.delete(keys[0])
+	_, message := parseRetryKey(keys[0])
+	s.staged.delete(plannedKey(message, endpoint.ID))
 	if _, found, err := s.get(keys[0]); found || err != nil {
 		t.Errorf("a staged deletion reads as %t, %v", found, err)
 	}

@@ -181,7 +181,7 @@ var kindNames = map[byte]string{
 	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
 	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
 	keyHeld: "held messages", keyManual: "manual requests", keyTask: "tasks", keyChange: "changes of state", keyCounts: "hours of attempts", keyExpiry: "messages by expiry", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyAnswer: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
-	keyDropped: "messages whose attempts are being removed", keyEventType: "event types", keyRemovedApp: "applications being removed",
+	keyDropped: "messages whose attempts are being removed", keyPlanned: "retries by message", keyEventType: "event types", keyRemovedApp: "applications being removed",
 }
 
 func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
@@ -267,7 +267,7 @@ var keySizes = map[byte]int{
 	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
 	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
 	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyTask: 1 + idSize, keyChange: 1 + entrySize, keyCounts: 1 + idSize + 8, keyExpiry: 1 + 8 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyAnswer: 1 + answerNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
-	keyDropped: 1 + idSize, keyEventType: -1, keyRemovedApp: 1 + idSize,
+	keyDropped: 1 + idSize, keyPlanned: 1 + 2*idSize, keyEventType: -1, keyRemovedApp: 1 + idSize,
 }
 
 func (c *checker) record(key, value []byte) error {
@@ -310,6 +310,8 @@ func (c *checker) record(key, value []byte) error {
 		return c.checkIndex(key, value)
 	case keyRetry:
 		return c.checkRetry(key, value)
+	case keyPlanned:
+		return c.checkPlanned(key, value)
 	case keyHeld:
 		return c.checkHeld(key, value)
 	case keyManual:

@@ -425,8 +425,14 @@ func TestCheckFindsDamage(t *testing.T) {
 		}, "in the manual set of endpoint"},
 		"manual damaged":       {func(p *patient) { p.set(idKey(keyManual, p.endpoint, p.messages[1]), one) }, "can't be read"},
 		"line of other number": {func(p *patient) { p.set(p.line(0), made(3)) }, "says that 3 attempts were made, but the last one recorded has number 2"},
-		"second line":          {func(p *patient) { p.set(retryKey(p.endpoint, p.due.Add(-time.Second), p.messages[0]), made(2)) }, "is not what the last attempt"},
-		"line after success":   {func(p *patient) { p.set(p.line(1), made(1)) }, "is not what the last attempt"},
+		"line not noted":       {func(p *patient) { p.remove(plannedKey(p.messages[0], p.endpoint)) }, "is not noted with its message"},
+		"line noted otherwise": {func(p *patient) {
+			p.set(plannedKey(p.messages[0], p.endpoint), encodePlanned(p.due.Add(time.Second)))
+		}, "for another time"},
+		"note of no line":    {func(p *patient) { p.set(plannedKey(p.messages[1], p.endpoint), encodePlanned(p.due)) }, "names no line of its retry set"},
+		"note damaged":       {func(p *patient) { p.set(plannedKey(p.messages[0], p.endpoint), one) }, "can't be read"},
+		"second line":        {func(p *patient) { p.set(retryKey(p.endpoint, p.due.Add(-time.Second), p.messages[0]), made(2)) }, "is not what the last attempt"},
+		"line after success": {func(p *patient) { p.set(p.line(1), made(1)) }, "is not what the last attempt"},
 		"line at another time": {func(p *patient) {
 			p.remove(p.line(0))
 			p.set(retryKey(p.endpoint, p.due.Add(1e6), p.messages[0]), made(2))

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -219,6 +220,9 @@ func (c *checker) checkRetry(key, value []byte) error {
 		return nil
 	}
 	c.lines[endpoint]++
+	if err := c.checkNoted(what, key); err != nil {
+		return err
+	}
 	m, err := c.checkOwned(what, endpoint, message)
 	if err != nil || m == nil {
 		return err
@@ -227,6 +231,37 @@ func (c *checker) checkRetry(key, value []byte) error {
 		c.violated("%s is of a message that the cursor of the endpoint has yet to come to", what)
 	}
 	return c.checkLastAttempt(what, endpoint, m, &line)
+}
+
+// checkPlanned looks at the note of when a message is due at an endpoint.
+func (c *checker) checkPlanned(key, value []byte) error {
+	message, endpoint := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
+	what := fmt.Sprintf("the note of when %s is due at %s", messageName(message), endpointName(endpoint))
+	line, err := plannedLine(key, value)
+	if err != nil {
+		c.violated("%s can't be read: %x", what, value)
+		return nil
+	}
+	_, found, err := c.get(line)
+	if err == nil && !found {
+		c.violated("%s names no line of its retry set", what)
+	}
+	return err
+}
+
+// checkNoted looks whether a line of a retry set is noted.
+func (c *checker) checkNoted(what string, key []byte) error {
+	due, message := parseRetryKey(key)
+	value, found, err := c.get(plannedKey(message, webhook.ID(key[1:1+idSize])))
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		c.violated("%s is not noted with its message", what)
+	case !bytes.Equal(value, encodePlanned(due)):
+		c.violated("%s is noted with its message for another time: %x", what, value)
+	}
+	return nil
 }
 
 // checkLastAttempt compares a line of a retry set with what wrote it: the last scheduled attempt, or one of several that have its

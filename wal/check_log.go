@@ -195,10 +195,7 @@ func (c *checker) checkAttempted(endpoint *webhook.Endpoint, m *webhook.Message)
 	if err != nil || len(list) > 0 {
 		return err
 	}
-	waits := [][]byte{heldKey(endpoint.ID, webhook.OrderingKeyHash(m.OrderingKey), m.ID)}
-	if !m.DeliverAt.IsZero() {
-		waits = append(waits, retryKey(endpoint.ID, m.DeliverAt, m.ID))
-	}
+	waits := [][]byte{heldKey(endpoint.ID, webhook.OrderingKeyHash(m.OrderingKey), m.ID), plannedKey(m.ID, endpoint.ID)}
 	for _, key := range waits {
 		if _, found, err := c.get(key); found || err != nil {
 			return err

@@ -250,6 +250,14 @@ func goldenFormats() map[string]format {
 			index, request, err := parseOvertakerKey(data)
 			return overtaker{index, request}, err
 		}},
+		"record planned": {line{goldenTime.UnixMilli(), goldenMessage}, plain(encodePlanned(goldenTime)), func(data []byte) (any, error) {
+			key, err := plannedLine(plannedKey(goldenMessage, goldenEndpoint), data)
+			if err != nil {
+				return nil, err
+			}
+			due, id := parseRetryKey(key)
+			return line{due.UnixMilli(), id}, nil
+		}},
 		"key retry": {line{goldenTime.UnixMilli(), goldenMessage}, plain(retryKey(goldenEndpoint, goldenTime, goldenMessage)),
 			func(data []byte) (any, error) { due, id := parseRetryKey(data); return line{due.UnixMilli(), id}, nil }},
 	}

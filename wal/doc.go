@@ -14,6 +14,7 @@
 //	L app entry                chunk       the messages that one Raft entry added to one application's log
 //	C endpoint                 cursor      the endpoint's place in its log, and what is settled beyond it
 //	R endpoint due message     numbers     retry set: attempts made, those that count, ordering key; due is 8 bytes of milliseconds
+//	W message endpoint         due         where its line in R is; 8 bytes of milliseconds
 //	K endpoint key message     -           held set: messages behind another of their ordering key, of which key is a hash, 8 bytes
 //	M endpoint message         manual      manual set: messages that a person or a task wants sent now
 //	B task                     JSON        replay: which messages an endpoint is sent again, and how far that is

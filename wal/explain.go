@@ -16,6 +16,7 @@ const (
 	FateDelivered Fate = "delivered"
 	FateRetrying  Fate = "retrying"  // tried before, and tried again when it is due
 	FateScheduled Fate = "scheduled" // not to be sent before it is due
+	FateSending   Fate = "sending"   // for the first time, without an answer yet; others have overtaken it
 	FateHeld      Fate = "held"      // behind another of its ordering key
 	FateRequested Fate = "requested" // a person or a task wants it sent now
 	FateWaiting   Fate = "waiting"   // in the log: the cursor has not come to it
@@ -113,16 +114,13 @@ func (e *explainer) explain() error {
 
 // explainPlanned looks for a success, and for what is planned if there is none.
 func (e *explainer) explainPlanned() (planned bool, err error) {
-	dues := []time.Time{e.m.DeliverAt}
 	for i := range e.attempts {
 		a := &e.attempts[i]
 		if a.Status == webhook.StatusSuccess {
 			e.x.Fate, e.x.Last = FateDelivered, a
 			return true, nil
 		}
-		if e.x.Last = a; !a.Next.IsZero() {
-			dues = append(dues, a.Next)
-		}
+		e.x.Last = a
 	}
 	endpoint := e.x.Endpoint.ID
 	key := idKey(keyManual, endpoint, e.m.ID)
@@ -137,29 +135,39 @@ func (e *explainer) explainPlanned() (planned bool, err error) {
 		}
 		return true, err
 	}
-	for _, due := range dues {
-		if due.IsZero() {
-			continue
-		}
-		key := retryKey(endpoint, due, e.m.ID)
-		value, found, err := e.get(key)
-		if err != nil {
-			return false, err
-		}
-		if !found {
-			continue
-		}
-		line, err := decodeRetry(key, value)
-		if e.x.Fate, e.x.Due = FateRetrying, line.Due; line.Made == 0 && len(e.attempts) == 0 {
-			e.x.Fate = FateScheduled
-		}
-		return true, err
+	if planned, err := e.explainRetry(); planned || err != nil {
+		return planned, err
 	}
 	_, found, err = e.get(heldKey(endpoint, webhook.OrderingKeyHash(e.m.OrderingKey), e.m.ID))
 	if found {
 		e.x.Fate = FateHeld
 	}
 	return found, err
+}
+
+// explainRetry looks for a line in the retry set. One without an attempt is of a message that is not
+// to be sent before its time, or of one that is on its way for the first time and overtaken.
+func (e *explainer) explainRetry() (planned bool, err error) {
+	key := plannedKey(e.m.ID, e.x.Endpoint.ID)
+	value, found, err := e.get(key)
+	if err != nil || !found {
+		return false, err
+	}
+	if key, err = plannedLine(key, value); err != nil {
+		return false, err
+	}
+	value, found, err = e.get(key)
+	if err != nil || !found {
+		return false, err
+	}
+	line, err := decodeRetry(key, value)
+	if e.x.Fate, e.x.Due = FateRetrying, line.Due; line.Made == 0 && len(e.attempts) == 0 {
+		e.x.Fate = FateScheduled
+		if e.m.DeliverAt.IsZero() {
+			e.x.Fate, e.x.Due = FateSending, time.Time{}
+		}
+	}
+	return true, err
 }
 
 func (e *explainer) paused(task webhook.ID) (bool, error) {

@@ -33,6 +33,7 @@ const (
 	keyTask        = 'B'
 	keyChange      = 'V'
 	keyDropped     = 'J'
+	keyPlanned     = 'W'
 )
 
 const (
@@ -74,6 +75,22 @@ func parseRetryKey(key []byte) (due time.Time, message webhook.ID) {
 	due = time.UnixMilli(int64(binary.BigEndian.Uint64(key[1+idSize:]))).UTC()
 	copy(message[:], key[1+idSize+8:])
 	return due, message
+}
+
+// plannedKey is where it is noted when a message is due in the retry set of an endpoint.
+func plannedKey(message, endpoint webhook.ID) []byte { return idKey(keyPlanned, message, endpoint) }
+
+func encodePlanned(due time.Time) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(due.UnixMilli()))
+}
+
+// plannedLine is the key of the line in the retry set that the note key, value stands for.
+func plannedLine(key, value []byte) ([]byte, error) {
+	if len(key) != 1+2*idSize || len(value) != 8 {
+		return nil, errCut
+	}
+	message, endpoint := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
+	return retryKey(endpoint, time.UnixMilli(int64(binary.BigEndian.Uint64(value))), message), nil
 }
 
 func heldKey(endpoint webhook.ID, key uint64, message webhook.ID) []byte {

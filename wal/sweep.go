@@ -52,6 +52,10 @@ func (e *entry) sweepEndpoint(gone webhook.ID) error {
 	}
 	for _, key := range keys {
 		e.batch.delete(key)
+		if key[0] == keyRetry {
+			_, message := parseRetryKey(key)
+			e.batch.delete(plannedKey(message, gone))
+		}
 	}
 	if len(keys) == sweepPerEntry {
 		return nil

@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
@@ -158,12 +157,13 @@ func (c *chooser) takes(txn *badger.Txn, m *webhook.Message) (bool, error) {
 	if m.Expunged || !c.task.Wants(m) || !c.endpoint.Wants(m) || c.place.fresh(m.ID) {
 		return false, nil
 	}
-	if waits, err := c.waits(txn, m); waits || err != nil {
+	held, planned, err := c.waits(txn, m)
+	if held || err != nil {
 		return false, err
 	}
 	attempted, delivered, answered := false, false, c.task.CodeClass == nil
 	prefix := idKey(keyIndex, m.ID)
-	err := scan(txn, prefix, func(key, value []byte) error {
+	err = scan(txn, prefix, func(key, value []byte) error {
 		if webhook.ID(value) != c.endpoint.ID {
 			return nil
 		}
@@ -179,6 +179,9 @@ func (c *chooser) takes(txn *badger.Txn, m *webhook.Message) (bool, error) {
 		answered = answered || a.StatusCode/100*100 == *c.task.CodeClass
 		return nil
 	})
+	if planned && !attempted { // its turn is yet to come
+		return false, err
+	}
 	switch c.task.Which {
 	case webhook.ReplayAll:
 		return answered, err
@@ -193,19 +196,27 @@ func (c *chooser) takes(txn *badger.Txn, m *webhook.Message) (bool, error) {
 	}
 }
 
-// waits tells whether a message stands in a set and was never attempted.
-func (c *chooser) waits(txn *badger.Txn, m *webhook.Message) (bool, error) {
-	var keys [][]byte
+// waits reports whether a message is held behind another of its key, and whether it is planned
+// without an attempt that counts.
+func (c *chooser) waits(txn *badger.Txn, m *webhook.Message) (held, planned bool, err error) {
 	if m.OrderingKey != "" {
-		keys = append(keys, heldKey(c.endpoint.ID, webhook.OrderingKeyHash(m.OrderingKey), m.ID))
-	}
-	if !m.DeliverAt.IsZero() {
-		keys = append(keys, retryKey(c.endpoint.ID, m.DeliverAt, m.ID))
-	}
-	for _, key := range keys {
-		if _, err := txn.Get(key); !errors.Is(err, badger.ErrKeyNotFound) {
-			return err == nil, err
+		_, held, err = getRecord(txn, heldKey(c.endpoint.ID, webhook.OrderingKeyHash(m.OrderingKey), m.ID))
+		if held || err != nil {
+			return held, false, err
 		}
 	}
-	return false, nil
+	key := plannedKey(m.ID, c.endpoint.ID)
+	value, found, err := getRecord(txn, key)
+	if err != nil || !found {
+		return false, false, err
+	}
+	if key, err = plannedLine(key, value); err != nil {
+		return false, false, err
+	}
+	value, found, err = getRecord(txn, key)
+	if err != nil || !found {
+		return false, false, err
+	}
+	line, err := decodeRetry(key, value)
+	return false, line.Made == 0, err
 }
