@@ -333,7 +333,7 @@ func TestCertificatesWarn(t *testing.T) {
 func TestAPIWithTLS(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "certs")
 	mustCert(t, "ca", "--out", dir)
-	mustCert(t, "node", "api", "--host", "127.0.0.1", "--ca", dir, "--out", dir)
+	mustCert(t, "api", "--host", "127.0.0.1", "--ca", dir, "--out", dir)
 	a := apiStart(t, func(c *Config) {
 		c.API.TLS = TLSFiles{Cert: filepath.Join(dir, "api.pem"), Key: filepath.Join(dir, "api-key.pem")}
 	})
@@ -357,7 +357,7 @@ func TestAPIWithTLS(t *testing.T) {
 	first := get(transport)
 
 	renewed := t.TempDir()
-	mustCert(t, "node", "api", "--host", "127.0.0.1", "--ca", dir, "--out", renewed)
+	mustCert(t, "api", "--host", "127.0.0.1", "--ca", dir, "--out", renewed)
 	writeFiles(t, dir, readFolder(t, renewed))
 	fresh := func() string {
 		own := transport.Clone()

@@ -49,15 +49,15 @@ func newCertCommand() *cobra.Command {
 		Use:   "cert",
 		Short: "Make the certificates with which nodes know each other",
 		Long: `Make the certificates with which nodes know each other: one CA for the cluster, and for each node a certificate that is
-for the DNS name that is the node's id. Any other tool that makes such certificates will do as well.
+for the DNS name that is the node's id. "cert api" makes one for HTTPS, which can't act as a node. Any other tool that makes such certificates will do as well.
 
 A running node reads its certificate again when the file changes. To change the CA without a stop: append the new CA to
 ca.pem on each node, then replace the nodes' certificates, then take the old CA out.`,
 		Example: `  hookwheel cert ca --out certs
   hookwheel cert node n1 n2 n3 --ca certs --out certs
-  hookwheel cert node api --host hooks.example.com --host 10.0.0.1 --ca certs --out certs`,
+  hookwheel cert api --host hooks.example.com --host 10.0.0.1 --ca certs --out certs`,
 	}
-	cmd.AddCommand(newCertCA(), newCertNode())
+	cmd.AddCommand(newCertCA(), newCertNode(), newCertAPI())
 	return cmd
 }
 
@@ -98,18 +98,34 @@ func newCertNode() *cobra.Command {
 two and a copy of ` + caFile + `. Files that are there already are never overwritten: to renew a certificate, make the new one in another
 folder and move it over the old; the node need not be restarted.
 
-With --host a certificate is also for that DNS name or IP address, as one for the API must be.`,
+With --host a certificate is also for that DNS name or IP address. For the API make one of its own, with "cert api".`,
 		Example: `  hookwheel cert node n1 n2 n3 --ca certs --out certs
-  hookwheel cert node n1 --ca certs --out renewed && mv renewed/n1-key.pem renewed/n1.pem certs/
-  hookwheel cert node api --host hooks.example.com --ca certs --out certs`,
+  hookwheel cert node n1 --ca certs --out renewed && mv renewed/n1-key.pem renewed/n1.pem certs/`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, ids []string) error { return o.run(cmd.OutOrStdout(), ids, time.Now()) },
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&o.ca, "ca", "certs", "folder with the CA: "+caFile+" and "+caKeyFile)
-	flags.StringVar(&o.out, "out", "certs", "folder for the files, made if it is not there")
-	flags.StringArrayVar(&o.hosts, "host", nil, "further DNS name or IP address; may be given more than once")
-	flags.IntVar(&o.days, "days", nodeDays, "how long they are valid, but no longer than the CA")
+	o.flags(cmd)
+	return cmd
+}
+
+func newCertAPI() *cobra.Command {
+	o := nodeCertOptions{api: true}
+	cmd := &cobra.Command{
+		Use:   "api --host NAME… --ca DIR --out DIR",
+		Short: "Make a certificate for HTTPS, signed by the CA",
+		Long: `Make a certificate for HTTPS, signed by the CA in the folder --ca: api.pem and api-key.pem. It is for servers only, so whoever
+has it can't act as a node. All nodes may share it if it is for all of their names. Clients must trust ` + caFile + `. Files that are there
+already are never overwritten.`,
+		Example: `  hookwheel cert api --host hooks.example.com --host 10.0.0.1 --ca certs --out certs`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if len(o.hosts) == 0 {
+				return errors.New("--host is missing: the DNS name or IP address in the URLs of clients")
+			}
+			return o.run(cmd.OutOrStdout(), []string{"api"}, time.Now())
+		},
+	}
+	o.flags(cmd)
 	return cmd
 }
 
@@ -119,6 +135,15 @@ type nodeCertOptions struct {
 	out   string
 	hosts []string
 	days  int
+	api   bool // for HTTPS, not for a node
+}
+
+func (o *nodeCertOptions) flags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&o.ca, "ca", "certs", "folder with the CA: "+caFile+" and "+caKeyFile)
+	flags.StringVar(&o.out, "out", "certs", "folder for the files, made if it is not there")
+	flags.StringArrayVar(&o.hosts, "host", nil, "further DNS name or IP address; may be given more than once")
+	flags.IntVar(&o.days, "days", nodeDays, "how long they are valid, but no longer than the CA")
 }
 
 func (o *nodeCertOptions) run(out io.Writer, ids []string, now time.Time) error {
@@ -145,7 +170,7 @@ func (o *nodeCertOptions) run(out io.Writer, ids []string, now time.Time) error 
 		return err
 	}
 	for _, id := range ids {
-		made, err := authority.issue(id, o.hosts, now, o.days)
+		made, err := authority.issue(id, o, now)
 		if err != nil {
 			return err
 		}
@@ -153,6 +178,11 @@ func (o *nodeCertOptions) run(out io.Writer, ids []string, now time.Time) error 
 			return err
 		}
 		fmt.Fprintf(out, "%s\n%s\n", filepath.Join(o.out, certFile(id)), filepath.Join(o.out, keyFile(id)))
+	}
+	if o.api {
+		_, err = fmt.Fprintf(out, "\nWrite into the api block of the configuration:\n\n  tls {\n    cert = %q\n    key  = %q\n  }\n",
+			filepath.Join(o.out, certFile("api")), filepath.Join(o.out, keyFile("api")))
+		return err
 	}
 	_, err = fmt.Fprintf(out, "\nGive each node its own two files and a copy of %s, and write into the cluster block of its configuration,\nhere that of %s:\n\n%s\n",
 		filepath.Join(o.ca, caFile), ids[0], tlsBlock(o.out, ids[0], "  "))
@@ -179,16 +209,19 @@ func newCA(now time.Time, days int) (madeCert, error) {
 	return makeCert(template, nil, now, days)
 }
 
-// issue makes a certificate for a node and further hosts.
-func (a *authority) issue(id string, hosts []string, now time.Time, days int) (madeCert, error) {
+// issue makes a certificate for a node and further hosts, or one for HTTPS, which is for those hosts only.
+func (a *authority) issue(id string, o *nodeCertOptions, now time.Time) (madeCert, error) {
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: id},
-		DNSNames:              []string{id},
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	for _, host := range hosts {
+	if !o.api {
+		template.DNSNames = []string{id}
+		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+	}
+	for _, host := range o.hosts {
 		ip := net.ParseIP(host)
 		switch {
 		case ip != nil:
@@ -199,7 +232,7 @@ func (a *authority) issue(id string, hosts []string, now time.Time, days int) (m
 			return madeCert{}, fmt.Errorf("--host %q is neither a DNS name nor an IP address: give it without scheme and port", host)
 		}
 	}
-	return makeCert(template, a, now, days)
+	return makeCert(template, a, now, o.days)
 }
 
 // makeCert makes a key and its certificate, signed by itself if there is no authority.

@@ -208,8 +208,8 @@ func newClusterJoin(c *client) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "join ADDRESS",
 		Short: "Let a new node in, which listens for the others at ADDRESS",
-		Long: `Let a new node in. It must be running, with an empty data folder, and wait to be let in. A node whose configuration has
-"join" asks for that by itself and needs no such command. It gets its vote when it has caught up.`,
+		Long: `Let a new node in. It must be running, with an empty data folder and the secret of the cluster, and wait to be let in, as one
+whose configuration has "join" does. It gets its vote when it has caught up.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := map[string]any{"address": args[0], "voter": !noVote}

@@ -31,6 +31,7 @@ type devOptions struct {
 	listen    string
 	data      string
 	token     string
+	secret    string // of the cluster
 	nodes     int
 	noRestart bool
 	child     int // this process is that node of several, started by the parent
@@ -95,21 +96,31 @@ func (o *devOptions) loadToken() error {
 	if o.token != "" {
 		return nil
 	}
-	path := filepath.Join(o.data, "token")
+	var err error
+	if o.token, err = o.kept("token", 16); err != nil {
+		return fmt.Errorf("the token: %w, or give --token", err)
+	}
+	return nil
+}
+
+// kept is the random text of so many bytes, as hexadecimal digits, that an earlier start made and kept in a file, or a new one.
+func (o *devOptions) kept(file string, bytes int) (string, error) {
+	path := filepath.Join(o.data, file)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		random := make([]byte, 16)
+		random := make([]byte, bytes)
 		rand.Read(random) // never fails
 		text = []byte(hex.EncodeToString(random))
 		err = os.WriteFile(path, text, 0o600)
 	}
 	if err != nil {
-		return fmt.Errorf("the token: %w", err)
+		return "", err
 	}
-	if o.token = strings.TrimSpace(string(text)); o.token == "" {
-		return fmt.Errorf("the file %s is empty: remove it, or give --token", path)
+	kept := strings.TrimSpace(string(text))
+	if kept == "" {
+		return "", fmt.Errorf("the file %s is empty: remove it", path)
 	}
-	return nil
+	return kept, nil
 }
 
 // config is that of the node-th node, counted from 1.
@@ -122,7 +133,7 @@ func (o *devOptions) config(node int) (Config, error) {
 	config.Node = "n" + strconv.Itoa(node)
 	config.Data = o.data
 	if o.nodes > 1 {
-		config.Data = filepath.Join(o.data, config.Node)
+		config.Data = o.dataOf(node)
 	}
 	config.LogLevel = slog.LevelWarn
 	config.API.Token = o.token
@@ -133,8 +144,11 @@ func (o *devOptions) config(node int) (Config, error) {
 	for peer := 1; peer <= o.nodes; peer++ {
 		config.Cluster.Peers = append(config.Cluster.Peers, Peer{ID: "n" + strconv.Itoa(peer), Address: peerAddress(host, port, peer)})
 	}
-	config.Cluster.Listen = config.Cluster.Peers[node-1].Address
-	config.Cluster.Address = config.Cluster.Listen
+	config.Cluster.Address = config.Cluster.Peers[node-1].Address
+	if o.nodes > 1 {
+		config.Cluster.Listen = config.Cluster.Address
+		config.Cluster.Secret = o.secret
+	}
 	return config, nil
 }
 

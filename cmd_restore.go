@@ -101,7 +101,7 @@ func (o *restoreOptions) restore(backup io.Reader, log io.Writer, told func(done
 		return header, report, err
 	}
 	for _, entry := range entries {
-		if entry.Name() != filepath.Base(building) {
+		if entry.Name() != filepath.Base(building) && entry.Name() != cluster.SecretFile {
 			return header, report, fmt.Errorf("%s is not empty (it holds %s), and is left as it is: choose a new folder, or move this one away",
 				o.data, entry.Name())
 		}

@@ -50,7 +50,7 @@ api {
   # }
 }
 
-# The nodes that keep each event together. Without this block the node is alone.
+# The nodes that keep each event together. Without this block the node is alone, and does not listen for others.
 cluster {
   # Where this node listens for the others. Default: its address.
   # listen = "127.0.0.1:9071"
@@ -64,15 +64,18 @@ cluster {
   peer "n2" { address = "127.0.0.1:9072" }
   peer "n3" { address = "127.0.0.1:9073" }
 
-  # Or, instead of peer lines, for a further node: some nodes of a cluster that is there; this one asks them to be let in.
+  # Or, instead of peer lines, for a further node: some nodes of a cluster that is there; this one asks them to be let in, which
+  # "hookwheel cluster join" does.
   # join = ["127.0.0.1:9071", "127.0.0.1:9072"]
 
   # Whether this node has a vote. One without keeps all events and answers requests, but never leads, and does not count when a
   # majority is needed.
   # voter = true
 
-  # What all nodes of the cluster know and others do not: at least 16 characters, the same on each node. Default: none.
-  # secret = env("HOOKWHEEL_SECRET")
+  # What all nodes of the cluster know and nobody else: the same on each node, random, at least 32 characters, or 16 with a tls
+  # block below. "openssl rand -hex 32" makes one. Default: the content of cluster.secret in the data folder, which a node makes at
+  # its first start if it is not there; copy it to the other nodes.
+  secret = env("HOOKWHEEL_SECRET")
 
   # Mutual TLS between nodes, with PEM files: the CA that has signed the certificates of all nodes, and this node's own, which
   # is for the DNS name that is its id. "hookwheel cert" makes them. They are read again when they change. Required unless all

@@ -105,9 +105,10 @@ func DefaultConfig() Config {
 	}
 }
 
+// singleNode is a node without a cluster block: it does not listen for others. Raft wants an address all the same.
 func singleNode(id string) ClusterConfig {
 	const address = "127.0.0.1:9071"
-	return ClusterConfig{Listen: address, Address: address, Peers: []Peer{{ID: id, Address: address}}, Voter: true}
+	return ClusterConfig{Address: address, Peers: []Peer{{ID: id, Address: address}}, Voter: true}
 }
 
 // LoadConfig reads an HCL file; what it leaves out is as in DefaultConfig. The error has one line for each thing that is

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+
+	"hookwheel/cluster"
 )
 
 // decodeCluster also reads the node's id. Beside a cluster block that has no default, or else three machines with a copy of
@@ -18,8 +20,8 @@ func decodeCluster(file configBlock, config *Config) {
 	}
 	c := ClusterConfig{Voter: true}
 	readKey(b, "voter", &c.Voter, parseBool)
-	readKey(b, "secret", &c.Secret, parseSecret)
 	tls := b.block("tls")
+	readKey(b, "secret", &c.Secret, func(text string) (string, error) { return text, cluster.CheckSecret(text, tls.present) })
 	decodeTLS(tls, &c.TLS)
 	c.Peers = decodePeers(b)
 	switch {

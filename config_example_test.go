@@ -42,40 +42,43 @@ func uncommented(t *testing.T, without ...string) string {
 	})
 }
 
-func wantExample() Config {
+const configTestSecret = "0123456789abcdef0123456789abcdef"
+
+func wantExample(t *testing.T) Config {
+	t.Setenv("HOOKWHEEL_TOKEN", configTestToken)
+	t.Setenv("HOOKWHEEL_SECRET", configTestSecret)
 	want := DefaultConfig()
 	want.Data = "/var/lib/hookwheel"
 	want.API.Token = configTestToken
+	want.Cluster.Listen = want.Cluster.Address
+	want.Cluster.Secret = configTestSecret
 	want.Cluster.Peers = []Peer{{"n1", "127.0.0.1:9071"}, {"n2", "127.0.0.1:9072"}, {"n3", "127.0.0.1:9073"}}
 	return want
 }
 
 func TestConfigExample(t *testing.T) {
-	t.Setenv("HOOKWHEEL_TOKEN", configTestToken)
+	want := wantExample(t)
 	got, err := LoadConfig("config.example.hcl")
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkConfig(t, got, wantExample())
+	checkConfig(t, got, want)
 }
 
 func TestConfigExampleShowsDefaults(t *testing.T) {
-	t.Setenv("HOOKWHEEL_TOKEN", configTestToken)
-	got := mustParseConfig(t, uncommented(t, "join", "secret", "jwt_secret", "portal_url", "tls", "base", "factor", "max_retries"))
-	checkConfig(t, got, wantExample())
+	want := wantExample(t)
+	got := mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "tls", "base", "factor", "max_retries"))
+	checkConfig(t, got, want)
 
-	exponential := mustParseConfig(t, uncommented(t, "join", "secret", "jwt_secret", "portal_url", "tls", "schedule"))
-	short := uncommented(t, "join", "secret", "jwt_secret", "portal_url", "tls", "schedule", "factor", "max_retries", "jitter")
+	exponential := mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "tls", "schedule"))
+	short := uncommented(t, "join", "jwt_secret", "portal_url", "tls", "schedule", "factor", "max_retries", "jitter")
 	checkConfig(t, mustParseConfig(t, short), exponential)
 }
 
 func TestConfigExampleTLS(t *testing.T) {
-	t.Setenv("HOOKWHEEL_TOKEN", configTestToken)
-	t.Setenv("HOOKWHEEL_SECRET", configTestToken)
-	want := wantExample()
+	want := wantExample(t)
 	want.API.TLS = TLSFiles{Cert: "certs/api.pem", Key: "certs/api-key.pem"}
 	want.Cluster.TLS = TLSFiles{CA: "certs/ca.pem", Cert: "certs/n1.pem", Key: "certs/n1-key.pem"}
-	want.Cluster.Secret = configTestToken
 	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "base", "factor", "max_retries")), want)
 }
 
@@ -104,9 +107,8 @@ func checkShowsKeys(t *testing.T, kind string, body *hclsyntax.Body) {
 }
 
 func TestConfigExamplePortal(t *testing.T) {
-	t.Setenv("HOOKWHEEL_TOKEN", configTestToken)
 	t.Setenv("HOOKWHEEL_JWT_SECRET", configTestToken)
-	want := wantExample()
+	want := wantExample(t)
 	want.API.JWTSecret, want.API.PortalURL = configTestToken, "https://webhooks.example.com/portal"
-	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "secret", "tls", "base", "factor", "max_retries")), want)
+	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "tls", "base", "factor", "max_retries")), want)
 }

@@ -156,7 +156,7 @@ func TestConfigErrors(t *testing.T) {
 		{"node = \"a\"\n" + peerBlocks("a", "h:0", "b", "h:65536", "c", "http://h:1"), []string{"3:23 must", "4:23 must", "5:23 must"}},
 		{"node = \"a\"\ncluster {\n peer \"a\" {}\n peer {}\n}", []string{"3:2 peer.address is missing", "4:7 Missing id"}},
 		{"node = \"a\"\ncluster {\n voter = 1\n secret = \"tooshort\"\n address = \":1\"\n peer \"a\" { address = \"[::1]:1\" }\n}",
-			[]string{"3:10 cluster.voter must be true or false", "4:11 cluster.secret must have at least 16 characters", "5:12 cluster.address must be"}},
+			[]string{"3:10 cluster.voter must be true or false", "4:11 cluster.secret must have at least 32 characters (16 with a tls block)", "5:12 cluster.address must be"}},
 		{"node = \"a\"\ncluster {\n voter = false\n peer \"a\" { address = \"[::1]:1\" }\n}",
 			[]string{"3:10 cluster.voter cannot be false on the only node"}},
 		{"node = \"a\"\ncluster {\n join = [\"[::1]:1\"]\n peer \"a\" { address = \"[::1]:1\" }\n}",

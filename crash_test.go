@@ -255,6 +255,7 @@ func serveConfig(t *testing.T, node, port int, data string) string {
 		`"/var/lib/hookwheel"`, strconv.Quote(data),
 		`# listen = "127.0.0.1:8071"`, fmt.Sprintf(`listen = "127.0.0.1:%d"`, port+node-1),
 		`env("HOOKWHEEL_TOKEN")`, strconv.Quote(systemToken),
+		`env("HOOKWHEEL_SECRET")`, strconv.Quote(configTestSecret),
 		`# allow = []`, `allow = ["127.0.0.0/8"]`,
 	}
 	for i := 1; i <= clusterSize; i++ {

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"hookwheel/cluster"
 )
 
 const (
@@ -20,8 +22,14 @@ const (
 	stopPatience = 20 * time.Second // for the nodes to end; then they are killed
 )
 
-// tokenVariable hands the token to the child processes: it must not stand in a command line.
-const tokenVariable = "HOOKWHEEL_DEV_TOKEN"
+// These hand the token and the cluster secret to the child processes: they must not stand in a command line.
+const (
+	tokenVariable  = "HOOKWHEEL_DEV_TOKEN"
+	secretVariable = "HOOKWHEEL_DEV_SECRET"
+)
+
+// exitRemoved is the exit code of a child that was removed from the cluster: to start it again would change nothing.
+const exitRemoved = 3
 
 // runCluster starts a process for each node and keeps them running until ctx ends.
 func (o *devOptions) runCluster(ctx context.Context, out io.Writer) error {
@@ -31,6 +39,9 @@ func (o *devOptions) runCluster(ctx context.Context, out io.Writer) error {
 	}
 	if port == 0 {
 		return fmt.Errorf("--listen: with --nodes the port can't be 0")
+	}
+	if o.secret, err = o.kept("secret", 32); err != nil {
+		return fmt.Errorf("the cluster secret: %w", err)
 	}
 	executable, err := os.Executable()
 	if err != nil {
@@ -109,6 +120,12 @@ func (o *devOptions) keepRunning(ctx context.Context, executable string, node in
 		if ctx.Err() != nil {
 			return err
 		}
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.ExitCode() == exitRemoved {
+			fmt.Fprintf(say, "%s  was removed and is not restarted; move %s away and run dev again to let it in\n", name, o.dataOf(node))
+			<-ctx.Done()
+			return nil
+		}
 		if o.noRestart {
 			fmt.Fprintf(say, "%s  ended (%v) and stays so\n", name, err)
 			<-ctx.Done()
@@ -123,15 +140,18 @@ func (o *devOptions) keepRunning(ctx context.Context, executable string, node in
 	}
 }
 
+// dataOf is the data folder of one of several nodes.
+func (o *devOptions) dataOf(node int) string { return filepath.Join(o.data, "n"+strconv.Itoa(node)) }
+
 // runProcess runs one node as a process until it ends or ctx does.
 func (o *devOptions) runProcess(ctx context.Context, executable string, node int, started func(pid int)) error {
-	dir := filepath.Join(o.data, "n"+strconv.Itoa(node))
+	dir := o.dataOf(node)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, executable, "dev", "--child", strconv.Itoa(node), "--nodes", strconv.Itoa(o.nodes),
 		"--listen", o.listen, "--data", o.data)
-	cmd.Env = append(os.Environ(), tokenVariable+"="+o.token)
+	cmd.Env = append(os.Environ(), tokenVariable+"="+o.token, secretVariable+"="+o.secret)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ctrl-C is for the parent, which ends the children in order
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -158,7 +178,7 @@ func (o *devOptions) runProcess(ctx context.Context, executable string, node int
 
 // runChild is one node of a cluster that a parent watches over.
 func (o *devOptions) runChild(ctx context.Context) error {
-	o.token = os.Getenv(tokenVariable)
+	o.token, o.secret = os.Getenv(tokenVariable), os.Getenv(secretVariable)
 	config, err := o.config(o.child)
 	if err != nil {
 		return err
@@ -169,5 +189,9 @@ func (o *devOptions) runChild(ctx context.Context) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	return runNode(ctx, config, nil)
+	err = runNode(ctx, config, nil)
+	if errors.Is(err, cluster.ErrRemoved) {
+		return &exitError{err, exitRemoved}
+	}
+	return err
 }

@@ -37,7 +37,7 @@ func tlsConfigFile(t *testing.T, certs string, base, node, nodes int) (path stri
 func TestServeWithTLS(t *testing.T) {
 	const nodes = 3
 	certs := makeCerts(t, "n1", "n2", "n3")
-	mustCert(t, "node", "api", "--host", "127.0.0.1", "--ca", certs, "--out", certs)
+	mustCert(t, "api", "--host", "127.0.0.1", "--ca", certs, "--out", certs)
 	base := freePorts(t, nodes)
 	var processes []*process
 	for i := 1; i <= nodes; i++ {

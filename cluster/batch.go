@@ -13,6 +13,7 @@ import (
 const (
 	maxBatchCommands = 128
 	maxBatchBytes    = 256 << 10 // of what applying the commands takes; a larger one travels alone
+	maxCommand       = 16 << 20  // of one command
 	maxQueue         = 4096      // commands that wait for a batch; more wait in Propose
 	commandOverhead  = 64
 

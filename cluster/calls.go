@@ -25,14 +25,28 @@ const (
 	callChange  = 4 // body: a change as JSON; answer: its changeAnswer
 )
 
-// entryCalls are open to a node that is in no cluster yet. Of changes it may only ask to be let in.
-var entryCalls = []byte{callStatus, callChange}
+// callKind is what is known of a call before its body is read: how many bytes it and its answer have at most.
+type callKind struct {
+	body, answer int
+	entry        bool // open to a node that is no member yet. Of changes it may only ask to be let in.
+}
+
+var callKinds = map[byte]callKind{
+	callPropose: {body: maxCommand + maxBatchBytes, answer: 64 << 20},
+	callIndex:   {body: 0, answer: 9},
+	callStatus:  {body: 16, answer: 256 << 10, entry: true},
+	callChange:  {body: 4 << 10, answer: 256 << 10, entry: true},
+}
 
 const (
 	callTimeout = 15 * time.Second // more than a caller waits
+	bodyTimeout = 10 * time.Second // for the body of a call whose kind has come, and for the answer to be taken
 	dialTimeout = time.Second
-	maxFrame    = 64 << 20
 	idlePerPeer = 4 // a batch, and calls of the other kinds
+
+	// callBudget is how many bytes the bodies of all calls together may take that are being read or worked on.
+	callBudget = 64 << 20
+	readStep   = 1 << 20 // a body grows by so much as it arrives, whatever length was announced
 )
 
 // peerConn is a connection to another node for calls.
@@ -146,7 +160,7 @@ func (p *peers) close() {
 	}
 }
 
-// call makes one call. sent says whether the other node may have taken it.
+// call makes one call. sent reports whether the other node may have taken it.
 func (p *peers) call(address raft.ServerAddress, kind byte, body []byte, timeout time.Duration) (answer []byte, sent bool, err error) {
 	conn, err := p.get(address)
 	if err != nil {
@@ -165,50 +179,134 @@ func (c *peerConn) call(kind byte, body []byte, timeout time.Duration) ([]byte, 
 	if _, err := c.Write(appendFrame(frame, body)); err != nil {
 		return nil, err
 	}
-	return readFrame(c.buffer)
+	return readFrame(c.buffer, callKinds[kind].answer)
 }
 
 func appendFrame(dst, body []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(dst, uint32(len(body))), body...)
 }
 
-func readFrame(r io.Reader) ([]byte, error) {
-	var head [4]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+// readFrame reads a body of at most limit bytes. It takes memory as the bytes arrive.
+func readFrame(r io.Reader, limit int) ([]byte, error) {
+	size, err := readSize(r, limit)
+	if err != nil {
 		return nil, err
 	}
-	size := binary.BigEndian.Uint32(head[:])
-	if size > maxFrame {
-		return nil, fmt.Errorf("cluster: a call of %d bytes is more than the %d allowed", size, maxFrame)
-	}
-	body := make([]byte, size)
-	_, err := io.ReadFull(r, body)
-	return body, err
+	return readBody(r, size)
 }
 
-// serveCalls answers the calls on one connection until it ends.
-func (n *Node) serveCalls(conn net.Conn, h *hello) {
-	in := bufio.NewReaderSize(conn, 64<<10)
-	for {
-		kind, err := in.ReadByte()
-		if err != nil {
-			return
-		}
-		body, err := readFrame(in)
-		if err != nil {
-			return
-		}
-		if h.For == forEntry && !slices.Contains(entryCalls, kind) {
-			return
-		}
-		answer := n.serveCall(kind, body, h)
-		if answer == nil {
-			return
-		}
-		if _, err := conn.Write(appendFrame(make([]byte, 0, 4+len(answer)), answer)); err != nil {
-			return
+func readSize(r io.Reader, limit int) (int, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, err
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	if uint64(size) > uint64(limit) {
+		return 0, fmt.Errorf("cluster: a call with %d bytes, where %d are allowed", size, limit)
+	}
+	return int(size), nil
+}
+
+func readBody(r io.Reader, size int) ([]byte, error) {
+	body := make([]byte, 0, min(size, readStep))
+	for len(body) < size {
+		start := len(body)
+		step := min(size-start, max(start, readStep))
+		body = slices.Grow(body, step)[:start+step]
+		if _, err := io.ReadFull(r, body[start:]); err != nil {
+			return nil, err
 		}
 	}
+	return body, nil
+}
+
+// serveCalls answers the calls of a member on one connection until it ends.
+func (n *Node) serveCalls(conn net.Conn, h *hello) {
+	in := bufio.NewReaderSize(conn, 64<<10)
+	for n.serveNext(conn, in, h) {
+	}
+}
+
+// serveEntry answers the one call of a node that need not be a member.
+func (n *Node) serveEntry(conn net.Conn, h *hello) {
+	if conn.SetReadDeadline(time.Now().Add(bodyTimeout)) != nil {
+		return
+	}
+	n.serveNext(conn, bufio.NewReaderSize(conn, 4<<10), h)
+}
+
+// serveNext answers one call, and reports whether there may be another one.
+func (n *Node) serveNext(conn net.Conn, in *bufio.Reader, h *hello) bool {
+	kind, err := in.ReadByte()
+	if err != nil {
+		return false
+	}
+	known, ok := callKinds[kind]
+	if !ok || h.For == forEntry && !known.entry {
+		return false
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		return false
+	}
+	size, err := readSize(in, known.body)
+	if err != nil || !n.budget.take(n.ctx, size) {
+		return false
+	}
+	defer n.budget.give(size)
+	body, err := readBody(in, size)
+	if err != nil {
+		return false
+	}
+	answer := n.serveCall(kind, body, h)
+	if answer == nil || len(answer) > known.answer {
+		return false
+	}
+	if err := conn.SetDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		return false
+	}
+	if _, err := conn.Write(appendFrame(make([]byte, 0, 4+len(answer)), answer)); err != nil {
+		return false
+	}
+	return conn.SetDeadline(time.Time{}) == nil
+}
+
+// budget bounds bytes in memory.
+type budget struct {
+	mu    sync.Mutex
+	left  int
+	moved chan struct{} // closed and replaced when some are given back
+}
+
+func newBudget(bytes int) *budget { return &budget{left: bytes, moved: make(chan struct{})} }
+
+// take waits for so many bytes, but not for long; false: there were none.
+func (b *budget) take(ctx context.Context, bytes int) bool {
+	timeout := time.After(bodyTimeout)
+	for {
+		b.mu.Lock()
+		if b.left >= bytes {
+			b.left -= bytes
+			b.mu.Unlock()
+			return true
+		}
+		moved := b.moved
+		b.mu.Unlock()
+		select {
+		case <-moved:
+		case <-timeout:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (b *budget) give(bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left += bytes
+	close(b.moved)
+	b.moved = make(chan struct{})
 }
 
 // serveCall returns nil for what it does not understand.

@@ -29,6 +29,19 @@ type change struct {
 	Node    string `json:"node,omitempty"`    // remove, transfer; transfer: empty for any
 }
 
+// Kinds of changes, as a metric counts them.
+const (
+	kindJoin     = "join"     // a new member
+	kindReplace  = "replace"  // the earlier membership of a node that lost its data ends
+	kindRemove   = "remove"   // a membership ends
+	kindPromote  = "promote"  // a member gets its vote
+	kindDemote   = "demote"   // a member gives its vote back
+	kindMove     = "move"     // a member has another address
+	kindTransfer = "transfer" // leadership is handed over
+)
+
+var changeKinds = []string{kindJoin, kindReplace, kindRemove, kindPromote, kindDemote, kindMove, kindTransfer}
+
 type changeAnswer struct {
 	NotTaken bool     `json:"notTaken,omitempty"` // it does not lead: ask again
 	Refused  string   `json:"refused,omitempty"`
@@ -112,7 +125,7 @@ func (n *Node) changeThrough(ctx context.Context, c change) error {
 // serveChange answers a call.
 func (n *Node) serveChange(ctx context.Context, body []byte, h *hello) []byte {
 	var c change
-	if json.Unmarshal(body, &c) != nil || h.For == forEntry && (c.Op != opEnter || c.Server != h.From) {
+	if json.Unmarshal(body, &c) != nil || h.For == forEntry && c.Op != opEnter || c.Op == opEnter && c.Server != h.From {
 		return nil
 	}
 	answer, err := n.change(ctx, c)
@@ -138,7 +151,9 @@ func (n *Node) change(ctx context.Context, c change) (answer changeAnswer, err e
 	}
 	switch c.Op {
 	case opEnter:
-		err = n.letIn(c)
+		if err = n.expects(c); err == nil {
+			err = n.letIn(c)
+		}
 	case opJoin:
 		err = n.letInAt(c)
 	case opRemove:
@@ -151,8 +166,23 @@ func (n *Node) change(ctx context.Context, c change) (answer changeAnswer, err e
 	return changeAnswer{Cluster: n.identity.cluster(), Servers: n.servers()}, err
 }
 
+// expects returns why a node is not let in because it asks, or nil. A node that was removed, or anybody else who has the secret
+// and a certificate, must not make itself a member: it takes an operator or a peer line, unless the node was a member before and
+// has lost its data.
+func (n *Node) expects(c change) error {
+	name := nodeOf(c.Server)
+	is := func(s Server) bool { return s.ID == name }
+	if slices.ContainsFunc(n.servers(), is) || n.peerAddress(name) != "" {
+		return nil
+	}
+	return refuse("%s has no peer block for a node %q: run `hookwheel cluster join %s` to let it in", n.config.ID, name, c.Address)
+}
+
 // letInAt lets in who is at an address.
 func (n *Node) letInAt(c change) error {
+	if n.config.Listen == "" {
+		return refuse("%s runs on its own, and other nodes can't reach it: give it a cluster block, and restart it", n.config.ID)
+	}
 	s, err := n.statusAt(c.Address)
 	if err != nil {
 		return refuse("there is no new node at %s: %v", c.Address, err)
@@ -175,24 +205,22 @@ func (n *Node) letIn(c change) error {
 		if err := n.replace(servers, c); err != nil {
 			return err
 		}
-		n.config.Logger.Info("a new node is let in", "node", nodeOf(c.Server), "address", c.Address)
-		return n.changed(n.raft.AddNonvoter(id, address, 0, changeTimeout))
+		return n.changed(kindJoin, c.Server, c.Address, n.raft.AddNonvoter(id, address, 0, changeTimeout))
 	}
 	known := servers[i]
 	switch {
 	case known.Address != c.Address && known.Voter:
-		return n.changed(n.raft.AddVoter(id, address, 0, changeTimeout))
+		return n.changed(kindMove, c.Server, c.Address, n.raft.AddVoter(id, address, 0, changeTimeout))
 	case known.Address != c.Address:
-		return n.changed(n.raft.AddNonvoter(id, address, 0, changeTimeout))
+		return n.changed(kindMove, c.Server, c.Address, n.raft.AddNonvoter(id, address, 0, changeTimeout))
 	case !known.Voter && c.Voter && c.Applied+caughtUp < n.raft.CommitIndex():
 		return nil // it asks again
 	case !known.Voter && c.Voter:
-		n.config.Logger.Info("a node has caught up and gets its vote", "node", known.ID)
-		return n.changed(n.raft.AddVoter(id, address, 0, changeTimeout))
+		return n.changed(kindPromote, c.Server, c.Address, n.raft.AddVoter(id, address, 0, changeTimeout))
 	case known.Voter && !c.Voter && c.Server == n.identity.Server:
 		return n.handOver(nil) // the next leader does it
 	case known.Voter && !c.Voter:
-		return n.changed(n.raft.DemoteVoter(id, 0, changeTimeout))
+		return n.changed(kindDemote, c.Server, c.Address, n.raft.DemoteVoter(id, 0, changeTimeout))
 	}
 	return nil
 }
@@ -207,8 +235,7 @@ func (n *Node) replace(servers []Server, c change) error {
 		if n.look(n.ctx, &m); m.Status != nil {
 			return refuse("a node with the name %q is running at %s already: give this one another name, or stop that one", s.ID, s.Address)
 		}
-		n.config.Logger.Info("a node has come back without its data; its earlier membership ends", "node", s.ID, "server", s.Server)
-		if err := n.changed(n.raft.RemoveServer(raft.ServerID(s.Server), 0, changeTimeout)); err != nil {
+		if err := n.changed(kindReplace, s.Server, s.Address, n.raft.RemoveServer(raft.ServerID(s.Server), 0, changeTimeout)); err != nil {
 			return err
 		}
 	}
@@ -216,7 +243,7 @@ func (n *Node) replace(servers []Server, c change) error {
 }
 
 // changed waits for a change of the configuration to be committed.
-func (n *Node) changed(f raft.IndexFuture) error {
+func (n *Node) changed(kind, server, address string, f raft.IndexFuture) error {
 	err := f.Error()
 	if err != nil && errors.Is(outcomeOf(err), errNotTaken) {
 		return errNotTaken
@@ -224,7 +251,14 @@ func (n *Node) changed(f raft.IndexFuture) error {
 	if err != nil {
 		return refuse("the change was not committed: %v", err)
 	}
+	n.tellChange(kind, nodeOf(server), "server", server, "address", address)
 	return nil
+}
+
+// tellChange logs and counts a change.
+func (n *Node) tellChange(kind, node string, more ...any) {
+	n.metrics.changes.WithLabelValues(kind).Inc()
+	n.config.Logger.Info("the cluster has changed", append([]any{"change", kind, "member", node}, more...)...)
 }
 
 // remove ends a membership, unless that would stop the cluster.
@@ -256,8 +290,11 @@ func (n *Node) remove(ctx context.Context, node string) error {
 		}
 		return errNotTaken // for the next leader to do
 	}
-	n.config.Logger.Info("a node is removed from the cluster", "node", gone.ID, "server", gone.Server)
-	return n.changed(n.raft.RemoveServer(raft.ServerID(gone.Server), 0, changeTimeout))
+	if n.peerAddress(gone.ID) != "" {
+		n.config.Logger.Warn("a removed node still has a peer block here, so it can enter again without being asked for: "+
+			"take the block out of the configuration of every node, and restart them one by one", "member", gone.ID)
+	}
+	return n.changed(kindRemove, gone.Server, gone.Address, n.raft.RemoveServer(raft.ServerID(gone.Server), 0, changeTimeout))
 }
 
 func (n *Node) transfer(node string) error {
@@ -292,6 +329,11 @@ func (n *Node) handOver(to *Server) error {
 	if err := f.Error(); err != nil {
 		return refuse("leadership could not be handed over: %v", err)
 	}
+	next := ""
+	if to != nil {
+		next = to.ID
+	}
+	n.tellChange(kindTransfer, next)
 	return nil
 }
 

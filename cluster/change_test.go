@@ -34,6 +34,8 @@ func TestJoinTransferRemove(t *testing.T) {
 	must(t, second(members[1].Propose(limited(t), []byte("before"))))
 	n4 := joiner(t, "n4", members[:1])
 	n4.start(t)
+	n4.waits(t, "hookwheel cluster join "+n4.config.Address)
+	must(t, members[2].Join(limited(t), n4.config.Address, true))
 	all := append(slices.Clone(members), n4)
 	hasVote(t, all, "n4")
 
@@ -44,6 +46,7 @@ func TestJoinTransferRemove(t *testing.T) {
 	n5 := joiner(t, "n5", members[1:2])
 	n5.config.Voter = false
 	n5.start(t)
+	must(t, members[0].Join(limited(t), n5.config.Address, false))
 	eventually(t, "n5 is in", func() bool { return len(n4.servers()) == 5 })
 	wantSame(t, append(all, n5))
 	if servers := n4.servers(); slices.ContainsFunc(servers, func(s Server) bool { return s.ID == "n5" && s.Voter }) {

@@ -19,12 +19,12 @@ type Peer struct {
 type Config struct {
 	ID      string   // its name, unique in the cluster
 	Dir     string   // data folder: holds the Raft log and the file that says who this node is; made if it is not there
-	Listen  string   // host:port for the other nodes
+	Listen  string   // host:port for the other nodes; empty: the node is on its own, and nobody can reach it
 	Address string   // host:port at which the other nodes reach this one
 	Peers   []Peer   // the nodes that form the cluster, this one included; see form.go
 	Join    []string // instead of Peers: addresses of nodes of a cluster that is there, to be let in by them
 	Voter   bool     // whether this node has a vote; one without keeps everything too but never leads
-	Secret  string   // what all nodes of a cluster know, may be empty
+	Secret  string   // what all nodes of a cluster know, and nobody else; empty: it is kept in Dir, see secret.go
 	Version string   // of the program, for Status
 	Machine StateMachine
 

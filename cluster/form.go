@@ -15,9 +15,9 @@ import (
 
 // How a node that is in no cluster gets into one. It never forms one because it knows of none: it asks its peers.
 //
-//   - One of them is in a cluster: it asks the leader of that to be let in. The leader first removes what it knows under the
-//     same name, a node whose data folder was lost, unless that one answers. Then it makes the new one a member without a
-//     vote, and gives it a vote when it has caught up.
+//   - One of them is in a cluster: it asks the leader of that to be let in, which takes an operator unless the leader expects it
+//     (see expects). The leader first removes what it knows under the same name, a node whose data folder was lost, unless
+//     that one answers. Then it makes the new one a member without a vote, and gives it a vote when it has caught up.
 //   - All of them are there, all are new, and all name the same peers: the first of them by name starts the cluster with all
 //     of them as voters. The others find themselves among its members.
 //
@@ -172,7 +172,7 @@ func (n *Node) form(others []Status) error {
 	if err := n.raft.BootstrapCluster(configuration).Error(); err != nil {
 		return fmt.Errorf("starting the cluster: %w", err)
 	}
-	return errors.Join(n.enter(randomHex(16)), n.hurry())
+	return errors.Join(n.enter(randomHex(16), n.servers()), n.hurry())
 }
 
 func suffrage(voter bool) raft.ServerSuffrage {
@@ -183,8 +183,12 @@ func suffrage(voter bool) raft.ServerSuffrage {
 }
 
 // enter makes this node take part. A node that can't note that must not.
-func (n *Node) enter(cluster string) error {
-	if err := n.identity.enter(cluster); err != nil {
+func (n *Node) enter(cluster string, members []Server) error {
+	ids := make([]string, len(members))
+	for i, m := range members {
+		ids[i] = m.Server
+	}
+	if err := n.identity.enter(cluster, ids); err != nil {
 		n.config.Fatal(err)
 		return err
 	}
@@ -209,7 +213,7 @@ func (n *Node) enterThroughAny(list []Status) error {
 // enterThrough asks to be let into the cluster that s is in.
 func (n *Node) enterThrough(s Status) error {
 	if isMember(s.Servers, n.identity.Server) {
-		return n.enter(s.Cluster)
+		return n.enter(s.Cluster, s.Servers)
 	}
 	i := slices.IndexFunc(s.Servers, func(m Server) bool { return m.ID == s.LeaderID })
 	if i < 0 {
@@ -220,7 +224,7 @@ func (n *Node) enterThrough(s Status) error {
 		return fmt.Errorf("asking %s to be let into its cluster: %w", s.LeaderID, err)
 	}
 	if isMember(answer.Servers, n.identity.Server) {
-		return n.enter(answer.Cluster)
+		return n.enter(answer.Cluster, answer.Servers)
 	}
 	return fmt.Errorf("%s does not let this node in: %s", s.LeaderID, answer.Refused)
 }
@@ -270,8 +274,8 @@ func (n *Node) keepPlace() {
 		leader := n.leaderSeen()
 		if leader != nil && !isMember(leader.Servers, n.identity.Server) && n.raft.LastIndex() > 0 {
 			if absent++; absent >= absentRounds {
-				n.config.Fatal(fmt.Errorf("node %s was removed from the cluster. To let it in again, move its data folder %s away and start it",
-					n.config.ID, n.config.Dir))
+				n.config.Fatal(fmt.Errorf("node %s %w. To let it in again, move its data folder %s away and start it",
+					n.config.ID, ErrRemoved, n.config.Dir))
 				return
 			}
 			continue
@@ -293,6 +297,9 @@ func (n *Node) placePause() time.Duration {
 	}
 	return formInterval
 }
+
+// ErrRemoved is why a node ends that an operator has removed.
+var ErrRemoved = errors.New("was removed from the cluster")
 
 // leaderSeen is what another node says that leads, nil: none has of late.
 func (n *Node) leaderSeen() *Status {
@@ -340,6 +347,7 @@ func (n *Node) claimPlace() error {
 // lives, it must not go on: what it accepted, they would never see.
 func (n *Node) comparePeers() {
 	answers, _ := n.askPeers()
+	n.members.hear(answers)
 	elsewhere := make(map[string]int)
 	for _, s := range answers {
 		if s.Cluster == "" || s.Cluster == n.identity.cluster() || s.LeaderID == "" {

@@ -136,7 +136,6 @@ func TestFormRefuses(t *testing.T) {
 		}, "is this very node"},
 		"another's address": {func(t *testing.T, m []*member) {
 			extra := newMember(t, Peer{ID: "n9", Address: freeAddress(t)})
-			extra.config.Secret = m[0].config.Secret
 			extra.config.Peers = []Peer{{ID: "n9", Address: extra.config.Address}, {ID: "n1", Address: m[0].config.Address}}
 			extra.start(t)
 			m[0].config.Peers = []Peer{m[0].config.Peers[0], {ID: "n2", Address: extra.config.Address}}
@@ -144,7 +143,7 @@ func TestFormRefuses(t *testing.T) {
 		"other peers": {func(_ *testing.T, m []*member) {
 			m[1].config.Peers = append(slices.Clone(m[1].config.Peers), Peer{ID: "n3", Address: m[0].config.Address})
 		}, "give all the same peers"},
-		"other secret": {func(_ *testing.T, m []*member) { m[1].config.Secret = "quite another secret" }, "secret"},
+		"other secret": {func(_ *testing.T, m []*member) { m[1].config.Secret = strings.Repeat("another", 5) }, "different cluster secrets: give both"},
 		"same name": {func(t *testing.T, m []*member) {
 			m[0].config.Peers = nil
 			m[0].config.Join = []string{m[1].config.Address}
@@ -158,7 +157,6 @@ func TestFormRefuses(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			members := newMembers(t, 2)
-			members[0].config.Secret, members[1].config.Secret = "the same secret", "the same secret"
 			test.spoil(t, members)
 			members[1].start(t)
 			members[0].start(t)
@@ -198,7 +196,7 @@ func TestIdentity(t *testing.T) {
 	dir := t.TempDir()
 	first, err := openIdentity(dir, "n1")
 	must(t, err)
-	must(t, first.enter("cafe"))
+	must(t, first.enter("cafe", nil))
 	again, err := openIdentity(dir, "n1")
 	must(t, err)
 	if again.Server != first.Server || again.cluster() != "cafe" {

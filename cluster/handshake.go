@@ -11,35 +11,47 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
 )
 
-// Every connection between nodes begins with a handshake, inside TLS if there is any:
+// Every connection between nodes begins with a handshake, inside TLS if it is configured:
 //
-//	who accepts  "HKW", version 1, nonce 16
-//	who dials    size 2 | hello as JSON | HMAC-SHA256 32 with the cluster's secret over "dial", nonce, hello
-//	who accepts  size 2 | welcome as JSON | HMAC-SHA256 32 over "accept", the nonce in hello, welcome
+//	acceptor  "HKW", version 1 | nonce 16
+//	dialer    size 2 | hello as JSON | proof 32
+//	acceptor  0 | size 2 | welcome as JSON | proof 32     or, to a dialer whose proof is wrong, the byte 1 alone
 //
-// So nothing that is meant for one node reaches another, whatever the addresses lead to: neither a node of another cluster nor
-// one that was wiped and is no longer the server that Raft knows.
+// A proof is an HMAC-SHA256 under the cluster secret of the role that makes it and of everything before it: the nonces of both
+// sides, hello and, for the acceptor's, welcome; under TLS also of the channel. So it can neither be replayed nor reflected nor
+// relayed into another TLS connection.
+//
+// The dialer proves itself first, and an acceptor sends nothing that depends on the secret before that, so a stranger who
+// connects can't try secrets offline. A stranger at an address that a node dials can, without TLS: hence secrets have 32
+// characters at least where there is no TLS.
+//
+// hello names the server that is meant, so a connection never reaches another, whatever the addresses lead to: neither a node of
+// another cluster nor one that lost its data and is no longer the server that Raft knows.
 const (
 	greeting         = "HKW\x01"
 	nonceSize        = 16
 	maxHello         = 4 << 10
 	handshakeTimeout = 3 * time.Second
+
+	answerProven = 0
+	answerSecret = 1
 )
 
 // What a connection is for.
 const (
-	forRaft  = "raft"  // RPCs of Raft; both are of one cluster
-	forCalls = "calls" // calls between nodes of one cluster
-	forEntry = "entry" // the calls that a node may make that is of no cluster, or does not know whom it speaks to
+	forRaft  = "raft"  // RPCs of Raft; members only
+	forCalls = "calls" // calls between members
+	forEntry = "entry" // one call of those that a node may make before it is a member, or knows whom it speaks to
 )
 
-// hello is what who dials says.
+// hello is what the dialer says.
 type hello struct {
 	For     string `json:"for"`
 	From    string `json:"from"`         // own server id
@@ -48,86 +60,170 @@ type hello struct {
 	Nonce   []byte `json:"nonce"`
 }
 
-// welcome is the answer.
+// welcome is the answer to a dialer that has proven itself.
 type welcome struct {
 	Server  string `json:"server"`
-	Refused string `json:"refused,omitempty"` // why the connection ends here
+	Reason  string `json:"reason,omitempty"` // why the connection ends here: one of the reasons below
+	Refused string `json:"refused,omitempty"`
 }
 
-// errRefused is the other node's answer to a handshake.
-type errRefused struct{ reason string }
+// Why a connection is refused. These are label values of a metric.
+const (
+	reasonTLS         = "tls"
+	reasonProtocol    = "protocol" // the other side does not speak it
+	reasonSecret      = "secret"
+	reasonCertificate = "certificate" // is for another node
+	reasonCluster     = "cluster"     // the other side is in another one, or this node in none
+	reasonServer      = "server"      // the connection is for another one
+	reasonMember      = "not_member"
+	reasonTimeout     = "timeout"
+	reasonCrowded     = "crowded" // too many connections
+)
 
-func (e errRefused) Error() string { return e.reason }
+var refusalReasons = []string{reasonTLS, reasonProtocol, reasonSecret, reasonCertificate, reasonCluster, reasonServer, reasonMember,
+	reasonTimeout, reasonCrowded}
 
-var errSecret = errors.New("the two nodes have different cluster secrets: give all nodes of a cluster the same `secret`")
+// errRefused is why a handshake fails, on either side.
+type errRefused struct {
+	reason string
+	text   string
+}
 
-func sum(secret, role string, nonce, text []byte) []byte {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte(role))
-	mac.Write(nonce)
-	mac.Write(text)
+func (e *errRefused) Error() string { return e.text }
+
+func refused(reason, format string, args ...any) error {
+	return &errRefused{reason, fmt.Sprintf(format, args...)}
+}
+
+// refusedFor reports whether err is a refusal for that reason.
+func refusedFor(err error, reason string) bool {
+	var r *errRefused
+	return errors.As(err, &r) && r.reason == reason
+}
+
+var errSecret = &errRefused{reasonSecret, "the two nodes have different cluster secrets: give both the same `secret` in the cluster block, " +
+	"or copy the file " + SecretFile + " from the data folder of the one into that of the other, and restart that one"}
+
+// A handshake is one side's state of it. The transcript is everything both sides have said.
+type handshake struct {
+	conn       net.Conn
+	secret     string
+	transcript []byte
+	frame      [2 + maxHello + sha256.Size]byte // for reading: nothing is allocated because a stranger says so
+}
+
+func newHandshake(conn net.Conn, secret string) (*handshake, error) {
+	h := &handshake{conn: conn, secret: secret}
+	if secure, ok := conn.(*tls.Conn); ok {
+		state := secure.ConnectionState()
+		channel, err := state.ExportKeyingMaterial("EXPORTER-hookwheel-cluster", nil, sha256.Size)
+		if err != nil {
+			return nil, fmt.Errorf("TLS: %w", err)
+		}
+		h.add(channel)
+	} else {
+		h.add(nil)
+	}
+	return h, nil
+}
+
+func (h *handshake) add(part []byte) {
+	h.transcript = binary.BigEndian.AppendUint32(h.transcript, uint32(len(part)))
+	h.transcript = append(h.transcript, part...)
+}
+
+// proof is what the given role has to show for everything said so far.
+func (h *handshake) proof(role string) []byte {
+	mac := hmac.New(sha256.New, []byte(h.secret))
+	mac.Write([]byte("hookwheel " + role + "\x00"))
+	mac.Write(h.transcript)
 	return mac.Sum(nil)
 }
 
-// writeSigned writes a frame of the handshake.
-func writeSigned(w io.Writer, secret, role string, nonce []byte, v any) error {
+// write sends what this side says, with its proof, behind the bytes of prefix.
+func (h *handshake) write(role string, prefix []byte, v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	frame := binary.BigEndian.AppendUint16(nil, uint16(len(text)))
-	frame = append(append(frame, text...), sum(secret, role, nonce, text)...)
-	_, err = w.Write(frame)
+	h.add(text)
+	frame := append(binary.BigEndian.AppendUint16(prefix, uint16(len(text))), text...)
+	_, err = h.conn.Write(append(frame, h.proof(role)...))
 	return err
 }
 
-// readSigned reads one. It fills v even if the secrets differ, so that the other side can be told.
-func readSigned(r io.Reader, secret, role string, nonce []byte, v any) error {
-	var head [2]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+// read takes what the other side says. It does not look into it before the proof has been found right.
+func (h *handshake) read(role string, v any) error {
+	head := h.frame[:2]
+	if _, err := io.ReadFull(h.conn, head); err != nil {
 		return err
 	}
-	size := int(binary.BigEndian.Uint16(head[:]))
+	size := int(binary.BigEndian.Uint16(head))
 	if size > maxHello {
-		return errors.New("this is no handshake of ours")
+		return refused(reasonProtocol, "what it sends is not the handshake of a Hookwheel node")
 	}
-	frame := make([]byte, size+sha256.Size)
-	if _, err := io.ReadFull(r, frame); err != nil {
+	frame := h.frame[2 : 2+size+sha256.Size]
+	if _, err := io.ReadFull(h.conn, frame); err != nil {
 		return err
 	}
-	text := frame[:size]
-	if err := json.Unmarshal(text, v); err != nil {
-		return fmt.Errorf("reading a handshake: %w", err)
-	}
-	if !hmac.Equal(frame[size:], sum(secret, role, nonce, text)) {
+	h.add(frame[:size])
+	if !hmac.Equal(frame[size:], h.proof(role)) {
 		return errSecret
+	}
+	if err := json.Unmarshal(frame[:size], v); err != nil {
+		return refused(reasonProtocol, "reading a handshake: %v", err)
 	}
 	return nil
 }
 
-// greet is the side that dials. It returns the server id of the other.
+const (
+	roleDial   = "dial"
+	roleAccept = "accept"
+)
+
+// greet is the dialer's side. It returns the server id of the other.
 func (n *Node) greet(conn net.Conn, purpose, to string, patience time.Duration) (string, error) {
 	if err := conn.SetDeadline(time.Now().Add(min(patience, handshakeTimeout))); err != nil {
 		return "", err
 	}
-	var start [len(greeting) + nonceSize]byte
-	if _, err := io.ReadFull(conn, start[:]); err != nil {
+	if to != "" { // before anything that depends on the secret is sent
+		if err := certifiedFor(conn, nodeOf(to)); err != nil {
+			return "", err
+		}
+	}
+	h, err := newHandshake(conn, n.secret)
+	if err != nil {
+		return "", err
+	}
+	start := h.frame[:len(greeting)+nonceSize]
+	if _, err := io.ReadFull(conn, start); err != nil {
 		return "", fmt.Errorf("waiting for the handshake: %w", err)
 	}
 	if string(start[:len(greeting)]) != greeting {
-		return "", errors.New("what listens there is no Hookwheel node, or one of another version")
+		return "", refused(reasonProtocol, "what listens there is not a Hookwheel node, or one of another version")
 	}
-	h := hello{For: purpose, From: n.identity.Server, To: to, Cluster: n.identity.cluster(), Nonce: newNonce()}
-	if err := writeSigned(conn, n.config.Secret, "dial", start[len(greeting):], h); err != nil {
+	h.add(start)
+	own := hello{For: purpose, From: n.identity.Server, To: to, Cluster: n.identity.cluster(), Nonce: newNonce()}
+	if err := h.write(roleDial, nil, own); err != nil {
 		return "", err
 	}
-	var w welcome
-	err := readSigned(conn, n.config.Secret, "accept", h.Nonce, &w)
-	switch {
-	case err != nil && w.Refused == "":
+	answer := h.frame[:1]
+	if _, err := io.ReadFull(conn, answer); err != nil {
 		return "", fmt.Errorf("the handshake: %w", err)
-	case w.Refused != "":
-		return "", errRefused{w.Refused}
+	}
+	switch answer[0] {
+	case answerProven:
+	case answerSecret:
+		return "", errSecret
+	default:
+		return "", refused(reasonProtocol, "what listens there is not a Hookwheel node, or one of another version")
+	}
+	var w welcome
+	if err := h.read(roleAccept, &w); err != nil {
+		return "", fmt.Errorf("the handshake: %w", err)
+	}
+	if w.Refused != "" {
+		return "", &errRefused{w.Reason, w.Refused}
 	}
 	if err := certifiedFor(conn, nodeOf(w.Server)); err != nil {
 		return "", err
@@ -141,49 +237,64 @@ func newNonce() []byte {
 	return nonce
 }
 
-// welcome is the side that accepts. It returns what the connection is for.
-func (n *Node) welcome(conn net.Conn) (h hello, err error) {
+// welcome is the acceptor's side. It returns what the connection is for.
+func (n *Node) welcome(conn net.Conn) (said hello, err error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
-		return h, err
+		return said, err
 	}
-	nonce := newNonce()
-	if _, err := conn.Write(append([]byte(greeting), nonce...)); err != nil {
-		return h, err
+	h, err := newHandshake(conn, n.secret)
+	if err != nil {
+		return said, err
 	}
-	if err = readSigned(conn, n.config.Secret, "dial", nonce, &h); err != nil && !errors.Is(err, errSecret) {
-		return h, err
+	start := append([]byte(greeting), newNonce()...)
+	if _, err := conn.Write(start); err != nil {
+		return said, err
 	}
-	if err == nil {
-		err = certifiedFor(conn, nodeOf(h.From))
-	}
-	if err == nil {
-		err = n.receives(&h)
+	h.add(start)
+	if err := h.read(roleDial, &said); err != nil {
+		if err == errSecret {
+			_, sendErr := conn.Write([]byte{answerSecret})
+			return hello{}, errors.Join(err, sendErr)
+		}
+		return hello{}, err
 	}
 	w := welcome{Server: n.identity.Server}
-	if err != nil {
-		w.Refused = fmt.Sprintf("%s refuses: %v", n.config.ID, err)
+	refusal := n.receives(conn, &said)
+	if refusal != nil {
+		w.Reason, w.Refused = refusal.reason, fmt.Sprintf("%s refuses: %.2000s", n.config.ID, refusal.text)
 	}
-	if err := writeSigned(conn, n.config.Secret, "accept", h.Nonce, w); err != nil {
-		return h, err
+	if err := h.write(roleAccept, []byte{answerProven}, w); err != nil {
+		return said, err
 	}
-	return h, errors.Join(err, conn.SetDeadline(time.Time{}))
+	if refusal != nil {
+		return said, refusal
+	}
+	return said, conn.SetDeadline(time.Time{})
 }
 
-// receives says why a connection is not for this node, or nil.
-func (n *Node) receives(h *hello) error {
+// receives returns why a connection of a dialer that knows the secret is not for this node, or nil.
+func (n *Node) receives(conn net.Conn, h *hello) *errRefused {
 	own := n.identity.cluster()
-	switch {
+	no := func(reason, format string, args ...any) *errRefused {
+		return &errRefused{reason, fmt.Sprintf(format, args...)}
+	}
+	var uncertified *errRefused
+	switch err := certifiedFor(conn, nodeOf(h.From)); {
+	case errors.As(err, &uncertified):
+		return uncertified
 	case h.For == forEntry:
 		return nil
 	case own == "":
-		return fmt.Errorf("it is new and not in a cluster yet (the connection was for %s)", h.To)
+		return no(reasonCluster, "it is new and not in a cluster yet (the connection was for %s)", h.To)
 	case h.Cluster != own:
-		return fmt.Errorf("it is in cluster %s, but the data of %s is of cluster %s: one of the two has the wrong data folder "+
+		return no(reasonCluster, "it is in cluster %s, but the data of %s is of cluster %s: one of the two has the wrong data folder "+
 			"or the wrong peers", short(own), nodeOf(h.From), short(h.Cluster))
 	case h.To != n.identity.Server:
-		return fmt.Errorf("the connection was for %s, but this is %s", h.To, n.identity.Server)
+		return no(reasonServer, "the connection was for %s, but this is %s", h.To, n.identity.Server)
 	case h.For != forRaft && h.For != forCalls:
-		return fmt.Errorf("it does not know connections for %q: it is of an older version", h.For)
+		return no(reasonProtocol, "it does not know connections for %q: it is of an older version", h.For)
+	case !n.isMember(h.From):
+		return no(reasonMember, "%s (%s) is not a member of the cluster", nodeOf(h.From), h.From)
 	}
 	return nil
 }
@@ -196,7 +307,8 @@ func short(cluster string) string {
 	return cluster[:min(8, len(cluster))]
 }
 
-// certifiedFor checks that the certificate of the other side is for the node that it says it is.
+// certifiedFor checks that the certificate of the other side is for that node. The name must be there as it is: a wildcard is
+// for hosts, not for nodes.
 func certifiedFor(conn net.Conn, node string) error {
 	secure, ok := conn.(*tls.Conn)
 	if !ok {
@@ -204,10 +316,11 @@ func certifiedFor(conn net.Conn, node string) error {
 	}
 	list := secure.ConnectionState().PeerCertificates
 	if len(list) == 0 {
-		return errors.New("the other side has shown no certificate")
+		return refused(reasonCertificate, "the other side has shown no certificate")
 	}
-	if err := list[0].VerifyHostname(node); err != nil {
-		return fmt.Errorf("the certificate of node %s is for %s: each node needs one for its own name", node, strings.Join(list[0].DNSNames, ", "))
+	if !slices.Contains(list[0].DNSNames, node) {
+		return refused(reasonCertificate, "the certificate of node %s is for %s: each node needs one for its own name", node,
+			strings.Join(list[0].DNSNames, ", "))
 	}
 	return nil
 }
@@ -223,4 +336,9 @@ func splitRaftAddress(a raft.ServerAddress) (server, address string) {
 		return "", string(a)
 	}
 	return server, address
+}
+
+// lookedOnly reports whether a handshake ended because the other side only looked whether somebody listens.
+func lookedOnly(err error) bool {
+	return errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -28,12 +28,15 @@ type identity struct {
 	Node    string `json:"node"`              // its name
 	Server  string `json:"server"`            // its name and a random part: the id that Raft knows it by
 	Cluster string `json:"cluster,omitempty"` // random, the same on all nodes; empty: not yet let into any
-	Sum     string `json:"sum"`               // CRC-32C over the fields above, as hex
+	// Members are the server ids of the cluster when this node entered it: whom it trusts until its log holds a configuration.
+	Members []string `json:"members,omitempty"`
+
+	Sum string `json:"sum"` // CRC-32C over the fields above, as hex
 }
 
 // sum returns what Sum has to be.
 func (id *identity) sum() string {
-	text := fmt.Sprintf("%d\n%s\n%s\n%s", id.Format, id.Node, id.Server, id.Cluster)
+	text := fmt.Sprintf("%d\n%s\n%s\n%s\n%s", id.Format, id.Node, id.Server, id.Cluster, strings.Join(id.Members, ","))
 	return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), castagnoli))
 }
 
@@ -133,31 +136,43 @@ func (c *identityCard) write() error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(c.dir, identityFile)
+	return writeFile(c.dir, identityFile, append(text, '\n'))
+}
+
+// writeFile replaces a file that only this user can read, durably.
+func writeFile(folder, name string, text []byte) error {
+	path := filepath.Join(folder, name)
 	file, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(append(text, '\n'))
+	_, err = file.Write(text)
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	if err := os.Rename(path+".tmp", path); err != nil {
 		return err
 	}
-	dir, err := os.Open(c.dir)
+	dir, err := os.Open(folder)
 	if err != nil {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// enter notes which cluster this node is part of from now on.
-func (c *identityCard) enter(cluster string) error {
+// enter notes which cluster this node is part of from now on, and the server ids of its members.
+func (c *identityCard) enter(cluster string, members []string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.identity.Cluster = cluster
+	c.identity.Cluster, c.identity.Members = cluster, members
 	return c.write()
+}
+
+// firstMembers are the members of the cluster when this node entered it.
+func (c *identityCard) firstMembers() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.identity.Members
 }
 
 // cluster is the id of the cluster that this node is part of; empty: none yet.

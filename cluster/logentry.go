@@ -136,18 +136,13 @@ func (s *logStore) storeLogs(logs []*raft.Log) error {
 
 func (s *logStore) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Log{log}) }
 
-// GetLog reads an entry. Raft panics on an entry that it can't read, so while it runs, a caller waits for the process to end.
+// GetLog reads an entry.
 func (s *logStore) GetLog(index uint64, entry *raft.Log) error {
 	err := s.read(index, entry)
 	if err == nil || errors.Is(err, raft.ErrLogNotFound) {
 		return err
 	}
-	err = fmt.Errorf("%w (entry %d: %w)", damagedLog(s.path), index, err)
-	s.fatal(err)
-	if s.running.Load() {
-		select {}
-	}
-	return err
+	return s.fail(fmt.Errorf("%w (entry %d: %w)", damagedLog(s.path), index, err))
 }
 
 // read reads an entry and verifies it.
@@ -178,8 +173,7 @@ func (s *logStore) bound(read func(*boltdb.BoltStore) (uint64, error)) (index ui
 		return err
 	})
 	if err != nil {
-		err = fmt.Errorf("%w (%w)", damagedLog(s.path), err)
-		s.fatal(err)
+		err = s.fail(fmt.Errorf("%w (%w)", damagedLog(s.path), err))
 	}
 	return index, err
 }

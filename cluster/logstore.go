@@ -35,7 +35,9 @@ type logStore struct {
 
 	path    string
 	stall   time.Duration // how long a write may take
-	running atomic.Bool   // Raft reads it
+	running atomic.Bool   // Raft uses it
+	once    sync.Once
+	failed  chan struct{} // closed when Raft is held up because a write or a read failed
 	pace    pace          // of its writes
 
 	swap  sync.RWMutex // held while BoltStore is in use; compact replaces it
@@ -57,7 +59,7 @@ func openLogStore(dir string, fatal func(error)) (*logStore, error) {
 		return nil, fmt.Errorf("making the folder of the log: %w", err)
 	}
 	s := &logStore{fatal: fatal, needed: func() uint64 { return 0 }, path: path, stall: stallLimit,
-		limit: func() int64 { return defaultLogSize }, grown: make(chan struct{}, 1)}
+		limit: func() int64 { return defaultLogSize }, grown: make(chan struct{}, 1), failed: make(chan struct{})}
 	err := safely(func() (err error) {
 		if err := lookThrough(path, &s.sizes); err != nil {
 			return err
@@ -95,10 +97,20 @@ func (s *logStore) guard(what string, write func() error) error {
 	defer s.swap.RUnlock()
 	defer s.pace.begin()()
 	if err := safely(write); err != nil {
-		s.fatal(fmt.Errorf("%s: %w", what, err))
-		return err
+		return s.fail(fmt.Errorf("%s: %w", what, err))
 	}
 	return nil
+}
+
+// fail stops the node. Raft panics over some of the errors that it gets from its log, and goes on after others, so while it uses
+// this one, it never gets any: its goroutine waits here for the process to end.
+func (s *logStore) fail(err error) error {
+	s.fatal(err)
+	if s.running.Load() {
+		s.once.Do(func() { close(s.failed) })
+		select {}
+	}
+	return err
 }
 
 // stallSteps is in how many steps a write's time is counted. Time for which this process or its machine stood still is one step, however

@@ -45,10 +45,12 @@ func newMembers(t *testing.T, count int) []*member {
 	return members
 }
 
+const testSecret = "0123456789abcdef0123456789abcdef"
+
 func newMember(t *testing.T, p Peer) *member {
 	t.Helper()
 	m := &member{machine: newMachine()}
-	m.config = Config{ID: p.ID, Dir: t.TempDir(), Listen: p.Address, Address: p.Address, Voter: true, Version: "test",
+	m.config = Config{ID: p.ID, Dir: t.TempDir(), Listen: p.Address, Address: p.Address, Voter: true, Version: "test", Secret: testSecret,
 		Logger: testLogger(t, p.ID), Fatal: func(err error) { t.Error(p.ID, err) }}
 	t.Cleanup(func() { m.stop(t) })
 	return m

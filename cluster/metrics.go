@@ -8,6 +8,9 @@ import (
 type metrics struct {
 	commitSeconds prometheus.Histogram
 	batchCommands prometheus.Histogram
+	refused       *prometheus.CounterVec // by reason
+	refusedRPCs   prometheus.Counter
+	changes       *prometheus.CounterVec // by kind
 
 	stuckFollowers prometheus.Counter
 }
@@ -29,11 +32,29 @@ func newMetrics(n *Node, registry prometheus.Registerer) *metrics {
 			Name: "hookwheel_stuck_followers_total",
 			Help: "On the leader: how often a follower that answers got no entries and was connected to again.",
 		}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hookwheel_cluster_refused_connections_total",
+			Help: "Connections to the cluster port that were refused, by reason.",
+		}, []string{"reason"}),
+		refusedRPCs: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "hookwheel_cluster_refused_rpcs_total",
+			Help: "Raft RPCs of other nodes that were refused: from a server that is not a member, or impossible.",
+		}),
+		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hookwheel_cluster_changes_total",
+			Help: "On the leader: changes of the membership, and leadership handed over, by kind.",
+		}, []string{"kind"}),
+	}
+	for _, reason := range refusalReasons {
+		m.refused.WithLabelValues(reason)
+	}
+	for _, kind := range changeKinds {
+		m.changes.WithLabelValues(kind)
 	}
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
-	registry.MustRegister(m.commitSeconds, m.batchCommands, m.stuckFollowers,
+	registry.MustRegister(m.commitSeconds, m.batchCommands, m.stuckFollowers, m.refused, m.refusedRPCs, m.changes,
 		gauge("hookwheel_raft_leader", "1 if this node leads the cluster.", func() float64 {
 			if n.raft.State() == raft.Leader {
 				return 1

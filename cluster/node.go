@@ -16,6 +16,7 @@ import (
 // Node is this process's part of the cluster.
 type Node struct {
 	config    Config
+	secret    string // of the cluster
 	identity  *identityCard
 	log       *logStore
 	listener  *listener
@@ -23,6 +24,7 @@ type Node struct {
 	raft      *raft.Raft
 	fsm       *fsm
 	batches   *batcher
+	budget    *budget // of the bodies of calls
 	peers     *peers
 	reads     rounds
 	requests  *requestIDs
@@ -47,7 +49,7 @@ type Node struct {
 // Open starts this node. It is part of the cluster that it was part of before, or goes on to look for one: see form.go.
 func Open(config Config) (_ *Node, err error) {
 	n := &Node{config: config, requests: newRequestIDs(), warnings: warnings{logger: config.Logger},
-		changing: make(chan struct{}, 1), led: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
+		budget: newBudget(callBudget), changing: make(chan struct{}, 1), led: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.leadCtx, n.resign = context.WithCancel(n.ctx)
 	if n.identity, err = openIdentity(config.Dir, config.ID); err != nil {
@@ -71,6 +73,9 @@ func Open(config Config) (_ *Node, err error) {
 	if err := errors.Join(removeLeftover(n.log.path), reconcile(n.log, config.Machine)); err != nil {
 		return nil, err
 	}
+	if err := n.loadSecret(); err != nil {
+		return nil, err
+	}
 	if n.listener, err = n.listen(); err != nil {
 		return nil, err
 	}
@@ -87,13 +92,13 @@ func Open(config Config) (_ *Node, err error) {
 func (n *Node) startRaft() error {
 	news := make(chan bool, 16)
 	config := raftConfig(n.config, n.identity.Server, news)
-	transport := newTransport(n.listener, n.config)
+	transport := newTransport(n)
 	known, err := raft.HasExistingState(n.log, n.log, n.snapshots)
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
 	}
 	if known && n.identity.cluster() == "" { // it has started a cluster and crashed before it could note that
-		if err := n.identity.enter(randomHex(16)); err != nil {
+		if err := n.identity.enter(randomHex(16), nil); err != nil {
 			return err
 		}
 	}
@@ -105,8 +110,14 @@ func (n *Node) startRaft() error {
 	if n.raft, err = raft.NewRaft(config, n.fsm, cache, n.log, n.snapshots, transport); err != nil {
 		return fmt.Errorf("starting Raft: %w", err)
 	}
+	if members := n.servers(); n.config.Listen == "" && len(members) > 1 {
+		err := fmt.Errorf("the data folder %s is of a cluster of %s, but the configuration has no cluster block: put it back",
+			n.config.Dir, names(members))
+		return errors.Join(err, n.raft.Shutdown().Error())
+	}
 	n.log.running.Store(true)
 	n.metrics = newMetrics(n, n.config.Metrics)
+	n.wg.Go(transport.filter)
 	n.wg.Go(func() { n.watchLeadership(news) })
 	n.wg.Go(func() { n.batches.run(n.ctx) })
 	n.wg.Go(n.abandonOldLeaders)
@@ -204,6 +215,8 @@ func (n *Node) stopRaft() error {
 	case err := <-done:
 		return err
 	case <-patience.C:
+		return errStillRunning
+	case <-n.log.failed: // Raft is held up for good: see logStore.fail
 		return errStillRunning
 	}
 }

@@ -39,6 +39,9 @@ func (r *requestIDs) next() (id [16]byte) {
 // Propose has a command replicated and applied, through whatever leader there is, and returns the reply of the state machine.
 // It waits for a leader as long as ctx allows and applies the command at most once, however many leaders are lost.
 func (n *Node) Propose(ctx context.Context, body []byte) ([]byte, error) {
+	if len(body) > maxCommand {
+		return nil, fmt.Errorf("cluster: a command of %d bytes, where %d are allowed", len(body), maxCommand)
+	}
 	command := Command{Request: n.requests.next(), Body: body}
 	floor := n.config.Machine.Applied() + 1 // no try of this request can stand before
 	for {

@@ -187,7 +187,7 @@ func (s *sink) ID() string {
 
 func (s *sink) begin() {
 	s.file, s.err = os.Create(s.store.path)
-	s.stall = time.AfterFunc(receiveStall, s.store.node.listener.dropAll)
+	s.stall = time.AfterFunc(receiveStall, s.store.node.listener.guests.dropAll)
 	s.store.log.Info("too far behind the log: receiving the state from the leader")
 }
 

@@ -61,7 +61,7 @@ func TestAnswerToSnapshotIsLost(t *testing.T) {
 	opened, lost := make(chan struct{}), make(chan struct{})
 	away.machine.taken = sync.OnceFunc(func() {
 		<-opened
-		away.listener.dropAll()
+		away.listener.guests.dropAll()
 		close(lost)
 	})
 	away.start(t)

@@ -3,6 +3,9 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -129,11 +132,8 @@ func (n *Node) look(ctx context.Context, m *Member) {
 		m.Status, m.LastSeen = &s, time.Now()
 		return
 	}
-	s, begin := new(Status), n.clock.elapsed()
-	answer, _, err := n.peers.call(raftAddress(m.Server.Server, m.Address), callStatus, nil, askTimeout)
-	if err == nil {
-		err = json.Unmarshal(answer, s)
-	}
+	begin := n.clock.elapsed()
+	s, err := n.statusOf(m.Server)
 	if err != nil {
 		m.Problem = err.Error()
 		m.LastSeen = n.members.lastSeen(m.Server.Server)
@@ -144,10 +144,36 @@ func (n *Node) look(ctx context.Context, m *Member) {
 	n.members.note(*m, n.raft.LastIndex())
 }
 
+// statusOf asks a member. If it no longer takes this node for one, it is asked as a stranger would: that is how a node learns that it
+// was removed.
+func (n *Node) statusOf(m Server) (*Status, error) {
+	address := raftAddress(m.Server, m.Address)
+	s := new(Status)
+	answer, _, err := n.peers.call(address, callStatus, nil, askTimeout)
+	if errors.Is(err, io.EOF) { // a connection from before the other node was restarted
+		answer, _, err = n.peers.call(address, callStatus, nil, askTimeout)
+	}
+	if err == nil {
+		return s, json.Unmarshal(answer, s)
+	}
+	if !refusedFor(err, reasonMember) {
+		return nil, err
+	}
+	for _, place := range n.addressesOf(address) {
+		if *s, err = n.statusAt(place); err == nil && s.Server == m.Server {
+			return s, nil
+		}
+	}
+	return nil, errors.Join(err, fmt.Errorf("%s is not there", m.Server))
+}
+
 // members remembers how the others were when they last answered.
 type members struct {
 	mu   sync.Mutex
 	seen map[string]seenMember // by server id
+
+	told   []Status // by the configured peers
+	toldAt time.Time
 }
 
 type seenMember struct {

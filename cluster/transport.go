@@ -6,41 +6,40 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
 )
 
-const maxConnections = 256 // from other nodes
-
-// listener takes the connections of other nodes and sorts them by what they are for.
+// listener takes the connections of other nodes and sorts them by what they are for. A single node has one without a socket.
 type listener struct {
-	net.Listener
-	node *Node
-	raft chan net.Conn
-
-	dialled dialled
-
-	mu     sync.Mutex
-	open   map[*trackedConn]struct{}
-	closed chan struct{}
-	wg     sync.WaitGroup
+	net.Listener // nil: this node is on its own
+	node         *Node
+	raft         chan net.Conn
+	guests       guests
+	dialled      dialled
+	closed       chan struct{}
+	wg           sync.WaitGroup
 }
 
 func (n *Node) listen() (*listener, error) {
-	l, err := net.Listen("tcp", n.config.Listen)
-	if err != nil {
+	l := &listener{node: n, raft: make(chan net.Conn), closed: make(chan struct{})}
+	if n.config.Listen == "" {
+		return l, nil
+	}
+	var err error
+	if l.Listener, err = net.Listen("tcp", n.config.Listen); err != nil {
 		return nil, fmt.Errorf("listening for the other nodes: %w", err)
 	}
-	return &listener{Listener: l, node: n, raft: make(chan net.Conn), open: make(map[*trackedConn]struct{}), closed: make(chan struct{})}, nil
+	return l, nil
 }
 
 // run accepts until Close.
 func (l *listener) run() {
-	for {
+	for l.Listener != nil {
 		conn, err := l.Listener.Accept()
 		if err != nil {
 			select {
@@ -50,49 +49,21 @@ func (l *listener) run() {
 				continue
 			}
 		}
-		tracked := &trackedConn{Conn: conn, listener: l}
-		if !l.track(tracked) {
+		arrived := l.guests.arrive(conn)
+		if arrived == nil {
 			conn.Close()
 			continue
 		}
-		l.wg.Go(func() { l.sort(tracked) })
+		l.wg.Go(func() { l.sort(arrived) })
 	}
 }
 
-// trackedConn is known to its listener until it is closed.
-type trackedConn struct {
-	net.Conn
-	listener *listener
-}
-
-func (c *trackedConn) Close() error {
-	c.listener.mu.Lock()
-	delete(c.listener.open, c)
-	c.listener.mu.Unlock()
-	return c.Conn.Close()
-}
-
-func (l *listener) track(conn *trackedConn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	select {
-	case <-l.closed:
-		return false
-	default:
-	}
-	if len(l.open) >= maxConnections {
-		return false
-	}
-	l.open[conn] = struct{}{}
-	return true
-}
-
-func (l *listener) sort(tracked *trackedConn) {
+func (l *listener) sort(arrived *guest) {
 	n := l.node
-	conn, err := n.secure(tracked)
+	conn, err := n.secure(arrived)
 	if err != nil {
-		n.warnings.log("TLS with another node: "+err.Error(), "from", tracked.RemoteAddr())
-		tracked.Close()
+		n.tellRefused(arrived, "", err)
+		arrived.Close()
 		return
 	}
 	defer func() {
@@ -101,22 +72,52 @@ func (l *listener) sort(tracked *trackedConn) {
 		}
 	}()
 	h, err := n.welcome(conn)
-	if errors.Is(err, io.EOF) { // it only looked whether somebody listens
-		return
-	}
 	if err != nil {
-		n.warnings.log("a connection of another node is refused: "+err.Error(), "from", tracked.RemoteAddr(), "node", nodeOf(h.From))
+		n.tellRefused(arrived, h.From, err)
 		return
 	}
-	if h.For != forRaft {
-		n.serveCalls(conn, &h)
+	as := h.From
+	if h.For == forEntry {
+		as = forEntry
+	}
+	if !l.guests.comeIn(arrived, as) {
+		n.tellRefused(arrived, h.From, refused(reasonCrowded, "too many connections of nodes that ask about the cluster"))
+		return
+	}
+	if h.For == forEntry {
+		n.serveEntry(conn, &h)
+		return
+	}
+	member := &memberConn{Conn: conn, node: n, server: h.From}
+	if h.For == forCalls {
+		n.serveCalls(member, &h)
 		return
 	}
 	select {
-	case l.raft <- conn:
+	case l.raft <- member:
 		conn = nil // Raft closes it
 	case <-l.closed:
 	}
+}
+
+// tellRefused logs and counts a connection of another node, or of a stranger, that is refused.
+func (n *Node) tellRefused(from *guest, server string, err error) {
+	reason := reasonProtocol
+	var known *errRefused
+	switch {
+	case n.ctx.Err() != nil:
+		return
+	case from.guests.wasPushed(from):
+		reason, err = reasonCrowded, errors.New("too many connections at once that have not proven to be of a node yet")
+	case errors.As(err, &known):
+		reason = known.reason
+	case lookedOnly(err):
+		return
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		reason = reasonTimeout
+	}
+	n.metrics.refused.WithLabelValues(reason).Inc()
+	n.warnings.log("a connection to the cluster port is refused: "+err.Error(), "reason", reason, "from", from.RemoteAddr(), "node", nodeOf(server))
 }
 
 // secure is the accepting side of TLS.
@@ -131,7 +132,12 @@ func (n *Node) secure(conn net.Conn) (net.Conn, error) {
 	secured := tls.Server(conn, config)
 	ctx, cancel := context.WithTimeout(n.ctx, handshakeTimeout)
 	defer cancel()
-	return secured, secured.HandshakeContext(ctx)
+	if err := secured.HandshakeContext(ctx); err != nil && !lookedOnly(err) && ctx.Err() == nil {
+		return nil, refused(reasonTLS, "TLS: %v", err)
+	} else if err != nil {
+		return nil, err
+	}
+	return secured, nil
 }
 
 // Accept gives Raft its connections.
@@ -161,28 +167,16 @@ func (l *listener) Dial(address raft.ServerAddress, timeout time.Duration) (net.
 	return l.dialled.add(address, conn), nil
 }
 
-// dropAll ends all connections that others have made.
-func (l *listener) dropAll() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for conn := range l.open {
-		conn.Conn.Close()
-	}
-}
-
 // Close ends the listener and all connections, and waits for the calls.
 func (l *listener) Close() error {
-	l.mu.Lock()
-	select {
-	case <-l.closed:
-		l.mu.Unlock()
+	if !l.guests.close() {
 		return nil
-	default:
 	}
 	close(l.closed)
-	l.mu.Unlock()
-	l.dropAll()
-	err := l.Listener.Close()
+	var err error
+	if l.Listener != nil {
+		err = l.Listener.Close()
+	}
 	l.wg.Wait()
 	return err
 }
@@ -227,8 +221,9 @@ func (n *Node) dialAt(address, purpose, server string, timeout time.Duration) (n
 	return conn, other, nil
 }
 
-// clientTLS verifies the chain of the other side's certificate here, and its name when the handshake has said which node it
-// is (certifiedFor): an address does not tell that.
+// clientTLS verifies the chain of the other side's certificate here, and its name when the handshake has said which node it is
+// (certifiedFor): an address does not tell that. A node is a client too, and only a node's certificate is for both: one that was
+// made for HTTPS must not do, whatever names it has.
 func clientTLS(config *tls.Config) *tls.Config {
 	c := config.Clone()
 	c.InsecureSkipVerify = true
@@ -237,25 +232,20 @@ func clientTLS(config *tls.Config) *tls.Config {
 		for _, certificate := range state.PeerCertificates[1:] {
 			intermediates.AddCert(certificate)
 		}
-		_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: config.RootCAs, Intermediates: intermediates,
-			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
-		return err
+		for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+			if _, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: config.RootCAs, Intermediates: intermediates,
+				KeyUsages: []x509.ExtKeyUsage{usage}}); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	return c
 }
 
-// safeTransport never lets Raft install its fast path for heartbeats, on which a deposed leader can write entries under the
-// term of its successor (hashicorp/raft #695). Heartbeats go the way of all other calls.
-type safeTransport struct{ *raft.NetworkTransport }
-
-// SetHeartbeatHandler does nothing, which raft.Transport allows.
-func (safeTransport) SetHeartbeatHandler(func(raft.RPC)) {}
-
-var _ raft.WithPreVote = safeTransport{}
-
-func newTransport(l *listener, config Config) safeTransport {
+func newTransport(n *Node) *safeTransport {
 	t := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream:  l,
+		Stream:  n.listener,
 		MaxPool: 4,
 		Timeout: 10 * time.Second,
 
@@ -263,8 +253,8 @@ func newTransport(l *listener, config Config) safeTransport {
 		// (hashicorp/raft #612): that follower gets heartbeats but no entries until a restart,
 		// and Shutdown never ends. It brings nothing here, as one batch is on its way at a time.
 		MaxRPCsInFlight: 1,
-		Logger:          raftLogger(config.Logger),
+		Logger:          raftLogger(n.config.Logger),
 	})
 	t.TimeoutScale = 8 << 20 // bytes of a snapshot for each Timeout
-	return safeTransport{t}
+	return &safeTransport{NetworkTransport: t, node: n, saner: make(chan raft.RPC)}
 }

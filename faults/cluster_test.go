@@ -22,7 +22,7 @@ import (
 const (
 	size      = 3 // nodes
 	token     = "token-of-the-fault-suite"
-	secret    = "secret-of-the-fault-suite"
+	secret    = "secret-of-the-fault-suite-0123456789"
 	patience  = 2 * time.Minute  // with anything that must happen in the end: a bound for hanging, not a promise
 	callLimit = 25 * time.Second // for one call; more than a node holds it without a leader
 )

@@ -1,0 +1,186 @@
+package cluster
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/raft"
+)
+
+// Raft believes what members say. A term is kept for good and only ever grows, so one absurd term would end elections for ever; an
+// entry that can't be read would end the node, and again at each start. So what no sane member sends does not reach Raft.
+const (
+	// maxTermJump is how far the term of a member may be ahead. A cluster that holds an election each second gets as far in
+	// 136 years.
+	maxTermJump = 1 << 32
+	// maxNumber is more than any term or index ever gets to, and leaves room to count on.
+	maxNumber = 1 << 62
+)
+
+// safeTransport lets only sane RPCs of members through. Also, it never lets Raft install its fast path for heartbeats, on which a
+// deposed leader can write entries under the term of its successor (hashicorp/raft #695): heartbeats go the way of all other calls.
+type safeTransport struct {
+	*raft.NetworkTransport
+	node  *Node
+	saner chan raft.RPC
+}
+
+// SetHeartbeatHandler does nothing, which raft.Transport allows.
+func (t *safeTransport) SetHeartbeatHandler(func(raft.RPC)) {}
+
+// Consumer gives Raft the RPCs that filter lets through.
+func (t *safeTransport) Consumer() <-chan raft.RPC { return t.saner }
+
+var _ raft.WithPreVote = (*safeTransport)(nil)
+
+// filter runs until the node closes.
+func (t *safeTransport) filter() {
+	for {
+		select {
+		case rpc := <-t.NetworkTransport.Consumer():
+			if err := t.node.checkRPC(rpc.Command); err != nil {
+				t.node.warnings.log("an RPC is refused: " + err.Error())
+				t.node.metrics.refusedRPCs.Inc()
+				rpc.Respond(nil, err)
+				continue
+			}
+			select {
+			case t.saner <- rpc:
+			case <-t.node.ctx.Done():
+				return
+			}
+		case <-t.node.ctx.Done():
+			return
+		}
+	}
+}
+
+// checkRPC returns what is wrong with an RPC of another server.
+func (n *Node) checkRPC(command any) error {
+	with, ok := command.(raft.WithRPCHeader)
+	if !ok {
+		return fmt.Errorf("a Raft RPC of the unknown type %T", command)
+	}
+	header := with.GetRPCHeader()
+	from := string(header.ID)
+	if server, _ := splitRaftAddress(raft.ServerAddress(header.Addr)); server != from {
+		return fmt.Errorf("it is from server %q at an address of server %q", from, server)
+	}
+	if !n.isMember(from) {
+		return fmt.Errorf("it is from %q, which is not a member of the cluster", from)
+	}
+	var err error
+	switch c := command.(type) {
+	case *raft.AppendEntriesRequest:
+		if err = n.checkNumbers(c.Term, c.PrevLogTerm, c.PrevLogEntry, c.LeaderCommitIndex); err == nil {
+			err = checkEntries(c)
+		}
+	case *raft.RequestVoteRequest:
+		err = n.checkNumbers(c.Term, c.LastLogTerm, c.LastLogIndex)
+	case *raft.RequestPreVoteRequest:
+		err = n.checkNumbers(c.Term, c.LastLogTerm, c.LastLogIndex)
+	case *raft.InstallSnapshotRequest:
+		if err = n.checkNumbers(c.Term, c.LastLogTerm, c.LastLogIndex, c.ConfigurationIndex); err == nil {
+			err = checkSnapshot(c)
+		}
+	case *raft.TimeoutNowRequest:
+	default:
+		err = fmt.Errorf("a Raft RPC of the unknown type %T", command)
+	}
+	if err != nil {
+		return fmt.Errorf("from node %s: %w", nodeOf(from), err)
+	}
+	return nil
+}
+
+// checkNumbers checks the term of an RPC, that of the log it speaks of, and indices.
+func (n *Node) checkNumbers(term, logTerm uint64, indices ...uint64) error {
+	if err := checkTerm(term, n.raft.CurrentTerm()); err != nil {
+		return err
+	}
+	if logTerm > term {
+		return fmt.Errorf("its log has an entry of term %d, but its term is %d", logTerm, term)
+	}
+	for _, index := range indices {
+		if index > maxNumber {
+			return fmt.Errorf("there can't be an index %d", index)
+		}
+	}
+	return nil
+}
+
+func checkTerm(term, own uint64) error {
+	if term > maxNumber || term > own+maxTermJump {
+		return fmt.Errorf("its term %d is too far ahead of ours, %d", term, own)
+	}
+	return nil
+}
+
+// checkEntries checks that entries follow each other and can be read.
+func checkEntries(c *raft.AppendEntriesRequest) error {
+	index, term := c.PrevLogEntry, c.PrevLogTerm
+	for _, entry := range c.Entries {
+		if entry == nil || entry.Index != index+1 || entry.Term < term || entry.Term > c.Term {
+			return fmt.Errorf("its entries after %d do not follow each other", c.PrevLogEntry)
+		}
+		index, term = entry.Index, entry.Term
+		switch entry.Type {
+		case raft.LogNoop, raft.LogBarrier:
+		case raft.LogCommand:
+			if _, _, err := decodeEntry(entry.Data); err != nil {
+				return fmt.Errorf("entry %d: %w", index, err)
+			}
+		case raft.LogConfiguration:
+			if err := checkConfiguration(entry.Data); err != nil {
+				return fmt.Errorf("entry %d: %w", index, err)
+			}
+		default:
+			return fmt.Errorf("entry %d is of the unknown type %d", index, entry.Type)
+		}
+	}
+	return nil
+}
+
+func checkSnapshot(c *raft.InstallSnapshotRequest) error {
+	if c.SnapshotVersion != raft.SnapshotVersionMax {
+		return fmt.Errorf("its state has version %d, this program knows %d", c.SnapshotVersion, raft.SnapshotVersionMax)
+	}
+	if c.Size < 0 {
+		return fmt.Errorf("its state has %d bytes", c.Size)
+	}
+	return checkConfiguration(c.Configuration)
+}
+
+// checkConfiguration checks what raft.DecodeConfiguration would panic over.
+func checkConfiguration(data []byte) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("it holds a damaged configuration: %v", reason)
+		}
+	}()
+	servers := raft.DecodeConfiguration(data).Servers
+	for _, s := range servers {
+		if s.ID == "" || s.Address == "" || s.Suffrage != raft.Voter && s.Suffrage != raft.Nonvoter {
+			return fmt.Errorf("it holds a configuration with an impossible server %q at %q", s.ID, s.Address)
+		}
+	}
+	if len(servers) == 0 {
+		return fmt.Errorf("it holds a configuration without servers")
+	}
+	return nil
+}
+
+// RequestVote asks for a vote. An absurd term in the answer would be as bad as one in a request.
+func (t *safeTransport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	if err := t.NetworkTransport.RequestVote(id, target, args, resp); err != nil {
+		return err
+	}
+	return checkTerm(resp.Term, args.Term)
+}
+
+// RequestPreVote asks whether there would be a vote.
+func (t *safeTransport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	if err := t.NetworkTransport.RequestPreVote(id, target, args, resp); err != nil {
+		return err
+	}
+	return checkTerm(resp.Term, args.Term)
+}

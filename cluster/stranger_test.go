@@ -1,0 +1,581 @@
+package cluster
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// stranger is a dialer that has what a test gives it. It speaks the protocol but runs no Raft.
+func stranger(m *member, server, secret string, config *tls.Config) *Node {
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Node{ctx: ctx, cancel: cancel, secret: secret, identity: &identityCard{identity: identity{Server: server, Cluster: m.identity.cluster()}}}
+	if config != nil {
+		s.config.TLS = func() (*tls.Config, error) { return config, nil }
+	}
+	return s
+}
+
+// dialled is a TCP connection to the cluster port of a node.
+func dialTo(t *testing.T, m *member) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", m.config.Address)
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	must(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	return conn
+}
+
+// refusals is how many connections the node has refused for a reason.
+func (m *member) refusals(t *testing.T, reason string) float64 {
+	t.Helper()
+	families, err := m.config.Metrics.(*prometheus.Registry).Gather()
+	must(t, err)
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if family.GetName() == "hookwheel_cluster_refused_connections_total" && metric.GetLabel()[0].GetValue() == reason {
+				return metric.GetCounter().GetValue()
+			}
+		}
+	}
+	t.Fatalf("there is no metric for the reason %q", reason)
+	return 0
+}
+
+// A stranger is refused in each way there is, counted, and gets nothing that depends on the secret.
+func TestStrangers(t *testing.T) {
+	members := startMembers(t, 1)
+	m, _ := readyLeader(t, members)
+	own := m.identity.Server
+	tests := map[string]struct {
+		server, secret, purpose, to, cluster string
+		reason                               string
+	}{
+		"no secret":              {own, "", forCalls, own, "", reasonSecret},
+		"wrong secret":           {own, strings.Repeat("x", 32), forRaft, own, "", reasonSecret},
+		"wrong secret, entry":    {own, strings.Repeat("x", 32), forEntry, "", "", reasonSecret},
+		"calls of no member":     {"n9.1234", testSecret, forCalls, own, "", reasonMember},
+		"Raft of no member":      {"n9.1234", testSecret, forRaft, own, "", reasonMember},
+		"an earlier life":        {"n1.1234", testSecret, forRaft, own, "", reasonMember},
+		"for another server":     {own, testSecret, forRaft, "n1.1234", "", reasonServer},
+		"of another cluster":     {own, testSecret, forCalls, own, "cafe", reasonCluster},
+		"for an unknown purpose": {own, testSecret, "backup", own, "", reasonProtocol},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			before := m.refusals(t, test.reason)
+			s := stranger(m, test.server, test.secret, nil)
+			defer s.cancel()
+			if test.cluster != "" {
+				s.identity.Cluster = test.cluster
+			}
+			conn, _, err := s.dialAt(m.config.Address, test.purpose, test.to, dialTimeout)
+			if err == nil {
+				conn.Close()
+				t.Fatal("it was let in")
+			}
+			if !refusedFor(err, test.reason) {
+				t.Errorf("refused because %v, want reason %s", err, test.reason)
+			}
+			if got := m.refusals(t, test.reason); got != before+1 {
+				t.Errorf("%v refusals were counted, want one", got-before)
+			}
+		})
+	}
+	must(t, second(m.Propose(limited(t), []byte("unharmed"))))
+}
+
+// What the acceptor says before the dialer has proven itself does not depend on the secret: neither to somebody who says nothing, nor
+// to one whose proof is wrong.
+func TestNothingSignedForStrangers(t *testing.T) {
+	members := startMembers(t, 1)
+	m, _ := readyLeader(t, members)
+	conn := dialTo(t, m)
+	start := make([]byte, len(greeting)+nonceSize)
+	must(t, second(io.ReadFull(conn, start)))
+	frame := binary.BigEndian.AppendUint16(nil, 2)
+	frame = append(append(frame, "{}"...), make([]byte, 32)...)
+	must(t, second(conn.Write(frame)))
+	rest, err := io.ReadAll(conn)
+	if err != nil || !bytes.Equal(rest, []byte{answerSecret}) {
+		t.Errorf("the node answers %x, %v", rest, err)
+	}
+}
+
+// recorder keeps what a connection sends and receives.
+type recorder struct {
+	net.Conn
+	sent, got bytes.Buffer
+}
+
+func (r *recorder) Write(data []byte) (int, error) {
+	r.sent.Write(data)
+	return r.Conn.Write(data)
+}
+
+func (r *recorder) Read(data []byte) (int, error) {
+	n, err := r.Conn.Read(data)
+	r.got.Write(data[:n])
+	return n, err
+}
+
+// A handshake that was recorded does not work a second time, and what a node says can't be sent back to it.
+func TestReplayAndReflection(t *testing.T) {
+	members := startMembers(t, 1)
+	m, _ := readyLeader(t, members)
+	own := m.identity.Server
+	s := stranger(m, own, testSecret, nil)
+	defer s.cancel()
+	r := &recorder{Conn: dialTo(t, m)}
+	must(t, second(s.greet(r, forCalls, own, dialTimeout)))
+	for name, text := range map[string][]byte{"replay": r.sent.Bytes(), "reflection": r.got.Bytes()[len(greeting)+nonceSize+1:]} {
+		conn := dialTo(t, m)
+		must(t, second(io.ReadFull(conn, make([]byte, len(greeting)+nonceSize))))
+		must(t, second(conn.Write(text)))
+		if answer, err := io.ReadAll(conn); err != nil || !bytes.Equal(answer, []byte{answerSecret}) {
+			t.Errorf("%s: the node answers %x, %v", name, answer, err)
+		}
+	}
+	// A dialer that is sent its own proof back, as if the acceptor had made it.
+	here, there := net.Pipe()
+	go func() {
+		_, _ = there.Write(append([]byte(greeting), make([]byte, nonceSize)...))
+		said := make([]byte, 4<<10)
+		n, _ := there.Read(said)
+		_, _ = there.Write(append([]byte{answerProven}, said[:n]...))
+		there.Close()
+	}()
+	if server, err := s.greet(here, forCalls, own, dialTimeout); !refusedFor(err, reasonSecret) {
+		t.Errorf("the dialer takes its own proof for that of %q: %v", server, err)
+	}
+}
+
+// issueFor makes a certificate with these names and usages.
+func (a *authority) issueFor(t *testing.T, names []string, usages ...x509.ExtKeyUsage) *tls.Config {
+	t.Helper()
+	config := a.issue(t, names[0])
+	template := &x509.Certificate{SerialNumber: big.NewInt(1 + a.serial.Add(1)), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
+		ExtKeyUsage: usages, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
+	must(t, err)
+	config.Certificates = []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
+	return config
+}
+
+// The secret alone is not enough where there is TLS, and no other certificate will do than that of the member.
+func TestStrangersWithCertificates(t *testing.T) {
+	ca, otherCA := newAuthority(t), newAuthority(t)
+	members := newMembers(t, 2)
+	for _, m := range members {
+		m.certify(t, ca, m.config.ID)
+		m.start(t)
+	}
+	readyLeader(t, members)
+	m, n2 := members[0], members[1].identity.Server
+	both := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	foreign := otherCA.issue(t, "n2")
+	foreign.RootCAs = ca.issue(t, "n2").RootCAs
+	tests := map[string]struct {
+		config *tls.Config
+		server string
+		reason string
+	}{
+		"of another CA":            {foreign, n2, reasonTLS},
+		"for HTTPS":                {ca.issueFor(t, []string{"n2"}, x509.ExtKeyUsageServerAuth), n2, reasonTLS},
+		"of another node":          {ca.issue(t, "n1"), n2, reasonCertificate},
+		"a wildcard":               {ca.issueFor(t, []string{"*", "*.n2"}, both...), n2, reasonCertificate},
+		"of a node that is no one": {ca.issue(t, "n3"), "n3.1234", reasonMember},
+		"of an earlier life":       {ca.issue(t, "n2"), "n2.1234", reasonMember},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			before := m.refusals(t, test.reason)
+			s := stranger(m, test.server, testSecret, test.config)
+			defer s.cancel()
+			conn, _, err := s.dialAt(m.config.Address, forCalls, m.identity.Server, dialTimeout)
+			if err == nil {
+				conn.Close()
+				t.Fatal("it was let in")
+			}
+			eventually(t, "it is counted", func() bool { return m.refusals(t, test.reason) == before+1 })
+		})
+	}
+	t.Run("who listens", func(t *testing.T) { // with a certificate for HTTPS that has the name of a node
+		https := ca.issueFor(t, []string{"n2"}, x509.ExtKeyUsageServerAuth)
+		https.ClientAuth = tls.NoClientCert
+		l, err := tls.Listen("tcp", freeAddress(t), https)
+		must(t, err)
+		defer l.Close()
+		go func() {
+			conn, err := l.Accept()
+			if err == nil {
+				_ = conn.(*tls.Conn).Handshake()
+				conn.Close()
+			}
+		}()
+		if _, _, err := m.dialAt(l.Addr().String(), forCalls, n2, dialTimeout); err == nil || !strings.Contains(err.Error(), "TLS: ") {
+			t.Errorf("it is taken for a node: %v", err)
+		}
+	})
+}
+
+// A removed node is refused everything but to ask, which it may not be let in by, as long as it has no peer block.
+func TestRemovedIsStranger(t *testing.T) {
+	members := startMembers(t, 3)
+	readyLeader(t, members)
+	n4 := joiner(t, "n4", members)
+	n4.config.Fatal = func(error) {}
+	n4.start(t)
+	must(t, members[0].Join(limited(t), n4.config.Address, true))
+	eventually(t, "n4 is in", func() bool { return n4.Status().Cluster != "" })
+	hasVote(t, append(members[:3:3], n4), "n4")
+	server := n4.identity.Server
+	s := stranger(members[0], server, testSecret, nil)
+	defer s.cancel()
+	conn, _, err := s.dialAt(members[0].config.Address, forCalls, members[0].identity.Server, dialTimeout)
+	must(t, err)
+	old := newPeerConn(conn)
+	must(t, second(old.call(callIndex, nil, callTimeout)))
+
+	must(t, members[1].Remove(limited(t), "n4"))
+	eventually(t, "all know that it is gone", func() bool {
+		for _, m := range members {
+			if m.isMember(server) {
+				return false
+			}
+		}
+		return true
+	})
+	if _, err := old.call(callIndex, nil, callTimeout); err == nil {
+		t.Error("an old connection of it still works")
+	}
+	for _, purpose := range []string{forCalls, forRaft} {
+		if _, _, err := s.dialAt(members[0].config.Address, purpose, members[0].identity.Server, dialTimeout); !refusedFor(err, reasonMember) {
+			t.Errorf("it may connect for %s: %v", purpose, err)
+		}
+	}
+	leader, _ := readyLeader(t, members)
+	s.config.Address, s.config.ID = "127.0.0.1:1", "n4"
+	for _, op := range []change{{Op: opEnter, Server: server, Address: "127.0.0.1:1"}, {Op: opEnter, Server: leader.identity.Server, Address: "127.0.0.1:1"},
+		{Op: opJoin, Address: "127.0.0.1:1"}, {Op: opRemove, Node: "n1"}, {Op: opTransfer}} {
+		conn, _, err := s.dialAt(leader.config.Address, forEntry, "", dialTimeout)
+		must(t, err)
+		var answer changeAnswer
+		if err := s.ask(conn, callChange, op, &answer, askTimeout); err == nil && answer.Refused == "" {
+			t.Errorf("it may %+v: %+v", op, answer)
+		}
+	}
+	for _, kind := range []byte{callPropose, callIndex, 0, 99} {
+		conn, _, err := s.dialAt(leader.config.Address, forEntry, "", dialTimeout)
+		must(t, err)
+		if answer, err := newPeerConn(conn).call(kind, nil, askTimeout); err == nil {
+			t.Errorf("call %d is answered with %x", kind, answer)
+		}
+		conn.Close()
+	}
+	if got := len(leader.servers()); got != 3 {
+		t.Errorf("the cluster has %d members", got)
+	}
+}
+
+// Absurd RPCs do not reach Raft.
+func TestAbsurdRPCs(t *testing.T) {
+	members := startMembers(t, 3)
+	leader, others := readyLeader(t, members)
+	target, from := others[0], leader.identity.Server
+	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(from), Addr: []byte(leader.raftAddress())}
+	term := target.raft.CurrentTerm()
+	entries := func(logs ...*raft.Log) *raft.AppendEntriesRequest {
+		return &raft.AppendEntriesRequest{RPCHeader: header, Term: term, PrevLogEntry: 1, PrevLogTerm: 1, Entries: logs}
+	}
+	noop := raft.Log{Index: 2, Term: 1, Type: raft.LogNoop}
+	change := func(edit func(*raft.Log)) *raft.Log {
+		l := noop
+		edit(&l)
+		return &l
+	}
+	snapshot := func(edit func(*raft.InstallSnapshotRequest)) *raft.InstallSnapshotRequest {
+		r := &raft.InstallSnapshotRequest{RPCHeader: header, SnapshotVersion: raft.SnapshotVersionMax, Term: term, LastLogIndex: 9, LastLogTerm: 1,
+			Configuration: raft.EncodeConfiguration(target.raft.GetConfiguration().Configuration()), ConfigurationIndex: 1, Size: 10}
+		edit(r)
+		return r
+	}
+	if err := target.checkRPC(entries(&noop)); err != nil {
+		t.Errorf("a sane one: %v", err)
+	}
+	if err := target.checkRPC(snapshot(func(*raft.InstallSnapshotRequest) {})); err != nil {
+		t.Errorf("a sane state: %v", err)
+	}
+	stranger := raft.RPCHeader{ID: []byte("n9.1234"), Addr: []byte("n9.1234@127.0.0.1:1")}
+	mixed := raft.RPCHeader{ID: []byte(from), Addr: []byte("n9.1234@127.0.0.1:1")}
+	absurd := map[string]any{
+		"vote in the last term":     &raft.RequestVoteRequest{RPCHeader: header, Term: 1<<64 - 2},
+		"vote far ahead":            &raft.RequestVoteRequest{RPCHeader: header, Term: term + maxTermJump + 1},
+		"vote with a long log":      &raft.RequestVoteRequest{RPCHeader: header, Term: term + 1, LastLogIndex: 1<<64 - 1},
+		"vote with a later log":     &raft.RequestVoteRequest{RPCHeader: header, Term: term + 1, LastLogTerm: term + 2},
+		"vote of a stranger":        &raft.RequestVoteRequest{RPCHeader: stranger, Term: term + 1},
+		"vote without a name":       &raft.RequestVoteRequest{Term: term + 1},
+		"vote with two names":       &raft.RequestVoteRequest{RPCHeader: mixed, Term: term + 1},
+		"pre-vote in the last term": &raft.RequestPreVoteRequest{RPCHeader: header, Term: 1<<64 - 1},
+		"timeout of a stranger":     &raft.TimeoutNowRequest{RPCHeader: stranger},
+		"entries far ahead":         &raft.AppendEntriesRequest{RPCHeader: header, Term: 1 << 63},
+		"index that overflows":      &raft.AppendEntriesRequest{RPCHeader: header, Term: term, PrevLogEntry: 1<<64 - 1},
+		"commit that overflows":     &raft.AppendEntriesRequest{RPCHeader: header, Term: term, LeaderCommitIndex: 1<<64 - 1},
+		"entries with a gap":        entries(change(func(l *raft.Log) { l.Index = 3 })),
+		"entry of a later term":     entries(change(func(l *raft.Log) { l.Term = term + 1 })),
+		"entry of an earlier term":  entries(change(func(l *raft.Log) { l.Term = 0 })),
+		"entry of an unknown type":  entries(change(func(l *raft.Log) { l.Type = 77 })),
+		"entry of an old type":      entries(change(func(l *raft.Log) { l.Type = raft.LogAddPeerDeprecated })),
+		"no entry":                  entries(nil),
+		"command that is garbage":   entries(change(func(l *raft.Log) { l.Type, l.Data = raft.LogCommand, []byte("garbage") })),
+		"configuration of garbage":  entries(change(func(l *raft.Log) { l.Type, l.Data = raft.LogConfiguration, []byte("garbage") })),
+		"configuration of nobody": entries(change(func(l *raft.Log) {
+			l.Type, l.Data = raft.LogConfiguration, raft.EncodeConfiguration(raft.Configuration{})
+		})),
+		"state with garbage":       snapshot(func(r *raft.InstallSnapshotRequest) { r.Configuration = []byte("garbage") }),
+		"state of negative size":   snapshot(func(r *raft.InstallSnapshotRequest) { r.Size = -1 }),
+		"state of another version": snapshot(func(r *raft.InstallSnapshotRequest) { r.SnapshotVersion = 0 }),
+		"state that overflows":     snapshot(func(r *raft.InstallSnapshotRequest) { r.LastLogIndex = 1<<64 - 1 }),
+		"what is no RPC":           "RPC",
+	}
+	for name, command := range absurd {
+		if err := target.checkRPC(command); err == nil {
+			t.Errorf("%s is let through", name)
+		}
+	}
+	var vote raft.RequestVoteResponse // the whole way, over the network
+	transport := newTransport(leader.Node)
+	defer transport.Close()
+	err := transport.NetworkTransport.RequestVote(raft.ServerID(target.identity.Server), raft.ServerAddress(target.raftAddress()),
+		&raft.RequestVoteRequest{RPCHeader: header, Term: 1<<64 - 2}, &vote)
+	if err == nil || !strings.Contains(err.Error(), "too far ahead") {
+		t.Errorf("the vote request is answered with %v", err)
+	}
+	if got := target.raft.CurrentTerm(); got > term+100 {
+		t.Errorf("the term is %d now", got)
+	}
+	must(t, second(target.Propose(limited(t), []byte("unharmed"))))
+}
+
+func newPeerConn(conn net.Conn) *peerConn {
+	return &peerConn{Conn: conn, buffer: bufio.NewReader(conn)}
+}
+
+// Lengths that a peer announces take no memory before the bytes come, whether it has proven itself or not.
+func TestAnnouncedLengths(t *testing.T) {
+	members := startMembers(t, 1)
+	m, _ := readyLeader(t, members)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	own := m.identity.Server
+	s := stranger(m, own, testSecret, nil)
+	defer s.cancel()
+	for range 40 {
+		conn, _, err := s.dialAt(m.config.Address, forCalls, own, dialTimeout)
+		must(t, err)
+		defer conn.Close()
+		must(t, second(conn.Write(binary.BigEndian.AppendUint32([]byte{callPropose}, maxCommand))))
+		unproven := dialTo(t, m)
+		must(t, second(unproven.Write([]byte{0x0f, 0xff})))
+	}
+	time.Sleep(200 * time.Millisecond)
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 60<<20 {
+		t.Errorf("memory has grown by %d MiB", grown>>20)
+	}
+	for kind, size := range map[byte]uint32{callIndex: 1, callStatus: 17, callChange: 1 << 20, callPropose: 63 << 20, 9: 0} {
+		conn, _, err := s.dialAt(m.config.Address, forCalls, own, dialTimeout)
+		must(t, err)
+		must(t, conn.SetDeadline(time.Now().Add(5*time.Second)))
+		must(t, second(conn.Write(binary.BigEndian.AppendUint32([]byte{kind}, size))))
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !isReset(err) {
+			t.Errorf("kind %d with %d bytes: %v, want the connection closed", kind, size, err)
+		}
+		conn.Close()
+	}
+	must(t, second(m.Propose(limited(t), []byte("unharmed"))))
+}
+
+func isReset(err error) bool { return err != nil && strings.Contains(err.Error(), "reset") }
+
+// The budget of calls is never exceeded, and given back.
+func TestBudget(t *testing.T) {
+	b := newBudget(10)
+	if !b.take(t.Context(), 6) || !b.take(t.Context(), 4) {
+		t.Fatal("there is not as much as there should be")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if b.take(ended, 1) {
+		t.Fatal("there is more than there should be")
+	}
+	taken := make(chan bool)
+	go func() { taken <- b.take(t.Context(), 5) }()
+	b.give(6)
+	if !<-taken {
+		t.Fatal("what was given back is not there")
+	}
+}
+
+// A flood of connections without a handshake does not keep a member out.
+func TestDoorstepFlood(t *testing.T) {
+	members := startMembers(t, 3)
+	leader, others := readyLeader(t, members)
+	for range 2 * maxDoorstep {
+		dialTo(t, leader)
+	}
+	others[0].stop(t)
+	others[0].start(t)
+	must(t, second(others[0].Propose(limited(t), []byte("through"))))
+	eventually(t, "the flood is counted", func() bool { return leader.refusals(t, reasonCrowded) > 0 })
+}
+
+// The doorstep makes room at the expense of the network that takes the most of it.
+func TestDoorstep(t *testing.T) {
+	var g guests
+	here := func(ip string) *guest {
+		a, b := net.Pipe()
+		t.Cleanup(func() { a.Close(); b.Close() })
+		return g.arrive(&addressed{a, &net.TCPAddr{IP: net.ParseIP(ip)}})
+	}
+	member := here("10.0.0.2")
+	first := here("10.0.0.66")
+	for range 3 * maxDoorstep {
+		here("10.0.0.66")
+	}
+	six := here("2001:db8::1")
+	if g.wasPushed(member) || g.wasPushed(six) || !g.wasPushed(first) || len(g.doorstep) != maxDoorstep {
+		t.Errorf("member pushed %v, another %v, the first of the flood %v, %d are there", g.wasPushed(member), g.wasPushed(six), g.wasPushed(first), len(g.doorstep))
+	}
+	if a, b := networkOf(&net.TCPAddr{IP: net.ParseIP("2001:db8::1")}), networkOf(&net.TCPAddr{IP: net.ParseIP("2001:db8::ffff")}); a != b {
+		t.Errorf("%s and %s are one network", a, b)
+	}
+	if !g.comeIn(member, "n2.1") || g.comeIn(first, "n9.1") {
+		t.Error("the member does not get in, or who was pushed does")
+	}
+	for range maxEntries {
+		if !g.comeIn(here("10.0.0.3"), forEntry) {
+			t.Fatal("there should be room")
+		}
+	}
+	if g.comeIn(here("10.0.0.3"), forEntry) {
+		t.Error("there is room for too many who ask")
+	}
+	for range maxPerMember {
+		if !g.comeIn(here("10.0.0.2"), "n2.1") {
+			t.Fatal("a member always gets in")
+		}
+	}
+	if !g.wasPushed(member) || len(g.inside["n2.1"]) != maxPerMember {
+		t.Errorf("the member has %d connections", len(g.inside["n2.1"]))
+	}
+}
+
+type addressed struct {
+	net.Conn
+	address net.Addr
+}
+
+func (a *addressed) RemoteAddr() net.Addr { return a.address }
+
+// A node on its own listens to nobody; with a cluster block it becomes the first of a cluster.
+func TestAloneDoesNotListen(t *testing.T) {
+	alone := startMembers(t, 1)[0]
+	alone.stop(t)
+	alone.machine, alone.config.Dir = newMachine(), t.TempDir()
+	listen := alone.config.Listen
+	alone.config.Listen = ""
+	alone.start(t)
+	readyLeader(t, []*member{alone})
+	must(t, second(alone.Propose(limited(t), []byte("alone"))))
+	if conn, err := net.Dial("tcp", listen); err == nil {
+		conn.Close()
+		t.Error("it listens")
+	}
+	wantRefused(t, alone.Join(limited(t), listen, true), "cluster block")
+	if _, err := os.Stat(filepath.Join(alone.config.Dir, SecretFile)); err == nil {
+		t.Error("it has made a secret, which it does not need")
+	}
+	alone.crash(t)
+	alone.config.Listen = listen
+	alone.start(t)
+	other := joiner(t, "n2", []*member{alone})
+	other.start(t)
+	readyLeader(t, []*member{alone})
+	must(t, alone.Join(limited(t), other.config.Address, true))
+	hasVote(t, []*member{alone, other}, "n2")
+	wantSame(t, []*member{alone, other})
+
+	alone.stop(t)
+	other.stop(t)
+	alone.config.Listen, alone.config.Machine = "", alone.machine
+	alone.config.Metrics = nil
+	if n, err := Open(alone.config); err == nil || !strings.Contains(err.Error(), "no cluster block") {
+		t.Errorf("a member of a cluster starts on its own: %v", err)
+		if n != nil {
+			must(t, n.Close())
+		}
+	}
+}
+
+func TestSecretFile(t *testing.T) {
+	dir := t.TempDir()
+	first, err := openSecret(dir)
+	must(t, err)
+	info, err := os.Stat(filepath.Join(dir, SecretFile))
+	must(t, err)
+	if again, err := openSecret(dir); err != nil || again != first || len(first) != 64 || info.Mode().Perm() != 0o600 {
+		t.Errorf("it was %q and is %q, %v, mode %v", first, again, err, info.Mode())
+	}
+	must(t, os.Chmod(filepath.Join(dir, SecretFile), 0o644))
+	if _, err := openSecret(dir); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+		t.Errorf("a secret that all can read: %v", err)
+	}
+	must(t, os.Chmod(filepath.Join(dir, SecretFile), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, SecretFile), []byte("short\n"), 0o600))
+	if _, err := openSecret(dir); err == nil || strings.Contains(err.Error(), "short") {
+		t.Errorf("a short secret: %v", err)
+	}
+}
+
+func TestCheckSecret(t *testing.T) {
+	for secret, fine := range map[string][2]bool{ // without TLS, with TLS
+		"":                                    {false, false},
+		testSecret:                            {true, true},
+		testSecret[:31]:                       {false, true},
+		testSecret[:16]:                       {false, true},
+		testSecret[:15]:                       {false, false},
+		strings.Repeat("change", 8):           {false, false},
+		strings.Repeat("0123456789 abcde", 2): {false, false},
+		"0123456789abcdef0123456789abcdéf":    {false, false},
+	} {
+		for i, withTLS := range []bool{false, true} {
+			if err := CheckSecret(secret, withTLS); (err == nil) != fine[i] {
+				t.Errorf("%q, TLS %v: %v", secret, withTLS, err)
+			}
+		}
+	}
+}
