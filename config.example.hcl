@@ -31,7 +31,8 @@ api {
   # subject org_… may do everything, app_… what concerns that application. At least 16 characters. Default: none are taken.
   # jwt_secret = env("HOOKWHEEL_JWT_SECRET")
 
-  # The page that links of app-portal-access lead to; the token is put behind it as #key=… Default: /portal of this server.
+  # The page that links of app-portal-access lead to; the token is put behind it as #key=… Default: /portal of
+  # this server, a page that says that there is no portal.
   # portal_url = "https://webhooks.example.com/portal"
 
   # The largest request body, 1KiB to 3MiB.

@@ -95,3 +95,22 @@ func TestStringsWithoutUTF8(t *testing.T) {
 		t.Errorf("a payload is passed on as it is: %v", err)
 	}
 }
+
+// A time must have a text in UTC: by its offset it may be in a year that has none.
+func TestParseInstant(t *testing.T) {
+	for text, valid := range map[string]bool{
+		"2026-01-31T12:00:00Z": true, "2026-01-31T12:00:00.5+02:00": true, "9999-12-31T23:59:59Z": true, "9999-12-31T23:59:59+23:59": true,
+		"9999-12-31T23:59:59-00:01": false, "9999-12-31T23:59:59-23:59": false, "0000-01-01T00:00:00Z": false, "0000-01-01T00:00:00+23:59": false,
+		"2014-01-01T00:00:00Z": false, "2026-01-31": false, "": false, "yesterday": false,
+	} {
+		got, parsed := parseInstant(text)
+		if parsed != valid {
+			t.Errorf("%q: %v, %t", text, got, parsed)
+		}
+		if parsed {
+			if _, err := got.MarshalJSON(); err != nil {
+				t.Errorf("%q: %v", text, err)
+			}
+		}
+	}
+}

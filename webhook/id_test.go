@@ -246,3 +246,18 @@ func BenchmarkIDText(b *testing.B) {
 		_ = id.Text(KindMessage)
 	}
 }
+
+// A time that no ID has counts as the first or the last one, so that IDs never go back.
+func TestNewIDOutOfRange(t *testing.T) {
+	first, last := NewID(0, 1, 0), NewID(lastMillis, 1, 0)
+	for _, year := range []int{1, 1970, 2014} {
+		if id := NewID(time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli(), 1, 0); id != first {
+			t.Errorf("of the year %d: %s", year, id.Time())
+		}
+	}
+	for _, year := range []int{2151, 3000, 9999} {
+		if id := NewID(time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli(), 1, 0); id != last || last.Time().Year() != 2150 {
+			t.Errorf("of the year %d: %s", year, id.Time())
+		}
+	}
+}
