@@ -1,0 +1,204 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// configFunctions is all that an expression can call. There are no variables.
+var configFunctions = &hcl.EvalContext{Functions: map[string]function.Function{"env": envFunction}}
+
+// envFunction is env(name) or env(name, default).
+var envFunction = function.New(&function.Spec{
+	Params:   []function.Parameter{{Name: "name", Type: cty.String}},
+	VarParam: &function.Parameter{Name: "default", Type: cty.String},
+	Type:     function.StaticReturnType(cty.String),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		if len(args) > 2 {
+			return cty.NilVal, errors.New("it takes a name and at most one default")
+		}
+		name := args[0].AsString()
+		if text, ok := os.LookupEnv(name); ok {
+			return cty.StringVal(text), nil
+		}
+		if len(args) == 2 {
+			return args[1], nil
+		}
+		return cty.NilVal, fmt.Errorf("the environment variable %s is not set", name)
+	},
+})
+
+// configBlock is one block of the file, or the file itself, whose keys are read by name. What is wrong is added to diags,
+// so that one run shows every mistake.
+type configBlock struct {
+	kind    string // as in configSchema
+	label   string
+	present bool // otherwise it is empty, and stands where its parent does
+	at      hcl.Range
+	labelAt hcl.Range
+	content *hcl.BodyContent
+	diags   *hcl.Diagnostics // of the whole file
+}
+
+func openConfig(path string, body hcl.Body) configBlock {
+	start := hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}
+	file := configBlock{present: true, at: start, diags: new(hcl.Diagnostics)}
+	file.read(body)
+	return file
+}
+
+// read takes the keys and blocks that are allowed here, and reports others.
+func (b *configBlock) read(body hcl.Body) {
+	allowed, schema := configSchema[b.kind], &hcl.BodySchema{}
+	for _, key := range allowed.keys {
+		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: key})
+	}
+	for _, kind := range allowed.blocks {
+		header := hcl.BlockHeaderSchema{Type: kind}
+		if kind == "peer" {
+			header.LabelNames = []string{"id"}
+		}
+		schema.Blocks = append(schema.Blocks, header)
+	}
+	content, diags := body.Content(schema)
+	for _, diag := range diags {
+		if strings.HasPrefix(diag.Summary, "Unsupported ") {
+			diag.Detail += " Allowed here: " + strings.Join(slices.Concat(allowed.keys, allowed.blocks), ", ") + "."
+		}
+	}
+	b.content = content
+	*b.diags = append(*b.diags, diags...)
+}
+
+// inner is how configSchema calls the blocks of that name here.
+func (b configBlock) inner(name string) string {
+	if _, special := configSchema[b.kind+"."+name]; special {
+		return b.kind + "." + name
+	}
+	return name
+}
+
+// blocks are the blocks of a kind that may stand here more than once.
+func (b configBlock) blocks(kind string) []configBlock {
+	var found []configBlock
+	for _, block := range b.content.Blocks.OfType(kind) {
+		inner := configBlock{kind: b.inner(kind), present: true, at: block.DefRange, diags: b.diags}
+		if len(block.Labels) > 0 {
+			inner.label, inner.labelAt = block.Labels[0], block.LabelRanges[0]
+		}
+		inner.read(block.Body)
+		found = append(found, inner)
+	}
+	return found
+}
+
+// block is the one block of that kind, empty if there is none.
+func (b configBlock) block(kind string) configBlock {
+	found := b.blocks(kind)
+	if len(found) == 0 {
+		return configBlock{kind: b.inner(kind), at: b.at, content: &hcl.BodyContent{}, diags: b.diags}
+	}
+	for _, again := range found[1:] {
+		again.fail(again.at, "", fmt.Sprintf("is there already, in line %d; put all its keys there", found[0].at.Start.Line))
+	}
+	return found[0]
+}
+
+func (b configBlock) has(key string) bool { return b.content.Attributes[key] != nil }
+
+// require says that key is missing, unless it is there, with a hint at what to write.
+func (b configBlock) require(key, hint string) {
+	if !b.has(key) {
+		b.fail(b.at, key, "is missing: "+hint)
+	}
+}
+
+// forbid says what is wrong with key being there, if it is.
+func (b configBlock) forbid(key, detail string) {
+	if attr := b.content.Attributes[key]; attr != nil {
+		b.fail(attr.NameRange, key, detail)
+	}
+}
+
+// valueAt is where the value of a key stands that is there.
+func (b configBlock) valueAt(key string) hcl.Range { return b.content.Attributes[key].Expr.Range() }
+
+// fail adds an error about a key, or about the block itself if key is empty.
+func (b configBlock) fail(at hcl.Range, key, detail string) {
+	name := strings.Trim(b.kind+"."+key, ".")
+	*b.diags = append(*b.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: name + " " + detail, Subject: &at})
+}
+
+// explain says why an expression has no value. HCL's own words are left out: some of them quote it.
+func (b configBlock) explain(key string, diags hcl.Diagnostics) {
+	for _, diag := range diags {
+		detail := notText
+		call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](diag)
+		if ok && call.FunctionCallError() != nil {
+			detail = "cannot be read: " + call.FunctionCallError().Error()
+		}
+		b.fail(*diag.Subject, key, detail)
+	}
+}
+
+const notText = `must be text in double quotes, a number or env("NAME")`
+
+// readKey parses the value of a key into target. It reports false, and leaves target alone, if the key is absent or wrong.
+func readKey[T any](b configBlock, key string, target *T, parse func(string) (T, error)) bool {
+	attr := b.content.Attributes[key]
+	return attr != nil && readValue(b, key, attr.Expr, target, parse)
+}
+
+// readList is readKey for a list.
+func readList[T any](b configBlock, key string, target *[]T, parse func(string) (T, error)) bool {
+	attr := b.content.Attributes[key]
+	if attr == nil {
+		return false
+	}
+	items, diags := hcl.ExprList(attr.Expr)
+	if diags.HasErrors() {
+		b.fail(attr.Expr.Range(), key, `must be a list such as ["a", "b"]`)
+		return false
+	}
+	var list []T
+	good := true
+	for _, item := range items {
+		var parsed T
+		good = readValue(b, key, item, &parsed, parse) && good
+		list = append(list, parsed)
+	}
+	if good {
+		*target = list
+	}
+	return good
+}
+
+// readValue parses the text of an expression; a number is taken as its digits. It never repeats the value in an error.
+func readValue[T any](b configBlock, key string, expr hcl.Expression, target *T, parse func(string) (T, error)) bool {
+	value, diags := expr.Value(configFunctions)
+	if diags.HasErrors() {
+		b.explain(key, diags)
+		return false
+	}
+	text, err := convert.Convert(value, cty.String)
+	if err != nil || text.IsNull() || !text.IsKnown() {
+		b.fail(expr.Range(), key, notText)
+		return false
+	}
+	parsed, err := parse(text.AsString())
+	if err != nil {
+		b.fail(expr.Range(), key, err.Error())
+		return false
+	}
+	*target = parsed
+	return true
+}

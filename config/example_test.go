@@ -1,0 +1,116 @@
+package config
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"hookwheel/certs"
+)
+
+// exampleConfig is config.example.hcl as it is shipped.
+func exampleConfig(t *testing.T) string {
+	t.Helper()
+	source, err := os.ReadFile("../config.example.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(source)
+}
+
+var (
+	commentedSetting = regexp.MustCompile(`(?m)^( *)# ( *(?:\w+ +=.*|\w+ \{|\}))$`)
+	commentedBlock   = regexp.MustCompile(`(?ms)^ *# \w+ \{\n.*?^ *# \}\n`)
+)
+
+// uncommented is the example with all settings in force, but for the given keys.
+func uncommented(t *testing.T, without ...string) string {
+	t.Helper()
+	source := exampleConfig(t)
+	if slices.Contains(without, "tls") {
+		source = commentedBlock.ReplaceAllString(source, "")
+	}
+	return commentedSetting.ReplaceAllStringFunc(source, func(line string) string {
+		setting := strings.TrimLeft(line, " #")
+		if slices.Contains(without, strings.Fields(setting)[0]) {
+			return ""
+		}
+		return setting
+	})
+}
+
+const configTestSecret = "0123456789abcdef0123456789abcdef"
+
+func wantExample(t *testing.T) Config {
+	t.Setenv("HOOKWHEEL_TOKEN", configTestToken)
+	t.Setenv("HOOKWHEEL_SECRET", configTestSecret)
+	want := Default()
+	want.Data = "/var/lib/hookwheel"
+	want.API.Token = configTestToken
+	want.Cluster.Listen = want.Cluster.Address
+	want.Cluster.Secret = configTestSecret
+	want.Cluster.Peers = []Peer{{"n1", "127.0.0.1:9071"}, {"n2", "127.0.0.1:9072"}, {"n3", "127.0.0.1:9073"}}
+	return want
+}
+
+func TestConfigExample(t *testing.T) {
+	want := wantExample(t)
+	got, err := Load("../config.example.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkConfig(t, got, want)
+}
+
+func TestConfigExampleShowsDefaults(t *testing.T) {
+	want := wantExample(t)
+	got := mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "tls", "base", "factor", "max_retries"))
+	checkConfig(t, got, want)
+
+	exponential := mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "tls", "schedule"))
+	short := uncommented(t, "join", "jwt_secret", "portal_url", "tls", "schedule", "factor", "max_retries", "jitter")
+	checkConfig(t, mustParseConfig(t, short), exponential)
+}
+
+func TestConfigExampleTLS(t *testing.T) {
+	want := wantExample(t)
+	want.API.TLS = certs.Files{Cert: "certs/api.pem", Key: "certs/api-key.pem"}
+	want.Cluster.TLS = certs.Files{CA: "certs/ca.pem", Cert: "certs/n1.pem", Key: "certs/n1-key.pem"}
+	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "base", "factor", "max_retries")), want)
+}
+
+func TestConfigExampleShowsEveryKey(t *testing.T) {
+	parsed, diags := hclsyntax.ParseConfig([]byte(uncommented(t)), "../config.example.hcl", hcl.InitialPos)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	checkShowsKeys(t, "", parsed.Body.(*hclsyntax.Body))
+}
+
+func checkShowsKeys(t *testing.T, kind string, body *hclsyntax.Body) {
+	for _, key := range configSchema[kind].keys {
+		if body.Attributes[key] == nil {
+			t.Errorf("the example does not show %s in block %q", key, kind)
+		}
+	}
+	for _, inner := range configSchema[kind].blocks {
+		i := slices.IndexFunc(body.Blocks, func(block *hclsyntax.Block) bool { return block.Type == inner })
+		if i < 0 {
+			t.Errorf("the example does not show the block %s", inner)
+			continue
+		}
+		checkShowsKeys(t, configBlock{kind: kind}.inner(inner), body.Blocks[i].Body)
+	}
+}
+
+func TestConfigExamplePortal(t *testing.T) {
+	t.Setenv("HOOKWHEEL_JWT_SECRET", configTestToken)
+	want := wantExample(t)
+	want.API.JWTSecret, want.API.PortalURL = configTestToken, "https://webhooks.example.com/portal"
+	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "tls", "base", "factor", "max_retries")), want)
+}

@@ -1,0 +1,49 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"testing"
+)
+
+// TestAPIDocuments reads the description of the API, and the page that is made from it, without a token.
+func TestAPIDocuments(t *testing.T) {
+	a := apiStart(t)
+	response, text := a.raw("GET", "/api/v1/openapi.json", "", nil)
+	var document struct {
+		OpenAPI string
+		Paths   map[string]any
+	}
+	if err := json.Unmarshal(text, &document); err != nil || response.StatusCode != 200 || document.OpenAPI != "3.1.0" || len(document.Paths) < 40 {
+		t.Errorf("openapi.json: %d, %v, %.200s", response.StatusCode, err, text)
+	}
+	for _, path := range []string{"/", "/docs", "/docs/"} { // the first leads to the second
+		if _, text := a.raw("GET", path, "", nil); !bytes.Contains(text, []byte("<title>Hookwheel API</title>")) {
+			t.Errorf("%s: %.200s", path, text)
+		}
+	}
+	for _, method := range []string{"GET", "HEAD", "POST"} {
+		if response, _ := a.raw(method, "/api/v1/health/ping", "", nil); response.StatusCode != http.StatusNoContent {
+			t.Errorf("%s ping: %d", method, response.StatusCode)
+		}
+	}
+	a.call("GET", "/cluster", "", 200, nil) // waits for the leader
+	if response, _ := a.raw("HEAD", "/api/v1/health", "", nil); response.StatusCode != 200 {
+		t.Errorf("health: %d", response.StatusCode)
+	}
+}
+
+// TestAPICluster asks a cluster of one for what it can do, and for what it can't.
+func TestAPICluster(t *testing.T) {
+	a := apiStart(t)
+	a.call("POST", "/app", `{"name":"Acme"}`, 201, nil)
+	a.call("POST", "/cluster/fingerprint", "", 202, nil)
+	a.call("POST", "/cluster/transfer", "", 409, nil)
+	a.call("POST", "/cluster/transfer", `{"to":7}`, 422, nil)
+	a.call("POST", "/cluster/members", `{}`, 422, nil)
+	a.call("DELETE", "/cluster/members/nobody", "", 404, nil)
+	if response, text := a.raw("GET", "/api/v1/cluster/backup", "Bearer "+apiToken, nil); response.StatusCode != 200 || !bytes.HasPrefix(text, []byte("hookwheel backup")) {
+		t.Errorf("backup: %d %.100q", response.StatusCode, text)
+	}
+}

@@ -1,0 +1,113 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"hookwheel/cli"
+	"hookwheel/httpapi/apitest"
+)
+
+// TestCommandsForPeople goes through the life of a customer's webhooks by commands.
+func TestCommandsForPeople(t *testing.T) {
+	a := apiStart(t)
+	receiver, address := apiReceive(t), apitest.Proxy(t, a.url)
+	run := func(stdin string, args ...string) (string, error) {
+		root := cli.New("test")
+		var out bytes.Buffer
+		root.SetOut(&out)
+		root.SetIn(strings.NewReader(stdin))
+		root.SetArgs(append(args, "--url", address, "--token", apiToken))
+		err := root.ExecuteContext(t.Context())
+		return out.String(), err
+	}
+	// says runs a command whose output must match.
+	says := func(want string, args ...string) string {
+		t.Helper()
+		out, err := run(`{"from": "stdin"}`, args...)
+		if err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("%v says\n%s\nwant %s", args, out, want)
+		}
+		return out
+	}
+	// fails runs a command that must be refused with that text.
+	fails := func(want string, args ...string) {
+		t.Helper()
+		if out, err := run("", args...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %s; says %s", args, err, want, out)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "payload.json")
+	if err := os.WriteFile(file, []byte(`{"from": "file"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	says(`(?s)ID +UID +NAME.*app_\w{27} +acme +Acme Inc\. +100`, "app", "create", "Acme Inc.", "--uid", "acme", "--rate", "100", "--metadata", "plan=gold")
+	says(`acme +Acme +- `, "app", "update", "acme", "--name", "Acme", "--rate", "0")
+	says(`acme +Acme`, "app", "list")
+	says(`"plan": "gold"`, "app", "get", "acme", "--json")
+	says(`invoice.paid +- +false +false +Paid`, "event-type", "create", "invoice.paid", "Paid")
+	says(`invoice.paid +- +false +true`, "event-type", "update", "invoice.paid", "--deprecated")
+	says(`invoice.paid`, "event-type", "get", "invoice.paid")
+	says(`billing +http.* +invoice.paid +a,b +- +- +\w* +healthy`, "endpoint", "create", "acme", receiver.URL, "--uid", "billing", "--event-type", "invoice.paid", "--channel", "a,b")
+	says(`billing .* invoice.paid +- +`, "endpoint", "update", "acme", "billing", "--channel", "")
+	says(`invoice.paid +- +- +key +block +healthy`, "endpoint", "update", "acme", "billing", "--ordering", "key", "--on-exhausted", "block")
+	says(`billing .* +key +healthy`, "endpoint", "list", "acme")
+	says(`invoice.paid +- +- +- +skip +healthy`, "endpoint", "update", "acme", "billing", "--ordering", "none", "--on-exhausted", "skip")
+	says(`whsec_`, "endpoint", "secret", "acme", "billing")
+	says(`whsec_`, "endpoint", "rotate-secret", "acme", "billing", "--grace", "0")
+
+	says(`invoice.paid +one +-`, "message", "send", "acme", "invoice.paid", `{"from": "argument"}`, "--id", "one")
+	says(`invoice.paid +two`, "message", "send", "acme", "invoice.paid", "@"+file, "--id", "two")
+	says(`invoice.paid +three`, "message", "send", "acme", "invoice.paid", "-", "--id", "three")
+	receiver.await(t, 3)
+	a.awaitAttempts("/app/acme/attempt/endpoint/billing", 3)
+	says(`(?s)three.*two.*one`, "message", "list", "acme")
+	says(`{"from":"stdin"}`, "message", "get", "acme", "three")
+	says(`delivered`, "message", "explain", "acme", "one")
+	says(`sent again`, "message", "resend", "acme", "one", "billing")
+	receiver.await(t, 4)
+	a.awaitAttempts("/app/acme/attempt/endpoint/billing", 4)
+	attempts := says(`(?s)manual +1 +success +200.*scheduled +1 +success +200`, "attempt", "list", "acme", "--endpoint", "billing", "--status", "0")
+	says(`success +200 .* thanks`, "attempt", "get", "acme", "one", regexp.MustCompile(`(atmpt_\w+) +` + messageID(t, a, "one")).FindStringSubmatch(attempts)[1])
+	says(`success`, "attempt", "list", "acme", "--message", "one")
+
+	says(`paused by a person`, "endpoint", "pause", "acme", "billing")
+	says(`healthy`, "endpoint", "resume", "acme", "billing", "--from", "now")
+	task := says(`qtask_\w{27} +endpoint.bulk-replay`, "endpoint", "replay", "acme", "billing", "--since", time.Now().Add(-time.Hour).Format(time.RFC3339), "--status", "all")
+	says(`qtask_`, "task", "list")
+	says(`endpoint.bulk-replay`, "task", "get", regexp.MustCompile(`qtask_\w+`).FindString(task))
+	receiver.await(t, 7)
+
+	var list []json.RawMessage
+	if err := json.Unmarshal([]byte(says(`.`, "message", "list", "acme", "--json", "-n", "2")), &list); err != nil || len(list) != 2 {
+		t.Errorf("%d messages, want 2: %v", len(list), err)
+	}
+	fails("Application not found", "app", "get", "nobody")
+	fails("body.url: not an absolute URL", "endpoint", "create", "acme", "no url")
+	fails("must be a JSON object", "message", "send", "acme", "invoice.paid", "[]")
+	fails("accepts 3 arg(s)", "message", "send", "acme")
+	fails("give --endpoint or --message", "attempt", "list", "acme")
+	says(`The payload is gone`, "message", "expunge", "acme", "one")
+	says(`is archived`, "event-type", "delete", "invoice.paid")
+	says(`invoice.paid +- +true`, "event-type", "list", "--archived")
+	says(`is forgotten`, "event-type", "delete", "invoice.paid", "--expunge")
+	says(`endpoint is gone`, "endpoint", "delete", "acme", "billing")
+	says(`application is gone`, "app", "delete", "acme")
+}
+
+func messageID(t *testing.T, a *api, eventID string) string {
+	t.Helper()
+	var m apiThing
+	a.call("GET", "/app/acme/msg/"+eventID, "", 200, &m)
+	return m.ID
+}

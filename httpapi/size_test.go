@@ -1,0 +1,60 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"hookwheel/config"
+)
+
+// TestMaxSize: a store that may take so much takes no more events while an endpoint waits for all that it has; once they are delivered it
+// makes room.
+func TestMaxSize(t *testing.T) {
+	const most = 200 << 10
+	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize = most })
+	receiver := apiReceive(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint/e/pause", "", 200, nil)
+	event := []byte(`{"eventType":"a","payload":{"text":"` + strings.Repeat("x", 1<<10) + `"}}`)
+	taken := 0
+	post := func() *http.Response {
+		response, body := a.raw("POST", "/api/v1/app/acme/msg", "Bearer "+apiToken, event)
+		switch response.StatusCode {
+		case http.StatusAccepted:
+			taken++
+		case http.StatusInsufficientStorage:
+			if response.Header.Get("Retry-After") == "" || !strings.Contains(string(body), "max_size") {
+				t.Errorf("%v: %s", response.Header, body)
+			}
+		default:
+			t.Fatalf("%d: %s", response.StatusCode, body)
+		}
+		return response
+	}
+	for post().StatusCode == http.StatusAccepted && taken < 1000 {
+	}
+	if taken < most>>10 || taken > 2*most>>10 {
+		t.Fatalf("%d events of a KiB were taken, though all that is there may take %d KiB", taken, most>>10)
+	}
+	var health struct {
+		Status     string
+		StoreBytes int64
+	}
+	if a.call("GET", "/health", "", 200, &health); health.Status != "full" || health.StoreBytes <= most {
+		t.Errorf("%+v", health)
+	}
+	a.call("POST", "/app/acme/endpoint/e/resume", "{}", 200, nil)
+	receiver.await(t, taken)
+	for deadline := time.Now().Add(20 * time.Second); post().StatusCode != http.StatusAccepted; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("all is delivered, but it takes no events still")
+		}
+	}
+	receiver.await(t, taken)
+	if a.call("GET", "/health", "", 200, &health); health.Status != "ok" || health.StoreBytes > most {
+		t.Errorf("%+v", health)
+	}
+}

@@ -1,0 +1,82 @@
+package httpapi_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hookwheel/certs"
+	"hookwheel/cli"
+	"hookwheel/config"
+	"hookwheel/httpapi/apitest"
+)
+
+// The API speaks TLS, and new connections get the new certificate while others go on.
+func TestAPIWithTLS(t *testing.T) {
+	cert := func(args ...string) {
+		t.Helper()
+		cmd := cli.New("test")
+		cmd.SetOut(io.Discard)
+		cmd.SetArgs(append([]string{"cert"}, args...))
+		if err := cmd.Execute(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "certs")
+	cert("ca", "--out", dir)
+	cert("api", "--host", "127.0.0.1", "--ca", dir, "--out", dir)
+	a := apiStart(t, func(c *config.Config) {
+		c.API.TLS = certs.Files{Cert: filepath.Join(dir, "api.pem"), Key: filepath.Join(dir, "api-key.pem")}
+	})
+	pool := x509.NewCertPool()
+	pem, err := os.ReadFile(filepath.Join(dir, certs.CAFile))
+	if err != nil || !pool.AppendCertsFromPEM(pem) {
+		t.Fatal(err)
+	}
+	url := "https://" + a.node.Addr() + "/api/v1/health"
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	get := func(transport *http.Transport) string {
+		t.Helper()
+		answer, err := (&http.Client{Transport: transport}).Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+			t.Error(err)
+		}
+		return answer.TLS.PeerCertificates[0].SerialNumber.String()
+	}
+	first := get(transport)
+
+	renewed := t.TempDir()
+	cert("api", "--host", "127.0.0.1", "--ca", dir, "--out", renewed)
+	for _, file := range []string{"api-key.pem", "api.pem"} {
+		if err := os.Rename(filepath.Join(renewed, file), filepath.Join(dir, file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fresh := func() string {
+		own := transport.Clone()
+		defer own.CloseIdleConnections()
+		return get(own)
+	}
+	apitest.WaitFor(t, "a new certificate on new connections", func() bool { return fresh() != first })
+	if get(transport) != first {
+		t.Error("the old connection was not kept")
+	}
+
+	if answer, err := http.Get(strings.Replace(url, "https", "http", 1)); err == nil {
+		answer.Body.Close()
+		t.Errorf("plain HTTP is answered with %s", answer.Status)
+	}
+	if _, err := http.Get(url); err == nil {
+		t.Error("a client that does not know the CA accepts the certificate")
+	}
+}

@@ -1,0 +1,213 @@
+// Package node assembles a server: the store, the cluster, the delivery workers and the API meet here and nowhere else.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"hookwheel/cluster"
+	"hookwheel/config"
+	"hookwheel/delivery"
+	"hookwheel/httpapi"
+	"hookwheel/scheduler"
+	"hookwheel/wal"
+	"hookwheel/webhook"
+)
+
+// Node is one running server: the place where the packages meet.
+type Node struct {
+	config  config.Config
+	log     *slog.Logger
+	store   *wal.Store
+	writer  *wal.Writer
+	cluster *cluster.Node
+	pool    *delivery.Pool
+	api     *httpapi.Server
+	failed  chan error    // why it can't go on
+	opened  chan struct{} // closed when cluster is set, which leads perhaps at once
+	closers []closer      // in the order of starting
+	closing atomic.Value  // the name of the one that is being ended
+}
+
+// closer ends what was started.
+type closer struct {
+	name string
+	end  func() error
+}
+
+// Start brings a node up, from the bottom: the store, the cluster, the API. On the way down, Close goes the other way.
+// version is that of the program, which the node tells others.
+func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err error) {
+	n := &Node{config: config, log: log, failed: make(chan error, 1), opened: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	descriptors, err := clientDescriptors(config.Delivery.Workers)
+	if err != nil {
+		return nil, err
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	forCluster, forAPI, err := openTLS(config, log, metrics)
+	if err != nil {
+		return nil, err
+	}
+	n.store, err = wal.Open(wal.Config{Dir: filepath.Join(config.Data, "store"), MinFree: config.Storage.MinFree, MaxSize: config.Storage.MaxSize, Logger: log, Fatal: n.fatal})
+	if err != nil {
+		return nil, err
+	}
+	n.onClose("store", n.store.Close)
+	n.writer = wal.NewWriter(proposer{n})
+	keyring, err := webhook.NewKeyring(config.EncryptionKeys)
+	if err != nil {
+		return nil, err
+	}
+	n.pool = delivery.NewPool(delivery.Config{
+		Timeout: config.Delivery.Timeout, Workers: config.Delivery.Workers, Allow: config.Delivery.Allow, Deny: config.Delivery.Deny,
+		Proxy: config.Delivery.Proxy, NoProxy: config.Delivery.NoProxy,
+		UserAgent: "Hookwheel/" + version, Keyring: keyring, Logger: log, Metrics: metrics,
+		Clock: func() time.Time { return n.cluster.Now() }, // it runs when this node leads
+	}, n.writer)
+	n.cluster, err = cluster.Open(cluster.Config{
+		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Address: config.Cluster.Address,
+		Peers: clusterPeers(config.Cluster.Peers), Join: config.Cluster.Join, Voter: config.Cluster.Voter, Secret: config.Cluster.Secret, TLS: forCluster, Version: version,
+		Machine: n.store, LogSize: n.store.LogSize, Logger: log, Metrics: metrics, Lead: n.lead, Fatal: n.fatal,
+	})
+	if err != nil {
+		return nil, err
+	}
+	close(n.opened)
+	n.onClose("cluster", n.cluster.Close)
+	n.api, err = httpapi.NewServer(httpapi.Config{
+		Listen: config.API.Listen, Token: config.API.Token, JWTSecret: config.API.JWTSecret, PortalURL: config.API.PortalURL, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, Descriptors: descriptors, TLS: forAPI,
+		Store: n.store, Writer: n.writer, Node: n.cluster, Metrics: metrics, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	go n.api.Serve() // Shutdown waits for it
+	n.onClose("API", n.api.Shutdown)
+	return n, nil
+}
+
+// proposer lets the pool, which the cluster starts, propose through that cluster.
+type proposer struct{ *Node }
+
+func (p proposer) Propose(ctx context.Context, command []byte) ([]byte, error) {
+	return p.cluster.Propose(ctx, command)
+}
+
+func clusterPeers(peers []config.Peer) []cluster.Peer {
+	list := make([]cluster.Peer, len(peers))
+	for i, p := range peers {
+		list[i] = cluster.Peer(p)
+	}
+	return list
+}
+
+// Addr returns the address where the API listens.
+func (n *Node) Addr() string { return n.api.Addr() }
+
+// Config returns what the node was started with.
+func (n *Node) Config() config.Config { return n.config }
+
+// Store returns the store of the node, to read from.
+func (n *Node) Store() *wal.Store { return n.store }
+
+func (n *Node) onClose(name string, end func() error) {
+	n.closers = append(n.closers, closer{name, end})
+}
+
+// Close takes no more requests, lets attempts under way come to their end, hands leadership over and closes the store.
+func (n *Node) Close() error {
+	var errs []error
+	for _, c := range slices.Backward(n.closers) {
+		n.closing.Store(c.name)
+		if err := c.end(); err != nil {
+			errs = append(errs, fmt.Errorf("stopping the %s: %w", c.name, err))
+		}
+	}
+	n.closers = nil
+	return errors.Join(errs...)
+}
+
+// fatal is called when the disk or the state machine failed.
+func (n *Node) fatal(err error) {
+	select {
+	case n.failed <- err:
+	default: // one reason is enough
+	}
+}
+
+// lead delivers, from where the leader before stood, while this node leads.
+func (n *Node) lead(ctx context.Context, term uint64) {
+	select {
+	case <-n.opened:
+	case <-ctx.Done():
+		return
+	}
+	var (
+		setup sync.Mutex // the first changes wait for the lanes
+		s     *scheduler.Scheduler
+	)
+	replayer := delivery.NewReplayer(n.store, n.writer, term, n.log)
+	setup.Lock()
+	index := n.store.Watch(func(c wal.Changes) {
+		setup.Lock()
+		defer setup.Unlock()
+		for _, app := range c.Applications {
+			s.SetRate(app.ID, app.RateLimit)
+		}
+		for _, endpoint := range c.Moved { // first: one that is resumed must not send what it is to skip
+			s.Move(endpoint)
+		}
+		for _, endpoint := range c.Endpoints {
+			s.Add(endpoint)
+			n.pool.Revoke(endpoint.ID, s)
+		}
+		for _, endpoint := range c.Removed {
+			s.Remove(endpoint)
+			n.pool.Revoke(endpoint, s)
+		}
+		for _, endpoint := range c.Manual {
+			s.Wake(endpoint)
+		}
+		s.Offer(c.Messages)
+		for _, m := range c.Expunged {
+			s.Expunge(m)
+			n.pool.RevokeMessage(m.ID, s)
+		}
+		if c.Tasks {
+			replayer.Wake()
+		}
+	})
+	defer n.store.Watch(nil)
+	config := &n.config.Delivery
+	s = scheduler.New(n.store, index, scheduler.Config{Workers: config.Workers, PerEndpoint: config.PerEndpoint, Timeout: config.Timeout,
+		Retry: config.Retry, Breaker: config.Breaker}, n.log)
+	for _, app := range n.store.LimitedApplications() {
+		s.SetRate(app.ID, app.RateLimit)
+	}
+	for _, endpoint := range n.store.AllEndpoints() {
+		s.Add(endpoint)
+	}
+	setup.Unlock()
+	var beside sync.WaitGroup
+	beside.Go(func() { replayer.Run(ctx) })
+	beside.Go(func() { n.retain(ctx) })
+	beside.Go(func() { n.shrink(ctx) })
+	defer beside.Wait()
+	n.pool.Run(ctx, term, s)
+}

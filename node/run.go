@@ -1,0 +1,61 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"time"
+
+	"hookwheel/config"
+)
+
+// minProcs is how many threads may run Go code at least. One that waits for the disk, in a system call or a page fault, keeps its place
+// among them for up to 10 ms; on a machine of one or two cores hardly any would be left while the log and the store are synced.
+const minProcs = 4
+
+// closePatience is how long a node may take to stop once the API has drained.
+const closePatience = 15 * time.Second
+
+// Run runs a node until ctx ends or it fails; started is called when it serves, and may be nil.
+func Run(ctx context.Context, config config.Config, version string, started func(*Node)) error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: config.LogLevel})).With("node", config.Node)
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(minProcs, runtime.GOMAXPROCS(0)))
+	}
+	n, err := Start(config, version, log)
+	if err != nil {
+		return err
+	}
+	log.Info("serving", "api", n.Addr(), "version", version)
+	if started != nil {
+		started(n)
+	}
+	select {
+	case err := <-n.failed:
+		return cantGoOn(err)
+	case <-ctx.Done():
+	}
+	log.Info("stopping")
+	closed := make(chan error, 1)
+	go func() { closed <- n.Close() }()
+	patience := time.NewTimer(config.API.Drain + closePatience)
+	defer patience.Stop()
+	select {
+	case <-patience.C:
+		return fmt.Errorf("stopping the %s took longer than %s, so the process ended as after a crash; nothing is lost by that",
+			n.closing.Load(), config.API.Drain+closePatience)
+	case err := <-n.failed:
+		return cantGoOn(err)
+	case err := <-closed:
+		if err != nil {
+			return err
+		}
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// cantGoOn ends the process at once, as a crash would: nothing on disk can be trusted to be as we think.
+func cantGoOn(err error) error { return fmt.Errorf("this node can't go on: %w", err) }

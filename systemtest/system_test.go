@@ -1,0 +1,466 @@
+package systemtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"hookwheel/cli"
+	"hookwheel/httpapi/apitest"
+)
+
+// The tests of the whole system run real processes: this test binary, which becomes hookwheel when this variable is 1. The
+// nodes that dev starts inherit it.
+const testMainVariable = "HOOKWHEEL_TEST_MAIN"
+
+const (
+	systemToken  = "token-of-the-system-tests"
+	stopLimit    = 45 * time.Second // for a process to end after SIGTERM; more than dev has with its nodes
+	callLimit    = 25 * time.Second // for one call; more than a node holds it without a leader
+	pollPause    = 50 * time.Millisecond
+	shownLog     = 16 << 10 // bytes of a long log that a failing test prints, twice
+	payloadBytes = 1 << 10
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(testMainVariable) == "1" {
+		os.Exit(cli.Main("test"))
+	}
+	os.Exit(m.Run())
+}
+
+// process is a hookwheel that a test has started.
+type process struct {
+	cmd      *exec.Cmd
+	log      string        // file with all that it and its children say
+	ended    chan struct{} // closed when it has, and cmd.ProcessState is set
+	mayCrash bool          // a crash is no failure of the test
+}
+
+// startProcess starts hookwheel with these arguments; the end of the test stops it.
+func startProcess(t testing.TB, args ...string) *process {
+	t.Helper()
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	p := &process{log: log.Name(), ended: make(chan struct{})}
+	p.cmd = exec.CommandContext(processContext(t), executable, args...)
+	p.cmd.Env = append(os.Environ(), testMainVariable+"=1")
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
+	p.cmd.WaitDelay = stopLimit
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // ProcessState says it better
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		p.stop(t)
+		p.checkLog(t)
+	})
+	return p
+}
+
+// processContext ends before the time of go test is up, for that would leave processes behind.
+func processContext(t testing.TB) context.Context {
+	limited, ok := t.(interface{ Deadline() (time.Time, bool) }) // a benchmark is not
+	if !ok {
+		return context.Background()
+	}
+	deadline, ok := limited.Deadline()
+	if !ok {
+		return context.Background()
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(-20*time.Second))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func (p *process) alive() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// stop ends the process with SIGTERM, if it has not ended, and returns its exit code: -1 if a signal killed it.
+func (p *process) stop(t testing.TB) (code int) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Error(err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(stopLimit):
+		t.Errorf("process %d did not end within %s of SIGTERM", p.cmd.Process.Pid, stopLimit)
+		if err := p.cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		<-p.ended
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// lastWords are what a log has when its process ends other than by SIGTERM, or should.
+var lastWords = []string{"panic: ", "fatal error: ", "can't go on", dataRace}
+
+const dataRace = "WARNING: DATA RACE"
+
+// checkLog looks for what must never be in a log, and shows the log of a test that failed.
+func (p *process) checkLog(t testing.TB) {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for _, words := range lastWords {
+		if bytes.Contains(text, []byte(words)) && (words == dataRace || !p.mayCrash) {
+			t.Errorf("the log of %v has %q", p.cmd.Args[1:], words)
+		}
+	}
+	if t.Failed() {
+		t.Logf("log of %v:\n%s", p.cmd.Args[1:], excerpt(text))
+	}
+}
+
+// excerpt is the whole of a short log, and of a long one what matters most: where it goes wrong, and the end.
+func excerpt(text []byte) []byte {
+	if len(text) <= 2*shownLog {
+		return text
+	}
+	start := 0
+	for _, words := range lastWords {
+		if i := bytes.Index(text, []byte(words)); i >= 0 {
+			start = max(0, i-shownLog/4)
+			break
+		}
+	}
+	start = min(start, len(text)-2*shownLog)
+	return slices.Concat(text[start:start+shownLog], []byte("\n[…]\n"), text[len(text)-shownLog:])
+}
+
+// freePorts finds a port such that it and the next ones are free for the API of nodes nodes, and those for the other nodes too.
+// They lie below the ports that the system gives to outgoing connections.
+func freePorts(t testing.TB, nodes int) int {
+	t.Helper()
+	for range 100 {
+		if base := 20000 + 10*rand.IntN(1000); portsFree(base, nodes) {
+			return base
+		}
+	}
+	t.Fatal("found no free ports")
+	return 0
+}
+
+func portsFree(base, nodes int) bool {
+	for i := 1; i <= nodes; i++ {
+		if !portFree(nodeAddress(base, i)) || !portFree(peerAddress(base, i)) {
+			return false
+		}
+	}
+	return true
+}
+
+func portFree(address string) bool {
+	l, err := net.Listen("tcp", address)
+	return err == nil && l.Close() == nil
+}
+
+// nodeAddress is where the API of a node of dev listens, whose port is base for the first one.
+func nodeAddress(base, node int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(base+node-1))
+}
+
+// peerAddress is where it listens for the other nodes.
+func peerAddress(base, node int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(base+1000+node-1))
+}
+
+// caller calls the API of the nodes, which are counted from 1.
+type caller struct {
+	http  http.Client
+	nodes []string // URLs
+}
+
+func newCaller(t testing.TB, base, nodes int) *caller {
+	c := &caller{http: http.Client{Timeout: callLimit, Transport: apitest.Transport{T: t, Next: &http.Transport{MaxIdleConnsPerHost: 64}}}}
+	for i := 1; i <= nodes; i++ {
+		c.nodes = append(c.nodes, "http://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(base+i-1)))
+	}
+	t.Cleanup(c.http.CloseIdleConnections)
+	return c
+}
+
+// reply is the answer to a call.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (c *caller) call(node int, method, path, body string) (r reply, err error) {
+	request, err := http.NewRequest(method, c.nodes[node-1]+"/api/v1"+path, strings.NewReader(body))
+	if err != nil {
+		return r, err
+	}
+	request.Header.Set("Authorization", "Bearer "+systemToken)
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return r, err
+	}
+	defer answer.Body.Close()
+	r.status, r.header = answer.StatusCode, answer.Header
+	r.body, err = io.ReadAll(answer.Body)
+	return r, err
+}
+
+// must is a call that has to succeed; out, which may be nil, takes the answer.
+func (c *caller) must(t *testing.T, node int, method, path, body string, status int, out any) {
+	t.Helper()
+	r, err := c.call(node, method, path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.status != status {
+		t.Fatalf("%s %s on n%d: got %d %s, want %d", method, path, node, r.status, r.body, status)
+	}
+	if out == nil {
+		return
+	}
+	if err := json.Unmarshal(r.body, out); err != nil {
+		t.Fatalf("%s %s: %v in %s", method, path, err, r.body)
+	}
+}
+
+// setUp makes the application "demo" with an endpoint of that uid.
+func (c *caller) setUp(t *testing.T, uid, url string) {
+	t.Helper()
+	if r, err := c.call(1, "POST", "/app?get_if_exists=true", `{"name": "Demo", "uid": "demo"}`); err != nil || r.status/100 != 2 {
+		t.Fatalf("making the application: %d %s, %v", r.status, r.body, err)
+	}
+	c.must(t, 1, "POST", "/app/demo/endpoint", fmt.Sprintf(`{"uid": %q, "url": %q}`, uid, url), 201, nil)
+}
+
+// nodeHealth is what a node says of itself.
+type nodeHealth struct{ Status, State, Leader string }
+
+func (c *caller) health(node int) (h nodeHealth) {
+	r, err := c.call(node, "GET", "/health", "")
+	if err != nil || json.Unmarshal(r.body, &h) != nil {
+		return nodeHealth{}
+	}
+	return h
+}
+
+// awaitHealth waits until these nodes are well and agree on which of them leads.
+func (c *caller) awaitHealth(t testing.TB, nodes ...int) (leader int) {
+	t.Helper()
+	apitest.WaitFor(t, fmt.Sprintf("nodes %v are well and agree on a leader", nodes), func() bool {
+		leader = c.agreedLeader(nodes)
+		return leader > 0
+	})
+	return leader
+}
+
+func (c *caller) agreedLeader(nodes []int) int {
+	leader, name := 0, ""
+	for _, node := range nodes {
+		h := c.health(node)
+		if h.Status != "ok" || name != "" && h.Leader != name {
+			return 0
+		}
+		if name = h.Leader; h.State == "leader" && name == "n"+strconv.Itoa(node) {
+			leader = node
+		}
+	}
+	return leader
+}
+
+// payload is that of an event, and a different one for each.
+func payload(event int) string {
+	start := fmt.Sprintf(`{"event": %d, "pad": "`, event)
+	pad := strings.Repeat(strconv.Itoa(event)+"-", payloadBytes)
+	return start + pad[:payloadBytes-len(start)-2] + `"}`
+}
+
+// ledger is what the producers know: which events they sent, and what they were told.
+type ledger struct {
+	mu           sync.Mutex
+	sent         int            // events 0 … sent-1
+	acknowledged map[int]string // message id by event
+	failed       map[string]int // calls without a 202, by what came instead
+}
+
+func newLedger() *ledger {
+	return &ledger{acknowledged: make(map[int]string), failed: make(map[string]int)}
+}
+
+// post sends the next event to a node, once, and returns what came back.
+func (l *ledger) post(c *caller, node int) reply {
+	l.mu.Lock()
+	event := l.sent
+	l.sent++
+	l.mu.Unlock()
+	r, err := c.call(node, "POST", "/app/demo/msg", `{"eventType": "test.event", "payload": `+payload(event)+`}`)
+	var made struct{ ID string }
+	if err == nil && r.status == http.StatusAccepted {
+		err = json.Unmarshal(r.body, &made)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case err != nil:
+		l.failed["no answer"]++
+		return reply{}
+	case r.status != http.StatusAccepted:
+		l.failed[strconv.Itoa(r.status)]++
+	default:
+		l.acknowledged[event] = made.ID
+	}
+	return r
+}
+
+// mustPost is a post that has to be acknowledged.
+func (l *ledger) mustPost(t *testing.T, c *caller, node int) {
+	t.Helper()
+	if r := l.post(c, node); r.status != http.StatusAccepted {
+		t.Fatalf("posting to n%d: got %d %s, want 202", node, r.status, r.body)
+	}
+}
+
+func (l *ledger) count() (sent, acknowledged int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sent, len(l.acknowledged)
+}
+
+// receiver is the endpoint of a customer; it keeps what arrives.
+type receiver struct {
+	url  string
+	down atomic.Bool // answers 503
+
+	mu       sync.Mutex
+	ids      map[int]string // webhook-id by event
+	arrivals int
+	faults   []string // arrivals that should not be so
+}
+
+func newReceiver(t *testing.T) *receiver {
+	r := &receiver{ids: make(map[int]string)}
+	server := httptest.NewServer(r)
+	t.Cleanup(server.Close)
+	r.url = server.URL
+	return r
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	body, err := io.ReadAll(request.Body)
+	switch {
+	case err != nil: // the sender was killed in the middle
+		w.WriteHeader(http.StatusBadRequest)
+	case r.down.Load():
+		w.WriteHeader(http.StatusServiceUnavailable)
+	default:
+		r.record(string(body), request.Header.Get("webhook-id"))
+	}
+}
+
+func (r *receiver) record(body, id string) {
+	event := -1
+	_, err := fmt.Sscanf(body, `{"event": %d,`, &event)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, again := r.ids[event]
+	switch {
+	case err != nil || event < 0 || body != payload(event):
+		r.faults = append(r.faults, fmt.Sprintf("%s is not what was sent: %.60s", id, body))
+		return
+	case again && before != id:
+		r.faults = append(r.faults, fmt.Sprintf("event %d came as %s and as %s", event, before, id))
+	}
+	r.ids[event] = id
+	r.arrivals++
+}
+
+// count is how many different events have arrived, and how many arrivals were not the first of theirs.
+func (r *receiver) count() (arrived, duplicates int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.ids), r.arrivals - len(r.ids)
+}
+
+// missing are events that were acknowledged and have not arrived.
+func missing(l *ledger, r *receiver) (events []int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for event := range l.acknowledged {
+		if _, ok := r.ids[event]; !ok {
+			events = append(events, event)
+		}
+	}
+	slices.Sort(events)
+	return events
+}
+
+// checkDelivered waits until all that was acknowledged has arrived, under the id that was told, and looks for what should
+// not be. Duplicates are counted only.
+func checkDelivered(t *testing.T, l *ledger, r *receiver) {
+	t.Helper()
+	for deadline := time.Now().Add(apitest.Patience); len(missing(l, r)) > 0 && time.Now().Before(deadline); {
+		time.Sleep(pollPause)
+	}
+	lost := missing(l, r)
+	sent, acknowledged := l.count()
+	arrived, duplicates := r.count()
+	t.Logf("%d sent, %d acknowledged, %d arrived, %d duplicates, failed calls: %v",
+		sent, acknowledged, arrived, duplicates, l.failed)
+	if acknowledged == 0 {
+		t.Error("nothing was acknowledged")
+	}
+	if len(lost) > 0 {
+		t.Errorf("LOST: %d events that were acknowledged did not arrive, such as %d (%s)", len(lost), lost[0], l.acknowledged[lost[0]])
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for event, id := range r.ids {
+		if event >= sent {
+			t.Errorf("event %d arrived and was never sent", event)
+		}
+		if told, ok := l.acknowledged[event]; ok && told != id {
+			t.Errorf("event %d was acknowledged as %s and arrived as %s", event, told, id)
+		}
+	}
+	for _, fault := range r.faults[:min(len(r.faults), 10)] {
+		t.Error(fault)
+	}
+}
