@@ -76,7 +76,7 @@ func TestVerifyCommand(t *testing.T) {
 		{"github", body, with(secret, github), ""},
 		{"github, other body", "{}", with(secret, github), "no signature matches"},
 		{"stripe, from a file", body, with(secret, []string{"--style", "stripe", "--headers", file}), ""},
-		{"public key with a style", body, with([]string{"--secret", asymmetric.PublicText()}, github), "with a shared secret"},
+		{"public key with a style", body, with([]string{"--secret", asymmetric.PublicText()}, github), "must be shared with the sender"},
 		{"unknown style", body, with(secret, []string{"--style", "gitlab"}), "--style must be"},
 		{"no secret", body, headers("webhook", now), "give --secret"},
 		{"bad secret", body, []string{"--secret", "hush"}, "--secret: must begin with whsec_"},
