@@ -196,7 +196,7 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 	defer n.store.Watch(nil)
 	config := &n.config.Delivery
 	s = scheduler.New(n.store, index, scheduler.Config{Workers: config.Workers, PerEndpoint: config.PerEndpoint, Timeout: config.Timeout,
-		Retry: config.Retry, Breaker: config.Breaker}, n.log)
+		Clock: n.cluster.Now, Retry: config.Retry, Breaker: config.Breaker}, n.log)
 	for _, app := range n.store.LimitedApplications() {
 		s.SetRate(app.ID, app.RateLimit)
 	}

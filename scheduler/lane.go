@@ -34,6 +34,7 @@ type lane struct {
 
 	limit    concurrency
 	breaker  breaker
+	early    early
 	recorded webhook.Health // as the store has it
 	rate     bucket         // of the endpoint
 	ramp     bucket
@@ -52,6 +53,7 @@ func newLane(endpoint *webhook.Endpoint, t *tail, place Place, most int) *lane {
 		breaker: breaker{health: place.Health}, recorded: place.Health}
 	l.wakeup.Value.lane = l
 	l.rests = place.Health.Rests
+	l.early.once = !place.Health.FailingSince.IsZero()
 	l.log = newLogReader(t, place)
 	l.retries = newRetrySet(l)
 	l.order = newOrder(endpoint.Ordering)
@@ -65,17 +67,17 @@ func (l *lane) still() bool { return l.removed || l.successor != nil || stands(l
 func stands(endpoint *webhook.Endpoint) bool { return endpoint.Disabled || endpoint.Paused }
 
 // wants tells whether a turn of this lane may bring something, as far as its records go.
-func (l *lane) wants() bool {
-	return l.manual.wants() || l.wantsRetry() || l.wantsHeld() || l.wantsLog()
+func (l *lane) wants(now time.Time) bool {
+	return l.manual.wants() || l.wantsRetry(now) || l.wantsHeld() || l.wantsLog()
 }
 
 // wantsRetry tells whether there is a line of the retry set that may go, or lines must be read.
-func (l *lane) wantsRetry() bool {
+func (l *lane) wantsRetry(now time.Time) bool {
 	due := len(l.retries.due) > 0
 	if blocker, blocked := l.order.blocker(); blocked {
 		due = l.retries.isDue(blocker)
 	}
-	return due || l.retries.wantsLines() || len(l.retries.unsure) > 0 || l.probeLine() != nil
+	return due || l.retries.wantsLines() || len(l.retries.unsure) > 0 || l.probeLine(now) != nil
 }
 
 // wantsHeld reports whether a held message may go, or the order is not known yet.

@@ -44,6 +44,9 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 		s.land(f)
 		s.judge(&f, a.Status == webhook.StatusSuccess, v)
 	}
+	if f.early {
+		l.early.flying = false
+	}
 	if f.settled {
 		v.GiveUp = true
 	}
@@ -53,13 +56,13 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	o.Key = l.order.recordedKey(d.Message)
 	now := s.clock()
 	if a.Status == webhook.StatusSuccess {
-		s.succeeded(l, now, a.Duration, f.full)
+		s.succeeded(l, now, a.Duration, f.full, f.early)
 		l.settleFlying(d.ID)
 		if v.Disable {
-			s.disable = append(s.disable, Disable{l.endpoint, a.Start})
+			s.disable = append(s.disable, Disable{l.endpoint, f.since})
 		}
 	} else {
-		s.failed(l, now, &d, &o, v)
+		s.failed(l, now, &d, &f, &o, v)
 	}
 	s.enqueue(l)
 	return o
@@ -97,23 +100,35 @@ func (s *Scheduler) Abandon(d webhook.Delivery) {
 		name := flight{d.Source, d.ID}
 		if f, known := l.flying[name]; known {
 			delete(l.flying, name)
+			l.early.flying = l.early.flying && !f.early
 			s.land(f)
 		}
 	}
 }
 
-func (s *Scheduler) succeeded(l *lane, now time.Time, latency time.Duration, full bool) {
+func (s *Scheduler) succeeded(l *lane, now time.Time, latency time.Duration, full, early bool) {
 	if l.breaker.health.Parked {
 		l.limit.restart()
-		l.retries.hasten(func(line *retry) bool { return s.wheel.cancel(&line.timer) })
 		s.log.Info("an endpoint that was parked answers again", "endpoint", l.endpoint.ID.Text(webhook.KindEndpoint))
 	}
+	switch failing := !l.breaker.health.FailingSince.IsZero(); {
+	case l.breaker.health.Parked || early:
+		s.hasten(l)
+	case failing:
+		l.early.once = true
+	}
+	l.early.next, l.early.failed = time.Time{}, 0
 	l.breaker.success(now, &s.config.Breaker)
 	l.limit.success(latency, full)
 	l.proven = latency <= soon
 }
 
-func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, o *webhook.Outcome, v Verdict) {
+// hasten has what waits for another attempt go now: the endpoint answers.
+func (s *Scheduler) hasten(l *lane) {
+	l.retries.hasten(func(line *retry) bool { return s.wheel.cancel(&line.timer) })
+}
+
+func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, f *flying, o *webhook.Outcome, v Verdict) {
 	if v.Revoked {
 		if next := s.nextAttempt(l, now, d, o, v); !next.IsZero() {
 			o.Attempt.Next = next.Truncate(time.Millisecond).UTC()
@@ -122,7 +137,14 @@ func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, o *webho
 	}
 	l.proven = false
 	parked := l.breaker.health.Parked
-	l.breaker.failure(now, &s.config.Breaker, v.Text, d.Probe)
+	l.retries.hasty = false
+	early := f.early && !parked && d.Due.After(now) // its own time has not come yet
+	if early {
+		l.early.fail(now, &s.config.Breaker)
+	} else {
+		l.breaker.failure(now, &s.config.Breaker, v.Text, d.Probe && parked)
+		l.early.plan(now, &s.config.Breaker)
+	}
 	if v.Ours {
 		l.breaker.restart(now)
 	}
@@ -130,7 +152,7 @@ func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, o *webho
 		s.log.Warn("an endpoint keeps failing and is parked", "endpoint", l.endpoint.ID.Text(webhook.KindEndpoint), "failure", v.Text)
 	}
 	if v.Overload {
-		l.limit.overload(o.Attempt.Start, now)
+		l.limit.overload(f.since, now)
 	}
 	if v.Rest > 0 {
 		l.breaker.rest(now.Add(v.Rest))
@@ -139,10 +161,14 @@ func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, o *webho
 	if v.Disable || !v.Ours && l.breaker.exhausted(now, &s.config.Breaker) {
 		s.disable = append(s.disable, Disable{l.endpoint, l.breaker.health.FailingSince})
 	}
-	if !d.Probe && !v.Ours {
+	if !early && !v.Ours && (!d.Probe || f.early && !parked) {
 		o.Spent++
 	}
-	if next := s.nextAttempt(l, now, d, o, v); !next.IsZero() {
+	next := d.Due
+	if !early || v.GiveUp {
+		next = s.nextAttempt(l, now, d, o, v)
+	}
+	if !next.IsZero() {
 		o.Attempt.Next = next.Truncate(time.Millisecond).UTC()
 	}
 }

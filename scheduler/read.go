@@ -50,6 +50,9 @@ func (s *Scheduler) readRetries(l *lane) {
 	for _, line := range l.retries.received(list) {
 		s.plan(l, line)
 	}
+	if l.retries.hasty {
+		s.hasten(l)
+	}
 }
 
 // readUnsure looks which of the lines that a manual attempt may have made are there.

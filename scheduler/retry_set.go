@@ -19,6 +19,7 @@ type retrySet struct {
 	out      map[webhook.ID]struct{} // lines that were handed out, and not recorded
 	all      bool                    // all lines are in loaded or out; else
 	from     webhook.Retry           // those before this one are
+	hasty    bool                    // lines that are read next are due, too
 	reading  bool                    // the store is asked for what follows, and may answer with what was before
 	recorded []webhook.ID            // lines that were settled meanwhile
 	came     []webhook.Retry         // lines that came meanwhile
@@ -30,6 +31,7 @@ type retry struct {
 	webhook.Retry
 	timer timer[alarm]
 	due   bool
+	hasty bool // though its time has not come
 	gone  bool // settled in another way
 }
 
@@ -134,18 +136,25 @@ func (r *retrySet) drop(message webhook.ID) *retry {
 
 // hasten makes the lines due that have waited for another attempt, with the oldest message first; each is told to stop.
 func (r *retrySet) hasten(stop func(*retry) (stopped bool)) {
+	r.hasty = !r.all
 	for _, line := range r.loaded {
 		if line.Made > 0 && stop(line) {
+			line.hasty = true
 			r.fire(line)
 		}
 	}
 	slices.SortFunc(r.due, func(a, b *retry) int { return a.Message.Compare(b.Message) })
 }
 
+// notDue drops lines that are not due after all from those that are.
+func (r *retrySet) notDue() {
+	r.due = slices.DeleteFunc(r.due, func(line *retry) bool { return !line.due })
+}
+
 // oldest is the line of the oldest message that was tried; nil: none was.
 func (r *retrySet) oldest() (oldest *retry) {
 	for _, line := range r.loaded {
-		if tried(&line.Retry) && (oldest == nil || oldest.Message.After(line.Message)) {
+		if line.Made > 0 && (oldest == nil || oldest.Message.After(line.Message)) {
 			oldest = line
 		}
 	}

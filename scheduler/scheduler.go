@@ -43,9 +43,10 @@ type Place = struct {
 
 // Config says what may be under way, and what becomes of what fails.
 type Config struct {
-	Workers     int           // deliveries under way, all endpoints together
-	PerEndpoint int           // to one endpoint, at most
-	Timeout     time.Duration // of one attempt
+	Workers     int              // deliveries under way, all endpoints together
+	PerEndpoint int              // to one endpoint, at most
+	Timeout     time.Duration    // of one attempt
+	Clock       func() time.Time // the only one there is; nil: time.Now
 	Retry       webhook.RetryPolicy
 	Breaker     BreakerPolicy
 }
@@ -74,6 +75,7 @@ type Scheduler struct {
 	moved   map[*lane]struct{} // lanes whose cursor or health is to be recorded, though no outcome is
 	wheel   *wheel[alarm]
 	wakeAt  time.Time // when Run will look at the wheel
+	latest  time.Time // at the wheel's last advance
 	closed  bool
 	decided []webhook.Outcome // without a delivery
 	stalled []*lane           // until some of these are recorded
@@ -104,15 +106,19 @@ type Disable struct {
 // New makes a scheduler that has seen the log up to the entry at index: what comes after is offered.
 func New(backlog Backlog, index uint64, config Config, log *slog.Logger) *Scheduler {
 	s := &Scheduler{
-		backlog: backlog, config: config, log: log, clock: time.Now,
+		backlog: backlog, config: config, log: log, clock: config.Clock,
 		wakeup: make(chan struct{}, 1), news: make(chan struct{}, 1),
 		lanes:   make(map[webhook.ID]*lane),
 		tails:   newTails(index),
 		moved:   make(map[*lane]struct{}),
 		orphans: make(map[orphan]flying),
 		workers: workers{total: config.Workers},
-		wheel:   newWheel[alarm](time.Now()),
 	}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	s.latest = s.clock()
+	s.wheel = newWheel[alarm](s.latest)
 	s.work.L = &s.mu
 	return s
 }
@@ -148,6 +154,7 @@ func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
 	} else {
 		l.breaker.hurry(s.clock())
 	}
+	l.early.once = true
 	l.rests, l.breaker.health.Rests = time.Time{}, time.Time{}
 	s.enqueue(l)
 }
@@ -177,6 +184,7 @@ func (s *Scheduler) replace(endpoint *webhook.Endpoint) {
 	l := newLane(endpoint, t, s.backlog.Place(endpoint.ID), s.config.PerEndpoint)
 	if before != nil && stands(before.endpoint) && !stands(endpoint) {
 		l.breaker.retry(s.clock())
+		l.early.once = true
 	}
 	if len(t.lanes) == 0 {
 		s.workers.shares++
@@ -310,8 +318,10 @@ func (s *Scheduler) wakeWorker() {
 // mayTurn tells whether a lane wants a turn and may have one now, and if not, from when on; a zero time: not until something happens.
 func (s *Scheduler) mayTurn(l *lane) (ok bool, at time.Time) {
 	now := s.clock()
-	if l.wants() {
+	if l.wants(now) {
 		ok, at = l.may(now)
+	} else if len(l.retries.loaded) > 0 && !l.breaker.health.FailingSince.IsZero() && l.early.next.After(now) {
+		at = l.early.next
 	}
 	if !ok {
 		s.leaveLine(l)
@@ -358,7 +368,7 @@ func (s *Scheduler) plan(l *lane, line webhook.Retry) {
 		return
 	}
 	s.waiting++
-	s.set(&l.retries.load(line).timer, line.Due)
+	s.set(&l.retries.load(line).timer, s.due(&line))
 	for _, far := range l.retries.shed() {
 		s.wheel.cancel(&far.timer)
 		s.waiting--
@@ -388,17 +398,21 @@ func (s *Scheduler) Run(ctx context.Context) {
 		case <-sleep.C:
 		case <-s.wakeup:
 		}
-		sleep.Reset(s.advance(time.Now()))
+		sleep.Reset(s.advance(s.clock()))
 	}
 }
 
 // maxSleep bounds how long Run trusts the clock.
-const maxSleep = time.Minute
+const maxSleep = time.Second
 
 // advance wakes what is due and says for how long to sleep.
 func (s *Scheduler) advance(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if now.Before(s.latest.Add(-wheelTick)) {
+		s.turnBack(now)
+	}
+	s.latest = now
 	s.wheel.advance(now, func(t *timer[alarm]) {
 		l, line := t.Value.lane, t.Value.retry
 		switch {

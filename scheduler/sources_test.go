@@ -145,8 +145,9 @@ func TestDisabledBySuccess(t *testing.T) {
 	s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
 	s.Add(e)
 	s.Offer(b.log)
-	d, _ := s.Next()
 	start := time.Now()
+	s.clock = func() time.Time { return start }
+	d, _ := s.Next()
 	o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Start: start}, Verdict{Disable: true})
 	if list := s.Disabled(); len(list) != 1 || list[0] != (Disable{e, start}) || !o.Attempt.Next.IsZero() {
 		t.Errorf("%+v, %+v", list, o)

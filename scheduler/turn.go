@@ -14,6 +14,7 @@ type flying struct {
 	class    class     // as which it has it
 	key      uint64    // under which it stands in the store, see order.go
 	due      time.Time // its line in the retry set, into which it was put meanwhile; zero: it was not
+	early    bool      // it went before its time
 	settled  bool      // another attempt at the message succeeded meanwhile
 	expunged bool      // the payload was, meanwhile
 }
@@ -77,6 +78,9 @@ func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 	if ok, _ := s.mayTurn(l); !ok || s.readFor(l, now) {
 		return d, false
 	}
+	if l.early.once && !l.breaker.health.Parked && l.probeLine(now) == nil {
+		l.early.once = false // nothing waits
+	}
 	for _, source := range l.sources(now) {
 		switch source {
 		case webhook.SourceManual:
@@ -84,7 +88,7 @@ func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 				return s.turnManual(l, i)
 			}
 		case webhook.SourceRetry:
-			if line := l.dueLine(); line != nil {
+			if line := l.dueLine(now); line != nil {
 				return s.turnRetry(l, line)
 			}
 		case webhook.SourceHeld:
@@ -181,35 +185,43 @@ func (s *Scheduler) turnLog(l *lane) (d webhook.Delivery, found bool) {
 
 // dueLine is the line of the retry set that may go now; nil: none. Of an endpoint that is ordered as a whole it is the one that blocks
 // the others, if one does.
-func (l *lane) dueLine() (line *retry) {
+func (l *lane) dueLine(now time.Time) (line *retry) {
 	if blocker, blocked := l.order.blocker(); blocked {
 		line = l.retries.takeMessage(blocker)
 	} else {
 		line = l.retries.take()
 	}
 	if line == nil {
-		line = l.probeLine()
+		line = l.probeLine(now)
 	}
 	return line
 }
 
-// probeLine is what a parked endpoint that keeps an order is probed with, due or not: the oldest message that others wait behind. What
-// comes next in the log might only have to wait as well. nil: there is none.
-func (l *lane) probeLine() *retry {
-	if !l.breaker.health.Parked || l.order.ordering == webhook.OrderingNone {
+// probeLine is what an endpoint is probed with, due or not: the oldest message that has failed, or the one that others wait behind.
+// nil: there is none, or it is not time.
+func (l *lane) probeLine(now time.Time) *retry {
+	h := &l.breaker.health
+	if !h.Parked && !l.early.may(now, !h.FailingSince.IsZero()) {
 		return nil
 	}
 	if blocker, blocked := l.order.blocker(); blocked {
-		return l.retries.loaded[blocker]
+		if line := l.retries.loaded[blocker]; line != nil && line.Made > 0 {
+			return line
+		}
+		return nil
 	}
 	return l.retries.oldest()
 }
 
 // turnRetry takes a line of the retry set that is due.
 func (s *Scheduler) turnRetry(l *lane, line *retry) (d webhook.Delivery, found bool) {
+	early := !line.due && !l.breaker.health.Parked
+	if early {
+		l.early.once = false
+	}
 	s.forget(l, line.Message)
 	l.retries.out[line.Message] = struct{}{}
-	d = webhook.Delivery{ID: line.Message, Endpoint: l.endpoint, Source: webhook.SourceRetry, Due: line.Due, Number: line.Made + 1, Spent: line.Spent}
+	d = webhook.Delivery{ID: line.Message, Endpoint: l.endpoint, Source: webhook.SourceRetry, Due: line.Due, Number: line.Made + 1, Spent: line.Spent, Probe: early}
 	if ok := s.fetch(l, &d); !ok {
 		if !l.removed {
 			s.retryLater(l, line)
@@ -319,8 +331,12 @@ func (s *Scheduler) fetch(l *lane, d *webhook.Delivery) (ok bool) {
 // depart hands a delivery out.
 func (s *Scheduler) depart(l *lane, d webhook.Delivery) webhook.Delivery {
 	now := s.clock()
-	d.Probe = l.breaker.health.Parked
-	f := flying{since: now, key: l.order.recordedKey(d.Message)}
+	early := d.Probe
+	if early {
+		l.early.depart()
+	}
+	d.Probe = early || l.breaker.health.Parked
+	f := flying{since: now, early: early, key: l.order.recordedKey(d.Message)}
 	l.depart(flight{d.Source, d.ID}, &f, now)
 	s.leaveLine(l)
 	s.flying++

@@ -1,0 +1,80 @@
+package scheduler
+
+import (
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// longestRest is for how long an endpoint may ask to be left alone.
+const longestRest = time.Hour
+
+// due is when a line goes on the wheel: when it is due, but no later than its attempts can have asked for, should the clock have been
+// wrong then.
+func (s *Scheduler) due(line *webhook.Retry) time.Time {
+	if !tried(line) {
+		return line.Due // scheduled by the producer
+	}
+	delays := s.config.Retry.Delays
+	longest := max(longestRest, s.config.Breaker.MaxProbe, 2*s.config.Timeout)
+	if n := min(int(line.Spent), len(delays)); n > 0 {
+		longest = max(longest, 2*delays[n-1]) // with all jitter
+	}
+	if latest := s.clock().Add(longest); line.Due.After(latest) {
+		return latest
+	}
+	return line.Due
+}
+
+// turnBack is for a clock that was ahead, and is right again: what has become due meanwhile is not due yet, and what was to wait from
+// then on waits from now.
+func (s *Scheduler) turnBack(now time.Time) {
+	s.log.Warn("the clock has gone back", "by", s.latest.Sub(now).Round(time.Millisecond))
+	before := s.wheel
+	s.wheel = newWheel[alarm](now)
+	for _, l := range s.lanes {
+		before.cancel(&l.wakeup)
+		l.wakesAt = time.Time{}
+		l.turnBack(now, &s.config.Breaker)
+		for _, line := range l.retries.loaded {
+			waits := before.cancel(&line.timer)
+			if line.due && !line.hasty && line.Due.After(now) {
+				waits, line.due = true, false
+			}
+			if waits {
+				s.wheel.add(&line.timer, s.due(&line.Retry))
+			}
+		}
+		l.retries.notDue()
+		s.enqueue(l)
+	}
+}
+
+// turnBack bounds the times that a lane has from a clock that was ahead.
+func (l *lane) turnBack(now time.Time, p *BreakerPolicy) {
+	for _, b := range []*bucket{&l.rate, &l.ramp, &l.tail.rate} {
+		notAfter(&b.next, now.Add(b.interval))
+	}
+	notAfter(&l.rests, now.Add(longestRest))
+	notAfter(&l.early.next, now.Add(p.MaxProbe))
+	notAfter(&l.limit.cutAt, now)
+	b := &l.breaker
+	notAfter(&b.health.NextProbe, now.Add(p.MaxProbe).Truncate(time.Millisecond).UTC())
+	notAfter(&b.health.Rests, now.Add(longestRest).Truncate(time.Millisecond).UTC())
+	for _, t := range []*time.Time{&b.health.FailingSince, &b.health.Since} {
+		notAfter(t, now.Truncate(time.Millisecond).UTC())
+	}
+	for _, t := range []*time.Time{&b.began, &b.last, &b.back} {
+		notAfter(t, now)
+	}
+	for name, f := range l.flying {
+		notAfter(&f.since, now)
+		l.flying[name] = f
+	}
+}
+
+func notAfter(t *time.Time, latest time.Time) {
+	if t.After(latest) {
+		*t = latest
+	}
+}
