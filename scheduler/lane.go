@@ -49,7 +49,7 @@ type flight struct {
 }
 
 func newLane(endpoint *webhook.Endpoint, t *tail, place Place, most int) *lane {
-	l := &lane{endpoint: endpoint, tail: t, flying: make(map[flight]flying), manual: newManualSet(), limit: newConcurrency(most),
+	l := &lane{endpoint: endpoint, tail: t, manual: manualSet{more: true}, limit: newConcurrency(most),
 		breaker: breaker{health: place.Health}, recorded: place.Health}
 	l.wakeup.Value.lane = l
 	l.rests = place.Health.Rests
@@ -115,6 +115,13 @@ func (l *lane) may(now time.Time) (ok bool, at time.Time) {
 	return true, now
 }
 
+// land takes back a delivery. An idle lane keeps no map.
+func (l *lane) land(name flight) {
+	if delete(l.flying, name); len(l.flying) == 0 {
+		l.flying = nil
+	}
+}
+
 // rest lets nothing more out until then.
 func (l *lane) rest(until time.Time) {
 	if until.After(l.rests) {
@@ -126,6 +133,9 @@ func (l *lane) rest(until time.Time) {
 func (l *lane) depart(name flight, f *flying, now time.Time) {
 	l.pending++
 	f.full = !l.limit.allows(len(l.flying) + 1)
+	if l.flying == nil {
+		l.flying = make(map[flight]flying)
+	}
 	l.flying[name] = *f
 	l.last, l.holds = name.source, 0
 	for _, b := range []*bucket{&l.ramp, &l.rate, &l.tail.rate} {

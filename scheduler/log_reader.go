@@ -80,7 +80,10 @@ func (r *logReader) passed(id webhook.ID) bool {
 // peek steps to the next message after read.
 func (r *logReader) peek() (m *webhook.Message, starved bool) {
 	if len(r.window) > 0 {
-		m, r.window = r.window[0], r.window[1:]
+		m, r.window[0] = r.window[0], nil
+		if r.window = r.window[1:]; len(r.window) == 0 {
+			r.window = nil
+		}
 		return m, false
 	}
 	if r.left() {
@@ -108,7 +111,9 @@ func (r *logReader) receive(window []*webhook.Message, before uint64) {
 	if inMemory >= 0 {
 		window = window[:inMemory]
 	}
-	r.window = window
+	if r.window = window; len(window) == 0 {
+		r.window = nil // with the array behind it
+	}
 	if len(window) == 0 && r.tail.before == before {
 		r.caughtUp, r.number = true, r.tail.first
 	}
@@ -124,7 +129,9 @@ func (r *logReader) settle(id webhook.ID) {
 	for settled < len(r.taken) && r.taken[settled].settled {
 		settled++
 	}
-	r.taken = r.taken[settled:]
+	if r.taken = r.taken[settled:]; len(r.taken) == 0 {
+		r.taken = nil
+	}
 }
 
 // cursor is the place up to which all is attempted, put off or filtered out.

@@ -20,8 +20,6 @@ type manualSet struct {
 	replayed webhook.ID              // the message of a task that the others wait for, because the endpoint keeps an order; zero: none
 }
 
-func newManualSet() manualSet { return manualSet{more: true, out: make(map[webhook.ID]struct{})} }
-
 // next is which line comes next, of those that persons want if tasks are to wait; -1: none.
 func (m *manualSet) next(tasks bool) int {
 	tasks = tasks && m.replayed.IsZero()
@@ -41,10 +39,10 @@ func (m *manualSet) urgent() bool { return m.next(false) >= 0 || m.wantsLines(fa
 // receive takes the first lines of the set, at most that many; tasks, whether those of tasks are among them. So may be those that were
 // handed out.
 func (m *manualSet) receive(lines []webhook.Manual, tasks bool, most int) {
-	m.lines, m.passed, m.tasks = m.lines[:0], make(map[webhook.ID]struct{}), !tasks
+	m.lines, m.passed, m.tasks = nil, nil, !tasks
 	for _, line := range lines {
 		if _, out := m.out[line.Message]; out {
-			m.passed[line.Message] = struct{}{}
+			mark(&m.passed, line.Message)
 		} else {
 			m.lines = append(m.lines, line)
 		}
@@ -53,14 +51,14 @@ func (m *manualSet) receive(lines []webhook.Manual, tasks bool, most int) {
 	for _, id := range m.recorded {
 		m.settle(id, false)
 	}
-	m.recorded = m.recorded[:0]
+	m.recorded = nil
 }
 
 // take hands out a line.
 func (m *manualSet) take(i int) webhook.Manual {
 	line := m.lines[i]
 	m.lines = slices.Delete(m.lines, i, i+1)
-	m.out[line.Message] = struct{}{}
+	mark(&m.out, line.Message)
 	return line
 }
 
@@ -77,7 +75,7 @@ func (m *manualSet) settle(message webhook.ID, reading bool) {
 		m.recorded = append(m.recorded, message)
 		return
 	}
-	delete(m.out, message)
+	unmark(&m.out, message)
 	if _, passed := m.passed[message]; passed {
 		m.more = true
 	}

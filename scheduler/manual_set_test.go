@@ -9,7 +9,7 @@ import (
 
 // A line is handed out once, however often the set is read before its outcome is recorded, and again if it is asked for again.
 func TestManualSetHandsOutOnce(t *testing.T) {
-	m := newManualSet()
+	m := manualSet{more: true}
 	line := func(place uint32) webhook.Manual {
 		return webhook.Manual{Message: webhook.NewID(1_790_000_000_000, 1, place)}
 	}

@@ -36,7 +36,7 @@ type orderKey struct {
 const wholeEndpoint = 1
 
 func newOrder(ordering webhook.Ordering) order {
-	return order{ordering: ordering, keys: make(map[uint64]*orderKey)}
+	return order{ordering: ordering}
 }
 
 // keyOf is what keeps a message in order; 0: nothing does.
@@ -118,6 +118,9 @@ func (o *order) key(key uint64) *orderKey {
 	k := o.keys[key]
 	if k == nil {
 		k = new(orderKey)
+		if o.keys == nil {
+			o.keys = make(map[uint64]*orderKey)
+		}
 		o.keys[key] = k
 	}
 	return k
@@ -157,7 +160,9 @@ func (o *order) release(key uint64, k *orderKey) {
 	case k.held > 0:
 		o.free = append(o.free, key)
 	case k.holding == 0:
-		delete(o.keys, key)
+		if delete(o.keys, key); len(o.keys) == 0 {
+			o.keys = nil
+		}
 	}
 }
 

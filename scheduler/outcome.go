@@ -40,7 +40,7 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	name := flight{d.Source, d.ID}
 	f, known := l.flying[name]
 	if known {
-		delete(l.flying, name)
+		l.land(name)
 		s.land(f)
 		s.judge(&f, a.Status == webhook.StatusSuccess, v)
 	}
@@ -99,7 +99,7 @@ func (s *Scheduler) Abandon(d webhook.Delivery) {
 	if l := s.lanes[d.Endpoint.ID]; l != nil {
 		name := flight{d.Source, d.ID}
 		if f, known := l.flying[name]; known {
-			delete(l.flying, name)
+			l.land(name)
 			l.early.flying = l.early.flying && !f.early
 			s.land(f)
 		}

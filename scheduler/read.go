@@ -133,7 +133,7 @@ func (s *Scheduler) readOrder(l *lane) {
 	s.planBlocker(l)
 	for _, line := range late {
 		s.forget(l, line.Message)
-		l.retries.out[line.Message] = struct{}{}
+		mark(&l.retries.out, line.Message)
 		s.hold(l, &webhook.Delivery{ID: line.Message, Source: webhook.SourceRetry, Due: line.Due}, line.Key)
 	}
 }

@@ -36,7 +36,7 @@ type retry struct {
 }
 
 func newRetrySet(l *lane) retrySet {
-	return retrySet{lane: l, loaded: make(map[webhook.ID]*retry), out: make(map[webhook.ID]struct{})}
+	return retrySet{lane: l}
 }
 
 func compareLines(a, b *webhook.Retry) int {
@@ -77,7 +77,7 @@ func (r *retrySet) received(list []webhook.Retry) (lines []webhook.Retry) {
 // endReading returns the lines that came while the store was being read.
 func (r *retrySet) endReading() (came []webhook.Retry) {
 	for _, message := range r.recorded {
-		delete(r.out, message)
+		unmark(&r.out, message)
 	}
 	came = r.came
 	r.reading, r.recorded, r.came = false, nil, nil
@@ -94,8 +94,30 @@ func (r *retrySet) belongs(line *webhook.Retry) bool {
 func (r *retrySet) load(line webhook.Retry) *retry {
 	loaded := &retry{Retry: line}
 	loaded.timer.Value = alarm{r.lane, loaded}
-	r.loaded[line.Message] = loaded
+	r.keep(loaded)
 	return loaded
+}
+
+// keep has a line in memory.
+func (r *retrySet) keep(line *retry) {
+	if r.loaded == nil {
+		r.loaded = make(map[webhook.ID]*retry)
+	}
+	r.loaded[line.Message] = line
+}
+
+// mark and unmark change a set that costs nothing while it is empty: there is one in each lane.
+func mark(set *map[webhook.ID]struct{}, id webhook.ID) {
+	if *set == nil {
+		*set = make(map[webhook.ID]struct{})
+	}
+	(*set)[id] = struct{}{}
+}
+
+func unmark(set *map[webhook.ID]struct{}, id webhook.ID) {
+	if delete(*set, id); len(*set) == 0 {
+		*set = nil
+	}
 }
 
 // shed forgets the later lines if there are too many, and returns them.
@@ -117,11 +139,11 @@ func (r *retrySet) shed() (far []*retry) {
 // settle says that what became of a message's line is recorded.
 func (r *retrySet) settle(message webhook.ID) {
 	if r.reading {
-		r.out[message] = struct{}{}
+		mark(&r.out, message)
 		r.recorded = append(r.recorded, message)
 		return
 	}
-	delete(r.out, message)
+	unmark(&r.out, message)
 }
 
 // drop forgets a message's line, which it returns: it is settled. nil: it is not in memory.
@@ -129,7 +151,9 @@ func (r *retrySet) drop(message webhook.ID) *retry {
 	line := r.loaded[message]
 	if line != nil {
 		line.gone = true
-		delete(r.loaded, message)
+		if delete(r.loaded, message); len(r.loaded) == 0 {
+			r.loaded = nil
+		}
 	}
 	return line
 }

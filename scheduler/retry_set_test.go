@@ -47,7 +47,7 @@ func TestRetrySetAgainstModel(t *testing.T) {
 				t.Fatal("another line is handed out")
 			}
 			r.drop(line.Message)
-			r.out[line.Message] = struct{}{}
+			mark(&r.out, line.Message)
 			store = store[1:]
 			r.settle(line.Message)
 		}
@@ -78,7 +78,7 @@ func TestRetrySetWhileReading(t *testing.T) {
 	b := newShelf()
 	s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
 	l := newLane(testEndpoint(0), s.tails.of(testApp), Place{}, 4)
-	l.retries.out[line(1).Message] = struct{}{}
+	mark(&l.retries.out, line(1).Message)
 	l.retries.reading = true // the store has lines 1 and 2
 	l.retries.settle(line(1).Message)
 	s.plan(l, line(3))

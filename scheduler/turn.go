@@ -220,7 +220,7 @@ func (s *Scheduler) turnRetry(l *lane, line *retry) (d webhook.Delivery, found b
 		l.early.once = false
 	}
 	s.forget(l, line.Message)
-	l.retries.out[line.Message] = struct{}{}
+	mark(&l.retries.out, line.Message)
 	d = webhook.Delivery{ID: line.Message, Endpoint: l.endpoint, Source: webhook.SourceRetry, Due: line.Due, Number: line.Made + 1, Spent: line.Spent, Probe: early}
 	if ok := s.fetch(l, &d); !ok {
 		if !l.removed {
@@ -247,7 +247,7 @@ func (s *Scheduler) turnRetry(l *lane, line *retry) (d webhook.Delivery, found b
 func (s *Scheduler) retryLater(l *lane, line *retry) {
 	s.waiting++
 	delete(l.retries.out, line.Message)
-	l.retries.loaded[line.Message] = line
+	l.retries.keep(line)
 	line.due, line.gone = false, false
 	s.set(&line.timer, s.clock().Add(readPatience))
 }
