@@ -103,6 +103,7 @@ type entry struct {
 	requests []byte
 	answers  []byte // idempotency keys
 	changes  Changes
+	source   replySource     // of the reply to the command that is being applied
 	tasks    []*webhook.Task // that this entry changes, as they are to be
 
 	states []webhook.StateChange
@@ -141,7 +142,7 @@ func (e *entry) id() (webhook.ID, error) {
 // first is the entry as an ID.
 func (e *entry) first() webhook.ID { return webhook.NewID(e.batch.meta.clock, e.batch.meta.index, 0) }
 
-// run applies one command and remembers its reply; one that was applied before gets that reply again.
+// run applies one command and remembers its reply, or where it can be read again; one that was applied before gets that reply again.
 func (e *entry) run(c *Command) ([]byte, error) {
 	reply, found, err := e.repliedBefore(c)
 	if err != nil || found {
@@ -151,10 +152,12 @@ func (e *entry) run(c *Command) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.source = replySource{}
 	body, err := command.apply(e)
 	var refused *webhook.Error
 	switch {
 	case errors.As(err, &refused):
+		e.source = replySource{}
 		reply, err = errorReply(refused)
 	case err == nil:
 		reply = okReply(body)

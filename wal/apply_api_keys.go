@@ -70,7 +70,8 @@ func (e *entry) putKey(key *webhook.APIKey) (record []byte, err error) {
 	e.store.mu.Lock()
 	e.store.nouns.apiKeys.put(key)
 	e.store.mu.Unlock()
-	e.batch.set(idKey(keyAPIKey, key.ID), record)
+	e.source = replySource{key: idKey(keyAPIKey, key.ID)}
+	e.batch.set(e.source.key, record)
 	return record, nil
 }
 

@@ -21,6 +21,7 @@ func (e *entry) createApplication(c *createApplication) ([]byte, error) {
 		if !c.GetIfExists {
 			return nil, errUIDTaken
 		}
+		e.source = replySource{key: idKey(keyApplication, existing.ID), form: formFound}
 		return encodeJSON(createApplication{Application: *existing})
 	}
 	var err error
@@ -31,6 +32,7 @@ func (e *entry) createApplication(c *createApplication) ([]byte, error) {
 	if _, err := e.putApplication(&app); err != nil {
 		return nil, err
 	}
+	e.source.form = formCreated
 	return encodeJSON(createApplication{Application: app, Created: true})
 }
 
@@ -59,7 +61,8 @@ func (e *entry) putApplication(app *webhook.Application) (record []byte, err err
 	e.store.nouns.putApplication(app)
 	e.store.mu.Unlock()
 	e.changes.Applications = append(e.changes.Applications, app)
-	e.batch.set(idKey(keyApplication, app.ID), record)
+	e.source = replySource{key: idKey(keyApplication, app.ID)}
+	e.batch.set(e.source.key, record)
 	return record, nil
 }
 

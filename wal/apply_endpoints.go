@@ -88,7 +88,8 @@ func (e *entry) putEndpoint(endpoint *webhook.Endpoint) (record []byte, err erro
 	e.store.nouns.putEndpoint(endpoint)
 	e.store.mu.Unlock()
 	e.changes.Endpoints = append(e.changes.Endpoints, endpoint)
-	e.batch.set(idKey(keyEndpoint, endpoint.App, endpoint.ID), record)
+	e.source = replySource{key: idKey(keyEndpoint, endpoint.App, endpoint.ID)}
+	e.batch.set(e.source.key, record)
 	return record, nil
 }
 

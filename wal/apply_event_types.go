@@ -55,7 +55,8 @@ func (e *entry) putEventType(t *webhook.EventType) (record []byte, err error) {
 	if record, err = encodeJSON(t); err != nil {
 		return nil, err
 	}
-	e.batch.set(nameKey(keyEventType, t.Name), record)
+	e.source = replySource{key: nameKey(keyEventType, t.Name)}
+	e.batch.set(e.source.key, record)
 	return record, nil
 }
 

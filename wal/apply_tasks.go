@@ -61,6 +61,7 @@ func (e *entry) createTask(t *webhook.Task) ([]byte, error) {
 	e.tasks = append(e.tasks, t)
 	e.changes.Tasks = true
 	e.changed(webhook.StateChange{Change: webhook.TaskStarted, App: t.App, Endpoint: t.Endpoint, Task: t.ID})
+	e.source = replySource{key: idKey(keyTask, t.ID)}
 	return encodeJSON(t)
 }
 
@@ -128,6 +129,7 @@ func (e *entry) messageOf(app, id webhook.ID, part *logPart) (*webhook.Message, 
 
 // changeTask has a task wait, go on, or end. The reply is the task.
 func (e *entry) changeTask(c *changeTask) ([]byte, error) {
+	e.source = replySource{key: idKey(keyTask, c.Task)}
 	t := e.task(c.Task)
 	switch {
 	case t == nil:

@@ -24,7 +24,7 @@ func (c *checker) checkRequests(key, value []byte) {
 			break
 		}
 		request := [16]byte(name)
-		if len(reply) == 0 || reply[0] > replyError {
+		if len(reply) == 0 || reply[0] > replyStored || reply[0] == replyStored && len(reply) < 3 {
 			c.violated("the reply to request %x of entry %d is none: %x", request, index, reply)
 		}
 		if request != [16]byte{} {

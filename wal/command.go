@@ -281,10 +281,12 @@ func decodeProgress(body []byte) (term uint64, list []webhook.Progress, err erro
 // encodeFingerprint: nothing but kind and version. The reply is the index of the entry, 8 bytes.
 func encodeFingerprint() []byte { return []byte{byte(kindFingerprint), commandVersion} }
 
-// A reply is a byte, then what the command returns (replyOK) or a webhook.Error as JSON (replyError).
+// A reply is a byte, then what the command returns (replyOK) or a webhook.Error as JSON (replyError). Among the requests that are
+// remembered there are others (replyStored), which say where to read the reply.
 const (
-	replyOK    = 0
-	replyError = 1
+	replyOK     = 0
+	replyError  = 1
+	replyStored = 2
 )
 
 func okReply(body []byte) []byte { return append([]byte{replyOK}, body...) }

@@ -54,6 +54,7 @@ func (e *entry) applyOnce(c *once) ([]byte, error) {
 	name := append([]byte{byte(c.kind)}, c.key[:]...)
 	reply, found, err := e.answerTo(name)
 	if err != nil || found {
+		e.source = replySource{key: answerKey(name), form: replyRepeated}
 		return append([]byte{replyRepeated}, reply...), err
 	}
 	if reply, err = c.within.apply(e); err != nil {
@@ -64,6 +65,7 @@ func (e *entry) applyOnce(c *once) ([]byte, error) {
 	}
 	e.answers = append(e.answers, name...)
 	e.batch.set(answerKey(name), encodeAnswer(e.first(), reply))
+	e.source = replySource{key: answerKey(name), form: replyFirst}
 	return append([]byte{replyFirst}, reply...), nil
 }
 

@@ -35,8 +35,83 @@ func findRequest(data []byte, request [16]byte) (reply []byte, found bool, err e
 	return nil, false, r.err
 }
 
+// maxReply is how large a reply may be that is kept for a repetition, in bytes. Where a larger one can be read again, only that is kept.
+const maxReply = 256
+
+// replySource is the record that a reply can be read from again; without a key there is none.
+type replySource struct {
+	key  []byte
+	form byte // of the reply; 0: the value of the record
+}
+
+// Forms of a reply that is made of an application.
+const (
+	formFound   = 1
+	formCreated = 2
+)
+
+// keep is what to keep of a reply: itself, or replyStored | form 1 | key.
+func (s *replySource) keep(reply []byte) []byte {
+	if s.key == nil || len(reply) <= maxReply {
+		return reply
+	}
+	return append([]byte{replyStored, s.form}, s.key...)
+}
+
+var errReplyGone = &webhook.Error{Code: webhook.CodeNotFound, Detail: "this request took effect, but what it was about has been removed since"}
+
+// whole is the reply of which this was kept. A repetition that comes after another change sees that too.
+func (e *entry) whole(kept []byte) ([]byte, error) {
+	if len(kept) < 3 || kept[0] != replyStored {
+		return kept, nil
+	}
+	body, err := e.readAgain(replySource{key: kept[2:], form: kept[1]})
+	switch {
+	case err != nil:
+		return nil, err
+	case body == nil:
+		return errorReply(errReplyGone)
+	default:
+		return okReply(body), nil
+	}
+}
+
+// readAgain makes the body of a reply; nil: the record is gone.
+func (e *entry) readAgain(s replySource) ([]byte, error) {
+	if s.key[0] == keyTask {
+		if t := e.task(webhook.ID(s.key[1:])); t != nil { // as this entry has left it so far
+			return encodeJSON(t)
+		}
+		return nil, nil
+	}
+	value, found, err := e.store.get(s.key)
+	switch {
+	case err != nil || !found:
+		return nil, err
+	case s.key[0] == keyAnswer:
+		_, reply, err := decodeAnswer(value)
+		return append([]byte{s.form}, reply...), err
+	case s.form != 0:
+		c := createApplication{Created: s.form == formCreated}
+		if err := decodeJSON(value, &c.Application); err != nil {
+			return nil, err
+		}
+		return encodeJSON(c)
+	default:
+		return value, nil
+	}
+}
+
 // repliedBefore looks for an earlier try of c, in this entry and in those since c.Since.
 func (e *entry) repliedBefore(c *Command) (reply []byte, found bool, err error) {
+	if reply, found, err = e.keptOf(c); found && err == nil {
+		reply, err = e.whole(reply)
+	}
+	return reply, found, err
+}
+
+// keptOf is what was kept of the reply to an earlier try of c.
+func (e *entry) keptOf(c *Command) (reply []byte, found bool, err error) {
 	if c.Since == 0 {
 		return e.repliedToRepetition(c.Request)
 	}
@@ -78,7 +153,7 @@ func (e *entry) repliedToRepetition(request [16]byte) (reply []byte, found bool,
 
 // remember keeps the reply to a command that was applied.
 func (e *entry) remember(c *Command, reply []byte) {
-	e.requests = appendRequest(e.requests, c.Request, reply)
+	e.requests = appendRequest(e.requests, c.Request, e.source.keep(reply))
 	if c.Since == 0 {
 		return
 	}

@@ -1,0 +1,397 @@
+package wal
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// commandsPerEntry is how many commands the cluster puts into an entry at most.
+const commandsPerEntry = 128
+
+// worst is a store whose records are as large as they may be, and the entries that have made them.
+type worst struct {
+	t         *testing.T
+	store     *Store
+	entries   [][]Command
+	app       webhook.ID
+	endpoints []webhook.ID
+	messages  []webhook.ID
+	attempts  []webhook.ID
+	keys      []webhook.ID
+	tasks     []webhook.ID
+	due       []part
+}
+
+// wide is text that takes six bytes a character as JSON.
+func wide(size int) string { return strings.Repeat("&", size) }
+
+func words(count, size int) (list []string) {
+	for i := range count {
+		list = append(list, fmt.Sprintf("%0*d", size, i))
+	}
+	return list
+}
+
+// newWorst makes as many things of each kind as an entry can change.
+func newWorst(t *testing.T) *worst {
+	w := &worst{t: t, store: closing(t, openTest(t, t.TempDir()))}
+	reply := w.add(mustEncode(t, kindCreateApplication, createApplication{Application: webhook.Application{Name: wide(4096), UID: webhook.OperationalUID}}))
+	tolerate(t, "")
+	w.made(reply, kindCreateApplication)
+	w.made(w.add(mustEncode(t, kindCreateApplication, createApplication{Application: webhook.Application{Name: wide(4096), UID: "a"}})), kindCreateApplication)
+	w.add(mustEncode(t, kindCreateEventType, w.eventType(0)))
+	for i := range commandsPerEntry {
+		w.made(w.add(mustEncode(t, kindCreateEndpoint, w.endpoint(i))), kindCreateEndpoint)
+		w.made(w.add(mustEncode(t, kindCreateKey, w.key(i))), kindCreateKey)
+		w.made(w.add(mustEncode(t, kindCreateTask, w.task(i))), kindCreateTask)
+		short := encodeCreateMessage(&webhook.Message{App: w.app, EventType: "a", Retention: time.Hour, Payload: make([]byte, 100)})
+		long := encodeCreateMessage(&webhook.Message{App: w.app, EventType: "a", Payload: make([]byte, 250_000)})
+		replies := w.add(short, long)
+		w.made(replies[1:], kindCreateMessage)
+		w.due = append(w.due, part{w.app, w.messages[len(w.messages)-1]})
+	}
+	for i := range commandsPerEntry / 8 { // chunks of a history
+		p := webhook.Progress{Endpoint: w.endpoints[i]}
+		for _, message := range w.messages[:8] {
+			p.Outcomes = append(p.Outcomes, webhook.Outcome{Attempt: webhook.Attempt{Message: message, Number: 1, URL: "http://x/",
+				Status: webhook.StatusFail, Start: time.UnixMilli(testClock), Response: make([]byte, webhook.MaxResponse)}})
+		}
+		w.add(encodeProgress(1, []webhook.Progress{p}))
+	}
+	return w
+}
+
+func (w *worst) endpoint(i int) webhook.Endpoint {
+	return webhook.Endpoint{App: w.app, URL: "http://x/" + wide(8000), UID: fmt.Sprint("e", i), Keys: testKeys, Description: wide(4096), Channels: words(10, 256)}
+}
+
+func (w *worst) key(i int) webhook.APIKey {
+	return webhook.APIKey{Name: wide(4000), Role: webhook.RoleAdmin, Hash: webhook.HashToken(fmt.Sprint(i))}
+}
+
+func (w *worst) task(i int) webhook.Task {
+	return webhook.Task{Kind: webhook.TaskReplay, Which: webhook.ReplayAll, App: w.app, Endpoint: w.endpoints[i%len(w.endpoints)], Since: time.UnixMilli(testClock)}
+}
+
+func (w *worst) eventType(i int) webhook.EventType {
+	return webhook.EventType{Name: fmt.Sprint("t", i), Description: wide(4096), FeatureFlags: words(100, 250)}
+}
+
+// worstOf are the commands of a kind that write most, one for each place in an entry.
+func (w *worst) worstOf(k kind) (bodies [][]byte) {
+	for i := range commandsPerEntry {
+		endpoint, message := w.endpoints[i], w.messages[i]
+		e := w.endpoint(i)
+		e.ID, e.Revision = endpoint, w.store.nouns.endpoints[endpoint].Revision
+		e.Disabled = true
+		a := *w.store.nouns.applications[w.app]
+		var touched touchKeys
+		for _, key := range w.keys[:maxTouches] {
+			touched = append(touched, touchKey{key, time.UnixMilli(testClock + int64(i) + 1).UTC()})
+		}
+		nouns := map[kind]any{
+			kindCreateApplication: createApplication{Application: a, GetIfExists: true},
+			kindUpdateApplication: a,
+			kindDeleteApplication: deleteApplication{w.app},
+			kindCreateEndpoint:    func() webhook.Endpoint { e := e; e.UID = fmt.Sprint("n", i); return e }(),
+			kindUpdateEndpoint:    e,
+			kindDeleteEndpoint:    deleteEndpoint{w.app, endpoint},
+			kindDisableEndpoint:   disableEndpoint{1, endpoint, time.UnixMilli(testClock).UTC()},
+			kindMoveCursor:        moveCursor{App: w.app, Endpoint: endpoint, To: message},
+			kindCreateEventType:   w.eventType(i + 1),
+			kindUpdateEventType:   w.eventType(0),
+			kindDeleteEventType:   deleteEventType{Name: "t0"},
+			kindExpungeMessage:    expunge{App: w.app, Message: message},
+			kindExpungeAttempt:    expunge{App: w.app, Message: w.messages[i%8], Attempt: w.attempt(i)},
+			kindRetain:            retain{Before: testClock, Records: retainRecords, Parts: w.due},
+			kindResend:            resend{w.app, endpoint, message},
+			kindCreateKey:         w.key(i),
+			kindRevokeKeys:        revokeKeys{App: w.app, Last: 60},
+			kindTouchKeys:         touched,
+			kindCreateTask:        w.task(i),
+			kindChangeTask:        changeTask{w.tasks[i], webhook.TaskPaused},
+		}
+		var body []byte
+		switch k {
+		case kindCreateMessage:
+			body = encodeCreateMessage(&webhook.Message{App: w.app, EventType: "a", EventID: fmt.Sprint("new-", i), Retention: time.Hour, Payload: make([]byte, 30_000)})
+		case kindRecordProgress:
+			body = w.progress(i)
+		case kindStepTask:
+			step := webhook.TaskStep{Task: w.tasks[i], From: w.store.nouns.task(w.tasks[i]).Position, To: w.messages[63], Looked: 64, Messages: w.messages[:64]}
+			body = encodeStepTask(1, &step)
+		case kindFingerprint:
+			body = encodeFingerprint()
+		case kindIdempotent:
+			body = encodeIdempotent([16]byte{byte(i), 1}, mustEncode(w.t, kindMoveCursor, nouns[kindMoveCursor]))
+		default:
+			body = mustEncode(w.t, k, nouns[k])
+		}
+		bodies = append(bodies, body)
+	}
+	return bodies
+}
+
+// attempt is one of those that there are, or none.
+func (w *worst) attempt(i int) (id webhook.ID) {
+	if i < len(w.attempts) {
+		id = w.attempts[i]
+	}
+	return id
+}
+
+// progress is about all endpoints, each of which fails for good and is parked.
+func (w *worst) progress(i int) []byte {
+	var list []webhook.Progress
+	now := time.UnixMilli(testClock).UTC()
+	for j, endpoint := range w.endpoints {
+		o := webhook.Outcome{Attempt: webhook.Attempt{Message: w.messages[i], Number: 1, URL: "http://x/" + wide(100), Status: webhook.StatusFail, Start: now}}
+		if j == 0 {
+			o.Attempt.Response, o.Attempt.URL = make([]byte, webhook.MaxResponse), "http://x/"+wide(8000)
+		}
+		health := &webhook.Health{Parked: i%2 == 0, Since: now, FailingSince: now, LastFailure: wide(200)}
+		list = append(list, webhook.Progress{Endpoint: endpoint, Outcomes: []webhook.Outcome{o}, Health: health})
+	}
+	return encodeProgress(1, list)
+}
+
+// add applies an entry and remembers it.
+func (w *worst) add(bodies ...[]byte) [][]byte {
+	w.t.Helper()
+	var commands []Command
+	for i, body := range bodies {
+		n := len(w.entries)
+		commands = append(commands, Command{Request: [16]byte{byte(n), byte(n >> 8), byte(i)}, Body: body})
+	}
+	w.entries = append(w.entries, commands)
+	return w.apply(w.store, len(w.entries)-1)
+}
+
+func (w *worst) apply(s *Store, i int) [][]byte {
+	w.t.Helper()
+	clock := int64(testClock) + int64(i)
+	if i > 4*commandsPerEntry {
+		clock += 2 * time.Hour.Milliseconds()
+	}
+	replies, err := s.Apply(uint64(i+1), 1, clock, w.entries[i])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return replies
+}
+
+// made notes what the replies to commands of a kind name.
+func (w *worst) made(replies [][]byte, k kind) {
+	w.t.Helper()
+	for _, reply := range replies {
+		body, err := decodeReply(reply)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		c := &script{}
+		switch k {
+		case kindCreateApplication:
+			w.app = noun[createApplication](w.t, c, body).Application.ID
+		case kindCreateEndpoint:
+			w.endpoints = append(w.endpoints, noun[webhook.Endpoint](w.t, c, body).ID)
+		case kindCreateKey:
+			w.keys = append(w.keys, noun[webhook.APIKey](w.t, c, body).ID)
+		case kindCreateTask:
+			w.tasks = append(w.tasks, noun[webhook.Task](w.t, c, body).ID)
+		case kindCreateMessage:
+			w.messages = append(w.messages, webhook.ID(body))
+		}
+	}
+}
+
+// follow applies the entries that a store lacks, and commits it now and then. With a folder it is started again at times, and its commits
+// are cut short.
+func (w *worst) follow(s *Store, dir string, rnd *rand.Rand, more func(i int) bool) *Store {
+	w.t.Helper()
+	for i := int(s.Applied()); i < len(w.entries); i = int(s.Applied()) {
+		w.apply(s, i)
+		switch {
+		case dir != "" && (i == len(w.entries)-1 || more(i)):
+			if s, _ = crashInCommit(w.t, s, dir, rnd.Intn(2)); int(s.Applied()) == len(w.entries) {
+				return s
+			}
+			w.apply(s, int(s.Applied()))
+			if err := s.Commit(); err != nil {
+				w.t.Fatal(err)
+			}
+		case more(i):
+			if err := s.Commit(); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+	return s
+}
+
+// TestWorstEntries applies an entry of as many commands of each kind as an entry may hold, each of which writes as much as one can.
+// It leads to the same bytes on stores that commit elsewhere, one of which crashes in the middle of it.
+func TestWorstEntries(t *testing.T) {
+	w := newWorst(t)
+	for _, a := range attemptsOf(t, w.store, w.endpoints[:commandsPerEntry/8]) {
+		w.attempts = append(w.attempts, a)
+	}
+	dir := t.TempDir()
+	rnd := rand.New(rand.NewSource(1))
+	often, crashing := closing(t, openTest(t, t.TempDir())), openTest(t, dir)
+	kinds := []kind{}
+	for k := kind(1); k <= lastKind; k++ {
+		if k != kindDeleteEndpoint && k != kindDeleteApplication {
+			kinds = append(kinds, k)
+		}
+	}
+	kinds = append(kinds, kindDeleteEndpoint, kindDeleteApplication) // which leave nothing to the others
+	for _, k := range kinds {
+		bodies := w.worstOf(k)
+		for _, body := range bodies {
+			if reply := w.store.Admit(body, nil, false); reply != nil {
+				t.Fatalf("kind %d is refused: %s", k, reply)
+			}
+		}
+		if err := w.store.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		before := w.store.staged.size
+		replies := w.add(bodies...)
+		size := w.store.staged.size - before
+		if limit := 64 << 20; size > limit {
+			t.Errorf("%d commands of kind %d write %d bytes, more than %d", len(bodies), k, size, limit)
+		}
+		if _, err := decodeReply(replies[0]); err != nil {
+			t.Errorf("kind %d, which is to be the worst, is refused: %v", k, err)
+		}
+		if value, found, err := w.store.get(requestsKey(w.store.Applied())); !found || err != nil || len(value) > commandsPerEntry*(maxReply+64) {
+			t.Errorf("the requests of an entry of kind %d take %d bytes: %v", k, len(value), err)
+		}
+		often = w.follow(often, "", rnd, func(i int) bool { return i%50 == 0 })
+		crashing = w.follow(crashing, dir, rnd, func(i int) bool { return i%200 == 0 })
+	}
+	want := content(t, w.store)
+	for name, s := range map[string]*Store{"often": often, "crashing": crashing} {
+		if !bytes.Equal(content(t, s), want) {
+			t.Errorf("the store that commits %s has another state: %q", name, differences(t, want, content(t, s)))
+		}
+	}
+	if err := crashing.Close(); err != nil {
+		t.Fatal(err)
+	}
+	report, err := Check(dir, CheckOptions{})
+	if err != nil || report.Err() != nil {
+		t.Error(err, report)
+	}
+}
+
+// attemptsOf are the attempts in the histories of some endpoints.
+func attemptsOf(t *testing.T, s *Store, endpoints []webhook.ID) (ids []webhook.ID) {
+	t.Helper()
+	for _, endpoint := range endpoints {
+		list, _, err := s.AttemptsByEndpoint(endpoint, Page{Limit: 100, Ascending: true}, AttemptFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range list {
+			ids = append(ids, a.ID)
+		}
+	}
+	return ids
+}
+
+// TestRandomWorstEntries mixes the worst commands of all kinds in entries.
+func TestRandomWorstEntries(t *testing.T) {
+	rnd := seeded(t)
+	w := newWorst(t)
+	dir := t.TempDir()
+	crashing := openTest(t, dir)
+	for range 8 {
+		var bodies [][]byte
+		for range 1 + rnd.Intn(commandsPerEntry) {
+			k := 1 + kind(rnd.Intn(int(lastKind)))
+			if k == kindDeleteApplication || k == kindFingerprint || len(w.store.nouns.endpoints) < commandsPerEntry {
+				k = kindCreateMessage
+			}
+			bodies = append(bodies, w.one(k, rnd.Intn(commandsPerEntry)))
+		}
+		w.add(bodies...)
+		crashing = w.follow(crashing, dir, rnd, func(i int) bool { return i%100 == 0 })
+	}
+	if !bytes.Equal(content(t, crashing), content(t, w.store)) {
+		t.Error("the stores differ")
+	}
+	if err := crashing.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// one is the worst command of a kind at a place.
+func (w *worst) one(k kind, place int) []byte { return slices.Clone(w.worstOf(k)[place]) }
+
+// The reply to a repetition of a request is whole, though an entry does not keep replies that can be read again.
+func TestLargeRepliesAreReadAgain(t *testing.T) {
+	s, w, app, _ := newWorld(t)
+	endpoint, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/" + wide(8000), Keys: testKeys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.CreateApplication(t.Context(), webhook.Application{UID: "wide", Name: wide(1000)}, false); err != nil {
+		t.Fatal(err)
+	}
+	resume := mustEncode(t, kindMoveCursor, moveCursor{App: app.ID, Endpoint: endpoint.ID})
+	forms := map[string][]byte{
+		"resume":          resume,
+		"resume once":     encodeIdempotent([16]byte{1}, resume),
+		"get application": mustEncode(t, kindCreateApplication, createApplication{Application: webhook.Application{UID: "wide", Name: "n"}, GetIfExists: true}),
+		"application":     mustEncode(t, kindCreateApplication, createApplication{Application: webhook.Application{Name: wide(1000)}}),
+		"event type":      mustEncode(t, kindCreateEventType, webhook.EventType{Name: "t", Description: wide(1000)}),
+		"task":            mustEncode(t, kindCreateTask, webhook.Task{App: app.ID, Endpoint: endpoint.ID, Since: time.UnixMilli(testClock), Channel: strings.Repeat("c", 250)}),
+	}
+	for name, body := range forms {
+		t.Run(name, func(t *testing.T) {
+			index := s.Applied() + 1
+			first := Command{Request: [16]byte{7, byte(index)}, Body: body}
+			again := first
+			again.Since = index
+			var replies [][]byte
+			for _, entry := range [][]Command{{first, again}, {again}} {
+				got, err := s.Apply(s.Applied()+1, 1, testClock+4*int64(index), entry)
+				if err != nil {
+					t.Fatal(err)
+				}
+				replies = append(replies, got...)
+			}
+			if len(replies[0]) <= maxReply {
+				t.Fatalf("the reply has only %d bytes", len(replies[0]))
+			}
+			for _, reply := range replies[1:] {
+				if !bytes.Equal(reply, replies[0]) {
+					t.Errorf("first %q, then %q", replies[0], reply)
+				}
+			}
+			if value, _, err := s.get(requestsKey(index)); err != nil || len(value) > 100 {
+				t.Errorf("the entry keeps %d bytes: %v", len(value), err)
+			}
+		})
+	}
+	t.Run("removed meanwhile", func(t *testing.T) {
+		first := Command{Request: [16]byte{8}, Body: resume}
+		again := first
+		again.Since = s.Applied() + 1
+		remove := Command{Request: [16]byte{9}, Body: mustEncode(t, kindDeleteEndpoint, deleteEndpoint{app.ID, endpoint.ID})}
+		replies, err := s.Apply(s.Applied()+1, 1, testClock, []Command{first, remove, again})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = decodeReply(replies[2])
+		wantCode(t, err, webhook.CodeNotFound)
+	})
+}
