@@ -53,7 +53,9 @@ func (b *batch) write(key, value []byte) {
 	if inPieces(string(key), len(value)) && bytes.IndexByte(b.meta.pieced, key[0]) < 0 {
 		b.meta.pieced = append(slices.Clone(b.meta.pieced), key[0])
 	}
-	b.writes.Set(string(key), value)
+	if before, replaced := b.writes.Set(string(key), value); replaced {
+		b.size -= len(key) + len(before) + recordCost
+	}
 	b.size += len(key) + len(value) + recordCost
 }
 

@@ -38,8 +38,8 @@ import (
 const (
 	maxPayload   = 3 << 20   // bytes of a message's payload; the largest max_body
 	maxNoun      = 512 << 10 // bytes of an application, endpoint or event type, as JSON
-	maxTask      = 32 << 10  // of a task
-	maxAPIKey    = 32 << 10  // of an API key
+	maxTask      = 48 << 10  // of a task
+	maxAPIKey    = 48 << 10  // of an API key
 	maxTouches   = 100       // keys that one command touches
 	maxProgress  = 1024      // endpoints in a record of progress
 	maxOutcomes  = 2048      // outcomes in it

@@ -25,6 +25,7 @@
 //	I message attempt          ID          index of the history: the endpoint of each attempt of a message
 //	D endpoint                 -           an endpoint that is gone but whose sets are not yet emptied
 //	O app                      -           an application that is gone but whose endpoints and log are not yet
+//	J message                  -           a message that has left the log but not all of whose attempts are gone
 //	Q index                    requests    request ids of one Raft entry with their replies, for requestWindow entries
 //	P index request            -           a request in Q that was applied as a repetition: its first try may yet come
 //	G key                      JSON        API key, its token as a hash
@@ -34,13 +35,24 @@
 // A chunk holds all that one entry made for one owner: at hundreds of events an entry this spares Badger most of its cost
 // per key. The place that ends an ID finds the record within its chunk.
 //
+// A value above 512 KiB is stored in pieces, each a record of Badger's behind the first: see pieces.go. Badger keeps values
+// from 1 MiB on in files of their own, whose space it hardly ever gives back.
+//
 // # Requests
 //
 // A node that does not learn what became of a request sends it again under the same id, and says since which entry an earlier
 // try may stand in the log. The state machine looks for it in Q from there on and gives the same reply; first tries look
 // for nothing, which is what most are. Now and then a repetition overtakes its first try; then it is applied and noted under
 // P, which is kept in memory too, and while there are such notes first tries look there. What is older than requestWindow
-// entries is refused as a repetition, and not recognized as a first try.
+// entries is refused as a repetition, and not recognized as a first try. Of a reply above 256 bytes Q has only the key of the
+// record that it can be read from again; a repetition is answered with the record as it is by then.
+//
+// # Admission
+//
+// A command is taken apart by decodeCommand alone. Admit asks it, on the leader and before the command is in the log, so what is in
+// the log can be applied; what is of an unknown kind or version, cut, beyond a limit or impossible is refused there. An
+// unknown kind that is in the log all the same comes from a later version of the program, and ends the node. decode.go lists how
+// much a command of each kind may write; where that is much more than its own bytes, Cost says so, and fewer go into an entry.
 //
 // # Idempotency keys
 //
@@ -60,7 +72,8 @@
 //
 // A message leaves the log when its time is over, wanted or not. Where the size of L and H is limited, the leader asks for the oldest to
 // leave before that: those that all cursors have passed and that stand in no set. Meta counts the bytes of these chunks rather than
-// asking Badger, which frees disk space only when it compacts.
+// asking Badger, which frees disk space only when it compacts. One command reads and writes about 4 MiB of chunks at most, and looks at
+// 2,000 records; attempts that are left of its last message are noted under J and go with later commands and entries.
 //
 // # Fingerprints and the checker
 //
@@ -75,7 +88,9 @@
 // # Durability
 //
 // Badger runs in managed mode: the version of a record is the Raft index that wrote it. Apply stages entries in memory; a commit makes
-// one transaction of all that is staged, meta included, and syncs it, while further entries are staged. So after any crash the store stands exactly between
-// two entries, and Raft, whose log had them on stable storage before they were applied, replays the rest. Commits come
-// every few milliseconds, or when a read wants what is staged, and always before the Raft log is cut.
+// one transaction of all that is staged, meta included, and syncs it, while further entries are staged. What is too much for one
+// transaction is written in several, all at one version, with meta in the last: split.go says why a crash between two of
+// them does no harm. So after any crash the store is exactly between two entries, and Raft, whose log had them on
+// stable storage before they were applied, replays the rest. Commits come every few milliseconds, or when a read
+// wants what is staged, and always before the Raft log is cut.
 package wal

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math/rand"
 	"slices"
@@ -81,62 +82,65 @@ func (w *worst) task(i int) webhook.Task {
 }
 
 func (w *worst) eventType(i int) webhook.EventType {
-	return webhook.EventType{Name: fmt.Sprint("t", i), Description: wide(4096), FeatureFlags: words(100, 250)}
+	return webhook.EventType{Name: fmt.Sprint("t", i), Description: wide(4096), Schemas: map[string]json.RawMessage{"1": json.RawMessage(`"` + strings.Repeat("x", 40_000) + `"`)}}
 }
 
-// worstOf are the commands of a kind that write most, one for each place in an entry.
-func (w *worst) worstOf(k kind) (bodies [][]byte) {
-	for i := range commandsPerEntry {
-		endpoint, message := w.endpoints[i], w.messages[i]
-		e := w.endpoint(i)
-		e.ID, e.Revision = endpoint, w.store.nouns.endpoints[endpoint].Revision
-		e.Disabled = true
-		a := *w.store.nouns.applications[w.app]
-		var touched touchKeys
-		for _, key := range w.keys[:maxTouches] {
-			touched = append(touched, touchKey{key, time.UnixMilli(testClock + int64(i) + 1).UTC()})
-		}
-		nouns := map[kind]any{
-			kindCreateApplication: createApplication{Application: a, GetIfExists: true},
-			kindUpdateApplication: a,
-			kindDeleteApplication: deleteApplication{w.app},
-			kindCreateEndpoint:    func() webhook.Endpoint { e := e; e.UID = fmt.Sprint("n", i); return e }(),
-			kindUpdateEndpoint:    e,
-			kindDeleteEndpoint:    deleteEndpoint{w.app, endpoint},
-			kindDisableEndpoint:   disableEndpoint{1, endpoint, time.UnixMilli(testClock).UTC()},
-			kindMoveCursor:        moveCursor{App: w.app, Endpoint: endpoint, To: message},
-			kindCreateEventType:   w.eventType(i + 1),
-			kindUpdateEventType:   w.eventType(0),
-			kindDeleteEventType:   deleteEventType{Name: "t0"},
-			kindExpungeMessage:    expunge{App: w.app, Message: message},
-			kindExpungeAttempt:    expunge{App: w.app, Message: w.messages[i%8], Attempt: w.attempt(i)},
-			kindRetain:            retain{Before: testClock, Records: retainRecords, Parts: w.due},
-			kindResend:            resend{w.app, endpoint, message},
-			kindCreateKey:         w.key(i),
-			kindRevokeKeys:        revokeKeys{App: w.app, Last: 60},
-			kindTouchKeys:         touched,
-			kindCreateTask:        w.task(i),
-			kindChangeTask:        changeTask{w.tasks[i], webhook.TaskPaused},
-		}
-		var body []byte
-		switch k {
-		case kindCreateMessage:
-			body = encodeCreateMessage(&webhook.Message{App: w.app, EventType: "a", EventID: fmt.Sprint("new-", i), Retention: time.Hour, Payload: make([]byte, 30_000)})
-		case kindRecordProgress:
-			body = w.progress(i)
-		case kindStepTask:
-			step := webhook.TaskStep{Task: w.tasks[i], From: w.store.nouns.task(w.tasks[i]).Position, To: w.messages[63], Looked: 64, Messages: w.messages[:64]}
-			body = encodeStepTask(1, &step)
-		case kindFingerprint:
-			body = encodeFingerprint()
-		case kindIdempotent:
-			body = encodeIdempotent([16]byte{byte(i), 1}, mustEncode(w.t, kindMoveCursor, nouns[kindMoveCursor]))
-		default:
-			body = mustEncode(w.t, k, nouns[k])
-		}
-		bodies = append(bodies, body)
+// worstOf is the command of a kind that writes most, at a place in an entry.
+func (w *worst) worstOf(k kind, i int) (body []byte) {
+	endpoint, message := w.endpoints[i], w.messages[i]
+	e := w.endpoint(i)
+	e.ID, e.Disabled = endpoint, true
+	if is := w.store.nouns.endpoints[endpoint]; is != nil {
+		e.Revision = is.Revision
 	}
-	return bodies
+	a := *w.store.nouns.applications[w.app]
+	eventType := w.eventType(0)
+	if is, err := w.store.EventType(eventType.Name); err == nil {
+		eventType.Revision = is.Revision
+	}
+	var touched touchKeys
+	for _, key := range w.keys[:maxTouches] {
+		touched = append(touched, touchKey{key, time.UnixMilli(testClock + int64(i) + 1).UTC()})
+	}
+	nouns := map[kind]any{
+		kindCreateApplication: createApplication{Application: a, GetIfExists: true},
+		kindUpdateApplication: a,
+		kindDeleteApplication: deleteApplication{w.app},
+		kindCreateEndpoint:    func() webhook.Endpoint { e := e; e.UID = fmt.Sprint("n", i); return e }(),
+		kindUpdateEndpoint:    e,
+		kindDeleteEndpoint:    deleteEndpoint{w.app, endpoint},
+		kindDisableEndpoint:   disableEndpoint{1, endpoint, time.UnixMilli(testClock).UTC()},
+		kindMoveCursor:        moveCursor{App: w.app, Endpoint: endpoint, To: message},
+		kindCreateEventType:   w.eventType(i + 1),
+		kindUpdateEventType:   eventType,
+		kindDeleteEventType:   deleteEventType{Name: "t0"},
+		kindExpungeMessage:    expunge{App: w.app, Message: message},
+		kindExpungeAttempt:    expunge{App: w.app, Message: w.messages[i%8], Attempt: w.attempt(i)},
+		kindRetain:            retain{Before: testClock, Records: retainRecords, Parts: w.due},
+		kindResend:            resend{w.app, endpoint, message},
+		kindCreateKey:         w.key(i),
+		kindRevokeKeys:        revokeKeys{App: w.app, Last: 60},
+		kindTouchKeys:         touched,
+		kindCreateTask:        w.task(i),
+		kindChangeTask:        changeTask{w.tasks[i], webhook.TaskPaused},
+	}
+	switch k {
+	case kindCreateMessage:
+		body = encodeCreateMessage(&webhook.Message{App: w.app, EventType: "a", EventID: fmt.Sprint("new-", i), Retention: time.Hour, Payload: make([]byte, 30_000)})
+	case kindRecordProgress:
+		body = w.progress(i)
+	case kindStepTask:
+		at := w.store.nouns.task(w.tasks[i]).Position
+		step := webhook.TaskStep{Task: w.tasks[i], From: at, To: at, Looked: 64, Messages: w.messages[:64]}
+		body = encodeStepTask(1, &step)
+	case kindFingerprint:
+		body = encodeFingerprint()
+	case kindIdempotent:
+		body = encodeIdempotent([16]byte{byte(i), 1}, mustEncode(w.t, kindMoveCursor, nouns[kindMoveCursor]))
+	default:
+		body = mustEncode(w.t, k, nouns[k])
+	}
+	return body
 }
 
 // attempt is one of those that there are, or none.
@@ -245,16 +249,19 @@ func TestWorstEntries(t *testing.T) {
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewSource(1))
 	often, crashing := closing(t, openTest(t, t.TempDir())), openTest(t, dir)
-	kinds := []kind{}
+	last := []kind{kindExpungeAttempt, kindExpungeMessage, kindRetain, kindDeleteEventType, kindDeleteEndpoint, kindDeleteApplication}
+	var kinds []kind // those that leave nothing to the others last
 	for k := kind(1); k <= lastKind; k++ {
-		if k != kindDeleteEndpoint && k != kindDeleteApplication {
+		if !slices.Contains(last, k) {
 			kinds = append(kinds, k)
 		}
 	}
-	kinds = append(kinds, kindDeleteEndpoint, kindDeleteApplication) // which leave nothing to the others
+	kinds = append(kinds, last...)
 	for _, k := range kinds {
-		bodies := w.worstOf(k)
-		for _, body := range bodies {
+		var bodies [][]byte
+		for i := range commandsPerEntry {
+			body := w.worstOf(k, i)
+			bodies = append(bodies, body)
 			if reply := w.store.Admit(body, nil, false); reply != nil {
 				t.Fatalf("kind %d is refused: %s", k, reply)
 			}
@@ -274,9 +281,9 @@ func TestWorstEntries(t *testing.T) {
 		if value, found, err := w.store.get(requestsKey(w.store.Applied())); !found || err != nil || len(value) > commandsPerEntry*(maxReply+64) {
 			t.Errorf("the requests of an entry of kind %d take %d bytes: %v", k, len(value), err)
 		}
-		often = w.follow(often, "", rnd, func(i int) bool { return i%50 == 0 })
 		crashing = w.follow(crashing, dir, rnd, func(i int) bool { return i%200 == 0 })
 	}
+	w.follow(often, "", rnd, func(i int) bool { return i%50 == 0 })
 	want := content(t, w.store)
 	for name, s := range map[string]*Store{"often": often, "crashing": crashing} {
 		if !bytes.Equal(content(t, s), want) {
@@ -320,7 +327,7 @@ func TestRandomWorstEntries(t *testing.T) {
 			if k == kindDeleteApplication || k == kindFingerprint || len(w.store.nouns.endpoints) < commandsPerEntry {
 				k = kindCreateMessage
 			}
-			bodies = append(bodies, w.one(k, rnd.Intn(commandsPerEntry)))
+			bodies = append(bodies, w.worstOf(k, rnd.Intn(commandsPerEntry)))
 		}
 		w.add(bodies...)
 		crashing = w.follow(crashing, dir, rnd, func(i int) bool { return i%100 == 0 })
@@ -332,9 +339,6 @@ func TestRandomWorstEntries(t *testing.T) {
 		t.Fatal(err)
 	}
 }
-
-// one is the worst command of a kind at a place.
-func (w *worst) one(k kind, place int) []byte { return slices.Clone(w.worstOf(k)[place]) }
 
 // The reply to a repetition of a request is whole, though an entry does not keep replies that can be read again.
 func TestLargeRepliesAreReadAgain(t *testing.T) {
