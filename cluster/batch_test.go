@@ -300,3 +300,15 @@ func TestFinishForwardedCut(t *testing.T) {
 		t.Errorf("reply %q", batch[0].reply)
 	}
 }
+
+// A batch is bounded by what its commands change, not only by their own size.
+func TestBatchCountsCost(t *testing.T) {
+	b := newBatcher(func(command []byte) int { return len(command) + 100<<10 }, nil)
+	for range 5 {
+		b.queue <- proposalOf(10)
+	}
+	batch, left := b.fill(<-b.queue)
+	if len(batch) != 2 || left == nil || len(b.queue) != 2 {
+		t.Errorf("took %d, left %v, %d wait; want 2 of 100 KiB each, one that did not fit, and 2", len(batch), left, len(b.queue))
+	}
+}
