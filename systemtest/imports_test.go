@@ -1,4 +1,4 @@
-package main
+package systemtest
 
 import (
 	"os/exec"
@@ -34,7 +34,7 @@ func TestImports(t *testing.T) {
 		"github.com/valyala/fasthttp": {"delivery", "httpapi", "bench"},
 		"github.com/hashicorp/hcl":    {"config"},
 	}
-	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").CombinedOutput()
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "hookwheel/...").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
