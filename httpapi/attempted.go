@@ -83,12 +83,25 @@ func (s *Server) listDestinations(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return respond(l, list, more, func(a *wal.Attempted) webhook.ID { return a.Endpoint }, func(a *wal.Attempted) destinationOut {
-		endpoint, err := s.config.Store.Endpoint(app.ID, a.Endpoint.Text(webhook.KindEndpoint))
+	endpoints := make([]*webhook.Endpoint, len(list))
+	for i := range list {
+		a := &list[i]
+		endpoints[i], err = s.config.Store.Endpoint(app.ID, a.Endpoint.Text(webhook.KindEndpoint))
 		if err != nil { // it is gone
-			endpoint = &webhook.Endpoint{ID: a.Endpoint, App: app.ID, URL: a.URL, Version: 1, Disabled: true,
+			endpoints[i] = &webhook.Endpoint{ID: a.Endpoint, App: app.ID, URL: a.URL, Version: 1, Disabled: true,
 				CreatedAt: a.Endpoint.Time(), UpdatedAt: a.Endpoint.Time()}
 		}
-		return destinationOut{s.showEndpoint(ctx, endpoint), showStatus(a)}
+	}
+	backlogs, err := s.config.Store.Backlogs(endpoints)
+	if err != nil {
+		return answer{}, err
+	}
+	at := make(map[webhook.ID]int, len(list))
+	for i := range list {
+		at[list[i].Endpoint] = i
+	}
+	return respond(l, list, more, func(a *wal.Attempted) webhook.ID { return a.Endpoint }, func(a *wal.Attempted) destinationOut {
+		i := at[a.Endpoint]
+		return destinationOut{s.showEndpointWith(ctx, endpoints[i], &backlogs[i]), showStatus(a)}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tidwall/gjson"
 	"github.com/valyala/fasthttp"
 
+	"hookwheel/wal"
 	"hookwheel/webhook"
 )
 
@@ -37,14 +38,29 @@ type endpointOut struct {
 	Health         healthOut         `json:"health"`
 }
 
-func (s *Server) showEndpoint(ctx *fasthttp.RequestCtx, e *webhook.Endpoint) endpointOut {
+// showEndpoint is an endpoint with what waits for it.
+func (s *Server) showEndpoint(ctx *fasthttp.RequestCtx, e *webhook.Endpoint) (out endpointOut, err error) {
+	backlogs, err := s.config.Store.Backlogs([]*webhook.Endpoint{e})
+	if err != nil {
+		return out, err
+	}
+	return s.showEndpointWith(ctx, e, &backlogs[0]), nil
+}
+
+// respondEndpoint answers with an endpoint.
+func (s *Server) respondEndpoint(ctx *fasthttp.RequestCtx, status int, e *webhook.Endpoint) (answer, error) {
+	out, err := s.showEndpoint(ctx, e)
+	return answer{status, out}, err
+}
+
+func (s *Server) showEndpointWith(ctx *fasthttp.RequestCtx, e *webhook.Endpoint, backlog *wal.Backlog) endpointOut {
 	out := endpointOut{ID: e.ID.Text(webhook.KindEndpoint), UID: optional(e.UID), URL: e.URL, Description: e.Description,
 		RateLimit: optional(e.RateLimit), ThrottleRate: optional(e.RateLimit), Version: e.Version, Disabled: e.Disabled,
 		EventTypes: e.EventTypes, FilterTypes: e.EventTypes, Channels: e.Channels, Metadata: e.Metadata,
 		CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt,
 		SignatureStyle: cmp.Or(string(e.Style), standardStyle), Envelope: e.Envelope, Ordering: optional(e.Ordering),
 		OnExhausted: cmp.Or(string(e.OnExhausted), skipExhausted), TLSVerify: !e.InsecureTLS, Paused: e.Paused,
-		Health: showHealth(e, s.config.Store.Standing(e.ID))}
+		Health: showHealth(e, s.config.Store.Standing(e.ID), backlog)}
 	if !toChangeOwn.include(caller(ctx)) {
 		out.URL = webhook.MaskURL(e.URL)
 	}
@@ -155,7 +171,7 @@ func (s *Server) createEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{fasthttp.StatusCreated, s.showEndpoint(ctx, made)}, nil
+	return s.respondEndpoint(ctx, fasthttp.StatusCreated, made)
 }
 
 func (s *Server) makeEndpoint(hold context.Context, app webhook.ID, body []byte) (*webhook.Endpoint, error) {
@@ -227,7 +243,7 @@ func (s *Server) changeEndpoint(ctx *fasthttp.RequestCtx, upsert bool, base func
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status, s.showEndpoint(ctx, made)}, nil
+	return s.respondEndpoint(ctx, status, made)
 }
 
 func (s *Server) getEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -235,7 +251,7 @@ func (s *Server) getEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{fasthttp.StatusOK, s.showEndpoint(ctx, endpoint)}, nil
+	return s.respondEndpoint(ctx, fasthttp.StatusOK, endpoint)
 }
 
 func (s *Server) deleteEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
@@ -265,8 +281,16 @@ func (s *Server) listEndpoints(ctx *fasthttp.RequestCtx) (answer, error) {
 		return answer{}, err
 	}
 	list, more := s.config.Store.Endpoints(app.ID, l.Page)
+	backlogs, err := s.config.Store.Backlogs(list)
+	if err != nil {
+		return answer{}, err
+	}
+	waits := make(map[webhook.ID]*wal.Backlog, len(list))
+	for i, e := range list {
+		waits[e.ID] = &backlogs[i]
+	}
 	return respond(l, list, more, func(e **webhook.Endpoint) webhook.ID { return (*e).ID },
-		func(e **webhook.Endpoint) endpointOut { return s.showEndpoint(ctx, *e) })
+		func(e **webhook.Endpoint) endpointOut { return s.showEndpointWith(ctx, *e, waits[(*e).ID]) })
 }
 
 // endpoint is the one that the path names, as of now.

@@ -21,12 +21,18 @@ type healthOut struct {
 	NextProbe    *time.Time `json:"nextProbe"`    // of parked
 	Waiting      uint64     `json:"waiting"`      // messages in the retry set
 	Held         uint64     `json:"held"`         // messages behind others of their ordering key
+	Requested    uint64     `json:"requested"`    // messages to be sent by hand or by a replay
+	Behind       uint64     `json:"behind"`       // messages in the log that the cursor has not reached
+	BehindMore   bool       `json:"behindMore"`   // there may be more than that
+	Oldest       *time.Time `json:"oldest"`       // when the oldest of all that waits was accepted
 	Expired      uint64     `json:"expired"`      // messages that left the log before they were delivered or given up
 }
 
-func showHealth(e *webhook.Endpoint, at wal.Standing) healthOut {
+func showHealth(e *webhook.Endpoint, at wal.Standing, backlog *wal.Backlog) healthOut {
 	h := at.Health
-	out := healthOut{FailingSince: optional(h.FailingSince), Waiting: at.Waiting, Held: at.Held, Expired: at.Expired}
+	out := healthOut{FailingSince: optional(h.FailingSince), Waiting: backlog.Retrying, Held: backlog.Held,
+		Requested: backlog.Requested, Behind: backlog.Behind, BehindMore: backlog.More, Oldest: optional(backlog.Oldest),
+		Expired: at.Expired}
 	var text strings.Builder
 	switch {
 	case e.Disabled:
@@ -57,8 +63,17 @@ func showHealth(e *webhook.Endpoint, at wal.Standing) healthOut {
 	if h.Rests.After(time.Now()) {
 		fmt.Fprintf(&text, "; it asked to be left alone until %s", words(h.Rests))
 	}
-	count(&text, at.Waiting, "waits in the retry set", "wait in the retry set")
-	count(&text, at.Held, "waits behind another of its ordering key", "wait behind others of their ordering keys")
+	if out.BehindMore && out.Behind > 0 {
+		fmt.Fprintf(&text, "; at least %d messages wait in the log", out.Behind)
+	} else {
+		count(&text, out.Behind, "waits in the log", "wait in the log")
+	}
+	count(&text, out.Waiting, "waits in the retry set", "wait in the retry set")
+	count(&text, out.Requested, "is to be sent again on request", "are to be sent again on request")
+	count(&text, out.Held, "waits behind another of its ordering key", "wait behind others of their ordering keys")
+	if !backlog.Oldest.IsZero() {
+		fmt.Fprintf(&text, "; the oldest is from %s", words(backlog.Oldest))
+	}
 	count(&text, at.Expired, "has expired undelivered", "have expired undelivered")
 	out.Text = text.String()
 	return out
@@ -93,7 +108,7 @@ func (s *Server) pauseEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{fasthttp.StatusOK, s.showEndpoint(ctx, made)}, nil
+	return s.respondEndpoint(ctx, fasthttp.StatusOK, made)
 }
 
 // What a resumed endpoint does with the messages that wait in the log.
@@ -140,7 +155,7 @@ func (s *Server) resumeEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{fasthttp.StatusOK, s.showEndpoint(ctx, made)}, nil
+	return s.respondEndpoint(ctx, fasthttp.StatusOK, made)
 }
 
 // parseResume reads where to go on; at is set if that is neither the cursor nor now.

@@ -87,7 +87,7 @@ func NewServer(config Config) (*Server, error) {
 		s.listener = tls.NewListener(gate, config.TLS)
 	}
 	s.warnPlain()
-	config.Metrics.MustRegister(s.accepted, gate.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	config.Metrics.MustRegister(&backlogCollector{store: config.Store}, s.accepted, gate.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "hookwheel_expired", Help: "Messages that left the log before they were delivered or given up, over all endpoints that there are; the same on every node."},
 		func() float64 { return float64(config.Store.Expired()) }))
 	s.router = s.routes().Handler

@@ -57,5 +57,10 @@ func (s *Server) getStats(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	backlogs, err := s.config.Store.Backlogs([]*webhook.Endpoint{endpoint})
+	if err != nil {
+		return answer{}, err
+	}
+	n.Pending += backlogs[0].Behind
 	return answer{fasthttp.StatusOK, statsOut{Success: n.Succeeded, Pending: n.Pending, Sending: n.Retrying, Fail: n.Failed, Canceled: n.Canceled}}, nil
 }

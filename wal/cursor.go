@@ -30,8 +30,6 @@ func (s *Store) Place(endpoint webhook.ID) Place {
 // Standing is how an endpoint fares.
 type Standing struct {
 	Health  webhook.Health
-	Waiting uint64 // lines of its retry set
-	Held    uint64 // of its held set
 	Expired uint64 // messages that it wanted and that left the log before they were settled
 }
 
@@ -40,7 +38,7 @@ func (s *Store) Standing(endpoint webhook.ID) (at Standing) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if c := s.nouns.cursors[endpoint]; c != nil {
-		at = Standing{Health: c.health, Waiting: c.counts.waiting, Held: c.counts.held, Expired: c.counts.expired}
+		at = Standing{Health: c.health, Expired: c.counts.expired}
 	}
 	return at
 }

@@ -72,7 +72,7 @@ func (e *entry) forgetCounts(endpoint webhook.ID, now uint64) error {
 // Stats are what an endpoint was sent in some hours, and what waits for it now.
 type Stats struct {
 	Succeeded, Failed, Canceled uint64 // attempts
-	Pending                     uint64 // messages that wait without having failed: behind others of their key, or for a person's or a task's attempt
+	Pending                     uint64 // messages in its held set and its manual set
 	Retrying                    uint64 // messages in the retry set
 }
 

@@ -1,0 +1,184 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// Bounds of the work that counting what waits takes.
+const (
+	backlogMessages = 1000     // messages behind the cursor of one endpoint, and lines of each of its sets
+	backlogBytes    = 4 << 20  // of the log, for one endpoint
+	backlogTotal    = 16 << 20 // of the log, for all endpoints of a call
+)
+
+// Backlog is what waits for an endpoint.
+type Backlog struct {
+	Retrying  uint64    // messages in its retry set
+	Held      uint64    // messages behind others of their ordering key
+	Requested uint64    // messages that were asked for by hand or by a replay
+	Behind    uint64    // messages in the log that it wants and its cursor has not reached
+	More      bool      // there may be more than Behind
+	Oldest    time.Time // of the oldest message that waits, of those looked at; zero: nothing waits
+}
+
+// Backlogs returns what waits for each of these endpoints, in their order.
+func (s *Store) Backlogs(endpoints []*webhook.Endpoint) (list []Backlog, err error) {
+	list = make([]Backlog, len(endpoints))
+	err = s.view(func(txn *badger.Txn) error {
+		r := backlogReader{txn: txn, left: backlogTotal}
+		for i, endpoint := range endpoints {
+			if err := r.read(endpoint, &list[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// backlogReader counts what waits for endpoints. Most of them are at about the same place in the
+// same log, so the last part of it that was read is kept.
+type backlogReader struct {
+	txn   *badger.Txn
+	left  int // bytes of the log that may yet be read
+	key   []byte
+	chunk []webhook.Message
+}
+
+func (r *backlogReader) read(endpoint *webhook.Endpoint, b *Backlog) error {
+	c := new(cursor)
+	value, found, err := getRecord(r.txn, idKey(keyCursor, endpoint.ID))
+	if err != nil || !found {
+		return err
+	}
+	if err := c.decode(value); err != nil {
+		return err
+	}
+	n := &c.counts
+	b.Retrying, b.Held, b.Requested = n.waiting, n.held, n.manual
+	for _, set := range []struct {
+		lines   uint64
+		prefix  byte
+		message func(key []byte) webhook.ID
+	}{
+		{n.waiting, keyRetry, func(key []byte) webhook.ID { _, m := parseRetryKey(key); return m }},
+		{n.held, keyHeld, func(key []byte) webhook.ID { return parseHeldKey(key).Message }},
+		{n.manual, keyManual, func(key []byte) webhook.ID { return webhook.ID(key[1+idSize:]) }},
+	} {
+		if set.lines == 0 {
+			continue
+		}
+		looked, prefix := 0, idKey(set.prefix, endpoint.ID)
+		err := seekKeys(r.txn, prefix, prefix, func(key []byte) error {
+			b.waits(set.message(key))
+			if looked++; looked >= backlogMessages {
+				return errStop
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return r.behind(endpoint, c, b)
+}
+
+// waits notes that a message waits.
+func (b *Backlog) waits(message webhook.ID) {
+	if at := message.Time(); b.Oldest.IsZero() || at.Before(b.Oldest) {
+		b.Oldest = at
+	}
+}
+
+// behind counts the messages in the log that the cursor has not reached.
+func (r *backlogReader) behind(endpoint *webhook.Endpoint, c *cursor, b *Backlog) error {
+	if r.left <= 0 {
+		b.More = true
+		return nil
+	}
+	budget := min(backlogBytes, r.left)
+	before := budget
+	prefix := idKey(keyLog, endpoint.App)
+	from := chunkKey(keyLog, endpoint.App, c.position)
+	err := seekKeys(r.txn, prefix, from, func(key []byte) error {
+		size, err := r.load(key, endpoint.App)
+		if err != nil {
+			return err
+		}
+		for i := range r.chunk {
+			if m := &r.chunk[i]; c.fresh(m.ID) && m.ID.After(endpoint.ID) && endpoint.Wants(m) {
+				b.waits(m.ID)
+				b.Behind++
+			}
+		}
+		if budget -= size; budget <= 0 || b.Behind >= backlogMessages {
+			b.More = true
+			return errStop
+		}
+		return nil
+	})
+	r.left -= before - budget
+	return err
+}
+
+// load reads a part of a log, unless it is the one that was read last, and returns its size.
+func (r *backlogReader) load(key []byte, app webhook.ID) (size int, err error) {
+	if bytes.Equal(key, r.key) {
+		return 0, nil
+	}
+	value, _, err := getRecord(r.txn, key)
+	if err != nil {
+		return 0, err
+	}
+	r.key = bytes.Clone(key)
+	r.chunk, err = decodeMessages(key, value, app)
+	return len(value), err
+}
+
+// seekKeys calls see with each key of a record that has a prefix, from one on; errStop ends it.
+func seekKeys(txn *badger.Txn, prefix, from []byte, see func(key []byte) error) error {
+	opts := badger.DefaultIteratorOptions
+	opts.Prefix, opts.PrefetchValues = prefix, false
+	it := txn.NewIterator(opts)
+	defer it.Close()
+	for it.Seek(from); it.Valid(); it.Next() {
+		if !isRecord(it.Item()) {
+			continue
+		}
+		if err := see(it.Item().Key()); err != nil {
+			if errors.Is(err, errStop) {
+				return nil
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// Waiting sums up what waits for all endpoints.
+type Waiting struct {
+	Retrying, Held, Requested uint64
+	Behind                    uint64    // at least
+	Oldest                    time.Time // zero: nothing waits
+}
+
+// Waiting sums up what waits for all endpoints. It looks at the log for no more than it may read
+// in one call of Backlogs.
+func (s *Store) Waiting() (sum Waiting, err error) {
+	list, err := s.Backlogs(s.AllEndpoints())
+	for i := range list {
+		b := &list[i]
+		sum.Retrying, sum.Held, sum.Requested = sum.Retrying+b.Retrying, sum.Held+b.Held, sum.Requested+b.Requested
+		sum.Behind += b.Behind
+		if !b.Oldest.IsZero() && (sum.Oldest.IsZero() || b.Oldest.Before(sum.Oldest)) {
+			sum.Oldest = b.Oldest
+		}
+	}
+	return sum, err
+}
