@@ -9,8 +9,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// errRevoked means that an attempt was broken off because its message must not go to its endpoint any more, or no
-// longer in this form.
+// errRevoked means that an attempt was broken off because its message must not go to its endpoint
+// any more, or no longer in this form.
 var errRevoked = errors.New("the endpoint was changed, paused, disabled or deleted, or the payload expunged")
 
 // flight is an attempt under way. Any goroutine may revoke it.
@@ -51,8 +51,9 @@ func (s *Sender) end(f *flight) {
 	}
 }
 
-// revoke breaks off the attempts to an endpoint that are not current and whose request is not wholly with the receiver:
-// when it returns, the kernel holds no byte of them. The others only wait for an answer, which still counts.
+// revoke breaks off the attempts to an endpoint that are not current and whose request is not
+// wholly with the receiver: when it returns, the kernel holds no byte of them. The others only wait
+// for an answer, which still counts.
 func (s *Sender) revoke(endpoint webhook.ID, current func(*webhook.Delivery) bool) {
 	var list []*flight
 	s.mu.Lock()

@@ -12,8 +12,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// lateReader accepts one connection, reads nothing until it is told to, and then all that the sender's kernel still has.
-// Its window is small, so most of a large request waits there.
+// lateReader accepts one connection, reads nothing until it is told to, and then all that the
+// sender's kernel still has. Its window is small, so most of a large request waits there.
 func lateReader(t *testing.T, scheme string) (url string, read chan<- struct{}, got <-chan []byte) {
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
@@ -54,8 +54,8 @@ func largeDelivery(url string) webhook.Delivery {
 	return d
 }
 
-// What an attempt that timed out left with the kernel never arrives: a message must not come to an endpoint after what
-// has happened to either since.
+// What an attempt that timed out left with the kernel never arrives: a message must not come to an
+// endpoint after what has happened to either since.
 func TestTimedOutRequestIsDiscarded(t *testing.T) {
 	for _, scheme := range []string{"http", "https"} {
 		url, read, got := lateReader(t, scheme)

@@ -8,8 +8,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// FuzzAnswer has receivers answer with any bytes: an attempt ends in time, keeps no more than it may, and what was said too
-// much is not taken for the answer to the next one.
+// FuzzAnswer has receivers answer with any bytes: an attempt ends in time, keeps no more than it
+// may, and what was said too much is not taken for the answer to the next one.
 func FuzzAnswer(f *testing.F) {
 	for _, text := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",

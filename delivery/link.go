@@ -13,7 +13,8 @@ const (
 	connectionLife = time.Minute     // so that a change of name or address is noticed
 )
 
-// peer is what a connection leads to. Attempts that go to the same one may share a connection, one after the other.
+// peer is what a connection leads to. Attempts that go to the same one may share a connection, one
+// after the other.
 type peer struct {
 	address  string // host:port
 	secure   bool
@@ -63,8 +64,8 @@ func (i *idleLinks) take(p peer) *link {
 	return nil
 }
 
-// put keeps a connection for the next attempt, unless it is old. If there are too many, the one that was not used for
-// longest gives way.
+// put keeps a connection for the next attempt, unless it is old. If there are too many, the one
+// that was not used for longest gives way.
 func (i *idleLinks) put(l *link) {
 	l.used = time.Now()
 	if l.used.Sub(l.made) >= connectionLife {

@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-// What follows tells what this machine lacks from what a receiver does: it must not use up a customer's attempts.
+// What follows tells what this machine lacks from what a receiver does: it must not use up a
+// customer's attempts.
 
 // errNoRoute means that this machine has no way to any network.
 var errNoRoute = errors.New("this machine has no route to any network")
@@ -22,7 +23,8 @@ func exhausted(err error) bool {
 	return slices.ContainsFunc(resources, func(errno syscall.Errno) bool { return errors.Is(err, errno) }) || portless(err)
 }
 
-// unreachable reports whether a question did not get as far as a name server. The errors of net's resolver are texts.
+// unreachable reports whether a question did not get as far as a name server. The errors of net's
+// resolver are texts.
 func unreachable(err *net.DNSError) bool {
 	ours := append([]syscall.Errno{syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL}, resources...)
 	return slices.ContainsFunc(ours, func(errno syscall.Errno) bool { return strings.Contains(err.Err, errno.Error()) })
@@ -41,7 +43,8 @@ func local(err error) error {
 	return nil
 }
 
-// portless reports whether there was no port left for a connection, rather than no address of ours for its family.
+// portless reports whether there was no port left for a connection, rather than no address of ours
+// for its family.
 func portless(err error) bool {
 	var op *net.OpError
 	return errors.Is(err, syscall.EADDRNOTAVAIL) && errors.As(err, &op) && op.Addr != nil && routed("udp", op.Addr.String())
@@ -57,8 +60,8 @@ func routed(network, address string) bool {
 	return true
 }
 
-// worse picks of two failures to connect what says most: that we lack something, else anything but that there is no
-// way to an address, or no time left for it.
+// worse picks of two failures to connect what says most: that we lack something, else anything but
+// that there is no way to an address, or no time left for it.
 func worse(a, b error) error {
 	says := func(err error) bool {
 		return !errors.Is(err, syscall.ENETUNREACH) && !errors.Is(err, syscall.EADDRNOTAVAIL) && !errors.Is(err, context.Canceled)

@@ -14,8 +14,8 @@ import (
 	"hookwheel/httpapi/apitest"
 )
 
-// slowReceiver takes one request at a time, through a small window: it reads its first byte, and all that follows only
-// when it is told to. It reports whether a request was whole, and answers it.
+// slowReceiver takes one request at a time, through a small window: it reads its first byte, and
+// all that follows only when it is told to. It reports whether a request was whole, and answers it.
 type slowReceiver struct {
 	url   string
 	began chan struct{}
@@ -59,8 +59,9 @@ func startSlowReceiver(t *testing.T) *slowReceiver {
 	return r
 }
 
-// Once a change was acknowledged, what was under way and must not be sent any more does not arrive, however much of it
-// the kernel had taken already; what is to be sent all the same is, as soon as it may.
+// Once a change was acknowledged, what was under way and must not be sent any more does not arrive,
+// however much of it the kernel had taken already; what is to be sent all the same is, as soon as
+// it may.
 func TestChangesBreakOffAttempts(t *testing.T) {
 	large := `{"eventType": "a", "payload": {"x": "` + strings.Repeat("x", 300<<10) + `END"}}`
 	for name, test := range map[string]struct {

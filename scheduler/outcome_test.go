@@ -67,8 +67,9 @@ func TestCurrent(t *testing.T) {
 	}
 }
 
-// An attempt that was broken off because its endpoint was changed uses up nothing, says nothing about the endpoint and
-// is made again at once, by hand or not; what has no way out for a reason of ours is put off.
+// An attempt that was broken off because its endpoint was changed uses up nothing, says nothing
+// about the endpoint and is made again at once, by hand or not; what has no way out for a reason of
+// ours is put off.
 func TestUnmadeAttempts(t *testing.T) {
 	for name, test := range map[string]struct {
 		verdict Verdict

@@ -10,11 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// MaxURL is the longest URL, in bytes, that an endpoint may have: as it was given, and as it is sent.
+// MaxURL is the longest URL, in bytes, that an endpoint may have: as it was given, and as it is
+// sent.
 const MaxURL = 8 << 10
 
-// URL is the URL of an endpoint, taken apart: what is dialed and what is written on the wire. Nothing
-// else parses the URLs of endpoints, so both are always what String shows.
+// URL is the URL of an endpoint, taken apart: what is dialed and what is written on the wire.
+// Nothing else parses the URLs of endpoints, so both are always what String shows.
 type URL struct {
 	Secure   bool   // https
 	Host     string // a name in ASCII and lower case without a final dot, or an address without brackets
@@ -25,9 +26,9 @@ type URL struct {
 	Target   string // path and query
 }
 
-// ParseURL parses text as browsers do (WHATWG's URL Standard), and is stricter where they let pass what
-// RFC 3986 and RFC 9112 do not: the result holds no byte that a strict receiver would refuse. Parsing
-// what String returns gives the same URL.
+// ParseURL parses text as browsers do (WHATWG's URL Standard), and is stricter where they let pass
+// what RFC 3986 and RFC 9112 do not: the result holds no byte that a strict receiver would refuse.
+// Parsing what String returns gives the same URL.
 func ParseURL(text string) (u URL, err error) {
 	if len(text) > MaxURL {
 		return u, errURLTooLong
@@ -150,7 +151,8 @@ func validZone(zone string) bool {
 // Secretless reports whether there is neither user nor password.
 func (u URL) Secretless() bool { return u.User == "" && u.Password == "" }
 
-// HostPort is the host, and the port unless it is the scheme's: as it is shown, and sent as the header Host.
+// HostPort is the host, and the port unless it is the scheme's: as it is shown, and sent as the
+// header Host.
 func (u URL) HostPort() string {
 	host := u.Host
 	if strings.Contains(host, ":") {
@@ -199,7 +201,8 @@ func (u URL) String() string {
 	return text + host + u.Target
 }
 
-// NormalURL is text as ParseURL understands it. What ParseURL refuses stays as it is, for Validate to say why.
+// NormalURL is text as ParseURL understands it. What ParseURL refuses stays as it is, for Validate
+// to say why.
 func NormalURL(text string) string {
 	u, err := ParseURL(text)
 	if err != nil {
@@ -211,7 +214,8 @@ func NormalURL(text string) string {
 // masked stands for a secret in what is shown.
 const masked = "xxxxx"
 
-// MaskURL is text without its secret: the password, or the user if there is no password, as in https://TOKEN@example.com/.
+// MaskURL is text without its secret: the password, or the user if there is no password, as in
+// https://TOKEN@example.com/.
 func MaskURL(text string) string {
 	u, err := ParseURL(text)
 	switch {
@@ -235,7 +239,8 @@ const (
 	userBytes  = unreserved + "!$&'()*+,"
 )
 
-// escape percent-encodes all but letters, digits and the bytes to keep. An escape that is there stays.
+// escape percent-encodes all but letters, digits and the bytes to keep. An escape that is there
+// stays.
 func escape(text, keep string) string {
 	const digits = "0123456789ABCDEF"
 	out := make([]byte, 0, len(text))

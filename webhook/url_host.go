@@ -10,9 +10,9 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// hostNames turns names into what the DNS knows: lower case, full-width and composed letters in their
-// plain form, anything outside ASCII as xn--. It refuses what mixes directions, joins nothing, or is not
-// a letter in any script.
+// hostNames turns names into what the DNS knows: lower case, full-width and composed letters in
+// their plain form, anything outside ASCII as xn--. It refuses what mixes directions, joins
+// nothing, or is not a letter in any script.
 var hostNames = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.CheckHyphens(false),
 	idna.CheckJoiners(true), idna.BidiRule(), idna.VerifyDNSLength(true))
 
@@ -49,8 +49,8 @@ func (u *URL) parseHost(text string) error {
 var errBadHost = Invalid("url", "the host of the URL is not a name that the DNS could have: at most 253 letters, digits, hyphens and "+
 	"underscores, with dots between labels of at most 63; other letters may be written as they are, or as xn--")
 
-// validHostName accepts letters, digits, hyphens and underscores, and no xn-- that stands for plain ASCII or
-// for another way to write a name.
+// validHostName accepts letters, digits, hyphens and underscores, and no xn-- that stands for plain
+// ASCII or for another way to write a name.
 func validHostName(name string) bool {
 	for label := range strings.SplitSeq(name, ".") {
 		if label == "" || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
@@ -83,8 +83,8 @@ func endsInNumber(name string) bool {
 	return found && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
-// parseIPv4 parses one to four numbers, each decimal, octal (0…) or hexadecimal (0x…), of which the last
-// fills what the others leave.
+// parseIPv4 parses one to four numbers, each decimal, octal (0…) or hexadecimal (0x…), of which the
+// last fills what the others leave.
 func parseIPv4(name string) (address netip.Addr, ok bool) {
 	parts := strings.Split(name, ".")
 	if len(parts) > 4 {
