@@ -121,6 +121,10 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
 		s.write(ctx, answer{fasthttp.StatusServiceUnavailable, &webhook.Error{Code: webhook.CodeUnavailable,
 			Detail: "The cluster has no leader at the moment, so it is not known whether this took effect. Try again."}})
+	case s.config.Failed != nil && s.config.Failed(): // its log says why; another node may do what this one can't
+		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
+		s.write(ctx, answer{fasthttp.StatusServiceUnavailable, &webhook.Error{Code: webhook.CodeUnavailable,
+			Detail: "This node has failed and is about to end, so it is not known whether this took effect. Try again."}})
 	default:
 		s.config.Logger.Error("a request failed", "method", string(ctx.Method()), "path", ctx.UserValue(router.MatchedRoutePathParam), "error", err)
 		s.write(ctx, answer{fasthttp.StatusInternalServerError, &webhook.Error{Code: webhook.CodeInternal,

@@ -49,6 +49,7 @@ type Config struct {
 	Store       *wal.Store
 	Writer      *wal.Writer
 	Node        *cluster.Node
+	Failed      func() bool // whether the node can't go on, and is about to end; nil: never
 	Metrics     *prometheus.Registry
 	Logger      *slog.Logger
 }

@@ -34,6 +34,7 @@ type Node struct {
 	pool    *delivery.Pool
 	api     *httpapi.Server
 	failed  chan error    // why it can't go on
+	broken  atomic.Bool   // it can't
 	opened  chan struct{} // closed when cluster is set, which leads perhaps at once
 	closers []closer      // in the order of starting
 	closing atomic.Value  // the name of the one that is being ended
@@ -92,7 +93,7 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	n.onClose("cluster", n.cluster.Close)
 	n.api, err = httpapi.NewServer(httpapi.Config{
 		Listen: config.API.Listen, Token: config.API.Token, JWTSecret: config.API.JWTSecret, PortalURL: config.API.PortalURL, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, Descriptors: descriptors, TLS: forAPI,
-		Store: n.store, Writer: n.writer, Node: n.cluster, Metrics: metrics, Logger: log,
+		Store: n.store, Writer: n.writer, Node: n.cluster, Failed: n.broken.Load, Metrics: metrics, Logger: log,
 	})
 	if err != nil {
 		return nil, err
@@ -145,6 +146,7 @@ func (n *Node) Close() error {
 
 // fatal is called when the disk or the state machine failed.
 func (n *Node) fatal(err error) {
+	n.broken.Store(true)
 	select {
 	case n.failed <- err:
 	default: // one reason is enough

@@ -1,0 +1,21 @@
+package httpapi
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+)
+
+// While a node is failing, what goes wrong is for another node to do; else it is an error of this one.
+func TestFailingNodeSendsElsewhere(t *testing.T) {
+	for failed, want := range map[bool]int{false: fasthttp.StatusInternalServerError, true: fasthttp.StatusServiceUnavailable} {
+		s := &Server{config: Config{Failed: func() bool { return failed }, Logger: slog.New(slog.DiscardHandler)}}
+		ctx := new(fasthttp.RequestCtx)
+		s.writeError(ctx, errors.New("input/output error"))
+		if got := ctx.Response.StatusCode(); got != want || failed != (len(ctx.Response.Header.Peek("Retry-After")) > 0) {
+			t.Errorf("failing %v: answered %d", failed, got)
+		}
+	}
+}
