@@ -23,6 +23,9 @@ func TestAPIDocuments(t *testing.T) {
 			t.Errorf("%s: %.200s", path, text)
 		}
 	}
+	if response, text := a.raw("GET", "/portal", "", nil); response.StatusCode != 200 || !bytes.Contains(text, []byte("<html")) {
+		t.Errorf("/portal: %d, %.200s", response.StatusCode, text)
+	}
 	for _, method := range []string{"GET", "HEAD", "POST"} {
 		if response, _ := a.raw(method, "/api/v1/health/ping", "", nil); response.StatusCode != http.StatusNoContent {
 			t.Errorf("%s ping: %d", method, response.StatusCode)
