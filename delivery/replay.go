@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"hookwheel/webhook"
@@ -18,7 +19,7 @@ const (
 type Replays interface {
 	// RunningTasks are those to be moved, the oldest first.
 	RunningTasks() []*webhook.Task
-	// NextStep says which messages, at most most, a task takes next.
+	// NextStep says which messages, at most most, a task takes next. It does a bounded part of the work.
 	NextStep(task *webhook.Task, most int) (webhook.TaskStep, error)
 }
 
@@ -29,7 +30,8 @@ type Stepper interface {
 }
 
 // Replayer moves tasks on while this node leads: it looks through their logs and puts what they take into manual sets, at their
-// rate and never much at once. All that must last stands in the store, so the next leader goes on where this one stood.
+// rate and never much at once. Applications take turns, a step of one of their tasks each, so that those with many replays over long
+// logs do not hold up the others. All that must last is in the store, so the next leader goes on where this one stopped.
 type Replayer struct {
 	replays Replays
 	stepper Stepper
@@ -37,11 +39,13 @@ type Replayer struct {
 	log     *slog.Logger
 	wake    chan struct{}
 	paces   map[webhook.ID]*pace
+	latest  map[webhook.ID]webhook.ID // by application: the task that had its turn last
 }
 
 // NewReplayer makes one for a leader of that term.
 func NewReplayer(replays Replays, stepper Stepper, term uint64, log *slog.Logger) *Replayer {
-	return &Replayer{replays: replays, stepper: stepper, term: term, log: log, wake: make(chan struct{}, 1), paces: make(map[webhook.ID]*pace)}
+	return &Replayer{replays: replays, stepper: stepper, term: term, log: log, wake: make(chan struct{}, 1),
+		paces: make(map[webhook.ID]*pace), latest: make(map[webhook.ID]webhook.ID)}
 }
 
 // Wake says that a task was made or changed. It never blocks.
@@ -70,45 +74,88 @@ func (r *Replayer) Run(ctx context.Context) {
 	}
 }
 
-// forget lets go of the paces of tasks that do not run any more.
+// forget lets go of the paces of tasks that do not run any more, and of applications without running tasks.
 func (r *Replayer) forget(running []*webhook.Task) {
-	kept := make(map[webhook.ID]*pace, len(running))
+	paces := make(map[webhook.ID]*pace, len(running))
+	latest := make(map[webhook.ID]webhook.ID)
 	for _, t := range running {
 		if p := r.paces[t.ID]; p != nil {
-			kept[t.ID] = p
+			paces[t.ID] = p
+		}
+		if id, found := r.latest[t.App]; found {
+			latest[t.App] = id
 		}
 	}
-	r.paces = kept
+	r.paces, r.latest = paces, latest
 }
 
-// move lets each task make a step if it may, and says how long to wait before the next round.
+// move makes one step of each application that has a task that may take one, and returns how long to wait before the next round.
 func (r *Replayer) move(ctx context.Context, running []*webhook.Task) time.Duration {
 	wait := replayInterval
-	for _, t := range running {
-		most := r.allowance(t, time.Now())
-		if most == 0 || !t.End().After(t.Position) {
-			continue
-		}
-		step, err := r.replays.NextStep(t, most)
-		if err == nil {
-			err = r.stepper.StepTask(ctx, r.term, &step)
-		}
-		switch {
-		case ctx.Err() != nil:
-			return 0
-		case webhook.ErrorCode(err) == webhook.CodeConflict, webhook.ErrorCode(err) == webhook.CodeNotFound: // it was changed meanwhile
-			continue
-		case err != nil:
-			r.log.Warn("a replay could not be moved on; it is tried again", "task", t.ID.Text(webhook.KindTask), "error", err)
-			wait = replayPatience
-			continue
-		}
-		r.paces[t.ID].spend(len(step.Messages))
-		if step.To != t.End() && wait == replayInterval {
-			wait = 0
+	for _, tasks := range r.turns(running) {
+		for _, t := range tasks {
+			most := r.allowance(t, time.Now())
+			if most == 0 {
+				continue
+			}
+			r.latest[t.App] = t.ID
+			more := r.step(ctx, t, most)
+			if ctx.Err() != nil {
+				return 0
+			}
+			if more || len(tasks) > 1 {
+				wait = 0
+			}
+			break
 		}
 	}
 	return wait
+}
+
+// turns returns the tasks that are not at their end, by application; of each, those behind the one that had its turn last come first.
+func (r *Replayer) turns(running []*webhook.Task) (list [][]*webhook.Task) {
+	places := make(map[webhook.ID]int)
+	for _, t := range running {
+		if !t.End().After(t.Position) {
+			continue
+		}
+		i, found := places[t.App]
+		if !found {
+			i = len(list)
+			places[t.App] = i
+			list = append(list, nil)
+		}
+		list[i] = append(list[i], t)
+	}
+	for i, tasks := range list {
+		latest := r.latest[tasks[0].App]
+		first := slices.IndexFunc(tasks, func(t *webhook.Task) bool { return t.ID.After(latest) })
+		if first > 0 {
+			list[i] = slices.Concat(tasks[first:], tasks[:first])
+		}
+	}
+	return list
+}
+
+// step moves a task on and reports whether it is to go on at once.
+func (r *Replayer) step(ctx context.Context, t *webhook.Task, most int) (more bool) {
+	p := r.paces[t.ID]
+	step, err := r.replays.NextStep(t, most)
+	if err == nil {
+		err = r.stepper.StepTask(ctx, r.term, &step)
+	}
+	switch {
+	case ctx.Err() != nil:
+	case webhook.ErrorCode(err) == webhook.CodeConflict, webhook.ErrorCode(err) == webhook.CodeNotFound: // it was changed meanwhile
+		p.rest = time.Now().Add(replayInterval)
+	case err != nil:
+		r.log.Warn("a replay could not be moved on; it is tried again", "task", t.ID.Text(webhook.KindTask), "error", err)
+		p.rest = time.Now().Add(replayPatience)
+	default:
+		p.spend(len(step.Messages))
+		return step.To != t.End()
+	}
+	return false
 }
 
 // allowance is how many messages a task may take now. Steps are made of many, if no rate is to be kept: each is an entry in the
@@ -118,6 +165,9 @@ func (r *Replayer) allowance(t *webhook.Task, now time.Time) int {
 	if p == nil {
 		p = &pace{at: now}
 		r.paces[t.ID] = p
+	}
+	if now.Before(p.rest) {
+		return 0
 	}
 	room := int(t.Room())
 	if t.Rate == 0 && room < webhook.MaxTaskStep {
@@ -130,6 +180,7 @@ func (r *Replayer) allowance(t *webhook.Task, now time.Time) int {
 type pace struct {
 	filled float64
 	at     time.Time
+	rest   time.Time // no step before
 }
 
 // tokens is how many messages may be taken, MaxTaskStep at most; rate is per second, 0 without bound.

@@ -10,13 +10,14 @@ import (
 
 const (
 	maxOpenTasks     = 1000 // that are not over, of all endpoints
+	maxAppTasks      = 256  // of them, of one application
 	maxEndpointTasks = 16   // of them, of one endpoint
 	maxTasksOver     = 1000 // that are kept to be looked at; older ones are forgotten
 )
 
 var (
-	errManyTasks = &webhook.Error{Code: webhook.CodeConflict, Detail: fmt.Sprintf("There are %d replays of this endpoint, or %d of all, that are not "+
-		"finished: wait for them or cancel some.", maxEndpointTasks, maxOpenTasks)}
+	errManyTasks = &webhook.Error{Code: webhook.CodeConflict, Detail: fmt.Sprintf("There are %d replays of this endpoint, %d of this application, or %d of all, "+
+		"that are not finished: wait for them or cancel some.", maxEndpointTasks, maxAppTasks, maxOpenTasks)}
 	errTaskOver = &webhook.Error{Code: webhook.CodeConflict, Detail: "This task is over: what it did stays, but it can't be changed any more. Start another."}
 	errLateStep = &webhook.Error{Code: webhook.CodeConflict, Detail: "the task does not stand where this step begins, or is not for this leader to move"}
 )
@@ -35,16 +36,19 @@ func (e *entry) createTask(t *webhook.Task) ([]byte, error) {
 			return nil, err
 		}
 	}
-	open, ofEndpoint := 0, 0
+	open, ofApp, ofEndpoint := 0, 0, 0
 	for _, other := range e.store.nouns.tasks {
 		if other = e.task(other.ID); !other.Status.Over() {
 			open++
+			if other.App == t.App {
+				ofApp++
+			}
 			if other.Endpoint == t.Endpoint {
 				ofEndpoint++
 			}
 		}
 	}
-	if open >= maxOpenTasks || ofEndpoint >= maxEndpointTasks {
+	if open >= maxOpenTasks || ofApp >= maxAppTasks || ofEndpoint >= maxEndpointTasks {
 		return nil, errManyTasks
 	}
 	var err error
@@ -263,22 +267,26 @@ func (e *entry) keepTasks() error {
 	return nil
 }
 
-// forgetTasks drops the oldest of those that are over if there are too many.
+// forgetTasks drops some of those that are over if there are too many: the oldest of the application that has the most.
 func (e *entry) forgetTasks() {
-	over := 0
+	over, total := make(map[webhook.ID]int), 0
 	for _, t := range e.store.nouns.tasks {
 		if t.Status.Over() {
-			over++
+			over[t.App]++
+			total++
 		}
 	}
-	var kept []*webhook.Task
-	for _, t := range e.store.nouns.tasks {
-		if t.Status.Over() && over > maxTasksOver {
-			over--
-			e.batch.delete(idKey(keyTask, t.ID))
-		} else {
-			kept = append(kept, t)
+	kept := slices.Clone(e.store.nouns.tasks) // readers may hold the old one
+	for ; total > maxTasksOver; total-- {
+		i := -1
+		for j, t := range kept { // the oldest first
+			if t.Status.Over() && (i < 0 || over[t.App] > over[kept[i].App]) {
+				i = j
+			}
 		}
+		over[kept[i].App]--
+		e.batch.delete(idKey(keyTask, kept[i].ID))
+		kept = slices.Delete(kept, i, i+1)
 	}
 	e.store.mu.Lock()
 	e.store.nouns.tasks = kept

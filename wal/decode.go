@@ -21,7 +21,7 @@ import (
 //	disableEndpoint         small                        the endpoint (maxNoun), a change, an operational message
 //	moveCursor              small                        the endpoint (maxNoun), its cursor, a change, an operational message
 //	deleteEndpoint          small                        its tasks (16 of maxTask), a change, an operational message; the rest is swept
-//	deleteApplication       small                        its tasks (maxOpenTasks of maxTask), 100 keys; the rest is swept
+//	deleteApplication       small                        its tasks (maxAppTasks of maxTask), 100 keys; the rest is swept
 //	create/updateEventType  maxNoun                      its body
 //	deleteEventType         small                        the event type (maxNoun)
 //	createKey, revokeKeys   maxAPIKey                       100 keys of maxAPIKey, the application

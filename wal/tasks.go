@@ -10,8 +10,9 @@ import (
 
 // Of one step of a task.
 const (
-	maxStepLook  = 1024    // messages of the log
-	maxStepBytes = 1 << 20 // that are read of it, or one entry more
+	maxStepLook     = 1024    // messages of the log
+	maxStepBytes    = 1 << 20 // that are read of it, or one entry more
+	maxStepAttempts = 1024    // that are read, or those of one message more
 )
 
 func (n *nouns) loadTasks(txn *badger.Txn) error {
@@ -125,7 +126,7 @@ func (s *Store) NextStep(t *webhook.Task, most int) (step webhook.TaskStep, err 
 					return errStop
 				case !page.holds(m.ID):
 					continue
-				case len(step.Messages) >= most || step.Looked >= maxStepLook || size > maxStepBytes:
+				case len(step.Messages) >= most || step.Looked >= maxStepLook || size > maxStepBytes || c.read >= maxStepAttempts:
 					step.To = last
 					return errStop
 				}
@@ -151,6 +152,7 @@ type chooser struct {
 	task     *webhook.Task
 	endpoint *webhook.Endpoint
 	place    cursor
+	read     int // attempts
 }
 
 func (c *chooser) takes(txn *badger.Txn, m *webhook.Message) (bool, error) {
@@ -171,6 +173,7 @@ func (c *chooser) takes(txn *badger.Txn, m *webhook.Message) (bool, error) {
 		if c.task.Which == webhook.ReplayNeverAttempted || c.task.Which == webhook.ReplayAll && answered {
 			return errStop
 		}
+		c.read++
 		a, err := readAttemptAt(txn, c.endpoint.ID, webhook.ID(key[len(prefix):]))
 		if err != nil {
 			return err

@@ -316,9 +316,53 @@ func TestTaskEnds(t *testing.T) {
 	}
 }
 
-// Of the tasks that are over only the newest are kept.
+// TestTasksOfApplication begins as many replays as one application may have; another may have more.
+func TestTasksOfApplication(t *testing.T) {
+	_, w, app, _ := newWorld(t)
+	begin := func(app webhook.ID, n int) (err error) {
+		for n > 0 && err == nil {
+			endpoint, made := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app, URL: "http://x/", Keys: testKeys})
+			if made != nil {
+				t.Fatal(made)
+			}
+			for range min(n, maxEndpointTasks) {
+				task := webhook.Task{App: app, Endpoint: endpoint.ID, Kind: webhook.TaskReplay, Which: webhook.ReplayAll, Since: time.UnixMilli(testClock - 3_600_000)}
+				if _, err = w.CreateTask(t.Context(), task); err != nil {
+					break
+				}
+				n--
+			}
+		}
+		return err
+	}
+	if err := begin(app.ID, maxAppTasks); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, begin(app.ID, 1), webhook.CodeConflict)
+	other, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "other"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := begin(other.ID, 1); err != nil {
+		t.Error(err)
+	}
+}
+
+// Of the tasks that are over only the newest are kept, and those of other applications than the one that has the most.
 func TestTasksAreForgotten(t *testing.T) {
 	s, w, app, endpoint := newWorld(t)
+	other, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "other"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: other.ID, URL: "http://x/", Keys: testKeys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := w.CreateTask(t.Context(), webhook.Task{App: other.ID, Endpoint: theirs.ID, Since: time.UnixMilli(testClock + 3_600_000)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var first, last webhook.ID
 	for i := range maxTasksOver + 3 { // each is over at once: there is nothing before its end
 		task, err := w.CreateTask(t.Context(), webhook.Task{App: app.ID, Endpoint: endpoint.ID, Since: time.UnixMilli(testClock + 3_600_000)})
@@ -329,7 +373,10 @@ func TestTasksAreForgotten(t *testing.T) {
 			first = last
 		}
 	}
-	_, err := s.Task(first)
+	if _, err := s.Task(kept.ID); err != nil {
+		t.Errorf("the task of another application: %v", err)
+	}
+	_, err = s.Task(first)
 	wantCode(t, err, webhook.CodeNotFound)
 	if got, err := s.Task(last); err != nil || got.Status != webhook.TaskFinished {
 		t.Errorf("%+v %v", got, err)
