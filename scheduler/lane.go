@@ -18,8 +18,10 @@ type lane struct {
 	// successor is the endpoint for which a new lane takes over when nothing is pending; nil: none.
 	successor *webhook.Endpoint
 
-	inLine  bool      // for the rate of its application, see tail.go
-	stalled bool      // until what was decided is recorded
+	inLine  bool // for the rate of its application, see tail.go
+	stalled bool // until what was decided is recorded
+	laden   bool // until there is room for a request of load bytes, see carry.go
+	load    int
 	wakesAt time.Time // its alarm on the wheel; zero: none is set
 	wakeup  timer[alarm]
 

@@ -69,6 +69,22 @@ func (r *logReader) next(endpoint *webhook.Endpoint) (m *webhook.Message, starve
 	return nil, false
 }
 
+// giveBack returns the message that was taken last: it comes first again. What was read of the store is forgotten meanwhile.
+func (r *logReader) giveBack() {
+	last := len(r.taken) - 1
+	id := r.taken[last].id
+	r.read = r.taken[last].before
+	if r.taken = r.taken[:last]; last == 0 {
+		r.taken = nil
+	}
+	r.window = nil
+	if r.caughtUp && r.number > r.tail.first && r.tail.at(r.number-1).ID == id {
+		r.number--
+	} else {
+		r.caughtUp = false
+	}
+}
+
 // left tells whether what was to come next has left the memory, while the lane could not take it.
 func (r *logReader) left() bool { return r.caughtUp && r.number < r.tail.first }
 

@@ -60,6 +60,12 @@ func (r *retrySet) fire(line *retry) {
 	r.due = append(r.due, line)
 }
 
+// fireFirst makes a line due again that was taken and could not go: it comes first.
+func (r *retrySet) fireFirst(line *retry) {
+	line.due = true
+	r.due = slices.Insert(r.due, 0, line)
+}
+
 // received takes what follows, of which one more than maxLoaded lines were asked for, and returns the lines to take into memory, if
 // they belong there.
 func (r *retrySet) received(list []webhook.Retry) (lines []webhook.Retry) {

@@ -287,7 +287,7 @@ func (s *Scheduler) Wake(endpoint webhook.ID) {
 // enqueue gives a lane a place in the queue if it has none and a turn may bring something, or else sees to it that it is looked
 // at again when it may.
 func (s *Scheduler) enqueue(l *lane) {
-	if l.queued || l.stalled || l.reading || s.closed {
+	if l.queued || l.stalled || l.laden || l.reading || s.closed {
 		return
 	}
 	if ok, at := s.mayTurn(l); !ok {

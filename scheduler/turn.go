@@ -12,6 +12,7 @@ type flying struct {
 	full     bool      // the lane's limit was reached with it
 	share    *share    // that has the worker
 	class    class     // as which it has it
+	load     int       // bytes that it takes in memory, if many
 	key      uint64    // under which it stands in the store, see order.go
 	due      time.Time // its line in the retry set, into which it was put meanwhile; zero: it was not
 	early    bool      // it went before its time
@@ -38,7 +39,8 @@ func (s *Scheduler) Next() (webhook.Delivery, bool) {
 			continue
 		}
 		f := l.flying[flight{d.Source, d.ID}]
-		f.share, f.class = share, class
+		f.share, f.class, f.load = share, class, load(d.Message, d.Endpoint)
+		s.workers.lift(share, f.load)
 		l.flying[flight{d.Source, d.ID}] = f
 		l.deficit -= cost(d.Message)
 		share.lines[class].deficit -= len(d.Message.Payload)
@@ -62,7 +64,7 @@ func (s *Scheduler) awaitLane() *lane {
 
 // again gives a lane the rest of its turn, if it has one and may use it now.
 func (s *Scheduler) again(l *lane) {
-	if l.deficit > 0 && !l.queued && !l.stalled && !s.closed && len(s.decided) < maxDecided {
+	if l.deficit > 0 && !l.queued && !l.stalled && !l.laden && !s.closed && len(s.decided) < maxDecided {
 		if ok, _ := s.mayTurn(l); ok {
 			s.workers.putBack(l)
 			s.wakeWorker()
@@ -179,6 +181,10 @@ func (s *Scheduler) turnLog(l *lane) (d webhook.Delivery, found bool) {
 		s.hold(l, &d, key)
 		return d, false
 	}
+	if !s.hasRoom(l, d.Message) {
+		l.log.giveBack()
+		return d, false
+	}
 	l.order.block(key, m.ID)
 	return s.depart(l, d), true
 }
@@ -215,7 +221,8 @@ func (l *lane) probeLine(now time.Time) *retry {
 
 // turnRetry takes a line of the retry set that is due.
 func (s *Scheduler) turnRetry(l *lane, line *retry) (d webhook.Delivery, found bool) {
-	early := !line.due && !l.breaker.health.Parked
+	due := line.due
+	early := !due && !l.breaker.health.Parked
 	if early {
 		l.early.once = false
 	}
@@ -225,6 +232,17 @@ func (s *Scheduler) turnRetry(l *lane, line *retry) (d webhook.Delivery, found b
 	if ok := s.fetch(l, &d); !ok {
 		if !l.removed {
 			s.retryLater(l, line)
+			s.set(&line.timer, s.clock().Add(readPatience))
+		}
+		return d, false
+	}
+	if !s.hasRoom(l, d.Message) {
+		l.early.once = l.early.once || early
+		s.retryLater(l, line)
+		if due {
+			l.retries.fireFirst(line)
+		} else {
+			s.set(&line.timer, s.due(&line.Retry))
 		}
 		return d, false
 	}
@@ -243,13 +261,12 @@ func (s *Scheduler) turnRetry(l *lane, line *retry) (d webhook.Delivery, found b
 	return s.depart(l, d), true
 }
 
-// retryLater puts a line back whose message could not be read.
+// retryLater puts a line back whose message can't be sent now.
 func (s *Scheduler) retryLater(l *lane, line *retry) {
 	s.waiting++
 	delete(l.retries.out, line.Message)
 	l.retries.keep(line)
 	line.due, line.gone = false, false
-	s.set(&line.timer, s.clock().Add(readPatience))
 }
 
 // turnManual takes what a person or a task asked for.
@@ -260,7 +277,7 @@ func (s *Scheduler) turnManual(l *lane, i int) (d webhook.Delivery, found bool) 
 		return d, false
 	}
 	d = webhook.Delivery{ID: line.Message, Endpoint: l.endpoint, Source: webhook.SourceManual, Number: line.Number, Task: line.Task, Retry: line.Retry}
-	if ok := s.fetch(l, &d); !ok {
+	if ok := s.fetch(l, &d); !ok || !s.hasRoom(l, d.Message) {
 		l.manual.giveBack(d.ID)
 		return d, false
 	}
@@ -299,7 +316,7 @@ func (s *Scheduler) turnHeld(l *lane, key uint64) (d webhook.Delivery, found boo
 		return d, false
 	}
 	d = webhook.Delivery{ID: message, Endpoint: l.endpoint, Source: webhook.SourceHeld, Number: 1}
-	if ok := s.fetch(l, &d); !ok {
+	if ok := s.fetch(l, &d); !ok || !s.hasRoom(l, d.Message) {
 		l.order.free = append(l.order.free, key)
 		return d, false
 	}
@@ -347,6 +364,7 @@ func (s *Scheduler) depart(l *lane, d webhook.Delivery) webhook.Delivery {
 func (s *Scheduler) land(f flying) {
 	s.flying--
 	s.workers.end(f.share, f.class)
+	s.unload(f.share, f.load)
 	s.wakeWorker()
 }
 

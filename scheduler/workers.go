@@ -26,13 +26,16 @@ type workers struct {
 	busy   [classes]int
 	queues [classes]queue[*line]
 	next   class // classes take turns, too
+	carry  carry
 }
 
 // share is what one application has of the workers.
 type share struct {
-	busy  [classes]int
-	trust float64
-	lines [classes]line
+	busy    [classes]int
+	trust   float64
+	lines   [classes]line
+	carried int     // bytes of requests under way
+	laden   []*lane // that wait for room for theirs
 }
 
 // line holds the lanes of an application that may send.

@@ -128,9 +128,11 @@ func (c *city) open(endpoints, messages int, configure func(endpoint webhook.ID)
 	return app, ids
 }
 
-func (c *city) post(app webhook.ID) {
+func (c *city) post(app webhook.ID) { c.postLarge(app, nil) }
+
+func (c *city) postLarge(app webhook.ID, payload []byte) {
 	c.next++
-	m := &webhook.Message{ID: webhook.NewID(1_790_000_000_000+int64(c.next), uint64(c.next), 0), App: app}
+	m := &webhook.Message{ID: webhook.NewID(1_790_000_000_000+int64(c.next), uint64(c.next), 0), App: app, Payload: payload}
 	c.shelf.add(m)
 	c.s.Offer([]*webhook.Message{m})
 }

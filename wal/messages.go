@@ -152,22 +152,30 @@ func (s *Store) Messages(app webhook.ID, page Page, filter MessageFilter) (list 
 	return found.list, found.next, err
 }
 
-// Window reads an application's log for a lane that is not caught up: the messages after the given place in log order,
-// whole chunks of them, until there are at least most or the end is reached. It does not say which: an empty window does.
+// windowBytes bounds a window, but for its last chunk: each lane that lags has one.
+const windowBytes = 128 << 10
+
+// Window reads an application's log for a lane that is not caught up: the messages after the given place in log order, whole chunks of
+// them, until there are at least most, they take windowBytes, or the end is reached. It does not say which: an empty window does.
 func (s *Store) Window(app, after webhook.ID, most int) (list []*webhook.Message, err error) {
 	page := Page{From: after, Ascending: true, Limit: most}
+	size := 0
 	err = s.view(func(txn *badger.Txn) error {
 		return page.walk(txn, idKey(keyLog, app), entrySize, func(key, value []byte) error {
 			chunk, err := decodeMessages(key, value, app)
 			if err != nil {
 				return err
 			}
+			before := len(list)
 			for i := range chunk {
 				if page.holds(chunk[i].ID) {
 					list = append(list, &chunk[i])
 				}
 			}
-			if len(list) >= most {
+			if len(list) > before {
+				size += len(value)
+			}
+			if len(list) >= most || size >= windowBytes {
 				return errStop
 			}
 			return nil

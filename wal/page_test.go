@@ -267,6 +267,26 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+// TestWindowOfLargeMessages reads a log of large messages: a window holds few of them.
+func TestWindowOfLargeMessages(t *testing.T) {
+	s, w, app, _ := newWorld(t)
+	for range 5 {
+		if _, err := w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, windowBytes/2)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from := webhook.ID{}
+	for _, want := range []int{2, 2, 1, 0} {
+		window, err := s.Window(app.ID, from, 64)
+		if err != nil || len(window) != want {
+			t.Fatalf("%d messages instead of %d: %v", len(window), want, err)
+		}
+		if want > 0 {
+			from = window[want-1].ID
+		}
+	}
+}
+
 func TestPagesOfNouns(t *testing.T) {
 	rnd := seeded(t)
 	s, w, app, first := newWorld(t)

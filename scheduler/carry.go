@@ -1,0 +1,125 @@
+package scheduler
+
+import (
+	"slices"
+
+	"hookwheel/webhook"
+)
+
+const (
+	maxCarried = 128 << 20 // bytes of the requests under way; small ones are not counted
+	smallCarry = 16 << 10  // bytes of a small one
+)
+
+// carry is what requests under way take in memory. It is shared out as workers are: an application gets a part of what is free, and
+// endpoints that have not shown that they answer soon leave some for those that have. Lanes without room wait in the lines of their
+// applications.
+type carry struct {
+	bytes   int
+	waiting []*share // applications with such lanes, in turns
+}
+
+// load is about how many bytes a request of a message takes in memory; 0: too few to count. An envelope is made of copies; in one, text
+// that is not JSON may grow to six times its size.
+func load(m *webhook.Message, endpoint *webhook.Endpoint) int {
+	size := len(m.Payload)
+	switch {
+	case !endpoint.Envelope:
+	case m.Raw:
+		size *= 14
+	default:
+		size *= 3
+	}
+	if size <= smallCarry {
+		return 0
+	}
+	return size
+}
+
+// carries reports whether there is room for a request of so many bytes of an application, to an endpoint of that class, beside what is
+// promised to others. One of each application may always go, as long as that does not double the sum.
+func (w *workers) carries(s *share, c class, bytes, promised int) bool {
+	carried := w.carry.bytes + promised
+	if bytes == 0 || carried == 0 {
+		return true
+	}
+	if s.carried == 0 && carried+bytes <= 2*maxCarried {
+		return true
+	}
+	room := maxCarried - carried
+	if c != proven {
+		room -= maxCarried / 4
+	}
+	if w.shares > 1 {
+		room -= s.carried
+	}
+	return bytes <= room
+}
+
+// hasRoom reports whether a message that was taken for a lane may be sent. If not, the lane waits for room, and the caller puts the
+// message back.
+func (s *Scheduler) hasRoom(l *lane, m *webhook.Message) bool {
+	l.load = 0
+	if m == nil {
+		return true
+	}
+	bytes, share := load(m, l.endpoint), l.tail.share
+	if s.workers.carries(share, l.class(), bytes, 0) {
+		return true
+	}
+	l.load, l.laden = bytes, true
+	if len(share.laden) == 0 {
+		s.workers.carry.waiting = append(s.workers.carry.waiting, share)
+	}
+	share.laden = append(share.laden, l)
+	s.leaveLine(l)
+	return false
+}
+
+// lift counts the bytes of a request that goes out.
+func (w *workers) lift(s *share, bytes int) {
+	w.carry.bytes += bytes
+	s.carried += bytes
+}
+
+// unload takes back the bytes of a request and lets lanes go on that have waited for room, one of each application in turn.
+func (s *Scheduler) unload(share *share, bytes int) {
+	if bytes == 0 {
+		return
+	}
+	s.workers.lift(share, -bytes)
+	promised := 0
+	for admitted := true; admitted; {
+		admitted = false
+		for range len(s.workers.carry.waiting) {
+			if l := s.nextLaden(promised); l != nil {
+				admitted = true
+				promised += l.load
+				s.enqueue(l)
+			}
+		}
+	}
+}
+
+// nextLaden takes a lane of the application whose turn it is from those that wait, if there is room for it beside what was promised.
+func (s *Scheduler) nextLaden(promised int) *lane {
+	w := &s.workers
+	share := w.carry.waiting[0]
+	w.carry.waiting = w.carry.waiting[1:]
+	share.laden = slices.DeleteFunc(share.laden, func(l *lane) bool { return l.removed })
+	if len(share.laden) == 0 {
+		return nil
+	}
+	l := share.laden[0]
+	may := w.carries(share, l.class(), l.load, promised)
+	if may {
+		share.laden, l.laden = slices.Delete(share.laden, 0, 1), false
+	}
+	if len(share.laden) > 0 {
+		w.carry.waiting = append(w.carry.waiting, share)
+	}
+	if !may {
+		return nil
+	}
+	return l
+}
