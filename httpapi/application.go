@@ -102,7 +102,7 @@ func (s *Server) putApplication(ctx *fasthttp.RequestCtx) (answer, error) {
 	hold, cancel := s.hold(ctx)
 	defer cancel()
 	status := fasthttp.StatusOK
-	made, err := untilUnchanged(func() (*webhook.Application, error) {
+	made, err := changeThing(ctx, s, hold, func() (*webhook.Application, error) {
 		before, err := s.application(ctx)
 		missing := webhook.ErrorCode(err) == webhook.CodeNotFound
 		if err != nil && !missing {
@@ -132,7 +132,7 @@ func (s *Server) putApplication(ctx *fasthttp.RequestCtx) (answer, error) {
 func (s *Server) patchApplication(ctx *fasthttp.RequestCtx) (answer, error) {
 	hold, cancel := s.hold(ctx)
 	defer cancel()
-	made, err := untilUnchanged(func() (*webhook.Application, error) {
+	made, err := changeThing(ctx, s, hold, func() (*webhook.Application, error) {
 		before, err := s.application(ctx)
 		if err != nil {
 			return nil, err

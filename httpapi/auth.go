@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"crypto/subtle"
 	"slices"
 	"time"
@@ -63,9 +64,27 @@ func (s *Server) allow(who roles, h handler) fasthttp.RequestHandler {
 			defer body.end()
 		}
 		ctx.SetUserValue(callerValue, key)
+		end, err := s.customerTurn(ctx, key)
+		if err != nil {
+			s.writeError(ctx, err)
+			return
+		}
+		defer end()
 		next(ctx)
 	}
 }
+
+// customerTurn waits until a request with an application's token may change something. The caller must call end.
+func (s *Server) customerTurn(ctx *fasthttp.RequestCtx, key *webhook.APIKey) (end func(), err error) {
+	if key.Role != webhook.RoleApplication || ctx.IsGet() || ctx.IsHead() {
+		return func() {}, nil
+	}
+	hold, cancel := context.WithTimeout(context.Background(), holdTimeout)
+	defer cancel()
+	return s.changes.take(hold, customerName(key), ownChanges)
+}
+
+func customerName(key *webhook.APIKey) string { return "customer/" + string(key.App[:]) }
 
 const callerValue = "caller"
 

@@ -1,9 +1,37 @@
 package httpapi
 
-import "hookwheel/webhook"
+import (
+	"context"
 
-// maxRaces is how often a change is made anew because that of another request came in between.
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/webhook"
+)
+
+// maxRaces is how often a change is made anew because that of another node came in between.
 const maxRaces = 50 // a request on the leader wins more often than one that comes over another node
+
+// changeThing reads, changes and proposes what the path names, while no other request on this node does.
+func changeThing[T any](ctx *fasthttp.RequestCtx, s *Server, hold context.Context, change func() (*T, error)) (*T, error) {
+	end, err := s.changes.take(hold, thing(ctx), 1)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	return untilUnchanged(change)
+}
+
+// thing is what a path names: an application, one of its endpoints, or an event type.
+func thing(ctx *fasthttp.RequestCtx) string {
+	name := make([]byte, 0, 64)
+	for _, part := range [...]string{"event_type", "app", "endpoint"} {
+		if value, named := ctx.UserValue(part).(string); named {
+			name = append(append(append(name, part...), '/'), value...)
+			name = append(name, '/')
+		}
+	}
+	return string(name)
+}
 
 // untilUnchanged reads, changes and proposes, again and again until no other request comes in between.
 func untilUnchanged[T any](change func() (*T, error)) (made *T, err error) {

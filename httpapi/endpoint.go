@@ -212,7 +212,7 @@ func (s *Server) changeEndpoint(ctx *fasthttp.RequestCtx, upsert bool, base func
 	hold, cancel := s.hold(ctx)
 	defer cancel()
 	status := fasthttp.StatusOK
-	made, err := untilUnchanged(func() (*webhook.Endpoint, error) {
+	made, err := changeThing(ctx, s, hold, func() (*webhook.Endpoint, error) {
 		app, err := s.application(ctx)
 		if err != nil {
 			return nil, err

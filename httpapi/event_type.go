@@ -179,7 +179,7 @@ func (s *Server) putEventType(ctx *fasthttp.RequestCtx) (answer, error) {
 	hold, cancel := s.hold(ctx)
 	defer cancel()
 	status := fasthttp.StatusOK
-	made, err := untilUnchanged(func() (*webhook.EventType, error) {
+	made, err := changeThing(ctx, s, hold, func() (*webhook.EventType, error) {
 		before, err := s.eventType(ctx)
 		missing := webhook.ErrorCode(err) == webhook.CodeNotFound
 		if err != nil && !missing {
@@ -206,7 +206,7 @@ func (s *Server) putEventType(ctx *fasthttp.RequestCtx) (answer, error) {
 func (s *Server) patchEventType(ctx *fasthttp.RequestCtx) (answer, error) {
 	hold, cancel := s.hold(ctx)
 	defer cancel()
-	made, err := untilUnchanged(func() (*webhook.EventType, error) {
+	made, err := changeThing(ctx, s, hold, func() (*webhook.EventType, error) {
 		t, err := s.eventType(ctx)
 		if err != nil {
 			return nil, err

@@ -96,7 +96,7 @@ func count(text *strings.Builder, n uint64, one, many string) {
 func (s *Server) pauseEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	hold, cancel := s.hold(ctx)
 	defer cancel()
-	made, err := untilUnchanged(func() (*webhook.Endpoint, error) {
+	made, err := changeThing(ctx, s, hold, func() (*webhook.Endpoint, error) {
 		before, err := s.endpoint(ctx)
 		if err != nil || before.Paused {
 			return before, err
@@ -143,7 +143,7 @@ func (s *Server) resumeEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	case from != fromTime:
 		place = webhook.ID{}
 	}
-	made, err := untilUnchanged(func() (*webhook.Endpoint, error) {
+	made, err := changeThing(ctx, s, hold, func() (*webhook.Endpoint, error) {
 		var to webhook.ID
 		if from != fromCursor {
 			if to, err = s.lastBefore(endpoint.App, place); err != nil {

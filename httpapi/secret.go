@@ -147,7 +147,7 @@ func rotate(keys []webhook.Key, first webhook.Key, grace time.Duration, now time
 func (s *Server) editEndpoint(ctx *fasthttp.RequestCtx, edit func(*webhook.Endpoint) error) (answer, error) {
 	hold, cancel := s.hold(ctx)
 	defer cancel()
-	_, err := untilUnchanged(func() (*webhook.Endpoint, error) {
+	_, err := changeThing(ctx, s, hold, func() (*webhook.Endpoint, error) {
 		before, err := s.endpoint(ctx)
 		if err != nil {
 			return nil, err

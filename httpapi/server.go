@@ -67,6 +67,7 @@ type Server struct {
 	bodies   *shares
 	answers  *shares
 	tails    tailPlaces
+	changes  turns // of one thing, or with tokens of one application
 	audit    *audit
 	lastUse  lastUse
 }

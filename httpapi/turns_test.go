@@ -1,0 +1,97 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/webhook"
+)
+
+// TestChangesTakeTurns: of many changes of one thing that come at once each is made once, and not again and again until it
+// happens to be the one that wins.
+func TestChangesTakeTurns(t *testing.T) {
+	const requests = 64
+	s := new(Server)
+	var revision, tries atomic.Int64
+	var all sync.WaitGroup
+	for range requests {
+		all.Go(func() {
+			ctx := new(fasthttp.RequestCtx)
+			ctx.SetUserValue("app", "acme")
+			ctx.SetUserValue("endpoint", "main")
+			_, err := changeThing(ctx, s, t.Context(), func() (*webhook.Endpoint, error) {
+				tries.Add(1)
+				before := revision.Load()
+				time.Sleep(time.Millisecond) // as for the log
+				if !revision.CompareAndSwap(before, before+1) {
+					return nil, &webhook.Error{Code: webhook.CodeChanged}
+				}
+				return new(webhook.Endpoint), nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if got := tries.Load(); got != requests || revision.Load() != requests {
+		t.Errorf("%d tries for %d changes, %d made", got, requests, revision.Load())
+	}
+	if len(s.changes.by) > 0 {
+		t.Errorf("%d names are still known", len(s.changes.by))
+	}
+}
+
+// TestCustomerTurns: the tokens of an application have some changes under way at a time, which are nothing to another
+// application, to reading, and to other tokens.
+func TestCustomerTurns(t *testing.T) {
+	s := new(Server)
+	request := func(method string) *fasthttp.RequestCtx {
+		ctx := new(fasthttp.RequestCtx)
+		ctx.Request.Header.SetMethod(method)
+		return ctx
+	}
+	first := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{1}}
+	second := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{2}}
+	var ends []func()
+	for range ownChanges {
+		end, err := s.customerTurn(request("PATCH"), first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, end)
+	}
+	hold, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.changes.take(hold, customerName(first), ownChanges)
+	var refused *webhook.Error
+	if !errors.As(err, &refused) || refused.Code != codeTooMany {
+		t.Fatalf("one more: %v", err)
+	}
+	for _, free := range []struct {
+		key    *webhook.APIKey
+		method string
+	}{{second, "POST"}, {first, "GET"}, {root, "DELETE"}} {
+		end, err := s.customerTurn(request(free.method), free.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end()
+	}
+	ends[0]()
+	if ends[0], err = s.customerTurn(request("POST"), first); err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range ends {
+		end()
+	}
+	if len(s.changes.by) > 0 {
+		t.Errorf("%d names are still known", len(s.changes.by))
+	}
+}
