@@ -13,6 +13,7 @@ import (
 type final struct {
 	logs     [size]map[string][]string // by node and application: the ids of the messages, in order of the log
 	attempts []map[string]int          // by endpoint: attempts recorded of each message
+	bounded  bool                      // messages that nobody waits for leave the log by size
 }
 
 // verdict is what a checker found.
@@ -37,9 +38,9 @@ func check(h *history, endpoints []*endpoint, f *final) *verdict {
 	v := &verdict{counts: make(map[string]int)}
 	told := v.checkPosts(h)
 	v.checkHits(h, endpoints, told)
+	v.checkOrder(h, endpoints)
 	if f != nil {
 		v.checkLogs(f, told)
-		v.checkOrder(h, endpoints, f)
 		v.checkAttempts(h, f)
 	}
 	return v
@@ -51,11 +52,16 @@ func (v *verdict) checkPosts(h *history) map[int]string {
 	for i := range h.posts {
 		p := &h.posts[i]
 		v.counts["sent"]++
+		if p.Again {
+			v.counts["repeated"]++
+		}
 		switch {
 		case p.Status == 202:
-			v.counts["acknowledged"]++
-			if other, again := events[p.ID]; again {
+			if other, again := events[p.ID]; again && other != p.Event {
 				v.wrong("message %s was told to event %d and to event %d", p.ID, other, p.Event)
+			}
+			if before := told[p.Event]; before != "" && before != p.ID {
+				v.wrong("event %d was answered %s, and repeated with the same key %s", p.Event, before, p.ID)
 			}
 			told[p.Event], events[p.ID] = p.ID, p.Event
 		case p.Status == 507:
@@ -66,6 +72,7 @@ func (v *verdict) checkPosts(h *history) map[int]string {
 			v.wrong("event %d got no 202 from n%d though nothing was wrong with it: status %d, %s", p.Event, p.Node+1, p.Status, p.Failure)
 		}
 	}
+	v.counts["acknowledged"] = len(told)
 	return told
 }
 
@@ -106,13 +113,15 @@ func (v *verdict) checkHits(h *history, endpoints []*endpoint, told map[int]stri
 		if id := told[hit.Event]; id != "" && id != hit.ID {
 			v.wrong("event %d was acknowledged as %s and came as %s", hit.Event, id, hit.ID)
 		}
-		if hit.Status >= 300 {
+		if !hit.taken() {
 			continue
 		}
 		key := [2]int{hit.Endpoint, hit.Event}
 		if before, again := first[key]; !again {
 			first[key] = hit.At
 			v.counts["delivered"]++
+		} else if h.wished(hit) {
+			v.counts["sent again by hand"]++
 		} else if v.counts["duplicates"]++; !inFault(h, before, hit.At) {
 			v.wrong("event %d was delivered twice to endpoint %s, with no fault about", hit.Event, endpoints[hit.Endpoint].uid)
 		}
@@ -149,47 +158,72 @@ func (v *verdict) checkLogs(f *final, told map[int]string) {
 	}
 	v.counts["messages in the log"] = len(all)
 	for event, id := range told {
-		if !all[id] {
+		switch {
+		case all[id]:
+		case f.bounded: // it left by size, which it may once it was delivered
+			v.counts["left the log by size"]++
+		default:
 			v.wrong("event %d was acknowledged as %s, which is not in the log", event, id)
 		}
 	}
 }
 
-// checkOrder: an ordered endpoint saw no message before it had taken all that come before it in the log.
-func (v *verdict) checkOrder(h *history, endpoints []*endpoint, f *final) {
-	for i, e := range endpoints {
-		if !e.ordered {
-			continue
-		}
-		taken, wanted := make(map[string]bool), make(map[string]bool)
-		for j := range h.hits {
-			if hit := &h.hits[j]; hit.Endpoint == i && hit.Event >= 0 {
-				wanted[hit.ID] = true
-			}
-		}
-		log := slices.DeleteFunc(slices.Clone(f.logs[0][e.app]), func(id string) bool { return !wanted[id] })
-		place, next := make(map[string]int), 0 // the first in the log that was not taken
-		for at, id := range log {
-			place[id] = at
-		}
-		for j := range h.hits {
-			hit := &h.hits[j]
-			if hit.Endpoint != i || hit.Event < 0 {
-				continue
-			}
-			v.counts["arrivals in order"]++
-			if place[hit.ID] > next {
-				v.wrong("ordered endpoint %s saw %s before it had taken %s", e.uid, hit.ID, log[next])
-			}
-			if hit.Status < 300 {
-				taken[hit.ID] = true
-			}
-			for next < len(log) && taken[log[next]] {
-				next++
-			}
+// checkOrder: an endpoint that keeps an order saw no message before it had taken all that come before it
+// in the log, or among those of the same key. What it never took was lost or expired, which others judge.
+func (v *verdict) checkOrder(h *history, endpoints []*endpoint) {
+	type sequence struct {
+		endpoint int
+		key      string
+	}
+	hits := make(map[sequence][]*hit)
+	for i := range h.hits {
+		switch hit := &h.hits[i]; {
+		case hit.Event < 0 || endpoints[hit.Endpoint].ordering == "":
+		case endpoints[hit.Endpoint].ordering == "key":
+			s := sequence{hit.Endpoint, keyOf(hit.Event)}
+			hits[s] = append(hits[s], hit)
+		default:
+			s := sequence{endpoint: hit.Endpoint}
+			hits[s] = append(hits[s], hit)
 		}
 	}
+	for s, list := range hits {
+		if s.key == "" {
+			v.counts["arrivals in order"] += len(list)
+		} else {
+			v.counts["arrivals in order of key"] += len(list)
+		}
+		v.checkSequence(fmt.Sprintf("ordered endpoint %s %s", endpoints[s.endpoint].uid, s.key), list)
+	}
 }
+
+// checkSequence judges the arrivals of one order.
+func (v *verdict) checkSequence(name string, list []*hit) {
+	slices.SortStableFunc(list, func(a, b *hit) int { return idOf(a.ID).Compare(idOf(b.ID)) })
+	var ready time.Time // when all messages before this one had been taken
+	before := ""
+	for len(list) > 0 {
+		same := 1
+		for same < len(list) && list[same].ID == list[0].ID {
+			same++
+		}
+		var taken time.Time
+		for _, hit := range list[:same] {
+			if hit.At.Before(ready) {
+				v.wrong("%s saw %s at %s, before it had taken %s at %s", name, hit.ID, hit.At.Format(clockFormat), before, ready.Format(clockFormat))
+			}
+			if hit.taken() && (taken.IsZero() || hit.End.Before(taken)) {
+				taken = hit.End
+			}
+		}
+		if taken.After(ready) {
+			ready, before = taken, list[0].ID
+		}
+		list = list[same:]
+	}
+}
+
+const clockFormat = "15:04:05.000"
 
 func idOf(text string) webhook.ID {
 	id, _ := webhook.ParseID(webhook.KindMessage, text) // the zero ID is out of order and found so
@@ -206,6 +240,12 @@ func (v *verdict) checkAttempts(h *history, f *final) {
 		hit := &h.hits[i]
 		seen[hit.Endpoint][hit.ID] = append(seen[hit.Endpoint][hit.ID], hit.At)
 	}
+	kept := make(map[string]bool)
+	for _, log := range f.logs[0] {
+		for _, id := range log {
+			kept[id] = true
+		}
+	}
 	for i, recorded := range f.attempts {
 		for id, n := range recorded {
 			if len(seen[i][id]) == 0 {
@@ -216,6 +256,9 @@ func (v *verdict) checkAttempts(h *history, f *final) {
 			}
 		}
 		for id, hits := range seen[i] {
+			if f.bounded && !kept[id] {
+				continue // its attempts have left with it
+			}
 			v.counts["attempts seen"] += len(hits)
 			v.counts["attempts recorded"] += recorded[id]
 			if recorded[id] == len(hits) {

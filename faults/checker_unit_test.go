@@ -27,7 +27,7 @@ func story() (*history, *final) {
 		h.posts = append(h.posts, post{Event: event, Start: at, End: at, Status: 202, ID: id})
 		for i, e := range newEndpoints() {
 			if e.wants(event) {
-				h.hits = append(h.hits, hit{Endpoint: i, Event: event, ID: id, At: at, Status: 200})
+				h.hits = append(h.hits, hit{Endpoint: i, Event: event, ID: id, At: at, End: at, Status: 200})
 				f.attempts[i][id]++
 			}
 		}
@@ -65,10 +65,33 @@ func TestChecker(t *testing.T) {
 			h.hits = append(h.hits, h.hits[0])
 			h.faults = []fault{{Start: h.hits[0].At, Well: h.hits[0].At}}
 		}, ""},
+		"duplicate by hand": {func(h *history, f *final) {
+			again := h.hits[0]
+			again.At = again.At.Add(time.Second)
+			again.End = again.At
+			h.hits = append(h.hits, again)
+			f.attempts[again.Endpoint][again.ID]++
+			h.byHand = []manual{{Endpoint: again.Endpoint, ID: again.ID, At: again.At.Add(-time.Millisecond)}}
+		}, ""},
+		"repeated": {func(h *history, _ *final) { h.posts = append(h.posts, h.posts[0]) }, ""},
+		"repeated with another answer": {func(h *history, _ *final) {
+			again := h.posts[0]
+			again.ID = webhook.NewID(7, 7, 7).Text(webhook.KindMessage)
+			h.posts = append(h.posts, again)
+		}, "repeated with the same key"},
+		"out of order of a key": {func(h *history, _ *final) {
+			keyed := slices.IndexFunc(newEndpoints(), func(e *endpoint) bool { return e.ordering == "key" })
+			for i := range h.hits {
+				if h.hits[i].Endpoint == keyed && h.hits[i].Event == 0 {
+					h.hits[i].End = h.hits[i].End.Add(time.Hour)
+				}
+			}
+		}, "before it had taken"},
 		"out of order": {func(h *history, _ *final) {
 			first := slices.IndexFunc(h.hits, func(x hit) bool { return x.Endpoint == 5 })
 			second := first + 1 + slices.IndexFunc(h.hits[first+1:], func(x hit) bool { return x.Endpoint == 5 })
-			h.hits[first], h.hits[second] = h.hits[second], h.hits[first]
+			h.hits[first].At, h.hits[second].At = h.hits[second].At, h.hits[first].At
+			h.hits[first].End, h.hits[second].End = h.hits[second].End, h.hits[first].End
 		}, "before it had taken"},
 		"failed call": {func(h *history, _ *final) { h.posts[0].Status, h.posts[0].ID = 503, "" }, "got no 202"},
 		"failed call at a node that was hit": {func(h *history, _ *final) {

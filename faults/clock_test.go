@@ -56,10 +56,10 @@ func clockOverlay(dir, main string) (path string, err error) {
 }
 
 // setClocks sets by how many seconds each node's clock is wrong, if it can be.
-func (c *cluster) setClocks(seconds func() int) (err error) {
-	for _, n := range c.nodes {
+func (c *cluster) setClocks(seconds func(node int) int) (err error) {
+	for i, n := range c.nodes {
 		if n.clock != "" {
-			err = errors.Join(err, os.WriteFile(n.clock, []byte(strconv.Itoa(seconds())), 0o600))
+			err = errors.Join(err, os.WriteFile(n.clock, []byte(strconv.Itoa(seconds(i))), 0o600))
 		}
 	}
 	return err

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,13 @@ const (
 	secret    = "secret-of-the-fault-suite-0123456789"
 	patience  = 2 * time.Minute  // with anything that must happen in the end: a bound for hanging, not a promise
 	callLimit = 25 * time.Second // for one call; more than a node holds it without a leader
+)
+
+// What stands in the blocks storage and delivery of the configurations. Messages leave the log by size all
+// the time.
+const (
+	usualStorage  = "  min_free = \"64MiB\"\n  max_size = \"8MiB\""
+	usualDelivery = "  timeout = \"5s\"\n  retry {\n    base = \"1s\"\n    factor = 1\n    max_retries = 100\n  }"
 )
 
 // cluster is three nodes, each a process of its own.
@@ -122,17 +130,15 @@ cluster {
   listen = %q
   secret = %q
 %s%s}
-storage { min_free = "64MiB" }
-delivery {
-  timeout = "5s"
-  allow   = ["127.0.0.0/8"]
-  retry {
-    base        = "1s"
-    factor      = 1
-    max_retries = 100
-  }
+storage {
+%s
 }
-`, n.name, n.data, strings.TrimPrefix(n.api, "http://"), token, listen[i], secret, peers, tls)
+delivery {
+  allow = ["127.0.0.0/8"]
+%s
+}
+`, n.name, n.data, strings.TrimPrefix(n.api, "http://"), token, listen[i], secret, peers, tls,
+			cmp.Or(s.storage, usualStorage), cmp.Or(s.delivery, usualDelivery))
 		if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -206,13 +212,18 @@ func (n *node) kill() {
 	n.await()
 }
 
+// stopLimit is the drain of a second, the 15 s that a node gives itself after that, and some for a
+// machine that is busy.
+const stopLimit = 26 * time.Second
+
 // stop ends a node with SIGTERM; it must end in time, and well.
 func (n *node) stop() error {
 	n.signal(syscall.SIGTERM)
 	select {
 	case <-n.ended:
-	case <-time.After(patience):
-		return fmt.Errorf("%s did not end after SIGTERM", n.name)
+	case <-time.After(stopLimit):
+		n.signal(syscall.SIGQUIT) // its log says where it hangs
+		return fmt.Errorf("%s did not end within %s of SIGTERM", n.name, stopLimit)
 	}
 	if code := n.cmd.ProcessState.ExitCode(); code != 0 {
 		return fmt.Errorf("%s ended with exit code %d after SIGTERM", n.name, code)
@@ -267,6 +278,11 @@ func (n *node) isDown() bool {
 
 // call makes a call to a node; the error is about the connection.
 func (c *cluster) call(i int, method, path string, body any, out any) (status int, text []byte, err error) {
+	return c.callWithKey(i, method, path, "", body, out)
+}
+
+// callWithKey makes a call with an idempotency key, if that is not empty.
+func (c *cluster) callWithKey(i int, method, path, key string, body any, out any) (status int, text []byte, err error) {
 	var in io.Reader
 	if body != nil {
 		encoded, err := json.Marshal(body)
@@ -280,6 +296,9 @@ func (c *cluster) call(i int, method, path string, body any, out any) (status in
 		return 0, nil, err
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
+	if key != "" {
+		request.Header.Set("Idempotency-Key", key)
+	}
 	answer, err := c.http.Do(request)
 	if err != nil {
 		return 0, nil, err
@@ -302,7 +321,7 @@ func (c *cluster) leader() int {
 	leader, name := -1, ""
 	for i, n := range c.nodes {
 		var h health
-		if status, _, err := c.call(i, "GET", "/health", nil, &h); err != nil || status != 200 || h.Status != "ok" || name != "" && h.Leader != name {
+		if status, _, err := c.call(i, "GET", "/health", nil, &h); err != nil || status != 200 || h.Status != "ok" && h.Status != "full" || name != "" && h.Leader != name {
 			return -1
 		}
 		if name = h.Leader; name == n.name && h.State == "leader" {

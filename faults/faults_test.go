@@ -30,13 +30,40 @@ type setup struct {
 	tls    bool   // mutual TLS between the nodes
 	disks  bool   // a file system for each node, which can be full, fail, hang and lose its power
 	clocks bool   // which can jump
+
+	endpoints         []*endpoint // nil: the usual ones
+	storage, delivery string      // what is in these blocks of the configuration; empty: the usual
+}
+
+// buildsDir is where the binaries of this run are; each is made once.
+var buildsDir string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "hookwheel-builds-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	buildsDir = dir
+	code := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
 }
 
 // build makes the binary, with the race detector if this test has it.
 func (s setup) build(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	name := fmt.Sprint(s.tags, s.clocks)
+	dir := filepath.Join(buildsDir, name)
 	binary := filepath.Join(dir, "hookwheel")
+	if _, err := os.Stat(binary); err == nil {
+		return binary
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	args := []string{"build", "-buildvcs=false", "-o", binary, "-tags", s.tags}
 	if raceEnabled {
 		args = append(args, "-race")
@@ -67,6 +94,7 @@ type trial struct {
 	history  *history
 	receiver *receiver
 	load     *load
+	bounded  bool // messages leave the log by size
 }
 
 func newTrial(t *testing.T, s setup) *trial {
@@ -86,7 +114,12 @@ func newTrial(t *testing.T, s setup) *trial {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &trial{dir: dir, history: h, receiver: newReceiver(t, h), cluster: newCluster(t, s, dir)}
+	tr := &trial{dir: dir, history: h, cluster: newCluster(t, s, dir)}
+	if s.endpoints == nil {
+		s.endpoints = newEndpoints()
+	}
+	tr.bounded = s.storage == ""
+	tr.receiver = newReceiver(t, h, s.endpoints)
 	for i, n := range tr.nodes {
 		if err := tr.start(i); err != nil {
 			t.Fatal(err)
@@ -108,6 +141,7 @@ func (tr *trial) produce(t *testing.T, balanced bool) {
 		t.Cleanup(b.stop)
 	}
 	tr.load = startLoad(tr.cluster, tr.history, b)
+	tr.load.wg.Go(tr.resendAtHand)
 	t.Cleanup(tr.load.stop)
 }
 
@@ -117,7 +151,7 @@ func (tr *trial) finish(t *testing.T) *verdict {
 	if _, err := tr.awaitWell(); err != nil {
 		t.Error(err)
 	}
-	if err := tr.setClocks(func() int { return 0 }); err != nil {
+	if err := tr.setClocks(func(int) int { return 0 }); err != nil {
 		t.Error(err)
 	}
 	tr.load.stop()
@@ -131,6 +165,7 @@ func (tr *trial) finish(t *testing.T) *verdict {
 		t.Error(err)
 	}
 	v := check(tr.history, tr.receiver.endpoints, f)
+	v.counts["resends and replays"] = int(tr.load.wishes.Load())
 	if out, err := tr.tool("cluster", "fingerprint"); err != nil {
 		v.wrong("the nodes do not hold the same state: %v\n%s", err, out)
 	}
@@ -168,7 +203,7 @@ func (v *verdict) checkNodeLog(n *node) {
 
 // collect reads what the nodes hold.
 func (tr *trial) collect() (*final, error) {
-	f := &final{}
+	f := &final{bounded: tr.bounded}
 	for i := range tr.nodes {
 		f.logs[i] = make(map[string][]string)
 		for _, app := range []string{"app0", "app1"} {
@@ -246,7 +281,7 @@ func (tr *trial) report(t *testing.T, v *verdict) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		fmt.Fprintf(&out, "%d %s; ", v.counts[name], name)
+		fmt.Fprintf(&out, "%8d %s\n", v.counts[name], name)
 	}
 	t.Logf("%d faults\n%s", len(tr.history.faults), out.String())
 	for _, violation := range v.violations {
@@ -285,41 +320,6 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	tr.report(t, tr.finish(t))
-}
-
-// TestSabotage breaks a promise of the product on purpose, by a build tag, and wants that found.
-func TestSabotage(t *testing.T) {
-	tests := map[string]struct{ tag, kind string }{
-		"acknowledged before it is on any disk": {"sabotage_early", "kill all"},
-		"no fsync":                              {"sabotage_nosync", "power loss of all"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if harms[test.kind].needs == disks && !canMount() {
-				t.Skip("needs root, mkfs.ext4 and loop devices")
-			}
-			tr := newTrial(t, setup{tags: test.tag, disks: harms[test.kind].needs == disks})
-			tr.produce(t, false)
-			n := &nemesis{cluster: tr.cluster, history: tr.history, random: rand.New(rand.NewPCG(1, 1))}
-			var found []string
-			for len(found) == 0 && len(tr.history.faults) < 10 {
-				time.Sleep(2 * time.Second)
-				n.queue = []string{test.kind}
-				tr.cluster.patience = 20 * time.Second
-				if _, err := n.strike(); err != nil {
-					found = append(found, err.Error())
-				}
-				time.Sleep(5 * time.Second) // what is left arrives
-				tr.history.mu.Lock()
-				found = append(found, check(tr.history, tr.receiver.endpoints, nil).violations...)
-				tr.history.mu.Unlock()
-			}
-			if len(found) == 0 {
-				t.Fatalf("nothing was found in %d faults", len(tr.history.faults))
-			}
-			t.Logf("found after %d faults, %d things, such as: %s", len(tr.history.faults), len(found), found[0])
-		})
-	}
 }
 
 // TestLeaderKills measures how long the cluster has no leader after its leader is killed. No call to a survivor may fail.

@@ -17,6 +17,7 @@ type post struct {
 	Status     int    // 0: no answer
 	ID         string // of the message, if it was acknowledged
 	Failure    string `json:",omitempty"`
+	Again      bool   `json:",omitempty"` // a repetition with the idempotency key of an earlier call
 	Down       bool   `json:",omitempty"` // the nemesis had taken the node away by the end of the call
 }
 
@@ -26,9 +27,13 @@ type hit struct {
 	Event    int    // -1: no event that was sent looks like that
 	ID       string // webhook-id
 	At       time.Time
-	Status   int    // what the receiver answered
-	Forged   string `json:",omitempty"` // what is wrong with the signature
+	End      time.Time // when it was answered
+	Status   int       // what the receiver answered; 0: nothing, the sender had left
+	Forged   string    `json:",omitempty"` // what is wrong with the signature
 }
+
+// taken reports whether the receiver said that it took the message.
+func (i hit) taken() bool { return i.Status >= 200 && i.Status < 300 }
 
 // fault is what the nemesis did.
 type fault struct {
@@ -48,6 +53,7 @@ type history struct {
 	posts  []post
 	hits   []hit
 	faults []fault
+	byHand []manual
 }
 
 func newHistory(path string) (*history, error) {
@@ -77,6 +83,20 @@ func (h *history) hit(i hit) {
 	defer h.mu.Unlock()
 	h.hits = append(h.hits, i)
 	h.write("hit", i)
+}
+
+func (h *history) manual(m manual) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.byHand = append(h.byHand, m)
+	h.write("manual", m)
+}
+
+// wished reports whether somebody wanted the message of a hit sent again.
+func (h *history) wished(i *hit) bool {
+	return slices.ContainsFunc(h.byHand, func(m manual) bool {
+		return m.Endpoint == i.Endpoint && (m.ID == "" || m.ID == i.ID) && m.At.Before(i.At)
+	})
 }
 
 func (h *history) fault(f fault) {
@@ -109,7 +129,7 @@ func (h *history) pending(endpoints []*endpoint) (missing []int) {
 	defer h.mu.Unlock()
 	arrived := make(map[[2]int]bool)
 	for i := range h.hits {
-		if h.hits[i].Status < 300 {
+		if h.hits[i].taken() {
 			arrived[[2]int{h.hits[i].Endpoint, h.hits[i].Event}] = true
 		}
 	}

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -32,6 +33,7 @@ const (
 	slow             // takes its time
 	absent           // is down for a second, time and again
 	rarely           // answers 500 to one in twenty
+	mixed            // does that, and takes its time with some
 )
 
 // endpoint is one of the receiver's.
@@ -40,7 +42,8 @@ type endpoint struct {
 	uid       string
 	filter    string // event type; empty: all
 	behaviour behaviour
-	ordered   bool
+	ordering  string
+	script    func(ctx context.Context, event int) int // answers instead of behaviour; 0: nobody listens any more
 	secret    webhook.Secret
 }
 
@@ -52,7 +55,8 @@ func newEndpoints() []*endpoint {
 		{app: "app0", uid: "filtered", filter: "odd", behaviour: good},
 		{app: "app1", uid: "slow", behaviour: slow},
 		{app: "app1", uid: "absent", behaviour: absent},
-		{app: "app1", uid: "ordered", filter: "odd", behaviour: rarely, ordered: true},
+		{app: "app1", uid: "ordered", filter: "odd", behaviour: rarely, ordering: "endpoint"},
+		{app: "app0", uid: "keyed", behaviour: mixed, ordering: "key"},
 	}
 }
 
@@ -73,6 +77,15 @@ func typeOf(event int) string {
 	}
 	return "even"
 }
+
+// keyOf is the ordering key of an event.
+func keyOf(event int) string { return "key-" + strconv.Itoa(event/4%16) }
+
+// idempotent reports whether an event is posted with an idempotency key; repeated, whether it is then
+// posted once more, elsewhere.
+func idempotent(event int) bool { return event/8%2 == 0 }
+func repeated(event int) bool   { return event%16 == 3 }
+
 func payloadOf(event int) string {
 	start := fmt.Sprintf(`{"event":%d,"pad":"`, event)
 	return start + strings.Repeat(strconv.Itoa(event)+"-", payloadBytes)[:payloadBytes-len(start)] + `"}`
@@ -90,8 +103,8 @@ type receiver struct {
 	calm      atomic.Bool // all endpoints behave, so that what waits drains
 }
 
-func newReceiver(t *testing.T, h *history) *receiver {
-	r := &receiver{endpoints: newEndpoints(), history: h}
+func newReceiver(t *testing.T, h *history, endpoints []*endpoint) *receiver {
+	r := &receiver{endpoints: endpoints, history: h}
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
 	r.url = server.URL
@@ -110,7 +123,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	hit := hit{Endpoint: i, ID: request.Header.Get("webhook-id"), At: time.Now(), Status: r.answer(e)}
+	hit := hit{Endpoint: i, ID: request.Header.Get("webhook-id"), At: time.Now()}
 	var payload struct{ Event int }
 	hit.Event = unknownEvent
 	if string(body) == probe {
@@ -123,8 +136,16 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		body, hit.At, 5*time.Minute); err != nil {
 		hit.Forged = err.Error()
 	}
+	if e.script != nil {
+		hit.Status = e.script(request.Context(), payload.Event)
+	} else {
+		hit.Status = r.answer(e)
+	}
+	hit.End = time.Now()
 	r.history.hit(hit)
-	w.WriteHeader(hit.Status)
+	if hit.Status > 0 {
+		w.WriteHeader(hit.Status)
+	}
 }
 
 // answer is what an endpoint says at the moment.
@@ -140,6 +161,13 @@ func (r *receiver) answer(e *endpoint) int {
 	case rarely:
 		if rand.IntN(20) == 0 {
 			return http.StatusInternalServerError
+		}
+	case mixed:
+		switch rand.IntN(40) {
+		case 0, 1:
+			return http.StatusInternalServerError
+		case 2:
+			time.Sleep(time.Duration(rand.IntN(500)) * time.Millisecond)
 		}
 	case slow:
 		time.Sleep(30 * time.Millisecond)
@@ -168,8 +196,8 @@ func (r *receiver) setUp(t *testing.T, c *cluster) {
 			must("PUT", "/event-type/"+e.filter, map[string]string{"description": ""}, nil)
 			in["eventTypes"] = []string{e.filter}
 		}
-		if e.ordered {
-			in["ordering"] = "endpoint"
+		if e.ordering != "" {
+			in["ordering"] = e.ordering
 		}
 		must("POST", "/app/"+e.app+"/endpoint", in, nil)
 		var secret struct{ Key string }
@@ -188,6 +216,7 @@ type load struct {
 	balancer *balancer // nil: producers know what the nemesis does
 	next     atomic.Int64
 	over     atomic.Bool
+	wishes   atomic.Int64 // resends and replays that were accepted
 	wg       sync.WaitGroup
 }
 
@@ -264,13 +293,31 @@ func (b *balancer) stop() {
 	b.wg.Wait()
 }
 
-// post sends the next event to a node, once.
-func (l *load) post(i int) post {
+// post sends the next event to a node. One with an idempotency key is sent again when its answer was
+// no 202, and some are sent again when it was.
+func (l *load) post(i int) {
 	event := int(l.next.Add(1) - 1)
-	p := post{Event: event, Node: i, Start: time.Now()}
+	p := l.try(event, i, false)
+	if !idempotent(event) {
+		return
+	}
+	for tries := 0; tries < 3 && (p.Status != http.StatusAccepted || tries == 0 && repeated(event)); tries++ {
+		i = (i + 1) % size
+		if l.open(i) {
+			p = l.try(event, i, true)
+		}
+	}
+}
+
+func (l *load) try(event, i int, again bool) post {
+	key := ""
+	if idempotent(event) {
+		key = "event-" + strconv.Itoa(event)
+	}
+	p := post{Event: event, Node: i, Start: time.Now(), Again: again}
 	var made struct{ ID string }
-	status, text, err := l.cluster.call(i, "POST", "/app/"+appOf(event)+"/msg",
-		map[string]any{"eventType": typeOf(event), "payload": json.RawMessage(payloadOf(event))}, &made)
+	status, text, err := l.cluster.callWithKey(i, "POST", "/app/"+appOf(event)+"/msg", key, map[string]any{"eventType": typeOf(event),
+		"orderingKey": keyOf(event), "payload": json.RawMessage(payloadOf(event))}, &made)
 	p.End, p.Status, p.ID = time.Now(), status, made.ID
 	if err != nil {
 		p.Status, p.Failure = 0, err.Error()

@@ -366,7 +366,7 @@ func (n *nemesis) hang(nodes []int) (func() error, error) {
 
 // shiftClocks sets each node's clock wrong, and leaves it so for the faults to come.
 func (n *nemesis) shiftClocks([]int) (func() error, error) {
-	return nil, n.cluster.setClocks(func() int { return n.random.IntN(2*maxShift+1) - maxShift })
+	return nil, n.cluster.setClocks(func(int) int { return n.random.IntN(2*maxShift+1) - maxShift })
 }
 
 // maxShift is in seconds: retries that wait for a time may wait twice that long when leaders change.

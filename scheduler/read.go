@@ -225,7 +225,7 @@ func (s *Scheduler) scanHeld(endpoint *webhook.Endpoint, found *order, first map
 		}
 		for _, line := range list {
 			found.key(line.Key).held++
-			if endpoint.Ordering == webhook.OrderingKey && line.Message.After(found.gate) {
+			if waitsForLog && endpoint.Ordering == webhook.OrderingKey && line.Message.After(found.gate) {
 				found.gate = line.Message
 			}
 			if failed, known := first[line.Key]; known && failed.Message.After(line.Message) && len(late) < 2*maxLate {

@@ -30,7 +30,10 @@ func (s *Store) admit(body []byte, full []string, repetition bool) error {
 	if err := command.validate(); err != nil {
 		return err
 	}
-	if _, grows := innermost(command).(*createMessage); grows && !repetition {
+	if looksInside {
+		command = innermost(command)
+	}
+	if _, grows := command.(*createMessage); grows && !repetition {
 		return s.noRoom(full)
 	}
 	return nil

@@ -107,7 +107,9 @@ func (e *entry) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error
 // plan puts a line into a retry set.
 func (e *entry) plan(endpoint, message webhook.ID, line *webhook.Retry) {
 	e.batch.set(retryKey(endpoint, line.Due, message), encodeRetry(line))
-	e.batch.set(plannedKey(message, endpoint), encodePlanned(line.Due))
+	if notesUntried || line.Made > 0 {
+		e.batch.set(plannedKey(message, endpoint), encodePlanned(line.Due))
+	}
 }
 
 // take takes away the record that an outcome is of; false: it is gone already.

@@ -4,7 +4,8 @@ package cluster
 
 import "github.com/hashicorp/raft"
 
-// What stands here is what a build with a tag breaks on purpose, to show that package faults finds it.
+// The files promises_*.go say what a build with a tag breaks on purpose, in sabotage_*.go, to show
+// that package faults finds it.
 
 // noSync has the log written without fsync.
 const noSync = false

@@ -1,0 +1,315 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// scenario is a small story about one promise, which faults at random would break too rarely. run
+// tells it and returns what went against the promise; an error means that it could not be told.
+type scenario struct {
+	setup setup
+	run   func(tr *trial) (found []string, err error)
+}
+
+// scenarios are made anew for each cluster: they have a state.
+var scenarios = map[string]func() scenario{
+	"held":      heldScenario,
+	"overtaken": overtakenScenario,
+	"short":     shortScenario,
+	"clock":     clockScenario,
+	"backwards": backwardsScenario,
+}
+
+const scene = "scene" // application, endpoint and event type of a scenario
+
+// sceneSetup is a cluster with one endpoint whose answers a script gives.
+func sceneSetup(ordering string, script func(ctx context.Context, event int) int) setup {
+	return setup{endpoints: []*endpoint{{app: scene, uid: scene, ordering: ordering, script: script}}}
+}
+
+// post sends an event of a scenario once.
+func (tr *trial) post(node, event int, key, orderingKey string) (status int, id string, err error) {
+	body := map[string]any{"eventType": scene, "payload": map[string]any{"event": event, "pad": strings.Repeat("-", 100+event)}}
+	if orderingKey != "" {
+		body["orderingKey"] = orderingKey
+	}
+	var made struct{ ID string }
+	status, _, err = tr.callWithKey(node, "POST", "/app/"+scene+"/msg", key, body, &made)
+	return status, made.ID, err
+}
+
+// send has an event accepted, by whatever node takes it.
+func (tr *trial) send(event int, orderingKey string) (id string, err error) {
+	var status int
+	for deadline, i := time.Now().Add(patience), 0; time.Now().Before(deadline); i++ {
+		if status, id, err = tr.post(i%size, event, "scene-"+strconv.Itoa(event), orderingKey); err == nil && status == http.StatusAccepted {
+			return id, nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return "", fmt.Errorf("event %d was not accepted: %d, %w", event, status, err)
+}
+
+// arrivals returns the hits of a message that were answered, or left.
+func (tr *trial) arrivals(id string) (list []hit) {
+	tr.history.mu.Lock()
+	defer tr.history.mu.Unlock()
+	for _, h := range tr.history.hits {
+		if h.ID == id {
+			list = append(list, h)
+		}
+	}
+	return list
+}
+
+func (tr *trial) taken(id string) bool { return slices.ContainsFunc(tr.arrivals(id), hit.taken) }
+
+// await waits until something is so.
+func await(what string, so func() bool) error {
+	for deadline := time.Now().Add(patience); !so(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("waited in vain until %s", what)
+		}
+	}
+	return nil
+}
+
+// heldScenario: the first message of a key is under way, others are held behind it, and the leader is
+// killed. The next leader must send the first one again before the others.
+func heldScenario() scenario {
+	var began atomic.Bool
+	script := func(ctx context.Context, event int) int {
+		switch {
+		case event > 0:
+		case began.CompareAndSwap(false, true):
+			<-ctx.Done()
+			return 0
+		default:
+			time.Sleep(time.Second) // in which the others would come
+		}
+		return http.StatusOK
+	}
+	run := func(tr *trial) (found []string, err error) {
+		var ids []string
+		for event := range 4 {
+			id, err := tr.send(event, "a")
+			if err != nil {
+				return nil, err
+			}
+			ids = append(ids, id)
+		}
+		if err := await("the first message is under way", began.Load); err != nil {
+			return nil, err
+		}
+		time.Sleep(300 * time.Millisecond) // the others are recorded as held
+		leader, err := tr.awaitWell()
+		if err != nil {
+			return nil, err
+		}
+		tr.nodes[leader].kill()
+		err = await("all messages of the key were taken", func() bool {
+			return !slices.ContainsFunc(ids, func(id string) bool { return !tr.taken(id) })
+		})
+		var v verdict
+		v.counts = make(map[string]int)
+		var list []*hit
+		for _, id := range ids {
+			for _, h := range tr.arrivals(id) {
+				list = append(list, &h)
+			}
+		}
+		v.checkSequence("the key", list)
+		return v.violations, err
+	}
+	s := scenario{setup: sceneSetup("key", script), run: run}
+	s.setup.delivery = "  timeout = \"1m\""
+	return s
+}
+
+// overtakenScenario: an endpoint is slow with its oldest message and takes more than a thousand others
+// meanwhile, so that storage.max_size has messages leave the log. The oldest must stay.
+func overtakenScenario() scenario {
+	const others = 1100 // more than a lane goes ahead
+	var taken atomic.Int64
+	release := make(chan struct{})
+	var tries atomic.Int64
+	script := func(ctx context.Context, event int) int {
+		if event > 0 {
+			taken.Add(1)
+			return http.StatusOK
+		}
+		if tries.Add(1) > 1 {
+			return http.StatusOK
+		}
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return http.StatusInternalServerError
+	}
+	run := func(tr *trial) (found []string, err error) {
+		first, err := tr.send(0, "")
+		if err != nil {
+			return nil, err
+		}
+		if err := await("the first message is under way", func() bool { return tries.Load() > 0 }); err != nil {
+			return nil, err
+		}
+		second, err := tr.sendMany(1, others)
+		if err == nil {
+			err = await("the others were taken", func() bool { return taken.Load() >= others })
+		}
+		if err != nil {
+			return nil, err
+		}
+		gone := func(id string) bool {
+			status, _, err := tr.call(0, "GET", "/app/"+scene+"/msg/"+id, nil, nil)
+			return err == nil && status == http.StatusNotFound
+		}
+		for event := others + 1; err == nil && !gone(second) && !gone(first); event++ {
+			if event > 2*others {
+				return nil, errors.New("nothing leaves the log")
+			}
+			_, err = tr.send(event, "")
+		}
+		if err == nil && gone(first) {
+			found = append(found, "LOST: a message under way has left the log")
+		}
+		close(release)
+		if err == nil && len(found) == 0 {
+			err = await("the first message was taken", func() bool { return tr.taken(first) })
+		}
+		return found, err
+	}
+	s := scenario{setup: sceneSetup("", script), run: run}
+	s.setup.storage = "  min_free = \"64MiB\"\n  max_size = \"1MiB\""
+	s.setup.delivery = "  timeout = \"1m\"\n  retry {\n    schedule = [\"1s\", \"1s\"]\n  }"
+	return s
+}
+
+// sendMany has events accepted, several at a time, and returns the id of the first.
+func (tr *trial) sendMany(from, count int) (first string, err error) {
+	const senders = 8
+	if first, err = tr.send(from, ""); err != nil {
+		return "", err
+	}
+	failures := make(chan error, senders)
+	for sender := range senders {
+		go func() {
+			var err error
+			for event := from + 1 + sender; event < from+count && err == nil; event += senders {
+				_, err = tr.send(event, "")
+			}
+			failures <- err
+		}()
+	}
+	for range senders {
+		if e := <-failures; e != nil {
+			err = e
+		}
+	}
+	return first, err
+}
+
+// shortScenario: the disks have less room than is to be kept. No event may be accepted, in whatever way it
+// is posted.
+func shortScenario() scenario {
+	run := func(tr *trial) (found []string, err error) {
+		for node := range size {
+			for _, key := range []string{"", "key-" + strconv.Itoa(node)} {
+				status, _, err := tr.post(node, 0, key, "")
+				if err != nil {
+					return nil, err
+				}
+				if status != http.StatusInsufficientStorage {
+					found = append(found, fmt.Sprintf("an event with the idempotency key %q was answered %d though there is no room", key, status))
+				}
+			}
+		}
+		return found, nil
+	}
+	s := scenario{setup: sceneSetup("", func(context.Context, int) int { return http.StatusOK }), run: run}
+	s.setup.storage = "  min_free = \"1TiB\""
+	return s
+}
+
+// clockScenario: the leader's clock is a day ahead for two seconds. No retry may come early.
+func clockScenario() scenario { return wrongClock(24*60*60, 2*time.Second) }
+
+// backwardsScenario: the leader's clock is set back by 30 s, and stays so for a while.
+func backwardsScenario() scenario { return wrongClock(-30, 5*time.Second) }
+
+// wrongClock has the leader's clock be wrong while messages wait for their second attempt.
+func wrongClock(seconds int, lasting time.Duration) scenario {
+	run := func(tr *trial) (found []string, err error) {
+		leader, err := tr.awaitWell()
+		if err != nil {
+			return nil, err
+		}
+		id, err := tr.send(0, "")
+		if err != nil {
+			return nil, err
+		}
+		if err := await("the first attempt has come", func() bool { return len(tr.arrivals(id)) > 0 }); err != nil {
+			return nil, err
+		}
+		set := func(wrong int) error {
+			return tr.setClocks(func(node int) int {
+				if node == leader {
+					return wrong
+				}
+				return 0
+			})
+		}
+		time.Sleep(500 * time.Millisecond)
+		if err := set(seconds); err != nil {
+			return nil, err
+		}
+		time.Sleep(lasting)
+		if err := set(0); err != nil {
+			return nil, err
+		}
+		err = await("the second attempt has come", func() bool { return len(tr.arrivals(id)) > 1 })
+		list := tr.arrivals(id)
+		for i := 1; i < len(list); i++ {
+			if gap := list[i].At.Sub(list[i-1].End); gap < wrongClockGap {
+				found = append(found, fmt.Sprintf("attempt %d came %s after the one before, not after 10 s", i+1, gap))
+			}
+		}
+		return found, err
+	}
+	s := scenario{setup: sceneSetup("", func(context.Context, int) int { return http.StatusInternalServerError }), run: run}
+	s.setup.clocks = true
+	s.setup.delivery = "  timeout = \"1m\"\n  retry {\n    schedule = [\"10s\", \"5m\", \"1h\"]\n  }\n  breaker {\n    probe = \"10s\"\n  }"
+	return s
+}
+
+// wrongClockGap is the 10 s of the schedule, less their jitter and a second for what clocks may differ.
+const wrongClockGap = 7 * time.Second
+
+// TestScenarios tells the scenarios of the product as it is.
+func TestScenarios(t *testing.T) {
+	for name, make := range scenarios {
+		t.Run(name, func(t *testing.T) {
+			s := make()
+			s.setup.tls = *tlsFlag
+			tr := newTrial(t, s.setup)
+			found, err := s.run(tr)
+			if err != nil {
+				t.Error(err)
+			}
+			for _, violation := range found {
+				t.Error(violation)
+			}
+		})
+	}
+}

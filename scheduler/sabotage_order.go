@@ -1,0 +1,5 @@
+//go:build sabotage_order
+
+package scheduler
+
+const waitsForLog = false

@@ -1,0 +1,5 @@
+//go:build sabotage_planned
+
+package wal
+
+const notesUntried = false

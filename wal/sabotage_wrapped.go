@@ -1,0 +1,5 @@
+//go:build sabotage_wrapped
+
+package wal
+
+const looksInside = false
