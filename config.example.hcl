@@ -103,6 +103,23 @@ storage {
   # retention = "720h"
 }
 
+# How much of what customers share one of them may have. docs/limits.md lists these and all fixed limits. Set them the same on all nodes.
+limits {
+  # Applications and event types, in all.
+  # applications = 100000
+  # event_types  = 5000
+
+  # Endpoints of an application, 1 to 100000. An admin may give an application a limit of its own: maxEndpoints.
+  # endpoints = 500
+
+  # Replays of an application that are not finished, 1 to 1000. Beyond 800 of all, only applications that have none may begin one.
+  # replays = 50
+
+  # Messages that the portals of an application may have sent by hand in a minute, on each node: resends and examples count as one,
+  # replays as 20. Operators are not limited.
+  # manual_sends = 300
+}
+
 delivery {
   # How long one attempt may take, 1s to 1m.
   # timeout = "15s"

@@ -17,6 +17,7 @@ func newAppCommand() *cobra.Command {
 			settings := func() *fields {
 				return new(fields).orNull("uid", "uid", "your own name for it, usable wherever its id is").
 					number("rate", "throttleRate", "messages per second at most").
+					number("max-endpoints", "maxEndpoints", "how many endpoints it may have, instead of limits.endpoints of the configuration").
 					pairs("metadata", "metadata", "notes, as name=value")
 			}
 			return []*cobra.Command{

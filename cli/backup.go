@@ -65,7 +65,7 @@ func backUp(cmd *cobra.Command, c *client, output string) (err error) {
 	if toFile {
 		header, err = saveBackup(answer.Body, output, told)
 	} else {
-		header, err = wal.VerifyBackup(io.TeeReader(answer.Body, cmd.OutOrStdout()), told)
+		header, err = wal.VerifyBackup(io.TeeReader(answer.Body, unwrap(cmd.OutOrStdout())), told)
 	}
 	progress.end()
 	if err != nil {
@@ -75,17 +75,15 @@ func backUp(cmd *cobra.Command, c *client, output string) (err error) {
 	return nil
 }
 
-// saveBackup writes a file and reads it again before it gets its name.
+// saveBackup writes a file and reads it again before it gets its name. The folder may be one that
+// others can write to: the file is new under a name that nobody can guess, readable for its owner
+// only, and what gets the name is that very file.
 func saveBackup(from io.Reader, path string, told func(done, total int64)) (header wal.BackupHeader, err error) {
-	file, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // O_EXCL, 0600
 	if err != nil {
 		return header, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
-		}
-	}()
+	defer func() { err = errors.Join(err, os.Remove(file.Name()), syncFolder(filepath.Dir(path))) }()
 	defer func() { err = errors.Join(err, file.Close()) }()
 	if _, err := wal.VerifyBackup(io.TeeReader(from, file), told); err != nil {
 		return header, err
@@ -102,7 +100,23 @@ func saveBackup(from io.Reader, path string, told func(done, total int64)) (head
 	if err := os.Link(file.Name(), path); err != nil { // unlike a rename it replaces nothing
 		return header, err
 	}
-	return header, errors.Join(os.Remove(file.Name()), syncFolder(filepath.Dir(path)))
+	return header, sameFile(file, path)
+}
+
+// sameFile checks that nobody has put another file in the place of one.
+func sameFile(file *os.File, path string) error {
+	opened, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(opened, named) {
+		return fmt.Errorf("%s is not the file that was written: somebody else changes this folder; choose one of your own", path)
+	}
+	return nil
 }
 
 func syncFolder(path string) error {
@@ -111,20 +125,6 @@ func syncFolder(path string) error {
 		return err
 	}
 	return errors.Join(folder.Sync(), folder.Close())
-}
-
-// isTerminal tells whether a person reads along.
-func isTerminal(to any) bool {
-	file, ok := to.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
 }
 
 // transfer says how far a long copy is: on a terminal in one line that changes, else in a line now and then.
@@ -138,7 +138,7 @@ type transfer struct {
 
 func newTransfer(to io.Writer) *transfer {
 	now := time.Now()
-	return &transfer{to: to, terminal: isTerminal(to), begin: now, last: now}
+	return &transfer{to: unwrap(to), terminal: isTerminal(to), begin: now, last: now}
 }
 
 func (t *transfer) told(done, total int64) {

@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,7 +76,7 @@ func (c *client) request(ctx context.Context, method, path string, in any) (*htt
 	}
 	var body io.Reader
 	if in != nil {
-		text, err := json.Marshal(in)
+		text, err := encodeBody(in)
 		if err != nil {
 			return nil, err
 		}
@@ -108,6 +110,35 @@ func checkPath(path string) error {
 		}
 	}
 	return nil
+}
+
+// verbatim is a JSON value that goes out byte for byte, as encoding/json does not.
+type verbatim []byte
+
+// encodeBody is JSON; fields may be verbatim.
+func encodeBody(in any) ([]byte, error) {
+	fields, ok := in.(map[string]any)
+	if !ok {
+		return json.Marshal(in)
+	}
+	text := []byte{'{'}
+	for i, name := range slices.Sorted(maps.Keys(fields)) {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		key, err := json.Marshal(name)
+		if err != nil {
+			return nil, err
+		}
+		value, exact := fields[name].(verbatim)
+		if !exact {
+			if value, err = json.Marshal(fields[name]); err != nil {
+				return nil, err
+			}
+		}
+		text = append(append(append(text, key...), ':'), value...)
+	}
+	return append(text, '}'), nil
 }
 
 // trust has the CA of --ca vouch for the nodes.

@@ -96,6 +96,16 @@ func (o *devOptions) run(ctx context.Context, out io.Writer) error {
 	return node.Run(ctx, config, o.version, func(n *node.Node) { o.greet(out, "http://"+n.Addr()) })
 }
 
+// writeToken makes a file that must be new: what lies there may be a link of somebody else.
+func writeToken(path string, text []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	return errors.Join(err, file.Close())
+}
+
 // loadToken reads the token that an earlier start made, or makes it.
 func (o *devOptions) loadToken() error {
 	if o.token != "" {
@@ -116,7 +126,7 @@ func (o *devOptions) kept(file string, bytes int) (string, error) {
 		random := make([]byte, bytes)
 		rand.Read(random) // never fails
 		text = []byte(hex.EncodeToString(random))
-		err = os.WriteFile(path, text, 0o600)
+		err = writeToken(path, text)
 	}
 	if err != nil {
 		return "", err

@@ -174,9 +174,11 @@ func newKeyRevoke(c *client) *cobra.Command {
 
 // printJSON is for programs, indented for people.
 func printJSON(out io.Writer, v any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err == nil {
+		_, err = fmt.Fprintf(out, "%s\n", printableJSON(text))
+	}
+	return err
 }
 
 func newKeyRewrap(c *client) *cobra.Command {

@@ -53,7 +53,7 @@ func messageFilters() *fields {
 }
 
 // readPayload takes a JSON object, @FILE or -.
-func readPayload(text string, stdin io.Reader) (json.RawMessage, error) {
+func readPayload(text string, stdin io.Reader) (verbatim, error) {
 	payload := []byte(text)
 	var err error
 	switch name, file := strings.CutPrefix(text, "@"); {

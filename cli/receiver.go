@@ -10,10 +10,8 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -165,7 +163,7 @@ func (b *inbox) print(a *arrival) bool {
 			b.fails = err
 			return true
 		}
-		line = string(text)
+		line = string(printableJSON(text))
 	}
 	if _, err := fmt.Fprintln(b.out, line); err != nil {
 		b.fails = err
@@ -201,15 +199,6 @@ func shorten(body string) string {
 		return body
 	}
 	return fmt.Sprintf("%s… (%d bytes)", string(short[:shownBody]), len(body))
-}
-
-func printable(text string) string {
-	return strings.Map(func(c rune) rune {
-		if unicode.IsPrint(c) {
-			return c
-		}
-		return ' '
-	}, text)
 }
 
 // answer answers, or does what is to be done instead, until the sender goes away or this process ends.

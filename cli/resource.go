@@ -71,7 +71,7 @@ func cell(value gjson.Result) string {
 	case value.String() == "":
 		return "-"
 	default:
-		return strings.NewReplacer("\t", " ", "\n", " ").Replace(value.String())
+		return printable(strings.NewReplacer("\t", " ", "\n", " ").Replace(value.String()))
 	}
 }
 

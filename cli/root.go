@@ -11,8 +11,11 @@ import (
 
 // Main runs the command line of this version and returns the exit code.
 func Main(version string) int {
-	if err := New(version).Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "hookwheel:", err)
+	root := New(version)
+	root.SetOut(safeWriter{os.Stdout})
+	root.SetErr(safeWriter{os.Stderr})
+	if err := root.Execute(); err != nil {
+		fmt.Fprintln(root.ErrOrStderr(), "hookwheel:", err)
 		code := 1
 		var exit *exitError
 		if errors.As(err, &exit) {

@@ -172,12 +172,15 @@ func (o *tailOptions) printer(out io.Writer) func(tailEvent) error {
 	colours := isTerminal(out)
 	return func(event tailEvent) error {
 		if o.json {
-			_, err := fmt.Fprintf(out, `{"id":%q,"event":%q,"data":%s}`+"\n", event.id, event.name, event.data)
+			id, err := json.Marshal(event.id)
+			if err == nil {
+				_, err = fmt.Fprintf(out, `{"id":%s,"event":%q,"data":%s}`+"\n", printableJSON(id), event.name, printableJSON([]byte(event.data)))
+			}
 			return err
 		}
 		line, err := tailLine(event, colours)
 		if err == nil {
-			_, err = fmt.Fprintln(out, line)
+			_, err = fmt.Fprintln(unwrap(out), line) // which is escaped, but for its colours
 		}
 		return err
 	}
@@ -191,7 +194,7 @@ const (
 	plain  = "\x1b[0m"
 )
 
-// tailLine is an event in one line.
+// tailLine is an event in one line. Nothing in it can steer a terminal but our colours.
 func tailLine(event tailEvent, colours bool) (string, error) {
 	var e struct {
 		Timestamp          time.Time
@@ -231,9 +234,9 @@ func tailLine(event tailEvent, colours bool) (string, error) {
 	if e.NextAttempt != nil {
 		rest = append(rest, "next "+e.NextAttempt.Local().Format(time.TimeOnly))
 	}
-	word = fmt.Sprintf("%-18s", word)
+	word = fmt.Sprintf("%-18s", printable(word))
 	if colours {
 		word = colour + word + plain
 	}
-	return fmt.Sprintf("%s  %s  %s", e.Timestamp.Local().Format("15:04:05.000"), word, strings.Join(rest, "  ")), nil
+	return fmt.Sprintf("%s  %s  %s", e.Timestamp.Local().Format("15:04:05.000"), word, printable(strings.Join(rest, "  "))), nil
 }

@@ -30,6 +30,16 @@ type Config struct {
 	Cluster        Cluster
 	Storage        Storage
 	Delivery       Delivery
+	Limits         Limits
+}
+
+// Limits are how much of what customers share one of them may have; set them the same on all nodes.
+type Limits struct {
+	Applications int // in all
+	EventTypes   int // in all
+	Endpoints    int // of an application, unless an admin has given it a limit of its own
+	Replays      int // of an application at a time
+	ManualSends  int // messages that the portals of an application may have sent by hand in a minute, on each node
 }
 
 // API is the HTTP server for producers, customers and operators.
@@ -97,6 +107,7 @@ func Default() Config {
 			Retry:       webhook.DefaultRetryPolicy(),
 			Breaker:     scheduler.DefaultBreakerPolicy(),
 		},
+		Limits: Limits{Applications: 100_000, EventTypes: 5000, Endpoints: 500, Replays: 50, ManualSends: 300},
 	}
 }
 
@@ -137,6 +148,7 @@ func parseConfig(path string, source []byte) (Config, error) {
 	decodeCluster(file, &config)
 	decodeStorage(file.block("storage"), &config.Storage)
 	decodeDelivery(file.block("delivery"), &config.Delivery)
+	decodeLimits(file.block("limits"), &config.Limits)
 	if file.diags.HasErrors() {
 		return Config{}, configError(*file.diags)
 	}
@@ -164,7 +176,7 @@ func configError(diags hcl.Diagnostics) error {
 // configSchema is what each block may hold; the file itself is the block "". Blocks of one name that hold different keys have
 // the name of the block around them in front.
 var configSchema = map[string]struct{ keys, blocks []string }{
-	"":            {keys: []string{"node", "data", "log_level", "encryption_keys"}, blocks: []string{"api", "cluster", "storage", "delivery"}},
+	"":            {keys: []string{"node", "data", "log_level", "encryption_keys"}, blocks: []string{"api", "cluster", "storage", "delivery", "limits"}},
 	"api":         {keys: []string{"listen", "token", "jwt_secret", "portal_url", "max_body", "drain"}, blocks: []string{"tls"}},
 	"api.tls":     {keys: []string{"cert", "key"}},
 	"cluster":     {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
@@ -172,6 +184,7 @@ var configSchema = map[string]struct{ keys, blocks []string }{
 	"peer":        {keys: []string{"address"}},
 	"storage":     {keys: []string{"min_free", "max_size", "retention"}},
 	"delivery":    {keys: []string{"timeout", "workers", "per_endpoint", "allow", "deny", "proxy", "no_proxy", "disable_after"}, blocks: []string{"retry", "breaker"}},
+	"limits":      {keys: []string{"applications", "event_types", "endpoints", "replays", "manual_sends"}},
 	"breaker":     {keys: []string{"window", "min_attempts", "failure_rate", "probe", "max_probe"}},
 	"retry":       {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
 }
@@ -191,6 +204,14 @@ func decodeStorage(b configBlock, storage *Storage) {
 	readKey(b, "min_free", &storage.MinFree, sizeBetween[int64](0, 1<<40))
 	readKey(b, "max_size", &storage.MaxSize, sizeBetween[int64](0, 1<<50))
 	readKey(b, "retention", &storage.Retention, durationBetween(webhook.MinRetention, 10*365*24*time.Hour))
+}
+
+func decodeLimits(b configBlock, limits *Limits) {
+	readKey(b, "applications", &limits.Applications, intBetween(1, 1_000_000))
+	readKey(b, "event_types", &limits.EventTypes, intBetween(1, 100_000))
+	readKey(b, "endpoints", &limits.Endpoints, intBetween(1, 100_000))
+	readKey(b, "replays", &limits.Replays, intBetween(1, 256))
+	readKey(b, "manual_sends", &limits.ManualSends, intBetween(1, 1_000_000))
 }
 
 // decodeTLS reads the names of files, of which none may be left out.

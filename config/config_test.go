@@ -141,7 +141,7 @@ func TestConfigErrors(t *testing.T) {
 		{"data = file(\"x\")", []string{`1:8 data must be text in double quotes, a number or env("NAME")`}},
 		{"log_level = \"loud\"", []string{`1:13 log_level must be "debug", "info", "warn" or "error"`}},
 		{"log_level = debug", []string{`1:13 log_level must be text in double quotes`}},
-		{"retry {\n}", []string{"1:1 Allowed here: node, data, log_level, encryption_keys, api, cluster, storage, delivery."}},
+		{"retry {\n}", []string{"1:1 Allowed here: node, data, log_level, encryption_keys, api, cluster, storage, delivery, limits."}},
 		{"storage { min_free = \"1GB\" }", []string{`1:22 storage.min_free must be a size from "0" to "1TiB"`}},
 		{"storage { max_size = \"100GB\" }", []string{`1:22 storage.max_size must be a size from "0" to "1024TiB"`}},
 		{"storage { min_free = -1 }", []string{"1:22 or a number of bytes"}},

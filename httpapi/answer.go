@@ -114,6 +114,8 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 		s.writeInvalid(ctx, "query", manyInvalid{inQuery.fault})
 	case errors.As(err, &known) && known.Code == webhook.CodeInvalid:
 		s.writeInvalid(ctx, "body", manyInvalid{known})
+	case errors.As(err, &known) && known.Code == webhook.CodeKeyReused:
+		s.writeInvalid(ctx, "header", manyInvalid{known})
 	case errors.As(err, &known):
 		setErrorHeader(ctx, known.Code)
 		s.write(ctx, answer{statusOf[known.Code], known})

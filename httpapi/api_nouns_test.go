@@ -483,3 +483,84 @@ func TestAPIFeatureFlags(t *testing.T) {
 		t.Errorf("%d %s", response.StatusCode, text)
 	}
 }
+
+// Readers, and portals that may only read, see no value that may be a secret.
+func TestReadersSeeNoSecrets(t *testing.T) {
+	a := apiStart(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint", `{"url":"http://TOKEN@127.0.0.1:9/","uid":"e","headers":{"X-Pin":"1234","X-Request-Id":"shown","X-Api-Key":"never"}}`, 201, nil)
+	var made struct{ Token string }
+	a.call("POST", "/auth/app-portal-access/acme", `{"readOnly":true}`, 200, &made)
+	see := func(token string) string {
+		t.Helper()
+		var all []byte
+		for _, path := range []string{"", "/headers"} {
+			response, text := a.raw("GET", "/api/v1/app/acme/endpoint/e"+path, "Bearer "+token, nil)
+			if response.StatusCode != 200 {
+				t.Fatal(response.StatusCode, string(text))
+			}
+			all = append(all, text...)
+		}
+		return string(all)
+	}
+	for _, token := range []string{a.keyToken(`{"name":"r","role":"reader"}`), made.Token} {
+		if text := see(token); strings.Contains(text, "TOKEN") || strings.Contains(text, "1234") || strings.Contains(text, "never") || !strings.Contains(text, "shown") || !strings.Contains(text, "X-Pin") {
+			t.Errorf("a reader sees %s", text)
+		}
+	}
+	if text := see(a.portalToken("acme")); !strings.Contains(text, "TOKEN") || !strings.Contains(text, "1234") || strings.Contains(text, "never") {
+		t.Errorf("the owner sees %s", text)
+	}
+}
+
+// A receiver that was written for another sender keeps its secret.
+func TestPlainSecrets(t *testing.T) {
+	a := apiStart(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	const path = "/app/acme/endpoint"
+	a.call("POST", path, `{"url":"http://127.0.0.1:9/","uid":"e","secret":"my-shared-secret","signatureStyle":"hex"}`, 201, nil)
+	var secret struct{ Key string }
+	a.call("GET", path+"/e/secret", "", 200, &secret)
+	if secret.Key != "my-shared-secret" {
+		t.Errorf("%+v", secret)
+	}
+	a.call("PATCH", path+"/e", `{"signatureStyle":"github"}`, 200, nil)
+	a.call("PATCH", path+"/e", `{"signatureStyle":"standard"}`, 422, nil)
+	a.call("POST", path+"/e/secret/rotate", `{"key":"another-shared-secret"}`, 200, &secret)
+	if secret.Key != "another-shared-secret" {
+		t.Errorf("%+v", secret)
+	}
+	for range 2 { // the previous ones sign as well for a day
+		a.call("PATCH", path+"/e", `{"signatureStyle":"standard"}`, 422, nil)
+		a.call("POST", path+"/e/secret/rotate", `{"gracePeriodSeconds":0}`, 200, nil)
+	}
+	a.call("POST", path, `{"url":"http://127.0.0.1:9/","uid":"s"}`, 201, nil)
+	a.call("POST", path+"/s/secret/rotate", `{"key":"another-shared-secret"}`, 422, nil)
+}
+
+// To a portal without its feature flag an event type does not exist, whatever it does.
+func TestHiddenEventTypesDoNotExist(t *testing.T) {
+	a := apiStart(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint", `{"url":"http://127.0.0.1:9/","uid":"e","disabled":true}`, 201, nil)
+	a.call("POST", "/event-type", `{"name":"t.hidden","description":"","featureFlags":["beta"],"schemas":{"1":{"examples":[{"secret":"plan"}]}}}`, 201, nil)
+	portal := a.portalToken("acme")
+	for _, r := range []struct{ method, path, body string }{
+		{"GET", "/event-type/%s", ""},
+		{"POST", "/app/acme/endpoint/e/send-example", `{"eventType":"%s"}`},
+		{"POST", "/app/acme/endpoint", `{"url":"http://127.0.0.1:9/","eventTypes":["%s"]}`},
+		{"PUT", "/app/acme/endpoint/new", `{"url":"http://127.0.0.1:9/","eventTypes":["%s"]}`},
+		{"PATCH", "/app/acme/endpoint/e", `{"filterTypes":["%s"]}`},
+		{"PUT", "/app/acme/endpoint/e", `{"url":"http://127.0.0.1:9/","uid":"e","eventTypes":["%s"]}`},
+		{"POST", "/app/acme/endpoint/e/bulk-replay", `{"since":"2026-01-01T00:00:00Z","eventTypes":["%s"]}`},
+	} {
+		ask := func(name string) string {
+			response, text := a.raw(r.method, "/api/v1"+strings.ReplaceAll(r.path, "%s", name), "Bearer "+portal, []byte(strings.ReplaceAll(r.body, "%s", name)))
+			return fmt.Sprint(response.StatusCode, strings.ReplaceAll(string(text), name, "NAME"))
+		}
+		hidden, missing := ask("t.hidden"), ask("t.missin")
+		if hidden != missing || !strings.HasPrefix(hidden, "4") {
+			t.Errorf("%s %s: %s, but of a missing one %s", r.method, r.path, hidden, missing)
+		}
+	}
+}

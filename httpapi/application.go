@@ -16,6 +16,7 @@ type applicationOut struct {
 	Name         string            `json:"name"`
 	RateLimit    *uint16           `json:"rateLimit,omitempty"`
 	ThrottleRate *uint16           `json:"throttleRate"`
+	MaxEndpoints *uint32           `json:"maxEndpoints"`
 	Metadata     map[string]string `json:"metadata"`
 	CreatedAt    time.Time         `json:"createdAt"`
 	UpdatedAt    time.Time         `json:"updatedAt"`
@@ -23,7 +24,7 @@ type applicationOut struct {
 
 func showApplication(app *webhook.Application) applicationOut {
 	out := applicationOut{ID: app.ID.Text(webhook.KindApplication), UID: optional(app.UID), Name: app.Name,
-		RateLimit: optional(app.RateLimit), ThrottleRate: optional(app.RateLimit), Metadata: app.Metadata,
+		RateLimit: optional(app.RateLimit), ThrottleRate: optional(app.RateLimit), MaxEndpoints: optional(app.Endpoints), Metadata: app.Metadata,
 		CreatedAt: app.CreatedAt, UpdatedAt: app.UpdatedAt}
 	if out.Metadata == nil {
 		out.Metadata = map[string]string{}
@@ -57,6 +58,8 @@ func parseApplication(text []byte, app *webhook.Application) error {
 			rate.old = new(b.positive(name, v))
 		case "throttleRate":
 			rate.current = new(b.positive(name, v))
+		case "maxEndpoints":
+			app.Endpoints = uint32(b.between(name, v, 1, maxMaxEndpoints))
 		case "metadata":
 			app.Metadata = b.stringMap(name, v)
 		}
@@ -68,6 +71,24 @@ func parseApplication(text []byte, app *webhook.Application) error {
 	return app.Validate()
 }
 
+// maxMaxEndpoints is the highest limit that an admin may give an application: each message is
+// matched with all of them.
+const maxMaxEndpoints = 100_000
+
+// mayCreate refuses what only an admin may say of a new application: its own limit, and that it is
+// the one to which Hookwheel itself writes.
+func mayCreate(ctx *fasthttp.RequestCtx, app *webhook.Application) error {
+	switch {
+	case caller(ctx).Role == webhook.RoleAdmin:
+		return nil
+	case app.Endpoints != 0:
+		return &webhook.Error{Code: webhook.CodeForbidden, Detail: "Only an admin may set maxEndpoints."}
+	case app.UID == webhook.OperationalUID:
+		return &webhook.Error{Code: webhook.CodeForbidden, Detail: "Only an admin may create the application " + webhook.OperationalUID + "."}
+	}
+	return nil
+}
+
 func (s *Server) createApplication(ctx *fasthttp.RequestCtx) (answer, error) {
 	getIfExists, err := parseBool(ctx.QueryArgs(), "get_if_exists", false)
 	if err != nil {
@@ -75,6 +96,9 @@ func (s *Server) createApplication(ctx *fasthttp.RequestCtx) (answer, error) {
 	}
 	var app webhook.Application
 	if err := parseApplication(ctx.PostBody(), &app); err != nil {
+		return answer{}, err
+	}
+	if err := mayCreate(ctx, &app); err != nil {
 		return answer{}, err
 	}
 	hold, cancel := s.hold(ctx)
@@ -110,7 +134,7 @@ func (s *Server) putApplication(ctx *fasthttp.RequestCtx) (answer, error) {
 		}
 		var app webhook.Application
 		if !missing {
-			app.ID, app.Revision = before.ID, before.Revision
+			app.ID, app.Revision, app.Endpoints = before.ID, before.Revision, before.Endpoints // Svix has no such limit
 		}
 		if err := parseApplication(ctx.PostBody(), &app); err != nil {
 			return nil, err

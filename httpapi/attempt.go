@@ -211,6 +211,9 @@ func (s *Server) resend(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if err := s.manual.take(caller(ctx), 1, time.Now()); err != nil {
+		return answer{}, err
+	}
 	hold, cancel := s.hold(ctx)
 	defer cancel()
 	if err := s.config.Writer.Resend(hold, m.App, endpoint.ID, m.ID); err != nil {

@@ -72,7 +72,7 @@ func TestCommandsForPeople(t *testing.T) {
 	receiver.await(t, 3)
 	a.awaitAttempts("/app/acme/attempt/endpoint/billing", 3)
 	says(`(?s)three.*two.*one`, "message", "list", "acme")
-	says(`{"from":"stdin"}`, "message", "get", "acme", "three")
+	says(`{"from": "stdin"}`, "message", "get", "acme", "three")
 	says(`delivered`, "message", "explain", "acme", "one")
 	says(`sent again`, "message", "resend", "acme", "one", "billing")
 	receiver.await(t, 4)

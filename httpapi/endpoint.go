@@ -160,6 +160,14 @@ func (b *body) delivery(name string, v gjson.Result, e *webhook.Endpoint) {
 	}
 }
 
+// writer is what the caller's changes go through.
+func (s *Server) writer(ctx *fasthttp.RequestCtx) *wal.Writer {
+	if who := caller(ctx); who.Role == webhook.RoleApplication {
+		return s.config.Writer.Portal(who.FeatureFlags)
+	}
+	return s.config.Writer
+}
+
 func (s *Server) createEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	app, err := s.applicationToWrite(ctx)
 	if err != nil {
@@ -167,14 +175,14 @@ func (s *Server) createEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	}
 	hold, cancel := s.hold(ctx)
 	defer cancel()
-	made, err := s.makeEndpoint(hold, app.ID, ctx.PostBody())
+	made, err := s.makeEndpoint(hold, s.writer(ctx), app.ID, ctx.PostBody())
 	if err != nil {
 		return answer{}, err
 	}
 	return s.respondEndpoint(ctx, fasthttp.StatusCreated, made)
 }
 
-func (s *Server) makeEndpoint(hold context.Context, app webhook.ID, body []byte) (*webhook.Endpoint, error) {
+func (s *Server) makeEndpoint(hold context.Context, writer *wal.Writer, app webhook.ID, body []byte) (*webhook.Endpoint, error) {
 	endpoint := webhook.Endpoint{App: app, Version: 1}
 	in, err := parseEndpoint(body, &endpoint)
 	if err != nil {
@@ -189,7 +197,7 @@ func (s *Server) makeEndpoint(hold context.Context, app webhook.ID, body []byte)
 			return nil, err
 		}
 	}
-	return s.config.Writer.CreateEndpoint(hold, endpoint)
+	return writer.CreateEndpoint(hold, endpoint)
 }
 
 // putEndpoint replaces an endpoint, or makes one if there is none of that name. What the Svix API can't say stays as it is if the body
@@ -220,7 +228,7 @@ func (s *Server) changeEndpoint(ctx *fasthttp.RequestCtx, upsert bool, base func
 		before, err := s.config.Store.Endpoint(app.ID, pathValue(ctx, "endpoint"))
 		if err != nil && upsert && webhook.ErrorCode(err) == webhook.CodeNotFound {
 			status = fasthttp.StatusCreated
-			return s.makeEndpoint(hold, app.ID, ctx.PostBody())
+			return s.makeEndpoint(hold, s.writer(ctx), app.ID, ctx.PostBody())
 		}
 		if err != nil {
 			return nil, err
@@ -238,7 +246,7 @@ func (s *Server) changeEndpoint(ctx *fasthttp.RequestCtx, upsert bool, base func
 				return nil, err
 			}
 		}
-		return s.config.Writer.UpdateEndpoint(hold, endpoint)
+		return s.writer(ctx).UpdateEndpoint(hold, endpoint)
 	})
 	if err != nil {
 		return answer{}, err

@@ -2,13 +2,10 @@ package httpapi
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/tidwall/gjson"
 	"github.com/valyala/fasthttp"
 
@@ -98,43 +95,6 @@ func (b *body) schemas(field string, v gjson.Result) map[string]json.RawMessage 
 	return schemas
 }
 
-// schemaURL is where the schema that is checked stands, for references within it.
-const schemaURL = "schema:event-type"
-
-// noSchemas loads nothing: a schema may refer to itself and to the drafts of JSON Schema only.
-type noSchemas struct{}
-
-func (noSchemas) Load(url string) (any, error) {
-	return nil, fmt.Errorf("it refers to %s, which is outside of it", url)
-}
-
-// checkSchema tells whether text is JSON Schema, of draft 7 if it does not name another.
-func checkSchema(text string) error {
-	document, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
-	if err != nil {
-		return fmt.Errorf("is not valid JSON: %w", err)
-	}
-	c := jsonschema.NewCompiler()
-	c.DefaultDraft(jsonschema.Draft7)
-	c.UseLoader(noSchemas{})
-	if err := c.AddResource(schemaURL, document); err != nil {
-		return fmt.Errorf("is not a JSON Schema: %w", err)
-	}
-	_, err = c.Compile(schemaURL)
-	var outside *jsonschema.LoadURLError
-	var invalid *jsonschema.SchemaValidationError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &outside):
-		return fmt.Errorf("is not a JSON Schema that stands alone: %w", outside.Err)
-	case errors.As(err, &invalid):
-		return fmt.Errorf("is not a JSON Schema: %w", invalid.Err)
-	default:
-		return fmt.Errorf("is not a JSON Schema: %w", err)
-	}
-}
-
 func (s *Server) createEventType(ctx *fasthttp.RequestCtx) (answer, error) {
 	var t webhook.EventType
 	if err := parseEventType(ctx.PostBody(), &t, true); err != nil {
@@ -154,7 +114,12 @@ func (s *Server) eventType(ctx *fasthttp.RequestCtx) (*webhook.EventType, error)
 	if err := s.current(); err != nil {
 		return nil, err
 	}
-	t, err := s.config.Store.EventType(pathValue(ctx, "event_type"))
+	return s.visibleEventType(ctx, pathValue(ctx, "event_type"))
+}
+
+// visibleEventType is the one of that name, if the caller sees it.
+func (s *Server) visibleEventType(ctx *fasthttp.RequestCtx, name string) (*webhook.EventType, error) {
+	t, err := s.config.Store.EventType(name)
 	if err == nil && !seesEventType(caller(ctx), t) {
 		return nil, &webhook.Error{Code: webhook.CodeNotFound, Detail: "Event type not found"}
 	}
@@ -162,8 +127,7 @@ func (s *Server) eventType(ctx *fasthttp.RequestCtx) (*webhook.EventType, error)
 }
 
 func seesEventType(who *webhook.APIKey, t *webhook.EventType) bool {
-	return who.Role != webhook.RoleApplication || len(t.FeatureFlags) == 0 ||
-		slices.ContainsFunc(t.FeatureFlags, func(flag string) bool { return slices.Contains(who.FeatureFlags, flag) })
+	return who.Role != webhook.RoleApplication || t.VisibleTo(who.FeatureFlags)
 }
 
 func (s *Server) getEventType(ctx *fasthttp.RequestCtx) (answer, error) {

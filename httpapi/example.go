@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/tidwall/gjson"
 	"github.com/valyala/fasthttp"
@@ -16,12 +17,31 @@ const (
 
 // sendExample sends an example of an event type to one endpoint, whatever its filters.
 func (s *Server) sendExample(ctx *fasthttp.RequestCtx) (answer, error) {
-	b, err := parseBody(ctx.PostBody())
+	name, index, err := parseExample(ctx.PostBody())
 	if err != nil {
 		return answer{}, err
 	}
-	var name string
-	index := int64(0)
+	endpoint, err := s.endpoint(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := s.manual.take(caller(ctx), 1, time.Now()); err != nil {
+		return answer{}, err
+	}
+	payload, err := s.example(ctx, name, index)
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := s.send(ctx, &webhook.Message{App: endpoint.App, EventType: name, Only: endpoint.ID, Payload: payload}, true)
+	a.status = fasthttp.StatusOK
+	return a, err
+}
+
+func parseExample(text []byte) (name string, index int64, err error) {
+	b, err := parseBody(text)
+	if err != nil {
+		return "", 0, err
+	}
 	b.each(func(field string, v gjson.Result) {
 		switch field {
 		case "eventType":
@@ -33,28 +53,15 @@ func (s *Server) sendExample(ctx *fasthttp.RequestCtx) (answer, error) {
 	if name == "" {
 		b.fail("eventType", "is missing")
 	}
-	if err := b.err(); err != nil {
-		return answer{}, err
-	}
-	endpoint, err := s.endpoint(ctx)
-	if err != nil {
-		return answer{}, err
-	}
-	payload, err := s.example(name, index)
-	if err != nil {
-		return answer{}, err
-	}
-	a, err := s.send(ctx, &webhook.Message{App: endpoint.App, EventType: name, Only: endpoint.ID, Payload: payload}, true)
-	a.status = fasthttp.StatusOK
-	return a, err
+	return name, index, b.err()
 }
 
 // example is the payload that the schema of an event type gives as an example.
-func (s *Server) example(name string, index int64) ([]byte, error) {
+func (s *Server) example(ctx *fasthttp.RequestCtx, name string, index int64) ([]byte, error) {
 	if name == pingType {
 		return []byte(`{"success": true}`), nil
 	}
-	eventType, err := s.config.Store.EventType(name)
+	eventType, err := s.visibleEventType(ctx, name)
 	if err != nil {
 		return nil, err
 	}

@@ -11,15 +11,16 @@ import (
 	"hookwheel/webhook"
 )
 
-// explanationOut is what has become of a message: when it was accepted and at which place of the replicated log, then a page of the
-// application's endpoints.
+// explanationOut is what has become of a message: when it was accepted and, except for portals, at
+// which place of the replicated log, which grows with the traffic of all customers; then a page of
+// the application's endpoints.
 type explanationOut struct {
 	MsgID      string    `json:"msgId"`
 	EventType  string    `json:"eventType"`
 	EventID    *string   `json:"eventId"`
 	AcceptedAt time.Time `json:"acceptedAt"`
-	Index      uint64    `json:"index"` // of the entry of the log
-	Place      uint32    `json:"place"` // among what that entry made
+	Index      *uint64   `json:"index,omitempty"` // of the entry of the log
+	Place      *uint32   `json:"place,omitempty"` // among what that entry made
 	Text       string    `json:"text"`
 	listResponse
 }
@@ -64,8 +65,12 @@ func (s *Server) explain(ctx *fasthttp.RequestCtx) (answer, error) {
 		return answer{}, err
 	}
 	out := explanationOut{MsgID: m.ID.Text(webhook.KindMessage), EventType: m.EventType, EventID: optional(m.EventID),
-		AcceptedAt: m.ID.Time(), Index: m.ID.Index(), Place: m.ID.Place(), listResponse: page}
-	out.Text = fmt.Sprintf("accepted at %s as number %d of entry %d of the log", words(out.AcceptedAt), out.Place+1, out.Index)
+		AcceptedAt: m.ID.Time(), listResponse: page}
+	out.Text = "accepted at " + words(out.AcceptedAt)
+	if caller(ctx).Role != webhook.RoleApplication {
+		out.Index, out.Place = new(m.ID.Index()), new(m.ID.Place())
+		out.Text += fmt.Sprintf(" as number %d of entry %d of the log", *out.Place+1, *out.Index)
+	}
 	if m.Expunged {
 		out.Text += "; its payload was expunged"
 	}

@@ -1,12 +1,17 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"hookwheel/wal"
+	"hookwheel/webhook"
 )
 
 const idempotencyHeader = "Idempotency-Key"
@@ -23,30 +28,147 @@ func (s *Server) hold(ctx *fasthttp.RequestCtx) (context.Context, context.Cancel
 
 const onceValue = "once"
 
-// onceOf is the idempotency key of a request, the same in each call; nil: it has none. As with Svix the same word means
-// another key to another caller or in another path or query, and bodies are not compared.
+// onceOf is the idempotency key of a request, the same in each call; nil: it has none. The same word
+// is another key to another caller. What the request asks for is a part of the fingerprint, so that
+// a word that comes with another request is noticed.
 func onceOf(ctx *fasthttp.RequestCtx) *wal.Once {
 	if once, seen := ctx.UserValue(onceValue).(*wal.Once); seen {
 		return once
 	}
 	word := ctx.Request.Header.Peek(idempotencyHeader)
-	if len(word) == 0 || !ctx.IsPost() {
+	who, known := ctx.UserValue(callerValue).(*webhook.APIKey)
+	if len(word) == 0 || !ctx.IsPost() || !known {
 		return nil
 	}
-	who := caller(ctx)
-	text := make([]byte, 0, 256)
-	text = append(append(text, who.ID[:]...), who.App[:]...)
-	text = append(append(text, who.Role...), 0)
-	text = append(append(text, ctx.URI().PathOriginal()...), 0)
-	text = append(append(text, ctx.QueryArgs().QueryString()...), 0)
-	sum := sha256.Sum256(append(text, word...))
-	once := &wal.Once{Key: [16]byte(sum[:])}
+	once := &wal.Once{Key: hashOf(who.ID[:], who.App[:], []byte(who.Role), word),
+		Fingerprint: hashOf(ctx.Method(), ctx.URI().PathOriginal(), ctx.QueryArgs().QueryString(), ctx.PostBody())}
 	ctx.SetUserValue(onceValue, once)
 	return once
 }
 
-// repeated tells whether the last command of the request had taken effect before.
+// hashOf is a hash of some parts that tells where each ends.
+func hashOf(parts ...[]byte) [16]byte {
+	hash := sha256.New()
+	for _, part := range parts {
+		hash.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		hash.Write(part)
+	}
+	return [16]byte(hash.Sum(nil))
+}
+
+// partOf is hold for a further command of the same request, which takes effect once by itself.
+func partOf(ctx *fasthttp.RequestCtx, hold context.Context, name string) context.Context {
+	once := onceOf(ctx)
+	if once == nil {
+		return hold
+	}
+	part := &wal.Once{Key: hashOf(once.Key[:], []byte(name)), Fingerprint: once.Fingerprint}
+	return part.Context(hold)
+}
+
+// repeated reports whether the last command of the request had taken effect before.
 func repeated(ctx *fasthttp.RequestCtx) bool {
 	once := onceOf(ctx)
 	return once != nil && once.Repeated
+}
+
+// answerOnce answers a request. One with an idempotency key that has taken effect gets the answer
+// that is kept, whatever has become of the thing since.
+func (s *Server) answerOnce(ctx *fasthttp.RequestCtx, h handler) (answer, error) {
+	once := onceOf(ctx)
+	if once == nil {
+		return h(ctx)
+	}
+	if kept, err := s.config.Store.Kept(once, time.Now()); kept != nil || err != nil {
+		return s.answerKept(ctx, kept, err)
+	}
+	a, err := h(ctx)
+	var refused *webhook.Error
+	if !errors.As(err, &refused) || refused.Code == webhook.CodeKeyReused || s.current() != nil {
+		return a, err
+	}
+	// What it needs may be gone by now, and this node had not heard that it took effect before that.
+	if kept, failed := s.config.Store.Kept(once, time.Now()); kept != nil || failed != nil {
+		return s.answerKept(ctx, kept, failed)
+	}
+	return a, err
+}
+
+// answerKept shows a kept reply as the operation has shown it the first time.
+func (s *Server) answerKept(ctx *fasthttp.RequestCtx, kept *wal.Kept, err error) (answer, error) {
+	if err != nil {
+		return answer{}, err
+	}
+	made := fasthttp.StatusOK
+	if kept.Created {
+		made = fasthttp.StatusCreated
+	}
+	switch path := ctx.URI().PathOriginal(); {
+	case !kept.Message.IsZero() && bytes.HasSuffix(path, []byte("/send-example")):
+		return s.keptExample(ctx, kept.Message)
+	case !kept.Message.IsZero():
+		return keptMessage(ctx, kept.Message)
+	case kept.Application != nil:
+		return answer{made, showApplication(kept.Application)}, nil
+	case kept.Endpoint != nil && bytes.HasSuffix(path, []byte("/secret/rotate")):
+		return s.showSecret(ctx, kept.Endpoint)
+	case kept.Endpoint != nil:
+		return s.respondEndpoint(ctx, made, kept.Endpoint)
+	case kept.EventType != nil:
+		return answer{made, showEventType(kept.EventType)}, nil
+	case kept.Task != nil && kept.Created:
+		return answer{fasthttp.StatusAccepted, showTask(kept.Task)}, nil
+	case kept.Task != nil:
+		return answer{made, showTask(kept.Task)}, nil
+	case kept.Key != nil:
+		return s.keptKey(ctx, kept.Key)
+	case bytes.HasSuffix(path, []byte("/resend")):
+		return answer{fasthttp.StatusAccepted, struct{}{}}, nil
+	default:
+		return answer{status: fasthttp.StatusNoContent}, nil
+	}
+}
+
+// keptMessage shows a message from the body of the request, which is that of the first one.
+func keptMessage(ctx *fasthttp.RequestCtx, id webhook.ID) (answer, error) {
+	withContent, err := parseBool(ctx.QueryArgs(), "with_content", true)
+	if err != nil {
+		return answer{}, err
+	}
+	m, err := parseMessage(ctx.PostBody())
+	if err != nil {
+		return answer{}, err
+	}
+	m.ID = id
+	return answer{fasthttp.StatusAccepted, rawJSON(appendMessageOut(nil, &m.Message, withContent))}, nil
+}
+
+// keptExample shows an example that was sent, without its payload if the event type no longer has it.
+func (s *Server) keptExample(ctx *fasthttp.RequestCtx, id webhook.ID) (answer, error) {
+	name, index, err := parseExample(ctx.PostBody())
+	if err != nil {
+		return answer{}, err
+	}
+	m := &webhook.Message{ID: id, EventType: name}
+	if m.Payload, err = s.example(ctx, name, index); err != nil {
+		m.Expunged = true
+	}
+	return answer{fasthttp.StatusOK, rawJSON(appendMessageOut(nil, m, true))}, nil
+}
+
+// keptKey makes the token of a key again.
+func (s *Server) keptKey(ctx *fasthttp.RequestCtx, key *webhook.APIKey) (answer, error) {
+	secret, err := s.newSecret(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	if !bytes.Equal(webhook.HashToken(secret), key.Hash) {
+		return answer{}, errShown
+	}
+	if bytes.HasPrefix(ctx.URI().PathOriginal(), []byte("/api/v1/auth/")) {
+		return s.showPortal(ctx, key.Token(secret)), nil
+	}
+	out := showKey(key)
+	out.Token = key.Token(secret)
+	return answer{fasthttp.StatusCreated, out}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +23,7 @@ func (a *api) postOnce(path, key, body string) (int, string) {
 	return response.StatusCode, string(text)
 }
 
-// Every POST gives its first answer again, whatever its body says then, and takes effect once.
+// Every POST gives its first answer again and takes effect once; with another body it is refused.
 func TestIdempotencyKeys(t *testing.T) {
 	a := apiStart(t)
 	var app apiThing
@@ -64,10 +65,13 @@ func TestIdempotencyKeys(t *testing.T) {
 			t.Fatalf("%s: %d %s", test.path, status, first)
 		}
 		before := count()
-		for _, body := range []string{test.body, test.other} {
-			again, text := a.postOnce(test.path, key, body)
-			if again != status || text != first {
-				t.Errorf("%s was answered %d %s, and when repeated %d %s", test.path, status, first, again, text)
+		again, text := a.postOnce(test.path, key, test.body)
+		if again != status || text != first {
+			t.Errorf("%s was answered %d %s, and when repeated %d %s", test.path, status, first, again, text)
+		}
+		if test.other != test.body {
+			if again, text = a.postOnce(test.path, key, test.other); again != 422 || !strings.Contains(text, `"idempotency_key_reused"`) {
+				t.Errorf("%s with another body: %d %s", test.path, again, text)
 			}
 		}
 		if after := count(); after != before {
@@ -81,56 +85,117 @@ func TestIdempotencyKeys(t *testing.T) {
 	}
 }
 
-// A key is one to its caller, path and query only, and only of POSTs; a refusal does not use it up.
+// A key that comes with another path or query is refused, and only POSTs have one; a refusal does not
+// use it up.
 func TestIdempotencyKeyScope(t *testing.T) {
 	a := apiStart(t)
 	if status, text := a.postOnce("/app", "k", `{"name":""}`); status != 422 {
 		t.Fatal(status, text)
 	}
-	id := func(path, key, body string) string {
-		t.Helper()
-		status, text := a.postOnce(path, key, body)
-		var made apiThing
-		if err := json.Unmarshal([]byte(text), &made); err != nil || status >= 300 {
-			t.Fatal(status, text, err)
-		}
-		return made.ID
+	const body = `{"name":"a","url":"http://127.0.0.1:9/"}`
+	status, text := a.postOnce("/app", "k", body)
+	var first apiThing
+	if err := json.Unmarshal([]byte(text), &first); err != nil || status != 201 {
+		t.Fatal(status, text, err)
 	}
-	first := id("/app", "k", `{"name":"a"}`)
-	seen := map[string]bool{first: true}
-	for _, other := range [][2]string{{"/app", "k2"}, {"/app?x=1", "k"}, {"/app?x=2", "k"}, {"/app/" + first + "/endpoint", "k"}} {
-		made := id(other[0], other[1], `{"name":"b","url":"http://127.0.0.1:9/"}`)
-		if seen[made] {
-			t.Errorf("POST %s with the key %s was taken for another", other[0], other[1])
+	for _, path := range []string{"/app?x=1", "/app/" + first.ID + "/endpoint", "/event-type"} {
+		if status, text := a.postOnce(path, "k", body); status != 422 || path != "/event-type" && !strings.Contains(text, "idempotency_key_reused") {
+			t.Errorf("POST %s: %d %s", path, status, text)
 		}
-		seen[made] = true
 	}
-	if again := id("/%61pp/", "k", `{"name":"c"}`); again != first {
-		t.Error("another way to write the path is another key")
+	if status, _ := a.postOnce("/app?x=1", "k2", body); status != 201 {
+		t.Error("another key", status)
+	}
+	if again, same := a.postOnce("/%61pp/", "k", body); again != 201 || same != text {
+		t.Errorf("another way to write the path: %d %s", again, same)
 	}
 }
 
-// Of requests with one key that come at the same time one takes effect.
+// health is of now in each response, also in one that is kept.
+var health = regexp.MustCompile(`,"health":\{[^}]*\}`)
+
+// The answer stays the same whatever becomes of the thing: a producer that repeats a request must not
+// take it for one that has failed.
+func TestIdempotencyKeyOutlivesThings(t *testing.T) {
+	a := apiStart(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint", `{"url":"http://127.0.0.1:9/","uid":"e","disabled":true}`, 201, nil)
+	a.call("POST", "/event-type", `{"name":"x.y","description":"","schemas":{"1":{"examples":[{"a":1}]}}}`, 201, nil)
+	const since = `{"since":"2026-01-01T00:00:00Z","until":"2026-01-02T00:00:00Z"}`
+	requests := [][2]string{
+		{"/app/acme/msg", `{"eventType":"a","payload":{"n": 1},"eventId":"e1"}`},
+		{"/app/acme/msg?with_content=false", `{"eventType":"a","payload":{"n": 1}}`},
+		{"/app/acme/endpoint", `{"url":"http://127.0.0.1:9/","uid":"f","headers":{"X-Team":"a"}}`},
+		{"/app/acme/endpoint/e/send-example", `{"eventType":"x.y"}`},
+		{"/app/acme/endpoint/e/recover", since},
+		{"/app/acme/endpoint/e/pause", ``},
+		{"/app/acme/endpoint/e/resume", `{"from":"2026-01-01T00:00:00Z"}`},
+		{"/app/acme/endpoint/e/secret/rotate", `{}`},
+		{"/app/acme/msg/e1/endpoint/e/resend", ``},
+		{"/auth/app-portal-access/acme", `{}`},
+		{"/key", `{"name":"k","role":"application","applicationId":"acme"}`},
+		{"/auth/app/acme/expire-all", ``},
+	}
+	type reply struct {
+		status int
+		text   string
+	}
+	firsts := make([]reply, len(requests))
+	for i, r := range requests {
+		firsts[i].status, firsts[i].text = a.postOnce(r[0], fmt.Sprint("k", i), r[1])
+		if firsts[i].status >= 300 {
+			t.Fatal(r, firsts[i])
+		}
+	}
+	repeat := func(when string) {
+		t.Helper()
+		for i, r := range requests {
+			if status, text := a.postOnce(r[0], fmt.Sprint("k", i), r[1]); status != firsts[i].status || health.ReplaceAllString(text, "") != health.ReplaceAllString(firsts[i].text, "") {
+				t.Errorf("%s, POST %s: %d %s, at first %d %s", when, r[0], status, text, firsts[i].status, firsts[i].text)
+			}
+		}
+	}
+	repeat("at once")
+	a.call("DELETE", "/app/acme/msg/e1/content", "", 204, nil)
+	a.call("DELETE", "/app/acme/endpoint/f", "", 204, nil)
+	repeat("without payload and endpoint")
+	a.call("DELETE", "/app/acme", "", 204, nil)
+	repeat("without application")
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	repeat("with another application of the same uid")
+	var list apiList
+	a.call("GET", "/app/acme/msg", "", 200, &list)
+	if len(list.Data) != 0 {
+		t.Errorf("repetitions took effect: %d messages", len(list.Data))
+	}
+}
+
+// Of requests with one key that come at the same time one takes effect, and those that ask for
+// something else are refused.
 func TestIdempotencyKeyAtOnce(t *testing.T) {
 	a := apiStart(t)
 	var app apiThing
 	a.call("POST", "/app", `{"name":"a"}`, 201, &app)
-	answers := make([]string, 32)
+	answers, states := make([]string, 32), make([]int, 32)
 	var wg sync.WaitGroup
 	for i := range answers {
 		wg.Go(func() {
-			_, answers[i] = a.postOnce("/app/"+app.ID+"/msg", "k", fmt.Sprintf(`{"eventType":"a","payload":{"n":%d}}`, i))
+			states[i], answers[i] = a.postOnce("/app/"+app.ID+"/msg", "k", fmt.Sprintf(`{"eventType":"a","payload":{"n":%d}}`, i%2))
 		})
 	}
 	wg.Wait()
-	for _, text := range answers {
-		if text != answers[0] || !strings.Contains(text, `"msg_`) {
-			t.Errorf("%s, and %s", answers[0], text)
+	made, kept := 0, ""
+	for i, text := range answers {
+		switch {
+		case states[i] == 202 && (kept == "" || text == kept):
+			made, kept = made+1, text
+		case states[i] != 422:
+			t.Errorf("%d %s, and %s", states[i], text, kept)
 		}
 	}
 	var list apiList
 	a.call("GET", "/app/"+app.ID+"/msg", "", 200, &list)
-	if len(list.Data) != 1 {
-		t.Errorf("%d messages", len(list.Data))
+	if len(list.Data) != 1 || made != 16 {
+		t.Errorf("%d messages, %d equal answers", len(list.Data), made)
 	}
 }

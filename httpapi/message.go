@@ -250,10 +250,9 @@ func (s *Server) send(ctx *fasthttp.RequestCtx, m *webhook.Message, withContent 
 	if m.ID, err = s.config.Writer.CreateMessage(hold, m); err != nil {
 		return answer{}, err
 	}
-	if repeated(ctx) {
-		return s.firstAnswer(m, withContent)
+	if !repeated(ctx) {
+		s.accepted.Inc()
 	}
-	s.accepted.Inc()
 	return answer{fasthttp.StatusAccepted, rawJSON(appendMessageOut(nil, m, withContent))}, nil
 }
 
@@ -273,22 +272,13 @@ func (s *Server) inlineApplication(ctx *fasthttp.RequestCtx, app *webhook.Applic
 	default:
 		return nil, manyInvalid{{Code: codeUIDMismatch, Field: "application/uid", Detail: "must be the uid in the path"}}
 	}
+	if err := mayCreate(ctx, app); err != nil {
+		return nil, err
+	}
 	hold, cancel := context.WithTimeout(context.Background(), holdTimeout)
 	defer cancel()
 	made, _, err := s.config.Writer.CreateApplication(hold, *app, true)
 	return made, err
-}
-
-// firstAnswer is to a message that was sent before under the idempotency key of this request, whose body may say something else.
-func (s *Server) firstAnswer(m *webhook.Message, withContent bool) (answer, error) {
-	if err := s.current(); err != nil {
-		return answer{}, err
-	}
-	first, err := s.config.Store.Message(m.App, m.ID.Text(webhook.KindMessage))
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{fasthttp.StatusAccepted, rawJSON(appendMessageOut(nil, first, withContent))}, nil
 }
 
 func (s *Server) getMessage(ctx *fasthttp.RequestCtx) (answer, error) {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 
 	"github.com/valyala/fasthttp"
@@ -23,7 +24,7 @@ func (s *Server) operational(h handler) handler {
 func (s *Server) operationalMade(h handler) handler {
 	return s.operational(func(ctx *fasthttp.RequestCtx) (answer, error) {
 		if _, err := s.applicationToWrite(ctx); webhook.ErrorCode(err) == webhook.CodeNotFound {
-			hold, cancel := s.hold(ctx)
+			hold, cancel := context.WithTimeout(context.Background(), holdTimeout) // the idempotency key is the endpoint's
 			defer cancel()
 			app := webhook.Application{UID: webhook.OperationalUID, Name: "Operational webhooks"}
 			if _, _, err := s.config.Writer.CreateApplication(hold, app, true); err != nil {

@@ -137,7 +137,10 @@ func (s *Server) resumeEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 		from = fromCursor
 		again := webhook.Task{Kind: webhook.TaskReplay, Which: webhook.ReplayAll, App: endpoint.App, Endpoint: endpoint.ID,
 			Since: at, Until: position.Time(), Total: -1}
-		if _, err := s.config.Writer.CreateTask(hold, again); err != nil {
+		if err := s.manual.take(caller(ctx), replayCost, time.Now()); err != nil {
+			return answer{}, err
+		}
+		if _, err := s.config.Writer.CreateTask(partOf(ctx, hold, "replay"), again); err != nil {
 			return answer{}, err
 		}
 	case from != fromTime:

@@ -48,10 +48,15 @@ func (s *Server) portalAccess(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	return s.showPortal(ctx, token), nil
+}
+
+// showPortal is the link with the token in it.
+func (s *Server) showPortal(ctx *fasthttp.RequestCtx, token string) answer {
 	return answer{fasthttp.StatusOK, struct {
 		URL   string `json:"url"`
 		Token string `json:"token"`
-	}{s.portalURL(ctx) + "#key=" + token, token}}, nil
+	}{s.portalURL(ctx) + "#key=" + token, token}}
 }
 
 // parsePortalAccess reads what the token may do, and the application that is to be made if there is none. The body may be empty.

@@ -68,6 +68,11 @@ func (s *Server) getSecret(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	return s.showSecret(ctx, endpoint)
+}
+
+// showSecret is what the receiver verifies with at present.
+func (s *Server) showSecret(ctx *fasthttp.RequestCtx, endpoint *webhook.Endpoint) (answer, error) {
 	text, err := s.config.Keyring.Open(endpoint.Keys[0].Sealed)
 	if err != nil {
 		return answer{}, err
@@ -92,16 +97,17 @@ func (s *Server) rotateSecret(ctx *fasthttp.RequestCtx) (answer, error) {
 	if key == nil {
 		key = new(newSigningKey())
 	}
-	if _, err := s.editEndpoint(ctx, func(e *webhook.Endpoint) (err error) {
+	made, err := s.edit(ctx, func(e *webhook.Endpoint) (err error) {
 		if err := key.Fits(e.Style); err != nil {
-			return err
+			return webhook.Invalid("key", err.(*webhook.Error).Detail)
 		}
 		e.Keys, err = rotate(e.Keys, webhook.Key{Sealed: s.seal([]byte(key.Text()))}, grace, time.Now())
 		return err
-	}); err != nil {
+	})
+	if err != nil {
 		return answer{}, err
 	}
-	return s.getSecret(ctx)
+	return s.showSecret(ctx, made)
 }
 
 func parseRotation(text []byte) (key *webhook.SigningKey, grace time.Duration, err error) {
@@ -145,9 +151,17 @@ func rotate(keys []webhook.Key, first webhook.Key, grace time.Duration, now time
 
 // editEndpoint changes an endpoint in a way that is answered with nothing.
 func (s *Server) editEndpoint(ctx *fasthttp.RequestCtx, edit func(*webhook.Endpoint) error) (answer, error) {
+	if _, err := s.edit(ctx, edit); err != nil {
+		return answer{}, err
+	}
+	return answer{status: fasthttp.StatusNoContent}, nil
+}
+
+// edit changes an endpoint.
+func (s *Server) edit(ctx *fasthttp.RequestCtx, edit func(*webhook.Endpoint) error) (*webhook.Endpoint, error) {
 	hold, cancel := s.hold(ctx)
 	defer cancel()
-	_, err := changeThing(ctx, s, hold, func() (*webhook.Endpoint, error) {
+	return changeThing(ctx, s, hold, func() (*webhook.Endpoint, error) {
 		before, err := s.endpoint(ctx)
 		if err != nil {
 			return nil, err
@@ -158,8 +172,4 @@ func (s *Server) editEndpoint(ctx *fasthttp.RequestCtx, edit func(*webhook.Endpo
 		}
 		return s.config.Writer.UpdateEndpoint(hold, endpoint)
 	})
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{status: fasthttp.StatusNoContent}, nil
 }

@@ -46,6 +46,7 @@ type Config struct {
 	Keyring     *webhook.Keyring // seals the secrets of endpoints
 	TLS         *tls.Config      // nil: plain HTTP
 	Drain       time.Duration    // how long Shutdown goes on serving
+	Manual      int              // messages that the portals of an application may have sent by hand in a minute; 0: any number
 	Store       *wal.Store
 	Writer      *wal.Writer
 	Node        *cluster.Node
@@ -70,6 +71,7 @@ type Server struct {
 	changes  turns // of one thing, or with tokens of one application
 	audit    *audit
 	lastUse  lastUse
+	manual   *manualSends
 }
 
 // handler answers one operation.
@@ -81,7 +83,7 @@ func NewServer(config Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening for the API: %w", err)
 	}
-	s := &Server{config: config, gate: gate, listener: gate, served: make(chan error, 1),
+	s := &Server{config: config, gate: gate, listener: gate, served: make(chan error, 1), manual: newManualSends(config.Manual),
 		bodies: newShares("request bodies", maxBodies), answers: newShares("responses", maxAnswers), audit: newAudit(config.Logger, config.Metrics),
 		accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookwheel_accepted_total", Help: "Messages that this node has answered with 202."})}
@@ -281,7 +283,7 @@ func (s *Server) notFound(ctx *fasthttp.RequestCtx) {
 // plain turns a handler into HTTP.
 func (s *Server) plain(h handler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
-		a, err := h(ctx)
+		a, err := s.answerOnce(ctx, h)
 		if err != nil {
 			s.writeError(ctx, err)
 			return

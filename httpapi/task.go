@@ -159,13 +159,16 @@ func (s *Server) replay(kind webhook.TaskKind, which webhook.ReplayStatus) handl
 		if err != nil {
 			return answer{}, err
 		}
+		if err := s.manual.take(caller(ctx), replayCost, now); err != nil {
+			return answer{}, err
+		}
 		task.App, task.Endpoint = endpoint.App, endpoint.ID
 		if task.Total, err = s.countReplay(task, now); err != nil {
 			return answer{}, err
 		}
 		hold, cancel := s.hold(ctx)
 		defer cancel()
-		made, err := s.config.Writer.CreateTask(hold, task)
+		made, err := s.writer(ctx).CreateTask(hold, task)
 		if err != nil {
 			return answer{}, err
 		}

@@ -70,7 +70,8 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 		return nil, err
 	}
 	n.onClose("store", n.store.Close)
-	n.writer = wal.NewWriter(proposer{n})
+	n.writer = wal.NewWriter(proposer{n}).Limit(wal.Limits{Applications: config.Limits.Applications, EventTypes: config.Limits.EventTypes,
+		Endpoints: config.Limits.Endpoints, Replays: config.Limits.Replays})
 	keyring, err := webhook.NewKeyring(config.EncryptionKeys)
 	if err != nil {
 		return nil, err
@@ -92,7 +93,7 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	close(n.opened)
 	n.onClose("cluster", n.cluster.Close)
 	n.api, err = httpapi.NewServer(httpapi.Config{
-		Listen: config.API.Listen, Token: config.API.Token, JWTSecret: config.API.JWTSecret, PortalURL: config.API.PortalURL, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, Descriptors: descriptors, TLS: forAPI,
+		Listen: config.API.Listen, Token: config.API.Token, JWTSecret: config.API.JWTSecret, PortalURL: config.API.PortalURL, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, Descriptors: descriptors, TLS: forAPI, Manual: config.Limits.ManualSends,
 		Store: n.store, Writer: n.writer, Node: n.cluster, Failed: n.broken.Load, Metrics: metrics, Logger: log,
 	})
 	if err != nil {

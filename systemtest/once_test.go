@@ -49,7 +49,7 @@ func (p *insisting) produce(t *testing.T, c *caller) {
 		event := len(p.answers)
 		p.answers = append(p.answers, "")
 		p.mu.Unlock()
-		body := fmt.Sprintf(`{"eventType":"a","payload":{"event":%d}}`, event)
+		body := eventBody(event)
 		for try := 1; ; try++ {
 			r, err := c.post(1+rand.IntN(len(c.nodes)), "/app/demo/msg", fmt.Sprint("event-", event), body)
 			if err == nil && r.status == http.StatusAccepted {
@@ -67,6 +67,10 @@ func (p *insisting) produce(t *testing.T, c *caller) {
 		}
 		time.Sleep(producerPause)
 	}
+}
+
+func eventBody(event int) string {
+	return fmt.Sprintf(`{"eventType":"a","payload":{"event":%d}}`, event)
 }
 
 func (p *insisting) count() int {
@@ -110,7 +114,7 @@ func TestIdempotencyKeysThroughLostLeaders(t *testing.T) {
 	}
 	for range 30 {
 		event, node := rand.IntN(len(p.answers)), 1+rand.IntN(clusterSize)
-		r, err := c.post(node, "/app/demo/msg", fmt.Sprint("event-", event), `{"eventType":"b","payload":{}}`)
+		r, err := c.post(node, "/app/demo/msg", fmt.Sprint("event-", event), eventBody(event))
 		if err != nil || r.status != 202 || string(r.body) != p.answers[event] {
 			t.Errorf("event %d was answered %s, and then by n%d %d %s %v", event, p.answers[event], node, r.status, r.body, err)
 		}
@@ -176,7 +180,7 @@ func TestHeldWithoutLeader(t *testing.T) {
 	})
 	c.awaitHealth(t, 1, 2, 3)
 	for _, node := range stopped {
-		again, err := c.post(node, "/app/demo/msg", "k", `{"eventType":"a","payload":{"event":2}}`)
+		again, err := c.post(node, "/app/demo/msg", "k", `{"eventType":"a","payload":{"event":1}}`)
 		if err != nil || again.status != 202 || string(again.body) != string(r.body) {
 			t.Errorf("n%d answers %d %s %v, not %s", node, again.status, again.body, err, r.body)
 		}

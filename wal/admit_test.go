@@ -50,7 +50,7 @@ func legalCommands(t testing.TB, app, endpoint, message webhook.ID) map[kind][]b
 	for k, noun := range nouns {
 		legal[k] = mustEncode(t, k, noun)
 	}
-	legal[kindIdempotent] = encodeIdempotent([16]byte{1}, legal[kindCreateEventType])
+	legal[kindIdempotent] = encodeIdempotent([16]byte{1}, [16]byte{}, legal[kindCreateEventType])
 	for k := kind(1); k <= lastKind; k++ {
 		if legal[k] == nil {
 			t.Fatalf("there is no command of kind %d", k)
@@ -85,7 +85,7 @@ func TestNoWrappingEscapesAdmission(t *testing.T) {
 			if got := admitted(t, s, body); got != want {
 				t.Errorf("full %v: kind %d is admitted: %v", full, k, got)
 			}
-			if got := admitted(t, s, encodeIdempotent([16]byte{2}, body)); got != (want && k != kindIdempotent) {
+			if got := admitted(t, s, encodeIdempotent([16]byte{2}, [16]byte{}, body)); got != (want && k != kindIdempotent) {
 				t.Errorf("full %v: kind %d with an idempotency key is admitted: %v", full, k, got)
 			}
 		}
@@ -98,7 +98,7 @@ func TestForgedCommandsAreRefused(t *testing.T) {
 	legal := legalCommands(t, app.ID, endpoint.ID, endpoint.ID)
 	refused := func(what string, body []byte) {
 		t.Helper()
-		for _, form := range [][]byte{body, encodeIdempotent([16]byte{3}, body)} {
+		for _, form := range [][]byte{body, encodeIdempotent([16]byte{3}, [16]byte{}, body)} {
 			if admitted(t, s, form) || s.Admit(form, nil, true) == nil {
 				t.Errorf("%s is admitted: %q", what, form[:min(len(form), 100)])
 			}
@@ -178,7 +178,10 @@ func FuzzAdmit(f *testing.F) {
 	}
 	f.Cleanup(func() { _ = s.Close() }) // what is broken has been told
 	w := NewWriter(direct{s, 1})
-	app, _, err := w.CreateApplication(f.Context(), webhook.Application{Name: "n", UID: webhook.OperationalUID}, false)
+	if _, _, err := w.CreateApplication(f.Context(), webhook.Application{Name: "o", UID: webhook.OperationalUID}, false); err != nil {
+		f.Fatal(err)
+	}
+	app, _, err := w.CreateApplication(f.Context(), webhook.Application{Name: "n"}, false)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -192,7 +195,7 @@ func FuzzAdmit(f *testing.F) {
 	}
 	for _, body := range legalCommands(f, app.ID, endpoint.ID, message) {
 		f.Add(body)
-		f.Add(encodeIdempotent([16]byte{9}, body))
+		f.Add(encodeIdempotent([16]byte{9}, [16]byte{}, body))
 	}
 	addGolden(f, 0, "command recordProgress", "command stepTask", "command idempotent")
 	f.Fuzz(func(t *testing.T, body []byte) {

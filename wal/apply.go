@@ -197,6 +197,7 @@ func (e *entry) finish(before uint64) error {
 var (
 	errNoApplication = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Application not found"}
 	errNoEndpoint    = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Endpoint not found"}
+	errOperational   = &webhook.Error{Code: webhook.CodeForbidden, Detail: "Only Hookwheel itself writes the messages of operational webhooks."}
 	errNoMessage     = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Message not found"}
 	errNoAttempt     = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Attempt not found"}
 	errNoPayload     = &webhook.Error{Code: webhook.CodeMissingPayload, Detail: "The payload of this message is gone: it was expunged or has expired"}
@@ -206,8 +207,11 @@ var (
 
 // createMessage appends to the log of an application. The reply is the message's ID.
 func (e *entry) createMessage(m *webhook.Message) ([]byte, error) {
-	if e.store.nouns.applications[m.App] == nil {
+	switch app := e.store.nouns.applications[m.App]; {
+	case app == nil:
 		return nil, errNoApplication
+	case app.UID == webhook.OperationalUID:
+		return nil, errOperational
 	}
 	if m.EventID != "" {
 		_, taken, err := e.store.get(uniqueKey(m.App, m.EventID))

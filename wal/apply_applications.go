@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -23,6 +24,10 @@ func (e *entry) createApplication(c *createApplication) ([]byte, error) {
 		}
 		e.source = replySource{key: idKey(keyApplication, existing.ID), form: formFound}
 		return encodeJSON(createApplication{Application: *existing})
+	}
+	if c.Max > 0 && len(e.store.nouns.applications) >= c.Max && app.UID != webhook.OperationalUID {
+		return nil, &webhook.Error{Code: webhook.CodeLimit, Detail: fmt.Sprintf("There are %d applications, which is the limit: delete one, "+
+			"or raise limits.applications in the configuration.", c.Max)}
 	}
 	var err error
 	if app.ID, err = e.id(); err != nil {

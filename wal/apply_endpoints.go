@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -11,11 +12,21 @@ import (
 
 var errEndpointUIDTaken = &webhook.Error{Code: webhook.CodeConflict, Detail: "an endpoint with this uid exists already"}
 
-func (e *entry) createEndpoint(endpoint *webhook.Endpoint) ([]byte, error) {
-	if e.store.nouns.applications[endpoint.App] == nil {
+func errManyEndpoints(most int) error {
+	return &webhook.Error{Code: webhook.CodeLimit, Detail: fmt.Sprintf("This application has %d endpoints, which is its limit: delete one, "+
+		"or have an admin raise maxEndpoints of the application or limits.endpoints in the configuration.", most)}
+}
+
+func (e *entry) createEndpoint(c *createEndpoint) ([]byte, error) {
+	endpoint := &c.Endpoint
+	app := e.store.nouns.applications[endpoint.App]
+	if app == nil {
 		return nil, errNoApplication
 	}
-	if err := e.mayBecome(endpoint, nil); err != nil {
+	if most := cmp.Or(int(app.Endpoints), c.Max); most > 0 && len(e.store.nouns.byApp[app.ID]) >= most {
+		return nil, errManyEndpoints(most)
+	}
+	if err := e.mayBecome(endpoint, nil, c.Viewer); err != nil {
 		return nil, err
 	}
 	var err error
@@ -25,11 +36,11 @@ func (e *entry) createEndpoint(endpoint *webhook.Endpoint) ([]byte, error) {
 	endpoint.CreatedAt, endpoint.UpdatedAt, endpoint.Revision = endpoint.ID.Time(), endpoint.ID.Time(), e.batch.meta.index
 	endpoint.FilterSince = endpoint.ID
 	// Its own ID is a place in the log: it wants what comes after.
-	c := &cursor{position: endpoint.ID}
+	place := &cursor{position: endpoint.ID}
 	e.store.mu.Lock()
-	e.store.nouns.cursors[endpoint.ID] = c
+	e.store.nouns.cursors[endpoint.ID] = place
 	e.store.mu.Unlock()
-	e.putCursor(endpoint.ID, c)
+	e.putCursor(endpoint.ID, place)
 	record, err := e.putEndpoint(endpoint)
 	if err != nil {
 		return nil, err
@@ -39,7 +50,8 @@ func (e *entry) createEndpoint(endpoint *webhook.Endpoint) ([]byte, error) {
 }
 
 // updateEndpoint puts an endpoint in the place of the one that it was made from. The reply is the endpoint.
-func (e *entry) updateEndpoint(endpoint *webhook.Endpoint) ([]byte, error) {
+func (e *entry) updateEndpoint(c *updateEndpoint) ([]byte, error) {
+	endpoint := &c.Endpoint
 	before := e.store.nouns.endpoints[endpoint.ID]
 	switch {
 	case before == nil || before.App != endpoint.App:
@@ -47,7 +59,7 @@ func (e *entry) updateEndpoint(endpoint *webhook.Endpoint) ([]byte, error) {
 	case before.Revision != endpoint.Revision:
 		return nil, errChanged
 	}
-	if err := e.mayBecome(endpoint, before); err != nil {
+	if err := e.mayBecome(endpoint, before, c.Viewer); err != nil {
 		return nil, err
 	}
 	endpoint.CreatedAt, endpoint.FilterSince = before.CreatedAt, before.FilterSince
@@ -95,7 +107,7 @@ func (e *entry) putEndpoint(endpoint *webhook.Endpoint) (record []byte, err erro
 
 // mayBecome checks what only the state machine can: that nobody else has the uid, and that event types which the endpoint did
 // not name before can be chosen.
-func (e *entry) mayBecome(endpoint, before *webhook.Endpoint) error {
+func (e *entry) mayBecome(endpoint, before *webhook.Endpoint, viewer *viewer) error {
 	if endpoint.UID != "" {
 		if holder := e.store.nouns.endpoint(endpoint.App, endpoint.UID); holder != nil && holder.ID != endpoint.ID {
 			return errEndpointUIDTaken
@@ -107,7 +119,7 @@ func (e *entry) mayBecome(endpoint, before *webhook.Endpoint) error {
 			continue
 		}
 		switch t, err := e.eventType(name); {
-		case webhook.ErrorCode(err) == webhook.CodeNotFound:
+		case webhook.ErrorCode(err) == webhook.CodeNotFound, err == nil && !viewer.sees(t):
 			return errUnknownType(name)
 		case err != nil:
 			return err

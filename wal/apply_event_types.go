@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"fmt"
+
 	"hookwheel/webhook"
 )
 
@@ -10,9 +12,13 @@ var (
 )
 
 // createEventType takes the name of an archived one, too. The reply is the event type.
-func (e *entry) createEventType(t *webhook.EventType) ([]byte, error) {
+func (e *entry) createEventType(c *createEventType) ([]byte, error) {
+	t := &c.EventType
 	switch before, err := e.eventType(t.Name); {
 	case webhook.ErrorCode(err) == webhook.CodeNotFound:
+		if err := e.roomForEventType(c.Max); err != nil {
+			return nil, err
+		}
 	case err != nil:
 		return nil, err
 	case !before.Archived:
@@ -20,6 +26,20 @@ func (e *entry) createEventType(t *webhook.EventType) ([]byte, error) {
 	}
 	t.CreatedAt = e.now()
 	return e.putEventType(t)
+}
+
+// roomForEventType counts the event types, archived ones included: few calls make one.
+func (e *entry) roomForEventType(most int) error {
+	if most == 0 {
+		return nil
+	}
+	count, prefix := 0, []byte{keyEventType}
+	err := e.store.seek(prefix, prefix, func(_, _ []byte) error { count++; return nil })
+	if err == nil && count >= most {
+		return &webhook.Error{Code: webhook.CodeLimit, Detail: fmt.Sprintf("There are %d event types, which is the limit: delete one with expunge=true, "+
+			"or raise limits.event_types in the configuration.", most)}
+	}
+	return err
 }
 
 // updateEventType puts an event type in the place of the one that it was made from. The reply is the event type.

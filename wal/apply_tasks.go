@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -10,46 +11,38 @@ import (
 
 const (
 	maxOpenTasks     = 1000 // that are not over, of all endpoints
-	maxAppTasks      = 256  // of them, of one application
+	maxAppTasks      = 256  // of them, of one application, whatever the configuration says
+	reservedTasks    = 200  // of them, for applications that have none
 	maxEndpointTasks = 16   // of them, of one endpoint
 	maxTasksOver     = 1000 // that are kept to be looked at; older ones are forgotten
 )
 
 var (
-	errManyTasks = &webhook.Error{Code: webhook.CodeConflict, Detail: fmt.Sprintf("There are %d replays of this endpoint, %d of this application, or %d of all, "+
-		"that are not finished: wait for them or cancel some.", maxEndpointTasks, maxAppTasks, maxOpenTasks)}
+	errManyEndpointTasks = &webhook.Error{Code: webhook.CodeConflict, Detail: fmt.Sprintf("This endpoint has %d replays that are not finished, which is the limit: "+
+		"wait for them or cancel some.", maxEndpointTasks)}
+	errManyTasks = &webhook.Error{Code: webhook.CodeConflict, Detail: fmt.Sprintf("There are %d replays that are not finished, and the last %d places of %d are for "+
+		"applications that have none: wait for them or cancel some.", maxOpenTasks-reservedTasks, reservedTasks, maxOpenTasks)}
 	errTaskOver = &webhook.Error{Code: webhook.CodeConflict, Detail: "This task is over: what it did stays, but it can't be changed any more. Start another."}
 	errLateStep = &webhook.Error{Code: webhook.CodeConflict, Detail: "the task does not stand where this step begins, or is not for this leader to move"}
 )
 
 // createTask begins a replay. The reply is the task.
-func (e *entry) createTask(t *webhook.Task) ([]byte, error) {
+func (e *entry) createTask(c *createTask) ([]byte, error) {
+	t := &c.Task
 	endpoint := e.store.nouns.endpoints[t.Endpoint]
 	if endpoint == nil || endpoint.App != t.App {
 		return nil, errNoEndpoint
 	}
 	for _, name := range t.EventTypes { // which may be archived: messages of the past are of it
-		switch _, err := e.eventType(name); {
-		case webhook.ErrorCode(err) == webhook.CodeNotFound:
+		switch found, err := e.eventType(name); {
+		case webhook.ErrorCode(err) == webhook.CodeNotFound, err == nil && !c.Viewer.sees(found):
 			return nil, errUnknownType(name)
 		case err != nil:
 			return nil, err
 		}
 	}
-	open, ofApp, ofEndpoint := 0, 0, 0
-	for _, other := range e.store.nouns.tasks {
-		if other = e.task(other.ID); !other.Status.Over() {
-			open++
-			if other.App == t.App {
-				ofApp++
-			}
-			if other.Endpoint == t.Endpoint {
-				ofEndpoint++
-			}
-		}
-	}
-	if open >= maxOpenTasks || ofApp >= maxAppTasks || ofEndpoint >= maxEndpointTasks {
-		return nil, errManyTasks
+	if err := e.roomForTask(t, c.Max); err != nil {
+		return nil, err
 	}
 	var err error
 	if t.ID, err = e.id(); err != nil {
@@ -67,6 +60,34 @@ func (e *entry) createTask(t *webhook.Task) ([]byte, error) {
 	e.changed(webhook.StateChange{Change: webhook.TaskStarted, App: t.App, Endpoint: t.Endpoint, Task: t.ID})
 	e.source = replySource{key: idKey(keyTask, t.ID)}
 	return encodeJSON(t)
+}
+
+// roomForTask limits the replays that are not over, so that one application cannot take all places:
+// most is how many it may have.
+func (e *entry) roomForTask(t *webhook.Task, most int) error {
+	open, ofApp, ofEndpoint := 0, 0, 0
+	for _, other := range e.store.nouns.tasks {
+		if other = e.task(other.ID); other.Status.Over() {
+			continue
+		}
+		open++
+		if other.App == t.App {
+			ofApp++
+		}
+		if other.Endpoint == t.Endpoint {
+			ofEndpoint++
+		}
+	}
+	switch {
+	case ofEndpoint >= maxEndpointTasks:
+		return errManyEndpointTasks
+	case ofApp >= maxAppTasks || most > 0 && ofApp >= most:
+		return &webhook.Error{Code: webhook.CodeConflict, Detail: fmt.Sprintf("This application has %d replays that are not finished, which is the limit: wait for them "+
+			"or cancel some, or raise limits.replays in the configuration, to at most %d.", cmp.Or(min(most, maxAppTasks), maxAppTasks), maxAppTasks)}
+	case open >= maxOpenTasks, ofApp > 0 && open >= maxOpenTasks-reservedTasks:
+		return errManyTasks
+	}
+	return nil
 }
 
 // stepTask moves a task on in its log and asks for the messages that it takes. They follow the schedule if they fail: who

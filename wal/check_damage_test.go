@@ -38,7 +38,7 @@ type patient struct {
 
 var (
 	patientKey    = [16]byte{7, 8}
-	patientAnswer = append([]byte{byte(kindFingerprint)}, patientKey[:]...)
+	patientAnswer = patientKey[:]
 )
 
 // aging is the list of idempotency keys by age, which has one entry.
@@ -69,7 +69,7 @@ func newPatient(t *testing.T) *patient {
 		}
 		*id = e.ID
 	}
-	once := encodeIdempotent(patientKey, encodeFingerprint())
+	once := encodeIdempotent(patientKey, [16]byte{}, encodeFingerprint())
 	if reply := applyList(t, s, once, once)[1]; reply[1] != replyRepeated {
 		t.Fatalf("%x", reply)
 	}
@@ -505,11 +505,11 @@ func TestCheckFindsDamage(t *testing.T) {
 		"damaged answer":         {func(p *patient) { p.set(answerKey(patientAnswer), one) }, "the answer to idempotency key 0708"},
 		"lost answer":            {func(p *patient) { p.remove(answerKey(patientAnswer)) }, "to which there is no answer"},
 		"answer in no list":      {func(p *patient) { p.remove(p.aging()) }, "which does not list it"},
-		"answer before its list": {func(p *patient) { p.set(answerKey(patientAnswer), encodeAnswer(p.app, nil)) }, "had answered before"},
+		"answer before its list": {func(p *patient) { p.set(answerKey(patientAnswer), encodeAnswer(&keptAnswer{entry: p.app})) }, "had answered before"},
 		"answer after its list": {func(p *patient) {
-			p.set(answerKey(patientAnswer), encodeAnswer(webhook.NewID(testClock+9000, p.index, 0), nil))
+			p.set(answerKey(patientAnswer), encodeAnswer(&keptAnswer{entry: webhook.NewID(testClock+9000, p.index, 0)}))
 		}, "which does not list it"},
-		"short idempotency key": {func(p *patient) { p.set(answerKey(patientAnswer[:9]), encodeAnswer(p.app, nil)) }, "has a key of 10 bytes"},
+		"short idempotency key": {func(p *patient) { p.set(answerKey(patientAnswer[:9]), encodeAnswer(&keptAnswer{entry: p.app})) }, "has a key of 10 bytes"},
 		"list cut short":        {func(p *patient) { p.set(p.aging(), p.get(p.aging())[:9]) }, "the idempotency keys of entry"},
 		"list empty":            {func(p *patient) { p.set(p.aging(), one) }, "the idempotency keys of entry"},
 		"list says it twice":    {func(p *patient) { p.set(p.aging(), append(p.get(p.aging()), patientAnswer...)) }, "twice"},

@@ -3,13 +3,13 @@ package wal
 import "fmt"
 
 func answerText(name []byte) string {
-	return fmt.Sprintf("idempotency key %x of commands of kind %d", name[1:], name[0])
+	return fmt.Sprintf("idempotency key %x", name)
 }
 
 // checkAnswer looks at the form only: checkAging finds those of all entries, and findLooseAnswers looks for others if there
 // are more.
 func (c *checker) checkAnswer(key, value []byte) {
-	if _, _, err := decodeAnswer(value); err != nil {
+	if _, err := decodeAnswer(value); err != nil {
 		c.violated("the answer to %s can't be read: %v", answerText(key[1:]), err)
 	}
 }
@@ -46,15 +46,15 @@ func (c *checker) checkAged(key, name []byte) error {
 	if err != nil {
 		return err
 	}
-	entry, _, damaged := decodeAnswer(data)
+	kept, damaged := decodeAnswer(data)
 	switch of := entryOf(key); {
 	case !found:
 		c.violated("entry %d has met %s, to which there is no answer", of.Index(), answerText(name))
 	case damaged != nil: // is said of the answer itself
-	case entry == of:
+	case kept.entry == of:
 		c.answers++
-	case of.After(entry):
-		c.violated("entry %d has met %s, which entry %d had answered before", of.Index(), answerText(name), entry.Index())
+	case of.After(kept.entry):
+		c.violated("entry %d has met %s, which entry %d had answered before", of.Index(), answerText(name), kept.entry.Index())
 	}
 	return nil
 }
@@ -62,11 +62,11 @@ func (c *checker) checkAged(key, name []byte) error {
 // findLooseAnswers names the idempotency keys that would never be forgotten.
 func (c *checker) findLooseAnswers() error {
 	return scan(c.txn, []byte{keyAnswer}, func(key, value []byte) error {
-		entry, _, err := decodeAnswer(value)
+		kept, err := decodeAnswer(value)
 		if err != nil || len(key) != keySizes[keyAnswer] {
 			return nil // has been said
 		}
-		names, _, err := c.get(agingKey(entry))
+		names, _, err := c.get(agingKey(kept.entry))
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (c *checker) findLooseAnswers() error {
 				return nil
 			}
 		}
-		c.violated("%s was answered by entry %d, which does not list it", answerText(key[1:]), entry.Index())
+		c.violated("%s was answered by entry %d, which does not list it", answerText(key[1:]), kept.entry.Index())
 		return nil
 	})
 }

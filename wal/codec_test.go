@@ -129,14 +129,11 @@ func jsonFormat[T any](value T) format {
 func plain(data []byte) func() ([]byte, error) { return func() ([]byte, error) { return data, nil } }
 
 type idempotent struct {
-	key     [16]byte
-	command []byte
+	key, fingerprint [16]byte
+	command          []byte
 }
 
-type answer struct {
-	entry webhook.ID
-	reply []byte
-}
+var goldenAnswer = keptAnswer{goldenEntry, [16]byte{3, 4}, kindResend, []byte("reply")}
 
 type progressOfTerm struct {
 	term uint64
@@ -236,13 +233,12 @@ func goldenFormats() map[string]format {
 		"command revokeKeys": commandFormat(kindRevokeKeys, revokeKeys{Key: goldenAPIKey().ID, App: goldenApp, Last: 60}),
 		"command touchKeys":  commandFormat(kindTouchKeys, []touchKey{{goldenAPIKey().ID, goldenTime}}),
 		"record API key":     jsonFormat(goldenAPIKey()),
-		"command idempotent": {idempotent{[16]byte{1, 2}, encodeFingerprint()}, plain(encodeIdempotent([16]byte{1, 2}, encodeFingerprint())), func(data []byte) (any, error) {
-			key, command, err := decodeIdempotent(data[1:])
-			return idempotent{key, command}, err
+		"command idempotent": {idempotent{[16]byte{1, 2}, [16]byte{3, 4}, encodeFingerprint()}, plain(encodeIdempotent([16]byte{1, 2}, [16]byte{3, 4}, encodeFingerprint())), func(data []byte) (any, error) {
+			key, fingerprint, command, err := decodeIdempotent(data[1:])
+			return idempotent{key, fingerprint, command}, err
 		}},
-		"record answer": {answer{goldenEntry, []byte("reply")}, plain(encodeAnswer(goldenEntry, []byte("reply"))), func(data []byte) (any, error) {
-			entry, reply, err := decodeAnswer(data)
-			return answer{entry, reply}, err
+		"record answer": {goldenAnswer, plain(encodeAnswer(&goldenAnswer)), func(data []byte) (any, error) {
+			return decodeAnswer(data)
 		}},
 		"reply ok":    {"body", plain(okReply([]byte("body"))), func(data []byte) (any, error) { body, err := decodeReply(data); return string(body), err }},
 		"reply error": {refused, func() ([]byte, error) { return errorReply(refused) }, func(data []byte) (any, error) { _, err := decodeReply(data); return err, nil }},

@@ -30,14 +30,14 @@ const (
 	kindFingerprint       kind = 6
 	kindUpdateApplication kind = 7 // a webhook.Application with the Revision that it was made from
 	kindDeleteApplication kind = 8
-	kindUpdateEndpoint    kind = 9  // a webhook.Endpoint, likewise
-	kindCreateEventType   kind = 10 // a webhook.EventType
+	kindUpdateEndpoint    kind = 9 // a webhook.Endpoint, likewise
+	kindCreateEventType   kind = 10
 	kindUpdateEventType   kind = 11 // a webhook.EventType, likewise
 	kindDeleteEventType   kind = 12
 	kindExpungeMessage    kind = 13
 	kindExpungeAttempt    kind = 14
 	kindResend            kind = 15
-	kindCreateTask        kind = 16 // a webhook.Task
+	kindCreateTask        kind = 16
 	kindStepTask          kind = 17
 	kindChangeTask        kind = 18
 	kindCreateKey         kind = 19
@@ -55,7 +55,43 @@ const commandVersion = 1
 type createApplication struct {
 	Application webhook.Application `json:"application"`
 	GetIfExists bool                `json:"getIfExists,omitempty"`
+	Max         int                 `json:"max,omitempty"` // applications that there may be; 0: any number
 	Created     bool                `json:"created,omitempty"`
+}
+
+// createEndpoint is the body of kindCreateEndpoint. The limit stands in the command because the
+// state machine must not depend on the configuration of a node.
+type createEndpoint struct {
+	webhook.Endpoint
+	Max    int     `json:"max,omitempty"` // endpoints that the application may have unless it says so itself; 0: any number
+	Viewer *viewer `json:"viewer,omitempty"`
+}
+
+// updateEndpoint is the body of kindUpdateEndpoint.
+type updateEndpoint struct {
+	webhook.Endpoint
+	Viewer *viewer `json:"viewer,omitempty"`
+}
+
+// viewer is the portal that asks for a change: event types whose feature flags it lacks do not exist
+// for it. nil: somebody who sees them all.
+type viewer struct {
+	FeatureFlags []string `json:"featureFlags"`
+}
+
+func (v *viewer) sees(t *webhook.EventType) bool { return v == nil || t.VisibleTo(v.FeatureFlags) }
+
+// createEventType is the body of kindCreateEventType.
+type createEventType struct {
+	webhook.EventType
+	Max int `json:"max,omitempty"` // event types that there may be; 0: any number
+}
+
+// createTask is the body of kindCreateTask.
+type createTask struct {
+	webhook.Task
+	Max    int     `json:"max,omitempty"` // replays that the application may have at a time; 0: any number
+	Viewer *viewer `json:"viewer,omitempty"`
 }
 
 // deleteEndpoint is the body of kindDeleteEndpoint.

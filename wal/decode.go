@@ -141,19 +141,20 @@ func decodeAs[T any, P interface {
 }
 
 func decodeOnce(body []byte) (action, error) {
-	key, command, err := decodeIdempotent(body)
+	key, fingerprint, command, err := decodeIdempotent(body)
 	if err != nil {
 		return nil, err
 	}
 	within, err := decodeCommand(command)
-	return &once{key: key, kind: kind(command[0]), within: within}, err
+	return &once{key: key, fingerprint: fingerprint, kind: kind(command[0]), within: within}, err
 }
 
 // once is the body of kindIdempotent.
 type once struct {
-	key    [16]byte
-	kind   kind
-	within action
+	key         [16]byte
+	fingerprint [16]byte
+	kind        kind
+	within      action
 }
 
 func (c *once) validate() error { return c.within.validate() }
@@ -174,7 +175,7 @@ func (s *Store) Cost(body []byte) int {
 		k = kind(body[0])
 	}
 	if k == kindIdempotent {
-		if _, command, err := decodeIdempotent(body[1:]); err == nil {
+		if _, _, command, err := decodeIdempotent(body[1:]); err == nil {
 			k = kind(command[0])
 		}
 	}
@@ -198,12 +199,8 @@ func (s *Store) Cost(body []byte) int {
 type (
 	createMessage     webhook.Message
 	updateApplication webhook.Application
-	createEndpoint    webhook.Endpoint
-	updateEndpoint    webhook.Endpoint
-	createEventType   webhook.EventType
 	updateEventType   webhook.EventType
 	createKey         webhook.APIKey
-	createTask        webhook.Task
 )
 
 type recordProgress struct {
@@ -263,8 +260,8 @@ func (c *updateApplication) validate() error {
 	return storable(c, "the application", maxNoun)
 }
 
-func (c *createEndpoint) validate() error { return validEndpoint((*webhook.Endpoint)(c)) }
-func (c *updateEndpoint) validate() error { return validEndpoint((*webhook.Endpoint)(c)) }
+func (c *createEndpoint) validate() error { return validEndpoint(&c.Endpoint) }
+func (c *updateEndpoint) validate() error { return validEndpoint(&c.Endpoint) }
 
 func validEndpoint(e *webhook.Endpoint) error {
 	if err := e.Validate(); err != nil {
@@ -276,7 +273,7 @@ func validEndpoint(e *webhook.Endpoint) error {
 	return storable(e, "the endpoint", maxNoun)
 }
 
-func (c *createEventType) validate() error { return validEventType((*webhook.EventType)(c)) }
+func (c *createEventType) validate() error { return validEventType(&c.EventType) }
 func (c *updateEventType) validate() error { return validEventType((*webhook.EventType)(c)) }
 
 func validEventType(t *webhook.EventType) error {
@@ -304,7 +301,7 @@ func (c *createTask) validate() error {
 	default:
 		return webhook.Invalid("messages", "must be all, delivered, failed or never-attempted")
 	}
-	if err := (*webhook.Task)(c).Validate(); err != nil {
+	if err := c.Task.Validate(); err != nil {
 		return err
 	}
 	return storable(c, "the task", maxTask)
@@ -390,16 +387,16 @@ func (c *updateApplication) apply(e *entry) ([]byte, error) {
 }
 func (c *deleteApplication) apply(e *entry) ([]byte, error) { return nil, e.deleteApplication(c) }
 func (c *createEndpoint) apply(e *entry) ([]byte, error) {
-	return e.createEndpoint((*webhook.Endpoint)(c))
+	return e.createEndpoint(c)
 }
 func (c *updateEndpoint) apply(e *entry) ([]byte, error) {
-	return e.updateEndpoint((*webhook.Endpoint)(c))
+	return e.updateEndpoint(c)
 }
 func (c *deleteEndpoint) apply(e *entry) ([]byte, error)  { return nil, e.deleteEndpoint(c) }
 func (c *disableEndpoint) apply(e *entry) ([]byte, error) { return nil, e.disableEndpoint(c) }
 func (c *moveCursor) apply(e *entry) ([]byte, error)      { return e.resume(c) }
 func (c *createEventType) apply(e *entry) ([]byte, error) {
-	return e.createEventType((*webhook.EventType)(c))
+	return e.createEventType(c)
 }
 func (c *updateEventType) apply(e *entry) ([]byte, error) {
 	return e.updateEventType((*webhook.EventType)(c))
@@ -412,7 +409,7 @@ func (c *resend) apply(e *entry) ([]byte, error)          { return nil, e.resend
 func (c *createKey) apply(e *entry) ([]byte, error)       { return e.createKey((*webhook.APIKey)(c)) }
 func (c *revokeKeys) apply(e *entry) ([]byte, error)      { return nil, e.revokeKeys(c) }
 func (c *touchKeys) apply(e *entry) ([]byte, error)       { return nil, e.touchKeys(*c) }
-func (c *createTask) apply(e *entry) ([]byte, error)      { return e.createTask((*webhook.Task)(c)) }
+func (c *createTask) apply(e *entry) ([]byte, error)      { return e.createTask(c) }
 func (c *changeTask) apply(e *entry) ([]byte, error)      { return e.changeTask(c) }
 func (c *stepTask) apply(e *entry) ([]byte, error)        { return nil, e.stepTask(c.term, &c.step) }
 func (c *recordProgress) apply(e *entry) ([]byte, error) {

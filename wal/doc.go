@@ -29,8 +29,8 @@
 //	Q index                    requests    request ids of one Raft entry with their replies, for requestWindow entries
 //	P index request            -           a request in Q that was applied as a repetition: its first try may yet come
 //	G key                      JSON        API key, its token as a hash
-//	Y kind hash                answer      the entry that met an idempotency key first, and the reply to its command of that kind
-//	y entry                    keys        the kinds and hashes in Y that this entry has met first
+//	Y hash                     answer      the entry that met an idempotency key first, what was asked for, and the reply
+//	y entry                    keys        the hashes in Y that this entry has met first
 //
 // A chunk holds all that one entry made for one owner: at hundreds of events an entry this spares Badger most of its cost
 // per key. The place that ends an ID finds the record within its chunk.
@@ -57,8 +57,9 @@
 // # Idempotency keys
 //
 // A command may come wrapped in another, kindIdempotent, which names the idempotency key of the HTTP request that it is part of, as
-// a hash of 16 bytes. Of commands of the same kind under the same key the first that is not refused takes effect; its reply
-// is kept by that very entry, under Y, and is the reply to all others for idempotencyWindow. Each entry forgets
+// a hash of 16 bytes, and what the request asks for, another hash. Of the commands under the same key the first that is not
+// refused takes effect; its reply is kept by that very entry, under Y, and is the reply to all others for idempotencyWindow,
+// whatever becomes of the thing; one that asks for something else is refused. Each entry forgets
 // those of the oldest entry in y, once they are too old, so as many go as come.
 //
 // # Changes of nouns

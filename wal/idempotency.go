@@ -12,12 +12,17 @@ import (
 // idempotencyWindow is for how long an idempotency key is known, by the clock of the log.
 const idempotencyWindow = 12 * time.Hour
 
-// Once is an idempotency key on its way with a request: each kind of command that is proposed under its context takes
-// effect once, however often it is asked for and on whatever node, and has the same reply each time.
+// Once is an idempotency key on its way with a request: the one command that is proposed under its
+// context takes effect once, however often it is asked for and on whatever node, and has the same
+// reply each time.
 type Once struct {
-	Key      [16]byte // a hash of who asks, for what, and the word that the asker has chosen
-	Repeated bool     // becomes true when the last command had taken effect before
+	Key         [16]byte // a hash of who asks and the word that the asker has chosen
+	Fingerprint [16]byte // a hash of what is asked for: method, path, query and body
+	Repeated    bool     // becomes true when the command had taken effect before
 }
+
+var errKeyReused = &webhook.Error{Code: webhook.CodeKeyReused, Field: "idempotency-key",
+	Detail: "came with another request in the last 12 hours, whose path, query or body was different: use a new key for each request, and the same one only to repeat it"}
 
 type onceContext struct{}
 
@@ -32,71 +37,91 @@ const (
 	replyRepeated = 1
 )
 
-// encodeIdempotent: key 16 | the command that is to take effect once.
-func encodeIdempotent(key [16]byte, command []byte) []byte {
-	dst := make([]byte, 0, 2+len(key)+len(command))
+// encodeIdempotent: key 16 | fingerprint 16 | the command that is to take effect once.
+func encodeIdempotent(key, fingerprint [16]byte, command []byte) []byte {
+	dst := make([]byte, 0, 2+len(key)+len(fingerprint)+len(command))
 	dst = append(dst, byte(kindIdempotent), commandVersion)
-	return append(append(dst, key[:]...), command...)
+	return append(append(append(dst, key[:]...), fingerprint[:]...), command...)
 }
 
-func decodeIdempotent(body []byte) (key [16]byte, command []byte, err error) {
+func decodeIdempotent(body []byte) (key, fingerprint [16]byte, command []byte, err error) {
 	r := newReader(body, commandVersion)
 	copy(key[:], r.take(uint64(len(key))))
+	copy(fingerprint[:], r.take(uint64(len(fingerprint))))
 	if r.err == nil && (len(r.rest) < 2 || kind(r.rest[0]) == kindIdempotent) {
 		r.fail()
 	}
-	return key, r.rest, r.err
+	return key, fingerprint, r.rest, r.err
 }
 
 // applyOnce does what the command within asks, unless it was asked for under this key before. So the key is kept by the same
 // entry that has the effect. What is refused changes nothing, and may be asked for again.
 func (e *entry) applyOnce(c *once) ([]byte, error) {
-	name := append([]byte{byte(c.kind)}, c.key[:]...)
-	reply, found, err := e.answerTo(name)
-	if err != nil || found {
+	name := c.key[:]
+	kept, found, err := e.answerTo(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case found && (kept.fingerprint != c.fingerprint || kept.kind != c.kind):
+		return nil, errKeyReused
+	case found:
 		e.source = replySource{key: answerKey(name), form: replyRepeated}
-		return append([]byte{replyRepeated}, reply...), err
+		return append([]byte{replyRepeated}, kept.reply...), nil
 	}
-	if reply, err = c.within.apply(e); err != nil {
+	reply, err := c.within.apply(e)
+	if err != nil {
 		return nil, err
 	}
 	if len(e.answers) == 0 {
 		e.answers = append(e.answers, answersVersion)
 	}
 	e.answers = append(e.answers, name...)
-	e.batch.set(answerKey(name), encodeAnswer(e.first(), reply))
+	e.batch.set(answerKey(name), encodeAnswer(&keptAnswer{e.first(), c.fingerprint, c.kind, reply}))
 	e.source = replySource{key: answerKey(name), form: replyFirst}
 	return append([]byte{replyFirst}, reply...), nil
 }
 
-// encodeAnswer: entry 13 | reply. The entry says how old it is, and where the key stands by age.
-func encodeAnswer(entry webhook.ID, reply []byte) []byte {
-	dst := append([]byte{answersVersion}, entry[:entrySize]...)
-	return append(dst, reply...)
+// keptAnswer is what is kept under an idempotency key: for a message its ID, for other things the
+// thing as it was.
+type keptAnswer struct {
+	entry       webhook.ID // says how old it is, and where the key stands by age
+	fingerprint [16]byte   // of the request
+	kind        kind       // of the command
+	reply       []byte
 }
 
-func decodeAnswer(data []byte) (entry webhook.ID, reply []byte, err error) {
+// encodeAnswer: entry 13 | fingerprint 16 | kind 1 | reply.
+func encodeAnswer(a *keptAnswer) []byte {
+	dst := make([]byte, 0, 1+entrySize+len(a.fingerprint)+1+len(a.reply))
+	dst = append(append(dst, answersVersion), a.entry[:entrySize]...)
+	dst = append(append(dst, a.fingerprint[:]...), byte(a.kind))
+	return append(dst, a.reply...)
+}
+
+func decodeAnswer(data []byte) (a keptAnswer, err error) {
 	r := newReader(data, answersVersion)
 	if place := r.take(entrySize); place != nil {
-		entry = placedID(place, 0)
+		a.entry = placedID(place, 0)
 	}
-	return entry, r.rest, r.err
+	copy(a.fingerprint[:], r.take(uint64(len(a.fingerprint))))
+	a.kind, a.reply = kind(r.byte()), r.rest
+	return a, r.err
 }
 
-// answerTo is the reply that was given under this name and is not too old.
-func (e *entry) answerTo(name []byte) (reply []byte, found bool, err error) {
-	entry, reply, found, err := e.answer(name)
-	return reply, found && !e.outdated(entry), err
+// answerTo is what is kept under this name and is not too old.
+func (e *entry) answerTo(name []byte) (kept keptAnswer, found bool, err error) {
+	kept, found, err = e.answer(name)
+	return kept, found && !e.outdated(kept.entry), err
 }
 
-// answer is the reply that was given under this name, and the entry that gave it.
-func (e *entry) answer(name []byte) (entry webhook.ID, reply []byte, found bool, err error) {
+// answer is what is kept under this name.
+func (e *entry) answer(name []byte) (kept keptAnswer, found bool, err error) {
 	data, found, err := e.store.get(answerKey(name))
 	if err != nil || !found {
-		return entry, nil, false, err
+		return kept, false, err
 	}
-	entry, reply, err = decodeAnswer(data)
-	return entry, reply, err == nil, err
+	kept, err = decodeAnswer(data)
+	return kept, err == nil, err
 }
 
 // outdated tells whether what an entry has kept is to be forgotten.
@@ -112,8 +137,8 @@ func (e *entry) keepAnswers() {
 	}
 }
 
-// answerNameSize is kind and key.
-const answerNameSize = 1 + 16
+// answerNameSize is that of a key.
+const answerNameSize = 16
 
 // forgetAnswers drops the keys of the oldest entry when they are too old, and those of further ones as long as they are few:
 // each entry adds one to these, so they do not pile up.
@@ -144,11 +169,11 @@ func (e *entry) forgetNames(oldest webhook.ID, names []byte) error {
 		if r.err != nil {
 			return r.err
 		}
-		entry, _, found, err := e.answer(name)
+		kept, found, err := e.answer(name)
 		if err != nil {
 			return err
 		}
-		if found && entry == oldest {
+		if found && kept.entry == oldest {
 			e.batch.delete(answerKey(name))
 		}
 	}

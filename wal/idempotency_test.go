@@ -11,7 +11,7 @@ import (
 )
 
 func sendOnce(app webhook.ID, key byte, payload string) []byte {
-	return encodeIdempotent([16]byte{key}, encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: []byte(payload)}))
+	return encodeIdempotent([16]byte{key}, [16]byte{}, encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: []byte(payload)}))
 }
 
 // A repeated key has the first reply, whatever it asks for, in the same entry, in a later one and after a restart.
@@ -44,25 +44,61 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
-// A request of several commands goes by one key: each kind of them takes effect once.
-func TestIdempotencyKeyOfSeveralCommands(t *testing.T) {
-	s := closing(t, openTest(t, t.TempDir()))
-	w := NewWriter(direct{s, 1})
-	for round := range 2 {
-		once := &Once{Key: [16]byte{1}}
-		ctx := once.Context(t.Context())
-		app, created, err := w.CreateApplication(ctx, webhook.Application{Name: "a"}, false)
-		if err != nil || !created || once.Repeated != (round == 1) {
-			t.Fatal(round, created, once.Repeated, err)
-		}
-		if _, err := w.CreateMessage(ctx, &webhook.Message{App: app.ID, EventType: "a"}); err != nil || once.Repeated != (round == 1) {
-			t.Fatal(round, once.Repeated, err)
-		}
+// A key that comes with another request is refused, whatever that asks for, and changes nothing.
+func TestIdempotencyKeyOfAnotherRequest(t *testing.T) {
+	s, w, app, _ := newWorld(t)
+	once := func(fingerprint byte) *Once { return &Once{Key: [16]byte{1}, Fingerprint: [16]byte{fingerprint}} }
+	if _, err := w.CreateMessage(once(1).Context(t.Context()), &webhook.Message{App: app.ID, EventType: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.CreateMessage(once(2).Context(t.Context()), &webhook.Message{App: app.ID, EventType: "a"})
+	wantCode(t, err, webhook.CodeKeyReused)
+	for _, fingerprint := range []byte{1, 2} {
+		_, _, err = w.CreateApplication(once(fingerprint).Context(t.Context()), webhook.Application{Name: "b"}, false)
+		wantCode(t, err, webhook.CodeKeyReused)
 	}
 	apps, _, err := s.Applications(Page{Limit: 10})
 	if err != nil || len(apps) != 1 {
 		t.Errorf("%d applications, %v", len(apps), err)
 	}
+}
+
+// The reply is kept whatever becomes of the thing, as long as the window lasts.
+func TestKept(t *testing.T) {
+	s, w, app, _ := newWorld(t)
+	once := &Once{Key: [16]byte{1}, Fingerprint: [16]byte{2}}
+	now := time.UnixMilli(testClock)
+	if kept, err := s.Kept(once, now); kept != nil || err != nil {
+		t.Fatal(kept, err)
+	}
+	id, err := w.CreateMessage(once.Context(t.Context()), &webhook.Message{App: app.ID, EventType: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := &Once{Key: [16]byte{2}, Fingerprint: [16]byte{2}}
+	made, err := w.CreateEndpoint(other.Context(t.Context()), webhook.Endpoint{App: app.ID, URL: "http://x/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.DeleteApplication(t.Context(), app.ID); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := s.Kept(once, now)
+	if err != nil || kept == nil || kept.Message != id || !kept.Created {
+		t.Errorf("%+v, %v", kept, err)
+	}
+	if kept, err = s.Kept(other, now); err != nil || kept == nil || kept.Endpoint.ID != made.ID {
+		t.Errorf("%+v, %v", kept, err)
+	}
+	if again, err := w.CreateMessage(once.Context(t.Context()), &webhook.Message{App: app.ID, EventType: "a"}); err != nil || again != id || !once.Repeated {
+		t.Errorf("%v, %v, %v", again, err, once.Repeated)
+	}
+	if kept, err = s.Kept(once, id.Time().Add(idempotencyWindow)); kept != nil || err != nil {
+		t.Errorf("after the window: %+v, %v", kept, err)
+	}
+	once.Fingerprint[0]++
+	_, err = s.Kept(once, now)
+	wantCode(t, err, webhook.CodeKeyReused)
 }
 
 // What was refused changed nothing, so it is tried anew.
@@ -81,7 +117,7 @@ func TestIdempotencyKeysAreForgotten(t *testing.T) {
 	s, _, app, _ := newWorld(t)
 	const entries, each = 12, 100
 	key := func(i, j int) []byte {
-		return encodeIdempotent([16]byte{byte(i), byte(j)}, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"}))
+		return encodeIdempotent([16]byte{byte(i), byte(j)}, [16]byte{}, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"}))
 	}
 	at := func(clock time.Duration, bodies ...[]byte) [][]byte {
 		t.Helper()
@@ -161,7 +197,7 @@ func TestAgingBeyondMemory(t *testing.T) {
 	}
 	for i := range agingAhead + 10 {
 		key := [16]byte{byte(i), byte(i >> 8)}
-		apply(time.Duration(i)*time.Second, encodeIdempotent(key, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})))
+		apply(time.Duration(i)*time.Second, encodeIdempotent(key, [16]byte{}, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})))
 	}
 	for i := range agingAhead + 10 {
 		apply(idempotencyWindow+time.Duration(i)*time.Second+4*time.Millisecond, encodeFingerprint())
@@ -194,7 +230,7 @@ func BenchmarkIdempotency(b *testing.B) {
 					commands[i].Body = body
 					rnd.Read(commands[i].Request[:])
 					if with {
-						commands[i].Body = encodeIdempotent(commands[i].Request, body)
+						commands[i].Body = encodeIdempotent(commands[i].Request, [16]byte{}, body)
 					}
 				}
 				if _, err := s.Apply(s.Applied()+1, 1, testClock+int64(s.Applied()), commands); err != nil {

@@ -117,7 +117,7 @@ func parseOvertakerKey(key []byte) (index uint64, request [16]byte, err error) {
 	return binary.BigEndian.Uint64(key[1:]), [16]byte(key[1+8:]), nil
 }
 
-// answerKey is of an idempotency key with the kind of the command before it.
+// answerKey is of an idempotency key.
 func answerKey(name []byte) []byte { return append([]byte{keyAnswer}, name...) }
 
 // agingKey is where the idempotency keys stand that an entry has met first.

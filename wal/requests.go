@@ -89,8 +89,8 @@ func (e *entry) readAgain(s replySource) ([]byte, error) {
 	case err != nil || !found:
 		return nil, err
 	case s.key[0] == keyAnswer:
-		_, reply, err := decodeAnswer(value)
-		return append([]byte{s.form}, reply...), err
+		kept, err := decodeAnswer(value)
+		return append([]byte{s.form}, kept.reply...), err
 	case s.form != 0:
 		c := createApplication{Created: s.form == formCreated}
 		if err := decodeJSON(value, &c.Application); err != nil {

@@ -103,7 +103,7 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 		if i > 0 {
 			body := encodeCreateMessage(m)
 			if c.rnd.Intn(2) == 0 { // some under the same idempotency key as one before
-				body = encodeIdempotent([16]byte{byte(c.rnd.Intn(40))}, body)
+				body = encodeIdempotent([16]byte{byte(c.rnd.Intn(40))}, [16]byte{}, body)
 			}
 			commands = append(commands, c.command(body, nil))
 		}
@@ -299,7 +299,7 @@ func (c *script) learn(t *testing.T, commands []Command, replies [][]byte) {
 			continue
 		}
 		if kind(command.Body[0]) == kindIdempotent {
-			_, command.Body, _ = decodeIdempotent(command.Body[1:])
+			_, _, command.Body, _ = decodeIdempotent(command.Body[1:])
 			if body[0] == replyRepeated {
 				continue
 			}

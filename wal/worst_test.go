@@ -136,7 +136,7 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 	case kindFingerprint:
 		body = encodeFingerprint()
 	case kindIdempotent:
-		body = encodeIdempotent([16]byte{byte(i), 1}, mustEncode(w.t, kindMoveCursor, nouns[kindMoveCursor]))
+		body = encodeIdempotent([16]byte{byte(i), 1}, [16]byte{}, mustEncode(w.t, kindMoveCursor, nouns[kindMoveCursor]))
 	default:
 		body = mustEncode(w.t, k, nouns[k])
 	}
@@ -353,7 +353,7 @@ func TestLargeRepliesAreReadAgain(t *testing.T) {
 	resume := mustEncode(t, kindMoveCursor, moveCursor{App: app.ID, Endpoint: endpoint.ID})
 	forms := map[string][]byte{
 		"resume":          resume,
-		"resume once":     encodeIdempotent([16]byte{1}, resume),
+		"resume once":     encodeIdempotent([16]byte{1}, [16]byte{}, resume),
 		"get application": mustEncode(t, kindCreateApplication, createApplication{Application: webhook.Application{UID: "wide", Name: "n"}, GetIfExists: true}),
 		"application":     mustEncode(t, kindCreateApplication, createApplication{Application: webhook.Application{Name: wide(1000)}}),
 		"event type":      mustEncode(t, kindCreateEventType, webhook.EventType{Name: "t", Description: wide(1000)}),

@@ -14,16 +14,36 @@ type Proposer interface {
 	Propose(ctx context.Context, command []byte) (reply []byte, err error)
 }
 
-// Writer asks for changes of the replicated state. What the state machine refuses comes back as a *webhook.Error.
-type Writer struct{ proposer Proposer }
+// Limits are how many things there may be; 0: any number. They travel in the commands that make one.
+type Limits struct {
+	Applications int
+	EventTypes   int
+	Endpoints    int // of an application, unless it says so itself
+	Replays      int // of an application that are not over
+}
 
-// NewWriter makes one.
-func NewWriter(p Proposer) *Writer { return &Writer{p} }
+// Writer asks for changes of the replicated state. What the state machine refuses comes back as a *webhook.Error.
+type Writer struct {
+	proposer Proposer
+	limits   Limits
+	viewer   *viewer
+}
+
+// NewWriter makes one without limits.
+func NewWriter(p Proposer) *Writer { return &Writer{proposer: p} }
+
+// Limit is w with limits.
+func (w *Writer) Limit(l Limits) *Writer { return &Writer{proposer: w.proposer, limits: l} }
+
+// Portal is w for a portal with these feature flags: what it names must be visible to it.
+func (w *Writer) Portal(featureFlags []string) *Writer {
+	return &Writer{proposer: w.proposer, limits: w.limits, viewer: &viewer{featureFlags}}
+}
 
 func (w *Writer) propose(ctx context.Context, command []byte) ([]byte, error) {
 	once, _ := ctx.Value(onceContext{}).(*Once)
 	if once != nil {
-		command = encodeIdempotent(once.Key, command)
+		command = encodeIdempotent(once.Key, once.Fingerprint, command)
 	}
 	reply, err := w.proposer.Propose(ctx, command)
 	if err != nil {
@@ -43,7 +63,7 @@ func (w *Writer) propose(ctx context.Context, command []byte) ([]byte, error) {
 // CreateApplication gives app its ID and its times. With getIfExists an application that has the same uid is returned as
 // it is, and created is false.
 func (w *Writer) CreateApplication(ctx context.Context, app webhook.Application, getIfExists bool) (_ *webhook.Application, created bool, err error) {
-	command, err := encodeCommand(kindCreateApplication, createApplication{Application: app, GetIfExists: getIfExists})
+	command, err := encodeCommand(kindCreateApplication, createApplication{Application: app, GetIfExists: getIfExists, Max: w.limits.Applications})
 	if err != nil {
 		return nil, false, err
 	}
@@ -60,7 +80,7 @@ func (w *Writer) CreateApplication(ctx context.Context, app webhook.Application,
 
 // CreateEndpoint gives endpoint its ID and its times.
 func (w *Writer) CreateEndpoint(ctx context.Context, endpoint webhook.Endpoint) (*webhook.Endpoint, error) {
-	return proposeNoun[webhook.Endpoint](ctx, w, kindCreateEndpoint, endpoint)
+	return proposeNoun[webhook.Endpoint](ctx, w, kindCreateEndpoint, createEndpoint{endpoint, w.limits.Endpoints, w.viewer})
 }
 
 // DeleteEndpoint removes an endpoint with its cursor and its retry set; its history stays.
@@ -117,7 +137,7 @@ func (w *Writer) Fingerprint(ctx context.Context) (index uint64, err error) {
 
 // CreateTask begins a replay: of the task's fields, those that say what is replayed count, and Total.
 func (w *Writer) CreateTask(ctx context.Context, task webhook.Task) (*webhook.Task, error) {
-	return proposeNoun[webhook.Task](ctx, w, kindCreateTask, task)
+	return proposeNoun[webhook.Task](ctx, w, kindCreateTask, createTask{task, w.limits.Replays, w.viewer})
 }
 
 // ChangeTask has a task go on (running), wait (paused; what it has taken is sent all the same) or end (canceled; what it has taken

@@ -47,7 +47,7 @@ func (w *Writer) DeleteApplication(ctx context.Context, app webhook.ID) error {
 
 // UpdateEndpoint changes what a producer may choose, and its secrets. Event types that it did not name before must exist.
 func (w *Writer) UpdateEndpoint(ctx context.Context, endpoint webhook.Endpoint) (*webhook.Endpoint, error) {
-	return proposeNoun[webhook.Endpoint](ctx, w, kindUpdateEndpoint, endpoint)
+	return proposeNoun[webhook.Endpoint](ctx, w, kindUpdateEndpoint, updateEndpoint{endpoint, w.viewer})
 }
 
 // DisableEndpoint is for the leader of that term: an endpoint has failed since then, and is sent nothing more until a person
@@ -63,7 +63,7 @@ func (w *Writer) ResumeEndpoint(ctx context.Context, app, endpoint, to webhook.I
 
 // CreateEventType takes the name of an archived event type too.
 func (w *Writer) CreateEventType(ctx context.Context, t webhook.EventType) (*webhook.EventType, error) {
-	return proposeNoun[webhook.EventType](ctx, w, kindCreateEventType, t)
+	return proposeNoun[webhook.EventType](ctx, w, kindCreateEventType, createEventType{t, w.limits.EventTypes})
 }
 
 // UpdateEventType changes all but the name.

@@ -9,6 +9,7 @@ type Application struct {
 	Name      string            `json:"name"`
 	RateLimit uint16            `json:"rateLimit,omitempty"` // messages per second; 0: none
 	Metadata  map[string]string `json:"metadata,omitempty"`
+	Endpoints uint32            `json:"endpoints,omitempty"` // how many it may have; 0: what the configuration says
 	// Its tokens that were made up to TokensSince are good until TokensUntil. Zero: all are good.
 	TokensSince time.Time `json:"tokensSince,omitzero"`
 	TokensUntil time.Time `json:"tokensUntil,omitzero"`

@@ -23,6 +23,7 @@ const (
 	CodeChanged        Code = "changed_meanwhile" // somebody else's change came first: read anew and try again
 	CodeTypeExists     Code = "event_type_exists"
 	CodeLimit          Code = "limit_reached"
+	CodeKeyReused      Code = "idempotency_key_reused" // by a different request
 )
 
 // Error is an error that a caller of the API can act upon: a code for the program, a sentence for the person.

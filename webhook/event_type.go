@@ -3,6 +3,7 @@ package webhook
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -25,6 +26,11 @@ const (
 	maxSchemas        = 256 << 10
 	maxSchemaVersions = 100
 )
+
+// VisibleTo reports whether a portal with these feature flags sees the event type.
+func (e *EventType) VisibleTo(featureFlags []string) bool {
+	return len(e.FeatureFlags) == 0 || slices.ContainsFunc(e.FeatureFlags, func(flag string) bool { return slices.Contains(featureFlags, flag) })
+}
 
 // Validate checks what a producer may choose. Whether the schemas are JSON Schema is for the reader of the request to say.
 func (e *EventType) Validate() error {

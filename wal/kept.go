@@ -1,0 +1,79 @@
+package wal
+
+import (
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// Kept is the reply to a request that has taken effect under an idempotency key. It does not depend
+// on what became of the thing since: which of the fields is set says what was asked for, and none
+// is if the reply was empty.
+type Kept struct {
+	Message     webhook.ID // a message was created
+	Application *webhook.Application
+	Endpoint    *webhook.Endpoint
+	EventType   *webhook.EventType
+	Task        *webhook.Task
+	Key         *webhook.APIKey
+	Created     bool // the thing was made by the request
+}
+
+// Kept returns the reply that is kept under an idempotency key at a time, as far as this node has
+// applied the log, or nil if there is none. The error is a *webhook.Error if the key came with another request.
+func (s *Store) Kept(once *Once, now time.Time) (*Kept, error) {
+	var answer keptAnswer
+	found := false
+	err := s.view(func(txn *badger.Txn) error {
+		data, is, err := getRecord(txn, answerKey(once.Key[:]))
+		if found = is; found && err == nil {
+			answer, err = decodeAnswer(data)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, nil
+	case now.Sub(answer.entry.Time()) >= idempotencyWindow:
+		return nil, nil
+	case answer.fingerprint != once.Fingerprint:
+		return nil, errKeyReused
+	}
+	return answer.open()
+}
+
+// open decodes the reply.
+func (a *keptAnswer) open() (*Kept, error) {
+	k := new(Kept)
+	switch a.kind {
+	case kindCreateMessage:
+		if len(a.reply) != idSize {
+			return nil, errCut
+		}
+		k.Message, k.Created = webhook.ID(a.reply), true
+		return k, nil
+	case kindCreateApplication:
+		var made createApplication
+		err := decodeJSON(a.reply, &made)
+		k.Application, k.Created = &made.Application, made.Created
+		return k, err
+	case kindCreateEndpoint, kindUpdateEndpoint, kindMoveCursor:
+		k.Endpoint, k.Created = new(webhook.Endpoint), a.kind == kindCreateEndpoint
+		return k, decodeJSON(a.reply, k.Endpoint)
+	case kindCreateEventType:
+		k.EventType, k.Created = new(webhook.EventType), true
+		return k, decodeJSON(a.reply, k.EventType)
+	case kindCreateTask, kindChangeTask:
+		k.Task, k.Created = new(webhook.Task), a.kind == kindCreateTask
+		return k, decodeJSON(a.reply, k.Task)
+	case kindCreateKey:
+		k.Key, k.Created = new(webhook.APIKey), true
+		return k, decodeJSON(a.reply, k.Key)
+	default:
+		return k, nil
+	}
+}
