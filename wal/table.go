@@ -87,7 +87,7 @@ func (s *Store) holds(db *badger.DB) bool {
 }
 
 // checkTable looks at the end of a table and its last block, or with all at each block. The error is fs.ErrNotExist if there
-// is no such table, or none any more.
+// is no such table, or none any more. Before all is read the end must have been looked at, while nobody used the store.
 //
 //	blocks | index | its size 4 | sum of the index | its size 4
 func checkTable(path string, all bool, pause func(bytes int) error) error {
@@ -99,6 +99,9 @@ func checkTable(path string, all bool, pause func(bytes int) error) error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
+	}
+	if all && info.Size() == 0 {
+		return fs.ErrNotExist // as below, and a start has seen it whole
 	}
 	err = checkBlocks(file, info.Size(), all, pause)
 	if err == nil || errors.Is(err, errEnded) {
