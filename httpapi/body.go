@@ -140,7 +140,17 @@ func escapedUnit(text string) rune {
 	return rune(unit)
 }
 
-func (b *body) fail(field, detail string) { b.errs = append(b.errs, webhook.Invalid(field, detail)) }
+const (
+	maxFaults     = 50  // of a body that are told
+	maxFaultField = 512 // bytes of the name of a field that are repeated
+)
+
+// fail notes a fault. A body of one MiB can have a great many of them, and a response of many MiB would say no more.
+func (b *body) fail(field, detail string) {
+	if len(b.errs) < maxFaults {
+		b.errs = append(b.errs, webhook.Invalid(strings.ToValidUTF8(field[:min(len(field), maxFaultField)], ""), detail))
+	}
+}
 
 // err is all that was wrong so far.
 func (b *body) err() error {

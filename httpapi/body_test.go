@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"hookwheel/webhook"
@@ -111,6 +112,24 @@ func TestParseInstant(t *testing.T) {
 			if _, err := got.MarshalJSON(); err != nil {
 				t.Errorf("%q: %v", text, err)
 			}
+		}
+	}
+}
+
+// TestFaultsAreFew: however much is wrong with a body, the response that says so is small.
+func TestFaultsAreFew(t *testing.T) {
+	for name, text := range map[string]string{
+		"items":        `{"channels":[` + strings.Repeat("1,", 100_000) + `1]}`,
+		"a name twice": `{"headers":{` + strings.Repeat(`"a":"b",`, 100_000) + `"a":"b"}}`,
+		"long names":   `{"metadata":{` + strings.Repeat(`"`+strings.Repeat("<", 20_000)+`":1,`, 40) + `"a":1}}`,
+	} {
+		_, err := parseEndpoint([]byte(text), new(webhook.Endpoint))
+		var many manyInvalid
+		if !errors.As(err, &many) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if size := len(many.Error()); len(many) > maxFaults || size > maxFaults*(maxFaultField+256) {
+			t.Errorf("%s: %d faults, %d bytes", name, len(many), size)
 		}
 	}
 }
