@@ -81,7 +81,7 @@ func (b *body) each(see func(name string, value gjson.Result)) {
 func (b *body) fields(path string, object gjson.Result, see func(name string, value gjson.Result)) {
 	object.ForEach(func(name, value gjson.Result) bool {
 		see(b.decode(strings.TrimPrefix(path+"/"+name.String(), "/"), name), value)
-		return true
+		return len(b.errs) < maxFaults
 	})
 }
 
@@ -90,8 +90,12 @@ func (b *body) fields(path string, object gjson.Result, see func(name string, va
 func (b *body) items(path string, object gjson.Result, see func(name string, value gjson.Result)) {
 	seen := make(map[string]bool)
 	b.fields(path, object, func(name string, value gjson.Result) {
-		if seen[name] {
+		switch {
+		case seen[name]:
 			b.fail(path+"/"+name, "is given twice")
+		case len(seen) == maxItems:
+			b.fail(path, fmt.Sprintf("may hold at most %d items", maxItems))
+			return
 		}
 		seen[name] = true
 		see(name, value)
@@ -139,6 +143,10 @@ func escapedUnit(text string) rune {
 	}
 	return rune(unit)
 }
+
+// maxItems is more than any list or object of strings may hold: it is not read any further, as its items take many times
+// the memory that its text does.
+const maxItems = 1000
 
 const (
 	maxFaults     = 50  // of a body that are told
@@ -237,14 +245,16 @@ func (b *body) strings(field string, v gjson.Result) (list []string) {
 		b.fail(field, "must be a list of strings")
 		return nil
 	}
-	seen := make(map[string]bool)
-	for i, item := range v.Array() {
+	seen, i := make(map[string]bool), 0
+	v.ForEach(func(_, item gjson.Result) bool {
 		text := b.string(fmt.Sprintf("%s/[%d]", field, i), item)
+		i++
 		if !seen[text] {
 			seen[text] = true
 			list = append(list, strings.Clone(text))
 		}
-	}
+		return len(list) <= maxItems && len(b.errs) < maxFaults // more are not valid, whatever they are
+	})
 	return list
 }
 

@@ -3,6 +3,8 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -132,4 +134,29 @@ func TestFaultsAreFew(t *testing.T) {
 			t.Errorf("%s: %d faults, %d bytes", name, len(many), size)
 		}
 	}
+}
+
+// TestItemsTakeLittleMemory: a body is read in memory that is like its own size, however many items it is made of.
+func TestItemsTakeLittleMemory(t *testing.T) {
+	for name, text := range map[string]string{
+		"numbers": `{"channels":[` + strings.Repeat("1,", 500_000) + `1]}`,
+		"strings": `{"channels":[` + strings.Repeat(`"",`, 300_000) + `"a"]}`,
+		"names":   `{"metadata":{` + manyNames(100_000) + `"a":"b"}}`,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := parseEndpoint([]byte(text), new(webhook.Endpoint))
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; err == nil || got > 24<<20 {
+			t.Errorf("%s: %v, %d bytes allocated for %d", name, err != nil, got, len(text))
+		}
+	}
+}
+
+func manyNames(n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, `"%x":"",`, i)
+	}
+	return text.String()
 }
