@@ -4,24 +4,19 @@ import (
 	"bytes"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/process"
 )
 
 // command runs hookwheel to its end.
 func command(t *testing.T, stdin io.Reader, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	executable, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out, errors bytes.Buffer
-	cmd := exec.CommandContext(processContext(t), executable, args...)
-	cmd.Env = append(os.Environ(), testMainVariable+"=1")
+	cmd := process.Command(process.Context(t), args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &errors
 	err = cmd.Run()
 	return out.String(), errors.String(), err
@@ -31,11 +26,11 @@ func command(t *testing.T, stdin io.Reader, args ...string) (stdout, stderr stri
 func TestBackupAndRestore(t *testing.T) {
 	up, down := newReceiver(t), newReceiver(t)
 	down.down.Store(true)
-	port := freePorts(t, clusterSize)
+	port := process.FreePorts(t, clusterSize)
 	c := newCaller(t, port, clusterSize)
-	var old [clusterSize + 1]*process
+	var old [clusterSize + 1]*process.Process
 	for node := 1; node <= clusterSize; node++ {
-		old[node] = startProcess(t, "serve", "--config", serveConfig(t, node, port, t.TempDir()))
+		old[node] = process.Start(t, "serve", "--config", serveConfig(t, node, port, t.TempDir()))
 	}
 	leader := c.awaitHealth(t, 1, 2, 3)
 	c.setUp(t, "up", up.url)
@@ -66,7 +61,7 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("beside the backup stands %v, %v", left, err)
 	}
 	for _, p := range old[1:] {
-		p.stop(t)
+		p.Stop(t)
 	}
 
 	configs := make([]string, clusterSize+1)
@@ -84,10 +79,10 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	before, _ := up.count()
 	down.down.Store(false)
-	startProcess(t, "serve", "--config", configs[1])
+	process.Start(t, "serve", "--config", configs[1])
 	c.awaitHealth(t, 1)
-	startProcess(t, "serve", "--config", configs[2])
-	startProcess(t, "serve", "--config", configs[3])
+	process.Start(t, "serve", "--config", configs[2])
+	process.Start(t, "serve", "--config", configs[3])
 	c.awaitHealth(t, 1, 2, 3)
 	checkDelivered(t, l, down)
 	l.mustPost(t, c, 2)

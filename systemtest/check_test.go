@@ -52,17 +52,17 @@ func (c *devCluster) folders() (list []string) {
 // killForGood kills all nodes and what would start them again.
 func (c *devCluster) killForGood(t *testing.T) {
 	t.Helper()
-	pids := []int{c.process.cmd.Process.Pid}
+	pids := []int{c.Process.Cmd.Process.Pid}
 	for node := 1; node <= clusterSize; node++ {
 		pids = append(pids, c.pid(node))
 	}
-	c.process.mayCrash = true
+	c.Process.MayCrash = true
 	for _, pid := range pids {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			t.Fatal(err)
 		}
 	}
-	<-c.process.ended
+	<-c.Process.Ended
 }
 
 // The folders of a cluster that was killed in the middle of its work are in order, and the same once they are brought to one

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/process"
 )
 
 const (
@@ -29,16 +30,16 @@ const (
 
 // devCluster is the cluster that dev --nodes 3 runs.
 type devCluster struct {
-	*process
+	*process.Process
 	*caller
 	data string
 }
 
 func startDevCluster(t *testing.T) *devCluster {
 	t.Helper()
-	data, port := t.TempDir(), freePorts(t, clusterSize)
+	data, port := t.TempDir(), process.FreePorts(t, clusterSize)
 	c := &devCluster{data: data, caller: newCaller(t, port, clusterSize)}
-	c.process = startProcess(t, "dev", "--nodes", strconv.Itoa(clusterSize), "--listen", nodeAddress(port, 1),
+	c.Process = process.Start(t, "dev", "--nodes", strconv.Itoa(clusterSize), "--listen", process.NodeAddress(port, 1),
 		"--data", data, "--token", systemToken)
 	c.awaitHealth(t, 1, 2, 3)
 	return c
@@ -170,10 +171,10 @@ type attemptList struct {
 func TestRestartKeepsData(t *testing.T) {
 	up, later := newReceiver(t), newReceiver(t)
 	later.down.Store(true)
-	data, port := t.TempDir(), freePorts(t, 1)
+	data, port := t.TempDir(), process.FreePorts(t, 1)
 	c := newCaller(t, port, 1)
-	start := func() *process {
-		p := startProcess(t, "dev", "--listen", nodeAddress(port, 1), "--data", data, "--token", systemToken)
+	start := func() *process.Process {
+		p := process.Start(t, "dev", "--listen", process.NodeAddress(port, 1), "--data", data, "--token", systemToken)
 		c.awaitHealth(t, 1)
 		return p
 	}
@@ -192,7 +193,7 @@ func TestRestartKeepsData(t *testing.T) {
 		return len(attempts.Data) >= 2
 	})
 	before := c.readAll(t, l)
-	if code := p.stop(t); code != 0 {
+	if code := p.Stop(t); code != 0 {
 		t.Fatalf("exit code %d after SIGTERM", code)
 	}
 	later.down.Store(false)
@@ -265,7 +266,7 @@ func serveConfig(t *testing.T, node, port int, data string) string {
 		`# allow = []`, `allow = ["127.0.0.0/8"]`,
 	}
 	for i := 1; i <= clusterSize; i++ {
-		changes = append(changes, fmt.Sprintf("127.0.0.1:%d", 9070+i), peerAddress(port, i))
+		changes = append(changes, fmt.Sprintf("127.0.0.1:%d", 9070+i), process.PeerAddress(port, i))
 	}
 	for i := 0; i < len(changes); i += 2 {
 		if !strings.Contains(source, changes[i]) {
@@ -286,12 +287,12 @@ func writeConfig(t *testing.T, text string) string {
 
 func TestServeCluster(t *testing.T) {
 	r := newReceiver(t)
-	port := freePorts(t, clusterSize)
+	port := process.FreePorts(t, clusterSize)
 	c := newCaller(t, port, clusterSize)
-	configs, processes := make([]string, clusterSize+1), make([]*process, clusterSize+1)
+	configs, processes := make([]string, clusterSize+1), make([]*process.Process, clusterSize+1)
 	for node := 1; node <= clusterSize; node++ {
 		configs[node] = serveConfig(t, node, port, t.TempDir())
-		processes[node] = startProcess(t, "serve", "--config", configs[node])
+		processes[node] = process.Start(t, "serve", "--config", configs[node])
 	}
 	leader := c.awaitHealth(t, 1, 2, 3)
 	c.setUp(t, "first", r.url)
@@ -301,7 +302,7 @@ func TestServeCluster(t *testing.T) {
 	}
 
 	others := []int{1 + leader%clusterSize, 1 + (leader+1)%clusterSize}
-	if code := processes[leader].stop(t); code != 0 {
+	if code := processes[leader].Stop(t); code != 0 {
 		t.Errorf("exit code %d of the leader after SIGTERM", code)
 	}
 	for _, node := range others { // without waiting: a call is held until there is a leader
@@ -309,7 +310,7 @@ func TestServeCluster(t *testing.T) {
 	}
 	c.awaitHealth(t, others...)
 
-	startProcess(t, "serve", "--config", configs[leader])
+	process.Start(t, "serve", "--config", configs[leader])
 	c.awaitHealth(t, 1, 2, 3)
 	l.mustPost(t, c, leader)
 	checkDelivered(t, l, r)

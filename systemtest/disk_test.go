@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/process"
 	"hookwheel/webhook"
 )
 
@@ -28,7 +29,7 @@ const (
 
 // diskNode is a node whose data is on a small file system of its own.
 type diskNode struct {
-	*process
+	*process.Process
 	*caller
 	disk   string
 	config string
@@ -46,7 +47,7 @@ func startDiskNode(t *testing.T) *diskNode {
 			t.Errorf("unmounting %s: %v", disk, err)
 		}
 	})
-	port := freePorts(t, 1)
+	port := process.FreePorts(t, 1)
 	config := writeConfig(t, fmt.Sprintf(`
 node      = "n1"
 data      = %q
@@ -70,7 +71,7 @@ delivery {
     jitter      = 0
   }
 }
-`, filepath.Join(disk, "data"), nodeAddress(port, 1), systemToken, peerAddress(port, 1), diskMinFree))
+`, filepath.Join(disk, "data"), process.NodeAddress(port, 1), systemToken, process.PeerAddress(port, 1), diskMinFree))
 	n := &diskNode{caller: newCaller(t, port, 1), disk: disk, config: config}
 	n.start(t)
 	return n
@@ -78,7 +79,7 @@ delivery {
 
 func (n *diskNode) start(t *testing.T) {
 	t.Helper()
-	n.process = startProcess(t, "serve", "--config", n.config)
+	n.Process = process.Start(t, "serve", "--config", n.config)
 	n.awaitStatus(t, "ok")
 }
 
@@ -123,8 +124,8 @@ func (n *diskNode) makeRoom(t *testing.T) {
 func (n *diskNode) awaitStatus(t *testing.T, status string) {
 	t.Helper()
 	apitest.WaitFor(t, "the node's status is "+status, func() bool {
-		if !n.alive() {
-			t.Fatalf("the node has ended: %v", n.cmd.ProcessState)
+		if !n.Alive() {
+			t.Fatalf("the node has ended: %v", n.Cmd.ProcessState)
 		}
 		return n.health(1).Status == status
 	})
@@ -164,7 +165,7 @@ func TestFullDisk(t *testing.T) {
 	r.down.Store(false)
 	checkDelivered(t, l, r)
 	n.mustRefuse(t, l)
-	if !n.alive() {
+	if !n.Alive() {
 		t.Fatal("the node has ended")
 	}
 
@@ -213,23 +214,23 @@ func (n *diskNode) awaitIdle(t *testing.T, l *ledger) {
 func TestFullDiskBusy(t *testing.T) {
 	r, l := newReceiver(t), newLedger()
 	n := startDiskNode(t)
-	n.mayCrash = true
+	n.MayCrash = true
 	n.setUp(t, "first", r.url)
 	r.down.Store(true)
 	n.mustPostMany(t, l)
 
 	n.fill(t, 0)
 	t.Logf("when the disk is full: %s", n.watch())
-	if !n.alive() { // whoever looks after it starts it again, though the disk is still full
-		n.process = startProcess(t, "serve", "--config", n.config)
-		n.mayCrash = true
+	if !n.Alive() { // whoever looks after it starts it again, though the disk is still full
+		n.Process = process.Start(t, "serve", "--config", n.config)
+		n.MayCrash = true
 		t.Logf("started again on the full disk: %s", n.watch())
 	}
 
 	n.makeRoom(t)
 	r.down.Store(false)
-	if n.alive() {
-		n.stop(t)
+	if n.Alive() {
+		n.Stop(t)
 	}
 	n.start(t)
 	n.mustPostMany(t, l)
@@ -242,9 +243,9 @@ var endReason = regexp.MustCompile(`.*(can't go on|\[signal |no space left).*`)
 // watch says what becomes of the node in the next seconds.
 func (n *diskNode) watch() string {
 	select {
-	case <-n.ended:
-		text, err := os.ReadFile(n.log)
-		return fmt.Sprintf("it has ended: %v: %q, %v", n.cmd.ProcessState, endReason.Find(text), err)
+	case <-n.Ended:
+		text, err := os.ReadFile(n.Log)
+		return fmt.Sprintf("it has ended: %v: %q, %v", n.Cmd.ProcessState, endReason.Find(text), err)
 	case <-time.After(2 * fullPause):
 		return "it goes on, and is " + n.health(1).Status
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hookwheel/bench"
+	"hookwheel/systemtest/process"
 )
 
 const (
@@ -24,13 +25,13 @@ const (
 // the load and returns what to call after it.
 func benchCluster(b *testing.B, nodes, connections int, watch func(pid int) (end func())) *bench.Report {
 	b.Helper()
-	port := freePorts(b, nodes)
-	args := []string{"dev", "--listen", nodeAddress(port, 1), "--data", b.TempDir(), "--token", systemToken}
+	port := process.FreePorts(b, nodes)
+	args := []string{"dev", "--listen", process.NodeAddress(port, 1), "--data", b.TempDir(), "--token", systemToken}
 	if nodes > 1 {
 		args = append(args, "--nodes", strconv.Itoa(nodes))
 	}
-	p := startProcess(b, args...)
-	defer p.stop(b)
+	p := process.Start(b, args...)
+	defer p.Stop(b)
 	c := newCaller(b, port, nodes)
 	all := make([]int, nodes)
 	for i := range all {
@@ -44,7 +45,7 @@ func benchCluster(b *testing.B, nodes, connections int, watch func(pid int) (end
 	defer sink.Close()
 	load := bench.Load{URLs: c.nodes, Token: systemToken, Sink: sink, Connections: connections, Size: benchSize, Wait: time.Minute}
 	if watch != nil {
-		defer watch(p.cmd.Process.Pid)()
+		defer watch(p.Cmd.Process.Pid)()
 	}
 	report, err := load.Run(context.Background())
 	if err != nil {

@@ -83,7 +83,7 @@ func (n *nodesTransport) RoundTrip(request *http.Request) (*http.Response, error
 func TestSDKWhileLeadersDie(t *testing.T) {
 	const workers, kills, between = 4, 3, 40
 	c := startDevCluster(t)
-	c.mayCrash = true
+	c.MayCrash = true
 	nodes := &nodesTransport{}
 	for _, node := range c.nodes {
 		nodes.hosts = append(nodes.hosts, strings.TrimPrefix(node, "http://"))

@@ -16,6 +16,7 @@ import (
 	"hookwheel/certs"
 	"hookwheel/cli"
 	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/process"
 )
 
 // mustCert runs "hookwheel cert", which must succeed.
@@ -43,10 +44,10 @@ func tlsConfigFile(t *testing.T, dir string, base, node, nodes int) (path string
 	var text strings.Builder
 	fmt.Fprintf(&text, "node = \"n%d\"\ndata = %q\nstorage { min_free = 1 }\n", node, t.TempDir())
 	fmt.Fprintf(&text, "api {\n listen = %q\n token = %q\n drain = \"30s\"\n tls {\n  cert = %q\n  key = %q\n }\n}\n",
-		nodeAddress(base, node), systemToken, filepath.Join(dir, "api.pem"), filepath.Join(dir, "api-key.pem"))
+		process.NodeAddress(base, node), systemToken, filepath.Join(dir, "api.pem"), filepath.Join(dir, "api-key.pem"))
 	fmt.Fprintf(&text, "cluster {\n secret = \"0123456789abcdef\"\n%s\n", certs.TLSBlock(dir, fmt.Sprint("n", node), " "))
 	for i := 1; i <= nodes; i++ {
-		fmt.Fprintf(&text, " peer \"n%d\" { address = %q }\n", i, peerAddress(base, i))
+		fmt.Fprintf(&text, " peer \"n%d\" { address = %q }\n", i, process.PeerAddress(base, i))
 	}
 	text.WriteString("}\n")
 	path = filepath.Join(t.TempDir(), "hookwheel.hcl")
@@ -61,10 +62,10 @@ func TestServeWithTLS(t *testing.T) {
 	const nodes = 3
 	dir := makeCerts(t, "n1", "n2", "n3")
 	mustCert(t, "api", "--host", "127.0.0.1", "--ca", dir, "--out", dir)
-	base := freePorts(t, nodes)
-	var processes []*process
+	base := process.FreePorts(t, nodes)
+	var processes []*process.Process
 	for i := 1; i <= nodes; i++ {
-		processes = append(processes, startProcess(t, "serve", "--config", tlsConfigFile(t, dir, base, i, nodes)))
+		processes = append(processes, process.Start(t, "serve", "--config", tlsConfigFile(t, dir, base, i, nodes)))
 	}
 	c := newCaller(t, base, nodes)
 	pool := x509.NewCertPool()
@@ -89,7 +90,7 @@ func TestServeWithTLS(t *testing.T) {
 		return c.call(node, "POST", "/app/demo/msg", `{"eventType": "a.b", "payload": {}}`)
 	}
 	for _, p := range processes {
-		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -104,7 +105,7 @@ func TestServeWithTLS(t *testing.T) {
 	}
 	for _, p := range processes {
 		begin := time.Now()
-		if code := p.stop(t); code != -1 || time.Since(begin) > 5*time.Second {
+		if code := p.Stop(t); code != -1 || time.Since(begin) > 5*time.Second {
 			t.Errorf("after the second signal it ended with exit code %d after %s", code, time.Since(begin))
 		}
 	}
@@ -115,18 +116,18 @@ func TestServeRefusesCertificates(t *testing.T) {
 	if err := os.Rename(filepath.Join(makeCerts(t), certs.CAFile), filepath.Join(dir, certs.CAFile)); err != nil {
 		t.Fatal(err)
 	}
-	p := startProcess(t, "serve", "--config", tlsConfigFile(t, dir, freePorts(t, 1), 1, 1))
+	p := process.Start(t, "serve", "--config", tlsConfigFile(t, dir, process.FreePorts(t, 1), 1, 1))
 	select {
-	case <-p.ended:
-	case <-time.After(stopLimit):
+	case <-p.Ended:
+	case <-time.After(process.StopLimit):
 		t.Fatal("it does not end")
 	}
-	log, err := os.ReadFile(p.log)
+	log, err := os.ReadFile(p.Log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := "hookwheel: TLS between nodes: the certificate " + filepath.Join(dir, "n1.pem") + " is not vouched for by the CA in "
-	if code := p.cmd.ProcessState.ExitCode(); code != 1 || !bytes.Contains(log, []byte(want)) {
+	if code := p.Cmd.ProcessState.ExitCode(); code != 1 || !bytes.Contains(log, []byte(want)) {
 		t.Errorf("exit code %d:\n%s", code, log)
 	}
 }

@@ -1,207 +1,34 @@
 package systemtest
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"hookwheel/cli"
 	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/process"
 )
-
-// The tests of the whole system run real processes: this test binary, which becomes hookwheel when this variable is 1. The
-// nodes that dev starts inherit it.
-const testMainVariable = "HOOKWHEEL_TEST_MAIN"
 
 const (
 	systemToken  = "token-of-the-system-tests"
-	stopLimit    = 45 * time.Second // for a process to end after SIGTERM; more than dev has with its nodes
 	callLimit    = 25 * time.Second // for one call; more than a node holds it without a leader
 	pollPause    = 50 * time.Millisecond
-	shownLog     = 16 << 10 // bytes of a long log that a failing test prints, twice
 	payloadBytes = 1 << 10
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(testMainVariable) == "1" {
-		os.Exit(cli.Main("test"))
-	}
-	os.Exit(m.Run())
-}
-
-// process is a hookwheel that a test has started.
-type process struct {
-	cmd      *exec.Cmd
-	log      string        // file with all that it and its children say
-	ended    chan struct{} // closed when it has, and cmd.ProcessState is set
-	mayCrash bool          // a crash is no failure of the test
-}
-
-// startProcess starts hookwheel with these arguments; the end of the test stops it.
-func startProcess(t testing.TB, args ...string) *process {
-	t.Helper()
-	executable, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	p := &process{log: log.Name(), ended: make(chan struct{})}
-	p.cmd = exec.CommandContext(processContext(t), executable, args...)
-	p.cmd.Env = append(os.Environ(), testMainVariable+"=1")
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
-	p.cmd.WaitDelay = stopLimit
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = p.cmd.Wait() // ProcessState says it better
-		close(p.ended)
-	}()
-	t.Cleanup(func() {
-		p.stop(t)
-		p.checkLog(t)
-	})
-	return p
-}
-
-// processContext ends before the time of go test is up, for that would leave processes behind.
-func processContext(t testing.TB) context.Context {
-	limited, ok := t.(interface{ Deadline() (time.Time, bool) }) // a benchmark is not
-	if !ok {
-		return context.Background()
-	}
-	deadline, ok := limited.Deadline()
-	if !ok {
-		return context.Background()
-	}
-	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(-20*time.Second))
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func (p *process) alive() bool {
-	select {
-	case <-p.ended:
-		return false
-	default:
-		return true
-	}
-}
-
-// stop ends the process with SIGTERM, if it has not ended, and returns its exit code: -1 if a signal killed it.
-func (p *process) stop(t testing.TB) (code int) {
-	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		t.Error(err)
-	}
-	select {
-	case <-p.ended:
-	case <-time.After(stopLimit):
-		t.Errorf("process %d did not end within %s of SIGTERM", p.cmd.Process.Pid, stopLimit)
-		if err := p.cmd.Process.Kill(); err != nil {
-			t.Error(err)
-		}
-		<-p.ended
-	}
-	return p.cmd.ProcessState.ExitCode()
-}
-
-// lastWords are what a log has when its process ends other than by SIGTERM, or should.
-var lastWords = []string{"panic: ", "fatal error: ", "can't go on", dataRace}
-
-const dataRace = "WARNING: DATA RACE"
-
-// checkLog looks for what must never be in a log, and shows the log of a test that failed.
-func (p *process) checkLog(t testing.TB) {
-	text, err := os.ReadFile(p.log)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	for _, words := range lastWords {
-		if bytes.Contains(text, []byte(words)) && (words == dataRace || !p.mayCrash) {
-			t.Errorf("the log of %v has %q", p.cmd.Args[1:], words)
-		}
-	}
-	if t.Failed() {
-		t.Logf("log of %v:\n%s", p.cmd.Args[1:], excerpt(text))
-	}
-}
-
-// excerpt is the whole of a short log, and of a long one what matters most: where it goes wrong, and the end.
-func excerpt(text []byte) []byte {
-	if len(text) <= 2*shownLog {
-		return text
-	}
-	start := 0
-	for _, words := range lastWords {
-		if i := bytes.Index(text, []byte(words)); i >= 0 {
-			start = max(0, i-shownLog/4)
-			break
-		}
-	}
-	start = min(start, len(text)-2*shownLog)
-	return slices.Concat(text[start:start+shownLog], []byte("\n[…]\n"), text[len(text)-shownLog:])
-}
-
-// freePorts finds a port such that it and the next ones are free for the API of nodes nodes, and those for the other nodes too.
-// They lie below the ports that the system gives to outgoing connections.
-func freePorts(t testing.TB, nodes int) int {
-	t.Helper()
-	for range 100 {
-		if base := 20000 + 10*rand.IntN(1000); portsFree(base, nodes) {
-			return base
-		}
-	}
-	t.Fatal("found no free ports")
-	return 0
-}
-
-func portsFree(base, nodes int) bool {
-	for i := 1; i <= nodes; i++ {
-		if !portFree(nodeAddress(base, i)) || !portFree(peerAddress(base, i)) {
-			return false
-		}
-	}
-	return true
-}
-
-func portFree(address string) bool {
-	l, err := net.Listen("tcp", address)
-	return err == nil && l.Close() == nil
-}
-
-// nodeAddress is where the API of a node of dev listens, whose port is base for the first one.
-func nodeAddress(base, node int) string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(base+node-1))
-}
-
-// peerAddress is where it listens for the other nodes.
-func peerAddress(base, node int) string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(base+1000+node-1))
+	process.Main(m, func() int { return cli.Main("test") })
 }
 
 // caller calls the API of the nodes, which are counted from 1.

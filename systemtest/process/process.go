@@ -1,0 +1,203 @@
+// Package process starts hookwheel for tests as real processes: the test binary runs itself again as hookwheel.
+package process
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// mainVariable makes a test binary hookwheel when it is 1. The nodes that dev starts inherit it.
+const mainVariable = "HOOKWHEEL_TEST_MAIN"
+
+const (
+	StopLimit = 45 * time.Second // for a process to end after SIGTERM; more than dev has with its nodes
+	shownLog  = 16 << 10         // bytes of a long log that a failing test prints, twice
+)
+
+// Main is the TestMain of a package whose tests start processes; hookwheel is what they run.
+func Main(m *testing.M, hookwheel func() int) {
+	if os.Getenv(mainVariable) == "1" {
+		os.Exit(hookwheel())
+	}
+	os.Exit(m.Run())
+}
+
+// Process is a hookwheel that a test has started.
+type Process struct {
+	Cmd      *exec.Cmd
+	Log      string        // file with all that it and its children say
+	Ended    chan struct{} // closed when it has, and Cmd.ProcessState is set
+	MayCrash bool          // a crash is no failure of the test
+}
+
+// Start starts hookwheel with these arguments; the end of the test stops it.
+func Start(t testing.TB, args ...string) *Process {
+	t.Helper()
+	return StartCommand(t, Command(Context(t), args...))
+}
+
+// Command is the command that runs hookwheel with these arguments.
+func Command(ctx context.Context, args ...string) *exec.Cmd {
+	executable, err := os.Executable()
+	if err != nil {
+		panic(err) // a test binary always has a path
+	}
+	cmd := exec.CommandContext(ctx, executable, args...)
+	cmd.Env = append(os.Environ(), mainVariable+"=1")
+	return cmd
+}
+
+// StartCommand starts a command that Command has made or wrapped; the end of the test stops it.
+func StartCommand(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	p := &Process{Cmd: cmd, Log: log.Name(), Ended: make(chan struct{})}
+	p.Cmd.Stdout, p.Cmd.Stderr = log, log
+	p.Cmd.Cancel = func() error { return p.Cmd.Process.Signal(syscall.SIGTERM) }
+	p.Cmd.WaitDelay = StopLimit
+	if err := p.Cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.Cmd.Wait() // ProcessState says it better
+		close(p.Ended)
+	}()
+	t.Cleanup(func() {
+		p.Stop(t)
+		p.checkLog(t)
+	})
+	return p
+}
+
+// Context ends before the time of go test is up, for that would leave processes behind.
+func Context(t testing.TB) context.Context {
+	limited, ok := t.(interface{ Deadline() (time.Time, bool) }) // a benchmark is not
+	if !ok {
+		return context.Background()
+	}
+	deadline, ok := limited.Deadline()
+	if !ok {
+		return context.Background()
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(-20*time.Second))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Alive reports whether the process has not ended.
+func (p *Process) Alive() bool {
+	select {
+	case <-p.Ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Stop ends the process with SIGTERM, if it has not ended, and returns its exit code: -1 if a signal killed it.
+func (p *Process) Stop(t testing.TB) (code int) {
+	t.Helper()
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Error(err)
+	}
+	select {
+	case <-p.Ended:
+	case <-time.After(StopLimit):
+		t.Errorf("process %d did not end within %s of SIGTERM", p.Cmd.Process.Pid, StopLimit)
+		if err := p.Cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		<-p.Ended
+	}
+	return p.Cmd.ProcessState.ExitCode()
+}
+
+// lastWords are what a log has when its process ends other than by SIGTERM, or should.
+var lastWords = []string{"panic: ", "fatal error: ", "can't go on", dataRace}
+
+const dataRace = "WARNING: DATA RACE"
+
+// checkLog looks for what must never be in a log, and shows the log of a test that failed.
+func (p *Process) checkLog(t testing.TB) {
+	text, err := os.ReadFile(p.Log)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for _, words := range lastWords {
+		if bytes.Contains(text, []byte(words)) && (words == dataRace || !p.MayCrash) {
+			t.Errorf("the log of %v has %q", p.Cmd.Args[1:], words)
+		}
+	}
+	if t.Failed() {
+		t.Logf("log of %v:\n%s", p.Cmd.Args[1:], excerpt(text))
+	}
+}
+
+// excerpt is the whole of a short log, and of a long one what matters most: where it goes wrong, and the end.
+func excerpt(text []byte) []byte {
+	if len(text) <= 2*shownLog {
+		return text
+	}
+	start := 0
+	for _, words := range lastWords {
+		if i := bytes.Index(text, []byte(words)); i >= 0 {
+			start = max(0, i-shownLog/4)
+			break
+		}
+	}
+	start = min(start, len(text)-2*shownLog)
+	return slices.Concat(text[start:start+shownLog], []byte("\n[…]\n"), text[len(text)-shownLog:])
+}
+
+// FreePorts finds a port such that it and the next ones are free for the API of nodes nodes, and those for the other nodes too.
+// They lie below the ports that the system gives to outgoing connections.
+func FreePorts(t testing.TB, nodes int) int {
+	t.Helper()
+	for range 100 {
+		if base := 20000 + 10*rand.IntN(1000); portsFree(base, nodes) {
+			return base
+		}
+	}
+	t.Fatal("found no free ports")
+	return 0
+}
+
+func portsFree(base, nodes int) bool {
+	for i := 1; i <= nodes; i++ {
+		if !portFree(NodeAddress(base, i)) || !portFree(PeerAddress(base, i)) {
+			return false
+		}
+	}
+	return true
+}
+
+func portFree(address string) bool {
+	l, err := net.Listen("tcp", address)
+	return err == nil && l.Close() == nil
+}
+
+// NodeAddress is where the API of a node of dev listens, whose port is base for the first one.
+func NodeAddress(base, node int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(base+node-1))
+}
+
+// PeerAddress is where it listens for the other nodes.
+func PeerAddress(base, node int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(base+1000+node-1))
+}
