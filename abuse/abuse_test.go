@@ -1,0 +1,230 @@
+package abuse
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"hookwheel/cli"
+	"hookwheel/systemtest/process"
+)
+
+var (
+	abuseFlag = flag.String("abuse", "short", `"long": larger and longer abuses, and a table`)
+	seedFlag  = flag.Uint64("seed", 1, "seed of the random requests")
+)
+
+// What must hold beside any abuse. Times are loose, since the machine may be busy; the long form's table has them.
+const (
+	memoryLimit = 1 << 30 * memoryFactor
+	worstPost   = 5 * time.Second
+)
+
+func TestMain(m *testing.M) { process.Main(m, func() int { return cli.Main("test") }) }
+
+// long is by how much an abuse is larger in the long form.
+func long(short, long int) int {
+	if *abuseFlag == "long" {
+		return long
+	}
+	return short
+}
+
+// abuse is one thing that somebody does.
+type abuse struct {
+	name    string
+	attack  func(w *world)
+	answers []int // the statuses that its calls may have; 0: the connection was closed
+}
+
+// result is a line of the report.
+type result struct {
+	name          string
+	answers       map[int]int
+	took          time.Duration
+	memory        int64 // of the node that had most
+	before, aside latencies
+}
+
+func TestAbuse(t *testing.T) {
+	all := func(lists ...[]abuse) []abuse { return slices.Concat(lists...) }
+	worlds := map[string]struct {
+		size   int
+		abuses []abuse
+	}{
+		"cluster": {3, all(customerAbuses, readerAbuses, producerAbuses, strangerAbuses, peerAbuses, localAbuses)},
+		"node":    {1, all(nodeAbuses, strangerAbuses)},
+	}
+	for _, name := range []string{"cluster", "node"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, worlds[name].size)
+			quiet := w.quiet()
+			var results []result
+			for _, a := range worlds[name].abuses {
+				t.Run(a.name, func(t *testing.T) { results = append(results, w.suffer(t, a, quiet)) })
+				w.t = t
+			}
+			w.finish(quiet)
+			report(t, results)
+		})
+	}
+}
+
+// state is what a world is like without any abuse.
+type state struct {
+	latencies latencies
+	memory    []int64 // of the nodes
+}
+
+// quiet measures the world without an abuse.
+func (w *world) quiet() (s state) {
+	w.bystander.begin()
+	time.Sleep(time.Duration(long(2, 20)) * time.Second)
+	s.latencies, _ = w.bystander.end()
+	for _, n := range w.nodes {
+		own, _ := n.memory(w.t)
+		s.memory = append(s.memory, own)
+	}
+	return s
+}
+
+// suffer runs an abuse and judges what everybody else has of it.
+func (w *world) suffer(t *testing.T, a abuse, quiet state) result {
+	t.Helper()
+	w.t = t
+	r := result{name: a.name, before: quiet.latencies}
+	for _, n := range w.nodes {
+		n.resetPeak(t)
+	}
+	clear(w.answers)
+	w.bystander.begin()
+	begin := time.Now()
+	a.attack(w)
+	r.took = time.Since(begin)
+	w.awaitWell()
+	for _, n := range w.nodes {
+		if !n.process.Alive() {
+			t.Fatalf("%s has ended: %v", n.name, n.process.Cmd.ProcessState)
+		}
+		_, peak := n.memory(t)
+		r.memory = max(r.memory, peak)
+	}
+	var faults []string
+	if r.aside, faults = w.bystander.end(); len(faults) > 0 {
+		t.Errorf("%d faults of the bystander's, such as %s", len(faults), faults[0])
+	}
+	if r.aside.postWorst > worstPost {
+		t.Errorf("a POST of the bystander's took %s", r.aside.postWorst)
+	}
+	if r.memory > memoryLimit {
+		t.Errorf("a node took %d MiB", r.memory>>20)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r.answers = maps.Clone(w.answers)
+	for status, count := range r.answers {
+		if !slices.Contains(a.answers, status) {
+			t.Errorf("%d calls were answered with %d", count, status)
+		}
+	}
+	return r
+}
+
+// finish judges what all abuses together have left.
+func (w *world) finish(quiet state) {
+	w.t.Helper()
+	w.awaitWell()
+	if len(w.nodes) > 1 {
+		if out, err := w.tool("cluster", "fingerprint"); err != nil {
+			w.t.Errorf("the nodes do not hold the same state: %v\n%s", err, out)
+		}
+	}
+	for i, n := range w.nodes {
+		own, _ := n.memory(w.t)
+		for end := time.Now().Add(time.Minute); own > rested(quiet.memory[i]) && time.Now().Before(end); time.Sleep(time.Second) {
+			own, _ = n.memory(w.t)
+		}
+		w.t.Logf("%s: %d MiB before, %d MiB after", n.name, quiet.memory[i]>>20, own>>20)
+		if own > rested(quiet.memory[i]) {
+			w.t.Errorf("%s keeps %d MiB", n.name, own>>20)
+		}
+	}
+	for _, n := range w.nodes { // in turn, while the others serve
+		if code := n.process.Stop(w.t); code != 0 {
+			w.t.Errorf("%s ended with %d after SIGTERM", n.name, code)
+		}
+		w.start(n)
+		w.awaitWell()
+	}
+	w.bystander.begin()
+	time.Sleep(time.Second)
+	if _, faults := w.bystander.end(); len(faults) > 0 {
+		w.t.Errorf("after the restart: %s", faults[0])
+	}
+	w.check()
+	w.searchLogs()
+}
+
+// rested is what a node may take a while after the abuses.
+func rested(before int64) int64 { return before + 512<<20*memoryFactor }
+
+// check stops the nodes and has their folders checked.
+func (w *world) check() {
+	w.t.Helper()
+	w.bystander.stop()
+	args := []string{"check"}
+	if len(w.nodes) > 1 {
+		args = append(args, "--compare")
+	}
+	for _, n := range w.nodes {
+		n.process.Stop(w.t)
+		args = append(args, n.data)
+	}
+	if out, err := w.tool(args...); err != nil {
+		w.t.Errorf("hookwheel check: %v\n%s", err, out)
+	}
+}
+
+// searchLogs looks for what nobody may read in a log.
+func (w *world) searchLogs() {
+	w.t.Helper()
+	for _, path := range w.logs {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, secret := range w.secrets {
+			if i := bytes.Index(text, []byte(secret)); i >= 0 {
+				line := text[max(0, i-200):min(len(text), i+100)]
+				w.t.Errorf("a token or secret is in a log: …%s…", line)
+			}
+		}
+	}
+	w.t.Logf("none of %d tokens and secrets is in a log", len(w.secrets))
+}
+
+// report prints what each abuse cost.
+func report(t *testing.T, results []result) {
+	t.Helper()
+	var out strings.Builder
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "abuse\tanswers\ttook\tpeak MiB\tPOST p99: without\twith\tarrival p99: without\twith")
+	round := func(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
+	for _, r := range results {
+		var answers []string
+		for _, status := range slices.Sorted(maps.Keys(r.answers)) {
+			answers = append(answers, fmt.Sprintf("%d×%d", r.answers[status], status))
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.name, strings.Join(answers, " "), r.took.Round(100*time.Millisecond), r.memory>>20,
+			round(r.before.post), round(r.aside.post), round(r.before.arrival), round(r.aside.arrival))
+	}
+	table.Flush()
+	t.Log("\n" + out.String())
+}

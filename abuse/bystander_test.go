@@ -1,0 +1,146 @@
+package abuse
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"hookwheel/httpapi/apitest"
+)
+
+const (
+	bystanderPace    = 100 * time.Millisecond // between two events of one sender
+	bystanderSenders = 3
+)
+
+// bystander is another customer, with an endpoint in good health. It sends events from the beginning to the end.
+type bystander struct {
+	w    *world
+	over chan struct{}
+	wg   sync.WaitGroup
+	stop func() // and wait for all that is under way
+
+	mu       sync.Mutex
+	sent     []time.Time // by number of the event
+	posts    []time.Duration
+	arrivals []time.Duration
+	faults   []string
+	waiting  map[int]bool // acknowledged, and yet to arrive
+	early    map[int]bool // arrived before the 202
+}
+
+func newBystander(w *world) *bystander {
+	b := &bystander{w: w, over: make(chan struct{}), waiting: make(map[int]bool), early: make(map[int]bool)}
+	server := httptest.NewServer(b)
+	w.must("POST", "/app", `{"name": "bystander", "uid": "bystander"}`, nil)
+	w.must("POST", "/app/bystander/endpoint", fmt.Sprintf(`{"uid": "e", "url": %q}`, server.URL), nil)
+	for i := range bystanderSenders {
+		b.wg.Go(func() { b.produce(i) })
+	}
+	b.stop = sync.OnceFunc(func() {
+		close(b.over)
+		b.wg.Wait()
+		server.CloseClientConnections()
+		server.Close()
+	})
+	w.t.Cleanup(b.stop)
+	return b
+}
+
+func (b *bystander) produce(sender int) {
+	pace := time.NewTicker(bystanderPace)
+	defer pace.Stop()
+	for i := sender; ; i++ {
+		select {
+		case <-pace.C:
+			b.post(i % len(b.w.nodes))
+		case <-b.over:
+			return
+		}
+	}
+}
+
+func (b *bystander) post(node int) {
+	b.mu.Lock()
+	event := len(b.sent)
+	begin := time.Now()
+	b.sent = append(b.sent, begin)
+	b.mu.Unlock()
+	r := b.w.call(node, b.w.producer, "POST", "/app/bystander/msg", fmt.Sprintf(`{"eventType": "a.b", "payload": {"event": %d}}`, event))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.posts = append(b.posts, time.Since(begin))
+	switch {
+	case r.status != http.StatusAccepted:
+		b.faults = append(b.faults, fmt.Sprintf("event %d: %s", event, r))
+	case !b.early[event]:
+		b.waiting[event] = true
+	}
+}
+
+func (b *bystander) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
+	body, err := io.ReadAll(request.Body)
+	var event int
+	if err == nil {
+		_, err = fmt.Sscanf(string(body), `{"event": %d}`, &event)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil || event >= len(b.sent) {
+		b.faults = append(b.faults, "not what was sent arrived: "+strconv.Quote(string(body)))
+		return
+	}
+	if b.early[event] {
+		return // again
+	}
+	b.early[event] = true
+	delete(b.waiting, event)
+	b.arrivals = append(b.arrivals, time.Since(b.sent[event]))
+}
+
+// latencies of a stretch of time.
+type latencies struct{ post, postWorst, arrival, arrivalWorst time.Duration }
+
+// begin forgets what was measured.
+func (b *bystander) begin() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.posts, b.arrivals, b.faults = nil, nil, nil
+}
+
+// end waits until what was acknowledged has arrived and returns what was measured since begin.
+func (b *bystander) end() (l latencies, faults []string) {
+	b.w.t.Helper()
+	b.mu.Lock()
+	last := len(b.sent)
+	b.mu.Unlock()
+	apitest.WaitFor(b.w.t, "the bystander's events arrive", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for event := range b.waiting {
+			if event < last {
+				return false
+			}
+		}
+		return true
+	})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l.post, l.postWorst = percentile(b.posts)
+	l.arrival, l.arrivalWorst = percentile(b.arrivals)
+	return l, b.faults
+}
+
+// percentile returns the 99th, and the worst.
+func percentile(all []time.Duration) (p99, worst time.Duration) {
+	if len(all) == 0 {
+		return 0, 0
+	}
+	all = slices.Sorted(slices.Values(all))
+	return all[(len(all)-1)*99/100], all[len(all)-1]
+}

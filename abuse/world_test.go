@@ -1,0 +1,409 @@
+package abuse
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/process"
+)
+
+const (
+	rootToken     = "root-token-of-the-abuse-suite"
+	clusterSecret = "secret-of-the-abuse-suite-0123456789"
+	jwtSecret     = "signing-secret-of-the-abuse-suite"
+	encryptionKey = "encryption-key-of-the-abuse-suite-0123"
+
+	callLimit   = time.Minute
+	descriptors = 2000 // of a single node
+	maxSize     = 48 << 20
+)
+
+// world is what is attacked: the nodes, and who is there beside the attacker.
+type world struct {
+	t         *testing.T // of the abuse under way
+	nodes     []*node
+	http      http.Client
+	bystander *bystander
+	sites     *sites
+	customers atomic.Int32 // made so far
+
+	mu       sync.Mutex
+	answers  map[int]int // to the attacker, by status; 0: the connection was closed
+	secrets  []string    // what must not be in a log
+	logs     []string    // files
+	producer string      // token
+}
+
+// node is a process and how to reach it.
+type node struct {
+	name    string
+	api     string // host:port
+	peers   string // host:port for the other nodes; nobody listens there on a single node
+	data    string
+	config  string
+	process *process.Process
+}
+
+// newWorld starts so many nodes.
+func newWorld(t *testing.T, size int) *world {
+	t.Helper()
+	w := &world{t: t, answers: make(map[int]int), secrets: []string{rootToken, clusterSecret, jwtSecret, encryptionKey},
+		http: http.Client{Timeout: callLimit, Transport: &http.Transport{MaxIdleConnsPerHost: 64, MaxConnsPerHost: 512}}}
+	t.Cleanup(w.http.CloseIdleConnections)
+	w.sites = newSites(t)
+	base, dir := process.FreePorts(t, size), t.TempDir()
+	for i := 1; i <= size; i++ {
+		n := &node{name: "n" + strconv.Itoa(i), api: process.NodeAddress(base, i), peers: process.PeerAddress(base, i)}
+		n.data, n.config = filepath.Join(dir, n.name), filepath.Join(dir, n.name+".hcl")
+		w.nodes = append(w.nodes, n)
+	}
+	for _, n := range w.nodes {
+		if err := os.WriteFile(n.config, []byte(w.configuration(n)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.start(n)
+	}
+	w.awaitWell()
+	var key struct{ Token string }
+	w.must("POST", "/key", `{"name": "producer", "role": "producer"}`, &key)
+	w.producer = w.secret(key.Token)
+	w.bystander = newBystander(w)
+	return w
+}
+
+// configuration is what serve reads. A single node has little of what can run out.
+func (w *world) configuration(n *node) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "node = %q\ndata = %q\nlog_level = \"debug\"\nencryption_keys = [%q]\n", n.name, n.data, encryptionKey)
+	fmt.Fprintf(&text, "api {\n listen = %q\n token = %q\n jwt_secret = %q\n drain = \"0s\"\n}\n", n.api, rootToken, jwtSecret)
+	if len(w.nodes) > 1 {
+		fmt.Fprintf(&text, "cluster {\n secret = %q\n", clusterSecret)
+		for _, peer := range w.nodes {
+			fmt.Fprintf(&text, " peer %q { address = %q }\n", peer.name, peer.peers)
+		}
+		text.WriteString("}\nstorage { min_free = \"64MiB\" }\n")
+		text.WriteString("delivery { allow = [\"127.0.0.0/8\"] }\n")
+	} else {
+		fmt.Fprintf(&text, "storage {\n min_free = \"64MiB\"\n max_size = %d\n}\n", maxSize)
+		text.WriteString("delivery {\n allow = [\"127.0.0.0/8\"]\n workers = 128\n}\n")
+	}
+	return text.String()
+}
+
+// start starts a node, or starts it again. A single one may not open many files.
+func (w *world) start(n *node) {
+	w.t.Helper()
+	cmd := process.Command(process.Context(w.t), "serve", "--config", n.config)
+	if len(w.nodes) == 1 {
+		limited := exec.CommandContext(process.Context(w.t), "sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d; exec "$@"`, descriptors), "sh"}, cmd.Args...)...)
+		limited.Env = cmd.Env
+		cmd = limited
+	}
+	n.process = process.StartCommand(w.t, cmd)
+	w.logs = append(w.logs, n.process.Log)
+}
+
+// tool runs a command of hookwheel to its end.
+func (w *world) tool(args ...string) (string, error) {
+	cmd := process.Command(process.Context(w.t), args...)
+	cmd.Env = append(cmd.Env, "HOOKWHEEL_URL=http://"+w.nodes[0].api, "HOOKWHEEL_TOKEN="+rootToken)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// awaitWell waits until all nodes answer and agree on a leader.
+func (w *world) awaitWell() {
+	w.t.Helper()
+	apitest.WaitFor(w.t, "all nodes are well and agree on a leader", func() bool {
+		leaders := make(map[string]bool)
+		for i := range w.nodes {
+			var h struct{ Status, Leader string }
+			r := w.call(i, rootToken, "GET", "/health", "")
+			if r.status != http.StatusOK || json.Unmarshal(r.body, &h) != nil || h.Status != "ok" {
+				return false
+			}
+			leaders[h.Leader] = true
+		}
+		return len(leaders) == 1
+	})
+}
+
+// reply is the answer to a call; status 0: there was none.
+type reply struct {
+	status int
+	code   string // of an error
+	header http.Header
+	body   []byte
+}
+
+func (r reply) String() string { return fmt.Sprintf("%d %.300s", r.status, r.body) }
+
+// call calls a node. What goes wrong with the connection is status 0.
+func (w *world) call(i int, token, method, path, body string) (r reply) {
+	request, err := http.NewRequest(method, "http://"+w.nodes[i].api+"/api/v1"+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Error(err)
+		return r
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	answer, err := w.http.Do(request)
+	if err != nil {
+		return r
+	}
+	defer answer.Body.Close()
+	r.status, r.header = answer.StatusCode, answer.Header
+	if r.body, err = io.ReadAll(answer.Body); err != nil {
+		r.status = 0
+	}
+	var problem struct{ Code string }
+	if r.status >= 400 && json.Unmarshal(r.body, &problem) == nil {
+		r.code = problem.Code
+	}
+	return r
+}
+
+// attack is a call by the attacker, to any node, whose answer counts.
+func (w *world) attack(token, method, path, body string) reply {
+	r := w.call(int(w.customers.Add(1))%len(w.nodes), token, method, path, body)
+	w.count(r.status)
+	return r
+}
+
+func (w *world) count(status int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers[status]++
+}
+
+// refused is an attack that must be answered with this status and code.
+func (w *world) refused(status int, code, token, method, path, body string) {
+	w.t.Helper()
+	if r := w.attack(token, method, path, body); r.status != status || code != "" && r.code != code {
+		w.t.Errorf("%s %.100s %.100s: got %s, want %d %s", method, path, body, r, status, code)
+	}
+}
+
+// allowed is an attack that must succeed; out, which may be nil, takes the answer.
+func (w *world) allowed(token, method, path, body string, out any) {
+	w.t.Helper()
+	r := w.attack(token, method, path, body)
+	if r.status/100 != 2 {
+		w.t.Fatalf("%s %.100s %.100s: got %s", method, path, body, r)
+	}
+	w.decode(r, out)
+}
+
+// must is a call by the operator that must succeed.
+func (w *world) must(method, path, body string, out any) {
+	w.t.Helper()
+	r := w.call(0, rootToken, method, path, body)
+	if r.status/100 != 2 {
+		w.t.Fatalf("%s %s: got %s", method, path, r)
+	}
+	w.decode(r, out)
+}
+
+func (w *world) decode(r reply, out any) {
+	w.t.Helper()
+	if out == nil {
+		return
+	}
+	if err := json.Unmarshal(r.body, out); err != nil {
+		w.t.Fatalf("%v in %s", err, r)
+	}
+}
+
+// secret notes what must not be in a log.
+func (w *world) secret(s string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.secrets = append(w.secrets, s)
+	return s
+}
+
+// customer is an application with the tokens of its portal.
+type customer struct{ app, portal, reader string }
+
+// customer makes one.
+func (w *world) customer() (c customer) {
+	w.t.Helper()
+	c.app = "customer" + strconv.Itoa(int(w.customers.Add(1)))
+	w.must("POST", "/app", fmt.Sprintf(`{"name": %q, "uid": %q}`, c.app, c.app), nil)
+	var access struct{ Token string }
+	w.must("POST", "/auth/app-portal-access/"+c.app, `{}`, &access)
+	c.portal = w.secret(access.Token)
+	w.must("POST", "/auth/app-portal-access/"+c.app, `{"readOnly": true}`, &access)
+	c.reader = w.secret(access.Token)
+	return c
+}
+
+// leave removes a customer.
+func (w *world) leave(c customer) {
+	w.t.Helper()
+	w.must("DELETE", "/app/"+c.app, "", nil)
+}
+
+// path is one in the API below the application.
+func (c customer) path(format string, args ...any) string {
+	return "/app/" + c.app + fmt.Sprintf(format, args...)
+}
+
+// endpoints has the customer make n endpoints e0, e1, … with this URL.
+func (w *world) endpoints(c customer, n int, url string) {
+	w.t.Helper()
+	each(16, n, func(i int) {
+		w.attack(c.portal, "POST", c.path("/endpoint"), fmt.Sprintf(`{"uid": "e%d", "url": %q}`, i, url))
+	})
+}
+
+// send has the producer send an event of about so many bytes to the customer, and returns its id.
+func (w *world) send(c customer, size int) (id string) {
+	w.t.Helper()
+	var message struct{ ID string }
+	w.allowed(w.producer, "POST", c.path("/msg"), `{"eventType": "a.b", "payload": {"pad": "`+strings.Repeat("x", size)+`"}}`, &message)
+	return message.ID
+}
+
+// each does n things, so many at once.
+func each(atOnce, n int, do func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(atOnce, n) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				do(int(i))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// dial opens a connection that the end of the abuse closes.
+func (w *world) dial(address string) net.Conn {
+	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
+	if err != nil {
+		w.count(0)
+		return nil
+	}
+	w.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// raw sends bytes to a node's API and returns the status of the answer; 0: it closed the connection, or said nothing for so long.
+func (w *world) raw(i int, patience time.Duration, request []byte) int {
+	conn, err := net.DialTimeout("tcp", w.nodes[i].api, 10*time.Second)
+	if err != nil {
+		return 0
+	}
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		conn.Close()
+		return 0
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { // the node may not want all of it
+		_, _ = conn.Write(request)
+		_ = conn.(*net.TCPConn).CloseWrite()
+	})
+	defer wg.Wait()
+	defer conn.Close()
+	return readStatus(conn)
+}
+
+var statusLine = regexp.MustCompile(`^HTTP/1\.[01] ([0-9]{3}) `)
+
+func readStatus(conn net.Conn) int {
+	head := make([]byte, 13)
+	if _, err := io.ReadFull(conn, head); err != nil {
+		return 0
+	}
+	match := statusLine.FindSubmatch(head)
+	if match == nil {
+		return -1 // no HTTP
+	}
+	status, _ := strconv.Atoi(string(match[1]))
+	return status
+}
+
+// sites are the receivers of the attacker.
+type sites struct {
+	good, hanging, refusing string // URLs
+	arrived                 atomic.Int64
+}
+
+func newSites(t *testing.T) *sites {
+	s := &sites{}
+	over := make(chan struct{})
+	good := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		s.arrived.Add(1)
+	}))
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case <-over:
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(func() {
+		close(over)
+		hanging.CloseClientConnections()
+		hanging.Close()
+		good.Close()
+	})
+	s.good, s.hanging = good.URL+"/hook", hanging.URL+"/hook"
+	s.refusing = "http://127.0.0.1:9/hook"
+	return s
+}
+
+// memory is the memory of a node in bytes: what it has now of its own, and what was resident at most since resetPeak, with the
+// parts of the store's files that the system has at hand.
+func (n *node) memory(t *testing.T) (own, peak int64) {
+	t.Helper()
+	text, err := os.ReadFile(n.proc("status"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(text) {
+		fields := bytes.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		kilobytes, _ := strconv.ParseInt(string(fields[1]), 10, 64)
+		switch string(fields[0]) {
+		case "RssAnon:":
+			own = kilobytes << 10
+		case "VmHWM:":
+			peak = kilobytes << 10
+		}
+	}
+	return own, peak
+}
+
+func (n *node) resetPeak(t *testing.T) {
+	t.Helper()
+	if err := os.WriteFile(n.proc("clear_refs"), []byte("5"), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (n *node) proc(file string) string {
+	return filepath.Join("/proc", strconv.Itoa(n.process.Cmd.Process.Pid), file)
+}
