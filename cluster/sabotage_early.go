@@ -18,7 +18,7 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	storing.Lock()
 	go func() {
 		defer storing.Unlock()
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 		_ = s.storeLogs(logs)
 	}()
 	return nil

@@ -255,12 +255,16 @@ func wrongClock(seconds int, lasting time.Duration) scenario {
 		if err != nil {
 			return nil, err
 		}
-		id, err := tr.send(0, "")
-		if err != nil {
-			return nil, err
-		}
-		if err := await("the first attempt has come", func() bool { return len(tr.arrivals(id)) > 0 }); err != nil {
-			return nil, err
+		var ids []string
+		for event := range wrongClockEvents {
+			id, err := tr.send(event, "")
+			if err == nil {
+				err = await("the first attempt has come", func() bool { return len(tr.arrivals(id)) > 0 })
+			}
+			if err != nil {
+				return nil, err
+			}
+			ids = append(ids, id)
 		}
 		set := func(wrong int) error {
 			return tr.setClocks(func(node int) int {
@@ -270,31 +274,65 @@ func wrongClock(seconds int, lasting time.Duration) scenario {
 				return 0
 			})
 		}
-		time.Sleep(500 * time.Millisecond)
 		if err := set(seconds); err != nil {
 			return nil, err
 		}
-		time.Sleep(lasting)
+		tr.busy(leader, lasting)
 		if err := set(0); err != nil {
 			return nil, err
 		}
-		err = await("the second attempt has come", func() bool { return len(tr.arrivals(id)) > 1 })
-		list := tr.arrivals(id)
-		for i := 1; i < len(list); i++ {
-			if gap := list[i].At.Sub(list[i-1].End); gap < wrongClockGap {
-				found = append(found, fmt.Sprintf("attempt %d came %s after the one before, not after 10 s", i+1, gap))
+		if found := tr.early(ids); len(found) > 0 {
+			return found, nil
+		}
+		for _, id := range ids {
+			if err := await("the second attempt has come", func() bool { return len(tr.arrivals(id)) > 1 }); err != nil {
+				return nil, err
 			}
 		}
-		return found, err
+		return tr.early(ids), nil
 	}
 	s := scenario{setup: sceneSetup("", func(context.Context, int) int { return http.StatusInternalServerError }), run: run}
+	s.setup.endpoints = append(s.setup.endpoints, &endpoint{app: bystander, uid: bystander, script: func(context.Context, int) int { return http.StatusOK }})
 	s.setup.clocks = true
 	s.setup.delivery = "  timeout = \"1m\"\n  retry {\n    schedule = [\"10s\", \"5m\", \"1h\"]\n  }\n  breaker {\n    probe = \"10s\"\n  }"
 	return s
 }
 
-// wrongClockGap is the 10 s of the schedule, less their jitter and a second for what clocks may differ.
-const wrongClockGap = 7 * time.Second
+// busy has another endpoint get messages for a while, so that the scheduler looks at its clock.
+func (tr *trial) busy(node int, lasting time.Duration) {
+	for end := time.Now().Add(lasting); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		_, _, _ = tr.call(node, "POST", "/app/"+bystander+"/msg", map[string]any{"eventType": scene, "payload": map[string]int{}}, nil) // a leader may be missing
+	}
+}
+
+const bystander = "bystander" // application and endpoint of a scenario that take everything
+
+const (
+	wrongClockEvents = 5 // too few for the endpoint to be parked by two attempts at each
+
+	// wrongClockGap is the 10 s of the schedule, less their jitter and a second for what clocks may differ.
+	wrongClockGap = 7 * time.Second
+
+	// wrongClockProbes is how many attempts may come early: each new leader probes an endpoint that
+	// fails, which uses up none of its attempts.
+	wrongClockProbes = 2
+)
+
+// early finds attempts that came before their time, if there are more of them than probes.
+func (tr *trial) early(ids []string) (found []string) {
+	for _, id := range ids {
+		list := tr.arrivals(id)
+		for i := 1; i < len(list); i++ {
+			if gap := list[i].At.Sub(list[i-1].End); gap < wrongClockGap {
+				found = append(found, fmt.Sprintf("attempt %d of %s came %s after the one before, not after 10 s", i+1, id, gap.Round(time.Millisecond)))
+			}
+		}
+	}
+	if len(found) <= wrongClockProbes {
+		return nil
+	}
+	return found
+}
 
 // TestScenarios tells the scenarios of the product as it is.
 func TestScenarios(t *testing.T) {
