@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"hookwheel/httpapi/apitest"
@@ -12,8 +13,10 @@ import (
 // What a customer does with the token of its portal.
 var customerAbuses = []abuse{
 	{"endpoints of the largest size, resumed at once", resumeLarge, []int{200, 201, 422}},
+	{"endpoints without end", manyEndpoints, []int{201, 400, 422, 202}},
 	{"endpoints that never answer", hangingEndpoints, []int{201, 202, 400}},
 	{"replays without end", manyReplays, []int{201, 202, 409, 429}},
+	{"sends by hand without end", manySends, []int{200, 201, 202, 429}},
 	{"names that cannot be part of a path", namesOfPaths, []int{201, 422, 404}},
 	{"times that cannot be", absurdTimes, []int{201, 422}},
 	{"an address of a cloud's own", metadataAddress, []int{200, 201, 202, 422}},
@@ -43,6 +46,19 @@ func largeEndpoint(uid string, url, headers, value int) string {
 	}
 	start := "http://127.0.0.1:9/?"
 	return fmt.Sprintf(`{"uid": %q, "url": %q, "headers": {%s}}`, uid, start+strings.Repeat("&", url-len(start)), strings.Join(own, ","))
+}
+
+// All the endpoints that one may have, of the largest size, and messages that each of them is to get.
+func manyEndpoints(w *world) {
+	c := w.customer()
+	defer w.leave(c)
+	each(32, 520, func(i int) {
+		w.attack(c.portal, "POST", c.path("/endpoint"), largeEndpoint(fmt.Sprint("e", i), 8<<10, 64, 480))
+	})
+	w.refused(400, "limit_reached", c.portal, "POST", c.path("/endpoint"), `{"url": "http://127.0.0.1:9/"}`)
+	for range long(3, 30) {
+		w.send(c, 100)
+	}
 }
 
 // Endpoints that keep a worker for as long as they can; another customer's new one must not wait for them.
@@ -81,6 +97,32 @@ func manyReplays(w *world) {
 		})
 	}
 	w.must("POST", other.path("/endpoint/e0/recover"), since, nil)
+}
+
+// Resends and examples, each of which is stored.
+func manySends(w *world) {
+	c := w.customer()
+	defer w.leave(c)
+	w.must("POST", "/event-type", `{"name": "with.example", "description": "", "schemas": {"1": {"type": "object", "examples": [{"a": 1}]}}}`, nil)
+	defer w.must("DELETE", "/event-type/with.example?expunge=true", "", nil)
+	w.endpoints(c, 1, w.sites.good)
+	id := w.send(c, 20_000)
+	var limited atomic.Int32
+	each(16, 2000, func(i int) {
+		if limited.Load() > 10 {
+			return
+		}
+		path, body := c.path("/msg/%s/endpoint/e0/resend", id), ""
+		if i%2 == 1 {
+			path, body = c.path("/endpoint/e0/send-example"), `{"eventType": "with.example"}`
+		}
+		if r := w.attack(c.portal, "POST", path, body); r.status == http.StatusTooManyRequests {
+			limited.Add(1)
+		}
+	})
+	if limited.Load() == 0 {
+		w.t.Error("2,000 sends by hand were not limited")
+	}
 }
 
 // An endpoint that is named like the folder above must not stand for the application.

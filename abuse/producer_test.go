@@ -1,11 +1,35 @@
 package abuse
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // What a producer does with its key, or the operator's backend without knowing better.
 var producerAbuses = []abuse{
+	{"forged operational webhooks", forgeOperational, []int{403, 404, 409, 422}},
 	{"erasures at once", eraseAtOnce, []int{201, 202, 204}},
 	{"large events at once", largeEvents, []int{202, 413, 429, 503}},
+	{"hidden event types", hiddenTypes, []int{201, 404, 422}},
+	{"schemas that are hard to check", hardSchemas, []int{422}},
+}
+
+const operationalApp = "operational-webhooks"
+
+func forgeOperational(w *world) {
+	event := `{"eventType": "endpoint.disabled", "payload": {}}`
+	for _, request := range [][3]string{
+		{"POST", "/app/" + operationalApp + "/msg", event},
+		{"POST", "/app", `{"name": "x", "uid": "` + operationalApp + `"}`},
+		{"POST", "/app/" + operationalApp + "/msg", `{"application": {"name": "x", "uid": "` + operationalApp + `"}, "eventType": "a.b", "payload": {}}`},
+	} {
+		if r := w.attack(w.producer, request[0], request[1], request[2]); r.status/100 != 4 {
+			w.t.Errorf("%s %s: got %s", request[0], request[1], r)
+		}
+	}
+	if r := w.attack(rootToken, "POST", "/app/"+operationalApp+"/msg", event); r.status/100 != 4 { // not even the operator
+		w.t.Errorf("the operator: got %s", r)
+	}
 }
 
 // Each erasure rewrites what is stored beside the message.
@@ -24,4 +48,41 @@ func largeEvents(w *world) {
 	event := `{"eventType": "a.b", "payload": {"pad": "` + strings.Repeat("x", 1<<20-1000) + `"}}`
 	each(long(16, 64), long(32, 400), func(int) { w.attack(w.producer, "POST", c.path("/msg"), event) })
 	w.refused(413, "", w.producer, "POST", c.path("/msg"), event+strings.Repeat(" ", 2000))
+}
+
+// A portal without the flag of an event type must not learn of it.
+func hiddenTypes(w *world) {
+	c := w.customer()
+	defer w.leave(c)
+	w.must("POST", "/event-type", `{"name": "t.hidden", "description": "", "featureFlags": ["beta"],
+		"schemas": {"1": {"type": "object", "examples": [{"hidden": "example-that-is-hidden"}]}}}`, nil)
+	defer w.must("DELETE", "/event-type/t.hidden?expunge=true", "", nil)
+	w.endpoints(c, 1, w.sites.good)
+	for format, status := range map[string]int{
+		`GET /event-type/%s `: 404,
+		`POST ` + c.path("/endpoint/e0/send-example") + ` {"eventType": "%s"}`:                                    0,
+		`POST ` + c.path("/endpoint") + ` {"url": "http://127.0.0.1:9/", "eventTypes": ["%s"]}`:                   422,
+		`PATCH ` + c.path("/endpoint/e0") + ` {"eventTypes": ["%s"]}`:                                             422,
+		`POST ` + c.path("/endpoint/e0/bulk-replay") + ` {"since": "2020-01-01T00:00:00Z", "eventTypes": ["%s"]}`: 422,
+	} {
+		ask := func(name string) reply {
+			part := strings.SplitN(fmt.Sprintf(format, name), " ", 3)
+			return w.attack(c.portal, part[0], part[1], part[2])
+		}
+		hidden, absent := ask("t.hidden"), ask("t.absent")
+		if hidden.status/100 == 2 || status != 0 && hidden.status != status || hidden.status != absent.status ||
+			strings.ReplaceAll(string(hidden.body), "t.hidden", "t.absent") != string(absent.body) {
+			w.t.Errorf("%s: hidden %s, absent %s", format, hidden, absent)
+		}
+	}
+}
+
+func hardSchemas(w *world) {
+	for _, schema := range []string{
+		`{"type": "object", "properties": {` + strings.TrimSuffix(strings.Repeat(`"p": {"maximum": 1e999999},`, 200), ",") + `}}`,
+		`{"pattern": "` + strings.Repeat("(x{1,1000})", 4000) + `"}`,
+		strings.Repeat(`{"not":`, 500) + `{}` + strings.Repeat(`}`, 500),
+	} {
+		w.refused(422, "", rootToken, "POST", "/event-type", `{"name": "t.hard", "description": "", "schemas": {"1": `+schema+`}}`)
+	}
 }
