@@ -71,6 +71,8 @@ var harms = map[string]harm{
 	"disk slow of one":     {pick: any1, do: (*nemesis).hang, last: 4 * time.Second, needs: disks},
 	"disk hangs of one":    {pick: any1, do: (*nemesis).hang, last: 14 * time.Second, needs: disks},
 	"clocks jump":          {pick: nobody, do: (*nemesis).shiftClocks, last: 2 * time.Second, needs: clocks},
+	"clock of one leaps":   {pick: any1, do: (*nemesis).leap, last: 2 * time.Second, needs: clocks},
+	"clock of leader late": {pick: leaderOnly, do: (*nemesis).beLate, needs: clocks},
 }
 
 // kind is the next to come. Each that can be done here comes once before any comes again.
@@ -367,6 +369,34 @@ func (n *nemesis) hang(nodes []int) (func() error, error) {
 // shiftClocks sets each node's clock wrong, and leaves it so for the faults to come.
 func (n *nemesis) shiftClocks([]int) (func() error, error) {
 	return nil, n.cluster.setClocks(func(int) int { return n.random.IntN(2*maxShift+1) - maxShift })
+}
+
+// leap has one clock be a day ahead for a moment.
+func (n *nemesis) leap(nodes []int) (func() error, error) { return n.setClock(nodes[0], 24*60*60) }
+
+// beLate sets the leader's clock back by half a minute until it has handed over.
+func (n *nemesis) beLate(nodes []int) (func() error, error) {
+	undo, err := n.setClock(nodes[0], -30)
+	if err != nil {
+		return nil, err
+	}
+	for end := time.Now().Add(n.cluster.patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if leader := n.cluster.leader(); leader >= 0 && leader != nodes[0] {
+			return undo, nil
+		}
+	}
+	return nil, fmt.Errorf("%s leads on though its clock is wrong", n.cluster.nodes[nodes[0]].name)
+}
+
+// setClock sets the clock of one node wrong and all others right.
+func (n *nemesis) setClock(wrong, seconds int) (undo func() error, err error) {
+	err = n.cluster.setClocks(func(node int) int {
+		if node == wrong {
+			return seconds
+		}
+		return 0
+	})
+	return func() error { return n.cluster.setClocks(func(int) int { return 0 }) }, err
 }
 
 // maxShift is in seconds: retries that wait for a time may wait twice that long when leaders change.
