@@ -93,9 +93,9 @@ storage {
   # 0 stands for a tenth of the file system, but at least 256MiB and at most 2GiB.
   # min_free = 0
 
-  # How much messages and all that was recorded of their delivery may take: beyond it the oldest leave before their time, but none that is
+  # How much all records may take, messages and attempts above all: beyond it the oldest leave before their time, but none that is
   # yet to be delivered. If these alone take a tenth more, new events are refused while delivery goes on. Set it the same on all nodes,
-  # and leave the disk at least as much again, which compaction needs. 0: as much as there is room for.
+  # and leave the disk 2.5 times as much and 512MiB more, for the Raft log and for what is yet to be compacted. 0: as much as there is room for.
   # max_size = 0
 
   # How long messages are kept, with all that was recorded of their delivery, 1h to 87600h; what a message says of itself comes first.

@@ -21,6 +21,7 @@ const (
 	outcomeBytes   = 128                    // of an outcome beside its response and its URL, about
 	cursorInterval = 500 * time.Millisecond // how often cursors that move over unwanted messages are recorded
 	drainPatience  = 3 * time.Second        // how long attempts under way may go on when leadership ends
+	pausedInterval = 250 * time.Millisecond // between two looks whether attempts may begin again
 	flushPatience  = 2 * time.Second        // how long the last outcomes may then take to be recorded
 )
 
@@ -42,6 +43,7 @@ type Config struct {
 	UserAgent string
 	Keyring   *webhook.Keyring // opens the secrets of endpoints
 	Clock     func() time.Time // what attempts are dated and signed with; nil: time.Now
+	Paused    func() bool      // reports whether no attempts may begin, because the disk has no room to record them; nil: never
 	Logger    *slog.Logger
 	Metrics   prometheus.Registerer
 }
@@ -92,6 +94,10 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 		if !ok {
 			return
 		}
+		if !p.awaitRoom(ctx) {
+			s.Abandon(d)
+			continue
+		}
 		f := p.sender.begin(d)
 		if !s.Current(&d) { // what changes from now on revokes it
 			f.revoke()
@@ -118,6 +124,18 @@ func (p *Pool) RevokeMessage(message webhook.ID, s *scheduler.Scheduler) {
 	for _, endpoint := range p.sender.under(message) {
 		p.Revoke(endpoint, s)
 	}
+}
+
+// awaitRoom waits while no attempts may begin; it returns false if ctx ends before.
+func (p *Pool) awaitRoom(ctx context.Context) bool {
+	for p.config.Paused != nil && p.config.Paused() {
+		select {
+		case <-time.After(pausedInterval):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 func (p *Pool) count(d webhook.Delivery, a *webhook.Attempt, why reason) {

@@ -303,7 +303,7 @@ func (s *Server) current() error {
 // health tells whether this node can serve, which takes a leader, and goes on to.
 func (s *Server) health(*fasthttp.RequestCtx) (answer, error) {
 	status := s.config.Node.Status()
-	free, least := s.config.Store.Free()
+	free, _ := s.config.Store.Free()
 	health := struct {
 		Status      string `json:"status"` // ok, full (no new messages), no leader, stopping
 		Node        string `json:"node"`
@@ -314,7 +314,9 @@ func (s *Server) health(*fasthttp.RequestCtx) (answer, error) {
 		Applied     uint64 `json:"appliedIndex"`
 		FreeBytes   int64  `json:"freeBytes"`
 		StoreBytes  int64  `json:"storeBytes"`
-	}{"ok", status.ID, status.State, status.LeaderID, status.Term, status.Commit, status.Applied, free, s.config.Store.Size()}
+		DataBytes   int64  `json:"dataBytes"`
+		Full        string `json:"full,omitempty"` // why it takes no new messages
+	}{"ok", status.ID, status.State, status.LeaderID, status.Term, status.Commit, status.Applied, free, s.config.Store.Size(), s.config.Store.Used(), s.config.Store.Full()}
 	switch {
 	case s.stopping.Load():
 		health.Status = "stopping"
@@ -322,7 +324,7 @@ func (s *Server) health(*fasthttp.RequestCtx) (answer, error) {
 	case status.LeaderID == "":
 		health.Status = "no leader"
 		return answer{fasthttp.StatusServiceUnavailable, health}, nil
-	case free < least || s.config.Store.Oversize():
+	case health.Full != "":
 		health.Status = "full"
 	}
 	return answer{fasthttp.StatusOK, health}, nil

@@ -65,11 +65,12 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	if err != nil {
 		return nil, err
 	}
-	n.store, err = wal.Open(wal.Config{Dir: filepath.Join(config.Data, "store"), MinFree: config.Storage.MinFree, MaxSize: config.Storage.MaxSize, Logger: log, Fatal: n.fatal})
+	n.store, err = wal.Open(wal.Config{Dir: filepath.Join(config.Data, "store"), Data: config.Data, MinFree: config.Storage.MinFree, MaxSize: config.Storage.MaxSize, Logger: log, Fatal: n.fatal})
 	if err != nil {
 		return nil, err
 	}
 	n.onClose("store", n.store.Close)
+	n.onClose("watch on the disk", n.watchSpace(metrics))
 	n.writer = wal.NewWriter(proposer{n}).Limit(wal.Limits{Applications: config.Limits.Applications, EventTypes: config.Limits.EventTypes,
 		Endpoints: config.Limits.Endpoints, Replays: config.Limits.Replays})
 	keyring, err := webhook.NewKeyring(config.EncryptionKeys)
@@ -79,6 +80,7 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	n.pool = delivery.NewPool(delivery.Config{
 		Timeout: config.Delivery.Timeout, Workers: config.Delivery.Workers, Allow: config.Delivery.Allow, Deny: config.Delivery.Deny,
 		Proxy: config.Delivery.Proxy, NoProxy: config.Delivery.NoProxy,
+		Paused:    n.store.Critical,
 		UserAgent: "Hookwheel/" + version, Keyring: keyring, Logger: log, Metrics: metrics,
 		Clock: func() time.Time { return n.cluster.Now() }, // it runs when this node leads
 	}, n.writer)
@@ -211,6 +213,7 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 	beside.Go(func() { replayer.Run(ctx) })
 	beside.Go(func() { n.retain(ctx) })
 	beside.Go(func() { n.shrink(ctx) })
+	beside.Go(func() { n.sweep(ctx) })
 	defer beside.Wait()
 	n.pool.Run(ctx, term, s)
 }

@@ -33,8 +33,17 @@ func (s *Store) admit(body []byte, full []string, repetition bool) error {
 	if looksInside {
 		command = innermost(command)
 	}
-	if _, grows := command.(*createMessage); grows && !repetition {
+	if !repetition && grows(command) {
 		return s.noRoom(full)
 	}
 	return nil
+}
+
+// grows reports whether a command adds to the state for good. What delivers, changes or removes is let through when there is no room.
+func grows(command action) bool {
+	switch command.(type) {
+	case *createMessage, *createApplication, *createEndpoint, *createEventType, *createKey, *createTask:
+		return true
+	}
+	return false
 }

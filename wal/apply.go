@@ -31,6 +31,12 @@ func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]by
 	}
 	s.applied.Store(index)
 	s.bytes.Store(s.staged.meta.bytes)
+	if s.config.MaxSize > 0 && s.Size() > s.config.MaxSize {
+		select {
+		case s.large <- struct{}{}:
+		default:
+		}
+	}
 	s.left.Store(s.staged.meta.left)
 	s.tell(changes)
 	return replies, nil
@@ -56,6 +62,9 @@ func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]by
 		}
 	}
 	err := e.finish(before)
+	if err == nil {
+		err = b.failed
+	}
 	if err == nil && e.fingerprint {
 		err = s.beginFingerprint()
 	}

@@ -44,7 +44,7 @@ func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	c := chunkOf(&e.history, endpoint)
 	c.data = appendAttempt(appendPlaced(c.data, attemptVersion, id.Place()), a, c.url)
 	c.url = a.URL
-	e.batch.set(idKey(keyIndex, a.Message, id), endpoint[:])
+	e.batch.add(idKey(keyIndex, a.Message, id), endpoint[:])
 	if e.store.tails.any() {
 		e.tailAttempt(endpoint, a)
 	}

@@ -19,34 +19,58 @@ type batch struct {
 	writes btree.Map[string, []byte] // by key; nil: deleted
 	size   int                       // what they take of a transaction, in bytes, about
 
+	was    func(key []byte) (value []byte, found bool, err error) // reads a record as it is before a change
+	failed error                                                  // why it could not, once
+
 	before   uint64         // index of the commit before
 	remains  map[string]int // see remains
 	partDone func() error   // see Store
 }
 
+// newBatch is an empty batch, to be filled while applying is held.
+func (s *Store) newBatch(state meta) batch { return batch{meta: state, was: s.get} }
+
 // recordCost is what a record takes in a transaction beside its key and its value: a node of Badger's skip list.
 const recordCost = 128
 
+// set writes a record, and counts its size in place of what it was.
 func (b *batch) set(key, value []byte) {
 	if value == nil {
 		value = []byte{}
 	}
-	b.write(key, value)
+	b.setChunk(key, b.old(key), value)
 }
 
-func (b *batch) delete(key []byte) { b.write(key, nil) }
+// add writes a record that was not there.
+func (b *batch) add(key, value []byte) { b.setChunk(key, nil, append([]byte{}, value...)) }
 
-// setChunk changes a chunk of a log or a history from what it was to what it is to be, and the sum of them all with it; nil: there is none.
+func (b *batch) delete(key []byte) {
+	if was := b.old(key); was != nil {
+		b.setChunk(key, was, nil)
+	}
+}
+
+// old is a record as it is; nil: there is none.
+func (b *batch) old(key []byte) []byte {
+	value, found, err := b.was(key)
+	if err != nil {
+		b.failed = err
+	}
+	if !found {
+		return nil
+	}
+	return append([]byte{}, value...)
+}
+
+// setChunk changes a record from what it was to what it is to be, and the sum of them all with it; nil: there is none.
 func (b *batch) setChunk(key, was, is []byte) {
 	if was != nil {
 		b.meta.bytes -= int64(len(key) + len(was))
 	}
-	if is == nil {
-		b.delete(key)
-		return
+	if is != nil {
+		b.meta.bytes += int64(len(key) + len(is))
 	}
-	b.meta.bytes += int64(len(key) + len(is))
-	b.set(key, is)
+	b.write(key, is)
 }
 
 func (b *batch) write(key, value []byte) {
@@ -204,14 +228,14 @@ func (s *Store) awaitCommit() {
 
 // hand takes what is staged to be committed.
 func (s *Store) hand() (*batch, error) {
-	if err := s.coverRemains(); err != nil {
+	if err := errors.Join(s.checkRoom(), s.coverRemains()); err != nil {
 		s.broken = err
 		return nil, err
 	}
 	b := s.staged
 	b.before, b.remains, b.partDone = s.snapshots.last().index, s.remains.pieces, s.partDone
 	s.committing = &b
-	s.staged = batch{meta: b.meta}
+	s.staged = s.newBatch(b.meta)
 	return &b, nil
 }
 

@@ -60,7 +60,7 @@ func TestSeekMergesLayers(t *testing.T) {
 	set("cd", "way")
 	s.staged.delete([]byte("xh"))
 	s.committing = new(s.staged)
-	s.staged = batch{meta: s.staged.meta}
+	s.staged = s.newBatch(s.staged.meta)
 	set("ah", "memory")
 	s.staged.delete([]byte("xb"))
 	s.staged.delete([]byte("xc"))
@@ -92,5 +92,5 @@ func TestSeekMergesLayers(t *testing.T) {
 			t.Errorf("%d from %s: %s, want %s", test.most, test.from, got, test.want)
 		}
 	}
-	s.committing, s.staged = nil, batch{meta: s.staged.meta}
+	s.committing, s.staged = nil, s.newBatch(s.staged.meta)
 }

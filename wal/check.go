@@ -69,7 +69,7 @@ func (r *Report) Err() error {
 //   - what an endpoint wants and its cursor has left behind was attempted;
 //   - the log and the history are in order; each message has its event id and each event id its message; each attempt
 //     stands in the index and nothing else does;
-//   - the store counts rightly how many bytes logs and histories take;
+//   - the store counts rightly how many bytes its records take;
 //   - the attempts at delivering a message to an endpoint are numbered from 1, without gaps. A leader that is lost takes
 //     attempts that it had not recorded with it, and the next leader gives the same numbers, so this holds however many
 //     leaders were lost. It may happen that a number is recorded twice; that is counted, not called wrong;
@@ -279,6 +279,9 @@ func (c *checker) record(key, value []byte) error {
 		return nil
 	}
 	c.report.Records[kindNames[kind]]++
+	if kind != keyMeta {
+		c.bytes += int64(len(key) + len(value))
+	}
 	if size > 0 && len(key) != size || size == 0 && len(key) <= 1+idSize || size < 0 && len(key) == 1 {
 		c.violated("the record %q has a key of %d bytes, which none of its kind has", key, len(key))
 		return nil
@@ -299,12 +302,10 @@ func (c *checker) record(key, value []byte) error {
 	case keyEventType:
 		c.checkEventType(key, value)
 	case keyLog:
-		c.bytes += int64(len(key) + len(value))
 		return c.checkMessages(key, value)
 	case keyUnique:
 		c.checkEventID(key, value)
 	case keyHistory:
-		c.bytes += int64(len(key) + len(value))
 		c.checkHistory(key, value)
 	case keyIndex:
 		return c.checkIndex(key, value)
@@ -346,7 +347,7 @@ func (c *checker) finish() error {
 	c.checkRequestsOnce()
 	c.checkCounts()
 	if c.bytes != c.meta.bytes {
-		c.violated("logs and histories take %d bytes, but the store counts %d", c.bytes, c.meta.bytes)
+		c.violated("the records take %d bytes, but the store counts %d", c.bytes, c.meta.bytes)
 	}
 	c.checkTasks()
 	if c.eventIDs != c.report.Records[kindNames[keyUnique]] {

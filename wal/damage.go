@@ -118,7 +118,8 @@ func checkFiles(dir string) (tables []string, err error) {
 	return tables, checkTables(tables)
 }
 
-// listFiles finds the .mem files, in order, and tells whether there are files of tables or values.
+// listFiles finds the .mem files, in order, and tells whether there are files of tables or values. Empty ones do not count, which a start
+// removes: see removeEmptyFiles.
 func listFiles(dir string) (logs []string, others bool, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -127,7 +128,17 @@ func listFiles(dir string) (logs []string, others bool, err error) {
 	numbers := make(map[string]int)
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
-		switch ext := filepath.Ext(path); ext {
+		ext := filepath.Ext(path)
+		if ext == ".mem" || ext == ".vlog" {
+			info, err := entry.Info()
+			if err != nil {
+				return nil, false, err
+			}
+			if info.Size() == 0 {
+				continue
+			}
+		}
+		switch ext {
 		case ".mem":
 			if numbers[path], err = strconv.Atoi(strings.TrimSuffix(entry.Name(), ext)); err != nil {
 				return nil, false, err

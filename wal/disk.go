@@ -17,7 +17,8 @@ import (
 const (
 	minFreeFloor   = 256 << 20
 	minFreeCeiling = 2 << 30
-	minFreeToStart = 16 << 20               // opening Badger takes that much
+	minFreeToStart = 4 * memTableSize       // opening Badger takes that much: it writes out the memtables that a crash has left
+	minFreeToWrite = 2 * memTableSize       // a commit may make Badger write a memtable out, and begin another
 	diskInterval   = 250 * time.Millisecond // between two looks at the file system
 )
 
@@ -57,15 +58,20 @@ func newDisk(dir string, minFree int64) (*disk, error) {
 	return d, nil
 }
 
-// look reads the free space if the last reading is old. A file system that does not answer counts as full.
+// now is the free space at this moment. A file system that does not answer counts as full.
+func (d *disk) now() int64 {
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(d.dir, &stat); err != nil {
+		return 0
+	}
+	return int64(stat.Bavail) * int64(stat.Bsize)
+}
+
+// look is the free space, at most diskInterval ago.
 func (d *disk) look() int64 {
 	if d.mu.TryLock() {
 		if time.Since(d.seen) > diskInterval {
-			var stat syscall.Statfs_t
-			if err := syscall.Statfs(d.dir, &stat); err != nil {
-				stat = syscall.Statfs_t{}
-			}
-			d.free.Store(int64(stat.Bavail) * int64(stat.Bsize))
+			d.free.Store(d.now())
 			d.seen = time.Now()
 		}
 		d.mu.Unlock()
@@ -73,8 +79,10 @@ func (d *disk) look() int64 {
 	return d.free.Load()
 }
 
-// Free is the free space in bytes and the least that must remain.
-func (s *Store) Free() (free, least int64) { return s.disk.look(), s.disk.minFree }
+// Free is the free space in bytes and the least that must remain, which is never less than a compaction may need.
+func (s *Store) Free() (free, least int64) {
+	return s.disk.look(), max(s.disk.minFree, s.room.Load())
+}
 
 // LogSize is how many bytes of entries the Raft log beside this store may have.
 func (s *Store) LogSize() int64 {
@@ -86,35 +94,75 @@ func (s *Store) LogSize() int64 {
 	return min(limit, max(s.Size(), logSizeLeast))
 }
 
-// Critical tells whether less than half of what must remain is free. Attempts must then not be made either, for they are
-// recorded: Badger, which may need a memtable and a table of 64 MiB each for that, does not survive a full disk.
+// Critical reports whether less than half of what must remain is free. Attempts must then not be made either, for they are
+// recorded, and Badger, which writes through memory maps, does not survive a full disk.
 func (s *Store) Critical() bool {
 	free, least := s.Free()
-	return free < least/2
+	return free < max(least/2, s.room.Load())
 }
 
-// Size is what logs and histories take, in bytes of keys and values; Badger needs more for them until it has compacted.
+// checkRoom is asked before a commit. A write through a memory map for which the disk has no room would kill the process without a
+// word, so it ends before that.
+func (s *Store) checkRoom() error {
+	if free := s.disk.now(); free < minFreeToWrite {
+		return fmt.Errorf("the disk has %d KiB free, less than the %d MiB that writing needs: make room and start again; nothing is lost", free>>10, minFreeToWrite>>20)
+	}
+	return nil
+}
+
+// Size is what all records take, in bytes of keys and values; Badger needs more for them until it has compacted: see Used.
 func (s *Store) Size() int64 { return s.bytes.Load() }
 
-// Oversize tells whether they take a tenth more than config.MaxSize: retention can't keep up, or endpoints wait for all of it.
+// Large is sent to when the records take more than config.MaxSize.
+func (s *Store) Large() <-chan struct{} { return s.large }
+
+// Oversize reports whether they take a tenth more than config.MaxSize: retention can't keep up, or endpoints wait for all of it.
 func (s *Store) Oversize() bool {
 	return s.config.MaxSize > 0 && s.Size() > s.config.MaxSize+s.config.MaxSize/10
 }
 
-// noRoom refuses new messages when there is no room for them; full are the other nodes whose disk is short.
-func (s *Store) noRoom(full []string) error {
+// overused reports whether the data folder takes so much more of the disk than config.MaxSize that it would soon be beyond what the
+// documents promise: 2.5 times as much and 512 MiB. The difference is for what is under way.
+func (s *Store) overused() bool {
+	return s.config.MaxSize > 0 && s.Used() > s.config.MaxSize*9/4+usedSlack
+}
+
+const usedSlack = 400 << 20
+
+// Full says why this node takes no new events; "": it does.
+func (s *Store) Full() string {
 	free, least := s.Free()
-	var detail string
 	switch {
+	case s.Oversize() && s.waited.Load():
+		return fmt.Sprintf("its records take %d MiB, more than its storage.max_size of %d MiB, and endpoints wait for all the messages there are: "+
+			"no new events until some are delivered, or until storage.max_size is raised", s.Size()>>20, s.config.MaxSize>>20)
 	case s.Oversize():
-		detail = fmt.Sprintf("the leader holds %d MiB of messages and attempts, more than its storage.max_size of %d MiB, and keeps the rest", s.Size()>>20, s.config.MaxSize>>20)
+		return fmt.Sprintf("its records take %d MiB, more than its storage.max_size of %d MiB: no new events until old messages are removed, which is under way",
+			s.Size()>>20, s.config.MaxSize>>20)
+	case s.overused():
+		return fmt.Sprintf("its data folder takes %d MiB for a storage.max_size of %d MiB: no new events until the space of removed messages is given back, which is under way",
+			s.Used()>>20, s.config.MaxSize>>20)
 	case free < least:
-		detail = fmt.Sprintf("the disk of the leader has %d MiB free and keeps %d MiB", free>>20, least>>20)
+		return fmt.Sprintf("its disk has %d MiB free, less than its storage.min_free of %d MiB, which is kept for the delivery of what was accepted: "+
+			"no new events until there is room", free>>20, least>>20)
+	}
+	return ""
+}
+
+// Refused is how many commands Admit has refused for want of room.
+func (s *Store) Refused() int64 { return s.refused.Load() }
+
+// noRoom refuses what adds to the state when there is no room for it; full are the other nodes whose disk is short.
+func (s *Store) noRoom(full []string) error {
+	detail := s.Full()
+	switch {
+	case detail != "":
+		detail = "the leader has no room: " + detail
 	case len(full) > 0:
-		detail = fmt.Sprintf("the disk of %s has less free space than it keeps", strings.Join(full, ", "))
+		detail = fmt.Sprintf("the disk of %s has less free space than it keeps for the delivery of what was accepted: no new events until there is room", strings.Join(full, ", "))
 	default:
 		return nil
 	}
-	return &webhook.Error{Code: webhook.CodeNoSpace,
-		Detail: detail + " for the delivery of what was accepted: no new events until there is room"}
+	s.refused.Add(1)
+	return &webhook.Error{Code: webhook.CodeNoSpace, Detail: detail}
 }

@@ -6,7 +6,7 @@
 // An ID is 20 bytes (webhook.ID); an "entry" is its first 13, time and Raft index, the same for all that one Raft entry
 // made. Numbers are big-endian, so byte order is the order of the log.
 //
-//	!                          meta        index and term applied, clock, bytes of L and H, up to when messages have left, Raft configuration
+//	!                          meta        index and term applied, clock, bytes of all other records, up to when messages have left, Raft configuration
 //	A app                      JSON        application
 //	E app endpoint             JSON        endpoint
 //	T name                     JSON        event type
@@ -67,14 +67,16 @@
 // An application, an endpoint or an event type is changed by a command that holds the whole of it and the Revision that it was
 // made from: the index of the entry that made the last change. If that is another by now the command is refused, and its maker
 // reads anew. Endpoints that are removed leave sets of any length, and applications a log of any length: a note under D or O
-// says so, and each further entry deletes a bounded part, endpoints before logs, in order of their IDs.
+// says so, and each further entry deletes a bounded part, endpoints before logs, in order of their IDs. The leader proposes
+// entries that do nothing else until all is gone.
 //
 // # Retention
 //
-// A message leaves the log when its time is over, wanted or not. Where the size of L and H is limited, the leader asks for the oldest to
-// leave before that: those that all cursors have passed and that stand in no set. Meta counts the bytes of these chunks rather than
-// asking Badger, which frees disk space only when it compacts. One command reads and writes about 4 MiB of chunks at most, and looks at
-// 2,000 records; attempts that are left of its last message are noted under J and go with later commands and entries.
+// A message leaves the log when its time is over, wanted or not. Where the size of all records is limited, the leader asks for the oldest to
+// leave before that: those that all cursors have passed and that stand in no set. Meta counts the bytes of all records rather than
+// asking Badger, which frees disk space only when it compacts; what the folder takes beyond that is watched, see reclaim.go. One command reads and writes about
+// 4 MiB of chunks at most, and looks at 2,000 records; attempts that are left of its last message are noted under J and go with later
+// commands and entries.
 //
 // # Fingerprints and the checker
 //

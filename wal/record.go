@@ -24,7 +24,7 @@ const (
 type meta struct {
 	index, term uint64
 	clock       int64  // milliseconds since the Unix epoch; the log's clock, which never goes back
-	bytes       int64  // of all chunks of logs and histories, keys and values: what grows with each message
+	bytes       int64  // of all records but this one, keys and values
 	left        int64  // milliseconds: when the youngest message was made that retention has had leave; 0: none has
 	confIndex   uint64 // of the newest Raft configuration
 	conf        []byte // that configuration, as the cluster package wrote it

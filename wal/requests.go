@@ -165,7 +165,7 @@ func (e *entry) remember(c *Command, reply []byte) {
 // keepRequests writes the requests of this entry.
 func (e *entry) keepRequests() {
 	if len(e.requests) > 0 {
-		e.batch.set(requestsKey(e.batch.meta.index), e.requests)
+		e.batch.add(requestsKey(e.batch.meta.index), e.requests)
 	}
 }
 

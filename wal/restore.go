@@ -65,7 +65,7 @@ func (s *Store) RestoreSnapshot(content io.Reader) error {
 // loadSnapshot writes a new Badger folder, durably.
 func (s *Store) loadSnapshot(path string, content io.Reader) error {
 	// Badger makes the tables of a load 32 times this size, and holds up to 17 of them in memory if the disk is slow.
-	options := badgerOptions(path, s.config.Logger).WithBaseTableSize(512 << 10)
+	options := badgerOptions(path, s.config.badgerLog()).WithBaseTableSize(512 << 10)
 	db, err := badger.OpenManaged(options)
 	if err != nil {
 		return err

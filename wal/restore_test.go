@@ -23,7 +23,7 @@ import (
 func TestSnapshotSize(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	tolerate(t, "")
-	b := batch{meta: meta{index: 1, term: 1}}
+	b := batch{meta: meta{index: 1, term: 1}, was: func([]byte) ([]byte, bool, error) { return nil, false, nil }}
 	for i, size := range []int{0, 1, 127, 128, 1 << 14, pieceSize - 1, pieceSize, pieceSize + 1, 2 * pieceSize, 2*pieceSize + 1, 3 << 20} {
 		b.set(chunkKey(keyLog, goldenApp, idAt(uint64(i), 0)), bytes.Repeat([]byte{'v'}, size))
 	}
@@ -77,7 +77,7 @@ func TestUnorderedSnapshot(t *testing.T) {
 // What is not known to be complete does not count: a disk that is too full ends a load with an error.
 func TestRestoreNeedsRoom(t *testing.T) {
 	from, _, _, _ := newWorld(t)
-	db, err := badger.OpenManaged(badgerOptions(t.TempDir(), from.config.Logger))
+	db, err := badger.OpenManaged(badgerOptions(t.TempDir(), from.config.badgerLog()))
 	if err != nil {
 		t.Fatal(err)
 	}

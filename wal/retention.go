@@ -80,6 +80,22 @@ func (s *Store) overdue(before, now int64) (parts []part, err error) {
 	return parts, err
 }
 
+// Sweep has some of what removed endpoints and applications have left deleted, for the leader, by an entry that does nothing else: each
+// entry deletes a bounded part. more reports whether there is some left.
+func (w *Writer) Sweep(ctx context.Context, s *Store) (more bool, err error) {
+	if !s.sweeping() {
+		return false, nil
+	}
+	err = w.proposeEnd(ctx, kindRetain, retain{})
+	return err == nil && s.sweeping(), err
+}
+
+func (s *Store) sweeping() bool {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	return len(s.nouns.removed)+len(s.nouns.removedApps) > 0
+}
+
 // Shrink has the oldest messages leave the log that no endpoint waits for, for the leader, until logs and histories take no more than
 // size bytes. It does a bounded part of the work, behind an entry; more tells that there is some left, behind next.
 func (w *Writer) Shrink(ctx context.Context, s *Store, size int64, behind webhook.ID) (next webhook.ID, more bool, err error) {
@@ -87,6 +103,9 @@ func (w *Writer) Shrink(ctx context.Context, s *Store, size int64, behind webhoo
 		return behind, false, nil
 	}
 	parts, next, err := s.settled(behind)
+	if err == nil {
+		s.waited.Store(len(parts) == 0)
+	}
 	if err != nil || len(parts) == 0 {
 		return next, false, err
 	}

@@ -416,7 +416,7 @@ func crash(t *testing.T, s *Store, dir string) *Store {
 	t.Helper()
 	s.applying.Lock()
 	s.awaitCommit()
-	s.staged = batch{meta: *s.snapshots.last()}
+	s.staged = s.newBatch(*s.snapshots.last())
 	s.applying.Unlock()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -74,7 +74,7 @@ func crashInCommit(t *testing.T, s *Store, dir string, after int) (again *Store,
 	s.applying.Lock()
 	s.partDone = nil
 	if err != nil { // the store is broken, as its process is gone
-		s.broken, s.staged = nil, batch{meta: *s.snapshots.last()}
+		s.broken, s.staged = nil, s.newBatch(*s.snapshots.last())
 	}
 	s.applying.Unlock()
 	if err != nil && !errors.Is(err, errCrash) {

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -18,15 +20,19 @@ import (
 )
 
 const (
-	memTableSize   = 64 << 20 // bytes; a transaction may take 15 % of it
-	valueThreshold = 1 << 20  // bytes; from this size on Badger keeps a value in a file of its own
+	// memTableSize is in bytes; a transaction may take 15 % of it. Up to three are on disk as logs, some more as tables of level 0, and a
+	// compaction of these writes as much again: it decides how much room the store needs beside its records.
+	memTableSize    = 16 << 20
+	levelZeroTables = 4       // from so many on they are compacted
+	valueThreshold  = 1 << 20 // bytes; from this size on Badger keeps a value in a file of its own
 )
 
 // Config says where a Store lives.
 type Config struct {
 	Dir     string // made if it is not there
+	Data    string // the folder that MaxSize bounds, with the Raft log in it; "": Dir
 	MinFree int64  // bytes: below this much free disk new messages are refused; 0: see disk.go
-	MaxSize int64  // bytes: new messages are refused when logs and histories take a tenth more than this; 0: never
+	MaxSize int64  // bytes: new messages are refused when the records take a tenth more than this; 0: never
 	Logger  *slog.Logger
 	Fatal   func(error) // is told when something that was applied could not be made durable; must end the process
 }
@@ -39,6 +45,11 @@ type Store struct {
 	applied atomic.Uint64 // Raft index
 	bytes   atomic.Int64  // as meta has it
 	left    atomic.Int64  // as meta has it
+	used    atomic.Int64  // see Used
+	room    atomic.Int64  // what a compaction may need
+	refused atomic.Int64  // see Refused
+	waited  atomic.Bool   // nothing can leave the log before its time: all is waited for
+	large   chan struct{} // there is more than config.MaxSize
 	dirty   chan struct{} // something is staged
 	closed  chan struct{}
 	wg      sync.WaitGroup
@@ -82,12 +93,15 @@ func Open(config Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
 	}
-	s := &Store{config: config, db: db, disk: disk, dirty: make(chan struct{}, 1), closed: make(chan struct{})}
+	s := &Store{config: config, db: db, disk: disk, large: make(chan struct{}, 1), dirty: make(chan struct{}, 1), closed: make(chan struct{})}
 	s.commitDone = sync.NewCond(&s.applying)
 	if err := s.guard(db, func() error { return s.load(db) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the store in %s: %w", dir, err), db.Close())
 	}
+	s.measure()
+	s.room.Store(compactionRoom(tableBytes(db)))
 	s.wg.Go(s.commitSoon)
+	s.wg.Go(s.watchSpace)
 	s.wg.Go(func() { s.verifyTables(db, tables) })
 	return s, nil
 }
@@ -129,21 +143,21 @@ func openBadger(config Config, dir string) (_ *badger.DB, tables []string, err e
 			err = damaged(dir, fmt.Errorf("%v", fault))
 		}
 	}()
-	db, err := badger.OpenManaged(badgerOptions(dir, config.Logger))
+	db, err := badger.OpenManaged(badgerOptions(dir, config.badgerLog()))
 	if err != nil {
 		return nil, tables, damaged(dir, err)
 	}
 	return db, tables, nil
 }
 
-func badgerOptions(dir string, log *slog.Logger) badger.Options {
+func badgerOptions(dir string, log badgerLog) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(!noSync). // without, a loss of power leaves holes before the applied index
 		WithDetectConflicts(false).
 		WithMemTableSize(memTableSize).
 		WithBaseTableSize(8 << 20). // a start opens each table
 		WithNumMemtables(3).
-		WithNumLevelZeroTables(4).
+		WithNumLevelZeroTables(levelZeroTables).
 		WithNumLevelZeroTablesStall(12).
 		WithNumCompactors(2).
 		WithCompression(options.None).
@@ -153,7 +167,7 @@ func badgerOptions(dir string, log *slog.Logger) badger.Options {
 		WithVerifyValueChecksum(true).
 		WithChecksumVerificationMode(options.OnBlockRead). // the whole tables are verified after the start, see damage.go
 		WithMetricsEnabled(false).
-		WithLogger(badgerLog{log.With("component", "badger")})
+		WithLogger(log)
 }
 
 // load brings into memory what Apply and the API look at all the time: how far the store is, and the nouns.
@@ -199,7 +213,7 @@ func (s *Store) install(loaded nouns, state meta) {
 	s.mu.Lock()
 	s.nouns = loaded
 	s.mu.Unlock()
-	s.staged, s.remains = batch{meta: state}, remains{}
+	s.staged, s.remains = s.newBatch(state), remains{}
 	s.forgetBase()
 	s.applied.Store(state.index)
 	s.bytes.Store(state.bytes)
@@ -319,15 +333,32 @@ func (p *pins) unpin(index uint64) {
 	}
 }
 
-// badgerLog passes on Badger's warnings; its information is noise to an operator.
-type badgerLog struct{ log *slog.Logger }
+// badgerLog passes on Badger's warnings; its information is noise to an operator. Of a disk that fails in the background Badger says so
+// and goes on, or tries again without end: then the node must end, like after any other failure of the disk.
+type badgerLog struct {
+	log   *slog.Logger
+	fatal func(error) // nil: nobody is to be told
+}
 
-func (l badgerLog) Errorf(format string, args ...any) {
-	l.log.Error(strings.TrimSpace(fmt.Sprintf(format, args...)))
+func (c *Config) badgerLog() badgerLog {
+	return badgerLog{log: c.Logger.With("component", "badger"), fatal: c.Fatal}
 }
-func (l badgerLog) Warningf(format string, args ...any) {
-	l.log.Warn(strings.TrimSpace(fmt.Sprintf(format, args...)))
+
+// diskErrors are what the system says of a disk that fails.
+var diskErrors = []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EROFS, syscall.EDQUOT, syscall.ENODEV, syscall.ENXIO, syscall.EFBIG, syscall.EMFILE, syscall.ENFILE}
+
+func (l badgerLog) say(level slog.Level, format string, args []any) {
+	text := strings.TrimSpace(fmt.Sprintf(format, args...))
+	if l.fatal != nil && slices.ContainsFunc(diskErrors, func(e syscall.Errno) bool { return strings.Contains(text, e.Error()) }) {
+		line, _, _ := strings.Cut(text, "\n")
+		l.fatal(fmt.Errorf("the store can't use its disk: %s", line))
+		return
+	}
+	l.log.Log(context.Background(), level, text)
 }
+
+func (l badgerLog) Errorf(format string, args ...any)   { l.say(slog.LevelError, format, args) }
+func (l badgerLog) Warningf(format string, args ...any) { l.say(slog.LevelWarn, format, args) }
 func (l badgerLog) Infof(format string, args ...any) {
 	l.log.Debug(strings.TrimSpace(fmt.Sprintf(format, args...)))
 }

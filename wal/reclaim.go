@@ -1,0 +1,200 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Badger gives disk space back only when it compacts, and compacts only when enough is written. So a store watches how much more of the
+// disk its folder takes than its records need. If that is a lot, it has the memtable written out and all levels merged into one.
+const (
+	reclaimInterval = time.Second
+	reclaimPause    = 10 * time.Second // between two, under load
+	idleGarbage     = 16 << 20         // bytes beyond an eighth of the records: too much when nothing is applied
+	busyGarbage     = 128 << 20        // bytes beyond half of the records: too much at any time
+	garbageStep     = 16 << 20         // bytes: a further one is worthwhile only when so much more has come
+	flattenLimit    = 1 << 30          // bytes of tables: while larger ones are merged, level 0 would fill up and stop all writes
+	rotatePatience  = 30 * time.Second
+)
+
+// reclaimer is what watchSpace remembers.
+type reclaimer struct {
+	applied uint64    // at the last look
+	last    time.Time // of the last reclaim
+	residue int64     // bytes of garbage that it left
+}
+
+// watchSpace measures the data folder, and reclaims space, until the store is closed.
+func (s *Store) watchSpace() {
+	var r reclaimer
+	tick := time.NewTicker(reclaimInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-s.closed:
+			return
+		}
+		s.measure()
+		if err := s.reclaimIfDue(&r); err != nil {
+			s.config.Logger.Warn("space of what was removed could not be given back; it is tried again", "error", err)
+		}
+	}
+}
+
+// measure notes what the data folder takes of the disk.
+func (s *Store) measure() {
+	folder := s.config.Data
+	if folder == "" {
+		folder = s.config.Dir
+	}
+	s.used.Store(diskUsage(folder))
+}
+
+// Used is what the data folder takes of the disk, in bytes: the store, what it has yet to compact, and the Raft log.
+func (s *Store) Used() int64 { return s.used.Load() }
+
+// diskUsage is the sum of the blocks of all files in a folder. Files that go meanwhile do not count.
+func diskUsage(dir string) (bytes int64) {
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return nil
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return nil
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			bytes += stat.Blocks * 512
+		}
+		return nil
+	})
+	return bytes
+}
+
+func (s *Store) reclaimIfDue(r *reclaimer) error {
+	s.swap.RLock()
+	defer s.swap.RUnlock()
+	tables := tableBytes(s.db)
+	s.room.Store(compactionRoom(tables))
+	idle := s.Applied() == r.applied
+	r.applied = s.Applied()
+	live := s.Size()
+	garbage := diskUsage(s.db.Opts().Dir) - live
+	r.residue = min(r.residue, garbage)
+	switch {
+	case garbage < r.residue+garbageStep:
+		return nil
+	case idle && garbage > idleGarbage+live/8:
+	case garbage > busyGarbage+live/2 && time.Since(r.last) > reclaimPause:
+	default:
+		return nil
+	}
+	if tables > flattenLimit || s.disk.now() < compactionRoom(tables) {
+		return nil
+	}
+	err := s.reclaim()
+	r.last = time.Now()
+	r.residue = diskUsage(s.db.Opts().Dir) - live
+	return err
+}
+
+func tableBytes(db *badger.DB) (size int64) {
+	for _, t := range db.Tables() {
+		size += int64(t.OnDiskSize)
+	}
+	return size
+}
+
+// compactionRoom is how much free space a compaction may need: it writes new tables before it removes the old ones.
+func compactionRoom(tables int64) int64 { return min(tables, 128<<20) + 2*memTableSize }
+
+// reclaim has Badger drop what was deleted. swap is held.
+func (s *Store) reclaim() error {
+	if err := s.Commit(); err != nil {
+		s.config.Fatal(err)
+		return err
+	}
+	for {
+		if err := s.rotateMemtable(); err != nil {
+			return err
+		}
+		if canFlatten(s.db.Levels()) {
+			return s.db.Flatten(1)
+		}
+	}
+}
+
+// canFlatten reports whether Flatten does anything: what is in level 0 alone it leaves there until there is one table more than usual.
+func canFlatten(levels []badger.LevelInfo) bool {
+	return levels[0].NumTables > levelZeroTables || slices.ContainsFunc(levels[1:], func(l badger.LevelInfo) bool { return l.NumTables > 0 })
+}
+
+const (
+	fillKeys    = 16
+	fillKeySize = 60_000 // bytes; Badger takes 65,000
+)
+
+// rotateMemtable has Badger write the memtable out as a table, which it does by itself only when its log is full: deletions of keys
+// that never were fill it. They are at the version of the last commit, so a crash leaves nothing that a reader could see.
+func (s *Store) rotateMemtable() error {
+	dir := s.db.Opts().Dir
+	before, _, err := memtables(dir)
+	if err != nil {
+		return err
+	}
+	index := s.snapshots.last().index
+	for range memTableSize/(fillKeys*fillKeySize) + 2 {
+		newest, _, err := memtables(dir)
+		if err != nil {
+			return err
+		}
+		if newest != before {
+			break
+		}
+		txn := s.db.NewTransactionAt(index, true)
+		for i := range fillKeys {
+			if err = txn.Delete(fillKey(i)); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			err = txn.CommitAt(index, nil)
+		}
+		txn.Discard()
+		if err != nil {
+			return err
+		}
+	}
+	for deadline := time.Now().Add(rotatePatience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if _, count, err := memtables(dir); err != nil || count == 1 {
+			return err
+		}
+	}
+	return errors.New("Badger has not written its memtable out") //nolint:staticcheck // a name
+}
+
+// fillKey is of no kind that there is.
+func fillKey(i int) []byte {
+	return binary.BigEndian.AppendUint32(make([]byte, fillKeySize-4), uint32(i))
+}
+
+// memtables are the .mem files of a Badger folder: the newest, and how many there are.
+func memtables(dir string) (newest string, count int, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries { // in order
+		if filepath.Ext(entry.Name()) == ".mem" {
+			newest = entry.Name()
+			count++
+		}
+	}
+	return newest, count, err
+}

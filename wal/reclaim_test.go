@@ -1,0 +1,141 @@
+package wal
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// What a removed application leaves goes with entries that do nothing else, and its space is given back without any more being written.
+func TestSpaceOfWhatIsRemoved(t *testing.T) {
+	s, w, app, _ := newWorld(t)
+	const count, size = 80, 500 << 10
+	for range count {
+		m := &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, size)}
+		if _, err := w.CreateMessage(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	s.measure()
+	if s.Size() < count*size || s.Used() < count*size {
+		t.Fatalf("the records take %d bytes, the folder %d", s.Size(), s.Used())
+	}
+	if err := w.DeleteApplication(t.Context(), app.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		more, err := w.Sweep(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !more {
+			break
+		}
+	}
+	if s.Size() > 1<<20 {
+		t.Errorf("after the removal the records take %d bytes", s.Size())
+	}
+	deadline := time.Now().Add(time.Minute) // watchSpace is at work
+	for s.measure(); s.Used() > 8<<20; s.measure() {
+		if time.Now().After(deadline) {
+			t.Fatalf("a minute after the removal the folder takes %d bytes", s.Used())
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+} // the cleanup checks the store
+
+// An entry is not needed to have nothing swept.
+func TestSweepOfNothing(t *testing.T) {
+	s, w, _, _ := newWorld(t)
+	before := s.Applied()
+	if more, err := w.Sweep(t.Context(), s); more || err != nil || s.Applied() != before {
+		t.Errorf("there is more: %t, %v, %d entries", more, err, s.Applied()-before)
+	}
+}
+
+// Empty files, which a crash leaves and a start removes, are no damage to a check either.
+func TestCheckAfterCrash(t *testing.T) {
+	for _, name := range []string{"00099.mem", "000099.vlog", "00001.mem"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := openTest(t, dir)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			current, err := readCurrent(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, current, name), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			report, err := Check(dir, CheckOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := report.Err(); err != nil {
+				t.Error(err)
+			}
+			closing(t, openTest(t, dir))
+		})
+	}
+}
+
+// What Badger only logs of a disk that fails ends the node.
+func TestBadgerDiskErrorIsFatal(t *testing.T) {
+	var reason error
+	config := Config{Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { reason = err }}
+	log := config.badgerLog()
+	log.Warningf("While running doCompact: %v\n", errors.New("something else"))
+	if reason != nil {
+		t.Errorf("the node ends for %v", reason)
+	}
+	for _, cause := range diskErrors {
+		for name, say := range map[string]func(string, ...any){"error": log.Errorf, "warning": log.Warningf} {
+			reason = nil
+			say("Error while curlf sync: %v\n", &fs.PathError{Op: "sync", Path: "1.vlog", Err: cause})
+			if reason == nil || !strings.Contains(reason.Error(), cause.Error()) || strings.Contains(reason.Error(), "\n") {
+				t.Errorf("%s of %v: the node hears of %v", name, cause, reason)
+			}
+		}
+	}
+}
+
+// A commit for which the disk has no room fails before Badger writes, and says why.
+func TestCommitWithoutRoom(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=96m"); err != nil {
+		t.Skipf("mounting a small file system: %v; this test needs root", err)
+	}
+	defer func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	reasons := make(chan error, 100)
+	s, err := Open(Config{Dir: filepath.Join(dir, "store"), MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { reasons <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 75<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Apply(1, 1, testClock, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(); err == nil || !strings.Contains(err.Error(), "make room") {
+		t.Errorf("the commit says %v", err)
+	}
+	_ = s.Close() // says the same
+}
