@@ -181,7 +181,7 @@ func scan(txn *badger.Txn, prefix []byte, see func(key, value []byte) error) err
 // seek is scan from a key on; errStop ends it early.
 func seek(txn *badger.Txn, prefix, from []byte, see func(key, value []byte) error) error {
 	opts := badger.DefaultIteratorOptions
-	opts.Prefix = prefix
+	opts.Prefix, opts.PrefetchValues = prefix, false // values are inline: to fetch them ahead copies what may never be seen
 	it := txn.NewIterator(opts)
 	defer it.Close()
 	for it.Seek(from); it.Valid(); it.Next() {

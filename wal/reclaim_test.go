@@ -59,6 +59,9 @@ func TestSpaceOfWhatIsRemoved(t *testing.T) {
 func TestSweepOfNothing(t *testing.T) {
 	s, w, _, _ := newWorld(t)
 	before := s.Applied()
+	if !admitted(t, s, mustEncode(t, kindRetain, sweepCommand)) {
+		t.Error("the leader refuses its own command")
+	}
 	if more, err := w.Sweep(t.Context(), s); more || err != nil || s.Applied() != before {
 		t.Errorf("there is more: %t, %v, %d entries", more, err, s.Applied()-before)
 	}

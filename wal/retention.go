@@ -86,9 +86,12 @@ func (w *Writer) Sweep(ctx context.Context, s *Store) (more bool, err error) {
 	if !s.sweeping() {
 		return false, nil
 	}
-	err = w.proposeEnd(ctx, kindRetain, retain{})
+	err = w.proposeEnd(ctx, kindRetain, sweepCommand)
 	return err == nil && s.sweeping(), err
 }
+
+// sweepCommand does nothing by itself.
+var sweepCommand = retain{Records: 1}
 
 func (s *Store) sweeping() bool {
 	s.applying.Lock()
@@ -102,7 +105,7 @@ func (w *Writer) Shrink(ctx context.Context, s *Store, size int64, behind webhoo
 	if s.Size() <= size {
 		return behind, false, nil
 	}
-	parts, next, err := s.settled(behind)
+	parts, next, err := s.settled(behind, s.Size()-size)
 	if err == nil {
 		s.waited.Store(len(parts) == 0)
 	}
@@ -112,20 +115,21 @@ func (w *Writer) Shrink(ctx context.Context, s *Store, size int64, behind webhoo
 	return next, true, w.proposeEnd(ctx, kindRetain, retain{Size: size, Records: retainRecords, Parts: parts})
 }
 
-// settled finds the oldest parts of logs behind an entry with messages that no endpoint waits for. There are none up to next.
-func (s *Store) settled(behind webhook.ID) (parts []part, next webhook.ID, err error) {
+// settled finds the oldest parts of logs behind an entry with messages that no endpoint waits for, until they take enough bytes. There are none up to next.
+func (s *Store) settled(behind webhook.ID, enough int64) (parts []part, next webhook.ID, err error) {
 	for {
 		all, err := s.passed(behind)
 		if err != nil || len(all) == 0 {
 			return nil, behind, err
 		}
-		for _, part := range all {
-			wanted, err := s.wants(part)
+		for i := 0; i < len(all) && enough > 0; i++ {
+			wanted, size, err := s.wants(all[i])
 			if err != nil {
 				return nil, behind, err
 			}
 			if !wanted {
-				parts = append(parts, part)
+				parts = append(parts, all[i])
+				enough -= size
 			}
 		}
 		if len(parts) > 0 {
@@ -199,12 +203,12 @@ func (s *Store) lowestCursors() map[webhook.ID]webhook.ID {
 	return lowest
 }
 
-// wants tells whether endpoints wait for all messages in a part of a log, as the state machine will see it.
-func (s *Store) wants(p part) (wanted bool, err error) {
+// wants reports whether endpoints wait for all messages in a part of a log, as the state machine will see it, and how large it is.
+func (s *Store) wants(p part) (wanted bool, size int64, err error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	if s.broken != nil {
-		return true, s.broken
+		return true, 0, s.broken
 	}
 	wanted = true
 	r := retainer{entry: &entry{store: s, batch: &s.staged}}
@@ -214,11 +218,12 @@ func (s *Store) wants(p part) (wanted bool, err error) {
 		if err != nil || !found {
 			return err
 		}
+		size = int64(len(data))
 		list, err := decodeMessages(key, data, p.App)
 		for i := 0; i < len(list) && wanted && err == nil; i++ {
 			wanted, err = r.wanted(&list[i])
 		}
 		return err
 	})
-	return wanted, err
+	return wanted, size, err
 }

@@ -77,30 +77,24 @@ func (e *entry) sweepApplication(gone webhook.ID) error {
 	if len(endpoints) > 0 {
 		return nil
 	}
-	for budget := sweepPerEntry; budget > 0; {
-		keys, err := e.firstKeys(idKey(keyLog, gone), 1)
-		if err != nil {
-			return err
+	budget, prefix := sweepPerEntry, idKey(keyLog, gone)
+	err = e.store.seek(prefix, prefix, func(key, value []byte) error {
+		if budget <= 0 {
+			return errStop
 		}
-		if len(keys) == 0 {
-			e.store.nouns.removedApps = e.store.nouns.removedApps[1:]
-			e.batch.delete(idKey(keyRemovedApp, gone))
-			return nil
-		}
-		if err := e.sweepLog(gone, keys[0], &budget); err != nil {
-			return err
-		}
+		return e.sweepLog(gone, bytes.Clone(key), bytes.Clone(value), &budget)
+	})
+	if err != nil || budget <= 0 {
+		return err
 	}
+	e.store.nouns.removedApps = e.store.nouns.removedApps[1:]
+	e.batch.delete(idKey(keyRemovedApp, gone))
 	return nil
 }
 
 // sweepLog deletes a part of an application's log: first the attempts at its messages, a bounded number of them, and once there are
 // none left the messages with their event ids.
-func (e *entry) sweepLog(app webhook.ID, key []byte, budget *int) error {
-	value, _, err := e.store.get(key)
-	if err != nil {
-		return err
-	}
+func (e *entry) sweepLog(app webhook.ID, key, value []byte, budget *int) error {
 	list, err := decodeMessages(key, value, app)
 	if err != nil {
 		return err
