@@ -96,7 +96,7 @@ var sweepCommand = retain{Records: 1}
 func (s *Store) sweeping() bool {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	return len(s.nouns.removed)+len(s.nouns.removedApps) > 0
+	return len(s.nouns.removed)+len(s.nouns.dropped)+len(s.nouns.removedApps) > 0
 }
 
 // Shrink has the oldest messages leave the log that no endpoint waits for, for the leader, until logs and histories take no more than
