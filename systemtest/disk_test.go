@@ -22,7 +22,7 @@ import (
 const (
 	diskSize     = "700m"
 	diskMinFree  = "400MiB"
-	diskNearFull = 200 << 20 // bytes left: less than diskMinFree
+	diskNearFull = 300 << 20 // bytes left: less than diskMinFree
 	diskBatch    = 200       // events
 	fullPause    = 3 * time.Second
 )
