@@ -1,10 +1,12 @@
 package faults
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -224,6 +226,9 @@ func (tr *trial) sendMany(from, count int) (first string, err error) {
 // is posted.
 func shortScenario() scenario {
 	run := func(tr *trial) (found []string, err error) {
+		if err := tr.keepFree("1TiB"); err != nil {
+			return nil, err
+		}
 		for node := range size {
 			for _, key := range []string{"", "key-" + strconv.Itoa(node)} {
 				status, _, err := tr.post(node, 0, key, "")
@@ -237,9 +242,28 @@ func shortScenario() scenario {
 		}
 		return found, nil
 	}
-	s := scenario{setup: sceneSetup("", func(context.Context, int) int { return http.StatusOK }), run: run}
-	s.setup.storage = "  min_free = \"1TiB\""
-	return s
+	return scenario{setup: sceneSetup("", func(context.Context, int) int { return http.StatusOK }), run: run}
+}
+
+// keepFree restarts all nodes with another min_free.
+func (tr *trial) keepFree(size string) error {
+	for _, n := range tr.nodes {
+		text, err := os.ReadFile(n.config)
+		if err != nil {
+			return err
+		}
+		text = bytes.Replace(text, []byte(`min_free = "64MiB"`), []byte(`min_free = "`+size+`"`), 1)
+		if err := errors.Join(os.WriteFile(n.config, text, 0o600), n.stop()); err != nil {
+			return err
+		}
+	}
+	for i := range tr.nodes {
+		if err := tr.start(i); err != nil {
+			return err
+		}
+	}
+	_, err := tr.awaitWell()
+	return err
 }
 
 // clockScenario: the leader's clock is a day ahead for two seconds. No retry may come early.
