@@ -24,7 +24,7 @@ var (
 // What must hold beside any abuse. Times are loose, since the machine may be busy; the long form's table has them.
 const (
 	memoryLimit = 1 << 30 * memoryFactor
-	worstPost   = 5 * time.Second
+	worstPost   = 5 * time.Second * timeFactor
 )
 
 func TestMain(m *testing.M) { process.Main(m, func() int { return cli.Main("test") }) }

@@ -2,4 +2,7 @@
 
 package abuse
 
-const memoryFactor = 1
+const (
+	memoryFactor = 1
+	timeFactor   = 1
+)

@@ -2,5 +2,8 @@
 
 package abuse
 
-// memoryFactor is what the race detector makes of a process's memory.
-const memoryFactor = 3
+// What the race detector makes of a process's memory, and of the time it takes for anything on a busy machine.
+const (
+	memoryFactor = 4
+	timeFactor   = 6
+)
