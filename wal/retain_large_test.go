@@ -23,9 +23,9 @@ func retainAll(t *testing.T, s *Store, clock int64) (most int) {
 		if err := s.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		before := s.staged.size
+		before := stagedSize(s)
 		applyAt(t, s, clock, mustEncode(t, kindRetain, retain{Before: clock, Records: retainRecords, Parts: parts}))
-		most = max(most, s.staged.size-before)
+		most = max(most, stagedSize(s)-before)
 	}
 	t.Fatal("it never ends")
 	return 0
@@ -58,8 +58,8 @@ func TestRetainLargeChunks(t *testing.T) {
 			t.Fatal(err)
 		}
 		applyAt(t, s, clock, mustEncode(t, kindRetain, retain{Before: testClock, Records: retainRecords, Parts: parts}))
-		if s.staged.size > retainBytes+1<<20 {
-			t.Fatalf("one command has written %d bytes", s.staged.size)
+		if size := stagedSize(s); size > retainBytes+1<<20 {
+			t.Fatalf("one command has written %d bytes", size)
 		}
 		if parts, err = s.overdue(testClock, clock); err != nil {
 			t.Fatal(err)

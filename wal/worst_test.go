@@ -16,6 +16,20 @@ import (
 // commandsPerEntry is how many commands the cluster puts into an entry at most.
 const commandsPerEntry = 128
 
+// stagedSize is what is staged at the moment; it may be committed at any time.
+func stagedSize(s *Store) int {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	return s.staged.size
+}
+
+// current reads a record as of the last entry applied.
+func current(s *Store, key []byte) (value []byte, found bool, err error) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	return s.get(key)
+}
+
 // worst is a store whose records are as large as they may be, and the entries that have made them.
 type worst struct {
 	t         *testing.T
@@ -259,7 +273,7 @@ func TestWorstEntries(t *testing.T) {
 	kinds = append(kinds, last...)
 	for _, k := range kinds {
 		var bodies [][]byte
-		for i := range commandsPerEntry {
+		for i := range worstPerEntry {
 			body := w.worstOf(k, i)
 			bodies = append(bodies, body)
 			if reply := w.store.Admit(body, nil, false); reply != nil {
@@ -269,16 +283,16 @@ func TestWorstEntries(t *testing.T) {
 		if err := w.store.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		before := w.store.staged.size
+		before := stagedSize(w.store)
 		replies := w.add(bodies...)
-		size := w.store.staged.size - before
+		size := stagedSize(w.store) - before
 		if limit := 64 << 20; size > limit {
 			t.Errorf("%d commands of kind %d write %d bytes, more than %d", len(bodies), k, size, limit)
 		}
 		if _, err := decodeReply(replies[0]); err != nil {
 			t.Errorf("kind %d, which is to be the worst, is refused: %v", k, err)
 		}
-		if value, found, err := w.store.get(requestsKey(w.store.Applied())); !found || err != nil || len(value) > commandsPerEntry*(maxReply+64) {
+		if value, found, err := current(w.store, requestsKey(w.store.Applied())); !found || err != nil || len(value) > commandsPerEntry*(maxReply+64) {
 			t.Errorf("the requests of an entry of kind %d take %d bytes: %v", k, len(value), err)
 		}
 		crashing = w.follow(crashing, dir, rnd, func(i int) bool { return i%200 == 0 })
