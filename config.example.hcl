@@ -73,9 +73,9 @@ cluster {
   # majority is needed.
   # voter = true
 
-  # What all nodes of the cluster know and nobody else: the same on each node, random, at least 32 characters, or 16 with a tls
-  # block below. "openssl rand -hex 32" makes one. Default: the content of cluster.secret in the data folder, which a node makes at
-  # its first start if it is not there; copy it to the other nodes.
+  # The secret that only the nodes of the cluster share: random, the same on each node, and at least 32 characters long, or 16
+  # with a tls block below. Generate it with "openssl rand -hex 32". Default: the content of cluster.secret in the data folder. A
+  # node generates that file when it first starts; copy it to the other nodes.
   secret = env("HOOKWHEEL_SECRET")
 
   # Mutual TLS between nodes, with PEM files: the CA that has signed the certificates of all nodes, and this node's own, which

@@ -242,7 +242,7 @@ func (w *world) secret(s string) string {
 // customer is an application with the tokens of its portal.
 type customer struct{ app, portal, reader string }
 
-// customer makes one.
+// customer creates an application and the tokens of its portal.
 func (w *world) customer() (c customer) {
 	w.t.Helper()
 	c.app = "customer" + strconv.Itoa(int(w.customers.Add(1)))

@@ -208,16 +208,16 @@ Three commands to try. The receiver is the node's own health check, which says 2
 
 1. An application with an endpoint:
 
-curl -sS -X POST %[1]s/api/v1/app?get_if_exists=true -H 'Authorization: Bearer %[2]s' -d '{"name": "Demo", "uid": "demo"}' && echo &&
-curl -sS -X POST %[1]s/api/v1/app/demo/endpoint -H 'Authorization: Bearer %[2]s' -d '{"uid": "first", "url": "%[1]s/api/v1/health/ping"}' && echo
+curl -sS -X POST '%[1]s/api/v1/app?get_if_exists=true' -H 'Authorization: Bearer %[2]s' -d '{"name": "Demo", "uid": "demo"}' && echo &&
+curl -sS -X POST '%[1]s/api/v1/app/demo/endpoint' -H 'Authorization: Bearer %[2]s' -d '{"uid": "first", "url": "%[1]s/api/v1/health/ping"}' && echo
 
 2. An event:
 
-curl -sS -X POST %[1]s/api/v1/app/demo/msg -H 'Authorization: Bearer %[2]s' -d '{"eventType": "user.created", "payload": {"name": "Ada"}}' && echo
+curl -sS -X POST '%[1]s/api/v1/app/demo/msg' -H 'Authorization: Bearer %[2]s' -d '{"eventType": "user.created", "payload": {"name": "Ada"}}' && echo
 
 3. The attempts to deliver it:
 
-curl -sS %[1]s/api/v1/app/demo/attempt/endpoint/first -H 'Authorization: Bearer %[2]s' && echo
+curl -sS '%[1]s/api/v1/app/demo/attempt/endpoint/first' -H 'Authorization: Bearer %[2]s' && echo
 
 `, url, o.token, o.data)
 }

@@ -92,7 +92,7 @@ func printableJSON(text []byte) []byte {
 	return []byte(safe.String())
 }
 
-// isTerminal reports whether a person reads along.
+// isTerminal reports whether a file is a terminal.
 func isTerminal(to io.Writer) bool {
 	file, ok := unwrap(to).(*os.File)
 	if !ok {

@@ -141,7 +141,7 @@ func TestClockAlone(t *testing.T) {
 			f.tick(c)
 		}
 		if got := f.off(c); got != "0s" {
-			t.Errorf("the patience did not begin anew: %s", got)
+			t.Errorf("a second jump was believed before a minute had passed: %s", got)
 		}
 		for range 20 {
 			f.tick(c)

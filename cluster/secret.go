@@ -46,7 +46,8 @@ func CheckSecret(secret string, withTLS bool) error {
 	return nil
 }
 
-// openSecret reads the secret that an earlier start made in the data folder dir, or an operator put there, or makes one.
+// openSecret returns the secret in the data folder dir, which an earlier start or an operator has put
+// there. If there is none, it generates one.
 func openSecret(dir string) (string, error) {
 	path := filepath.Join(dir, SecretFile)
 	info, err := os.Stat(path)

@@ -199,8 +199,8 @@ func (m *members) note(member Member, ours uint64) {
 	m.seen[member.Server.Server] = seenMember{Member: member, ours: ours, still: still, since: since}
 }
 
-// stuck returns those that answer, but whose log has stood still for stuckLimit, and begins to
-// count anew for them.
+// stuck returns the members that answer, but whose log has not grown for stuckLimit. It restarts
+// the count for each of them.
 func (m *members) stuck() (list []Member) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

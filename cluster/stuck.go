@@ -54,8 +54,8 @@ func (d *dialled) drop(to raft.ServerAddress) {
 	}
 }
 
-// watchFollowers makes the connections to a follower anew when its log stands still although it
-// answers and is not being sent a snapshot.
+// watchFollowers reconnects to a follower that answers and is not being sent a snapshot, but whose
+// log does not grow.
 func (n *Node) watchFollowers() {
 	if !n.ready.Load() {
 		return

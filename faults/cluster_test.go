@@ -28,8 +28,8 @@ const (
 	callLimit = 25 * time.Second // for one call; more than a node holds it without a leader
 )
 
-// What stands in the blocks storage and delivery of the configurations. In long runs messages leave the log
-// by size.
+// The blocks storage and delivery of the configurations. In long runs size pressure removes messages
+// from the log.
 const (
 	usualStorage  = "  min_free = \"64MiB\"\n  max_size = \"8MiB\""
 	usualDelivery = "  timeout = \"5s\"\n  retry {\n    base = \"1s\"\n    factor = 1\n    max_retries = 100\n  }"

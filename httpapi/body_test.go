@@ -147,7 +147,7 @@ func TestItemsTakeLittleMemory(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		_, err := parseEndpoint([]byte(text), new(webhook.Endpoint))
 		runtime.ReadMemStats(&after)
-		if got := after.TotalAlloc - before.TotalAlloc; err == nil || got > 64<<20 { // the race detector adds to it
+		if got := after.TotalAlloc - before.TotalAlloc; err == nil || got > itemsLimit {
 			t.Errorf("%s: %v, %d bytes allocated for %d", name, err != nil, got, len(text))
 		}
 	}

@@ -29,7 +29,7 @@ type Writer struct {
 	viewer   *viewer
 }
 
-// NewWriter makes one without limits.
+// NewWriter returns a Writer without limits.
 func NewWriter(p Proposer) *Writer { return &Writer{proposer: p} }
 
 // Limit is w with limits.
