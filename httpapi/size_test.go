@@ -3,10 +3,13 @@ package httpapi_test
 import (
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"hookwheel/config"
+	"hookwheel/httpapi/apitest"
 )
 
 // TestMaxSize: a store that may take so much takes no more events while an endpoint waits for all that it has; once they are delivered it
@@ -55,7 +58,40 @@ func TestMaxSize(t *testing.T) {
 		}
 	}
 	receiver.await(t, taken)
-	if a.call("GET", "/health", "", 200, &health); health.Status != "ok" || health.StoreBytes > most {
-		t.Errorf("%+v", health)
+	apitest.WaitFor(t, "the store is no larger than it may be", func() bool {
+		a.call("GET", "/health", "", 200, &health)
+		return health.Status == "ok" && health.StoreBytes <= most
+	})
+}
+
+// TestRoomIsMade: events that are all delivered at once are not refused, though they come faster than the old ones leave.
+func TestRoomIsMade(t *testing.T) {
+	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize, c.API.MaxBody = 4<<20, 1<<20 })
+	receiver := apiReceive(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
+	event := []byte(`{"eventType":"a","payload":{"text":"` + strings.Repeat("x", 400_000) + `"}}`)
+	const senders, each = 4, 15
+	var taken, refused atomic.Int32
+	var wg sync.WaitGroup
+	for range senders {
+		wg.Go(func() {
+			for range each {
+				switch response, body := a.raw("POST", "/api/v1/app/acme/msg", "Bearer "+apiToken, event); response.StatusCode {
+				case http.StatusAccepted:
+					taken.Add(1)
+				case http.StatusInsufficientStorage:
+					refused.Add(1)
+					t.Logf("%s", body)
+				default:
+					t.Errorf("%d: %s", response.StatusCode, body)
+				}
+			}
+		})
 	}
+	wg.Wait()
+	if n := refused.Load(); n > 0 {
+		t.Errorf("%d of %d events were refused", n, senders*each)
+	}
+	receiver.await(t, int(taken.Load()))
 }

@@ -163,6 +163,25 @@ func (s *Store) noRoom(full []string) error {
 	default:
 		return nil
 	}
+	if s.makesRoom() && len(full) == 0 {
+		return &webhook.Error{Code: webhook.CodeMakingRoom, Detail: detail}
+	}
 	s.refused.Add(1)
 	return &webhook.Error{Code: webhook.CodeNoSpace, Detail: detail}
+}
+
+// makesRoom reports whether nothing but size is in the way, and old messages are leaving or have just
+// stopped: those on their way to an endpoint may leave in a moment.
+func (s *Store) makesRoom() bool {
+	free, least := s.Free()
+	since := s.waitedSince.Load()
+	return s.Oversize() && !s.overused() && free >= least &&
+		(!s.waited.Load() || time.Since(time.UnixMilli(since)) < roomPatience)
+}
+
+// noteWaited notes whether endpoints wait for all the messages there are.
+func (s *Store) noteWaited(waited bool) {
+	if s.waited.Swap(waited) != waited {
+		s.waitedSince.Store(time.Now().UnixMilli())
+	}
 }

@@ -107,7 +107,7 @@ func (w *Writer) Shrink(ctx context.Context, s *Store, size int64, behind webhoo
 	}
 	parts, next, err := s.settled(behind, s.Size()-size)
 	if err == nil {
-		s.waited.Store(len(parts) == 0)
+		s.noteWaited(len(parts) == 0)
 	}
 	if err != nil || len(parts) == 0 {
 		return next, false, err

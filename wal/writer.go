@@ -3,6 +3,8 @@ package wal
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"time"
 
 	"hookwheel/webhook"
 )
@@ -45,11 +47,7 @@ func (w *Writer) propose(ctx context.Context, command []byte) ([]byte, error) {
 	if once != nil {
 		command = encodeIdempotent(once.Key, once.Fingerprint, command)
 	}
-	reply, err := w.proposer.Propose(ctx, command)
-	if err != nil {
-		return nil, err
-	}
-	body, err := decodeReply(reply)
+	body, err := w.proposeWithRoom(ctx, command)
 	if err != nil || once == nil {
 		return body, err
 	}
@@ -58,6 +56,36 @@ func (w *Writer) propose(ctx context.Context, command []byte) ([]byte, error) {
 	}
 	once.Repeated = body[0] == replyRepeated
 	return body[1:], nil
+}
+
+const (
+	roomPatience = 2 * time.Second       // how long a command waits for room that is being made
+	roomPause    = 50 * time.Millisecond // between two tries
+)
+
+// proposeWithRoom proposes a command. One for which there is no room is proposed again while old
+// messages are leaving to make room, which takes less time than a client would wait before it tries
+// again.
+func (w *Writer) proposeWithRoom(ctx context.Context, command []byte) ([]byte, error) {
+	for begin := time.Now(); ; {
+		reply, err := w.proposer.Propose(ctx, command)
+		if err != nil {
+			return nil, err
+		}
+		body, err := decodeReply(reply)
+		var refused *webhook.Error
+		if !errors.As(err, &refused) || refused.Code != webhook.CodeMakingRoom {
+			return body, err
+		}
+		if time.Since(begin) > roomPatience {
+			return nil, &webhook.Error{Code: webhook.CodeNoSpace, Detail: refused.Detail}
+		}
+		select {
+		case <-time.After(roomPause):
+		case <-ctx.Done():
+			return nil, &webhook.Error{Code: webhook.CodeNoSpace, Detail: refused.Detail}
+		}
+	}
 }
 
 // CreateApplication gives app its ID and its times. With getIfExists an application that has the same uid is returned as

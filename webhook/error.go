@@ -14,6 +14,7 @@ const (
 	CodeTooLarge       Code = "payload_too_large"
 	CodeUnavailable    Code = "unavailable"
 	CodeNoSpace        Code = "insufficient_storage"
+	CodeMakingRoom     Code = "making_room" // as CodeNoSpace, but there will be room in a moment; the API never returns it
 	CodeMissingPayload Code = "missing_payload"
 	CodeInvalidRange   Code = "invalid_range"
 	CodeInvalidScheme  Code = "invalid_scheme"
