@@ -58,18 +58,23 @@ func largeHistory(t *testing.T) (entries [][]Command, app webhook.ID) {
 
 var errCrash = errors.New("the process ends here")
 
-// crashInCommit commits what is staged up to the boundary between two transactions, and starts again from the files.
-func crashInCommit(t *testing.T, s *Store, dir string, after int) (again *Store, split bool) {
-	t.Helper()
-	done := 0
+// failCommits makes each commit end at the boundary behind some transactions.
+func failCommits(s *Store, after int) {
 	s.applying.Lock()
+	defer s.applying.Unlock()
+	done := 0
 	s.partDone = func() error {
 		if done++; done > after {
 			return errCrash
 		}
 		return nil
 	}
-	s.applying.Unlock()
+}
+
+// crashInCommit commits what is staged up to the boundary between two transactions, and starts again from the files.
+func crashInCommit(t *testing.T, s *Store, dir string, after int) (again *Store, split bool) {
+	t.Helper()
+	failCommits(s, after)
 	err := s.Commit()
 	s.applying.Lock()
 	s.partDone = nil
@@ -149,6 +154,7 @@ func TestOtherEntriesAfterCrash(t *testing.T) {
 		if err := s.Commit(); err != nil {
 			t.Fatal(err)
 		}
+		failCommits(s, after) // already now, for the store commits by itself, too
 		applyEntry(t, s, entries, 3)
 		s, split := crashInCommit(t, s, dir, after)
 		if !split {
