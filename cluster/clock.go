@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,8 +35,9 @@ type clock struct {
 	wall    func() time.Time     // time.Now, but for tests
 	elapsed func() time.Duration // monotonic, since the process began
 
+	offset atomic.Int64 // of the cluster's time since epoch, in nanoseconds
+
 	mu       sync.Mutex
-	offset   time.Duration // of the cluster's time since epoch
 	samples  map[string]clockSample
 	own      time.Duration // how far our wall clock was ahead of the cluster's time at the last tick
 	since    time.Duration // when the only clock there is began to differ; 0: it does not
@@ -55,7 +57,7 @@ var epoch = time.Unix(0, 0)
 func newClock(wall func() time.Time, elapsed func() time.Duration) *clock {
 	c := &clock{wall: wall, elapsed: elapsed, samples: make(map[string]clockSample),
 		settled: make(chan struct{}), isUnsure: true}
-	c.offset = c.ownOffset()
+	c.offset.Store(int64(c.ownOffset()))
 	return c
 }
 
@@ -72,13 +74,14 @@ func (c *clock) ownOffset() time.Duration {
 
 // now returns the cluster's time. It may go back, when it was wrong.
 func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if trustsOwnClock {
 		return c.wall()
 	}
-	return epoch.Add(c.offset + c.elapsed())
+	return epoch.Add(c.at() + c.elapsed())
 }
+
+// at returns the offset of the cluster's time.
+func (c *clock) at() time.Duration { return time.Duration(c.offset.Load()) }
 
 // heard notes that the wall clock of another node said at, in a call that was sent at begin, in
 // time since this process began, and that was answered just now.
@@ -120,9 +123,9 @@ func (c *clock) tick(self string, voters []string) (right []string) {
 	default:
 		c.followAll(offsets)
 	}
-	c.own = own - c.offset
+	c.own = own - c.at()
 	for server, offset := range fresh {
-		if (offset - c.offset).Abs() <= clockTolerance {
+		if (offset - c.at()).Abs() <= clockTolerance {
 			right = append(right, server)
 		}
 	}
@@ -131,7 +134,7 @@ func (c *clock) tick(self string, voters []string) (right []string) {
 
 // followOwn corrects the clock by the only wall clock there is.
 func (c *clock) followOwn(own, now time.Duration) {
-	differs := (own - c.offset).Abs() > clockTolerance
+	differs := (own - c.at()).Abs() > clockTolerance
 	switch {
 	case differs && c.isUnsure: // at the start there is nothing else to go by
 	case differs && c.since == 0:
@@ -140,7 +143,8 @@ func (c *clock) followOwn(own, now time.Duration) {
 	case differs && now-c.since < clockPatience:
 		return
 	}
-	c.since, c.offset = 0, own
+	c.since = 0
+	c.offset.Store(int64(own))
 	c.settle()
 }
 
@@ -148,10 +152,11 @@ func (c *clock) followOwn(own, now time.Duration) {
 // their median; with an even number it may be anywhere between the middle two.
 func (c *clock) followAll(offsets []time.Duration) {
 	low, high := offsets[(len(offsets)-1)/2], offsets[len(offsets)/2]
+	is := c.at()
 	if c.isUnsure {
-		c.offset = low // nothing may expire early
+		is = low // nothing may expire early
 	}
-	c.offset = min(max(c.offset, low), high)
+	c.offset.Store(int64(min(max(is, low), high)))
 	c.since = 0
 	c.settle()
 }
@@ -165,8 +170,6 @@ func (c *clock) settle() {
 
 // ahead returns by how much our wall clock was ahead of the cluster's time at the last tick.
 func (c *clock) ahead() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if trustsOwnClock {
 		return 0
 	}
