@@ -168,6 +168,7 @@ func TestLimitsOfNumbers(t *testing.T) {
 	elsewhere := map[string]string{
 		"replays of an endpoint that are not finished": "TestReplaysOfOthersHaveRoom", "replays of all that are not finished": "TestReplaysOfOthersHaveRoom",
 		"finished replays that are kept": "wal", "API keys": "wal", "portal tokens and keys of an application": "wal", "time for which an idempotency key is known": "wal",
+		"responses kept under the idempotency keys of an application's tokens, per 12 h and node, and as much at once": "TestKeptResponsesOfPortals",
 	}
 	for _, row := range limitRows(t, "How many there can be", 1) {
 		test, given := cases[row]

@@ -211,7 +211,7 @@ func (s *Server) resend(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if err := s.manual.take(caller(ctx), 1, time.Now()); err != nil {
+	if err := s.manual.admit(caller(ctx), 1, time.Now()); err != nil {
 		return answer{}, err
 	}
 	hold, cancel := s.hold(ctx)

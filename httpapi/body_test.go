@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"hookwheel/webhook"
 )
@@ -159,4 +160,15 @@ func manyNames(n int) string {
 		fmt.Fprintf(&text, `"%x":"",`, i)
 	}
 	return text.String()
+}
+
+// An offset of 24 hours, which time.Parse takes, has no text in JSON: it must not be kept in a time.
+func TestParseResumeInUTC(t *testing.T) {
+	_, at, err := parseResume([]byte(`{"from":"2026-01-31T12:00:00+24:00"}`), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := at.MarshalJSON(); err != nil {
+		t.Error(err)
+	}
 }

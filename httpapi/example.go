@@ -25,7 +25,7 @@ func (s *Server) sendExample(ctx *fasthttp.RequestCtx) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if err := s.manual.take(caller(ctx), 1, time.Now()); err != nil {
+	if err := s.manual.admit(caller(ctx), 1, time.Now()); err != nil {
 		return answer{}, err
 	}
 	payload, err := s.example(ctx, name, index)

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -82,7 +84,12 @@ func (s *Server) answerOnce(ctx *fasthttp.RequestCtx, h handler) (answer, error)
 	if kept, err := s.config.Store.Kept(once, time.Now()); kept != nil || err != nil {
 		return s.answerKept(ctx, kept, err)
 	}
+	who := caller(ctx)
+	if !s.kept.room(who, time.Now()) {
+		return answer{}, errKeptFull
+	}
 	a, err := h(ctx)
+	s.kept.charge(who, once.Size, time.Now())
 	var refused *webhook.Error
 	if !errors.As(err, &refused) || refused.Code == webhook.CodeKeyReused || s.current() != nil {
 		return a, err
@@ -92,6 +99,34 @@ func (s *Server) answerOnce(ctx *fasthttp.RequestCtx, h handler) (answer, error)
 		return s.answerKept(ctx, kept, failed)
 	}
 	return a, err
+}
+
+// keptBytes is how many bytes of responses the tokens of an application may have kept at once, and
+// then again in each window, on this node.
+const keptBytes = 16 << 20
+
+// keptResponses limits what the tokens of an application may have kept. A short request may change
+// a large thing, whose response is kept for hours.
+type keptResponses struct{ buckets }
+
+func newKeptResponses() *keptResponses {
+	return &keptResponses{newBuckets(keptBytes/wal.IdempotencyWindow.Minutes(), keptBytes)}
+}
+
+var errKeptFull = &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf(
+	"The responses that are kept under this application's idempotency keys take the %d MiB that they may take in %.0f hours. "+
+		"Send requests without Idempotency-Key, or make fewer of them.", keptBytes>>20, wal.IdempotencyWindow.Hours())}
+
+// room reports whether a response may be kept. Operators are not limited.
+func (k *keptResponses) room(who *webhook.APIKey, now time.Time) bool {
+	return who.Role != webhook.RoleApplication || k.take(who.App, 1, 0, now)
+}
+
+// charge counts a response that was kept.
+func (k *keptResponses) charge(who *webhook.APIKey, size int, now time.Time) {
+	if who.Role == webhook.RoleApplication {
+		k.take(who.App, math.Inf(-1), float64(size), now)
+	}
 }
 
 // answerKept shows a kept reply as the operation has shown it the first time.

@@ -13,11 +13,16 @@ import (
 // postOnce makes a POST with an idempotency key.
 func (a *api) postOnce(path, key, body string) (int, string) {
 	a.t.Helper()
+	return a.postOnceAs(apiToken, path, key, body)
+}
+
+func (a *api) postOnceAs(token, path, key, body string) (int, string) {
+	a.t.Helper()
 	request, err := http.NewRequest("POST", a.url+"/api/v1"+path, strings.NewReader(body))
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	request.Header.Set("Authorization", "Bearer "+apiToken)
+	request.Header.Set("Authorization", "Bearer "+token)
 	request.Header.Set("idempotency-key", key)
 	response, text := a.do(request)
 	return response.StatusCode, string(text)
@@ -197,5 +202,65 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 	a.call("GET", "/app/"+app.ID+"/msg", "", 200, &list)
 	if len(list.Data) != 1 || made != 16 {
 		t.Errorf("%d messages, %d equal answers", len(list.Data), made)
+	}
+}
+
+// A short request of a portal has a large response kept for hours, so what all of them take is
+// bounded. Nobody else is held up, and neither are repetitions and requests without a key.
+func TestKeptResponsesOfPortals(t *testing.T) {
+	a := apiStart(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	a.call("POST", "/app", `{"name":"Other","uid":"other"}`, 201, nil)
+	portal, other := a.portalToken("acme"), a.portalToken("other")
+	const resume = "/app/acme/endpoint/e/resume"
+	endpoint := fmt.Sprintf(`{"uid":"e","url":"http://127.0.0.1:9/%s","description":"%s","headers":%s}`,
+		strings.Repeat("&", 7000), strings.Repeat("d", 4000), jsonHeaders(60, 490))
+	if status, text := a.postOnceAs(portal, "/app/acme/endpoint", "made", endpoint); status != 201 {
+		t.Fatal(status, text)
+	}
+	refused := 0
+	for i := 0; refused == 0 && i < 2000; i++ {
+		switch status, text := a.postOnceAs(portal, resume, fmt.Sprint("k", i), `{}`); {
+		case status == 429 && strings.Contains(text, "16 MiB"):
+			refused = i
+		case status != 200:
+			t.Fatal(status, text)
+		}
+	}
+	var health struct{ StoreBytes int64 }
+	if a.call("GET", "/health", "", 200, &health); refused == 0 || health.StoreBytes > 20<<20 {
+		t.Errorf("the store has %d bytes after %d requests", health.StoreBytes, refused)
+	}
+	for _, r := range []struct{ token, path, key string }{
+		{portal, resume, "k0"}, {portal, resume, ""}, {apiToken, resume, "mine"}, {other, "/app/other/endpoint", "made"},
+	} {
+		body := `{}`
+		if r.token == other {
+			body = endpoint
+		}
+		if status, text := a.postOnceAs(r.token, r.path, r.key, body); status >= 300 {
+			t.Errorf("POST %s with key %q: %d %s", r.path, r.key, status, text)
+		}
+	}
+}
+
+// A request that finds things as it wants them has taken effect, too.
+func TestIdempotencyKeyWithoutChange(t *testing.T) {
+	a := apiStart(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint", `{"url":"http://127.0.0.1:9/","uid":"e"}`, 201, nil)
+	const at = "/app/acme/endpoint/e"
+	for _, key := range []string{"first", "second", "second"} {
+		if status, text := a.postOnce(at+"/pause", key, ""); status != 200 {
+			t.Fatal(status, text)
+		}
+	}
+	a.call("POST", at+"/resume", `{}`, 200, nil)
+	if status, text := a.postOnce(at+"/pause", "second", ""); status != 200 {
+		t.Error(status, text)
+	}
+	var e struct{ Health struct{ State string } }
+	if a.call("GET", at, "", 200, &e); e.Health.State == "paused" {
+		t.Error("a repeated request took effect late")
 	}
 }

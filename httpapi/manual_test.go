@@ -13,7 +13,7 @@ func TestManualSends(t *testing.T) {
 		return &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{app}}
 	}
 	sends := func(who *webhook.APIKey, count float64) (made int) {
-		for ; made < 1000 && m.take(who, count, now) == nil; made++ {
+		for ; made < 1000 && m.admit(who, count, now) == nil; made++ {
 		}
 		return made
 	}
@@ -31,15 +31,15 @@ func TestManualSends(t *testing.T) {
 		t.Errorf("%d sends after 10 s", n)
 	}
 	now = now.Add(-time.Hour) // a clock that goes back gives nothing and takes nothing
-	if err := m.take(portal(1), 1, now); webhook.ErrorCode(err) != codeTooMany {
+	if err := m.admit(portal(1), 1, now); webhook.ErrorCode(err) != codeTooMany {
 		t.Error(err)
 	}
-	for i := range 3 * maxManualApps {
-		if err := m.take(&webhook.APIKey{Role: webhook.RoleApplication, App: webhook.NewID(now.UnixMilli()+int64(i)*4, 1, 0)}, 1, now); err != nil {
+	for i := range 3 * maxBuckets {
+		if err := m.admit(&webhook.APIKey{Role: webhook.RoleApplication, App: webhook.NewID(now.UnixMilli()+int64(i)*4, 1, 0)}, 1, now); err != nil {
 			t.Fatal(err)
 		}
-		if len(m.buckets) > maxManualApps {
-			t.Fatalf("%d buckets", len(m.buckets))
+		if len(m.of) > maxBuckets {
+			t.Fatalf("%d buckets", len(m.of))
 		}
 	}
 }

@@ -98,7 +98,7 @@ func (s *Server) pauseEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 	defer cancel()
 	made, err := changeThing(ctx, s, hold, func() (*webhook.Endpoint, error) {
 		before, err := s.endpoint(ctx)
-		if err != nil || before.Paused {
+		if err != nil || before.Paused && onceOf(ctx) == nil { // a key is kept though nothing changes
 			return before, err
 		}
 		endpoint := *before
@@ -137,7 +137,7 @@ func (s *Server) resumeEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
 		from = fromCursor
 		again := webhook.Task{Kind: webhook.TaskReplay, Which: webhook.ReplayAll, App: endpoint.App, Endpoint: endpoint.ID,
 			Since: at, Until: position.Time(), Total: -1}
-		if err := s.manual.take(caller(ctx), replayCost, time.Now()); err != nil {
+		if err := s.manual.admit(caller(ctx), replayCost, time.Now()); err != nil {
 			return answer{}, err
 		}
 		if _, err := s.config.Writer.CreateTask(partOf(ctx, hold, "replay"), again); err != nil {
@@ -179,8 +179,8 @@ func parseResume(text []byte, now time.Time) (from string, at time.Time, err err
 	if from == fromCursor || from == fromNow {
 		return from, at, nil
 	}
-	at, err = time.Parse(time.RFC3339, from)
-	if err != nil || at.Unix() < earliest || at.After(now) {
+	at, valid := parseInstant(from)
+	if !valid || at.After(now) {
 		return "", at, webhook.Invalid("from", "must be cursor, now, or a time in the past such as 2026-01-31T12:00:00Z")
 	}
 	return fromTime, at, nil

@@ -72,6 +72,7 @@ type Server struct {
 	audit    *audit
 	lastUse  lastUse
 	manual   *manualSends
+	kept     *keptResponses
 }
 
 // handler answers one operation.
@@ -83,7 +84,7 @@ func NewServer(config Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening for the API: %w", err)
 	}
-	s := &Server{config: config, gate: gate, listener: gate, served: make(chan error, 1), manual: newManualSends(config.Manual),
+	s := &Server{config: config, gate: gate, listener: gate, served: make(chan error, 1), manual: newManualSends(config.Manual), kept: newKeptResponses(),
 		bodies: newShares("request bodies", maxBodies), answers: newShares("responses", maxAnswers), audit: newAudit(config.Logger, config.Metrics),
 		accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookwheel_accepted_total", Help: "Messages that this node has answered with 202."})}

@@ -159,7 +159,7 @@ func (s *Server) replay(kind webhook.TaskKind, which webhook.ReplayStatus) handl
 		if err != nil {
 			return answer{}, err
 		}
-		if err := s.manual.take(caller(ctx), replayCost, now); err != nil {
+		if err := s.manual.admit(caller(ctx), replayCost, now); err != nil {
 			return answer{}, err
 		}
 		task.App, task.Endpoint = endpoint.App, endpoint.ID

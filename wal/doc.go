@@ -58,7 +58,7 @@
 //
 // A command may come wrapped in another, kindIdempotent, which names the idempotency key of the HTTP request that it is part of, as
 // a hash of 16 bytes, and what the request asks for, another hash. Of the commands under the same key the first that is not
-// refused takes effect; its reply is kept by that very entry, under Y, and is the reply to all others for idempotencyWindow,
+// refused takes effect; its reply is kept by that very entry, under Y, and is the reply to all others for IdempotencyWindow,
 // whatever becomes of the thing; one that asks for something else is refused. Each entry forgets
 // those of the oldest entry in y, once they are too old, so as many go as come.
 //

@@ -9,8 +9,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// idempotencyWindow is for how long an idempotency key is known, by the clock of the log.
-const idempotencyWindow = 12 * time.Hour
+// IdempotencyWindow is for how long an idempotency key is known, by the clock of the log.
+const IdempotencyWindow = 12 * time.Hour
 
 // Once is an idempotency key on its way with a request: the one command that is proposed under its
 // context takes effect once, however often it is asked for and on whatever node, and has the same
@@ -19,6 +19,7 @@ type Once struct {
 	Key         [16]byte // a hash of who asks and the word that the asker has chosen
 	Fingerprint [16]byte // a hash of what is asked for: method, path, query and body
 	Repeated    bool     // becomes true when the command had taken effect before
+	Size        int      // becomes the size of the reply that is kept, unless it was before
 }
 
 var errKeyReused = &webhook.Error{Code: webhook.CodeKeyReused, Field: "idempotency-key",
@@ -126,7 +127,7 @@ func (e *entry) answer(name []byte) (kept keptAnswer, found bool, err error) {
 
 // outdated tells whether what an entry has kept is to be forgotten.
 func (e *entry) outdated(entry webhook.ID) bool {
-	return entry.Millis()+idempotencyWindow.Milliseconds() <= e.batch.meta.clock
+	return entry.Millis()+IdempotencyWindow.Milliseconds() <= e.batch.meta.clock
 }
 
 // keepAnswers writes which idempotency keys this entry has met first.

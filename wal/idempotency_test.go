@@ -93,7 +93,7 @@ func TestKept(t *testing.T) {
 	if again, err := w.CreateMessage(once.Context(t.Context()), &webhook.Message{App: app.ID, EventType: "a"}); err != nil || again != id || !once.Repeated {
 		t.Errorf("%v, %v, %v", again, err, once.Repeated)
 	}
-	if kept, err = s.Kept(once, id.Time().Add(idempotencyWindow)); kept != nil || err != nil {
+	if kept, err = s.Kept(once, id.Time().Add(IdempotencyWindow)); kept != nil || err != nil {
 		t.Errorf("after the window: %+v, %v", kept, err)
 	}
 	once.Fingerprint[0]++
@@ -138,13 +138,13 @@ func TestIdempotencyKeysAreForgotten(t *testing.T) {
 		}
 		at(time.Hour, bodies...)
 	}
-	if reply := at(time.Hour+idempotencyWindow-time.Millisecond, key(0, 0))[0]; reply[1] != replyRepeated {
+	if reply := at(time.Hour+IdempotencyWindow-time.Millisecond, key(0, 0))[0]; reply[1] != replyRepeated {
 		t.Error("forgotten too early")
 	}
 	if n := countKeys(t, s, keyAnswer); n != entries*each {
 		t.Errorf("%d keys are known, want %d", n, entries*each)
 	}
-	late := time.Hour + idempotencyWindow + 4*time.Millisecond
+	late := time.Hour + IdempotencyWindow + 4*time.Millisecond
 	if reply := at(late, key(entries-1, 7))[0]; reply[1] != replyFirst {
 		t.Error("not forgotten, although it is too old")
 	}
@@ -200,7 +200,7 @@ func TestAgingBeyondMemory(t *testing.T) {
 		apply(time.Duration(i)*time.Second, encodeIdempotent(key, [16]byte{}, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})))
 	}
 	for i := range agingAhead + 10 {
-		apply(idempotencyWindow+time.Duration(i)*time.Second+4*time.Millisecond, encodeFingerprint())
+		apply(IdempotencyWindow+time.Duration(i)*time.Second+4*time.Millisecond, encodeFingerprint())
 		if got := countKeys(t, s, keyAging); i%100 == 0 && got != agingAhead+9-i {
 			t.Fatalf("after %d entries %d lists are left", i+1, got)
 		}

@@ -38,7 +38,7 @@ func (s *Store) Kept(once *Once, now time.Time) (*Kept, error) {
 		return nil, err
 	case !found:
 		return nil, nil
-	case now.Sub(answer.entry.Time()) >= idempotencyWindow:
+	case now.Sub(answer.entry.Time()) >= IdempotencyWindow:
 		return nil, nil
 	case answer.fingerprint != once.Fingerprint:
 		return nil, errKeyReused

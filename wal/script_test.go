@@ -50,7 +50,7 @@ func newScript(t *testing.T, seed int64, count int) *script {
 
 func applyEntry(t *testing.T, s *Store, entries [][]Command, i int) [][]byte {
 	t.Helper()
-	const step = int64(idempotencyWindow / time.Millisecond / 100) // between two entries, so that idempotency keys are forgotten
+	const step = int64(IdempotencyWindow / time.Millisecond / 100) // between two entries, so that idempotency keys are forgotten
 	replies, err := s.Apply(uint64(i+1), 1, testClock+int64(i/3)*step, entries[i])
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +194,7 @@ func (c *script) changeKeys() Command {
 	key := webhook.APIKey{Name: "k", Role: webhook.RoleReader, Hash: webhook.HashToken("x")}
 	if c.rnd.Intn(2) == 0 {
 		key.Role, key.App = webhook.RoleApplication, c.app
-		key.ExpiresAt = time.UnixMilli(testClock + c.rnd.Int63n(2*idempotencyWindow.Milliseconds())).UTC()
+		key.ExpiresAt = time.UnixMilli(testClock + c.rnd.Int63n(2*IdempotencyWindow.Milliseconds())).UTC()
 	}
 	return c.command(encodeCommand(kindCreateKey, key))
 }

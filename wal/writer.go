@@ -54,7 +54,9 @@ func (w *Writer) propose(ctx context.Context, command []byte) ([]byte, error) {
 	if len(body) == 0 {
 		return nil, errCut
 	}
-	once.Repeated = body[0] == replyRepeated
+	if once.Repeated = body[0] == replyRepeated; !once.Repeated {
+		once.Size = len(body)
+	}
 	return body[1:], nil
 }
 

@@ -1,0 +1,69 @@
+package httpapi
+
+import (
+	"sync"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// maxBuckets is how many applications have a bucket at a time.
+const maxBuckets = 10_000
+
+// buckets limit the rate at which the tokens of each application may use something on this node.
+type buckets struct {
+	perMinute, size float64
+
+	mu sync.Mutex
+	of map[webhook.ID]bucket
+}
+
+// bucket holds what was left at a time. It is negative when a use took more than there was.
+type bucket struct {
+	left float64
+	at   time.Time
+}
+
+func newBuckets(perMinute, size float64) buckets {
+	return buckets{perMinute: perMinute, size: size, of: make(map[webhook.ID]bucket)}
+}
+
+// take takes count from the bucket of an application if there is at least needed in it.
+func (b *buckets) take(app webhook.ID, needed, count float64, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	own, known := b.of[app]
+	if !known {
+		b.forget(now)
+		own = bucket{left: b.size, at: now}
+	}
+	own = b.refill(own, now)
+	enough := own.left >= needed
+	if enough {
+		own.left -= count
+	}
+	b.of[app] = own
+	return enough
+}
+
+func (b *buckets) refill(own bucket, now time.Time) bucket {
+	if passed := now.Sub(own.at); passed > 0 {
+		own.left, own.at = min(b.size, own.left+b.perMinute*passed.Minutes()), now
+	}
+	return own
+}
+
+// forget makes room for one more bucket: those that are full again go, or else all.
+func (b *buckets) forget(now time.Time) {
+	if len(b.of) < maxBuckets {
+		return
+	}
+	for app, own := range b.of {
+		if b.refill(own, now).left >= b.size {
+			delete(b.of, app)
+		}
+	}
+	if len(b.of) >= maxBuckets {
+		clear(b.of)
+	}
+}
