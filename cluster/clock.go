@@ -36,10 +36,10 @@ type clock struct {
 	elapsed func() time.Duration // monotonic, since the process began
 
 	offset atomic.Int64 // of the cluster's time since epoch, in nanoseconds
+	own    atomic.Int64 // how far our wall clock was ahead of it at the last tick, in nanoseconds
 
 	mu       sync.Mutex
 	samples  map[string]clockSample
-	own      time.Duration // how far our wall clock was ahead of the cluster's time at the last tick
 	since    time.Duration // when the only clock there is began to differ; 0: it does not
 	settled  chan struct{} // closed when the clocks of a majority have been heard
 	isUnsure bool          // settled is still open
@@ -123,7 +123,7 @@ func (c *clock) tick(self string, voters []string) (right []string) {
 	default:
 		c.followAll(offsets)
 	}
-	c.own = own - c.at()
+	c.own.Store(int64(own - c.at()))
 	for server, offset := range fresh {
 		if (offset - c.at()).Abs() <= clockTolerance {
 			right = append(right, server)
@@ -173,7 +173,7 @@ func (c *clock) ahead() time.Duration {
 	if trustsOwnClock {
 		return 0
 	}
-	return c.own
+	return time.Duration(c.own.Load())
 }
 
 // await returns when the clocks of a majority have been heard, at the latest after clockWait or
