@@ -16,7 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"hookwheel/config"
-	"hookwheel/httpapi"
+	"hookwheel/httpapi/reference"
 	"hookwheel/webhook"
 )
 
@@ -356,7 +356,7 @@ func TestTokensAreNotLogged(t *testing.T) {
 // nothing.
 func TestRolesOfEveryOperation(t *testing.T) {
 	a, _, _, _ := authWorld(t)
-	text, err := httpapi.OpenAPI()
+	text, err := reference.Document()
 	if err != nil {
 		t.Fatal(err)
 	}

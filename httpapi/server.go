@@ -16,6 +16,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"hookwheel/cluster"
+	"hookwheel/httpapi/reference"
 	"hookwheel/wal"
 	"hookwheel/webhook"
 )
@@ -279,6 +280,22 @@ func (s *Server) routes() *router.Router {
 
 func (s *Server) notFound(ctx *fasthttp.RequestCtx) {
 	s.writeError(ctx, &webhook.Error{Code: webhook.CodeNotFound, Detail: "There is no operation at this path."})
+}
+
+func (s *Server) getOpenAPI(*fasthttp.RequestCtx) (answer, error) {
+	document, err := reference.Document()
+	return answer{fasthttp.StatusOK, rawJSON(document)}, err
+}
+
+func (s *Server) getDocs(ctx *fasthttp.RequestCtx) {
+	page, err := reference.Page()
+	if err != nil {
+		s.writeError(ctx, err)
+		return
+	}
+	ctx.SetContentType("text/html; charset=utf-8")
+	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	ctx.Response.SetBodyRaw(page) // shared by all responses
 }
 
 // plain turns a handler into HTTP.

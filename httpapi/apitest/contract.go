@@ -1,5 +1,5 @@
-// Package apitest is what tests of the API share: a transport that checks every exchange against the OpenAPI document, a
-// client of the tail, and waiting.
+// Package apitest is what tests of the API share: a transport that checks every exchange against
+// the OpenAPI document, a client of the tail, and waiting.
 package apitest
 
 import (
@@ -23,11 +23,12 @@ import (
 	"github.com/pb33f/libopenapi-validator/config"
 	validation "github.com/pb33f/libopenapi-validator/errors"
 
-	"hookwheel/httpapi"
+	"hookwheel/httpapi/reference"
 )
 
-// contract holds what tests say to nodes, and what these answer, to the OpenAPI document: each answer must be one that the
-// document describes, without a field that it does not know; each request that is taken must be one that it allows.
+// contract holds what tests say to nodes, and what these answer, to the OpenAPI document: each
+// answer must be one that the document describes, without a field that it does not know; each
+// request that is taken must be one that it allows.
 type contract struct {
 	requests  validator.Validator
 	responses validator.Validator // refuses fields that the document does not know
@@ -42,7 +43,7 @@ type Operation struct{ Method, Path string }
 
 // theContract is made once: it takes a while.
 var theContract = sync.OnceValues(func() (*contract, error) {
-	text, err := httpapi.OpenAPI()
+	text, err := reference.Document()
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +166,8 @@ func (c *contract) check(request *http.Request, sent []byte, response *http.Resp
 	return nil
 }
 
-// unknownOperation checks the answer to what the document does not know, which must be an error in the format of the API.
+// unknownOperation checks the answer to what the document does not know, which must be an error in
+// the format of the API.
 func unknownOperation(response *http.Response, got []byte) error {
 	if response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusMethodNotAllowed && response.StatusCode != http.StatusBadRequest {
 		return fmt.Errorf("the document does not have this operation, and the answer was %s", response.Status)
@@ -239,8 +241,8 @@ func (c Transport) CloseIdleConnections() {
 	}
 }
 
-// Proxy is an address for clients in other languages: it passes on to a node what they say, and fails the test where
-// that or the answer breaks the contract.
+// Proxy is an address for clients in other languages: it passes on to a node what they say, and
+// fails the test where that or the answer breaks the contract.
 func Proxy(t testing.TB, node string) string {
 	target, err := url.Parse(node)
 	if err != nil {

@@ -1,4 +1,4 @@
-package httpapi
+package reference
 
 import (
 	"bytes"
@@ -7,15 +7,14 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/valyala/fasthttp"
 	"go.yaml.in/yaml/v4"
 )
 
 //go:embed openapi.yaml
 var openapiYAML []byte
 
-// openapi is the description of the API, in the order in which it was written.
-var openapi = sync.OnceValues(func() (object, error) {
+// parsed returns the document as an object in the order in which it was written.
+var parsed = sync.OnceValues(func() (object, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(openapiYAML, &document); err != nil {
 		return nil, err
@@ -27,9 +26,9 @@ var openapi = sync.OnceValues(func() (object, error) {
 	return value.(object), nil
 })
 
-// OpenAPI is the OpenAPI 3.1 document of the API as JSON.
-var OpenAPI = sync.OnceValues(func() ([]byte, error) {
-	document, err := openapi()
+// Document returns the OpenAPI 3.1 document of the API as JSON.
+var Document = sync.OnceValues(func() ([]byte, error) {
+	document, err := parsed()
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +43,7 @@ type member struct {
 	Value any // an object, a []any or a scalar
 }
 
-// ordered is a node of YAML as JSON has it.
+// ordered converts a node of YAML to a value of JSON.
 func ordered(n *yaml.Node) (any, error) {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -103,7 +102,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// get is the value of a member; nil: there is none.
+// get returns the value of a member, or nil.
 func (o object) get(name string) any {
 	for _, m := range o {
 		if m.Name == name {
@@ -113,13 +112,13 @@ func (o object) get(name string) any {
 	return nil
 }
 
-// Text is a member that is a string, or "".
+// Text returns a member that is a string, or "".
 func (o object) Text(name string) string {
 	text, _ := o.get(name).(string)
 	return text
 }
 
-// Object is a member that is an object, or nil.
+// Object returns a member that is an object, or nil.
 func (o object) Object(name string) object {
 	inner, _ := o.get(name).(object)
 	return inner
@@ -128,9 +127,4 @@ func (o object) Object(name string) object {
 func (o object) list(name string) []any {
 	list, _ := o.get(name).([]any)
 	return list
-}
-
-func (s *Server) getOpenAPI(*fasthttp.RequestCtx) (answer, error) {
-	document, err := OpenAPI()
-	return answer{fasthttp.StatusOK, rawJSON(document)}, err
 }

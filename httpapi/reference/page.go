@@ -1,4 +1,4 @@
-package httpapi
+package reference
 
 import (
 	"bytes"
@@ -10,45 +10,33 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/valyala/fasthttp"
 	"github.com/yuin/goldmark"
 )
 
-//go:embed docs.html
-var docsHTML string
+//go:embed page.html
+var pageHTML string
 
-// docs is the reference page, written from the OpenAPI document. It asks for nothing from the network.
-var docs = sync.OnceValues(func() ([]byte, error) {
-	document, err := openapi()
+// Page returns the reference page, which needs nothing else from the network.
+var Page = sync.OnceValues(func() ([]byte, error) {
+	document, err := parsed()
 	if err != nil {
 		return nil, err
 	}
-	page := reference{document}
-	t, err := template.New("docs").Funcs(template.FuncMap{"markdown": markdown, "type": page.typeOf, "fields": page.fields,
-		"note": page.note, "example": page.example, "resolve": page.resolve, "anchor": anchor}).Parse(docsHTML)
+	p := page{document}
+	t, err := template.New("page").Funcs(template.FuncMap{"markdown": markdown, "type": p.typeOf, "fields": p.fields,
+		"note": p.note, "example": p.example, "resolve": p.resolve, "anchor": anchor}).Parse(pageHTML)
 	if err != nil {
 		return nil, err
 	}
 	var out bytes.Buffer
-	err = t.Execute(&out, page)
+	err = t.Execute(&out, p)
 	return out.Bytes(), err
 })
 
-func (s *Server) getDocs(ctx *fasthttp.RequestCtx) {
-	page, err := docs()
-	if err != nil {
-		s.writeError(ctx, err)
-		return
-	}
-	ctx.SetContentType("text/html; charset=utf-8")
-	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	ctx.Response.SetBodyRaw(page) // shared by all responses
-}
+// page is an OpenAPI document with the methods that the template calls.
+type page struct{ document object }
 
-// reference is an OpenAPI document as the page shows it.
-type reference struct{ document object }
-
-// group is the operations with one tag.
+// group is the operations with the same tag.
 type group struct {
 	Name, Description string
 	Operations        []operation
@@ -67,21 +55,21 @@ type response struct {
 	Schema              object // nil: no JSON
 }
 
-// Title is the name of the API.
-func (r reference) Title() string { return r.document.Object("info").Text("title") }
+// Title returns the name of the API.
+func (p page) Title() string { return p.document.Object("info").Text("title") }
 
-// Description says what all operations have in common.
-func (r reference) Description() string { return r.document.Object("info").Text("description") }
+// Description returns what all operations have in common.
+func (p page) Description() string { return p.document.Object("info").Text("description") }
 
-// Groups are the operations, by tag.
-func (r reference) Groups() (groups []group) {
-	for _, tag := range r.document.list("tags") {
+// Groups returns the operations by tag.
+func (p page) Groups() (groups []group) {
+	for _, tag := range p.document.list("tags") {
 		g := group{Name: tag.(object).Text("name"), Description: tag.(object).Text("description")}
-		for _, path := range r.document.Object("paths") {
+		for _, path := range p.document.Object("paths") {
 			shared := path.Value.(object)
 			for _, m := range shared {
 				if o, is := m.Value.(object); is && slices.Contains(o.list("tags"), any(g.Name)) {
-					g.Operations = append(g.Operations, r.operation(path.Name, m.Name, o, shared.list("parameters")))
+					g.Operations = append(g.Operations, p.operation(path.Name, m.Name, o, shared.list("parameters")))
 				}
 			}
 		}
@@ -90,28 +78,28 @@ func (r reference) Groups() (groups []group) {
 	return groups
 }
 
-func (r reference) operation(path, method string, o object, shared []any) operation {
+func (p page) operation(path, method string, o object, shared []any) operation {
 	op := operation{ID: o.Text("operationId"), Method: strings.ToUpper(method), Path: path, Summary: o.Text("summary"), Description: o.Text("description")}
 	for _, scheme := range o.list("security") {
 		for _, role := range scheme.(object).list("token") {
 			op.Roles = append(op.Roles, role.(string))
 		}
 	}
-	for _, p := range slices.Concat(shared, o.list("parameters")) {
-		op.Parameters = append(op.Parameters, r.resolve(p.(object)))
+	for _, parameter := range slices.Concat(shared, o.list("parameters")) {
+		op.Parameters = append(op.Parameters, p.resolve(parameter.(object)))
 	}
 	op.Body = o.Object("requestBody").Object("content").Object("application/json").Object("schema")
 	for _, m := range o.Object("responses") {
-		answer := r.resolve(m.Value.(object))
+		answer := p.resolve(m.Value.(object))
 		op.Responses = append(op.Responses, response{m.Name, answer.Text("description"),
 			answer.Object("content").Object("application/json").Object("schema")})
 	}
 	return op
 }
 
-// Schemas are the objects that bodies are made of; simple types are shown where they are used.
-func (r reference) Schemas() (schemas []member) {
-	for _, m := range r.document.Object("components").Object("schemas") {
+// Schemas returns the objects that bodies consist of; simple types are shown where they are used.
+func (p page) Schemas() (schemas []member) {
+	for _, m := range p.document.Object("components").Object("schemas") {
 		if m.Value.(object).get("properties") != nil {
 			schemas = append(schemas, m)
 		}
@@ -120,9 +108,9 @@ func (r reference) Schemas() (schemas []member) {
 }
 
 // resolve follows a reference.
-func (r reference) resolve(o object) object {
+func (p page) resolve(o object) object {
 	for o.Text("$ref") != "" {
-		at := r.document
+		at := p.document
 		for name := range strings.SplitSeq(strings.TrimPrefix(o.Text("$ref"), "#/"), "/") {
 			at = at.Object(name)
 		}
@@ -131,32 +119,32 @@ func (r reference) resolve(o object) object {
 	return o
 }
 
-// typeOf says in words what a schema takes, with a link to what has a place of its own on the page.
-func (r reference) typeOf(schema object) template.HTML {
-	if name := strings.TrimPrefix(schema.Text("$ref"), "#/components/schemas/"); name != "" && r.resolve(schema).get("properties") != nil {
+// typeOf describes the type of a schema, with links to the objects that Schemas returns.
+func (p page) typeOf(schema object) template.HTML {
+	if name := strings.TrimPrefix(schema.Text("$ref"), "#/components/schemas/"); name != "" && p.resolve(schema).get("properties") != nil {
 		return template.HTML(fmt.Sprintf(`<a href="#%s">%s</a>`, anchor(name), template.HTMLEscapeString(name)))
 	}
-	schema = r.resolve(schema)
+	schema = p.resolve(schema)
 	if values := schema.list("enum"); len(values) > 0 {
-		return r.words(values, func(v any) template.HTML { return template.HTML(template.HTMLEscapeString(toJSON(v))) })
+		return p.words(values, func(v any) template.HTML { return template.HTML(template.HTMLEscapeString(toJSON(v))) })
 	}
 	for _, combined := range [][]any{schema.list("allOf"), schema.list("anyOf")} {
 		if len(combined) > 0 {
-			return r.words(combined, func(v any) template.HTML { return r.typeOf(v.(object)) })
+			return p.words(combined, func(v any) template.HTML { return p.typeOf(v.(object)) })
 		}
 	}
 	kinds := schema.list("type")
 	if len(kinds) == 0 {
 		kinds = []any{schema.get("type")}
 	}
-	return r.words(kinds, func(kind any) template.HTML {
+	return p.words(kinds, func(kind any) template.HTML {
 		switch items, values := schema.Object("items"), schema.Object("additionalProperties"); {
 		case kind == nil && schema.get("type") == nil:
 			return "anything"
 		case kind == "array" && items != nil:
-			return "list of " + r.typeOf(items)
+			return "list of " + p.typeOf(items)
 		case kind == "object" && values != nil:
-			return "object of " + r.typeOf(values)
+			return "object of " + p.typeOf(values)
 		case kind == "string" && schema.get("format") == "date-time":
 			return "time"
 		default:
@@ -165,7 +153,7 @@ func (r reference) typeOf(schema object) template.HTML {
 	})
 }
 
-func (r reference) words(list []any, word func(any) template.HTML) template.HTML {
+func (p page) words(list []any, word func(any) template.HTML) template.HTML {
 	words := make([]string, len(list))
 	for i, item := range list {
 		words[i] = string(word(item))
@@ -173,7 +161,7 @@ func (r reference) words(list []any, word func(any) template.HTML) template.HTML
 	return template.HTML(strings.Join(words, " or "))
 }
 
-// field is a line in the table of an object.
+// field is a row in the table of an object.
 type field struct {
 	Name       string
 	Schema     object
@@ -181,41 +169,41 @@ type field struct {
 	Deprecated bool
 }
 
-func (r reference) fields(schema object) (fields []field) {
-	required := r.resolve(schema).list("required")
-	for _, m := range r.resolve(schema).Object("properties") {
+func (p page) fields(schema object) (fields []field) {
+	required := p.resolve(schema).list("required")
+	for _, m := range p.resolve(schema).Object("properties") {
 		inner := m.Value.(object)
-		fields = append(fields, field{m.Name, inner, slices.Contains(required, any(m.Name)), r.resolve(inner).get("deprecated") == true})
+		fields = append(fields, field{m.Name, inner, slices.Contains(required, any(m.Name)), p.resolve(inner).get("deprecated") == true})
 	}
 	return fields
 }
 
-// note is what is to be said of a value: its own description, or that of its type.
-func (r reference) note(schema object) string {
-	if text := r.resolve(schema).Text("description"); text != "" {
+// note returns the description of a value, or else that of its type.
+func (p page) note(schema object) string {
+	if text := p.resolve(schema).Text("description"); text != "" {
 		return text
 	}
 	for _, combined := range slices.Concat(schema.list("allOf"), schema.list("anyOf")) {
-		if text := r.note(combined.(object)); text != "" {
+		if text := p.note(combined.(object)); text != "" {
 			return text
 		}
 	}
 	return ""
 }
 
-// example is what a body may look like.
-func (r reference) example(schema object) string {
-	text, err := json.MarshalIndent(r.sample(schema), "", "  ")
+// example returns a sample body.
+func (p page) example(schema object) string {
+	text, err := json.MarshalIndent(p.sample(schema), "", "  ")
 	if err != nil {
-		return err.Error() // seen by whoever looks at the page
+		return err.Error() // the reader of the page sees it
 	}
 	return string(text)
 }
 
-func (r reference) sample(schema object) any {
-	schema = r.resolve(schema)
+func (p page) sample(schema object) any {
+	schema = p.resolve(schema)
 	for _, combined := range slices.Concat(schema.list("allOf"), schema.list("anyOf")) {
-		return r.sample(combined.(object))
+		return p.sample(combined.(object))
 	}
 	kind := schema.get("type")
 	if kinds, several := kind.([]any); several {
@@ -231,13 +219,13 @@ func (r reference) sample(schema object) any {
 	case schema.get("properties") != nil:
 		sample := object{}
 		for _, m := range schema.Object("properties") {
-			if inner := m.Value.(object); r.resolve(inner).get("deprecated") != true {
-				sample = append(sample, member{m.Name, r.sample(inner)})
+			if inner := m.Value.(object); p.resolve(inner).get("deprecated") != true {
+				sample = append(sample, member{m.Name, p.sample(inner)})
 			}
 		}
 		return sample
 	case kind == "array":
-		return []any{r.sample(schema.Object("items"))}
+		return []any{p.sample(schema.Object("items"))}
 	case kind == "object":
 		return object{}
 	case kind == "integer":
@@ -257,10 +245,10 @@ func toJSON(value any) string {
 	return string(text)
 }
 
-// anchor is the name of a place on the page.
+// anchor returns the name of a heading of the page in links.
 func anchor(name string) string { return strings.ReplaceAll(strings.ToLower(name), " ", "-") }
 
-// markdown turns the text of a description into HTML.
+// markdown converts the text of a description to HTML.
 func markdown(text string) (template.HTML, error) {
 	var out bytes.Buffer
 	err := goldmark.Convert([]byte(text), &out)
