@@ -55,6 +55,8 @@ func (s *Server) allow(who roles, h handler) fasthttp.RequestHandler {
 			s.writeError(ctx, err)
 			return
 		}
+		connection := connOf(ctx.Conn())
+		connection.setCaller(ownerOf(key))
 		body, err := s.receive(ctx, ownerOf(key))
 		if err != nil {
 			s.refuse(ctx, err)
@@ -63,6 +65,7 @@ func (s *Server) allow(who roles, h handler) fasthttp.RequestHandler {
 		if body != nil {
 			defer body.end()
 		}
+		connection.busy.Store(true)
 		ctx.SetUserValue(callerValue, key)
 		end, err := s.customerTurn(ctx, key)
 		if err != nil {

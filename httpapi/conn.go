@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"sync/atomic"
+	"time"
 )
 
 // conn is a client's connection.
@@ -11,6 +13,12 @@ type conn struct {
 	*net.TCPConn
 	seen  int64 // bytes read so far
 	bound int64 // of seen; 0: none
+
+	all     *connections
+	address string                // of the client, without the port
+	caller  atomic.Pointer[owner] // of the last request with a valid token; nil: none
+	busy    atomic.Bool           // such a request is being answered
+	since   atomic.Int64          // when that ended, or the connection was opened; in nanoseconds
 }
 
 var errTooMuch = errors.New("the client sends more than it may")
@@ -23,7 +31,12 @@ func connOf(c net.Conn) *conn {
 	return c.(*conn)
 }
 
+// Read waits for more from the client, so whatever was being answered has been written.
 func (c *conn) Read(data []byte) (int, error) {
+	if c.busy.Load() {
+		c.since.Store(time.Now().UnixNano())
+		c.busy.Store(false)
+	}
 	if c.bound > 0 {
 		if c.seen >= c.bound {
 			return 0, errTooMuch
@@ -33,4 +46,31 @@ func (c *conn) Read(data []byte) (int, error) {
 	n, err := c.TCPConn.Read(data)
 	c.seen += int64(n)
 	return n, err
+}
+
+func (c *conn) Close() error {
+	c.all.remove(c)
+	return c.TCPConn.Close()
+}
+
+// holder is who is charged with a connection: its address until it has shown a token, and from
+// then on the caller.
+type holder struct {
+	known   bool
+	owner   owner
+	address string
+}
+
+func (c *conn) holder() holder {
+	if caller := c.caller.Load(); caller != nil {
+		return holder{known: true, owner: *caller}
+	}
+	return holder{address: c.address}
+}
+
+// setCaller notes whose valid token the connection has shown.
+func (c *conn) setCaller(caller owner) {
+	if last := c.caller.Load(); last == nil || *last != caller {
+		c.caller.Store(&caller)
+	}
 }

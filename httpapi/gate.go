@@ -19,8 +19,10 @@ type gate struct {
 	*net.TCPListener
 	log     *slog.Logger
 	ceiling int // descriptors from this number on are not for clients; 0: all are
+	open    *connections
+	limit   int // of them
 	refused prometheus.Counter
-	said    time.Time // when it was last said that a connection was refused
+	said    time.Time // when it was last logged that there is no room
 	closing atomic.Bool
 	closed  chan struct{} // closed just before it is
 	close   func() error
@@ -32,8 +34,9 @@ func openGate(address string, ceiling int, log *slog.Logger) (*gate, error) {
 		return nil, err
 	}
 	g := &gate{TCPListener: l.(*net.TCPListener), log: log, ceiling: ceiling, closed: make(chan struct{}),
+		open: newConnections(), limit: maxConnections,
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "hookwheel_refused_connections_total",
-			Help: "Connections to the API that this node has closed at once because it has no file descriptor for them."})}
+			Help: "Connections to the API that this node has closed, old or new, because it has no room or no file descriptor for a new one."})}
 	g.close = sync.OnceValue(func() error {
 		close(g.closed)
 		return g.TCPListener.Close()
@@ -55,11 +58,11 @@ func (g *gate) Accept() (net.Conn, error) {
 	for {
 		c, err := g.AcceptTCP()
 		switch {
-		case err == nil && g.beyond(c):
-			g.turnAway(c)
+		case err == nil && (g.beyond(c) || g.open.count() >= g.limit) && !g.makeRoom():
+			_ = c.Close() // nothing was written to it
 			continue
 		case err == nil:
-			return &conn{TCPConn: c}, nil
+			return g.open.add(c), nil
 		case g.closing.Load() && errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 			if err := g.Close(); err != nil {
 				g.log.Warn("closing the listener of the API: " + err.Error())
@@ -83,12 +86,13 @@ func (g *gate) beyond(c *net.TCPConn) (beyond bool) {
 
 const refusalPause = 10 * time.Second // between two lines in the log
 
-func (g *gate) turnAway(c *net.TCPConn) {
+// makeRoom closes the connection that can be spared most, and reports whether there was one.
+func (g *gate) makeRoom() bool {
 	g.refused.Inc()
 	if now := time.Now(); now.Sub(g.said) > refusalPause {
 		g.said = now
-		g.log.Warn("connections to the API are refused: all file descriptors that are not kept for the store and for deliveries are in use. "+
-			"Raise the limit (ulimit -n, or LimitNOFILE of systemd)", "descriptors", g.ceiling)
+		g.log.Warn("closing connections to the API: there are as many as this node may have. If they are your clients', "+
+			"raise the limit of file descriptors (ulimit -n, or LimitNOFILE of systemd) or add nodes", "connections", g.open.count())
 	}
-	_ = c.Close() // nothing was written to it
+	return g.open.makeRoom()
 }

@@ -26,7 +26,6 @@ const (
 	readTimeout     = 30 * time.Second // for a whole request to arrive
 	writeTimeout    = 30 * time.Second
 	idleTimeout     = 2 * time.Minute
-	maxConnections  = 20_000
 	shutdownTimeout = 10 * time.Second
 	shutTime        = 20 * time.Millisecond  // for taking the connections that clients have made when the listener closes
 	lingerTime      = 100 * time.Millisecond // for requests that were sent by then on connections that seem idle
@@ -104,7 +103,7 @@ func NewServer(config Config) (*Server, error) {
 		DisablePreParseMultipartForm: true,
 		ErrorHandler:                 s.refuse,
 		Name:                         "Hookwheel",
-		Concurrency:                  maxConnections,
+		Concurrency:                  maxConnections + closingConnections,
 		ReadTimeout:                  readTimeout,
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
