@@ -13,7 +13,9 @@ import (
 type final struct {
 	logs     [size]map[string][]string // by node and application: the ids of the messages, in order of the log
 	attempts []map[string]int          // by endpoint: attempts recorded of each message
+	expired  []int                     // by endpoint: messages counted that left the log while it waited for them
 	bounded  bool                      // messages that nobody waits for leave the log by size
+	leaps    bool                      // hours passed, so that messages may have expired
 }
 
 // verdict is what a checker found.
@@ -37,8 +39,9 @@ const faultMargin = 15 * time.Second
 func check(h *history, endpoints []*endpoint, f *final) *verdict {
 	v := &verdict{counts: make(map[string]int)}
 	told := v.checkPosts(h)
-	v.checkHits(h, endpoints, told)
+	missing := v.checkHits(h, endpoints, told)
 	v.checkOrder(h, endpoints)
+	v.checkMissing(missing, endpoints, told, f)
 	if f != nil {
 		v.checkLogs(f, told)
 		v.checkAttempts(h, f)
@@ -86,8 +89,9 @@ func inFault(h *history, from, to time.Time) bool {
 	return false
 }
 
-// checkHits: what was acknowledged arrived everywhere, under the id that was told; nothing else did; duplicates are about faults.
-func (v *verdict) checkHits(h *history, endpoints []*endpoint, told map[int]string) {
+// checkHits: what arrived was sent, under the id that was told; duplicates are about faults. It returns, by endpoint, the
+// acknowledged events that have not arrived.
+func (v *verdict) checkHits(h *history, endpoints []*endpoint, told map[int]string) (missing [][]int) {
 	posted, ids := make(map[int]bool), make(map[int]string)
 	for i := range h.posts {
 		posted[h.posts[i].Event] = true
@@ -126,14 +130,54 @@ func (v *verdict) checkHits(h *history, endpoints []*endpoint, told map[int]stri
 			v.wrong("event %d was delivered twice to endpoint %s, with no fault about", hit.Event, endpoints[hit.Endpoint].uid)
 		}
 	}
+	missing = make([][]int, len(endpoints))
 	for event := range told {
 		for i, e := range endpoints {
 			if _, arrived := first[[2]int{i, event}]; e.wants(event) && !arrived {
-				v.counts["LOST"]++
-				v.wrong("LOST: event %d (%s) was acknowledged and did not come to endpoint %s", event, told[event], e.uid)
+				missing[i] = append(missing[i], event)
 			}
 		}
 	}
+	return missing
+}
+
+// checkMissing: what was acknowledged arrived, or has expired and is counted. More may be counted than is missing here: events
+// that were not acknowledged, and those that an endpoint took just before the leader was lost.
+func (v *verdict) checkMissing(missing [][]int, endpoints []*endpoint, told map[int]string, f *final) {
+	kept := make(map[string]bool)
+	if f != nil {
+		kept = f.kept()
+	}
+	for i, events := range missing {
+		expired := 0
+		for _, event := range events {
+			if f != nil && f.leaps && !kept[told[event]] {
+				expired++
+				continue
+			}
+			v.counts["LOST"]++
+			v.wrong("LOST: event %d (%s) was acknowledged and did not come to endpoint %s", event, told[event], endpoints[i].uid)
+		}
+		if f == nil {
+			continue
+		}
+		v.counts["expired, which did not arrive"] += expired
+		v.counts["expired, as counted"] += f.expired[i]
+		if f.expired[i] < expired || f.expired[i] > 0 && !f.leaps {
+			v.wrong("LOST: %d messages have left the log that did not come to endpoint %s, and %d are counted as expired", expired, endpoints[i].uid, f.expired[i])
+		}
+	}
+}
+
+// kept are the ids of all messages in the log.
+func (f *final) kept() map[string]bool {
+	kept := make(map[string]bool)
+	for _, log := range f.logs[0] {
+		for _, id := range log {
+			kept[id] = true
+		}
+	}
+	return kept
 }
 
 // checkLogs: all nodes have the same log, in order of id, with all that was acknowledged.
@@ -160,8 +204,8 @@ func (v *verdict) checkLogs(f *final, told map[int]string) {
 	for event, id := range told {
 		switch {
 		case all[id]:
-		case f.bounded: // it left by size, which it may once it was delivered
-			v.counts["left the log by size"]++
+		case f.bounded: // it left by size, which it may once it was delivered, or by age
+			v.counts["left the log"]++
 		default:
 			v.wrong("event %d was acknowledged as %s, which is not in the log", event, id)
 		}
@@ -240,12 +284,7 @@ func (v *verdict) checkAttempts(h *history, f *final) {
 		hit := &h.hits[i]
 		seen[hit.Endpoint][hit.ID] = append(seen[hit.Endpoint][hit.ID], hit.At)
 	}
-	kept := make(map[string]bool)
-	for _, log := range f.logs[0] {
-		for _, id := range log {
-			kept[id] = true
-		}
-	}
+	kept := f.kept()
 	for i, recorded := range f.attempts {
 		for id, n := range recorded {
 			if len(seen[i][id]) == 0 {

@@ -13,7 +13,7 @@ import (
 // story is a small history in which all is well: ten events, each acknowledged and delivered where it is wanted.
 func story() (*history, *final) {
 	h := &history{}
-	f := &final{attempts: make([]map[string]int, len(newEndpoints()))}
+	f := &final{attempts: make([]map[string]int, len(newEndpoints())), expired: make([]int, len(newEndpoints()))}
 	for i := range f.logs {
 		f.logs[i] = make(map[string][]string)
 	}
@@ -38,6 +38,15 @@ func story() (*history, *final) {
 	return h, f
 }
 
+// expire has event 0 leave the log, when hours have passed, before the first endpoint has taken it.
+func expire(h *history, f *final) {
+	f.bounded, f.leaps = true, true
+	h.hits[0].Status = 500
+	for i := range f.logs {
+		f.logs[i]["app0"] = f.logs[i]["app0"][1:]
+	}
+}
+
 // The checker finds each thing that can be wrong, and nothing in a history in which all is well.
 func TestChecker(t *testing.T) {
 	tests := map[string]struct {
@@ -48,6 +57,14 @@ func TestChecker(t *testing.T) {
 		"lost": {func(h *history, _ *final) {
 			h.hits = slices.DeleteFunc(h.hits, func(x hit) bool { return x.Event == 3 && x.Endpoint == 4 })
 		}, "LOST: event 3"},
+		"expired and counted":  {func(h *history, f *final) { expire(h, f); f.expired[0] = 1 }, ""},
+		"expired uncounted":    {expire, "and 0 are counted"},
+		"expired too early":    {func(h *history, f *final) { expire(h, f); f.expired[0], f.leaps = 1, false }, "LOST"},
+		"counted, not expired": {func(_ *history, f *final) { f.expired[0] = 1 }, "1 are counted"},
+		"lost when hours pass": {func(h *history, f *final) {
+			expire(h, f)
+			f.logs[0]["app0"] = append([]string{h.posts[0].ID}, f.logs[0]["app0"]...)
+		}, "LOST: event 0"},
 		"answered 500 only": {func(h *history, _ *final) { h.hits[0].Status = 500 }, "LOST: event 0"},
 		"invented":          {func(h *history, _ *final) { h.hits[0].Event = unknownEvent }, "arrived and was never sent"},
 		"event not posted":  {func(h *history, _ *final) { h.hits[0].Event = 400 }, "arrived and was never sent"},

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -29,9 +30,9 @@ const (
 )
 
 // The blocks storage and delivery of the configurations. In long runs size pressure removes messages
-// from the log.
+// from the log, and what is left of them when hours pass.
 const (
-	usualStorage  = "  min_free = \"64MiB\"\n  max_size = \"8MiB\""
+	usualStorage  = "  min_free = \"64MiB\"\n  max_size = \"8MiB\"\n  retention = \"1h\""
 	usualDelivery = "  timeout = \"5s\"\n  retry {\n    base = \"1s\"\n    factor = 1\n    max_retries = 100\n  }"
 )
 
@@ -45,6 +46,7 @@ type cluster struct {
 	http    http.Client
 
 	patience time.Duration // with what must happen in the end
+	passed   atomic.Int64  // seconds by which all clocks were set ahead for good
 }
 
 // node is one of them, counted from 0.

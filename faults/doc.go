@@ -12,7 +12,8 @@
 //
 // Every run has endpoints without an order, ordered as a whole and ordered by key, with slow answers
 // and failures among them; half of the events are posted with an idempotency key, some of those
-// twice; in long runs messages leave the log by size. What must hold is said in checker_test.go, the
+// twice; in long runs messages leave the log by size and, with clocks that jump, by age, and what has
+// expired must be counted. What must hold is said in checker_test.go, the
 // kinds of harm are in nemesis_test.go, the stories in scenarios_test.go, the broken builds in
 // sabotage_test.go.
 //

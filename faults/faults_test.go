@@ -4,11 +4,13 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -35,8 +37,11 @@ type setup struct {
 	storage, delivery string      // what is in these blocks of the configuration; empty: the usual
 }
 
-// buildsDir is where the binaries of this run are; each is made once.
-var buildsDir string
+// buildsDir is where the binaries of this run are; each is made once, one at a time.
+var (
+	buildsDir string
+	building  sync.Mutex
+)
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "hookwheel-builds-")
@@ -55,6 +60,8 @@ func TestMain(m *testing.M) {
 // build makes the binary, with the race detector if this test has it.
 func (s setup) build(t *testing.T) string {
 	t.Helper()
+	building.Lock()
+	defer building.Unlock()
 	name := fmt.Sprint(s.tags, s.clocks)
 	dir := filepath.Join(buildsDir, name)
 	binary := filepath.Join(dir, "hookwheel")
@@ -119,7 +126,7 @@ func newTrial(t *testing.T, s setup) *trial {
 		s.endpoints = newEndpoints()
 	}
 	tr.bounded = s.storage == ""
-	tr.receiver = newReceiver(t, h, s.endpoints)
+	tr.receiver = newReceiver(t, h, tr.cluster, s.endpoints)
 	for i, n := range tr.nodes {
 		if err := tr.start(i); err != nil {
 			t.Fatal(err)
@@ -156,7 +163,7 @@ func (tr *trial) finish(t *testing.T) *verdict {
 	}
 	tr.load.stop()
 	tr.receiver.calm.Store(true)
-	for deadline := time.Now().Add(patience); len(tr.history.pending(tr.receiver.endpoints)) > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); tr.waits() && time.Now().Before(deadline); {
 		time.Sleep(200 * time.Millisecond)
 	}
 	time.Sleep(2 * time.Second) // the last attempts are recorded, and applied on all nodes
@@ -188,6 +195,23 @@ func (tr *trial) finish(t *testing.T) *verdict {
 	return v
 }
 
+// waits reports whether events are yet to be delivered, and can be. Those that have left the log can't,
+// which is right only when hours have passed.
+func (tr *trial) waits() bool {
+	pending := tr.history.pending(tr.receiver.endpoints)
+	if tr.passed.Load() == 0 {
+		return len(pending) > 0
+	}
+	told := tr.history.acknowledged()
+	return slices.ContainsFunc(pending, func(event int) bool { return !tr.gone(event, told[event]) })
+}
+
+// gone reports whether the first node says that there is no such message.
+func (tr *trial) gone(event int, id string) bool {
+	status, _, err := tr.call(0, "GET", "/app/"+appOf(event)+"/msg/"+id, nil, nil)
+	return id != "" && err == nil && status == http.StatusNotFound
+}
+
 // checkNodeLog looks for what must never stand in a log.
 func (v *verdict) checkNodeLog(n *node) {
 	text, err := os.ReadFile(n.log)
@@ -203,7 +227,7 @@ func (v *verdict) checkNodeLog(n *node) {
 
 // collect reads what the nodes hold.
 func (tr *trial) collect() (*final, error) {
-	f := &final{bounded: tr.bounded}
+	f := &final{bounded: tr.bounded, leaps: tr.passed.Load() > 0}
 	for i := range tr.nodes {
 		f.logs[i] = make(map[string][]string)
 		for _, app := range []string{"app0", "app1"} {
@@ -220,12 +244,20 @@ func (tr *trial) collect() (*final, error) {
 			return nil, err
 		}
 		f.attempts = append(f.attempts, recorded)
+		expired, err := tr.expired(e.app, e.uid)
+		if err != nil {
+			return nil, err
+		}
+		f.expired = append(f.expired, expired)
 	}
 	return f, nil
 }
 
 // item is a message or an attempt.
-type item struct{ ID, MsgID string }
+type item struct {
+	ID, MsgID   string
+	NextAttempt *time.Time
+}
 
 // pages goes through a list.
 func (c *cluster) pages(i int, path string, see func(item)) error {

@@ -54,7 +54,7 @@ func (tr *trial) replay(node, endpoint int) {
 	e := tr.receiver.endpoints[endpoint]
 	tr.history.manual(manual{Endpoint: endpoint, At: time.Now()})
 	tr.wish(node, "/app/"+e.app+"/endpoint/"+e.uid+"/bulk-replay", map[string]any{"status": "delivered", "rate": 100,
-		"since": time.Now().Add(-3 * time.Second).UTC().Format(time.RFC3339)})
+		"since": tr.now().Add(-3 * time.Second).UTC().Format(time.RFC3339)})
 }
 
 // wish makes a call that may fail, as a fault may be about or the message may have left the log.

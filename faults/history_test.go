@@ -123,6 +123,19 @@ func (h *history) acknowledgedSince(start time.Time, without []int) (end time.Ti
 	return end
 }
 
+// acknowledged is the message id that each acknowledged event was told.
+func (h *history) acknowledged() map[int]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	told := make(map[int]string)
+	for i := range h.posts {
+		if p := &h.posts[i]; p.Status == 202 {
+			told[p.Event] = p.ID
+		}
+	}
+	return told
+}
+
 // pending are the acknowledged events that have not yet come to all endpoints that want them.
 func (h *history) pending(endpoints []*endpoint) (missing []int) {
 	h.mu.Lock()

@@ -73,6 +73,7 @@ var harms = map[string]harm{
 	"clocks jump":          {pick: nobody, do: (*nemesis).shiftClocks, last: 2 * time.Second, needs: clocks},
 	"clock of one leaps":   {pick: any1, do: (*nemesis).leap, last: 2 * time.Second, needs: clocks},
 	"clock of leader late": {pick: leaderOnly, do: (*nemesis).beLate, needs: clocks},
+	"hours pass":           {pick: nobody, do: (*nemesis).passHours, last: 2 * time.Second, needs: clocks},
 }
 
 // kind is the next to come. Each that can be done here comes once before any comes again.
@@ -386,6 +387,16 @@ func (n *nemesis) beLate(nodes []int) (func() error, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s leads on though its clock is wrong", n.cluster.nodes[nodes[0]].name)
+}
+
+// passHours sets all clocks ahead for good, and has a new leader look at once for messages whose time is
+// over: what waits is counted as expired.
+func (n *nemesis) passHours([]int) (func() error, error) {
+	n.cluster.passed.Add(2 * 60 * 60)
+	err := n.cluster.setClocks(func(int) int { return 0 })
+	time.Sleep(3 * time.Second)                                               // until the nodes have told each other what time it is
+	_, _, _ = n.cluster.call(n.leader, "POST", "/cluster/transfer", nil, nil) // else the leader looks within a minute
+	return nil, err
 }
 
 // setClock sets the clock of one node wrong and all others right.

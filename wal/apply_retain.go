@@ -98,7 +98,7 @@ func (r *retainer) wanted(m *webhook.Message) (bool, error) {
 		}
 	}
 	lines, err := r.linesOf(m)
-	return len(lines) > 0, err
+	return len(lines) > 0 && keepsWaiting, err
 }
 
 // retainPart looks at the messages that one entry has added to a log.
@@ -264,7 +264,7 @@ func (r *retainer) leave(endpoint *webhook.Endpoint, m *webhook.Message, lines [
 			return err
 		}
 	}
-	if lost || len(lines) > 0 {
+	if keepsWaiting && (lost || len(lines) > 0) {
 		c.counts.expired++
 	}
 	r.putCursor(endpoint.ID, c)

@@ -1,0 +1,5 @@
+//go:build sabotage_waiting
+
+package wal
+
+const keepsWaiting = false
