@@ -1,5 +1,6 @@
-// Hookwheel sends webhooks: it takes events over HTTP, keeps them in a replicated log and delivers each, signed, to every
-// endpoint that wants it, until the endpoint says 2xx or its retry schedule ends.
+// Hookwheel sends webhooks: it accepts events over HTTP, stores them in a replicated log and
+// delivers each one, signed, to every endpoint that subscribes to it, retrying until the endpoint
+// returns a 2xx or the retry schedule is exhausted.
 package main
 
 import (
@@ -8,7 +9,7 @@ import (
 	"hookwheel/cli"
 )
 
-// version is set by the linker in releases.
-var version = "dev"
+// version is set by the linker in releases; otherwise the build information says it.
+var version string
 
 func main() { os.Exit(cli.Main(version)) }

@@ -16,10 +16,9 @@ const callTimeout = 10 * time.Second
 
 // site is what a run needs on the node: an application, with an endpoint for each one of the sink.
 type site struct {
-	base      string // of the node that was asked, such as http://127.0.0.1:8071
-	token     string
-	app       string
-	endpoints []string
+	base  string // of the node that was asked, such as http://127.0.0.1:8071
+	token string
+	app   string
 }
 
 // newSite creates application and endpoints, and gives the sink their secrets; it ends early, without an error, when the
@@ -45,9 +44,8 @@ func (s *site) addEndpoint(sink *Sink, endpoint int) error {
 	if err := s.call("POST", "/api/v1/app/"+s.app+"/endpoint", wish, 201, &made); err != nil {
 		return err
 	}
-	s.endpoints = append(s.endpoints, made.ID)
 	var answer struct{ Key string }
-	if err := s.call("GET", s.endpointPath(made.ID)+"/secret", nil, 200, &answer); err != nil {
+	if err := s.call("GET", "/api/v1/app/"+s.app+"/endpoint/"+made.ID+"/secret", nil, 200, &answer); err != nil {
 		return err
 	}
 	secret, err := webhook.ParseSecret(answer.Key)
@@ -63,17 +61,12 @@ func (s *site) messages(node string) string {
 	return strings.TrimRight(node, "/") + "/api/v1/app/" + s.app + "/msg?with_content=false"
 }
 
-func (s *site) endpointPath(id string) string { return "/api/v1/app/" + s.app + "/endpoint/" + id }
-
-// remove deletes the endpoints, so that the node stops sending to a sink that is gone. It ends at the first error: a
-// node that does not answer once should not be waited for again and again.
+// remove deletes the application, with its endpoints and messages.
 func (s *site) remove() error {
-	for _, id := range s.endpoints {
-		if err := s.call("DELETE", s.endpointPath(id), nil, 204, nil); err != nil {
-			return err
-		}
+	if s.app == "" {
+		return nil
 	}
-	return nil
+	return s.call("DELETE", "/api/v1/app/"+s.app, nil, 204, nil)
 }
 
 // call sends in as JSON, if there is any, and reads the answer into out, if there is one. Any status but want is an

@@ -77,8 +77,8 @@ func TestRunCountsWhatHappens(t *testing.T) {
 	if report.Post.P50 <= 0 || report.Arrival.P50 <= 0 || report.DeliveredPerSecond <= 0 || report.Elapsed <= 0 {
 		t.Errorf("nothing was measured: %+v", report)
 	}
-	if node.deleted != 2 {
-		t.Errorf("%d endpoints deleted, expected 2", node.deleted)
+	if node.deleted != 1 {
+		t.Errorf("the application was deleted %d times, expected once", node.deleted)
 	}
 	if report.Err() == nil || report.Stopped != "" {
 		t.Errorf("verdict %v, stopped %q", report.Err(), report.Stopped)
@@ -145,7 +145,7 @@ func TestCancelEndsARunThatIsSending(t *testing.T) {
 		t.Errorf("stopped %q, accepted %d, verdict %v", report.Stopped, report.Accepted, report.Err())
 	}
 	if node.deleted != 1 {
-		t.Errorf("%d endpoints deleted, expected 1", node.deleted)
+		t.Errorf("the application was deleted %d times, expected once", node.deleted)
 	}
 }
 
@@ -225,8 +225,8 @@ func TestSetupErrorsSayWhatToDo(t *testing.T) {
 			t.Errorf("got %v, expected %q", err, c.want)
 		}
 	}
-	if len(node.endpoints) != node.deleted {
-		t.Errorf("%d endpoints made, %d deleted", len(node.endpoints), node.deleted)
+	if node.created != node.deleted || node.created == 0 {
+		t.Errorf("%d applications created, %d deleted", node.created, node.deleted)
 	}
 }
 

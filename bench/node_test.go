@@ -28,6 +28,7 @@ type fakeNode struct {
 
 	mu        sync.Mutex
 	endpoints []string // URLs
+	created   int      // applications
 	deleted   int
 }
 
@@ -57,12 +58,15 @@ func (n *fakeNode) serve(ctx *fasthttp.RequestCtx) {
 	case string(ctx.Request.Header.Peek("Authorization")) != "Bearer test":
 		ctx.Error(`{"code":"authentication_failed"}`, 401)
 	case method == "POST" && path == "/api/v1/app":
+		n.mu.Lock()
+		n.created++
+		n.mu.Unlock()
 		answer(ctx, 201, `{"id":"app_1","name":"bench"}`)
 	case method == "POST" && path == "/api/v1/app/app_1/endpoint":
 		n.addEndpoint(ctx)
 	case method == "GET" && strings.HasSuffix(path, "/secret"):
 		answer(ctx, 200, `{"key":"whsec_`+base64.StdEncoding.EncodeToString(testKey)+`"}`)
-	case method == "DELETE" && strings.HasPrefix(path, "/api/v1/app/app_1/endpoint/ep_"):
+	case method == "DELETE" && path == "/api/v1/app/app_1":
 		n.mu.Lock()
 		n.deleted++
 		n.mu.Unlock()

@@ -7,29 +7,41 @@ import (
 )
 
 func newAppCommand() *cobra.Command {
-	return newResourceCommand("app", "Applications: your customers, who own endpoints and messages",
-		`  hookwheel app create "Acme Inc." --uid acme
+	return newResourceCommand(&cobra.Command{
+		Use:   "app",
+		Short: "Applications: your customers, who own endpoints and messages",
+		Example: `  hookwheel app create "Acme Inc." --uid acme
   hookwheel app list
   hookwheel app update acme --rate 100 --metadata plan=gold
   hookwheel app delete acme`,
-		func(p *people) []*cobra.Command {
-			shown := columns("ID id, UID uid, NAME name, RATE throttleRate, CREATED createdAt")
-			settings := func() *fields {
-				return new(fields).orNull("uid", "uid", "your own name for it, usable wherever its id is").
-					number("rate", "throttleRate", "messages per second at most").
-					number("max-endpoints", "maxEndpoints", "how many endpoints it may have, instead of limits.endpoints of the configuration").
-					pairs("metadata", "metadata", "notes, as name=value")
-			}
-			return []*cobra.Command{
-				p.newList(&cobra.Command{Use: "list", Short: "Applications, the oldest first", Args: cobra.NoArgs}, new(fields), shown,
-					func([]string) (string, error) { return "/app", nil }),
-				p.newDo(&cobra.Command{Use: "create NAME", Short: "Create an application", Example: `  hookwheel app create "Acme Inc." --uid acme`},
-					1, settings(), http.MethodPost, "/app", func(args []string) (map[string]any, error) { return map[string]any{"name": args[0]}, nil }, shown, ""),
-				p.newDo(&cobra.Command{Use: "get APP", Short: "Show an application"}, 1, nil, http.MethodGet, "/app/%s", nil, shown, ""),
-				p.newDo(&cobra.Command{Use: "update APP", Short: "Change what the flags say, and nothing else"},
-					1, settings().text("name", "name", "its name for people"), http.MethodPatch, "/app/%s", nil, shown, ""),
-				p.newDo(&cobra.Command{Use: "delete APP", Short: "Delete an application with its endpoints and messages"},
-					1, nil, http.MethodDelete, "/app/%s", nil, nil, "The application is gone."),
-			}
-		})
+	}, func(r *resource) []*cobra.Command {
+		shown := columns("ID id, UID uid, NAME name, RATE throttleRate, CREATED createdAt")
+		settings := func() *fields {
+			return new(fields).
+				orNull("uid", "uid", "your own `id` for it, usable wherever its id is").
+				limit("rate", "throttleRate", "maximum messages per second").
+				limit("max-endpoints", "maxEndpoints", "maximum number of endpoints, instead of limits.endpoints").
+				pairs("metadata", "metadata", "your own data, as `name=value`")
+		}
+		return []*cobra.Command{
+			r.list(listing{use: "list", short: "List applications, oldest first", path: "/app", columns: shown,
+				example: `  hookwheel app list
+  hookwheel app list --limit 0 --json`}),
+			r.command(operation{use: "create NAME", short: "Create an application",
+				example: `  hookwheel app create "Acme Inc." --uid acme`,
+				method:  http.MethodPost, path: "/app", body: settings(), columns: shown,
+				arguments: func(_ *cobra.Command, args []string) (map[string]any, error) {
+					return map[string]any{"name": args[0]}, nil
+				}}),
+			r.command(operation{use: "get APP", short: "Show an application", example: `  hookwheel app get acme`,
+				method: http.MethodGet, path: "/app/%s", columns: shown}),
+			r.command(operation{use: "update APP", short: "Update the fields given as flags",
+				example: `  hookwheel app update acme --name "Acme Corp." --rate 100`,
+				method:  http.MethodPatch, path: "/app/%s", columns: shown,
+				body: settings().text("name", "name", "display `name`")}),
+			r.command(operation{use: "delete APP", short: "Delete an application, its endpoints and messages",
+				example: `  hookwheel app delete acme`,
+				method:  http.MethodDelete, path: "/app/%s", done: "Application deleted."}),
+		}
+	})
 }

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
+	"io"
+	"net"
+	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"hookwheel/bench"
 )
@@ -28,18 +29,21 @@ func newBenchCommand() *cobra.Command {
 	var o benchOptions
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure a running node: events per second, latency, losses, duplicates",
-		Long: `Post events to a running node, or several of one cluster, receive their deliveries, and print how many were
-accepted and delivered per second, how long that took, and whether any was lost or came twice.
+		Short: "Measure running nodes: events per second, latency, losses",
+		Long: `Post events to running nodes, receive their deliveries, and print how many were
+accepted and delivered per second, with which latency, and whether any were lost
+or delivered twice.
 
-The nodes must be able to reach --sink and be allowed to deliver to its address. Progress goes to stderr, the report to
-stdout. The exit status is 1 if anything was lost or wrongly signed, or nothing was accepted.`,
-		Example: `  # the node of "hookwheel dev", and how far it is from a bare loop on this machine
+The nodes must be able to reach --sink and be allowed to deliver to its address.
+bench creates an application and deletes it at the end, also when interrupted.
+Progress goes to stderr, the report to stdout. The exit code is 1 if an event
+was lost or had a wrong signature, or if none was accepted.`,
+		Example: `  # the node of "hookwheel dev", compared with a bare loop on this machine
   hookwheel bench --baseline
 
   # a cluster, a million events of 4 KiB to three endpoints, report as JSON
-  hookwheel bench --url http://10.0.0.1:8071 --url http://10.0.0.2:8071 --url http://10.0.0.3:8071 \
-      --sink 10.0.0.9:9000 --events 1000000 --size 4096 --endpoints 3 --json > report.json
+  hookwheel bench --url http://10.0.0.1:8071,http://10.0.0.2:8071 \
+      --sink 10.0.0.9:9000 --events 1000000 --size 4096 --endpoints 3 --json
 
   # what a bad endpoint does to the others
   hookwheel bench isolation`,
@@ -47,30 +51,30 @@ stdout. The exit status is 1 if anything was lost or wrongly signed, or nothing 
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&o.load.URLs, "url", []string{"http://127.0.0.1:8071"}, "node to post to; may be repeated")
-	flags.StringVar(&o.load.Token, "token", "",
-		"token of the API (default $HOOKWHEEL_TOKEN, else read from "+tokenFile+")")
-	flags.IntVar(&o.events, "events", 100_000, "events to send")
-	flags.IntVar(&o.load.Connections, "connections", 64, "connections to send over, each with one event under way")
-	flags.IntVar(&o.load.Size, "size", 1024, "payload of an event, in bytes")
-	flags.IntVar(&o.endpoints, "endpoints", 1, "endpoints that each event is delivered to")
-	flags.StringVar(&o.sink, "sink", "127.0.0.1:0", "address to receive deliveries on; port 0 takes a free one")
+	addBenchFlags(flags, &o.load.URLs, &o.load.Token, &o.sink, &o.json)
+	flags.IntVar(&o.events, "events", 100_000, "`number` of events to send")
+	flags.IntVar(&o.load.Connections, "connections", 64, "`number` of connections, each with one event in flight")
+	flags.IntVar(&o.load.Size, "size", 1024, "payload of an event, in `bytes`")
+	flags.IntVar(&o.endpoints, "endpoints", 1, "`number` of endpoints that each event is delivered to")
 	flags.DurationVar(&o.load.Wait, "wait", 10*time.Second, "give up when nothing new has arrived for this long")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "end the whole run after this long")
-	flags.BoolVar(&o.load.Baseline, "baseline", false, "first measure the generator posting straight to the sink")
-	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
+	flags.BoolVar(&o.load.Baseline, "baseline", false, "first measure the generator posting directly to the sink")
 	cmd.AddCommand(newIsolationCommand(), newFloodCommand(), newDeadCommand(), newScheduledCommand())
 	return cmd
 }
 
-func (o *benchOptions) run(cmd *cobra.Command) (err error) {
-	ctx, cancel := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	context.AfterFunc(ctx, cancel) // a second ctrl-C ends the process at once
-	ctx, stop := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("--timeout %v is over", o.timeout))
-	defer stop()
+// addBenchFlags adds the flags that bench and its scenarios share.
+func addBenchFlags(flags *pflag.FlagSet, urls *[]string, token, sink *string, asJSON *bool) {
+	addURLFlag(flags, urls)
+	addTokenFlag(flags, token)
+	flags.StringVar(sink, "sink", "127.0.0.1:0", "`address` to receive deliveries at; port 0 picks a free one")
+	flags.BoolVar(asJSON, "json", false, "print the report as JSON")
+}
 
-	if err := findToken(&o.load.Token); err != nil {
+func (o *benchOptions) run(cmd *cobra.Command) (err error) {
+	ctx, stop := context.WithTimeoutCause(cmd.Context(), o.timeout, fmt.Errorf("stopped after --timeout %v", o.timeout))
+	defer stop()
+	if err := findNodes(&o.load.URLs, &o.load.Token); err != nil {
 		return err
 	}
 	sink, err := bench.NewSink(o.sink, o.endpoints, o.events)
@@ -83,17 +87,68 @@ func (o *benchOptions) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := o.print(cmd, report); err != nil {
-		return err
-	}
-	return report.Err()
+	return printReport(cmd.OutOrStdout(), report, o.json)
 }
 
-func (o *benchOptions) print(cmd *cobra.Command, report *bench.Report) error {
-	if !o.json {
-		return report.WriteTable(cmd.OutOrStdout())
+// findNodes completes URLs and token. The first node becomes one that can be reached, because it
+// is asked for the application; bench copes with others that are down.
+func findNodes(urls *[]string, token *string) error {
+	var failures []error
+	var up, down []string
+	for _, text := range *urls {
+		base, err := baseURL(text)
+		if err != nil {
+			return err
+		}
+		if err := reach(base); err != nil {
+			failures = append(failures, newConnectionError(base, err))
+			down = append(down, base)
+			continue
+		}
+		up = append(up, base)
 	}
-	encoder := json.NewEncoder(cmd.OutOrStdout())
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(report)
+	if len(up) == 0 {
+		return &exitError{errors.Join(failures...), exitNoConnection}
+	}
+	*urls = append(up, down...)
+	return findToken(token)
+}
+
+// reach reports whether a node accepts connections.
+func reach(base string) error {
+	parsed, err := url.Parse(base)
+	if err != nil {
+		return err
+	}
+	address := parsed.Host
+	if parsed.Port() == "" {
+		address = net.JoinHostPort(parsed.Hostname(), parsed.Scheme) // the name of a port, too
+	}
+	conn, err := net.DialTimeout("tcp", address, dialTimeout)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// report is what a measurement returns.
+type report interface {
+	WriteTable(io.Writer) error
+	Err() error // what is wrong with the results
+}
+
+// printReport prints a report and returns what is wrong with its results.
+func printReport(out io.Writer, r report, asJSON bool) error {
+	var err error
+	if asJSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(r)
+	} else {
+		err = r.WriteTable(out)
+	}
+	if err != nil {
+		return err
+	}
+	return r.Err()
 }

@@ -2,110 +2,87 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"hookwheel/bench"
 )
 
-// finding is what a scenario has found.
-type finding interface {
-	WriteTable(io.Writer) error
-	Err() error // a limit was not kept
+// scenario describes a command that measures something bad happening beside other work.
+type scenario struct {
+	use, short, long string
+
+	// How often it is repeated, or how much of it there is: the flag, its default and its usage.
+	flag    string
+	amount  int
+	usage   string
+	measure func(ctx context.Context, s *bench.Scenario, amount int) (report, error)
 }
 
-// scenarioOptions are the flags that all scenarios have.
-type scenarioOptions struct {
-	scenario bench.Scenario
-	json     bool
-}
-
-// newScenarioCommand makes the command of one scenario.
-func newScenarioCommand(cmd *cobra.Command, measure func(context.Context, *bench.Scenario) (finding, error)) *cobra.Command {
-	var o scenarioOptions
-	flags := cmd.Flags()
-	flags.StringArrayVar(&o.scenario.URLs, "url", []string{"http://127.0.0.1:8071"}, "node; repeat it to name all nodes of a cluster")
-	flags.StringVar(&o.scenario.Token, "token", "", "token of the API (default $HOOKWHEEL_TOKEN, else read from "+tokenFile+")")
-	flags.StringVar(&o.scenario.Listen, "sink", "127.0.0.1:0", "address to receive deliveries on; port 0 takes a free one")
-	flags.BoolVar(&o.json, "json", false, "print the findings as JSON")
-	cmd.Args = cobra.NoArgs
+// command returns the command of a scenario.
+func (s scenario) command() *cobra.Command {
+	var run bench.Scenario
+	var asJSON bool
+	cmd := &cobra.Command{Use: s.use, Short: s.short, Long: s.long, Args: cobra.NoArgs,
+		Example: "  hookwheel bench " + s.use}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		ctx, cancel := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-		defer cancel()
-		context.AfterFunc(ctx, cancel) // a second ctrl-C ends the process at once
-		if err := findToken(&o.scenario.Token); err != nil {
+		if err := findNodes(&run.URLs, &run.Token); err != nil {
 			return err
 		}
-		o.scenario.Progress = cmd.ErrOrStderr()
-		found, err := measure(ctx, &o.scenario)
+		run.Progress = cmd.ErrOrStderr()
+		found, err := s.measure(cmd.Context(), &run, s.amount)
 		if err != nil {
 			return err
 		}
-		if o.json {
-			encoder := json.NewEncoder(cmd.OutOrStdout())
-			encoder.SetIndent("", "  ")
-			err = encoder.Encode(found)
-		} else {
-			err = found.WriteTable(cmd.OutOrStdout())
-		}
-		if err != nil {
-			return err
-		}
-		return found.Err()
+		return printReport(cmd.OutOrStdout(), found, asJSON)
 	}
+	addBenchFlags(cmd.Flags(), &run.URLs, &run.Token, &run.Listen, &asJSON)
+	cmd.Flags().IntVar(&s.amount, s.flag, s.amount, s.usage)
 	return cmd
 }
 
 func newIsolationCommand() *cobra.Command {
-	var rounds int
-	cmd := newScenarioCommand(&cobra.Command{
-		Use:   "isolation",
-		Short: "Measure what three bad endpoints do to the latency of 17 good ones",
-		Long: `Send events to 17 endpoints, and then to these and three more: one that never answers, one that resets each connection, one that
-answers 500 after ten seconds. The time from POST to arrival at the 17 is compared.`,
-	}, func(ctx context.Context, s *bench.Scenario) (finding, error) { return s.Isolation(ctx, rounds) })
-	cmd.Flags().IntVar(&rounds, "rounds", 3, "how often each is measured, in turn; a round takes 40 seconds")
-	return cmd
+	return scenario{use: "isolation", short: "Measure what three bad endpoints do to the latency of 17 good ones",
+		long: `Send events to 17 endpoints, and then to these and three more: one that never
+responds, one that resets each connection, and one that returns 500 after ten
+seconds. Compare the time from POST to arrival at the 17.`,
+		flag: "rounds", amount: 3, usage: "`number` of measurements of each, in turn; a round takes 40 seconds",
+		measure: func(ctx context.Context, s *bench.Scenario, rounds int) (report, error) {
+			return s.Isolation(ctx, rounds)
+		}}.command()
 }
 
 func newFloodCommand() *cobra.Command {
-	var rounds int
-	cmd := newScenarioCommand(&cobra.Command{
-		Use:   "flood",
-		Short: "Measure what a flood for one endpoint does to the latency of others",
-		Long: `Send 100 events a second to ten endpoints, without and with 1,900 a second to an endpoint of another application. The time from POST to
-arrival at the ten is compared.`,
-	}, func(ctx context.Context, s *bench.Scenario) (finding, error) { return s.Flood(ctx, rounds) })
-	cmd.Flags().IntVar(&rounds, "rounds", 3, "how often each is measured, in turn; a round takes 40 seconds")
-	return cmd
+	return scenario{use: "flood", short: "Measure what a flood to one endpoint does to the latency of others",
+		long: `Send 100 events a second to ten endpoints, without and with 1,900 a second to an
+endpoint of another application. Compare the time from POST to arrival at the
+ten.`,
+		flag: "rounds", amount: 3, usage: "`number` of measurements of each, in turn; a round takes 40 seconds",
+		measure: func(ctx context.Context, s *bench.Scenario, rounds int) (report, error) {
+			return s.Flood(ctx, rounds)
+		}}.command()
 }
 
 func newDeadCommand() *cobra.Command {
-	var events int
-	cmd := newScenarioCommand(&cobra.Command{
-		Use:   "dead",
-		Short: "Measure what many events cost that wait for a dead endpoint, and how they arrive when it comes back",
-		Long: `Send many events to an endpoint that takes them, and then as many to one that is dead. Compared are the heap of the leader and, with
-the URLs of a whole cluster, for how long another endpoint gets nothing when the leader changes. Then the dead endpoint comes back.`,
-	}, func(ctx context.Context, s *bench.Scenario) (finding, error) { return s.Dead(ctx, events) })
-	cmd.Flags().IntVar(&events, "events", 1_000_000, "events to send, twice")
-	return cmd
+	return scenario{use: "dead", short: "Measure the cost of a dead endpoint's backlog, and its recovery",
+		long: `Send many events to an endpoint that accepts them, and then as many to one that
+is dead. Compare the heap of the leader and, with the URLs of a whole cluster,
+for how long another endpoint gets nothing when the leader changes. Then the
+dead endpoint comes back.`,
+		flag: "events", amount: 1_000_000, usage: "`number` of events to send, twice",
+		measure: func(ctx context.Context, s *bench.Scenario, events int) (report, error) {
+			return s.Dead(ctx, events)
+		}}.command()
 }
 
 func newScheduledCommand() *cobra.Command {
-	var events int
-	cmd := newScenarioCommand(&cobra.Command{
-		Use:   "scheduled",
-		Short: "Measure what many events cost that stand in the retry set",
-		Long: `Send many events to an endpoint at once, and then as many that are to be sent twelve hours later. These stand in the endpoint's retry
-set, as events do whose attempt has failed. Compared are the heap of the leader and, with the URLs of a whole cluster, for how long
-another endpoint gets nothing when the leader changes.`,
-	}, func(ctx context.Context, s *bench.Scenario) (finding, error) { return s.Scheduled(ctx, events) })
-	cmd.Flags().IntVar(&events, "events", 1_000_000, "events to send, twice")
-	return cmd
+	return scenario{use: "scheduled", short: "Measure the cost of many events in the retry set",
+		long: `Send many events to an endpoint at once, and then as many that are due twelve
+hours later. These are in the endpoint's retry set, as are events whose attempt
+has failed. Compare the heap of the leader and, with the URLs of a whole
+cluster, for how long another endpoint gets nothing when the leader changes.`,
+		flag: "events", amount: 1_000_000, usage: "`number` of events to send, twice",
+		measure: func(ctx context.Context, s *bench.Scenario, events int) (report, error) {
+			return s.Scheduled(ctx, events)
+		}}.command()
 }

@@ -31,29 +31,34 @@ func newCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check DATA...",
 		Short: "Verify the data folders of stopped nodes",
-		Long: `Read the whole data folder of a node that is stopped, the store and the Raft log, and verify that every cursor stands
-in its log, every retry has its message, every attempt is in the index, the log goes on where the store ends, and so on.
-Nothing of what is kept is changed.
+		Long: `Read the data folders of stopped nodes, both store and Raft log, and verify that
+they are consistent: every cursor is in its log, every retry has its message,
+every attempt is in the index, the log continues where the store ends, and so
+on. The data is not modified.
 
-With --compare and the folders of several nodes, it is also told whether they hold the same state. Nodes that were
-stopped at different entries are brought to the same one first, in a copy, with the entries that another node's log has.
+With --compare, also check that the folders of several nodes hold the same
+state. Nodes that stopped at different entries are first brought to the same
+one, in a copy, with entries from another node's log.
 
-Progress goes to stderr, the report to stdout. The exit status is 1 if anything is wrong.`,
+Progress goes to stderr, the report to stdout. The exit code is 1 if anything is
+wrong.`,
 		Example: `  hookwheel check /var/lib/hookwheel
 
-  # the folders of three nodes that were stopped, copied to one machine
+  # the folders of three stopped nodes, copied to one machine
   hookwheel check --compare n1 n2 n3`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, folders []string) error { return o.run(cmd, folders) },
+		RunE: func(cmd *cobra.Command, folders []string) error {
+			return interruptible(cmd.Context(), func() error { return o.run(cmd, folders) })
+		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&o.compare, "compare", false, "tell whether the folders hold the same state")
+	flags.BoolVar(&o.compare, "compare", false, "check that the folders hold the same state")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
-	flags.StringVar(&o.temp, "temp", "", "with --compare: folder for copies, each as large as a store (default: the system's)")
+	flags.StringVar(&o.temp, "temp", "", "with --compare: `folder` for copies, each as large as a store (default: the system's)")
 	return cmd
 }
 
-// checkReport is what is said of all folders.
+// checkReport is the result for all folders.
 type checkReport struct {
 	OK         bool              `json:"ok"`
 	Folders    []*folderReport   `json:"folders"`
@@ -74,7 +79,7 @@ func (r *folderReport) ok() bool {
 
 func (o *checkOptions) run(cmd *cobra.Command, folders []string) error {
 	if o.compare && len(folders) < 2 {
-		return errors.New("--compare needs the folders of two nodes at least")
+		return usageError(errors.New("--compare needs the folders of two nodes at least"))
 	}
 	o.stderr = cmd.ErrOrStderr()
 	report := &checkReport{OK: true}
@@ -91,7 +96,7 @@ func (o *checkOptions) run(cmd *cobra.Command, folders []string) error {
 		return err
 	}
 	if !report.OK {
-		return errors.New("something is wrong with what was checked; see the report")
+		return errors.New("check failed; see the report above")
 	}
 	return nil
 }
@@ -110,11 +115,11 @@ func (o *checkOptions) checkFolder(folder string) *folderReport {
 func (o *checkOptions) check(folder string, report *folderReport) error {
 	store := storeFolder(folder)
 	if info, err := os.Stat(store); err != nil || !info.IsDir() {
-		return fmt.Errorf("%s is not the data folder of a node: it has no folder %q", folder, filepath.Base(store))
+		return fmt.Errorf("%s is not the data folder of a node: it has no subfolder %q", folder, filepath.Base(store))
 	}
 	progress := &checkProgress{to: o.stderr, folder: folder}
 	var err error
-	report.Store, err = wal.Check(store, wal.CheckOptions{Logger: quietLogger(o.stderr), Progress: progress.told})
+	report.Store, err = wal.Check(store, wal.CheckOptions{Logger: quietLogger(o.stderr), Progress: progress.report})
 	if errors.Is(err, wal.ErrInUse) {
 		return fmt.Errorf("%s is in use by a running node: stop it first, or check a copy", folder)
 	}
@@ -132,12 +137,12 @@ func (o *checkOptions) check(folder string, report *folderReport) error {
 
 func storeFolder(data string) string { return filepath.Join(data, "store") }
 
-// quietLogger says only what Badger thinks is wrong.
+// quietLogger logs warnings and errors only.
 func quietLogger(to io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
-// checkProgress tells once in a while how many records have been read.
+// checkProgress prints every few seconds how many records have been read.
 type checkProgress struct {
 	to     io.Writer
 	folder string
@@ -147,7 +152,7 @@ type checkProgress struct {
 
 const checkInterval = 2 * time.Second
 
-func (p *checkProgress) told(records int64) {
+func (p *checkProgress) report(records int64) {
 	if p.last.IsZero() {
 		p.last = time.Now()
 	}
@@ -159,7 +164,7 @@ func (p *checkProgress) told(records int64) {
 
 func (p *checkProgress) end() {
 	if p.said {
-		fmt.Fprintf(p.to, "%s: all records are read\n", p.folder)
+		fmt.Fprintf(p.to, "%s: all records read\n", p.folder)
 	}
 }
 
@@ -179,28 +184,31 @@ func (o *checkOptions) print(to io.Writer, report *checkReport) error {
 }
 
 func (r *folderReport) print(to io.Writer) {
-	verdict := "all is well"
-	if !r.ok() {
+	verdict := "ok"
+	switch {
+	case r.Error != "":
+		verdict = "NOT CHECKED"
+	case !r.ok():
 		verdict = "SOMETHING IS WRONG"
 	}
 	fmt.Fprintf(to, "%s: %s (%.1f s)\n", r.Folder, verdict, r.Seconds)
 	if r.Error != "" {
-		fmt.Fprintf(to, "  it could not be checked: %s\n", r.Error)
+		fmt.Fprintf(to, "  %s\n", r.Error)
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	if s := r.Store; s != nil {
 		fmt.Fprintf(table, "  store\tentry %d of term %d, clock %s\n", s.Index, s.Term, s.Clock.Format(time.RFC3339))
 		fmt.Fprintf(table, "  fingerprint\t%s\n", s.Fingerprint)
-		fmt.Fprintf(table, "  holds\t%d messages, %d attempts, %.1f MiB\n", s.Messages, s.Attempts, float64(s.Bytes)/(1<<20))
+		fmt.Fprintf(table, "  content\t%d messages, %d attempts, %s\n", s.Messages, s.Attempts, size(s.Bytes))
 		for _, kind := range slices.Sorted(maps.Keys(s.Records)) {
 			fmt.Fprintf(table, "    %s\t%d\n", kind, s.Records[kind])
 		}
 		if s.Repeated > 0 {
-			fmt.Fprintf(table, "  repeated\t%d attempts have the number of one before them\n", s.Repeated)
+			fmt.Fprintf(table, "  repeated\t%d attempts have the number of a previous one\n", s.Repeated)
 		}
 	}
 	if l := r.Log; l != nil {
-		fmt.Fprintf(table, "  log\tentries %d to %d, %d commands, %.1f MiB; term %d\n", l.First, l.Last, l.Commands, float64(l.Bytes)/(1<<20), l.Term)
+		fmt.Fprintf(table, "  log\tentries %d to %d, %d commands, %s; term %d\n", l.First, l.Last, l.Commands, size(l.Bytes), l.Term)
 	}
 	table.Flush()
 	if r.Log != nil {
@@ -221,6 +229,6 @@ func printViolations(to io.Writer, where string, list []string, unnamed int) {
 		fmt.Fprintf(to, "  %s: %s\n", where, violation)
 	}
 	if unnamed > 0 {
-		fmt.Fprintf(to, "  %s: and %d more of that\n", where, unnamed)
+		fmt.Fprintf(to, "  %s: and %d more\n", where, unnamed)
 	}
 }

@@ -12,13 +12,13 @@ import (
 	"hookwheel/wal"
 )
 
-// comparisonReport says whether nodes hold the same state.
+// comparisonReport is the result of comparing the states of nodes.
 type comparisonReport struct {
 	Same        bool            `json:"same"`
-	Index       uint64          `json:"index"` // of the entry at which they were compared
+	Index       uint64          `json:"index"` // entry as of which they were compared
 	Nodes       []*comparedNode `json:"nodes"`
 	Differences []string        `json:"differences,omitempty"` // the first records that differ
-	Unknown     string          `json:"unknown,omitempty"`     // why it can't be told
+	Unknown     string          `json:"unknown,omitempty"`     // why they can't be compared
 }
 
 type comparedNode struct {
@@ -28,9 +28,10 @@ type comparedNode struct {
 }
 
 // settleAdvice is what to do when nodes can't be compared.
-const settleAdvice = "start the nodes, let the cluster settle (same applied index in \"hookwheel cluster status\"), stop them and try again"
+const settleAdvice = "start the nodes, wait until they have applied the same entry (\"hookwheel cluster status\"), " +
+	"stop them and try again"
 
-// compareFolders compares the states as of the newest entry that any of them stands at.
+// compareFolders compares the states as of the newest entry that any of them has.
 func (o *checkOptions) compareFolders(folders []*folderReport) *comparisonReport {
 	report := new(comparisonReport)
 	var newest *folderReport
@@ -51,7 +52,8 @@ func (o *checkOptions) compareFolders(folders []*folderReport) *comparisonReport
 		}
 		sum, err := o.fingerprintAt(f, newest, folders)
 		if err != nil {
-			report.Unknown = fmt.Sprintf("%s stands at entry %d and can't be brought to entry %d: %v; %s", f.Folder, f.Store.Index, report.Index, err, settleAdvice)
+			report.Unknown = fmt.Sprintf("%s is at entry %d and can't be brought to entry %d: %v; %s",
+				f.Folder, f.Store.Index, report.Index, err, settleAdvice)
 			return report
 		}
 		report.Nodes[i].Fingerprint = sum
@@ -69,8 +71,8 @@ func (o *checkOptions) compareFolders(folders []*folderReport) *comparisonReport
 	return report
 }
 
-// fingerprintAt is the fingerprint that a node's state would have had at the entry at which newest stands: a copy of its
-// store is brought there with the entries of any of the logs.
+// fingerprintAt returns the fingerprint that a node's state would have as of the entry of newest: a
+// copy of its store is brought there with the entries of any of the logs.
 func (o *checkOptions) fingerprintAt(f, newest *folderReport, folders []*folderReport) (sum string, err error) {
 	temp, err := os.MkdirTemp(o.temp, "hookwheel-check-")
 	if err != nil {
@@ -79,7 +81,7 @@ func (o *checkOptions) fingerprintAt(f, newest *folderReport, folders []*folderR
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
 	fmt.Fprintf(o.stderr, "%s: bringing a copy from entry %d to entry %d, in %s\n", f.Folder, f.Store.Index, newest.Store.Index, temp)
 	if err := copyFolder(storeFolder(f.Folder), temp); err != nil {
-		return "", fmt.Errorf("copying the store (--temp says where to): %w", err)
+		return "", fmt.Errorf("copying the store (--temp names the folder): %w", err)
 	}
 	if err := o.catchUp(temp, newest, folders); err != nil {
 		return "", err
@@ -91,7 +93,7 @@ func (o *checkOptions) fingerprintAt(f, newest *folderReport, folders []*folderR
 	return report.Fingerprint, nil
 }
 
-// catchUp applies entries to a copy of a store, from the first log that has them.
+// catchUp applies entries from the first log that has them to a copy of a store.
 func (o *checkOptions) catchUp(store string, newest *folderReport, folders []*folderReport) (err error) {
 	var failed error
 	s, err := wal.Open(wal.Config{Dir: store, MinFree: 1, Logger: quietLogger(o.stderr), Fatal: func(err error) { failed = err }})
@@ -108,7 +110,8 @@ func (o *checkOptions) catchUp(store string, newest *folderReport, folders []*fo
 	return errors.New("no log has all the entries in between")
 }
 
-// copyFolder copies files rather than link them: Badger empties a file before it removes it, in all places where it is linked.
+// copyFolder copies files rather than linking them: Badger truncates a file before it removes it,
+// which would affect every link.
 func copyFolder(from, to string) error {
 	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -140,11 +143,11 @@ func copyFile(from, to string) error {
 	return errors.Join(err, target.Close())
 }
 
-// differences names some records in which two stores that stand at the same entry differ.
+// differences names some records in which two stores differ that are at the same entry.
 func (o *checkOptions) differences(one, other string) []string {
 	list, err := wal.Differences(storeFolder(one), storeFolder(other), quietLogger(o.stderr))
 	if err != nil {
-		return []string{"the records that differ can't be named: " + err.Error()}
+		return []string{"differing records could not be read: " + err.Error()}
 	}
 	return list
 }
@@ -152,12 +155,12 @@ func (o *checkOptions) differences(one, other string) []string {
 func (r *comparisonReport) print(to io.Writer) {
 	switch {
 	case r.Unknown != "":
-		fmt.Fprintf(to, "WHETHER THEY HOLD THE SAME STATE CAN'T BE TOLD: %s\n", r.Unknown)
+		fmt.Fprintf(to, "NOT COMPARED: %s\n", r.Unknown)
 		return
 	case r.Same:
-		fmt.Fprintf(to, "they hold the same state as of entry %d\n", r.Index)
+		fmt.Fprintf(to, "all folders hold the same state as of entry %d\n", r.Index)
 	default:
-		fmt.Fprintf(to, "THEY HOLD DIFFERENT STATES as of entry %d\n", r.Index)
+		fmt.Fprintf(to, "THE FOLDERS HOLD DIFFERENT STATES as of entry %d\n", r.Index)
 	}
 	for _, n := range r.Nodes {
 		fmt.Fprintf(to, "  %s  %s (stopped at entry %d)\n", n.Fingerprint, n.Folder, n.Stopped)

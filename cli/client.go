@@ -11,36 +11,52 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"hookwheel/webhook"
 )
 
 const (
-	clientTimeout = 30 * time.Second // for one call; a node holds a call for 10 s when there is no leader
-	maxAnswer     = 16 << 20
+	clientTimeout = 30 * time.Second // of one call; without a leader a node responds after 10 s
+	dialTimeout   = 5 * time.Second  // then the next node is tried
+	maxResponse   = 16 << 20
+	defaultURL    = "http://127.0.0.1:8071"
 )
 
-// client speaks to the API of a running node.
+// client calls the API of running nodes.
 type client struct {
-	url   string
-	token string
-	ca    string // file; empty: the system's
-	http  http.Client
+	urls    []string // of nodes of one cluster
+	current int      // index of the URL that is tried first
+	token   string
+	ca      string // file; empty: the system's
+	http    http.Client
 }
 
-// addFlags gives a command what it takes to reach a node.
+// addFlags adds the flags that say how to reach a node.
 func (c *client) addFlags(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
-	flags.StringVar(&c.url, "url", envOr("HOOKWHEEL_URL", "http://127.0.0.1:8071"), "any node's API; $HOOKWHEEL_URL changes the default")
-	flags.StringVar(&c.token, "token", "", "token of the API (default $HOOKWHEEL_TOKEN, else read from "+tokenFile+")")
-	flags.StringVar(&c.ca, "ca", "", "file with the CA that signed the API's certificate (default: those of the system)")
+	addURLFlag(flags, &c.urls)
+	addTokenFlag(flags, &c.token)
+	flags.StringVar(&c.ca, "ca", "", "`file` with the CA of the API's certificate (default: the system's)")
+}
+
+func addURLFlag(flags *pflag.FlagSet, urls *[]string) {
+	given := strings.Split(envOr("HOOKWHEEL_URL", defaultURL), ",")
+	flags.StringSliceVar(urls, "url", given, "`URLs` of nodes, tried in turn; $HOOKWHEEL_URL sets the default")
+}
+
+func addTokenFlag(flags *pflag.FlagSet, token *string) {
+	flags.StringVar(token, "token", "",
+		"API `token` (default $HOOKWHEEL_TOKEN, else the content of "+tokenFile+")")
 }
 
 func envOr(name, other string) string {
@@ -50,7 +66,7 @@ func envOr(name, other string) string {
 	return other
 }
 
-// tokenFile is where "hookwheel dev" keeps the token that it makes.
+// tokenFile is where "hookwheel dev" keeps the token that it generates.
 const tokenFile = "hookwheel-data/token"
 
 // findToken falls back to the environment and then to the file of "hookwheel dev".
@@ -63,59 +79,124 @@ func findToken(token *string) error {
 	}
 	text, err := os.ReadFile(tokenFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("no token: give --token, set HOOKWHEEL_TOKEN, or start where " + tokenFile + " is")
+		return usageErrorf("no token: use --token, set HOOKWHEEL_TOKEN, or run this in the folder that has %s", tokenFile)
 	}
 	*token = strings.TrimSpace(string(text))
 	return err
 }
 
-// request makes a request; the caller closes the body of the answer, whose status is below 300.
+// baseURL returns the URL of a node in full: "localhost:8071" is short for
+// "http://localhost:8071".
+func baseURL(text string) (string, error) {
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
+	}
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+		return "", usageErrorf("--url %q: expected the URL of a node, for example %s", text, defaultURL)
+	}
+	return strings.TrimSuffix(text, "/"), nil
+}
+
+// request sends a request and returns a response with a status below 300, whose body the caller
+// closes. If a node can't be reached, the next one is tried.
 func (c *client) request(ctx context.Context, method, path string, in any) (*http.Response, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
-	var body io.Reader
+	var body []byte
 	if in != nil {
-		text, err := encodeBody(in)
-		if err != nil {
+		var err error
+		if body, err = encodeBody(in); err != nil {
 			return nil, err
 		}
-		body = bytes.NewReader(text)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.url, "/")+"/api/v1"+path, body)
-	if err != nil {
-		return nil, fmt.Errorf("--url: %w", err)
-	}
-	if err := errors.Join(findToken(&c.token), c.trust()); err != nil {
+	if err := errors.Join(findToken(&c.token), c.connect()); err != nil {
 		return nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+c.token)
-	answer, err := c.http.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("no answer from %s: %w", c.url, err)
+	var failures []error
+	for range c.urls {
+		response, err := c.send(ctx, method, path, body)
+		if err == nil {
+			return response, nil
+		}
+		var unreachable *connectionError
+		if !errors.As(err, &unreachable) {
+			return nil, err
+		}
+		failures = append(failures, err)
+		if ctx.Err() != nil || !unreachable.unsent && method != http.MethodGet {
+			break // the node may have executed it
+		}
+		c.current = (c.current + 1) % len(c.urls)
 	}
-	if answer.StatusCode >= 300 {
-		defer answer.Body.Close()
-		return nil, apiError(answer)
-	}
-	return answer, nil
+	return nil, &exitError{errors.Join(failures...), exitNoConnection}
 }
 
-// checkPath refuses names that cannot stand in a path: what is between here and the node may take them for something else.
+// send sends a request to the current node.
+func (c *client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	base, err := baseURL(c.urls[c.current%len(c.urls)])
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, method, base+"/api/v1"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, usageErrorf("--url: %w", err)
+	}
+	request.Header.Set("Authorization", "Bearer "+c.token)
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, newConnectionError(base, err)
+	}
+	if response.StatusCode >= 300 {
+		defer response.Body.Close()
+		return nil, apiError(response)
+	}
+	return response, nil
+}
+
+// connectionError says that a node gave no response.
+type connectionError struct {
+	node   string
+	unsent bool // nothing of the request can have reached it
+	err    error
+}
+
+func newConnectionError(node string, err error) *connectionError {
+	var request *url.Error
+	if errors.As(err, &request) { // which repeats the URL
+		err = request.Err
+	}
+	var network *net.OpError
+	return &connectionError{node, errors.As(err, &network) && network.Op == "dial", err}
+}
+
+func (e *connectionError) Error() string {
+	text := fmt.Sprintf("no response from %s: %v", e.node, e.err)
+	if e.unsent && e.node == defaultURL {
+		text += `; is a node running? "hookwheel dev" starts one, --url names another`
+	}
+	return text
+}
+
+func (e *connectionError) Unwrap() error { return e.err }
+
+// checkPath refuses names that can't be a segment of a path: a proxy on the way to the node may
+// take them for something else.
 func checkPath(path string) error {
 	path, _, _ = strings.Cut(path, "?")
 	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
 		if segment == "" || segment == "." || segment == ".." {
-			return fmt.Errorf("%q can't be an id or a uid", segment)
+			return usageErrorf("%q can't be an id or a uid", segment)
 		}
 	}
 	return nil
 }
 
-// verbatim is a JSON value that goes out byte for byte, as encoding/json does not.
+// verbatim is a JSON value that is sent byte for byte, which encoding/json does not do.
 type verbatim []byte
 
-// encodeBody is JSON; fields may be verbatim.
+// encodeBody returns JSON; fields may be verbatim.
 func encodeBody(in any) ([]byte, error) {
 	fields, ok := in.(map[string]any)
 	if !ok {
@@ -141,28 +222,31 @@ func encodeBody(in any) ([]byte, error) {
 	return append(text, '}'), nil
 }
 
-// trust has the CA of --ca vouch for the nodes.
-func (c *client) trust() error {
-	if c.ca == "" || c.http.Transport != nil {
+// connect prepares the HTTP client, which trusts the CA of --ca.
+func (c *client) connect() error {
+	if c.http.Transport != nil {
 		return nil
 	}
-	text, err := os.ReadFile(c.ca)
-	if err != nil {
-		return fmt.Errorf("--ca: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return fmt.Errorf("--ca: %s holds no certificate in PEM", c.ca)
-	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = &tls.Config{RootCAs: pool}
+	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	if c.ca != "" {
+		text, err := os.ReadFile(c.ca)
+		if err != nil {
+			return usageErrorf("--ca: %w", err)
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(text) {
+			return usageErrorf("--ca: %s has no certificate in PEM format", c.ca)
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
+	}
 	c.http.Transport = transport
 	return nil
 }
 
 // apiError reads an error in the format of the API.
-func apiError(answer *http.Response) error {
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
+func apiError(response *http.Response) error {
+	text, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
 	if err != nil {
 		return err
 	}
@@ -183,19 +267,19 @@ func apiError(answer *http.Response) error {
 		}
 		return errors.New(strings.Join(faults, "; "))
 	}
-	return fmt.Errorf("%s: %s", answer.Status, text)
+	return fmt.Errorf("%s: %s", response.Status, text)
 }
 
-// call makes a request and decodes the answer into out, which may be nil.
+// call sends a request and decodes the response into out, which may be nil.
 func (c *client) call(ctx context.Context, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
 	defer cancel()
-	answer, err := c.request(ctx, method, path, in)
+	response, err := c.request(ctx, method, path, in)
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
 	if err != nil || out == nil {
 		return err
 	}

@@ -1,18 +1,16 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"hookwheel/cluster"
@@ -20,7 +18,7 @@ import (
 	"hookwheel/wal"
 )
 
-// clusterView is what a node says of the cluster.
+// clusterView is a node's view of the cluster.
 type clusterView struct {
 	Cluster string           `json:"cluster"`
 	Node    string           `json:"node"`
@@ -33,7 +31,7 @@ func newClusterCommand() *cobra.Command {
 	c := new(client)
 	cmd := &cobra.Command{
 		Use:   "cluster",
-		Short: "See and change the nodes of a running cluster, or recover one that has lost its majority",
+		Short: "Show and change the nodes of a cluster, or recover a lost majority",
 		Example: `  hookwheel cluster status
   hookwheel cluster join 10.0.0.4:9071
   hookwheel cluster transfer n2 && hookwheel cluster remove n1
@@ -49,11 +47,15 @@ func newClusterStatus(c *client) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "How each node is: role, term, how far it has come, disk, version",
-		Long: `How each node is, as the node that is asked sees it. Exit code 1 if there is no leader, a node does not answer, or one has
-not caught up yet.
+		Short: "Show the state of every node: role, progress, disk, version",
+		Long: `Show the state of every node, as seen by the node that is called. The exit code
+is 1 if there is no leader, or if a node does not respond or has not caught up.
 
-LAG counts the log entries that a node has not applied yet; SEEN is when it last answered.`,
+LAG is the number of log entries that a node has not applied yet, SEEN the time
+of its last response.`,
+		Example: `  hookwheel cluster status
+  hookwheel cluster status --json
+  until hookwheel cluster status; do sleep 1; done`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return showCluster(cmd, c, asJSON, printStatus, func(view *clusterView) error { return view.unwell() })
@@ -67,8 +69,10 @@ func newClusterMembers(c *client) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "members",
-		Short: "The nodes, their addresses for each other, and who has a vote",
-		Args:  cobra.NoArgs,
+		Short: "List the nodes, their addresses, and which of them vote",
+		Example: `  hookwheel cluster members
+  hookwheel cluster members --json`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return showCluster(cmd, c, asJSON, printMembers, func(*clusterView) error { return nil })
 		},
@@ -77,7 +81,8 @@ func newClusterMembers(c *client) *cobra.Command {
 	return cmd
 }
 
-func showCluster(cmd *cobra.Command, c *client, asJSON bool, print func(io.Writer, *clusterView), verdict func(*clusterView) error) error {
+func showCluster(cmd *cobra.Command, c *client, asJSON bool, print func(io.Writer, *clusterView),
+	verdict func(*clusterView) error) error {
 	view := new(clusterView)
 	if err := c.call(cmd.Context(), "GET", "/cluster", nil, view); err != nil {
 		return err
@@ -92,32 +97,36 @@ func showCluster(cmd *cobra.Command, c *client, asJSON bool, print func(io.Write
 	return verdict(view)
 }
 
-// unwell says what is wrong with the cluster, if anything is.
+// unwell returns what is wrong with the cluster, if anything is.
 func (v *clusterView) unwell() error {
 	if v.Cluster == "" {
-		return fmt.Errorf("%s is in no cluster yet: %s", v.Node, v.Waiting)
+		return fmt.Errorf("%s is not in a cluster yet: %s", v.Node, v.Waiting)
 	}
+	member := false
 	var silent []string
 	for _, m := range v.Members {
+		member = member || m.ID == v.Node
 		if m.Status == nil {
 			silent = append(silent, m.ID)
 		}
 	}
 	switch {
+	case !member:
+		return fmt.Errorf("%s is not a member of the cluster any more: call another node", v.Node)
 	case v.Leader == "":
 		return errors.New("the cluster has no leader at the moment")
 	case len(silent) > 0:
-		return fmt.Errorf("no answer from %s", strings.Join(silent, ", "))
+		return fmt.Errorf("no response from %s", strings.Join(silent, ", "))
 	case len(v.behind()) > 0:
 		return fmt.Errorf("not caught up yet: %s", strings.Join(v.behind(), ", "))
 	}
 	return nil
 }
 
-// maxLag is how many entries a node may lack that keeps up, under load.
+// maxLag is how many entries a node may lag behind under load and still count as caught up.
 const maxLag = 1000
 
-// behind are the nodes that must not be relied on yet if another one stops.
+// behind returns the nodes that can't replace another one yet.
 func (v *clusterView) behind() (nodes []string) {
 	commit := v.commit()
 	for _, m := range v.Members {
@@ -128,7 +137,7 @@ func (v *clusterView) behind() (nodes []string) {
 	return nodes
 }
 
-// commit is the last entry that any node knows to be committed.
+// commit returns the last entry that any node knows to be committed.
 func (v *clusterView) commit() (index uint64) {
 	for _, m := range v.Members {
 		if m.Status != nil {
@@ -145,11 +154,11 @@ func printStatus(out io.Writer, v *clusterView) {
 	for _, m := range v.Members {
 		s := m.Status
 		if s == nil {
-			fmt.Fprintf(table, "%s\t%s\t-\t-\t-\t-\t%s\t-\t-\t%s\n", m.ID, "no answer", seen(m.LastSeen), m.Problem)
+			fmt.Fprintf(table, "%s\t%s\t-\t-\t-\t-\t%s\t-\t-\t%s\n", m.ID, "no response", seen(m.LastSeen), m.Problem)
 			continue
 		}
 		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", m.ID, role(m), s.Term, s.Commit, s.Applied,
-			commit-min(commit, s.Applied), seen(m.LastSeen), gibibytes(s.Free), s.Version, note(s))
+			commit-min(commit, s.Applied), seen(m.LastSeen), size(s.Free), s.Version, note(s))
 	}
 	table.Flush()
 }
@@ -172,19 +181,20 @@ func seen(at time.Time) string {
 	}
 }
 
-func gibibytes(n int64) string { return fmt.Sprintf("%.1fGiB", float64(n)/(1<<30)) }
+// size returns a number of bytes such as "1.5 GiB".
+func size(bytes int64) string { return humanize.IBytes(uint64(max(bytes, 0))) }
 
-// note is what is remarkable about a node.
+// note returns what an operator should know about a node.
 func note(s *cluster.Status) string {
 	switch {
 	case s.Received > 0:
-		return fmt.Sprintf("receiving the state: %d MiB so far", s.Received>>20)
+		return fmt.Sprintf("receiving the state: %s so far", size(s.Received))
 	case s.ToSend > 0:
-		return fmt.Sprintf("sending the state: %d of %d MiB", s.Sent>>20, s.ToSend>>20)
+		return fmt.Sprintf("sending the state: %s of %s", size(s.Sent), size(s.ToSend))
 	case s.Free < s.Least:
-		return "disk short: no new events"
+		return "low on disk: refusing new events"
 	case s.SlowDisk:
-		return "slow disk: writes to its log take over a second"
+		return "slow disk: log writes take over a second"
 	case s.ClockIsWrong():
 		return fmt.Sprintf("wrong clock: %s ahead of the cluster", time.Duration(s.ClockAhead)*time.Millisecond)
 	}
@@ -208,28 +218,32 @@ func newClusterJoin(c *client) *cobra.Command {
 	var noVote bool
 	cmd := &cobra.Command{
 		Use:   "join ADDRESS",
-		Short: "Let a new node in, which listens for the others at ADDRESS",
-		Long: `Let a new node in. It must be running, with an empty data folder and the secret of the cluster, and wait to be let in, as one
-whose configuration has "join" does. It gets its vote when it has caught up.`,
+		Short: "Admit a new node, which listens for other nodes at ADDRESS",
+		Long: `Admit a new node. It must be running with an empty data folder, the cluster's
+secret and "join" in its configuration. It gets a vote once it has caught up.`,
+		Example: `  hookwheel cluster join 10.0.0.4:9071
+  hookwheel cluster join 10.0.0.5:9071 --no-vote`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := map[string]any{"address": args[0], "voter": !noVote}
-			return c.done(cmd, "POST", "/cluster/members", in, "The node at "+args[0]+" is let in; `hookwheel cluster status` shows how far it has come.")
+			return c.done(cmd, "POST", "/cluster/members", in,
+				"Node at "+args[0]+" admitted. `hookwheel cluster status` shows its progress.")
 		},
 	}
-	cmd.Flags().BoolVar(&noVote, "no-vote", false, "let it keep everything but give it no vote: it never leads")
+	cmd.Flags().BoolVar(&noVote, "no-vote", false, "store everything, but neither vote nor lead")
 	return cmd
 }
 
 func newClusterRemove(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove NODE",
-		Short: "End the membership of a node, dead or alive",
-		Long: `End the membership of a node, dead or alive. One that is alive ends itself. It is refused if the rest would have no majority
-of nodes that are alive.`,
-		Args: cobra.ExactArgs(1),
+		Short: "Remove a node, running or not",
+		Long: `Remove a node from the cluster. A running node stops. The removal is refused if
+the remaining nodes would not have a majority that is running.`,
+		Example: `  hookwheel cluster remove n4`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.done(cmd, "DELETE", "/cluster/members/"+url.PathEscape(args[0]), nil, args[0]+" is no longer a member.")
+			return c.done(cmd, "DELETE", "/cluster/members/"+url.PathEscape(args[0]), nil, "Node removed.")
 		},
 	}
 }
@@ -237,10 +251,13 @@ of nodes that are alive.`,
 func newClusterTransfer(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use:   "transfer [NODE]",
-		Short: "Hand leadership to NODE, or to the follower that is furthest",
-		Args:  cobra.MaximumNArgs(1),
+		Short: "Transfer leadership to NODE, or to the most up-to-date follower",
+		Example: `  hookwheel cluster transfer
+  hookwheel cluster transfer n2`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.done(cmd, "POST", "/cluster/transfer", map[string]string{"to": strings.Join(args, "")}, "Leadership is handed over.")
+			to := map[string]string{"to": strings.Join(args, "")}
+			return c.done(cmd, "POST", "/cluster/transfer", to, "Leadership transferred.")
 		},
 	}
 }
@@ -249,9 +266,13 @@ func newClusterFingerprint(c *client) *cobra.Command {
 	var patience time.Duration
 	cmd := &cobra.Command{
 		Use:   "fingerprint",
-		Short: "Tell whether all nodes hold the same state, while they go on",
-		Long: `Tell whether all nodes hold the same state, while they go on: each sums up everything it holds as of the same log entry (SHA-256).
-That takes some seconds for each GiB. Exit code 1 if the sums differ or a node gives none in time.`,
+		Short: "Check that all nodes hold the same state, while they run",
+		Long: `Check that all nodes hold the same state, while they run: each computes a
+SHA-256 sum of everything it holds as of the same log entry, which takes some
+seconds per GiB. The exit code is 1 if the sums differ or a node reports none in
+time.`,
+		Example: `  hookwheel cluster fingerprint
+  hookwheel cluster fingerprint --wait 1h`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return compareFingerprints(cmd, c, patience) },
 	}
@@ -266,7 +287,7 @@ func compareFingerprints(cmd *cobra.Command, c *client, patience time.Duration) 
 	if err := c.call(cmd.Context(), "POST", "/cluster/fingerprint", nil, &asked); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "Each node sums up its state as of entry %d …\n", asked.Index)
+	fmt.Fprintf(cmd.ErrOrStderr(), "Waiting for each node to sum up its state as of entry %d.\n", asked.Index)
 	deadline := time.Now().Add(patience)
 	for {
 		view := new(clusterView)
@@ -285,7 +306,7 @@ func compareFingerprints(cmd *cobra.Command, c *client, patience time.Duration) 
 	}
 }
 
-// fingerprints are the sums that nodes have of one entry, and the nodes that have none.
+// fingerprints returns the sums as of one entry, by node, and the nodes that have none.
 func (v *clusterView) fingerprints(index uint64) (sums map[string]string, missing []string) {
 	sums = make(map[string]string)
 	for _, m := range v.Members {
@@ -308,15 +329,16 @@ func printFingerprints(out io.Writer, view *clusterView, sums map[string]string,
 	}
 	switch {
 	case len(different) > 1:
-		return errors.New("the nodes do NOT hold the same state: run `hookwheel check` on each; a node that is found damaged is to be started empty")
+		return errors.New("the nodes do NOT hold the same state: run `hookwheel check` on each, " +
+			"and restart a damaged node with an empty data folder")
 	case len(missing) > 0:
-		return fmt.Errorf("no sum of that entry from %s", strings.Join(missing, ", "))
+		return fmt.Errorf("no sum as of that entry from %s", strings.Join(missing, ", "))
 	}
 	_, err := fmt.Fprintln(out, "All nodes hold the same state.")
 	return err
 }
 
-// done makes a call that has no answer, and says that it succeeded.
+// done makes a call whose response has nothing to show, and prints that it succeeded.
 func (c *client) done(cmd *cobra.Command, method, path string, in any, text string) error {
 	if err := c.call(cmd.Context(), method, path, in, nil); err != nil {
 		return err
@@ -330,16 +352,20 @@ func newClusterRecover() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "recover --config FILE",
-		Short: "Begin a new cluster with what this node has, after a majority is lost for good",
-		Long: `Begin a new cluster with what this node has, after a majority of the nodes is lost for good. The node must not be running.
+		Short: "Start over with this node's data after losing a majority for good",
+		Long: `Start a new cluster with this node's data, after a majority of the nodes was
+lost for good. The node must not be running.
 
-What may be lost: events that only the lost nodes had. Of three nodes, each event is on two; if two are lost, the third may
-lack the newest ones. What this node has in its log but does not know to be acknowledged is kept. What may come twice:
-deliveries whose success only the lost nodes had recorded.
+What may be lost: events that only the lost nodes had. With three nodes, each
+event is on two of them; if two are lost, the third may lack the newest events.
+Entries in its log that it does not know to be acknowledged are kept. What may
+be delivered twice: events whose successful delivery only the lost nodes had
+recorded.
 
-Run it on the node that has come furthest (without --yes it says how far this one has come, and changes nothing), start that
-node, then start the others with empty data folders: they join by themselves. Nodes of the old cluster that come back
-are refused until their data folders are moved away.`,
+Without --yes it only prints how up to date this node is. Run it with --yes on
+the most up-to-date node, start that node, then start the others with empty data
+folders: they join by themselves. Nodes of the old cluster are refused until
+their data folders are moved away.`,
 		Example: `  hookwheel cluster recover --config /etc/hookwheel.hcl
   hookwheel cluster recover --config /etc/hookwheel.hcl --yes`,
 		Args: cobra.NoArgs,
@@ -348,24 +374,24 @@ are refused until their data folders are moved away.`,
 			if err != nil {
 				return err
 			}
-			return recoverNode(cmd.Context(), cmd.OutOrStdout(), config, !yes)
+			return recoverNode(cmd.OutOrStdout(), config, !yes)
 		},
 	}
-	cmd.Flags().StringVar(&path, "config", "", "configuration file of the node (HCL)")
-	cmd.Flags().BoolVar(&yes, "yes", false, "do it; without, only say how far this node has come")
+	cmd.Flags().StringVar(&path, "config", "", "configuration `file` of the node (HCL)")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do it; otherwise only print how up to date this node is")
 	if err := cmd.MarkFlagRequired("config"); err != nil {
 		panic(err)
 	}
 	return cmd
 }
 
-func recoverNode(_ context.Context, out io.Writer, config config.Config, dry bool) (err error) {
-	if _, err := os.Stat(filepath.Join(config.Data, "store")); err != nil {
-		return fmt.Errorf("%s holds no data of a node: %w", config.Data, err)
+func recoverNode(out io.Writer, config config.Config, dry bool) (err error) {
+	if _, err := os.Stat(storeFolder(config.Data)); err != nil {
+		return fmt.Errorf("%s is not the data folder of a node: %w", config.Data, err)
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := quietLogger(os.Stderr)
 	var failed error
-	store, err := wal.Open(wal.Config{Dir: filepath.Join(config.Data, "store"), MinFree: config.Storage.MinFree, Logger: log,
+	store, err := wal.Open(wal.Config{Dir: storeFolder(config.Data), MinFree: config.Storage.MinFree, Logger: log,
 		Fatal: func(err error) { failed = err }})
 	if err != nil {
 		return err
@@ -376,15 +402,17 @@ func recoverNode(_ context.Context, out io.Writer, config config.Config, dry boo
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%s: its log ends at entry %d of term %d, its store at entry %d. The node with the highest term, and of those the highest entry,\n"+
-			"has come furthest. Nothing was changed; --yes begins a new cluster with this one.\n", config.Node, last, term, store.Applied())
-		return nil
+		_, err = fmt.Fprintf(out, `%s: log ends at entry %d of term %d, store at entry %d.
+The most up-to-date node is the one with the highest term and, among those, the
+highest entry. Nothing was changed; --yes starts a new cluster with this node.
+`, config.Node, last, term, store.Applied())
+		return err
 	}
 	report, err := cluster.Reset(config.Data, config.Node, config.Cluster.Address, store, log)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s begins cluster %s with the state as of entry %d; %d entries of its log were not in the store before.\n"+
-		"Start it now, and then the others with empty data folders.\n", config.Node, report.Cluster[:8], report.Applied, report.Replayed)
+	_, err = fmt.Fprintf(out, "%s starts cluster %s with the state as of entry %d; %d entries of its log were not in the store before.\n"+
+		"Start it now, then start the other nodes with empty data folders.\n", config.Node, report.Cluster[:8], report.Applied, report.Replayed)
 	return err
 }

@@ -19,7 +19,7 @@ func TestClusterUnwell(t *testing.T) {
 	}{
 		"well":                 {member("n2", true, &cluster.Status{Voter: true, Commit: 4990, Applied: 4990}), ""},
 		"without a vote":       {member("n2", false, &cluster.Status{Commit: 5000, Applied: 5000}), ""},
-		"silent":               {member("n2", true, nil), "no answer from n2"},
+		"silent":               {member("n2", true, nil), "no response from n2"},
 		"behind":               {member("n2", true, &cluster.Status{Voter: true, Commit: 5000, Applied: 100}), "not caught up yet: n2"},
 		"receiving the state":  {member("n2", true, &cluster.Status{Voter: true, Applied: 5000, Received: 1}), "not caught up yet: n2"},
 		"waiting for its vote": {member("n2", false, &cluster.Status{Voter: true, Applied: 5000}), "not caught up yet: n2"},
@@ -39,5 +39,9 @@ func TestClusterUnwell(t *testing.T) {
 	view := &clusterView{Cluster: "c", Node: "n1", Members: []cluster.Member{well}}
 	if err := view.unwell(); err == nil || !strings.Contains(err.Error(), "no leader") {
 		t.Errorf("without a leader it says %v", err)
+	}
+	view.Node = "n9"
+	if err := view.unwell(); err == nil || !strings.Contains(err.Error(), "n9 is not a member of the cluster any more") {
+		t.Errorf("asked at a node that was removed it says %v", err)
 	}
 }

@@ -11,11 +11,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -23,10 +21,10 @@ import (
 	"hookwheel/node"
 )
 
-// peerPortOffset is how far from the API's port the one for the other nodes lies.
+// peerPortOffset is added to the port of a node's API for the port at which other nodes reach it.
 const peerPortOffset = 1000
 
-// maxDevNodes is how many processes dev starts at most.
+// maxDevNodes is the maximum number of processes that dev starts.
 const maxDevNodes = 7
 
 // devOptions are the flags of dev.
@@ -38,7 +36,7 @@ type devOptions struct {
 	nodes     int
 	noRestart bool
 	version   string
-	child     int // this process is that node of several, started by the parent
+	child     int // number of the node that this process is, started by the parent; 0: it is the parent
 }
 
 func newDevCommand() *cobra.Command {
@@ -46,29 +44,34 @@ func newDevCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run a node, or a small cluster, to try things out",
-		Long: `Run a node, or with --nodes a small cluster, to try things out. No configuration is needed, the data survives a
-restart, and unlike a node under serve this one delivers to loopback addresses too.`,
+		Long: `Run a node, or with --nodes a small cluster, to try things out. It needs no
+configuration, its data survives a restart, and unlike a node under serve it
+also delivers to loopback addresses.
+
+It listens at --listen. With --nodes, further nodes take the following ports,
+and all of them listen for each other at ports that are higher by 1000, on
+loopback. A node that is killed is restarted after a second.`,
 		Example: `  hookwheel dev
-  hookwheel dev --nodes 3                 a cluster of three processes; kill one and see
+
+  # a cluster of three processes; kill one and see
+  hookwheel dev --nodes 3
+
   hookwheel dev --listen 127.0.0.1:9000 --data /tmp/hw --token 0123456789abcdef`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
-			defer stop()
-			context.AfterFunc(ctx, stop) // a second ctrl-C ends the process at once
 			o.version = cmd.Root().Version
 			if o.child > 0 {
-				return o.runChild(ctx)
+				return o.runChild(cmd.Context())
 			}
-			return o.run(ctx, cmd.OutOrStdout())
+			return o.run(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.listen, "listen", "127.0.0.1:8071", "address of the API; further nodes take the next ports")
-	flags.StringVar(&o.data, "data", "./hookwheel-data", "data folder")
-	flags.StringVar(&o.token, "token", "", "token of the API (default: made at the first start and kept in the data folder)")
-	flags.IntVar(&o.nodes, "nodes", 1, "how many nodes, each a process of its own: 1, 3, 5 or 7")
-	flags.BoolVar(&o.noRestart, "no-restart", false, "with --nodes: leave a node dead that was killed")
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:8071", "`address` of the API; further nodes take the next ports")
+	flags.StringVar(&o.data, "data", "./hookwheel-data", "data `folder`")
+	flags.StringVar(&o.token, "token", "", "API `token` (default: generated at the first start and stored in the data folder)")
+	flags.IntVar(&o.nodes, "nodes", 1, "`number` of nodes, each a process of its own: 1, 3, 5 or 7")
+	flags.BoolVar(&o.noRestart, "no-restart", false, "with --nodes: do not restart a node that was killed")
 	flags.IntVar(&o.child, "child", 0, "")
 	if err := flags.MarkHidden("child"); err != nil {
 		panic(err)
@@ -78,25 +81,48 @@ restart, and unlike a node under serve this one delivers to loopback addresses t
 
 func (o *devOptions) run(ctx context.Context, out io.Writer) error {
 	if o.nodes < 1 || o.nodes > maxDevNodes || o.nodes%2 == 0 {
-		return fmt.Errorf("--nodes must be 1, 3, 5 or 7: an even number survives no more failures than one less")
+		return usageErrorf("--nodes must be 1, 3, 5 or 7: an even number survives no more failures than one less")
+	}
+	host, port, err := splitAddress(o.listen)
+	if err != nil {
+		return usageError(err)
 	}
 	if err := os.MkdirAll(o.data, 0o700); err != nil {
-		return fmt.Errorf("making the data folder: %w", err)
+		return fmt.Errorf("creating the data folder: %w", err)
 	}
 	if err := o.loadToken(); err != nil {
 		return err
 	}
 	if o.nodes > 1 {
-		return o.runCluster(ctx, out)
+		return o.runCluster(ctx, host, port, out)
 	}
-	config, err := o.config(1)
-	if err != nil {
+	address := nodeAddress(host, port, 1)
+	if err := portFree(address); err != nil {
 		return err
 	}
-	return node.Run(ctx, config, o.version, func(n *node.Node) { o.greet(out, "http://"+n.Addr()) })
+	fmt.Fprintf(out, "Starting a node: API at http://%s, data in %s. Ctrl-C stops it.\n", address, o.data)
+	o.noteOtherData(out)
+	return node.Run(ctx, o.config(host, port, 1), o.version, func(n *node.Node) { o.greet(out, "http://"+n.Addr()) })
 }
 
-// writeToken makes a file that must be new: what lies there may be a link of somebody else.
+// noteOtherData tells a user who changed the number of nodes where the data is that this run does
+// not use.
+func (o *devOptions) noteOtherData(out io.Writer) {
+	single, cluster := storeFolder(o.data), o.dataOf(1)
+	switch {
+	case o.nodes > 1 && exists(single):
+		fmt.Fprintf(out, "Note: %s also has the data of a single node, which this cluster does not use.\n", o.data)
+	case o.nodes == 1 && exists(cluster):
+		fmt.Fprintf(out, "Note: %s also has the data of a cluster (--nodes), which this node does not use.\n", o.data)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// writeToken creates a file that must not exist: an existing one may be someone else's link.
 func writeToken(path string, text []byte) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -106,19 +132,20 @@ func writeToken(path string, text []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// loadToken reads the token that an earlier start made, or makes it.
+// loadToken reads the token that an earlier start generated, or generates it.
 func (o *devOptions) loadToken() error {
 	if o.token != "" {
 		return nil
 	}
 	var err error
 	if o.token, err = o.kept("token", 16); err != nil {
-		return fmt.Errorf("the token: %w, or give --token", err)
+		return fmt.Errorf("the token: %w, or use --token", err)
 	}
 	return nil
 }
 
-// kept is the random text of so many bytes, as hexadecimal digits, that an earlier start made and kept in a file, or a new one.
+// kept returns random bytes as hexadecimal digits, which an earlier start stored in a file;
+// otherwise it generates and stores them.
 func (o *devOptions) kept(file string, bytes int) (string, error) {
 	path := filepath.Join(o.data, file)
 	text, err := os.ReadFile(path)
@@ -138,13 +165,9 @@ func (o *devOptions) kept(file string, bytes int) (string, error) {
 	return kept, nil
 }
 
-// config is that of the node-th node, counted from 1.
-func (o *devOptions) config(node int) (config.Config, error) {
+// config returns the configuration of a node; the first is 1.
+func (o *devOptions) config(host string, port, node int) config.Config {
 	c := config.Default()
-	host, port, err := splitAddress(o.listen)
-	if err != nil {
-		return c, err
-	}
 	c.Node = "n" + strconv.Itoa(node)
 	c.Data = o.data
 	if o.nodes > 1 {
@@ -153,24 +176,24 @@ func (o *devOptions) config(node int) (config.Config, error) {
 	c.LogLevel = slog.LevelWarn
 	c.API.Token = o.token
 	c.API.Listen = nodeAddress(host, port, node)
-	c.API.Drain = 0 // no load balancer watches it, but somebody who has pressed ctrl-C
+	c.API.Drain = 0 // no load balancer needs to notice, but a user waits who has pressed ctrl-C
 	c.Delivery.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	c.Cluster.Peers = nil
 	for peer := 1; peer <= o.nodes; peer++ {
-		c.Cluster.Peers = append(c.Cluster.Peers, config.Peer{ID: "n" + strconv.Itoa(peer), Address: peerAddress(host, port, peer)})
+		c.Cluster.Peers = append(c.Cluster.Peers, config.Peer{ID: "n" + strconv.Itoa(peer), Address: peerAddress(port, peer)})
 	}
 	c.Cluster.Address = c.Cluster.Peers[node-1].Address
 	if o.nodes > 1 {
 		c.Cluster.Listen = c.Cluster.Address
 		c.Cluster.Secret = o.secret
 	}
-	return c, nil
+	return c
 }
 
 func splitAddress(address string) (host string, port int, err error) {
 	host, text, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", 0, fmt.Errorf("--listen %q is no address such as 127.0.0.1:8071", address)
+		return "", 0, fmt.Errorf("--listen %q: expected host:port, for example 127.0.0.1:8071", address)
 	}
 	port, err = strconv.Atoi(text)
 	if err != nil || port < 0 || port > 65535-peerPortOffset-maxDevNodes {
@@ -179,7 +202,7 @@ func splitAddress(address string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// nodeAddress is where the API of a node listens; port 0 picks a free one.
+// nodeAddress returns where the API of a node listens; port 0 picks a free one.
 func nodeAddress(host string, port, node int) string {
 	if port > 0 {
 		port += node - 1
@@ -187,15 +210,15 @@ func nodeAddress(host string, port, node int) string {
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// peerAddress is where a node listens for the others: always on loopback, for dev has no TLS between nodes.
-func peerAddress(_ string, port, node int) string {
+// peerAddress returns where a node listens for others: on loopback, because there is no TLS.
+func peerAddress(port, node int) string {
 	if port > 0 {
 		port += peerPortOffset + node - 1
 	}
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
-// greet shows a newcomer what to do next.
+// greet tells a newcomer what to do next.
 func (o *devOptions) greet(out io.Writer, url string) {
 	fmt.Fprintf(out, `
 Hookwheel is running.
@@ -204,18 +227,19 @@ Hookwheel is running.
   Token   %[2]s
   Data    %[3]s
 
-Three commands to try. The receiver is the node's own health check, which says 204 to anything.
+Three commands to try. The receiver is the node's own health check, which returns 204
+for any request.
 
-1. An application with an endpoint:
+1. Create an application with an endpoint:
 
 curl -sS -X POST '%[1]s/api/v1/app?get_if_exists=true' -H 'Authorization: Bearer %[2]s' -d '{"name": "Demo", "uid": "demo"}' && echo &&
 curl -sS -X POST '%[1]s/api/v1/app/demo/endpoint' -H 'Authorization: Bearer %[2]s' -d '{"uid": "first", "url": "%[1]s/api/v1/health/ping"}' && echo
 
-2. An event:
+2. Send an event:
 
 curl -sS -X POST '%[1]s/api/v1/app/demo/msg' -H 'Authorization: Bearer %[2]s' -d '{"eventType": "user.created", "payload": {"name": "Ada"}}' && echo
 
-3. The attempts to deliver it:
+3. List the attempts to deliver it:
 
 curl -sS '%[1]s/api/v1/app/demo/attempt/endpoint/first' -H 'Authorization: Bearer %[2]s' && echo
 

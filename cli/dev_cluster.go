@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,27 +20,22 @@ import (
 )
 
 const (
-	restartPause = time.Second      // before a node that was killed is started again
-	stopPatience = 20 * time.Second // for the nodes to end; then they are killed
+	restartPause = time.Second            // before a node that was killed is restarted
+	stopPatience = 20 * time.Second       // for the nodes to stop; then they are killed
+	healthPause  = 100 * time.Millisecond // between two health checks of a cluster that starts
 )
 
-// These hand the token and the cluster secret to the child processes: they must not stand in a command line.
+// These pass the token and the cluster secret to child processes: they must not be visible in a
+// command line.
 const (
 	tokenVariable  = "HOOKWHEEL_DEV_TOKEN"
 	secretVariable = "HOOKWHEEL_DEV_SECRET"
 )
 
-// exitRemoved is the exit code of a child that was removed from the cluster: to start it again would change nothing.
-const exitRemoved = 3
-
 // runCluster starts a process for each node and keeps them running until ctx ends.
-func (o *devOptions) runCluster(ctx context.Context, out io.Writer) error {
-	host, port, err := splitAddress(o.listen)
-	if err != nil {
-		return err
-	}
+func (o *devOptions) runCluster(ctx context.Context, host string, port int, out io.Writer) (err error) {
 	if port == 0 {
-		return fmt.Errorf("--listen: with --nodes the port can't be 0")
+		return usageErrorf("--listen: the port can't be 0 with --nodes")
 	}
 	if o.secret, err = o.kept("secret", 32); err != nil {
 		return fmt.Errorf("the cluster secret: %w", err)
@@ -48,28 +44,32 @@ func (o *devOptions) runCluster(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	fmt.Fprintf(out, "Starting a cluster of %d nodes, data in %s. Ctrl-C stops it.\n", o.nodes, o.data)
+	o.noteOtherData(out)
 	for i := 1; i <= o.nodes; i++ {
-		for _, address := range []string{nodeAddress(host, port, i), peerAddress(host, port, i)} {
-			if err := portFree(address); err != nil {
-				return err
-			}
+		api, peer := nodeAddress(host, port, i), peerAddress(port, i)
+		if err := errors.Join(portFree(api), portFree(peer)); err != nil {
+			return err
 		}
+		fmt.Fprintf(out, "n%d  API at http://%s, other nodes at %s\n", i, api, peer)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var (
-		wg  sync.WaitGroup
-		say = &printer{out: out}
+		wg   sync.WaitGroup
+		text = &printer{out: out}
 	)
 	for i := 1; i <= o.nodes; i++ {
 		wg.Go(func() {
-			if err := o.keepRunning(ctx, executable, i, "http://"+nodeAddress(host, port, i), say); err != nil {
+			if err := o.keepRunning(ctx, executable, i, text); err != nil {
 				cancel(err)
 			}
 		})
 	}
-	if awaitPort(ctx, nodeAddress(host, port, 1)) {
-		o.greet(say, "http://"+nodeAddress(host, port, 1))
+	url := "http://" + nodeAddress(host, port, 1)
+	fmt.Fprintln(text, "Waiting until the nodes have formed a cluster and elected a leader.")
+	if awaitHealth(ctx, url) {
+		o.greet(text, url)
 	}
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -78,25 +78,39 @@ func (o *devOptions) runCluster(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// portFree finds out early what each child would otherwise stumble over again and again.
+// portFree returns an error if a port is in use: without this check each child would fail, again
+// and again.
 func portFree(address string) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("%s is taken, perhaps by another cluster: %w", address, err)
+		return fmt.Errorf("%s can't be used, perhaps because Hookwheel already runs there; --listen chooses another port: %w", address, err)
 	}
 	return l.Close()
 }
 
-// awaitPort waits until something listens there.
-func awaitPort(ctx context.Context, address string) bool {
-	for ctx.Err() == nil {
-		conn, err := net.DialTimeout("tcp", address, time.Second)
-		if err == nil {
-			return conn.Close() == nil
+// awaitHealth waits until a node is healthy, and returns false if ctx ends before.
+func awaitHealth(ctx context.Context, url string) bool {
+	for {
+		check, cancel := context.WithTimeout(ctx, dialTimeout)
+		request, err := http.NewRequestWithContext(check, http.MethodGet, url+"/api/v1/health", nil)
+		if err != nil {
+			panic(err) // the URL is ours
 		}
-		time.Sleep(50 * time.Millisecond)
+		response, err := http.DefaultClient.Do(request)
+		healthy := err == nil && response.StatusCode == http.StatusOK
+		if err == nil {
+			response.Body.Close()
+		}
+		cancel()
+		if healthy {
+			return true
+		}
+		select {
+		case <-time.After(healthPause):
+		case <-ctx.Done():
+			return false
+		}
 	}
-	return false
 }
 
 // printer keeps the lines of several nodes apart.
@@ -111,28 +125,28 @@ func (p *printer) Write(text []byte) (int, error) {
 	return p.out.Write(text)
 }
 
-// keepRunning runs one node, again and again if it dies.
-func (o *devOptions) keepRunning(ctx context.Context, executable string, node int, url string, say io.Writer) error {
+// keepRunning runs a node and restarts it when it dies.
+func (o *devOptions) keepRunning(ctx context.Context, executable string, node int, out io.Writer) error {
 	name := "n" + strconv.Itoa(node)
 	for {
 		err := o.runProcess(ctx, executable, node, func(pid int) {
-			fmt.Fprintf(say, "%s  %s  pid %d\n", name, url, pid)
+			fmt.Fprintf(out, "%s  started, pid %d\n", name, pid)
 		})
 		if ctx.Err() != nil {
 			return err
 		}
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && exit.ExitCode() == exitRemoved {
-			fmt.Fprintf(say, "%s  was removed and is not restarted; move %s away and run dev again to let it in\n", name, o.dataOf(node))
+			fmt.Fprintf(out, "%s  was removed from the cluster, not restarting; to admit it again, move %s away and run dev again\n", name, o.dataOf(node))
 			<-ctx.Done()
 			return nil
 		}
 		if o.noRestart {
-			fmt.Fprintf(say, "%s  ended (%v) and stays so\n", name, err)
+			fmt.Fprintf(out, "%s  exited (%v), not restarting\n", name, err)
 			<-ctx.Done()
 			return nil
 		}
-		fmt.Fprintf(say, "%s  ended (%v) and is started again\n", name, err)
+		fmt.Fprintf(out, "%s  exited (%v), restarting\n", name, err)
 		select {
 		case <-time.After(restartPause):
 		case <-ctx.Done():
@@ -141,7 +155,7 @@ func (o *devOptions) keepRunning(ctx context.Context, executable string, node in
 	}
 }
 
-// dataOf is the data folder of one of several nodes.
+// dataOf returns the data folder of one of several nodes.
 func (o *devOptions) dataOf(node int) string { return filepath.Join(o.data, "n"+strconv.Itoa(node)) }
 
 // runProcess runs one node as a process until it ends or ctx does.
@@ -154,10 +168,10 @@ func (o *devOptions) runProcess(ctx context.Context, executable string, node int
 		"--listen", o.listen, "--data", o.data)
 	cmd.Env = append(os.Environ(), tokenVariable+"="+o.token, secretVariable+"="+o.secret)
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ctrl-C is for the parent, which ends the children in order
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ctrl-C is for the parent, which stops its children
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopPatience
-	alive, err := cmd.StdinPipe() // its end tells the child that the parent is gone, however it went
+	alive, err := cmd.StdinPipe() // its end tells the child that the parent is gone, whatever the reason
 	if err != nil {
 		return err
 	}
@@ -177,20 +191,20 @@ func (o *devOptions) runProcess(ctx context.Context, executable string, node int
 	return errors.Join(err, os.Remove(pidFile))
 }
 
-// runChild is one node of a cluster that a parent watches over.
+// runChild runs a node that a parent keeps running.
 func (o *devOptions) runChild(ctx context.Context) error {
 	o.token, o.secret = os.Getenv(tokenVariable), os.Getenv(secretVariable)
-	config, err := o.config(o.child)
+	host, port, err := splitAddress(o.listen)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go func() { // ends with the process, for a read of standard input can't be taken back
+	go func() { // ends with the process: a read of standard input can't be canceled
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	err = node.Run(ctx, config, o.version, nil)
+	err = node.Run(ctx, o.config(host, port, o.child), o.version, nil)
 	if errors.Is(err, cluster.ErrRemoved) {
 		return &exitError{err, exitRemoved}
 	}

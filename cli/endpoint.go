@@ -7,54 +7,113 @@ import (
 )
 
 func newEndpointCommand() *cobra.Command {
-	return newResourceCommand("endpoint", "Endpoints: URLs that get an application's messages",
-		`  hookwheel endpoint create acme https://acme.example/hooks --uid billing --event-type invoice.paid
+	return newResourceCommand(&cobra.Command{
+		Use:   "endpoint",
+		Short: "Endpoints: URLs that receive an application's messages",
+		Example: `  hookwheel endpoint create acme https://acme.example/hooks --uid billing
   hookwheel endpoint list acme
   hookwheel endpoint pause acme billing
   hookwheel endpoint resume acme billing --from now
-  hookwheel endpoint replay acme billing --since 2026-01-31T12:00:00Z --status failed`,
-		func(p *people) []*cobra.Command {
-			const one = "/app/%s/endpoint/%s"
-			shown := columns("ID id, UID uid, URL url, EVENT TYPES eventTypes, CHANNELS channels, RATE throttleRate, ORDERING ordering, STATE health.state")
-			whole := columns("ID id, UID uid, URL url, EVENT TYPES eventTypes, CHANNELS channels, RATE throttleRate, ORDERING ordering, ON EXHAUSTED onExhausted, HEALTH health.text")
-			none := func([]string) (map[string]any, error) { return nil, nil }
-			return []*cobra.Command{
-				p.newList(&cobra.Command{Use: "list APP", Short: "Endpoints of an application, the newest first", Args: cobra.ExactArgs(1)}, new(fields), shown,
-					func(args []string) (string, error) { return apiPath("/app/%s/endpoint", args...), nil }),
-				p.newDo(&cobra.Command{Use: "create APP URL", Short: "Create an endpoint"}, 2, endpointSettings(), http.MethodPost, "/app/%s/endpoint",
-					func(args []string) (map[string]any, error) { return map[string]any{"url": args[1]}, nil }, whole, ""),
-				p.newDo(&cobra.Command{Use: "get APP ENDPOINT", Short: "Show an endpoint, and how it fares"}, 2, nil, http.MethodGet, one, nil, whole, ""),
-				p.newDo(&cobra.Command{Use: "update APP ENDPOINT", Short: "Change what the flags say, and nothing else"}, 2,
-					endpointSettings().text("to", "url", "its new URL"), http.MethodPatch, one, nil, whole, ""),
-				p.newDo(&cobra.Command{Use: "delete APP ENDPOINT", Short: "Delete an endpoint"}, 2, nil, http.MethodDelete, one, nil, nil, "The endpoint is gone."),
-				p.newDo(&cobra.Command{Use: "secret APP ENDPOINT", Short: "Show the key that its receiver verifies with"}, 2, nil, http.MethodGet, one+"/secret", nil,
-					columns("KEY key"), ""),
-				p.newDo(&cobra.Command{Use: "rotate-secret APP ENDPOINT", Short: "Give it a new key; the one before signs, too, for 24 hours"}, 2,
-					new(fields).count("grace", "gracePeriodSeconds", "seconds for which the key before signs, too"), http.MethodPost, one+"/secret/rotate", none, columns("KEY key"), ""),
-				p.newDo(&cobra.Command{Use: "pause APP ENDPOINT", Short: "Send nothing more; what comes waits in the log"}, 2, new(fields), http.MethodPost, one+"/pause", none, whole, ""),
-				p.newDo(&cobra.Command{Use: "resume APP ENDPOINT", Short: "Go on", Example: `  hookwheel endpoint resume acme billing            # all that waits, the oldest first
-  hookwheel endpoint resume acme billing --from now # nothing of what waits`}, 2,
-					new(fields).text("from", "from", "cursor (all that waits), now (nothing of it), or a time such as 2026-01-31T12:00:00Z"), http.MethodPost, one+"/resume", none, whole, ""),
-				p.newDo(&cobra.Command{Use: "replay APP ENDPOINT", Short: "Send messages of the past again, as a task",
-					Example: `  hookwheel endpoint replay acme billing --since 2026-01-31T12:00:00Z --status failed --rate 50`}, 2,
-					new(fields).text("since", "since", "from this time on, such as 2026-01-31T12:00:00Z; must be given").text("until", "until", "up to this time (default now)").
-						text("status", "status", "which: all (default), failed, delivered or never-attempted").list("event-type", "eventTypes", "only these").
-						text("channel", "channel", "only those with it").text("tag", "tag", "only those with it").count("rate", "rate", "messages per second (default as fast as it takes them)"),
-					http.MethodPost, one+"/bulk-replay", none, taskColumns, ""),
-			}
-		})
+  hookwheel endpoint replay acme billing --since 3d --status failed`,
+	}, func(r *resource) []*cobra.Command {
+		return append(r.endpointObjects(), r.endpointActions()...)
+	})
+}
+
+const oneEndpoint = "/app/%s/endpoint/%s"
+
+var endpointColumns = columns("ID id, UID uid, URL url, EVENT TYPES eventTypes, CHANNELS channels, " +
+	"RATE throttleRate, ORDERING ordering, ON EXHAUSTED onExhausted, HEALTH health.text")
+
+// endpointObjects are the commands that create, show, change and delete endpoints.
+func (r *resource) endpointObjects() []*cobra.Command {
+	return []*cobra.Command{
+		r.list(listing{use: "list APP", short: "List the endpoints of an application, newest first",
+			example: `  hookwheel endpoint list acme`, path: "/app/%s/endpoint",
+			columns: columns("ID id, UID uid, URL url, EVENT TYPES eventTypes, CHANNELS channels, " +
+				"RATE throttleRate, ORDERING ordering, STATE health.state")}),
+		r.command(operation{use: "create APP URL", short: "Create an endpoint",
+			example: `  hookwheel endpoint create acme https://acme.example/hooks \
+      --uid billing --event-type invoice.paid
+  hookwheel endpoint create acme http://127.0.0.1:9000/ --signature github \
+      --secret "$GITHUB_WEBHOOK_SECRET" --header X-Tenant=acme`,
+			method: http.MethodPost, path: "/app/%s/endpoint", columns: endpointColumns,
+			body: endpointSettings().
+				text("secret", "secret", "signing `secret` (default: a new one); with --signature github, stripe or hex any text").
+				pairs("header", "headers", "header to send along, as `name=value`"),
+			arguments: func(_ *cobra.Command, args []string) (map[string]any, error) {
+				return map[string]any{"url": args[1]}, nil
+			}}),
+		r.command(operation{use: "get APP ENDPOINT", short: "Show an endpoint and its health",
+			example: `  hookwheel endpoint get acme billing`,
+			method:  http.MethodGet, path: oneEndpoint, columns: endpointColumns}),
+		r.command(operation{use: "update APP ENDPOINT", short: "Update the fields given as flags",
+			example: `  hookwheel endpoint update acme billing --to https://acme.example/new
+  hookwheel endpoint update acme billing --ordering key --rate 50`,
+			method: http.MethodPatch, path: oneEndpoint, columns: endpointColumns,
+			body: endpointSettings().text("to", "url", "new `URL`")}),
+		r.command(operation{use: "delete APP ENDPOINT", short: "Delete an endpoint",
+			example: `  hookwheel endpoint delete acme billing`,
+			method:  http.MethodDelete, path: oneEndpoint, done: "Endpoint deleted."}),
+		r.command(operation{use: "secret APP ENDPOINT", short: "Print the secret that the receiver verifies with",
+			example: `  hookwheel endpoint secret acme billing
+  hookwheel listen --secret "$(hookwheel endpoint secret acme billing)"`,
+			method: http.MethodGet, path: oneEndpoint + "/secret", value: "key"}),
+		r.command(operation{use: "rotate-secret APP ENDPOINT", short: "Rotate the signing secret",
+			long: `Rotate the signing secret and print the new one. The old one stays valid for 24
+hours, or for --grace: requests are signed with both.`,
+			example: `  hookwheel endpoint rotate-secret acme billing
+  hookwheel endpoint rotate-secret acme billing --grace 3600`,
+			method: http.MethodPost, path: oneEndpoint + "/secret/rotate", value: "key",
+			body: new(fields).count("grace", "gracePeriodSeconds", "`seconds` that the old secret stays valid")}),
+	}
+}
+
+// endpointActions are the commands that say what is sent to an endpoint.
+func (r *resource) endpointActions() []*cobra.Command {
+	return []*cobra.Command{
+		r.command(operation{use: "pause APP ENDPOINT", short: "Stop delivery; new messages wait",
+			example: `  hookwheel endpoint pause acme billing`,
+			method:  http.MethodPost, path: oneEndpoint + "/pause", body: new(fields), columns: endpointColumns}),
+		r.command(operation{use: "resume APP ENDPOINT", short: "Resume delivery",
+			long: "Resume delivery to an endpoint that is paused, parked or disabled.",
+			example: `  hookwheel endpoint resume acme billing
+  hookwheel endpoint resume acme billing --from now
+  hookwheel endpoint resume acme billing --from 1h`,
+			method: http.MethodPost, path: oneEndpoint + "/resume", columns: endpointColumns,
+			body: new(fields).time("from", "from", "what to deliver: cursor (everything that waits, the default), now (none of it), or messages since a `time` such as "+timeExamples,
+				timeFlag{other: isWord("cursor", "now")})}),
+		r.command(operation{use: "replay APP ENDPOINT", short: "Send past messages again, as a background task",
+			example: `  hookwheel endpoint replay acme billing --since 3d --status failed --rate 50
+  hookwheel endpoint replay acme billing --since 2026-01-31 --until 2026-02-01`,
+			method: http.MethodPost, path: oneEndpoint + "/bulk-replay", columns: taskColumns,
+			body: new(fields).
+				time("since", "since", "messages from this `time` on, such as "+timeExamples+" (required)", timeFlag{}).
+				time("until", "until", "messages up to this `time` (default now)", timeFlag{}).
+				choice("status", "status", "which messages: all (default), failed, delivered or never-attempted",
+					sameWords("all", "failed", "delivered", "never-attempted")).
+				list("event-type", "eventTypes", "only messages of these event `types`").
+				text("channel", "channel", "only messages with this `channel`").
+				text("tag", "tag", "only messages with this `tag`").
+				count("rate", "rate", "maximum messages per second (default: what the endpoint accepts)")}),
+	}
 }
 
 func endpointSettings() *fields {
-	return new(fields).orNull("uid", "uid", "your own name for it, usable wherever its id is").
-		text("description", "description", "for people").
-		list("event-type", "eventTypes", `only messages of these; "" for all`).
-		list("channel", "channels", `only messages with one of these; "" for all`).
-		number("rate", "throttleRate", "messages per second at most").
-		flag("disabled", "disabled", "send nothing; --disabled=false enables it").
-		pairs("metadata", "metadata", "notes, as name=value").
-		text("signature", "signatureStyle", "standard, github, stripe or hex").
-		flag("envelope", "envelope", "send the payload within an envelope").
-		orNone("ordering", "ordering", "endpoint: one message after the other; key: the same per ordering key; none").
-		text("on-exhausted", "onExhausted", "skip or block, after the last attempt at an ordered message")
+	return new(fields).
+		orNull("uid", "uid", "your own `id` for it, usable wherever its id is").
+		text("description", "description", "what it is for").
+		list("event-type", "eventTypes", `only messages of these event `+"`types`"+`; "" for all`).
+		list("channel", "channels", "only messages with one of these `channels`; \"\" for all").
+		limit("rate", "throttleRate", "maximum messages per second").
+		flag("tls-verify", "tlsVerify", "verify the endpoint's certificate, the default").
+		flag("disabled", "disabled", "stop delivery; --disabled=false enables it").
+		pairs("metadata", "metadata", "your own data, as `name=value`").
+		choice("signature", "signatureStyle", "signature `style`: standard, github, stripe or hex",
+			sameWords("standard", "github", "stripe", "hex")).
+		flag("envelope", "envelope", "send the payload in an envelope with id, type and time").
+		choice("ordering", "ordering", "send one message at a time: `scope` endpoint, key (per ordering key) or none",
+			map[string]any{"endpoint": "endpoint", "key": "key", "none": nil, "": nil}).
+		choice("on-exhausted", "onExhausted", "after the last attempt at an ordered message: skip it or block",
+			sameWords("skip", "block"))
 }

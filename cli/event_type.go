@@ -7,37 +7,54 @@ import (
 )
 
 func newEventTypeCommand() *cobra.Command {
-	return newResourceCommand("event-type", "Event types: what endpoints can choose from",
-		`  hookwheel event-type create invoice.paid "An invoice was paid in full."
+	return newResourceCommand(&cobra.Command{
+		Use:   "event-type",
+		Short: "Event types: what endpoints can subscribe to",
+		Example: `  hookwheel event-type create invoice.paid "An invoice was paid in full."
   hookwheel event-type list
   hookwheel event-type update invoice.paid --deprecated
   hookwheel event-type delete invoice.paid`,
-		func(p *people) []*cobra.Command {
-			shown := columns("NAME name, GROUP groupName, ARCHIVED archived, DEPRECATED deprecated, DESCRIPTION description")
-			settings := func() *fields {
-				return new(fields).orNull("group", "groupName", "those of one group are shown together").flag("archived", "archived", "endpoints can't choose it any more").
-					flag("deprecated", "deprecated", "endpoints had better not choose it").list("feature-flag", "featureFlags", "only portals with one of these see it")
+	}, func(r *resource) []*cobra.Command {
+		const one = "/event-type/%s"
+		shown := columns("NAME name, GROUP groupName, ARCHIVED archived, DEPRECATED deprecated, DESCRIPTION description")
+		settings := func() *fields {
+			return new(fields).
+				orNull("group", "groupName", "`group` that it is shown in").
+				flag("archived", "archived", "endpoints can no longer subscribe to it").
+				flag("deprecated", "deprecated", "endpoints should no longer subscribe to it").
+				list("feature-flag", "featureFlags", "only portals with one of these `flags` show it")
+		}
+		remove := r.command(operation{use: "delete EVENT_TYPE", short: "Archive an event type, or delete it for good",
+			example: `  hookwheel event-type delete invoice.paid
+  hookwheel event-type delete invoice.paid --expunge`,
+			method: http.MethodDelete, path: one, done: "Event type archived."})
+		expunge := remove.Flags().Bool("expunge", false, "delete it for good instead of archiving it")
+		archive := remove.RunE
+		remove.RunE = func(cmd *cobra.Command, args []string) error {
+			if !*expunge {
+				return archive(cmd, args)
 			}
-			expunge := false
-			remove := &cobra.Command{Use: "delete NAME", Short: "Archive an event type, or forget it", Args: cobra.ExactArgs(1),
-				RunE: func(cmd *cobra.Command, args []string) error {
-					if expunge {
-						return p.do(cmd, http.MethodDelete, apiPath("/event-type/%s", args...)+"?expunge=true", nil, nil, "The event type is forgotten.")
-					}
-					return p.do(cmd, http.MethodDelete, apiPath("/event-type/%s", args...), nil, nil, "The event type is archived.")
-				}}
-			remove.Flags().BoolVar(&expunge, "expunge", false, "forget it, instead of archiving it")
-			return []*cobra.Command{
-				p.newList(&cobra.Command{Use: "list", Short: "Event types by name", Args: cobra.NoArgs}, new(fields).flag("archived", "include_archived", "archived ones, too"), shown,
-					func([]string) (string, error) { return "/event-type", nil }),
-				p.newDo(&cobra.Command{Use: "create NAME DESCRIPTION", Short: "Create an event type"}, 2, settings(), http.MethodPost, "/event-type",
-					func(args []string) (map[string]any, error) {
-						return map[string]any{"name": args[0], "description": args[1]}, nil
-					}, shown, ""),
-				p.newDo(&cobra.Command{Use: "get NAME", Short: "Show an event type"}, 1, nil, http.MethodGet, "/event-type/%s", nil, shown, ""),
-				p.newDo(&cobra.Command{Use: "update NAME", Short: "Change what the flags say, and nothing else"}, 1,
-					settings().text("description", "description", "for people"), http.MethodPatch, "/event-type/%s", nil, shown, ""),
-				remove,
-			}
-		})
+			return r.client.done(cmd, http.MethodDelete, apiPath(one, args...)+"?expunge=true", nil, "Event type deleted.")
+		}
+		return []*cobra.Command{
+			r.list(listing{use: "list", short: "List event types by name", path: "/event-type", columns: shown,
+				example: `  hookwheel event-type list
+  hookwheel event-type list --archived`,
+				query: new(fields).flag("archived", "include_archived", "archived ones, too")}),
+			r.command(operation{use: "create NAME DESCRIPTION", short: "Create an event type",
+				example: `  hookwheel event-type create invoice.paid "An invoice was paid in full."`,
+				method:  http.MethodPost, path: "/event-type", body: settings(), columns: shown,
+				arguments: func(_ *cobra.Command, args []string) (map[string]any, error) {
+					return map[string]any{"name": args[0], "description": args[1]}, nil
+				}}),
+			r.command(operation{use: "get EVENT_TYPE", short: "Show an event type",
+				example: `  hookwheel event-type get invoice.paid`,
+				method:  http.MethodGet, path: one, columns: shown}),
+			r.command(operation{use: "update EVENT_TYPE", short: "Update the fields given as flags",
+				example: `  hookwheel event-type update invoice.paid --deprecated`,
+				method:  http.MethodPatch, path: one, columns: shown,
+				body: settings().text("description", "description", "what it means")}),
+			remove,
+		}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/spf13/cobra"
 )
 
@@ -29,13 +30,17 @@ func newKeyCommand() *cobra.Command {
 	c := new(client)
 	cmd := &cobra.Command{
 		Use:   "key",
-		Short: "Make, list and revoke API keys; encrypt secrets with a new key",
-		Long: `Make, list and revoke API keys. The token of a key is shown once, when it is made; the nodes keep only a hash of it.
+		Short: "Create, list and revoke API keys; re-encrypt secrets",
+		Long: `Create, list and revoke API keys. The token of a key is shown once, when it is
+created; the nodes store only its hash.
 
-Roles: admin may do everything; producer may create messages, and applications along with them; reader sees all but
-secrets; application sees and changes one application and its endpoints.`,
+Roles:
+  admin        may do everything
+  producer     may send messages, and create applications along with them
+  reader       may read everything except secrets
+  application  may read and change one application and its endpoints`,
 		Example: `  hookwheel key create "order service" --role producer
-  hookwheel key create "Acme's portal" --role application --app acme --expires 720h
+  hookwheel key create "Acme's portal" --role application --app acme
   hookwheel key list
   hookwheel key revoke key_3DJnq4qkm9VRuRYEmUB6bxZ3Zc5`,
 	}
@@ -54,21 +59,23 @@ func newKeyCreate(c *client) *cobra.Command {
 			ReadOnly      bool     `json:"readOnly,omitempty"`
 			Expiry        int64    `json:"expiry,omitempty"`
 		}
-		expires time.Duration
+		expires model.Duration
 		asJSON  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "create NAME --role ROLE",
-		Short: "Make a key and print its token, which is not shown again",
-		Long: `Make a key and print its token, which is not shown again. The token goes to stdout, what is said about it to stderr, so that
-  TOKEN=$(hookwheel key create ci --role producer)
-keeps just the token.`,
+		Short: "Create a key and print its token, which is shown only once",
+		Long: `Create a key and print its token, which is shown only once. Only the token goes
+to standard output, so that it can be stored:
+
+  TOKEN=$(hookwheel key create ci --role producer)`,
 		Example: `  hookwheel key create "order service" --role producer
   hookwheel key create dashboards --role reader --json
-  hookwheel key create "Acme's portal" --role application --app acme --read-only --expires 720h`,
+  hookwheel key create "Acme's portal" --role application --app acme \
+      --read-only --expires 30d`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in.Name, in.Expiry = args[0], int64(expires/time.Second)
+			in.Name, in.Expiry = args[0], int64(time.Duration(expires)/time.Second)
 			var key keyView
 			if err := c.call(cmd.Context(), "POST", "/key", in, &key); err != nil {
 				return err
@@ -76,17 +83,17 @@ keeps just the token.`,
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), key)
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "Made %s (%s, %s). Its token is shown only now:\n", key.ID, key.Name, key.Role)
+			fmt.Fprintf(cmd.ErrOrStderr(), "Created %s (%s, %s). This token is not shown again:\n", key.ID, key.Name, key.Role)
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), key.Token)
 			return err
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&in.Role, "role", "", "admin, producer, reader or application")
-	flags.StringVar(&in.ApplicationID, "app", "", "with --role application: its id or uid")
-	flags.StringSliceVar(&in.FeatureFlags, "feature-flag", nil, "with --role application: shows event types that have this flag; may be repeated")
-	flags.BoolVar(&in.ReadOnly, "read-only", false, "with --role application: sees all but secrets, and changes nothing")
-	flags.DurationVar(&expires, "expires", 0, "how long the key is good, at least 1m (default: until it is revoked)")
+	flags.StringVar(&in.Role, "role", "", "`role`: admin, producer, reader or application")
+	flags.StringVar(&in.ApplicationID, "app", "", "with --role application: the `application`'s id or uid")
+	flags.StringSliceVar(&in.FeatureFlags, "feature-flag", nil, "with --role application: show event types with this `flag`")
+	flags.BoolVar(&in.ReadOnly, "read-only", false, "with --role application: may read everything but secrets, and change nothing")
+	flags.Var(&expires, "expires", "how long the key is valid, such as 12h or 30d, at least 1m (default: until it is revoked)")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	if err := cmd.MarkFlagRequired("role"); err != nil {
 		panic(err)
@@ -98,7 +105,7 @@ func newKeyList(c *client) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "All keys, the oldest first, those of portals included",
+		Short: "List keys, oldest first, including those of portals",
 		Example: `  hookwheel key list
   hookwheel key list --json`,
 		Args: cobra.NoArgs,
@@ -117,7 +124,7 @@ func newKeyList(c *client) *cobra.Command {
 	return cmd
 }
 
-// allKeys reads page after page.
+// allKeys returns the keys of all pages.
 func (c *client) allKeys(cmd *cobra.Command) (keys []keyView, err error) {
 	keys = []keyView{}
 	for iterator := ""; ; {
@@ -126,7 +133,8 @@ func (c *client) allKeys(cmd *cobra.Command) (keys []keyView, err error) {
 			Iterator string
 			Done     bool
 		}
-		if err := c.call(cmd.Context(), "GET", "/key?limit=250&iterator="+url.QueryEscape(iterator), nil, &page); err != nil {
+		path := "/key?limit=250&iterator=" + url.QueryEscape(iterator)
+		if err := c.call(cmd.Context(), "GET", path, nil, &page); err != nil {
 			return nil, err
 		}
 		keys = append(keys, page.Data...)
@@ -163,16 +171,16 @@ func day(at *time.Time) string {
 func newKeyRevoke(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use:     "revoke KEY",
-		Short:   "End a key at once, on every node",
+		Short:   "Revoke a key, immediately and on every node",
 		Example: `  hookwheel key revoke key_3DJnq4qkm9VRuRYEmUB6bxZ3Zc5`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.done(cmd, "DELETE", "/key/"+url.PathEscape(args[0]), nil, args[0]+" is revoked.")
+			return c.done(cmd, "DELETE", "/key/"+url.PathEscape(args[0]), nil, "Key revoked.")
 		},
 	}
 }
 
-// printJSON is for programs, indented for people.
+// printJSON prints JSON, indented.
 func printJSON(out io.Writer, v any) error {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err == nil {
@@ -184,12 +192,16 @@ func printJSON(out io.Writer, v any) error {
 func newKeyRewrap(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use:   "rewrap",
-		Short: "Encrypt the secrets of all endpoints with the first of encryption_keys",
-		Long: `Encrypt the secrets of all endpoints with the first of encryption_keys, those that are encrypted with another one or not at all.
+		Short: "Encrypt all endpoint secrets with the first of encryption_keys",
+		Long: `Encrypt the secrets of all endpoints with the first of encryption_keys: those
+that are encrypted with another key, and those that are not encrypted.
 
-To change the key, put the new one at the end of encryption_keys on all nodes and restart them one by one; then move it to the front on
-all and restart them again; then run this, and take the old one out. Backups and old log entries still need the old one to be read.`,
-		Args: cobra.NoArgs,
+To change the key: add the new one at the end of encryption_keys on all nodes
+and restart them one by one; move it to the front and restart them again; run
+this command; remove the old key. Backups and old log entries still need the old
+key.`,
+		Example: `  hookwheel key rewrap`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for total := 0; ; {
 				var step struct{ Rewrapped, Remaining int }
@@ -197,7 +209,7 @@ all and restart them again; then run this, and take the old one out. Backups and
 					return err
 				}
 				if total += step.Rewrapped; step.Remaining == 0 {
-					_, err := fmt.Fprintf(cmd.OutOrStdout(), "The secrets of %d endpoints are encrypted anew; there are no others to do.\n", total)
+					_, err := fmt.Fprintf(cmd.OutOrStdout(), "Secrets of %d endpoints re-encrypted; none remain.\n", total)
 					return err
 				}
 			}

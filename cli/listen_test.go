@@ -84,11 +84,11 @@ func TestListenPrints(t *testing.T) {
 		}
 	}
 	out, err := l.end()
-	if err == nil || err.Error() != "1 of 3 requests did not verify" {
+	if err == nil || err.Error() != "1 of 3 requests had no valid signature" {
 		t.Error(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
-	for i, want := range []string{"msg_1  verified  {", "msg_1 (×2)  verified", "401    POST /hook?a=b  msg_1 (×3)  WRONG: no signature matches"} {
+	for i, want := range []string{"msg_1  verified  {", "msg_1 (×2)  verified", "401    POST /hook?a=b  msg_1 (×3)  INVALID: no signature matches"} {
 		if len(lines) != 3 || !strings.Contains(lines[i], want) {
 			t.Fatalf("%q, want %q in line %d", out, want, i)
 		}
@@ -113,7 +113,7 @@ func TestListenJSON(t *testing.T) {
 	if err := errors.Join(decoder.Decode(&first), decoder.Decode(&second)); err != nil {
 		t.Fatal(err)
 	}
-	if first.Body != `{"a": 1}` || first.Answer != "202" || first.ID != "msg_1" || first.Path != "/hook?a=b" || first.Verified != nil || first.Headers["Webhook-Id"][0] != "msg_1" {
+	if first.Body != `{"a": 1}` || first.Response != "202" || first.ID != "msg_1" || first.Path != "/hook?a=b" || first.Verified != nil || first.Headers["Webhook-Id"][0] != "msg_1" {
 		t.Errorf("%+v", first)
 	}
 	if string(second.BodyBase64) != "\xff" || second.Times != 2 {
@@ -184,13 +184,13 @@ func TestListenFailRate(t *testing.T) {
 
 func TestListenRefusesOptions(t *testing.T) {
 	for want, args := range map[string][]string{
-		"--status must be 200 to 599":  {"--status", "99"},
-		"--fail-rate must be 0 to 1":   {"--fail-rate", "1.5"},
-		"--delay must not":             {"--delay", "-1s"},
-		"none of the others can be":    {"--hang", "--drip"},
-		"--count must not be negative": {"--count", "-1"},
-		"--style must be":              {"--style", "x"},
-		"--listen: ":                   {"--listen", "nowhere"},
+		"--status must be from 200 to 599": {"--status", "99"},
+		"--fail-rate must be from 0 to 1":  {"--fail-rate", "1.5"},
+		"--delay must not":                 {"--delay", "-1s"},
+		"none of the others can be":        {"--hang", "--drip"},
+		"--count must not be negative":     {"--count", "-1"},
+		"--style must be":                  {"--style", "x"},
+		"--listen: ":                       {"--listen", "nowhere"},
 	} {
 		cmd := newListenCommand()
 		cmd.SilenceUsage, cmd.SilenceErrors = true, true

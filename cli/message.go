@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,52 +14,76 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-var messageColumns = columns("ID id, EVENT TYPE eventType, EVENT ID eventId, CHANNELS channels, SENT timestamp")
-
 func newMessageCommand() *cobra.Command {
-	return newResourceCommand("message", "Messages: send them, and ask what became of them",
-		`  hookwheel message send acme invoice.paid '{"invoice": 815}' --id invoice-815
+	return newResourceCommand(&cobra.Command{
+		Use:   "message",
+		Short: "Messages: send them, and see what became of them",
+		Example: `  hookwheel message send acme invoice.paid '{"invoice": 815}' --id invoice-815
   hookwheel message send acme invoice.paid @invoice.json
   hookwheel message explain acme invoice-815
   hookwheel message resend acme invoice-815 billing`,
-		func(p *people) []*cobra.Command {
-			const one = "/app/%s/msg/%s"
-			send := &cobra.Command{Use: "send APP EVENT_TYPE PAYLOAD", Short: "Send a message",
-				Long: "Send a message. PAYLOAD is a JSON object, @FILE for what a file holds, or - for standard input."}
-			explain := &cobra.Command{Use: "explain APP MESSAGE", Short: "What became of a message at each endpoint, or will, and why", Args: cobra.ExactArgs(2), RunE: p.explain}
-			return []*cobra.Command{
-				p.newList(&cobra.Command{Use: "list APP", Short: "Messages of an application, the newest first", Args: cobra.ExactArgs(1)}, messageFilters(), messageColumns,
-					func(args []string) (string, error) { return apiPath("/app/%s/msg", args...), nil }),
-				p.newDo(send, 3, new(fields).text("id", "eventId", "your own name for it: a second one with it is refused").list("channel", "channels", "its channels").
-					list("tag", "tags", "its tags").text("ordering-key", "orderingKey", "messages with one key go out one after the other, where an endpoint wants that").
-					text("at", "deliverAt", "not before this time, such as 2026-01-31T12:00:00Z"),
-					http.MethodPost, "/app/%s/msg", func(args []string) (map[string]any, error) {
-						payload, err := readPayload(args[2], send.InOrStdin())
-						return map[string]any{"eventType": args[1], "payload": payload}, err
-					}, messageColumns, ""),
-				p.newDo(&cobra.Command{Use: "get APP MESSAGE", Short: "Show a message"}, 2, nil, http.MethodGet, one, nil,
-					columns("ID id, EVENT TYPE eventType, EVENT ID eventId, CHANNELS channels, SENT timestamp, PAYLOAD payload"), ""),
-				explain,
-				p.newDo(&cobra.Command{Use: "resend APP MESSAGE ENDPOINT", Short: "Send a message to an endpoint once more, whatever else is planned"}, 3,
-					new(fields), http.MethodPost, one+"/endpoint/%s/resend", nil, nil, "It is sent again."),
-				p.newDo(&cobra.Command{Use: "expunge APP MESSAGE", Short: "Remove the payload of a message from every node"}, 2, nil, http.MethodDelete, one+"/content", nil, nil,
-					"The payload is gone."),
-			}
-		})
+	}, func(r *resource) []*cobra.Command {
+		const one = "/app/%s/msg/%s"
+		shown := columns("ID id, EVENT TYPE eventType, EVENT ID eventId, CHANNELS channels, SENT timestamp")
+		explain := &cobra.Command{
+			Use: "explain APP MESSAGE", Short: "Show what became of a message at each endpoint, and why",
+			Example: `  hookwheel message explain acme invoice-815`,
+			Args:    cobra.ExactArgs(2), RunE: r.explain}
+		return []*cobra.Command{
+			r.list(listing{use: "list APP", short: "List the messages of an application, newest first",
+				example: `  hookwheel message list acme --since 1h --event-type invoice.paid`,
+				path:    "/app/%s/msg", query: messageFilters(), columns: shown}),
+			r.command(operation{use: "send APP EVENT_TYPE PAYLOAD", short: "Send a message",
+				long: `Send a message. PAYLOAD is a JSON object, @FILE for the content of a file, or -
+for standard input. It is sent byte for byte.`,
+				example: `  hookwheel message send acme invoice.paid '{"invoice": 815}' --id invoice-815
+  hookwheel message send acme invoice.paid @invoice.json --channel eu
+  hookwheel message send acme reminder.due '{"invoice": 815}' --at 3d`,
+				method: http.MethodPost, path: "/app/%s/msg", body: messageSettings(), columns: shown,
+				arguments: func(cmd *cobra.Command, args []string) (map[string]any, error) {
+					payload, err := readPayload(cmd.Context(), args[2], cmd.InOrStdin())
+					return map[string]any{"eventType": args[1], "payload": payload}, err
+				}}),
+			r.command(operation{use: "get APP MESSAGE", short: "Show a message",
+				example: `  hookwheel message get acme invoice-815`,
+				method:  http.MethodGet, path: one, columns: append(shown, column{title: "PAYLOAD", path: "payload"})}),
+			explain,
+			r.command(operation{use: "resend APP MESSAGE ENDPOINT", short: "Send a message to an endpoint again",
+				long:    `Send a message to an endpoint again, now, in addition to any planned attempts.`,
+				example: `  hookwheel message resend acme invoice-815 billing`,
+				method:  http.MethodPost, path: one + "/endpoint/%s/resend", body: new(fields), done: "Resend queued."}),
+			r.command(operation{use: "expunge APP MESSAGE", short: "Delete the payload of a message on every node",
+				example: `  hookwheel message expunge acme invoice-815`,
+				method:  http.MethodDelete, path: one + "/content", done: "Payload deleted."}),
+		}
+	})
+}
+
+func messageSettings() *fields {
+	return new(fields).
+		text("id", "eventId", "your own `id` for it; a second message with the same id is refused").
+		list("channel", "channels", "its `channels`").
+		list("tag", "tags", "its `tags`").
+		text("ordering-key", "orderingKey", "`key` for endpoints that order by key").
+		time("at", "deliverAt", "not before this `time`, such as 10m, 3d (from now) or 2026-01-31T12:00:00Z", timeFlag{future: true})
 }
 
 func messageFilters() *fields {
-	return new(fields).text("channel", "channel", "only those with it").text("tag", "tag", "only those with it").list("event-type", "event_types", "only these").
-		text("after", "after", "only those after this time").text("before", "before", "only those before this time")
+	return new(fields).
+		text("channel", "channel", "only with this `channel`").
+		text("tag", "tag", "only with this `tag`").
+		list("event-type", "event_types", "only of these event `types`").
+		time("since", "after", "only after this `time`, such as "+timeExamples, timeFlag{}).
+		time("until", "before", "only before this `time`", timeFlag{})
 }
 
-// readPayload takes a JSON object, @FILE or -.
-func readPayload(text string, stdin io.Reader) (verbatim, error) {
+// readPayload reads a JSON object, which text holds or names.
+func readPayload(ctx context.Context, text string, stdin io.Reader) (verbatim, error) {
 	payload := []byte(text)
 	var err error
 	switch name, file := strings.CutPrefix(text, "@"); {
 	case text == "-":
-		payload, err = io.ReadAll(io.LimitReader(stdin, maxAnswer))
+		payload, err = readAll(ctx, stdin, maxResponse)
 	case file:
 		payload, err = os.ReadFile(name)
 	}
@@ -66,25 +91,54 @@ func readPayload(text string, stdin io.Reader) (verbatim, error) {
 		return nil, fmt.Errorf("the payload: %w", err)
 	}
 	if !gjson.ValidBytes(payload) || !gjson.ParseBytes(payload).IsObject() {
-		return nil, errors.New(`the payload must be a JSON object, such as '{"invoice": 815}'`)
+		return nil, usageError(errors.New(`the payload must be a JSON object, such as '{"invoice": 815}'`))
 	}
 	return payload, nil
 }
 
-func (p *people) explain(cmd *cobra.Command, args []string) error {
-	var answer json.RawMessage
-	if err := p.call(cmd.Context(), http.MethodGet, apiPath("/app/%s/msg/%s/explain?limit=250", args...), nil, &answer); err != nil {
+// readAll reads up to limit bytes, unless ctx ends before.
+func readAll(ctx context.Context, from io.Reader, limit int64) ([]byte, error) {
+	var text []byte
+	err := interruptible(ctx, func() error {
+		read, err := io.ReadAll(io.LimitReader(from, limit))
+		text = read
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return text, nil
+}
+
+// interruptible runs f, and returns before it does when ctx ends. It is for reading and computing
+// that can't be canceled, before the process ends.
+func interruptible(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *resource) explain(cmd *cobra.Command, args []string) error {
+	var response json.RawMessage
+	path := apiPath("/app/%s/msg/%s/explain?limit=250", args...)
+	if err := r.call(cmd.Context(), http.MethodGet, path, nil, &response); err != nil {
 		return err
 	}
-	if p.asJSON {
-		return printJSON(cmd.OutOrStdout(), answer)
+	if r.asJSON {
+		return printJSON(cmd.OutOrStdout(), response)
 	}
-	if _, err := fmt.Fprintln(cmd.OutOrStdout(), gjson.GetBytes(answer, "text")); err != nil {
+	if _, err := fmt.Fprintln(cmd.OutOrStdout(), gjson.GetBytes(response, "text")); err != nil {
 		return err
 	}
 	var items []json.RawMessage
-	for _, item := range gjson.GetBytes(answer, "data").Array() {
+	for _, item := range gjson.GetBytes(response, "data").Array() {
 		items = append(items, json.RawMessage(item.Raw))
 	}
-	return p.table(cmd.OutOrStdout(), columns("ENDPOINT endpointId, UID endpointUid, STATE state, ATTEMPTS attempts, NEXT nextAttempt, WHY text"), items)
+	shown := columns("ENDPOINT endpointId, UID endpointUid, STATE state, ATTEMPTS attempts, NEXT nextAttempt, WHY text")
+	return printTable(cmd.OutOrStdout(), shown, items)
 }

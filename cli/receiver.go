@@ -17,25 +17,25 @@ import (
 
 const (
 	maxReceived = 64 << 20 // bytes of a body
-	maxSeen     = 100_000  // ids of which it is known how often they came; then all are forgotten
+	maxSeen     = 100_000  // ids that are counted; then counting starts over
 	dripPause   = time.Second
 	shownBody   = 80 // characters of a body in a line
 )
 
-// fault is how a receiver misbehaves.
+// fault is how a receiver fails on purpose.
 type fault struct {
-	status            int // of the answer; 2xx is no fault
+	status            int // of the response; 2xx is success
 	hang, drip, reset bool
-	rate              float64       // share of requests that are treated so
-	delay             time.Duration // before each answer
+	rate              float64       // share of requests that fail
+	delay             time.Duration // before each response
 }
 
 func (f *fault) validate() error {
 	if f.status < 200 || f.status > 599 {
-		return errors.New("--status must be 200 to 599")
+		return errors.New("--status must be from 200 to 599")
 	}
 	if !(f.rate >= 0 && f.rate <= 1) {
-		return errors.New("--fail-rate must be 0 to 1")
+		return errors.New("--fail-rate must be from 0 to 1")
 	}
 	if f.delay < 0 {
 		return errors.New("--delay must not be negative")
@@ -43,10 +43,10 @@ func (f *fault) validate() error {
 	return nil
 }
 
-// any tells whether it says how to fail.
+// any reports whether a way to fail was chosen.
 func (f *fault) any() bool { return f.hang || f.drip || f.reset || f.status >= 300 }
 
-// choose says how the next request is answered: a status, or what is done instead of one.
+// choose returns how to respond to the next request: a status, or what to do instead.
 func (f *fault) choose() (status int, instead string) {
 	good := rand.Float64() >= f.rate
 	switch {
@@ -67,36 +67,36 @@ func (f *fault) choose() (status int, instead string) {
 	}
 }
 
-// inbox takes webhooks, verifies and prints them.
+// inbox receives webhooks, verifies and prints them.
 type inbox struct {
 	verifier verifier
 	fault    fault
-	most     int // requests; 0: no limit
+	limit    int // of requests; 0: none
 	json     bool
-	full     func() // is called when most of them came
+	stop     func() // called after the last of them
 
 	mu    sync.Mutex
 	out   io.Writer
 	seen  map[string]int
 	came  int
-	done  int   // answered
-	wrong int   // did not verify
-	fails error // to print
+	done  int   // were responded to
+	wrong int   // have no valid signature
+	fails error // while printing
 }
 
-// arrival is a request as it is printed.
+// arrival is a request as printed.
 type arrival struct {
 	Time       time.Time           `json:"time"`
 	Method     string              `json:"method"`
 	Path       string              `json:"path"`
 	ID         string              `json:"id,omitempty"`
-	Times      int                 `json:"times,omitempty"` // how often this id has come
-	Answer     string              `json:"answer"`          // a status, hang, drip or reset
+	Times      int                 `json:"times,omitempty"` // how often this id has arrived
+	Response   string              `json:"response"`        // a status, hang, drip or reset
 	Verified   *bool               `json:"verified,omitempty"`
-	Error      string              `json:"error,omitempty"` // why it did not verify
+	Error      string              `json:"error,omitempty"` // why the signature is not valid
 	Headers    map[string][]string `json:"headers"`
 	Body       string              `json:"body"`
-	BodyBase64 []byte              `json:"bodyBase64,omitempty"` // instead of body if that is no text
+	BodyBase64 []byte              `json:"bodyBase64,omitempty"` // instead of body if it is not text
 }
 
 func (b *inbox) ServeHTTP(w http.ResponseWriter, request *http.Request) {
@@ -106,7 +106,8 @@ func (b *inbox) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		return
 	}
 	status, instead := b.fault.choose()
-	a := arrival{Time: time.Now(), Method: request.Method, Path: request.URL.RequestURI(), Headers: request.Header, ID: standardHeader(request.Header, "Id")}
+	a := arrival{Time: time.Now(), Method: request.Method, Path: request.URL.RequestURI(),
+		Headers: request.Header, ID: standardHeader(request.Header, "Id")}
 	if utf8.Valid(body) {
 		a.Body = string(body)
 	} else {
@@ -120,29 +121,29 @@ func (b *inbox) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 			status, instead = http.StatusUnauthorized, ""
 		}
 	}
-	if a.Answer = instead; instead == "" {
-		a.Answer = strconv.Itoa(status)
+	if a.Response = instead; instead == "" {
+		a.Response = strconv.Itoa(status)
 	}
 	if !b.print(&a) {
-		panic(http.ErrAbortHandler) // ends the connection
+		panic(http.ErrAbortHandler) // closes the connection
 	}
-	defer b.answered()
-	b.answer(w, request, status, instead)
+	defer b.responded()
+	b.respond(w, request, status, instead)
 }
 
-func (b *inbox) answered() {
+func (b *inbox) responded() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.done++; b.done == b.most {
-		b.full()
+	if b.done++; b.done == b.limit {
+		b.stop()
 	}
 }
 
-// print writes one line, in the order of arrival. It is false for requests that came after the last one.
+// print writes one line, in order of arrival. It returns false for requests beyond the limit.
 func (b *inbox) print(a *arrival) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.most > 0 && b.came == b.most {
+	if b.limit > 0 && b.came == b.limit {
 		return false
 	}
 	b.came++
@@ -171,12 +172,12 @@ func (b *inbox) print(a *arrival) bool {
 	return true
 }
 
-// line is for people: nothing in it can steer their terminal.
+// line returns the request as text, in which control characters are escaped.
 func (a *arrival) line() string {
 	signature := "not verified"
 	if a.Verified != nil {
 		if signature = "verified"; !*a.Verified {
-			signature = "WRONG: " + a.Error
+			signature = "INVALID: " + a.Error
 		}
 	}
 	id := a.ID
@@ -190,7 +191,8 @@ func (a *arrival) line() string {
 	if a.BodyBase64 != nil {
 		body = base64.StdEncoding.EncodeToString(a.BodyBase64)
 	}
-	return printable(fmt.Sprintf("%s  %-5s  %s %s  %s  %s  %s", a.Time.Format("15:04:05.000"), a.Answer, a.Method, a.Path, id, signature, shorten(body)))
+	return printable(fmt.Sprintf("%s  %-5s  %s %s  %s  %s  %s", a.Time.Format("15:04:05.000"),
+		a.Response, a.Method, a.Path, id, signature, shorten(body)))
 }
 
 func shorten(body string) string {
@@ -201,10 +203,10 @@ func shorten(body string) string {
 	return fmt.Sprintf("%s… (%d bytes)", string(short[:shownBody]), len(body))
 }
 
-// answer answers, or does what is to be done instead, until the sender goes away or this process ends.
-func (b *inbox) answer(w http.ResponseWriter, request *http.Request, status int, instead string) {
+// respond responds, or does something instead, until the sender disconnects or this process ends.
+func (b *inbox) respond(w http.ResponseWriter, request *http.Request, status int, instead string) {
 	if !pause(request, b.fault.delay) {
-		panic(http.ErrAbortHandler) // else the server would answer 200
+		panic(http.ErrAbortHandler) // otherwise the server would send a 200
 	}
 	switch instead {
 	case "hang":
@@ -224,7 +226,7 @@ func (b *inbox) answer(w http.ResponseWriter, request *http.Request, status int,
 	}
 }
 
-// pause is false if the sender went away meanwhile, or this process ends.
+// pause waits, and returns false if the sender disconnects or this process ends before.
 func pause(request *http.Request, delay time.Duration) bool {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
@@ -239,20 +241,20 @@ func pause(request *http.Request, delay time.Duration) bool {
 func resetConnection(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(http.ErrAbortHandler) // the server then closes it
+		panic(http.ErrAbortHandler) // the server closes it
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // else the close below is an orderly one, which is the next best
+		_ = tcp.SetLinger(0) // without this, Close ends it in an orderly way
 	}
 	conn.Close()
 }
 
-// err says what was wrong with what came.
+// err returns what was wrong with the requests.
 func (b *inbox) err() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.wrong > 0 {
-		return errors.Join(b.fails, fmt.Errorf("%d of %d requests did not verify", b.wrong, b.came))
+		return errors.Join(b.fails, fmt.Errorf("%d of %d requests had no valid signature", b.wrong, b.came))
 	}
 	return b.fails
 }

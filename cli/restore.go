@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +15,7 @@ import (
 	"hookwheel/wal"
 )
 
-// restoreOptions are whose data folder is to be made.
+// restoreOptions say which data folder to create, for which node.
 type restoreOptions struct {
 	config  string // file
 	data    string
@@ -27,15 +28,18 @@ func newRestoreCommand() *cobra.Command {
 	o := new(restoreOptions)
 	cmd := &cobra.Command{
 		Use:   "restore (--config FILE | --data FOLDER) BACKUP",
-		Short: "Make the first node of a new cluster out of a backup",
-		Long: `Make the first node of a new cluster out of a backup, with all that was in it: what was pending is delivered when the node
-leads. BACKUP is a file, or "-" for standard input. The data folder must be new or empty. It is made wholly or not at all.
+		Short: "Create the first node of a new cluster from a backup",
+		Long: `Create the first node of a new cluster from a backup, with everything that was
+in it: pending events are delivered once the node leads. BACKUP is a file, or
+"-" for standard input. The data folder must be new or empty; it is created
+completely or not at all.
 
-The new cluster has this one node. Start it, then start the other nodes with empty data folders: they join by themselves.
-Nodes of the old cluster can't take part until their data folders are moved away. Stop them first: two clusters with the same
-state would both deliver what is pending.`,
+The new cluster has this one node. Start it, then start the other nodes with
+empty data folders: they join by themselves. Stop the nodes of the old cluster
+first, or both clusters would deliver what is pending. They can't join the new
+one until their data folders are moved away.`,
 		Example: `  hookwheel restore --config /etc/hookwheel.hcl hookwheel-2026-11-23.backup
-  ssh vault cat hookwheel.backup | hookwheel restore --data ./hookwheel-data --node n1 -`,
+  ssh vault cat hw.backup | hookwheel restore --data /var/lib/hookwheel -`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.complete(cmd); err != nil {
@@ -46,22 +50,22 @@ state would both deliver what is pending.`,
 	}
 	standard := config.Default()
 	flags := cmd.Flags()
-	flags.StringVar(&o.config, "config", "", "configuration file of the node (HCL): it says the data folder, the node and its address")
-	flags.StringVar(&o.data, "data", "", "data folder to be made")
-	flags.StringVar(&o.node, "node", standard.Node, "with --data: the node's id")
-	flags.StringVar(&o.address, "address", standard.Cluster.Address, "with --data: host:port at which other nodes will reach it")
+	flags.StringVar(&o.config, "config", "", "configuration `file` of the node (HCL), with its data folder, id and address")
+	flags.StringVar(&o.data, "data", "", "data `folder` to create")
+	flags.StringVar(&o.node, "node", standard.Node, "with --data: `id` of the node")
+	flags.StringVar(&o.address, "address", standard.Cluster.Address, "with --data: `host:port` at which other nodes will reach it")
 	cmd.MarkFlagsMutuallyExclusive("config", "data")
 	cmd.MarkFlagsOneRequired("config", "data")
 	return cmd
 }
 
-// complete takes from the configuration file what the flags leave out.
+// complete adds what the configuration file says.
 func (o *restoreOptions) complete(cmd *cobra.Command) error {
 	if o.config == "" {
 		return nil
 	}
 	if cmd.Flags().Changed("node") || cmd.Flags().Changed("address") {
-		return errors.New("--node and --address go with --data: with --config the file says them")
+		return usageError(errors.New("--node and --address can't be combined with --config: the file has them"))
 	}
 	config, err := config.Load(o.config)
 	if err != nil {
@@ -82,20 +86,34 @@ func (o *restoreOptions) run(cmd *cobra.Command, path string) error {
 		in = file
 	}
 	progress := newTransfer(cmd.ErrOrStderr())
-	header, report, err := o.restore(in, cmd.ErrOrStderr(), progress.told)
+	header, report, err := o.restore(contextReader{cmd.Context(), in}, cmd.ErrOrStderr(), progress.report)
 	progress.end()
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s holds the state of %s as of entry %d, %s, and is the first node of cluster %s.\n"+
-		"Start %s now, and then the others with empty data folders: they join by themselves.\n",
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Restored to %s: the state of %s as of entry %d, %s, in the new cluster %s.\n"+
+		"Start %s now, then the other nodes with empty data folders: they join by themselves.\n",
 		o.data, header.Node, header.Index, header.Clock.Format("2006-01-02 15:04:05 MST"), report.Cluster[:8], o.node)
 	return err
 }
 
-// restore builds all in a folder within the data folder and then moves it up, what says whose folder it is last: without
-// that a node does not start.
-func (o *restoreOptions) restore(backup io.Reader, log io.Writer, told func(done, total int64)) (header wal.BackupHeader, report cluster.ResetReport, err error) {
+// contextReader reads until the context ends.
+type contextReader struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (r contextReader) Read(text []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.from.Read(text)
+}
+
+// restore builds everything in a folder within the data folder and then moves it up. The files
+// that identify the node are moved last: without them it does not start.
+func (o *restoreOptions) restore(backup io.Reader, log io.Writer, progress func(done, total int64),
+) (header wal.BackupHeader, report cluster.ResetReport, err error) {
 	building := filepath.Join(o.data, "restoring")
 	entries, err := os.ReadDir(o.data)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -103,7 +121,7 @@ func (o *restoreOptions) restore(backup io.Reader, log io.Writer, told func(done
 	}
 	for _, entry := range entries {
 		if entry.Name() != filepath.Base(building) && entry.Name() != cluster.SecretFile {
-			return header, report, fmt.Errorf("%s is not empty (it holds %s), and is left as it is: choose a new folder, or move this one away",
+			return header, report, fmt.Errorf("%s is not empty (it contains %s) and was not changed: choose a new folder, or move this one away",
 				o.data, entry.Name())
 		}
 	}
@@ -112,12 +130,12 @@ func (o *restoreOptions) restore(backup io.Reader, log io.Writer, told func(done
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(building)) }()
 	store := storeFolder(building)
-	header, err = wal.Restore(store, backup, wal.RestoreOptions{Logger: quietLogger(log), Progress: told})
+	header, err = wal.Restore(store, backup, wal.RestoreOptions{Logger: quietLogger(log), Progress: progress})
 	if err != nil {
 		return header, report, fmt.Errorf("restoring: %w", err)
 	}
 	if report, err = o.reset(building, log); err != nil {
-		return header, report, fmt.Errorf("beginning a cluster: %w", err)
+		return header, report, fmt.Errorf("creating the cluster: %w", err)
 	}
 	if entries, err = os.ReadDir(building); err != nil {
 		return header, report, err
@@ -138,11 +156,12 @@ func (o *restoreOptions) restore(backup io.Reader, log io.Writer, told func(done
 	return header, report, nil
 }
 
-// reset has the restored state be that of a new cluster of one node.
+// reset turns the restored state into that of a new cluster of one node.
 func (o *restoreOptions) reset(data string, to io.Writer) (report cluster.ResetReport, err error) {
 	log := quietLogger(to)
 	var failed error
-	store, err := wal.Open(wal.Config{Dir: storeFolder(data), MinFree: o.minFree, Logger: log, Fatal: func(err error) { failed = err }})
+	store, err := wal.Open(wal.Config{Dir: storeFolder(data), MinFree: o.minFree, Logger: log,
+		Fatal: func(err error) { failed = err }})
 	if err != nil {
 		return report, err
 	}

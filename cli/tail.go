@@ -8,10 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,16 +17,18 @@ import (
 )
 
 const (
-	tailPatience = 45 * time.Second // without a sign of life from the node, which comes every 5 s
-	tailPause    = time.Second      // before the next try to reach a node
+	tailPatience = 45 * time.Second // of silence; a node sends a heartbeat every 5 s
+	tailPause    = time.Second      // before reconnecting
 	maxTailLine  = 1 << 20
 )
 
 // tailOptions are the flags of tail.
 type tailOptions struct {
-	app, endpoint, status, from string
-	eventTypes                  []string
-	json                        bool
+	app, endpoint string
+	status        choice
+	from          timeFlag
+	eventTypes    []string
+	json          bool
 }
 
 // tailEvent is an event of the stream.
@@ -38,61 +37,61 @@ type tailEvent struct{ id, name, data string }
 func newTailCommand() *cobra.Command {
 	var (
 		c client
-		o tailOptions
+		o = newTailOptions()
 	)
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Follow attempts and changes of state as they happen",
-		Long: `Follow attempts and changes of state as they happen. When the node goes away tail comes again, from the last event on,
-so nothing is left out.`,
+		Long: `Follow attempts and changes of state as they happen. If the connection drops,
+tail reconnects and resumes after the last event, so nothing is missed. NO_COLOR
+turns colors off.`,
 		Example: `  hookwheel tail
-  hookwheel tail --app acme --status fail
-  hookwheel tail --from 2026-01-31T12:00:00Z --json | jq .`,
+  hookwheel tail --app acme --status failed
+  hookwheel tail --from 1h --json | jq .`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
-			defer stop()
-			query, err := o.query()
-			if err != nil {
-				return err
-			}
-			return followTail(ctx, &c, query, cmd.ErrOrStderr(), o.printer(cmd.OutOrStdout()))
+			return followTail(cmd.Context(), &c, o.query(), cmd.ErrOrStderr(), o.printer(cmd.OutOrStdout()))
 		},
 	}
 	c.addFlags(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&o.app, "app", "", "only of this application (id or uid)")
-	flags.StringVar(&o.endpoint, "endpoint", "", "only of this endpoint of it (id or uid)")
-	flags.StringVar(&o.status, "status", "", "only attempts that ended so: success, fail or canceled")
-	flags.StringSliceVar(&o.eventTypes, "event-type", nil, "only attempts at messages of these event types")
-	flags.StringVar(&o.from, "from", "", "begin in the past: a time, or the id of an event")
+	flags.StringVar(&o.app, "app", "", "only of this `application` (id or uid)")
+	flags.StringVar(&o.endpoint, "endpoint", "", "only of this `endpoint` (id or uid), with --app")
+	flags.Var(&o.status, "status", "only attempts with this `result`: success, failed or canceled")
+	flags.StringSliceVar(&o.eventTypes, "event-type", nil, "only attempts to send messages of these event `types`")
+	flags.Var(&o.from, "from", "start in the past: a `time` such as "+timeExamples+", or the id of an event")
 	flags.BoolVar(&o.json, "json", false, "print each event as a line of JSON")
 	return cmd
 }
 
-func (o *tailOptions) query() (url.Values, error) {
+// newTailOptions returns the options before flags change them.
+func newTailOptions() tailOptions {
+	return tailOptions{
+		status: choice{words: map[string]any{"success": "0", "failed": "2", "canceled": "4"}},
+		from:   timeFlag{other: isEvent},
+	}
+}
+
+func isEvent(text string) bool {
+	_, err := webhook.ParseID(webhook.KindEvent, text)
+	return err == nil
+}
+
+func (o *tailOptions) query() url.Values {
 	query := make(url.Values)
-	for name, value := range map[string]string{"app": o.app, "endpoint": o.endpoint, "from": o.from, "event_types": strings.Join(o.eventTypes, ",")} {
+	status, _ := o.status.words[o.status.text].(string)
+	for name, value := range map[string]string{"app": o.app, "endpoint": o.endpoint, "from": o.from.text,
+		"event_types": strings.Join(o.eventTypes, ","), "status": status} {
 		if value != "" {
 			query.Set(name, value)
 		}
 	}
-	switch o.status {
-	case "":
-	case "success":
-		query.Set("status", "0")
-	case "fail":
-		query.Set("status", "2")
-	case "canceled":
-		query.Set("status", "4")
-	default:
-		return nil, fmt.Errorf("--status is %q: it must be success, fail or canceled", o.status)
-	}
-	return query, nil
+	return query
 }
 
-// followTail prints events until ctx ends. What fails before the first stream has begun is returned, and so is a refusal that would be
-// repeated, such as that of a token that was revoked; otherwise it tries again.
+// followTail prints events until ctx ends. It returns an error that occurs before the first event
+// and a refusal that a retry would meet again, such as that of a revoked token; after any other
+// error it reconnects.
 func followTail(ctx context.Context, c *client, query url.Values, notes io.Writer, show func(tailEvent) error) error {
 	for begun := false; ; {
 		err := readTail(ctx, c, query, func(event tailEvent) error {
@@ -111,7 +110,7 @@ func followTail(ctx context.Context, c *client, query url.Values, notes io.Write
 		case !begun || refused(err):
 			return cmp.Or(err, io.ErrUnexpectedEOF)
 		case err != nil:
-			fmt.Fprintf(notes, "%v; trying again\n", err)
+			fmt.Fprintf(notes, "%v; reconnecting\n", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -121,7 +120,7 @@ func followTail(ctx context.Context, c *client, query url.Values, notes io.Write
 	}
 }
 
-// refused tells whether a node has answered what it would answer again.
+// refused reports whether a node would respond to a retry in the same way.
 func refused(err error) bool {
 	switch webhook.ErrorCode(err) {
 	case webhook.CodeUnauthorized, webhook.CodeForbidden, webhook.CodeNotFound:
@@ -155,7 +154,7 @@ func readTail(ctx context.Context, c *client, query url.Values, see func(tailEve
 			event.name = value
 		case "data":
 			event.data = value
-		case "": // the end of an event, or a comment
+		case "": // end of an event, or a comment
 			if event.name != "" {
 				if err := see(event); err != nil {
 					return err
@@ -167,26 +166,27 @@ func readTail(ctx context.Context, c *client, query url.Values, see func(tailEve
 	return lines.Err()
 }
 
-// printer prints events for people, or for programs.
+// printer returns a function that prints events as lines of text or JSON.
 func (o *tailOptions) printer(out io.Writer) func(tailEvent) error {
-	colours := isTerminal(out)
+	colors := hasColors(out)
 	return func(event tailEvent) error {
 		if o.json {
 			id, err := json.Marshal(event.id)
 			if err == nil {
-				_, err = fmt.Fprintf(out, `{"id":%s,"event":%q,"data":%s}`+"\n", printableJSON(id), event.name, printableJSON([]byte(event.data)))
+				_, err = fmt.Fprintf(out, `{"id":%s,"event":%q,"data":%s}`+"\n",
+					printableJSON(id), event.name, printableJSON([]byte(event.data)))
 			}
 			return err
 		}
-		line, err := tailLine(event, colours)
+		line, err := tailLine(event, colors)
 		if err == nil {
-			_, err = fmt.Fprintln(unwrap(out), line) // which is escaped, but for its colours
+			_, err = fmt.Fprintln(unwrap(out), line) // already escaped, except for our colors
 		}
 		return err
 	}
 }
 
-// The colours of a terminal (ECMA-48, SGR).
+// Colors of a terminal (ECMA-48, SGR).
 const (
 	green  = "\x1b[32m"
 	red    = "\x1b[31m"
@@ -194,8 +194,8 @@ const (
 	plain  = "\x1b[0m"
 )
 
-// tailLine is an event in one line. Nothing in it can steer a terminal but our colours.
-func tailLine(event tailEvent, colours bool) (string, error) {
+// tailLine returns an event as a line, in which all control characters but our colors are escaped.
+func tailLine(event tailEvent, colors bool) (string, error) {
 	var e struct {
 		Timestamp          time.Time
 		Change             string
@@ -209,14 +209,14 @@ func tailLine(event tailEvent, colours bool) (string, error) {
 		URL                string
 	}
 	if err := json.Unmarshal([]byte(event.data), &e); err != nil {
-		return "", fmt.Errorf("an event that can't be read: %w", err)
+		return "", fmt.Errorf("invalid event: %w", err)
 	}
-	word, colour := e.Change, yellow
+	word, color := e.Change, yellow
 	var rest []string
 	if event.name == "attempt" {
-		word, colour = e.StatusText, red
+		word, color = e.StatusText, red
 		if word == "success" {
-			colour = green
+			color = green
 		}
 		rest = append(rest, fmt.Sprintf("%3d %5d ms  no. %d", e.ResponseStatusCode, e.ResponseDurationMs, e.Number), e.MsgID)
 	}
@@ -235,8 +235,8 @@ func tailLine(event tailEvent, colours bool) (string, error) {
 		rest = append(rest, "next "+e.NextAttempt.Local().Format(time.TimeOnly))
 	}
 	word = fmt.Sprintf("%-18s", printable(word))
-	if colours {
-		word = colour + word + plain
+	if colors {
+		word = color + word + plain
 	}
 	return fmt.Sprintf("%s  %s  %s", e.Timestamp.Local().Format("15:04:05.000"), word, printable(strings.Join(rest, "  "))), nil
 }

@@ -6,20 +6,28 @@ import (
 	"github.com/spf13/cobra"
 )
 
-var taskColumns = columns("ID id, TASK task, STATE data.state, TOTAL data.total, TAKEN data.taken, DELIVERED data.delivered, FAILED data.failed, WAITING data.waiting, UPDATED updatedAt")
+var taskColumns = columns("ID id, TASK task, STATE data.state, TOTAL data.total, TAKEN data.taken, " +
+	"DELIVERED data.delivered, FAILED data.failed, WAITING data.waiting, UPDATED updatedAt")
 
 func newTaskCommand() *cobra.Command {
-	return newResourceCommand("task", "Background tasks: replays, and how far they are",
-		`  hookwheel task list
+	return newResourceCommand(&cobra.Command{
+		Use:   "task",
+		Short: "Background tasks: replays and their progress",
+		Example: `  hookwheel task list
   hookwheel task pause qtask_1srOrx2ZWZBpBUvZwXKQmoEYga2`,
-		func(p *people) []*cobra.Command {
-			change := func(name, short string) *cobra.Command {
-				return p.newDo(&cobra.Command{Use: name + " TASK", Short: short}, 1, new(fields), http.MethodPost, "/background-task/%s/"+name, nil, taskColumns, "")
-			}
-			return []*cobra.Command{
-				p.newList(&cobra.Command{Use: "list", Short: "Tasks, the newest first", Args: cobra.NoArgs}, new(fields), taskColumns, func([]string) (string, error) { return "/background-task", nil }),
-				p.newDo(&cobra.Command{Use: "get TASK", Short: "Show a task"}, 1, nil, http.MethodGet, "/background-task/%s", nil, taskColumns, ""),
-				change("pause", "Pause a task"), change("resume", "Let a paused task go on"), change("cancel", "End a task"),
-			}
-		})
+	}, func(r *resource) []*cobra.Command {
+		change := func(verb, short string) *cobra.Command {
+			return r.command(operation{use: verb + " TASK", short: short,
+				example: "  hookwheel task " + verb + " qtask_1srOrx2ZWZBpBUvZwXKQmoEYga2",
+				method:  http.MethodPost, path: "/background-task/%s/" + verb, body: new(fields), columns: taskColumns})
+		}
+		return []*cobra.Command{
+			r.list(listing{use: "list", short: "List tasks, newest first", example: "  hookwheel task list",
+				path: "/background-task", columns: taskColumns}),
+			r.command(operation{use: "get TASK", short: "Show a task",
+				example: "  hookwheel task get qtask_1srOrx2ZWZBpBUvZwXKQmoEYga2",
+				method:  http.MethodGet, path: "/background-task/%s", columns: taskColumns}),
+			change("pause", "Pause a task"), change("resume", "Resume a paused task"), change("cancel", "Cancel a task"),
+		}
+	})
 }

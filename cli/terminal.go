@@ -7,12 +7,14 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/term"
 )
 
-// Much of what commands print was written by strangers: names that customers chose, responses of
-// their servers, errors of whatever answers at --url. Escape sequences in it could rewrite the
-// screen, the clipboard or the meaning of a line (CWE-150), so whatever is printed passes through a
-// safeWriter, which shows them as text.
+// Much of what commands print comes from others: names that customers chose, responses of their
+// servers, errors of whatever server is at --url. Escape sequences in it could rewrite the screen,
+// the clipboard or the meaning of a line (CWE-150), so all output passes through a safeWriter,
+// which shows them as text.
 
 // safeWriter escapes what is not printable.
 type safeWriter struct{ to io.Writer }
@@ -25,7 +27,7 @@ func (w safeWriter) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// unwrap is what a safeWriter writes to, for what is not text or is escaped already.
+// unwrap returns what a safeWriter writes to, for output that is not text or is already escaped.
 func unwrap(to io.Writer) io.Writer {
 	if safe, ok := to.(safeWriter); ok {
 		return safe.to
@@ -33,7 +35,7 @@ func unwrap(to io.Writer) io.Writer {
 	return to
 }
 
-// printable is text in one line, with escapes for all that is not printable.
+// printable returns text in one line, with escapes for all that is not printable.
 func printable(text string) string { return escape(text, "") }
 
 func escape(text, keep string) string {
@@ -70,7 +72,7 @@ func unsafe(r rune) bool {
 	return !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r) && r != zeroWidthNonJoiner && r != zeroWidthJoiner
 }
 
-// unicodeEscape is \uXXXX, twice for a character beyond the first plane, as JSON has it.
+// unicodeEscape returns \uXXXX, as in JSON: twice for a character beyond the first plane.
 func unicodeEscape(r rune) string {
 	if r > 0xffff {
 		r -= 0x10000
@@ -79,7 +81,7 @@ func unicodeEscape(r rune) string {
 	return fmt.Sprintf(`\u%04x`, r)
 }
 
-// printableJSON is JSON in which what is not printable is escaped. It means the same.
+// printableJSON returns equivalent JSON in which all that is not printable is escaped.
 func printableJSON(text []byte) []byte {
 	var safe strings.Builder
 	for _, r := range string(text) {
@@ -92,16 +94,13 @@ func printableJSON(text []byte) []byte {
 	return []byte(safe.String())
 }
 
-// isTerminal reports whether a file is a terminal.
+// isTerminal reports whether to is a terminal.
 func isTerminal(to io.Writer) bool {
 	file, ok := unwrap(to).(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// hasColors reports whether to may show colors (https://no-color.org).
+func hasColors(to io.Writer) bool {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(to)
 }

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// hostile is what a stranger would like to get onto a terminal: it clears the screen, sets the title
-// and the clipboard, reverses the text, and begins a control sequence in C1 and in a broken byte.
+// hostile is what an attacker would send to a terminal: it clears the screen, sets the title and
+// the clipboard, reverses the text, and begins a control sequence in C1 and in a broken byte.
 const hostile = "a\x1b[2J\x1b]0;PWNED\a\u009b31m\u202eevil\u2066\x7f\b\rz\u2028"
 
 func TestPrintable(t *testing.T) {
@@ -56,8 +56,8 @@ func FuzzPrintable(f *testing.F) {
 	})
 }
 
-// strangers answers each request with hostile text in every field that commands show.
-func strangers(t *testing.T, status int) string {
+// hostileServer responds to each request with hostile text in every field that commands show.
+func hostileServer(t *testing.T, status int) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		item := map[string]any{}
 		for _, name := range []string{"id", "uid", "name", "url", "msgId", "endpointId", "statusText", "response", "eventType", "description", "text", "key", "state", "detail", "code"} {
@@ -79,9 +79,9 @@ func strangers(t *testing.T, status int) string {
 	return server.URL
 }
 
-// Nothing that a stranger wrote reaches the terminal as it is, whichever command prints it.
-func TestStrangersText(t *testing.T) {
-	good, bad := strangers(t, 200), strangers(t, 400)
+// Text from others is escaped before it reaches the terminal, whichever command prints it.
+func TestHostileText(t *testing.T) {
+	good, bad := hostileServer(t, 200), hostileServer(t, 400)
 	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(502)
 		io.WriteString(w, hostile+"\xff")
@@ -124,7 +124,7 @@ func TestStrangersText(t *testing.T) {
 	}
 }
 
-// message send sends the bytes that it was given.
+// "message send" sends a payload byte for byte.
 func TestSendIsVerbatim(t *testing.T) {
 	const payload = `{"id":1, "a":"<b>&\u2028é",  "n":1.0e+3, "n":2}`
 	sent := make(chan string, 1)
@@ -156,7 +156,8 @@ func TestSendIsVerbatim(t *testing.T) {
 	}
 }
 
-// A backup in a folder that others can write to follows none of their links, and leaves nothing.
+// A backup in a folder that others can write to follows none of their links, and leaves no files
+// behind when it fails.
 func TestBackupInAFolderOfOthers(t *testing.T) {
 	dir := t.TempDir()
 	victim, path := filepath.Join(dir, "victim"), filepath.Join(dir, "x.backup")
@@ -167,7 +168,7 @@ func TestBackupInAFolderOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := saveBackup(strings.NewReader("no backup"), path, func(_, _ int64) {}); err == nil {
-		t.Error("what is no backup was saved")
+		t.Error("a file that is not a backup was saved")
 	}
 	if text, err := os.ReadFile(victim); err != nil || string(text) != "precious" {
 		t.Errorf("%q, %v", text, err)
@@ -185,6 +186,6 @@ func TestBackupInAFolderOfOthers(t *testing.T) {
 		t.Error(err)
 	}
 	if err := sameFile(file, path+".tmp"); err == nil {
-		t.Error("a link in the place of a file is not noticed")
+		t.Error("a link that replaces the file is not noticed")
 	}
 }

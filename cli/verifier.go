@@ -15,7 +15,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// verifier checks requests as the receiver of an endpoint does.
+// verifier checks requests as the receiver at an endpoint does.
 type verifier struct {
 	secrets   []string
 	style     string
@@ -26,12 +26,14 @@ type verifier struct {
 
 func (v *verifier) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&v.secrets, "secret", nil,
-		"what to verify with: whsec_…, the public key whpk_… or, for other styles, any text; may be repeated, then one of them is enough (default $WEBHOOK_SECRET)")
-	flags.StringVar(&v.style, "style", "standard", "which signature to verify: standard (webhook- or svix- headers), github, stripe or hex")
-	flags.DurationVar(&v.tolerance, "tolerance", 5*time.Minute, "how far the request's time and the clock here may be apart")
+		"`secret` to verify with: whsec_..., the public key whpk_... or, for other styles, any text; if repeated, one of them must match (default $WEBHOOK_SECRET)")
+	flags.StringVar(&v.style, "style", "standard",
+		"signature `style`: standard (webhook- or svix- headers), github, stripe or hex")
+	flags.DurationVar(&v.tolerance, "tolerance", 5*time.Minute,
+		"maximum difference between the request's timestamp and the local clock")
 }
 
-// open reads the secrets; without any it verifies nothing.
+// open parses the secrets; without any, nothing is verified.
 func (v *verifier) open() error {
 	if secret := os.Getenv("WEBHOOK_SECRET"); secret != "" && len(v.secrets) == 0 {
 		v.secrets = []string{secret}
@@ -56,7 +58,7 @@ func (v *verifier) open() error {
 	return nil
 }
 
-// verify says exactly why a request does not pass.
+// verify returns why a request is not valid, as exactly as possible.
 func (v *verifier) verify(header http.Header, body []byte, now time.Time) error {
 	err := v.verifyBody(header, body, now)
 	if err == nil {
@@ -70,24 +72,24 @@ func (v *verifier) verify(header http.Header, body []byte, now time.Time) error 
 	return err
 }
 
-// bodyMistakes are what usually happens to a body after it has arrived.
+// bodyMistakes are usual ways in which a body changes after its arrival.
 var bodyMistakes = []struct {
 	undo func(body []byte) []byte
 	hint string
 }{
 	{func(body []byte) []byte { return bytes.TrimRight(body, "\r\n") },
-		"without the line break at the end of the body it passes: an editor or echo may have added it"},
+		"it is valid without the line break at the end of the body: an editor or echo may have added it"},
 	{func(body []byte) []byte { return append(bytes.Clone(body), '\n') },
-		"with a line break at the end of the body it passes: $(…) or a trim may have taken it away"},
+		"it is valid with a line break at the end of the body: $(...) or a trim may have removed it"},
 	{func(body []byte) []byte { return bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")) },
-		"with line breaks of LF instead of CR LF it passes: a tool may have converted them"},
+		"it is valid with LF instead of CR LF as line breaks: a tool may have converted them"},
 	{func(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\ufeff")) },
-		"without the byte order mark before the body it passes: an editor may have added it"},
+		"it is valid without the byte order mark at the start of the body: an editor may have added it"},
 	{compactJSON,
-		"without the spaces in the JSON it passes: the body was parsed and written anew, but the signature is over the bytes as they arrived"},
+		"it is valid without the spaces in the JSON: the body was parsed and serialized again, but the signature covers the bytes as they arrived"},
 }
 
-// compactJSON is the body itself if it is no JSON.
+// compactJSON returns the body without spaces, or as it is if it is not JSON.
 func compactJSON(body []byte) []byte {
 	var compact bytes.Buffer
 	if json.Compact(&compact, body) != nil {
@@ -98,10 +100,11 @@ func compactJSON(body []byte) []byte {
 
 func (v *verifier) verifyBody(header http.Header, body []byte, now time.Time) error {
 	style := webhook.SignatureStyle(v.style)
-	err := errors.New("there is no secret to verify with")
+	err := errors.New("no secret to verify with")
 	for _, key := range v.keys {
 		if style == webhook.StyleStandard {
-			err = key.Verify(standardHeader(header, "Id"), standardHeader(header, "Timestamp"), standardHeader(header, "Signature"), body, now, v.tolerance)
+			err = key.Verify(standardHeader(header, "Id"), standardHeader(header, "Timestamp"),
+				standardHeader(header, "Signature"), body, now, v.tolerance)
 		} else {
 			err = style.Verify(key, header.Get(style.Header()), body, now, v.tolerance)
 		}
@@ -112,8 +115,8 @@ func (v *verifier) verifyBody(header http.Header, body []byte, now time.Time) er
 	return err
 }
 
-// standardHeader is a header of Standard Webhooks, or what Svix calls it. Several are as one, with a space between them: so signatures are
-// listed anyway.
+// standardHeader returns a header of Standard Webhooks, or Svix's header of that meaning. Several
+// are joined by spaces, which is how one header lists signatures.
 func standardHeader(header http.Header, name string) string {
 	if values := header.Values("Webhook-" + name); len(values) > 0 {
 		return strings.Join(values, " ")

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"hookwheel/config"
 )
 
 const maxVerifyBody = 64 << 20
@@ -27,50 +26,57 @@ func newVerifyCommand() *cobra.Command {
 	var o verifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify [FILE]",
-		Short: "Check the signature of a webhook, and say why it does not pass",
-		Long: `Check a request that arrived somewhere as its receiver should: its headers, its body, byte for byte, and the secret
-of the endpoint. The body is read from FILE, or from stdin.
+		Short: "Check the signature of a webhook, and explain why it is not valid",
+		Long: `Check the signature of a request as its receiver should, from its headers, its
+body, byte for byte, and the secret of the endpoint. The body is read from FILE,
+or from standard input.
 
-It prints that the request passes, or exactly why it does not; then the exit status is 1.`,
-		Example: `  # the headers as they arrived, one option each
-  hookwheel verify --secret whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD --tolerance 1000000h \
-      -H 'webhook-id: msg_27UH4WbU6Z5A5EzD8u03UvzRbpk' -H 'webhook-timestamp: 1649367553' \
-      -H 'webhook-signature: v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=' body.json
+It prints that the signature is valid; otherwise it explains why it is not, and
+the exit code is 1.`,
+		Example: `  # the headers as they arrived, one flag each
+  hookwheel verify --secret whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD \
+      --tolerance 1000000h \
+      -H 'webhook-id: msg_27UH4WbU6Z5A5EzD8u03UvzRbpk' \
+      -H 'webhook-timestamp: 1649367553' \
+      -H 'webhook-signature: v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=' \
+      body.json
 
   # all headers in a file, "Name: value" on each line; the body from stdin
-  hookwheel verify --secret whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4= --headers headers.txt < body.json
+  hookwheel verify --secret whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4= \
+      --headers headers.txt < body.json
 
   # a receiver that was written for GitHub
-  hookwheel verify --style github --secret "$SECRET" -H "x-hub-signature-256: $SIGNATURE" body.json`,
+  hookwheel verify --style github --secret "$SECRET" \
+      -H "x-hub-signature-256: $SIGNATURE" body.json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
 	}
 	flags := cmd.Flags()
 	o.verifier.addFlags(flags)
-	flags.StringArrayVarP(&o.headers, "header", "H", nil, `a header of the request, "Name: value"; may be repeated`)
-	flags.StringVar(&o.file, "headers", "", "file with headers, one on each line")
+	flags.StringArrayVarP(&o.headers, "header", "H", nil, "`header` of the request, \"Name: value\"; may be repeated")
+	flags.StringVar(&o.file, "headers", "", "`file` with headers, one on each line")
 	return cmd
 }
 
 func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
 	if err := o.verifier.open(); err != nil {
-		return err
+		return usageError(err)
 	}
 	if len(o.verifier.keys) == 0 {
-		return errors.New("give --secret, or set $WEBHOOK_SECRET")
+		return usageError(errors.New("no secret: use --secret, or set WEBHOOK_SECRET"))
 	}
 	header, err := o.readHeaders()
 	if err != nil {
 		return err
 	}
-	body, err := readBody(cmd.InOrStdin(), args)
+	body, err := readBody(cmd.Context(), cmd.InOrStdin(), args)
 	if err != nil {
 		return err
 	}
 	if err := o.verifier.verify(header, body, time.Now()); err != nil {
-		return fmt.Errorf("does not pass: %w", err)
+		return fmt.Errorf("not valid: %w", err)
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "passes: the signature fits the %d bytes of the body\n", len(body))
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "valid: the signature matches the %d bytes of the body\n", len(body))
 	return err
 }
 
@@ -79,7 +85,7 @@ func (o *verifyOptions) readHeaders() (http.Header, error) {
 	add := func(from, line string) error {
 		name, value, ok := strings.Cut(line, ":")
 		if name = strings.TrimSpace(name); !ok || name == "" {
-			return fmt.Errorf(`%s: not a header such as "webhook-id: msg_1"`, from)
+			return usageErrorf(`%s: expected a header such as "webhook-id: msg_1"`, from)
 		}
 		header.Add(name, strings.TrimSpace(value))
 		return nil
@@ -110,8 +116,8 @@ func (o *verifyOptions) readHeaders() (http.Header, error) {
 	return header, lines.Err()
 }
 
-// readBody reads the file that is named, or stdin.
-func readBody(stdin io.Reader, args []string) ([]byte, error) {
+// readBody reads the file that is given, or stdin.
+func readBody(ctx context.Context, stdin io.Reader, args []string) ([]byte, error) {
 	from := stdin
 	if len(args) == 1 && args[0] != "-" {
 		file, err := os.Open(args[0])
@@ -121,9 +127,9 @@ func readBody(stdin io.Reader, args []string) ([]byte, error) {
 		defer file.Close()
 		from = file
 	}
-	body, err := io.ReadAll(io.LimitReader(from, maxVerifyBody+1))
+	body, err := readAll(ctx, from, maxVerifyBody+1)
 	if err == nil && len(body) > maxVerifyBody {
-		err = fmt.Errorf("the body is larger than %s", config.FormatSize(maxVerifyBody))
+		err = fmt.Errorf("the body is larger than %s", size(maxVerifyBody))
 	}
 	return body, err
 }

@@ -49,17 +49,17 @@ func TestKeyCommand(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 2 || list[1].ID != key.ID || strings.Contains(out, "hwk_") {
 		t.Errorf("%s %v", out, err)
 	}
-	if out, _, err = a.hookwheel("key", "revoke", key.ID); err != nil || !strings.Contains(out, "is revoked") {
+	if out, _, err = a.hookwheel("key", "revoke", key.ID); err != nil || !strings.Contains(out, "Key revoked") {
 		t.Errorf("%q %v", out, err)
 	}
 	if got := a.as(key.Token, "GET", "/app/acme", ""); got != 401 {
 		t.Errorf("after the revocation: %d", got)
 	}
 	for want, args := range map[string][]string{
-		"API key not found":               {"key", "revoke", key.ID},
-		`required flag(s) "role" not set`: {"key", "create", "x"},
-		"Application not found":           {"key", "create", "x", "--role", "application", "--app", "nobody"},
-		"must be admin, producer":         {"key", "create", "x", "--role", "king"},
+		"API key not found":       {"key", "revoke", key.ID},
+		`--role is required`:      {"key", "create", "x"},
+		"Application not found":   {"key", "create", "x", "--role", "application", "--app", "nobody"},
+		"must be admin, producer": {"key", "create", "x", "--role", "king"},
 	} {
 		if _, _, err := a.hookwheel(args...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", args, err, want)

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"hookwheel/cli"
 	"hookwheel/httpapi/apitest"
@@ -63,8 +62,8 @@ func TestCommandsForPeople(t *testing.T) {
 	says(`invoice.paid +- +- +key +block +healthy`, "endpoint", "update", "acme", "billing", "--ordering", "key", "--on-exhausted", "block")
 	says(`billing .* +key +healthy`, "endpoint", "list", "acme")
 	says(`invoice.paid +- +- +- +skip +healthy`, "endpoint", "update", "acme", "billing", "--ordering", "none", "--on-exhausted", "skip")
-	says(`whsec_`, "endpoint", "secret", "acme", "billing")
-	says(`whsec_`, "endpoint", "rotate-secret", "acme", "billing", "--grace", "0")
+	says(`^whsec_\S+\n$`, "endpoint", "secret", "acme", "billing")
+	says(`^whsec_\S+\n$`, "endpoint", "rotate-secret", "acme", "billing", "--grace", "0")
 
 	says(`invoice.paid +one +-`, "message", "send", "acme", "invoice.paid", `{"from": "argument"}`, "--id", "one")
 	says(`invoice.paid +two`, "message", "send", "acme", "invoice.paid", "@"+file, "--id", "two")
@@ -74,16 +73,18 @@ func TestCommandsForPeople(t *testing.T) {
 	says(`(?s)three.*two.*one`, "message", "list", "acme")
 	says(`{"from": "stdin"}`, "message", "get", "acme", "three")
 	says(`delivered`, "message", "explain", "acme", "one")
-	says(`sent again`, "message", "resend", "acme", "one", "billing")
+	says(`Resend queued`, "message", "resend", "acme", "one", "billing")
 	receiver.await(t, 4)
 	a.awaitAttempts("/app/acme/attempt/endpoint/billing", 4)
-	attempts := says(`(?s)manual +1 +success +200.*scheduled +1 +success +200`, "attempt", "list", "acme", "--endpoint", "billing", "--status", "0")
+	attempts := says(`(?s)manual +1 +success +200.*scheduled +1 +success +200`, "attempt", "list", "acme", "--endpoint", "billing", "--status", "success", "--since", "1h")
 	says(`success +200 .* thanks`, "attempt", "get", "acme", "one", regexp.MustCompile(`(atmpt_\w+) +` + messageID(t, a, "one")).FindStringSubmatch(attempts)[1])
 	says(`success`, "attempt", "list", "acme", "--message", "one")
+	says(`NEXT\n$`, "attempt", "list", "acme", "--endpoint", "billing", "--status", "failed")
+	says(`NEXT\n$`, "attempt", "list", "acme", "--endpoint", "billing", "--until", "1h")
 
 	says(`paused by a person`, "endpoint", "pause", "acme", "billing")
 	says(`healthy`, "endpoint", "resume", "acme", "billing", "--from", "now")
-	task := says(`qtask_\w{27} +endpoint.bulk-replay`, "endpoint", "replay", "acme", "billing", "--since", time.Now().Add(-time.Hour).Format(time.RFC3339), "--status", "all")
+	task := says(`qtask_\w{27} +endpoint.bulk-replay`, "endpoint", "replay", "acme", "billing", "--since", "1h", "--status", "all")
 	says(`qtask_`, "task", "list")
 	says(`endpoint.bulk-replay`, "task", "get", regexp.MustCompile(`qtask_\w+`).FindString(task))
 	receiver.await(t, 7)
@@ -96,13 +97,13 @@ func TestCommandsForPeople(t *testing.T) {
 	fails("body.url: not an absolute URL", "endpoint", "create", "acme", "no url")
 	fails("must be a JSON object", "message", "send", "acme", "invoice.paid", "[]")
 	fails("accepts 3 arg(s)", "message", "send", "acme")
-	fails("give --endpoint or --message", "attempt", "list", "acme")
-	says(`The payload is gone`, "message", "expunge", "acme", "one")
-	says(`is archived`, "event-type", "delete", "invoice.paid")
+	fails("either --endpoint or --message is required", "attempt", "list", "acme")
+	says(`Payload deleted`, "message", "expunge", "acme", "one")
+	says(`archived`, "event-type", "delete", "invoice.paid")
 	says(`invoice.paid +- +true`, "event-type", "list", "--archived")
-	says(`is forgotten`, "event-type", "delete", "invoice.paid", "--expunge")
-	says(`endpoint is gone`, "endpoint", "delete", "acme", "billing")
-	says(`application is gone`, "app", "delete", "acme")
+	says(`Event type deleted`, "event-type", "delete", "invoice.paid", "--expunge")
+	says(`Endpoint deleted`, "endpoint", "delete", "acme", "billing")
+	says(`Application deleted`, "app", "delete", "acme")
 }
 
 func messageID(t *testing.T, a *api, eventID string) string {

@@ -230,7 +230,7 @@ func TestTailCommand(t *testing.T) {
 			t.Errorf("%q ends with %v", test.args, err)
 		}
 	}
-	for args, want := range map[string]string{"--status odd": "success, fail or canceled", "--token wrong-token-0123456": "token", "--app none": "Application not found"} {
+	for args, want := range map[string]string{"--status odd": "must be canceled, failed or success", "--token wrong-token-0123456": "token", "--app none": "Application not found"} {
 		cmd := cli.New("test")
 		cmd.SetArgs(append([]string{"tail", "--url", a.url, "--token", apiToken}, strings.Fields(args)...))
 		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), want) {

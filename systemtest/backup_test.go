@@ -47,10 +47,10 @@ func TestBackupAndRestore(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "b.backup")
 	backup := []string{"backup", "--url", c.nodes[leader%clusterSize], "--token", systemToken}
-	if _, said, err := command(t, nil, append(backup, "--output", file)...); err != nil || !strings.Contains(said, "The backup is whole") {
+	if _, said, err := command(t, nil, append(backup, "--output", file)...); err != nil || !strings.Contains(said, "Backup complete") {
 		t.Fatalf("backup: %v\n%s", err, said)
 	}
-	if _, said, err := command(t, nil, append(backup, "--output", file)...); err == nil || !strings.Contains(said, "is there already") {
+	if _, said, err := command(t, nil, append(backup, "--output", file)...); err == nil || !strings.Contains(said, "already exists") {
 		t.Errorf("a file was overwritten: %v\n%s", err, said)
 	}
 	piped, said, err := command(t, nil, backup...)

@@ -121,12 +121,12 @@ func checkOthers(t *testing.T, folder string) {
 	one, other := cloneFolder(t, folder), cloneFolder(t, folder)
 	applyOne(t, one, []byte{6, 1}) // an entry that no log has
 	report, err := runCheck(t, "--compare", one, folder)
-	if err == nil || !strings.Contains(report, "CAN'T BE TOLD") || !strings.Contains(report, "start the nodes, let the cluster settle") {
+	if err == nil || !strings.Contains(report, "NOT COMPARED") || !strings.Contains(report, "start the nodes, wait until they have applied the same entry") {
 		t.Errorf("with one that is ahead: %v\n%s", err, report)
 	}
 	applyOne(t, other, nil)
 	report, err = runCheck(t, "--compare", one, other)
-	if err == nil || !strings.Contains(report, "THEY HOLD DIFFERENT STATES") || !strings.Contains(report, "(requests) is only in "+one) {
+	if err == nil || !strings.Contains(report, "THE FOLDERS HOLD DIFFERENT STATES") || !strings.Contains(report, "(requests) is only in "+one) {
 		t.Errorf("with another state: %v\n%s", err, report)
 	}
 }
