@@ -161,13 +161,13 @@ func TestLimitsOfNumbers(t *testing.T) {
 		"applications":                                    {apiToken, "/app", `{"name":"n"}`, 1, 400, "limits.applications"},
 		"event types, archived ones included":             {apiToken, "/event-type", `{"name":"n%d","description":""}`, 2, 400, "limits.event_types"},
 		"endpoints of an application":                     {portal, "/app/acme/endpoint", `{"url":"http://127.0.0.1:9/"}`, 1, 400, "limits.endpoints"},
-		"replays of an application that are not finished": {apiToken, "/app/acme/endpoint/e/bulk-replay", since, 3, 409, "limits.replays"},
-		"sends by hand of an application's portals, per minute and node: a resend or an example counts as 1, a replay as 20": {
+		"unfinished replays of an application": {apiToken, "/app/acme/endpoint/e/bulk-replay", since, 3, 409, "limits.replays"},
+		"manual sends of an application's portals, per minute and node: a resend or an example counts as 1, a replay as 20": {
 			portal, "/app/acme/endpoint/e/send-example", `{"eventType":"svix.ping"}`, 20, 429, "limits.manual_sends"},
 	}
 	elsewhere := map[string]string{
-		"replays of an endpoint that are not finished": "TestReplaysOfOthersHaveRoom", "replays of all that are not finished": "TestReplaysOfOthersHaveRoom",
-		"finished replays that are kept": "wal", "API keys": "wal", "portal tokens and keys of an application": "wal", "time for which an idempotency key is known": "wal",
+		"unfinished replays of an endpoint": "TestReplaysOfOthersHaveRoom", "unfinished replays in total": "TestReplaysOfOthersHaveRoom",
+		"finished replays that are kept": "wal", "API keys": "wal", "portal tokens and keys of an application": "wal", "lifetime of an idempotency key": "wal",
 		"responses kept under the idempotency keys of an application's tokens, per 12 h and node, and as much at once": "TestKeptResponsesOfPortals",
 	}
 	for _, row := range limitRows(t, "How many there can be", 1) {
