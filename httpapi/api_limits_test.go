@@ -158,9 +158,9 @@ func TestLimitsOfNumbers(t *testing.T) {
 		most, status      int
 		detail            string
 	}{
-		"applications":                                    {apiToken, "/app", `{"name":"n"}`, 1, 400, "limits.applications"},
-		"event types, archived ones included":             {apiToken, "/event-type", `{"name":"n%d","description":""}`, 2, 400, "limits.event_types"},
-		"endpoints of an application":                     {portal, "/app/acme/endpoint", `{"url":"http://127.0.0.1:9/"}`, 1, 400, "limits.endpoints"},
+		"applications":                         {apiToken, "/app", `{"name":"n"}`, 1, 400, "limits.applications"},
+		"event types, archived ones included":  {apiToken, "/event-type", `{"name":"n%d","description":""}`, 2, 400, "limits.event_types"},
+		"endpoints of an application":          {portal, "/app/acme/endpoint", `{"url":"http://127.0.0.1:9/"}`, 1, 400, "limits.endpoints"},
 		"unfinished replays of an application": {apiToken, "/app/acme/endpoint/e/bulk-replay", since, 3, 409, "limits.replays"},
 		"manual sends of an application's portals, per minute and node: a resend or an example counts as 1, a replay as 20": {
 			portal, "/app/acme/endpoint/e/send-example", `{"eventType":"svix.ping"}`, 20, 429, "limits.manual_sends"},
