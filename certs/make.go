@@ -19,6 +19,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"hookwheel/durable"
 )
 
 const certSkew = time.Hour // certificates begin that long ago, for clocks differ
@@ -165,14 +167,6 @@ func WriteNew(dir string, made Pair, cert, key string) error {
 	if err := NoneExists(dir, cert, key); err != nil {
 		return err
 	}
-	return errors.Join(writeFile(filepath.Join(dir, key), made.key, 0o600), writeFile(filepath.Join(dir, cert), made.cert, 0o644))
-}
-
-func writeFile(path string, text []byte, mode fs.FileMode) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(text)
-	return errors.Join(err, file.Sync(), file.Close())
+	return errors.Join(durable.CreateFile(filepath.Join(dir, key), made.key, 0o600),
+		durable.CreateFile(filepath.Join(dir, cert), made.cert, 0o644))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hookwheel/durable"
 	"hookwheel/wal"
 )
 
@@ -86,7 +87,7 @@ func saveBackup(from io.Reader, path string, report func(done, total int64)) (he
 	if err != nil {
 		return header, err
 	}
-	defer func() { err = errors.Join(err, os.Remove(file.Name()), syncFolder(filepath.Dir(path))) }()
+	defer func() { err = errors.Join(err, os.Remove(file.Name()), durable.SyncDir(filepath.Dir(path))) }()
 	defer func() { err = errors.Join(err, file.Close()) }()
 	if _, err := wal.VerifyBackup(io.TeeReader(from, file), report); err != nil {
 		return header, err
@@ -120,14 +121,6 @@ func sameFile(file *os.File, path string) error {
 		return fmt.Errorf("%s is not the file that was written: another process changed this folder; choose one that only you can write to", path)
 	}
 	return nil
-}
-
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // transfer prints the progress of a long copy: in one changing line on a terminal, otherwise in a

@@ -12,6 +12,7 @@ import (
 
 	"hookwheel/cluster"
 	"hookwheel/config"
+	"hookwheel/durable"
 	"hookwheel/wal"
 )
 
@@ -149,7 +150,7 @@ func (o *restoreOptions) restore(backup io.Reader, log io.Writer, progress func(
 				return header, report, err
 			}
 		}
-		if err := syncFolder(o.data); err != nil {
+		if err := durable.SyncDir(o.data); err != nil {
 			return header, report, err
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"hookwheel/durable"
 )
 
 // identityFile stands in the data folder and says whose it is.
@@ -136,28 +138,7 @@ func (c *identityCard) write() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(c.dir, identityFile, append(text, '\n'))
-}
-
-// writeFile replaces a file that only this user can read, durably.
-func writeFile(folder, name string, text []byte) error {
-	path := filepath.Join(folder, name)
-	file, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(text)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return err
-	}
-	dir, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.ReplaceFile(filepath.Join(c.dir, identityFile), append(text, '\n'))
 }
 
 // enter notes which cluster this node is part of from now on, and the server ids of its members.

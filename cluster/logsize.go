@@ -13,6 +13,8 @@ import (
 
 	"github.com/hashicorp/raft"
 	"go.etcd.io/bbolt"
+
+	"hookwheel/durable"
 )
 
 // The log is cut by entries and by bytes. A follower that was away reads the newest entries from it, which costs less than sending it
@@ -171,10 +173,7 @@ func (s *logStore) compact() error {
 	}
 	copied := copyLog(s.path, s.path+compactSuffix)
 	if copied == nil {
-		copied = os.Rename(s.path+compactSuffix, s.path)
-	}
-	if copied == nil {
-		copied = syncFolder(filepath.Dir(s.path))
+		copied = durable.Rename(s.path+compactSuffix, s.path)
 	}
 	store, err := openBolt(s.path)
 	if err != nil {
@@ -212,12 +211,4 @@ func removeLeftover(path string) error {
 		return err
 	}
 	return nil
-}
-
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

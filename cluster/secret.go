@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"hookwheel/durable"
 )
 
 // SecretFile, in the data folder, holds the cluster secret of a node whose configuration gives none.
@@ -53,7 +55,7 @@ func openSecret(dir string) (string, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		secret := randomHex(32)
-		return secret, writeFile(dir, SecretFile, []byte(secret+"\n"))
+		return secret, durable.ReplaceFile(path, []byte(secret+"\n"))
 	}
 	if err != nil {
 		return "", fmt.Errorf("the cluster secret: %w", err)

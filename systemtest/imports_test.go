@@ -12,18 +12,19 @@ import (
 func TestImports(t *testing.T) {
 	allowed := map[string][]string{
 		"webhook":           nil,
-		"wal":               {"webhook"},
-		"cluster":           nil,
+		"durable":           nil,
+		"wal":               {"durable", "webhook"},
+		"cluster":           {"durable"},
 		"scheduler":         {"webhook"},
 		"delivery":          {"scheduler", "webhook"},
 		"httpapi":           {"cluster", "httpapi/reference", "wal", "webhook"},
 		"httpapi/reference": nil,
 		"bench":             {"webhook"},
 		"faults":            {"webhook"},
-		"certs":             nil,
+		"certs":             {"durable"},
 		"config":            {"certs", "cluster", "scheduler", "webhook"},
 		"node":              {"certs", "cluster", "config", "delivery", "httpapi", "scheduler", "wal", "webhook"},
-		"cli":               {"bench", "certs", "cluster", "config", "node", "wal", "webhook"},
+		"cli":               {"bench", "certs", "cluster", "config", "durable", "node", "wal", "webhook"},
 		"":                  {"cli"},
 		// Only tests import these.
 		"httpapi/apitest":    {"httpapi/reference"},

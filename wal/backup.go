@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"hookwheel/durable"
 )
 
 // A backup is the state of one node in a file that can prove that it is whole:
@@ -216,10 +218,7 @@ func Restore(dir string, backup io.Reader, o RestoreOptions) (header BackupHeade
 	if err != nil {
 		return header, err
 	}
-	if err := os.Rename(building, dir); err != nil {
-		return header, err
-	}
-	return header, syncDir(filepath.Dir(dir))
+	return header, durable.Rename(building, dir)
 }
 
 // build makes a store of a snapshot and looks whether this program can read it.

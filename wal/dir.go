@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"hookwheel/durable"
 )
 
 // lockPatience is how long Open waits for the folder's lock: a process that was killed keeps it until its memory maps
@@ -88,29 +90,9 @@ func nextDir(dir string) (path, name string, err error) {
 	return path, name, os.RemoveAll(path)
 }
 
-// setCurrent has CURRENT name another folder, durably: after a crash it names the old one or the new one.
+// setCurrent writes another name into CURRENT: after a crash it names the old folder or the new one.
 func setCurrent(dir, name string) error {
-	path := filepath.Join(dir, currentFile)
-	file, err := os.Create(path + ".tmp")
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(name + " " + sumOfName(name) + "\n")
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.ReplaceFile(filepath.Join(dir, currentFile), []byte(name+" "+sumOfName(name)+"\n"))
 }
 
 // lockDir takes the lock that Badger takes on its folder, and lets go of it when Badger is to take it.
