@@ -35,7 +35,7 @@
 // A chunk holds all that one entry made for one owner: at hundreds of events an entry this spares Badger most of its cost
 // per key. The place that ends an ID finds the record within its chunk.
 //
-// A value above 512 KiB is stored in pieces, each a record of Badger's behind the first: see pieces.go. Badger keeps values
+// A value above 31 KiB is stored in pieces, each a record of Badger's behind the first: see pieces.go. Badger keeps values
 // from 1 MiB on in files of their own, whose space it hardly ever gives back.
 //
 // # Requests

@@ -11,10 +11,15 @@ import (
 // Badger takes no value above 16 MiB, and keeps one from 1 MiB on in a file of its own, whose space it hardly ever gives back. So a
 // longer value is stored in pieces: the record itself has the first, and says in its user meta how many more there are; each
 // of these is a record of its own, directly behind, whose key has one byte more. Readers see whole records only.
+//
+// A piece fits into a block of a table, because Badger takes three times the memory for a block that an entry does not fit into while
+// it builds a table, and keeps that memory for the next ones.
 const (
-	pieceSize = 512 << 10
-	maxPieces = 254  // behind the first: 127 MiB in all
-	isPiece   = 0xff // user meta of a piece
+	blockSize  = 32 << 10
+	pieceSize  = blockSize - 1<<10 // leaves room for the key, and for what Badger adds to a block
+	largePiece = 512 << 10         // of a record that is longer than any small pieces can hold
+	maxPieces  = 254               // behind the first: 127 MiB of large ones
+	isPiece    = 0xff              // user meta of a piece
 )
 
 var errPieceLost = errors.New("wal: a record lacks a piece")
@@ -39,7 +44,15 @@ func piecesOf(key string, size int) int {
 	if !inPieces(key, size) {
 		return 0
 	}
-	return (size - 1) / pieceSize
+	return (size - 1) / pieceLength(size)
+}
+
+// pieceLength is the length of the pieces, except for the last, of a value of that size.
+func pieceLength(size int) int {
+	if size > (maxPieces+1)*pieceSize {
+		return largePiece
+	}
+	return pieceSize
 }
 
 // eachPart calls put with what Badger is to store for a record: itself, or piece by piece.
@@ -51,11 +64,12 @@ func eachPart(key, value []byte, put func(key, value []byte, userMeta byte) erro
 	if more > maxPieces {
 		return fmt.Errorf("wal: a record of %d bytes is longer than any can be", len(value))
 	}
-	if err := put(key, value[:pieceSize], byte(more)); err != nil {
+	length := pieceLength(len(value))
+	if err := put(key, value[:length], byte(more)); err != nil {
 		return err
 	}
 	for n := 1; n <= more; n++ {
-		if err := put(pieceKey(key, n), value[n*pieceSize:min(len(value), (n+1)*pieceSize)], isPiece); err != nil {
+		if err := put(pieceKey(key, n), value[n*length:min(len(value), (n+1)*length)], isPiece); err != nil {
 			return err
 		}
 	}
@@ -84,7 +98,7 @@ func copyRecord(txn *badger.Txn, item *badger.Item) (value []byte, err error) {
 		err = item.Value(func(v []byte) error { value = append([]byte{}, v...); return nil })
 		return value, err
 	}
-	value = make([]byte, 0, (more+1)*pieceSize)
+	value = make([]byte, 0, (more+1)*int(item.ValueSize()))
 	add := func(v []byte) error { value = append(value, v...); return nil }
 	err = item.Value(add)
 	for n := 1; n <= more && err == nil; n++ {
@@ -109,7 +123,7 @@ func recordSize(txn *badger.Txn, item *badger.Item) (size int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return int64(more)*pieceSize + last.ValueSize(), nil
+	return int64(more)*item.ValueSize() + last.ValueSize(), nil
 }
 
 // getRecord reads one record; found is false if there is none.

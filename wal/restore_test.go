@@ -24,7 +24,8 @@ func TestSnapshotSize(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	tolerate(t, "")
 	b := batch{meta: meta{index: 1, term: 1}, was: func([]byte) ([]byte, bool, error) { return nil, false, nil }}
-	for i, size := range []int{0, 1, 127, 128, 1 << 14, pieceSize - 1, pieceSize, pieceSize + 1, 2 * pieceSize, 2*pieceSize + 1, 3 << 20} {
+	for i, size := range []int{0, 1, 127, 128, 1 << 14, pieceSize - 1, pieceSize, pieceSize + 1, 2 * pieceSize, 2*pieceSize + 1, 3 << 20,
+		(maxPieces + 1) * pieceSize, (maxPieces+1)*pieceSize + 1, 40 * largePiece} {
 		b.set(chunkKey(keyLog, goldenApp, idAt(uint64(i), 0)), bytes.Repeat([]byte{'v'}, size))
 	}
 	if err := b.commit(s.db); err != nil {

@@ -234,7 +234,7 @@ func TestLargeRecords(t *testing.T) {
 	}
 	it.Close()
 	txn.Discard()
-	if want := 2 + 6; pieces != want || largest > pieceSize {
+	if want := 2 + 3<<20/pieceSize; pieces != want || largest > pieceSize {
 		t.Errorf("%d pieces, want %d; the largest value has %d bytes", pieces, want, largest)
 	}
 	if err := s.Close(); err != nil {

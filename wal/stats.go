@@ -88,7 +88,7 @@ func (s *Store) Stats(endpoint webhook.ID, since, until time.Time) (stats Stats,
 		c := new(cursor)
 		if item, err := txn.Get(idKey(keyCursor, endpoint)); err != nil {
 			return err
-		} else if err := item.Value(c.decode); err != nil {
+		} else if err := readRecord(txn, item, c.decode); err != nil {
 			return err
 		}
 		add(c.counts.hour, &c.counts)

@@ -156,6 +156,7 @@ func badgerOptions(dir string, log badgerLog) badger.Options {
 		WithSyncWrites(!noSync). // without, a loss of power leaves holes before the applied index
 		WithDetectConflicts(false).
 		WithMemTableSize(memTableSize).
+		WithBlockSize(blockSize).
 		WithBaseTableSize(8 << 20). // a start opens each table
 		WithNumMemtables(3).
 		WithNumLevelZeroTables(levelZeroTables).
