@@ -23,9 +23,6 @@ const stallLimit = 10 * time.Second
 // lockPatience is for the lock of a process that was killed just now.
 const lockPatience = 10 * time.Second
 
-// cachedEntries of up to maxBatchBytes each are kept in memory for followers.
-const cachedEntries = 128
-
 // logStore keeps the Raft log, the term and the vote, and fails stop: after an error or a hang of the disk nobody knows what
 // is on it, so the node must not go on as if it did.
 type logStore struct {

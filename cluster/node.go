@@ -102,10 +102,7 @@ func (n *Node) startRaft() error {
 			return err
 		}
 	}
-	cache, err := raft.NewLogCache(cachedEntries, n.log)
-	if err != nil {
-		return err
-	}
+	cache := &logCache{LogStore: n.log}
 	n.batches = newBatcher(n.config.Machine.Cost, n.commit)
 	if n.raft, err = raft.NewRaft(config, n.fsm, cache, n.log, n.snapshots, transport); err != nil {
 		return fmt.Errorf("starting Raft: %w", err)
