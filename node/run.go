@@ -24,6 +24,7 @@ func Run(ctx context.Context, config config.Config, version string, started func
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(minProcs, runtime.GOMAXPROCS(0)))
 	}
+	defer boundMemory()()
 	n, err := Start(config, version, log)
 	if err != nil {
 		return err
