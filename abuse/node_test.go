@@ -2,11 +2,18 @@ package abuse
 
 import (
 	"bytes"
+	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
 
+	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
 )
 
@@ -14,6 +21,7 @@ import (
 var nodeAbuses = []abuse{
 	{"ports other than the API's", openPorts, nil},
 	{"too few descriptors", fewDescriptors, nil},
+	{"more than the disk is to hold", overfill, []int{201, 202, 429, 503, 507}},
 }
 
 const listening = "0A" // in /proc/net/tcp
@@ -58,4 +66,78 @@ func fewDescriptors(w *world) {
 	if err == nil || !strings.Contains(string(out), "ulimit -n") {
 		w.t.Errorf("with 400 descriptors: %v\n%s", err, out)
 	}
+}
+
+// What docs/operations.md says that a node's folder may take of the disk, in bytes.
+const (
+	folderLimit = maxSize*5/2 + 512<<20
+	folderRest  = 128<<20 + maxSize/2 + logSize + tablesSize // when all is deleted and others go on to send
+	logSize     = 32 << 20
+	tablesSize  = 64 << 20 // which the store has under way
+)
+
+// overfill sends and delivers some times as much as max_size: what is old makes room.
+func overfill(w *world) {
+	n, c := w.nodes[0], w.customer()
+	w.endpoints(c, 1, w.sites.good)
+	var largest int64
+	over, wg := make(chan struct{}), sync.WaitGroup{}
+	wg.Go(func() {
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			largest = max(largest, n.folder(w))
+			select {
+			case <-tick.C:
+			case <-over:
+				return
+			}
+		}
+	})
+	const size = 980_000
+	event := `{"eventType": "a.b", "payload": {"pad": "` + strings.Repeat("x", size) + `"}}`
+	before, sent, times := w.sites.arrived.Load(), atomic.Int64{}, long(2, 4)
+	each(4, times*maxSize/size, func(int) {
+		if r := w.attack(w.producer, "POST", c.path("/msg"), event); r.status == http.StatusAccepted {
+			sent.Add(1)
+		}
+	})
+	apitest.WaitFor(w.t, "all of it was delivered", func() bool { return w.sites.arrived.Load()-before >= sent.Load() })
+	close(over)
+	wg.Wait()
+	if largest > folderLimit {
+		w.t.Errorf("the folder took %d MiB", largest>>20)
+	}
+	if sent.Load()*size < int64(times)*maxSize/2 {
+		w.t.Errorf("only %d events were taken", sent.Load())
+	}
+	w.leave(c)
+	apitest.WaitFor(w.t, "what was deleted leaves the disk", func() bool { return n.folder(w) < folderRest })
+}
+
+// folder is what the node's folder takes of the disk.
+func (n *node) folder(w *world) (size int64) {
+	err := filepath.WalkDir(n.data, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return ignoreMissing(err)
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return ignoreMissing(err)
+		}
+		size += info.Sys().(*syscall.Stat_t).Blocks * 512
+		return nil
+	})
+	if err != nil {
+		w.t.Error(err)
+	}
+	return size
+}
+
+// ignoreMissing is for files that the store has just removed.
+func ignoreMissing(err error) error {
+	if os.IsNotExist(err) {
+		return nil
+	}
+	return err
 }
