@@ -32,7 +32,7 @@ func newConn(plain net.Conn, d *dialer) (*conn, error) {
 		return nil, errors.Join(errors.New("not a TCP connection"), plain.Close())
 	}
 	raw, err := tcp.SyscallConn()
-	if err == nil {
+	if err == nil && discardsUnsent {
 		err = tcp.SetLinger(0)
 	}
 	if err != nil {

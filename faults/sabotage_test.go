@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// Sabotages whose scenarios don't touch each other's promises share a build, which saves the time to make it.
+const someSabotages = "sabotage_order,sabotage_planned,sabotage_wrapped,sabotage_linger"
+
 // sabotages are builds that break a promise on purpose, each with what must find that: a scenario, or
 // faults of a kind under load. Some scenarios must find it before the clocks are moved, so that the build
 // is made sooner.
@@ -17,9 +20,10 @@ var sabotages = map[string]struct {
 }{
 	"acknowledged before it is on any disk":        {tag: "sabotage_early", kind: "kill all"},
 	"no fsync":                                     {tag: "sabotage_nosync", kind: "power loss of all"},
-	"held messages are free when a leader begins":  {tag: "sabotage_order", scenario: "held"},
-	"a line without attempts is not noted":         {tag: "sabotage_planned", scenario: "overtaken"},
-	"the watermark does not look inside commands":  {tag: "sabotage_wrapped", scenario: "short"},
+	"held messages are free when a leader begins":  {tag: someSabotages, scenario: "held"},
+	"a line without attempts is not noted":         {tag: someSabotages, scenario: "overtaken"},
+	"the watermark does not look inside commands":  {tag: someSabotages, scenario: "short"},
+	"the kernel sends on after a time-out":         {tag: someSabotages, scenario: "late"},
 	"what waits leaves the log by size, uncounted": {tag: "sabotage_waiting", scenario: "accounted"},
 	"the leader's clock says what time it is":      {tag: "sabotage_clock", scenario: "clock", clocks: true},
 }

@@ -30,6 +30,7 @@ var scenarios = map[string]func() scenario{
 	"clock":     clockScenario,
 	"backwards": backwardsScenario,
 	"accounted": accountedScenario,
+	"late":      lateScenario,
 }
 
 const scene = "scene" // application, endpoint and event type of a scenario

@@ -1,0 +1,5 @@
+//go:build sabotage_linger
+
+package delivery
+
+const discardsUnsent = false
