@@ -98,7 +98,7 @@ func (h *history) longestPosts() string {
 		others, hit = append(others, longest[0]), append(hit, longest[1])
 	}
 	for _, p := range h.posts {
-		if !inFault(h, p.Start, p.End) {
+		if !slices.ContainsFunc(h.faults, func(f fault) bool { return p.End.After(f.Start) && p.Start.Before(f.Well) }) {
 			rest = append(rest, p.End.Sub(p.Start))
 		}
 	}

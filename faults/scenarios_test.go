@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -304,6 +305,11 @@ func wrongClock(seconds int, lasting time.Duration) scenario {
 			return nil, err
 		}
 		tr.busy(leader, lasting)
+		idle, err := tr.openIdle(leader)
+		if err != nil {
+			return nil, err
+		}
+		defer idle.CloseIdleConnections()
 		if err := set(0); err != nil {
 			return nil, err
 		}
@@ -315,7 +321,10 @@ func wrongClock(seconds int, lasting time.Duration) scenario {
 				return nil, err
 			}
 		}
-		return tr.early(ids)
+		if found, err = tr.early(ids); err == nil {
+			err = tr.nodes[leader].stop() // although it has a connection that fell idle while its clock was wrong
+		}
+		return found, err
 	}
 	s := scenario{setup: sceneSetup("", func(context.Context, int) int { return http.StatusInternalServerError }), run: run}
 	s.setup.endpoints = append(s.setup.endpoints, &endpoint{app: bystander, uid: bystander, script: func(context.Context, int) int { return http.StatusOK }})
@@ -329,6 +338,17 @@ func (tr *trial) busy(node int, lasting time.Duration) {
 	for end := time.Now().Add(lasting); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		_, _, _ = tr.call(node, "POST", "/app/"+bystander+"/msg", map[string]any{"eventType": scene, "payload": map[string]int{}}, nil) // a leader may be missing
 	}
+}
+
+// openIdle makes a call to a node on a connection that is kept open.
+func (tr *trial) openIdle(node int) (*http.Transport, error) {
+	transport := new(http.Transport)
+	response, err := (&http.Client{Transport: transport, Timeout: callLimit}).Get(tr.nodes[node].api + "/api/v1/health/ping")
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.Copy(io.Discard, response.Body) // else the connection is not used again
+	return transport, errors.Join(err, response.Body.Close())
 }
 
 const bystander = "bystander" // application and endpoint of a scenario that take everything

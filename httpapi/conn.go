@@ -19,7 +19,11 @@ type conn struct {
 	caller  atomic.Pointer[owner] // of the last request with a valid token; nil: none
 	busy    atomic.Bool           // such a request is being answered
 	since   atomic.Int64          // when that ended, or the connection was opened; in nanoseconds
+	waiting atomic.Int64          // when a Read under way began, as a time.Duration after started; 0: there is none
 }
+
+// started is what the times of conn.waiting are counted from, by the monotonic clock.
+var started = time.Now()
 
 var errTooMuch = errors.New("the client sends more than it may")
 
@@ -43,7 +47,9 @@ func (c *conn) Read(data []byte) (int, error) {
 		}
 		data = data[:min(int64(len(data)), c.bound-c.seen)]
 	}
+	c.waiting.Store(int64(time.Since(started)))
 	n, err := c.TCPConn.Read(data)
+	c.waiting.Store(0)
 	c.seen += int64(n)
 	return n, err
 }

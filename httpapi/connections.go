@@ -46,6 +46,22 @@ func (c *connections) count() int {
 	return len(c.open)
 }
 
+// closeSilent closes the connections on which nothing has come since a moment, a time.Duration after
+// started, but was waited for.
+func (c *connections) closeSilent(moment time.Duration) {
+	c.mu.Lock()
+	var silent []*conn
+	for open := range c.open {
+		if began := open.waiting.Load(); began > 0 && began < int64(moment) {
+			silent = append(silent, open)
+		}
+	}
+	c.mu.Unlock()
+	for _, open := range silent {
+		_ = open.Close() // it is told to nobody but the client
+	}
+}
+
 // makeRoom closes a connection, and reports whether there was one to close.
 func (c *connections) makeRoom() bool {
 	victim := c.victim()

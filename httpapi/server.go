@@ -29,6 +29,7 @@ const (
 	shutdownTimeout = 10 * time.Second
 	shutTime        = 20 * time.Millisecond  // for taking the connections that clients have made when the listener closes
 	lingerTime      = 100 * time.Millisecond // for requests that were sent by then on connections that seem idle
+	silentTime      = 2 * time.Second        // for a client to say something on a connection that is open when a shutdown begins
 	acceptPause     = 50 * time.Millisecond  // after a failure to accept
 )
 
@@ -162,7 +163,12 @@ func (s *Server) linger() {
 	}
 }
 
+// shutdown has fasthttp close idle connections and wait for the others. fasthttp goes by the wall clock: a connection that fell idle
+// while that was ahead never counts as idle, nor does one at once that is new. So silent ones are closed here as well.
 func (s *Server) shutdown() error {
+	begin := time.Since(started)
+	silent := time.AfterFunc(silentTime, func() { s.gate.open.closeSilent(begin) })
+	defer silent.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	err := s.http.ShutdownWithContext(ctx)
