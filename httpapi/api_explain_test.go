@@ -34,11 +34,11 @@ func TestAPIExplain(t *testing.T) {
 	var got apiExplanation
 	a.call("GET", "/app/acme/msg/m/explain", "", 200, &got)
 	wants := []struct{ uid, state, text string }{
-		{"good", "delivered", "by attempt 1, which was answered with 200"},
+		{"good", "delivered", "by attempt 1: the endpoint responded with 200"},
 		{"bad", "retrying", "attempt 1 at "},
 		{"other", "filtered", "channel"},
 		{"off", "waiting", "the endpoint is disabled"},
-		{"late", "earlier", "created after it"},
+		{"late", "earlier", "the endpoint was created later"},
 	}
 	if len(got.Data) != len(wants) || !got.Done || got.Index == 0 || !strings.HasPrefix(got.Text, "accepted at ") {
 		t.Fatalf("%+v", got)
@@ -54,7 +54,7 @@ func TestAPIExplain(t *testing.T) {
 	}
 	a.call("POST", "/app/acme/msg/m/endpoint/off/resend", "", 202, nil)
 	a.call("GET", "/app/acme/msg/m/explain", "", 200, &got)
-	if x := got.Data[3]; x.State != "requested" || !strings.Contains(x.Text, "a person has it sent again; the endpoint is disabled") {
+	if x := got.Data[3]; x.State != "requested" || !strings.Contains(x.Text, "a resend was requested; the endpoint is disabled") {
 		t.Errorf("after a resend to an endpoint that is disabled: %+v", x)
 	}
 }
@@ -90,31 +90,31 @@ func TestAPIExplainWaiting(t *testing.T) {
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","ordering":"key","url":"`+receiver.URL+`"}`, 201, nil)
 
 	send("later", `,"deliverAt":"`+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)+`"`)
-	a.explained("later", "scheduled", "it is not sent before ")
+	a.explained("later", "scheduled", "scheduled: not sent before ")
 	send("first", `,"orderingKey":"k"`)
 	a.explained("first", "retrying", "attempt 1 at ")
 	send("second", `,"orderingKey":"k"`)
-	a.explained("second", "held", "waits behind an earlier message of its ordering key")
+	a.explained("second", "held", "waiting for an earlier message with the same ordering key")
 	for _, id := range []string{"x", "y", "z"} {
 		send(id, "")
-		a.explained(id, "retrying", "was answered with 500; it is tried again at ")
+		a.explained(id, "retrying", "got status 500; the next attempt is at ")
 	}
 	send("behind", "")
-	a.explained("behind", "waiting", "; the endpoint is parked since ")
-	a.explained("second", "held", "; the endpoint is parked since ")
+	a.explained("behind", "waiting", "; the endpoint has been parked since ")
+	a.explained("second", "held", "; the endpoint has been parked since ")
 
 	a.call("POST", "/app/acme/endpoint/e/pause", "", 200, nil)
 	a.explained("behind", "waiting", "; the endpoint is paused")
 	a.call("POST", "/app/acme/endpoint/e/resume", `{"from":"now"}`, 200, nil)
-	a.explained("behind", "skipped", "a person had the endpoint skip it, at ")
+	a.explained("behind", "skipped", "it was skipped on request, at ")
 
 	a.call("POST", "/app/acme/msg/x/endpoint/e/resend", "", 202, nil)
 	a.explained("x", "retrying", "manual attempt 1 at ")
 	a.call("DELETE", "/app/acme/msg/y/content", "", 204, nil)
 	receiver.say(http.StatusOK)
 	a.call("POST", "/app/acme/msg/x/endpoint/e/resend", "", 202, nil) // with its success the others are tried at once
-	a.explained("x", "delivered", "by manual attempt 2, which was answered with 200")
-	a.explained("second", "delivered", "by attempt 1, which was answered with 200")
+	a.explained("x", "delivered", "by manual attempt 2: the endpoint responded with 200")
+	a.explained("second", "delivered", "by attempt 1: the endpoint responded with 200")
 	a.explained("y", "canceled", "not sent: the payload was expunged before it was sent")
 }
 
@@ -130,7 +130,7 @@ func TestAPIExplainResendOfWaiting(t *testing.T) {
 	a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"m","payload":{}}`, 202, nil)
 	a.call("POST", "/app/acme/msg/m/endpoint/e/resend", "", 202, nil)
 	a.awaitAttempts("/app/acme/attempt/msg/m", 1)
-	a.explained("m", "waiting", "was answered with 503; it waits in the log: the endpoint has not come to it yet")
+	a.explained("m", "waiting", "got status 503; waiting in the log: the endpoint has not reached it yet")
 	for _, path := range []string{"/app/acme/endpoint/e/msg", "/app/acme/msg/m/endpoint"} {
 		var list struct {
 			Data []struct{ EventID, StatusText string }
@@ -154,9 +154,9 @@ func TestAPIExplainNoLongerWanted(t *testing.T) {
 	a.call("POST", "/event-type", `{"name":"b","description":"d"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
 	a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"m","payload":{}}`, 202, nil)
-	a.explained("m", "retrying", "; the endpoint is parked since ")
+	a.explained("m", "retrying", "; the endpoint has been parked since ")
 	a.call("PATCH", "/app/acme/endpoint/e", `{"filterTypes":["b"]}`, 200, nil)
-	a.explained("m", "canceled", "not sent: the endpoint no longer wants it: event type")
+	a.explained("m", "canceled", "not sent: it no longer matches the endpoint's filters (event type)")
 }
 
 // TestAPIExplainFilters changes the filters of an endpoint while a message waits that they then do not want, and again when it has passed.
@@ -174,9 +174,9 @@ func TestAPIExplainFilters(t *testing.T) {
 	a.call("POST", "/app/acme/endpoint/e/resume", "", 200, nil)
 	a.call("POST", "/app/acme/msg", `{"eventType":"b","eventId":"after","payload":{}}`, 202, nil)
 	a.explained("after", "delivered", "")
-	a.explained("m", "filtered", "the endpoint's filters keep it out (event type")
+	a.explained("m", "filtered", "it does not match the endpoint's filters (event type")
 	a.call("PATCH", "/app/acme/endpoint/e", `{"filterTypes":["a"]}`, 200, nil)
-	a.explained("m", "earlier", "the endpoint passed it before its present filters began to hold")
+	a.explained("m", "earlier", "the endpoint had passed it before the current filters took effect")
 }
 
 // TestAPIExplainGivenUp has the attempts at a message come to an end.

@@ -93,43 +93,43 @@ func showFate(x *wal.Explanation) fateOut {
 	return out
 }
 
-// explainFate is the fate in words.
+// explainFate describes the fate in words.
 func explainFate(x *wal.Explanation) string {
 	switch x.Fate {
 	case wal.FateDelivered:
-		return fmt.Sprintf("delivered at %s by %s, which was answered with %d", words(x.Last.Start), attemptWords(x.Last), x.Last.StatusCode)
+		return fmt.Sprintf("delivered at %s by %s: the endpoint responded with %d", words(x.Last.Start), attemptWords(x.Last), x.Last.StatusCode)
 	case wal.FateRetrying:
-		return fmt.Sprintf("%s; it is tried again at %s", failureWords(x.Last), words(x.Due)) + standstill(x)
+		return fmt.Sprintf("%s; the next attempt is at %s", failureWords(x.Last), words(x.Due)) + standstill(x)
 	case wal.FateScheduled:
-		return fmt.Sprintf("scheduled: it is not sent before %s", words(x.Due)) + standstill(x)
+		return fmt.Sprintf("scheduled: not sent before %s", words(x.Due)) + standstill(x)
 	case wal.FateSending:
-		return "being sent; the endpoint has not answered yet" + standstill(x)
+		return "being sent: the endpoint has not responded yet" + standstill(x)
 	case wal.FateHeld:
-		return "waits behind an earlier message of its ordering key, which is not settled" + standstill(x)
+		return "waiting for an earlier message with the same ordering key" + standstill(x)
 	case wal.FateRequested:
 		if !x.Manual.Task.IsZero() {
-			text := fmt.Sprintf("the task %s has it sent again", x.Manual.Task.Text(webhook.KindTask))
+			text := fmt.Sprintf("task %s will resend it", x.Manual.Task.Text(webhook.KindTask))
 			if x.Paused {
 				text += "; the task is paused"
 			}
 			return text + standstill(x)
 		}
-		return "a person has it sent again" + standstill(x)
+		return "a resend was requested" + standstill(x)
 	case wal.FateWaiting:
-		text := "waits in the log: the endpoint has not come to it yet"
+		text := "waiting in the log: the endpoint has not reached it yet"
 		if x.Last != nil {
-			text = failureWords(x.Last) + "; it " + text
+			text = failureWords(x.Last) + "; " + text
 		}
 		return text + standstill(x)
 	case wal.FateFiltered:
-		return fmt.Sprintf("not wanted: the endpoint's filters keep it out (%s)", x.Rule)
+		return fmt.Sprintf("filtered out: it does not match the endpoint's filters (%s)", x.Rule)
 	case wal.FateEarlier:
 		if x.Since.Equal(x.Endpoint.ID.Time()) {
-			return fmt.Sprintf("not sent: the endpoint was created after it, at %s", words(x.Since))
+			return fmt.Sprintf("not sent: the endpoint was created later, at %s", words(x.Since))
 		}
-		return fmt.Sprintf("not sent: the endpoint passed it before its present filters began to hold, at %s", words(x.Since))
+		return fmt.Sprintf("not sent: the endpoint had passed it before the current filters took effect, at %s", words(x.Since))
 	case wal.FateSkipped:
-		return fmt.Sprintf("not sent: a person had the endpoint skip it, at %s", words(x.Since))
+		return fmt.Sprintf("not sent: it was skipped on request, at %s", words(x.Since))
 	case wal.FateCanceled:
 		return fmt.Sprintf("canceled at %s: %s", words(x.Last.Start), x.Last.Response)
 	default:
@@ -140,7 +140,7 @@ func explainFate(x *wal.Explanation) string {
 	}
 }
 
-// attemptWords name an attempt.
+// attemptWords returns what to call an attempt.
 func attemptWords(a *webhook.Attempt) string {
 	switch {
 	case !a.Task.IsZero():
@@ -152,24 +152,24 @@ func attemptWords(a *webhook.Attempt) string {
 	}
 }
 
-// failureWords say how an attempt failed.
+// failureWords returns how an attempt failed.
 func failureWords(a *webhook.Attempt) string {
-	if a == nil { // it left with an earlier message's
+	if a == nil { // deleted together with the attempts of an earlier message
 		return "it was not delivered"
 	}
-	end := fmt.Sprintf("was answered with %d", a.StatusCode)
+	end := fmt.Sprintf("got status %d", a.StatusCode)
 	if a.StatusCode == 0 {
 		text := showResponse(a.Response)
 		if why, notSent := strings.CutPrefix(text, "not sent: "); notSent {
 			end = fmt.Sprintf("was not sent (%s)", why)
 		} else {
-			end = fmt.Sprintf("had no answer (%s)", text)
+			end = fmt.Sprintf("got no response (%s)", text)
 		}
 	}
 	return fmt.Sprintf("%s at %s %s", attemptWords(a), words(a.Start), end)
 }
 
-// standstill says why nothing is sent to an endpoint at the moment, if so.
+// standstill returns why nothing is being sent to an endpoint, or an empty string if something may be.
 func standstill(x *wal.Explanation) string {
 	switch h := &x.Health; {
 	case x.Endpoint.Disabled:
@@ -177,9 +177,9 @@ func standstill(x *wal.Explanation) string {
 	case x.Endpoint.Paused:
 		return "; the endpoint is paused"
 	case h.Parked:
-		return fmt.Sprintf("; the endpoint is parked since %s (%s), the next probe is at %s", words(h.Since), h.LastFailure, words(h.NextProbe))
+		return fmt.Sprintf("; the endpoint has been parked since %s (%s); the next probe is at %s", words(h.Since), h.LastFailure, words(h.NextProbe))
 	case h.Rests.After(time.Now()):
-		return fmt.Sprintf("; the endpoint asked to be left alone until %s", words(h.Rests))
+		return fmt.Sprintf("; the endpoint asked for no requests before %s", words(h.Rests))
 	default:
 		return ""
 	}

@@ -9,12 +9,12 @@ import (
 
 func TestFailureWords(t *testing.T) {
 	for end, a := range map[string]webhook.Attempt{
-		" was answered with 500":                                     {StatusCode: 500, Response: []byte("not sent: x")},
-		" had no answer (connection refused: nothing listens there)": {Response: []byte("connection refused: nothing listens there")},
-		" was not sent (its operator must act)":                      {Response: []byte("not sent: its operator must act")},
+		" got status 500": {StatusCode: 500, Response: []byte("not sent: x")},
+		" got no response (connection refused: nothing listens there)": {Response: []byte("connection refused: nothing listens there")},
+		" was not sent (its operator must act)":                        {Response: []byte("not sent: its operator must act")},
 	} {
 		if got := failureWords(&a); !strings.HasSuffix(got, end) {
-			t.Errorf("%q, want %q at its end", got, end)
+			t.Errorf("got %q, want suffix %q", got, end)
 		}
 	}
 }

@@ -237,7 +237,7 @@ func TestPausedReplay(t *testing.T) {
 	if got := len(receiver.await(t, 1)); got != 1 {
 		t.Errorf("%d messages of a paused task were sent", got-1)
 	}
-	a.explained(first.ID, "requested", "has it sent again; the task is paused")
+	a.explained(first.ID, "requested", "will resend it; the task is paused")
 	a.call("POST", "/background-task/"+task.ID+"/resume", "", 200, nil)
 	receiver.await(t, messages+1)
 	a.awaitTask(task.ID, "finished")

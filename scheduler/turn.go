@@ -412,7 +412,7 @@ func missing(m *webhook.Message) (why string) {
 // refusal says why a message is not sent that the endpoint once wanted; empty: it is.
 func (l *lane) refusal(m *webhook.Message) (why string) {
 	if why = missing(m); why == "" && !l.endpoint.Wants(m) {
-		why = "the endpoint no longer wants it: " + string(l.endpoint.Filter(m))
+		why = "it no longer matches the endpoint's filters (" + string(l.endpoint.Filter(m)) + ")"
 	}
 	return why
 }
