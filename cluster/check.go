@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
-	"os"
-	"path/filepath"
 
 	"github.com/hashicorp/raft"
-	boltdb "github.com/hashicorp/raft-boltdb/v2"
+
+	"hookwheel/cluster/raftlog"
 )
 
 // maxViolations bounds how many a report names; it counts the others.
@@ -60,29 +58,16 @@ func CheckLog(dir string, applied uint64) (report LogReport, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return report, err
 	}
-	err = withLog(dir, func(log *logStore) error { return report.check(log, applied) })
+	err = raftlog.Read(dir, func(log *raftlog.Store) error { return report.check(log, applied) })
 	return report, err
 }
 
 // ErrNoLog means that a data folder has no Raft log, as that of a node that was never part of a cluster.
-var ErrNoLog = errors.New("there is no log")
+var ErrNoLog = raftlog.ErrNone
 
-// withLog opens the log of a node that is not running.
-func withLog(dir string, use func(*logStore) error) error {
-	path := logPath(dir)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w in %s", ErrNoLog, filepath.Dir(path))
-	}
-	log, err := openLogStore(dir, func(err error) { slog.Error("the log can't be read", "error", err) })
-	if err != nil {
-		return err
-	}
-	return errors.Join(safely(func() error { return use(log) }), log.Close())
-}
-
-func (r *LogReport) check(log *logStore, applied uint64) error {
+func (r *LogReport) check(log *raftlog.Store, applied uint64) error {
 	r.checkVote(log)
-	first, last, err := bounds(log)
+	first, last, err := log.Bounds()
 	if err != nil {
 		return err
 	}
@@ -110,14 +95,6 @@ func (r *LogReport) check(log *logStore, applied uint64) error {
 	return nil
 }
 
-func bounds(log *logStore) (first, last uint64, err error) {
-	if first, err = log.FirstIndex(); err != nil {
-		return 0, 0, err
-	}
-	last, err = log.LastIndex()
-	return first, last, err
-}
-
 // checkGap looks at entries that are not there.
 func (r *LogReport) checkGap(first, last, applied uint64) {
 	switch {
@@ -131,7 +108,7 @@ func (r *LogReport) checkGap(first, last, applied uint64) {
 }
 
 // checkEntry tells whether there is such an entry.
-func (r *LogReport) checkEntry(log *logStore, index uint64) bool {
+func (r *LogReport) checkEntry(log *raftlog.Store, index uint64) bool {
 	entry := new(raft.Log)
 	err := log.GetLog(index, entry)
 	if errors.Is(err, raft.ErrLogNotFound) {
@@ -175,13 +152,13 @@ func (r *LogReport) checkConfiguration(index uint64, data []byte) {
 	}
 }
 
-func (r *LogReport) checkVote(log *logStore) {
+func (r *LogReport) checkVote(log *raftlog.Store) {
 	var err error
-	if r.Term, err = log.GetUint64([]byte("CurrentTerm")); err != nil && !errors.Is(err, boltdb.ErrKeyNotFound) {
+	if r.Term, err = log.GetUint64([]byte("CurrentTerm")); err != nil && !errors.Is(err, raftlog.ErrNoKey) {
 		r.violated("the term of the node can't be read: %v", err)
 	}
-	term, candidate, err := log.vote()
-	if err != nil && !errors.Is(err, boltdb.ErrKeyNotFound) {
+	term, candidate, err := log.Vote()
+	if err != nil && !errors.Is(err, raftlog.ErrNoKey) {
 		r.violated("the last vote of the node can't be read: %v", err)
 	}
 	r.VoteTerm, r.Vote = term, string(candidate)
@@ -196,9 +173,9 @@ var ErrNoEntries = errors.New("the log does not hold those entries")
 // CatchUp applies the entries that machine lacks, up to the entry to, from the log in the data folder dir, which must have
 // that entry in that term: then all before it are the same as on every node that has it too. No node may be using the folder.
 func CatchUp(dir string, machine StateMachine, to, term uint64) error {
-	return withLog(dir, func(log *logStore) error {
+	return raftlog.Read(dir, func(log *raftlog.Store) error {
 		from := machine.Applied() + 1
-		first, last, err := bounds(log)
+		first, last, err := log.Bounds()
 		if err != nil {
 			return err
 		}
@@ -225,7 +202,7 @@ func CatchUp(dir string, machine StateMachine, to, term uint64) error {
 	})
 }
 
-func applyEntry(log *logStore, machine StateMachine, index uint64) error {
+func applyEntry(log *raftlog.Store, machine StateMachine, index uint64) error {
 	entry := new(raft.Log)
 	if err := log.GetLog(index, entry); err != nil {
 		return err

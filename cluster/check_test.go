@@ -10,6 +10,8 @@ import (
 
 	"github.com/hashicorp/raft"
 	"go.etcd.io/bbolt"
+
+	"hookwheel/cluster/raftlog"
 )
 
 // newLogFolder is a data folder whose log holds entries 3 to 8: two terms, a configuration, one of Raft's own.
@@ -30,16 +32,16 @@ func newLogFolder(t *testing.T) string {
 		entries = append(entries, entry)
 	}
 	err := errors.Join(log.StoreLogs(entries), log.SetUint64([]byte("CurrentTerm"), 2),
-		log.SetUint64(keyVoteTerm, 2), log.Set(keyVoteCandidate, []byte("n2.1")), log.Close())
+		log.SetUint64([]byte("LastVoteTerm"), 2), log.Set([]byte("LastVoteCand"), []byte("n2.1")), log.Close())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return dir
 }
 
-func openFolderLog(t *testing.T, dir string) *logStore {
+func openFolderLog(t *testing.T, dir string) *raftlog.Store {
 	t.Helper()
-	log, err := openLogStore(dir, func(err error) { t.Error(err) })
+	log, err := raftlog.Open(dir, raftlog.Options{Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,32 +50,34 @@ func openFolderLog(t *testing.T, dir string) *logStore {
 
 // Each damage of a log is found, and told in words.
 func TestCheckLogFindsDamage(t *testing.T) {
-	store := func(entry raft.Log) func(*logStore) error {
-		return func(log *logStore) error { return log.StoreLog(&entry) }
+	store := func(entry raft.Log) func(*raftlog.Store) error {
+		return func(log *raftlog.Store) error { return log.StoreLog(&entry) }
 	}
 	good := encodeEntry(1, nil)
 	tests := map[string]struct {
 		applied uint64
-		damage  func(*logStore) error
+		damage  func(*raftlog.Store) error
 		want    string
 	}{
-		"nothing":             {5, nil, ""},
-		"store at the end":    {8, nil, ""},
-		"store at the start":  {2, nil, ""},
-		"store before it":     {1, nil, "the log begins at entry 3 but the store ends at entry 1"},
-		"store behind it":     {9, nil, ""},
-		"empty":               {9, func(log *logStore) error { return log.DeleteRange(3, 8) }, ""},
-		"gap":                 {5, func(log *logStore) error { return log.cut(5, 6) }, "the entries 5 to 6 are missing, and the store ends at entry 5"},
-		"gap behind":          {6, func(log *logStore) error { return log.cut(5, 6) }, ""},
-		"term falls":          {5, store(raft.Log{Index: 7, Term: 1, Data: good}), "entry 7 is of term 1, but one before it is of term 2"},
-		"no term":             {5, store(raft.Log{Index: 3, Data: good}), "entry 3 is of term 0"},
-		"term ahead":          {5, store(raft.Log{Index: 8, Term: 9, Data: good}), "the node is in term 2, but the last entry of its log is of term 9"},
-		"commands":            {5, store(raft.Log{Index: 7, Term: 2, Data: []byte("?")}), "the commands of entry 7 can't be read"},
-		"configuration":       {5, store(raft.Log{Index: 4, Term: 1, Type: raft.LogConfiguration, Data: []byte{0xff}}), "the configuration in entry 4"},
-		"no servers":          {5, store(raft.Log{Index: 4, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(raft.Configuration{})}), "has no servers"},
-		"odd type":            {5, store(raft.Log{Index: 5, Term: 1, Type: 77}), "entry 5 is of type 77"},
-		"vote cut":            {5, func(log *logStore) error { return log.BoltStore.Set(keyVote, []byte("cut")) }, "the last vote of the node can't be read"},
-		"vote ahead":          {5, func(log *logStore) error { return log.BoltStore.Set(keyVote, binary.BigEndian.AppendUint64(nil, 9)) }, "but has voted in term 9"},
+		"nothing":            {5, nil, ""},
+		"store at the end":   {8, nil, ""},
+		"store at the start": {2, nil, ""},
+		"store before it":    {1, nil, "the log begins at entry 3 but the store ends at entry 1"},
+		"store behind it":    {9, nil, ""},
+		"empty":              {9, func(log *raftlog.Store) error { return log.DeleteRange(3, 8) }, ""},
+		"gap":                {5, func(log *raftlog.Store) error { return log.BoltStore.DeleteRange(5, 6) }, "the entries 5 to 6 are missing, and the store ends at entry 5"},
+		"gap behind":         {6, func(log *raftlog.Store) error { return log.BoltStore.DeleteRange(5, 6) }, ""},
+		"term falls":         {5, store(raft.Log{Index: 7, Term: 1, Data: good}), "entry 7 is of term 1, but one before it is of term 2"},
+		"no term":            {5, store(raft.Log{Index: 3, Data: good}), "entry 3 is of term 0"},
+		"term ahead":         {5, store(raft.Log{Index: 8, Term: 9, Data: good}), "the node is in term 2, but the last entry of its log is of term 9"},
+		"commands":           {5, store(raft.Log{Index: 7, Term: 2, Data: []byte("?")}), "the commands of entry 7 can't be read"},
+		"configuration":      {5, store(raft.Log{Index: 4, Term: 1, Type: raft.LogConfiguration, Data: []byte{0xff}}), "the configuration in entry 4"},
+		"no servers":         {5, store(raft.Log{Index: 4, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(raft.Configuration{})}), "has no servers"},
+		"odd type":           {5, store(raft.Log{Index: 5, Term: 1, Type: 77}), "entry 5 is of type 77"},
+		"vote cut":           {5, func(log *raftlog.Store) error { return log.BoltStore.Set([]byte("Vote"), []byte("cut")) }, "the last vote of the node can't be read"},
+		"vote ahead": {5, func(log *raftlog.Store) error {
+			return log.BoltStore.Set([]byte("Vote"), binary.BigEndian.AppendUint64(nil, 9))
+		}, "but has voted in term 9"},
 		"entry can't be read": {5, garbleLast, "entry 8 can't be read"},
 	}
 	for name, test := range tests {
@@ -98,11 +102,11 @@ func TestCheckLogFindsDamage(t *testing.T) {
 }
 
 // garbleLast replaces the last record past the store, which is closed meanwhile.
-func garbleLast(log *logStore) error {
+func garbleLast(log *raftlog.Store) error {
 	if err := log.Close(); err != nil {
 		return err
 	}
-	db, err := bbolt.Open(log.path, 0o600, nil)
+	db, err := bbolt.Open(log.Path(), 0o600, nil)
 	if err != nil {
 		return err
 	}
@@ -121,7 +125,7 @@ func TestCheckLogNotes(t *testing.T) {
 		t.Errorf("of a log that ends before the store: %+v, %v", report, err)
 	}
 	log := openFolderLog(t, dir)
-	if err := errors.Join(log.cut(4, 6), log.Close()); err != nil {
+	if err := errors.Join(log.BoltStore.DeleteRange(4, 6), log.Close()); err != nil {
 		t.Fatal(err)
 	}
 	report, err := CheckLog(dir, 8)
@@ -153,7 +157,7 @@ func TestCheckLogOfBrokenFiles(t *testing.T) {
 	for name, damage := range tests {
 		t.Run(name, func(t *testing.T) {
 			dir := newLogFolder(t)
-			if err := damage(logPath(dir)); err != nil {
+			if err := damage(raftlog.Path(dir)); err != nil {
 				t.Fatal(err)
 			}
 			report, err := CheckLog(dir, 5)

@@ -127,30 +127,6 @@ func TestBatchBounds(t *testing.T) {
 	}
 }
 
-// TestVoteIsOneRecord crashes between the two steps in which Raft writes a vote.
-func TestVoteIsOneRecord(t *testing.T) {
-	dir := t.TempDir()
-	open := func() *logStore {
-		s, err := openLogStore(dir, func(err error) { t.Error(err) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	s := open()
-	err := errors.Join(s.SetUint64(keyVoteTerm, 3), s.Set(keyVoteCandidate, []byte("n1")), s.SetUint64(keyVoteTerm, 4), s.Close())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s = open()
-	defer s.Close()
-	term, err := s.GetUint64(keyVoteTerm)
-	candidate, err2 := s.Get(keyVoteCandidate)
-	if err := errors.Join(err, err2); err != nil || term != 3 || string(candidate) != "n1" {
-		t.Errorf("vote in term %d for %s, %v", term, candidate, err)
-	}
-}
-
 func FuzzDecodeEntry(f *testing.F) {
 	f.Add(encodeEntry(1, []*proposal{{command: Command{Since: 5, Body: []byte("body")}}}))
 	f.Fuzz(func(t *testing.T, data []byte) {

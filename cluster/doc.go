@@ -12,7 +12,5 @@
 //	entry     version 1 | clock of the leader in ms, 8 bytes | commands
 //	commands  number | for each: request id 16 | since | body        numbers are uvarints, bodies have their length before them
 //
-// The log is cut at its beginning to the newest 4096 entries, or to fewer when they are larger than Config.LogSize allows. What
-// a follower needs that is being sent the state stays longer, up to four times that size. The file on disk is rewritten when most of it
-// is free, for bolt never makes it smaller itself.
+// The log itself is in package raftlog.
 package cluster

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"hookwheel/cluster/raftlog"
 )
 
 // eventually waits for what must come to be.
@@ -176,7 +178,7 @@ func TestLostLog(t *testing.T) {
 			must(t, others[0].Barrier(limited(t)))
 			loser := others[0]
 			loser.stop(t)
-			must(t, lose(logPath(loser.config.Dir)))
+			must(t, lose(raftlog.Path(loser.config.Dir)))
 			loser.config.Machine, loser.config.Metrics = loser.machine, prometheus.NewRegistry()
 			if _, err := Open(loser.config); err == nil || !strings.Contains(err.Error(), "missing or empty") {
 				t.Fatalf("it starts and says %v", err)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"hookwheel/cluster/raftlog"
 	"hookwheel/durable"
 )
 
@@ -39,7 +40,7 @@ type identity struct {
 // sum returns what Sum has to be.
 func (id *identity) sum() string {
 	text := fmt.Sprintf("%d\n%s\n%s\n%s\n%s", id.Format, id.Node, id.Server, id.Cluster, strings.Join(id.Members, ","))
-	return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), castagnoli))
+	return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)))
 }
 
 // identityCard keeps the identity of this node.
@@ -58,7 +59,7 @@ func openIdentity(dir, node string) (*identityCard, error) {
 	id, err := readIdentity(dir)
 	card := &identityCard{dir: dir, identity: id}
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(logPath(dir)); err == nil {
+		if _, err := os.Stat(raftlog.Path(dir)); err == nil {
 			return nil, fmt.Errorf("%s is missing but %s holds a log: it can't be told which node's this is. Put the file back, "+
 				"or move the whole folder away; started empty, the node gets its data from the others", filepath.Join(dir, identityFile), dir)
 		}
@@ -120,7 +121,7 @@ func (id *identity) checkLog(dir string) error {
 	if id.Cluster == "" {
 		return nil
 	}
-	path := logPath(dir)
+	path := raftlog.Path(dir)
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.Size() > 0:
@@ -128,7 +129,7 @@ func (id *identity) checkLog(dir string) error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("looking for the log: %w", err)
 	}
-	return fmt.Errorf("the log %s is missing or empty, but this node is part of a cluster. %s", path, afterDamage)
+	return fmt.Errorf("the log %s is missing or empty, but this node is part of a cluster. %s", path, raftlog.AfterDamage)
 }
 
 // write replaces the file, durably.

@@ -72,7 +72,7 @@ func newMetrics(n *Node, registry prometheus.Registerer) *metrics {
 			Name: "hookwheel_log_scrubs_total",
 			Help: "How often the whole Raft log was read and verified since this node started.",
 		}, func() float64 {
-			passes, _ := n.scrub.last()
+			passes, _ := n.log.Scrubbed()
 			return float64(passes)
 		}),
 		gauge("hookwheel_clock_ahead_seconds", "How far the wall clock of this node is ahead of the cluster's time.", func() float64 {

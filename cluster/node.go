@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"hookwheel/cluster/raftlog"
 )
 
 // Node is this process's part of the cluster.
@@ -18,7 +20,7 @@ type Node struct {
 	config    Config
 	secret    string // of the cluster
 	identity  *identityCard
-	log       *logStore
+	log       *raftlog.Store
 	listener  *listener
 	snapshots *snapshotStore
 	raft      *raft.Raft
@@ -32,7 +34,6 @@ type Node struct {
 	warnings  warnings
 	members   members
 	clock     *clock
-	scrub     scrub
 	waiting   waiting
 	changing  chan struct{} // taken by who changes the membership
 	ready     atomic.Bool   // leader, and all of the earlier terms is applied
@@ -58,7 +59,9 @@ func Open(config Config) (_ *Node, err error) {
 	if err := n.identity.checkLog(config.Dir); err != nil {
 		return nil, err
 	}
-	if n.log, err = openLogStore(config.Dir, config.Fatal); err != nil {
+	n.snapshots = newSnapshotStore(filepath.Dir(raftlog.Path(config.Dir)), n)
+	n.log, err = raftlog.Open(config.Dir, raftlog.Options{Fatal: config.Fatal, Limit: config.LogSize, Needed: n.snapshots.needed})
+	if err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -67,10 +70,7 @@ func Open(config Config) (_ *Node, err error) {
 			err = errors.Join(err, n.log.Close())
 		}
 	}()
-	if config.LogSize != nil {
-		n.log.limit = config.LogSize
-	}
-	if err := errors.Join(removeLeftover(n.log.path), reconcile(n.log, config.Machine)); err != nil {
+	if err := reconcile(n.log, config.Machine); err != nil {
 		return nil, err
 	}
 	if err := n.loadSecret(); err != nil {
@@ -80,9 +80,7 @@ func Open(config Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.peers = newPeers(func(address raft.ServerAddress) (net.Conn, error) { return n.dial(address, forCalls, dialTimeout) })
-	n.snapshots = newSnapshotStore(filepath.Dir(n.log.path), n)
 	n.fsm = newFSM(config.Machine, config.Fatal, func() { n.snapshots.received.Store(0) })
-	n.log.needed = n.snapshots.needed
 	if err := n.startRaft(); err != nil {
 		return nil, errors.Join(err, n.listener.Close())
 	}
@@ -102,7 +100,7 @@ func (n *Node) startRaft() error {
 			return err
 		}
 	}
-	cache := &logCache{LogStore: n.log}
+	cache := raftlog.NewCache(n.log)
 	n.batches = newBatcher(n.config.Machine.Cost, n.commit)
 	if n.raft, err = raft.NewRaft(config, n.fsm, cache, n.log, n.snapshots, transport); err != nil {
 		return fmt.Errorf("starting Raft: %w", err)
@@ -112,14 +110,14 @@ func (n *Node) startRaft() error {
 			n.config.Dir, names(members))
 		return errors.Join(err, n.raft.Shutdown().Error())
 	}
-	n.log.running.Store(true)
+	n.log.HoldFailures()
 	n.metrics = newMetrics(n, n.config.Metrics)
 	n.wg.Go(transport.filter)
 	n.wg.Go(func() { n.watchLeadership(news) })
 	n.wg.Go(func() { n.batches.run(n.ctx) })
 	n.wg.Go(n.abandonOldLeaders)
 	n.wg.Go(n.watchMembers)
-	n.wg.Go(n.scrubLog)
+	n.wg.Go(func() { n.log.Scrub(n.ctx) })
 	n.wg.Go(n.shorten)
 	n.wg.Go(n.belong)
 	n.listener.wg.Go(n.listener.run) // until its Close
@@ -148,7 +146,7 @@ func raftConfig(config Config, server string, news chan bool) *raft.Config {
 	c.LeaderLeaseTimeout = 750 * time.Millisecond
 	c.SnapshotInterval = 5 * time.Second // it costs nothing and lets the log be cut
 	c.SnapshotThreshold = 1024
-	c.TrailingLogs = 1         // logStore knows better how much to keep
+	c.TrailingLogs = 1         // raftlog.Store knows better how much to keep
 	c.ShutdownOnRemove = false // keepPlace sees to it
 	return c
 }
@@ -213,7 +211,7 @@ func (n *Node) stopRaft() error {
 		return err
 	case <-patience.C:
 		return errStillRunning
-	case <-n.log.failed: // Raft is held up for good: see logStore.fail
+	case <-n.log.Failed(): // Raft is held up for good
 		return errStillRunning
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"github.com/hashicorp/raft"
+
+	"hookwheel/cluster/raftlog"
 )
 
 // ResetReport is what Reset found.
@@ -29,7 +31,7 @@ func Reset(dir, node, address string, machine StateMachine, logger *slog.Logger)
 	if err != nil {
 		return report, err
 	}
-	log, err := openLogStore(dir, func(err error) { logger.Error("resetting the data folder", "error", err) })
+	log, err := raftlog.Open(dir, raftlog.Options{Fatal: func(err error) { logger.Error("resetting the data folder", "error", err) }})
 	if err != nil {
 		return report, err
 	}
@@ -59,7 +61,7 @@ func Reset(dir, node, address string, machine StateMachine, logger *slog.Logger)
 }
 
 // replay applies what the log has beyond the state.
-func replay(log *logStore, machine StateMachine) (entries int, err error) {
+func replay(log *raftlog.Store, machine StateMachine) (entries int, err error) {
 	last, err := log.LastIndex()
 	if err != nil {
 		return 0, err
@@ -80,9 +82,9 @@ func replay(log *logStore, machine StateMachine) (entries int, err error) {
 }
 
 // newTerm is later than any that this node knows of.
-func newTerm(log *logStore, machine StateMachine) (uint64, error) {
+func newTerm(log *raftlog.Store, machine StateMachine) (uint64, error) {
 	term, err := log.GetUint64([]byte("CurrentTerm"))
-	if err != nil && !errors.Is(err, errNoKey) {
+	if err != nil && !errors.Is(err, raftlog.ErrNoKey) {
 		return 0, err
 	}
 	if err := machine.Commit(); err != nil {
@@ -91,13 +93,9 @@ func newTerm(log *logStore, machine StateMachine) (uint64, error) {
 	return max(term, machine.State().Term) + 1, nil
 }
 
-func emptyLog(log *logStore) error {
-	first, err := log.FirstIndex()
+func emptyLog(log *raftlog.Store) error {
+	first, last, err := log.Bounds()
 	if err != nil || first == 0 {
-		return err
-	}
-	last, err := log.LastIndex()
-	if err != nil {
 		return err
 	}
 	return log.DeleteRange(first, last)
@@ -105,7 +103,7 @@ func emptyLog(log *logStore) error {
 
 // LastEntry is where the log in a data folder ends, whose node must not be running.
 func LastEntry(dir string) (index, term uint64, err error) {
-	log, err := openLogStore(dir, func(error) {})
+	log, err := raftlog.Open(dir, raftlog.Options{Fatal: func(error) {}})
 	if err != nil {
 		return 0, 0, err
 	}

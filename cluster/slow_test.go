@@ -22,10 +22,8 @@ func TestSlowDiskHandsOver(t *testing.T) {
 	nodes := startMembers(t, 3)
 	leader, others := readyLeader(t, nodes)
 	waitFor(t, "the leader has heard the others", func() bool { return len(leader.members.fresh()) == 2 })
-	leader.log.pace.mu.Lock()
-	leader.log.pace.slow = time.Now().Add(time.Hour)
-	leader.log.pace.mu.Unlock()
 	waitFor(t, "another node leads", func() bool {
+		leader.log.MarkSlow()
 		for _, n := range others {
 			if n.ready.Load() {
 				return true
@@ -35,24 +33,6 @@ func TestSlowDiskHandsOver(t *testing.T) {
 	})
 	if !leader.Status().SlowDisk {
 		t.Error("the status does not tell that the disk is slow")
-	}
-}
-
-func TestPace(t *testing.T) {
-	p := new(pace)
-	p.begin()()
-	if p.isSlow() {
-		t.Error("a quick write counts as slow")
-	}
-	end := p.begin()
-	p.began = time.Now().Add(-slowWrite)
-	if !p.isSlow() {
-		t.Error("a write that takes long is not noticed while it lasts")
-	}
-	end()
-	p.slow = time.Now().Add(-slowMemory)
-	if p.isSlow() {
-		t.Error("the disk counts as slow for ever")
 	}
 }
 

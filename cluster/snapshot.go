@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"hookwheel/cluster/raftlog"
 )
 
 // The two snapshots that Raft may ask for: the state machine as it stands, and what a leader has sent to this node.
@@ -253,12 +255,8 @@ func (nothing) Persist(sink raft.SnapshotSink) error { return sink.Close() }
 func (nothing) Release()                             {}
 
 // reconcile makes the log fit the state machine after a crash, before Raft looks at either.
-func reconcile(log *logStore, machine StateMachine) error {
-	first, err := log.FirstIndex()
-	if err != nil {
-		return err
-	}
-	last, err := log.LastIndex()
+func reconcile(log *raftlog.Store, machine StateMachine) error {
+	first, last, err := log.Bounds()
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/hashicorp/raft"
 )
 
 const beyondTheLog = 6000 // entries: more than Raft keeps after a snapshot
@@ -175,5 +177,42 @@ func TestRepliesReachTheirCallers(t *testing.T) {
 	}
 	if entries := only.machine.entries - before; len(got) != callers || entries >= callers {
 		t.Errorf("%d different replies to %d commands in %d entries", len(got), callers, entries)
+	}
+}
+
+// A log that lies behind the store goes; one that leaves a gap to it is refused.
+func TestReconcile(t *testing.T) {
+	tests := map[string]struct {
+		first, last, applied uint64
+		refused              bool
+		left                 uint64 // last index afterwards
+	}{
+		"both empty":                      {0, 0, 0, false, 0},
+		"log alone":                       {1, 9, 0, false, 9},
+		"log ahead":                       {1, 9, 5, false, 9},
+		"log level":                       {1, 9, 9, false, 9},
+		"log behind, from before":         {1, 9, 20, false, 0},
+		"cut log, store right behind it":  {6, 9, 5, false, 9},
+		"cut log, a gap before":           {7, 9, 5, true, 9},
+		"cut log, store gone":             {2, 9, 0, true, 9},
+		"state from a leader, log is new": {0, 0, 20, false, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			log := openFolderLog(t, t.TempDir())
+			defer log.Close()
+			for i := test.first; i <= test.last && i > 0; i++ {
+				must(t, log.StoreLog(&raft.Log{Index: i}))
+			}
+			err := reconcile(log, &machine{image: image{Index: test.applied}})
+			if (err != nil) != test.refused {
+				t.Errorf("reconcile says %v", err)
+			}
+			last, err := log.LastIndex()
+			must(t, err)
+			if last != test.left {
+				t.Errorf("the log ends at %d, want %d", last, test.left)
+			}
+		})
 	}
 }

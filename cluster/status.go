@@ -80,8 +80,8 @@ func (n *Node) Status() Status {
 		Received: n.snapshots.received.Load(),
 	}
 	s.ClockAhead = n.clock.ahead().Milliseconds()
-	_, s.Scrubbed = n.scrub.last()
-	s.SlowDisk = n.log.pace.isSlow()
+	_, s.Scrubbed = n.log.Scrubbed()
+	s.SlowDisk = n.log.IsSlow()
 	s.Sent, s.ToSend = n.snapshots.sending()
 	s.Free, s.Least = n.config.Machine.Free()
 	s.FingerprintIndex, s.Fingerprint = n.config.Machine.Fingerprint()

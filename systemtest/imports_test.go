@@ -14,7 +14,8 @@ func TestImports(t *testing.T) {
 		"webhook":           nil,
 		"durable":           nil,
 		"wal":               {"durable", "webhook"},
-		"cluster":           {"durable"},
+		"cluster":           {"cluster/raftlog", "durable"},
+		"cluster/raftlog":   {"durable"},
 		"scheduler":         {"webhook"},
 		"delivery":          {"scheduler", "webhook"},
 		"httpapi":           {"cluster", "httpapi/reference", "wal", "webhook"},
@@ -34,8 +35,8 @@ func TestImports(t *testing.T) {
 	}
 	only := map[string][]string{ // who may import a library
 		"github.com/dgraph-io/badger": {"wal"},
-		"github.com/hashicorp/raft":   {"cluster"},
-		"go.etcd.io/bbolt":            {"cluster"},
+		"github.com/hashicorp/raft":   {"cluster", "cluster/raftlog"},
+		"go.etcd.io/bbolt":            {"cluster/raftlog"},
 		"github.com/valyala/fasthttp": {"delivery", "httpapi", "bench"},
 		"github.com/hashicorp/hcl":    {"config"},
 	}

@@ -1,6 +1,6 @@
 //go:build !sabotage_nosync && !sabotage_early
 
-package cluster
+package raftlog
 
 import "github.com/hashicorp/raft"
 
@@ -11,4 +11,4 @@ import "github.com/hashicorp/raft"
 const noSync = false
 
 // StoreLogs returns when the entries are on stable storage.
-func (s *logStore) StoreLogs(logs []*raft.Log) error { return s.storeLogs(logs) }
+func (s *Store) StoreLogs(logs []*raft.Log) error { return s.storeLogs(logs) }

@@ -1,6 +1,7 @@
-package cluster
+package raftlog
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -10,8 +11,9 @@ import (
 )
 
 const (
-	scrubRate  = 1 << 20          // bytes of entries that are verified in a second
-	scrubPause = 10 * time.Minute // between two passes
+	scrubRate     = 1 << 20          // bytes of entries that are verified in a second
+	scrubPause    = 10 * time.Minute // between two passes
+	entryOverhead = 64               // bytes that each entry counts for beside its data
 )
 
 // scrub reads the log again and again, slowly, and verifies each entry's sum. Most entries are
@@ -37,58 +39,61 @@ func (s *scrub) note() {
 	s.ended = time.Now()
 }
 
-// scrubLog verifies the log until the node closes. Damage is fatal.
-func (n *Node) scrubLog() {
+// Scrub verifies the log again and again until ctx ends. Damage is fatal.
+func (s *Store) Scrub(ctx context.Context) {
 	pause := scrubPause / 10
 	for {
 		select {
 		case <-time.After(pause):
-		case <-n.ctx.Done():
+		case <-ctx.Done():
 			return
 		}
-		if !n.scrubOnce(time.Second) {
+		if !s.scrubOnce(ctx, time.Second) {
 			return
 		}
-		n.scrub.note()
+		s.scrub.note()
 		pause = scrubPause
 	}
 }
 
+// Scrubbed returns how many passes there were and when the last one ended.
+func (s *Store) Scrubbed() (passes int64, ended time.Time) { return s.scrub.last() }
+
 // scrubOnce verifies all entries, at most scrubRate bytes of them in each interval, and reports
 // whether all are well.
-func (n *Node) scrubOnce(interval time.Duration) bool {
-	first, err := n.log.FirstIndex()
+func (s *Store) scrubOnce(ctx context.Context, interval time.Duration) bool {
+	first, err := s.FirstIndex()
 	if err != nil || first == 0 {
 		return err == nil
 	}
 	budget := scrubRate
 	for index := first; ; index++ {
-		if last, err := n.log.LastIndex(); err != nil || index > last {
+		if last, err := s.LastIndex(); err != nil || index > last {
 			return err == nil
 		}
-		size, err := n.log.verify(index)
+		size, err := s.verify(index)
 		if err != nil {
-			n.config.Fatal(err)
+			s.fatal(err)
 			return false
 		}
-		if budget -= size + commandOverhead; budget > 0 {
+		if budget -= size + entryOverhead; budget > 0 {
 			continue
 		}
 		budget = scrubRate
 		select {
 		case <-time.After(interval):
-		case <-n.ctx.Done():
+		case <-ctx.Done():
 			return false
 		}
 	}
 }
 
 // verify reads an entry from the disk and returns its size. One that was cut meanwhile is well.
-func (s *logStore) verify(index uint64) (size int, err error) {
+func (s *Store) verify(index uint64) (size int, err error) {
 	entry := new(raft.Log)
 	err = s.read(index, entry)
 	if err == nil || errors.Is(err, raft.ErrLogNotFound) {
 		return len(entry.Data), nil
 	}
-	return 0, fmt.Errorf("%w (entry %d: %w)", damagedLog(s.path), index, err)
+	return 0, fmt.Errorf("%w (entry %d: %w)", damagedAt(s.path), index, err)
 }

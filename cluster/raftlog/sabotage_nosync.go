@@ -1,10 +1,10 @@
 //go:build sabotage_nosync
 
-package cluster
+package raftlog
 
 import "github.com/hashicorp/raft"
 
 const noSync = true
 
 // StoreLogs returns when the operating system has the entries.
-func (s *logStore) StoreLogs(logs []*raft.Log) error { return s.storeLogs(logs) }
+func (s *Store) StoreLogs(logs []*raft.Log) error { return s.storeLogs(logs) }

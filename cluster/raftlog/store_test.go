@@ -1,4 +1,4 @@
-package cluster
+package raftlog
 
 import (
 	"bytes"
@@ -14,9 +14,9 @@ import (
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
-func openTestLog(t *testing.T, dir string) *logStore {
+func openTestLog(t *testing.T, dir string) *Store {
 	t.Helper()
-	log, err := openLogStore(dir, func(err error) { t.Errorf("fatal: %v", err) })
+	log, err := Open(dir, Options{Fatal: func(err error) { t.Errorf("fatal: %v", err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,13 +30,13 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func vote(t *testing.T, log *logStore, term uint64, candidate string) {
+func vote(t *testing.T, log *Store, term uint64, candidate string) {
 	t.Helper()
 	must(t, log.SetUint64(keyVoteTerm, term))
 	must(t, log.Set(keyVoteCandidate, []byte(candidate)))
 }
 
-func checkVote(t *testing.T, log *logStore, term uint64, candidate string) {
+func checkVote(t *testing.T, log *Store, term uint64, candidate string) {
 	t.Helper()
 	gotTerm, err := log.GetUint64(keyVoteTerm)
 	must(t, err)
@@ -69,6 +69,23 @@ func TestVoteSurvivesRestart(t *testing.T) {
 	log = openTestLog(t, dir)
 	checkVote(t, log, 7, "n2")
 	must(t, log.Close())
+}
+
+// TestVoteIsOneRecord crashes between the two steps in which Raft writes a vote.
+func TestVoteIsOneRecord(t *testing.T) {
+	dir := t.TempDir()
+	s := openTestLog(t, dir)
+	err := errors.Join(s.SetUint64(keyVoteTerm, 3), s.Set(keyVoteCandidate, []byte("n1")), s.SetUint64(keyVoteTerm, 4), s.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = openTestLog(t, dir)
+	defer s.Close()
+	term, err := s.GetUint64(keyVoteTerm)
+	candidate, err2 := s.Get(keyVoteCandidate)
+	if err := errors.Join(err, err2); err != nil || term != 3 || string(candidate) != "n1" {
+		t.Errorf("vote in term %d for %s, %v", term, candidate, err)
+	}
 }
 
 func second[T any](_ T, err error) error { return err }
@@ -105,20 +122,20 @@ func TestOtherKeysAreKept(t *testing.T) {
 // Each write that fails ends the node.
 func TestLogFailsStop(t *testing.T) {
 	writes := map[string]struct {
-		write func(*logStore) error
+		write func(*Store) error
 		what  string
 	}{
-		"log":  {func(l *logStore) error { return l.StoreLog(&raft.Log{Index: 1}) }, "writing the log"},
-		"logs": {func(l *logStore) error { return l.StoreLogs([]*raft.Log{{Index: 1}, {Index: 2}}) }, "writing the log"},
-		"cut":  {func(l *logStore) error { return l.DeleteRange(1, 2) }, "cutting the log"},
-		"term": {func(l *logStore) error { return l.SetUint64([]byte("CurrentTerm"), 1) }, "writing the term"},
-		"vote": {func(l *logStore) error { return l.Set(keyVoteCandidate, []byte("n1")) }, "writing the vote"},
-		"key":  {func(l *logStore) error { return l.Set([]byte("key"), nil) }, "writing the vote"},
+		"log":  {func(l *Store) error { return l.StoreLog(&raft.Log{Index: 1}) }, "writing the log"},
+		"logs": {func(l *Store) error { return l.StoreLogs([]*raft.Log{{Index: 1}, {Index: 2}}) }, "writing the log"},
+		"cut":  {func(l *Store) error { return l.DeleteRange(1, 2) }, "cutting the log"},
+		"term": {func(l *Store) error { return l.SetUint64([]byte("CurrentTerm"), 1) }, "writing the term"},
+		"vote": {func(l *Store) error { return l.Set(keyVoteCandidate, []byte("n1")) }, "writing the vote"},
+		"key":  {func(l *Store) error { return l.Set([]byte("key"), nil) }, "writing the vote"},
 	}
 	for name, test := range writes {
 		t.Run(name, func(t *testing.T) {
 			var reason error
-			log, err := openLogStore(t.TempDir(), func(err error) { reason = err })
+			log, err := Open(t.TempDir(), Options{Fatal: func(err error) { reason = err }})
 			must(t, err)
 			must(t, log.Close()) // what comes now fails
 			if err := test.write(log); err == nil {
@@ -131,38 +148,30 @@ func TestLogFailsStop(t *testing.T) {
 	}
 }
 
-// A log that lies behind the store goes; one that leaves a gap to it is refused.
-func TestReconcile(t *testing.T) {
-	tests := map[string]struct {
-		first, last, applied uint64
-		refused              bool
-		left                 uint64 // last index afterwards
-	}{
-		"both empty":                      {0, 0, 0, false, 0},
-		"log alone":                       {1, 9, 0, false, 9},
-		"log ahead":                       {1, 9, 5, false, 9},
-		"log level":                       {1, 9, 9, false, 9},
-		"log behind, from before":         {1, 9, 20, false, 0},
-		"cut log, store right behind it":  {6, 9, 5, false, 9},
-		"cut log, a gap before":           {7, 9, 5, true, 9},
-		"cut log, store gone":             {2, 9, 0, true, 9},
-		"state from a leader, log is new": {0, 0, 20, false, 0},
+// TestRaftNeverHearsOfFailedWrites: a write to the log that fails ends the node, and does not return to Raft, which would panic.
+func TestRaftNeverHearsOfFailedWrites(t *testing.T) {
+	writes := map[string]func(*Store) error{
+		"term": func(l *Store) error { return l.SetUint64([]byte("CurrentTerm"), 1) },
+		"vote": func(l *Store) error { return l.Set(keyVoteCandidate, []byte("n1")) },
+		"logs": func(l *Store) error { return l.StoreLogs([]*raft.Log{{Index: 1}}) },
+		"cut":  func(l *Store) error { return l.DeleteRange(1, 2) },
+		"last": func(l *Store) error { return second(l.LastIndex()) },
 	}
-	for name, test := range tests {
+	for name, write := range writes {
 		t.Run(name, func(t *testing.T) {
-			log := openTestLog(t, t.TempDir())
-			defer log.Close()
-			for i := test.first; i <= test.last && i > 0; i++ {
-				must(t, log.StoreLog(&raft.Log{Index: i}))
-			}
-			err := reconcile(log, &machine{image: image{Index: test.applied}})
-			if (err != nil) != test.refused {
-				t.Errorf("reconcile says %v", err)
-			}
-			last, err := log.LastIndex()
+			reason := make(chan error, 10)
+			log, err := Open(t.TempDir(), Options{Fatal: func(err error) { reason <- err }})
 			must(t, err)
-			if last != test.left {
-				t.Errorf("the log ends at %d, want %d", last, test.left)
+			must(t, log.Close()) // what comes now fails
+			log.HoldFailures()
+			returned := make(chan error, 1)
+			go func() { returned <- write(log) }() // ends with the test process, as it does with the node
+			<-log.Failed()
+			<-reason
+			select {
+			case err := <-returned:
+				t.Errorf("Raft hears of %v", err)
+			case <-time.After(20 * time.Millisecond):
 			}
 		})
 	}
@@ -171,7 +180,7 @@ func TestReconcile(t *testing.T) {
 // A disk that hangs ends the node, or a leader would stay in office that can't commit.
 func TestLogHangs(t *testing.T) {
 	reason := make(chan error, 10)
-	log, err := openLogStore(t.TempDir(), func(err error) { reason <- err })
+	log, err := Open(t.TempDir(), Options{Fatal: func(err error) { reason <- err }})
 	must(t, err)
 	defer log.Close()
 	log.stall = 10 * time.Millisecond
@@ -227,7 +236,7 @@ func TestDamagedLogFile(t *testing.T) {
 		must(t, log.StoreLog(&raft.Log{Index: i + 1, Type: raft.LogCommand, Data: bytes.Repeat([]byte{byte(i)}, 3000)}))
 	}
 	must(t, log.Close())
-	path := logPath(dir)
+	path := Path(dir)
 	whole, err := os.ReadFile(path)
 	must(t, err)
 	damages := map[string]func(rest []byte) []byte{
@@ -247,9 +256,9 @@ func TestDamagedLogFile(t *testing.T) {
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			must(t, os.MkdirAll(filepath.Dir(logPath(dir)), 0o700))
-			must(t, os.WriteFile(logPath(dir), damage(bytes.Clone(whole)), 0o600))
-			log, err := openLogStore(dir, func(err error) { t.Log("fatal:", err) })
+			must(t, os.MkdirAll(filepath.Dir(Path(dir)), 0o700))
+			must(t, os.WriteFile(Path(dir), damage(bytes.Clone(whole)), 0o600))
+			log, err := Open(dir, Options{Fatal: func(err error) { t.Log("fatal:", err) }})
 			if err != nil {
 				t.Log(err)
 				return

@@ -1,4 +1,4 @@
-package cluster
+package raftlog
 
 import (
 	"bytes"
@@ -22,15 +22,15 @@ import (
 const sealSize = 4
 
 var (
-	castagnoli    = crc32.MakeTable(crc32.Castagnoli)
-	errDamagedLog = errors.New("it does not hold what was written")
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	ErrDamaged = errors.New("it does not hold what was written")
 )
 
-// afterDamage is what to do when the log can't be used.
-const afterDamage = "Move the whole data folder of this node away and start it empty: it gets its data from the others. " +
+// AfterDamage is what to do when the log can't be used.
+const AfterDamage = "Move the whole data folder of this node away and start it empty: it gets its data from the others. " +
 	"Should the others be lost, or should there be none, `hookwheel check` says what the store holds"
 
-func damagedLog(path string) error { return fmt.Errorf("the log %s is damaged. %s", path, afterDamage) }
+func damagedAt(path string) error { return fmt.Errorf("the log %s is damaged. %s", path, AfterDamage) }
 
 // seal is the entry as it lies on disk.
 func seal(entry *raft.Log) *raft.Log {
@@ -42,11 +42,11 @@ func seal(entry *raft.Log) *raft.Log {
 // unseal is the reverse.
 func unseal(entry *raft.Log) error {
 	if len(entry.Extensions) < sealSize {
-		return errDamagedLog
+		return ErrDamaged
 	}
 	sum, extensions := binary.BigEndian.Uint32(entry.Extensions), entry.Extensions[sealSize:]
 	if sum != sumOf(entry, extensions) {
-		return errDamagedLog
+		return ErrDamaged
 	}
 	if entry.Extensions = extensions; len(extensions) == 0 {
 		entry.Extensions = nil
@@ -69,7 +69,7 @@ func safely(act func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if reason := recover(); reason != nil {
-			err = fmt.Errorf("%w: %v", errDamagedLog, reason)
+			err = fmt.Errorf("%w: %v", ErrDamaged, reason)
 		}
 	}()
 	return act()
@@ -85,7 +85,7 @@ func lookThrough(path string, sizes *entrySizes) error {
 	case err != nil:
 		return err
 	case info.Size() < 4*int64(os.Getpagesize()):
-		return fmt.Errorf("%w: it has %d bytes, less than an empty one", errDamagedLog, info.Size())
+		return fmt.Errorf("%w: it has %d bytes, less than an empty one", ErrDamaged, info.Size())
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockPatience})
 	if err != nil {
@@ -93,14 +93,14 @@ func lookThrough(path string, sizes *entrySizes) error {
 	}
 	err = db.View(func(tx *bbolt.Tx) error {
 		if tx.Size() > info.Size() {
-			return fmt.Errorf("%w: it is cut, %d bytes of %d are there", errDamagedLog, info.Size(), tx.Size())
+			return fmt.Errorf("%w: it is cut, %d bytes of %d are there", ErrDamaged, info.Size(), tx.Size())
 		}
 		return tx.ForEach(func(name []byte, bucket *bbolt.Bucket) error {
 			var last []byte
 			cursor := bucket.Cursor()
 			for key, value := cursor.First(); key != nil; key, value = cursor.Next() {
 				if last != nil && bytes.Compare(key, last) <= 0 {
-					return errDamagedLog
+					return ErrDamaged
 				}
 				last = key
 				if string(name) == "logs" && len(key) == 8 {
@@ -115,7 +115,7 @@ func lookThrough(path string, sizes *entrySizes) error {
 }
 
 // storeLogs returns when the entries are on stable storage.
-func (s *logStore) storeLogs(logs []*raft.Log) error {
+func (s *Store) storeLogs(logs []*raft.Log) error {
 	sealed := make([]*raft.Log, len(logs))
 	for i, entry := range logs {
 		sealed[i] = seal(entry)
@@ -134,19 +134,19 @@ func (s *logStore) storeLogs(logs []*raft.Log) error {
 	return nil
 }
 
-func (s *logStore) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Log{log}) }
+func (s *Store) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Log{log}) }
 
 // GetLog reads an entry.
-func (s *logStore) GetLog(index uint64, entry *raft.Log) error {
+func (s *Store) GetLog(index uint64, entry *raft.Log) error {
 	err := s.read(index, entry)
 	if err == nil || errors.Is(err, raft.ErrLogNotFound) {
 		return err
 	}
-	return s.fail(fmt.Errorf("%w (entry %d: %w)", damagedLog(s.path), index, err))
+	return s.fail(fmt.Errorf("%w (entry %d: %w)", damagedAt(s.path), index, err))
 }
 
 // read reads an entry and verifies it.
-func (s *logStore) read(index uint64, entry *raft.Log) error {
+func (s *Store) read(index uint64, entry *raft.Log) error {
 	err := safely(func() error {
 		s.swap.RLock()
 		defer s.swap.RUnlock()
@@ -156,16 +156,16 @@ func (s *logStore) read(index uint64, entry *raft.Log) error {
 		return unseal(entry)
 	})
 	if err == nil && entry.Index != index {
-		err = errDamagedLog
+		err = ErrDamaged
 	}
 	return err
 }
 
 // FirstIndex and LastIndex are 0 if the log is empty.
-func (s *logStore) FirstIndex() (uint64, error) { return s.bound((*boltdb.BoltStore).FirstIndex) }
-func (s *logStore) LastIndex() (uint64, error)  { return s.bound((*boltdb.BoltStore).LastIndex) }
+func (s *Store) FirstIndex() (uint64, error) { return s.bound((*boltdb.BoltStore).FirstIndex) }
+func (s *Store) LastIndex() (uint64, error)  { return s.bound((*boltdb.BoltStore).LastIndex) }
 
-func (s *logStore) bound(read func(*boltdb.BoltStore) (uint64, error)) (index uint64, err error) {
+func (s *Store) bound(read func(*boltdb.BoltStore) (uint64, error)) (index uint64, err error) {
 	s.swap.RLock()
 	defer s.swap.RUnlock()
 	err = safely(func() (err error) {
@@ -173,7 +173,7 @@ func (s *logStore) bound(read func(*boltdb.BoltStore) (uint64, error)) (index ui
 		return err
 	})
 	if err != nil {
-		err = s.fail(fmt.Errorf("%w (%w)", damagedLog(s.path), err))
+		err = s.fail(fmt.Errorf("%w (%w)", damagedAt(s.path), err))
 	}
 	return index, err
 }

@@ -1,48 +1,12 @@
-package cluster
+package raftlog
 
 import (
-	"bytes"
 	"math/rand/v2"
 	"os"
 	"testing"
 
 	"github.com/hashicorp/raft"
 )
-
-// The log is cut by bytes, whatever the size of its entries, and a node that was away for longer than that gets the state.
-func TestLogIsCutByBytes(t *testing.T) {
-	const limit, size, entries = 1 << 20, 64 << 10, 128
-	members := newMembers(t, 3)
-	for _, m := range members {
-		m.config.LogSize = func() int64 { return limit }
-		m.start(t)
-	}
-	leader, others := readyLeader(t, members)
-	away := others[0]
-	must(t, away.Barrier(limited(t)))
-	away.crash(t)
-	largest := int64(0)
-	for i := range entries {
-		body := append([]byte{byte(i)}, bytes.Repeat([]byte("x"), size)...)
-		must(t, second(leader.Propose(limited(t), body)))
-		largest = max(largest, leader.log.sizes.bytes())
-	}
-	awaitShort := func(m *member) {
-		t.Helper()
-		eventually(t, "the log is short", func() bool { return m.log.sizes.bytes() <= limit && m.log.fileSize() <= 2*limit+compactSlack })
-	}
-	awaitShort(leader)
-	awaitShort(others[1])
-	if largest > entries*size*9/10 {
-		t.Errorf("it grew to %d bytes before it was cut, the limit is %d", largest, limit)
-	}
-	away.start(t)
-	wantSame(t, members)
-	if away.machine.restored == 0 {
-		t.Error("it caught up without the state: this test tests nothing")
-	}
-	awaitShort(away)
-}
 
 // The newest entries stay for followers; what one that is being sent the state will ask for stays, within bounds.
 func TestHowMuchOfTheLogIsKept(t *testing.T) {
@@ -122,7 +86,7 @@ func TestEntrySizes(t *testing.T) {
 // A file that is mostly free gets smaller, and keeps the entries, the term and the vote: also after a crash at any step.
 func TestCompactLog(t *testing.T) {
 	const kept = 5
-	fill := func(t *testing.T) (*logStore, string) {
+	fill := func(t *testing.T) (*Store, string) {
 		dir := t.TempDir()
 		log := openTestLog(t, dir)
 		log.limit = func() int64 { return 1 << 20 }
@@ -134,7 +98,7 @@ func TestCompactLog(t *testing.T) {
 		must(t, log.cut(1, 200-kept))
 		return log, dir
 	}
-	check := func(t *testing.T, log *logStore) {
+	check := func(t *testing.T, log *Store) {
 		t.Helper()
 		checkVote(t, log, 4, "n2")
 		if term, err := log.GetUint64([]byte("CurrentTerm")); err != nil || term != 4 {
@@ -151,9 +115,9 @@ func TestCompactLog(t *testing.T) {
 	}
 	t.Run("no crash", func(t *testing.T) {
 		log, dir := fill(t)
-		before := log.fileSize()
-		must(t, log.compactIfSparse())
-		if size := log.fileSize(); size > 2<<20 || before < 10<<20 {
+		before := log.FileSize()
+		must(t, log.CompactIfSparse())
+		if size := log.FileSize(); size > 2<<20 || before < 10<<20 {
 			t.Errorf("the file had %d bytes and has %d now", before, size)
 		}
 		check(t, log)
@@ -179,8 +143,8 @@ func TestCompactLog(t *testing.T) {
 			must(t, crash(log.path))
 			log = openTestLog(t, dir)
 			log.limit = func() int64 { return 1 << 20 }
-			must(t, log.compactIfSparse())
-			if size := log.fileSize(); size > 2<<20 {
+			must(t, log.CompactIfSparse())
+			if size := log.FileSize(); size > 2<<20 {
 				t.Errorf("the file has %d bytes", size)
 			}
 			check(t, log)

@@ -1,4 +1,4 @@
-package cluster
+package raftlog
 
 import (
 	"bytes"
@@ -8,10 +8,10 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// TestLogCache keeps the newest entries within both bounds, and never one that the log has no more.
-func TestLogCache(t *testing.T) {
+// TestCache keeps the newest entries within both bounds, and never one that the log has no more.
+func TestCache(t *testing.T) {
 	store := raft.NewInmemStore()
-	c := &logCache{LogStore: store}
+	c := NewCache(store)
 	next := uint64(1)
 	write := func(count, size int) {
 		t.Helper()

@@ -1,4 +1,4 @@
-package cluster
+package raftlog
 
 import (
 	"errors"
@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/hashicorp/raft"
 	"go.etcd.io/bbolt"
@@ -20,13 +19,11 @@ import (
 // The log is cut by entries and by bytes. A follower that was away reads the newest entries from it, which costs less than sending it
 // the state, up to about the point where both are equally large.
 const (
-	keptEntries    = 4096            // the log is cut to these, or to fewer if they are larger than half its limit
-	defaultLogSize = 1 << 30         // bytes, if Config has no limit
-	heldFactor     = 4               // a follower that is being sent the state may hold this many times the limit
-	compactSlack   = 4 << 20         // bytes of the file that are not worth a compaction
-	maxCompacted   = 64 << 20        // bytes of entries that are copied while nothing is written
-	cutInterval    = 2 * time.Second // between two looks at the size
-	cutPause       = 200 * time.Millisecond
+	keptEntries    = 4096       // the log is cut to these, or to fewer if they are larger than half its limit
+	defaultLogSize = 1 << 30    // bytes, if Config has no limit
+	heldFactor     = 4          // a follower that is being sent the state may hold this many times the limit
+	compactSlack   = 4 << 20    // bytes of the file that are not worth a compaction
+	maxCompacted   = 64 << 20   // bytes of entries that are copied while nothing is written
 	compactSuffix  = ".compact" // of the file that is to replace the log
 )
 
@@ -106,8 +103,17 @@ func (e *entrySizes) keep(count int, size int64) uint64 {
 	return e.list[at].index
 }
 
-// fileSize is what the file takes of the disk, in bytes; 0: it can't be read.
-func (s *logStore) fileSize() int64 {
+// Bytes returns the size of all entries.
+func (s *Store) Bytes() int64 { return s.sizes.bytes() }
+
+// Limit returns how many bytes of entries there may be before the log is cut.
+func (s *Store) Limit() int64 { return s.limit() }
+
+// Grown receives a value after the log has grown beyond its limit.
+func (s *Store) Grown() <-chan struct{} { return s.grown }
+
+// FileSize is what the file takes of the disk, in bytes; 0: it can't be read.
+func (s *Store) FileSize() int64 {
 	info, err := os.Stat(s.path)
 	if err != nil {
 		return 0
@@ -118,36 +124,9 @@ func (s *logStore) fileSize() int64 {
 	return info.Size()
 }
 
-// shorten asks Raft to cut the log whenever it has grown beyond its limit, until the node closes.
-func (n *Node) shorten() {
-	tick := time.NewTicker(cutInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-n.log.grown:
-		case <-tick.C:
-		case <-n.ctx.Done():
-			return
-		}
-		if n.log.sizes.bytes() > n.log.limit() {
-			if err := n.raft.Snapshot().Error(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) && n.ctx.Err() == nil {
-				n.warnings.log("the log could not be cut; it is tried again", "error", err)
-			}
-		}
-		if err := n.log.compactIfSparse(); err != nil {
-			n.warnings.log("the file of the log could not be made smaller; it is tried again", "error", err)
-		}
-		select {
-		case <-time.After(cutPause):
-		case <-n.ctx.Done():
-			return
-		}
-	}
-}
-
-// compactIfSparse rewrites the file if most of it is free: bolt uses free pages again but never gives them back.
-func (s *logStore) compactIfSparse() error {
-	live, size := s.sizes.bytes(), s.fileSize()
+// CompactIfSparse rewrites the file if most of it is free: bolt uses free pages again but never gives them back.
+func (s *Store) CompactIfSparse() error {
+	live, size := s.sizes.bytes(), s.FileSize()
 	if live > maxCompacted || size < 2*max(live, s.limit())+compactSlack {
 		return nil
 	}
@@ -164,7 +143,7 @@ func (s *logStore) compactIfSparse() error {
 
 // compact copies what the file holds, the vote included, to a new one and renames that over the old one: a crash leaves either of them
 // whole. Nobody reads or writes the log meanwhile.
-func (s *logStore) compact() error {
+func (s *Store) compact() error {
 	s.swap.Lock()
 	defer s.swap.Unlock()
 	if err := s.BoltStore.Close(); err != nil {

@@ -1,9 +1,11 @@
-package cluster
+package raftlog
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -14,8 +16,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// errNoKey is what the store says of a key that was never set.
-var errNoKey = boltdb.ErrKeyNotFound
+// ErrNoKey is what the store says of a key that was never set.
+var ErrNoKey = boltdb.ErrKeyNotFound
 
 // stallLimit is how long a write to the log may take. A disk that hangs would keep a leader in office that can't commit.
 const stallLimit = 10 * time.Second
@@ -23,56 +25,96 @@ const stallLimit = 10 * time.Second
 // lockPatience is for the lock of a process that was killed just now.
 const lockPatience = 10 * time.Second
 
-// logStore keeps the Raft log, the term and the vote, and fails stop: after an error or a hang of the disk nobody knows what
+// Store keeps the Raft log, the term and the vote, and fails stop: after an error or a hang of the disk nobody knows what
 // is on it, so the node must not go on as if it did.
-type logStore struct {
+type Store struct {
 	*boltdb.BoltStore
 	fatal  func(error)
-	needed func() uint64 // the first entry that must not be cut, because a follower is about to ask for it; 0: none
+	needed func() uint64 // Options.Needed
 
 	path    string
 	stall   time.Duration // how long a write may take
-	running atomic.Bool   // Raft uses it
+	running atomic.Bool   // Raft uses it: see HoldFailures
 	once    sync.Once
 	failed  chan struct{} // closed when Raft is held up because a write or a read failed
 	pace    pace          // of its writes
+	scrub   scrub
 
 	swap  sync.RWMutex // held while BoltStore is in use; compact replaces it
 	sizes entrySizes
-	limit func() int64  // how many bytes of entries there may be before the log is cut
+	limit func() int64  // Options.Limit
 	grown chan struct{} // there are more
 
 	mu       sync.Mutex
 	voteTerm uint64 // announced by SetUint64, written together with the candidate
 }
 
-// logPath is where the log is in the data folder dir.
-func logPath(dir string) string { return filepath.Join(dir, "raft", "log.db") }
+// Path is where the log is in the data folder dir.
+func Path(dir string) string { return filepath.Join(dir, "raft", "log.db") }
 
-// openLogStore opens the log in the data folder dir, or makes one.
-func openLogStore(dir string, fatal func(error)) (*logStore, error) {
-	path := logPath(dir)
+// Options are what a Store needs to know of its node.
+type Options struct {
+	// Fatal is told why the node can't go on.
+	Fatal func(error)
+	// Limit returns how many bytes of entries there may be before the log is cut; nil: 1 GiB.
+	Limit func() int64
+	// Needed returns the first entry that must not be cut, because a follower is about to ask for
+	// it; 0: none. nil: never any.
+	Needed func() uint64
+}
+
+// Open opens the log in the data folder dir, or creates it.
+func Open(dir string, options Options) (*Store, error) {
+	path := Path(dir)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of the log: %w", err)
 	}
-	s := &logStore{fatal: fatal, needed: func() uint64 { return 0 }, path: path, stall: stallLimit,
-		limit: func() int64 { return defaultLogSize }, grown: make(chan struct{}, 1), failed: make(chan struct{})}
+	s := &Store{fatal: options.Fatal, needed: options.Needed, path: path, stall: stallLimit,
+		limit: options.Limit, grown: make(chan struct{}, 1), failed: make(chan struct{})}
+	if s.needed == nil {
+		s.needed = func() uint64 { return 0 }
+	}
+	if s.limit == nil {
+		s.limit = func() int64 { return defaultLogSize }
+	}
 	err := safely(func() (err error) {
 		if err := lookThrough(path, &s.sizes); err != nil {
 			return err
 		}
-		s.BoltStore, err = openBolt(path)
-		return err
+		if s.BoltStore, err = openBolt(path); err != nil {
+			return err
+		}
+		if err := removeLeftover(path); err != nil {
+			return errors.Join(err, s.BoltStore.Close())
+		}
+		return nil
 	})
 	switch {
 	case errors.Is(err, bbolt.ErrTimeout):
 		return nil, fmt.Errorf("%s is in use by another process: is this node running already?", path)
-	case errors.Is(err, errDamagedLog), errors.Is(err, bbolt.ErrInvalid), errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
-		return nil, fmt.Errorf("%w: %w", damagedLog(path), err)
+	case errors.Is(err, ErrDamaged), errors.Is(err, bbolt.ErrInvalid), errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
+		return nil, fmt.Errorf("%w: %w", damagedAt(path), err)
 	case err != nil:
 		return nil, fmt.Errorf("opening the log in %s: %w", dir, err)
 	}
 	return s, nil
+}
+
+// ErrNone means that a data folder has no log.
+var ErrNone = errors.New("there is no log")
+
+// Read opens the log of a node that is not running, and closes it when use returns. Damage that use
+// meets is an error.
+func Read(dir string, use func(*Store) error) error {
+	path := Path(dir)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w in %s", ErrNone, filepath.Dir(path))
+	}
+	log, err := Open(dir, Options{Fatal: func(err error) { slog.Error("the log can't be read", "error", err) }})
+	if err != nil {
+		return err
+	}
+	return errors.Join(safely(func() error { return use(log) }), log.Close())
 }
 
 func openBolt(path string) (*boltdb.BoltStore, error) {
@@ -87,8 +129,26 @@ func openBolt(path string) (*boltdb.BoltStore, error) {
 	})
 }
 
+// Path returns the path of the file.
+func (s *Store) Path() string { return s.path }
+
+// Bounds returns the first and the last entry; 0 and 0: there are none.
+func (s *Store) Bounds() (first, last uint64, err error) {
+	if first, err = s.FirstIndex(); err != nil {
+		return 0, 0, err
+	}
+	last, err = s.LastIndex()
+	return first, last, err
+}
+
+// HoldFailures makes each call that fails from now on wait for the end of the process: see fail.
+func (s *Store) HoldFailures() { s.running.Store(true) }
+
+// Failed is closed when a call waits so.
+func (s *Store) Failed() <-chan struct{} { return s.failed }
+
 // guard runs a write under the watchdog and stops the node if it fails.
-func (s *logStore) guard(what string, write func() error) error {
+func (s *Store) guard(what string, write func() error) error {
 	defer s.watch(what)()
 	s.swap.RLock()
 	defer s.swap.RUnlock()
@@ -101,7 +161,7 @@ func (s *logStore) guard(what string, write func() error) error {
 
 // fail stops the node. Raft panics over some of the errors that it gets from its log, and goes on after others, so while it uses
 // this one, it never gets any: its goroutine waits here for the process to end.
-func (s *logStore) fail(err error) error {
+func (s *Store) fail(err error) error {
 	s.fatal(err)
 	if s.running.Load() {
 		s.once.Do(func() { close(s.failed) })
@@ -115,7 +175,7 @@ func (s *logStore) fail(err error) error {
 const stallSteps = 10
 
 // watch stops the node if a write takes too long, until the function that it returns is called.
-func (s *logStore) watch(what string) (end func()) {
+func (s *Store) watch(what string) (end func()) {
 	var (
 		ended atomic.Bool
 		steps atomic.Int32
@@ -140,7 +200,7 @@ func (s *logStore) watch(what string) (end func()) {
 
 // DeleteRange cuts the log at its end, when a leader has another one, or at its beginning. Raft asks for nearly all to go that the
 // state machine holds; spare says how much of that stays.
-func (s *logStore) DeleteRange(first, last uint64) error {
+func (s *Store) DeleteRange(first, last uint64) error {
 	end, err := s.LastIndex()
 	if err != nil || last >= end {
 		return s.cut(first, last)
@@ -158,7 +218,7 @@ func (s *logStore) DeleteRange(first, last uint64) error {
 // for a crash would leave a gap.
 const cutStep = 128
 
-func (s *logStore) cut(first, last uint64) error {
+func (s *Store) cut(first, last uint64) error {
 	err := s.guard("cutting the log", func() error { return s.BoltStore.DeleteRange(first, last) })
 	if err == nil {
 		s.sizes.remove(first, last)
@@ -168,7 +228,7 @@ func (s *logStore) cut(first, last uint64) error {
 
 // spare is last, or less if an entry up to there is worth keeping: a follower that was away for a while may ask for the newest ones, and one
 // that is being sent the state as it was at some entry will ask for what comes after, or would have to be sent it again and again.
-func (s *logStore) spare(last uint64) uint64 {
+func (s *Store) spare(last uint64) uint64 {
 	limit := s.limit()
 	kept := s.sizes.keep(keptEntries, limit/2)
 	if needed := s.needed(); needed > 0 && s.sizes.bytes() < heldFactor*limit {
@@ -188,7 +248,7 @@ var (
 	keyVote          = []byte("Vote") // term, 8 bytes | candidate
 )
 
-func (s *logStore) SetUint64(key []byte, value uint64) error {
+func (s *Store) SetUint64(key []byte, value uint64) error {
 	if string(key) == string(keyVoteTerm) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -198,7 +258,7 @@ func (s *logStore) SetUint64(key []byte, value uint64) error {
 	return s.guard("writing the term", func() error { return s.BoltStore.SetUint64(key, value) })
 }
 
-func (s *logStore) Set(key, value []byte) error {
+func (s *Store) Set(key, value []byte) error {
 	if string(key) == string(keyVoteCandidate) {
 		s.mu.Lock()
 		vote := append(binary.BigEndian.AppendUint64(nil, s.voteTerm), value...)
@@ -208,9 +268,9 @@ func (s *logStore) Set(key, value []byte) error {
 	return s.guard("writing the vote", func() error { return s.BoltStore.Set(key, value) })
 }
 
-func (s *logStore) GetUint64(key []byte) (uint64, error) {
+func (s *Store) GetUint64(key []byte) (uint64, error) {
 	if string(key) == string(keyVoteTerm) {
-		term, _, err := s.vote()
+		term, _, err := s.Vote()
 		return term, err
 	}
 	s.swap.RLock()
@@ -218,9 +278,9 @@ func (s *logStore) GetUint64(key []byte) (uint64, error) {
 	return s.BoltStore.GetUint64(key)
 }
 
-func (s *logStore) Get(key []byte) ([]byte, error) {
+func (s *Store) Get(key []byte) ([]byte, error) {
 	if string(key) == string(keyVoteCandidate) {
-		_, candidate, err := s.vote()
+		_, candidate, err := s.Vote()
 		return candidate, err
 	}
 	s.swap.RLock()
@@ -228,7 +288,7 @@ func (s *logStore) Get(key []byte) ([]byte, error) {
 	return s.BoltStore.Get(key)
 }
 
-func (s *logStore) vote() (term uint64, candidate []byte, err error) {
+func (s *Store) Vote() (term uint64, candidate []byte, err error) {
 	s.swap.RLock()
 	defer s.swap.RUnlock()
 	var vote []byte

@@ -1,6 +1,6 @@
 //go:build sabotage_early
 
-package cluster
+package raftlog
 
 import (
 	"sync"
@@ -14,7 +14,7 @@ const noSync = false
 var storing sync.Mutex // keeps the order
 
 // StoreLogs returns at once and writes a moment later, so that events are acknowledged before they are on any disk.
-func (s *logStore) StoreLogs(logs []*raft.Log) error {
+func (s *Store) StoreLogs(logs []*raft.Log) error {
 	storing.Lock()
 	go func() {
 		defer storing.Unlock()

@@ -1,4 +1,4 @@
-package cluster
+package raftlog
 
 import (
 	"sync"
@@ -13,8 +13,8 @@ const (
 	cachedBytes   = 16 << 20
 )
 
-// logCache is a log with its newest entries in memory.
-type logCache struct {
+// Cache is a log with its newest entries in memory. Its lock is never held while the log is used.
+type Cache struct {
 	raft.LogStore
 
 	mu      sync.RWMutex
@@ -24,7 +24,11 @@ type logCache struct {
 	bytes   int
 }
 
-func (c *logCache) GetLog(index uint64, entry *raft.Log) error {
+// NewCache returns an empty cache in front of a log.
+func NewCache(log raft.LogStore) *Cache { return &Cache{LogStore: log} }
+
+// GetLog reads an entry.
+func (c *Cache) GetLog(index uint64, entry *raft.Log) error {
 	c.mu.RLock()
 	if index >= c.first && index < c.next {
 		*entry = *c.entries[index%cachedEntries]
@@ -35,9 +39,11 @@ func (c *logCache) GetLog(index uint64, entry *raft.Log) error {
 	return c.LogStore.GetLog(index, entry)
 }
 
-func (c *logCache) StoreLog(entry *raft.Log) error { return c.StoreLogs([]*raft.Log{entry}) }
+// StoreLog stores an entry.
+func (c *Cache) StoreLog(entry *raft.Log) error { return c.StoreLogs([]*raft.Log{entry}) }
 
-func (c *logCache) StoreLogs(entries []*raft.Log) error {
+// StoreLogs stores entries, in the log first.
+func (c *Cache) StoreLogs(entries []*raft.Log) error {
 	if err := c.LogStore.StoreLogs(entries); err != nil {
 		return err
 	}
@@ -50,7 +56,7 @@ func (c *logCache) StoreLogs(entries []*raft.Log) error {
 }
 
 // add caches an entry; the lock is held.
-func (c *logCache) add(entry *raft.Log) {
+func (c *Cache) add(entry *raft.Log) {
 	if entry.Index != c.next {
 		c.clear()
 		c.first, c.next = entry.Index, entry.Index
@@ -65,14 +71,14 @@ func (c *logCache) add(entry *raft.Log) {
 	}
 }
 
-func (c *logCache) dropFirst() {
+func (c *Cache) dropFirst() {
 	slot := &c.entries[c.first%cachedEntries]
 	c.bytes -= entryBytes(*slot)
 	*slot = nil
 	c.first++
 }
 
-func (c *logCache) clear() {
+func (c *Cache) clear() {
 	for c.first < c.next {
 		c.dropFirst()
 	}
@@ -81,7 +87,7 @@ func (c *logCache) clear() {
 func entryBytes(entry *raft.Log) int { return len(entry.Data) + len(entry.Extensions) }
 
 // DeleteRange forgets all that is cached: entries are cut at either end.
-func (c *logCache) DeleteRange(first, last uint64) error {
+func (c *Cache) DeleteRange(first, last uint64) error {
 	c.mu.Lock()
 	c.clear()
 	c.mu.Unlock()

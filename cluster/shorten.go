@@ -1,0 +1,40 @@
+package cluster
+
+import (
+	"errors"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+const (
+	cutInterval = 2 * time.Second // between two looks at the size of the log
+	cutPause    = 200 * time.Millisecond
+)
+
+// shorten asks Raft to cut the log whenever it has grown beyond its limit, until the node closes.
+func (n *Node) shorten() {
+	tick := time.NewTicker(cutInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.log.Grown():
+		case <-tick.C:
+		case <-n.ctx.Done():
+			return
+		}
+		if n.log.Bytes() > n.log.Limit() {
+			if err := n.raft.Snapshot().Error(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) && n.ctx.Err() == nil {
+				n.warnings.log("the log could not be cut; it is tried again", "error", err)
+			}
+		}
+		if err := n.log.CompactIfSparse(); err != nil {
+			n.warnings.log("the file of the log could not be made smaller; it is tried again", "error", err)
+		}
+		select {
+		case <-time.After(cutPause):
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}

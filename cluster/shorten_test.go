@@ -1,0 +1,41 @@
+package cluster
+
+import (
+	"bytes"
+	"testing"
+)
+
+// The log is cut by bytes, whatever the size of its entries, and a node that was away for longer than that gets the state.
+func TestLogIsCutByBytes(t *testing.T) {
+	const limit, size, entries = 1 << 20, 64 << 10, 128
+	members := newMembers(t, 3)
+	for _, m := range members {
+		m.config.LogSize = func() int64 { return limit }
+		m.start(t)
+	}
+	leader, others := readyLeader(t, members)
+	away := others[0]
+	must(t, away.Barrier(limited(t)))
+	away.crash(t)
+	largest := int64(0)
+	for i := range entries {
+		body := append([]byte{byte(i)}, bytes.Repeat([]byte("x"), size)...)
+		must(t, second(leader.Propose(limited(t), body)))
+		largest = max(largest, leader.log.Bytes())
+	}
+	awaitShort := func(m *member) {
+		t.Helper()
+		eventually(t, "the log is short", func() bool { return m.log.Bytes() <= limit && m.log.FileSize() <= 2*limit+4<<20 })
+	}
+	awaitShort(leader)
+	awaitShort(others[1])
+	if largest > entries*size*9/10 {
+		t.Errorf("it grew to %d bytes before it was cut, the limit is %d", largest, limit)
+	}
+	away.start(t)
+	wantSame(t, members)
+	if away.machine.restored == 0 {
+		t.Error("it caught up without the state: this test tests nothing")
+	}
+	awaitShort(away)
+}
