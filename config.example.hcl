@@ -94,7 +94,8 @@ storage {
   # min_free = 0
 
   # How much all records may take, messages and attempts above all: beyond it the oldest leave before their time, but none that is
-  # yet to be delivered. If these alone take a tenth more, new events are refused while delivery goes on. Set it the same on all nodes,
+  # yet to be delivered. Applications share it; those that hold more than their share lose their messages first. If what is yet to be
+  # delivered takes a tenth more, they are refused new events while delivery goes on; if it takes a fourth more, all are. Set it the same on all nodes,
   # and leave the disk 2.5 times as much and 512MiB more, for the Raft log and for what is yet to be compacted. 0: as much as there is room for.
   # max_size = 0
 

@@ -95,3 +95,47 @@ func TestRoomIsMade(t *testing.T) {
 	}
 	receiver.await(t, int(taken.Load()))
 }
+
+// TestShareOfMaxSize: one application that nobody delivers for uses up its share, and is told so; the
+// others are not refused.
+func TestShareOfMaxSize(t *testing.T) {
+	const most = 1 << 20
+	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize = most })
+	receiver := apiReceive(t)
+	apps := []string{"flood", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "q8", "q9"}
+	for _, app := range apps {
+		a.call("POST", "/app", `{"name":"Acme","uid":"`+app+`"}`, 201, nil)
+		a.call("POST", "/app/"+app+"/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
+		a.call("POST", "/app/"+app+"/endpoint/e/pause", "", 200, nil)
+	}
+	post := func(app string, size int) (status int, body string) {
+		event := []byte(`{"eventType":"a","payload":{"text":"` + strings.Repeat("x", size) + `"}}`)
+		response, data := a.raw("POST", "/api/v1/app/"+app+"/msg", "Bearer "+apiToken, event)
+		return response.StatusCode, string(data)
+	}
+	taken := 0
+	for {
+		status, body := post("flood", 16<<10)
+		if status == http.StatusInsufficientStorage {
+			if !strings.Contains(body, "share of storage.max_size") || !strings.Contains(body, "is raised") {
+				t.Errorf("the flood is refused without a word about its share: %s", body)
+			}
+			break
+		}
+		if taken++; status != http.StatusAccepted || taken > 2*most>>14 {
+			t.Fatalf("event %d of the flood: %d %s", taken, status, body)
+		}
+	}
+	for _, app := range apps[1:] {
+		for range 3 {
+			if status, body := post(app, 1<<10); status != http.StatusAccepted {
+				t.Fatalf("%s is refused: %d %s", app, status, body)
+			}
+			taken++
+		}
+	}
+	for _, app := range apps {
+		a.call("POST", "/app/"+app+"/endpoint/e/resume", "{}", 200, nil)
+	}
+	receiver.await(t, taken)
+}

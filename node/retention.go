@@ -3,8 +3,6 @@ package node
 import (
 	"context"
 	"time"
-
-	"hookwheel/webhook"
 )
 
 const (
@@ -37,18 +35,14 @@ func (n *Node) shrink(ctx context.Context) {
 	if most == 0 {
 		return
 	}
+	shrinker := n.writer.Shrinker(n.store, most)
 	shrinking := false
-	var behind webhook.ID // up to there all were looked at
-	var barren time.Time  // when nothing was found to leave
+	var barren time.Time // when nothing was found to leave
 	n.clear(ctx, sizeInterval, shrinkPause, n.store.Large(), func() (more bool, err error) {
 		if !shrinking && (n.store.Size() <= most || time.Since(barren) < barrenPause) {
 			return false, nil
 		}
-		if !shrinking {
-			behind = webhook.ID{}
-		}
-		behind, shrinking, err = n.writer.Shrink(ctx, n.store, most-most/10, behind)
-		if !shrinking && n.store.Size() > most-most/10 {
+		if shrinking, err = shrinker.Step(ctx); !shrinking && n.store.Size() > most {
 			barren = time.Now()
 		}
 		return shrinking, err

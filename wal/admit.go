@@ -34,7 +34,7 @@ func (s *Store) admit(body []byte, full []string, repetition bool) error {
 		command = innermost(command)
 	}
 	if !repetition && grows(command) {
-		return s.noRoom(full)
+		return s.noRoom(applicationOf(command), full)
 	}
 	return nil
 }
@@ -46,4 +46,19 @@ func grows(command action) bool {
 		return true
 	}
 	return false
+}
+
+// applicationOf is the application to whose share a command that grows adds; zero: to none.
+func applicationOf(command action) (app webhook.ID) {
+	switch c := command.(type) {
+	case *createMessage:
+		return c.App
+	case *createEndpoint:
+		return c.App
+	case *createKey:
+		return c.App
+	case *createTask:
+		return c.App
+	}
+	return app
 }

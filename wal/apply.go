@@ -109,6 +109,7 @@ type entry struct {
 	size     int    // bytes of all commands
 	logs     []chunk
 	history  []chunk
+	shares   map[webhook.ID]int64 // by how much what an application holds has changed
 	requests []byte
 	answers  []byte // idempotency keys
 	changes  Changes
@@ -123,7 +124,8 @@ type entry struct {
 // chunk is being built for one owner.
 type chunk struct {
 	owner webhook.ID
-	url   string // of the last attempt in it
+	app   webhook.ID // of the endpoint, if it is of a history
+	url   string     // of the last attempt in it
 	data  []byte
 }
 
@@ -182,10 +184,10 @@ func (e *entry) run(c *Command) ([]byte, error) {
 func (e *entry) finish(before uint64) error {
 	first := e.first()
 	for _, c := range e.logs {
-		e.batch.setChunk(chunkKey(keyLog, c.owner, first), nil, c.data)
+		e.setChunk(c.owner, chunkKey(keyLog, c.owner, first), nil, c.data)
 	}
 	for _, c := range e.history {
-		e.batch.setChunk(chunkKey(keyHistory, c.owner, first), nil, c.data)
+		e.setChunk(c.app, chunkKey(keyHistory, c.owner, first), nil, c.data)
 	}
 	if err := e.keepTasks(); err != nil {
 		return err
@@ -200,7 +202,11 @@ func (e *entry) finish(before uint64) error {
 	if err := e.forgetAnswers(); err != nil {
 		return err
 	}
-	return e.sweep()
+	if err := e.sweep(); err != nil {
+		return err
+	}
+	e.keepShares()
+	return nil
 }
 
 var (

@@ -28,13 +28,19 @@ func (e *entry) expungeMessage(c *expungeMessage) error {
 		return errNoMessage
 	}
 	list[i].Payload, list[i].Expunged = nil, true
-	e.batch.setChunk(key, data, encodeMessages(list))
+	e.setChunk(c.App, key, data, encodeMessages(list))
 	e.changes.Expunged = append(e.changes.Expunged, new(list[i]))
 	return nil
 }
 
 // expungeAttempt takes the receiver's answer away for good.
 func (e *entry) expungeAttempt(c *expungeAttempt) error {
+	switch m, err := e.messageOf(c.App, c.Message, new(logPart)); {
+	case err != nil:
+		return err
+	case m == nil:
+		return errNoAttempt
+	}
 	endpoint, found, err := e.store.get(idKey(keyIndex, c.Message, c.Attempt))
 	if err != nil {
 		return err
@@ -59,7 +65,7 @@ func (e *entry) expungeAttempt(c *expungeAttempt) error {
 			list[i].Response = []byte(expungedResponse)
 		}
 	}
-	e.batch.setChunk(key, data, encodeAttempts(list))
+	e.setChunk(c.App, key, data, encodeAttempts(list))
 	return nil
 }
 

@@ -42,6 +42,7 @@ func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	}
 	a.ID = id
 	c := chunkOf(&e.history, endpoint)
+	c.app = e.store.nouns.endpoints[endpoint].App
 	c.data = appendAttempt(appendPlaced(c.data, attemptVersion, id.Place()), a, c.url)
 	c.url = a.URL
 	e.batch.add(idKey(keyIndex, a.Message, id), endpoint[:])

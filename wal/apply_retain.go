@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"hookwheel/webhook"
 )
 
@@ -31,14 +33,15 @@ func parseExpiryKey(key []byte) (due int64, app, message webhook.ID) {
 // retain has messages leave the log that are kept long enough, with their event ids and their attempts. It ends when it has looked at
 // as many records, or read as many bytes of chunks, as one command may; attempts of the last message may then be left to sweep.
 func (e *entry) retain(c *retain) error {
-	r := retainer{entry: e, before: c.Before, size: c.Size, budget: c.Records, bytes: retainBytes, history: make(map[string]*goneAttempts)}
+	r := retainer{entry: e, before: c.Before, size: c.Size, share: c.Share, budget: c.Records, bytes: retainBytes,
+		history: make(map[string]*goneAttempts), freed: make(map[webhook.ID]int64)}
 	for len(e.store.nouns.dropped) > 0 && !r.spent() {
 		if err := r.goOn(); err != nil {
 			return err
 		}
 	}
 	for _, part := range c.Parts {
-		if r.spent() || r.size > 0 && e.batch.meta.bytes <= r.size {
+		if r.spent() || r.small() {
 			break
 		}
 		if e.store.nouns.applications[part.App] == nil { // sweep sees to it
@@ -48,7 +51,8 @@ func (e *entry) retain(c *retain) error {
 			return err
 		}
 	}
-	return r.rewriteHistory()
+	r.rewriteHistory()
+	return nil
 }
 
 // retainBytes is how many bytes of chunks one retain command reads and writes anew, about.
@@ -59,19 +63,40 @@ type retainer struct {
 	*entry
 	before  int64
 	size    int64                    // not 0: what no endpoint waits for goes, whatever its age
+	share   int64                    // then: what each application may keep
 	budget  int                      // records that may yet be looked at
 	bytes   int                      // of chunks, likewise
 	history map[string]*goneAttempts // by the key of their chunk
+	freed   map[webhook.ID]int64     // by application: about how much smaller its chunks will be when they are written anew
 }
 
 // goneAttempts are attempts that go out of a chunk of a history.
 type goneAttempts struct {
-	chunk []byte // as it was
-	ids   []webhook.ID
+	app   webhook.ID // to whose share the chunk counts
+	chunk []byte     // as it was
+	list  []webhook.Attempt
+	ids   map[webhook.ID]bool
 }
 
 // spent reports whether the command has done its share.
 func (r *retainer) spent() bool { return r.budget <= 0 || r.bytes <= 0 }
+
+// small reports whether the records take no more than they are to take.
+func (r *retainer) small() bool {
+	if r.size == 0 {
+		return false
+	}
+	bytes := r.batch.meta.bytes
+	for _, freed := range r.freed { // a sum: the order does not matter
+		bytes -= freed
+	}
+	return bytes <= r.size
+}
+
+// within reports whether an application holds no more than its share.
+func (r *retainer) within(app webhook.ID) bool {
+	return r.size > 0 && r.held(app)-r.freed[app] <= r.share
+}
 
 // leaves tells whether a message is to go.
 func (r *retainer) leaves(m *webhook.Message) (bool, error) {
@@ -115,9 +140,10 @@ func (r *retainer) retainPart(app, entry webhook.ID) error {
 	r.budget--
 	r.bytes -= len(data)
 	var kept []webhook.Message
+	freed := int64(0) // of this chunk
 	for i := range list {
 		goes := false
-		if !r.spent() {
+		if !r.spent() && !r.within(app) {
 			if goes, err = r.leaves(&list[i]); err == nil && goes {
 				goes, err = r.drop(&list[i])
 			}
@@ -127,11 +153,15 @@ func (r *retainer) retainPart(app, entry webhook.ID) error {
 		}
 		if !goes {
 			kept = append(kept, list[i])
+			continue
 		}
+		freed += int64(len(data) / len(list))
+		r.freed[app] += int64(len(data) / len(list))
 	}
 	r.budget -= len(kept)
 	if len(kept) < len(list) {
-		r.batch.setChunk(key, data, encodeMessages(kept)) // nil if none are kept
+		r.freed[app] -= freed
+		r.setChunk(app, key, data, encodeMessages(kept)) // nil if none are kept
 	}
 	return nil
 }
@@ -165,15 +195,15 @@ func (r *retainer) drop(m *webhook.Message) (dropped bool, err error) {
 			return false, err
 		}
 	}
-	all, err := r.dropAttempts(m.ID)
+	all, err := r.dropAttempts(m.App, m.ID)
 	if err == nil && !all {
-		r.note(m.ID)
+		r.note(droppedMessage{m.ID, m.App})
 	}
 	return true, err
 }
 
 // dropAttempts deletes attempts at a message, or as many as the command may; all reports whether none are left.
-func (r *retainer) dropAttempts(message webhook.ID) (all bool, err error) {
+func (r *retainer) dropAttempts(app, message webhook.ID) (all bool, err error) {
 	prefix := idKey(keyIndex, message)
 	all = true
 	err = r.store.seek(prefix, prefix, func(line, endpoint []byte) error {
@@ -186,53 +216,79 @@ func (r *retainer) dropAttempts(message webhook.ID) (all bool, err error) {
 		chunk := string(chunkKey(keyHistory, webhook.ID(endpoint), id))
 		gone := r.history[chunk]
 		if gone == nil {
-			data, _, err := r.store.get([]byte(chunk))
-			if err != nil {
+			if gone, err = r.readHistory(app, chunk); err != nil {
 				return err
 			}
-			gone = &goneAttempts{chunk: data}
 			r.history[chunk] = gone
-			r.bytes -= len(data)
+			r.bytes -= len(gone.chunk)
 		}
-		gone.ids = append(gone.ids, id)
+		gone.ids[id] = true
+		if len(gone.list) > 0 {
+			r.freed[app] += int64(len(gone.chunk) / len(gone.list))
+		}
 		r.batch.delete(bytes.Clone(line))
 		return nil
 	})
 	return all, err
 }
 
+// droppedMessage is a message that has left the log but not all of whose attempts are gone.
+type droppedMessage struct{ id, app webhook.ID }
+
 func droppedKey(message webhook.ID) []byte { return idKey(keyDropped, message) }
 
+func (n *nouns) loadDropped(txn *badger.Txn) error {
+	return scan(txn, []byte{keyDropped}, func(key, value []byte) error {
+		if len(value) != idSize {
+			return errCut
+		}
+		n.dropped = append(n.dropped, droppedMessage{webhook.ID(key[1:]), webhook.ID(value)})
+		return nil
+	})
+}
+
+// readHistory reads a chunk of a history.
+func (r *retainer) readHistory(app webhook.ID, chunk string) (*goneAttempts, error) {
+	data, found, err := r.store.get([]byte(chunk))
+	gone := &goneAttempts{app: app, chunk: data, ids: make(map[webhook.ID]bool)}
+	if err == nil && found {
+		gone.list, err = decodeAttempts([]byte(chunk), data, webhook.ID([]byte(chunk)[1:1+idSize]))
+	}
+	return gone, err
+}
+
 // note says that attempts are left of a message that has left the log.
-func (r *retainer) note(message webhook.ID) {
+func (r *retainer) note(m droppedMessage) {
 	r.store.mu.Lock()
-	r.store.nouns.dropped = append(r.store.nouns.dropped, message)
-	slices.SortFunc(r.store.nouns.dropped, webhook.ID.Compare) // as a node finds them that starts now
+	r.store.nouns.dropped = append(r.store.nouns.dropped, m)
+	slices.SortFunc(r.store.nouns.dropped, func(a, b droppedMessage) int { return a.id.Compare(b.id) }) // as a node finds them that starts now
 	r.store.mu.Unlock()
-	r.batch.set(droppedKey(message), nil)
+	r.batch.set(droppedKey(m.id), m.app[:])
 }
 
 // goOn deletes attempts of the first message that is noted.
 func (r *retainer) goOn() error {
-	message := r.store.nouns.dropped[0]
-	all, err := r.dropAttempts(message)
+	first := r.store.nouns.dropped[0]
+	all, err := r.dropAttempts(first.app, first.id)
 	if err != nil || !all {
 		return err
 	}
 	r.store.mu.Lock()
 	r.store.nouns.dropped = r.store.nouns.dropped[1:]
 	r.store.mu.Unlock()
-	r.batch.delete(droppedKey(message))
+	r.batch.delete(droppedKey(first.id))
 	return nil
 }
 
 // sweepDropped deletes some of the attempts that are left of messages that have left the log.
 func (e *entry) sweepDropped() error {
-	r := retainer{entry: e, budget: sweepPerEntry, bytes: retainBytes / 16, history: make(map[string]*goneAttempts)}
+	r := retainer{entry: e, budget: sweepPerEntry, bytes: retainBytes / 16,
+		history: make(map[string]*goneAttempts), freed: make(map[webhook.ID]int64)}
 	if err := r.goOn(); err != nil {
 		return err
 	}
-	return r.rewriteHistory()
+	r.rewriteHistory()
+	return nil
 }
 
 // leave has an endpoint forget a message and its lines. If it wanted it and has not settled it, that is counted.
@@ -327,23 +383,14 @@ func (r *retainer) linesOf(m *webhook.Message) (lines map[webhook.ID][][]byte, e
 }
 
 // rewriteHistory takes the attempts out of their chunks.
-func (r *retainer) rewriteHistory() error {
+func (r *retainer) rewriteHistory() {
 	for key, gone := range r.history { // the order does not matter: each is a record of its own
 		if gone.chunk == nil {
 			continue
 		}
-		list, err := decodeAttempts([]byte(key), gone.chunk, webhook.ID([]byte(key)[1:1+idSize]))
-		if err != nil {
-			return err
-		}
-		ids := make(map[webhook.ID]bool, len(gone.ids))
-		for _, id := range gone.ids {
-			ids[id] = true
-		}
-		list = slices.DeleteFunc(list, func(a webhook.Attempt) bool { return ids[a.ID] })
-		r.batch.setChunk([]byte(key), gone.chunk, encodeAttempts(list)) // nil if none are left
+		list := slices.DeleteFunc(gone.list, func(a webhook.Attempt) bool { return gone.ids[a.ID] })
+		r.setChunk(gone.app, []byte(key), gone.chunk, encodeAttempts(list)) // nil if none are left
 	}
-	return nil
 }
 
 // settleGone settles the outcomes that are about messages that have left the log, and takes them out of p: no trace of them is kept.

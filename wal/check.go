@@ -69,7 +69,7 @@ func (r *Report) Err() error {
 //   - what an endpoint wants and its cursor has left behind was attempted;
 //   - the log and the history are in order; each message has its event id and each event id its message; each attempt
 //     stands in the index and nothing else does;
-//   - the store counts rightly how many bytes its records take;
+//   - the store counts rightly how many bytes its records take, and how many of each application's log and histories;
 //   - the attempts at delivering a message to an endpoint are numbered from 1, without gaps. A leader that is lost takes
 //     attempts that it had not recorded with it, and the next leader gives the same numbers, so this holds however many
 //     leaders were lost. It may happen that a number is recorded twice; that is counted, not called wrong;
@@ -158,8 +158,9 @@ type checker struct {
 
 	logs      chunkCache[webhook.Message] // without payloads
 	histories chunkCache[recorded]
-	before    chunkPlace            // the last chunk read
-	bytes     int64                 // of the chunks read
+	before    chunkPlace // the last chunk read
+	bytes     int64      // of the chunks read
+	shares    shareCheck
 	indexed   messageHistory        // of the message whose index is being read
 	lines     map[webhook.ID]uint64 // of an endpoint's retry set
 	held      map[webhook.ID]uint64 // of its held set
@@ -181,7 +182,7 @@ var kindNames = map[byte]string{
 	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
 	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
 	keyHeld: "held messages", keyManual: "manual requests", keyTask: "tasks", keyChange: "changes of state", keyCounts: "hours of attempts", keyExpiry: "messages by expiry", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyAnswer: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
-	keyDropped: "messages whose attempts are being removed", keyPlanned: "retries by message", keyEventType: "event types", keyRemovedApp: "applications being removed",
+	keyDropped: "messages whose attempts are being removed", keyPlanned: "retries by message", keyEventType: "event types", keyRemovedApp: "applications being removed", keyShare: "shares",
 }
 
 func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
@@ -194,7 +195,7 @@ func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
 		removed: make(map[webhook.ID]bool), dropped: make(map[webhook.ID]bool), goneApps: make(map[webhook.ID]bool), leaving: make(map[webhook.ID]bool), ends: make(map[webhook.ID]webhook.ID), uids: make(map[uid]webhook.ID),
 		lines: make(map[webhook.ID]uint64), held: make(map[webhook.ID]uint64), manual: make(map[webhook.ID]uint64),
 		tasks: make(map[webhook.ID]*webhook.Task), taskLines: make(map[webhook.ID]int64),
-		passed: make(map[webhook.ID]int), reached: make(map[webhook.ID]int)}
+		passed: make(map[webhook.ID]int), reached: make(map[webhook.ID]int), shares: newShareCheck()}
 	if err := c.loadNouns(); err != nil {
 		return nil, err
 	}
@@ -267,7 +268,7 @@ var keySizes = map[byte]int{
 	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
 	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
 	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyTask: 1 + idSize, keyChange: 1 + entrySize, keyCounts: 1 + idSize + 8, keyExpiry: 1 + 8 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyAnswer: 1 + answerNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
-	keyDropped: 1 + idSize, keyPlanned: 1 + 2*idSize, keyEventType: -1, keyRemovedApp: 1 + idSize,
+	keyDropped: 1 + idSize, keyPlanned: 1 + 2*idSize, keyEventType: -1, keyRemovedApp: 1 + idSize, keyShare: 1 + idSize,
 }
 
 func (c *checker) record(key, value []byte) error {
@@ -331,6 +332,8 @@ func (c *checker) record(key, value []byte) error {
 		c.checkHour(key, value)
 	case keyChange:
 		c.checkChanges(key, value)
+	case keyShare:
+		c.checkShare(key, value)
 	case keyRequests:
 		c.checkRequests(key, value)
 	case keyOvertaker:
@@ -349,6 +352,7 @@ func (c *checker) finish() error {
 	if c.bytes != c.meta.bytes {
 		c.violated("the records take %d bytes, but the store counts %d", c.bytes, c.meta.bytes)
 	}
+	c.checkShares()
 	c.checkTasks()
 	if c.eventIDs != c.report.Records[kindNames[keyUnique]] {
 		if err := c.findLooseEventIDs(); err != nil {

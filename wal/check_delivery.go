@@ -58,6 +58,7 @@ func (c *checker) checkHistory(key, value []byte) {
 	if err != nil {
 		c.violated("the part of the history of %s that entry %d made can't be read: %v", endpointName(endpoint), entryOf(key).Index(), err)
 	}
+	c.shares.addHistory(endpoint, len(key)+len(value), list)
 	for i := range list {
 		a := &list[i]
 		what := attemptName(a.ID)
@@ -173,8 +174,13 @@ func (c *checker) checkDropped(key, value []byte) error {
 	id := webhook.ID(key[1:])
 	what := "the note that attempts are left of " + messageName(id)
 	c.checkID(id, what)
-	if len(value) != 0 {
-		c.violated("%s holds %d bytes", what, len(value))
+	switch {
+	case len(value) != idSize:
+		c.violated("%s holds %d bytes, which is no application", what, len(value))
+	case c.apps[webhook.ID(value)] == nil && !c.goneApps[webhook.ID(value)]:
+		c.violated("%s names %s, which does not exist", what, appName(webhook.ID(value)))
+	default:
+		c.shares.addMessage(webhook.ID(value), id)
 	}
 	prefix, found := idKey(keyIndex, id), false
 	err := scan(c.txn, prefix, func(_, _ []byte) error {

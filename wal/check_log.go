@@ -76,6 +76,7 @@ func (c *checker) message(app, id webhook.ID) (*webhook.Message, error) {
 func (c *checker) checkMessages(key, value []byte) error {
 	app := webhook.ID(key[1 : 1+idSize])
 	follows := c.follows(key)
+	c.shares.held[app] += int64(len(key) + len(value))
 	if c.apps[app] == nil && !c.goneApps[app] {
 		c.violated("there is a log of %s, which does not exist", appName(app))
 	}
@@ -85,6 +86,7 @@ func (c *checker) checkMessages(key, value []byte) error {
 	}
 	for i := range list {
 		m := &list[i]
+		c.shares.addMessage(app, m.ID)
 		what := messageName(m.ID)
 		if !c.checkID(m.ID, what) {
 			continue

@@ -34,6 +34,7 @@ func (c *checker) loadNouns() error {
 	err = c.load(keyEndpoint, func(key, value []byte) error {
 		endpoint := new(webhook.Endpoint)
 		app, id := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
+		c.shares.owners[id] = app
 		if c.goneApps[app] {
 			c.leaving[id] = true
 		} else {

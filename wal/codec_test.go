@@ -161,7 +161,7 @@ func goldenFormats() map[string]format {
 		"command createApplication": commandFormat(kindCreateApplication, createApplication{Application: goldenApplication(), GetIfExists: true}),
 		"command createEndpoint":    commandFormat(kindCreateEndpoint, goldenEndpointRecord()),
 		"command retain":            commandFormat(kindRetain, retain{Before: testClock, Records: 300, Parts: []part{{goldenApp, goldenMessage}}}),
-		"command shrink":            commandFormat(kindRetain, retain{Size: 1000, Records: 300, Parts: []part{{goldenApp, goldenMessage}}}),
+		"command shrink":            commandFormat(kindRetain, retain{Size: 1000, Share: 100, Records: 300, Parts: []part{{goldenApp, goldenMessage}}}),
 		"key expiry": {webhook.Message{App: goldenApp, ID: goldenMessage}, plain(expiryKey(testClock, goldenApp, goldenMessage)), func(data []byte) (any, error) {
 			_, app, message := parseExpiryKey(data)
 			return webhook.Message{App: app, ID: message}, nil
@@ -181,6 +181,7 @@ func goldenFormats() map[string]format {
 			term, step, err := decodeStepTask(data[1:])
 			return stepOfTerm{term, step}, err
 		}},
+		"record share":   {int64(300), plain(encodeShare(300)), func(data []byte) (any, error) { return decodeShare(data) }},
 		"record task":    jsonFormat(goldenTask()),
 		"record changes": jsonFormat([]webhook.StateChange{{ID: goldenMessage, Change: webhook.EndpointParked, App: goldenApp, Endpoint: goldenEndpoint, Task: goldenMessage}}),
 		"key held":       {webhook.Held{Key: 77, Message: goldenMessage}, plain(heldKey(goldenEndpoint, 77, goldenMessage)), func(data []byte) (any, error) { return parseHeldKey(data), nil }},

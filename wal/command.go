@@ -134,10 +134,11 @@ type expunge struct {
 
 // retain is the body of kindRetain.
 type retain struct {
-	Before  int64  `json:"before"`         // milliseconds: messages from before leave the log, but for those that say themselves how long they are kept
-	Size    int64  `json:"size,omitempty"` // bytes; not 0: of any age, but only those that no endpoint waits for, until logs and histories take no more
-	Records int    `json:"records"`        // that may be looked at, about
-	Parts   []part `json:"parts"`          // of logs, to be looked at
+	Before  int64  `json:"before"`          // milliseconds: messages from before leave the log, but for those that say themselves how long they are kept
+	Size    int64  `json:"size,omitempty"`  // bytes; not 0: of any age, but only those that no endpoint waits for, until logs and histories take no more
+	Share   int64  `json:"share,omitempty"` // bytes; with Size: an application whose log and histories take no more keeps all
+	Records int    `json:"records"`         // that may be looked at, about
+	Parts   []part `json:"parts"`           // of logs, to be looked at
 }
 
 // part is what an entry has added to the log of an application.

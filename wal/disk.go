@@ -2,13 +2,10 @@ package wal
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"hookwheel/webhook"
 )
 
 // Bounds of the free space that is kept when the configuration does not say: 10 % of the file system between these.
@@ -115,73 +112,3 @@ func (s *Store) Size() int64 { return s.bytes.Load() }
 
 // Large is sent to when the records take more than config.MaxSize.
 func (s *Store) Large() <-chan struct{} { return s.large }
-
-// Oversize reports whether they take a tenth more than config.MaxSize: retention can't keep up, or endpoints wait for all of it.
-func (s *Store) Oversize() bool {
-	return s.config.MaxSize > 0 && s.Size() > s.config.MaxSize+s.config.MaxSize/10
-}
-
-// overused reports whether the data folder takes so much more of the disk than config.MaxSize that it would soon be beyond what the
-// documents promise: 2.5 times as much and 512 MiB. The difference is for what is under way.
-func (s *Store) overused() bool {
-	return s.config.MaxSize > 0 && s.Used() > s.config.MaxSize*9/4+usedSlack
-}
-
-const usedSlack = 400 << 20
-
-// Full says why this node takes no new events; "": it does.
-func (s *Store) Full() string {
-	free, least := s.Free()
-	switch {
-	case s.Oversize() && s.waited.Load():
-		return fmt.Sprintf("its records take %d MiB, more than its storage.max_size of %d MiB, and endpoints wait for all the messages there are: "+
-			"no new events until some are delivered, or until storage.max_size is raised", s.Size()>>20, s.config.MaxSize>>20)
-	case s.Oversize():
-		return fmt.Sprintf("its records take %d MiB, more than its storage.max_size of %d MiB: no new events until old messages are removed, which is under way",
-			s.Size()>>20, s.config.MaxSize>>20)
-	case s.overused():
-		return fmt.Sprintf("its data folder takes %d MiB for a storage.max_size of %d MiB: no new events until the space of removed messages is given back, which is under way",
-			s.Used()>>20, s.config.MaxSize>>20)
-	case free < least:
-		return fmt.Sprintf("its disk has %d MiB free, less than its storage.min_free of %d MiB, which is kept for the delivery of what was accepted: "+
-			"no new events until there is room", free>>20, least>>20)
-	}
-	return ""
-}
-
-// Refused is how many commands Admit has refused for want of room.
-func (s *Store) Refused() int64 { return s.refused.Load() }
-
-// noRoom refuses what adds to the state when there is no room for it; full are the other nodes whose disk is short.
-func (s *Store) noRoom(full []string) error {
-	detail := s.Full()
-	switch {
-	case detail != "":
-		detail = "the leader has no room: " + detail
-	case len(full) > 0:
-		detail = fmt.Sprintf("the disk of %s has less free space than it keeps for the delivery of what was accepted: no new events until there is room", strings.Join(full, ", "))
-	default:
-		return nil
-	}
-	if s.makesRoom() && len(full) == 0 {
-		return &webhook.Error{Code: webhook.CodeMakingRoom, Detail: detail}
-	}
-	s.refused.Add(1)
-	return &webhook.Error{Code: webhook.CodeNoSpace, Detail: detail}
-}
-
-// makesRoom reports whether nothing but size is in the way, and old messages are leaving or have just
-// stopped: those on their way to an endpoint may leave in a moment.
-func (s *Store) makesRoom() bool {
-	free, least := s.Free()
-	since := s.waitedSince.Load()
-	return s.Oversize() && !s.overused() && free >= least &&
-		(!s.waited.Load() || time.Since(time.UnixMilli(since)) < roomPatience)
-}
-
-// noteWaited notes whether endpoints wait for all the messages there are.
-func (s *Store) noteWaited(waited bool) {
-	if s.waited.Swap(waited) != waited {
-		s.waitedSince.Store(time.Now().UnixMilli())
-	}
-}

@@ -25,7 +25,8 @@
 //	I message attempt          ID          index of the history: the endpoint of each attempt of a message
 //	D endpoint                 -           an endpoint that is gone but whose sets are not yet emptied
 //	O app                      -           an application that is gone but whose endpoints and log are not yet
-//	J message                  -           a message that has left the log but not all of whose attempts are gone
+//	J message                  ID          the application of a message that has left the log but not all of whose attempts are gone
+//	S app                      number      the bytes of the application's records under L and of those under H of its endpoints, if there are any
 //	Q index                    requests    request ids of one Raft entry with their replies, for requestWindow entries
 //	P index request            -           a request in Q that was applied as a repetition: its first try may yet come
 //	G key                      JSON        API key, its token as a hash
@@ -73,7 +74,9 @@
 // # Retention
 //
 // A message leaves the log when its time is over, wanted or not. Where the size of all records is limited, the leader asks for the oldest to
-// leave before that: those that all cursors have passed and that stand in no set. Meta counts the bytes of all records rather than
+// leave before that: those that all cursors have passed and that stand in no set.
+// Each application has a fair share of that limit, see shrink.go: those that hold more lose their messages first, down to a floor
+// that the command names, and are refused new ones first. S counts what they hold, and meta the bytes of all records, rather than
 // asking Badger, which frees disk space only when it compacts; what the folder takes beyond that is watched, see reclaim.go. One command reads and writes about
 // 4 MiB of chunks at most, and looks at 2,000 records; attempts that are left of its last message are noted under J and go with later
 // commands and entries.

@@ -34,6 +34,7 @@ const (
 	keyChange      = 'V'
 	keyDropped     = 'J'
 	keyPlanned     = 'W'
+	keyShare       = 'S'
 )
 
 const (

@@ -20,7 +20,8 @@ type nouns struct {
 	cursors      map[webhook.ID]*cursor             // changed in place, by Apply alone
 	removed      []webhook.ID                       // endpoints that are gone but whose sets are not yet
 	removedApps  []webhook.ID                       // applications that are gone but whose log is not yet
-	dropped      []webhook.ID                       // messages that have left the log but not all of whose attempts are gone
+	dropped      []droppedMessage                   // in order of ID
+	shares       map[webhook.ID]int64               // by application, see doc.go
 	apiKeys      apiKeys
 	tasks        []*webhook.Task // in order of ID
 	overtakers   overtakers
@@ -34,6 +35,7 @@ func newNouns() nouns {
 		endpoints:    make(map[webhook.ID]*webhook.Endpoint),
 		byApp:        make(map[webhook.ID][]*webhook.Endpoint),
 		cursors:      make(map[webhook.ID]*cursor),
+		shares:       make(map[webhook.ID]int64),
 		apiKeys:      newAPIKeys(),
 	}
 }
@@ -73,7 +75,7 @@ func (n *nouns) load(txn *badger.Txn) error {
 	if err != nil {
 		return err
 	}
-	for kind, list := range map[byte]*[]webhook.ID{keyRemoved: &n.removed, keyRemovedApp: &n.removedApps, keyDropped: &n.dropped} {
+	for kind, list := range map[byte]*[]webhook.ID{keyRemoved: &n.removed, keyRemovedApp: &n.removedApps} {
 		err = scan(txn, []byte{kind}, func(key, value []byte) error {
 			*list = append(*list, webhook.ID(key[1:]))
 			return nil
@@ -81,6 +83,12 @@ func (n *nouns) load(txn *badger.Txn) error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := n.loadDropped(txn); err != nil {
+		return err
+	}
+	if err := n.loadShares(txn); err != nil {
+		return err
 	}
 	if err := n.apiKeys.load(txn); err != nil {
 		return err

@@ -18,6 +18,7 @@ const (
 	countsVersion   = 1
 	requestsVersion = 1
 	answersVersion  = 1
+	shareVersion    = 1
 )
 
 // meta says how far the state machine has come.

@@ -194,10 +194,10 @@ func (s *sized) due(i int) time.Time { return time.UnixMilli(testClock + int64(i
 // shrink does what the leader does until there is nothing left to do.
 func (s *sized) shrink(t *testing.T, to int64) {
 	t.Helper()
-	behind, more := webhook.ID{}, true
-	var err error
+	k := &Shrinker{store: s.Store, writer: s.w, most: to, size: to, tight: to}
 	for range 100 {
-		if behind, more, err = s.w.Shrink(t.Context(), s.Store, to, behind); err != nil {
+		more, err := k.Step(t.Context())
+		if err != nil {
 			t.Fatal(err)
 		}
 		if !more {

@@ -40,20 +40,18 @@ type Config struct {
 // Store is the state machine and its reads. Its methods may be called from any goroutine; Apply sees to the order of what
 // it is given, not to that of its callers.
 type Store struct {
-	config      Config
-	disk        *disk
-	applied     atomic.Uint64 // Raft index
-	bytes       atomic.Int64  // as meta has it
-	left        atomic.Int64  // as meta has it
-	used        atomic.Int64  // see Used
-	room        atomic.Int64  // what a compaction may need
-	refused     atomic.Int64  // see Refused
-	waited      atomic.Bool   // nothing can leave the log before its time: all is waited for
-	waitedSince atomic.Int64  // when waited changed last, in milliseconds since the Unix epoch
-	large       chan struct{} // there is more than config.MaxSize
-	dirty       chan struct{} // something is staged
-	closed      chan struct{}
-	wg          sync.WaitGroup
+	config  Config
+	disk    *disk
+	applied atomic.Uint64 // Raft index
+	bytes   atomic.Int64  // as meta has it
+	left    atomic.Int64  // as meta has it
+	used    atomic.Int64  // see Used
+	room    atomic.Int64  // what a compaction may need
+	refused atomic.Int64  // see Refused
+	large   chan struct{} // there is more than config.MaxSize
+	dirty   chan struct{} // something is staged
+	closed  chan struct{}
+	wg      sync.WaitGroup
 
 	applying   sync.Mutex // guards what follows, up to the blank line; taken before the locks below
 	staged     batch
@@ -75,6 +73,7 @@ type Store struct {
 	streams      streams
 	fingerprints fingerprints
 	tails        tails
+	pressure     pressure
 }
 
 // Open opens or makes the store in the folder config.Dir.

@@ -100,7 +100,7 @@ func (e *entry) sweepLog(app webhook.ID, key, value []byte, budget *int) error {
 		return err
 	}
 	for i := range list {
-		if err := e.sweepAttempts(list[i].ID, budget); err != nil || *budget <= 0 {
+		if err := e.sweepAttempts(app, list[i].ID, budget); err != nil || *budget <= 0 {
 			return err
 		}
 	}
@@ -112,14 +112,14 @@ func (e *entry) sweepLog(app webhook.ID, key, value []byte, budget *int) error {
 			e.batch.delete(expiryKey(leavesAt(&list[i]), app, list[i].ID))
 		}
 	}
-	e.batch.setChunk(key, value, nil)
+	e.setChunk(app, key, value, nil)
 	*budget -= 1 + len(list)
 	return nil
 }
 
 // sweepAttempts deletes attempts at a message, together with all others that the same entries recorded for the same endpoints:
 // the index never names what is not in the history, nor leaves out what is.
-func (e *entry) sweepAttempts(message webhook.ID, budget *int) error {
+func (e *entry) sweepAttempts(app, message webhook.ID, budget *int) error {
 	prefix := idKey(keyIndex, message)
 	return e.store.seek(prefix, prefix, func(line, endpoint []byte) error {
 		if *budget <= 0 {
@@ -139,7 +139,7 @@ func (e *entry) sweepAttempts(message webhook.ID, budget *int) error {
 		for i := range attempts {
 			e.batch.delete(idKey(keyIndex, attempts[i].Message, attempts[i].ID))
 		}
-		e.batch.setChunk(chunk, value, nil)
+		e.setChunk(app, chunk, value, nil)
 		*budget -= 1 + len(attempts)
 		return err
 	})

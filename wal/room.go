@@ -1,0 +1,174 @@
+package wal
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// pressure is how the leader has seen the store last while it was larger than it may be.
+type pressure struct {
+	mu      sync.Mutex
+	share   int64                    // of an application of storage.max_size, in bytes of its log and histories
+	holders int                      // applications that hold anything
+	waited  map[webhook.ID]time.Time // since when endpoints wait for all that an application has; only those beyond their share
+	stuck   time.Time                // since when nothing can leave; zero: something can, or may
+}
+
+// see notes how storage.max_size is shared out, and whether nothing can leave.
+func (p *pressure) see(share int64, holders int, stuck bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.share, p.holders = share, holders
+	switch {
+	case !stuck:
+		p.stuck = time.Time{}
+	case p.stuck.IsZero():
+		p.stuck = time.Now()
+	}
+}
+
+// hold notes that endpoints wait for all that an application has.
+func (p *pressure) hold(app webhook.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waited == nil {
+		p.waited = make(map[webhook.ID]time.Time)
+	}
+	if p.waited[app].IsZero() {
+		p.waited[app] = time.Now()
+	}
+}
+
+// release notes that an application has messages that can leave.
+func (p *pressure) release(app webhook.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.waited, app)
+}
+
+// ease notes that the store is as small as it is to be.
+func (p *pressure) ease() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waited, p.stuck = nil, time.Time{}
+}
+
+func (p *pressure) isStuck() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.stuck.IsZero()
+}
+
+// Oversize reports whether all records take a tenth more than config.MaxSize: retention can't keep up, or endpoints wait for all
+// of it. Applications that have used up their share are then refused new messages.
+func (s *Store) Oversize() bool {
+	return s.config.MaxSize > 0 && s.Size() > s.config.MaxSize+s.config.MaxSize/10
+}
+
+// crowded reports whether they take a quarter more: then all applications are refused.
+func (s *Store) crowded() bool { return s.Size() > s.config.MaxSize+s.config.MaxSize/4 }
+
+// overused reports whether the data folder takes so much more of the disk than config.MaxSize that it would soon be beyond what the
+// documents promise: 2.5 times as much and 512 MiB. The difference is for what is under way.
+func (s *Store) overused() bool {
+	return s.config.MaxSize > 0 && s.Used() > s.config.MaxSize*9/4+usedSlack
+}
+
+const usedSlack = 400 << 20
+
+// Full says why this node takes no new events, or none of some applications; "": it takes all.
+func (s *Store) Full() string {
+	short := s.short()
+	if short != "" || !s.Oversize() {
+		return short
+	}
+	whose := "of applications that have used up their share"
+	if s.crowded() {
+		whose = "of any application"
+	}
+	until := "until old messages are removed, which is under way"
+	if s.pressure.isStuck() {
+		until = "until some of those are delivered that endpoints wait for, or until storage.max_size is raised"
+	}
+	return fmt.Sprintf("its records take %d MiB, more than its storage.max_size of %d MiB: no new events %s %s", s.Size()>>20, s.config.MaxSize>>20, whose, until)
+}
+
+// short says why this node takes no new events of any application, whatever their shares; "": it does.
+func (s *Store) short() string {
+	switch free, least := s.Free(); {
+	case s.overused():
+		return fmt.Sprintf("its data folder takes %d MiB for a storage.max_size of %d MiB: no new events until the space of removed messages is given back, which is under way",
+			s.Used()>>20, s.config.MaxSize>>20)
+	case free < least:
+		return fmt.Sprintf("its disk has %d MiB free, less than its storage.min_free of %d MiB, which is kept for the delivery of what was accepted: "+
+			"no new events until there is room", free>>20, least>>20)
+	}
+	return ""
+}
+
+// Refused is how many commands Admit has refused for want of room.
+func (s *Store) Refused() int64 { return s.refused.Load() }
+
+// noRoom refuses what adds to the state when there is no room for it; app is the application it adds to, if any; full are the other
+// nodes whose disk is short.
+func (s *Store) noRoom(app webhook.ID, full []string) error {
+	detail, making := "", false
+	switch short := s.short(); {
+	case short != "":
+		detail = "the leader has no room: " + short
+	case len(full) > 0:
+		detail = fmt.Sprintf("the disk of %s has less free space than it keeps for the delivery of what was accepted: no new events until there is room", strings.Join(full, ", "))
+	default:
+		detail, making = s.noShare(app)
+	}
+	switch {
+	case detail == "":
+		return nil
+	case making:
+		return &webhook.Error{Code: webhook.CodeMakingRoom, Detail: detail}
+	}
+	s.refused.Add(1)
+	return &webhook.Error{Code: webhook.CodeNoSpace, Detail: detail}
+}
+
+// noShare says why an application has no room; "": it has. There may be some in a moment if old messages of it are leaving, or have
+// just stopped: those on their way to an endpoint may leave then.
+func (s *Store) noShare(app webhook.ID) (detail string, making bool) {
+	if !s.Oversize() {
+		return "", false
+	}
+	s.mu.RLock()
+	held := s.nouns.shares[app]
+	s.mu.RUnlock()
+	p := &s.pressure
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	beyond := p.holders > 0 && held >= p.share
+	if !beyond && !s.crowded() {
+		return "", false
+	}
+	since := p.stuck
+	if own := p.waited[app]; beyond && !own.IsZero() {
+		since = own
+	}
+	making = since.IsZero() || time.Since(since) < roomPatience
+	size, most := s.Size()>>20, s.config.MaxSize>>20
+	switch {
+	case since.IsZero() && beyond && held > 0:
+		detail = fmt.Sprintf("this application's share of storage.max_size (%d of %d MiB among %d applications) is used up: "+
+			"no new events until old messages of it are removed, which is under way; if that lasts, raise storage.max_size", p.share>>20, most, p.holders)
+	case since.IsZero():
+		detail = fmt.Sprintf("all records take %d MiB, more than the storage.max_size of %d MiB: no new events until old messages are removed, which is under way", size, most)
+	case beyond && held > 0:
+		detail = fmt.Sprintf("this application's share of storage.max_size (%d of %d MiB among %d applications) is used up by messages that its endpoints wait for: "+
+			"no new events until some are delivered or skipped, or their endpoints are deleted, or until storage.max_size is raised", p.share>>20, most, p.holders)
+	default:
+		detail = fmt.Sprintf("all records take %d MiB, more than the storage.max_size of %d MiB, and endpoints wait for all messages that could leave: "+
+			"no new events until some are delivered, or until storage.max_size is raised", size, most)
+	}
+	return detail, making
+}

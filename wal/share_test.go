@@ -1,0 +1,268 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand"
+	"slices"
+	"strings"
+	"testing"
+
+	"hookwheel/webhook"
+)
+
+// crowd is a store with applications that send little beside one that floods it.
+type crowd struct {
+	*Store
+	w     *Writer
+	k     *Shrinker
+	flood webhook.ID
+	quiet []webhook.ID
+	kept  map[webhook.ID][]webhook.ID // by quiet application: its messages
+}
+
+// newCrowd makes such a store; dead says that endpoints wait for all messages, as when none of their
+// receivers is there.
+func newCrowd(t *testing.T, most int64, dead bool) *crowd {
+	s := closing(t, openTest(t, t.TempDir()))
+	s.config.MaxSize = most
+	c := &crowd{Store: s, w: NewWriter(direct{s, 1}), kept: make(map[webhook.ID][]webhook.ID)}
+	c.k = c.w.Shrinker(s, most)
+	for i := range 11 {
+		app, _, err := c.w.CreateApplication(t.Context(), webhook.Application{Name: fmt.Sprint(i)}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dead {
+			if _, err := c.w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/", Keys: testKeys}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.quiet = append(c.quiet, app.ID)
+	}
+	c.flood, c.quiet = c.quiet[10], c.quiet[:10]
+	return c
+}
+
+// post does what a leader does with a new message of a KiB; refused is why there is no room for it.
+func (c *crowd) post(t *testing.T, app webhook.ID) (id webhook.ID, refused *webhook.Error) {
+	t.Helper()
+	m := &webhook.Message{App: app, EventType: "a", Payload: make([]byte, 1024)}
+	if err := c.admit(encodeCreateMessage(m), nil, false); err != nil {
+		if !errors.As(err, &refused) {
+			t.Fatal(err)
+		}
+		return id, refused
+	}
+	id, err := c.w.CreateMessage(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id, nil
+}
+
+// shrink does what the leader does when the store has grown.
+func (c *crowd) shrink(t *testing.T) {
+	t.Helper()
+	for range 1000 {
+		if c.Size() <= c.config.MaxSize {
+			return
+		}
+		more, err := c.k.Step(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !more {
+			return
+		}
+	}
+	t.Fatal("there is always more to do")
+}
+
+// TestShareOfFlood: an application that floods neither has messages of others leave nor has them
+// refused, whether anybody waits for its own or not.
+func TestShareOfFlood(t *testing.T) {
+	for name, dead := range map[string]bool{"nobody waits": false, "dead endpoints": true} {
+		t.Run(name, func(t *testing.T) {
+			const most, quietEach = 1 << 20, 6
+			c := newCrowd(t, most, dead)
+			refused, flooded := 0, 0
+			quiet := func() {
+				for _, app := range c.quiet {
+					id, err := c.post(t, app)
+					if err != nil {
+						t.Fatalf("a quiet application is refused: %v", err)
+					}
+					c.kept[app] = append(c.kept[app], id)
+				}
+			}
+			var first webhook.ID
+			for i := range 1800 {
+				if i%300 == 0 {
+					quiet()
+				}
+				id, err := c.post(t, c.flood)
+				switch {
+				case err != nil && !strings.Contains(err.Detail, "share of storage.max_size"):
+					t.Fatalf("refused without a word about its share: %s", err.Detail)
+				case err != nil:
+					refused++
+				default:
+					flooded++
+				}
+				if first.IsZero() {
+					first = id
+				}
+				c.shrink(t)
+			}
+			for app, ids := range c.kept {
+				if len(ids) != quietEach {
+					t.Fatalf("%d messages were sent", len(ids))
+				}
+				for _, id := range ids {
+					if m, err := c.Message(app, id.Text(webhook.KindMessage)); err != nil || m == nil {
+						t.Errorf("a message of a quiet application has left: %v", err)
+					}
+				}
+			}
+			m, err := c.Message(c.flood, first.Text(webhook.KindMessage))
+			if lost := m == nil; lost == dead {
+				t.Errorf("the flood lost its oldest message: %t (%v)", lost, err)
+			}
+			if (refused > 0) != dead {
+				t.Errorf("%d messages of the flood were taken and %d refused", flooded, refused)
+			}
+			if size := c.Size(); size > most+most/4 {
+				t.Errorf("the store takes %d bytes", size)
+			}
+		})
+	}
+}
+
+// TestShareWhileRemoved: what is deleted leaves no share, attempts and their histories included; the
+// checker compares the rest.
+func TestShareWhileRemoved(t *testing.T) {
+	s := newSized(t, 0)
+	s.send(t, 100)
+	before := s.nouns.shares[s.app]
+	s.attempt(t, 0, 100)
+	if held := s.nouns.shares[s.app]; held <= before {
+		t.Errorf("an application holds %d bytes, and after 100 attempts %d", before, held)
+	}
+	for _, remove := range []func() error{
+		func() error { return s.w.DeleteEndpoint(t.Context(), s.app, s.endpoint) },
+		func() error { return s.w.DeleteApplication(t.Context(), s.app) },
+	} {
+		if err := remove(); err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; s.sweeping(); i++ {
+			if i == 1000 {
+				t.Fatal("there is always more to sweep")
+			}
+			if _, err := s.w.Sweep(t.Context(), s.Store); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(s.nouns.shares) != 0 {
+		t.Errorf("shares are left: %v", s.nouns.shares)
+	}
+}
+
+// TestFairShare compares shares with a simple model: give each byte in turn to all who ask for more.
+func TestFairShare(t *testing.T) {
+	random := rand.New(rand.NewSource(1))
+	for range 2000 {
+		list := make([]holder, 1+random.Intn(8))
+		total := int64(0)
+		for i := range list {
+			list[i].held = int64(random.Intn(40))
+			total += list[i].held
+		}
+		slices.SortFunc(list, func(a, b holder) int { return int(b.held - a.held) })
+		room := int64(random.Intn(200)) - 20
+		share := fairShare(list, room)
+		want := int64(math.MaxInt64)
+		if total > room {
+			for want = 0; kept(list, want+1) <= room; want++ {
+			}
+		}
+		if share != want {
+			t.Fatalf("of %d bytes among %v: %d, want %d", room, list, share, want)
+		}
+	}
+}
+
+// kept is what holders keep who may have share each.
+func kept(list []holder, share int64) (sum int64) {
+	for _, h := range list {
+		sum += min(h.held, share)
+	}
+	return sum
+}
+
+// TestShrinkToShares: whatever applications hold, each keeps its newest messages up to a fair share,
+// and those within theirs keep all.
+func TestShrinkToShares(t *testing.T) {
+	for seed := range int64(5) {
+		random := rand.New(rand.NewSource(seed))
+		c := newCrowd(t, 0, false)
+		sent := make(map[webhook.ID][]webhook.ID)
+		for _, app := range append(c.quiet, c.flood) {
+			for range 1 << random.Intn(8) {
+				id, err := c.post(t, app)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sent[app] = append(sent[app], id)
+			}
+		}
+		list, other := c.holders()
+		size := c.Size() * int64(50+random.Intn(40)) / 100
+		share := fairShare(list, size-other)
+		held := make(map[webhook.ID]int64)
+		for _, h := range list {
+			held[h.app] = h.held
+		}
+		c.config.MaxSize = size
+		c.k = &Shrinker{store: c.Store, writer: c.w, most: size, size: size, tight: size}
+		c.shrink(t)
+		if c.Size() > size {
+			t.Errorf("seed %d: %d bytes are left of at most %d", seed, c.Size(), size)
+		}
+		const slack = 8 << 10 // messages leave whole, and counting them changes records
+		for app, ids := range sent {
+			if is := c.nouns.shares[app]; is < min(held[app], share)-slack || is > share+slack || held[app] < share-slack && is != held[app] {
+				t.Errorf("seed %d: an application has %d bytes of %d with a share of %d", seed, is, held[app], share)
+			}
+			gone := true
+			for _, id := range ids {
+				m, _ := c.Message(app, id.Text(webhook.KindMessage))
+				if gone = gone && m == nil; !gone && m == nil {
+					t.Errorf("seed %d: a message has left before an older one", seed)
+				}
+			}
+		}
+	}
+}
+
+// TestShareIsFloor: whatever a leader asks for, an application keeps what is within the share that the
+// command names.
+func TestShareIsFloor(t *testing.T) {
+	c := newCrowd(t, 0, false)
+	var parts []part
+	for range 100 {
+		id, err := c.post(t, c.flood)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, part{c.flood, id})
+	}
+	floor := c.nouns.shares[c.flood] / 2
+	applyAt(t, c.Store, testClock, mustEncode(t, kindRetain, retain{Size: 1, Share: floor, Records: 1000, Parts: parts}))
+	if held := c.nouns.shares[c.flood]; held > floor || held < floor-2<<10 {
+		t.Errorf("an application with a share of %d bytes has %d", floor, held)
+	}
+}

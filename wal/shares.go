@@ -1,0 +1,105 @@
+package wal
+
+import (
+	"cmp"
+	"encoding/binary"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+func shareKey(app webhook.ID) []byte { return idKey(keyShare, app) }
+
+func encodeShare(held int64) []byte {
+	return binary.AppendUvarint([]byte{shareVersion}, uint64(held))
+}
+
+func decodeShare(value []byte) (held int64, err error) {
+	r := newReader(value, shareVersion)
+	held = int64(r.number(math.MaxInt64))
+	return held, r.end()
+}
+
+func (n *nouns) loadShares(txn *badger.Txn) error {
+	return scan(txn, []byte{keyShare}, func(key, value []byte) (err error) {
+		n.shares[webhook.ID(key[1:])], err = decodeShare(value)
+		return err
+	})
+}
+
+// setChunk changes a chunk of a log or a history, and what its application holds with it; nil: there
+// is none.
+func (e *entry) setChunk(app webhook.ID, key, was, is []byte) {
+	e.batch.setChunk(key, was, is)
+	if e.shares == nil {
+		e.shares = make(map[webhook.ID]int64)
+	}
+	if was != nil {
+		e.shares[app] -= int64(len(key) + len(was))
+	}
+	if is != nil {
+		e.shares[app] += int64(len(key) + len(is))
+	}
+}
+
+// held is what an application holds as this entry has left it so far.
+func (e *entry) held(app webhook.ID) int64 { return e.store.nouns.shares[app] + e.shares[app] }
+
+// keepShares writes what the applications hold whose chunks this entry has changed.
+func (e *entry) keepShares() {
+	for _, app := range slices.SortedFunc(maps.Keys(e.shares), webhook.ID.Compare) {
+		held, found := e.store.nouns.shares[app]
+		var was, is []byte
+		if found {
+			was = encodeShare(held)
+		}
+		held = max(e.held(app), 0)
+		e.store.mu.Lock()
+		if held > 0 {
+			is = encodeShare(held)
+			e.store.nouns.shares[app] = held
+		} else {
+			delete(e.store.nouns.shares, app)
+		}
+		e.store.mu.Unlock()
+		if was != nil || is != nil {
+			e.batch.setChunk(shareKey(app), was, is)
+		}
+	}
+}
+
+// holder is an application and what it holds: the bytes of its log and of its endpoints' histories.
+type holder struct {
+	app  webhook.ID
+	held int64
+}
+
+// holders are the applications that hold anything, those with the most first, and what all other
+// records take.
+func (s *Store) holders() (list []holder, other int64) {
+	s.mu.RLock()
+	list, other = make([]holder, 0, len(s.nouns.shares)), s.Size()
+	for app, held := range s.nouns.shares {
+		list = append(list, holder{app, held})
+		other -= held
+	}
+	s.mu.RUnlock()
+	slices.SortFunc(list, func(a, b holder) int { return cmp.Or(cmp.Compare(b.held, a.held), a.app.Compare(b.app)) })
+	return list, other
+}
+
+// fairShare is the most that each holder may keep so that all together take no more than room. Those
+// that hold less leave the rest of their share to the others. The list is in the order of holders.
+func fairShare(list []holder, room int64) int64 {
+	for i := len(list) - 1; i >= 0; i-- {
+		if each := room / int64(i+1); list[i].held > each {
+			return max(each, 0)
+		}
+		room -= list[i].held
+	}
+	return math.MaxInt64
+}

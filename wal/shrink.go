@@ -1,0 +1,224 @@
+package wal
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// Shrinker has messages leave the log before their time, for the leader, while the store is larger
+// than it may be. Only those leave that no endpoint waits for, of each application the oldest first.
+//
+// storage.max_size is shared out: applications beyond their fair share are cut down to it, those with
+// the most first. Where that is not enough, because endpoints wait for what these have, the others
+// share what is left, but only when the store has grown further: so what is freed there does not go to
+// those beyond their share, which are refused new messages by then.
+type Shrinker struct {
+	store  *Store
+	writer *Writer
+	most   int64                     // storage.max_size, which is shared out to those who ask for room
+	size   int64                     // what the records are to take
+	tight  int64                     // likewise, where that costs messages within the share of an application
+	behind map[webhook.ID]webhook.ID // by application: all up to there were looked at, and can't leave; newest: all of its log
+}
+
+// Shrinker makes one for a store whose records may take that many bytes.
+func (w *Writer) Shrinker(s *Store, most int64) *Shrinker {
+	return &Shrinker{store: s, writer: w, most: most, size: shrunk(most), tight: most + most/20*3}
+}
+
+// shrunk is what the records are to take once they have taken more than most.
+func shrunk(most int64) int64 { return most - most/10 }
+
+// shrinkLooks is how many times one step looks for messages that can leave.
+const shrinkLooks = 16
+
+// Step does a bounded part of the work; more reports whether there is some left. Once there is none it
+// begins anew.
+func (k *Shrinker) Step(ctx context.Context) (more bool, err error) {
+	defer func() {
+		if !more {
+			k.behind = nil
+		}
+	}()
+	if k.behind == nil {
+		k.behind = make(map[webhook.ID]webhook.ID)
+	}
+	if k.store.Size() <= k.size {
+		k.store.pressure.ease()
+		return false, nil
+	}
+	command, more, err := k.choose(ctx)
+	if err != nil || !more {
+		return false, err
+	}
+	if len(command.Parts) == 0 { // there is more to look at
+		return true, nil
+	}
+	return true, k.writer.proposeEnd(ctx, kindRetain, command)
+}
+
+// choose finds parts of logs that can leave. There may be some if more, though it has found none yet.
+func (k *Shrinker) choose(ctx context.Context) (command retain, more bool, err error) {
+	list, other := k.store.holders()
+	looks := shrinkLooks
+	command = retain{Size: k.size, Share: fairShare(list, k.size-other), Records: retainRecords}
+	command.Parts, err = k.beyond(ctx, list, command.Share, &looks)
+	if err != nil || len(command.Parts) > 0 || looks == 0 {
+		k.store.pressure.see(fairShare(list, k.most-other), len(list), false)
+		return command, true, err
+	}
+	for command.Size = k.tight; k.store.Size() > k.tight; {
+		rest, room := k.rest(list, k.tight-other)
+		command.Share = fairShare(rest, room)
+		if len(rest) == 0 || rest[0].held <= command.Share {
+			break
+		}
+		command.Parts, err = k.beyond(ctx, rest, command.Share, &looks)
+		if err != nil || len(command.Parts) > 0 || looks == 0 {
+			k.store.pressure.see(fairShare(list, k.most-other), len(list), false)
+			return command, true, err
+		}
+	}
+	k.store.pressure.see(fairShare(list, k.most-other), len(list), true)
+	return command, false, nil
+}
+
+// rest are the holders that may have something that can leave, and the room that the others leave them.
+func (k *Shrinker) rest(list []holder, room int64) (rest []holder, left int64) {
+	for _, h := range list {
+		if k.behind[h.app] == newest {
+			room -= h.held
+		} else {
+			rest = append(rest, h)
+		}
+	}
+	return rest, room
+}
+
+// beyond finds the oldest parts of the logs of applications that hold more than share, until they take
+// what is beyond it. It ends without any when it has looked at all, or so many times.
+func (k *Shrinker) beyond(ctx context.Context, list []holder, share int64, looks *int) (parts []part, err error) {
+	for ; *looks > 0; *looks-- {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		found, err := k.passed(list, share)
+		if err != nil || len(found) == 0 {
+			return nil, err
+		}
+		excess := make(map[webhook.ID]int64, len(list))
+		for _, h := range list {
+			excess[h.app] = h.held - share
+		}
+		settled := make(map[webhook.ID]bool) // has a part that can leave
+		for _, p := range found {
+			if excess[p.App] <= 0 {
+				continue
+			}
+			wanted, size, err := k.store.wants(p)
+			switch {
+			case err != nil:
+				return nil, err
+			case !wanted:
+				settled[p.App] = true
+				k.store.pressure.release(p.App)
+				parts = append(parts, p)
+				excess[p.App] -= size
+			case !settled[p.App]:
+				k.behind[p.App] = p.Entry
+			}
+		}
+		if len(parts) > 0 {
+			return parts, nil
+		}
+	}
+	return nil, nil
+}
+
+// passed finds the oldest parts of logs to which all cursors have come, of applications that hold more
+// than share, which are the first of the list: retainParts of them at most.
+func (k *Shrinker) passed(list []holder, share int64) (parts []part, err error) {
+	err = k.store.view(func(txn *badger.Txn) error {
+		opts := badger.DefaultIteratorOptions
+		opts.Prefix, opts.PrefetchValues = []byte{keyLog}, false
+		it := txn.NewIterator(opts)
+		defer it.Close()
+		for _, h := range list {
+			if h.held <= share || len(parts) >= retainParts {
+				return nil
+			}
+			behind := k.behind[h.app]
+			if behind == newest {
+				continue
+			}
+			last, before := k.store.lowestCursor(h.app), len(parts)
+			for it.Seek(chunkKey(keyLog, h.app, behind)); it.ValidForPrefix(idKey(keyLog, h.app)) && len(parts) < retainParts; it.Next() {
+				if !isRecord(it.Item()) {
+					continue
+				}
+				entry := entryOf(it.Item().Key())
+				if entry.After(last) {
+					break
+				}
+				if entry.After(behind) {
+					parts = append(parts, part{h.app, entry})
+				}
+			}
+			if len(parts) == before {
+				k.behind[h.app] = newest
+				k.store.pressure.hold(h.app)
+			}
+		}
+		return nil
+	})
+	return parts, err
+}
+
+// newest is behind every entry.
+var newest = webhook.ID(bytes.Repeat([]byte{0xff}, idSize))
+
+// lowestCursor is the place up to which all endpoints of an application have come. One that is being
+// removed has none: sweep sees to it.
+func (s *Store) lowestCursor(app webhook.ID) (place webhook.ID) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.nouns.applications[app] == nil {
+		return webhook.ID{}
+	}
+	place = newest
+	for _, endpoint := range s.nouns.byApp[app] {
+		if c := s.nouns.cursors[endpoint.ID]; place.After(c.position) {
+			place = c.position
+		}
+	}
+	return place
+}
+
+// wants reports whether endpoints wait for all messages in a part of a log, as the state machine will see it, and how large it is.
+func (s *Store) wants(p part) (wanted bool, size int64, err error) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if s.broken != nil {
+		return true, 0, s.broken
+	}
+	wanted = true
+	r := retainer{entry: &entry{store: s, batch: &s.staged}}
+	err = s.guard(s.db, func() error {
+		key := chunkKey(keyLog, p.App, p.Entry)
+		data, found, err := s.get(key)
+		if err != nil || !found {
+			return err
+		}
+		size = int64(len(data))
+		list, err := decodeMessages(key, data, p.App)
+		for i := 0; i < len(list) && wanted && err == nil; i++ {
+			wanted, err = r.wanted(&list[i])
+		}
+		return err
+	})
+	return wanted, size, err
+}
