@@ -9,11 +9,12 @@ import (
 	"hookwheel/webhook"
 )
 
-// apiKeys are the API keys, all in memory: every request asks for one. The values are never changed, only replaced.
+// apiKeys holds all API keys in memory, because every request looks one up. Keys are never changed
+// in place, only replaced.
 type apiKeys struct {
 	byID     map[webhook.ID]*webhook.APIKey
-	byApp    map[webhook.ID][]webhook.ID // those of an application, the oldest first
-	expiring []expiry                    // those that expire, the next one first
+	byApp    map[webhook.ID][]webhook.ID // the keys of each application, oldest first
+	expiring []expiry                    // keys with an expiry, the earliest first
 }
 
 type expiry struct {
@@ -32,7 +33,7 @@ func newAPIKeys() apiKeys {
 	return apiKeys{byID: make(map[webhook.ID]*webhook.APIKey), byApp: make(map[webhook.ID][]webhook.ID)}
 }
 
-// put adds a key, or takes the place of the one with its ID.
+// put adds a key, or replaces the key with the same ID.
 func (k *apiKeys) put(key *webhook.APIKey) {
 	if before := k.byID[key.ID]; before != nil {
 		k.remove(before)
@@ -76,7 +77,8 @@ func (k *apiKeys) load(txn *badger.Txn) error {
 	})
 }
 
-// APIKey finds one that has not expired by now. The error is a *webhook.Error if there is none.
+// APIKey returns the key with this ID. If the key is unknown or expired at now, the error is a
+// *webhook.Error.
 func (s *Store) APIKey(id webhook.ID, now time.Time) (*webhook.APIKey, error) {
 	s.mu.RLock()
 	key := s.nouns.apiKeys.byID[id]
@@ -87,7 +89,8 @@ func (s *Store) APIKey(id webhook.ID, now time.Time) (*webhook.APIKey, error) {
 	return key, nil
 }
 
-// APIKeys lists a page of all, those of applications included, and tells whether there are more in its direction.
+// APIKeys returns a page of all keys, those of applications included, and reports whether there are
+// more in the page's direction.
 func (s *Store) APIKeys(page Page) (list []webhook.APIKey, more bool, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		return page.walk(txn, []byte{keyAPIKey}, idSize, func(_, value []byte) (err error) {

@@ -6,7 +6,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// Application finds one by its ID or its uid. The error is a *webhook.Error if there is none.
+// Application finds an application by its ID or uid. If it is unknown, the error is a
+// *webhook.Error.
 func (s *Store) Application(name string) (*webhook.Application, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -16,7 +17,7 @@ func (s *Store) Application(name string) (*webhook.Application, error) {
 	return nil, errNoApplication
 }
 
-// LimitedApplications are those that have a rate limit.
+// LimitedApplications returns the applications with a rate limit.
 func (s *Store) LimitedApplications() (list []*webhook.Application) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -28,7 +29,8 @@ func (s *Store) LimitedApplications() (list []*webhook.Application) {
 	return list
 }
 
-// Applications lists a page of all, and tells whether there are more in its direction.
+// Applications returns a page of all applications, and reports whether there are more in the page's
+// direction.
 func (s *Store) Applications(page Page) (list []webhook.Application, more bool, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		return page.walk(txn, []byte{keyApplication}, idSize, func(key, value []byte) (err error) {

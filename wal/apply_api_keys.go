@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	maxAPIKeys         = 10_000 // in all, those of applications left out
-	maxApplicationKeys = 100    // of one application: the next one ends the oldest
-	expiredPerEntry    = 64     // keys that one entry sweeps
+	maxAPIKeys         = 10_000 // keys that belong to no application
+	maxApplicationKeys = 100    // per application; creating another one ends the oldest
+	expiredPerEntry    = 64     // expired keys that one entry removes
 )
 
 var (
@@ -19,11 +19,12 @@ var (
 	errManyAPIKeys = &webhook.Error{Code: webhook.CodeConflict, Detail: fmt.Sprintf("there are %d API keys: revoke those that nobody uses", maxAPIKeys)}
 )
 
-// revokeKeys is the body of kindRevokeKeys: one key, or all of an application and its JWTs.
+// revokeKeys is the body of kindRevokeKeys: it ends one key, or all keys and JWTs of an
+// application.
 type revokeKeys struct {
 	Key  webhook.ID `json:"key,omitzero"`
 	App  webhook.ID `json:"app,omitzero"`
-	Last int64      `json:"last,omitempty"` // of App: the tokens that there are stay good for so many seconds at most
+	Last int64      `json:"last,omitempty"` // with App: existing tokens stay valid for at most this many seconds
 }
 
 // touchKeys is the body of kindTouchKeys.
@@ -34,7 +35,7 @@ type touchKey struct {
 	Used time.Time  `json:"used"`
 }
 
-// createKey gives a key its ID. The reply is the key.
+// createKey assigns a key its ID. The reply is the key.
 func (e *entry) createKey(key *webhook.APIKey) ([]byte, error) {
 	keys := &e.store.nouns.apiKeys
 	if key.Role == webhook.RoleApplication {
@@ -55,7 +56,7 @@ func (e *entry) createKey(key *webhook.APIKey) ([]byte, error) {
 	return e.putKey(key)
 }
 
-// ofApplications counts the keys of applications.
+// ofApplications returns the number of keys that belong to applications.
 func (k *apiKeys) ofApplications() (count int) {
 	for _, list := range k.byApp {
 		count += len(list)
@@ -94,7 +95,8 @@ func (e *entry) revokeKeys(c *revokeKeys) error {
 	return nil
 }
 
-// expireAll ends all tokens of an application, in so many seconds. It has few keys.
+// expireAll ends all tokens of an application after that many seconds. An application has few keys,
+// so one entry can do it.
 func (e *entry) expireAll(id webhook.ID, last int64) error {
 	before := e.store.nouns.applications[id]
 	if before == nil {
@@ -121,14 +123,14 @@ func (e *entry) expireAll(id webhook.ID, last int64) error {
 	return nil
 }
 
-// removeKeysOf ends the tokens of an application that is being removed.
+// removeKeysOf ends the tokens of an application that is being deleted.
 func (e *entry) removeKeysOf(app webhook.ID) {
 	for _, id := range slices.Clone(e.store.nouns.apiKeys.byApp[app]) {
 		e.dropKey(e.store.nouns.apiKeys.byID[id])
 	}
 }
 
-// touchKeys notes when keys were used; some may be gone by now.
+// touchKeys records when keys were used. Some of the keys may no longer exist.
 func (e *entry) touchKeys(list []touchKey) error {
 	for _, touch := range list {
 		before := e.store.nouns.apiKeys.byID[touch.Key]
@@ -144,7 +146,7 @@ func (e *entry) touchKeys(list []touchKey) error {
 	return nil
 }
 
-// forgetExpired drops some of the keys that have expired.
+// forgetExpired removes a few expired keys.
 func (e *entry) forgetExpired() {
 	keys := &e.store.nouns.apiKeys
 	for range expiredPerEntry {

@@ -13,7 +13,7 @@ var (
 	errChanged  = &webhook.Error{Code: webhook.CodeChanged, Detail: "Another request changed this at the same time. Try again."}
 )
 
-// now is the clock of the log.
+// now returns the time of the log's clock.
 func (e *entry) now() time.Time { return time.UnixMilli(e.batch.meta.clock).UTC() }
 
 func (e *entry) createApplication(c *createApplication) ([]byte, error) {
@@ -41,7 +41,8 @@ func (e *entry) createApplication(c *createApplication) ([]byte, error) {
 	return encodeJSON(createApplication{Application: app, Created: true})
 }
 
-// updateApplication puts an application in the place of the one that it was made from. The reply is the application.
+// updateApplication replaces an application with an edited copy of it. The reply is the
+// application.
 func (e *entry) updateApplication(app *webhook.Application) ([]byte, error) {
 	before := e.store.nouns.applications[app.ID]
 	switch {
@@ -71,7 +72,8 @@ func (e *entry) putApplication(app *webhook.Application) (record []byte, err err
 	return record, nil
 }
 
-// deleteApplication ends an application and its endpoints at once. What they leave may be much, so sweep removes it bit by bit.
+// deleteApplication deletes an application and its endpoints at once. They may leave many records
+// behind, so sweep removes those step by step.
 func (e *entry) deleteApplication(c *deleteApplication) error {
 	n := &e.store.nouns
 	app := n.applications[c.App]
@@ -88,7 +90,7 @@ func (e *entry) deleteApplication(c *deleteApplication) error {
 	e.failTasks()
 	e.changed(webhook.StateChange{Change: webhook.AppDeleted, App: app.ID})
 	n.removedApps = append(n.removedApps, app.ID)
-	slices.SortFunc(n.removedApps, webhook.ID.Compare) // as a node finds them that starts now
+	slices.SortFunc(n.removedApps, webhook.ID.Compare) // the order in which a restarted node finds them
 	e.batch.delete(idKey(keyApplication, app.ID))
 	e.batch.set(idKey(keyRemovedApp, app.ID), nil)
 	return nil

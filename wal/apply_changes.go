@@ -7,18 +7,18 @@ import (
 )
 
 const (
-	changesKept   = 7 * 24 * time.Hour // that state changes can be read
-	changesForget = 4                  // entries of them that one which adds some forgets at most
+	changesKept   = 7 * 24 * time.Hour // how long state changes can be read
+	changesForget = 4                  // entries whose changes one entry forgets at most, when it adds some
 )
 
-// changed notes a change of state for who follows along.
+// changed records a state change for those who follow the event stream.
 func (e *entry) changed(change webhook.StateChange) { e.states = append(e.states, change) }
 
 func (e *entry) endpointChanged(change webhook.Change, endpoint *webhook.Endpoint) {
 	e.changed(webhook.StateChange{Change: change, App: endpoint.App, Endpoint: endpoint.ID})
 }
 
-// endpointUpdated says what of an endpoint has changed, in a word.
+// endpointUpdated records what changed about an endpoint.
 func (e *entry) endpointUpdated(before, after *webhook.Endpoint) {
 	change := webhook.EndpointUpdated
 	switch {
@@ -34,7 +34,7 @@ func (e *entry) endpointUpdated(before, after *webhook.Endpoint) {
 	e.endpointChanged(change, after)
 }
 
-// tellHealth says when the breaker of an endpoint opens or closes.
+// tellHealth records that the breaker of an endpoint opened or closed.
 func (e *entry) tellHealth(id webhook.ID, before, after *webhook.Health) {
 	endpoint := e.store.nouns.endpoints[id]
 	if endpoint == nil || before.Parked == after.Parked {
@@ -47,7 +47,8 @@ func (e *entry) tellHealth(id webhook.ID, before, after *webhook.Health) {
 	}
 }
 
-// tailAttempt tells of an attempt; its response is left out: it would hold on to the whole command.
+// tailAttempt adds an attempt to the event stream, without its response, which would keep the whole
+// command in memory.
 func (e *entry) tailAttempt(endpoint webhook.ID, a *webhook.Attempt) {
 	told := *a
 	told.Endpoint, told.Response = endpoint, nil
@@ -58,7 +59,7 @@ func (e *entry) tailAttempt(endpoint webhook.ID, a *webhook.Attempt) {
 	e.changes.events = append(e.changes.events, event)
 }
 
-// keepChanges writes the changes of state of the entry, and forgets old ones.
+// keepChanges writes the state changes of this entry, and forgets old ones.
 func (e *entry) keepChanges() error {
 	if len(e.states) == 0 {
 		return nil
@@ -92,7 +93,7 @@ func (e *entry) keepChanges() error {
 	return nil
 }
 
-// changeKey is where the changes of state of the entry that made id stand.
+// changeKey returns the key of the state changes of the entry that created id.
 func changeKey(id webhook.ID) []byte { return append([]byte{keyChange}, id[:entrySize]...) }
 
 func decodeChanges(value []byte) (list []webhook.StateChange, err error) {

@@ -35,7 +35,7 @@ func (e *entry) createEndpoint(c *createEndpoint) ([]byte, error) {
 	}
 	endpoint.CreatedAt, endpoint.UpdatedAt, endpoint.Revision = endpoint.ID.Time(), endpoint.ID.Time(), e.batch.meta.index
 	endpoint.FilterSince = endpoint.ID
-	// Its own ID is a place in the log: it wants what comes after.
+	// An endpoint's own ID is a position in the log: the endpoint wants the messages after it.
 	place := &cursor{position: endpoint.ID}
 	e.store.mu.Lock()
 	e.store.nouns.cursors[endpoint.ID] = place
@@ -49,7 +49,7 @@ func (e *entry) createEndpoint(c *createEndpoint) ([]byte, error) {
 	return record, e.tellEndpoint(operationalCreated, endpoint)
 }
 
-// updateEndpoint puts an endpoint in the place of the one that it was made from. The reply is the endpoint.
+// updateEndpoint replaces an endpoint with an edited copy of it. The reply is the endpoint.
 func (e *entry) updateEndpoint(c *updateEndpoint) ([]byte, error) {
 	endpoint := &c.Endpoint
 	before := e.store.nouns.endpoints[endpoint.ID]
@@ -77,7 +77,8 @@ func (e *entry) updateEndpoint(c *updateEndpoint) ([]byte, error) {
 	return record, e.tellEndpoint(operationalUpdated, endpoint)
 }
 
-// sameToPeople tells whether two states of an endpoint differ in nothing but how its secrets are kept and when it was changed.
+// sameToPeople reports whether two states of an endpoint look the same to users: they may differ
+// only in how the secrets are stored and in the time of the last change.
 func sameToPeople(a, b *webhook.Endpoint) bool {
 	x, y := *a, *b
 	for _, e := range []*webhook.Endpoint{&x, &y} {
@@ -86,7 +87,7 @@ func sameToPeople(a, b *webhook.Endpoint) bool {
 	return reflect.DeepEqual(&x, &y)
 }
 
-// changeEndpoint keeps a new state of an endpoint that is there.
+// changeEndpoint stores a new state of an existing endpoint.
 func (e *entry) changeEndpoint(endpoint *webhook.Endpoint) (record []byte, err error) {
 	endpoint.UpdatedAt, endpoint.Revision = e.now(), e.batch.meta.index
 	return e.putEndpoint(endpoint)
@@ -105,8 +106,8 @@ func (e *entry) putEndpoint(endpoint *webhook.Endpoint) (record []byte, err erro
 	return record, nil
 }
 
-// mayBecome checks what only the state machine can: that nobody else has the uid, and that event types which the endpoint did
-// not name before can be chosen.
+// mayBecome checks what only the state machine can check: that the uid is free, and that the event
+// types which the endpoint did not name before can be chosen.
 func (e *entry) mayBecome(endpoint, before *webhook.Endpoint, viewer *viewer) error {
 	if endpoint.UID != "" {
 		if holder := e.store.nouns.endpoint(endpoint.App, endpoint.UID); holder != nil && holder.ID != endpoint.ID {
@@ -134,7 +135,7 @@ func errUnknownType(name string) error {
 	return webhook.Invalid("eventTypes", fmt.Sprintf("there is no event type %q: create it first", name))
 }
 
-// disableEndpoint is the leader's word that an endpoint has failed for too long.
+// disableEndpoint disables an endpoint that has failed for too long, as the leader decided.
 func (e *entry) disableEndpoint(c *disableEndpoint) error {
 	if c.Term != e.batch.meta.term {
 		return errLateProgress
@@ -155,7 +156,8 @@ func (e *entry) disableEndpoint(c *disableEndpoint) error {
 	return e.tellDisabled(&endpoint, c.FailSince)
 }
 
-// deleteEndpoint leaves the endpoint's history. Its retry set may be long, so sweep empties that bit by bit.
+// deleteEndpoint keeps the endpoint's history. Its retry set may be long, so sweep empties it step
+// by step.
 func (e *entry) deleteEndpoint(c *deleteEndpoint) error {
 	endpoint := e.store.nouns.endpoints[c.Endpoint]
 	if endpoint == nil || endpoint.App != c.App {
@@ -171,7 +173,8 @@ func (e *entry) deleteEndpoint(c *deleteEndpoint) error {
 	return e.tellEndpoint(operationalDeleted, endpoint)
 }
 
-// resume has an endpoint go on, perhaps not where it stood: with To it passes over the messages up to that one.
+// resume ends the pause of an endpoint. With To, the cursor first skips the messages up to that
+// one.
 func (e *entry) resume(c *moveCursor) ([]byte, error) {
 	before := e.store.nouns.endpoints[c.Endpoint]
 	if before == nil || before.App != c.App {
@@ -190,14 +193,14 @@ func (e *entry) resume(c *moveCursor) ([]byte, error) {
 	return record, e.tellEndpoint(operationalUpdated, &endpoint)
 }
 
-// passOver moves a cursor on to a message without anything being sent. Back it does not go.
+// passOver moves a cursor forward, never back, without sending anything.
 func (e *entry) passOver(endpoint *webhook.Endpoint, to webhook.ID) error {
 	c := e.store.nouns.cursors[endpoint.ID]
 	if !to.After(c.position) {
 		return nil
 	}
 	switch _, err := e.message(endpoint.App, to); {
-	case webhook.ErrorCode(err) == webhook.CodeNotFound: // it has left the log since the caller looked
+	case webhook.ErrorCode(err) == webhook.CodeNotFound: // it has left the log since the caller read it
 		return errChanged
 	case err != nil:
 		return err

@@ -11,7 +11,7 @@ var (
 	errTypeExists  = &webhook.Error{Code: webhook.CodeTypeExists, Detail: "an event type with this name exists already"}
 )
 
-// createEventType takes the name of an archived one, too. The reply is the event type.
+// createEventType may take the name of an archived event type. The reply is the event type.
 func (e *entry) createEventType(c *createEventType) ([]byte, error) {
 	t := &c.EventType
 	switch before, err := e.eventType(t.Name); {
@@ -28,7 +28,8 @@ func (e *entry) createEventType(c *createEventType) ([]byte, error) {
 	return e.putEventType(t)
 }
 
-// roomForEventType counts the event types, archived ones included: few calls make one.
+// roomForEventType counts the event types, archived ones included. Counting is cheap enough,
+// because event types are rarely created.
 func (e *entry) roomForEventType(most int) error {
 	if most == 0 {
 		return nil
@@ -42,7 +43,7 @@ func (e *entry) roomForEventType(most int) error {
 	return err
 }
 
-// updateEventType puts an event type in the place of the one that it was made from. The reply is the event type.
+// updateEventType replaces an event type with an edited copy of it. The reply is the event type.
 func (e *entry) updateEventType(t *webhook.EventType) ([]byte, error) {
 	before, err := e.eventType(t.Name)
 	switch {
@@ -55,7 +56,8 @@ func (e *entry) updateEventType(t *webhook.EventType) ([]byte, error) {
 	return e.putEventType(t)
 }
 
-// deleteEventType archives an event type or, to expunge it, forgets it. Endpoints that chose it keep it.
+// deleteEventType archives an event type, or forgets it when it is expunged. Endpoints that chose
+// it keep it.
 func (e *entry) deleteEventType(c *deleteEventType) error {
 	t, err := e.eventType(c.Name)
 	switch {

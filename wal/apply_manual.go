@@ -27,7 +27,8 @@ func decodeManual(key, value []byte) (line webhook.Manual, err error) {
 	return line, r.end()
 }
 
-// resend has a message sent to an endpoint once more, whatever its filters say and whatever became of it before.
+// resend sends a message to an endpoint once more, whatever the endpoint's filters say and whatever
+// became of the message before.
 func (e *entry) resend(c *resend) error {
 	endpoint := e.store.nouns.endpoints[c.Endpoint]
 	if endpoint == nil || endpoint.App != c.App {
@@ -47,7 +48,8 @@ func (e *entry) resend(c *resend) error {
 	return err
 }
 
-// message reads one from the log; those of this entry, which are not written yet, are not found.
+// message reads a message from the log. Messages of this entry are not found, because they are not
+// written yet.
 func (e *entry) message(app, id webhook.ID) (*webhook.Message, error) {
 	key := chunkKey(keyLog, app, id)
 	data, found, err := e.store.get(key)
@@ -60,8 +62,9 @@ func (e *entry) message(app, id webhook.ID) (*webhook.Message, error) {
 	return findMessage(key, data, app, id)
 }
 
-// askManual puts a message into the manual set of an endpoint, whose cursor is then to be put. One that stands there already is
-// not sent twice, but may be for another from now on.
+// askManual puts a message into the manual set of an endpoint. The caller then writes the
+// endpoint's cursor. A message that is already in the set is not sent twice, but the line may pass
+// to another task.
 func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry bool) (asked bool, err error) {
 	c := e.store.nouns.cursors[endpoint]
 	key := idKey(keyManual, endpoint, message)
@@ -92,7 +95,8 @@ func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry b
 	return true, nil
 }
 
-// takeOver gives a line that stands for a task to a person or to a newer task, whose it stays if the first is paused or canceled.
+// takeOver gives the line of a task to a user or to a newer task. The line stays theirs if the
+// first task is paused or canceled.
 func (e *entry) takeOver(key, value []byte, task webhook.ID) (taken bool, err error) {
 	line, err := decodeManual(key, value)
 	if err != nil || line.Task.IsZero() || !task.IsZero() && !task.After(line.Task) {
@@ -105,8 +109,9 @@ func (e *entry) takeOver(key, value []byte, task webhook.ID) (taken bool, err er
 	return true, nil
 }
 
-// takeManual takes a line out of the manual set. A success settles the message altogether; a failure is put into the retry set
-// only if it was asked to be, and the message does not stand there already.
+// takeManual removes a line from the manual set. A success settles the message completely. A
+// failure goes into the retry set only if the caller asked for that and the message is not in it
+// already.
 func (e *entry) takeManual(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settled bool, err error) {
 	message := o.Attempt.Message
 	key := idKey(keyManual, endpoint, message)
@@ -150,17 +155,18 @@ func (e *entry) plannedRetry(endpoint, message webhook.ID) (line []byte, err err
 	return plannedLine(key, value)
 }
 
-// attemptsAt calls see for each recorded attempt of a message at an endpoint, those of this entry not among them.
+// attemptsAt calls see for each recorded attempt of a message at an endpoint, except those of this
+// entry.
 func (e *entry) attemptsAt(endpoint, message webhook.ID, see func(*webhook.Attempt) error) error {
 	return e.attemptsOf(message, func(at webhook.ID) bool { return at == endpoint }, see)
 }
 
-// attemptsOf is attemptsAt for all endpoints that want tells of.
+// attemptsOf is attemptsAt for all endpoints that want reports.
 func (e *entry) attemptsOf(message webhook.ID, want func(endpoint webhook.ID) bool, see func(*webhook.Attempt) error) error {
 	prefix := idKey(keyIndex, message)
 	return e.store.seek(prefix, prefix, func(key, value []byte) error {
 		id, endpoint := webhook.ID(key[len(prefix):]), webhook.ID(value)
-		if !want(endpoint) || id.Index() == e.batch.meta.index { // the chunk of this entry is not written yet
+		if !want(endpoint) || id.Index() == e.batch.meta.index { // this entry's chunk is not written yet
 			return nil
 		}
 		chunk := chunkKey(keyHistory, endpoint, id)

@@ -7,9 +7,10 @@ import (
 	"hookwheel/webhook"
 )
 
-// Operational webhooks are messages about endpoints and deliveries, with the bodies that Svix gives them. They are written in the
-// entry of their cause, to the log of the application whose uid is webhook.OperationalUID, if there is one. About its own
-// endpoints there are none: they would never end.
+// Operational webhooks are messages about endpoints and deliveries, with the same bodies as at
+// Svix. Each is written in the entry that caused it, to the log of the application whose uid is
+// webhook.OperationalUID, if that exists. There are none about that application's own endpoints:
+// they would never end.
 const (
 	operationalCreated   = "endpoint.created"
 	operationalUpdated   = "endpoint.updated"
@@ -19,14 +20,15 @@ const (
 	operationalExhausted = "message.attempt.exhausted"
 	operationalRecovered = "message.attempt.recovered"
 
-	failingAttempt = 4 // the attempt whose failure is told
+	failingAttempt = 4 // the attempt whose failure is reported
 )
 
-// operationalEvents can be chosen by the endpoints of that application without being declared.
+// operationalEvents are the event types that the endpoints of that application can choose without a
+// declaration.
 var operationalEvents = []string{operationalCreated, operationalUpdated, operationalDeleted, operationalDisabled,
 	operationalFailing, operationalExhausted, operationalRecovered}
 
-// operationalData is what every operational message has.
+// operationalData holds the fields that all operational messages share.
 type operationalData struct {
 	AppID       string `json:"appId"`
 	AppUID      string `json:"appUid,omitempty"`
@@ -39,7 +41,7 @@ func (e *entry) operationalData(endpoint *webhook.Endpoint) operationalData {
 		EndpointID: endpoint.ID.Text(webhook.KindEndpoint), EndpointUID: endpoint.UID}
 }
 
-// operational is the application that is told about an endpoint; nil: none.
+// operational returns the application that receives operational webhooks about an endpoint, or nil.
 func (e *entry) operational(about *webhook.Endpoint) *webhook.Application {
 	app := e.store.nouns.uidHolder(webhook.OperationalUID)
 	if app == nil || app.ID == about.App {
@@ -80,7 +82,8 @@ func (e *entry) tellDisabled(about *webhook.Endpoint, failSince time.Time) error
 	}{e.operationalData(about), failSince, "automatic"})
 }
 
-// operationalEvent is what an attempt that the schedule asked for is told as; "": nothing.
+// operationalEvent returns the event type that reports a scheduled attempt, or "" if the attempt is
+// not reported.
 func operationalEvent(a *webhook.Attempt) string {
 	switch {
 	case a.Trigger != webhook.TriggerScheduled:
@@ -96,7 +99,7 @@ func operationalEvent(a *webhook.Attempt) string {
 	}
 }
 
-// tellAttempt tells what has become of a message at an endpoint.
+// tellAttempt reports what has become of a message at an endpoint.
 func (e *entry) tellAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	event, about := operationalEvent(a), e.store.nouns.endpoints[endpoint]
 	if event == "" || about == nil {
@@ -110,7 +113,7 @@ func (e *entry) tellAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	switch m, err := e.message(about.App, a.Message); {
 	case err == nil:
 		eventID = m.EventID
-	case webhook.ErrorCode(err) != webhook.CodeNotFound: // its time may be over
+	case webhook.ErrorCode(err) != webhook.CodeNotFound: // the message may have left the log
 		return err
 	}
 	type lastAttempt struct {

@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	maxOpenTasks     = 1000 // that are not over, of all endpoints
-	maxAppTasks      = 256  // of them, of one application, whatever the configuration says
-	reservedTasks    = 200  // of them, for applications that have none
-	maxEndpointTasks = 16   // of them, of one endpoint
-	maxTasksOver     = 1000 // that are kept to be looked at; older ones are forgotten
+	maxOpenTasks     = 1000 // unfinished tasks of all endpoints
+	maxAppTasks      = 256  // unfinished tasks of one application, whatever the configuration says
+	reservedTasks    = 200  // part of maxOpenTasks kept for applications that have none
+	maxEndpointTasks = 16   // unfinished tasks of one endpoint
+	maxTasksOver     = 1000 // finished tasks that are kept for reading; older ones are forgotten
 )
 
 var (
@@ -33,7 +33,7 @@ func (e *entry) createTask(c *createTask) ([]byte, error) {
 	if endpoint == nil || endpoint.App != t.App {
 		return nil, errNoEndpoint
 	}
-	for _, name := range t.EventTypes { // which may be archived: messages of the past are of it
+	for _, name := range t.EventTypes { // an archived one will do: messages of the past may have it
 		switch found, err := e.eventType(name); {
 		case webhook.ErrorCode(err) == webhook.CodeNotFound, err == nil && !c.Viewer.sees(found):
 			return nil, errUnknownType(name)
@@ -50,7 +50,7 @@ func (e *entry) createTask(c *createTask) ([]byte, error) {
 	}
 	t.CreatedAt, t.UpdatedAt = t.ID.Time(), t.ID.Time()
 	if t.Until.IsZero() || t.Until.After(t.CreatedAt) {
-		t.Until = t.CreatedAt // what comes later is sent anyway
+		t.Until = t.CreatedAt // later messages are sent anyway
 	}
 	t.Status, t.Position = webhook.TaskRunning, t.Begin()
 	t.Looked, t.Taken, t.Delivered, t.Failed = 0, 0, 0, 0
@@ -62,8 +62,8 @@ func (e *entry) createTask(c *createTask) ([]byte, error) {
 	return encodeJSON(t)
 }
 
-// roomForTask limits the replays that are not over, so that one application cannot take all places:
-// most is how many it may have.
+// roomForTask limits the unfinished replays, so that no application can use all of maxOpenTasks.
+// The application may have most of them.
 func (e *entry) roomForTask(t *webhook.Task, most int) error {
 	open, ofApp, ofEndpoint := 0, 0, 0
 	for _, other := range e.store.nouns.tasks {
@@ -90,8 +90,8 @@ func (e *entry) roomForTask(t *webhook.Task, most int) error {
 	return nil
 }
 
-// stepTask moves a task on in its log and asks for the messages that it takes. They follow the schedule if they fail: who
-// replays wants them delivered.
+// stepTask moves a task forward in its log and asks for the messages that it chose. They follow the
+// retry schedule if they fail, because a replay is meant to deliver them.
 func (e *entry) stepTask(term uint64, step *webhook.TaskStep) error {
 	t := e.task(step.Task)
 	switch {
@@ -110,7 +110,7 @@ func (e *entry) stepTask(term uint64, step *webhook.TaskStep) error {
 		if err != nil {
 			return err
 		}
-		if m == nil || m.Expunged { // since the step was made
+		if m == nil || m.Expunged { // it was removed after the step was planned
 			continue
 		}
 		asked, err := e.askManual(t.Endpoint, id, t.ID, true)
@@ -131,7 +131,8 @@ type logPart struct {
 	list []webhook.Message
 }
 
-// messageOf reads a message that may be in the part read last; nil: it is not in the log any more.
+// messageOf reads a message, which may be in the part that was read last. It returns nil if the
+// message has left the log.
 func (e *entry) messageOf(app, id webhook.ID, part *logPart) (*webhook.Message, error) {
 	if key := chunkKey(keyLog, app, id); !bytes.Equal(key, part.key) {
 		data, _, err := e.store.get(key)
@@ -152,7 +153,7 @@ func (e *entry) messageOf(app, id webhook.ID, part *logPart) (*webhook.Message, 
 	return &part.list[i], nil
 }
 
-// changeTask has a task wait, go on, or end. The reply is the task.
+// changeTask pauses, resumes or cancels a task. The reply is the task.
 func (e *entry) changeTask(c *changeTask) ([]byte, error) {
 	e.source = replySource{key: idKey(keyTask, c.Task)}
 	t := e.task(c.Task)
@@ -183,7 +184,7 @@ func (e *entry) changeTask(c *changeTask) ([]byte, error) {
 	return encodeJSON(t)
 }
 
-// dropLines takes out of the manual set what a task has put there and was not sent yet: MaxTaskLines at most.
+// dropLines removes up to MaxTaskLines lines of a task from the manual set that were not sent yet.
 func (e *entry) dropLines(t *webhook.Task) error {
 	if t.Waiting() == 0 {
 		return nil
@@ -218,7 +219,7 @@ func (e *entry) dropLines(t *webhook.Task) error {
 	return nil
 }
 
-// failTasks ends the tasks of endpoints that are gone; their sets are emptied with them.
+// failTasks ends the tasks of deleted endpoints. Their manual sets are emptied with the endpoints.
 func (e *entry) failTasks() {
 	for _, t := range e.store.nouns.tasks {
 		if t = e.task(t.ID); !t.Status.Over() && e.store.nouns.endpoints[t.Endpoint] == nil {
@@ -229,7 +230,7 @@ func (e *entry) failTasks() {
 	}
 }
 
-// countAttempt tells a task what became of a message that it has taken.
+// countAttempt adds the outcome of a message that a task chose to the task's counts.
 func (e *entry) countAttempt(task webhook.ID, status webhook.Status) {
 	t := e.task(task)
 	if t == nil || t.Status.Over() {
@@ -243,7 +244,8 @@ func (e *entry) countAttempt(task webhook.ID, status webhook.Status) {
 	}
 }
 
-// task finds one as this entry has left it so far; nil: there is none. It is changed only after edit.
+// task returns a task with the changes of this entry so far, or nil. The caller changes it only
+// after edit.
 func (e *entry) task(id webhook.ID) *webhook.Task {
 	for _, t := range e.tasks {
 		if t.ID == id {
@@ -253,7 +255,7 @@ func (e *entry) task(id webhook.ID) *webhook.Task {
 	return e.store.nouns.task(id)
 }
 
-// edit makes a task one that this entry changes.
+// edit returns a copy of a task that this entry may change.
 func (e *entry) edit(t *webhook.Task) *webhook.Task {
 	if slices.Contains(e.tasks, t) {
 		return t
@@ -263,7 +265,8 @@ func (e *entry) edit(t *webhook.Task) *webhook.Task {
 	return &changed
 }
 
-// keepTasks writes the tasks that the entry has changed. One that has looked at all, and of which all was attempted, is finished.
+// keepTasks writes the tasks that the entry has changed. A task is finished when it has read the
+// whole range and all its messages were attempted.
 func (e *entry) keepTasks() error {
 	ended := false
 	for _, t := range e.tasks {
@@ -288,7 +291,8 @@ func (e *entry) keepTasks() error {
 	return nil
 }
 
-// forgetTasks drops some of those that are over if there are too many: the oldest of the application that has the most.
+// forgetTasks removes finished tasks when there are too many: the oldest of the application that
+// has the most.
 func (e *entry) forgetTasks() {
 	over, total := make(map[webhook.ID]int), 0
 	for _, t := range e.store.nouns.tasks {
@@ -297,10 +301,10 @@ func (e *entry) forgetTasks() {
 			total++
 		}
 	}
-	kept := slices.Clone(e.store.nouns.tasks) // readers may hold the old one
+	kept := slices.Clone(e.store.nouns.tasks) // readers may hold the old slice
 	for ; total > maxTasksOver; total-- {
 		i := -1
-		for j, t := range kept { // the oldest first
+		for j, t := range kept { // oldest first
 			if t.Status.Over() && (i < 0 || over[t.App] > over[kept[i].App]) {
 				i = j
 			}
@@ -314,7 +318,7 @@ func (e *entry) forgetTasks() {
 	e.store.mu.Unlock()
 }
 
-// putTask shows a task to readers, who keep what they see: the copy is theirs.
+// putTask shows a task to readers. They get a copy of their own, because they keep it.
 func (e *entry) putTask(t webhook.Task) {
 	e.store.mu.Lock()
 	e.store.nouns.putTask(&t)

@@ -9,17 +9,17 @@ import (
 	"hookwheel/webhook"
 )
 
-// Attempted is what has become of a message at an endpoint that it was attempted at.
+// Attempted describes the state of a message at an endpoint where it was attempted.
 type Attempted struct {
 	Message  *webhook.Message // nil in a list of destinations
 	Endpoint webhook.ID
 	URL      string // of the last attempt
 	Status   webhook.Status
-	Next     time.Time // with StatusSending: when it is tried again; zero: when its turn comes
+	Next     time.Time // with StatusSending: the time of the next attempt; zero: as soon as its turn comes
 }
 
-// sum takes what attempts say together, which are in the order in which they were made: one success is enough, and while another
-// attempt is planned the message is under way.
+// sum derives the state from the attempts, which are in the order in which they were made. One
+// success is enough. While another attempt is planned, the message is being sent.
 func (a *Attempted) sum(attempts []webhook.Attempt) {
 	last := attempts[len(attempts)-1]
 	a.Endpoint, a.URL, a.Status = last.Endpoint, last.URL, last.Status
@@ -37,7 +37,8 @@ func (a *Attempted) sum(attempts []webhook.Attempt) {
 	}
 }
 
-// await looks whether a message of which no attempt says when it is tried again waits all the same: in a set, or for its first turn.
+// await finds out whether a message waits although none of its attempts planned another one: it may
+// be in a set of the endpoint, or waiting for its first turn.
 func (a *Attempted) await(txn *badger.Txn, m *webhook.Message, endpoint *webhook.Endpoint, attempts []webhook.Attempt) error {
 	if a.Status == webhook.StatusSuccess || !a.Next.IsZero() {
 		return nil
@@ -51,7 +52,8 @@ func (a *Attempted) await(txn *badger.Txn, m *webhook.Message, endpoint *webhook
 	return err
 }
 
-// AttemptedMessages lists a page of the messages that were attempted at an endpoint; next is as in Messages.
+// AttemptedMessages returns a page of the messages that were attempted at an endpoint; next is as
+// in Messages.
 func (s *Store) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter MessageFilter, status *webhook.Status) (list []Attempted, next webhook.ID, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		index := newIndexReader(txn)
@@ -92,8 +94,8 @@ func (s *Store) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter 
 	return list, next, err
 }
 
-// Destinations lists a page of the endpoints at which a message was attempted, those that are gone among them, and reports
-// whether there are more in its direction.
+// Destinations returns a page of the endpoints at which a message was attempted, deleted ones
+// included, and reports whether there are more in the page's direction.
 func (s *Store) Destinations(m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		index := newIndexReader(txn)
@@ -104,9 +106,10 @@ func (s *Store) Destinations(m *webhook.Message, page Page) (list []Attempted, m
 	return list, more, err
 }
 
-// destinations walks over the attempts at the message twice: for the endpoints of the page, then for the attempts at these.
+// destinations walks over the attempts of the message twice: first for the endpoints of the page,
+// then for the attempts at these endpoints.
 func (s *Store) destinations(index *indexReader, m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
-	page.Limit++ // the last one tells that there are more
+	page.Limit++ // one more, to see whether the list goes on
 	endpoints := index.endpoints(m.ID, page)
 	page.Limit--
 	endpoints, more = cut(page, endpoints)
@@ -143,7 +146,7 @@ type indexReader struct {
 	txn     *badger.Txn
 	it      *badger.Iterator
 	err     error
-	visited int // lines
+	visited int // lines read
 }
 
 func newIndexReader(txn *badger.Txn) *indexReader {
@@ -154,7 +157,8 @@ func newIndexReader(txn *badger.Txn) *indexReader {
 
 func (r *indexReader) close() { r.it.Close() }
 
-// lines calls see for each attempt at a message, in the order in which they were recorded, and tells how many there are.
+// lines calls see for each attempt of a message, in the order in which they were recorded, and
+// returns their number.
 func (r *indexReader) lines(message webhook.ID, see func(attempt, endpoint webhook.ID)) (count int) {
 	prefix := idKey(keyIndex, message)
 	for r.it.Seek(prefix); r.err == nil && r.it.ValidForPrefix(prefix); r.it.Next() {
@@ -169,7 +173,8 @@ func (r *indexReader) lines(message webhook.ID, see func(attempt, endpoint webho
 	return count
 }
 
-// attempts are those at delivering a message to an endpoint; looked is how many there are at all endpoints together.
+// attempts returns the attempts to deliver a message to an endpoint; looked is the number of
+// attempts at all endpoints together.
 func (r *indexReader) attempts(message, endpoint webhook.ID) (list []webhook.Attempt, looked int, err error) {
 	var ids []webhook.ID
 	looked = r.lines(message, func(attempt, at webhook.ID) {
@@ -184,7 +189,7 @@ func (r *indexReader) attempts(message, endpoint webhook.ID) (list []webhook.Att
 	return list, looked, err
 }
 
-// attemptsAt finds the attempts at delivering a message to each of these endpoints, all in one walk.
+// attemptsAt finds the attempts to deliver a message to each of these endpoints, in a single walk.
 func (r *indexReader) attemptsAt(message webhook.ID, endpoints []webhook.ID) (map[webhook.ID][]webhook.ID, error) {
 	found := make(map[webhook.ID][]webhook.ID, len(endpoints))
 	for _, id := range endpoints {
@@ -198,8 +203,8 @@ func (r *indexReader) attemptsAt(message webhook.ID, endpoints []webhook.ID) (ma
 	return found, r.err
 }
 
-// endpoints are those at which a message was attempted, in the direction of the page, each once. However many there are, no
-// more than the page holds are in memory.
+// endpoints returns the endpoints at which a message was attempted, each once, in the direction of
+// the page. It never holds more endpoints in memory than fit on the page.
 func (r *indexReader) endpoints(message webhook.ID, page Page) (list []webhook.ID) {
 	order := webhook.ID.Compare
 	if !page.Ascending {

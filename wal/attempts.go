@@ -9,13 +9,13 @@ import (
 	"hookwheel/webhook"
 )
 
-// AttemptFilter narrows a list of attempts; the zero value wants all.
+// AttemptFilter narrows a list of attempts. The zero value matches all of them.
 type AttemptFilter struct {
 	Status     *webhook.Status
-	CodeClass  *int // 0 (no answer), 100, 200 … 500
+	CodeClass  *int // 0 (no response), 100, 200 … 500
 	EndpointID webhook.ID
-	App        webhook.ID    // with Message: whose messages they are of
-	Message    MessageFilter // what the attempted messages must be
+	App        webhook.ID    // with Message: the application of the messages
+	Message    MessageFilter // a filter for the attempted messages
 }
 
 func (f AttemptFilter) wants(a *webhook.Attempt) bool {
@@ -26,16 +26,16 @@ func (f AttemptFilter) wants(a *webhook.Attempt) bool {
 
 func attemptID(a *webhook.Attempt) webhook.ID { return a.ID }
 
-// keepAttempt takes an attempt out of its chunk, and returns its size in bytes.
+// keepAttempt copies an attempt out of its chunk, and returns its size in bytes.
 func keepAttempt(a *webhook.Attempt) int {
 	a.Response = slices.Clone(a.Response)
 	return attemptCost + len(a.URL) + len(a.Response)
 }
 
-// attemptCost is about what an attempt takes in memory beside its texts, in bytes.
+// attemptCost is roughly the memory that an attempt takes in addition to its texts, in bytes.
 const attemptCost = 256
 
-// search begins a search for attempts that pass the filter.
+// search begins a search for the attempts that pass the filter.
 func (f AttemptFilter) search(txn *badger.Txn, page Page) *search[webhook.Attempt] {
 	log := logReader{txn: txn, app: f.App}
 	return &search[webhook.Attempt]{page: page, id: attemptID, keep: keepAttempt, want: func(a *webhook.Attempt) (bool, error) {
@@ -50,7 +50,7 @@ func (f AttemptFilter) search(txn *badger.Txn, page Page) *search[webhook.Attemp
 	}}
 }
 
-// AttemptsByEndpoint lists a page of an endpoint's history; next is as in Messages.
+// AttemptsByEndpoint returns a page of an endpoint's history; next is as in Messages.
 func (s *Store) AttemptsByEndpoint(endpoint webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		found := filter.search(txn, page)
@@ -67,7 +67,8 @@ func (s *Store) AttemptsByEndpoint(endpoint webhook.ID, page Page, filter Attemp
 	return list, next, err
 }
 
-// AttemptsByMessage lists a page of the attempts of one message at all endpoints; next is as in Messages.
+// AttemptsByMessage returns a page of the attempts of one message at all endpoints; next is as in
+// Messages.
 func (s *Store) AttemptsByMessage(message webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
 	prefix := idKey(keyIndex, message)
 	err = s.view(func(txn *badger.Txn) error {
@@ -87,7 +88,7 @@ func (s *Store) AttemptsByMessage(message webhook.ID, page Page, filter AttemptF
 	return list, next, err
 }
 
-// Attempt finds one of a message. The error is a *webhook.Error if there is none.
+// Attempt finds an attempt of a message. If it is unknown, the error is a *webhook.Error.
 func (s *Store) Attempt(message, id webhook.ID) (a *webhook.Attempt, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		item, err := txn.Get(idKey(keyIndex, message, id))
@@ -107,8 +108,8 @@ func (s *Store) Attempt(message, id webhook.ID) (a *webhook.Attempt, err error) 
 	return a, err
 }
 
-// readAttempts reads attempts at one endpoint, which are in order. Only the last one has its response: nobody asks for those
-// before, and together they may be large.
+// readAttempts reads attempts at one endpoint, in order. Only the last one comes with its response:
+// callers do not need the others, which may be large together.
 func readAttempts(txn *badger.Txn, endpoint webhook.ID, ids []webhook.ID) ([]webhook.Attempt, error) {
 	list := make([]webhook.Attempt, 0, len(ids))
 	for i, id := range ids {
@@ -138,7 +139,7 @@ func readAttemptAt(txn *badger.Txn, endpoint, id webhook.ID) (*webhook.Attempt, 
 
 var errNoChunk = errors.New("wal: the index names an attempt that the history does not hold")
 
-// findAttempt finds one in a chunk.
+// findAttempt finds an attempt in a chunk.
 func findAttempt(key, data []byte, endpoint, id webhook.ID) (*webhook.Attempt, error) {
 	list, err := decodeAttempts(key, data, endpoint)
 	if err != nil {

@@ -10,24 +10,24 @@ import (
 	"hookwheel/webhook"
 )
 
-// Bounds of the work that counting what waits takes.
+// Limits on the work of counting a backlog.
 const (
 	backlogMessages = 1000     // messages behind the cursor of one endpoint, and lines of each of its sets
 	backlogBytes    = 4 << 20  // of the log, for one endpoint
 	backlogTotal    = 16 << 20 // of the log, for all endpoints of a call
 )
 
-// Backlog is what waits for an endpoint.
+// Backlog counts the messages that an endpoint has yet to receive.
 type Backlog struct {
 	Retrying  uint64    // messages in its retry set
-	Held      uint64    // messages behind others of their ordering key
-	Requested uint64    // messages that were asked for by hand or by a replay
-	Behind    uint64    // messages in the log that it wants and its cursor has not reached
+	Held      uint64    // messages behind another one of the same ordering key
+	Requested uint64    // messages that a user or a replay wants sent now
+	Behind    uint64    // messages in the log that it wants and that its cursor has not reached
 	More      bool      // there may be more than Behind
-	Oldest    time.Time // of the oldest message that waits, of those looked at; zero: nothing waits
+	Oldest    time.Time // time of the oldest waiting message among those counted; zero: nothing waits
 }
 
-// Backlogs returns what waits for each of these endpoints, in their order.
+// Backlogs returns the backlogs of these endpoints, in their order.
 func (s *Store) Backlogs(endpoints []*webhook.Endpoint) (list []Backlog, err error) {
 	list = make([]Backlog, len(endpoints))
 	err = s.view(func(txn *badger.Txn) error {
@@ -42,11 +42,11 @@ func (s *Store) Backlogs(endpoints []*webhook.Endpoint) (list []Backlog, err err
 	return list, err
 }
 
-// backlogReader counts what waits for endpoints. Most of them are at about the same place in the
-// same log, so the last part of it that was read is kept.
+// backlogReader counts the backlogs of endpoints. Most endpoints are at about the same position of
+// the same log, so the reader keeps the chunk that it read last.
 type backlogReader struct {
 	txn   *badger.Txn
-	left  int // bytes of the log that may yet be read
+	left  int // bytes of the log that may still be read
 	key   []byte
 	chunk []webhook.Message
 }
@@ -89,7 +89,7 @@ func (r *backlogReader) read(endpoint *webhook.Endpoint, b *Backlog) error {
 	return r.behind(endpoint, c, b)
 }
 
-// waits notes that a message waits.
+// waits records that a message waits.
 func (b *Backlog) waits(message webhook.ID) {
 	if at := message.Time(); b.Oldest.IsZero() || at.Before(b.Oldest) {
 		b.Oldest = at
@@ -127,7 +127,7 @@ func (r *backlogReader) behind(endpoint *webhook.Endpoint, c *cursor, b *Backlog
 	return err
 }
 
-// load reads a part of a log, unless it is the one that was read last, and returns its size.
+// load reads a chunk of a log, unless it was the last one read, and returns its size.
 func (r *backlogReader) load(key []byte, app webhook.ID) (size int, err error) {
 	if bytes.Equal(key, r.key) {
 		return 0, nil
@@ -141,7 +141,8 @@ func (r *backlogReader) load(key []byte, app webhook.ID) (size int, err error) {
 	return len(value), err
 }
 
-// seekKeys calls see with each key of a record that has a prefix, from one on; errStop ends it.
+// seekKeys calls see with the key of each record with this prefix, beginning at from. If see
+// returns errStop, the walk ends without an error.
 func seekKeys(txn *badger.Txn, prefix, from []byte, see func(key []byte) error) error {
 	opts := badger.DefaultIteratorOptions
 	opts.Prefix, opts.PrefetchValues = prefix, false
@@ -161,15 +162,15 @@ func seekKeys(txn *badger.Txn, prefix, from []byte, see func(key []byte) error) 
 	return nil
 }
 
-// Waiting sums up what waits for all endpoints.
+// Waiting is the sum of the backlogs of all endpoints.
 type Waiting struct {
 	Retrying, Held, Requested uint64
 	Behind                    uint64    // at least
 	Oldest                    time.Time // zero: nothing waits
 }
 
-// Waiting sums up what waits for all endpoints. It looks at the log for no more than it may read
-// in one call of Backlogs.
+// Waiting adds up the backlogs of all endpoints. It reads no more of the log than one call of
+// Backlogs may.
 func (s *Store) Waiting() (sum Waiting, err error) {
 	list, err := s.Backlogs(s.AllEndpoints())
 	for i := range list {

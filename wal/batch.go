@@ -12,28 +12,30 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// batch is what was applied since the last commit began: the changes of some entries, in order of key. A transaction of Badger's
-// is made of it only when it is committed (or several, see split.go), so that entries are applied without a wait while the ones before them are synced.
+// batch holds what was applied since the last commit began: the changes of some entries, in order
+// of key. It becomes a Badger transaction only when it is committed (or several, see split.go). So
+// new entries can be applied while earlier ones are being synced.
 type batch struct {
-	meta   meta                      // as of the last entry applied
+	meta   meta                      // as of the last applied entry
 	writes btree.Map[string, []byte] // by key; nil: deleted
-	size   int                       // what they take of a transaction, in bytes, about
+	size   int                       // roughly what writes take of a transaction, in bytes
 
-	was    func(key []byte) (value []byte, found bool, err error) // reads a record as it is before a change
-	failed error                                                  // why it could not, once
+	was    func(key []byte) (value []byte, found bool, err error) // reads a record as it was before a change
+	failed error                                                  // the first error of was
 
-	before   uint64         // index of the commit before
-	remains  map[string]int // see remains
+	before   uint64         // index of the previous commit
+	remains  map[string]int // see the type remains
 	partDone func() error   // see Store
 }
 
-// newBatch is an empty batch, to be filled while applying is held.
+// newBatch returns an empty batch. The caller holds applying while filling it.
 func (s *Store) newBatch(state meta) batch { return batch{meta: state, was: s.get} }
 
-// recordCost is what a record takes in a transaction beside its key and its value: a node of Badger's skip list.
+// recordCost is what a record takes in a transaction in addition to its key and value: a node of
+// Badger's skip list.
 const recordCost = 128
 
-// set writes a record, and counts its size in place of what it was.
+// set writes a record, and counts its size instead of the old one.
 func (b *batch) set(key, value []byte) {
 	if value == nil {
 		value = []byte{}
@@ -41,7 +43,7 @@ func (b *batch) set(key, value []byte) {
 	b.setChunk(key, b.old(key), value)
 }
 
-// add writes a record that was not there.
+// add writes a record with a new key.
 func (b *batch) add(key, value []byte) { b.setChunk(key, nil, append([]byte{}, value...)) }
 
 func (b *batch) delete(key []byte) {
@@ -50,7 +52,7 @@ func (b *batch) delete(key []byte) {
 	}
 }
 
-// old is a record as it is; nil: there is none.
+// old returns the current value of a record, or nil.
 func (b *batch) old(key []byte) []byte {
 	value, found, err := b.was(key)
 	if err != nil {
@@ -62,7 +64,8 @@ func (b *batch) old(key []byte) []byte {
 	return append([]byte{}, value...)
 }
 
-// setChunk changes a record from what it was to what it is to be, and the sum of them all with it; nil: there is none.
+// setChunk changes a record from was to is and updates the total size of chunks. A nil value means
+// that the record does not exist.
 func (b *batch) setChunk(key, was, is []byte) {
 	if was != nil {
 		b.meta.bytes -= int64(len(key) + len(was))
@@ -83,7 +86,7 @@ func (b *batch) write(key, value []byte) {
 	b.size += len(key) + len(value) + recordCost
 }
 
-// stage tells that there is something to commit.
+// stage reports that there is something to commit.
 func (s *Store) stage() {
 	select {
 	case s.dirty <- struct{}{}:
@@ -91,9 +94,10 @@ func (s *Store) stage() {
 	}
 }
 
-// begin makes room for size more bytes: a batch that would become larger than one transaction of Badger's is committed first,
-// which is allowed between any two entries. An entry of nothing but small records may take some times its size, so half of a
-// transaction is left for it. If it takes more its commit is split. applying is held.
+// begin makes room for size more bytes. A batch that would outgrow one Badger transaction is
+// committed first, which is allowed between any two entries. An entry of many small records may
+// take several times its own size, so half of a transaction stays free for it. If it takes even
+// more, its commit is split. applying is held.
 func (s *Store) begin(size int) error {
 	if s.broken != nil {
 		return s.broken
@@ -107,7 +111,8 @@ func (s *Store) begin(size int) error {
 	return nil
 }
 
-// get reads what stands under a key as of the last entry applied, and what this one has changed. applying is held.
+// get returns the value of key, including the writes of this entry and of all entries that are
+// applied but not committed. applying is held.
 func (s *Store) get(key []byte) (value []byte, found bool, err error) {
 	for _, b := range s.layers() {
 		if value, found := b.writes.Get(string(key)); found {
@@ -117,8 +122,9 @@ func (s *Store) get(key []byte) (value []byte, found bool, err error) {
 	return getRecord(s.durable(), key)
 }
 
-// seek calls see for each key with that prefix from one on, in order, as get would read it; neither key nor value may be kept or
-// changed; errStop ends it early. What see writes is not seen. applying is held.
+// seek calls see for each key with this prefix, beginning at from, in order and with the value that
+// get would return. The caller must not keep or change key or value. If see returns errStop, the
+// walk ends without an error. Writes made by see are not seen. applying is held.
 func (s *Store) seek(prefix, from []byte, see func(key, value []byte) error) error {
 	var top btree.Map[string, []byte]
 	layers := s.layers()
@@ -133,7 +139,7 @@ func (s *Store) seek(prefix, from []byte, see func(key, value []byte) error) err
 	}
 	next := top.Iter()
 	more := next.First()
-	// upTo gives what stands in memory before a key, or all with "".
+	// upTo visits the staged records before a key, or all that are left with "".
 	upTo := func(key string) error {
 		for ; more && (key == "" || next.Key() < key); more = next.Next() {
 			if next.Value() == nil {
@@ -163,7 +169,7 @@ func (s *Store) seek(prefix, from []byte, see func(key, value []byte) error) err
 	return err
 }
 
-// layers are what is applied but not durable, the newest first.
+// layers returns the batches that are applied but not durable, newest first.
 func (s *Store) layers() []*batch {
 	if s.committing != nil {
 		return []*batch{&s.staged, s.committing}
@@ -171,7 +177,7 @@ func (s *Store) layers() []*batch {
 	return []*batch{&s.staged}
 }
 
-// durable is a transaction that reads what was committed.
+// durable returns a transaction that reads the last commit.
 func (s *Store) durable() *badger.Txn {
 	if s.base == nil {
 		s.base = s.db.NewTransactionAt(s.snapshots.last().index, false)
@@ -179,7 +185,7 @@ func (s *Store) durable() *badger.Txn {
 	return s.base
 }
 
-// forgetBase has the next reader begin from what is committed by then.
+// forgetBase makes the next reader start from the newest commit.
 func (s *Store) forgetBase() {
 	if s.base != nil {
 		s.base.Discard()
@@ -187,13 +193,14 @@ func (s *Store) forgetBase() {
 	}
 }
 
-// Commit makes all that is applied by now durable. A crash before it returns leaves all of it or none, or all up to some entry if
-// there was too much for one transaction. Entries are applied meanwhile.
+// Commit makes everything applied so far durable. If the process crashes before it returns, all of
+// it is kept or none, or everything up to some entry if one transaction was not enough. More
+// entries may be applied meanwhile.
 func (s *Store) Commit() error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	s.awaitCommit()
-	if s.broken != nil || s.staged.meta.index <= s.snapshots.last().index { // all is durable
+	if s.broken != nil || s.staged.meta.index <= s.snapshots.last().index { // everything is durable
 		return s.broken
 	}
 	b, err := s.hand()
@@ -206,10 +213,10 @@ func (s *Store) Commit() error {
 	return s.committed(b, err)
 }
 
-// commit is Commit for who holds applying, and goes on to.
+// commit is Commit for callers that hold applying and continue to hold it.
 func (s *Store) commit() error {
 	s.awaitCommit()
-	if s.broken != nil || s.staged.meta.index <= s.snapshots.last().index { // all is durable
+	if s.broken != nil || s.staged.meta.index <= s.snapshots.last().index { // everything is durable
 		return s.broken
 	}
 	b, err := s.hand()
@@ -219,14 +226,14 @@ func (s *Store) commit() error {
 	return s.committed(b, b.commit(s.db))
 }
 
-// awaitCommit waits for a commit that is under way; applying is let go meanwhile.
+// awaitCommit waits for the commit in progress. It releases applying meanwhile.
 func (s *Store) awaitCommit() {
 	for s.committing != nil {
 		s.commitDone.Wait()
 	}
 }
 
-// hand takes what is staged to be committed.
+// hand returns the staged batch for committing.
 func (s *Store) hand() (*batch, error) {
 	if err := errors.Join(s.checkRoom(), s.coverRemains()); err != nil {
 		s.broken = err
@@ -239,7 +246,7 @@ func (s *Store) hand() (*batch, error) {
 	return &b, nil
 }
 
-// committed ends a commit. applying is held.
+// committed finishes a commit. applying is held.
 func (s *Store) committed(b *batch, err error) error {
 	s.committing = nil
 	s.commitDone.Broadcast()
@@ -253,10 +260,11 @@ func (s *Store) committed(b *batch, err error) error {
 	return nil
 }
 
-// commitDelay is how long what is applied waits for company before it is committed, unless a read wants it.
+// commitDelay is how long applied entries wait for others before they are committed, unless a read
+// needs them.
 const commitDelay = 100 * time.Millisecond
 
-// commitSoon commits what nobody reads, until the store is closed.
+// commitSoon commits entries that no read has committed, until the store is closed.
 func (s *Store) commitSoon() {
 	for {
 		select {

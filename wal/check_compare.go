@@ -9,10 +9,10 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// maxDifferences bounds how many Differences names.
+// maxDifferences limits the list that Differences returns.
 const maxDifferences = 20
 
-// Differences names the first records in which two stores differ, which no node may be using.
+// Differences returns the first records in which two stores differ. No node may be using them.
 func Differences(one, other string, logger *slog.Logger) (list []string, err error) {
 	a, err := openToCheck(one, logger)
 	if err != nil {
@@ -60,7 +60,7 @@ func Differences(one, other string, logger *slog.Logger) (list []string, err err
 	return list, nil
 }
 
-// recordWalk goes through all records in order of key.
+// recordWalk visits all records in order of key.
 type recordWalk struct {
 	txn *badger.Txn
 	it  *badger.Iterator
@@ -83,7 +83,8 @@ func (w recordWalk) close() {
 	w.txn.Discard()
 }
 
-// compare says which of two walks stands at the lower key; the end is higher than all.
+// compare compares the keys at which two walks are. The end of a walk counts as higher than every
+// key.
 func (w recordWalk) compare(other recordWalk) int {
 	switch {
 	case !w.it.Valid():

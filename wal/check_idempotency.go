@@ -6,15 +6,15 @@ func answerText(name []byte) string {
 	return fmt.Sprintf("idempotency key %x", name)
 }
 
-// checkAnswer looks at the form only: checkAging finds those of all entries, and findLooseAnswers looks for others if there
-// are more.
+// checkAnswer checks only the form of the record. checkAging finds the answers of all entries, and
+// findLooseAnswers looks for answers that no entry has.
 func (c *checker) checkAnswer(key, value []byte) {
 	if _, err := decodeAnswer(value); err != nil {
 		c.violated("the answer to %s can't be read: %v", answerText(key[1:]), err)
 	}
 }
 
-// checkAging looks at the idempotency keys that one entry has met first.
+// checkAging checks the idempotency keys that one entry was the first to use.
 func (c *checker) checkAging(key, value []byte) error {
 	entry := entryOf(key)
 	c.checkID(entry, fmt.Sprintf("the list of idempotency keys of entry %d", entry.Index()))
@@ -40,7 +40,8 @@ func (c *checker) checkAging(key, value []byte) error {
 	return nil
 }
 
-// checkAged looks for the answer that an entry has given. A key that became too old may have been answered anew.
+// checkAged checks the answer that an entry has given. If a key was too old, a later entry may have
+// given a new one.
 func (c *checker) checkAged(key, name []byte) error {
 	data, found, err := c.get(answerKey(name))
 	if err != nil {
@@ -50,7 +51,7 @@ func (c *checker) checkAged(key, name []byte) error {
 	switch of := entryOf(key); {
 	case !found:
 		c.violated("entry %d has met %s, to which there is no answer", of.Index(), answerText(name))
-	case damaged != nil: // is said of the answer itself
+	case damaged != nil: // checkAnswer has reported it
 	case kept.entry == of:
 		c.answers++
 	case of.After(kept.entry):
@@ -59,12 +60,12 @@ func (c *checker) checkAged(key, name []byte) error {
 	return nil
 }
 
-// findLooseAnswers names the idempotency keys that would never be forgotten.
+// findLooseAnswers reports idempotency keys that would never be forgotten.
 func (c *checker) findLooseAnswers() error {
 	return scan(c.txn, []byte{keyAnswer}, func(key, value []byte) error {
 		kept, err := decodeAnswer(value)
 		if err != nil || len(key) != keySizes[keyAnswer] {
-			return nil // has been said
+			return nil // already reported
 		}
 		names, _, err := c.get(agingKey(kept.entry))
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 
 func keyName(id webhook.ID) string { return "API key " + id.Text(webhook.KindAPIKey) }
 
-// checkAPIKey looks at one API key.
+// checkAPIKey checks one API key.
 func (c *checker) checkAPIKey(key, value []byte) {
 	id := webhook.ID(key[1:])
 	what := keyName(id)

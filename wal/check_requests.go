@@ -6,12 +6,12 @@ import (
 	"slices"
 )
 
-// inWindow tells whether requests of an entry are still remembered.
+// inWindow reports whether requests of an entry are still remembered.
 func (c *checker) inWindow(index uint64) bool {
 	return index > 0 && index <= c.meta.index && index+requestWindow > c.meta.index
 }
 
-// checkRequests looks at the requests of one entry and their replies.
+// checkRequests checks the requests of one entry and their replies.
 func (c *checker) checkRequests(key, value []byte) {
 	index := binary.BigEndian.Uint64(key[1:])
 	if !c.inWindow(index) {
@@ -36,7 +36,7 @@ func (c *checker) checkRequests(key, value []byte) {
 	}
 }
 
-// checkRequestsOnce looks for requests that were applied twice.
+// checkRequestsOnce reports requests that were applied twice.
 func (c *checker) checkRequestsOnce() {
 	slices.SortFunc(c.requests, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
 	for i := 1; i < len(c.requests); i++ {
@@ -47,7 +47,7 @@ func (c *checker) checkRequestsOnce() {
 	c.requests = nil
 }
 
-// checkOvertaker looks at the note of a repetition that was applied in place of its first try.
+// checkOvertaker checks the record of a repetition that was applied before the first try arrived.
 func (c *checker) checkOvertaker(key, value []byte) error {
 	index, request, err := parseOvertakerKey(key)
 	if err != nil {

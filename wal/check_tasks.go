@@ -8,7 +8,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// checkTask looks at one task; the lines that it has in a manual set come later.
+// checkTask checks one task. Its lines in a manual set are checked later.
 func (c *checker) checkTask(key, value []byte) {
 	id := webhook.ID(key[1:])
 	what := taskName(id)
@@ -37,7 +37,7 @@ func (c *checker) checkTask(key, value []byte) {
 	}
 }
 
-// checkTaskLine looks whether the task that asked for a line of a manual set may have done so.
+// checkTaskLine checks whether the task named by a line of a manual set can have asked for it.
 func (c *checker) checkTaskLine(what string, task webhook.ID) {
 	t := c.tasks[task]
 	if t == nil || t.Status.Over() {
@@ -46,7 +46,7 @@ func (c *checker) checkTaskLine(what string, task webhook.ID) {
 	c.taskLines[task]++
 }
 
-// checkTasks compares what tasks count with what is there.
+// checkTasks compares the counts of tasks with the records.
 func (c *checker) checkTasks() {
 	for id, t := range c.tasks {
 		if !t.Status.Over() && t.Waiting() != c.taskLines[id] {
@@ -60,7 +60,7 @@ func (c *checker) checkTasks() {
 
 func taskName(id webhook.ID) string { return "task " + id.Text(webhook.KindTask) }
 
-// checkChanges looks at the changes of state of one entry.
+// checkChanges checks the state changes of one entry.
 func (c *checker) checkChanges(key, value []byte) {
 	what := fmt.Sprintf("a change of state that entry %d made", entryOf(key).Index())
 	list, err := decodeChanges(value)

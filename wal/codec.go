@@ -11,7 +11,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// errCut means that a record or command ends too early or holds a length that cannot be.
+// errCut means that a record or command ends too early or contains an impossible length.
 var errCut = errors.New("wal: record is cut short or damaged")
 
 func appendBytes[T string | []byte](dst []byte, b T) []byte {
@@ -34,13 +34,14 @@ func appendTime(dst []byte, t time.Time) []byte {
 	return binary.AppendVarint(dst, t.UnixMilli())
 }
 
-// reader takes a record apart. After the first fault it returns zero values, and err says so: one check at the end does.
+// reader decodes a record. After the first fault it returns zero values and keeps the fault in err,
+// so one check at the end is enough.
 type reader struct {
 	rest []byte
 	err  error
 }
 
-// newReader checks the version byte that each record and command begins with.
+// newReader checks the version byte at the start of each record and command.
 func newReader(data []byte, newest byte) *reader {
 	r := &reader{rest: data}
 	if version := r.byte(); r.err == nil && (version == 0 || version > newest) {
@@ -52,7 +53,7 @@ func newReader(data []byte, newest byte) *reader {
 
 func (r *reader) more() bool { return r.err == nil && len(r.rest) > 0 }
 
-// fail keeps the first fault.
+// fail records the first fault.
 func (r *reader) fail() {
 	r.rest = nil
 	if r.err == nil {
@@ -60,7 +61,7 @@ func (r *reader) fail() {
 	}
 }
 
-// take returns the next n bytes, a part of the record itself.
+// take returns the next n bytes, as a slice of the record itself.
 func (r *reader) take(n uint64) []byte {
 	if uint64(len(r.rest)) < n {
 		r.fail()
@@ -71,7 +72,7 @@ func (r *reader) take(n uint64) []byte {
 	return b
 }
 
-// end is the fault of a record that ends here: one that goes on is damaged too.
+// end returns the fault of a record that must end here: trailing bytes are damage too.
 func (r *reader) end() error {
 	if r.more() {
 		r.fail()
@@ -96,7 +97,7 @@ func (r *reader) uvarint() uint64 {
 	return v
 }
 
-// number is one that is at most limit.
+// number reads a number of at most limit.
 func (r *reader) number(limit uint64) uint64 {
 	v := r.uvarint()
 	if v > limit {
@@ -108,7 +109,8 @@ func (r *reader) number(limit uint64) uint64 {
 
 func (r *reader) uint32() uint32 { return uint32(r.number(math.MaxUint32)) }
 
-// Times are from 0 to the end of the year 9999, in milliseconds since the Unix epoch: JSON has no others.
+// endOfTime is the end of the year 9999 in milliseconds since the Unix epoch. JSON cannot represent
+// later times, nor those before 0.
 const endOfTime = 253_402_300_800_000
 
 func (r *reader) time() time.Time {
@@ -134,7 +136,7 @@ func (r *reader) id() (id webhook.ID) {
 
 func (r *reader) strings() []string {
 	n := r.uvarint()
-	if n == 0 || n > uint64(len(r.rest)) { // each takes a byte at least
+	if n == 0 || n > uint64(len(r.rest)) { // each takes at least one byte
 		if n > 0 {
 			r.fail()
 		}
@@ -147,11 +149,13 @@ func (r *reader) strings() []string {
 	return list
 }
 
-// jsonVersion is the version of the records and commands that are JSON: new fields may come, none changes its meaning.
+// jsonVersion is the version of records and commands in JSON. Fields may be added; none may change
+// its meaning.
 const jsonVersion = 1
 
-// encodeJSON writes the nouns: few, read by people in need, and growing fields over time. Go writes the keys of structs in
-// order of declaration and those of maps sorted, so all nodes write the same bytes.
+// encodeJSON encodes the domain objects: there are few of them, engineers read them in an
+// emergency, and they gain fields over time. Go writes the keys of structs in order of declaration
+// and those of maps sorted, so all nodes write the same bytes.
 func encodeJSON(v any) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {

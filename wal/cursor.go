@@ -8,15 +8,15 @@ import (
 	"hookwheel/webhook"
 )
 
-// Place is where an endpoint stands: all up to Position is settled, put off or filtered out, and so is what Done holds, in log
-// order, of what comes after.
+// Place is an endpoint's position in its log. All messages up to Position are settled, postponed or
+// filtered out, and so are the later ones in Done, which is in log order.
 type Place = struct {
 	Position webhook.ID
 	Done     []webhook.ID
 	Health   webhook.Health
 }
 
-// Place is an endpoint's place in its log.
+// Place returns an endpoint's position in its log.
 func (s *Store) Place(endpoint webhook.ID) Place {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -27,13 +27,14 @@ func (s *Store) Place(endpoint webhook.ID) Place {
 	return Place{Position: c.position, Done: slices.Clone(c.done), Health: c.health}
 }
 
-// Standing is how an endpoint fares.
+// Standing is the state of an endpoint's deliveries.
 type Standing struct {
 	Health  webhook.Health
 	Expired uint64 // messages that it wanted and that left the log before they were settled
 }
 
-// Standing is how an endpoint fares; zero if it is gone.
+// Standing returns the state of an endpoint's deliveries, or the zero value if the endpoint is
+// gone.
 func (s *Store) Standing(endpoint webhook.ID) (at Standing) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -43,7 +44,8 @@ func (s *Store) Standing(endpoint webhook.ID) (at Standing) {
 	return at
 }
 
-// Expired is how many messages have left the log before they were settled, over the endpoints that there are.
+// Expired returns how many messages left the log before they were settled, over all existing
+// endpoints.
 func (s *Store) Expired() (sum uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -53,8 +55,8 @@ func (s *Store) Expired() (sum uint64) {
 	return sum
 }
 
-// Retries reads an endpoint's retry set in order of due time and message: the first most lines from that one on, which need not be
-// there; the zero one is before all.
+// Retries reads an endpoint's retry set in order of due time and message: up to most lines
+// beginning at from, which need not be in the set. With the zero value it begins at the start.
 func (s *Store) Retries(endpoint webhook.ID, from webhook.Retry, most int) (list []webhook.Retry, err error) {
 	prefix := idKey(keyRetry, endpoint)
 	start := prefix
@@ -82,7 +84,8 @@ func (s *Store) Retries(endpoint webhook.ID, from webhook.Retry, most int) (list
 	return list, err
 }
 
-// Held reads an endpoint's held set in order of key and message, the first most lines after the one given; zero: from the start.
+// Held reads an endpoint's held set in order of key and message: up to most lines following after.
+// With the zero value it begins at the start.
 func (s *Store) Held(endpoint webhook.ID, after webhook.Held, most int) (list []webhook.Held, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		return seek(txn, idKey(keyHeld, endpoint), heldKey(endpoint, after.Key, after.Message), func(key, _ []byte) error {
@@ -99,7 +102,8 @@ func (s *Store) Held(endpoint webhook.ID, after webhook.Held, most int) (list []
 	return list, err
 }
 
-// HeldFirst is the first message that an endpoint holds behind others of an ordering key; false: none.
+// HeldFirst returns the first message that an endpoint holds behind others of an ordering key, and
+// reports whether there is one.
 func (s *Store) HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, found bool, err error) {
 	list, err := s.Held(endpoint, webhook.Held{Key: key}, 1)
 	if err != nil || len(list) == 0 || list[0].Key != key {
@@ -108,7 +112,8 @@ func (s *Store) HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, 
 	return list[0].Message, true, nil
 }
 
-// Manual reads an endpoint's manual set in log order, the first most lines: with tasks those of tasks too, but of none that is paused.
+// Manual reads up to most lines of an endpoint's manual set in log order. With tasks, lines of
+// tasks are included, except those of paused tasks.
 func (s *Store) Manual(endpoint webhook.ID, tasks bool, most int) (list []webhook.Manual, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		return scan(txn, idKey(keyManual, endpoint), func(key, value []byte) error {

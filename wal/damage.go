@@ -22,21 +22,26 @@ import (
 	"github.com/dgraph-io/badger/v4/y"
 )
 
-// Badger trusts its files. Of a damaged one it may silently make a store that lacks records, or one that is older; it then
-// removes the files that it has no use for; or it panics in a goroutine of its own. So a start looks at the files first:
+// Badger trusts its files. Given a damaged one, it may silently open a store that lacks records or
+// an older state, and then remove the files that it has no use for. Or it panics in a goroutine of
+// its own. So a start checks the files first:
 //
-//   - MANIFEST, which names the tables, and the .mem files, which hold what is in no table yet: wholly;
-//   - the tables: their ends, which a start reads anyhow. Their blocks are verified when the store is open, for a start must
-//     not take longer the more there is. If one is damaged the store ends, and is marked, for a compaction may have read
-//     the table meanwhile, and left out what it could not read.
+//   - MANIFEST, which names the tables, and the .mem files, which hold what no table has yet,
+//     completely;
+//   - of each table only the end, which a start reads anyway. The blocks are verified once the
+//     store is open, because a start must not take longer the more data there is. If a block is
+//     damaged, the store closes and is marked as damaged: a compaction may have read the table
+//     meanwhile and dropped what it could not read.
 
-// markFile stands in a Badger folder that must not be used any more, and says why.
+// markFile is the name of the file in a Badger folder that must no longer be used. It contains the
+// reason.
 const markFile = "DAMAGED"
 
-// errDamaged is in the error of each damage.
+// errDamaged is wrapped by the error for any damage.
 var errDamaged = errors.New("a file of the store is damaged")
 
-// damaged explains what to do about a damage in the Badger folder dir. An error of the system is passed on as it is.
+// damaged wraps err with advice on what to do about damage in the Badger folder dir. Errors of the
+// operating system are returned unchanged.
 func damaged(dir string, err error) error {
 	var system syscall.Errno
 	if err == nil || errors.Is(err, errDamaged) || errors.As(err, &system) {
@@ -46,7 +51,7 @@ func damaged(dir string, err error) error {
 		"empty: it gets the state from the other nodes. If there are no others, restore a backup", errDamaged, err, dir)
 }
 
-// guard has a damage come out as an error that says what to do, whether it makes Badger return one or panic.
+// guard turns damage into an error with advice, whether Badger returns an error or panics.
 func (s *Store) guard(db *badger.DB, read func() error) (err error) {
 	dir := db.Opts().Dir
 	defer func() {
@@ -57,7 +62,7 @@ func (s *Store) guard(db *badger.DB, read func() error) (err error) {
 			err = damaged(dir, fmt.Errorf("%v", fault))
 		}
 		if errors.Is(err, errDamaged) {
-			s.config.Fatal(err) // there may be more damages, of which Badger says nothing
+			s.config.Fatal(err) // there may be further damage, which Badger does not report
 		}
 	}()
 	if err = read(); isDamage(err) {
@@ -66,7 +71,7 @@ func (s *Store) guard(db *badger.DB, read func() error) (err error) {
 	return err
 }
 
-// isDamage knows the errors of Badger by their text only: it wraps them without %w.
+// isDamage recognizes Badger's errors by their text, because Badger does not wrap them with %w.
 func isDamage(err error) bool {
 	if err == nil {
 		return false
@@ -75,13 +80,14 @@ func isDamage(err error) bool {
 	return strings.Contains(text, y.ErrChecksumMismatch.Error()) || strings.Contains(text, y.ErrEOF.Error())
 }
 
-// giveUp sees to it that a damaged store is not used any more, neither by this process nor by the next.
+// giveUp keeps a damaged store from being used, by this process and by the next one.
 func (s *Store) giveUp(dir string, err error) {
 	text := []byte(err.Error() + "\n")
 	s.config.Fatal(errors.Join(err, os.WriteFile(filepath.Join(dir, markFile), text, 0o600)))
 }
 
-// checkFiles looks at the files of a Badger folder that is not open. The tables are yet to be verified.
+// checkFiles checks the files of a Badger folder that is not open. It returns the tables, which are
+// still to be verified.
 func checkFiles(dir string) (tables []string, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -105,7 +111,7 @@ func checkFiles(dir string) (tables []string, err error) {
 		return nil, fmt.Errorf("%s is missing but there are other files", manifest)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // it is a new store
+		return nil, nil // a new store
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", manifest, err)
@@ -118,8 +124,8 @@ func checkFiles(dir string) (tables []string, err error) {
 	return tables, checkTables(tables)
 }
 
-// listFiles finds the .mem files, in order, and tells whether there are files of tables or values. Empty ones do not count, which a start
-// removes: see removeEmptyFiles.
+// listFiles returns the .mem files in order, and reports whether there are tables or value files.
+// It ignores empty files, which a start removes (see removeEmptyFiles).
 func listFiles(dir string) (logs []string, others bool, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -152,8 +158,13 @@ func listFiles(dir string) (logs []string, others bool, err error) {
 	return logs, others, nil
 }
 
-// checkManifest reads which tables there are, and gives their paths, the upper levels first. The file is a list of changes: length 4 | CRC-32C 4 | change. A crash may leave
-// a part of the last one, which never counted. If it is no part but whole, its length is what is damaged.
+// checkManifest returns the paths of the tables that the MANIFEST lists, upper levels first. The
+// file is a list of changes:
+//
+//	length 4 | CRC-32C 4 | change
+//
+// A crash may leave part of the last change, which then never took effect. If the rest of the file
+// is a complete change with a wrong length, the length is damaged.
 func checkManifest(path string) (tables []string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -182,8 +193,8 @@ func checkManifest(path string) (tables []string, err error) {
 	return tables, nil
 }
 
-// isWhole tells whether the rest of a MANIFEST, which is too short for the length that it begins with, begins with a whole change
-// all the same.
+// isWhole reports whether the rest of a MANIFEST begins with a complete change, although it is
+// shorter than the length in front of it.
 func isWhole(rest []byte) bool {
 	if len(rest) < 8 {
 		return false
@@ -197,17 +208,17 @@ func isWhole(rest []byte) bool {
 
 const (
 	logHead  = 20         // bytes before the first record of a .mem file
-	partial  = byte(0x40) // a record with this bit is a part of a transaction
-	finished = byte(0x80) // one with this bit ends it
+	partial  = byte(0x40) // set in a record that is part of a transaction
+	finished = byte(0x80) // set in the record that ends a transaction
 	maxKey   = 1 << 16
 )
 
-// finishKey is the key of such a record, without its version.
+// finishKey is the key of a record that ends a transaction, without its version.
 var finishKey = []byte("!badger!txn")
 
-// checkLog looks at a .mem file: records, then zeros. Badger reads up to the first bad record and forgets what follows. That
-// is right for the end of the last file, where a loss of power may leave a part of a transaction that never counted. It
-// is a damage if whole transactions follow.
+// checkLog checks a .mem file: records, then zeros. Badger reads up to the first bad record and
+// ignores what follows. That is right at the end of the last file, where a power loss may leave
+// part of a transaction that was never acknowledged. It is damage if complete transactions follow.
 func checkLog(path string, last bool) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -216,7 +227,7 @@ func checkLog(path string, last bool) error {
 	if len(data) < logHead {
 		return fmt.Errorf("the file has only %d bytes", len(data))
 	}
-	at, whole := logHead, logHead // where the next record begins; where the last transaction ended
+	at, whole := logHead, logHead // start of the next record; end of the last transaction
 	for {
 		size, meta := logRecord(data[at:])
 		if size == 0 {
@@ -231,9 +242,9 @@ func checkLog(path string, last bool) error {
 	switch {
 	case isZero(rest) && (at == whole || last && len(data) >= 2*memTableSize):
 		return nil
-	case len(data) < 2*memTableSize || !last: // Badger makes it of that size, and cuts it at the end of a transaction
+	case len(data) < 2*memTableSize || !last: // Badger creates the file with that size, and truncates it at the end of a transaction
 		return fmt.Errorf("it ends in the middle, at byte %d", at)
-	case finishedIn(rest) > 1: // one may be of the transaction that was being written
+	case finishedIn(rest) > 1: // one may be from the transaction that was being written
 		return fmt.Errorf("a record is damaged, at byte %d, and whole ones follow", at)
 	}
 	return nil
@@ -256,7 +267,8 @@ func finishedIn(data []byte) (count int) {
 	}
 }
 
-// logRecord is the size of the record that data begins with, and its bits; 0: there is none.
+// logRecord returns the size and bits of the record at the start of data. The size is 0 if there is
+// no valid record.
 //
 //	bits 2 | length of key | length of value | time of expiry | key | value | CRC-32C of all before 4
 func logRecord(data []byte) (size int, meta byte) {

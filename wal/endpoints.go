@@ -2,7 +2,8 @@ package wal
 
 import "hookwheel/webhook"
 
-// Endpoint finds one of an application by its ID or its uid. The error is a *webhook.Error if there is none.
+// Endpoint finds an endpoint of an application by its ID or uid. If it is unknown, the error is a
+// *webhook.Error.
 func (s *Store) Endpoint(app webhook.ID, name string) (*webhook.Endpoint, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -12,7 +13,8 @@ func (s *Store) Endpoint(app webhook.ID, name string) (*webhook.Endpoint, error)
 	return nil, errNoEndpoint
 }
 
-// Endpoints lists a page of those of an application, and tells whether there are more in its direction.
+// Endpoints returns a page of an application's endpoints, and reports whether there are more in the
+// page's direction.
 func (s *Store) Endpoints(app webhook.ID, page Page) (list []*webhook.Endpoint, more bool) {
 	s.mu.RLock()
 	all := s.nouns.byApp[app]
@@ -21,7 +23,7 @@ func (s *Store) Endpoints(app webhook.ID, page Page) (list []*webhook.Endpoint, 
 	return cut(page, list)
 }
 
-// AllEndpoints is what a new leader begins with.
+// AllEndpoints returns every endpoint, for a new leader to begin with.
 func (s *Store) AllEndpoints() []*webhook.Endpoint {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

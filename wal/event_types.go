@@ -8,15 +8,15 @@ import (
 	"hookwheel/webhook"
 )
 
-// NamePage is Page for what is listed by name.
+// NamePage is a Page of a list sorted by name.
 type NamePage struct {
-	From      string // is left out itself; "": from the start
+	From      string // excluded from the page; "": from the start
 	Ascending bool
 	Limit     int
-	Bytes     int // of the records, after which the page ends; 0: there is no such bound
+	Bytes     int // size of the records after which the page ends; 0: no limit
 }
 
-// EventType finds one by its name. The error is a *webhook.Error if there is none.
+// EventType finds an event type by its name. If it is unknown, the error is a *webhook.Error.
 func (s *Store) EventType(name string) (t *webhook.EventType, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		item, err := txn.Get(nameKey(keyEventType, name))
@@ -32,7 +32,8 @@ func (s *Store) EventType(name string) (t *webhook.EventType, err error) {
 	return t, err
 }
 
-// EventTypes lists a page of those that are wanted, and tells whether there are more in its direction.
+// EventTypes returns a page of the event types that want accepts, and reports whether there are
+// more in the page's direction.
 func (s *Store) EventTypes(page NamePage, want func(*webhook.EventType) bool) (list []webhook.EventType, more bool, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		opts := badger.DefaultIteratorOptions

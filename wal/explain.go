@@ -11,38 +11,38 @@ import (
 // Fate is what has become of a message at an endpoint.
 type Fate string
 
-// The fates.
+// The fates of a message.
 const (
 	FateDelivered Fate = "delivered"
-	FateRetrying  Fate = "retrying"  // tried before, and tried again when it is due
-	FateScheduled Fate = "scheduled" // not to be sent before it is due
-	FateSending   Fate = "sending"   // for the first time, without an answer yet; others have overtaken it
-	FateHeld      Fate = "held"      // behind another of its ordering key
-	FateRequested Fate = "requested" // a person or a task wants it sent now
-	FateWaiting   Fate = "waiting"   // in the log: the cursor has not come to it
+	FateRetrying  Fate = "retrying"  // attempted before, and attempted again when due
+	FateScheduled Fate = "scheduled" // not sent before its due time
+	FateSending   Fate = "sending"   // for the first time, without a response yet; later messages have overtaken it
+	FateHeld      Fate = "held"      // behind another message of the same ordering key
+	FateRequested Fate = "requested" // a user or a task wants it sent now
+	FateWaiting   Fate = "waiting"   // in the log, not reached by the cursor yet
 	FateFiltered  Fate = "filtered"
-	FateEarlier   Fate = "earlier" // from before the endpoint, or before its present filters
-	FateSkipped   Fate = "skipped" // by a person
+	FateEarlier   Fate = "earlier" // older than the endpoint, or than its present filters
+	FateSkipped   Fate = "skipped" // by a user
 	FateCanceled  Fate = "canceled"
 	FateGivenUp   Fate = "given up"
 )
 
-// Explanation says what has become of a message at an endpoint, and why.
+// Explanation describes what has become of a message at an endpoint, and why.
 type Explanation struct {
 	Endpoint *webhook.Endpoint
 	Fate     Fate
-	Attempts int              // recorded
-	Last     *webhook.Attempt // the one that the fate comes from; nil: there is none
-	Due      time.Time        // of FateRetrying and FateScheduled
-	Manual   webhook.Manual   // of FateRequested
-	Paused   bool             // with it: its task is
-	Rule     webhook.Rule     // of FateFiltered
-	Since    time.Time        // of FateEarlier: of the endpoint or its filters; of FateSkipped: when
+	Attempts int              // the number of recorded attempts
+	Last     *webhook.Attempt // the attempt that decided the fate, or nil
+	Due      time.Time        // for FateRetrying and FateScheduled
+	Manual   webhook.Manual   // for FateRequested
+	Paused   bool             // with Manual: its task is paused
+	Rule     webhook.Rule     // for FateFiltered
+	Since    time.Time        // for FateEarlier: when the endpoint or its filters were created; for FateSkipped: when the user skipped it
 	Health   webhook.Health
 }
 
-// Explain says what has become of a message at each of these endpoints, in their order. It may stop before the last one when
-// there were very many attempts.
+// Explain returns what has become of a message at each of these endpoints, in their order. The list
+// may end early when there are very many attempts.
 func (s *Store) Explain(m *webhook.Message, endpoints []*webhook.Endpoint) (list []Explanation, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		index := newIndexReader(txn)
@@ -79,7 +79,7 @@ func (r *indexReader) explain(m *webhook.Message, endpoints []*webhook.Endpoint)
 	return list, nil
 }
 
-// explainer looks at one message and one endpoint.
+// explainer examines one message at one endpoint.
 type explainer struct {
 	txn      *badger.Txn
 	m        *webhook.Message
@@ -104,7 +104,7 @@ func (e *explainer) explain() error {
 	switch {
 	case len(e.attempts) == 0:
 		e.explainPlace(c)
-	case c.fresh(e.m.ID) && e.x.Endpoint.Wants(e.m): // a person or a task had it sent already
+	case c.fresh(e.m.ID) && e.x.Endpoint.Wants(e.m): // sent early for a user or a task
 		e.x.Fate = FateWaiting
 	default:
 		e.explainLast()
@@ -112,7 +112,7 @@ func (e *explainer) explain() error {
 	return nil
 }
 
-// explainPlanned looks for a success, and for what is planned if there is none.
+// explainPlanned looks for a success, and without one for a planned attempt.
 func (e *explainer) explainPlanned() (planned bool, err error) {
 	for i := range e.attempts {
 		a := &e.attempts[i]
@@ -145,8 +145,9 @@ func (e *explainer) explainPlanned() (planned bool, err error) {
 	return found, err
 }
 
-// explainRetry looks for a line in the retry set. One without an attempt is of a message that is not
-// to be sent before its time, or of one that is on its way for the first time and overtaken.
+// explainRetry looks for a line in the retry set. A line without an attempt belongs to a message
+// that must not be sent before its time, or to one that is being sent for the first time and was
+// overtaken.
 func (e *explainer) explainRetry() (planned bool, err error) {
 	key := plannedKey(e.m.ID, e.x.Endpoint.ID)
 	value, found, err := e.get(key)
@@ -180,14 +181,14 @@ func (e *explainer) paused(task webhook.ID) (bool, error) {
 	return t.Status == webhook.TaskPaused, err
 }
 
-// explainLast is about a message of which nothing is planned any more.
+// explainLast explains a message for which nothing is planned any more.
 func (e *explainer) explainLast() {
 	if e.x.Fate = FateGivenUp; e.x.Last.Status == webhook.StatusCanceled {
 		e.x.Fate = FateCanceled
 	}
 }
 
-// explainPlace is about a message that was never attempted.
+// explainPlace explains a message that was never attempted.
 func (e *explainer) explainPlace(c *cursor) {
 	x, at := &e.x, e.m.ID
 	skipTime, skipped := c.skipped(at)

@@ -10,11 +10,12 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// A fingerprint is a sum over the whole state as of one entry: SHA-256 over all records in order of key, meta among them,
-// each as key and value with their length before them, a uvarint. That is what a snapshot holds between its head and its
-// end, so whoever reads the same state in any way gets the same sum. Badger's own versions of records are no part of it.
+// A fingerprint is a SHA-256 sum over the whole state as of one entry. It covers all records in
+// order of key, meta included, each as key and value preceded by their lengths as uvarints. A
+// snapshot contains the same bytes between its head and its end, so every way of reading the state
+// gives the same sum. Badger's own versions of records are not part of it.
 
-// stateSum makes a fingerprint of records that come in order of key.
+// stateSum computes a fingerprint of records that come in order of key.
 type stateSum struct {
 	sum  hash.Hash
 	head []byte
@@ -30,23 +31,25 @@ func (s *stateSum) add(key, value []byte) {
 
 func (s *stateSum) text() string { return hex.EncodeToString(s.sum.Sum(nil)) }
 
-// fingerprints makes fingerprints in the background, one at a time. Of those that are asked for meanwhile the newest waits,
-// so that all nodes end with the same one however busy they are, and no more than two old states are kept.
+// fingerprints computes fingerprints in the background, one after the other. Of the requests that
+// arrive meanwhile only the newest waits. So all nodes finish with the same fingerprint however
+// busy they are, and keep at most two old states.
 type fingerprints struct {
 	mu      sync.Mutex
 	index   uint64 // of sum
-	sum     string // the newest that is made
+	sum     string // the newest fingerprint
 	busy    bool
 	waiting *fingerprintTask
 }
 
-// fingerprintTask is a state whose fingerprint is wanted; its index is pinned.
+// fingerprintTask is a state to compute a fingerprint of. Its index is pinned.
 type fingerprintTask struct {
 	db    *badger.DB
 	index uint64
 }
 
-// Fingerprint is the newest sum over the whole state that this node has made, and the entry it is of; "": none yet.
+// Fingerprint returns the newest fingerprint that this node has computed, and the entry it belongs
+// to. The sum is empty before the first one.
 func (s *Store) Fingerprint() (index uint64, sum string) {
 	f := &s.fingerprints
 	f.mu.Lock()
@@ -54,13 +57,14 @@ func (s *Store) Fingerprint() (index uint64, sum string) {
 	return f.index, f.sum
 }
 
-// askFingerprint: the entry's state is what all nodes sum up, when the entry is complete.
+// askFingerprint requests a fingerprint of the state after this entry.
 func (e *entry) askFingerprint() ([]byte, error) {
 	e.fingerprint = true
 	return binary.BigEndian.AppendUint64(nil, e.batch.meta.index), nil
 }
 
-// beginFingerprint commits, so that there is a version of exactly this entry, and has it summed up. applying is held.
+// beginFingerprint commits, so that there is a version of exactly this entry, and schedules its
+// fingerprint. applying is held.
 func (s *Store) beginFingerprint() error {
 	if err := s.commit(); err != nil {
 		return err
@@ -80,7 +84,7 @@ func (s *Store) beginFingerprint() error {
 	return nil
 }
 
-// makeFingerprints works until nothing waits.
+// makeFingerprints works until no request is left.
 func (s *Store) makeFingerprints() {
 	f := &s.fingerprints
 	for {
@@ -105,10 +109,12 @@ func (s *Store) makeFingerprints() {
 	}
 }
 
-// sumPart is how many bytes are summed up in one go; in between, who wants to close or replace the store is let in.
+// sumPart is how many bytes are read in one go. Between two of them the store can be closed or
+// replaced.
 const sumPart = 16 << 20
 
-// sumUp makes the fingerprint of a task; "": the store was closed or replaced meanwhile.
+// sumUp computes the fingerprint of a task. It returns "" if the store was closed or replaced
+// meanwhile.
 func (s *Store) sumUp(task *fingerprintTask) (string, error) {
 	sum := newStateSum()
 	from, more := []byte{}, true
@@ -133,12 +139,12 @@ func (s *Store) sumUp(task *fingerprintTask) (string, error) {
 	return sum.text(), nil
 }
 
-// part sums up what stands at from and after, and says where to go on; nil: nowhere.
+// part adds the records beginning at from, and returns where to continue, or nil at the end.
 func (s *stateSum) part(task *fingerprintTask, from []byte) (next []byte, err error) {
 	txn := task.db.NewTransactionAt(task.index, false)
 	defer txn.Discard()
 	opts := badger.DefaultIteratorOptions
-	opts.PrefetchValues = false // they stand beside the keys
+	opts.PrefetchValues = false // they are stored next to the keys
 	it := txn.NewIterator(opts)
 	defer it.Close()
 	size := 0

@@ -9,17 +9,17 @@ import (
 	"hookwheel/webhook"
 )
 
-// IdempotencyWindow is for how long an idempotency key is known, by the clock of the log.
+// IdempotencyWindow is how long an idempotency key is known, by the log's clock.
 const IdempotencyWindow = 12 * time.Hour
 
-// Once is an idempotency key on its way with a request: the one command that is proposed under its
-// context takes effect once, however often it is asked for and on whatever node, and has the same
-// reply each time.
+// Once is the idempotency key of a request. The one command that is proposed under its context
+// takes effect once, however often and on whatever node it is requested, and has the same reply
+// each time.
 type Once struct {
-	Key         [16]byte // a hash of who asks and the word that the asker has chosen
-	Fingerprint [16]byte // a hash of what is asked for: method, path, query and body
-	Repeated    bool     // becomes true when the command had taken effect before
-	Size        int      // becomes the size of the reply that is kept, unless it was before
+	Key         [16]byte // a hash of the caller and the word that the caller chose
+	Fingerprint [16]byte // a hash of the request: method, path, query and body
+	Repeated    bool     // set to true if the command had taken effect before
+	Size        int      // set to the size of the reply that is kept, unless the command had taken effect before
 }
 
 var errKeyReused = &webhook.Error{Code: webhook.CodeKeyReused, Field: "idempotency-key",
@@ -27,18 +27,18 @@ var errKeyReused = &webhook.Error{Code: webhook.CodeKeyReused, Field: "idempoten
 
 type onceContext struct{}
 
-// Context is ctx with the key.
+// Context returns ctx with the key.
 func (o *Once) Context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, onceContext{}, o)
 }
 
-// The first byte of a reply to kindIdempotent; the reply of the command within follows.
+// The first byte of a reply to kindIdempotent. The reply of the inner command follows.
 const (
 	replyFirst    = 0
 	replyRepeated = 1
 )
 
-// encodeIdempotent: key 16 | fingerprint 16 | the command that is to take effect once.
+// encodeIdempotent: key 16 | fingerprint 16 | the command to apply once.
 func encodeIdempotent(key, fingerprint [16]byte, command []byte) []byte {
 	dst := make([]byte, 0, 2+len(key)+len(fingerprint)+len(command))
 	dst = append(dst, byte(kindIdempotent), commandVersion)
@@ -55,8 +55,8 @@ func decodeIdempotent(body []byte) (key, fingerprint [16]byte, command []byte, e
 	return key, fingerprint, r.rest, r.err
 }
 
-// applyOnce does what the command within asks, unless it was asked for under this key before. So the key is kept by the same
-// entry that has the effect. What is refused changes nothing, and may be asked for again.
+// applyOnce applies the inner command, unless the same key came with it before. The entry that has
+// the effect stores the key too. A refused command changes nothing and may be requested again.
 func (e *entry) applyOnce(c *once) ([]byte, error) {
 	name := c.key[:]
 	kept, found, err := e.answerTo(name)
@@ -82,10 +82,10 @@ func (e *entry) applyOnce(c *once) ([]byte, error) {
 	return append([]byte{replyFirst}, reply...), nil
 }
 
-// keptAnswer is what is kept under an idempotency key: for a message its ID, for other things the
-// thing as it was.
+// keptAnswer is the record of an idempotency key. For a message it contains the ID, for other
+// objects the object as it was.
 type keptAnswer struct {
-	entry       webhook.ID // says how old it is, and where the key stands by age
+	entry       webhook.ID // determines its age, and its position in the order of age
 	fingerprint [16]byte   // of the request
 	kind        kind       // of the command
 	reply       []byte
@@ -109,13 +109,13 @@ func decodeAnswer(data []byte) (a keptAnswer, err error) {
 	return a, r.err
 }
 
-// answerTo is what is kept under this name and is not too old.
+// answerTo returns the record of this name, unless it is too old.
 func (e *entry) answerTo(name []byte) (kept keptAnswer, found bool, err error) {
 	kept, found, err = e.answer(name)
 	return kept, found && !e.outdated(kept.entry), err
 }
 
-// answer is what is kept under this name.
+// answer returns the record of this name.
 func (e *entry) answer(name []byte) (kept keptAnswer, found bool, err error) {
 	data, found, err := e.store.get(answerKey(name))
 	if err != nil || !found {
@@ -125,12 +125,12 @@ func (e *entry) answer(name []byte) (kept keptAnswer, found bool, err error) {
 	return kept, err == nil, err
 }
 
-// outdated tells whether what an entry has kept is to be forgotten.
+// outdated reports whether the answers of an entry are too old to keep.
 func (e *entry) outdated(entry webhook.ID) bool {
 	return entry.Millis()+IdempotencyWindow.Milliseconds() <= e.batch.meta.clock
 }
 
-// keepAnswers writes which idempotency keys this entry has met first.
+// keepAnswers records which idempotency keys this entry was the first to use.
 func (e *entry) keepAnswers() {
 	if len(e.answers) > 0 {
 		e.store.nouns.aging.add(e.first())
@@ -138,11 +138,11 @@ func (e *entry) keepAnswers() {
 	}
 }
 
-// answerNameSize is that of a key.
+// answerNameSize is the size of the name of an idempotency key.
 const answerNameSize = 16
 
-// forgetAnswers drops the keys of the oldest entry when they are too old, and those of further ones as long as they are few:
-// each entry adds one to these, so they do not pile up.
+// forgetAnswers removes the keys of the oldest entry when they are too old, and those of a few more
+// entries while they have few keys. An entry adds keys of one entry only, so they do not pile up.
 func (e *entry) forgetAnswers() error {
 	for forgotten := 0; forgotten < sweepPerEntry; {
 		oldest, found, err := e.oldestAnswers()
@@ -163,7 +163,8 @@ func (e *entry) forgetAnswers() error {
 	return nil
 }
 
-// forgetNames drops the answers that an entry has given, but for those that were given anew since.
+// forgetNames removes the answers that an entry has given, except those that a later entry has
+// replaced.
 func (e *entry) forgetNames(oldest webhook.ID, names []byte) error {
 	for r := newReader(names, answersVersion); r.more() || r.err != nil; {
 		name := r.take(answerNameSize)
@@ -181,7 +182,7 @@ func (e *entry) forgetNames(oldest webhook.ID, names []byte) error {
 	return nil
 }
 
-// oldestAnswers is the oldest entry with idempotency keys.
+// oldestAnswers returns the oldest entry with idempotency keys.
 func (e *entry) oldestAnswers() (oldest webhook.ID, found bool, err error) {
 	a := &e.store.nouns.aging
 	if len(a.oldest) == 0 && a.more {
@@ -197,13 +198,14 @@ func (e *entry) oldestAnswers() (oldest webhook.ID, found bool, err error) {
 	return a.oldest[0], true, nil
 }
 
-// agingAhead is how many entries with idempotency keys are known in memory: to look for each one as it becomes due takes long.
+// agingAhead is how many entries with idempotency keys are kept in memory, because reading each one
+// as it becomes due takes long.
 const agingAhead = 1024
 
-// aging is the entries with idempotency keys, the oldest of them in memory. Only Apply uses it.
+// aging holds the oldest entries with idempotency keys in memory. Only Apply uses it.
 type aging struct {
 	oldest []webhook.ID // in order
-	more   bool         // there are others behind them
+	more   bool         // more of them follow in the store
 }
 
 func (a *aging) add(entry webhook.ID) {
@@ -216,7 +218,7 @@ func (a *aging) add(entry webhook.ID) {
 
 func (a *aging) drop() { a.oldest = a.oldest[1:] }
 
-// fill takes the first keys of the records, as many as agingAhead if there are.
+// fill takes the first keys of the records, up to agingAhead.
 func (a *aging) fill(keys [][]byte) {
 	a.oldest, a.more = make([]webhook.ID, len(keys)), len(keys) == agingAhead
 	for i, key := range keys {

@@ -8,9 +8,9 @@ import (
 	"hookwheel/webhook"
 )
 
-// Kept is the reply to a request that has taken effect under an idempotency key. It does not depend
-// on what became of the thing since: which of the fields is set says what was asked for, and none
-// is if the reply was empty.
+// Kept is the reply to a request that took effect under an idempotency key. Later changes of the
+// object do not affect it. The field that is set tells what was requested; none is set if the reply
+// was empty.
 type Kept struct {
 	Message     webhook.ID // a message was created
 	Application *webhook.Application
@@ -18,11 +18,12 @@ type Kept struct {
 	EventType   *webhook.EventType
 	Task        *webhook.Task
 	Key         *webhook.APIKey
-	Created     bool // the thing was made by the request
+	Created     bool // the request created the object
 }
 
-// Kept returns the reply that is kept under an idempotency key at a time, as far as this node has
-// applied the log, or nil if there is none. The error is a *webhook.Error if the key came with another request.
+// Kept returns the reply that is kept under an idempotency key at the given time, as far as this
+// node has applied the log, or nil if there is none. If the key came with a different request, the
+// error is a *webhook.Error.
 func (s *Store) Kept(once *Once, now time.Time) (*Kept, error) {
 	var answer keptAnswer
 	found := false

@@ -11,16 +11,16 @@ import (
 	"hookwheel/webhook"
 )
 
-// MessageFilter narrows a list of messages; the zero value wants all.
+// MessageFilter narrows a list of messages. The zero value matches all of them.
 type MessageFilter struct {
 	EventTypes []string // any of them
 	Channel    string
 	Tag        string
 
-	WithoutPayload bool // of those that are listed
+	WithoutPayload bool // of the listed messages
 }
 
-// keep takes a message out of its chunk, and returns its size in bytes.
+// keep copies a message out of its chunk, and returns its size in bytes.
 func (f MessageFilter) keep(m *webhook.Message) int {
 	if f.WithoutPayload {
 		m.Payload = nil
@@ -29,7 +29,7 @@ func (f MessageFilter) keep(m *webhook.Message) int {
 	return messageCost + len(m.Payload)
 }
 
-// messageCost is about what a message takes in memory beside its payload, in bytes.
+// messageCost is roughly the memory that a message takes in addition to its payload, in bytes.
 const messageCost = 512
 
 func (f MessageFilter) wants(m *webhook.Message) bool {
@@ -38,12 +38,13 @@ func (f MessageFilter) wants(m *webhook.Message) bool {
 		(f.Tag == "" || slices.Contains(m.Tags, f.Tag))
 }
 
-// all tells whether it wants all messages.
+// all reports whether the filter matches all messages.
 func (f MessageFilter) all() bool { return len(f.EventTypes) == 0 && f.Channel == "" && f.Tag == "" }
 
 func messageID(m *webhook.Message) webhook.ID { return m.ID }
 
-// Message finds one of an application by its ID or its event id. The error is a *webhook.Error if there is none.
+// Message finds a message of an application by its ID or event ID. If it is unknown, the error is a
+// *webhook.Error.
 func (s *Store) Message(app webhook.ID, name string) (m *webhook.Message, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		var id webhook.ID
@@ -69,7 +70,7 @@ func (s *Store) Message(app webhook.ID, name string) (m *webhook.Message, err er
 	return m, err
 }
 
-// MessageByID is Message for one whose ID is known.
+// MessageByID is Message for a known ID.
 func (s *Store) MessageByID(app, id webhook.ID) (m *webhook.Message, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		m, err = readMessageAt(txn, app, id)
@@ -78,7 +79,7 @@ func (s *Store) MessageByID(app, id webhook.ID) (m *webhook.Message, err error) 
 	return m, err
 }
 
-// MayHaveLeft tells whether a message is no younger than one that has left the log.
+// MayHaveLeft reports whether a message is no newer than the newest message that has left the log.
 func (s *Store) MayHaveLeft(message webhook.ID) bool { return message.Millis() <= s.left.Load() }
 
 func readMessageAt(txn *badger.Txn, app, id webhook.ID) (*webhook.Message, error) {
@@ -93,7 +94,8 @@ func readMessageAt(txn *badger.Txn, app, id webhook.ID) (*webhook.Message, error
 	return findMessage(key, data, app, id)
 }
 
-// logReader reads messages of one application. It keeps the chunk it has read last: who asks for one asks for its neighbours next.
+// logReader reads messages of one application. It keeps the chunk that it read last, because most
+// callers read neighboring messages next.
 type logReader struct {
 	txn   *badger.Txn
 	app   webhook.ID
@@ -101,7 +103,8 @@ type logReader struct {
 	chunk []webhook.Message
 }
 
-// message finds one; nil: there is none any more. Its payload is a part of the chunk.
+// message returns the message with this ID, or nil if it has left the log. Its payload is a slice
+// of the chunk.
 func (r *logReader) message(id webhook.ID) (*webhook.Message, error) {
 	if key := chunkKey(keyLog, r.app, id); !bytes.Equal(key, r.key) {
 		r.key, r.chunk = key, nil
@@ -120,7 +123,7 @@ func (r *logReader) message(id webhook.ID) (*webhook.Message, error) {
 	return &r.chunk[i], nil
 }
 
-// findMessage finds one in a chunk.
+// findMessage finds a message in a chunk.
 func findMessage(key, data []byte, app, id webhook.ID) (*webhook.Message, error) {
 	list, err := decodeMessages(key, data, app)
 	if err != nil {
@@ -131,12 +134,13 @@ func findMessage(key, data []byte, app, id webhook.ID) (*webhook.Message, error)
 		return nil, errNoMessage
 	}
 	m := list[i]
-	m.Payload = slices.Clone(m.Payload) // let go of the rest of the chunk
+	m.Payload = slices.Clone(m.Payload) // releases the rest of the chunk
 	return &m, nil
 }
 
-// Messages lists a page of an application's log. next is From of the next page, zero if there is none; the page may be short
-// all the same, for a call looks at so many messages only.
+// Messages returns a page of an application's log. next is the From of the next page, or zero at
+// the end. A page may be short before the end, because each call looks at a limited number of
+// messages.
 func (s *Store) Messages(app webhook.ID, page Page, filter MessageFilter) (list []webhook.Message, next webhook.ID, err error) {
 	found := search[webhook.Message]{page: page, id: messageID, keep: filter.keep,
 		want: func(m *webhook.Message) (bool, error) { return filter.wants(m), nil }}
@@ -152,11 +156,12 @@ func (s *Store) Messages(app webhook.ID, page Page, filter MessageFilter) (list 
 	return found.list, found.next, err
 }
 
-// windowBytes bounds a window, but for its last chunk: each lane that lags has one.
+// windowBytes limits the size of a window before its last chunk. Each lagging lane has a window.
 const windowBytes = 128 << 10
 
-// Window reads an application's log for a lane that is not caught up: the messages after the given place in log order, whole chunks of
-// them, until there are at least most, they take windowBytes, or the end is reached. It does not say which: an empty window does.
+// Window reads the part of an application's log that follows after, for a lane that lags. It
+// returns whole chunks in log order, until there are at least most messages, they take windowBytes,
+// or the log ends. Only an empty window shows that the end was reached.
 func (s *Store) Window(app, after webhook.ID, most int) (list []*webhook.Message, err error) {
 	page := Page{From: after, Ascending: true, Limit: most}
 	size := 0

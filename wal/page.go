@@ -9,17 +9,17 @@ import (
 	"hookwheel/webhook"
 )
 
-// Page says which part of a list is wanted: at most Limit items between Low and High, beyond From, walking up in log order
-// or down. From, Low and High are left out themselves; a zero one sets no bound.
+// Page selects a part of a list: at most Limit items between Low and High, beyond From, going up or
+// down in log order. From, Low and High are excluded; a zero one sets no limit.
 type Page struct {
 	From      webhook.ID
 	Ascending bool
 	Limit     int
-	Bytes     int // a list of messages or attempts ends when its items take more; 0: there is no such bound
+	Bytes     int // a list of messages or attempts ends when its items take more; 0: no limit
 	Low, High webhook.ID
 }
 
-// start is where the walk begins; zero: at the end of the list.
+// start returns where the walk begins; zero means the end of the list.
 func (p Page) start() webhook.ID {
 	switch {
 	case p.Ascending && p.Low.After(p.From):
@@ -31,7 +31,7 @@ func (p Page) start() webhook.ID {
 	}
 }
 
-// holds tells whether the walk has passed its start.
+// holds reports whether the walk has passed its start.
 func (p Page) holds(id webhook.ID) bool {
 	start := p.start()
 	switch {
@@ -44,7 +44,7 @@ func (p Page) holds(id webhook.ID) bool {
 	}
 }
 
-// over tells whether the walk has reached its end.
+// over reports whether the walk has reached its end.
 func (p Page) over(id webhook.ID) bool {
 	if p.Ascending {
 		return !p.High.IsZero() && !p.High.After(id)
@@ -52,11 +52,11 @@ func (p Page) over(id webhook.ID) bool {
 	return !id.After(p.Low)
 }
 
-// errStop ends a walk early; walk itself returns nil for it.
+// errStop ends a walk early. walk itself returns nil for it.
 var errStop = errors.New("wal: enough")
 
-// walk calls see for each key with that prefix in the direction of page, from the chunk that holds its start on. suffix is
-// how many bytes of an ID stand in the key.
+// walk calls see for each key with this prefix in the direction of the page, beginning with the
+// chunk that contains its start. suffix is the number of bytes of an ID in the key.
 func (p Page) walk(txn *badger.Txn, prefix []byte, suffix int, see func(key, value []byte) error) error {
 	opts := badger.DefaultIteratorOptions
 	opts.Prefix, opts.Reverse, opts.PrefetchValues = prefix, !p.Ascending, false
@@ -87,8 +87,8 @@ func (p Page) walk(txn *badger.Txn, prefix []byte, suffix int, see func(key, val
 	return nil
 }
 
-// collect takes the items of one chunk that page wants, in its direction, until the list is one longer than the page: that
-// one tells that there is more.
+// collect appends the items of one chunk that the page wants, in its direction, until the list has
+// one item more than the page. The extra item shows that the list goes on.
 func collect[T any](p Page, list []T, chunk []T, id func(*T) webhook.ID, want func(*T) bool) ([]T, error) {
 	for i := range chunk {
 		item := &chunk[i]
@@ -108,7 +108,7 @@ func collect[T any](p Page, list []T, chunk []T, id func(*T) webhook.ID, want fu
 	return list, nil
 }
 
-// cut takes off the item that only told that there is more.
+// cut removes the extra item.
 func cut[T any](p Page, list []T) (items []T, more bool) {
 	if len(list) > p.Limit {
 		return list[:p.Limit], true

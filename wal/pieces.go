@@ -8,26 +8,29 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// Badger takes no value above 16 MiB, and keeps one from 1 MiB on in a file of its own, whose space it hardly ever gives back. So a
-// longer value is stored in pieces: the record itself has the first, and says in its user meta how many more there are; each
-// of these is a record of its own, directly behind, whose key has one byte more. Readers see whole records only.
+// Badger rejects values above 16 MiB. From 1 MiB on it stores them in files of their own, whose
+// space it hardly ever frees. So longer values are stored in pieces. The record itself has the
+// first piece, and its user meta says how many more there are. Each of those is a record directly
+// behind it, with one more byte in its key. Readers see whole records only.
 //
-// A piece fits into a block of a table, because Badger takes three times the memory for a block that an entry does not fit into while
-// it builds a table, and keeps that memory for the next ones.
+// A piece fits into a block of a table. For an entry that does not fit into a block, Badger takes
+// three times the memory of the entry while it builds a table, and keeps that memory for the next
+// tables.
 const (
 	blockSize  = 32 << 10
 	pieceSize  = blockSize - 1<<10 // leaves room for the key, and for what Badger adds to a block
-	largePiece = 512 << 10         // of a record that is longer than any small pieces can hold
+	largePiece = 512 << 10         // for records that small pieces cannot hold
 	maxPieces  = 254               // behind the first: 127 MiB of large ones
 	isPiece    = 0xff              // user meta of a piece
 )
 
 var errPieceLost = errors.New("wal: a record lacks a piece")
 
-// pieceKey is where piece n of a record is stored, from 1 on.
+// pieceKey returns the key of piece n of a record, from 1 on.
 func pieceKey(key []byte, n int) []byte { return append(slices.Clone(key), byte(n)) }
 
-// cutPieceKey takes such a key apart. Only kinds whose keys all have one length are stored in pieces.
+// cutPieceKey splits the key of a piece. Only kinds whose keys all have one length are stored in
+// pieces.
 func cutPieceKey(key []byte) (record []byte, n int, piece bool) {
 	last := len(key) - 1
 	if size := keySizes[key[0]]; size <= 0 || len(key) != size+1 {
@@ -36,10 +39,10 @@ func cutPieceKey(key []byte) (record []byte, n int, piece bool) {
 	return key[:last], int(key[last]), true
 }
 
-// inPieces reports whether a record with this key and a value of that size is stored in pieces.
+// inPieces reports whether a record with this key and a value of this size is stored in pieces.
 func inPieces(key string, size int) bool { return size > pieceSize && keySizes[key[0]] > 0 }
 
-// piecesOf is how many pieces a record has beside the first.
+// piecesOf returns how many pieces a record has in addition to the first.
 func piecesOf(key string, size int) int {
 	if !inPieces(key, size) {
 		return 0
@@ -47,7 +50,7 @@ func piecesOf(key string, size int) int {
 	return (size - 1) / pieceLength(size)
 }
 
-// pieceLength is the length of the pieces, except for the last, of a value of that size.
+// pieceLength returns the length of all pieces but the last for a value of this size.
 func pieceLength(size int) int {
 	if size > (maxPieces+1)*pieceSize {
 		return largePiece
@@ -55,7 +58,8 @@ func pieceLength(size int) int {
 	return pieceSize
 }
 
-// eachPart calls put with what Badger is to store for a record: itself, or piece by piece.
+// eachPart calls put with what Badger stores for a record: the record itself, or each of its
+// pieces.
 func eachPart(key, value []byte, put func(key, value []byte, userMeta byte) error) error {
 	more := piecesOf(string(key), len(value))
 	if more == 0 {
@@ -91,7 +95,7 @@ func readRecord(txn *badger.Txn, item *badger.Item, see func(value []byte) error
 	return see(value)
 }
 
-// copyRecord is a copy of the whole value of a record.
+// copyRecord returns a copy of the whole value of a record.
 func copyRecord(txn *badger.Txn, item *badger.Item) (value []byte, err error) {
 	more := int(item.UserMeta())
 	if more == 0 {
@@ -113,7 +117,7 @@ func copyRecord(txn *badger.Txn, item *badger.Item) (value []byte, err error) {
 	return value, err
 }
 
-// recordSize is the size of the whole value of a record.
+// recordSize returns the size of the whole value of a record.
 func recordSize(txn *badger.Txn, item *badger.Item) (size int64, err error) {
 	more := int(item.UserMeta())
 	if more == 0 {
@@ -126,7 +130,7 @@ func recordSize(txn *badger.Txn, item *badger.Item) (size int64, err error) {
 	return int64(more)*item.ValueSize() + last.ValueSize(), nil
 }
 
-// getRecord reads one record; found is false if there is none.
+// getRecord reads one record, and reports whether it exists.
 func getRecord(txn *badger.Txn, key []byte) (value []byte, found bool, err error) {
 	item, err := txn.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {

@@ -8,9 +8,10 @@ import (
 	"hookwheel/webhook"
 )
 
-// cursor is an endpoint's place in its log, and what is told of the endpoint with each step. All up to position is settled,
-// put off, or filtered out; of what comes after it, done is too, because answers do not come in order. done is sorted and
-// holds at most as many as the scheduler lets run ahead.
+// cursor is an endpoint's position in its log, with further state that changes at each step. All
+// messages up to position are settled, postponed or filtered out. Of the later ones, so are those
+// in done, because responses do not arrive in order. done is sorted, and holds at most as many as
+// the scheduler lets run ahead.
 type cursor struct {
 	position webhook.ID
 	done     []webhook.ID
@@ -19,24 +20,24 @@ type cursor struct {
 	skips    []skip // the last maxSkips of them, in log order
 }
 
-// maxSkips is how many skips a cursor remembers. Beyond that the two oldest become one, and what was attempted between them is told
-// by its attempts.
+// maxSkips is how many skips a cursor remembers. Beyond that the two oldest are merged. Attempts
+// still show what was attempted between them.
 const maxSkips = 16
 
-// skip is a part of the log that a person had an endpoint pass over: after from, up to to.
+// skip is a range of the log that a user told an endpoint to skip: after from, up to to.
 type skip struct {
 	from, to webhook.ID
-	at       int64 // when, in milliseconds since the Unix epoch
+	at       int64 // in milliseconds since the Unix epoch
 }
 
-// counts are of one endpoint.
+// counts holds the counts of one endpoint.
 type counts struct {
 	waiting uint64 // lines in its retry set
 	held    uint64 // in its held set
 	manual  uint64 // in its manual set
 	expired uint64 // messages that it wanted and that left the log before they were settled
 
-	hour                        uint64 // hours since the Unix epoch, of the three below; earlier hours stand under N
+	hour                        uint64 // hours since the Unix epoch, for the three below; earlier hours have records of their own, under N
 	succeeded, failed, canceled uint64 // attempts
 }
 
@@ -115,7 +116,7 @@ func readHealth(r *reader, h *webhook.Health) {
 	}
 }
 
-// fresh tells whether that message is yet to be taken from the log.
+// fresh reports whether the cursor has yet to take the message from the log.
 func (c *cursor) fresh(message webhook.ID) bool {
 	_, done := slices.BinarySearchFunc(c.done, message, webhook.ID.Compare)
 	return message.After(c.position) && !done
@@ -128,7 +129,7 @@ func (c *cursor) settle(message webhook.ID) {
 	}
 }
 
-// advance moves the position forward, never back, and forgets what of done lies behind it.
+// advance moves the position forward, never back, and drops what lies behind it from done.
 func (c *cursor) advance(position webhook.ID) {
 	if position.After(c.position) {
 		c.position = position
@@ -140,7 +141,8 @@ func (c *cursor) advance(position webhook.ID) {
 	c.done = slices.Delete(c.done, 0, behind)
 }
 
-// skip moves the position forward to a message, by a person's will; now is in milliseconds since the Unix epoch.
+// skip moves the position forward to a message because a user asked for it; now is in milliseconds
+// since the Unix epoch.
 func (c *cursor) skip(to webhook.ID, now int64) {
 	last := len(c.skips) - 1
 	if last >= 0 && c.skips[last].to == c.position {
@@ -155,7 +157,7 @@ func (c *cursor) skip(to webhook.ID, now int64) {
 	c.advance(to)
 }
 
-// skipped tells whether a person had the endpoint pass over a message, and when.
+// skipped reports whether and when a user told the endpoint to skip a message.
 func (c *cursor) skipped(message webhook.ID) (at time.Time, skipped bool) {
 	for _, s := range c.skips {
 		if message.After(s.from) && !message.After(s.to) {

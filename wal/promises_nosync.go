@@ -2,8 +2,8 @@
 
 package wal
 
-// The files promises_*.go say what a build with a tag breaks on purpose, in sabotage_*.go, to show
-// that package faults finds it.
+// The files promises_*.go hold switches that builds with a tag turn the other way in sabotage_*.go,
+// to show that package faults notices.
 
-// noSync has Badger commit without syncing.
+// noSync makes Badger commit without syncing.
 const noSync = false

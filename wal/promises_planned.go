@@ -2,5 +2,5 @@
 
 package wal
 
-// notesUntried has lines of a retry set noted with their message also when no attempt was recorded.
+// notesUntried also indexes a line of a retry set by its message when no attempt was recorded.
 const notesUntried = true

@@ -2,6 +2,6 @@
 
 package wal
 
-// keepsWaiting has a message that waits in a set of an endpoint stay in the log when it takes too much,
-// and be counted when it leaves it by age.
+// keepsWaiting keeps a message that waits in a set of an endpoint in the log when the log takes too
+// much space, and counts the message when it leaves the log by age.
 const keepsWaiting = true

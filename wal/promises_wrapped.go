@@ -2,5 +2,5 @@
 
 package wal
 
-// looksInside has the disk's watermark judge the command that another one carries.
+// looksInside applies the watermarks of the disk to the command inside another one.
 const looksInside = true

@@ -13,26 +13,27 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// Badger gives disk space back only when it compacts, and compacts only when enough is written. So a store watches how much more of the
-// disk its folder takes than its records need. If that is a lot, it has the memtable written out and all levels merged into one.
+// Badger frees disk space only when it compacts, and compacts only when enough is written. So a
+// store compares the size of its folder with that of its records. If the difference is large, it
+// writes the memtable out and merges all levels into one.
 const (
 	reclaimInterval = time.Second
-	reclaimPause    = 10 * time.Second // between two, under load
+	reclaimPause    = 10 * time.Second // between two reclaims, under load
 	idleGarbage     = 16 << 20         // bytes beyond an eighth of the records: too much when nothing is applied
 	busyGarbage     = 128 << 20        // bytes beyond half of the records: too much at any time
-	garbageStep     = 16 << 20         // bytes: a further one is worthwhile only when so much more has come
+	garbageStep     = 16 << 20         // bytes: another reclaim is worthwhile only after this much new garbage
 	flattenLimit    = 1 << 30          // bytes of tables: while larger ones are merged, level 0 would fill up and stop all writes
 	rotatePatience  = 30 * time.Second
 )
 
-// reclaimer is what watchSpace remembers.
+// reclaimer is the state of watchSpace.
 type reclaimer struct {
-	applied uint64    // at the last look
+	applied uint64    // at the last check
 	last    time.Time // of the last reclaim
 	residue int64     // bytes of garbage that it left
 }
 
-// watchSpace measures the data folder, and reclaims space, until the store is closed.
+// watchSpace measures the data folder and reclaims space, until the store is closed.
 func (s *Store) watchSpace() {
 	var r reclaimer
 	tick := time.NewTicker(reclaimInterval)
@@ -50,7 +51,7 @@ func (s *Store) watchSpace() {
 	}
 }
 
-// measure notes what the data folder takes of the disk.
+// measure records how much of the disk the data folder takes.
 func (s *Store) measure() {
 	folder := s.config.Data
 	if folder == "" {
@@ -59,10 +60,12 @@ func (s *Store) measure() {
 	s.used.Store(diskUsage(folder))
 }
 
-// Used is what the data folder takes of the disk, in bytes: the store, what it has yet to compact, and the Raft log.
+// Used returns how many bytes of the disk the data folder takes: the store, what it has yet to
+// compact, and the Raft log.
 func (s *Store) Used() int64 { return s.used.Load() }
 
-// diskUsage is the sum of the blocks of all files in a folder. Files that go meanwhile do not count.
+// diskUsage returns the sum of the blocks of all files in a folder. It ignores files that disappear
+// meanwhile.
 func diskUsage(dir string) (bytes int64) {
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -114,10 +117,11 @@ func tableBytes(db *badger.DB) (size int64) {
 	return size
 }
 
-// compactionRoom is how much free space a compaction may need: it writes new tables before it removes the old ones.
+// compactionRoom returns how much free space a compaction may need: it writes new tables before it
+// removes the old ones.
 func compactionRoom(tables int64) int64 { return min(tables, 128<<20) + 2*memTableSize }
 
-// reclaim has Badger drop what was deleted. swap is held.
+// reclaim makes Badger drop deleted data. swap is held.
 func (s *Store) reclaim() error {
 	if err := s.Commit(); err != nil {
 		s.config.Fatal(err)
@@ -133,18 +137,20 @@ func (s *Store) reclaim() error {
 	}
 }
 
-// canFlatten reports whether Flatten does anything: what is in level 0 alone it leaves there until there is one table more than usual.
+// canFlatten reports whether Flatten would do anything. It leaves level 0 as it is until it has
+// more tables than usual.
 func canFlatten(levels []badger.LevelInfo) bool {
 	return levels[0].NumTables > levelZeroTables || slices.ContainsFunc(levels[1:], func(l badger.LevelInfo) bool { return l.NumTables > 0 })
 }
 
 const (
 	fillKeys    = 16
-	fillKeySize = 60_000 // bytes; Badger takes 65,000
+	fillKeySize = 60_000 // bytes; Badger allows 65,000
 )
 
-// rotateMemtable has Badger write the memtable out as a table, which it does by itself only when its log is full: deletions of keys
-// that never were fill it. They are at the version of the last commit, so a crash leaves nothing that a reader could see.
+// rotateMemtable makes Badger write the memtable out as a table. Badger does that by itself only
+// when its log is full, so this function fills it with deletions of keys that never existed. They
+// are at the version of the last commit, so a crash leaves nothing that a reader could see.
 func (s *Store) rotateMemtable() error {
 	dir := s.db.Opts().Dir
 	before, _, err := memtables(dir)
@@ -182,12 +188,12 @@ func (s *Store) rotateMemtable() error {
 	return errors.New("Badger has not written its memtable out") //nolint:staticcheck // a name
 }
 
-// fillKey is of no kind that there is.
+// fillKey returns a key of no existing kind.
 func fillKey(i int) []byte {
 	return binary.BigEndian.AppendUint32(make([]byte, fillKeySize-4), uint32(i))
 }
 
-// memtables are the .mem files of a Badger folder: the newest, and how many there are.
+// memtables returns the newest .mem file of a Badger folder, and how many there are.
 func memtables(dir string) (newest string, count int, err error) {
 	entries, err := os.ReadDir(dir)
 	for _, entry := range entries { // in order

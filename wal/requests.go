@@ -9,11 +9,11 @@ import (
 	"hookwheel/webhook"
 )
 
-// requestWindow is for how many entries the replies to requests are kept. A node tries again for some seconds only, and a
-// leader makes at most about a thousand entries in one.
+// requestWindow is for how many entries the replies to requests are kept. A node repeats a request
+// for a few seconds only, and a leader creates at most about a thousand entries per second.
 const requestWindow = 1 << 15
 
-// appendRequest: request id 16 | reply with its length before it
+// appendRequest: request ID 16 | reply preceded by its length
 func appendRequest(dst []byte, request [16]byte, reply []byte) []byte {
 	if len(dst) == 0 {
 		dst = append(dst, requestsVersion)
@@ -35,22 +35,23 @@ func findRequest(data []byte, request [16]byte) (reply []byte, found bool, err e
 	return nil, false, r.err
 }
 
-// maxReply is how large a reply may be that is kept for a repetition, in bytes. Where a larger one can be read again, only that is kept.
+// maxReply is the size in bytes up to which the reply itself is kept for a repetition. For a larger
+// one that can be read again, only the key of its record is kept.
 const maxReply = 256
 
-// replySource is the record that a reply can be read from again; without a key there is none.
+// replySource is the record from which a reply can be read again. It has no key if there is none.
 type replySource struct {
 	key  []byte
 	form byte // of the reply; 0: the value of the record
 }
 
-// Forms of a reply that is made of an application.
+// Forms of a reply that contains an application.
 const (
 	formFound   = 1
 	formCreated = 2
 )
 
-// keep is what to keep of a reply: itself, or replyStored | form 1 | key.
+// keep returns what to keep of a reply: the reply itself, or replyStored | form 1 | key.
 func (s *replySource) keep(reply []byte) []byte {
 	if s.key == nil || len(reply) <= maxReply {
 		return reply
@@ -60,7 +61,7 @@ func (s *replySource) keep(reply []byte) []byte {
 
 var errReplyGone = &webhook.Error{Code: webhook.CodeNotFound, Detail: "this request took effect, but what it was about has been removed since"}
 
-// whole is the reply of which this was kept. A repetition that comes after another change sees that too.
+// whole returns the full reply. If the object has changed since, a repetition sees the newer one.
 func (e *entry) whole(kept []byte) ([]byte, error) {
 	if len(kept) < 3 || kept[0] != replyStored {
 		return kept, nil
@@ -76,10 +77,10 @@ func (e *entry) whole(kept []byte) ([]byte, error) {
 	}
 }
 
-// readAgain makes the body of a reply; nil: the record is gone.
+// readAgain reads the body of a reply again. It returns nil if the record is gone.
 func (e *entry) readAgain(s replySource) ([]byte, error) {
 	if s.key[0] == keyTask {
-		if t := e.task(webhook.ID(s.key[1:])); t != nil { // as this entry has left it so far
+		if t := e.task(webhook.ID(s.key[1:])); t != nil { // with the changes of this entry so far
 			return encodeJSON(t)
 		}
 		return nil, nil
@@ -110,7 +111,7 @@ func (e *entry) repliedBefore(c *Command) (reply []byte, found bool, err error) 
 	return reply, found, err
 }
 
-// keptOf is what was kept of the reply to an earlier try of c.
+// keptOf returns what was kept of the reply to an earlier try of c.
 func (e *entry) keptOf(c *Command) (reply []byte, found bool, err error) {
 	if c.Since == 0 {
 		return e.repliedToRepetition(c.Request)
@@ -141,8 +142,8 @@ func (e *entry) replyAt(index uint64, request [16]byte) (reply []byte, found boo
 	return findRequest(data, request)
 }
 
-// repliedToRepetition looks for a repetition of a request that has overtaken its first try. There are some for a while
-// after a leader was lost; at all other times this costs nothing.
+// repliedToRepetition looks for a repetition of a request that overtook its first try. There are
+// some for a while after a leader was lost; at all other times this costs nothing.
 func (e *entry) repliedToRepetition(request [16]byte) (reply []byte, found bool, err error) {
 	index, overtaken := e.store.nouns.overtakers.find(request)
 	if !overtaken {
@@ -151,7 +152,7 @@ func (e *entry) repliedToRepetition(request [16]byte) (reply []byte, found bool,
 	return e.replyAt(index, request)
 }
 
-// remember keeps the reply to a command that was applied.
+// remember keeps the reply to an applied command.
 func (e *entry) remember(c *Command, reply []byte) {
 	e.requests = appendRequest(e.requests, c.Request, e.source.keep(reply))
 	if c.Since == 0 {
@@ -169,8 +170,8 @@ func (e *entry) keepRequests() {
 	}
 }
 
-// forgetRequests drops the requests that leave the window now that entry index follows on entry before. Entries of Raft's
-// own lie between the two at times.
+// forgetRequests removes the requests that leave the window when entry index follows entry before.
+// The two may not be adjacent, because Raft has entries of its own.
 func (s *Store) forgetRequests(before, index uint64) {
 	if index <= requestWindow {
 		return
@@ -187,8 +188,8 @@ func (s *Store) forgetRequests(before, index uint64) {
 	}
 }
 
-// overtakers are the requests in the window whose repetition was applied although no first try had been: the first try
-// may still be on its way. Only Apply uses them.
+// overtakers holds the requests in the window whose repetition was applied although no first try
+// had been. The first try may still arrive. Only Apply uses them.
 type overtakers struct {
 	list []overtaker // in order of index
 	at   map[[16]byte]uint64
@@ -215,7 +216,7 @@ func (o *overtakers) add(index uint64, request [16]byte) {
 	o.at[request] = index
 }
 
-// forget drops those up to the entry last.
+// forget removes those up to the entry last.
 func (o *overtakers) forget(last uint64) (gone []overtaker) {
 	count := 0
 	for count < len(o.list) && o.list[count].index <= last {

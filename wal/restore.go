@@ -21,15 +21,16 @@ import (
 var errBadSnapshot = errors.New("wal: the snapshot is cut short or damaged")
 
 const (
-	maxRecord       = 64 << 20        // bytes; no record has more
-	recordPart      = 64 << 10        // bytes of a record that are allocated before they have come
-	loadPart        = 4 << 20         // bytes that are written at once
-	loadReserve     = 256 << 20       // bytes of disk: for what is on its way when it falls below
-	loadingInterval = 5 * time.Second // between two words about how far it is
+	maxRecord       = 64 << 20        // bytes; no record is larger
+	recordPart      = 64 << 10        // bytes of a record to allocate before they have arrived
+	loadPart        = 4 << 20         // bytes per write
+	loadReserve     = 256 << 20       // bytes of disk: for writes in progress when free space falls below
+	loadingInterval = 5 * time.Second // between two log lines about the progress
 )
 
-// RestoreSnapshot replaces this store by what OpenSnapshot gave elsewhere. A crash before it returns leaves the old store or
-// the new one. An error leaves the old one.
+// RestoreSnapshot replaces the contents of this store with a snapshot that OpenSnapshot returned on
+// another node. If the process crashes before it returns, the store has the old contents or the new
+// ones. After an error it has the old ones.
 func (s *Store) RestoreSnapshot(content io.Reader) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
@@ -53,7 +54,7 @@ func (s *Store) RestoreSnapshot(content io.Reader) error {
 	defer s.streams.begin()
 	s.swap.Lock()
 	defer s.swap.Unlock()
-	if err := setCurrent(s.config.Dir, name); err != nil { // from here on the new one counts
+	if err := setCurrent(s.config.Dir, name); err != nil { // from here on the new folder counts
 		return errors.Join(err, db.Close())
 	}
 	s.install(loaded, state)
@@ -64,7 +65,8 @@ func (s *Store) RestoreSnapshot(content io.Reader) error {
 
 // loadSnapshot writes a new Badger folder, durably.
 func (s *Store) loadSnapshot(path string, content io.Reader) error {
-	// Badger makes the tables of a load 32 times this size, and holds up to 17 of them in memory if the disk is slow.
+	// Badger's tables of a load are 32 times this size, and up to 17 of them are in memory if the
+	// disk is slow.
 	options := badgerOptions(path, s.config.badgerLog()).WithBaseTableSize(512 << 10)
 	db, err := badger.OpenManaged(options)
 	if err != nil {
@@ -79,11 +81,11 @@ func (s *Store) loadSnapshot(path string, content io.Reader) error {
 	return errors.Join(readSnapshot(db, content, s.config.Logger, room), db.Close())
 }
 
-// readSnapshot fills an empty Badger folder. Records come in order, so the tables are written as they will stay: nothing goes
-// through a log, and nothing is compacted.
+// readSnapshot fills an empty Badger folder. Records come in order, so tables are written in their
+// final form: nothing passes through a log, and nothing is compacted.
 func readSnapshot(db *badger.DB, content io.Reader, log *slog.Logger, room func() error) error {
 	load := &loader{writer: db.NewStreamWriter(), log: log, room: room, told: time.Now(), part: z.NewBuffer(2*loadPart, "snapshot")}
-	defer func() { _ = load.part.Release() }() // it is memory
+	defer func() { _ = load.part.Release() }() // frees memory
 	if err := load.writer.Prepare(); err != nil {
 		load.writer.Cancel()
 		return err
@@ -99,12 +101,12 @@ func readSnapshot(db *badger.DB, content io.Reader, log *slog.Logger, room func(
 	return load.writer.Flush()
 }
 
-// loader writes records, all at version 1: what Apply writes later is newer.
+// loader writes records, all at version 1, which is older than anything that Apply writes later.
 type loader struct {
 	writer *badger.StreamWriter
 	part   *z.Buffer
 	log    *slog.Logger
-	room   func() error // on a disk that is full Badger's tables, which are memory maps, would end the process
+	room   func() error // on a full disk, writing to Badger's tables, which are memory maps, would end the process
 	bytes  int64
 	told   time.Time
 }
@@ -136,13 +138,13 @@ func (l *loader) flush() error {
 	return l.writer.Write(l.part)
 }
 
-// summingReader sums what is read.
+// summingReader computes the sum of what it reads.
 type summingReader struct {
 	in  *bufio.Reader
 	sum uint32
 }
 
-// ReadByte lets binary.ReadUvarint read.
+// ReadByte is for binary.ReadUvarint.
 func (r *summingReader) ReadByte() (byte, error) {
 	c, err := r.in.ReadByte()
 	if err == nil {
@@ -151,7 +153,7 @@ func (r *summingReader) ReadByte() (byte, error) {
 	return c, err
 }
 
-// bytes reads what has its length before it, into space if it fits.
+// bytes reads a value preceded by its length, into space if it fits.
 func (r *summingReader) bytes(space []byte) ([]byte, error) {
 	size, err := binary.ReadUvarint(r)
 	if err != nil {
@@ -163,7 +165,7 @@ func (r *summingReader) bytes(space []byte) ([]byte, error) {
 	return r.take(space, size)
 }
 
-// take reads size bytes. A damaged size allocates no more than is there.
+// take reads size bytes. If size is damaged, it allocates no more than the input has.
 func (r *summingReader) take(space []byte, size uint64) ([]byte, error) {
 	data := space[:0]
 	for uint64(len(data)) < size {
@@ -178,7 +180,7 @@ func (r *summingReader) take(space []byte, size uint64) ([]byte, error) {
 	return data, nil
 }
 
-// cutSnapshot says what an error of reading means.
+// cutSnapshot turns an error of reading into errBadSnapshot.
 func cutSnapshot(err error) error { return fmt.Errorf("%w: %w", errBadSnapshot, err) }
 
 func (r *summingReader) trailer(records uint64) error {

@@ -2,25 +2,26 @@ package wal
 
 import "hookwheel/webhook"
 
-// maxLooked is at how many records a search looks for one page: with a filter that hardly anything passes it ends there, and the next
-// page goes on.
+// maxLooked is how many records a search reads for one page. If the filter matches hardly anything,
+// the page ends there and the next one continues.
 const maxLooked = 5000
 
-// search gathers a page of what passes a filter.
+// search collects a page of the items that pass a filter.
 type search[T any] struct {
 	page   Page
 	id     func(*T) webhook.ID
 	want   func(*T) (bool, error)
-	keep   func(*T) int // takes an item out of its chunk and returns its size in bytes
+	keep   func(*T) int // copies an item out of its chunk and returns its size in bytes
 	list   []T
 	bytes  int        // of list
-	next   webhook.ID // From of the next page; zero: there is no more
+	next   webhook.ID // From of the next page; zero: this is the last page
 	looked int
-	last   webhook.ID // that was looked at
+	last   webhook.ID // ID of the last item looked at
 }
 
-// take looks at the items of one chunk, in the direction of the page. It stops once there is one more than the page holds, which tells
-// that there is more, at the end of the page's bounds, and when it has looked at enough.
+// take looks at the items of one chunk, in the direction of the page. It stops at the page's
+// bounds, when it has looked at enough items, and when it finds one more than fits on the page,
+// which shows that there is a next page.
 func (s *search[T]) take(chunk []T) error {
 	for i := range chunk {
 		item := &chunk[i]
@@ -51,7 +52,8 @@ func (s *search[T]) take(chunk []T) error {
 	return nil
 }
 
-// add takes an item into the page, and reports whether there was room for it. The first one always has room.
+// add appends an item to the page, and reports whether there was room for it. The first item always
+// fits.
 func (s *search[T]) add(item T) bool {
 	if len(s.list) == s.page.Limit {
 		return false

@@ -16,10 +16,11 @@ import (
 //
 //	magic 8 | for each record in order of key: key, value | an empty key | number of records 8 | CRC-32C of all before 4
 //
-// Keys and values have their length before them, a uvarint. The record of the meta key is among them: it says which index.
+// Keys and values are preceded by their lengths as uvarints. The record of the meta key, which is
+// among them, contains the index.
 const snapshotMagic = "HWSNAP01"
 
-// snapshotFrame is what a snapshot without records has: magic, end, number and sum.
+// snapshotFrame is the size of a snapshot without records: magic, end, number and sum.
 const snapshotFrame = len(snapshotMagic) + 1 + 8 + 4
 
 var (
@@ -27,9 +28,9 @@ var (
 	errEnded   = errors.New("wal: the store was closed or replaced while it was being read")
 )
 
-// OpenSnapshot begins to read the store as it stands, size bytes of it, while it goes on. The versions that the reader needs
-// are kept until it is closed, or until the store is closed or replaced, which does not wait for slow readers: they get an
-// error.
+// OpenSnapshot begins to read the store in its present state, size bytes of it, while the store
+// goes on. The versions that the reader needs are kept until the reader is closed. Closing or
+// replacing the store does not wait for slow readers: they get an error.
 func (s *Store) OpenSnapshot() (state State, size int64, content io.ReadCloser, err error) {
 	stream, err := s.beginSnapshot()
 	if err != nil {
@@ -74,7 +75,7 @@ func (s *Store) beginSnapshot() (*snapshotReader, error) {
 	return stream, nil
 }
 
-// measureSnapshot tells how far the state is that a snapshot holds, and how many bytes it will have.
+// measureSnapshot returns the state that a snapshot contains, and its size in bytes.
 func measureSnapshot(txn *badger.Txn, ended <-chan struct{}) (state meta, size int64, err error) {
 	item, err := txn.Get(metaKey)
 	if err != nil {
@@ -103,10 +104,10 @@ func uvarintSize(n int64) int64 {
 	return int64(binary.PutUvarint(space[:], uint64(n)))
 }
 
-// eachRecord goes through all records, in order of key.
+// eachRecord visits all records, in order of key.
 func eachRecord(txn *badger.Txn, do func(*badger.Item) error) error {
 	opts := badger.DefaultIteratorOptions
-	opts.PrefetchValues = false // they stand beside the keys
+	opts.PrefetchValues = false // they are stored next to the keys
 	it := txn.NewIterator(opts)
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
@@ -152,7 +153,7 @@ func writeSnapshot(txn *badger.Txn, to io.Writer) error {
 	return err
 }
 
-// snapshotReader is a snapshot on its way to somebody. Closing it waits for who writes it.
+// snapshotReader is the reading end of a snapshot. Closing it waits for the writer to stop.
 type snapshotReader struct {
 	*io.PipeReader
 	writer *io.PipeWriter
@@ -169,7 +170,7 @@ func (r *snapshotReader) Close() error {
 	return err
 }
 
-// end has whoever writes it stop; the reader gets an error.
+// end stops the writer; the reader gets an error.
 func (r *snapshotReader) end() {
 	r.once.Do(func() {
 		close(r.ended)
@@ -177,10 +178,10 @@ func (r *snapshotReader) end() {
 	})
 }
 
-// streams are the snapshots being read.
+// streams holds the snapshots that are being read.
 type streams struct {
 	mu     sync.Mutex
-	closed bool // no more
+	closed bool // new ones are refused
 	open   map[*snapshotReader]struct{}
 }
 
@@ -203,7 +204,7 @@ func (s *streams) remove(r *snapshotReader) {
 	delete(s.open, r)
 }
 
-// end ends all and lets none begin until begin.
+// end ends all streams and refuses new ones until begin is called.
 func (s *streams) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,8 +220,8 @@ func (s *streams) begin() {
 	s.closed = false
 }
 
-// readRecords reads a snapshot and gives each record to set; what it gives is overwritten when set has returned. Nothing
-// counts until it has returned without an error.
+// readRecords reads a snapshot and passes each record to set, which must not keep it. Without a nil
+// error at the end, none of the records can be trusted.
 func readRecords(content io.Reader, set func(key, value []byte) error) error {
 	in := &summingReader{in: bufio.NewReaderSize(content, 256<<10)}
 	magic, err := in.take(nil, uint64(len(snapshotMagic)))

@@ -9,21 +9,26 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// A batch may be larger than a transaction of Badger's can be. It is then written in several, all at the version of its index; meta
-// is in the last one, and with it the batch counts: every reader, at a start too, reads at the index that the newest meta names. After a crash
-// between two of them the state is that of the commit before, and what was written at a later version is out of sight. Raft
-// replays the entries, and commits where it may, so the remains must never come into sight later:
+// A batch may be larger than a Badger transaction can be. It is then written in several, all at the
+// version of its index. The last one contains meta, and only then does the batch count, because
+// every reader reads at the index that the newest meta names, also after a restart. After a crash
+// between two of these transactions the state is that of the commit before, and what was written at
+// a later version is not visible. Raft replays the entries, and commits may then fall between other
+// entries than before, so these remains must never become visible later:
 //
-//   - nothing is read at a version between two commits, so remains at version v are in sight from the first commit at v or
-//     later on;
-//   - from the lowest such version on, each commit writes each key that has remains, with the value that the state has, whether it
-//     has changed or not (coverRemains). So they are out of sight for good, whatever the replay does: also if other entries
-//     come than the first time, or a later version of the program writes other values;
-//   - a commit at exactly v writes the same key and version twice. Badger takes the younger, but for one case: when it merges
-//     the tables of level 0 among themselves. So they are covered until a commit beyond v, the last one included;
-//   - Badger drops versions only up to the index of the newest commit (SetDiscardTs), and of those keeps the newest of each key.
+//   - nothing is read at a version between two commits, so remains at version v become visible with
+//     the first commit at v or later;
+//   - from the lowest such version on, each commit writes each key that has remains with its value
+//     in the state, whether it has changed or not (coverRemains). This covers them for good,
+//     whatever the replay does, even if other entries come than the first time, or a later version
+//     of the program writes other values;
+//   - a commit at exactly v writes the same key and version twice. Badger uses the newer one,
+//     except when it merges the tables of level 0 among themselves. So keys are covered up to and
+//     including the first commit beyond v;
+//   - Badger drops versions only up to the index of the newest commit (SetDiscardTs), and keeps the
+//     newest of those for each key.
 
-// partLimit is the share of what Badger takes that a transaction of ours fills.
+// partLimit divides Badger's limit on a transaction: ours fill half of it.
 const partLimit = 2
 
 // partWriter writes a batch in as many transactions as it takes.
@@ -35,7 +40,7 @@ type partWriter struct {
 	done        func() error
 }
 
-// put adds a record, or a piece of one; nil deletes it.
+// put adds a record, or a piece of one; a nil value deletes it.
 func (w *partWriter) put(key, value []byte, userMeta byte) error {
 	w.size += int64(len(key) + len(value) + recordCost)
 	w.count++
@@ -59,7 +64,7 @@ func (w *partWriter) put(key, value []byte, userMeta byte) error {
 	return w.txn.SetEntry(badger.NewEntry(key, value).WithMeta(userMeta))
 }
 
-// end commits the transaction that is open, and syncs it.
+// end commits and syncs the open transaction.
 func (w *partWriter) end() error {
 	err := w.txn.CommitAt(w.index, nil)
 	w.discard()
@@ -93,7 +98,7 @@ func (b *batch) commit(db *badger.DB) error {
 	return w.end()
 }
 
-// put writes a record, and deletes the pieces that it had and has no more.
+// put writes a record, and deletes the pieces that it no longer has.
 func (b *batch) put(w *partWriter, before *badger.Txn, key, value []byte) error {
 	var err error
 	if value == nil {
@@ -116,13 +121,14 @@ func (b *batch) put(w *partWriter, before *badger.Txn, key, value []byte) error 
 	return err
 }
 
-// remains are the records that a commit has written which a crash has cut short.
+// remains are the records of a commit that a crash cut short.
 type remains struct {
 	first, last uint64         // lowest and highest version of them
 	pieces      map[string]int // by key: how many pieces they may have
 }
 
-// findRemains looks for records that are newer than the state. Badger leaves out tables without any, so this is quick.
+// findRemains looks for records that are newer than the state. Badger skips tables without any, so
+// this is quick.
 func findRemains(db *badger.DB, index uint64) (r remains, err error) {
 	txn := db.NewTransactionAt(math.MaxUint64, false)
 	defer txn.Discard()
@@ -148,13 +154,13 @@ func findRemains(db *badger.DB, index uint64) (r remains, err error) {
 	return r, nil
 }
 
-// coverRemains stages each record that has remains as it is, if what is staged is to be committed at the version of one or later.
-// applying is held.
+// coverRemains stages each record that has remains, unchanged, if the staged batch will be
+// committed at the version of a remain or later. applying is held.
 func (s *Store) coverRemains() error {
 	if len(s.remains.pieces) == 0 || s.staged.meta.index < s.remains.first {
 		return nil
 	}
-	for key := range s.remains.pieces { // the order does not matter: each is a record of its own
+	for key := range s.remains.pieces { // any order will do: each is a record of its own
 		if _, staged := s.staged.writes.Get(key); staged {
 			continue
 		}
@@ -174,7 +180,7 @@ func (r *remains) passed(index uint64) {
 	}
 }
 
-// firstLine cuts an error of Badger's short: behind its first line it prints bytes of the record.
+// firstLine cuts an error of Badger's after its first line, because bytes of the record follow.
 func firstLine(err error) error {
 	if line, _, more := strings.Cut(err.Error(), "\n"); more {
 		return errors.New(line)

@@ -10,8 +10,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// Attempts are counted per endpoint and hour of the log's clock. Those of the present hour stand in the cursor, those of earlier hours
-// under N, for maxCountedHours.
+// Attempts are counted per endpoint and hour of the log's clock. The counts of the present hour are
+// in the cursor, those of earlier hours are under N, for maxCountedHours.
 const maxCountedHours = 90 * 24
 
 const hour = int64(time.Hour / time.Millisecond)
@@ -33,7 +33,8 @@ func (n *counts) decodeHour(value []byte) error {
 	return r.end()
 }
 
-// count counts an attempt. The first one in an hour puts the counts of the hour before away, and forgets some that are too old.
+// count counts an attempt. The first attempt of an hour moves the counts of the hour before to a
+// record of their own, and removes some that are too old.
 func (e *entry) count(endpoint webhook.ID, n *counts, status webhook.Status) error {
 	if now := uint64(e.batch.meta.clock / hour); n.hour != now {
 		if n.hour != 0 {
@@ -55,7 +56,8 @@ func (e *entry) count(endpoint webhook.ID, n *counts, status webhook.Status) err
 	return nil
 }
 
-// forgetCounts drops up to two of an endpoint's oldest hours: one comes in an hour at most, so they never become many.
+// forgetCounts removes up to two of an endpoint's oldest hours. At most one is added per hour, so
+// they do not pile up.
 func (e *entry) forgetCounts(endpoint webhook.ID, now uint64) error {
 	keys, err := e.firstKeys(idKey(keyCounts, endpoint), 2)
 	if err != nil {
@@ -69,14 +71,14 @@ func (e *entry) forgetCounts(endpoint webhook.ID, now uint64) error {
 	return nil
 }
 
-// Stats are what an endpoint was sent in some hours, and what waits for it now.
+// Stats counts what an endpoint was sent in some hours, and what waits for it now.
 type Stats struct {
 	Succeeded, Failed, Canceled uint64 // attempts
 	Pending                     uint64 // messages in its held set and its manual set
 	Retrying                    uint64 // messages in the retry set
 }
 
-// Stats counts an endpoint's attempts from the hour of since to that of until.
+// Stats counts an endpoint's attempts from the hour of since to the hour of until.
 func (s *Store) Stats(endpoint webhook.ID, since, until time.Time) (stats Stats, err error) {
 	first, last := uint64(since.UnixMilli()/hour), uint64(until.UnixMilli()/hour)
 	add := func(at uint64, n *counts) {

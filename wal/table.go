@@ -18,12 +18,12 @@ import (
 )
 
 const (
-	verifyRate = 512 << 20 // bytes per second: so much of the disk the verification of tables takes at most
+	verifyRate = 512 << 20 // bytes per second that the verification of tables reads at most
 	verifyPart = 1 << 20   // bytes between two pauses
-	checkers   = 8         // tables that are looked at at once before a start
+	checkers   = 8         // tables checked concurrently before a start
 )
 
-// checkTables looks at what Badger reads of each table when it opens it, of several at a time.
+// checkTables checks what Badger reads of each table when it opens it, several tables concurrently.
 func checkTables(paths []string) error {
 	var (
 		wg   sync.WaitGroup
@@ -43,14 +43,15 @@ func checkTables(paths []string) error {
 	wg.Wait()
 	for _, err := range errs {
 		if err != nil {
-			return err // the others may be as many as there are tables
+			return err // there may be as many others as there are tables
 		}
 	}
 	return nil
 }
 
-// verifyTables reads all tables once after a start. Those that are gone by then were read by a compaction, which leaves out
-// what is damaged: so it begins with the levels that are compacted most.
+// verifyTables reads all tables once after a start. Tables that are gone by then were read by a
+// compaction, which drops what is damaged. So verification begins with the levels that are
+// compacted most.
 func (s *Store) verifyTables(db *badger.DB, paths []string) {
 	begin, done := time.Now(), int64(0)
 	pause := func(bytes int) error {
@@ -79,15 +80,16 @@ func (s *Store) verifyTables(db *badger.DB, paths []string) {
 	s.config.Logger.Debug("all tables of the store are whole", "MiB", done>>20, "after", time.Since(begin).String())
 }
 
-// holds tells whether db still is the store.
+// holds reports whether db is still the store.
 func (s *Store) holds(db *badger.DB) bool {
 	s.swap.RLock()
 	defer s.swap.RUnlock()
 	return s.db == db
 }
 
-// checkTable looks at the end of a table and its last block, or with all at each block. The error is fs.ErrNotExist if there
-// is no such table, or none any more. Before all is read the end must have been looked at, while nobody used the store.
+// checkTable checks the end of a table and its last block, or each block if all is set. The error
+// is fs.ErrNotExist if the table does not exist or was removed meanwhile. Before a call with all,
+// the end must have been checked while the store was not in use.
 //
 //	blocks | index | its size 4 | sum of the index | its size 4
 func checkTable(path string, all bool, pause func(bytes int) error) error {
@@ -101,14 +103,14 @@ func checkTable(path string, all bool, pause func(bytes int) error) error {
 		return err
 	}
 	if all && info.Size() == 0 {
-		return fs.ErrNotExist // as below, and a start has seen it whole
+		return fs.ErrNotExist // as below, and the start found the file complete
 	}
 	err = checkBlocks(file, info.Size(), all, pause)
 	if err == nil || errors.Is(err, errEnded) {
 		return err
 	}
 	if now, gone := file.Stat(); gone == nil && now.Size() < info.Size() {
-		return fs.ErrNotExist // Badger empties a file when it removes it
+		return fs.ErrNotExist // Badger truncates a file to zero when it removes it
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }
@@ -122,7 +124,7 @@ func checkBlocks(file *os.File, size int64, all bool, pause func(bytes int) erro
 	if count == 0 {
 		return errors.New("it has no blocks")
 	}
-	first := count - 1 // read wholly, so that Badger finds it in memory: it reads through a memory map, far more than it needs
+	first := count - 1 // read completely, so that Badger finds it in memory: it reads through a memory map, far more than it needs
 	if all {
 		first = 0
 	}
@@ -146,7 +148,7 @@ func checkBlocks(file *os.File, size int64, all bool, pause func(bytes int) erro
 	return nil
 }
 
-// readIndex also tells how many bytes of blocks there are.
+// readIndex returns the index, and how many bytes of blocks there are.
 func readIndex(file *os.File, end int64) (index *fb.TableIndex, size int64, err error) {
 	sum, size, err := readBack(file, end)
 	if err != nil {
@@ -162,7 +164,8 @@ func readIndex(file *os.File, end int64) (index *fb.TableIndex, size int64, err 
 	return fb.GetRootAsTableIndex(data, 0), size, nil
 }
 
-// readBack reads what has its size behind it and ends at end, and tells where it begins.
+// readBack reads the data that is followed by its size and ends at end, and returns where it
+// begins.
 func readBack(file *os.File, end int64) (data []byte, begin int64, err error) {
 	size := make([]byte, 4)
 	if end < 4 {
@@ -180,9 +183,9 @@ func readBack(file *os.File, end int64) (data []byte, begin int64, err error) {
 	return data, begin, err
 }
 
-// checkBlock reads one into space.
+// checkBlock reads one block into space.
 //
-//	entries | where each begins, 4 each | how many 4 | sum of all before | its size 4
+//	entries | where each begins, 4 each | their number 4 | sum of all before | its size 4
 func checkBlock(file *os.File, at int64, size int, space []byte) ([]byte, error) {
 	if cap(space) < size {
 		space = make([]byte, size)
@@ -201,7 +204,8 @@ func checkBlock(file *os.File, at int64, size int, space []byte) ([]byte, error)
 	return data, checkSum(data[:size-4-sum], data[size-4-sum:size-4])
 }
 
-// checkSum compares with what Badger writes, a protobuf message: field 2 is the CRC-32C, field 1, the kind of sum, is absent.
+// checkSum compares data with a sum that Badger wrote, a protobuf message: field 2 is the CRC-32C,
+// field 1, the kind of sum, is absent.
 func checkSum(data, sum []byte) error {
 	want, size := uint64(0), 0
 	if len(sum) > 1 && sum[0] == 2<<3 {

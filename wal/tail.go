@@ -12,37 +12,39 @@ import (
 
 const (
 	tailBuffer = 4096 // events that a tail may lag behind
-	tailPage   = 16   // attempts of one endpoint that reading the past has in memory
+	tailPage   = 16   // attempts of one endpoint that reading the past keeps in memory
 )
 
-// Event is an attempt, without its response, or a change of state. All events are in one order, that of their IDs.
+// Event is an attempt, without its response, or a state change. All events have one order, that of
+// their IDs.
 type Event struct {
 	ID       webhook.ID
 	App      webhook.ID
 	Endpoint webhook.ID
-	Attempt  *webhook.Attempt // nil: it is a change
+	Attempt  *webhook.Attempt // nil for a state change
 	Change   *webhook.StateChange
 }
 
-// Tail gets the events of each entry after After, which stands behind all that the entries before could make: it is in the order of
-// events, and the same on every node, but names none. Events is closed when it lags too far behind.
+// Tail receives the events of each entry after After. After is an ID behind all events of earlier
+// entries, the same on every node, but not the ID of an event. Events is closed when the receiver
+// lags too far behind.
 type Tail struct {
 	After  webhook.ID
 	Events chan Event
 	store  *Store
 }
 
-// tails are those who follow along.
+// tails holds the open tails.
 type tails struct {
 	count atomic.Int32
 	mu    sync.Mutex
 	open  map[*Tail]struct{}
 }
 
-// any tells cheaply whether somebody follows along.
+// any reports cheaply whether a tail is open.
 func (t *tails) any() bool { return t.count.Load() > 0 }
 
-// OpenTail begins to follow along. The caller must close the tail.
+// OpenTail begins to follow the events. The caller must close the tail.
 func (s *Store) OpenTail() *Tail {
 	s.applying.Lock()
 	defer s.applying.Unlock()
@@ -73,7 +75,7 @@ func (t *tails) end(tail *Tail) {
 	}
 }
 
-// tell hands the events of an entry to all tails; who has no room for them is cut off.
+// tell passes the events of an entry to all tails, and cuts off those without room for them.
 func (t *tails) tell(events []Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -90,7 +92,7 @@ func (t *tails) tell(events []Event) {
 	}
 }
 
-// cutOff ends all tails: what this store holds has been replaced.
+// cutOff ends all tails, because the contents of this store have been replaced.
 func (t *tails) cutOff() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -99,8 +101,9 @@ func (t *tails) cutOff() {
 	}
 }
 
-// PastEvents calls see for each event after that ID, but not after last, in order: the attempts at the endpoints that there
-// are, of one application or one endpoint if app or endpoint is not zero, and the changes of state of those.
+// PastEvents calls see for each event after the ID after and up to last, in order: the attempts at
+// existing endpoints, and the state changes of these. If app or endpoint is not zero, only events
+// of that application or endpoint are included.
 func (s *Store) PastEvents(app, endpoint, after, last webhook.ID, see func(Event) error) error {
 	var past pastEvents
 	for _, e := range s.AllEndpoints() {
@@ -145,10 +148,10 @@ func (s *Store) PastEvents(app, endpoint, after, last webhook.ID, see func(Event
 	return nil
 }
 
-// source is one of the lists that the past is merged of, read a page at a time.
+// source is one of the lists that the past is merged from, read a page at a time.
 type source struct {
 	read  func(after webhook.ID) ([]Event, error)
-	after webhook.ID // all up to there was read
+	after webhook.ID // everything up to this ID was read
 	page  []Event
 }
 
@@ -168,7 +171,7 @@ func (s *Store) attemptEvents(app, endpoint webhook.ID) func(webhook.ID) ([]Even
 				chunk, err := decodeAttempts(key, value, endpoint)
 				for i := range chunk {
 					if page.holds(chunk[i].ID) {
-						chunk[i].Response = nil // would hold on to the whole chunk
+						chunk[i].Response = nil // it would keep the whole chunk in memory
 						list = append(list, Event{ID: chunk[i].ID, App: app, Endpoint: endpoint, Attempt: &chunk[i]})
 					}
 				}
@@ -182,7 +185,7 @@ func (s *Store) attemptEvents(app, endpoint webhook.ID) func(webhook.ID) ([]Even
 	}
 }
 
-// changeEvents reads the changes of state of the next entry that has some.
+// changeEvents reads the state changes of the next entry that has some.
 func (s *Store) changeEvents(after webhook.ID) (list []Event, err error) {
 	page := Page{From: after, Ascending: true}
 	err = s.view(func(txn *badger.Txn) error {
@@ -202,7 +205,7 @@ func (s *Store) changeEvents(after webhook.ID) (list []Event, err error) {
 	return list, err
 }
 
-// pastEvents is a heap of sources, the one with the earliest event first; each has one.
+// pastEvents is a heap of sources, the one with the earliest event first. None of them is empty.
 type pastEvents []*source
 
 func (p pastEvents) Len() int           { return len(p) }

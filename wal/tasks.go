@@ -8,10 +8,10 @@ import (
 	"hookwheel/webhook"
 )
 
-// Of one step of a task.
+// Limits of one step of a task.
 const (
 	maxStepLook     = 1024    // messages of the log
-	maxStepBytes    = 1 << 20 // that are read of it, or one entry more
+	maxStepBytes    = 1 << 20 // of the log that are read, or one entry more
 	maxStepAttempts = 1024    // that are read, or those of one message more
 )
 
@@ -25,7 +25,7 @@ func (n *nouns) loadTasks(txn *badger.Txn) error {
 
 func compareTask(t *webhook.Task, id webhook.ID) int { return t.ID.Compare(id) }
 
-// task finds one; nil: there is none.
+// task returns the task with this ID, or nil.
 func (n *nouns) task(id webhook.ID) *webhook.Task {
 	if i, found := slices.BinarySearchFunc(n.tasks, id, compareTask); found {
 		return n.tasks[i]
@@ -35,7 +35,7 @@ func (n *nouns) task(id webhook.ID) *webhook.Task {
 
 func (n *nouns) putTask(t *webhook.Task) {
 	i, found := slices.BinarySearchFunc(n.tasks, t.ID, compareTask)
-	n.tasks = slices.Clone(n.tasks) // readers may hold the old one
+	n.tasks = slices.Clone(n.tasks) // readers may hold the old slice
 	if found {
 		n.tasks[i] = t
 	} else {
@@ -43,7 +43,7 @@ func (n *nouns) putTask(t *webhook.Task) {
 	}
 }
 
-// TaskFilter narrows a list of tasks; the zero value wants all.
+// TaskFilter narrows a list of tasks. The zero value matches all of them.
 type TaskFilter struct {
 	Kind     webhook.TaskKind
 	Statuses []webhook.TaskStatus // any of them
@@ -56,7 +56,7 @@ func (f TaskFilter) wants(t **webhook.Task) bool {
 		(f.App.IsZero() || (*t).App == f.App) && (f.Endpoint.IsZero() || (*t).Endpoint == f.Endpoint)
 }
 
-// TaskRuns tells whether a task is running: it may be paused, over, or no longer known.
+// TaskRuns reports whether a task is running, rather than paused, finished or forgotten.
 func (s *Store) TaskRuns(id webhook.ID) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -64,7 +64,8 @@ func (s *Store) TaskRuns(id webhook.ID) bool {
 	return t != nil && t.Status == webhook.TaskRunning
 }
 
-// Tasks lists a page of the tasks that are kept, and tells whether there are more in its direction.
+// Tasks returns a page of the tasks that are kept, and reports whether there are more in the page's
+// direction.
 func (s *Store) Tasks(page Page, filter TaskFilter) (list []*webhook.Task, more bool) {
 	s.mu.RLock()
 	all := s.nouns.tasks
@@ -73,7 +74,7 @@ func (s *Store) Tasks(page Page, filter TaskFilter) (list []*webhook.Task, more 
 	return cut(page, list)
 }
 
-// Task finds one. The error is a *webhook.Error if there is none.
+// Task returns the task with this ID. If it is unknown, the error is a *webhook.Error.
 func (s *Store) Task(id webhook.ID) (*webhook.Task, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -83,7 +84,7 @@ func (s *Store) Task(id webhook.ID) (*webhook.Task, error) {
 	return nil, errNoTask
 }
 
-// RunningTasks are those that are for the leader to move, the oldest first.
+// RunningTasks returns the tasks for the leader to move forward, oldest first.
 func (s *Store) RunningTasks() (list []*webhook.Task) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -95,9 +96,9 @@ func (s *Store) RunningTasks() (list []*webhook.Task) {
 	return list
 }
 
-// NextStep looks at what follows a task's position in the log, and says which messages, at most most, the task takes: those that
-// the endpoint wants at present and of which the right thing became. What is still to be sent for the first time is left to
-// that: it comes anyway, and perhaps in an order.
+// NextStep reads what follows a task's position in the log, and chooses at most most messages:
+// those that the endpoint wants at present and whose outcome the task is looking for. It leaves out
+// messages that are still to be sent for the first time: they come anyway, perhaps in an order.
 func (s *Store) NextStep(t *webhook.Task, most int) (step webhook.TaskStep, err error) {
 	c := chooser{task: t}
 	s.mu.RLock()
@@ -147,7 +148,7 @@ func (s *Store) NextStep(t *webhook.Task, most int) (step webhook.TaskStep, err 
 	return step, err
 }
 
-// chooser says which messages a task takes.
+// chooser chooses the messages of a task.
 type chooser struct {
 	task     *webhook.Task
 	endpoint *webhook.Endpoint

@@ -9,22 +9,24 @@ import (
 	"hookwheel/webhook"
 )
 
-// Proposer puts a command into the replicated log and returns the state machine's reply once it is committed and applied.
-// An error means that the outcome is unknown or that the command was not taken; the command is applied at most once
-// either way. *cluster.Node is one.
+// Proposer puts a command into the replicated log and returns the state machine's reply once it is
+// committed and applied. An error means that the outcome is unknown or that the command was not
+// accepted; the command is applied at most once either way. *cluster.Node is one.
 type Proposer interface {
 	Propose(ctx context.Context, command []byte) (reply []byte, err error)
 }
 
-// Limits are how many things there may be; 0: any number. They travel in the commands that make one.
+// Limits are the numbers of objects that may exist; 0: any number. They travel in the commands that
+// create them.
 type Limits struct {
 	Applications int
 	EventTypes   int
-	Endpoints    int // of an application, unless it says so itself
-	Replays      int // of an application that are not over
+	Endpoints    int // of an application that has no limit of its own
+	Replays      int // unfinished ones of an application
 }
 
-// Writer asks for changes of the replicated state. What the state machine refuses comes back as a *webhook.Error.
+// Writer proposes changes of the replicated state. If the state machine refuses one, the error is a
+// *webhook.Error.
 type Writer struct {
 	proposer Proposer
 	limits   Limits
@@ -34,10 +36,11 @@ type Writer struct {
 // NewWriter returns a Writer without limits.
 func NewWriter(p Proposer) *Writer { return &Writer{proposer: p} }
 
-// Limit is w with limits.
+// Limit returns a copy of w with limits.
 func (w *Writer) Limit(l Limits) *Writer { return &Writer{proposer: w.proposer, limits: l} }
 
-// Portal is w for a portal with these feature flags: what it names must be visible to it.
+// Portal returns a copy of w for a portal with these feature flags: the event types that it names
+// must be visible to the portal.
 func (w *Writer) Portal(featureFlags []string) *Writer {
 	return &Writer{proposer: w.proposer, limits: w.limits, viewer: &viewer{featureFlags}}
 }
@@ -61,13 +64,13 @@ func (w *Writer) propose(ctx context.Context, command []byte) ([]byte, error) {
 }
 
 const (
-	roomPatience = 2 * time.Second       // how long a command waits for room that is being made
+	roomPatience = 2 * time.Second       // how long a command waits for room
 	roomPause    = 50 * time.Millisecond // between two tries
 )
 
-// proposeWithRoom proposes a command. One for which there is no room is proposed again while old
-// messages are leaving to make room, which takes less time than a client would wait before it tries
-// again.
+// proposeWithRoom proposes a command. If there is no room for it, it is proposed again while old
+// messages are being removed to make room. That takes less time than a client would wait before its
+// next try.
 func (w *Writer) proposeWithRoom(ctx context.Context, command []byte) ([]byte, error) {
 	for begin := time.Now(); ; {
 		reply, err := w.proposer.Propose(ctx, command)
@@ -90,8 +93,8 @@ func (w *Writer) proposeWithRoom(ctx context.Context, command []byte) ([]byte, e
 	}
 }
 
-// CreateApplication gives app its ID and its times. With getIfExists an application that has the same uid is returned as
-// it is, and created is false.
+// CreateApplication assigns app its ID and its times. With getIfExists an existing application with
+// the same uid is returned unchanged, and created is false.
 func (w *Writer) CreateApplication(ctx context.Context, app webhook.Application, getIfExists bool) (_ *webhook.Application, created bool, err error) {
 	command, err := encodeCommand(kindCreateApplication, createApplication{Application: app, GetIfExists: getIfExists, Max: w.limits.Applications})
 	if err != nil {
@@ -108,17 +111,18 @@ func (w *Writer) CreateApplication(ctx context.Context, app webhook.Application,
 	return &reply.Application, reply.Created, nil
 }
 
-// CreateEndpoint gives endpoint its ID and its times.
+// CreateEndpoint assigns endpoint its ID and its times.
 func (w *Writer) CreateEndpoint(ctx context.Context, endpoint webhook.Endpoint) (*webhook.Endpoint, error) {
 	return proposeNoun[webhook.Endpoint](ctx, w, kindCreateEndpoint, createEndpoint{endpoint, w.limits.Endpoints, w.viewer})
 }
 
-// DeleteEndpoint removes an endpoint with its cursor and its retry set; its history stays.
+// DeleteEndpoint removes an endpoint with its cursor and its retry set, but keeps its history.
 func (w *Writer) DeleteEndpoint(ctx context.Context, app, endpoint webhook.ID) error {
 	return w.proposeEnd(ctx, kindDeleteEndpoint, deleteEndpoint{app, endpoint})
 }
 
-// CreateMessage appends m to the log of m.App. When it returns the ID, the message is on stable storage on a majority.
+// CreateMessage appends m to the log of m.App. When it returns the ID, the message is on stable
+// storage on a majority of the nodes.
 func (w *Writer) CreateMessage(ctx context.Context, m *webhook.Message) (id webhook.ID, err error) {
 	body, err := w.propose(ctx, encodeCreateMessage(m))
 	if err != nil {
@@ -131,29 +135,30 @@ func (w *Writer) CreateMessage(ctx context.Context, m *webhook.Message) (id webh
 	return id, nil
 }
 
-// Resend has a message sent to an endpoint once more, soon.
+// Resend sends a message to an endpoint once more, soon.
 func (w *Writer) Resend(ctx context.Context, app, endpoint, message webhook.ID) error {
 	return w.proposeEnd(ctx, kindResend, resend{app, endpoint, message})
 }
 
-// ExpungeMessage takes the payload of a message away for good.
+// ExpungeMessage deletes the payload of a message permanently.
 func (w *Writer) ExpungeMessage(ctx context.Context, app, message webhook.ID) error {
 	return w.proposeEnd(ctx, kindExpungeMessage, expunge{App: app, Message: message})
 }
 
-// ExpungeAttempt takes the receiver's answer to an attempt away for good.
+// ExpungeAttempt deletes the receiver's response to an attempt permanently.
 func (w *Writer) ExpungeAttempt(ctx context.Context, app, message, attempt webhook.ID) error {
 	return w.proposeEnd(ctx, kindExpungeAttempt, expunge{App: app, Message: message, Attempt: attempt})
 }
 
-// RecordProgress keeps what delivery has done under the leader of that term. It is refused when there is another by now.
+// RecordProgress records deliveries made under the leader of this term. It is refused once there is
+// another leader.
 func (w *Writer) RecordProgress(ctx context.Context, term uint64, list []webhook.Progress) error {
 	_, err := w.propose(ctx, encodeProgress(term, list))
 	return err
 }
 
-// Fingerprint has every node sum up its whole state as of one entry, and returns the index of that entry. Store.Fingerprint
-// of each node gives the sum, some time later.
+// Fingerprint makes every node compute a fingerprint of its state as of one entry, and returns the
+// index of that entry. Some time later, each node's Store.Fingerprint returns the sum.
 func (w *Writer) Fingerprint(ctx context.Context) (index uint64, err error) {
 	body, err := w.propose(ctx, encodeFingerprint())
 	if err != nil {
@@ -165,18 +170,19 @@ func (w *Writer) Fingerprint(ctx context.Context) (index uint64, err error) {
 	return binary.BigEndian.Uint64(body), nil
 }
 
-// CreateTask begins a replay: of the task's fields, those that say what is replayed count, and Total.
+// CreateTask begins a replay. It uses Total and the fields of the task that say what to replay.
 func (w *Writer) CreateTask(ctx context.Context, task webhook.Task) (*webhook.Task, error) {
 	return proposeNoun[webhook.Task](ctx, w, kindCreateTask, createTask{task, w.limits.Replays, w.viewer})
 }
 
-// ChangeTask has a task go on (running), wait (paused; what it has taken is sent all the same) or end (canceled; what it has taken
-// and was not sent yet is not).
+// ChangeTask resumes a task (running), pauses it (paused; what it has asked for is still sent) or
+// cancels it (canceled; what was not sent yet is dropped).
 func (w *Writer) ChangeTask(ctx context.Context, id webhook.ID, status webhook.TaskStatus) (*webhook.Task, error) {
 	return proposeNoun[webhook.Task](ctx, w, kindChangeTask, changeTask{id, status})
 }
 
-// StepTask moves a task under the leader of that term. It is refused when there is another by now, or the task was moved or changed.
+// StepTask moves a task forward under the leader of this term. It is refused if there is another
+// leader, or if the task was moved or changed meanwhile.
 func (w *Writer) StepTask(ctx context.Context, term uint64, step *webhook.TaskStep) error {
 	_, err := w.propose(ctx, encodeStepTask(term, step))
 	return err

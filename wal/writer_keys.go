@@ -8,7 +8,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// CreateKey gives key its ID and its time.
+// CreateKey assigns key its ID and its time.
 func (w *Writer) CreateKey(ctx context.Context, key webhook.APIKey) (*webhook.APIKey, error) {
 	command, err := encodeCommand(kindCreateKey, key)
 	if err != nil {
@@ -27,7 +27,8 @@ func (w *Writer) RevokeKey(ctx context.Context, key webhook.ID) error {
 	return w.revoke(ctx, revokeKeys{Key: key})
 }
 
-// ExpireAll ends all tokens of an application that there are by now, JWTs included, at once or in so many seconds.
+// ExpireAll ends all existing tokens of an application, JWTs included, at once or after some
+// seconds.
 func (w *Writer) ExpireAll(ctx context.Context, app webhook.ID, seconds int64) error {
 	return w.revoke(ctx, revokeKeys{App: app, Last: seconds})
 }
@@ -41,7 +42,7 @@ func (w *Writer) revoke(ctx context.Context, c revokeKeys) error {
 	return err
 }
 
-// TouchKeys notes when keys were used.
+// TouchKeys records when keys were used.
 func (w *Writer) TouchKeys(ctx context.Context, used map[webhook.ID]time.Time) error {
 	list := make(touchKeys, 0, len(used))
 	for id, at := range used {
