@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestAPIThousandRows goes through lists of a thousand rows to the end and back while rows are being added: nothing is skipped, nothing
-// comes twice.
+// TestAPIThousandRows goes through lists of a thousand rows to the end and back while rows are
+// being added: nothing is skipped, nothing comes twice.
 func TestAPIThousandRows(t *testing.T) {
 	a := apiStart(t)
 	receiver := apiReceive(t)

@@ -9,7 +9,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// applicationOut is an application as the API shows it: rates under their old and their new name.
+// applicationOut is an application in responses, with both names of its rate limit.
 type applicationOut struct {
 	ID           string            `json:"id"`
 	UID          *string           `json:"uid,omitempty"`
@@ -32,7 +32,7 @@ func showApplication(app *webhook.Application) applicationOut {
 	return out
 }
 
-// optional is null for what is not set.
+// optional returns nil for a zero value.
 func optional[T comparable](value T) *T {
 	var zero T
 	if value == zero {
@@ -41,7 +41,7 @@ func optional[T comparable](value T) *T {
 	return &value
 }
 
-// parseApplication has app take over what the body says; the rest stays.
+// parseApplication sets the fields of app that the body has.
 func parseApplication(text []byte, app *webhook.Application) error {
 	b, err := parseBody(text)
 	if err != nil {
@@ -72,14 +72,14 @@ func parseApplication(text []byte, app *webhook.Application) error {
 }
 
 // maxMaxEndpoints is the highest limit that an admin may give an application: each message is
-// matched with all of them.
+// matched with all its endpoints.
 const maxMaxEndpoints = 100_000
 
-// mayCreate refuses what only an admin may say of a new application: its own limit, and that it is
-// the one to which Hookwheel itself writes.
-func mayCreate(ctx *fasthttp.RequestCtx, app *webhook.Application) error {
+// checkCreate refuses what only an admin may set in a new application: its limit of endpoints, and
+// the uid of operational webhooks.
+func (r *request) checkCreate(app *webhook.Application) error {
 	switch {
-	case caller(ctx).Role == webhook.RoleAdmin:
+	case r.caller.Role == webhook.RoleAdmin:
 		return nil
 	case app.Endpoints != 0:
 		return &webhook.Error{Code: webhook.CodeForbidden, Detail: "Only an admin may set maxEndpoints."}
@@ -89,140 +89,108 @@ func mayCreate(ctx *fasthttp.RequestCtx, app *webhook.Application) error {
 	return nil
 }
 
-func (s *Server) createApplication(ctx *fasthttp.RequestCtx) (answer, error) {
-	getIfExists, err := parseBool(ctx.QueryArgs(), "get_if_exists", false)
-	if err != nil {
-		return answer{}, err
+func createApplication(r *request) (*response, error) {
+	q := r.query()
+	getIfExists := q.bool("get_if_exists", false)
+	if q.err != nil {
+		return nil, q.err
 	}
 	var app webhook.Application
-	if err := parseApplication(ctx.PostBody(), &app); err != nil {
-		return answer{}, err
+	if err := parseApplication(r.body(), &app); err != nil {
+		return nil, err
 	}
-	if err := mayCreate(ctx, &app); err != nil {
-		return answer{}, err
+	if err := r.checkCreate(&app); err != nil {
+		return nil, err
 	}
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	made, created, err := s.config.Writer.CreateApplication(hold, app, getIfExists)
+	made, isNew, err := r.writer().CreateApplication(r.context(), app, getIfExists)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	if !created {
-		return answer{fasthttp.StatusOK, showApplication(made)}, nil
+	if !isNew {
+		return ok(showApplication(made)), nil
 	}
-	return answer{fasthttp.StatusCreated, showApplication(made)}, nil
+	return created(showApplication(made)), nil
 }
 
-func (s *Server) getApplication(ctx *fasthttp.RequestCtx) (answer, error) {
-	app, err := s.application(ctx)
+func getApplication(r *request) (*response, error) {
+	app, err := r.application()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{fasthttp.StatusOK, showApplication(app)}, nil
+	return ok(showApplication(app)), nil
 }
 
-// putApplication replaces an application, or makes one if there is none of that name.
-func (s *Server) putApplication(ctx *fasthttp.RequestCtx) (answer, error) {
-	hold, cancel := s.hold(ctx)
-	defer cancel()
+// putApplication replaces or creates an application.
+func putApplication(r *request) (*response, error) {
 	status := fasthttp.StatusOK
-	made, err := changeThing(ctx, s, hold, func() (*webhook.Application, error) {
-		before, err := s.application(ctx)
+	made, err := update(r, func() (*webhook.Application, error) {
+		before, err := r.application()
 		missing := webhook.ErrorCode(err) == webhook.CodeNotFound
 		if err != nil && !missing {
 			return nil, err
 		}
 		var app webhook.Application
 		if !missing {
-			app.ID, app.Revision, app.Endpoints = before.ID, before.Revision, before.Endpoints // Svix has no such limit
+			app.ID, app.Revision, app.Endpoints = before.ID, before.Revision, before.Endpoints // not part of the Svix API
 		}
-		if err := parseApplication(ctx.PostBody(), &app); err != nil {
+		if err := parseApplication(r.body(), &app); err != nil {
 			return nil, err
 		}
 		if !missing {
-			return s.config.Writer.UpdateApplication(hold, app)
+			return r.writer().UpdateApplication(r.context(), app)
 		}
 		status = fasthttp.StatusCreated
-		made, _, err := s.config.Writer.CreateApplication(hold, app, false)
+		made, _, err := r.writer().CreateApplication(r.context(), app, false)
 		return made, err
 	})
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{status, showApplication(made)}, nil
+	return &response{status: status, value: showApplication(made)}, nil
 }
 
-// patchApplication changes what the body names.
-func (s *Server) patchApplication(ctx *fasthttp.RequestCtx) (answer, error) {
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	made, err := changeThing(ctx, s, hold, func() (*webhook.Application, error) {
-		before, err := s.application(ctx)
+// patchApplication changes the fields that the body has.
+func patchApplication(r *request) (*response, error) {
+	made, err := update(r, func() (*webhook.Application, error) {
+		before, err := r.application()
 		if err != nil {
 			return nil, err
 		}
 		app := *before
-		if err := parseApplication(ctx.PostBody(), &app); err != nil {
+		if err := parseApplication(r.body(), &app); err != nil {
 			return nil, err
 		}
-		return s.config.Writer.UpdateApplication(hold, app)
+		return r.writer().UpdateApplication(r.context(), app)
 	})
 	if err != nil {
-		return answer{}, err
-	}
-	return answer{fasthttp.StatusOK, showApplication(made)}, nil
-}
-
-func (s *Server) deleteApplication(ctx *fasthttp.RequestCtx) (answer, error) {
-	app, err := s.application(ctx)
-	if err != nil {
-		return answer{}, err
-	}
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	if err := s.config.Writer.DeleteApplication(hold, app.ID); err != nil {
-		return answer{}, err
-	}
-	return answer{status: fasthttp.StatusNoContent}, nil
-}
-
-func (s *Server) listApplications(ctx *fasthttp.RequestCtx) (answer, error) {
-	ascending, err := parseOrder(ctx.QueryArgs(), true)
-	if err != nil {
-		return answer{}, err
-	}
-	l, err := parseListing(ctx.QueryArgs(), webhook.KindApplication, ascending)
-	if err != nil {
-		return answer{}, err
-	}
-	if err := s.current(); err != nil {
-		return answer{}, err
-	}
-	list, more, err := s.config.Store.Applications(l.Page)
-	if err != nil {
-		return answer{}, err
-	}
-	return respond(l, list, more, func(a *webhook.Application) webhook.ID { return a.ID }, showApplication)
-}
-
-// application is the one that the path names, as of now.
-func (s *Server) application(ctx *fasthttp.RequestCtx) (*webhook.Application, error) {
-	if err := s.current(); err != nil {
 		return nil, err
 	}
-	return s.config.Store.Application(pathValue(ctx, "app"))
+	return ok(showApplication(made)), nil
 }
 
-// applicationToWrite is the one that the path names, for an operation that goes to the leader anyway. This node may not
-// have heard of one that was made a moment ago, so only then it asks.
-func (s *Server) applicationToWrite(ctx *fasthttp.RequestCtx) (*webhook.Application, error) {
-	if app, err := s.config.Store.Application(pathValue(ctx, "app")); err == nil {
-		return app, nil
+func deleteApplication(r *request) (*response, error) {
+	app, err := r.application()
+	if err != nil {
+		return nil, err
 	}
-	return s.application(ctx)
+	if err := r.writer().DeleteApplication(r.context(), app.ID); err != nil {
+		return nil, err
+	}
+	return noContent(), nil
 }
 
-func pathValue(ctx *fasthttp.RequestCtx, name string) string {
-	value, _ := ctx.UserValue(name).(string)
-	return value
+func listApplications(r *request) (*response, error) {
+	q := r.query()
+	l := q.listing(webhook.KindApplication, q.ascending(true))
+	if q.err != nil {
+		return nil, q.err
+	}
+	if err := r.current(); err != nil {
+		return nil, err
+	}
+	list, more, err := r.store().Applications(l.Page)
+	if err != nil {
+		return nil, err
+	}
+	return respondPage(l, list, more, func(a *webhook.Application) webhook.ID { return a.ID }, showApplication)
 }

@@ -6,13 +6,11 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/valyala/fasthttp"
-
 	"hookwheel/wal"
 	"hookwheel/webhook"
 )
 
-// attemptOut is an attempt as the API shows it. number and nextAttempt are ours; the SDKs pass over them.
+// attemptOut is an attempt in responses. number and nextAttempt are additions that the SDKs ignore.
 type attemptOut struct {
 	ID                 string          `json:"id"`
 	URL                string          `json:"url"`
@@ -45,7 +43,7 @@ func showAttempt(a *webhook.Attempt, withContent bool) attemptOut {
 	return out
 }
 
-// showResponse writes what is not UTF-8 as base64. The last character may have been cut.
+// showResponse encodes a response that is not UTF-8 as base64. The last character may be cut off.
 func showResponse(response []byte) string {
 	if len(response) == webhook.MaxResponse {
 		for cut := 1; cut < utf8.UTFMax; cut++ {
@@ -60,177 +58,148 @@ func showResponse(response []byte) string {
 	return base64.StdEncoding.EncodeToString(response)
 }
 
-// parseAttempts reads what both lists of attempts understand.
-func parseAttempts(args *fasthttp.Args) (l listing, filter wal.AttemptFilter, withContent bool, err error) {
-	if withContent, err = parseBool(args, "with_content", true); err != nil {
-		return l, filter, false, err
-	}
-	if l, err = parseListing(args, webhook.KindAttempt, false); err != nil {
-		return l, filter, false, err
-	}
-	if err = l.parseTimes(args); err != nil {
-		return l, filter, false, err
-	}
-	if filter.Status, err = parseStatus(args); err != nil {
-		return l, filter, false, err
-	}
-	if args.Has("status_code_class") {
-		class, err := args.GetUint("status_code_class")
-		if err != nil || class%100 != 0 || class > 500 {
-			return l, filter, false, badQuery("status_code_class", "must be 0, 100, 200, 300, 400 or 500")
+// attemptQuery is what both lists of attempts understand.
+type attemptQuery struct {
+	listing
+	filter      wal.AttemptFilter
+	withContent bool
+	withMessage bool
+}
+
+func (q *query) attempts() (a attemptQuery) {
+	a.withContent = q.bool("with_content", true)
+	a.listing = q.listingByTime(webhook.KindAttempt)
+	a.filter.Status = q.status()
+	if q.has("status_code_class") {
+		class, valid := q.number("status_code_class")
+		if !valid || class%100 != 0 || class > 500 {
+			q.fail("status_code_class", "must be 0, 100, 200, 300, 400 or 500")
 		}
-		filter.CodeClass = &class
+		a.filter.CodeClass = &class
 	}
-	l.Bytes = pageBytes
-	filter.Message, err = parseMessageFilter(args)
-	return l, filter, withContent, err
+	a.Bytes = pageBytes
+	a.filter.Message = q.messageFilter()
+	a.withMessage = q.bool("with_msg", false)
+	return a
 }
 
-// parseStatus reads a status; nil: there is none.
-func parseStatus(args *fasthttp.Args) (*webhook.Status, error) {
-	if !args.Has("status") {
-		return nil, nil
+// listAttemptsByMessage also serves the older path that names the endpoint too.
+func listAttemptsByMessage(r *request) (*response, error) {
+	q := r.query()
+	a := q.attempts()
+	if q.err != nil {
+		return nil, q.err
 	}
-	status, err := args.GetUint("status")
-	if err != nil || status > int(webhook.StatusCanceled) {
-		return nil, badQuery("status", "must be 0 (success), 1 (pending), 2 (fail), 3 (sending) or 4 (canceled)")
-	}
-	return new(webhook.Status(status)), nil
-}
-
-func attemptID(a *webhook.Attempt) webhook.ID { return a.ID }
-
-// listAttemptsByMessage also answers the older path that names the endpoint too.
-func (s *Server) listAttemptsByMessage(ctx *fasthttp.RequestCtx) (answer, error) {
-	args := ctx.QueryArgs()
-	l, filter, withContent, err := parseAttempts(args)
+	m, err := r.message()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	app, m, err := s.message(ctx)
-	if err != nil {
-		return answer{}, err
-	}
-	if name := cmp.Or(pathValue(ctx, "endpoint"), string(args.Peek("endpoint_id"))); name != "" {
-		if filter.EndpointID, err = s.endpointID(app, name); err != nil {
-			return answer{}, err
+	if name := cmp.Or(r.path("endpoint"), q.text("endpoint_id")); name != "" {
+		if a.filter.EndpointID, err = endpointID(r, m.App, name); err != nil {
+			return nil, err
 		}
 	}
-	filter.App = app.ID
-	list, next, err := s.config.Store.AttemptsByMessage(m.ID, l.Page, filter)
+	a.filter.App = m.App
+	list, next, err := r.store().AttemptsByMessage(m.ID, a.Page, a.filter)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return s.respondAttempts(ctx, app.ID, l, list, next, withContent)
+	return respondAttempts(r, a, list, next)
 }
 
-// endpointID is that of an endpoint of the application; one that is given by its id may be gone, for its history stays.
-func (s *Server) endpointID(app *webhook.Application, name string) (webhook.ID, error) {
+// endpointID returns the ID of an endpoint of the application. An endpoint that is given by its ID
+// may be deleted, as its history is kept.
+func endpointID(r *request, app webhook.ID, name string) (webhook.ID, error) {
 	if id, err := webhook.ParseID(webhook.KindEndpoint, name); err == nil {
 		return id, nil
 	}
-	endpoint, err := s.config.Store.Endpoint(app.ID, name)
+	endpoint, err := r.store().Endpoint(app, name)
 	if err != nil {
 		return webhook.ID{}, err
 	}
 	return endpoint.ID, nil
 }
 
-func (s *Server) listAttemptsByEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
-	l, filter, withContent, err := parseAttempts(ctx.QueryArgs())
-	if err != nil {
-		return answer{}, err
+func listAttemptsByEndpoint(r *request) (*response, error) {
+	q := r.query()
+	a := q.attempts()
+	if q.err != nil {
+		return nil, q.err
 	}
-	endpoint, err := s.endpoint(ctx)
+	endpoint, err := r.endpoint()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	filter.App = endpoint.App
-	list, next, err := s.config.Store.AttemptsByEndpoint(endpoint.ID, l.Page, filter)
+	a.filter.App = endpoint.App
+	list, next, err := r.store().AttemptsByEndpoint(endpoint.ID, a.Page, a.filter)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return s.respondAttempts(ctx, endpoint.App, l, list, next, withContent)
+	return respondAttempts(r, a, list, next)
 }
 
-// respondAttempts shows a page of attempts, with their messages if they are wanted.
-func (s *Server) respondAttempts(ctx *fasthttp.RequestCtx, app webhook.ID, l listing, list []webhook.Attempt, next webhook.ID, withContent bool) (answer, error) {
-	withMessage, err := parseBool(ctx.QueryArgs(), "with_msg", false)
-	if err != nil {
-		return answer{}, err
-	}
-	var shown messageOut // of the message with the id of: attempts of one often stand together
-	var of webhook.ID
-	return respondUpTo(l, list, next, attemptID, func(a *webhook.Attempt) (attemptOut, error) {
-		out := showAttempt(a, withContent)
-		if withMessage && a.Message != of {
-			m, err := s.config.Store.MessageByID(app, a.Message)
-			if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound { // else it is gone, and the attempt in a moment
+// respondAttempts responds with a page of attempts, and with their messages if the query asks for
+// them.
+func respondAttempts(r *request, q attemptQuery, list []webhook.Attempt, next webhook.ID) (*response, error) {
+	// The message that was encoded last: attempts of the same message are often consecutive.
+	var encoded messageOut
+	var last webhook.ID
+	id := func(a *webhook.Attempt) webhook.ID { return a.ID }
+	return respondSearch(q.listing, list, next, id, func(a *webhook.Attempt) (attemptOut, error) {
+		out := showAttempt(a, q.withContent)
+		if !q.withMessage {
+			return out, nil
+		}
+		if a.Message != last {
+			m, err := r.store().MessageByID(q.filter.App, a.Message)
+			// A message that is gone takes its attempts along in a moment.
+			if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound {
 				return out, err
 			}
-			if shown, of = nil, a.Message; err == nil {
-				shown = appendMessageOut(nil, m, withContent)
+			if encoded, last = nil, a.Message; err == nil {
+				encoded = appendMessageOut(nil, m, q.withContent)
 			}
 		}
-		if withMessage {
-			out.Msg = shown
-		}
+		out.Msg = encoded
 		return out, nil
 	})
 }
 
-// attempt is the one that the path names, and its application.
-func (s *Server) attempt(ctx *fasthttp.RequestCtx) (*webhook.Application, *webhook.Attempt, error) {
-	app, m, err := s.message(ctx)
+func getAttempt(r *request) (*response, error) {
+	_, a, err := r.attempt()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	id, err := webhook.ParseID(webhook.KindAttempt, pathValue(ctx, "attempt"))
-	if err != nil {
-		return nil, nil, &webhook.Error{Code: webhook.CodeNotFound, Detail: "Attempt not found"}
-	}
-	a, err := s.config.Store.Attempt(m.ID, id)
-	return app, a, err
+	return ok(showAttempt(a, true)), nil
 }
 
-func (s *Server) getAttempt(ctx *fasthttp.RequestCtx) (answer, error) {
-	_, a, err := s.attempt(ctx)
+// resendMessage requests an additional attempt. If the endpoint is paused or disabled, it is made
+// once deliveries continue.
+func resendMessage(r *request) (*response, error) {
+	m, err := r.message()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{fasthttp.StatusOK, showAttempt(a, true)}, nil
+	endpoint, err := r.endpoint()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.admitManual(1, time.Now()); err != nil {
+		return nil, err
+	}
+	if err := r.writer().Resend(r.context(), m.App, endpoint.ID, m.ID); err != nil {
+		return nil, err
+	}
+	return accepted(struct{}{}), nil
 }
 
-// resend asks for one more attempt. An endpoint that is paused or disabled gets it when it is sent to again.
-func (s *Server) resend(ctx *fasthttp.RequestCtx) (answer, error) {
-	_, m, err := s.message(ctx)
+func expungeAttempt(r *request) (*response, error) {
+	m, a, err := r.attempt()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	endpoint, err := s.endpoint(ctx)
-	if err != nil {
-		return answer{}, err
+	if err := r.writer().ExpungeAttempt(r.context(), m.App, a.Message, a.ID); err != nil {
+		return nil, err
 	}
-	if err := s.manual.admit(caller(ctx), 1, time.Now()); err != nil {
-		return answer{}, err
-	}
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	if err := s.config.Writer.Resend(hold, m.App, endpoint.ID, m.ID); err != nil {
-		return answer{}, err
-	}
-	return answer{fasthttp.StatusAccepted, struct{}{}}, nil
-}
-
-func (s *Server) expungeAttempt(ctx *fasthttp.RequestCtx) (answer, error) {
-	app, a, err := s.attempt(ctx)
-	if err != nil {
-		return answer{}, err
-	}
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	if err := s.config.Writer.ExpungeAttempt(hold, app.ID, a.Message, a.ID); err != nil {
-		return answer{}, err
-	}
-	return answer{status: fasthttp.StatusNoContent}, nil
+	return noContent(), nil
 }

@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"hookwheel/wal"
 	"hookwheel/webhook"
 )
 
-// attemptedStatus is what has become of a message at an endpoint, as both lists of what was attempted show it.
+// attemptedStatus is the state of a message at an endpoint, in both lists of attempted deliveries.
 type attemptedStatus struct {
 	Status      webhook.Status `json:"status"`
 	StatusText  string         `json:"statusText"`
@@ -21,87 +19,76 @@ func showStatus(a *wal.Attempted) attemptedStatus {
 	return attemptedStatus{Status: a.Status, StatusText: a.Status.String(), NextAttempt: optional(a.Next)}
 }
 
-// listAttemptedMessages lists the messages that an endpoint was sent, with what became of them.
-func (s *Server) listAttemptedMessages(ctx *fasthttp.RequestCtx) (answer, error) {
-	args := ctx.QueryArgs()
-	withContent, err := parseBool(args, "with_content", true)
-	if err != nil {
-		return answer{}, err
+// listAttemptedMessages lists the messages that an endpoint was sent, with their states.
+func listAttemptedMessages(r *request) (*response, error) {
+	q := r.query()
+	withContent := q.bool("with_content", true)
+	l := q.listingByTime(webhook.KindMessage)
+	status, filter := q.status(), q.messageFilter()
+	if q.err != nil {
+		return nil, q.err
 	}
-	l, err := parseListing(args, webhook.KindMessage, false)
+	endpoint, err := r.endpoint()
 	if err != nil {
-		return answer{}, err
-	}
-	if err := l.parseTimes(args); err != nil {
-		return answer{}, err
-	}
-	status, err := parseStatus(args)
-	if err != nil {
-		return answer{}, err
-	}
-	endpoint, err := s.endpoint(ctx)
-	if err != nil {
-		return answer{}, err
-	}
-	filter, err := parseMessageFilter(args)
-	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	l.Bytes, filter.WithoutPayload = pageBytes, !withContent
-	list, next, err := s.config.Store.AttemptedMessages(endpoint, l.Page, filter, status)
+	list, next, err := r.store().AttemptedMessages(endpoint, l.Page, filter, status)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	id := func(a *wal.Attempted) webhook.ID { return a.Message.ID }
-	return respondUpTo(l, list, next, id, func(a *wal.Attempted) (messageOut, error) {
+	return respondSearch(l, list, next, id, func(a *wal.Attempted) (messageOut, error) {
 		text, err := json.Marshal(showStatus(a))
 		if err != nil {
 			return nil, err
 		}
-		text[0] = ',' // the object goes on
+		text[0] = ',' // continues the object of the message
 		return appendMessageOut(nil, a.Message, withContent, text[:len(text)-1]...), nil
 	})
 }
 
-// destinationOut is an endpoint that a message was sent to. Of one that is gone only the id and the URL are known.
+// destinationOut is an endpoint that a message was sent to. If it is deleted, only its id and URL
+// are known.
 type destinationOut struct {
 	endpointOut
 	attemptedStatus
 }
 
-// listDestinations lists the endpoints that a message was sent to, with what became of it there.
-func (s *Server) listDestinations(ctx *fasthttp.RequestCtx) (answer, error) {
-	l, err := parseListing(ctx.QueryArgs(), webhook.KindEndpoint, true)
-	if err != nil {
-		return answer{}, err
+// listDestinations lists the endpoints that a message was sent to, with its states there.
+func listDestinations(r *request) (*response, error) {
+	q := r.query()
+	l := q.listing(webhook.KindEndpoint, true)
+	if q.err != nil {
+		return nil, q.err
 	}
-	app, m, err := s.message(ctx)
+	m, err := r.message()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	list, more, err := s.config.Store.Destinations(m, l.Page)
+	list, more, err := r.store().Destinations(m, l.Page)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	endpoints := make([]*webhook.Endpoint, len(list))
 	for i := range list {
 		a := &list[i]
-		endpoints[i], err = s.config.Store.Endpoint(app.ID, a.Endpoint.Text(webhook.KindEndpoint))
-		if err != nil { // it is gone
-			endpoints[i] = &webhook.Endpoint{ID: a.Endpoint, App: app.ID, URL: a.URL, Version: 1, Disabled: true,
+		endpoints[i], err = r.store().Endpoint(m.App, a.Endpoint.Text(webhook.KindEndpoint))
+		if err != nil { // it was deleted
+			endpoints[i] = &webhook.Endpoint{ID: a.Endpoint, App: m.App, URL: a.URL, Version: 1, Disabled: true,
 				CreatedAt: a.Endpoint.Time(), UpdatedAt: a.Endpoint.Time()}
 		}
 	}
-	backlogs, err := s.config.Store.Backlogs(endpoints)
+	backlogs, err := r.store().Backlogs(endpoints)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	at := make(map[webhook.ID]int, len(list))
 	for i := range list {
 		at[list[i].Endpoint] = i
 	}
-	return respond(l, list, more, func(a *wal.Attempted) webhook.ID { return a.Endpoint }, func(a *wal.Attempted) destinationOut {
+	return respondPage(l, list, more, func(a *wal.Attempted) webhook.ID { return a.Endpoint }, func(a *wal.Attempted) destinationOut {
 		i := at[a.Endpoint]
-		return destinationOut{s.showEndpointWith(ctx, endpoints[i], &backlogs[i]), showStatus(a)}
+		return destinationOut{showEndpointWith(r, endpoints[i], &backlogs[i]), showStatus(a)}
 	})
 }

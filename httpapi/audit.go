@@ -7,12 +7,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/valyala/fasthttp"
 
 	"hookwheel/webhook"
 )
 
-// Events of which an operator wants to know.
+// Events that concern the security of the cluster.
 const (
 	auditTokenRefused = "token_refused"
 	auditKeyMade      = "key_created"
@@ -24,16 +23,16 @@ const (
 	auditMemberGone   = "member_removed"
 )
 
-const refusedPause = time.Second // between two lines about refused tokens
+const refusedPause = time.Second // between log messages about refused tokens
 
-// audit counts and logs what bears on who may do what. It never sees a token or a secret.
+// audit counts and logs security events. It never sees a token or a secret.
 type audit struct {
 	log    *slog.Logger
 	events *prometheus.CounterVec
 
 	mu      sync.Mutex
-	refused int       // tokens since said
-	said    time.Time // when the last line about refused tokens was written
+	refused int       // tokens since the last message
+	said    time.Time // when that was logged
 }
 
 func newAudit(log *slog.Logger, metrics *prometheus.Registry) *audit {
@@ -47,7 +46,8 @@ func newAudit(log *slog.Logger, metrics *prometheus.Registry) *audit {
 	return a
 }
 
-// refusedToken notes a request without a valid token. Anybody can make these, so they share a line.
+// refusedToken records a request without a valid token. Anyone can send these, so several share a
+// log message.
 func (a *audit) refusedToken(from net.IP) {
 	a.events.WithLabelValues(auditTokenRefused).Inc()
 	a.mu.Lock()
@@ -59,13 +59,12 @@ func (a *audit) refusedToken(from net.IP) {
 	}
 }
 
-// note writes down what a caller has done; more is for slog, and is about ids only.
-func (a *audit) note(ctx *fasthttp.RequestCtx, event string, more ...any) {
+// note records what a caller has done; attributes are IDs only, for slog.
+func (a *audit) note(caller *webhook.APIKey, from net.IP, event string, attributes ...any) {
 	a.events.WithLabelValues(event).Inc()
-	by := caller(ctx)
-	who := string(by.Role)
-	if !by.ID.IsZero() {
-		who = by.ID.Text(webhook.KindAPIKey)
+	by := string(caller.Role)
+	if !caller.ID.IsZero() {
+		by = caller.ID.Text(webhook.KindAPIKey)
 	}
-	a.log.Info("security event", append([]any{"event", event, "by", who, "from", ctx.RemoteIP().String()}, more...)...)
+	a.log.Info("security event", append([]any{"event", event, "by", by, "from", from.String()}, attributes...)...)
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"time"
 
@@ -12,44 +13,45 @@ import (
 )
 
 const (
-	backupStall = 30 * time.Second // for a reader that takes nothing
-	backupGrace = time.Minute      // before the rate of a reader is looked at
+	backupStall = 30 * time.Second // without progress
+	backupGrace = time.Minute      // before the rate of a reader is checked
 	backupRate  = 128 << 10        // bytes per second: the store keeps old versions for as long as it is being read
 )
 
 var errSlowReader = errors.New("the reader of a backup is too slow")
 
-// getBackup streams the state of this node. If anything fails on the way the connection is closed before the end that
-// Content-Length has promised.
-func (s *Server) getBackup(ctx *fasthttp.RequestCtx) (answer, error) {
-	if err := s.current(); err != nil {
-		return answer{}, err
+// getBackup streams the state of this node. If it fails on the way, the connection is closed before
+// the end that Content-Length announced.
+func getBackup(r *request) (*response, error) {
+	if err := r.current(); err != nil {
+		return nil, err
 	}
-	status := s.config.Node.Status()
-	size, content, err := s.config.Store.OpenBackup(wal.BackupHeader{Cluster: status.Cluster, Node: status.ID, Version: status.Version})
+	status := r.server.config.Node.Status()
+	size, content, err := r.store().OpenBackup(wal.BackupHeader{Cluster: status.Cluster, Node: status.ID, Version: status.Version})
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	s.audit.note(ctx, auditBackup)
-	ctx.SetContentType("application/octet-stream")
-	ctx.Response.Header.Set(fasthttp.HeaderContentDisposition, `attachment; filename="hookwheel.backup"`)
-	ctx.SetBodyStream(&pacedReader{ReadCloser: content, server: s, conn: ctx.Conn(), begin: time.Now()}, int(size)) // closes it
-	return answer{status: fasthttp.StatusOK}, nil
+	r.audit(auditBackup)
+	r.http.SetContentType("application/octet-stream")
+	r.http.Response.Header.Set(fasthttp.HeaderContentDisposition, `attachment; filename="hookwheel.backup"`)
+	r.http.SetBodyStream(&pacedReader{ReadCloser: content, log: r.server.config.Logger, conn: r.http.Conn(), begin: time.Now()}, int(size)) // closes it
+	return ok(nil), nil
 }
 
-// pacedReader moves the time limit of writing an answer: what is limited is a pause, not the whole.
+// pacedReader extends the deadline of writes while it makes progress: a pause is limited, not the
+// whole.
 type pacedReader struct {
 	io.ReadCloser
-	server *Server
-	conn   net.Conn
-	begin  time.Time
-	done   int64
+	log   *slog.Logger
+	conn  net.Conn
+	begin time.Time
+	done  int64
 }
 
 func (r *pacedReader) Read(data []byte) (int, error) {
 	n, err := r.read(data)
 	if err != nil && err != io.EOF {
-		r.server.config.Logger.Warn("a backup was not sent to its end", "sentMiB", r.done>>20, "error", err)
+		r.log.Warn("a backup was not sent to its end", "sentMiB", r.done>>20, "error", err)
 	}
 	return n, err
 }

@@ -17,8 +17,9 @@ import (
 // maxDepth is how deep JSON may be nested.
 const maxDepth = 512
 
-// body reads the JSON object of a request, field by field, and gathers what is wrong with it. gjson gives the text of a value
-// as it stands there, which encoding/json does not without reading it twice.
+// body reads the JSON object of a request, field by field, and gathers what is wrong with it. gjson
+// gives the text of a value as it stands there, which encoding/json does not without reading it
+// twice.
 type body struct {
 	object gjson.Result
 	errs   manyInvalid
@@ -72,7 +73,8 @@ func tooDeep(text []byte) bool {
 	return false
 }
 
-// each calls see for each field; of a field that stands there twice the last one counts, as in most JSON readers.
+// each calls see for each field; of a field that stands there twice the last one counts, as in most
+// JSON readers.
 func (b *body) each(see func(name string, value gjson.Result)) {
 	b.fields("", b.object, see)
 }
@@ -144,8 +146,8 @@ func escapedUnit(text string) rune {
 	return rune(unit)
 }
 
-// maxItems is more than any list or object of strings may hold: it is not read any further, as its items take many times
-// the memory that its text does.
+// maxItems is more than any list or object of strings may hold: it is not read any further, as its
+// items take many times the memory that its text does.
 const maxItems = 1000
 
 const (
@@ -153,7 +155,8 @@ const (
 	maxFaultField = 512 // bytes of the name of a field that are repeated
 )
 
-// fail notes a fault. A body of one MiB can have a great many of them, and a response of many MiB would say no more.
+// fail notes a fault. A body of one MiB can have a great many of them, and a response of many MiB
+// would say no more.
 func (b *body) fail(field, detail string) {
 	if len(b.errs) < maxFaults {
 		b.errs = append(b.errs, webhook.Invalid(strings.ToValidUTF8(field[:min(len(field), maxFaultField)], ""), detail))
@@ -229,7 +232,8 @@ const earliest = 1_400_000_000
 
 const badInstant = "must be a time such as 2026-01-31T12:00:00Z, after 2014 and before the year 10000, in UTC"
 
-// parseInstant reads an RFC 3339 time. By an offset it may be in a year that has no such text in UTC.
+// parseInstant reads an RFC 3339 time. By an offset it may be in a year that has no such text in
+// UTC.
 func parseInstant(text string) (t time.Time, valid bool) {
 	t, err := time.Parse(time.RFC3339, text)
 	t = t.UTC()

@@ -6,93 +6,99 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/valyala/fasthttp"
-
 	"hookwheel/cluster"
 	"hookwheel/webhook"
 )
 
-// clusterOut is how the cluster looks from the node that is asked.
+// clusterOut is the cluster as this node sees it.
 type clusterOut struct {
-	Cluster string           `json:"cluster"` // its id; empty: the node is in none yet
-	Node    string           `json:"node"`    // who answers
-	Leader  string           `json:"leader"`  // empty: nobody, or not known to this node
+	Cluster string           `json:"cluster"` // its id; empty: the node has not joined one yet
+	Node    string           `json:"node"`    // that responds
+	Leader  string           `json:"leader"`  // empty: unknown to this node
 	Waiting string           `json:"waiting,omitempty"`
 	Members []cluster.Member `json:"members"`
 }
 
-func (s *Server) getCluster(*fasthttp.RequestCtx) (answer, error) {
-	status := s.config.Node.Status()
-	ctx, cancel := context.WithTimeout(context.Background(), holdTimeout)
+func getCluster(r *request) (*response, error) {
+	status := r.server.config.Node.Status()
+	ctx, cancel := leaderContext()
 	defer cancel()
 	out := clusterOut{Cluster: status.Cluster, Node: status.ID, Leader: status.LeaderID, Waiting: status.Waiting,
-		Members: s.config.Node.Members(ctx)}
-	return answer{fasthttp.StatusOK, out}, nil
+		Members: r.server.config.Node.Members(ctx)}
+	return ok(out), nil
 }
 
-// memberIn is a node to be let in.
+// memberIn is a node that is to join.
 type memberIn struct {
-	Address string `json:"address"` // host:port for the other nodes
+	Address string `json:"address"` // host:port, for the other nodes
 	Voter   *bool  `json:"voter"`   // default: true
 }
 
-func (s *Server) addMember(ctx *fasthttp.RequestCtx) (answer, error) {
+func addMember(r *request) (*response, error) {
 	var in memberIn
-	if err := json.Unmarshal(ctx.PostBody(), &in); err != nil || in.Address == "" {
-		return answer{}, webhook.Invalid("address", `must be the host:port at which the new node listens for the others, such as "10.0.0.4:9071"`)
+	if err := json.Unmarshal(r.body(), &in); err != nil || in.Address == "" {
+		return nil, webhook.Invalid("address", `must be the host:port at which the new node listens for the others, such as "10.0.0.4:9071"`)
 	}
-	a, err := s.change(func(ctx context.Context) error {
-		return s.config.Node.Join(ctx, in.Address, in.Voter == nil || *in.Voter)
+	resp, err := changeCluster(func(ctx context.Context) error {
+		return r.server.config.Node.Join(ctx, in.Address, in.Voter == nil || *in.Voter)
 	})
 	if err == nil {
-		s.audit.note(ctx, auditMemberAdded, "address", in.Address)
+		r.audit(auditMemberAdded, "address", in.Address)
 	}
-	return a, err
+	return resp, err
 }
 
-func (s *Server) removeMember(ctx *fasthttp.RequestCtx) (answer, error) {
-	node := ctx.UserValue("node").(string)
+func removeMember(r *request) (*response, error) {
+	node := r.path("node")
 	known := func(m cluster.Server) bool { return m.ID == node || m.Server == node }
-	if !slices.ContainsFunc(s.config.Node.Status().Servers, known) {
-		return answer{}, &webhook.Error{Code: webhook.CodeNotFound, Detail: "The cluster has no such node."}
+	if !slices.ContainsFunc(r.server.config.Node.Status().Servers, known) {
+		return nil, &webhook.Error{Code: webhook.CodeNotFound, Detail: "The cluster has no such node."}
 	}
-	a, err := s.change(func(ctx context.Context) error { return s.config.Node.Remove(ctx, node) })
+	resp, err := changeCluster(func(ctx context.Context) error { return r.server.config.Node.Remove(ctx, node) })
 	if err == nil {
-		s.audit.note(ctx, auditMemberGone, "member", node)
+		r.audit(auditMemberGone, "member", node)
 	}
-	return a, err
+	return resp, err
 }
 
-func (s *Server) transferLeadership(ctx *fasthttp.RequestCtx) (answer, error) {
+func transferLeadership(r *request) (*response, error) {
 	var in struct {
-		To string `json:"to"` // a node; empty: the one that is furthest
+		To string `json:"to"` // a node; empty: the one with the longest log
 	}
-	if body := ctx.PostBody(); len(body) > 0 {
+	if body := r.body(); len(body) > 0 {
 		if err := json.Unmarshal(body, &in); err != nil {
-			return answer{}, webhook.Invalid("to", "must be the name of a node, or absent")
+			return nil, webhook.Invalid("to", "must be the name of a node, or absent")
 		}
 	}
-	return s.change(func(ctx context.Context) error { return s.config.Node.Transfer(ctx, in.To) })
+	return changeCluster(func(ctx context.Context) error { return r.server.config.Node.Transfer(ctx, in.To) })
 }
 
-// change asks the leader for a change of the cluster. What it refuses is a conflict with how the cluster is.
-func (s *Server) change(make func(context.Context) error) (answer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), holdTimeout)
+// changeCluster asks the leader for a change of the cluster. A refusal is a conflict with the state
+// of the cluster.
+func changeCluster(change func(context.Context) error) (*response, error) {
+	ctx, cancel := leaderContext()
 	defer cancel()
-	err := make(ctx)
+	err := change(ctx)
 	var refusal *cluster.Refusal
 	if errors.As(err, &refusal) {
-		return answer{}, &webhook.Error{Code: webhook.CodeConflict, Detail: refusal.Reason}
+		return nil, &webhook.Error{Code: webhook.CodeConflict, Detail: refusal.Reason}
 	}
-	return answer{status: fasthttp.StatusNoContent}, err
+	if err != nil {
+		return nil, err
+	}
+	return noContent(), nil
 }
 
-// askFingerprint has all nodes sum up their state as of one entry. Their sums come with getCluster, some time later.
-func (s *Server) askFingerprint(*fasthttp.RequestCtx) (answer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), holdTimeout)
+// requestFingerprint makes all nodes hash their state as of the same entry. The hashes appear in
+// getCluster some time later.
+func requestFingerprint(r *request) (*response, error) {
+	ctx, cancel := leaderContext()
 	defer cancel()
-	index, err := s.config.Writer.Fingerprint(ctx)
-	return answer{fasthttp.StatusAccepted, struct {
+	index, err := r.writer().Fingerprint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return accepted(struct {
 		Index uint64 `json:"fingerprintIndex"`
-	}{index}}, err
+	}{index}), nil
 }

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"cmp"
-	"context"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -12,8 +11,9 @@ import (
 	"hookwheel/webhook"
 )
 
-// endpointOut is an endpoint as the API shows it: never with its secret, with a password in its URL only to who may see secrets, and what
-// has an old and a new name under both. From signatureStyle on the fields are ours; the SDKs pass over them.
+// endpointOut is an endpoint in responses, without its secret, and with both names of renamed
+// fields. A password in its URL is shown only to callers who may see secrets. The fields from
+// signatureStyle on are additions that the SDKs ignore.
 type endpointOut struct {
 	ID             string            `json:"id"`
 	UID            *string           `json:"uid"`
@@ -38,30 +38,33 @@ type endpointOut struct {
 	Health         healthOut         `json:"health"`
 }
 
-// showEndpoint is an endpoint with what waits for it.
-func (s *Server) showEndpoint(ctx *fasthttp.RequestCtx, e *webhook.Endpoint) (out endpointOut, err error) {
-	backlogs, err := s.config.Store.Backlogs([]*webhook.Endpoint{e})
+// showEndpoint returns an endpoint with its backlog.
+func showEndpoint(r *request, e *webhook.Endpoint) (out endpointOut, err error) {
+	backlogs, err := r.store().Backlogs([]*webhook.Endpoint{e})
 	if err != nil {
 		return out, err
 	}
-	return s.showEndpointWith(ctx, e, &backlogs[0]), nil
+	return showEndpointWith(r, e, &backlogs[0]), nil
 }
 
-// respondEndpoint answers with an endpoint.
-func (s *Server) respondEndpoint(ctx *fasthttp.RequestCtx, status int, e *webhook.Endpoint) (answer, error) {
-	out, err := s.showEndpoint(ctx, e)
-	return answer{status, out}, err
+// respondEndpoint responds with an endpoint.
+func respondEndpoint(r *request, status int, e *webhook.Endpoint) (*response, error) {
+	out, err := showEndpoint(r, e)
+	if err != nil {
+		return nil, err
+	}
+	return &response{status: status, value: out}, nil
 }
 
-func (s *Server) showEndpointWith(ctx *fasthttp.RequestCtx, e *webhook.Endpoint, backlog *wal.Backlog) endpointOut {
+func showEndpointWith(r *request, e *webhook.Endpoint, backlog *wal.Backlog) endpointOut {
 	out := endpointOut{ID: e.ID.Text(webhook.KindEndpoint), UID: optional(e.UID), URL: e.URL, Description: e.Description,
 		RateLimit: optional(e.RateLimit), ThrottleRate: optional(e.RateLimit), Version: e.Version, Disabled: e.Disabled,
 		EventTypes: e.EventTypes, FilterTypes: e.EventTypes, Channels: e.Channels, Metadata: e.Metadata,
 		CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt,
 		SignatureStyle: cmp.Or(string(e.Style), standardStyle), Envelope: e.Envelope, Ordering: optional(e.Ordering),
 		OnExhausted: cmp.Or(string(e.OnExhausted), skipExhausted), TLSVerify: !e.InsecureTLS, Paused: e.Paused,
-		Health: showHealth(e, s.config.Store.Standing(e.ID), backlog)}
-	if !toChangeOwn.include(caller(ctx)) {
+		Health: showHealth(e, r.store().Standing(e.ID), backlog)}
+	if !mayChangeOwn.include(r.caller) {
 		out.URL = webhook.MaskURL(e.URL)
 	}
 	if out.Metadata == nil {
@@ -70,19 +73,19 @@ func (s *Server) showEndpointWith(ctx *fasthttp.RequestCtx, e *webhook.Endpoint,
 	return out
 }
 
-// What the API calls the styles and choices that are kept as "".
+// How the API names what is stored as "".
 const (
 	standardStyle = "standard"
 	skipExhausted = "skip"
 )
 
-// endpointIn is what a body says of an endpoint beside what stands in the endpoint itself.
+// endpointIn has what a body may have beyond the fields of an endpoint.
 type endpointIn struct {
 	secret  *webhook.SigningKey
-	headers webhook.Headers // nil: nothing is said
+	headers webhook.Headers // nil: not given
 }
 
-// parseEndpoint has e take over what the body says; the rest stays.
+// parseEndpoint sets the fields of e that the body has.
 func parseEndpoint(text []byte, e *webhook.Endpoint) (in endpointIn, err error) {
 	b, err := parseBody(text)
 	if err != nil {
@@ -138,7 +141,7 @@ func parseEndpoint(text []byte, e *webhook.Endpoint) (in endpointIn, err error) 
 	return in, in.headers.Validate()
 }
 
-// delivery reads what the Svix API does not have: how messages are sent. null is the default.
+// delivery reads the fields that the Svix API does not have. null is the default.
 func (b *body) delivery(name string, v gjson.Result, e *webhook.Endpoint) {
 	switch name {
 	case "signatureStyle":
@@ -160,152 +163,141 @@ func (b *body) delivery(name string, v gjson.Result, e *webhook.Endpoint) {
 	}
 }
 
-// writer is what the caller's changes go through.
-func (s *Server) writer(ctx *fasthttp.RequestCtx) *wal.Writer {
-	if who := caller(ctx); who.Role == webhook.RoleApplication {
-		return s.config.Writer.Portal(who.FeatureFlags)
+func createEndpoint(r *request) (*response, error) {
+	app, err := r.applicationByName(r.path("app"))
+	if err != nil {
+		return nil, err
 	}
-	return s.config.Writer
+	made, err := makeEndpoint(r, app.ID)
+	if err != nil {
+		return nil, err
+	}
+	return respondEndpoint(r, fasthttp.StatusCreated, made)
 }
 
-func (s *Server) createEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
-	app, err := s.applicationToWrite(ctx)
-	if err != nil {
-		return answer{}, err
-	}
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	made, err := s.makeEndpoint(hold, s.writer(ctx), app.ID, ctx.PostBody())
-	if err != nil {
-		return answer{}, err
-	}
-	return s.respondEndpoint(ctx, fasthttp.StatusCreated, made)
-}
-
-func (s *Server) makeEndpoint(hold context.Context, writer *wal.Writer, app webhook.ID, body []byte) (*webhook.Endpoint, error) {
+func makeEndpoint(r *request, app webhook.ID) (*webhook.Endpoint, error) {
 	endpoint := webhook.Endpoint{App: app, Version: 1}
-	in, err := parseEndpoint(body, &endpoint)
+	in, err := parseEndpoint(r.body(), &endpoint)
 	if err != nil {
 		return nil, err
 	}
 	if in.secret == nil {
 		in.secret = new(newSigningKey())
 	}
-	endpoint.Keys = []webhook.Key{{Sealed: s.seal([]byte(in.secret.Text()))}}
+	endpoint.Keys = []webhook.Key{{Sealed: r.server.sealer.seal([]byte(in.secret.Text()))}}
 	if len(in.headers) > 0 {
-		if err := s.sealHeaders(&endpoint, in.headers); err != nil {
+		if err := r.server.sealer.sealHeaders(&endpoint, in.headers); err != nil {
 			return nil, err
 		}
 	}
-	return writer.CreateEndpoint(hold, endpoint)
+	return r.callerWriter().CreateEndpoint(r.context(), endpoint)
 }
 
-// putEndpoint replaces an endpoint, or makes one if there is none of that name. What the Svix API can't say stays as it is if the body
-// does not speak of it: who replaces an endpoint with an SDK does not know of it.
-func (s *Server) putEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
-	return s.changeEndpoint(ctx, true, func(before webhook.Endpoint) webhook.Endpoint {
+// putEndpoint replaces or creates an endpoint. Fields that the Svix API does not have stay
+// unchanged unless the body has them, as its SDKs do not know them.
+func putEndpoint(r *request) (*response, error) {
+	return changeEndpoint(r, true, func(before webhook.Endpoint) webhook.Endpoint {
 		before.UID, before.URL, before.Description, before.EventTypes, before.Channels = "", "", "", nil, nil
 		before.RateLimit, before.Version, before.Disabled, before.Metadata = 0, 1, false, nil
 		return before
 	})
 }
 
-// patchEndpoint changes what the body names.
-func (s *Server) patchEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
-	return s.changeEndpoint(ctx, false, func(before webhook.Endpoint) webhook.Endpoint { return before })
+// patchEndpoint changes the fields that the body has.
+func patchEndpoint(r *request) (*response, error) {
+	return changeEndpoint(r, false, func(before webhook.Endpoint) webhook.Endpoint { return before })
 }
 
-// changeEndpoint reads the body over what base leaves of the endpoint that there is.
-func (s *Server) changeEndpoint(ctx *fasthttp.RequestCtx, upsert bool, base func(webhook.Endpoint) webhook.Endpoint) (answer, error) {
-	hold, cancel := s.hold(ctx)
-	defer cancel()
+// changeEndpoint sets the fields that the body has in what base returns for the existing endpoint.
+func changeEndpoint(r *request, upsert bool, base func(webhook.Endpoint) webhook.Endpoint) (*response, error) {
 	status := fasthttp.StatusOK
-	made, err := changeThing(ctx, s, hold, func() (*webhook.Endpoint, error) {
-		app, err := s.application(ctx)
+	made, err := update(r, func() (*webhook.Endpoint, error) {
+		app, err := r.application()
 		if err != nil {
 			return nil, err
 		}
-		before, err := s.config.Store.Endpoint(app.ID, pathValue(ctx, "endpoint"))
+		before, err := r.store().Endpoint(app.ID, r.path("endpoint"))
 		if err != nil && upsert && webhook.ErrorCode(err) == webhook.CodeNotFound {
 			status = fasthttp.StatusCreated
-			return s.makeEndpoint(hold, s.writer(ctx), app.ID, ctx.PostBody())
+			return makeEndpoint(r, app.ID)
 		}
 		if err != nil {
 			return nil, err
 		}
 		endpoint := base(*before)
-		in, err := parseEndpoint(ctx.PostBody(), &endpoint)
+		in, err := parseEndpoint(r.body(), &endpoint)
 		if err != nil {
 			return nil, err
 		}
-		if err := s.keysFit(&endpoint); err != nil {
+		if err := r.server.sealer.keysFit(&endpoint); err != nil {
 			return nil, err
 		}
 		if in.headers != nil {
-			if err := s.sealHeaders(&endpoint, in.headers); err != nil {
+			if err := r.server.sealer.sealHeaders(&endpoint, in.headers); err != nil {
 				return nil, err
 			}
 		}
-		return s.writer(ctx).UpdateEndpoint(hold, endpoint)
+		return r.callerWriter().UpdateEndpoint(r.context(), endpoint)
 	})
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return s.respondEndpoint(ctx, status, made)
+	return respondEndpoint(r, status, made)
 }
 
-func (s *Server) getEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
-	endpoint, err := s.endpoint(ctx)
-	if err != nil {
-		return answer{}, err
-	}
-	return s.respondEndpoint(ctx, fasthttp.StatusOK, endpoint)
+// updateEndpoint changes the endpoint that the path names.
+func updateEndpoint(r *request, change func(*webhook.Endpoint) error) (*webhook.Endpoint, error) {
+	return update(r, func() (*webhook.Endpoint, error) {
+		before, err := r.endpoint()
+		if err != nil {
+			return nil, err
+		}
+		endpoint := *before
+		if err := change(&endpoint); err != nil {
+			return nil, err
+		}
+		return r.writer().UpdateEndpoint(r.context(), endpoint)
+	})
 }
 
-func (s *Server) deleteEndpoint(ctx *fasthttp.RequestCtx) (answer, error) {
-	endpoint, err := s.endpoint(ctx)
+func getEndpoint(r *request) (*response, error) {
+	endpoint, err := r.endpoint()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	if err := s.config.Writer.DeleteEndpoint(hold, endpoint.App, endpoint.ID); err != nil {
-		return answer{}, err
-	}
-	return answer{status: fasthttp.StatusNoContent}, nil
+	return respondEndpoint(r, fasthttp.StatusOK, endpoint)
 }
 
-func (s *Server) listEndpoints(ctx *fasthttp.RequestCtx) (answer, error) {
-	ascending, err := parseOrder(ctx.QueryArgs(), false)
+func deleteEndpoint(r *request) (*response, error) {
+	endpoint, err := r.endpoint()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	l, err := parseListing(ctx.QueryArgs(), webhook.KindEndpoint, ascending)
-	if err != nil {
-		return answer{}, err
+	if err := r.writer().DeleteEndpoint(r.context(), endpoint.App, endpoint.ID); err != nil {
+		return nil, err
 	}
-	app, err := s.application(ctx)
-	if err != nil {
-		return answer{}, err
+	return noContent(), nil
+}
+
+func listEndpoints(r *request) (*response, error) {
+	q := r.query()
+	l := q.listing(webhook.KindEndpoint, q.ascending(false))
+	if q.err != nil {
+		return nil, q.err
 	}
-	list, more := s.config.Store.Endpoints(app.ID, l.Page)
-	backlogs, err := s.config.Store.Backlogs(list)
+	app, err := r.application()
 	if err != nil {
-		return answer{}, err
+		return nil, err
+	}
+	list, more := r.store().Endpoints(app.ID, l.Page)
+	backlogs, err := r.store().Backlogs(list)
+	if err != nil {
+		return nil, err
 	}
 	waits := make(map[webhook.ID]*wal.Backlog, len(list))
 	for i, e := range list {
 		waits[e.ID] = &backlogs[i]
 	}
-	return respond(l, list, more, func(e **webhook.Endpoint) webhook.ID { return (*e).ID },
-		func(e **webhook.Endpoint) endpointOut { return s.showEndpointWith(ctx, *e, waits[(*e).ID]) })
-}
-
-// endpoint is the one that the path names, as of now.
-func (s *Server) endpoint(ctx *fasthttp.RequestCtx) (*webhook.Endpoint, error) {
-	app, err := s.application(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return s.config.Store.Endpoint(app.ID, pathValue(ctx, "endpoint"))
+	return respondPage(l, list, more, func(e **webhook.Endpoint) webhook.ID { return (*e).ID },
+		func(e **webhook.Endpoint) endpointOut { return showEndpointWith(r, *e, waits[(*e).ID]) })
 }

@@ -13,7 +13,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// eventTypeOut is an event type as the API shows it: feature flags under their old name, which is for one, and their new one.
+// eventTypeOut is an event type in responses, with the old name of feature flags, of which there
+// was only one, and the new one.
 type eventTypeOut struct {
 	Name         string                     `json:"name"`
 	Description  string                     `json:"description"`
@@ -36,7 +37,8 @@ func showEventType(t *webhook.EventType) eventTypeOut {
 	return out
 }
 
-// parseEventType has t take over what the body says; the rest stays. whole: what must not be left out is asked for.
+// parseEventType sets the fields of t that the body has. If whole then required fields must be
+// there.
 func parseEventType(text []byte, t *webhook.EventType, whole bool) error {
 	b, err := parseBody(text)
 	if err != nil {
@@ -47,7 +49,7 @@ func parseEventType(text []byte, t *webhook.EventType, whole bool) error {
 	b.each(func(name string, v gjson.Result) {
 		switch name {
 		case "name":
-			if t.Name == "" { // else it is in the path
+			if t.Name == "" { // otherwise it is in the path
 				t.Name = b.string(name, v)
 			}
 		case "description":
@@ -76,7 +78,7 @@ func parseEventType(text []byte, t *webhook.EventType, whole bool) error {
 	return t.Validate()
 }
 
-// schemas reads JSON Schemas by version; null is none.
+// schemas reads JSON Schemas by version; null is nil.
 func (b *body) schemas(field string, v gjson.Result) map[string]json.RawMessage {
 	if isNull(v) {
 		return nil
@@ -95,136 +97,100 @@ func (b *body) schemas(field string, v gjson.Result) map[string]json.RawMessage 
 	return schemas
 }
 
-func (s *Server) createEventType(ctx *fasthttp.RequestCtx) (answer, error) {
+func createEventType(r *request) (*response, error) {
 	var t webhook.EventType
-	if err := parseEventType(ctx.PostBody(), &t, true); err != nil {
-		return answer{}, err
-	}
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	made, err := s.config.Writer.CreateEventType(hold, t)
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{fasthttp.StatusCreated, showEventType(made)}, nil
-}
-
-// eventType is the one that the path names, as of now. A portal that lacks its feature flag does not see it.
-func (s *Server) eventType(ctx *fasthttp.RequestCtx) (*webhook.EventType, error) {
-	if err := s.current(); err != nil {
+	if err := parseEventType(r.body(), &t, true); err != nil {
 		return nil, err
 	}
-	return s.visibleEventType(ctx, pathValue(ctx, "event_type"))
-}
-
-// visibleEventType is the one of that name, if the caller sees it.
-func (s *Server) visibleEventType(ctx *fasthttp.RequestCtx, name string) (*webhook.EventType, error) {
-	t, err := s.config.Store.EventType(name)
-	if err == nil && !seesEventType(caller(ctx), t) {
-		return nil, &webhook.Error{Code: webhook.CodeNotFound, Detail: "Event type not found"}
-	}
-	return t, err
-}
-
-func seesEventType(who *webhook.APIKey, t *webhook.EventType) bool {
-	return who.Role != webhook.RoleApplication || t.VisibleTo(who.FeatureFlags)
-}
-
-func (s *Server) getEventType(ctx *fasthttp.RequestCtx) (answer, error) {
-	t, err := s.eventType(ctx)
+	made, err := r.writer().CreateEventType(r.context(), t)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{fasthttp.StatusOK, showEventType(t)}, nil
+	return created(showEventType(made)), nil
 }
 
-// putEventType replaces an event type, or makes it if there is none of that name.
-func (s *Server) putEventType(ctx *fasthttp.RequestCtx) (answer, error) {
-	hold, cancel := s.hold(ctx)
-	defer cancel()
+func getEventType(r *request) (*response, error) {
+	t, err := r.eventType()
+	if err != nil {
+		return nil, err
+	}
+	return ok(showEventType(t)), nil
+}
+
+// putEventType replaces or creates an event type.
+func putEventType(r *request) (*response, error) {
 	status := fasthttp.StatusOK
-	made, err := changeThing(ctx, s, hold, func() (*webhook.EventType, error) {
-		before, err := s.eventType(ctx)
+	made, err := update(r, func() (*webhook.EventType, error) {
+		before, err := r.eventType()
 		missing := webhook.ErrorCode(err) == webhook.CodeNotFound
 		if err != nil && !missing {
 			return nil, err
 		}
-		t := webhook.EventType{Name: pathValue(ctx, "event_type")}
-		if err := parseEventType(ctx.PostBody(), &t, true); err != nil {
+		t := webhook.EventType{Name: r.path("event_type")}
+		if err := parseEventType(r.body(), &t, true); err != nil {
 			return nil, err
 		}
 		if missing {
 			status = fasthttp.StatusCreated
-			return s.config.Writer.CreateEventType(hold, t)
+			return r.writer().CreateEventType(r.context(), t)
 		}
 		t.Revision = before.Revision
-		return s.config.Writer.UpdateEventType(hold, t)
+		return r.writer().UpdateEventType(r.context(), t)
 	})
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{status, showEventType(made)}, nil
+	return &response{status: status, value: showEventType(made)}, nil
 }
 
-// patchEventType changes what the body names.
-func (s *Server) patchEventType(ctx *fasthttp.RequestCtx) (answer, error) {
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	made, err := changeThing(ctx, s, hold, func() (*webhook.EventType, error) {
-		t, err := s.eventType(ctx)
+// patchEventType changes the fields that the body has.
+func patchEventType(r *request) (*response, error) {
+	made, err := update(r, func() (*webhook.EventType, error) {
+		t, err := r.eventType()
 		if err != nil {
 			return nil, err
 		}
-		if err := parseEventType(ctx.PostBody(), t, false); err != nil {
+		if err := parseEventType(r.body(), t, false); err != nil {
 			return nil, err
 		}
-		return s.config.Writer.UpdateEventType(hold, *t)
+		return r.writer().UpdateEventType(r.context(), *t)
 	})
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{fasthttp.StatusOK, showEventType(made)}, nil
+	return ok(showEventType(made)), nil
 }
 
-// deleteEventType archives an event type, or forgets it with expunge.
-func (s *Server) deleteEventType(ctx *fasthttp.RequestCtx) (answer, error) {
-	expunge, err := parseBool(ctx.QueryArgs(), "expunge", false)
-	if err != nil {
-		return answer{}, err
+// deleteEventType archives an event type, or removes it with expunge.
+func deleteEventType(r *request) (*response, error) {
+	q := r.query()
+	expunge := q.bool("expunge", false)
+	if q.err != nil {
+		return nil, q.err
 	}
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	if err := s.config.Writer.DeleteEventType(hold, pathValue(ctx, "event_type"), expunge); err != nil {
-		return answer{}, err
+	if err := r.writer().DeleteEventType(r.context(), r.path("event_type"), expunge); err != nil {
+		return nil, err
 	}
-	return answer{status: fasthttp.StatusNoContent}, nil
+	return noContent(), nil
 }
 
-// listEventTypes pages by name. An iterator is a name behind "+", to go on after it, or behind "-", to go back before it; a bare
-// name, which the Svix API has, goes on too.
-func (s *Server) listEventTypes(ctx *fasthttp.RequestCtx) (answer, error) {
-	args := ctx.QueryArgs()
-	page, err := parseNamePage(args)
-	if err != nil {
-		return answer{}, err
+// listEventTypes pages by name. An iterator is "+" and a name, to continue after it, or "-" and a
+// name, to go back before it. A name alone, as in the Svix API, continues after it too.
+func listEventTypes(r *request) (*response, error) {
+	q := r.query()
+	page := q.namePage()
+	archived, withContent := q.bool("include_archived", false), q.bool("with_content", false)
+	if q.err != nil {
+		return nil, q.err
 	}
-	archived, err := parseBool(args, "include_archived", false)
-	if err != nil {
-		return answer{}, err
+	if err := r.current(); err != nil {
+		return nil, err
 	}
-	withContent, err := parseBool(args, "with_content", false)
-	if err != nil {
-		return answer{}, err
-	}
-	if err := s.current(); err != nil {
-		return answer{}, err
-	}
-	who := caller(ctx)
-	list, more, err := s.config.Store.EventTypes(page, func(t *webhook.EventType) bool {
-		return (archived || !t.Archived) && seesEventType(who, t)
+	list, more, err := r.store().EventTypes(page, func(t *webhook.EventType) bool {
+		return (archived || !t.Archived) && r.sees(t)
 	})
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	var out listResponse
 	out.Data, err = fill(list, func(t *webhook.EventType) (eventTypeOut, error) {
@@ -235,7 +201,7 @@ func (s *Server) listEventTypes(ctx *fasthttp.RequestCtx) (answer, error) {
 		return shown, nil
 	})
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	if len(out.Data) > 0 {
 		first, last := list[0].Name, list[len(out.Data)-1].Name
@@ -246,20 +212,17 @@ func (s *Server) listEventTypes(ctx *fasthttp.RequestCtx) (answer, error) {
 		out.Iterator, out.PrevIterator = new("+"+last), new("-"+first)
 	}
 	out.Done = !more && len(out.Data) == len(list)
-	return answer{fasthttp.StatusOK, out}, nil
+	return ok(out), nil
 }
 
-func parseNamePage(args *fasthttp.Args) (page wal.NamePage, err error) {
-	page.Ascending, page.Bytes = true, pageBytes
-	if page.Limit, err = parseLimit(args); err != nil {
-		return page, err
-	}
-	page.From = string(args.Peek("iterator"))
+// namePage reads limit and iterator of a list that is sorted by name.
+func (q *query) namePage() wal.NamePage {
+	page := wal.NamePage{Ascending: true, Bytes: pageBytes, Limit: q.limit(), From: q.text("iterator")}
 	switch {
 	case strings.HasPrefix(page.From, "-"):
 		page.From, page.Ascending = page.From[1:], false
-	case strings.HasPrefix(page.From, "+"), strings.HasPrefix(page.From, " "): // a plus sign that was not escaped
+	case strings.HasPrefix(page.From, "+"), strings.HasPrefix(page.From, " "): // an unescaped plus sign
 		page.From = page.From[1:]
 	}
-	return page, nil
+	return page
 }

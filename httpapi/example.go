@@ -5,36 +5,37 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
-	"github.com/valyala/fasthttp"
 
 	"hookwheel/webhook"
 )
 
 const (
-	pingType      = "svix.ping" // the event type of a plain test, known without being declared
-	exampleSchema = "1"         // the version of the schema whose example is sent
+	pingType      = "svix.ping" // the event type of a simple test, which needs no declaration
+	exampleSchema = "1"         // the version of the schema that has the examples
 )
 
-// sendExample sends an example of an event type to one endpoint, whatever its filters.
-func (s *Server) sendExample(ctx *fasthttp.RequestCtx) (answer, error) {
-	name, index, err := parseExample(ctx.PostBody())
+// sendExample sends an example of an event type to one endpoint, regardless of its filters.
+func sendExample(r *request) (*response, error) {
+	name, index, err := parseExample(r.body())
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	endpoint, err := s.endpoint(ctx)
+	endpoint, err := r.endpoint()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	if err := s.manual.admit(caller(ctx), 1, time.Now()); err != nil {
-		return answer{}, err
+	if err := r.admitManual(1, time.Now()); err != nil {
+		return nil, err
 	}
-	payload, err := s.example(ctx, name, index)
+	payload, err := example(r, name, index)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	a, err := s.send(ctx, &webhook.Message{App: endpoint.App, EventType: name, Only: endpoint.ID, Payload: payload}, true)
-	a.status = fasthttp.StatusOK
-	return a, err
+	m := &webhook.Message{App: endpoint.App, EventType: name, Only: endpoint.ID, Payload: payload}
+	if err := send(r, m); err != nil {
+		return nil, err
+	}
+	return ok(rawJSON(appendMessageOut(nil, m, true))), nil
 }
 
 func parseExample(text []byte) (name string, index int64, err error) {
@@ -56,12 +57,12 @@ func parseExample(text []byte) (name string, index int64, err error) {
 	return name, index, b.err()
 }
 
-// example is the payload that the schema of an event type gives as an example.
-func (s *Server) example(ctx *fasthttp.RequestCtx, name string, index int64) ([]byte, error) {
+// example returns an example of a payload from the schema of an event type.
+func example(r *request, name string, index int64) ([]byte, error) {
 	if name == pingType {
 		return []byte(`{"success": true}`), nil
 	}
-	eventType, err := s.visibleEventType(ctx, name)
+	eventType, err := r.visibleEventType(name)
 	if err != nil {
 		return nil, err
 	}

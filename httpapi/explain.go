@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"hookwheel/wal"
 	"hookwheel/webhook"
 )
@@ -41,19 +39,20 @@ type fateOut struct {
 	Since       *time.Time `json:"since"`  // of the endpoint, of its filters, or when it was skipped
 }
 
-func (s *Server) explain(ctx *fasthttp.RequestCtx) (answer, error) {
-	l, err := parseListing(ctx.QueryArgs(), webhook.KindEndpoint, true)
-	if err != nil {
-		return answer{}, err
+func explainMessage(r *request) (*response, error) {
+	q := r.query()
+	l := q.listing(webhook.KindEndpoint, true)
+	if q.err != nil {
+		return nil, q.err
 	}
-	app, m, err := s.message(ctx)
+	m, err := r.message()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	endpoints, more := s.config.Store.Endpoints(app.ID, l.Page)
-	list, err := s.config.Store.Explain(m, endpoints)
+	endpoints, more := r.store().Endpoints(m.App, l.Page)
+	list, err := r.store().Explain(m, endpoints)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	var next webhook.ID
 	if more || len(list) < len(endpoints) {
@@ -62,19 +61,19 @@ func (s *Server) explain(ctx *fasthttp.RequestCtx) (answer, error) {
 	page, err := fillPage(l, list, next, func(x *wal.Explanation) webhook.ID { return x.Endpoint.ID },
 		func(x *wal.Explanation) (fateOut, error) { return showFate(x), nil })
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	out := explanationOut{MsgID: m.ID.Text(webhook.KindMessage), EventType: m.EventType, EventID: optional(m.EventID),
 		AcceptedAt: m.ID.Time(), listResponse: page}
 	out.Text = "accepted at " + words(out.AcceptedAt)
-	if caller(ctx).Role != webhook.RoleApplication {
+	if !r.byCustomer() {
 		out.Index, out.Place = new(m.ID.Index()), new(m.ID.Place())
 		out.Text += fmt.Sprintf(" as number %d of entry %d of the log", *out.Place+1, *out.Index)
 	}
 	if m.Expunged {
 		out.Text += "; its payload was expunged"
 	}
-	return answer{fasthttp.StatusOK, out}, nil
+	return ok(out), nil
 }
 
 func showFate(x *wal.Explanation) fateOut {

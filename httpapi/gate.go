@@ -13,8 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// gate is a listener that closes without turning away who was there: connections that clients have made, but that nobody has
-// accepted yet, would be reset by the kernel, with requests that may have been sent on them.
+// gate is a listener that closes without turning away who was there: connections that clients have
+// made, but that nobody has accepted yet, would be reset by the kernel, with requests that may have
+// been sent on them.
 type gate struct {
 	*net.TCPListener
 	log     *slog.Logger
@@ -53,7 +54,8 @@ func (g *gate) shut() {
 	_ = g.SetDeadline(time.Now().Add(shutTime)) // fails only if it is closed
 }
 
-// Accept outlives a lack of file descriptors, which ends when connections do. Its own end is io.EOF.
+// Accept outlives a lack of file descriptors, which ends when connections do. Its own end is
+// io.EOF.
 func (g *gate) Accept() (net.Conn, error) {
 	for {
 		c, err := g.AcceptTCP()
@@ -74,8 +76,9 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 }
 
-// beyond reports whether a connection has taken a descriptor that is kept for other things. A system gives out the lowest
-// one that is free, so by its number all those below are in use, whatever for.
+// beyond reports whether a connection has taken a descriptor that is kept for other things. A
+// system gives out the lowest one that is free, so by its number all those below are in use,
+// whatever for.
 func (g *gate) beyond(c *net.TCPConn) (beyond bool) {
 	if g.ceiling == 0 {
 		return false

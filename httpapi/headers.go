@@ -1,54 +1,26 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"slices"
 
 	"github.com/tidwall/gjson"
-	"github.com/valyala/fasthttp"
 
 	"hookwheel/webhook"
 )
 
-// sealHeaders gives an endpoint its own headers, for they may hold secrets.
-func (s *Server) sealHeaders(e *webhook.Endpoint, headers webhook.Headers) error {
-	if len(headers) == 0 {
-		e.Headers = nil
-		return nil
-	}
-	text, err := json.Marshal(headers)
-	if err != nil {
-		return err
-	}
-	e.Headers = s.seal(text)
-	return nil
-}
-
-func (s *Server) openHeaders(e *webhook.Endpoint) (headers webhook.Headers, err error) {
-	headers = make(webhook.Headers)
-	if len(e.Headers) == 0 {
-		return headers, nil
-	}
-	text, err := s.config.Keyring.Open(e.Headers)
+// getHeaders omits the values that may be secrets, and lists their names. To readers it shows only
+// the values of well-known harmless headers.
+func getHeaders(r *request) (*response, error) {
+	endpoint, err := r.endpoint()
 	if err != nil {
 		return nil, err
 	}
-	return headers, json.Unmarshal(text, &headers)
-}
-
-// getHeaders withholds the values that are secrets, and names them. To readers it shows only the
-// values of well-known harmless headers.
-func (s *Server) getHeaders(ctx *fasthttp.RequestCtx) (answer, error) {
-	endpoint, err := s.endpoint(ctx)
+	headers, err := r.server.sealer.openHeaders(endpoint)
 	if err != nil {
-		return answer{}, err
-	}
-	headers, err := s.openHeaders(endpoint)
-	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	sensitive := []string{}
-	reader := !toChangeOwn.include(caller(ctx))
+	reader := !mayChangeOwn.include(r.caller)
 	for name := range headers {
 		if webhook.SensitiveHeader(name) || reader && !webhook.HarmlessHeader(name) {
 			sensitive = append(sensitive, name)
@@ -56,29 +28,29 @@ func (s *Server) getHeaders(ctx *fasthttp.RequestCtx) (answer, error) {
 		}
 	}
 	slices.Sort(sensitive)
-	return answer{fasthttp.StatusOK, struct {
+	return ok(struct {
 		Headers   webhook.Headers `json:"headers"`
 		Sensitive []string        `json:"sensitive"`
-	}{headers, sensitive}}, nil
+	}{headers, sensitive}), nil
 }
 
-// putHeaders replaces all.
-func (s *Server) putHeaders(ctx *fasthttp.RequestCtx) (answer, error) {
-	set, _, err := parseHeaders(ctx.PostBody(), false)
+// putHeaders replaces all headers.
+func putHeaders(r *request) (*response, error) {
+	set, _, err := parseHeaders(r.body(), false)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return s.editEndpoint(ctx, func(e *webhook.Endpoint) error { return s.sealHeaders(e, set) })
+	return respondUpdated(r, func(e *webhook.Endpoint) error { return r.server.sealer.sealHeaders(e, set) })
 }
 
-// patchHeaders sets some, and deletes some.
-func (s *Server) patchHeaders(ctx *fasthttp.RequestCtx) (answer, error) {
-	set, gone, err := parseHeaders(ctx.PostBody(), true)
+// patchHeaders sets some headers and deletes others.
+func patchHeaders(r *request) (*response, error) {
+	set, gone, err := parseHeaders(r.body(), true)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return s.editEndpoint(ctx, func(e *webhook.Endpoint) error {
-		headers, err := s.openHeaders(e)
+	return respondUpdated(r, func(e *webhook.Endpoint) error {
+		headers, err := r.server.sealer.openHeaders(e)
 		if err != nil {
 			return err
 		}
@@ -86,17 +58,18 @@ func (s *Server) patchHeaders(ctx *fasthttp.RequestCtx) (answer, error) {
 			headers.Delete(name)
 		}
 		for name, value := range set {
-			headers.Delete(name) // in another case
+			headers.Delete(name) // in any case
 			headers[name] = value
 		}
 		if err := headers.Validate(); err != nil {
 			return err
 		}
-		return s.sealHeaders(e, headers)
+		return r.server.sealer.sealHeaders(e, headers)
 	})
 }
 
-// parseHeaders reads headers and, for a change, deleteHeaders; there a header that is null is deleted too.
+// parseHeaders reads headers and, for a change, deleteHeaders. A change also deletes headers that
+// are null.
 func parseHeaders(text []byte, change bool) (set webhook.Headers, gone []string, err error) {
 	b, err := parseBody(text)
 	if err != nil {
@@ -129,4 +102,11 @@ func parseHeaders(text []byte, change bool) (set webhook.Headers, gone []string,
 		return nil, nil, err
 	}
 	return set, gone, set.Validate()
+}
+
+func respondUpdated(r *request, change func(*webhook.Endpoint) error) (*response, error) {
+	if _, err := updateEndpoint(r, change); err != nil {
+		return nil, err
+	}
+	return noContent(), nil
 }

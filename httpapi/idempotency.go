@@ -18,37 +18,24 @@ import (
 
 const idempotencyHeader = "Idempotency-Key"
 
-// hold bounds the work on a request that changes something: a cluster without a leader may find one within that time. What
-// is proposed under it takes effect once if the request is a POST with an idempotency key.
-func (s *Server) hold(ctx *fasthttp.RequestCtx) (context.Context, context.CancelFunc) {
-	hold, cancel := context.WithTimeout(context.Background(), holdTimeout)
-	if once := onceOf(ctx); once != nil {
-		hold = once.Context(hold)
+// idempotencyKey returns the idempotency key of the request, or nil. The same header from another
+// caller is another key. The fingerprint covers the whole request, to detect a header that is
+// reused for a different request.
+func (r *request) idempotencyKey() *wal.Once {
+	if r.keyKnown {
+		return r.key
 	}
-	return hold, cancel
-}
-
-const onceValue = "once"
-
-// onceOf is the idempotency key of a request, the same in each call; nil: it has none. The same word
-// is another key to another caller. What the request asks for is a part of the fingerprint, so that
-// a word that comes with another request is noticed.
-func onceOf(ctx *fasthttp.RequestCtx) *wal.Once {
-	if once, seen := ctx.UserValue(onceValue).(*wal.Once); seen {
-		return once
-	}
-	word := ctx.Request.Header.Peek(idempotencyHeader)
-	who, known := ctx.UserValue(callerValue).(*webhook.APIKey)
-	if len(word) == 0 || !ctx.IsPost() || !known {
+	r.keyKnown = true
+	header := r.http.Request.Header.Peek(idempotencyHeader)
+	if len(header) == 0 || !r.http.IsPost() || r.caller == nil {
 		return nil
 	}
-	once := &wal.Once{Key: hashOf(who.ID[:], who.App[:], []byte(who.Role), word),
-		Fingerprint: hashOf(ctx.Method(), ctx.URI().PathOriginal(), ctx.QueryArgs().QueryString(), ctx.PostBody())}
-	ctx.SetUserValue(onceValue, once)
-	return once
+	r.key = &wal.Once{Key: hashOf(r.caller.ID[:], r.caller.App[:], []byte(r.caller.Role), header),
+		Fingerprint: hashOf(r.http.Method(), r.http.URI().PathOriginal(), r.http.QueryArgs().QueryString(), r.body())}
+	return r.key
 }
 
-// hashOf is a hash of some parts that tells where each ends.
+// hashOf hashes several parts with their lengths.
 func hashOf(parts ...[]byte) [16]byte {
 	hash := sha256.New()
 	for _, part := range parts {
@@ -58,55 +45,55 @@ func hashOf(parts ...[]byte) [16]byte {
 	return [16]byte(hash.Sum(nil))
 }
 
-// partOf is hold for a further command of the same request, which takes effect once by itself.
-func partOf(ctx *fasthttp.RequestCtx, hold context.Context, name string) context.Context {
-	once := onceOf(ctx)
-	if once == nil {
-		return hold
+// contextOf returns the context of an additional change, which takes effect once on its own.
+func (r *request) contextOf(change string) context.Context {
+	ctx, key := r.context(), r.idempotencyKey()
+	if key == nil {
+		return ctx
 	}
-	part := &wal.Once{Key: hashOf(once.Key[:], []byte(name)), Fingerprint: once.Fingerprint}
-	return part.Context(hold)
+	additional := &wal.Once{Key: hashOf(key.Key[:], []byte(change)), Fingerprint: key.Fingerprint}
+	return additional.Context(ctx)
 }
 
-// repeated reports whether the last command of the request had taken effect before.
-func repeated(ctx *fasthttp.RequestCtx) bool {
-	once := onceOf(ctx)
-	return once != nil && once.Repeated
+// repeated reports whether the last change of the request had taken effect before.
+func (r *request) repeated() bool {
+	key := r.idempotencyKey()
+	return key != nil && key.Repeated
 }
 
-// answerOnce answers a request. One with an idempotency key that has taken effect gets the answer
-// that is kept, whatever has become of the thing since.
-func (s *Server) answerOnce(ctx *fasthttp.RequestCtx, h handler) (answer, error) {
-	once := onceOf(ctx)
-	if once == nil {
-		return h(ctx)
+// performOnce runs a handler. A request whose idempotency key has taken effect before gets the
+// first response again, even if what it created has changed since.
+func (r *request) performOnce(h handler) (*response, error) {
+	key := r.idempotencyKey()
+	if key == nil {
+		return h(r)
 	}
-	if kept, err := s.config.Store.Kept(once, time.Now()); kept != nil || err != nil {
-		return s.answerKept(ctx, kept, err)
+	if kept, err := r.store().Kept(key, time.Now()); kept != nil || err != nil {
+		return r.respondKept(kept, err)
 	}
-	who := caller(ctx)
-	if !s.kept.room(who, time.Now()) {
-		return answer{}, errKeptFull
+	limit := r.server.kept
+	if !limit.room(r.caller, time.Now()) {
+		return nil, errKeptFull
 	}
-	a, err := h(ctx)
-	s.kept.charge(who, once.Size, time.Now())
+	resp, err := h(r)
+	limit.charge(r.caller, key.Size, time.Now())
 	var refused *webhook.Error
-	if !errors.As(err, &refused) || refused.Code == webhook.CodeKeyReused || s.current() != nil {
-		return a, err
+	if !errors.As(err, &refused) || refused.Code == webhook.CodeKeyReused || r.current() != nil {
+		return resp, err
 	}
-	// What it needs may be gone by now, and this node had not heard that it took effect before that.
-	if kept, failed := s.config.Store.Kept(once, time.Now()); kept != nil || failed != nil {
-		return s.answerKept(ctx, kept, failed)
+	// The request may have failed only because it took effect before, which this node did not know.
+	if kept, failed := r.store().Kept(key, time.Now()); kept != nil || failed != nil {
+		return r.respondKept(kept, failed)
 	}
-	return a, err
+	return resp, err
 }
 
-// keptBytes is how many bytes of responses the tokens of an application may have kept at once, and
-// then again in each window, on this node.
+// keptBytes is how many bytes of responses may be kept for the tokens of an application at once,
+// and again in each window, on this node.
 const keptBytes = 16 << 20
 
-// keptResponses limits what the tokens of an application may have kept. A short request may change
-// a large thing, whose response is kept for hours.
+// keptResponses limits what is kept for the tokens of an application. A short request may have a
+// large response, which is kept for hours.
 type keptResponses struct{ buckets }
 
 func newKeptResponses() *keptResponses {
@@ -118,92 +105,93 @@ var errKeptFull = &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf(
 		"Send requests without Idempotency-Key, or make fewer of them.", keptBytes>>20, wal.IdempotencyWindow.Hours())}
 
 // room reports whether a response may be kept. Operators are not limited.
-func (k *keptResponses) room(who *webhook.APIKey, now time.Time) bool {
-	return who.Role != webhook.RoleApplication || k.take(who.App, 1, 0, now)
+func (k *keptResponses) room(caller *webhook.APIKey, now time.Time) bool {
+	return caller.Role != webhook.RoleApplication || k.take(caller.App, 1, 0, now)
 }
 
 // charge counts a response that was kept.
-func (k *keptResponses) charge(who *webhook.APIKey, size int, now time.Time) {
-	if who.Role == webhook.RoleApplication {
-		k.take(who.App, math.Inf(-1), float64(size), now)
+func (k *keptResponses) charge(caller *webhook.APIKey, size int, now time.Time) {
+	if caller.Role == webhook.RoleApplication {
+		k.take(caller.App, math.Inf(-1), float64(size), now)
 	}
 }
 
-// answerKept shows a kept reply as the operation has shown it the first time.
-func (s *Server) answerKept(ctx *fasthttp.RequestCtx, kept *wal.Kept, err error) (answer, error) {
+// respondKept responds with a kept reply as the operation did the first time.
+func (r *request) respondKept(kept *wal.Kept, err error) (*response, error) {
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	made := fasthttp.StatusOK
+	status := fasthttp.StatusOK
 	if kept.Created {
-		made = fasthttp.StatusCreated
+		status = fasthttp.StatusCreated
 	}
-	switch path := ctx.URI().PathOriginal(); {
+	switch path := r.http.URI().PathOriginal(); {
 	case !kept.Message.IsZero() && bytes.HasSuffix(path, []byte("/send-example")):
-		return s.keptExample(ctx, kept.Message)
+		return keptExample(r, kept.Message)
 	case !kept.Message.IsZero():
-		return keptMessage(ctx, kept.Message)
+		return keptMessage(r, kept.Message)
 	case kept.Application != nil:
-		return answer{made, showApplication(kept.Application)}, nil
+		return &response{status: status, value: showApplication(kept.Application)}, nil
 	case kept.Endpoint != nil && bytes.HasSuffix(path, []byte("/secret/rotate")):
-		return s.showSecret(ctx, kept.Endpoint)
+		return respondSecret(r, kept.Endpoint)
 	case kept.Endpoint != nil:
-		return s.respondEndpoint(ctx, made, kept.Endpoint)
+		return respondEndpoint(r, status, kept.Endpoint)
 	case kept.EventType != nil:
-		return answer{made, showEventType(kept.EventType)}, nil
+		return &response{status: status, value: showEventType(kept.EventType)}, nil
 	case kept.Task != nil && kept.Created:
-		return answer{fasthttp.StatusAccepted, showTask(kept.Task)}, nil
+		return accepted(showTask(kept.Task)), nil
 	case kept.Task != nil:
-		return answer{made, showTask(kept.Task)}, nil
+		return &response{status: status, value: showTask(kept.Task)}, nil
 	case kept.Key != nil:
-		return s.keptKey(ctx, kept.Key)
+		return keptKey(r, kept.Key)
 	case bytes.HasSuffix(path, []byte("/resend")):
-		return answer{fasthttp.StatusAccepted, struct{}{}}, nil
+		return accepted(struct{}{}), nil
 	default:
-		return answer{status: fasthttp.StatusNoContent}, nil
+		return noContent(), nil
 	}
 }
 
-// keptMessage shows a message from the body of the request, which is that of the first one.
-func keptMessage(ctx *fasthttp.RequestCtx, id webhook.ID) (answer, error) {
-	withContent, err := parseBool(ctx.QueryArgs(), "with_content", true)
-	if err != nil {
-		return answer{}, err
+// keptMessage takes the message from the body, which is the same as that of the first request.
+func keptMessage(r *request, id webhook.ID) (*response, error) {
+	q := r.query()
+	withContent := q.bool("with_content", true)
+	if q.err != nil {
+		return nil, q.err
 	}
-	m, err := parseMessage(ctx.PostBody())
+	m, err := parseMessage(r.body())
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	m.ID = id
-	return answer{fasthttp.StatusAccepted, rawJSON(appendMessageOut(nil, &m.Message, withContent))}, nil
+	return accepted(rawJSON(appendMessageOut(nil, &m.Message, withContent))), nil
 }
 
-// keptExample shows an example that was sent, without its payload if the event type no longer has it.
-func (s *Server) keptExample(ctx *fasthttp.RequestCtx, id webhook.ID) (answer, error) {
-	name, index, err := parseExample(ctx.PostBody())
+// keptExample omits the payload if the event type no longer has that example.
+func keptExample(r *request, id webhook.ID) (*response, error) {
+	name, index, err := parseExample(r.body())
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	m := &webhook.Message{ID: id, EventType: name}
-	if m.Payload, err = s.example(ctx, name, index); err != nil {
+	if m.Payload, err = example(r, name, index); err != nil {
 		m.Expunged = true
 	}
-	return answer{fasthttp.StatusOK, rawJSON(appendMessageOut(nil, m, true))}, nil
+	return ok(rawJSON(appendMessageOut(nil, m, true))), nil
 }
 
-// keptKey makes the token of a key again.
-func (s *Server) keptKey(ctx *fasthttp.RequestCtx, key *webhook.APIKey) (answer, error) {
-	secret, err := s.newSecret(ctx)
+// keptKey derives the token of a key again.
+func keptKey(r *request, key *webhook.APIKey) (*response, error) {
+	secret, err := newSecret(r)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	if !bytes.Equal(webhook.HashToken(secret), key.Hash) {
-		return answer{}, errShown
+		return nil, errShown
 	}
-	if bytes.HasPrefix(ctx.URI().PathOriginal(), []byte("/api/v1/auth/")) {
-		return s.showPortal(ctx, key.Token(secret)), nil
+	if bytes.HasPrefix(r.http.URI().PathOriginal(), []byte("/api/v1/auth/")) {
+		return respondPortal(r, key.Token(secret)), nil
 	}
 	out := showKey(key)
 	out.Token = key.Token(secret)
-	return answer{fasthttp.StatusCreated, out}, nil
+	return created(out), nil
 }

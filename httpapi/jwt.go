@@ -10,11 +10,11 @@ import (
 	"hookwheel/webhook"
 )
 
-// jwtLeeway is by how much the clock of who signs tokens may differ from ours.
+// jwtLeeway is by how much the clock of a signer of tokens may differ from ours.
 const jwtLeeway = time.Minute
 
-// claims are those of the tokens that a Svix server makes: the subject is an organization, which may do everything, or an
-// application.
+// claims are the claims of the tokens that a Svix server issues. The subject is an organization,
+// which may do everything, or an application.
 type claims struct {
 	jwt.RegisteredClaims
 	FeatureFlags []string `json:"feature_flags"`
@@ -23,9 +23,9 @@ type claims struct {
 var errSigningSecret = &webhook.Error{Code: webhook.CodeUnauthorized,
 	Detail: "Invalid token: this is the secret that signs tokens; sign one with it, or use the token of the configuration"}
 
-// jwt takes a token that was signed with the secret of the configuration.
-func (s *Server) jwt(token string) (*webhook.APIKey, error) {
-	secret := []byte(s.config.JWTSecret)
+// jwt accepts a token that was signed with the secret of the configuration.
+func (a *authenticator) jwt(token string) (*webhook.APIKey, error) {
+	secret := []byte(a.config.JWTSecret)
 	if subtle.ConstantTimeCompare([]byte(token), secret) == 1 {
 		return nil, errSigningSecret
 	}
@@ -42,20 +42,18 @@ func (s *Server) jwt(token string) (*webhook.APIKey, error) {
 	if err != nil {
 		return nil, errToken
 	}
-	if id.Index() > s.config.Store.Applied() {
-		if err := s.current(); err != nil {
-			return nil, err
-		}
+	if err := a.catchUp(id); err != nil {
+		return nil, err
 	}
-	app, err := s.config.Store.Application(c.Subject)
+	app, err := a.config.Store.Application(c.Subject)
 	if err != nil || c.void(app) {
 		return nil, errToken
 	}
 	return &webhook.APIKey{Name: c.Subject, Role: webhook.RoleApplication, App: app.ID, FeatureFlags: c.FeatureFlags, ExpiresAt: c.expiry()}, nil
 }
 
-// meant reports whether a token is meant for this server, which has no name as an audience (RFC 7519, 4.1.3), and asks for no
-// extension, as none is understood here (RFC 7515, 4.1.11).
+// meant reports whether a token has no audience, as this server has no name (RFC 7519, 4.1.3), and
+// no critical extension, as it supports none (RFC 7515, 4.1.11).
 func (c *claims) meant(token *jwt.Token) bool {
 	_, critical := token.Header["crit"]
 	return len(c.Audience) == 0 && !critical
@@ -68,8 +66,8 @@ func (c *claims) expiry() (t time.Time) {
 	return t
 }
 
-// void tells whether all tokens of the application were ended after this one was made. One that was made in the same second
-// may be older, and so may one that does not say.
+// void reports whether all tokens of the application were expired after this one was issued. Tokens
+// of the same second, or without a time, may be older.
 func (c *claims) void(app *webhook.Application) bool {
 	if app.TokensSince.IsZero() || time.Now().Before(app.TokensUntil) {
 		return false

@@ -10,14 +10,13 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
-	"github.com/valyala/fasthttp"
 
 	"hookwheel/webhook"
 )
 
-const tokenBytes = 32 // of randomness in a token
+const tokenBytes = 32 // of the secret in a token
 
-// keyOut is an API key as the API shows it; its token only in the answer to its creation.
+// keyOut is an API key in responses. Only the response to its creation has the token.
 type keyOut struct {
 	ID            string       `json:"id,omitempty"`
 	Name          string       `json:"name"`
@@ -46,13 +45,14 @@ func showKey(key *webhook.APIKey) keyOut {
 	return out
 }
 
-// newSecret is random; with an idempotency key it is made from that, so that a repetition is answered with the same token, of
-// which only a hash is kept. Nobody can guess it who does not know the token of the configuration.
-func (s *Server) newSecret(ctx *fasthttp.RequestCtx) (string, error) {
+// newSecret returns a random secret. With an idempotency key the secret is derived from that and
+// from the token of the configuration, so that a repetition returns the same token, of which only a
+// hash is kept.
+func newSecret(r *request) (string, error) {
 	secret := make([]byte, tokenBytes)
-	if once := onceOf(ctx); once != nil {
+	if once := r.idempotencyKey(); once != nil {
 		var err error
-		if secret, err = hkdf.Key(sha256.New, []byte(s.config.Token), once.Key[:], "hookwheel token", tokenBytes); err != nil {
+		if secret, err = hkdf.Key(sha256.New, []byte(r.server.config.Token), once.Key[:], "hookwheel token", tokenBytes); err != nil {
 			return "", fmt.Errorf("making a token: %w", err)
 		}
 	} else {
@@ -64,31 +64,29 @@ func (s *Server) newSecret(ctx *fasthttp.RequestCtx) (string, error) {
 var errShown = &webhook.Error{Code: webhook.CodeConflict,
 	Detail: "This request was answered before, with a token that is not kept and can't be shown again. Make another key."}
 
-// makeKey keeps a key and returns it with its token.
-func (s *Server) makeKey(ctx *fasthttp.RequestCtx, key webhook.APIKey) (*webhook.APIKey, string, error) {
-	secret, err := s.newSecret(ctx)
+// makeKey stores a key and returns it with its token.
+func makeKey(r *request, key webhook.APIKey) (*webhook.APIKey, string, error) {
+	secret, err := newSecret(r)
 	if err != nil {
 		return nil, "", err
 	}
 	key.Hash = webhook.HashToken(secret)
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	made, err := s.config.Writer.CreateKey(hold, key)
+	made, err := r.writer().CreateKey(r.context(), key)
 	if err != nil {
 		return nil, "", err
 	}
-	if string(made.Hash) != string(key.Hash) { // another node with another token in its configuration has answered the first time
+	if string(made.Hash) != string(key.Hash) { // from a node with another token in its configuration
 		return nil, "", errShown
 	}
-	s.audit.note(ctx, auditKeyMade, "key", made.ID.Text(webhook.KindAPIKey), "role", string(made.Role))
+	r.audit(auditKeyMade, "key", made.ID.Text(webhook.KindAPIKey), "role", string(made.Role))
 	return made, made.Token(secret), nil
 }
 
-// createKey takes {name, role, applicationId?, featureFlags?, readOnly?, expiry? in seconds}.
-func (s *Server) createKey(ctx *fasthttp.RequestCtx) (answer, error) {
-	b, err := parseBody(ctx.PostBody())
+// createKey accepts {name, role, applicationId?, featureFlags?, readOnly?, expiry? in seconds}.
+func createKey(r *request) (*response, error) {
+	b, err := parseBody(r.body())
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	var key webhook.APIKey
 	var app string
@@ -109,29 +107,28 @@ func (s *Server) createKey(ctx *fasthttp.RequestCtx) (answer, error) {
 		}
 	})
 	if err := b.err(); err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	if app != "" {
-		ctx.SetUserValue("app", app)
-		owner, err := s.applicationToWrite(ctx)
+		owner, err := r.applicationByName(app)
 		if err != nil {
-			return answer{}, err
+			return nil, err
 		}
 		key.App = owner.ID
 	}
 	if err := key.Validate(); err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	made, token, err := s.makeKey(ctx, key)
+	made, token, err := makeKey(r, key)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	out := showKey(made)
 	out.Token = token
-	return answer{fasthttp.StatusCreated, out}, nil
+	return created(out), nil
 }
 
-// expiresIn is zero, never, for zero.
+// expiresIn returns a time, or zero, which means never, for zero.
 func expiresIn(seconds int64) time.Time {
 	if seconds == 0 {
 		return time.Time{}
@@ -139,62 +136,57 @@ func expiresIn(seconds int64) time.Time {
 	return time.Now().UTC().Truncate(time.Millisecond).Add(time.Duration(seconds) * time.Second)
 }
 
-func (s *Server) listKeys(ctx *fasthttp.RequestCtx) (answer, error) {
-	l, err := parseListing(ctx.QueryArgs(), webhook.KindAPIKey, true)
+func listKeys(r *request) (*response, error) {
+	q := r.query()
+	l := q.listing(webhook.KindAPIKey, true)
+	if q.err != nil {
+		return nil, q.err
+	}
+	if err := r.current(); err != nil {
+		return nil, err
+	}
+	list, more, err := r.store().APIKeys(l.Page)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	if err := s.current(); err != nil {
-		return answer{}, err
-	}
-	list, more, err := s.config.Store.APIKeys(l.Page)
-	if err != nil {
-		return answer{}, err
-	}
-	return respond(l, list, more, func(k *webhook.APIKey) webhook.ID { return k.ID }, showKey)
+	return respondPage(l, list, more, func(k *webhook.APIKey) webhook.ID { return k.ID }, showKey)
 }
 
-func (s *Server) getKey(ctx *fasthttp.RequestCtx) (answer, error) {
-	id, err := webhook.ParseID(webhook.KindAPIKey, pathValue(ctx, "key"))
+func getKey(r *request) (*response, error) {
+	id, err := webhook.ParseID(webhook.KindAPIKey, r.path("key"))
 	if err != nil {
-		return answer{}, errNoKey
+		return nil, errNoKey
 	}
-	if err := s.current(); err != nil {
-		return answer{}, err
+	if err := r.current(); err != nil {
+		return nil, err
 	}
-	key, err := s.config.Store.APIKey(id, time.Now())
+	key, err := r.store().APIKey(id, time.Now())
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{fasthttp.StatusOK, showKey(key)}, nil
+	return ok(showKey(key)), nil
 }
 
 var errNoKey = &webhook.Error{Code: webhook.CodeNotFound, Detail: "API key not found"}
 
-func (s *Server) revokeKey(ctx *fasthttp.RequestCtx) (answer, error) {
-	id, err := webhook.ParseID(webhook.KindAPIKey, pathValue(ctx, "key"))
+func revokeKey(r *request) (*response, error) {
+	id, err := webhook.ParseID(webhook.KindAPIKey, r.path("key"))
 	if err != nil {
-		return answer{}, errNoKey
+		return nil, errNoKey
 	}
-	a, err := s.revoke(ctx, func(hold context.Context) error { return s.config.Writer.RevokeKey(hold, id) })
-	if err == nil {
-		s.audit.note(ctx, auditKeyRevoked, "key", id.Text(webhook.KindAPIKey))
-	}
-	return a, err
+	return revoke(r, id)
 }
 
-// revoke answers when no node that can be reached takes the tokens any longer.
-func (s *Server) revoke(ctx *fasthttp.RequestCtx, ask func(context.Context) error) (answer, error) {
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	if err := ask(hold); err != nil {
-		return answer{}, err
+// revoke ends one token.
+func revoke(r *request, id webhook.ID) (*response, error) {
+	if err := r.writer().RevokeKey(r.context(), id); err != nil {
+		return nil, err
 	}
-	if err := s.current(); err != nil {
-		return answer{}, err
+	if err := awaitMembers(r); err != nil {
+		return nil, err
 	}
-	s.awaitMembers(hold, s.config.Store.Applied())
-	return answer{status: fasthttp.StatusNoContent}, nil
+	r.audit(auditKeyRevoked, "key", id.Text(webhook.KindAPIKey))
+	return noContent(), nil
 }
 
 const (
@@ -202,19 +194,25 @@ const (
 	membersWait = 2 * time.Second
 )
 
-// awaitMembers waits until all nodes that answer have applied the log up to that index. One that can't be reached for longer than
-// membersWait is not waited for: without a leader it answers none that would need one.
-func (s *Server) awaitMembers(ctx context.Context, index uint64) {
-	ctx, cancel := context.WithTimeout(ctx, membersWait)
+// awaitMembers waits until all nodes that respond have applied a change, so that no reachable node
+// accepts a token that was ended. It does not wait longer than membersWait for unreachable nodes: a
+// node that is cut off from the leader can't serve requests that need one.
+func awaitMembers(r *request) error {
+	if err := r.current(); err != nil {
+		return err
+	}
+	index := r.store().Applied()
+	ctx, cancel := context.WithTimeout(r.context(), membersWait)
 	defer cancel()
 	for ctx.Err() == nil {
 		behind := false
-		for _, m := range s.config.Node.Members(ctx) {
+		for _, m := range r.server.config.Node.Members(ctx) {
 			behind = behind || m.Status != nil && m.Status.Applied < index
 		}
 		if !behind {
-			return
+			break
 		}
 		time.Sleep(memberPause)
 	}
+	return nil
 }

@@ -9,17 +9,18 @@ import (
 )
 
 const (
-	lastUseInterval = time.Minute // between two records of one node
-	lastUseMost     = 1000        // keys in one record; others are noted when they are used again
+	lastUseInterval = time.Minute // between records of a node
+	lastUseMax      = 1000        // keys in one record; others are recorded when they are used again
 )
 
-// lastUse gathers which API keys were used, to be recorded from time to time: not each request is worth an entry.
+// lastUse collects which API keys were used, to record them from time to time: an entry per request
+// would cost too much.
 type lastUse struct {
 	mu   sync.Mutex
 	used map[webhook.ID]time.Time
 }
 
-// note costs a lock, and that only if the use is not recorded already.
+// note takes a lock only if the use is not recorded yet.
 func (l *lastUse) note(key *webhook.APIKey, now time.Time) {
 	if now.Sub(key.LastUsed) < lastUseInterval {
 		return
@@ -29,7 +30,7 @@ func (l *lastUse) note(key *webhook.APIKey, now time.Time) {
 	if l.used == nil {
 		l.used = make(map[webhook.ID]time.Time)
 	}
-	if _, noted := l.used[key.ID]; noted || len(l.used) < lastUseMost {
+	if _, noted := l.used[key.ID]; noted || len(l.used) < lastUseMax {
 		l.used[key.ID] = now.UTC().Truncate(time.Millisecond)
 	}
 }
@@ -42,9 +43,9 @@ func (l *lastUse) take() map[webhook.ID]time.Time {
 	return used
 }
 
-// recordUse records which keys were used, until ctx ends. What can't be recorded now, as there is no leader, is not worth a
-// second try.
-func (s *Server) recordUse(ctx context.Context, interval time.Duration) {
+// recordUse records which keys were used, until ctx ends. If it fails because there is no leader,
+// it does not try again.
+func (a *authenticator) recordUse(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -53,13 +54,13 @@ func (s *Server) recordUse(ctx context.Context, interval time.Duration) {
 			return
 		case <-ticker.C:
 		}
-		used := s.lastUse.take()
+		used := a.lastUse.take()
 		if len(used) == 0 {
 			continue
 		}
-		hold, cancel := context.WithTimeout(ctx, holdTimeout)
-		if err := s.config.Writer.TouchKeys(hold, used); err != nil {
-			s.config.Logger.Debug("the last use of API keys was not recorded", "keys", len(used), "error", err)
+		bounded, cancel := context.WithTimeout(ctx, leaderTimeout)
+		if err := a.config.Writer.TouchKeys(bounded, used); err != nil {
+			a.config.Logger.Debug("the last use of API keys was not recorded", "keys", len(used), "error", err)
 		}
 		cancel()
 	}

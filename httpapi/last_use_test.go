@@ -36,7 +36,7 @@ func TestLastUseIsRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &proposer{store: store}
-	s := &Server{config: Config{Store: store, Writer: wal.NewWriter(p), Logger: slog.New(slog.DiscardHandler)}}
+	a := &authenticator{config: &Config{Store: store, Writer: wal.NewWriter(p), Logger: slog.New(slog.DiscardHandler)}}
 	ctx, stop := context.WithCancel(t.Context())
 	var recording sync.WaitGroup
 	t.Cleanup(func() {
@@ -46,19 +46,19 @@ func TestLastUseIsRecorded(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	key, err := s.config.Writer.CreateKey(t.Context(), webhook.APIKey{Name: "k", Role: webhook.RoleReader, Hash: webhook.HashToken("secret")})
+	key, err := a.config.Writer.CreateKey(t.Context(), webhook.APIKey{Name: "k", Role: webhook.RoleReader, Hash: webhook.HashToken("secret")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 5 { // a record for all of them
-		if got, err := s.apiKey(key.ID, "secret"); err != nil || got.ID != key.ID {
+		if got, err := a.apiKey(key.ID, "secret"); err != nil || got.ID != key.ID {
 			t.Fatal(got, err)
 		}
-		if _, err := s.apiKey(key.ID, "Secret"); err != errToken {
+		if _, err := a.apiKey(key.ID, "Secret"); err != errToken {
 			t.Fatal(err)
 		}
 	}
-	recording.Go(func() { s.recordUse(ctx, time.Millisecond) })
+	recording.Go(func() { a.recordUse(ctx, time.Millisecond) })
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		got, err := store.APIKey(key.ID, time.Now())
 		if err != nil || time.Now().After(deadline) {
@@ -68,7 +68,7 @@ func TestLastUseIsRecorded(t *testing.T) {
 			break
 		}
 	}
-	if _, err := s.apiKey(key.ID, "secret"); err != nil { // has been recorded within the minute
+	if _, err := a.apiKey(key.ID, "secret"); err != nil { // has been recorded within the minute
 		t.Fatal(err)
 	}
 	time.Sleep(5 * time.Millisecond)
@@ -83,10 +83,10 @@ func TestLastUseIsRecorded(t *testing.T) {
 func TestLastUseIsBounded(t *testing.T) {
 	var l lastUse
 	now := time.Now()
-	for i := range lastUseMost + 100 {
+	for i := range lastUseMax + 100 {
 		l.note(&webhook.APIKey{ID: webhook.NewID(now.UnixMilli(), uint64(i+1), 0)}, now)
 	}
-	if n := len(l.take()); n != lastUseMost {
+	if n := len(l.take()); n != lastUseMax {
 		t.Errorf("%d keys are noted", n)
 	}
 	if l.take() != nil {

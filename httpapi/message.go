@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"slices"
 	"strconv"
@@ -10,15 +9,14 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
-	"github.com/valyala/fasthttp"
 
-	"hookwheel/wal"
 	"hookwheel/webhook"
 )
 
-// appendMessageOut writes a message as the API shows it; more, which begins with a comma, goes in at the end. It is written by hand
-// because it is the answer of the hot path and because the payload goes back as it came; but for tags and content types the
-// other strings hold nothing that JSON would escape.
+// appendMessageOut appends a message in the format of responses; more, which begins with a comma,
+// are additional fields. It does not use encoding/json, because this is the hot path and because
+// the payload is returned byte for byte. Apart from tags and content types, no string contains
+// anything that JSON escapes.
 func appendMessageOut(dst []byte, m *webhook.Message, withContent bool, more ...byte) []byte {
 	dst = slices.Grow(dst, 256)
 	if withContent {
@@ -45,7 +43,7 @@ func appendMessageOut(dst []byte, m *webhook.Message, withContent bool, more ...
 	return append(append(dst, more...), '}')
 }
 
-// appendExtras writes what few messages have.
+// appendExtras appends the fields that few messages have.
 func appendExtras(dst []byte, m *webhook.Message) []byte {
 	for i, tag := range m.Tags {
 		if i == 0 {
@@ -71,7 +69,8 @@ func appendExtras(dst []byte, m *webhook.Message) []byte {
 	return dst
 }
 
-// appendPayload writes the payload: what is no JSON object as a string within one, for the SDKs expect an object.
+// appendPayload appends the payload. The SDKs expect a JSON object, so anything else becomes a
+// string within one.
 func appendPayload(dst []byte, m *webhook.Message) []byte {
 	switch {
 	case m.Expunged:
@@ -104,13 +103,13 @@ func appendChannels(dst []byte, channels []string) []byte {
 	return append(dst, `"]`...)
 }
 
-// messageIn is what a producer sends: a message, and perhaps the application that it is for.
+// messageIn is a message that a producer sends, and perhaps its application.
 type messageIn struct {
 	webhook.Message
 	application *webhook.Application
 }
 
-// parseMessage reads a message whose Payload is a part of text, unless it is a raw one.
+// parseMessage reads a message. Its Payload is a slice of text, unless it is raw.
 func parseMessage(text []byte) (m messageIn, err error) {
 	b, err := parseBody(text)
 	if err != nil {
@@ -164,8 +163,8 @@ func parseMessage(text []byte) (m messageIn, err error) {
 
 const day = 24 * time.Hour
 
-// parseRaw reads transformationsParams, where the SDKs put a body that goes out as it is, whatever it is, and its content type. Some
-// of them put every payload there.
+// parseRaw reads transformationsParams, where the SDKs put a body that is sent unchanged, and its
+// content type. Some of them put every payload there.
 func (b *body) parseRaw(params gjson.Result, m *webhook.Message) {
 	const field = "transformationsParams"
 	if !params.Exists() || isNull(params) {
@@ -195,7 +194,7 @@ func (b *body) parseRaw(params gjson.Result, m *webhook.Message) {
 	}
 }
 
-// application reads an object within the body.
+// application reads an application within the body.
 func (b *body) application(field string, v gjson.Result) *webhook.Application {
 	if isNull(v) {
 		return nil
@@ -217,144 +216,120 @@ func (b *body) application(field string, v gjson.Result) *webhook.Application {
 	return nil
 }
 
-func (s *Server) createMessage(ctx *fasthttp.RequestCtx) (answer, error) {
-	withContent, err := parseBool(ctx.QueryArgs(), "with_content", true)
-	if err != nil {
-		return answer{}, err
+func createMessage(r *request) (*response, error) {
+	q := r.query()
+	withContent := q.bool("with_content", true)
+	if q.err != nil {
+		return nil, q.err
 	}
-	app, err := s.applicationToWrite(ctx)
+	app, err := r.applicationByName(r.path("app"))
 	if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound {
-		return answer{}, err
+		return nil, err
 	}
 	unknown := err
-	m, err := parseMessage(ctx.PostBody())
+	m, err := parseMessage(r.body())
 	if unknown != nil && m.application == nil {
-		return answer{}, unknown
+		return nil, unknown
 	}
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	if unknown != nil {
-		if app, err = s.inlineApplication(ctx, m.application); err != nil {
-			return answer{}, err
+		if app, err = inlineApplication(r, m.application); err != nil {
+			return nil, err
 		}
 	}
 	m.App = app.ID
-	return s.send(ctx, &m.Message, withContent)
+	if err := send(r, &m.Message); err != nil {
+		return nil, err
+	}
+	return accepted(rawJSON(appendMessageOut(nil, &m.Message, withContent))), nil
 }
 
-// send appends a message to the log and shows it.
-func (s *Server) send(ctx *fasthttp.RequestCtx, m *webhook.Message, withContent bool) (_ answer, err error) {
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	if m.ID, err = s.config.Writer.CreateMessage(hold, m); err != nil {
-		return answer{}, err
+// send appends a message to the log and sets its ID.
+func send(r *request, m *webhook.Message) (err error) {
+	if m.ID, err = r.writer().CreateMessage(r.context(), m); err != nil {
+		return err
 	}
-	if !repeated(ctx) {
-		s.accepted.Inc()
+	if !r.repeated() {
+		r.server.accepted.Inc()
 	}
-	return answer{fasthttp.StatusAccepted, rawJSON(appendMessageOut(nil, m, withContent))}, nil
+	return nil
 }
 
-// The types that Svix gives these faults.
+// Codes of the Svix API.
 const (
 	codeUIDMissing  webhook.Code = "application_uid_missing"
 	codeUIDMismatch webhook.Code = "application_uid_mismatch"
 )
 
-// inlineApplication makes the application that a message brings along, unless somebody else has made it meanwhile. The idempotency
-// key of the request is the message's.
-func (s *Server) inlineApplication(ctx *fasthttp.RequestCtx, app *webhook.Application) (*webhook.Application, error) {
+// inlineApplication creates the application that comes with a message, unless it exists by now. It
+// does not use the idempotency key, which is that of the message.
+func inlineApplication(r *request, app *webhook.Application) (*webhook.Application, error) {
 	switch app.UID {
-	case pathValue(ctx, "app"):
+	case r.path("app"):
 	case "":
 		return nil, manyInvalid{{Code: codeUIDMissing, Field: "application/uid", Detail: "is missing: it must be the uid in the path"}}
 	default:
 		return nil, manyInvalid{{Code: codeUIDMismatch, Field: "application/uid", Detail: "must be the uid in the path"}}
 	}
-	if err := mayCreate(ctx, app); err != nil {
+	if err := r.checkCreate(app); err != nil {
 		return nil, err
 	}
-	hold, cancel := context.WithTimeout(context.Background(), holdTimeout)
+	ctx, cancel := leaderContext()
 	defer cancel()
-	made, _, err := s.config.Writer.CreateApplication(hold, *app, true)
+	made, _, err := r.writer().CreateApplication(ctx, *app, true)
 	return made, err
 }
 
-func (s *Server) getMessage(ctx *fasthttp.RequestCtx) (answer, error) {
-	withContent, err := parseBool(ctx.QueryArgs(), "with_content", true)
-	if err != nil {
-		return answer{}, err
+func getMessage(r *request) (*response, error) {
+	q := r.query()
+	withContent := q.bool("with_content", true)
+	if q.err != nil {
+		return nil, q.err
 	}
-	_, m, err := s.message(ctx)
+	m, err := r.message()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{fasthttp.StatusOK, rawJSON(appendMessageOut(nil, m, withContent))}, nil
+	return ok(rawJSON(appendMessageOut(nil, m, withContent))), nil
 }
 
-func (s *Server) listMessages(ctx *fasthttp.RequestCtx) (answer, error) {
-	args := ctx.QueryArgs()
-	withContent, err := parseBool(args, "with_content", true)
-	if err != nil {
-		return answer{}, err
+func listMessages(r *request) (*response, error) {
+	q := r.query()
+	withContent := q.bool("with_content", true)
+	l, filter := q.listingByTime(webhook.KindMessage), q.messageFilter()
+	if q.err != nil {
+		return nil, q.err
 	}
-	l, err := parseListing(args, webhook.KindMessage, false)
+	app, err := r.application()
 	if err != nil {
-		return answer{}, err
-	}
-	if err := l.parseTimes(args); err != nil {
-		return answer{}, err
-	}
-	app, err := s.application(ctx)
-	if err != nil {
-		return answer{}, err
-	}
-	filter, err := parseMessageFilter(args)
-	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	l.Bytes, filter.WithoutPayload = pageBytes, !withContent
-	list, next, err := s.config.Store.Messages(app.ID, l.Page, filter)
+	list, next, err := r.store().Messages(app.ID, l.Page, filter)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return respondUpTo(l, list, next, messageID, func(m *webhook.Message) (messageOut, error) { return appendMessageOut(nil, m, withContent), nil })
+	id := func(m *webhook.Message) webhook.ID { return m.ID }
+	return respondSearch(l, list, next, id, func(m *webhook.Message) (messageOut, error) {
+		return appendMessageOut(nil, m, withContent), nil
+	})
 }
 
-func messageID(m *webhook.Message) webhook.ID { return m.ID }
-
-// parseMessageFilter reads what lists of messages and of attempts understand.
-func parseMessageFilter(args *fasthttp.Args) (wal.MessageFilter, error) {
-	eventTypes, err := parseList(args, "event_types")
-	return wal.MessageFilter{EventTypes: eventTypes, Channel: string(args.Peek("channel")), Tag: string(args.Peek("tag"))}, err
-}
-
-// messageOut is JSON text within a page.
+// messageOut is an encoded message within a page.
 type messageOut []byte
 
-// MarshalJSON gives the text as it is.
+// MarshalJSON returns the text unchanged.
 func (m messageOut) MarshalJSON() ([]byte, error) { return m, nil }
 
-// message is the one that the path names, as of now, and its application.
-func (s *Server) message(ctx *fasthttp.RequestCtx) (*webhook.Application, *webhook.Message, error) {
-	app, err := s.application(ctx)
+func expungeMessage(r *request) (*response, error) {
+	m, err := r.message()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	m, err := s.config.Store.Message(app.ID, pathValue(ctx, "msg"))
-	return app, m, err
-}
-
-func (s *Server) expungeMessage(ctx *fasthttp.RequestCtx) (answer, error) {
-	app, m, err := s.message(ctx)
-	if err != nil {
-		return answer{}, err
+	if err := r.writer().ExpungeMessage(r.context(), m.App, m.ID); err != nil {
+		return nil, err
 	}
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	if err := s.config.Writer.ExpungeMessage(hold, app.ID, m.ID); err != nil {
-		return answer{}, err
-	}
-	return answer{status: fasthttp.StatusNoContent}, nil
+	return noContent(), nil
 }

@@ -1,45 +1,43 @@
 package httpapi
 
 import (
-	"context"
 	"encoding/json"
-
-	"github.com/valyala/fasthttp"
 
 	"hookwheel/webhook"
 )
 
-// Operational webhooks are delivered to the endpoints of an application of their own, which is made when it is first needed. The
-// operations on these endpoints are those on any others.
+// Operational webhooks are delivered to the endpoints of a special application, which is created
+// when it is first needed. Their operations are those of any other endpoints.
 
-// operational is the handler of the same operation on an endpoint of that application.
-func (s *Server) operational(h handler) handler {
-	return func(ctx *fasthttp.RequestCtx) (answer, error) {
-		ctx.SetUserValue("app", webhook.OperationalUID)
-		return h(ctx)
+// operational returns the handler of an operation on an endpoint of that application.
+func operational(h handler) handler {
+	return func(r *request) (*response, error) {
+		r.setApplication(webhook.OperationalUID)
+		return h(r)
 	}
 }
 
-// operationalMade sees to it that the application is there.
-func (s *Server) operationalMade(h handler) handler {
-	return s.operational(func(ctx *fasthttp.RequestCtx) (answer, error) {
-		if _, err := s.applicationToWrite(ctx); webhook.ErrorCode(err) == webhook.CodeNotFound {
-			hold, cancel := context.WithTimeout(context.Background(), holdTimeout) // the idempotency key is the endpoint's
+// operationalCreated is operational, but creates the application first if it does not exist.
+func operationalCreated(h handler) handler {
+	return operational(func(r *request) (*response, error) {
+		_, err := r.applicationByName(webhook.OperationalUID)
+		if webhook.ErrorCode(err) == webhook.CodeNotFound {
+			ctx, cancel := leaderContext() // the idempotency key is that of the endpoint
 			defer cancel()
 			app := webhook.Application{UID: webhook.OperationalUID, Name: "Operational webhooks"}
-			if _, _, err := s.config.Writer.CreateApplication(hold, app, true); err != nil {
-				return answer{}, err
+			if _, _, err := r.writer().CreateApplication(ctx, app, true); err != nil {
+				return nil, err
 			}
 		}
-		return h(ctx)
+		return h(r)
 	})
 }
 
-// listOperational is empty while there is no such application.
-func (s *Server) listOperational(ctx *fasthttp.RequestCtx) (answer, error) {
-	a, err := s.operational(s.listEndpoints)(ctx)
+// listOperational returns an empty list if the application does not exist.
+func listOperational(r *request) (*response, error) {
+	resp, err := operational(listEndpoints)(r)
 	if webhook.ErrorCode(err) == webhook.CodeNotFound {
-		return answer{fasthttp.StatusOK, listResponse{Data: []json.RawMessage{}, Done: true}}, nil
+		return ok(listResponse{Data: []json.RawMessage{}, Done: true}), nil
 	}
-	return a, err
+	return resp, err
 }

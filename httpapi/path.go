@@ -6,9 +6,10 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// route lets the router see the path decoded and without a slash at its end, and reports whether it can name anything.
-// Nothing is removed from a path on the way: with an empty segment, a dot segment or a slash within a segment, however
-// they are written, it names nothing. A server that resolved them would act on another thing than the one that is named.
+// route lets the router see the path decoded and without a slash at its end, and reports whether it
+// can name anything. Nothing is removed from a path on the way: with an empty segment, a dot
+// segment or a slash within a segment, however they are written, it names nothing. A server that
+// resolved them would act on another thing than the one that is named.
 func route(uri *fasthttp.URI) bool {
 	original := uri.PathOriginal()
 	path, valid := decodePath(original)
@@ -18,7 +19,8 @@ func route(uri *fasthttp.URI) bool {
 	return valid
 }
 
-// decodePath is the path without percent-encoding and without a slash at its end. It may be a part of original.
+// decodePath is the path without percent-encoding and without a slash at its end. It may be a part
+// of original.
 func decodePath(original []byte) (path []byte, valid bool) {
 	if len(original) == 0 || original[0] != '/' || bytes.Contains(original, []byte("//")) {
 		return original, false

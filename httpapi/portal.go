@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	_ "embed"
 	"slices"
 
@@ -11,55 +10,57 @@ import (
 	"hookwheel/webhook"
 )
 
-// How long a portal's token is good, in seconds, as with Svix.
+// How long the token of a portal is valid, in seconds, as with Svix.
 const (
-	portalExpiry      = 7 * 24 * 3600
-	leastPortalExpiry = 3600
+	portalExpiry    = 7 * 24 * 3600
+	minPortalExpiry = 3600
 )
 
 //go:embed portal.html
 var portalHTML []byte
 
-// getPortal is where the link leads that portalAccess makes when the configuration says no other place.
+// getPortal serves the page that portal links lead to unless the configuration has another one.
 func getPortal(ctx *fasthttp.RequestCtx) {
 	ctx.SetContentType("text/html; charset=utf-8")
 	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	ctx.Response.SetBodyRaw(portalHTML)
 }
 
-// portalAccess makes a token that sees one application, for that customer's browser. dashboard-access is its old name.
-func (s *Server) portalAccess(ctx *fasthttp.RequestCtx) (answer, error) {
-	key, inline, err := parsePortalAccess(ctx.PostBody())
+// portalAccess creates a token for one application, for the browser of that customer. Its path was
+// formerly dashboard-access.
+func portalAccess(r *request) (*response, error) {
+	key, inline, err := parsePortalAccess(r.body())
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	app, err := s.applicationToWrite(ctx)
+	app, err := r.applicationByName(r.path("app"))
 	if webhook.ErrorCode(err) == webhook.CodeNotFound && inline != nil {
-		app, err = s.inlineApplication(ctx, inline)
+		app, err = inlineApplication(r, inline)
 	}
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	key.App = app.ID
 	if err := key.Validate(); err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	_, token, err := s.makeKey(ctx, key)
+	_, token, err := makeKey(r, key)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return s.showPortal(ctx, token), nil
+	return respondPortal(r, token), nil
 }
 
-// showPortal is the link with the token in it.
-func (s *Server) showPortal(ctx *fasthttp.RequestCtx, token string) answer {
-	return answer{fasthttp.StatusOK, struct {
+// respondPortal responds with a token and the link that contains it.
+func respondPortal(r *request, token string) *response {
+	return ok(struct {
 		URL   string `json:"url"`
 		Token string `json:"token"`
-	}{s.portalURL(ctx) + "#key=" + token, token}}
+	}{portalURL(r) + "#key=" + token, token})
 }
 
-// parsePortalAccess reads what the token may do, and the application that is to be made if there is none. The body may be empty.
+// parsePortalAccess reads what the token may do, and the application to create if it does not
+// exist. The body may be empty.
 func parsePortalAccess(text []byte) (key webhook.APIKey, inline *webhook.Application, err error) {
 	b, err := parseOptionalBody(text)
 	if err != nil {
@@ -76,7 +77,7 @@ func parsePortalAccess(text []byte) (key webhook.APIKey, inline *webhook.Applica
 		case "capabilities":
 			key.ReadOnly = key.ReadOnly || !isNull(v) && !managesAll(b.strings(name, v))
 		case "expiry":
-			expiry = b.between(name, v, leastPortalExpiry, portalExpiry)
+			expiry = b.between(name, v, minPortalExpiry, portalExpiry)
 		case "application":
 			inline = b.application(name, v)
 		}
@@ -88,8 +89,8 @@ func parsePortalAccess(text []byte) (key webhook.APIKey, inline *webhook.Applica
 	return key, inline, b.err()
 }
 
-// managesAll tells whether a list of Svix's capabilities has all that goes beyond reading here. We know no shades between the
-// two, so who is to have less is to have none of it.
+// managesAll reports whether a list of Svix capabilities includes all that goes beyond reading
+// here. A token is either read-only or not, so less than all means read-only.
 func managesAll(capabilities []string) bool {
 	for _, needed := range []string{"ManageEndpoint", "ManageEndpointSecret", "CreateAttempts"} {
 		if !slices.Contains(capabilities, needed) {
@@ -99,39 +100,35 @@ func managesAll(capabilities []string) bool {
 	return true
 }
 
-// portalURL is where the portal is: what the configuration says, or this server as the caller has reached it.
-func (s *Server) portalURL(ctx *fasthttp.RequestCtx) string {
-	if s.config.PortalURL != "" {
-		return s.config.PortalURL
+// portalURL returns the configured URL of the portal, or /portal of this server as the caller
+// reached it.
+func portalURL(r *request) string {
+	if r.server.config.PortalURL != "" {
+		return r.server.config.PortalURL
 	}
 	scheme := "http://"
-	if s.config.TLS != nil {
+	if r.server.config.TLS != nil {
 		scheme = "https://"
 	}
-	return scheme + string(ctx.Host()) + "/portal"
+	return scheme + string(r.http.Host()) + "/portal"
 }
 
 var errNotKept = &webhook.Error{Code: webhook.CodeBadRequest,
 	Detail: "This token is not kept here, so it can't be revoked: only API keys and portal tokens can. Those of an application all end with expire-all."}
 
 // logout ends the token of the caller.
-func (s *Server) logout(ctx *fasthttp.RequestCtx) (answer, error) {
-	key := caller(ctx)
-	if key.ID.IsZero() {
-		return answer{}, errNotKept
+func logout(r *request) (*response, error) {
+	if r.caller.ID.IsZero() {
+		return nil, errNotKept
 	}
-	a, err := s.revoke(ctx, func(hold context.Context) error { return s.config.Writer.RevokeKey(hold, key.ID) })
-	if err == nil {
-		s.audit.note(ctx, auditKeyRevoked, "key", key.ID.Text(webhook.KindAPIKey))
-	}
-	return a, err
+	return revoke(r, r.caller.ID)
 }
 
-// expireAll ends all tokens of an application, at once or in {expiry} seconds.
-func (s *Server) expireAll(ctx *fasthttp.RequestCtx) (answer, error) {
-	b, err := parseOptionalBody(ctx.PostBody())
+// expireAll expires all tokens of an application, at once or in {expiry} seconds.
+func expireAll(r *request) (*response, error) {
+	b, err := parseOptionalBody(r.body())
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	expiry := int64(0)
 	b.each(func(name string, v gjson.Result) {
@@ -140,20 +137,23 @@ func (s *Server) expireAll(ctx *fasthttp.RequestCtx) (answer, error) {
 		}
 	})
 	if err := b.err(); err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	app, err := s.application(ctx)
+	app, err := r.application()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	a, err := s.revoke(ctx, func(hold context.Context) error { return s.config.Writer.ExpireAll(hold, app.ID, expiry) })
-	if err == nil {
-		s.audit.note(ctx, auditTokensEnded, "app", app.ID.Text(webhook.KindApplication))
+	if err := r.writer().ExpireAll(r.context(), app.ID, expiry); err != nil {
+		return nil, err
 	}
-	return a, err
+	if err := awaitMembers(r); err != nil {
+		return nil, err
+	}
+	r.audit(auditTokensEnded, "app", app.ID.Text(webhook.KindApplication))
+	return noContent(), nil
 }
 
-// whoami says who the caller is.
-func (s *Server) whoami(ctx *fasthttp.RequestCtx) (answer, error) {
-	return answer{fasthttp.StatusOK, showKey(caller(ctx))}, nil
+// whoami describes the key of the caller.
+func whoami(r *request) (*response, error) {
+	return ok(showKey(r.caller)), nil
 }

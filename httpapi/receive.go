@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	maxHeader = 16 << 10 // bytes of a request's first line and header
+	maxHeader = 16 << 10 // bytes of the first line and the header of a request
 	maxURI    = 8 << 10  // bytes
 
 	maxParameters = 100 // of a query
 
 	prefetched = 8 << 10  // bytes of a body that fasthttp reads before it calls a handler
-	bodyStep   = 32 << 10 // bytes that a larger body begins with
+	bodyStep   = 32 << 10 // bytes of the first buffer of a larger body
 )
 
-// These codes are for what is wrong with the HTTP of a request.
+// Codes for faults of HTTP.
 const (
 	codeEncoding  webhook.Code = "unsupported_encoding"
 	codeVersion   webhook.Code = "http_version_not_supported"
@@ -34,17 +34,28 @@ const (
 	codeMalformed webhook.Code = "generic_error"
 )
 
-// cutHeader marks a request whose body is not to be read, with the status that it is refused with; empty: the handler finds
-// out. No client can send a name like that.
+// cutHeader marks a request whose body must not be read, with the status of the refusal; if that is
+// empty then the handler will refuse it. No client can send such a name.
 const cutHeader = "\x00cut"
 
-// received is called with the header of a request, before anything of its body is read. If the header is reason enough to
-// refuse the request then its body, and the 100 Continue that it may wait for, are called off.
-func (s *Server) received(header *fasthttp.RequestHeader) (config fasthttp.RequestConfig) {
-	if length := header.ContentLength(); length == 0 || length == -2 { // there is no body
+// intake reads the bodies of requests whose headers are valid, within limits.
+type intake struct {
+	maxBody int
+	auth    *authenticator
+	bodies  *shares
+}
+
+func newIntake(maxBody int, auth *authenticator) *intake {
+	return &intake{maxBody: maxBody, auth: auth, bodies: newShares("request bodies", maxBodies)}
+}
+
+// received is called with the header of a request before its body is read. If the request is
+// refused because of its header then neither the body nor the 100 Continue before it are exchanged.
+func (in *intake) received(header *fasthttp.RequestHeader) (config fasthttp.RequestConfig) {
+	if length := header.ContentLength(); length == 0 || length == -2 { // no body
 		return config
 	}
-	status, refused := s.precheck(header)
+	status, refused := in.precheck(header)
 	if refused {
 		header.SetContentLength(0)
 		header.Del(fasthttp.HeaderExpect)
@@ -53,21 +64,22 @@ func (s *Server) received(header *fasthttp.RequestHeader) (config fasthttp.Reque
 	return config
 }
 
-// precheck reports whether a request with a body is refused by its header alone, and perhaps with which status.
-func (s *Server) precheck(header *fasthttp.RequestHeader) (status int, refused bool) {
+// precheck reports whether a request with a body is refused because of its header, and the status
+// if it is known.
+func (in *intake) precheck(header *fasthttp.RequestHeader) (status int, refused bool) {
 	if !validVersion(header) {
 		return 0, true
 	}
 	if path, _, _ := bytes.Cut(header.RequestURI(), []byte("?")); string(path) == "/api/v1/health/ping" {
-		return 0, false // takes anything from anybody, and keeps nothing of it
+		return 0, false // accepts anything from anyone, and drops it
 	}
-	if _, err := s.authenticate(shownToken(header)); err != nil {
+	if _, err := in.auth.authenticate(tokenOf(header)); err != nil {
 		return 0, true
 	}
 	if encoding := header.Peek(fasthttp.HeaderContentEncoding); len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
 		return fasthttp.StatusUnsupportedMediaType, true
 	}
-	if header.ContentLength() > s.config.MaxBody {
+	if header.ContentLength() > in.maxBody {
 		return fasthttp.StatusRequestEntityTooLarge, true
 	}
 	return 0, false
@@ -78,28 +90,6 @@ func validVersion(header *fasthttp.RequestHeader) bool {
 	return bytes.HasPrefix(header.Protocol(), []byte("HTTP/1."))
 }
 
-// serve answers a request.
-func (s *Server) serve(ctx *fasthttp.RequestCtx) {
-	switch {
-	case !validVersion(&ctx.Request.Header):
-		s.writeError(ctx, &webhook.Error{Code: codeVersion, Detail: "This server speaks HTTP/1.1."})
-		ctx.SetConnectionClose()
-	case len(ctx.Request.Header.RequestURI()) > maxURI:
-		s.writeError(ctx, errURI)
-	case ctx.QueryArgs().Len() > maxParameters:
-		s.writeError(ctx, errParameters)
-	case !route(ctx.URI()):
-		s.notFound(ctx)
-	default:
-		s.router(ctx)
-	}
-	if len(ctx.Request.Header.Peek(cutHeader)) > 0 && !ctx.Response.ConnectionClose() {
-		drain(ctx.Conn())
-		ctx.SetConnectionClose()
-	}
-	s.part(ctx)
-}
-
 var (
 	errURI        = &webhook.Error{Code: codeURI, Detail: fmt.Sprintf("The URI of the request has more than %d bytes, which is the limit.", maxURI)}
 	errParameters = &webhook.Error{Code: codeURI, Detail: fmt.Sprintf("The query has more than %d parameters, which is the limit.", maxParameters)}
@@ -107,28 +97,28 @@ var (
 	errCutShort   = &webhook.Error{Code: codeMalformed, Detail: "The body ended before the length that was announced."}
 )
 
-func (s *Server) errTooLarge() error {
+func (in *intake) errTooLarge() error {
 	return &webhook.Error{Code: webhook.CodeTooLarge, Detail: fmt.Sprintf(
-		"The body is larger than the %d bytes that this server takes; api.max_body changes that.", s.config.MaxBody)}
+		"The body is larger than the %d bytes that this server takes; api.max_body changes that.", in.maxBody)}
 }
 
-// receive reads the body of a request whose caller is known. Memory is taken as bytes arrive, whatever length was announced.
-// The caller must end the loan, which may be nil.
-func (s *Server) receive(ctx *fasthttp.RequestCtx, who owner) (*loan, error) {
+// receive reads the body of a request whose caller is known. Memory is borrowed as bytes arrive,
+// whatever the announced length. The loan must be ended, unless it is nil.
+func (in *intake) receive(ctx *fasthttp.RequestCtx, caller owner) (*loan, error) {
 	switch string(ctx.Request.Header.Peek(cutHeader)) {
 	case strconv.Itoa(fasthttp.StatusUnsupportedMediaType):
 		return nil, errEncoding
 	case strconv.Itoa(fasthttp.StatusRequestEntityTooLarge):
-		return nil, s.errTooLarge()
+		return nil, in.errTooLarge()
 	}
 	length := ctx.Request.Header.ContentLength()
 	if stream := ctx.RequestBodyStream(); stream == nil || length >= 0 && length <= prefetched {
-		return nil, nil // it is here
+		return nil, nil // already read
 	}
-	l, err := s.bodies.lend(who, bodyStep)
+	l, err := in.bodies.lend(caller, bodyStep)
 	if err == nil {
 		var body []byte
-		if body, err = s.readBody(ctx, l, length); err == nil {
+		if body, err = in.readBody(ctx, l, length); err == nil {
 			ctx.Request.SetBodyRaw(body)
 			return l, nil
 		}
@@ -137,28 +127,28 @@ func (s *Server) receive(ctx *fasthttp.RequestCtx, who owner) (*loan, error) {
 	return nil, err
 }
 
-// readBody reads a body of that length; -1: in chunks.
-func (s *Server) readBody(ctx *fasthttp.RequestCtx, l *loan, length int) ([]byte, error) {
+// readBody reads a body of that length, or in chunks if it is -1.
+func (in *intake) readBody(ctx *fasthttp.RequestCtx, l *loan, length int) ([]byte, error) {
 	stream, conn := ctx.RequestBodyStream(), connOf(ctx.Conn())
 	start := conn.seen
 	defer func() { conn.bound = 0 }()
 	body := make([]byte, 0, bodyStep)
 	for {
 		if len(body) == cap(body) {
-			size := min(2*cap(body), s.config.MaxBody+1)
+			size := min(2*cap(body), in.maxBody+1)
 			if err := l.grow(int64(size - cap(body))); err != nil {
 				return nil, err
 			}
 			body = append(make([]byte, 0, size), body...)
 		}
-		if length < 0 { // what is sent between the chunks is bounded as well
+		if length < 0 { // also limits what is sent between the chunks
 			conn.bound = start + chunkSlack + chunkFactor*int64(len(body)) + int64(cap(body))
 		}
 		n, err := stream.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch {
-		case len(body) > s.config.MaxBody:
-			return nil, s.errTooLarge()
+		case len(body) > in.maxBody:
+			return nil, in.errTooLarge()
 		case err == io.EOF && length >= 0 && len(body) < length:
 			return nil, errCutShort
 		case err == io.EOF:
@@ -172,18 +162,11 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, l *loan, length int) ([]byte
 }
 
 const (
-	chunkSlack  = 64 << 10 // bytes beside the body that a chunked request may have
-	chunkFactor = 8        // bytes for each byte of the body that it may have: a chunk of one byte takes six
+	chunkSlack  = 64 << 10 // bytes that a chunked request may have in addition to the body
+	chunkFactor = 8        // bytes per byte of the body: a chunk of one byte takes six
 )
 
-// refuse answers what could not be read to its end.
-func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
-	drain(ctx.Conn())
-	s.writeError(ctx, explainUnread(err))
-	ctx.SetConnectionClose()
-}
-
-// explainUnread says why a request could not be read. It repeats nothing of it.
+// explainUnread says why a request could not be read, without repeating any of it.
 func explainUnread(err error) error {
 	var timeout net.Error
 	var small *fasthttp.ErrSmallBuffer
@@ -205,11 +188,11 @@ func explainUnread(err error) error {
 
 const (
 	drainSize  = 4 << 20               // bytes
-	drainPause = 50 * time.Millisecond // without any
+	drainPause = 50 * time.Millisecond // without data
 )
 
-// drain reads what a client still sends that is to be refused. If the connection were closed before, the client would hear
-// of a reset rather than of the response.
+// drain reads what a client still sends of a request that is refused. If the connection were closed
+// before, the client would get a reset instead of the response.
 func drain(conn net.Conn) {
 	end := time.Now().Add(time.Second)
 	buffer := make([]byte, 4<<10)

@@ -5,61 +5,49 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/valyala/fasthttp"
-
 	"hookwheel/webhook"
 )
 
-// rewrapStep is how many endpoints one call seals anew.
+// rewrapStep is how many endpoints one call reseals.
 const rewrapStep = 256
 
-// rewrap seals anew what is not sealed with the first of encryption_keys, of a bounded number of endpoints. It is called again while there
-// are remaining ones. Requests that change an endpoint at the same time lose nothing: they come before or after.
-func (s *Server) rewrap(*fasthttp.RequestCtx) (answer, error) {
-	if err := s.current(); err != nil {
-		return answer{}, err
+// rewrapSecrets reseals what is not sealed with the first of encryption_keys, for a limited number
+// of endpoints. Clients repeat it until none are remaining. Concurrent changes of an endpoint are
+// not lost.
+func rewrapSecrets(r *request) (*response, error) {
+	if err := r.current(); err != nil {
+		return nil, err
 	}
 	var out struct {
 		Rewrapped int `json:"rewrapped"`
 		Remaining int `json:"remaining"`
 	}
-	// No idempotency key: a repetition finds less to do.
-	hold, cancel := context.WithTimeout(context.Background(), holdTimeout)
+	ctx, cancel := leaderContext() // without the idempotency key: a repetition finds less to do
 	defer cancel()
-	for _, endpoint := range s.config.Store.AllEndpoints() {
-		if s.sealedNow(endpoint) {
+	for _, endpoint := range r.store().AllEndpoints() {
+		if r.server.sealer.isCurrent(endpoint) {
 			continue
 		}
 		if out.Rewrapped == rewrapStep {
 			out.Remaining++
 			continue
 		}
-		if err := s.rewrapEndpoint(hold, endpoint); err != nil {
-			return answer{}, err
+		if err := rewrapEndpoint(ctx, r, endpoint); err != nil {
+			return nil, err
 		}
 		out.Rewrapped++
 	}
-	return answer{fasthttp.StatusOK, out}, nil
+	return ok(out), nil
 }
 
-// sealedNow tells whether all secrets of an endpoint are sealed as they would be now.
-func (s *Server) sealedNow(e *webhook.Endpoint) bool {
-	for i := range e.Keys {
-		if !s.config.Keyring.Current(e.Keys[i].Sealed) {
-			return false
-		}
-	}
-	return len(e.Headers) == 0 || s.config.Keyring.Current(e.Headers)
-}
-
-func (s *Server) rewrapEndpoint(hold context.Context, found *webhook.Endpoint) error {
+func rewrapEndpoint(ctx context.Context, r *request, found *webhook.Endpoint) error {
 	_, err := untilUnchanged(func() (*webhook.Endpoint, error) {
-		if err := s.current(); err != nil {
+		if err := r.current(); err != nil {
 			return nil, err
 		}
 		app, id := found.App, found.ID.Text(webhook.KindEndpoint)
-		before, err := s.config.Store.Endpoint(app, id)
-		if webhook.ErrorCode(err) == webhook.CodeNotFound { // it is gone, and its secrets with it
+		before, err := r.store().Endpoint(app, id)
+		if webhook.ErrorCode(err) == webhook.CodeNotFound { // deleted, with its secrets
 			return nil, nil
 		}
 		if err != nil {
@@ -68,29 +56,21 @@ func (s *Server) rewrapEndpoint(hold context.Context, found *webhook.Endpoint) e
 		endpoint := *before
 		endpoint.Keys = append([]webhook.Key(nil), before.Keys...)
 		for i := range endpoint.Keys {
-			if endpoint.Keys[i].Sealed, err = s.reseal(endpoint.Keys[i].Sealed); err != nil {
+			if endpoint.Keys[i].Sealed, err = r.server.sealer.reseal(endpoint.Keys[i].Sealed); err != nil {
 				return nil, rewrapFault(id, err)
 			}
 		}
 		if len(endpoint.Headers) > 0 {
-			if endpoint.Headers, err = s.reseal(endpoint.Headers); err != nil {
+			if endpoint.Headers, err = r.server.sealer.reseal(endpoint.Headers); err != nil {
 				return nil, rewrapFault(id, err)
 			}
 		}
-		return s.config.Writer.UpdateEndpoint(hold, endpoint)
+		return r.writer().UpdateEndpoint(ctx, endpoint)
 	})
 	return err
 }
 
-func (s *Server) reseal(sealed webhook.Sealed) (webhook.Sealed, error) {
-	plain, err := s.config.Keyring.Open(sealed)
-	if err != nil {
-		return nil, err
-	}
-	return s.seal(plain), nil
-}
-
-// rewrapFault says which endpoint it is and what to do.
+// rewrapFault adds the endpoint to an error.
 func rewrapFault(endpoint string, err error) error {
 	if errors.Is(err, webhook.ErrSealKey) {
 		return &webhook.Error{Code: webhook.CodeConflict, Detail: fmt.Sprintf("endpoint %s: %v on this node", endpoint, err)}

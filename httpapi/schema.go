@@ -125,8 +125,8 @@ func (noSchemas) Load(url string) (any, error) {
 // compiling lets one schema be compiled at a time, so that many requests do not add up.
 var compiling sync.Mutex
 
-// checkSchema checks that text is JSON Schema, of draft 7 if it does not name another, and none that
-// would take long to compile.
+// checkSchema checks that text is JSON Schema, of draft 7 if it does not name another, and none
+// that would take long to compile.
 func checkSchema(text string) error {
 	document, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {

@@ -7,18 +7,17 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
-	"github.com/valyala/fasthttp"
 
 	"hookwheel/webhook"
 )
 
 const (
-	secretBytes  = 24 // how long the secrets are that we make
+	secretBytes  = 24 // of the secrets that we generate
 	defaultGrace = 24 * time.Hour
 	maxGrace     = 7 * 24 * time.Hour
 )
 
-// signingKey reads a signing key; null is none.
+// signingKey reads a signing key; null is nil.
 func (b *body) signingKey(field string, v gjson.Result) *webhook.SigningKey {
 	if isNull(v) {
 		return nil
@@ -31,83 +30,59 @@ func (b *body) signingKey(field string, v gjson.Result) *webhook.SigningKey {
 	return &key
 }
 
-// newSigningKey makes one.
+// newSigningKey returns a random key.
 func newSigningKey() webhook.SigningKey {
 	secret := make(webhook.Secret, secretBytes)
 	rand.Read(secret) // never fails
 	return webhook.SymmetricKey(secret)
 }
 
-// seal makes a secret fit to be replicated.
-func (s *Server) seal(plain []byte) webhook.Sealed {
-	nonce := make([]byte, webhook.SealNonceSize)
-	rand.Read(nonce) // never fails
-	return s.config.Keyring.Seal(plain, nonce)
-}
-
-// keysFit checks that an endpoint's style can sign with the keys that the endpoint has.
-func (s *Server) keysFit(e *webhook.Endpoint) error {
-	for _, key := range e.Keys {
-		text, err := s.config.Keyring.Open(key.Sealed)
-		if err != nil {
-			return err
-		}
-		signing, err := webhook.ParseSigningKey(string(text))
-		if err != nil {
-			return err
-		}
-		if signing.Fits(e.Style) != nil {
-			return webhook.Invalid("signatureStyle", "cannot be standard while the endpoint signs with a secret that does not begin with whsec_: rotate it first")
-		}
-	}
-	return nil
-}
-
-func (s *Server) getSecret(ctx *fasthttp.RequestCtx) (answer, error) {
-	endpoint, err := s.endpoint(ctx)
+func getSecret(r *request) (*response, error) {
+	endpoint, err := r.endpoint()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return s.showSecret(ctx, endpoint)
+	return respondSecret(r, endpoint)
 }
 
-// showSecret is what the receiver verifies with at present.
-func (s *Server) showSecret(ctx *fasthttp.RequestCtx, endpoint *webhook.Endpoint) (answer, error) {
-	text, err := s.config.Keyring.Open(endpoint.Keys[0].Sealed)
+// respondSecret responds with the key that the receiver verifies with at present.
+func respondSecret(r *request, endpoint *webhook.Endpoint) (*response, error) {
+	text, err := r.server.sealer.keyring.Open(endpoint.Keys[0].Sealed)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	key, err := webhook.ParseSigningKey(string(text))
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	s.audit.note(ctx, auditSecretRead, "endpoint", endpoint.ID.Text(webhook.KindEndpoint))
-	return answer{fasthttp.StatusOK, struct {
+	r.audit(auditSecretRead, "endpoint", endpoint.ID.Text(webhook.KindEndpoint))
+	return ok(struct {
 		Key string `json:"key"`
-	}{key.PublicText()}}, nil
+	}{key.PublicText()}), nil
 }
 
-// rotateSecret gives an endpoint another key. The one before goes on signing beside it for the time of grace. It answers with the
-// key, as SDKs from version 2 on expect; older ones do not look at the answer.
-func (s *Server) rotateSecret(ctx *fasthttp.RequestCtx) (answer, error) {
-	key, grace, err := parseRotation(ctx.PostBody())
+// rotateSecret gives an endpoint another key. The previous key continues to sign, beside it, during
+// the grace period. The response has the new key, as SDKs from version 2 on expect; older ones
+// ignore it.
+func rotateSecret(r *request) (*response, error) {
+	key, grace, err := parseRotation(r.body())
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	if key == nil {
 		key = new(newSigningKey())
 	}
-	made, err := s.edit(ctx, func(e *webhook.Endpoint) (err error) {
+	made, err := updateEndpoint(r, func(e *webhook.Endpoint) (err error) {
 		if err := key.Fits(e.Style); err != nil {
 			return webhook.Invalid("key", err.(*webhook.Error).Detail)
 		}
-		e.Keys, err = rotate(e.Keys, webhook.Key{Sealed: s.seal([]byte(key.Text()))}, grace, time.Now())
+		e.Keys, err = rotate(e.Keys, webhook.Key{Sealed: r.server.sealer.seal([]byte(key.Text()))}, grace, time.Now())
 		return err
 	})
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return s.showSecret(ctx, made)
+	return respondSecret(r, made)
 }
 
 func parseRotation(text []byte) (key *webhook.SigningKey, grace time.Duration, err error) {
@@ -131,7 +106,7 @@ func parseRotation(text []byte) (key *webhook.SigningKey, grace time.Duration, e
 	return key, grace, b.err()
 }
 
-// rotate puts a key before those that there are, and drops those whose time is over.
+// rotate puts a key before the existing ones, and drops those that have expired.
 func rotate(keys []webhook.Key, first webhook.Key, grace time.Duration, now time.Time) ([]webhook.Key, error) {
 	rotated := []webhook.Key{first}
 	for i, old := range keys {
@@ -147,29 +122,4 @@ func rotate(keys []webhook.Key, first webhook.Key, grace time.Duration, now time
 			"%d older keys are still signing: wait until one expires, or rotate with a gracePeriodSeconds of 0 to drop the present one at once", webhook.MaxKeys-1)}
 	}
 	return rotated, nil
-}
-
-// editEndpoint changes an endpoint in a way that is answered with nothing.
-func (s *Server) editEndpoint(ctx *fasthttp.RequestCtx, edit func(*webhook.Endpoint) error) (answer, error) {
-	if _, err := s.edit(ctx, edit); err != nil {
-		return answer{}, err
-	}
-	return answer{status: fasthttp.StatusNoContent}, nil
-}
-
-// edit changes an endpoint.
-func (s *Server) edit(ctx *fasthttp.RequestCtx, edit func(*webhook.Endpoint) error) (*webhook.Endpoint, error) {
-	hold, cancel := s.hold(ctx)
-	defer cancel()
-	return changeThing(ctx, s, hold, func() (*webhook.Endpoint, error) {
-		before, err := s.endpoint(ctx)
-		if err != nil {
-			return nil, err
-		}
-		endpoint := *before
-		if err := edit(&endpoint); err != nil {
-			return nil, err
-		}
-		return s.config.Writer.UpdateEndpoint(hold, endpoint)
-	})
 }

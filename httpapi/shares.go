@@ -9,16 +9,17 @@ import (
 )
 
 const (
-	maxBodies  = 128 << 20       // bytes of request bodies in flight
-	maxAnswers = 192 << 20       // bytes of large responses in flight
-	patience   = 2 * time.Second // for memory that others are to give back
+	maxBodies    = 128 << 20       // bytes of request bodies in flight
+	maxResponses = 192 << 20       // bytes of large responses in flight
+	patience     = 2 * time.Second // for memory that others are to give back
 )
 
 // codeTooMany is for a caller who has more in flight than its share.
 const codeTooMany webhook.Code = "too_many_requests"
 
-// shares is memory that requests borrow while they are in flight. What the bodies of one application's tokens take is
-// bounded, and so is what those of any other key take, so that nobody can keep it from all others.
+// shares is memory that requests borrow while they are in flight. What the bodies of one
+// application's tokens take is bounded, and so is what those of any other key take, so that nobody
+// can keep it from all others.
 type shares struct {
 	what  string // is lent, for errors
 	total int64
@@ -29,7 +30,8 @@ type shares struct {
 	freed chan struct{} // closed when something was given back
 }
 
-// owner is who borrows: an application by its tokens, or a key of another role. The zero one is the token of the configuration.
+// owner is who borrows: an application by its tokens, or a key of another role. The zero one is the
+// token of the configuration.
 type owner struct {
 	application bool
 	id          webhook.ID

@@ -29,8 +29,8 @@ func startServer(t *testing.T, drain time.Duration) *Server {
 
 const pingRequest = "POST /api/v1/health/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
 
-// ping makes a request on a connection and says whether the answer ends it.
-func ping(conn net.Conn, r *bufio.Reader) (last bool, err error) {
+// sendPing makes a request on a connection and reports whether the response closes it.
+func sendPing(conn net.Conn, r *bufio.Reader) (last bool, err error) {
 	if _, err := io.WriteString(conn, pingRequest); err != nil {
 		return false, err
 	}
@@ -62,7 +62,8 @@ func dial(t *testing.T, s *Server) (net.Conn, *bufio.Reader) {
 	return conn, bufio.NewReader(conn)
 }
 
-// A request that was written before the listener closed is answered, even one on a connection that was idle until then.
+// A request that was written before the listener closed is answered, even one on a connection that
+// was idle until then.
 func TestShutdownAnswersWhatWasSent(t *testing.T) {
 	const connections, rounds = 60, 10
 	var answered atomic.Int64
@@ -71,7 +72,7 @@ func TestShutdownAnswersWhatWasSent(t *testing.T) {
 		var wg sync.WaitGroup
 		for range connections {
 			conn, r := dial(t, s)
-			if last, err := ping(conn, r); err != nil || last {
+			if last, err := sendPing(conn, r); err != nil || last {
 				t.Fatalf("before the shutdown: %v, connection to be closed: %v", err, last)
 			}
 			wg.Go(func() {
@@ -103,7 +104,8 @@ func TestShutdownAnswersWhatWasSent(t *testing.T) {
 	}
 }
 
-// A connection that a client has made is served, though the server has not accepted it when the shutdown begins.
+// A connection that a client has made is served, though the server has not accepted it when the
+// shutdown begins.
 func TestShutdownServesConnectionsNotYetAccepted(t *testing.T) {
 	s, err := NewServer(Config{Listen: "127.0.0.1:0", Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -132,7 +134,7 @@ func TestShutdownDrains(t *testing.T) {
 	const drain = 300 * time.Millisecond
 	s := startServer(t, drain)
 	conn, r := dial(t, s)
-	if last, err := ping(conn, r); err != nil || last {
+	if last, err := sendPing(conn, r); err != nil || last {
 		t.Fatalf("%v, connection to be closed: %v", err, last)
 	}
 	done := make(chan error, 1)
@@ -141,7 +143,7 @@ func TestShutdownDrains(t *testing.T) {
 	for !s.stopping.Load() {
 		time.Sleep(time.Millisecond)
 	}
-	if last, err := ping(conn, r); err != nil || !last {
+	if last, err := sendPing(conn, r); err != nil || !last {
 		t.Errorf("on an old connection: %v, connection to be closed: %v", err, last)
 	}
 	if _, err := r.ReadByte(); err != io.EOF {
@@ -149,7 +151,7 @@ func TestShutdownDrains(t *testing.T) {
 	}
 	for time.Since(begin) < drain-50*time.Millisecond {
 		conn, r := dial(t, s)
-		if last, err := ping(conn, r); err != nil || !last {
+		if last, err := sendPing(conn, r); err != nil || !last {
 			t.Fatalf("on a new connection: %v, connection to be closed: %v", err, last)
 		}
 	}

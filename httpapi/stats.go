@@ -3,17 +3,15 @@ package httpapi
 import (
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"hookwheel/webhook"
 )
 
 const (
 	maxStatsRange = 28 * day
-	statsSlack    = 5 * time.Minute // of the clocks of clients
+	statsSlack    = 5 * time.Minute // for the clocks of clients
 )
 
-// statsOut counts what an endpoint was sent, to the hour, and what waits for it now.
+// statsOut counts the deliveries of an endpoint, in whole hours, and its present backlog.
 type statsOut struct {
 	Success  uint64 `json:"success"`
 	Pending  uint64 `json:"pending"`
@@ -22,15 +20,11 @@ type statsOut struct {
 	Canceled uint64 `json:"canceled"`
 }
 
-func (s *Server) getStats(ctx *fasthttp.RequestCtx) (answer, error) {
-	args, now := ctx.QueryArgs(), time.Now()
-	since, err := parseTime(args, "since")
-	if err != nil {
-		return answer{}, err
-	}
-	until, err := parseTime(args, "until")
-	if err != nil {
-		return answer{}, err
+func getStats(r *request) (*response, error) {
+	q, now := r.query(), time.Now()
+	since, until := q.time("since"), q.time("until")
+	if q.err != nil {
+		return nil, q.err
 	}
 	if until.IsZero() {
 		until = now
@@ -38,8 +32,8 @@ func (s *Server) getStats(ctx *fasthttp.RequestCtx) (answer, error) {
 	if since.IsZero() {
 		since = until.Add(-maxStatsRange)
 	}
-	invalid := func(detail string) (answer, error) {
-		return answer{}, &webhook.Error{Code: webhook.CodeInvalidRange, Detail: detail}
+	invalid := func(detail string) (*response, error) {
+		return nil, &webhook.Error{Code: webhook.CodeInvalidRange, Detail: detail}
 	}
 	switch {
 	case until.After(now.Add(statsSlack)):
@@ -49,18 +43,18 @@ func (s *Server) getStats(ctx *fasthttp.RequestCtx) (answer, error) {
 	case until.Sub(since) > maxStatsRange+statsSlack:
 		return invalid("between since and until there may be at most 28 days")
 	}
-	endpoint, err := s.endpoint(ctx)
+	endpoint, err := r.endpoint()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	n, err := s.config.Store.Stats(endpoint.ID, since, until)
+	n, err := r.store().Stats(endpoint.ID, since, until)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	backlogs, err := s.config.Store.Backlogs([]*webhook.Endpoint{endpoint})
+	backlogs, err := r.store().Backlogs([]*webhook.Endpoint{endpoint})
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	n.Pending += backlogs[0].Behind
-	return answer{fasthttp.StatusOK, statsOut{Success: n.Succeeded, Pending: n.Pending, Sending: n.Retrying, Fail: n.Failed, Canceled: n.Canceled}}, nil
+	return ok(statsOut{Success: n.Succeeded, Pending: n.Pending, Sending: n.Retrying, Fail: n.Failed, Canceled: n.Canceled}), nil
 }

@@ -23,49 +23,51 @@ const (
 	maxCustomerTails = 48 // of them, with tokens of applications
 	maxOwnTails      = 4  // of them, with tokens of one application
 
-	tailBeat  = 5 * time.Second  // between two signs of life when nothing happens, and two looks at the token
-	tailStall = 30 * time.Second // for a reader that takes nothing
-	tailTime  = time.Hour        // then the client comes again, perhaps to another node
+	tailBeat  = 5 * time.Second  // between heartbeats when nothing happens, with which the token is checked
+	tailStall = 30 * time.Second // without progress
+	tailTime  = time.Hour        // then the client reconnects, perhaps to another node
 )
 
-// tailRequest is what a client wants to follow.
+// tailRequest selects the events that a client wants.
 type tailRequest struct {
 	app, endpoint webhook.ID // zero: all
 	status        *webhook.Status
 	eventTypes    []string
-	from          webhook.ID // the last event that the client has; zero: only what is to come
+	from          webhook.ID // the last event that the client has; zero: only new ones
 }
 
-// tail streams attempts and changes of state as server-sent events (HTML Living Standard, section 9.2). Each has an id, and
-// so has each sign of life; who comes again with the last one, in Last-Event-ID or from, misses nothing that happened meanwhile.
-func (s *Server) tail(ctx *fasthttp.RequestCtx) (answer, error) {
-	request, err := s.parseTail(ctx)
+// streamEvents streams attempts and changes of state as server-sent events (section 9.2 of the HTML
+// Living Standard). Events and heartbeats have an ID. A client that continues with the last one, in
+// Last-Event-ID or from, does not miss anything that happened in between.
+func streamEvents(r *request) (*response, error) {
+	wanted, err := parseTail(r)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	who := ownerOf(caller(ctx))
-	if err := s.tails.enter(who); err != nil {
-		return answer{}, err
+	s, client := r.server, ownerOf(r.caller)
+	if err := s.tails.enter(client); err != nil {
+		return nil, err
 	}
-	ctx.SetContentType("text/event-stream")
-	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
-	ctx.Response.Header.Set("X-Accel-Buffering", "no") // some proxies would hold it back
-	ctx.SetConnectionClose()                           // what comes on it from now on is not looked at
-	conn, token, live := ctx.Conn(), shownToken(&ctx.Request.Header), s.config.Store.OpenTail()
-	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
-		defer s.tails.leave(who)
+	r.http.SetContentType("text/event-stream")
+	r.http.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
+	r.http.Response.Header.Set("X-Accel-Buffering", "no") // for proxies that would buffer it
+	r.http.SetConnectionClose()                           // further requests on it are not read
+	conn, token, live := r.http.Conn(), tokenOf(&r.http.Request.Header), r.store().OpenTail()
+	r.http.SetBodyStreamWriter(func(w *bufio.Writer) {
+		defer s.tails.leave(client)
 		defer live.Close()
 		gone, stop := watchClient(conn)
 		defer stop()
-		stream := tailStream{Server: s, request: request, token: token, conn: conn, gone: gone, w: w}
+		stream := tailStream{server: s, request: wanted, token: token, conn: conn, gone: gone, w: w}
 		if err := stream.run(live); err != nil && !errors.Is(err, errTailEnd) {
 			s.config.Logger.Debug("a tail has ended", "error", err)
 		}
 	})
-	return answer{status: fasthttp.StatusOK}, nil
+	return ok(nil), nil
 }
 
-// tailPlaces are the streams of this node. Those of one application are few, and all of them together leave room for operators.
+// tailPlaces limits the streams of this node: for each application, and for all of them together,
+// so that there is room for operators.
 type tailPlaces struct {
 	mu           sync.Mutex
 	all          int
@@ -73,45 +75,45 @@ type tailPlaces struct {
 	by           map[owner]int
 }
 
-func (t *tailPlaces) enter(who owner) error {
+func (t *tailPlaces) enter(client owner) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case who.application && t.by[who] >= maxOwnTails:
+	case client.application && t.by[client] >= maxOwnTails:
 		return &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf("This node serves %d streams of this application, which is the limit. End one of them.", maxOwnTails)}
-	case who.application && t.applications >= maxCustomerTails:
+	case client.application && t.applications >= maxCustomerTails:
 		return &webhook.Error{Code: webhook.CodeUnavailable, Detail: fmt.Sprintf("This node serves %d streams of applications already. Ask another node, or later.", maxCustomerTails)}
 	case t.all >= maxTails:
 		return &webhook.Error{Code: webhook.CodeUnavailable, Detail: fmt.Sprintf("This node serves %d streams already. Ask another node, or later.", maxTails)}
 	}
-	t.add(who, 1)
+	t.add(client, 1)
 	return nil
 }
 
-func (t *tailPlaces) leave(who owner) {
+func (t *tailPlaces) leave(client owner) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.add(who, -1)
+	t.add(client, -1)
 }
 
-func (t *tailPlaces) add(who owner, n int) {
+func (t *tailPlaces) add(client owner, n int) {
 	if t.by == nil {
 		t.by = make(map[owner]int)
 	}
 	t.all += n
-	if who.application {
+	if client.application {
 		t.applications += n
 	}
-	if t.by[who] += n; t.by[who] == 0 {
-		delete(t.by, who)
+	if t.by[client] += n; t.by[client] == 0 {
+		delete(t.by, client)
 	}
 }
 
-// watchClient reads what comes on the connection of a stream, which means nothing, until the client closes it; then it closes
-// gone. The caller must call stop.
+// watchClient reads and ignores what arrives on the connection of a stream until the client closes
+// it; then it closes gone. The caller must call stop.
 func watchClient(conn net.Conn) (gone <-chan struct{}, stop func()) {
 	closed := make(chan struct{})
-	_ = conn.SetReadDeadline(time.Time{}) // fails only if it is closed, which the reader finds
+	_ = conn.SetReadDeadline(time.Time{}) // fails only if it is closed, which the reader notices
 	go func() {
 		defer close(closed)
 		buffer := make([]byte, 512)
@@ -127,46 +129,37 @@ func watchClient(conn net.Conn) (gone <-chan struct{}, stop func()) {
 	}
 }
 
-func (s *Server) parseTail(ctx *fasthttp.RequestCtx) (r tailRequest, err error) {
-	args := ctx.QueryArgs()
-	if err := s.current(); err != nil {
-		return r, err
+func parseTail(r *request) (t tailRequest, err error) {
+	if err := r.current(); err != nil {
+		return t, err
 	}
-	if r.app, err = s.tailedApplication(ctx); err != nil {
-		return r, err
+	if t.app, err = tailedApplication(r); err != nil {
+		return t, err
 	}
-	if name := string(args.Peek("endpoint")); name != "" {
-		if r.app.IsZero() {
-			return r, badQuery("endpoint", "is looked for in an application: say which, with app")
+	q := r.query()
+	if name := q.text("endpoint"); name != "" {
+		if t.app.IsZero() {
+			q.fail("endpoint", "needs an application: name it with app")
+			return t, q.err
 		}
-		endpoint, err := s.config.Store.Endpoint(r.app, name)
+		endpoint, err := r.store().Endpoint(t.app, name)
 		if err != nil {
-			return r, err
+			return t, err
 		}
-		r.endpoint = endpoint.ID
+		t.endpoint = endpoint.ID
 	}
-	if args.Has("status") {
-		status, err := args.GetUint("status")
-		if err != nil || status > 4 {
-			return r, badQuery("status", "must be 0 (success), 1 (pending), 2 (fail), 3 (sending) or 4 (canceled)")
-		}
-		r.status = new(webhook.Status(status))
-	}
-	if r.eventTypes, err = parseList(args, "event_types"); err != nil {
-		return r, err
-	}
-	r.from, err = parseFrom(ctx)
-	return r, err
+	t.status, t.eventTypes, t.from = q.status(), q.list("event_types"), tailFrom(r, &q)
+	return t, q.err
 }
 
-// tailedApplication is the application that is to be followed; zero: all.
-func (s *Server) tailedApplication(ctx *fasthttp.RequestCtx) (webhook.ID, error) {
-	name, key := string(ctx.QueryArgs().Peek("app")), caller(ctx)
+// tailedApplication returns the application to follow, or zero for all.
+func tailedApplication(r *request) (webhook.ID, error) {
+	name := string(r.http.QueryArgs().Peek("app"))
 	switch {
-	case key.Role == webhook.RoleApplication && name == "":
-		return key.App, nil
-	case key.Role == webhook.RoleApplication:
-		own, err := s.ownApplication(key, name)
+	case r.byCustomer() && name == "":
+		return r.caller.App, nil
+	case r.byCustomer():
+		own, err := r.server.auth.ownApplication(r.caller, name)
 		if err != nil {
 			return webhook.ID{}, err
 		}
@@ -174,47 +167,50 @@ func (s *Server) tailedApplication(ctx *fasthttp.RequestCtx) (webhook.ID, error)
 	case name == "":
 		return webhook.ID{}, nil
 	}
-	app, err := s.config.Store.Application(name)
+	app, err := r.store().Application(name)
 	if err != nil {
 		return webhook.ID{}, err
 	}
 	return app.ID, nil
 }
 
-// parseFrom reads where to begin: an id of an event, or a time.
-func parseFrom(ctx *fasthttp.RequestCtx) (from webhook.ID, err error) {
-	name, text := "Last-Event-ID", string(ctx.Request.Header.Peek("Last-Event-ID"))
+// tailFrom reads where to begin: the ID of an event, or a time.
+func tailFrom(r *request, q *query) (from webhook.ID) {
+	name, text := "Last-Event-ID", string(r.http.Request.Header.Peek("Last-Event-ID"))
 	if text == "" {
-		name, text = "from", string(ctx.QueryArgs().Peek("from"))
+		name, text = "from", q.text("from")
 	}
 	if text == "" {
-		return from, nil
+		return from
 	}
-	if from, err = webhook.ParseID(webhook.KindEvent, text); err == nil {
-		return from, nil
+	from, err := webhook.ParseID(webhook.KindEvent, text)
+	if err == nil {
+		return from
 	}
-	at, err := parseTime(ctx.QueryArgs(), "from")
-	if name != "from" || err != nil {
-		return from, badQuery(name, "must be the id of an event of this stream, or a time such as 2026-01-31T12:00:00Z")
+	times := r.query()
+	at := times.time("from")
+	if name != "from" || times.err != nil {
+		q.fail(name, "must be the id of an event of this stream, or a time such as 2026-01-31T12:00:00Z")
+		return from
 	}
-	return webhook.NewID(at.UnixMilli(), 0, 0), nil
+	return webhook.NewID(at.UnixMilli(), 0, 0)
 }
 
-// errTailEnd ends a stream in good order.
+// errTailEnd ends a stream normally.
 var errTailEnd = errors.New("the stream is over")
 
-// tailStream is one stream under way.
+// tailStream is an open stream.
 type tailStream struct {
-	*Server
+	server  *Server
 	request tailRequest
-	token   string     // may be revoked meanwhile
-	at      webhook.ID // all up to there was told, or is not asked for
+	token   string     // may be revoked at any time
+	at      webhook.ID // everything up to it was sent, or is not wanted
 	conn    net.Conn
-	gone    <-chan struct{} // closed when the client is
+	gone    <-chan struct{} // closed when the client has gone
 	w       *bufio.Writer
 }
 
-// run first tells what has happened since the client was here last, then what happens.
+// run first sends what has happened since the last event that the client has, then what happens.
 func (t *tailStream) run(live *wal.Tail) error {
 	end := time.NewTimer(tailTime)
 	defer end.Stop()
@@ -229,9 +225,9 @@ func (t *tailStream) run(live *wal.Tail) error {
 		return err
 	}
 	if past {
-		err := t.config.Store.PastEvents(t.request.app, t.request.endpoint, from, live.After, func(event wal.Event) error {
+		err := t.server.config.Store.PastEvents(t.request.app, t.request.endpoint, from, live.After, func(event wal.Event) error {
 			select {
-			case <-t.gate.closed:
+			case <-t.server.gate.closed:
 				return errTailEnd
 			case <-t.gone:
 				return errTailEnd
@@ -270,14 +266,14 @@ func (t *tailStream) run(live *wal.Tail) error {
 			return errTailEnd
 		case <-end.C:
 			return t.say("cut", "", map[string]string{"detail": "A stream lasts an hour. Come again with the last id: nothing is lost."})
-		case <-t.gate.closed:
+		case <-t.server.gate.closed:
 			return t.say("cut", "", map[string]string{"detail": "This node is stopping. Come again, to another one, with the last id: nothing is lost."})
 		}
 	}
 }
 
-// tellPlace gives a sign of life that says how far the stream is. By the standard an id without data would do, and be no event, but not
-// all clients remember that as the last one.
+// tellPlace sends a heartbeat with the position of the stream. According to the standard an id
+// without data would suffice, but not all clients remember it as the last one.
 func (t *tailStream) tellPlace() error {
 	if err := t.show("place", t.at, struct{}{}); err != nil {
 		return err
@@ -285,15 +281,16 @@ func (t *tailStream) tellPlace() error {
 	return t.flush()
 }
 
-// permit ends the stream if its token is not good any more. What a good one may see does not change.
+// permit ends the stream if its token is no longer valid. What a valid token may see does not
+// change.
 func (t *tailStream) permit() error {
-	if _, err := t.authenticate(t.token); err != nil {
+	if _, err := t.server.auth.authenticate(t.token); err != nil {
 		return cmp.Or(t.say("cut", "", map[string]string{"detail": "The token of this stream was revoked or has expired."}), errTailEnd)
 	}
 	return nil
 }
 
-// flush sends what is written; only a pause is limited in time, not the whole.
+// flush sends what was written. A pause is limited in time, not the whole.
 func (t *tailStream) flush() error {
 	if err := t.conn.SetWriteDeadline(time.Now().Add(tailStall)); err != nil {
 		return err
@@ -301,7 +298,7 @@ func (t *tailStream) flush() error {
 	return t.w.Flush()
 }
 
-// tailAttemptOut is an attempt, without its response.
+// tailAttemptOut is an attempt without its response.
 type tailAttemptOut struct {
 	attemptOut
 	AppID string `json:"appId"`
@@ -315,7 +312,7 @@ type tailChangeOut struct {
 	Timestamp  time.Time      `json:"timestamp"`
 }
 
-// tell writes an event if the client wants it.
+// tell sends an event if the client wants it.
 func (t *tailStream) tell(event *wal.Event) error {
 	r := &t.request
 	t.at = event.ID
@@ -332,8 +329,8 @@ func (t *tailStream) tell(event *wal.Event) error {
 	if r.status != nil && event.Attempt.Status != *r.status {
 		return nil
 	}
-	if len(r.eventTypes) > 0 { // reading the message costs something
-		m, err := t.config.Store.MessageByID(event.App, event.Attempt.Message)
+	if len(r.eventTypes) > 0 { // needs to read the message
+		m, err := t.server.config.Store.MessageByID(event.App, event.Attempt.Message)
 		if webhook.ErrorCode(err) == webhook.CodeNotFound || err == nil && !slices.Contains(r.eventTypes, m.EventType) {
 			return nil
 		}
@@ -344,7 +341,8 @@ func (t *tailStream) tell(event *wal.Event) error {
 	return t.show("attempt", event.ID, tailAttemptOut{attemptOut: showAttempt(event.Attempt, false), AppID: event.App.Text(webhook.KindApplication)})
 }
 
-// show writes an event to who may see it. That is looked at for each: who has revoked a token must see nothing more go to it.
+// show sends an event if the token is still valid. That is checked for each event: once a token is
+// revoked, nothing more must be sent to it.
 func (t *tailStream) show(name string, id webhook.ID, data any) error {
 	if err := t.permit(); err != nil {
 		return err
@@ -359,7 +357,7 @@ func optionalID(id webhook.ID, kind webhook.Kind) *string {
 	return new(id.Text(kind))
 }
 
-// say writes one event. JSON has no line breaks of its own.
+// say writes one event. Encoded JSON has no line breaks.
 func (t *tailStream) say(event, id string, data any) error {
 	text, err := json.Marshal(data)
 	if err != nil {

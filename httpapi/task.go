@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
-	"github.com/valyala/fasthttp"
 
 	"hookwheel/wal"
 	"hookwheel/webhook"
@@ -14,11 +13,11 @@ import (
 
 const (
 	recoverWindow = 14*24*time.Hour + 5*time.Minute // as with Svix
-	countPatience = 3 * time.Second                 // for counting what a replay will send, before it begins
+	countPatience = 3 * time.Second                 // for counting the messages of a replay before it begins
 )
 
-// taskOut is a task as the API shows it. The SDKs know fewer statuses than there are: a paused task is one that runs, a canceled one
-// is finished, and data has the whole truth.
+// taskOut is a task in responses. The SDKs do not know all statuses: a paused task is shown as
+// running and a canceled one as finished; data has the real status.
 type taskOut struct {
 	ID        string             `json:"id"`
 	Status    webhook.TaskStatus `json:"status"`
@@ -40,14 +39,14 @@ type taskData struct {
 	Tag             *string              `json:"tag"`
 	StatusCodeClass *uint16              `json:"statusCodeClass"`
 	Rate            *uint16              `json:"rate"`
-	Total           *int64               `json:"total"` // counted before it began; null: too many to count
+	Total           *int64               `json:"total"` // counted before the task began; null: too many to count
 	Looked          int64                `json:"looked"`
 	Taken           int64                `json:"taken"`
 	Delivered       int64                `json:"delivered"`
 	Failed          int64                `json:"failed"`
 	Waiting         int64                `json:"waiting"`
-	Position        time.Time            `json:"position"`     // all messages up to then are looked at
-	MessagesSent    int64                `json:"messagesSent"` // as Svix has it: attempted
+	Position        time.Time            `json:"position"`     // all messages up to then were examined
+	MessagesSent    int64                `json:"messagesSent"` // the name of Svix: attempted
 }
 
 func showTask(t *webhook.Task) taskOut {
@@ -68,7 +67,7 @@ func showTask(t *webhook.Task) taskOut {
 	return out
 }
 
-// parseTask reads what is to be replayed; what Svix calls status stands in it by its words or ours.
+// parseTask reads what to replay.
 func parseTask(kind webhook.TaskKind, which webhook.ReplayStatus, text []byte, now time.Time) (t webhook.Task, err error) {
 	b, err := parseBody(text)
 	if err != nil {
@@ -106,7 +105,7 @@ func parseTask(kind webhook.TaskKind, which webhook.ReplayStatus, text []byte, n
 	return t, t.Validate()
 }
 
-// choice reads a field that narrows a bulk replay.
+// choice reads a field that narrows down a bulk replay.
 func (b *body) choice(name string, v gjson.Result, t *webhook.Task) {
 	switch name {
 	case "status":
@@ -131,7 +130,8 @@ func (b *body) choice(name string, v gjson.Result, t *webhook.Task) {
 	}
 }
 
-// replayStatus reads which messages are sent again: a word, or the number that Svix gives the status of a message.
+// replayStatus reads which messages are sent again: a word, or the number of a status as in the
+// Svix API.
 func (b *body) replayStatus(field string, v gjson.Result) webhook.ReplayStatus {
 	switch word := webhook.ReplayStatus(v.String()); {
 	case isNull(v):
@@ -147,43 +147,41 @@ func (b *body) replayStatus(field string, v gjson.Result) webhook.ReplayStatus {
 	return ""
 }
 
-// replay begins a task.
-func (s *Server) replay(kind webhook.TaskKind, which webhook.ReplayStatus) handler {
-	return func(ctx *fasthttp.RequestCtx) (answer, error) {
+// replay returns the handler that creates a task of that kind.
+func replay(kind webhook.TaskKind, which webhook.ReplayStatus) handler {
+	return func(r *request) (*response, error) {
 		now := time.Now()
-		task, err := parseTask(kind, which, ctx.PostBody(), now)
+		task, err := parseTask(kind, which, r.body(), now)
 		if err != nil {
-			return answer{}, err
+			return nil, err
 		}
-		endpoint, err := s.endpoint(ctx)
+		endpoint, err := r.endpoint()
 		if err != nil {
-			return answer{}, err
+			return nil, err
 		}
-		if err := s.manual.admit(caller(ctx), replayCost, now); err != nil {
-			return answer{}, err
+		if err := r.admitManual(replayCost, now); err != nil {
+			return nil, err
 		}
 		task.App, task.Endpoint = endpoint.App, endpoint.ID
-		if task.Total, err = s.countReplay(task, now); err != nil {
-			return answer{}, err
+		if task.Total, err = countReplay(r, task, now); err != nil {
+			return nil, err
 		}
-		hold, cancel := s.hold(ctx)
-		defer cancel()
-		made, err := s.writer(ctx).CreateTask(hold, task)
+		made, err := r.callerWriter().CreateTask(r.context(), task)
 		if err != nil {
-			return answer{}, err
+			return nil, err
 		}
-		return answer{fasthttp.StatusAccepted, showTask(made)}, nil
+		return accepted(showTask(made)), nil
 	}
 }
 
-// countReplay goes through the log as the task will; -1: there is too much of it.
-func (s *Server) countReplay(task webhook.Task, now time.Time) (total int64, err error) {
+// countReplay goes through the log as the task will. It returns -1 if that takes too long.
+func countReplay(r *request, task webhook.Task, now time.Time) (total int64, err error) {
 	if ahead := now.Add(time.Hour); task.Until.IsZero() || task.Until.After(ahead) {
-		task.Until = ahead // as is perhaps the clock of the log
+		task.Until = ahead // the clock of the log may be ahead
 	}
 	task.Position = task.Begin()
 	for end := now.Add(countPatience); task.End().After(task.Position); {
-		step, err := s.config.Store.NextStep(&task, math.MaxInt)
+		step, err := r.store().NextStep(&task, math.MaxInt)
 		if err != nil {
 			return 0, err
 		}
@@ -196,76 +194,51 @@ func (s *Server) countReplay(task webhook.Task, now time.Time) (total int64, err
 	return total, nil
 }
 
-// task is the one that the path names, as of now.
-func (s *Server) task(ctx *fasthttp.RequestCtx) (*webhook.Task, error) {
-	if err := s.current(); err != nil {
-		return nil, err
-	}
-	id, err := webhook.ParseID(webhook.KindTask, pathValue(ctx, "task"))
-	if err != nil {
-		return nil, errNoTask
-	}
-	t, err := s.config.Store.Task(id)
-	if err == nil && caller(ctx).Role == webhook.RoleApplication && caller(ctx).App != t.App {
-		return nil, errNoTask
-	}
-	return t, err
-}
-
 var errNoTask = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Background task not found"}
 
-func (s *Server) getTask(ctx *fasthttp.RequestCtx) (answer, error) {
-	t, err := s.task(ctx)
+func getTask(r *request) (*response, error) {
+	t, err := r.task()
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{fasthttp.StatusOK, showTask(t)}, nil
+	return ok(showTask(t)), nil
 }
 
-// changeTask has a task be paused, running or canceled.
-func (s *Server) changeTask(status webhook.TaskStatus) handler {
-	return func(ctx *fasthttp.RequestCtx) (answer, error) {
-		t, err := s.task(ctx)
+// changeTask returns the handler that pauses, resumes or cancels a task.
+func changeTask(status webhook.TaskStatus) handler {
+	return func(r *request) (*response, error) {
+		t, err := r.task()
 		if err != nil {
-			return answer{}, err
+			return nil, err
 		}
-		hold, cancel := s.hold(ctx)
-		defer cancel()
-		if t, err = s.config.Writer.ChangeTask(hold, t.ID, status); err != nil {
-			return answer{}, err
+		if t, err = r.writer().ChangeTask(r.context(), t.ID, status); err != nil {
+			return nil, err
 		}
-		return answer{fasthttp.StatusOK, showTask(t)}, nil
+		return ok(showTask(t)), nil
 	}
 }
 
-// listTasks lists the newest first.
-func (s *Server) listTasks(ctx *fasthttp.RequestCtx) (answer, error) {
-	args := ctx.QueryArgs()
-	filter, err := parseTaskFilter(args)
-	if err != nil {
-		return answer{}, err
+// listTasks lists the newest tasks first by default.
+func listTasks(r *request) (*response, error) {
+	q := r.query()
+	filter := q.taskFilter()
+	l := q.listing(webhook.KindTask, q.ascending(false))
+	if q.err != nil {
+		return nil, q.err
 	}
-	ascending, err := parseOrder(args, false)
-	if err != nil {
-		return answer{}, err
+	if err := r.current(); err != nil {
+		return nil, err
 	}
-	l, err := parseListing(args, webhook.KindTask, ascending)
-	if err != nil {
-		return answer{}, err
+	if r.byCustomer() {
+		filter.App = r.caller.App
 	}
-	if err := s.current(); err != nil {
-		return answer{}, err
-	}
-	if caller(ctx).Role == webhook.RoleApplication {
-		filter.App = caller(ctx).App
-	}
-	list, more := s.config.Store.Tasks(l.Page, filter)
-	return respond(l, list, more, func(t **webhook.Task) webhook.ID { return (*t).ID }, func(t **webhook.Task) taskOut { return showTask(*t) })
+	list, more := r.store().Tasks(l.Page, filter)
+	return respondPage(l, list, more, func(t **webhook.Task) webhook.ID { return (*t).ID }, func(t **webhook.Task) taskOut { return showTask(*t) })
 }
 
-func parseTaskFilter(args *fasthttp.Args) (filter wal.TaskFilter, err error) {
-	switch status := webhook.TaskStatus(args.Peek("status")); {
-	case !args.Has("status"):
+func (q *query) taskFilter() (filter wal.TaskFilter) {
+	switch status := webhook.TaskStatus(q.text("status")); {
+	case !q.has("status"):
 	case status == webhook.TaskRunning:
 		filter.Statuses = []webhook.TaskStatus{webhook.TaskRunning, webhook.TaskPaused}
 	case status == webhook.TaskFinished:
@@ -273,14 +246,14 @@ func parseTaskFilter(args *fasthttp.Args) (filter wal.TaskFilter, err error) {
 	case status == webhook.TaskPaused, status == webhook.TaskCanceled, status == webhook.TaskFailed:
 		filter.Statuses = []webhook.TaskStatus{status}
 	default:
-		return filter, badQuery("status", "must be running, paused, finished, canceled or failed")
+		q.fail("status", "must be running, paused, finished, canceled or failed")
 	}
-	switch kind := webhook.TaskKind(args.Peek("task")); {
-	case !args.Has("task"):
+	switch kind := webhook.TaskKind(q.text("task")); {
+	case !q.has("task"):
 	case kind == webhook.TaskRecover, kind == webhook.TaskReplay, kind == webhook.TaskReplayMissing:
 		filter.Kind = kind
 	default:
-		return filter, badQuery("task", fmt.Sprintf("must be %s, %s or %s", webhook.TaskRecover, webhook.TaskReplayMissing, webhook.TaskReplay))
+		q.fail("task", fmt.Sprintf("must be %s, %s or %s", webhook.TaskRecover, webhook.TaskReplayMissing, webhook.TaskReplay))
 	}
-	return filter, nil
+	return filter
 }

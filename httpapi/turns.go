@@ -8,12 +8,12 @@ import (
 	"hookwheel/webhook"
 )
 
-// ownChanges is how many changes the tokens of one application may have under way on a node.
+// ownChanges is how many changes with tokens of an application may be under way on a node.
 const ownChanges = 4
 
-// turns lets requests that would disturb each other wait for one another. Without them the changes of one thing that come at
-// the same time would be proposed again and again, as only one of them is made from its latest state; and a customer with many
-// changes at a time could fill the log's whole bandwidth.
+// turns makes requests wait for each other. Concurrent changes of one thing would be proposed again
+// and again, as only one of them begins with the latest state; and a customer with many concurrent
+// changes could take the whole bandwidth of the log.
 type turns struct {
 	mu sync.Mutex
 	by map[string]*turn
@@ -21,12 +21,12 @@ type turns struct {
 
 type turn struct {
 	places chan struct{}
-	users  int // that have a place or wait for one
+	users  int // requests that have a turn or wait for it
 }
 
-// take waits for one of the places under a name, of which there are that many. The caller must call end.
-func (t *turns) take(ctx context.Context, name string, places int) (end func(), err error) {
-	at := t.join(name, places)
+// take waits until fewer than limit requests have a turn under that name. The caller must call end.
+func (t *turns) take(ctx context.Context, name string, limit int) (end func(), err error) {
+	at := t.join(name, limit)
 	select {
 	case at.places <- struct{}{}:
 		return func() {
@@ -40,9 +40,9 @@ func (t *turns) take(ctx context.Context, name string, places int) (end func(), 
 }
 
 var errNoTurn = &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf("Too many changes of the same thing, or with tokens of the same application, "+
-	"are under way: this one has waited for %s and did not take effect. Make fewer at a time.", holdTimeout)}
+	"are under way: this one has waited for %s and did not take effect. Make fewer at a time.", leaderTimeout)}
 
-func (t *turns) join(name string, places int) *turn {
+func (t *turns) join(name string, limit int) *turn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.by == nil {
@@ -50,7 +50,7 @@ func (t *turns) join(name string, places int) *turn {
 	}
 	at := t.by[name]
 	if at == nil {
-		at = &turn{places: make(chan struct{}, places)}
+		at = &turn{places: make(chan struct{}, limit)}
 		t.by[name] = at
 	}
 	at.users++
@@ -64,3 +64,16 @@ func (t *turns) leave(name string) {
 		delete(t.by, name)
 	}
 }
+
+// awaitTurn waits until the tokens of the caller's application have few enough changes under way.
+// The caller must call end.
+func (r *request) awaitTurn() (end func(), err error) {
+	if !r.byCustomer() || r.http.IsGet() || r.http.IsHead() {
+		return func() {}, nil
+	}
+	ctx, cancel := leaderContext()
+	defer cancel()
+	return r.server.changes.take(ctx, customerName(r.caller), ownChanges)
+}
+
+func customerName(key *webhook.APIKey) string { return "customer/" + string(key.App[:]) }

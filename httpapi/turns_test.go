@@ -13,8 +13,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// TestChangesTakeTurns: of many changes of one thing that come at once each is made once, and not again and again until it
-// happens to be the one that wins.
+// TestChangesTakeTurns: of many changes of one thing that come at once each is made once, and not
+// again and again until it happens to be the one that wins.
 func TestChangesTakeTurns(t *testing.T) {
 	const requests = 64
 	s := new(Server)
@@ -22,10 +22,11 @@ func TestChangesTakeTurns(t *testing.T) {
 	var all sync.WaitGroup
 	for range requests {
 		all.Go(func() {
-			ctx := new(fasthttp.RequestCtx)
-			ctx.SetUserValue("app", "acme")
-			ctx.SetUserValue("endpoint", "main")
-			_, err := changeThing(ctx, s, t.Context(), func() (*webhook.Endpoint, error) {
+			r := &request{server: s, http: new(fasthttp.RequestCtx)}
+			defer r.end()
+			r.setApplication("acme")
+			r.http.SetUserValue("endpoint", "main")
+			_, err := update(r, func() (*webhook.Endpoint, error) {
 				tries.Add(1)
 				before := revision.Load()
 				time.Sleep(time.Millisecond) // as for the log
@@ -48,20 +49,20 @@ func TestChangesTakeTurns(t *testing.T) {
 	}
 }
 
-// TestCustomerTurns: the tokens of an application have some changes under way at a time, which are nothing to another
-// application, to reading, and to other tokens.
+// TestCustomerTurns: the tokens of an application have some changes under way at a time, which are
+// nothing to another application, to reading, and to other tokens.
 func TestCustomerTurns(t *testing.T) {
 	s := new(Server)
-	request := func(method string) *fasthttp.RequestCtx {
-		ctx := new(fasthttp.RequestCtx)
-		ctx.Request.Header.SetMethod(method)
-		return ctx
+	await := func(method string, caller *webhook.APIKey) (end func(), err error) {
+		r := &request{server: s, http: new(fasthttp.RequestCtx), caller: caller}
+		r.http.Request.Header.SetMethod(method)
+		return r.awaitTurn()
 	}
 	first := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{1}}
 	second := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{2}}
 	var ends []func()
 	for range ownChanges {
-		end, err := s.customerTurn(request("PATCH"), first)
+		end, err := await("PATCH", first)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,14 +79,14 @@ func TestCustomerTurns(t *testing.T) {
 		key    *webhook.APIKey
 		method string
 	}{{second, "POST"}, {first, "GET"}, {root, "DELETE"}} {
-		end, err := s.customerTurn(request(free.method), free.key)
+		end, err := await(free.method, free.key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		end()
 	}
 	ends[0]()
-	if ends[0], err = s.customerTurn(request("POST"), first); err != nil {
+	if ends[0], err = await("POST", first); err != nil {
 		t.Fatal(err)
 	}
 	for _, end := range ends {

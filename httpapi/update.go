@@ -1,19 +1,17 @@
 package httpapi
 
 import (
-	"context"
-
-	"github.com/valyala/fasthttp"
-
 	"hookwheel/webhook"
 )
 
-// maxRaces is how often a change is made anew because that of another node came in between.
-const maxRaces = 50 // a request on the leader wins more often than one that comes over another node
+// maxRaces is how often a change is repeated because a request on another node came in between.
+// The leader's own requests win more often than those of other nodes.
+const maxRaces = 50
 
-// changeThing reads, changes and proposes what the path names, while no other request on this node does.
-func changeThing[T any](ctx *fasthttp.RequestCtx, s *Server, hold context.Context, change func() (*T, error)) (*T, error) {
-	end, err := s.changes.take(hold, thing(ctx), 1)
+// update runs a function that reads, changes and proposes what the path names. Other requests on
+// this node wait until it is done.
+func update[T any](r *request, change func() (*T, error)) (*T, error) {
+	end, err := r.server.changes.take(r.context(), r.subject(), 1)
 	if err != nil {
 		return nil, err
 	}
@@ -21,11 +19,11 @@ func changeThing[T any](ctx *fasthttp.RequestCtx, s *Server, hold context.Contex
 	return untilUnchanged(change)
 }
 
-// thing is what a path names: an application, one of its endpoints, or an event type.
-func thing(ctx *fasthttp.RequestCtx) string {
+// subject names what the path names: an application, one of its endpoints, or an event type.
+func (r *request) subject() string {
 	name := make([]byte, 0, 64)
 	for _, part := range [...]string{"event_type", "app", "endpoint"} {
-		if value, named := ctx.UserValue(part).(string); named {
+		if value, named := r.http.UserValue(part).(string); named {
 			name = append(append(append(name, part...), '/'), value...)
 			name = append(name, '/')
 		}
@@ -33,7 +31,7 @@ func thing(ctx *fasthttp.RequestCtx) string {
 	return string(name)
 }
 
-// untilUnchanged reads, changes and proposes, again and again until no other request comes in between.
+// untilUnchanged repeats a change until no other request comes in between.
 func untilUnchanged[T any](change func() (*T, error)) (made *T, err error) {
 	for range maxRaces {
 		if made, err = change(); webhook.ErrorCode(err) != webhook.CodeChanged {
@@ -43,7 +41,8 @@ func untilUnchanged[T any](change func() (*T, error)) (made *T, err error) {
 	return made, err
 }
 
-// renamed is a field that has an old and a current name. The current one counts, unless only the old one says something.
+// renamed is a field that has an old and a current name. The current one takes precedence, unless
+// it is empty and the old one is given.
 type renamed[T any] struct {
 	old, current *T
 }

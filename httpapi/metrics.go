@@ -1,15 +1,53 @@
 package httpapi
 
 import (
+	"bytes"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+	"github.com/valyala/fasthttp"
 
 	"hookwheel/wal"
 )
 
-// backlogAge is how old the figures of what waits may be when they are scraped.
+const metricsCost = 1 << 20 // bytes of a response
+
+// registerMetrics registers the metrics of the API and of the store that are scraped here.
+func (s *Server) registerMetrics() {
+	expired := func() float64 { return float64(s.config.Store.Expired()) }
+	s.config.Metrics.MustRegister(&backlogCollector{store: s.config.Store}, s.accepted, s.gate.refused,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hookwheel_expired",
+			Help: "Messages that left the log before they were delivered or given up, over all endpoints that there are; the same on every node."},
+			expired))
+}
+
+// getMetrics needs no token, so it shows nothing about single customers.
+func (s *Server) getMetrics(ctx *fasthttp.RequestCtx) {
+	l, err := s.responses.lend(stranger, metricsCost)
+	if err != nil {
+		s.writeError(ctx, err)
+		return
+	}
+	families, err := s.config.Metrics.Gather()
+	var text bytes.Buffer
+	format := expfmt.NewFormat(expfmt.TypeTextPlain)
+	encoder := expfmt.NewEncoder(&text, format)
+	for _, family := range families {
+		err = errors.Join(err, encoder.Encode(family))
+	}
+	if err != nil {
+		l.end()
+		s.writeError(ctx, err)
+		return
+	}
+	ctx.SetContentType(string(format))
+	setBody(ctx, text.Bytes(), l)
+}
+
+// backlogAge is the maximum age of the metrics about the backlog.
 const backlogAge = 15 * time.Second
 
 var (
@@ -20,7 +58,7 @@ var (
 		"Age of the oldest message that waits for any endpoint; 0 if nothing waits.", nil, nil)
 )
 
-// backlogCollector tells Prometheus what waits, the same on every node.
+// backlogCollector collects metrics about the backlog, which are the same on every node.
 type backlogCollector struct {
 	store *wal.Store
 

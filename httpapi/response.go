@@ -12,16 +12,22 @@ import (
 	"hookwheel/webhook"
 )
 
-// answer is what a handler has to say when all went well.
-type answer struct {
+// response is what a handler returns if nothing went wrong.
+type response struct {
 	status int
-	value  any // becomes JSON, unless it is JSON already: a rawJSON; nil: no body
+	value  any   // encoded as JSON unless it is rawJSON; nil: no body
+	loan   *loan // the memory that a large body has borrowed, if any
 }
 
-// rawJSON is JSON text that was written by hand, on the hot path.
+func ok(value any) *response       { return &response{status: fasthttp.StatusOK, value: value} }
+func created(value any) *response  { return &response{status: fasthttp.StatusCreated, value: value} }
+func accepted(value any) *response { return &response{status: fasthttp.StatusAccepted, value: value} }
+func noContent() *response         { return &response{status: fasthttp.StatusNoContent} }
+
+// rawJSON is encoded JSON, for the hot path.
 type rawJSON []byte
 
-// statusOf is the HTTP status of each code.
+// statusOf maps each code to its HTTP status.
 var statusOf = map[webhook.Code]int{
 	webhook.CodeInvalid:        fasthttp.StatusUnprocessableEntity,
 	webhook.CodeUnauthorized:   fasthttp.StatusUnauthorized,
@@ -47,19 +53,16 @@ var statusOf = map[webhook.Code]int{
 	webhook.CodeInternal:       fasthttp.StatusInternalServerError,
 }
 
-// retryAfter is how many seconds a client is asked to wait when the cluster has no leader or the disk no room.
+// retryAfter is how many seconds a client should wait if the cluster has no leader or the disk is
+// full.
 const retryAfter = "5"
 
-// invalidQuery is a fault in a parameter of the query.
+// invalidQuery is an invalid parameter of the query.
 type invalidQuery struct{ fault *webhook.Error }
 
 func (q invalidQuery) Error() string { return q.fault.Error() }
 
-func badQuery(parameter, detail string) error {
-	return invalidQuery{webhook.Invalid(parameter, detail)}
-}
-
-// manyInvalid is what is wrong with several fields of a body.
+// manyInvalid lists the invalid fields of a body.
 type manyInvalid []*webhook.Error
 
 func (m manyInvalid) Error() string {
@@ -70,37 +73,39 @@ func (m manyInvalid) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// invalidItem is one line of a 422, as the Svix API has it.
+// invalidItem is an item of a 422 response, in the format of the Svix API.
 type invalidItem struct {
 	Loc  []string `json:"loc"`
 	Msg  string   `json:"msg"`
 	Type string   `json:"type"`
 }
 
-func (s *Server) write(ctx *fasthttp.RequestCtx, a answer) {
-	ctx.SetStatusCode(a.status)
-	if a.value == nil {
+// write writes a response. It takes over the loan if the body outlives the call.
+func (s *Server) write(ctx *fasthttp.RequestCtx, r *response) {
+	ctx.SetStatusCode(r.status)
+	if r.value == nil {
 		return
 	}
-	text, written := a.value.(rawJSON)
-	if !written {
+	text, encoded := r.value.(rawJSON)
+	if !encoded {
 		var err error
-		if text, err = json.Marshal(a.value); err != nil {
+		if text, err = json.Marshal(r.value); err != nil {
 			s.writeError(ctx, err)
 			return
 		}
 	}
 	ctx.SetContentType("application/json")
-	if l, lent := ctx.UserValue(loanValue).(*loan); lent && len(text) > smallAnswer {
-		l.shrink(int64(len(text)))
-		ctx.SetUserValue(loanValue, nil)
-		setBody(ctx, text, l)
+	if r.loan != nil && len(text) > smallResponse {
+		r.loan.shrink(int64(len(text)))
+		setBody(ctx, text, r.loan)
+		r.loan = nil
 		return
 	}
 	ctx.Response.SetBodyRaw(text)
 }
 
-// writeError says what went wrong in the API's format. Errors that are not the caller's to know are logged instead.
+// writeError writes an error in the API's format. Errors that could reveal internals to the caller
+// are logged instead.
 func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 	var (
 		known   *webhook.Error
@@ -118,23 +123,23 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 		s.writeInvalid(ctx, "header", manyInvalid{known})
 	case errors.As(err, &known):
 		setErrorHeader(ctx, known.Code)
-		s.write(ctx, answer{statusOf[known.Code], known})
+		s.write(ctx, &response{status: statusOf[known.Code], value: known})
 	case errors.Is(err, cluster.ErrNoLeader):
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
-		s.write(ctx, answer{fasthttp.StatusServiceUnavailable, &webhook.Error{Code: webhook.CodeUnavailable,
+		s.write(ctx, &response{status: fasthttp.StatusServiceUnavailable, value: &webhook.Error{Code: webhook.CodeUnavailable,
 			Detail: "The cluster has no leader at the moment, so it is not known whether this took effect. Try again."}})
-	case s.config.Failed != nil && s.config.Failed(): // its log says why; another node may do what this one can't
+	case s.config.Failed != nil && s.config.Failed(): // the log says why; another node may still work
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
-		s.write(ctx, answer{fasthttp.StatusServiceUnavailable, &webhook.Error{Code: webhook.CodeUnavailable,
+		s.write(ctx, &response{status: fasthttp.StatusServiceUnavailable, value: &webhook.Error{Code: webhook.CodeUnavailable,
 			Detail: "This node has failed and is about to end, so it is not known whether this took effect. Try again."}})
 	default:
 		s.config.Logger.Error("a request failed", "method", string(ctx.Method()), "path", ctx.UserValue(router.MatchedRoutePathParam), "error", err)
-		s.write(ctx, answer{fasthttp.StatusInternalServerError, &webhook.Error{Code: webhook.CodeInternal,
+		s.write(ctx, &response{status: fasthttp.StatusInternalServerError, value: &webhook.Error{Code: webhook.CodeInternal,
 			Detail: "Something went wrong here. The log of this node says what."}})
 	}
 }
 
-// setErrorHeader sets what comes with some errors: when to try again, and what would be accepted.
+// setErrorHeader sets the headers of some errors: when to try again, and what would be accepted.
 func setErrorHeader(ctx *fasthttp.RequestCtx, code webhook.Code) {
 	header := &ctx.Response.Header
 	switch code {
@@ -147,18 +152,18 @@ func setErrorHeader(ctx *fasthttp.RequestCtx, code webhook.Code) {
 	}
 }
 
-func (s *Server) writeInvalid(ctx *fasthttp.RequestCtx, where string, list manyInvalid) {
+func (s *Server) writeInvalid(ctx *fasthttp.RequestCtx, location string, list manyInvalid) {
 	items := make([]invalidItem, len(list))
 	for i, e := range list {
-		items[i] = invalidItem{Loc: []string{where}, Msg: e.Detail, Type: "value_error"}
-		if e.Code != webhook.CodeInvalid { // it has a type of its own
+		items[i] = invalidItem{Loc: []string{location}, Msg: e.Detail, Type: "value_error"}
+		if e.Code != webhook.CodeInvalid { // which has its own type
 			items[i].Type = string(e.Code)
 		}
 		if e.Field != "" {
 			items[i].Loc = append(items[i].Loc, strings.Split(e.Field, "/")...)
 		}
 	}
-	s.write(ctx, answer{fasthttp.StatusUnprocessableEntity, struct {
+	s.write(ctx, &response{status: fasthttp.StatusUnprocessableEntity, value: struct {
 		Detail []invalidItem `json:"detail"`
 	}{items}})
 }

@@ -1,0 +1,178 @@
+package httpapi
+
+import (
+	"context"
+
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/wal"
+	"hookwheel/webhook"
+)
+
+// handler performs one operation. It either returns a response or an error.
+type handler func(r *request) (*response, error)
+
+// request is one request to the API. It is valid until its handler returns.
+type request struct {
+	server *Server
+	http   *fasthttp.RequestCtx
+	caller *webhook.APIKey // nil if the operation needs no token
+
+	changes context.Context // see context
+	cancel  context.CancelFunc
+
+	key      *wal.Once // see idempotencyKey
+	keyKnown bool
+}
+
+func (r *request) store() *wal.Store { return r.server.config.Store }
+
+func (r *request) writer() *wal.Writer { return r.server.config.Writer }
+
+// callerWriter returns the writer that checks changes against the feature flags of the caller.
+func (r *request) callerWriter() *wal.Writer {
+	if r.byCustomer() {
+		return r.writer().Portal(r.caller.FeatureFlags)
+	}
+	return r.writer()
+}
+
+// byCustomer reports whether the caller uses a token of an application.
+func (r *request) byCustomer() bool { return r.caller.Role == webhook.RoleApplication }
+
+// leaderContext returns a context for work that needs a leader: a cluster without one may elect one
+// within that time.
+func leaderContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), leaderTimeout)
+}
+
+// context bounds the changes that the request makes; its time begins with the first call. If the
+// request has an idempotency key then what is proposed with this context takes effect once.
+func (r *request) context() context.Context {
+	if r.changes == nil {
+		r.changes, r.cancel = leaderContext()
+		if key := r.idempotencyKey(); key != nil {
+			r.changes = key.Context(r.changes)
+		}
+	}
+	return r.changes
+}
+
+// end releases what the request holds, once its handler has returned.
+func (r *request) end() {
+	if r.cancel != nil {
+		r.cancel()
+	}
+}
+
+// current waits until this node's store has everything that any node had acknowledged before the
+// call.
+func (r *request) current() error { return r.server.auth.current() }
+
+// body returns the body of the request, whose bytes may be used until the handler returns.
+func (r *request) body() []byte { return r.http.PostBody() }
+
+func (r *request) query() query { return query{args: r.http.QueryArgs()} }
+
+// path returns a parameter of the path, or "".
+func (r *request) path(name string) string {
+	value, _ := r.http.UserValue(name).(string)
+	return value
+}
+
+// setApplication replaces the application that the path names.
+func (r *request) setApplication(name string) { r.http.SetUserValue("app", name) }
+
+// application returns the application that the path names.
+func (r *request) application() (*webhook.Application, error) {
+	if err := r.current(); err != nil {
+		return nil, err
+	}
+	return r.store().Application(r.path("app"))
+}
+
+// applicationByName returns an application for an operation that asks the leader anyway. Only if
+// this node has not heard of it, because it may be new, the leader is asked before.
+func (r *request) applicationByName(name string) (*webhook.Application, error) {
+	if app, err := r.store().Application(name); err == nil {
+		return app, nil
+	}
+	if err := r.current(); err != nil {
+		return nil, err
+	}
+	return r.store().Application(name)
+}
+
+// endpoint returns the endpoint that the path names.
+func (r *request) endpoint() (*webhook.Endpoint, error) {
+	app, err := r.application()
+	if err != nil {
+		return nil, err
+	}
+	return r.store().Endpoint(app.ID, r.path("endpoint"))
+}
+
+// message returns the message that the path names.
+func (r *request) message() (*webhook.Message, error) {
+	app, err := r.application()
+	if err != nil {
+		return nil, err
+	}
+	return r.store().Message(app.ID, r.path("msg"))
+}
+
+// attempt returns the attempt that the path names, and its message.
+func (r *request) attempt() (*webhook.Message, *webhook.Attempt, error) {
+	m, err := r.message()
+	if err != nil {
+		return nil, nil, err
+	}
+	id, err := webhook.ParseID(webhook.KindAttempt, r.path("attempt"))
+	if err != nil {
+		return nil, nil, &webhook.Error{Code: webhook.CodeNotFound, Detail: "Attempt not found"}
+	}
+	a, err := r.store().Attempt(m.ID, id)
+	return m, a, err
+}
+
+// eventType returns the event type that the path names.
+func (r *request) eventType() (*webhook.EventType, error) {
+	if err := r.current(); err != nil {
+		return nil, err
+	}
+	return r.visibleEventType(r.path("event_type"))
+}
+
+// visibleEventType returns an event type unless the caller lacks its feature flag.
+func (r *request) visibleEventType(name string) (*webhook.EventType, error) {
+	t, err := r.store().EventType(name)
+	if err == nil && !r.sees(t) {
+		return nil, &webhook.Error{Code: webhook.CodeNotFound, Detail: "Event type not found"}
+	}
+	return t, err
+}
+
+func (r *request) sees(t *webhook.EventType) bool {
+	return !r.byCustomer() || t.VisibleTo(r.caller.FeatureFlags)
+}
+
+// task returns the background task that the path names.
+func (r *request) task() (*webhook.Task, error) {
+	if err := r.current(); err != nil {
+		return nil, err
+	}
+	id, err := webhook.ParseID(webhook.KindTask, r.path("task"))
+	if err != nil {
+		return nil, errNoTask
+	}
+	t, err := r.store().Task(id)
+	if err == nil && r.byCustomer() && r.caller.App != t.App {
+		return nil, errNoTask
+	}
+	return t, err
+}
+
+// audit records a security event that the caller has caused; attributes are IDs only, for slog.
+func (r *request) audit(event string, attributes ...any) {
+	r.server.audit.note(r.caller, r.http.RemoteIP(), event, attributes...)
+}

@@ -1,0 +1,219 @@
+package httpapi
+
+import (
+	"github.com/fasthttp/router"
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/httpapi/reference"
+	"hookwheel/webhook"
+)
+
+// operation is one operation of the API.
+type operation struct {
+	method  string
+	path    string // below /api/v1
+	roles   roles  // whose tokens it accepts
+	perform handler
+}
+
+// operations are all operations that need a token. The OpenAPI document describes each.
+var operations = []operation{
+	// Applications.
+	{"GET", "/app", mayRead, paged(listApplications)},
+	{"POST", "/app", maySend, createApplication},
+	{"GET", "/app/{app}", mayReadOwn, getApplication},
+	{"PUT", "/app/{app}", mayManage, putApplication},
+	{"PATCH", "/app/{app}", mayManage, patchApplication},
+	{"DELETE", "/app/{app}", mayManage, deleteApplication},
+
+	// Event types, which all applications share.
+	{"GET", "/event-type", mayReadOwn, paged(listEventTypes)},
+	{"POST", "/event-type", mayManage, createEventType},
+	{"GET", "/event-type/{event_type}", mayReadOwn, getEventType},
+	{"PUT", "/event-type/{event_type}", mayManage, putEventType},
+	{"PATCH", "/event-type/{event_type}", mayManage, patchEventType},
+	{"DELETE", "/event-type/{event_type}", mayManage, deleteEventType},
+
+	// Endpoints of an application: their settings, secrets and headers.
+	{"GET", "/app/{app}/endpoint", mayReadOwn, paged(listEndpoints)},
+	{"POST", "/app/{app}/endpoint", mayChangeOwn, createEndpoint},
+	{"GET", "/app/{app}/endpoint/{endpoint}", mayReadOwn, getEndpoint},
+	{"PUT", "/app/{app}/endpoint/{endpoint}", mayChangeOwn, putEndpoint},
+	{"PATCH", "/app/{app}/endpoint/{endpoint}", mayChangeOwn, patchEndpoint},
+	{"DELETE", "/app/{app}/endpoint/{endpoint}", mayChangeOwn, deleteEndpoint},
+	{"GET", "/app/{app}/endpoint/{endpoint}/secret", mayChangeOwn, getSecret},
+	{"POST", "/app/{app}/endpoint/{endpoint}/secret/rotate", mayChangeOwn, rotateSecret},
+	{"GET", "/app/{app}/endpoint/{endpoint}/headers", mayReadOwn, getHeaders},
+	{"PUT", "/app/{app}/endpoint/{endpoint}/headers", mayChangeOwn, putHeaders},
+	{"PATCH", "/app/{app}/endpoint/{endpoint}/headers", mayChangeOwn, patchHeaders},
+
+	// Control over the deliveries of an endpoint.
+	{"POST", "/app/{app}/endpoint/{endpoint}/pause", mayChangeOwn, pauseEndpoint},
+	{"POST", "/app/{app}/endpoint/{endpoint}/resume", mayChangeOwn, resumeEndpoint},
+	{"POST", "/app/{app}/endpoint/{endpoint}/recover", mayChangeOwn, replay(webhook.TaskRecover, webhook.ReplayFailed)},
+	{"POST", "/app/{app}/endpoint/{endpoint}/replay-missing", mayChangeOwn, replay(webhook.TaskReplayMissing, webhook.ReplayNeverAttempted)},
+	{"POST", "/app/{app}/endpoint/{endpoint}/bulk-replay", mayChangeOwn, replay(webhook.TaskReplay, webhook.ReplayAll)},
+	{"POST", "/app/{app}/endpoint/{endpoint}/send-example", mayChangeOwn, sendExample},
+
+	// Messages: send, read, explain, send again, expunge.
+	{"GET", "/app/{app}/msg", mayReadOwn, paged(listMessages)},
+	{"POST", "/app/{app}/msg", maySend, createMessage},
+	{"GET", "/app/{app}/msg/{msg}", mayReadOwn, getMessage},
+	{"GET", "/app/{app}/msg/{msg}/explain", mayReadOwn, paged(explainMessage)},
+	{"DELETE", "/app/{app}/msg/{msg}/content", mayManage, expungeMessage},
+	{"POST", "/app/{app}/msg/{msg}/endpoint/{endpoint}/resend", mayChangeOwn, resendMessage},
+
+	// What was attempted, by message and by endpoint.
+	{"GET", "/app/{app}/attempt/msg/{msg}", mayReadOwn, paged(listAttemptsByMessage)},
+	{"GET", "/app/{app}/attempt/endpoint/{endpoint}", mayReadOwn, paged(listAttemptsByEndpoint)},
+	{"GET", "/app/{app}/msg/{msg}/attempt", mayReadOwn, paged(listAttemptsByMessage)},
+	{"GET", "/app/{app}/msg/{msg}/attempt/{attempt}", mayReadOwn, getAttempt},
+	{"DELETE", "/app/{app}/msg/{msg}/attempt/{attempt}/content", mayManage, expungeAttempt},
+	{"GET", "/app/{app}/msg/{msg}/endpoint/{endpoint}/attempt", mayReadOwn, paged(listAttemptsByMessage)},
+	{"GET", "/app/{app}/msg/{msg}/endpoint", mayReadOwn, paged(listDestinations)},
+	{"GET", "/app/{app}/endpoint/{endpoint}/msg", mayReadOwn, paged(listAttemptedMessages)},
+	{"GET", "/app/{app}/endpoint/{endpoint}/stats", mayReadOwn, getStats},
+
+	// Background tasks, which replays create.
+	{"GET", "/background-task", mayReadOwn, paged(listTasks)},
+	{"GET", "/background-task/{task}", mayReadOwn, getTask},
+	{"POST", "/background-task/{task}/pause", mayChangeOwn, changeTask(webhook.TaskPaused)},
+	{"POST", "/background-task/{task}/resume", mayChangeOwn, changeTask(webhook.TaskRunning)},
+	{"POST", "/background-task/{task}/cancel", mayChangeOwn, changeTask(webhook.TaskCanceled)},
+
+	// Attempts and changes of state as they happen.
+	{"GET", "/tail", mayReadOwn, streamEvents},
+
+	// Endpoints that receive events about Hookwheel itself.
+	{"GET", "/operational-webhook/endpoint", mayRead, paged(listOperational)},
+	{"POST", "/operational-webhook/endpoint", mayManage, operationalCreated(createEndpoint)},
+	{"GET", "/operational-webhook/endpoint/{endpoint}", mayRead, operational(getEndpoint)},
+	{"PUT", "/operational-webhook/endpoint/{endpoint}", mayManage, operationalCreated(putEndpoint)},
+	{"DELETE", "/operational-webhook/endpoint/{endpoint}", mayManage, operational(deleteEndpoint)},
+	{"GET", "/operational-webhook/endpoint/{endpoint}/secret", mayManage, operational(getSecret)},
+	{"POST", "/operational-webhook/endpoint/{endpoint}/secret/rotate", mayManage, operational(rotateSecret)},
+	{"GET", "/operational-webhook/endpoint/{endpoint}/headers", mayRead, operational(getHeaders)},
+	{"PUT", "/operational-webhook/endpoint/{endpoint}/headers", mayManage, operational(putHeaders)},
+
+	// Tokens: portals of applications, and API keys.
+	{"POST", "/auth/app-portal-access/{app}", mayManage, portalAccess},
+	{"POST", "/auth/dashboard-access/{app}", mayManage, portalAccess},
+	{"POST", "/auth/app/{app}/expire-all", mayManage, expireAll},
+	{"POST", "/auth/logout", anyRole, logout},
+	{"GET", "/auth/whoami", anyRole, whoami},
+	{"GET", "/key", mayManage, paged(listKeys)},
+	{"POST", "/key", mayManage, createKey},
+	{"GET", "/key/{key}", mayManage, getKey},
+	{"DELETE", "/key/{key}", mayManage, revokeKey},
+
+	// The cluster and its secrets and state.
+	{"GET", "/cluster", mayRead, getCluster},
+	{"POST", "/cluster/members", mayManage, addMember},
+	{"DELETE", "/cluster/members/{node}", mayManage, removeMember},
+	{"POST", "/cluster/fingerprint", mayManage, requestFingerprint},
+	{"POST", "/cluster/transfer", mayManage, transferLeadership},
+	{"POST", "/cluster/rewrap", mayManage, rewrapSecrets},
+	{"GET", "/cluster/backup", mayManage, getBackup},
+}
+
+func (s *Server) routes() *router.Router {
+	r := router.New()
+	// For log messages: the path itself could contain anything that a client has sent.
+	r.SaveMatchedRoutePath = true
+	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleOPTIONS = false, false, false
+	r.NotFound = s.notFound
+	r.MethodNotAllowed = s.methodNotAllowed
+	r.GET("/", func(ctx *fasthttp.RequestCtx) { ctx.Redirect("/docs", fasthttp.StatusTemporaryRedirect) })
+	r.GET("/docs", s.getDocs)
+	r.GET("/portal", getPortal)
+	r.GET("/metrics", s.getMetrics)
+	api := r.Group("/api/v1")
+	api.GET("/openapi.json", s.public(getOpenAPI))
+	api.GET("/health", s.public(getHealth))
+	api.HEAD("/health", s.public(getHealth))
+	api.GET("/health/ping", s.public(ping))
+	api.HEAD("/health/ping", s.public(ping))
+	api.POST("/health/ping", s.public(ping)) // also a receiver for first experiments
+	for _, o := range operations {
+		api.Handle(o.method, o.path, s.authorized(o.roles, o.perform))
+	}
+	return r
+}
+
+func (s *Server) notFound(ctx *fasthttp.RequestCtx) {
+	s.writeError(ctx, &webhook.Error{Code: webhook.CodeNotFound, Detail: "There is no operation at this path."})
+}
+
+func (s *Server) methodNotAllowed(ctx *fasthttp.RequestCtx) {
+	s.write(ctx, &response{status: fasthttp.StatusMethodNotAllowed, value: &webhook.Error{Code: "method_not_allowed",
+		Detail: "This path does not answer " + string(ctx.Method()) + "; the Allow header says what it does."}})
+}
+
+// public serves an operation that needs no token.
+func (s *Server) public(h handler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) { s.perform(&request{server: s, http: ctx}, h) }
+}
+
+// authorized serves an operation for callers with a token of one of these roles. Only their bodies
+// are read.
+func (s *Server) authorized(roles roles, h handler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		r := &request{server: s, http: ctx}
+		if err := r.authorize(roles); err != nil {
+			s.writeError(ctx, err)
+			return
+		}
+		connection := connOf(ctx.Conn())
+		connection.setCaller(ownerOf(r.caller))
+		body, err := s.intake.receive(ctx, ownerOf(r.caller))
+		if err != nil {
+			s.refuse(ctx, err)
+			return
+		}
+		if body != nil {
+			defer body.end()
+		}
+		connection.busy.Store(true)
+		endTurn, err := r.awaitTurn()
+		if err != nil {
+			s.writeError(ctx, err)
+			return
+		}
+		defer endTurn()
+		s.perform(r, h)
+	}
+}
+
+// perform runs a handler and writes what it returns.
+func (s *Server) perform(r *request, h handler) {
+	defer r.end()
+	resp, err := r.performOnce(h)
+	if err != nil {
+		s.writeError(r.http, err)
+		return
+	}
+	s.write(r.http, resp)
+	if resp.loan != nil {
+		resp.loan.end()
+	}
+}
+
+func getOpenAPI(*request) (*response, error) {
+	document, err := reference.Document()
+	if err != nil {
+		return nil, err
+	}
+	return ok(rawJSON(document)), nil
+}
+
+// getDocs serves the reference page.
+func (s *Server) getDocs(ctx *fasthttp.RequestCtx) {
+	page, err := reference.Page()
+	if err != nil {
+		s.writeError(ctx, err)
+		return
+	}
+	ctx.SetContentType("text/html; charset=utf-8")
+	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	ctx.Response.SetBodyRaw(page) // shared by all responses
+}
