@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestAPIDocuments reads the description of the API, and the page that is made from it, without a token.
+// TestAPIDocuments reads the description of the API, and the page that is made from it, without a
+// token.
 func TestAPIDocuments(t *testing.T) {
 	a := apiStart(t)
 	response, text := a.raw("GET", "/api/v1/openapi.json", "", nil)

@@ -13,8 +13,8 @@ import (
 	"hookwheel/scheduler"
 )
 
-// An endpoint that says 410 is disabled at once, with an operational webhook, and one that fails for long enough after a probe; both keep
-// what comes, and get it when they are enabled.
+// An endpoint that says 410 is disabled at once, with an operational webhook, and one that fails
+// for long enough after a probe; both keep what comes, and get it when they are enabled.
 func TestDisabledEndpoints(t *testing.T) {
 	status := map[string]int{"/gone": http.StatusGone, "/fails": http.StatusInternalServerError}
 	arrived := make(chan string, 1000)
@@ -75,7 +75,8 @@ func TestDisabledEndpoints(t *testing.T) {
 	})
 }
 
-// Limits of an endpoint and of an application are kept as the receiver counts: in no second more arrives.
+// Limits of an endpoint and of an application are kept as the receiver counts: in no second more
+// arrives.
 func TestRateLimits(t *testing.T) {
 	const own, all, messages = 15, 40, 60
 	var mu sync.Mutex

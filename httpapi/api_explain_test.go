@@ -75,7 +75,8 @@ func (a *api) explained(message, state, text string) {
 	}
 }
 
-// TestAPIExplainWaiting has messages wait for all that they can wait for, and then not be sent for all reasons that there are.
+// TestAPIExplainWaiting has messages wait for all that they can wait for, and then not be sent for
+// all reasons that there are.
 func TestAPIExplainWaiting(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) {
 		c.Delivery.Retry.Delays = []time.Duration{time.Hour}
@@ -118,7 +119,8 @@ func TestAPIExplainWaiting(t *testing.T) {
 	a.explained("y", "canceled", "not sent: the payload was expunged before it was sent")
 }
 
-// TestAPIExplainResendOfWaiting has a message sent by hand, in vain, before the endpoint has come to it.
+// TestAPIExplainResendOfWaiting has a message sent by hand, in vain, before the endpoint has come
+// to it.
 func TestAPIExplainResendOfWaiting(t *testing.T) {
 	a := apiStart(t)
 	receiver := apiReceive(t)
@@ -142,7 +144,8 @@ func TestAPIExplainResendOfWaiting(t *testing.T) {
 	}
 }
 
-// TestAPIExplainNoLongerWanted changes the filters of an endpoint that is parked, which has it probed.
+// TestAPIExplainNoLongerWanted changes the filters of an endpoint that is parked, which has it
+// probed.
 func TestAPIExplainNoLongerWanted(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) {
 		c.Delivery.Retry.Delays = []time.Duration{time.Millisecond}
@@ -159,7 +162,8 @@ func TestAPIExplainNoLongerWanted(t *testing.T) {
 	a.explained("m", "canceled", "not sent: it no longer matches the endpoint's filters (event type)")
 }
 
-// TestAPIExplainFilters changes the filters of an endpoint while a message waits that they then do not want, and again when it has passed.
+// TestAPIExplainFilters changes the filters of an endpoint while a message waits that they then do
+// not want, and again when it has passed.
 func TestAPIExplainFilters(t *testing.T) {
 	a := apiStart(t)
 	receiver := apiReceive(t)

@@ -140,7 +140,8 @@ func TestLimitsOfThings(t *testing.T) {
 	}
 }
 
-// Each limit on a number of things that docs/limits.md lists is enforced, and says how it is raised.
+// Each limit on a number of things that docs/limits.md lists is enforced, and says how it is
+// raised.
 func TestLimitsOfNumbers(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) {
 		c.Limits = config.Limits{Applications: 3, EventTypes: 2, Endpoints: 2, Replays: 3, ManualSends: 20}

@@ -412,7 +412,8 @@ func TestAPIOperationalWebhooks(t *testing.T) {
 	a.call("DELETE", "/operational-webhook/endpoint/o", "", 204, nil)
 }
 
-// A node gets a new key in front; what was sealed with the old one is sealed anew, and then the old one may go.
+// A node gets a new key in front; what was sealed with the old one is sealed anew, and then the old
+// one may go.
 func TestAPIRewrap(t *testing.T) {
 	old, young := strings.Repeat("old key ", 5), strings.Repeat("new key ", 5)
 	a := apiStart(t, func(c *config.Config) { c.EncryptionKeys = []string{old} })

@@ -101,7 +101,8 @@ func (a *api) do(request *http.Request) (*http.Response, []byte) {
 	return response, text
 }
 
-// call makes a request that must be answered with that status, and decodes the answer into out, if any.
+// call makes a request that must be answered with that status, and decodes the answer into out, if
+// any.
 func (a *api) call(method, path, body string, status int, out any) {
 	a.t.Helper()
 	response, text := a.raw(method, "/api/v1"+path, "Bearer "+apiToken, []byte(body))
@@ -181,7 +182,8 @@ func (r *apiReceiver) await(t *testing.T, count int) []apiRequest {
 	return nil
 }
 
-// TestAPIDelivery sends odd payloads, which must arrive byte for byte and verify with the official library.
+// TestAPIDelivery sends odd payloads, which must arrive byte for byte and verify with the official
+// library.
 func TestAPIDelivery(t *testing.T) {
 	a := apiStart(t)
 	receiver := apiReceive(t)

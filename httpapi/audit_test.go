@@ -49,7 +49,8 @@ func (s *sink) String() string {
 	return s.text.String()
 }
 
-// FuzzLog sends any bytes with a token in them to a node that logs all it can: the token does not get into the log.
+// FuzzLog sends any bytes with a token in them to a node that logs all it can: the token does not
+// get into the log.
 func FuzzLog(f *testing.F) {
 	const token = "s3cret-0f-an-0perator"
 	var log sink

@@ -46,7 +46,8 @@ func (a *api) newKey(body string) (key authKey) {
 	return key
 }
 
-// authWorld is two applications, the first with an endpoint and a message, and a token of each role.
+// authWorld is two applications, the first with an endpoint and a message, and a token of each
+// role.
 func authWorld(t *testing.T, changes ...func(*config.Config)) (a *api, apps [2]apiThing, endpoint, msg apiThing) {
 	t.Helper()
 	a = apiStart(t, append(changes, func(c *config.Config) { c.API.JWTSecret = jwtSecret })...)
@@ -316,7 +317,8 @@ func (s *sink) Write(data []byte) (int, error) {
 	return s.text.Write(data)
 }
 
-// Whatever is done with tokens, and however it goes wrong, none gets into the log, nor into the answer to somebody else.
+// Whatever is done with tokens, and however it goes wrong, none gets into the log, nor into the
+// answer to somebody else.
 func TestTokensAreNotLogged(t *testing.T) {
 	var log sink
 	a := apiStartLogging(t, slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -352,8 +354,8 @@ func TestTokensAreNotLogged(t *testing.T) {
 	}
 }
 
-// Each operation takes tokens of the roles that the OpenAPI document says, and of no others; that of another application finds
-// nothing.
+// Each operation takes tokens of the roles that the OpenAPI document says, and of no others; that
+// of another application finds nothing.
 func TestRolesOfEveryOperation(t *testing.T) {
 	a, _, _, _ := authWorld(t)
 	text, err := reference.Document()
@@ -424,7 +426,8 @@ func (a *api) checkRoles(t *testing.T, method, path string, takes []string) {
 	}
 }
 
-// The password in a URL is a secret: who may change the endpoint sees it there, and nobody elsewhere.
+// The password in a URL is a secret: who may change the endpoint sees it there, and nobody
+// elsewhere.
 func TestPasswordInURL(t *testing.T) {
 	a := apiStart(t)
 	r := apiReceive(t)

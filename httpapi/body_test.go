@@ -12,7 +12,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// FuzzParseMessage never panics, agrees with encoding/json on what is JSON, and takes the payload byte for byte.
+// FuzzParseMessage never panics, agrees with encoding/json on what is JSON, and takes the payload
+// byte for byte.
 func FuzzParseMessage(f *testing.F) {
 	for _, text := range []string{`{"eventType":"a","payload":{}}`, ` { "payload" : { "b":[1,2] } , "eventType":"a", "channels":["x"]}`,
 		`{"eventType":"a","payload":{},"payload":{"last":true}}`, `{"eventType":"\u0061","payload":{"x":"\ud800"}}`, `[]`, `{`, ``} {
@@ -137,7 +138,8 @@ func TestFaultsAreFew(t *testing.T) {
 	}
 }
 
-// TestItemsTakeLittleMemory: a body is read in memory that is like its own size, however many items it is made of.
+// TestItemsTakeLittleMemory: a body is read in memory that is like its own size, however many items
+// it is made of.
 func TestItemsTakeLittleMemory(t *testing.T) {
 	for name, text := range map[string]string{
 		"numbers": `{"channels":[` + strings.Repeat("1,", 500_000) + `1]}`,
@@ -162,7 +164,8 @@ func manyNames(n int) string {
 	return text.String()
 }
 
-// An offset of 24 hours, which time.Parse takes, has no text in JSON: it must not be kept in a time.
+// An offset of 24 hours, which time.Parse takes, has no text in JSON: it must not be kept in a
+// time.
 func TestParseResumeInUTC(t *testing.T) {
 	_, at, err := parseResume([]byte(`{"from":"2026-01-31T12:00:00+24:00"}`), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))
 	if err != nil {

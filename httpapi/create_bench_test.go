@@ -14,8 +14,9 @@ import (
 
 const createSenders = 64 // requests under way at a time
 
-// BenchmarkCreateMessage is what a producer waits for: a message of 1 KiB, over HTTP, to a single node in this process, without
-// and with an idempotency key. cpu/message is all of this process, the sender too.
+// BenchmarkCreateMessage is what a producer waits for: a message of 1 KiB, over HTTP, to a single
+// node in this process, without and with an idempotency key. cpu/message is all of this process,
+// the sender too.
 func BenchmarkCreateMessage(b *testing.B) {
 	for _, keyed := range []bool{false, true} {
 		b.Run(fmt.Sprint("key=", keyed), func(b *testing.B) { benchmarkCreate(b, keyed) })

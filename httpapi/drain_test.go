@@ -23,7 +23,8 @@ type backend struct {
 	healthy atomic.Bool // as the balancer sees it
 }
 
-// balancer sends each request to a node that is healthy, in turn, as load balancers do, and tries none twice.
+// balancer sends each request to a node that is healthy, in turn, as load balancers do, and tries
+// none twice.
 type balancer struct {
 	t        *testing.T
 	backends []*backend

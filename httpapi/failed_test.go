@@ -8,7 +8,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// While a node is failing, what goes wrong is for another node to do; else it is an error of this one.
+// While a node is failing, what goes wrong is for another node to do; else it is an error of this
+// one.
 func TestFailingNodeSendsElsewhere(t *testing.T) {
 	for failed, want := range map[bool]int{false: fasthttp.StatusInternalServerError, true: fasthttp.StatusServiceUnavailable} {
 		s := &Server{config: Config{Failed: func() bool { return failed }, Logger: slog.New(slog.DiscardHandler)}}

@@ -10,8 +10,8 @@ import (
 	"hookwheel/httpapi/apitest"
 )
 
-// FuzzAPI has a node read any body and any query at each operation that takes them: the answer is never a 5xx, and always what the
-// document says.
+// FuzzAPI has a node read any body and any query at each operation that takes them: the answer is
+// never a 5xx, and always what the document says.
 func FuzzAPI(f *testing.F) {
 	node := apiStart(f, func(c *config.Config) { // sends nothing to anybody
 		c.Delivery.Allow, c.Delivery.Deny = nil, []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
@@ -47,7 +47,8 @@ func FuzzAPI(f *testing.F) {
 	})
 }
 
-// fuzzedOperations are those of the document but for the ones that end something, change the cluster, or do not end.
+// fuzzedOperations are those of the document but for the ones that end something, change the
+// cluster, or do not end.
 func fuzzedOperations(t testing.TB, names *strings.Replacer) (list []apitest.Operation) {
 	t.Helper()
 	described, err := apitest.Operations()

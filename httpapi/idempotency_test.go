@@ -90,8 +90,8 @@ func TestIdempotencyKeys(t *testing.T) {
 	}
 }
 
-// A key that comes with another path or query is refused, and only POSTs have one; a refusal does not
-// use it up.
+// A key that comes with another path or query is refused, and only POSTs have one; a refusal does
+// not use it up.
 func TestIdempotencyKeyScope(t *testing.T) {
 	a := apiStart(t)
 	if status, text := a.postOnce("/app", "k", `{"name":""}`); status != 422 {
@@ -119,8 +119,8 @@ func TestIdempotencyKeyScope(t *testing.T) {
 // health is of now in each response, also in one that is kept.
 var health = regexp.MustCompile(`,"health":\{[^}]*\}`)
 
-// The answer stays the same whatever becomes of the thing: a producer that repeats a request must not
-// take it for one that has failed.
+// The answer stays the same whatever becomes of the thing: a producer that repeats a request must
+// not take it for one that has failed.
 func TestIdempotencyKeyOutlivesThings(t *testing.T) {
 	a := apiStart(t)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)

@@ -11,7 +11,8 @@ import (
 	"hookwheel/config"
 )
 
-// A page ends by bytes as well as by items, whatever its items bring along, and iterators lead over all of them.
+// A page ends by bytes as well as by items, whatever its items bring along, and iterators lead over
+// all of them.
 func TestAPIPagesEndByBytes(t *testing.T) {
 	const count, size = 12, 900_000
 	a := apiStart(t, func(c *config.Config) { c.API.MaxBody = 1 << 20 })
@@ -84,7 +85,8 @@ func (a *api) page(path string) (list apiList, length int) {
 	return list, len(text)
 }
 
-// Clients that ask for large pages and do not read them hold no more than their share, and others are served.
+// Clients that ask for large pages and do not read them hold no more than their share, and others
+// are served.
 func TestAPISlowReaders(t *testing.T) {
 	const readers = 60
 	a := apiStart(t, func(c *config.Config) { c.API.MaxBody = 1 << 20 })

@@ -30,7 +30,8 @@ func (a *api) dialRaw() net.Conn {
 	return conn
 }
 
-// exchange sends text on a connection of its own and returns the first response, whatever came before its status line.
+// exchange sends text on a connection of its own and returns the first response, whatever came
+// before its status line.
 func (a *api) exchange(text string) (*http.Response, string) {
 	a.t.Helper()
 	conn := a.dialRaw()
@@ -56,7 +57,8 @@ func (a *api) readResponse(r *bufio.Reader) (*http.Response, string) {
 
 const rawAuthorization = "Host: x\r\nAuthorization: Bearer " + apiToken + "\r\n"
 
-// A path with a dot segment names nothing, however it is written, and nothing happens to what it would lead to.
+// A path with a dot segment names nothing, however it is written, and nothing happens to what it
+// would lead to.
 func TestDotSegments(t *testing.T) {
 	a := apiStart(t)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
@@ -185,7 +187,8 @@ func TestBodyCutShort(t *testing.T) {
 	a.call("GET", "/app/cut", "", 404, nil)
 }
 
-// Memory grows with what has arrived of bodies, not with what was announced, and those without a token are not waited for.
+// Memory grows with what has arrived of bodies, not with what was announced, and those without a
+// token are not waited for.
 func TestAnnouncedBodiesTakeNoMemory(t *testing.T) {
 	const count = 300
 	a := apiStart(t, func(c *config.Config) { c.API.MaxBody = 1 << 20 })

@@ -162,7 +162,8 @@ func (a *api) missed(url string, messages int) {
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+url+`","uid":"new"}`, 201, nil)
 }
 
-// TestReplaySendsOnce: a set that grows while it is being sent holds messages that were sent and are not recorded yet.
+// TestReplaySendsOnce: a set that grows while it is being sent holds messages that were sent and
+// are not recorded yet.
 func TestReplaySendsOnce(t *testing.T) {
 	const messages = 200
 	a := apiStart(t)
@@ -178,7 +179,8 @@ func TestReplaySendsOnce(t *testing.T) {
 	}
 }
 
-// TestReplayRateAfterStandstill: while an endpoint takes nothing, no more gathers than its rate allows in a second.
+// TestReplayRateAfterStandstill: while an endpoint takes nothing, no more gathers than its rate
+// allows in a second.
 func TestReplayRateAfterStandstill(t *testing.T) {
 	const messages, rate = 150, 40
 	a := apiStart(t)
@@ -243,7 +245,8 @@ func TestPausedReplay(t *testing.T) {
 	a.awaitTask(task.ID, "finished")
 }
 
-// TestResendBesideReplay: what a person sends again arrives though a task had asked for it and is canceled.
+// TestResendBesideReplay: what a person sends again arrives though a task had asked for it and is
+// canceled.
 func TestResendBesideReplay(t *testing.T) {
 	a := apiStart(t)
 	receiver := apiReceive(t)

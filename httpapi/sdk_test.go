@@ -9,8 +9,9 @@ import (
 	"hookwheel/httpapi/apitest"
 )
 
-// The SDKs of other languages run as they are published, in processes of their own. What they need is in the folder sdk:
-// npm install --no-package-lock, and pip install -r requirements.txt. They speak to a node through the contract's proxy.
+// The SDKs of other languages run as they are published, in processes of their own. What they need
+// is in the folder sdk: npm install --no-package-lock, and pip install -r requirements.txt. They
+// speak to a node through the contract's proxy.
 
 func TestSDKJavaScript(t *testing.T) {
 	if _, err := exec.LookPath("node"); err != nil {

@@ -58,8 +58,9 @@ func (r *moody) has(id string) bool {
 	return r.got[id]
 }
 
-// TestNothingGetsStuck does to endpoints, in random order, all that can be done to them while their receivers fail. When that ends and the
-// receivers are well, what waits is sent, what was begun comes to an end, and what is new arrives.
+// TestNothingGetsStuck does to endpoints, in random order, all that can be done to them while their
+// receivers fail. When that ends and the receivers are well, what waits is sent, what was begun
+// comes to an end, and what is new arrives.
 func TestNothingGetsStuck(t *testing.T) {
 	for seed := range int64(2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -95,7 +95,8 @@ func places(t *testing.T, node, query string, seen func(id string) bool) {
 	}
 }
 
-// TestTailResumesWithoutEvents: who is cut off before there was any event it has asked for misses none either.
+// TestTailResumesWithoutEvents: who is cut off before there was any event it has asked for misses
+// none either.
 func TestTailResumesWithoutEvents(t *testing.T) {
 	a := apiStart(t)
 	receiver := apiReceive(t)
@@ -135,7 +136,8 @@ func TestTailResumesWithoutEvents(t *testing.T) {
 	})
 }
 
-// TestTailOfRevokedToken: whatever ends a token ends its streams, before they tell of anything that happens later.
+// TestTailOfRevokedToken: whatever ends a token ends its streams, before they tell of anything that
+// happens later.
 func TestTailOfRevokedToken(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.API.JWTSecret = jwtSecret })
 	start := "from=" + time.Now().Add(-time.Minute).UTC().Format(time.RFC3339)
@@ -241,7 +243,8 @@ func TestTailCommand(t *testing.T) {
 
 const tailBeat = 5 * time.Second // after which a node writes to a stream, and so would find that its client has gone
 
-// One application has few streams, so that others have some, too; a stream whose client has gone leaves its place at once.
+// One application has few streams, so that others have some, too; a stream whose client has gone
+// leaves its place at once.
 func TestTailPlacesOfOneApplication(t *testing.T) {
 	a := apiStart(t)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
