@@ -73,7 +73,7 @@ func (l *ledger) post(body map[string]any) (room bool, err error) {
 	var made struct{ ID string }
 	body["eventType"] = scene
 	key := "accounted-" + strconv.Itoa(len(l.ids))
-	status, text, err := l.callWithKey(len(l.ids)%size, "POST", "/app/"+scene+"/msg", key, body, &made)
+	status, text, err := l.callWithKey(len(l.ids)%len(l.nodes), "POST", "/app/"+scene+"/msg", key, body, &made)
 	switch {
 	case err != nil:
 		return false, err
@@ -203,7 +203,7 @@ type fate struct {
 // fates explains a message; nil: it has left the log.
 func (l *ledger) fates(id string) ([]fate, error) {
 	var out struct{ Data []fate }
-	status, text, err := l.call(len(id)%size, "GET", "/app/"+scene+"/msg/"+id+"/explain", nil, &out)
+	status, text, err := l.call(len(id)%len(l.nodes), "GET", "/app/"+scene+"/msg/"+id+"/explain", nil, &out)
 	if err == nil && status != http.StatusOK && status != http.StatusNotFound {
 		err = fmt.Errorf("explain %s: %d %s", id, status, text)
 	}
@@ -268,7 +268,7 @@ func (l *ledger) expire() error {
 			transferred = time.Now()
 			_, _, _ = l.call(0, "POST", "/cluster/transfer", nil, nil) // else the present one looks within a minute
 		}
-		for i := range size {
+		for i := range l.nodes {
 			empty := true
 			if err := l.pages(i, "/app/"+scene+"/msg", func(item) { empty = false }); err != nil || !empty {
 				return false

@@ -11,11 +11,11 @@ import (
 
 // final is what the nodes hold at the end.
 type final struct {
-	logs     [size]map[string][]string // by node and application: the ids of the messages, in order of the log
-	attempts []map[string]int          // by endpoint: attempts recorded of each message
-	expired  []int                     // by endpoint: messages counted that left the log while it waited for them
-	bounded  bool                      // messages that nobody waits for leave the log by size
-	leaps    bool                      // hours passed, so that messages may have expired
+	logs     []map[string][]string // by node and application: the ids of the messages, in order of the log
+	attempts []map[string]int      // by endpoint: attempts recorded of each message
+	expired  []int                 // by endpoint: messages counted that left the log while it waited for them
+	bounded  bool                  // messages that nobody waits for leave the log by size
+	leaps    bool                  // hours passed, so that messages may have expired
 }
 
 // verdict is what a checker found.
@@ -184,7 +184,7 @@ func (f *final) kept() map[string]bool {
 func (v *verdict) checkLogs(f *final, told map[int]string) {
 	all := make(map[string]bool)
 	for app, log := range f.logs[0] {
-		for i := 1; i < size; i++ {
+		for i := 1; i < len(f.logs); i++ {
 			if !slices.Equal(log, f.logs[i][app]) {
 				v.wrong("the log of %s has %d messages on n1 and %d on n%d, or in another order", app, len(log), len(f.logs[i][app]), i+1)
 			}

@@ -13,7 +13,7 @@ import (
 // story is a small history in which all is well: ten events, each acknowledged and delivered where it is wanted.
 func story() (*history, *final) {
 	h := &history{}
-	f := &final{attempts: make([]map[string]int, len(newEndpoints())), expired: make([]int, len(newEndpoints()))}
+	f := &final{logs: make([]map[string][]string, 3), attempts: make([]map[string]int, len(newEndpoints())), expired: make([]int, len(newEndpoints()))}
 	for i := range f.logs {
 		f.logs[i] = make(map[string][]string)
 	}

@@ -22,7 +22,6 @@ import (
 )
 
 const (
-	size      = 3 // nodes
 	token     = "token-of-the-fault-suite"
 	secret    = "secret-of-the-fault-suite-0123456789"
 	patience  = 2 * time.Minute  // with anything that must happen in the end: a bound for hanging, not a promise
@@ -42,7 +41,8 @@ type cluster struct {
 	binary  string
 	dir     string // of all files
 	network *network
-	nodes   [size]*node
+	nodes   []*node
+	voters  int // how many of the nodes, from the first one on, have a vote
 	http    http.Client
 
 	patience time.Duration // with what must happen in the end
@@ -83,8 +83,10 @@ func newCluster(t *testing.T, s setup, dir string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, binary: s.build(t), dir: dir, network: newNetwork(), patience: patience, http: http.Client{Timeout: callLimit,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
-	var listen [size]string
-	for i := range size {
+	c.nodes = make([]*node, cmp.Or(s.nodes, 3))
+	c.voters = len(c.nodes) - s.nonVoters
+	listen := make([]string, len(c.nodes))
+	for i := range c.nodes {
 		listen[i] = freeAddress(t)
 		n := &node{name: fmt.Sprint("n", i+1), api: "http://" + freeAddress(t), down: true}
 		n.data, n.config, n.log = filepath.Join(dir, n.name), filepath.Join(dir, n.name+".hcl"), filepath.Join(dir, n.name+".log")
@@ -100,11 +102,15 @@ func newCluster(t *testing.T, s setup, dir string) *cluster {
 	tls := ""
 	if s.tls {
 		c.run(t, "cert", "ca", "--out", filepath.Join(dir, "certs"))
-		c.run(t, "cert", "node", "n1", "n2", "n3", "--ca", filepath.Join(dir, "certs"), "--out", filepath.Join(dir, "certs"))
+		args := []string{"cert", "node", "--ca", filepath.Join(dir, "certs"), "--out", filepath.Join(dir, "certs")}
+		for _, n := range c.nodes {
+			args = append(args, n.name)
+		}
+		c.run(t, args...)
 	}
 	for i, n := range c.nodes {
 		peers := ""
-		for j := range size {
+		for j := range c.nodes {
 			address := "127.0.0.1:9" // what it tells the others, where nobody listens: they must use their proxies
 			if i != j {
 				var err error
@@ -130,6 +136,7 @@ api {
 }
 cluster {
   listen = %q
+  voter  = %t
   secret = %q
 %s%s}
 storage {
@@ -139,7 +146,7 @@ delivery {
   allow = ["127.0.0.0/8"]
 %s
 }
-`, n.name, n.data, strings.TrimPrefix(n.api, "http://"), token, listen[i], secret, peers, tls,
+`, n.name, n.data, strings.TrimPrefix(n.api, "http://"), token, listen[i], i < c.voters, secret, peers, tls,
 			cmp.Or(s.storage, usualStorage), cmp.Or(s.delivery, usualDelivery))
 		if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -357,18 +364,25 @@ type view struct {
 	}
 }
 
-// complete tells whether the leader sees all nodes as members with a vote that have caught up.
+// complete tells whether the leader sees all nodes as members that have caught up, with their votes.
 func (c *cluster) complete(leader int) bool {
 	var v view
-	if status, _, err := c.call(leader, "GET", "/cluster", nil, &v); err != nil || status != 200 || len(v.Members) != size {
+	if status, _, err := c.call(leader, "GET", "/cluster", nil, &v); err != nil || status != 200 || len(v.Members) != len(c.nodes) {
 		return false
 	}
 	var commit uint64
+	voters := 0
 	for _, m := range v.Members {
-		if m.Status == nil || !m.Voter {
+		if m.Status == nil {
 			return false
 		}
+		if m.Voter {
+			voters++
+		}
 		commit = max(commit, m.Status.CommitIndex)
+	}
+	if voters != c.voters {
+		return false
 	}
 	for _, m := range v.Members {
 		if m.Status.AppliedIndex+1000 < commit {

@@ -1,12 +1,14 @@
-// Package faults is the proof that a cluster keeps its word: three real processes under load, over a
+// Package faults is the proof that a cluster keeps its word: three or more real processes under load, over a
 // network of TCP proxies, some of them on disks of their own, to which a nemesis does harm of many
 // kinds, one after the other; and a checker that judges everything that happened.
 //
 //	go test ./faults                                    a short run, as in CI
 //	go test ./faults -run TestFaults -v -duration 1h    a long one; -seed N repeats the choices of one, -faults N sets how many at least
 //	go test ./faults -run TestFaults -v -tls -clocks    with mutual TLS between the nodes, and with clocks that jump
+//	go test ./faults -run TestFaults -v -nodes 5 -nonvoters 1
 //	go test ./faults -run TestFaults -v -kinds "kill all,power loss of all"
 //	go test ./faults -run TestLeaderKills -v -kills 20  how long the cluster has no leader
+//	go test ./faults -run TestLeaderStops -v -stops 10  how long a POST takes while the leader is stopped
 //	go test ./faults -run TestScenarios -v              directed stories, each about one promise
 //	go test ./faults -run TestSabotage -v               builds that break a promise each, which must be found
 //
@@ -16,6 +18,9 @@
 // expired must be counted. What must hold is said in checker_test.go, the
 // kinds of harm are in nemesis_test.go, the stories in scenarios_test.go, the broken builds in
 // sabotage_test.go.
+//
+// Delay, loss and another order of what is sent are made by the proxies, not by the kernel: a connection
+// has its data late, out of step with the others, or is reset.
 //
 // Power loss and disks that are full, fail or hang take root, mkfs.ext4 and loop devices, and are left
 // out where those are missing. Clocks that jump take a build of their own, of which clock_test.go

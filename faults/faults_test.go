@@ -24,6 +24,8 @@ var (
 	killsFlag    = flag.Int("kills", 3, "how often TestLeaderKills kills the leader")
 	stopsFlag    = flag.Int("stops", 0, "how often TestLeaderStops stops the leader; 0: it is left out")
 	tlsFlag      = flag.Bool("tls", false, "mutual TLS between the nodes")
+	nodesFlag    = flag.Int("nodes", 3, "how many nodes TestFaults has")
+	nonVoterFlag = flag.Int("nonvoters", 0, "how many of them have no vote")
 	clocksFlag   = flag.Bool("clocks", false, "let the nodes' clocks jump, too; building that takes a minute")
 )
 
@@ -33,6 +35,9 @@ type setup struct {
 	tls    bool   // mutual TLS between the nodes
 	disks  bool   // a file system for each node, which can be full, fail, hang and lose its power
 	clocks bool   // which can jump
+
+	nodes     int // 0: three
+	nonVoters int // the last of the nodes
 
 	endpoints         []*endpoint // nil: the usual ones
 	storage, delivery string      // what is in these blocks of the configuration; empty: the usual
@@ -240,7 +245,7 @@ func (v *verdict) checkNodeLog(n *node) {
 
 // collect reads what the nodes hold.
 func (tr *trial) collect() (*final, error) {
-	f := &final{bounded: tr.bounded, leaps: tr.passed.Load() > 0}
+	f := &final{logs: make([]map[string][]string, len(tr.nodes)), bounded: tr.bounded, leaps: tr.passed.Load() > 0}
 	for i := range tr.nodes {
 		f.logs[i] = make(map[string][]string)
 		for _, app := range []string{"app0", "app1"} {
@@ -348,7 +353,7 @@ func TestFaults(t *testing.T) {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	s := setup{tls: *tlsFlag, disks: canMount(), clocks: *clocksFlag}
+	s := setup{tls: *tlsFlag, disks: canMount(), clocks: *clocksFlag, nodes: *nodesFlag, nonVoters: *nonVoterFlag}
 	t.Logf("seed %d; nodes have disks of their own, which can fail: %t; clocks can jump: %t; TLS: %t", seed, s.disks, s.clocks, s.tls)
 	tr := newTrial(t, s)
 	tr.produce(t, false)

@@ -20,7 +20,7 @@ const handPause = time.Second
 func (tr *trial) resendAtHand() {
 	for !tr.load.over.Load() {
 		time.Sleep(handPause)
-		i := rand.IntN(size)
+		i := rand.IntN(len(tr.nodes))
 		if tr.nodes[i].isDown() {
 			continue
 		}

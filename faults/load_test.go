@@ -237,7 +237,7 @@ func (l *load) stop() {
 
 func (l *load) produce() {
 	for !l.over.Load() {
-		i := rand.IntN(size)
+		i := rand.IntN(len(l.cluster.nodes))
 		if !l.open(i) {
 			time.Sleep(producerPause)
 			continue
@@ -258,7 +258,7 @@ func (l *load) open(i int) bool {
 // balancer is a load balancer that knows of the nodes what their health checks say, and nothing else.
 type balancer struct {
 	cluster *cluster
-	healthy [size]atomic.Bool
+	healthy []atomic.Bool
 	over    chan struct{}
 	wg      sync.WaitGroup
 }
@@ -266,8 +266,8 @@ type balancer struct {
 const healthInterval = 100 * time.Millisecond
 
 func startBalancer(c *cluster) *balancer {
-	b := &balancer{cluster: c, over: make(chan struct{})}
-	for i := range size {
+	b := &balancer{cluster: c, healthy: make([]atomic.Bool, len(c.nodes)), over: make(chan struct{})}
+	for i := range c.nodes {
 		b.wg.Go(func() { b.watch(i) })
 	}
 	return b
@@ -304,7 +304,7 @@ func (l *load) post(i int) {
 		return
 	}
 	for tries := 0; tries < 3 && (p.Status != http.StatusAccepted || tries == 0 && repeated(event)); tries++ {
-		i = (i + 1) % size
+		i = (i + 1) % len(l.cluster.nodes)
 		if l.open(i) {
 			p = l.try(event, i, true)
 		}

@@ -41,11 +41,16 @@ const (
 )
 
 func leaderOnly(n *nemesis) []int { return []int{n.leader} }
-func follower(n *nemesis) []int   { return []int{(n.leader + 1 + n.random.IntN(size-1)) % size} }
-func any1(n *nemesis) []int       { return []int{n.random.IntN(size)} }
-func any2(n *nemesis) []int       { i := n.random.IntN(size); return []int{i, (i + 1) % size} }
-func all(*nemesis) []int          { return []int{0, 1, 2} }
-func nobody(*nemesis) []int       { return nil }
+func follower(n *nemesis) []int   { return []int{(n.leader + 1 + n.random.IntN(n.size()-1)) % n.size()} }
+func any1(n *nemesis) []int       { return []int{n.random.IntN(n.size())} }
+func any2(n *nemesis) []int       { i := n.random.IntN(n.size()); return []int{i, (i + 1) % n.size()} }
+func all(n *nemesis) (list []int) {
+	for i := range n.size() {
+		list = append(list, i)
+	}
+	return list
+}
+func nobody(*nemesis) []int { return nil }
 
 var harms = map[string]harm{
 	"kill leader":          {pick: leaderOnly, do: (*nemesis).kill, last: time.Second},
@@ -94,6 +99,8 @@ func (n *nemesis) kind() string {
 	return name
 }
 
+func (n *nemesis) size() int { return len(n.cluster.nodes) }
+
 func (n *nemesis) has(what need) bool {
 	switch node := n.cluster.nodes[0]; what {
 	case disks:
@@ -130,7 +137,7 @@ func (n *nemesis) strike() (f fault, err error) {
 	}
 	f.Well = time.Now()
 	for deadline := time.Now().Add(10 * time.Second); err == nil && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if next := n.history.acknowledgedSince(f.Start, without(f)); !next.IsZero() {
+		if next := n.history.acknowledgedSince(f.Start, without(f, n.size())); !next.IsZero() {
 			f.Next = next.Sub(f.Start)
 			break
 		}
@@ -140,8 +147,8 @@ func (n *nemesis) strike() (f fault, err error) {
 }
 
 // without are the nodes whose answers do not count for the time to the next 202: those that are hit, unless all are.
-func without(f fault) []int {
-	if len(f.Nodes) == size {
+func without(f fault, nodes int) []int {
+	if len(f.Nodes) == nodes {
 		return nil
 	}
 	return f.Nodes
@@ -210,7 +217,7 @@ func (n *nemesis) heal() error {
 func (n *nemesis) cutOff(nodes []int) (func() error, error) {
 	n.take(nodes)
 	for _, i := range nodes {
-		n.cluster.network.isolate(i, size)
+		n.cluster.network.isolate(i, n.size())
 	}
 	return n.heal, nil
 }
@@ -218,7 +225,7 @@ func (n *nemesis) cutOff(nodes []int) (func() error, error) {
 // mute has nothing that a node says arrive; deafen, nothing that is said to it.
 func (n *nemesis) mute(nodes []int) (func() error, error) {
 	n.take(nodes)
-	for other := range size {
+	for other := range n.size() {
 		if other != nodes[0] {
 			n.cluster.network.block(nodes[0], other)
 		}
@@ -228,7 +235,7 @@ func (n *nemesis) mute(nodes []int) (func() error, error) {
 
 func (n *nemesis) deafen(nodes []int) (func() error, error) {
 	n.take(nodes)
-	for other := range size {
+	for other := range n.size() {
 		if other != nodes[0] {
 			n.cluster.network.block(other, nodes[0])
 		}
@@ -268,7 +275,7 @@ func (n *nemesis) restart(nodes []int) (func() error, error) {
 	return nil, nil
 }
 
-func (n *nemesis) roll([]int) (func() error, error) { return n.restart([]int{0, 1, 2}) }
+func (n *nemesis) roll([]int) (func() error, error) { return n.restart(all(n)) }
 
 // wipe takes a node's data away. It comes back by itself, as another server of the same name.
 func (n *nemesis) wipe(nodes []int) (func() error, error) {
@@ -293,7 +300,7 @@ func (n *nemesis) cutPower(nodes []int) (func() error, error) {
 
 // fill leaves less than the watermark: new events are refused everywhere, what was accepted is delivered.
 func (n *nemesis) fill(nodes []int) (func() error, error) {
-	n.take([]int{0, 1, 2})
+	n.take(all(n))
 	if err := n.each(nodes, func(_ int, node *node) error { return node.disk.fill(50 << 20) }); err != nil {
 		return nil, err
 	}
@@ -305,7 +312,7 @@ func (n *nemesis) fill(nodes []int) (func() error, error) {
 
 func (n *nemesis) awaitRefusal() error {
 	for range 200 {
-		status, _, err := n.cluster.call((n.leader+1)%size, "POST", "/app/app0/msg", map[string]any{"eventType": "full", "payload": json.RawMessage(probe)}, nil)
+		status, _, err := n.cluster.call((n.leader+1)%n.size(), "POST", "/app/app0/msg", map[string]any{"eventType": "full", "payload": json.RawMessage(probe)}, nil)
 		if err == nil && status == 507 {
 			return nil
 		}
@@ -316,7 +323,7 @@ func (n *nemesis) awaitRefusal() error {
 
 // fillUp leaves nothing. The node may end, and then is started when there is room.
 func (n *nemesis) fillUp(nodes []int) (func() error, error) {
-	n.take([]int{0, 1, 2})
+	n.take(all(n))
 	if err := n.each(nodes, func(_ int, node *node) error { return node.disk.fill(0) }); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ type network struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	blocked map[[2]int]bool // from, to: bytes wait
-	delay   time.Duration   // of each piece of data
+	delay   time.Duration   // of each piece of data, on average
 	loss    float64         // probability that a piece is held up as a lost packet is, or the connection is reset
 	closed  bool
 	links   []*link
@@ -100,7 +100,11 @@ func (n *network) pass(from, to int) bool {
 	for n.blocked[[2]int{from, to}] && !n.closed {
 		n.changed.Wait()
 	}
-	pause, reset := n.delay, false
+	var pause time.Duration
+	if n.delay > 0 {
+		pause = rand.N(2 * n.delay) // so that what goes on several connections changes its order
+	}
+	reset := false
 	if n.loss > 0 && rand.Float64() < n.loss {
 		pause += time.Duration(200+rand.IntN(300)) * time.Millisecond
 		reset = rand.IntN(10) == 0

@@ -56,7 +56,7 @@ func (tr *trial) post(node, event int, key, orderingKey string) (status int, id 
 func (tr *trial) send(event int, orderingKey string) (id string, err error) {
 	var status int
 	for deadline, i := time.Now().Add(patience), 0; time.Now().Before(deadline); i++ {
-		if status, id, err = tr.post(i%size, event, "scene-"+strconv.Itoa(event), orderingKey); err == nil && status == http.StatusAccepted {
+		if status, id, err = tr.post(i%len(tr.nodes), event, "scene-"+strconv.Itoa(event), orderingKey); err == nil && status == http.StatusAccepted {
 			return id, nil
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -232,7 +232,7 @@ func shortScenario() scenario {
 		if err := tr.keepFree("1TiB"); err != nil {
 			return nil, err
 		}
-		for node := range size {
+		for node := range tr.nodes {
 			for _, key := range []string{"", "key-" + strconv.Itoa(node)} {
 				status, _, err := tr.post(node, 0, key, "")
 				if err != nil {
