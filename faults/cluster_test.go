@@ -342,10 +342,22 @@ func (c *cluster) leader() int {
 
 var errNotWell = errors.New("the cluster is not well again")
 
-// awaitWell waits until all nodes are well, have a vote, and agree on a leader.
+// awaitWell waits until all nodes are well, agree on a leader, have their votes, and hold all that was
+// committed when it began to wait.
 func (c *cluster) awaitWell() (leader int, err error) {
+	var committed uint64
 	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if leader = c.leader(); leader >= 0 && c.complete(leader) {
+		if leader = c.leader(); leader < 0 {
+			continue
+		}
+		var v view
+		if status, _, err := c.call(leader, "GET", "/cluster", nil, &v); err != nil || status != 200 {
+			continue
+		}
+		if committed == 0 {
+			committed = v.committed()
+		}
+		if c.complete(&v, committed) {
 			return leader, nil
 		}
 	}
@@ -358,36 +370,34 @@ type view struct {
 		ID     string
 		Voter  bool
 		Status *struct {
-			AppliedIndex uint64
-			CommitIndex  uint64
+			AppliedIndex  uint64
+			CommitIndex   uint64
+			ReceivedBytes int64
 		}
 	}
 }
 
-// complete tells whether the leader sees all nodes as members that have caught up, with their votes.
-func (c *cluster) complete(leader int) bool {
-	var v view
-	if status, _, err := c.call(leader, "GET", "/cluster", nil, &v); err != nil || status != 200 || len(v.Members) != len(c.nodes) {
-		return false
+// committed is how far the log is committed.
+func (v *view) committed() (index uint64) {
+	for _, m := range v.Members {
+		if m.Status != nil {
+			index = max(index, m.Status.CommitIndex)
+		}
 	}
-	var commit uint64
+	return index
+}
+
+// complete reports whether all nodes are members, with their votes, and have applied the log up to
+// an index.
+func (c *cluster) complete(v *view, index uint64) bool {
 	voters := 0
 	for _, m := range v.Members {
-		if m.Status == nil {
+		if m.Status == nil || m.Status.AppliedIndex < index {
 			return false
 		}
 		if m.Voter {
 			voters++
 		}
-		commit = max(commit, m.Status.CommitIndex)
 	}
-	if voters != c.voters {
-		return false
-	}
-	for _, m := range v.Members {
-		if m.Status.AppliedIndex+1000 < commit {
-			return false
-		}
-	}
-	return true
+	return len(v.Members) == len(c.nodes) && voters == c.voters
 }
