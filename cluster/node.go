@@ -144,6 +144,8 @@ func raftConfig(config Config, server string, news chan bool) *raft.Config {
 	c.NoLegacyTelemetry = true
 	c.BatchApplyCh = true
 	c.LeaderLeaseTimeout = 750 * time.Millisecond
+	// An election begins when all followers have missed the leader for once to twice that long.
+	c.HeartbeatTimeout, c.ElectionTimeout = 800*time.Millisecond, 800*time.Millisecond
 	c.SnapshotInterval = 5 * time.Second // it costs nothing and lets the log be cut
 	c.SnapshotThreshold = 1024
 	c.TrailingLogs = 1         // raftlog.Store knows better how much to keep
