@@ -245,8 +245,8 @@ func decodeDelivery(b configBlock, delivery *Delivery) {
 
 func decodeBreaker(b configBlock, policy *scheduler.BreakerPolicy) {
 	readKey(b, "window", &policy.Window, durationBetween(time.Second, time.Hour))
-	readKey(b, "min_attempts", &policy.Least, intBetween(1, 1_000_000))
-	readKey(b, "failure_rate", &policy.Share, numberBetween(0.01, 1))
+	readKey(b, "min_attempts", &policy.MinAttempts, intBetween(1, 1_000_000))
+	readKey(b, "failure_rate", &policy.FailureRate, numberBetween(0.01, 1))
 	readKey(b, "probe", &policy.Probe, durationBetween(time.Second, time.Hour))
 	policy.MaxProbe = max(policy.MaxProbe, policy.Probe)
 	readKey(b, "max_probe", &policy.MaxProbe, durationBetween(policy.Probe, 24*time.Hour))

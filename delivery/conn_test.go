@@ -243,7 +243,7 @@ func TestEarlyAnswer(t *testing.T) {
 			d.Endpoint.InsecureTLS, d.Message.Payload = true, make([]byte, 3<<20)
 			for i := range int32(10) {
 				a, why, verdict := s.send(s.begin(d))
-				if a.StatusCode != want.code || why != want.why || !strings.Contains(string(a.Response), want.text) || verdict.Rest != want.rest {
+				if a.StatusCode != want.code || why != want.why || !strings.Contains(string(a.Response), want.text) || verdict.RetryAfter != want.rest {
 					t.Errorf("%s %q: %d %s %q %+v", scheme, answer, a.StatusCode, why, a.Response, verdict)
 				}
 				if n := requests.Load(); n != i+1 {

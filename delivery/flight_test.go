@@ -80,7 +80,7 @@ func TestRevoke(t *testing.T) {
 		s := newTestSender(loopback)
 		f := s.begin(testDelivery("http://" + address))
 		f.revoke()
-		if a, why, verdict := s.send(f); why != reasonRevoked || !verdict.Revoked || verdict.Ours {
+		if a, why, verdict := s.send(f); why != reasonRevoked || !verdict.Revoked || verdict.SenderFault {
 			t.Errorf("%s %s %+v", why, a.Response, verdict)
 		}
 		if requests.Load() != 0 {

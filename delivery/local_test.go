@@ -56,7 +56,7 @@ func TestWithoutDescriptors(t *testing.T) {
 	for _, url := range []string{server.URL, "http://receiver.example/"} {
 		for range 3 {
 			a, why, verdict := s.send(s.begin(testDelivery(url)))
-			if why != reasonLocal || !verdict.Ours || string(a.Response) != textLocal {
+			if why != reasonLocal || !verdict.SenderFault || string(a.Response) != textLocal {
 				t.Errorf("%s: %s %s %+v", url, why, a.Response, verdict)
 			}
 		}
@@ -136,7 +136,7 @@ func TestNameServerIsGone(t *testing.T) {
 		s := newTestSender(nil)
 		s.dialer.resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}
 		a, why, verdict := s.send(s.begin(testDelivery("http://receiver.example/")))
-		if why != reasonLocal || !verdict.Ours {
+		if why != reasonLocal || !verdict.SenderFault {
 			t.Errorf("%s: %s %s", name, why, a.Response)
 		}
 	}

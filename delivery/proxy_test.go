@@ -205,10 +205,10 @@ func TestBadProxies(t *testing.T) {
 		said := new(bytes.Buffer)
 		s.complaints.log = slog.New(slog.NewTextHandler(said, nil))
 		a, why, verdict := s.send(s.begin(testDelivery("http://203.0.113.7")))
-		if why != want.why || !strings.Contains(string(a.Response), want.text) || verdict.Ours != (why == reasonProxy) {
-			t.Errorf("%s: %s %s, %v, want %s %s", proxy, why, a.Response, verdict.Ours, want.why, want.text)
+		if why != want.why || !strings.Contains(string(a.Response), want.text) || verdict.SenderFault != (why == reasonProxy) {
+			t.Errorf("%s: %s %s, %v, want %s %s", proxy, why, a.Response, verdict.SenderFault, want.why, want.text)
 		}
-		if !strings.Contains(said.String(), want.log) || (said.Len() > 0) != verdict.Ours {
+		if !strings.Contains(said.String(), want.log) || (said.Len() > 0) != verdict.SenderFault {
 			t.Errorf("%s: the log says %q, want %q", proxy, said, want.log)
 		}
 		through, _ := url.Parse(proxy)

@@ -23,7 +23,7 @@ func TestMissingKey(t *testing.T) {
 	d.Endpoint.Keys = []webhook.Key{{Sealed: ring.Seal([]byte("x"), make([]byte, webhook.SealNonceSize))}}
 	for range 3 {
 		a, why, verdict := s.send(s.begin(d))
-		if why != reasonSecret || !verdict.Ours || string(a.Response) != notOpened || verdict.Text != notOpened {
+		if why != reasonSecret || !verdict.SenderFault || string(a.Response) != notOpened || verdict.Text != notOpened {
 			t.Errorf("%s %+v %s", why, verdict, a.Response)
 		}
 	}

@@ -26,7 +26,7 @@ func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time
 	if why != reasonSuccess {
 		v.Text = failureText(a, why)
 		v.Overload = overloads(a.StatusCode, why)
-		v.Ours = why.ours()
+		v.SenderFault = why.ours()
 		v.Revoked = why == reasonRevoked
 	}
 	if a.StatusCode == 0 {
@@ -42,7 +42,7 @@ func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time
 	case http.StatusGone:
 		v.Disable = true
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		v.Rest = retryAfter(string(response.Header.Peek(fasthttp.HeaderRetryAfter)), now)
+		v.RetryAfter = retryAfter(string(response.Header.Peek(fasthttp.HeaderRetryAfter)), now)
 	}
 	return v
 }

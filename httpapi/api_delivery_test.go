@@ -26,7 +26,7 @@ func TestDisabledEndpoints(t *testing.T) {
 	}))
 	defer receiver.Close()
 	a := apiStart(t, func(c *config.Config) {
-		c.Delivery.Breaker = scheduler.BreakerPolicy{Window: time.Minute, Least: 2, Share: 0.5, Probe: 20 * time.Millisecond, MaxProbe: 20 * time.Millisecond, Disable: 100 * time.Millisecond}
+		c.Delivery.Breaker = scheduler.BreakerPolicy{Window: time.Minute, MinAttempts: 2, FailureRate: 0.5, Probe: 20 * time.Millisecond, MaxProbe: 20 * time.Millisecond, Disable: 100 * time.Millisecond}
 	})
 	a.call("POST", "/app", `{"name": "Operator", "uid": "operational-webhooks"}`, 201, nil)
 	a.call("POST", "/app/operational-webhooks/endpoint", `{"url": "`+receiver.URL+`/operational"}`, 201, nil)

@@ -80,7 +80,7 @@ func (a *api) explained(message, state, text string) {
 func TestAPIExplainWaiting(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) {
 		c.Delivery.Retry.Delays = []time.Duration{time.Hour}
-		c.Delivery.Breaker.Least = 4
+		c.Delivery.Breaker.MinAttempts = 4
 	})
 	receiver := apiReceive(t)
 	receiver.say(http.StatusInternalServerError)
@@ -149,7 +149,7 @@ func TestAPIExplainResendOfWaiting(t *testing.T) {
 func TestAPIExplainNoLongerWanted(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) {
 		c.Delivery.Retry.Delays = []time.Duration{time.Millisecond}
-		c.Delivery.Breaker.Least = 1
+		c.Delivery.Breaker.MinAttempts = 1
 	})
 	receiver := apiReceive(t)
 	receiver.say(http.StatusInternalServerError)

@@ -71,7 +71,7 @@ func TestNothingGetsStuck(t *testing.T) {
 					c.Delivery.Retry.Delays[i] = time.Duration(50*(i+1)) * time.Millisecond
 				}
 				b := &c.Delivery.Breaker
-				b.Window, b.Least, b.Probe, b.MaxProbe = time.Second, 5, 50*time.Millisecond, 200*time.Millisecond
+				b.Window, b.MinAttempts, b.Probe, b.MaxProbe = time.Second, 5, 50*time.Millisecond, 200*time.Millisecond
 			})
 			troubleEndpoints(t, a, rand.New(rand.NewSource(seed)))
 		})

@@ -9,18 +9,18 @@ import (
 
 // BreakerPolicy says when an endpoint is parked, and how it is probed.
 type BreakerPolicy struct {
-	Window   time.Duration // over which failures are counted
-	Least    int           // attempts in the window, or without any success for longer, at least, before it opens
-	Share    float64       // of those in the window that fail, 0 to 1, from which on it opens
-	Probe    time.Duration // until the first probe; each further one comes twice as late
-	MaxProbe time.Duration // but no later than that
-	Disable  time.Duration // of failure without any success, after which the endpoint is disabled
+	Window      time.Duration // over which failures are counted
+	MinAttempts int           // attempts in the window, or without any success for longer, at least, before it opens
+	FailureRate float64       // of those in the window that fail, 0 to 1, from which on it opens
+	Probe       time.Duration // until the first probe; each further one comes twice as late
+	MaxProbe    time.Duration // but no later than that
+	Disable     time.Duration // of failure without any success, after which the endpoint is disabled
 }
 
 // DefaultBreakerPolicy opens when half of 10 attempts or more in a minute have failed, or all of 10 or more in a longer time, probes after 5 s to 5 min, and gives up after 5
 // days, as Svix does.
 func DefaultBreakerPolicy() BreakerPolicy {
-	return BreakerPolicy{Window: time.Minute, Least: 10, Share: 0.5, Probe: 5 * time.Second, MaxProbe: 5 * time.Minute, Disable: 5 * 24 * time.Hour}
+	return BreakerPolicy{Window: time.Minute, MinAttempts: 10, FailureRate: 0.5, Probe: 5 * time.Second, MaxProbe: 5 * time.Minute, Disable: 5 * 24 * time.Hour}
 }
 
 // rampTime is how long an endpoint that has come back gets less than it could take: rampFirst messages in the first second, and twice
@@ -35,12 +35,12 @@ const maxFailureText = 200
 
 // breaker keeps the failures of one endpoint from costing more than probes. What it decides is health; the rest is only counted.
 type breaker struct {
-	health webhook.Health
-	began  time.Time // of the part of the window that is being counted
-	counts [2]struct{ attempts, failures int }
-	failed int       // attempts since the last success
-	last   time.Time // when an attempt failed; zero: under the leader before, or never
-	back   time.Time // when it closed; zero: long ago
+	health      webhook.Health
+	windowStart time.Time // of the part of the window that is being counted
+	counts      [2]struct{ attempts, failures int }
+	failed      int       // attempts since the last success
+	failedAt    time.Time // when an attempt failed; zero: under the leader before, or never
+	closedAt    time.Time // when it closed; zero: long ago
 }
 
 // success takes a success in.
@@ -50,7 +50,7 @@ func (b *breaker) success(now time.Time, p *BreakerPolicy) {
 		rests = time.Time{}
 	}
 	if b.health.Parked {
-		*b = breaker{back: now}
+		*b = breaker{closedAt: now}
 	} else {
 		b.count(now, p, 0)
 		b.failed = 0
@@ -74,7 +74,7 @@ func (b *breaker) failure(now time.Time, p *BreakerPolicy, text string, probe bo
 	h.LastFailure = text[:min(len(text), maxFailureText)]
 	b.count(now, p, 1)
 	b.failed++
-	b.last = now
+	b.failedAt = now
 	switch {
 	case h.Parked && probe:
 		h.Probes++
@@ -90,15 +90,15 @@ func (b *breaker) failure(now time.Time, p *BreakerPolicy, text string, probe bo
 func (b *breaker) retry(now time.Time) {
 	h := b.health
 	if !h.Parked {
-		*b = breaker{back: now}
+		*b = breaker{closedAt: now}
 		return
 	}
 	*b = breaker{health: webhook.Health{Parked: true, Since: h.Since, LastFailure: h.LastFailure}}
-	b.hurry(now)
+	b.probeNow(now)
 }
 
 // hurry has the next probe go now, if the endpoint is parked.
-func (b *breaker) hurry(now time.Time) {
+func (b *breaker) probeNow(now time.Time) {
 	if b.health.Parked {
 		b.health.NextProbe = now.Truncate(time.Millisecond).UTC()
 	}
@@ -113,14 +113,14 @@ func (p *BreakerPolicy) delay(probes uint32) time.Duration {
 // count moves the window, which is two halves, and counts an attempt.
 func (b *breaker) count(now time.Time, p *BreakerPolicy, failures int) {
 	half := p.Window / 2
-	switch age := now.Sub(b.began); {
+	switch age := now.Sub(b.windowStart); {
 	case age < half:
 	case age < 2*half:
 		b.counts[0], b.counts[1] = b.counts[1], struct{ attempts, failures int }{}
-		b.began = b.began.Add(half)
+		b.windowStart = b.windowStart.Add(half)
 	default:
 		clear(b.counts[:])
-		b.began = now
+		b.windowStart = now
 	}
 	b.counts[1].attempts++
 	b.counts[1].failures += failures
@@ -129,11 +129,11 @@ func (b *breaker) count(now time.Time, p *BreakerPolicy, failures int) {
 // opens tells whether enough has failed: most of what was tried of late, or all that was tried for longer than that. By the second an
 // endpoint that gets little is parked too, before its messages have used up their attempts.
 func (b *breaker) opens(now time.Time, p *BreakerPolicy) bool {
-	if b.failed >= p.Least && now.Sub(b.health.FailingSince) >= p.Window {
+	if b.failed >= p.MinAttempts && now.Sub(b.health.FailingSince) >= p.Window {
 		return true
 	}
 	attempts, failures := b.counts[0].attempts+b.counts[1].attempts, b.counts[0].failures+b.counts[1].failures
-	return attempts >= p.Least && float64(failures) >= p.Share*float64(attempts)
+	return attempts >= p.MinAttempts && float64(failures) >= p.FailureRate*float64(attempts)
 }
 
 // restart has the time begin now for which the endpoint has failed.
@@ -144,10 +144,10 @@ func (b *breaker) restart(now time.Time) {
 // silent tells whether so little was tried of late that the failures of long ago say nothing about the time between. A parked endpoint is
 // probed all the time, whoever leads.
 func (b *breaker) silent(now time.Time, p *BreakerPolicy) bool {
-	if b.last.IsZero() {
+	if b.failedAt.IsZero() {
 		return !b.health.Parked
 	}
-	return now.Sub(b.last) > max(p.Disable/2, 2*p.MaxProbe)
+	return now.Sub(b.failedAt) > max(p.Disable/2, 2*p.MaxProbe)
 }
 
 // exhausted tells whether the endpoint has failed for so long that it is to be disabled.
@@ -157,8 +157,8 @@ func (b *breaker) exhausted(now time.Time, p *BreakerPolicy) bool {
 
 // pace is how many messages a second may go while the endpoint gets used to them again; 0: no limit.
 func (b *breaker) pace(now time.Time) float64 {
-	since := now.Sub(b.back)
-	if b.back.IsZero() || since >= rampTime {
+	since := now.Sub(b.closedAt)
+	if b.closedAt.IsZero() || since >= rampTime {
 		return 0
 	}
 	return rampFirst * math.Exp2(since.Seconds())

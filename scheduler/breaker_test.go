@@ -11,7 +11,7 @@ func TestBreaker(t *testing.T) {
 	p := DefaultBreakerPolicy()
 	now := time.Unix(1_790_000_000, 0).UTC()
 	var b breaker
-	for range p.Least - 1 {
+	for range p.MinAttempts - 1 {
 		b.failure(now, &p, "no", false)
 	}
 	if b.health.Parked {
@@ -79,7 +79,7 @@ func TestBreakerRetry(t *testing.T) {
 	p := DefaultBreakerPolicy()
 	now := time.Unix(1_790_000_000, 0).UTC()
 	var b breaker
-	for range p.Least {
+	for range p.MinAttempts {
 		b.failure(now, &p, "no", false)
 	}
 	later := now.Add(p.Disable)
@@ -129,11 +129,11 @@ func TestBreakerShare(t *testing.T) {
 // Old failures are forgotten once there is a success; without any, an endpoint that gets little is parked in the end.
 func TestBreakerWindow(t *testing.T) {
 	p := DefaultBreakerPolicy()
-	for _, test := range []struct{ successEvery, parkedAfter int }{{0, p.Least}, {5, 0}} {
+	for _, test := range []struct{ successEvery, parkedAfter int }{{0, p.MinAttempts}, {5, 0}} {
 		now := time.Unix(1_790_000_000, 0)
 		var b breaker
 		parked := 0
-		for i := 1; i <= 10*p.Least && parked == 0; i++ {
+		for i := 1; i <= 10*p.MinAttempts && parked == 0; i++ {
 			if test.successEvery > 0 && i%test.successEvery == 0 {
 				b.success(now, &p)
 			} else if b.failure(now, &p, "no", false); b.health.Parked {
@@ -152,10 +152,10 @@ func TestBreakerBlip(t *testing.T) {
 	p := DefaultBreakerPolicy()
 	now := time.Unix(1_790_000_000, 0)
 	var b breaker
-	for range 5 * p.Least {
+	for range 5 * p.MinAttempts {
 		b.success(now, &p)
 	}
-	for range 4 * p.Least {
+	for range 4 * p.MinAttempts {
 		b.failure(now, &p, "no", false)
 		now = now.Add(time.Millisecond)
 	}

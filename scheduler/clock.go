@@ -55,7 +55,7 @@ func (l *lane) turnBack(now time.Time, p *BreakerPolicy) {
 	for _, b := range []*bucket{&l.rate, &l.ramp, &l.tail.rate} {
 		notAfter(&b.next, now.Add(b.interval))
 	}
-	notAfter(&l.rests, now.Add(longestRest))
+	notAfter(&l.restsUntil, now.Add(longestRest))
 	notAfter(&l.early.next, now.Add(p.MaxProbe))
 	notAfter(&l.limit.cutAt, now)
 	b := &l.breaker
@@ -64,7 +64,7 @@ func (l *lane) turnBack(now time.Time, p *BreakerPolicy) {
 	for _, t := range []*time.Time{&b.health.FailingSince, &b.health.Since} {
 		notAfter(t, now.Truncate(time.Millisecond).UTC())
 	}
-	for _, t := range []*time.Time{&b.began, &b.last, &b.back} {
+	for _, t := range []*time.Time{&b.windowStart, &b.failedAt, &b.closedAt} {
 		notAfter(t, now)
 	}
 	for name, f := range l.flying {

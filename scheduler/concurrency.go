@@ -15,14 +15,14 @@ const (
 // "Congestion avoidance and control", 1988) until the first sign of overload. It grows only while it is what holds deliveries back.
 type concurrency struct {
 	limit  float64
-	most   float64
+	max    float64
 	steady bool          // the slow start is over
 	usual  time.Duration // latency of successes, smoothed
 	cutAt  time.Time     // when it last shrank: what was sent before says nothing new
 }
 
-func newConcurrency(most int) concurrency {
-	return concurrency{limit: min(firstLimit, float64(most)), most: float64(most)}
+func newConcurrency(max int) concurrency {
+	return concurrency{limit: min(firstLimit, float64(max)), max: float64(max)}
 }
 
 // allows tells whether one more may be under way.
@@ -40,9 +40,9 @@ func (c *concurrency) success(latency time.Duration, full bool) {
 		c.steady = true
 	case !full:
 	case c.steady:
-		c.limit = min(c.most, c.limit+1/c.limit)
+		c.limit = min(c.max, c.limit+1/c.limit)
 	default:
-		c.limit = min(c.most, c.limit+1)
+		c.limit = min(c.max, c.limit+1)
 	}
 }
 
@@ -57,4 +57,4 @@ func (c *concurrency) overload(sent, now time.Time) {
 }
 
 // restart begins anew from one, after a time without deliveries.
-func (c *concurrency) restart() { *c = concurrency{limit: 1, most: c.most} }
+func (c *concurrency) restart() { *c = concurrency{limit: 1, max: c.max} }

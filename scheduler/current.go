@@ -16,5 +16,5 @@ func (s *Scheduler) Current(d *webhook.Delivery) bool {
 	if l.successor != nil {
 		endpoint = l.successor
 	}
-	return !stands(endpoint) && endpoint.SendsLike(d.Endpoint)
+	return !isPaused(endpoint) && endpoint.SendsLike(d.Endpoint)
 }

@@ -13,7 +13,7 @@ type early struct {
 }
 
 // may reports whether one may go now.
-func (e *early) may(now time.Time, failing bool) bool {
+func (e *early) ready(now time.Time, failing bool) bool {
 	return !e.flying && (e.once || failing && !e.next.IsZero() && !e.next.After(now))
 }
 

@@ -18,12 +18,12 @@ type lane struct {
 	// successor is the endpoint for which a new lane takes over when nothing is pending; nil: none.
 	successor *webhook.Endpoint
 
-	inLine  bool // for the rate of its application, see tail.go
-	stalled bool // until what was decided is recorded
-	laden   bool // until there is room for a request of load bytes, see carry.go
-	load    int
-	wakesAt time.Time // its alarm on the wheel; zero: none is set
-	wakeup  timer[alarm]
+	inLine         bool // for the rate of its application, see tail.go
+	stalled        bool // until what was decided is recorded
+	awaitingMemory bool // until there is room for a request of load bytes, see carry.go
+	load           int
+	wakesAt        time.Time // its alarm on the wheel; zero: none is set
+	wakeup         timer[alarm]
 
 	flying map[flight]flying
 
@@ -34,14 +34,14 @@ type lane struct {
 	last    webhook.Source // the latest delivery came from there: sources take turns
 	holds   int            // messages that were held since then
 
-	limit    concurrency
-	breaker  breaker
-	early    early
-	recorded webhook.Health // as the store has it
-	rate     bucket         // of the endpoint
-	ramp     bucket
-	rests    time.Time // the endpoint asked to be left alone until then
-	proven   bool      // the latest attempt succeeded, and soon
+	limit      concurrency
+	breaker    breaker
+	early      early
+	recorded   webhook.Health // as the store has it
+	rate       bucket         // of the endpoint
+	ramp       bucket
+	restsUntil time.Time // the endpoint asked to be left alone until then
+	proven     bool      // the latest attempt succeeded, and soon
 }
 
 // flight names a delivery under way.
@@ -50,11 +50,11 @@ type flight struct {
 	message webhook.ID
 }
 
-func newLane(endpoint *webhook.Endpoint, t *tail, place Place, most int) *lane {
-	l := &lane{endpoint: endpoint, tail: t, manual: manualSet{more: true}, limit: newConcurrency(most),
+func newLane(endpoint *webhook.Endpoint, t *tail, place Place, maxConcurrent int) *lane {
+	l := &lane{endpoint: endpoint, tail: t, manual: manualSet{more: true}, limit: newConcurrency(maxConcurrent),
 		breaker: breaker{health: place.Health}, recorded: place.Health}
 	l.wakeup.Value.lane = l
-	l.rests = place.Health.Rests
+	l.restsUntil = place.Health.Rests
 	l.early.once = !place.Health.FailingSince.IsZero()
 	l.log = newLogReader(t, place)
 	l.retries = newRetrySet(l)
@@ -64,9 +64,9 @@ func newLane(endpoint *webhook.Endpoint, t *tail, place Place, most int) *lane {
 }
 
 // still tells whether nothing is sent, by a person's decision.
-func (l *lane) still() bool { return l.removed || l.successor != nil || stands(l.endpoint) }
+func (l *lane) isStopped() bool { return l.removed || l.successor != nil || isPaused(l.endpoint) }
 
-func stands(endpoint *webhook.Endpoint) bool { return endpoint.Disabled || endpoint.Paused }
+func isPaused(endpoint *webhook.Endpoint) bool { return endpoint.Disabled || endpoint.Paused }
 
 // wants tells whether a turn of this lane may bring something, as far as its records go.
 func (l *lane) wants(now time.Time) bool {
@@ -91,9 +91,9 @@ func (l *lane) wantsHeld() bool {
 func (l *lane) wantsLog() bool { return !l.order.blocksLog() && l.log.wants() }
 
 // may tells whether the lane may send now, and if not, from when on; a zero time: not until something happens.
-func (l *lane) may(now time.Time) (ok bool, at time.Time) {
+func (l *lane) ready(now time.Time) (ok bool, at time.Time) {
 	switch {
-	case l.still() || l.reading || !l.order.scanned && l.pending > 0: // what is pending changes what there is to scan
+	case l.isStopped() || l.reading || !l.order.scanned && l.pending > 0: // what is pending changes what there is to scan
 		return false, at
 	case l.breaker.health.Parked:
 		if len(l.flying) > 0 {
@@ -105,8 +105,8 @@ func (l *lane) may(now time.Time) (ok bool, at time.Time) {
 	case !l.limit.allows(len(l.flying)):
 		return false, at
 	}
-	if l.rests.After(now) {
-		return false, l.rests
+	if l.restsUntil.After(now) {
+		return false, l.restsUntil
 	}
 	l.ramp.setRate(l.breaker.pace(now))
 	for _, b := range []*bucket{&l.ramp, &l.rate} {
@@ -126,8 +126,8 @@ func (l *lane) land(name flight) {
 
 // rest lets nothing more out until then.
 func (l *lane) rest(until time.Time) {
-	if until.After(l.rests) {
-		l.rests = until
+	if until.After(l.restsUntil) {
+		l.restsUntil = until
 	}
 }
 

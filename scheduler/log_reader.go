@@ -45,7 +45,7 @@ func newLogReader(t *tail, place Place) logReader {
 
 // wants tells whether there may be messages to take.
 func (r *logReader) wants() bool {
-	return len(r.taken) < maxAhead && (len(r.window) > 0 || !r.caughtUp || r.left() || r.tail.at(r.number) != nil)
+	return len(r.taken) < maxAhead && (len(r.window) > 0 || !r.caughtUp || r.fellBehind() || r.tail.at(r.number) != nil)
 }
 
 // next takes the next message that the endpoint wants. With none, starved says whether the store must be read.
@@ -86,11 +86,11 @@ func (r *logReader) giveBack() {
 }
 
 // left tells whether what was to come next has left the memory, while the lane could not take it.
-func (r *logReader) left() bool { return r.caughtUp && r.number < r.tail.first }
+func (r *logReader) fellBehind() bool { return r.caughtUp && r.number < r.tail.first }
 
 // passed reports whether the log was read up to a message.
 func (r *logReader) passed(id webhook.ID) bool {
-	return !id.After(r.read) || r.caughtUp && len(r.window) == 0 && !r.left() && r.tail.at(r.number) == nil
+	return !id.After(r.read) || r.caughtUp && len(r.window) == 0 && !r.fellBehind() && r.tail.at(r.number) == nil
 }
 
 // peek steps to the next message after read.
@@ -102,7 +102,7 @@ func (r *logReader) peek() (m *webhook.Message, starved bool) {
 		}
 		return m, false
 	}
-	if r.left() {
+	if r.fellBehind() {
 		r.caughtUp = false
 	}
 	if !r.caughtUp {

@@ -38,7 +38,7 @@ func (m *manualSet) urgent() bool { return m.next(false) >= 0 || m.wantsLines(fa
 
 // receive takes the first lines of the set, at most that many; tasks, whether those of tasks are among them. So may be those that were
 // handed out.
-func (m *manualSet) receive(lines []webhook.Manual, tasks bool, most int) {
+func (m *manualSet) receive(lines []webhook.Manual, tasks bool, limit int) {
 	m.lines, m.passed, m.tasks = nil, nil, !tasks
 	for _, line := range lines {
 		if _, out := m.out[line.Message]; out {
@@ -47,7 +47,7 @@ func (m *manualSet) receive(lines []webhook.Manual, tasks bool, most int) {
 			m.lines = append(m.lines, line)
 		}
 	}
-	m.more = m.more || len(lines) >= most
+	m.more = m.more || len(lines) >= limit
 	for _, id := range m.recorded {
 		m.settle(id, false)
 	}

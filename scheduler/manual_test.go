@@ -123,7 +123,7 @@ func TestCanceledTask(t *testing.T) {
 		tasks.Add(1)
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.still = map[webhook.ID]bool{task: true}
+		b.pausedTasks = map[webhook.ID]bool{task: true}
 		b.manual[e.ID] = slices.DeleteFunc(b.manual[e.ID], func(m webhook.Manual) bool { return !m.Task.IsZero() && m.Message != d.ID })
 		return true
 	}, nil)
@@ -155,7 +155,7 @@ func TestPausedTask(t *testing.T) {
 			close(sent)
 		} else if tasks.Add(1) == 1 {
 			b.mu.Lock()
-			b.still = map[webhook.ID]bool{task: true}
+			b.pausedTasks = map[webhook.ID]bool{task: true}
 			b.mu.Unlock()
 		}
 		return true
@@ -173,7 +173,7 @@ func TestPausedTask(t *testing.T) {
 		t.Errorf("the set was read %d times", reads)
 	}
 	b.mu.Lock()
-	b.still = nil
+	b.pausedTasks = nil
 	b.mu.Unlock()
 	l.s.Wake(e.ID)
 	for range 1000 {

@@ -80,15 +80,15 @@ func (o *order) isBlocker(message webhook.ID) bool {
 }
 
 // queue puts a line that failed into its place in the lineup, which holds most of them.
-func (o *order) queue(line webhook.Retry, most int) {
+func (o *order) queue(line webhook.Retry, limit int) {
 	i, _ := slices.BinarySearchFunc(o.lineup, line.Message, compareMessage)
-	if i == most {
+	if i == limit {
 		o.more = true
 		return
 	}
 	o.lineup = slices.Insert(o.lineup, i, line)
-	if len(o.lineup) > most {
-		o.lineup, o.more = o.lineup[:most], true
+	if len(o.lineup) > limit {
+		o.lineup, o.more = o.lineup[:limit], true
 	}
 }
 

@@ -9,20 +9,20 @@ import (
 
 // Verdict is what an attempt means beside success or failure.
 type Verdict struct {
-	Overload bool          // a time-out, a connection that failed, a 429 or a 5xx: the endpoint may have too much to do
-	Rest     time.Duration // for how long the endpoint asks to be left alone
-	Disable  bool          // the endpoint wants nothing any more
-	GiveUp   bool          // the endpoint does not want this message again
-	Ours     bool          // nothing was sent, for a reason that only our operator can end: no attempt is used up
-	Revoked  bool          // it was broken off because the endpoint or the message has changed: no attempt is used up
-	Text     string        // of a failure, in few words
+	Overload    bool          // a time-out, a connection that failed, a 429 or a 5xx: the endpoint may have too much to do
+	RetryAfter  time.Duration // for how long the endpoint asks to be left alone
+	Disable     bool          // the endpoint wants nothing any more
+	GiveUp      bool          // the endpoint does not want this message again
+	SenderFault bool          // nothing was sent, for a reason that only our operator can end: no attempt is used up
+	Revoked     bool          // it was broken off because the endpoint or the message has changed: no attempt is used up
+	Text        string        // of a failure, in few words
 }
 
 // stuckAfter is how long a message may be under way before the lane goes on beyond maxAhead without it.
 const stuckAfter = time.Second
 
-// oursPatience is until what failed for a reason of ours is tried again.
-const oursPatience = 30 * time.Second
+// senderFaultDelay is until what failed for a reason of ours is tried again.
+const senderFaultDelay = 30 * time.Second
 
 // Done takes back a delivery, and says what to record of it. The attempt lacks Next, which is decided here.
 func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webhook.Outcome {
@@ -145,7 +145,7 @@ func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, f *flyin
 		l.breaker.failure(now, &s.config.Breaker, v.Text, d.Probe && parked)
 		l.early.plan(now, &s.config.Breaker)
 	}
-	if v.Ours {
+	if v.SenderFault {
 		l.breaker.restart(now)
 	}
 	if !parked && l.breaker.health.Parked {
@@ -154,14 +154,14 @@ func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, f *flyin
 	if v.Overload {
 		l.limit.overload(f.since, now)
 	}
-	if v.Rest > 0 {
-		l.breaker.rest(now.Add(v.Rest))
+	if v.RetryAfter > 0 {
+		l.breaker.rest(now.Add(v.RetryAfter))
 		l.rest(l.breaker.health.Rests)
 	}
-	if v.Disable || !v.Ours && l.breaker.exhausted(now, &s.config.Breaker) {
+	if v.Disable || !v.SenderFault && l.breaker.exhausted(now, &s.config.Breaker) {
 		s.disable = append(s.disable, Disable{l.endpoint, l.breaker.health.FailingSince})
 	}
-	if !early && !v.Ours && (!d.Probe || f.early && !parked) {
+	if !early && !v.SenderFault && (!d.Probe || f.early && !parked) {
 		o.Spent++
 	}
 	next := d.Due
@@ -175,7 +175,7 @@ func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, f *flyin
 
 // nextAttempt is when a message that failed is to be tried again; zero: not any more.
 func (s *Scheduler) nextAttempt(l *lane, now time.Time, d *webhook.Delivery, o *webhook.Outcome, v Verdict) (next time.Time) {
-	unmade := v.Ours || v.Revoked
+	unmade := v.SenderFault || v.Revoked
 	if v.GiveUp || d.Source == webhook.SourceManual && !d.Retry && !unmade {
 		return next
 	}
@@ -185,8 +185,8 @@ func (s *Scheduler) nextAttempt(l *lane, now time.Time, d *webhook.Delivery, o *
 	if d.Probe && l.breaker.health.Parked {
 		return l.breaker.health.NextProbe
 	}
-	if v.Ours {
-		return now.Add(oursPatience)
+	if v.SenderFault {
+		return now.Add(senderFaultDelay)
 	}
 	delay, again := s.config.Retry.Delay(o.Spent, rand.Float64())
 	if !again && l.order.ordering != webhook.OrderingNone && l.endpoint.OnExhausted == webhook.OnExhaustedBlock {
@@ -195,11 +195,11 @@ func (s *Scheduler) nextAttempt(l *lane, now time.Time, d *webhook.Delivery, o *
 	if !again {
 		return next
 	}
-	return now.Add(max(delay, v.Rest))
+	return now.Add(max(delay, v.RetryAfter))
 }
 
 // Decided tells when there is something to record that no delivery has brought.
-func (s *Scheduler) Decided() <-chan struct{} { return s.news }
+func (s *Scheduler) Decided() <-chan struct{} { return s.notify }
 
 // Disabled are the endpoints that are to be disabled since it was last asked.
 func (s *Scheduler) Disabled() []Disable {
@@ -213,16 +213,16 @@ func (s *Scheduler) Disabled() []Disable {
 // Checkpoint says what to record: these outcomes and what was decided without a delivery, at most about that many, and how far the
 // cursors are with them. Without any it is for the cursors that moved over messages nobody wanted. What it returns must be recorded
 // before it is called again.
-func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome, most int) []webhook.Progress {
+func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome, limit int) []webhook.Progress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := report{scheduler: s, byEndpoint: make(map[webhook.ID]int)}
-	decided := min(len(s.decided), max(0, most-len(outcomes)))
+	decided := min(len(s.decided), max(0, limit-len(outcomes)))
 	for i := range decided { // first: what was put off may have come back since
 		r.add(&s.decided[i])
 	}
 	if s.decided = s.decided[decided:]; len(s.decided) > 0 {
-		s.tellNews()
+		s.notifyDecided()
 	} else {
 		s.decided = nil
 	}
@@ -231,8 +231,8 @@ func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome, most int) []webhook.P
 	}
 	if len(r.list) == 0 {
 		for l := range s.moved {
-			if len(r.list) >= most {
-				s.tellNews()
+			if len(r.list) >= limit {
+				s.notifyDecided()
 				break
 			}
 			r.at(l.endpoint.ID)
@@ -247,9 +247,9 @@ func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome, most int) []webhook.P
 	return r.list
 }
 
-func (s *Scheduler) tellNews() {
+func (s *Scheduler) notifyDecided() {
 	select {
-	case s.news <- struct{}{}:
+	case s.notify <- struct{}{}:
 	default:
 	}
 }

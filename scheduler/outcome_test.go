@@ -78,13 +78,13 @@ func TestUnmadeAttempts(t *testing.T) {
 	}{
 		"revoked":       {Verdict{Revoked: true}, webhook.SourceLog, false},
 		"revoked, hand": {Verdict{Revoked: true}, webhook.SourceManual, false},
-		"ours":          {Verdict{Ours: true}, webhook.SourceLog, true},
-		"ours, hand":    {Verdict{Ours: true}, webhook.SourceManual, true},
+		"ours":          {Verdict{SenderFault: true}, webhook.SourceLog, true},
+		"ours, hand":    {Verdict{SenderFault: true}, webhook.SourceManual, true},
 	} {
 		s, e, d, _ := handOut(t)
 		d.Source = test.source
 		o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Status: webhook.StatusFail}, test.verdict)
-		if wait := time.Until(o.Attempt.Next); o.Spent != 0 || o.Attempt.Next.IsZero() || (wait > time.Second) != test.verdict.Ours {
+		if wait := time.Until(o.Attempt.Next); o.Spent != 0 || o.Attempt.Next.IsZero() || (wait > time.Second) != test.verdict.SenderFault {
 			t.Errorf("%s: spent %d, again in %s", name, o.Spent, wait)
 		}
 		if failing := s.Stats().Failing == 1; failing != test.failing {

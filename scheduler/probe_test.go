@@ -26,7 +26,7 @@ func TestProbes(t *testing.T) {
 		b.add(testMessage(10+i, 10))
 	}
 	config := testConfig(4)
-	config.Breaker = BreakerPolicy{Window: time.Minute, Least: 5, Share: 0.5, Probe: 20 * time.Millisecond, MaxProbe: 40 * time.Millisecond}
+	config.Breaker = BreakerPolicy{Window: time.Minute, MinAttempts: 5, FailureRate: 0.5, Probe: 20 * time.Millisecond, MaxProbe: 40 * time.Millisecond}
 	s := New(b, b.log[len(b.log)-1].ID.Index(), config, slog.New(slog.DiscardHandler))
 	alive := make(chan struct{})
 	l := leadWith(t, b, s, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool {
@@ -228,7 +228,7 @@ func TestOurFailure(t *testing.T) {
 	s.Add(e)
 	s.Offer(b.log)
 	d, _ := s.Next()
-	o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: d.Number, Status: webhook.StatusFail}, Verdict{Ours: true})
+	o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: d.Number, Status: webhook.StatusFail}, Verdict{SenderFault: true})
 	if o.Spent != 0 || o.Attempt.Next.Before(time.Now()) || len(s.Disabled()) != 0 {
 		t.Errorf("%+v", o)
 	}
@@ -247,7 +247,7 @@ func TestRestSurvivesLeader(t *testing.T) {
 	first.Add(e)
 	d, _ := first.Next()
 	until := time.Now().Add(time.Hour)
-	o := first.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Status: webhook.StatusFail}, Verdict{Rest: time.Hour})
+	o := first.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Status: webhook.StatusFail}, Verdict{RetryAfter: time.Hour})
 	list := first.Checkpoint([]webhook.Outcome{o}, 10)
 	if len(list) != 1 || list[0].Health == nil || list[0].Health.Rests.Sub(until).Abs() > time.Minute {
 		t.Fatalf("what is recorded is %+v", list)

@@ -37,10 +37,10 @@ func (q *queue[T]) push(m T) {
 }
 
 // pop takes out the member whose turn it is, of those that may have one; false: none may.
-func (q *queue[T]) pop(may func(T) bool) (m T, found bool) {
-	i := q.find(may)
+func (q *queue[T]) pop(eligible func(T) bool) (m T, found bool) {
+	i := q.find(eligible)
 	if i < 0 {
-		if i = q.round(may); i < 0 {
+		if i = q.round(eligible); i < 0 {
 			return m, false
 		}
 	}
@@ -56,9 +56,9 @@ func (q *queue[T]) pop(may func(T) bool) (m T, found bool) {
 }
 
 // find returns the place of the first member that has not used up its turn; -1: all of those that may have one did.
-func (q *queue[T]) find(may func(T) bool) int {
+func (q *queue[T]) find(eligible func(T) bool) int {
 	for i := q.first; i < len(q.members); i++ {
-		if m := q.members[i]; m.place().deficit > 0 && may(m) {
+		if m := q.members[i]; m.place().deficit > 0 && eligible(m) {
 			return i
 		}
 	}
@@ -67,18 +67,18 @@ func (q *queue[T]) find(may func(T) bool) int {
 
 // round gives a turn to all members that may have one and have used up the one before, or as many turns as it takes until the first
 // of them has paid its debts. It returns the place of that one; -1: none may have a turn.
-func (q *queue[T]) round(may func(T) bool) (first int) {
+func (q *queue[T]) round(eligible func(T) bool) (first int) {
 	rounds := 0
 	first = -1
 	for i := q.first; i < len(q.members); i++ {
-		if m := q.members[i]; may(m) {
+		if m := q.members[i]; eligible(m) {
 			if needed := 1 - m.place().deficit/quantum; first < 0 || needed < rounds {
 				first, rounds = i, needed
 			}
 		}
 	}
 	for _, m := range q.members[q.first:] {
-		if t := m.place(); t.deficit <= 0 && may(m) {
+		if t := m.place(); t.deficit <= 0 && eligible(m) {
 			t.deficit += rounds * quantum
 		}
 	}

@@ -95,10 +95,10 @@ func (s *Scheduler) readUnsure(l *lane) {
 // readManual reads the first part of a lane's manual set; tasks, whether that of tasks too.
 func (s *Scheduler) readManual(l *lane, tasks bool) {
 	l.reading = true
-	endpoint, most := l.endpoint.ID, maxManual+len(l.manual.out)
+	endpoint, limit := l.endpoint.ID, maxManual+len(l.manual.out)
 	l.manual.more = false // what comes meanwhile says so again
 	s.mu.Unlock()
-	list, err := s.backlog.Manual(endpoint, tasks, most)
+	list, err := s.backlog.Manual(endpoint, tasks, limit)
 	s.mu.Lock()
 	if err != nil {
 		l.manual.more = true
@@ -106,7 +106,7 @@ func (s *Scheduler) readManual(l *lane, tasks bool) {
 		return
 	}
 	l.reading = false
-	l.manual.receive(list, tasks, most)
+	l.manual.receive(list, tasks, limit)
 }
 
 // maxLate is how many lines are held at a time because an endpoint begins to keep an order.

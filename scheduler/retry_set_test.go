@@ -100,8 +100,8 @@ type million struct{ *shelf }
 
 const millionLines = 1_000_000
 
-func (million) Retries(_ webhook.ID, from webhook.Retry, most int) (list []webhook.Retry, err error) {
-	for i := from.Message.Index(); i < millionLines && len(list) < most; i++ {
+func (million) Retries(_ webhook.ID, from webhook.Retry, limit int) (list []webhook.Retry, err error) {
+	for i := from.Message.Index(); i < millionLines && len(list) < limit; i++ {
 		list = append(list, webhook.Retry{Message: webhook.NewID(0, i, 0), Made: 1, Spent: 1, Due: time.UnixMilli(1_790_000_000_000)})
 	}
 	return list, nil

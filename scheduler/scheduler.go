@@ -15,16 +15,16 @@ type Backlog interface {
 	// Place is where an endpoint stands in its log.
 	Place(endpoint webhook.ID) Place
 	// Window reads an application's log after that place, about most messages; an empty one is the end.
-	Window(app, after webhook.ID, most int) ([]*webhook.Message, error)
+	Window(app, after webhook.ID, limit int) ([]*webhook.Message, error)
 	// MessageByID reads one message. The error is a *webhook.Error if it has left the log.
 	MessageByID(app, id webhook.ID) (*webhook.Message, error)
 	// Retries reads an endpoint's retry set in order of due time and message: the first most lines from that one on.
-	Retries(endpoint webhook.ID, from webhook.Retry, most int) ([]webhook.Retry, error)
+	Retries(endpoint webhook.ID, from webhook.Retry, limit int) ([]webhook.Retry, error)
 	// Manual reads an endpoint's manual set in log order: the first most lines, with tasks those of tasks too, but of
 	// none that is paused.
-	Manual(endpoint webhook.ID, tasks bool, most int) ([]webhook.Manual, error)
+	Manual(endpoint webhook.ID, tasks bool, limit int) ([]webhook.Manual, error)
 	// Held reads an endpoint's held set in order of key and message: the first most lines after that one.
-	Held(endpoint webhook.ID, after webhook.Held, most int) ([]webhook.Held, error)
+	Held(endpoint webhook.ID, after webhook.Held, limit int) ([]webhook.Held, error)
 	// HeldFirst is the first message that is held behind others of a key.
 	HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, found bool, err error)
 	// MayHaveLeft tells whether a message may have left the log already; if not, what stands of it in memory is so.
@@ -64,7 +64,7 @@ type Scheduler struct {
 	log     *slog.Logger
 	clock   func() time.Time
 	wakeup  chan struct{} // wakes Run when the wheel has something earlier
-	news    chan struct{} // something is decided
+	notify  chan struct{} // something is decided
 
 	mu      sync.Mutex
 	work    sync.Cond // there is a ready lane, or closed
@@ -107,7 +107,7 @@ type Disable struct {
 func New(backlog Backlog, index uint64, config Config, log *slog.Logger) *Scheduler {
 	s := &Scheduler{
 		backlog: backlog, config: config, log: log, clock: config.Clock,
-		wakeup: make(chan struct{}, 1), news: make(chan struct{}, 1),
+		wakeup: make(chan struct{}, 1), notify: make(chan struct{}, 1),
 		lanes:   make(map[webhook.ID]*lane),
 		tails:   newTails(index),
 		moved:   make(map[*lane]struct{}),
@@ -139,7 +139,7 @@ func (s *Scheduler) Add(endpoint *webhook.Endpoint) {
 // change takes over a change of an endpoint. One that was enabled or resumed is tried at once, and so is one that is parked or asked to
 // be left alone, because the change may be what it lacked.
 func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
-	stood := l.still()
+	wasStopped := l.isStopped()
 	if l.endpoint.OnExhausted != endpoint.OnExhausted { // what blocks need not be waited for
 		l.retries.hasten(func(line *retry) bool {
 			return line.Spent > uint32(len(s.config.Retry.Delays)) && s.wheel.cancel(&line.timer)
@@ -147,15 +147,15 @@ func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
 	}
 	l.endpoint = endpoint
 	l.rate.setRate(float64(endpoint.RateLimit))
-	if stood && !l.still() {
+	if wasStopped && !l.isStopped() {
 		l.breaker.retry(s.clock())
 		l.limit.restart()
 		s.moved[l] = struct{}{}
 	} else {
-		l.breaker.hurry(s.clock())
+		l.breaker.probeNow(s.clock())
 	}
 	l.early.once = true
-	l.rests, l.breaker.health.Rests = time.Time{}, time.Time{}
+	l.restsUntil, l.breaker.health.Rests = time.Time{}, time.Time{}
 	s.enqueue(l)
 }
 
@@ -182,7 +182,7 @@ func (s *Scheduler) replace(endpoint *webhook.Endpoint) {
 	s.drop(endpoint.ID)
 	t := s.tails.of(endpoint.App)
 	l := newLane(endpoint, t, s.backlog.Place(endpoint.ID), s.config.PerEndpoint)
-	if before != nil && stands(before.endpoint) && !stands(endpoint) {
+	if before != nil && isPaused(before.endpoint) && !isPaused(endpoint) {
 		l.breaker.retry(s.clock())
 		l.early.once = true
 	}
@@ -287,7 +287,7 @@ func (s *Scheduler) Wake(endpoint webhook.ID) {
 // enqueue gives a lane a place in the queue if it has none and a turn may bring something, or else sees to it that it is looked
 // at again when it may.
 func (s *Scheduler) enqueue(l *lane) {
-	if l.queued || l.stalled || l.laden || l.reading || s.closed {
+	if l.queued || l.stalled || l.awaitingMemory || l.reading || s.closed {
 		return
 	}
 	if ok, at := s.mayTurn(l); !ok {
@@ -302,7 +302,7 @@ func (s *Scheduler) enqueue(l *lane) {
 		return
 	}
 	s.workers.push(l)
-	if !s.workers.may(l.tail.share, l.class()) {
+	if !s.workers.allows(l.tail.share, l.class()) {
 		s.leaveLine(l)
 	}
 	s.wakeWorker()
@@ -319,7 +319,7 @@ func (s *Scheduler) wakeWorker() {
 func (s *Scheduler) mayTurn(l *lane) (ok bool, at time.Time) {
 	now := s.clock()
 	if l.wants(now) {
-		ok, at = l.may(now)
+		ok, at = l.ready(now)
 	} else if len(l.retries.loaded) > 0 && !l.breaker.health.FailingSince.IsZero() && l.early.next.After(now) {
 		at = l.early.next
 	}

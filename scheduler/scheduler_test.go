@@ -16,18 +16,18 @@ import (
 
 // shelf is a Backlog in memory: a log, and for each endpoint a cursor and a retry set, as the state machine would keep them.
 type shelf struct {
-	mu        sync.Mutex
-	log       []*webhook.Message
-	cursors   map[webhook.ID]webhook.ID
-	done      map[webhook.ID]map[webhook.ID]bool
-	retries   map[webhook.ID][]webhook.Retry
-	held      map[webhook.ID][]webhook.Held // in order of key and message
-	manual    map[webhook.ID][]webhook.Manual
-	settled   map[[2]webhook.ID]bool // for good, by message and endpoint
-	delivered map[[2]webhook.ID]int  // successes by message and endpoint
-	left      webhook.ID             // messages up to this one have left the log, but for what stands in memory
-	still     map[webhook.ID]bool    // tasks that do not run
-	health    webhook.Health         // of each endpoint, at the beginning
+	mu          sync.Mutex
+	log         []*webhook.Message
+	cursors     map[webhook.ID]webhook.ID
+	done        map[webhook.ID]map[webhook.ID]bool
+	retries     map[webhook.ID][]webhook.Retry
+	held        map[webhook.ID][]webhook.Held // in order of key and message
+	manual      map[webhook.ID][]webhook.Manual
+	settled     map[[2]webhook.ID]bool // for good, by message and endpoint
+	delivered   map[[2]webhook.ID]int  // successes by message and endpoint
+	left        webhook.ID             // messages up to this one have left the log, but for what stands in memory
+	pausedTasks map[webhook.ID]bool    // tasks that do not run
+	health      webhook.Health         // of each endpoint, at the beginning
 
 	manualReads int
 }
@@ -45,7 +45,7 @@ func testConfig(perEndpoint int) Config {
 		policy.Delays[i] = 15 * time.Millisecond
 	}
 	breaker := DefaultBreakerPolicy()
-	breaker.Least = 1 << 30
+	breaker.MinAttempts = 1 << 30
 	return Config{Workers: 64, PerEndpoint: perEndpoint, Timeout: time.Second, Retry: policy, Breaker: breaker}
 }
 
@@ -61,7 +61,7 @@ func (b *shelf) Place(endpoint webhook.ID) Place {
 	return Place{Position: b.cursors[endpoint], Done: done, Health: b.health}
 }
 
-func (b *shelf) Window(app, after webhook.ID, most int) ([]*webhook.Message, error) {
+func (b *shelf) Window(app, after webhook.ID, limit int) ([]*webhook.Message, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i, found := slices.BinarySearchFunc(b.log, after, func(m *webhook.Message, id webhook.ID) int { return m.ID.Compare(id) })
@@ -70,7 +70,7 @@ func (b *shelf) Window(app, after webhook.ID, most int) ([]*webhook.Message, err
 	}
 	var window []*webhook.Message
 	for _, m := range b.log[i:] {
-		if m.App == app && len(window) < most {
+		if m.App == app && len(window) < limit {
 			window = append(window, m)
 		}
 	}
@@ -87,19 +87,19 @@ func (b *shelf) MessageByID(app, id webhook.ID) (*webhook.Message, error) {
 	return b.log[i], nil
 }
 
-func (b *shelf) Retries(endpoint webhook.ID, from webhook.Retry, most int) (list []webhook.Retry, err error) {
+func (b *shelf) Retries(endpoint webhook.ID, from webhook.Retry, limit int) (list []webhook.Retry, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i, _ := slices.BinarySearchFunc(b.retries[endpoint], from, func(a, b webhook.Retry) int { return compareLines(&a, &b) })
 	rest := b.retries[endpoint][i:]
-	return slices.Clone(rest[:min(most, len(rest))]), nil
+	return slices.Clone(rest[:min(limit, len(rest))]), nil
 }
 
-func (b *shelf) Manual(endpoint webhook.ID, tasks bool, most int) (list []webhook.Manual, err error) {
+func (b *shelf) Manual(endpoint webhook.ID, tasks bool, limit int) (list []webhook.Manual, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, line := range b.manual[endpoint] {
-		if (line.Task.IsZero() || tasks && !b.still[line.Task]) && len(list) < most {
+		if (line.Task.IsZero() || tasks && !b.pausedTasks[line.Task]) && len(list) < limit {
 			list = append(list, line)
 		}
 	}
@@ -107,11 +107,11 @@ func (b *shelf) Manual(endpoint webhook.ID, tasks bool, most int) (list []webhoo
 	return list, nil
 }
 
-func (b *shelf) Held(endpoint webhook.ID, after webhook.Held, most int) (list []webhook.Held, err error) {
+func (b *shelf) Held(endpoint webhook.ID, after webhook.Held, limit int) (list []webhook.Held, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, line := range b.held[endpoint] {
-		if (line.Key > after.Key || line.Key == after.Key && line.Message.After(after.Message)) && len(list) < most {
+		if (line.Key > after.Key || line.Key == after.Key && line.Message.After(after.Message)) && len(list) < limit {
 			list = append(list, line)
 		}
 	}
@@ -135,7 +135,7 @@ func (b *shelf) MayHaveLeft(message webhook.ID) bool {
 func (b *shelf) TaskRuns(task webhook.ID) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.still[task]
+	return !b.pausedTasks[task]
 }
 
 func (b *shelf) add(messages ...*webhook.Message) {

@@ -40,7 +40,7 @@ func (s *Scheduler) Next() (webhook.Delivery, bool) {
 		}
 		f := l.flying[flight{d.Source, d.ID}]
 		f.share, f.class, f.load = share, class, load(d.Message, d.Endpoint)
-		s.workers.lift(share, f.load)
+		s.workers.reserve(share, f.load)
 		l.flying[flight{d.Source, d.ID}] = f
 		l.deficit -= cost(d.Message)
 		share.lines[class].deficit -= len(d.Message.Payload)
@@ -64,7 +64,7 @@ func (s *Scheduler) awaitLane() *lane {
 
 // again gives a lane the rest of its turn, if it has one and may use it now.
 func (s *Scheduler) again(l *lane) {
-	if l.deficit > 0 && !l.queued && !l.stalled && !l.laden && !s.closed && len(s.decided) < maxDecided {
+	if l.deficit > 0 && !l.queued && !l.stalled && !l.awaitingMemory && !s.closed && len(s.decided) < maxDecided {
 		if ok, _ := s.mayTurn(l); ok {
 			s.workers.putBack(l)
 			s.wakeWorker()
@@ -207,7 +207,7 @@ func (l *lane) dueLine(now time.Time) (line *retry) {
 // nil: there is none, or it is not time.
 func (l *lane) probeLine(now time.Time) *retry {
 	h := &l.breaker.health
-	if !h.Parked && !l.early.may(now, !h.FailingSince.IsZero()) {
+	if !h.Parked && !l.early.ready(now, !h.FailingSince.IsZero()) {
 		return nil
 	}
 	if blocker, blocked := l.order.blocker(); blocked {
@@ -301,7 +301,7 @@ func (s *Scheduler) turnHeld(l *lane, key uint64) (d webhook.Delivery, found boo
 	l.reading = true
 	endpoint := l.endpoint.ID
 	s.mu.Unlock()
-	message, stands, err := s.backlog.HeldFirst(endpoint, key)
+	message, exists, err := s.backlog.HeldFirst(endpoint, key)
 	s.mu.Lock()
 	if err != nil {
 		l.order.free = append(l.order.free, key)
@@ -309,10 +309,10 @@ func (s *Scheduler) turnHeld(l *lane, key uint64) (d webhook.Delivery, found boo
 		return d, false
 	}
 	l.reading = false
-	if !stands {
+	if !exists {
 		l.order.lost(key)
 	}
-	if l.removed || !stands {
+	if l.removed || !exists {
 		return d, false
 	}
 	d = webhook.Delivery{ID: message, Endpoint: l.endpoint, Source: webhook.SourceHeld, Number: 1}
@@ -364,7 +364,7 @@ func (s *Scheduler) depart(l *lane, d webhook.Delivery) webhook.Delivery {
 func (s *Scheduler) land(f flying) {
 	s.flying--
 	s.workers.end(f.share, f.class)
-	s.unload(f.share, f.load)
+	s.release(f.share, f.load)
 	s.wakeWorker()
 }
 
@@ -382,7 +382,7 @@ func (s *Scheduler) landOrphan(d *webhook.Delivery) (f flying, known bool) {
 func (s *Scheduler) decide(l *lane, o webhook.Outcome) {
 	l.pending++
 	s.decided = append(s.decided, o)
-	s.tellNews()
+	s.notifyDecided()
 }
 
 // hold puts a message behind another of its key.

@@ -11,8 +11,8 @@ const (
 )
 
 const (
-	leastTrust  = 1.0 / 12 // of the workers that are free for unproven endpoints, an application whose attempts hang gets this part
-	mostTrust   = 1.0 / 2  // and one whose slow attempts succeed, up to this one
+	minTrust    = 1.0 / 12 // of the workers that are free for unproven endpoints, an application whose attempts hang gets this part
+	maxTrust    = 1.0 / 2  // and one whose slow attempts succeed, up to this one
 	trustEarned = 1.0 / 48 // by a success
 )
 
@@ -26,16 +26,16 @@ type workers struct {
 	busy   [classes]int
 	queues [classes]queue[*line]
 	next   class // classes take turns, too
-	carry  carry
+	memory requestMemory
 }
 
 // share is what one application has of the workers.
 type share struct {
-	busy    [classes]int
-	trust   float64
-	lines   [classes]line
-	carried int     // bytes of requests under way
-	laden   []*lane // that wait for room for theirs
+	busy         [classes]int
+	trust        float64
+	lines        [classes]line
+	requestBytes int     // bytes of requests under way
+	awaiting     []*lane // that wait for room for theirs
 }
 
 // line holds the lanes of an application that may send.
@@ -46,7 +46,7 @@ type line struct {
 }
 
 func newShare() *share {
-	s := &share{trust: leastTrust}
+	s := &share{trust: minTrust}
 	for c := range s.lines {
 		s.lines[c].share = s
 	}
@@ -74,7 +74,7 @@ func (l *lane) class() class {
 func (w *workers) maxUnproven() int { return max(1, w.total*3/4) }
 
 // may reports whether an application may have one more worker for endpoints of that class.
-func (w *workers) may(s *share, c class) bool {
+func (w *workers) allows(s *share, c class) bool {
 	unproven := w.busy[fresh] + w.busy[failing]
 	free := w.total - w.busy[proven] - unproven
 	if free <= 0 || w.shares > 1 && s.total() >= max(1, free) {
@@ -134,7 +134,7 @@ func (w *workers) pop() *lane {
 
 func (w *workers) popClass(c class) *lane {
 	for {
-		line, found := w.queues[c].pop(func(l *line) bool { return w.may(l.share, c) })
+		line, found := w.queues[c].pop(func(l *line) bool { return w.allows(l.share, c) })
 		if !found {
 			return nil
 		}
@@ -143,7 +143,7 @@ func (w *workers) popClass(c class) *lane {
 		if !line.lanes.empty() {
 			w.queues[c].putBack(line)
 		}
-		if now := l.class(); now == c || w.may(l.tail.share, now) { // something may have become known since
+		if now := l.class(); now == c || w.allows(l.tail.share, now) { // something may have become known since
 			return l
 		}
 		w.push(l)
@@ -155,7 +155,7 @@ func (w *workers) any() bool {
 	for c := range classes {
 		q := &w.queues[c]
 		for _, l := range q.members[q.first:] {
-			if w.may(l.share, c) {
+			if w.allows(l.share, c) {
 				return true
 			}
 		}
@@ -176,6 +176,6 @@ func (w *workers) end(s *share, c class) {
 }
 
 // succeeded and hung take in what became of an attempt at an endpoint that was not proven.
-func (s *share) succeeded() { s.trust = min(mostTrust, s.trust+trustEarned) }
+func (s *share) succeeded() { s.trust = min(maxTrust, s.trust+trustEarned) }
 
-func (s *share) hung() { s.trust = max(leastTrust, s.trust/2) }
+func (s *share) hung() { s.trust = max(minTrust, s.trust/2) }

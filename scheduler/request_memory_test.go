@@ -16,7 +16,7 @@ func (c *city) watch() (stop func() (most int)) {
 		most := 0
 		for {
 			c.s.mu.Lock()
-			most = max(most, c.s.workers.carry.bytes)
+			most = max(most, c.s.workers.memory.bytes)
 			c.s.mu.Unlock()
 			select {
 			case <-end:
@@ -60,7 +60,7 @@ func TestLargeRequestsAreBounded(t *testing.T) {
 					}
 				}
 			}
-			if most := stop(); most > maxCarried+(apps+10)<<20 || most < maxCarried/8 {
+			if most := stop(); most > maxRequestBytes+(apps+10)<<20 || most < maxRequestBytes/8 {
 				t.Errorf("%d applications: %d MiB were carried at once", apps, most>>20)
 			}
 		})
@@ -93,8 +93,8 @@ func TestLargeRequestsAllArrive(t *testing.T) {
 				most := stop()
 				c.s.mu.Lock()
 				defer c.s.mu.Unlock()
-				if w := &c.s.workers; w.carry.bytes != 0 || len(w.carry.waiting) != 0 || most > maxCarried {
-					t.Errorf("%d bytes are carried and %d applications wait; it was %d MiB at most", w.carry.bytes, len(w.carry.waiting), most>>20)
+				if w := &c.s.workers; w.memory.bytes != 0 || len(w.memory.waiting) != 0 || most > maxRequestBytes {
+					t.Errorf("%d bytes are carried and %d applications wait; it was %d MiB at most", w.memory.bytes, len(w.memory.waiting), most>>20)
 				}
 				c.shelf.mu.Lock()
 				defer c.shelf.mu.Unlock()
@@ -130,7 +130,7 @@ func TestManualLargeRequests(t *testing.T) {
 			c.s.Wake(e)
 		}
 		time.Sleep(time.Minute)
-		if most := stop(); most > maxCarried || most < maxCarried/2 {
+		if most := stop(); most > maxRequestBytes || most < maxRequestBytes/2 {
 			t.Errorf("%d MiB were carried at once", most>>20)
 		}
 		c.mu.Lock()

@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	maxCarried = 128 << 20 // bytes of the requests under way; small ones are not counted
-	smallCarry = 16 << 10  // bytes of a small one
+	maxRequestBytes = 128 << 20 // bytes of the requests under way; small ones are not counted
+	smallRequest    = 16 << 10  // bytes of a small one
 )
 
 // carry is what requests under way take in memory. It is shared out as workers are: an application gets a part of what is free, and
 // endpoints that have not shown that they answer soon leave some for those that have. Lanes without room wait in the lines of their
 // applications.
-type carry struct {
+type requestMemory struct {
 	bytes   int
 	waiting []*share // applications with such lanes, in turns
 }
@@ -30,7 +30,7 @@ func load(m *webhook.Message, endpoint *webhook.Endpoint) int {
 	default:
 		size *= 3
 	}
-	if size <= smallCarry {
+	if size <= smallRequest {
 		return 0
 	}
 	return size
@@ -38,20 +38,20 @@ func load(m *webhook.Message, endpoint *webhook.Endpoint) int {
 
 // carries reports whether there is room for a request of so many bytes of an application, to an endpoint of that class, beside what is
 // promised to others. One of each application may always go, as long as that does not double the sum.
-func (w *workers) carries(s *share, c class, bytes, promised int) bool {
-	carried := w.carry.bytes + promised
+func (w *workers) fits(s *share, c class, bytes, promised int) bool {
+	carried := w.memory.bytes + promised
 	if bytes == 0 || carried == 0 {
 		return true
 	}
-	if s.carried == 0 && carried+bytes <= 2*maxCarried {
+	if s.requestBytes == 0 && carried+bytes <= 2*maxRequestBytes {
 		return true
 	}
-	room := maxCarried - carried
+	room := maxRequestBytes - carried
 	if c != proven {
-		room -= maxCarried / 4
+		room -= maxRequestBytes / 4
 	}
 	if w.shares > 1 {
-		room -= s.carried
+		room -= s.requestBytes
 	}
 	return bytes <= room
 }
@@ -64,35 +64,35 @@ func (s *Scheduler) hasRoom(l *lane, m *webhook.Message) bool {
 		return true
 	}
 	bytes, share := load(m, l.endpoint), l.tail.share
-	if s.workers.carries(share, l.class(), bytes, 0) {
+	if s.workers.fits(share, l.class(), bytes, 0) {
 		return true
 	}
-	l.load, l.laden = bytes, true
-	if len(share.laden) == 0 {
-		s.workers.carry.waiting = append(s.workers.carry.waiting, share)
+	l.load, l.awaitingMemory = bytes, true
+	if len(share.awaiting) == 0 {
+		s.workers.memory.waiting = append(s.workers.memory.waiting, share)
 	}
-	share.laden = append(share.laden, l)
+	share.awaiting = append(share.awaiting, l)
 	s.leaveLine(l)
 	return false
 }
 
 // lift counts the bytes of a request that goes out.
-func (w *workers) lift(s *share, bytes int) {
-	w.carry.bytes += bytes
-	s.carried += bytes
+func (w *workers) reserve(s *share, bytes int) {
+	w.memory.bytes += bytes
+	s.requestBytes += bytes
 }
 
 // unload takes back the bytes of a request and lets lanes go on that have waited for room, one of each application in turn.
-func (s *Scheduler) unload(share *share, bytes int) {
+func (s *Scheduler) release(share *share, bytes int) {
 	if bytes == 0 {
 		return
 	}
-	s.workers.lift(share, -bytes)
+	s.workers.reserve(share, -bytes)
 	promised := 0
 	for admitted := true; admitted; {
 		admitted = false
-		for range len(s.workers.carry.waiting) {
-			if l := s.nextLaden(promised); l != nil {
+		for range len(s.workers.memory.waiting) {
+			if l := s.nextAwaiting(promised); l != nil {
 				admitted = true
 				promised += l.load
 				s.enqueue(l)
@@ -101,24 +101,24 @@ func (s *Scheduler) unload(share *share, bytes int) {
 	}
 }
 
-// nextLaden takes a lane of the application whose turn it is from those that wait, if there is room for it beside what was promised.
-func (s *Scheduler) nextLaden(promised int) *lane {
+// nextAwaiting takes a lane of the application whose turn it is from those that wait, if there is room for it beside what was promised.
+func (s *Scheduler) nextAwaiting(promised int) *lane {
 	w := &s.workers
-	share := w.carry.waiting[0]
-	w.carry.waiting = w.carry.waiting[1:]
-	share.laden = slices.DeleteFunc(share.laden, func(l *lane) bool { return l.removed })
-	if len(share.laden) == 0 {
+	share := w.memory.waiting[0]
+	w.memory.waiting = w.memory.waiting[1:]
+	share.awaiting = slices.DeleteFunc(share.awaiting, func(l *lane) bool { return l.removed })
+	if len(share.awaiting) == 0 {
 		return nil
 	}
-	l := share.laden[0]
-	may := w.carries(share, l.class(), l.load, promised)
-	if may {
-		share.laden, l.laden = slices.Delete(share.laden, 0, 1), false
+	l := share.awaiting[0]
+	fits := w.fits(share, l.class(), l.load, promised)
+	if fits {
+		share.awaiting, l.awaitingMemory = slices.Delete(share.awaiting, 0, 1), false
 	}
-	if len(share.laden) > 0 {
-		w.carry.waiting = append(w.carry.waiting, share)
+	if len(share.awaiting) > 0 {
+		w.memory.waiting = append(w.memory.waiting, share)
 	}
-	if !may {
+	if !fits {
 		return nil
 	}
 	return l
