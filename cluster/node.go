@@ -201,7 +201,7 @@ func (n *Node) Close() error {
 // stopPatience is how long Raft may take to end its goroutines.
 const stopPatience = 10 * time.Second
 
-var errStillRunning = errors.New("Raft does not stop; the process has to end as after a crash")
+var errStillRunning = errors.New("the goroutines of Raft do not stop; the process has to end as after a crash")
 
 func (n *Node) stopRaft() error {
 	done := make(chan error, 1)

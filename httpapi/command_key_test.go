@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -35,7 +36,7 @@ func TestKeyCommand(t *testing.T) {
 	}
 	var key authKey
 	out, _, err := a.hookwheel("key", "create", "portal", "--role", "application", "--app", "acme", "--read-only", "--expires", "2h", "--feature-flag", "beta", "--json")
-	if err := json.Unmarshal([]byte(out), &key); err != nil || *key.ApplicationID != app.ID || !key.ReadOnly || key.ExpiresAt == nil || key.Token == "" || key.FeatureFlags[0] != "beta" {
+	if err := errors.Join(err, json.Unmarshal([]byte(out), &key)); err != nil || *key.ApplicationID != app.ID || !key.ReadOnly || key.ExpiresAt == nil || key.Token == "" || key.FeatureFlags[0] != "beta" {
 		t.Errorf("%s %v", out, err)
 	}
 	out, _, err = a.hookwheel("key", "list")
@@ -46,7 +47,7 @@ func TestKeyCommand(t *testing.T) {
 	}
 	out, _, err = a.hookwheel("key", "list", "--json")
 	var list []authKey
-	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 2 || list[1].ID != key.ID || strings.Contains(out, "hwk_") {
+	if err := errors.Join(err, json.Unmarshal([]byte(out), &list)); err != nil || len(list) != 2 || list[1].ID != key.ID || strings.Contains(out, "hwk_") {
 		t.Errorf("%s %v", out, err)
 	}
 	if out, _, err = a.hookwheel("key", "revoke", key.ID); err != nil || !strings.Contains(out, "Key revoked") {

@@ -18,7 +18,6 @@ type witness struct {
 	keyOf   func(d webhook.Delivery, m *webhook.Message) string // of a message, when d comes; "": none
 	mu      sync.Mutex
 	settled map[webhook.ID]bool
-	dropped bool // an outcome may have been lost with its leader: what was delivered may come again
 }
 
 func (w *witness) see(d webhook.Delivery, success bool) {

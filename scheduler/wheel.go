@@ -63,9 +63,6 @@ func newWheel[T any](now time.Time) *wheel[T] {
 	return w
 }
 
-// len returns the number of timers in the wheel.
-func (w *wheel[T]) len() int { return w.count }
-
 // add sets t to fire at the first tick that is not before at, instead of any time it was set to before. If that is not
 // later than the present, t is late and fires in the next advance; added by a timer that fires, not in the same one, so
 // that a timer which always sets itself anew to the past cannot hold up the caller. O(1).

@@ -516,3 +516,6 @@ func TestWheelTimerIsSmall(t *testing.T) {
 		t.Errorf("a timer takes %d bytes, more than the 64 we promise", size)
 	}
 }
+
+// len returns the number of timers in the wheel.
+func (w *wheel[T]) len() int { return w.count }

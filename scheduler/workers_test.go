@@ -22,13 +22,11 @@ type city struct {
 	end    context.CancelFunc
 	mu     sync.Mutex
 	next   int
-	tame   map[webhook.ID]int              // answers by endpoint; none: it always answers
-	hangs  map[webhook.ID]bool             // whether it never answers after those
-	first  map[webhook.ID]time.Time        // when an endpoint first got something
-	counts map[webhook.ID]map[string]int   // of an application
-	failed map[webhook.ID]func(int) bool   // whether the nth attempt at an endpoint fails at once
-	tries  map[webhook.ID]int              // attempts by endpoint
-	ids    map[webhook.ID]*webhook.Message // a message of each application
+	tame   map[webhook.ID]int            // answers by endpoint; none: it always answers
+	hangs  map[webhook.ID]bool           // whether it never answers after those
+	first  map[webhook.ID]time.Time      // when an endpoint first got something
+	failed map[webhook.ID]func(int) bool // whether the nth attempt at an endpoint fails at once
+	tries  map[webhook.ID]int            // attempts by endpoint
 }
 
 const cityTimeout = 15 * time.Second

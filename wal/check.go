@@ -408,7 +408,6 @@ func (c *checker) get(key []byte) (value []byte, found bool, err error) {
 type chunkPlace struct {
 	owner []byte // prefix and owner
 	index uint64
-	time  []byte
 }
 
 // follows tells whether a chunk comes from a later entry than the one of the same owner that was read before it.

@@ -123,14 +123,3 @@ func answerKey(name []byte) []byte { return append([]byte{keyAnswer}, name...) }
 
 // agingKey is where the idempotency keys stand that an entry has met first.
 func agingKey(entry webhook.ID) []byte { return append([]byte{keyAging}, entry[:entrySize]...) }
-
-// after is the first key behind all that begin with prefix.
-func after(prefix []byte) []byte {
-	end := append([]byte(nil), prefix...)
-	for i := len(end) - 1; i >= 0; i-- {
-		if end[i]++; end[i] != 0 {
-			return end[:i+1]
-		}
-	}
-	return nil
-}

@@ -185,7 +185,7 @@ func (s *Store) rotateMemtable() error {
 			return err
 		}
 	}
-	return errors.New("Badger has not written its memtable out") //nolint:staticcheck // a name
+	return errors.New("the memtable was not written to a table in time")
 }
 
 // fillKey returns a key of no existing kind.

@@ -257,9 +257,7 @@ func (w *worst) follow(s *Store, dir string, rnd *rand.Rand, more func(i int) bo
 // It leads to the same bytes on stores that commit elsewhere, one of which crashes in the middle of it.
 func TestWorstEntries(t *testing.T) {
 	w := newWorst(t)
-	for _, a := range attemptsOf(t, w.store, w.endpoints[:commandsPerEntry/8]) {
-		w.attempts = append(w.attempts, a)
-	}
+	w.attempts = append(w.attempts, attemptsOf(t, w.store, w.endpoints[:commandsPerEntry/8])...)
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewSource(1))
 	often, crashing := closing(t, openTest(t, t.TempDir())), openTest(t, dir)

@@ -14,6 +14,7 @@ import (
 
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // ErrNoKey is what the store says of a key that was never set.
@@ -90,9 +91,9 @@ func Open(dir string, options Options) (*Store, error) {
 		return nil
 	})
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%s is in use by another process: is this node running already?", path)
-	case errors.Is(err, ErrDamaged), errors.Is(err, bbolt.ErrInvalid), errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
+	case errors.Is(err, ErrDamaged), errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return nil, fmt.Errorf("%w: %w", damagedAt(path), err)
 	case err != nil:
 		return nil, fmt.Errorf("opening the log in %s: %w", dir, err)
