@@ -1,102 +1,127 @@
-// Package wal keeps what the cluster has agreed on: the state machine that turns replicated commands into Badger records,
-// and the reads that the API and the scheduler need.
+// Package wal is the replicated state machine and its store: it applies commands that the cluster
+// has agreed on to a Badger database, and reads the result. (Raft's write-ahead log is in
+// cluster/raftlog.) Besides applying, it holds the key layout, the formats of records and commands,
+// retention, snapshots and backups, and the checker.
 //
 // # Keys
 //
-// An ID is 20 bytes (webhook.ID); an "entry" is its first 13, time and Raft index, the same for all that one Raft entry
-// made. Numbers are big-endian, so byte order is the order of the log.
+// An ID is 20 bytes (webhook.ID). An "entry" is the first 13 bytes of an ID, its time and Raft
+// index, which all objects created by one Raft entry share. Numbers are big-endian, so byte order
+// is the order of the log.
 //
-//	!                          meta        index and term applied, clock, bytes of all other records, up to when messages have left, Raft configuration
+//	key                        value       record
+//	!                          meta        applied index and term, clock, bytes of all other records,
+//	                                       time up to which messages have left, Raft configuration
 //	A app                      JSON        application
 //	E app endpoint             JSON        endpoint
 //	T name                     JSON        event type
-//	U app event id             ID          the message of that application that has this event id
-//	L app entry                chunk       the messages that one Raft entry added to one application's log
-//	C endpoint                 cursor      the endpoint's place in its log, and what is settled beyond it
-//	R endpoint due message     numbers     retry set: attempts made, those that count, ordering key; due is 8 bytes of milliseconds
-//	W message endpoint         due         where its line in R is; 8 bytes of milliseconds
-//	K endpoint key message     -           held set: messages behind another of their ordering key, of which key is a hash, 8 bytes
-//	M endpoint message         manual      manual set: messages that a person or a task wants sent now
-//	B task                     JSON        replay: which messages an endpoint is sent again, and how far that is
-//	N endpoint hour            numbers     attempts in an hour that is over: succeeded, failed, canceled; hour is 8 bytes
-//	X due app message          -           messages that say themselves how long they are kept; due is 8 bytes of milliseconds
-//	V entry                    JSON        changes of state that one Raft entry made, for a week
-//	H endpoint entry           chunk       history: the attempts that one Raft entry recorded for one endpoint
-//	I message attempt          ID          index of the history: the endpoint of each attempt of a message
-//	D endpoint                 -           an endpoint that is gone but whose sets are not yet emptied
-//	O app                      -           an application that is gone but whose endpoints and log are not yet
-//	J message                  ID          the application of a message that has left the log but not all of whose attempts are gone
-//	S app                      number      the bytes of the application's records under L and of those under H of its endpoints, if there are any
-//	Q index                    requests    request ids of one Raft entry with their replies, for requestWindow entries
-//	P index request            -           a request in Q that was applied as a repetition: its first try may yet come
-//	G key                      JSON        API key, its token as a hash
-//	Y hash                     answer      the entry that met an idempotency key first, what was asked for, and the reply
-//	y entry                    keys        the hashes in Y that this entry has met first
+//	U app event id             ID          message with this event ID
+//	L app entry                chunk       log: messages that one entry added for one application
+//	C endpoint                 cursor      the endpoint's position, and what is settled beyond it
+//	R endpoint due message     numbers     retry set: attempts made, attempts that count, ordering
+//	                                       key; due is 8 bytes of milliseconds
+//	W message endpoint         due         key of the line in R; 8 bytes of milliseconds
+//	K endpoint key message     -           held set: messages behind another one of the same ordering
+//	                                       key; key is a hash of that, 8 bytes
+//	M endpoint message         manual      manual set: messages that a user or a task wants sent now
+//	B task                     JSON        replay: the messages to send again, and the progress
+//	N endpoint hour            numbers     attempts in a past hour: succeeded, failed, canceled;
+//	                                       hour is 8 bytes
+//	X due app message          -           messages with a retention of their own; due is 8 bytes
+//	                                       of milliseconds
+//	V entry                    JSON        state changes of one entry, for a week
+//	H endpoint entry           chunk       history: attempts of one endpoint, recorded by one entry
+//	I message attempt          ID          index of the history: the endpoint of each attempt
+//	D endpoint                 -           deleted endpoint whose sets are not yet empty
+//	O app                      -           deleted application with endpoints or messages left
+//	J message                  ID          application of a message that has left the log before
+//	                                       all of its attempts
+//	S app                      number      bytes of the application's records under L, and of those
+//	                                       of its endpoints under H; absent if there are none
+//	Q index                    requests    request IDs of one entry with their replies, for
+//	                                       requestWindow entries
+//	P index request            -           request in Q that was applied as a repetition: its first
+//	                                       try may still arrive
+//	G key                      JSON        API key, with a hash of its token
+//	Y hash                     answer      idempotency key: the entry that used it first, a hash of
+//	                                       the request, and the reply
+//	y entry                    keys        hashes in Y that this entry was the first to use
 //
-// A chunk holds all that one entry made for one owner: at hundreds of events an entry this spares Badger most of its cost
-// per key. The place that ends an ID finds the record within its chunk.
+// A chunk holds everything that one entry added for one owner. At hundreds of events per entry this
+// saves most of Badger's cost per key. The last digits of an ID find the object within its chunk.
 //
-// A value above 31 KiB is stored in pieces, each a record of Badger's behind the first: see pieces.go. Badger keeps values
-// from 1 MiB on in files of their own, whose space it hardly ever gives back.
+// A value above 31 KiB is stored in pieces, each a Badger record behind the first: see pieces.go.
+// Badger keeps values of 1 MiB or more in files of their own, whose space it hardly ever frees.
 //
 // # Requests
 //
-// A node that does not learn what became of a request sends it again under the same id, and says since which entry an earlier
-// try may stand in the log. The state machine looks for it in Q from there on and gives the same reply; first tries look
-// for nothing, which is what most are. Now and then a repetition overtakes its first try; then it is applied and noted under
-// P, which is kept in memory too, and while there are such notes first tries look there. What is older than requestWindow
-// entries is refused as a repetition, and not recognized as a first try. Of a reply above 256 bytes Q has only the key of the
-// record that it can be read from again; a repetition is answered with the record as it is by then.
+// A node that does not learn the outcome of a request sends it again under the same ID, and names
+// the entry since which an earlier try may be in the log. The state machine looks for that try in Q
+// and gives the same reply. Most requests are first tries, which look for nothing. Now and then a
+// repetition overtakes its first try. It is then applied and recorded under P, which is kept in
+// memory too, and while P has records first tries look there. A try that is older than
+// requestWindow entries is refused if it is a repetition, and not recognized if it is a first try.
+// For a reply above 256 bytes Q has only the key of the record from which it can be read again; a
+// repetition then gets the record in its present state.
 //
 // # Admission
 //
-// A command is taken apart by decodeCommand alone. Admit asks it, on the leader and before the command is in the log, so what is in
-// the log can be applied; what is of an unknown kind or version, cut, beyond a limit or impossible is refused there. An
-// unknown kind that is in the log all the same comes from a later version of the program, and ends the node. decode.go lists how
-// much a command of each kind may write; where that is much more than its own bytes, Cost says so, and fewer go into an entry.
+// decodeCommand is the only function that decodes commands. Admit calls it on the leader before a
+// command enters the log, so every command in the log can be applied. Commands of an unknown kind
+// or version, and those that are cut short, impossible or beyond a limit, are refused. If the log
+// contains an unknown kind nevertheless, a later version of the program wrote it, and the node
+// stops. decode.go lists how much a command of each kind may write. Where that is much more than
+// the command's own size, Cost says so, and fewer such commands share an entry.
 //
 // # Idempotency keys
 //
-// A command may come wrapped in another, kindIdempotent, which names the idempotency key of the HTTP request that it is part of, as
-// a hash of 16 bytes, and what the request asks for, another hash. Of the commands under the same key the first that is not
-// refused takes effect; its reply is kept by that very entry, under Y, and is the reply to all others for IdempotencyWindow,
-// whatever becomes of the thing; one that asks for something else is refused. Each entry forgets
-// those of the oldest entry in y, once they are too old, so as many go as come.
+// A command may be wrapped in another, kindIdempotent, which contains two hashes of 16 bytes: of
+// the idempotency key of the HTTP request, and of the request. The first command under a key that
+// is not refused takes effect. The same entry keeps its reply under Y, and all others get that
+// reply for IdempotencyWindow, whatever becomes of the object. A different request under the same
+// key is refused. Each entry removes the keys of the oldest entry in y once they are too old, so
+// the number of keys does not grow without bound.
 //
-// # Changes of nouns
+// # Updates
 //
-// An application, an endpoint or an event type is changed by a command that holds the whole of it and the Revision that it was
-// made from: the index of the entry that made the last change. If that is another by now the command is refused, and its maker
-// reads anew. Endpoints that are removed leave sets of any length, and applications a log of any length: a note under D or O
-// says so, and each further entry deletes a bounded part, endpoints before logs, in order of their IDs. The leader proposes
-// entries that do nothing else until all is gone.
+// A command that changes an application, an endpoint or an event type contains the whole object and
+// its Revision: the index of the entry that changed it last. If the object has another revision by
+// then, the command is refused, and the caller reads the object again. Deleted endpoints leave sets
+// of any length, and deleted applications logs of any length. A record under D or O says so, and
+// each later entry deletes a bounded part, endpoints before logs, in order of their IDs. The leader
+// proposes entries for only this purpose until everything is gone.
 //
 // # Retention
 //
-// A message leaves the log when its time is over, wanted or not. Where the size of all records is limited, the leader asks for the oldest to
-// leave before that: those that all cursors have passed and that stand in no set.
-// Each application has a fair share of that limit, see shrink.go: those that hold more lose their messages first, down to a floor
-// that the command names, and are refused new ones first. S counts what they hold, and meta the bytes of all records, rather than
-// asking Badger, which frees disk space only when it compacts; what the folder takes beyond that is watched, see reclaim.go. One command reads and writes about
-// 4 MiB of chunks at most, and looks at 2,000 records; attempts that are left of its last message are noted under J and go with later
-// commands and entries.
+// A message leaves the log when its retention ends, delivered or not. Where the size of all records
+// is limited, the leader asks for the oldest messages to leave earlier: those that all cursors have
+// passed and that are in no set. Each application has a fair share of that limit (see shrink.go).
+// Applications above their share lose messages first, down to a floor that the command names, and
+// are the first whose new messages are refused. S and meta count the bytes of records, because
+// Badger's own size shrinks only when it compacts; reclaim.go watches the difference. One command
+// reads and writes about 4 MiB of chunks at most, and looks at 2,000 records. If its last message
+// still has attempts then, the message is recorded under J, and later commands and entries remove
+// the attempts.
 //
 // # Fingerprints and the checker
 //
-// A command that changes nothing makes every node sum up its whole state as of that entry: two nodes that agree on it hold the
-// same state. Check verifies, of a store that no node uses, all that the code above it relies on.
+// A command that changes nothing makes every node compute a fingerprint of its whole state as of
+// that entry: two nodes with the same fingerprint hold the same state. Check verifies everything
+// that the code relies on, in a store that no node is using.
 //
 // # Versions
 //
-// Each command and each record begins with the version of its format, a byte. A node reads all versions up to its own
-// and stops at a newer one.
+// Each command and each record begins with one byte, the version of its format. A node reads all
+// versions up to its own and stops at a newer one.
 //
 // # Durability
 //
-// Badger runs in managed mode: the version of a record is the Raft index that wrote it. Apply stages entries in memory; a commit makes
-// one transaction of all that is staged, meta included, and syncs it, while further entries are staged. What is too much for one
-// transaction is written in several, all at one version, with meta in the last: split.go says why a crash between two of
-// them does no harm. So after any crash the store is exactly between two entries, and Raft, whose log had them on
-// stable storage before they were applied, replays the rest. Commits come every few milliseconds, or when a read
-// wants what is staged, and always before the Raft log is cut.
+// Badger runs in managed mode: the version of a record is the Raft index that wrote it. Apply
+// stages entries in memory. A commit writes everything staged, meta included, in one transaction
+// and syncs it, while further entries are staged. If one transaction is too small, the commit uses
+// several, all at one version, with meta in the last; split.go explains why a crash between two of
+// them does no harm. So after any crash the store is exactly between two entries. Raft replays the
+// rest, because its log had these entries on stable storage before they were applied. Commits
+// happen every few milliseconds, when a read needs what is staged, and always before the Raft log
+// is truncated.
 package wal
