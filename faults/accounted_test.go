@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -310,24 +309,12 @@ func (c *cluster) expired(app, uid string) (int, error) {
 // checkMetrics wants that number on each node.
 func (l *ledger) checkMetrics(expired int) error {
 	for _, n := range l.nodes {
-		request, err := http.NewRequest("GET", n.api+"/metrics", nil)
+		values, err := l.metrics(n, "hookwheel_expired")
 		if err != nil {
 			return err
 		}
-		request.Header.Set("Authorization", "Bearer "+token)
-		response, err := l.http.Do(request)
-		if err != nil {
-			return err
-		}
-		told := ""
-		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-			if value, is := strings.CutPrefix(lines.Text(), "hookwheel_expired "); is {
-				told = value
-			}
-		}
-		response.Body.Close()
-		if told != strconv.Itoa(expired) {
-			l.wrong("the metrics of %s say that %q messages have expired, not %d", n.name, told, expired)
+		if int(values[0]) != expired {
+			l.wrong("the metrics of %s say that %.0f messages have expired, not %d", n.name, values[0], expired)
 		}
 	}
 	return nil
