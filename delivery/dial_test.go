@@ -162,21 +162,7 @@ func TestManySilentAddresses(t *testing.T) {
 	for i := range list {
 		list[i] = full
 	}
-	answering, err := net.Listen("tcp", "127.0.0.1:"+port)
-	if err != nil {
-		t.Skip(err)
-	}
-	defer answering.Close()
-	go func() {
-		for {
-			conn, err := answering.Accept()
-			if err != nil {
-				return
-			}
-			say("HTTP/1.1 204 Fine\r\nConnection: close\r\n\r\n")(conn)
-			conn.Close()
-		}
-	}()
+	answerOn(t, port)
 	s := newTestSender(loopback)
 	s.timeout = 30 * time.Second
 	s.dialer.resolver = testResolver(t, func(int32) []string { return append(list, "127.0.0.1") })
@@ -233,24 +219,30 @@ func fullListener(t *testing.T, host string) (address, port string) {
 	return host, port
 }
 
-// TestSilentAddress has a first address that does not answer: the second one is tried before the time is over.
-func TestSilentAddress(t *testing.T) {
-	_, port := fullListener(t, "127.0.1.9")
+// answerOn accepts requests on a port of 127.0.0.1, and answers them with success.
+func answerOn(t *testing.T, port string) {
+	t.Helper()
 	answering, err := net.Listen("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		t.Skip(err)
 	}
-	defer answering.Close()
+	t.Cleanup(func() { answering.Close() })
 	go func() {
 		for {
 			conn, err := answering.Accept()
 			if err != nil {
 				return
 			}
-			say("HTTP/1.1 204 Fine\r\n\r\n")(conn)
+			say("HTTP/1.1 204 Fine\r\nConnection: close\r\n\r\n")(conn)
 			conn.Close()
 		}
 	}()
+}
+
+// TestSilentAddress has a first address that does not answer: the second one is tried before the time is over.
+func TestSilentAddress(t *testing.T) {
+	_, port := fullListener(t, "127.0.1.9")
+	answerOn(t, port)
 	s := newTestSender(loopback)
 	s.timeout = 5 * time.Second
 	s.dialer.resolver = testResolver(t, func(int32) []string { return []string{"127.0.1.9", "127.0.0.1"} })

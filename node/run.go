@@ -35,7 +35,7 @@ func Run(ctx context.Context, config config.Config, version string, started func
 	}
 	select {
 	case err := <-n.failed:
-		return cantGoOn(err)
+		return failure(err)
 	case <-ctx.Done():
 	}
 	log.Info("stopping")
@@ -48,7 +48,7 @@ func Run(ctx context.Context, config config.Config, version string, started func
 		return fmt.Errorf("stopping the %s took longer than %s, so the process ended as after a crash; nothing is lost by that",
 			n.closing.Load(), config.API.Drain+closePatience)
 	case err := <-n.failed:
-		return cantGoOn(err)
+		return failure(err)
 	case err := <-closed:
 		if err != nil {
 			return err
@@ -58,5 +58,6 @@ func Run(ctx context.Context, config config.Config, version string, started func
 	return nil
 }
 
-// cantGoOn ends the process at once, as a crash would: nothing on disk can be trusted to be as we think.
-func cantGoOn(err error) error { return fmt.Errorf("this node can't go on: %w", err) }
+// failure returns the error that Run ends with, without closing the node first: after a failure, what
+// is on the disk may not be what the node takes it for.
+func failure(err error) error { return fmt.Errorf("this node can't go on: %w", err) }

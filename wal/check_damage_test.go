@@ -43,7 +43,7 @@ var (
 
 // aging is the list of idempotency keys by age, which has one entry.
 func (p *patient) aging() []byte {
-	keys, err := firstKeys(p.txn, []byte{keyAging}, 2)
+	keys, err := firstKeysIn(p.txn, []byte{keyAging}, 2)
 	if err != nil || len(keys) != 1 {
 		panic(err)
 	}

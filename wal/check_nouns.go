@@ -72,7 +72,7 @@ func (c *checker) loadMeta() error {
 		return err
 	}
 	if !found {
-		if first, err := firstKeys(c.txn, nil, 1); err != nil || len(first) > 0 {
+		if first, err := firstKeysIn(c.txn, nil, 1); err != nil || len(first) > 0 {
 			c.violated("the store has records but does not say which entry they are as of")
 			return err
 		}

@@ -227,7 +227,7 @@ func (a *aging) fill(keys [][]byte) {
 }
 
 func (a *aging) load(txn *badger.Txn) error {
-	keys, err := firstKeys(txn, []byte{keyAging}, agingAhead)
+	keys, err := firstKeysIn(txn, []byte{keyAging}, agingAhead)
 	if err == nil {
 		a.fill(keys)
 	}

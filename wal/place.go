@@ -1,168 +1,131 @@
 package wal
 
 import (
-	"encoding/binary"
 	"slices"
-	"time"
+
+	"github.com/dgraph-io/badger/v4"
 
 	"hookwheel/webhook"
 )
 
-// cursor is an endpoint's position in its log, with further state that changes at each step. All
-// messages up to position are settled, postponed or filtered out. Of the later ones, so are those
-// in done, because responses do not arrive in order. done is sorted, and holds at most as many as
-// the scheduler lets run ahead.
-type cursor struct {
-	position webhook.ID
-	done     []webhook.ID
-	health   webhook.Health
-	counts   counts
-	skips    []skip // the last maxSkips of them, in log order
+// Place is an endpoint's position in its log. All messages up to Position are settled, postponed or
+// filtered out, and so are the later ones in Done, which is in log order.
+type Place = struct {
+	Position webhook.ID
+	Done     []webhook.ID
+	Health   webhook.Health
 }
 
-// maxSkips is how many skips a cursor remembers. Beyond that the two oldest are merged. Attempts
-// still show what was attempted between them.
-const maxSkips = 16
-
-// skip is a range of the log that a user told an endpoint to skip: after from, up to to.
-type skip struct {
-	from, to webhook.ID
-	at       int64 // in milliseconds since the Unix epoch
+// Place returns an endpoint's position in its log.
+func (s *Store) Place(endpoint webhook.ID) Place {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	c := s.nouns.cursors[endpoint]
+	if c == nil {
+		return Place{Position: endpoint}
+	}
+	return Place{Position: c.position, Done: slices.Clone(c.done), Health: c.health}
 }
 
-// counts holds the counts of one endpoint.
-type counts struct {
-	waiting uint64 // lines in its retry set
-	held    uint64 // in its held set
-	manual  uint64 // in its manual set
-	expired uint64 // messages that it wanted and that left the log before they were settled
-
-	hour                        uint64 // hours since the Unix epoch, for the three below; earlier hours have records of their own, under N
-	succeeded, failed, canceled uint64 // attempts
+// Standing is the state of an endpoint's deliveries.
+type Standing struct {
+	Health  webhook.Health
+	Expired uint64 // messages that it wanted and that left the log before they were settled
 }
 
-// encode: position 20 | health flags, then what they name | counts | skips | done
-func (c *cursor) encode() []byte {
-	dst := append([]byte{cursorVersion}, c.position[:]...)
-	dst = appendHealth(dst, &c.health)
-	n := &c.counts
-	for _, count := range []uint64{n.waiting, n.held, n.manual, n.expired, n.hour, n.succeeded, n.failed, n.canceled, uint64(len(c.skips))} {
-		dst = binary.AppendUvarint(dst, count)
+// Standing returns the state of an endpoint's deliveries, or the zero value if the endpoint is
+// gone.
+func (s *Store) Standing(endpoint webhook.ID) (at Standing) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if c := s.nouns.cursors[endpoint]; c != nil {
+		at = Standing{Health: c.health, Expired: c.counts.expired}
 	}
-	for _, s := range c.skips {
-		dst = append(append(dst, s.from[:]...), s.to[:]...)
-		dst = binary.AppendUvarint(dst, uint64(s.at))
-	}
-	for i := range c.done {
-		dst = append(dst, c.done[i][:]...)
-	}
-	return dst
+	return at
 }
 
-func (c *cursor) decode(data []byte) error {
-	r := newReader(data, cursorVersion)
-	*c = cursor{position: r.id()}
-	readHealth(r, &c.health)
-	n := &c.counts
-	var skips uint64
-	for _, count := range []*uint64{&n.waiting, &n.held, &n.manual, &n.expired, &n.hour, &n.succeeded, &n.failed, &n.canceled, &skips} {
-		*count = r.uvarint()
+// Expired returns how many messages left the log before they were settled, over all existing
+// endpoints.
+func (s *Store) Expired() (sum uint64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, c := range s.nouns.cursors {
+		sum += c.counts.expired
 	}
-	for ; skips > 0 && r.err == nil; skips-- {
-		c.skips = append(c.skips, skip{from: r.id(), to: r.id(), at: int64(r.uvarint())})
-	}
-	for r.more() {
-		c.done = append(c.done, r.id())
-	}
-	return r.err
+	return sum
 }
 
-const (
-	healthFailing = 1 << 0
-	healthParked  = 1 << 1
-	healthRests   = 1 << 2
-)
-
-// appendHealth: flags 1 | with failing: since, last failure | with parked: since, probes, next probe | with rests: until
-func appendHealth(dst []byte, h *webhook.Health) []byte {
-	flags := len(dst)
-	dst = append(dst, 0)
-	if !h.FailingSince.IsZero() {
-		dst[flags] |= healthFailing
-		dst = appendBytes(appendTime(dst, h.FailingSince), h.LastFailure)
+// Retries reads an endpoint's retry set in order of due time and message: up to most lines
+// beginning at from, which need not be in the set. With the zero value it begins at the start.
+func (s *Store) Retries(endpoint webhook.ID, from webhook.Retry, most int) (list []webhook.Retry, err error) {
+	prefix := idKey(keyRetry, endpoint)
+	start := prefix
+	if !from.Due.IsZero() {
+		start = retryKey(endpoint, from.Due, from.Message)
 	}
-	if h.Parked {
-		dst[flags] |= healthParked
-		dst = binary.AppendUvarint(appendTime(dst, h.Since), uint64(h.Probes))
-		dst = appendTime(dst, h.NextProbe)
-	}
-	if !h.Rests.IsZero() {
-		dst[flags] |= healthRests
-		dst = appendTime(dst, h.Rests)
-	}
-	return dst
-}
-
-func readHealth(r *reader, h *webhook.Health) {
-	flags := r.byte()
-	if flags&healthFailing != 0 {
-		h.FailingSince, h.LastFailure = r.time(), r.string()
-	}
-	if flags&healthParked != 0 {
-		h.Parked, h.Since, h.Probes, h.NextProbe = true, r.time(), r.uint32(), r.time()
-	}
-	if flags&healthRests != 0 {
-		h.Rests = r.time()
-	}
-}
-
-// fresh reports whether the cursor has yet to take the message from the log.
-func (c *cursor) fresh(message webhook.ID) bool {
-	_, done := slices.BinarySearchFunc(c.done, message, webhook.ID.Compare)
-	return message.After(c.position) && !done
-}
-
-func (c *cursor) settle(message webhook.ID) {
-	i, done := slices.BinarySearchFunc(c.done, message, webhook.ID.Compare)
-	if !done {
-		c.done = slices.Insert(c.done, i, message)
-	}
-}
-
-// advance moves the position forward, never back, and drops what lies behind it from done.
-func (c *cursor) advance(position webhook.ID) {
-	if position.After(c.position) {
-		c.position = position
-	}
-	behind, found := slices.BinarySearchFunc(c.done, c.position, webhook.ID.Compare)
-	if found {
-		behind++
-	}
-	c.done = slices.Delete(c.done, 0, behind)
-}
-
-// skip moves the position forward to a message because a user asked for it; now is in milliseconds
-// since the Unix epoch.
-func (c *cursor) skip(to webhook.ID, now int64) {
-	last := len(c.skips) - 1
-	if last >= 0 && c.skips[last].to == c.position {
-		c.skips[last].to, c.skips[last].at = to, now
-	} else {
-		c.skips = append(c.skips, skip{from: c.position, to: to, at: now})
-	}
-	if len(c.skips) > maxSkips {
-		c.skips[1].from = c.skips[0].from
-		c.skips = slices.Delete(c.skips, 0, 1)
-	}
-	c.advance(to)
-}
-
-// skipped reports whether and when a user told the endpoint to skip a message.
-func (c *cursor) skipped(message webhook.ID) (at time.Time, skipped bool) {
-	for _, s := range c.skips {
-		if message.After(s.from) && !message.After(s.to) {
-			return time.UnixMilli(s.at).UTC(), true
+	err = s.view(func(txn *badger.Txn) error {
+		opts := badger.DefaultIteratorOptions
+		opts.Prefix = prefix
+		it := txn.NewIterator(opts)
+		defer it.Close()
+		for it.Seek(start); it.Valid() && len(list) < most; it.Next() {
+			var line webhook.Retry
+			err := it.Item().Value(func(value []byte) (err error) {
+				line, err = decodeRetry(it.Item().Key(), value)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			list = append(list, line)
 		}
+		return nil
+	})
+	return list, err
+}
+
+// Held reads an endpoint's held set in order of key and message: up to most lines following after.
+// With the zero value it begins at the start.
+func (s *Store) Held(endpoint webhook.ID, after webhook.Held, most int) (list []webhook.Held, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		return seek(txn, idKey(keyHeld, endpoint), heldKey(endpoint, after.Key, after.Message), func(key, _ []byte) error {
+			line := parseHeldKey(key)
+			if line == after {
+				return nil
+			}
+			if list = append(list, line); len(list) >= most {
+				return errStop
+			}
+			return nil
+		})
+	})
+	return list, err
+}
+
+// HeldFirst returns the first message that an endpoint holds behind others of an ordering key, and
+// reports whether there is one.
+func (s *Store) HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, found bool, err error) {
+	list, err := s.Held(endpoint, webhook.Held{Key: key}, 1)
+	if err != nil || len(list) == 0 || list[0].Key != key {
+		return message, false, err
 	}
-	return at, false
+	return list[0].Message, true, nil
+}
+
+// Manual reads up to most lines of an endpoint's manual set in log order. With tasks, lines of
+// tasks are included, except those of paused tasks.
+func (s *Store) Manual(endpoint webhook.ID, tasks bool, most int) (list []webhook.Manual, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		return scan(txn, idKey(keyManual, endpoint), func(key, value []byte) error {
+			line, err := decodeManual(key, value)
+			if err != nil || !line.Task.IsZero() && !(tasks && s.TaskRuns(line.Task)) {
+				return err
+			}
+			if list = append(list, line); len(list) >= most {
+				return errStop
+			}
+			return nil
+		})
+	})
+	return list, err
 }

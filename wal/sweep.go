@@ -145,7 +145,8 @@ func (e *entry) sweepAttempts(app, message webhook.ID, budget *int) error {
 	})
 }
 
-// firstKeys copies the first n keys with that prefix.
+// firstKeys returns copies of the first n keys with a prefix, including what this entry and those
+// before it have staged.
 func (e *entry) firstKeys(prefix []byte, n int) (keys [][]byte, err error) {
 	if n <= 0 {
 		return nil, nil
@@ -159,8 +160,8 @@ func (e *entry) firstKeys(prefix []byte, n int) (keys [][]byte, err error) {
 	return keys, err
 }
 
-// firstKeys copies the first n keys with that prefix.
-func firstKeys(txn *badger.Txn, prefix []byte, n int) ([][]byte, error) {
+// firstKeysIn returns copies of the first n keys with a prefix in a transaction.
+func firstKeysIn(txn *badger.Txn, prefix []byte, n int) ([][]byte, error) {
 	opts := badger.DefaultIteratorOptions
 	opts.Prefix, opts.PrefetchValues = prefix, false
 	it := txn.NewIterator(opts)
