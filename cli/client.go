@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -99,7 +100,9 @@ func baseURL(text string) (string, error) {
 }
 
 // request sends a request and returns a response with a status below 300, whose body the caller
-// closes. If a node can't be reached, the next one is tried.
+// closes. If a node gives no response, the next one is tried: at most one of them executes a POST,
+// because it has an idempotency key, but other changes are sent again only if the node can't have
+// received them.
 func (c *client) request(ctx context.Context, method, path string, in any) (*http.Response, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
@@ -114,9 +117,13 @@ func (c *client) request(ctx context.Context, method, path string, in any) (*htt
 	if err := errors.Join(findToken(&c.token), c.connect()); err != nil {
 		return nil, err
 	}
+	header := http.Header{"Authorization": {"Bearer " + c.token}}
+	if method == http.MethodPost {
+		header.Set("Idempotency-Key", rand.Text())
+	}
 	var failures []error
 	for range c.urls {
-		response, err := c.send(ctx, method, path, body)
+		response, err := c.send(ctx, method, path, header, body)
 		if err == nil {
 			return response, nil
 		}
@@ -125,8 +132,8 @@ func (c *client) request(ctx context.Context, method, path string, in any) (*htt
 			return nil, err
 		}
 		failures = append(failures, err)
-		if ctx.Err() != nil || !unreachable.unsent && method != http.MethodGet {
-			break // the node may have executed it
+		if ctx.Err() != nil || !unreachable.unsent && method != http.MethodGet && method != http.MethodPost {
+			break
 		}
 		c.current = (c.current + 1) % len(c.urls)
 	}
@@ -134,7 +141,7 @@ func (c *client) request(ctx context.Context, method, path string, in any) (*htt
 }
 
 // send sends a request to the current node.
-func (c *client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+func (c *client) send(ctx context.Context, method, path string, header http.Header, body []byte) (*http.Response, error) {
 	base, err := baseURL(c.urls[c.current%len(c.urls)])
 	if err != nil {
 		return nil, err
@@ -143,7 +150,7 @@ func (c *client) send(ctx context.Context, method, path string, body []byte) (*h
 	if err != nil {
 		return nil, usageErrorf("--url: %w", err)
 	}
-	request.Header.Set("Authorization", "Bearer "+c.token)
+	request.Header = header.Clone()
 	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, newConnectionError(base, err)

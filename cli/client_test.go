@@ -28,20 +28,22 @@ func TestClientRefusesDotSegments(t *testing.T) {
 	}
 }
 
-// A node that can't be reached is passed over, and not asked again. A request that a node may have
-// executed is not sent to another one unless it only reads.
+// A node that can't be reached is passed over, and not asked again. A change that a node may have
+// executed is sent to another one only with the idempotency key that it had before.
 func TestClientTriesTheNextNode(t *testing.T) {
-	var served, cut atomic.Int32
+	var served atomic.Int32
+	keys := make(chan string, 100)
 	good := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		served.Add(1)
+		keys <- request.Header.Get("Idempotency-Key")
 		if body, err := io.ReadAll(request.Body); err != nil || request.Method == "POST" && string(body) != `{"a":1}` {
 			t.Errorf("the body is %s, %v", body, err)
 		}
 		io.WriteString(w, `{}`)
 	}))
 	defer good.Close()
-	dying := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		cut.Add(1)
+	dying := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+		keys <- request.Header.Get("Idempotency-Key")
 		panic(http.ErrAbortHandler)
 	}))
 	defer dying.Close()
@@ -57,10 +59,22 @@ func TestClientTriesTheNextNode(t *testing.T) {
 	if err := c.call(t.Context(), "GET", "/app", nil, nil); err != nil {
 		t.Error(err)
 	}
-	before := served.Load()
+	for len(keys) > 0 {
+		<-keys
+	}
 	c = client{urls: []string{dying.URL, good.URL}, token: "x"}
-	if err := c.call(t.Context(), "POST", "/app", map[string]any{"a": 1}, nil); err == nil || served.Load() != before {
-		t.Errorf("a request was sent to a second node: %v", err)
+	if err := c.call(t.Context(), "POST", "/app", map[string]any{"a": 1}, nil); err != nil {
+		t.Error(err)
+	}
+	if first, second := <-keys, <-keys; first != second || len(first) < 20 {
+		t.Errorf("idempotency keys %q and %q", first, second)
+	}
+	before := served.Load()
+	for _, method := range []string{"PATCH", "DELETE"} {
+		c = client{urls: []string{dying.URL, good.URL}, token: "x"}
+		if err := c.call(t.Context(), method, "/app/a", nil, nil); err == nil || served.Load() != before {
+			t.Errorf("%s was sent to a second node: %v", method, err)
+		}
 	}
 	c = client{urls: []string{closedPort(t), closedPort(t)}, token: "x"}
 	if err := c.call(t.Context(), "GET", "/app", nil, nil); err == nil || strings.Count(err.Error(), "no response from") != 2 {

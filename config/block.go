@@ -14,7 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 )
 
-// configFunctions is all that an expression can call. There are no variables.
+// configFunctions has the functions that expressions may call. There are no variables.
 var configFunctions = &hcl.EvalContext{Functions: map[string]function.Function{"env": envFunction}}
 
 // envFunction is env(name) or env(name, default).
@@ -24,7 +24,7 @@ var envFunction = function.New(&function.Spec{
 	Type:     function.StaticReturnType(cty.String),
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 		if len(args) > 2 {
-			return cty.NilVal, errors.New("it takes a name and at most one default")
+			return cty.NilVal, errors.New("it accepts a name and at most one default")
 		}
 		name := args[0].AsString()
 		if text, ok := os.LookupEnv(name); ok {
@@ -37,12 +37,12 @@ var envFunction = function.New(&function.Spec{
 	},
 })
 
-// configBlock is one block of the file, or the file itself, whose keys are read by name. What is wrong is added to diags,
-// so that one run shows every mistake.
+// configBlock is a block of the file, or the file itself, whose keys are read by name. Mistakes are
+// added to diags, so that one run shows all of them.
 type configBlock struct {
 	kind    string // as in configSchema
 	label   string
-	present bool // otherwise it is empty, and stands where its parent does
+	present bool // otherwise it is empty, and at the position of its parent
 	at      hcl.Range
 	labelAt hcl.Range
 	content *hcl.BodyContent
@@ -56,7 +56,7 @@ func openConfig(path string, body hcl.Body) configBlock {
 	return file
 }
 
-// read takes the keys and blocks that are allowed here, and reports others.
+// read reads the keys and blocks that are allowed here, and reports others.
 func (b *configBlock) read(body hcl.Body) {
 	allowed, schema := configSchema[b.kind], &hcl.BodySchema{}
 	for _, key := range allowed.keys {
@@ -79,7 +79,7 @@ func (b *configBlock) read(body hcl.Body) {
 	*b.diags = append(*b.diags, diags...)
 }
 
-// inner is how configSchema calls the blocks of that name here.
+// inner returns the name in configSchema of blocks with this name here.
 func (b configBlock) inner(name string) string {
 	if _, special := configSchema[b.kind+"."+name]; special {
 		return b.kind + "." + name
@@ -87,7 +87,7 @@ func (b configBlock) inner(name string) string {
 	return name
 }
 
-// blocks are the blocks of a kind that may stand here more than once.
+// blocks returns all blocks of a kind.
 func (b configBlock) blocks(kind string) []configBlock {
 	var found []configBlock
 	for _, block := range b.content.Blocks.OfType(kind) {
@@ -101,35 +101,35 @@ func (b configBlock) blocks(kind string) []configBlock {
 	return found
 }
 
-// block is the one block of that kind, empty if there is none.
+// block returns the only block of a kind, an empty one if there is none.
 func (b configBlock) block(kind string) configBlock {
 	found := b.blocks(kind)
 	if len(found) == 0 {
 		return configBlock{kind: b.inner(kind), at: b.at, content: &hcl.BodyContent{}, diags: b.diags}
 	}
 	for _, again := range found[1:] {
-		again.fail(again.at, "", fmt.Sprintf("is there already, in line %d; put all its keys there", found[0].at.Start.Line))
+		again.fail(again.at, "", fmt.Sprintf("is a duplicate block; the first one is in line %d: merge them", found[0].at.Start.Line))
 	}
 	return found[0]
 }
 
 func (b configBlock) has(key string) bool { return b.content.Attributes[key] != nil }
 
-// require says that key is missing, unless it is there, with a hint at what to write.
+// require adds an error with a hint if a key is missing.
 func (b configBlock) require(key, hint string) {
 	if !b.has(key) {
 		b.fail(b.at, key, "is missing: "+hint)
 	}
 }
 
-// forbid says what is wrong with key being there, if it is.
+// forbid adds an error if a key is present.
 func (b configBlock) forbid(key, detail string) {
 	if attr := b.content.Attributes[key]; attr != nil {
 		b.fail(attr.NameRange, key, detail)
 	}
 }
 
-// valueAt is where the value of a key stands that is there.
+// valueAt returns the position of the value of a key, which must be present.
 func (b configBlock) valueAt(key string) hcl.Range { return b.content.Attributes[key].Expr.Range() }
 
 // fail adds an error about a key, or about the block itself if key is empty.
@@ -138,7 +138,8 @@ func (b configBlock) fail(at hcl.Range, key, detail string) {
 	*b.diags = append(*b.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: name + " " + detail, Subject: &at})
 }
 
-// explain says why an expression has no value. HCL's own words are left out: some of them quote it.
+// explain adds an error for an expression without a value. It omits HCL's texts, some of which quote
+// the expression.
 func (b configBlock) explain(key string, diags hcl.Diagnostics) {
 	for _, diag := range diags {
 		detail := notText
@@ -152,13 +153,14 @@ func (b configBlock) explain(key string, diags hcl.Diagnostics) {
 
 const notText = `must be text in double quotes, a number or env("NAME")`
 
-// readKey parses the value of a key into target. It reports false, and leaves target alone, if the key is absent or wrong.
+// readKey parses the value of a key into target. It returns false, and does not change target, if the
+// key is missing or invalid.
 func readKey[T any](b configBlock, key string, target *T, parse func(string) (T, error)) bool {
 	attr := b.content.Attributes[key]
 	return attr != nil && readValue(b, key, attr.Expr, target, parse)
 }
 
-// readList is readKey for a list.
+// readList is readKey for lists.
 func readList[T any](b configBlock, key string, target *[]T, parse func(string) (T, error)) bool {
 	attr := b.content.Attributes[key]
 	if attr == nil {
@@ -182,7 +184,8 @@ func readList[T any](b configBlock, key string, target *[]T, parse func(string) 
 	return good
 }
 
-// readValue parses the text of an expression; a number is taken as its digits. It never repeats the value in an error.
+// readValue parses the text of an expression; the text of a number is its digits. Errors never repeat
+// the value.
 func readValue[T any](b configBlock, key string, expr hcl.Expression, target *T, parse func(string) (T, error)) bool {
 	value, diags := expr.Value(configFunctions)
 	if diags.HasErrors() {

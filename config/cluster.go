@@ -10,8 +10,8 @@ import (
 	"hookwheel/cluster"
 )
 
-// decodeCluster also reads the node's id. Beside a cluster block that has no default, or else three machines with a copy of
-// one file would all take themselves for n1.
+// decodeCluster also reads the node's id. With a cluster block the id has no default: otherwise three
+// machines with copies of one file would all be n1.
 func decodeCluster(file configBlock, config *Config) {
 	b := file.block("cluster")
 	if !b.present {
@@ -27,13 +27,13 @@ func decodeCluster(file configBlock, config *Config) {
 	c.Peers = decodePeers(b)
 	switch {
 	case len(c.Peers) > 0:
-		b.forbid("join", "cannot stand beside peer blocks: those form a cluster, join enters one that is there; choose one of the two")
+		b.forbid("join", "can't be combined with peer blocks: those form a cluster, join enters an existing one; choose one of the two")
 		decodeMember(file, b, config, &c)
 	case b.has("join"):
 		decodeNewcomer(file, b, config, &c)
 	default:
-		b.fail(b.at, "peer", "blocks are missing, one for each node, or join with the addresses of nodes of a cluster that is there; "+
-			"a single node needs no cluster block at all")
+		b.fail(b.at, "peer", "blocks are missing, one for each node, or join with the addresses of nodes of an existing cluster; "+
+			"a single node needs no cluster block")
 		return
 	}
 	readKey(b, "address", &c.Address, parsePeerAddress)
@@ -45,17 +45,17 @@ func decodeCluster(file configBlock, config *Config) {
 	}
 }
 
-// decodeMember reads what a node needs that is one of the peers.
+// decodeMember reads the settings of a node that is one of the peers.
 func decodeMember(file, b configBlock, config *Config, c *Cluster) {
 	file.require("node", "which of the peers is this node?")
 	readKey(file, "node", &config.Node, idOfOne(c.Peers))
 	c.Address = addressOf(config.Node, c.Peers)
 	if len(c.Peers) == 1 && !c.Voter {
-		b.fail(b.valueAt("voter"), "voter", "cannot be false on the only node: nobody could agree to anything")
+		b.fail(b.valueAt("voter"), "voter", "can't be false on the only node: no majority would be possible")
 	}
 }
 
-// decodeNewcomer reads what a node needs that enters a cluster.
+// decodeNewcomer reads the settings of a node that enters a cluster.
 func decodeNewcomer(file, b configBlock, config *Config, c *Cluster) {
 	file.require("node", "the id of this node, which no other node of the cluster has")
 	readKey(file, "node", &config.Node, ParseID)
@@ -74,11 +74,11 @@ func decodePeers(b configBlock) []Peer {
 			block.fail(block.labelAt, "", err.Error())
 		}
 		if ids[peer.ID] {
-			block.fail(block.labelAt, "", "has the id of another one; each node needs its own")
+			block.fail(block.labelAt, "", "has the same id as another peer; each node needs its own")
 		}
 		block.require("address", "the host:port at which the other nodes reach this one")
 		if readKey(block, "address", &peer.Address, parsePeerAddress) && addresses[peer.Address] {
-			block.fail(block.valueAt("address"), "address", "is another peer's already; each node needs its own")
+			block.fail(block.valueAt("address"), "address", "is the same as another peer's; each node needs its own")
 		}
 		ids[peer.ID], addresses[peer.Address] = true, true
 		peers = append(peers, peer)
@@ -95,8 +95,8 @@ func addressOf(id string, peers []Peer) string {
 	return ""
 }
 
-// onLoopback says whether nothing that the nodes tell each other can leave this machine. An address that is missing, which is
-// another error, does not count.
+// onLoopback reports whether the traffic between nodes stays on this machine. A missing address,
+// which is a different error, does not count.
 func (c *Cluster) onLoopback() bool {
 	addresses := append([]string{c.Address, c.Listen}, c.Join...)
 	for _, peer := range c.Peers {
@@ -119,7 +119,7 @@ func isLoopback(address string) bool {
 	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
-// missingTLS says how to get it.
+// missingTLS explains how to set up TLS.
 func missingTLS(config *Config) string {
 	var ids []string
 	for _, peer := range config.Cluster.Peers {
@@ -128,9 +128,9 @@ func missingTLS(config *Config) string {
 	if len(ids) == 0 {
 		ids = []string{config.Node}
 	}
-	return fmt.Sprintf(`is missing: nodes that are not all on one machine must speak TLS with each other. Make certificates:
+	return fmt.Sprintf(`is missing: nodes that are not all on one machine must use TLS. Create certificates:
     hookwheel cert ca --out certs
     hookwheel cert node %s --ca certs --out certs
-  then give each node its own and add to the cluster block:
+  then give each node its own and add this to the cluster block:
 %s`, strings.Join(ids, " "), certs.TLSBlock("certs", config.Node, "    "))
 }

@@ -20,12 +20,12 @@ import (
 	"hookwheel/webhook"
 )
 
-// Config is what a node is told when it starts. config.example.hcl is its manual: keep the two in step.
+// Config is the configuration of a node. config.example.hcl is its manual: keep the two in step.
 type Config struct {
 	Node           string // this node's id, unique in the cluster: 1 to 64 of a-z 0-9 -
-	Data           string // folder that holds all the node keeps
+	Data           string // folder that holds everything the node stores
 	LogLevel       slog.Level
-	EncryptionKeys []string // seal the secrets of endpoints, the first one new ones; each at least 32 characters; secret
+	EncryptionKeys []string // encrypt the secrets of endpoints, the first one new ones; secret
 	API            API
 	Cluster        Cluster
 	Storage        Storage
@@ -33,35 +33,36 @@ type Config struct {
 	Limits         Limits
 }
 
-// Limits are how much of what customers share one of them may have; set them the same on all nodes.
+// Limits bound how much of what customers share each of them may use. They must be the same on all
+// nodes.
 type Limits struct {
-	Applications int // in all
-	EventTypes   int // in all
-	Endpoints    int // of an application, unless an admin has given it a limit of its own
-	Replays      int // of an application at a time
-	ManualSends  int // messages that the portals of an application may have sent by hand in a minute, on each node
+	Applications int // in total
+	EventTypes   int // in total
+	Endpoints    int // per application, unless an admin has set a different limit for it
+	Replays      int // per application, unfinished
+	ManualSends  int // per application, minute and node: messages that its portals may send manually
 }
 
 // API is the HTTP server for producers, customers and operators.
 type API struct {
 	Listen    string        // host:port; port 0 takes a free one
-	Token     string        // what callers must present, at least 16 characters; secret
-	JWTSecret string        // signs the JWTs that are taken beside it, as a Svix server does, at least 16 characters or none; secret
-	PortalURL string        // the page that portal links lead to; empty: /portal of this server
-	MaxBody   int           // the largest request body, in bytes
-	Drain     time.Duration // how long a node that stops goes on serving, while its health check says that it stops
-	TLS       certs.Files   // has no CA; empty: plain HTTP
+	Token     string        // that callers must present, at least 16 characters; secret
+	JWTSecret string        // signs JWTs that are accepted, too, at least 16 characters or none; secret
+	PortalURL string        // page that portal links lead to; empty: /portal of this server
+	MaxBody   int           // largest request body, in bytes
+	Drain     time.Duration // how long a stopping node keeps serving, while its health check says so
+	TLS       certs.Files   // without a CA; empty: plain HTTP
 }
 
-// Cluster is the nodes and how this one hears the others.
+// Cluster lists the nodes and says how they communicate.
 type Cluster struct {
 	Listen  string      // host:port
 	Address string      // host:port at which the other nodes reach this one
-	Peers   []Peer      // the nodes that form the cluster, this one included
-	Join    []string    // instead of Peers: addresses of nodes that let this one into their cluster
+	Peers   []Peer      // nodes that form the cluster, including this one
+	Join    []string    // instead of Peers: addresses of nodes of the cluster to join
 	Voter   bool        // whether this node has a vote
-	Secret  string      // what all nodes of the cluster know, at least 16 characters or none; secret
-	TLS     certs.Files // mutual TLS between nodes; empty only if all of them are on this machine
+	Secret  string      // shared by all nodes, at least 16 characters or none; secret
+	TLS     certs.Files // mutual TLS between nodes; empty only if all are on this machine
 }
 
 // Peer is one node of the cluster.
@@ -70,27 +71,27 @@ type Peer struct {
 	Address string // host:port at which the other nodes reach it
 }
 
-// Storage is what is asked of the disk.
+// Storage says how much disk space to use, and for how long.
 type Storage struct {
-	MinFree   int64         // with less free space than this, in bytes, new events are refused; 0 chooses by the size of the file system
-	MaxSize   int64         // of messages and attempts, in bytes: beyond it the oldest go that nobody waits for; 0: any
-	Retention time.Duration // how long messages are kept that do not say it themselves, with their attempts
+	MinFree   int64         // with fewer bytes free, new events are refused; 0: depends on the file system
+	MaxSize   int64         // of records, in bytes: beyond it, the oldest ones are deleted early; 0: no limit
+	Retention time.Duration // how long messages and attempts are stored, unless a message says otherwise
 }
 
-// Delivery is how messages are sent to endpoints.
+// Delivery says how messages are sent to endpoints.
 type Delivery struct {
-	Timeout     time.Duration  // of one attempt, from dialling to the end of the answer
-	Workers     int            // attempts in flight, all endpoints together
+	Timeout     time.Duration  // of one attempt, from dialing to the end of the response
+	Workers     int            // attempts in flight, in total
 	PerEndpoint int            // attempts in flight to one endpoint, at most Workers
-	Allow       []netip.Prefix // private networks that may be delivered to all the same
-	Deny        []netip.Prefix // networks that may not, whatever else is said
-	Proxy       *url.URL       // through which requests go out; nil: none; may hold a password
-	NoProxy     []string       // what is reached without it
+	Allow       []netip.Prefix // private networks to which deliveries are allowed
+	Deny        []netip.Prefix // networks to which they are not, regardless of Allow
+	Proxy       *url.URL       // for all requests; nil: none; may contain a password
+	NoProxy     []string       // hosts and networks that are reached without it
 	Retry       webhook.RetryPolicy
 	Breaker     scheduler.BreakerPolicy
 }
 
-// Default is a single node on this machine. It has no API token.
+// Default returns the configuration of a single node on this machine, without an API token.
 func Default() Config {
 	const node = "n1"
 	return Config{
@@ -111,15 +112,16 @@ func Default() Config {
 	}
 }
 
-// singleNode is a node without a cluster block: it does not listen for others. Raft wants an address all the same.
+// singleNode returns the settings of a node without a cluster block. It does not listen for others,
+// but Raft needs an address.
 func singleNode(id string) Cluster {
 	const address = "127.0.0.1:9071"
 	return Cluster{Address: address, Peers: []Peer{{ID: id, Address: address}}, Voter: true}
 }
 
-// Load reads an HCL file; what it leaves out is as in DefaultConfig. The error has one line for each thing that is
-// wrong, in the order of the file: "file:line:column: what: what is allowed", and perhaps further ones, indented, to be copied.
-// It repeats no value but the ids of nodes, as any other may be a secret.
+// Load reads an HCL file; settings that it omits are as in Default. The error has one line for each
+// mistake, in the order of the file: "file:line:column: what: what is allowed", possibly followed by
+// indented lines to copy. It repeats no value except ids of nodes, as any other may be a secret.
 func Load(path string) (Config, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
@@ -128,15 +130,15 @@ func Load(path string) (Config, error) {
 	return parseConfig(path, source)
 }
 
-// maxConfigFile keeps HCL's parser, which recurses, from exhausting the stack on what is not a configuration at all.
+// maxConfigFile keeps HCL's recursive parser from exhausting the stack on other files.
 const maxConfigFile = 64 << 10
 
 func parseConfig(path string, source []byte) (Config, error) {
 	if len(source) > maxConfigFile {
-		return Config{}, fmt.Errorf("%s: a configuration has at most %s", path, FormatSize(maxConfigFile))
+		return Config{}, fmt.Errorf("%s: a configuration file must have at most %s", path, formatSize(maxConfigFile))
 	}
 	parsed, diags := hclsyntax.ParseConfig(source, path, hcl.InitialPos)
-	if diags.HasErrors() { // to read on after a syntax error would be to guess
+	if diags.HasErrors() { // reading on after a syntax error would be guessing
 		return Config{}, configError(diags)
 	}
 	file := openConfig(path, parsed.Body)
@@ -155,13 +157,13 @@ func parseConfig(path string, source []byte) (Config, error) {
 	return config, nil
 }
 
-// configError has a line for each of diags, in the order of the file.
+// configError returns an error with a line for each of diags, in the order of the file.
 func configError(diags hcl.Diagnostics) error {
 	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return a.Subject.Start.Byte - b.Subject.Start.Byte })
 	var lines []error
 	for _, diag := range diags {
-		if diag.Summary == "Invalid template control keyword" { // it would quote a secret that holds %{
-			diag.Detail = "%{ begins a directive; write %%{ for the two characters themselves."
+		if diag.Summary == "Invalid template control keyword" { // it would quote a secret that contains %{
+			diag.Detail = "%{ starts a directive; write %%{ for these two characters."
 		}
 		text := diag.Summary
 		if diag.Detail != "" {
@@ -173,20 +175,22 @@ func configError(diags hcl.Diagnostics) error {
 	return errors.Join(lines...)
 }
 
-// configSchema is what each block may hold; the file itself is the block "". Blocks of one name that hold different keys have
-// the name of the block around them in front.
+// configSchema says what each block may contain; the file itself is the block "". Blocks that have
+// the same name but different keys are prefixed with the name of the block around them.
 var configSchema = map[string]struct{ keys, blocks []string }{
-	"":            {keys: []string{"node", "data", "log_level", "encryption_keys"}, blocks: []string{"api", "cluster", "storage", "delivery", "limits"}},
+	"": {keys: []string{"node", "data", "log_level", "encryption_keys"},
+		blocks: []string{"api", "cluster", "storage", "delivery", "limits"}},
 	"api":         {keys: []string{"listen", "token", "jwt_secret", "portal_url", "max_body", "drain"}, blocks: []string{"tls"}},
 	"api.tls":     {keys: []string{"cert", "key"}},
 	"cluster":     {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
 	"cluster.tls": {keys: []string{"ca", "cert", "key"}},
 	"peer":        {keys: []string{"address"}},
 	"storage":     {keys: []string{"min_free", "max_size", "retention"}},
-	"delivery":    {keys: []string{"timeout", "workers", "per_endpoint", "allow", "deny", "proxy", "no_proxy", "disable_after"}, blocks: []string{"retry", "breaker"}},
-	"limits":      {keys: []string{"applications", "event_types", "endpoints", "replays", "manual_sends"}},
-	"breaker":     {keys: []string{"window", "min_attempts", "failure_rate", "probe", "max_probe"}},
-	"retry":       {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
+	"delivery": {keys: []string{"timeout", "workers", "per_endpoint", "allow", "deny", "proxy", "no_proxy", "disable_after"},
+		blocks: []string{"retry", "breaker"}},
+	"limits":  {keys: []string{"applications", "event_types", "endpoints", "replays", "manual_sends"}},
+	"breaker": {keys: []string{"window", "min_attempts", "failure_rate", "probe", "max_probe"}},
+	"retry":   {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
 }
 
 func decodeAPI(b configBlock, api *API) {
@@ -214,7 +218,7 @@ func decodeLimits(b configBlock, limits *Limits) {
 	readKey(b, "manual_sends", &limits.ManualSends, intBetween(1, 1_000_000))
 }
 
-// decodeTLS reads the names of files, of which none may be left out.
+// decodeTLS reads the names of files, all of which are required.
 func decodeTLS(b configBlock, files *certs.Files) {
 	if !b.present {
 		return
@@ -233,7 +237,7 @@ func decodeDelivery(b configBlock, delivery *Delivery) {
 	readKey(b, "timeout", &delivery.Timeout, durationBetween(time.Second, time.Minute))
 	readKey(b, "workers", &delivery.Workers, intBetween(1, 10_000))
 	delivery.PerEndpoint = min(delivery.PerEndpoint, delivery.Workers)
-	readKey(b, "per_endpoint", &delivery.PerEndpoint, intBetween(1, delivery.Workers))
+	readKey(b, "per_endpoint", &delivery.PerEndpoint, upToWorkers(delivery.Workers))
 	readList(b, "allow", &delivery.Allow, parseNetwork)
 	readList(b, "deny", &delivery.Deny, parseNetwork)
 	readKey(b, "proxy", &delivery.Proxy, parseProxy)
@@ -241,6 +245,18 @@ func decodeDelivery(b configBlock, delivery *Delivery) {
 	decodeRetry(b.block("retry"), &delivery.Retry)
 	decodeBreaker(b.block("breaker"), &delivery.Breaker)
 	readKey(b, "disable_after", &delivery.Breaker.Disable, durationBetween(0, 90*24*time.Hour))
+}
+
+// upToWorkers limits a number to that of all workers.
+func upToWorkers(workers int) func(string) (int, error) {
+	parse := intBetween(1, workers)
+	return func(text string) (int, error) {
+		n, err := parse(text)
+		if err != nil {
+			err = fmt.Errorf("%w, the value of delivery.workers", err)
+		}
+		return n, err
+	}
 }
 
 func decodeBreaker(b configBlock, policy *scheduler.BreakerPolicy) {
@@ -254,11 +270,11 @@ func decodeBreaker(b configBlock, policy *scheduler.BreakerPolicy) {
 
 const longestDelay = 30 * 24 * time.Hour
 
-// decodeRetry reads a list of delays, or the three numbers that an exponential one is made of.
+// decodeRetry reads a list of delays, or the three numbers of an exponential one.
 func decodeRetry(b configBlock, policy *webhook.RetryPolicy) {
 	if b.has("schedule") {
 		for _, key := range []string{"base", "factor", "max_retries"} {
-			b.forbid(key, "cannot stand beside schedule; choose one of the two")
+			b.forbid(key, "can't be combined with schedule; choose one of the two")
 		}
 		readList(b, "schedule", &policy.Delays, durationBetween(time.Second, longestDelay))
 	} else if b.has("base") || b.has("factor") || b.has("max_retries") {
@@ -266,7 +282,7 @@ func decodeRetry(b configBlock, policy *webhook.RetryPolicy) {
 	}
 	readKey(b, "jitter", &policy.Jitter, numberBetween(0, 1))
 	if err := policy.Validate(); err != nil {
-		b.fail(b.at, "", "is wrong: "+err.Error())
+		b.fail(b.at, "", "is invalid: "+err.Error())
 	}
 }
 
@@ -282,7 +298,7 @@ func decodeExponentialRetry(b configBlock, policy *webhook.RetryPolicy) {
 	}
 	exponential, err := webhook.ExponentialRetryPolicy(base, factor, maxRetries)
 	if err != nil {
-		b.fail(b.at, "", "is wrong: "+err.Error())
+		b.fail(b.at, "", "is invalid: "+err.Error())
 		return
 	}
 	policy.Delays = exponential.Delays

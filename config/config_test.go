@@ -123,9 +123,9 @@ func TestConfigErrors(t *testing.T) {
 		{"api {\n token = [\"a\"]\n}", []string{"2:10 api.token must be text"}},
 		{"api {\n tokn = 1\n}", []string{"1:1 missing", `2:2 Did you mean "token"? Allowed here: listen, token, jwt_secret, portal_url, max_body, drain, tls.`}},
 		{"api \"x\" {\n}", []string{"1:1 api.token", "1:5 No labels are expected"}},
-		{apiBlock + "api {\n}", []string{"5:1 api is there already, in line 1"}},
+		{apiBlock + "api {\n}", []string{"5:1 api is a duplicate block; the first one is in line 1"}},
 		{strings.Replace(apiBlock, "8071", "x", 1), []string{"3:11 api.listen must be host:port or :port"}},
-		{strings.Replace(apiBlock, "}", " max_body = \"4MiB\"\n}", 1), []string{`4:13 must be a size from "1KiB" to "3MiB"`}},
+		{strings.Replace(apiBlock, "}", " max_body = \"4MiB\"\n}", 1), []string{`4:13 must be a size from "1 KiB" to "3 MiB"`}},
 		{apiWith(`drain = "6m"`), []string{`4:10 api.drain must be a duration from "0s" to "5m"`}},
 		{apiWith(`jwt_secret = "short"`), []string{"4:15 api.jwt_secret must have at least 16 characters"}},
 		{apiWith(`portal_url = "/portal"`), []string{"4:15 api.portal_url must be the URL of a page"}},
@@ -142,8 +142,8 @@ func TestConfigErrors(t *testing.T) {
 		{"log_level = \"loud\"", []string{`1:13 log_level must be "debug", "info", "warn" or "error"`}},
 		{"log_level = debug", []string{`1:13 log_level must be text in double quotes`}},
 		{"retry {\n}", []string{"1:1 Allowed here: node, data, log_level, encryption_keys, api, cluster, storage, delivery, limits."}},
-		{"storage { min_free = \"1GB\" }", []string{`1:22 storage.min_free must be a size from "0" to "1TiB"`}},
-		{"storage { max_size = \"100GB\" }", []string{`1:22 storage.max_size must be a size from "0" to "1024TiB"`}},
+		{"storage { min_free = \"1XB\" }", []string{`1:22 storage.min_free must be a size from "0 B" to "1 TiB"`}},
+		{"storage { max_size = \"100XB\" }", []string{`1:22 storage.max_size must be a size from "0 B" to "1 PiB"`}},
 		{"storage { min_free = -1 }", []string{"1:22 or a number of bytes"}},
 
 		{"cluster {\n}", []string{"1:1 cluster.peer blocks are missing"}},
@@ -151,7 +151,7 @@ func TestConfigErrors(t *testing.T) {
 		{peerBlocks("a", "[::1]:1"), []string{"1:1 node is missing: which of the peers"}},
 		{"node = \"c\"\n" + peerBlocks("a", "[::1]:1", "b", "[::1]:2"), []string{`1:8 node must be one of the peers: "a", "b"`}},
 		{"node = \"a\"\n" + peerBlocks("a", "[::1]:1", "a", "[::1]:1"),
-			[]string{"4:7 peer has the id of another one", "4:23 peer.address is another peer's already"}},
+			[]string{"4:7 peer has the same id as another peer", "4:23 peer.address is the same as another peer's"}},
 		{"node = \"a\"\n" + peerBlocks("a", ":1", "B", "[::1]:1", "c", "0.0.0.0:1"),
 			[]string{"3:23 peer.address must be a host:port", "4:7 peer must have 1 to 64", "5:23 peer.address must be"}},
 		{"node = \"a\"\n" + peerBlocks("a", "h:0", "b", "h:65536", "c", "http://h:1"), []string{"3:23 must", "4:23 must", "5:23 must"}},
@@ -159,9 +159,9 @@ func TestConfigErrors(t *testing.T) {
 		{"node = \"a\"\ncluster {\n voter = 1\n secret = \"tooshort\"\n address = \":1\"\n peer \"a\" { address = \"[::1]:1\" }\n}",
 			[]string{"3:10 cluster.voter must be true or false", "4:11 cluster.secret must have at least 32 characters (16 with a tls block)", "5:12 cluster.address must be"}},
 		{"node = \"a\"\ncluster {\n voter = false\n peer \"a\" { address = \"[::1]:1\" }\n}",
-			[]string{"3:10 cluster.voter cannot be false on the only node"}},
+			[]string{"3:10 cluster.voter can't be false on the only node"}},
 		{"node = \"a\"\ncluster {\n join = [\"[::1]:1\"]\n peer \"a\" { address = \"[::1]:1\" }\n}",
-			[]string{"3:2 cluster.join cannot stand beside peer blocks"}},
+			[]string{"3:2 cluster.join can't be combined with peer blocks"}},
 		{"cluster {\n join = [\"[::1]:1\"]\n}", []string{"1:1 node is missing: the id", "1:1 cluster.address is missing: with join"}},
 		{"node = \"a\"\ncluster {\n join = []\n address = \"[::1]:1\"\n}", []string{"3:9 cluster.join must name at least one"}},
 		{"node = \"a\"\ncluster {\n join = [\"[::1]:1\", \":2\"]\n address = \"[::1]:1\"\n}", []string{"3:21 cluster.join must be a host:port"}},
@@ -189,7 +189,7 @@ func TestConfigErrors(t *testing.T) {
 		{"delivery {\n allow = \"10.0.0.0/8\"\n}", []string{"2:10 delivery.allow must be a list"}},
 
 		{retryBlock(`schedule = ["5s", "x", "400d"]`), []string{"3:21 retry.schedule must be a duration", "3:26 retry.schedule"}},
-		{retryBlock(`schedule = ["5s"]`, `base = "5s"`, `factor = 2`), []string{"4:3 retry.base cannot stand", "5:3 retry.factor cannot"}},
+		{retryBlock(`schedule = ["5s"]`, `base = "5s"`, `factor = 2`), []string{"4:3 retry.base can't be combined", "5:3 retry.factor can't"}},
 		{retryBlock(`factor = 2`), []string{"2:2 retry.base is missing"}},
 		{retryBlock(`base = "1s"`, `factor = 0.5`, `max_retries = -1`, `jitter = "NaN"`),
 			[]string{"4:12 a number from 1 to 10", "5:17 a whole number", "6:12 retry.jitter must be a number from 0 to 1"}},
@@ -307,7 +307,7 @@ func TestLoadConfig(t *testing.T) {
 	if err := os.WriteFile(path, make([]byte, maxConfigFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "at most 64KiB") {
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "at most 64 KiB") {
 		t.Errorf("with a large file: %v", err)
 	}
 }
@@ -315,16 +315,17 @@ func TestLoadConfig(t *testing.T) {
 func TestConfigValues(t *testing.T) {
 	sizes := map[string]int64{
 		"0": 0, "7": 7, "1KiB": 1 << 10, "3MiB": 3 << 20, "2GiB": 2 << 30, "1TiB": 1 << 40,
-		"": -1, "KiB": -1, "1 MiB": -1, "1MB": -1, "1.5MiB": -1, "-1": -1, "9007199254740992KiB": -1,
+		"1 MiB": 1 << 20, "1MB": 1e6, "1.5MiB": 3 << 19,
+		"": -1, "KiB": -1, "1XiB": -1, "1.5.5MiB": -1, "-1": -1, "9007199254740992KiB": -1, "1e40": -1, "99999999EiB": -1,
 	}
 	for text, want := range sizes {
-		if got, err := parseSize(text); err != nil && want >= 0 || err == nil && got != want {
+		if got, err := sizeBetween[int64](0, 1<<62)(text); err != nil && want >= 0 || err == nil && got != want {
 			t.Errorf("size %q: %d, %v", text, got, err)
 		}
 	}
 	durations := map[string]time.Duration{
 		"15s": 15 * time.Second, "2h": 2 * time.Hour, "1h30m": 90 * time.Minute, "3d": 72 * time.Hour, "1d12h": 36 * time.Hour,
-		"": -1, "d": -1, "1.5d": -1, "15": -1, "40000d": -1, "32767d2562047h": -1, "1d1d": -1,
+		"1w": 7 * 24 * time.Hour, "": -1, "d": -1, "1.5d": -1, "15": -1, "-1s": -1, "400000d": -1, "32767d2562047h": -1, "1d1d": -1,
 	}
 	for text, want := range durations {
 		got, err := durationBetween(0, 1<<63-1)(text)

@@ -52,9 +52,11 @@ func wantExample(t *testing.T) Config {
 	want := Default()
 	want.Data = "/var/lib/hookwheel"
 	want.API.Token = configTestToken
+	want.API.Listen = "127.0.0.1:8081" // not the port of "hookwheel dev", nor its peers'
+	want.Cluster.Address = "127.0.0.1:9081"
 	want.Cluster.Listen = want.Cluster.Address
 	want.Cluster.Secret = configTestSecret
-	want.Cluster.Peers = []Peer{{"n1", "127.0.0.1:9071"}, {"n2", "127.0.0.1:9072"}, {"n3", "127.0.0.1:9073"}}
+	want.Cluster.Peers = []Peer{{"n1", "127.0.0.1:9081"}, {"n2", "127.0.0.1:9082"}, {"n3", "127.0.0.1:9083"}}
 	return want
 }
 
