@@ -226,14 +226,14 @@ func (c *checker) walk() error {
 		key := it.Item().KeyCopy(nil)
 		if !isRecord(it.Item()) {
 			if !pieces.expects(key) {
-				c.violated("the record %q is a piece of a record that is not there", key)
+				c.violated("the record %q is a piece of a missing record", key)
 			}
 			continue
 		}
 		pieces = pieceCheck{key, int(it.Item().UserMeta())}
 		value, err := copyRecord(c.txn, it.Item())
 		if errors.Is(err, errPieceLost) {
-			c.violated("the record %q lacks a piece", key)
+			c.violated("the record %q has a missing piece", key)
 			continue
 		}
 		if err != nil {
@@ -276,7 +276,7 @@ func (c *checker) record(key, value []byte) error {
 	size, known := keySizes[kind]
 	if !known {
 		c.report.Records["unknown"]++
-		c.violated("the record %q is of a kind that this program does not know", key)
+		c.violated("the record %q has an unknown kind", key)
 		return nil
 	}
 	c.report.Records[kindNames[kind]]++
@@ -284,7 +284,7 @@ func (c *checker) record(key, value []byte) error {
 		c.bytes += int64(len(key) + len(value))
 	}
 	if size > 0 && len(key) != size || size == 0 && len(key) <= 1+idSize || size < 0 && len(key) == 1 {
-		c.violated("the record %q has a key of %d bytes, which none of its kind has", key, len(key))
+		c.violated("the record %q has an invalid key length of %d bytes", key, len(key))
 		return nil
 	}
 	switch kind {
@@ -360,7 +360,7 @@ func (c *checker) finish() error {
 		}
 	}
 	if lines := c.report.Records[kindNames[keyExpiry]]; c.expiries != lines {
-		c.violated("%d messages say how long they are kept, but %d are listed by expiry", c.expiries, lines)
+		c.violated("%d messages have a retention of their own, but %d are listed by expiry", c.expiries, lines)
 	}
 	if c.report.Attempts != c.report.Records[kindNames[keyIndex]] {
 		if err := c.findUnindexed(); err != nil {
@@ -379,11 +379,11 @@ func (c *checker) finish() error {
 func (c *checker) checkID(id webhook.ID, what string) bool {
 	switch {
 	case webhook.NewID(id.Millis(), id.Index(), id.Place()) != id:
-		c.violated("%s has an id whose check digits do not match", what)
+		c.violated("%s has an id with wrong check digits", what)
 	case id.Index() > c.meta.index || id.Index() == 0:
-		c.violated("%s comes from entry %d, but the store stands at entry %d", what, id.Index(), c.meta.index)
+		c.violated("%s comes from entry %d, but the store is at entry %d", what, id.Index(), c.meta.index)
 	case id.Millis() > c.meta.clock:
-		c.violated("%s is from %s, but the clock of the log stands at %s", what, id.Time().Format(time.RFC3339Nano), c.clock())
+		c.violated("%s is from %s, but the log's clock is at %s", what, id.Time().Format(time.RFC3339Nano), c.clock())
 	default:
 		return true
 	}

@@ -56,7 +56,7 @@ func (c *checker) checkHistory(key, value []byte) {
 	follows := c.follows(key)
 	list, err := decodeAttempts(key, value, endpoint)
 	if err != nil {
-		c.violated("the part of the history of %s that entry %d made can't be read: %v", endpointName(endpoint), entryOf(key).Index(), err)
+		c.violated("the part of the history of %s from entry %d can't be read: %v", endpointName(endpoint), entryOf(key).Index(), err)
 	}
 	c.shares.addHistory(endpoint, len(key)+len(value), list)
 	for i := range list {
@@ -68,9 +68,9 @@ func (c *checker) checkHistory(key, value []byte) {
 		c.report.Attempts++
 		switch {
 		case i > 0 && !a.ID.After(list[i-1].ID):
-			c.violated("%s stands in the history of %s behind %s", what, endpointName(endpoint), attemptName(list[i-1].ID))
+			c.violated("%s is in the history of %s after %s", what, endpointName(endpoint), attemptName(list[i-1].ID))
 		case i == 0 && !follows:
-			c.violated("%s of entry %d stands in the history of %s behind one of a later entry", what, a.ID.Index(), endpointName(endpoint))
+			c.violated("%s of entry %d is in the history of %s after an attempt of a later entry", what, a.ID.Index(), endpointName(endpoint))
 		case endpoint.After(a.ID):
 			c.violated("%s is older than its %s", what, endpointName(endpoint))
 		case a.Message.After(a.ID):
@@ -102,7 +102,7 @@ func (c *checker) checkIndex(key, value []byte) error {
 		c.indexed = messageHistory{id: message, attempts: c.indexed.attempts[:0]}
 	}
 	if len(value) != idSize {
-		c.violated("the index names %s of %s with an endpoint that is none: %x", attemptName(id), messageName(message), value)
+		c.violated("the index entry of %s of %s has an invalid endpoint id: %x", attemptName(id), messageName(message), value)
 		return nil
 	}
 	endpoint := webhook.ID(value)
@@ -111,10 +111,10 @@ func (c *checker) checkIndex(key, value []byte) error {
 	case err != nil:
 		return err
 	case !found:
-		c.violated("the index names %s of %s, which is not in the history of %s", attemptName(id), messageName(message), endpointName(endpoint))
+		c.violated("the index names %s of %s, which is missing from the history of %s", attemptName(id), messageName(message), endpointName(endpoint))
 		return nil
 	case a.message != message:
-		c.violated("the index says that %s is of %s, but it is of %s", attemptName(id), messageName(message), messageName(a.message))
+		c.violated("the index lists %s under %s, but it belongs to %s", attemptName(id), messageName(message), messageName(a.message))
 	}
 	c.indexed.attempts = append(c.indexed.attempts, indexed{endpoint, a})
 	return nil
@@ -139,7 +139,7 @@ func (c *checker) endMessage() error {
 		case a.trigger != webhook.TriggerScheduled:
 			continue
 		case a.number > highest+1:
-			c.violated("%s of %s to %s has the number %d, but the last one before it was number %d", attemptName(a.id),
+			c.violated("%s of %s to %s has the number %d, but the one before it has number %d", attemptName(a.id),
 				messageName(c.indexed.id), endpointName(a.endpoint), a.number, highest)
 		case a.number <= highest:
 			c.report.Repeated++
@@ -162,7 +162,7 @@ func (c *checker) checkAttemptedMessage(endpoint webhook.ID) error {
 	case err != nil:
 		return err
 	case m == nil:
-		c.violated("%s has attempts at %s, but is not in the log of %s", messageName(c.indexed.id), endpointName(endpoint), appName(e.App))
+		c.violated("%s has attempts at %s, but is missing from the log of %s", messageName(c.indexed.id), endpointName(endpoint), appName(e.App))
 	case c.leftBehind(e, m):
 		c.reached[endpoint]++
 	}
@@ -172,11 +172,11 @@ func (c *checker) checkAttemptedMessage(endpoint webhook.ID) error {
 // checkDropped looks at the note that a message has left the log before all of its attempts.
 func (c *checker) checkDropped(key, value []byte) error {
 	id := webhook.ID(key[1:])
-	what := "the note that attempts are left of " + messageName(id)
+	what := "the record of the attempts left of " + messageName(id)
 	c.checkID(id, what)
 	switch {
 	case len(value) != idSize:
-		c.violated("%s holds %d bytes, which is no application", what, len(value))
+		c.violated("%s has %d bytes, which are not an application id", what, len(value))
 	case c.apps[webhook.ID(value)] == nil && !c.goneApps[webhook.ID(value)]:
 		c.violated("%s names %s, which does not exist", what, appName(webhook.ID(value)))
 	default:
@@ -188,7 +188,7 @@ func (c *checker) checkDropped(key, value []byte) error {
 		return errStop
 	})
 	if err == nil && !found {
-		c.violated("%s is there, but there are none", what)
+		c.violated("%s exists, but there are none", what)
 	}
 	return err
 }
@@ -222,7 +222,7 @@ func (c *checker) checkRetry(key, value []byte) error {
 	what := fmt.Sprintf("the line of %s in the retry set of %s, due at %s,", messageName(message), endpointName(endpoint), due.Format(time.RFC3339Nano))
 	line, err := decodeRetry(key, value)
 	if err != nil {
-		c.violated("%s says nothing sensible about the attempts made: %x", what, value)
+		c.violated("%s has an invalid number of attempts: %x", what, value)
 		return nil
 	}
 	c.lines[endpoint]++
@@ -234,7 +234,7 @@ func (c *checker) checkRetry(key, value []byte) error {
 		return err
 	}
 	if place := c.cursors[endpoint]; place != nil && m.ID.After(endpoint) && place.fresh(message) {
-		c.violated("%s is of a message that the cursor of the endpoint has yet to come to", what)
+		c.violated("%s names a message that the endpoint's cursor has not reached", what)
 	}
 	return c.checkLastAttempt(what, endpoint, m, &line)
 }
@@ -242,7 +242,7 @@ func (c *checker) checkRetry(key, value []byte) error {
 // checkPlanned looks at the note of when a message is due at an endpoint.
 func (c *checker) checkPlanned(key, value []byte) error {
 	message, endpoint := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
-	what := fmt.Sprintf("the note of when %s is due at %s", messageName(message), endpointName(endpoint))
+	what := fmt.Sprintf("the index entry of the planned attempt of %s at %s", messageName(message), endpointName(endpoint))
 	line, err := plannedLine(key, value)
 	if err != nil {
 		c.violated("%s can't be read: %x", what, value)
@@ -250,7 +250,7 @@ func (c *checker) checkPlanned(key, value []byte) error {
 	}
 	_, found, err := c.get(line)
 	if err == nil && !found {
-		c.violated("%s names no line of its retry set", what)
+		c.violated("%s does not match a line of the retry set", what)
 	}
 	return err
 }
@@ -263,9 +263,9 @@ func (c *checker) checkNoted(what string, key []byte) error {
 	case err != nil:
 		return err
 	case !found:
-		c.violated("%s is not noted with its message", what)
+		c.violated("%s is missing from the index of planned attempts", what)
 	case !bytes.Equal(value, encodePlanned(due)):
-		c.violated("%s is noted with its message for another time: %x", what, value)
+		c.violated("%s is in the index of planned attempts with a different time: %x", what, value)
 	}
 	return nil
 }
@@ -294,15 +294,15 @@ func (c *checker) checkLastAttempt(what string, endpoint webhook.ID, m *webhook.
 				return err
 			}
 			if second {
-				c.violated("%s is one of two; the other is due at %s", what, a.next.Format(time.RFC3339Nano))
+				c.violated("%s is a duplicate; the other line is due at %s", what, a.next.Format(time.RFC3339Nano))
 			}
 		}
 	}
 	switch {
 	case last != line.Made:
-		c.violated("%s says that %d attempts were made, but the last one recorded has number %d", what, line.Made, last)
+		c.violated("%s counts %d attempts, but the last recorded one has number %d", what, line.Made, last)
 	case !agrees:
-		c.violated("%s is not what the last attempt, number %d, has asked for", what, last)
+		c.violated("%s does not match the last attempt, number %d", what, last)
 	}
 	return nil
 }
@@ -313,17 +313,17 @@ func (c *checker) checkHeld(key, value []byte) error {
 	what := fmt.Sprintf("the line of %s in the held set of %s", messageName(line.Message), endpointName(endpoint))
 	c.held[endpoint]++
 	if len(value) != 0 {
-		c.violated("%s holds %d bytes", what, len(value))
+		c.violated("%s has %d bytes", what, len(value))
 	}
 	m, err := c.checkOwned(what, endpoint, line.Message)
 	if err != nil || m == nil {
 		return err
 	}
 	if hash := webhook.OrderingKeyHash(m.OrderingKey); hash != line.Key {
-		c.violated("%s stands under the key %x, but the ordering key of the message is %x", what, line.Key, hash)
+		c.violated("%s has the key %x, but the message has the ordering key %x", what, line.Key, hash)
 	}
 	if place := c.cursors[endpoint]; place != nil && place.fresh(line.Message) {
-		c.violated("%s is of a message that the cursor of the endpoint has yet to come to", what)
+		c.violated("%s names a message that the endpoint's cursor has not reached", what)
 	}
 	return nil
 }
@@ -348,13 +348,13 @@ func (c *checker) checkOwned(what string, endpoint, message webhook.ID) (*webhoo
 	e := c.endpoints[endpoint]
 	if e == nil {
 		if !c.removed[endpoint] && !c.leaving[endpoint] {
-			c.violated("%s is of an endpoint that is not there and is not being removed", what)
+			c.violated("%s belongs to an endpoint that does not exist and is not being removed", what)
 		}
 		return nil, nil
 	}
 	m, err := c.message(e.App, message)
 	if err == nil && m == nil {
-		c.violated("%s is of a message that is not in the log of %s", what, appName(e.App))
+		c.violated("%s names a message that is missing from the log of %s", what, appName(e.App))
 	}
 	return m, err
 }
@@ -362,16 +362,16 @@ func (c *checker) checkOwned(what string, endpoint, message webhook.ID) (*webhoo
 // checkHour looks at the attempts that were counted in an hour.
 func (c *checker) checkHour(key, value []byte) {
 	endpoint, at := webhook.ID(key[1:1+idSize]), binary.BigEndian.Uint64(key[1+idSize:])
-	what := fmt.Sprintf("what is counted of the attempts at %s in the hour from %s", endpointName(endpoint), clockTime(int64(at)*hour).Format(time.RFC3339))
+	what := fmt.Sprintf("the record of attempts at %s in the hour from %s", endpointName(endpoint), clockTime(int64(at)*hour).Format(time.RFC3339))
 	if err := new(counts).decodeHour(value); err != nil {
 		c.violated("%s can't be read: %x", what, value)
 	}
 	place := c.cursors[endpoint]
 	switch {
 	case place == nil && !c.removed[endpoint]:
-		c.violated("%s is of an endpoint that is not there and is not being removed", what)
+		c.violated("%s belongs to an endpoint that does not exist and is not being removed", what)
 	case place != nil && at >= place.counts.hour:
-		c.violated("%s is not before the hour of its cursor", what)
+		c.violated("%s is not earlier than the hour of the cursor", what)
 	}
 }
 
@@ -384,7 +384,7 @@ func (c *checker) checkCounts() {
 			counted, there uint64
 		}{{"retry", place.counts.waiting, c.lines[id]}, {"held", place.counts.held, c.held[id]}, {"manual", place.counts.manual, c.manual[id]}} {
 			if count.counted != count.there {
-				c.violated("the cursor of %s counts %d lines in its %s set, but there are %d", endpointName(id), count.counted, count.what, count.there)
+				c.violated("the cursor of %s counts %d lines in its %s set, but it has %d", endpointName(id), count.counted, count.what, count.there)
 			}
 		}
 	}

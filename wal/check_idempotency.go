@@ -10,7 +10,7 @@ func answerText(name []byte) string {
 // findLooseAnswers looks for answers that no entry has.
 func (c *checker) checkAnswer(key, value []byte) {
 	if _, err := decodeAnswer(value); err != nil {
-		c.violated("the answer to %s can't be read: %v", answerText(key[1:]), err)
+		c.violated("the reply kept for %s can't be read: %v", answerText(key[1:]), err)
 	}
 }
 
@@ -26,7 +26,7 @@ func (c *checker) checkAging(key, value []byte) error {
 			break
 		}
 		if seen[string(name)] {
-			c.violated("entry %d has met %s twice", entry.Index(), answerText(name))
+			c.violated("entry %d lists %s twice", entry.Index(), answerText(name))
 			continue
 		}
 		seen[string(name)] = true
@@ -50,12 +50,12 @@ func (c *checker) checkAged(key, name []byte) error {
 	kept, damaged := decodeAnswer(data)
 	switch of := entryOf(key); {
 	case !found:
-		c.violated("entry %d has met %s, to which there is no answer", of.Index(), answerText(name))
+		c.violated("entry %d lists %s, which has no reply", of.Index(), answerText(name))
 	case damaged != nil: // checkAnswer has reported it
 	case kept.entry == of:
 		c.answers++
 	case of.After(kept.entry):
-		c.violated("entry %d has met %s, which entry %d had answered before", of.Index(), answerText(name), kept.entry.Index())
+		c.violated("entry %d lists %s, which the earlier entry %d replied to", of.Index(), answerText(name), kept.entry.Index())
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (c *checker) findLooseAnswers() error {
 				return nil
 			}
 		}
-		c.violated("%s was answered by entry %d, which does not list it", answerText(key[1:]), kept.entry.Index())
+		c.violated("entry %[2]d replied to %[1]s but does not list it", answerText(key[1:]), kept.entry.Index())
 		return nil
 	})
 }

@@ -19,15 +19,15 @@ func (c *checker) checkAPIKey(key, value []byte) {
 		return
 	}
 	if k.ID != id {
-		c.violated("%s is kept under the id %s", keyName(k.ID), id.Text(webhook.KindAPIKey))
+		c.violated("%s is stored under the id %s", keyName(k.ID), id.Text(webhook.KindAPIKey))
 	}
 	if len(k.Hash) != sha256.Size {
-		c.violated("%s has a hash of %d bytes, which no token has", what, len(k.Hash))
+		c.violated("%s has a token hash of %d bytes, which is not valid", what, len(k.Hash))
 	}
 	if err := k.Validate(); err != nil {
-		c.violated("%s is not as it may be: %v", what, err)
+		c.violated("%s is invalid: %v", what, err)
 	}
 	if !k.App.IsZero() && c.apps[k.App] == nil {
-		c.violated("%s is of %s, which does not exist", what, appName(k.App))
+		c.violated("%s belongs to %s, which does not exist", what, appName(k.App))
 	}
 }

@@ -78,11 +78,11 @@ func (c *checker) checkMessages(key, value []byte) error {
 	follows := c.follows(key)
 	c.shares.held[app] += int64(len(key) + len(value))
 	if c.apps[app] == nil && !c.goneApps[app] {
-		c.violated("there is a log of %s, which does not exist", appName(app))
+		c.violated("there is a log of the unknown %s", appName(app))
 	}
 	list, err := decodeMessages(key, value, app)
 	if err != nil {
-		c.violated("the part of the log of %s that entry %d made can't be read: %v", appName(app), entryOf(key).Index(), err)
+		c.violated("the part of the log of %s from entry %d can't be read: %v", appName(app), entryOf(key).Index(), err)
 	}
 	for i := range list {
 		m := &list[i]
@@ -94,9 +94,9 @@ func (c *checker) checkMessages(key, value []byte) error {
 		c.report.Messages++
 		switch {
 		case i > 0 && !m.ID.After(list[i-1].ID):
-			c.violated("%s stands in the log of %s behind %s", what, appName(app), messageName(list[i-1].ID))
+			c.violated("%s is in the log of %s after %s", what, appName(app), messageName(list[i-1].ID))
 		case i == 0 && !follows:
-			c.violated("%s of entry %d stands in the log of %s behind one of a later entry", what, m.ID.Index(), appName(app))
+			c.violated("%s of entry %d is in the log of %s after a message of a later entry", what, m.ID.Index(), appName(app))
 		case app.After(m.ID):
 			c.violated("%s is older than its %s", what, appName(app))
 		}
@@ -126,9 +126,9 @@ func (c *checker) checkUnique(m *webhook.Message) error {
 	case err != nil:
 		return err
 	case !found:
-		c.violated("%s has the event id %q, but that is not noted, so it could be used again", messageName(m.ID), m.EventID)
+		c.violated("%s has the event id %q, which is not recorded, so it could be used again", messageName(m.ID), m.EventID)
 	case !bytes.Equal(value, m.ID[:]):
-		c.violated("%s has the event id %q, but that is noted of another message: %x", messageName(m.ID), m.EventID, value)
+		c.violated("%s has the event id %q, which is recorded for another message: %x", messageName(m.ID), m.EventID, value)
 	}
 	return nil
 }
@@ -138,16 +138,16 @@ func (c *checker) checkExpiry(key, value []byte) error {
 	due, app, id := parseExpiryKey(key)
 	what := fmt.Sprintf("the line that says that %s expires at %s", messageName(id), clockTime(due).Format(time.RFC3339Nano))
 	if len(value) != 0 {
-		c.violated("%s holds %d bytes", what, len(value))
+		c.violated("%s has %d bytes", what, len(value))
 	}
 	m, err := c.message(app, id)
 	switch {
 	case err != nil:
 		return err
 	case m == nil:
-		c.violated("%s is of a message that is not in the log of %s", what, appName(app))
+		c.violated("%s names a message that is missing from the log of %s", what, appName(app))
 	case m.Retention == 0 || leavesAt(m) != due:
-		c.violated("%s is not what the message says", what)
+		c.violated("%s does not match the message's retention", what)
 	}
 	return nil
 }
@@ -203,7 +203,7 @@ func (c *checker) checkAttempted(endpoint *webhook.Endpoint, m *webhook.Message)
 			return err
 		}
 	}
-	c.violated("%s was passed by the cursor of %s, which wants it, without any attempt", messageName(m.ID), endpointName(endpoint.ID))
+	c.violated("the cursor of %[2]s has passed %[1]s, which the endpoint wants, without any attempt", messageName(m.ID), endpointName(endpoint.ID))
 	return nil
 }
 
@@ -211,7 +211,7 @@ func (c *checker) checkAttempted(endpoint *webhook.Endpoint, m *webhook.Message)
 // others if there are more.
 func (c *checker) checkEventID(key, value []byte) {
 	if len(value) != idSize {
-		c.violated("the event id %q is noted of something that is no message: %x", key[1+idSize:], value)
+		c.violated("the event id %q is recorded for an invalid message id: %x", key[1+idSize:], value)
 	}
 }
 
@@ -224,11 +224,11 @@ func (c *checker) findLooseEventIDs() error {
 		app, id := webhook.ID(key[1:1+idSize]), webhook.ID(value)
 		m, err := readMessageAt(c.txn, app, id)
 		if webhook.ErrorCode(err) == webhook.CodeNotFound {
-			c.violated("the event id %q is noted of %s, which is not in the log of %s", key[1+idSize:], messageName(id), appName(app))
+			c.violated("the event id %q is recorded for %s, which is missing from the log of %s", key[1+idSize:], messageName(id), appName(app))
 			return nil
 		}
 		if err == nil && m.EventID != string(key[1+idSize:]) {
-			c.violated("the event id %q is noted of %s, which has another: %q", key[1+idSize:], messageName(id), m.EventID)
+			c.violated("the event id %q is recorded for %s, which has a different one: %q", key[1+idSize:], messageName(id), m.EventID)
 		}
 		return nil // what can't be read has been said
 	})

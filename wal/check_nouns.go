@@ -73,27 +73,27 @@ func (c *checker) loadMeta() error {
 	}
 	if !found {
 		if first, err := firstKeysIn(c.txn, nil, 1); err != nil || len(first) > 0 {
-			c.violated("the store has records but does not say which entry they are as of")
+			c.violated("the store has records but no applied index")
 			return err
 		}
 		return nil
 	}
 	m := &c.meta
 	if err := m.decode(value); err != nil {
-		c.violated("the record that says how far the store has come can't be read: %v", err)
+		c.violated("the record with the applied index can't be read: %v", err)
 	}
 	c.report.Index, c.report.Term, c.report.Clock = m.index, m.term, clockTime(m.clock)
 	if m.index == 0 || m.term == 0 {
-		c.violated("the store stands at entry %d of term %d, which can't be", m.index, m.term)
+		c.violated("the store is at entry %d of term %d, which is impossible", m.index, m.term)
 	}
 	if m.left > m.clock {
-		c.violated("a message of %s has left the log, but the clock of the log stands at %s", clockTime(m.left), c.clock())
+		c.violated("a message of %s has left the log, but the log's clock is at %s", clockTime(m.left), c.clock())
 	}
 	if m.confIndex > m.index {
-		c.violated("the configuration of the cluster comes from entry %d, but the store stands at entry %d", m.confIndex, m.index)
+		c.violated("the cluster's configuration comes from entry %d, but the store is at entry %d", m.confIndex, m.index)
 	}
 	if (m.confIndex == 0) != (len(m.conf) == 0) {
-		c.violated("the configuration of the cluster is of entry %d and has %d bytes", m.confIndex, len(m.conf))
+		c.violated("the cluster's configuration comes from entry %d and has %d bytes", m.confIndex, len(m.conf))
 	}
 	return nil
 }
@@ -103,10 +103,10 @@ func (c *checker) checkApplication(key []byte) {
 	app := c.apps[id]
 	c.checkID(id, appName(id))
 	if app.ID != id {
-		c.violated("%s is kept under the id %s", appName(app.ID), id.Text(webhook.KindApplication))
+		c.violated("%s is stored under the id %s", appName(app.ID), id.Text(webhook.KindApplication))
 	}
 	if other, taken := c.takeUID(uid{name: app.UID}, id); taken {
-		c.violated("%s has the uid %q, which %s has too", appName(id), app.UID, appName(other))
+		c.violated("%s has the same uid %q as %s", appName(id), app.UID, appName(other))
 	}
 	c.checkRevision(app.Revision, appName(id))
 }
@@ -136,7 +136,7 @@ func (c *checker) checkEndpoint(key []byte) {
 		return
 	}
 	if endpoint.ID != id || endpoint.App != app {
-		c.violated("%s of %s is kept under the ids %s and %s", endpointName(endpoint.ID), appName(endpoint.App),
+		c.violated("%s of %s is stored under the ids %s and %s", endpointName(endpoint.ID), appName(endpoint.App),
 			id.Text(webhook.KindEndpoint), app.Text(webhook.KindApplication))
 	}
 	if c.apps[app] == nil {
@@ -148,18 +148,18 @@ func (c *checker) checkEndpoint(key []byte) {
 		c.violated("%s has no cursor", what)
 	}
 	if other, taken := c.takeUID(uid{app, endpoint.UID}, id); taken {
-		c.violated("%s has the uid %q, which %s has too", what, endpoint.UID, endpointName(other))
+		c.violated("%s has the same uid %q as %s", what, endpoint.UID, endpointName(other))
 	}
 	c.checkRevision(endpoint.Revision, what)
 	if endpoint.FilterSince.Index() > c.meta.index {
-		c.violated("the filters of %s hold from entry %d on, but the store stands at entry %d", what, endpoint.FilterSince.Index(), c.meta.index)
+		c.violated("the filters of %s were set by entry %d, but the store is at entry %d", what, endpoint.FilterSince.Index(), c.meta.index)
 	}
 }
 
 // checkRevision tells whether an entry that is applied can have made the last change.
 func (c *checker) checkRevision(revision uint64, what string) {
 	if revision == 0 || revision > c.meta.index {
-		c.violated("%s was changed last by entry %d, but the store stands at entry %d", what, revision, c.meta.index)
+		c.violated("%s was last changed by entry %d, but the store is at entry %d", what, revision, c.meta.index)
 	}
 }
 
@@ -171,7 +171,7 @@ func (c *checker) checkEventType(key, value []byte) {
 		return
 	}
 	if t.Name != name {
-		c.violated("the event type %q is kept under the name %q", t.Name, name)
+		c.violated("the event type %q is stored under the name %q", t.Name, name)
 	}
 	c.checkRevision(t.Revision, fmt.Sprintf("the event type %q", name))
 }
@@ -180,10 +180,10 @@ func (c *checker) checkRemoved(key, value []byte) {
 	id := webhook.ID(key[1:])
 	c.checkID(id, endpointName(id))
 	if c.endpoints[id] != nil {
-		c.violated("%s is being removed, but it is still there", endpointName(id))
+		c.violated("%s is being removed but still exists", endpointName(id))
 	}
 	if len(value) != 0 {
-		c.violated("the note that %s is being removed holds %d bytes", endpointName(id), len(value))
+		c.violated("the record of the removal of %s has %d bytes", endpointName(id), len(value))
 	}
 }
 
@@ -191,10 +191,10 @@ func (c *checker) checkRemovedApp(key, value []byte) {
 	id := webhook.ID(key[1:])
 	c.checkID(id, appName(id))
 	if c.apps[id] != nil {
-		c.violated("%s is being removed, but it is still there", appName(id))
+		c.violated("%s is being removed but still exists", appName(id))
 	}
 	if len(value) != 0 {
-		c.violated("the note that %s is being removed holds %d bytes", appName(id), len(value))
+		c.violated("the record of the removal of %s has %d bytes", appName(id), len(value))
 	}
 }
 
@@ -205,7 +205,7 @@ func (c *checker) checkCursor(key []byte) error {
 		return nil
 	}
 	if endpoint == nil {
-		c.violated("%s is there, but the endpoint is not", what)
+		c.violated("%s exists, but the endpoint does not", what)
 		return nil
 	}
 	end, err := c.endOf(endpoint.App)
@@ -213,23 +213,23 @@ func (c *checker) checkCursor(key []byte) error {
 		return err
 	}
 	if id.After(place.position) {
-		c.violated("%s stands at %s, before the endpoint was made", what, messageName(place.position))
+		c.violated("%s is at %s, before the endpoint was created", what, messageName(place.position))
 	} else if place.position != id && place.position.After(end) && place.position.Millis() > c.meta.left { // older ones may have left the log
-		c.violated("%s stands at %s, after the last one of the log, %s", what, messageName(place.position), messageName(end))
+		c.violated("%s is at %s, after the end of the log, %s", what, messageName(place.position), messageName(end))
 	}
 	for i, done := range place.done {
 		switch {
 		case !done.After(place.position):
-			c.violated("%s names %s as done beyond it, which it has passed", what, messageName(done))
+			c.violated("%s lists %s as done ahead of it, but is already past it", what, messageName(done))
 		case i > 0 && !done.After(place.done[i-1]):
-			c.violated("%s names what is done beyond it in the wrong order: %s after %s", what, messageName(done), messageName(place.done[i-1]))
+			c.violated("%s lists what is done ahead of it in the wrong order: %s after %s", what, messageName(done), messageName(place.done[i-1]))
 		}
 		m, err := c.message(endpoint.App, done)
 		if err != nil {
 			return err
 		}
 		if m == nil {
-			c.violated("%s names %s as done, which is not in the log of %s", what, messageName(done), appName(endpoint.App))
+			c.violated("%s lists %s as done, which is missing from the log of %s", what, messageName(done), appName(endpoint.App))
 		}
 	}
 	return nil

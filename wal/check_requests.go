@@ -15,7 +15,7 @@ func (c *checker) inWindow(index uint64) bool {
 func (c *checker) checkRequests(key, value []byte) {
 	index := binary.BigEndian.Uint64(key[1:])
 	if !c.inWindow(index) {
-		c.violated("the requests of entry %d are remembered, but the store stands at entry %d and remembers those of %d entries", index, c.meta.index, requestWindow)
+		c.violated("the requests of entry %d are still kept, but the store is at entry %d and keeps those of %d entries", index, c.meta.index, requestWindow)
 	}
 	r := newReader(value, requestsVersion)
 	for r.more() {
@@ -25,7 +25,7 @@ func (c *checker) checkRequests(key, value []byte) {
 		}
 		request := [16]byte(name)
 		if len(reply) == 0 || reply[0] > replyStored || reply[0] == replyStored && len(reply) < 3 {
-			c.violated("the reply to request %x of entry %d is none: %x", request, index, reply)
+			c.violated("the reply to request %x of entry %d is invalid: %x", request, index, reply)
 		}
 		if request != [16]byte{} {
 			c.requests = append(c.requests, request)
@@ -54,10 +54,10 @@ func (c *checker) checkOvertaker(key, value []byte) error {
 		return err
 	}
 	if len(value) != 0 {
-		c.violated("the note of the repetition of request %x in entry %d holds %d bytes", request, index, len(value))
+		c.violated("the record of the repetition of request %x in entry %d has %d bytes", request, index, len(value))
 	}
 	if !c.inWindow(index) {
-		c.violated("the repetition of request %x in entry %d is remembered, but the store stands at entry %d and remembers those of %d entries",
+		c.violated("the repetition of request %x in entry %d is still kept, but the store is at entry %d and keeps those of %d entries",
 			request, index, c.meta.index, requestWindow)
 		return nil
 	}
@@ -66,7 +66,7 @@ func (c *checker) checkOvertaker(key, value []byte) error {
 		return err
 	}
 	if _, found, _ := findRequest(data, request); !found {
-		c.violated("the repetition of request %x is noted of entry %d, which has no reply to it", request, index)
+		c.violated("the repetition of request %x is recorded for entry %d, which has no reply to it", request, index)
 	}
 	return nil
 }

@@ -51,11 +51,11 @@ func (c *checker) checkShare(key, value []byte) {
 	held, err := decodeShare(value)
 	switch {
 	case err != nil:
-		c.violated("what %s holds can't be read: %v", appName(app), err)
+		c.violated("the share of %s can't be read: %v", appName(app), err)
 	case held == 0:
-		c.violated("it is noted that %s holds nothing", appName(app))
+		c.violated("the share of %s is recorded as zero", appName(app))
 	case !bytes.Equal(encodeShare(held), value):
-		c.violated("what %s holds is written in an unusual way: %x", appName(app), value)
+		c.violated("the share of %s is not encoded in the shortest form: %x", appName(app), value)
 	}
 	c.shares.shares[app] = held
 }
@@ -64,7 +64,7 @@ func (c *checker) checkShare(key, value []byte) {
 func (c *checker) checkShares() {
 	s := &c.shares
 	for _, endpoint := range slices.SortedFunc(maps.Keys(s.orphans), webhook.ID.Compare) {
-		c.violated("there is a history of %s, which is gone, and its messages are not in the log of any application", endpointName(endpoint))
+		c.violated("the messages in the history of the deleted %s are missing from the log of every application", endpointName(endpoint))
 	}
 	if len(s.orphans) > 0 { // to whom these count nobody knows
 		return

@@ -24,15 +24,15 @@ func (c *checker) checkTask(key, value []byte) {
 	}
 	switch e := c.endpoints[t.Endpoint]; {
 	case t.ID != id:
-		c.violated("%s says that it is %s", what, taskName(t.ID))
+		c.violated("%s has the id of %s", what, taskName(t.ID))
 	case !slices.Contains([]webhook.TaskStatus{webhook.TaskRunning, webhook.TaskPaused, webhook.TaskFinished, webhook.TaskCanceled, webhook.TaskFailed}, t.Status):
-		c.violated("%s is %q, which no task is", what, t.Status)
+		c.violated("%s has the unknown status %q", what, t.Status)
 	case !t.Status.Over() && (e == nil || e.App != t.App):
-		c.violated("%s is not over, but its %s is not there", what, endpointName(t.Endpoint))
+		c.violated("%s is not finished, but its %s does not exist", what, endpointName(t.Endpoint))
 	case t.Status == webhook.TaskFinished && t.End().After(t.Position):
-		c.violated("%s is finished, but has not looked at all of its range", what)
+		c.violated("%s is finished but has not read its whole range", what)
 	case t.Delivered < 0 || t.Failed < 0 || t.Taken > t.Looked || t.Waiting() < 0:
-		c.violated("%s has looked at %d messages and taken %d, of which %d were delivered and %d not, which can't be",
+		c.violated("%s has impossible counts: %d messages read, %d chosen, %d delivered, %d failed",
 			what, t.Looked, t.Taken, t.Delivered, t.Failed)
 	}
 }
@@ -41,7 +41,7 @@ func (c *checker) checkTask(key, value []byte) {
 func (c *checker) checkTaskLine(what string, task webhook.ID) {
 	t := c.tasks[task]
 	if t == nil || t.Status.Over() {
-		c.violated("%s is of %s, which is over or not there", what, taskName(task))
+		c.violated("%s belongs to %s, which is finished or does not exist", what, taskName(task))
 	}
 	c.taskLines[task]++
 }
@@ -50,11 +50,11 @@ func (c *checker) checkTaskLine(what string, task webhook.ID) {
 func (c *checker) checkTasks() {
 	for id, t := range c.tasks {
 		if !t.Status.Over() && t.Waiting() != c.taskLines[id] {
-			c.violated("%s counts %d messages that wait, but there are %d", taskName(id), t.Waiting(), c.taskLines[id])
+			c.violated("%s counts %d waiting messages, but there are %d", taskName(id), t.Waiting(), c.taskLines[id])
 		}
 	}
 	if c.tasksOver > maxTasksOver {
-		c.violated("%d tasks are over and kept, of which there may be %d", c.tasksOver, maxTasksOver)
+		c.violated("%d finished tasks are kept, but the limit is %d", c.tasksOver, maxTasksOver)
 	}
 }
 
@@ -74,7 +74,7 @@ func (c *checker) checkChanges(key, value []byte) {
 			continue
 		}
 		if !bytes.Equal(changeKey(change.ID), key) || i > 0 && !change.ID.After(list[i-1].ID) {
-			c.violated("%s does not stand where its id says", what)
+			c.violated("%s is stored under a key that does not match its id", what)
 		}
 	}
 }

@@ -47,6 +47,6 @@ func tolerated(t *testing.T, violation string) bool {
 
 // inventsMessages lets a test record attempts at messages that are in no log.
 func inventsMessages(t *testing.T) {
-	tolerate(t, "not in the log of", "is older than its message", "without any attempt", "after the last one of the log",
-		"that the cursor of the endpoint has yet to come to")
+	tolerate(t, "missing from the log of", "is older than its message", "without any attempt", "after the end of the log",
+		"that the endpoint's cursor has not reached")
 }

@@ -102,7 +102,7 @@ func (l *ledger) near(rnd *rand.Rand, ids []webhook.ID) webhook.ID {
 // Cursors and retry sets of several endpoints are what a plain model of them is, after each step and after a restart.
 func TestCursorsFollowModel(t *testing.T) {
 	inventsMessages(t)
-	tolerate(t, "has the number", "the last one recorded", "is not what the last attempt", "is one of two")
+	tolerate(t, "has the number", "the last recorded one", "does not match the last attempt", "is a duplicate")
 	rnd := seeded(t)
 	dir := t.TempDir()
 	s := openTest(t, dir)
