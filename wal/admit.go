@@ -6,8 +6,9 @@ import (
 	"hookwheel/webhook"
 )
 
-// Admit is asked on the leader before a command goes into the log: a reply refuses the command, and it is not proposed. full are
-// the other nodes whose disk is short. A repetition is judged by its form only, for its first try may be in the log.
+// Admit is asked on the leader before a command goes into the log: a reply refuses the command, and
+// it is not proposed. full are the other nodes whose disk is short. A repetition is judged by its
+// form only, for its first try may be in the log.
 func (s *Store) Admit(body []byte, full []string, repetition bool) (reply []byte) {
 	err := s.admit(body, full, repetition)
 	if err == nil {
@@ -39,7 +40,8 @@ func (s *Store) admit(body []byte, full []string, repetition bool) error {
 	return nil
 }
 
-// grows reports whether a command adds to the state for good. What delivers, changes or removes is let through when there is no room.
+// grows reports whether a command adds to the state for good. What delivers, changes or removes is
+// let through when there is no room.
 func grows(command action) bool {
 	switch command.(type) {
 	case *createMessage, *createApplication, *createEndpoint, *createEventType, *createKey, *createTask:
@@ -48,7 +50,7 @@ func grows(command action) bool {
 	return false
 }
 
-// applicationOf is the application to whose share a command that grows adds; zero: to none.
+// applicationOf returns the application whose share a growing command adds to, or zero.
 func applicationOf(command action) (app webhook.ID) {
 	switch c := command.(type) {
 	case *createMessage:

@@ -72,7 +72,8 @@ func admitted(t *testing.T, s *Store, body []byte) bool {
 	return false
 }
 
-// Whatever a command is wrapped in, the watermark judges it alike, and only what adds to the state needs room.
+// Whatever a command is wrapped in, the watermark judges it alike, and only what adds to the state
+// needs room.
 func TestNoWrappingEscapesAdmission(t *testing.T) {
 	s, _, app, endpoint := newWorld(t)
 	legal := legalCommands(t, app.ID, endpoint.ID, endpoint.ID)

@@ -92,7 +92,8 @@ func TestExpiredKeysAreSwept(t *testing.T) {
 	}
 }
 
-// An application has so many keys at most, of which the oldest makes room; and all of them can be ended.
+// An application has so many keys at most, of which the oldest makes room; and all of them can be
+// ended.
 func TestKeysOfApplication(t *testing.T) {
 	s, w, app, _ := newWorld(t)
 	oldest := newKey(t, w, webhook.RoleApplication, app.ID, testLater)

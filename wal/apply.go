@@ -8,15 +8,17 @@ import (
 	"hookwheel/webhook"
 )
 
-// Apply applies the commands of one Raft entry; now is the clock of the leader that made it, in milliseconds since the Unix
-// epoch. It returns a reply for each command. It is deterministic: the same entries lead to the same store and the same
-// replies on every node. An entry that the store already holds is skipped, without replies.
+// Apply applies the commands of one Raft entry; now is the clock of the leader that made it, in
+// milliseconds since the Unix epoch. It returns a reply for each command. It is deterministic: the
+// same entries lead to the same store and the same replies on every node. An entry that the store
+// already holds is skipped, without replies.
 //
-// All reads see it at once, but it is staged only: Commit makes it durable, soon and for many entries together. A crash
-// before that loses nothing, for the Raft log has the entry on stable storage and replays it.
+// All reads see it at once, but it is staged only: Commit makes it durable, soon and for many
+// entries together. A crash before that loses nothing, for the Raft log has the entry on stable
+// storage and replays it.
 //
-// Any error is the end of this store: a state machine that leaves out an entry has left the cluster. The caller must stop
-// the process.
+// Any error is the end of this store: a state machine that leaves out an entry has left the
+// cluster. The caller must stop the process.
 func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]byte, error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
@@ -88,7 +90,7 @@ func (s *Store) Configure(index, term uint64, configuration []byte) error {
 	return nil
 }
 
-// tell passes on what an entry has changed.
+// tell reports the changes of an entry.
 func (s *Store) tell(changes Changes) {
 	if len(changes.events) > 0 {
 		s.tails.tell(changes.events)
@@ -140,7 +142,7 @@ func chunkOf(list *[]chunk, owner webhook.ID) *chunk {
 	return &(*list)[len(*list)-1]
 }
 
-// id makes the next ID of this entry.
+// id returns the next ID of this entry.
 func (e *entry) id() (webhook.ID, error) {
 	if e.place > webhook.MaxPlace {
 		return webhook.ID{}, errors.New("wal: more than 2^24 ids in one entry")
@@ -150,10 +152,11 @@ func (e *entry) id() (webhook.ID, error) {
 	return id, nil
 }
 
-// first is the entry as an ID.
+// first returns the first ID of the entry.
 func (e *entry) first() webhook.ID { return webhook.NewID(e.batch.meta.clock, e.batch.meta.index, 0) }
 
-// run applies one command and remembers its reply, or where it can be read again; one that was applied before gets that reply again.
+// run applies one command and remembers its reply, or where to read it again. A command that was
+// applied before gets the same reply again.
 func (e *entry) run(c *Command) ([]byte, error) {
 	reply, found, err := e.repliedBefore(c)
 	if err != nil || found {
@@ -180,7 +183,8 @@ func (e *entry) run(c *Command) ([]byte, error) {
 	return reply, nil
 }
 
-// finish writes what the commands of the entry made together; before is the index of the entry before it.
+// finish writes what the commands of the entry have in common; before is the index of the previous
+// entry.
 func (e *entry) finish(before uint64) error {
 	first := e.first()
 	for _, c := range e.logs {
@@ -243,7 +247,7 @@ func (e *entry) createMessage(m *webhook.Message) ([]byte, error) {
 	return m.ID[:], nil
 }
 
-// appendToLog gives a message its ID and its place at the end of the log.
+// appendToLog assigns a message its ID and appends it to the log.
 func (e *entry) appendToLog(m *webhook.Message) (err error) {
 	if m.ID, err = e.id(); err != nil {
 		return err

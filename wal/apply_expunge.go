@@ -6,10 +6,11 @@ import (
 	"hookwheel/webhook"
 )
 
-// expungedResponse is what remains of a receiver's answer that was expunged.
+// expungedResponse replaces an expunged response.
 const expungedResponse = "EXPUNGED"
 
-// expungeMessage takes the payload of a message away for good. Where it is not yet delivered it is canceled when its turn comes.
+// expungeMessage deletes the payload of a message permanently. Deliveries of it that are not yet
+// made are canceled when their turn comes.
 func (e *entry) expungeMessage(c *expungeMessage) error {
 	key := chunkKey(keyLog, c.App, c.Message)
 	data, found, err := e.store.get(key)
@@ -33,7 +34,7 @@ func (e *entry) expungeMessage(c *expungeMessage) error {
 	return nil
 }
 
-// expungeAttempt takes the receiver's answer away for good.
+// expungeAttempt deletes the response to an attempt permanently.
 func (e *entry) expungeAttempt(c *expungeAttempt) error {
 	switch m, err := e.messageOf(c.App, c.Message, new(logPart)); {
 	case err != nil:
@@ -53,7 +54,7 @@ func (e *entry) expungeAttempt(c *expungeAttempt) error {
 	if err != nil {
 		return err
 	}
-	if !found { // it was made by this very entry, so nobody can have seen it
+	if !found { // this entry made it, so nobody can have seen it
 		return errNoAttempt
 	}
 	list, err := decodeAttempts(key, data, webhook.ID(endpoint))
@@ -69,7 +70,7 @@ func (e *entry) expungeAttempt(c *expungeAttempt) error {
 	return nil
 }
 
-// encodeMessages writes a chunk of the log anew.
+// encodeMessages writes a chunk of the log again.
 func encodeMessages(list []webhook.Message) (chunk []byte) {
 	for i := range list {
 		chunk = appendMessage(appendPlaced(chunk, messageVersion, list[i].ID.Place()), &list[i])
@@ -77,7 +78,7 @@ func encodeMessages(list []webhook.Message) (chunk []byte) {
 	return chunk
 }
 
-// encodeAttempts writes a chunk of the history anew.
+// encodeAttempts writes a chunk of the history again.
 func encodeAttempts(list []webhook.Attempt) (chunk []byte) {
 	url := ""
 	for i := range list {

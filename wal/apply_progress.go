@@ -6,15 +6,16 @@ import (
 	"hookwheel/webhook"
 )
 
-// recordProgress keeps attempts and moves cursors, retry sets, held sets and manual sets. What a leader of another term says
-// comes too late: the one of this term has begun from the store without it.
+// recordProgress records attempts and moves cursors, retry sets, held sets and manual sets. It
+// refuses the progress of a leader of another term, because the present leader has started from the
+// store without it.
 func (e *entry) recordProgress(term uint64, list []webhook.Progress) error {
 	if term != e.batch.meta.term {
 		return errLateProgress
 	}
 	for i := range list {
 		p := &list[i]
-		if e.store.nouns.cursors[p.Endpoint] == nil { // removed meanwhile, and nobody is to find traces of it later
+		if e.store.nouns.cursors[p.Endpoint] == nil { // removed meanwhile; leave no traces of it
 			continue
 		}
 		if err := e.settleGone(p); err != nil {
@@ -52,7 +53,7 @@ func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	return nil
 }
 
-// moveCursor settles what the outcomes settle. An outcome of something that is settled already changes nothing.
+// moveCursor settles what the outcomes settle. The outcome of a settled delivery changes nothing.
 func (e *entry) moveCursor(p *webhook.Progress) error {
 	c := e.store.nouns.cursors[p.Endpoint]
 	e.store.mu.Lock()
@@ -80,7 +81,7 @@ func (e *entry) putCursor(endpoint webhook.ID, c *cursor) {
 	e.batch.set(idKey(keyCursor, endpoint), c.encode())
 }
 
-// settle takes away the record that the delivery came from, and puts down what is to come.
+// settle removes the record that the delivery came from, and writes what follows.
 func (e *entry) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error {
 	message := o.Attempt.Message
 	settled, err := e.take(endpoint, c, o)
@@ -105,7 +106,7 @@ func (e *entry) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error
 	return nil
 }
 
-// plan puts a line into a retry set.
+// plan adds a line to a retry set.
 func (e *entry) plan(endpoint, message webhook.ID, line *webhook.Retry) {
 	e.batch.set(retryKey(endpoint, line.Due, message), encodeRetry(line))
 	if notesUntried || line.Made > 0 {
@@ -113,7 +114,7 @@ func (e *entry) plan(endpoint, message webhook.ID, line *webhook.Retry) {
 	}
 }
 
-// take takes away the record that an outcome is of; false: it is gone already.
+// take removes the record that an outcome belongs to, and reports whether it was there.
 func (e *entry) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settled bool, err error) {
 	message := o.Attempt.Message
 	switch o.Source {
@@ -134,7 +135,7 @@ func (e *entry) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settle
 	}
 }
 
-// remove deletes a record if it is there, and counts one less.
+// remove deletes an existing record, and decrements its count.
 func (e *entry) remove(key []byte, count *uint64) (found bool, err error) {
 	if _, found, err = e.store.get(key); !found {
 		return false, err

@@ -11,7 +11,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// leavesAt is when a message that says itself how long it is kept leaves the log, in milliseconds; a scheduled one is kept from then on.
+// leavesAt returns when a message with a retention of its own leaves the log, in milliseconds. The
+// retention of a scheduled message begins at its due time.
 func leavesAt(m *webhook.Message) int64 { return begin(m) + m.Retention.Milliseconds() }
 
 func begin(m *webhook.Message) int64 {
@@ -30,8 +31,9 @@ func parseExpiryKey(key []byte) (due int64, app, message webhook.ID) {
 	return int64(binary.BigEndian.Uint64(key[1:])), webhook.ID(key[9 : 9+idSize]), webhook.ID(key[9+idSize:])
 }
 
-// retain has messages leave the log that are kept long enough, with their event ids and their attempts. It ends when it has looked at
-// as many records, or read as many bytes of chunks, as one command may; attempts of the last message may then be left to sweep.
+// retain removes messages that were kept long enough, with their event IDs and attempts. It ends
+// when it has looked at as many records, or read as many bytes of chunks, as one command may.
+// Attempts of the last message may then be left to sweep.
 func (e *entry) retain(c *retain) error {
 	r := retainer{entry: e, before: c.Before, size: c.Size, share: c.Share, budget: c.Records, bytes: retainBytes,
 		history: make(map[string]*goneAttempts), freed: make(map[webhook.ID]int64)}
@@ -44,7 +46,7 @@ func (e *entry) retain(c *retain) error {
 		if r.spent() || r.small() {
 			break
 		}
-		if e.store.nouns.applications[part.App] == nil { // sweep sees to it
+		if e.store.nouns.applications[part.App] == nil { // sweep removes it
 			continue
 		}
 		if err := r.retainPart(part.App, part.Entry); err != nil {
@@ -55,7 +57,7 @@ func (e *entry) retain(c *retain) error {
 	return nil
 }
 
-// retainBytes is how many bytes of chunks one retain command reads and writes anew, about.
+// retainBytes is roughly how many bytes of chunks one retain command reads and rewrites.
 const retainBytes = 4 << 20
 
 // retainer is the work of one command.
@@ -67,10 +69,10 @@ type retainer struct {
 	budget  int                      // records that may yet be looked at
 	bytes   int                      // of chunks, likewise
 	history map[string]*goneAttempts // by the key of their chunk
-	freed   map[webhook.ID]int64     // by application: about how much smaller its chunks will be when they are written anew
+	freed   map[webhook.ID]int64     // by application: roughly how much smaller its chunks will be once rewritten
 }
 
-// goneAttempts are attempts that go out of a chunk of a history.
+// goneAttempts are attempts to remove from a chunk of a history.
 type goneAttempts struct {
 	app   webhook.ID // to whose share the chunk counts
 	chunk []byte     // as it was
@@ -78,10 +80,10 @@ type goneAttempts struct {
 	ids   map[webhook.ID]bool
 }
 
-// spent reports whether the command has done its share.
+// spent reports whether the command has used its budget.
 func (r *retainer) spent() bool { return r.budget <= 0 || r.bytes <= 0 }
 
-// small reports whether the records take no more than they are to take.
+// small reports whether the records are down to the requested size.
 func (r *retainer) small() bool {
 	if r.size == 0 {
 		return false
@@ -98,7 +100,7 @@ func (r *retainer) within(app webhook.ID) bool {
 	return r.size > 0 && r.held(app)-r.freed[app] <= r.share
 }
 
-// leaves tells whether a message is to go.
+// leaves reports whether a message is to be removed.
 func (r *retainer) leaves(m *webhook.Message) (bool, error) {
 	if r.size == 0 {
 		return r.due(m), nil
@@ -107,7 +109,7 @@ func (r *retainer) leaves(m *webhook.Message) (bool, error) {
 	return !wanted, err
 }
 
-// due tells whether the time of a message is over.
+// due reports whether the retention of a message has ended.
 func (r *retainer) due(m *webhook.Message) bool {
 	if m.Retention != 0 {
 		return leavesAt(m) <= r.batch.meta.clock
@@ -115,7 +117,8 @@ func (r *retainer) due(m *webhook.Message) bool {
 	return begin(m) < r.before
 }
 
-// wanted tells whether a message is yet to be sent to an endpoint: its cursor has not passed it, or it stands in one of its sets.
+// wanted reports whether a message is still to be sent to an endpoint: the cursor has not passed
+// it, or it is in one of the endpoint's sets.
 func (r *retainer) wanted(m *webhook.Message) (bool, error) {
 	for _, endpoint := range r.store.nouns.byApp[m.App] {
 		if m.ID.After(r.store.nouns.cursors[endpoint.ID].position) {
@@ -166,9 +169,10 @@ func (r *retainer) retainPart(app, entry webhook.ID) error {
 	return nil
 }
 
-// drop deletes all that there is of a message but its place in its chunk. One with an attempt that this very entry has recorded, in a chunk
-// that is not written yet, stays until the next time. Of attempts that are too many for one command the rest is left to later ones, and
-// a note says so.
+// drop deletes everything about a message except its position in its chunk. A message with an
+// attempt recorded by this entry, in a chunk that is not written yet, stays until the next time. If
+// a message has too many attempts for one command, later commands remove the rest, and a record
+// says so.
 func (r *retainer) drop(m *webhook.Message) (dropped bool, err error) {
 	r.budget--
 	busy := false
@@ -202,7 +206,8 @@ func (r *retainer) drop(m *webhook.Message) (dropped bool, err error) {
 	return true, err
 }
 
-// dropAttempts deletes attempts at a message, or as many as the command may; all reports whether none are left.
+// dropAttempts deletes attempts of a message, up to the command's budget; all reports whether none
+// are left.
 func (r *retainer) dropAttempts(app, message webhook.ID) (all bool, err error) {
 	prefix := idKey(keyIndex, message)
 	all = true
@@ -232,7 +237,7 @@ func (r *retainer) dropAttempts(app, message webhook.ID) (all bool, err error) {
 	return all, err
 }
 
-// droppedMessage is a message that has left the log but not all of whose attempts are gone.
+// droppedMessage is a message that has left the log before all of its attempts.
 type droppedMessage struct{ id, app webhook.ID }
 
 func droppedKey(message webhook.ID) []byte { return idKey(keyDropped, message) }
@@ -257,16 +262,16 @@ func (r *retainer) readHistory(app webhook.ID, chunk string) (*goneAttempts, err
 	return gone, err
 }
 
-// note says that attempts are left of a message that has left the log.
+// note records that a message has left the log before all of its attempts.
 func (r *retainer) note(m droppedMessage) {
 	r.store.mu.Lock()
 	r.store.nouns.dropped = append(r.store.nouns.dropped, m)
-	slices.SortFunc(r.store.nouns.dropped, func(a, b droppedMessage) int { return a.id.Compare(b.id) }) // as a node finds them that starts now
+	slices.SortFunc(r.store.nouns.dropped, func(a, b droppedMessage) int { return a.id.Compare(b.id) }) // the order in which a restarted node finds them
 	r.store.mu.Unlock()
 	r.batch.set(droppedKey(m.id), m.app[:])
 }
 
-// goOn deletes attempts of the first message that is noted.
+// goOn deletes attempts of the first such message.
 func (r *retainer) goOn() error {
 	first := r.store.nouns.dropped[0]
 	all, err := r.dropAttempts(first.app, first.id)
@@ -280,7 +285,7 @@ func (r *retainer) goOn() error {
 	return nil
 }
 
-// sweepDropped deletes some of the attempts that are left of messages that have left the log.
+// sweepDropped deletes some attempts of messages that have left the log.
 func (e *entry) sweepDropped() error {
 	r := retainer{entry: e, budget: sweepPerEntry, bytes: retainBytes / 16,
 		history: make(map[string]*goneAttempts), freed: make(map[webhook.ID]int64)}
@@ -291,7 +296,8 @@ func (e *entry) sweepDropped() error {
 	return nil
 }
 
-// leave has an endpoint forget a message and its lines. If it wanted it and has not settled it, that is counted.
+// leave makes an endpoint forget a message and its lines, and counts the message if the endpoint
+// wanted it and had not settled it.
 func (r *retainer) leave(endpoint *webhook.Endpoint, m *webhook.Message, lines [][]byte) error {
 	c := r.store.nouns.cursors[endpoint.ID]
 	lost := c.fresh(m.ID) && endpoint.Wants(m)
@@ -327,7 +333,7 @@ func (r *retainer) leave(endpoint *webhook.Endpoint, m *webhook.Message, lines [
 	return nil
 }
 
-// of is the count of the lines in a set.
+// of returns the count of the lines in a set.
 func (n *counts) of(set byte) *uint64 {
 	switch set {
 	case keyRetry:
@@ -382,9 +388,9 @@ func (r *retainer) linesOf(m *webhook.Message) (lines map[webhook.ID][][]byte, e
 	return lines, nil
 }
 
-// rewriteHistory takes the attempts out of their chunks.
+// rewriteHistory removes the attempts from their chunks.
 func (r *retainer) rewriteHistory() {
-	for key, gone := range r.history { // the order does not matter: each is a record of its own
+	for key, gone := range r.history { // any order will do: each is a record of its own
 		if gone.chunk == nil {
 			continue
 		}
@@ -393,7 +399,8 @@ func (r *retainer) rewriteHistory() {
 	}
 }
 
-// settleGone settles the outcomes that are about messages that have left the log, and takes them out of p: no trace of them is kept.
+// settleGone settles the outcomes of messages that have left the log, and removes them from p: no
+// trace of them is kept.
 func (e *entry) settleGone(p *webhook.Progress) error {
 	endpoint, c := e.store.nouns.endpoints[p.Endpoint], e.store.nouns.cursors[p.Endpoint]
 	kept := p.Outcomes[:0]

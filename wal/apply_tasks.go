@@ -23,7 +23,7 @@ var (
 	errManyTasks = &webhook.Error{Code: webhook.CodeConflict, Detail: fmt.Sprintf("There are %d replays that are not finished, and the last %d places of %d are for "+
 		"applications that have none: wait for them or cancel some.", maxOpenTasks-reservedTasks, reservedTasks, maxOpenTasks)}
 	errTaskOver = &webhook.Error{Code: webhook.CodeConflict, Detail: "This task is over: what it did stays, but it can't be changed any more. Start another."}
-	errLateStep = &webhook.Error{Code: webhook.CodeConflict, Detail: "the task does not stand where this step begins, or is not for this leader to move"}
+	errLateStep = &webhook.Error{Code: webhook.CodeConflict, Detail: "the task is not at the position where this step begins, or another leader moves it"}
 )
 
 // createTask begins a replay. The reply is the task.

@@ -15,7 +15,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// seeded is a source of randomness whose seed stands in the log of a failing test.
+// seeded is a source of randomness whose seed is in the log of a failing test.
 func seeded(t testing.TB) *rand.Rand {
 	seed := time.Now().UnixNano()
 	t.Logf("seed %d", seed)
@@ -27,7 +27,8 @@ func idAt(index uint64, place uint32) webhook.ID {
 	return webhook.NewID(testClock+60_000, index, place)
 }
 
-// failures is progress in which that many messages failed for the first time; the retries are due at one moment.
+// failures is progress in which that many messages failed for the first time; the retries are due
+// at one moment.
 func failures(endpoint webhook.ID, count int) webhook.Progress {
 	p := webhook.Progress{Endpoint: endpoint}
 	for i := range count {
@@ -93,8 +94,8 @@ func mustEncode(t testing.TB, k kind, v any) []byte {
 	return body
 }
 
-// Several endpoints are removed at once, the newest first, and a node restarts while their retry sets are swept. It must sweep
-// in the order in which the others do.
+// Several endpoints are removed at once, the newest first, and a node restarts while their retry
+// sets are swept. It must sweep in the order in which the others do.
 func TestSweepAcrossRestart(t *testing.T) {
 	inventsMessages(t)
 	run := func(restart bool) []byte {
@@ -139,7 +140,8 @@ func TestSweepAcrossRestart(t *testing.T) {
 	}
 }
 
-// However many entries come before a commit, and however small their records are, no transaction grows beyond what Badger takes.
+// However many entries come before a commit, and however small their records are, no transaction
+// grows beyond what Badger takes.
 func TestManySmallRecordsBeforeCommit(t *testing.T) {
 	inventsMessages(t)
 	s, _, _, endpoint := newWorld(t)
@@ -152,7 +154,8 @@ func TestManySmallRecordsBeforeCommit(t *testing.T) {
 	}
 }
 
-// A repetition is answered from any of the entries since its first try, on a node that restarted or took over a snapshot as well.
+// A repetition is answered from any of the entries since its first try, on a node that restarted or
+// took over a snapshot as well.
 func TestRepetitionAfterMove(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)
@@ -259,7 +262,8 @@ func TestNewerCommandsSaySo(t *testing.T) {
 	}
 }
 
-// A snapshot replaces all that a node had, whatever that was, and what comes next is applied on top of it.
+// A snapshot replaces all that a node had, whatever that was, and what comes next is applied on top
+// of it.
 func TestRestoreOverOldState(t *testing.T) {
 	rnd := seeded(t)
 	long, short := newScript(t, rnd.Int63(), 120), newScript(t, rnd.Int63(), 60)
@@ -295,7 +299,8 @@ func TestRestoreOverOldState(t *testing.T) {
 	}
 }
 
-// A reader of a snapshot sees one moment, whatever is applied meanwhile, and may leave in the middle.
+// A reader of a snapshot sees one moment, whatever is applied meanwhile, and may leave in the
+// middle.
 func TestSnapshotStandsStill(t *testing.T) {
 	s, _, app, _ := newWorld(t)
 	for range 50 {
@@ -334,7 +339,8 @@ func TestSnapshotStandsStill(t *testing.T) {
 	}
 }
 
-// What a crash may leave of a snapshot that came from a leader: the old state counts until CURRENT names the new one.
+// What a crash may leave of a snapshot that came from a leader: the old state counts until CURRENT
+// names the new one.
 func TestCrashDuringRestore(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)

@@ -30,7 +30,7 @@ const (
 	maxHeader     = 64 << 10 // bytes
 )
 
-// BackupHeader says what a backup holds.
+// BackupHeader describes a backup.
 type BackupHeader struct {
 	Cluster string    `json:"cluster"` // the id of the cluster it is of
 	Node    string    `json:"node"`    // which node made it
@@ -42,8 +42,8 @@ type BackupHeader struct {
 	Bytes   int64     `json:"bytes"`   // of the snapshot
 }
 
-// OpenBackup begins to read a backup of the store as it stands, size bytes, like OpenSnapshot. It fills in what about
-// leaves to it.
+// OpenBackup begins to read a backup of the store in its present state, size bytes of it, like
+// OpenSnapshot. It fills in the rest of about.
 func (s *Store) OpenBackup(about BackupHeader) (size int64, content io.ReadCloser, err error) {
 	stream, err := s.beginSnapshot()
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *Store) OpenBackup(about BackupHeader) (size int64, content io.ReadClose
 	return b.left + sha256.Size, b, nil
 }
 
-// backupStream is a backup on its way to somebody.
+// backupStream is the reading end of a backup.
 type backupStream struct {
 	stream io.Closer
 	body   io.Reader // all but the sum
@@ -96,7 +96,7 @@ var (
 	errBadBackup = errors.New("the backup is damaged: its checksum does not match. " + keepBackup)
 )
 
-// VerifyBackup reads a backup to its end. Without an error it is whole.
+// VerifyBackup reads a backup to its end. If there is no error, the backup is complete.
 func VerifyBackup(from io.Reader, progress func(done, total int64)) (BackupHeader, error) {
 	return readBackup(from, func(_ BackupHeader, snapshot io.Reader) error {
 		_, err := io.Copy(io.Discard, snapshot)
@@ -104,7 +104,8 @@ func VerifyBackup(from io.Reader, progress func(done, total int64)) (BackupHeade
 	}, progress)
 }
 
-// readBackup gives the snapshot of a backup to use, whose work must not count before readBackup has returned without an error.
+// readBackup passes the snapshot of a backup to use, whose work must not count before readBackup
+// has returned without an error.
 func readBackup(from io.Reader, use func(BackupHeader, io.Reader) error, progress func(done, total int64)) (header BackupHeader, err error) {
 	sum := sha256.New()
 	in := bufio.NewReaderSize(from, 256<<10)
@@ -167,7 +168,7 @@ func readLine(in *bufio.Reader, sum hash.Hash) (string, error) {
 	return "", errBadBackup
 }
 
-// cause leaves out what only says that there is no more.
+// cause drops errors that only say that the input has ended.
 func cause(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
@@ -175,7 +176,7 @@ func cause(err error) error {
 	return err
 }
 
-// countedReader tells how far it is.
+// countedReader reports its progress.
 type countedReader struct {
 	in          io.Reader
 	done, total int64
@@ -191,14 +192,14 @@ func (r *countedReader) Read(data []byte) (int, error) {
 	return n, err
 }
 
-// RestoreOptions say how to restore.
+// RestoreOptions configure Restore.
 type RestoreOptions struct {
 	Logger   *slog.Logger
 	Progress func(done, total int64) // is told how many bytes are read; may be nil
 }
 
-// Restore makes the folder dir a new store out of a backup. There must be nothing in it. It is there wholly, or, after an
-// error or a crash, not at all; what a crash leaves beside it is removed by the next try.
+// Restore creates a store in the empty folder dir from a backup. After an error or a crash, none of
+// it is there; the next try removes what a crash left beside it.
 func Restore(dir string, backup io.Reader, o RestoreOptions) (header BackupHeader, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -221,7 +222,7 @@ func Restore(dir string, backup io.Reader, o RestoreOptions) (header BackupHeade
 	return header, durable.Rename(building, dir)
 }
 
-// build makes a store of a snapshot and looks whether this program can read it.
+// build creates a store from a snapshot and checks that this program can read it.
 func build(dir string, header BackupHeader, snapshot io.Reader, log *slog.Logger) error {
 	disk, err := newDisk(dir, 1)
 	if err != nil {

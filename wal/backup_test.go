@@ -126,7 +126,7 @@ func TestRestoreIntoUsedFolder(t *testing.T) {
 	}
 }
 
-// A backup that is being read does not hold up who closes or replaces the store.
+// A backup that is being read does not delay closing or replacing the store.
 func TestSlowReader(t *testing.T) {
 	for name, end := range map[string]func(*testing.T, *Store) error{
 		"close": func(_ *testing.T, s *Store) error { return s.Close() },

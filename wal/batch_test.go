@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// Entries that are applied while others are being committed see all that was applied before them, whether it is in memory, on
-// its way to the disk, or there: the state and the replies are those of a store that commits when it is told to.
+// Entries that are applied while others are being committed see all that was applied before them,
+// whether it is in memory, on its way to the disk, or there: the state and the replies are those of
+// a store that commits when it is told to.
 func TestApplyDuringCommits(t *testing.T) {
 	c := newScript(t, 7, 400)
 	calm, busy := closing(t, openTest(t, t.TempDir())), closing(t, openTest(t, t.TempDir()))
@@ -41,7 +42,7 @@ func TestApplyDuringCommits(t *testing.T) {
 	}
 }
 
-// seek merges what stands in memory, on its way and on the disk.
+// seek merges what is in memory, being committed, and on disk.
 func TestSeekMergesLayers(t *testing.T) {
 	s := closing(t, openTest(t, t.TempDir()))
 	tolerate(t, "")

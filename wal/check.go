@@ -22,21 +22,21 @@ var (
 	ErrInUse   = errors.New("the store is in use: stop the node first")
 )
 
-// maxViolations bounds how many a report names; it counts the others.
+// maxViolations is how many violations a report lists; it counts the others.
 const maxViolations = 100
 
-// CheckOptions say how to check.
+// CheckOptions configure Check.
 type CheckOptions struct {
 	Logger   *slog.Logger
 	Progress func(records int64) // is told from time to time how many have been read; may be nil
 }
 
-// Report is what a store holds and what is wrong with it.
+// Report describes the contents of a store and what is wrong with it.
 type Report struct {
 	Index       uint64         `json:"index"` // of the last entry applied
 	Term        uint64         `json:"term"`
 	Clock       time.Time      `json:"clock"`       // of the log
-	Fingerprint string         `json:"fingerprint"` // the same on all nodes that stand at the same index
+	Fingerprint string         `json:"fingerprint"` // the same on all nodes at the same index
 	Records     map[string]int `json:"records"`     // by kind
 	Bytes       int64          `json:"bytes"`       // of all keys and values
 	Messages    int            `json:"messages"`
@@ -54,31 +54,40 @@ func (r *Report) Err() error {
 	return fmt.Errorf("the store breaks %d of its invariants, such as: %s", len(r.Violations)+r.Unnamed, r.Violations[0])
 }
 
-// Check reads the whole store in the folder dir, which no node may be using, and verifies all that can be said of it:
+// Check reads the whole store in the folder dir, which no node may be using, and verifies all that
+// can be said of it:
 //
-//   - each id was made by an entry that is applied, at a time that the clock of the log has reached;
+//   - each id was made by an entry that is applied, at a time that the clock of the log has
+//     reached;
 //   - each endpoint's application exists, or is being removed; names are unique where they must be;
-//   - there is a cursor for each endpoint and for no other; it stands between the endpoint's creation and the end of the
-//     log; what is done beyond it is in order and exists;
-//   - each line of a retry set belongs to an endpoint, or to one that is being removed; its message exists and was
-//     attempted or scheduled; it is the only line of its message, and is what the last attempt asked for;
+//   - there is a cursor for each endpoint and for no other; it is between the endpoint's
+//     creation and the end of the log; what is done beyond it is in order and exists;
+//   - each line of a retry set belongs to an endpoint, or to one that is being removed; its message
+//     exists and was attempted or scheduled; it is the only line of its message, and is what the
+//     last attempt asked for;
 //   - each line of a held set or a manual set belongs to an endpoint, and its message exists;
-//   - cursors count the lines of these sets rightly, and tasks those in manual sets that they asked for; hours of attempts are
-//     before that of the cursor;
+//   - cursors count the lines of these sets correctly, and tasks those in manual sets that they
+//     asked for; hours of attempts are before that of the cursor;
 //   - the messages that say themselves how long they are kept, and no others, are listed by expiry;
 //   - what an endpoint wants and its cursor has left behind was attempted;
-//   - the log and the history are in order; each message has its event id and each event id its message; each attempt
-//     stands in the index and nothing else does;
-//   - the store counts rightly how many bytes its records take, and how many of each application's log and histories;
-//   - the attempts at delivering a message to an endpoint are numbered from 1, without gaps. A leader that is lost takes
-//     attempts that it had not recorded with it, and the next leader gives the same numbers, so this holds however many
-//     leaders were lost. It may happen that a number is recorded twice; that is counted, not called wrong;
-//   - each API key has the hash of a token and a role; that of an application belongs to one that exists;
-//   - each idempotency key is listed by the entry that has answered it, so that it will be forgotten in time;
-//   - no request was applied twice within the window in which requests are remembered, and nothing else is remembered.
+//   - the log and the history are in order; each message has its event id and each event id its
+//     message; each attempt is in the index and nothing else is;
+//   - the store counts correctly how many bytes its records take, and how many of each
+//     application's log and histories;
+//   - the attempts to deliver a message to an endpoint are numbered from 1, without gaps. A
+//     leader that is lost takes attempts that it had not recorded with it, and the next leader
+//     gives the same numbers, so this holds however many leaders were lost. It may happen that a
+//     number is recorded twice; that is counted, not called wrong;
+//   - each API key has the hash of a token and a role; that of an application belongs to one that
+//     exists;
+//   - each idempotency key is listed by the entry that has answered it, so that it will be
+//     forgotten in time;
+//   - no request was applied twice within the window in which requests are remembered, and nothing
+//     else is remembered.
 //
-// It opens Badger as a start of the node would, which may tidy up after a crash but changes no record. Memory is bounded by
-// the number of applications and endpoints and of requests in the window.
+// It opens Badger as a start of the node would, which may tidy up after a crash but changes no
+// record. Memory is bounded by the number of applications and endpoints and of requests in the
+// window.
 func Check(dir string, o CheckOptions) (*Report, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -119,7 +128,8 @@ func openToCheck(dir string, logger *slog.Logger) (*badger.DB, error) {
 // checkPatience is for the lock of a process that was killed just now.
 const checkPatience = 2 * time.Second
 
-// verifyFiles looks at all blocks of all tables before Badger does, which leaves out what it can't read.
+// verifyFiles reads all blocks of all tables before Badger does, which drops what it can't
+// read.
 func verifyFiles(path string) error {
 	unlock, err := lockDir(path, checkPatience)
 	switch {
@@ -177,7 +187,7 @@ type checker struct {
 	requests  [][16]byte
 }
 
-// kindNames are the kinds of records, for people.
+// kindNames are the names of the kinds of records in reports.
 var kindNames = map[byte]string{
 	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
 	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
@@ -206,7 +216,7 @@ func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
 	return c.report, c.finish()
 }
 
-// violated notes what is wrong.
+// violated records a violation.
 func (c *checker) violated(format string, args ...any) {
 	if len(c.report.Violations) < maxViolations {
 		c.report.Violations = append(c.report.Violations, fmt.Sprintf(format, args...))
@@ -215,7 +225,7 @@ func (c *checker) violated(format string, args ...any) {
 	}
 }
 
-// walk looks at each record, in order of key.
+// walk checks each record, in order of key.
 func (c *checker) walk() error {
 	sum, pieces := newStateSum(), pieceCheck{}
 	opts := badger.DefaultIteratorOptions
@@ -263,7 +273,8 @@ func (p pieceCheck) expects(key []byte) bool {
 	return piece && bytes.Equal(record, p.record) && n >= 1 && n <= p.more
 }
 
-// keySizes are the sizes of keys; 0: at least the prefix and an ID and something more; -1: at least the prefix and something more.
+// keySizes are the sizes of keys; 0: at least the prefix and an ID and something more; -1: at least
+// the prefix and something more.
 var keySizes = map[byte]int{
 	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
 	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
@@ -342,7 +353,7 @@ func (c *checker) record(key, value []byte) error {
 	return nil
 }
 
-// finish looks at what can be told only at the end.
+// finish checks what can be checked only at the end.
 func (c *checker) finish() error {
 	if err := c.endMessage(); err != nil {
 		return err
@@ -375,7 +386,7 @@ func (c *checker) finish() error {
 	return c.findPassed()
 }
 
-// checkID tells whether an id can have been made by this log.
+// checkID reports whether an id can have been made by this log.
 func (c *checker) checkID(id webhook.ID, what string) bool {
 	switch {
 	case webhook.NewID(id.Millis(), id.Index(), id.Place()) != id:
@@ -392,7 +403,7 @@ func (c *checker) checkID(id webhook.ID, what string) bool {
 
 func (c *checker) clock() string { return time.UnixMilli(c.meta.clock).UTC().Format(time.RFC3339Nano) }
 
-// get reads one record; found is false if there is none.
+// get reads one record, and reports whether it exists.
 func (c *checker) get(key []byte) (value []byte, found bool, err error) {
 	value, found, err = getRecord(c.txn, key)
 	switch {
@@ -404,13 +415,14 @@ func (c *checker) get(key []byte) (value []byte, found bool, err error) {
 	return value, found, err
 }
 
-// chunkPlace is where a chunk stands.
+// chunkPlace is the position of a chunk.
 type chunkPlace struct {
 	owner []byte // prefix and owner
 	index uint64
 }
 
-// follows tells whether a chunk comes from a later entry than the one of the same owner that was read before it.
+// follows reports whether a chunk comes from a later entry than the one of the same owner that was
+// read before it.
 func (c *checker) follows(key []byte) bool {
 	var id webhook.ID
 	copy(id[:], key[1+idSize:])
@@ -420,7 +432,7 @@ func (c *checker) follows(key []byte) bool {
 	return !bytes.Equal(before.owner, place.owner) || before.index < place.index
 }
 
-// entryOf is the first ID that the entry of a chunk could make.
+// entryOf returns the first ID of the entry that wrote a chunk.
 func entryOf(key []byte) webhook.ID { return placedID(key, 0) }
 
 func appName(id webhook.ID) string      { return "application " + id.Text(webhook.KindApplication) }

@@ -150,8 +150,8 @@ func (p *patient) send(t *testing.T, s *Store) {
 	}
 }
 
-// deliver attempts the first four messages at endpoint, of which the third is left out by the cursor, and all of them in
-// vain at the one that will be removed.
+// deliver attempts the first four messages at endpoint, of which the third is left out by the
+// cursor, and all of them in vain at the one that will be removed.
 func (p *patient) deliver(t *testing.T, s *Store, w *Writer) {
 	at := func(message webhook.ID, number uint32, next time.Time) webhook.Outcome {
 		return webhook.Outcome{Attempt: webhook.Attempt{Message: message, Number: number, URL: "http://x/", Next: next}}

@@ -11,7 +11,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// recorded is what the check wants of an attempt.
+// recorded is the part of an attempt that the check needs.
 type recorded struct {
 	id, message webhook.ID
 	number      uint32
@@ -19,7 +19,8 @@ type recorded struct {
 	next        time.Time
 }
 
-// historyChunk are the attempts of a chunk; none if there is no such chunk or it can't be read, which is said elsewhere.
+// historyChunk are the attempts of a chunk; none if there is no such chunk or it can't be read,
+// which is said elsewhere.
 func (c *checker) historyChunk(key []byte) ([]recorded, error) {
 	if list, found := c.histories.get(key); found {
 		return list, nil
@@ -50,7 +51,7 @@ func (c *checker) attempt(endpoint, id webhook.ID) (a recorded, found bool, err 
 	return list[i], true, err
 }
 
-// checkHistory looks at one chunk of a history. The endpoint may be gone, its history stays.
+// checkHistory checks one chunk of a history. The endpoint may be gone, its history stays.
 func (c *checker) checkHistory(key, value []byte) {
 	endpoint := webhook.ID(key[1 : 1+idSize])
 	follows := c.follows(key)
@@ -92,7 +93,7 @@ type indexed struct {
 	recorded
 }
 
-// checkIndex looks at one line of the index of attempts.
+// checkIndex checks one line of the index of attempts.
 func (c *checker) checkIndex(key, value []byte) error {
 	message, id := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
 	if message != c.indexed.id {
@@ -150,8 +151,8 @@ func (c *checker) endMessage() error {
 	return nil
 }
 
-// checkAttemptedMessage looks whether the message that was sent to an endpoint is in its log. Of an endpoint that is gone it
-// is not known which log that was.
+// checkAttemptedMessage checks whether the message that was sent to an endpoint is in its log. Of
+// an endpoint that is gone it is not known which log that was.
 func (c *checker) checkAttemptedMessage(endpoint webhook.ID) error {
 	e := c.endpoints[endpoint]
 	if e == nil {
@@ -169,7 +170,7 @@ func (c *checker) checkAttemptedMessage(endpoint webhook.ID) error {
 	return nil
 }
 
-// checkDropped looks at the note that a message has left the log before all of its attempts.
+// checkDropped checks the record that a message has left the log before all of its attempts.
 func (c *checker) checkDropped(key, value []byte) error {
 	id := webhook.ID(key[1:])
 	what := "the record of the attempts left of " + messageName(id)
@@ -193,7 +194,7 @@ func (c *checker) checkDropped(key, value []byte) error {
 	return err
 }
 
-// findUnindexed names the attempts that are not in the index.
+// findUnindexed reports the attempts that are missing from the index.
 func (c *checker) findUnindexed() error {
 	return scan(c.txn, []byte{keyHistory}, func(key, value []byte) error {
 		if len(key) != keySizes[keyHistory] {
@@ -215,7 +216,7 @@ func (c *checker) findUnindexed() error {
 	})
 }
 
-// checkRetry looks at one line of a retry set.
+// checkRetry checks one line of a retry set.
 func (c *checker) checkRetry(key, value []byte) error {
 	endpoint := webhook.ID(key[1 : 1+idSize])
 	due, message := parseRetryKey(key)
@@ -239,7 +240,7 @@ func (c *checker) checkRetry(key, value []byte) error {
 	return c.checkLastAttempt(what, endpoint, m, &line)
 }
 
-// checkPlanned looks at the note of when a message is due at an endpoint.
+// checkPlanned checks the index entry of when a message is due at an endpoint.
 func (c *checker) checkPlanned(key, value []byte) error {
 	message, endpoint := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
 	what := fmt.Sprintf("the index entry of the planned attempt of %s at %s", messageName(message), endpointName(endpoint))
@@ -255,7 +256,7 @@ func (c *checker) checkPlanned(key, value []byte) error {
 	return err
 }
 
-// checkNoted looks whether a line of a retry set is noted.
+// checkNoted checks whether a line of a retry set is noted.
 func (c *checker) checkNoted(what string, key []byte) error {
 	due, message := parseRetryKey(key)
 	value, found, err := c.get(plannedKey(message, webhook.ID(key[1:1+idSize])))
@@ -270,8 +271,9 @@ func (c *checker) checkNoted(what string, key []byte) error {
 	return nil
 }
 
-// checkLastAttempt compares a line of a retry set with what wrote it: the last scheduled attempt, or one of several that have its
-// number, or a manual one; or the message, which was not to be sent before.
+// checkLastAttempt compares a line of a retry set with what wrote it: the last scheduled attempt,
+// or one of several that have its number, or a manual one; or the message, which was not to be sent
+// before.
 func (c *checker) checkLastAttempt(what string, endpoint webhook.ID, m *webhook.Message, line *webhook.Retry) error {
 	list, err := c.attemptsAt(endpoint, m.ID)
 	if err != nil {
@@ -307,7 +309,7 @@ func (c *checker) checkLastAttempt(what string, endpoint webhook.ID, m *webhook.
 	return nil
 }
 
-// checkHeld looks at one line of a held set.
+// checkHeld checks one line of a held set.
 func (c *checker) checkHeld(key, value []byte) error {
 	endpoint, line := webhook.ID(key[1:1+idSize]), parseHeldKey(key)
 	what := fmt.Sprintf("the line of %s in the held set of %s", messageName(line.Message), endpointName(endpoint))
@@ -328,7 +330,7 @@ func (c *checker) checkHeld(key, value []byte) error {
 	return nil
 }
 
-// checkManual looks at one line of a manual set.
+// checkManual checks one line of a manual set.
 func (c *checker) checkManual(key, value []byte) error {
 	endpoint, message := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
 	what := fmt.Sprintf("the line of %s in the manual set of %s", messageName(message), endpointName(endpoint))
@@ -343,7 +345,8 @@ func (c *checker) checkManual(key, value []byte) error {
 	return err
 }
 
-// checkOwned looks for the endpoint and the message of a line; nil: one of them is gone, which is said if it must not be.
+// checkOwned looks for the endpoint and the message of a line; nil: one of them is gone, which is
+// said if it must not be.
 func (c *checker) checkOwned(what string, endpoint, message webhook.ID) (*webhook.Message, error) {
 	e := c.endpoints[endpoint]
 	if e == nil {
@@ -359,7 +362,7 @@ func (c *checker) checkOwned(what string, endpoint, message webhook.ID) (*webhoo
 	return m, err
 }
 
-// checkHour looks at the attempts that were counted in an hour.
+// checkHour checks the attempts that were counted in an hour.
 func (c *checker) checkHour(key, value []byte) {
 	endpoint, at := webhook.ID(key[1:1+idSize]), binary.BigEndian.Uint64(key[1+idSize:])
 	what := fmt.Sprintf("the record of attempts at %s in the hour from %s", endpointName(endpoint), clockTime(int64(at)*hour).Format(time.RFC3339))
@@ -375,7 +378,7 @@ func (c *checker) checkHour(key, value []byte) {
 	}
 }
 
-// checkCounts compares what cursors count with what is there.
+// checkCounts compares the counts of cursors with the records.
 func (c *checker) checkCounts() {
 	for _, id := range slices.SortedFunc(maps.Keys(c.cursors), webhook.ID.Compare) {
 		place := c.cursors[id]
@@ -390,7 +393,7 @@ func (c *checker) checkCounts() {
 	}
 }
 
-// attemptsAt are the attempts at delivering a message to an endpoint.
+// attemptsAt returns the attempts to deliver a message to an endpoint.
 func (c *checker) attemptsAt(endpoint, message webhook.ID) (list []recorded, err error) {
 	prefix := idKey(keyIndex, message)
 	err = scan(c.txn, prefix, func(key, value []byte) error {

@@ -12,10 +12,10 @@ import (
 
 func clockTime(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
-// cachedItems bounds a chunkCache.
+// cachedItems is the limit of a chunkCache.
 const cachedItems = 100_000
 
-// chunkCache keeps what is wanted of the chunks that were read last.
+// chunkCache caches the chunks that were read last.
 type chunkCache[T any] struct {
 	chunks map[string][]T
 	order  []string
@@ -41,8 +41,8 @@ func (h *chunkCache[T]) put(key []byte, list []T) {
 	h.items += 1 + len(list)
 }
 
-// logChunk are the messages in a chunk, without payloads; none if there is no such chunk or it can't be read, which is said
-// elsewhere.
+// logChunk are the messages in a chunk, without payloads; none if there is no such chunk or it
+// can't be read, which is said elsewhere.
 func (c *checker) logChunk(key []byte) ([]webhook.Message, error) {
 	if list, found := c.logs.get(key); found {
 		return list, nil
@@ -62,7 +62,7 @@ func (c *checker) logChunk(key []byte) ([]webhook.Message, error) {
 	return list, nil
 }
 
-// message finds one in the log of an application; nil: there is none.
+// message finds a message in the log of an application, or returns nil.
 func (c *checker) message(app, id webhook.ID) (*webhook.Message, error) {
 	list, err := c.logChunk(chunkKey(keyLog, app, id))
 	i := slices.IndexFunc(list, func(m webhook.Message) bool { return m.ID == id })
@@ -72,7 +72,7 @@ func (c *checker) message(app, id webhook.ID) (*webhook.Message, error) {
 	return &list[i], nil
 }
 
-// checkMessages looks at one chunk of a log.
+// checkMessages checks one chunk of a log.
 func (c *checker) checkMessages(key, value []byte) error {
 	app := webhook.ID(key[1 : 1+idSize])
 	follows := c.follows(key)
@@ -133,7 +133,7 @@ func (c *checker) checkUnique(m *webhook.Message) error {
 	return nil
 }
 
-// checkExpiry looks at one line of the list of messages by expiry.
+// checkExpiry checks one line of the list of messages by expiry.
 func (c *checker) checkExpiry(key, value []byte) error {
 	due, app, id := parseExpiryKey(key)
 	what := fmt.Sprintf("the line that says that %s expires at %s", messageName(id), clockTime(due).Format(time.RFC3339Nano))
@@ -152,7 +152,8 @@ func (c *checker) checkExpiry(key, value []byte) error {
 	return nil
 }
 
-// leftBehind tells whether an endpoint wants a message and is past it, so that it must have been sent it.
+// leftBehind reports whether an endpoint wants a message and is past it, so that it must have been
+// sent it.
 func (c *checker) leftBehind(endpoint *webhook.Endpoint, m *webhook.Message) bool {
 	place := c.cursors[endpoint.ID]
 	if place == nil || !m.ID.After(endpoint.ID) || !m.ID.After(endpoint.FilterSince) || place.fresh(m.ID) || !endpoint.Wants(m) {
@@ -162,8 +163,8 @@ func (c *checker) leftBehind(endpoint *webhook.Endpoint, m *webhook.Message) boo
 	return !skipped
 }
 
-// findPassed names the messages that endpoints have left behind without an attempt. Nearly always there are as many as were
-// attempted, and then there are none to be found.
+// findPassed names the messages that endpoints have left behind without an attempt. Nearly always
+// there are as many as were attempted, and then there are none to be found.
 func (c *checker) findPassed() error {
 	for _, id := range slices.SortedFunc(maps.Keys(c.endpoints), webhook.ID.Compare) {
 		if c.passed[id] == c.reached[id] {
@@ -207,15 +208,15 @@ func (c *checker) checkAttempted(endpoint *webhook.Endpoint, m *webhook.Message)
 	return nil
 }
 
-// checkEventID looks at the form only: checkUnique has found those of all messages, and findLooseEventIDs looks for
-// others if there are more.
+// checkEventID checks only the form: checkUnique has found those of all messages, and
+// findLooseEventIDs looks for others if there are more.
 func (c *checker) checkEventID(key, value []byte) {
 	if len(value) != idSize {
 		c.violated("the event id %q is recorded for an invalid message id: %x", key[1+idSize:], value)
 	}
 }
 
-// findLooseEventIDs names the event ids that no message has.
+// findLooseEventIDs reports event ids that no message has.
 func (c *checker) findLooseEventIDs() error {
 	return scan(c.txn, []byte{keyUnique}, func(key, value []byte) error {
 		if len(key) <= 1+idSize || len(value) != idSize {

@@ -9,7 +9,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// loadNouns brings into memory what nearly all other records refer to.
+// loadNouns reads into memory what nearly all other records refer to.
 func (c *checker) loadNouns() error {
 	if err := c.loadMeta(); err != nil {
 		return err
@@ -53,7 +53,8 @@ func (c *checker) loadNouns() error {
 	})
 }
 
-// load calls see for each record of a kind whose key is as it should be; what is wrong with the others is said later.
+// load calls see for each record of a kind whose key is as it should be; what is wrong with the
+// others is said later.
 func (c *checker) load(kind byte, see func(key, value []byte) error) error {
 	return scan(c.txn, []byte{kind}, func(key, value []byte) error {
 		if len(key) != keySizes[kind] {
@@ -111,13 +112,13 @@ func (c *checker) checkApplication(key []byte) {
 	c.checkRevision(app.Revision, appName(id))
 }
 
-// uid is a name, of an endpoint within its application.
+// uid is a uid within an application.
 type uid struct {
 	app  webhook.ID
 	name string
 }
 
-// takeUID notes who has a name, and says who had it before.
+// takeUID records the owner of a uid, and returns an earlier owner.
 func (c *checker) takeUID(name uid, id webhook.ID) (other webhook.ID, taken bool) {
 	if name.name == "" {
 		return other, false
@@ -156,7 +157,7 @@ func (c *checker) checkEndpoint(key []byte) {
 	}
 }
 
-// checkRevision tells whether an entry that is applied can have made the last change.
+// checkRevision reports whether an entry that is applied can have made the last change.
 func (c *checker) checkRevision(revision uint64, what string) {
 	if revision == 0 || revision > c.meta.index {
 		c.violated("%s was last changed by entry %d, but the store is at entry %d", what, revision, c.meta.index)
@@ -235,7 +236,7 @@ func (c *checker) checkCursor(key []byte) error {
 	return nil
 }
 
-// endOf is the last message of an application's log; zero: it is empty.
+// endOf returns the last message of an application's log, or zero if the log is empty.
 func (c *checker) endOf(app webhook.ID) (webhook.ID, error) {
 	end, known := c.ends[app]
 	if known {

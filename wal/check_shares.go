@@ -8,7 +8,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// shareCheck sums up what each application holds, to compare it with the shares that the store counts.
+// shareCheck sums up what each application holds, to compare it with the shares that the store
+// counts.
 type shareCheck struct {
 	owners map[webhook.ID]webhook.ID // applications of endpoints
 	held   map[webhook.ID]int64      // by application
@@ -45,7 +46,7 @@ func (s *shareCheck) addMessage(app, message webhook.ID) {
 	delete(s.messages, message)
 }
 
-// checkShare looks at what the store says that an application holds.
+// checkShare checks the recorded share of an application.
 func (c *checker) checkShare(key, value []byte) {
 	app := webhook.ID(key[1:])
 	held, err := decodeShare(value)

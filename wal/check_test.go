@@ -10,7 +10,8 @@ import (
 // toBeChecked are the folders that are checked when the test that opened them ends.
 var toBeChecked sync.Map
 
-// checkAtEnd ends a test that opens a store: its folder, by then closed, must hold what the checker wants.
+// checkAtEnd ends a test that opens a store: its folder, by then closed, must hold what the checker
+// wants.
 func checkAtEnd(t *testing.T, dir string) {
 	if _, known := toBeChecked.LoadOrStore(dir, true); known {
 		return
@@ -32,7 +33,7 @@ func checkAtEnd(t *testing.T, dir string) {
 
 var tolerances sync.Map // name of a test -> parts of sentences
 
-// tolerate lets a test leave a store with violations in whose sentence any of these parts stands.
+// tolerate lets a test leave a store with violations whose text contains any of these parts.
 func tolerate(t *testing.T, parts ...string) {
 	before, _ := tolerances.Load(t.Name())
 	list, _ := before.([]string)

@@ -21,8 +21,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// The formats stand in Raft logs and on disks, so their bytes are held in a file. It may only ever grow: what stands there
-// must be read for as long as there is a version 1. For a new format run
+// The formats are in Raft logs and on disks, so a file has their bytes. It may only grow:
+// everything in it must stay readable as long as version 1 exists. For a new format run
 //
 //	go test ./wal -run Golden -update
 var update = flag.Bool("update", false, "add the formats that testdata/formats-v1.txt does not have yet")
@@ -318,7 +318,8 @@ func addFormat(t *testing.T, name string, data []byte) {
 	}
 }
 
-// No format may be cut anywhere without being found out, but where a shorter list is as good a list.
+// No format may be cut anywhere without being found out, but where a shorter list is as good a
+// list.
 func TestCutRecordsAreRefused(t *testing.T) {
 	for name, f := range goldenFormats() {
 		if strings.HasPrefix(name, "reply ok") || strings.HasPrefix(name, "key") {
@@ -463,7 +464,8 @@ func addGolden(f *testing.F, skip int, names ...string) {
 	f.Add([]byte{2})
 }
 
-// checkStable wants what was decoded to be the same after another round trip, and not to be out of proportion to its bytes.
+// checkStable wants what was decoded to be the same after another round trip, and not to be out of
+// proportion to its bytes.
 func checkStable[T any](t *testing.T, v T, parts, size int, again func() (T, error)) {
 	t.Helper()
 	if parts > size {
@@ -537,8 +539,8 @@ func FuzzDecodeStepTask(f *testing.F) {
 	})
 }
 
-// FuzzApply gives commands to a store that has an application and an endpoint: it takes them, refuses them or breaks, but
-// does not panic, and says something in each case.
+// FuzzApply gives commands to a store that has an application and an endpoint: it takes them,
+// refuses them or breaks, but does not panic, and says something in each case.
 func FuzzApply(f *testing.F) {
 	addGolden(f, 0, "command createApplication", "command createEndpoint", "command deleteEndpoint", "command createMessage", "command recordProgress", "command fingerprint",
 		"command createTask", "command stepTask", "command changeTask",

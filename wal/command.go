@@ -10,15 +10,17 @@ import (
 	"hookwheel/webhook"
 )
 
-// Command is one request to the state machine, as it stands in a Raft entry. It is an alias of a plain struct so that the
-// cluster, which has the same one, and the store fit together without knowing each other.
+// Command is one request to the state machine, as it is in a Raft entry. It is an alias of an
+// unnamed struct, so that package cluster, which has the same one, and the store fit together
+// without knowing each other.
 type Command = struct {
 	Request [16]byte // names the request, the same in each try
-	Since   uint64   // 0: the first try; else the first index at which an earlier try may stand
+	Since   uint64   // 0: the first try; else the first index at which an earlier try may be
 	Body    []byte   // kind, version, then what encode… below writes
 }
 
-// kind says what a command does. The numbers stand in the replicated log: they are never changed or used again.
+// kind is the kind of a command. The numbers are in the replicated log: they are never changed or
+// used again.
 type kind byte
 
 const (
@@ -55,15 +57,15 @@ const commandVersion = 1
 type createApplication struct {
 	Application webhook.Application `json:"application"`
 	GetIfExists bool                `json:"getIfExists,omitempty"`
-	Max         int                 `json:"max,omitempty"` // applications that there may be; 0: any number
+	Max         int                 `json:"max,omitempty"` // limit of applications; 0: any number
 	Created     bool                `json:"created,omitempty"`
 }
 
-// createEndpoint is the body of kindCreateEndpoint. The limit stands in the command because the
-// state machine must not depend on the configuration of a node.
+// createEndpoint is the body of kindCreateEndpoint. The limit is in the command because the state
+// machine must not depend on the configuration of a node.
 type createEndpoint struct {
 	webhook.Endpoint
-	Max    int     `json:"max,omitempty"` // endpoints that the application may have unless it says so itself; 0: any number
+	Max    int     `json:"max,omitempty"` // limit of endpoints for applications without their own; 0: any number
 	Viewer *viewer `json:"viewer,omitempty"`
 }
 
@@ -73,8 +75,8 @@ type updateEndpoint struct {
 	Viewer *viewer `json:"viewer,omitempty"`
 }
 
-// viewer is the portal that asks for a change: event types whose feature flags it lacks do not exist
-// for it. nil: somebody who sees them all.
+// viewer is the portal that asks for a change. Event types whose feature flags it lacks do not
+// exist for it. A nil viewer sees all event types.
 type viewer struct {
 	FeatureFlags []string `json:"featureFlags"`
 }
@@ -84,13 +86,13 @@ func (v *viewer) sees(t *webhook.EventType) bool { return v == nil || t.VisibleT
 // createEventType is the body of kindCreateEventType.
 type createEventType struct {
 	webhook.EventType
-	Max int `json:"max,omitempty"` // event types that there may be; 0: any number
+	Max int `json:"max,omitempty"` // limit of event types; 0: any number
 }
 
 // createTask is the body of kindCreateTask.
 type createTask struct {
 	webhook.Task
-	Max    int     `json:"max,omitempty"` // replays that the application may have at a time; 0: any number
+	Max    int     `json:"max,omitempty"` // limit of unfinished replays of the application; 0: any number
 	Viewer *viewer `json:"viewer,omitempty"`
 }
 
@@ -120,7 +122,7 @@ type moveCursor struct {
 
 // disableEndpoint is the body of kindDisableEndpoint.
 type disableEndpoint struct {
-	Term      uint64     `json:"term"` // of the leader that speaks
+	Term      uint64     `json:"term"` // of the leader
 	Endpoint  webhook.ID `json:"endpoint"`
 	FailSince time.Time  `json:"failSince"`
 }
@@ -160,7 +162,8 @@ type changeTask struct {
 	Status webhook.TaskStatus `json:"status"`
 }
 
-// encodeStepTask: term of the leader that speaks | task 20 | from 20 | to 20 | looked | for each message taken: 20
+// encodeStepTask: term of the leader | task 20 | from 20 | to 20 | looked | for each
+// message taken: 20
 func encodeStepTask(term uint64, step *webhook.TaskStep) []byte {
 	dst := binary.AppendUvarint([]byte{byte(kindStepTask), commandVersion}, term)
 	dst = append(append(append(dst, step.Task[:]...), step.From[:]...), step.To[:]...)
@@ -218,7 +221,7 @@ const (
 	progressHealth = 1
 )
 
-// encodeProgress: term of the leader that speaks, then for each endpoint
+// encodeProgress: term of the leader, then for each endpoint
 //
 //	endpoint 20 | cursor 20 | 0, or 1 and health | number of outcomes | for each outcome:
 //	source and flags 1 | due, of a retry | key 8, if it has one | spent | as appendAttempt; without attempt message 20 | next
@@ -318,8 +321,9 @@ func decodeProgress(body []byte) (term uint64, list []webhook.Progress, err erro
 // encodeFingerprint: nothing but kind and version. The reply is the index of the entry, 8 bytes.
 func encodeFingerprint() []byte { return []byte{byte(kindFingerprint), commandVersion} }
 
-// A reply is a byte, then what the command returns (replyOK) or a webhook.Error as JSON (replyError). Among the requests that are
-// remembered there are others (replyStored), which say where to read the reply.
+// A reply is a byte, then what the command returns (replyOK) or a webhook.Error as JSON
+// (replyError). Among the requests that are remembered there are others (replyStored), which say
+// where to read the reply.
 const (
 	replyOK     = 0
 	replyError  = 1

@@ -99,7 +99,8 @@ func (l *ledger) near(rnd *rand.Rand, ids []webhook.ID) webhook.ID {
 	return ids[max(0, min(len(ids)-1, i-4+rnd.Intn(12)))]
 }
 
-// Cursors and retry sets of several endpoints are what a plain model of them is, after each step and after a restart.
+// Cursors and retry sets of several endpoints are what a plain model of them is, after each step
+// and after a restart.
 func TestCursorsFollowModel(t *testing.T) {
 	inventsMessages(t)
 	tolerate(t, "has the number", "the last recorded one", "does not match the last attempt", "is a duplicate")
@@ -181,8 +182,8 @@ func (l *ledger) check(t *testing.T, s *Store, endpoint webhook.ID, ids []webhoo
 	}
 }
 
-// Reading a retry set part by part, each from a millisecond after the last, gives all of it once, though many lines are due
-// at the same moment.
+// Reading a retry set part by part, each from a millisecond after the last, gives all of it once,
+// though many lines are due at the same moment.
 func TestRetriesInParts(t *testing.T) {
 	inventsMessages(t)
 	rnd := seeded(t)

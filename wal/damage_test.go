@@ -18,8 +18,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// TestDamagedChild is not a test but a process that opens and reads a damaged store: it may not end with a panic, which in one of
-// Badger's goroutines no test could catch.
+// TestDamagedChild is not a test but a process that opens and reads a damaged store: it may not end
+// with a panic, which in one of Badger's goroutines no test could catch.
 func TestDamagedChild(t *testing.T) {
 	dir := os.Getenv("HOOKWHEEL_DAMAGED_DIR")
 	if dir == "" {
@@ -61,7 +61,8 @@ func openDamaged(t *testing.T, dir string) string {
 	return line
 }
 
-// damagedStore makes the files of a store: tables, a .mem file that was full and one that was not, as after a kill.
+// damagedStore makes the files of a store: tables, a .mem file that was full and one that was not,
+// as after a kill.
 var damagedStore = sync.OnceValues(func() (map[string][]byte, error) {
 	dir, err := os.MkdirTemp("", "hookwheel-damage")
 	if err != nil {
@@ -124,8 +125,8 @@ func lengthOfLog(data []byte) int {
 	return len(bytes.TrimRight(data, "\x00"))
 }
 
-// TestDamagedFiles damages the files of a store in many ways. Each time a process that opens it says so, in words that help, and
-// has changed no file.
+// TestDamagedFiles damages the files of a store in many ways. Each time a process that opens it
+// says so, in words that help, and has changed no file.
 func TestDamagedFiles(t *testing.T) {
 	good, err := damagedStore()
 	if err != nil {

@@ -59,7 +59,8 @@ type action interface {
 	apply(e *entry) (reply []byte, err error)
 }
 
-// decodeCommand takes a command apart. An error means that it is damaged, or of a kind or format that this program does not know.
+// decodeCommand decodes a command. An error means that the command is damaged, or has a kind or
+// format that this program does not know.
 func decodeCommand(body []byte) (action, error) {
 	if len(body) < 2 {
 		return nil, errCut
@@ -84,7 +85,7 @@ func decodeCommand(body []byte) (action, error) {
 	}
 }
 
-// decodeNounCommand takes a command apart whose body is JSON.
+// decodeNounCommand decodes a command with a JSON body.
 func decodeNounCommand(k kind, body []byte) (action, error) {
 	switch k {
 	case kindCreateApplication:
@@ -159,7 +160,7 @@ type once struct {
 
 func (c *once) validate() error { return c.within.validate() }
 
-// innermost is the command that has the effect.
+// innermost returns the command that has the effect.
 func innermost(c action) action {
 	if wrapped, ok := c.(*once); ok {
 		return wrapped.within
@@ -167,8 +168,8 @@ func innermost(c action) action {
 	return c
 }
 
-// Cost is about how many bytes applying a command takes, which counts when commands are put together to an entry: their own, and
-// for those that change much in few words what they may change.
+// Cost returns roughly how many bytes applying a command takes. It limits how many commands share
+// an entry. Besides a command's own size it counts what short commands may change.
 func (s *Store) Cost(body []byte) int {
 	k := kind(0)
 	if len(body) > 0 {
@@ -227,7 +228,8 @@ func impossible(detail string) error {
 	return &webhook.Error{Code: webhook.CodeInvalid, Detail: detail}
 }
 
-// storable refuses what can't be written as JSON, such as a time in the year 10000, and what is larger than the limit then.
+// storable refuses values that JSON cannot represent, such as a time in the year 10000, and values
+// beyond the limit.
 func storable(v any, what string, limit int) error {
 	text, err := json.Marshal(v)
 	if err != nil {

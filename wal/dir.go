@@ -16,18 +16,19 @@ import (
 	"hookwheel/durable"
 )
 
-// lockPatience is how long Open waits for the folder's lock: a process that was killed keeps it until its memory maps
-// are torn down.
+// lockPatience is how long Open waits for the folder's lock: a process that was killed keeps it
+// until its memory maps are torn down.
 const lockPatience = 10 * time.Second
 
-// The store's folder holds one Badger folder, db-N, and the file CURRENT, which names it, with a CRC-32C behind the name. A
-// snapshot from another node is loaded into db-N+1; renaming a new CURRENT over the old one is the moment when it counts.
+// The store's folder holds one Badger folder, db-N, and the file CURRENT, which contains its name
+// and a CRC-32C of the name. A snapshot from another node is loaded into db-N+1; it counts from the
+// moment when a new CURRENT is renamed over the old one.
 const (
 	currentFile = "CURRENT"
 	dbPrefix    = "db-"
 )
 
-// currentDir is the Badger folder that counts. What a crash left of others is removed.
+// currentDir returns the current Badger folder, and removes what a crash left of others.
 func currentDir(dir string) (string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -75,7 +76,7 @@ func sumOfName(name string) string {
 	return fmt.Sprintf("%08x", crc32.Checksum([]byte(name), castagnoli))
 }
 
-// nextDir is an empty folder for a store that may follow the current one.
+// nextDir returns an empty folder for a store that may replace the current one.
 func nextDir(dir string) (path, name string, err error) {
 	current, err := readCurrent(dir)
 	if err != nil {
@@ -90,12 +91,13 @@ func nextDir(dir string) (path, name string, err error) {
 	return path, name, os.RemoveAll(path)
 }
 
-// setCurrent writes another name into CURRENT: after a crash it names the old folder or the new one.
+// setCurrent writes another name into CURRENT. After a crash it names the old folder or the new
+// one.
 func setCurrent(dir, name string) error {
 	return durable.ReplaceFile(filepath.Join(dir, currentFile), []byte(name+" "+sumOfName(name)+"\n"))
 }
 
-// lockDir takes the lock that Badger takes on its folder, and lets go of it when Badger is to take it.
+// lockDir takes the lock that Badger takes on its folder, and releases it for Badger to take.
 func lockDir(dir string, patience time.Duration) (unlock func() error, err error) {
 	folder, err := os.Open(dir)
 	if err != nil {
@@ -112,7 +114,8 @@ func lockDir(dir string, patience time.Duration) (unlock func() error, err error
 	}
 }
 
-// removeEmptyFiles undoes what stops Badger after a crash between making a file and writing its header.
+// removeEmptyFiles removes files that would stop Badger, after a crash between creating a file and
+// writing its header.
 func removeEmptyFiles(dir string) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Bounds of the free space that is kept when the configuration does not say: 10 % of the file system between these.
-// Badger writes through memory maps, so a disk that is really full would kill the process; the floor leaves room for its
-// memtables and a compaction, and for the attempts of what was accepted before.
+// Limits of the free space to keep, if the configuration has none: 10 % of the file system, between
+// these. Badger writes through memory maps, so a full disk would kill the process. The lower limit
+// leaves room for its memtables and a compaction, and for the attempts of accepted messages.
 const (
 	minFreeFloor   = 256 << 20
 	minFreeCeiling = 2 << 30
@@ -19,8 +19,9 @@ const (
 	diskInterval   = 250 * time.Millisecond // between two looks at the file system
 )
 
-// Bounds of the Raft log, in bytes of entries: a sixteenth of the file system or a fourth of MaxSize, between these. It is no
-// use beyond the size of the store, for sending that to a follower costs less then.
+// Limits of the Raft log, in bytes of entries: a sixteenth of the file system or a fourth of
+// MaxSize, between these. A log larger than the store is of no use, because then sending the store
+// to a follower costs less.
 const (
 	logSizeFloor   = 32 << 20
 	logSizeCeiling = 1 << 30
@@ -55,7 +56,7 @@ func newDisk(dir string, minFree int64) (*disk, error) {
 	return d, nil
 }
 
-// now is the free space at this moment. A file system that does not answer counts as full.
+// now returns the free space at this moment. A file system that does not respond counts as full.
 func (d *disk) now() int64 {
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(d.dir, &stat); err != nil {
@@ -64,7 +65,7 @@ func (d *disk) now() int64 {
 	return int64(stat.Bavail) * int64(stat.Bsize)
 }
 
-// look is the free space, at most diskInterval ago.
+// look returns the free space, measured at most diskInterval ago.
 func (d *disk) look() int64 {
 	if d.mu.TryLock() {
 		if time.Since(d.seen) > diskInterval {
@@ -76,12 +77,13 @@ func (d *disk) look() int64 {
 	return d.free.Load()
 }
 
-// Free is the free space in bytes and the least that must remain, which is never less than a compaction may need.
+// Free returns the free space in bytes and the minimum that must remain, which is never less than a
+// compaction may need.
 func (s *Store) Free() (free, least int64) {
 	return s.disk.look(), max(s.disk.minFree, s.room.Load())
 }
 
-// LogSize is how many bytes of entries the Raft log beside this store may have.
+// LogSize returns how many bytes of entries the Raft log beside this store may have.
 func (s *Store) LogSize() int64 {
 	limit := s.disk.size / 16
 	if s.config.MaxSize > 0 {
@@ -91,15 +93,16 @@ func (s *Store) LogSize() int64 {
 	return min(limit, max(s.Size(), logSizeLeast))
 }
 
-// Critical reports whether less than half of what must remain is free. Attempts must then not be made either, for they are
-// recorded, and Badger, which writes through memory maps, does not survive a full disk.
+// Critical reports whether less than half of the required minimum is free. Attempts must not be
+// made then, because they are recorded, and Badger, which writes through memory maps, does not
+// survive a full disk.
 func (s *Store) Critical() bool {
 	free, least := s.Free()
 	return free < max(least/2, s.room.Load())
 }
 
-// checkRoom is asked before a commit. A write through a memory map for which the disk has no room would kill the process without a
-// word, so it ends before that.
+// checkRoom is called before a commit. A write through a memory map for which the disk has no room
+// would kill the process without a message, so the node stops with an error before that.
 func (s *Store) checkRoom() error {
 	if free := s.disk.now(); free < minFreeToWrite {
 		return fmt.Errorf("the disk has %d KiB free, less than the %d MiB that writing needs: make room and start again; nothing is lost", free>>10, minFreeToWrite>>20)
@@ -107,8 +110,9 @@ func (s *Store) checkRoom() error {
 	return nil
 }
 
-// Size is what all records take, in bytes of keys and values; Badger needs more for them until it has compacted: see Used.
+// Size returns the size of all records, in bytes of keys and values. Badger needs more until it has
+// compacted: see Used.
 func (s *Store) Size() int64 { return s.bytes.Load() }
 
-// Large is sent to when the records take more than config.MaxSize.
+// Large returns a channel that receives when the records take more than config.MaxSize.
 func (s *Store) Large() <-chan struct{} { return s.large }

@@ -7,7 +7,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// What is expunged is gone, and nothing else is, also while the chunk it stands in is not yet durable.
+// What is expunged is gone, and nothing else is, also while its chunk is not yet durable.
 func TestExpunge(t *testing.T) {
 	s, w, app, endpoint := newWorld(t)
 	ctx := t.Context()

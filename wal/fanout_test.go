@@ -58,7 +58,8 @@ func fanOut(t testing.TB, count int) (s *Store, m *webhook.Message, endpoints []
 	return s, m, endpoints
 }
 
-// A page of explanations or destinations looks at each attempt of the message once or twice, whatever the size of the page.
+// A page of explanations or destinations looks at each attempt of the message once or twice,
+// whatever the size of the page.
 func TestFanOutIsWalkedOnce(t *testing.T) {
 	const count, limit = 300, 100
 	s, m, endpoints := fanOut(t, count)
@@ -102,8 +103,9 @@ func TestFanOutIsWalkedOnce(t *testing.T) {
 	}
 }
 
-// BenchmarkExplain explains a page of endpoints of a message that went to 1,000 and to 10,000. What grows is one walk over the
-// attempts; if it were one for each endpoint of the page, the ratio of the two would be near 10:
+// BenchmarkExplain explains a page of endpoints of a message that went to 1,000 and to 10,000. What
+// grows is one walk over the attempts; if it were one for each endpoint of the page, the ratio of
+// the two would be near 10:
 //
 //	go test ./wal -run XX -bench Explain -benchtime 100x
 func BenchmarkExplain(b *testing.B) {
@@ -126,7 +128,8 @@ func BenchmarkExplain(b *testing.B) {
 	}
 }
 
-// A page ends when its items take Page.Bytes, and the next one goes on from there; one item always fits.
+// A page ends when its items take Page.Bytes, and the next one goes on from there; one item always
+// fits.
 func TestPagesByBytes(t *testing.T) {
 	s, w, app, _ := newWorld(t)
 	var ids []webhook.ID

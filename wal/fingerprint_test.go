@@ -30,8 +30,9 @@ func sumOf(snapshot []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// The fingerprint is that of the state at its very entry, whatever is staged before and applied after, and it is the same
-// for a node that was moved, for a snapshot and for a folder that is checked.
+// The fingerprint is that of the state at its very entry, whatever is staged before and applied
+// after, and it is the same for a node that was moved, for a snapshot and for a folder that is
+// checked.
 func TestFingerprint(t *testing.T) {
 	c := newScript(t, seeded(t).Int63(), 120)
 	dir := t.TempDir()
@@ -76,7 +77,8 @@ func TestFingerprint(t *testing.T) {
 	}
 }
 
-// Of many that are asked for at once the newest is made, old versions are let go, and no more wait than one.
+// Of many that are asked for at once the newest is made, old versions are let go, and no more wait
+// than one.
 func TestFingerprintsInARow(t *testing.T) {
 	s, w, app, _ := newWorld(t)
 	for range 20 {

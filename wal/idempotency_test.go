@@ -14,7 +14,8 @@ func sendOnce(app webhook.ID, key byte, payload string) []byte {
 	return encodeIdempotent([16]byte{key}, [16]byte{}, encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: []byte(payload)}))
 }
 
-// A repeated key has the first reply, whatever it asks for, in the same entry, in a later one and after a restart.
+// A repeated key has the first reply, whatever it asks for, in the same entry, in a later one and
+// after a restart.
 func TestIdempotencyKey(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)
@@ -101,7 +102,7 @@ func TestKept(t *testing.T) {
 	wantCode(t, err, webhook.CodeKeyReused)
 }
 
-// What was refused changed nothing, so it is tried anew.
+// A refused request changed nothing, so it may be tried again.
 func TestIdempotencyKeyOfRefusal(t *testing.T) {
 	s, w, app, _ := newWorld(t)
 	once := &Once{Key: [16]byte{1}}
@@ -112,7 +113,8 @@ func TestIdempotencyKeyOfRefusal(t *testing.T) {
 	}
 }
 
-// Keys are forgotten after the window, in steps that are bounded and that keep up, and none is left behind.
+// Keys are forgotten after the window, in steps that are bounded and that keep up, and none is left
+// behind.
 func TestIdempotencyKeysAreForgotten(t *testing.T) {
 	s, _, app, _ := newWorld(t)
 	const entries, each = 12, 100
@@ -183,7 +185,8 @@ func countKeys(t *testing.T, s *Store, prefix byte) int {
 	return count
 }
 
-// More entries than are held in memory age in the order in which they came, and after a restart alike.
+// More entries than are held in memory age in the order in which they came, and after a restart
+// alike.
 func TestAgingBeyondMemory(t *testing.T) {
 	s, _, app, _ := newWorld(t)
 	rnd := rand.New(rand.NewSource(1))
@@ -210,7 +213,8 @@ func TestAgingBeyondMemory(t *testing.T) {
 	}
 }
 
-// BenchmarkIdempotency is the share of a message's way that an idempotency key lengthens: Apply and Commit of full entries.
+// BenchmarkIdempotency is the share of a message's way that an idempotency key lengthens: Apply and
+// Commit of full entries.
 func BenchmarkIdempotency(b *testing.B) {
 	for _, with := range []bool{false, true} {
 		b.Run(fmt.Sprint("with key ", with), func(b *testing.B) {

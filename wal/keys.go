@@ -59,7 +59,7 @@ func uniqueKey(app webhook.ID, eventID string) []byte {
 	return append(idKey(keyUnique, app), eventID...)
 }
 
-// chunkKey is where the chunk of owner that holds id stands, in the log or in the history.
+// chunkKey returns the key of owner's chunk that contains id, in the log or in the history.
 func chunkKey(prefix byte, owner, id webhook.ID) []byte {
 	return append(idKey(prefix, owner), id[:entrySize]...)
 }
@@ -78,14 +78,14 @@ func parseRetryKey(key []byte) (due time.Time, message webhook.ID) {
 	return due, message
 }
 
-// plannedKey is where it is noted when a message is due in the retry set of an endpoint.
+// plannedKey returns the key of the index entry for a message in the retry set of an endpoint.
 func plannedKey(message, endpoint webhook.ID) []byte { return idKey(keyPlanned, message, endpoint) }
 
 func encodePlanned(due time.Time) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(due.UnixMilli()))
 }
 
-// plannedLine is the key of the line in the retry set that the note key, value stands for.
+// plannedLine returns the key of the line in the retry set that an index entry refers to.
 func plannedLine(key, value []byte) ([]byte, error) {
 	if len(key) != 1+2*idSize || len(value) != 8 {
 		return nil, errCut
@@ -118,8 +118,8 @@ func parseOvertakerKey(key []byte) (index uint64, request [16]byte, err error) {
 	return binary.BigEndian.Uint64(key[1:]), [16]byte(key[1+8:]), nil
 }
 
-// answerKey is of an idempotency key.
+// answerKey returns the key of an idempotency key.
 func answerKey(name []byte) []byte { return append([]byte{keyAnswer}, name...) }
 
-// agingKey is where the idempotency keys stand that an entry has met first.
+// agingKey returns the key of the list of idempotency keys that an entry was the first to use.
 func agingKey(entry webhook.ID) []byte { return append([]byte{keyAging}, entry[:entrySize]...) }

@@ -10,8 +10,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// nouns are the applications and endpoints, and the endpoints' cursors, all in memory: every message asks for them. The
-// values are never changed, only replaced, so who has a pointer may keep it.
+// nouns holds the applications, the endpoints and their cursors in memory, because every message
+// needs them. Values are never changed, only replaced, so readers may keep pointers to them.
 type nouns struct {
 	applications map[webhook.ID]*webhook.Application
 	appByUID     map[string]webhook.ID
@@ -122,7 +122,7 @@ func (n *nouns) removeApplication(app *webhook.Application) {
 	delete(n.applications, app.ID)
 }
 
-// uidHolder is the application that has a uid; nil: there is none, or the uid is empty.
+// uidHolder returns the application with a uid, or nil if there is none or the uid is empty.
 func (n *nouns) uidHolder(uid string) *webhook.Application {
 	id, found := n.appByUID[uid]
 	if !found {
@@ -153,7 +153,7 @@ func (n *nouns) removeEndpoint(endpoint *webhook.Endpoint) {
 
 func compareEndpoint(e *webhook.Endpoint, id webhook.ID) int { return e.ID.Compare(id) }
 
-// application finds one by its ID or its uid; nil: there is none.
+// application finds an application by its ID or uid, or returns nil.
 func (n *nouns) application(name string) *webhook.Application {
 	if id, err := webhook.ParseID(webhook.KindApplication, name); err == nil {
 		return n.applications[id]
@@ -161,7 +161,7 @@ func (n *nouns) application(name string) *webhook.Application {
 	return n.uidHolder(name)
 }
 
-// endpoint finds one of an application by its ID or its uid; nil: there is none.
+// endpoint finds an endpoint of an application by its ID or uid, or returns nil.
 func (n *nouns) endpoint(app webhook.ID, name string) *webhook.Endpoint {
 	if strings.HasPrefix(name, string(webhook.KindEndpoint)+"_") {
 		id, err := webhook.ParseID(webhook.KindEndpoint, name)
@@ -181,12 +181,12 @@ func (n *nouns) endpoint(app webhook.ID, name string) *webhook.Endpoint {
 	return nil
 }
 
-// scan calls see for each key with that prefix, in order; neither key nor value may be kept.
+// scan calls see for each key with this prefix, in order. Neither key nor value may be kept.
 func scan(txn *badger.Txn, prefix []byte, see func(key, value []byte) error) error {
 	return seek(txn, prefix, prefix, see)
 }
 
-// seek is scan from a key on; errStop ends it early.
+// seek is scan beginning at from. If see returns errStop, it ends without an error.
 func seek(txn *badger.Txn, prefix, from []byte, see func(key, value []byte) error) error {
 	opts := badger.DefaultIteratorOptions
 	opts.Prefix, opts.PrefetchValues = prefix, false // values are inline: to fetch them ahead copies what may never be seen

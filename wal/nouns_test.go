@@ -163,7 +163,8 @@ func TestEventTypePages(t *testing.T) {
 	}
 }
 
-// furnish gives an application endpoints, messages and attempts, and sets with lines. The first endpoint is deleted again.
+// furnish gives an application endpoints, messages and attempts, and sets with lines. The first
+// endpoint is deleted again.
 func furnish(t *testing.T, w *Writer, app webhook.ID) {
 	t.Helper()
 	ctx := t.Context()
@@ -200,7 +201,8 @@ func furnish(t *testing.T, w *Writer, app webhook.ID) {
 	}
 }
 
-// An application that is deleted is out of sight at once, and after a restart; in the end nothing of it is left on disk.
+// An application that is deleted is out of sight at once, and after a restart; in the end nothing
+// of it is left on disk.
 func TestDeleteApplication(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		t.Run(fmt.Sprint("restart ", restart), func(t *testing.T) {
@@ -408,7 +410,8 @@ func TestOperationalMessages(t *testing.T) {
 	}
 }
 
-// What is told of attempts: the fourth failure, the last one, and a success that came late; each once, however often it is recorded.
+// What is told of attempts: the fourth failure, the last one, and a success that came late; each
+// once, however often it is recorded.
 func TestOperationalAttempts(t *testing.T) {
 	s, w, app, endpoint := newWorld(t)
 	ctx := t.Context()
@@ -478,7 +481,8 @@ func TestOperationalAttempts(t *testing.T) {
 	}
 }
 
-// What an endpoint's filters leave out while they hold is not missed when they change, but what it wanted is.
+// What an endpoint's filters leave out while they hold is not missed when they change, but what it
+// wanted is.
 func TestFiltersChange(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)

@@ -17,8 +17,9 @@ import (
 	"hookwheel/webhook"
 )
 
-// The benchmarks of this file take long and much room: they are run with -bench Open -benchtime 5x -timeout 1h. The
-// folder $HOOKWHEEL_BENCH_DIR, if it is set, keeps the stores from one run to the next.
+// The benchmarks of this file take long and much room: they are run with -bench Open -benchtime 5x
+// -timeout 1h. The folder $HOOKWHEEL_BENCH_DIR, if it is set, keeps the stores from one run to the
+// next.
 
 const (
 	fillEvent = 1 << 10 // bytes
@@ -82,7 +83,8 @@ func openFilled(dir string) (*Store, error) {
 	return Open(Config{Dir: dir, MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { panic(err) }})
 }
 
-// TestFillChild is not a test but what a process does that is to be killed: it applies as much as it is told and waits.
+// TestFillChild is not a test but what a process does that is to be killed: it applies as much as
+// it is told and waits.
 func TestFillChild(t *testing.T) {
 	dir := os.Getenv("HOOKWHEEL_FILL_DIR")
 	if dir == "" {
@@ -103,7 +105,7 @@ func TestFillChild(t *testing.T) {
 	select {}
 }
 
-// fillAndKill has a process apply so many bytes more, and kills it.
+// fillAndKill makes a process apply so many bytes more, and kills it.
 func fillAndKill(dir string, bytes int64) error {
 	child := exec.Command(os.Args[0], "-test.run", "^TestFillChild$")
 	child.Env = append(os.Environ(), "HOOKWHEEL_FILL_DIR="+dir, "HOOKWHEEL_FILL_BYTES="+strconv.FormatInt(bytes, 10))
@@ -123,8 +125,8 @@ func fillAndKill(dir string, bytes int64) error {
 	return errors.Join(err, killed)
 }
 
-// BenchmarkOpen opens a store of 5 MB and one of 5 GB, after a clean end and after a kill that leaves a memtable behind. It
-// also gives the time that Close takes.
+// BenchmarkOpen opens a store of 5 MB and one of 5 GB, after a clean end and after a kill that
+// leaves a memtable behind. It also gives the time that Close takes.
 func BenchmarkOpen(b *testing.B) {
 	for _, size := range []int64{5 << 20, 5 << 30} {
 		dir := filepath.Join(benchDir(b), fmt.Sprintf("%dMiB", size>>20))

@@ -9,7 +9,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// library is a store with a few hundred messages and attempts in chunks of all sizes, and the same rows in plain lists.
+// library is a store with a few hundred messages and attempts in chunks of all sizes, and the same
+// rows in plain lists.
 type library struct {
 	store    *Store
 	apps     []webhook.ID
@@ -64,7 +65,8 @@ func (l *library) addMessages(t *testing.T, rnd *rand.Rand) {
 	l.messages = append(l.messages, list...)
 }
 
-// addAttempts records attempts of three endpoints in one entry. Its ids are given in the order of the command.
+// addAttempts records attempts of three endpoints in one entry. Its ids are given in the order of
+// the command.
 func (l *library) addAttempts(t *testing.T, rnd *rand.Rand) {
 	if len(l.messages) == 0 {
 		return
@@ -116,7 +118,8 @@ func between[T any](page Page, all []T, id func(*T) webhook.ID, want func(*T) bo
 	return list
 }
 
-// checkPages walks all pages from a random start within random bounds, and compares each with the naive list.
+// checkPages walks all pages from a random start within random bounds, and compares each with the
+// naive list.
 func checkPages[T any](t *testing.T, rnd *rand.Rand, all []T, id func(*T) webhook.ID, want func(*T) bool, read func(Page) ([]T, bool, error)) {
 	t.Helper()
 	ids := make([]webhook.ID, len(all))
@@ -237,7 +240,8 @@ func TestRowsKeepTheirContent(t *testing.T) {
 	}
 }
 
-// Windows, one after another, are the log from anywhere on: no message twice, none left out, never one of another application.
+// Windows, one after another, are the log from anywhere on: no message twice, none left out, never
+// one of another application.
 func TestWindows(t *testing.T) {
 	rnd := seeded(t)
 	l := newLibrary(t, rnd)

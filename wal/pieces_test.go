@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestPieces cuts records into pieces that fit into a block of a table, and those that are too long for that into large ones.
+// TestPieces cuts records into pieces that fit into a block of a table, and those that are too long
+// for that into large ones.
 func TestPieces(t *testing.T) {
 	key := chunkKey(keyLog, goldenApp, idAt(1, 0))
 	const longest = (maxPieces + 1) * pieceSize

@@ -9,8 +9,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// BenchmarkListAttempts lists a page of one endpoint's attempts in a store that holds a thousand and in one that holds a million, at
-// 10,000 endpoints. The ratio of the two must stay below 2:
+// BenchmarkListAttempts lists a page of one endpoint's attempts in a store that holds a thousand
+// and in one that holds a million, at 10,000 endpoints. The ratio of the two must stay below 2:
 //
 //	go test ./wal -run XX -bench ListAttempts -benchtime 2000x
 func BenchmarkListAttempts(b *testing.B) {
@@ -38,7 +38,8 @@ func BenchmarkListAttempts(b *testing.B) {
 
 const attemptsEach = 100 // of an endpoint
 
-// fillHistory makes a store with so many endpoints, in chunks of five attempts, as a busy leader records them.
+// fillHistory makes a store with so many endpoints, in chunks of five attempts, as a busy leader
+// records them.
 func fillHistory(b *testing.B, count int) (s *Store, endpoints []webhook.ID) {
 	b.Helper()
 	s, err := Open(Config{Dir: b.TempDir(), MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { b.Error(err) }})

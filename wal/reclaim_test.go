@@ -14,7 +14,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// What a removed application leaves goes with entries that do nothing else, and its space is given back without any more being written.
+// What a removed application leaves goes with entries that do nothing else, and its space is given
+// back without any more being written.
 func TestSpaceOfWhatIsRemoved(t *testing.T) {
 	s, w, app, _ := newWorld(t)
 	const count, size = 80, 500 << 10

@@ -21,12 +21,12 @@ const (
 	shareVersion    = 1
 )
 
-// meta says how far the state machine has come.
+// meta describes how far the state machine has come.
 type meta struct {
 	index, term uint64
 	clock       int64  // milliseconds since the Unix epoch; the log's clock, which never goes back
 	bytes       int64  // of all records but this one, keys and values
-	left        int64  // milliseconds: when the youngest message was made that retention has had leave; 0: none has
+	left        int64  // milliseconds: time of the newest message that retention has removed; 0: none
 	confIndex   uint64 // of the newest Raft configuration
 	conf        []byte // that configuration, as the cluster package wrote it
 	pieced      []byte // kinds of records of which some may be in pieces: first bytes of their keys, in order of appearance
@@ -54,7 +54,7 @@ func (m *meta) decode(data []byte) error {
 	return r.end()
 }
 
-// What a message has beside what all have; most have nothing of it.
+// Optional fields of a message; most messages have none of them.
 const (
 	messageTags        = 1 << 0
 	messageOrderingKey = 1 << 1
@@ -139,7 +139,7 @@ func readMessage(r *reader, m *webhook.Message) {
 	m.Raw, m.Expunged = flags&messageRaw != 0, flags&messageExpunged != 0
 }
 
-// appendPlaced begins a record of a chunk: its place in the entry, then what follows.
+// appendPlaced begins a record of a chunk with its place in the entry.
 func appendPlaced(chunk []byte, version byte, place uint32) []byte {
 	if len(chunk) == 0 {
 		chunk = append(chunk, version)
@@ -147,7 +147,8 @@ func appendPlaced(chunk []byte, version byte, place uint32) []byte {
 	return binary.AppendUvarint(chunk, uint64(place))
 }
 
-// placedID makes the ID of a record in a chunk from the chunk's key, which ends with the entry, and its place.
+// placedID returns the ID of a record in a chunk, from its place and the chunk's key, which ends
+// with the entry.
 func placedID(key []byte, place uint64) webhook.ID {
 	var id webhook.ID
 	copy(id[:], key[len(key)-entrySize:])
@@ -174,8 +175,8 @@ const (
 	lastTrigger   = webhook.TriggerManual  // likewise
 )
 
-// appendAttempt writes what is the same in a command and in the history: all but the ID and the endpoint. The URL is left
-// out when it is that of the attempt before.
+// appendAttempt writes what is the same in a command and in the history: all but the ID and the
+// endpoint. The URL is left out when it is that of the attempt before.
 //
 //	message 20 | number | trigger 1 | status 1 | status code | start | duration ms | next | URL | response
 //
@@ -223,7 +224,8 @@ func readAttempt(r *reader, a *webhook.Attempt, urlBefore string) {
 	a.Response = r.bytes()
 }
 
-// decodeAttempts reads a chunk of the history. The attempts share data, which must not change any more.
+// decodeAttempts reads a chunk of the history. The attempts share data, which must not change any
+// more.
 func decodeAttempts(key, data []byte, endpoint webhook.ID) ([]webhook.Attempt, error) {
 	var list []webhook.Attempt
 	url := ""

@@ -10,8 +10,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// A repetition that overtakes its first try is applied in its place: the first try gets its reply, in the same entry or in
-// a later one.
+// A repetition that overtakes its first try is applied in its place: the first try gets its reply,
+// in the same entry or in a later one.
 func TestRepetitionOvertakesFirstTry(t *testing.T) {
 	s, _, app, _ := newWorld(t)
 	first := Command{Request: [16]byte{7}, Body: encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})}
@@ -36,7 +36,8 @@ func TestRepetitionOvertakesFirstTry(t *testing.T) {
 	}
 }
 
-// A refusal is remembered like any reply: what was refused must not be applied when its first try comes.
+// A refusal is remembered like any reply: what was refused must not be applied when its first try
+// comes.
 func TestRefusedRepetitionOvertakesFirstTry(t *testing.T) {
 	s, _, _, _ := newWorld(t)
 	first := Command{Request: [16]byte{7}, Body: mustEncode(t, kindCreateEndpoint, webhook.Endpoint{App: idAt(5, 0), URL: "http://x/"})}
@@ -101,8 +102,8 @@ func tries(rnd *rand.Rand, app webhook.ID, number, since uint64) (list []Command
 	return list
 }
 
-// However the tries of requests are ordered, and wherever a node restarts, crashes or takes over a snapshot, each is applied
-// once as long as it is remembered, and answered with the same reply.
+// However the tries of requests are ordered, and wherever a node restarts, crashes or takes over a
+// snapshot, each is applied once as long as it is remembered, and answered with the same reply.
 func TestRequestsFollowModel(t *testing.T) {
 	tolerate(t, "was applied twice") // by a first try that comes when nobody remembers
 	rnd := seeded(t)
@@ -190,7 +191,8 @@ func disturb(t *testing.T, rnd *rand.Rand, s *Store, dir string) (*Store, string
 	}
 }
 
-// What leaves the window is forgotten, though Raft's own entries and changes of the configuration lie in between.
+// What leaves the window is forgotten, though Raft's own entries and changes of the configuration
+// lie in between.
 func TestRequestsAreForgotten(t *testing.T) {
 	s, _, app, _ := newWorld(t)
 	command := func(n byte, since uint64) Command {

@@ -75,7 +75,8 @@ func TestUnorderedSnapshot(t *testing.T) {
 	}
 }
 
-// What is not known to be complete does not count: a disk that is too full ends a load with an error.
+// What is not known to be complete does not count: a disk that is too full ends a load with an
+// error.
 func TestRestoreNeedsRoom(t *testing.T) {
 	from, _, _, _ := newWorld(t)
 	db, err := badger.OpenManaged(badgerOptions(t.TempDir(), from.config.badgerLog()))
@@ -118,8 +119,8 @@ func TestRestoreChild(t *testing.T) {
 	_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed
 }
 
-// restoreAndKill has a process restore a snapshot, and kills it after that time. It tells whether the process was done, and how
-// long that took.
+// restoreAndKill makes a process restore a snapshot, and kills it after that time. It reports
+// whether the process was done, and how long that took.
 func restoreAndKill(t *testing.T, dir, snapshot string, after time.Duration) (done bool, took time.Duration) {
 	t.Helper()
 	child := exec.Command(os.Args[0], "-test.run", "^TestRestoreChild$")
@@ -148,7 +149,8 @@ func restoreAndKill(t *testing.T, dir, snapshot string, after time.Duration) (do
 	return strings.HasPrefix(string(word[:n]), "done"), took
 }
 
-// A node that is killed while it takes over a state has the old one or the new one afterwards, and no rest of the other.
+// A node that is killed while it takes over a state has the old one or the new one afterwards, and
+// no rest of the other.
 func TestKillDuringRestore(t *testing.T) {
 	rounds := 16
 	if testing.Short() {

@@ -8,8 +8,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// retainAll gives one retain command after another, as the leader does, until nothing more is due at that clock. It returns how
-// many bytes one of them has staged at most.
+// retainAll gives one retain command after another, as the leader does, until nothing more is due
+// at that clock. It returns how many bytes one of them has staged at most.
 func retainAll(t *testing.T, s *Store, clock int64) (most int) {
 	t.Helper()
 	for range 10_000 {
@@ -31,8 +31,8 @@ func retainAll(t *testing.T, s *Store, clock int64) (most int) {
 	return 0
 }
 
-// One message in each of many large chunks is due: a command that rewrote them all would not fit into memory, nor once into a
-// transaction.
+// One message in each of many large chunks is due: a command that rewrote them all would not fit
+// into memory, nor once into a transaction.
 func TestRetainLargeChunks(t *testing.T) {
 	s, _, app, _ := newWorld(t)
 	const chunks = 120
@@ -70,7 +70,8 @@ func TestRetainLargeChunks(t *testing.T) {
 	}
 }
 
-// A message with very many attempts leaves the log at once, and its attempts bit by bit, also across a restart.
+// A message with very many attempts leaves the log at once, and its attempts bit by bit, also
+// across a restart.
 func TestRetainManyAttempts(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)

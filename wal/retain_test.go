@@ -27,8 +27,8 @@ func applyAt(t *testing.T, s *Store, clock int64, bodies ...[]byte) [][]byte {
 	return replies
 }
 
-// TestRetain lets messages of every state grow old: what is over leaves without a trace, the rest stays, and what was not
-// delivered is counted. The store is checked when the test ends.
+// TestRetain lets messages of every state grow old: what is over leaves without a trace, the rest
+// stays, and what was not delivered is counted. The store is checked when the test ends.
 func TestRetain(t *testing.T) {
 	s, w, app, endpoint := newWorld(t)
 	other, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://y/", Channels: []string{"none"}})
@@ -173,7 +173,8 @@ func (s *sized) send(t *testing.T, count int) {
 	}
 }
 
-// attempt tells that the next count messages after those already passed were attempted; every tenth of all is to be tried again.
+// attempt tells that the next count messages after those already passed were attempted; every tenth
+// of all is to be tried again.
 func (s *sized) attempt(t *testing.T, from, count int) {
 	t.Helper()
 	p := webhook.Progress{Endpoint: s.endpoint, Cursor: s.messages[from+count-1]}
@@ -222,8 +223,8 @@ func (s *sized) left(t *testing.T) map[webhook.ID]bool {
 
 func (s *sized) admitted() bool { return s.Admit(encodeCreateMessage(s.message()), nil, false) == nil }
 
-// A store that has grown too large lets the oldest messages go that nobody waits for, however young, and no others. When all are waited
-// for it takes no new ones, until they are delivered.
+// A store that has grown too large lets the oldest messages go that nobody waits for, however
+// young, and no others. When all are waited for it takes no new ones, until they are delivered.
 func TestShrink(t *testing.T) {
 	const most, count, passed = 500 << 10, 1000, 700
 	s := newSized(t, most)
@@ -266,7 +267,8 @@ func TestShrink(t *testing.T) {
 	if !s.admitted() {
 		t.Errorf("with %d bytes of %d it takes no more", s.Size(), most)
 	}
-	// The state machine sees to it whatever a leader asks for: of an entry that the cursor stands in, too.
+	// The state machine sees to it whatever a leader asks for: of an entry that the cursor stands
+	// in, too.
 	s.send(t, 1)
 	both := applyAt(t, s.Store, testClock, encodeCreateMessage(s.message()), encodeCreateMessage(s.message()))
 	delivered, waits := webhook.ID(both[0][1:]), webhook.ID(both[1][1:])
@@ -298,7 +300,8 @@ func TestShrink(t *testing.T) {
 	}
 }
 
-// Of several applications the oldest messages go first; one without endpoints waits for nothing, one whose endpoint is far behind for all.
+// Of several applications the oldest messages go first; one without endpoints waits for nothing,
+// one whose endpoint is far behind for all.
 func TestShrinkOldestFirst(t *testing.T) {
 	s := newSized(t, 0)
 	other, _, err := s.w.CreateApplication(t.Context(), webhook.Application{Name: "none wait"}, false)

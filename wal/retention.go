@@ -9,14 +9,16 @@ import (
 	"hookwheel/webhook"
 )
 
-// retainRecords is how many records one retain command looks at, about; retainParts how many parts of logs it names.
+// retainRecords is roughly how many records one retain command looks at; retainParts is how many
+// parts of logs it names.
 const (
 	retainRecords = 2000
 	retainParts   = 256
 )
 
-// Retain has messages leave the log whose time is over, for the leader: those from before that time, and those that say themselves
-// how long they are kept. It does a bounded part of the work; more tells that there is some left.
+// Retain removes messages whose retention has ended, for the leader: those from before that time,
+// and those with a retention of their own. It does a bounded part of the work; more reports whether
+// some is left.
 func (w *Writer) Retain(ctx context.Context, s *Store, before, now time.Time) (more bool, err error) {
 	parts, err := s.overdue(before.UnixMilli(), now.UnixMilli())
 	if err != nil || len(parts) == 0 && !s.sweeps() {
@@ -25,14 +27,14 @@ func (w *Writer) Retain(ctx context.Context, s *Store, before, now time.Time) (m
 	return true, w.proposeEnd(ctx, kindRetain, retain{Before: before.UnixMilli(), Records: retainRecords, Parts: parts})
 }
 
-// sweeps reports whether attempts are left of messages that have left the log.
+// sweeps reports whether there are attempts of messages that have left the log.
 func (s *Store) sweeps() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return len(s.nouns.dropped) > 0
 }
 
-// overdue finds parts of logs with messages whose time is over.
+// overdue finds parts of logs with messages whose retention has ended.
 func (s *Store) overdue(before, now int64) (parts []part, err error) {
 	s.mu.RLock()
 	apps := make([]webhook.ID, 0, len(s.nouns.applications))
@@ -77,8 +79,9 @@ func (s *Store) overdue(before, now int64) (parts []part, err error) {
 	return parts, err
 }
 
-// Sweep has some of what removed endpoints and applications have left deleted, for the leader, by an entry that does nothing else: each
-// entry deletes a bounded part. more reports whether there is some left.
+// Sweep deletes some records of deleted endpoints and applications, for the leader, through an
+// entry with no other purpose. Each entry deletes a bounded part; more reports whether some is
+// left.
 func (w *Writer) Sweep(ctx context.Context, s *Store) (more bool, err error) {
 	if !s.sweeping() {
 		return false, nil

@@ -9,7 +9,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// pressure is how the leader has seen the store last while it was larger than it may be.
+// pressure is what the leader has last seen of a store above its limit.
 type pressure struct {
 	mu      sync.Mutex
 	share   int64                    // of an application of storage.max_size, in bytes of its log and histories
@@ -18,7 +18,7 @@ type pressure struct {
 	stuck   time.Time                // since when nothing can leave; zero: something can, or may
 }
 
-// see notes how storage.max_size is shared out, and whether nothing can leave.
+// see records how storage.max_size is shared out, and whether nothing can leave.
 func (p *pressure) see(share int64, holders int, stuck bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -31,7 +31,7 @@ func (p *pressure) see(share int64, holders int, stuck bool) {
 	}
 }
 
-// hold notes that endpoints wait for all that an application has.
+// hold records that endpoints wait for everything an application has.
 func (p *pressure) hold(app webhook.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,14 +43,14 @@ func (p *pressure) hold(app webhook.ID) {
 	}
 }
 
-// release notes that an application has messages that can leave.
+// release records that an application has messages that can leave.
 func (p *pressure) release(app webhook.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.waited, app)
 }
 
-// ease notes that the store is as small as it is to be.
+// ease records that the store is down to its target size.
 func (p *pressure) ease() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,24 +63,27 @@ func (p *pressure) isStuck() bool {
 	return !p.stuck.IsZero()
 }
 
-// Oversize reports whether all records take a tenth more than config.MaxSize: retention can't keep up, or endpoints wait for all
-// of it. Applications that have used up their share are then refused new messages.
+// Oversize reports whether all records take a tenth more than config.MaxSize: retention cannot keep
+// up, or endpoints wait for all of it. New messages of applications that have used up their share
+// are then refused.
 func (s *Store) Oversize() bool {
 	return s.config.MaxSize > 0 && s.Size() > s.config.MaxSize+s.config.MaxSize/10
 }
 
-// crowded reports whether they take a quarter more: then all applications are refused.
+// crowded reports whether the records take a quarter more than config.MaxSize. All applications are
+// then refused.
 func (s *Store) crowded() bool { return s.Size() > s.config.MaxSize+s.config.MaxSize/4 }
 
-// overused reports whether the data folder takes so much more of the disk than config.MaxSize that it would soon be beyond what the
-// documents promise: 2.5 times as much and 512 MiB. The difference is for what is under way.
+// overused reports whether the data folder exceeds config.MaxSize so much that it would soon be
+// beyond the documented limit, 2.5 times as much and 512 MiB. The difference is for data in
+// progress.
 func (s *Store) overused() bool {
 	return s.config.MaxSize > 0 && s.Used() > s.config.MaxSize*9/4+usedSlack
 }
 
 const usedSlack = 400 << 20
 
-// Full says why this node takes no new events, or none of some applications; "": it takes all.
+// Full returns why this node accepts no new events, or none of some applications, or "".
 func (s *Store) Full() string {
 	short := s.short()
 	if short != "" || !s.Oversize() {
@@ -97,7 +100,8 @@ func (s *Store) Full() string {
 	return fmt.Sprintf("its records take %d MiB, more than its storage.max_size of %d MiB: no new events %s %s", s.Size()>>20, s.config.MaxSize>>20, whose, until)
 }
 
-// short says why this node takes no new events of any application, whatever their shares; "": it does.
+// short returns why this node accepts no new events of any application, whatever their shares, or
+// "".
 func (s *Store) short() string {
 	switch free, least := s.Free(); {
 	case s.overused():
@@ -110,11 +114,11 @@ func (s *Store) short() string {
 	return ""
 }
 
-// Refused is how many commands Admit has refused for want of room.
+// Refused returns how many commands Admit has refused for lack of space.
 func (s *Store) Refused() int64 { return s.refused.Load() }
 
-// noRoom refuses what adds to the state when there is no room for it; app is the application it adds to, if any; full are the other
-// nodes whose disk is short.
+// noRoom refuses growing commands when there is no room for them. app is the application that the
+// command adds to, if any; full names the other nodes that are short of disk space.
 func (s *Store) noRoom(app webhook.ID, full []string) error {
 	detail, making := "", false
 	switch short := s.short(); {
@@ -135,8 +139,9 @@ func (s *Store) noRoom(app webhook.ID, full []string) error {
 	return &webhook.Error{Code: webhook.CodeNoSpace, Detail: detail}
 }
 
-// noShare says why an application has no room; "": it has. There may be some in a moment if old messages of it are leaving, or have
-// just stopped: those on their way to an endpoint may leave then.
+// noShare returns why an application has no room, or "". There may be some in a moment if old
+// messages of the application are leaving or have just stopped leaving: those on their way to an
+// endpoint may leave next.
 func (s *Store) noShare(app webhook.ID) (detail string, making bool) {
 	if !s.Oversize() {
 		return "", false

@@ -34,7 +34,8 @@ type delivery struct {
 	past     []webhook.Outcome
 }
 
-// newScript makes entries by applying them to a scratch store, so that later ones can name what earlier ones made.
+// newScript makes entries by applying them to a scratch store, so that later ones can name what
+// earlier ones made.
 func newScript(t *testing.T, seed int64, count int) *script {
 	t.Helper()
 	s := closing(t, openTest(t, t.TempDir()))
@@ -247,7 +248,8 @@ func (c *script) command(body []byte, err error) Command {
 	return command
 }
 
-// progress is what the scheduler of one leader may say: answers come out of order, retries in between, some twice.
+// progress is what the scheduler of one leader may say: answers come out of order, retries in
+// between, some twice.
 func (c *script) progress() webhook.Progress {
 	d := c.eps[c.rnd.Intn(len(c.eps))]
 	p := webhook.Progress{Endpoint: d.endpoint}
@@ -362,8 +364,9 @@ func content(t *testing.T, s *Store) []byte {
 	return data
 }
 
-// TestDeterminism applies one history in two ways: straight, and with commits, restarts, replays and moves to another node
-// at random points. Both must end with the same bytes and the same replies.
+// TestDeterminism applies one history in two ways: straight, and with commits, restarts, replays
+// and moves to another node at random points. Both must end with the same bytes and the same
+// replies.
 func TestDeterminism(t *testing.T) {
 	for seed := range int64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

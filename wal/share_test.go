@@ -22,8 +22,8 @@ type crowd struct {
 	kept  map[webhook.ID][]webhook.ID // by quiet application: its messages
 }
 
-// newCrowd makes such a store; dead says that endpoints wait for all messages, as when none of their
-// receivers is there.
+// newCrowd makes such a store; dead says that endpoints wait for all messages, as when none of
+// their receivers is there.
 func newCrowd(t *testing.T, most int64, dead bool) *crowd {
 	s := closing(t, openTest(t, t.TempDir()))
 	s.config.MaxSize = most
@@ -140,8 +140,8 @@ func TestShareOfFlood(t *testing.T) {
 	}
 }
 
-// TestShareWhileRemoved: what is deleted leaves no share, attempts and their histories included; the
-// checker compares the rest.
+// TestShareWhileRemoved: what is deleted leaves no share, attempts and their histories included;
+// the checker compares the rest.
 func TestShareWhileRemoved(t *testing.T) {
 	s := newSized(t, 0)
 	s.send(t, 100)
@@ -171,7 +171,8 @@ func TestShareWhileRemoved(t *testing.T) {
 	}
 }
 
-// TestFairShare compares shares with a simple model: give each byte in turn to all who ask for more.
+// TestFairShare compares shares with a simple model: give each byte in turn to all who ask for
+// more.
 func TestFairShare(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
 	for range 2000 {
@@ -203,8 +204,8 @@ func kept(list []holder, share int64) (sum int64) {
 	return sum
 }
 
-// TestShrinkToShares: whatever applications hold, each keeps its newest messages up to a fair share,
-// and those within theirs keep all.
+// TestShrinkToShares: whatever applications hold, each keeps its newest messages up to a fair
+// share, and those within theirs keep all.
 func TestShrinkToShares(t *testing.T) {
 	for seed := range int64(5) {
 		random := rand.New(rand.NewSource(seed))
@@ -248,8 +249,8 @@ func TestShrinkToShares(t *testing.T) {
 	}
 }
 
-// TestShareIsFloor: whatever a leader asks for, an application keeps what is within the share that the
-// command names.
+// TestShareIsFloor: whatever a leader asks for, an application keeps what is within the share that
+// the command names.
 func TestShareIsFloor(t *testing.T) {
 	c := newCrowd(t, 0, false)
 	var parts []part

@@ -31,8 +31,8 @@ func (n *nouns) loadShares(txn *badger.Txn) error {
 	})
 }
 
-// setChunk changes a chunk of a log or a history, and what its application holds with it; nil: there
-// is none.
+// setChunk changes a chunk of a log or a history, and the count of its application. A nil value
+// means that the chunk does not exist.
 func (e *entry) setChunk(app webhook.ID, key, was, is []byte) {
 	e.batch.setChunk(key, was, is)
 	if e.shares == nil {
@@ -46,10 +46,10 @@ func (e *entry) setChunk(app webhook.ID, key, was, is []byte) {
 	}
 }
 
-// held is what an application holds as this entry has left it so far.
+// held returns what an application holds, with the changes of this entry so far.
 func (e *entry) held(app webhook.ID) int64 { return e.store.nouns.shares[app] + e.shares[app] }
 
-// keepShares writes what the applications hold whose chunks this entry has changed.
+// keepShares writes the counts of the applications whose chunks this entry has changed.
 func (e *entry) keepShares() {
 	for _, app := range slices.SortedFunc(maps.Keys(e.shares), webhook.ID.Compare) {
 		held, found := e.store.nouns.shares[app]
@@ -72,14 +72,14 @@ func (e *entry) keepShares() {
 	}
 }
 
-// holder is an application and what it holds: the bytes of its log and of its endpoints' histories.
+// holder is an application with the bytes of its log and of its endpoints' histories.
 type holder struct {
 	app  webhook.ID
 	held int64
 }
 
-// holders are the applications that hold anything, those with the most first, and what all other
-// records take.
+// holders returns the applications that hold anything, largest first, and the size of all other
+// records.
 func (s *Store) holders() (list []holder, other int64) {
 	s.mu.RLock()
 	list, other = make([]holder, 0, len(s.nouns.shares)), s.Size()
@@ -92,8 +92,8 @@ func (s *Store) holders() (list []holder, other int64) {
 	return list, other
 }
 
-// fairShare is the most that each holder may keep so that all together take no more than room. Those
-// that hold less leave the rest of their share to the others. The list is in the order of holders.
+// fairShare returns the most that each holder may keep so that all together take no more than room.
+// Holders of less leave the rest of their share to the others. The list is in the order of holders.
 func fairShare(list []holder, room int64) int64 {
 	for i := len(list) - 1; i >= 0; i-- {
 		if each := room / int64(i+1); list[i].held > each {

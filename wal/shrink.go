@@ -9,13 +9,14 @@ import (
 	"hookwheel/webhook"
 )
 
-// Shrinker has messages leave the log before their time, for the leader, while the store is larger
-// than it may be. Only those leave that no endpoint waits for, of each application the oldest first.
+// Shrinker removes messages before their retention ends, for the leader, while the store is above
+// its limit. It removes only messages that no endpoint waits for, the oldest of each application
+// first.
 //
-// storage.max_size is shared out: applications beyond their fair share are cut down to it, those with
-// the most first. Where that is not enough, because endpoints wait for what these have, the others
-// share what is left, but only when the store has grown further: so what is freed there does not go to
-// those beyond their share, which are refused new messages by then.
+// storage.max_size is shared out. Applications beyond their fair share are cut down to it, largest
+// first. Where that is not enough, because endpoints wait for their messages, the others share what
+// is left, but only when the store has grown further. So the space freed there does not go to
+// applications beyond their share, whose new messages are refused by then.
 type Shrinker struct {
 	store  *Store
 	writer *Writer
@@ -25,19 +26,19 @@ type Shrinker struct {
 	behind map[webhook.ID]webhook.ID // by application: all up to there were looked at, and can't leave; newest: all of its log
 }
 
-// Shrinker makes one for a store whose records may take that many bytes.
+// Shrinker returns a Shrinker for a store whose records may take that many bytes.
 func (w *Writer) Shrinker(s *Store, most int64) *Shrinker {
 	return &Shrinker{store: s, writer: w, most: most, size: shrunk(most), tight: most + most/20*3}
 }
 
-// shrunk is what the records are to take once they have taken more than most.
+// shrunk returns the target size of records that have exceeded most.
 func shrunk(most int64) int64 { return most - most/10 }
 
 // shrinkLooks is how many times one step looks for messages that can leave.
 const shrinkLooks = 16
 
-// Step does a bounded part of the work; more reports whether there is some left. Once there is none it
-// begins anew.
+// Step does a bounded part of the work; more reports whether some is left. Once nothing is left,
+// the next call starts over.
 func (k *Shrinker) Step(ctx context.Context) (more bool, err error) {
 	defer func() {
 		if !more {
@@ -61,7 +62,8 @@ func (k *Shrinker) Step(ctx context.Context) (more bool, err error) {
 	return true, k.writer.proposeEnd(ctx, kindRetain, command)
 }
 
-// choose finds parts of logs that can leave. There may be some if more, though it has found none yet.
+// choose finds parts of logs that can leave. With more it may find some later although it has found
+// none yet.
 func (k *Shrinker) choose(ctx context.Context) (command retain, more bool, err error) {
 	list, other := k.store.holders()
 	looks := shrinkLooks
@@ -87,7 +89,8 @@ func (k *Shrinker) choose(ctx context.Context) (command retain, more bool, err e
 	return command, false, nil
 }
 
-// rest are the holders that may have something that can leave, and the room that the others leave them.
+// rest returns the holders that may have something that can leave, and the room that the others
+// leave them.
 func (k *Shrinker) rest(list []holder, room int64) (rest []holder, left int64) {
 	for _, h := range list {
 		if k.behind[h.app] == newest {
@@ -99,8 +102,8 @@ func (k *Shrinker) rest(list []holder, room int64) (rest []holder, left int64) {
 	return rest, room
 }
 
-// beyond finds the oldest parts of the logs of applications that hold more than share, until they take
-// what is beyond it. It ends without any when it has looked at all, or so many times.
+// beyond finds the oldest parts of the logs of applications that hold more than share, until they
+// take what is beyond it. It ends without any when it has looked at all, or so many times.
 func (k *Shrinker) beyond(ctx context.Context, list []holder, share int64, looks *int) (parts []part, err error) {
 	for ; *looks > 0; *looks-- {
 		if err := ctx.Err(); err != nil {
@@ -139,8 +142,8 @@ func (k *Shrinker) beyond(ctx context.Context, list []holder, share int64, looks
 	return nil, nil
 }
 
-// passed finds the oldest parts of logs to which all cursors have come, of applications that hold more
-// than share, which are the first of the list: retainParts of them at most.
+// passed finds the oldest parts of logs to which all cursors have come, of applications that hold
+// more than share, which are the first of the list: retainParts of them at most.
 func (k *Shrinker) passed(list []holder, share int64) (parts []part, err error) {
 	err = k.store.view(func(txn *badger.Txn) error {
 		opts := badger.DefaultIteratorOptions
@@ -181,8 +184,8 @@ func (k *Shrinker) passed(list []holder, share int64) (parts []part, err error) 
 // newest is behind every entry.
 var newest = webhook.ID(bytes.Repeat([]byte{0xff}, idSize))
 
-// lowestCursor is the place up to which all endpoints of an application have come. One that is being
-// removed has none: sweep sees to it.
+// lowestCursor returns the position that all endpoints of an application have reached. An
+// application that is being deleted has none, because sweep removes it.
 func (s *Store) lowestCursor(app webhook.ID) (place webhook.ID) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -198,7 +201,8 @@ func (s *Store) lowestCursor(app webhook.ID) (place webhook.ID) {
 	return place
 }
 
-// wants reports whether endpoints wait for all messages in a part of a log, as the state machine will see it, and how large it is.
+// wants reports whether endpoints wait for all messages in a part of a log, as the state machine
+// will see it, and returns the size of the part.
 func (s *Store) wants(p part) (wanted bool, size int64, err error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()

@@ -162,7 +162,8 @@ func TestUnknownCommand(t *testing.T) {
 	}
 }
 
-// TestPages walks lists in both directions, in pages, while the rows stand in chunks of different sizes.
+// TestPages walks lists in both directions, in pages, while the rows are in chunks of different
+// sizes.
 func TestPages(t *testing.T) {
 	s, w, app, endpoint := newWorld(t)
 	var ids []webhook.ID
@@ -328,7 +329,8 @@ func TestRemovedEndpoint(t *testing.T) {
 	}
 }
 
-// TestBadSnapshot cuts and changes a snapshot at many places: each is refused, and the store stays as it was.
+// TestBadSnapshot cuts and changes a snapshot at many places: each is refused, and the store stays
+// as it was.
 func TestBadSnapshot(t *testing.T) {
 	from, w, app, _ := newWorld(t)
 	for range 20 {

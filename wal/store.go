@@ -20,25 +20,26 @@ import (
 )
 
 const (
-	// memTableSize is in bytes; a transaction may take 15 % of it. Up to three are on disk as logs, some more as tables of level 0, and a
-	// compaction of these writes as much again: it decides how much room the store needs beside its records.
+	// memTableSize is in bytes; a transaction may take 15 % of it. Up to three are on disk as logs,
+	// some more as tables of level 0, and a compaction of these writes as much again: it decides
+	// how much room the store needs beside its records.
 	memTableSize    = 16 << 20
 	levelZeroTables = 4       // from so many on they are compacted
 	valueThreshold  = 1 << 20 // bytes; from this size on Badger keeps a value in a file of its own
 )
 
-// Config says where a Store lives.
+// Config configures a Store.
 type Config struct {
-	Dir     string // made if it is not there
+	Dir     string // created if it does not exist
 	Data    string // the folder that MaxSize bounds, with the Raft log in it; "": Dir
 	MinFree int64  // bytes: below this much free disk new messages are refused; 0: see disk.go
 	MaxSize int64  // bytes: new messages are refused when the records take a tenth more than this; 0: never
 	Logger  *slog.Logger
-	Fatal   func(error) // is told when something that was applied could not be made durable; must end the process
+	Fatal   func(error) // called when applied entries could not be made durable; must end the process
 }
 
-// Store is the state machine and its reads. Its methods may be called from any goroutine; Apply sees to the order of what
-// it is given, not to that of its callers.
+// Store is the state machine and its reads. Its methods may be called from any goroutine. Calls of
+// Apply are serialized, but their order is up to the callers.
 type Store struct {
 	config  Config
 	disk    *disk
@@ -76,7 +77,7 @@ type Store struct {
 	pressure     pressure
 }
 
-// Open opens or makes the store in the folder config.Dir.
+// Open opens the store in the folder config.Dir, or creates it.
 func Open(config Config) (*Store, error) {
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data folder: %w", err)
@@ -106,7 +107,7 @@ func Open(config Config) (*Store, error) {
 	return s, nil
 }
 
-// Close commits what is applied and ends the store. It does not wait for who reads a snapshot.
+// Close commits what is applied and closes the store. It does not wait for readers of a snapshot.
 func (s *Store) Close() error {
 	close(s.closed)
 	s.wg.Wait()
@@ -121,8 +122,9 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// openBadger looks at the files first: of some damages Badger makes a store that lacks records, of others a panic. It waits
-// for the folder's lock if it must. The tables are yet to be verified.
+// openBadger checks the files first, because with some damage Badger opens a store that lacks
+// records, and with other damage it panics. If necessary it waits for the folder's lock. The tables
+// are still to be verified.
 func openBadger(config Config, dir string) (_ *badger.DB, tables []string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, err
@@ -171,7 +173,8 @@ func badgerOptions(dir string, log badgerLog) badger.Options {
 		WithLogger(log)
 }
 
-// load brings into memory what Apply and the API look at all the time: how far the store is, and the nouns.
+// load reads into memory what Apply and the API need all the time: the state and the domain
+// objects.
 func (s *Store) load(db *badger.DB) error {
 	loaded, state, err := readState(db)
 	if err != nil {
@@ -192,8 +195,8 @@ func readState(db *badger.DB) (loaded nouns, state meta, err error) {
 	return loaded, state, loaded.load(txn)
 }
 
-// newestState begins to read the state that was committed last. There may be records of a later one, from a commit that a crash
-// has cut short: see split.go.
+// newestState begins to read the last committed state. There may be records of a later one, from a
+// commit that a crash cut short: see split.go.
 func newestState(db *badger.DB) (txn *badger.Txn, state meta, err error) {
 	newest := db.NewTransactionAt(math.MaxUint64, false)
 	defer newest.Discard()
@@ -223,24 +226,25 @@ func (s *Store) install(loaded nouns, state meta) {
 	s.snapshots.publish(state)
 }
 
-// Applied is the Raft index up to which everything is applied; reads see at least that.
+// Applied returns the Raft index up to which everything is applied. Reads see at least that.
 func (s *Store) Applied() uint64 { return s.applied.Load() }
 
-// State says how far a store has come. It is an alias of a plain struct for the same reason as Command.
+// State describes how far a store has come. It is an alias for the same reason as Command.
 type State = struct {
 	Index, Term        uint64
 	ConfigurationIndex uint64
 	Configuration      []byte
 }
 
-// State is how far this store holds everything durably; one that holds nothing is at index 0.
+// State returns how far everything in this store is durable. An empty store is at index 0.
 func (s *Store) State() State { return s.snapshots.last().state() }
 
 func (m *meta) state() State {
 	return State{Index: m.index, Term: m.term, ConfigurationIndex: m.confIndex, Configuration: m.conf}
 }
 
-// view runs read on the state with all that is applied; it can't be compacted away meanwhile.
+// view calls read with the state including everything applied. That state cannot be compacted away
+// meanwhile.
 func (s *Store) view(read func(*badger.Txn) error) (err error) {
 	if s.snapshots.last().index < s.Applied() {
 		if err := s.Commit(); err != nil {
@@ -257,18 +261,18 @@ func (s *Store) view(read func(*badger.Txn) error) (err error) {
 	return s.guard(s.db, func() error { return read(txn) })
 }
 
-// Changes is what one entry has brought that a scheduler must know.
+// Changes are the effects of one entry that a scheduler must know.
 type Changes struct {
 	Messages     []*webhook.Message // in log order
 	Endpoints    []*webhook.Endpoint
-	Applications []*webhook.Application // that were made or changed
+	Applications []*webhook.Application // created or changed
 	Removed      []webhook.ID           // endpoints
 	Manual       []webhook.ID           // endpoints whose manual set has grown
-	Moved        []webhook.ID           // endpoints whose cursor was moved by something else than progress
+	Moved        []webhook.ID           // endpoints whose cursor was moved by anything but progress
 	Expunged     []*webhook.Message     // as they are now
-	Tasks        bool                   // a task was made or changed by a person
+	Tasks        bool                   // a user created or changed a task
 
-	events []Event // for who follows along
+	events []Event // for open tails
 }
 
 func (c *Changes) empty() bool {
@@ -281,9 +285,9 @@ func (c *Changes) addManual(endpoint webhook.ID) {
 	}
 }
 
-// Watch has on called for each entry that changes something, by Apply: it must not block, and of the reads it may only use
-// those that stay in memory, such as Cursor. nil ends that. What was applied up to the index returned can be read; what
-// comes after is told, and perhaps a little of what came before.
+// Watch makes Apply call on for each entry that changes something. on must not block, and may use
+// only reads from memory, such as Cursor. A nil on ends that. Everything up to the returned index
+// can be read; on is called for everything after it, and perhaps for a little of what came before.
 func (s *Store) Watch(on func(Changes)) (index uint64) {
 	s.mu.Lock()
 	s.watch = on
@@ -291,7 +295,7 @@ func (s *Store) Watch(on func(Changes)) (index uint64) {
 	return s.Applied()
 }
 
-// pins counts who reads at which index, so that Badger keeps the versions they need.
+// pins counts the readers at each index, so that Badger keeps the versions that they need.
 type pins struct {
 	mu      sync.Mutex
 	applied meta
@@ -334,18 +338,19 @@ func (p *pins) unpin(index uint64) {
 	}
 }
 
-// badgerLog passes on Badger's warnings; its information is noise to an operator. Of a disk that fails in the background Badger says so
-// and goes on, or tries again without end: then the node must end, like after any other failure of the disk.
+// badgerLog passes on Badger's warnings, but not its information, which is noise to an operator.
+// When a disk fails in the background, Badger logs it and goes on, or retries forever. The node
+// must then stop, as after any other failure of the disk.
 type badgerLog struct {
 	log   *slog.Logger
-	fatal func(error) // nil: nobody is to be told
+	fatal func(error) // may be nil
 }
 
 func (c *Config) badgerLog() badgerLog {
 	return badgerLog{log: c.Logger.With("component", "badger"), fatal: c.Fatal}
 }
 
-// diskErrors are what the system says of a disk that fails.
+// diskErrors are the errors of the operating system for a failing disk.
 var diskErrors = []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EROFS, syscall.EDQUOT, syscall.ENODEV, syscall.ENXIO, syscall.EFBIG, syscall.EMFILE, syscall.ENFILE}
 
 func (l badgerLog) say(level slog.Level, format string, args []any) {

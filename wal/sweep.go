@@ -10,13 +10,16 @@ import (
 )
 
 const (
-	// sweepPerEntry is about how many records of what is removed each entry deletes, so that none pays for all.
+	// sweepPerEntry is roughly how many records of deleted objects each entry removes, so that no
+	// single entry is slow.
 	sweepPerEntry = 256
-	// sweepEndpoints is how many endpoints of a removed application are handed on in one entry, at three records each.
+	// sweepEndpoints is how many endpoints of a deleted application one entry hands on, at three
+	// records each.
 	sweepEndpoints = sweepPerEntry / 4
 )
 
-// sweep deletes some of what removed endpoints and applications have left, and messages that had many attempts.
+// sweep removes some records of deleted endpoints and applications, and of messages that had many
+// attempts.
 func (e *entry) sweep() error {
 	n := &e.store.nouns
 	switch {
@@ -30,17 +33,18 @@ func (e *entry) sweep() error {
 	return nil
 }
 
-// leaveToSweep deletes an endpoint but for its sets, which are left to sweepEndpoint, and its history.
+// leaveToSweep deletes an endpoint except for its sets, which sweepEndpoint removes, and its
+// history.
 func (e *entry) leaveToSweep(app, endpoint webhook.ID) {
 	n := &e.store.nouns
 	n.removed = append(n.removed, endpoint)
-	slices.SortFunc(n.removed, webhook.ID.Compare) // as a node finds them that starts now
+	slices.SortFunc(n.removed, webhook.ID.Compare) // the order in which a restarted node finds them
 	e.batch.delete(idKey(keyEndpoint, app, endpoint))
 	e.batch.delete(idKey(keyCursor, endpoint))
 	e.batch.set(idKey(keyRemoved, endpoint), nil)
 }
 
-// sweepEndpoint deletes some of the sets of an endpoint.
+// sweepEndpoint deletes some lines of an endpoint's sets.
 func (e *entry) sweepEndpoint(gone webhook.ID) error {
 	var keys [][]byte
 	for _, set := range []byte{keyRetry, keyHeld, keyManual, keyCounts} {
@@ -65,7 +69,8 @@ func (e *entry) sweepEndpoint(gone webhook.ID) error {
 	return nil
 }
 
-// sweepApplication first hands the endpoints of an application on to sweepEndpoint, then takes its log apart.
+// sweepApplication first hands the endpoints of an application on to sweepEndpoint, then removes
+// the log.
 func (e *entry) sweepApplication(gone webhook.ID) error {
 	endpoints, err := e.firstKeys(idKey(keyEndpoint, gone), sweepEndpoints)
 	if err != nil {
@@ -92,8 +97,8 @@ func (e *entry) sweepApplication(gone webhook.ID) error {
 	return nil
 }
 
-// sweepLog deletes a part of an application's log: first the attempts at its messages, a bounded number of them, and once there are
-// none left the messages with their event ids.
+// sweepLog removes a part of an application's log: first a bounded number of attempts of its
+// messages, and once none are left the messages with their event IDs.
 func (e *entry) sweepLog(app webhook.ID, key, value []byte, budget *int) error {
 	list, err := decodeMessages(key, value, app)
 	if err != nil {
@@ -117,8 +122,9 @@ func (e *entry) sweepLog(app webhook.ID, key, value []byte, budget *int) error {
 	return nil
 }
 
-// sweepAttempts deletes attempts at a message, together with all others that the same entries recorded for the same endpoints:
-// the index never names what is not in the history, nor leaves out what is.
+// sweepAttempts deletes attempts of a message, together with all others that the same entries
+// recorded for the same endpoints. The index then names exactly the attempts that are in the
+// history.
 func (e *entry) sweepAttempts(app, message webhook.ID, budget *int) error {
 	prefix := idKey(keyIndex, message)
 	return e.store.seek(prefix, prefix, func(line, endpoint []byte) error {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestTableUnderRemoval meets a table between the two steps in which Badger removes it: it is emptied, then deleted. That is no damage
-// while the store is in use, and one before.
+// TestTableUnderRemoval meets a table between the two steps in which Badger removes it: it is
+// emptied, then deleted. That is no damage while the store is in use, and one before.
 func TestTableUnderRemoval(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "000001.sst")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

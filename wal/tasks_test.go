@@ -217,7 +217,8 @@ func TestTaskRuns(t *testing.T) {
 	}
 }
 
-// A message that waits for a task and that a person or a newer task asks for is sent for that one, whatever becomes of the first.
+// A message that waits for a task and that a user or a newer task asks for is sent for that one,
+// whatever becomes of the first.
 func TestTaskGivesWay(t *testing.T) {
 	r := newReplayWorld(t)
 	task := r.start(webhook.Task{Which: webhook.ReplayAll})
@@ -348,7 +349,8 @@ func TestTasksOfApplication(t *testing.T) {
 	}
 }
 
-// Of the tasks that are over only the newest are kept, and those of other applications than the one that has the most.
+// Of the tasks that are over only the newest are kept, and those of other applications than the one
+// that has the most.
 func TestTasksAreForgotten(t *testing.T) {
 	s, w, app, endpoint := newWorld(t)
 	other, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "other"}, false)

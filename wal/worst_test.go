@@ -229,8 +229,8 @@ func (w *worst) made(replies [][]byte, k kind) {
 	}
 }
 
-// follow applies the entries that a store lacks, and commits it now and then. With a folder it is started again at times, and its commits
-// are cut short.
+// follow applies the entries that a store lacks, and commits it now and then. With a folder it is
+// started again at times, and its commits are cut short.
 func (w *worst) follow(s *Store, dir string, rnd *rand.Rand, more func(i int) bool) *Store {
 	w.t.Helper()
 	for i := int(s.Applied()); i < len(w.entries); i = int(s.Applied()) {
@@ -253,8 +253,9 @@ func (w *worst) follow(s *Store, dir string, rnd *rand.Rand, more func(i int) bo
 	return s
 }
 
-// TestWorstEntries applies an entry of as many commands of each kind as an entry may hold, each of which writes as much as one can.
-// It leads to the same bytes on stores that commit elsewhere, one of which crashes in the middle of it.
+// TestWorstEntries applies an entry of as many commands of each kind as an entry may hold, each of
+// which writes as much as one can. It leads to the same bytes on stores that commit elsewhere, one
+// of which crashes in the middle of it.
 func TestWorstEntries(t *testing.T) {
 	w := newWorst(t)
 	w.attempts = append(w.attempts, attemptsOf(t, w.store, w.endpoints[:commandsPerEntry/8])...)
@@ -352,7 +353,8 @@ func TestRandomWorstEntries(t *testing.T) {
 	}
 }
 
-// The reply to a repetition of a request is whole, though an entry does not keep replies that can be read again.
+// The reply to a repetition of a request is whole, though an entry does not keep replies that can
+// be read again.
 func TestLargeRepliesAreReadAgain(t *testing.T) {
 	s, w, app, _ := newWorld(t)
 	endpoint, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/" + wide(8000), Keys: testKeys})
