@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -22,34 +21,6 @@ type goFlow struct {
 	*testing.T
 	*svix.Svix
 	receiver *apiReceiver
-}
-
-func newSvix(t *testing.T, address, token string) *svix.Svix {
-	t.Helper()
-	server, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := svix.New(token, &svix.SvixOptions{ServerUrl: server})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
-// need is the result of a call that must succeed.
-func need[Out any](out Out, err error) func(*testing.T) Out {
-	return func(t *testing.T) Out {
-		t.Helper()
-		if err != nil {
-			var refusal *svix.Error
-			if errors.As(err, &refusal) {
-				t.Fatalf("%v: %s", err, refusal.Body())
-			}
-			t.Fatal(err)
-		}
-		return out
-	}
 }
 
 // refused asks for an error of the API with that status.
@@ -83,7 +54,7 @@ func (f *goFlow) send(payload string, change func(*models.MessageIn)) *models.Me
 	if change != nil {
 		change(in)
 	}
-	return need(f.Message.Create(f.Context(), "go", *in, nil))(f.T)
+	return apitest.Need(f.Message.Create(f.Context(), "go", *in, nil))(f.T)
 }
 
 // with is the count-th request that carries a message.
@@ -108,20 +79,20 @@ func (f *goFlow) with(message string, count int) (found apiRequest) {
 func TestSDKGo(t *testing.T) {
 	a := apiStart(t)
 	address := apitest.Proxy(t, a.url)
-	f := &goFlow{t, newSvix(t, address, apiToken), apiReceive(t)}
+	f := &goFlow{t, apitest.NewSvix(t, address, apiToken), apiReceive(t)}
 	ctx, begin := t.Context(), time.Now()
 	text := func(s string) *string { return &s }
 
-	app := need(f.Application.Create(ctx, models.ApplicationIn{Name: "Acme", Uid: text("go")}, nil))(t)
-	if same := need(f.Application.GetOrCreate(ctx, models.ApplicationIn{Name: "Other", Uid: text("go")}, nil))(t); same.Id != app.Id || same.Name != "Acme" {
+	app := apitest.Need(f.Application.Create(ctx, models.ApplicationIn{Name: "Acme", Uid: text("go")}, nil))(t)
+	if same := apitest.Need(f.Application.GetOrCreate(ctx, models.ApplicationIn{Name: "Other", Uid: text("go")}, nil))(t); same.Id != app.Id || same.Name != "Acme" {
 		t.Errorf("get or create: %+v", same)
 	}
-	if app := need(f.Application.Patch(ctx, "go", models.ApplicationPatch{ThrottleRate: utils.NewNullable(uint16(1000))}))(t); app.RateLimit == nil || *app.RateLimit != 1000 {
+	if app := apitest.Need(f.Application.Patch(ctx, "go", models.ApplicationPatch{ThrottleRate: utils.NewNullable(uint16(1000))}))(t); app.RateLimit == nil || *app.RateLimit != 1000 {
 		t.Errorf("patch: %+v", app)
 	}
-	need(f.EventType.Create(ctx, models.EventTypeIn{Name: "go.paid", Description: "Paid"}, nil))(t)
-	endpoint := need(f.Endpoint.Create(ctx, "go", models.EndpointIn{Url: f.receiver.URL, Uid: text("sales"), FilterTypes: []string{"go.paid"}, Channels: []string{"east"}}, nil))(t)
-	secret := need(f.Endpoint.GetSecret(ctx, "go", "sales"))(t).Key
+	apitest.Need(f.EventType.Create(ctx, models.EventTypeIn{Name: "go.paid", Description: "Paid"}, nil))(t)
+	endpoint := apitest.Need(f.Endpoint.Create(ctx, "go", models.EndpointIn{Url: f.receiver.URL, Uid: text("sales"), FilterTypes: []string{"go.paid"}, Channels: []string{"east"}}, nil))(t)
+	secret := apitest.Need(f.Endpoint.GetSecret(ctx, "go", "sales"))(t).Key
 
 	f.send(`{}`, func(in *models.MessageIn) { in.Channels = []string{"west"} })
 	f.send(`{}`, func(in *models.MessageIn) { in.EventType = "go.failed" })
@@ -130,35 +101,35 @@ func TestSDKGo(t *testing.T) {
 	if got := f.receiver.await(t, 1); len(got) != 1 || string(got[0].body) != `{"invoice":  1}` {
 		t.Errorf("arrived: %s", got)
 	}
-	if again := need(f.Message.Get(ctx, "go", "one", nil))(t); again.Id != message.Id || again.Payload["invoice"] != 1.0 {
+	if again := apitest.Need(f.Message.Get(ctx, "go", "one", nil))(t); again.Id != message.Id || again.Payload["invoice"] != 1.0 {
 		t.Errorf("message: %+v", again)
 	}
 	apitest.WaitFor(t, "an attempt", func() bool {
-		return len(need(f.MessageAttempt.ListByMsg(ctx, "go", "one", nil))(t).Data) == 1
+		return len(apitest.Need(f.MessageAttempt.ListByMsg(ctx, "go", "one", nil))(t).Data) == 1
 	})
-	attempt := need(f.MessageAttempt.ListByEndpoint(ctx, "go", "sales", nil))(t).Data[0]
-	if one := need(f.MessageAttempt.Get(ctx, "go", message.Id, attempt.Id, nil))(t); one.Status != models.MESSAGESTATUS_SUCCESS || one.Response != "thanks" || one.EndpointId != endpoint.Id {
+	attempt := apitest.Need(f.MessageAttempt.ListByEndpoint(ctx, "go", "sales", nil))(t).Data[0]
+	if one := apitest.Need(f.MessageAttempt.Get(ctx, "go", message.Id, attempt.Id, nil))(t); one.Status != models.MESSAGESTATUS_SUCCESS || one.Response != "thanks" || one.EndpointId != endpoint.Id {
 		t.Errorf("attempt: %+v", one)
 	}
-	if list := need(f.MessageAttempt.ListAttemptedMessages(ctx, "go", "sales", nil))(t); list.Data[0].Id != message.Id {
+	if list := apitest.Need(f.MessageAttempt.ListAttemptedMessages(ctx, "go", "sales", nil))(t); list.Data[0].Id != message.Id {
 		t.Errorf("attempted messages: %+v", list)
 	}
-	if list := need(f.MessageAttempt.ListAttemptedDestinations(ctx, "go", "one", nil))(t); list.Data[0].Id != endpoint.Id {
+	if list := apitest.Need(f.MessageAttempt.ListAttemptedDestinations(ctx, "go", "one", nil))(t); list.Data[0].Id != endpoint.Id {
 		t.Errorf("attempted destinations: %+v", list)
 	}
-	need(f.MessageAttempt.Resend(ctx, "go", "one", "sales", nil))(t)
+	apitest.Need(f.MessageAttempt.Resend(ctx, "go", "one", "sales", nil))(t)
 	f.verify(secret, f.with(message.Id, 2))
 
 	f.receiver.say(http.StatusInternalServerError)
 	lost := f.send(`{"lost":true}`, nil)
 	apitest.WaitFor(t, "the last attempt", func() bool {
-		return len(need(f.MessageAttempt.ListByMsg(ctx, "go", lost.Id, nil))(t).Data) == 3
+		return len(apitest.Need(f.MessageAttempt.ListByMsg(ctx, "go", lost.Id, nil))(t).Data) == 3
 	})
 	f.receiver.say(http.StatusOK)
-	task := need(f.Endpoint.Recover(ctx, "go", "sales", models.RecoverIn{Since: begin}, nil))(t)
+	task := apitest.Need(f.Endpoint.Recover(ctx, "go", "sales", models.RecoverIn{Since: begin}, nil))(t)
 	f.with(lost.Id, 4)
 	apitest.WaitFor(t, "the end of the task", func() bool {
-		return need(f.BackgroundTask.Get(ctx, task.Id))(t).Status == models.BACKGROUNDTASKSTATUS_FINISHED
+		return apitest.Need(f.BackgroundTask.Get(ctx, task.Id))(t).Status == models.BACKGROUNDTASKSTATUS_FINISHED
 	})
 
 	raw := f.send("<xml/>", nil)
@@ -168,7 +139,7 @@ func TestSDKGo(t *testing.T) {
 	if err := f.Endpoint.RotateSecret(ctx, "go", "sales", models.EndpointSecretRotateIn{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	next := need(f.Endpoint.GetSecret(ctx, "go", "sales"))(t).Key
+	next := apitest.Need(f.Endpoint.GetSecret(ctx, "go", "sales"))(t).Key
 	last := f.with(f.send(`{}`, nil).Id, 1)
 	f.verify(secret, last)
 	f.verify(next, last)
@@ -181,7 +152,7 @@ func TestSDKGo(t *testing.T) {
 	f.refused(422, err)
 	_, err = f.Message.Create(ctx, "go", *svix.NewMessageInRaw("go.paid", strings.Repeat("x", 100_000), nil), nil)
 	f.refused(413, err)
-	_, err = newSvix(t, address, "wrong").Application.List(ctx, nil)
+	_, err = apitest.NewSvix(t, address, "wrong").Application.List(ctx, nil)
 	f.refused(401, err)
 
 	if err := errors.Join(f.Endpoint.Delete(ctx, "go", "sales"), f.Application.Delete(ctx, "go")); err != nil {

@@ -3,13 +3,11 @@ package systemtest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,34 +18,6 @@ import (
 
 	"hookwheel/httpapi/apitest"
 )
-
-func newSvix(t *testing.T, address, token string) *svix.Svix {
-	t.Helper()
-	server, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := svix.New(token, &svix.SvixOptions{ServerUrl: server})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
-// need is the result of a call that must succeed.
-func need[Out any](out Out, err error) func(*testing.T) Out {
-	return func(t *testing.T) Out {
-		t.Helper()
-		if err != nil {
-			var refusal *svix.Error
-			if errors.As(err, &refusal) {
-				t.Fatalf("%v: %s", err, refusal.Body())
-			}
-			t.Fatal(err)
-		}
-		return out
-	}
-}
 
 // nodesTransport takes each request to the next node; one that can't be reached is passed over. A request that a node has perhaps
 // taken is not made again: that is for the client to decide.
@@ -95,10 +65,10 @@ func TestSDKWhileLeadersDie(t *testing.T) {
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { arrived.Store(r.Header.Get("Webhook-Id"), true) }))
 	defer receiver.Close()
 
-	client := newSvix(t, balancer.URL, systemToken)
+	client := apitest.NewSvix(t, balancer.URL, systemToken)
 	name := func(s string) *string { return &s }
-	need(client.Application.Create(t.Context(), models.ApplicationIn{Name: "Demo", Uid: name("demo")}, nil))(t)
-	need(client.Endpoint.Create(t.Context(), "demo", models.EndpointIn{Url: receiver.URL, Uid: name("one")}, nil))(t)
+	apitest.Need(client.Application.Create(t.Context(), models.ApplicationIn{Name: "Demo", Uid: name("demo")}, nil))(t)
+	apitest.Need(client.Endpoint.Create(t.Context(), "demo", models.EndpointIn{Url: receiver.URL, Uid: name("one")}, nil))(t)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var calls atomic.Int64
@@ -136,7 +106,7 @@ func TestSDKWhileLeadersDie(t *testing.T) {
 
 	stored, iterator := 0, (*string)(nil)
 	for {
-		page := need(client.Message.List(t.Context(), "demo", &svix.MessageListOptions{Iterator: iterator, Limit: new(uint64(250))}))(t)
+		page := apitest.Need(client.Message.List(t.Context(), "demo", &svix.MessageListOptions{Iterator: iterator, Limit: new(uint64(250))}))(t)
 		for _, message := range page.Data {
 			if _, known := sent.Load(message.Id); !known {
 				t.Errorf("%s is there, and nobody was told so: something was applied twice", message.Id)
