@@ -69,7 +69,7 @@ func (r *request) performOnce(h handler) (*response, error) {
 		return h(r)
 	}
 	if kept, err := r.store().Kept(key, time.Now()); kept != nil || err != nil {
-		return r.respondKept(kept, err)
+		return respondKept(r, kept, err)
 	}
 	limit := r.server.kept
 	if !limit.room(r.caller, time.Now()) {
@@ -83,7 +83,7 @@ func (r *request) performOnce(h handler) (*response, error) {
 	}
 	// The request may have failed only because it took effect before, which this node did not know.
 	if kept, failed := r.store().Kept(key, time.Now()); kept != nil || failed != nil {
-		return r.respondKept(kept, failed)
+		return respondKept(r, kept, failed)
 	}
 	return resp, err
 }
@@ -117,7 +117,7 @@ func (k *keptResponses) charge(caller *webhook.APIKey, size int, now time.Time) 
 }
 
 // respondKept responds with a kept reply as the operation did the first time.
-func (r *request) respondKept(kept *wal.Kept, err error) (*response, error) {
+func respondKept(r *request, kept *wal.Kept, err error) (*response, error) {
 	if err != nil {
 		return nil, err
 	}

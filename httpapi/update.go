@@ -11,7 +11,7 @@ const maxRaces = 50
 // update runs a function that reads, changes and proposes what the path names. Other requests on
 // this node wait until it is done.
 func update[T any](r *request, change func() (*T, error)) (*T, error) {
-	end, err := r.server.changes.take(r.context(), r.subject(), 1)
+	end, err := r.server.changes.take(r.context(), subjectOf(r), 1)
 	if err != nil {
 		return nil, err
 	}
@@ -19,8 +19,8 @@ func update[T any](r *request, change func() (*T, error)) (*T, error) {
 	return untilUnchanged(change)
 }
 
-// subject names what the path names: an application, one of its endpoints, or an event type.
-func (r *request) subject() string {
+// subjectOf names what the path names: an application, one of its endpoints, or an event type.
+func subjectOf(r *request) string {
 	name := make([]byte, 0, 64)
 	for _, part := range [...]string{"event_type", "app", "endpoint"} {
 		if value, named := r.http.UserValue(part).(string); named {
