@@ -23,10 +23,14 @@ type gate struct {
 	open    *connections
 	limit   int // of them
 	refused prometheus.Counter
-	said    time.Time // when it was last logged that there is no room
-	closing atomic.Bool
+	said    time.Time     // when it was last logged that there is no room
 	closed  chan struct{} // closed just before it is
 	close   func() error
+
+	closing  atomic.Bool
+	shutBy   atomic.Int64 // when it ends at the latest, in nanoseconds
+	waited   bool         // for connections, after shut; these two belong to the accept loop
+	accepted bool         // a connection, since it began to wait
 }
 
 func openGate(address string, ceiling int, log *slog.Logger) (*gate, error) {
@@ -48,10 +52,21 @@ func openGate(address string, ceiling int, log *slog.Logger) (*gate, error) {
 // Close may be called again.
 func (g *gate) Close() error { return g.close() }
 
-// shut has Accept take the connections there are, and then end.
+// shut makes Accept return the connections that clients have established, and then end.
 func (g *gate) shut() {
+	g.shutBy.Store(time.Now().Add(shutLimit).UnixNano())
 	g.closing.Store(true)
-	_ = g.SetDeadline(time.Now().Add(shutTime)) // fails only if it is closed
+	_ = g.SetDeadline(time.Now()) // fails only if it is closed; the accept loop sets the next one
+}
+
+// wait gives a gate that is being shut another shutTime for connections, unless there were none in
+// the last one. It reports whether it did.
+func (g *gate) wait() bool {
+	if g.waited && !g.accepted || time.Now().UnixNano() > g.shutBy.Load() {
+		return false
+	}
+	g.waited, g.accepted = true, false
+	return g.SetDeadline(time.Now().Add(shutTime)) == nil
 }
 
 // Accept outlives a lack of file descriptors, which ends when connections do. Its own end is
@@ -64,7 +79,10 @@ func (g *gate) Accept() (net.Conn, error) {
 			_ = c.Close() // nothing was written to it
 			continue
 		case err == nil:
+			g.accepted = true
 			return g.open.add(c), nil
+		case g.closing.Load() && errors.Is(err, os.ErrDeadlineExceeded) && g.wait():
+			continue
 		case g.closing.Load() && errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 			if err := g.Close(); err != nil {
 				g.log.Warn("closing the listener of the API: " + err.Error())

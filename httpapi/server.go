@@ -25,7 +25,8 @@ const (
 	writeTimeout    = 30 * time.Second
 	idleTimeout     = 2 * time.Minute
 	shutdownTimeout = 10 * time.Second
-	shutTime        = 20 * time.Millisecond  // for accepting established connections before the listener closes
+	shutTime        = 20 * time.Millisecond  // without a new connection before the listener closes
+	shutLimit       = time.Second            // for all of these
 	lingerTime      = 100 * time.Millisecond // for requests under way on connections that seem idle
 	silentTime      = 2 * time.Second        // for a first request on connections that are open when a shutdown begins
 	acceptPause     = 50 * time.Millisecond  // after a failure to accept

@@ -119,8 +119,13 @@ func TestShutdownServesConnectionsNotYetAccepted(t *testing.T) {
 		}
 		conns = append(conns, conn)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Shutdown() }()
+	for !s.gate.closing.Load() {
+		time.Sleep(time.Millisecond)
+	}
 	go s.Serve()
-	if err := s.Shutdown(); err != nil {
+	if err := <-ended; err != nil {
 		t.Error(err)
 	}
 	for _, conn := range conns {
