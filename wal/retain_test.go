@@ -195,7 +195,7 @@ func (s *sized) due(i int) time.Time { return time.UnixMilli(testClock + int64(i
 // shrink does what the leader does until there is nothing left to do.
 func (s *sized) shrink(t *testing.T, to int64) {
 	t.Helper()
-	k := &Shrinker{store: s.Store, writer: s.w, most: to, size: to, tight: to}
+	k := &Shrinker{store: s.Store, writer: s.w, most: s.config.MaxSize, size: to, tight: to}
 	for range 100 {
 		more, err := k.Step(t.Context())
 		if err != nil {

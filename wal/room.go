@@ -15,14 +15,32 @@ type pressure struct {
 	share   int64                    // of an application of storage.max_size, in bytes of its log and histories
 	holders int                      // applications that hold anything
 	waited  map[webhook.ID]time.Time // since when endpoints wait for all that an application has; only those beyond their share
+	shared  time.Time                // when the share was computed
 	stuck   time.Time                // since when nothing can leave; zero: something can, or may
 }
 
-// see records how storage.max_size is shared out, and whether nothing can leave.
-func (p *pressure) see(share int64, holders int, stuck bool) {
+// shareAge is how old a share may be that applications are refused by. The leader computes it more
+// often, but one that has just been elected has none yet, or one from when it led before.
+const shareAge = 10 * time.Second
+
+// share computes how most is shared out unless that is known.
+func (s *Store) share(most int64) {
+	p := &s.pressure
+	p.mu.Lock()
+	known := p.holders > 0 && time.Since(p.shared) < shareAge
+	p.mu.Unlock()
+	if !known {
+		s.see(s.holders(), most, false)
+	}
+}
+
+// see records how most is shared out, and whether nothing can leave.
+func (s *Store) see(list []holder, most int64, stuck bool) {
+	share := fairShare(list, s.roomFor(list, most))
+	p := &s.pressure
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.share, p.holders = share, holders
+	p.share, p.holders, p.shared = share, len(list), time.Now()
 	switch {
 	case !stuck:
 		p.stuck = time.Time{}
@@ -149,6 +167,7 @@ func (s *Store) noShare(app webhook.ID) (detail string, making bool) {
 	s.mu.RLock()
 	held := s.nouns.shares[app]
 	s.mu.RUnlock()
+	s.share(s.config.MaxSize)
 	p := &s.pressure
 	p.mu.Lock()
 	defer p.mu.Unlock()

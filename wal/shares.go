@@ -78,18 +78,27 @@ type holder struct {
 	held int64
 }
 
-// holders returns the applications that hold anything, largest first, and the size of all other
-// records.
-func (s *Store) holders() (list []holder, other int64) {
+// holders returns the applications that hold anything, largest first.
+func (s *Store) holders() (list []holder) {
 	s.mu.RLock()
-	list, other = make([]holder, 0, len(s.nouns.shares)), s.Size()
+	list = make([]holder, 0, len(s.nouns.shares))
 	for app, held := range s.nouns.shares {
 		list = append(list, holder{app, held})
-		other -= held
 	}
 	s.mu.RUnlock()
 	slices.SortFunc(list, func(a, b holder) int { return cmp.Or(cmp.Compare(b.held, a.held), a.app.Compare(b.app)) })
-	return list, other
+	return list
+}
+
+// roomFor returns what holders may hold together so that all records take size. Other records,
+// such as retry sets and indexes, count to each holder in proportion to what it holds: if they were
+// taken from all alike, many retries of one application would leave no room to the others.
+func (s *Store) roomFor(list []holder, size int64) int64 {
+	all := int64(0)
+	for _, h := range list {
+		all += h.held
+	}
+	return int64(float64(all) / float64(max(s.Size(), 1)) * float64(size))
 }
 
 // fairShare returns the most that each holder may keep so that all together take no more than room.

@@ -65,27 +65,27 @@ func (k *Shrinker) Step(ctx context.Context) (more bool, err error) {
 // choose finds parts of logs that can leave. With more it may find some later although it has found
 // none yet.
 func (k *Shrinker) choose(ctx context.Context) (command retain, more bool, err error) {
-	list, other := k.store.holders()
+	list := k.store.holders()
 	looks := shrinkLooks
-	command = retain{Size: k.size, Share: fairShare(list, k.size-other), Records: retainRecords}
+	command = retain{Size: k.size, Share: fairShare(list, k.store.roomFor(list, k.size)), Records: retainRecords}
 	command.Parts, err = k.beyond(ctx, list, command.Share, &looks)
 	if err != nil || len(command.Parts) > 0 || looks == 0 {
-		k.store.pressure.see(fairShare(list, k.most-other), len(list), false)
+		k.store.see(list, k.most, false)
 		return command, true, err
 	}
 	for command.Size = k.tight; k.store.Size() > k.tight; {
-		rest, room := k.rest(list, k.tight-other)
+		rest, room := k.rest(list, k.store.roomFor(list, k.tight))
 		command.Share = fairShare(rest, room)
 		if len(rest) == 0 || rest[0].held <= command.Share {
 			break
 		}
 		command.Parts, err = k.beyond(ctx, rest, command.Share, &looks)
 		if err != nil || len(command.Parts) > 0 || looks == 0 {
-			k.store.pressure.see(fairShare(list, k.most-other), len(list), false)
+			k.store.see(list, k.most, false)
 			return command, true, err
 		}
 	}
-	k.store.pressure.see(fairShare(list, k.most-other), len(list), true)
+	k.store.see(list, k.most, true)
 	return command, false, nil
 }
 

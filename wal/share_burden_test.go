@@ -1,0 +1,105 @@
+package wal
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// TestShareOfHeld: small messages that many endpoints hold back take little of the log, but much for the
+// sets of these endpoints. That is not at the expense of other applications.
+func TestShareOfHeld(t *testing.T) {
+	const most, endpoints, each = 1 << 20, 40, 2
+	c := newCrowd(t, most, false)
+	first := make(map[webhook.ID]webhook.ID) // by quiet application: its oldest message
+	for _, app := range c.quiet {
+		id, refused := c.post(t, app)
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		first[app] = id
+	}
+	var failing []webhook.ID
+	for i := range endpoints {
+		endpoint, err := c.w.CreateEndpoint(t.Context(),
+			webhook.Endpoint{App: c.flood, URL: fmt.Sprintf("http://x%d/", i), Keys: testKeys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		failing = append(failing, endpoint.ID)
+	}
+	for round := 0; c.Size() <= most+most/9; round++ {
+		if round == 1000 {
+			t.Fatalf("it takes only %d bytes", c.Size())
+		}
+		var ids []webhook.ID
+		for range each {
+			id, err := c.w.CreateMessage(t.Context(), &webhook.Message{App: c.flood, EventType: "a", Payload: []byte(`{}`)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, id)
+		}
+		for _, endpoint := range failing {
+			p := webhook.Progress{Endpoint: endpoint, Cursor: ids[each-1]}
+			for _, id := range ids {
+				p.Outcomes = append(p.Outcomes, webhook.Outcome{Attempt: webhook.Attempt{Message: id}, Hold: true, Key: webhook.OrderingKeyHash("")})
+			}
+			if err := c.w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.shrink(t)
+	}
+	for _, app := range c.quiet {
+		if m, err := c.Message(app, first[app].Text(webhook.KindMessage)); err != nil || m == nil {
+			t.Errorf("a message of a quiet application has left: %v", err)
+		}
+		if _, refused := c.post(t, app); refused != nil {
+			t.Errorf("a quiet application is refused: %v", refused)
+		}
+	}
+	if _, refused := c.post(t, c.flood); refused == nil {
+		t.Error("the application with these endpoints is not refused")
+	}
+}
+
+// TestShareOfNewLeader: a leader that has yet to look at the size of the store, or looked at it when it
+// led long ago, refuses those beyond their share all the same, and no others.
+func TestShareOfNewLeader(t *testing.T) {
+	const most = 1 << 20
+	for name, prepare := range map[string]func(*pressure){
+		"new": func(*pressure) {},
+		"a large share from long ago": func(p *pressure) {
+			p.share, p.holders, p.shared = most, 2, time.Now().Add(-2*shareAge)
+		},
+		"a small share from long ago": func(p *pressure) {
+			p.share, p.holders, p.shared = 1, 2, time.Now().Add(-2*shareAge)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCrowd(t, most, true)
+			prepare(&c.pressure)
+			for _, app := range c.quiet {
+				if _, refused := c.post(t, app); refused != nil {
+					t.Fatal(refused)
+				}
+			}
+			for range 2 * most >> 10 {
+				if _, refused := c.post(t, c.flood); refused != nil {
+					break
+				}
+			}
+			if size := c.Size(); size > most+most/8 {
+				t.Errorf("the flood was let go on until all took %d bytes of %d", size, most)
+			}
+			for _, app := range c.quiet {
+				if _, refused := c.post(t, app); refused != nil {
+					t.Errorf("a quiet application is refused: %v", refused)
+				}
+			}
+		})
+	}
+}
