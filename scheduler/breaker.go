@@ -7,45 +7,47 @@ import (
 	"hookwheel/webhook"
 )
 
-// BreakerPolicy says when an endpoint is parked, and how it is probed.
+// BreakerPolicy defines when an endpoint is parked and how it is probed.
 type BreakerPolicy struct {
-	Window      time.Duration // over which failures are counted
-	MinAttempts int           // attempts in the window, or without any success for longer, at least, before it opens
-	FailureRate float64       // of those in the window that fail, 0 to 1, from which on it opens
-	Probe       time.Duration // until the first probe; each further one comes twice as late
-	MaxProbe    time.Duration // but no later than that
-	Disable     time.Duration // of failure without any success, after which the endpoint is disabled
+	Window      time.Duration // the time over which failures are counted
+	MinAttempts int           // needed in the window, or without a success for longer than that, before the breaker opens
+	FailureRate float64       // of the attempts in the window, 0 to 1, at which the breaker opens
+	Probe       time.Duration // delay of the first probe; doubles with each further one
+	MaxProbe    time.Duration // limit of that delay
+	Disable     time.Duration // time without a success after which a failing endpoint is disabled; 0: never
 }
 
-// DefaultBreakerPolicy opens when half of 10 attempts or more in a minute have failed, or all of 10 or more in a longer time, probes after 5 s to 5 min, and gives up after 5
-// days, as Svix does.
+// DefaultBreakerPolicy returns the policy that opens the breaker when half of 10 or more attempts
+// within a minute have failed, or all of 10 or more over a longer time. It probes after 5 s to 5
+// min, and disables the endpoint after 5 days, as Svix does.
 func DefaultBreakerPolicy() BreakerPolicy {
 	return BreakerPolicy{Window: time.Minute, MinAttempts: 10, FailureRate: 0.5, Probe: 5 * time.Second, MaxProbe: 5 * time.Minute, Disable: 5 * 24 * time.Hour}
 }
 
-// rampTime is how long an endpoint that has come back gets less than it could take: rampFirst messages in the first second, and twice
-// as many in each further one.
+// For rampTime a recovered endpoint gets fewer messages than it could take: rampFirst in the
+// first second, and twice as many in each further one.
 const (
 	rampTime  = 10 * time.Second
 	rampFirst = 10.0
 )
 
-// maxFailureText bounds what is kept of the last failure, in bytes.
+// maxFailureText is the number of bytes kept of the text of the last failure.
 const maxFailureText = 200
 
-// breaker keeps the failures of one endpoint from costing more than probes. What it decides is health; the rest is only counted.
+// breaker reduces the deliveries to a failing endpoint to probes. Its decisions are in health; the
+// other fields only count.
 type breaker struct {
 	health      webhook.Health
-	windowStart time.Time // of the part of the window that is being counted
+	windowStart time.Time // start of the half of the window that is being counted
 	counts      [2]struct{ attempts, failures int }
-	failed      int       // attempts since the last success
-	failedAt    time.Time // when an attempt failed; zero: under the leader before, or never
-	closedAt    time.Time // when it closed; zero: long ago
+	failed      int       // failed attempts since the last success
+	failedAt    time.Time // when the last attempt failed; zero: never under this leader
+	closedAt    time.Time // when the breaker last closed; zero: long ago
 }
 
-// success takes a success in.
+// success counts a successful attempt and closes the breaker.
 func (b *breaker) success(now time.Time, p *BreakerPolicy) {
-	rests := b.health.Rests // one that was under way may succeed meanwhile
+	rests := b.health.Rests // an attempt sent before the request to wait may succeed after it
 	if !rests.After(now) {
 		rests = time.Time{}
 	}
@@ -58,14 +60,14 @@ func (b *breaker) success(now time.Time, p *BreakerPolicy) {
 	b.health = webhook.Health{Rests: rests}
 }
 
-// rest notes that the endpoint asked to be left alone until then.
+// rest notes that the endpoint asked for no requests before until.
 func (b *breaker) rest(until time.Time) {
 	if until = until.Truncate(time.Millisecond).UTC(); until.After(b.health.Rests) {
 		b.health.Rests = until
 	}
 }
 
-// failure takes a failure in; probe tells whether it was a probe.
+// failure counts a failed attempt; probe reports whether it was a probe.
 func (b *breaker) failure(now time.Time, p *BreakerPolicy, text string, probe bool) {
 	h := &b.health
 	if h.FailingSince.IsZero() || b.silent(now, p) {
@@ -85,8 +87,9 @@ func (b *breaker) failure(now time.Time, p *BreakerPolicy, text string, probe bo
 	}
 }
 
-// retry forgets for how long it has failed, because a person says that it is well again: it begins like one that has come back, or with a
-// probe if it was parked, for should the person be wrong, no message is to use up an attempt.
+// retry forgets how long the endpoint has failed, because a user says that it works again. If it is
+// parked it stays so, and is probed now: should the user be wrong, no message uses up an attempt.
+// Otherwise it gets the rate of a recovered endpoint.
 func (b *breaker) retry(now time.Time) {
 	h := b.health
 	if !h.Parked {
@@ -97,20 +100,20 @@ func (b *breaker) retry(now time.Time) {
 	b.probeNow(now)
 }
 
-// hurry has the next probe go now, if the endpoint is parked.
+// probeNow makes the next probe of a parked endpoint due.
 func (b *breaker) probeNow(now time.Time) {
 	if b.health.Parked {
 		b.health.NextProbe = now.Truncate(time.Millisecond).UTC()
 	}
 }
 
-// delay is how long to wait after so many probes have failed.
+// delay returns the time before the next probe, after the given number of failed ones.
 func (p *BreakerPolicy) delay(probes uint32) time.Duration {
 	delay := float64(p.Probe) * math.Exp2(float64(min(probes, 40)))
 	return time.Duration(min(delay, float64(p.MaxProbe)))
 }
 
-// count moves the window, which is two halves, and counts an attempt.
+// count counts an attempt, after moving the window, which consists of two halves.
 func (b *breaker) count(now time.Time, p *BreakerPolicy, failures int) {
 	half := p.Window / 2
 	switch age := now.Sub(b.windowStart); {
@@ -126,8 +129,9 @@ func (b *breaker) count(now time.Time, p *BreakerPolicy, failures int) {
 	b.counts[1].failures += failures
 }
 
-// opens tells whether enough has failed: most of what was tried of late, or all that was tried for longer than that. By the second an
-// endpoint that gets little is parked too, before its messages have used up their attempts.
+// opens reports whether enough attempts have failed: the configured rate of the recent ones, or all
+// of them for longer than the window. The second condition parks an endpoint with little traffic
+// before its messages have used up their attempts.
 func (b *breaker) opens(now time.Time, p *BreakerPolicy) bool {
 	if b.failed >= p.MinAttempts && now.Sub(b.health.FailingSince) >= p.Window {
 		return true
@@ -136,13 +140,13 @@ func (b *breaker) opens(now time.Time, p *BreakerPolicy) bool {
 	return attempts >= p.MinAttempts && float64(failures) >= p.FailureRate*float64(attempts)
 }
 
-// restart has the time begin now for which the endpoint has failed.
+// restart makes now the start of the time for which the endpoint has failed.
 func (b *breaker) restart(now time.Time) {
 	b.health.FailingSince = now.Truncate(time.Millisecond).UTC()
 }
 
-// silent tells whether so little was tried of late that the failures of long ago say nothing about the time between. A parked endpoint is
-// probed all the time, whoever leads.
+// silent reports whether there were so few attempts recently that earlier failures say nothing
+// about the time since. A parked endpoint is never silent: every leader keeps probing it.
 func (b *breaker) silent(now time.Time, p *BreakerPolicy) bool {
 	if b.failedAt.IsZero() {
 		return !b.health.Parked
@@ -150,12 +154,13 @@ func (b *breaker) silent(now time.Time, p *BreakerPolicy) bool {
 	return now.Sub(b.failedAt) > max(p.Disable/2, 2*p.MaxProbe)
 }
 
-// exhausted tells whether the endpoint has failed for so long that it is to be disabled.
+// exhausted reports whether the endpoint has failed for so long that it must be disabled.
 func (b *breaker) exhausted(now time.Time, p *BreakerPolicy) bool {
 	return p.Disable > 0 && !b.health.FailingSince.IsZero() && now.Sub(b.health.FailingSince) >= p.Disable
 }
 
-// pace is how many messages a second may go while the endpoint gets used to them again; 0: no limit.
+// pace returns the number of messages per second that an endpoint gets while it recovers; 0: no
+// limit.
 func (b *breaker) pace(now time.Time) float64 {
 	since := now.Sub(b.closedAt)
 	if b.closedAt.IsZero() || since >= rampTime {

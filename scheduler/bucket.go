@@ -2,17 +2,18 @@ package scheduler
 
 import "time"
 
-// bucketSlack is by how much a message may come early: the wheel is no more exact than that.
+// bucketSlack is how early a message may be sent: the wheel is no more precise than that.
 const bucketSlack = 2 * wheelTick
 
-// bucket spreads messages evenly over time: the generic cell rate algorithm, a token bucket that needs one number (ITU-T I.371). With
-// so little slack no second holds more than the rate and what fits into the slack. The zero bucket lets everything through.
+// bucket spreads messages evenly over time. It is the generic cell rate algorithm, a token bucket
+// that needs one number (ITU-T I.371). In no second does it admit more messages than the rate plus
+// what fits into the slack. The zero bucket admits everything.
 type bucket struct {
 	interval time.Duration // between two messages; 0: no limit
-	next     time.Time     // when one more fits in exactly
+	next     time.Time     // when the next message is due
 }
 
-// setRate changes the rate, in messages per second; 0: no limit.
+// setRate sets the rate in messages per second; 0: no limit.
 func (b *bucket) setRate(perSecond float64) {
 	b.interval = 0
 	if perSecond > 0 {
@@ -20,7 +21,7 @@ func (b *bucket) setRate(perSecond float64) {
 	}
 }
 
-// ready tells whether a message may go now, and if not, when.
+// ready reports whether a message may be sent now and, if not, when.
 func (b *bucket) ready(now time.Time) (ok bool, at time.Time) {
 	if b.interval == 0 || !b.next.Add(-bucketSlack).After(now) {
 		return true, now
@@ -28,7 +29,7 @@ func (b *bucket) ready(now time.Time) (ok bool, at time.Time) {
 	return false, b.next.Add(-bucketSlack)
 }
 
-// take counts a message that goes now.
+// take counts a message that is sent now.
 func (b *bucket) take(now time.Time) {
 	if b.interval == 0 {
 		return

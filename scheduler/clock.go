@@ -6,11 +6,11 @@ import (
 	"hookwheel/webhook"
 )
 
-// longestRest is for how long an endpoint may ask to be left alone.
+// longestRest is the longest time for which an endpoint may ask for no requests.
 const longestRest = time.Hour
 
-// due is when a line goes on the wheel: when it is due, but no later than its attempts can have asked for, should the clock have been
-// wrong then.
+// due returns when to fire the timer of a line: when the line is due, but no later than its
+// attempts can have asked for, in case the clock was wrong then.
 func (s *Scheduler) due(line *webhook.Retry) time.Time {
 	if !tried(line) {
 		return line.Due // scheduled by the producer
@@ -26,8 +26,8 @@ func (s *Scheduler) due(line *webhook.Retry) time.Time {
 	return line.Due
 }
 
-// turnBack is for a clock that was ahead, and is right again: what has become due meanwhile is not due yet, and what was to wait from
-// then on waits from now.
+// turnBack handles a clock that was ahead and has been corrected. Lines that became due too early
+// are no longer due, and delays that began in the future begin now.
 func (s *Scheduler) turnBack(now time.Time) {
 	s.log.Warn("the clock has gone back", "by", s.latest.Sub(now).Round(time.Millisecond))
 	before := s.wheel
@@ -50,7 +50,7 @@ func (s *Scheduler) turnBack(now time.Time) {
 	}
 }
 
-// turnBack bounds the times that a lane has from a clock that was ahead.
+// turnBack bounds the times that a lane took from a clock that was ahead.
 func (l *lane) turnBack(now time.Time, p *BreakerPolicy) {
 	for _, b := range []*bucket{&l.rate, &l.ramp, &l.tail.rate} {
 		notAfter(&b.next, now.Add(b.interval))

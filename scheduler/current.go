@@ -2,9 +2,9 @@ package scheduler
 
 import "hookwheel/webhook"
 
-// Current reports whether a delivery that was handed out may still be sent as it is. It may not if
-// its endpoint was deleted, disabled or paused since, if requests to it would differ now, or if the
-// payload was expunged.
+// Current reports whether a delivery that was handed out may still be sent unchanged. It may not if
+// since then its endpoint was deleted, disabled or paused, if a request to it would be different
+// now, or if the payload was expunged.
 func (s *Scheduler) Current(d *webhook.Delivery) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

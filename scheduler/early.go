@@ -2,32 +2,33 @@ package scheduler
 
 import "time"
 
-// early is when the oldest message that waits for another attempt is tried before its time, as a probe that uses up none of its
-// attempts: while nothing succeeds, as often as a parked endpoint is probed, for an endpoint that gets little, or one message at a
-// time, is never parked; and once when the endpoint may be well again.
+// early plans probes of an endpoint that is failing but not parked: attempts at its oldest retrying
+// message before that message is due, which use up none of its attempts. An endpoint that gets few
+// messages, or one at a time, never collects enough failures to be parked. So while nothing
+// succeeds, it is probed as often as a parked one, and once more when it may have recovered.
 type early struct {
-	next   time.Time // while the endpoint fails
-	failed uint32    // of them
-	once   bool      // because something succeeded, or because somebody changed the endpoint
-	flying bool
+	next   time.Time // time of the next probe while the endpoint fails
+	failed uint32    // probes that failed in a row
+	once   bool      // probe now, because something succeeded or the endpoint was changed
+	flying bool      // a probe is in flight
 }
 
-// may reports whether one may go now.
+// ready reports whether a probe may be sent now.
 func (e *early) ready(now time.Time, failing bool) bool {
 	return !e.flying && (e.once || failing && !e.next.IsZero() && !e.next.After(now))
 }
 
-// depart notes that one goes out.
+// depart notes that a probe is sent.
 func (e *early) depart() { e.once, e.flying = false, true }
 
-// plan has the next one go once it is due, after an attempt has failed.
+// plan sets the time of the next probe after an attempt has failed, unless one is planned.
 func (e *early) plan(now time.Time, p *BreakerPolicy) {
 	if !e.next.After(now) {
 		e.next = now.Add(p.delay(e.failed))
 	}
 }
 
-// fail is for one that failed: the next one comes later.
+// fail counts a failed probe, which delays the next one.
 func (e *early) fail(now time.Time, p *BreakerPolicy) {
 	e.failed++
 	e.next = now.Add(p.delay(e.failed))

@@ -6,23 +6,36 @@ import (
 	"hookwheel/webhook"
 )
 
-// lane is one endpoint: where it stands in its log, what is under way to it, and what keeps it from getting more. The scheduler's
-// lock guards it.
+// lane is the state of one endpoint: its cursor, its deliveries in flight, and what limits them.
+// The scheduler's lock guards it.
+//
+// A lane is in at most one of four states, of which enqueue, turn and admit change one into
+// another:
+//   - queued: in the queue of its application, until a worker takes it out for a turn
+//   - reading: a worker reads the store for it during its turn, with the lock released
+//   - stalled: no turn until some of the outcomes that were decided are recorded
+//   - awaitingMemory: no turn until there is room for a request of load bytes
+//
+// Otherwise it is having its turn or is idle, until an event or its alarm enqueues it. inLine,
+// pending and proven are independent of the four. A lane with a successor has outcomes pending and
+// sends nothing more. A removed lane is no longer in Scheduler.lanes; the queue, the wheel and the
+// workers that still refer to it skip it.
 type lane struct {
 	endpoint *webhook.Endpoint
 	tail     *tail
-	turn          // in the line of its application, see workers.go
-	reading  bool // a worker is reading the store for it
+	turn     // in the queue of its application, see workers.go
+	reading  bool
 	removed  bool
-	pending  int // outcomes to come, and those that are not recorded yet
-	// successor is the endpoint for which a new lane takes over when nothing is pending; nil: none.
+	pending  int // deliveries in flight, and outcomes that are not recorded yet
+	// successor is the endpoint of the lane that replaces this one when nothing is pending; nil:
+	// none does.
 	successor *webhook.Endpoint
 
-	inLine         bool // for the rate of its application, see tail.go
-	stalled        bool // until what was decided is recorded
-	awaitingMemory bool // until there is room for a request of load bytes, see carry.go
+	inLine         bool // waiting for the rate of its application, see tail.go
+	stalled        bool
+	awaitingMemory bool // see request_memory.go
 	load           int
-	wakesAt        time.Time // its alarm on the wheel; zero: none is set
+	wakesAt        time.Time // when its alarm on the wheel fires; zero: none is set
 	wakeup         timer[alarm]
 
 	flying map[flight]flying
@@ -31,20 +44,20 @@ type lane struct {
 	retries retrySet
 	manual  manualSet
 	order   order
-	last    webhook.Source // the latest delivery came from there: sources take turns
-	holds   int            // messages that were held since then
+	last    webhook.Source // source of the latest delivery: sources take turns
+	holds   int            // messages put into the held set since then
 
 	limit      concurrency
 	breaker    breaker
 	early      early
-	recorded   webhook.Health // as the store has it
-	rate       bucket         // of the endpoint
+	recorded   webhook.Health // health in the store
+	rate       bucket         // rate limit of the endpoint
 	ramp       bucket
-	restsUntil time.Time // the endpoint asked to be left alone until then
-	proven     bool      // the latest attempt succeeded, and soon
+	restsUntil time.Time // the endpoint asked for no requests before this time
+	proven     bool      // the latest attempt succeeded within the time soon
 }
 
-// flight names a delivery under way.
+// flight identifies a delivery in flight.
 type flight struct {
 	source  webhook.Source
 	message webhook.ID
@@ -63,17 +76,19 @@ func newLane(endpoint *webhook.Endpoint, t *tail, place Place, maxConcurrent int
 	return l
 }
 
-// still tells whether nothing is sent, by a person's decision.
+// isStopped reports whether nothing may be sent because the endpoint was changed, deleted, disabled
+// or paused.
 func (l *lane) isStopped() bool { return l.removed || l.successor != nil || isPaused(l.endpoint) }
 
 func isPaused(endpoint *webhook.Endpoint) bool { return endpoint.Disabled || endpoint.Paused }
 
-// wants tells whether a turn of this lane may bring something, as far as its records go.
+// wants reports whether a turn of this lane may find something to send, as far as is known in
+// memory.
 func (l *lane) wants(now time.Time) bool {
 	return l.manual.wants() || l.wantsRetry(now) || l.wantsHeld() || l.wantsLog()
 }
 
-// wantsRetry tells whether there is a line of the retry set that may go, or lines must be read.
+// wantsRetry reports whether a line of the retry set may be sent, or lines must be read.
 func (l *lane) wantsRetry(now time.Time) bool {
 	due := len(l.retries.due) > 0
 	if blocker, blocked := l.order.blocker(); blocked {
@@ -82,18 +97,19 @@ func (l *lane) wantsRetry(now time.Time) bool {
 	return due || l.retries.wantsLines() || len(l.retries.unsure) > 0 || l.probeLine(now) != nil
 }
 
-// wantsHeld reports whether a held message may go, or the order is not known yet.
+// wantsHeld reports whether a held message may be sent, or the order is not known yet.
 func (l *lane) wantsHeld() bool {
 	return !l.order.scanned || len(l.order.free) > 0 && l.log.passed(l.order.gate)
 }
 
-// wantsLog tells whether the lane may take messages from the log and knows of some, or does not know that there are none.
+// wantsLog reports whether the lane may take messages from the log, and there are or may be some.
 func (l *lane) wantsLog() bool { return !l.order.blocksLog() && l.log.wants() }
 
-// may tells whether the lane may send now, and if not, from when on; a zero time: not until something happens.
+// ready reports whether the lane may send now and, if not, when; a zero time: not until something
+// happens.
 func (l *lane) ready(now time.Time) (ok bool, at time.Time) {
 	switch {
-	case l.isStopped() || l.reading || !l.order.scanned && l.pending > 0: // what is pending changes what there is to scan
+	case l.isStopped() || l.reading || !l.order.scanned && l.pending > 0: // pending outcomes change what there is to scan
 		return false, at
 	case l.breaker.health.Parked:
 		if len(l.flying) > 0 {
@@ -124,14 +140,14 @@ func (l *lane) land(name flight) {
 	}
 }
 
-// rest lets nothing more out until then.
+// rest stops deliveries until the given time.
 func (l *lane) rest(until time.Time) {
 	if until.After(l.restsUntil) {
 		l.restsUntil = until
 	}
 }
 
-// depart notes a delivery that goes out now.
+// depart counts a delivery that is sent now.
 func (l *lane) depart(name flight, f *flying, now time.Time) {
 	l.pending++
 	f.full = !l.limit.allows(len(l.flying) + 1)

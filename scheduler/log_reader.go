@@ -7,28 +7,29 @@ import (
 )
 
 const (
-	windowSize = 64   // messages that a lagging lane reads from the store at a time, or a few more
-	maxAhead   = 1024 // messages that a lane may take beyond the first that is not settled
-	maxSkips   = 1024 // messages that a lane may look at in vain in one turn
+	windowSize = 64   // messages that a lagging lane reads from the store in one call, or a few more
+	maxAhead   = 1024 // messages that a lane may take beyond the first unsettled one
+	maxSkips   = 1024 // messages that a lane may skip in one turn
 )
 
-// logReader is a lane's place in its log. read is the place up to which it has looked at messages; the next one stands in the window
-// if that is not empty, else in the tail at number if caughtUp, else in the store.
+// logReader is a lane's position in its log. All messages up to read have been looked at. The next
+// one is in the window unless that is empty, else in the tail at number if caughtUp, else in the
+// store.
 type logReader struct {
 	tail     *tail
 	read     webhook.ID
 	window   []*webhook.Message
 	caughtUp bool
 	number   int
-	done     map[webhook.ID]struct{} // settled beyond the cursor by the leader before
-	taken    []taken                 // not settled or behind such a one, in log order
-	recorded webhook.ID              // the cursor as the store has it
+	done     map[webhook.ID]struct{} // messages beyond the cursor that the previous leader settled
+	taken    []taken                 // messages that are unsettled, or behind an unsettled one, in log order
+	recorded webhook.ID              // the cursor in the store
 }
 
-// taken is a message on its way, or behind one.
+// taken is a message in flight, or behind one.
 type taken struct {
 	id      webhook.ID
-	before  webhook.ID // the place in the log before it: where the cursor stands while it is under way
+	before  webhook.ID // the position before it, where the cursor stays while the message is in flight
 	settled bool
 }
 
@@ -43,12 +44,13 @@ func newLogReader(t *tail, place Place) logReader {
 	return r
 }
 
-// wants tells whether there may be messages to take.
+// wants reports whether there may be messages to take.
 func (r *logReader) wants() bool {
 	return len(r.taken) < maxAhead && (len(r.window) > 0 || !r.caughtUp || r.fellBehind() || r.tail.at(r.number) != nil)
 }
 
-// next takes the next message that the endpoint wants. With none, starved says whether the store must be read.
+// next takes the next message that the endpoint wants. If there is none, starved reports whether
+// the store must be read.
 func (r *logReader) next(endpoint *webhook.Endpoint) (m *webhook.Message, starved bool) {
 	for range maxSkips {
 		if m, starved = r.peek(); m == nil {
@@ -69,7 +71,8 @@ func (r *logReader) next(endpoint *webhook.Endpoint) (m *webhook.Message, starve
 	return nil, false
 }
 
-// giveBack returns the message that was taken last: it comes first again. What was read of the store is forgotten meanwhile.
+// giveBack returns the message that was taken last, which will be the next one again. It forgets
+// the window.
 func (r *logReader) giveBack() {
 	last := len(r.taken) - 1
 	id := r.taken[last].id
@@ -85,7 +88,8 @@ func (r *logReader) giveBack() {
 	}
 }
 
-// left tells whether what was to come next has left the memory, while the lane could not take it.
+// fellBehind reports whether the next message was evicted from memory before the lane could take
+// it.
 func (r *logReader) fellBehind() bool { return r.caughtUp && r.number < r.tail.first }
 
 // passed reports whether the log was read up to a message.
@@ -93,7 +97,7 @@ func (r *logReader) passed(id webhook.ID) bool {
 	return !id.After(r.read) || r.caughtUp && len(r.window) == 0 && !r.fellBehind() && r.tail.at(r.number) == nil
 }
 
-// peek steps to the next message after read.
+// peek returns the first message after read.
 func (r *logReader) peek() (m *webhook.Message, starved bool) {
 	if len(r.window) > 0 {
 		m, r.window[0] = r.window[0], nil
@@ -119,9 +123,10 @@ func (r *logReader) peek() (m *webhook.Message, starved bool) {
 	}
 }
 
-// receive takes what the store has after read. What stands in memory as well is left to the tail; if nothing else came, the lane is
-// caught up. before is where the tail began when the store was asked: had anything left the tail since, the store's answer might not
-// have it yet.
+// receive takes the messages that the store has after read. It leaves those that are also in memory
+// to the tail; if nothing else came, the lane has caught up. before is the value of tail.before
+// when the store was asked: if the tail has evicted messages since, the store's reply may lack
+// them.
 func (r *logReader) receive(window []*webhook.Message, before uint64) {
 	inMemory := slices.IndexFunc(window, func(m *webhook.Message) bool { return m.ID.Index() > r.tail.before })
 	if inMemory >= 0 {
@@ -135,7 +140,7 @@ func (r *logReader) receive(window []*webhook.Message, before uint64) {
 	}
 }
 
-// settle marks a message from the log as attempted or put off.
+// settle marks a message from the log as attempted or postponed.
 func (r *logReader) settle(id webhook.ID) {
 	i, found := slices.BinarySearchFunc(r.taken, id, func(t taken, id webhook.ID) int { return t.id.Compare(id) })
 	if found {
@@ -150,7 +155,7 @@ func (r *logReader) settle(id webhook.ID) {
 	}
 }
 
-// cursor is the place up to which all is attempted, put off or filtered out.
+// cursor returns the position up to which all messages were attempted, postponed or filtered out.
 func (r *logReader) cursor() webhook.ID {
 	if len(r.taken) > 0 {
 		return r.taken[0].before
@@ -158,7 +163,7 @@ func (r *logReader) cursor() webhook.ID {
 	return r.read
 }
 
-// stuck is the message that keeps the lane from taking more; false: none does.
+// stuck returns the message that keeps the lane from taking more, if one does.
 func (r *logReader) stuck() (id webhook.ID, stuck bool) {
 	if len(r.taken) < maxAhead {
 		return id, false

@@ -6,38 +6,40 @@ import (
 	"hookwheel/webhook"
 )
 
-// maxManual is how many lines of a manual set are read at a time.
+// maxManual is the number of lines of a manual set that are read in one call.
 const maxManual = 256
 
-// manualSet is the part of a lane's manual set that stands in memory: what a person or a task wants sent now.
+// manualSet is the part of a lane's manual set that is in memory: messages that a user or a task
+// wants sent now.
 type manualSet struct {
 	lines    []webhook.Manual
-	more     bool                    // there may be lines that were not read
-	tasks    bool                    // there may be such of tasks, because only what persons want was read
-	out      map[webhook.ID]struct{} // handed out, and not recorded before the set was read last
-	recorded []webhook.ID            // of them, those that were recorded while the set was being read
-	passed   map[webhook.ID]struct{} // of them, those that stood in the set when it was read last
-	replayed webhook.ID              // the message of a task that the others wait for, because the endpoint keeps an order; zero: none
+	more     bool                    // there may be lines that have not been read
+	tasks    bool                    // there may be lines of tasks, because only those of users were read
+	out      map[webhook.ID]struct{} // handed out, and not recorded before the set was last read
+	recorded []webhook.ID            // those in out that were recorded while the set was being read
+	passed   map[webhook.ID]struct{} // those in out that were in the set when it was last read
+	replayed webhook.ID              // the task's message that its others wait for, because the endpoint is ordered; zero: none
 }
 
-// next is which line comes next, of those that persons want if tasks are to wait; -1: none.
+// next returns the index of the next line, leaving out those of tasks unless tasks is set; -1:
+// there is none.
 func (m *manualSet) next(tasks bool) int {
 	tasks = tasks && m.replayed.IsZero()
 	return slices.IndexFunc(m.lines, func(line webhook.Manual) bool { return tasks || line.Task.IsZero() })
 }
 
-// wantsLines tells whether none may go, but there may be others that must be read.
+// wantsLines reports whether no line in memory may be sent, but there may be others to read.
 func (m *manualSet) wantsLines(tasks bool) bool {
 	return (m.more || m.tasks && tasks && m.replayed.IsZero()) && m.next(tasks) < 0
 }
 
 func (m *manualSet) wants() bool { return m.next(true) >= 0 || m.wantsLines(true) }
 
-// urgent tells whether a person waits, or whether that is not known; tasks can wait.
+// urgent reports whether a user's line is waiting, or may be; lines of tasks can wait.
 func (m *manualSet) urgent() bool { return m.next(false) >= 0 || m.wantsLines(false) }
 
-// receive takes the first lines of the set, at most that many; tasks, whether those of tasks are among them. So may be those that were
-// handed out.
+// receive takes the first lines of the set, up to limit of them. tasks reports whether those of
+// tasks are included. Lines that were handed out may be among them.
 func (m *manualSet) receive(lines []webhook.Manual, tasks bool, limit int) {
 	m.lines, m.passed, m.tasks = nil, nil, !tasks
 	for _, line := range lines {
@@ -62,14 +64,15 @@ func (m *manualSet) take(i int) webhook.Manual {
 	return line
 }
 
-// giveBack is for a line that could not be handed out: it is read again.
+// giveBack returns a line that could not be sent. It will be read again.
 func (m *manualSet) giveBack(message webhook.ID) {
 	delete(m.out, message)
 	m.more = true
 }
 
-// settle says that what became of a line is recorded; reading, that the set is being read, perhaps as it was before. A line that was
-// passed over may be another by now, if it was asked for again.
+// settle notes that the outcome of a line is recorded. reading reports whether the set is being
+// read, perhaps as it was before. A line that receive passed over may be a new one by now, if the
+// message was requested again.
 func (m *manualSet) settle(message webhook.ID, reading bool) {
 	if reading {
 		m.recorded = append(m.recorded, message)

@@ -6,31 +6,34 @@ import (
 	"hookwheel/webhook"
 )
 
-// order keeps the messages of an ordered endpoint from overtaking each other. A message blocks its key from when it is handed out until
-// its last outcome is recorded; for an endpoint that is ordered as a whole, all messages have the key wholeEndpoint. What was held while
-// an endpoint kept an order per key goes out by key, whatever its order has become.
+// order keeps the messages of an ordered endpoint from overtaking each other. A message blocks its
+// key from when it is handed out until its last outcome is recorded; for an endpoint that is
+// ordered as a whole, all messages have the key wholeEndpoint. Messages held while an endpoint was
+// ordered per key are sent by key, whatever its ordering has become.
 type order struct {
 	ordering webhook.Ordering
 	keys     map[uint64]*orderKey
-	free     []uint64 // keys with held messages that nothing blocks
-	scanned  bool     // the store's lines are known
+	free     []uint64 // keys that have held messages and are not blocked
+	scanned  bool     // the lines in the store are known
 
-	// gate is the last of the messages that were held when the lane began. What they wait behind may have been under way then, and is
-	// recorded nowhere but by the cursor, which it keeps from passing. So none of them goes before the log was read up to here.
+	// gate is the last of the messages that were held when the lane began. The messages that they
+	// wait for may have been in flight then, of which nothing but the cursor is recorded. So no
+	// held message up to gate is sent before the log has been read up to gate.
 	gate webhook.ID
 
-	// lineup are lines that failed before the endpoint was ordered as a whole: the oldest messages first. Each blocks it in turn. more
-	// tells that there are others, which must be looked for when these are settled.
+	// lineup are the lines of messages that failed before the endpoint was ordered as a whole,
+	// oldest message first. Each blocks the endpoint in turn. more reports that there are others,
+	// which must be scanned when these are settled.
 	lineup []webhook.Retry
 	more   bool
 }
 
-// orderKey is a key that is blocked, or whose messages are held.
+// orderKey is a key that is blocked or has held messages.
 type orderKey struct {
 	blocker webhook.ID // zero: none
 	held    int        // messages in the held set
-	holding int        // messages on their way there: decided, but not recorded
-	early   int        // of those, the ones from before the gate, which may be the first of the key
+	holding int        // messages to be held: decided, but not recorded
+	early   int        // those of them up to the gate, which may be the first of the key
 }
 
 const wholeEndpoint = 1
@@ -39,7 +42,7 @@ func newOrder(ordering webhook.Ordering) order {
 	return order{ordering: ordering}
 }
 
-// keyOf is what keeps a message in order; 0: nothing does.
+// keyOf returns the key that keeps a message in order; 0: none does.
 func (o *order) keyOf(m *webhook.Message) uint64 {
 	switch o.ordering {
 	case webhook.OrderingEndpoint:
@@ -51,7 +54,7 @@ func (o *order) keyOf(m *webhook.Message) uint64 {
 	}
 }
 
-// recordedKey is the key under which a message that was handed out stands in the store; 0: none.
+// recordedKey returns the key under which a message that was handed out is recorded; 0: none.
 func (o *order) recordedKey(m *webhook.Message) uint64 {
 	key := webhook.OrderingKeyHash(m.OrderingKey)
 	if o.ordering != webhook.OrderingKey && o.keys[key] == nil {
@@ -60,12 +63,13 @@ func (o *order) recordedKey(m *webhook.Message) uint64 {
 	return key
 }
 
-// blocksLog tells whether the log must wait: the endpoint's next message is not to go before one that is under way or waits.
+// blocksLog reports whether the log must wait, because the endpoint's next message may not overtake
+// one that is in flight or waiting.
 func (o *order) blocksLog() bool {
 	return !o.scanned || o.ordering == webhook.OrderingEndpoint && len(o.keys)+len(o.lineup) > 0
 }
 
-// blocker is the message that an endpoint that is ordered as a whole waits for; false: it waits for none.
+// blocker returns the message that an endpoint ordered as a whole waits for, if it waits for one.
 func (o *order) blocker() (message webhook.ID, blocked bool) {
 	if k := o.keys[wholeEndpoint]; k != nil && o.ordering == webhook.OrderingEndpoint {
 		return k.blocker, true
@@ -73,13 +77,13 @@ func (o *order) blocker() (message webhook.ID, blocked bool) {
 	return message, false
 }
 
-// isBlocker tells whether a message is the one that an endpoint that is ordered as a whole waits for.
+// isBlocker reports whether an endpoint ordered as a whole waits for this message.
 func (o *order) isBlocker(message webhook.ID) bool {
 	blocker, blocked := o.blocker()
 	return blocked && blocker == message
 }
 
-// queue puts a line that failed into its place in the lineup, which holds most of them.
+// queue inserts a line that failed into the lineup, which keeps the first limit lines.
 func (o *order) queue(line webhook.Retry, limit int) {
 	i, _ := slices.BinarySearchFunc(o.lineup, line.Message, compareMessage)
 	if i == limit {
@@ -92,7 +96,8 @@ func (o *order) queue(line webhook.Retry, limit int) {
 	}
 }
 
-// next has the first of the lineup block the endpoint, if nothing else does; false: there is none, or something does.
+// next lets the first line of the lineup block the endpoint, unless something else does. It reports
+// whether there was a line to do so.
 func (o *order) next() (line webhook.Retry, blocks bool) {
 	if o.keys[wholeEndpoint] != nil {
 		return line, false
@@ -108,7 +113,7 @@ func (o *order) next() (line webhook.Retry, blocks bool) {
 
 func compareMessage(line webhook.Retry, message webhook.ID) int { return line.Message.Compare(message) }
 
-// blocked tells whether a message of that key must wait.
+// blocked reports whether a message with that key must wait.
 func (o *order) blocked(key uint64) bool {
 	k := o.keys[key]
 	return k != nil && (!k.blocker.IsZero() || k.held+k.holding > 0)
@@ -126,14 +131,14 @@ func (o *order) key(key uint64) *orderKey {
 	return k
 }
 
-// block notes that a message of that key goes out, or waits for its next attempt.
+// block notes that a message with that key is sent, or waits for its next attempt.
 func (o *order) block(key uint64, message webhook.ID) {
 	if key != 0 {
 		o.key(key).blocker = message
 	}
 }
 
-// hold notes that a message of that key is put into the held set.
+// hold notes that a message with that key is to be put into the held set.
 func (o *order) hold(key uint64, message webhook.ID) {
 	k := o.key(key)
 	k.holding++
@@ -142,7 +147,7 @@ func (o *order) hold(key uint64, message webhook.ID) {
 	}
 }
 
-// recordedHold notes that it stands there.
+// recordedHold notes that the message is in the held set.
 func (o *order) recordedHold(key uint64, message webhook.ID) {
 	k := o.key(key)
 	k.holding--
@@ -153,7 +158,7 @@ func (o *order) recordedHold(key uint64, message webhook.ID) {
 	o.release(key, k)
 }
 
-// release lets the first held message of a key go if nothing blocks it.
+// release makes the first held message of a key ready to be sent, if the key is not blocked.
 func (o *order) release(key uint64, k *orderKey) {
 	switch {
 	case !k.blocker.IsZero():
@@ -166,7 +171,7 @@ func (o *order) release(key uint64, k *orderKey) {
 	}
 }
 
-// blockedBy is the key that a message blocks; 0: none.
+// blockedBy returns the key that a message blocks; 0: none.
 func (o *order) blockedBy(message webhook.ID) uint64 {
 	for key, k := range o.keys {
 		if k.blocker == message {
@@ -176,7 +181,7 @@ func (o *order) blockedBy(message webhook.ID) uint64 {
 	return 0
 }
 
-// unblock notes that a message, of that key if it has one, is settled for good, as recorded.
+// unblock notes that the final outcome of a message is recorded; key is its key, or 0.
 func (o *order) unblock(key uint64, message webhook.ID) {
 	if i, waits := slices.BinarySearchFunc(o.lineup, message, compareMessage); waits {
 		o.lineup = slices.Delete(o.lineup, i, i+1)
@@ -189,7 +194,7 @@ func (o *order) unblock(key uint64, message webhook.ID) {
 	}
 }
 
-// take is the next key whose first held message may go; 0: none.
+// take returns the next key whose first held message may be sent; 0: none.
 func (o *order) take() uint64 {
 	for len(o.free) > 0 {
 		key := o.free[0]
@@ -201,14 +206,14 @@ func (o *order) take() uint64 {
 	return 0
 }
 
-// took notes that the held message is under way, and no longer counts as held once it is settled.
+// took notes that a held message is in flight. It no longer counts as held.
 func (o *order) took(key uint64, message webhook.ID) {
 	k := o.key(key)
 	k.held--
 	k.blocker = message
 }
 
-// lost notes that nothing of that key is held after all.
+// lost notes that the store has no held message of that key after all.
 func (o *order) lost(key uint64) {
 	k := o.key(key)
 	k.held = 0

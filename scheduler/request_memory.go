@@ -7,20 +7,21 @@ import (
 )
 
 const (
-	maxRequestBytes = 128 << 20 // bytes of the requests under way; small ones are not counted
-	smallRequest    = 16 << 10  // bytes of a small one
+	maxRequestBytes = 128 << 20 // of all requests in flight, not counting small ones
+	smallRequest    = 16 << 10  // bytes up to which a request is small
 )
 
-// carry is what requests under way take in memory. It is shared out as workers are: an application gets a part of what is free, and
-// endpoints that have not shown that they answer soon leave some for those that have. Lanes without room wait in the lines of their
-// applications.
+// requestMemory is the memory that requests in flight take. It is shared as workers are: an
+// application gets a part of what is free, and endpoints that have not shown that they respond soon
+// leave some for those that have. A lane without room waits in a list of its application.
 type requestMemory struct {
 	bytes   int
-	waiting []*share // applications with such lanes, in turns
+	waiting []*share // applications with waiting lanes, which take turns
 }
 
-// load is about how many bytes a request of a message takes in memory; 0: too few to count. An envelope is made of copies; in one, text
-// that is not JSON may grow to six times its size.
+// load returns roughly how many bytes the request of a message takes in memory, or 0 if it is
+// small. An envelope needs copies of the payload, and in it text that is not JSON may grow to six
+// times its size.
 func load(m *webhook.Message, endpoint *webhook.Endpoint) int {
 	size := len(m.Payload)
 	switch {
@@ -36,8 +37,9 @@ func load(m *webhook.Message, endpoint *webhook.Endpoint) int {
 	return size
 }
 
-// carries reports whether there is room for a request of so many bytes of an application, to an endpoint of that class, beside what is
-// promised to others. One of each application may always go, as long as that does not double the sum.
+// fits reports whether there is room for a request of the given size to an endpoint of class c,
+// besides what is promised to others. An application with no large request in flight may always
+// send one, unless the total would exceed twice the limit.
 func (w *workers) fits(s *share, c class, bytes, promised int) bool {
 	carried := w.memory.bytes + promised
 	if bytes == 0 || carried == 0 {
@@ -56,8 +58,8 @@ func (w *workers) fits(s *share, c class, bytes, promised int) bool {
 	return bytes <= room
 }
 
-// hasRoom reports whether a message that was taken for a lane may be sent. If not, the lane waits for room, and the caller puts the
-// message back.
+// hasRoom reports whether a message that was taken for a lane may be sent. If not, the lane waits
+// for room, and the caller must put the message back.
 func (s *Scheduler) hasRoom(l *lane, m *webhook.Message) bool {
 	l.load = 0
 	if m == nil {
@@ -76,13 +78,14 @@ func (s *Scheduler) hasRoom(l *lane, m *webhook.Message) bool {
 	return false
 }
 
-// lift counts the bytes of a request that goes out.
+// reserve counts the bytes of a request that is sent.
 func (w *workers) reserve(s *share, bytes int) {
 	w.memory.bytes += bytes
 	s.requestBytes += bytes
 }
 
-// unload takes back the bytes of a request and lets lanes go on that have waited for room, one of each application in turn.
+// release returns the bytes of a request, and enqueues lanes that waited for room, one of each
+// application in turn.
 func (s *Scheduler) release(share *share, bytes int) {
 	if bytes == 0 {
 		return
@@ -101,7 +104,8 @@ func (s *Scheduler) release(share *share, bytes int) {
 	}
 }
 
-// nextAwaiting takes a lane of the application whose turn it is from those that wait, if there is room for it beside what was promised.
+// nextAwaiting takes a waiting lane of the application whose turn it is, or returns nil if there is
+// no room for its request besides what was promised.
 func (s *Scheduler) nextAwaiting(promised int) *lane {
 	w := &s.workers
 	share := w.memory.waiting[0]
