@@ -17,10 +17,24 @@ type conn struct {
 	all     *connections
 	address string                // of the client, without the port
 	caller  atomic.Pointer[owner] // of the last request with a valid token; nil: none
-	busy    atomic.Bool           // such a request is being answered
+	state   atomic.Int32          // idle, busy or doomed
 	since   atomic.Int64          // when that ended, or the connection was opened; in nanoseconds
 	waiting atomic.Int64          // when a Read under way began, as a time.Duration after started; 0: there is none
 }
+
+// States of a connection.
+const (
+	idle   = iota
+	busy   // a request with a valid token is being answered
+	doomed // about to be closed, to make room for another one
+)
+
+// begin notes that a request is being answered, until the next Read. It reports false if the
+// connection is about to be closed: then nobody would learn what became of the request.
+func (c *conn) begin() bool { return c.state.CompareAndSwap(idle, busy) || c.state.Load() == busy }
+
+// doom claims a connection for closing unless a request is being answered.
+func (c *conn) doom() bool { return c.state.CompareAndSwap(idle, doomed) }
 
 // started is what the times of conn.waiting are counted from, by the monotonic clock.
 var started = time.Now()
@@ -37,9 +51,9 @@ func connOf(c net.Conn) *conn {
 
 // Read waits for more from the client, so whatever was being answered has been written.
 func (c *conn) Read(data []byte) (int, error) {
-	if c.busy.Load() {
+	if c.state.Load() == busy { // nobody else changes that
 		c.since.Store(time.Now().UnixNano())
-		c.busy.Store(false)
+		c.state.Store(idle)
 	}
 	if c.bound > 0 {
 		if c.seen >= c.bound {

@@ -64,12 +64,16 @@ func (c *connections) closeSilent(moment time.Duration) {
 
 // makeRoom closes a connection, and reports whether there was one to close.
 func (c *connections) makeRoom() bool {
-	victim := c.victim()
-	if victim == nil {
-		return false
+	for {
+		victim := c.victim()
+		if victim == nil {
+			return false
+		}
+		if victim.doom() { // no request has come meanwhile
+			_ = victim.Close() // the client is told by that; nobody waits for a response
+			return true
+		}
 	}
-	_ = victim.Close() // the client is told by that; nobody waits for a response
-	return true
 }
 
 // victim returns the connection that has to go: the one of the holder with the most that has been
@@ -88,7 +92,7 @@ func (c *connections) victim() (victim *conn) {
 	most := 0
 	for open := range c.open {
 		h := open.holder()
-		if open.busy.Load() || h.known && strangers > len(c.open)/2 {
+		if open.state.Load() != idle || h.known && strangers > len(c.open)/2 {
 			continue
 		}
 		number := numbers[h]

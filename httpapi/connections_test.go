@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net"
 	"testing"
+	"time"
 
 	"hookwheel/webhook"
 )
@@ -42,7 +43,7 @@ func TestMakeRoom(t *testing.T) {
 	}
 	p := open("a", &producer)
 	c1, c2, c3, c4 := open("a", &customer), open("b", &customer), open("b", &customer), open("b", &customer)
-	c1.busy.Store(true)
+	c1.begin()
 	balancer := open("c", nil)
 	s1, s2, s3, s4, s5 := open("d", nil), open("d", nil), open("d", nil), open("d", nil), open("d", nil)
 	for i, want := range []*conn{s1, c2, s2, c3, s3, c4, s4, p, balancer, s5, nil} {
@@ -56,5 +57,37 @@ func TestMakeRoom(t *testing.T) {
 	}
 	if c.count() != 1 {
 		t.Errorf("%d are open", c.count())
+	}
+}
+
+// TestMakeRoomTakesNoRequest: a connection on which a request comes just now is either closed before
+// the request is answered or not at all.
+func TestMakeRoomTakesNoRequest(t *testing.T) {
+	for range 20 {
+		c := newConnections()
+		var all []*conn
+		for i := range 200 {
+			added := &conn{TCPConn: new(net.TCPConn), all: c}
+			added.since.Store(int64(i)) // the order in which they are chosen
+			c.open[added] = struct{}{}
+			all = append(all, added)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for c.makeRoom() {
+			}
+		}()
+		answered := 0
+		for _, open := range all {
+			if open.begin() {
+				answered++
+				time.Sleep(time.Microsecond)
+			}
+		}
+		<-done
+		if open := c.count(); open != answered {
+			t.Fatalf("%d requests are being answered on %d open connections", answered, open)
+		}
 	}
 }

@@ -173,7 +173,10 @@ func (s *Server) authorized(roles roles, h handler) fasthttp.RequestHandler {
 		if body != nil {
 			defer body.end()
 		}
-		connection.busy.Store(true)
+		if !connection.begin() {
+			_ = connection.Close() // at once, lest an empty response be sent
+			return
+		}
 		endTurn, err := r.awaitTurn()
 		if err != nil {
 			s.writeError(ctx, err)
