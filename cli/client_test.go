@@ -94,6 +94,8 @@ func TestCompletion(t *testing.T) {
 			io.WriteString(w, `{"data": [{"id": "app_1", "uid": "acme", "name": "Acme\u001b[2J"}, {"id": "app_2", "name": "B"}, {"id":"x;rm","name":""}], "done": true}`)
 		case "/api/v1/app/acme/endpoint":
 			io.WriteString(w, `{"data": [{"id": "ep_1", "uid": "billing", "url": "http://x/"}], "done": true}`)
+		case "/api/v1/app/flags/endpoint": // a customer chose it
+			io.WriteString(w, `{"data": [{"id": "ep_2", "uid": "--token", "url": "b"}], "done": true}`)
 		case "/api/v1/event-type":
 			io.WriteString(w, `{"data": [{"name": "invoice.paid"}, {"name": "user.made"}], "done": true}`)
 		default:
@@ -106,6 +108,7 @@ func TestCompletion(t *testing.T) {
 		"app get|ap":                         "app_1\tAcme\\x1b[2J\napp_2\tB\n",
 		"endpoint get acme|":                 "billing\thttp://x/\n",
 		"endpoint get acme billing|":         "",
+		"endpoint delete flags|":             "ep_2\tb\n",
 		"message send acme|inv":              "invoice.paid\n",
 		"attempt list acme --endpoint|":      "billing\thttp://x/\n",
 		"tail --app acme --endpoint|":        "billing\thttp://x/\n",

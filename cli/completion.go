@@ -61,8 +61,8 @@ func addCompletion(cmd *cobra.Command) {
 	}
 }
 
-// safeName matches what every shell takes for a word.
-var safeName = regexp.MustCompile(`^[A-Za-z0-9._:+-]+$`)
+// safeName matches what every shell takes for a word, and no command for a flag.
+var safeName = regexp.MustCompile(`^[A-Za-z0-9._:+][A-Za-z0-9._:+-]*$`)
 
 // complete asks a node for the names that begin with a prefix. Without a response there are none:
 // a shell that completes is no place for errors.
