@@ -166,13 +166,15 @@ func (r received) Close() error { return errors.Join(r.File.Close(), os.Remove(r
 
 // Create begins to write a snapshot: nothing at all for our own, which stands in the state machine already, or what a
 // leader sends.
-func (s *snapshotStore) Create(raft.SnapshotVersion, uint64, uint64, raft.Configuration, uint64, raft.Transport) (raft.SnapshotSink, error) {
-	return &sink{store: s}, nil
+func (s *snapshotStore) Create(_ raft.SnapshotVersion, index, term uint64, _ raft.Configuration, _ uint64, _ raft.Transport) (raft.SnapshotSink, error) {
+	return &sink{store: s, index: index, term: term}, nil
 }
 
 // sink takes what a leader sends.
 type sink struct {
 	store *snapshotStore
+	index uint64 // of the last entry in the state
+	term  uint64
 	once  sync.Once
 	file  *os.File
 	err   error
@@ -218,6 +220,7 @@ func (s *sink) Close() error {
 	if s.file == nil {
 		return nil
 	}
+	s.store.node.log.SetBase(s.index, s.term)
 	return s.end()
 }
 

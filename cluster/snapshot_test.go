@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -34,6 +35,9 @@ func TestFarBehindGetsSnapshot(t *testing.T) {
 	if away.machine.restored == 0 {
 		t.Error("it caught up without a snapshot: this test tests nothing")
 	}
+	if base := entryBeforeLog(t, away); len(base.Data) > 0 || base.Term == 0 {
+		t.Errorf("the entry before the log is %+v, want one with a term and without content", base)
+	}
 
 	away.crash(t) // its log lies wholly behind the state it took over, or goes on from there
 	must(t, second(leader.Propose(limited(t), []byte("after"))))
@@ -50,6 +54,21 @@ func TestFarBehindGetsSnapshot(t *testing.T) {
 	if last := away.machine.bodies()[beyondTheLog+1]; last != "after" {
 		t.Errorf("the last command is %q", last)
 	}
+}
+
+// entryBeforeLog returns the lowest entry that is in one piece with the newest.
+func entryBeforeLog(t *testing.T, m *member) (lowest raft.Log) {
+	t.Helper()
+	for index := m.raft.LastIndex(); index > 0; index-- {
+		var entry raft.Log
+		err := m.log.GetLog(index, &entry)
+		if errors.Is(err, raft.ErrLogNotFound) {
+			break
+		}
+		must(t, err)
+		lowest = entry
+	}
+	return lowest
 }
 
 // A follower that has taken the state over, but whose leader never hears of it, gets what comes after it all the same.

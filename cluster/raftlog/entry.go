@@ -139,10 +139,28 @@ func (s *Store) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Log{l
 // GetLog reads an entry.
 func (s *Store) GetLog(index uint64, entry *raft.Log) error {
 	err := s.read(index, entry)
+	if base := s.base.Load(); base != nil && index == base.Index && errors.Is(err, raft.ErrLogNotFound) {
+		*entry = *base
+		return nil
+	}
 	if err == nil || errors.Is(err, raft.ErrLogNotFound) {
 		return err
 	}
 	return s.fail(fmt.Errorf("%w (entry %d: %w)", damagedAt(s.path), index, err))
+}
+
+// SetBase says which entry the log follows on, after a state that ends with it was installed. GetLog
+// returns that entry, with its term but without content, if the log does not have it.
+//
+// A leader that did not hear that the first entries after the state were appended asks again
+// whether they follow on that one. Raft looks for it in the log if there are entries behind it, and
+// otherwise the leader would go back through its whole log, one entry a call, and send the state
+// once more. No entry is ever read from here to be replicated: that takes the entry before it, which
+// is not here.
+func (s *Store) SetBase(index, term uint64) {
+	if index > 1 {
+		s.base.Store(&raft.Log{Index: index, Term: term, Type: raft.LogNoop})
+	}
 }
 
 // read reads an entry and verifies it.

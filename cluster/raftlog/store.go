@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -40,6 +41,7 @@ type Store struct {
 	failed  chan struct{} // closed when Raft is held up because a write or a read failed
 	pace    pace          // of its writes
 	scrub   scrub
+	base    atomic.Pointer[raft.Log] // see SetBase
 
 	swap  sync.RWMutex // held while BoltStore is in use; compact replaces it
 	sizes entrySizes
