@@ -312,16 +312,21 @@ func TestServerName(t *testing.T) {
 		return &own, nil
 	}})
 	_, port, _ := net.SplitHostPort(address)
-	s := newTestSender(loopback)
-	s.timeout = 10 * time.Second
-	s.dialer.resolver = testResolver(t, func(int32) []string { return []string{"127.0.0.1"} })
-	s.dialer.roots = x509.NewCertPool()
-	s.dialer.roots.AddCert(own.Leaf)
-	defer s.dialer.abort()
 	for host, want := range map[string]string{"receiver.example": "receiver.example", "Receiver.Example.": "receiver.example", "127.1": ""} {
-		_, why, _ := s.send(s.begin(testDelivery("https://" + host + ":" + port)))
-		if got := <-names; got != want || (why == reasonSuccess) != (want != "") {
-			t.Errorf("%s: the receiver is told %q, %s", host, got, why)
+		s := newTestSender(loopback) // of its own, so that no idle connection is used again
+		s.timeout = 10 * time.Second
+		s.dialer.resolver = testResolver(t, func(int32) []string { return []string{"127.0.0.1"} })
+		s.dialer.roots = x509.NewCertPool()
+		s.dialer.roots.AddCert(own.Leaf)
+		a, why, _ := s.send(s.begin(testDelivery("https://" + host + ":" + port)))
+		s.dialer.abort()
+		select {
+		case got := <-names:
+			if got != want || (why == reasonSuccess) != (want != "") {
+				t.Errorf("%s: the receiver is told %q, %s", host, got, why)
+			}
+		default:
+			t.Errorf("%s: the receiver is told nothing: %s %s", host, why, a.Response)
 		}
 	}
 }
