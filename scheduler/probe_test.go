@@ -174,6 +174,15 @@ func TestChangeWhileParked(t *testing.T) {
 			if d := receive(t, sent, "it is not probed"); !d.Probe {
 				t.Error("it is not a probe")
 			}
+			for range 1000 { // until the outcome is recorded
+				b.mu.Lock()
+				lines := len(b.retries[e.ID])
+				b.mu.Unlock()
+				if lines > 0 {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
 			l.stop()
 			if line := b.retries[e.ID]; len(line) != 1 || line[0].Spent != 0 {
 				t.Errorf("its line is %+v", line)
