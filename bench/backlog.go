@@ -42,7 +42,7 @@ type Backlog struct {
 // Growth is by how much the heap is larger, in bytes.
 func (b *Backlog) Growth() int64 { return b.HeapWaiting - b.HeapEmpty }
 
-// Err tells whether a promise was broken.
+// Err returns an error if a promise was broken.
 func (b *Backlog) Err() error {
 	switch {
 	case b.Lost > 0:
@@ -71,7 +71,7 @@ func (s *Scenario) Dead(ctx context.Context, events int) (*Backlog, error) {
 	})
 }
 
-// Scheduled has events wait in the retry set, where those stand that are to be sent at a later time, and changes the leader.
+// Scheduled fills the retry set with events that are to be sent later, and changes the leader.
 func (s *Scenario) Scheduled(ctx context.Context, events int) (*Backlog, error) {
 	b := &Backlog{Events: events, Kind: "in the retry set"}
 	return b, s.backlog(ctx, b, func(_ *Sink, site *site) error {
@@ -238,7 +238,7 @@ func (a *arrivals) drain(ctx context.Context, s *Scenario, sink *Sink, b *Backlo
 	return ctx.Err()
 }
 
-// WriteTable writes it for people.
+// WriteTable writes the report as a table.
 func (b *Backlog) WriteTable(w io.Writer) error {
 	t := &table{}
 	t.line("%s events that wait %s", thousands(b.Events), b.Kind)

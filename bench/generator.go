@@ -74,7 +74,7 @@ func (g *generator) pace(ctx context.Context, event int) {
 	}
 }
 
-// send sends one event and tells whether it was accepted.
+// send sends one event and reports whether it was accepted.
 func (g *generator) send(ctx context.Context, s *sender, event int) bool {
 	sent := now()
 	status, body, err := s.post(ctx, event, sent)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A payload is a JSON object whose numbers stand at fixed places, so that the sink need not parse it:
+// A payload is a JSON object with its numbers at fixed positions, so that the sink need not parse it:
 //
 //	{"event":"0000000042","sent":"1763913600000000000","pad":"…"}
 //	0         10         20      30                 49      58   size-2
@@ -58,7 +58,7 @@ func writePayload(dst []byte, event int, sent int64) {
 	copy(dst[end:], payloadClose)
 }
 
-// parsePayload reads what writePayload wrote; ok tells whether it is such a payload.
+// parsePayload reads what writePayload wrote; ok reports whether it is such a payload.
 func parsePayload(body []byte) (event int, sent int64, ok bool) {
 	if len(body) < MinSize || string(body[:eventAt]) != payloadOpen ||
 		string(body[eventAt+eventDigits:sentAt]) != payloadSent {

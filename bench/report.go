@@ -76,7 +76,7 @@ func (r *Report) fill(g *generator, tallies []tally) {
 	}
 }
 
-// Err tells whether a run that was not cut short broke a promise: something lost, wrongly signed, or nothing accepted.
+// Err returns an error if a run that was not cut short broke a promise: something lost, wrongly signed, or nothing accepted.
 func (r *Report) Err() error {
 	switch {
 	case r.Stopped != "":

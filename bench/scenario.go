@@ -132,7 +132,7 @@ func (c *Comparison) Err() error {
 	return nil
 }
 
-// WriteTable writes it for people.
+// WriteTable writes the report as a table.
 func (c *Comparison) WriteTable(w io.Writer) error {
 	t := &table{}
 	t.line("%s", c.Name)

@@ -21,7 +21,7 @@ const (
 
 // Respond is a way for a sink to misbehave. It may fill in the answer itself, or sleep, or hijack the connection, and
 // then returns true; the delivery counts as arrived only if the status it leaves is 2xx. With false the sink answers
-// 200, as usual. event is -1 if the body is no payload of this package. It is called by many goroutines at once.
+// 200, as usual. event is -1 if the body is not a payload of this package. It is called by many goroutines at once.
 type Respond func(endpoint int, event int, ctx *fasthttp.RequestCtx) (handled bool)
 
 // Sink is a receiver that counts what arrives at each of its endpoints. All its methods may be called at the same time.
@@ -155,7 +155,7 @@ func (s *Sink) serve(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// misbehave lets the hook answer, and tells whether the delivery did not arrive. The bare loop is left alone.
+// misbehave lets the hook respond, and reports whether the delivery did not arrive. The bare loop is left alone.
 func (s *Sink) misbehave(endpoint, event int, ctx *fasthttp.RequestCtx) bool {
 	respond := s.respond.Load()
 	if respond == nil || endpoint == s.Endpoints() {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// WriteTable writes the report for people: labels on the left, numbers in columns.
+// WriteTable writes the report as a table: labels on the left, numbers in columns.
 func (r *Report) WriteTable(w io.Writer) error {
 	t := &table{}
 	t.line("%s events of %s bytes, %s, %s", thousands(r.Events), thousands(r.Size),

@@ -45,7 +45,7 @@ func (r *LogReport) violated(format string, args ...any) {
 	}
 }
 
-// CheckLog verifies the Raft log in the data folder dir, whose store stands at the entry applied: terms never fall, all
+// CheckLog verifies the Raft log in the data folder dir, whose store is at the entry applied: terms never fall, all
 // entries can be read, term and vote can be read, and the log goes on where the store ends, without gaps. There may be a gap
 // in what the store holds already, or the log may end before: so it is when a node has taken over a leader's state. No node
 // may be using the folder.
@@ -107,7 +107,7 @@ func (r *LogReport) checkGap(first, last, applied uint64) {
 	}
 }
 
-// checkEntry tells whether there is such an entry.
+// checkEntry reports whether there is such an entry.
 func (r *LogReport) checkEntry(log *raftlog.Store, index uint64) bool {
 	entry := new(raft.Log)
 	err := log.GetLog(index, entry)

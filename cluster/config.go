@@ -51,7 +51,7 @@ type Config struct {
 // package.
 type Command = struct {
 	Request [16]byte // names the request, the same in each try
-	Since   uint64   // 0: the first try; else the first index at which an earlier try may stand
+	Since   uint64   // 0: the first try; else the first index at which an earlier try may be
 	Body    []byte
 }
 
@@ -78,12 +78,12 @@ type StateMachine interface {
 	Applied() uint64
 	// State is how far the durable state has come. Safe from any goroutine.
 	State() State
-	// OpenSnapshot begins to read the state as it stands, size bytes of it. Safe from any goroutine.
+	// OpenSnapshot begins to read the current state, of size bytes. Safe from any goroutine.
 	OpenSnapshot() (state State, size int64, content io.ReadCloser, err error)
 	// RestoreSnapshot replaces the state by what OpenSnapshot gave on another node: wholly, or not at all.
 	RestoreSnapshot(content io.Reader) error
 	// Admit is asked on the leader before a command is proposed: a reply refuses it. full are the IDs of the other nodes
-	// that have less free space than they want. A repetition may stand in the log already. Safe from any goroutine.
+	// that have less free space than they want. A repetition may be in the log already. Safe from any goroutine.
 	Admit(command []byte, full []string, repetition bool) (reply []byte)
 	// Cost is about how many bytes applying a command takes, which is no less than it has. An entry holds commands up to a
 	// bound of that. Safe from any goroutine.

@@ -311,7 +311,7 @@ func (n *Node) leaderSeen() *Status {
 	return nil
 }
 
-// inPlace tells whether the Raft configuration has this node as it wants to be.
+// inPlace reports whether the Raft configuration lists this node as it wants to be.
 func (n *Node) inPlace() bool {
 	for _, s := range n.servers() {
 		if s.Server == n.identity.Server {

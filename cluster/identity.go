@@ -17,7 +17,7 @@ import (
 	"hookwheel/durable"
 )
 
-// identityFile stands in the data folder and says whose it is.
+// identityFile is the file in the data folder that says whose it is.
 const identityFile = "node.json"
 
 // dataFormat is the version of the data folder as a whole: who finds a newer one must not touch it.

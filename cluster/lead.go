@@ -68,7 +68,7 @@ func (n *Node) lead(ctx context.Context, before <-chan struct{}, ended chan<- st
 
 // catchUp returns true when all that earlier leaders committed is applied here, false when the session is over. It proposes an
 // entry without commands, not a barrier of Raft's: the log is cut up to the last entry or barrier, and a state machine that
-// never hears of barriers would in the end stand before the log's beginning (see reconcile).
+// never hears of barriers would eventually be before the log's beginning (see reconcile).
 func (n *Node) catchUp(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		if err := n.raft.Apply(encodeEntry(n.Now().UnixMilli(), nil), time.Second).Error(); err == nil {

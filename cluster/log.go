@@ -77,7 +77,7 @@ type once struct {
 	said map[string]time.Time
 }
 
-// now tells whether to say a text now.
+// now reports whether to log a text now.
 func (o *once) now(text string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

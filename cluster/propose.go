@@ -43,7 +43,7 @@ func (n *Node) Propose(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, fmt.Errorf("cluster: a command of %d bytes, where %d are allowed", len(body), maxCommand)
 	}
 	command := Command{Request: n.requests.next(), Body: body}
-	floor := n.config.Machine.Applied() + 1 // no try of this request can stand before
+	floor := n.config.Machine.Applied() + 1 // no try of this request can be before
 	for {
 		reply, err := n.try(ctx, &proposal{command: command})
 		switch {
@@ -119,7 +119,7 @@ func (n *Node) commit(batch []*proposal) {
 	}
 }
 
-// append makes one entry of the batch and waits until it is applied.
+// append appends the batch as one entry and waits until it is applied.
 func (n *Node) append(batch []*proposal) {
 	batch = n.admit(batch)
 	if len(batch) == 0 {

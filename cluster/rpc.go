@@ -6,7 +6,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Raft believes what members say. A term is kept for good and only ever grows, so one absurd term would end elections for ever; an
+// Raft believes what members say. A term is kept for good and only ever grows, so one absurd term would end elections permanently; an
 // entry that can't be read would end the node, and again at each start. So what no sane member sends does not reach Raft.
 const (
 	// maxTermJump is how far the term of a member may be ahead. A cluster that holds an election each second gets as far in

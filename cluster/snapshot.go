@@ -16,7 +16,7 @@ import (
 	"hookwheel/cluster/raftlog"
 )
 
-// The two snapshots that Raft may ask for: the state machine as it stands, and what a leader has sent to this node.
+// The two snapshots that Raft may ask for: the current state of the state machine, and what a leader has sent to this node.
 const (
 	snapshotState    = "state"
 	snapshotReceived = "received"
@@ -82,7 +82,7 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 	return metaOf(state, size), &outgoing{ReadCloser: content, store: s, index: state.Index, size: size}, nil
 }
 
-// somebodyLags tells whether a node that answers is behind the beginning of our log, or gets nothing of it though it could. Such a
+// somebodyLags reports whether a node that responds is behind the beginning of our log, or gets nothing of it though it could. Such a
 // one has taken our state over, but its answer was lost: Raft still takes it for far behind, and learns better only from sending it again.
 func (n *Node) somebodyLags() bool {
 	first, err := n.log.FirstIndex()
@@ -164,7 +164,7 @@ type received struct{ *os.File }
 
 func (r received) Close() error { return errors.Join(r.File.Close(), os.Remove(r.Name())) }
 
-// Create begins to write a snapshot: nothing at all for our own, which stands in the state machine already, or what a
+// Create begins to write a snapshot: nothing at all for our own, which is in the state machine already, or what a
 // leader sends.
 func (s *snapshotStore) Create(_ raft.SnapshotVersion, index, term uint64, _ raft.Configuration, _ uint64, _ raft.Transport) (raft.SnapshotSink, error) {
 	return &sink{store: s, index: index, term: term}, nil

@@ -245,7 +245,7 @@ func (m *members) full() (nodes []string) {
 	return nodes
 }
 
-// keep forgets who is no longer a member.
+// keep forgets nodes that are no longer members.
 func (m *members) keep(servers []Server) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

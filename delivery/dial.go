@@ -80,7 +80,7 @@ func (d *dialer) dial(ctx context.Context, p peer) (*link, error) {
 	}
 	l.peer, l.made = p, time.Now()
 	if p.secure {
-		host, _, _ = strings.Cut(host, "%") // a zone is no part of a name
+		host, _, _ = strings.Cut(host, "%") // a zone is not part of a name
 		secure := tls.Client(l.Conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, RootCAs: d.roots, InsecureSkipVerify: p.insecure})
 		if err := secure.HandshakeContext(ctx); err != nil {
 			if ctx.Err() == nil {

@@ -54,7 +54,7 @@ func newIdleLinks(limit int) *idleLinks {
 	return &idleLinks{patience: idleConnection, limit: limit, byPeer: make(map[peer][]*list.Element)}
 }
 
-// take returns the connection to a peer that was used last; nil: there is none.
+// take returns the most recently used connection to a peer, or nil.
 func (i *idleLinks) take(p peer) *link {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -56,7 +56,7 @@ type Pool struct {
 	metrics  *metrics
 }
 
-// NewPool makes one; it does nothing until Run.
+// NewPool returns a Pool, which does nothing until Run.
 func NewPool(config Config, recorder Recorder) *Pool {
 	return &Pool{
 		config: config, recorder: recorder, metrics: newMetrics(config.Metrics),

@@ -114,7 +114,7 @@ func throughSOCKS(ctx context.Context, c net.Conn, p *url.URL, address string) (
 	return tunnel, nil
 }
 
-// existing stands for the dialling of a connection that is there.
+// existing dials by returning an existing connection.
 type existing struct{ net.Conn }
 
 func (e existing) Dial(string, string) (net.Conn, error) { return e.Conn, nil }

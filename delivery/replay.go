@@ -42,7 +42,7 @@ type Replayer struct {
 	latest  map[webhook.ID]webhook.ID // by application: the task that had its turn last
 }
 
-// NewReplayer makes one for a leader of that term.
+// NewReplayer returns a Replayer for a leader of that term.
 func NewReplayer(replays Replays, stepper Stepper, term uint64, log *slog.Logger) *Replayer {
 	return &Replayer{replays: replays, stepper: stepper, term: term, log: log, wake: make(chan struct{}, 1),
 		paces: make(map[webhook.ID]*pace), latest: make(map[webhook.ID]webhook.ID)}

@@ -19,7 +19,7 @@ type secrets struct {
 	opened map[webhook.ID]*opened
 }
 
-// maxOpened bounds how many endpoints' secrets stand in memory; beyond that all are forgotten.
+// maxOpened is how many endpoints' secrets are cached; beyond it the cache is cleared.
 const maxOpened = 100_000
 
 // notOpened is all that customers read of secrets that can't be opened.

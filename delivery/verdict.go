@@ -47,7 +47,7 @@ func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time
 	return v
 }
 
-// overloads tells whether the endpoint may have had too much to do.
+// overloads reports whether the endpoint may be overloaded.
 func overloads(status uint16, why reason) bool {
 	switch why {
 	case reasonTimeout, reasonConnect, reasonNetwork:

@@ -319,7 +319,7 @@ func TestAPIPauseAndResume(t *testing.T) {
 	}
 	pause := func() {
 		a.call("POST", "/app/acme/endpoint/e/pause", "", 200, &got)
-		if !got.Paused || got.Health.State != "paused" || !strings.Contains(got.Health.Text, "paused by a person") {
+		if !got.Paused || got.Health.State != "paused" || !strings.Contains(got.Health.Text, "paused by a user") {
 			t.Errorf("%+v", got)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 const maxDepth = 512
 
 // body reads the JSON object of a request, field by field, and gathers what is wrong with it. gjson
-// gives the text of a value as it stands there, which encoding/json does not without reading it
+// gives the unchanged text of a value, which encoding/json does not without reading it
 // twice.
 type body struct {
 	object gjson.Result
@@ -73,7 +73,7 @@ func tooDeep(text []byte) bool {
 	return false
 }
 
-// each calls see for each field; of a field that stands there twice the last one counts, as in most
+// each calls see for each field; of a field that occurs twice the last one counts, as in most
 // JSON readers.
 func (b *body) each(see func(name string, value gjson.Result)) {
 	b.fields("", b.object, see)

@@ -82,7 +82,7 @@ func TestCommandsForPeople(t *testing.T) {
 	says(`NEXT\n$`, "attempt", "list", "acme", "--endpoint", "billing", "--status", "failed")
 	says(`NEXT\n$`, "attempt", "list", "acme", "--endpoint", "billing", "--until", "1h")
 
-	says(`paused by a person`, "endpoint", "pause", "acme", "billing")
+	says(`paused by a user`, "endpoint", "pause", "acme", "billing")
 	says(`healthy`, "endpoint", "resume", "acme", "billing", "--from", "now")
 	task := says(`qtask_\w{27} +endpoint.bulk-replay`, "endpoint", "replay", "acme", "billing", "--since", "1h", "--status", "all")
 	says(`qtask_`, "task", "list")

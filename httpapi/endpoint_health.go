@@ -37,7 +37,7 @@ func showHealth(e *webhook.Endpoint, at wal.Standing, backlog *wal.Backlog) heal
 		text.WriteString("disabled: nothing is sent; messages wait in the log until it is enabled")
 	case e.Paused:
 		out.State = "paused"
-		text.WriteString("paused by a person: nothing is sent; messages wait in the log until it is resumed")
+		text.WriteString("paused by a user: nothing is sent; messages wait in the log until it is resumed")
 	case h.Parked:
 		out.State, out.Since, out.NextProbe = "parked", optional(h.Since), optional(h.NextProbe)
 		fmt.Fprintf(&text, "parked since %s; next probe at %s", words(h.Since), words(h.NextProbe))
@@ -58,7 +58,7 @@ func showHealth(e *webhook.Endpoint, at wal.Standing, backlog *wal.Backlog) heal
 		}
 	}
 	if h.Rests.After(time.Now()) {
-		fmt.Fprintf(&text, "; it asked to be left alone until %s", words(h.Rests))
+		fmt.Fprintf(&text, "; it asked to wait until %s", words(h.Rests))
 	}
 	if out.BehindMore && out.Behind > 0 {
 		fmt.Fprintf(&text, "; at least %d messages wait in the log", out.Behind)

@@ -112,7 +112,7 @@ func checkSchemaNumber(text string) error {
 	return nil
 }
 
-// schemaURL is where the schema that is checked stands, for references within it.
+// schemaURL is the base URL of the schema being checked, for references within it.
 const schemaURL = "schema:event-type"
 
 // noSchemas loads nothing: a schema may refer to itself and to the drafts of JSON Schema only.

@@ -253,7 +253,7 @@ func (t *tailStream) run(live *wal.Tail) error {
 		select {
 		case event, open := <-live.Events:
 			if !open {
-				return t.say("cut", "", map[string]string{"detail": "This reader was too slow, or the node began anew. Come again with the last id: nothing is lost."})
+				return t.say("cut", "", map[string]string{"detail": "The reader was too slow, or the node restarted. Reconnect with the last ID: nothing is lost."})
 			}
 			if err := t.tell(&event); err != nil {
 				return err

@@ -7,7 +7,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// What stands here reads the store for a lane, with the lock let go; reading keeps the lane out of the queue meanwhile.
+// These functions read the store for a lane, without the lock; lane.reading keeps it out of the queue meanwhile.
 
 // readFailed lets a lane whose store failed rest for a while.
 func (s *Scheduler) readFailed(l *lane, what string, err error) {
@@ -116,7 +116,7 @@ const maxLate = 1000
 // endpoint kept no order then, all but the oldest are held first, and it is looked again.
 func (s *Scheduler) readOrder(l *lane) {
 	l.reading = true
-	endpoint, now := l.endpoint, s.clock() // another one may stand there once the lock is let go
+	endpoint, now := l.endpoint, s.clock() // may be replaced while the lock is released
 	s.mu.Unlock()
 	found, late, err := s.scanOrder(endpoint, now)
 	s.mu.Lock()

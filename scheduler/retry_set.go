@@ -8,10 +8,10 @@ import (
 	"hookwheel/webhook"
 )
 
-// maxLoaded is how many lines of a retry set are read at a time. Twice as many may stand in memory.
+// maxLoaded is how many lines of a retry set are read at a time. Twice as many may be in memory.
 const maxLoaded = 1024
 
-// retrySet is the part of a lane's retry set that stands in memory: the first lines, by due time and message.
+// retrySet is the part of a lane's retry set that is in memory: the first lines, by due time and message.
 type retrySet struct {
 	lane     *lane
 	loaded   map[webhook.ID]*retry
@@ -43,12 +43,12 @@ func compareLines(a, b *webhook.Retry) int {
 	return cmp.Or(a.Due.Compare(b.Due), a.Message.Compare(b.Message))
 }
 
-// wantsLines tells whether there may be lines that are not in memory but soon should be.
+// wantsLines reports whether there may be lines that are not in memory but soon should be.
 func (r *retrySet) wantsLines() bool {
 	return len(r.loaded) == 0 && !r.all
 }
 
-// isDue tells whether the line of a message is due.
+// isDue reports whether the line of a message is due.
 func (r *retrySet) isDue(message webhook.ID) bool {
 	line := r.loaded[message]
 	return line != nil && line.due
@@ -90,7 +90,7 @@ func (r *retrySet) endReading() (came []webhook.Retry) {
 	return came
 }
 
-// belongs tells whether a line is to be in memory now, and is not yet. One that all others wait for is, whenever it is due.
+// belongs reports whether a line should be in memory now, and is not yet. One that all others wait for is, whenever it is due.
 func (r *retrySet) belongs(line *webhook.Retry) bool {
 	_, out := r.out[line.Message]
 	return !out && r.loaded[line.Message] == nil && (r.all || compareLines(line, &r.from) < 0 || r.lane.order.isBlocker(line.Message))

@@ -12,7 +12,7 @@ import (
 
 // Backlog is what the scheduler reads of the store. Each call sees at least what was committed before it.
 type Backlog interface {
-	// Place is where an endpoint stands in its log.
+	// Place returns the position of an endpoint in its log.
 	Place(endpoint webhook.ID) Place
 	// Window reads an application's log after that place, about most messages; an empty one is the end.
 	Window(app, after webhook.ID, limit int) ([]*webhook.Message, error)
@@ -27,9 +27,9 @@ type Backlog interface {
 	Held(endpoint webhook.ID, after webhook.Held, limit int) ([]webhook.Held, error)
 	// HeldFirst is the first message that is held behind others of a key.
 	HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, found bool, err error)
-	// MayHaveLeft tells whether a message may have left the log already; if not, what stands of it in memory is so.
+	// MayHaveLeft reports whether a message may have left the log already; if not, what is in memory of it is current.
 	MayHaveLeft(message webhook.ID) bool
-	// TaskRuns tells whether what a task asked for may be sent: the task is neither paused nor over.
+	// TaskRuns reports whether what a task asked for may be sent: the task is neither paused nor over.
 	TaskRuns(task webhook.ID) bool
 }
 
@@ -91,7 +91,7 @@ type orphan struct {
 	flight
 }
 
-// alarm is what stands on the wheel: a line of a lane's retry set that is due then, or a lane that may send again.
+// alarm is a timer's content: a line of a lane's retry set that is due then, or a lane that may send again.
 type alarm struct {
 	lane  *lane
 	retry *retry // nil: the lane itself
@@ -159,7 +159,7 @@ func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
 	s.enqueue(l)
 }
 
-// Move has an endpoint go on where the store says, because a person moved its cursor.
+// Move makes an endpoint continue at its position in the store, because a user moved its cursor.
 func (s *Scheduler) Move(endpoint webhook.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,7 +172,7 @@ func (s *Scheduler) Move(endpoint webhook.ID) {
 	}
 }
 
-// replace makes a lane anew, once what the one before has under way is recorded, or it would be sent again.
+// replace creates a new lane, once the outcomes pending in the previous one are recorded; otherwise they would be sent again.
 func (s *Scheduler) replace(endpoint *webhook.Endpoint) {
 	before := s.lanes[endpoint.ID]
 	if before != nil && before.pending > 0 {
@@ -250,7 +250,7 @@ func (s *Scheduler) Offer(messages []*webhook.Message) {
 	}
 }
 
-// Expunge tells that the payload of a message is gone: what stands in memory must not be sent any more, and nobody is to wait for it.
+// Expunge removes a message whose payload was deleted: it is not sent from memory any more, and nothing waits for it.
 func (s *Scheduler) Expunge(m *webhook.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -315,7 +315,7 @@ func (s *Scheduler) wakeWorker() {
 	}
 }
 
-// mayTurn tells whether a lane wants a turn and may have one now, and if not, from when on; a zero time: not until something happens.
+// mayTurn reports whether a lane wants a turn and may have one now, and if not, from when on; a zero time means not until something happens.
 func (s *Scheduler) mayTurn(l *lane) (ok bool, at time.Time) {
 	now := s.clock()
 	if l.wants(now) {
@@ -359,7 +359,7 @@ func (s *Scheduler) set(t *timer[alarm], at time.Time) {
 	}
 }
 
-// plan puts a line of the retry set on the wheel, unless it stands there or is too far off to be in memory.
+// plan puts a line of the retry set on the wheel, unless it is there already or too far off to be in memory.
 func (s *Scheduler) plan(l *lane, line webhook.Retry) {
 	if !l.retries.belongs(&line) {
 		if l.retries.reading {
@@ -375,7 +375,7 @@ func (s *Scheduler) plan(l *lane, line webhook.Retry) {
 	}
 }
 
-// forget drops a message's line from memory, if it stands there.
+// forget drops a message's line from memory, if it is there.
 func (s *Scheduler) forget(l *lane, message webhook.ID) {
 	if line := l.retries.drop(message); line != nil {
 		s.wheel.cancel(&line.timer)

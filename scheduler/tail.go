@@ -7,7 +7,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// maxTailBytes is how much of the logs' ends stands in memory, all applications together.
+// maxTailBytes is how much of the logs' ends is kept in memory, for all applications together.
 const maxTailBytes = 32 << 20
 
 // tail is the end of one application's log: all messages of the entries after index before.
@@ -21,7 +21,7 @@ type tail struct {
 	share  *share  // of the workers
 }
 
-// hasTurn tells whether the application's rate lets a lane go now. If not, the lane stands in line; only the first one is told a time.
+// hasTurn reports whether the application's rate lets a lane send now. If not, the lane is in line; only the first one gets a time.
 func (t *tail) hasTurn(l *lane, now time.Time) (ok bool, at time.Time) {
 	ok, at = t.rate.ready(now)
 	if ok && (len(t.line) == 0 || t.line[0] == l) {

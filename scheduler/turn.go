@@ -13,7 +13,7 @@ type flying struct {
 	share    *share    // that has the worker
 	class    class     // as which it has it
 	load     int       // bytes that it takes in memory, if many
-	key      uint64    // under which it stands in the store, see order.go
+	key      uint64    // its key in the store, see order.go
 	due      time.Time // its line in the retry set, into which it was put meanwhile; zero: it was not
 	early    bool      // it went before its time
 	settled  bool      // another attempt at the message succeeded meanwhile
@@ -114,7 +114,7 @@ const maxProbeHolds = 64
 
 // sources are the records of a lane in the order in which they are looked at: they take turns, with probes too, and when the endpoint has
 // just come back: or a message that it always refuses would keep it parked, though it takes others. But what has waited longest comes first
-// to one that is parked and ordered as a whole, and what a person sends to one that waits for its next probe.
+// to one that is parked and ordered as a whole, and what a user sends to one that waits for its next probe.
 func (l *lane) sources(now time.Time) [4]webhook.Source {
 	all := [4]webhook.Source{webhook.SourceManual, webhook.SourceRetry, webhook.SourceHeld, webhook.SourceLog}
 	h := &l.breaker.health
@@ -164,7 +164,7 @@ func (s *Scheduler) turnLog(l *lane) (d webhook.Delivery, found bool) {
 		return d, false
 	}
 	d = webhook.Delivery{Message: m, ID: m.ID, Endpoint: l.endpoint, Source: webhook.SourceLog, Number: 1}
-	if s.backlog.MayHaveLeft(m.ID) { // should the store fail, what stands in memory is sent
+	if s.backlog.MayHaveLeft(m.ID) { // should the store fail, what is in memory is sent
 		if s.fetch(l, &d); l.removed {
 			return d, false
 		}
@@ -269,7 +269,7 @@ func (s *Scheduler) retryLater(l *lane, line *retry) {
 	line.due, line.gone = false, false
 }
 
-// turnManual takes what a person or a task asked for.
+// turnManual takes what a user or a task asked for.
 func (s *Scheduler) turnManual(l *lane, i int) (d webhook.Delivery, found bool) {
 	line := l.manual.take(i)
 	if !line.Task.IsZero() && !s.backlog.TaskRuns(line.Task) { // the line has left the set with it, or is read when the task goes on
@@ -291,7 +291,7 @@ func (s *Scheduler) turnManual(l *lane, i int) (d webhook.Delivery, found bool) 
 	return s.depart(l, d), true
 }
 
-// takesTasks tells whether what a task asked for may go now: that is no reason to send before the next probe.
+// takesTasks reports whether what a task asked for may be sent now: a task is no reason to send before the next probe.
 func (l *lane) takesTasks(now time.Time) bool {
 	return !l.breaker.health.Parked || !l.breaker.health.NextProbe.After(now)
 }

@@ -38,7 +38,7 @@ type timer[T any] struct {
 //
 // It is a hierarchical timing wheel: Varghese & Lauck, "Hashed and hierarchical timing wheels: data structures for the
 // efficient implementation of a timer facility", SOSP 1987, scheme 7. A tick is read as a number of eight digits in
-// base 64. A timer stands at the level of the highest digit in which its tick differs from the present one, in the slot
+// base 64. A timer is at the level of the highest digit in which its tick differs from the present one, in the slot
 // of that digit's value. From there it moves to lower levels as the present comes nearer, at most once per level. So
 //   - all timers of a level are due before those of the levels above, and slots within a level follow in order of time;
 //   - the present can jump to the next occupied slot, which the bitmaps find, without touching those between;
@@ -65,7 +65,7 @@ func newWheel[T any](now time.Time) *wheel[T] {
 
 // add sets t to fire at the first tick that is not before at, instead of any time it was set to before. If that is not
 // later than the present, t is late and fires in the next advance; added by a timer that fires, not in the same one, so
-// that a timer which always sets itself anew to the past cannot hold up the caller. O(1).
+// that a timer which always sets itself to the past again cannot hold up the caller. O(1).
 func (w *wheel[T]) add(t *timer[T], at time.Time) {
 	w.cancel(t)
 	w.count++
@@ -139,7 +139,7 @@ func (w *wheel[T]) first() (level, slot int, start uint64) {
 	return 0, 0, wheelNever
 }
 
-// position returns where a timer for this tick stands, seen from the present. The present itself is at level 0.
+// position returns where a timer for this tick belongs, seen from the present. The present itself is at level 0.
 func (w *wheel[T]) position(tick uint64) (level, slot int) {
 	level = (bits.Len64((tick^w.tick)|1) - 1) / wheelBits
 	return level, int(tick >> (wheelBits * level) % wheelSlots)
@@ -153,7 +153,7 @@ func (w *wheel[T]) place(t *timer[T]) {
 	t.link(&w.slots[level][slot])
 }
 
-// spread moves all timers of a list to the slots where they stand as of the present. Memory is what this costs: in a
+// spread moves all timers of a list to the slots where they belong at present. Memory is what this costs: in a
 // long list the next timer is in no cache, and its address is known only when the one before it has come. From both ends
 // at once two are on their way at any moment, which makes timers fire almost twice as fast.
 func (w *wheel[T]) spread(list *timer[T]) {

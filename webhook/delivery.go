@@ -10,7 +10,7 @@ const (
 	SourceLog    Source = 0 // the log, at the cursor
 	SourceRetry  Source = 1 // the retry set: tried before, or not due until now
 	SourceHeld   Source = 2 // the held set: it stood behind another of its ordering key
-	SourceManual Source = 3 // the manual set: a person or a task asked for it
+	SourceManual Source = 3 // the manual set: a user or a task asked for it
 )
 
 // Delivery is one message on its way to one endpoint: what a worker is given to send.
@@ -61,12 +61,12 @@ type Held struct {
 	Message ID
 }
 
-// Manual is one line of an endpoint's manual set: a message that a person or a task wants sent now, whatever else is planned.
+// Manual is one line of an endpoint's manual set: a message that a user or a task wants sent now, whatever else is planned.
 type Manual struct {
 	Message ID
 	Number  uint32 // of the manual attempt to make; the first is 1
 	Made    uint32 // scheduled attempts made so far
-	Task    ID     // zero: a person's resend
+	Task    ID     // zero: a user's resend
 	Retry   bool   // follows the schedule if it fails
 }
 
@@ -81,7 +81,7 @@ type Health struct {
 	Rests        time.Time `json:"rests,omitzero"`        // until when the endpoint asked to be left alone; may be over
 }
 
-// OrderingKeyHash is FNV-1a, 64 bits, of an ordering key, never 0; 0 stands for no key. Two keys with the same hash wait for each
+// OrderingKeyHash is FNV-1a, 64 bits, of an ordering key, never 0; 0 means no key. Two keys with the same hash wait for each
 // other, which harms nobody.
 func OrderingKeyHash(key string) uint64 {
 	if key == "" {

@@ -21,7 +21,7 @@ type Endpoint struct {
 	RateLimit   uint16            `json:"rateLimit,omitempty"`  // messages per second; 0: none
 	Version     uint16            `json:"version"`
 	Disabled    bool              `json:"disabled,omitempty"` // nothing is sent; what comes waits in the log
-	Paused      bool              `json:"paused,omitempty"`   // the same, by a person who means to go on
+	Paused      bool              `json:"paused,omitempty"`   // the same, by a user, for a while
 	Metadata    map[string]string `json:"metadata,omitempty"`
 	Style       SignatureStyle    `json:"style,omitempty"`
 	Envelope    bool              `json:"envelope,omitempty"`    // the payload goes out within {"webhook_id", "type", "timestamp", "data"}

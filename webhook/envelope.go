@@ -8,7 +8,7 @@ import (
 )
 
 // AppendEnvelope appends a message as {"webhook_id", "type", "timestamp", "data"}; the timestamp is when it was accepted. The bytes of a
-// payload that is JSON are embedded as they are. Other text becomes a string, and what is no text comes in base64 as "data_base64"
+// payload that is JSON are embedded as they are. Other text becomes a string, and other bytes are encoded in base64 as "data_base64"
 // instead, as in CloudEvents 1.0.
 func AppendEnvelope(dst []byte, m *Message) []byte {
 	dst = append(dst, `{"webhook_id":"`...)

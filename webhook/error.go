@@ -21,7 +21,7 @@ const (
 	CodeForbidden      Code = "insufficient access"
 	CodeBadRequest     Code = "generic_error"
 	CodeInternal       Code = "server_error"
-	CodeChanged        Code = "changed_meanwhile" // somebody else's change came first: read anew and try again
+	CodeChanged        Code = "changed_meanwhile" // another change came first: read again and retry
 	CodeTypeExists     Code = "event_type_exists"
 	CodeLimit          Code = "limit_reached"
 	CodeKeyReused      Code = "idempotency_key_reused" // by a different request

@@ -31,5 +31,5 @@ func (e *Endpoint) Filter(m *Message) Rule {
 	return RuleNone
 }
 
-// Wants tells whether no rule keeps the message from the endpoint.
+// Wants reports whether no rule keeps the message from the endpoint.
 func (e *Endpoint) Wants(m *Message) bool { return e.Filter(m) == RuleNone }

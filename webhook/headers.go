@@ -26,7 +26,7 @@ var (
 	forbiddenHeaderPrefixes = []string{"content-", "proxy-", "x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-",
 		"x-svix-", "svix-", "webhook-"}
 
-	// sensitiveWords stand in the names of headers whose values are secrets, such as X-Api-Key: rather one too many.
+	// sensitiveWords are parts of the names of headers whose values are secrets, such as X-Api-Key: rather one too many.
 	sensitiveWords = []string{"auth", "cookie", "credential", "key", "passw", "secret", "signature", "token"}
 )
 

@@ -83,7 +83,7 @@ func (id ID) Index() uint64 { return binary.BigEndian.Uint64(id[5:]) }
 // Place is its place in that entry.
 func (id ID) Place() uint32 { return uint32(id[13])<<16 | uint32(id[14])<<8 | uint32(id[15]) }
 
-// IsZero tells whether it names nothing; the zero ID stands before every other.
+// IsZero reports whether id is zero. The zero ID sorts before all others.
 func (id ID) IsZero() bool { return id == ID{} }
 
 // Compare orders IDs as the log does: -1, 0 or 1.
@@ -99,7 +99,7 @@ func (id ID) Compare(other ID) int {
 	return 0
 }
 
-// After tells whether id stands later in the log than other.
+// After reports whether id is later in the log than other.
 func (id ID) After(other ID) bool { return id.Compare(other) > 0 }
 
 // Text is the ID as the API writes it, such as msg_2dPqK3WbX0iR9zVvGNw3T1oAJdc.

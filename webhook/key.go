@@ -34,12 +34,12 @@ type APIKey struct {
 // LogValue is the id alone.
 func (k APIKey) LogValue() slog.Value { return slog.StringValue(k.ID.Text(KindAPIKey)) }
 
-// Expired tells whether the key is good no longer.
+// Expired reports whether the key has expired.
 func (k *APIKey) Expired(now time.Time) bool {
 	return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt)
 }
 
-// tokenPrefix begins our tokens, so that people and scanners for leaked secrets know them.
+// tokenPrefix begins our tokens, so that users and scanners for leaked secrets recognize them.
 const tokenPrefix = "hwk"
 
 // Token is what the holder of a key shows: the key's ID, by which it is found, and the secret that is known only as a hash.
@@ -47,7 +47,7 @@ const tokenPrefix = "hwk"
 //	hwk_2dPqK3WbX0iR9zVvGNw3T1oAJdc_9vOq…
 func (k *APIKey) Token(secret string) string { return k.ID.Text(tokenPrefix) + "_" + secret }
 
-// ParseToken takes a token apart; valid tells whether it looks like one of ours.
+// ParseToken takes a token apart; valid reports whether it looks like one of ours.
 func ParseToken(token string) (key ID, secret string, valid bool) {
 	end := len(tokenPrefix) + 1 + idLength
 	if len(token) <= end || token[end] != '_' {
@@ -63,7 +63,7 @@ func HashToken(token string) []byte {
 	return sum[:]
 }
 
-// Validate checks what a person may choose.
+// Validate checks the fields that a user may set.
 func (k *APIKey) Validate() error {
 	if err := validName("name", k.Name); err != nil {
 		return err

@@ -14,14 +14,14 @@ type Message struct {
 	EventType   string
 	EventID     string        // the producer's own name for it, unique in the application; may be empty
 	Channels    []string      // empty: none
-	Tags        []string      // for people to find it by; empty: none
+	Tags        []string      // labels that users search by; may be empty
 	OrderingKey string        // for endpoints that keep an order per key; empty: none
 	DeliverAt   time.Time     // not to be sent before, exact to the millisecond; zero: at once
 	Retention   time.Duration // how long it is kept, in whole hours; 0: as long as the cluster keeps messages
 	Only        ID            // the one endpoint that it is for, whatever its filters; zero: all that want it
 	ContentType string        // of the payload; empty: application/json
 	Raw         bool          // Payload need not be JSON
-	Expunged    bool          // Payload is gone: by a person, or because its time was over
+	Expunged    bool          // Payload was deleted, by a user or because its retention ended
 	Payload     []byte        // what goes out, byte for byte as it came in: a JSON object unless Raw
 }
 
@@ -69,7 +69,7 @@ func (m *Message) Validate(now time.Time) error {
 	return validWords("channels", m.Channels, maxChannels, maxChannels*maxWord)
 }
 
-// validContentType accepts what can stand in a header.
+// validContentType reports whether text is allowed in a header.
 func validContentType(text string) error {
 	if text == "" {
 		return nil

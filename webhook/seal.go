@@ -45,7 +45,7 @@ type sealKey struct {
 	aead cipher.AEAD
 }
 
-// NewKeyring makes one of the configured keys, each at least 32 characters: the first one seals, all of them open.
+// NewKeyring returns a Keyring of the configured keys, of at least 32 characters each. The first one seals, all of them open.
 func NewKeyring(configured []string) (*Keyring, error) {
 	k := new(Keyring)
 	for _, text := range configured {
@@ -98,7 +98,7 @@ func (k *Keyring) Open(s Sealed) ([]byte, error) {
 	return nil, ErrSealKey
 }
 
-// Current tells whether s is sealed as Seal would seal it now.
+// Current reports whether s is sealed with the key that Seal uses.
 func (k *Keyring) Current(s Sealed) bool {
 	if len(k.keys) == 0 {
 		return len(s) > 0 && s[0] == sealedPlain

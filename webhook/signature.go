@@ -100,7 +100,7 @@ func checkHeaders(id, timestamp, signatures string, now time.Time, tolerance tim
 	return checkTimestamp("the header webhook-timestamp", timestamp, now, tolerance)
 }
 
-// leastMillis is no time in seconds that anybody means, the year 5138; in milliseconds it is 1973.
+// leastMillis is the smallest timestamp taken for milliseconds: in seconds it is the year 5138, in milliseconds 1973.
 const leastMillis = 100_000_000_000
 
 // checkTimestamp reads seconds since the Unix epoch that are not too far from now.

@@ -85,7 +85,7 @@ func parsePlainKey(text string) (SigningKey, error) {
 	return SigningKey{secret: Secret(text), plain: true}, nil
 }
 
-// Fits checks that a style can sign with the key: plain text is no key of Standard Webhooks.
+// Fits checks that a style can sign with the key: plain text is not a key of Standard Webhooks.
 func (k SigningKey) Fits(style SignatureStyle) error {
 	if k.plain && style == StyleStandard {
 		return Invalid("secret", "must begin with "+secretPrefix+"; any other text needs the signatureStyle github, stripe or hex")

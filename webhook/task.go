@@ -27,7 +27,7 @@ const (
 	TaskFailed   TaskStatus = "failed" // its endpoint or application is gone
 )
 
-// Over tells whether the task has come to its end.
+// Over reports whether the task has ended.
 func (s TaskStatus) Over() bool { return s != TaskRunning && s != TaskPaused }
 
 // ReplayStatus says which messages a TaskReplay takes.
@@ -108,7 +108,7 @@ func (t *Task) End() ID {
 	return end
 }
 
-// Wants tells whether a message is among those that the task is about, whatever became of it.
+// Wants reports whether the task is about a message, regardless of its delivery state.
 func (t *Task) Wants(m *Message) bool {
 	return (len(t.EventTypes) == 0 || slices.Contains(t.EventTypes, m.EventType)) &&
 		(t.Channel == "" || slices.Contains(m.Channels, t.Channel)) &&

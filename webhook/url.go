@@ -211,7 +211,7 @@ func NormalURL(text string) string {
 	return u.String()
 }
 
-// masked stands for a secret in what is shown.
+// masked replaces secrets in what is displayed.
 const masked = "xxxxx"
 
 // MaskURL is text without its secret: the password, or the user if there is no password, as in
