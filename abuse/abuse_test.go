@@ -21,7 +21,8 @@ var (
 	seedFlag  = flag.Uint64("seed", 1, "seed of the random requests")
 )
 
-// What must hold beside any abuse. Times are loose, since the machine may be busy; the long form's table has them.
+// What must hold beside any abuse. Times are loose, since the machine may be busy; the long form's
+// table has them.
 const (
 	memoryLimit = 1 << 30 * memoryFactor
 	worstPost   = 5 * time.Second * timeFactor

@@ -18,7 +18,8 @@ const (
 	bystanderSenders = 3
 )
 
-// bystander is another customer, with an endpoint in good health. It sends events from the beginning to the end.
+// bystander is another customer, with an endpoint in good health. It sends events from the
+// beginning to the end.
 type bystander struct {
 	w    *world
 	over chan struct{}

@@ -38,7 +38,8 @@ func resumeLarge(w *world) {
 	}
 }
 
-// largeEndpoint is the body of one with a URL of so many bytes, which are as long as can be as JSON, and so many headers.
+// largeEndpoint is the body of one with a URL of so many bytes, which are as long as can be as
+// JSON, and so many headers.
 func largeEndpoint(uid string, url, headers, value int) string {
 	var own []string
 	for i := range headers {
@@ -48,7 +49,8 @@ func largeEndpoint(uid string, url, headers, value int) string {
 	return fmt.Sprintf(`{"uid": %q, "url": %q, "headers": {%s}}`, uid, start+strings.Repeat("&", url-len(start)), strings.Join(own, ","))
 }
 
-// All the endpoints that one may have, of the largest size, and messages that each of them is to get.
+// All the endpoints that one may have, of the largest size, and messages that each of them is to
+// get.
 func manyEndpoints(w *world) {
 	c := w.customer()
 	defer w.leave(c)
@@ -61,7 +63,8 @@ func manyEndpoints(w *world) {
 	}
 }
 
-// Endpoints that keep a worker for as long as they can; another customer's new one must not wait for them.
+// Endpoints that keep a worker for as long as they can; another customer's new one must not wait
+// for them.
 func hangingEndpoints(w *world) {
 	for range 3 {
 		c := w.customer()

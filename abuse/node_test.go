@@ -56,7 +56,8 @@ func openPorts(w *world) {
 	}
 }
 
-// A node that would have too few for its store says so, and how to give it more, instead of ending some day.
+// A node that would have too few for its store says so, and how to give it more, instead of ending
+// some day.
 func fewDescriptors(w *world) {
 	dir := w.t.TempDir()
 	args := process.Command(process.Context(w.t), "dev", "--data", dir, "--listen", process.NodeAddress(process.FreePorts(w.t, 1), 1), "--token", rootToken).Args

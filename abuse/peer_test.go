@@ -15,7 +15,8 @@ import (
 	"hookwheel/systemtest/process"
 )
 
-// What somebody without the secret of the cluster does on the port that the nodes have for each other.
+// What somebody without the secret of the cluster does on the port that the nodes have for each
+// other.
 var peerAbuses = []abuse{
 	{"hellos without the secret", strangeHellos, nil},
 	{"garbage between nodes", peerGarbage, nil},

@@ -124,7 +124,8 @@ func readerChanges(w *world) {
 	w.must("GET", c.path("/msg/%s", id), "", nil)
 }
 
-// Whether another application is there must not be told, neither by the answer nor by what can be done to it.
+// Whether another application is there must not be told, neither by the answer nor by what can be
+// done to it.
 func othersThings(w *world) {
 	c, other := w.customer(), w.customer()
 	defer w.leave(c)

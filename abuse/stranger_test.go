@@ -45,7 +45,8 @@ func announcedBodies(w *world) {
 	}
 }
 
-// More connections than a single node has descriptors for. Deliveries and the store must have theirs.
+// More connections than a single node has descriptors for. Deliveries and the store must have
+// theirs.
 func idleConnections(w *world) {
 	each(64, long(1500, 4000)*len(w.nodes)/2, func(i int) { w.dial(w.nodes[i%len(w.nodes)].api) })
 	time.Sleep(2 * time.Second)

@@ -307,7 +307,8 @@ func (w *world) dial(address string) net.Conn {
 	return conn
 }
 
-// raw sends bytes to a node's API and returns the status of the answer; 0: it closed the connection, or said nothing for so long.
+// raw sends bytes to a node's API and returns the status of the answer; 0: it closed the
+// connection, or said nothing for so long.
 func (w *world) raw(i int, patience time.Duration, request []byte) int {
 	conn, err := net.DialTimeout("tcp", w.nodes[i].api, 10*time.Second)
 	if err != nil {
@@ -373,8 +374,8 @@ func newSites(t *testing.T) *sites {
 	return s
 }
 
-// memory is the memory of a node in bytes: what it has now of its own, and what was resident at most since resetPeak, with the
-// parts of the store's files that the system has at hand.
+// memory is the memory of a node in bytes: what it has now of its own, and what was resident at
+// most since resetPeak, with the parts of the store's files that the system has at hand.
 func (n *node) memory(t *testing.T) (own, peak int64) {
 	t.Helper()
 	text, err := os.ReadFile(n.proc("status"))

@@ -21,8 +21,8 @@ type site struct {
 	app   string
 }
 
-// newSite creates application and endpoints, and gives the sink their secrets; it ends early, without an error, when the
-// context does. After an error, too, remove takes away what was made.
+// newSite creates application and endpoints, and gives the sink their secrets; it ends early,
+// without an error, when the context does. After an error, too, remove takes away what was made.
 func newSite(ctx context.Context, base, token string, sink *Sink) (*site, error) {
 	s := &site{base: strings.TrimRight(base, "/"), token: token}
 	var made struct{ ID string }
@@ -69,8 +69,8 @@ func (s *site) remove() error {
 	return s.call("DELETE", "/api/v1/app/"+s.app, nil, 204, nil)
 }
 
-// call sends in as JSON, if there is any, and reads the answer into out, if there is one. Any status but want is an
-// error that quotes the answer.
+// call sends in as JSON, if there is any, and reads the answer into out, if there is one. Any
+// status but want is an error that quotes the answer.
 func (s *site) call(method, path string, in any, want int, out any) error {
 	request, answer := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)

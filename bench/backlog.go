@@ -53,7 +53,8 @@ func (b *Backlog) Err() error {
 	return nil
 }
 
-// Dead has events wait for an endpoint that is dead, changes the leader meanwhile, and lets the endpoint come back.
+// Dead has events wait for an endpoint that is dead, changes the leader meanwhile, and lets the
+// endpoint come back.
 func (s *Scenario) Dead(ctx context.Context, events int) (*Backlog, error) {
 	b := &Backlog{Events: events, Kind: "for a dead endpoint"}
 	return b, s.backlog(ctx, b, func(sink *Sink, site *site) error {
@@ -84,7 +85,8 @@ func (s *Scenario) Scheduled(ctx context.Context, events int) (*Backlog, error) 
 	})
 }
 
-// backlog measures the node with nothing waiting, and then has work measure it with an endpoint of its own.
+// backlog measures the node with nothing waiting, and then has work measure it with an endpoint of
+// its own.
 func (s *Scenario) backlog(ctx context.Context, b *Backlog, work func(*Sink, *site) error) error {
 	if err := s.empty(ctx, b); err != nil {
 		return err
@@ -154,8 +156,8 @@ func (s *Scenario) post(ctx context.Context, site *site, events int, more string
 	return ctx.Err()
 }
 
-// changeLeader hands leadership over under a light load on another endpoint, and returns the longest time for which nothing arrived
-// there. With one node there is nobody to hand it to.
+// changeLeader hands leadership over under a light load on another endpoint, and returns the
+// longest time for which nothing arrived there. With one node there is nobody to hand it to.
 func (s *Scenario) changeLeader(ctx context.Context) (time.Duration, error) {
 	if len(s.URLs) < 2 {
 		return 0, nil
@@ -180,7 +182,8 @@ func (s *Scenario) changeLeader(ctx context.Context) (time.Duration, error) {
 	return time.Duration(longest.Load()), errors.Join(err, <-failed)
 }
 
-// arrivals is a receiver that is dead until it is opened, and then notes the order and the time of what arrives.
+// arrivals is a receiver that is dead until it is opened, and then notes the order and the time of
+// what arrives.
 type arrivals struct {
 	alive     atomic.Bool
 	mu        sync.Mutex

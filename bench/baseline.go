@@ -14,8 +14,9 @@ type Bare struct {
 	CPU                time.Duration `json:"cpuNs"`              // of this process
 }
 
-// Bare measures the bare loop with the events, payloads and connections of a run. It counts apart from the endpoints, so
-// the same sink serves the run after it. When the context ends it tells what was seen until then.
+// Bare measures the bare loop with the events, payloads and connections of a run. It counts apart
+// from the endpoints, so the same sink serves the run after it. When the context ends it tells what
+// was seen until then.
 func (l *Load) Bare(ctx context.Context) (*Bare, error) {
 	if err := l.validate(); err != nil {
 		return nil, err
@@ -39,7 +40,8 @@ func (l *Load) Bare(ctx context.Context) (*Bare, error) {
 	}, nil
 }
 
-// cpuTime is what this process has used so far, in user and kernel mode; 0 if the system does not say.
+// cpuTime is what this process has used so far, in user and kernel mode; 0 if the system does not
+// say.
 func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

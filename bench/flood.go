@@ -13,7 +13,8 @@ const (
 	floodLimit     = 1.5
 )
 
-// Flood measures what a flood for one endpoint does to the latency of others, which get a twentieth of all events.
+// Flood measures what a flood for one endpoint does to the latency of others, which get a twentieth
+// of all events.
 func (s *Scenario) Flood(ctx context.Context, rounds int) (*Comparison, error) {
 	all := func(int) bool { return true }
 	quiet := phase{name: "10 endpoints", endpoints: floodEndpoints, rate: quietRate, duration: floodPhase, size: 1 << 10}

@@ -18,8 +18,8 @@ const (
 	maxErrorText = 200                    // bytes of an answer that are kept
 )
 
-// generator sends events 0, 1, … over several connections. It is a closed loop: each connection sends its next event
-// when the last one is answered.
+// generator sends events 0, 1, … over several connections. It is a closed loop: each connection
+// sends its next event when the last one is answered.
 type generator struct {
 	targets     []target
 	want        int // the status that means accepted
@@ -114,7 +114,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// failures counts the POSTs that were not accepted, by kind, and keeps the first few different texts.
+// failures counts the POSTs that were not accepted, by kind, and keeps the first few different
+// texts.
 type failures struct {
 	mu    sync.Mutex
 	total int

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// A histogram has 128 buckets of equal width for each power of two, so a bucket is at most 1/128 of its values wide and
-// its middle is within 0.4 % of each of them. Below 128 ns a bucket is 1 ns wide.
+// A histogram has 128 buckets of equal width for each power of two, so a bucket is at most 1/128 of
+// its values wide and its middle is within 0.4 % of each of them. Below 128 ns a bucket is 1 ns
+// wide.
 const (
 	stepBits = 7
 	steps    = 1 << stepBits
@@ -16,8 +17,8 @@ const (
 	buckets  = (maxBits - stepBits + 1) * steps
 )
 
-// Histogram counts durations, to be asked for quantiles. All its methods may be called at the same time; the zero
-// value is empty.
+// Histogram counts durations, to be asked for quantiles. All its methods may be called at the same
+// time; the zero value is empty.
 type Histogram struct {
 	counts [buckets]atomic.Uint64
 }
@@ -43,8 +44,8 @@ func (h *Histogram) Count() uint64 {
 	return total
 }
 
-// Quantile is the smallest duration that the share q (0..1) of all recorded ones does not exceed, exact to 0.4 %; 0 if
-// there are none.
+// Quantile is the smallest duration that the share q (0..1) of all recorded ones does not exceed,
+// exact to 0.4 %; 0 if there are none.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	total := h.Count()
 	rank := max(1, uint64(math.Ceil(q*float64(total))))

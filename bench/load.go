@@ -14,7 +14,8 @@ const (
 	maxConnections   = 10_000
 )
 
-// Load says what to send. The sink says how many events, and to how many endpoints; its owner closes it.
+// Load says what to send. The sink says how many events, and to how many endpoints; its owner
+// closes it.
 type Load struct {
 	URLs        []string // of the nodes; connections are spread over them, and the first one is asked for the endpoints
 	Token       string   // of the API
@@ -26,9 +27,9 @@ type Load struct {
 	Progress    io.Writer     // gets a line every second; nil: none
 }
 
-// Run sends all events, waits for their deliveries and reports. When the context ends the report says so and tells what
-// was seen until then. Errors are about what had to be there before the first event: a sensible Load, a node that
-// answers.
+// Run sends all events, waits for their deliveries and reports. When the context ends the report
+// says so and tells what was seen until then. Errors are about what had to be there before the
+// first event: a sensible Load, a node that answers.
 func (l *Load) Run(ctx context.Context) (*Report, error) {
 	if err := l.validate(); err != nil {
 		return nil, err
@@ -114,7 +115,8 @@ func (l *Load) generatorTo(targets []target, want int) *generator {
 	return &generator{targets: targets, want: want, events: l.Sink.Events(), connections: l.Connections, size: l.Size}
 }
 
-// await waits until all accepted events have arrived, or nothing new has for l.Wait, or the context ends.
+// await waits until all accepted events have arrived, or nothing new has for l.Wait, or the context
+// ends.
 func (l *Load) await(ctx context.Context, g *generator, tallies []tally) {
 	seen, since := delivered(tallies), time.Now()
 	for ctx.Err() == nil && time.Since(since) < l.Wait {
@@ -137,7 +139,8 @@ func delivered(tallies []tally) int {
 	return int(total)
 }
 
-// lost is how many accepted events have not arrived, over all endpoints. The generator must have ended.
+// lost is how many accepted events have not arrived, over all endpoints. The generator must have
+// ended.
 func lost(g *generator, tallies []tally) int {
 	total := 0
 	for i := range tallies {

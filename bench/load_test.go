@@ -67,7 +67,8 @@ func TestRunCountsWhatHappens(t *testing.T) {
 		t.Errorf("delivered %d, lost %d, unconfirmed %d, unknown %d",
 			report.Delivered, report.Lost, report.Unconfirmed, report.Unknown)
 	}
-	// The first and then every 1000th delivery is checked: 3 of those to each endpoint, and one of them forges.
+	// The first and then every 1000th delivery is checked: 3 of those to each endpoint, and one of
+	// them forges.
 	if report.CheckedSignatures != 6 || report.BadSignatures != 3 || sink.BadSignatures(1) != 3 {
 		t.Errorf("%d of %d signatures are bad", report.BadSignatures, report.CheckedSignatures)
 	}

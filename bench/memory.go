@@ -12,10 +12,12 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// gcPatience is how long an idle process may take until its next garbage collection: Go forces one every two minutes.
+// gcPatience is how long an idle process may take until its next garbage collection: Go forces one
+// every two minutes.
 const gcPatience = 150 * time.Second
 
-// leaderHeap waits for a garbage collection on the leader and returns what that has left in use, in bytes.
+// leaderHeap waits for a garbage collection on the leader and returns what that has left in use, in
+// bytes.
 func (s *Scenario) leaderHeap(ctx context.Context) (int64, error) {
 	url, err := s.leader()
 	if err != nil {
@@ -52,7 +54,8 @@ func (s *Scenario) leader() (string, error) {
 	return "", errors.New("none of the nodes given leads the cluster: give the URLs of all")
 }
 
-// memory reads from a node's metrics how many garbage collections it has had, and how many bytes the last one has left in use.
+// memory reads from a node's metrics how many garbage collections it has had, and how many bytes
+// the last one has left in use.
 func memory(url string) (collections uint64, live int64, err error) {
 	status, body, err := fasthttp.GetTimeout(nil, strings.TrimRight(url, "/")+"/metrics", callTimeout)
 	if err != nil || status != 200 {

@@ -17,7 +17,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// fakeNode is a small server of the API that delivers at once, from memory, and can be made to do so badly.
+// fakeNode is a small server of the API that delivers at once, from memory, and can be made to do
+// so badly.
 type fakeNode struct {
 	t      *testing.T
 	url    string
@@ -139,7 +140,8 @@ func (n *fakeNode) deliver(endpoint int, url string, payload []byte) {
 	}
 }
 
-// sign is written from the Standard Webhooks text, not with our package, so that the two check one another.
+// sign is written from the Standard Webhooks text, not with our package, so that the two check one
+// another.
 func sign(header *fasthttp.RequestHeader, key, payload []byte) {
 	id, timestamp := "msg_"+rand.Text(), strconv.FormatInt(time.Now().Unix(), 10)
 	sum := hmac.New(sha256.New, key)

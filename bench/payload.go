@@ -5,12 +5,14 @@ import (
 	"time"
 )
 
-// A payload is a JSON object with its numbers at fixed positions, so that the sink need not parse it:
+// A payload is a JSON object with its numbers at fixed positions, so that the sink need not parse
+// it:
 //
 //	{"event":"0000000042","sent":"1763913600000000000","pad":"…"}
 //	0         10         20      30                 49      58   size-2
 //
-// The numbers are strings because JSON allows no leading zeros. The time is in nanoseconds since the Unix epoch.
+// The numbers are strings because JSON allows no leading zeros. The time is in nanoseconds since
+// the Unix epoch.
 const (
 	payloadOpen  = `{"event":"`
 	payloadSent  = `","sent":"`
@@ -30,8 +32,8 @@ const (
 	MaxSize = 4 << 20
 )
 
-// noise is what payloads are padded with: each event begins at another place of it, so that a store that compresses
-// gains no more than it would with real text.
+// noise is what payloads are padded with: each event begins at another place of it, so that a store
+// that compresses gains no more than it would with real text.
 var noise = makeNoise(64 << 10)
 
 func makeNoise(size int) []byte {
@@ -77,7 +79,8 @@ func writeDigits(dst []byte, value int64) {
 	}
 }
 
-// readDigits reads up to 19 decimal digits; ok is false if there are none, or anything else is among them.
+// readDigits reads up to 19 decimal digits; ok is false if there are none, or anything else is
+// among them.
 func readDigits(text []byte) (value int64, ok bool) {
 	for _, c := range text {
 		if c < '0' || c > '9' {
@@ -90,6 +93,6 @@ func readDigits(text []byte) (value int64, ok bool) {
 
 var started = time.Now()
 
-// now is the time in nanoseconds since the Unix epoch. Unlike time.Now it never steps when the clock is set, as
-// latencies are differences of it.
+// now is the time in nanoseconds since the Unix epoch. Unlike time.Now it never steps when the
+// clock is set, as latencies are differences of it.
 func now() int64 { return started.UnixNano() + int64(time.Since(started)) }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Report is what a run has shown. Rates are per second of the time from the first POST; durations are in
-// nanoseconds. A delivery is one event at one endpoint.
+// Report is what a run has shown. Rates are per second of the time from the first POST; durations
+// are in nanoseconds. A delivery is one event at one endpoint.
 type Report struct {
 	Events      int `json:"events"` // to send
 	Endpoints   int `json:"endpoints"`
@@ -76,7 +76,8 @@ func (r *Report) fill(g *generator, tallies []tally) {
 	}
 }
 
-// Err returns an error if a run that was not cut short broke a promise: something lost, wrongly signed, or nothing accepted.
+// Err returns an error if a run that was not cut short broke a promise: something lost, wrongly
+// signed, or nothing accepted.
 func (r *Report) Err() error {
 	switch {
 	case r.Stopped != "":

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Scenario is a measurement that brings its own baseline: the same node, the same load, in the same run, so that the ratio of the
-// two holds on a noisy machine.
+// Scenario is a measurement that brings its own baseline: the same node, the same load, in the same
+// run, so that the ratio of the two holds on a noisy machine.
 type Scenario struct {
 	URLs     []string  // of the nodes; the first one is asked for the endpoints and posted to
 	Token    string    // of the API
@@ -34,8 +34,8 @@ type phase struct {
 	size      int // of a payload, in bytes
 }
 
-// run makes the endpoints, sends, waits for what arrives at the endpoints that are looked at, and removes the endpoints. It returns
-// the time from POST to arrival at those.
+// run makes the endpoints, sends, waits for what arrives at the endpoints that are looked at, and
+// removes the endpoints. It returns the time from POST to arrival at those.
 func (s *Scenario) run(ctx context.Context, p phase, look func(endpoint int) bool) (_ *Histogram, err error) {
 	events := max(1, int(p.rate*p.duration.Seconds()))
 	sink, err := NewSink(s.Listen, p.endpoints, events)

@@ -26,8 +26,8 @@ type target struct {
 	before, after string // the JSON around the payload
 }
 
-// newTarget prepares POSTs of before + payload + after to link, with payloads of size bytes. Without a token there is no
-// Authorization header.
+// newTarget prepares POSTs of before + payload + after to link, with payloads of size bytes.
+// Without a token there is no Authorization header.
 func newTarget(link, token, before, after string, size int) (target, error) {
 	u, err := url.Parse(link)
 	if err != nil {
@@ -64,8 +64,9 @@ func (t *target) dial(ctx context.Context) (net.Conn, error) {
 	return dialer.DialContext(ctx, "tcp", t.address)
 }
 
-// sender posts events over one keep-alive connection, one after the other. It shares its processor with the node that
-// it measures, so it is frugal: a request is one slice of bytes, of which each event fills in the payload.
+// sender posts events over one keep-alive connection, one after the other. It shares its processor
+// with the node that it measures, so it is frugal: a request is one slice of bytes, of which each
+// event fills in the payload.
 type sender struct {
 	targets []target
 	turn    int // which target is the next to connect to
@@ -85,8 +86,9 @@ func newSender(targets []target, turn, size int) *sender {
 	return &sender{targets: targets, turn: turn, size: size, reader: bufio.NewReader(nil)}
 }
 
-// post sends one event and waits for the answer, whose body holds until the next post. After an error the next post
-// goes to the next target, so a node that is down does not take its share of the run with it.
+// post sends one event and waits for the answer, whose body holds until the next post. After an
+// error the next post goes to the next target, so a node that is down does not take its share of
+// the run with it.
 func (s *sender) post(ctx context.Context, event int, sent int64) (status int, body []byte, err error) {
 	if s.conn == nil {
 		if err := s.connect(ctx); err != nil {

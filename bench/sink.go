@@ -19,12 +19,14 @@ const (
 	closeTimeout    = time.Second     // for answers under way
 )
 
-// Respond is a way for a sink to misbehave. It may fill in the answer itself, or sleep, or hijack the connection, and
-// then returns true; the delivery counts as arrived only if the status it leaves is 2xx. With false the sink answers
-// 200, as usual. event is -1 if the body is not a payload of this package. It is called by many goroutines at once.
+// Respond is a way for a sink to misbehave. It may fill in the answer itself, or sleep, or hijack
+// the connection, and then returns true; the delivery counts as arrived only if the status it
+// leaves is 2xx. With false the sink answers 200, as usual. event is -1 if the body is not a
+// payload of this package. It is called by many goroutines at once.
 type Respond func(endpoint int, event int, ctx *fasthttp.RequestCtx) (handled bool)
 
-// Sink is a receiver that counts what arrives at each of its endpoints. All its methods may be called at the same time.
+// Sink is a receiver that counts what arrives at each of its endpoints. All its methods may be
+// called at the same time.
 type Sink struct {
 	listener net.Listener
 	server   fasthttp.Server
@@ -48,7 +50,8 @@ type tally struct {
 	bad     atomic.Int64 // signatures, of those checked
 }
 
-// NewSink starts to listen on an address such as 127.0.0.1:0, for events 0 … events-1. Its counters hold one run.
+// NewSink starts to listen on an address such as 127.0.0.1:0, for events 0 … events-1. Its counters
+// hold one run.
 func NewSink(listen string, endpoints int, events int) (*Sink, error) {
 	if events < 1 || endpoints < 1 || events > maxCounters/(endpoints+1) {
 		return nil, fmt.Errorf("%d events for %d endpoints: expected at least 1 of each and at most %d counters",
@@ -94,7 +97,8 @@ func (s *Sink) SetRespond(respond Respond) {
 	s.respond.Store(&respond)
 }
 
-// SetSecret lets the sink verify the signature of the first and every 1000th delivery to an endpoint.
+// SetSecret lets the sink verify the signature of the first and every 1000th delivery to an
+// endpoint.
 func (s *Sink) SetSecret(endpoint int, secret webhook.Secret) {
 	s.tallies[endpoint].secret.Store(&secret)
 }
@@ -116,7 +120,8 @@ func (s *Sink) Latency(endpoint int) *Histogram { return &s.tallies[endpoint].la
 // BadSignatures is how many of the signatures verified at an endpoint were wrong.
 func (s *Sink) BadSignatures(endpoint int) int { return int(s.tallies[endpoint].bad.Load()) }
 
-// Unknown is how many requests came that were not for an endpoint, or did not carry an event there is a counter for.
+// Unknown is how many requests came that were not for an endpoint, or did not carry an event there
+// is a counter for.
 func (s *Sink) Unknown() int { return int(s.unknown.Load()) }
 
 // Close stops listening, and waits up to a second for the answers under way.
@@ -155,7 +160,8 @@ func (s *Sink) serve(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// misbehave lets the hook respond, and reports whether the delivery did not arrive. The bare loop is left alone.
+// misbehave lets the hook respond, and reports whether the delivery did not arrive. The bare loop
+// is left alone.
 func (s *Sink) misbehave(endpoint, event int, ctx *fasthttp.RequestCtx) bool {
 	respond := s.respond.Load()
 	if respond == nil || endpoint == s.Endpoints() {

@@ -1,4 +1,5 @@
-// Package certs makes the certificates that nodes use, and watches those in use: they are read again when their files change.
+// Package certs makes the certificates that nodes use, and watches those in use: they are read
+// again when their files change.
 package certs
 
 import (
@@ -32,8 +33,8 @@ type Files struct {
 	Key  string
 }
 
-// Certificates are a certificate, its key and perhaps a CA, read again whenever their files change. New ones that are of no use
-// leave the old in force.
+// Certificates are a certificate, its key and perhaps a CA, read again whenever their files change.
+// New ones that are of no use leave the old in force.
 type Certificates struct {
 	files Files
 	node  string // whose certificate it must be; empty without a CA
@@ -141,7 +142,8 @@ func (f Files) stamp() string {
 	return text.String()
 }
 
-// load reads the files and checks all that would otherwise show itself only when another refuses the certificate.
+// load reads the files and checks all that would otherwise show itself only when another refuses
+// the certificate.
 func (f Files) load(node string, now time.Time) (*loadedCertificates, error) {
 	chain, certPEM, err := readCertificates(f.Cert)
 	if err != nil {

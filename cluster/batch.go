@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// Bounds of a batch: beyond about a hundred commands an entry saves nothing more and only adds to the latency. One batch is on its way
-// at a time. Two, of which one is on the disk while the other is applied, bring no more events per second, but twice the entries of half
-// the size: twice the syncs, which delay each other, and what is sent for one endpoint delays the others more.
+// Bounds of a batch: beyond about a hundred commands an entry saves nothing more and only adds to
+// the latency. One batch is on its way at a time. Two, of which one is on the disk while the other
+// is applied, bring no more events per second, but twice the entries of half the size: twice the
+// syncs, which delay each other, and what is sent for one endpoint delays the others more.
 const (
 	maxBatchCommands = 128
 	maxBatchBytes    = 256 << 10 // of what applying the commands takes; a larger one travels alone
@@ -17,8 +18,9 @@ const (
 	maxQueue         = 4096      // commands that wait for a batch; more wait in Propose
 	commandOverhead  = 64
 
-	// gatherDelay is how long a batch that is far from full waits for company. Those who were answered together ask again
-	// together, a little apart; without it the first of them would travel alone.
+	// gatherDelay is how long a batch that is far from full waits for company. Those who were
+	// answered together ask again together, a little apart; without it the first of them would
+	// travel alone.
 	gatherDelay = 300 * time.Microsecond
 	gathered    = 48 // commands that are company enough
 )
@@ -55,7 +57,8 @@ func newBatcher(cost func([]byte) int, commit func([]*proposal)) *batcher {
 	return &batcher{queue: make(chan *proposal, maxQueue), cost: cost, commit: commit}
 }
 
-// run ends with ctx, when the batch in flight is finished; what still waits is finished with errNotTaken.
+// run ends with ctx, when the batch in flight is finished; what still waits is finished with
+// errNotTaken.
 func (b *batcher) run(ctx context.Context) {
 	var next *proposal // did not fit into the batch before
 	for {

@@ -66,7 +66,8 @@ func repeated(size, n int) []int {
 	return list
 }
 
-// checkInOrder wants all proposals accounted for: first the batch, then the one left over, then the queue.
+// checkInOrder wants all proposals accounted for: first the batch, then the one left over, then the
+// queue.
 func checkInOrder(t *testing.T, all, batch []*proposal, left *proposal, waiting int) {
 	t.Helper()
 	got := append([]*proposal(nil), batch...)
@@ -240,7 +241,8 @@ func FuzzDecodeEntryBounds(f *testing.F) {
 	})
 }
 
-// checkSameAgain wants commands to survive another round trip, in no more bytes: numbers may have come in a long form.
+// checkSameAgain wants commands to survive another round trip, in no more bytes: numbers may have
+// come in a long form.
 func checkSameAgain(t *testing.T, now int64, commands []Command, size int) {
 	t.Helper()
 	batch := make([]*proposal, len(commands))

@@ -16,8 +16,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Calls between nodes, beside those of Raft. A call is a kind, a length of 4 bytes and a body; an answer is a length and a
-// body. One call at a time is on a connection.
+// Calls between nodes, beside those of Raft. A call is a kind, a length of 4 bytes and a body; an
+// answer is a length and a body. One call at a time is on a connection.
 const (
 	callPropose = 1 // body: commands; answer: for each an outcome, and after outcomeOK the reply with its length
 	callIndex   = 2 // body: none; answer: outcome, and after outcomeOK the commit index, 8 bytes
@@ -25,7 +25,8 @@ const (
 	callChange  = 4 // body: a change as JSON; answer: its changeAnswer
 )
 
-// callKind is what is known of a call before its body is read: how many bytes it and its answer have at most.
+// callKind is what is known of a call before its body is read: how many bytes it and its answer
+// have at most.
 type callKind struct {
 	body, answer int
 	entry        bool // open to a node that is no member yet. Of changes it may only ask to be let in.
@@ -44,7 +45,8 @@ const (
 	dialTimeout = time.Second
 	idlePerPeer = 4 // a batch, and calls of the other kinds
 
-	// callBudget is how many bytes the bodies of all calls together may take that are being read or worked on.
+	// callBudget is how many bytes the bodies of all calls together may take that are being read or
+	// worked on.
 	callBudget = 64 << 20
 	readStep   = 1 << 20 // a body grows by so much as it arrives, whatever length was announced
 )
@@ -94,7 +96,8 @@ func (p *peers) get(address raft.ServerAddress) (*peerConn, error) {
 	return conn, nil
 }
 
-// put takes a connection back; one that failed is closed with all idle ones to that address, which would fail too.
+// put takes a connection back; one that failed is closed with all idle ones to that address, which
+// would fail too.
 func (p *peers) put(address raft.ServerAddress, conn *peerConn, failed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,7 +132,8 @@ func (p *peers) abandon(address raft.ServerAddress) {
 	}
 }
 
-// abandonOldLeaders ends the calls to a leader that has been replaced: it may hang for long, and the new one would answer.
+// abandonOldLeaders ends the calls to a leader that has been replaced: it may hang for long, and
+// the new one would answer.
 func (n *Node) abandonOldLeaders() {
 	tick := time.NewTicker(10 * leaderPoll)
 	defer tick.Stop()
@@ -340,8 +344,8 @@ func encodeCall(v any) []byte {
 	return text
 }
 
-// ask makes one call on a connection of its own, to whoever is at an address or to a server of the cluster; in and out are
-// JSON.
+// ask makes one call on a connection of its own, to whoever is at an address or to a server of the
+// cluster; in and out are JSON.
 func (n *Node) ask(conn net.Conn, kind byte, in, out any, timeout time.Duration) error {
 	defer conn.Close()
 	body, err := json.Marshal(in)

@@ -61,7 +61,8 @@ const (
 	caughtUp      = 512 // entries that a node may lack when it gets its vote
 )
 
-// Join lets the new node at address into the cluster. It gets its vote, if it is to have one, when it has caught up.
+// Join lets the new node at address into the cluster. It gets its vote, if it is to have one, when
+// it has caught up.
 func (n *Node) Join(ctx context.Context, address string, voter bool) error {
 	return n.viaLeader(ctx, change{Op: opJoin, Address: address, Voter: voter})
 }
@@ -166,9 +167,9 @@ func (n *Node) change(ctx context.Context, c change) (answer changeAnswer, err e
 	return changeAnswer{Cluster: n.identity.cluster(), Servers: n.servers()}, err
 }
 
-// expects returns why a node is not let in because it asks, or nil. A node that was removed, or anybody else who has the secret
-// and a certificate, must not make itself a member: it takes an operator or a peer line, unless the node was a member before and
-// has lost its data.
+// expects returns why a node is not let in because it asks, or nil. A node that was removed, or
+// anybody else who has the secret and a certificate, must not make itself a member: it takes an
+// operator or a peer line, unless the node was a member before and has lost its data.
 func (n *Node) expects(c change) error {
 	name := nodeOf(c.Server)
 	is := func(s Server) bool { return s.ID == name }

@@ -159,7 +159,8 @@ func TestFollowerFull(t *testing.T) {
 	})
 }
 
-// After the majority is lost for good, the one that is left begins a new cluster with what it has, and new nodes join it.
+// After the majority is lost for good, the one that is left begins a new cluster with what it has,
+// and new nodes join it.
 func TestReset(t *testing.T) {
 	members := startMembers(t, 3)
 	readyLeader(t, members)

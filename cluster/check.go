@@ -45,10 +45,10 @@ func (r *LogReport) violated(format string, args ...any) {
 	}
 }
 
-// CheckLog verifies the Raft log in the data folder dir, whose store is at the entry applied: terms never fall, all
-// entries can be read, term and vote can be read, and the log goes on where the store ends, without gaps. There may be a gap
-// in what the store holds already, or the log may end before: so it is when a node has taken over a leader's state. No node
-// may be using the folder.
+// CheckLog verifies the Raft log in the data folder dir, whose store is at the entry applied: terms
+// never fall, all entries can be read, term and vote can be read, and the log goes on where the
+// store ends, without gaps. There may be a gap in what the store holds already, or the log may end
+// before: so it is when a node has taken over a leader's state. No node may be using the folder.
 func CheckLog(dir string, applied uint64) (report LogReport, err error) {
 	report.Violations = []string{}
 	id, err := readIdentity(dir)
@@ -62,7 +62,8 @@ func CheckLog(dir string, applied uint64) (report LogReport, err error) {
 	return report, err
 }
 
-// ErrNoLog means that a data folder has no Raft log, as that of a node that was never part of a cluster.
+// ErrNoLog means that a data folder has no Raft log, as that of a node that was never part of a
+// cluster.
 var ErrNoLog = raftlog.ErrNone
 
 func (r *LogReport) check(log *raftlog.Store, applied uint64) error {
@@ -170,8 +171,9 @@ func (r *LogReport) checkVote(log *raftlog.Store) {
 // ErrNoEntries means that a log does not hold the entries that were wanted.
 var ErrNoEntries = errors.New("the log does not hold those entries")
 
-// CatchUp applies the entries that machine lacks, up to the entry to, from the log in the data folder dir, which must have
-// that entry in that term: then all before it are the same as on every node that has it too. No node may be using the folder.
+// CatchUp applies the entries that machine lacks, up to the entry to, from the log in the data
+// folder dir, which must have that entry in that term: then all before it are the same as on every
+// node that has it too. No node may be using the folder.
 func CatchUp(dir string, machine StateMachine, to, term uint64) error {
 	return raftlog.Read(dir, func(log *raftlog.Store) error {
 		from := machine.Applied() + 1

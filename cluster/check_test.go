@@ -14,7 +14,8 @@ import (
 	"hookwheel/cluster/raftlog"
 )
 
-// newLogFolder is a data folder whose log holds entries 3 to 8: two terms, a configuration, one of Raft's own.
+// newLogFolder is a data folder whose log holds entries 3 to 8: two terms, a configuration, one of
+// Raft's own.
 func newLogFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -172,7 +173,8 @@ func TestCheckLogOfBrokenFiles(t *testing.T) {
 	}
 }
 
-// A state machine that is behind takes the entries it lacks from another node's log, if that has them.
+// A state machine that is behind takes the entries it lacks from another node's log, if that has
+// them.
 func TestCatchUp(t *testing.T) {
 	dir := newLogFolder(t)
 	for applied, ok := range map[uint64]bool{1: false, 2: true, 5: true, 7: true} {

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// proposeMany has callers propose through nodes in turn; each command must get through, and none twice.
+// proposeMany has callers propose through nodes in turn; each command must get through, and none
+// twice.
 func proposeMany(t *testing.T, nodes []*member, callers, each int) (bodies []string) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -68,8 +69,8 @@ func TestForwarding(t *testing.T) {
 	}
 }
 
-// TestLeaderLeaves stops the leader under load: the calls to the others get through all the same, each once. Then it
-// comes back and catches up.
+// TestLeaderLeaves stops the leader under load: the calls to the others get through all the same,
+// each once. Then it comes back and catches up.
 func TestLeaderLeaves(t *testing.T) {
 	nodes := startMembers(t, 3)
 	leader, others := readyLeader(t, nodes)
@@ -144,7 +145,8 @@ func FuzzDecodeEntry(f *testing.F) {
 	})
 }
 
-// Nodes that listen on all addresses of their machines still find their leader: by the address that they say they have.
+// Nodes that listen on all addresses of their machines still find their leader: by the address that
+// they say they have.
 func TestListenOnAllAddresses(t *testing.T) {
 	members := startMembers(t, 3)
 	for _, m := range members {

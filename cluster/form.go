@@ -13,19 +13,23 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// How a node that is in no cluster gets into one. It never forms one because it knows of none: it asks its peers.
+// How a node that is in no cluster gets into one. It never forms one because it knows of none: it
+// asks its peers.
 //
-//   - One of them is in a cluster: it asks the leader of that to be let in, which takes an operator unless the leader expects it
-//     (see expects). The leader first removes what it knows under the same name, a node whose data folder was lost, unless
-//     that one answers. Then it makes the new one a member without a vote, and gives it a vote when it has caught up.
-//   - All of them are there, all are new, and all name the same peers: the first of them by name starts the cluster with all
-//     of them as voters. The others find themselves among its members.
+//   - One of them is in a cluster: it asks the leader of that to be let in, which takes an operator
+//     unless the leader expects it (see expects). The leader first removes what it knows under the
+//     same name, a node whose data folder was lost, unless that one answers. Then it makes the new
+//     one a member without a vote, and gives it a vote when it has caught up.
+//   - All of them are there, all are new, and all name the same peers: the first of them by name
+//     starts the cluster with all of them as voters. The others find themselves among its members.
 //
-// So there are never two clusters: to form one takes all of its nodes. And until a node is a member it takes no
-// connections of Raft, so it gives no vote that an earlier life of it may have given already.
+// So there are never two clusters: to form one takes all of its nodes. And until a node is a member
+// it takes no connections of Raft, so it gives no vote that an earlier life of it may have given
+// already.
 //
-// A crash at any point: the new node asks again. The node that starts the cluster is a member from the moment when its log
-// has the configuration; that is when it notes the cluster in its identity, and if it did not come to that, at its next start.
+// A crash at any point: the new node asks again. The node that starts the cluster is a member from
+// the moment when its log has the configuration; that is when it notes the cluster in its identity,
+// and if it did not come to that, at its next start.
 const (
 	formInterval = 300 * time.Millisecond
 	tellInterval = 10 * time.Second
@@ -55,7 +59,8 @@ func (w *waiting) set(reason string) (tell bool) {
 	return tell
 }
 
-// belong gets this node into a cluster, if it is in none, and then sees to it that it stays as its configuration says.
+// belong gets this node into a cluster, if it is in none, and then sees to it that it stays as its
+// configuration says.
 func (n *Node) belong() {
 	for n.ctx.Err() == nil && n.identity.cluster() == "" {
 		if err := n.seek(); err != nil && n.waiting.set(err.Error()) {
@@ -196,8 +201,8 @@ func (n *Node) enter(cluster string, members []Server) error {
 	return nil
 }
 
-// enterThroughAny asks to be let into the cluster that these are in. Should they be in several, one with a leader is the
-// one that lives.
+// enterThroughAny asks to be let into the cluster that these are in. Should they be in several, one
+// with a leader is the one that lives.
 func (n *Node) enterThroughAny(list []Status) error {
 	var problems []error
 	for _, s := range list {
@@ -263,7 +268,8 @@ const (
 	absentRounds  = 3 // that the leader must say that this node is no member before it believes it
 )
 
-// keepPlace sees to it that the cluster knows this node's address and whether it wants a vote, and finds out if it was removed.
+// keepPlace sees to it that the cluster knows this node's address and whether it wants a vote, and
+// finds out if it was removed.
 func (n *Node) keepPlace() {
 	absent := 0
 	for round := 0; n.ctx.Err() == nil; round++ {
@@ -343,8 +349,8 @@ func (n *Node) claimPlace() error {
 	return err
 }
 
-// comparePeers finds out if this node has the data folder of another cluster than its peers. If most of them are in one that
-// lives, it must not go on: what it accepted, they would never see.
+// comparePeers finds out if this node has the data folder of another cluster than its peers. If
+// most of them are in one that lives, it must not go on: what it accepted, they would never see.
 func (n *Node) comparePeers() {
 	answers, _ := n.askPeers()
 	n.members.hear(answers)

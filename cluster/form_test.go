@@ -76,7 +76,8 @@ func TestFormTakesAll(t *testing.T) {
 	wantSame(t, members)
 }
 
-// Two of three that lost their disks do not form a cluster of their own with the third away: that one may hold everything.
+// Two of three that lost their disks do not form a cluster of their own with the third away: that
+// one may hold everything.
 func TestNoSecondCluster(t *testing.T) {
 	members := startMembers(t, 3)
 	readyLeader(t, members)
@@ -167,7 +168,8 @@ func TestFormRefuses(t *testing.T) {
 	}
 }
 
-// A member whose log is gone, or is an empty file, does not start, for it may have voted. With its whole folder away it does.
+// A member whose log is gone, or is an empty file, does not start, for it may have voted. With its
+// whole folder away it does.
 func TestLostLog(t *testing.T) {
 	losses := map[string]func(path string) error{"gone": os.Remove, "empty": func(path string) error { return os.Truncate(path, 0) }}
 	for name, lose := range losses {

@@ -23,8 +23,8 @@ func newFSM(machine StateMachine, fatal func(error), restored func()) *fsm {
 	return &fsm{machine: machine, fatal: fatal, restored: restored, applied: machine.Applied(), moved: make(chan struct{})}
 }
 
-// ApplyBatch applies entries. A state machine that fails is not asked again: its node leaves the cluster rather than go on
-// with a hole.
+// ApplyBatch applies entries. A state machine that fails is not asked again: its node leaves the
+// cluster rather than go on with a hole.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	results := make([]any, len(logs))
 	if f.failed {

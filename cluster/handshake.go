@@ -24,16 +24,17 @@ import (
 //	dialer    size 2 | hello as JSON | proof 32
 //	acceptor  0 | size 2 | welcome as JSON | proof 32     or, to a dialer whose proof is wrong, the byte 1 alone
 //
-// A proof is an HMAC-SHA256 under the cluster secret of the role that makes it and of everything before it: the nonces of both
-// sides, hello and, for the acceptor's, welcome; under TLS also of the channel. So it can neither be replayed nor reflected nor
-// relayed into another TLS connection.
+// A proof is an HMAC-SHA256 under the cluster secret of the role that makes it and of everything
+// before it: the nonces of both sides, hello and, for the acceptor's, welcome; under TLS also of
+// the channel. So it can neither be replayed nor reflected nor relayed into another TLS connection.
 //
-// The dialer proves itself first, and an acceptor sends nothing that depends on the secret before that, so a stranger who
-// connects can't try secrets offline. A stranger at an address that a node dials can, without TLS: hence secrets have 32
-// characters at least where there is no TLS.
+// The dialer proves itself first, and an acceptor sends nothing that depends on the secret before
+// that, so a stranger who connects can't try secrets offline. A stranger at an address that a node
+// dials can, without TLS: hence secrets have 32 characters at least where there is no TLS.
 //
-// hello names the server that is meant, so a connection never reaches another, whatever the addresses lead to: neither a node of
-// another cluster nor one that lost its data and is no longer the server that Raft knows.
+// hello names the server that is meant, so a connection never reaches another, whatever the
+// addresses lead to: neither a node of another cluster nor one that lost its data and is no longer
+// the server that Raft knows.
 const (
 	greeting         = "HKW\x01"
 	nonceSize        = 16
@@ -152,7 +153,8 @@ func (h *handshake) write(role string, prefix []byte, v any) error {
 	return err
 }
 
-// read takes what the other side says. It does not look into it before the proof has been found right.
+// read takes what the other side says. It does not look into it before the proof has been found
+// right.
 func (h *handshake) read(role string, v any) error {
 	head := h.frame[:2]
 	if _, err := io.ReadFull(h.conn, head); err != nil {
@@ -307,8 +309,8 @@ func short(cluster string) string {
 	return cluster[:min(8, len(cluster))]
 }
 
-// certifiedFor checks that the certificate of the other side is for that node. The name must be there as it is: a wildcard is
-// for hosts, not for nodes.
+// certifiedFor checks that the certificate of the other side is for that node. The name must be
+// there as it is: a wildcard is for hosts, not for nodes.
 func certifiedFor(conn net.Conn, node string) error {
 	secure, ok := conn.(*tls.Conn)
 	if !ok {
@@ -338,7 +340,8 @@ func splitRaftAddress(a raft.ServerAddress) (server, address string) {
 	return server, address
 }
 
-// lookedOnly reports whether a handshake ended because the other side only looked whether somebody listens.
+// lookedOnly reports whether a handshake ended because the other side only looked whether somebody
+// listens.
 func lookedOnly(err error) bool {
 	return errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -23,15 +23,16 @@ const identityFile = "node.json"
 // dataFormat is the version of the data folder as a whole: who finds a newer one must not touch it.
 const dataFormat = 1
 
-// identity is who a node is, for as long as its data folder lives. A machine that lost its folder comes back under a new
-// server id: to Raft it is another server, so that it can't vote a second time in a term in which it has voted already, nor
-// be counted for entries that it no longer has.
+// identity is who a node is, for as long as its data folder lives. A machine that lost its folder
+// comes back under a new server id: to Raft it is another server, so that it can't vote a second
+// time in a term in which it has voted already, nor be counted for entries that it no longer has.
 type identity struct {
 	Format  int    `json:"format"`
 	Node    string `json:"node"`              // its name
 	Server  string `json:"server"`            // its name and a random part: the id that Raft knows it by
 	Cluster string `json:"cluster,omitempty"` // random, the same on all nodes; empty: not yet let into any
-	// Members are the server ids of the cluster when this node entered it: whom it trusts until its log holds a configuration.
+	// Members are the server ids of the cluster when this node entered it: whom it trusts until its
+	// log holds a configuration.
 	Members []string `json:"members,omitempty"`
 
 	Sum string `json:"sum"` // CRC-32C over the fields above, as hex
@@ -72,7 +73,8 @@ func openIdentity(dir, node string) (*identityCard, error) {
 	return card, card.check(node)
 }
 
-// readIdentity reads who a folder belongs to. The error is fs.ErrNotExist if it belongs to nobody yet.
+// readIdentity reads who a folder belongs to. The error is fs.ErrNotExist if it belongs to nobody
+// yet.
 func readIdentity(dir string) (id identity, err error) {
 	path := filepath.Join(dir, identityFile)
 	text, err := os.ReadFile(path)
@@ -115,8 +117,9 @@ func (c *identityCard) check(node string) error {
 	return nil
 }
 
-// checkLog refuses the folder of a member of a cluster whose log is gone or empty. It may have voted in its term, and be counted for
-// entries that it no longer has: to go on would be to do both again.
+// checkLog refuses the folder of a member of a cluster whose log is gone or empty. It may have
+// voted in its term, and be counted for entries that it no longer has: to go on would be to do both
+// again.
 func (id *identity) checkLog(dir string) error {
 	if id.Cluster == "" {
 		return nil

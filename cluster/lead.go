@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// watchLeadership takes each piece of news at once, for Raft waits for it to be taken, and sees to it that Lead runs once
-// at a time: while this node leads, and not before the last one has ended.
+// watchLeadership takes each piece of news at once, for Raft waits for it to be taken, and sees to
+// it that Lead runs once at a time: while this node leads, and not before the last one has ended.
 func (n *Node) watchLeadership(news <-chan bool) {
 	var (
 		ended  = make(chan struct{}) // of the last session
@@ -66,9 +66,10 @@ func (n *Node) lead(ctx context.Context, before <-chan struct{}, ended chan<- st
 	n.config.Logger.Info("no longer leading the cluster")
 }
 
-// catchUp returns true when all that earlier leaders committed is applied here, false when the session is over. It proposes an
-// entry without commands, not a barrier of Raft's: the log is cut up to the last entry or barrier, and a state machine that
-// never hears of barriers would eventually be before the log's beginning (see reconcile).
+// catchUp returns true when all that earlier leaders committed is applied here, false when the
+// session is over. It proposes an entry without commands, not a barrier of Raft's: the log is cut
+// up to the last entry or barrier, and a state machine that never hears of barriers would
+// eventually be before the log's beginning (see reconcile).
 func (n *Node) catchUp(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		if err := n.raft.Apply(encodeEntry(n.Now().UnixMilli(), nil), time.Second).Error(); err == nil {

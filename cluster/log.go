@@ -10,8 +10,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// raftLogger lets Raft, which wants a logger of its own maker's, write to ours, a level lower than Raft thinks: it warns of
-// every election and calls a node that is down an error, which a cluster is made to bear.
+// raftLogger lets Raft, which wants a logger of its own maker's, write to ours, a level lower than
+// Raft thinks: it warns of every election and calls a node that is down an error, which a cluster
+// is made to bear.
 func raftLogger(log *slog.Logger) hclog.Logger {
 	level := hclog.Warn
 	if log.Enabled(context.Background(), slog.LevelDebug) {
@@ -24,7 +25,8 @@ func raftLogger(log *slog.Logger) hclog.Logger {
 	})
 }
 
-// raftLog takes lines such as "[WARN]  failed to contact: server-id=n2 time=1.2s". Raft says at every try that a node is down.
+// raftLog takes lines such as "[WARN]  failed to contact: server-id=n2 time=1.2s". Raft says at
+// every try that a node is down.
 type raftLog struct {
 	log  *slog.Logger
 	said once
@@ -54,7 +56,8 @@ func withoutDigits(text string) string {
 	}, text)
 }
 
-// warnings says the same thing at most once in sayInterval: what is wrong between two nodes is so at every try.
+// warnings says the same thing at most once in sayInterval: what is wrong between two nodes is so
+// at every try.
 type warnings struct {
 	logger *slog.Logger
 	said   once

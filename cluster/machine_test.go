@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 )
 
-// machine is a state machine in memory: it keeps the bodies of all commands, in order, and answers each with its number.
-// It forgets what was not committed when it is reopened, as a crash would.
+// machine is a state machine in memory: it keeps the bodies of all commands, in order, and answers
+// each with its number. It forgets what was not committed when it is reopened, as a crash would.
 type machine struct {
 	free  atomic.Int64 // bytes; it wants 100
 	taken func()       // called when a snapshot is taken over; may be nil

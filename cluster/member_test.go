@@ -63,7 +63,8 @@ func testLogger(t *testing.T, id string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), nil)).With("node", id)
 }
 
-// freeAddress lies below the ports that the system gives to outgoing connections, one of which might take it before a node does.
+// freeAddress lies below the ports that the system gives to outgoing connections, one of which
+// might take it before a node does.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {

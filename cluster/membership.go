@@ -12,9 +12,10 @@ import (
 // toldFresh is for how long what a configured peer said of the cluster counts.
 const toldFresh = 2 * peerRounds * placeInterval
 
-// isMember reports whether a server is a member of the cluster, as far as this node knows: by the configuration in its own log,
-// or, if it lags behind, by what a member or a configured peer that is further has said of late. A node that was down while the
-// members changed would else refuse its leader; one that has no log yet trusts the members it was told of when it entered.
+// isMember reports whether a server is a member of the cluster, as far as this node knows: by the
+// configuration in its own log, or, if it lags behind, by what a member or a configured peer that
+// is further has said of late. A node that was down while the members changed would else refuse its
+// leader; one that has no log yet trusts the members it was told of when it entered.
 func (n *Node) isMember(server string) bool {
 	if ahead := n.members.furthest(n.identity.cluster(), n.raft.LastIndex()); ahead != nil {
 		return isMember(ahead.Servers, server)
@@ -26,7 +27,8 @@ func (n *Node) isMember(server string) bool {
 	return slices.ContainsFunc(configuration.Servers, func(s raft.Server) bool { return string(s.ID) == server })
 }
 
-// furthest is the newest status from another node of the cluster that has committed more than the log of this node has; nil: none.
+// furthest is the newest status from another node of the cluster that has committed more than the
+// log of this node has; nil: none.
 func (m *members) furthest(cluster string, last uint64) (best *Status) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -66,8 +68,9 @@ func (c *memberConn) Read(data []byte) (int, error) {
 	return count, err
 }
 
-// Limits on connections from others. A stranger holds a place on the doorstep for handshakeTimeout at most; when that is full, the
-// oldest one of the address that has the most goes, so a flood from one address displaces only itself.
+// Limits on connections from others. A stranger holds a place on the doorstep for handshakeTimeout
+// at most; when that is full, the oldest one of the address that has the most goes, so a flood from
+// one address displaces only itself.
 const (
 	maxDoorstep  = 128 // connections whose handshake is under way
 	maxEntries   = 32  // of nodes that are not members, or do not say so
@@ -116,7 +119,8 @@ func (g *guests) mostCommon() *guest {
 	return g.doorstep[slices.IndexFunc(g.doorstep, func(other *guest) bool { return other.from == crowd.from })]
 }
 
-// comeIn takes a connection off the doorstep, whose handshake has succeeded; false: there is no room for it.
+// comeIn takes a connection off the doorstep, whose handshake has succeeded; false: there is no
+// room for it.
 func (g *guests) comeIn(c *guest, as string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

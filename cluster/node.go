@@ -47,7 +47,8 @@ type Node struct {
 	wg      sync.WaitGroup
 }
 
-// Open starts this node. It is part of the cluster that it was part of before, or goes on to look for one: see form.go.
+// Open starts this node. It is part of the cluster that it was part of before, or goes on to look
+// for one: see form.go.
 func Open(config Config) (_ *Node, err error) {
 	n := &Node{config: config, requests: newRequestIDs(), warnings: warnings{logger: config.Logger},
 		budget: newBudget(callBudget), changing: make(chan struct{}, 1), led: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
@@ -124,8 +125,8 @@ func (n *Node) startRaft() error {
 	return n.hurry()
 }
 
-// hurry has a node that is alone lead at once, for there is nobody whom it could disturb: Raft looks at its timer when the
-// timeout changes.
+// hurry has a node that is alone lead at once, for there is nobody whom it could disturb: Raft
+// looks at its timer when the timeout changes.
 func (n *Node) hurry() error {
 	if servers := n.servers(); len(servers) != 1 || servers[0].Server != n.identity.Server {
 		return nil
@@ -166,8 +167,8 @@ func (n *Node) peerAddress(id string) string {
 	return ""
 }
 
-// addressesOf is where a server may be found: where our own configuration has it, for a network may look different from
-// here, and where it says itself.
+// addressesOf is where a server may be found: where our own configuration has it, for a network may
+// look different from here, and where it says itself.
 func (n *Node) addressesOf(a raft.ServerAddress) []string {
 	server, advertised := splitRaftAddress(a)
 	if own := n.peerAddress(nodeOf(server)); own != "" && own != advertised {
@@ -176,8 +177,9 @@ func (n *Node) addressesOf(a raft.ServerAddress) []string {
 	return []string{advertised}
 }
 
-// Close ends Lead, hands leadership over if this node has it, finishes what is in flight and ends all that Open started.
-// Callers of Propose that are still waiting are told that there is no leader.
+// Close ends Lead, hands leadership over if this node has it, finishes what is in flight and ends
+// all that Open started. Callers of Propose that are still waiting are told that there is no
+// leader.
 func (n *Node) Close() error {
 	n.resign()
 	<-n.led

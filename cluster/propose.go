@@ -12,7 +12,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// ErrNoLeader means that no leader answered within the caller's time. The command may still come to be applied, once.
+// ErrNoLeader means that no leader answered within the caller's time. The command may still come to
+// be applied, once.
 var ErrNoLeader = errors.New("the cluster has no leader at the moment")
 
 // leaderPoll is how often a waiting caller looks whether there is a leader.
@@ -36,8 +37,9 @@ func (r *requestIDs) next() (id [16]byte) {
 	return id
 }
 
-// Propose has a command replicated and applied, through whatever leader there is, and returns the reply of the state machine.
-// It waits for a leader as long as ctx allows and applies the command at most once, however many leaders are lost.
+// Propose has a command replicated and applied, through whatever leader there is, and returns the
+// reply of the state machine. It waits for a leader as long as ctx allows and applies the command
+// at most once, however many leaders are lost.
 func (n *Node) Propose(ctx context.Context, body []byte) ([]byte, error) {
 	if len(body) > maxCommand {
 		return nil, fmt.Errorf("cluster: a command of %d bytes, where %d are allowed", len(body), maxCommand)
@@ -60,7 +62,8 @@ func (n *Node) Propose(ctx context.Context, body []byte) ([]byte, error) {
 	}
 }
 
-// try sends a proposal through the batcher once. An error other than errNotTaken and errUnknown is final.
+// try sends a proposal through the batcher once. An error other than errNotTaken and errUnknown is
+// final.
 func (n *Node) try(ctx context.Context, p *proposal) ([]byte, error) {
 	p.done = make(chan struct{})
 	select {

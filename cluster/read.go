@@ -8,8 +8,9 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Barrier returns when this node has applied everything that any node had acknowledged before the call, so that reads of
-// its own store see it (the "read index" of the Raft thesis, section 6.4). Without a leader it waits as long as ctx allows.
+// Barrier returns when this node has applied everything that any node had acknowledged before the
+// call, so that reads of its own store see it (the "read index" of the Raft thesis, section 6.4).
+// Without a leader it waits as long as ctx allows.
 func (n *Node) Barrier(ctx context.Context) error {
 	for {
 		index, err := n.reads.join(ctx, n.readIndex)
@@ -44,8 +45,8 @@ func (n *Node) readIndex() (uint64, error) {
 	return binary.BigEndian.Uint64(answer[1:]), nil
 }
 
-// leaderIndex is how far this node has applied the log, if it is leader still and has applied all of the terms before its
-// own: what a leader has acknowledged, it has applied.
+// leaderIndex is how far this node has applied the log, if it is leader still and has applied all
+// of the terms before its own: what a leader has acknowledged, it has applied.
 func (n *Node) leaderIndex() (uint64, error) {
 	if !n.ready.Load() {
 		return 0, errNotTaken
@@ -71,8 +72,8 @@ func (n *Node) awaitApplied(ctx context.Context, index uint64) error {
 	}
 }
 
-// rounds lets many callers share one question. An answer counts only for those who asked before the question was put, so
-// who comes while it is under way shares the next one.
+// rounds lets many callers share one question. An answer counts only for those who asked before the
+// question was put, so who comes while it is under way shares the next one.
 type rounds struct {
 	mu      sync.Mutex
 	current *round // being asked

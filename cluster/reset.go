@@ -19,13 +19,15 @@ type ResetReport struct {
 	Term     uint64
 }
 
-// Reset makes what a data folder holds the beginning of a new cluster, whose only member is this node, which must not be
-// running: after a restore of a backup, or when a majority of the nodes is lost for good. Entries that only the lost nodes
-// had are lost; entries that this node has but that were perhaps never committed are kept. Nodes of the old cluster are
-// refused by the new one until their data folders are moved away.
+// Reset makes what a data folder holds the beginning of a new cluster, whose only member is this
+// node, which must not be running: after a restore of a backup, or when a majority of the nodes is
+// lost for good. Entries that only the lost nodes had are lost; entries that this node has but that
+// were perhaps never committed are kept. Nodes of the old cluster are refused by the new one until
+// their data folders are moved away.
 //
-// A crash in the middle leaves a folder that does not start a cluster, neither the old nor the new; Reset can be called
-// again. The order is: the state, with the new configuration; then the log is emptied; then the identity.
+// A crash in the middle leaves a folder that does not start a cluster, neither the old nor the new;
+// Reset can be called again. The order is: the state, with the new configuration; then the log is
+// emptied; then the identity.
 func Reset(dir, node, address string, machine StateMachine, logger *slog.Logger) (report ResetReport, err error) {
 	card, err := openIdentity(dir, node)
 	if err != nil {

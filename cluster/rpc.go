@@ -6,18 +6,20 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Raft believes what members say. A term is kept for good and only ever grows, so one absurd term would end elections permanently; an
-// entry that can't be read would end the node, and again at each start. So what no sane member sends does not reach Raft.
+// Raft believes what members say. A term is kept for good and only ever grows, so one absurd term
+// would end elections permanently; an entry that can't be read would end the node, and again at
+// each start. So what no sane member sends does not reach Raft.
 const (
-	// maxTermJump is how far the term of a member may be ahead. A cluster that holds an election each second gets as far in
-	// 136 years.
+	// maxTermJump is how far the term of a member may be ahead. A cluster that holds an election
+	// each second gets as far in 136 years.
 	maxTermJump = 1 << 32
 	// maxNumber is more than any term or index ever gets to, and leaves room to count on.
 	maxNumber = 1 << 62
 )
 
-// safeTransport lets only sane RPCs of members through. Also, it never lets Raft install its fast path for heartbeats, on which a
-// deposed leader can write entries under the term of its successor (hashicorp/raft #695): heartbeats go the way of all other calls.
+// safeTransport lets only sane RPCs of members through. Also, it never lets Raft install its fast
+// path for heartbeats, on which a deposed leader can write entries under the term of its successor
+// (hashicorp/raft #695): heartbeats go the way of all other calls.
 type safeTransport struct {
 	*raft.NetworkTransport
 	node  *Node

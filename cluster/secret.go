@@ -11,11 +11,12 @@ import (
 	"hookwheel/durable"
 )
 
-// SecretFile, in the data folder, holds the cluster secret of a node whose configuration gives none.
+// SecretFile, in the data folder, holds the cluster secret of a node whose configuration gives
+// none.
 const SecretFile = "cluster.secret"
 
-// MinSecret is the least length of a cluster secret, in characters, and MinSecretTLS that between nodes that speak TLS, where
-// only those that have a certificate can try to guess it.
+// MinSecret is the least length of a cluster secret, in characters, and MinSecretTLS that between
+// nodes that speak TLS, where only those that have a certificate can try to guess it.
 const (
 	MinSecret    = 32
 	MinSecretTLS = 16
@@ -48,8 +49,8 @@ func CheckSecret(secret string, withTLS bool) error {
 	return nil
 }
 
-// openSecret returns the secret in the data folder dir, which an earlier start or an operator has put
-// there. If there is none, it generates one.
+// openSecret returns the secret in the data folder dir, which an earlier start or an operator has
+// put there. If there is none, it generates one.
 func openSecret(dir string) (string, error) {
 	path := filepath.Join(dir, SecretFile)
 	info, err := os.Stat(path)
@@ -74,7 +75,8 @@ func openSecret(dir string) (string, error) {
 	return secret, nil
 }
 
-// loadSecret takes the secret of the configuration, or else that of the data folder. A node on its own needs none.
+// loadSecret takes the secret of the configuration, or else that of the data folder. A node on its
+// own needs none.
 func (n *Node) loadSecret() (err error) {
 	switch {
 	case n.config.Listen == "":

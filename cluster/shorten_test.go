@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// The log is cut by bytes, whatever the size of its entries, and a node that was away for longer than that gets the state.
+// The log is cut by bytes, whatever the size of its entries, and a node that was away for longer
+// than that gets the state.
 func TestLogIsCutByBytes(t *testing.T) {
 	const limit, size, entries = 1 << 20, 64 << 10, 128
 	members := newMembers(t, 3)

@@ -16,7 +16,8 @@ import (
 	"hookwheel/cluster/raftlog"
 )
 
-// The two snapshots that Raft may ask for: the current state of the state machine, and what a leader has sent to this node.
+// The two snapshots that Raft may ask for: the current state of the state machine, and what a
+// leader has sent to this node.
 const (
 	snapshotState    = "state"
 	snapshotReceived = "received"
@@ -28,8 +29,8 @@ const (
 	sentGrace        = 30 * time.Second // for a follower to load what it was sent and ask for what came after
 )
 
-// snapshotStore is a raft.SnapshotStore whose content is the state machine itself. Taking a snapshot costs nothing; its
-// content is read only when a follower is too far behind the log.
+// snapshotStore is a raft.SnapshotStore whose content is the state machine itself. Taking a
+// snapshot costs nothing; its content is read only when a follower is too far behind the log.
 type snapshotStore struct {
 	node     *Node
 	machine  StateMachine
@@ -46,8 +47,8 @@ func newSnapshotStore(dir string, n *Node) *snapshotStore {
 		path: filepath.Join(dir, "received.snapshot"), sent: make(map[*outgoing]struct{})}
 }
 
-// List tells Raft how far the state machine is: at a start it replays only what comes after. What was received is never
-// listed: it counts from the moment when the state machine holds it.
+// List tells Raft how far the state machine is: at a start it replays only what comes after. What
+// was received is never listed: it counts from the moment when the state machine holds it.
 func (s *snapshotStore) List() ([]*raft.SnapshotMeta, error) {
 	state := s.machine.State()
 	if state.Index == 0 || state.ConfigurationIndex == 0 {
@@ -82,8 +83,9 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 	return metaOf(state, size), &outgoing{ReadCloser: content, store: s, index: state.Index, size: size}, nil
 }
 
-// somebodyLags reports whether a node that responds is behind the beginning of our log, or gets nothing of it though it could. Such a
-// one has taken our state over, but its answer was lost: Raft still takes it for far behind, and learns better only from sending it again.
+// somebodyLags reports whether a node that responds is behind the beginning of our log, or gets
+// nothing of it though it could. Such a one has taken our state over, but its answer was lost: Raft
+// still takes it for far behind, and learns better only from sending it again.
 func (n *Node) somebodyLags() bool {
 	first, err := n.log.FirstIndex()
 	if err != nil {
@@ -164,8 +166,8 @@ type received struct{ *os.File }
 
 func (r received) Close() error { return errors.Join(r.File.Close(), os.Remove(r.Name())) }
 
-// Create begins to write a snapshot: nothing at all for our own, which is in the state machine already, or what a
-// leader sends.
+// Create begins to write a snapshot: nothing at all for our own, which is in the state machine
+// already, or what a leader sends.
 func (s *snapshotStore) Create(_ raft.SnapshotVersion, index, term uint64, _ raft.Configuration, _ uint64, _ raft.Transport) (raft.SnapshotSink, error) {
 	return &sink{store: s, index: index, term: term}, nil
 }
@@ -232,7 +234,8 @@ func (s *sink) Cancel() error {
 	return errors.Join(s.end(), os.Remove(s.store.path))
 }
 
-// Snapshot costs next to nothing: the state machine is its own snapshot. The log will be cut, so it must be durable.
+// Snapshot costs next to nothing: the state machine is its own snapshot. The log will be cut, so it
+// must be durable.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if err := f.machine.Commit(); err != nil {
 		f.fatal(err)
@@ -266,7 +269,8 @@ func reconcile(log *raftlog.Store, machine StateMachine) error {
 	applied := machine.Applied()
 	switch {
 	case last > 0 && last < applied:
-		// The state came from a leader and the crash left a log that ends before it: nothing of it is needed.
+		// The state came from a leader and the crash left a log that ends before it: nothing of it
+		// is needed.
 		return log.DeleteRange(first, last)
 	case first > applied+1:
 		return fmt.Errorf("the log begins at entry %d but the store ends at %d: what lies between is lost. "+

@@ -12,8 +12,8 @@ import (
 
 const beyondTheLog = 6000 // entries: more than Raft keeps after a snapshot
 
-// A node that was away for longer than the log reaches back, one that begins anew, and one that crashed after that, all get
-// the state.
+// A node that was away for longer than the log reaches back, one that begins anew, and one that
+// crashed after that, all get the state.
 func TestFarBehindGetsSnapshot(t *testing.T) {
 	members := startMembers(t, 3)
 	leader, others := readyLeader(t, members)
@@ -71,7 +71,8 @@ func entryBeforeLog(t *testing.T, m *member) (lowest raft.Log) {
 	return lowest
 }
 
-// A follower that has taken the state over, but whose leader never hears of it, gets what comes after it all the same.
+// A follower that has taken the state over, but whose leader never hears of it, gets what comes
+// after it all the same.
 func TestAnswerToSnapshotIsLost(t *testing.T) {
 	members := startMembers(t, 3)
 	leader, others := readyLeader(t, members)
@@ -111,8 +112,9 @@ func TestRestartBehindCutLog(t *testing.T) {
 	}
 }
 
-// Raft counts entries that no machine sees. Were they many, the log would be cut beyond what the machine says it holds,
-// and no node could start again. So a leader that is ready has given its machine the newest entry.
+// Raft counts entries that no machine sees. Were they many, the log would be cut beyond what the
+// machine says it holds, and no node could start again. So a leader that is ready has given its
+// machine the newest entry.
 func TestMachineKnowsLastIndex(t *testing.T) {
 	members := startMembers(t, 1)
 	only := members[0]
@@ -146,7 +148,8 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-// A machine that fails ends its node: it is not asked again, and nobody hears that his command was applied.
+// A machine that fails ends its node: it is not asked again, and nobody hears that his command was
+// applied.
 func TestMachineFails(t *testing.T) {
 	members := startMembers(t, 1)
 	only, _ := readyLeader(t, members)

@@ -144,8 +144,8 @@ func (n *Node) look(ctx context.Context, m *Member) {
 	n.members.note(*m, n.raft.LastIndex())
 }
 
-// statusOf asks a member. If it no longer takes this node for one, it is asked as a stranger would: that is how a node learns that it
-// was removed.
+// statusOf asks a member. If it no longer takes this node for one, it is asked as a stranger would:
+// that is how a node learns that it was removed.
 func (n *Node) statusOf(m Server) (*Status, error) {
 	address := raftAddress(m.Server, m.Address)
 	s := new(Status)

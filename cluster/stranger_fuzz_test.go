@@ -65,7 +65,8 @@ type discard struct{ net.Conn }
 
 func (discard) Write(data []byte) (int, error) { return len(data), nil }
 
-// FuzzGreet: bytes of whoever listens at an address, from the first one on, are never taken for a node.
+// FuzzGreet: bytes of whoever listens at an address, from the first one on, are never taken for a
+// node.
 func FuzzGreet(f *testing.F) {
 	n := fuzzNode(f)
 	start := append([]byte(greeting), make([]byte, nonceSize)...)
@@ -81,7 +82,8 @@ func FuzzGreet(f *testing.F) {
 	})
 }
 
-// FuzzCalls: what a member sends after the handshake, and what a stranger with the secret sends, ends no node.
+// FuzzCalls: what a member sends after the handshake, and what a stranger with the secret sends,
+// ends no node.
 func FuzzCalls(f *testing.F) {
 	n := fuzzNode(f)
 	command := appendCommands(nil, []*proposal{{command: Command{Body: []byte("body")}}})
@@ -111,7 +113,8 @@ func FuzzCalls(f *testing.F) {
 	})
 }
 
-// FuzzAnswers: what a node answers to a call takes no more memory than has come, and is read or refused.
+// FuzzAnswers: what a node answers to a call takes no more memory than has come, and is read or
+// refused.
 func FuzzAnswers(f *testing.F) {
 	f.Add(appendFrame(nil, []byte{outcomeOK, 2, 'o', 'k'}))
 	f.Add([]byte{0x03, 0xff, 0xff, 0xff, 1})

@@ -104,8 +104,8 @@ func TestStrangers(t *testing.T) {
 	must(t, second(m.Propose(limited(t), []byte("unharmed"))))
 }
 
-// What the acceptor says before the dialer has proven itself does not depend on the secret: neither to somebody who says nothing, nor
-// to one whose proof is wrong.
+// What the acceptor says before the dialer has proven itself does not depend on the secret: neither
+// to somebody who says nothing, nor to one whose proof is wrong.
 func TestNothingSignedForStrangers(t *testing.T) {
 	members := startMembers(t, 1)
 	m, _ := readyLeader(t, members)
@@ -138,7 +138,8 @@ func (r *recorder) Read(data []byte) (int, error) {
 	return n, err
 }
 
-// A handshake that was recorded does not work a second time, and what a node says can't be sent back to it.
+// A handshake that was recorded does not work a second time, and what a node says can't be sent
+// back to it.
 func TestReplayAndReflection(t *testing.T) {
 	members := startMembers(t, 1)
 	m, _ := readyLeader(t, members)
@@ -183,7 +184,8 @@ func (a *authority) issueFor(t *testing.T, names []string, usages ...x509.ExtKey
 	return config
 }
 
-// The secret alone is not enough where there is TLS, and no other certificate will do than that of the member.
+// The secret alone is not enough where there is TLS, and no other certificate will do than that of
+// the member.
 func TestStrangersWithCertificates(t *testing.T) {
 	ca, otherCA := newAuthority(t), newAuthority(t)
 	members := newMembers(t, 2)
@@ -240,7 +242,8 @@ func TestStrangersWithCertificates(t *testing.T) {
 	})
 }
 
-// A removed node is refused everything but to ask, which it may not be let in by, as long as it has no peer block.
+// A removed node is refused everything but to ask, which it may not be let in by, as long as it has
+// no peer block.
 func TestRemovedIsStranger(t *testing.T) {
 	members := startMembers(t, 3)
 	readyLeader(t, members)
@@ -382,7 +385,8 @@ func newPeerConn(conn net.Conn) *peerConn {
 	return &peerConn{Conn: conn, buffer: bufio.NewReader(conn)}
 }
 
-// Lengths that a peer announces take no memory before the bytes come, whether it has proven itself or not.
+// Lengths that a peer announces take no memory before the bytes come, whether it has proven itself
+// or not.
 func TestAnnouncedLengths(t *testing.T) {
 	members := startMembers(t, 1)
 	m, _ := readyLeader(t, members)

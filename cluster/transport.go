@@ -14,7 +14,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// listener takes the connections of other nodes and sorts them by what they are for. A single node has one without a socket.
+// listener takes the connections of other nodes and sorts them by what they are for. A single node
+// has one without a socket.
 type listener struct {
 	net.Listener // nil: this node is on its own
 	node         *Node
@@ -195,7 +196,8 @@ func (n *Node) dial(to raft.ServerAddress, purpose string, timeout time.Duration
 	return nil, errors.Join(problems...)
 }
 
-// dialAt connects to whoever is at address, who must be server unless that is empty, and returns who it is.
+// dialAt connects to whoever is at address, who must be server unless that is empty, and returns
+// who it is.
 func (n *Node) dialAt(address, purpose, server string, timeout time.Duration) (net.Conn, string, error) {
 	ctx, cancel := context.WithTimeout(n.ctx, min(timeout, handshakeTimeout))
 	defer cancel()
@@ -221,9 +223,10 @@ func (n *Node) dialAt(address, purpose, server string, timeout time.Duration) (n
 	return conn, other, nil
 }
 
-// clientTLS verifies the chain of the other side's certificate here, and its name when the handshake has said which node it is
-// (certifiedFor): an address does not tell that. A node is a client too, and only a node's certificate is for both: one that was
-// made for HTTPS must not do, whatever names it has.
+// clientTLS verifies the chain of the other side's certificate here, and its name when the
+// handshake has said which node it is (certifiedFor): an address does not tell that. A node is a
+// client too, and only a node's certificate is for both: one that was made for HTTPS must not do,
+// whatever names it has.
 func clientTLS(config *tls.Config) *tls.Config {
 	c := config.Clone()
 	c.InsecureSkipVerify = true

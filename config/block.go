@@ -138,8 +138,8 @@ func (b configBlock) fail(at hcl.Range, key, detail string) {
 	*b.diags = append(*b.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: name + " " + detail, Subject: &at})
 }
 
-// explain adds an error for an expression without a value. It omits HCL's texts, some of which quote
-// the expression.
+// explain adds an error for an expression without a value. It omits HCL's texts, some of which
+// quote the expression.
 func (b configBlock) explain(key string, diags hcl.Diagnostics) {
 	for _, diag := range diags {
 		detail := notText
@@ -153,8 +153,8 @@ func (b configBlock) explain(key string, diags hcl.Diagnostics) {
 
 const notText = `must be text in double quotes, a number or env("NAME")`
 
-// readKey parses the value of a key into target. It returns false, and does not change target, if the
-// key is missing or invalid.
+// readKey parses the value of a key into target. It returns false, and does not change target, if
+// the key is missing or invalid.
 func readKey[T any](b configBlock, key string, target *T, parse func(string) (T, error)) bool {
 	attr := b.content.Attributes[key]
 	return attr != nil && readValue(b, key, attr.Expr, target, parse)
@@ -184,8 +184,8 @@ func readList[T any](b configBlock, key string, target *[]T, parse func(string) 
 	return good
 }
 
-// readValue parses the text of an expression; the text of a number is its digits. Errors never repeat
-// the value.
+// readValue parses the text of an expression; the text of a number is its digits. Errors never
+// repeat the value.
 func readValue[T any](b configBlock, key string, expr hcl.Expression, target *T, parse func(string) (T, error)) bool {
 	value, diags := expr.Value(configFunctions)
 	if diags.HasErrors() {

@@ -10,8 +10,8 @@ import (
 	"hookwheel/cluster"
 )
 
-// decodeCluster also reads the node's id. With a cluster block the id has no default: otherwise three
-// machines with copies of one file would all be n1.
+// decodeCluster also reads the node's id. With a cluster block the id has no default: otherwise
+// three machines with copies of one file would all be n1.
 func decodeCluster(file configBlock, config *Config) {
 	b := file.block("cluster")
 	if !b.present {

@@ -120,8 +120,8 @@ func singleNode(id string) Cluster {
 }
 
 // Load reads an HCL file; settings that it omits are as in Default. The error has one line for each
-// mistake, in the order of the file: "file:line:column: what: what is allowed", possibly followed by
-// indented lines to copy. It repeats no value except ids of nodes, as any other may be a secret.
+// mistake, in the order of the file: "file:line:column: what: what is allowed", possibly followed
+// by indented lines to copy. It repeats no value except ids of nodes, as any other may be a secret.
 func Load(path string) (Config, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {

@@ -263,7 +263,8 @@ func TestConfigEnv(t *testing.T) {
 	checkErrorLines(t, source, err, []string{"2:10 at most one default"})
 }
 
-// A secret may be too short, unquoted, or in the wrong place; none of that may bring it into an error.
+// A secret may be too short, unquoted, or in the wrong place; none of that may bring it into an
+// error.
 func TestConfigErrorsHoldNoSecret(t *testing.T) {
 	const secret = "hushhush"
 	t.Setenv("HOOKWHEEL_TEST_SECRET", secret)

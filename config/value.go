@@ -60,8 +60,8 @@ func parseEncryptionKey(text string) (string, error) {
 	return text, nil
 }
 
-// parseSecret requires a value that can be sent in an HTTP header. A line break, perhaps from a file,
-// would never compare equal.
+// parseSecret requires a value that can be sent in an HTTP header. A line break, perhaps from a
+// file, would never compare equal.
 func parseSecret(text string) (string, error) {
 	odd := func(c rune) bool { return c <= ' ' || c > '~' }
 	if len(text) < 16 || strings.ContainsFunc(text, odd) {

@@ -18,7 +18,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// checkLeaks fails if goroutines or open files are left when the test and its clean-ups are over; call it first.
+// checkLeaks fails if goroutines or open files are left when the test and its clean-ups are over;
+// call it first.
 func checkLeaks(t *testing.T) {
 	t.Helper()
 	files := func() int {
@@ -121,7 +122,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// A connection whose certificate was not verified is never used by an endpoint that wants it verified.
+// A connection whose certificate was not verified is never used by an endpoint that wants it
+// verified.
 func TestLenientConnectionsAreApart(t *testing.T) {
 	now := time.Now()
 	config := &tls.Config{Certificates: []tls.Certificate{certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour))}}
@@ -217,8 +219,9 @@ func TestBadReceivers(t *testing.T) {
 	}
 }
 
-// TestEveryOffset has a receiver that closes the connection after each number of bytes of a good answer, in the plain and the rude
-// way. Once the headers are complete the status counts; before that there is no answer.
+// TestEveryOffset has a receiver that closes the connection after each number of bytes of a good
+// answer, in the plain and the rude way. Once the headers are complete the status counts; before
+// that there is no answer.
 func TestEveryOffset(t *testing.T) {
 	checkLeaks(t)
 	s := newTestSender(loopback) // no abort: connections must end by themselves

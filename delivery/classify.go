@@ -52,7 +52,8 @@ func classifyStatus(code int) reason {
 	return reasonStatus
 }
 
-// classifyError says in one word and in one sentence why there is no answer. The sentence is shown to the customer.
+// classifyError says in one word and in one sentence why there is no answer. The sentence is shown
+// to the customer.
 func classifyError(err error, timeout time.Duration) (reason, string) {
 	var (
 		at    *stepError
@@ -87,8 +88,9 @@ func classifyError(err error, timeout time.Duration) (reason, string) {
 	}
 }
 
-// protocolText says what is wrong with an answer that fasthttp can't read. Most of its errors have no name, and end in
-// what the receiver sent, which does no harm here: it chooses between our own texts.
+// protocolText says what is wrong with an answer that fasthttp can't read. Most of its errors have
+// no name, and end in what the receiver sent, which does no harm here: it chooses between our own
+// texts.
 func protocolText(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "whitespace in the first line"), strings.Contains(text, "invalid response status code"):

@@ -8,7 +8,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// complainPeriod is how often the operator is told of the same trouble: it concerns many endpoints, and each is tried often.
+// complainPeriod is how often the operator is told of the same trouble: it concerns many endpoints,
+// and each is tried often.
 const complainPeriod = time.Minute
 
 // complaints tell the operator, exactly, of what customers can do nothing about and read little of.

@@ -22,7 +22,8 @@ func testDelivery(url string) webhook.Delivery {
 		Endpoint: &webhook.Endpoint{URL: url, Keys: testKeys}, Number: 1}
 }
 
-// keepAliveServer answers the first request of each connection with 200 and then does what after says. It counts requests.
+// keepAliveServer answers the first request of each connection with 200 and then does what after
+// says. It counts requests.
 func keepAliveServer(t *testing.T, after func(conn net.Conn, more *bufio.Reader)) (address string, requests *atomic.Int32) {
 	requests = new(atomic.Int32)
 	address = rawServer(t, func(conn net.Conn) {
@@ -56,8 +57,8 @@ func waitIdle(t *testing.T, s *Sender, want bool) {
 	t.Fatal("the connections did not come to rest")
 }
 
-// TestStaleConnections has receivers that end idle connections, in every way that the kernel tells apart: the next message goes out on
-// another one, within its first attempt, and arrives once.
+// TestStaleConnections has receivers that end idle connections, in every way that the kernel tells
+// apart: the next message goes out on another one, within its first attempt, and arrives once.
 func TestStaleConnections(t *testing.T) {
 	ends := map[string]func(net.Conn, *bufio.Reader){
 		"closed": func(net.Conn, *bufio.Reader) {},
@@ -127,8 +128,8 @@ func TestManyStaleConnections(t *testing.T) {
 	}
 }
 
-// TestTakenRequestIsNotSentAgain has a receiver that takes the second request of a connection and closes it without an answer: it may
-// have acted upon it, so it is a failed attempt.
+// TestTakenRequestIsNotSentAgain has a receiver that takes the second request of a connection and
+// closes it without an answer: it may have acted upon it, so it is a failed attempt.
 func TestTakenRequestIsNotSentAgain(t *testing.T) {
 	var taken atomic.Int32
 	address, requests := keepAliveServer(t, func(_ net.Conn, more *bufio.Reader) {
@@ -211,7 +212,8 @@ func TestSwitchedConnection(t *testing.T) {
 	}
 }
 
-// TestEarlyAnswer has receivers that answer before they have read a large body, and close: what they said counts, and is not said again.
+// TestEarlyAnswer has receivers that answer before they have read a large body, and close: what
+// they said counts, and is not said again.
 func TestEarlyAnswer(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{certificate(t, "127.0.0.1", time.Now(), time.Now().Add(time.Hour))}}
 	for _, scheme := range []string{"http", "https"} {

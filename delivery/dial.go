@@ -21,8 +21,8 @@ const (
 	minSpacing = 10 * time.Millisecond  // between tries after the first maxDialing, however fast they fail
 )
 
-// dialer connects to receivers. It resolves names itself and dials the very addresses that its guard has judged, and
-// it knows all open connections so that it can end them.
+// dialer connects to receivers. It resolves names itself and dials the very addresses that its
+// guard has judged, and it knows all open connections so that it can end them.
 type dialer struct {
 	guard    guard
 	resolver *net.Resolver
@@ -42,7 +42,8 @@ func newDialer(config *Config) *dialer {
 		guard: guard{allow: config.Allow, deny: config.Deny}, resolver: &net.Resolver{PreferGo: true},
 		proxyFor: proxyFunc(config.Proxy, config.NoProxy), idle: newIdleLinks(config.Workers), open: make(map[*conn]struct{}),
 	}
-	// Loaded now: crypto/x509 loads them once, and would remember for good that there was no descriptor left for it.
+	// Loaded now: crypto/x509 loads them once, and would remember for good that there was no
+	// descriptor left for it.
 	if roots, err := x509.SystemCertPool(); err == nil {
 		d.roots = roots
 	}
@@ -131,7 +132,8 @@ func (d *dialer) connect(ctx context.Context, secure bool, host, port string) (*
 	return d.race(ctx, proxy, addresses, port)
 }
 
-// race connects to the first address that answers. The next one is tried when the one before has failed, or is slow.
+// race connects to the first address that answers. The next one is tried when the one before has
+// failed, or is slow.
 func (d *dialer) race(ctx context.Context, proxy *url.URL, addresses []netip.Addr, port string) (*link, error) {
 	type result struct {
 		link *link

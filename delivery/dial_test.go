@@ -17,9 +17,10 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// testResolver asks a name server on loopback, which answers questions for IPv4 addresses with what addresses says: it is called with
-// the number of the question, from 1. No addresses stand for a name that does not exist; nil for a server that does not answer.
-// The names that it is asked for go to asked, if that is given.
+// testResolver asks a name server on loopback, which answers questions for IPv4 addresses with what
+// addresses says: it is called with the number of the question, from 1. No addresses stand for a
+// name that does not exist; nil for a server that does not answer. The names that it is asked for
+// go to asked, if that is given.
 func testResolver(t *testing.T, addresses func(n int32) []string, asked ...chan<- string) *net.Resolver {
 	var questions atomic.Int32
 	server := rawServer(t, func(conn net.Conn) {
@@ -105,8 +106,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// A customer can't find out which names our own network knows: a name that does not exist and one that leads to private
-// addresses read the same.
+// A customer can't find out which names our own network knows: a name that does not exist and one
+// that leads to private addresses read the same.
 func TestNamesAreNoOracle(t *testing.T) {
 	var texts []string
 	for _, list := range [][]string{{}, {"127.0.0.1", "10.0.0.1"}} {
@@ -155,7 +156,8 @@ func TestInterleave(t *testing.T) {
 	}
 }
 
-// An attempt has at most maxDialing addresses under way, and still gets to the last of many that are silent.
+// An attempt has at most maxDialing addresses under way, and still gets to the last of many that
+// are silent.
 func TestManySilentAddresses(t *testing.T) {
 	full, port := fullListener(t, "127.0.1.9")
 	list := make([]string, maxDialing+4)
@@ -172,8 +174,8 @@ func TestManySilentAddresses(t *testing.T) {
 	}
 }
 
-// TestRebinding has a name that leads to an allowed address first, and to a private one from then on: what was looked up is what is
-// dialled, each time.
+// TestRebinding has a name that leads to an allowed address first, and to a private one from then
+// on: what was looked up is what is dialled, each time.
 func TestRebinding(t *testing.T) {
 	var arrived atomic.Int32
 	_, port, _ := net.SplitHostPort(rawServer(t, func(conn net.Conn) {
@@ -239,7 +241,8 @@ func answerOn(t *testing.T, port string) {
 	}()
 }
 
-// TestSilentAddress has a first address that does not answer: the second one is tried before the time is over.
+// TestSilentAddress has a first address that does not answer: the second one is tried before the
+// time is over.
 func TestSilentAddress(t *testing.T) {
 	_, port := fullListener(t, "127.0.1.9")
 	answerOn(t, port)

@@ -25,10 +25,12 @@ const (
 	flushPatience  = 2 * time.Second        // how long the last outcomes may then take to be recorded
 )
 
-// Recorder has outcomes written into the replicated log. It refuses, with a *webhook.Error, when the term is over.
+// Recorder has outcomes written into the replicated log. It refuses, with a *webhook.Error, when
+// the term is over.
 type Recorder interface {
 	RecordProgress(ctx context.Context, term uint64, list []webhook.Progress) error
-	// DisableEndpoint disables an endpoint that has failed since then, or has said that it wants nothing any more.
+	// DisableEndpoint disables an endpoint that has failed since then, or has said that it wants
+	// nothing any more.
 	DisableEndpoint(ctx context.Context, term uint64, endpoint webhook.ID, failSince time.Time) error
 }
 
@@ -64,8 +66,9 @@ func NewPool(config Config, recorder Recorder) *Pool {
 	}
 }
 
-// Run makes the attempts that the scheduler hands out until ctx ends. Attempts under way then have drainPatience to come to
-// their end; it returns when all workers have, and what could be recorded is.
+// Run makes the attempts that the scheduler hands out until ctx ends. Attempts under way then have
+// drainPatience to come to their end; it returns when all workers have, and what could be recorded
+// is.
 func (p *Pool) Run(ctx context.Context, term uint64, s *scheduler.Scheduler) {
 	outcomes := make(chan webhook.Outcome, maxUnrecorded)
 	recordCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -112,9 +115,10 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 	}
 }
 
-// Revoke breaks off the attempts to an endpoint that the scheduler would not begin any more, because the endpoint was
-// changed, paused, disabled or deleted. No byte of their requests goes out after it returns; those whose request the
-// receiver has in full only wait for its answer, which counts.
+// Revoke breaks off the attempts to an endpoint that the scheduler would not begin any more,
+// because the endpoint was changed, paused, disabled or deleted. No byte of their requests goes out
+// after it returns; those whose request the receiver has in full only wait for its answer, which
+// counts.
 func (p *Pool) Revoke(endpoint webhook.ID, s *scheduler.Scheduler) {
 	p.sender.revoke(endpoint, s.Current)
 }
@@ -146,7 +150,8 @@ func (p *Pool) count(d webhook.Delivery, a *webhook.Attempt, why reason) {
 	}
 }
 
-// record writes outcomes until there are no more, one record at a time: the next one fills meanwhile.
+// record writes outcomes until there are no more, one record at a time: the next one fills
+// meanwhile.
 func (p *Pool) record(ctx context.Context, term uint64, s *scheduler.Scheduler, outcomes <-chan webhook.Outcome) {
 	tick := time.NewTicker(cursorInterval)
 	defer tick.Stop()
@@ -180,8 +185,8 @@ func (p *Pool) record(ctx context.Context, term uint64, s *scheduler.Scheduler, 
 	}
 }
 
-// disable has endpoints disabled that have failed for too long, or want nothing any more. What fails is asked for again when the
-// endpoint fails again.
+// disable has endpoints disabled that have failed for too long, or want nothing any more. What
+// fails is asked for again when the endpoint fails again.
 func (p *Pool) disable(ctx context.Context, term uint64, s *scheduler.Scheduler) {
 	for _, d := range s.Disabled() {
 		if err := p.recorder.DisableEndpoint(ctx, term, d.Endpoint.ID, d.FailingSince); err != nil {

@@ -5,5 +5,6 @@ package delivery
 // The file sabotage.go says what a build with a tag breaks on purpose, to show that package faults
 // finds it.
 
-// discardsUnsent has the kernel discard what a receiver has not got when an attempt at it has ended.
+// discardsUnsent has the kernel discard what a receiver has not got when an attempt at it has
+// ended.
 const discardsUnsent = true

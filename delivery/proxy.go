@@ -21,8 +21,9 @@ import (
 // maxProxyAnswer is how many bytes a proxy may say before the tunnel begins.
 const maxProxyAnswer = 16 << 10
 
-// proxyFunc tells through which proxy a target is reached; nil: none. The rules of noProxy are those of the environment variable
-// NO_PROXY, with which loopback addresses are never reached through a proxy.
+// proxyFunc tells through which proxy a target is reached; nil: none. The rules of noProxy are
+// those of the environment variable NO_PROXY, with which loopback addresses are never reached
+// through a proxy.
 func proxyFunc(through *url.URL, noProxy []string) func(*url.URL) (*url.URL, error) {
 	if through == nil {
 		return func(*url.URL) (*url.URL, error) { return nil, nil }
@@ -31,7 +32,8 @@ func proxyFunc(through *url.URL, noProxy []string) func(*url.URL) (*url.URL, err
 	return config.ProxyFunc()
 }
 
-// proxyAnswer is what a proxy did instead of opening a tunnel. It may be about the receiver, so customers read it.
+// proxyAnswer is what a proxy did instead of opening a tunnel. It may be about the receiver, so
+// customers read it.
 type proxyAnswer string
 
 func (a proxyAnswer) Error() string { return string(a) }

@@ -33,7 +33,8 @@ func (p *tunnels) add(target string) {
 	p.list = append(p.list, target)
 }
 
-// join carries bytes both ways until one side ends; whatever the target is called, it is that on loopback with its port.
+// join carries bytes both ways until one side ends; whatever the target is called, it is that on
+// loopback with its port.
 func (p *tunnels) join(conn net.Conn, target string) {
 	p.add(target)
 	_, port, _ := net.SplitHostPort(target)
@@ -91,7 +92,8 @@ func (p *tunnels) socks(conn net.Conn) {
 	p.join(conn, fmt.Sprintf("%s:%d", host, port))
 }
 
-// proxied makes a sender that goes through a proxy. The addresses of 203.0.113.0/24 stand for the Internet.
+// proxied makes a sender that goes through a proxy. The addresses of 203.0.113.0/24 stand for the
+// Internet.
 func proxied(t *testing.T, proxy string, noProxy ...string) *Sender {
 	t.Helper()
 	through, err := url.Parse(proxy)

@@ -19,19 +19,21 @@ const (
 type Replays interface {
 	// RunningTasks are those to be moved, the oldest first.
 	RunningTasks() []*webhook.Task
-	// NextStep says which messages, at most most, a task takes next. It does a bounded part of the work.
+	// NextStep says which messages, at most most, a task takes next. It does a bounded part of the
+	// work.
 	NextStep(task *webhook.Task, most int) (webhook.TaskStep, error)
 }
 
-// Stepper has steps of tasks written into the replicated log. It refuses, with a *webhook.Error, a step of a task that was moved or
-// changed meanwhile, and any when the term is over.
+// Stepper has steps of tasks written into the replicated log. It refuses, with a *webhook.Error, a
+// step of a task that was moved or changed meanwhile, and any when the term is over.
 type Stepper interface {
 	StepTask(ctx context.Context, term uint64, step *webhook.TaskStep) error
 }
 
-// Replayer moves tasks on while this node leads: it looks through their logs and puts what they take into manual sets, at their
-// rate and never much at once. Applications take turns, a step of one of their tasks each, so that those with many replays over long
-// logs do not hold up the others. All that must last is in the store, so the next leader goes on where this one stopped.
+// Replayer moves tasks on while this node leads: it looks through their logs and puts what they
+// take into manual sets, at their rate and never much at once. Applications take turns, a step of
+// one of their tasks each, so that those with many replays over long logs do not hold up the
+// others. All that must last is in the store, so the next leader goes on where this one stopped.
 type Replayer struct {
 	replays Replays
 	stepper Stepper
@@ -74,7 +76,8 @@ func (r *Replayer) Run(ctx context.Context) {
 	}
 }
 
-// forget lets go of the paces of tasks that do not run any more, and of applications without running tasks.
+// forget lets go of the paces of tasks that do not run any more, and of applications without
+// running tasks.
 func (r *Replayer) forget(running []*webhook.Task) {
 	paces := make(map[webhook.ID]*pace, len(running))
 	latest := make(map[webhook.ID]webhook.ID)
@@ -89,7 +92,8 @@ func (r *Replayer) forget(running []*webhook.Task) {
 	r.paces, r.latest = paces, latest
 }
 
-// move makes one step of each application that has a task that may take one, and returns how long to wait before the next round.
+// move makes one step of each application that has a task that may take one, and returns how long
+// to wait before the next round.
 func (r *Replayer) move(ctx context.Context, running []*webhook.Task) time.Duration {
 	wait := replayInterval
 	for _, tasks := range r.turns(running) {
@@ -112,7 +116,8 @@ func (r *Replayer) move(ctx context.Context, running []*webhook.Task) time.Durat
 	return wait
 }
 
-// turns returns the tasks that are not at their end, by application; of each, those behind the one that had its turn last come first.
+// turns returns the tasks that are not at their end, by application; of each, those behind the one
+// that had its turn last come first.
 func (r *Replayer) turns(running []*webhook.Task) (list [][]*webhook.Task) {
 	places := make(map[webhook.ID]int)
 	for _, t := range running {
@@ -158,8 +163,8 @@ func (r *Replayer) step(ctx context.Context, t *webhook.Task, most int) (more bo
 	return false
 }
 
-// allowance is how many messages a task may take now. Steps are made of many, if no rate is to be kept: each is an entry in the
-// replicated log.
+// allowance is how many messages a task may take now. Steps are made of many, if no rate is to be
+// kept: each is an entry in the replicated log.
 func (r *Replayer) allowance(t *webhook.Task, now time.Time) int {
 	p := r.paces[t.ID]
 	if p == nil {
@@ -183,7 +188,8 @@ type pace struct {
 	rest   time.Time // no step before
 }
 
-// tokens is how many messages may be taken, MaxTaskStep at most; rate is per second, 0 without bound.
+// tokens is how many messages may be taken, MaxTaskStep at most; rate is per second, 0 without
+// bound.
 func (p *pace) tokens(rate float64, now time.Time) int {
 	if rate == 0 {
 		p.filled = 0

@@ -64,7 +64,8 @@ func (s *longReplays) run(t *testing.T, d time.Duration, meanwhile func(*Replaye
 	r.Run(ctx)
 }
 
-// TestReplaysTakeTurns begins a replay beside the 100 of another application, which find work without an end.
+// TestReplaysTakeTurns begins a replay beside the 100 of another application, which find work
+// without an end.
 func TestReplaysTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		large, small := webhook.NewID(1, 0, 1), webhook.NewID(1, 0, 2)

@@ -22,7 +22,8 @@ type received struct {
 	body   string
 }
 
-// deliver sends a message to an endpoint and gives back what net/http, which we did not write, has received.
+// deliver sends a message to an endpoint and gives back what net/http, which we did not write, has
+// received.
 func deliver(t *testing.T, m webhook.Message, e webhook.Endpoint) received {
 	t.Helper()
 	got := make(chan received, 1)
@@ -118,7 +119,8 @@ func TestEnvelopeIsSigned(t *testing.T) {
 	}
 }
 
-// TestWire checks, byte by byte, what a URL becomes in the request line and in the headers that follow from it.
+// TestWire checks, byte by byte, what a URL becomes in the request line and in the headers that
+// follow from it.
 func TestWire(t *testing.T) {
 	lines := make(chan string, 1)
 	address := rawServer(t, func(conn net.Conn) {

@@ -9,8 +9,9 @@ import (
 	"hookwheel/webhook"
 )
 
-// secrets are the URLs, signing keys and own headers of endpoints, opened. An endpoint is never changed, only replaced, so what was opened for one holds
-// for as long as the endpoint is the same in memory.
+// secrets are the URLs, signing keys and own headers of endpoints, opened. An endpoint is never
+// changed, only replaced, so what was opened for one holds for as long as the endpoint is the same
+// in memory.
 type secrets struct {
 	keyring   *webhook.Keyring
 	userAgent string

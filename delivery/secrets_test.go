@@ -9,8 +9,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// A key that the configuration lacks is for the operator to know, and not for each attempt anew; the customer reads that it is not their
-// fault, and no attempt is used up.
+// A key that the configuration lacks is for the operator to know, and not for each attempt anew;
+// the customer reads that it is not their fault, and no attempt is used up.
 func TestMissingKey(t *testing.T) {
 	ring, err := webhook.NewKeyring([]string{strings.Repeat("k", 32)})
 	if err != nil {

@@ -42,8 +42,8 @@ func newSender(config *Config) *Sender {
 		flights: make(map[webhook.ID]map[*flight]struct{})}
 }
 
-// send makes the attempt that was begun. What it returns lacks the ID, which the log gives, and Next, which the
-// scheduler gives.
+// send makes the attempt that was begun. What it returns lacks the ID, which the log gives, and
+// Next, which the scheduler gives.
 func (s *Sender) send(f *flight) (webhook.Attempt, reason, scheduler.Verdict) {
 	defer s.end(f)
 	start, begun, d := s.clock(), time.Now(), f.delivery
@@ -113,8 +113,8 @@ func (s *Sender) exchange(f *flight, o *opened, now time.Time, response *fasthtt
 	return why
 }
 
-// roundTrip writes the request to a connection and reads the headers of the answer. It takes another connection if
-// the receiver certainly did not take the request from the one before.
+// roundTrip writes the request to a connection and reads the headers of the answer. It takes
+// another connection if the receiver certainly did not take the request from the one before.
 func (s *Sender) roundTrip(f *flight, u webhook.URL, head, body []byte, response *fasthttp.Response) (*link, *bufio.Reader, error) {
 	p := peer{address: u.Address(), secure: u.Secure, insecure: u.Secure && f.delivery.Endpoint.InsecureTLS}
 	for {
@@ -156,7 +156,8 @@ func (s *Sender) release(reader *bufio.Reader) {
 	s.readers.Put(reader)
 }
 
-// readSome reads the first webhook.MaxResponse bytes of the body, and reports whether that is all of it.
+// readSome reads the first webhook.MaxResponse bytes of the body, and reports whether that is all
+// of it.
 func readSome(response *fasthttp.Response) (body []byte, complete bool, err error) {
 	stream := response.BodyStream()
 	if stream == nil {

@@ -92,7 +92,8 @@ func drip(conn net.Conn) {
 	}
 }
 
-// TestReceivers has every kind of receiver; each attempt ends with a reason and a text that a customer understands.
+// TestReceivers has every kind of receiver; each attempt ends with a reason and a text that a
+// customer understands.
 func TestReceivers(t *testing.T) {
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	defer secure.Close()

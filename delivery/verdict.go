@@ -17,7 +17,8 @@ const (
 	minRest = time.Second
 	maxRest = time.Hour // an endpoint can ask for more, and is asked again then
 
-	// controlHeader is how an answer says more than its status does: "disable" or "abort-message", as in Svix, in any case.
+	// controlHeader is how an answer says more than its status does: "disable" or "abort-message",
+	// as in Svix, in any case.
 	controlHeader = "Webhook-Delivery"
 )
 
@@ -67,8 +68,8 @@ func failureText(a *webhook.Attempt, why reason) string {
 	return string(a.Response)
 }
 
-// retryAfter reads the header of that name, seconds or a date (RFC 9110, section 10.2.3), within bounds; 0: there is none that makes
-// sense.
+// retryAfter reads the header of that name, seconds or a date (RFC 9110, section 10.2.3), within
+// bounds; 0: there is none that makes sense.
 func retryAfter(text string, now time.Time) time.Duration {
 	if text == "" {
 		return 0

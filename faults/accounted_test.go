@@ -26,9 +26,10 @@ const (
 	accountedLeap  = 2 * time.Hour
 )
 
-// accountedScenario: storage.max_size is reached, then the time of all messages is over. Each acknowledged
-// event must be, at each endpoint, delivered, waiting, given up after all its attempts or filtered, as the
-// nodes themselves say; and what is not delivered by the end must be counted as expired.
+// accountedScenario: storage.max_size is reached, then the time of all messages is over. Each
+// acknowledged event must be, at each endpoint, delivered, waiting, given up after all its attempts
+// or filtered, as the nodes themselves say; and what is not delivered by the end must be counted as
+// expired.
 func accountedScenario() scenario {
 	answer := func(status int) func(context.Context, int) int {
 		return func(context.Context, int) int { return status }
@@ -135,7 +136,8 @@ func (l *ledger) checkLate() error {
 	return nil
 }
 
-// fillUp pauses an endpoint and sends events until there is no room, for that endpoint waits for all.
+// fillUp pauses an endpoint and sends events until there is no room, for that endpoint waits for
+// all.
 func (l *ledger) fillUp() error {
 	if err := l.pause(pauser); err != nil {
 		return err

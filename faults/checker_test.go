@@ -31,8 +31,8 @@ func (v *verdict) wrong(format string, args ...any) {
 	}
 }
 
-// faultMargin is how long before and after a fault its effects may reach: an answer that was under way, a time-out of a
-// delivery, an attempt that the next leader makes again.
+// faultMargin is how long before and after a fault its effects may reach: an answer that was under
+// way, a time-out of a delivery, an attempt that the next leader makes again.
 const faultMargin = 15 * time.Second
 
 // check judges a history.
@@ -89,8 +89,8 @@ func inFault(h *history, from, to time.Time) bool {
 	return false
 }
 
-// checkHits: what arrived was sent, under the id that was told; duplicates are about faults. It returns, by endpoint, the
-// acknowledged events that have not arrived.
+// checkHits: what arrived was sent, under the id that was told; duplicates are about faults. It
+// returns, by endpoint, the acknowledged events that have not arrived.
 func (v *verdict) checkHits(h *history, endpoints []*endpoint, told map[int]string) (missing [][]int) {
 	posted, ids := make(map[int]bool), make(map[int]string)
 	for i := range h.posts {
@@ -141,8 +141,9 @@ func (v *verdict) checkHits(h *history, endpoints []*endpoint, told map[int]stri
 	return missing
 }
 
-// checkMissing: what was acknowledged arrived, or has expired and is counted. More may be counted than is missing here: events
-// that were not acknowledged, and those that an endpoint took just before the leader was lost.
+// checkMissing: what was acknowledged arrived, or has expired and is counted. More may be counted
+// than is missing here: events that were not acknowledged, and those that an endpoint took just
+// before the leader was lost.
 func (v *verdict) checkMissing(missing [][]int, endpoints []*endpoint, told map[int]string, f *final) {
 	kept := make(map[string]bool)
 	if f != nil {
@@ -212,8 +213,9 @@ func (v *verdict) checkLogs(f *final, told map[int]string) {
 	}
 }
 
-// checkOrder: an endpoint that keeps an order saw no message before it had taken all that come before it
-// in the log, or among those of the same key. What it never took was lost or expired, which others judge.
+// checkOrder: an endpoint that keeps an order saw no message before it had taken all that come
+// before it in the log, or among those of the same key. What it never took was lost or expired,
+// which others judge.
 func (v *verdict) checkOrder(h *history, endpoints []*endpoint) {
 	type sequence struct {
 		endpoint int

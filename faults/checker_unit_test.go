@@ -10,7 +10,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// story is a small history in which all is well: ten events, each acknowledged and delivered where it is wanted.
+// story is a small history in which all is well: ten events, each acknowledged and delivered where
+// it is wanted.
 func story() (*history, *final) {
 	h := &history{}
 	f := &final{logs: make([]map[string][]string, 3), attempts: make([]map[string]int, len(newEndpoints())), expired: make([]int, len(newEndpoints()))}

@@ -13,9 +13,10 @@ import (
 	"time"
 )
 
-// Go asks the kernel for the time where no library or wrapper can step in. So a node whose clock is to jump is built with another
-// package time, which adds as many seconds to Now as a file says (go help build, -overlay). The product knows nothing of it. Timers
-// don't follow: they run on the monotonic clock, which does not jump.
+// Go asks the kernel for the time where no library or wrapper can step in. So a node whose clock is
+// to jump is built with another package time, which adds as many seconds to Now as a file says (go
+// help build, -overlay). The product knows nothing of it. Timers don't follow: they run on the
+// monotonic clock, which does not jump.
 
 // clockVariable names that file to a process.
 const clockVariable = "HOOKWHEEL_CLOCK"

@@ -28,8 +28,8 @@ const (
 	callLimit = 25 * time.Second // for one call; more than a node holds it without a leader
 )
 
-// The blocks storage and delivery of the configurations. In long runs size pressure removes messages
-// from the log, and what is left of them when hours pass.
+// The blocks storage and delivery of the configurations. In long runs size pressure removes
+// messages from the log, and what is left of them when hours pass.
 const (
 	usualStorage  = "  min_free = \"64MiB\"\n  max_size = \"8MiB\"\n  retention = \"1h\""
 	usualDelivery = "  timeout = \"5s\"\n  retry {\n    base = \"1s\"\n    factor = 1\n    max_retries = 100\n  }"
@@ -65,7 +65,8 @@ type node struct {
 	down  bool // the nemesis keeps it down, or has stopped it: producers leave it alone
 }
 
-// freeAddress lies below the ports that the system gives to outgoing connections, one of which might take it before a node does.
+// freeAddress lies below the ports that the system gives to outgoing connections, one of which
+// might take it before a node does.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
@@ -78,7 +79,8 @@ func freeAddress(t *testing.T) string {
 	return ""
 }
 
-// newCluster writes the configurations; the nodes reach each other through the network's proxies only.
+// newCluster writes the configurations; the nodes reach each other through the network's proxies
+// only.
 func newCluster(t *testing.T, s setup, dir string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, binary: s.build(t), dir: dir, network: newNetwork(), patience: patience, http: http.Client{Timeout: callLimit,
@@ -263,7 +265,8 @@ func (n *node) alive() bool {
 	}
 }
 
-// awaitAnswer waits until a node that was started answers at all, or has ended: before that it is to be left alone.
+// awaitAnswer waits until a node that was started answers at all, or has ended: before that it is
+// to be left alone.
 func (c *cluster) awaitAnswer(i int) {
 	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline) && c.nodes[i].alive(); time.Sleep(20 * time.Millisecond) {
 		if status, _, err := c.call(i, "GET", "/health/ping", nil, nil); err == nil && status < 300 {
@@ -325,7 +328,8 @@ func (c *cluster) callWithKey(i int, method, path, key string, body any, out any
 // health is what a node says of itself.
 type health struct{ Status, State, Leader string }
 
-// leader is the node that all nodes take for the leader; -1: they are not all well, or do not agree.
+// leader is the node that all nodes take for the leader; -1: they are not all well, or do not
+// agree.
 func (c *cluster) leader() int {
 	leader, name := -1, ""
 	for i, n := range c.nodes {
@@ -342,8 +346,8 @@ func (c *cluster) leader() int {
 
 var errNotWell = errors.New("the cluster is not well again")
 
-// awaitWell waits until all nodes are well, agree on a leader, have their votes, and hold all that was
-// committed when it began to wait.
+// awaitWell waits until all nodes are well, agree on a leader, have their votes, and hold all that
+// was committed when it began to wait.
 func (c *cluster) awaitWell() (leader int, err error) {
 	var committed uint64
 	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {

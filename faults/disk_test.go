@@ -87,7 +87,8 @@ func (d *disk) detach() (err error) {
 	return fmt.Errorf("unmounting %s: %w", d.mount, err)
 }
 
-// cutPower makes the file system forget what is not on the disk: FS_IOC_SHUTDOWN without flushing the journal.
+// cutPower makes the file system forget what is not on the disk: FS_IOC_SHUTDOWN without flushing
+// the journal.
 func (d *disk) cutPower() error {
 	const shutdown, noLogFlush = 0x8004587d, 2
 	flags := uint32(noLogFlush)

@@ -146,7 +146,8 @@ func newTrial(t *testing.T, s setup) *trial {
 	return tr
 }
 
-// produce starts the producers; with a balancer they know of the nodes only what their health checks say.
+// produce starts the producers; with a balancer they know of the nodes only what their health
+// checks say.
 func (tr *trial) produce(t *testing.T, balanced bool) {
 	var b *balancer
 	if balanced {
@@ -202,8 +203,8 @@ func (tr *trial) finish(t *testing.T) *verdict {
 	return v
 }
 
-// resumeAll says to the nodes what an operator would: that all endpoints are well again, so that those
-// which are parked need not wait for their next probe.
+// resumeAll says to the nodes what an operator would: that all endpoints are well again, so that
+// those which are parked need not wait for their next probe.
 func (tr *trial) resumeAll(t *testing.T) {
 	for _, e := range tr.receiver.endpoints {
 		status, text, err := tr.call(0, "POST", "/app/"+e.app+"/endpoint/"+e.uid+"/resume", nil, nil)
@@ -213,8 +214,8 @@ func (tr *trial) resumeAll(t *testing.T) {
 	}
 }
 
-// waits reports whether events are yet to be delivered, and can be. Those that have left the log can't,
-// which is right only when hours have passed.
+// waits reports whether events are yet to be delivered, and can be. Those that have left the log
+// can't, which is right only when hours have passed.
 func (tr *trial) waits() bool {
 	pending := tr.history.pending(tr.receiver.endpoints)
 	if tr.passed.Load() == 0 {

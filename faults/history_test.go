@@ -106,8 +106,8 @@ func (h *history) fault(f fault) {
 	h.write("fault", f)
 }
 
-// acknowledgedSince is the end of the first call that began after a moment, through a node other than these, and was
-// acknowledged; zero: there is none yet.
+// acknowledgedSince is the end of the first call that began after a moment, through a node other
+// than these, and was acknowledged; zero: there is none yet.
 func (h *history) acknowledgedSince(start time.Time, without []int) (end time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

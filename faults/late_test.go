@@ -13,11 +13,12 @@ import (
 	"time"
 )
 
-// latePad is more than a receiver's kernel takes before the receiver reads, and less than a sender's holds.
+// latePad is more than a receiver's kernel takes before the receiver reads, and less than a
+// sender's holds.
 const latePad = 200 << 10
 
-// lateScenario: a receiver reads a request only when the attempt was given up and the endpoint is deleted.
-// The request must not come to its end then.
+// lateScenario: a receiver reads a request only when the attempt was given up and the endpoint is
+// deleted. The request must not come to its end then.
 func lateScenario() scenario {
 	run := func(tr *trial) (found []string, err error) {
 		listener, err := sleepyListener()

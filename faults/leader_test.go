@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestLeaderKills measures how long the cluster has no leader after its leader is killed. No call to a survivor may fail.
+// TestLeaderKills measures how long the cluster has no leader after its leader is killed. No call
+// to a survivor may fail.
 func TestLeaderKills(t *testing.T) {
 	tr := newTrial(t, setup{})
 	tr.produce(t, false)
@@ -31,8 +32,8 @@ func TestLeaderKills(t *testing.T) {
 	tr.report(t, v)
 }
 
-// TestRollingRestart restarts all nodes in turn, over mutual TLS. Producers stand behind a load balancer that follows the health checks:
-// every call must get its 202 at the first try.
+// TestRollingRestart restarts all nodes in turn, over mutual TLS. Producers stand behind a load
+// balancer that follows the health checks: every call must get its 202 at the first try.
 func TestRollingRestart(t *testing.T) {
 	tr := newTrial(t, setup{tls: true})
 	tr.produce(t, true)
@@ -47,9 +48,9 @@ func TestRollingRestart(t *testing.T) {
 	tr.report(t, v)
 }
 
-// TestLeaderStops measures how long a POST takes at most while the leader is stopped with SIGTERM and
-// another node takes over. Producers stand behind a load balancer that follows the health checks: every
-// call must get its 202 at the first try.
+// TestLeaderStops measures how long a POST takes at most while the leader is stopped with SIGTERM
+// and another node takes over. Producers stand behind a load balancer that follows the health
+// checks: every call must get its 202 at the first try.
 func TestLeaderStops(t *testing.T) {
 	if *stopsFlag == 0 {
 		t.Skip("-stops says how often")
@@ -79,8 +80,8 @@ func (v *verdict) allAccepted(h *history) {
 	}
 }
 
-// longestPosts is a table of the longest call about each fault, through the nodes that were hit and through
-// the others, and of all that were not about one.
+// longestPosts is a table of the longest call about each fault, through the nodes that were hit and
+// through the others, and of all that were not about one.
 func (h *history) longestPosts() string {
 	var others, hit, rest []time.Duration
 	for _, f := range h.faults {

@@ -81,8 +81,8 @@ func typeOf(event int) string {
 // keyOf is the ordering key of an event.
 func keyOf(event int) string { return "key-" + strconv.Itoa(event/4%16) }
 
-// idempotent reports whether an event is posted with an idempotency key; repeated, whether it is then
-// posted once more, elsewhere.
+// idempotent reports whether an event is posted with an idempotency key; repeated, whether it is
+// then posted once more, elsewhere.
 func idempotent(event int) bool { return event/8%2 == 0 }
 func repeated(event int) bool   { return event%16 == 3 }
 
@@ -255,7 +255,8 @@ func (l *load) open(i int) bool {
 	return !l.cluster.nodes[i].isDown()
 }
 
-// balancer is a load balancer that knows of the nodes what their health checks say, and nothing else.
+// balancer is a load balancer that knows of the nodes what their health checks say, and nothing
+// else.
 type balancer struct {
 	cluster *cluster
 	healthy []atomic.Bool
@@ -295,8 +296,8 @@ func (b *balancer) stop() {
 	b.wg.Wait()
 }
 
-// post sends the next event to a node. One with an idempotency key is sent again when its answer was
-// no 202, and some are sent again when it was.
+// post sends the next event to a node. One with an idempotency key is sent again when its answer
+// was no 202, and some are sent again when it was.
 func (l *load) post(i int) {
 	event := int(l.next.Add(1) - 1)
 	p := l.try(event, i, false)

@@ -23,8 +23,8 @@ type nemesis struct {
 	queue   []string // those to come
 }
 
-// harm is a kind of fault: it does the harm to the nodes and returns how to undo it. It may end with the harm undone, and then
-// returns nil.
+// harm is a kind of fault: it does the harm to the nodes and returns how to undo it. It may end
+// with the harm undone, and then returns nil.
 type harm struct {
 	needs need
 	pick  func(n *nemesis) []int
@@ -146,7 +146,8 @@ func (n *nemesis) strike() (f fault, err error) {
 	return f, err
 }
 
-// without are the nodes whose answers do not count for the time to the next 202: those that are hit, unless all are.
+// without are the nodes whose answers do not count for the time to the next 202: those that are
+// hit, unless all are.
 func without(f fault, nodes int) []int {
 	if len(f.Nodes) == nodes {
 		return nil
@@ -255,7 +256,8 @@ func (n *nemesis) disturb([]int) (func() error, error) {
 	return n.heal, nil
 }
 
-// restart is SIGTERM and start, of one node after the other, each when the one before is well again.
+// restart is SIGTERM and start, of one node after the other, each when the one before is well
+// again.
 func (n *nemesis) restart(nodes []int) (func() error, error) {
 	for _, i := range nodes {
 		node := n.cluster.nodes[i]
@@ -298,7 +300,8 @@ func (n *nemesis) cutPower(nodes []int) (func() error, error) {
 	return func() error { return n.restore(nodes) }, err
 }
 
-// fill leaves less than the watermark: new events are refused everywhere, what was accepted is delivered.
+// fill leaves less than the watermark: new events are refused everywhere, what was accepted is
+// delivered.
 func (n *nemesis) fill(nodes []int) (func() error, error) {
 	n.take(all(n))
 	if err := n.each(nodes, func(_ int, node *node) error { return node.disk.fill(50 << 20) }); err != nil {
@@ -364,7 +367,8 @@ func (n *nemesis) breakDisk(nodes []int) (func() error, error) {
 // failLimit is for a node to notice that its disk is gone.
 const failLimit = 30 * time.Second
 
-// hang has writes wait. If that is for long the node must end, which it can when the disk answers again at the latest.
+// hang has writes wait. If that is for long the node must end, which it can when the disk answers
+// again at the latest.
 func (n *nemesis) hang(nodes []int) (func() error, error) {
 	n.take(nodes)
 	err := n.each(nodes, func(_ int, node *node) error { return node.disk.freeze() })
@@ -396,8 +400,8 @@ func (n *nemesis) beLate(nodes []int) (func() error, error) {
 	return nil, fmt.Errorf("%s leads on though its clock is wrong", n.cluster.nodes[nodes[0]].name)
 }
 
-// passHours sets all clocks ahead for good, and has a new leader look at once for messages whose time is
-// over: what waits is counted as expired.
+// passHours sets all clocks ahead for good, and has a new leader look at once for messages whose
+// time is over: what waits is counted as expired.
 func (n *nemesis) passHours([]int) (func() error, error) {
 	n.cluster.passed.Add(2 * 60 * 60)
 	err := n.cluster.setClocks(func(int) int { return 0 })
@@ -417,5 +421,6 @@ func (n *nemesis) setClock(wrong, seconds int) (undo func() error, err error) {
 	return func() error { return n.cluster.setClocks(func(int) int { return 0 }) }, err
 }
 
-// maxShift is in seconds: retries that wait for a time may wait twice that long when leaders change.
+// maxShift is in seconds: retries that wait for a time may wait twice that long when leaders
+// change.
 const maxShift = 20

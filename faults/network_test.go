@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// network is what lies between the nodes: a TCP proxy for each directed pair, through which the one dials the other. Bytes from
-// a to b pass on the connections that a has made and, as answers, on those that b has made.
+// network is what lies between the nodes: a TCP proxy for each directed pair, through which the one
+// dials the other. Bytes from a to b pass on the connections that a has made and, as answers, on
+// those that b has made.
 type network struct {
 	mu      sync.Mutex
 	changed *sync.Cond

@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// Sabotages whose scenarios don't touch each other's promises share a build, which saves the time to make it.
+// Sabotages whose scenarios don't touch each other's promises share a build, which saves the time
+// to make it.
 const someSabotages = "sabotage_order,sabotage_planned,sabotage_wrapped,sabotage_linger"
 
-// sabotages are builds that break a promise on purpose, each with what must find that: a scenario, or
-// faults of a kind under load. Some scenarios must find it before the clocks are moved, so that the build
-// is made sooner.
+// sabotages are builds that break a promise on purpose, each with what must find that: a scenario,
+// or faults of a kind under load. Some scenarios must find it before the clocks are moved, so that
+// the build is made sooner.
 var sabotages = map[string]struct {
 	tag, scenario, kind string
 	clocks              bool
@@ -77,8 +78,8 @@ func findUnderLoad(t *testing.T, tag, kind string) (found []string) {
 	return found
 }
 
-// forgotten finds acknowledged events that no node knows of: among those that are yet to be delivered, and
-// among the newest, which nothing has made leave the log so soon.
+// forgotten finds acknowledged events that no node knows of: among those that are yet to be
+// delivered, and among the newest, which nothing has made leave the log so soon.
 func (tr *trial) forgotten() (found []string) {
 	told := tr.history.acknowledged()
 	events := slices.Sorted(maps.Keys(told))

@@ -88,8 +88,8 @@ func await(what string, so func() bool) error {
 	return nil
 }
 
-// heldScenario: the first message of a key is under way, others are held behind it, and the leader is
-// killed. The next leader must send the first one again before the others.
+// heldScenario: the first message of a key is under way, others are held behind it, and the leader
+// is killed. The next leader must send the first one again before the others.
 func heldScenario() scenario {
 	var began atomic.Bool
 	script := func(ctx context.Context, event int) int {
@@ -140,8 +140,8 @@ func heldScenario() scenario {
 	return s
 }
 
-// overtakenScenario: an endpoint is slow with its oldest message and takes more than a thousand others
-// meanwhile, so that storage.max_size has messages leave the log. The oldest must stay.
+// overtakenScenario: an endpoint is slow with its oldest message and takes more than a thousand
+// others meanwhile, so that storage.max_size has messages leave the log. The oldest must stay.
 func overtakenScenario() scenario {
 	const others = 1100 // more than a lane goes ahead
 	var taken atomic.Int64
@@ -225,8 +225,8 @@ func (tr *trial) sendMany(from, count int) (first string, err error) {
 	return first, err
 }
 
-// shortScenario: the disks have less room than is to be kept. No event may be accepted, in whatever way it
-// is posted.
+// shortScenario: the disks have less room than is to be kept. No event may be accepted, in whatever
+// way it is posted.
 func shortScenario() scenario {
 	run := func(tr *trial) (found []string, err error) {
 		if err := tr.keepFree("1TiB"); err != nil {
@@ -356,12 +356,13 @@ const bystander = "bystander" // application and endpoint of a scenario that tak
 const (
 	wrongClockEvents = 5 // too few for the endpoint to be parked by two attempts at each
 
-	// wrongClockGap is the 10 s of the schedule, less their jitter and a second for what clocks may differ.
+	// wrongClockGap is the 10 s of the schedule, less their jitter and a second for what clocks may
+	// differ.
 	wrongClockGap = 7 * time.Second
 )
 
-// early finds attempts that came before their time, other than probes: those leave the time of the next
-// attempt as it was, for they use up none.
+// early finds attempts that came before their time, other than probes: those leave the time of the
+// next attempt as it was, for they use up none.
 func (tr *trial) early(ids []string) (found []string, err error) {
 	for _, id := range ids {
 		var attempts []item // the newest comes first
@@ -388,8 +389,8 @@ func (tr *trial) early(ids []string) (found []string, err error) {
 	return found, nil
 }
 
-// TestScenarios tells the scenarios of the product as it is. Most of their time they wait, so two go on
-// side by side.
+// TestScenarios tells the scenarios of the product as it is. Most of their time they wait, so two
+// go on side by side.
 func TestScenarios(t *testing.T) {
 	for name, make := range scenarios {
 		t.Run(name, func(t *testing.T) {

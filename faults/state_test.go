@@ -15,14 +15,16 @@ import (
 
 var stateFlag = flag.Float64("state", 0, "how many GiB TestLargeState has a node get from a leader that dies meanwhile; 0: it is left out")
 
-// statePiece is how large the events are, in bytes; statePeriod how long a state of any size may take.
+// statePiece is how large the events are, in bytes; statePeriod how long a state of any size may
+// take.
 const (
 	statePiece  = 900 << 10
 	statePeriod = 30 * time.Minute
 )
 
-// TestLargeState wipes a node, has it get a large state from the leader, and kills the leader when a part
-// of it has arrived. The next leader must send it all, and all nodes must hold the same at the end.
+// TestLargeState wipes a node, has it get a large state from the leader, and kills the leader when
+// a part of it has arrived. The next leader must send it all, and all nodes must hold the same at
+// the end.
 func TestLargeState(t *testing.T) {
 	if *stateFlag == 0 {
 		t.Skip("-state says how large it is")

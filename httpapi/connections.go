@@ -46,8 +46,8 @@ func (c *connections) count() int {
 	return len(c.open)
 }
 
-// closeSilent closes the connections on which nothing has come since a moment, a time.Duration after
-// started, but was waited for.
+// closeSilent closes the connections on which nothing has come since a moment, a time.Duration
+// after started, but was waited for.
 func (c *connections) closeSilent(moment time.Duration) {
 	c.mu.Lock()
 	var silent []*conn

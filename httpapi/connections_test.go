@@ -60,8 +60,8 @@ func TestMakeRoom(t *testing.T) {
 	}
 }
 
-// TestMakeRoomTakesNoRequest: a connection on which a request comes just now is either closed before
-// the request is answered or not at all.
+// TestMakeRoomTakesNoRequest: a connection on which a request comes just now is either closed
+// before the request is answered or not at all.
 func TestMakeRoomTakesNoRequest(t *testing.T) {
 	for range 20 {
 		c := newConnections()

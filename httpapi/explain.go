@@ -168,7 +168,8 @@ func failureWords(a *webhook.Attempt) string {
 	return fmt.Sprintf("%s at %s %s", attemptWords(a), words(a.Start), end)
 }
 
-// standstill returns why nothing is being sent to an endpoint, or an empty string if something may be.
+// standstill returns why nothing is being sent to an endpoint, or an empty string if something may
+// be.
 func standstill(x *wal.Explanation) string {
 	switch h := &x.Health; {
 	case x.Endpoint.Disabled:

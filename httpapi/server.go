@@ -164,8 +164,9 @@ func (s *Server) linger() {
 	}
 }
 
-// shutdown has fasthttp close idle connections and wait for the others. fasthttp goes by the wall clock: a connection that fell idle
-// while that was ahead never counts as idle, nor does one at once that is new. So silent ones are closed here as well.
+// shutdown has fasthttp close idle connections and wait for the others. fasthttp goes by the wall
+// clock: a connection that fell idle while that was ahead never counts as idle, nor does one at
+// once that is new. So silent ones are closed here as well.
 func (s *Server) shutdown() error {
 	begin := time.Since(started)
 	silent := time.AfterFunc(silentTime, func() { s.gate.open.closeSilent(begin) })

@@ -12,8 +12,8 @@ import (
 	"hookwheel/httpapi/apitest"
 )
 
-// TestMaxSize: a store that may take so much takes no more events while an endpoint waits for all that it has; once they are delivered it
-// makes room.
+// TestMaxSize: a store that may take so much takes no more events while an endpoint waits for all
+// that it has; once they are delivered it makes room.
 func TestMaxSize(t *testing.T) {
 	const most = 200 << 10
 	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize = most })
@@ -64,7 +64,8 @@ func TestMaxSize(t *testing.T) {
 	})
 }
 
-// TestRoomIsMade: events that are all delivered at once are not refused, though they come faster than the old ones leave.
+// TestRoomIsMade: events that are all delivered at once are not refused, though they come faster
+// than the old ones leave.
 func TestRoomIsMade(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize, c.API.MaxBody = 4<<20, 1<<20 })
 	receiver := apiReceive(t)
@@ -96,8 +97,8 @@ func TestRoomIsMade(t *testing.T) {
 	receiver.await(t, int(taken.Load()))
 }
 
-// TestShareOfMaxSize: one application that nobody delivers for uses up its share, and is told so; the
-// others are not refused.
+// TestShareOfMaxSize: one application that nobody delivers for uses up its share, and is told so;
+// the others are not refused.
 func TestShareOfMaxSize(t *testing.T) {
 	const most = 1 << 20
 	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize = most })

@@ -10,8 +10,9 @@ const (
 	leastConnections = 64  // that the API must have descriptors for
 )
 
-// clientDescriptors is the number of the first file descriptor that is not for clients of the API: those from there on are
-// kept for the store and for deliveries, which must not fail however many connections there are.
+// clientDescriptors is the number of the first file descriptor that is not for clients of the API:
+// those from there on are kept for the store and for deliveries, which must not fail however many
+// connections there are.
 func clientDescriptors(workers int) (int, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

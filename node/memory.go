@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// The Go runtime lets the heap grow to twice what was alive at its last collection. What a burst of large events leaves there may
-// be hundreds of megabytes, so from calmMemory on it may grow by half only, which costs little: most of a large heap are
-// bytes that a collection need not look at.
+// The Go runtime lets the heap grow to twice what was alive at its last collection. What a burst of
+// large events leaves there may be hundreds of megabytes, so from calmMemory on it may grow by half
+// only, which costs little: most of a large heap are bytes that a collection need not look at.
 const (
 	calmMemory    = 512 << 20 // bytes
 	memoryRefresh = time.Second
 )
 
-// boundMemory sets the limit at which the runtime collects more often, in step with what is alive, until the function that it returns
-// is called. GOMEMLIMIT overrides it.
+// boundMemory sets the limit at which the runtime collects more often, in step with what is alive,
+// until the function that it returns is called. GOMEMLIMIT overrides it.
 func boundMemory() (end func()) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return func() {}

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestBoundMemory lets a small heap double and a large one grow by half, and leaves the runtime as it was.
+// TestBoundMemory lets a small heap double and a large one grow by half, and leaves the runtime as
+// it was.
 func TestBoundMemory(t *testing.T) {
 	for alive, want := range map[uint64]int64{0: calmMemory, 300 << 20: calmMemory, 400 << 20: 640 << 20, 4 << 30: 6 << 30} {
 		if got := memoryLimit(alive); got != want {

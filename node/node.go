@@ -1,4 +1,5 @@
-// Package node assembles a server: the store, the cluster, the delivery workers and the API meet here and nowhere else.
+// Package node assembles a server: the store, the cluster, the delivery workers and the API meet
+// here and nowhere else.
 package node
 
 import (
@@ -46,8 +47,8 @@ type closer struct {
 	end  func() error
 }
 
-// Start brings a node up, from the bottom: the store, the cluster, the API. On the way down, Close goes the other way.
-// version is that of the program, which the node tells others.
+// Start brings a node up, from the bottom: the store, the cluster, the API. On the way down, Close
+// goes the other way. version is that of the program, which the node tells others.
 func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err error) {
 	n := &Node{config: config, log: log, failed: make(chan error, 1), opened: make(chan struct{})}
 	defer func() {
@@ -134,7 +135,8 @@ func (n *Node) onClose(name string, end func() error) {
 	n.closers = append(n.closers, closer{name, end})
 }
 
-// Close takes no more requests, lets attempts under way come to their end, hands leadership over and closes the store.
+// Close takes no more requests, lets attempts under way come to their end, hands leadership over
+// and closes the store.
 func (n *Node) Close() error {
 	var errs []error
 	for _, c := range slices.Backward(n.closers) {

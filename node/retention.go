@@ -28,8 +28,8 @@ func (n *Node) sweep(ctx context.Context) {
 	n.clear(ctx, sweepInterval, sweepPause, nil, func() (more bool, err error) { return n.writer.Sweep(ctx, n.store) })
 }
 
-// shrink has messages leave the log before their time when the store has grown too large, until it is a tenth smaller, while this
-// node leads.
+// shrink has messages leave the log before their time when the store has grown too large, until it
+// is a tenth smaller, while this node leads.
 func (n *Node) shrink(ctx context.Context) {
 	most := n.config.Storage.MaxSize
 	if most == 0 {
@@ -49,7 +49,8 @@ func (n *Node) shrink(ctx context.Context) {
 	})
 }
 
-// clear calls a part of the work now and again, when it is woken, and after a pause while there is more.
+// clear calls a part of the work now and again, when it is woken, and after a pause while there is
+// more.
 func (n *Node) clear(ctx context.Context, interval, pause time.Duration, woken <-chan struct{}, part func() (more bool, err error)) {
 	wait := pause
 	for {

@@ -11,8 +11,9 @@ import (
 	"hookwheel/config"
 )
 
-// minProcs is how many threads may run Go code at least. One that waits for the disk, in a system call or a page fault, keeps its place
-// among them for up to 10 ms; on a machine of one or two cores hardly any would be left while the log and the store are synced.
+// minProcs is how many threads may run Go code at least. One that waits for the disk, in a system
+// call or a page fault, keeps its place among them for up to 10 ms; on a machine of one or two
+// cores hardly any would be left while the log and the store are synced.
 const minProcs = 4
 
 // closePatience is how long a node may take to stop once the API has drained.
@@ -58,6 +59,6 @@ func Run(ctx context.Context, config config.Config, version string, started func
 	return nil
 }
 
-// failure returns the error that Run ends with, without closing the node first: after a failure, what
-// is on the disk may not be what the node takes it for.
+// failure returns the error that Run ends with, without closing the node first: after a failure,
+// what is on the disk may not be what the node takes it for.
 func failure(err error) error { return fmt.Errorf("this node can't go on: %w", err) }

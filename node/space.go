@@ -8,8 +8,8 @@ import (
 
 const spaceInterval = time.Second // between two looks at the room that this node has
 
-// watchSpace says in the log when this node begins to refuse new events for want of room, and when it takes them again, until end is
-// called. The same is in the metrics.
+// watchSpace says in the log when this node begins to refuse new events for want of room, and when
+// it takes them again, until end is called. The same is in the metrics.
 func (n *Node) watchSpace(metrics prometheus.Registerer) (end func() error) {
 	gauge := func(name, help string, value func() int64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })

@@ -11,7 +11,8 @@ import (
 	"hookwheel/config"
 )
 
-// openTLS reads the certificates that the configuration names. What it names none for is nil, and speaks plain TCP.
+// openTLS reads the certificates that the configuration names. What it names none for is nil, and
+// speaks plain TCP.
 func openTLS(config config.Config, log *slog.Logger, metrics prometheus.Registerer) (forCluster func() (*tls.Config, error), forAPI *tls.Config, err error) {
 	if config.Cluster.TLS != (certs.Files{}) {
 		c, err := certs.Open(config.Cluster.TLS, config.Node, log.With("use", "cluster"))

@@ -49,7 +49,8 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// An endpoint that has failed, got nothing for days, and fails again has not failed all the time: it is not disabled.
+// An endpoint that has failed, got nothing for days, and fails again has not failed all the time:
+// it is not disabled.
 func TestBreakerSilence(t *testing.T) {
 	p := DefaultBreakerPolicy()
 	now := time.Unix(1_790_000_000, 0).UTC()
@@ -74,7 +75,8 @@ func TestBreakerSilence(t *testing.T) {
 	}
 }
 
-// Who says that an endpoint is well again gets it probed at once, and it has failed since then only, or not at all.
+// Who says that an endpoint is well again gets it probed at once, and it has failed since then
+// only, or not at all.
 func TestBreakerRetry(t *testing.T) {
 	p := DefaultBreakerPolicy()
 	now := time.Unix(1_790_000_000, 0).UTC()
@@ -98,7 +100,8 @@ func TestBreakerRetry(t *testing.T) {
 	}
 }
 
-// An endpoint of which less than the share fails is never parked, whenever it fails; one of which clearly more fails is.
+// An endpoint of which less than the share fails is never parked, whenever it fails; one of which
+// clearly more fails is.
 func TestBreakerShare(t *testing.T) {
 	p := DefaultBreakerPolicy()
 	for _, test := range []struct {
@@ -126,7 +129,8 @@ func TestBreakerShare(t *testing.T) {
 	}
 }
 
-// Old failures are forgotten once there is a success; without any, an endpoint that gets little is parked in the end.
+// Old failures are forgotten once there is a success; without any, an endpoint that gets little is
+// parked in the end.
 func TestBreakerWindow(t *testing.T) {
 	p := DefaultBreakerPolicy()
 	for _, test := range []struct{ successEvery, parkedAfter int }{{0, p.MinAttempts}, {5, 0}} {
@@ -147,7 +151,8 @@ func TestBreakerWindow(t *testing.T) {
 	}
 }
 
-// A short trouble does not park an endpoint that gets much: so many failures in a row are only those that were under way.
+// A short trouble does not park an endpoint that gets much: so many failures in a row are only
+// those that were under way.
 func TestBreakerBlip(t *testing.T) {
 	p := DefaultBreakerPolicy()
 	now := time.Unix(1_790_000_000, 0)

@@ -10,7 +10,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// Whatever waits, no second holds more than the rate and what fits into the slack, and nothing is held back longer than need be.
+// Whatever waits, no second holds more than the rate and what fits into the slack, and nothing is
+// held back longer than need be.
 func TestBucketKeepsRate(t *testing.T) {
 	for _, rate := range []float64{1, 3, 10, 100, 1000, 65535} {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
@@ -63,7 +64,8 @@ func TestBucketSavesNothing(t *testing.T) {
 	}
 }
 
-// The endpoints of an application whose rate is limited take turns, and one that stops does not hold up the others.
+// The endpoints of an application whose rate is limited take turns, and one that stops does not
+// hold up the others.
 func TestApplicationRateIsShared(t *testing.T) {
 	b := newShelf()
 	endpoints := []*webhook.Endpoint{testEndpoint(0), testEndpoint(1), testEndpoint(2)}

@@ -7,7 +7,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// A line is handed out once, however often the set is read before its outcome is recorded, and again if it is asked for again.
+// A line is handed out once, however often the set is read before its outcome is recorded, and
+// again if it is asked for again.
 func TestManualSetHandsOutOnce(t *testing.T) {
 	m := manualSet{more: true}
 	line := func(place uint32) webhook.Manual {

@@ -10,7 +10,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// What a person asks for is sent though the endpoint has had it, and beside what is planned; a success settles both.
+// What a person asks for is sent though the endpoint has had it, and beside what is planned; a
+// success settles both.
 func TestManual(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)
@@ -37,7 +38,8 @@ func TestManual(t *testing.T) {
 	l.stop()
 }
 
-// A message that a person had delivered while an attempt at it was under way is not sent again when that fails.
+// A message that a person had delivered while an attempt at it was under way is not sent again when
+// that fails.
 func TestManualBesideAttempt(t *testing.T) {
 	for _, source := range []webhook.Source{webhook.SourceLog, webhook.SourceRetry} {
 		t.Run(fmt.Sprint(source), func(t *testing.T) {
@@ -75,7 +77,8 @@ func TestManualBesideAttempt(t *testing.T) {
 	}
 }
 
-// A message of a task that fails is tried again as the schedule says, and the lane goes on meanwhile.
+// A message of a task that fails is tried again as the schedule says, and the lane goes on
+// meanwhile.
 func TestTaskFails(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)
@@ -100,7 +103,8 @@ func TestTaskFails(t *testing.T) {
 	}
 }
 
-// Of a task that was canceled nothing more is sent, though lines of it stand in memory; what a person asked for is.
+// Of a task that was canceled nothing more is sent, though lines of it stand in memory; what a
+// person asked for is.
 func TestCanceledTask(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)

@@ -14,7 +14,8 @@ import (
 // maxLaneBytes is what an endpoint may cost beyond its own text.
 const maxLaneBytes = 2 << 10
 
-// An endpoint that has got what there is costs little memory, and so does one of which nothing is known yet.
+// An endpoint that has got what there is costs little memory, and so does one of which nothing is
+// known yet.
 func TestMemoryPerEndpoint(t *testing.T) {
 	const count = 20_000
 	heap := func() int64 {

@@ -13,7 +13,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// reign is a leader that may end at any moment, with attempts under way of which nobody hears any more.
+// reign is a leader that may end at any moment, with attempts under way of which nobody hears any
+// more.
 type reign struct {
 	t    *testing.T
 	b    *shelf
@@ -120,8 +121,8 @@ func (r *reign) post(index *int, key string) webhook.ID {
 	return m.ID
 }
 
-// Whenever a leader ends, and whatever is under way then or was overtaken by thousands, no message of an ordered endpoint comes
-// before the one before it is settled.
+// Whenever a leader ends, and whatever is under way then or was overtaken by thousands, no message
+// of an ordered endpoint comes before the one before it is settled.
 func TestOrderOutlivesLeaders(t *testing.T) {
 	for _, ordering := range []webhook.Ordering{webhook.OrderingEndpoint, webhook.OrderingKey} {
 		for seed := range int64(8) {
@@ -161,8 +162,8 @@ func TestOrderOutlivesLeaders(t *testing.T) {
 	}
 }
 
-// A message that is under way when its leader ends, and that its followers wait behind or thousands have overtaken, comes first
-// under the next leader.
+// A message that is under way when its leader ends, and that its followers wait behind or thousands
+// have overtaken, comes first under the next leader.
 func TestOrderOfWhatIsUnderWay(t *testing.T) {
 	for name, overtakers := range map[string]int{"held": 0, "overtaken": maxAhead + 100} {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// witness is a receiver that knows what may come: of each key only the first message that is not settled.
+// witness is a receiver that knows what may come: of each key only the first message that is not
+// settled.
 type witness struct {
 	t       *testing.T
 	b       *shelf
@@ -52,8 +53,8 @@ func byOrdering(d webhook.Delivery, m *webhook.Message) string {
 	}
 }
 
-// Under failures and changes of leaders an ordered endpoint gets no message before its predecessor is delivered; with an order per
-// key, messages of other keys go on.
+// Under failures and changes of leaders an ordered endpoint gets no message before its predecessor
+// is delivered; with an order per key, messages of other keys go on.
 func TestOrder(t *testing.T) {
 	for _, ordering := range []webhook.Ordering{webhook.OrderingEndpoint, webhook.OrderingKey} {
 		for seed := range int64(3) {
@@ -89,8 +90,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// An endpoint whose order is changed under load gets each message once, and from the change on it keeps the new order: what failed before
-// comes first.
+// An endpoint whose order is changed under load gets each message once, and from the change on it
+// keeps the new order: what failed before comes first.
 func TestOrderChanges(t *testing.T) {
 	orderings := []webhook.Ordering{webhook.OrderingNone, webhook.OrderingKey, webhook.OrderingEndpoint}
 	for seed := range int64(4) {
@@ -130,8 +131,8 @@ func TestOrderChanges(t *testing.T) {
 	}
 }
 
-// An endpoint that begins to be ordered as a whole gets what has failed before first, in order, however much that is and whenever it is
-// due; and what is scheduled does not keep it from that.
+// An endpoint that begins to be ordered as a whole gets what has failed before first, in order,
+// however much that is and whenever it is due; and what is scheduled does not keep it from that.
 func TestOrderBeginsLate(t *testing.T) {
 	const failed, scheduled = 3 * maxLoaded, 3 * maxLoaded
 	b := newShelf()
@@ -165,7 +166,8 @@ func TestOrderBeginsLate(t *testing.T) {
 	}
 }
 
-// A key whose message fails for ever holds up its own messages only, at the last delay of the schedule if the endpoint says so.
+// A key whose message fails for ever holds up its own messages only, at the last delay of the
+// schedule if the endpoint says so.
 func TestBlockedKey(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)
@@ -192,8 +194,8 @@ func TestBlockedKey(t *testing.T) {
 	t.Errorf("%d delivered, %d held", len(b.delivered), len(b.held[e.ID]))
 }
 
-// An endpoint that keeps an order gets what a task has sent one after the other, each when the one before is settled, whatever fails; what
-// a person wants does not wait for that.
+// An endpoint that keeps an order gets what a task has sent one after the other, each when the one
+// before is settled, whatever fails; what a person wants does not wait for that.
 func TestOrderOfReplay(t *testing.T) {
 	for _, ordering := range []webhook.Ordering{webhook.OrderingEndpoint, webhook.OrderingKey} {
 		t.Run(fmt.Sprint(ordering), func(t *testing.T) {
@@ -241,8 +243,8 @@ func TestOrderOfReplay(t *testing.T) {
 	}
 }
 
-// A message that blocks an endpoint is got rid of by having the endpoint skip such whose attempts are used up, or by expunging it: neither
-// waits for its next attempt.
+// A message that blocks an endpoint is got rid of by having the endpoint skip such whose attempts
+// are used up, or by expunging it: neither waits for its next attempt.
 func TestBlockEnds(t *testing.T) {
 	t.Run("skip", func(t *testing.T) {
 		testBlockEnds(t, func(s *Scheduler, b *shelf, e *webhook.Endpoint) {
@@ -289,7 +291,8 @@ func testBlockEnds(t *testing.T, end func(*Scheduler, *shelf, *webhook.Endpoint)
 	}
 }
 
-// While an ordered endpoint waits for a message's next attempt, a scheduled one that is due waits too, and other endpoints go on.
+// While an ordered endpoint waits for a message's next attempt, a scheduled one that is due waits
+// too, and other endpoints go on.
 func TestScheduledBehindBlocker(t *testing.T) {
 	b := newShelf()
 	ordered, other := testEndpoint(0), testEndpoint(1)
@@ -352,7 +355,8 @@ func TestHeldIsNotForgotten(t *testing.T) {
 	}
 }
 
-// A key goes on when the message that it waits for is not sent any more, and failed before the endpoint kept an order or after.
+// A key goes on when the message that it waits for is not sent any more, and failed before the
+// endpoint kept an order or after.
 func TestCanceledFreesKey(t *testing.T) {
 	for _, key := range []uint64{webhook.OrderingKeyHash("k"), 0} {
 		t.Run(fmt.Sprint(key), func(t *testing.T) { testCanceledFreesKey(t, key) })

@@ -18,13 +18,15 @@ type Verdict struct {
 	Text        string        // of a failure, in few words
 }
 
-// stuckAfter is how long a message may be under way before the lane goes on beyond maxAhead without it.
+// stuckAfter is how long a message may be under way before the lane goes on beyond maxAhead without
+// it.
 const stuckAfter = time.Second
 
 // senderFaultDelay is until what failed for a reason of ours is tried again.
 const senderFaultDelay = 30 * time.Second
 
-// Done takes back a delivery, and says what to record of it. The attempt lacks Next, which is decided here.
+// Done takes back a delivery, and says what to record of it. The attempt lacks Next, which is
+// decided here.
 func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webhook.Outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,7 +70,8 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	return o
 }
 
-// judge takes in what an attempt says about the endpoints of an application: those that hang keep workers from the others.
+// judge takes in what an attempt says about the endpoints of an application: those that hang keep
+// workers from the others.
 func (s *Scheduler) judge(f *flying, success bool, v Verdict) {
 	switch {
 	case success && f.class != proven:
@@ -78,7 +81,8 @@ func (s *Scheduler) judge(f *flying, success bool, v Verdict) {
 	}
 }
 
-// settleFlying notes that a message was delivered: should another attempt at it that is under way fail, there is none after it.
+// settleFlying notes that a message was delivered: should another attempt at it that is under way
+// fail, there is none after it.
 func (l *lane) settleFlying(message webhook.ID) {
 	for _, source := range [...]webhook.Source{webhook.SourceLog, webhook.SourceRetry, webhook.SourceHeld} {
 		name := flight{source, message}
@@ -210,9 +214,9 @@ func (s *Scheduler) Disabled() []Disable {
 	return list
 }
 
-// Checkpoint says what to record: these outcomes and what was decided without a delivery, at most about that many, and how far the
-// cursors are with them. Without any it is for the cursors that moved over messages nobody wanted. What it returns must be recorded
-// before it is called again.
+// Checkpoint says what to record: these outcomes and what was decided without a delivery, at most
+// about that many, and how far the cursors are with them. Without any it is for the cursors that
+// moved over messages nobody wanted. What it returns must be recorded before it is called again.
 func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome, limit int) []webhook.Progress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -292,8 +296,9 @@ func (r *report) add(o *webhook.Outcome) {
 	}
 }
 
-// unstick puts the first message of a lane that can't go further ahead into the retry set, if it is under way for long: its outcome will
-// settle it there. One endpoint's slow answer must not hold up the others that it would give at once.
+// unstick puts the first message of a lane that can't go further ahead into the retry set, if it is
+// under way for long: its outcome will settle it there. One endpoint's slow answer must not hold up
+// the others that it would give at once.
 func (s *Scheduler) unstick(l *lane) {
 	id, stuck := l.log.stuck()
 	if !stuck {

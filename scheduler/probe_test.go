@@ -18,7 +18,8 @@ func leadParked(t *testing.T, b *shelf, e *webhook.Endpoint, send func(webhook.D
 	return leadWith(t, b, s, []*webhook.Endpoint{e}, 1, send, nil)
 }
 
-// A parked endpoint gets one probe at a time; what fails in it does not use up its attempts. When it answers, all arrives.
+// A parked endpoint gets one probe at a time; what fails in it does not use up its attempts. When
+// it answers, all arrives.
 func TestProbes(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)
@@ -121,7 +122,8 @@ func TestProbesInOrder(t *testing.T) {
 	}
 }
 
-// A key whose messages are always refused does not keep an endpoint parked that takes those of others.
+// A key whose messages are always refused does not keep an endpoint parked that takes those of
+// others.
 func TestPoisonKey(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)
@@ -146,7 +148,8 @@ func TestPoisonKey(t *testing.T) {
 	receive(t, arrived, "only the poison is tried")
 }
 
-// A parked endpoint that a person resumes, enables or changes is probed at once; should it fail still, that uses up no attempt.
+// A parked endpoint that a person resumes, enables or changes is probed at once; should it fail
+// still, that uses up no attempt.
 func TestChangeWhileParked(t *testing.T) {
 	changes := map[string]struct{ before, after webhook.Endpoint }{
 		"resumed": {webhook.Endpoint{Paused: true}, webhook.Endpoint{}},
@@ -224,7 +227,8 @@ func TestManualWhileParked(t *testing.T) {
 	}
 }
 
-// What fails for a reason of ours is tried again without using up an attempt, however few there are, and disables no endpoint.
+// What fails for a reason of ours is tried again without using up an attempt, however few there
+// are, and disables no endpoint.
 func TestOurFailure(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)

@@ -15,9 +15,10 @@ type turn struct {
 
 func (t *turn) place() *turn { return t }
 
-// queue holds those that may send, each once. They take turns by deficit round robin (Shreedhar & Varghese, "Efficient fair queuing
-// using deficit round robin", 1995): a turn is worth some bytes, what a member overdraws it lacks in its next turns, and so none
-// gets more than its share by sending larger or more messages.
+// queue holds those that may send, each once. They take turns by deficit round robin (Shreedhar &
+// Varghese, "Efficient fair queuing using deficit round robin", 1995): a turn is worth some bytes,
+// what a member overdraws it lacks in its next turns, and so none gets more than its share by
+// sending larger or more messages.
 type queue[T interface{ place() *turn }] struct {
 	members []T
 	first   int // those before have left
@@ -55,7 +56,8 @@ func (q *queue[T]) pop(eligible func(T) bool) (m T, found bool) {
 	return m, true
 }
 
-// find returns the place of the first member that has not used up its turn; -1: all of those that may have one did.
+// find returns the place of the first member that has not used up its turn; -1: all of those that
+// may have one did.
 func (q *queue[T]) find(eligible func(T) bool) int {
 	for i := q.first; i < len(q.members); i++ {
 		if m := q.members[i]; m.place().deficit > 0 && eligible(m) {
@@ -65,8 +67,9 @@ func (q *queue[T]) find(eligible func(T) bool) int {
 	return -1
 }
 
-// round gives a turn to all members that may have one and have used up the one before, or as many turns as it takes until the first
-// of them has paid its debts. It returns the place of that one; -1: none may have a turn.
+// round gives a turn to all members that may have one and have used up the one before, or as many
+// turns as it takes until the first of them has paid its debts. It returns the place of that one;
+// -1: none may have a turn.
 func (q *queue[T]) round(eligible func(T) bool) (first int) {
 	rounds := 0
 	first = -1
@@ -85,7 +88,8 @@ func (q *queue[T]) round(eligible func(T) bool) (first int) {
 	return first
 }
 
-// putBack returns a member that pop has given and that may send more: to the front for the rest of its turn, else to the end.
+// putBack returns a member that pop has given and that may send more: to the front for the rest of
+// its turn, else to the end.
 func (q *queue[T]) putBack(m T) {
 	if m.place().deficit <= 0 || q.first == 0 {
 		q.push(m)

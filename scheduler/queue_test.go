@@ -6,7 +6,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// Lanes that always have something to send get the same number of bytes, whatever the size of their messages.
+// Lanes that always have something to send get the same number of bytes, whatever the size of their
+// messages.
 func TestQueueIsFair(t *testing.T) {
 	var q queue[*lane]
 	sizes := map[*lane]int{{}: 10, {}: 3000, {}: 200_000}

@@ -7,7 +7,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// These functions read the store for a lane, without the lock; lane.reading keeps it out of the queue meanwhile.
+// These functions read the store for a lane, without the lock; lane.reading keeps it out of the
+// queue meanwhile.
 
 // readFailed lets a lane whose store failed rest for a while.
 func (s *Scheduler) readFailed(l *lane, what string, err error) {
@@ -112,8 +113,9 @@ func (s *Scheduler) readManual(l *lane, tasks bool) {
 // maxLate is how many lines are held at a time because an endpoint begins to keep an order.
 const maxLate = 1000
 
-// readOrder finds the keys that are blocked, and those whose messages are held. Should several messages of a key have failed, because the
-// endpoint kept no order then, all but the oldest are held first, and it is looked again.
+// readOrder finds the keys that are blocked, and those whose messages are held. Should several
+// messages of a key have failed, because the endpoint kept no order then, all but the oldest are
+// held first, and it is looked again.
 func (s *Scheduler) readOrder(l *lane) {
 	l.reading = true
 	endpoint, now := l.endpoint, s.clock() // may be replaced while the lock is released
@@ -141,8 +143,9 @@ func (s *Scheduler) readOrder(l *lane) {
 // tried reports whether a line of a retry set is of a message that was under way before.
 func tried(line *webhook.Retry) bool { return line.Made > 0 || line.Key != 0 }
 
-// scanOrder reads what an endpoint waits for. A line without attempts is of a message that was not to be sent before, unless it has a
-// key: then it was put there while it was under way. Was it due, it may have been under way too, and so it has its place in the order.
+// scanOrder reads what an endpoint waits for. A line without attempts is of a message that was not
+// to be sent before, unless it has a key: then it was put there while it was under way. Was it due,
+// it may have been under way too, and so it has its place in the order.
 func (s *Scheduler) scanOrder(endpoint *webhook.Endpoint, now time.Time) (found order, late []webhook.Retry, err error) {
 	found = newOrder(endpoint.Ordering)
 	scheduled := newOrder(endpoint.Ordering) // none of these was under way if another line was tried

@@ -60,8 +60,9 @@ func (o *outage) set(down bool) {
 	o.down = down
 }
 
-// After an outage of any length the first delivery comes within one probe interval, whatever the order and however little the
-// endpoint gets; the rest follows at once. No probe uses up an attempt.
+// After an outage of any length the first delivery comes within one probe interval, whatever the
+// order and however little the endpoint gets; the rest follows at once. No probe uses up an
+// attempt.
 func TestRecovery(t *testing.T) {
 	for _, ordering := range []webhook.Ordering{webhook.OrderingNone, webhook.OrderingKey, webhook.OrderingEndpoint} {
 		for _, messages := range []int{1, 3, 200} {
@@ -146,7 +147,8 @@ func TestChangeTriesAtOnce(t *testing.T) {
 	}
 }
 
-// A clock that is ahead for a moment, or is set back, has nothing tried before its time, or much after it.
+// A clock that is ahead for a moment, or is set back, has nothing tried before its time, or much
+// after it.
 func TestClockIsWrongForAMoment(t *testing.T) {
 	for _, ahead := range []time.Duration{time.Minute, 4 * time.Hour, 24 * time.Hour, -30 * time.Second, -24 * time.Hour} {
 		for _, posted := range []bool{false, true} { // while it is wrong

@@ -32,8 +32,8 @@ func (c *city) watch() (stop func() (most int)) {
 	}
 }
 
-// TestLargeRequestsAreBounded has endpoints that never answer be sent large payloads. What is under way stays within its bound, and
-// others get theirs at once, large or small.
+// TestLargeRequestsAreBounded has endpoints that never answer be sent large payloads. What is under
+// way stays within its bound, and others get theirs at once, large or small.
 func TestLargeRequestsAreBounded(t *testing.T) {
 	for _, apps := range []int{1, 4, 20} {
 		synctest.Test(t, func(t *testing.T) {
@@ -67,8 +67,8 @@ func TestLargeRequestsAreBounded(t *testing.T) {
 	}
 }
 
-// TestLargeRequestsAllArrive sends more than may be carried at once from each of the records of an endpoint; each request goes to its
-// end, and nothing is left that waits.
+// TestLargeRequestsAllArrive sends more than may be carried at once from each of the records of an
+// endpoint; each request goes to its end, and nothing is left that waits.
 func TestLargeRequestsAllArrive(t *testing.T) {
 	for name, configure := range map[string]func(c *city, e webhook.ID){
 		"first attempts": func(*city, webhook.ID) {},

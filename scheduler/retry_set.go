@@ -11,7 +11,8 @@ import (
 // maxLoaded is how many lines of a retry set are read at a time. Twice as many may be in memory.
 const maxLoaded = 1024
 
-// retrySet is the part of a lane's retry set that is in memory: the first lines, by due time and message.
+// retrySet is the part of a lane's retry set that is in memory: the first lines, by due time and
+// message.
 type retrySet struct {
 	lane     *lane
 	loaded   map[webhook.ID]*retry
@@ -66,8 +67,8 @@ func (r *retrySet) fireFirst(line *retry) {
 	r.due = slices.Insert(r.due, 0, line)
 }
 
-// received takes what follows, of which one more than maxLoaded lines were asked for, and returns the lines to take into memory, if
-// they belong there.
+// received takes what follows, of which one more than maxLoaded lines were asked for, and returns
+// the lines to take into memory, if they belong there.
 func (r *retrySet) received(list []webhook.Retry) (lines []webhook.Retry) {
 	if r.all = len(list) <= maxLoaded; !r.all {
 		r.from, list = list[maxLoaded], list[:maxLoaded]
@@ -90,7 +91,8 @@ func (r *retrySet) endReading() (came []webhook.Retry) {
 	return came
 }
 
-// belongs reports whether a line should be in memory now, and is not yet. One that all others wait for is, whenever it is due.
+// belongs reports whether a line should be in memory now, and is not yet. One that all others wait
+// for is, whenever it is due.
 func (r *retrySet) belongs(line *webhook.Retry) bool {
 	_, out := r.out[line.Message]
 	return !out && r.loaded[line.Message] == nil && (r.all || compareLines(line, &r.from) < 0 || r.lane.order.isBlocker(line.Message))
@@ -164,7 +166,8 @@ func (r *retrySet) drop(message webhook.ID) *retry {
 	return line
 }
 
-// hasten makes the lines due that have waited for another attempt, with the oldest message first; each is told to stop.
+// hasten makes the lines due that have waited for another attempt, with the oldest message first;
+// each is told to stop.
 func (r *retrySet) hasten(stop func(*retry) (stopped bool)) {
 	r.hasty = !r.all
 	for _, line := range r.loaded {

@@ -13,8 +13,9 @@ import (
 	"hookwheel/webhook"
 )
 
-// Whatever comes nearer than what is in memory, the lines are handed out in order of due time and message, each once, and no more than
-// the bound are in memory, not even if many are due at the same time.
+// Whatever comes nearer than what is in memory, the lines are handed out in order of due time and
+// message, each once, and no more than the bound are in memory, not even if many are due at the
+// same time.
 func TestRetrySetAgainstModel(t *testing.T) {
 	for seed := range int64(5) {
 		rnd := rand.New(rand.NewSource(seed))
@@ -70,7 +71,8 @@ func TestRetrySetAgainstModel(t *testing.T) {
 	}
 }
 
-// A line that comes while the store is asked, and one that is settled then, are what they are afterwards.
+// A line that comes while the store is asked, and one that is settled then, are what they are
+// afterwards.
 func TestRetrySetWhileReading(t *testing.T) {
 	line := func(i int) webhook.Retry {
 		return webhook.Retry{Message: webhook.NewID(1, uint64(i), 0), Made: 1, Due: time.UnixMilli(1_790_000_000_000)}
@@ -111,7 +113,8 @@ func (million) MessageByID(_, id webhook.ID) (*webhook.Message, error) {
 	return &webhook.Message{ID: id, App: testApp, EventType: "a"}, nil
 }
 
-// A million messages that wait for another attempt cost a new leader no more than those that it loads: neither time nor memory.
+// A million messages that wait for another attempt cost a new leader no more than those that it
+// loads: neither time nor memory.
 func TestMillionRetries(t *testing.T) {
 	heap := func() (bytes uint64) {
 		var stats runtime.MemStats

@@ -10,31 +10,38 @@ import (
 	"hookwheel/webhook"
 )
 
-// Backlog is what the scheduler reads of the store. Each call sees at least what was committed before it.
+// Backlog is what the scheduler reads of the store. Each call sees at least what was committed
+// before it.
 type Backlog interface {
 	// Place returns the position of an endpoint in its log.
 	Place(endpoint webhook.ID) Place
-	// Window reads an application's log after that place, about most messages; an empty one is the end.
+	// Window reads an application's log after that place, about most messages; an empty one is the
+	// end.
 	Window(app, after webhook.ID, limit int) ([]*webhook.Message, error)
 	// MessageByID reads one message. The error is a *webhook.Error if it has left the log.
 	MessageByID(app, id webhook.ID) (*webhook.Message, error)
-	// Retries reads an endpoint's retry set in order of due time and message: the first most lines from that one on.
+	// Retries reads an endpoint's retry set in order of due time and message: the first most lines
+	// from that one on.
 	Retries(endpoint webhook.ID, from webhook.Retry, limit int) ([]webhook.Retry, error)
-	// Manual reads an endpoint's manual set in log order: the first most lines, with tasks those of tasks too, but of
-	// none that is paused.
+	// Manual reads an endpoint's manual set in log order: the first most lines, with tasks those of
+	// tasks too, but of none that is paused.
 	Manual(endpoint webhook.ID, tasks bool, limit int) ([]webhook.Manual, error)
-	// Held reads an endpoint's held set in order of key and message: the first most lines after that one.
+	// Held reads an endpoint's held set in order of key and message: the first most lines after
+	// that one.
 	Held(endpoint webhook.ID, after webhook.Held, limit int) ([]webhook.Held, error)
 	// HeldFirst is the first message that is held behind others of a key.
 	HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, found bool, err error)
-	// MayHaveLeft reports whether a message may have left the log already; if not, what is in memory of it is current.
+	// MayHaveLeft reports whether a message may have left the log already; if not, what is in
+	// memory of it is current.
 	MayHaveLeft(message webhook.ID) bool
-	// TaskRuns reports whether what a task asked for may be sent: the task is neither paused nor over.
+	// TaskRuns reports whether what a task asked for may be sent: the task is neither paused nor
+	// over.
 	TaskRuns(task webhook.ID) bool
 }
 
-// Place is where an endpoint stands: all up to Position is settled, put off or filtered out, and so is what Done holds, in log
-// order, of what comes after. It is an alias of a plain struct so that the store, which has the same one, fits without being known.
+// Place is where an endpoint stands: all up to Position is settled, put off or filtered out, and so
+// is what Done holds, in log order, of what comes after. It is an alias of a plain struct so that
+// the store, which has the same one, fits without being known.
 type Place = struct {
 	Position webhook.ID
 	Done     []webhook.ID
@@ -91,7 +98,8 @@ type orphan struct {
 	flight
 }
 
-// alarm is a timer's content: a line of a lane's retry set that is due then, or a lane that may send again.
+// alarm is a timer's content: a line of a lane's retry set that is due then, or a lane that may
+// send again.
 type alarm struct {
 	lane  *lane
 	retry *retry // nil: the lane itself
@@ -103,7 +111,8 @@ type Disable struct {
 	FailingSince time.Time // or when it took a message and said that it wants no more
 }
 
-// New makes a scheduler that has seen the log up to the entry at index: what comes after is offered.
+// New makes a scheduler that has seen the log up to the entry at index: what comes after is
+// offered.
 func New(backlog Backlog, index uint64, config Config, log *slog.Logger) *Scheduler {
 	s := &Scheduler{
 		backlog: backlog, config: config, log: log, clock: config.Clock,
@@ -123,7 +132,8 @@ func New(backlog Backlog, index uint64, config Config, log *slog.Logger) *Schedu
 	return s
 }
 
-// Add makes a lane for an endpoint that goes on where the store says, or takes over a change of an endpoint.
+// Add makes a lane for an endpoint that goes on where the store says, or takes over a change of an
+// endpoint.
 func (s *Scheduler) Add(endpoint *webhook.Endpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,8 +146,8 @@ func (s *Scheduler) Add(endpoint *webhook.Endpoint) {
 	}
 }
 
-// change takes over a change of an endpoint. One that was enabled or resumed is tried at once, and so is one that is parked or asked to
-// be left alone, because the change may be what it lacked.
+// change takes over a change of an endpoint. One that was enabled or resumed is tried at once, and
+// so is one that is parked or asked to be left alone, because the change may be what it lacked.
 func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
 	wasStopped := l.isStopped()
 	if l.endpoint.OnExhausted != endpoint.OnExhausted { // what blocks need not be waited for
@@ -172,7 +182,8 @@ func (s *Scheduler) Move(endpoint webhook.ID) {
 	}
 }
 
-// replace creates a new lane, once the outcomes pending in the previous one are recorded; otherwise they would be sent again.
+// replace creates a new lane, once the outcomes pending in the previous one are recorded; otherwise
+// they would be sent again.
 func (s *Scheduler) replace(endpoint *webhook.Endpoint) {
 	before := s.lanes[endpoint.ID]
 	if before != nil && before.pending > 0 {
@@ -250,7 +261,8 @@ func (s *Scheduler) Offer(messages []*webhook.Message) {
 	}
 }
 
-// Expunge removes a message whose payload was deleted: it is not sent from memory any more, and nothing waits for it.
+// Expunge removes a message whose payload was deleted: it is not sent from memory any more, and
+// nothing waits for it.
 func (s *Scheduler) Expunge(m *webhook.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -284,8 +296,8 @@ func (s *Scheduler) Wake(endpoint webhook.ID) {
 	}
 }
 
-// enqueue gives a lane a place in the queue if it has none and a turn may bring something, or else sees to it that it is looked
-// at again when it may.
+// enqueue gives a lane a place in the queue if it has none and a turn may bring something, or else
+// sees to it that it is looked at again when it may.
 func (s *Scheduler) enqueue(l *lane) {
 	if l.queued || l.stalled || l.awaitingMemory || l.reading || s.closed {
 		return
@@ -315,7 +327,8 @@ func (s *Scheduler) wakeWorker() {
 	}
 }
 
-// mayTurn reports whether a lane wants a turn and may have one now, and if not, from when on; a zero time means not until something happens.
+// mayTurn reports whether a lane wants a turn and may have one now, and if not, from when on; a
+// zero time means not until something happens.
 func (s *Scheduler) mayTurn(l *lane) (ok bool, at time.Time) {
 	now := s.clock()
 	if l.wants(now) {
@@ -359,7 +372,8 @@ func (s *Scheduler) set(t *timer[alarm], at time.Time) {
 	}
 }
 
-// plan puts a line of the retry set on the wheel, unless it is there already or too far off to be in memory.
+// plan puts a line of the retry set on the wheel, unless it is there already or too far off to be
+// in memory.
 func (s *Scheduler) plan(l *lane, line webhook.Retry) {
 	if !l.retries.belongs(&line) {
 		if l.retries.reading {
@@ -383,7 +397,8 @@ func (s *Scheduler) forget(l *lane, message webhook.ID) {
 	}
 }
 
-// Run turns the wheel until ctx ends, and then closes the scheduler: Next returns false from then on.
+// Run turns the wheel until ctx ends, and then closes the scheduler: Next returns false from then
+// on.
 func (s *Scheduler) Run(ctx context.Context) {
 	sleep := time.NewTimer(0)
 	defer sleep.Stop()

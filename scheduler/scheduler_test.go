@@ -14,7 +14,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// shelf is a Backlog in memory: a log, and for each endpoint a cursor and a retry set, as the state machine would keep them.
+// shelf is a Backlog in memory: a log, and for each endpoint a cursor and a retry set, as the state
+// machine would keep them.
 type shelf struct {
 	mu          sync.Mutex
 	log         []*webhook.Message
@@ -144,7 +145,8 @@ func (b *shelf) add(messages ...*webhook.Message) {
 	b.log = append(b.log, messages...)
 }
 
-// record does what the state machine does, and checks that a cursor passes nothing that is not settled.
+// record does what the state machine does, and checks that a cursor passes nothing that is not
+// settled.
 func (b *shelf) record(t *testing.T, list []webhook.Progress, wants func(endpoint webhook.ID, m *webhook.Message) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -164,7 +166,8 @@ func (b *shelf) record(t *testing.T, list []webhook.Progress, wants func(endpoin
 	}
 }
 
-// settle takes away what an outcome settles, as the state machine does, and puts down what is to come.
+// settle takes away what an outcome settles, as the state machine does, and puts down what is to
+// come.
 func (b *shelf) settle(t *testing.T, endpoint webhook.ID, o webhook.Outcome) {
 	id := o.Attempt.Message
 	switch o.Source {
@@ -243,8 +246,8 @@ type leadership struct {
 	most   int
 }
 
-// lead begins a leadership over the shelf whose workers fail at random. What was not recorded when it ends is lost, as in a crash. see,
-// if there is one, is what a receiver sees.
+// lead begins a leadership over the shelf whose workers fail at random. What was not recorded when
+// it ends is lost, as in a crash. see, if there is one, is what a receiver sees.
 func lead(t *testing.T, b *shelf, endpoints []*webhook.Endpoint, seed int64, failures float64, see ...func(webhook.Delivery, bool)) *leadership {
 	rnd, mu := rand.New(rand.NewSource(seed)), sync.Mutex{}
 	send := func(webhook.Delivery) bool {
@@ -377,8 +380,9 @@ func await(t *testing.T, b *shelf, endpoints []*webhook.Endpoint) {
 	t.Fatalf("%d deliveries are missing", missing)
 }
 
-// TestEverythingArrives has workers fail at random while messages come in and leaders change: in the end every endpoint
-// has had every message that it wants, once, and nobody else's. shelf checks the cursors on the way.
+// TestEverythingArrives has workers fail at random while messages come in and leaders change: in
+// the end every endpoint has had every message that it wants, once, and nobody else's. shelf checks
+// the cursors on the way.
 func TestEverythingArrives(t *testing.T) {
 	for seed := range int64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -420,7 +424,8 @@ func TestEverythingArrives(t *testing.T) {
 	}
 }
 
-// TestTailIsBounded offers more than memory takes before anybody works: the lanes read the rest from the store.
+// TestTailIsBounded offers more than memory takes before anybody works: the lanes read the rest
+// from the store.
 func TestTailIsBounded(t *testing.T) {
 	b := newShelf()
 	endpoints := []*webhook.Endpoint{testEndpoint(0), testEndpoint(1)}
@@ -454,7 +459,8 @@ func TestTailIsBounded(t *testing.T) {
 	}
 }
 
-// A lane that was caught up, and then could not take anything while its part of the log left the memory, goes on from the store.
+// A lane that was caught up, and then could not take anything while its part of the log left the
+// memory, goes on from the store.
 func TestTailLeavesLaneBehind(t *testing.T) {
 	b := newShelf()
 	s := New(b, 2, testConfig(2), slog.New(slog.DiscardHandler))
@@ -513,7 +519,8 @@ func TestFairTurns(t *testing.T) {
 	}
 }
 
-// TestManyRetries has more lines in the retry set than stand in memory: all are handed out, in order of due time.
+// TestManyRetries has more lines in the retry set than stand in memory: all are handed out, in
+// order of due time.
 func TestManyRetries(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)

@@ -31,7 +31,8 @@ func TestScheduledMessage(t *testing.T) {
 	}
 }
 
-// A message that has left the log, or that its endpoint no longer wants, is recorded as canceled, with the reason.
+// A message that has left the log, or that its endpoint no longer wants, is recorded as canceled,
+// with the reason.
 func TestCanceled(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0, "t1")
@@ -137,7 +138,8 @@ func TestStill(t *testing.T) {
 	}
 }
 
-// An endpoint that takes a message and says that it wants no more is disabled, and the message is delivered.
+// An endpoint that takes a message and says that it wants no more is disabled, and the message is
+// delivered.
 func TestDisabledBySuccess(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)

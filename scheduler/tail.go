@@ -21,7 +21,8 @@ type tail struct {
 	share  *share  // of the workers
 }
 
-// hasTurn reports whether the application's rate lets a lane send now. If not, the lane is in line; only the first one gets a time.
+// hasTurn reports whether the application's rate lets a lane send now. If not, the lane is in line;
+// only the first one gets a time.
 func (t *tail) hasTurn(l *lane, now time.Time) (ok bool, at time.Time) {
 	ok, at = t.rate.ready(now)
 	if ok && (len(t.line) == 0 || t.line[0] == l) {
@@ -36,7 +37,8 @@ func (t *tail) hasTurn(l *lane, now time.Time) (ok bool, at time.Time) {
 	return false, at
 }
 
-// leaveLine is for a lane that has had its turn, or can't take it. Who is the first then is looked at.
+// leaveLine is for a lane that has had its turn, or can't take it. Who is the first then is looked
+// at.
 func (s *Scheduler) leaveLine(l *lane) {
 	if !l.inLine {
 		return
@@ -49,7 +51,8 @@ func (s *Scheduler) leaveLine(l *lane) {
 	}
 }
 
-// at returns the message of that number, which has not left the memory; nil: it has not been offered yet.
+// at returns the message of that number, which has not left the memory; nil: it has not been
+// offered yet.
 func (t *tail) at(number int) *webhook.Message {
 	if number-t.first >= len(t.recent) {
 		return nil
@@ -95,7 +98,8 @@ func (t *tails) of(app webhook.ID) *tail {
 
 func newTail(before uint64) *tail { return &tail{before: before, share: newShare()} }
 
-// add appends messages in log order and returns the tails that have grown. Applications without endpoints have none.
+// add appends messages in log order and returns the tails that have grown. Applications without
+// endpoints have none.
 func (t *tails) add(messages []*webhook.Message) (grown []*tail) {
 	for _, m := range messages {
 		t.offered = m.ID.Index()
@@ -118,8 +122,8 @@ func (t *tails) add(messages []*webhook.Message) (grown []*tail) {
 	return grown
 }
 
-// evict forgets the oldest parts until the bound is kept; lanes that still want them read them from the store. The parts
-// of one entry go together, so that before says exactly where memory begins.
+// evict forgets the oldest parts until the bound is kept; lanes that still want them read them from
+// the store. The parts of one entry go together, so that before says exactly where memory begins.
 func (t *tails) evict() {
 	for t.bytes > maxTailBytes && len(t.parts) > 1 {
 		index := t.parts[0].index

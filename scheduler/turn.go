@@ -20,7 +20,8 @@ type flying struct {
 	expunged bool      // the payload was, meanwhile
 }
 
-// Next waits for something to send, and hands it out; false: the scheduler is closed. The caller must call Done.
+// Next waits for something to send, and hands it out; false: the scheduler is closed. The caller
+// must call Done.
 func (s *Scheduler) Next() (webhook.Delivery, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +75,8 @@ func (s *Scheduler) again(l *lane) {
 	s.enqueue(l)
 }
 
-// turn takes one delivery from a lane. It may have to read the store for that, and then finds nothing yet.
+// turn takes one delivery from a lane. It may have to read the store for that, and then finds
+// nothing yet.
 func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 	now := s.clock()
 	if ok, _ := s.mayTurn(l); !ok || s.readFor(l, now) {
@@ -108,13 +110,14 @@ func (s *Scheduler) turn(l *lane) (d webhook.Delivery, found bool) {
 	return d, false
 }
 
-// maxProbeHolds is how many messages are held behind others of their keys until a probe is found for an endpoint that keeps an order per
-// key. Probing is to cost little, however much waits.
+// maxProbeHolds is how many messages are held behind others of their keys until a probe is found
+// for an endpoint that keeps an order per key. Probing is to cost little, however much waits.
 const maxProbeHolds = 64
 
-// sources are the records of a lane in the order in which they are looked at: they take turns, with probes too, and when the endpoint has
-// just come back: or a message that it always refuses would keep it parked, though it takes others. But what has waited longest comes first
-// to one that is parked and ordered as a whole, and what a user sends to one that waits for its next probe.
+// sources are the records of a lane in the order in which they are looked at: they take turns, with
+// probes too, and when the endpoint has just come back: or a message that it always refuses would
+// keep it parked, though it takes others. But what has waited longest comes first to one that is
+// parked and ordered as a whole, and what a user sends to one that waits for its next probe.
 func (l *lane) sources(now time.Time) [4]webhook.Source {
 	all := [4]webhook.Source{webhook.SourceManual, webhook.SourceRetry, webhook.SourceHeld, webhook.SourceLog}
 	h := &l.breaker.health
@@ -189,8 +192,8 @@ func (s *Scheduler) turnLog(l *lane) (d webhook.Delivery, found bool) {
 	return s.depart(l, d), true
 }
 
-// dueLine is the line of the retry set that may go now; nil: none. Of an endpoint that is ordered as a whole it is the one that blocks
-// the others, if one does.
+// dueLine is the line of the retry set that may go now; nil: none. Of an endpoint that is ordered
+// as a whole it is the one that blocks the others, if one does.
 func (l *lane) dueLine(now time.Time) (line *retry) {
 	if blocker, blocked := l.order.blocker(); blocked {
 		line = l.retries.takeMessage(blocker)
@@ -203,8 +206,8 @@ func (l *lane) dueLine(now time.Time) (line *retry) {
 	return line
 }
 
-// probeLine is what an endpoint is probed with, due or not: the oldest message that has failed, or the one that others wait behind.
-// nil: there is none, or it is not time.
+// probeLine is what an endpoint is probed with, due or not: the oldest message that has failed, or
+// the one that others wait behind. nil: there is none, or it is not time.
 func (l *lane) probeLine(now time.Time) *retry {
 	h := &l.breaker.health
 	if !h.Parked && !l.early.ready(now, !h.FailingSince.IsZero()) {
@@ -291,7 +294,8 @@ func (s *Scheduler) turnManual(l *lane, i int) (d webhook.Delivery, found bool) 
 	return s.depart(l, d), true
 }
 
-// takesTasks reports whether what a task asked for may be sent now: a task is no reason to send before the next probe.
+// takesTasks reports whether what a task asked for may be sent now: a task is no reason to send
+// before the next probe.
 func (l *lane) takesTasks(now time.Time) bool {
 	return !l.breaker.health.Parked || !l.breaker.health.NextProbe.After(now)
 }
@@ -328,8 +332,8 @@ func (s *Scheduler) turnHeld(l *lane, key uint64) (d webhook.Delivery, found boo
 	return s.depart(l, d), true
 }
 
-// fetch reads the message of a delivery; nil: it has left the log. False: it can't be read now, or the lane is gone. The lock is let go
-// meanwhile.
+// fetch reads the message of a delivery; nil: it has left the log. False: it can't be read now, or
+// the lane is gone. The lock is let go meanwhile.
 func (s *Scheduler) fetch(l *lane, d *webhook.Delivery) (ok bool) {
 	l.reading = true
 	app := l.endpoint.App
@@ -417,7 +421,8 @@ func (l *lane) refusal(m *webhook.Message) (why string) {
 	return why
 }
 
-// cancel records that a message is not sent any more, and why; its key, if it stood in the store with one, goes on.
+// cancel records that a message is not sent any more, and why; its key, if it stood in the store
+// with one, goes on.
 func (s *Scheduler) cancel(l *lane, d *webhook.Delivery, key uint64, why string) {
 	a := webhook.Attempt{Message: d.ID, Endpoint: l.endpoint.ID, URL: l.endpoint.URL, Number: d.Number, Status: webhook.StatusCanceled,
 		Start: s.clock().Truncate(time.Millisecond).UTC(), Response: []byte("not sent: " + why), Task: d.Task}

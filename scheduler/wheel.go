@@ -14,7 +14,8 @@ const (
 	wheelBits  = 6
 	wheelSlots = 1 << wheelBits
 
-	// wheelLevels gives ticks of 48 bits, which last until about the year 91000: nothing lies beyond the wheel.
+	// wheelLevels gives ticks of 48 bits, which last until about the year 91000: nothing lies
+	// beyond the wheel.
 	wheelLevels = 8
 
 	wheelTicksPerSecond = uint64(time.Second / wheelTick)
@@ -24,24 +25,27 @@ const (
 	wheelNever = math.MaxUint64
 )
 
-// timer is one entry of a wheel, a node of the list of its slot. It is embedded by value in what it wakes, or allocated
-// alone: 32 bytes if Value is a pointer. The zero timer is ready for use, and is of no wheel. It must not be copied
-// while it is in a wheel, and be in one wheel at a time.
+// timer is one entry of a wheel, a node of the list of its slot. It is embedded by value in what it
+// wakes, or allocated alone: 32 bytes if Value is a pointer. The zero timer is ready for use, and
+// is of no wheel. It must not be copied while it is in a wheel, and be in one wheel at a time.
 type timer[T any] struct {
 	next, prev *timer[T] // nil outside a wheel
 	tick       uint64    // not to be fired before
 	Value      T
 }
 
-// wheel holds timers and hands over those that are due. It reads no clock and has no lock: the caller brings the time,
-// and sees to it that one call runs at a time.
+// wheel holds timers and hands over those that are due. It reads no clock and has no lock: the
+// caller brings the time, and sees to it that one call runs at a time.
 //
-// It is a hierarchical timing wheel: Varghese & Lauck, "Hashed and hierarchical timing wheels: data structures for the
-// efficient implementation of a timer facility", SOSP 1987, scheme 7. A tick is read as a number of eight digits in
-// base 64. A timer is at the level of the highest digit in which its tick differs from the present one, in the slot
-// of that digit's value. From there it moves to lower levels as the present comes nearer, at most once per level. So
-//   - all timers of a level are due before those of the levels above, and slots within a level follow in order of time;
-//   - the present can jump to the next occupied slot, which the bitmaps find, without touching those between;
+// It is a hierarchical timing wheel: Varghese & Lauck, "Hashed and hierarchical timing wheels: data
+// structures for the efficient implementation of a timer facility", SOSP 1987, scheme 7. A tick is
+// read as a number of eight digits in base 64. A timer is at the level of the highest digit in
+// which its tick differs from the present one, in the slot of that digit's value. From there it
+// moves to lower levels as the present comes nearer, at most once per level. So
+//   - all timers of a level are due before those of the levels above, and slots within a level
+//     follow in order of time;
+//   - the present can jump to the next occupied slot, which the bitmaps find, without touching
+//     those between;
 //   - there is no wrapping around: at each level the slots before the present are empty.
 type wheel[T any] struct {
 	tick     uint64              // the present: everything up to here has been fired, or is in late
@@ -63,9 +67,10 @@ func newWheel[T any](now time.Time) *wheel[T] {
 	return w
 }
 
-// add sets t to fire at the first tick that is not before at, instead of any time it was set to before. If that is not
-// later than the present, t is late and fires in the next advance; added by a timer that fires, not in the same one, so
-// that a timer which always sets itself to the past again cannot hold up the caller. O(1).
+// add sets t to fire at the first tick that is not before at, instead of any time it was set to
+// before. If that is not later than the present, t is late and fires in the next advance; added by
+// a timer that fires, not in the same one, so that a timer which always sets itself to the past
+// again cannot hold up the caller. O(1).
 func (w *wheel[T]) add(t *timer[T], at time.Time) {
 	w.cancel(t)
 	w.count++
@@ -84,17 +89,18 @@ func (w *wheel[T]) cancel(t *timer[T]) bool {
 	}
 	w.count--
 	t.unlink()
-	// For a late timer this is some slot it was never in; to clear the bit of an empty slot is right for any slot.
+	// For a late timer this is some slot it was never in; to clear the bit of an empty slot is
+	// right for any slot.
 	if level, slot := w.position(t.tick); w.slots[level][slot].isEmpty() {
 		w.occupied[level] &^= 1 << slot
 	}
 	return true
 }
 
-// advance moves the present to now and calls fire for every timer that is due by then: first those that were late when
-// added, then the others in order of tick, and within a tick in no certain order. A timer is out of the wheel when it
-// fires. fire may add and cancel any timer, this one included, but not advance. If now is before the present, time
-// stands still.
+// advance moves the present to now and calls fire for every timer that is due by then: first those
+// that were late when added, then the others in order of tick, and within a tick in no certain
+// order. A timer is out of the wheel when it fires. fire may add and cancel any timer, this one
+// included, but not advance. If now is before the present, time stands still.
 func (w *wheel[T]) advance(now time.Time, fire func(*timer[T])) {
 	target := max(wheelTickOf(now), w.tick)
 	w.spread(&w.late)
@@ -114,8 +120,9 @@ func (w *wheel[T]) advance(now time.Time, fire func(*timer[T])) {
 	w.tick = target
 }
 
-// next returns when advance has something to do again: a time to sleep until, never after the first timer is due, but
-// sometimes before, as timers have to move down a level; false if the wheel is empty. O(levels).
+// next returns when advance has something to do again: a time to sleep until, never after the first
+// timer is due, but sometimes before, as timers have to move down a level; false if the wheel is
+// empty. O(levels).
 func (w *wheel[T]) next() (time.Time, bool) {
 	if w.count == 0 {
 		return time.Time{}, false
@@ -127,7 +134,8 @@ func (w *wheel[T]) next() (time.Time, bool) {
 	return time.UnixMilli(int64(tick) * wheelTick.Milliseconds()), true
 }
 
-// first returns the occupied slot that comes first in time, and the tick at which it begins; wheelNever if there is none.
+// first returns the occupied slot that comes first in time, and the tick at which it begins;
+// wheelNever if there is none.
 func (w *wheel[T]) first() (level, slot int, start uint64) {
 	for level, word := range w.occupied {
 		if word != 0 {
@@ -139,13 +147,15 @@ func (w *wheel[T]) first() (level, slot int, start uint64) {
 	return 0, 0, wheelNever
 }
 
-// position returns where a timer for this tick belongs, seen from the present. The present itself is at level 0.
+// position returns where a timer for this tick belongs, seen from the present. The present itself
+// is at level 0.
 func (w *wheel[T]) position(tick uint64) (level, slot int) {
 	level = (bits.Len64((tick^w.tick)|1) - 1) / wheelBits
 	return level, int(tick >> (wheelBits * level) % wheelSlots)
 }
 
-// place puts t, which is in no list, into the slot of its tick; if that is over, into the slot of the present.
+// place puts t, which is in no list, into the slot of its tick; if that is over, into the slot of
+// the present.
 func (w *wheel[T]) place(t *timer[T]) {
 	t.tick = max(t.tick, w.tick)
 	level, slot := w.position(t.tick)
@@ -153,9 +163,10 @@ func (w *wheel[T]) place(t *timer[T]) {
 	t.link(&w.slots[level][slot])
 }
 
-// spread moves all timers of a list to the slots where they belong at present. Memory is what this costs: in a
-// long list the next timer is in no cache, and its address is known only when the one before it has come. From both ends
-// at once two are on their way at any moment, which makes timers fire almost twice as fast.
+// spread moves all timers of a list to the slots where they belong at present. Memory is what this
+// costs: in a long list the next timer is in no cache, and its address is known only when the one
+// before it has come. From both ends at once two are on their way at any moment, which makes timers
+// fire almost twice as fast.
 func (w *wheel[T]) spread(list *timer[T]) {
 	for !list.isEmpty() {
 		front, back := list.next, list.prev
@@ -168,8 +179,8 @@ func (w *wheel[T]) spread(list *timer[T]) {
 	}
 }
 
-// wheelTickOf returns the tick that t is in. What the wheel cannot count is clamped: to the first tick before 1970, to
-// the last one beyond its end.
+// wheelTickOf returns the tick that t is in. What the wheel cannot count is clamped: to the first
+// tick before 1970, to the last one beyond its end.
 func wheelTickOf(t time.Time) uint64 {
 	seconds := t.Unix()
 	if seconds < 0 {

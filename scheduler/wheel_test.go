@@ -110,8 +110,8 @@ func TestWheelCancel(t *testing.T) {
 	}
 }
 
-// A million timers over 30 days, half of them cancelled; a sleeper who follows next sees the rest in order, each once,
-// each within its tick.
+// A million timers over 30 days, half of them cancelled; a sleeper who follows next sees the rest
+// in order, each once, each within its tick.
 func TestWheelMillion(t *testing.T) {
 	const n = 1_000_000
 	timers, at := wheelMillion(n)
@@ -149,7 +149,8 @@ func TestWheelMillion(t *testing.T) {
 	}
 }
 
-// wheelMillion returns n timers, numbered by Value, and the times to set them to, spread at random over 30 days.
+// wheelMillion returns n timers, numbered by Value, and the times to set them to, spread at random
+// over 30 days.
 func wheelMillion(n int) ([]timer[int], []time.Time) {
 	random := rand.New(rand.NewPCG(1, 2))
 	timers, at := make([]timer[int], n), make([]time.Time, n)
@@ -222,7 +223,8 @@ func (r *wheelRig) run(operations int) {
 
 func (r *wheelRig) pick() int { return int(r.decide()) % len(r.timers) }
 
-// distance is a time between -146 and 146 years, all orders of magnitude alike, the past less often.
+// distance is a time between -146 and 146 years, all orders of magnitude alike, the past less
+// often.
 func (r *wheelRig) distance() time.Duration {
 	d := time.Duration(r.decide())<<(r.decide()%54) + time.Duration(r.decide())
 	if r.decide()%8 == 1 {
@@ -269,7 +271,8 @@ func (r *wheelRig) advance(by time.Duration) {
 	}
 }
 
-// interfere does to the wheel what a timer that fires may do. On average it adds less than one timer, so that this ends.
+// interfere does to the wheel what a timer that fires may do. On average it adds less than one
+// timer, so that this ends.
 func (r *wheelRig) interfere(firing int) {
 	switch r.decide() % 12 {
 	case 1:
@@ -294,8 +297,8 @@ func (r *wheelRig) interfere(firing int) {
 	r.checkNext()
 }
 
-// checkNext compares len and next with the model: next is not after the first timer is due (or is past already), and a
-// sleep until then is not in vain.
+// checkNext compares len and next with the model: next is not after the first timer is due (or is
+// past already), and a sleep until then is not in vain.
 func (r *wheelRig) checkNext() {
 	r.t.Helper()
 	if r.wheel.len() != len(r.model.entries) {
@@ -317,8 +320,8 @@ func (r *wheelRig) checkNext() {
 	}
 }
 
-// checkSlots checks what the wheel keeps true between calls: each timer is where its tick belongs, the bitmaps show what
-// is occupied, and the count is right.
+// checkSlots checks what the wheel keeps true between calls: each timer is where its tick belongs,
+// the bitmaps show what is occupied, and the count is right.
 func (r *wheelRig) checkSlots() {
 	r.t.Helper()
 	w, count := r.wheel, 0
@@ -454,9 +457,9 @@ func BenchmarkWheelCancel(b *testing.B) {
 	reportPerWheelTimer(b, rounds)
 }
 
-// BenchmarkWheelMillion is the life of a million timers over 30 days in each round: all are set, half are cancelled,
-// the rest fire as the clock follows next. Memory is what the heap grows by for the timers, each with a pointer for a
-// value; time is without their allocation.
+// BenchmarkWheelMillion is the life of a million timers over 30 days in each round: all are set,
+// half are cancelled, the rest fire as the clock follows next. Memory is what the heap grows by for
+// the timers, each with a pointer for a value; time is without their allocation.
 func BenchmarkWheelMillion(b *testing.B) {
 	timers := make([]*timer[*int], wheelBenchTimers)
 	b.Run("slice", func(b *testing.B) {

@@ -16,10 +16,12 @@ const (
 	trustEarned = 1.0 / 48 // by a success
 )
 
-// workers shares out the workers: by turns among applications, and among the lanes of each. A worker that an endpoint keeps
-// waiting can't be had back before the time-out, so turns are not enough: what an application may hold of them is a part of what is
-// free (Choudhury & Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998). However much some of them
-// want, they leave workers free for those that come later, and one that is alone gets most of what it could use.
+// workers shares out the workers: by turns among applications, and among the lanes of each. A
+// worker that an endpoint keeps waiting can't be had back before the time-out, so turns are not
+// enough: what an application may hold of them is a part of what is free (Choudhury & Hahne,
+// "Dynamic queue length thresholds for shared-memory packet switches", 1998). However much some of
+// them want, they leave workers free for those that come later, and one that is alone gets most of
+// what it could use.
 type workers struct {
 	total  int
 	shares int // applications with endpoints
@@ -69,8 +71,8 @@ func (l *lane) class() class {
 	}
 }
 
-// maxUnproven is how many workers there are for endpoints that have not shown that they answer soon. The others are for those that
-// have.
+// maxUnproven is how many workers there are for endpoints that have not shown that they answer
+// soon. The others are for those that have.
 func (w *workers) maxUnproven() int { return max(1, w.total*3/4) }
 
 // may reports whether an application may have one more worker for endpoints of that class.

@@ -12,8 +12,9 @@ import (
 	"hookwheel/webhook"
 )
 
-// city is a scheduler with its workers in a synctest bubble, with many applications. Endpoints of hostile ones never answer, but
-// for what they answer at first; those of the others answer after 20 ms.
+// city is a scheduler with its workers in a synctest bubble, with many applications. Endpoints of
+// hostile ones never answer, but for what they answer at first; those of the others answer after 20
+// ms.
 type city struct {
 	t      *testing.T
 	shelf  *shelf
@@ -150,8 +151,8 @@ func (c *city) waited(endpoint webhook.ID, since time.Time) time.Duration {
 	return time.Since(since)
 }
 
-// However many endpoints of others never answer, an endpoint gets its messages within a second: a new one, one that has failed, and
-// one that answers.
+// However many endpoints of others never answer, an endpoint gets its messages within a second: a
+// new one, one that has failed, and one that answers.
 func TestHangingEndpointsDelayNoOthers(t *testing.T) {
 	for _, test := range []struct{ apps, endpoints, answers int }{
 		{1, 1500, 0}, {10, 150, 0}, {50, 40, 0},
@@ -199,7 +200,8 @@ func TestHangingEndpointsDelayNoOthers(t *testing.T) {
 	}
 }
 
-// An application that has work while others have none gets most of the workers, although it must prove itself first.
+// An application that has work while others have none gets most of the workers, although it must
+// prove itself first.
 func TestWorkersAreNotWasted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCity(t)

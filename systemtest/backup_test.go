@@ -22,7 +22,8 @@ func command(t *testing.T, stdin io.Reader, args ...string) (stdout, stderr stri
 	return out.String(), errors.String(), err
 }
 
-// A cluster that is lost with all its nodes lives again from a backup: what was pending is delivered, to whom it was pending only.
+// A cluster that is lost with all its nodes lives again from a backup: what was pending is
+// delivered, to whom it was pending only.
 func TestBackupAndRestore(t *testing.T) {
 	up, down := newReceiver(t), newReceiver(t)
 	down.down.Store(true)

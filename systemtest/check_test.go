@@ -28,8 +28,8 @@ func runCheck(t *testing.T, args ...string) (report string, err error) {
 	return out.String(), err
 }
 
-// checkFolders is how a test ends that has had nodes running, which by now are stopped: their data folders must hold what the
-// checker wants, and if there are several, the same state.
+// checkFolders is how a test ends that has had nodes running, which by now are stopped: their data
+// folders must hold what the checker wants, and if there are several, the same state.
 func checkFolders(t *testing.T, folders ...string) {
 	t.Helper()
 	args := folders
@@ -65,8 +65,8 @@ func (c *devCluster) killForGood(t *testing.T) {
 	<-c.Process.Ended
 }
 
-// The folders of a cluster that was killed in the middle of its work are in order, and the same once they are brought to one
-// entry.
+// The folders of a cluster that was killed in the middle of its work are in order, and the same
+// once they are brought to one entry.
 func TestCheckCluster(t *testing.T) {
 	up, down := newReceiver(t), newReceiver(t)
 	down.down.Store(true)

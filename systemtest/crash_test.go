@@ -125,7 +125,8 @@ func awaitMore(t *testing.T, l *ledger) {
 	})
 }
 
-// testKills has nodes killed under load, again and again; choose says which, and is told the leader.
+// testKills has nodes killed under load, again and again; choose says which, and is told the
+// leader.
 func testKills(t *testing.T, times int, choose func(leader int) []int) {
 	r := newReceiver(t)
 	c := startDevCluster(t)
@@ -230,7 +231,8 @@ func checkSame(t *testing.T, before, after map[string]reply) {
 	}
 }
 
-// checkAttempts looks for what was attempted before the restart: a success, and a failure to be tried again.
+// checkAttempts looks for what was attempted before the restart: a success, and a failure to be
+// tried again.
 func checkAttempts(t *testing.T, c *caller, path string) {
 	t.Helper()
 	var attempts attemptList

@@ -131,7 +131,8 @@ func (n *diskNode) awaitStatus(t *testing.T, status string) {
 	})
 }
 
-// mustRefuse posts an event, for which there must be no room, and checks that the answer is one to act upon.
+// mustRefuse posts an event, for which there must be no room, and checks that the answer is one to
+// act upon.
 func (n *diskNode) mustRefuse(t *testing.T, l *ledger) {
 	t.Helper()
 	r := l.post(n.caller, 1)
@@ -175,7 +176,8 @@ func TestFullDisk(t *testing.T) {
 	checkDelivered(t, l, r)
 }
 
-// TestFullDiskIdle: somebody else fills the disk to the last byte while the node has nothing to write.
+// TestFullDiskIdle: somebody else fills the disk to the last byte while the node has nothing to
+// write.
 func TestFullDiskIdle(t *testing.T) {
 	r, l := newReceiver(t), newLedger()
 	n := startDiskNode(t)
@@ -209,8 +211,9 @@ func (n *diskNode) awaitIdle(t *testing.T, l *ledger) {
 	time.Sleep(fullPause) // what is applied is made durable a moment later
 }
 
-// TestFullDiskBusy: somebody else fills the disk to the last byte while attempts are made and recorded. The node may end:
-// Badger writes through memory maps, and the kernel kills who does that on a full disk. Nothing may be lost.
+// TestFullDiskBusy: somebody else fills the disk to the last byte while attempts are made and
+// recorded. The node may end: Badger writes through memory maps, and the kernel kills who does that
+// on a full disk. Nothing may be lost.
 func TestFullDiskBusy(t *testing.T) {
 	r, l := newReceiver(t), newLedger()
 	n := startDiskNode(t)

@@ -10,8 +10,8 @@ import (
 const goFiles = `{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}} {{end}}{{range .IgnoredGoFiles}}{{$dir}}/{{.}} {{end}}` +
 	`{{range .TestGoFiles}}{{$dir}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$dir}}/{{.}} {{end}}`
 
-// TestLint runs the tools that find faults and dead code without running it. A finding is mended; if
-// that is impossible, it is silenced where it is, with a comment that gives the reason.
+// TestLint runs the tools that find faults and dead code without running it. A finding is mended;
+// if that is impossible, it is silenced where it is, with a comment that gives the reason.
 func TestLint(t *testing.T) {
 	files, err := exec.Command("go", "list", "-f", goFiles, "hookwheel/...").Output()
 	if err != nil {

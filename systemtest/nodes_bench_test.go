@@ -21,8 +21,8 @@ const (
 	benchSize   = 1 << 10
 )
 
-// benchCluster runs dev with so many nodes under load, and returns the report. watch, which may be nil, is told the process before
-// the load and returns what to call after it.
+// benchCluster runs dev with so many nodes under load, and returns the report. watch, which may be
+// nil, is told the process before the load and returns what to call after it.
 func benchCluster(b *testing.B, nodes, connections int, watch func(pid int) (end func())) *bench.Report {
 	b.Helper()
 	port := process.FreePorts(b, nodes)
@@ -57,8 +57,8 @@ func benchCluster(b *testing.B, nodes, connections int, watch func(pid int) (end
 	return report
 }
 
-// BenchmarkThreeNodes measures what replication costs: delivered events per second of three nodes as a share of one node's, in
-// turn on the same machine.
+// BenchmarkThreeNodes measures what replication costs: delivered events per second of three nodes
+// as a share of one node's, in turn on the same machine.
 func BenchmarkThreeNodes(b *testing.B) {
 	for _, connections := range []int{64, 256} {
 		b.Run(strconv.Itoa(connections)+"-connections", func(b *testing.B) {
@@ -76,8 +76,8 @@ func BenchmarkThreeNodes(b *testing.B) {
 	}
 }
 
-// BenchmarkSyncs counts the system calls that make data durable, with strace, for each event that a single node accepts and
-// delivers. A node of three makes as many.
+// BenchmarkSyncs counts the system calls that make data durable, with strace, for each event that a
+// single node accepts and delivers. A node of three makes as many.
 func BenchmarkSyncs(b *testing.B) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {

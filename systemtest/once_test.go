@@ -34,7 +34,8 @@ func (c *caller) post(node int, path, key, body string) (r reply, err error) {
 	return r, err
 }
 
-// insisting producers post each event with a key of its own, on one node after the other, until it is acknowledged.
+// insisting producers post each event with a key of its own, on one node after the other, until it
+// is acknowledged.
 type insisting struct {
 	mu      sync.Mutex
 	answers []string // by event
@@ -79,8 +80,8 @@ func (p *insisting) count() int {
 	return len(p.answers)
 }
 
-// What is posted again and again with one key, while leaders are killed, is applied once, and each node has the first answer for
-// who asks once more.
+// What is posted again and again with one key, while leaders are killed, is applied once, and each
+// node has the first answer for who asks once more.
 func TestIdempotencyKeysThroughLostLeaders(t *testing.T) {
 	c := startDevCluster(t)
 	c.must(t, 1, "POST", "/app", `{"name":"Demo","uid":"demo"}`, 201, nil)
@@ -146,8 +147,8 @@ func (c *caller) events(t *testing.T, node int) map[int]int {
 	}
 }
 
-// A request that finds no majority is held for a while, then refused with a time to come back; with its key it may come
-// back. One that comes in an election is answered when that is over.
+// A request that finds no majority is held for a while, then refused with a time to come back; with
+// its key it may come back. One that comes in an election is answered when that is over.
 func TestHeldWithoutLeader(t *testing.T) {
 	c := startDevCluster(t)
 	c.must(t, 1, "POST", "/app", `{"name":"Demo","uid":"demo"}`, 201, nil)

@@ -12,7 +12,8 @@ import (
 	"hookwheel/httpapi/apitest"
 )
 
-// orderedReceiver answers 500 to the first attempt at each 16th event, and keeps what arrives, in order.
+// orderedReceiver answers 500 to the first attempt at each 16th event, and keeps what arrives, in
+// order.
 type orderedReceiver struct {
 	url string
 
@@ -66,7 +67,8 @@ func (r *orderedReceiver) succeeded(path string) int {
 	return len(ids)
 }
 
-// check looks for messages that came before one with an earlier place in the log, which the id tells, had arrived with success.
+// check looks for messages that came before one with an earlier place in the log, which the id
+// tells, had arrived with success.
 func (r *orderedReceiver) check(t *testing.T, path string, group func(orderedArrival) string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -90,8 +92,9 @@ func (r *orderedReceiver) check(t *testing.T, path string, group func(orderedArr
 	t.Logf("%s: %d arrived, %d failures, %d came again after a lost leader", path, len(arrived), failures, again)
 }
 
-// TestOrderThroughLostLeaders kills the leader three times while two ordered endpoints, one as a whole and one per key, fail now and then:
-// neither sees a message before its predecessor was settled.
+// TestOrderThroughLostLeaders kills the leader three times while two ordered endpoints, one as a
+// whole and one per key, fail now and then: neither sees a message before its predecessor was
+// settled.
 func TestOrderThroughLostLeaders(t *testing.T) {
 	const events = 96
 	r := newOrderedReceiver(t)

@@ -19,8 +19,8 @@ import (
 	"hookwheel/httpapi/apitest"
 )
 
-// nodesTransport takes each request to the next node; one that can't be reached is passed over. A request that a node has perhaps
-// taken is not made again: that is for the client to decide.
+// nodesTransport takes each request to the next node; one that can't be reached is passed over. A
+// request that a node has perhaps taken is not made again: that is for the client to decide.
 type nodesTransport struct {
 	hosts []string
 	next  atomic.Uint32
@@ -48,8 +48,9 @@ func (n *nodesTransport) RoundTrip(request *http.Request) (*http.Response, error
 	return nil, err
 }
 
-// TestSDKWhileLeadersDie has the Go SDK work with a cluster behind a load balancer while the leader is killed again and again: no
-// call fails, for the SDK makes again those that a dying node has cut off, and none takes effect twice, for they have keys.
+// TestSDKWhileLeadersDie has the Go SDK work with a cluster behind a load balancer while the leader
+// is killed again and again: no call fails, for the SDK makes again those that a dying node has cut
+// off, and none takes effect twice, for they have keys.
 func TestSDKWhileLeadersDie(t *testing.T) {
 	const workers, kills, between = 4, 3, 40
 	c := startDevCluster(t)

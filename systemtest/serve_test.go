@@ -38,7 +38,8 @@ func makeCerts(t *testing.T, nodes ...string) (dir string) {
 	return dir
 }
 
-// tlsConfigFile writes the configuration of a node with TLS everywhere, whose certificates are in dir.
+// tlsConfigFile writes the configuration of a node with TLS everywhere, whose certificates are in
+// dir.
 func tlsConfigFile(t *testing.T, dir string, base, node, nodes int) (path string) {
 	t.Helper()
 	var text strings.Builder

@@ -237,7 +237,8 @@ func (r *receiver) record(body, id string) {
 	r.arrivals++
 }
 
-// count is how many different events have arrived, and how many arrivals were not the first of theirs.
+// count is how many different events have arrived, and how many arrivals were not the first of
+// theirs.
 func (r *receiver) count() (arrived, duplicates int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -259,8 +260,8 @@ func missing(l *ledger, r *receiver) (events []int) {
 	return events
 }
 
-// checkDelivered waits until all that was acknowledged has arrived, under the id that was told, and looks for what should
-// not be. Duplicates are counted only.
+// checkDelivered waits until all that was acknowledged has arrived, under the id that was told, and
+// looks for what should not be. Duplicates are counted only.
 func checkDelivered(t *testing.T, l *ledger, r *receiver) {
 	t.Helper()
 	for deadline := time.Now().Add(apitest.Patience); len(missing(l, r)) > 0 && time.Now().Before(deadline); {

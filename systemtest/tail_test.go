@@ -10,7 +10,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// TestTailSurvivesLeaders follows a cluster while its leader is killed under load: each event once, in order.
+// TestTailSurvivesLeaders follows a cluster while its leader is killed under load: each event once,
+// in order.
 func TestTailSurvivesLeaders(t *testing.T) {
 	c := startDevCluster(t)
 	r := newReceiver(t)

@@ -83,7 +83,8 @@ const (
 	healthRests   = 1 << 2
 )
 
-// appendHealth: flags 1 | with failing: since, last failure | with parked: since, probes, next probe | with rests: until
+// appendHealth: flags 1 | with failing: since, last failure | with parked: since, probes, next
+// probe | with rests: until
 func appendHealth(dst []byte, h *webhook.Health) []byte {
 	flags := len(dst)
 	dst = append(dst, 0)

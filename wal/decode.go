@@ -8,9 +8,11 @@ import (
 	"hookwheel/webhook"
 )
 
-// A command is taken apart in one place, decodeCommand, whoever asks: Admit on the leader, before the command is in the log, and Apply on
-// all nodes. So what Admit lets through Apply can read. Each kind has a bound on what it may write beside its own bytes; it is given
-// here in the words of the limits below, and cost tells the batcher about how much that is, so that an entry stays small.
+// A command is taken apart in one place, decodeCommand, whoever asks: Admit on the leader, before
+// the command is in the log, and Apply on all nodes. So what Admit lets through Apply can read.
+// Each kind has a bound on what it may write beside its own bytes; it is given here in the words of
+// the limits below, and cost tells the batcher about how much that is, so that an entry stays
+// small.
 //
 //	kind                    bytes of its body            writes at most
 //	createMessage           payload + 16 KiB             its body, 2 lines
@@ -52,10 +54,12 @@ const (
 
 // action is a command taken apart.
 type action interface {
-	// validate refuses, with a *webhook.Error, what no command of its kind may ask for. Only Admit asks: the limits may change from
-	// one version of the program to the next, and what is in the log is applied.
+	// validate refuses, with a *webhook.Error, what no command of its kind may ask for. Only Admit
+	// asks: the limits may change from one version of the program to the next, and what is in the
+	// log is applied.
 	validate() error
-	// apply does what the command asks. A *webhook.Error refuses it and has changed nothing; any other error is fatal.
+	// apply does what the command asks. A *webhook.Error refuses it and has changed nothing; any
+	// other error is fatal.
 	apply(e *entry) (reply []byte, err error)
 }
 

@@ -8,8 +8,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// TestShareOfHeld: small messages that many endpoints hold back take little of the log, but much for the
-// sets of these endpoints. That is not at the expense of other applications.
+// TestShareOfHeld: small messages that many endpoints hold back take little of the log, but much
+// for the sets of these endpoints. That is not at the expense of other applications.
 func TestShareOfHeld(t *testing.T) {
 	const most, endpoints, each = 1 << 20, 40, 2
 	c := newCrowd(t, most, false)
@@ -66,8 +66,8 @@ func TestShareOfHeld(t *testing.T) {
 	}
 }
 
-// TestShareOfNewLeader: a leader that has yet to look at the size of the store, or looked at it when it
-// led long ago, refuses those beyond their share all the same, and no others.
+// TestShareOfNewLeader: a leader that has yet to look at the size of the store, or looked at it
+// when it led long ago, refuses those beyond their share all the same, and no others.
 func TestShareOfNewLeader(t *testing.T) {
 	const most = 1 << 20
 	for name, prepare := range map[string]func(*pressure){

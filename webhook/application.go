@@ -18,8 +18,8 @@ type Application struct {
 	Revision    uint64    `json:"revision"` // Raft index of the entry that changed it last
 }
 
-// OperationalUID is the uid of the application whose messages are about Hookwheel itself: operational webhooks. While there is
-// no application with this uid there are none.
+// OperationalUID is the uid of the application whose messages are about Hookwheel itself:
+// operational webhooks. While there is no application with this uid there are none.
 const OperationalUID = "operational-webhooks"
 
 // Validate checks what a producer may choose.

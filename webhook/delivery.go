@@ -27,8 +27,8 @@ type Delivery struct {
 	Retry    bool      // of SourceManual: follows the schedule if it fails
 }
 
-// Outcome is what became of a delivery. It settles the record that the delivery came from; what is to come stands in the
-// attempt's Next, or in Hold.
+// Outcome is what became of a delivery. It settles the record that the delivery came from; what is
+// to come stands in the attempt's Next, or in Hold.
 type Outcome struct {
 	Source  Source
 	Due     time.Time // the delivery's
@@ -61,7 +61,8 @@ type Held struct {
 	Message ID
 }
 
-// Manual is one line of an endpoint's manual set: a message that a user or a task wants sent now, whatever else is planned.
+// Manual is one line of an endpoint's manual set: a message that a user or a task wants sent now,
+// whatever else is planned.
 type Manual struct {
 	Message ID
 	Number  uint32 // of the manual attempt to make; the first is 1
@@ -70,7 +71,8 @@ type Manual struct {
 	Retry   bool   // follows the schedule if it fails
 }
 
-// Health is how an endpoint fares, as the leader sees it. It is recorded so that the next leader goes on where this one stood.
+// Health is how an endpoint fares, as the leader sees it. It is recorded so that the next leader
+// goes on where this one stood.
 type Health struct {
 	Parked       bool      `json:"parked,omitempty"`      // the breaker is open: only probes are sent
 	Since        time.Time `json:"since,omitzero"`        // of Parked
@@ -81,8 +83,8 @@ type Health struct {
 	Rests        time.Time `json:"rests,omitzero"`        // until when the endpoint asked to be left alone; may be over
 }
 
-// OrderingKeyHash is FNV-1a, 64 bits, of an ordering key, never 0; 0 means no key. Two keys with the same hash wait for each
-// other, which harms nobody.
+// OrderingKeyHash is FNV-1a, 64 bits, of an ordering key, never 0; 0 means no key. Two keys with
+// the same hash wait for each other, which harms nobody.
 func OrderingKeyHash(key string) uint64 {
 	if key == "" {
 		return 0

@@ -7,9 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// AppendEnvelope appends a message as {"webhook_id", "type", "timestamp", "data"}; the timestamp is when it was accepted. The bytes of a
-// payload that is JSON are embedded as they are. Other text becomes a string, and other bytes are encoded in base64 as "data_base64"
-// instead, as in CloudEvents 1.0.
+// AppendEnvelope appends a message as {"webhook_id", "type", "timestamp", "data"}; the timestamp is
+// when it was accepted. The bytes of a payload that is JSON are embedded as they are. Other text
+// becomes a string, and other bytes are encoded in base64 as "data_base64" instead, as in
+// CloudEvents 1.0.
 func AppendEnvelope(dst []byte, m *Message) []byte {
 	dst = append(dst, `{"webhook_id":"`...)
 	dst = append(dst, m.ID.Text(KindMessage)...)

@@ -27,7 +27,8 @@ const (
 	CodeKeyReused      Code = "idempotency_key_reused" // by a different request
 )
 
-// Error is an error that a caller of the API can act upon: a code for the program, a sentence for the person.
+// Error is an error that a caller of the API can act upon: a code for the program, a sentence for
+// the person.
 type Error struct {
 	Code   Code   `json:"code"`
 	Detail string `json:"detail"`

@@ -32,7 +32,8 @@ func (e *EventType) VisibleTo(featureFlags []string) bool {
 	return len(e.FeatureFlags) == 0 || slices.ContainsFunc(e.FeatureFlags, func(flag string) bool { return slices.Contains(featureFlags, flag) })
 }
 
-// Validate checks what a producer may choose. Whether the schemas are JSON Schema is for the reader of the request to say.
+// Validate checks what a producer may choose. Whether the schemas are JSON Schema is for the reader
+// of the request to say.
 func (e *EventType) Validate() error {
 	if err := validWord("name", e.Name); err != nil {
 		return err

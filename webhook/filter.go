@@ -13,8 +13,8 @@ const (
 	RuleOnly      Rule = "meant for another endpoint"
 )
 
-// Filter says which rule of the endpoint keeps the message from it. An endpoint that names event types wants only those; one
-// that names channels wants only messages that have one of them.
+// Filter says which rule of the endpoint keeps the message from it. An endpoint that names event
+// types wants only those; one that names channels wants only messages that have one of them.
 func (e *Endpoint) Filter(m *Message) Rule {
 	if !m.Only.IsZero() {
 		if m.Only == e.ID {

@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Headers are an endpoint's own headers, which its requests carry beside ours. Names keep their case but are the same in any.
+// Headers are an endpoint's own headers, which its requests carry beside ours. Names keep their
+// case but are the same in any.
 type Headers map[string]string
 
 const (
@@ -18,15 +19,17 @@ const (
 )
 
 var (
-	// forbiddenHeaders belong to the transport, to proxies, to the payload or to our signatures. They are compared as CGI
-	// passes headers on: in one case, with a hyphen for all that is neither letter nor digit.
+	// forbiddenHeaders belong to the transport, to proxies, to the payload or to our signatures.
+	// They are compared as CGI passes headers on: in one case, with a hyphen for all that is
+	// neither letter nor digit.
 	forbiddenHeaders = []string{"user-agent", "keep-alive", "te", "trailer", "trailers", "transfer-encoding", "upgrade", "http2-settings",
 		"expect", "host", "connection", "age", "cache-control", "clear-site-data", "expires", "pragma", "warning",
 		"x-hub-signature-256", "stripe-signature", "x-webhook-signature"}
 	forbiddenHeaderPrefixes = []string{"content-", "proxy-", "x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-",
 		"x-svix-", "svix-", "webhook-"}
 
-	// sensitiveWords are parts of the names of headers whose values are secrets, such as X-Api-Key: rather one too many.
+	// sensitiveWords are parts of the names of headers whose values are secrets, such as X-Api-Key:
+	// rather one too many.
 	sensitiveWords = []string{"auth", "cookie", "credential", "key", "passw", "secret", "signature", "token"}
 )
 

@@ -45,8 +45,8 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// TestReservedHeaders has the headers that say where a request ends, who reads it and what we sign, in the forms in
-// which servers take them for one another.
+// TestReservedHeaders has the headers that say where a request ends, who reads it and what we sign,
+// in the forms in which servers take them for one another.
 func TestReservedHeaders(t *testing.T) {
 	for _, name := range []string{"Trailer", "Transfer-Encoding", "Content-Length", "Connection", "Upgrade", "HTTP2-Settings", "Expect", "TE", "Host",
 		"Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Content-Type", "Content-Encoding", "Content-Range", "Content-MD5",

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// ID names everything that the log creates: applications, endpoints, messages, attempts. It is laid out as a
-// KSUID-ms, 20 bytes written as 27 base62 characters, but none of it is random:
+// ID names everything that the log creates: applications, endpoints, messages, attempts. It is laid
+// out as a KSUID-ms, 20 bytes written as 27 base62 characters, but none of it is random:
 //
 //	0..3    seconds since 2014-05-13T16:53:20Z (Unix 1400000000), big-endian
 //	4       milliseconds / 4
@@ -18,8 +18,8 @@ import (
 //	13..15  place in that entry, big-endian
 //	16..19  CRC-32C of bytes 0..15
 //
-// The clock of the log never goes back and the index only grows, so byte order is log order: an ID is a key and a
-// position at once, whatever kind of thing it names.
+// The clock of the log never goes back and the index only grows, so byte order is log order: an ID
+// is a key and a position at once, whatever kind of thing it names.
 type ID [20]byte
 
 // Kind is the prefix that an ID carries in the API: "msg" in msg_2dPq….
@@ -56,8 +56,9 @@ var (
 	errIDSum  = errors.New("not an id: its check digits do not match, so it was mistyped or cut")
 )
 
-// NewID makes the ID of the place-th thing (0..MaxPlace) that the entry at index creates; now is in milliseconds since
-// the Unix epoch; what is before the first second of IDs or after the last one counts as that.
+// NewID makes the ID of the place-th thing (0..MaxPlace) that the entry at index creates; now is in
+// milliseconds since the Unix epoch; what is before the first second of IDs or after the last one
+// counts as that.
 func NewID(now int64, index uint64, place uint32) ID {
 	var id ID
 	now = min(max(now, idEpoch*1000), lastMillis) // the clock of a log without commands is 0
@@ -149,7 +150,8 @@ func ParseID(kind Kind, text string) (ID, error) {
 // MarshalText writes the 27 characters without a prefix, as stored records have it.
 func (id ID) MarshalText() ([]byte, error) { return id.appendDigits(nil), nil }
 
-// UnmarshalText reads what MarshalText wrote. The zero ID is allowed there, so the check digits do not count.
+// UnmarshalText reads what MarshalText wrote. The zero ID is allowed there, so the check digits do
+// not count.
 func (id *ID) UnmarshalText(text []byte) (err error) {
 	*id, err = parseDigits(string(text))
 	return err

@@ -42,7 +42,8 @@ func (k *APIKey) Expired(now time.Time) bool {
 // tokenPrefix begins our tokens, so that users and scanners for leaked secrets recognize them.
 const tokenPrefix = "hwk"
 
-// Token is what the holder of a key shows: the key's ID, by which it is found, and the secret that is known only as a hash.
+// Token is what the holder of a key shows: the key's ID, by which it is found, and the secret that
+// is known only as a hash.
 //
 //	hwk_2dPqK3WbX0iR9zVvGNw3T1oAJdc_9vOq…
 func (k *APIKey) Token(secret string) string { return k.ID.Text(tokenPrefix) + "_" + secret }

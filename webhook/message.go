@@ -35,8 +35,8 @@ const (
 	maxScheduling = 365 * 24 * time.Hour
 )
 
-// Validate checks what a producer may choose; now is the time at which he asks. Whether Payload is a JSON object is for the
-// reader of the request to say.
+// Validate checks what a producer may choose; now is the time at which he asks. Whether Payload is
+// a JSON object is for the reader of the request to say.
 func (m *Message) Validate(now time.Time) error {
 	if err := validWord("eventType", m.EventType); err != nil {
 		return err

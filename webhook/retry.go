@@ -23,7 +23,8 @@ func DefaultRetryPolicy() RetryPolicy {
 		2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 10 * time.Hour}}
 }
 
-// ExponentialRetryPolicy waits base, base × factor, base × factor² …, maxRetries times. It has no jitter.
+// ExponentialRetryPolicy waits base, base × factor, base × factor² …, maxRetries times. It has no
+// jitter.
 func ExponentialRetryPolicy(base time.Duration, factor float64, retries int) (RetryPolicy, error) {
 	if math.IsNaN(factor) || factor < 1 {
 		return RetryPolicy{}, fmt.Errorf("the factor must be 1 or more")
@@ -58,8 +59,8 @@ func (p RetryPolicy) Validate() error {
 	return nil
 }
 
-// Delay is how long to wait after so many attempts, the first is 1; random is from [0, 1). It is false when there is no
-// further attempt.
+// Delay is how long to wait after so many attempts, the first is 1; random is from [0, 1). It is
+// false when there is no further attempt.
 func (p RetryPolicy) Delay(attempts uint32, random float64) (time.Duration, bool) {
 	if attempts == 0 || int(attempts) > len(p.Delays) {
 		return 0, false

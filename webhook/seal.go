@@ -45,7 +45,8 @@ type sealKey struct {
 	aead cipher.AEAD
 }
 
-// NewKeyring returns a Keyring of the configured keys, of at least 32 characters each. The first one seals, all of them open.
+// NewKeyring returns a Keyring of the configured keys, of at least 32 characters each. The first
+// one seals, all of them open.
 func NewKeyring(configured []string) (*Keyring, error) {
 	k := new(Keyring)
 	for _, text := range configured {

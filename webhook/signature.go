@@ -31,7 +31,8 @@ func ParseSecret(text string) (Secret, error) {
 		return nil, Invalid("secret", "must begin with "+secretPrefix)
 	}
 	key, err := base64.StdEncoding.DecodeString(encoded)
-	// Decoding forgives line breaks and stray bits at the end, which a receiver may not, so it must also encode back.
+	// Decoding forgives line breaks and stray bits at the end, which a receiver may not, so it must
+	// also encode back.
 	if err != nil || base64.StdEncoding.EncodeToString(key) != encoded {
 		return nil, Invalid("secret", "must be base64 after "+secretPrefix+", padded with = and without spaces or line breaks")
 	}
@@ -64,7 +65,8 @@ func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, secretPrefix+"…") 
 // LogValue hides it from slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// AppendSignature appends v1, and the signature of a request in base64; timestamp is in seconds since the Unix epoch.
+// AppendSignature appends v1, and the signature of a request in base64; timestamp is in seconds
+// since the Unix epoch.
 func (s Secret) AppendSignature(dst []byte, id string, timestamp int64, body []byte) []byte {
 	mac := hmac.New(sha256.New, s)
 	head := make([]byte, 0, 64)
@@ -77,8 +79,9 @@ func (s Secret) AppendSignature(dst []byte, id string, timestamp int64, body []b
 	return base64.StdEncoding.AppendEncode(append(dst, signaturePrefix...), mac.Sum(sum[:0]))
 }
 
-// Verify checks a request as a receiver does, and says exactly what does not fit. The first three strings are the headers
-// webhook-id, webhook-timestamp and webhook-signature; one signature by one of the secrets is enough.
+// Verify checks a request as a receiver does, and says exactly what does not fit. The first three
+// strings are the headers webhook-id, webhook-timestamp and webhook-signature; one signature by one
+// of the secrets is enough.
 func Verify(secrets []Secret, id, timestamp, signatures string, body []byte, now time.Time, tolerance time.Duration) error {
 	seconds, err := checkHeaders(id, timestamp, signatures, now, tolerance)
 	if err != nil {
@@ -100,7 +103,8 @@ func checkHeaders(id, timestamp, signatures string, now time.Time, tolerance tim
 	return checkTimestamp("the header webhook-timestamp", timestamp, now, tolerance)
 }
 
-// leastMillis is the smallest timestamp taken for milliseconds: in seconds it is the year 5138, in milliseconds 1973.
+// leastMillis is the smallest timestamp taken for milliseconds: in seconds it is the year 5138, in
+// milliseconds 1973.
 const leastMillis = 100_000_000_000
 
 // checkTimestamp reads seconds since the Unix epoch that are not too far from now.
@@ -134,7 +138,8 @@ func verifySignatures(secrets []Secret, id string, seconds int64, signatures str
 		if err := secret.Validate(); err != nil { // an empty one would let anybody sign
 			return err
 		}
-		// The body is hashed once a secret, not once a signature: a stranger chooses how many of those there are.
+		// The body is hashed once a secret, not once a signature: a stranger chooses how many of
+		// those there are.
 		expected := secret.AppendSignature(nil, id, seconds, body)
 		for signature := range strings.SplitSeq(signatures, " ") {
 			if hmac.Equal([]byte(signature), expected) {

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// SignatureStyle is how else than after Standard Webhooks a request is signed, for receivers that were written for another
-// sender. The headers of Standard Webhooks come along in any case.
+// SignatureStyle is how else than after Standard Webhooks a request is signed, for receivers that
+// were written for another sender. The headers of Standard Webhooks come along in any case.
 type SignatureStyle string
 
 // The styles. All but the standard one are HMAC-SHA256 in hexadecimal, keyed with the text of the
@@ -115,7 +115,8 @@ func (k SigningKey) PublicText() string {
 // Asymmetric reports which kind of key it is.
 func (k SigningKey) Asymmetric() bool { return k.private != nil }
 
-// AppendSignature appends the version and the signature of a request in base64; timestamp is in seconds since the Unix epoch.
+// AppendSignature appends the version and the signature of a request in base64; timestamp is in
+// seconds since the Unix epoch.
 func (k SigningKey) AppendSignature(dst []byte, id string, timestamp int64, body []byte) []byte {
 	if k.private == nil {
 		return k.secret.AppendSignature(dst, id, timestamp, body)

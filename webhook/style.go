@@ -27,8 +27,9 @@ func (s SignatureStyle) Header() string {
 
 const githubPrefix = "sha256="
 
-// Sign is the value of the style's header; timestamp is in seconds since the Unix epoch. There is at least one symmetric key, the current
-// one first: only Stripe's header has room for the signatures of older ones.
+// Sign is the value of the style's header; timestamp is in seconds since the Unix epoch. There is
+// at least one symmetric key, the current one first: only Stripe's header has room for the
+// signatures of older ones.
 func (s SignatureStyle) Sign(keys []SigningKey, timestamp int64, body []byte) string {
 	switch s {
 	case StyleGitHub:
@@ -46,8 +47,8 @@ func (s SignatureStyle) Sign(keys []SigningKey, timestamp int64, body []byte) st
 	}
 }
 
-// Verify checks a request as a receiver of that style does, and says exactly what does not fit; header is the value of the style's
-// header.
+// Verify checks a request as a receiver of that style does, and says exactly what does not fit;
+// header is the value of the style's header.
 func (s SignatureStyle) Verify(key VerifyKey, header string, body []byte, now time.Time, tolerance time.Duration) error {
 	if header == "" {
 		return fmt.Errorf("the header %s is missing", strings.ToLower(s.Header()))

@@ -40,8 +40,8 @@ func TestStylesAgainstTheirManuals(t *testing.T) {
 	}
 }
 
-// TestGitHubExample is the example in GitHub's manual, "Validating webhook deliveries": its key is no secret of ours, but the sum is
-// made in the same way.
+// TestGitHubExample is the example in GitHub's manual, "Validating webhook deliveries": its key is
+// no secret of ours, but the sum is made in the same way.
 func TestGitHubExample(t *testing.T) {
 	const want = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
 	if got := hexMAC("It's a Secret to Everybody", "Hello, World!"); got != want {

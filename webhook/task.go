@@ -15,7 +15,8 @@ const (
 	TaskReplay        TaskKind = "endpoint.bulk-replay" // those that Which says
 )
 
-// TaskStatus is how far a task is, in the words of the API but for paused and canceled, which are ours.
+// TaskStatus is how far a task is, in the words of the API but for paused and canceled, which are
+// ours.
 type TaskStatus string
 
 // The statuses.
@@ -85,8 +86,8 @@ func (t *Task) Validate() error {
 // Waiting is how many messages the task has taken that are not yet attempted.
 func (t *Task) Waiting() int64 { return t.Taken - t.Delivered - t.Failed }
 
-// Room is how many more messages the task may take before some of those that wait are attempted. At a rate no more may wait than one
-// second brings: after a standstill they go out together.
+// Room is how many more messages the task may take before some of those that wait are attempted. At
+// a rate no more may wait than one second brings: after a standstill they go out together.
 func (t *Task) Room() int64 {
 	most := int64(MaxTaskLines)
 	if t.Rate > 0 {
@@ -98,8 +99,8 @@ func (t *Task) Room() int64 {
 // Begin is the place in the log behind which the task's range begins.
 func (t *Task) Begin() ID { return NewID(t.Since.UnixMilli(), 0, 0) }
 
-// End is the place in the log before which the task's range ends; when its position is there it has looked at all. A task that is
-// not made yet has no bound but its times.
+// End is the place in the log before which the task's range ends; when its position is there it has
+// looked at all. A task that is not made yet has no bound but its times.
 func (t *Task) End() ID {
 	end := NewID(t.Until.UnixMilli()+4, 0, 0) // ids are exact to 4 ms
 	if !t.ID.IsZero() && end.After(t.ID) {
@@ -121,7 +122,8 @@ const (
 	MaxTaskLines = 512 // messages that one task has waiting in the manual set
 )
 
-// TaskStep is how far a task has come: it has looked at the log from one place to another and takes some of its messages.
+// TaskStep is how far a task has come: it has looked at the log from one place to another and takes
+// some of its messages.
 type TaskStep struct {
 	Task     ID
 	From, To ID  // From is the position of the task that the step was made of

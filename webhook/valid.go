@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Limits on what a producer may choose; those of the Svix API where it has one, the wider where its two documents differ.
+// Limits on what a producer may choose; those of the Svix API where it has one, the wider where its
+// two documents differ.
 const (
 	maxWord            = 256  // characters of a uid, event type, event id or channel
 	maxName            = 4096 // bytes of a name or a description

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// checkInvalid compares err with what a table wants: a field and a part of the detail, or no error if field is empty.
+// checkInvalid compares err with what a table wants: a field and a part of the detail, or no error
+// if field is empty.
 func checkInvalid(t *testing.T, err error, field, detail string) {
 	t.Helper()
 	if field == "" {

@@ -10,14 +10,16 @@ import (
 	"time"
 )
 
-// VerifyKey is what a receiver verifies requests with: a shared secret (scheme v1 or another style), or the public half of an ed25519 key (v1a).
+// VerifyKey is what a receiver verifies requests with: a shared secret (scheme v1 or another
+// style), or the public half of an ed25519 key (v1a).
 type VerifyKey struct {
 	shared SigningKey
 	public ed25519.PublicKey // nil: there is a shared key
 }
 
-// ParseVerifyKey reads whsec_ and 24 to 75 bytes in base64, plain text of another style, whpk_ and the 32 bytes of a public key, or a private key (whsk_), of which
-// it takes the public half. The error does not repeat them.
+// ParseVerifyKey reads whsec_ and 24 to 75 bytes in base64, plain text of another style, whpk_ and
+// the 32 bytes of a public key, or a private key (whsk_), of which it takes the public half. The
+// error does not repeat them.
 func ParseVerifyKey(text string) (VerifyKey, error) {
 	encoded, ok := strings.CutPrefix(text, publicPrefix)
 	if !ok {

@@ -6,8 +6,9 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// The newest entries are kept in memory for followers and for applying them: as many as fit into both bounds. raft.LogCache has
-// no bound in bytes, so entries of some megabytes would fill the memory.
+// The newest entries are kept in memory for followers and for applying them: as many as fit into
+// both bounds. raft.LogCache has no bound in bytes, so entries of some megabytes would fill the
+// memory.
 const (
 	cachedEntries = 128
 	cachedBytes   = 16 << 20

@@ -5,21 +5,21 @@
 // # Failures
 //
 // A Store fails stop. After a write that failed or hangs nobody knows what is on the disk, so the
-// node ends and never goes on as if it did know. Each entry has a checksum over all of it; damage is
-// found when an entry is read, and by Scrub, which reads all entries every ten minutes.
+// node ends and never goes on as if it did know. Each entry has a checksum over all of it; damage
+// is found when an entry is read, and by Scrub, which reads all entries every ten minutes.
 //
 // # What is kept
 //
 // The log is cut at its beginning to the newest 4096 entries, or to fewer if they are larger than
-// half of Options.Limit. Entries that a follower needs, because it is being sent the state, are kept
-// longer, up to four times the limit. bolt never shrinks its file, so the file is rewritten when most
-// of it is free.
+// half of Options.Limit. Entries that a follower needs, because it is being sent the state, are
+// kept longer, up to four times the limit. bolt never shrinks its file, so the file is rewritten
+// when most of it is free.
 //
 // # Goroutines
 //
 // A Store starts none that stays: the timer of each write calls Options.Fatal when the disk hangs.
-// Package cluster runs Scrub and calls CompactIfSparse. After HoldFailures a call that fails does not
-// return: the goroutine waits for the process to end.
+// Package cluster runs Scrub and calls CompactIfSparse. After HoldFailures a call that fails does
+// not return: the goroutine waits for the process to end.
 //
 // # Locks
 //

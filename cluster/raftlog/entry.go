@@ -15,8 +15,9 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Each entry of the log lies on disk with a sum over all of it in its extensions: bolt has sums for its own pages' heads only, and
-// an entry that a disk has changed must never be applied, nor sent to a follower.
+// Each entry of the log lies on disk with a sum over all of it in its extensions: bolt has sums for
+// its own pages' heads only, and an entry that a disk has changed must never be applied, nor sent
+// to a follower.
 //
 //	extensions   CRC-32C 4 over index, term, type, data and what follows | extensions of the entry
 const sealSize = 4
@@ -63,8 +64,8 @@ func sumOf(entry *raft.Log, extensions []byte) uint32 {
 	return crc32.Update(sum, castagnoli, extensions)
 }
 
-// safely makes an error of what bolt does to say that its file is damaged: it panics, or it reads memory that a file cut short
-// does not back any more.
+// safely makes an error of what bolt does to say that its file is damaged: it panics, or it reads
+// memory that a file cut short does not back any more.
 func safely(act func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -75,8 +76,8 @@ func safely(act func() error) (err error) {
 	return act()
 }
 
-// lookThrough walks through all pages of the file, before bolt does so in a goroutine of its own, where a panic could not be
-// held up, and notes how large the entries are.
+// lookThrough walks through all pages of the file, before bolt does so in a goroutine of its own,
+// where a panic could not be held up, and notes how large the entries are.
 func lookThrough(path string, sizes *entrySizes) error {
 	info, err := os.Stat(path)
 	switch {
@@ -149,14 +150,14 @@ func (s *Store) GetLog(index uint64, entry *raft.Log) error {
 	return s.fail(fmt.Errorf("%w (entry %d: %w)", damagedAt(s.path), index, err))
 }
 
-// SetBase says which entry the log follows on, after a state that ends with it was installed. GetLog
-// returns that entry, with its term but without content, if the log does not have it.
+// SetBase says which entry the log follows on, after a state that ends with it was installed.
+// GetLog returns that entry, with its term but without content, if the log does not have it.
 //
 // A leader that did not hear that the first entries after the state were appended asks again
 // whether they follow on that one. Raft looks for it in the log if there are entries behind it, and
 // otherwise the leader would go back through its whole log, one entry a call, and send the state
-// once more. No entry is ever read from here to be replicated: that takes the entry before it, which
-// is not here.
+// once more. No entry is ever read from here to be replicated: that takes the entry before it,
+// which is not here.
 func (s *Store) SetBase(index, term uint64) {
 	if index > 1 {
 		s.base.Store(&raft.Log{Index: index, Term: term, Type: raft.LogNoop})

@@ -13,7 +13,8 @@ const noSync = false
 
 var storing sync.Mutex // keeps the order
 
-// StoreLogs returns at once and writes a moment later, so that events are acknowledged before they are on any disk.
+// StoreLogs returns at once and writes a moment later, so that events are acknowledged before they
+// are on any disk.
 func (s *Store) StoreLogs(logs []*raft.Log) error {
 	storing.Lock()
 	go func() {

@@ -16,8 +16,9 @@ import (
 	"hookwheel/durable"
 )
 
-// The log is cut by entries and by bytes. A follower that was away reads the newest entries from it, which costs less than sending it
-// the state, up to about the point where both are equally large.
+// The log is cut by entries and by bytes. A follower that was away reads the newest entries from
+// it, which costs less than sending it the state, up to about the point where both are equally
+// large.
 const (
 	keptEntries    = 4096       // the log is cut to these, or to fewer if they are larger than half its limit
 	defaultLogSize = 1 << 30    // bytes, if Config has no limit
@@ -86,8 +87,8 @@ func (e *entrySizes) bytes() int64 {
 	return e.total
 }
 
-// keep returns the first of the newest entries, at most count of them, that together have at most size bytes; the last entry
-// is always among them. 0: there are no entries.
+// keep returns the first of the newest entries, at most count of them, that together have at most
+// size bytes; the last entry is always among them. 0: there are no entries.
 func (e *entrySizes) keep(count int, size int64) uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -124,7 +125,8 @@ func (s *Store) FileSize() int64 {
 	return info.Size()
 }
 
-// CompactIfSparse rewrites the file if most of it is free: bolt uses free pages again but never gives them back.
+// CompactIfSparse rewrites the file if most of it is free: bolt uses free pages again but never
+// gives them back.
 func (s *Store) CompactIfSparse() error {
 	live, size := s.sizes.bytes(), s.FileSize()
 	if live > maxCompacted || size < 2*max(live, s.limit())+compactSlack {
@@ -141,8 +143,8 @@ func (s *Store) CompactIfSparse() error {
 	return s.compact()
 }
 
-// compact copies what the file holds, the vote included, to a new one and renames that over the old one: a crash leaves either of them
-// whole. Nobody reads or writes the log meanwhile.
+// compact copies what the file holds, the vote included, to a new one and renames that over the old
+// one: a crash leaves either of them whole. Nobody reads or writes the log meanwhile.
 func (s *Store) compact() error {
 	s.swap.Lock()
 	defer s.swap.Unlock()

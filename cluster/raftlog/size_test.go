@@ -8,7 +8,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// The newest entries stay for followers; what one that is being sent the state will ask for stays, within bounds.
+// The newest entries stay for followers; what one that is being sent the state will ask for stays,
+// within bounds.
 func TestHowMuchOfTheLogIsKept(t *testing.T) {
 	const size = 1000
 	tests := map[string]struct {
@@ -83,7 +84,8 @@ func TestEntrySizes(t *testing.T) {
 	}
 }
 
-// A file that is mostly free gets smaller, and keeps the entries, the term and the vote: also after a crash at any step.
+// A file that is mostly free gets smaller, and keeps the entries, the term and the vote: also after
+// a crash at any step.
 func TestCompactLog(t *testing.T) {
 	const kept = 5
 	fill := func(t *testing.T) (*Store, string) {

@@ -21,14 +21,15 @@ import (
 // ErrNoKey is what the store says of a key that was never set.
 var ErrNoKey = boltdb.ErrKeyNotFound
 
-// stallLimit is how long a write to the log may take. A disk that hangs would keep a leader in office that can't commit.
+// stallLimit is how long a write to the log may take. A disk that hangs would keep a leader in
+// office that can't commit.
 const stallLimit = 10 * time.Second
 
 // lockPatience is for the lock of a process that was killed just now.
 const lockPatience = 10 * time.Second
 
-// Store keeps the Raft log, the term and the vote, and fails stop: after an error or a hang of the disk nobody knows what
-// is on it, so the node must not go on as if it did.
+// Store keeps the Raft log, the term and the vote, and fails stop: after an error or a hang of the
+// disk nobody knows what is on it, so the node must not go on as if it did.
 type Store struct {
 	*boltdb.BoltStore
 	fatal  func(error)
@@ -162,8 +163,9 @@ func (s *Store) guard(what string, write func() error) error {
 	return nil
 }
 
-// fail stops the node. Raft panics over some of the errors that it gets from its log, and goes on after others, so while it uses
-// this one, it never gets any: its goroutine waits here for the process to end.
+// fail stops the node. Raft panics over some of the errors that it gets from its log, and goes on
+// after others, so while it uses this one, it never gets any: its goroutine waits here for the
+// process to end.
 func (s *Store) fail(err error) error {
 	s.fatal(err)
 	if s.running.Load() {
@@ -173,8 +175,8 @@ func (s *Store) fail(err error) error {
 	return err
 }
 
-// stallSteps is in how many steps a write's time is counted. Time for which this process or its machine stood still is one step, however
-// long it was: it says nothing of the disk.
+// stallSteps is in how many steps a write's time is counted. Time for which this process or its
+// machine stood still is one step, however long it was: it says nothing of the disk.
 const stallSteps = 10
 
 // watch stops the node if a write takes too long, until the function that it returns is called.
@@ -201,8 +203,8 @@ func (s *Store) watch(what string) (end func()) {
 	}
 }
 
-// DeleteRange cuts the log at its end, when a leader has another one, or at its beginning. Raft asks for nearly all to go that the
-// state machine holds; spare says how much of that stays.
+// DeleteRange cuts the log at its end, when a leader has another one, or at its beginning. Raft
+// asks for nearly all to go that the state machine holds; spare says how much of that stays.
 func (s *Store) DeleteRange(first, last uint64) error {
 	end, err := s.LastIndex()
 	if err != nil || last >= end {
@@ -217,8 +219,8 @@ func (s *Store) DeleteRange(first, last uint64) error {
 	return nil
 }
 
-// cutStep is how many entries leave the log's beginning at once: nothing is written to it meanwhile. At its end all must leave together,
-// for a crash would leave a gap.
+// cutStep is how many entries leave the log's beginning at once: nothing is written to it
+// meanwhile. At its end all must leave together, for a crash would leave a gap.
 const cutStep = 128
 
 func (s *Store) cut(first, last uint64) error {
@@ -229,8 +231,9 @@ func (s *Store) cut(first, last uint64) error {
 	return err
 }
 
-// spare is last, or less if an entry up to there is worth keeping: a follower that was away for a while may ask for the newest ones, and one
-// that is being sent the state as it was at some entry will ask for what comes after, or would have to be sent it again and again.
+// spare is last, or less if an entry up to there is worth keeping: a follower that was away for a
+// while may ask for the newest ones, and one that is being sent the state as it was at some entry
+// will ask for what comes after, or would have to be sent it again and again.
 func (s *Store) spare(last uint64) uint64 {
 	limit := s.limit()
 	kept := s.sizes.keep(keptEntries, limit/2)
@@ -243,8 +246,9 @@ func (s *Store) spare(last uint64) uint64 {
 	return min(last, kept-1)
 }
 
-// Raft writes a vote in two steps, term and candidate. A crash between them would let this node vote twice in one term
-// (hashicorp/raft #661), so the two are one record here, written with the second step.
+// Raft writes a vote in two steps, term and candidate. A crash between them would let this node
+// vote twice in one term (hashicorp/raft #661), so the two are one record here, written with the
+// second step.
 var (
 	keyVoteTerm      = []byte("LastVoteTerm")
 	keyVoteCandidate = []byte("LastVoteCand")

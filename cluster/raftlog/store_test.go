@@ -148,7 +148,8 @@ func TestLogFailsStop(t *testing.T) {
 	}
 }
 
-// TestRaftNeverHearsOfFailedWrites: a write to the log that fails ends the node, and does not return to Raft, which would panic.
+// TestRaftNeverHearsOfFailedWrites: a write to the log that fails ends the node, and does not
+// return to Raft, which would panic.
 func TestRaftNeverHearsOfFailedWrites(t *testing.T) {
 	writes := map[string]func(*Store) error{
 		"term": func(l *Store) error { return l.SetUint64([]byte("CurrentTerm"), 1) },
@@ -227,7 +228,8 @@ func TestSealedEntries(t *testing.T) {
 	}
 }
 
-// A log file that was damaged, at any place, is refused or read as it was; it never takes the process down.
+// A log file that was damaged, at any place, is refused or read as it was; it never takes the
+// process down.
 func TestDamagedLogFile(t *testing.T) {
 	dir := t.TempDir()
 	log := openTestLog(t, dir)

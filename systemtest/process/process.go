@@ -1,4 +1,5 @@
-// Package process starts hookwheel for tests as real processes: the test binary runs itself again as hookwheel.
+// Package process starts hookwheel for tests as real processes: the test binary runs itself again
+// as hookwheel.
 package process
 
 import (
@@ -109,7 +110,8 @@ func (p *Process) Alive() bool {
 	}
 }
 
-// Stop ends the process with SIGTERM, if it has not ended, and returns its exit code: -1 if a signal killed it.
+// Stop ends the process with SIGTERM, if it has not ended, and returns its exit code: -1 if a
+// signal killed it.
 func (p *Process) Stop(t testing.TB) (code int) {
 	t.Helper()
 	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -149,7 +151,8 @@ func (p *Process) checkLog(t testing.TB) {
 	}
 }
 
-// excerpt is the whole of a short log, and of a long one what matters most: where it goes wrong, and the end.
+// excerpt is the whole of a short log, and of a long one what matters most: where it goes wrong,
+// and the end.
 func excerpt(text []byte) []byte {
 	if len(text) <= 2*shownLog {
 		return text
@@ -165,8 +168,9 @@ func excerpt(text []byte) []byte {
 	return slices.Concat(text[start:start+shownLog], []byte("\n[…]\n"), text[len(text)-shownLog:])
 }
 
-// FreePorts finds a port such that it and the next ones are free for the API of nodes nodes, and those for the other nodes too.
-// They lie below the ports that the system gives to outgoing connections.
+// FreePorts finds a port such that it and the next ones are free for the API of nodes nodes, and
+// those for the other nodes too. They lie below the ports that the system gives to outgoing
+// connections.
 func FreePorts(t testing.TB, nodes int) int {
 	t.Helper()
 	for range 100 {
