@@ -1,6 +1,7 @@
 package systemtest
 
 import (
+	"bytes"
 	"os/exec"
 	"strings"
 	"testing"
@@ -26,8 +27,11 @@ func TestLint(t *testing.T) {
 	}
 	for name, command := range tools {
 		t.Run(name, func(t *testing.T) {
-			if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil || len(out) > 0 {
-				t.Errorf("%s: %v\n%s", strings.Join(command[:2], " "), err, out)
+			cmd := exec.Command(command[0], command[1:]...)
+			var stderr bytes.Buffer // also names the modules that go downloads
+			cmd.Stderr = &stderr
+			if out, err := cmd.Output(); err != nil || len(out) > 0 {
+				t.Errorf("%s: %v\n%s%s", strings.Join(command[:2], " "), err, out, stderr.String())
 			}
 		})
 	}
