@@ -260,15 +260,15 @@ func serveConfig(t *testing.T, node, port int, data string) string {
 	}
 	source := string(example)
 	changes := []string{
-		`node = "n1"`, fmt.Sprintf(`node = "n%d"`, node),
-		`"/var/lib/hookwheel"`, strconv.Quote(data),
-		`# listen = "127.0.0.1:8071"`, fmt.Sprintf(`listen = "127.0.0.1:%d"`, port+node-1),
+		`env("HOOKWHEEL_NODE", "n1")`, fmt.Sprintf(`"n%d"`, node),
+		`env("HOOKWHEEL_DATA", "/var/lib/hookwheel")`, strconv.Quote(data),
+		`env("HOOKWHEEL_LISTEN", "127.0.0.1:8081")`, fmt.Sprintf(`"127.0.0.1:%d"`, port+node-1),
 		`env("HOOKWHEEL_TOKEN")`, strconv.Quote(systemToken),
 		`env("HOOKWHEEL_SECRET")`, strconv.Quote("0123456789abcdef0123456789abcdef"),
 		`# allow = []`, `allow = ["127.0.0.0/8"]`,
 	}
 	for i := 1; i <= clusterSize; i++ {
-		changes = append(changes, fmt.Sprintf("127.0.0.1:%d", 9070+i), process.PeerAddress(port, i))
+		changes = append(changes, fmt.Sprintf("127.0.0.1:%d", 9080+i), process.PeerAddress(port, i))
 	}
 	for i := 0; i < len(changes); i += 2 {
 		if !strings.Contains(source, changes[i]) {
