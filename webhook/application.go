@@ -5,12 +5,12 @@ import "time"
 // Application is one customer of the producer: it owns endpoints and a log of messages.
 type Application struct {
 	ID        ID                `json:"id"`
-	UID       string            `json:"uid,omitempty"` // the producer's own name for it, unique; may be empty
+	UID       string            `json:"uid,omitempty"` // the producer's own id, unique; may be empty
 	Name      string            `json:"name"`
 	RateLimit uint16            `json:"rateLimit,omitempty"` // messages per second; 0: none
 	Metadata  map[string]string `json:"metadata,omitempty"`
-	Endpoints uint32            `json:"endpoints,omitempty"` // how many it may have; 0: what the configuration says
-	// Its tokens that were made up to TokensSince are good until TokensUntil. Zero: all are good.
+	Endpoints uint32            `json:"endpoints,omitempty"` // limit on its endpoints; 0: the limit of the configuration
+	// Tokens issued up to TokensSince are valid until TokensUntil. Zero: all tokens are valid.
 	TokensSince time.Time `json:"tokensSince,omitzero"`
 	TokensUntil time.Time `json:"tokensUntil,omitzero"`
 	CreatedAt   time.Time `json:"createdAt"`
@@ -19,10 +19,10 @@ type Application struct {
 }
 
 // OperationalUID is the uid of the application whose messages are about Hookwheel itself:
-// operational webhooks. While there is no application with this uid there are none.
+// operational webhooks. If no application has this uid, none are sent.
 const OperationalUID = "operational-webhooks"
 
-// Validate checks what a producer may choose.
+// Validate checks the fields that a producer sets.
 func (a *Application) Validate() error {
 	if err := validName("name", a.Name); err != nil {
 		return err

@@ -11,7 +11,7 @@ const (
 	StatusPending  Status = 1
 	StatusFail     Status = 2
 	StatusSending  Status = 3
-	StatusCanceled Status = 4 // nothing was sent, and nothing will be: the response says why
+	StatusCanceled Status = 4 // nothing was sent and nothing will be; Response says why
 )
 
 func (s Status) String() string {
@@ -38,22 +38,22 @@ const (
 	TriggerManual    Trigger = 1
 )
 
-// MaxResponse is how many bytes of a receiver's answer an attempt keeps.
+// MaxResponse is how many bytes of a receiver's response body an attempt keeps.
 const MaxResponse = 20_000
 
-// Attempt is one HTTP request that carried a message to an endpoint, and what came of it.
+// Attempt is one HTTP request that carried a message to an endpoint, and its outcome.
 type Attempt struct {
-	ID         ID // made by the log when it is recorded
+	ID         ID // assigned by the log when the attempt is recorded
 	Message    ID
 	Endpoint   ID
-	URL        string        // where it went; the endpoint's may have changed since
+	URL        string        // where the request went; the endpoint's URL may have changed since
 	Number     uint32        // the first is 1
 	Trigger    Trigger       //
 	Status     Status        //
-	StatusCode uint16        // 0: no answer
+	StatusCode uint16        // 0: no response
 	Start      time.Time     // exact to the millisecond
 	Duration   time.Duration // exact to the millisecond
-	Response   []byte        // the first MaxResponse bytes of the answer's body, or the text of the error
-	Next       time.Time     // when the next one is due; zero: there is none
-	Task       ID            // the task that asked for it; zero: none
+	Response   []byte        // the first MaxResponse bytes of the response body, or the text of the error
+	Next       time.Time     // when the next attempt is due; zero: never
+	Task       ID            // the task that requested the attempt; zero: none
 }

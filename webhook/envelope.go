@@ -8,9 +8,8 @@ import (
 )
 
 // AppendEnvelope appends a message as {"webhook_id", "type", "timestamp", "data"}; the timestamp is
-// when it was accepted. The bytes of a payload that is JSON are embedded as they are. Other text
-// becomes a string, and other bytes are encoded in base64 as "data_base64" instead, as in
-// CloudEvents 1.0.
+// when the message was accepted. A JSON payload is embedded byte for byte. Other text becomes a
+// string, and other bytes are encoded in base64 as "data_base64" instead, as in CloudEvents 1.0.
 func AppendEnvelope(dst []byte, m *Message) []byte {
 	dst = append(dst, `{"webhook_id":"`...)
 	dst = append(dst, m.ID.Text(KindMessage)...)
@@ -22,7 +21,7 @@ func AppendEnvelope(dst []byte, m *Message) []byte {
 	case !m.Raw || json.Valid(m.Payload):
 		dst = append(append(dst, `","data":`...), m.Payload...)
 	case utf8.Valid(m.Payload):
-		text, _ := json.Marshal(string(m.Payload)) // a string always has a form in JSON
+		text, _ := json.Marshal(string(m.Payload)) // a string can always be encoded
 		dst = append(append(dst, `","data":`...), text...)
 	default:
 		dst = append(dst, `","data_base64":"`...)

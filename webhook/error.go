@@ -2,10 +2,10 @@ package webhook
 
 import "errors"
 
-// Code says which kind of error it is, in the words of the API.
+// Code is the kind of an error, as the API names it.
 type Code string
 
-// The codes. What HTTP status each one has is for the HTTP layer to say.
+// The codes. The HTTP layer maps them to statuses.
 const (
 	CodeInvalid        Code = "validation_error"
 	CodeUnauthorized   Code = "authentication_failed"
@@ -14,7 +14,7 @@ const (
 	CodeTooLarge       Code = "payload_too_large"
 	CodeUnavailable    Code = "unavailable"
 	CodeNoSpace        Code = "insufficient_storage"
-	CodeMakingRoom     Code = "making_room" // as CodeNoSpace, but there will be room in a moment; the API never returns it
+	CodeMakingRoom     Code = "making_room" // as CodeNoSpace, but room is being made; the API never returns it
 	CodeMissingPayload Code = "missing_payload"
 	CodeInvalidRange   Code = "invalid_range"
 	CodeInvalidScheme  Code = "invalid_scheme"
@@ -27,8 +27,8 @@ const (
 	CodeKeyReused      Code = "idempotency_key_reused" // by a different request
 )
 
-// Error is an error that a caller of the API can act upon: a code for the program, a sentence for
-// the person.
+// Error is an error that an API client can act on: a code for the program, a sentence for its
+// developer.
 type Error struct {
 	Code   Code   `json:"code"`
 	Detail string `json:"detail"`
@@ -42,12 +42,12 @@ func (e *Error) Error() string {
 	return e.Detail
 }
 
-// Invalid says what is wrong with a field and what to change.
+// Invalid returns an error that says what is wrong with a field and what to change.
 func Invalid(field, detail string) *Error {
 	return &Error{Code: CodeInvalid, Detail: detail, Field: field}
 }
 
-// ErrorCode is the code of err, or CodeInternal for errors that are not of ours.
+// ErrorCode returns the code of err, or CodeInternal if err is not an *Error.
 func ErrorCode(err error) Code {
 	var e *Error
 	if errors.As(err, &e) {

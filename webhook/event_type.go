@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// EventType is a kind of event that endpoints can choose. Messages may have others too.
+// EventType is a kind of event that endpoints can choose. Messages may have other types, too.
 type EventType struct {
 	Name         string                     `json:"name"` // its key
 	Description  string                     `json:"description"`
 	GroupName    string                     `json:"groupName,omitempty"`
-	Archived     bool                       `json:"archived,omitempty"` // no endpoint can choose it any more
+	Archived     bool                       `json:"archived,omitempty"` // endpoints can no longer choose it
 	Deprecated   bool                       `json:"deprecated,omitempty"`
 	Schemas      map[string]json.RawMessage `json:"schemas,omitempty"`      // JSON Schema by version, "1" …
 	FeatureFlags []string                   `json:"featureFlags,omitempty"` // shown only to portals that have one of them; empty: to all
@@ -32,8 +32,8 @@ func (e *EventType) VisibleTo(featureFlags []string) bool {
 	return len(e.FeatureFlags) == 0 || slices.ContainsFunc(e.FeatureFlags, func(flag string) bool { return slices.Contains(featureFlags, flag) })
 }
 
-// Validate checks what a producer may choose. Whether the schemas are JSON Schema is for the reader
-// of the request to say.
+// Validate checks the fields that a producer sets. It does not check that the schemas are valid
+// JSON Schema: the HTTP layer does.
 func (e *EventType) Validate() error {
 	if err := validWord("name", e.Name); err != nil {
 		return err

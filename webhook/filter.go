@@ -2,10 +2,10 @@ package webhook
 
 import "slices"
 
-// Rule is what kept a message from an endpoint.
+// Rule is the reason why an endpoint does not receive a message.
 type Rule string
 
-// The rules. RuleNone: the endpoint wants the message.
+// The rules. RuleNone means that the endpoint wants the message.
 const (
 	RuleNone      Rule = ""
 	RuleEventType Rule = "event type"
@@ -13,8 +13,9 @@ const (
 	RuleOnly      Rule = "meant for another endpoint"
 )
 
-// Filter says which rule of the endpoint keeps the message from it. An endpoint that names event
-// types wants only those; one that names channels wants only messages that have one of them.
+// Filter returns the rule by which the endpoint does not receive the message, or RuleNone. An
+// endpoint that names event types wants only those; one that names channels wants only messages
+// that have one of them.
 func (e *Endpoint) Filter(m *Message) Rule {
 	if !m.Only.IsZero() {
 		if m.Only == e.ID {
@@ -31,5 +32,5 @@ func (e *Endpoint) Filter(m *Message) Rule {
 	return RuleNone
 }
 
-// Wants reports whether no rule keeps the message from the endpoint.
+// Wants reports whether the endpoint receives the message.
 func (e *Endpoint) Wants(m *Message) bool { return e.Filter(m) == RuleNone }

@@ -19,7 +19,7 @@ func TestFilter(t *testing.T) {
 		"its event type":              {words("user.created"), nil, "user.created", nil, RuleNone},
 		"one of its event types":      {words("user.deleted", "user.created"), nil, "user.created", nil, RuleNone},
 		"other event type":            {words("user.created"), nil, "user.deleted", nil, RuleEventType},
-		"a group is no wildcard":      {words("user"), nil, "user.created", nil, RuleEventType},
+		"a group is not a wildcard":   {words("user"), nil, "user.created", nil, RuleEventType},
 		"case counts":                 {words("User.Created"), nil, "user.created", nil, RuleEventType},
 		"its channel":                 {nil, words("a"), "user.created", words("a"), RuleNone},
 		"one channel in common":       {nil, words("a", "b"), "user.created", words("c", "b"), RuleNone},

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Headers are an endpoint's own headers, which its requests carry beside ours. Names keep their
-// case but are the same in any.
+// Headers are the headers that a customer adds to an endpoint's requests. Names keep their case but
+// are compared without regard to it.
 type Headers map[string]string
 
 const (
@@ -20,16 +20,16 @@ const (
 
 var (
 	// forbiddenHeaders belong to the transport, to proxies, to the payload or to our signatures.
-	// They are compared as CGI passes headers on: in one case, with a hyphen for all that is
-	// neither letter nor digit.
+	// They are compared as CGI passes headers on: in one case, and with a hyphen for everything
+	// that is not a letter or digit.
 	forbiddenHeaders = []string{"user-agent", "keep-alive", "te", "trailer", "trailers", "transfer-encoding", "upgrade", "http2-settings",
 		"expect", "host", "connection", "age", "cache-control", "clear-site-data", "expires", "pragma", "warning",
 		"x-hub-signature-256", "stripe-signature", "x-webhook-signature"}
 	forbiddenHeaderPrefixes = []string{"content-", "proxy-", "x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-",
 		"x-svix-", "svix-", "webhook-"}
 
-	// sensitiveWords are parts of the names of headers whose values are secrets, such as X-Api-Key:
-	// rather one too many.
+	// sensitiveWords occur in the names of headers whose values are secrets, such as X-Api-Key. The
+	// list prefers false positives.
 	sensitiveWords = []string{"auth", "cookie", "credential", "key", "passw", "secret", "signature", "token"}
 )
 
@@ -42,7 +42,7 @@ var harmlessHeaders = []string{"accept", "accept-charset", "accept-encoding", "a
 // HarmlessHeader reports whether the value of a header may be shown to readers.
 func HarmlessHeader(name string) bool { return slices.Contains(harmlessHeaders, strings.ToLower(name)) }
 
-// SensitiveHeader reports whether the value of a header is a secret, which is never shown.
+// SensitiveHeader reports whether the value of a header is a secret and must never be shown.
 func SensitiveHeader(name string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc(sensitiveWords, func(word string) bool { return strings.Contains(name, word) })
@@ -77,7 +77,7 @@ func (h Headers) Validate() error {
 	return nil
 }
 
-// foldHeader is the name under which a CGI or WSGI application finds a header, written with hyphens.
+// foldHeader returns the name under which a CGI or WSGI application sees a header, written with hyphens.
 func foldHeader(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r < utf8.RuneSelf && isWordByte(byte(r), "") {
@@ -92,7 +92,7 @@ func reservedHeader(folded string) bool {
 		slices.ContainsFunc(forbiddenHeaderPrefixes, func(p string) bool { return strings.HasPrefix(folded, p) })
 }
 
-// Delete takes a header out, in whatever case it is written.
+// Delete removes a header, in any case.
 func (h Headers) Delete(name string) {
 	for other := range h {
 		if strings.EqualFold(other, name) {

@@ -45,7 +45,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// TestReservedHeaders has the headers that say where a request ends, who reads it and what we sign,
+// TestReservedHeaders tries the headers that delimit a request, route it or carry our signatures,
 // in the forms in which servers take them for one another.
 func TestReservedHeaders(t *testing.T) {
 	for _, name := range []string{"Trailer", "Transfer-Encoding", "Content-Length", "Connection", "Upgrade", "HTTP2-Settings", "Expect", "TE", "Host",

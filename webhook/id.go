@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// ID names everything that the log creates: applications, endpoints, messages, attempts. It is laid
-// out as a KSUID-ms, 20 bytes written as 27 base62 characters, but none of it is random:
+// ID identifies everything that the log creates: applications, endpoints, messages, attempts. It
+// has the layout of a KSUID-ms, 20 bytes written as 27 base62 characters, but no part of it is
+// random:
 //
 //	0..3    seconds since 2014-05-13T16:53:20Z (Unix 1400000000), big-endian
 //	4       milliseconds / 4
@@ -18,8 +19,8 @@ import (
 //	13..15  place in that entry, big-endian
 //	16..19  CRC-32C of bytes 0..15
 //
-// The clock of the log never goes back and the index only grows, so byte order is log order: an ID
-// is a key and a position at once, whatever kind of thing it names.
+// The clock of the log never goes back and the index only grows, so byte order is log order: every
+// ID is both a key and a position in the log.
 type ID [20]byte
 
 // Kind is the prefix that an ID carries in the API: "msg" in msg_2dPq….
@@ -33,10 +34,10 @@ const (
 	KindAttempt     Kind = "atmpt"
 	KindTask        Kind = "qtask"
 	KindAPIKey      Kind = "key"
-	KindEvent       Kind = "ev" // of the tail: an attempt or a change of state, under one name
+	KindEvent       Kind = "ev" // of the tail: an attempt or a state change
 )
 
-// MaxPlace is how many IDs one Raft entry can make.
+// MaxPlace is how many IDs one Raft entry can create.
 const MaxPlace = 1<<24 - 1
 
 const (
@@ -56,12 +57,12 @@ var (
 	errIDSum  = errors.New("not an id: its check digits do not match, so it was mistyped or cut")
 )
 
-// NewID makes the ID of the place-th thing (0..MaxPlace) that the entry at index creates; now is in
-// milliseconds since the Unix epoch; what is before the first second of IDs or after the last one
-// counts as that.
+// NewID returns the ID of the place-th object (0..MaxPlace) that the entry at index creates. The
+// time now is in milliseconds since the Unix epoch, and is clamped to the range that IDs can
+// represent.
 func NewID(now int64, index uint64, place uint32) ID {
 	var id ID
-	now = min(max(now, idEpoch*1000), lastMillis) // the clock of a log without commands is 0
+	now = min(max(now, idEpoch*1000), lastMillis) // before the first command the log's clock is 0
 	binary.BigEndian.PutUint32(id[0:], uint32(now/1000-idEpoch))
 	id[4] = byte(now % 1000 / 4)
 	binary.BigEndian.PutUint64(id[5:], index)
@@ -70,18 +71,18 @@ func NewID(now int64, index uint64, place uint32) ID {
 	return id
 }
 
-// Time is when the log created it, exact to 4 ms.
+// Time returns when the log created the ID, exact to 4 ms.
 func (id ID) Time() time.Time { return time.UnixMilli(id.Millis()).UTC() }
 
-// Millis is Time in milliseconds since the Unix epoch.
+// Millis returns Time in milliseconds since the Unix epoch.
 func (id ID) Millis() int64 {
 	return (int64(binary.BigEndian.Uint32(id[0:]))+idEpoch)*1000 + int64(id[4])*4
 }
 
-// Index is the Raft index of the entry that created it.
+// Index returns the Raft index of the entry that created the ID.
 func (id ID) Index() uint64 { return binary.BigEndian.Uint64(id[5:]) }
 
-// Place is its place in that entry.
+// Place returns the position of the ID in that entry.
 func (id ID) Place() uint32 { return uint32(id[13])<<16 | uint32(id[14])<<8 | uint32(id[15]) }
 
 // IsZero reports whether id is zero. The zero ID sorts before all others.
@@ -103,7 +104,7 @@ func (id ID) Compare(other ID) int {
 // After reports whether id is later in the log than other.
 func (id ID) After(other ID) bool { return id.Compare(other) > 0 }
 
-// Text is the ID as the API writes it, such as msg_2dPqK3WbX0iR9zVvGNw3T1oAJdc.
+// Text returns the ID as the API writes it, such as msg_2dPqK3WbX0iR9zVvGNw3T1oAJdc.
 func (id ID) Text(kind Kind) string { return string(id.Append(nil, kind)) }
 
 // Append appends Text to dst.
@@ -134,7 +135,8 @@ func (id ID) appendDigits(dst []byte) []byte {
 	return append(dst, text[len(text)-idLength:]...)
 }
 
-// ParseID reads what Text wrote. An error means that text cannot name anything of that kind.
+// ParseID parses what Text returns. An error means that text cannot be the ID of anything of that
+// kind.
 func ParseID(kind Kind, text string) (ID, error) {
 	digits, ok := strings.CutPrefix(text, string(kind)+"_")
 	if !ok {
@@ -147,11 +149,11 @@ func ParseID(kind Kind, text string) (ID, error) {
 	return id, err
 }
 
-// MarshalText writes the 27 characters without a prefix, as stored records have it.
+// MarshalText returns the 27 characters without a prefix, as they are in stored records.
 func (id ID) MarshalText() ([]byte, error) { return id.appendDigits(nil), nil }
 
-// UnmarshalText reads what MarshalText wrote. The zero ID is allowed there, so the check digits do
-// not count.
+// UnmarshalText parses what MarshalText returns. It accepts the zero ID, so it does not verify the
+// check digits.
 func (id *ID) UnmarshalText(text []byte) (err error) {
 	*id, err = parseDigits(string(text))
 	return err

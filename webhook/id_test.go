@@ -75,7 +75,7 @@ func TestIDHoldsItsOrigin(t *testing.T) {
 	}
 }
 
-// A log without commands has the clock 0: what it names stands before all that follows.
+// The clock of a log without commands is 0: IDs from then sort before all later ones.
 func TestIDBeforeAllClocks(t *testing.T) {
 	if before, first := NewID(0, 3, MaxPlace), NewID(idEpoch*1000, 4, 0); !first.After(before) || before.Index() != 3 || before.IsZero() {
 		t.Errorf("%v, %v", before, first)
@@ -133,7 +133,7 @@ func TestIDOrder(t *testing.T) {
 		}
 	}
 	if first := NewID(firstMilli, 0, 0); !first.After(ID{}) || !(ID{}).IsZero() {
-		t.Fatal("the zero ID does not stand before the first")
+		t.Fatal("the zero ID does not sort before the first")
 	}
 }
 

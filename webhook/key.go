@@ -14,10 +14,10 @@ const (
 	RoleAdmin       Role = "admin"       // everything
 	RoleProducer    Role = "producer"    // create messages, and applications along with them
 	RoleReader      Role = "reader"      // read everything but secrets
-	RoleApplication Role = "application" // one application: its endpoints and what became of its messages
+	RoleApplication Role = "application" // one application: its endpoints and the state of its messages
 )
 
-// APIKey is a credential of the API, as it is kept: its token is known only as a hash.
+// APIKey is a credential of the API as it is stored, with only a hash of its token.
 type APIKey struct {
 	ID           ID        `json:"id"`
 	Name         string    `json:"name"`
@@ -31,7 +31,7 @@ type APIKey struct {
 	LastUsed     time.Time `json:"lastUsed,omitzero"`  // exact to a minute or two; zero: never
 }
 
-// LogValue is the id alone.
+// LogValue returns only the id.
 func (k APIKey) LogValue() slog.Value { return slog.StringValue(k.ID.Text(KindAPIKey)) }
 
 // Expired reports whether the key has expired.
@@ -39,16 +39,16 @@ func (k *APIKey) Expired(now time.Time) bool {
 	return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt)
 }
 
-// tokenPrefix begins our tokens, so that users and scanners for leaked secrets recognize them.
+// tokenPrefix lets users and scanners for leaked secrets recognize our tokens.
 const tokenPrefix = "hwk"
 
-// Token is what the holder of a key shows: the key's ID, by which it is found, and the secret that
-// is known only as a hash.
+// Token returns the credential that the holder of a key presents: the key's ID, by which it is
+// found, and the secret, of which only a hash is stored.
 //
 //	hwk_2dPqK3WbX0iR9zVvGNw3T1oAJdc_9vOq…
 func (k *APIKey) Token(secret string) string { return k.ID.Text(tokenPrefix) + "_" + secret }
 
-// ParseToken takes a token apart; valid reports whether it looks like one of ours.
+// ParseToken splits a token; valid reports whether it has the form of our tokens.
 func ParseToken(token string) (key ID, secret string, valid bool) {
 	end := len(tokenPrefix) + 1 + idLength
 	if len(token) <= end || token[end] != '_' {
@@ -58,7 +58,8 @@ func ParseToken(token string) (key ID, secret string, valid bool) {
 	return key, token[end+1:], err == nil
 }
 
-// HashToken is SHA-256. Tokens have 256 random bits, so there is nothing to slow down.
+// HashToken returns the SHA-256 of a token. Tokens have 256 random bits, so a slow hash would add
+// nothing.
 func HashToken(token string) []byte {
 	sum := sha256.Sum256([]byte(token))
 	return sum[:]

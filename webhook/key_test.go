@@ -47,6 +47,6 @@ func TestAPIKeyExpires(t *testing.T) {
 	at := time.UnixMilli(1_790_000_000_000)
 	key := APIKey{ExpiresAt: at}
 	if key.Expired(at.Add(-1)) || !key.Expired(at) || new(APIKey).Expired(at) {
-		t.Error("a key is good until it expires, and for ever if it never does")
+		t.Error("a key must be valid until it expires, and permanently without an expiry")
 	}
 }

@@ -7,36 +7,37 @@ import (
 	"time"
 )
 
-// Message is one event sent to one application. It is stored once, however many endpoints want it.
+// Message is one event sent to one application. It is stored once, regardless of how many endpoints
+// want it.
 type Message struct {
 	ID          ID
 	App         ID
 	EventType   string
-	EventID     string        // the producer's own name for it, unique in the application; may be empty
+	EventID     string        // the producer's own id, unique in the application; may be empty
 	Channels    []string      // empty: none
 	Tags        []string      // labels that users search by; may be empty
 	OrderingKey string        // for endpoints that keep an order per key; empty: none
-	DeliverAt   time.Time     // not to be sent before, exact to the millisecond; zero: at once
-	Retention   time.Duration // how long it is kept, in whole hours; 0: as long as the cluster keeps messages
-	Only        ID            // the one endpoint that it is for, whatever its filters; zero: all that want it
+	DeliverAt   time.Time     // not sent earlier, exact to the millisecond; zero: at once
+	Retention   time.Duration // how long it is kept, in whole hours; 0: the retention of the cluster
+	Only        ID            // the only endpoint that receives it, regardless of filters; zero: all that want it
 	ContentType string        // of the payload; empty: application/json
 	Raw         bool          // Payload need not be JSON
 	Expunged    bool          // Payload was deleted, by a user or because its retention ended
-	Payload     []byte        // what goes out, byte for byte as it came in: a JSON object unless Raw
+	Payload     []byte        // sent byte for byte as it was received: a JSON object unless Raw
 }
 
-// JSONContentType is the content type of messages that have no other.
+// JSONContentType is the default content type of messages.
 const JSONContentType = "application/json"
 
-// Bounds of what a producer may ask for.
+// Limits on what a producer may request.
 const (
 	MinRetention  = time.Hour
 	MaxRetention  = 90 * 24 * time.Hour
 	maxScheduling = 365 * 24 * time.Hour
 )
 
-// Validate checks what a producer may choose; now is the time at which he asks. Whether Payload is
-// a JSON object is for the reader of the request to say.
+// Validate checks the fields that a producer sets; now is the time of the request. It does not
+// check that Payload is a JSON object: the HTTP layer does.
 func (m *Message) Validate(now time.Time) error {
 	if err := validWord("eventType", m.EventType); err != nil {
 		return err

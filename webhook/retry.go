@@ -11,10 +11,10 @@ const (
 	maxDelay   = 30 * 24 * time.Hour
 )
 
-// RetryPolicy says when a failed attempt is made again.
+// RetryPolicy says when failed deliveries are tried again.
 type RetryPolicy struct {
 	Delays []time.Duration // before the second attempt, the third …; after the last one the message is given up
-	Jitter float64         // 0.2: each delay is made longer or shorter by up to 20 %
+	Jitter float64         // 0.2: each delay varies by up to 20 % either way
 }
 
 // DefaultRetryPolicy makes 8 attempts over about 27.5 hours, as Svix does.
@@ -23,8 +23,8 @@ func DefaultRetryPolicy() RetryPolicy {
 		2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 10 * time.Hour}}
 }
 
-// ExponentialRetryPolicy waits base, base × factor, base × factor² …, maxRetries times. It has no
-// jitter.
+// ExponentialRetryPolicy waits base, base × factor, base × factor² …, maxRetries times. It returns
+// a policy without jitter.
 func ExponentialRetryPolicy(base time.Duration, factor float64, retries int) (RetryPolicy, error) {
 	if math.IsNaN(factor) || factor < 1 {
 		return RetryPolicy{}, fmt.Errorf("the factor must be 1 or more")
@@ -59,8 +59,8 @@ func (p RetryPolicy) Validate() error {
 	return nil
 }
 
-// Delay is how long to wait after so many attempts, the first is 1; random is from [0, 1). It is
-// false when there is no further attempt.
+// Delay returns how long to wait after so many attempts, counted from 1; random is in [0, 1). It
+// returns false if no further attempt is to be made.
 func (p RetryPolicy) Delay(attempts uint32, random float64) (time.Duration, bool) {
 	if attempts == 0 || int(attempts) > len(p.Delays) {
 		return 0, false

@@ -11,7 +11,7 @@ import (
 	"log/slog"
 )
 
-// Sealed is a secret as it is replicated and stored. It never shows itself in a log.
+// Sealed is a secret as it is replicated and stored. It never appears in a log.
 //
 //	0 | plain text                               without a key in the configuration
 //	1 | key id 4 | nonce 12 | cipher text         AES-256-GCM; key and key id are derived from the configured one
@@ -26,13 +26,13 @@ const (
 	SealNonceSize = 12
 )
 
-// LogValue hides it.
+// LogValue hides the secret.
 func (s Sealed) LogValue() slog.Value { return slog.StringValue("…") }
 
-// Format hides it from every verb.
+// Format hides the secret from every verb.
 func (s Sealed) Format(f fmt.State, _ rune) { fmt.Fprint(f, "…") }
 
-// ErrSealKey means that the configuration has no key that opens a secret.
+// ErrSealKey means that none of the configured keys opens a secret.
 var ErrSealKey = errors.New("a secret is sealed with a key that is not in the configuration: add it to encryption_keys")
 
 // Keyring seals and opens secrets. The zero Keyring keeps them as plain text.
@@ -45,8 +45,8 @@ type sealKey struct {
 	aead cipher.AEAD
 }
 
-// NewKeyring returns a Keyring of the configured keys, of at least 32 characters each. The first
-// one seals, all of them open.
+// NewKeyring returns a Keyring of the configured keys, which have at least 32 characters each. The
+// first key seals; all of them open.
 func NewKeyring(configured []string) (*Keyring, error) {
 	k := new(Keyring)
 	for _, text := range configured {
@@ -78,7 +78,7 @@ func (k *Keyring) Seal(plain, nonce []byte) Sealed {
 	return first.aead.Seal(sealed, nonce, plain, nil)
 }
 
-// Open gives back what was sealed. The error is ErrSealKey if the key is missing.
+// Open returns the plain text of s. The error is ErrSealKey if the key is missing.
 func (k *Keyring) Open(s Sealed) ([]byte, error) {
 	if len(s) > 0 && s[0] == sealedPlain {
 		return s[1:], nil

@@ -51,7 +51,7 @@ func TestSealAndOpen(t *testing.T) {
 				t.Errorf("current: %v", current)
 			}
 			if test.seals != plain && bytes.Contains(sealed, secret[6:]) {
-				t.Error("the secret stands in it")
+				t.Error("the sealed text contains the secret")
 			}
 		})
 	}

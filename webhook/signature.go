@@ -21,18 +21,19 @@ const (
 	maxSecret       = 75
 )
 
-// Secret is the key that an endpoint and we share, as raw bytes. It never shows itself in a log.
+// Secret is the key that Hookwheel shares with an endpoint, as raw bytes. It never appears in a
+// log.
 type Secret []byte
 
-// ParseSecret reads whsec_ and 24 to 75 bytes in base64. The error does not repeat them.
+// ParseSecret parses whsec_ and 24 to 75 bytes in base64. The error does not repeat them.
 func ParseSecret(text string) (Secret, error) {
 	encoded, ok := strings.CutPrefix(text, secretPrefix)
 	if !ok {
 		return nil, Invalid("secret", "must begin with "+secretPrefix)
 	}
 	key, err := base64.StdEncoding.DecodeString(encoded)
-	// Decoding forgives line breaks and stray bits at the end, which a receiver may not, so it must
-	// also encode back.
+	// Decoding accepts line breaks and stray bits at the end, which a receiver may reject, so the
+	// key must also encode to the same text.
 	if err != nil || base64.StdEncoding.EncodeToString(key) != encoded {
 		return nil, Invalid("secret", "must be base64 after "+secretPrefix+", padded with = and without spaces or line breaks")
 	}
@@ -42,7 +43,7 @@ func ParseSecret(text string) (Secret, error) {
 	return key, nil
 }
 
-// Text is the secret as the API writes it, whsec_ and base64.
+// Text returns the secret as the API writes it, whsec_ and base64.
 func (s Secret) Text() string { return secretPrefix + base64.StdEncoding.EncodeToString(s) }
 
 // Validate checks the length.
@@ -53,19 +54,19 @@ func (s Secret) Validate() error {
 	return nil
 }
 
-// String, GoString and LogValue hide it.
+// String hides the secret.
 func (s Secret) String() string { return secretPrefix + "…" }
 
-// GoString hides it from %#v.
+// GoString hides the secret from %#v.
 func (s Secret) GoString() string { return s.String() }
 
-// Format hides it from every other verb, such as %x.
+// Format hides the secret from every other verb, such as %x.
 func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, secretPrefix+"…") }
 
-// LogValue hides it from slog.
+// LogValue hides the secret from slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// AppendSignature appends v1, and the signature of a request in base64; timestamp is in seconds
+// AppendSignature appends v1 and the signature of a request in base64; timestamp is in seconds
 // since the Unix epoch.
 func (s Secret) AppendSignature(dst []byte, id string, timestamp int64, body []byte) []byte {
 	mac := hmac.New(sha256.New, s)
@@ -79,9 +80,9 @@ func (s Secret) AppendSignature(dst []byte, id string, timestamp int64, body []b
 	return base64.StdEncoding.AppendEncode(append(dst, signaturePrefix...), mac.Sum(sum[:0]))
 }
 
-// Verify checks a request as a receiver does, and says exactly what does not fit. The first three
-// strings are the headers webhook-id, webhook-timestamp and webhook-signature; one signature by one
-// of the secrets is enough.
+// Verify checks a request as a receiver does. Its errors say exactly what is wrong. The parameters
+// id, timestamp and signatures are the headers webhook-id, webhook-timestamp and webhook-signature;
+// one signature by one of the secrets is enough.
 func Verify(secrets []Secret, id, timestamp, signatures string, body []byte, now time.Time, tolerance time.Duration) error {
 	seconds, err := checkHeaders(id, timestamp, signatures, now, tolerance)
 	if err != nil {
@@ -90,7 +91,7 @@ func Verify(secrets []Secret, id, timestamp, signatures string, body []byte, now
 	return verifySignatures(secrets, id, seconds, signatures, body)
 }
 
-// checkHeaders gives back the timestamp.
+// checkHeaders returns the timestamp.
 func checkHeaders(id, timestamp, signatures string, now time.Time, tolerance time.Duration) (int64, error) {
 	switch {
 	case id == "":
@@ -103,11 +104,11 @@ func checkHeaders(id, timestamp, signatures string, now time.Time, tolerance tim
 	return checkTimestamp("the header webhook-timestamp", timestamp, now, tolerance)
 }
 
-// leastMillis is the smallest timestamp taken for milliseconds: in seconds it is the year 5138, in
-// milliseconds 1973.
+// leastMillis is the smallest timestamp that counts as milliseconds: in seconds it is in the year
+// 5138, in milliseconds in 1973.
 const leastMillis = 100_000_000_000
 
-// checkTimestamp reads seconds since the Unix epoch that are not too far from now.
+// checkTimestamp parses seconds since the Unix epoch, which must not be too far from now.
 func checkTimestamp(what, text string, now time.Time, tolerance time.Duration) (int64, error) {
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
@@ -132,14 +133,14 @@ func verifySignatures(secrets []Secret, id string, seconds int64, signatures str
 		return errors.New("the header webhook-signature holds no signature of version v1")
 	}
 	if len(secrets) == 0 {
-		return errors.New("there is no secret to verify with")
+		return errors.New("no secret to verify with")
 	}
 	for _, secret := range secrets {
-		if err := secret.Validate(); err != nil { // an empty one would let anybody sign
+		if err := secret.Validate(); err != nil { // anybody could sign with an empty one
 			return err
 		}
-		// The body is hashed once a secret, not once a signature: a stranger chooses how many of
-		// those there are.
+		// The body is hashed once per secret, not per signature: the sender, who may be an
+		// attacker, chooses the number of signatures.
 		expected := secret.AppendSignature(nil, id, seconds, body)
 		for signature := range strings.SplitSeq(signatures, " ") {
 			if hmac.Equal([]byte(signature), expected) {

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// SignatureStyle is how else than after Standard Webhooks a request is signed, for receivers that
-// were written for another sender. The headers of Standard Webhooks come along in any case.
+// SignatureStyle is a further way to sign requests, for receivers that were written for another
+// sender. The headers of Standard Webhooks are always sent as well.
 type SignatureStyle string
 
 // The styles. All but the standard one are HMAC-SHA256 in hexadecimal, keyed with the text of the
@@ -24,9 +24,9 @@ const (
 	StyleHex      SignatureStyle = "hex"    // X-Webhook-Signature: …, over the body
 )
 
-// SigningKey is a key with which requests are signed: symmetric (whsec_, scheme v1) or asymmetric
-// (whsk_, scheme v1a) of Standard Webhooks 1.0.0, or the plain text that a receiver written for
-// another sender already has. It never shows itself in a log.
+// SigningKey is a key that signs requests: symmetric (whsec_, scheme v1) or asymmetric (whsk_,
+// scheme v1a) of Standard Webhooks 1.0.0, or the plain text that a receiver written for another
+// sender already has. It never appears in a log.
 type SigningKey struct {
 	secret  Secret
 	plain   bool // secret is the text itself
@@ -42,15 +42,15 @@ const (
 	maxPlain = 512
 )
 
-// SymmetricKey is a SigningKey of 24 to 75 bytes.
+// SymmetricKey returns a SigningKey of 24 to 75 bytes.
 func SymmetricKey(secret Secret) SigningKey { return SigningKey{secret: secret} }
 
-// AsymmetricKey is a SigningKey of the 32 bytes of an ed25519 seed.
+// AsymmetricKey returns the SigningKey of a 32-byte ed25519 seed.
 func AsymmetricKey(seed []byte) SigningKey {
 	return SigningKey{private: ed25519.NewKeyFromSeed(seed)}
 }
 
-// ParseSigningKey reads whsec_ and 24 to 75 bytes in base64, whsk_ and the 64 bytes of an ed25519
+// ParseSigningKey parses whsec_ and 24 to 75 bytes in base64, whsk_ and the 64 bytes of an ed25519
 // key, or a plain text of 16 to 512 bytes. The error does not repeat them.
 func ParseSigningKey(text string) (SigningKey, error) {
 	encoded, asymmetric := strings.CutPrefix(text, privatePrefix)
@@ -67,7 +67,7 @@ func ParseSigningKey(text string) (SigningKey, error) {
 		return SigningKey{}, Invalid("secret", "must be the 64 bytes of an ed25519 key in base64 after "+privatePrefix)
 	}
 	if private := ed25519.NewKeyFromSeed(key[:ed25519.SeedSize]); !private.Equal(ed25519.PrivateKey(key)) {
-		return SigningKey{}, Invalid("secret", "is no ed25519 key: its public half does not belong to its private one")
+		return SigningKey{}, Invalid("secret", "is not a valid ed25519 key: its public half does not match its private half")
 	}
 	return SigningKey{private: key}, nil
 }
@@ -85,7 +85,7 @@ func parsePlainKey(text string) (SigningKey, error) {
 	return SigningKey{secret: Secret(text), plain: true}, nil
 }
 
-// Fits checks that a style can sign with the key: plain text is not a key of Standard Webhooks.
+// Fits checks that a style can sign with the key: Standard Webhooks does not allow plain text.
 func (k SigningKey) Fits(style SignatureStyle) error {
 	if k.plain && style == StyleStandard {
 		return Invalid("secret", "must begin with "+secretPrefix+"; any other text needs the signatureStyle github, stripe or hex")
@@ -93,7 +93,7 @@ func (k SigningKey) Fits(style SignatureStyle) error {
 	return nil
 }
 
-// Text is the key as ParseSigningKey reads it.
+// Text returns the key in the form that ParseSigningKey parses.
 func (k SigningKey) Text() string {
 	if k.plain {
 		return string(k.secret)
@@ -104,7 +104,7 @@ func (k SigningKey) Text() string {
 	return k.secret.Text()
 }
 
-// PublicText is what the receiver verifies with: the secret itself, or the public half.
+// PublicText returns what the receiver verifies with: the secret itself, or the public half.
 func (k SigningKey) PublicText() string {
 	if k.private != nil {
 		return publicPrefix + base64.StdEncoding.EncodeToString(k.private.Public().(ed25519.PublicKey))
@@ -112,7 +112,7 @@ func (k SigningKey) PublicText() string {
 	return k.Text()
 }
 
-// Asymmetric reports which kind of key it is.
+// Asymmetric reports whether the key is asymmetric.
 func (k SigningKey) Asymmetric() bool { return k.private != nil }
 
 // AppendSignature appends the version and the signature of a request in base64; timestamp is in
@@ -124,7 +124,7 @@ func (k SigningKey) AppendSignature(dst []byte, id string, timestamp int64, body
 	return base64.StdEncoding.AppendEncode(append(dst, asymmetricSignature...), ed25519.Sign(k.private, signedText(id, timestamp, body)))
 }
 
-// signedText is "id.timestamp.body".
+// signedText returns "id.timestamp.body".
 func signedText(id string, timestamp int64, body []byte) []byte {
 	text := make([]byte, 0, len(id)+len(body)+32)
 	text = append(append(text, id...), '.')
@@ -132,8 +132,8 @@ func signedText(id string, timestamp int64, body []byte) []byte {
 	return append(text, body...)
 }
 
-// Format hides it from every verb.
+// Format hides the key from every verb.
 func (k SigningKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "…") }
 
-// LogValue hides it from slog.
+// LogValue hides the key from slog.
 func (k SigningKey) LogValue() slog.Value { return slog.StringValue("…") }

@@ -1,6 +1,6 @@
 package webhook
 
-// Change says what became of an endpoint, an application or a task.
+// Change is the kind of a StateChange.
 type Change string
 
 // The changes.
@@ -13,14 +13,14 @@ const (
 	EndpointPaused   Change = "endpoint.paused"
 	EndpointResumed  Change = "endpoint.resumed"
 	EndpointParked   Change = "endpoint.parked"   // its breaker has opened
-	EndpointUnparked Change = "endpoint.unparked" // it answers again
+	EndpointUnparked Change = "endpoint.unparked" // it responds again
 	AppDeleted       Change = "application.deleted"
-	TaskStarted      Change = "task.started" // TaskStatus has the others: task.paused, task.running, task.finished …
+	TaskStarted      Change = "task.started" // the others are named after a TaskStatus: task.paused, task.running, task.finished …
 )
 
-// StateChange is something that happened to an endpoint, an application or a task.
+// StateChange is a change in the state of an endpoint, an application or a task.
 type StateChange struct {
-	ID       ID     `json:"id"` // made by the log
+	ID       ID     `json:"id"` // assigned by the log
 	Change   Change `json:"change"`
 	App      ID     `json:"app"`
 	Endpoint ID     `json:"endpoint,omitzero"`

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Header is the name of the style's own header; empty for StyleStandard.
+// Header returns the name of the style's header; empty for StyleStandard.
 func (s SignatureStyle) Header() string {
 	switch s {
 	case StyleGitHub:
@@ -27,9 +27,9 @@ func (s SignatureStyle) Header() string {
 
 const githubPrefix = "sha256="
 
-// Sign is the value of the style's header; timestamp is in seconds since the Unix epoch. There is
-// at least one symmetric key, the current one first: only Stripe's header has room for the
-// signatures of older ones.
+// Sign returns the value of the style's header; timestamp is in seconds since the Unix epoch. The
+// keys must include at least one symmetric key, the current one first: only Stripe's header has
+// room for the signatures of older keys.
 func (s SignatureStyle) Sign(keys []SigningKey, timestamp int64, body []byte) string {
 	switch s {
 	case StyleGitHub:
@@ -47,8 +47,8 @@ func (s SignatureStyle) Sign(keys []SigningKey, timestamp int64, body []byte) st
 	}
 }
 
-// Verify checks a request as a receiver of that style does, and says exactly what does not fit;
-// header is the value of the style's header.
+// Verify checks a request as a receiver of that style does; header is the value of the style's
+// header. Its errors say exactly what is wrong.
 func (s SignatureStyle) Verify(key VerifyKey, header string, body []byte, now time.Time, tolerance time.Duration) error {
 	if header == "" {
 		return fmt.Errorf("the header %s is missing", strings.ToLower(s.Header()))
@@ -103,7 +103,7 @@ func compareHex(got, expected string) error {
 	return errNoMatch
 }
 
-// hex is HMAC-SHA256 over text, keyed with the text of the key.
+// hex returns the HMAC-SHA256 over text, keyed with the text of the key.
 func (k SigningKey) hex(text []byte) string {
 	mac := hmac.New(sha256.New, []byte(k.Text()))
 	mac.Write(text)

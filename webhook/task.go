@@ -5,18 +5,17 @@ import (
 	"time"
 )
 
-// TaskKind is what a task does, in the words of the API: SDKs refuse others.
+// TaskKind is what a task does. SDKs refuse values other than these, which are the API's.
 type TaskKind string
 
-// The kinds: which of the messages between Since and Until an endpoint is sent again.
+// The kinds. Each selects which messages between Since and Until are sent to the endpoint again.
 const (
-	TaskRecover       TaskKind = "endpoint.recover"     // those that failed and were not delivered
-	TaskReplayMissing TaskKind = "endpoint.replay"      // those without any attempt
-	TaskReplay        TaskKind = "endpoint.bulk-replay" // those that Which says
+	TaskRecover       TaskKind = "endpoint.recover"     // messages that failed and were not delivered
+	TaskReplayMissing TaskKind = "endpoint.replay"      // messages without any attempt
+	TaskReplay        TaskKind = "endpoint.bulk-replay" // messages that Which selects
 )
 
-// TaskStatus is how far a task is, in the words of the API but for paused and canceled, which are
-// ours.
+// TaskStatus is the state of a task. The API of Svix defines all values except paused and canceled.
 type TaskStatus string
 
 // The statuses.
@@ -25,21 +24,21 @@ const (
 	TaskPaused   TaskStatus = "paused"
 	TaskFinished TaskStatus = "finished"
 	TaskCanceled TaskStatus = "canceled"
-	TaskFailed   TaskStatus = "failed" // its endpoint or application is gone
+	TaskFailed   TaskStatus = "failed" // its endpoint or application was deleted
 )
 
 // Over reports whether the task has ended.
 func (s TaskStatus) Over() bool { return s != TaskRunning && s != TaskPaused }
 
-// ReplayStatus says which messages a TaskReplay takes.
+// ReplayStatus selects the messages of a TaskReplay.
 type ReplayStatus string
 
 // The choices.
 const (
 	ReplayAll            ReplayStatus = "all"
 	ReplayDelivered      ReplayStatus = "delivered"
-	ReplayFailed         ReplayStatus = "failed"          // attempted, and not delivered
-	ReplayNeverAttempted ReplayStatus = "never-attempted" // such as those from before the endpoint was made
+	ReplayFailed         ReplayStatus = "failed"          // attempted but not delivered
+	ReplayNeverAttempted ReplayStatus = "never-attempted" // such as messages from before the endpoint was created
 )
 
 // Task is a replay: another cursor over an application's log, for one endpoint.
@@ -54,20 +53,20 @@ type Task struct {
 	EventTypes []string     `json:"eventTypes,omitempty"` // empty: all that the endpoint wants
 	Channel    string       `json:"channel,omitempty"`
 	Tag        string       `json:"tag,omitempty"`
-	CodeClass  *uint16      `json:"codeClass,omitempty"` // an attempt was answered by such a status: 0 (no answer), 100, 200 … 500
-	Rate       uint16       `json:"rate,omitempty"`      // messages per second; 0: as fast as the endpoint takes them
+	CodeClass  *uint16      `json:"codeClass,omitempty"` // class of an attempt's status: 0 (no response), 100, 200 … 500
+	Rate       uint16       `json:"rate,omitempty"`      // messages per second; 0: as fast as the endpoint accepts them
 	Status     TaskStatus   `json:"status"`
-	Position   ID           `json:"position"`  // all in the log up to here is looked at
-	Total      int64        `json:"total"`     // messages counted before it began, which may have become more or fewer; -1: too many to count
-	Looked     int64        `json:"looked"`    // messages of the log
-	Taken      int64        `json:"taken"`     // of them, those that are sent again
-	Delivered  int64        `json:"delivered"` // of them, those that were delivered at the task's attempt
-	Failed     int64        `json:"failed"`    // of them, those that were not; the schedule may still bring them over
+	Position   ID           `json:"position"`  // the log was examined up to here
+	Total      int64        `json:"total"`     // messages counted before the task began, of which there may be more or fewer now; -1: too many to count
+	Looked     int64        `json:"looked"`    // messages of the log examined so far
+	Taken      int64        `json:"taken"`     // of these, messages to be sent again
+	Delivered  int64        `json:"delivered"` // of those taken, messages delivered by the task's attempt
+	Failed     int64        `json:"failed"`    // of those taken, messages that were not; the schedule may still deliver them
 	CreatedAt  time.Time    `json:"createdAt"`
 	UpdatedAt  time.Time    `json:"updatedAt"`
 }
 
-// Validate checks what a caller may choose, apart from the times.
+// Validate checks the fields that a client sets, except for the times.
 func (t *Task) Validate() error {
 	if err := validWords("eventTypes", t.EventTypes, maxEventTypes, maxEventTypesBytes); err != nil {
 		return err
@@ -83,11 +82,12 @@ func (t *Task) Validate() error {
 	return nil
 }
 
-// Waiting is how many messages the task has taken that are not yet attempted.
+// Waiting returns how many messages the task has taken but not yet attempted.
 func (t *Task) Waiting() int64 { return t.Taken - t.Delivered - t.Failed }
 
-// Room is how many more messages the task may take before some of those that wait are attempted. At
-// a rate no more may wait than one second brings: after a standstill they go out together.
+// Room returns how many more messages the task may take before some of the waiting ones are
+// attempted. With a rate, no more may wait than are sent in one second: after an outage they are
+// all sent at once.
 func (t *Task) Room() int64 {
 	most := int64(MaxTaskLines)
 	if t.Rate > 0 {
@@ -96,37 +96,38 @@ func (t *Task) Room() int64 {
 	return most - t.Waiting()
 }
 
-// Begin is the place in the log behind which the task's range begins.
+// Begin returns the position in the log after which the task's range begins.
 func (t *Task) Begin() ID { return NewID(t.Since.UnixMilli(), 0, 0) }
 
-// End is the place in the log before which the task's range ends; when its position is there it has
-// looked at all. A task that is not made yet has no bound but its times.
+// End returns the position in the log before which the task's range ends; a task whose Position is
+// there has examined everything. The range of a task that has no ID yet is bounded only by its
+// times.
 func (t *Task) End() ID {
-	end := NewID(t.Until.UnixMilli()+4, 0, 0) // ids are exact to 4 ms
+	end := NewID(t.Until.UnixMilli()+4, 0, 0) // IDs are exact to 4 ms
 	if !t.ID.IsZero() && end.After(t.ID) {
 		return t.ID
 	}
 	return end
 }
 
-// Wants reports whether the task is about a message, regardless of its delivery state.
+// Wants reports whether a message matches the task, regardless of its delivery state.
 func (t *Task) Wants(m *Message) bool {
 	return (len(t.EventTypes) == 0 || slices.Contains(t.EventTypes, m.EventType)) &&
 		(t.Channel == "" || slices.Contains(m.Channels, t.Channel)) &&
 		(t.Tag == "" || slices.Contains(m.Tags, t.Tag))
 }
 
-// Bounds of a task.
+// Limits of a task.
 const (
-	MaxTaskStep  = 64  // messages that one step takes
-	MaxTaskLines = 512 // messages that one task has waiting in the manual set
+	MaxTaskStep  = 64  // messages that one step may take
+	MaxTaskLines = 512 // messages of one task that may wait in the manual set
 )
 
-// TaskStep is how far a task has come: it has looked at the log from one place to another and takes
-// some of its messages.
+// TaskStep is one step of a task: it examined the log from one position to another, and takes some
+// of the messages in between.
 type TaskStep struct {
 	Task     ID
-	From, To ID  // From is the position of the task that the step was made of
+	From, To ID  // From is the Position of the task when the step was computed
 	Looked   int // messages of the log
 	Messages []ID
 }

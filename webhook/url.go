@@ -10,25 +10,24 @@ import (
 	"unicode/utf8"
 )
 
-// MaxURL is the longest URL, in bytes, that an endpoint may have: as it was given, and as it is
-// sent.
+// MaxURL limits the URL of an endpoint, in bytes, both as it was given and as it is sent.
 const MaxURL = 8 << 10
 
-// URL is the URL of an endpoint, taken apart: what is dialed and what is written on the wire.
-// Nothing else parses the URLs of endpoints, so both are always what String shows.
+// URL is the parsed URL of an endpoint: what is dialed and what is written on the wire. Nothing
+// else parses the URLs of endpoints, so both always match what String returns.
 type URL struct {
 	Secure   bool   // https
-	Host     string // a name in ASCII and lower case without a final dot, or an address without brackets
+	Host     string // an ASCII name in lower case without a final dot, or an address without brackets
 	Zone     string // of an IPv6 address: the interface through which it is dialed; never sent
 	Port     uint16
-	User     string // percent-encoded; empty beside an empty Password: none
+	User     string // percent-encoded; no credentials if User and Password are empty
 	Password string // percent-encoded
 	Target   string // path and query
 }
 
-// ParseURL parses text as browsers do (WHATWG's URL Standard), and is stricter where they let pass
-// what RFC 3986 and RFC 9112 do not: the result holds no byte that a strict receiver would refuse.
-// Parsing what String returns gives the same URL.
+// ParseURL parses text as browsers do (WHATWG's URL Standard), but is stricter where they accept
+// what RFC 3986 and RFC 9112 do not: the result contains no byte that a strict receiver would
+// refuse. Parsing what String returns gives the same URL.
 func ParseURL(text string) (u URL, err error) {
 	if len(text) > MaxURL {
 		return u, errURLTooLong
@@ -114,7 +113,8 @@ func (u *URL) defaultPort() uint16 {
 	return 80
 }
 
-// parsePort parses what follows a host: a colon and a number. Without a number it is the default.
+// parsePort parses what follows a host: a colon and a number. Without a number, the port is
+// byDefault.
 func parsePort(text string, byDefault uint16) (port uint16, ok bool) {
 	if text == "" || text == ":" {
 		return byDefault, true
@@ -127,7 +127,7 @@ func parsePort(text string, byDefault uint16) (port uint16, ok bool) {
 	return uint16(number), err == nil && number > 0
 }
 
-// parseIPv6 parses what is between brackets, perhaps with a zone (RFC 6874).
+// parseIPv6 parses the text between brackets, possibly with a zone (RFC 6874).
 func (u *URL) parseIPv6(text string) error {
 	text, zone, given := strings.Cut(text, "%25")
 	address, err := netip.ParseAddr(text)
@@ -148,11 +148,11 @@ func validZone(zone string) bool {
 	return zone != "" && len(zone) <= 15
 }
 
-// Secretless reports whether there is neither user nor password.
+// Secretless reports whether the URL has neither user nor password.
 func (u URL) Secretless() bool { return u.User == "" && u.Password == "" }
 
-// HostPort is the host, and the port unless it is the scheme's: as it is shown, and sent as the
-// header Host.
+// HostPort returns the host, and the port unless it is the scheme's default, as it is shown and
+// sent in the Host header.
 func (u URL) HostPort() string {
 	host := u.Host
 	if strings.Contains(host, ":") {
@@ -164,7 +164,7 @@ func (u URL) HostPort() string {
 	return host
 }
 
-// Address is what is dialed, for net.Dial.
+// Address returns the address for net.Dial.
 func (u URL) Address() string {
 	host := u.Host
 	if u.Zone != "" {
@@ -173,7 +173,8 @@ func (u URL) Address() string {
 	return net.JoinHostPort(host, strconv.Itoa(int(u.Port)))
 }
 
-// Authorization is the header of that name that user and password ask for (RFC 7617); empty: none.
+// Authorization returns the Authorization header for user and password (RFC 7617), or "" without
+// them.
 func (u URL) Authorization() string {
 	if u.Secretless() {
 		return ""
@@ -181,7 +182,7 @@ func (u URL) Authorization() string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(unescape(u.User)+":"+unescape(u.Password)))
 }
 
-// String is the URL as it is stored, shown and sent.
+// String returns the URL as it is stored, shown and sent.
 func (u URL) String() string {
 	text := "http://"
 	if u.Secure {
@@ -201,8 +202,8 @@ func (u URL) String() string {
 	return text + host + u.Target
 }
 
-// NormalURL is text as ParseURL understands it. What ParseURL refuses stays as it is, for Validate
-// to say why.
+// NormalURL returns text in the form that ParseURL understands. It returns what ParseURL refuses
+// unchanged, so that Validate can say why.
 func NormalURL(text string) string {
 	u, err := ParseURL(text)
 	if err != nil {
@@ -211,11 +212,11 @@ func NormalURL(text string) string {
 	return u.String()
 }
 
-// masked replaces secrets in what is displayed.
+// masked replaces secrets in displayed text.
 const masked = "xxxxx"
 
-// MaskURL is text without its secret: the password, or the user if there is no password, as in
-// https://TOKEN@example.com/.
+// MaskURL returns text with its secret masked: the password, or the user if the URL has no
+// password, as in https://TOKEN@example.com/.
 func MaskURL(text string) string {
 	u, err := ParseURL(text)
 	switch {
@@ -231,7 +232,7 @@ func MaskURL(text string) string {
 	return u.String()
 }
 
-// The bytes that need no escape, by part: those of RFC 3986. WHATWG escapes ' in queries, too.
+// The bytes that need no escape in each part of a URL (RFC 3986). WHATWG escapes ' in queries, too.
 const (
 	unreserved = "-._~"
 	pathBytes  = unreserved + "!$&'()*+,;=:@/"
@@ -239,8 +240,8 @@ const (
 	userBytes  = unreserved + "!$&'()*+,"
 )
 
-// escape percent-encodes all but letters, digits and the bytes to keep. An escape that is there
-// stays.
+// escape percent-encodes everything except letters, digits and the bytes in keep. Existing escapes
+// are unchanged.
 func escape(text, keep string) string {
 	const digits = "0123456789ABCDEF"
 	out := make([]byte, 0, len(text))
@@ -255,7 +256,7 @@ func escape(text, keep string) string {
 	return string(out)
 }
 
-// escapesAt reports whether there is a percent sign and two hexadecimal digits at i.
+// escapesAt reports whether text has a percent sign and two hexadecimal digits at i.
 func escapesAt(text string, i int) bool {
 	return i+2 < len(text) && isHex(text[i+1]) && isHex(text[i+2])
 }
@@ -270,7 +271,8 @@ func unescape(text string) string {
 	return text
 }
 
-// withoutDots is a path, with a leading slash, without its segments "." and "..", escaped or not.
+// withoutDots returns a path, which has a leading slash, without its segments "." and "..", escaped
+// or not.
 func withoutDots(path string) string {
 	var kept []string
 	segments := strings.Split(path, "/")

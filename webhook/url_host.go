@@ -10,14 +10,14 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// hostNames turns names into what the DNS knows: lower case, full-width and composed letters in
-// their plain form, anything outside ASCII as xn--. It refuses what mixes directions, joins
-// nothing, or is not a letter in any script.
+// hostNames converts names to the form that the DNS uses: lower case, full-width and composed
+// letters in their plain form, anything outside ASCII as xn--. It refuses mixed directions, joiners
+// that join nothing, and characters that are not letters in any script.
 var hostNames = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.CheckHyphens(false),
 	idna.CheckJoiners(true), idna.BidiRule(), idna.VerifyDNSLength(true))
 
 // parseHost parses a host that is not in brackets: a name, or an IPv4 address in any form that
-// inet_aton(3) and browsers know.
+// inet_aton(3) and browsers accept.
 func (u *URL) parseHost(text string) error {
 	text = unescape(text)
 	if text == "" {
@@ -49,8 +49,8 @@ func (u *URL) parseHost(text string) error {
 var errBadHost = Invalid("url", "the host of the URL is not a name that the DNS could have: at most 253 letters, digits, hyphens and "+
 	"underscores, with dots between labels of at most 63; other letters may be written as they are, or as xn--")
 
-// validHostName accepts letters, digits, hyphens and underscores, and no xn-- that stands for plain
-// ASCII or for another way to write a name.
+// validHostName accepts letters, digits, hyphens and underscores, but no xn-- label that encodes
+// plain ASCII or is not the canonical encoding of a name.
 func validHostName(name string) bool {
 	for label := range strings.SplitSeq(name, ".") {
 		if label == "" || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
@@ -70,7 +70,7 @@ func validHostName(name string) bool {
 	return name != ""
 }
 
-// endsInNumber reports whether a host is an IPv4 address, good or bad.
+// endsInNumber reports whether a host must be an IPv4 address, valid or not.
 func endsInNumber(name string) bool {
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	if last == "" {
@@ -84,7 +84,7 @@ func endsInNumber(name string) bool {
 }
 
 // parseIPv4 parses one to four numbers, each decimal, octal (0…) or hexadecimal (0x…), of which the
-// last fills what the others leave.
+// last fills the remaining bytes.
 func parseIPv4(name string) (address netip.Addr, ok bool) {
 	parts := strings.Split(name, ".")
 	if len(parts) > 4 {

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Limits on what a producer may choose; those of the Svix API where it has one, the wider where its
-// two documents differ.
+// Limits on the fields that a producer sets: those of the Svix API if it has one, and the wider one
+// where its two documents differ.
 const (
 	maxWord            = 256  // characters of a uid, event type, event id or channel
 	maxName            = 4096 // bytes of a name or a description
@@ -23,9 +23,9 @@ const (
 	maxTag             = 128 // characters
 )
 
-// validWord accepts 1 to 256 of a-z A-Z 0-9 - _ . : + except "." and "..". Every name by which
-// something can be addressed goes through it, so each can be a segment of a path: clients and
-// proxies remove dot segments before a request arrives (RFC 3986, section 5.2.4).
+// validWord accepts 1 to 256 of a-z A-Z 0-9 - _ . : + except "." and "..". Every name in the API's
+// paths must pass it. Dot segments are refused because clients and proxies remove them before a
+// request arrives (RFC 3986, section 5.2.4).
 func validWord(field, word string) error {
 	switch {
 	case len(word) == 0 || len(word) > maxWord:
@@ -41,7 +41,7 @@ func validWord(field, word string) error {
 	return nil
 }
 
-// validWords limits the number of words and their bytes together.
+// validWords limits the number of words and their total size in bytes.
 func validWords(field string, words []string, most, mostBytes int) error {
 	if len(words) > most {
 		return Invalid(field, fmt.Sprintf("may hold at most %d items", most))
@@ -88,7 +88,7 @@ func isWordByte(c byte, others string) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte(others, c) >= 0
 }
 
-// validUID refuses what could be taken for one of our own ids of that kind.
+// validUID refuses a uid that could be mistaken for one of our own ids of that kind.
 func validUID(kind Kind, uid string) error {
 	if uid == "" {
 		return nil
@@ -121,8 +121,8 @@ func validText(field, text string) error {
 	return nil
 }
 
-// isControl reports whether a character is a control character (C0, DEL or C1) that text may not
-// hold: all but tab, line feed and carriage return.
+// isControl reports whether a character is a control character (C0, DEL or C1) that text must not
+// contain: all except tab, line feed and carriage return.
 func isControl(r rune) bool {
 	return unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r'
 }

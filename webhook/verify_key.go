@@ -14,11 +14,11 @@ import (
 // style), or the public half of an ed25519 key (v1a).
 type VerifyKey struct {
 	shared SigningKey
-	public ed25519.PublicKey // nil: there is a shared key
+	public ed25519.PublicKey // nil: the key is shared
 }
 
-// ParseVerifyKey reads whsec_ and 24 to 75 bytes in base64, plain text of another style, whpk_ and
-// the 32 bytes of a public key, or a private key (whsk_), of which it takes the public half. The
+// ParseVerifyKey parses whsec_ and 24 to 75 bytes in base64, plain text of another style, whpk_ and
+// the 32 bytes of a public key, or a private key (whsk_), whose public half it uses. The
 // error does not repeat them.
 func ParseVerifyKey(text string) (VerifyKey, error) {
 	encoded, ok := strings.CutPrefix(text, publicPrefix)
@@ -44,10 +44,10 @@ func (k VerifyKey) Fits(style SignatureStyle) error {
 	return k.shared.Fits(style)
 }
 
-// signing is the key that the requests of other styles are signed with.
+// signing returns the key that signs the requests of other styles.
 func (k VerifyKey) signing() SigningKey { return k.shared }
 
-// Verify checks a request as Verify of a secret does.
+// Verify checks a request as the function Verify does.
 func (k VerifyKey) Verify(id, timestamp, signatures string, body []byte, now time.Time, tolerance time.Duration) error {
 	if k.public == nil {
 		return Verify([]Secret{k.shared.secret}, id, timestamp, signatures, body, now, tolerance)
@@ -75,8 +75,8 @@ func (k VerifyKey) Verify(id, timestamp, signatures string, body []byte, now tim
 	return errNoMatch
 }
 
-// Format hides it from every verb.
+// Format hides the key from every verb.
 func (k VerifyKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "…") }
 
-// LogValue hides it from slog.
+// LogValue hides the key from slog.
 func (k VerifyKey) LogValue() slog.Value { return slog.StringValue("…") }
