@@ -146,7 +146,7 @@ func TestLenientConnectionsAreApart(t *testing.T) {
 	}
 }
 
-// endless says start, and then text for ever, as fast as it is taken or slowly.
+// endless sends start, and then text endlessly, either slowly or as fast as it is read.
 func endless(start, text string, pause time.Duration) func(net.Conn) {
 	return func(conn net.Conn) {
 		readRequest(conn)
@@ -190,7 +190,7 @@ func TestBadReceivers(t *testing.T) {
 		{"large garbage", say(strings.Repeat("garbage ", 300) + "\r\n"), 0, reasonProtocol, "does not begin with a status line"},
 		{"no header", say(ok + strings.Repeat("garbage ", 300) + "\r\n\r\n"), 0, reasonProtocol, "not valid HTTP"},
 		{"trailer without end and no body", endless(ok+"Transfer-Encoding: chunked\r\n\r\n0\r\n", "X-More: y\r\n", 0), 200, reasonSuccess, ""},
-		{"bad chunk", say(ok + "Transfer-Encoding: chunked\r\n\r\nzz\r\n"), 200, reasonSuccess, "the body that it announces did not"},
+		{"bad chunk", say(ok + "Transfer-Encoding: chunked\r\n\r\nzz\r\n"), 200, reasonSuccess, "the announced body did not"},
 		{"HTTP/2", say("\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x80"), 0, reasonNetwork, "in the middle"},
 		{"status 0", say("HTTP/1.1 0 What\r\nContent-Length: 0\r\n\r\n"), 0, reasonProtocol, "status line"},
 		{"status 99999", say("HTTP/1.1 99999 What\r\nContent-Length: 0\r\n\r\n"), 0, reasonProtocol, "status line"},
@@ -219,7 +219,7 @@ func TestBadReceivers(t *testing.T) {
 	}
 }
 
-// TestEveryOffset has a receiver that closes the connection after each number of bytes of a good
+// TestEveryOffset uses a receiver that closes the connection after each number of bytes of a good
 // answer, in the plain and the rude way. Once the headers are complete the status counts; before
 // that there is no answer.
 func TestEveryOffset(t *testing.T) {

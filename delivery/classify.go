@@ -14,32 +14,33 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// reason is how an attempt ended, in few words: the label of a metric.
+// reason is how an attempt ended. It is the value of a metric's label.
 type reason string
 
 const (
 	reasonSuccess  reason = "success"
-	reasonStatus   reason = "status" // an answer, but not 2xx
+	reasonStatus   reason = "status" // a response other than 2xx
 	reasonTimeout  reason = "timeout"
 	reasonDNS      reason = "dns"
 	reasonTLS      reason = "tls"
 	reasonConnect  reason = "connect"
-	reasonProxy    reason = "proxy" // it failed itself
+	reasonProxy    reason = "proxy" // the proxy itself failed
 	reasonBlocked  reason = "blocked"
 	reasonSecret   reason = "secret"   // the endpoint's secrets could not be opened
-	reasonProtocol reason = "protocol" // the answer is not HTTP
-	reasonNetwork  reason = "network"  // anything else between us and the answer
+	reasonProtocol reason = "protocol" // the response is not HTTP
+	reasonNetwork  reason = "network"  // any other network failure
 	reasonLocal    reason = "local"    // this machine lacked descriptors, memory, ports, a name server or a network
-	reasonRevoked  reason = "revoked"  // broken off because the endpoint was changed, paused or deleted meanwhile
+	reasonRevoked  reason = "revoked"  // aborted because the endpoint was changed, paused or deleted in the meantime
 )
 
 var reasons = []reason{reasonSuccess, reasonStatus, reasonTimeout, reasonDNS, reasonTLS, reasonConnect, reasonProxy, reasonBlocked,
 	reasonSecret, reasonProtocol, reasonNetwork, reasonLocal, reasonRevoked}
 
-// ours reports whether nothing was sent for a reason that only our operator can end.
+// ours reports whether nothing was sent, for a reason that only our operator can fix.
 func (r reason) ours() bool { return r == reasonSecret || r == reasonProxy || r == reasonLocal }
 
-// What customers read when more would tell them about our network, or what is nothing to them.
+// Texts for customers in place of details that would reveal our network, or that do not concern
+// them.
 const (
 	textNowhere = "not sent: the name leads to no address on the Internet: there is no such host, it has no address, or only private or reserved ones"
 	textLocal   = "not sent: the sender lacked a resource of its own, such as descriptors, ports or a name server; this counts as no attempt"
@@ -52,8 +53,8 @@ func classifyStatus(code int) reason {
 	return reasonStatus
 }
 
-// classifyError says in one word and in one sentence why there is no answer. The sentence is shown
-// to the customer.
+// classifyError returns why there is no response, as a reason and as a sentence. The sentence is
+// shown to the customer.
 func classifyError(err error, timeout time.Duration) (reason, string) {
 	var (
 		at    *stepError
@@ -88,9 +89,9 @@ func classifyError(err error, timeout time.Duration) (reason, string) {
 	}
 }
 
-// protocolText says what is wrong with an answer that fasthttp can't read. Most of its errors have
-// no name, and end in what the receiver sent, which does no harm here: it chooses between our own
-// texts.
+// protocolText returns what is wrong with a response that fasthttp can't parse. It matches the
+// texts of fasthttp's errors, as most of them are not exported. They end in what the receiver sent,
+// which is harmless here: it only selects one of our own texts.
 func protocolText(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "whitespace in the first line"), strings.Contains(text, "invalid response status code"):
@@ -106,7 +107,7 @@ func protocolText(err error) string {
 	}
 }
 
-// classifyStep does the same for what went wrong before anything was sent.
+// classifyStep is classifyError for failures before anything was sent.
 func classifyStep(at *stepError, timedOut bool, timeout time.Duration) (reason, string) {
 	var (
 		dns    *net.DNSError
@@ -117,7 +118,7 @@ func classifyStep(at *stepError, timedOut bool, timeout time.Duration) (reason, 
 		return reasonTimeout, fmt.Sprintf("no answer within %s: %s took too long", timeout, at.step)
 	case errors.As(at.err, &answer):
 		return reasonConnect, "no connection: the proxy through which requests are sent " + string(answer)
-	case at.step == stepProxy: // where the proxy is, and what it calls itself, remains between us and our operator
+	case at.step == stepProxy: // the proxy's address and name are only for our operator
 		return reasonProxy, "not sent: the proxy through which requests are sent failed; the sender's operator must act"
 	case errors.As(at.err, &dns) && dns.IsNotFound:
 		return reasonDNS, textNowhere
@@ -134,7 +135,7 @@ func classifyStep(at *stepError, timedOut bool, timeout time.Duration) (reason, 
 	}
 }
 
-// inner is an error without the addresses that net puts in front of it.
+// inner returns an error without the addresses that net puts in front of it.
 func inner(err error) error {
 	var op *net.OpError
 	for errors.As(err, &op) {
@@ -143,7 +144,7 @@ func inner(err error) error {
 	return err
 }
 
-// tlsText says what is wrong with a certificate or a handshake.
+// tlsText returns what is wrong with a certificate or a handshake.
 func tlsText(err error) string {
 	var (
 		invalid  x509.CertificateInvalidError

@@ -8,11 +8,12 @@ import (
 	"hookwheel/webhook"
 )
 
-// complainPeriod is how often the operator is told of the same trouble: it concerns many endpoints,
-// and each is tried often.
+// complainPeriod is the least time between two log lines about the same problem, which may affect
+// many endpoints, each of them tried often.
 const complainPeriod = time.Minute
 
-// complaints tell the operator, exactly, of what customers can do nothing about and read little of.
+// complaints logs details, for the operator, of failures that customers can't fix and see little
+// of.
 type complaints struct {
 	log *slog.Logger
 

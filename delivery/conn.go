@@ -9,23 +9,23 @@ import (
 )
 
 // errStale means that a connection was found closed before any byte of a request was written to it:
-// the receiver certainly did not take the request, so it may be sent on another connection.
+// the receiver cannot have received the request, so it may be sent on another connection.
 var errStale = errors.New("the connection was closed while it was idle")
 
-// conn is a TCP connection that its dialer knows, below TLS and proxies. It checks that the
-// receiver is still there before a request is written to a connection that has carried others. One
-// goroutine at a time uses it, but any may close it.
+// conn is a TCP connection, below TLS and proxies, that is registered with its dialer. Before it
+// writes a request to a connection that has carried others, it checks that the receiver has not
+// closed it. Only one goroutine uses it at a time, but any may close it.
 type conn struct {
 	net.Conn
 	raw    syscall.RawConn
 	dialer *dialer
 	ready  bool // handshakes are over
-	idle   bool // something was read after the last write: what is written next begins a request
+	idle   bool // something was read after the last write, so the next write begins a request
 }
 
 // newConn wraps a new connection. Until settle is called, closing it discards what the kernel has
-// not yet got through to the receiver: a request that was given up must not arrive later, even if
-// this process is killed.
+// not delivered yet: a request that was given up must not arrive later, even if this process is
+// killed.
 func newConn(plain net.Conn, d *dialer) (*conn, error) {
 	tcp, ok := plain.(*net.TCPConn)
 	if !ok {
@@ -53,9 +53,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// Write hides from its caller that the receiver has closed the connection in the middle of a
-// request. It may have answered early: what there is of an answer is read then, and if there is
-// none, that the connection is closed.
+// Write returns no error if the receiver closes the connection in the middle of a request. The
+// receiver may have responded early: the next read returns that response, or else that the
+// connection is closed.
 func (c *conn) Write(p []byte) (int, error) {
 	begins := c.idle
 	c.idle = false
@@ -67,15 +67,15 @@ func (c *conn) Write(p []byte) (int, error) {
 	case !closed || !c.ready:
 		return n, err
 	case begins && n == 0:
-		return 0, errStale // it was closed since; the kernel took nothing
+		return 0, errStale // it was closed in the meantime; the kernel accepted nothing
 	default:
 		return len(p), nil
 	}
 }
 
-// over reports whether an idle connection has come to its end, or holds something that nobody asked
-// for, such as a 408 or TLS's close_notify: then its end is near, and what is read there would be
-// taken for an answer.
+// over reports whether an idle connection was closed, or has unsolicited data to read, such as a
+// 408 or TLS's close_notify. Such data means that the connection is about to be closed, and would
+// be mistaken for a response.
 func (c *conn) over() bool {
 	var err error
 	controlErr := c.raw.Control(func(fd uintptr) {
@@ -92,8 +92,8 @@ func (c *conn) pending() bool {
 	return controlErr == nil && (err != nil || left > 0)
 }
 
-// settle has the kernel deliver what is written from now on, such as TLS's last word, even after
-// Close.
+// settle makes the kernel deliver what is written from now on, such as TLS's close_notify, even
+// after Close.
 func (c *conn) settle() {
 	_ = c.Conn.(*net.TCPConn).SetLinger(-1) // it fails only if the connection is closed
 }

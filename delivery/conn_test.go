@@ -128,7 +128,7 @@ func TestManyStaleConnections(t *testing.T) {
 	}
 }
 
-// TestTakenRequestIsNotSentAgain has a receiver that takes the second request of a connection and
+// TestTakenRequestIsNotSentAgain uses a receiver that takes the second request of a connection and
 // closes it without an answer: it may have acted upon it, so it is a failed attempt.
 func TestTakenRequestIsNotSentAgain(t *testing.T) {
 	var taken atomic.Int32
@@ -152,7 +152,7 @@ func TestTakenRequestIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// TestConnectionsAreReused also has a TLS receiver, whose session tickets come when they like.
+// TestConnectionsAreReused also uses a TLS receiver, whose session tickets come when they like.
 func TestConnectionsAreReused(t *testing.T) {
 	for _, version := range []uint16{0, tls.VersionTLS12, tls.VersionTLS13} {
 		var connections, requests atomic.Int32

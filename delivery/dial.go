@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	stagger    = 250 * time.Millisecond // until the next address is tried, too; as in RFC 8305, section 8
-	maxDialing = 8                      // addresses that one attempt tries at once; with more, the oldest try gives way
+	stagger    = 250 * time.Millisecond // delay before the next address is tried as well; as in RFC 8305, section 8
+	maxDialing = 8                      // addresses that one attempt tries concurrently; beyond it, the oldest try is abandoned
 	minSpacing = 10 * time.Millisecond  // between tries after the first maxDialing, however fast they fail
 )
 
-// dialer connects to receivers. It resolves names itself and dials the very addresses that its
-// guard has judged, and it knows all open connections so that it can end them.
+// dialer connects to receivers. It resolves names itself and dials exactly the addresses that its
+// guard has checked. It keeps track of all open connections so that it can close them.
 type dialer struct {
 	guard    guard
 	resolver *net.Resolver
@@ -33,7 +33,7 @@ type dialer struct {
 
 	mu     sync.Mutex
 	open   map[*conn]struct{}
-	ctx    context.Context // of dialing; replaced when all is aborted
+	ctx    context.Context // of dialing; replaced by abort
 	cancel context.CancelFunc
 }
 
@@ -42,8 +42,8 @@ func newDialer(config *Config) *dialer {
 		guard: guard{allow: config.Allow, deny: config.Deny}, resolver: &net.Resolver{PreferGo: true},
 		proxyFor: proxyFunc(config.Proxy, config.NoProxy), idle: newIdleLinks(config.Workers), open: make(map[*conn]struct{}),
 	}
-	// Loaded now: crypto/x509 loads them once, and would remember for good that there was no
-	// descriptor left for it.
+	// Loaded now because crypto/x509 loads them only once: if no descriptor were left at that time,
+	// the failure would be permanent.
 	if roots, err := x509.SystemCertPool(); err == nil {
 		d.roots = roots
 	}
@@ -51,7 +51,7 @@ func newDialer(config *Config) *dialer {
 	return d
 }
 
-// stepError says at which step of connecting something went wrong.
+// stepError is a failure at one step of connecting.
 type stepError struct {
 	step step
 	err  error
@@ -69,7 +69,7 @@ const (
 func (e *stepError) Error() string { return string(e.step) + ": " + e.err.Error() }
 func (e *stepError) Unwrap() error { return e.err }
 
-// dial connects to a peer, and shakes hands if it speaks TLS.
+// dial connects to a peer, including the TLS handshake if the peer uses TLS.
 func (d *dialer) dial(ctx context.Context, p peer) (*link, error) {
 	host, port, err := net.SplitHostPort(p.address)
 	if err != nil {
@@ -85,7 +85,7 @@ func (d *dialer) dial(ctx context.Context, p peer) (*link, error) {
 		secure := tls.Client(l.Conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, RootCAs: d.roots, InsecureSkipVerify: p.insecure})
 		if err := secure.HandshakeContext(ctx); err != nil {
 			if ctx.Err() == nil {
-				l.bottom.settle() // the receiver is told why
+				l.bottom.settle() // so that the receiver gets the TLS alert
 			}
 			return nil, errors.Join(&stepError{stepHandshake, err}, ignoreClosed(l.bottom.Close()))
 		}
@@ -95,14 +95,14 @@ func (d *dialer) dial(ctx context.Context, p peer) (*link, error) {
 	return l, nil
 }
 
-// within is the context of an attempt, which ends when all is aborted.
+// within returns the context of an attempt, which abort also ends.
 func (d *dialer) within(timeout time.Duration) (context.Context, context.CancelFunc) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return context.WithTimeout(d.ctx, timeout)
 }
 
-// ignoreClosed drops the error of closing what has been closed already.
+// ignoreClosed drops the error of closing a closed connection.
 func ignoreClosed(err error) error {
 	if errors.Is(err, net.ErrClosed) {
 		return nil
@@ -119,7 +119,7 @@ func (d *dialer) connect(ctx context.Context, secure bool, host, port string) (*
 	}
 	literal, err := netip.ParseAddr(host)
 	if err != nil && proxy != nil && proxy.Scheme == "socks5h" {
-		return d.connectTo(ctx, proxy, address) // the proxy resolves the name, and guards
+		return d.connectTo(ctx, proxy, address) // the proxy resolves the name and checks the address
 	}
 	addresses := []netip.Addr{literal}
 	if err != nil {
@@ -132,8 +132,8 @@ func (d *dialer) connect(ctx context.Context, secure bool, host, port string) (*
 	return d.race(ctx, proxy, addresses, port)
 }
 
-// race connects to the first address that answers. The next one is tried when the one before has
-// failed, or is slow.
+// race connects to the first address that responds. It tries the next address when the previous one
+// has failed or is slow.
 func (d *dialer) race(ctx context.Context, proxy *url.URL, addresses []netip.Addr, port string) (*link, error) {
 	type result struct {
 		link *link
@@ -197,7 +197,7 @@ func (d *dialer) race(ctx context.Context, proxy *url.URL, addresses []netip.Add
 	return nil, failed
 }
 
-// connectTo connects to one address, which nobody resolves any more unless the proxy does.
+// connectTo connects to one address, which is not resolved again, except by a proxy.
 func (d *dialer) connectTo(ctx context.Context, proxy *url.URL, address string) (*link, error) {
 	first := address
 	if proxy != nil {
@@ -228,14 +228,14 @@ func (d *dialer) connectTo(ctx context.Context, proxy *url.URL, address string) 
 	}
 	if err != nil {
 		if ctx.Err() != nil {
-			err = ctx.Err() // it is why the connection was closed
+			err = ctx.Err() // the reason why the connection was closed
 		}
 		return nil, errors.Join(&stepError{stepProxy, err}, ignoreClosed(bottom.Close()))
 	}
 	return l, nil
 }
 
-// register takes a new connection into the list of open ones.
+// register adds a new connection to the open ones.
 func (d *dialer) register(plain net.Conn) (*conn, error) {
 	c, err := newConn(plain, d)
 	if err != nil {
@@ -247,7 +247,7 @@ func (d *dialer) register(plain net.Conn) (*conn, error) {
 	return c, nil
 }
 
-// abort ends all connections, and with them the attempts under way.
+// abort closes all connections, which ends the attempts in flight.
 func (d *dialer) abort() {
 	d.mu.Lock()
 	d.cancel()

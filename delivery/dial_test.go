@@ -17,10 +17,10 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// testResolver asks a name server on loopback, which answers questions for IPv4 addresses with what
-// addresses says: it is called with the number of the question, from 1. No addresses stand for a
-// name that does not exist; nil for a server that does not answer. The names that it is asked for
-// go to asked, if that is given.
+// testResolver asks a name server on loopback, which answers queries for IPv4 addresses with the
+// result of addresses, called with the number of the query, from 1. No addresses mean a name that
+// does not exist; nil for a server that does not answer. The names in the queries are sent to
+// asked, if it is given.
 func testResolver(t *testing.T, addresses func(n int32) []string, asked ...chan<- string) *net.Resolver {
 	var questions atomic.Int32
 	server := rawServer(t, func(conn net.Conn) {
@@ -174,8 +174,8 @@ func TestManySilentAddresses(t *testing.T) {
 	}
 }
 
-// TestRebinding has a name that leads to an allowed address first, and to a private one from then
-// on: what was looked up is what is dialled, each time.
+// TestRebinding uses a name that resolves to an allowed address first, and to a private one from
+// then on: what was looked up is what is dialled, each time.
 func TestRebinding(t *testing.T) {
 	var arrived atomic.Int32
 	_, port, _ := net.SplitHostPort(rawServer(t, func(conn net.Conn) {
@@ -241,7 +241,7 @@ func answerOn(t *testing.T, port string) {
 	}()
 }
 
-// TestSilentAddress has a first address that does not answer: the second one is tried before the
+// TestSilentAddress uses a first address that does not respond: the second one is tried before the
 // time is over.
 func TestSilentAddress(t *testing.T) {
 	_, port := fullListener(t, "127.0.1.9")

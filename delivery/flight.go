@@ -9,11 +9,11 @@ import (
 	"hookwheel/webhook"
 )
 
-// errRevoked means that an attempt was broken off because its message must not go to its endpoint
-// any more, or no longer in this form.
+// errRevoked means that an attempt was aborted because its message must no longer go to its
+// endpoint, or not in this form.
 var errRevoked = errors.New("the endpoint was changed, paused, disabled or deleted, or the payload expunged")
 
-// flight is an attempt under way. Any goroutine may revoke it.
+// flight is an attempt in flight. Any goroutine may revoke it.
 type flight struct {
 	delivery webhook.Delivery
 	ctx      context.Context // of dialing
@@ -21,13 +21,13 @@ type flight struct {
 	deadline time.Time
 
 	mu      sync.Mutex
-	on      *conn // that carries it; nil: none
-	sent    bool  // the kernel has all of the request
+	on      *conn // that carries the request; nil: none
+	sent    bool  // the kernel has the whole request
 	revoked bool
 	broken  bool // by revoke
 }
 
-// begin makes an attempt known, so that it can be revoked. The caller must call send.
+// begin registers an attempt, so that it can be revoked. The caller must call send.
 func (s *Sender) begin(d webhook.Delivery) *flight {
 	f := &flight{delivery: d}
 	f.ctx, f.cancel = s.dialer.within(s.timeout)
@@ -51,9 +51,9 @@ func (s *Sender) end(f *flight) {
 	}
 }
 
-// revoke breaks off the attempts to an endpoint that are not current and whose request is not
-// wholly with the receiver: when it returns, the kernel holds no byte of them. The others only wait
-// for an answer, which still counts.
+// revoke aborts the attempts to an endpoint that are not current, unless the receiver has their
+// whole request. When it returns, the kernel holds no byte of the aborted ones. The others only
+// wait for a response, which still counts.
 func (s *Sender) revoke(endpoint webhook.ID, current func(*webhook.Delivery) bool) {
 	var list []*flight
 	s.mu.Lock()
@@ -68,7 +68,7 @@ func (s *Sender) revoke(endpoint webhook.ID, current func(*webhook.Delivery) boo
 	}
 }
 
-// under lists the endpoints to which a message is under way.
+// under returns the endpoints to which a message is in flight.
 func (s *Sender) under(message webhook.ID) (endpoints []webhook.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,7 +97,7 @@ func (f *flight) revoke() {
 	}
 }
 
-// attach says which connection carries the request from now on.
+// attach sets the connection that carries the request from now on.
 func (f *flight) attach(c *conn) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -109,14 +109,14 @@ func (f *flight) attach(c *conn) error {
 	return nil
 }
 
-// detach says that the connection carries it no longer.
+// detach notes that the connection no longer carries the request.
 func (f *flight) detach() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.on = nil
 }
 
-// write hands the request to the kernel.
+// write passes the request to the kernel.
 func (f *flight) write(l *link, head, body []byte) error {
 	if err := l.SetDeadline(f.deadline); err != nil {
 		return err
@@ -134,7 +134,7 @@ func (f *flight) write(l *link, head, body []byte) error {
 	return err
 }
 
-// cause is errRevoked if that is why err happened.
+// cause returns errRevoked if revoke aborted the attempt, and otherwise err.
 func (f *flight) cause(err error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

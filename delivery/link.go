@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	idleConnection = 5 * time.Second // shorter than receivers usually keep theirs
+	idleConnection = 5 * time.Second // shorter than the idle timeout of most receivers
 	connectionLife = time.Minute     // so that a change of name or address is noticed
 )
 
-// peer is what a connection leads to. Attempts that go to the same one may share a connection, one
+// peer is the remote end of a connection. Attempts to the same peer may share a connection, one
 // after the other.
 type peer struct {
 	address  string // host:port
@@ -21,16 +21,16 @@ type peer struct {
 	insecure bool // its certificate is not verified
 }
 
-// link is a connection with all that lies between its ends.
+// link is a connection with its layers.
 type link struct {
-	net.Conn       // as it is used: through proxies and TLS
-	bottom   *conn // to the first peer
+	net.Conn       // the top layer, through proxies and TLS
+	bottom   *conn // the bottom layer: TCP to the receiver or the proxy
 	peer     peer
 	made     time.Time
 	used     time.Time // when it became idle
 }
 
-// Close discards what is still on its way to the receiver.
+// Close discards what has not reached the receiver yet.
 func (l *link) Close() error {
 	if l.bottom.pending() {
 		return l.bottom.Close()
@@ -39,13 +39,13 @@ func (l *link) Close() error {
 	return l.Conn.Close()
 }
 
-// idleLinks are open connections that carry nothing.
+// idleLinks are open connections without an attempt.
 type idleLinks struct {
 	patience time.Duration
 	limit    int
 
 	mu      sync.Mutex
-	byAge   list.List // of *link, the one used last at the end
+	byAge   list.List // of *link, the most recently used last
 	byPeer  map[peer][]*list.Element
 	sweeper *time.Timer // runs while there are any
 }
@@ -64,8 +64,8 @@ func (i *idleLinks) take(p peer) *link {
 	return nil
 }
 
-// put keeps a connection for the next attempt, unless it is old. If there are too many, the one
-// that was not used for longest gives way.
+// put keeps a connection for the next attempt, unless it is old. If there are too many, it closes
+// the least recently used one.
 func (i *idleLinks) put(l *link) {
 	l.used = time.Now()
 	if l.used.Sub(l.made) >= connectionLife {
@@ -96,7 +96,8 @@ func (i *idleLinks) remove(e *list.Element) *link {
 	return l
 }
 
-// sweep closes what has not been used since then, and reports whether there was any.
+// sweep closes the connections that were last used at or before since, and reports whether there
+// were any.
 func (i *idleLinks) sweep(since time.Time) bool {
 	var old []*link
 	i.mu.Lock()
@@ -118,5 +119,5 @@ func (i *idleLinks) sweep(since time.Time) bool {
 	return len(old) > 0
 }
 
-// clear closes all.
+// clear closes all idle connections.
 func (i *idleLinks) clear() bool { return i.sweep(time.Now()) }

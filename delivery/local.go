@@ -9,13 +9,13 @@ import (
 	"syscall"
 )
 
-// What follows tells what this machine lacks from what a receiver does: it must not use up a
-// customer's attempts.
+// The functions here distinguish failures of this machine from those of a receiver: the former must
+// not use up a customer's attempts.
 
-// errNoRoute means that this machine has no way to any network.
+// errNoRoute means that this machine has no route to any network.
 var errNoRoute = errors.New("this machine has no route to any network")
 
-// resources are the errors of a kernel that has run out of something.
+// resources are the errors of a kernel that has run out of a resource.
 var resources = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EAGAIN, syscall.ENETDOWN}
 
 // exhausted reports whether this machine lacked descriptors, memory, ports or its network.
@@ -23,14 +23,14 @@ func exhausted(err error) bool {
 	return slices.ContainsFunc(resources, func(errno syscall.Errno) bool { return errors.Is(err, errno) }) || portless(err)
 }
 
-// unreachable reports whether a question did not get as far as a name server. The errors of net's
-// resolver are texts.
+// unreachable reports whether a query did not reach a name server. The errors of net's resolver can
+// be told apart only by their texts.
 func unreachable(err *net.DNSError) bool {
 	ours := append([]syscall.Errno{syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL}, resources...)
 	return slices.ContainsFunc(ours, func(errno syscall.Errno) bool { return strings.Contains(err.Err, errno.Error()) })
 }
 
-// local returns what this machine lacks, if that is why err happened; else nil.
+// local returns what this machine lacks if that caused err; otherwise nil.
 func local(err error) error {
 	switch {
 	case exhausted(err), errors.Is(err, errNoNameServer):
@@ -43,14 +43,14 @@ func local(err error) error {
 	return nil
 }
 
-// portless reports whether there was no port left for a connection, rather than no address of ours
-// for its family.
+// portless reports whether no port was left for a connection. The same error can mean that this
+// machine has no address of the family.
 func portless(err error) bool {
 	var op *net.OpError
 	return errors.Is(err, syscall.EADDRNOTAVAIL) && errors.As(err, &op) && op.Addr != nil && routed("udp", op.Addr.String())
 }
 
-// routed reports whether packets could leave for an address; none does.
+// routed reports whether this machine has a route to an address. It sends no packet.
 func routed(network, address string) bool {
 	c, err := net.Dial(network, address)
 	if err != nil {
@@ -60,8 +60,8 @@ func routed(network, address string) bool {
 	return true
 }
 
-// worse picks of two failures to connect what says most: that we lack something, else anything but
-// that there is no way to an address, or no time left for it.
+// worse returns the more informative of two failures to connect: that this machine lacks a
+// resource, or else anything other than a missing route or a timeout.
 func worse(a, b error) error {
 	says := func(err error) bool {
 		return !errors.Is(err, syscall.ENETUNREACH) && !errors.Is(err, syscall.EADDRNOTAVAIL) && !errors.Is(err, context.Canceled)

@@ -26,8 +26,8 @@ func TestNoDescriptors(t *testing.T) {
 	}
 }
 
-// TestWithoutDescriptors has no descriptor left for a connection, and none for a name server: it is
-// the operator who reads that, and no attempt is used up.
+// TestWithoutDescriptors has no descriptor left, neither for a connection nor for a name server.
+// Only the operator sees that, and no attempt is used up.
 func TestWithoutDescriptors(t *testing.T) {
 	if os.Getenv("HOOKWHEEL_FEW_DESCRIPTORS") == "" {
 		t.Skip("run by TestNoDescriptors")
@@ -37,7 +37,7 @@ func TestWithoutDescriptors(t *testing.T) {
 	s := newTestSender(loopback)
 	s.timeout = 10 * time.Second
 	s.complaints.log = slog.New(slog.NewTextHandler(said, nil))
-	if _, why, _ := s.send(s.begin(testDelivery(server.URL))); why != reasonSuccess { // also has the runtime open what it needs
+	if _, why, _ := s.send(s.begin(testDelivery(server.URL))); why != reasonSuccess { // this also makes the runtime open what it needs
 		t.Fatal(why)
 	}
 	var files []*os.File
@@ -88,8 +88,8 @@ func TestIdleConnectionsGiveWay(t *testing.T) {
 	}
 }
 
-// TestClassifyLocal has the errors of a machine that lacks something, and others that look like
-// them.
+// TestClassifyLocal classifies the errors of a machine that lacks a resource, and others that look
+// like them.
 func TestClassifyLocal(t *testing.T) {
 	connect := func(errno syscall.Errno) error {
 		return &stepError{stepConnect, &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9}, Err: os.NewSyscallError("connect", errno)}}

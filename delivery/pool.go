@@ -15,42 +15,42 @@ import (
 )
 
 const (
-	maxUnrecorded  = 2048                   // outcomes that wait for the recorder; then workers wait too
+	maxUnrecorded  = 2048                   // outcomes that wait for the recorder; beyond it, workers wait too
 	maxRecord      = 512                    // outcomes in one record
-	maxRecordBytes = 200 << 10              // of outcomes in one record, but for the last of them
-	outcomeBytes   = 128                    // of an outcome beside its response and its URL, about
-	cursorInterval = 500 * time.Millisecond // how often cursors that move over unwanted messages are recorded
-	drainPatience  = 3 * time.Second        // how long attempts under way may go on when leadership ends
-	pausedInterval = 250 * time.Millisecond // between two looks whether attempts may begin again
+	maxRecordBytes = 200 << 10              // of outcomes in one record, except for the last one
+	outcomeBytes   = 128                    // of an outcome without its response and its URL, about
+	cursorInterval = 500 * time.Millisecond // how often cursors that move past unwanted messages are recorded
+	drainPatience  = 3 * time.Second        // how long attempts in flight may continue when leadership ends
+	pausedInterval = 250 * time.Millisecond // between checks whether attempts may begin again
 	flushPatience  = 2 * time.Second        // how long the last outcomes may then take to be recorded
 )
 
-// Recorder has outcomes written into the replicated log. It refuses, with a *webhook.Error, when
-// the term is over.
+// Recorder writes outcomes into the replicated log. It returns a *webhook.Error when the term is
+// over.
 type Recorder interface {
 	RecordProgress(ctx context.Context, term uint64, list []webhook.Progress) error
-	// DisableEndpoint disables an endpoint that has failed since then, or has said that it wants
-	// nothing any more.
+	// DisableEndpoint disables an endpoint that has failed since failSince, or that has asked for
+	// no further messages.
 	DisableEndpoint(ctx context.Context, term uint64, endpoint webhook.ID, failSince time.Time) error
 }
 
 // Config says how attempts are made.
 type Config struct {
 	Timeout   time.Duration  // of one attempt
-	Workers   int            // attempts under way at once
-	Allow     []netip.Prefix // private networks that may be delivered to
-	Deny      []netip.Prefix // networks that may not, whatever else is said
-	Proxy     *url.URL       // http, https, socks5 or socks5h, perhaps with user and password; nil: none
-	NoProxy   []string       // names, addresses and networks that are reached without it, as in the environment variable NO_PROXY
+	Workers   int            // attempts in flight
+	Allow     []netip.Prefix // private networks to which deliveries are allowed
+	Deny      []netip.Prefix // networks to which they are not, regardless of Allow
+	Proxy     *url.URL       // http, https, socks5 or socks5h, optionally with user and password; nil: none
+	NoProxy   []string       // names, addresses and networks that are reached without the proxy, as in the environment variable NO_PROXY
 	UserAgent string
 	Keyring   *webhook.Keyring // opens the secrets of endpoints
-	Clock     func() time.Time // what attempts are dated and signed with; nil: time.Now
+	Clock     func() time.Time // the time for dates and signatures of attempts; nil: time.Now
 	Paused    func() bool      // reports whether no attempts may begin, because the disk has no room to record them; nil: never
 	Logger    *slog.Logger
 	Metrics   prometheus.Registerer
 }
 
-// Pool makes the attempts of this node while it leads.
+// Pool makes the attempts while this node leads.
 type Pool struct {
 	config   Config
 	recorder Recorder
@@ -66,9 +66,9 @@ func NewPool(config Config, recorder Recorder) *Pool {
 	}
 }
 
-// Run makes the attempts that the scheduler hands out until ctx ends. Attempts under way then have
-// drainPatience to come to their end; it returns when all workers have, and what could be recorded
-// is.
+// Run makes the attempts that the scheduler hands out until ctx ends. Attempts in flight then have
+// drainPatience to finish. Run returns when all workers have stopped and all outcomes that can be
+// recorded are recorded.
 func (p *Pool) Run(ctx context.Context, term uint64, s *scheduler.Scheduler) {
 	outcomes := make(chan webhook.Outcome, maxUnrecorded)
 	recordCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -90,7 +90,7 @@ func (p *Pool) Run(ctx context.Context, term uint64, s *scheduler.Scheduler) {
 	p.report(scheduler.Stats{})
 }
 
-// work is one worker.
+// work runs one worker.
 func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<- webhook.Outcome) {
 	for {
 		d, ok := s.Next()
@@ -102,12 +102,12 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 			continue
 		}
 		f := p.sender.begin(d)
-		if !s.Current(&d) { // what changes from now on revokes it
+		if !s.Current(&d) { // changes from now on revoke it
 			f.revoke()
 		}
 		a, why, verdict := p.sender.send(f)
 		if ctx.Err() != nil && a.StatusCode == 0 {
-			s.Abandon(d) // we may have ended it ourselves: the next leader makes it again
+			s.Abandon(d) // we may have aborted it ourselves: the next leader makes it again
 			continue
 		}
 		p.count(d, &a, why)
@@ -115,22 +115,22 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 	}
 }
 
-// Revoke breaks off the attempts to an endpoint that the scheduler would not begin any more,
-// because the endpoint was changed, paused, disabled or deleted. No byte of their requests goes out
-// after it returns; those whose request the receiver has in full only wait for its answer, which
-// counts.
+// Revoke aborts the attempts to an endpoint that the scheduler would no longer begin, because the
+// endpoint was changed, paused, disabled or deleted. No byte of their requests is sent after it
+// returns. Attempts whose whole request the receiver has are not aborted: they only wait for its
+// response, which counts.
 func (p *Pool) Revoke(endpoint webhook.ID, s *scheduler.Scheduler) {
 	p.sender.revoke(endpoint, s.Current)
 }
 
-// RevokeMessage does the same with a message whose payload was expunged.
+// RevokeMessage does the same for a message whose payload was expunged.
 func (p *Pool) RevokeMessage(message webhook.ID, s *scheduler.Scheduler) {
 	for _, endpoint := range p.sender.under(message) {
 		p.Revoke(endpoint, s)
 	}
 }
 
-// awaitRoom waits while no attempts may begin; it returns false if ctx ends before.
+// awaitRoom waits while no attempts may begin. It returns false if ctx ends first.
 func (p *Pool) awaitRoom(ctx context.Context) bool {
 	for p.config.Paused != nil && p.config.Paused() {
 		select {
@@ -150,8 +150,8 @@ func (p *Pool) count(d webhook.Delivery, a *webhook.Attempt, why reason) {
 	}
 }
 
-// record writes outcomes until there are no more, one record at a time: the next one fills
-// meanwhile.
+// record writes outcomes until the channel is closed, one record after the other: the next one
+// fills in the meantime.
 func (p *Pool) record(ctx context.Context, term uint64, s *scheduler.Scheduler, outcomes <-chan webhook.Outcome) {
 	tick := time.NewTicker(cursorInterval)
 	defer tick.Stop()
@@ -178,24 +178,24 @@ func (p *Pool) record(ctx context.Context, term uint64, s *scheduler.Scheduler, 
 		}
 		if err := p.recorder.RecordProgress(ctx, term, list); err != nil {
 			p.config.Logger.Warn("attempts could not be recorded; the next leader makes them again", "attempts", len(batch), "error", err)
-			over = true // a gap in what is recorded must never be passed by a cursor
+			over = true // a cursor must never pass a gap in what is recorded
 			continue
 		}
 		s.Settle(list)
 	}
 }
 
-// disable has endpoints disabled that have failed for too long, or want nothing any more. What
-// fails is asked for again when the endpoint fails again.
+// disable disables endpoints that have failed for too long, or that have asked for no further
+// messages. If it fails, it is tried again when the endpoint fails again.
 func (p *Pool) disable(ctx context.Context, term uint64, s *scheduler.Scheduler) {
 	for _, d := range s.Disabled() {
 		if err := p.recorder.DisableEndpoint(ctx, term, d.Endpoint.ID, d.FailingSince); err != nil {
-			p.config.Logger.Warn("an endpoint that should be disabled is not yet", "endpoint", d.Endpoint.ID.Text(webhook.KindEndpoint), "error", err)
+			p.config.Logger.Warn("could not disable an endpoint; it is tried again when the endpoint fails again", "endpoint", d.Endpoint.ID.Text(webhook.KindEndpoint), "error", err)
 		}
 	}
 }
 
-// collect takes what waits, up to the bounds of a record.
+// collect returns first and the outcomes that wait, up to the limits of a record.
 func collect(first webhook.Outcome, outcomes <-chan webhook.Outcome) []webhook.Outcome {
 	batch := []webhook.Outcome{first}
 	size := sizeOf(&first)
@@ -214,7 +214,7 @@ func collect(first webhook.Outcome, outcomes <-chan webhook.Outcome) []webhook.O
 	return batch
 }
 
-// sizeOf is about how many bytes an outcome takes in a record.
+// sizeOf returns about how many bytes an outcome takes in a record.
 func sizeOf(o *webhook.Outcome) int {
 	return len(o.Attempt.Response) + len(o.Attempt.URL) + outcomeBytes
 }

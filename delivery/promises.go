@@ -2,9 +2,8 @@
 
 package delivery
 
-// The file sabotage.go says what a build with a tag breaks on purpose, to show that package faults
-// finds it.
+// sabotage.go breaks this promise on purpose, in a build with its tag, to show that package faults
+// detects it.
 
-// discardsUnsent has the kernel discard what a receiver has not got when an attempt at it has
-// ended.
+// discardsUnsent makes the kernel discard what the receiver has not received when an attempt ends.
 const discardsUnsent = true

@@ -18,11 +18,11 @@ import (
 	"golang.org/x/net/proxy"
 )
 
-// maxProxyAnswer is how many bytes a proxy may say before the tunnel begins.
+// maxProxyAnswer is how many bytes a proxy may send before the tunnel begins.
 const maxProxyAnswer = 16 << 10
 
-// proxyFunc tells through which proxy a target is reached; nil: none. The rules of noProxy are
-// those of the environment variable NO_PROXY, with which loopback addresses are never reached
+// proxyFunc returns a function that returns the proxy for a target, or nil. The rules of noProxy
+// are those of the environment variable NO_PROXY, by which loopback addresses are never reached
 // through a proxy.
 func proxyFunc(through *url.URL, noProxy []string) func(*url.URL) (*url.URL, error) {
 	if through == nil {
@@ -32,8 +32,8 @@ func proxyFunc(through *url.URL, noProxy []string) func(*url.URL) (*url.URL, err
 	return config.ProxyFunc()
 }
 
-// proxyAnswer is what a proxy did instead of opening a tunnel. It may be about the receiver, so
-// customers read it.
+// proxyAnswer is what a proxy did instead of opening a tunnel. It may be about the receiver, so it
+// is shown to customers.
 type proxyAnswer string
 
 func (a proxyAnswer) Error() string { return string(a) }
@@ -49,7 +49,8 @@ func proxyAddress(p *url.URL) string {
 	return net.JoinHostPort(p.Hostname(), port)
 }
 
-// throughProxy opens a tunnel to address over a connection to the proxy, whose end ends it.
+// throughProxy opens a tunnel to address over a connection to the proxy. Closing the connection
+// ends it.
 func (d *dialer) throughProxy(ctx context.Context, c net.Conn, p *url.URL, address string) (net.Conn, error) {
 	if p.Scheme == "https" {
 		secure := tls.Client(c, &tls.Config{ServerName: p.Hostname(), MinVersion: tls.VersionTLS12, RootCAs: d.roots})
@@ -70,7 +71,7 @@ func (d *dialer) throughProxy(ctx context.Context, c net.Conn, p *url.URL, addre
 	return c, err
 }
 
-// throughCONNECT asks for a tunnel as RFC 9110, section 9.3.6, describes it.
+// throughCONNECT opens a tunnel with CONNECT (RFC 9110, section 9.3.6).
 func throughCONNECT(c net.Conn, user *url.Userinfo, address string) error {
 	request := "CONNECT " + address + " HTTP/1.1\r\nHost: " + address + "\r\n"
 	if user != nil {
@@ -86,16 +87,16 @@ func throughCONNECT(c net.Conn, user *url.Userinfo, address string) error {
 	case err != nil:
 		return err
 	case response.StatusCode == http.StatusProxyAuthRequired:
-		return errors.New("it wants another user or password")
+		return errors.New("it requires a different user or password")
 	case response.StatusCode != http.StatusOK:
 		return proxyAnswer(fmt.Sprintf("answered %d %s", response.StatusCode, http.StatusText(response.StatusCode)))
 	case reader.Buffered() > 0:
-		return errors.New("it said more than that the tunnel is open")
+		return errors.New("it sent data after its response to CONNECT")
 	}
 	return nil
 }
 
-// throughSOCKS asks for a tunnel as RFC 1928 and 1929 describe it.
+// throughSOCKS opens a tunnel with SOCKS 5 (RFC 1928 and 1929).
 func throughSOCKS(ctx context.Context, c net.Conn, p *url.URL, address string) (net.Conn, error) {
 	var auth *proxy.Auth
 	if p.User != nil {
@@ -108,7 +109,7 @@ func throughSOCKS(ctx context.Context, c net.Conn, p *url.URL, address string) (
 	}
 	tunnel, err := dialer.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
 	if err != nil {
-		if reply, ok := strings.CutPrefix(inner(err).Error(), "unknown error "); ok { // it is what the library puts before a reply
+		if reply, ok := strings.CutPrefix(inner(err).Error(), "unknown error "); ok { // the library's prefix for a reply
 			err = proxyAnswer("answered: " + reply)
 		}
 		return nil, err
@@ -116,7 +117,7 @@ func throughSOCKS(ctx context.Context, c net.Conn, p *url.URL, address string) (
 	return tunnel, nil
 }
 
-// existing dials by returning an existing connection.
+// existing is a dialer that returns an existing connection.
 type existing struct{ net.Conn }
 
 func (e existing) Dial(string, string) (net.Conn, error) { return e.Conn, nil }

@@ -92,7 +92,7 @@ func (p *tunnels) socks(conn net.Conn) {
 	p.join(conn, fmt.Sprintf("%s:%d", host, port))
 }
 
-// proxied makes a sender that goes through a proxy. The addresses of 203.0.113.0/24 stand for the
+// proxied returns a sender that goes through a proxy. The addresses of 203.0.113.0/24 represent the
 // Internet.
 func proxied(t *testing.T, proxy string, noProxy ...string) *Sender {
 	t.Helper()
@@ -184,7 +184,7 @@ func TestBadProxies(t *testing.T) {
 		text string // that customers read
 		log  string // that the operator reads
 	}{
-		login.URL:                             {reasonProxy, failed, "another user or password"},
+		login.URL:                             {reasonProxy, failed, "a different user or password"},
 		"http://" + refused.Addr().String():   {reasonProxy, failed, "connection refused"},
 		"http://" + closed:                    {reasonConnect, "the proxy through which requests are sent closed", ""},
 		"socks5://" + closed:                  {reasonConnect, "the proxy through which requests are sent closed", ""},
@@ -195,7 +195,7 @@ func TestBadProxies(t *testing.T) {
 		"https://" + rawServer(t, hang):       {reasonTimeout, late, ""},
 		"http://" + rawServer(t, say("SSH!")): {reasonProxy, failed, "malformed"},
 		"http://" + rawServer(t, endless("HTTP/1.1 200 OK\r\n", "X: y\r\n", 0)): {reasonProxy, failed, "malformed"},
-		"http://" + rawServer(t, say("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK")): {reasonProxy, failed, "it said more"},
+		"http://" + rawServer(t, say("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK")): {reasonProxy, failed, "it sent data after its response"},
 		"http://" + rawServer(t, say("HTTP/1.1 502 No\r\n\r\n")):                {reasonConnect, "answered 502 Bad Gateway", ""},
 		"socks5://" + refuses: {reasonConnect, "answered: host unreachable", ""},
 	} {

@@ -11,29 +11,30 @@ import (
 )
 
 const (
-	replayInterval = 50 * time.Millisecond // between two looks at running tasks
+	replayInterval = 50 * time.Millisecond // between checks of running tasks
 	replayPatience = time.Second           // after a step that failed
 )
 
-// Replays is what the replayer reads of the store.
+// Replays is the part of the store that a Replayer reads.
 type Replays interface {
-	// RunningTasks are those to be moved, the oldest first.
+	// RunningTasks returns the tasks to be moved, the oldest first.
 	RunningTasks() []*webhook.Task
-	// NextStep says which messages, at most most, a task takes next. It does a bounded part of the
-	// work.
-	NextStep(task *webhook.Task, most int) (webhook.TaskStep, error)
+	// NextStep returns which messages, at most limit, a task takes next. Each call does a bounded
+	// amount of work.
+	NextStep(task *webhook.Task, limit int) (webhook.TaskStep, error)
 }
 
-// Stepper has steps of tasks written into the replicated log. It refuses, with a *webhook.Error, a
-// step of a task that was moved or changed meanwhile, and any when the term is over.
+// Stepper writes steps of tasks into the replicated log. It returns a *webhook.Error if the task
+// was moved or changed in the meantime, or if the term is over.
 type Stepper interface {
 	StepTask(ctx context.Context, term uint64, step *webhook.TaskStep) error
 }
 
-// Replayer moves tasks on while this node leads: it looks through their logs and puts what they
-// take into manual sets, at their rate and never much at once. Applications take turns, a step of
-// one of their tasks each, so that those with many replays over long logs do not hold up the
-// others. All that must last is in the store, so the next leader goes on where this one stopped.
+// Replayer moves tasks while this node leads: it searches their logs and puts the messages that
+// they take into manual sets, at their rate and never many at once. Applications take turns, each
+// with a step of one of its tasks, so that an application with many replays over long logs does not
+// delay the others. All durable state is in the store, so the next leader continues where this one
+// stopped.
 type Replayer struct {
 	replays Replays
 	stepper Stepper
@@ -41,16 +42,16 @@ type Replayer struct {
 	log     *slog.Logger
 	wake    chan struct{}
 	paces   map[webhook.ID]*pace
-	latest  map[webhook.ID]webhook.ID // by application: the task that had its turn last
+	latest  map[webhook.ID]webhook.ID // by application: the task that had the last turn
 }
 
-// NewReplayer returns a Replayer for a leader of that term.
+// NewReplayer returns a Replayer for the leader of a term.
 func NewReplayer(replays Replays, stepper Stepper, term uint64, log *slog.Logger) *Replayer {
 	return &Replayer{replays: replays, stepper: stepper, term: term, log: log, wake: make(chan struct{}, 1),
 		paces: make(map[webhook.ID]*pace), latest: make(map[webhook.ID]webhook.ID)}
 }
 
-// Wake says that a task was made or changed. It never blocks.
+// Wake tells the Replayer that a task was created or changed. It never blocks.
 func (r *Replayer) Wake() {
 	select {
 	case r.wake <- struct{}{}:
@@ -58,7 +59,7 @@ func (r *Replayer) Wake() {
 	}
 }
 
-// Run moves tasks until ctx ends. Without any it sleeps until Wake.
+// Run moves tasks until ctx ends. Without tasks it sleeps until Wake.
 func (r *Replayer) Run(ctx context.Context) {
 	for {
 		running := r.replays.RunningTasks()
@@ -76,8 +77,7 @@ func (r *Replayer) Run(ctx context.Context) {
 	}
 }
 
-// forget lets go of the paces of tasks that do not run any more, and of applications without
-// running tasks.
+// forget drops the paces of tasks that no longer run, and applications without running tasks.
 func (r *Replayer) forget(running []*webhook.Task) {
 	paces := make(map[webhook.ID]*pace, len(running))
 	latest := make(map[webhook.ID]webhook.ID)
@@ -92,8 +92,8 @@ func (r *Replayer) forget(running []*webhook.Task) {
 	r.paces, r.latest = paces, latest
 }
 
-// move makes one step of each application that has a task that may take one, and returns how long
-// to wait before the next round.
+// move takes one step for each application with a task that is ready, and returns how long to wait
+// before the next round.
 func (r *Replayer) move(ctx context.Context, running []*webhook.Task) time.Duration {
 	wait := replayInterval
 	for _, tasks := range r.turns(running) {
@@ -116,8 +116,8 @@ func (r *Replayer) move(ctx context.Context, running []*webhook.Task) time.Durat
 	return wait
 }
 
-// turns returns the tasks that are not at their end, by application; of each, those behind the one
-// that had its turn last come first.
+// turns returns the unfinished tasks, by application. Within an application, the tasks after the
+// one that had the last turn come first.
 func (r *Replayer) turns(running []*webhook.Task) (list [][]*webhook.Task) {
 	places := make(map[webhook.ID]int)
 	for _, t := range running {
@@ -142,7 +142,7 @@ func (r *Replayer) turns(running []*webhook.Task) (list [][]*webhook.Task) {
 	return list
 }
 
-// step moves a task on and reports whether it is to go on at once.
+// step moves a task and reports whether the next step should follow at once.
 func (r *Replayer) step(ctx context.Context, t *webhook.Task, most int) (more bool) {
 	p := r.paces[t.ID]
 	step, err := r.replays.NextStep(t, most)
@@ -151,10 +151,10 @@ func (r *Replayer) step(ctx context.Context, t *webhook.Task, most int) (more bo
 	}
 	switch {
 	case ctx.Err() != nil:
-	case webhook.ErrorCode(err) == webhook.CodeConflict, webhook.ErrorCode(err) == webhook.CodeNotFound: // it was changed meanwhile
+	case webhook.ErrorCode(err) == webhook.CodeConflict, webhook.ErrorCode(err) == webhook.CodeNotFound: // it was changed in the meantime
 		p.rest = time.Now().Add(replayInterval)
 	case err != nil:
-		r.log.Warn("a replay could not be moved on; it is tried again", "task", t.ID.Text(webhook.KindTask), "error", err)
+		r.log.Warn("could not advance a replay; it is tried again", "task", t.ID.Text(webhook.KindTask), "error", err)
 		p.rest = time.Now().Add(replayPatience)
 	default:
 		p.spend(len(step.Messages))
@@ -163,8 +163,8 @@ func (r *Replayer) step(ctx context.Context, t *webhook.Task, most int) (more bo
 	return false
 }
 
-// allowance is how many messages a task may take now. Steps are made of many, if no rate is to be
-// kept: each is an entry in the replicated log.
+// allowance returns how many messages a task may take now. Without a rate, steps take many
+// messages: each step is an entry in the replicated log.
 func (r *Replayer) allowance(t *webhook.Task, now time.Time) int {
 	p := r.paces[t.ID]
 	if p == nil {
@@ -181,15 +181,15 @@ func (r *Replayer) allowance(t *webhook.Task, now time.Time) int {
 	return max(0, min(room, p.tokens(float64(t.Rate), now)))
 }
 
-// pace is a token bucket that holds what a fifth of a second brings, or one.
+// pace is a token bucket that holds the tokens of a fifth of a second, but at least one.
 type pace struct {
 	filled float64
 	at     time.Time
-	rest   time.Time // no step before
+	rest   time.Time // no step before this time
 }
 
-// tokens is how many messages may be taken, MaxTaskStep at most; rate is per second, 0 without
-// bound.
+// tokens returns how many messages may be taken, at most MaxTaskStep; rate is per second, 0 for no
+// limit.
 func (p *pace) tokens(rate float64, now time.Time) int {
 	if rate == 0 {
 		p.filled = 0

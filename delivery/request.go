@@ -10,8 +10,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// appendHead appends the request line and what is the same in each request to an endpoint. Its own
-// headers take the place of ours that may be chosen.
+// appendHead appends the request line and the headers that are the same in each request to an
+// endpoint. The endpoint's own headers replace ours where that is allowed.
 func appendHead(dst []byte, u *webhook.URL, userAgent string, own webhook.Headers) []byte {
 	dst = append(dst, "POST "+u.Target+" HTTP/1.1\r\n"...)
 	dst = appendHeader(dst, "Host", u.HostPort())
@@ -36,9 +36,9 @@ func appendHead(dst []byte, u *webhook.URL, userAgent string, own webhook.Header
 	return dst
 }
 
-// appendRequest appends all of a request but its body. The headers of Standard Webhooks 1.0.0 come
-// last; those that begin with svix say the same for receivers that verify with a Svix library, and
-// the endpoint's style may add one.
+// appendRequest appends a request without its body. The headers of Standard Webhooks 1.0.0 come
+// last. Those that begin with svix repeat them for receivers that verify with a Svix library, and
+// the endpoint's style may add another one.
 func (o *opened) appendRequest(dst []byte, d webhook.Delivery, body []byte, now time.Time) []byte {
 	contentType := d.Message.ContentType
 	if d.Endpoint.Envelope || contentType == "" {
@@ -65,8 +65,8 @@ func (o *opened) appendRequest(dst []byte, d webhook.Delivery, body []byte, now 
 	return append(dst, "\r\n"...)
 }
 
-// appendHeader appends a header line. Whoever took the value in has refused control characters;
-// should one be there after all, it is a space on the wire.
+// appendHeader appends a header line. Control characters in values were refused earlier; as a
+// precaution, they are sent as spaces.
 func appendHeader(dst []byte, name, value string) []byte {
 	dst = append(dst, name...)
 	dst = append(dst, ": "...)

@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// controlPatience is how long the name servers have to answer the control question.
+// controlPatience is how long to wait for an answer to the control query.
 const controlPatience = 2 * time.Second
 
-// errNoNameServer means that no name server of ours answers, whatever it is asked.
+// errNoNameServer means that none of our name servers answers any query.
 var errNoNameServer = errors.New("no name server answers")
 
-// hostsFile knows the names of this machine's hosts file only. It is asked first because net finds
-// names without a dot there only if they are not written as absolute.
+// hostsFile resolves only the names in this machine's hosts file. It is asked first because net
+// does not find names without a dot there if they are written as absolute.
 var hostsFile = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 	return nil, errors.New("only the hosts file is asked")
 }}
 
-// resolve returns the addresses of a name that may be delivered to, families in turn. The name is
-// absolute: the search domains of this machine are not for customers.
+// resolve returns the addresses of a name to which deliveries are allowed, alternating between
+// families. The name is absolute: customers must not use the search domains of this machine.
 func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	began := time.Now()
 	all, err := d.lookup(ctx, host)
@@ -51,9 +51,9 @@ func (d *dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) 
 	return d.resolver.LookupNetIP(ctx, "ip", host+".")
 }
 
-// whose returns errNoNameServer if a look-up failed because no name server answered any question
-// since it began. A server that is silent about one name only leaves it to the name's own servers,
-// and so does one that says that it failed.
+// whose adds errNoNameServer to err if a lookup failed because no name server has answered any
+// query since it began. If name servers answer other queries, or respond with a failure, the fault
+// is with the servers of the name.
 func (d *dialer) whose(err error, began time.Time) error {
 	var dns *net.DNSError
 	switch {
@@ -73,8 +73,8 @@ func (d *dialer) whose(err error, began time.Time) error {
 	return err
 }
 
-// interleave has the families take turns, beginning with that of the first address (RFC 8305,
-// section 4).
+// interleave alternates between the address families, beginning with that of the first address (RFC
+// 8305, section 4).
 func interleave(list []netip.Addr) []netip.Addr {
 	var families [2][]netip.Addr
 	first := list[0].Is4()

@@ -9,9 +9,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// secrets are the URLs, signing keys and own headers of endpoints, opened. An endpoint is never
-// changed, only replaced, so what was opened for one holds for as long as the endpoint is the same
-// in memory.
+// secrets caches the opened URLs, signing keys and own headers of endpoints. An endpoint in memory
+// is never changed, only replaced, so a cached value is valid for the same pointer.
 type secrets struct {
 	keyring   *webhook.Keyring
 	userAgent string
@@ -23,15 +22,15 @@ type secrets struct {
 // maxOpened is how many endpoints' secrets are cached; beyond it the cache is cleared.
 const maxOpened = 100_000
 
-// notOpened is all that customers read of secrets that can't be opened.
+// notOpened is the text that customers see if secrets can't be opened.
 const notOpened = "not sent: the sender could not open the endpoint's secrets; its operator must act"
 
-// opened is what the requests to an endpoint have in common.
+// opened is what all requests to an endpoint have in common.
 type opened struct {
 	endpoint *webhook.Endpoint
 	url      webhook.URL
 	keys     []openKey
-	head     []byte // the request line and the headers that are the same in each request
+	head     []byte // the request line and the headers that all requests share
 }
 
 type openKey struct {
@@ -71,14 +70,14 @@ func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
 			return nil, err
 		}
 		if err := json.Unmarshal(text, &own); err != nil {
-			return nil, fmt.Errorf("the own headers of the endpoint: %w", err)
+			return nil, fmt.Errorf("the headers of the endpoint: %w", err)
 		}
 	}
 	var err error
 	if o.url, err = webhook.ParseURL(endpoint.URL); err == nil {
 		err = own.Validate()
 	}
-	if err != nil { // both were checked when the endpoint was made
+	if err != nil { // both were checked when the endpoint was created
 		return nil, err
 	}
 	o.head = appendHead(nil, &o.url, s.userAgent, own)
@@ -91,7 +90,7 @@ func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
 	return o, nil
 }
 
-// appendSignatures appends one signature for each key that is in force, with spaces between.
+// appendSignatures appends a signature by each key that has not expired, separated by spaces.
 func (o *opened) appendSignatures(dst []byte, now time.Time, id string, timestamp int64, body []byte) []byte {
 	for i := range o.keys {
 		key := &o.keys[i]
@@ -106,7 +105,7 @@ func (o *opened) appendSignatures(dst []byte, now time.Time, id string, timestam
 	return dst
 }
 
-// shared are the symmetric keys in force, the current one first.
+// shared returns the symmetric keys that have not expired, the current one first.
 func (o *opened) shared(now time.Time) (list []webhook.SigningKey) {
 	for i := range o.keys {
 		if key := &o.keys[i]; key.inForce(now) && !key.Asymmetric() {

@@ -9,7 +9,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// A key that the configuration lacks is for the operator to know, and not for each attempt anew;
+// A key that the configuration lacks is reported to the operator, and not again for each attempt;
 // the customer reads that it is not their fault, and no attempt is used up.
 func TestMissingKey(t *testing.T) {
 	ring, err := webhook.NewKeyring([]string{strings.Repeat("k", 32)})

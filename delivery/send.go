@@ -14,24 +14,24 @@ import (
 )
 
 const (
-	maxResponseHeader = 32 << 10 // bytes; a larger one is a failed attempt
+	maxResponseHeader = 32 << 10 // bytes; with more, the attempt fails
 	maxOneWrite       = 16 << 10 // bytes of a request that are copied to be written at once
 )
 
-// Sender makes single attempts. It may be used from any goroutine.
+// Sender makes single attempts. It is safe for concurrent use.
 type Sender struct {
 	dialer     *dialer
 	timeout    time.Duration
 	secrets    *secrets
 	complaints *complaints
 	clock      func() time.Time
-	readers    sync.Pool // of *bufio.Reader; the headers of an answer must fit into the buffer of one
+	readers    sync.Pool // of *bufio.Reader; the headers of a response must fit into its buffer
 
 	mu      sync.Mutex
-	flights map[webhook.ID]map[*flight]struct{} // attempts under way, by endpoint
+	flights map[webhook.ID]map[*flight]struct{} // attempts in flight, by endpoint
 }
 
-// newSender returns a sender that waits at most config.Timeout for the whole of an attempt.
+// newSender returns a Sender that limits each attempt to config.Timeout.
 func newSender(config *Config) *Sender {
 	clock := config.Clock
 	if clock == nil {
@@ -42,8 +42,8 @@ func newSender(config *Config) *Sender {
 		flights: make(map[webhook.ID]map[*flight]struct{})}
 }
 
-// send makes the attempt that was begun. What it returns lacks the ID, which the log gives, and
-// Next, which the scheduler gives.
+// send makes the attempt that was begun. In the attempt that it returns, the log sets the ID and
+// the scheduler sets Next.
 func (s *Sender) send(f *flight) (webhook.Attempt, reason, scheduler.Verdict) {
 	defer s.end(f)
 	start, begun, d := s.clock(), time.Now(), f.delivery
@@ -56,7 +56,7 @@ func (s *Sender) send(f *flight) (webhook.Attempt, reason, scheduler.Verdict) {
 	}
 	response := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(response)
-	response.StreamBody = true // it is read as far as we keep it
+	response.StreamBody = true // only the part that we keep is read
 	why := reasonSecret
 	if opened, err := s.secrets.of(d.Endpoint); err != nil {
 		s.complaints.make(reasonSecret, d.Endpoint, err)
@@ -71,7 +71,7 @@ func (s *Sender) send(f *flight) (webhook.Attempt, reason, scheduler.Verdict) {
 	return a, why, judge(response, &a, why, start)
 }
 
-// exchange sends the request and reads as much of the answer as is kept.
+// exchange sends the request and reads the part of the response that is kept.
 func (s *Sender) exchange(f *flight, o *opened, now time.Time, response *fasthttp.Response, a *webhook.Attempt) reason {
 	body := f.delivery.Message.Payload
 	if f.delivery.Endpoint.Envelope {
@@ -97,8 +97,8 @@ func (s *Sender) exchange(f *flight, o *opened, now time.Time, response *fasthtt
 	switch {
 	case why == reasonProtocol:
 	case err != nil && why == reasonSuccess && len(text) == 0:
-		// The receiver said 2xx; that what it said next got lost on the way changes nothing.
-		a.Response = []byte("the status arrived, the body that it announces did not")
+		// The receiver responded with 2xx. A lost body does not change that.
+		a.Response = []byte("the status arrived, but the announced body did not")
 	default:
 		a.Response = text
 	}
@@ -113,8 +113,8 @@ func (s *Sender) exchange(f *flight, o *opened, now time.Time, response *fasthtt
 	return why
 }
 
-// roundTrip writes the request to a connection and reads the headers of the answer. It takes
-// another connection if the receiver certainly did not take the request from the one before.
+// roundTrip writes the request to a connection and reads the headers of the answer. It uses another
+// connection if the receiver cannot have received the request on the previous one.
 func (s *Sender) roundTrip(f *flight, u webhook.URL, head, body []byte, response *fasthttp.Response) (*link, *bufio.Reader, error) {
 	p := peer{address: u.Address(), secure: u.Secure, insecure: u.Secure && f.delivery.Endpoint.InsecureTLS}
 	for {
@@ -150,14 +150,14 @@ func (s *Sender) roundTrip(f *flight, u webhook.URL, head, body []byte, response
 	}
 }
 
-// release gives a reader back, without the connection.
+// release returns a reader to the pool, detached from its connection.
 func (s *Sender) release(reader *bufio.Reader) {
 	reader.Reset(nil)
 	s.readers.Put(reader)
 }
 
-// readSome reads the first webhook.MaxResponse bytes of the body, and reports whether that is all
-// of it.
+// readSome reads the first webhook.MaxResponse bytes of the body, and reports whether the body ends
+// there.
 func readSome(response *fasthttp.Response) (body []byte, complete bool, err error) {
 	stream := response.BodyStream()
 	if stream == nil {

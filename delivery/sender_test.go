@@ -28,7 +28,7 @@ func newTestSender(allow []netip.Prefix) *Sender {
 		Logger: slog.New(slog.DiscardHandler)})
 }
 
-// sendTo makes one attempt.
+// sendTo makes a single attempt.
 func sendTo(url string, allow []netip.Prefix) (webhook.Attempt, reason) {
 	s := newTestSender(allow)
 	s.dialer.idle.patience = shortIdle
@@ -92,7 +92,7 @@ func drip(conn net.Conn) {
 	}
 }
 
-// TestReceivers has every kind of receiver; each attempt ends with a reason and a text that a
+// TestReceivers tries every kind of receiver; each attempt ends with a reason and a text that a
 // customer understands.
 func TestReceivers(t *testing.T) {
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
@@ -131,7 +131,7 @@ func TestReceivers(t *testing.T) {
 		{"private by name", "http://localhost:" + port, nil, 0, reasonBlocked, "private or reserved"},
 		{"private, mapped", "http://[::ffff:127.0.0.1]:" + port, nil, 0, reasonBlocked, "private or reserved"},
 	}
-	l.Close() // not before the others listen, who might get its port
+	l.Close() // only once the others listen, as they might get its port
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			start := time.Now()

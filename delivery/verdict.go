@@ -15,14 +15,14 @@ import (
 
 const (
 	minRest = time.Second
-	maxRest = time.Hour // an endpoint can ask for more, and is asked again then
+	maxRest = time.Hour // an endpoint that asks for more is tried again after this time
 
-	// controlHeader is how an answer says more than its status does: "disable" or "abort-message",
-	// as in Svix, in any case.
+	// controlHeader is a response header that gives an instruction beside the status: "disable" or
+	// "abort-message", as in Svix, in upper or lower case.
 	controlHeader = "Webhook-Delivery"
 )
 
-// judge says what an attempt means for the endpoint and for the message.
+// judge returns what an attempt means for the endpoint and for the message.
 func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time.Time) (v scheduler.Verdict) {
 	if why != reasonSuccess {
 		v.Text = failureText(a, why)
@@ -60,7 +60,7 @@ func overloads(status uint16, why reason) bool {
 	}
 }
 
-// failureText says in few words how an attempt failed.
+// failureText returns a short text about how an attempt failed.
 func failureText(a *webhook.Attempt, why reason) string {
 	if a.StatusCode != 0 {
 		return fmt.Sprintf("status %d", a.StatusCode)
@@ -68,8 +68,8 @@ func failureText(a *webhook.Attempt, why reason) string {
 	return string(a.Response)
 }
 
-// retryAfter reads the header of that name, seconds or a date (RFC 9110, section 10.2.3), within
-// bounds; 0: there is none that makes sense.
+// retryAfter parses the Retry-After header, seconds or a date (RFC 9110, section 10.2.3), and
+// limits it to maxRest. It returns 0 if the header is missing or invalid.
 func retryAfter(text string, now time.Time) time.Duration {
 	if text == "" {
 		return 0
@@ -81,7 +81,7 @@ func retryAfter(text string, now time.Time) time.Duration {
 			return 0
 		}
 		rest = at.Sub(now)
-	} else if seconds, err := strconv.ParseUint(text, 10, 32); err == nil { // else there are too many digits
+	} else if seconds, err := strconv.ParseUint(text, 10, 32); err == nil { // otherwise there are too many digits
 		rest = time.Duration(seconds) * time.Second
 	}
 	return min(max(rest, minRest), maxRest)
