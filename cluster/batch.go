@@ -7,35 +7,35 @@ import (
 	"time"
 )
 
-// Bounds of a batch: beyond about a hundred commands an entry saves nothing more and only adds to
-// the latency. One batch is on its way at a time. Two, of which one is on the disk while the other
-// is applied, bring no more events per second, but twice the entries of half the size: twice the
-// syncs, which delay each other, and what is sent for one endpoint delays the others more.
+// Limits of a batch. Beyond about a hundred commands, a larger entry saves nothing and only adds
+// latency. Only one batch is in flight. With two, one being written while the other is applied,
+// throughput is no higher, but there are twice as many entries of half the size: twice the syncs,
+// which delay each other, and the load of one endpoint delays the others more.
 const (
 	maxBatchCommands = 128
-	maxBatchBytes    = 256 << 10 // of what applying the commands takes; a larger one travels alone
+	maxBatchBytes    = 256 << 10 // total cost of the commands; a command with a higher cost is sent alone
 	maxCommand       = 16 << 20  // of one command
-	maxQueue         = 4096      // commands that wait for a batch; more wait in Propose
+	maxQueue         = 4096      // commands that wait for a batch; further ones wait in Propose
 	commandOverhead  = 64
 
-	// gatherDelay is how long a batch that is far from full waits for company. Those who were
-	// answered together ask again together, a little apart; without it the first of them would
-	// travel alone.
+	// gatherDelay is how long a batch that is far from full waits for more commands. Callers whose
+	// commands shared a batch send their next commands at almost the same time; without the delay,
+	// the first of these would be sent alone.
 	gatherDelay = 300 * time.Microsecond
-	gathered    = 48 // commands that are company enough
+	gathered    = 48 // a batch with so many commands does not wait
 )
 
 var (
-	// errNotTaken: the command is in no log and will not be.
+	// errNotTaken means that the command is not in any log and never will be.
 	errNotTaken = errors.New("cluster: no leader took the command")
-	// errUnknown: the command may or may not come to be applied.
+	// errUnknown means that the command may or may not be applied later.
 	errUnknown = errors.New("cluster: the leader was lost before it answered")
 )
 
-// proposal is a command on its way, with the caller who waits.
+// proposal is a command in flight, for which a caller waits.
 type proposal struct {
 	command   Command
-	forwarded bool // came from another node: if this one is not the leader, it goes back
+	forwarded bool // came from another node: if this node is not the leader, it is returned
 	done      chan struct{}
 	reply     []byte
 	err       error
@@ -46,7 +46,7 @@ func (p *proposal) finish(reply []byte, err error) {
 	close(p.done)
 }
 
-// batcher is group commit: while a batch is in flight, the next one fills.
+// batcher implements group commit: while a batch is in flight, the next one fills.
 type batcher struct {
 	queue  chan *proposal
 	cost   func(command []byte) int // in bytes
@@ -57,10 +57,10 @@ func newBatcher(cost func([]byte) int, commit func([]*proposal)) *batcher {
 	return &batcher{queue: make(chan *proposal, maxQueue), cost: cost, commit: commit}
 }
 
-// run ends with ctx, when the batch in flight is finished; what still waits is finished with
-// errNotTaken.
+// run returns after ctx ends and the batch in flight is finished. Proposals that still wait are
+// finished with errNotTaken.
 func (b *batcher) run(ctx context.Context) {
-	var next *proposal // did not fit into the batch before
+	var next *proposal // did not fit into the previous batch
 	for {
 		if next == nil {
 			select {
@@ -79,7 +79,7 @@ func (b *batcher) run(ctx context.Context) {
 	}
 }
 
-// fill takes what waits, first included, up to the bounds.
+// fill returns a batch of first and the proposals that wait, up to the limits.
 func (b *batcher) fill(first *proposal) (batch []*proposal, left *proposal) {
 	batch = append(make([]*proposal, 0, 1+min(len(b.queue), maxBatchCommands)), first)
 	size := b.cost(first.command.Body)
@@ -116,7 +116,7 @@ func finishAll(batch []*proposal, err error) {
 
 const entryVersion = 1
 
-// encodeEntry writes the data of one Raft entry.
+// encodeEntry returns the data of one Raft entry.
 func encodeEntry(now int64, batch []*proposal) []byte {
 	data := make([]byte, 0, batchSize(batch))
 	data = append(data, entryVersion)
@@ -156,7 +156,7 @@ func decodeEntry(data []byte) (now int64, commands []Command, err error) {
 // minCommand is the size of the smallest command: a request id and two numbers.
 const minCommand = 18
 
-// decodeCommands returns commands whose bodies are parts of data.
+// decodeCommands returns commands whose bodies are slices of data.
 func decodeCommands(data []byte) ([]Command, error) {
 	damaged := false
 	number := func() uint64 {

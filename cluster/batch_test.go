@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// seeded is a source of randomness whose seed stands in the log of a failing test.
+// seeded is a source of randomness whose seed is in the log of a failing test.
 func seeded(t testing.TB) *rand.Rand {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -79,7 +79,7 @@ func checkInOrder(t *testing.T, all, batch []*proposal, left *proposal, waiting 
 	}
 	for i := range got {
 		if got[i] != all[i] {
-			t.Fatalf("number %d is not what stood there in the queue", i)
+			t.Fatalf("number %d is not the item at that position in the queue", i)
 		}
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Calls between nodes, beside those of Raft. A call is a kind, a length of 4 bytes and a body; an
-// answer is a length and a body. One call at a time is on a connection.
+// Calls between nodes, in addition to those of Raft. A call is a kind, a length of 4 bytes and a
+// body; an answer is a length and a body. A connection carries one call at a time.
 const (
 	callPropose = 1 // body: commands; answer: for each an outcome, and after outcomeOK the reply with its length
 	callIndex   = 2 // body: none; answer: outcome, and after outcomeOK the commit index, 8 bytes
@@ -25,11 +25,11 @@ const (
 	callChange  = 4 // body: a change as JSON; answer: its changeAnswer
 )
 
-// callKind is what is known of a call before its body is read: how many bytes it and its answer
-// have at most.
+// callKind is what is known about a call before its body is read: how many bytes it and its answer
+// may have.
 type callKind struct {
 	body, answer int
-	entry        bool // open to a node that is no member yet. Of changes it may only ask to be let in.
+	entry        bool // open to a node that is not a member yet. The only change it may request is to be let in.
 }
 
 var callKinds = map[byte]callKind{
@@ -40,15 +40,14 @@ var callKinds = map[byte]callKind{
 }
 
 const (
-	callTimeout = 15 * time.Second // more than a caller waits
-	bodyTimeout = 10 * time.Second // for the body of a call whose kind has come, and for the answer to be taken
+	callTimeout = 15 * time.Second // longer than a caller waits
+	bodyTimeout = 10 * time.Second // to receive the body of a call after its kind, and to send the answer
 	dialTimeout = time.Second
 	idlePerPeer = 4 // a batch, and calls of the other kinds
 
-	// callBudget is how many bytes the bodies of all calls together may take that are being read or
-	// worked on.
+	// callBudget limits the total bytes of the bodies of all calls that are being read or served.
 	callBudget = 64 << 20
-	readStep   = 1 << 20 // a body grows by so much as it arrives, whatever length was announced
+	readStep   = 1 << 20 // the buffer of a body grows in such steps as it arrives, regardless of the announced length
 )
 
 // peerConn is a connection to another node for calls.
@@ -96,8 +95,8 @@ func (p *peers) get(address raft.ServerAddress) (*peerConn, error) {
 	return conn, nil
 }
 
-// put takes a connection back; one that failed is closed with all idle ones to that address, which
-// would fail too.
+// put returns a connection to the pool. A connection that failed is closed, with all idle ones to
+// that address, which would fail too.
 func (p *peers) put(address raft.ServerAddress, conn *peerConn, failed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -120,7 +119,7 @@ func (p *peers) discard(conn *peerConn) {
 	delete(p.open, conn)
 }
 
-// abandon ends all calls to an address, those under way included.
+// abandon ends all calls to an address, including those in flight.
 func (p *peers) abandon(address raft.ServerAddress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -132,8 +131,8 @@ func (p *peers) abandon(address raft.ServerAddress) {
 	}
 }
 
-// abandonOldLeaders ends the calls to a leader that has been replaced: it may hang for long, and
-// the new one would answer.
+// abandonOldLeaders ends the calls to a leader that has been replaced: it may hang for a long time,
+// while the new leader would answer.
 func (n *Node) abandonOldLeaders() {
 	tick := time.NewTicker(10 * leaderPoll)
 	defer tick.Stop()
@@ -154,7 +153,7 @@ func (n *Node) abandonOldLeaders() {
 	}
 }
 
-// close ends all calls under way.
+// close ends all calls in flight.
 func (p *peers) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -164,7 +163,7 @@ func (p *peers) close() {
 	}
 }
 
-// call makes one call. sent reports whether the other node may have taken it.
+// call makes a call. The result sent reports whether the other node may have received it.
 func (p *peers) call(address raft.ServerAddress, kind byte, body []byte, timeout time.Duration) (answer []byte, sent bool, err error) {
 	conn, err := p.get(address)
 	if err != nil {
@@ -190,7 +189,7 @@ func appendFrame(dst, body []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(dst, uint32(len(body))), body...)
 }
 
-// readFrame reads a body of at most limit bytes. It takes memory as the bytes arrive.
+// readFrame reads a body of at most limit bytes. It allocates memory as the bytes arrive.
 func readFrame(r io.Reader, limit int) ([]byte, error) {
 	size, err := readSize(r, limit)
 	if err != nil {
@@ -206,7 +205,7 @@ func readSize(r io.Reader, limit int) (int, error) {
 	}
 	size := binary.BigEndian.Uint32(head[:])
 	if uint64(size) > uint64(limit) {
-		return 0, fmt.Errorf("cluster: a call with %d bytes, where %d are allowed", size, limit)
+		return 0, fmt.Errorf("cluster: a call has %d bytes, more than the limit of %d", size, limit)
 	}
 	return int(size), nil
 }
@@ -239,7 +238,7 @@ func (n *Node) serveEntry(conn net.Conn, h *hello) {
 	n.serveNext(conn, bufio.NewReaderSize(conn, 4<<10), h)
 }
 
-// serveNext answers one call, and reports whether there may be another one.
+// serveNext answers one call, and reports whether another one may follow.
 func (n *Node) serveNext(conn net.Conn, in *bufio.Reader, h *hello) bool {
 	kind, err := in.ReadByte()
 	if err != nil {
@@ -274,16 +273,16 @@ func (n *Node) serveNext(conn net.Conn, in *bufio.Reader, h *hello) bool {
 	return conn.SetDeadline(time.Time{}) == nil
 }
 
-// budget bounds bytes in memory.
+// budget limits bytes in memory.
 type budget struct {
 	mu    sync.Mutex
 	left  int
-	moved chan struct{} // closed and replaced when some are given back
+	moved chan struct{} // closed and replaced when bytes are given back
 }
 
 func newBudget(bytes int) *budget { return &budget{left: bytes, moved: make(chan struct{})} }
 
-// take waits for so many bytes, but not for long; false: there were none.
+// take waits up to bodyTimeout for so many bytes, and reports whether it got them.
 func (b *budget) take(ctx context.Context, bytes int) bool {
 	timeout := time.After(bodyTimeout)
 	for {
@@ -313,7 +312,7 @@ func (b *budget) give(bytes int) {
 	b.moved = make(chan struct{})
 }
 
-// serveCall returns nil for what it does not understand.
+// serveCall returns nil for a call that it does not understand.
 func (n *Node) serveCall(kind byte, body []byte, h *hello) []byte {
 	ctx, cancel := context.WithTimeout(n.ctx, callTimeout)
 	defer cancel()
@@ -335,7 +334,7 @@ func (n *Node) serveCall(kind byte, body []byte, h *hello) []byte {
 	}
 }
 
-// encodeCall returns nil, which ends the connection, for what can't be encoded.
+// encodeCall returns nil, which ends the connection, for values that can't be encoded.
 func encodeCall(v any) []byte {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -344,8 +343,8 @@ func encodeCall(v any) []byte {
 	return text
 }
 
-// ask makes one call on a connection of its own, to whoever is at an address or to a server of the
-// cluster; in and out are JSON.
+// ask makes a single call on a new connection, either to any node at an address or to a server of
+// the cluster; in and out are JSON.
 func (n *Node) ask(conn net.Conn, kind byte, in, out any, timeout time.Duration) error {
 	defer conn.Close()
 	body, err := json.Marshal(in)

@@ -14,25 +14,25 @@ import (
 // What the leader can be asked to change.
 const (
 	opEnter    = "enter"    // asked by a node: let me in, or note my new address or suffrage
-	opJoin     = "join"     // let in who is at an address
+	opJoin     = "join"     // let in the node at an address
 	opRemove   = "remove"   // end a membership
 	opTransfer = "transfer" // hand over leadership
 )
 
-// change is what is asked.
+// change is the change that is requested.
 type change struct {
 	Op      string `json:"op"`
-	Server  string `json:"server,omitempty"`  // enter: who asks
+	Server  string `json:"server,omitempty"`  // enter: the node that asks
 	Address string `json:"address,omitempty"` // enter, join
 	Voter   bool   `json:"voter,omitempty"`   // enter, join
-	Applied uint64 `json:"applied,omitempty"` // enter: how far who asks has come
+	Applied uint64 `json:"applied,omitempty"` // enter: the last entry that this node has applied
 	Node    string `json:"node,omitempty"`    // remove, transfer; transfer: empty for any
 }
 
 // Kinds of changes, as a metric counts them.
 const (
 	kindJoin     = "join"     // a new member
-	kindReplace  = "replace"  // the earlier membership of a node that lost its data ends
+	kindReplace  = "replace"  // the earlier membership of a node that lost its data is ended
 	kindRemove   = "remove"   // a membership ends
 	kindPromote  = "promote"  // a member gets its vote
 	kindDemote   = "demote"   // a member gives its vote back
@@ -43,13 +43,13 @@ const (
 var changeKinds = []string{kindJoin, kindReplace, kindRemove, kindPromote, kindDemote, kindMove, kindTransfer}
 
 type changeAnswer struct {
-	NotTaken bool     `json:"notTaken,omitempty"` // it does not lead: ask again
+	NotTaken bool     `json:"notTaken,omitempty"` // the node does not lead: ask again
 	Refused  string   `json:"refused,omitempty"`
 	Cluster  string   `json:"cluster"`
 	Servers  []Server `json:"servers"`
 }
 
-// Refusal is why the cluster does not change as it was asked to. It is meant for who asked.
+// Refusal is the reason why a change was refused. It is meant for the caller.
 type Refusal struct{ Reason string }
 
 func (r *Refusal) Error() string { return r.Reason }
@@ -58,26 +58,26 @@ func refuse(format string, args ...any) error { return &Refusal{fmt.Sprintf(form
 
 const (
 	changeTimeout = 5 * time.Second
-	caughtUp      = 512 // entries that a node may lack when it gets its vote
+	caughtUp      = 512 // how many entries behind a node may be when it gets its vote
 )
 
-// Join lets the new node at address into the cluster. It gets its vote, if it is to have one, when
-// it has caught up.
+// Join lets the new node at address into the cluster. If it is to have a vote, it gets it when it
+// has caught up.
 func (n *Node) Join(ctx context.Context, address string, voter bool) error {
 	return n.viaLeader(ctx, change{Op: opJoin, Address: address, Voter: voter})
 }
 
-// Remove ends the membership of a node, dead or alive.
+// Remove removes a node, dead or alive, from the cluster.
 func (n *Node) Remove(ctx context.Context, node string) error {
 	return n.viaLeader(ctx, change{Op: opRemove, Node: node})
 }
 
-// Transfer hands leadership to a node, or if that is empty to the one that is furthest.
+// Transfer transfers leadership to a node, or to the most up-to-date node if node is empty.
 func (n *Node) Transfer(ctx context.Context, node string) error {
 	return n.viaLeader(ctx, change{Op: opTransfer, Node: node})
 }
 
-// viaLeader has the leader, whoever it is, make a change. A *Refusal says why it won't.
+// viaLeader requests a change from the current leader. A *Refusal says why the leader refuses it.
 func (n *Node) viaLeader(ctx context.Context, c change) error {
 	for {
 		err := n.changeThrough(ctx, c)
@@ -139,7 +139,7 @@ func (n *Node) serveChange(ctx context.Context, body []byte, h *hello) []byte {
 	return encodeCall(answer)
 }
 
-// change is made on the leader, one at a time.
+// change makes a change on the leader, one at a time.
 func (n *Node) change(ctx context.Context, c change) (answer changeAnswer, err error) {
 	select {
 	case n.changing <- struct{}{}:
@@ -167,9 +167,9 @@ func (n *Node) change(ctx context.Context, c change) (answer changeAnswer, err e
 	return changeAnswer{Cluster: n.identity.cluster(), Servers: n.servers()}, err
 }
 
-// expects returns why a node is not let in because it asks, or nil. A node that was removed, or
-// anybody else who has the secret and a certificate, must not make itself a member: it takes an
-// operator or a peer line, unless the node was a member before and has lost its data.
+// expects returns nil if a node that asks may enter, and otherwise why not. A node that was
+// removed, or an outsider with the secret and a certificate, must not make itself a member: that
+// takes an operator or a peer block, unless the node was a member before and has lost its data.
 func (n *Node) expects(c change) error {
 	name := nodeOf(c.Server)
 	is := func(s Server) bool { return s.ID == name }
@@ -179,14 +179,14 @@ func (n *Node) expects(c change) error {
 	return refuse("%s has no peer block for a node %q: run `hookwheel cluster join %s` to let it in", n.config.ID, name, c.Address)
 }
 
-// letInAt lets in who is at an address.
+// letInAt lets in the node at an address.
 func (n *Node) letInAt(c change) error {
 	if n.config.Listen == "" {
 		return refuse("%s runs on its own, and other nodes can't reach it: give it a cluster block, and restart it", n.config.ID)
 	}
 	s, err := n.statusAt(c.Address)
 	if err != nil {
-		return refuse("there is no new node at %s: %v", c.Address, err)
+		return refuse("no new node responds at %s: %v", c.Address, err)
 	}
 	if s.Cluster != "" && s.Cluster != n.identity.cluster() {
 		return refuse("%s at %s is in another cluster: move its data folder away to let it in here", s.ID, c.Address)
@@ -197,7 +197,7 @@ func (n *Node) letInAt(c change) error {
 	return n.letIn(change{Server: s.Server, Address: c.Address, Voter: c.Voter, Applied: s.Applied})
 }
 
-// letIn makes a server a member, or its membership what it wants it to be.
+// letIn makes a server a member, or updates its membership to what it requests.
 func (n *Node) letIn(c change) error {
 	id, address := raft.ServerID(c.Server), raftAddress(c.Server, c.Address)
 	servers := n.servers()
@@ -219,7 +219,7 @@ func (n *Node) letIn(c change) error {
 	case !known.Voter && c.Voter:
 		return n.changed(kindPromote, c.Server, c.Address, n.raft.AddVoter(id, address, 0, changeTimeout))
 	case known.Voter && !c.Voter && c.Server == n.identity.Server:
-		return n.handOver(nil) // the next leader does it
+		return n.handOver(nil) // the next leader makes the change
 	case known.Voter && !c.Voter:
 		return n.changed(kindDemote, c.Server, c.Address, n.raft.DemoteVoter(id, 0, changeTimeout))
 	}
@@ -234,7 +234,7 @@ func (n *Node) replace(servers []Server, c change) error {
 		}
 		m := Member{Server: s}
 		if n.look(n.ctx, &m); m.Status != nil {
-			return refuse("a node with the name %q is running at %s already: give this one another name, or stop that one", s.ID, s.Address)
+			return refuse("another node named %q is already running at %s: give this node another name, or stop that one", s.ID, s.Address)
 		}
 		if err := n.changed(kindReplace, s.Server, s.Address, n.raft.RemoveServer(raft.ServerID(s.Server), 0, changeTimeout)); err != nil {
 			return err
@@ -256,7 +256,7 @@ func (n *Node) changed(kind, server, address string, f raft.IndexFuture) error {
 	return nil
 }
 
-// tellChange logs and counts a change.
+// tellChange logs and counts a change of the cluster.
 func (n *Node) tellChange(kind, node string, more ...any) {
 	n.metrics.changes.WithLabelValues(kind).Inc()
 	n.config.Logger.Info("the cluster has changed", append([]any{"change", kind, "member", node}, more...)...)
@@ -283,7 +283,7 @@ func (n *Node) remove(ctx context.Context, node string) error {
 	case voters == 0:
 		return refuse("%s is the only node with a vote: there would be no cluster without it", gone.ID)
 	case alive <= voters/2:
-		return refuse("without %s only %d of %d nodes with a vote would be alive, which is no majority: the cluster would stop. "+
+		return refuse("without %s only %d of %d nodes with a vote would be alive, which is not a majority: the cluster would stop. "+
 			"Remove the dead ones first, or bring them back", gone.ID, alive, voters)
 	case gone.Server == n.identity.Server:
 		if err := n.handOver(nil); err != nil {
@@ -319,7 +319,7 @@ func (n *Node) transfer(node string) error {
 	return n.handOver(&servers[i])
 }
 
-// handOver has another node lead: to, or if that is nil the one that is furthest.
+// handOver transfers leadership to another node: to, or the most up-to-date one if to is nil.
 func (n *Node) handOver(to *Server) error {
 	var f raft.Future
 	if to == nil {

@@ -90,7 +90,7 @@ func TestRemoveKeepsMajority(t *testing.T) {
 	_, others := readyLeader(t, members)
 	dead, alive := others[0], others[1]
 	dead.stop(t)
-	wantRefused(t, alive.Remove(limited(t), alive.config.ID), "no majority")
+	wantRefused(t, alive.Remove(limited(t), alive.config.ID), "not a majority")
 	must(t, alive.Remove(limited(t), dead.config.ID))
 	eventually(t, "two are left", func() bool { return len(alive.servers()) == 2 })
 	wantRefused(t, alive.Remove(limited(t), dead.config.ID), "there is no node")
@@ -103,7 +103,7 @@ func TestNameTaken(t *testing.T) {
 	twin := newMember(t, Peer{ID: "n2", Address: freeAddress(t)})
 	twin.config.Join = []string{members[0].config.Address, members[2].config.Address}
 	twin.start(t)
-	twin.waits(t, "is running at")
+	twin.waits(t, "is already running at")
 	must(t, second(members[1].Propose(limited(t), []byte("unharmed"))))
 	wantSame(t, members)
 }

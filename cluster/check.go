@@ -10,26 +10,26 @@ import (
 	"hookwheel/cluster/raftlog"
 )
 
-// maxViolations bounds how many a report names; it counts the others.
+// maxViolations limits how many violations a report lists; it counts the others.
 const maxViolations = 100
 
-// LogReport is what the Raft log in a data folder holds and what is wrong with it.
+// LogReport describes the Raft log in a data folder and what is wrong with it.
 type LogReport struct {
-	First      uint64   `json:"first"` // the entries that it holds; 0: none
+	First      uint64   `json:"first"` // the range of entries in the log; 0: none
 	Last       uint64   `json:"last"`
 	LastTerm   uint64   `json:"lastTerm"` // of the last entry
 	Entries    int      `json:"entries"`
 	Commands   int      `json:"commands"` // in those entries
 	Bytes      int64    `json:"bytes"`    // of the entries
 	Term       uint64   `json:"term"`     // of this node
-	VoteTerm   uint64   `json:"voteTerm"` // in which it voted last
+	VoteTerm   uint64   `json:"voteTerm"` // in which the node voted last
 	Vote       string   `json:"vote,omitempty"`
-	Notes      []string `json:"notes,omitempty"` // what is unusual, but may be
+	Notes      []string `json:"notes,omitempty"` // what is unusual but valid
 	Violations []string `json:"violations"`
-	Unnamed    int      `json:"unnamed,omitempty"` // violations beyond those
+	Unnamed    int      `json:"unnamed,omitempty"` // further violations, which are not listed
 }
 
-// Err is nil if nothing is wrong.
+// Err returns nil if nothing is wrong.
 func (r *LogReport) Err() error {
 	if len(r.Violations) == 0 {
 		return nil
@@ -46,9 +46,10 @@ func (r *LogReport) violated(format string, args ...any) {
 }
 
 // CheckLog verifies the Raft log in the data folder dir, whose store is at the entry applied: terms
-// never fall, all entries can be read, term and vote can be read, and the log goes on where the
-// store ends, without gaps. There may be a gap in what the store holds already, or the log may end
-// before: so it is when a node has taken over a leader's state. No node may be using the folder.
+// never fall, all entries can be read, term and vote can be read, and the log continues where the
+// store ends, without gaps. Among the entries that the store already contains there may be a gap,
+// or the log may end before the last of them: that is so after a node has installed a leader's
+// state. The folder must not be in use by a node.
 func CheckLog(dir string, applied uint64) (report LogReport, err error) {
 	report.Violations = []string{}
 	id, err := readIdentity(dir)
@@ -62,7 +63,7 @@ func CheckLog(dir string, applied uint64) (report LogReport, err error) {
 	return report, err
 }
 
-// ErrNoLog means that a data folder has no Raft log, as that of a node that was never part of a
+// ErrNoLog means that a data folder has no Raft log, like that of a node that was never part of a
 // cluster.
 var ErrNoLog = raftlog.ErrNone
 
@@ -76,7 +77,7 @@ func (r *LogReport) check(log *raftlog.Store, applied uint64) error {
 	if last == 0 {
 		return nil
 	}
-	present := first - 1 // the last entry that is there
+	present := first - 1 // the last entry that is present
 	for index := first; index <= last; index++ {
 		if r.checkEntry(log, index) {
 			r.checkGap(present+1, index-1, applied)
@@ -85,9 +86,9 @@ func (r *LogReport) check(log *raftlog.Store, applied uint64) error {
 	}
 	switch {
 	case first > applied+1:
-		r.violated("the log begins at entry %d but the store ends at entry %d: what lies between is lost", first, applied)
+		r.violated("the log begins at entry %d but the store ends at entry %d: the entries in between are lost", first, applied)
 	case last < applied:
-		r.Notes = append(r.Notes, fmt.Sprintf("the log ends at entry %d but the store stands at entry %d, "+
+		r.Notes = append(r.Notes, fmt.Sprintf("the log ends at entry %d but the store is at entry %d, "+
 			"as after a crash while the state of the leader was taken over", last, applied))
 	}
 	if r.Term < r.LastTerm {
@@ -96,7 +97,7 @@ func (r *LogReport) check(log *raftlog.Store, applied uint64) error {
 	return nil
 }
 
-// checkGap looks at entries that are not there.
+// checkGap reports entries that are missing.
 func (r *LogReport) checkGap(first, last, applied uint64) {
 	switch {
 	case first > last:
@@ -108,7 +109,7 @@ func (r *LogReport) checkGap(first, last, applied uint64) {
 	}
 }
 
-// checkEntry reports whether there is such an entry.
+// checkEntry checks an entry and reports whether the log has it.
 func (r *LogReport) checkEntry(log *raftlog.Store, index uint64) bool {
 	entry := new(raft.Log)
 	err := log.GetLog(index, entry)
@@ -141,7 +142,7 @@ func (r *LogReport) checkEntry(log *raftlog.Store, index uint64) bool {
 	return true
 }
 
-// checkConfiguration reads a configuration; Raft's decoder panics if it can't.
+// checkConfiguration checks a configuration. Raft's decoder panics if it is damaged.
 func (r *LogReport) checkConfiguration(index uint64, data []byte) {
 	defer func() {
 		if damage := recover(); damage != nil {
@@ -168,12 +169,12 @@ func (r *LogReport) checkVote(log *raftlog.Store) {
 	}
 }
 
-// ErrNoEntries means that a log does not hold the entries that were wanted.
+// ErrNoEntries means that a log does not have the requested entries.
 var ErrNoEntries = errors.New("the log does not hold those entries")
 
 // CatchUp applies the entries that machine lacks, up to the entry to, from the log in the data
-// folder dir, which must have that entry in that term: then all before it are the same as on every
-// node that has it too. No node may be using the folder.
+// folder dir, which must have that entry in that term: then all entries before it are the same as
+// on every other node that has it. The folder must not be in use by a node.
 func CatchUp(dir string, machine StateMachine, to, term uint64) error {
 	return raftlog.Read(dir, func(log *raftlog.Store) error {
 		from := machine.Applied() + 1
@@ -182,7 +183,7 @@ func CatchUp(dir string, machine StateMachine, to, term uint64) error {
 			return err
 		}
 		if last < to || first == 0 || first > from {
-			return fmt.Errorf("%w: it holds entries %d to %d, wanted are %d to %d", ErrNoEntries, first, last, from, to)
+			return fmt.Errorf("%w: it has entries %d to %d, but %d to %d are needed", ErrNoEntries, first, last, from, to)
 		}
 		end := new(raft.Log)
 		if err := log.GetLog(to, end); err != nil {

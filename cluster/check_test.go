@@ -140,7 +140,7 @@ func TestCheckLogNotes(t *testing.T) {
 	}
 }
 
-// A file that is no log, or was cut, is an error that says so, not the end of the process.
+// A file that is not a log, or was cut, is reported as an error and does not end the process.
 func TestCheckLogOfBrokenFiles(t *testing.T) {
 	tests := map[string]func(file string) error{
 		"missing":          os.Remove,

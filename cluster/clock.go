@@ -9,14 +9,15 @@ import (
 )
 
 const (
-	// clockTolerance is how far clocks may differ before anything is said or done about it.
+	// clockTolerance is how far clocks may differ before this node warns or acts.
 	clockTolerance = 5 * time.Second
 
-	// clockPatience is how long the only clock there is must differ from the time that has passed
-	// by the monotonic clock before it is believed.
+	// clockPatience is how long the only available wall clock must differ from the time by the
+	// monotonic clock before it is trusted.
 	clockPatience = time.Minute
 
-	// clockRTT is the longest round trip of a call whose answer says what time it is elsewhere.
+	// clockRTT is the longest round trip of a call whose answer is used as a sample of another
+	// node's clock.
 	clockRTT = 500 * time.Millisecond
 
 	// clockWait is how long a new leader waits for the clocks of a majority.
@@ -24,34 +25,33 @@ const (
 )
 
 // clock is the cluster's time as this node knows it. It runs on the monotonic clock of the process
-// and is corrected by the wall clocks of all voters that can be heard, so that no single wrong
-// clock moves it: with three or more clocks by their median, with two by the range between them.
-// A node that is alone has only its own wall clock. A jump of that is believed when it has lasted
-// for clockPatience.
+// and is corrected by the wall clocks of all voters that respond, so that no single wrong clock
+// changes it: with three or more clocks by their median, with two by the range between them. A node
+// that is alone has only its own wall clock, and accepts a jump of that clock after clockPatience.
 //
-// All times inside are offsets: a wall clock less the time since this process began, which stays
-// the same while the clock runs right.
+// All times inside are offsets: a wall clock minus the time since this process began, which is
+// constant while the clock is right.
 type clock struct {
-	wall    func() time.Time     // time.Now, but for tests
+	wall    func() time.Time     // time.Now, except in tests
 	elapsed func() time.Duration // monotonic, since the process began
 
 	offset atomic.Int64 // of the cluster's time since epoch, in nanoseconds
-	own    atomic.Int64 // how far our wall clock was ahead of it at the last tick, in nanoseconds
+	own    atomic.Int64 // how far our wall clock was ahead of the cluster's time at the last tick, in nanoseconds
 
 	mu       sync.Mutex
 	samples  map[string]clockSample
-	since    time.Duration // when the only clock there is began to differ; 0: it does not
+	since    time.Duration // when the only available clock began to differ; 0: it does not
 	settled  chan struct{} // closed when the clocks of a majority have been heard
-	isUnsure bool          // settled is still open
+	isUnsure bool          // settled is not closed yet
 }
 
 // clockSample is the wall clock of another node.
 type clockSample struct {
 	offset time.Duration
-	at     time.Duration // when it was taken
+	at     time.Duration // when the sample was taken
 }
 
-// epoch is what offsets are counted from.
+// epoch is the origin of offsets.
 var epoch = time.Unix(0, 0)
 
 func newClock(wall func() time.Time, elapsed func() time.Duration) *clock {
@@ -61,18 +61,19 @@ func newClock(wall func() time.Time, elapsed func() time.Duration) *clock {
 	return c
 }
 
-// processClock is the clock of this process.
+// processClock returns the clock of this process.
 func processClock() *clock {
 	begin := time.Now()
 	return newClock(time.Now, func() time.Duration { return time.Since(begin) })
 }
 
-// ownOffset is that of our wall clock. Round drops the monotonic reading, which would win over it.
+// ownOffset returns the offset of our wall clock. Round drops the monotonic reading, which Sub
+// would prefer.
 func (c *clock) ownOffset() time.Duration {
 	return c.wall().Round(0).Sub(epoch) - c.elapsed()
 }
 
-// now returns the cluster's time. It may go back, when it was wrong.
+// now returns the cluster's time. The time may go back after it was wrong.
 func (c *clock) now() time.Time {
 	if trustsOwnClock {
 		return c.wall()
@@ -83,8 +84,8 @@ func (c *clock) now() time.Time {
 // at returns the offset of the cluster's time.
 func (c *clock) at() time.Duration { return time.Duration(c.offset.Load()) }
 
-// heard notes that the wall clock of another node said at, in a call that was sent at begin, in
-// time since this process began, and that was answered just now.
+// heard records that the wall clock of another node read at. The call was sent at begin, counted
+// from the start of this process, and has just been answered.
 func (c *clock) heard(server string, at time.Time, begin time.Duration) {
 	end := c.elapsed()
 	if end-begin > clockRTT {
@@ -95,10 +96,10 @@ func (c *clock) heard(server string, at time.Time, begin time.Duration) {
 	c.samples[server] = clockSample{offset: at.Sub(epoch) - (begin+end)/2, at: end}
 }
 
-// tick corrects the clock by what was heard of the other voters, and returns those whose clocks
+// tick corrects the clock by the samples of the other voters, and returns the voters whose clocks
 // are right.
 func (c *clock) tick(self string, voters []string) (right []string) {
-	if len(voters) == 0 { // in no cluster yet
+	if len(voters) == 0 { // not in a cluster yet
 		return nil
 	}
 	c.mu.Lock()
@@ -117,7 +118,7 @@ func (c *clock) tick(self string, voters []string) (right []string) {
 	}
 	slices.Sort(offsets)
 	switch {
-	case len(offsets) <= len(voters)/2: // no majority, so it can't lead: the monotonic clock goes on
+	case len(offsets) <= len(voters)/2: // no majority, so this node can't lead: continue on the monotonic clock
 	case len(offsets) == 1:
 		c.followOwn(own, now)
 	default:
@@ -132,11 +133,11 @@ func (c *clock) tick(self string, voters []string) (right []string) {
 	return right
 }
 
-// followOwn corrects the clock by the only wall clock there is.
+// followOwn corrects the clock by our own wall clock, the only one available.
 func (c *clock) followOwn(own, now time.Duration) {
 	differs := (own - c.at()).Abs() > clockTolerance
 	switch {
-	case differs && c.isUnsure: // at the start there is nothing else to go by
+	case differs && c.isUnsure: // at the start no other time is known
 	case differs && c.since == 0:
 		c.since = now
 		return
@@ -148,8 +149,8 @@ func (c *clock) followOwn(own, now time.Duration) {
 	c.settle()
 }
 
-// followAll corrects the clock by offsets, in order. With an odd number of clocks the time is
-// their median; with an even number it may be anywhere between the middle two.
+// followAll corrects the clock by offsets, which are sorted. With an odd number of clocks the time
+// is their median; with an even number it may be anywhere between the middle two.
 func (c *clock) followAll(offsets []time.Duration) {
 	low, high := offsets[(len(offsets)-1)/2], offsets[len(offsets)/2]
 	is := c.at()
@@ -176,8 +177,8 @@ func (c *clock) ahead() time.Duration {
 	return time.Duration(c.own.Load())
 }
 
-// await returns when the clocks of a majority have been heard, at the latest after clockWait or
-// with ctx.
+// await returns when the clocks of a majority are known, but at the latest after clockWait or when
+// ctx ends.
 func (c *clock) await(ctx context.Context) {
 	select {
 	case <-c.settled:
@@ -194,11 +195,11 @@ func (c *clock) await(ctx context.Context) {
 }
 
 // Now returns the cluster's time: the wall clock of this node, corrected by those of the others.
-// No single wrong clock of three moves it. It may go back when it was wrong.
+// No single wrong clock of three changes it. The time may go back after it was wrong.
 func (n *Node) Now() time.Time { return n.clock.now() }
 
-// correctClock corrects the cluster's time by what the members said last, and returns the other
-// voters whose clocks are right.
+// correctClock corrects the cluster's time by the last answers of the members, and returns the
+// other voters whose clocks are right.
 func (n *Node) correctClock() (right []Server) {
 	voters := make(map[string]Server)
 	var ids []string
@@ -214,7 +215,7 @@ func (n *Node) correctClock() (right []Server) {
 	return right
 }
 
-// settleClock asks the others for the time, if that is not known yet.
+// settleClock asks the other nodes for the time, if it is not known yet.
 func (n *Node) settleClock(ctx context.Context) {
 	select {
 	case <-n.clock.settled:
@@ -225,8 +226,8 @@ func (n *Node) settleClock(ctx context.Context) {
 	}
 }
 
-// watchClock corrects the cluster's time after each round of calls to the members, and gives up
-// office when this node's clock is the one that is wrong.
+// watchClock corrects the cluster's time after each round of calls to the members, and hands over
+// leadership if this node's clock is wrong.
 func (n *Node) watchClock(rested *time.Time) {
 	right := n.correctClock()
 	ahead := n.clock.ahead()

@@ -69,7 +69,7 @@ func TestForwarding(t *testing.T) {
 	}
 }
 
-// TestLeaderLeaves stops the leader under load: the calls to the others get through all the same,
+// TestLeaderLeaves stops the leader under load: the calls to the others still succeed,
 // each once. Then it comes back and catches up.
 func TestLeaderLeaves(t *testing.T) {
 	nodes := startMembers(t, 3)

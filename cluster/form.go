@@ -13,29 +13,30 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// How a node that is in no cluster gets into one. It never forms one because it knows of none: it
-// asks its peers.
+// How a node that is not in a cluster enters or forms one. Not knowing of a cluster is never a
+// reason to form one: the node asks its peers.
 //
-//   - One of them is in a cluster: it asks the leader of that to be let in, which takes an operator
-//     unless the leader expects it (see expects). The leader first removes what it knows under the
-//     same name, a node whose data folder was lost, unless that one answers. Then it makes the new
-//     one a member without a vote, and gives it a vote when it has caught up.
-//   - All of them are there, all are new, and all name the same peers: the first of them by name
-//     starts the cluster with all of them as voters. The others find themselves among its members.
+//   - One of them is in a cluster: the node asks the leader of that cluster to be let in, which
+//     takes an operator unless the leader expects the node (see expects). The leader first removes
+//     an existing member of the same name, whose data folder was lost, unless that member responds.
+//     Then it makes the new node a member without a vote, and gives it a vote when it has caught
+//     up.
+//   - All of them respond, all are new, and all name the same peers: the first of them by name
+//     starts the cluster with all of them as voters. The others then find that they are members.
 //
-// So there are never two clusters: to form one takes all of its nodes. And until a node is a member
-// it takes no connections of Raft, so it gives no vote that an earlier life of it may have given
-// already.
+// So two clusters can't form: forming one takes all of its nodes. And until a node is a member, it
+// accepts no Raft connections, so it can't vote again in a term in which it may have voted before
+// it lost its data.
 //
-// A crash at any point: the new node asks again. The node that starts the cluster is a member from
-// the moment when its log has the configuration; that is when it notes the cluster in its identity,
-// and if it did not come to that, at its next start.
+// After a crash at any point, the new node asks again. The node that starts the cluster is a member
+// as soon as its log has the configuration. It then records the cluster in its identity, or, if it
+// crashed before, at its next start.
 const (
 	formInterval = 300 * time.Millisecond
 	tellInterval = 10 * time.Second
 )
 
-// waiting is what a node that is in no cluster waits for.
+// waiting is what a node that is not in a cluster waits for.
 type waiting struct {
 	mu     sync.Mutex
 	reason string
@@ -48,7 +49,7 @@ func (w *waiting) get() string {
 	return w.reason
 }
 
-// set notes a reason, and says whether it is time to tell.
+// set sets the reason, and reports whether to log it now.
 func (w *waiting) set(reason string) (tell bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -59,8 +60,8 @@ func (w *waiting) set(reason string) (tell bool) {
 	return tell
 }
 
-// belong gets this node into a cluster, if it is in none, and then sees to it that it stays as its
-// configuration says.
+// belong brings this node into a cluster, if it is not in one, and then keeps its membership in
+// line with its configuration.
 func (n *Node) belong() {
 	for n.ctx.Err() == nil && n.identity.cluster() == "" {
 		if err := n.seek(); err != nil && n.waiting.set(err.Error()) {
@@ -80,7 +81,7 @@ func (n *Node) pause(d time.Duration) {
 	}
 }
 
-// seek is one try to get into a cluster; the error says what is in the way.
+// seek tries once to enter or form a cluster; the error says what prevented it.
 func (n *Node) seek() error {
 	answers, problems := n.askPeers()
 	if in := slices.DeleteFunc(slices.Clone(answers), func(s Status) bool { return s.Cluster == "" }); len(in) > 0 {
@@ -95,7 +96,7 @@ func (n *Node) seek() error {
 	return n.form(answers)
 }
 
-// askPeers asks the others that the configuration names who they are.
+// askPeers asks the other nodes in the configuration for their status.
 func (n *Node) askPeers() (answers []Status, problems []error) {
 	peers := slices.DeleteFunc(slices.Clone(n.config.Peers), func(p Peer) bool { return p.ID == n.config.ID })
 	for _, address := range n.config.Join {
@@ -118,7 +119,7 @@ func (n *Node) askPeers() (answers []Status, problems []error) {
 	return answers, problems
 }
 
-// askPeer asks one who it is; without an ID anybody may answer.
+// askPeer asks one peer for its status; without an ID, any node may answer.
 func (n *Node) askPeer(p Peer) (s Status, err error) {
 	s, err = n.statusAt(p.Address)
 	switch {
@@ -136,7 +137,7 @@ func (n *Node) askPeer(p Peer) (s Status, err error) {
 	return s, nil
 }
 
-// statusAt asks whoever is at an address.
+// statusAt asks the node at an address for its status.
 func (n *Node) statusAt(address string) (s Status, err error) {
 	conn, server, err := n.dialAt(address, forEntry, "", dialTimeout)
 	if err != nil {
@@ -151,7 +152,7 @@ func (n *Node) statusAt(address string) (s Status, err error) {
 	return s, nil
 }
 
-// form starts a cluster of all peers, or waits for the one who does.
+// form starts a cluster of all peers, or waits for the peer that does.
 func (n *Node) form(others []Status) error {
 	own := n.Status()
 	all := append([]Status{own}, others...)
@@ -187,7 +188,7 @@ func suffrage(voter bool) raft.ServerSuffrage {
 	return raft.Nonvoter
 }
 
-// enter makes this node take part. A node that can't note that must not.
+// enter makes this node take part in a cluster. A node that can't record that must not take part.
 func (n *Node) enter(cluster string, members []Server) error {
 	ids := make([]string, len(members))
 	for i, m := range members {
@@ -201,8 +202,8 @@ func (n *Node) enter(cluster string, members []Server) error {
 	return nil
 }
 
-// enterThroughAny asks to be let into the cluster that these are in. Should they be in several, one
-// with a leader is the one that lives.
+// enterThroughAny asks to be let into the cluster of these nodes. If they are in several, it
+// prefers one that has a leader.
 func (n *Node) enterThroughAny(list []Status) error {
 	var problems []error
 	for _, s := range list {
@@ -238,7 +239,7 @@ func isMember(list []Server, server string) bool {
 	return slices.ContainsFunc(list, func(s Server) bool { return s.Server == server })
 }
 
-// askIn asks the leader for the place that this node's configuration gives it.
+// askIn asks the leader for the membership that this node's configuration describes.
 func (n *Node) askIn(leader raft.ServerAddress) (answer changeAnswer, err error) {
 	server, _ := splitRaftAddress(leader)
 	var conn net.Conn
@@ -256,7 +257,7 @@ func (n *Node) askIn(leader raft.ServerAddress) (answer changeAnswer, err error)
 	return answer, err
 }
 
-// wish is what this node wants to be.
+// wish returns the membership that this node wants.
 func (n *Node) wish() change {
 	applied, _ := n.fsm.progress()
 	return change{Op: opEnter, Server: n.identity.Server, Address: n.config.Address, Voter: n.config.Voter, Applied: applied}
@@ -265,11 +266,11 @@ func (n *Node) wish() change {
 const (
 	placeInterval = 2 * time.Second
 	peerRounds    = 8
-	absentRounds  = 3 // that the leader must say that this node is no member before it believes it
+	absentRounds  = 3 // how often the leader must say that this node is not a member before the node accepts it
 )
 
-// keepPlace sees to it that the cluster knows this node's address and whether it wants a vote, and
-// finds out if it was removed.
+// keepPlace keeps the cluster informed of this node's address and of whether it wants a vote, and
+// detects if the node was removed.
 func (n *Node) keepPlace() {
 	absent := 0
 	for round := 0; n.ctx.Err() == nil; round++ {
@@ -304,10 +305,10 @@ func (n *Node) placePause() time.Duration {
 	return formInterval
 }
 
-// ErrRemoved is why a node ends that an operator has removed.
+// ErrRemoved is why a node stops after an operator has removed it.
 var ErrRemoved = errors.New("was removed from the cluster")
 
-// leaderSeen is what another node says that leads, nil: none has of late.
+// leaderSeen returns the last status of another node that leads, or nil if none was seen recently.
 func (n *Node) leaderSeen() *Status {
 	for _, m := range n.members.fresh() {
 		if m.Status.Ready && m.Status.Cluster == n.identity.cluster() {
@@ -317,7 +318,7 @@ func (n *Node) leaderSeen() *Status {
 	return nil
 }
 
-// inPlace reports whether the Raft configuration lists this node as it wants to be.
+// inPlace reports whether the Raft configuration lists this node with the membership that it wants.
 func (n *Node) inPlace() bool {
 	for _, s := range n.servers() {
 		if s.Server == n.identity.Server {
@@ -349,8 +350,9 @@ func (n *Node) claimPlace() error {
 	return err
 }
 
-// comparePeers finds out if this node has the data folder of another cluster than its peers. If
-// most of them are in one that lives, it must not go on: what it accepted, they would never see.
+// comparePeers detects a data folder that belongs to a different cluster than the peers do. If most
+// of the peers are in a cluster with a leader, this node must stop: its peers would never see what
+// it accepts.
 func (n *Node) comparePeers() {
 	answers, _ := n.askPeers()
 	n.members.hear(answers)

@@ -90,7 +90,7 @@ func TestNoSecondCluster(t *testing.T) {
 	members[1].start(t)
 	members[0].waits(t, `peer "n3"`)
 	members[1].waits(t, `peer "n3"`)
-	members[2].start(t) // it is there again, but alone it is no majority
+	members[2].start(t) // it is running again, but alone it is not a majority
 	members[0].waits(t, "no leader")
 	if got := members[2].machine.bodies(); !slices.Equal(got, []string{"kept by n3"}) {
 		t.Errorf("n3 holds %q", got)

@@ -14,7 +14,7 @@ const (
 	outcomeUnknown  = 2
 )
 
-// forward sends a batch to the leader and finishes each proposal with what came of it.
+// forward sends a batch to the leader and finishes each proposal with its outcome.
 func (n *Node) forward(batch []*proposal) {
 	address, _ := n.raft.LeaderWithID()
 	if address == "" {
@@ -44,7 +44,7 @@ func finishForwarded(batch []*proposal, answer []byte) {
 	}
 }
 
-// appendOutcome and cutOutcome are the answer to one command.
+// appendOutcome and cutOutcome encode and decode the answer to one command.
 func appendOutcome(answer []byte, p *proposal) []byte {
 	switch {
 	case p.err == nil:

@@ -7,15 +7,15 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// fsm is the door between Raft and the state machine.
+// fsm connects Raft to the state machine.
 type fsm struct {
 	machine  StateMachine
 	fatal    func(error)
-	restored func() // a state from a leader is taken over, or was refused
+	restored func() // called after the state of a leader was installed or refused
 	failed   bool
 
 	mu      sync.Mutex
-	applied uint64        // as Raft counts: entries without commands included
+	applied uint64        // as Raft counts, including entries without commands
 	moved   chan struct{} // closed and replaced when applied grows
 }
 
@@ -23,8 +23,8 @@ func newFSM(machine StateMachine, fatal func(error), restored func()) *fsm {
 	return &fsm{machine: machine, fatal: fatal, restored: restored, applied: machine.Applied(), moved: make(chan struct{})}
 }
 
-// ApplyBatch applies entries. A state machine that fails is not asked again: its node leaves the
-// cluster rather than go on with a hole.
+// ApplyBatch applies entries. A state machine that failed is not called again: the node stops
+// rather than continue with a gap.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	results := make([]any, len(logs))
 	if f.failed {
@@ -62,7 +62,7 @@ func (f *fsm) apply(logs []*raft.Log, results []any) error {
 	return nil
 }
 
-// Apply is never called, for Raft prefers ApplyBatch, but the interface wants it.
+// Apply is never called, because Raft prefers ApplyBatch, but the interface requires it.
 func (f *fsm) Apply(log *raft.Log) any { return f.ApplyBatch([]*raft.Log{log})[0] }
 
 func (f *fsm) publish(index uint64) {
@@ -73,7 +73,7 @@ func (f *fsm) publish(index uint64) {
 	f.moved = make(chan struct{})
 }
 
-// progress is the index applied, and a channel that is closed when it is no longer that.
+// progress returns the applied index, and a channel that is closed when the index grows.
 func (f *fsm) progress() (applied uint64, moved <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

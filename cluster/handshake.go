@@ -24,17 +24,18 @@ import (
 //	dialer    size 2 | hello as JSON | proof 32
 //	acceptor  0 | size 2 | welcome as JSON | proof 32     or, to a dialer whose proof is wrong, the byte 1 alone
 //
-// A proof is an HMAC-SHA256 under the cluster secret of the role that makes it and of everything
-// before it: the nonces of both sides, hello and, for the acceptor's, welcome; under TLS also of
-// the channel. So it can neither be replayed nor reflected nor relayed into another TLS connection.
+// A proof is an HMAC-SHA256, keyed with the cluster secret, over the role of its side and
+// everything before it: the nonces of both sides, hello and, for the acceptor's proof, welcome;
+// with TLS also the channel. So it can't be replayed, reflected or relayed into another TLS
+// connection.
 //
 // The dialer proves itself first, and an acceptor sends nothing that depends on the secret before
-// that, so a stranger who connects can't try secrets offline. A stranger at an address that a node
-// dials can, without TLS: hence secrets have 32 characters at least where there is no TLS.
+// that, so an attacker that connects can't guess secrets offline. Without TLS, an attacker at an
+// address that a node dials can: therefore secrets must have at least 32 characters without TLS.
 //
-// hello names the server that is meant, so a connection never reaches another, whatever the
-// addresses lead to: neither a node of another cluster nor one that lost its data and is no longer
-// the server that Raft knows.
+// hello names the intended server, so a connection never reaches another one, whatever node is at
+// the address: neither a node of another cluster nor one that lost its data and is no longer the
+// server that Raft knows.
 const (
 	greeting         = "HKW\x01"
 	nonceSize        = 16
@@ -49,14 +50,14 @@ const (
 const (
 	forRaft  = "raft"  // RPCs of Raft; members only
 	forCalls = "calls" // calls between members
-	forEntry = "entry" // one call of those that a node may make before it is a member, or knows whom it speaks to
+	forEntry = "entry" // a single call, of a kind that is allowed to a node that is not a member, or does not know the other server
 )
 
-// hello is what the dialer says.
+// hello is the dialer's first message.
 type hello struct {
 	For     string `json:"for"`
 	From    string `json:"from"`         // own server id
-	To      string `json:"to,omitempty"` // the server id that is meant; empty with forEntry
+	To      string `json:"to,omitempty"` // the intended server id; empty with forEntry
 	Cluster string `json:"cluster,omitempty"`
 	Nonce   []byte `json:"nonce"`
 }
@@ -73,9 +74,9 @@ const (
 	reasonTLS         = "tls"
 	reasonProtocol    = "protocol" // the other side does not speak it
 	reasonSecret      = "secret"
-	reasonCertificate = "certificate" // is for another node
-	reasonCluster     = "cluster"     // the other side is in another one, or this node in none
-	reasonServer      = "server"      // the connection is for another one
+	reasonCertificate = "certificate" // the certificate is for another node
+	reasonCluster     = "cluster"     // the other side is in another cluster, or this node is not in one
+	reasonServer      = "server"      // the connection is for another server
 	reasonMember      = "not_member"
 	reasonTimeout     = "timeout"
 	reasonCrowded     = "crowded" // too many connections
@@ -105,12 +106,12 @@ func refusedFor(err error, reason string) bool {
 var errSecret = &errRefused{reasonSecret, "the two nodes have different cluster secrets: give both the same `secret` in the cluster block, " +
 	"or copy the file " + SecretFile + " from the data folder of the one into that of the other, and restart that one"}
 
-// A handshake is one side's state of it. The transcript is everything both sides have said.
+// handshake is one side's state of a handshake. The transcript is everything both sides have sent.
 type handshake struct {
 	conn       net.Conn
 	secret     string
 	transcript []byte
-	frame      [2 + maxHello + sha256.Size]byte // for reading: nothing is allocated because a stranger says so
+	frame      [2 + maxHello + sha256.Size]byte // for reading, so that a stranger can't cause allocations
 }
 
 func newHandshake(conn net.Conn, secret string) (*handshake, error) {
@@ -133,7 +134,7 @@ func (h *handshake) add(part []byte) {
 	h.transcript = append(h.transcript, part...)
 }
 
-// proof is what the given role has to show for everything said so far.
+// proof returns the proof of a role over the transcript.
 func (h *handshake) proof(role string) []byte {
 	mac := hmac.New(sha256.New, []byte(h.secret))
 	mac.Write([]byte("hookwheel " + role + "\x00"))
@@ -141,7 +142,7 @@ func (h *handshake) proof(role string) []byte {
 	return mac.Sum(nil)
 }
 
-// write sends what this side says, with its proof, behind the bytes of prefix.
+// write sends the bytes of prefix, then this side's message and its proof.
 func (h *handshake) write(role string, prefix []byte, v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -153,8 +154,7 @@ func (h *handshake) write(role string, prefix []byte, v any) error {
 	return err
 }
 
-// read takes what the other side says. It does not look into it before the proof has been found
-// right.
+// read receives the other side's message. It verifies the proof before it decodes the message.
 func (h *handshake) read(role string, v any) error {
 	head := h.frame[:2]
 	if _, err := io.ReadFull(h.conn, head); err != nil {
@@ -183,7 +183,7 @@ const (
 	roleAccept = "accept"
 )
 
-// greet is the dialer's side. It returns the server id of the other.
+// greet is the dialer's side. It returns the server id of the acceptor.
 func (n *Node) greet(conn net.Conn, purpose, to string, patience time.Duration) (string, error) {
 	if err := conn.SetDeadline(time.Now().Add(min(patience, handshakeTimeout))); err != nil {
 		return "", err
@@ -239,7 +239,7 @@ func newNonce() []byte {
 	return nonce
 }
 
-// welcome is the acceptor's side. It returns what the connection is for.
+// welcome is the acceptor's side. It returns the dialer's hello.
 func (n *Node) welcome(conn net.Conn) (said hello, err error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return said, err
@@ -274,7 +274,7 @@ func (n *Node) welcome(conn net.Conn) (said hello, err error) {
 	return said, conn.SetDeadline(time.Time{})
 }
 
-// receives returns why a connection of a dialer that knows the secret is not for this node, or nil.
+// receives returns why a connection is refused although the dialer knows the secret, or nil.
 func (n *Node) receives(conn net.Conn, h *hello) *errRefused {
 	own := n.identity.cluster()
 	no := func(reason, format string, args ...any) *errRefused {
@@ -301,7 +301,7 @@ func (n *Node) receives(conn net.Conn, h *hello) *errRefused {
 	return nil
 }
 
-// short is enough of a cluster id to tell two apart.
+// short returns enough of a cluster id to tell two clusters apart.
 func short(cluster string) string {
 	if cluster == "" {
 		return "none"
@@ -309,8 +309,8 @@ func short(cluster string) string {
 	return cluster[:min(8, len(cluster))]
 }
 
-// certifiedFor checks that the certificate of the other side is for that node. The name must be
-// there as it is: a wildcard is for hosts, not for nodes.
+// certifiedFor checks that the certificate of the other side is for that node. The certificate must
+// contain the exact name: wildcards are for hosts, not for nodes.
 func certifiedFor(conn net.Conn, node string) error {
 	secure, ok := conn.(*tls.Conn)
 	if !ok {
@@ -327,7 +327,8 @@ func certifiedFor(conn net.Conn, node string) error {
 	return nil
 }
 
-// A Raft address names the server that is meant and where it is: "n1.4f2a9c01@10.0.0.1:9071".
+// raftAddress returns a Raft address, which names the intended server and where it is:
+// "n1.4f2a9c01@10.0.0.1:9071".
 func raftAddress(server, address string) raft.ServerAddress {
 	return raft.ServerAddress(server + "@" + address)
 }
@@ -340,8 +341,7 @@ func splitRaftAddress(a raft.ServerAddress) (server, address string) {
 	return server, address
 }
 
-// lookedOnly reports whether a handshake ended because the other side only looked whether somebody
-// listens.
+// lookedOnly reports whether a handshake ended because the other side only probed the port.
 func lookedOnly(err error) bool {
 	return errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -55,7 +55,7 @@ func (a *authority) issue(t *testing.T, name string) *tls.Config {
 		ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13}
 }
 
-// certify has a node show a certificate for a name.
+// certify makes a node present a certificate for a name.
 func (m *member) certify(t *testing.T, a *authority, name string) {
 	config := a.issue(t, name)
 	m.config.TLS = func() (*tls.Config, error) { return config, nil }

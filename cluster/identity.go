@@ -17,34 +17,35 @@ import (
 	"hookwheel/durable"
 )
 
-// identityFile is the file in the data folder that says whose it is.
+// identityFile is the file in the data folder with the identity of its node.
 const identityFile = "node.json"
 
-// dataFormat is the version of the data folder as a whole: who finds a newer one must not touch it.
+// dataFormat is the version of the data folder as a whole. A program must not touch a folder with a
+// newer version.
 const dataFormat = 1
 
-// identity is who a node is, for as long as its data folder lives. A machine that lost its folder
-// comes back under a new server id: to Raft it is another server, so that it can't vote a second
-// time in a term in which it has voted already, nor be counted for entries that it no longer has.
+// identity identifies a node for the lifetime of its data folder. A machine that lost its folder
+// returns under a new server id: to Raft it is a different server, so that it can't vote a second
+// time in the same term, or be counted for entries that it no longer has.
 type identity struct {
 	Format  int    `json:"format"`
 	Node    string `json:"node"`              // its name
-	Server  string `json:"server"`            // its name and a random part: the id that Raft knows it by
-	Cluster string `json:"cluster,omitempty"` // random, the same on all nodes; empty: not yet let into any
-	// Members are the server ids of the cluster when this node entered it: whom it trusts until its
-	// log holds a configuration.
+	Server  string `json:"server"`            // its name and a random part: its id in Raft
+	Cluster string `json:"cluster,omitempty"` // random, the same on all nodes; empty: not in a cluster yet
+	// Members are the server ids of the cluster when this node entered it. The node trusts them
+	// until its log has a configuration.
 	Members []string `json:"members,omitempty"`
 
 	Sum string `json:"sum"` // CRC-32C over the fields above, as hex
 }
 
-// sum returns what Sum has to be.
+// sum returns the correct value of Sum.
 func (id *identity) sum() string {
 	text := fmt.Sprintf("%d\n%s\n%s\n%s\n%s", id.Format, id.Node, id.Server, id.Cluster, strings.Join(id.Members, ","))
 	return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)))
 }
 
-// identityCard keeps the identity of this node.
+// identityCard stores the identity of this node.
 type identityCard struct {
 	dir string
 
@@ -52,7 +53,7 @@ type identityCard struct {
 	identity
 }
 
-// openIdentity reads who the folder belongs to, or makes a new identity if the folder is new.
+// openIdentity reads the identity in the folder, or creates a new one if the folder is new.
 func openIdentity(dir, node string) (*identityCard, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data folder: %w", err)
@@ -73,7 +74,7 @@ func openIdentity(dir, node string) (*identityCard, error) {
 	return card, card.check(node)
 }
 
-// readIdentity reads who a folder belongs to. The error is fs.ErrNotExist if it belongs to nobody
+// readIdentity reads the identity in a folder. The error is fs.ErrNotExist if the folder has none
 // yet.
 func readIdentity(dir string) (id identity, err error) {
 	path := filepath.Join(dir, identityFile)
@@ -117,9 +118,9 @@ func (c *identityCard) check(node string) error {
 	return nil
 }
 
-// checkLog refuses the folder of a member of a cluster whose log is gone or empty. It may have
-// voted in its term, and be counted for entries that it no longer has: to go on would be to do both
-// again.
+// checkLog refuses the folder of a member of a cluster if its log is missing or empty. The node may
+// have voted in its term, and may be counted for entries that it no longer has, so it must not
+// continue under the same id.
 func (id *identity) checkLog(dir string) error {
 	if id.Cluster == "" {
 		return nil
@@ -145,7 +146,7 @@ func (c *identityCard) write() error {
 	return durable.ReplaceFile(filepath.Join(c.dir, identityFile), append(text, '\n'))
 }
 
-// enter notes which cluster this node is part of from now on, and the server ids of its members.
+// enter records the cluster of this node and the server ids of its members.
 func (c *identityCard) enter(cluster string, members []string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,21 +154,21 @@ func (c *identityCard) enter(cluster string, members []string) error {
 	return c.write()
 }
 
-// firstMembers are the members of the cluster when this node entered it.
+// firstMembers returns the members of the cluster when this node entered it.
 func (c *identityCard) firstMembers() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.identity.Members
 }
 
-// cluster is the id of the cluster that this node is part of; empty: none yet.
+// cluster returns the id of the cluster that this node is part of; empty: none yet.
 func (c *identityCard) cluster() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.identity.Cluster
 }
 
-// nodeOf is the name of the node whose server id this is.
+// nodeOf returns the name of the node with a server id.
 func nodeOf(server string) string {
 	if dot := strings.LastIndexByte(server, '.'); dot >= 0 {
 		return server[:dot]

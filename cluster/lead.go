@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// watchLeadership takes each piece of news at once, for Raft waits for it to be taken, and sees to
-// it that Lead runs once at a time: while this node leads, and not before the last one has ended.
+// watchLeadership receives each change of leadership at once, because Raft blocks until it is
+// received. It runs Lead while this node leads, and never before the previous call has returned.
 func (n *Node) watchLeadership(news <-chan bool) {
 	var (
-		ended  = make(chan struct{}) // of the last session
+		ended  = make(chan struct{}) // closed when the last session has ended
 		cancel = func() {}
 	)
 	close(ended)
 	for {
 		select {
 		case leading := <-news:
-			cancel() // news of any kind means that the term is another
+			cancel() // any change means that the term is over
 			n.ready.Store(false)
 			if !leading {
 				continue
@@ -35,7 +35,7 @@ func (n *Node) watchLeadership(news <-chan bool) {
 	}
 }
 
-// drainNews keeps Raft from waiting while it is shut down.
+// drainNews keeps Raft from blocking while it shuts down.
 func (n *Node) drainNews(news <-chan bool) {
 	close(n.led)
 	for {
@@ -51,7 +51,7 @@ func (n *Node) drainNews(news <-chan bool) {
 func (n *Node) lead(ctx context.Context, before <-chan struct{}, ended chan<- struct{}) {
 	defer close(ended)
 	<-before
-	term := n.raft.CurrentTerm() // read before: after it, the term may be that of the next leader
+	term := n.raft.CurrentTerm() // read first: later, the term may be that of the next leader
 	n.settleClock(ctx)
 	if !n.catchUp(ctx) {
 		return
@@ -66,10 +66,10 @@ func (n *Node) lead(ctx context.Context, before <-chan struct{}, ended chan<- st
 	n.config.Logger.Info("no longer leading the cluster")
 }
 
-// catchUp returns true when all that earlier leaders committed is applied here, false when the
-// session is over. It proposes an entry without commands, not a barrier of Raft's: the log is cut
-// up to the last entry or barrier, and a state machine that never hears of barriers would
-// eventually be before the log's beginning (see reconcile).
+// catchUp returns true when this node has applied everything that earlier leaders committed, or
+// false when the session is over. It proposes an entry without commands instead of a Raft barrier:
+// the log is cut up to the last entry or barrier, and as the state machine does not see barriers,
+// its position would eventually be before the beginning of the log (see reconcile).
 func (n *Node) catchUp(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		if err := n.raft.Apply(encodeEntry(n.Now().UnixMilli(), nil), time.Second).Error(); err == nil {

@@ -10,9 +10,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// raftLogger lets Raft, which wants a logger of its own maker's, write to ours, a level lower than
-// Raft thinks: it warns of every election and calls a node that is down an error, which a cluster
-// is made to bear.
+// raftLogger returns an hclog.Logger for Raft that writes to log, one level lower: Raft warns about
+// every election and treats a node that is down as an error, both of which are normal in a cluster.
 func raftLogger(log *slog.Logger) hclog.Logger {
 	level := hclog.Warn
 	if log.Enabled(context.Background(), slog.LevelDebug) {
@@ -46,7 +45,7 @@ func (l *raftLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// withoutDigits makes lines equal that differ in times and numbers only.
+// withoutDigits makes lines equal that differ only in times and numbers.
 func withoutDigits(text string) string {
 	return strings.Map(func(c rune) rune {
 		if c >= '0' && c <= '9' {
@@ -56,8 +55,8 @@ func withoutDigits(text string) string {
 	}, text)
 }
 
-// warnings says the same thing at most once in sayInterval: what is wrong between two nodes is so
-// at every try.
+// warnings logs the same text at most once in sayInterval: a problem between two nodes recurs at
+// every try.
 type warnings struct {
 	logger *slog.Logger
 	said   once
@@ -74,7 +73,7 @@ const (
 	maxSaid     = 256 // different texts that are remembered
 )
 
-// once tells what has been said of late.
+// once remembers which texts were logged recently.
 type once struct {
 	mu   sync.Mutex
 	said map[string]time.Time

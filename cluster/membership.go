@@ -9,13 +9,14 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// toldFresh is for how long what a configured peer said of the cluster counts.
+// toldFresh is how long a configured peer's view of the cluster is valid.
 const toldFresh = 2 * peerRounds * placeInterval
 
-// isMember reports whether a server is a member of the cluster, as far as this node knows: by the
-// configuration in its own log, or, if it lags behind, by what a member or a configured peer that
-// is further has said of late. A node that was down while the members changed would else refuse its
-// leader; one that has no log yet trusts the members it was told of when it entered.
+// isMember reports whether a server is a member of the cluster, as far as this node knows:
+// according to the configuration in its own log, or, if it lags behind, to the recent status of a
+// member or configured peer that is ahead. Otherwise a node that was down while the members changed
+// would refuse its leader. A node without a log trusts the members that it was given when it
+// entered.
 func (n *Node) isMember(server string) bool {
 	if ahead := n.members.furthest(n.identity.cluster(), n.raft.LastIndex()); ahead != nil {
 		return isMember(ahead.Servers, server)
@@ -27,8 +28,8 @@ func (n *Node) isMember(server string) bool {
 	return slices.ContainsFunc(configuration.Servers, func(s raft.Server) bool { return string(s.ID) == server })
 }
 
-// furthest is the newest status from another node of the cluster that has committed more than the
-// log of this node has; nil: none.
+// furthest returns the status of another node of the cluster that has committed entries beyond the
+// log of this node, the furthest one; nil: none.
 func (m *members) furthest(cluster string, last uint64) (best *Status) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -46,14 +47,14 @@ func (m *members) furthest(cluster string, last uint64) (best *Status) {
 	return best
 }
 
-// hear keeps what the configured peers say.
+// hear stores the status of the configured peers.
 func (m *members) hear(list []Status) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.told, m.toldAt = list, time.Now()
 }
 
-// memberConn is a connection of a member. It ends when that is one no longer.
+// memberConn is a connection of a member. It is closed when the node is no longer a member.
 type memberConn struct {
 	net.Conn
 	node   *Node
@@ -68,16 +69,16 @@ func (c *memberConn) Read(data []byte) (int, error) {
 	return count, err
 }
 
-// Limits on connections from others. A stranger holds a place on the doorstep for handshakeTimeout
-// at most; when that is full, the oldest one of the address that has the most goes, so a flood from
-// one address displaces only itself.
+// Limits on connections from others. An unauthenticated connection stays on the doorstep for at
+// most handshakeTimeout. When the doorstep is full, the oldest connection from the network with the
+// most connections is closed, so a flood from one network displaces only itself.
 const (
-	maxDoorstep  = 128 // connections whose handshake is under way
-	maxEntries   = 32  // of nodes that are not members, or do not say so
-	maxPerMember = 64  // its oldest goes: of a machine that vanished connections remain
+	maxDoorstep  = 128 // connections during their handshake
+	maxEntries   = 32  // of nodes that are not members, or do not identify themselves
+	maxPerMember = 64  // the oldest is closed: a machine that vanished leaves connections behind
 )
 
-// guests keeps count of the connections from others.
+// guests tracks the connections that others have made.
 type guests struct {
 	mu       sync.Mutex
 	doorstep []*guest // oldest first
@@ -85,16 +86,16 @@ type guests struct {
 	closed   bool
 }
 
-// guest is one connection from another node, or a stranger.
+// guest is a connection from another node or from a stranger.
 type guest struct {
 	net.Conn
 	guests *guests
-	from   string // the network that it comes from
-	as     string // the server that it has proven to be; forEntry for the entry calls; empty on the doorstep
-	pushed bool   // it was closed to make room
+	from   string // the network of the remote address
+	as     string // the authenticated server; forEntry for the entry calls; empty on the doorstep
+	pushed bool   // closed to make room
 }
 
-// arrive takes a new connection; nil means that the listener is closing.
+// arrive registers a new connection; nil means that the listener is closing.
 func (g *guests) arrive(conn net.Conn) *guest {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -109,7 +110,8 @@ func (g *guests) arrive(conn net.Conn) *guest {
 	return arrived
 }
 
-// mostCommon is the oldest on the doorstep of the network that has the most there.
+// mostCommon returns the oldest connection on the doorstep from the network with the most
+// connections there.
 func (g *guests) mostCommon() *guest {
 	count := make(map[string]int)
 	for _, other := range g.doorstep {
@@ -119,8 +121,8 @@ func (g *guests) mostCommon() *guest {
 	return g.doorstep[slices.IndexFunc(g.doorstep, func(other *guest) bool { return other.from == crowd.from })]
 }
 
-// comeIn takes a connection off the doorstep, whose handshake has succeeded; false: there is no
-// room for it.
+// comeIn moves a connection off the doorstep after its handshake has succeeded. It returns false if
+// there is no room for the connection.
 func (g *guests) comeIn(c *guest, as string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -167,7 +169,7 @@ func (g *guests) wasPushed(c *guest) bool {
 	return c.pushed
 }
 
-// dropAll ends all connections that others have made.
+// dropAll closes all connections that others have made.
 func (g *guests) dropAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -181,7 +183,7 @@ func (g *guests) dropAll() {
 	}
 }
 
-// close has no more arrive, and ends those that are there. It reports whether it was open.
+// close refuses further connections and closes the existing ones. It reports whether g was open.
 func (g *guests) close() bool {
 	g.mu.Lock()
 	was := !g.closed
@@ -198,7 +200,8 @@ func (c *guest) Close() error {
 	return c.Conn.Close()
 }
 
-// networkOf is what counts as one origin of connections: an IPv4 address, or a /64 network of IPv6.
+// networkOf returns what counts as one origin of connections: an IPv4 address, or an IPv6 /64
+// network.
 func networkOf(address net.Addr) string {
 	tcp, ok := address.(*net.TCPAddr)
 	if !ok {

@@ -15,7 +15,7 @@ type metrics struct {
 	stuckFollowers prometheus.Counter
 }
 
-// newMetrics registers what this node tells of itself.
+// newMetrics registers the metrics of this node.
 func newMetrics(n *Node, registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{

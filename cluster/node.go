@@ -26,7 +26,7 @@ type Node struct {
 	raft      *raft.Raft
 	fsm       *fsm
 	batches   *batcher
-	budget    *budget // of the bodies of calls
+	budget    *budget // for the bodies of calls
 	peers     *peers
 	reads     rounds
 	requests  *requestIDs
@@ -35,20 +35,20 @@ type Node struct {
 	members   members
 	clock     *clock
 	waiting   waiting
-	changing  chan struct{} // taken by who changes the membership
-	ready     atomic.Bool   // leader, and all of the earlier terms is applied
+	changing  chan struct{} // a semaphore: held while the membership is changed
+	ready     atomic.Bool   // the node leads and has applied everything from earlier terms
 
 	leadCtx context.Context // ends when Close begins
 	resign  context.CancelFunc
-	led     chan struct{}   // closed when Lead has ended for good
+	led     chan struct{}   // closed when Lead will not run again
 	ctx     context.Context // ends when Close has handed leadership over
 	cancel  context.CancelFunc
-	stopped chan struct{} // closed when no proposal can finish any more
+	stopped chan struct{} // closed when proposals can no longer finish
 	wg      sync.WaitGroup
 }
 
-// Open starts this node. It is part of the cluster that it was part of before, or goes on to look
-// for one: see form.go.
+// Open starts this node. The node rejoins the cluster that it was part of before, or looks for one:
+// see form.go.
 func Open(config Config) (_ *Node, err error) {
 	n := &Node{config: config, requests: newRequestIDs(), warnings: warnings{logger: config.Logger},
 		budget: newBudget(callBudget), changing: make(chan struct{}, 1), led: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
@@ -96,7 +96,7 @@ func (n *Node) startRaft() error {
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
 	}
-	if known && n.identity.cluster() == "" { // it has started a cluster and crashed before it could note that
+	if known && n.identity.cluster() == "" { // it started a cluster and crashed before it could record that
 		if err := n.identity.enter(randomHex(16), nil); err != nil {
 			return err
 		}
@@ -125,8 +125,8 @@ func (n *Node) startRaft() error {
 	return n.hurry()
 }
 
-// hurry has a node that is alone lead at once, for there is nobody whom it could disturb: Raft
-// looks at its timer when the timeout changes.
+// hurry makes a node that is alone lead at once, as it can't disturb another node: Raft checks its
+// timer when the timeout changes.
 func (n *Node) hurry() error {
 	if servers := n.servers(); len(servers) != 1 || servers[0].Server != n.identity.Server {
 		return nil
@@ -141,23 +141,24 @@ func raftConfig(config Config, server string, news chan bool) *raft.Config {
 	c.LocalID = raft.ServerID(server)
 	c.Logger = raftLogger(config.Logger)
 	c.NotifyCh = news
-	c.NoSnapshotRestoreOnStart = true // the state machine is on disk already
+	c.NoSnapshotRestoreOnStart = true // the state machine is already on disk
 	c.NoLegacyTelemetry = true
 	c.BatchApplyCh = true
 	c.LeaderLeaseTimeout = 750 * time.Millisecond
-	// An election begins when all followers have missed the leader for once to twice that long.
+	// An election begins when all followers have not heard the leader for one to two times this
+	// long.
 	c.HeartbeatTimeout, c.ElectionTimeout = 800*time.Millisecond, 800*time.Millisecond
-	c.SnapshotInterval = 5 * time.Second // it costs nothing and lets the log be cut
+	c.SnapshotInterval = 5 * time.Second // it costs nothing and allows the log to be cut
 	c.SnapshotThreshold = 1024
-	c.TrailingLogs = 1         // raftlog.Store knows better how much to keep
-	c.ShutdownOnRemove = false // keepPlace sees to it
+	c.TrailingLogs = 1         // raftlog.Store decides how much to keep
+	c.ShutdownOnRemove = false // keepPlace does it
 	return c
 }
 
-// raftAddress is how Raft knows this node.
+// raftAddress returns the address of this node in Raft.
 func (n *Node) raftAddress() string { return string(raftAddress(n.identity.Server, n.config.Address)) }
 
-// peerAddress is where our configuration has a node; empty: nowhere.
+// peerAddress returns the address of a node in our configuration; empty: none.
 func (n *Node) peerAddress(id string) string {
 	for _, p := range n.config.Peers {
 		if p.ID == id {
@@ -167,8 +168,8 @@ func (n *Node) peerAddress(id string) string {
 	return ""
 }
 
-// addressesOf is where a server may be found: where our own configuration has it, for a network may
-// look different from here, and where it says itself.
+// addressesOf returns where a server may be reached: its address in our own configuration, because
+// the network may look different from here, and the address that it announces.
 func (n *Node) addressesOf(a raft.ServerAddress) []string {
 	server, advertised := splitRaftAddress(a)
 	if own := n.peerAddress(nodeOf(server)); own != "" && own != advertised {
@@ -177,9 +178,8 @@ func (n *Node) addressesOf(a raft.ServerAddress) []string {
 	return []string{advertised}
 }
 
-// Close ends Lead, hands leadership over if this node has it, finishes what is in flight and ends
-// all that Open started. Callers of Propose that are still waiting are told that there is no
-// leader.
+// Close ends Lead, transfers leadership if this node has it, finishes proposals in flight and stops
+// everything that Open started. Callers that still wait in Propose get ErrNoLeader.
 func (n *Node) Close() error {
 	n.resign()
 	<-n.led
@@ -191,7 +191,7 @@ func (n *Node) Close() error {
 	n.cancel()
 	n.peers.close()
 	err := n.stopRaft()
-	if errors.Is(err, errStillRunning) { // and uses the rest, which therefore stays open
+	if errors.Is(err, errStillRunning) { // Raft still uses the rest, which therefore stays open
 		return errors.Join(err, n.listener.Close())
 	}
 	n.wg.Wait()
@@ -215,7 +215,7 @@ func (n *Node) stopRaft() error {
 		return err
 	case <-patience.C:
 		return errStillRunning
-	case <-n.log.Failed(): // Raft is held up for good
+	case <-n.log.Failed(): // Raft is blocked permanently
 		return errStillRunning
 	}
 }

@@ -2,5 +2,5 @@
 
 package cluster
 
-// trustsOwnClock has the leader's wall clock say what time it is in the cluster.
+// trustsOwnClock makes the leader's wall clock the time of the cluster.
 const trustsOwnClock = false

@@ -12,14 +12,14 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// ErrNoLeader means that no leader answered within the caller's time. The command may still come to
-// be applied, once.
+// ErrNoLeader means that no leader answered within the caller's time. The command may still be
+// applied later, but at most once.
 var ErrNoLeader = errors.New("the cluster has no leader at the moment")
 
-// leaderPoll is how often a waiting caller looks whether there is a leader.
+// leaderPoll is how often a waiting caller checks for a leader.
 const leaderPoll = 10 * time.Millisecond
 
-// requestIDs makes request ids: random for the process, then counted.
+// requestIDs generates request ids: random bytes for the process, then a counter.
 type requestIDs struct {
 	process [8]byte
 	count   atomic.Uint64
@@ -37,15 +37,15 @@ func (r *requestIDs) next() (id [16]byte) {
 	return id
 }
 
-// Propose has a command replicated and applied, through whatever leader there is, and returns the
-// reply of the state machine. It waits for a leader as long as ctx allows and applies the command
-// at most once, however many leaders are lost.
+// Propose replicates and applies a command through the current leader, and returns the reply of the
+// state machine. It waits for a leader as long as ctx allows, and applies the command at most once,
+// however many leaders are lost.
 func (n *Node) Propose(ctx context.Context, body []byte) ([]byte, error) {
 	if len(body) > maxCommand {
-		return nil, fmt.Errorf("cluster: a command of %d bytes, where %d are allowed", len(body), maxCommand)
+		return nil, fmt.Errorf("cluster: a command has %d bytes, more than the limit of %d", len(body), maxCommand)
 	}
 	command := Command{Request: n.requests.next(), Body: body}
-	floor := n.config.Machine.Applied() + 1 // no try of this request can be before
+	floor := n.config.Machine.Applied() + 1 // no try of this request can be at an earlier index
 	for {
 		reply, err := n.try(ctx, &proposal{command: command})
 		switch {
@@ -103,7 +103,7 @@ func (n *Node) awaitLeader(ctx context.Context) error {
 	}
 }
 
-// commit sends a batch on its way: into the log on the leader, else to the leader.
+// commit appends a batch to the log on the leader, and sends it to the leader elsewhere.
 func (n *Node) commit(batch []*proposal) {
 	if n.raft.State() == raft.Leader {
 		n.append(batch)
@@ -138,7 +138,7 @@ func (n *Node) append(batch []*proposal) {
 	n.metrics.commitSeconds.Observe(time.Since(start).Seconds())
 	n.metrics.batchCommands.Observe(float64(len(batch)))
 	replies, ok := future.Response().([][]byte)
-	if !ok || len(replies) != len(batch) { // the state machine failed, and the process is on its way out
+	if !ok || len(replies) != len(batch) { // the state machine failed, and the process is about to end
 		finishAll(batch, errUnknown)
 		return
 	}
@@ -161,7 +161,7 @@ func (n *Node) admit(batch []*proposal) []*proposal {
 	return admitted
 }
 
-// outcomeOf says what an error of raft.Apply means for the command.
+// outcomeOf returns what an error of raft.Apply means for the command.
 func outcomeOf(err error) error {
 	switch {
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress), errors.Is(err, raft.ErrEnqueueTimeout):

@@ -26,7 +26,7 @@ func (n *Node) Barrier(ctx context.Context) error {
 	}
 }
 
-// readIndex asks the leader, whoever it is, how far the log is committed.
+// readIndex asks the current leader how far the log is committed.
 func (n *Node) readIndex() (uint64, error) {
 	if n.raft.State() == raft.Leader {
 		return n.leaderIndex()
@@ -45,14 +45,14 @@ func (n *Node) readIndex() (uint64, error) {
 	return binary.BigEndian.Uint64(answer[1:]), nil
 }
 
-// leaderIndex is how far this node has applied the log, if it is leader still and has applied all
-// of the terms before its own: what a leader has acknowledged, it has applied.
+// leaderIndex returns how far this node has applied the log, if it still leads and has applied
+// everything from earlier terms. A leader has applied everything that it has acknowledged.
 func (n *Node) leaderIndex() (uint64, error) {
 	if !n.ready.Load() {
 		return 0, errNotTaken
 	}
 	index, _ := n.fsm.progress()
-	return index, n.raft.VerifyLeader().Error() // which ends with the lease at the latest
+	return index, n.raft.VerifyLeader().Error() // which returns at the latest when the lease ends
 }
 
 // awaitApplied returns when the state machine of this node has applied index.
@@ -72,11 +72,11 @@ func (n *Node) awaitApplied(ctx context.Context, index uint64) error {
 	}
 }
 
-// rounds lets many callers share one question. An answer counts only for those who asked before the
-// question was put, so who comes while it is under way shares the next one.
+// rounds lets many callers share one question. An answer is valid only for callers that arrived
+// before the question was asked, so callers that arrive later share the next one.
 type rounds struct {
 	mu      sync.Mutex
-	current *round // being asked
+	current *round // in progress
 	next    *round // waits for current to end
 	closed  bool
 	wg      sync.WaitGroup
@@ -114,7 +114,7 @@ func (r *rounds) join(ctx context.Context, ask func() (uint64, error)) (uint64, 
 	}
 }
 
-// put asks, once the round before has ended.
+// put asks the question after the previous round has ended.
 func (r *rounds) put(mine, before *round, ask func() (uint64, error)) {
 	if before != nil {
 		<-before.done
@@ -131,7 +131,7 @@ func (r *rounds) put(mine, before *round, ask func() (uint64, error)) {
 	close(mine.done)
 }
 
-// close refuses further questions and waits for those under way.
+// close refuses further questions and waits for those in progress.
 func (r *rounds) close() {
 	r.mu.Lock()
 	r.closed = true

@@ -14,16 +14,16 @@ import (
 type ResetReport struct {
 	Server   string // the new server id
 	Cluster  string // the id of the new cluster
-	Applied  uint64 // the last entry that the state holds now
-	Replayed int    // entries of the log that the state lacked: some of them may never have been acknowledged to anybody
+	Applied  uint64 // the last entry that the state now includes
+	Replayed int    // entries of the log that the state lacked, some of which may never have been acknowledged
 	Term     uint64
 }
 
-// Reset makes what a data folder holds the beginning of a new cluster, whose only member is this
-// node, which must not be running: after a restore of a backup, or when a majority of the nodes is
-// lost for good. Entries that only the lost nodes had are lost; entries that this node has but that
-// were perhaps never committed are kept. Nodes of the old cluster are refused by the new one until
-// their data folders are moved away.
+// Reset makes the data in a folder the beginning of a new cluster whose only member is this node,
+// which must not be running. It is for use after a backup was restored, or when a majority of the
+// nodes is lost permanently. Entries that only the lost nodes had are lost; entries that this node
+// has are kept, even if they may never have been committed. Nodes of the old cluster are refused by
+// the new one until their data folders are moved away.
 //
 // A crash in the middle leaves a folder that does not start a cluster, neither the old nor the new;
 // Reset can be called again. The order is: the state, with the new configuration; then the log is
@@ -62,7 +62,7 @@ func Reset(dir, node, address string, machine StateMachine, logger *slog.Logger)
 	return report, card.write()
 }
 
-// replay applies what the log has beyond the state.
+// replay applies the entries of the log that the state lacks.
 func replay(log *raftlog.Store, machine StateMachine) (entries int, err error) {
 	last, err := log.LastIndex()
 	if err != nil {
@@ -83,7 +83,7 @@ func replay(log *raftlog.Store, machine StateMachine) (entries int, err error) {
 	return entries, nil
 }
 
-// newTerm is later than any that this node knows of.
+// newTerm returns a term later than any that this node knows.
 func newTerm(log *raftlog.Store, machine StateMachine) (uint64, error) {
 	term, err := log.GetUint64([]byte("CurrentTerm"))
 	if err != nil && !errors.Is(err, raftlog.ErrNoKey) {
@@ -103,7 +103,7 @@ func emptyLog(log *raftlog.Store) error {
 	return log.DeleteRange(first, last)
 }
 
-// LastEntry is where the log in a data folder ends, whose node must not be running.
+// LastEntry returns the last entry of the log in a data folder. Its node must not be running.
 func LastEntry(dir string) (index, term uint64, err error) {
 	log, err := raftlog.Open(dir, raftlog.Options{Fatal: func(error) {}})
 	if err != nil {

@@ -6,20 +6,20 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Raft believes what members say. A term is kept for good and only ever grows, so one absurd term
-// would end elections permanently; an entry that can't be read would end the node, and again at
-// each start. So what no sane member sends does not reach Raft.
+// Raft trusts its members. Terms are stored permanently and only grow, so one absurd term would
+// prevent elections permanently; an entry that can't be decoded would stop the node at every start.
+// So RPCs that no sane member sends do not reach Raft.
 const (
-	// maxTermJump is how far the term of a member may be ahead. A cluster that holds an election
-	// each second gets as far in 136 years.
+	// maxTermJump is how far the term of a member may be ahead. With an election each second, that
+	// takes 136 years.
 	maxTermJump = 1 << 32
-	// maxNumber is more than any term or index ever gets to, and leaves room to count on.
+	// maxNumber is larger than any term or index will ever be, but leaves room for increments.
 	maxNumber = 1 << 62
 )
 
 // safeTransport lets only sane RPCs of members through. Also, it never lets Raft install its fast
 // path for heartbeats, on which a deposed leader can write entries under the term of its successor
-// (hashicorp/raft #695): heartbeats go the way of all other calls.
+// (hashicorp/raft #695): heartbeats take the same path as all other RPCs.
 type safeTransport struct {
 	*raft.NetworkTransport
 	node  *Node
@@ -29,7 +29,7 @@ type safeTransport struct {
 // SetHeartbeatHandler does nothing, which raft.Transport allows.
 func (t *safeTransport) SetHeartbeatHandler(func(raft.RPC)) {}
 
-// Consumer gives Raft the RPCs that filter lets through.
+// Consumer returns the RPCs that filter accepts.
 func (t *safeTransport) Consumer() <-chan raft.RPC { return t.saner }
 
 var _ raft.WithPreVote = (*safeTransport)(nil)
@@ -56,7 +56,7 @@ func (t *safeTransport) filter() {
 	}
 }
 
-// checkRPC returns what is wrong with an RPC of another server.
+// checkRPC returns what is wrong with an RPC from another server, or nil.
 func (n *Node) checkRPC(command any) error {
 	with, ok := command.(raft.WithRPCHeader)
 	if !ok {
@@ -94,7 +94,7 @@ func (n *Node) checkRPC(command any) error {
 	return nil
 }
 
-// checkNumbers checks the term of an RPC, that of the log it speaks of, and indices.
+// checkNumbers checks the term of an RPC, the term of the log that it refers to, and indices.
 func (n *Node) checkNumbers(term, logTerm uint64, indices ...uint64) error {
 	if err := checkTerm(term, n.raft.CurrentTerm()); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (n *Node) checkNumbers(term, logTerm uint64, indices ...uint64) error {
 	}
 	for _, index := range indices {
 		if index > maxNumber {
-			return fmt.Errorf("there can't be an index %d", index)
+			return fmt.Errorf("the index %d is impossible", index)
 		}
 	}
 	return nil
@@ -179,7 +179,7 @@ func (t *safeTransport) RequestVote(id raft.ServerID, target raft.ServerAddress,
 	return checkTerm(resp.Term, args.Term)
 }
 
-// RequestPreVote asks whether there would be a vote.
+// RequestPreVote asks whether the node would give its vote.
 func (t *safeTransport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
 	if err := t.NetworkTransport.RequestPreVote(id, target, args, resp); err != nil {
 		return err

@@ -11,12 +11,12 @@ import (
 	"hookwheel/durable"
 )
 
-// SecretFile, in the data folder, holds the cluster secret of a node whose configuration gives
+// SecretFile, in the data folder, contains the cluster secret of a node whose configuration has
 // none.
 const SecretFile = "cluster.secret"
 
-// MinSecret is the least length of a cluster secret, in characters, and MinSecretTLS that between
-// nodes that speak TLS, where only those that have a certificate can try to guess it.
+// MinSecret is the minimum length of a cluster secret, in characters. MinSecretTLS is the minimum
+// between nodes that use TLS, where only holders of a certificate can try to guess it.
 const (
 	MinSecret    = 32
 	MinSecretTLS = 16
@@ -49,8 +49,8 @@ func CheckSecret(secret string, withTLS bool) error {
 	return nil
 }
 
-// openSecret returns the secret in the data folder dir, which an earlier start or an operator has
-// put there. If there is none, it generates one.
+// openSecret returns the secret in the data folder dir, written by an earlier start or by an
+// operator. If the folder has no secret, openSecret generates it.
 func openSecret(dir string) (string, error) {
 	path := filepath.Join(dir, SecretFile)
 	info, err := os.Stat(path)
@@ -75,8 +75,8 @@ func openSecret(dir string) (string, error) {
 	return secret, nil
 }
 
-// loadSecret takes the secret of the configuration, or else that of the data folder. A node on its
-// own needs none.
+// loadSecret uses the secret of the configuration, or else that of the data folder. A single node
+// needs no secret.
 func (n *Node) loadSecret() (err error) {
 	switch {
 	case n.config.Listen == "":

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	cutInterval = 2 * time.Second // between two looks at the size of the log
+	cutInterval = 2 * time.Second // between checks of the size of the log
 	cutPause    = 200 * time.Millisecond
 )
 

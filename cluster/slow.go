@@ -2,11 +2,11 @@ package cluster
 
 import "time"
 
-// handOverRest is the least time between two attempts of a leader to hand over by itself.
+// handOverRest is the least time between a leader's own attempts to transfer leadership.
 const handOverRest = 30 * time.Second
 
-// watchDisk hands leadership over while the disk of this node is slow and that of another is not:
-// a leader with a slow disk makes everybody wait, a follower nobody.
+// watchDisk transfers leadership while the disk of this node is slow and that of another is not: a
+// leader with a slow disk makes all clients wait, a follower does not.
 func (n *Node) watchDisk(rested *time.Time) {
 	if !n.ready.Load() || !n.log.IsSlow() || time.Since(*rested) < handOverRest {
 		return

@@ -59,7 +59,7 @@ func TestStuckFollower(t *testing.T) {
 		t.Error("it is connected to again too soon")
 	}
 	if list := look(20*time.Second, 30, 30); len(list) != 0 {
-		t.Error("one that has all counts as stuck")
+		t.Error("a follower that has all entries counts as stuck")
 	}
 }
 

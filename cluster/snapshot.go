@@ -16,8 +16,8 @@ import (
 	"hookwheel/cluster/raftlog"
 )
 
-// The two snapshots that Raft may ask for: the current state of the state machine, and what a
-// leader has sent to this node.
+// The two snapshots that Raft may request: the current state of the state machine, and the state
+// that a leader has sent to this node.
 const (
 	snapshotState    = "state"
 	snapshotReceived = "received"
@@ -26,20 +26,20 @@ const (
 const (
 	progressInterval = 5 * time.Second
 	receiveStall     = 30 * time.Second // without a byte from the leader
-	sentGrace        = 30 * time.Second // for a follower to load what it was sent and ask for what came after
+	sentGrace        = 30 * time.Second // for a follower to install the state and ask for later entries
 )
 
 // snapshotStore is a raft.SnapshotStore whose content is the state machine itself. Taking a
-// snapshot costs nothing; its content is read only when a follower is too far behind the log.
+// snapshot costs nothing; its content is read only when a follower is too far behind.
 type snapshotStore struct {
 	node     *Node
 	machine  StateMachine
 	log      *slog.Logger
-	path     string       // of what a leader has sent, until the state machine has taken it over
+	path     string       // of the state that a leader has sent, until the state machine has installed it
 	received atomic.Int64 // bytes of it so far; 0: nothing is being received
 
 	mu   sync.Mutex
-	sent map[*outgoing]struct{} // under way, or over for less than sentGrace
+	sent map[*outgoing]struct{} // in progress, or finished less than sentGrace ago
 }
 
 func newSnapshotStore(dir string, n *Node) *snapshotStore {
@@ -47,8 +47,8 @@ func newSnapshotStore(dir string, n *Node) *snapshotStore {
 		path: filepath.Join(dir, "received.snapshot"), sent: make(map[*outgoing]struct{})}
 }
 
-// List tells Raft how far the state machine is: at a start it replays only what comes after. What
-// was received is never listed: it counts from the moment when the state machine holds it.
+// List tells Raft how far the state machine is: at start, Raft replays only later entries. Received
+// states are not listed: they count as soon as the state machine has installed them.
 func (s *snapshotStore) List() ([]*raft.SnapshotMeta, error) {
 	state := s.machine.State()
 	if state.Index == 0 || state.ConfigurationIndex == 0 {
@@ -73,7 +73,7 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 		}
 		return &raft.SnapshotMeta{ID: id}, received{file}, nil
 	}
-	if !s.node.somebodyLags() { // Raft opens first and dials then: for a dead follower that would be work for nothing
+	if !s.node.somebodyLags() { // Raft opens a snapshot before it dials: for a dead follower the work would be wasted
 		return nil, nil, errors.New("no follower that lags behind the log answers")
 	}
 	state, size, content, err := s.machine.OpenSnapshot()
@@ -83,9 +83,9 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 	return metaOf(state, size), &outgoing{ReadCloser: content, store: s, index: state.Index, size: size}, nil
 }
 
-// somebodyLags reports whether a node that responds is behind the beginning of our log, or gets
-// nothing of it though it could. Such a one has taken our state over, but its answer was lost: Raft
-// still takes it for far behind, and learns better only from sending it again.
+// somebodyLags reports whether a node that responds is behind the beginning of our log, or receives
+// no entries although it could. Such a node has installed our state, but its answer was lost: Raft
+// still believes that it is far behind, until the state is sent again.
 func (n *Node) somebodyLags() bool {
 	first, err := n.log.FirstIndex()
 	if err != nil {
@@ -107,10 +107,10 @@ type outgoing struct {
 	size  int64
 	done  atomic.Int64
 	told  time.Time
-	over  time.Time // guarded by store.mu; zero: under way
+	over  time.Time // guarded by store.mu; zero: in progress
 }
 
-// Read notes with the first byte that the stream is really under way.
+// Read registers the stream as in progress when its first byte is read.
 func (o *outgoing) Read(data []byte) (int, error) {
 	if o.done.Load() == 0 {
 		o.store.mu.Lock()
@@ -134,7 +134,8 @@ func (o *outgoing) Close() error {
 	return o.ReadCloser.Close()
 }
 
-// needed is the first entry that a follower who is being sent our state will ask for; 0: none is.
+// needed returns the first entry that a follower will ask for after receiving our state; 0: no
+// state is being sent.
 func (s *snapshotStore) needed() (index uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,7 +149,7 @@ func (s *snapshotStore) needed() (index uint64) {
 	return index
 }
 
-// sending is how much of our state is sent to followers at the moment.
+// sending returns how much of our state is currently being sent to followers.
 func (s *snapshotStore) sending() (done, size int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,18 +162,18 @@ func (s *snapshotStore) sending() (done, size int64) {
 	return done, size
 }
 
-// received is what a leader has sent; it is read once.
+// received is the state that a leader has sent. It is read once.
 type received struct{ *os.File }
 
 func (r received) Close() error { return errors.Join(r.File.Close(), os.Remove(r.Name())) }
 
-// Create begins to write a snapshot: nothing at all for our own, which is in the state machine
-// already, or what a leader sends.
+// Create begins to write a snapshot: the state that a leader sends, or nothing for our own state,
+// which is already in the state machine.
 func (s *snapshotStore) Create(_ raft.SnapshotVersion, index, term uint64, _ raft.Configuration, _ uint64, _ raft.Transport) (raft.SnapshotSink, error) {
 	return &sink{store: s, index: index, term: term}, nil
 }
 
-// sink takes what a leader sends.
+// sink receives the state that a leader sends.
 type sink struct {
 	store *snapshotStore
 	index uint64 // of the last entry in the state
@@ -181,7 +182,7 @@ type sink struct {
 	file  *os.File
 	err   error
 	told  time.Time
-	stall *time.Timer // Raft waits without end for a leader that hangs in the middle, and can't vote meanwhile
+	stall *time.Timer // Raft waits indefinitely for a leader that hangs in the middle, and can't vote in the meantime
 }
 
 func (s *sink) ID() string {
@@ -211,7 +212,7 @@ func (s *sink) Write(data []byte) (int, error) {
 	return s.file.Write(data)
 }
 
-// end is for both ways to end.
+// end is the common part of Close and Cancel.
 func (s *sink) end() error {
 	s.stall.Stop()
 	return s.file.Close()
@@ -234,8 +235,8 @@ func (s *sink) Cancel() error {
 	return errors.Join(s.end(), os.Remove(s.store.path))
 }
 
-// Snapshot costs next to nothing: the state machine is its own snapshot. The log will be cut, so it
-// must be durable.
+// Snapshot costs next to nothing: the state machine is its own snapshot. The log will be cut, so
+// the state must be durable.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if err := f.machine.Commit(); err != nil {
 		f.fatal(err)
@@ -244,7 +245,7 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	return nothing{}, nil
 }
 
-// Restore has the state machine take over what a leader has sent.
+// Restore installs the state that a leader has sent.
 func (f *fsm) Restore(source io.ReadCloser) error {
 	defer f.restored()
 	if err := f.machine.RestoreSnapshot(source); err != nil {
@@ -254,7 +255,7 @@ func (f *fsm) Restore(source io.ReadCloser) error {
 	return nil
 }
 
-// nothing is what a snapshot writes.
+// nothing is a snapshot without content.
 type nothing struct{}
 
 func (nothing) Persist(sink raft.SnapshotSink) error { return sink.Close() }
@@ -269,11 +270,11 @@ func reconcile(log *raftlog.Store, machine StateMachine) error {
 	applied := machine.Applied()
 	switch {
 	case last > 0 && last < applied:
-		// The state came from a leader and the crash left a log that ends before it: nothing of it
-		// is needed.
+		// The state came from a leader, and the crash left a log that ends before it: none of its
+		// entries are needed.
 		return log.DeleteRange(first, last)
 	case first > applied+1:
-		return fmt.Errorf("the log begins at entry %d but the store ends at %d: what lies between is lost. "+
+		return fmt.Errorf("the log begins at entry %d but the store ends at %d: the entries in between are lost. "+
 			"Move the whole data folder of this node away; started empty, it gets the state from the others", first, applied)
 	}
 	return nil

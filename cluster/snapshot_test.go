@@ -12,7 +12,7 @@ import (
 
 const beyondTheLog = 6000 // entries: more than Raft keeps after a snapshot
 
-// A node that was away for longer than the log reaches back, one that begins anew, and one that
+// A node that was away for longer than the log reaches back, one that begins again, and one that
 // crashed after that, all get the state.
 func TestFarBehindGetsSnapshot(t *testing.T) {
 	members := startMembers(t, 3)
@@ -72,7 +72,7 @@ func entryBeforeLog(t *testing.T, m *member) (lowest raft.Log) {
 }
 
 // A follower that has taken the state over, but whose leader never hears of it, gets what comes
-// after it all the same.
+// after it anyway.
 func TestAnswerToSnapshotIsLost(t *testing.T) {
 	members := startMembers(t, 3)
 	leader, others := readyLeader(t, members)
@@ -171,7 +171,7 @@ func TestMachineFails(t *testing.T) {
 	}
 }
 
-// Each reply goes to the one who asked, and commands share entries.
+// Each reply goes to its caller, and commands share entries.
 func TestRepliesReachTheirCallers(t *testing.T) {
 	members := startMembers(t, 1)
 	only, _ := readyLeader(t, members)

@@ -14,34 +14,34 @@ import (
 )
 
 const (
-	watchInterval = time.Second // how often each node asks the others how they are
+	watchInterval = time.Second // how often each node asks the others for their status
 	askTimeout    = time.Second
-	seenFresh     = 5 * watchInterval // for how long an answer says how a node is now
+	seenFresh     = 5 * watchInterval // how long a status counts as current
 )
 
 // Server is a member of the cluster, as the Raft configuration has it.
 type Server struct {
 	ID      string `json:"id"`     // its name
-	Server  string `json:"server"` // the id of this life of it: another one after its data folder was lost
+	Server  string `json:"server"` // its server id: a new one after its data folder was lost
 	Address string `json:"address"`
 	Voter   bool   `json:"voter"`
 }
 
-// Status is what a node says of itself.
+// Status is a node's report about itself.
 type Status struct {
 	ID       string   `json:"id"`
 	Server   string   `json:"server"`
 	Address  string   `json:"address"`
 	Version  string   `json:"version"`
-	Cluster  string   `json:"cluster"`           // empty: in none yet
+	Cluster  string   `json:"cluster"`           // empty: not in a cluster yet
 	State    string   `json:"state"`             // forming, leader, follower, candidate, shutdown
-	Waiting  string   `json:"waiting,omitempty"` // forming: for what
+	Waiting  string   `json:"waiting,omitempty"` // forming: what it waits for
 	LeaderID string   `json:"leader"`            // empty: unknown
-	Ready    bool     `json:"ready"`             // leader that has applied all of the earlier terms
+	Ready    bool     `json:"ready"`             // leader that has applied everything from earlier terms
 	Voter    bool     `json:"voter"`             // whether it wants a vote
 	Clock    int64    `json:"clock,omitempty"`   // its wall clock, in milliseconds since the Unix epoch
-	Peers    []string `json:"peers,omitempty"`   // the nodes of which it forms a cluster, if it is in none
-	Servers  []Server `json:"servers"`           // the members, as it knows them
+	Peers    []string `json:"peers,omitempty"`   // the nodes of which it would form a cluster
+	Servers  []Server `json:"servers"`           // the members, as this node knows them
 
 	Term    uint64 `json:"term"`
 	Last    uint64 `json:"lastIndex"` // of its log
@@ -52,7 +52,7 @@ type Status struct {
 	ClockAhead int64     `json:"clockAheadMillis,omitempty"` // of the cluster's time; negative: behind it
 	Scrubbed   time.Time `json:"logVerified,omitzero"`       // when the whole log was last read and found undamaged
 
-	SlowDisk bool  `json:"slowDisk,omitempty"` // writes to its log take over a second
+	SlowDisk bool  `json:"slowDisk,omitempty"` // writes to its log take more than a second
 	Free     int64 `json:"freeBytes"`
 	Least    int64 `json:"minFreeBytes"`
 	Sent     int64 `json:"sentBytes,omitempty"` // of its state, to a follower that is too far behind; 0: to none
@@ -68,7 +68,7 @@ func (s *Status) ClockIsWrong() bool {
 	return (time.Duration(s.ClockAhead) * time.Millisecond).Abs() > clockTolerance
 }
 
-// Status reports on this node.
+// Status returns the status of this node.
 func (n *Node) Status() Status {
 	_, leader := n.raft.LeaderWithID()
 	applied, _ := n.fsm.progress()
@@ -94,7 +94,7 @@ func (n *Node) Status() Status {
 	return s
 }
 
-// servers are the members, as this node knows them.
+// servers returns the members, as this node knows them.
 func (n *Node) servers() []Server {
 	list := make([]Server, 0, 5)
 	for _, s := range n.raft.GetConfiguration().Configuration().Servers {
@@ -104,15 +104,15 @@ func (n *Node) servers() []Server {
 	return list
 }
 
-// Member is how a member of the cluster looks from this node.
+// Member is a member of the cluster, as seen from this node.
 type Member struct {
 	Server
-	Status   *Status   `json:"status,omitempty"`  // nil: it does not answer
+	Status   *Status   `json:"status,omitempty"`  // nil: the member does not answer
 	Problem  string    `json:"problem,omitempty"` // why not
 	LastSeen time.Time `json:"lastSeen,omitzero"` // when it last answered; zero: not since this node started
 }
 
-// Members asks all members how they are, and waits a second at most.
+// Members asks all members for their status, and waits at most a second.
 func (n *Node) Members(ctx context.Context) []Member {
 	servers := n.servers()
 	list := make([]Member, len(servers))
@@ -125,7 +125,7 @@ func (n *Node) Members(ctx context.Context) []Member {
 	return list
 }
 
-// look asks one member.
+// look asks one member for its status.
 func (n *Node) look(ctx context.Context, m *Member) {
 	if m.Server.Server == n.identity.Server {
 		s := n.Status()
@@ -144,8 +144,8 @@ func (n *Node) look(ctx context.Context, m *Member) {
 	n.members.note(*m, n.raft.LastIndex())
 }
 
-// statusOf asks a member. If it no longer takes this node for one, it is asked as a stranger would:
-// that is how a node learns that it was removed.
+// statusOf asks a member for its status. If the member does not accept this node as a member,
+// statusOf asks again with an entry call: that is how a node learns that it was removed.
 func (n *Node) statusOf(m Server) (*Status, error) {
 	address := raftAddress(m.Server, m.Address)
 	s := new(Status)
@@ -167,7 +167,7 @@ func (n *Node) statusOf(m Server) (*Status, error) {
 	return nil, errors.Join(err, fmt.Errorf("%s is not there", m.Server))
 }
 
-// members remembers how the others were when they last answered.
+// members stores the last status of the other nodes.
 type members struct {
 	mu   sync.Mutex
 	seen map[string]seenMember // by server id
@@ -179,11 +179,11 @@ type members struct {
 type seenMember struct {
 	Member
 	ours  uint64    // the end of our log when it answered
-	still bool      // its log ended before ours when it answered the time before, and has got nothing since
+	still bool      // its log ended before ours at its previous answer, and has not grown since
 	since time.Time // when that began
 }
 
-// note keeps the answer of a member that came when our log ended at ours.
+// note stores the answer of a member, which arrived when our log ended at ours.
 func (m *members) note(member Member, ours uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -221,7 +221,7 @@ func (m *members) lastSeen(server string) time.Time {
 	return m.seen[server].LastSeen
 }
 
-// fresh are those that have answered of late.
+// fresh returns the members that have answered recently.
 func (m *members) fresh() (list []seenMember) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -233,7 +233,7 @@ func (m *members) fresh() (list []seenMember) {
 	return list
 }
 
-// full are the nodes that have less free disk space than they want.
+// full returns the nodes that have less free disk space than they want.
 func (m *members) full() (nodes []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -58,7 +58,7 @@ func (m *member) refusals(t *testing.T, reason string) float64 {
 			}
 		}
 	}
-	t.Fatalf("there is no metric for the reason %q", reason)
+	t.Fatalf("no metric for the reason %q", reason)
 	return 0
 }
 
@@ -105,7 +105,7 @@ func TestStrangers(t *testing.T) {
 }
 
 // What the acceptor says before the dialer has proven itself does not depend on the secret: neither
-// to somebody who says nothing, nor to one whose proof is wrong.
+// to a dialer that sends nothing, nor to one whose proof is wrong.
 func TestNothingSignedForStrangers(t *testing.T) {
 	members := startMembers(t, 1)
 	m, _ := readyLeader(t, members)
@@ -203,12 +203,12 @@ func TestStrangersWithCertificates(t *testing.T) {
 		server string
 		reason string
 	}{
-		"of another CA":            {foreign, n2, reasonTLS},
-		"for HTTPS":                {ca.issueFor(t, []string{"n2"}, x509.ExtKeyUsageServerAuth), n2, reasonTLS},
-		"of another node":          {ca.issue(t, "n1"), n2, reasonCertificate},
-		"a wildcard":               {ca.issueFor(t, []string{"*", "*.n2"}, both...), n2, reasonCertificate},
-		"of a node that is no one": {ca.issue(t, "n3"), "n3.1234", reasonMember},
-		"of an earlier life":       {ca.issue(t, "n2"), "n2.1234", reasonMember},
+		"of another CA":                  {foreign, n2, reasonTLS},
+		"for HTTPS":                      {ca.issueFor(t, []string{"n2"}, x509.ExtKeyUsageServerAuth), n2, reasonTLS},
+		"of another node":                {ca.issue(t, "n1"), n2, reasonCertificate},
+		"a wildcard":                     {ca.issueFor(t, []string{"*", "*.n2"}, both...), n2, reasonCertificate},
+		"of a node that is not a member": {ca.issue(t, "n3"), "n3.1234", reasonMember},
+		"of an earlier life":             {ca.issue(t, "n2"), "n2.1234", reasonMember},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -356,11 +356,11 @@ func TestAbsurdRPCs(t *testing.T) {
 		"configuration of nobody": entries(change(func(l *raft.Log) {
 			l.Type, l.Data = raft.LogConfiguration, raft.EncodeConfiguration(raft.Configuration{})
 		})),
-		"state with garbage":       snapshot(func(r *raft.InstallSnapshotRequest) { r.Configuration = []byte("garbage") }),
-		"state of negative size":   snapshot(func(r *raft.InstallSnapshotRequest) { r.Size = -1 }),
-		"state of another version": snapshot(func(r *raft.InstallSnapshotRequest) { r.SnapshotVersion = 0 }),
-		"state that overflows":     snapshot(func(r *raft.InstallSnapshotRequest) { r.LastLogIndex = 1<<64 - 1 }),
-		"what is no RPC":           "RPC",
+		"state with garbage":           snapshot(func(r *raft.InstallSnapshotRequest) { r.Configuration = []byte("garbage") }),
+		"state of negative size":       snapshot(func(r *raft.InstallSnapshotRequest) { r.Size = -1 }),
+		"state of another version":     snapshot(func(r *raft.InstallSnapshotRequest) { r.SnapshotVersion = 0 }),
+		"state that overflows":         snapshot(func(r *raft.InstallSnapshotRequest) { r.LastLogIndex = 1<<64 - 1 }),
+		"something that is not an RPC": "RPC",
 	}
 	for name, command := range absurd {
 		if err := target.checkRPC(command); err == nil {
@@ -477,7 +477,7 @@ func TestDoorstep(t *testing.T) {
 		t.Errorf("%s and %s are one network", a, b)
 	}
 	if !g.comeIn(member, "n2.1") || g.comeIn(first, "n9.1") {
-		t.Error("the member does not get in, or who was pushed does")
+		t.Error("the member does not get in, or the displaced connection does")
 	}
 	for range maxEntries {
 		if !g.comeIn(here("10.0.0.3"), forEntry) {
@@ -485,7 +485,7 @@ func TestDoorstep(t *testing.T) {
 		}
 	}
 	if g.comeIn(here("10.0.0.3"), forEntry) {
-		t.Error("there is room for too many who ask")
+		t.Error("there is room for too many entry connections")
 	}
 	for range maxPerMember {
 		if !g.comeIn(here("10.0.0.2"), "n2.1") {

@@ -11,13 +11,13 @@ import (
 // stuckLimit is how long a follower that answers may go without an entry that the leader has.
 const stuckLimit = 5 * time.Second
 
-// dialled are the connections that Raft has made to the other nodes.
+// dialled tracks the connections that Raft has made to other nodes.
 type dialled struct {
 	mu    sync.Mutex
 	conns map[*dialledConn]struct{}
 }
 
-// dialledConn is known until it is closed.
+// dialledConn is tracked until it is closed.
 type dialledConn struct {
 	net.Conn
 	to   raft.ServerAddress
@@ -49,7 +49,7 @@ func (d *dialled) drop(to raft.ServerAddress) {
 	defer d.mu.Unlock()
 	for c := range d.conns {
 		if c.to == to {
-			c.Conn.Close() // Raft, which learns of it by an error, reports that
+			c.Conn.Close() // Raft gets an error from the connection, and reports it
 		}
 	}
 }

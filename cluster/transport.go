@@ -14,10 +14,10 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// listener takes the connections of other nodes and sorts them by what they are for. A single node
-// has one without a socket.
+// listener accepts the connections of other nodes and dispatches them by purpose. A single node has
+// a listener without a socket.
 type listener struct {
-	net.Listener // nil: this node is on its own
+	net.Listener // nil: a single node
 	node         *Node
 	raft         chan net.Conn
 	guests       guests
@@ -101,7 +101,7 @@ func (l *listener) sort(arrived *guest) {
 	}
 }
 
-// tellRefused logs and counts a connection of another node, or of a stranger, that is refused.
+// tellRefused logs and counts a refused connection of another node or a stranger.
 func (n *Node) tellRefused(from *guest, server string, err error) {
 	reason := reasonProtocol
 	var known *errRefused
@@ -109,7 +109,7 @@ func (n *Node) tellRefused(from *guest, server string, err error) {
 	case n.ctx.Err() != nil:
 		return
 	case from.guests.wasPushed(from):
-		reason, err = reasonCrowded, errors.New("too many connections at once that have not proven to be of a node yet")
+		reason, err = reasonCrowded, errors.New("too many concurrent connections that have not authenticated yet")
 	case errors.As(err, &known):
 		reason = known.reason
 	case lookedOnly(err):
@@ -141,7 +141,7 @@ func (n *Node) secure(conn net.Conn) (net.Conn, error) {
 	return secured, nil
 }
 
-// Accept gives Raft its connections.
+// Accept returns the next connection for Raft.
 func (l *listener) Accept() (net.Conn, error) {
 	select {
 	case conn := <-l.raft:
@@ -151,7 +151,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Addr is what other nodes dial; followers learn the leader's from it.
+// Addr returns the address that other nodes dial. Followers learn the leader's address from it.
 func (l *listener) Addr() net.Addr { return netAddress(l.node.raftAddress()) }
 
 type netAddress string
@@ -196,8 +196,8 @@ func (n *Node) dial(to raft.ServerAddress, purpose string, timeout time.Duration
 	return nil, errors.Join(problems...)
 }
 
-// dialAt connects to whoever is at address, who must be server unless that is empty, and returns
-// who it is.
+// dialAt connects to the node at address, which must be server unless that is empty. It also
+// returns the id of the server it reached.
 func (n *Node) dialAt(address, purpose, server string, timeout time.Duration) (net.Conn, string, error) {
 	ctx, cancel := context.WithTimeout(n.ctx, min(timeout, handshakeTimeout))
 	defer cancel()
@@ -223,10 +223,10 @@ func (n *Node) dialAt(address, purpose, server string, timeout time.Duration) (n
 	return conn, other, nil
 }
 
-// clientTLS verifies the chain of the other side's certificate here, and its name when the
-// handshake has said which node it is (certifiedFor): an address does not tell that. A node is a
-// client too, and only a node's certificate is for both: one that was made for HTTPS must not do,
-// whatever names it has.
+// clientTLS verifies the chain of the other side's certificate. Its name is verified after the
+// handshake (certifiedFor), as the address does not identify the node. Only the certificates of
+// nodes are for both servers and clients, and both are required, so that a certificate for HTTPS is
+// refused, whatever its names.
 func clientTLS(config *tls.Config) *tls.Config {
 	c := config.Clone()
 	c.InsecureSkipVerify = true
@@ -252,9 +252,9 @@ func newTransport(n *Node) *safeTransport {
 		MaxPool: 4,
 		Timeout: 10 * time.Second,
 
-		// No pipeline. After one failed, its two ends can wait for each other for good
-		// (hashicorp/raft #612): that follower gets heartbeats but no entries until a restart,
-		// and Shutdown never ends. It brings nothing here, as one batch is on its way at a time.
+		// No pipeline. After a pipeline failed, its two ends can block each other permanently
+		// (hashicorp/raft #612): the follower gets heartbeats but no entries until a restart, and
+		// Shutdown never returns. A pipeline would not help, as only one batch is in flight.
 		MaxRPCsInFlight: 1,
 		Logger:          raftLogger(n.config.Logger),
 	})

@@ -6,22 +6,23 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// The newest entries are kept in memory for followers and for applying them: as many as fit into
-// both bounds. raft.LogCache has no bound in bytes, so entries of some megabytes would fill the
+// The newest entries are kept in memory for followers and for applying them, as many as fit both
+// limits. raft.LogCache has no limit in bytes, so entries of several megabytes would fill the
 // memory.
 const (
 	cachedEntries = 128
 	cachedBytes   = 16 << 20
 )
 
-// Cache is a log with its newest entries in memory. Its lock is never held while the log is used.
+// Cache is a log with its newest entries in memory. It does not hold its lock while it uses the
+// log.
 type Cache struct {
 	raft.LogStore
 
 	mu      sync.RWMutex
 	entries [cachedEntries]*raft.Log // by index modulo cachedEntries
 	first   uint64                   // the oldest that is cached
-	next    uint64                   // behind the newest
+	next    uint64                   // index after the newest
 	bytes   int
 }
 
@@ -43,7 +44,7 @@ func (c *Cache) GetLog(index uint64, entry *raft.Log) error {
 // StoreLog stores an entry.
 func (c *Cache) StoreLog(entry *raft.Log) error { return c.StoreLogs([]*raft.Log{entry}) }
 
-// StoreLogs stores entries, in the log first.
+// StoreLogs stores entries, first in the log.
 func (c *Cache) StoreLogs(entries []*raft.Log) error {
 	if err := c.LogStore.StoreLogs(entries); err != nil {
 		return err
@@ -87,7 +88,7 @@ func (c *Cache) clear() {
 
 func entryBytes(entry *raft.Log) int { return len(entry.Data) + len(entry.Extensions) }
 
-// DeleteRange forgets all that is cached: entries are cut at either end.
+// DeleteRange also clears the cache, as entries may be cut at either end.
 func (c *Cache) DeleteRange(first, last uint64) error {
 	c.mu.Lock()
 	c.clear()

@@ -4,9 +4,10 @@
 //
 // # Failures
 //
-// A Store fails stop. After a write that failed or hangs nobody knows what is on the disk, so the
-// node ends and never goes on as if it did know. Each entry has a checksum over all of it; damage
-// is found when an entry is read, and by Scrub, which reads all entries every ten minutes.
+// A Store is fail-stop. After a write failed or hangs, the content of the disk is unknown, so the
+// node stops instead of continuing as if it were known. Each entry has a checksum over its whole
+// content. Damage is detected when an entry is read, and by Scrub, which reads all entries every
+// ten minutes.
 //
 // # What is kept
 //
@@ -17,9 +18,9 @@
 //
 // # Goroutines
 //
-// A Store starts none that stays: the timer of each write calls Options.Fatal when the disk hangs.
-// Package cluster runs Scrub and calls CompactIfSparse. After HoldFailures a call that fails does
-// not return: the goroutine waits for the process to end.
+// A Store starts no permanent goroutines: the timer of each write calls Options.Fatal when the disk
+// hangs. Package cluster runs Scrub and calls CompactIfSparse. After HoldFailures a call that fails
+// does not return: the goroutine waits for the process to end.
 //
 // # Locks
 //

@@ -15,9 +15,9 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Each entry of the log lies on disk with a sum over all of it in its extensions: bolt has sums for
-// its own pages' heads only, and an entry that a disk has changed must never be applied, nor sent
-// to a follower.
+// On disk, the extensions of each entry contain a checksum over the whole entry. bolt has checksums
+// only for the heads of its own pages, and an entry that a disk has changed must never be applied
+// or sent to a follower.
 //
 //	extensions   CRC-32C 4 over index, term, type, data and what follows | extensions of the entry
 const sealSize = 4
@@ -33,14 +33,14 @@ const AfterDamage = "Move the whole data folder of this node away and start it e
 
 func damagedAt(path string) error { return fmt.Errorf("the log %s is damaged. %s", path, AfterDamage) }
 
-// seal is the entry as it lies on disk.
+// seal returns an entry in its form on disk.
 func seal(entry *raft.Log) *raft.Log {
 	sealed := *entry
 	sealed.Extensions = append(binary.BigEndian.AppendUint32(nil, sumOf(entry, entry.Extensions)), entry.Extensions...)
 	return &sealed
 }
 
-// unseal is the reverse.
+// unseal reverses seal, after it has verified the checksum.
 func unseal(entry *raft.Log) error {
 	if len(entry.Extensions) < sealSize {
 		return ErrDamaged
@@ -64,8 +64,8 @@ func sumOf(entry *raft.Log, extensions []byte) uint32 {
 	return crc32.Update(sum, castagnoli, extensions)
 }
 
-// safely makes an error of what bolt does to say that its file is damaged: it panics, or it reads
-// memory that a file cut short does not back any more.
+// safely turns bolt's reactions to a damaged file into an error: bolt panics, or reads mapped
+// memory that a truncated file no longer backs.
 func safely(act func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -76,12 +76,12 @@ func safely(act func() error) (err error) {
 	return act()
 }
 
-// lookThrough walks through all pages of the file, before bolt does so in a goroutine of its own,
-// where a panic could not be held up, and notes how large the entries are.
+// lookThrough walks through all pages of the file and records the sizes of the entries. It does so
+// before bolt walks them in a goroutine of its own, where a panic could not be recovered.
 func lookThrough(path string, sizes *entrySizes) error {
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && info.Size() == 0: // it is new, or was when the node crashed
+	case errors.Is(err, fs.ErrNotExist), err == nil && info.Size() == 0: // it is new, or was new when the node crashed
 		return nil
 	case err != nil:
 		return err
@@ -150,14 +150,14 @@ func (s *Store) GetLog(index uint64, entry *raft.Log) error {
 	return s.fail(fmt.Errorf("%w (entry %d: %w)", damagedAt(s.path), index, err))
 }
 
-// SetBase says which entry the log follows on, after a state that ends with it was installed.
-// GetLog returns that entry, with its term but without content, if the log does not have it.
+// SetBase sets the entry that the log follows, after a state that ends with that entry was
+// installed. GetLog returns it, with its term but without content, if the log does not have it.
 //
-// A leader that did not hear that the first entries after the state were appended asks again
-// whether they follow on that one. Raft looks for it in the log if there are entries behind it, and
-// otherwise the leader would go back through its whole log, one entry a call, and send the state
-// once more. No entry is ever read from here to be replicated: that takes the entry before it,
-// which is not here.
+// A leader that did not learn that the first entries after the state were appended sends them
+// again, and Raft then looks for the entry before them, in the log if that has later entries.
+// Without the base, the leader would go back through its whole log, one entry per call, and send
+// the state again. The base is never read in order to be replicated: that would take the entry
+// before it, which the log does not have.
 func (s *Store) SetBase(index, term uint64) {
 	if index > 1 {
 		s.base.Store(&raft.Log{Index: index, Term: term, Type: raft.LogNoop})

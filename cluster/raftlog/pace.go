@@ -9,14 +9,14 @@ const (
 	// slowWrite is how long a write to the log may take before its disk counts as slow.
 	slowWrite = time.Second
 
-	// slowMemory is for how long a disk counts as slow after such a write.
+	// slowMemory is how long a disk counts as slow after such a write.
 	slowMemory = 10 * time.Second
 )
 
-// pace knows whether the writes to the log are slow.
+// pace tracks whether the writes to the log are slow.
 type pace struct {
 	mu    sync.Mutex
-	began time.Time // of the write under way; zero: there is none
+	began time.Time // of the current write; zero: no write is in progress
 	slow  time.Time // when a slow write ended last
 }
 
@@ -42,7 +42,7 @@ func (p *pace) markSlow() {
 	p.slow = time.Now()
 }
 
-// isSlow reports whether a write took too long of late, or takes too long now.
+// isSlow reports whether a write took too long recently, or is taking too long now.
 func (p *pace) isSlow() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -50,7 +50,7 @@ func (p *pace) isSlow() bool {
 		!p.began.IsZero() && time.Since(p.began) >= slowWrite
 }
 
-// IsSlow reports whether a write to the log took too long of late, or takes too long now.
+// IsSlow reports whether a write to the log took too long recently, or is taking too long now.
 func (s *Store) IsSlow() bool { return s.pace.isSlow() }
 
 // MarkSlow makes the disk count as slow for a while, as a slow write does.

@@ -19,6 +19,6 @@ func TestPace(t *testing.T) {
 	end()
 	p.slow = time.Now().Add(-slowMemory)
 	if p.isSlow() {
-		t.Error("the disk counts as slow for ever")
+		t.Error("the disk counts as slow permanently")
 	}
 }

@@ -4,10 +4,10 @@ package raftlog
 
 import "github.com/hashicorp/raft"
 
-// The files promises_*.go say what a build with a tag breaks on purpose, in sabotage_*.go, to show
-// that package faults finds it.
+// The promises in promises_*.go are broken on purpose by sabotage_*.go, in builds with a tag, to
+// show that package faults detects it.
 
-// noSync has the log written without fsync.
+// noSync makes bolt write the log without fsync.
 const noSync = false
 
 // StoreLogs returns when the entries are on stable storage.

@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	scrubRate     = 1 << 20          // bytes of entries that are verified in a second
+	scrubRate     = 1 << 20          // bytes of entries that are verified per second
 	scrubPause    = 10 * time.Minute // between two passes
-	entryOverhead = 64               // bytes that each entry counts for beside its data
+	entryOverhead = 64               // bytes that each entry counts in addition to its data
 )
 
-// scrub reads the log again and again, slowly, and verifies each entry's sum. Most entries are
-// written, held in memory for the followers and cut without ever being read from the disk: damage
-// to them would come to light only when it is too late, as when the node restarts.
+// scrub reads the log repeatedly and slowly, and verifies the checksum of each entry. Most entries
+// are written, served to followers from memory and cut without ever being read from the disk:
+// damage to them would be detected too late, such as when the node restarts.
 type scrub struct {
 	mu     sync.Mutex
 	passes int64
-	ended  time.Time // of the last pass; zero: there was none
+	ended  time.Time // of the last pass; zero: no pass has ended
 }
 
-// last returns how many passes there were and when the last one ended.
+// last returns how many passes were made and when the last one ended.
 func (s *scrub) last() (passes int64, ended time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,7 +39,7 @@ func (s *scrub) note() {
 	s.ended = time.Now()
 }
 
-// Scrub verifies the log again and again until ctx ends. Damage is fatal.
+// Scrub verifies the log repeatedly until ctx ends. Damage is fatal.
 func (s *Store) Scrub(ctx context.Context) {
 	pause := scrubPause / 10
 	for {
@@ -56,11 +56,11 @@ func (s *Store) Scrub(ctx context.Context) {
 	}
 }
 
-// Scrubbed returns how many passes there were and when the last one ended.
+// Scrubbed returns how many passes were made and when the last one ended.
 func (s *Store) Scrubbed() (passes int64, ended time.Time) { return s.scrub.last() }
 
-// scrubOnce verifies all entries, at most scrubRate bytes of them in each interval, and reports
-// whether all are well.
+// scrubOnce verifies all entries, at most scrubRate bytes in each interval, and reports whether all
+// are undamaged.
 func (s *Store) scrubOnce(ctx context.Context, interval time.Duration) bool {
 	first, err := s.FirstIndex()
 	if err != nil || first == 0 {
@@ -88,7 +88,8 @@ func (s *Store) scrubOnce(ctx context.Context, interval time.Duration) bool {
 	}
 }
 
-// verify reads an entry from the disk and returns its size. One that was cut meanwhile is well.
+// verify reads an entry from the disk and returns its size. An entry that was cut in the meantime
+// is not an error.
 func (s *Store) verify(index uint64) (size int, err error) {
 	entry := new(raft.Log)
 	err = s.read(index, entry)

@@ -16,15 +16,14 @@ import (
 	"hookwheel/durable"
 )
 
-// The log is cut by entries and by bytes. A follower that was away reads the newest entries from
-// it, which costs less than sending it the state, up to about the point where both are equally
-// large.
+// The log is cut by entries and by bytes. A follower that was down reads the newest entries from
+// it, which is cheaper than sending it the state as long as they are smaller than the state.
 const (
-	keptEntries    = 4096       // the log is cut to these, or to fewer if they are larger than half its limit
+	keptEntries    = 4096       // the log is cut to so many entries, or to fewer if they are larger than half its limit
 	defaultLogSize = 1 << 30    // bytes, if Config has no limit
-	heldFactor     = 4          // a follower that is being sent the state may hold this many times the limit
-	compactSlack   = 4 << 20    // bytes of the file that are not worth a compaction
-	maxCompacted   = 64 << 20   // bytes of entries that are copied while nothing is written
+	heldFactor     = 4          // for a follower that is being sent the state, up to so many times the limit is kept
+	compactSlack   = 4 << 20    // free bytes of the file for which a compaction is not worthwhile
+	maxCompacted   = 64 << 20   // bytes of entries that a compaction copies, which blocks writes
 	compactSuffix  = ".compact" // of the file that is to replace the log
 )
 
@@ -53,7 +52,8 @@ func (e *entrySizes) search(index uint64) int {
 	return at
 }
 
-// add notes entries that were written; they replace what has the same index or a later one.
+// add records the sizes of entries that were written. They replace entries with the same index or a
+// later one.
 func (e *entrySizes) add(logs []*raft.Log) {
 	if len(logs) == 0 {
 		return
@@ -88,7 +88,7 @@ func (e *entrySizes) bytes() int64 {
 }
 
 // keep returns the first of the newest entries, at most count of them, that together have at most
-// size bytes; the last entry is always among them. 0: there are no entries.
+// size bytes; the last entry is always among them. It returns 0 if the log is empty.
 func (e *entrySizes) keep(count int, size int64) uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -113,7 +113,7 @@ func (s *Store) Limit() int64 { return s.limit() }
 // Grown receives a value after the log has grown beyond its limit.
 func (s *Store) Grown() <-chan struct{} { return s.grown }
 
-// FileSize is what the file takes of the disk, in bytes; 0: it can't be read.
+// FileSize returns the disk space of the file, in bytes; 0: it can't be determined.
 func (s *Store) FileSize() int64 {
 	info, err := os.Stat(s.path)
 	if err != nil {
@@ -125,8 +125,8 @@ func (s *Store) FileSize() int64 {
 	return info.Size()
 }
 
-// CompactIfSparse rewrites the file if most of it is free: bolt uses free pages again but never
-// gives them back.
+// CompactIfSparse rewrites the file if most of it is free: bolt reuses free pages but never returns
+// them to the file system.
 func (s *Store) CompactIfSparse() error {
 	live, size := s.sizes.bytes(), s.FileSize()
 	if live > maxCompacted || size < 2*max(live, s.limit())+compactSlack {
@@ -143,8 +143,9 @@ func (s *Store) CompactIfSparse() error {
 	return s.compact()
 }
 
-// compact copies what the file holds, the vote included, to a new one and renames that over the old
-// one: a crash leaves either of them whole. Nobody reads or writes the log meanwhile.
+// compact copies the content of the file, including the vote, to a new file and renames that over
+// the old one. A crash leaves one of them intact. The log is neither read nor written in the
+// meantime.
 func (s *Store) compact() error {
 	s.swap.Lock()
 	defer s.swap.Unlock()
@@ -165,7 +166,7 @@ func (s *Store) compact() error {
 	return errors.Join(copied, removeLeftover(s.path))
 }
 
-// copyLog makes a copy of a bolt file that holds no free pages, and syncs it.
+// copyLog makes a copy of a bolt file without its free pages, and syncs it.
 func copyLog(from, to string) (err error) {
 	if err := removeLeftover(from); err != nil {
 		return err
@@ -186,7 +187,7 @@ func copyLog(from, to string) (err error) {
 	return errors.Join(err, dst.Close())
 }
 
-// removeLeftover removes what a crash has left of a compaction.
+// removeLeftover removes the file of a compaction that a crash interrupted.
 func removeLeftover(path string) error {
 	if err := os.Remove(path + compactSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

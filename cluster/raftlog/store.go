@@ -18,18 +18,18 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// ErrNoKey is what the store says of a key that was never set.
+// ErrNoKey is the error for a key that was never set.
 var ErrNoKey = boltdb.ErrKeyNotFound
 
-// stallLimit is how long a write to the log may take. A disk that hangs would keep a leader in
-// office that can't commit.
+// stallLimit is how long a write to the log may take. Otherwise a leader whose disk hangs would
+// stay leader, but could not commit.
 const stallLimit = 10 * time.Second
 
-// lockPatience is for the lock of a process that was killed just now.
+// lockPatience is how long to wait for the lock of a process that was just killed.
 const lockPatience = 10 * time.Second
 
-// Store keeps the Raft log, the term and the vote, and fails stop: after an error or a hang of the
-// disk nobody knows what is on it, so the node must not go on as if it did.
+// Store stores the Raft log, the term and the vote. It is fail-stop: after an error or a hang of
+// the disk, its content is unknown, so the node must stop.
 type Store struct {
 	*boltdb.BoltStore
 	fatal  func(error)
@@ -39,7 +39,7 @@ type Store struct {
 	stall   time.Duration // how long a write may take
 	running atomic.Bool   // Raft uses it: see HoldFailures
 	once    sync.Once
-	failed  chan struct{} // closed when Raft is held up because a write or a read failed
+	failed  chan struct{} // closed when Raft is blocked because a write or a read failed
 	pace    pace          // of its writes
 	scrub   scrub
 	base    atomic.Pointer[raft.Log] // see SetBase
@@ -53,17 +53,17 @@ type Store struct {
 	voteTerm uint64 // announced by SetUint64, written together with the candidate
 }
 
-// Path is where the log is in the data folder dir.
+// Path returns the path of the log in the data folder dir.
 func Path(dir string) string { return filepath.Join(dir, "raft", "log.db") }
 
-// Options are what a Store needs to know of its node.
+// Options are what a Store needs to know about its node.
 type Options struct {
-	// Fatal is told why the node can't go on.
+	// Fatal is called with the reason why the node can't continue.
 	Fatal func(error)
 	// Limit returns how many bytes of entries there may be before the log is cut; nil: 1 GiB.
 	Limit func() int64
 	// Needed returns the first entry that must not be cut, because a follower is about to ask for
-	// it; 0: none. nil: never any.
+	// it; 0: none. nil: always 0.
 	Needed func() uint64
 }
 
@@ -107,8 +107,8 @@ func Open(dir string, options Options) (*Store, error) {
 // ErrNone means that a data folder has no log.
 var ErrNone = errors.New("there is no log")
 
-// Read opens the log of a node that is not running, and closes it when use returns. Damage that use
-// meets is an error.
+// Read opens the log of a node that is not running, and closes it when use returns. If use
+// encounters damage, Read returns an error.
 func Read(dir string, use func(*Store) error) error {
 	path := Path(dir)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -124,7 +124,7 @@ func Read(dir string, use func(*Store) error) error {
 func openBolt(path string) (*boltdb.BoltStore, error) {
 	return boltdb.New(boltdb.Options{
 		Path:   path,
-		NoSync: noSync, // it overwrites that of BoltOptions
+		NoSync: noSync, // it overrides the value in BoltOptions
 		BoltOptions: &bbolt.Options{
 			Timeout:        lockPatience,
 			NoFreelistSync: true,
@@ -136,7 +136,7 @@ func openBolt(path string) (*boltdb.BoltStore, error) {
 // Path returns the path of the file.
 func (s *Store) Path() string { return s.path }
 
-// Bounds returns the first and the last entry; 0 and 0: there are none.
+// Bounds returns the first and the last entry, or 0 and 0 if the log is empty.
 func (s *Store) Bounds() (first, last uint64, err error) {
 	if first, err = s.FirstIndex(); err != nil {
 		return 0, 0, err
@@ -145,10 +145,10 @@ func (s *Store) Bounds() (first, last uint64, err error) {
 	return first, last, err
 }
 
-// HoldFailures makes each call that fails from now on wait for the end of the process: see fail.
+// HoldFailures makes each call that fails from now on block until the process ends: see fail.
 func (s *Store) HoldFailures() { s.running.Store(true) }
 
-// Failed is closed when a call waits so.
+// Failed returns a channel that is closed when a call blocks in this way.
 func (s *Store) Failed() <-chan struct{} { return s.failed }
 
 // guard runs a write under the watchdog and stops the node if it fails.
@@ -163,9 +163,8 @@ func (s *Store) guard(what string, write func() error) error {
 	return nil
 }
 
-// fail stops the node. Raft panics over some of the errors that it gets from its log, and goes on
-// after others, so while it uses this one, it never gets any: its goroutine waits here for the
-// process to end.
+// fail stops the node. Raft panics on some errors of its log and continues after others. So while
+// Raft uses the log, fail never returns: Raft's goroutine waits here for the process to end.
 func (s *Store) fail(err error) error {
 	s.fatal(err)
 	if s.running.Load() {
@@ -175,8 +174,9 @@ func (s *Store) fail(err error) error {
 	return err
 }
 
-// stallSteps is in how many steps a write's time is counted. Time for which this process or its
-// machine stood still is one step, however long it was: it says nothing of the disk.
+// stallSteps is the number of steps in which the time of a write is counted. A pause of this
+// process or its machine counts as a single step, however long it was, because it says nothing
+// about the disk.
 const stallSteps = 10
 
 // watch stops the node if a write takes too long, until the function that it returns is called.
@@ -203,8 +203,8 @@ func (s *Store) watch(what string) (end func()) {
 	}
 }
 
-// DeleteRange cuts the log at its end, when a leader has another one, or at its beginning. Raft
-// asks for nearly all to go that the state machine holds; spare says how much of that stays.
+// DeleteRange cuts the log at its end, when the log of the leader differs, or at its beginning.
+// Raft requests to delete nearly all entries that the state machine has applied; spare limits that.
 func (s *Store) DeleteRange(first, last uint64) error {
 	end, err := s.LastIndex()
 	if err != nil || last >= end {
@@ -219,8 +219,9 @@ func (s *Store) DeleteRange(first, last uint64) error {
 	return nil
 }
 
-// cutStep is how many entries leave the log's beginning at once: nothing is written to it
-// meanwhile. At its end all must leave together, for a crash would leave a gap.
+// cutStep is how many entries are cut at the beginning of the log in one transaction, which blocks
+// writes. At the end, all entries are cut in one transaction, because a crash would otherwise leave
+// a gap.
 const cutStep = 128
 
 func (s *Store) cut(first, last uint64) error {
@@ -231,9 +232,9 @@ func (s *Store) cut(first, last uint64) error {
 	return err
 }
 
-// spare is last, or less if an entry up to there is worth keeping: a follower that was away for a
-// while may ask for the newest ones, and one that is being sent the state as it was at some entry
-// will ask for what comes after, or would have to be sent it again and again.
+// spare returns last, or less if an entry up to there is worth keeping. A follower that was down
+// for a while may ask for the newest entries. A follower that is being sent the state will ask for
+// the entries after it, and without them would have to be sent the state again and again.
 func (s *Store) spare(last uint64) uint64 {
 	limit := s.limit()
 	kept := s.sizes.keep(keptEntries, limit/2)
