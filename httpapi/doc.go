@@ -5,7 +5,8 @@
 //
 // routes.go is the table of operations. Each has a handler: a function of a request (request.go),
 // which knows the caller, the path, the query, the body and the context, that returns a response or
-// an error. Handlers are in the file of their noun. response.go turns what they return into HTTP.
+// an error. Handlers are in the file of their resource. response.go turns what they return into
+// HTTP.
 //
 // The way of a request:
 //

@@ -19,7 +19,7 @@ func legalCommands(t testing.TB, app, endpoint, message webhook.ID) map[kind][]b
 	now := time.UnixMilli(testClock).UTC()
 	e := webhook.Endpoint{ID: endpoint, App: app, URL: "http://x/", Keys: testKeys}
 	task := webhook.Task{Kind: webhook.TaskReplay, Which: webhook.ReplayAll, App: app, Endpoint: endpoint, Since: now}
-	nouns := map[kind]any{
+	objects := map[kind]any{
 		kindCreateApplication: createApplication{Application: webhook.Application{Name: "n"}},
 		kindUpdateApplication: webhook.Application{ID: app, Name: "n"},
 		kindDeleteApplication: deleteApplication{app},
@@ -47,8 +47,8 @@ func legalCommands(t testing.TB, app, endpoint, message webhook.ID) map[kind][]b
 		kindStepTask:       encodeStepTask(1, &webhook.TaskStep{Task: message, Messages: []webhook.ID{message}}),
 		kindFingerprint:    encodeFingerprint(),
 	}
-	for k, noun := range nouns {
-		legal[k] = mustEncode(t, k, noun)
+	for k, object := range objects {
+		legal[k] = mustEncode(t, k, object)
 	}
 	legal[kindIdempotent] = encodeIdempotent([16]byte{1}, [16]byte{}, legal[kindCreateEventType])
 	for k := kind(1); k <= lastKind; k++ {

@@ -81,7 +81,7 @@ func (k *apiKeys) load(txn *badger.Txn) error {
 // *webhook.Error.
 func (s *Store) APIKey(id webhook.ID, now time.Time) (*webhook.APIKey, error) {
 	s.mu.RLock()
-	key := s.nouns.apiKeys.byID[id]
+	key := s.catalog.apiKeys.byID[id]
 	s.mu.RUnlock()
 	if key == nil || key.Expired(now) {
 		return nil, errNoAPIKey

@@ -11,7 +11,7 @@ import (
 func (s *Store) Application(name string) (*webhook.Application, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if app := s.nouns.application(name); app != nil {
+	if app := s.catalog.application(name); app != nil {
 		return app, nil
 	}
 	return nil, errNoApplication
@@ -21,7 +21,7 @@ func (s *Store) Application(name string) (*webhook.Application, error) {
 func (s *Store) LimitedApplications() (list []*webhook.Application) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, app := range s.nouns.applications {
+	for _, app := range s.catalog.applications {
 		if app.RateLimit > 0 {
 			list = append(list, app)
 		}

@@ -226,7 +226,7 @@ var (
 
 // createMessage appends to the log of an application. The reply is the message's ID.
 func (e *entry) createMessage(m *webhook.Message) ([]byte, error) {
-	switch app := e.store.nouns.applications[m.App]; {
+	switch app := e.store.catalog.applications[m.App]; {
 	case app == nil:
 		return nil, errNoApplication
 	case app.UID == webhook.OperationalUID:

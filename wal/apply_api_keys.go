@@ -37,9 +37,9 @@ type touchKey struct {
 
 // createKey assigns a key its ID. The reply is the key.
 func (e *entry) createKey(key *webhook.APIKey) ([]byte, error) {
-	keys := &e.store.nouns.apiKeys
+	keys := &e.store.catalog.apiKeys
 	if key.Role == webhook.RoleApplication {
-		if e.store.nouns.applications[key.App] == nil {
+		if e.store.catalog.applications[key.App] == nil {
 			return nil, errNoApplication
 		}
 		if of := keys.byApp[key.App]; len(of) >= maxApplicationKeys {
@@ -69,7 +69,7 @@ func (e *entry) putKey(key *webhook.APIKey) (record []byte, err error) {
 		return nil, err
 	}
 	e.store.mu.Lock()
-	e.store.nouns.apiKeys.put(key)
+	e.store.catalog.apiKeys.put(key)
 	e.store.mu.Unlock()
 	e.source = replySource{key: idKey(keyAPIKey, key.ID)}
 	e.batch.set(e.source.key, record)
@@ -78,7 +78,7 @@ func (e *entry) putKey(key *webhook.APIKey) (record []byte, err error) {
 
 func (e *entry) dropKey(key *webhook.APIKey) {
 	e.store.mu.Lock()
-	e.store.nouns.apiKeys.remove(key)
+	e.store.catalog.apiKeys.remove(key)
 	e.store.mu.Unlock()
 	e.batch.delete(idKey(keyAPIKey, key.ID))
 }
@@ -87,7 +87,7 @@ func (e *entry) revokeKeys(c *revokeKeys) error {
 	if !c.App.IsZero() {
 		return e.expireAll(c.App, c.Last)
 	}
-	key := e.store.nouns.apiKeys.byID[c.Key]
+	key := e.store.catalog.apiKeys.byID[c.Key]
 	if key == nil {
 		return errNoAPIKey
 	}
@@ -98,7 +98,7 @@ func (e *entry) revokeKeys(c *revokeKeys) error {
 // expireAll ends all tokens of an application after that many seconds. An application has few keys,
 // so one entry can do it.
 func (e *entry) expireAll(id webhook.ID, last int64) error {
-	before := e.store.nouns.applications[id]
+	before := e.store.catalog.applications[id]
 	if before == nil {
 		return errNoApplication
 	}
@@ -107,8 +107,8 @@ func (e *entry) expireAll(id webhook.ID, last int64) error {
 	if _, err := e.putApplication(&app); err != nil {
 		return err
 	}
-	for _, id := range slices.Clone(e.store.nouns.apiKeys.byApp[id]) {
-		key := *e.store.nouns.apiKeys.byID[id]
+	for _, id := range slices.Clone(e.store.catalog.apiKeys.byApp[id]) {
+		key := *e.store.catalog.apiKeys.byID[id]
 		if last == 0 {
 			e.dropKey(&key)
 			continue
@@ -125,15 +125,15 @@ func (e *entry) expireAll(id webhook.ID, last int64) error {
 
 // removeKeysOf ends the tokens of an application that is being deleted.
 func (e *entry) removeKeysOf(app webhook.ID) {
-	for _, id := range slices.Clone(e.store.nouns.apiKeys.byApp[app]) {
-		e.dropKey(e.store.nouns.apiKeys.byID[id])
+	for _, id := range slices.Clone(e.store.catalog.apiKeys.byApp[app]) {
+		e.dropKey(e.store.catalog.apiKeys.byID[id])
 	}
 }
 
 // touchKeys records when keys were used. Some of the keys may no longer exist.
 func (e *entry) touchKeys(list []touchKey) error {
 	for _, touch := range list {
-		before := e.store.nouns.apiKeys.byID[touch.Key]
+		before := e.store.catalog.apiKeys.byID[touch.Key]
 		if before == nil || !touch.Used.After(before.LastUsed) {
 			continue
 		}
@@ -148,7 +148,7 @@ func (e *entry) touchKeys(list []touchKey) error {
 
 // forgetExpired removes a few expired keys.
 func (e *entry) forgetExpired() {
-	keys := &e.store.nouns.apiKeys
+	keys := &e.store.catalog.apiKeys
 	for range expiredPerEntry {
 		if len(keys.expiring) == 0 || keys.expiring[0].at > e.batch.meta.clock {
 			return

@@ -18,14 +18,14 @@ func (e *entry) now() time.Time { return time.UnixMilli(e.batch.meta.clock).UTC(
 
 func (e *entry) createApplication(c *createApplication) ([]byte, error) {
 	app := c.Application
-	if existing := e.store.nouns.uidHolder(app.UID); existing != nil {
+	if existing := e.store.catalog.uidHolder(app.UID); existing != nil {
 		if !c.GetIfExists {
 			return nil, errUIDTaken
 		}
 		e.source = replySource{key: idKey(keyApplication, existing.ID), form: formFound}
 		return encodeJSON(createApplication{Application: *existing})
 	}
-	if c.Max > 0 && len(e.store.nouns.applications) >= c.Max && app.UID != webhook.OperationalUID {
+	if c.Max > 0 && len(e.store.catalog.applications) >= c.Max && app.UID != webhook.OperationalUID {
 		return nil, &webhook.Error{Code: webhook.CodeLimit, Detail: fmt.Sprintf("There are %d applications, which is the limit: delete one, "+
 			"or raise limits.applications in the configuration.", c.Max)}
 	}
@@ -44,14 +44,14 @@ func (e *entry) createApplication(c *createApplication) ([]byte, error) {
 // updateApplication replaces an application with an edited copy of it. The reply is the
 // application.
 func (e *entry) updateApplication(app *webhook.Application) ([]byte, error) {
-	before := e.store.nouns.applications[app.ID]
+	before := e.store.catalog.applications[app.ID]
 	switch {
 	case before == nil:
 		return nil, errNoApplication
 	case before.Revision != app.Revision:
 		return nil, errChanged
 	}
-	if holder := e.store.nouns.uidHolder(app.UID); holder != nil && holder.ID != app.ID {
+	if holder := e.store.catalog.uidHolder(app.UID); holder != nil && holder.ID != app.ID {
 		return nil, errUIDTaken
 	}
 	app.CreatedAt, app.UpdatedAt, app.Revision = before.CreatedAt, e.now(), e.batch.meta.index
@@ -64,7 +64,7 @@ func (e *entry) putApplication(app *webhook.Application) (record []byte, err err
 		return nil, err
 	}
 	e.store.mu.Lock()
-	e.store.nouns.putApplication(app)
+	e.store.catalog.putApplication(app)
 	e.store.mu.Unlock()
 	e.changes.Applications = append(e.changes.Applications, app)
 	e.source = replySource{key: idKey(keyApplication, app.ID)}
@@ -75,7 +75,7 @@ func (e *entry) putApplication(app *webhook.Application) (record []byte, err err
 // deleteApplication deletes an application and its endpoints at once. They may leave many records
 // behind, so sweep removes those step by step.
 func (e *entry) deleteApplication(c *deleteApplication) error {
-	n := &e.store.nouns
+	n := &e.store.catalog
 	app := n.applications[c.App]
 	if app == nil {
 		return errNoApplication

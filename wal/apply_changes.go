@@ -36,7 +36,7 @@ func (e *entry) endpointUpdated(before, after *webhook.Endpoint) {
 
 // tellHealth records that the breaker of an endpoint opened or closed.
 func (e *entry) tellHealth(id webhook.ID, before, after *webhook.Health) {
-	endpoint := e.store.nouns.endpoints[id]
+	endpoint := e.store.catalog.endpoints[id]
 	if endpoint == nil || before.Parked == after.Parked {
 		return
 	}
@@ -53,7 +53,7 @@ func (e *entry) tailAttempt(endpoint webhook.ID, a *webhook.Attempt) {
 	told := *a
 	told.Endpoint, told.Response = endpoint, nil
 	event := Event{ID: a.ID, Endpoint: endpoint, Attempt: &told}
-	if at := e.store.nouns.endpoints[endpoint]; at != nil {
+	if at := e.store.catalog.endpoints[endpoint]; at != nil {
 		event.App = at.App
 	}
 	e.changes.events = append(e.changes.events, event)

@@ -19,11 +19,11 @@ func errManyEndpoints(most int) error {
 
 func (e *entry) createEndpoint(c *createEndpoint) ([]byte, error) {
 	endpoint := &c.Endpoint
-	app := e.store.nouns.applications[endpoint.App]
+	app := e.store.catalog.applications[endpoint.App]
 	if app == nil {
 		return nil, errNoApplication
 	}
-	if most := cmp.Or(int(app.Endpoints), c.Max); most > 0 && len(e.store.nouns.byApp[app.ID]) >= most {
+	if most := cmp.Or(int(app.Endpoints), c.Max); most > 0 && len(e.store.catalog.byApp[app.ID]) >= most {
 		return nil, errManyEndpoints(most)
 	}
 	if err := e.mayBecome(endpoint, nil, c.Viewer); err != nil {
@@ -38,7 +38,7 @@ func (e *entry) createEndpoint(c *createEndpoint) ([]byte, error) {
 	// An endpoint's own ID is a position in the log: the endpoint wants the messages after it.
 	place := &cursor{position: endpoint.ID}
 	e.store.mu.Lock()
-	e.store.nouns.cursors[endpoint.ID] = place
+	e.store.catalog.cursors[endpoint.ID] = place
 	e.store.mu.Unlock()
 	e.putCursor(endpoint.ID, place)
 	record, err := e.putEndpoint(endpoint)
@@ -52,7 +52,7 @@ func (e *entry) createEndpoint(c *createEndpoint) ([]byte, error) {
 // updateEndpoint replaces an endpoint with an edited copy of it. The reply is the endpoint.
 func (e *entry) updateEndpoint(c *updateEndpoint) ([]byte, error) {
 	endpoint := &c.Endpoint
-	before := e.store.nouns.endpoints[endpoint.ID]
+	before := e.store.catalog.endpoints[endpoint.ID]
 	switch {
 	case before == nil || before.App != endpoint.App:
 		return nil, errNoEndpoint
@@ -98,7 +98,7 @@ func (e *entry) putEndpoint(endpoint *webhook.Endpoint) (record []byte, err erro
 		return nil, err
 	}
 	e.store.mu.Lock()
-	e.store.nouns.putEndpoint(endpoint)
+	e.store.catalog.putEndpoint(endpoint)
 	e.store.mu.Unlock()
 	e.changes.Endpoints = append(e.changes.Endpoints, endpoint)
 	e.source = replySource{key: idKey(keyEndpoint, endpoint.App, endpoint.ID)}
@@ -110,11 +110,11 @@ func (e *entry) putEndpoint(endpoint *webhook.Endpoint) (record []byte, err erro
 // types which the endpoint did not name before can be chosen.
 func (e *entry) mayBecome(endpoint, before *webhook.Endpoint, viewer *viewer) error {
 	if endpoint.UID != "" {
-		if holder := e.store.nouns.endpoint(endpoint.App, endpoint.UID); holder != nil && holder.ID != endpoint.ID {
+		if holder := e.store.catalog.endpoint(endpoint.App, endpoint.UID); holder != nil && holder.ID != endpoint.ID {
 			return errEndpointUIDTaken
 		}
 	}
-	operational := e.store.nouns.applications[endpoint.App].UID == webhook.OperationalUID
+	operational := e.store.catalog.applications[endpoint.App].UID == webhook.OperationalUID
 	for _, name := range endpoint.EventTypes {
 		if before != nil && slices.Contains(before.EventTypes, name) || operational && slices.Contains(operationalEvents, name) {
 			continue
@@ -140,7 +140,7 @@ func (e *entry) disableEndpoint(c *disableEndpoint) error {
 	if c.Term != e.batch.meta.term {
 		return errLateProgress
 	}
-	before := e.store.nouns.endpoints[c.Endpoint]
+	before := e.store.catalog.endpoints[c.Endpoint]
 	switch {
 	case before == nil:
 		return errNoEndpoint
@@ -159,12 +159,12 @@ func (e *entry) disableEndpoint(c *disableEndpoint) error {
 // deleteEndpoint keeps the endpoint's history. Its retry set may be long, so sweep empties it step
 // by step.
 func (e *entry) deleteEndpoint(c *deleteEndpoint) error {
-	endpoint := e.store.nouns.endpoints[c.Endpoint]
+	endpoint := e.store.catalog.endpoints[c.Endpoint]
 	if endpoint == nil || endpoint.App != c.App {
 		return errNoEndpoint
 	}
 	e.store.mu.Lock()
-	e.store.nouns.removeEndpoint(endpoint)
+	e.store.catalog.removeEndpoint(endpoint)
 	e.store.mu.Unlock()
 	e.changes.Removed = append(e.changes.Removed, endpoint.ID)
 	e.failTasks()
@@ -176,7 +176,7 @@ func (e *entry) deleteEndpoint(c *deleteEndpoint) error {
 // resume ends the pause of an endpoint. With To, the cursor first skips the messages up to that
 // one.
 func (e *entry) resume(c *moveCursor) ([]byte, error) {
-	before := e.store.nouns.endpoints[c.Endpoint]
+	before := e.store.catalog.endpoints[c.Endpoint]
 	if before == nil || before.App != c.App {
 		return nil, errNoEndpoint
 	}
@@ -195,7 +195,7 @@ func (e *entry) resume(c *moveCursor) ([]byte, error) {
 
 // passOver moves a cursor forward, never back, without sending anything.
 func (e *entry) passOver(endpoint *webhook.Endpoint, to webhook.ID) error {
-	c := e.store.nouns.cursors[endpoint.ID]
+	c := e.store.catalog.cursors[endpoint.ID]
 	if !to.After(c.position) {
 		return nil
 	}

@@ -17,7 +17,7 @@ func (e *entry) expungeMessage(c *expungeMessage) error {
 	if err != nil {
 		return err
 	}
-	if !found || e.store.nouns.applications[c.App] == nil {
+	if !found || e.store.catalog.applications[c.App] == nil {
 		return errNoMessage
 	}
 	list, err := decodeMessages(key, data, c.App)

@@ -30,7 +30,7 @@ func decodeManual(key, value []byte) (line webhook.Manual, err error) {
 // resend sends a message to an endpoint once more, whatever the endpoint's filters say and whatever
 // became of the message before.
 func (e *entry) resend(c *resend) error {
-	endpoint := e.store.nouns.endpoints[c.Endpoint]
+	endpoint := e.store.catalog.endpoints[c.Endpoint]
 	if endpoint == nil || endpoint.App != c.App {
 		return errNoEndpoint
 	}
@@ -43,7 +43,7 @@ func (e *entry) resend(c *resend) error {
 	}
 	asked, err := e.askManual(c.Endpoint, c.Message, webhook.ID{}, false)
 	if asked {
-		e.putCursor(c.Endpoint, e.store.nouns.cursors[c.Endpoint])
+		e.putCursor(c.Endpoint, e.store.catalog.cursors[c.Endpoint])
 	}
 	return err
 }
@@ -66,7 +66,7 @@ func (e *entry) message(app, id webhook.ID) (*webhook.Message, error) {
 // endpoint's cursor. A message that is already in the set is not sent twice, but the line may pass
 // to another task.
 func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry bool) (asked bool, err error) {
-	c := e.store.nouns.cursors[endpoint]
+	c := e.store.catalog.cursors[endpoint]
 	key := idKey(keyManual, endpoint, message)
 	value, stands, err := e.store.get(key)
 	if err != nil {

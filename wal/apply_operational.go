@@ -37,13 +37,13 @@ type operationalData struct {
 }
 
 func (e *entry) operationalData(endpoint *webhook.Endpoint) operationalData {
-	return operationalData{AppID: endpoint.App.Text(webhook.KindApplication), AppUID: e.store.nouns.applications[endpoint.App].UID,
+	return operationalData{AppID: endpoint.App.Text(webhook.KindApplication), AppUID: e.store.catalog.applications[endpoint.App].UID,
 		EndpointID: endpoint.ID.Text(webhook.KindEndpoint), EndpointUID: endpoint.UID}
 }
 
 // operational returns the application that receives operational webhooks about an endpoint, or nil.
 func (e *entry) operational(about *webhook.Endpoint) *webhook.Application {
-	app := e.store.nouns.uidHolder(webhook.OperationalUID)
+	app := e.store.catalog.uidHolder(webhook.OperationalUID)
 	if app == nil || app.ID == about.App {
 		return nil
 	}
@@ -101,7 +101,7 @@ func operationalEvent(a *webhook.Attempt) string {
 
 // tellAttempt reports what has become of a message at an endpoint.
 func (e *entry) tellAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
-	event, about := operationalEvent(a), e.store.nouns.endpoints[endpoint]
+	event, about := operationalEvent(a), e.store.catalog.endpoints[endpoint]
 	if event == "" || about == nil {
 		return nil
 	}

@@ -15,7 +15,7 @@ func (e *entry) recordProgress(term uint64, list []webhook.Progress) error {
 	}
 	for i := range list {
 		p := &list[i]
-		if e.store.nouns.cursors[p.Endpoint] == nil { // removed meanwhile; leave no traces of it
+		if e.store.catalog.cursors[p.Endpoint] == nil { // removed meanwhile; leave no traces of it
 			continue
 		}
 		if err := e.settleGone(p); err != nil {
@@ -43,7 +43,7 @@ func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	}
 	a.ID = id
 	c := chunkOf(&e.history, endpoint)
-	c.app = e.store.nouns.endpoints[endpoint].App
+	c.app = e.store.catalog.endpoints[endpoint].App
 	c.data = appendAttempt(appendPlaced(c.data, attemptVersion, id.Place()), a, c.url)
 	c.url = a.URL
 	e.batch.add(idKey(keyIndex, a.Message, id), endpoint[:])
@@ -55,7 +55,7 @@ func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 
 // moveCursor settles what the outcomes settle. The outcome of a settled delivery changes nothing.
 func (e *entry) moveCursor(p *webhook.Progress) error {
-	c := e.store.nouns.cursors[p.Endpoint]
+	c := e.store.catalog.cursors[p.Endpoint]
 	e.store.mu.Lock()
 	defer e.store.mu.Unlock()
 	for i := range p.Outcomes {

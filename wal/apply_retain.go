@@ -37,7 +37,7 @@ func parseExpiryKey(key []byte) (due int64, app, message webhook.ID) {
 func (e *entry) retain(c *retain) error {
 	r := retainer{entry: e, before: c.Before, size: c.Size, share: c.Share, budget: c.Records, bytes: retainBytes,
 		history: make(map[string]*goneAttempts), freed: make(map[webhook.ID]int64)}
-	for len(e.store.nouns.dropped) > 0 && !r.spent() {
+	for len(e.store.catalog.dropped) > 0 && !r.spent() {
 		if err := r.goOn(); err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func (e *entry) retain(c *retain) error {
 		if r.spent() || r.small() {
 			break
 		}
-		if e.store.nouns.applications[part.App] == nil { // sweep removes it
+		if e.store.catalog.applications[part.App] == nil { // sweep removes it
 			continue
 		}
 		if err := r.retainPart(part.App, part.Entry); err != nil {
@@ -120,8 +120,8 @@ func (r *retainer) due(m *webhook.Message) bool {
 // wanted reports whether a message is still to be sent to an endpoint: the cursor has not passed
 // it, or it is in one of the endpoint's sets.
 func (r *retainer) wanted(m *webhook.Message) (bool, error) {
-	for _, endpoint := range r.store.nouns.byApp[m.App] {
-		if m.ID.After(r.store.nouns.cursors[endpoint.ID].position) {
+	for _, endpoint := range r.store.catalog.byApp[m.App] {
+		if m.ID.After(r.store.catalog.cursors[endpoint.ID].position) {
 			return true, nil
 		}
 	}
@@ -194,7 +194,7 @@ func (r *retainer) drop(m *webhook.Message) (dropped bool, err error) {
 	if m.Retention != 0 {
 		r.batch.delete(expiryKey(leavesAt(m), m.App, m.ID))
 	}
-	for _, endpoint := range r.store.nouns.byApp[m.App] {
+	for _, endpoint := range r.store.catalog.byApp[m.App] {
 		if err := r.leave(endpoint, m, lines[endpoint.ID]); err != nil {
 			return false, err
 		}
@@ -242,7 +242,7 @@ type droppedMessage struct{ id, app webhook.ID }
 
 func droppedKey(message webhook.ID) []byte { return idKey(keyDropped, message) }
 
-func (n *nouns) loadDropped(txn *badger.Txn) error {
+func (n *catalog) loadDropped(txn *badger.Txn) error {
 	return scan(txn, []byte{keyDropped}, func(key, value []byte) error {
 		if len(value) != idSize {
 			return errCut
@@ -265,21 +265,21 @@ func (r *retainer) readHistory(app webhook.ID, chunk string) (*goneAttempts, err
 // note records that a message has left the log before all of its attempts.
 func (r *retainer) note(m droppedMessage) {
 	r.store.mu.Lock()
-	r.store.nouns.dropped = append(r.store.nouns.dropped, m)
-	slices.SortFunc(r.store.nouns.dropped, func(a, b droppedMessage) int { return a.id.Compare(b.id) }) // the order in which a restarted node finds them
+	r.store.catalog.dropped = append(r.store.catalog.dropped, m)
+	slices.SortFunc(r.store.catalog.dropped, func(a, b droppedMessage) int { return a.id.Compare(b.id) }) // the order in which a restarted node finds them
 	r.store.mu.Unlock()
 	r.batch.set(droppedKey(m.id), m.app[:])
 }
 
 // goOn deletes attempts of the first such message.
 func (r *retainer) goOn() error {
-	first := r.store.nouns.dropped[0]
+	first := r.store.catalog.dropped[0]
 	all, err := r.dropAttempts(first.app, first.id)
 	if err != nil || !all {
 		return err
 	}
 	r.store.mu.Lock()
-	r.store.nouns.dropped = r.store.nouns.dropped[1:]
+	r.store.catalog.dropped = r.store.catalog.dropped[1:]
 	r.store.mu.Unlock()
 	r.batch.delete(droppedKey(first.id))
 	return nil
@@ -299,7 +299,7 @@ func (e *entry) sweepDropped() error {
 // leave makes an endpoint forget a message and its lines, and counts the message if the endpoint
 // wanted it and had not settled it.
 func (r *retainer) leave(endpoint *webhook.Endpoint, m *webhook.Message, lines [][]byte) error {
-	c := r.store.nouns.cursors[endpoint.ID]
+	c := r.store.catalog.cursors[endpoint.ID]
 	lost := c.fresh(m.ID) && endpoint.Wants(m)
 	i, done := slices.BinarySearchFunc(c.done, m.ID, webhook.ID.Compare)
 	if !lost && !done && len(lines) == 0 {
@@ -356,7 +356,7 @@ func (r *retainer) linesOf(m *webhook.Message) (lines map[webhook.ID][][]byte, e
 	prefix := idKey(keyPlanned, m.ID)
 	err = r.store.seek(prefix, prefix, func(key, value []byte) error {
 		line, err := plannedLine(key, value)
-		if endpoint := webhook.ID(key[1+idSize:]); err == nil && r.store.nouns.endpoints[endpoint] != nil {
+		if endpoint := webhook.ID(key[1+idSize:]); err == nil && r.store.catalog.endpoints[endpoint] != nil {
 			add(endpoint, line)
 		}
 		return err
@@ -364,8 +364,8 @@ func (r *retainer) linesOf(m *webhook.Message) (lines map[webhook.ID][][]byte, e
 	if err != nil {
 		return nil, err
 	}
-	for _, endpoint := range r.store.nouns.byApp[m.App] {
-		n := &r.store.nouns.cursors[endpoint.ID].counts
+	for _, endpoint := range r.store.catalog.byApp[m.App] {
+		n := &r.store.catalog.cursors[endpoint.ID].counts
 		for _, set := range []struct {
 			lines uint64
 			key   []byte
@@ -402,7 +402,7 @@ func (r *retainer) rewriteHistory() {
 // settleGone settles the outcomes of messages that have left the log, and removes them from p: no
 // trace of them is kept.
 func (e *entry) settleGone(p *webhook.Progress) error {
-	endpoint, c := e.store.nouns.endpoints[p.Endpoint], e.store.nouns.cursors[p.Endpoint]
+	endpoint, c := e.store.catalog.endpoints[p.Endpoint], e.store.catalog.cursors[p.Endpoint]
 	kept := p.Outcomes[:0]
 	var part logPart
 	for i := range p.Outcomes {

@@ -29,7 +29,7 @@ var (
 // createTask begins a replay. The reply is the task.
 func (e *entry) createTask(c *createTask) ([]byte, error) {
 	t := &c.Task
-	endpoint := e.store.nouns.endpoints[t.Endpoint]
+	endpoint := e.store.catalog.endpoints[t.Endpoint]
 	if endpoint == nil || endpoint.App != t.App {
 		return nil, errNoEndpoint
 	}
@@ -66,7 +66,7 @@ func (e *entry) createTask(c *createTask) ([]byte, error) {
 // The application may have most of them.
 func (e *entry) roomForTask(t *webhook.Task, most int) error {
 	open, ofApp, ofEndpoint := 0, 0, 0
-	for _, other := range e.store.nouns.tasks {
+	for _, other := range e.store.catalog.tasks {
 		if other = e.task(other.ID); other.Status.Over() {
 			continue
 		}
@@ -121,7 +121,7 @@ func (e *entry) stepTask(term uint64, step *webhook.TaskStep) error {
 			t.Taken++
 		}
 	}
-	e.putCursor(t.Endpoint, e.store.nouns.cursors[t.Endpoint])
+	e.putCursor(t.Endpoint, e.store.catalog.cursors[t.Endpoint])
 	return nil
 }
 
@@ -207,7 +207,7 @@ func (e *entry) dropLines(t *webhook.Task) error {
 	if err != nil {
 		return err
 	}
-	c := e.store.nouns.cursors[t.Endpoint]
+	c := e.store.catalog.cursors[t.Endpoint]
 	e.store.mu.Lock()
 	c.counts.manual -= uint64(len(keys))
 	e.store.mu.Unlock()
@@ -221,8 +221,8 @@ func (e *entry) dropLines(t *webhook.Task) error {
 
 // failTasks ends the tasks of deleted endpoints. Their manual sets are emptied with the endpoints.
 func (e *entry) failTasks() {
-	for _, t := range e.store.nouns.tasks {
-		if t = e.task(t.ID); !t.Status.Over() && e.store.nouns.endpoints[t.Endpoint] == nil {
+	for _, t := range e.store.catalog.tasks {
+		if t = e.task(t.ID); !t.Status.Over() && e.store.catalog.endpoints[t.Endpoint] == nil {
 			t = e.edit(t)
 			t.Status, t.Taken = webhook.TaskFailed, t.Taken-t.Waiting()
 			e.changes.Tasks = true
@@ -252,7 +252,7 @@ func (e *entry) task(id webhook.ID) *webhook.Task {
 			return t
 		}
 	}
-	return e.store.nouns.task(id)
+	return e.store.catalog.task(id)
 }
 
 // edit returns a copy of a task that this entry may change.
@@ -280,7 +280,7 @@ func (e *entry) keepTasks() error {
 			return err
 		}
 		e.batch.set(idKey(keyTask, t.ID), record)
-		if e.store.nouns.task(t.ID).Status != t.Status {
+		if e.store.catalog.task(t.ID).Status != t.Status {
 			e.changed(webhook.StateChange{Change: webhook.Change("task." + t.Status), App: t.App, Endpoint: t.Endpoint, Task: t.ID})
 		}
 		e.putTask(*t)
@@ -295,13 +295,13 @@ func (e *entry) keepTasks() error {
 // has the most.
 func (e *entry) forgetTasks() {
 	over, total := make(map[webhook.ID]int), 0
-	for _, t := range e.store.nouns.tasks {
+	for _, t := range e.store.catalog.tasks {
 		if t.Status.Over() {
 			over[t.App]++
 			total++
 		}
 	}
-	kept := slices.Clone(e.store.nouns.tasks) // readers may hold the old slice
+	kept := slices.Clone(e.store.catalog.tasks) // readers may hold the old slice
 	for ; total > maxTasksOver; total-- {
 		i := -1
 		for j, t := range kept { // oldest first
@@ -314,13 +314,13 @@ func (e *entry) forgetTasks() {
 		kept = slices.Delete(kept, i, i+1)
 	}
 	e.store.mu.Lock()
-	e.store.nouns.tasks = kept
+	e.store.catalog.tasks = kept
 	e.store.mu.Unlock()
 }
 
 // putTask shows a task to readers. They get a copy of their own, because they keep it.
 func (e *entry) putTask(t webhook.Task) {
 	e.store.mu.Lock()
-	e.store.nouns.putTask(&t)
+	e.store.catalog.putTask(&t)
 	e.store.mu.Unlock()
 }

@@ -129,7 +129,7 @@ func (s *Store) destinations(index *indexReader, m *webhook.Message, page Page) 
 		var a Attempted
 		a.sum(made)
 		s.mu.RLock()
-		endpoint := s.nouns.endpoints[id]
+		endpoint := s.catalog.endpoints[id]
 		s.mu.RUnlock()
 		if endpoint != nil {
 			if err := a.await(index.txn, m, endpoint, made); err != nil {

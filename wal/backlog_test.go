@@ -12,7 +12,7 @@ func TestBacklog(t *testing.T) {
 	s := newSized(t, 100<<20)
 	backlog := func() Backlog {
 		t.Helper()
-		list, err := s.Backlogs([]*webhook.Endpoint{s.nouns.endpoints[s.endpoint]})
+		list, err := s.Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestBacklogIsBounded(t *testing.T) {
 	s := newSized(t, 100<<20)
 	begin := time.UnixMilli(testClock)
 	s.send(t, backlogMessages+10)
-	list, err := s.Backlogs([]*webhook.Endpoint{s.nouns.endpoints[s.endpoint]})
+	list, err := s.Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
 	if err != nil || !list[0].More || list[0].Behind < backlogMessages || list[0].Oldest.Before(begin) {
 		t.Errorf("%+v, %v", list, err)
 	}

@@ -206,7 +206,7 @@ func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
 		lines: make(map[webhook.ID]uint64), held: make(map[webhook.ID]uint64), manual: make(map[webhook.ID]uint64),
 		tasks: make(map[webhook.ID]*webhook.Task), taskLines: make(map[webhook.ID]int64),
 		passed: make(map[webhook.ID]int), reached: make(map[webhook.ID]int), shares: newShareCheck()}
-	if err := c.loadNouns(); err != nil {
+	if err := c.loadCatalog(); err != nil {
 		return nil, err
 	}
 	if err := c.walk(); err != nil {

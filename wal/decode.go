@@ -16,17 +16,17 @@ import (
 //
 //	kind                    bytes of its body            writes at most
 //	createMessage           payload + 16 KiB             its body, 2 lines
-//	createApplication       maxNoun                      its body; with an idempotency key the reply too, as all that follow
-//	updateApplication       maxNoun                      its body
-//	createEndpoint          maxNoun                      its body, a cursor, a change, an operational message
-//	updateEndpoint          maxNoun                      its body, a change, an operational message
-//	disableEndpoint         small                        the endpoint (maxNoun), a change, an operational message
-//	moveCursor              small                        the endpoint (maxNoun), its cursor, a change, an operational message
+//	createApplication       maxObject                    its body; with an idempotency key the reply too, as all that follow
+//	updateApplication       maxObject                    its body
+//	createEndpoint          maxObject                    its body, a cursor, a change, an operational message
+//	updateEndpoint          maxObject                    its body, a change, an operational message
+//	disableEndpoint         small                        the endpoint (maxObject), a change, an operational message
+//	moveCursor              small                        the endpoint (maxObject), its cursor, a change, an operational message
 //	deleteEndpoint          small                        its tasks (16 of maxTask), a change, an operational message; the rest is swept
 //	deleteApplication       small                        its tasks (maxAppTasks of maxTask), 100 keys; the rest is swept
-//	create/updateEventType  maxNoun                      its body
-//	deleteEventType         small                        the event type (maxNoun)
-//	createKey, revokeKeys   maxAPIKey                       100 keys of maxAPIKey, the application
+//	create/updateEventType  maxObject                    its body
+//	deleteEventType         small                        the event type (maxObject)
+//	createKey, revokeKeys   maxAPIKey                    100 keys of maxAPIKey, the application
 //	touchKeys               maxTouches                   maxTouches keys of maxAPIKey
 //	createTask              maxTask                      its body, the tasks that are forgotten
 //	changeTask              small                        the task, MaxTaskLines lines
@@ -39,7 +39,7 @@ import (
 //	idempotent              the command within           that, its reply, the key
 const (
 	maxPayload   = 3 << 20   // bytes of a message's payload; the largest max_body
-	maxNoun      = 512 << 10 // bytes of an application, endpoint or event type, as JSON
+	maxObject    = 512 << 10 // bytes of an application, endpoint or event type, as JSON
 	maxTask      = 48 << 10  // of a task
 	maxAPIKey    = 48 << 10  // of an API key
 	maxTouches   = 100       // keys that one command touches
@@ -85,12 +85,12 @@ func decodeCommand(body []byte) (action, error) {
 	case kindIdempotent:
 		return decodeOnce(rest)
 	default:
-		return decodeNounCommand(k, rest)
+		return decodeObjectCommand(k, rest)
 	}
 }
 
-// decodeNounCommand decodes a command with a JSON body.
-func decodeNounCommand(k kind, body []byte) (action, error) {
+// decodeObjectCommand decodes a command with a JSON body.
+func decodeObjectCommand(k kind, body []byte) (action, error) {
 	switch k {
 	case kindCreateApplication:
 		return decodeAs[createApplication](body)
@@ -200,7 +200,7 @@ func (s *Store) Cost(body []byte) int {
 	}
 }
 
-// The kinds whose body is a noun.
+// The kinds whose body is an object.
 type (
 	createMessage     webhook.Message
 	updateApplication webhook.Application
@@ -256,14 +256,14 @@ func (c *createApplication) validate() error {
 	if err := c.Application.Validate(); err != nil {
 		return err
 	}
-	return storable(c, "the application", maxNoun)
+	return storable(c, "the application", maxObject)
 }
 
 func (c *updateApplication) validate() error {
 	if err := (*webhook.Application)(c).Validate(); err != nil {
 		return err
 	}
-	return storable(c, "the application", maxNoun)
+	return storable(c, "the application", maxObject)
 }
 
 func (c *createEndpoint) validate() error { return validEndpoint(&c.Endpoint) }
@@ -276,7 +276,7 @@ func validEndpoint(e *webhook.Endpoint) error {
 	if len(e.Keys) > webhook.MaxKeys {
 		return impossible(fmt.Sprintf("an endpoint has at most %d signing keys", webhook.MaxKeys))
 	}
-	return storable(e, "the endpoint", maxNoun)
+	return storable(e, "the endpoint", maxObject)
 }
 
 func (c *createEventType) validate() error { return validEventType(&c.EventType) }
@@ -286,7 +286,7 @@ func validEventType(t *webhook.EventType) error {
 	if err := t.Validate(); err != nil {
 		return err
 	}
-	return storable(t, "the event type", maxNoun)
+	return storable(t, "the event type", maxObject)
 }
 
 func (c *createKey) validate() error {
@@ -344,7 +344,7 @@ func (c *touchKeys) validate() error {
 	if len(*c) > maxTouches {
 		return impossible(fmt.Sprintf("one command touches at most %d API keys", maxTouches))
 	}
-	return storable(c, "the command", maxNoun)
+	return storable(c, "the command", maxObject)
 }
 
 func (c *retain) validate() error {

@@ -7,7 +7,7 @@ import "hookwheel/webhook"
 func (s *Store) Endpoint(app webhook.ID, name string) (*webhook.Endpoint, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if endpoint := s.nouns.endpoint(app, name); endpoint != nil {
+	if endpoint := s.catalog.endpoint(app, name); endpoint != nil {
 		return endpoint, nil
 	}
 	return nil, errNoEndpoint
@@ -17,7 +17,7 @@ func (s *Store) Endpoint(app webhook.ID, name string) (*webhook.Endpoint, error)
 // page's direction.
 func (s *Store) Endpoints(app webhook.ID, page Page) (list []*webhook.Endpoint, more bool) {
 	s.mu.RLock()
-	all := s.nouns.byApp[app]
+	all := s.catalog.byApp[app]
 	s.mu.RUnlock()
 	list, _ = collect(page, nil, all, func(e **webhook.Endpoint) webhook.ID { return (*e).ID }, nil)
 	return cut(page, list)
@@ -27,8 +27,8 @@ func (s *Store) Endpoints(app webhook.ID, page Page) (list []*webhook.Endpoint, 
 func (s *Store) AllEndpoints() []*webhook.Endpoint {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	list := make([]*webhook.Endpoint, 0, len(s.nouns.endpoints))
-	for _, endpoint := range s.nouns.endpoints {
+	list := make([]*webhook.Endpoint, 0, len(s.catalog.endpoints))
+	for _, endpoint := range s.catalog.endpoints {
 		list = append(list, endpoint)
 	}
 	return list

@@ -133,7 +133,7 @@ func (e *entry) outdated(entry webhook.ID) bool {
 // keepAnswers records which idempotency keys this entry was the first to use.
 func (e *entry) keepAnswers() {
 	if len(e.answers) > 0 {
-		e.store.nouns.aging.add(e.first())
+		e.store.catalog.aging.add(e.first())
 		e.batch.set(agingKey(e.first()), e.answers)
 	}
 }
@@ -157,7 +157,7 @@ func (e *entry) forgetAnswers() error {
 			return err
 		}
 		forgotten += len(names) / answerNameSize
-		e.store.nouns.aging.drop()
+		e.store.catalog.aging.drop()
 		e.batch.delete(agingKey(oldest))
 	}
 	return nil
@@ -184,7 +184,7 @@ func (e *entry) forgetNames(oldest webhook.ID, names []byte) error {
 
 // oldestAnswers returns the oldest entry with idempotency keys.
 func (e *entry) oldestAnswers() (oldest webhook.ID, found bool, err error) {
-	a := &e.store.nouns.aging
+	a := &e.store.catalog.aging
 	if len(a.oldest) == 0 && a.more {
 		keys, err := e.firstKeys([]byte{keyAging}, agingAhead)
 		if err != nil {

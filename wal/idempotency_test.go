@@ -222,7 +222,7 @@ func BenchmarkIdempotency(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			app, _, err := fillNouns(s)
+			app, _, err := fillCatalog(s)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -28,7 +28,7 @@ const (
 
 // fill applies events with their attempts until at least so many bytes of events are in.
 func fill(s *Store, bytes int64) error {
-	app, endpoint, err := fillNouns(s)
+	app, endpoint, err := fillCatalog(s)
 	if err != nil {
 		return err
 	}
@@ -64,8 +64,8 @@ func fill(s *Store, bytes int64) error {
 	return nil
 }
 
-// fillNouns finds or makes the application and the endpoint.
-func fillNouns(s *Store) (app, endpoint webhook.ID, err error) {
+// fillCatalog finds or makes the application and the endpoint.
+func fillCatalog(s *Store) (app, endpoint webhook.ID, err error) {
 	if a, err := s.Application("fill"); err == nil {
 		e, err := s.Endpoint(a.ID, "fill")
 		return a.ID, e.ID, err

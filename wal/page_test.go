@@ -291,7 +291,7 @@ func TestWindowOfLargeMessages(t *testing.T) {
 	}
 }
 
-func TestPagesOfNouns(t *testing.T) {
+func TestCatalogPages(t *testing.T) {
 	rnd := seeded(t)
 	s, w, app, first := newWorld(t)
 	apps, endpoints := []webhook.Application{*app}, []*webhook.Endpoint{first}

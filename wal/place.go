@@ -20,7 +20,7 @@ type Place = struct {
 func (s *Store) Place(endpoint webhook.ID) Place {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	c := s.nouns.cursors[endpoint]
+	c := s.catalog.cursors[endpoint]
 	if c == nil {
 		return Place{Position: endpoint}
 	}
@@ -38,7 +38,7 @@ type Standing struct {
 func (s *Store) Standing(endpoint webhook.ID) (at Standing) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if c := s.nouns.cursors[endpoint]; c != nil {
+	if c := s.catalog.cursors[endpoint]; c != nil {
 		at = Standing{Health: c.health, Expired: c.counts.expired}
 	}
 	return at
@@ -49,7 +49,7 @@ func (s *Store) Standing(endpoint webhook.ID) (at Standing) {
 func (s *Store) Expired() (sum uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, c := range s.nouns.cursors {
+	for _, c := range s.catalog.cursors {
 		sum += c.counts.expired
 	}
 	return sum

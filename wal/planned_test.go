@@ -36,7 +36,7 @@ func TestPlannedWithoutAttempt(t *testing.T) {
 		if err != nil {
 			t.Fatalf("message %d: %v", i, err)
 		}
-		list, err := s.Explain(m, []*webhook.Endpoint{s.nouns.endpoints[s.endpoint]})
+		list, err := s.Explain(m, []*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
 		if err != nil || len(list) != 1 || list[0].Fate != want {
 			t.Errorf("message %d is explained by %+v, %v; want %s", i, list, err, want)
 		}
@@ -55,7 +55,7 @@ func TestPlannedWithoutAttempt(t *testing.T) {
 	}
 	progress(webhook.Outcome{Source: webhook.SourceManual, Attempt: webhook.Attempt{Message: s.messages[1], Number: 1,
 		Trigger: webhook.TriggerManual, URL: "http://x/"}})
-	if c := s.nouns.cursors[s.endpoint].counts; c.waiting != 1 {
+	if c := s.catalog.cursors[s.endpoint].counts; c.waiting != 1 {
 		t.Errorf("%d lines wait after a manual success, want 1", c.waiting)
 	}
 	checkState(1, FateDelivered)
@@ -63,7 +63,7 @@ func TestPlannedWithoutAttempt(t *testing.T) {
 	// A message that leaves by age is counted, and its line goes with it.
 	ask := retain{Before: testClock + 1000, Records: 1000, Parts: []part{{s.app, s.messages[0]}, {s.app, s.messages[1]}}}
 	applyAt(t, s.Store, testClock+2000, mustEncode(t, kindRetain, ask))
-	if c := s.nouns.cursors[s.endpoint].counts; c.waiting != 0 || c.expired != 1 {
+	if c := s.catalog.cursors[s.endpoint].counts; c.waiting != 0 || c.expired != 1 {
 		t.Errorf("counts after expiry: %+v", c)
 	}
 }

@@ -145,7 +145,7 @@ func (e *entry) replyAt(index uint64, request [16]byte) (reply []byte, found boo
 // repliedToRepetition looks for a repetition of a request that overtook its first try. There are
 // some for a while after a leader was lost; at all other times this costs nothing.
 func (e *entry) repliedToRepetition(request [16]byte) (reply []byte, found bool, err error) {
-	index, overtaken := e.store.nouns.overtakers.find(request)
+	index, overtaken := e.store.catalog.overtakers.find(request)
 	if !overtaken {
 		return nil, false, nil
 	}
@@ -159,7 +159,7 @@ func (e *entry) remember(c *Command, reply []byte) {
 		return
 	}
 	index := e.batch.meta.index
-	e.store.nouns.overtakers.add(index, c.Request)
+	e.store.catalog.overtakers.add(index, c.Request)
 	e.batch.set(overtakerKey(index, c.Request), nil)
 }
 
@@ -183,7 +183,7 @@ func (s *Store) forgetRequests(before, index uint64) {
 	for gone := first; gone <= last && gone <= before; gone++ {
 		s.staged.delete(requestsKey(gone))
 	}
-	for _, o := range s.nouns.overtakers.forget(last) {
+	for _, o := range s.catalog.overtakers.forget(last) {
 		s.staged.delete(overtakerKey(o.index, o.request))
 	}
 }

@@ -225,7 +225,7 @@ func TestRequestsAreForgotten(t *testing.T) {
 	if _, err := s.Apply(base+requestWindow+5, 1, testClock, nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := remembered(); len(got) != 1+1 || len(s.nouns.overtakers.list) != 1 || len(s.nouns.overtakers.at) != 1 {
+	if got := remembered(); len(got) != 1+1 || len(s.catalog.overtakers.list) != 1 || len(s.catalog.overtakers.at) != 1 {
 		t.Errorf("%d notes are left, want 2: %q", len(got), got)
 	}
 }

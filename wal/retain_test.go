@@ -110,11 +110,11 @@ func TestRetain(t *testing.T) {
 	left("delivered", "retried", "held", "manual", "waiting", "long", "scheduled")
 	retainAt(testClock+31*days, testClock+days)
 	left("long", "scheduled")
-	c := s.nouns.cursors[endpoint.ID].counts
+	c := s.catalog.cursors[endpoint.ID].counts
 	if c.expired != 5 || c.waiting != 1 || c.held != 0 || c.manual != 0 { // scheduled still waits
 		t.Errorf("counts: %+v", c)
 	}
-	if n := s.nouns.cursors[other.ID].counts.expired; n != 0 {
+	if n := s.catalog.cursors[other.ID].counts.expired; n != 0 {
 		t.Errorf("%d messages are counted that were not wanted", n)
 	}
 	if list, _, err := s.AttemptsByEndpoint(endpoint.ID, Page{Limit: 20}, AttemptFilter{}); err != nil || len(list) != 1 || list[0].Message != ids["long"] {
@@ -127,7 +127,7 @@ func TestRetain(t *testing.T) {
 		outcome("manual", webhook.Outcome{Source: webhook.SourceManual, Attempt: webhook.Attempt{Number: 1, Trigger: webhook.TriggerManual}}),
 	}}
 	applyAt(t, s, testClock+32*days, encodeProgress(1, []webhook.Progress{late}))
-	if c := s.nouns.cursors[endpoint.ID].counts; c.waiting != 1 {
+	if c := s.catalog.cursors[endpoint.ID].counts; c.waiting != 1 {
 		t.Errorf("what was told late is kept: %+v", c)
 	}
 	if _, err := w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a", EventID: "delivered", Payload: []byte("{}")}); err != nil {
@@ -137,7 +137,7 @@ func TestRetain(t *testing.T) {
 	left("scheduled", "delivered")
 	retainAt(testClock+100*days, testClock+70*days)
 	left()
-	if c := s.nouns.cursors[endpoint.ID].counts; c.expired != 7 || c.waiting != 0 || s.Expired() != 7 {
+	if c := s.catalog.cursors[endpoint.ID].counts; c.expired != 7 || c.waiting != 0 || s.Expired() != 7 {
 		t.Errorf("counts: %+v, %d expired in all", c, s.Expired())
 	}
 }
@@ -281,7 +281,7 @@ func TestShrink(t *testing.T) {
 	if n := len(s.left(t)); n != count-passed+passed/10+1+3 {
 		t.Errorf("%d are left", n)
 	}
-	if n := s.nouns.cursors[s.endpoint].counts.expired; n != 0 {
+	if n := s.catalog.cursors[s.endpoint].counts.expired; n != 0 {
 		t.Errorf("%d are called expired", n)
 	}
 	// An attempt at a message that has left is told late: it leaves no trace.

@@ -31,14 +31,14 @@ func (w *Writer) Retain(ctx context.Context, s *Store, before, now time.Time) (m
 func (s *Store) sweeps() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return len(s.nouns.dropped) > 0
+	return len(s.catalog.dropped) > 0
 }
 
 // overdue finds parts of logs with messages whose retention has ended.
 func (s *Store) overdue(before, now int64) (parts []part, err error) {
 	s.mu.RLock()
-	apps := make([]webhook.ID, 0, len(s.nouns.applications))
-	for id := range s.nouns.applications {
+	apps := make([]webhook.ID, 0, len(s.catalog.applications))
+	for id := range s.catalog.applications {
 		apps = append(apps, id)
 	}
 	s.mu.RUnlock()
@@ -96,5 +96,5 @@ var sweepCommand = retain{Records: 1}
 func (s *Store) sweeping() bool {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	return len(s.nouns.removed)+len(s.nouns.dropped)+len(s.nouns.removedApps) > 0
+	return len(s.catalog.removed)+len(s.catalog.dropped)+len(s.catalog.removedApps) > 0
 }

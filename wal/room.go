@@ -165,7 +165,7 @@ func (s *Store) noShare(app webhook.ID) (detail string, making bool) {
 		return "", false
 	}
 	s.mu.RLock()
-	held := s.nouns.shares[app]
+	held := s.catalog.shares[app]
 	s.mu.RUnlock()
 	s.share(s.config.MaxSize)
 	p := &s.pressure

@@ -17,7 +17,7 @@ import (
 type script struct {
 	rnd     *rand.Rand
 	app     webhook.ID
-	nouns   []any // all versions of applications, endpoints and event types, in the order in which they were made
+	objects []any // all versions of applications, endpoints and event types, in the order in which they were made
 	eps     []*delivery
 	sent    []webhook.ID
 	due     int64
@@ -128,7 +128,8 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 	return commands
 }
 
-// change is what people do to nouns: some of it in vain, because somebody else did something first.
+// change is what people do to objects: some of it in vain, because somebody else did something
+// first.
 func (c *script) change(i int) Command {
 	name := fmt.Sprint("type", c.rnd.Intn(4))
 	switch c.rnd.Intn(8) {
@@ -144,40 +145,40 @@ func (c *script) change(i int) Command {
 			return c.command(encodeCommand(kindMoveCursor, moveCursor{App: c.app, Endpoint: ep}))
 		}
 	}
-	if len(c.nouns) == 0 {
+	if len(c.objects) == 0 {
 		return c.command(encodeFingerprint(), nil)
 	}
-	switch noun := c.nouns[len(c.nouns)-1-c.rnd.Intn(min(len(c.nouns), 5))].(type) {
+	switch object := c.objects[len(c.objects)-1-c.rnd.Intn(min(len(c.objects), 5))].(type) {
 	case *webhook.Application:
-		if noun.ID != c.app && c.rnd.Intn(4) == 0 {
-			return c.command(encodeCommand(kindDeleteApplication, deleteApplication{noun.ID}))
+		if object.ID != c.app && c.rnd.Intn(4) == 0 {
+			return c.command(encodeCommand(kindDeleteApplication, deleteApplication{object.ID}))
 		}
-		changed := *noun
+		changed := *object
 		changed.Metadata = map[string]string{"i": fmt.Sprint(i)}
 		return c.command(encodeCommand(kindUpdateApplication, changed))
 	case *webhook.Endpoint:
 		if c.rnd.Intn(5) == 0 {
-			return c.command(encodeCommand(kindDisableEndpoint, disableEndpoint{1, noun.ID, time.UnixMilli(testClock).UTC()}))
+			return c.command(encodeCommand(kindDisableEndpoint, disableEndpoint{1, object.ID, time.UnixMilli(testClock).UTC()}))
 		}
-		changed := *noun
+		changed := *object
 		changed.Description, changed.UID, changed.Disabled = fmt.Sprint(i), fmt.Sprint("uid", c.rnd.Intn(3)), false
 		return c.command(encodeCommand(kindUpdateEndpoint, changed))
 	case *webhook.EventType:
-		changed := *noun
+		changed := *object
 		changed.Deprecated = !changed.Deprecated
 		return c.command(encodeCommand(kindUpdateEventType, changed))
 	}
-	panic("a noun of no kind")
+	panic("an object of no kind")
 }
 
-// noun remembers one as the state machine made it.
-func noun[T any](t *testing.T, c *script, body []byte) *T {
+// object remembers one as the state machine made it.
+func object[T any](t *testing.T, c *script, body []byte) *T {
 	t.Helper()
 	made := new(T)
 	if err := decodeJSON(body, made); err != nil {
 		t.Fatal(err)
 	}
-	c.nouns = append(c.nouns, made)
+	c.objects = append(c.objects, made)
 	return made
 }
 
@@ -313,18 +314,18 @@ func (c *script) learn(t *testing.T, commands []Command, replies [][]byte) {
 			if err := decodeJSON(body, &made); err != nil {
 				t.Fatal(err)
 			}
-			c.nouns = append(c.nouns, &made.Application)
+			c.objects = append(c.objects, &made.Application)
 			if c.app.IsZero() {
 				c.app = made.Application.ID
 			}
 		case kindUpdateApplication:
-			noun[webhook.Application](t, c, body)
+			object[webhook.Application](t, c, body)
 		case kindUpdateEndpoint:
-			noun[webhook.Endpoint](t, c, body)
+			object[webhook.Endpoint](t, c, body)
 		case kindCreateEventType, kindUpdateEventType:
-			noun[webhook.EventType](t, c, body)
+			object[webhook.EventType](t, c, body)
 		case kindCreateEndpoint:
-			made := noun[webhook.Endpoint](t, c, body)
+			made := object[webhook.Endpoint](t, c, body)
 			if command.Since == 0 {
 				c.eps = append(c.eps, &delivery{endpoint: made.ID})
 			}

@@ -145,9 +145,9 @@ func TestShareOfFlood(t *testing.T) {
 func TestShareWhileRemoved(t *testing.T) {
 	s := newSized(t, 0)
 	s.send(t, 100)
-	before := s.nouns.shares[s.app]
+	before := s.catalog.shares[s.app]
 	s.attempt(t, 0, 100)
-	if held := s.nouns.shares[s.app]; held <= before {
+	if held := s.catalog.shares[s.app]; held <= before {
 		t.Errorf("an application holds %d bytes, and after 100 attempts %d", before, held)
 	}
 	for _, remove := range []func() error{
@@ -166,8 +166,8 @@ func TestShareWhileRemoved(t *testing.T) {
 			}
 		}
 	}
-	if len(s.nouns.shares) != 0 {
-		t.Errorf("shares are left: %v", s.nouns.shares)
+	if len(s.catalog.shares) != 0 {
+		t.Errorf("shares are left: %v", s.catalog.shares)
 	}
 }
 
@@ -239,7 +239,7 @@ func TestShrinkToShares(t *testing.T) {
 		}
 		const slack = 8 << 10 // messages leave whole, and counting them changes records
 		for app, ids := range sent {
-			if is := c.nouns.shares[app]; is < min(held[app], share)-slack || is > share+slack || held[app] < share-slack && is != held[app] {
+			if is := c.catalog.shares[app]; is < min(held[app], share)-slack || is > share+slack || held[app] < share-slack && is != held[app] {
 				t.Errorf("seed %d: an application has %d bytes of %d with a share of %d", seed, is, held[app], share)
 			}
 			gone := true
@@ -265,9 +265,9 @@ func TestShareIsFloor(t *testing.T) {
 		}
 		parts = append(parts, part{c.flood, id})
 	}
-	floor := c.nouns.shares[c.flood] / 2
+	floor := c.catalog.shares[c.flood] / 2
 	applyAt(t, c.Store, testClock, mustEncode(t, kindRetain, retain{Size: 1, Share: floor, Records: 1000, Parts: parts}))
-	if held := c.nouns.shares[c.flood]; held > floor || held < floor-2<<10 {
+	if held := c.catalog.shares[c.flood]; held > floor || held < floor-2<<10 {
 		t.Errorf("an application with a share of %d bytes has %d", floor, held)
 	}
 }

@@ -24,7 +24,7 @@ func decodeShare(value []byte) (held int64, err error) {
 	return held, r.end()
 }
 
-func (n *nouns) loadShares(txn *badger.Txn) error {
+func (n *catalog) loadShares(txn *badger.Txn) error {
 	return scan(txn, []byte{keyShare}, func(key, value []byte) (err error) {
 		n.shares[webhook.ID(key[1:])], err = decodeShare(value)
 		return err
@@ -47,12 +47,12 @@ func (e *entry) setChunk(app webhook.ID, key, was, is []byte) {
 }
 
 // held returns what an application holds, with the changes of this entry so far.
-func (e *entry) held(app webhook.ID) int64 { return e.store.nouns.shares[app] + e.shares[app] }
+func (e *entry) held(app webhook.ID) int64 { return e.store.catalog.shares[app] + e.shares[app] }
 
 // keepShares writes the counts of the applications whose chunks this entry has changed.
 func (e *entry) keepShares() {
 	for _, app := range slices.SortedFunc(maps.Keys(e.shares), webhook.ID.Compare) {
-		held, found := e.store.nouns.shares[app]
+		held, found := e.store.catalog.shares[app]
 		var was, is []byte
 		if found {
 			was = encodeShare(held)
@@ -61,9 +61,9 @@ func (e *entry) keepShares() {
 		e.store.mu.Lock()
 		if held > 0 {
 			is = encodeShare(held)
-			e.store.nouns.shares[app] = held
+			e.store.catalog.shares[app] = held
 		} else {
-			delete(e.store.nouns.shares, app)
+			delete(e.store.catalog.shares, app)
 		}
 		e.store.mu.Unlock()
 		if was != nil || is != nil {
@@ -81,8 +81,8 @@ type holder struct {
 // holders returns the applications that hold anything, largest first.
 func (s *Store) holders() (list []holder) {
 	s.mu.RLock()
-	list = make([]holder, 0, len(s.nouns.shares))
-	for app, held := range s.nouns.shares {
+	list = make([]holder, 0, len(s.catalog.shares))
+	for app, held := range s.catalog.shares {
 		list = append(list, holder{app, held})
 	}
 	s.mu.RUnlock()

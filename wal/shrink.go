@@ -189,12 +189,12 @@ var newest = webhook.ID(bytes.Repeat([]byte{0xff}, idSize))
 func (s *Store) lowestCursor(app webhook.ID) (place webhook.ID) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.nouns.applications[app] == nil {
+	if s.catalog.applications[app] == nil {
 		return webhook.ID{}
 	}
 	place = newest
-	for _, endpoint := range s.nouns.byApp[app] {
-		if c := s.nouns.cursors[endpoint.ID]; place.After(c.position) {
+	for _, endpoint := range s.catalog.byApp[app] {
+		if c := s.catalog.cursors[endpoint.ID]; place.After(c.position) {
 			place = c.position
 		}
 	}

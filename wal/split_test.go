@@ -29,7 +29,7 @@ func largeHistory(t *testing.T) (entries [][]Command, app webhook.ID) {
 		return applyEntry(t, model, entries, len(entries)-1)
 	}
 	reply := add(mustEncode(t, kindCreateApplication, createApplication{Application: webhook.Application{Name: "a", UID: "a"}}))[0]
-	made := noun[createApplication](t, &script{}, reply[1:])
+	made := object[createApplication](t, &script{}, reply[1:])
 	app = made.Application.ID
 	var messages []webhook.ID
 	send := func(sizes ...int) {

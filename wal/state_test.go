@@ -79,7 +79,7 @@ func wantCode(t *testing.T, err error, code webhook.Code) {
 	}
 }
 
-func TestNouns(t *testing.T) {
+func TestCatalog(t *testing.T) {
 	s, w, app, endpoint := newWorld(t)
 	ctx := t.Context()
 	_, _, err := w.CreateApplication(ctx, webhook.Application{UID: "acme", Name: "Other"}, false)
@@ -324,7 +324,7 @@ func TestRemovedEndpoint(t *testing.T) {
 	if list, err := s.Retries(endpoint.ID, webhook.Retry{}, 1000); err != nil || len(list) != 0 {
 		t.Errorf("%d lines are left, %v", len(list), err)
 	}
-	if len(s.nouns.removed) != 0 {
+	if len(s.catalog.removed) != 0 {
 		t.Error("the endpoint is still being swept")
 	}
 }

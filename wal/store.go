@@ -66,9 +66,9 @@ type Store struct {
 	swap sync.RWMutex // held while db is in use by a reader; RestoreSnapshot replaces it
 	db   *badger.DB
 
-	mu    sync.RWMutex // guards what follows, up to the blank line
-	nouns nouns
-	watch func(Changes)
+	mu      sync.RWMutex // guards what follows, up to the blank line
+	catalog catalog
+	watch   func(Changes)
 
 	snapshots    pins
 	streams      streams
@@ -185,8 +185,8 @@ func (s *Store) load(db *badger.DB) error {
 	return err
 }
 
-func readState(db *badger.DB) (loaded nouns, state meta, err error) {
-	loaded = newNouns()
+func readState(db *badger.DB) (loaded catalog, state meta, err error) {
+	loaded = newCatalog()
 	txn, state, err := newestState(db)
 	if err != nil {
 		return loaded, state, err
@@ -213,9 +213,9 @@ func newestState(db *badger.DB) (txn *badger.Txn, state meta, err error) {
 	return db.NewTransactionAt(item.Version(), false), state, nil
 }
 
-func (s *Store) install(loaded nouns, state meta) {
+func (s *Store) install(loaded catalog, state meta) {
 	s.mu.Lock()
-	s.nouns = loaded
+	s.catalog = loaded
 	s.mu.Unlock()
 	s.staged, s.remains = s.newBatch(state), remains{}
 	s.forgetBase()

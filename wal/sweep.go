@@ -21,7 +21,7 @@ const (
 // sweep removes some records of deleted endpoints and applications, and of messages that had many
 // attempts.
 func (e *entry) sweep() error {
-	n := &e.store.nouns
+	n := &e.store.catalog
 	switch {
 	case len(n.removed) > 0:
 		return e.sweepEndpoint(n.removed[0])
@@ -36,7 +36,7 @@ func (e *entry) sweep() error {
 // leaveToSweep deletes an endpoint except for its sets, which sweepEndpoint removes, and its
 // history.
 func (e *entry) leaveToSweep(app, endpoint webhook.ID) {
-	n := &e.store.nouns
+	n := &e.store.catalog
 	n.removed = append(n.removed, endpoint)
 	slices.SortFunc(n.removed, webhook.ID.Compare) // the order in which a restarted node finds them
 	e.batch.delete(idKey(keyEndpoint, app, endpoint))
@@ -64,7 +64,7 @@ func (e *entry) sweepEndpoint(gone webhook.ID) error {
 	if len(keys) == sweepPerEntry {
 		return nil
 	}
-	e.store.nouns.removed = e.store.nouns.removed[1:]
+	e.store.catalog.removed = e.store.catalog.removed[1:]
 	e.batch.delete(idKey(keyRemoved, gone))
 	return nil
 }
@@ -92,7 +92,7 @@ func (e *entry) sweepApplication(gone webhook.ID) error {
 	if err != nil || budget <= 0 {
 		return err
 	}
-	e.store.nouns.removedApps = e.store.nouns.removedApps[1:]
+	e.store.catalog.removedApps = e.store.catalog.removedApps[1:]
 	e.batch.delete(idKey(keyRemovedApp, gone))
 	return nil
 }

@@ -15,7 +15,7 @@ const (
 	maxStepAttempts = 1024    // that are read, or those of one message more
 )
 
-func (n *nouns) loadTasks(txn *badger.Txn) error {
+func (n *catalog) loadTasks(txn *badger.Txn) error {
 	return scan(txn, []byte{keyTask}, func(_, value []byte) error {
 		t := new(webhook.Task)
 		n.tasks = append(n.tasks, t)
@@ -26,14 +26,14 @@ func (n *nouns) loadTasks(txn *badger.Txn) error {
 func compareTask(t *webhook.Task, id webhook.ID) int { return t.ID.Compare(id) }
 
 // task returns the task with this ID, or nil.
-func (n *nouns) task(id webhook.ID) *webhook.Task {
+func (n *catalog) task(id webhook.ID) *webhook.Task {
 	if i, found := slices.BinarySearchFunc(n.tasks, id, compareTask); found {
 		return n.tasks[i]
 	}
 	return nil
 }
 
-func (n *nouns) putTask(t *webhook.Task) {
+func (n *catalog) putTask(t *webhook.Task) {
 	i, found := slices.BinarySearchFunc(n.tasks, t.ID, compareTask)
 	n.tasks = slices.Clone(n.tasks) // readers may hold the old slice
 	if found {
@@ -60,7 +60,7 @@ func (f TaskFilter) wants(t **webhook.Task) bool {
 func (s *Store) TaskRuns(id webhook.ID) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	t := s.nouns.task(id)
+	t := s.catalog.task(id)
 	return t != nil && t.Status == webhook.TaskRunning
 }
 
@@ -68,7 +68,7 @@ func (s *Store) TaskRuns(id webhook.ID) bool {
 // direction.
 func (s *Store) Tasks(page Page, filter TaskFilter) (list []*webhook.Task, more bool) {
 	s.mu.RLock()
-	all := s.nouns.tasks
+	all := s.catalog.tasks
 	s.mu.RUnlock()
 	list, _ = collect(page, nil, all, func(t **webhook.Task) webhook.ID { return (*t).ID }, filter.wants)
 	return cut(page, list)
@@ -78,7 +78,7 @@ func (s *Store) Tasks(page Page, filter TaskFilter) (list []*webhook.Task, more 
 func (s *Store) Task(id webhook.ID) (*webhook.Task, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if t := s.nouns.task(id); t != nil {
+	if t := s.catalog.task(id); t != nil {
 		return t, nil
 	}
 	return nil, errNoTask
@@ -88,7 +88,7 @@ func (s *Store) Task(id webhook.ID) (*webhook.Task, error) {
 func (s *Store) RunningTasks() (list []*webhook.Task) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, t := range s.nouns.tasks {
+	for _, t := range s.catalog.tasks {
 		if t.Status == webhook.TaskRunning {
 			list = append(list, t)
 		}
@@ -102,9 +102,9 @@ func (s *Store) RunningTasks() (list []*webhook.Task) {
 func (s *Store) NextStep(t *webhook.Task, most int) (step webhook.TaskStep, err error) {
 	c := chooser{task: t}
 	s.mu.RLock()
-	c.endpoint = s.nouns.endpoints[t.Endpoint]
+	c.endpoint = s.catalog.endpoints[t.Endpoint]
 	if c.endpoint != nil {
-		place := s.nouns.cursors[t.Endpoint]
+		place := s.catalog.cursors[t.Endpoint]
 		c.place = cursor{position: place.position, done: slices.Clone(place.done)}
 	}
 	s.mu.RUnlock()

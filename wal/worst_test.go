@@ -104,10 +104,10 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 	endpoint, message := w.endpoints[i], w.messages[i]
 	e := w.endpoint(i)
 	e.ID, e.Disabled = endpoint, true
-	if is := w.store.nouns.endpoints[endpoint]; is != nil {
+	if is := w.store.catalog.endpoints[endpoint]; is != nil {
 		e.Revision = is.Revision
 	}
-	a := *w.store.nouns.applications[w.app]
+	a := *w.store.catalog.applications[w.app]
 	eventType := w.eventType(0)
 	if is, err := w.store.EventType(eventType.Name); err == nil {
 		eventType.Revision = is.Revision
@@ -116,7 +116,7 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 	for _, key := range w.keys[:maxTouches] {
 		touched = append(touched, touchKey{key, time.UnixMilli(testClock + int64(i) + 1).UTC()})
 	}
-	nouns := map[kind]any{
+	objects := map[kind]any{
 		kindCreateApplication: createApplication{Application: a, GetIfExists: true},
 		kindUpdateApplication: a,
 		kindDeleteApplication: deleteApplication{w.app},
@@ -144,15 +144,15 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 	case kindRecordProgress:
 		body = w.progress(i)
 	case kindStepTask:
-		at := w.store.nouns.task(w.tasks[i]).Position
+		at := w.store.catalog.task(w.tasks[i]).Position
 		step := webhook.TaskStep{Task: w.tasks[i], From: at, To: at, Looked: 64, Messages: w.messages[:64]}
 		body = encodeStepTask(1, &step)
 	case kindFingerprint:
 		body = encodeFingerprint()
 	case kindIdempotent:
-		body = encodeIdempotent([16]byte{byte(i), 1}, [16]byte{}, mustEncode(w.t, kindMoveCursor, nouns[kindMoveCursor]))
+		body = encodeIdempotent([16]byte{byte(i), 1}, [16]byte{}, mustEncode(w.t, kindMoveCursor, objects[kindMoveCursor]))
 	default:
-		body = mustEncode(w.t, k, nouns[k])
+		body = mustEncode(w.t, k, objects[k])
 	}
 	return body
 }
@@ -216,13 +216,13 @@ func (w *worst) made(replies [][]byte, k kind) {
 		c := &script{}
 		switch k {
 		case kindCreateApplication:
-			w.app = noun[createApplication](w.t, c, body).Application.ID
+			w.app = object[createApplication](w.t, c, body).Application.ID
 		case kindCreateEndpoint:
-			w.endpoints = append(w.endpoints, noun[webhook.Endpoint](w.t, c, body).ID)
+			w.endpoints = append(w.endpoints, object[webhook.Endpoint](w.t, c, body).ID)
 		case kindCreateKey:
-			w.keys = append(w.keys, noun[webhook.APIKey](w.t, c, body).ID)
+			w.keys = append(w.keys, object[webhook.APIKey](w.t, c, body).ID)
 		case kindCreateTask:
-			w.tasks = append(w.tasks, noun[webhook.Task](w.t, c, body).ID)
+			w.tasks = append(w.tasks, object[webhook.Task](w.t, c, body).ID)
 		case kindCreateMessage:
 			w.messages = append(w.messages, webhook.ID(body))
 		}
@@ -337,7 +337,7 @@ func TestRandomWorstEntries(t *testing.T) {
 		var bodies [][]byte
 		for range 1 + rnd.Intn(commandsPerEntry) {
 			k := 1 + kind(rnd.Intn(int(lastKind)))
-			if k == kindDeleteApplication || k == kindFingerprint || len(w.store.nouns.endpoints) < commandsPerEntry {
+			if k == kindDeleteApplication || k == kindFingerprint || len(w.store.catalog.endpoints) < commandsPerEntry {
 				k = kindCreateMessage
 			}
 			bodies = append(bodies, w.worstOf(k, rnd.Intn(commandsPerEntry)))

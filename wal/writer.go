@@ -113,7 +113,7 @@ func (w *Writer) CreateApplication(ctx context.Context, app webhook.Application,
 
 // CreateEndpoint assigns endpoint its ID and its times.
 func (w *Writer) CreateEndpoint(ctx context.Context, endpoint webhook.Endpoint) (*webhook.Endpoint, error) {
-	return proposeNoun[webhook.Endpoint](ctx, w, kindCreateEndpoint, createEndpoint{endpoint, w.limits.Endpoints, w.viewer})
+	return proposeObject[webhook.Endpoint](ctx, w, kindCreateEndpoint, createEndpoint{endpoint, w.limits.Endpoints, w.viewer})
 }
 
 // DeleteEndpoint removes an endpoint with its cursor and its retry set, but keeps its history.
@@ -172,13 +172,13 @@ func (w *Writer) Fingerprint(ctx context.Context) (index uint64, err error) {
 
 // CreateTask begins a replay. It uses Total and the fields of the task that say what to replay.
 func (w *Writer) CreateTask(ctx context.Context, task webhook.Task) (*webhook.Task, error) {
-	return proposeNoun[webhook.Task](ctx, w, kindCreateTask, createTask{task, w.limits.Replays, w.viewer})
+	return proposeObject[webhook.Task](ctx, w, kindCreateTask, createTask{task, w.limits.Replays, w.viewer})
 }
 
 // ChangeTask resumes a task (running), pauses it (paused; what it has asked for is still sent) or
 // cancels it (canceled; what was not sent yet is dropped).
 func (w *Writer) ChangeTask(ctx context.Context, id webhook.ID, status webhook.TaskStatus) (*webhook.Task, error) {
-	return proposeNoun[webhook.Task](ctx, w, kindChangeTask, changeTask{id, status})
+	return proposeObject[webhook.Task](ctx, w, kindChangeTask, changeTask{id, status})
 }
 
 // StepTask moves a task forward under the leader of this term. It is refused if there is another

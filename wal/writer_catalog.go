@@ -7,8 +7,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// proposeNoun proposes a command whose reply is the object that it created or changed.
-func proposeNoun[T any](ctx context.Context, w *Writer, k kind, v any) (*T, error) {
+// proposeObject proposes a command whose reply is the object that it created or changed.
+func proposeObject[T any](ctx context.Context, w *Writer, k kind, v any) (*T, error) {
 	command, err := encodeCommand(k, v)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (w *Writer) proposeEnd(ctx context.Context, k kind, v any) error {
 
 // UpdateApplication changes the fields that a producer may choose.
 func (w *Writer) UpdateApplication(ctx context.Context, app webhook.Application) (*webhook.Application, error) {
-	return proposeNoun[webhook.Application](ctx, w, kindUpdateApplication, app)
+	return proposeObject[webhook.Application](ctx, w, kindUpdateApplication, app)
 }
 
 // DeleteApplication removes an application with its endpoints, its log and its history. They are
@@ -49,7 +49,7 @@ func (w *Writer) DeleteApplication(ctx context.Context, app webhook.ID) error {
 // UpdateEndpoint changes the fields that a producer may choose, and the secrets. Event types that
 // the endpoint did not name before must exist.
 func (w *Writer) UpdateEndpoint(ctx context.Context, endpoint webhook.Endpoint) (*webhook.Endpoint, error) {
-	return proposeNoun[webhook.Endpoint](ctx, w, kindUpdateEndpoint, updateEndpoint{endpoint, w.viewer})
+	return proposeObject[webhook.Endpoint](ctx, w, kindUpdateEndpoint, updateEndpoint{endpoint, w.viewer})
 }
 
 // DisableEndpoint is called by the leader of this term when an endpoint has failed since failSince.
@@ -61,17 +61,17 @@ func (w *Writer) DisableEndpoint(ctx context.Context, term uint64, endpoint webh
 // ResumeEndpoint ends a pause. If to is a message, those up to it that were not attempted yet are
 // skipped. If to is zero, none are.
 func (w *Writer) ResumeEndpoint(ctx context.Context, app, endpoint, to webhook.ID) (*webhook.Endpoint, error) {
-	return proposeNoun[webhook.Endpoint](ctx, w, kindMoveCursor, moveCursor{app, endpoint, to})
+	return proposeObject[webhook.Endpoint](ctx, w, kindMoveCursor, moveCursor{app, endpoint, to})
 }
 
 // CreateEventType may take the name of an archived event type.
 func (w *Writer) CreateEventType(ctx context.Context, t webhook.EventType) (*webhook.EventType, error) {
-	return proposeNoun[webhook.EventType](ctx, w, kindCreateEventType, createEventType{t, w.limits.EventTypes})
+	return proposeObject[webhook.EventType](ctx, w, kindCreateEventType, createEventType{t, w.limits.EventTypes})
 }
 
 // UpdateEventType changes all fields except the name.
 func (w *Writer) UpdateEventType(ctx context.Context, t webhook.EventType) (*webhook.EventType, error) {
-	return proposeNoun[webhook.EventType](ctx, w, kindUpdateEventType, t)
+	return proposeObject[webhook.EventType](ctx, w, kindUpdateEventType, t)
 }
 
 // DeleteEventType archives an event type, or forgets it.

@@ -227,12 +227,12 @@ func TestDeleteApplication(t *testing.T) {
 				t.Fatal(created, err)
 			}
 			steps := 0
-			for ; len(s.nouns.removedApps)+len(s.nouns.removed) > 0 && steps < 500; steps++ {
+			for ; len(s.catalog.removedApps)+len(s.catalog.removed) > 0 && steps < 500; steps++ {
 				if restart && steps%5 == 0 {
 					s = reopen(t, s, dir)
 					w = NewWriter(direct{s, 1})
 				}
-				if len(s.AllEndpoints()) != 0 || len(s.nouns.cursors) != 0 {
+				if len(s.AllEndpoints()) != 0 || len(s.catalog.cursors) != 0 {
 					t.Fatal("endpoints came back")
 				}
 				if found, err := s.Application("acme"); err != nil || found.ID != again.ID {
@@ -317,7 +317,7 @@ func TestResumeEndpoint(t *testing.T) {
 	if !resume(end()) || at() != messages[4] {
 		t.Errorf("stands at %v, want the end", at())
 	}
-	c := s.nouns.cursors[endpoint.ID]
+	c := s.catalog.cursors[endpoint.ID]
 	if len(c.skips) != 1 || c.skips[0].from != endpoint.ID || c.skips[0].to != messages[4] {
 		t.Errorf("skips are not merged: %v", c.skips)
 	}

@@ -9,8 +9,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// loadNouns reads into memory what nearly all other records refer to.
-func (c *checker) loadNouns() error {
+// loadCatalog reads into memory what nearly all other records refer to.
+func (c *checker) loadCatalog() error {
 	if err := c.loadMeta(); err != nil {
 		return err
 	}

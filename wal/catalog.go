@@ -10,9 +10,9 @@ import (
 	"hookwheel/webhook"
 )
 
-// nouns holds the applications, the endpoints and their cursors in memory, because every message
+// catalog holds the applications, the endpoints and their cursors in memory, because every message
 // needs them. Values are never changed, only replaced, so readers may keep pointers to them.
-type nouns struct {
+type catalog struct {
 	applications map[webhook.ID]*webhook.Application
 	appByUID     map[string]webhook.ID
 	endpoints    map[webhook.ID]*webhook.Endpoint
@@ -28,8 +28,8 @@ type nouns struct {
 	aging        aging
 }
 
-func newNouns() nouns {
-	return nouns{
+func newCatalog() catalog {
+	return catalog{
 		applications: make(map[webhook.ID]*webhook.Application),
 		appByUID:     make(map[string]webhook.ID),
 		endpoints:    make(map[webhook.ID]*webhook.Endpoint),
@@ -40,7 +40,7 @@ func newNouns() nouns {
 	}
 }
 
-func (n *nouns) load(txn *badger.Txn) error {
+func (n *catalog) load(txn *badger.Txn) error {
 	err := scan(txn, []byte{keyApplication}, func(key, value []byte) error {
 		app := new(webhook.Application)
 		if err := decodeJSON(value, app); err != nil {
@@ -102,7 +102,7 @@ func (n *nouns) load(txn *badger.Txn) error {
 	return n.aging.load(txn)
 }
 
-func (n *nouns) putApplication(app *webhook.Application) {
+func (n *catalog) putApplication(app *webhook.Application) {
 	if before := n.applications[app.ID]; before != nil {
 		delete(n.appByUID, before.UID)
 	}
@@ -112,7 +112,7 @@ func (n *nouns) putApplication(app *webhook.Application) {
 	}
 }
 
-func (n *nouns) removeApplication(app *webhook.Application) {
+func (n *catalog) removeApplication(app *webhook.Application) {
 	for _, endpoint := range n.byApp[app.ID] {
 		delete(n.endpoints, endpoint.ID)
 		delete(n.cursors, endpoint.ID)
@@ -123,7 +123,7 @@ func (n *nouns) removeApplication(app *webhook.Application) {
 }
 
 // uidHolder returns the application with a uid, or nil if there is none or the uid is empty.
-func (n *nouns) uidHolder(uid string) *webhook.Application {
+func (n *catalog) uidHolder(uid string) *webhook.Application {
 	id, found := n.appByUID[uid]
 	if !found {
 		return nil
@@ -131,7 +131,7 @@ func (n *nouns) uidHolder(uid string) *webhook.Application {
 	return n.applications[id]
 }
 
-func (n *nouns) putEndpoint(endpoint *webhook.Endpoint) {
+func (n *catalog) putEndpoint(endpoint *webhook.Endpoint) {
 	n.endpoints[endpoint.ID] = endpoint
 	list := n.byApp[endpoint.App]
 	i, found := slices.BinarySearchFunc(list, endpoint.ID, compareEndpoint)
@@ -144,7 +144,7 @@ func (n *nouns) putEndpoint(endpoint *webhook.Endpoint) {
 	n.byApp[endpoint.App] = list
 }
 
-func (n *nouns) removeEndpoint(endpoint *webhook.Endpoint) {
+func (n *catalog) removeEndpoint(endpoint *webhook.Endpoint) {
 	delete(n.endpoints, endpoint.ID)
 	delete(n.cursors, endpoint.ID)
 	n.byApp[endpoint.App] = slices.DeleteFunc(slices.Clone(n.byApp[endpoint.App]),
@@ -154,7 +154,7 @@ func (n *nouns) removeEndpoint(endpoint *webhook.Endpoint) {
 func compareEndpoint(e *webhook.Endpoint, id webhook.ID) int { return e.ID.Compare(id) }
 
 // application finds an application by its ID or uid, or returns nil.
-func (n *nouns) application(name string) *webhook.Application {
+func (n *catalog) application(name string) *webhook.Application {
 	if id, err := webhook.ParseID(webhook.KindApplication, name); err == nil {
 		return n.applications[id]
 	}
@@ -162,7 +162,7 @@ func (n *nouns) application(name string) *webhook.Application {
 }
 
 // endpoint finds an endpoint of an application by its ID or uid, or returns nil.
-func (n *nouns) endpoint(app webhook.ID, name string) *webhook.Endpoint {
+func (n *catalog) endpoint(app webhook.ID, name string) *webhook.Endpoint {
 	if strings.HasPrefix(name, string(webhook.KindEndpoint)+"_") {
 		id, err := webhook.ParseID(webhook.KindEndpoint, name)
 		if err != nil {
