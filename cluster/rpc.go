@@ -19,7 +19,7 @@ const (
 
 // safeTransport lets only sane RPCs of members through. Also, it never lets Raft install its fast
 // path for heartbeats, on which a deposed leader can write entries under the term of its successor
-// (hashicorp/raft #695): heartbeats take the same path as all other RPCs.
+// (hashicorp/raft #695); see heartbeat.go.
 type safeTransport struct {
 	*raft.NetworkTransport
 	node  *Node
@@ -39,10 +39,7 @@ func (t *safeTransport) filter() {
 	for {
 		select {
 		case rpc := <-t.NetworkTransport.Consumer():
-			if err := t.node.checkRPC(rpc.Command); err != nil {
-				t.node.warnings.log("an RPC is refused: " + err.Error())
-				t.node.metrics.refusedRPCs.Inc()
-				rpc.Respond(nil, err)
+			if !t.admit(rpc) {
 				continue
 			}
 			select {
@@ -54,6 +51,17 @@ func (t *safeTransport) filter() {
 			return
 		}
 	}
+}
+
+// admit reports whether an RPC may reach Raft, and answers it otherwise.
+func (t *safeTransport) admit(rpc raft.RPC) bool {
+	err := t.node.checkRPC(rpc.Command)
+	if err != nil {
+		t.node.warnings.log("an RPC is refused: " + err.Error())
+		t.node.metrics.refusedRPCs.Inc()
+		rpc.Respond(nil, err)
+	}
+	return err == nil
 }
 
 // checkRPC returns what is wrong with an RPC from another server, or nil.

@@ -259,5 +259,7 @@ func newTransport(n *Node) *safeTransport {
 		Logger:          raftLogger(n.config.Logger),
 	})
 	t.TimeoutScale = 8 << 20 // bytes of a snapshot for each Timeout
-	return &safeTransport{NetworkTransport: t, node: n, saner: make(chan raft.RPC)}
+	safe := &safeTransport{NetworkTransport: t, node: n, saner: make(chan raft.RPC)}
+	t.SetHeartbeatHandler(safe.heartbeat)
+	return safe
 }
