@@ -114,8 +114,8 @@ func (l *ledger) fill() error {
 		if len(l.ids) <= accountedLate {
 			continue
 		}
-		fates, err := l.fates(l.ids[accountedLate])
-		if err != nil || fates == nil {
+		states, err := l.states(l.ids[accountedLate])
+		if err != nil || states == nil {
 			return err
 		}
 	}
@@ -125,11 +125,11 @@ func (l *ledger) fill() error {
 // checkLate: what was sent late is older than what has left the log, and waits.
 func (l *ledger) checkLate() error {
 	for _, id := range l.ids[:accountedLate] {
-		fates, err := l.fates(id)
+		states, err := l.states(id)
 		if err != nil {
 			return err
 		}
-		if fates == nil {
+		if states == nil {
 			l.wrong("LOST: %s has left the log before its time has come", id)
 		}
 	}
@@ -194,16 +194,16 @@ func (l *ledger) stats(uid string) (waiting int, err error) {
 	return out.Pending + out.Sending, err
 }
 
-// fate is what the nodes say has become of a message at an endpoint.
-type fate struct {
+// deliveryState is what the nodes say has become of a message at an endpoint.
+type deliveryState struct {
 	EndpointUID string
 	State       string
 	Attempts    int
 }
 
-// fates explains a message; nil: it has left the log.
-func (l *ledger) fates(id string) ([]fate, error) {
-	var out struct{ Data []fate }
+// states explains a message; nil: it has left the log.
+func (l *ledger) states(id string) ([]deliveryState, error) {
+	var out struct{ Data []deliveryState }
 	status, text, err := l.call(len(id)%len(l.nodes), "GET", "/app/"+scene+"/msg/"+id+"/explain", nil, &out)
 	if err == nil && status != http.StatusOK && status != http.StatusNotFound {
 		err = fmt.Errorf("explain %s: %d %s", id, status, text)
@@ -214,7 +214,7 @@ func (l *ledger) fates(id string) ([]fate, error) {
 // account compares what the nodes say with what came to the endpoints.
 func (l *ledger) account() error {
 	for n, id := range l.ids {
-		fates, err := l.fates(id)
+		states, err := l.states(id)
 		if err != nil {
 			return err
 		}
@@ -225,10 +225,10 @@ func (l *ledger) account() error {
 			came[uid]++
 			taken[uid] = taken[uid] || h.taken()
 		}
-		if fates == nil && (n < accountedLate || !taken[taker] || !taken[pauser] || came[refuser] < accountedTries) {
+		if states == nil && (n < accountedLate || !taken[taker] || !taken[pauser] || came[refuser] < accountedTries) {
 			l.wrong("LOST: %s has left the log, with these arrivals: %v", id, came)
 		}
-		for _, f := range fates {
+		for _, f := range states {
 			l.accountFor(id, f, came[f.EndpointUID], taken[f.EndpointUID])
 		}
 	}
@@ -240,7 +240,7 @@ func (l *ledger) account() error {
 	return nil
 }
 
-func (l *ledger) accountFor(id string, f fate, came int, taken bool) {
+func (l *ledger) accountFor(id string, f deliveryState, came int, taken bool) {
 	right := false
 	switch f.State {
 	case "delivered":

@@ -16,7 +16,7 @@ type apiExplanation struct {
 	Done  bool
 }
 
-// TestAPIExplain has a message at endpoints of many fates.
+// TestAPIExplain has a message at endpoints in many states.
 func TestAPIExplain(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
 	good, bad := apiReceive(t), apiReceive(t)
@@ -59,7 +59,7 @@ func TestAPIExplain(t *testing.T) {
 	}
 }
 
-// explained waits until a message has that fate at the only endpoint of its application.
+// explained waits until a message has that state at the only endpoint of its application.
 func (a *api) explained(message, state, text string) {
 	a.t.Helper()
 	var got apiExplanation

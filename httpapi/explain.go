@@ -23,20 +23,20 @@ type explanationOut struct {
 	listResponse
 }
 
-// fateOut is what has become of a message at one endpoint, for programs and in words.
-type fateOut struct {
-	EndpointID  string     `json:"endpointId"`
-	EndpointUID *string    `json:"endpointUid"`
-	URL         string     `json:"url"`
-	State       wal.Fate   `json:"state"`
-	Text        string     `json:"text"`
-	Attempts    int        `json:"attempts"`
-	AttemptID   *string    `json:"attemptId"` // that the state comes from
-	At          *time.Time `json:"at"`        // of that attempt
-	NextAttempt *time.Time `json:"nextAttempt"`
-	Rule        *string    `json:"rule"`
-	TaskID      *string    `json:"taskId"` // that had it sent again
-	Since       *time.Time `json:"since"`  // of the endpoint, of its filters, or when it was skipped
+// deliveryOut is what has become of a message at one endpoint, for programs and in words.
+type deliveryOut struct {
+	EndpointID  string            `json:"endpointId"`
+	EndpointUID *string           `json:"endpointUid"`
+	URL         string            `json:"url"`
+	State       wal.DeliveryState `json:"state"`
+	Text        string            `json:"text"`
+	Attempts    int               `json:"attempts"`
+	AttemptID   *string           `json:"attemptId"` // that the state comes from
+	At          *time.Time        `json:"at"`        // of that attempt
+	NextAttempt *time.Time        `json:"nextAttempt"`
+	Rule        *string           `json:"rule"`
+	TaskID      *string           `json:"taskId"` // that had it sent again
+	Since       *time.Time        `json:"since"`  // of the endpoint, of its filters, or when it was skipped
 }
 
 func explainMessage(r *request) (*response, error) {
@@ -59,7 +59,7 @@ func explainMessage(r *request) (*response, error) {
 		next = list[len(list)-1].Endpoint.ID
 	}
 	page, err := fillPage(l, list, next, func(x *wal.Explanation) webhook.ID { return x.Endpoint.ID },
-		func(x *wal.Explanation) (fateOut, error) { return showFate(x), nil })
+		func(x *wal.Explanation) (deliveryOut, error) { return showDelivery(x), nil })
 	if err != nil {
 		return nil, err
 	}
@@ -76,9 +76,9 @@ func explainMessage(r *request) (*response, error) {
 	return ok(out), nil
 }
 
-func showFate(x *wal.Explanation) fateOut {
-	out := fateOut{EndpointID: x.Endpoint.ID.Text(webhook.KindEndpoint), EndpointUID: optional(x.Endpoint.UID), URL: webhook.MaskURL(x.Endpoint.URL),
-		State: x.Fate, Text: explainFate(x), Attempts: x.Attempts, NextAttempt: optional(x.Due), Rule: optional(string(x.Rule)), Since: optional(x.Since)}
+func showDelivery(x *wal.Explanation) deliveryOut {
+	out := deliveryOut{EndpointID: x.Endpoint.ID.Text(webhook.KindEndpoint), EndpointUID: optional(x.Endpoint.UID), URL: webhook.MaskURL(x.Endpoint.URL),
+		State: x.State, Text: explainDelivery(x), Attempts: x.Attempts, NextAttempt: optional(x.Due), Rule: optional(string(x.Rule)), Since: optional(x.Since)}
 	task := x.Manual.Task
 	if x.Last != nil {
 		out.AttemptID, out.At = new(x.Last.ID.Text(webhook.KindAttempt)), optional(x.Last.Start)
@@ -92,20 +92,20 @@ func showFate(x *wal.Explanation) fateOut {
 	return out
 }
 
-// explainFate describes the fate in words.
-func explainFate(x *wal.Explanation) string {
-	switch x.Fate {
-	case wal.FateDelivered:
+// explainDelivery describes the state of a delivery in words.
+func explainDelivery(x *wal.Explanation) string {
+	switch x.State {
+	case wal.StateDelivered:
 		return fmt.Sprintf("delivered at %s by %s: the endpoint responded with %d", words(x.Last.Start), attemptWords(x.Last), x.Last.StatusCode)
-	case wal.FateRetrying:
+	case wal.StateRetrying:
 		return fmt.Sprintf("%s; the next attempt is at %s", failureWords(x.Last), words(x.Due)) + standstill(x)
-	case wal.FateScheduled:
+	case wal.StateScheduled:
 		return fmt.Sprintf("scheduled: not sent before %s", words(x.Due)) + standstill(x)
-	case wal.FateSending:
+	case wal.StateSending:
 		return "being sent: the endpoint has not responded yet" + standstill(x)
-	case wal.FateHeld:
+	case wal.StateHeld:
 		return "waiting for an earlier message with the same ordering key" + standstill(x)
-	case wal.FateRequested:
+	case wal.StateRequested:
 		if !x.Manual.Task.IsZero() {
 			text := fmt.Sprintf("task %s will resend it", x.Manual.Task.Text(webhook.KindTask))
 			if x.Paused {
@@ -114,22 +114,22 @@ func explainFate(x *wal.Explanation) string {
 			return text + standstill(x)
 		}
 		return "a resend was requested" + standstill(x)
-	case wal.FateWaiting:
+	case wal.StateWaiting:
 		text := "waiting in the log: the endpoint has not reached it yet"
 		if x.Last != nil {
 			text = failureWords(x.Last) + "; " + text
 		}
 		return text + standstill(x)
-	case wal.FateFiltered:
+	case wal.StateFiltered:
 		return fmt.Sprintf("filtered out: it does not match the endpoint's filters (%s)", x.Rule)
-	case wal.FateEarlier:
+	case wal.StateEarlier:
 		if x.Since.Equal(x.Endpoint.ID.Time()) {
 			return fmt.Sprintf("not sent: the endpoint was created later, at %s", words(x.Since))
 		}
 		return fmt.Sprintf("not sent: the endpoint had passed it before the current filters took effect, at %s", words(x.Since))
-	case wal.FateSkipped:
+	case wal.StateSkipped:
 		return fmt.Sprintf("not sent: it was skipped on request, at %s", words(x.Since))
-	case wal.FateCanceled:
+	case wal.StateCanceled:
 		return fmt.Sprintf("canceled at %s: %s", words(x.Last.Start), x.Last.Response)
 	default:
 		if x.Attempts == 1 {

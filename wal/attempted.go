@@ -45,8 +45,8 @@ func (a *Attempted) await(txn *badger.Txn, m *webhook.Message, endpoint *webhook
 	}
 	e := explainer{txn: txn, m: m, attempts: attempts, x: Explanation{Endpoint: endpoint}}
 	err := e.explain()
-	switch e.x.Fate {
-	case FateRetrying, FateHeld, FateRequested, FateWaiting:
+	switch e.x.State {
+	case StateRetrying, StateHeld, StateRequested, StateWaiting:
 		a.Status, a.Next = webhook.StatusSending, e.x.Due
 	}
 	return err

@@ -8,36 +8,36 @@ import (
 	"hookwheel/webhook"
 )
 
-// Fate is what has become of a message at an endpoint.
-type Fate string
+// DeliveryState is what has become of a message at an endpoint.
+type DeliveryState string
 
-// The fates of a message.
+// The states of a delivery.
 const (
-	FateDelivered Fate = "delivered"
-	FateRetrying  Fate = "retrying"  // attempted before, and attempted again when due
-	FateScheduled Fate = "scheduled" // not sent before its due time
-	FateSending   Fate = "sending"   // for the first time, without a response yet; later messages have overtaken it
-	FateHeld      Fate = "held"      // behind another message of the same ordering key
-	FateRequested Fate = "requested" // a user or a task wants it sent now
-	FateWaiting   Fate = "waiting"   // in the log, not reached by the cursor yet
-	FateFiltered  Fate = "filtered"
-	FateEarlier   Fate = "earlier" // older than the endpoint, or than its present filters
-	FateSkipped   Fate = "skipped" // by a user
-	FateCanceled  Fate = "canceled"
-	FateGivenUp   Fate = "given up"
+	StateDelivered DeliveryState = "delivered"
+	StateRetrying  DeliveryState = "retrying"  // attempted before, and attempted again when due
+	StateScheduled DeliveryState = "scheduled" // not sent before its due time
+	StateSending   DeliveryState = "sending"   // for the first time, without a response yet; later messages have overtaken it
+	StateHeld      DeliveryState = "held"      // behind another message of the same ordering key
+	StateRequested DeliveryState = "requested" // a user or a task wants it sent now
+	StateWaiting   DeliveryState = "waiting"   // in the log, not reached by the cursor yet
+	StateFiltered  DeliveryState = "filtered"
+	StateEarlier   DeliveryState = "earlier" // older than the endpoint, or than its present filters
+	StateSkipped   DeliveryState = "skipped" // by a user
+	StateCanceled  DeliveryState = "canceled"
+	StateGivenUp   DeliveryState = "given up"
 )
 
 // Explanation describes what has become of a message at an endpoint, and why.
 type Explanation struct {
 	Endpoint *webhook.Endpoint
-	Fate     Fate
+	State    DeliveryState
 	Attempts int              // the number of recorded attempts
-	Last     *webhook.Attempt // the attempt that decided the fate, or nil
-	Due      time.Time        // for FateRetrying and FateScheduled
-	Manual   webhook.Manual   // for FateRequested
+	Last     *webhook.Attempt // the attempt that decided the state, or nil
+	Due      time.Time        // for StateRetrying and StateScheduled
+	Manual   webhook.Manual   // for StateRequested
 	Paused   bool             // with Manual: its task is paused
-	Rule     webhook.Rule     // for FateFiltered
-	Since    time.Time        // for FateEarlier: when the endpoint or its filters were created; for FateSkipped: when the user skipped it
+	Rule     webhook.Rule     // for StateFiltered
+	Since    time.Time        // for StateEarlier: when the endpoint or its filters were created; for StateSkipped: when the user skipped it
 	Health   webhook.Health
 }
 
@@ -105,7 +105,7 @@ func (e *explainer) explain() error {
 	case len(e.attempts) == 0:
 		e.explainPlace(c)
 	case c.fresh(e.m.ID) && e.x.Endpoint.Wants(e.m): // sent early for a user or a task
-		e.x.Fate = FateWaiting
+		e.x.State = StateWaiting
 	default:
 		e.explainLast()
 	}
@@ -117,7 +117,7 @@ func (e *explainer) explainPlanned() (planned bool, err error) {
 	for i := range e.attempts {
 		a := &e.attempts[i]
 		if a.Status == webhook.StatusSuccess {
-			e.x.Fate, e.x.Last = FateDelivered, a
+			e.x.State, e.x.Last = StateDelivered, a
 			return true, nil
 		}
 		e.x.Last = a
@@ -129,7 +129,7 @@ func (e *explainer) explainPlanned() (planned bool, err error) {
 		return false, err
 	}
 	if found {
-		e.x.Fate = FateRequested
+		e.x.State = StateRequested
 		if e.x.Manual, err = decodeManual(key, value); err == nil {
 			e.x.Paused, err = e.paused(e.x.Manual.Task)
 		}
@@ -140,7 +140,7 @@ func (e *explainer) explainPlanned() (planned bool, err error) {
 	}
 	_, found, err = e.get(heldKey(endpoint, webhook.OrderingKeyHash(e.m.OrderingKey), e.m.ID))
 	if found {
-		e.x.Fate = FateHeld
+		e.x.State = StateHeld
 	}
 	return found, err
 }
@@ -162,10 +162,10 @@ func (e *explainer) explainRetry() (planned bool, err error) {
 		return false, err
 	}
 	line, err := decodeRetry(key, value)
-	if e.x.Fate, e.x.Due = FateRetrying, line.Due; line.Made == 0 && len(e.attempts) == 0 {
-		e.x.Fate = FateScheduled
+	if e.x.State, e.x.Due = StateRetrying, line.Due; line.Made == 0 && len(e.attempts) == 0 {
+		e.x.State = StateScheduled
 		if e.m.DeliverAt.IsZero() {
-			e.x.Fate, e.x.Due = FateSending, time.Time{}
+			e.x.State, e.x.Due = StateSending, time.Time{}
 		}
 	}
 	return true, err
@@ -183,8 +183,8 @@ func (e *explainer) paused(task webhook.ID) (bool, error) {
 
 // explainLast explains a message for which nothing is planned any more.
 func (e *explainer) explainLast() {
-	if e.x.Fate = FateGivenUp; e.x.Last.Status == webhook.StatusCanceled {
-		e.x.Fate = FateCanceled
+	if e.x.State = StateGivenUp; e.x.Last.Status == webhook.StatusCanceled {
+		e.x.State = StateCanceled
 	}
 }
 
@@ -194,15 +194,15 @@ func (e *explainer) explainPlace(c *cursor) {
 	skipTime, skipped := c.skipped(at)
 	switch {
 	case x.Endpoint.ID.After(at):
-		x.Fate, x.Since = FateEarlier, x.Endpoint.ID.Time()
+		x.State, x.Since = StateEarlier, x.Endpoint.ID.Time()
 	case skipped:
-		x.Fate, x.Since = FateSkipped, skipTime
+		x.State, x.Since = StateSkipped, skipTime
 	case !x.Endpoint.Wants(e.m):
-		x.Fate, x.Rule = FateFiltered, x.Endpoint.Filter(e.m)
+		x.State, x.Rule = StateFiltered, x.Endpoint.Filter(e.m)
 	case !c.fresh(at) && x.Endpoint.FilterSince.After(at):
-		x.Fate, x.Since = FateEarlier, x.Endpoint.FilterSince.Time()
+		x.State, x.Since = StateEarlier, x.Endpoint.FilterSince.Time()
 	default:
-		x.Fate = FateWaiting
+		x.State = StateWaiting
 	}
 }
 

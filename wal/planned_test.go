@@ -30,14 +30,14 @@ func TestPlannedWithoutAttempt(t *testing.T) {
 		return webhook.Outcome{Attempt: webhook.Attempt{Message: s.messages[i], Next: due}}
 	}
 	progress(append(delivered(2, 10), overtaken(0), overtaken(1))...)
-	checkState := func(i int, want Fate) {
+	checkState := func(i int, want DeliveryState) {
 		t.Helper()
 		m, err := s.Message(s.app, s.messages[i].Text(webhook.KindMessage))
 		if err != nil {
 			t.Fatalf("message %d: %v", i, err)
 		}
 		list, err := s.Explain(m, []*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
-		if err != nil || len(list) != 1 || list[0].Fate != want {
+		if err != nil || len(list) != 1 || list[0].State != want {
 			t.Errorf("message %d is explained by %+v, %v; want %s", i, list, err, want)
 		}
 	}
@@ -47,7 +47,7 @@ func TestPlannedWithoutAttempt(t *testing.T) {
 	if !left[s.messages[0]] || !left[s.messages[1]] || left[s.messages[2]] {
 		t.Fatalf("what is under way is not what is left: %v", left)
 	}
-	checkState(0, FateSending)
+	checkState(0, StateSending)
 
 	// A manual success settles the message altogether.
 	if err := s.w.Resend(t.Context(), s.app, s.endpoint, s.messages[1]); err != nil {
@@ -58,7 +58,7 @@ func TestPlannedWithoutAttempt(t *testing.T) {
 	if c := s.catalog.cursors[s.endpoint].counts; c.waiting != 1 {
 		t.Errorf("%d lines wait after a manual success, want 1", c.waiting)
 	}
-	checkState(1, FateDelivered)
+	checkState(1, StateDelivered)
 
 	// A message that leaves by age is counted, and its line goes with it.
 	ask := retain{Before: testClock + 1000, Records: 1000, Parts: []part{{s.app, s.messages[0]}, {s.app, s.messages[1]}}}

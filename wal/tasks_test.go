@@ -10,7 +10,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// replayWorld is an endpoint whose log has messages of each fate, by name.
+// replayWorld is an endpoint whose log has messages in each state, by name.
 type replayWorld struct {
 	*testing.T
 	s        *Store
