@@ -25,7 +25,7 @@ type healthOut struct {
 	Expired      uint64     `json:"expired"`      // messages that left the log before they were delivered or given up
 }
 
-func showHealth(e *webhook.Endpoint, at wal.Standing, backlog *wal.Backlog) healthOut {
+func showHealth(e *webhook.Endpoint, at wal.EndpointStatus, backlog *wal.Backlog) healthOut {
 	h := at.Health
 	out := healthOut{FailingSince: optional(h.FailingSince), Waiting: backlog.Retrying, Held: backlog.Held,
 		Requested: backlog.Requested, Behind: backlog.Behind, BehindMore: backlog.More, Oldest: optional(backlog.Oldest),

@@ -27,19 +27,19 @@ func (s *Store) Place(endpoint webhook.ID) Place {
 	return Place{Position: c.position, Done: slices.Clone(c.done), Health: c.health}
 }
 
-// Standing is the state of an endpoint's deliveries.
-type Standing struct {
+// EndpointStatus is the state of an endpoint's deliveries.
+type EndpointStatus struct {
 	Health  webhook.Health
 	Expired uint64 // messages that it wanted and that left the log before they were settled
 }
 
-// Standing returns the state of an endpoint's deliveries, or the zero value if the endpoint is
+// EndpointStatus returns the state of an endpoint's deliveries, or the zero value if the endpoint is
 // gone.
-func (s *Store) Standing(endpoint webhook.ID) (at Standing) {
+func (s *Store) EndpointStatus(endpoint webhook.ID) (at EndpointStatus) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if c := s.catalog.cursors[endpoint]; c != nil {
-		at = Standing{Health: c.health, Expired: c.counts.expired}
+		at = EndpointStatus{Health: c.health, Expired: c.counts.expired}
 	}
 	return at
 }
