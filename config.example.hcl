@@ -43,6 +43,11 @@ api {
   # /portal of this server, a page that says that there is no portal.
   # portal_url = "https://webhooks.example.com/portal"
 
+  # The origins whose pages may use the API in a browser, such as "https://app.example.com", or only
+  # "*" for all. Pages send a token themselves; cookies are never accepted. Not needed for the portal
+  # of this server. Default: none.
+  # cors = []
+
   # The largest request body, 1KiB to 3MiB.
   # max_body = "1MiB"
 

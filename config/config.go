@@ -49,6 +49,7 @@ type API struct {
 	Token     string        // that callers must present, at least 16 characters; secret
 	JWTSecret string        // signs JWTs that are accepted, too, at least 16 characters or none; secret
 	PortalURL string        // page that portal links lead to; empty: /portal of this server
+	CORS      []string      // origins whose pages may use the API in a browser, or "*" for all
 	MaxBody   int           // largest request body, in bytes
 	Drain     time.Duration // how long a stopping node keeps serving, while its health check says so
 	TLS       certs.Files   // without a CA; empty: plain HTTP
@@ -180,7 +181,7 @@ func configError(diags hcl.Diagnostics) error {
 var configSchema = map[string]struct{ keys, blocks []string }{
 	"": {keys: []string{"node", "data", "log_level", "encryption_keys"},
 		blocks: []string{"api", "cluster", "storage", "delivery", "limits"}},
-	"api":         {keys: []string{"listen", "token", "jwt_secret", "portal_url", "max_body", "drain"}, blocks: []string{"tls"}},
+	"api":         {keys: []string{"listen", "token", "jwt_secret", "portal_url", "cors", "max_body", "drain"}, blocks: []string{"tls"}},
 	"api.tls":     {keys: []string{"cert", "key"}},
 	"cluster":     {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
 	"cluster.tls": {keys: []string{"ca", "cert", "key"}},
@@ -199,9 +200,17 @@ func decodeAPI(b configBlock, api *API) {
 	readKey(b, "token", &api.Token, parseSecret)
 	readKey(b, "jwt_secret", &api.JWTSecret, parseSecret)
 	readKey(b, "portal_url", &api.PortalURL, parsePage)
+	readOrigins(b, &api.CORS)
 	readKey(b, "max_body", &api.MaxBody, sizeBetween(1<<10, 3<<20))
 	readKey(b, "drain", &api.Drain, durationBetween(0, 5*time.Minute))
 	decodeTLS(b.block("tls"), &api.TLS)
+}
+
+// readOrigins reads origins, or a list of only "*".
+func readOrigins(b configBlock, origins *[]string) {
+	if readList(b, "cors", origins, parseOrigin) && len(*origins) > 1 && slices.Contains(*origins, "*") {
+		b.fail(b.valueAt("cors"), "cors", `"*" allows all origins, so it must be the only one`)
+	}
 }
 
 func decodeStorage(b configBlock, storage *Storage) {

@@ -110,6 +110,19 @@ func TestConfigKeepsDefaults(t *testing.T) {
 	}
 }
 
+func TestConfigOrigins(t *testing.T) {
+	for line, want := range map[string][]string{
+		`["https://app.example.com", "http://localhost:3000", "http://[::1]:8080", "http://127.0.0.1"]`: {
+			"https://app.example.com", "http://localhost:3000", "http://[::1]:8080", "http://127.0.0.1"},
+		`["*"]`: {"*"},
+		`[]`:    nil,
+	} {
+		if got := mustParseConfig(t, apiWith("cors = "+line)).API.CORS; !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestConfigErrors(t *testing.T) {
 	for _, test := range []struct {
 		source string   // a good api block is added if it has none
@@ -121,7 +134,7 @@ func TestConfigErrors(t *testing.T) {
 		{"api {\n token = \"0123456789abcdef\\n\"\n}", []string{"2:10 visible ASCII"}},
 		{"api {\n token = null\n}", []string{"2:10 api.token must be text"}},
 		{"api {\n token = [\"a\"]\n}", []string{"2:10 api.token must be text"}},
-		{"api {\n tokn = 1\n}", []string{"1:1 missing", `2:2 Did you mean "token"? Allowed here: listen, token, jwt_secret, portal_url, max_body, drain, tls.`}},
+		{"api {\n tokn = 1\n}", []string{"1:1 missing", `2:2 Did you mean "token"? Allowed here: listen, token, jwt_secret, portal_url, cors, max_body, drain, tls.`}},
 		{"api \"x\" {\n}", []string{"1:1 api.token", "1:5 No labels are expected"}},
 		{apiBlock + "api {\n}", []string{"5:1 api is a duplicate block; the first one is in line 1"}},
 		{strings.Replace(apiBlock, "8071", "x", 1), []string{"3:11 api.listen must be host:port or :port"}},
@@ -130,6 +143,20 @@ func TestConfigErrors(t *testing.T) {
 		{apiWith(`jwt_secret = "short"`), []string{"4:15 api.jwt_secret must have at least 16 characters"}},
 		{apiWith(`portal_url = "/portal"`), []string{"4:15 api.portal_url must be the URL of a page"}},
 		{apiWith(`portal_url = "https://x/#y"`), []string{"4:15 api.portal_url must be the URL of a page"}},
+		{apiWith(`cors = "*"`), []string{`4:9 api.cors must be a list such as`}},
+		{apiWith(`cors = ["*", "https://a.example"]`), []string{`4:9 api.cors "*" allows all origins, so it must be the only one`}},
+		{apiWith("cors = [\"https://a.example\",\n \"https://A.example\"]"), []string{`5:2 api.cors each must be an origin such as "https://app.example.com"`}},
+		{apiWith(`cors = ["https://a.example/"]`), []string{"4:10 each must be an origin"}},
+		{apiWith(`cors = ["https://*.example"]`), []string{"4:10 each must be an origin"}},
+		{apiWith(`cors = ["a.example"]`), []string{"4:10 each must be an origin"}},
+		{apiWith(`cors = ["null"]`), []string{"4:10 each must be an origin"}},
+		{apiWith(`cors = [""]`), []string{"4:10 each must be an origin"}},
+		{apiWith(`cors = ["https://me:secret@a.example"]`), []string{"4:10 each must be an origin"}},
+		{apiWith(`cors = ["https://a.example:"]`), []string{"4:10 each must be an origin"}},
+		{apiWith(`cors = ["https://a.example:0443"]`), []string{"4:10 each must be an origin"}},
+		{apiWith(`cors = ["https://a.example:443"]`), []string{"4:10 api.cors must not name the default port"}},
+		{apiWith(`cors = ["http://a.example:80"]`), []string{"4:10 api.cors must not name the default port"}},
+		{apiWith(`cors = ["http://münchen.example"]`), []string{"4:10 each must be an origin"}},
 		{apiWith(`drain = 2`), []string{"4:10 api.drain must be a duration"}},
 		{apiWith("tls {\n }"), []string{"4:2 api.tls.cert is missing: for example cert", "4:2 api.tls.key is missing"}},
 		{apiWith("tls {\n ca = \"x\"\n cert = \"\"\n key = \"k\"\n}"), []string{"5:2 Allowed here: cert, key.", "6:9 api.tls.cert must name a file"}},

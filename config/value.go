@@ -78,6 +78,33 @@ func parsePage(text string) (string, error) {
 	return text, nil
 }
 
+// parseOrigin requires an origin as browsers send it, because the two are compared as text.
+func parseOrigin(text string) (string, error) {
+	if text == "*" {
+		return text, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !isOriginHost(u) || text != u.Scheme+"://"+u.Host {
+		return "", errors.New(`each must be an origin such as "https://app.example.com", in lower case and with nothing after the host, or "*" for all`)
+	}
+	if u.Port() == map[string]string{"http": "80", "https": "443"}[u.Scheme] {
+		return "", errors.New("must not name the default port of its scheme, as browsers leave it out")
+	}
+	return text, nil
+}
+
+// isOriginHost reports whether the host and port of a URL are as a browser writes them.
+func isOriginHost(u *url.URL) bool {
+	host, port := u.Hostname(), u.Port()
+	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || strconv.FormatUint(n, 10) != port) || strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.String() == host && ip.Zone() == ""
+	}
+	return hostPattern.MatchString(host) && strings.ToLower(host) == host
+}
+
 var idPattern = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
 
 // ParseID checks the id of a node.

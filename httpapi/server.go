@@ -34,11 +34,12 @@ const (
 
 // Config configures a Server.
 type Config struct {
-	Listen    string // host:port; port 0 picks a free one
-	Token     string // the bearer token of the root admin
-	JWTSecret string // signs JWTs; empty: JWTs are refused
-	PortalURL string // of the portal; empty: /portal of this server
-	MaxBody   int    // bytes
+	Listen    string   // host:port; port 0 picks a free one
+	Token     string   // the bearer token of the root admin
+	JWTSecret string   // signs JWTs; empty: JWTs are refused
+	PortalURL string   // of the portal; empty: /portal of this server
+	CORS      []string // origins whose pages may use the API; "*": all
+	MaxBody   int      // bytes
 	// Connections whose file descriptor would be this number or higher are refused; 0: no limit.
 	// The descriptors from there on are for the store and for deliveries.
 	Descriptors int
@@ -63,6 +64,7 @@ type Server struct {
 	listener net.Listener // the gate, or TLS on top of it
 	http     *fasthttp.Server
 	router   fasthttp.RequestHandler
+	cors     cors
 	served   chan error
 	stopping atomic.Bool
 	accepted prometheus.Counter
@@ -86,7 +88,7 @@ func NewServer(config Config) (*Server, error) {
 	}
 	auth := &authenticator{config: &config}
 	s := &Server{config: config, gate: gate, listener: gate, served: make(chan error, 1),
-		auth: auth, intake: newIntake(config.MaxBody, auth), responses: newShares("responses", maxResponses),
+		cors: newCORS(config.CORS), auth: auth, intake: newIntake(config.MaxBody, auth), responses: newShares("responses", maxResponses),
 		audit: newAudit(config.Logger, config.Metrics), manual: newManualSends(config.Manual), kept: newKeptResponses(),
 		sealer: sealer{config.Keyring}, accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookwheel_accepted_total", Help: "Messages that this node has answered with 202."})}
@@ -190,10 +192,12 @@ func (s *Server) closeIfStopping(ctx *fasthttp.RequestCtx) {
 
 // serve handles a request.
 func (s *Server) serve(ctx *fasthttp.RequestCtx) {
+	mayRead := s.cors.allow(ctx)
 	switch {
 	case !validVersion(&ctx.Request.Header):
 		s.writeError(ctx, &webhook.Error{Code: codeVersion, Detail: "This server speaks HTTP/1.1."})
 		ctx.SetConnectionClose()
+	case s.cors.preflight(ctx, mayRead):
 	case len(ctx.Request.Header.RequestURI()) > maxURI:
 		s.writeError(ctx, errURI)
 	case ctx.QueryArgs().Len() > maxParameters:
@@ -212,6 +216,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 
 // refuse responds to a request that was not read to its end.
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
+	s.cors.allowUnread(ctx)
 	drain(ctx.Conn())
 	s.writeError(ctx, explainUnread(err))
 	ctx.SetConnectionClose()
