@@ -98,12 +98,12 @@ func (r *Replayer) move(ctx context.Context, running []*webhook.Task) time.Durat
 	wait := replayInterval
 	for _, tasks := range r.turns(running) {
 		for _, t := range tasks {
-			most := r.allowance(t, time.Now())
-			if most == 0 {
+			limit := r.allowance(t, time.Now())
+			if limit == 0 {
 				continue
 			}
 			r.latest[t.App] = t.ID
-			more := r.step(ctx, t, most)
+			more := r.step(ctx, t, limit)
 			if ctx.Err() != nil {
 				return 0
 			}
@@ -143,9 +143,9 @@ func (r *Replayer) turns(running []*webhook.Task) (list [][]*webhook.Task) {
 }
 
 // step moves a task and reports whether the next step should follow at once.
-func (r *Replayer) step(ctx context.Context, t *webhook.Task, most int) (more bool) {
+func (r *Replayer) step(ctx context.Context, t *webhook.Task, limit int) (more bool) {
 	p := r.paces[t.ID]
-	step, err := r.replays.NextStep(t, most)
+	step, err := r.replays.NextStep(t, limit)
 	if err == nil {
 		err = r.stepper.StepTask(ctx, r.term, &step)
 	}

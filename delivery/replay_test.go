@@ -30,7 +30,7 @@ func (s *longReplays) RunningTasks() []*webhook.Task {
 	return slices.Clone(s.tasks)
 }
 
-func (s *longReplays) NextStep(t *webhook.Task, most int) (webhook.TaskStep, error) {
+func (s *longReplays) NextStep(t *webhook.Task, limit int) (webhook.TaskStep, error) {
 	time.Sleep(stepTime)
 	s.mu.Lock()
 	s.steps = append(s.steps, t)
@@ -119,8 +119,8 @@ func TestFailingReplaysDelayNoOthers(t *testing.T) {
 		if steps[bad] > 30 {
 			t.Errorf("three replays whose steps fail were tried %d times in 10 seconds", steps[bad])
 		}
-		if most := int(10*time.Second/stepTime) - steps[bad]; steps[good] < most-2 {
-			t.Errorf("the other replay made %d of %d steps", steps[good], most)
+		if limit := int(10*time.Second/stepTime) - steps[bad]; steps[good] < limit-2 {
+			t.Errorf("the other replay made %d of %d steps", steps[good], limit)
 		}
 	})
 }

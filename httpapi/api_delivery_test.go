@@ -101,21 +101,21 @@ func TestRateLimits(t *testing.T) {
 		return len(arrived["all"]) == 2*messages
 	})
 	for path, rate := range map[string]int{"/limited": own, "all": all} {
-		list, most := arrived[path], 0
+		list, peak := arrived[path], 0
 		for i, j := 0, 0; j < len(list); j++ {
 			for list[j].Sub(list[i]) >= time.Second {
 				i++
 			}
-			most = max(most, j-i+1)
+			peak = max(peak, j-i+1)
 		}
 		const late = 5 // arrivals that the way has delayed into the second
-		if most > rate+late {
-			t.Errorf("%s: %d arrived in a second, %d may", path, most, rate)
+		if peak > rate+late {
+			t.Errorf("%s: %d arrived in a second, %d may", path, peak, rate)
 		}
 		took, least := list[len(list)-1].Sub(list[0]), time.Duration(len(list)-1)*time.Second/time.Duration(rate)
 		if took < least-200*time.Millisecond {
 			t.Errorf("%s: %d arrived in %s, which takes %s at least", path, len(list), took, least)
 		}
-		t.Logf("%s: %d in %s, at most %d in a second", path, len(list), took.Round(time.Millisecond), most)
+		t.Logf("%s: %d in %s, at most %d in a second", path, len(list), took.Round(time.Millisecond), peak)
 	}
 }

@@ -156,7 +156,7 @@ func TestLimitsOfNumbers(t *testing.T) {
 	const since = `{"since":"2026-01-01T00:00:00Z","tag":"t%d"}`
 	cases := map[string]struct {
 		token, path, body string
-		most, status      int
+		limit, status     int
 		detail            string
 	}{
 		"applications":                         {apiToken, "/app", `{"name":"n"}`, 1, 400, "limits.applications"},
@@ -182,7 +182,7 @@ func TestLimitsOfNumbers(t *testing.T) {
 		}
 		delete(cases, row)
 		made := 0
-		for i := range test.most + 3 {
+		for i := range test.limit + 3 {
 			body := test.body
 			if strings.Contains(body, "%d") {
 				body = fmt.Sprintf(body, i)
@@ -195,8 +195,8 @@ func TestLimitsOfNumbers(t *testing.T) {
 				t.Errorf("%s: %d %s", row, response.StatusCode, text)
 			}
 		}
-		if made < test.most || made > test.most+1 { // one more send may come in by time
-			t.Errorf("%s: %d were made, want %d", row, made, test.most)
+		if made < test.limit || made > test.limit+1 { // one more send may come in by time
+			t.Errorf("%s: %d were made, want %d", row, made, test.limit)
 		}
 	}
 	for row := range cases {

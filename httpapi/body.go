@@ -202,13 +202,13 @@ func (b *body) positive(field string, v gjson.Result) uint16 {
 }
 
 // between reads a whole number; null is 0.
-func (b *body) between(field string, v gjson.Result, least, most int64) int64 {
+func (b *body) between(field string, v gjson.Result, minimum, maximum int64) int64 {
 	if isNull(v) {
 		return 0
 	}
 	n := v.Num
-	if v.Type != gjson.Number || n < float64(least) || n > float64(most) || n != math.Trunc(n) {
-		b.fail(field, fmt.Sprintf("must be a whole number from %d to %d", least, most))
+	if v.Type != gjson.Number || n < float64(minimum) || n > float64(maximum) || n != math.Trunc(n) {
+		b.fail(field, fmt.Sprintf("must be a whole number from %d to %d", minimum, maximum))
 		return 0
 	}
 	return int64(n)

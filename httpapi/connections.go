@@ -89,15 +89,15 @@ func (c *connections) victim() (victim *conn) {
 			strangers++
 		}
 	}
-	most := 0
+	highest := 0
 	for open := range c.open {
 		h := open.holder()
 		if open.state.Load() != idle || h.known && strangers > len(c.open)/2 {
 			continue
 		}
 		number := numbers[h]
-		if victim == nil || number > most || number == most && open.since.Load() < victim.since.Load() {
-			victim, most = open, number
+		if victim == nil || number > highest || number == highest && open.since.Load() < victim.since.Load() {
+			victim, highest = open, number
 		}
 	}
 	return victim

@@ -200,7 +200,7 @@ func TestReplayRateAfterStandstill(t *testing.T) {
 		arrived = len(receiver.requests)
 		receiver.mu.Unlock()
 		elapsed := time.Since(resumed)
-		if most := rate + rate/5 + rate*elapsed.Seconds(); float64(arrived) > most+1 {
+		if limit := rate + rate/5 + rate*elapsed.Seconds(); float64(arrived) > limit+1 {
 			t.Fatalf("%d arrived %s after it, at a rate of %d", arrived, elapsed, rate)
 		}
 		if elapsed > 20*time.Second {

@@ -15,8 +15,8 @@ import (
 // TestMaxSize: a store that may take so much takes no more events while an endpoint waits for all
 // that it has; once they are delivered it makes room.
 func TestMaxSize(t *testing.T) {
-	const most = 200 << 10
-	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize = most })
+	const maxSize = 200 << 10
+	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize = maxSize })
 	receiver := apiReceive(t)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
@@ -40,14 +40,14 @@ func TestMaxSize(t *testing.T) {
 	for post().StatusCode == http.StatusAccepted && taken < 1000 {
 	}
 	// All else that is stored counts, too.
-	if taken < most>>10*3/4 || taken > 2*most>>10 {
-		t.Fatalf("%d events of a KiB were taken, though all that is there may take %d KiB", taken, most>>10)
+	if taken < maxSize>>10*3/4 || taken > 2*maxSize>>10 {
+		t.Fatalf("%d events of a KiB were taken, though all that is there may take %d KiB", taken, maxSize>>10)
 	}
 	var health struct {
 		Status     string
 		StoreBytes int64
 	}
-	if a.call("GET", "/health", "", 200, &health); health.Status != "full" || health.StoreBytes <= most {
+	if a.call("GET", "/health", "", 200, &health); health.Status != "full" || health.StoreBytes <= maxSize {
 		t.Errorf("%+v", health)
 	}
 	a.call("POST", "/app/acme/endpoint/e/resume", "{}", 200, nil)
@@ -60,7 +60,7 @@ func TestMaxSize(t *testing.T) {
 	receiver.await(t, taken)
 	apitest.WaitFor(t, "the store is no larger than it may be", func() bool {
 		a.call("GET", "/health", "", 200, &health)
-		return health.Status == "ok" && health.StoreBytes <= most
+		return health.Status == "ok" && health.StoreBytes <= maxSize
 	})
 }
 
@@ -100,8 +100,8 @@ func TestRoomIsMade(t *testing.T) {
 // TestShareOfMaxSize: one application that nobody delivers for uses up its share, and is told so;
 // the others are not refused.
 func TestShareOfMaxSize(t *testing.T) {
-	const most = 1 << 20
-	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize = most })
+	const maxSize = 1 << 20
+	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize = maxSize })
 	receiver := apiReceive(t)
 	apps := []string{"flood", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "q8", "q9"}
 	for _, app := range apps {
@@ -123,7 +123,7 @@ func TestShareOfMaxSize(t *testing.T) {
 			}
 			break
 		}
-		if taken++; status != http.StatusAccepted || taken > 2*most>>14 {
+		if taken++; status != http.StatusAccepted || taken > 2*maxSize>>14 {
 			t.Fatalf("event %d of the flood: %d %s", taken, status, body)
 		}
 	}

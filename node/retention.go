@@ -31,18 +31,18 @@ func (n *Node) sweep(ctx context.Context) {
 // shrink has messages leave the log before their time when the store has grown too large, until it
 // is a tenth smaller, while this node leads.
 func (n *Node) shrink(ctx context.Context) {
-	most := n.config.Storage.MaxSize
-	if most == 0 {
+	maxSize := n.config.Storage.MaxSize
+	if maxSize == 0 {
 		return
 	}
-	shrinker := n.writer.Shrinker(n.store, most)
+	shrinker := n.writer.Shrinker(n.store, maxSize)
 	shrinking := false
 	var barren time.Time // when nothing was found to leave
 	n.clear(ctx, sizeInterval, shrinkPause, n.store.Large(), func() (more bool, err error) {
-		if !shrinking && (n.store.Size() <= most || time.Since(barren) < barrenPause) {
+		if !shrinking && (n.store.Size() <= maxSize || time.Since(barren) < barrenPause) {
 			return false, nil
 		}
-		if shrinking, err = shrinker.Step(ctx); !shrinking && n.store.Size() > most {
+		if shrinking, err = shrinker.Step(ctx); !shrinking && n.store.Size() > maxSize {
 			barren = time.Now()
 		}
 		return shrinking, err

@@ -31,12 +31,12 @@ func TestBucketKeepsRate(t *testing.T) {
 				}
 				now = at
 			}
-			most := int(rate*(1+bucketSlack.Seconds())) + 1
+			limit := int(rate*(1+bucketSlack.Seconds())) + 1
 			for i, j := 0, 0; j < len(sent); j++ {
 				for sent[j].Sub(sent[i]) >= time.Second {
 					i++
 				}
-				if j-i+1 > most {
+				if j-i+1 > limit {
 					t.Fatalf("%d in a second", j-i+1)
 				}
 			}
@@ -80,9 +80,9 @@ func TestApplicationRateIsShared(t *testing.T) {
 		return true
 	}, nil)
 	defer l.stop()
-	reach := func(endpoint int, most int32) {
+	reach := func(endpoint int, limit int32) {
 		for range 1000 {
-			if counts[endpoint].Load() >= most {
+			if counts[endpoint].Load() >= limit {
 				return
 			}
 			time.Sleep(10 * time.Millisecond)

@@ -10,17 +10,17 @@ import (
 )
 
 // watch returns the most bytes that were carried at once until stop is called.
-func (c *city) watch() (stop func() (most int)) {
+func (c *city) watch() (stop func() (peak int)) {
 	end, result := make(chan struct{}), make(chan int)
 	go func() {
-		most := 0
+		peak := 0
 		for {
 			c.s.mu.Lock()
-			most = max(most, c.s.workers.memory.bytes)
+			peak = max(peak, c.s.workers.memory.bytes)
 			c.s.mu.Unlock()
 			select {
 			case <-end:
-				result <- most
+				result <- peak
 				return
 			case <-time.After(5 * time.Millisecond):
 			}
@@ -60,8 +60,8 @@ func TestLargeRequestsAreBounded(t *testing.T) {
 					}
 				}
 			}
-			if most := stop(); most > maxRequestBytes+(apps+10)<<20 || most < maxRequestBytes/8 {
-				t.Errorf("%d applications: %d MiB were carried at once", apps, most>>20)
+			if peak := stop(); peak > maxRequestBytes+(apps+10)<<20 || peak < maxRequestBytes/8 {
+				t.Errorf("%d applications: %d MiB were carried at once", apps, peak>>20)
 			}
 		})
 	}
@@ -90,11 +90,11 @@ func TestLargeRequestsAllArrive(t *testing.T) {
 					}
 				}
 				time.Sleep(20 * time.Minute)
-				most := stop()
+				peak := stop()
 				c.s.mu.Lock()
 				defer c.s.mu.Unlock()
-				if w := &c.s.workers; w.memory.bytes != 0 || len(w.memory.waiting) != 0 || most > maxRequestBytes {
-					t.Errorf("%d bytes are carried and %d applications wait; it was %d MiB at most", w.memory.bytes, len(w.memory.waiting), most>>20)
+				if w := &c.s.workers; w.memory.bytes != 0 || len(w.memory.waiting) != 0 || peak > maxRequestBytes {
+					t.Errorf("%d bytes are carried and %d applications wait; it was %d MiB at most", w.memory.bytes, len(w.memory.waiting), peak>>20)
 				}
 				c.shelf.mu.Lock()
 				defer c.shelf.mu.Unlock()
@@ -130,8 +130,8 @@ func TestManualLargeRequests(t *testing.T) {
 			c.s.Wake(e)
 		}
 		time.Sleep(time.Minute)
-		if most := stop(); most > maxRequestBytes || most < maxRequestBytes/2 {
-			t.Errorf("%d MiB were carried at once", most>>20)
+		if peak := stop(); peak > maxRequestBytes || peak < maxRequestBytes/2 {
+			t.Errorf("%d MiB were carried at once", peak>>20)
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()

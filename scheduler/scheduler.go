@@ -15,18 +15,18 @@ import (
 type Backlog interface {
 	// Place returns the position of an endpoint in its log.
 	Place(endpoint webhook.ID) Place
-	// Window reads an application's log after that place, about most messages; an empty one is the
+	// Window reads an application's log after that place, about limit messages; an empty one is the
 	// end.
 	Window(app, after webhook.ID, limit int) ([]*webhook.Message, error)
 	// MessageByID reads one message. The error is a *webhook.Error if it has left the log.
 	MessageByID(app, id webhook.ID) (*webhook.Message, error)
-	// Retries reads an endpoint's retry set in order of due time and message: the first most lines
+	// Retries reads an endpoint's retry set in order of due time and message: the first limit lines
 	// from that one on.
 	Retries(endpoint webhook.ID, from webhook.Retry, limit int) ([]webhook.Retry, error)
-	// Manual reads an endpoint's manual set in log order: the first most lines, with tasks those of
-	// tasks too, but of none that is paused.
+	// Manual reads an endpoint's manual set in log order: the first limit lines, with tasks those
+	// of tasks too, but of none that is paused.
 	Manual(endpoint webhook.ID, tasks bool, limit int) ([]webhook.Manual, error)
-	// Held reads an endpoint's held set in order of key and message: the first most lines after
+	// Held reads an endpoint's held set in order of key and message: the first limit lines after
 	// that one.
 	Held(endpoint webhook.ID, after webhook.Held, limit int) ([]webhook.Held, error)
 	// HeldFirst is the first message that is held behind others of a key.

@@ -243,7 +243,7 @@ type leadership struct {
 	wg     sync.WaitGroup
 	mu     sync.Mutex
 	flying map[webhook.ID]int
-	most   int
+	peak   int
 }
 
 // lead begins a leadership over the shelf whose workers fail at random. What was not recorded when
@@ -338,7 +338,7 @@ func (l *leadership) count(endpoint webhook.ID, by int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.flying[endpoint] += by
-	l.most = max(l.most, l.flying[endpoint])
+	l.peak = max(l.peak, l.flying[endpoint])
 }
 
 func (l *leadership) stop() {
@@ -405,8 +405,8 @@ func TestEverythingArrives(t *testing.T) {
 					await(t, b, endpoints)
 				}
 				l.stop()
-				if l.most > 4 {
-					t.Errorf("%d in flight to one endpoint", l.most)
+				if l.peak > 4 {
+					t.Errorf("%d in flight to one endpoint", l.peak)
 				}
 			}
 			last := lead(t, b, endpoints, rnd.Int63(), 0.1)

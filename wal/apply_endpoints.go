@@ -12,9 +12,9 @@ import (
 
 var errEndpointUIDTaken = &webhook.Error{Code: webhook.CodeConflict, Detail: "an endpoint with this uid exists already"}
 
-func errManyEndpoints(most int) error {
+func errManyEndpoints(limit int) error {
 	return &webhook.Error{Code: webhook.CodeLimit, Detail: fmt.Sprintf("This application has %d endpoints, which is its limit: delete one, "+
-		"or have an admin raise maxEndpoints of the application or limits.endpoints in the configuration.", most)}
+		"or have an admin raise maxEndpoints of the application or limits.endpoints in the configuration.", limit)}
 }
 
 func (e *entry) createEndpoint(c *createEndpoint) ([]byte, error) {
@@ -23,8 +23,8 @@ func (e *entry) createEndpoint(c *createEndpoint) ([]byte, error) {
 	if app == nil {
 		return nil, errNoApplication
 	}
-	if most := cmp.Or(int(app.Endpoints), c.Max); most > 0 && len(e.store.catalog.byApp[app.ID]) >= most {
-		return nil, errManyEndpoints(most)
+	if limit := cmp.Or(int(app.Endpoints), c.Max); limit > 0 && len(e.store.catalog.byApp[app.ID]) >= limit {
+		return nil, errManyEndpoints(limit)
 	}
 	if err := e.mayBecome(endpoint, nil, c.Viewer); err != nil {
 		return nil, err

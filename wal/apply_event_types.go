@@ -30,15 +30,15 @@ func (e *entry) createEventType(c *createEventType) ([]byte, error) {
 
 // roomForEventType counts the event types, archived ones included. Counting is cheap enough,
 // because event types are rarely created.
-func (e *entry) roomForEventType(most int) error {
-	if most == 0 {
+func (e *entry) roomForEventType(limit int) error {
+	if limit == 0 {
 		return nil
 	}
 	count, prefix := 0, []byte{keyEventType}
 	err := e.store.seek(prefix, prefix, func(_, _ []byte) error { count++; return nil })
-	if err == nil && count >= most {
+	if err == nil && count >= limit {
 		return &webhook.Error{Code: webhook.CodeLimit, Detail: fmt.Sprintf("There are %d event types, which is the limit: delete one with expunge=true, "+
-			"or raise limits.event_types in the configuration.", most)}
+			"or raise limits.event_types in the configuration.", limit)}
 	}
 	return err
 }

@@ -63,8 +63,8 @@ func (e *entry) createTask(c *createTask) ([]byte, error) {
 }
 
 // roomForTask limits the unfinished replays, so that no application can use all of maxOpenTasks.
-// The application may have most of them.
-func (e *entry) roomForTask(t *webhook.Task, most int) error {
+// The application may have limit of them.
+func (e *entry) roomForTask(t *webhook.Task, limit int) error {
 	open, ofApp, ofEndpoint := 0, 0, 0
 	for _, other := range e.store.catalog.tasks {
 		if other = e.task(other.ID); other.Status.Over() {
@@ -81,9 +81,9 @@ func (e *entry) roomForTask(t *webhook.Task, most int) error {
 	switch {
 	case ofEndpoint >= maxEndpointTasks:
 		return errManyEndpointTasks
-	case ofApp >= maxAppTasks || most > 0 && ofApp >= most:
+	case ofApp >= maxAppTasks || limit > 0 && ofApp >= limit:
 		return &webhook.Error{Code: webhook.CodeConflict, Detail: fmt.Sprintf("This application has %d replays that are not finished, which is the limit: wait for them "+
-			"or cancel some, or raise limits.replays in the configuration, to at most %d.", cmp.Or(min(most, maxAppTasks), maxAppTasks), maxAppTasks)}
+			"or cancel some, or raise limits.replays in the configuration, to at most %d.", cmp.Or(min(limit, maxAppTasks), maxAppTasks), maxAppTasks)}
 	case open >= maxOpenTasks, ofApp > 0 && open >= maxOpenTasks-reservedTasks:
 		return errManyTasks
 	}

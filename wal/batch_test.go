@@ -65,10 +65,10 @@ func TestSeekMergesLayers(t *testing.T) {
 	set("ah", "memory")
 	s.staged.delete([]byte("xb"))
 	s.staged.delete([]byte("xc"))
-	read := func(from string, most int) (got string) {
+	read := func(from string, limit int) (got string) {
 		err := s.seek([]byte("x"), []byte(from), func(key, value []byte) error {
 			got += string(key[1:]) + "=" + string(value) + " "
-			if most--; most == 0 {
+			if limit--; limit == 0 {
 				return errStop
 			}
 			return nil
@@ -79,9 +79,9 @@ func TestSeekMergesLayers(t *testing.T) {
 		return got
 	}
 	for _, test := range []struct {
-		from string
-		most int
-		want string
+		from  string
+		limit int
+		want  string
 	}{
 		{"x", 99, "a=memory d=way f=disk h=memory j=disk "},
 		{"xb", 99, "d=way f=disk h=memory j=disk "},
@@ -89,8 +89,8 @@ func TestSeekMergesLayers(t *testing.T) {
 		{"x", 1, "a=memory "},
 		{"xk", 9, ""},
 	} {
-		if got := read(test.from, test.most); got != test.want {
-			t.Errorf("%d from %s: %s, want %s", test.most, test.from, got, test.want)
+		if got := read(test.from, test.limit); got != test.want {
+			t.Errorf("%d from %s: %s, want %s", test.limit, test.from, got, test.want)
 		}
 	}
 	s.committing, s.staged = nil, s.newBatch(s.staged.meta)

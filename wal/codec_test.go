@@ -366,8 +366,8 @@ func TestTrailingBytesAreRefused(t *testing.T) {
 	}
 }
 
-func randomBytes(rnd *rand.Rand, most int) []byte {
-	data := make([]byte, rnd.Intn(most))
+func randomBytes(rnd *rand.Rand, limit int) []byte {
+	data := make([]byte, rnd.Intn(limit))
 	rnd.Read(data)
 	return data
 }

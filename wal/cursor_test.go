@@ -199,20 +199,20 @@ func TestRetriesInParts(t *testing.T) {
 	if err != nil || len(all) != 300 {
 		t.Fatalf("%d lines, %v", len(all), err)
 	}
-	for _, most := range []int{1, 7, 100} {
+	for _, limit := range []int{1, 7, 100} {
 		var parts []webhook.Retry
 		for from, more := (webhook.Retry{}), true; more; {
-			part, err := s.Retries(endpoint.ID, from, most+1)
+			part, err := s.Retries(endpoint.ID, from, limit+1)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if more = len(part) > most; more {
-				from, part = part[most], part[:most]
+			if more = len(part) > limit; more {
+				from, part = part[limit], part[:limit]
 			}
 			parts = append(parts, part...)
 		}
 		if !slices.Equal(parts, all) {
-			t.Errorf("%d at a time: %d lines of %d, or in another order", most, len(parts), len(all))
+			t.Errorf("%d at a time: %d lines of %d, or in another order", limit, len(parts), len(all))
 		}
 	}
 }

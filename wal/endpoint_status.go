@@ -33,8 +33,8 @@ type EndpointStatus struct {
 	Expired uint64 // messages that it wanted and that left the log before they were settled
 }
 
-// EndpointStatus returns the state of an endpoint's deliveries, or the zero value if the endpoint is
-// gone.
+// EndpointStatus returns the state of an endpoint's deliveries, or the zero value if the endpoint
+// is gone.
 func (s *Store) EndpointStatus(endpoint webhook.ID) (at EndpointStatus) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -55,9 +55,9 @@ func (s *Store) Expired() (sum uint64) {
 	return sum
 }
 
-// Retries reads an endpoint's retry set in order of due time and message: up to most lines
+// Retries reads an endpoint's retry set in order of due time and message: up to limit lines
 // beginning at from, which need not be in the set. With the zero value it begins at the start.
-func (s *Store) Retries(endpoint webhook.ID, from webhook.Retry, most int) (list []webhook.Retry, err error) {
+func (s *Store) Retries(endpoint webhook.ID, from webhook.Retry, limit int) (list []webhook.Retry, err error) {
 	prefix := idKey(keyRetry, endpoint)
 	start := prefix
 	if !from.Due.IsZero() {
@@ -68,7 +68,7 @@ func (s *Store) Retries(endpoint webhook.ID, from webhook.Retry, most int) (list
 		opts.Prefix = prefix
 		it := txn.NewIterator(opts)
 		defer it.Close()
-		for it.Seek(start); it.Valid() && len(list) < most; it.Next() {
+		for it.Seek(start); it.Valid() && len(list) < limit; it.Next() {
 			var line webhook.Retry
 			err := it.Item().Value(func(value []byte) (err error) {
 				line, err = decodeRetry(it.Item().Key(), value)
@@ -84,16 +84,16 @@ func (s *Store) Retries(endpoint webhook.ID, from webhook.Retry, most int) (list
 	return list, err
 }
 
-// Held reads an endpoint's held set in order of key and message: up to most lines following after.
+// Held reads an endpoint's held set in order of key and message: up to limit lines following after.
 // With the zero value it begins at the start.
-func (s *Store) Held(endpoint webhook.ID, after webhook.Held, most int) (list []webhook.Held, err error) {
+func (s *Store) Held(endpoint webhook.ID, after webhook.Held, limit int) (list []webhook.Held, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		return seek(txn, idKey(keyHeld, endpoint), heldKey(endpoint, after.Key, after.Message), func(key, _ []byte) error {
 			line := parseHeldKey(key)
 			if line == after {
 				return nil
 			}
-			if list = append(list, line); len(list) >= most {
+			if list = append(list, line); len(list) >= limit {
 				return errStop
 			}
 			return nil
@@ -112,16 +112,16 @@ func (s *Store) HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, 
 	return list[0].Message, true, nil
 }
 
-// Manual reads up to most lines of an endpoint's manual set in log order. With tasks, lines of
+// Manual reads up to limit lines of an endpoint's manual set in log order. With tasks, lines of
 // tasks are included, except those of paused tasks.
-func (s *Store) Manual(endpoint webhook.ID, tasks bool, most int) (list []webhook.Manual, err error) {
+func (s *Store) Manual(endpoint webhook.ID, tasks bool, limit int) (list []webhook.Manual, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		return scan(txn, idKey(keyManual, endpoint), func(key, value []byte) error {
 			line, err := decodeManual(key, value)
 			if err != nil || !line.Task.IsZero() && !(tasks && s.TaskRuns(line.Task)) {
 				return err
 			}
-			if list = append(list, line); len(list) >= most {
+			if list = append(list, line); len(list) >= limit {
 				return errStop
 			}
 			return nil

@@ -59,16 +59,16 @@ func TestLimitsWithinOneEntry(t *testing.T) {
 	}
 	// An application's own limit takes precedence, in both directions.
 	a := *app
-	for _, most := range []uint32{6, 2} {
-		a.Endpoints = most
+	for _, limit := range []uint32{6, 2} {
+		a.Endpoints = limit
 		changed, err := w.UpdateApplication(t.Context(), a)
 		if err != nil {
 			t.Fatal(err)
 		}
 		a = *changed
 		_, err = w.Limit(Limits{Endpoints: 5}).CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/"})
-		if (err == nil) != (most == 6) {
-			t.Errorf("own limit %d: %v", most, err)
+		if (err == nil) != (limit == 6) {
+			t.Errorf("own limit %d: %v", limit, err)
 		}
 	}
 }

@@ -160,10 +160,10 @@ func (s *Store) Messages(app webhook.ID, page Page, filter MessageFilter) (list 
 const windowBytes = 128 << 10
 
 // Window reads the part of an application's log that follows after, for a lane that lags. It
-// returns whole chunks in log order, until there are at least most messages, they take windowBytes,
-// or the log ends. Only an empty window shows that the end was reached.
-func (s *Store) Window(app, after webhook.ID, most int) (list []*webhook.Message, err error) {
-	page := Page{From: after, Ascending: true, Limit: most}
+// returns whole chunks in log order, until there are at least limit messages, they take
+// windowBytes, or the log ends. Only an empty window shows that the end was reached.
+func (s *Store) Window(app, after webhook.ID, limit int) (list []*webhook.Message, err error) {
+	page := Page{From: after, Ascending: true, Limit: limit}
 	size := 0
 	err = s.view(func(txn *badger.Txn) error {
 		return page.walk(txn, idKey(keyLog, app), entrySize, func(key, value []byte) error {
@@ -180,7 +180,7 @@ func (s *Store) Window(app, after webhook.ID, most int) (list []*webhook.Message
 			if len(list) > before {
 				size += len(value)
 			}
-			if len(list) >= most || size >= windowBytes {
+			if len(list) >= limit || size >= windowBytes {
 				return errStop
 			}
 			return nil

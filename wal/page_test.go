@@ -248,11 +248,11 @@ func TestWindows(t *testing.T) {
 	for _, app := range l.apps {
 		for range 20 {
 			ids := between(Page{Ascending: true}, l.messages, messageID, func(m *webhook.Message) bool { return m.App == app })
-			from, most := randomID(rnd, ids), 1+rnd.Intn(30)
+			from, limit := randomID(rnd, ids), 1+rnd.Intn(30)
 			want := between(Page{Ascending: true, From: from}, l.messages, messageID, func(m *webhook.Message) bool { return m.App == app })
 			var got []webhook.ID
 			for {
-				window, err := l.store.Window(app, from, most)
+				window, err := l.store.Window(app, from, limit)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -265,7 +265,7 @@ func TestWindows(t *testing.T) {
 				from = got[len(got)-1]
 			}
 			if !slices.Equal(got, want) {
-				t.Fatalf("%d messages in windows of %d, %d in the log", len(got), most, len(want))
+				t.Fatalf("%d messages in windows of %d, %d in the log", len(got), limit, len(want))
 			}
 		}
 	}

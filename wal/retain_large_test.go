@@ -10,7 +10,7 @@ import (
 
 // retainAll gives one retain command after another, as the leader does, until nothing more is due
 // at that clock. It returns how many bytes one of them has staged at most.
-func retainAll(t *testing.T, s *Store, clock int64) (most int) {
+func retainAll(t *testing.T, s *Store, clock int64) (largest int) {
 	t.Helper()
 	for range 10_000 {
 		parts, err := s.overdue(clock, clock)
@@ -18,14 +18,14 @@ func retainAll(t *testing.T, s *Store, clock int64) (most int) {
 			t.Fatal(err)
 		}
 		if len(parts) == 0 && !s.sweeps() {
-			return most
+			return largest
 		}
 		if err := s.Commit(); err != nil {
 			t.Fatal(err)
 		}
 		before := stagedSize(s)
 		applyAt(t, s, clock, mustEncode(t, kindRetain, retain{Before: clock, Records: retainRecords, Parts: parts}))
-		most = max(most, stagedSize(s)-before)
+		largest = max(largest, stagedSize(s)-before)
 	}
 	t.Fatal("it never ends")
 	return 0

@@ -151,9 +151,9 @@ type sized struct {
 	messages []webhook.ID
 }
 
-func newSized(t *testing.T, most int64) *sized {
+func newSized(t *testing.T, maxSize int64) *sized {
 	s, w, app, endpoint := newWorld(t)
-	s.config.MaxSize = most
+	s.config.MaxSize = maxSize
 	return &sized{Store: s, w: w, app: app.ID, endpoint: endpoint.ID}
 }
 
@@ -195,7 +195,7 @@ func (s *sized) due(i int) time.Time { return time.UnixMilli(testClock + int64(i
 // shrink does what the leader does until there is nothing left to do.
 func (s *sized) shrink(t *testing.T, to int64) {
 	t.Helper()
-	k := &Shrinker{store: s.Store, writer: s.w, most: s.config.MaxSize, size: to, tight: to}
+	k := &Shrinker{store: s.Store, writer: s.w, maxSize: s.config.MaxSize, size: to, tight: to}
 	for range 100 {
 		more, err := k.Step(t.Context())
 		if err != nil {
@@ -226,13 +226,13 @@ func (s *sized) admitted() bool { return s.Admit(encodeCreateMessage(s.message()
 // A store that has grown too large lets the oldest messages go that nobody waits for, however
 // young, and no others. When all are waited for it takes no new ones, until they are delivered.
 func TestShrink(t *testing.T) {
-	const most, count, passed = 500 << 10, 1000, 700
-	s := newSized(t, most)
+	const maxSize, count, passed = 500 << 10, 1000, 700
+	s := newSized(t, maxSize)
 	s.send(t, count)
 	if s.admitted() {
 		t.Error("a store that is twice too large takes more")
 	}
-	s.shrink(t, most)
+	s.shrink(t, maxSize)
 	if n := len(s.left(t)); n != count {
 		t.Errorf("%d of %d messages are left, though none were delivered", n, count)
 	}
@@ -263,9 +263,9 @@ func TestShrink(t *testing.T) {
 	if s.admitted() {
 		t.Error("it is too large still, but takes more")
 	}
-	s.shrink(t, most)
+	s.shrink(t, maxSize)
 	if !s.admitted() {
-		t.Errorf("with %d bytes of %d it takes no more", s.Size(), most)
+		t.Errorf("with %d bytes of %d it takes no more", s.Size(), maxSize)
 	}
 	// The state machine sees to it whatever a leader asks for: of an entry that the cursor stands
 	// in, too.

@@ -23,20 +23,20 @@ type pressure struct {
 // often, but one that has just been elected has none yet, or one from when it led before.
 const shareAge = 10 * time.Second
 
-// share computes how most is shared out unless that is known.
-func (s *Store) share(most int64) {
+// share computes how maxSize is shared out unless that is known.
+func (s *Store) share(maxSize int64) {
 	p := &s.pressure
 	p.mu.Lock()
 	known := p.holders > 0 && time.Since(p.shared) < shareAge
 	p.mu.Unlock()
 	if !known {
-		s.see(s.holders(), most, false)
+		s.see(s.holders(), maxSize, false)
 	}
 }
 
-// see records how most is shared out, and whether nothing can leave.
-func (s *Store) see(list []holder, most int64, stuck bool) {
-	share := fairShare(list, s.roomFor(list, most))
+// see records how maxSize is shared out, and whether nothing can leave.
+func (s *Store) see(list []holder, maxSize int64, stuck bool) {
+	share := fairShare(list, s.roomFor(list, maxSize))
 	p := &s.pressure
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -180,19 +180,19 @@ func (s *Store) noShare(app webhook.ID) (detail string, making bool) {
 		since = own
 	}
 	making = since.IsZero() || time.Since(since) < roomPatience
-	size, most := s.Size()>>20, s.config.MaxSize>>20
+	size, maxSize := s.Size()>>20, s.config.MaxSize>>20
 	switch {
 	case since.IsZero() && beyond && held > 0:
 		detail = fmt.Sprintf("this application's share of storage.max_size (%d of %d MiB among %d applications) is used up: "+
-			"no new events until old messages of it are removed, which is under way; if that lasts, raise storage.max_size", p.share>>20, most, p.holders)
+			"no new events until old messages of it are removed, which is under way; if that lasts, raise storage.max_size", p.share>>20, maxSize, p.holders)
 	case since.IsZero():
-		detail = fmt.Sprintf("all records take %d MiB, more than the storage.max_size of %d MiB: no new events until old messages are removed, which is under way", size, most)
+		detail = fmt.Sprintf("all records take %d MiB, more than the storage.max_size of %d MiB: no new events until old messages are removed, which is under way", size, maxSize)
 	case beyond && held > 0:
 		detail = fmt.Sprintf("this application's share of storage.max_size (%d of %d MiB among %d applications) is used up by messages that its endpoints wait for: "+
-			"no new events until some are delivered or skipped, or their endpoints are deleted, or until storage.max_size is raised", p.share>>20, most, p.holders)
+			"no new events until some are delivered or skipped, or their endpoints are deleted, or until storage.max_size is raised", p.share>>20, maxSize, p.holders)
 	default:
 		detail = fmt.Sprintf("all records take %d MiB, more than the storage.max_size of %d MiB, and endpoints wait for all messages that could leave: "+
-			"no new events until some are delivered, or until storage.max_size is raised", size, most)
+			"no new events until some are delivered, or until storage.max_size is raised", size, maxSize)
 	}
 	return detail, making
 }

@@ -11,8 +11,8 @@ import (
 // TestShareOfHeld: small messages that many endpoints hold back take little of the log, but much
 // for the sets of these endpoints. That is not at the expense of other applications.
 func TestShareOfHeld(t *testing.T) {
-	const most, endpoints, each = 1 << 20, 40, 2
-	c := newCrowd(t, most, false)
+	const maxSize, endpoints, each = 1 << 20, 40, 2
+	c := newCrowd(t, maxSize, false)
 	first := make(map[webhook.ID]webhook.ID) // by quiet application: its oldest message
 	for _, app := range c.quiet {
 		id, refused := c.post(t, app)
@@ -30,7 +30,7 @@ func TestShareOfHeld(t *testing.T) {
 		}
 		failing = append(failing, endpoint.ID)
 	}
-	for round := 0; c.Size() <= most+most/9; round++ {
+	for round := 0; c.Size() <= maxSize+maxSize/9; round++ {
 		if round == 1000 {
 			t.Fatalf("it takes only %d bytes", c.Size())
 		}
@@ -69,31 +69,31 @@ func TestShareOfHeld(t *testing.T) {
 // TestShareOfNewLeader: a leader that has yet to look at the size of the store, or looked at it
 // when it led long ago, refuses those beyond their share all the same, and no others.
 func TestShareOfNewLeader(t *testing.T) {
-	const most = 1 << 20
+	const maxSize = 1 << 20
 	for name, prepare := range map[string]func(*pressure){
 		"new": func(*pressure) {},
 		"a large share from long ago": func(p *pressure) {
-			p.share, p.holders, p.shared = most, 2, time.Now().Add(-2*shareAge)
+			p.share, p.holders, p.shared = maxSize, 2, time.Now().Add(-2*shareAge)
 		},
 		"a small share from long ago": func(p *pressure) {
 			p.share, p.holders, p.shared = 1, 2, time.Now().Add(-2*shareAge)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newCrowd(t, most, true)
+			c := newCrowd(t, maxSize, true)
 			prepare(&c.pressure)
 			for _, app := range c.quiet {
 				if _, refused := c.post(t, app); refused != nil {
 					t.Fatal(refused)
 				}
 			}
-			for range 2 * most >> 10 {
+			for range 2 * maxSize >> 10 {
 				if _, refused := c.post(t, c.flood); refused != nil {
 					break
 				}
 			}
-			if size := c.Size(); size > most+most/8 {
-				t.Errorf("the flood was let go on until all took %d bytes of %d", size, most)
+			if size := c.Size(); size > maxSize+maxSize/8 {
+				t.Errorf("the flood was let go on until all took %d bytes of %d", size, maxSize)
 			}
 			for _, app := range c.quiet {
 				if _, refused := c.post(t, app); refused != nil {

@@ -24,11 +24,11 @@ type crowd struct {
 
 // newCrowd makes such a store; dead says that endpoints wait for all messages, as when none of
 // their receivers is there.
-func newCrowd(t *testing.T, most int64, dead bool) *crowd {
+func newCrowd(t *testing.T, maxSize int64, dead bool) *crowd {
 	s := closing(t, openTest(t, t.TempDir()))
-	s.config.MaxSize = most
+	s.config.MaxSize = maxSize
 	c := &crowd{Store: s, w: NewWriter(direct{s, 1}), kept: make(map[webhook.ID][]webhook.ID)}
-	c.k = c.w.Shrinker(s, most)
+	c.k = c.w.Shrinker(s, maxSize)
 	for i := range 11 {
 		app, _, err := c.w.CreateApplication(t.Context(), webhook.Application{Name: fmt.Sprint(i)}, false)
 		if err != nil {
@@ -85,8 +85,8 @@ func (c *crowd) shrink(t *testing.T) {
 func TestShareOfFlood(t *testing.T) {
 	for name, dead := range map[string]bool{"nobody waits": false, "dead endpoints": true} {
 		t.Run(name, func(t *testing.T) {
-			const most, quietEach = 1 << 20, 6
-			c := newCrowd(t, most, dead)
+			const maxSize, quietEach = 1 << 20, 6
+			c := newCrowd(t, maxSize, dead)
 			refused, flooded := 0, 0
 			quiet := func() {
 				for _, app := range c.quiet {
@@ -133,7 +133,7 @@ func TestShareOfFlood(t *testing.T) {
 			if (refused > 0) != dead {
 				t.Errorf("%d messages of the flood were taken and %d refused", flooded, refused)
 			}
-			if size := c.Size(); size > most+most/4 {
+			if size := c.Size(); size > maxSize+maxSize/4 {
 				t.Errorf("the store takes %d bytes", size)
 			}
 		})
@@ -232,7 +232,7 @@ func TestShrinkToShares(t *testing.T) {
 			held[h.app] = h.held
 		}
 		c.config.MaxSize = size
-		c.k = &Shrinker{store: c.Store, writer: c.w, most: size, size: size, tight: size}
+		c.k = &Shrinker{store: c.Store, writer: c.w, maxSize: size, size: size, tight: size}
 		c.shrink(t)
 		if c.Size() > size {
 			t.Errorf("seed %d: %d bytes are left of at most %d", seed, c.Size(), size)

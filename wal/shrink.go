@@ -18,21 +18,21 @@ import (
 // is left, but only when the store has grown further. So the space freed there does not go to
 // applications beyond their share, whose new messages are refused by then.
 type Shrinker struct {
-	store  *Store
-	writer *Writer
-	most   int64                     // storage.max_size, which is shared out to those who ask for room
-	size   int64                     // what the records are to take
-	tight  int64                     // likewise, where that costs messages within the share of an application
-	behind map[webhook.ID]webhook.ID // by application: all up to there were looked at, and can't leave; newest: all of its log
+	store   *Store
+	writer  *Writer
+	maxSize int64                     // storage.max_size, which is shared out to those who ask for room
+	size    int64                     // what the records are to take
+	tight   int64                     // likewise, where that costs messages within the share of an application
+	behind  map[webhook.ID]webhook.ID // by application: all up to there were looked at, and can't leave; newest: all of its log
 }
 
 // Shrinker returns a Shrinker for a store whose records may take that many bytes.
-func (w *Writer) Shrinker(s *Store, most int64) *Shrinker {
-	return &Shrinker{store: s, writer: w, most: most, size: shrunk(most), tight: most + most/20*3}
+func (w *Writer) Shrinker(s *Store, maxSize int64) *Shrinker {
+	return &Shrinker{store: s, writer: w, maxSize: maxSize, size: shrunk(maxSize), tight: maxSize + maxSize/20*3}
 }
 
-// shrunk returns the target size of records that have exceeded most.
-func shrunk(most int64) int64 { return most - most/10 }
+// shrunk returns the target size of records that have exceeded maxSize.
+func shrunk(maxSize int64) int64 { return maxSize - maxSize/10 }
 
 // shrinkLooks is how many times one step looks for messages that can leave.
 const shrinkLooks = 16
@@ -70,7 +70,7 @@ func (k *Shrinker) choose(ctx context.Context) (command retain, more bool, err e
 	command = retain{Size: k.size, Share: fairShare(list, k.store.roomFor(list, k.size)), Records: retainRecords}
 	command.Parts, err = k.beyond(ctx, list, command.Share, &looks)
 	if err != nil || len(command.Parts) > 0 || looks == 0 {
-		k.store.see(list, k.most, false)
+		k.store.see(list, k.maxSize, false)
 		return command, true, err
 	}
 	for command.Size = k.tight; k.store.Size() > k.tight; {
@@ -81,11 +81,11 @@ func (k *Shrinker) choose(ctx context.Context) (command retain, more bool, err e
 		}
 		command.Parts, err = k.beyond(ctx, rest, command.Share, &looks)
 		if err != nil || len(command.Parts) > 0 || looks == 0 {
-			k.store.see(list, k.most, false)
+			k.store.see(list, k.maxSize, false)
 			return command, true, err
 		}
 	}
-	k.store.see(list, k.most, true)
+	k.store.see(list, k.maxSize, true)
 	return command, false, nil
 }
 

@@ -99,7 +99,7 @@ func (s *Store) RunningTasks() (list []*webhook.Task) {
 // NextStep reads what follows a task's position in the log, and chooses at most most messages:
 // those that the endpoint wants at present and whose outcome the task is looking for. It leaves out
 // messages that are still to be sent for the first time: they come anyway, perhaps in an order.
-func (s *Store) NextStep(t *webhook.Task, most int) (step webhook.TaskStep, err error) {
+func (s *Store) NextStep(t *webhook.Task, limit int) (step webhook.TaskStep, err error) {
 	c := chooser{task: t}
 	s.mu.RLock()
 	c.endpoint = s.catalog.endpoints[t.Endpoint]
@@ -127,7 +127,7 @@ func (s *Store) NextStep(t *webhook.Task, most int) (step webhook.TaskStep, err 
 					return errStop
 				case !page.holds(m.ID):
 					continue
-				case len(step.Messages) >= most || step.Looked >= maxStepLook || size > maxStepBytes || c.read >= maxStepAttempts:
+				case len(step.Messages) >= limit || step.Looked >= maxStepLook || size > maxStepBytes || c.read >= maxStepAttempts:
 					step.To = last
 					return errStop
 				}

@@ -95,9 +95,9 @@ func (r *replayWorld) task(id webhook.ID) *webhook.Task {
 }
 
 // step makes the next step of a task, and says what it takes.
-func (r *replayWorld) step(id webhook.ID, most int) (names []string) {
+func (r *replayWorld) step(id webhook.ID, limit int) (names []string) {
 	r.Helper()
-	step, err := r.s.NextStep(r.task(id), most)
+	step, err := r.s.NextStep(r.task(id), limit)
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -89,11 +89,11 @@ func (t *Task) Waiting() int64 { return t.Taken - t.Delivered - t.Failed }
 // attempted. With a rate, no more may wait than are sent in one second: after an outage they are
 // all sent at once.
 func (t *Task) Room() int64 {
-	most := int64(MaxTaskLines)
+	limit := int64(MaxTaskLines)
 	if t.Rate > 0 {
-		most = min(most, int64(t.Rate))
+		limit = min(limit, int64(t.Rate))
 	}
-	return most - t.Waiting()
+	return limit - t.Waiting()
 }
 
 // Begin returns the position in the log after which the task's range begins.

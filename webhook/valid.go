@@ -42,9 +42,9 @@ func validWord(field, word string) error {
 }
 
 // validWords limits the number of words and their total size in bytes.
-func validWords(field string, words []string, most, mostBytes int) error {
-	if len(words) > most {
-		return Invalid(field, fmt.Sprintf("may hold at most %d items", most))
+func validWords(field string, words []string, maxItems, maxBytes int) error {
+	if len(words) > maxItems {
+		return Invalid(field, fmt.Sprintf("may hold at most %d items", maxItems))
 	}
 	size := 0
 	for _, word := range words {
@@ -53,8 +53,8 @@ func validWords(field string, words []string, most, mostBytes int) error {
 		}
 		size += len(word)
 	}
-	if size > mostBytes {
-		return Invalid(field, fmt.Sprintf("may hold at most %d bytes in all items together", mostBytes))
+	if size > maxBytes {
+		return Invalid(field, fmt.Sprintf("may hold at most %d bytes in all items together", maxBytes))
 	}
 	return nil
 }
