@@ -113,7 +113,7 @@ type entry struct {
 	history  []chunk
 	shares   map[webhook.ID]int64 // by how much what an application holds has changed
 	requests []byte
-	answers  []byte // idempotency keys
+	replies  []byte // idempotency keys
 	changes  Changes
 	source   replySource     // of the reply to the command that is being applied
 	tasks    []*webhook.Task // that this entry changes, as they are to be
@@ -202,8 +202,8 @@ func (e *entry) finish(before uint64) error {
 	e.keepRequests()
 	e.store.forgetRequests(before, e.batch.meta.index)
 	e.forgetExpired()
-	e.keepAnswers()
-	if err := e.forgetAnswers(); err != nil {
+	e.keepReplies()
+	if err := e.forgetReplies(); err != nil {
 		return err
 	}
 	if err := e.sweep(); err != nil {

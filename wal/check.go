@@ -183,7 +183,7 @@ type checker struct {
 	uids      map[uid]webhook.ID
 	eventIDs  int // messages that have one
 	expiries  int // messages that say themselves how long they are kept
-	answers   int // idempotency keys that the entry lists which has answered them
+	replies   int // idempotency keys that the entry lists that it has replied to
 	requests  [][16]byte
 }
 
@@ -191,7 +191,7 @@ type checker struct {
 var kindNames = map[byte]string{
 	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
 	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
-	keyHeld: "held messages", keyManual: "manual requests", keyTask: "tasks", keyChange: "changes of state", keyCounts: "hours of attempts", keyExpiry: "messages by expiry", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyAnswer: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
+	keyHeld: "held messages", keyManual: "manual requests", keyTask: "tasks", keyChange: "changes of state", keyCounts: "hours of attempts", keyExpiry: "messages by expiry", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyReply: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
 	keyDropped: "messages whose attempts are being removed", keyPlanned: "retries by message", keyEventType: "event types", keyRemovedApp: "applications being removed", keyShare: "shares",
 }
 
@@ -278,7 +278,7 @@ func (p pieceCheck) expects(key []byte) bool {
 var keySizes = map[byte]int{
 	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
 	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
-	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyTask: 1 + idSize, keyChange: 1 + entrySize, keyCounts: 1 + idSize + 8, keyExpiry: 1 + 8 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyAnswer: 1 + answerNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
+	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyTask: 1 + idSize, keyChange: 1 + entrySize, keyCounts: 1 + idSize + 8, keyExpiry: 1 + 8 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyReply: 1 + replyNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
 	keyDropped: 1 + idSize, keyPlanned: 1 + 2*idSize, keyEventType: -1, keyRemovedApp: 1 + idSize, keyShare: 1 + idSize,
 }
 
@@ -331,8 +331,8 @@ func (c *checker) record(key, value []byte) error {
 		return c.checkManual(key, value)
 	case keyAPIKey:
 		c.checkAPIKey(key, value)
-	case keyAnswer:
-		c.checkAnswer(key, value)
+	case keyReply:
+		c.checkReply(key, value)
 	case keyAging:
 		return c.checkAging(key, value)
 	case keyTask:
@@ -378,8 +378,8 @@ func (c *checker) finish() error {
 			return err
 		}
 	}
-	if c.answers != c.report.Records[kindNames[keyAnswer]] {
-		if err := c.findLooseAnswers(); err != nil {
+	if c.replies != c.report.Records[kindNames[keyReply]] {
+		if err := c.findLooseReplies(); err != nil {
 			return err
 		}
 	}

@@ -37,8 +37,8 @@ type patient struct {
 }
 
 var (
-	patientKey    = [16]byte{7, 8}
-	patientAnswer = patientKey[:]
+	patientKey   = [16]byte{7, 8}
+	patientReply = patientKey[:]
 )
 
 // aging is the list of idempotency keys by age, which has one entry.
@@ -510,17 +510,17 @@ func TestCheckFindsDamage(t *testing.T) {
 		"role without app":      {func(p *patient) { p.changeKey(func(k *webhook.APIKey) { k.App = webhook.ID{} }) }, "is invalid: app"},
 		"API key of lost app":   {func(p *patient) { p.changeKey(func(k *webhook.APIKey) { k.App = foreign }) }, "which does not exist"},
 
-		"damaged answer":         {func(p *patient) { p.set(answerKey(patientAnswer), one) }, "the reply kept for idempotency key 0708"},
-		"lost answer":            {func(p *patient) { p.remove(answerKey(patientAnswer)) }, "which has no reply"},
+		"damaged answer":         {func(p *patient) { p.set(replyKey(patientReply), one) }, "the reply kept for idempotency key 0708"},
+		"lost answer":            {func(p *patient) { p.remove(replyKey(patientReply)) }, "which has no reply"},
 		"answer in no list":      {func(p *patient) { p.remove(p.aging()) }, "but does not list it"},
-		"answer before its list": {func(p *patient) { p.set(answerKey(patientAnswer), encodeAnswer(&keptAnswer{entry: p.app})) }, "replied to"},
+		"answer before its list": {func(p *patient) { p.set(replyKey(patientReply), encodeKeptReply(&keptReply{entry: p.app})) }, "replied to"},
 		"answer after its list": {func(p *patient) {
-			p.set(answerKey(patientAnswer), encodeAnswer(&keptAnswer{entry: webhook.NewID(testClock+9000, p.index, 0)}))
+			p.set(replyKey(patientReply), encodeKeptReply(&keptReply{entry: webhook.NewID(testClock+9000, p.index, 0)}))
 		}, "but does not list it"},
-		"short idempotency key": {func(p *patient) { p.set(answerKey(patientAnswer[:9]), encodeAnswer(&keptAnswer{entry: p.app})) }, "invalid key length of 10 bytes"},
+		"short idempotency key": {func(p *patient) { p.set(replyKey(patientReply[:9]), encodeKeptReply(&keptReply{entry: p.app})) }, "invalid key length of 10 bytes"},
 		"list cut short":        {func(p *patient) { p.set(p.aging(), p.get(p.aging())[:9]) }, "the idempotency keys of entry"},
 		"list empty":            {func(p *patient) { p.set(p.aging(), one) }, "the idempotency keys of entry"},
-		"list says it twice":    {func(p *patient) { p.set(p.aging(), append(p.get(p.aging()), patientAnswer...)) }, "twice"},
+		"list says it twice":    {func(p *patient) { p.set(p.aging(), append(p.get(p.aging()), patientReply...)) }, "twice"},
 		"list from the future":  {func(p *patient) { p.set(agingKey(webhook.NewID(testClock, 1<<40, 0)), p.get(p.aging())) }, "the list of idempotency keys of entry 1099511627776"},
 
 		"damaged changes":       {func(p *patient) { p.set(changeKey(p.endpoint), one) }, "a change of state that entry"},

@@ -2,15 +2,15 @@ package wal
 
 import "fmt"
 
-func answerText(name []byte) string {
+func replyText(name []byte) string {
 	return fmt.Sprintf("idempotency key %x", name)
 }
 
-// checkAnswer checks only the form of the record. checkAging finds the answers of all entries, and
-// findLooseAnswers looks for answers that no entry has.
-func (c *checker) checkAnswer(key, value []byte) {
-	if _, err := decodeAnswer(value); err != nil {
-		c.violated("the reply kept for %s can't be read: %v", answerText(key[1:]), err)
+// checkReply checks only the form of the record. checkAging finds the replies of all entries, and
+// findLooseReplies looks for replies that no entry has.
+func (c *checker) checkReply(key, value []byte) {
+	if _, err := decodeKeptReply(value); err != nil {
+		c.violated("the reply kept for %s can't be read: %v", replyText(key[1:]), err)
 	}
 }
 
@@ -19,14 +19,14 @@ func (c *checker) checkAging(key, value []byte) error {
 	entry := entryOf(key)
 	c.checkID(entry, fmt.Sprintf("the list of idempotency keys of entry %d", entry.Index()))
 	seen := make(map[string]bool)
-	r := newReader(value, answersVersion)
+	r := newReader(value, repliesVersion)
 	for r.more() {
-		name := r.take(answerNameSize)
+		name := r.take(replyNameSize)
 		if r.err != nil {
 			break
 		}
 		if seen[string(name)] {
-			c.violated("entry %d lists %s twice", entry.Index(), answerText(name))
+			c.violated("entry %d lists %s twice", entry.Index(), replyText(name))
 			continue
 		}
 		seen[string(name)] = true
@@ -40,43 +40,43 @@ func (c *checker) checkAging(key, value []byte) error {
 	return nil
 }
 
-// checkAged checks the answer that an entry has given. If a key was too old, a later entry may have
+// checkAged checks the reply that an entry has given. If a key was too old, a later entry may have
 // given a new one.
 func (c *checker) checkAged(key, name []byte) error {
-	data, found, err := c.get(answerKey(name))
+	data, found, err := c.get(replyKey(name))
 	if err != nil {
 		return err
 	}
-	kept, damaged := decodeAnswer(data)
+	kept, damaged := decodeKeptReply(data)
 	switch of := entryOf(key); {
 	case !found:
-		c.violated("entry %d lists %s, which has no reply", of.Index(), answerText(name))
-	case damaged != nil: // checkAnswer has reported it
+		c.violated("entry %d lists %s, which has no reply", of.Index(), replyText(name))
+	case damaged != nil: // checkReply has reported it
 	case kept.entry == of:
-		c.answers++
+		c.replies++
 	case of.After(kept.entry):
-		c.violated("entry %d lists %s, which the earlier entry %d replied to", of.Index(), answerText(name), kept.entry.Index())
+		c.violated("entry %d lists %s, which the earlier entry %d replied to", of.Index(), replyText(name), kept.entry.Index())
 	}
 	return nil
 }
 
-// findLooseAnswers reports idempotency keys that would never be forgotten.
-func (c *checker) findLooseAnswers() error {
-	return scan(c.txn, []byte{keyAnswer}, func(key, value []byte) error {
-		kept, err := decodeAnswer(value)
-		if err != nil || len(key) != keySizes[keyAnswer] {
+// findLooseReplies reports idempotency keys that would never be forgotten.
+func (c *checker) findLooseReplies() error {
+	return scan(c.txn, []byte{keyReply}, func(key, value []byte) error {
+		kept, err := decodeKeptReply(value)
+		if err != nil || len(key) != keySizes[keyReply] {
 			return nil // already reported
 		}
 		names, _, err := c.get(agingKey(kept.entry))
 		if err != nil {
 			return err
 		}
-		for r := newReader(names, answersVersion); r.more(); {
-			if string(r.take(answerNameSize)) == string(key[1:]) {
+		for r := newReader(names, repliesVersion); r.more(); {
+			if string(r.take(replyNameSize)) == string(key[1:]) {
 				return nil
 			}
 		}
-		c.violated("entry %[2]d replied to %[1]s but does not list it", answerText(key[1:]), kept.entry.Index())
+		c.violated("entry %[2]d replied to %[1]s but does not list it", replyText(key[1:]), kept.entry.Index())
 		return nil
 	})
 }

@@ -133,7 +133,7 @@ type idempotent struct {
 	command          []byte
 }
 
-var goldenAnswer = keptAnswer{goldenEntry, [16]byte{3, 4}, kindResend, []byte("reply")}
+var goldenReply = keptReply{goldenEntry, [16]byte{3, 4}, kindResend, []byte("reply")}
 
 type progressOfTerm struct {
 	term uint64
@@ -238,8 +238,8 @@ func goldenFormats() map[string]format {
 			key, fingerprint, command, err := decodeIdempotent(data[1:])
 			return idempotent{key, fingerprint, command}, err
 		}},
-		"record answer": {goldenAnswer, plain(encodeAnswer(&goldenAnswer)), func(data []byte) (any, error) {
-			return decodeAnswer(data)
+		"record answer": {goldenReply, plain(encodeKeptReply(&goldenReply)), func(data []byte) (any, error) {
+			return decodeKeptReply(data)
 		}},
 		"reply ok":    {"body", plain(okReply([]byte("body"))), func(data []byte) (any, error) { body, err := decodeReply(data); return string(body), err }},
 		"reply error": {refused, func() ([]byte, error) { return errorReply(refused) }, func(data []byte) (any, error) { _, err := decodeReply(data); return err, nil }},

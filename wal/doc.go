@@ -43,7 +43,7 @@
 //	P index request            -           request in Q that was applied as a repetition: its first
 //	                                       try may still arrive
 //	G key                      JSON        API key, with a hash of its token
-//	Y hash                     answer      idempotency key: the entry that used it first, a hash of
+//	Y hash                     kept reply  idempotency key: the entry that used it first, a hash of
 //	                                       the request, and the reply
 //	y entry                    keys        hashes in Y that this entry was the first to use
 //

@@ -59,48 +59,48 @@ func decodeIdempotent(body []byte) (key, fingerprint [16]byte, command []byte, e
 // the effect stores the key too. A refused command changes nothing and may be requested again.
 func (e *entry) applyOnce(c *once) ([]byte, error) {
 	name := c.key[:]
-	kept, found, err := e.answerTo(name)
+	kept, found, err := e.replyTo(name)
 	switch {
 	case err != nil:
 		return nil, err
 	case found && (kept.fingerprint != c.fingerprint || kept.kind != c.kind):
 		return nil, errKeyReused
 	case found:
-		e.source = replySource{key: answerKey(name), form: replyRepeated}
+		e.source = replySource{key: replyKey(name), form: replyRepeated}
 		return append([]byte{replyRepeated}, kept.reply...), nil
 	}
 	reply, err := c.within.apply(e)
 	if err != nil {
 		return nil, err
 	}
-	if len(e.answers) == 0 {
-		e.answers = append(e.answers, answersVersion)
+	if len(e.replies) == 0 {
+		e.replies = append(e.replies, repliesVersion)
 	}
-	e.answers = append(e.answers, name...)
-	e.batch.set(answerKey(name), encodeAnswer(&keptAnswer{e.first(), c.fingerprint, c.kind, reply}))
-	e.source = replySource{key: answerKey(name), form: replyFirst}
+	e.replies = append(e.replies, name...)
+	e.batch.set(replyKey(name), encodeKeptReply(&keptReply{e.first(), c.fingerprint, c.kind, reply}))
+	e.source = replySource{key: replyKey(name), form: replyFirst}
 	return append([]byte{replyFirst}, reply...), nil
 }
 
-// keptAnswer is the record of an idempotency key. For a message it contains the ID, for other
+// keptReply is the record of an idempotency key. For a message it contains the ID, for other
 // objects the object as it was.
-type keptAnswer struct {
+type keptReply struct {
 	entry       webhook.ID // determines its age, and its position in the order of age
 	fingerprint [16]byte   // of the request
 	kind        kind       // of the command
 	reply       []byte
 }
 
-// encodeAnswer: entry 13 | fingerprint 16 | kind 1 | reply.
-func encodeAnswer(a *keptAnswer) []byte {
+// encodeKeptReply: entry 13 | fingerprint 16 | kind 1 | reply.
+func encodeKeptReply(a *keptReply) []byte {
 	dst := make([]byte, 0, 1+entrySize+len(a.fingerprint)+1+len(a.reply))
-	dst = append(append(dst, answersVersion), a.entry[:entrySize]...)
+	dst = append(append(dst, repliesVersion), a.entry[:entrySize]...)
 	dst = append(append(dst, a.fingerprint[:]...), byte(a.kind))
 	return append(dst, a.reply...)
 }
 
-func decodeAnswer(data []byte) (a keptAnswer, err error) {
-	r := newReader(data, answersVersion)
+func decodeKeptReply(data []byte) (a keptReply, err error) {
+	r := newReader(data, repliesVersion)
 	if place := r.take(entrySize); place != nil {
 		a.entry = placedID(place, 0)
 	}
@@ -109,43 +109,43 @@ func decodeAnswer(data []byte) (a keptAnswer, err error) {
 	return a, r.err
 }
 
-// answerTo returns the record of this name, unless it is too old.
-func (e *entry) answerTo(name []byte) (kept keptAnswer, found bool, err error) {
-	kept, found, err = e.answer(name)
+// replyTo returns the kept reply of this name, unless it is too old.
+func (e *entry) replyTo(name []byte) (kept keptReply, found bool, err error) {
+	kept, found, err = e.findReply(name)
 	return kept, found && !e.outdated(kept.entry), err
 }
 
-// answer returns the record of this name.
-func (e *entry) answer(name []byte) (kept keptAnswer, found bool, err error) {
-	data, found, err := e.store.get(answerKey(name))
+// findReply returns the kept reply of this name.
+func (e *entry) findReply(name []byte) (kept keptReply, found bool, err error) {
+	data, found, err := e.store.get(replyKey(name))
 	if err != nil || !found {
 		return kept, false, err
 	}
-	kept, err = decodeAnswer(data)
+	kept, err = decodeKeptReply(data)
 	return kept, err == nil, err
 }
 
-// outdated reports whether the answers of an entry are too old to keep.
+// outdated reports whether the replies of an entry are too old to keep.
 func (e *entry) outdated(entry webhook.ID) bool {
 	return entry.Millis()+IdempotencyWindow.Milliseconds() <= e.batch.meta.clock
 }
 
-// keepAnswers records which idempotency keys this entry was the first to use.
-func (e *entry) keepAnswers() {
-	if len(e.answers) > 0 {
+// keepReplies records which idempotency keys this entry was the first to use.
+func (e *entry) keepReplies() {
+	if len(e.replies) > 0 {
 		e.store.catalog.aging.add(e.first())
-		e.batch.set(agingKey(e.first()), e.answers)
+		e.batch.set(agingKey(e.first()), e.replies)
 	}
 }
 
-// answerNameSize is the size of the name of an idempotency key.
-const answerNameSize = 16
+// replyNameSize is the size of the name of an idempotency key.
+const replyNameSize = 16
 
-// forgetAnswers removes the keys of the oldest entry when they are too old, and those of a few more
+// forgetReplies removes the keys of the oldest entry when they are too old, and those of a few more
 // entries while they have few keys. An entry adds keys of one entry only, so they do not pile up.
-func (e *entry) forgetAnswers() error {
+func (e *entry) forgetReplies() error {
 	for forgotten := 0; forgotten < sweepPerEntry; {
-		oldest, found, err := e.oldestAnswers()
+		oldest, found, err := e.oldestReplies()
 		if err != nil || !found || !e.outdated(oldest) {
 			return err
 		}
@@ -156,34 +156,34 @@ func (e *entry) forgetAnswers() error {
 		if err := e.forgetNames(oldest, names); err != nil {
 			return err
 		}
-		forgotten += len(names) / answerNameSize
+		forgotten += len(names) / replyNameSize
 		e.store.catalog.aging.drop()
 		e.batch.delete(agingKey(oldest))
 	}
 	return nil
 }
 
-// forgetNames removes the answers that an entry has given, except those that a later entry has
+// forgetNames removes the replies that an entry has given, except those that a later entry has
 // replaced.
 func (e *entry) forgetNames(oldest webhook.ID, names []byte) error {
-	for r := newReader(names, answersVersion); r.more() || r.err != nil; {
-		name := r.take(answerNameSize)
+	for r := newReader(names, repliesVersion); r.more() || r.err != nil; {
+		name := r.take(replyNameSize)
 		if r.err != nil {
 			return r.err
 		}
-		kept, found, err := e.answer(name)
+		kept, found, err := e.findReply(name)
 		if err != nil {
 			return err
 		}
 		if found && kept.entry == oldest {
-			e.batch.delete(answerKey(name))
+			e.batch.delete(replyKey(name))
 		}
 	}
 	return nil
 }
 
-// oldestAnswers returns the oldest entry with idempotency keys.
-func (e *entry) oldestAnswers() (oldest webhook.ID, found bool, err error) {
+// oldestReplies returns the oldest entry with idempotency keys.
+func (e *entry) oldestReplies() (oldest webhook.ID, found bool, err error) {
 	a := &e.store.catalog.aging
 	if len(a.oldest) == 0 && a.more {
 		keys, err := e.firstKeys([]byte{keyAging}, agingAhead)

@@ -143,7 +143,7 @@ func TestIdempotencyKeysAreForgotten(t *testing.T) {
 	if reply := at(time.Hour+IdempotencyWindow-time.Millisecond, key(0, 0))[0]; reply[1] != replyRepeated {
 		t.Error("forgotten too early")
 	}
-	if n := countKeys(t, s, keyAnswer); n != entries*each {
+	if n := countKeys(t, s, keyReply); n != entries*each {
 		t.Errorf("%d keys are known, want %d", n, entries*each)
 	}
 	late := time.Hour + IdempotencyWindow + 4*time.Millisecond
@@ -152,15 +152,15 @@ func TestIdempotencyKeysAreForgotten(t *testing.T) {
 	}
 	before := entries * each
 	for range entries { // one entry after the other forgets some
-		n := countKeys(t, s, keyAnswer)
+		n := countKeys(t, s, keyReply)
 		if before-n > sweepPerEntry+each {
 			t.Errorf("one entry has forgotten %d keys", before-n)
 		}
 		before = n
 		at(late)
 	}
-	if answers, lists := countKeys(t, s, keyAnswer), countKeys(t, s, keyAging); answers != 1 || lists != 1 {
-		t.Errorf("%d keys in %d lists are left, want the one that was used again", answers, lists)
+	if replies, lists := countKeys(t, s, keyReply), countKeys(t, s, keyAging); replies != 1 || lists != 1 {
+		t.Errorf("%d keys in %d lists are left, want the one that was used again", replies, lists)
 	}
 	if reply := at(late, key(entries-1, 7))[0]; reply[1] != replyRepeated {
 		t.Error("the key that was used again was forgotten with its first use")
@@ -208,7 +208,7 @@ func TestAgingBeyondMemory(t *testing.T) {
 			t.Fatalf("after %d entries %d lists are left", i+1, got)
 		}
 	}
-	if n := countKeys(t, s, keyAnswer); n != 0 {
+	if n := countKeys(t, s, keyReply); n != 0 {
 		t.Errorf("%d keys are left", n)
 	}
 }

@@ -25,12 +25,12 @@ type Kept struct {
 // node has applied the log, or nil if there is none. If the key came with a different request, the
 // error is a *webhook.Error.
 func (s *Store) Kept(once *Once, now time.Time) (*Kept, error) {
-	var answer keptAnswer
+	var kept keptReply
 	found := false
 	err := s.view(func(txn *badger.Txn) error {
-		data, is, err := getRecord(txn, answerKey(once.Key[:]))
+		data, is, err := getRecord(txn, replyKey(once.Key[:]))
 		if found = is; found && err == nil {
-			answer, err = decodeAnswer(data)
+			kept, err = decodeKeptReply(data)
 		}
 		return err
 	})
@@ -39,16 +39,16 @@ func (s *Store) Kept(once *Once, now time.Time) (*Kept, error) {
 		return nil, err
 	case !found:
 		return nil, nil
-	case now.Sub(answer.entry.Time()) >= IdempotencyWindow:
+	case now.Sub(kept.entry.Time()) >= IdempotencyWindow:
 		return nil, nil
-	case answer.fingerprint != once.Fingerprint:
+	case kept.fingerprint != once.Fingerprint:
 		return nil, errKeyReused
 	}
-	return answer.open()
+	return kept.open()
 }
 
 // open decodes the reply.
-func (a *keptAnswer) open() (*Kept, error) {
+func (a *keptReply) open() (*Kept, error) {
 	k := new(Kept)
 	switch a.kind {
 	case kindCreateMessage:

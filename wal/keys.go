@@ -26,7 +26,7 @@ const (
 	keyCounts      = 'N'
 	keyExpiry      = 'X'
 	keyAPIKey      = 'G'
-	keyAnswer      = 'Y'
+	keyReply       = 'Y'
 	keyAging       = 'y'
 	keyEventType   = 'T'
 	keyRemovedApp  = 'O'
@@ -118,8 +118,8 @@ func parseOvertakerKey(key []byte) (index uint64, request [16]byte, err error) {
 	return binary.BigEndian.Uint64(key[1:]), [16]byte(key[1+8:]), nil
 }
 
-// answerKey returns the key of an idempotency key.
-func answerKey(name []byte) []byte { return append([]byte{keyAnswer}, name...) }
+// replyKey returns the key of an idempotency key.
+func replyKey(name []byte) []byte { return append([]byte{keyReply}, name...) }
 
 // agingKey returns the key of the list of idempotency keys that an entry was the first to use.
 func agingKey(entry webhook.ID) []byte { return append([]byte{keyAging}, entry[:entrySize]...) }

@@ -17,7 +17,7 @@ const (
 	cursorVersion   = 1
 	countsVersion   = 1
 	requestsVersion = 1
-	answersVersion  = 1
+	repliesVersion  = 1
 	shareVersion    = 1
 )
 

@@ -89,8 +89,8 @@ func (e *entry) readAgain(s replySource) ([]byte, error) {
 	switch {
 	case err != nil || !found:
 		return nil, err
-	case s.key[0] == keyAnswer:
-		kept, err := decodeAnswer(value)
+	case s.key[0] == keyReply:
+		kept, err := decodeKeptReply(value)
 		return append([]byte{s.form}, kept.reply...), err
 	case s.form != 0:
 		c := createApplication{Created: s.form == formCreated}

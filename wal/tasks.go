@@ -164,14 +164,14 @@ func (c *chooser) takes(txn *badger.Txn, m *webhook.Message) (bool, error) {
 	if held || err != nil {
 		return false, err
 	}
-	attempted, delivered, answered := false, false, c.task.CodeClass == nil
+	attempted, delivered, responded := false, false, c.task.CodeClass == nil
 	prefix := idKey(keyIndex, m.ID)
 	err = scan(txn, prefix, func(key, value []byte) error {
 		if webhook.ID(value) != c.endpoint.ID {
 			return nil
 		}
 		attempted = true
-		if c.task.Which == webhook.ReplayNeverAttempted || c.task.Which == webhook.ReplayAll && answered {
+		if c.task.Which == webhook.ReplayNeverAttempted || c.task.Which == webhook.ReplayAll && responded {
 			return errStop
 		}
 		c.read++
@@ -180,7 +180,7 @@ func (c *chooser) takes(txn *badger.Txn, m *webhook.Message) (bool, error) {
 			return err
 		}
 		delivered = delivered || a.Status == webhook.StatusSuccess
-		answered = answered || a.StatusCode/100*100 == *c.task.CodeClass
+		responded = responded || a.StatusCode/100*100 == *c.task.CodeClass
 		return nil
 	})
 	if planned && !attempted { // its turn is yet to come
@@ -188,11 +188,11 @@ func (c *chooser) takes(txn *badger.Txn, m *webhook.Message) (bool, error) {
 	}
 	switch c.task.Which {
 	case webhook.ReplayAll:
-		return answered, err
+		return responded, err
 	case webhook.ReplayDelivered:
-		return delivered && answered, err
+		return delivered && responded, err
 	case webhook.ReplayFailed:
-		return attempted && !delivered && answered, err
+		return attempted && !delivered && responded, err
 	case webhook.ReplayNeverAttempted:
 		return !attempted, err
 	default:
