@@ -272,25 +272,25 @@ func TestOutcomeRoundTrip(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			answer := appendOutcome(nil, &test.p)
-			outcome, reply, rest, err := cutOutcome(append(answer, "rest"...))
+			response := appendOutcome(nil, &test.p)
+			outcome, reply, rest, err := cutOutcome(append(response, "rest"...))
 			if err != nil || outcome != test.want || string(rest) != "rest" || !bytes.Equal(reply, test.p.reply) {
 				t.Errorf("got %v, %q, %q, %v", outcome, reply, rest, err)
 			}
-			for size := range len(answer) {
-				if _, _, _, err := cutOutcome(answer[:size]); err == nil {
-					t.Errorf("%d of %d bytes are accepted", size, len(answer))
+			for size := range len(response) {
+				if _, _, _, err := cutOutcome(response[:size]); err == nil {
+					t.Errorf("%d of %d bytes are accepted", size, len(response))
 				}
 			}
 		})
 	}
 }
 
-// An answer that is cut leaves those without one in doubt, not successful.
+// A response that is cut leaves those without one in doubt, not successful.
 func TestFinishForwardedCut(t *testing.T) {
 	batch := []*proposal{proposalOf(0), proposalOf(0), proposalOf(0)}
-	answer := appendOutcome(nil, &proposal{reply: []byte("first")})
-	finishForwarded(batch, append(answer, outcomeOK, 9))
+	response := appendOutcome(nil, &proposal{reply: []byte("first")})
+	finishForwarded(batch, append(response, outcomeOK, 9))
 	want := []error{nil, errUnknown, errUnknown}
 	for i, p := range batch {
 		<-p.done

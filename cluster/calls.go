@@ -17,31 +17,31 @@ import (
 )
 
 // Calls between nodes, in addition to those of Raft. A call is a kind, a length of 4 bytes and a
-// body; an answer is a length and a body. A connection carries one call at a time.
+// body; a response is a length and a body. A connection carries one call at a time.
 const (
-	callPropose = 1 // body: commands; answer: for each an outcome, and after outcomeOK the reply with its length
-	callIndex   = 2 // body: none; answer: outcome, and after outcomeOK the commit index, 8 bytes
-	callStatus  = 3 // body: none; answer: Status as JSON
-	callChange  = 4 // body: a change as JSON; answer: its changeAnswer
+	callPropose = 1 // body: commands; response: for each an outcome, and after outcomeOK the reply with its length
+	callIndex   = 2 // body: none; response: outcome, and after outcomeOK the commit index, 8 bytes
+	callStatus  = 3 // body: none; response: Status as JSON
+	callChange  = 4 // body: a change as JSON; response: its changeResponse
 )
 
-// callKind is what is known about a call before its body is read: how many bytes it and its answer
-// may have.
+// callKind is what is known about a call before its body is read: how many bytes it and its
+// response may have.
 type callKind struct {
-	body, answer int
-	entry        bool // open to a node that is not a member yet. The only change it may request is to be let in.
+	body, response int
+	entry          bool // open to a node that is not a member yet. The only change it may request is to be let in.
 }
 
 var callKinds = map[byte]callKind{
-	callPropose: {body: maxCommand + maxBatchBytes, answer: 64 << 20},
-	callIndex:   {body: 0, answer: 9},
-	callStatus:  {body: 16, answer: 256 << 10, entry: true},
-	callChange:  {body: 4 << 10, answer: 256 << 10, entry: true},
+	callPropose: {body: maxCommand + maxBatchBytes, response: 64 << 20},
+	callIndex:   {body: 0, response: 9},
+	callStatus:  {body: 16, response: 256 << 10, entry: true},
+	callChange:  {body: 4 << 10, response: 256 << 10, entry: true},
 }
 
 const (
 	callTimeout = 15 * time.Second // longer than a caller waits
-	bodyTimeout = 10 * time.Second // to receive the body of a call after its kind, and to send the answer
+	bodyTimeout = 10 * time.Second // to receive the body of a call after its kind, and to send the response
 	dialTimeout = time.Second
 	idlePerPeer = 4 // a batch, and calls of the other kinds
 
@@ -164,14 +164,14 @@ func (p *peers) close() {
 }
 
 // call makes a call. The result sent reports whether the other node may have received it.
-func (p *peers) call(address raft.ServerAddress, kind byte, body []byte, timeout time.Duration) (answer []byte, sent bool, err error) {
+func (p *peers) call(address raft.ServerAddress, kind byte, body []byte, timeout time.Duration) (response []byte, sent bool, err error) {
 	conn, err := p.get(address)
 	if err != nil {
 		return nil, false, err
 	}
-	answer, err = conn.call(kind, body, timeout)
+	response, err = conn.call(kind, body, timeout)
 	p.put(address, conn, err != nil)
-	return answer, true, err
+	return response, true, err
 }
 
 func (c *peerConn) call(kind byte, body []byte, timeout time.Duration) ([]byte, error) {
@@ -182,7 +182,7 @@ func (c *peerConn) call(kind byte, body []byte, timeout time.Duration) ([]byte, 
 	if _, err := c.Write(appendFrame(frame, body)); err != nil {
 		return nil, err
 	}
-	return readFrame(c.buffer, callKinds[kind].answer)
+	return readFrame(c.buffer, callKinds[kind].response)
 }
 
 func appendFrame(dst, body []byte) []byte {
@@ -260,14 +260,14 @@ func (n *Node) serveNext(conn net.Conn, in *bufio.Reader, h *hello) bool {
 	if err != nil {
 		return false
 	}
-	answer := n.serveCall(kind, body, h)
-	if answer == nil || len(answer) > known.answer {
+	response := n.serveCall(kind, body, h)
+	if response == nil || len(response) > known.response {
 		return false
 	}
 	if err := conn.SetDeadline(time.Now().Add(bodyTimeout)); err != nil {
 		return false
 	}
-	if _, err := conn.Write(appendFrame(make([]byte, 0, 4+len(answer)), answer)); err != nil {
+	if _, err := conn.Write(appendFrame(make([]byte, 0, 4+len(response)), response)); err != nil {
 		return false
 	}
 	return conn.SetDeadline(time.Time{}) == nil
@@ -352,9 +352,9 @@ func (n *Node) ask(conn net.Conn, kind byte, in, out any, timeout time.Duration)
 		return err
 	}
 	c := &peerConn{Conn: conn, buffer: bufio.NewReader(conn)}
-	answer, err := c.call(kind, body, timeout)
+	response, err := c.call(kind, body, timeout)
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(answer, out)
+	return json.Unmarshal(response, out)
 }

@@ -42,7 +42,7 @@ const (
 
 var changeKinds = []string{kindJoin, kindReplace, kindRemove, kindPromote, kindDemote, kindMove, kindTransfer}
 
-type changeAnswer struct {
+type changeResponse struct {
 	NotTaken bool     `json:"notTaken,omitempty"` // the node does not lead: ask again
 	Refused  string   `json:"refused,omitempty"`
 	Cluster  string   `json:"cluster"`
@@ -110,15 +110,15 @@ func (n *Node) changeThrough(ctx context.Context, c change) error {
 	if err != nil {
 		return refuse("the leader was lost before it answered: see what `cluster members` says, and try again")
 	}
-	var answer changeAnswer
-	if err := json.Unmarshal(text, &answer); err != nil {
+	var response changeResponse
+	if err := json.Unmarshal(text, &response); err != nil {
 		return err
 	}
 	switch {
-	case answer.NotTaken:
+	case response.NotTaken:
 		return errNotTaken
-	case answer.Refused != "":
-		return &Refusal{answer.Refused}
+	case response.Refused != "":
+		return &Refusal{response.Refused}
 	}
 	return nil
 }
@@ -129,26 +129,26 @@ func (n *Node) serveChange(ctx context.Context, body []byte, h *hello) []byte {
 	if json.Unmarshal(body, &c) != nil || h.For == forEntry && c.Op != opEnter || c.Op == opEnter && c.Server != h.From {
 		return nil
 	}
-	answer, err := n.change(ctx, c)
+	response, err := n.change(ctx, c)
 	switch {
 	case errors.Is(err, errNotTaken):
-		answer.NotTaken, answer.Refused = true, "it does not lead the cluster"
+		response.NotTaken, response.Refused = true, "it does not lead the cluster"
 	case err != nil:
-		answer.Refused = err.Error()
+		response.Refused = err.Error()
 	}
-	return encodeCall(answer)
+	return encodeCall(response)
 }
 
 // change makes a change on the leader, one at a time.
-func (n *Node) change(ctx context.Context, c change) (answer changeAnswer, err error) {
+func (n *Node) change(ctx context.Context, c change) (response changeResponse, err error) {
 	select {
 	case n.changing <- struct{}{}:
 		defer func() { <-n.changing }()
 	case <-ctx.Done():
-		return answer, errNotTaken
+		return response, errNotTaken
 	}
 	if !n.ready.Load() {
-		return answer, errNotTaken
+		return response, errNotTaken
 	}
 	switch c.Op {
 	case opEnter:
@@ -164,7 +164,7 @@ func (n *Node) change(ctx context.Context, c change) (answer changeAnswer, err e
 	default:
 		err = refuse("%s does not know how to %q: it is of an older version", n.config.ID, c.Op)
 	}
-	return changeAnswer{Cluster: n.identity.cluster(), Servers: n.servers()}, err
+	return changeResponse{Cluster: n.identity.cluster(), Servers: n.servers()}, err
 }
 
 // expects returns nil if a node that asks may enter, and otherwise why not. A node that was

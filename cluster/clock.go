@@ -16,7 +16,7 @@ const (
 	// monotonic clock before it is trusted.
 	clockPatience = time.Minute
 
-	// clockRTT is the longest round trip of a call whose answer is used as a sample of another
+	// clockRTT is the longest round trip of a call whose response is used as a sample of another
 	// node's clock.
 	clockRTT = 500 * time.Millisecond
 
@@ -198,7 +198,7 @@ func (c *clock) await(ctx context.Context) {
 // No single wrong clock of three changes it. The time may go back after it was wrong.
 func (n *Node) Now() time.Time { return n.clock.now() }
 
-// correctClock corrects the cluster's time by the last answers of the members, and returns the
+// correctClock corrects the cluster's time by the last responses of the members, and returns the
 // other voters whose clocks are right.
 func (n *Node) correctClock() (right []Server) {
 	voters := make(map[string]Server)

@@ -164,8 +164,8 @@ func TestClockDrifts(t *testing.T) {
 	}
 }
 
-// TestClockIgnoresSlowAnswers: an answer that was long on its way says nothing of the time.
-func TestClockIgnoresSlowAnswers(t *testing.T) {
+// TestClockIgnoresSlowResponses: a response that was long on its way says nothing of the time.
+func TestClockIgnoresSlowResponses(t *testing.T) {
 	f := new(fakeTimes)
 	c := f.clock()
 	f.passed = time.Second

@@ -83,8 +83,8 @@ func (n *Node) pause(d time.Duration) {
 
 // seek tries once to enter or form a cluster; the error says what prevented it.
 func (n *Node) seek() error {
-	answers, problems := n.askPeers()
-	if in := slices.DeleteFunc(slices.Clone(answers), func(s Status) bool { return s.Cluster == "" }); len(in) > 0 {
+	statuses, problems := n.askPeers()
+	if in := slices.DeleteFunc(slices.Clone(statuses), func(s Status) bool { return s.Cluster == "" }); len(in) > 0 {
 		return n.enterThroughAny(in)
 	}
 	if len(n.config.Peers) == 0 {
@@ -93,11 +93,11 @@ func (n *Node) seek() error {
 	if len(problems) > 0 {
 		return fmt.Errorf("a new cluster takes all of its nodes: %w", errors.Join(problems...))
 	}
-	return n.form(answers)
+	return n.form(statuses)
 }
 
 // askPeers asks the other nodes in the configuration for their status.
-func (n *Node) askPeers() (answers []Status, problems []error) {
+func (n *Node) askPeers() (statuses []Status, problems []error) {
 	peers := slices.DeleteFunc(slices.Clone(n.config.Peers), func(p Peer) bool { return p.ID == n.config.ID })
 	for _, address := range n.config.Join {
 		peers = append(peers, Peer{Address: address})
@@ -113,10 +113,10 @@ func (n *Node) askPeers() (answers []Status, problems []error) {
 		if err != nil {
 			problems = append(problems, err)
 		} else {
-			answers = append(answers, found[i])
+			statuses = append(statuses, found[i])
 		}
 	}
-	return answers, problems
+	return statuses, problems
 }
 
 // askPeer asks one peer for its status; without an ID, any node may answer.
@@ -225,14 +225,14 @@ func (n *Node) enterThrough(s Status) error {
 	if i < 0 {
 		return fmt.Errorf("%s is in a cluster, but that has no leader at the moment", s.ID)
 	}
-	answer, err := n.askIn(raftAddress(s.Servers[i].Server, s.Servers[i].Address))
+	response, err := n.askIn(raftAddress(s.Servers[i].Server, s.Servers[i].Address))
 	if err != nil {
 		return fmt.Errorf("asking %s to be let into its cluster: %w", s.LeaderID, err)
 	}
-	if isMember(answer.Servers, n.identity.Server) {
-		return n.enter(answer.Cluster, answer.Servers)
+	if isMember(response.Servers, n.identity.Server) {
+		return n.enter(response.Cluster, response.Servers)
 	}
-	return fmt.Errorf("%s does not let this node in: %s", s.LeaderID, answer.Refused)
+	return fmt.Errorf("%s does not let this node in: %s", s.LeaderID, response.Refused)
 }
 
 func isMember(list []Server, server string) bool {
@@ -240,7 +240,7 @@ func isMember(list []Server, server string) bool {
 }
 
 // askIn asks the leader for the membership that this node's configuration describes.
-func (n *Node) askIn(leader raft.ServerAddress) (answer changeAnswer, err error) {
+func (n *Node) askIn(leader raft.ServerAddress) (response changeResponse, err error) {
 	server, _ := splitRaftAddress(leader)
 	var conn net.Conn
 	for _, address := range n.addressesOf(leader) {
@@ -249,12 +249,12 @@ func (n *Node) askIn(leader raft.ServerAddress) (answer changeAnswer, err error)
 			continue
 		}
 		if found == server {
-			err = n.ask(conn, callChange, n.wish(), &answer, callTimeout)
-			return answer, err
+			err = n.ask(conn, callChange, n.wish(), &response, callTimeout)
+			return response, err
 		}
 		err = errors.Join(fmt.Errorf("%s is at %s", found, address), conn.Close())
 	}
-	return answer, err
+	return response, err
 }
 
 // wish returns the membership that this node wants.
@@ -343,9 +343,9 @@ func (n *Node) claimPlace() error {
 		}
 		leader = raftAddress(s.Server, s.Address)
 	}
-	answer, err := n.askIn(leader)
-	if err == nil && answer.Refused != "" {
-		err = errors.New(answer.Refused)
+	response, err := n.askIn(leader)
+	if err == nil && response.Refused != "" {
+		err = errors.New(response.Refused)
 	}
 	return err
 }
@@ -354,10 +354,10 @@ func (n *Node) claimPlace() error {
 // of the peers are in a cluster with a leader, this node must stop: its peers would never see what
 // it accepts.
 func (n *Node) comparePeers() {
-	answers, _ := n.askPeers()
-	n.members.hear(answers)
+	statuses, _ := n.askPeers()
+	n.members.hear(statuses)
 	elsewhere := make(map[string]int)
-	for _, s := range answers {
+	for _, s := range statuses {
 		if s.Cluster == "" || s.Cluster == n.identity.cluster() || s.LeaderID == "" {
 			continue
 		}

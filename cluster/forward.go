@@ -21,58 +21,58 @@ func (n *Node) forward(batch []*proposal) {
 		finishAll(batch, errNotTaken)
 		return
 	}
-	answer, sent, err := n.peers.call(address, callPropose, appendCommands(make([]byte, 0, batchSize(batch)), batch), callTimeout)
+	response, sent, err := n.peers.call(address, callPropose, appendCommands(make([]byte, 0, batchSize(batch)), batch), callTimeout)
 	switch {
 	case !sent:
 		finishAll(batch, errNotTaken)
 	case err != nil:
 		finishAll(batch, errUnknown)
 	default:
-		finishForwarded(batch, answer)
+		finishForwarded(batch, response)
 	}
 }
 
-func finishForwarded(batch []*proposal, answer []byte) {
+func finishForwarded(batch []*proposal, response []byte) {
 	for i, p := range batch {
-		outcome, reply, rest, err := cutOutcome(answer)
+		outcome, reply, rest, err := cutOutcome(response)
 		if err != nil {
 			finishAll(batch[i:], errUnknown)
 			return
 		}
-		answer = rest
+		response = rest
 		p.finish(reply, outcome)
 	}
 }
 
-// appendOutcome and cutOutcome encode and decode the answer to one command.
-func appendOutcome(answer []byte, p *proposal) []byte {
+// appendOutcome and cutOutcome encode and decode the response to one command.
+func appendOutcome(response []byte, p *proposal) []byte {
 	switch {
 	case p.err == nil:
-		answer = append(answer, outcomeOK)
-		return append(binary.AppendUvarint(answer, uint64(len(p.reply))), p.reply...)
+		response = append(response, outcomeOK)
+		return append(binary.AppendUvarint(response, uint64(len(p.reply))), p.reply...)
 	case errors.Is(p.err, errNotTaken):
-		return append(answer, outcomeNotTaken)
+		return append(response, outcomeNotTaken)
 	default:
-		return append(answer, outcomeUnknown)
+		return append(response, outcomeUnknown)
 	}
 }
 
-func cutOutcome(answer []byte) (outcome error, reply, rest []byte, err error) {
-	if len(answer) == 0 {
+func cutOutcome(response []byte) (outcome error, reply, rest []byte, err error) {
+	if len(response) == 0 {
 		return nil, nil, nil, errDamaged
 	}
-	switch answer[0] {
+	switch response[0] {
 	case outcomeOK:
-		size, n := binary.Uvarint(answer[1:])
-		if n <= 0 || size > uint64(len(answer)-1-n) {
+		size, n := binary.Uvarint(response[1:])
+		if n <= 0 || size > uint64(len(response)-1-n) {
 			return nil, nil, nil, errDamaged
 		}
-		answer = answer[1+n:]
-		return nil, answer[:size:size], answer[size:], nil
+		response = response[1+n:]
+		return nil, response[:size:size], response[size:], nil
 	case outcomeNotTaken:
-		return errNotTaken, nil, answer[1:], nil
+		return errNotTaken, nil, response[1:], nil
 	default:
-		return errUnknown, nil, answer[1:], nil
+		return errUnknown, nil, response[1:], nil
 	}
 }
 
@@ -94,14 +94,14 @@ func (n *Node) serveProposals(ctx context.Context, body []byte) []byte {
 			batch[i].finish(nil, errNotTaken)
 		}
 	}
-	var answer []byte
+	var response []byte
 	for _, p := range batch {
 		select {
 		case <-p.done:
-			answer = appendOutcome(answer, p)
+			response = appendOutcome(response, p)
 		case <-ctx.Done():
-			answer = append(answer, outcomeUnknown)
+			response = append(response, outcomeUnknown)
 		}
 	}
-	return answer
+	return response
 }

@@ -42,8 +42,8 @@ const (
 	maxHello         = 4 << 10
 	handshakeTimeout = 3 * time.Second
 
-	answerProven = 0
-	answerSecret = 1
+	responseProven = 0
+	responseSecret = 1
 )
 
 // What a connection is for.
@@ -62,7 +62,7 @@ type hello struct {
 	Nonce   []byte `json:"nonce"`
 }
 
-// welcome is the answer to a dialer that has proven itself.
+// welcome is the response to a dialer that has proven itself.
 type welcome struct {
 	Server  string `json:"server"`
 	Reason  string `json:"reason,omitempty"` // why the connection ends here: one of the reasons below
@@ -209,13 +209,13 @@ func (n *Node) greet(conn net.Conn, purpose, to string, patience time.Duration) 
 	if err := h.write(roleDial, nil, own); err != nil {
 		return "", err
 	}
-	answer := h.frame[:1]
-	if _, err := io.ReadFull(conn, answer); err != nil {
+	response := h.frame[:1]
+	if _, err := io.ReadFull(conn, response); err != nil {
 		return "", fmt.Errorf("the handshake: %w", err)
 	}
-	switch answer[0] {
-	case answerProven:
-	case answerSecret:
+	switch response[0] {
+	case responseProven:
+	case responseSecret:
 		return "", errSecret
 	default:
 		return "", refused(reasonProtocol, "what listens there is not a Hookwheel node, or one of another version")
@@ -255,7 +255,7 @@ func (n *Node) welcome(conn net.Conn) (said hello, err error) {
 	h.add(start)
 	if err := h.read(roleDial, &said); err != nil {
 		if err == errSecret {
-			_, sendErr := conn.Write([]byte{answerSecret})
+			_, sendErr := conn.Write([]byte{responseSecret})
 			return hello{}, errors.Join(err, sendErr)
 		}
 		return hello{}, err
@@ -265,7 +265,7 @@ func (n *Node) welcome(conn net.Conn) (said hello, err error) {
 	if refusal != nil {
 		w.Reason, w.Refused = refusal.reason, fmt.Sprintf("%s refuses: %.2000s", n.config.ID, refusal.text)
 	}
-	if err := h.write(roleAccept, []byte{answerProven}, w); err != nil {
+	if err := h.write(roleAccept, []byte{responseProven}, w); err != nil {
 		return said, err
 	}
 	if refusal != nil {

@@ -17,7 +17,7 @@ const heartbeatPatience = 50 * time.Millisecond
 // installing the state and the other is briefly slow, a cluster in which all is well would lose its
 // leader.
 //
-// The answer says no more than Raft itself would say: that the term of this node was that of the
+// The response says no more than Raft itself would say: that the term of this node was that of the
 // leader after the heartbeat arrived. It changes nothing in Raft, neither the term nor the state,
 // which is what makes Raft's own fast path dangerous (hashicorp/raft #695). Raft needs no heartbeat
 // while it is busy, because it does not look at its election timer until it has finished.

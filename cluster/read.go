@@ -35,14 +35,14 @@ func (n *Node) readIndex() (uint64, error) {
 	if address == "" {
 		return 0, errNotTaken
 	}
-	answer, _, err := n.peers.call(address, callIndex, nil, callTimeout)
+	response, _, err := n.peers.call(address, callIndex, nil, callTimeout)
 	if err != nil {
 		return 0, err
 	}
-	if len(answer) != 9 || answer[0] != outcomeOK {
+	if len(response) != 9 || response[0] != outcomeOK {
 		return 0, errNotTaken
 	}
-	return binary.BigEndian.Uint64(answer[1:]), nil
+	return binary.BigEndian.Uint64(response[1:]), nil
 }
 
 // leaderIndex returns how far this node has applied the log, if it still leads and has applied
@@ -72,7 +72,7 @@ func (n *Node) awaitApplied(ctx context.Context, index uint64) error {
 	}
 }
 
-// rounds lets many callers share one question. An answer is valid only for callers that arrived
+// rounds lets many callers share one question. A response is valid only for callers that arrived
 // before the question was asked, so callers that arrive later share the next one.
 type rounds struct {
 	mu      sync.Mutex

@@ -179,7 +179,7 @@ func checkConfiguration(data []byte) (err error) {
 	return nil
 }
 
-// RequestVote asks for a vote. An absurd term in the answer would be as bad as one in a request.
+// RequestVote asks for a vote. An absurd term in the response would be as bad as one in a request.
 func (t *safeTransport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
 	if err := t.NetworkTransport.RequestVote(id, target, args, resp); err != nil {
 		return err

@@ -84,8 +84,8 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 }
 
 // somebodyLags reports whether a node that responds is behind the beginning of our log, or receives
-// no entries although it could. Such a node has installed our state, but its answer was lost: Raft
-// still believes that it is far behind, until the state is sent again.
+// no entries although it could. Such a node has installed our state, but its response was lost:
+// Raft still believes that it is far behind, until the state is sent again.
 func (n *Node) somebodyLags() bool {
 	first, err := n.log.FirstIndex()
 	if err != nil {

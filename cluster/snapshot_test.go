@@ -73,7 +73,7 @@ func entryBeforeLog(t *testing.T, m *member) (lowest raft.Log) {
 
 // A follower that has taken the state over, but whose leader never hears of it, gets what comes
 // after it anyway.
-func TestAnswerToSnapshotIsLost(t *testing.T) {
+func TestSnapshotResponseIsLost(t *testing.T) {
 	members := startMembers(t, 3)
 	leader, others := readyLeader(t, members)
 	away := others[0]

@@ -149,12 +149,12 @@ func (n *Node) look(ctx context.Context, m *Member) {
 func (n *Node) statusOf(m Server) (*Status, error) {
 	address := raftAddress(m.Server, m.Address)
 	s := new(Status)
-	answer, _, err := n.peers.call(address, callStatus, nil, askTimeout)
+	response, _, err := n.peers.call(address, callStatus, nil, askTimeout)
 	if errors.Is(err, io.EOF) { // a connection from before the other node was restarted
-		answer, _, err = n.peers.call(address, callStatus, nil, askTimeout)
+		response, _, err = n.peers.call(address, callStatus, nil, askTimeout)
 	}
 	if err == nil {
-		return s, json.Unmarshal(answer, s)
+		return s, json.Unmarshal(response, s)
 	}
 	if !refusedFor(err, reasonMember) {
 		return nil, err
@@ -179,11 +179,11 @@ type members struct {
 type seenMember struct {
 	Member
 	ours  uint64    // the end of our log when it answered
-	still bool      // its log ended before ours at its previous answer, and has not grown since
+	still bool      // its log ended before ours at its previous response, and has not grown since
 	since time.Time // when that began
 }
 
-// note stores the answer of a member, which arrived when our log ended at ours.
+// note stores the response of a member, which arrived when our log ended at ours.
 func (m *members) note(member Member, ours uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

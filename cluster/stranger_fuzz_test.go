@@ -71,8 +71,8 @@ func FuzzGreet(f *testing.F) {
 	n := fuzzNode(f)
 	start := append([]byte(greeting), make([]byte, nonceSize)...)
 	f.Add(start)
-	f.Add(append(start[:len(start):len(start)], answerSecret))
-	f.Add(append(start[:len(start):len(start)], append([]byte{answerProven, 0, 2, '{', '}'}, make([]byte, 32)...)...))
+	f.Add(append(start[:len(start):len(start)], responseSecret))
+	f.Add(append(start[:len(start):len(start)], append([]byte{responseProven, 0, 2, '{', '}'}, make([]byte, 32)...)...))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		conn, end := feed(data)
 		defer end()
@@ -113,21 +113,21 @@ func FuzzCalls(f *testing.F) {
 	})
 }
 
-// FuzzAnswers: what a node answers to a call takes no more memory than has come, and is read or
+// FuzzResponses: what a node answers to a call takes no more memory than has come, and is read or
 // refused.
-func FuzzAnswers(f *testing.F) {
+func FuzzResponses(f *testing.F) {
 	f.Add(appendFrame(nil, []byte{outcomeOK, 2, 'o', 'k'}))
 	f.Add([]byte{0x03, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		answer, err := readFrame(bufio.NewReader(bytes.NewReader(data)), callKinds[callPropose].answer)
+		response, err := readFrame(bufio.NewReader(bytes.NewReader(data)), callKinds[callPropose].response)
 		if err != nil {
 			return
 		}
-		if cap(answer) > 4*max(len(data), readStep) {
-			t.Errorf("%d bytes take %d", len(data), cap(answer))
+		if cap(response) > 4*max(len(data), readStep) {
+			t.Errorf("%d bytes take %d", len(data), cap(response))
 		}
 		p := &proposal{done: make(chan struct{})}
-		finishForwarded([]*proposal{p}, answer)
+		finishForwarded([]*proposal{p}, response)
 		<-p.done
 	})
 }

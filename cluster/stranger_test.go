@@ -116,7 +116,7 @@ func TestNothingSignedForStrangers(t *testing.T) {
 	frame = append(append(frame, "{}"...), make([]byte, 32)...)
 	must(t, second(conn.Write(frame)))
 	rest, err := io.ReadAll(conn)
-	if err != nil || !bytes.Equal(rest, []byte{answerSecret}) {
+	if err != nil || !bytes.Equal(rest, []byte{responseSecret}) {
 		t.Errorf("the node answers %x, %v", rest, err)
 	}
 }
@@ -152,8 +152,8 @@ func TestReplayAndReflection(t *testing.T) {
 		conn := dialTo(t, m)
 		must(t, second(io.ReadFull(conn, make([]byte, len(greeting)+nonceSize))))
 		must(t, second(conn.Write(text)))
-		if answer, err := io.ReadAll(conn); err != nil || !bytes.Equal(answer, []byte{answerSecret}) {
-			t.Errorf("%s: the node answers %x, %v", name, answer, err)
+		if response, err := io.ReadAll(conn); err != nil || !bytes.Equal(response, []byte{responseSecret}) {
+			t.Errorf("%s: the node answers %x, %v", name, response, err)
 		}
 	}
 	// A dialer that is sent its own proof back, as if the acceptor had made it.
@@ -162,7 +162,7 @@ func TestReplayAndReflection(t *testing.T) {
 		_, _ = there.Write(append([]byte(greeting), make([]byte, nonceSize)...))
 		said := make([]byte, 4<<10)
 		n, _ := there.Read(said)
-		_, _ = there.Write(append([]byte{answerProven}, said[:n]...))
+		_, _ = there.Write(append([]byte{responseProven}, said[:n]...))
 		there.Close()
 	}()
 	if server, err := s.greet(here, forCalls, own, dialTimeout); !refusedFor(err, reasonSecret) {
@@ -284,16 +284,16 @@ func TestRemovedIsStranger(t *testing.T) {
 		{Op: opJoin, Address: "127.0.0.1:1"}, {Op: opRemove, Node: "n1"}, {Op: opTransfer}} {
 		conn, _, err := s.dialAt(leader.config.Address, forEntry, "", dialTimeout)
 		must(t, err)
-		var answer changeAnswer
-		if err := s.ask(conn, callChange, op, &answer, askTimeout); err == nil && answer.Refused == "" {
-			t.Errorf("it may %+v: %+v", op, answer)
+		var response changeResponse
+		if err := s.ask(conn, callChange, op, &response, askTimeout); err == nil && response.Refused == "" {
+			t.Errorf("it may %+v: %+v", op, response)
 		}
 	}
 	for _, kind := range []byte{callPropose, callIndex, 0, 99} {
 		conn, _, err := s.dialAt(leader.config.Address, forEntry, "", dialTimeout)
 		must(t, err)
-		if answer, err := newPeerConn(conn).call(kind, nil, askTimeout); err == nil {
-			t.Errorf("call %d is answered with %x", kind, answer)
+		if response, err := newPeerConn(conn).call(kind, nil, askTimeout); err == nil {
+			t.Errorf("call %d is answered with %x", kind, response)
 		}
 		conn.Close()
 	}
