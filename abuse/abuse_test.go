@@ -40,15 +40,15 @@ func long(short, long int) int {
 
 // abuse is one thing that somebody does.
 type abuse struct {
-	name    string
-	attack  func(w *world)
-	answers []int // the statuses that its calls may have; 0: the connection was closed
+	name      string
+	attack    func(w *world)
+	responses []int // the statuses that its calls may have; 0: the connection was closed
 }
 
 // result is a line of the report.
 type result struct {
 	name          string
-	answers       map[int]int
+	responses     map[int]int
 	took          time.Duration
 	memory        int64 // of the node that had most
 	before, aside latencies
@@ -104,7 +104,7 @@ func (w *world) suffer(t *testing.T, a abuse, quiet state) result {
 	for _, n := range w.nodes {
 		n.resetPeak(t)
 	}
-	clear(w.answers)
+	clear(w.responses)
 	w.bystander.begin()
 	begin := time.Now()
 	a.attack(w)
@@ -129,9 +129,9 @@ func (w *world) suffer(t *testing.T, a abuse, quiet state) result {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r.answers = maps.Clone(w.answers)
-	for status, count := range r.answers {
-		if !slices.Contains(a.answers, status) {
+	r.responses = maps.Clone(w.responses)
+	for status, count := range r.responses {
+		if !slices.Contains(a.responses, status) {
 			t.Errorf("%d calls were answered with %d", count, status)
 		}
 	}
@@ -219,11 +219,11 @@ func report(t *testing.T, results []result) {
 	fmt.Fprintln(table, "abuse\tanswers\ttook\tpeak MiB\tPOST p99: without\twith\tarrival p99: without\twith")
 	round := func(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
 	for _, r := range results {
-		var answers []string
-		for _, status := range slices.Sorted(maps.Keys(r.answers)) {
-			answers = append(answers, fmt.Sprintf("%d×%d", r.answers[status], status))
+		var responses []string
+		for _, status := range slices.Sorted(maps.Keys(r.responses)) {
+			responses = append(responses, fmt.Sprintf("%d×%d", r.responses[status], status))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.name, strings.Join(answers, " "), r.took.Round(100*time.Millisecond), r.memory>>20,
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.name, strings.Join(responses, " "), r.took.Round(100*time.Millisecond), r.memory>>20,
 			round(r.before.post), round(r.aside.post), round(r.before.arrival), round(r.aside.arrival))
 	}
 	table.Flush()

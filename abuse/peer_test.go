@@ -55,9 +55,9 @@ func strangeHellos(w *world) {
 		}
 		conn := w.greet(w.nodes[i%len(w.nodes)])
 		_, _ = conn.Write(message)
-		answer, _ := io.ReadAll(conn) // the node closes, perhaps with a reset
-		if len(answer) > 1 || len(answer) == 1 && answer[0] == 0 {
-			w.t.Errorf("%q was answered with %d bytes: %x", hello, len(answer), answer)
+		response, _ := io.ReadAll(conn) // the node closes, perhaps with a reset
+		if len(response) > 1 || len(response) == 1 && response[0] == 0 {
+			w.t.Errorf("%q was answered with %d bytes: %x", hello, len(response), response)
 		}
 		conn.Close()
 	}

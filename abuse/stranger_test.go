@@ -21,9 +21,9 @@ var strangerAbuses = []abuse{
 
 func init() {
 	for status := range 500 { // any that blames the client
-		strangerAbuses[4].answers = append(strangerAbuses[4].answers, status)
+		strangerAbuses[4].responses = append(strangerAbuses[4].responses, status)
 	}
-	strangerAbuses[4].answers = append(strangerAbuses[4].answers, 501, 503, 505)
+	strangerAbuses[4].responses = append(strangerAbuses[4].responses, 501, 503, 505)
 }
 
 // Bodies of which only the length ever comes, without a token and with a customer's.

@@ -43,11 +43,11 @@ type world struct {
 	sites     *sites
 	customers atomic.Int32 // made so far
 
-	mu       sync.Mutex
-	answers  map[int]int // to the attacker, by status; 0: the connection was closed
-	secrets  []string    // what must not be in a log
-	logs     []string    // files
-	producer string      // token
+	mu        sync.Mutex
+	responses map[int]int // to the attacker, by status; 0: the connection was closed
+	secrets   []string    // what must not be in a log
+	logs      []string    // files
+	producer  string      // token
 }
 
 // node is a process and how to reach it.
@@ -63,7 +63,7 @@ type node struct {
 // newWorld starts so many nodes.
 func newWorld(t *testing.T, size int) *world {
 	t.Helper()
-	w := &world{t: t, answers: make(map[int]int), secrets: []string{rootToken, clusterSecret, jwtSecret, encryptionKey},
+	w := &world{t: t, responses: make(map[int]int), secrets: []string{rootToken, clusterSecret, jwtSecret, encryptionKey},
 		http: http.Client{Timeout: callLimit, Transport: &http.Transport{MaxIdleConnsPerHost: 64, MaxConnsPerHost: 512}}}
 	t.Cleanup(w.http.CloseIdleConnections)
 	w.sites = newSites(t)
@@ -164,13 +164,13 @@ func (w *world) call(i int, token, method, path, body string) (r reply) {
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	answer, err := w.http.Do(request)
+	response, err := w.http.Do(request)
 	if err != nil {
 		return r
 	}
-	defer answer.Body.Close()
-	r.status, r.header = answer.StatusCode, answer.Header
-	if r.body, err = io.ReadAll(answer.Body); err != nil {
+	defer response.Body.Close()
+	r.status, r.header = response.StatusCode, response.Header
+	if r.body, err = io.ReadAll(response.Body); err != nil {
 		r.status = 0
 	}
 	var problem struct{ Code string }
@@ -190,7 +190,7 @@ func (w *world) attack(token, method, path, body string) reply {
 func (w *world) count(status int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.answers[status]++
+	w.responses[status]++
 }
 
 // refused is an attack that must be answered with this status and code.

@@ -44,11 +44,11 @@ func (s *site) addEndpoint(sink *Sink, endpoint int) error {
 	if err := s.call("POST", "/api/v1/app/"+s.app+"/endpoint", wish, 201, &made); err != nil {
 		return err
 	}
-	var answer struct{ Key string }
-	if err := s.call("GET", "/api/v1/app/"+s.app+"/endpoint/"+made.ID+"/secret", nil, 200, &answer); err != nil {
+	var response struct{ Key string }
+	if err := s.call("GET", "/api/v1/app/"+s.app+"/endpoint/"+made.ID+"/secret", nil, 200, &response); err != nil {
 		return err
 	}
-	secret, err := webhook.ParseSecret(answer.Key)
+	secret, err := webhook.ParseSecret(response.Key)
 	if err != nil {
 		return fmt.Errorf("secret of endpoint %s: %w", made.ID, err)
 	}
@@ -72,9 +72,9 @@ func (s *site) remove() error {
 // call sends in as JSON, if there is any, and reads the answer into out, if there is one. Any
 // status but want is an error that quotes the answer.
 func (s *site) call(method, path string, in any, want int, out any) error {
-	request, answer := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
-	defer fasthttp.ReleaseResponse(answer)
+	defer fasthttp.ReleaseResponse(response)
 	request.Header.SetMethod(method)
 	request.SetRequestURI(s.base + path)
 	request.Header.Set("Authorization", "Bearer "+s.token)
@@ -86,13 +86,13 @@ func (s *site) call(method, path string, in any, want int, out any) error {
 		request.Header.SetContentType("application/json")
 		request.SetBody(body)
 	}
-	if err := fasthttp.DoTimeout(request, answer, callTimeout); err != nil {
+	if err := fasthttp.DoTimeout(request, response, callTimeout); err != nil {
 		return fmt.Errorf("%s %s: %w", method, s.base+path, err)
 	}
-	body := answer.Body()
-	if answer.StatusCode() != want {
+	body := response.Body()
+	if response.StatusCode() != want {
 		return fmt.Errorf("%s %s: expected status %d, got %d %s", method, s.base+path, want,
-			answer.StatusCode(), body[:min(len(body), maxErrorText)])
+			response.StatusCode(), body[:min(len(body), maxErrorText)])
 	}
 	if out == nil {
 		return nil

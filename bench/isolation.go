@@ -35,21 +35,21 @@ func (s *Scenario) Isolation(ctx context.Context, rounds int) (*Comparison, erro
 }
 
 // behaveBadly answers as the bad endpoints do, until the sink is closed.
-func behaveBadly(endpoint, _ int, answer *fasthttp.RequestCtx) bool {
+func behaveBadly(endpoint, _ int, ctx *fasthttp.RequestCtx) bool {
 	switch endpoint {
 	case hanging:
-		pause(answer, hangingFor)
+		pause(ctx, hangingFor)
 	case resetting:
-		answer.HijackSetNoResponse(true)
-		answer.Hijack(func(conn net.Conn) { _ = conn.Close() })
-		if tcp, ok := answer.Conn().(*net.TCPConn); ok {
+		ctx.HijackSetNoResponse(true)
+		ctx.Hijack(func(conn net.Conn) { _ = conn.Close() })
+		if tcp, ok := ctx.Conn().(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // closing it then resets it
 		}
 	case failingLate:
-		pause(answer, failingAfter)
+		pause(ctx, failingAfter)
 	default:
 		return false
 	}
-	answer.SetStatusCode(fasthttp.StatusInternalServerError)
+	ctx.SetStatusCode(fasthttp.StatusInternalServerError)
 	return true
 }

@@ -150,7 +150,7 @@ func TestCancelEndsARunThatIsSending(t *testing.T) {
 	}
 }
 
-func TestCancelEndsARunThatGetsNoAnswer(t *testing.T) {
+func TestCancelEndsARunWithoutResponses(t *testing.T) {
 	sink, node := newTestSink(t, 1, 100), newFakeNode(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	silence := make(chan struct{})

@@ -62,11 +62,11 @@ func (n *fakeNode) serve(ctx *fasthttp.RequestCtx) {
 		n.mu.Lock()
 		n.created++
 		n.mu.Unlock()
-		answer(ctx, 201, `{"id":"app_1","name":"bench"}`)
+		respond(ctx, 201, `{"id":"app_1","name":"bench"}`)
 	case method == "POST" && path == "/api/v1/app/app_1/endpoint":
 		n.addEndpoint(ctx)
 	case method == "GET" && strings.HasSuffix(path, "/secret"):
-		answer(ctx, 200, `{"key":"whsec_`+base64.StdEncoding.EncodeToString(testKey)+`"}`)
+		respond(ctx, 200, `{"key":"whsec_`+base64.StdEncoding.EncodeToString(testKey)+`"}`)
 	case method == "DELETE" && path == "/api/v1/app/app_1":
 		n.mu.Lock()
 		n.deleted++
@@ -88,7 +88,7 @@ func (n *fakeNode) addEndpoint(ctx *fasthttp.RequestCtx) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.endpoints = append(n.endpoints, wish.URL)
-	answer(ctx, 201, fmt.Sprintf(`{"id":"ep_%d"}`, len(n.endpoints)))
+	respond(ctx, 201, fmt.Sprintf(`{"id":"ep_%d"}`, len(n.endpoints)))
 }
 
 func (n *fakeNode) message(ctx *fasthttp.RequestCtx) {
@@ -104,7 +104,7 @@ func (n *fakeNode) message(ctx *fasthttp.RequestCtx) {
 	}
 	if n.refuse != nil {
 		if status := n.refuse(event); status != 0 {
-			answer(ctx, status, `{"code":"unavailable"}`)
+			respond(ctx, status, `{"code":"unavailable"}`)
 			return
 		}
 	}
@@ -120,7 +120,7 @@ func (n *fakeNode) message(ctx *fasthttp.RequestCtx) {
 			n.sends.Go(func() { n.deliver(endpoint, url, in.Payload) })
 		}
 	}
-	answer(ctx, 202, `{"id":"msg_1"}`)
+	respond(ctx, 202, `{"id":"msg_1"}`)
 }
 
 func (n *fakeNode) deliver(endpoint int, url string, payload []byte) {
@@ -151,7 +151,7 @@ func sign(header *fasthttp.RequestHeader, key, payload []byte) {
 	header.Set("webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(sum.Sum(nil)))
 }
 
-func answer(ctx *fasthttp.RequestCtx, status int, body string) {
+func respond(ctx *fasthttp.RequestCtx, status int, body string) {
 	ctx.SetStatusCode(status)
 	ctx.SetContentType("application/json")
 	ctx.SetBodyString(body)

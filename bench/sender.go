@@ -15,7 +15,7 @@ import (
 const (
 	postTimeout = 30 * time.Second // for the answer to one POST
 	grace       = time.Second      // for the answers still under way when the run is cut short
-	maxAnswer   = 1 << 20          // bytes
+	maxResponse = 1 << 20          // bytes
 )
 
 // target is one URL that takes events, and all of a request to it that does not change.
@@ -79,7 +79,7 @@ type sender struct {
 	request []byte
 	payload []byte // the part of request that changes
 
-	answer fasthttp.Response
+	response fasthttp.Response
 }
 
 func newSender(targets []target, turn, size int) *sender {
@@ -100,10 +100,10 @@ func (s *sender) post(ctx context.Context, event int, sent int64) (status int, b
 		s.close()
 		return 0, nil, err
 	}
-	if s.answer.ConnectionClose() {
+	if s.response.ConnectionClose() {
 		s.close()
 	}
-	return s.answer.StatusCode(), s.answer.Body(), nil
+	return s.response.StatusCode(), s.response.Body(), nil
 }
 
 func (s *sender) exchange() error {
@@ -113,7 +113,7 @@ func (s *sender) exchange() error {
 	if _, err := s.conn.Write(s.request); err != nil {
 		return err
 	}
-	return s.answer.ReadLimitBody(s.reader, maxAnswer)
+	return s.response.ReadLimitBody(s.reader, maxResponse)
 }
 
 func (s *sender) connect(ctx context.Context) error {

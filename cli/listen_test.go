@@ -67,20 +67,20 @@ func (l *listening) post(timeout time.Duration, body, signature string) (*http.R
 	}
 	request.Header = http.Header{"Webhook-Id": {"msg_1"}, "Webhook-Timestamp": {strconv.FormatInt(now, 10)}, "Webhook-Signature": {signature}}
 	client := http.Client{Timeout: timeout, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(request)
+	response, err := client.Do(request)
 	if err == nil {
-		defer answer.Body.Close()
-		_, err = io.Copy(io.Discard, answer.Body)
+		defer response.Body.Close()
+		_, err = io.Copy(io.Discard, response.Body)
 	}
-	return answer, err
+	return response, err
 }
 
 func TestListenPrints(t *testing.T) {
 	l := startListening(t, "--secret", verifySecret.Text())
 	for _, signature := range []string{"", "", "v1,wrong"} {
-		answer, err := l.post(time.Minute, `{"a": "\u001b[2J`+"\x1b[2J\n\"}", signature)
-		if want := map[bool]int{true: 204, false: 401}[signature == ""]; err != nil || answer.StatusCode != want {
-			t.Errorf("%v %v, want %d", answer, err, want)
+		response, err := l.post(time.Minute, `{"a": "\u001b[2J`+"\x1b[2J\n\"}", signature)
+		if want := map[bool]int{true: 204, false: 401}[signature == ""]; err != nil || response.StatusCode != want {
+			t.Errorf("%v %v, want %d", response, err, want)
 		}
 	}
 	out, err := l.end()
@@ -101,8 +101,8 @@ func TestListenPrints(t *testing.T) {
 func TestListenJSON(t *testing.T) {
 	l := startListening(t, "--json", "--count", "2", "--status", "202", "--delay", "1ms")
 	for _, body := range []string{`{"a": 1}`, "\xff"} {
-		if answer, err := l.post(time.Minute, body, ""); err != nil || answer.StatusCode != 202 {
-			t.Errorf("%v %v", answer, err)
+		if response, err := l.post(time.Minute, body, ""); err != nil || response.StatusCode != 202 {
+			t.Errorf("%v %v", response, err)
 		}
 	}
 	if err := <-l.done; err != nil { // by itself
@@ -144,8 +144,8 @@ func TestListenMisbehaves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := startListening(t, test.args...)
-			if answer, err := l.post(test.timeout, "{}", ""); !test.good(answer, err) {
-				t.Errorf("%v %v", answer, err)
+			if response, err := l.post(test.timeout, "{}", ""); !test.good(response, err) {
+				t.Errorf("%v %v", response, err)
 			}
 			if _, err := l.end(); err != nil {
 				t.Error(err)
@@ -157,25 +157,25 @@ func TestListenMisbehaves(t *testing.T) {
 func TestListenFailRate(t *testing.T) {
 	l := startListening(t, "--fail-rate", "0.5", "--status", "503")
 	var mu sync.Mutex
-	answers := make(map[int]int)
+	statuses := make(map[int]int)
 	var clients sync.WaitGroup
 	for range 4 {
 		clients.Go(func() {
 			for range 25 {
-				answer, err := l.post(time.Minute, "{}", "")
+				response, err := l.post(time.Minute, "{}", "")
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				mu.Lock()
-				answers[answer.StatusCode]++
+				statuses[response.StatusCode]++
 				mu.Unlock()
 			}
 		})
 	}
 	clients.Wait()
-	if answers[503] < 20 || answers[204] < 20 || answers[503]+answers[204] != 100 { // less than one run in 10^9 by chance
-		t.Errorf("%v", answers)
+	if statuses[503] < 20 || statuses[204] < 20 || statuses[503]+statuses[204] != 100 { // less than one run in 10^9 by chance
+		t.Errorf("%v", statuses)
 	}
 	if _, err := l.end(); err != nil {
 		t.Error(err)

@@ -136,12 +136,12 @@ func readTail(ctx context.Context, c *client, query url.Values, see func(tailEve
 	defer cancel()
 	silence := time.AfterFunc(tailPatience, cancel)
 	defer silence.Stop()
-	answer, err := c.request(ctx, "GET", "/tail?"+query.Encode(), nil)
+	response, err := c.request(ctx, "GET", "/tail?"+query.Encode(), nil)
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
-	lines := bufio.NewScanner(answer.Body)
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, maxTailLine)
 	var event tailEvent
 	for lines.Scan() {

@@ -228,19 +228,19 @@ func TestEveryOffset(t *testing.T) {
 	s.timeout, s.dialer.idle.patience = 5*time.Second, shortIdle
 	for _, body := range []string{"Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"} {
 		for _, status := range []uint16{200, 500} {
-			answer := fmt.Sprintf("HTTP/1.1 %d What\r\nX-A: b\r\n%s", status, body)
-			headers := strings.Index(answer, "\r\n\r\n") + 4
-			for n := range len(answer) + 1 {
+			response := fmt.Sprintf("HTTP/1.1 %d What\r\nX-A: b\r\n%s", status, body)
+			headers := strings.Index(response, "\r\n\r\n") + 4
+			for n := range len(response) + 1 {
 				for _, rude := range []bool{false, true} {
 					a, why, _ := s.send(s.begin(testDelivery("http://" + rawServer(t, func(conn net.Conn) {
-						say(answer[:n])(conn)
+						say(response[:n])(conn)
 						if rude {
 							_ = conn.(*net.TCPConn).SetLinger(0)
 						}
 					}))))
 					checkOffset(t, a, why, n < headers, rude, status)
 					if t.Failed() {
-						t.Fatalf("%q, rude %v", answer[:n], rude)
+						t.Fatalf("%q, rude %v", response[:n], rude)
 					}
 				}
 			}

@@ -110,14 +110,14 @@ func protocolText(err error) string {
 // classifyStep is classifyError for failures before anything was sent.
 func classifyStep(at *stepError, timedOut bool, timeout time.Duration) (reason, string) {
 	var (
-		dns    *net.DNSError
-		answer proxyAnswer
+		dns     *net.DNSError
+		refused proxyError
 	)
 	switch {
 	case timedOut:
 		return reasonTimeout, fmt.Sprintf("no answer within %s: %s took too long", timeout, at.step)
-	case errors.As(at.err, &answer):
-		return reasonConnect, "no connection: the proxy through which requests are sent " + string(answer)
+	case errors.As(at.err, &refused):
+		return reasonConnect, "no connection: the proxy through which requests are sent " + string(refused)
 	case at.step == stepProxy: // the proxy's address and name are only for our operator
 		return reasonProxy, "not sent: the proxy through which requests are sent failed; the sender's operator must act"
 	case errors.As(at.err, &dns) && dns.IsNotFound:

@@ -217,7 +217,7 @@ func TestSwitchedConnection(t *testing.T) {
 func TestEarlyAnswer(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{certificate(t, "127.0.0.1", time.Now(), time.Now().Add(time.Hour))}}
 	for _, scheme := range []string{"http", "https"} {
-		for answer, want := range map[string]struct {
+		for sent, want := range map[string]struct {
 			code uint16
 			why  reason
 			text string
@@ -237,7 +237,7 @@ func TestEarlyAnswer(t *testing.T) {
 				}
 				requests.Add(1)
 				readRequest(conn)
-				fmt.Fprint(conn, answer)
+				fmt.Fprint(conn, sent)
 			})
 			s := newTestSender(loopback)
 			s.timeout = 5 * time.Second
@@ -246,10 +246,10 @@ func TestEarlyAnswer(t *testing.T) {
 			for i := range int32(10) {
 				a, why, verdict := s.send(s.begin(d))
 				if a.StatusCode != want.code || why != want.why || !strings.Contains(string(a.Response), want.text) || verdict.RetryAfter != want.rest {
-					t.Errorf("%s %q: %d %s %q %+v", scheme, answer, a.StatusCode, why, a.Response, verdict)
+					t.Errorf("%s %q: %d %s %q %+v", scheme, sent, a.StatusCode, why, a.Response, verdict)
 				}
 				if n := requests.Load(); n != i+1 {
-					t.Fatalf("%s %q: %d requests after %d attempts", scheme, answer, n, i+1)
+					t.Fatalf("%s %q: %d requests after %d attempts", scheme, sent, n, i+1)
 				}
 			}
 			s.dialer.abort()

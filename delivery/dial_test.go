@@ -164,7 +164,7 @@ func TestManySilentAddresses(t *testing.T) {
 	for i := range list {
 		list[i] = full
 	}
-	answerOn(t, port)
+	acceptOn(t, port)
 	s := newTestSender(loopback)
 	s.timeout = 30 * time.Second
 	s.dialer.resolver = testResolver(t, func(int32) []string { return append(list, "127.0.0.1") })
@@ -222,16 +222,16 @@ func fullListener(t *testing.T, host string) (address, port string) {
 }
 
 // answerOn accepts requests on a port of 127.0.0.1, and answers them with success.
-func answerOn(t *testing.T, port string) {
+func acceptOn(t *testing.T, port string) {
 	t.Helper()
-	answering, err := net.Listen("tcp", "127.0.0.1:"+port)
+	listener, err := net.Listen("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		t.Skip(err)
 	}
-	t.Cleanup(func() { answering.Close() })
+	t.Cleanup(func() { listener.Close() })
 	go func() {
 		for {
-			conn, err := answering.Accept()
+			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
@@ -245,7 +245,7 @@ func answerOn(t *testing.T, port string) {
 // time is over.
 func TestSilentAddress(t *testing.T) {
 	_, port := fullListener(t, "127.0.1.9")
-	answerOn(t, port)
+	acceptOn(t, port)
 	s := newTestSender(loopback)
 	s.timeout = 5 * time.Second
 	s.dialer.resolver = testResolver(t, func(int32) []string { return []string{"127.0.1.9", "127.0.0.1"} })

@@ -116,11 +116,11 @@ func TestRevoke(t *testing.T) {
 		})
 	}
 	t.Run("while the answer is awaited", func(t *testing.T) {
-		arrived, answer := make(chan struct{}), make(chan struct{})
+		arrived, release := make(chan struct{}), make(chan struct{})
 		address := rawServer(t, func(conn net.Conn) {
 			readRequest(conn)
 			close(arrived)
-			<-answer
+			<-release
 			_, _ = io.WriteString(conn, "HTTP/1.1 204 Fine\r\n\r\n")
 		})
 		s := newTestSender(loopback)
@@ -140,7 +140,7 @@ func TestRevoke(t *testing.T) {
 			return f.sent && !f.on.pending()
 		})
 		s.revoke(d.Endpoint.ID, gone)
-		close(answer)
+		close(release)
 		if why := <-done; why != reasonSuccess {
 			t.Errorf("the answer does not count: %s", why)
 		}

@@ -8,9 +8,9 @@ import (
 	"hookwheel/webhook"
 )
 
-// FuzzAnswer has receivers answer with any bytes: an attempt ends in time, keeps no more than it
+// FuzzResponse has receivers answer with any bytes: an attempt ends in time, keeps no more than it
 // may, and what was said too much is not taken for the answer to the next one.
-func FuzzAnswer(f *testing.F) {
+func FuzzResponse(f *testing.F) {
 	for _, text := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n",
@@ -19,14 +19,14 @@ func FuzzAnswer(f *testing.F) {
 	} {
 		f.Add([]byte(text))
 	}
-	f.Fuzz(func(t *testing.T, answer []byte) {
+	f.Fuzz(func(t *testing.T, response []byte) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer l.Close()
 		go func() {
-			for _, text := range []string{string(answer), "HTTP/1.1 299 Mine\r\nContent-Length: 0\r\n\r\n"} {
+			for _, text := range []string{string(response), "HTTP/1.1 299 Mine\r\nContent-Length: 0\r\n\r\n"} {
 				conn, err := l.Accept()
 				if err != nil {
 					return

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/net/proxy"
 )
 
-// maxProxyAnswer is how many bytes a proxy may send before the tunnel begins.
-const maxProxyAnswer = 16 << 10
+// maxProxyResponse is how many bytes a proxy may send before the tunnel begins.
+const maxProxyResponse = 16 << 10
 
 // proxyFunc returns a function that returns the proxy for a target, or nil. The rules of noProxy
 // are those of the environment variable NO_PROXY, by which loopback addresses are never reached
@@ -34,9 +34,9 @@ func proxyFunc(through *url.URL, noProxy []string) func(*url.URL) (*url.URL, err
 
 // proxyAnswer is what a proxy did instead of opening a tunnel. It may be about the receiver, so it
 // is shown to customers.
-type proxyAnswer string
+type proxyError string
 
-func (a proxyAnswer) Error() string { return string(a) }
+func (a proxyError) Error() string { return string(a) }
 
 func proxyAddress(p *url.URL) string {
 	port := p.Port()
@@ -66,7 +66,7 @@ func (d *dialer) throughProxy(ctx context.Context, c net.Conn, p *url.URL, addre
 		err = throughCONNECT(c, p.User, address)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
-		return nil, proxyAnswer("closed the connection")
+		return nil, proxyError("closed the connection")
 	}
 	return c, err
 }
@@ -81,7 +81,7 @@ func throughCONNECT(c net.Conn, user *url.Userinfo, address string) error {
 	if _, err := io.WriteString(c, request+"\r\n"); err != nil {
 		return err
 	}
-	reader := bufio.NewReader(io.LimitReader(c, maxProxyAnswer))
+	reader := bufio.NewReader(io.LimitReader(c, maxProxyResponse))
 	response, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect})
 	switch {
 	case err != nil:
@@ -89,7 +89,7 @@ func throughCONNECT(c net.Conn, user *url.Userinfo, address string) error {
 	case response.StatusCode == http.StatusProxyAuthRequired:
 		return errors.New("it requires a different user or password")
 	case response.StatusCode != http.StatusOK:
-		return proxyAnswer(fmt.Sprintf("answered %d %s", response.StatusCode, http.StatusText(response.StatusCode)))
+		return proxyError(fmt.Sprintf("answered %d %s", response.StatusCode, http.StatusText(response.StatusCode)))
 	case reader.Buffered() > 0:
 		return errors.New("it sent data after its response to CONNECT")
 	}
@@ -110,7 +110,7 @@ func throughSOCKS(ctx context.Context, c net.Conn, p *url.URL, address string) (
 	tunnel, err := dialer.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		if reply, ok := strings.CutPrefix(inner(err).Error(), "unknown error "); ok { // the library's prefix for a reply
-			err = proxyAnswer("answered: " + reply)
+			err = proxyError("answered: " + reply)
 		}
 		return nil, err
 	}

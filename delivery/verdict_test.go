@@ -9,7 +9,7 @@ import (
 
 // What an answer says beside its status is taken in any case, and whatever the status is.
 func TestControlHeader(t *testing.T) {
-	for answer, want := range map[string]scheduler.Verdict{
+	for response, want := range map[string]scheduler.Verdict{
 		"200 OK\r\nwebhook-delivery: disable":          {Disable: true, GiveUp: true},
 		"200 OK\r\nWebhook-Delivery: Disable":          {Disable: true, GiveUp: true},
 		"400 No\r\nWEBHOOK-DELIVERY: DISABLE":          {Disable: true, GiveUp: true, Text: "status 400"},
@@ -18,10 +18,10 @@ func TestControlHeader(t *testing.T) {
 		"410 Gone":                                     {Disable: true, Text: "status 410"},
 	} {
 		s := newTestSender(loopback)
-		_, _, verdict := s.send(s.begin(testDelivery("http://" + rawServer(t, say("HTTP/1.1 "+answer+"\r\nContent-Length: 0\r\n\r\n")))))
+		_, _, verdict := s.send(s.begin(testDelivery("http://" + rawServer(t, say("HTTP/1.1 "+response+"\r\nContent-Length: 0\r\n\r\n")))))
 		s.dialer.abort()
 		if verdict != want {
-			t.Errorf("%q: %+v, want %+v", answer, verdict, want)
+			t.Errorf("%q: %+v, want %+v", response, verdict, want)
 		}
 	}
 }

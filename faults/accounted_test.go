@@ -31,14 +31,14 @@ const (
 // or filtered, as the nodes themselves say; and what is not delivered by the end must be counted as
 // expired.
 func accountedScenario() scenario {
-	answer := func(status int) func(context.Context, int) int {
+	respond := func(status int) func(context.Context, int) int {
 		return func(context.Context, int) int { return status }
 	}
 	endpoints := []*endpoint{
-		{app: scene, uid: taker, script: answer(http.StatusOK)},
-		{app: scene, uid: refuser, script: answer(http.StatusInternalServerError)},
-		{app: scene, uid: sieve, filter: "other", script: answer(http.StatusOK)},
-		{app: scene, uid: pauser, script: answer(http.StatusOK)},
+		{app: scene, uid: taker, script: respond(http.StatusOK)},
+		{app: scene, uid: refuser, script: respond(http.StatusInternalServerError)},
+		{app: scene, uid: sieve, filter: "other", script: respond(http.StatusOK)},
+		{app: scene, uid: pauser, script: respond(http.StatusOK)},
 	}
 	s := scenario{setup: setup{endpoints: endpoints, clocks: true}, run: runAccounted}
 	s.setup.storage = "  min_free = \"64MiB\"\n  max_size = \"1MiB\"\n  retention = \"1h\""

@@ -267,7 +267,7 @@ func (n *node) alive() bool {
 
 // awaitAnswer waits until a node that was started answers at all, or has ended: before that it is
 // to be left alone.
-func (c *cluster) awaitAnswer(i int) {
+func (c *cluster) awaitResponse(i int) {
 	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline) && c.nodes[i].alive(); time.Sleep(20 * time.Millisecond) {
 		if status, _, err := c.call(i, "GET", "/health/ping", nil, nil); err == nil && status < 300 {
 			return
@@ -311,18 +311,18 @@ func (c *cluster) callWithKey(i int, method, path, key string, body any, out any
 	if key != "" {
 		request.Header.Set("Idempotency-Key", key)
 	}
-	answer, err := c.http.Do(request)
+	response, err := c.http.Do(request)
 	if err != nil {
 		return 0, nil, err
 	}
-	defer answer.Body.Close()
-	if text, err = io.ReadAll(answer.Body); err != nil {
+	defer response.Body.Close()
+	if text, err = io.ReadAll(response.Body); err != nil {
 		return 0, nil, err
 	}
-	if out != nil && answer.StatusCode < 300 {
+	if out != nil && response.StatusCode < 300 {
 		err = json.Unmarshal(text, out)
 	}
-	return answer.StatusCode, text, err
+	return response.StatusCode, text, err
 }
 
 // health is what a node says of itself.

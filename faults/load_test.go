@@ -141,7 +141,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	if e.script != nil {
 		hit.Status = e.script(request.Context(), payload.Event)
 	} else {
-		hit.Status = r.answer(e)
+		hit.Status = r.respond(e)
 	}
 	hit.End = time.Now()
 	r.history.hit(hit)
@@ -151,7 +151,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 }
 
 // answer is what an endpoint says at the moment.
-func (r *receiver) answer(e *endpoint) int {
+func (r *receiver) respond(e *endpoint) int {
 	if r.calm.Load() {
 		return http.StatusOK
 	}
@@ -277,11 +277,11 @@ func startBalancer(c *cluster) *balancer {
 func (b *balancer) watch(i int) {
 	check := http.Client{Timeout: time.Second}
 	for {
-		answer, err := check.Get(b.cluster.nodes[i].api + "/api/v1/health")
-		b.healthy[i].Store(err == nil && answer.StatusCode == http.StatusOK)
+		response, err := check.Get(b.cluster.nodes[i].api + "/api/v1/health")
+		b.healthy[i].Store(err == nil && response.StatusCode == http.StatusOK)
 		if err == nil {
-			_, _ = io.Copy(io.Discard, answer.Body)
-			answer.Body.Close()
+			_, _ = io.Copy(io.Discard, response.Body)
+			response.Body.Close()
 		}
 		select {
 		case <-time.After(healthInterval):

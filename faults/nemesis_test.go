@@ -176,7 +176,7 @@ func (n *nemesis) restore(nodes []int) error {
 		if err := n.cluster.start(i); err != nil {
 			return err
 		}
-		n.cluster.awaitAnswer(i)
+		n.cluster.awaitResponse(i)
 		return nil
 	})
 }

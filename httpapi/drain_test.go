@@ -39,11 +39,11 @@ func (b *balancer) watch(ctx context.Context) {
 	defer checks.CloseIdleConnections()
 	for ctx.Err() == nil {
 		for _, one := range b.backends {
-			answer, err := checks.Get(one.url + "/api/v1/health")
-			one.healthy.Store(err == nil && answer.StatusCode == http.StatusOK)
+			response, err := checks.Get(one.url + "/api/v1/health")
+			one.healthy.Store(err == nil && response.StatusCode == http.StatusOK)
 			if err == nil {
-				_, _ = io.Copy(io.Discard, answer.Body)
-				answer.Body.Close()
+				_, _ = io.Copy(io.Discard, response.Body)
+				response.Body.Close()
 			}
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -69,15 +69,15 @@ func (b *balancer) post() {
 	}
 	request.GetBody = nil // nor may the client try it twice
 	request.Header.Set("Authorization", "Bearer "+apiToken)
-	answer, err := b.client.Do(request)
+	response, err := b.client.Do(request)
 	if err != nil {
 		b.t.Errorf("a request that failed: %v", err)
 		return
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusAccepted {
-		b.t.Errorf("a request was answered with %s: %s, %v", answer.Status, text, err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusAccepted {
+		b.t.Errorf("a request was answered with %s: %s, %v", response.Status, text, err)
 	}
 	b.answered.Add(1)
 }

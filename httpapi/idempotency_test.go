@@ -181,16 +181,16 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 	a := apiStart(t)
 	var app apiThing
 	a.call("POST", "/app", `{"name":"a"}`, 201, &app)
-	answers, states := make([]string, 32), make([]int, 32)
+	responses, states := make([]string, 32), make([]int, 32)
 	var wg sync.WaitGroup
-	for i := range answers {
+	for i := range responses {
 		wg.Go(func() {
-			states[i], answers[i] = a.postOnce("/app/"+app.ID+"/msg", "k", fmt.Sprintf(`{"eventType":"a","payload":{"n":%d}}`, i%2))
+			states[i], responses[i] = a.postOnce("/app/"+app.ID+"/msg", "k", fmt.Sprintf(`{"eventType":"a","payload":{"n":%d}}`, i%2))
 		})
 	}
 	wg.Wait()
 	made, kept := 0, ""
-	for i, text := range answers {
+	for i, text := range responses {
 		switch {
 		case states[i] == 202 && (kept == "" || text == kept):
 			made, kept = made+1, text

@@ -157,10 +157,10 @@ func TestBodies(t *testing.T) {
 			if _, err := io.WriteString(conn, text); err != nil {
 				t.Fatal(err)
 			}
-			response, answer := a.readResponse(r)
+			response, reply := a.readResponse(r)
 			var m apiThing
-			if err := json.Unmarshal([]byte(answer), &m); err != nil || response.StatusCode != 202 || string(m.Payload) != payload {
-				t.Fatalf("%d bytes, in chunks %t: %s, %v, %.200s", len(body), chunked, response.Status, err, answer)
+			if err := json.Unmarshal([]byte(reply), &m); err != nil || response.StatusCode != 202 || string(m.Payload) != payload {
+				t.Fatalf("%d bytes, in chunks %t: %s, %v, %.200s", len(body), chunked, response.Status, err, reply)
 			}
 		}
 	}
@@ -179,9 +179,9 @@ func TestBodyCutShort(t *testing.T) {
 		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
-		answer, err := io.ReadAll(conn)
-		if err != nil || bytes.Contains(answer, []byte("HTTP/1.1 2")) {
-			t.Errorf("%v %s", err, answer)
+		reply, err := io.ReadAll(conn)
+		if err != nil || bytes.Contains(reply, []byte("HTTP/1.1 2")) {
+			t.Errorf("%v %s", err, reply)
 		}
 	}
 	a.call("GET", "/app/cut", "", 404, nil)

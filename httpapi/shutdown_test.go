@@ -41,15 +41,15 @@ func readPing(conn net.Conn, r *bufio.Reader) (last bool, err error) {
 	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		return false, err
 	}
-	answer, err := http.ReadResponse(r, nil)
+	response, err := http.ReadResponse(r, nil)
 	if err != nil {
 		return false, err
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusNoContent {
-		return false, fmt.Errorf("status %d", answer.StatusCode)
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusNoContent {
+		return false, fmt.Errorf("status %d", response.StatusCode)
 	}
-	return answer.Close, nil
+	return response.Close, nil
 }
 
 func dial(t *testing.T, s *Server) (net.Conn, *bufio.Reader) {
@@ -64,7 +64,7 @@ func dial(t *testing.T, s *Server) (net.Conn, *bufio.Reader) {
 
 // A request that was written before the listener closed is answered, even one on a connection that
 // was idle until then.
-func TestShutdownAnswersWhatWasSent(t *testing.T) {
+func TestShutdownRespondsToWhatWasSent(t *testing.T) {
 	const connections, rounds = 60, 10
 	var answered atomic.Int64
 	for range rounds {

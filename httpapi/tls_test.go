@@ -43,15 +43,15 @@ func TestAPIWithTLS(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	get := func(transport *http.Transport) string {
 		t.Helper()
-		answer, err := (&http.Client{Transport: transport}).Get(url)
+		response, err := (&http.Client{Transport: transport}).Get(url)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer answer.Body.Close()
-		if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		defer response.Body.Close()
+		if _, err := io.Copy(io.Discard, response.Body); err != nil {
 			t.Error(err)
 		}
-		return answer.TLS.PeerCertificates[0].SerialNumber.String()
+		return response.TLS.PeerCertificates[0].SerialNumber.String()
 	}
 	first := get(transport)
 
@@ -72,9 +72,9 @@ func TestAPIWithTLS(t *testing.T) {
 		t.Error("the old connection was not kept")
 	}
 
-	if answer, err := http.Get(strings.Replace(url, "https", "http", 1)); err == nil {
-		answer.Body.Close()
-		t.Errorf("plain HTTP is answered with %s", answer.Status)
+	if response, err := http.Get(strings.Replace(url, "https", "http", 1)); err == nil {
+		response.Body.Close()
+		t.Errorf("plain HTTP is answered with %s", response.Status)
 	}
 	if _, err := http.Get(url); err == nil {
 		t.Error("a client that does not know the CA accepts the certificate")

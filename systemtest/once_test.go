@@ -24,38 +24,38 @@ func (c *caller) post(node int, path, key, body string) (r reply, err error) {
 	}
 	request.Header.Set("Authorization", "Bearer "+systemToken)
 	request.Header.Set("Idempotency-Key", key)
-	answer, err := c.http.Do(request)
+	response, err := c.http.Do(request)
 	if err != nil {
 		return r, err
 	}
-	defer answer.Body.Close()
-	r.status, r.header = answer.StatusCode, answer.Header
-	r.body, err = io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	r.status, r.header = response.StatusCode, response.Header
+	r.body, err = io.ReadAll(response.Body)
 	return r, err
 }
 
 // insisting producers post each event with a key of its own, on one node after the other, until it
 // is acknowledged.
 type insisting struct {
-	mu      sync.Mutex
-	answers []string // by event
-	repeats int
-	wg      sync.WaitGroup
-	over    atomic.Bool
+	mu        sync.Mutex
+	responses []string // by event
+	repeats   int
+	wg        sync.WaitGroup
+	over      atomic.Bool
 }
 
 func (p *insisting) produce(t *testing.T, c *caller) {
 	for !p.over.Load() {
 		p.mu.Lock()
-		event := len(p.answers)
-		p.answers = append(p.answers, "")
+		event := len(p.responses)
+		p.responses = append(p.responses, "")
 		p.mu.Unlock()
 		body := eventBody(event)
 		for try := 1; ; try++ {
 			r, err := c.post(1+rand.IntN(len(c.nodes)), "/app/demo/msg", fmt.Sprint("event-", event), body)
 			if err == nil && r.status == http.StatusAccepted {
 				p.mu.Lock()
-				p.answers[event] = string(r.body)
+				p.responses[event] = string(r.body)
 				p.repeats += try - 1
 				p.mu.Unlock()
 				break
@@ -77,7 +77,7 @@ func eventBody(event int) string {
 func (p *insisting) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.answers)
+	return len(p.responses)
 }
 
 // What is posted again and again with one key, while leaders are killed, is applied once, and each
@@ -102,10 +102,10 @@ func TestIdempotencyKeysThroughLostLeaders(t *testing.T) {
 	}
 	p.over.Store(true)
 	p.wg.Wait()
-	t.Logf("%d events, %d repetitions", len(p.answers), p.repeats)
+	t.Logf("%d events, %d repetitions", len(p.responses), p.repeats)
 
-	if got := c.events(t, 1+rand.IntN(clusterSize)); len(got) != len(p.answers) {
-		t.Errorf("%d events were sent, and %d are kept", len(p.answers), len(got))
+	if got := c.events(t, 1+rand.IntN(clusterSize)); len(got) != len(p.responses) {
+		t.Errorf("%d events were sent, and %d are kept", len(p.responses), len(got))
 	} else {
 		for event, times := range got {
 			if times != 1 {
@@ -114,10 +114,10 @@ func TestIdempotencyKeysThroughLostLeaders(t *testing.T) {
 		}
 	}
 	for range 30 {
-		event, node := rand.IntN(len(p.answers)), 1+rand.IntN(clusterSize)
+		event, node := rand.IntN(len(p.responses)), 1+rand.IntN(clusterSize)
 		r, err := c.post(node, "/app/demo/msg", fmt.Sprint("event-", event), eventBody(event))
-		if err != nil || r.status != 202 || string(r.body) != p.answers[event] {
-			t.Errorf("event %d was answered %s, and then by n%d %d %s %v", event, p.answers[event], node, r.status, r.body, err)
+		if err != nil || r.status != 202 || string(r.body) != p.responses[event] {
+			t.Errorf("event %d was answered %s, and then by n%d %d %s %v", event, p.responses[event], node, r.status, r.body, err)
 		}
 	}
 }
@@ -202,13 +202,13 @@ func TestKeysOnAllNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("Authorization", "Bearer "+token)
-		answer, err := c.http.Do(request)
+		response, err := c.http.Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer answer.Body.Close()
-		_, _ = io.Copy(io.Discard, answer.Body)
-		return answer.StatusCode
+		defer response.Body.Close()
+		_, _ = io.Copy(io.Discard, response.Body)
+		return response.StatusCode
 	}
 	for range 20 {
 		node := 1 + rand.IntN(clusterSize)

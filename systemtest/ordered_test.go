@@ -109,7 +109,7 @@ func TestOrderThroughLostLeaders(t *testing.T) {
 		for event := range events {
 			key := fmt.Sprint("k", event%5)
 			body := fmt.Sprintf(`{"eventType": "a", "orderingKey": %q, "payload": {"event": %d, "key": %q}}`, key, event, key)
-			if answer, err := c.call(1+event%clusterSize, "POST", "/app/demo/msg", body); err == nil && answer.status == http.StatusAccepted {
+			if response, err := c.call(1+event%clusterSize, "POST", "/app/demo/msg", body); err == nil && response.status == http.StatusAccepted {
 				acknowledged++
 			}
 			time.Sleep(20 * time.Millisecond)

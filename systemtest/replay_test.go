@@ -51,8 +51,8 @@ func TestReplaySurvivesLeaders(t *testing.T) {
 		c.awaitHealth(t, 1, 2, 3)
 	}
 	apitest.WaitFor(t, "the replay is finished", func() bool {
-		answer, err := c.call(3, "GET", "/background-task/"+task.ID, "")
-		return err == nil && json.Unmarshal(answer.body, &task) == nil && task.Status == "finished"
+		response, err := c.call(3, "GET", "/background-task/"+task.ID, "")
+		return err == nil && json.Unmarshal(response.body, &task) == nil && task.Status == "finished"
 	})
 	checkDelivered(t, l, r)
 	_, duplicates := r.count()

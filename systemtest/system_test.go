@@ -59,13 +59,13 @@ func (c *caller) call(node int, method, path, body string) (r reply, err error) 
 		return r, err
 	}
 	request.Header.Set("Authorization", "Bearer "+systemToken)
-	answer, err := c.http.Do(request)
+	response, err := c.http.Do(request)
 	if err != nil {
 		return r, err
 	}
-	defer answer.Body.Close()
-	r.status, r.header = answer.StatusCode, answer.Header
-	r.body, err = io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	r.status, r.header = response.StatusCode, response.Header
+	r.body, err = io.ReadAll(response.Body)
 	return r, err
 }
 

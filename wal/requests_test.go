@@ -72,7 +72,7 @@ const (
 	knowsNoMore
 )
 
-func (m *requestModel) answer(index uint64, c *Command) int {
+func (m *requestModel) expected(index uint64, c *Command) int {
 	before, applied := m.applied[c.Request]
 	remembered := applied && before.index+requestWindow > m.last
 	switch {
@@ -146,7 +146,7 @@ func TestRequestsFollowModel(t *testing.T) {
 func (m *requestModel) compare(t *testing.T, index uint64, c *Command, reply []byte) {
 	t.Helper()
 	before := m.applied[c.Request]
-	switch m.answer(index, c) {
+	switch m.expected(index, c) {
 	case repliesAgain:
 		if !bytes.Equal(reply, before.reply) {
 			t.Fatalf("entry %d: request %x since %d got %x, not %x again", index, c.Request, c.Since, reply, before.reply)

@@ -151,9 +151,9 @@ func (c *contract) check(request *http.Request, sent []byte, response *http.Resp
 	if asked.Header.Get("Content-Type") == "" {
 		asked.Header.Set("Content-Type", "application/json") // nodes do not ask for it
 	}
-	answered := *response
-	answered.Body = io.NopCloser(bytes.NewReader(got))
-	if valid, faults := c.responses.ValidateHttpResponse(asked, &answered); !valid {
+	restored := *response
+	restored.Body = io.NopCloser(bytes.NewReader(got))
+	if valid, faults := c.responses.ValidateHttpResponse(asked, &restored); !valid {
 		return fmt.Errorf("the answer %d is not as the document says: %s\n%.2000s", response.StatusCode, explain(faults), got)
 	}
 	if response.StatusCode >= 300 {
@@ -177,8 +177,8 @@ func unknownOperation(response *http.Response, got []byte) error {
 
 // checkError asks for an error in the format of the API.
 func checkError(response *http.Response, got []byte) error {
-	var answer struct{ Code, Detail string }
-	if err := json.Unmarshal(got, &answer); err != nil || answer.Code == "" || answer.Detail == "" {
+	var problem struct{ Code, Detail string }
+	if err := json.Unmarshal(got, &problem); err != nil || problem.Code == "" || problem.Detail == "" {
 		return fmt.Errorf("the answer %d is not an error in the format of the API: %s", response.StatusCode, got)
 	}
 	return nil

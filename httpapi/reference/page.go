@@ -90,9 +90,9 @@ func (p page) operation(path, method string, o object, shared []any) operation {
 	}
 	op.Body = o.Object("requestBody").Object("content").Object("application/json").Object("schema")
 	for _, m := range o.Object("responses") {
-		answer := p.resolve(m.Value.(object))
-		op.Responses = append(op.Responses, response{m.Name, answer.Text("description"),
-			answer.Object("content").Object("application/json").Object("schema")})
+		resolved := p.resolve(m.Value.(object))
+		op.Responses = append(op.Responses, response{m.Name, resolved.Text("description"),
+			resolved.Object("content").Object("application/json").Object("schema")})
 	}
 	return op
 }
