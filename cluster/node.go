@@ -118,6 +118,7 @@ func (n *Node) startRaft() error {
 	n.wg.Go(func() { n.batches.run(n.ctx) })
 	n.wg.Go(n.abandonOldLeaders)
 	n.wg.Go(n.watchMembers)
+	n.wg.Go(n.watchSilence)
 	n.wg.Go(func() { n.log.Scrub(n.ctx) })
 	n.wg.Go(n.shorten)
 	n.wg.Go(n.belong)
@@ -125,15 +126,12 @@ func (n *Node) startRaft() error {
 	return n.hurry()
 }
 
-// hurry makes a node that is alone lead at once, as it can't disturb another node: Raft checks its
-// timer when the timeout changes.
+// hurry makes a node that is alone lead at once, as it can't disturb another node.
 func (n *Node) hurry() error {
 	if servers := n.servers(); len(servers) != 1 || servers[0].Server != n.identity.Server {
 		return nil
 	}
-	c := n.raft.ReloadableConfig()
-	c.HeartbeatTimeout -= time.Millisecond
-	return n.raft.ReloadConfig(c)
+	return n.checkElectionTimer()
 }
 
 func raftConfig(config Config, server string, news chan bool) *raft.Config {
@@ -144,10 +142,8 @@ func raftConfig(config Config, server string, news chan bool) *raft.Config {
 	c.NoSnapshotRestoreOnStart = true // the state machine is already on disk
 	c.NoLegacyTelemetry = true
 	c.BatchApplyCh = true
-	c.LeaderLeaseTimeout = 750 * time.Millisecond
-	// An election begins when all followers have not heard the leader for one to two times this
-	// long.
-	c.HeartbeatTimeout, c.ElectionTimeout = 800*time.Millisecond, 800*time.Millisecond
+	c.LeaderLeaseTimeout = leaseTimeout
+	c.HeartbeatTimeout, c.ElectionTimeout = electionTimeout, electionTimeout
 	c.SnapshotInterval = 5 * time.Second // it costs nothing and allows the log to be cut
 	c.SnapshotThreshold = 1024
 	c.TrailingLogs = 1         // raftlog.Store decides how much to keep

@@ -66,18 +66,25 @@ type node struct {
 }
 
 // freeAddress lies below the ports that the system gives to outgoing connections, one of which
-// might take it before a node does.
+// might take it before a node does. No address is returned twice: nobody listens there yet.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(10000))); err == nil {
-			defer l.Close()
-			return l.Addr().String()
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(10000))
+		if _, again := addresses.LoadOrStore(address, true); again {
+			continue
+		}
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
 		}
 	}
 	t.Fatal("found no free port")
 	return ""
 }
+
+// addresses are those that freeAddress has tried.
+var addresses sync.Map
 
 // newCluster writes the configurations; the nodes reach each other through the network's proxies
 // only.
