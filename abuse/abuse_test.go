@@ -111,7 +111,7 @@ func (w *world) suffer(t *testing.T, a abuse, quiet state) result {
 	r.took = time.Since(begin)
 	w.awaitWell()
 	for _, n := range w.nodes {
-		if !n.process.Alive() {
+		if !n.process.IsAlive() {
 			t.Fatalf("%s has ended: %v", n.name, n.process.Cmd.ProcessState)
 		}
 		_, peak := n.memory(t)

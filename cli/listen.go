@@ -48,7 +48,7 @@ signature was not valid.`,
   hookwheel listen --count 1 --json | jq -r .body`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.fault.any() && !cmd.Flags().Changed("fail-rate") {
+			if o.fault.isSet() && !cmd.Flags().Changed("fail-rate") {
 				o.fault.rate = 1
 			}
 			return o.run(cmd)

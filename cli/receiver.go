@@ -43,8 +43,8 @@ func (f *fault) validate() error {
 	return nil
 }
 
-// any reports whether a way to fail was chosen.
-func (f *fault) any() bool { return f.hang || f.drip || f.reset || f.status >= 300 }
+// isSet reports whether a way to fail was chosen.
+func (f *fault) isSet() bool { return f.hang || f.drip || f.reset || f.status >= 300 }
 
 // choose returns how to respond to the next request: a status, or what to do instead.
 func (f *fault) choose() (status int, instead string) {

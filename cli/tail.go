@@ -107,7 +107,7 @@ func followTail(ctx context.Context, c *client, query url.Values, notes io.Write
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case !begun || refused(err):
+		case !begun || isFinal(err):
 			return cmp.Or(err, io.ErrUnexpectedEOF)
 		case err != nil:
 			fmt.Fprintf(notes, "%v; reconnecting\n", err)
@@ -120,8 +120,8 @@ func followTail(ctx context.Context, c *client, query url.Values, notes io.Write
 	}
 }
 
-// refused reports whether a node would respond to a retry in the same way.
-func refused(err error) bool {
+// isFinal reports whether a node would respond to a retry in the same way.
+func isFinal(err error) bool {
 	switch webhook.ErrorCode(err) {
 	case webhook.CodeUnauthorized, webhook.CodeForbidden, webhook.CodeNotFound:
 		return true

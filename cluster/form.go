@@ -288,7 +288,7 @@ func (n *Node) keepPlace() {
 			continue
 		}
 		absent = 0
-		if n.inPlace() {
+		if n.isInPlace() {
 			continue
 		}
 		if err := n.claimPlace(); err != nil && n.ctx.Err() == nil {
@@ -299,7 +299,7 @@ func (n *Node) keepPlace() {
 
 // placePause is short while this node catches up to get its vote.
 func (n *Node) placePause() time.Duration {
-	if n.inPlace() {
+	if n.isInPlace() {
 		return placeInterval
 	}
 	return formInterval
@@ -318,8 +318,9 @@ func (n *Node) leaderSeen() *Status {
 	return nil
 }
 
-// inPlace reports whether the Raft configuration lists this node with the membership that it wants.
-func (n *Node) inPlace() bool {
+// isInPlace reports whether the Raft configuration lists this node with the membership that it
+// wants.
+func (n *Node) isInPlace() bool {
 	for _, s := range n.servers() {
 		if s.Server == n.identity.Server {
 			return s.Address == n.config.Address && s.Voter == n.config.Voter

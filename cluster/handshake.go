@@ -341,7 +341,7 @@ func splitRaftAddress(a raft.ServerAddress) (server, address string) {
 	return server, address
 }
 
-// lookedOnly reports whether a handshake ended because the other side only probed the port.
-func lookedOnly(err error) bool {
+// isPortProbe reports whether a handshake ended because the other side only probed the port.
+func isPortProbe(err error) bool {
 	return errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 }

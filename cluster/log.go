@@ -39,7 +39,7 @@ func (l *raftLog) Write(line []byte) (int, error) {
 		}
 	}
 	text = strings.TrimSpace(strings.TrimPrefix(text, "[INFO]"))
-	if level == slog.LevelDebug || l.said.now(withoutDigits(text)) {
+	if level == slog.LevelDebug || l.said.isNew(withoutDigits(text)) {
 		l.log.Log(context.Background(), level, text)
 	}
 	return len(line), nil
@@ -63,7 +63,7 @@ type warnings struct {
 }
 
 func (w *warnings) log(text string, args ...any) {
-	if w.said.now(withoutDigits(text)) {
+	if w.said.isNew(withoutDigits(text)) {
 		w.logger.Warn(text, args...)
 	}
 }
@@ -79,8 +79,8 @@ type once struct {
 	said map[string]time.Time
 }
 
-// now reports whether to log a text now.
-func (o *once) now(text string) bool {
+// isNew reports whether to log a text now.
+func (o *once) isNew(text string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if last, ok := o.said[text]; ok && time.Since(last) < sayInterval {

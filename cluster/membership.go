@@ -121,9 +121,9 @@ func (g *guests) mostCommon() *guest {
 	return g.doorstep[slices.IndexFunc(g.doorstep, func(other *guest) bool { return other.from == crowd.from })]
 }
 
-// comeIn moves a connection off the doorstep after its handshake has succeeded. It returns false if
+// enter moves a connection off the doorstep after its handshake has succeeded. It returns false if
 // there is no room for the connection.
-func (g *guests) comeIn(c *guest, as string) bool {
+func (g *guests) enter(c *guest, as string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if c.pushed || g.closed {

@@ -73,7 +73,7 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 		}
 		return &raft.SnapshotMeta{ID: id}, received{file}, nil
 	}
-	if !s.node.somebodyLags() { // Raft opens a snapshot before it dials: for a dead follower the work would be wasted
+	if !s.node.isAnyMemberBehind() { // Raft opens a snapshot before it dials: for a dead follower the work would be wasted
 		return nil, nil, errors.New("no follower that lags behind the log answers")
 	}
 	state, size, content, err := s.machine.OpenSnapshot()
@@ -83,10 +83,10 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 	return metaOf(state, size), &outgoing{ReadCloser: content, store: s, index: state.Index, size: size}, nil
 }
 
-// somebodyLags reports whether a node that responds is behind the beginning of our log, or receives
-// no entries although it could. Such a node has installed our state, but its response was lost:
-// Raft still believes that it is far behind, until the state is sent again.
-func (n *Node) somebodyLags() bool {
+// isAnyMemberBehind reports whether a node that responds is behind the beginning of our log, or
+// receives no entries although it could. Such a node has installed our state, but its response was
+// lost: Raft still believes that it is far behind, until the state is sent again.
+func (n *Node) isAnyMemberBehind() bool {
 	first, err := n.log.FirstIndex()
 	if err != nil {
 		return false

@@ -476,19 +476,19 @@ func TestDoorstep(t *testing.T) {
 	if a, b := networkOf(&net.TCPAddr{IP: net.ParseIP("2001:db8::1")}), networkOf(&net.TCPAddr{IP: net.ParseIP("2001:db8::ffff")}); a != b {
 		t.Errorf("%s and %s are one network", a, b)
 	}
-	if !g.comeIn(member, "n2.1") || g.comeIn(first, "n9.1") {
+	if !g.enter(member, "n2.1") || g.enter(first, "n9.1") {
 		t.Error("the member does not get in, or the displaced connection does")
 	}
 	for range maxEntries {
-		if !g.comeIn(here("10.0.0.3"), forEntry) {
+		if !g.enter(here("10.0.0.3"), forEntry) {
 			t.Fatal("there should be room")
 		}
 	}
-	if g.comeIn(here("10.0.0.3"), forEntry) {
+	if g.enter(here("10.0.0.3"), forEntry) {
 		t.Error("there is room for too many entry connections")
 	}
 	for range maxPerMember {
-		if !g.comeIn(here("10.0.0.2"), "n2.1") {
+		if !g.enter(here("10.0.0.2"), "n2.1") {
 			t.Fatal("a member always gets in")
 		}
 	}

@@ -81,7 +81,7 @@ func (l *listener) sort(arrived *guest) {
 	if h.For == forEntry {
 		as = forEntry
 	}
-	if !l.guests.comeIn(arrived, as) {
+	if !l.guests.enter(arrived, as) {
 		n.tellRefused(arrived, h.From, refused(reasonCrowded, "too many connections of nodes that ask about the cluster"))
 		return
 	}
@@ -112,7 +112,7 @@ func (n *Node) tellRefused(from *guest, server string, err error) {
 		reason, err = reasonCrowded, errors.New("too many concurrent connections that have not authenticated yet")
 	case errors.As(err, &known):
 		reason = known.reason
-	case lookedOnly(err):
+	case isPortProbe(err):
 		return
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		reason = reasonTimeout
@@ -133,7 +133,7 @@ func (n *Node) secure(conn net.Conn) (net.Conn, error) {
 	secured := tls.Server(conn, config)
 	ctx, cancel := context.WithTimeout(n.ctx, handshakeTimeout)
 	defer cancel()
-	if err := secured.HandshakeContext(ctx); err != nil && !lookedOnly(err) && ctx.Err() == nil {
+	if err := secured.HandshakeContext(ctx); err != nil && !isPortProbe(err) && ctx.Err() == nil {
 		return nil, refused(reasonTLS, "TLS: %v", err)
 	} else if err != nil {
 		return nil, err

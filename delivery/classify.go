@@ -36,8 +36,8 @@ const (
 var reasons = []reason{reasonSuccess, reasonStatus, reasonTimeout, reasonDNS, reasonTLS, reasonConnect, reasonProxy, reasonBlocked,
 	reasonSecret, reasonProtocol, reasonNetwork, reasonLocal, reasonRevoked}
 
-// ours reports whether nothing was sent, for a reason that only our operator can fix.
-func (r reason) ours() bool { return r == reasonSecret || r == reasonProxy || r == reasonLocal }
+// isOurFault reports whether nothing was sent, for a reason that only our operator can fix.
+func (r reason) isOurFault() bool { return r == reasonSecret || r == reasonProxy || r == reasonLocal }
 
 // Texts for customers in place of details that would reveal our network, or that do not concern
 // them.

@@ -59,7 +59,7 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) Write(p []byte) (int, error) {
 	begins := c.idle
 	c.idle = false
-	if begins && c.over() {
+	if begins && c.isOver() {
 		return 0, errStale
 	}
 	n, err := c.Conn.Write(p)
@@ -73,10 +73,10 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 }
 
-// over reports whether an idle connection was closed, or has unsolicited data to read, such as a
+// isOver reports whether an idle connection was closed, or has unsolicited data to read, such as a
 // 408 or TLS's close_notify. Such data means that the connection is about to be closed, and would
 // be mistaken for a response.
-func (c *conn) over() bool {
+func (c *conn) isOver() bool {
 	var err error
 	controlErr := c.raw.Control(func(fd uintptr) {
 		_, _, err = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)

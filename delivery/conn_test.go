@@ -47,7 +47,7 @@ func waitIdle(t *testing.T, s *Sender, want bool) {
 		s.dialer.mu.Lock()
 		all := true
 		for c := range s.dialer.open {
-			all = all && c.over() == want
+			all = all && c.isOver() == want
 		}
 		s.dialer.mu.Unlock()
 		if all {

@@ -204,7 +204,7 @@ func (d *dialer) connectTo(ctx context.Context, proxy *url.URL, address string) 
 		first = proxyAddress(proxy)
 	}
 	plain, err := new(net.Dialer).DialContext(ctx, "tcp", first)
-	if exhausted(err) && d.idle.clear() {
+	if isExhausted(err) && d.idle.clear() {
 		plain, err = new(net.Dialer).DialContext(ctx, "tcp", first)
 	}
 	if err != nil {

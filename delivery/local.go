@@ -18,14 +18,14 @@ var errNoRoute = errors.New("this machine has no route to any network")
 // resources are the errors of a kernel that has run out of a resource.
 var resources = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EAGAIN, syscall.ENETDOWN}
 
-// exhausted reports whether this machine lacked descriptors, memory, ports or its network.
-func exhausted(err error) bool {
-	return slices.ContainsFunc(resources, func(errno syscall.Errno) bool { return errors.Is(err, errno) }) || portless(err)
+// isExhausted reports whether this machine lacked descriptors, memory, ports or its network.
+func isExhausted(err error) bool {
+	return slices.ContainsFunc(resources, func(errno syscall.Errno) bool { return errors.Is(err, errno) }) || isOutOfPorts(err)
 }
 
-// unreachable reports whether a query did not reach a name server. The errors of net's resolver can
-// be told apart only by their texts.
-func unreachable(err *net.DNSError) bool {
+// isUnreachable reports whether a query did not reach a name server. The errors of net's resolver
+// can be told apart only by their texts.
+func isUnreachable(err *net.DNSError) bool {
 	ours := append([]syscall.Errno{syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL}, resources...)
 	return slices.ContainsFunc(ours, func(errno syscall.Errno) bool { return strings.Contains(err.Err, errno.Error()) })
 }
@@ -33,25 +33,25 @@ func unreachable(err *net.DNSError) bool {
 // local returns what this machine lacks if that caused err; otherwise nil.
 func local(err error) error {
 	switch {
-	case exhausted(err), errors.Is(err, errNoNameServer):
+	case isExhausted(err), errors.Is(err, errNoNameServer):
 		return err
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL):
-		if !routed("udp4", "198.41.0.4:53") && !routed("udp6", "[2001:503:ba3e::2:30]:53") { // a root name server
+		if !hasRoute("udp4", "198.41.0.4:53") && !hasRoute("udp6", "[2001:503:ba3e::2:30]:53") { // a root name server
 			return errors.Join(errNoRoute, err)
 		}
 	}
 	return nil
 }
 
-// portless reports whether no port was left for a connection. The same error can mean that this
+// isOutOfPorts reports whether no port was left for a connection. The same error can mean that this
 // machine has no address of the family.
-func portless(err error) bool {
+func isOutOfPorts(err error) bool {
 	var op *net.OpError
-	return errors.Is(err, syscall.EADDRNOTAVAIL) && errors.As(err, &op) && op.Addr != nil && routed("udp", op.Addr.String())
+	return errors.Is(err, syscall.EADDRNOTAVAIL) && errors.As(err, &op) && op.Addr != nil && hasRoute("udp", op.Addr.String())
 }
 
-// routed reports whether this machine has a route to an address. It sends no packet.
-func routed(network, address string) bool {
+// hasRoute reports whether this machine has a route to an address. It sends no packet.
+func hasRoute(network, address string) bool {
 	c, err := net.Dial(network, address)
 	if err != nil {
 		return false
@@ -66,7 +66,7 @@ func worse(a, b error) error {
 	says := func(err error) bool {
 		return !errors.Is(err, syscall.ENETUNREACH) && !errors.Is(err, syscall.EADDRNOTAVAIL) && !errors.Is(err, context.Canceled)
 	}
-	if a == nil || exhausted(b) && !exhausted(a) || says(b) && !says(a) {
+	if a == nil || isExhausted(b) && !isExhausted(a) || says(b) && !says(a) {
 		return b
 	}
 	return a

@@ -102,7 +102,7 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 			continue
 		}
 		f := p.sender.begin(d)
-		if !s.Current(&d) { // changes from now on revoke it
+		if !s.IsCurrent(&d) { // changes from now on revoke it
 			f.revoke()
 		}
 		a, why, verdict := p.sender.send(f)
@@ -120,7 +120,7 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 // returns. Attempts whose whole request the receiver has are not aborted: they only wait for its
 // response, which counts.
 func (p *Pool) Revoke(endpoint webhook.ID, s *scheduler.Scheduler) {
-	p.sender.revoke(endpoint, s.Current)
+	p.sender.revoke(endpoint, s.IsCurrent)
 }
 
 // RevokeMessage does the same for a message whose payload was expunged.

@@ -57,7 +57,7 @@ func (d *dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) 
 func (d *dialer) whose(err error, began time.Time) error {
 	var dns *net.DNSError
 	switch {
-	case !errors.As(err, &dns) || !dns.IsTimeout && !unreachable(dns):
+	case !errors.As(err, &dns) || !dns.IsTimeout && !isUnreachable(dns):
 		d.answered.Store(time.Now().UnixNano())
 		return err
 	case d.answered.Load() > began.UnixNano() || errors.Is(err, context.Canceled):
@@ -66,7 +66,7 @@ func (d *dialer) whose(err error, began time.Time) error {
 	ctx, cancel := context.WithTimeout(context.Background(), controlPatience)
 	defer cancel()
 	_, controlErr := d.resolver.LookupNS(ctx, ".")
-	if errors.As(controlErr, &dns) && (dns.IsTimeout || unreachable(dns)) {
+	if errors.As(controlErr, &dns) && (dns.IsTimeout || isUnreachable(dns)) {
 		return errors.Join(errNoNameServer, err)
 	}
 	d.answered.Store(time.Now().UnixNano())

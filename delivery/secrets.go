@@ -108,7 +108,7 @@ func (o *opened) appendSignatures(dst []byte, now time.Time, id string, timestam
 // shared returns the symmetric keys that have not expired, the current one first.
 func (o *opened) shared(now time.Time) (list []webhook.SigningKey) {
 	for i := range o.keys {
-		if key := &o.keys[i]; key.inForce(now) && !key.Asymmetric() {
+		if key := &o.keys[i]; key.inForce(now) && !key.IsAsymmetric() {
 			list = append(list, key.SigningKey)
 		}
 	}

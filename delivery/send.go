@@ -82,7 +82,7 @@ func (s *Sender) exchange(f *flight, o *opened, now time.Time, response *fasthtt
 	if err != nil {
 		why, text := classifyError(err, s.timeout)
 		a.Response = []byte(text)
-		if why.ours() {
+		if why.isOurFault() {
 			s.complaints.make(why, f.delivery.Endpoint, err)
 		}
 		return why

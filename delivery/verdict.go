@@ -27,7 +27,7 @@ func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time
 	if why != reasonSuccess {
 		v.Text = failureText(a, why)
 		v.Overload = overloads(a.StatusCode, why)
-		v.SenderFault = why.ours()
+		v.SenderFault = why.isOurFault()
 		v.Revoked = why == reasonRevoked
 	}
 	if a.StatusCode == 0 {

@@ -187,7 +187,7 @@ func listEventTypes(r *request) (*response, error) {
 		return nil, err
 	}
 	list, more, err := r.store().EventTypes(page, func(t *webhook.EventType) bool {
-		return (archived || !t.Archived) && r.sees(t)
+		return (archived || !t.Archived) && r.canSee(t)
 	})
 	if err != nil {
 		return nil, err

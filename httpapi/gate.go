@@ -75,7 +75,7 @@ func (g *gate) Accept() (net.Conn, error) {
 	for {
 		c, err := g.AcceptTCP()
 		switch {
-		case err == nil && (g.beyond(c) || g.open.count() >= g.limit) && !g.makeRoom():
+		case err == nil && (g.isBeyondReserve(c) || g.open.count() >= g.limit) && !g.makeRoom():
 			_ = c.Close() // nothing was written to it
 			continue
 		case err == nil:
@@ -94,10 +94,10 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 }
 
-// beyond reports whether a connection has taken a descriptor that is kept for other things. A
-// system gives out the lowest one that is free, so by its number all those below are in use,
-// whatever for.
-func (g *gate) beyond(c *net.TCPConn) (beyond bool) {
+// isBeyondReserve reports whether a connection has taken a descriptor that is kept for other
+// things. A system gives out the lowest one that is free, so by its number all those below are in
+// use, whatever for.
+func (g *gate) isBeyondReserve(c *net.TCPConn) (beyond bool) {
 	if g.ceiling == 0 {
 		return false
 	}

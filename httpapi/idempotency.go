@@ -55,8 +55,8 @@ func (r *request) contextOf(change string) context.Context {
 	return additional.Context(ctx)
 }
 
-// repeated reports whether the last change of the request had taken effect before.
-func (r *request) repeated() bool {
+// isRepetition reports whether the last change of the request had taken effect before.
+func (r *request) isRepetition() bool {
 	key := r.idempotencyKey()
 	return key != nil && key.Repeated
 }
@@ -72,7 +72,7 @@ func (r *request) performOnce(h handler) (*response, error) {
 		return respondKept(r, kept, err)
 	}
 	limit := r.server.kept
-	if !limit.room(r.caller, time.Now()) {
+	if !limit.hasRoom(r.caller, time.Now()) {
 		return nil, errKeptFull
 	}
 	resp, err := h(r)
@@ -104,8 +104,8 @@ var errKeptFull = &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf(
 	"The responses that are kept under this application's idempotency keys take the %d MiB that they may take in %.0f hours. "+
 		"Send requests without Idempotency-Key, or make fewer of them.", keptBytes>>20, wal.IdempotencyWindow.Hours())}
 
-// room reports whether a response may be kept. Operators are not limited.
-func (k *keptResponses) room(caller *webhook.APIKey, now time.Time) bool {
+// hasRoom reports whether a response may be kept. Operators are not limited.
+func (k *keptResponses) hasRoom(caller *webhook.APIKey, now time.Time) bool {
 	return caller.Role != webhook.RoleApplication || k.take(caller.App, 1, 0, now)
 }
 

@@ -32,7 +32,7 @@ func (a *authenticator) jwt(token string) (*webhook.APIKey, error) {
 	var c claims
 	parsed, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return secret, nil },
 		jwt.WithValidMethods([]string{"HS256", "HS384", "HS512"}), jwt.WithLeeway(jwtLeeway), jwt.WithIssuedAt())
-	if err != nil || !c.meant(parsed) {
+	if err != nil || !c.isForUs(parsed) {
 		return nil, errToken
 	}
 	if strings.HasPrefix(c.Subject, "org_") {
@@ -46,15 +46,15 @@ func (a *authenticator) jwt(token string) (*webhook.APIKey, error) {
 		return nil, err
 	}
 	app, err := a.config.Store.Application(c.Subject)
-	if err != nil || c.void(app) {
+	if err != nil || c.isRevoked(app) {
 		return nil, errToken
 	}
 	return &webhook.APIKey{Name: c.Subject, Role: webhook.RoleApplication, App: app.ID, FeatureFlags: c.FeatureFlags, ExpiresAt: c.expiry()}, nil
 }
 
-// meant reports whether a token has no audience, as this server has no name (RFC 7519, 4.1.3), and
-// no critical extension, as it supports none (RFC 7515, 4.1.11).
-func (c *claims) meant(token *jwt.Token) bool {
+// isForUs reports whether a token has no audience, as this server has no name (RFC 7519, 4.1.3),
+// and no critical extension, as it supports none (RFC 7515, 4.1.11).
+func (c *claims) isForUs(token *jwt.Token) bool {
 	_, critical := token.Header["crit"]
 	return len(c.Audience) == 0 && !critical
 }
@@ -66,9 +66,9 @@ func (c *claims) expiry() (t time.Time) {
 	return t
 }
 
-// void reports whether all tokens of the application were expired after this one was issued. Tokens
-// of the same second, or without a time, may be older.
-func (c *claims) void(app *webhook.Application) bool {
+// isRevoked reports whether all tokens of the application were expired after this one was issued.
+// Tokens of the same second, or without a time, may be older.
+func (c *claims) isRevoked(app *webhook.Application) bool {
 	if app.TokensSince.IsZero() || time.Now().Before(app.TokensUntil) {
 		return false
 	}

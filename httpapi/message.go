@@ -251,7 +251,7 @@ func send(r *request, m *webhook.Message) (err error) {
 	if m.ID, err = r.writer().CreateMessage(r.context(), m); err != nil {
 		return err
 	}
-	if !r.repeated() {
+	if !r.isRepetition() {
 		r.server.accepted.Inc()
 	}
 	return nil

@@ -146,13 +146,13 @@ func (r *request) eventType() (*webhook.EventType, error) {
 // visibleEventType returns an event type unless the caller lacks its feature flag.
 func (r *request) visibleEventType(name string) (*webhook.EventType, error) {
 	t, err := r.store().EventType(name)
-	if err == nil && !r.sees(t) {
+	if err == nil && !r.canSee(t) {
 		return nil, &webhook.Error{Code: webhook.CodeNotFound, Detail: "Event type not found"}
 	}
 	return t, err
 }
 
-func (r *request) sees(t *webhook.EventType) bool {
+func (r *request) canSee(t *webhook.EventType) bool {
 	return !r.byCustomer() || t.VisibleTo(r.caller.FeatureFlags)
 }
 

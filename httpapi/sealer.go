@@ -65,11 +65,11 @@ func (s sealer) openHeaders(e *webhook.Endpoint) (headers webhook.Headers, err e
 // keyring.
 func (s sealer) isCurrent(e *webhook.Endpoint) bool {
 	for i := range e.Keys {
-		if !s.keyring.Current(e.Keys[i].Sealed) {
+		if !s.keyring.IsCurrent(e.Keys[i].Sealed) {
 			return false
 		}
 	}
-	return len(e.Headers) == 0 || s.keyring.Current(e.Headers)
+	return len(e.Headers) == 0 || s.keyring.IsCurrent(e.Headers)
 }
 
 // reseal seals a secret with the first key of the keyring.

@@ -81,7 +81,7 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	n.pool = delivery.NewPool(delivery.Config{
 		Timeout: config.Delivery.Timeout, Workers: config.Delivery.Workers, Allow: config.Delivery.Allow, Deny: config.Delivery.Deny,
 		Proxy: config.Delivery.Proxy, NoProxy: config.Delivery.NoProxy,
-		Paused:    n.store.Critical,
+		Paused:    n.store.IsCritical,
 		UserAgent: "Hookwheel/" + version, Keyring: keyring, Logger: log, Metrics: metrics,
 		Clock: func() time.Time { return n.cluster.Now() }, // it runs when this node leads
 	}, n.writer)

@@ -57,7 +57,7 @@ func (n *Node) reportSpace(stop <-chan struct{}) {
 			n.log.Info("there is room for new events again", "dataBytes", n.store.Used(), "storeBytes", n.store.Size())
 		}
 		full = reason != ""
-		switch critical := n.store.Critical(); {
+		switch critical := n.store.IsCritical(); {
 		case critical && !paused:
 			n.log.Error("the disk is nearly full: no attempts are made until there is room to record them")
 			paused = true

@@ -70,7 +70,7 @@ func (b *breaker) rest(until time.Time) {
 // failure counts a failed attempt; probe reports whether it was a probe.
 func (b *breaker) failure(now time.Time, p *BreakerPolicy, text string, probe bool) {
 	h := &b.health
-	if h.FailingSince.IsZero() || b.silent(now, p) {
+	if h.FailingSince.IsZero() || b.isSilent(now, p) {
 		b.restart(now)
 	}
 	h.LastFailure = text[:min(len(text), maxFailureText)]
@@ -145,17 +145,17 @@ func (b *breaker) restart(now time.Time) {
 	b.health.FailingSince = now.Truncate(time.Millisecond).UTC()
 }
 
-// silent reports whether there were so few attempts recently that earlier failures say nothing
+// isSilent reports whether there were so few attempts recently that earlier failures say nothing
 // about the time since. A parked endpoint is never silent: every leader keeps probing it.
-func (b *breaker) silent(now time.Time, p *BreakerPolicy) bool {
+func (b *breaker) isSilent(now time.Time, p *BreakerPolicy) bool {
 	if b.failedAt.IsZero() {
 		return !b.health.Parked
 	}
 	return now.Sub(b.failedAt) > max(p.Disable/2, 2*p.MaxProbe)
 }
 
-// exhausted reports whether the endpoint has failed for so long that it must be disabled.
-func (b *breaker) exhausted(now time.Time, p *BreakerPolicy) bool {
+// isExhausted reports whether the endpoint has failed for so long that it must be disabled.
+func (b *breaker) isExhausted(now time.Time, p *BreakerPolicy) bool {
 	return p.Disable > 0 && !b.health.FailingSince.IsZero() && now.Sub(b.health.FailingSince) >= p.Disable
 }
 

@@ -37,7 +37,7 @@ func TestBreaker(t *testing.T) {
 		}
 		waited = next
 	}
-	if b.exhausted(now, &p) || !b.exhausted(now.Add(p.Disable), &p) {
+	if b.isExhausted(now, &p) || !b.isExhausted(now.Add(p.Disable), &p) {
 		t.Error("it is disabled at the wrong time")
 	}
 	b.success(now, &p)
@@ -58,19 +58,19 @@ func TestBreakerSilence(t *testing.T) {
 	b.failure(now, &p, "no", false)
 	now = now.Add(p.Disable)
 	b.failure(now, &p, "no", false)
-	if b.exhausted(now, &p) || b.health.FailingSince != now {
+	if b.isExhausted(now, &p) || b.health.FailingSince != now {
 		t.Errorf("after a silence: %+v", b.health)
 	}
 	next := breaker{health: b.health} // of the next leader
 	now = now.Add(p.Disable)
 	next.failure(now, &p, "no", false)
-	if next.exhausted(now, &p) {
+	if next.isExhausted(now, &p) {
 		t.Errorf("after a silence and a change of leaders: %+v", next.health)
 	}
 	for ; now.Before(next.health.FailingSince.Add(p.Disable)); now = now.Add(12 * time.Hour) {
 		next.failure(now, &p, "no", false)
 	}
-	if next.failure(now, &p, "no", false); !next.exhausted(now, &p) {
+	if next.failure(now, &p, "no", false); !next.isExhausted(now, &p) {
 		t.Errorf("after failures twice a day: %+v", next.health)
 	}
 }
@@ -86,11 +86,11 @@ func TestBreakerRetry(t *testing.T) {
 	}
 	later := now.Add(p.Disable)
 	b.retry(later)
-	if h := &b.health; !h.Parked || h.Since != now || h.NextProbe != later || b.exhausted(later, &p) {
+	if h := &b.health; !h.Parked || h.Since != now || h.NextProbe != later || b.isExhausted(later, &p) {
 		t.Errorf("%+v", h)
 	}
 	b.failure(later, &p, "no", true)
-	if h := &b.health; h.FailingSince != later || h.NextProbe != later.Add(2*p.Probe) || b.exhausted(later, &p) {
+	if h := &b.health; h.FailingSince != later || h.NextProbe != later.Add(2*p.Probe) || b.isExhausted(later, &p) {
 		t.Errorf("after a probe that failed: %+v", h)
 	}
 	b.success(later, &p)

@@ -21,8 +21,8 @@ func (b *bucket) setRate(perSecond float64) {
 	}
 }
 
-// ready reports whether a message may be sent now and, if not, when.
-func (b *bucket) ready(now time.Time) (ok bool, at time.Time) {
+// isReady reports whether a message may be sent now and, if not, when.
+func (b *bucket) isReady(now time.Time) (ok bool, at time.Time) {
 	if b.interval == 0 || !b.next.Add(-bucketSlack).After(now) {
 		return true, now
 	}

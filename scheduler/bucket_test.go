@@ -20,7 +20,7 @@ func TestBucketKeepsRate(t *testing.T) {
 			now := time.Unix(1_790_000_000, 0)
 			var sent []time.Time
 			for end := now.Add(5 * time.Second); now.Before(end); {
-				ok, at := b.ready(now)
+				ok, at := b.isReady(now)
 				if ok {
 					b.take(now)
 					sent = append(sent, now)
@@ -55,11 +55,11 @@ func TestBucketSavesNothing(t *testing.T) {
 	b.take(now)
 	now = now.Add(time.Hour)
 	b.take(now)
-	if ok, at := b.ready(now); ok || at.Sub(now) != time.Second/2-bucketSlack {
+	if ok, at := b.isReady(now); ok || at.Sub(now) != time.Second/2-bucketSlack {
 		t.Errorf("ready after an hour: %t, or in %s", ok, at.Sub(now))
 	}
 	b.setRate(0)
-	if ok, _ := b.ready(now); !ok {
+	if ok, _ := b.isReady(now); !ok {
 		t.Error("without a limit it holds something back")
 	}
 }

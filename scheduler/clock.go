@@ -12,7 +12,7 @@ const longestRest = time.Hour
 // due returns when to fire the timer of a line: when the line is due, but no later than its
 // attempts can have asked for, in case the clock was wrong then.
 func (s *Scheduler) due(line *webhook.Retry) time.Time {
-	if !tried(line) {
+	if !wasTried(line) {
 		return line.Due // scheduled by the producer
 	}
 	delays := s.config.Retry.Delays

@@ -2,10 +2,10 @@ package scheduler
 
 import "hookwheel/webhook"
 
-// Current reports whether a delivery that was handed out may still be sent unchanged. It may not if
-// since then its endpoint was deleted, disabled or paused, if a request to it would be different
+// IsCurrent reports whether a delivery that was handed out may still be sent unchanged. It may not
+// if since then its endpoint was deleted, disabled or paused, if a request to it would be different
 // now, or if the payload was expunged.
-func (s *Scheduler) Current(d *webhook.Delivery) bool {
+func (s *Scheduler) IsCurrent(d *webhook.Delivery) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.lanes[d.Endpoint.ID]

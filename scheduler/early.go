@@ -13,8 +13,8 @@ type early struct {
 	flying bool      // a probe is in flight
 }
 
-// ready reports whether a probe may be sent now.
-func (e *early) ready(now time.Time, failing bool) bool {
+// isReady reports whether a probe may be sent now.
+func (e *early) isReady(now time.Time, failing bool) bool {
 	return !e.flying && (e.once || failing && !e.next.IsZero() && !e.next.After(now))
 }
 

@@ -99,15 +99,15 @@ func (l *lane) wantsRetry(now time.Time) bool {
 
 // wantsHeld reports whether a held message may be sent, or the order is not known yet.
 func (l *lane) wantsHeld() bool {
-	return !l.order.scanned || len(l.order.free) > 0 && l.log.passed(l.order.gate)
+	return !l.order.scanned || len(l.order.free) > 0 && l.log.hasPassed(l.order.gate)
 }
 
 // wantsLog reports whether the lane may take messages from the log, and there are or may be some.
 func (l *lane) wantsLog() bool { return !l.order.blocksLog() && l.log.wants() }
 
-// ready reports whether the lane may send now and, if not, when; a zero time: not until something
+// isReady reports whether the lane may send now and, if not, when; a zero time: not until something
 // happens.
-func (l *lane) ready(now time.Time) (ok bool, at time.Time) {
+func (l *lane) isReady(now time.Time) (ok bool, at time.Time) {
 	switch {
 	case l.isStopped() || l.reading || !l.order.scanned && l.pending > 0: // pending outcomes change what there is to scan
 		return false, at
@@ -115,7 +115,7 @@ func (l *lane) ready(now time.Time) (ok bool, at time.Time) {
 		if len(l.flying) > 0 {
 			return false, at
 		}
-		if probe := l.breaker.health.NextProbe; probe.After(now) && !l.manual.urgent() {
+		if probe := l.breaker.health.NextProbe; probe.After(now) && !l.manual.isUrgent() {
 			return false, probe
 		}
 	case !l.limit.allows(len(l.flying)):
@@ -126,7 +126,7 @@ func (l *lane) ready(now time.Time) (ok bool, at time.Time) {
 	}
 	l.ramp.setRate(l.breaker.pace(now))
 	for _, b := range []*bucket{&l.ramp, &l.rate} {
-		if ok, at := b.ready(now); !ok {
+		if ok, at := b.isReady(now); !ok {
 			return false, at
 		}
 	}

@@ -92,8 +92,8 @@ func (r *logReader) giveBack() {
 // it.
 func (r *logReader) fellBehind() bool { return r.caughtUp && r.number < r.tail.first }
 
-// passed reports whether the log was read up to a message.
-func (r *logReader) passed(id webhook.ID) bool {
+// hasPassed reports whether the log was read up to a message.
+func (r *logReader) hasPassed(id webhook.ID) bool {
 	return !id.After(r.read) || r.caughtUp && len(r.window) == 0 && !r.fellBehind() && r.tail.at(r.number) == nil
 }
 

@@ -35,8 +35,8 @@ func (m *manualSet) wantsLines(tasks bool) bool {
 
 func (m *manualSet) wants() bool { return m.next(true) >= 0 || m.wantsLines(true) }
 
-// urgent reports whether a user's line is waiting, or may be; lines of tasks can wait.
-func (m *manualSet) urgent() bool { return m.next(false) >= 0 || m.wantsLines(false) }
+// isUrgent reports whether a user's line is waiting, or may be; lines of tasks can wait.
+func (m *manualSet) isUrgent() bool { return m.next(false) >= 0 || m.wantsLines(false) }
 
 // receive takes the first lines of the set, up to limit of them. tasks reports whether those of
 // tasks are included. Lines that were handed out may be among them.

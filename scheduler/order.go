@@ -113,8 +113,8 @@ func (o *order) next() (line webhook.Retry, blocks bool) {
 
 func compareMessage(line webhook.Retry, message webhook.ID) int { return line.Message.Compare(message) }
 
-// blocked reports whether a message with that key must wait.
-func (o *order) blocked(key uint64) bool {
+// isBlocked reports whether a message with that key must wait.
+func (o *order) isBlocked(key uint64) bool {
 	k := o.keys[key]
 	return k != nil && (!k.blocker.IsZero() || k.held+k.holding > 0)
 }

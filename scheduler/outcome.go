@@ -162,7 +162,7 @@ func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, f *flyin
 		l.breaker.rest(now.Add(v.RetryAfter))
 		l.rest(l.breaker.health.Rests)
 	}
-	if v.Disable || !v.SenderFault && l.breaker.exhausted(now, &s.config.Breaker) {
+	if v.Disable || !v.SenderFault && l.breaker.isExhausted(now, &s.config.Breaker) {
 		s.disable = append(s.disable, Disable{l.endpoint, l.breaker.health.FailingSince})
 	}
 	if !early && !v.SenderFault && (!d.Probe || f.early && !parked) {

@@ -21,7 +21,7 @@ func handOut(t *testing.T) (*Scheduler, *webhook.Endpoint, webhook.Delivery, *we
 	s.Add(e)
 	s.Offer(b.log)
 	d, _ := s.Next()
-	if !s.Current(&d) {
+	if !s.IsCurrent(&d) {
 		t.Fatal("what was handed out just now may not be sent")
 	}
 	return s, e, d, m
@@ -49,20 +49,20 @@ func TestCurrent(t *testing.T) {
 		changed := *e
 		test.change(&changed)
 		s.Add(&changed)
-		if s.Current(&d) != test.current {
+		if s.IsCurrent(&d) != test.current {
 			t.Errorf("%s: %v", name, !test.current)
 		}
 	}
 	s, e, d, _ := handOut(t)
 	s.Remove(e.ID)
-	if s.Current(&d) {
+	if s.IsCurrent(&d) {
 		t.Error("a deleted endpoint")
 	}
 	s, _, d, m := handOut(t)
 	expunged := *m
 	expunged.Payload, expunged.Expunged = nil, true
 	s.Expunge(&expunged)
-	if s.Current(&d) {
+	if s.IsCurrent(&d) {
 		t.Error("an expunged payload")
 	}
 }

@@ -24,7 +24,7 @@ type queue[T interface{ place() *turn }] struct {
 	first   int // those before have left
 }
 
-func (q *queue[T]) empty() bool { return q.first == len(q.members) }
+func (q *queue[T]) isEmpty() bool { return q.first == len(q.members) }
 
 // push puts a member at the end.
 func (q *queue[T]) push(m T) {
@@ -49,7 +49,7 @@ func (q *queue[T]) pop(eligible func(T) bool) (m T, found bool) {
 	copy(q.members[q.first+1:i+1], q.members[q.first:i])
 	var none T
 	q.members[q.first] = none
-	if q.first++; q.empty() {
+	if q.first++; q.isEmpty() {
 		q.members, q.first = nil, 0
 	}
 	m.place().queued = false

@@ -140,8 +140,8 @@ func (s *Scheduler) readOrder(l *lane) {
 	}
 }
 
-// tried reports whether a line of a retry set is of a message that was under way before.
-func tried(line *webhook.Retry) bool { return line.Made > 0 || line.Key != 0 }
+// wasTried reports whether a line of a retry set is of a message that was under way before.
+func wasTried(line *webhook.Retry) bool { return line.Made > 0 || line.Key != 0 }
 
 // scanOrder reads what an endpoint waits for. A line without attempts is of a message that was not
 // to be sent before, unless it has a key: then it was put there while it was under way. Was it due,
@@ -160,8 +160,8 @@ func (s *Scheduler) scanOrder(endpoint *webhook.Endpoint, now time.Time) (found 
 		}
 		for _, line := range list {
 			switch {
-			case !tried(&line) && line.Due.After(now): // blocks nothing yet
-			case endpoint.Ordering == webhook.OrderingEndpoint && !tried(&line):
+			case !wasTried(&line) && line.Due.After(now): // blocks nothing yet
+			case endpoint.Ordering == webhook.OrderingEndpoint && !wasTried(&line):
 				scheduled.queue(line, maxLoaded)
 			case endpoint.Ordering == webhook.OrderingEndpoint:
 				found.queue(line, maxLoaded)
@@ -195,7 +195,7 @@ func (s *Scheduler) scanLine(endpoint *webhook.Endpoint, line webhook.Retry, fir
 		if m == nil || m.OrderingKey == "" {
 			return late, nil
 		}
-		scheduled := !tried(&line)
+		scheduled := !wasTried(&line)
 		line.Key = webhook.OrderingKeyHash(m.OrderingKey)
 		if scheduled {
 			if len(late) < maxLate {

@@ -322,7 +322,7 @@ func (s *Scheduler) enqueue(l *lane) {
 
 // wakeWorker wakes a worker if there is a lane for it.
 func (s *Scheduler) wakeWorker() {
-	if s.idle > 0 && s.workers.any() {
+	if s.idle > 0 && s.workers.hasWork() {
 		s.work.Signal()
 	}
 }
@@ -332,7 +332,7 @@ func (s *Scheduler) wakeWorker() {
 func (s *Scheduler) mayTurn(l *lane) (ok bool, at time.Time) {
 	now := s.clock()
 	if l.wants(now) {
-		ok, at = l.ready(now)
+		ok, at = l.isReady(now)
 	} else if len(l.retries.loaded) > 0 && !l.breaker.health.FailingSince.IsZero() && l.early.next.After(now) {
 		at = l.early.next
 	}

@@ -24,7 +24,7 @@ type tail struct {
 // hasTurn reports whether the application's rate lets a lane send now. If not, the lane is in line;
 // only the first one gets a time.
 func (t *tail) hasTurn(l *lane, now time.Time) (ok bool, at time.Time) {
-	ok, at = t.rate.ready(now)
+	ok, at = t.rate.isReady(now)
 	if ok && (len(t.line) == 0 || t.line[0] == l) {
 		return true, now
 	}

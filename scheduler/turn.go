@@ -180,7 +180,7 @@ func (s *Scheduler) turnLog(l *lane) (d webhook.Delivery, found bool) {
 	case m.DeliverAt.After(now):
 		s.decide(l, webhook.Outcome{Source: d.Source, Attempt: webhook.Attempt{Message: m.ID, Endpoint: l.endpoint.ID, Next: m.DeliverAt}})
 		return d, false
-	case key != 0 && l.order.blocked(key):
+	case key != 0 && l.order.isBlocked(key):
 		s.hold(l, &d, key)
 		return d, false
 	}
@@ -210,7 +210,7 @@ func (l *lane) dueLine(now time.Time) (line *retry) {
 // the one that others wait behind. nil: there is none, or it is not time.
 func (l *lane) probeLine(now time.Time) *retry {
 	h := &l.breaker.health
-	if !h.Parked && !l.early.ready(now, !h.FailingSince.IsZero()) {
+	if !h.Parked && !l.early.isReady(now, !h.FailingSince.IsZero()) {
 		return nil
 	}
 	if blocker, blocked := l.order.blocker(); blocked {
@@ -254,7 +254,7 @@ func (s *Scheduler) turnRetry(l *lane, line *retry) (d webhook.Delivery, found b
 		return d, false
 	}
 	key := l.order.keyOf(d.Message)
-	if k := l.order.keys[key]; key != 0 && l.order.blocked(key) && k.blocker != d.ID {
+	if k := l.order.keys[key]; key != 0 && l.order.isBlocked(key) && k.blocker != d.ID {
 		if l.order.ordering == webhook.OrderingKey {
 			s.hold(l, &d, key)
 			return d, false

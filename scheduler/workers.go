@@ -142,7 +142,7 @@ func (w *workers) popClass(c class) *lane {
 		}
 		l, _ := line.lanes.pop(func(*lane) bool { return true })
 		line.deficit -= messageCost
-		if !line.lanes.empty() {
+		if !line.lanes.isEmpty() {
 			w.queues[c].putBack(line)
 		}
 		if now := l.class(); now == c || w.allows(l.tail.share, now) { // something may have become known since
@@ -152,8 +152,8 @@ func (w *workers) popClass(c class) *lane {
 	}
 }
 
-// any reports whether pop would find a lane.
-func (w *workers) any() bool {
+// hasWork reports whether pop would find a lane.
+func (w *workers) hasWork() bool {
 	for c := range classes {
 		q := &w.queues[c]
 		for _, l := range q.members[q.first:] {

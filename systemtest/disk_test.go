@@ -124,7 +124,7 @@ func (n *diskNode) makeRoom(t *testing.T) {
 func (n *diskNode) awaitStatus(t *testing.T, status string) {
 	t.Helper()
 	apitest.WaitFor(t, "the node's status is "+status, func() bool {
-		if !n.Alive() {
+		if !n.IsAlive() {
 			t.Fatalf("the node has ended: %v", n.Cmd.ProcessState)
 		}
 		return n.health(1).Status == status
@@ -166,7 +166,7 @@ func TestFullDisk(t *testing.T) {
 	r.down.Store(false)
 	checkDelivered(t, l, r)
 	n.mustRefuse(t, l)
-	if !n.Alive() {
+	if !n.IsAlive() {
 		t.Fatal("the node has ended")
 	}
 
@@ -224,7 +224,7 @@ func TestFullDiskBusy(t *testing.T) {
 
 	n.fill(t, 0)
 	t.Logf("when the disk is full: %s", n.watch())
-	if !n.Alive() { // whoever looks after it starts it again, though the disk is still full
+	if !n.IsAlive() { // whoever looks after it starts it again, though the disk is still full
 		n.Process = process.Start(t, "serve", "--config", n.config)
 		n.MayCrash = true
 		t.Logf("started again on the full disk: %s", n.watch())
@@ -232,7 +232,7 @@ func TestFullDiskBusy(t *testing.T) {
 
 	n.makeRoom(t)
 	r.down.Store(false)
-	if n.Alive() {
+	if n.IsAlive() {
 		n.Stop(t)
 	}
 	n.start(t)

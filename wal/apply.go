@@ -98,7 +98,7 @@ func (s *Store) tell(changes Changes) {
 	s.mu.RLock()
 	watch := s.watch
 	s.mu.RUnlock()
-	if watch != nil && !changes.empty() {
+	if watch != nil && !changes.isEmpty() {
 		watch(changes)
 	}
 }

@@ -84,7 +84,7 @@ func (e *entry) keepChanges() error {
 		}
 	}
 	e.batch.set(changeKey(e.first()), record)
-	if e.store.tails.any() {
+	if e.store.tails.isAnyOpen() {
 		for i := range e.states {
 			change := &e.states[i]
 			e.changes.events = append(e.changes.events, Event{ID: change.ID, App: change.App, Endpoint: change.Endpoint, Change: change})

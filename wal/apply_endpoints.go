@@ -70,16 +70,16 @@ func (e *entry) updateEndpoint(c *updateEndpoint) ([]byte, error) {
 		}
 	}
 	record, err := e.changeEndpoint(endpoint)
-	if err != nil || sameToPeople(endpoint, before) {
+	if err != nil || isSameToUsers(endpoint, before) {
 		return record, err
 	}
 	e.endpointUpdated(before, endpoint)
 	return record, e.tellEndpoint(operationalUpdated, endpoint)
 }
 
-// sameToPeople reports whether two states of an endpoint look the same to users: they may differ
+// isSameToUsers reports whether two states of an endpoint look the same to users: they may differ
 // only in how the secrets are stored and in the time of the last change.
-func sameToPeople(a, b *webhook.Endpoint) bool {
+func isSameToUsers(a, b *webhook.Endpoint) bool {
 	x, y := *a, *b
 	for _, e := range []*webhook.Endpoint{&x, &y} {
 		e.Keys, e.Headers, e.UpdatedAt, e.Revision = nil, nil, time.Time{}, 0
@@ -120,7 +120,7 @@ func (e *entry) mayBecome(endpoint, before *webhook.Endpoint, viewer *viewer) er
 			continue
 		}
 		switch t, err := e.eventType(name); {
-		case webhook.ErrorCode(err) == webhook.CodeNotFound, err == nil && !viewer.sees(t):
+		case webhook.ErrorCode(err) == webhook.CodeNotFound, err == nil && !viewer.canSee(t):
 			return errUnknownType(name)
 		case err != nil:
 			return err
@@ -186,7 +186,7 @@ func (e *entry) resume(c *moveCursor) ([]byte, error) {
 	endpoint := *before
 	endpoint.Paused = false
 	record, err := e.changeEndpoint(&endpoint)
-	if err != nil || sameToPeople(&endpoint, before) {
+	if err != nil || isSameToUsers(&endpoint, before) {
 		return record, err
 	}
 	e.endpointUpdated(before, &endpoint)

@@ -47,7 +47,7 @@ func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	c.data = appendAttempt(appendPlaced(c.data, attemptVersion, id.Place()), a, c.url)
 	c.url = a.URL
 	e.batch.add(idKey(keyIndex, a.Message, id), endpoint[:])
-	if e.store.tails.any() {
+	if e.store.tails.isAnyOpen() {
 		e.tailAttempt(endpoint, a)
 	}
 	return nil
@@ -119,7 +119,7 @@ func (e *entry) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settle
 	message := o.Attempt.Message
 	switch o.Source {
 	case webhook.SourceLog:
-		if !c.fresh(message) {
+		if !c.isFresh(message) {
 			return false, nil
 		}
 		c.settle(message)

@@ -37,13 +37,13 @@ func parseExpiryKey(key []byte) (due int64, app, message webhook.ID) {
 func (e *entry) retain(c *retain) error {
 	r := retainer{entry: e, before: c.Before, size: c.Size, share: c.Share, budget: c.Records, bytes: retainBytes,
 		history: make(map[string]*goneAttempts), freed: make(map[webhook.ID]int64)}
-	for len(e.store.catalog.dropped) > 0 && !r.spent() {
+	for len(e.store.catalog.dropped) > 0 && !r.isSpent() {
 		if err := r.goOn(); err != nil {
 			return err
 		}
 	}
 	for _, part := range c.Parts {
-		if r.spent() || r.small() {
+		if r.isSpent() || r.isSmall() {
 			break
 		}
 		if e.store.catalog.applications[part.App] == nil { // sweep removes it
@@ -80,11 +80,11 @@ type goneAttempts struct {
 	ids   map[webhook.ID]bool
 }
 
-// spent reports whether the command has used its budget.
-func (r *retainer) spent() bool { return r.budget <= 0 || r.bytes <= 0 }
+// isSpent reports whether the command has used its budget.
+func (r *retainer) isSpent() bool { return r.budget <= 0 || r.bytes <= 0 }
 
-// small reports whether the records are down to the requested size.
-func (r *retainer) small() bool {
+// isSmall reports whether the records are down to the requested size.
+func (r *retainer) isSmall() bool {
 	if r.size == 0 {
 		return false
 	}
@@ -95,22 +95,22 @@ func (r *retainer) small() bool {
 	return bytes <= r.size
 }
 
-// within reports whether an application holds no more than its share.
-func (r *retainer) within(app webhook.ID) bool {
+// isWithinShare reports whether an application holds no more than its share.
+func (r *retainer) isWithinShare(app webhook.ID) bool {
 	return r.size > 0 && r.held(app)-r.freed[app] <= r.share
 }
 
 // leaves reports whether a message is to be removed.
 func (r *retainer) leaves(m *webhook.Message) (bool, error) {
 	if r.size == 0 {
-		return r.due(m), nil
+		return r.isDue(m), nil
 	}
 	wanted, err := r.wanted(m)
 	return !wanted, err
 }
 
-// due reports whether the retention of a message has ended.
-func (r *retainer) due(m *webhook.Message) bool {
+// isDue reports whether the retention of a message has ended.
+func (r *retainer) isDue(m *webhook.Message) bool {
 	if m.Retention != 0 {
 		return leavesAt(m) <= r.batch.meta.clock
 	}
@@ -146,7 +146,7 @@ func (r *retainer) retainPart(app, entry webhook.ID) error {
 	freed := int64(0) // of this chunk
 	for i := range list {
 		goes := false
-		if !r.spent() && !r.within(app) {
+		if !r.isSpent() && !r.isWithinShare(app) {
 			if goes, err = r.leaves(&list[i]); err == nil && goes {
 				goes, err = r.drop(&list[i])
 			}
@@ -212,7 +212,7 @@ func (r *retainer) dropAttempts(app, message webhook.ID) (all bool, err error) {
 	prefix := idKey(keyIndex, message)
 	all = true
 	err = r.store.seek(prefix, prefix, func(line, endpoint []byte) error {
-		if r.spent() {
+		if r.isSpent() {
 			all = false
 			return errStop
 		}
@@ -300,7 +300,7 @@ func (e *entry) sweepDropped() error {
 // wanted it and had not settled it.
 func (r *retainer) leave(endpoint *webhook.Endpoint, m *webhook.Message, lines [][]byte) error {
 	c := r.store.catalog.cursors[endpoint.ID]
-	lost := c.fresh(m.ID) && endpoint.Wants(m)
+	lost := c.isFresh(m.ID) && endpoint.Wants(m)
 	i, done := slices.BinarySearchFunc(c.done, m.ID, webhook.ID.Compare)
 	if !lost && !done && len(lines) == 0 {
 		return nil

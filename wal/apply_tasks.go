@@ -35,7 +35,7 @@ func (e *entry) createTask(c *createTask) ([]byte, error) {
 	}
 	for _, name := range t.EventTypes { // an archived one will do: messages of the past may have it
 		switch found, err := e.eventType(name); {
-		case webhook.ErrorCode(err) == webhook.CodeNotFound, err == nil && !c.Viewer.sees(found):
+		case webhook.ErrorCode(err) == webhook.CodeNotFound, err == nil && !c.Viewer.canSee(found):
 			return nil, errUnknownType(name)
 		case err != nil:
 			return nil, err
@@ -67,7 +67,7 @@ func (e *entry) createTask(c *createTask) ([]byte, error) {
 func (e *entry) roomForTask(t *webhook.Task, limit int) error {
 	open, ofApp, ofEndpoint := 0, 0, 0
 	for _, other := range e.store.catalog.tasks {
-		if other = e.task(other.ID); other.Status.Over() {
+		if other = e.task(other.ID); other.Status.IsOver() {
 			continue
 		}
 		open++
@@ -162,7 +162,7 @@ func (e *entry) changeTask(c *changeTask) ([]byte, error) {
 		return nil, errNoTask
 	case t.Status == c.Status:
 		return encodeJSON(t)
-	case t.Status.Over():
+	case t.Status.IsOver():
 		return nil, errTaskOver
 	}
 	switch c.Status {
@@ -222,7 +222,7 @@ func (e *entry) dropLines(t *webhook.Task) error {
 // failTasks ends the tasks of deleted endpoints. Their manual sets are emptied with the endpoints.
 func (e *entry) failTasks() {
 	for _, t := range e.store.catalog.tasks {
-		if t = e.task(t.ID); !t.Status.Over() && e.store.catalog.endpoints[t.Endpoint] == nil {
+		if t = e.task(t.ID); !t.Status.IsOver() && e.store.catalog.endpoints[t.Endpoint] == nil {
 			t = e.edit(t)
 			t.Status, t.Taken = webhook.TaskFailed, t.Taken-t.Waiting()
 			e.changes.Tasks = true
@@ -233,7 +233,7 @@ func (e *entry) failTasks() {
 // countAttempt adds the outcome of a message that a task chose to the task's counts.
 func (e *entry) countAttempt(task webhook.ID, status webhook.Status) {
 	t := e.task(task)
-	if t == nil || t.Status.Over() {
+	if t == nil || t.Status.IsOver() {
 		return
 	}
 	t = e.edit(t)
@@ -273,7 +273,7 @@ func (e *entry) keepTasks() error {
 		if t.Status == webhook.TaskRunning && t.Waiting() == 0 && !t.End().After(t.Position) {
 			t.Status = webhook.TaskFinished
 		}
-		ended = ended || t.Status.Over()
+		ended = ended || t.Status.IsOver()
 		t.UpdatedAt = e.now()
 		record, err := encodeJSON(t)
 		if err != nil {
@@ -296,7 +296,7 @@ func (e *entry) keepTasks() error {
 func (e *entry) forgetTasks() {
 	over, total := make(map[webhook.ID]int), 0
 	for _, t := range e.store.catalog.tasks {
-		if t.Status.Over() {
+		if t.Status.IsOver() {
 			over[t.App]++
 			total++
 		}
@@ -305,7 +305,7 @@ func (e *entry) forgetTasks() {
 	for ; total > maxTasksOver; total-- {
 		i := -1
 		for j, t := range kept { // oldest first
-			if t.Status.Over() && (i < 0 || over[t.App] > over[kept[i].App]) {
+			if t.Status.IsOver() && (i < 0 || over[t.App] > over[kept[i].App]) {
 				i = j
 			}
 		}

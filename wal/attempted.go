@@ -211,7 +211,7 @@ func (r *indexReader) endpoints(message webhook.ID, page Page) (list []webhook.I
 		order = func(a, b webhook.ID) int { return b.Compare(a) }
 	}
 	r.lines(message, func(_, endpoint webhook.ID) {
-		if page.over(endpoint) || !page.holds(endpoint) {
+		if page.isPast(endpoint) || !page.contains(endpoint) {
 			return
 		}
 		at, found := slices.BinarySearchFunc(list, endpoint, order)

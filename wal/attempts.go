@@ -42,7 +42,7 @@ func (f AttemptFilter) search(txn *badger.Txn, page Page) *search[webhook.Attemp
 		if !f.wants(a) {
 			return false, nil
 		}
-		if f.Message.all() {
+		if f.Message.matchesAll() {
 			return true, nil
 		}
 		m, err := log.message(a.Message)

@@ -112,7 +112,7 @@ func (r *backlogReader) behind(endpoint *webhook.Endpoint, c *cursor, b *Backlog
 			return err
 		}
 		for i := range r.chunk {
-			if m := &r.chunk[i]; c.fresh(m.ID) && m.ID.After(endpoint.ID) && endpoint.Wants(m) {
+			if m := &r.chunk[i]; c.isFresh(m.ID) && m.ID.After(endpoint.ID) && endpoint.Wants(m) {
 				b.waits(m.ID)
 				b.Behind++
 			}

@@ -234,7 +234,7 @@ func (c *checker) checkRetry(key, value []byte) error {
 	if err != nil || m == nil {
 		return err
 	}
-	if place := c.cursors[endpoint]; place != nil && m.ID.After(endpoint) && place.fresh(message) {
+	if place := c.cursors[endpoint]; place != nil && m.ID.After(endpoint) && place.isFresh(message) {
 		c.violated("%s names a message that the endpoint's cursor has not reached", what)
 	}
 	return c.checkLastAttempt(what, endpoint, m, &line)
@@ -324,7 +324,7 @@ func (c *checker) checkHeld(key, value []byte) error {
 	if hash := webhook.OrderingKeyHash(m.OrderingKey); hash != line.Key {
 		c.violated("%s has the key %x, but the message has the ordering key %x", what, line.Key, hash)
 	}
-	if place := c.cursors[endpoint]; place != nil && place.fresh(line.Message) {
+	if place := c.cursors[endpoint]; place != nil && place.isFresh(line.Message) {
 		c.violated("%s names a message that the endpoint's cursor has not reached", what)
 	}
 	return nil

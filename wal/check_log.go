@@ -156,7 +156,7 @@ func (c *checker) checkExpiry(key, value []byte) error {
 // sent it.
 func (c *checker) leftBehind(endpoint *webhook.Endpoint, m *webhook.Message) bool {
 	place := c.cursors[endpoint.ID]
-	if place == nil || !m.ID.After(endpoint.ID) || !m.ID.After(endpoint.FilterSince) || place.fresh(m.ID) || !endpoint.Wants(m) {
+	if place == nil || !m.ID.After(endpoint.ID) || !m.ID.After(endpoint.FilterSince) || place.isFresh(m.ID) || !endpoint.Wants(m) {
 		return false
 	}
 	_, skipped := place.skipped(m.ID)

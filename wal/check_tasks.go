@@ -19,7 +19,7 @@ func (c *checker) checkTask(key, value []byte) {
 	}
 	c.checkID(id, what)
 	c.tasks[id] = t
-	if t.Status.Over() {
+	if t.Status.IsOver() {
 		c.tasksOver++
 	}
 	switch e := c.endpoints[t.Endpoint]; {
@@ -27,7 +27,7 @@ func (c *checker) checkTask(key, value []byte) {
 		c.violated("%s has the id of %s", what, taskName(t.ID))
 	case !slices.Contains([]webhook.TaskStatus{webhook.TaskRunning, webhook.TaskPaused, webhook.TaskFinished, webhook.TaskCanceled, webhook.TaskFailed}, t.Status):
 		c.violated("%s has the unknown status %q", what, t.Status)
-	case !t.Status.Over() && (e == nil || e.App != t.App):
+	case !t.Status.IsOver() && (e == nil || e.App != t.App):
 		c.violated("%s is not finished, but its %s does not exist", what, endpointName(t.Endpoint))
 	case t.Status == webhook.TaskFinished && t.End().After(t.Position):
 		c.violated("%s is finished but has not read its whole range", what)
@@ -40,7 +40,7 @@ func (c *checker) checkTask(key, value []byte) {
 // checkTaskLine checks whether the task named by a line of a manual set can have asked for it.
 func (c *checker) checkTaskLine(what string, task webhook.ID) {
 	t := c.tasks[task]
-	if t == nil || t.Status.Over() {
+	if t == nil || t.Status.IsOver() {
 		c.violated("%s belongs to %s, which is finished or does not exist", what, taskName(task))
 	}
 	c.taskLines[task]++
@@ -49,7 +49,7 @@ func (c *checker) checkTaskLine(what string, task webhook.ID) {
 // checkTasks compares the counts of tasks with the records.
 func (c *checker) checkTasks() {
 	for id, t := range c.tasks {
-		if !t.Status.Over() && t.Waiting() != c.taskLines[id] {
+		if !t.Status.IsOver() && t.Waiting() != c.taskLines[id] {
 			c.violated("%s counts %d waiting messages, but there are %d", taskName(id), t.Waiting(), c.taskLines[id])
 		}
 	}

@@ -81,7 +81,7 @@ type viewer struct {
 	FeatureFlags []string `json:"featureFlags"`
 }
 
-func (v *viewer) sees(t *webhook.EventType) bool { return v == nil || t.VisibleTo(v.FeatureFlags) }
+func (v *viewer) canSee(t *webhook.EventType) bool { return v == nil || t.VisibleTo(v.FeatureFlags) }
 
 // createEventType is the body of kindCreateEventType.
 type createEventType struct {

@@ -117,8 +117,8 @@ func readHealth(r *reader, h *webhook.Health) {
 	}
 }
 
-// fresh reports whether the cursor has yet to take the message from the log.
-func (c *cursor) fresh(message webhook.ID) bool {
+// isFresh reports whether the cursor has yet to take the message from the log.
+func (c *cursor) isFresh(message webhook.ID) bool {
 	_, done := slices.BinarySearchFunc(c.done, message, webhook.ID.Compare)
 	return message.After(c.position) && !done
 }

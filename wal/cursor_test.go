@@ -172,8 +172,8 @@ func (l *ledger) check(t *testing.T, s *Store, endpoint webhook.ID, ids []webhoo
 	}
 	c := cursor{position: position, done: done}
 	for _, id := range ids {
-		if c.fresh(id) != l.fresh(id) {
-			t.Errorf("%v fresh: %t, want %t", id, c.fresh(id), l.fresh(id))
+		if c.isFresh(id) != l.fresh(id) {
+			t.Errorf("%v fresh: %t, want %t", id, c.isFresh(id), l.fresh(id))
 		}
 	}
 	got, err := s.Retries(endpoint, webhook.Retry{}, 1000)
@@ -231,8 +231,8 @@ func TestNewEndpointWantsWhatComesAfter(t *testing.T) {
 	place := s.Place(endpoint.ID)
 	position, done := place.Position, place.Done
 	c := cursor{position: position, done: done}
-	if before, after := webhook.ID(replies[0][1:]), webhook.ID(replies[2][1:]); c.fresh(before) || !c.fresh(after) {
-		t.Errorf("before: %t, after: %t", c.fresh(before), c.fresh(after))
+	if before, after := webhook.ID(replies[0][1:]), webhook.ID(replies[2][1:]); c.isFresh(before) || !c.isFresh(after) {
+		t.Errorf("before: %t, after: %t", c.isFresh(before), c.isFresh(after))
 	}
 	window, err := s.Window(app.ID, position, 10)
 	if err != nil || len(window) != 1 || window[0].EventType != "after" {

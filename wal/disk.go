@@ -93,10 +93,10 @@ func (s *Store) LogSize() int64 {
 	return min(limit, max(s.Size(), logSizeLeast))
 }
 
-// Critical reports whether less than half of the required minimum is free. Attempts must not be
+// IsCritical reports whether less than half of the required minimum is free. Attempts must not be
 // made then, because they are recorded, and Badger, which writes through memory maps, does not
 // survive a full disk.
-func (s *Store) Critical() bool {
+func (s *Store) IsCritical() bool {
 	free, least := s.Free()
 	return free < max(least/2, s.room.Load())
 }

@@ -104,7 +104,7 @@ func (e *explainer) explain() error {
 	switch {
 	case len(e.attempts) == 0:
 		e.explainPlace(c)
-	case c.fresh(e.m.ID) && e.x.Endpoint.Wants(e.m): // sent early for a user or a task
+	case c.isFresh(e.m.ID) && e.x.Endpoint.Wants(e.m): // sent early for a user or a task
 		e.x.State = StateWaiting
 	default:
 		e.explainLast()
@@ -199,7 +199,7 @@ func (e *explainer) explainPlace(c *cursor) {
 		x.State, x.Since = StateSkipped, skipTime
 	case !x.Endpoint.Wants(e.m):
 		x.State, x.Rule = StateFiltered, x.Endpoint.Filter(e.m)
-	case !c.fresh(at) && x.Endpoint.FilterSince.After(at):
+	case !c.isFresh(at) && x.Endpoint.FilterSince.After(at):
 		x.State, x.Since = StateEarlier, x.Endpoint.FilterSince.Time()
 	default:
 		x.State = StateWaiting

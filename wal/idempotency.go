@@ -112,7 +112,7 @@ func decodeKeptReply(data []byte) (a keptReply, err error) {
 // replyTo returns the kept reply of this name, unless it is too old.
 func (e *entry) replyTo(name []byte) (kept keptReply, found bool, err error) {
 	kept, found, err = e.findReply(name)
-	return kept, found && !e.outdated(kept.entry), err
+	return kept, found && !e.isOutdated(kept.entry), err
 }
 
 // findReply returns the kept reply of this name.
@@ -125,8 +125,8 @@ func (e *entry) findReply(name []byte) (kept keptReply, found bool, err error) {
 	return kept, err == nil, err
 }
 
-// outdated reports whether the replies of an entry are too old to keep.
-func (e *entry) outdated(entry webhook.ID) bool {
+// isOutdated reports whether the replies of an entry are too old to keep.
+func (e *entry) isOutdated(entry webhook.ID) bool {
 	return entry.Millis()+IdempotencyWindow.Milliseconds() <= e.batch.meta.clock
 }
 
@@ -146,7 +146,7 @@ const replyNameSize = 16
 func (e *entry) forgetReplies() error {
 	for forgotten := 0; forgotten < sweepPerEntry; {
 		oldest, found, err := e.oldestReplies()
-		if err != nil || !found || !e.outdated(oldest) {
+		if err != nil || !found || !e.isOutdated(oldest) {
 			return err
 		}
 		names, _, err := e.store.get(agingKey(oldest))

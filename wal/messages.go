@@ -38,8 +38,10 @@ func (f MessageFilter) wants(m *webhook.Message) bool {
 		(f.Tag == "" || slices.Contains(m.Tags, f.Tag))
 }
 
-// all reports whether the filter matches all messages.
-func (f MessageFilter) all() bool { return len(f.EventTypes) == 0 && f.Channel == "" && f.Tag == "" }
+// matchesAll reports whether the filter matches all messages.
+func (f MessageFilter) matchesAll() bool {
+	return len(f.EventTypes) == 0 && f.Channel == "" && f.Tag == ""
+}
 
 func messageID(m *webhook.Message) webhook.ID { return m.ID }
 
@@ -173,7 +175,7 @@ func (s *Store) Window(app, after webhook.ID, limit int) (list []*webhook.Messag
 			}
 			before := len(list)
 			for i := range chunk {
-				if page.holds(chunk[i].ID) {
+				if page.contains(chunk[i].ID) {
 					list = append(list, &chunk[i])
 				}
 			}

@@ -31,8 +31,8 @@ func (p Page) start() webhook.ID {
 	}
 }
 
-// holds reports whether the walk has passed its start.
-func (p Page) holds(id webhook.ID) bool {
+// contains reports whether the walk has passed its start.
+func (p Page) contains(id webhook.ID) bool {
 	start := p.start()
 	switch {
 	case start.IsZero():
@@ -44,8 +44,8 @@ func (p Page) holds(id webhook.ID) bool {
 	}
 }
 
-// over reports whether the walk has reached its end.
-func (p Page) over(id webhook.ID) bool {
+// isPast reports whether the walk has reached its end.
+func (p Page) isPast(id webhook.ID) bool {
 	if p.Ascending {
 		return !p.High.IsZero() && !p.High.After(id)
 	}
@@ -95,10 +95,10 @@ func collect[T any](p Page, list []T, chunk []T, id func(*T) webhook.ID, want fu
 		if !p.Ascending {
 			item = &chunk[len(chunk)-1-i]
 		}
-		if p.over(id(item)) {
+		if p.isPast(id(item)) {
 			return list, errStop
 		}
-		if !p.holds(id(item)) || want != nil && !want(item) {
+		if !p.contains(id(item)) || want != nil && !want(item) {
 			continue
 		}
 		if list = append(list, *item); len(list) > p.Limit {

@@ -200,7 +200,7 @@ func TestPagesOfAttempts(t *testing.T) {
 		wanted := func(a *webhook.Attempt) bool {
 			return (f.Status == nil || *f.Status == a.Status) && (f.EndpointID.IsZero() || f.EndpointID == a.Endpoint) &&
 				(f.CodeClass == nil || *f.CodeClass == int(a.StatusCode)-int(a.StatusCode)%100) &&
-				(f.Message.all() || slices.ContainsFunc(l.messages, func(m webhook.Message) bool {
+				(f.Message.matchesAll() || slices.ContainsFunc(l.messages, func(m webhook.Message) bool {
 					return m.ID == a.Message && m.App == f.App && passes(&f.Message, &m)
 				}))
 		}

@@ -17,7 +17,7 @@ func retainAll(t *testing.T, s *Store, clock int64) (largest int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(parts) == 0 && !s.sweeps() {
+		if len(parts) == 0 && !s.needsSweep() {
 			return largest
 		}
 		if err := s.Commit(); err != nil {
@@ -115,7 +115,7 @@ func TestRetainManyAttempts(t *testing.T) {
 		t.Errorf("the message is still there: %v", err)
 	}
 	left := countKeys(t, s, keyIndex)
-	if !s.sweeps() || left == 0 || left < endpoints*attempts-retainRecords-sweepPerEntry {
+	if !s.needsSweep() || left == 0 || left < endpoints*attempts-retainRecords-sweepPerEntry {
 		t.Errorf("%d of %d attempts are left after one command", left, endpoints*attempts)
 	}
 	if lines := countKeys(t, s, keyRetry); lines != 0 {

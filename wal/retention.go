@@ -21,14 +21,14 @@ const (
 // some is left.
 func (w *Writer) Retain(ctx context.Context, s *Store, before, now time.Time) (more bool, err error) {
 	parts, err := s.overdue(before.UnixMilli(), now.UnixMilli())
-	if err != nil || len(parts) == 0 && !s.sweeps() {
+	if err != nil || len(parts) == 0 && !s.needsSweep() {
 		return false, err
 	}
 	return true, w.proposeEnd(ctx, kindRetain, retain{Before: before.UnixMilli(), Records: retainRecords, Parts: parts})
 }
 
-// sweeps reports whether there are attempts of messages that have left the log.
-func (s *Store) sweeps() bool {
+// needsSweep reports whether there are attempts of messages that have left the log.
+func (s *Store) needsSweep() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return len(s.catalog.dropped) > 0
@@ -63,7 +63,7 @@ func (s *Store) overdue(before, now int64) (parts []part, err error) {
 					return err
 				}
 				for i := range list {
-					if r.due(&list[i]) {
+					if r.isDue(&list[i]) {
 						parts = append(parts, part{app, list[i].ID})
 						break
 					}
@@ -83,17 +83,17 @@ func (s *Store) overdue(before, now int64) (parts []part, err error) {
 // entry with no other purpose. Each entry deletes a bounded part; more reports whether some is
 // left.
 func (w *Writer) Sweep(ctx context.Context, s *Store) (more bool, err error) {
-	if !s.sweeping() {
+	if !s.isSweeping() {
 		return false, nil
 	}
 	err = w.proposeEnd(ctx, kindRetain, sweepCommand)
-	return err == nil && s.sweeping(), err
+	return err == nil && s.isSweeping(), err
 }
 
 // sweepCommand does nothing by itself.
 var sweepCommand = retain{Records: 1}
 
-func (s *Store) sweeping() bool {
+func (s *Store) isSweeping() bool {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	return len(s.catalog.removed)+len(s.catalog.dropped)+len(s.catalog.removedApps) > 0

@@ -81,21 +81,21 @@ func (p *pressure) isStuck() bool {
 	return !p.stuck.IsZero()
 }
 
-// Oversize reports whether all records take a tenth more than config.MaxSize: retention cannot keep
-// up, or endpoints wait for all of it. New messages of applications that have used up their share
-// are then refused.
-func (s *Store) Oversize() bool {
+// IsOversize reports whether all records take a tenth more than config.MaxSize: retention cannot
+// keep up, or endpoints wait for all of it. New messages of applications that have used up their
+// share are then refused.
+func (s *Store) IsOversize() bool {
 	return s.config.MaxSize > 0 && s.Size() > s.config.MaxSize+s.config.MaxSize/10
 }
 
-// crowded reports whether the records take a quarter more than config.MaxSize. All applications are
-// then refused.
-func (s *Store) crowded() bool { return s.Size() > s.config.MaxSize+s.config.MaxSize/4 }
+// isCrowded reports whether the records take a quarter more than config.MaxSize. All applications
+// are then refused.
+func (s *Store) isCrowded() bool { return s.Size() > s.config.MaxSize+s.config.MaxSize/4 }
 
-// overused reports whether the data folder exceeds config.MaxSize so much that it would soon be
+// isOverused reports whether the data folder exceeds config.MaxSize so much that it would soon be
 // beyond the documented limit, 2.5 times as much and 512 MiB. The difference is for data in
 // progress.
-func (s *Store) overused() bool {
+func (s *Store) isOverused() bool {
 	return s.config.MaxSize > 0 && s.Used() > s.config.MaxSize*9/4+usedSlack
 }
 
@@ -104,11 +104,11 @@ const usedSlack = 400 << 20
 // Full returns why this node accepts no new events, or none of some applications, or "".
 func (s *Store) Full() string {
 	short := s.short()
-	if short != "" || !s.Oversize() {
+	if short != "" || !s.IsOversize() {
 		return short
 	}
 	whose := "of applications that have used up their share"
-	if s.crowded() {
+	if s.isCrowded() {
 		whose = "of any application"
 	}
 	until := "until old messages are removed, which is under way"
@@ -122,7 +122,7 @@ func (s *Store) Full() string {
 // "".
 func (s *Store) short() string {
 	switch free, least := s.Free(); {
-	case s.overused():
+	case s.isOverused():
 		return fmt.Sprintf("its data folder takes %d MiB for a storage.max_size of %d MiB: no new events until the space of removed messages is given back, which is under way",
 			s.Used()>>20, s.config.MaxSize>>20)
 	case free < least:
@@ -161,7 +161,7 @@ func (s *Store) noRoom(app webhook.ID, full []string) error {
 // messages of the application are leaving or have just stopped leaving: those on their way to an
 // endpoint may leave next.
 func (s *Store) noShare(app webhook.ID) (detail string, making bool) {
-	if !s.Oversize() {
+	if !s.IsOversize() {
 		return "", false
 	}
 	s.mu.RLock()
@@ -172,7 +172,7 @@ func (s *Store) noShare(app webhook.ID) (detail string, making bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	beyond := p.holders > 0 && held >= p.share
-	if !beyond && !s.crowded() {
+	if !beyond && !s.isCrowded() {
 		return "", false
 	}
 	since := p.stuck

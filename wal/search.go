@@ -30,9 +30,9 @@ func (s *search[T]) take(chunk []T) error {
 		}
 		id := s.id(item)
 		switch {
-		case s.page.over(id):
+		case s.page.isPast(id):
 			return errStop
-		case !s.page.holds(id):
+		case !s.page.contains(id):
 			continue
 		case s.looked >= maxLooked:
 			s.next = s.last

@@ -157,7 +157,7 @@ func TestShareWhileRemoved(t *testing.T) {
 		if err := remove(); err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; s.sweeping(); i++ {
+		for i := 0; s.isSweeping(); i++ {
 			if i == 1000 {
 				t.Fatal("there is always more to sweep")
 			}

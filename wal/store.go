@@ -275,7 +275,7 @@ type Changes struct {
 	events []Event // for open tails
 }
 
-func (c *Changes) empty() bool {
+func (c *Changes) isEmpty() bool {
 	return len(c.Messages)+len(c.Endpoints)+len(c.Applications)+len(c.Removed)+len(c.Manual)+len(c.Moved)+len(c.Expunged) == 0 && !c.Tasks
 }
 

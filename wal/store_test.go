@@ -267,11 +267,11 @@ func TestAdmit(t *testing.T) {
 	if reply := s.Admit(message, nil, false); reply != nil {
 		t.Errorf("with room: %s", reply)
 	}
-	if s.Critical() {
+	if s.IsCritical() {
 		t.Error("with room: critical")
 	}
 	s.disk.minFree = 1 << 62
-	if !s.Critical() {
+	if !s.IsCritical() {
 		t.Error("without room: not critical")
 	}
 	_, err := decodeReply(s.Admit(message, nil, false))

@@ -62,7 +62,7 @@ func (s *Store) verifyTables(db *badger.DB, paths []string) {
 			return errEnded
 		case <-time.After(ahead):
 		}
-		if !s.holds(db) {
+		if !s.isOpen(db) {
 			return errEnded
 		}
 		return nil
@@ -70,7 +70,7 @@ func (s *Store) verifyTables(db *badger.DB, paths []string) {
 	for _, path := range paths {
 		err := checkTable(path, true, pause)
 		switch {
-		case errors.Is(err, errEnded) || !s.holds(db):
+		case errors.Is(err, errEnded) || !s.isOpen(db):
 			return
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			s.giveUp(db.Opts().Dir, damaged(db.Opts().Dir, err))
@@ -80,8 +80,8 @@ func (s *Store) verifyTables(db *badger.DB, paths []string) {
 	s.config.Logger.Debug("all tables of the store are whole", "MiB", done>>20, "after", time.Since(begin).String())
 }
 
-// holds reports whether db is still the store.
-func (s *Store) holds(db *badger.DB) bool {
+// isOpen reports whether db is still the store.
+func (s *Store) isOpen(db *badger.DB) bool {
 	s.swap.RLock()
 	defer s.swap.RUnlock()
 	return s.db == db

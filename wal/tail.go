@@ -41,8 +41,8 @@ type tails struct {
 	open  map[*Tail]struct{}
 }
 
-// any reports cheaply whether a tail is open.
-func (t *tails) any() bool { return t.count.Load() > 0 }
+// isAnyOpen reports cheaply whether a tail is open.
+func (t *tails) isAnyOpen() bool { return t.count.Load() > 0 }
 
 // OpenTail begins to follow the events. The caller must close the tail.
 func (s *Store) OpenTail() *Tail {
@@ -170,7 +170,7 @@ func (s *Store) attemptEvents(app, endpoint webhook.ID) func(webhook.ID) ([]Even
 			return page.walk(txn, idKey(keyHistory, endpoint), entrySize, func(key, value []byte) error {
 				chunk, err := decodeAttempts(key, value, endpoint)
 				for i := range chunk {
-					if page.holds(chunk[i].ID) {
+					if page.contains(chunk[i].ID) {
 						chunk[i].Response = nil // it would keep the whole chunk in memory
 						list = append(list, Event{ID: chunk[i].ID, App: app, Endpoint: endpoint, Attempt: &chunk[i]})
 					}
@@ -192,7 +192,7 @@ func (s *Store) changeEvents(after webhook.ID) (list []Event, err error) {
 		return page.walk(txn, []byte{keyChange}, entrySize, func(_, value []byte) error {
 			changes, err := decodeChanges(value)
 			for i := range changes {
-				if c := &changes[i]; page.holds(c.ID) {
+				if c := &changes[i]; page.contains(c.ID) {
 					list = append(list, Event{ID: c.ID, App: c.App, Endpoint: c.Endpoint, Change: c})
 				}
 			}

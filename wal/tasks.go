@@ -123,9 +123,9 @@ func (s *Store) NextStep(t *webhook.Task, limit int) (step webhook.TaskStep, err
 			for i := range chunk {
 				m := &chunk[i]
 				switch {
-				case page.over(m.ID):
+				case page.isPast(m.ID):
 					return errStop
-				case !page.holds(m.ID):
+				case !page.contains(m.ID):
 					continue
 				case len(step.Messages) >= limit || step.Looked >= maxStepLook || size > maxStepBytes || c.read >= maxStepAttempts:
 					step.To = last
@@ -157,7 +157,7 @@ type chooser struct {
 }
 
 func (c *chooser) takes(txn *badger.Txn, m *webhook.Message) (bool, error) {
-	if m.Expunged || !c.task.Wants(m) || !c.endpoint.Wants(m) || c.place.fresh(m.ID) {
+	if m.Expunged || !c.task.Wants(m) || !c.endpoint.Wants(m) || c.place.isFresh(m.ID) {
 		return false, nil
 	}
 	held, planned, err := c.waits(txn, m)

@@ -99,8 +99,8 @@ func (k *Keyring) Open(s Sealed) ([]byte, error) {
 	return nil, ErrSealKey
 }
 
-// Current reports whether s is sealed with the key that Seal uses.
-func (k *Keyring) Current(s Sealed) bool {
+// IsCurrent reports whether s is sealed with the key that Seal uses.
+func (k *Keyring) IsCurrent(s Sealed) bool {
 	if len(k.keys) == 0 {
 		return len(s) > 0 && s[0] == sealedPlain
 	}

@@ -47,7 +47,7 @@ func TestSealAndOpen(t *testing.T) {
 			if !errors.Is(err, test.err) || err == nil && !bytes.Equal(opened, secret) {
 				t.Errorf("opened %q, %v; want %v", opened, err, test.err)
 			}
-			if current := test.opens.Current(sealed); current != test.current {
+			if current := test.opens.IsCurrent(sealed); current != test.current {
 				t.Errorf("current: %v", current)
 			}
 			if test.seals != plain && bytes.Contains(sealed, secret[6:]) {

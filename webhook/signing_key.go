@@ -112,8 +112,8 @@ func (k SigningKey) PublicText() string {
 	return k.Text()
 }
 
-// Asymmetric reports whether the key is asymmetric.
-func (k SigningKey) Asymmetric() bool { return k.private != nil }
+// IsAsymmetric reports whether the key is asymmetric.
+func (k SigningKey) IsAsymmetric() bool { return k.private != nil }
 
 // AppendSignature appends the version and the signature of a request in base64; timestamp is in
 // seconds since the Unix epoch.

@@ -29,7 +29,7 @@ func TestSigningKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if key.Text() != text || key.PublicText() != want.public || key.Asymmetric() != want.asymmetric {
+		if key.Text() != text || key.PublicText() != want.public || key.IsAsymmetric() != want.asymmetric {
 			t.Errorf("%s: %s, %s", text, key.Text(), key.PublicText())
 		}
 		if got := string(key.AppendSignature([]byte("x "), vectorID, vectorTime, []byte(vectorBody))); got != "x "+want.signature {
@@ -46,7 +46,7 @@ func TestSigningKeys(t *testing.T) {
 func TestAsymmetricKeyOfSeed(t *testing.T) {
 	key := AsymmetricKey(bytes.Repeat([]byte{7}, 32))
 	again, err := ParseSigningKey(key.Text())
-	if err != nil || again.Text() != key.Text() || !again.Asymmetric() {
+	if err != nil || again.Text() != key.Text() || !again.IsAsymmetric() {
 		t.Error(again.Text(), err)
 	}
 }

@@ -143,7 +143,7 @@ func TestPlainTextSecrets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if key.Text() != text || key.PublicText() != text || key.Asymmetric() || fmt.Sprintf("%+v %#v %x", key, key, key) != "… … …" {
+		if key.Text() != text || key.PublicText() != text || key.IsAsymmetric() || fmt.Sprintf("%+v %#v %x", key, key, key) != "… … …" {
 			t.Errorf("%s: %s", text, key.Text())
 		}
 		if key.Fits(StyleStandard) == nil {

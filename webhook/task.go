@@ -27,8 +27,8 @@ const (
 	TaskFailed   TaskStatus = "failed" // its endpoint or application was deleted
 )
 
-// Over reports whether the task has ended.
-func (s TaskStatus) Over() bool { return s != TaskRunning && s != TaskPaused }
+// IsOver reports whether the task has ended.
+func (s TaskStatus) IsOver() bool { return s != TaskRunning && s != TaskPaused }
 
 // ReplayStatus selects the messages of a TaskReplay.
 type ReplayStatus string

@@ -148,8 +148,8 @@ func validZone(zone string) bool {
 	return zone != "" && len(zone) <= 15
 }
 
-// Secretless reports whether the URL has neither user nor password.
-func (u URL) Secretless() bool { return u.User == "" && u.Password == "" }
+// IsSecretless reports whether the URL has neither user nor password.
+func (u URL) IsSecretless() bool { return u.User == "" && u.Password == "" }
 
 // HostPort returns the host, and the port unless it is the scheme's default, as it is shown and
 // sent in the Host header.
@@ -176,7 +176,7 @@ func (u URL) Address() string {
 // Authorization returns the Authorization header for user and password (RFC 7617), or "" without
 // them.
 func (u URL) Authorization() string {
-	if u.Secretless() {
+	if u.IsSecretless() {
 		return ""
 	}
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(unescape(u.User)+":"+unescape(u.Password)))
@@ -188,7 +188,7 @@ func (u URL) String() string {
 	if u.Secure {
 		text = "https://"
 	}
-	if !u.Secretless() {
+	if !u.IsSecretless() {
 		text += u.User
 		if u.Password != "" {
 			text += ":" + u.Password
@@ -222,7 +222,7 @@ func MaskURL(text string) string {
 	switch {
 	case err != nil && strings.Contains(text, "@"):
 		return masked
-	case err != nil || u.Secretless():
+	case err != nil || u.IsSecretless():
 		return text
 	case u.Password != "":
 		u.Password = masked

@@ -24,7 +24,7 @@ func ParseVerifyKey(text string) (VerifyKey, error) {
 	encoded, ok := strings.CutPrefix(text, publicPrefix)
 	if !ok {
 		key, err := ParseSigningKey(text)
-		if err != nil || !key.Asymmetric() {
+		if err != nil || !key.IsAsymmetric() {
 			return VerifyKey{shared: key}, err
 		}
 		return VerifyKey{public: key.private.Public().(ed25519.PublicKey)}, nil

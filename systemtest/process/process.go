@@ -100,8 +100,8 @@ func Context(t testing.TB) context.Context {
 	return ctx
 }
 
-// Alive reports whether the process has not ended.
-func (p *Process) Alive() bool {
+// IsAlive reports whether the process has not ended.
+func (p *Process) IsAlive() bool {
 	select {
 	case <-p.Ended:
 		return false
