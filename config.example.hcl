@@ -40,13 +40,19 @@ api {
   # jwt_secret = env("HOOKWHEEL_JWT_SECRET")
 
   # The page that links of app-portal-access lead to; the token is appended as #key=... Default:
-  # /portal of this server, a page that says that there is no portal.
+  # /portal of this server, a page that says that there is no portal. If customers reach the portal
+  # through a proxy or at another name than callers do the API, set it.
   # portal_url = "https://webhooks.example.com/portal"
 
   # The origins whose pages may use the API in a browser, such as "https://app.example.com", or only
   # "*" for all. Pages send a token themselves; cookies are never accepted. Not needed for the portal
   # of this server. Default: none.
   # cors = []
+
+  # Who may see /metrics: "open" is everybody who can reach this address; "token" needs a token of the
+  # role admin or reader; an address such as "127.0.0.1:9090" serves /metrics and the reference page
+  # /docs there, without a token, and only there.
+  # metrics = "open"
 
   # The largest request body, 1KiB to 3MiB.
   # max_body = "1MiB"
@@ -64,6 +70,14 @@ api {
   #   cert = "certs/api.pem"
   #   key  = "certs/api-key.pem"
   # }
+}
+
+# The portal, for customers.
+portal {
+  # An address of its own, for everybody to reach: it serves only the portal and what tokens of
+  # applications may do, and refuses all other tokens. It has the TLS settings of the API. Default:
+  # none; the portal is served at the address of the API.
+  # listen = ":8443"
 }
 
 # The nodes that replicate each event. Without this block the node runs alone and does not listen for

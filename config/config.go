@@ -27,6 +27,7 @@ type Config struct {
 	LogLevel       slog.Level
 	EncryptionKeys []string // encrypt the secrets of endpoints, the first one new ones; secret
 	API            API
+	Portal         Portal
 	Cluster        Cluster
 	Storage        Storage
 	Delivery       Delivery
@@ -50,9 +51,22 @@ type API struct {
 	JWTSecret string        // signs JWTs that are accepted, too, at least 16 characters or none; secret
 	PortalURL string        // page that portal links lead to; empty: /portal of this server
 	CORS      []string      // origins whose pages may use the API in a browser, or "*" for all
+	Metrics   Metrics       // where metrics are served, and to whom
 	MaxBody   int           // largest request body, in bytes
 	Drain     time.Duration // how long a stopping node keeps serving, while its health check says so
 	TLS       certs.Files   // without a CA; empty: plain HTTP
+}
+
+// Metrics says where metrics and the reference page are served: by the API, unless they have an
+// address of their own.
+type Metrics struct {
+	Listen string // host:port; empty: the API serves them
+	Token  bool   // whether metrics need a token
+}
+
+// Portal is what customers see.
+type Portal struct {
+	Listen string // host:port at which only the portal is served; empty: the API serves it
 }
 
 // Cluster lists the nodes and says how they communicate.
@@ -148,6 +162,7 @@ func parseConfig(path string, source []byte) (Config, error) {
 	readKey(file, "log_level", &config.LogLevel, parseLogLevel)
 	readList(file, "encryption_keys", &config.EncryptionKeys, parseEncryptionKey)
 	decodeAPI(file.block("api"), &config.API)
+	readKey(file.block("portal"), "listen", &config.Portal.Listen, parseListenAddress)
 	decodeCluster(file, &config)
 	decodeStorage(file.block("storage"), &config.Storage)
 	decodeDelivery(file.block("delivery"), &config.Delivery)
@@ -180,9 +195,10 @@ func configError(diags hcl.Diagnostics) error {
 // the same name but different keys are prefixed with the name of the block around them.
 var configSchema = map[string]struct{ keys, blocks []string }{
 	"": {keys: []string{"node", "data", "log_level", "encryption_keys"},
-		blocks: []string{"api", "cluster", "storage", "delivery", "limits"}},
-	"api":         {keys: []string{"listen", "token", "jwt_secret", "portal_url", "cors", "max_body", "drain"}, blocks: []string{"tls"}},
+		blocks: []string{"api", "portal", "cluster", "storage", "delivery", "limits"}},
+	"api":         {keys: []string{"listen", "token", "jwt_secret", "portal_url", "cors", "metrics", "max_body", "drain"}, blocks: []string{"tls"}},
 	"api.tls":     {keys: []string{"cert", "key"}},
+	"portal":      {keys: []string{"listen"}},
 	"cluster":     {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
 	"cluster.tls": {keys: []string{"ca", "cert", "key"}},
 	"peer":        {keys: []string{"address"}},
@@ -201,6 +217,7 @@ func decodeAPI(b configBlock, api *API) {
 	readKey(b, "jwt_secret", &api.JWTSecret, parseSecret)
 	readKey(b, "portal_url", &api.PortalURL, parsePage)
 	readOrigins(b, &api.CORS)
+	readKey(b, "metrics", &api.Metrics, parseMetrics)
 	readKey(b, "max_body", &api.MaxBody, sizeBetween(1<<10, 3<<20))
 	readKey(b, "drain", &api.Drain, durationBetween(0, 5*time.Minute))
 	decodeTLS(b.block("tls"), &api.TLS)

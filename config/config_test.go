@@ -110,6 +110,14 @@ func TestConfigKeepsDefaults(t *testing.T) {
 	}
 }
 
+func TestConfigMetrics(t *testing.T) {
+	for line, want := range map[string]Metrics{`"open"`: {}, `"token"`: {Token: true}, `":9090"`: {Listen: ":9090"}} {
+		if got := mustParseConfig(t, apiWith("metrics = "+line)).API.Metrics; got != want {
+			t.Errorf("%s: %+v, want %+v", line, got, want)
+		}
+	}
+}
+
 func TestConfigOrigins(t *testing.T) {
 	for line, want := range map[string][]string{
 		`["https://app.example.com", "http://localhost:3000", "http://[::1]:8080", "http://127.0.0.1"]`: {
@@ -134,7 +142,7 @@ func TestConfigErrors(t *testing.T) {
 		{"api {\n token = \"0123456789abcdef\\n\"\n}", []string{"2:10 visible ASCII"}},
 		{"api {\n token = null\n}", []string{"2:10 api.token must be text"}},
 		{"api {\n token = [\"a\"]\n}", []string{"2:10 api.token must be text"}},
-		{"api {\n tokn = 1\n}", []string{"1:1 missing", `2:2 Did you mean "token"? Allowed here: listen, token, jwt_secret, portal_url, cors, max_body, drain, tls.`}},
+		{"api {\n tokn = 1\n}", []string{"1:1 missing", `2:2 Did you mean "token"? Allowed here: listen, token, jwt_secret, portal_url, cors, metrics, max_body, drain, tls.`}},
 		{"api \"x\" {\n}", []string{"1:1 api.token", "1:5 No labels are expected"}},
 		{apiBlock + "api {\n}", []string{"5:1 api is a duplicate block; the first one is in line 1"}},
 		{strings.Replace(apiBlock, "8071", "x", 1), []string{"3:11 api.listen must be host:port or :port"}},
@@ -143,6 +151,8 @@ func TestConfigErrors(t *testing.T) {
 		{apiWith(`jwt_secret = "short"`), []string{"4:15 api.jwt_secret must have at least 16 characters"}},
 		{apiWith(`portal_url = "/portal"`), []string{"4:15 api.portal_url must be the URL of a page"}},
 		{apiWith(`portal_url = "https://x/#y"`), []string{"4:15 api.portal_url must be the URL of a page"}},
+		{apiWith(`metrics = "closed"`), []string{`4:12 api.metrics must be "open", "token", or an address of their own`}},
+		{apiBlock + "portal {\n listen = \"nowhere\"\n}", []string{"6:11 portal.listen must be host:port or :port"}},
 		{apiWith(`cors = "*"`), []string{`4:9 api.cors must be a list such as`}},
 		{apiWith(`cors = ["*", "https://a.example"]`), []string{`4:9 api.cors "*" allows all origins, so it must be the only one`}},
 		{apiWith("cors = [\"https://a.example\",\n \"https://A.example\"]"), []string{`5:2 api.cors each must be an origin such as "https://app.example.com"`}},
@@ -168,7 +178,7 @@ func TestConfigErrors(t *testing.T) {
 		{"data = file(\"x\")", []string{`1:8 data must be text in double quotes, a number or env("NAME")`}},
 		{"log_level = \"loud\"", []string{`1:13 log_level must be "debug", "info", "warn" or "error"`}},
 		{"log_level = debug", []string{`1:13 log_level must be text in double quotes`}},
-		{"retry {\n}", []string{"1:1 Allowed here: node, data, log_level, encryption_keys, api, cluster, storage, delivery, limits."}},
+		{"retry {\n}", []string{"1:1 Allowed here: node, data, log_level, encryption_keys, api, portal, cluster, storage, delivery, limits."}},
 		{"storage { min_free = \"1XB\" }", []string{`1:22 storage.min_free must be a size from "0 B" to "1 TiB"`}},
 		{"storage { max_size = \"100XB\" }", []string{`1:22 storage.max_size must be a size from "0 B" to "1 PiB"`}},
 		{"storage { min_free = -1 }", []string{"1:22 or a number of bytes"}},

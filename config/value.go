@@ -138,6 +138,21 @@ func parseListenAddress(text string) (string, error) {
 	return text, nil
 }
 
+// parseMetrics reads who may see metrics, or their own address.
+func parseMetrics(text string) (Metrics, error) {
+	switch text {
+	case "open":
+		return Metrics{}, nil
+	case "token":
+		return Metrics{Token: true}, nil
+	}
+	address, err := parseListenAddress(text)
+	if err != nil {
+		return Metrics{}, errors.New(`must be "open", "token", or an address of their own, host:port or :port`)
+	}
+	return Metrics{Listen: address}, nil
+}
+
 // parsePeerAddress requires an address that others can connect to.
 func parsePeerAddress(text string) (string, error) {
 	host, port, ok := hostAndPort(text)

@@ -40,6 +40,20 @@ func apiStart(t testing.TB, changes ...func(*config.Config)) *api {
 
 func apiStartLogging(t testing.TB, log *slog.Logger, changes ...func(*config.Config)) *api {
 	t.Helper()
+	n, err := node.Start(apiConfig(t, changes...), "test", log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &api{t, "http://" + n.Addr(), n}
+}
+
+func apiConfig(t testing.TB, changes ...func(*config.Config)) config.Config {
+	t.Helper()
 	c := config.Default()
 	c.Data = t.TempDir()
 	c.API.Listen, c.API.Token, c.API.MaxBody = "127.0.0.1:0", apiToken, 64<<10
@@ -52,16 +66,7 @@ func apiStartLogging(t testing.TB, log *slog.Logger, changes ...func(*config.Con
 	for _, change := range changes {
 		change(&c)
 	}
-	n, err := node.Start(c, "test", log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &api{t, "http://" + n.Addr(), n}
+	return c
 }
 
 func apiFreeAddress(t testing.TB) string {

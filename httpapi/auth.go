@@ -21,18 +21,21 @@ func (r roles) include(key *webhook.APIKey) bool {
 
 // A token of an application can read and change only that application.
 var (
-	mayManage    = roles{webhook.RoleAdmin}
-	maySend      = roles{webhook.RoleAdmin, webhook.RoleProducer}
-	mayRead      = roles{webhook.RoleAdmin, webhook.RoleReader}
-	mayReadOwn   = roles{webhook.RoleAdmin, webhook.RoleReader, webhook.RoleApplication}
-	mayChangeOwn = roles{webhook.RoleAdmin, webhook.RoleApplication} // and see secrets
-	anyRole      = roles{webhook.RoleAdmin, webhook.RoleProducer, webhook.RoleReader, webhook.RoleApplication}
+	mayManage     = roles{webhook.RoleAdmin}
+	maySend       = roles{webhook.RoleAdmin, webhook.RoleProducer}
+	mayRead       = roles{webhook.RoleAdmin, webhook.RoleReader}
+	mayReadOwn    = roles{webhook.RoleAdmin, webhook.RoleReader, webhook.RoleApplication}
+	mayChangeOwn  = roles{webhook.RoleAdmin, webhook.RoleApplication} // and see secrets
+	onlyCustomers = roles{webhook.RoleApplication}
+	anyRole       = roles{webhook.RoleAdmin, webhook.RoleProducer, webhook.RoleReader, webhook.RoleApplication}
 )
 
 var (
-	errToken     = &webhook.Error{Code: webhook.CodeUnauthorized, Detail: "Invalid token"}
-	errForbidden = &webhook.Error{Code: webhook.CodeForbidden, Detail: "This token may not do that."}
-	errNotOwn    = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Application not found"}
+	errToken         = &webhook.Error{Code: webhook.CodeUnauthorized, Detail: "Invalid token"}
+	errForbidden     = &webhook.Error{Code: webhook.CodeForbidden, Detail: "This token may not do that."}
+	errOnlyCustomers = &webhook.Error{Code: webhook.CodeForbidden,
+		Detail: "This address serves only tokens of applications. Use the address of the API, api.listen."}
+	errNotOwn = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Application not found"}
 )
 
 // root is the caller with the token of the configuration.
@@ -112,9 +115,10 @@ func (a *authenticator) ownApplication(key *webhook.APIKey, name string) (*webho
 	return own, nil
 }
 
-// authorize finds the caller and checks that it may perform an operation for these roles. If the
-// caller is an application, the application in the path must be the same.
-func (r *request) authorize(roles roles) error {
+// authorize finds the caller and checks that it may perform an operation for these roles, and that
+// its role is accepted here. If the caller is an application, the application in the path must be
+// the same.
+func (r *request) authorize(roles, here roles) error {
 	auth := r.server.auth
 	key, err := auth.authenticate(tokenOf(&r.http.Request.Header))
 	if webhook.ErrorCode(err) == webhook.CodeUnauthorized {
@@ -122,6 +126,9 @@ func (r *request) authorize(roles roles) error {
 	}
 	if err != nil {
 		return err
+	}
+	if !slices.Contains(here, key.Role) {
+		return errOnlyCustomers
 	}
 	if !roles.include(key) {
 		return errForbidden

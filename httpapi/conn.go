@@ -15,6 +15,7 @@ type conn struct {
 	bound int64 // of seen; 0: none
 
 	all     *connections
+	gate    *gate                 // at which it was accepted
 	address string                // of the client, without the port
 	caller  atomic.Pointer[owner] // of the last request with a valid token; nil: none
 	state   atomic.Int32          // idle, busy or doomed

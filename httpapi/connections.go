@@ -4,11 +4,13 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
-	maxConnections     = 20_000 // that clients may have open, file descriptors permitting
-	closingConnections = 1_000  // that were closed but whose handlers have yet to end
+	maxConnections     = 20_000 // that clients may have open in total, file descriptors permitting
+	closingConnections = 1_000  // at a door that were closed but whose handlers have yet to end
 )
 
 // connections are all that clients have open. When there is no room for another one, somebody
@@ -16,34 +18,47 @@ const (
 // address that has shown no token; but only such addresses while they have more than half of all.
 // So nobody can lock others out by opening connections, not from many addresses either.
 type connections struct {
+	refused prometheus.Counter
+
 	mu   sync.Mutex
 	open map[*conn]struct{}
+	at   map[*gate]int // how many are open
 }
 
 func newConnections() *connections {
-	return &connections{open: make(map[*conn]struct{})}
+	return &connections{open: make(map[*conn]struct{}), at: make(map[*gate]int),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "hookwheel_refused_connections_total",
+			Help: "Connections of clients that this node has closed, old or new, because it has no room or no file descriptor for a new one."})}
 }
 
-func (c *connections) add(n *net.TCPConn) *conn {
+func (c *connections) add(n *net.TCPConn, at *gate) *conn {
 	address, _, _ := net.SplitHostPort(n.RemoteAddr().String()) // "" is an address, too
-	added := &conn{TCPConn: n, all: c, address: address}
+	added := &conn{TCPConn: n, all: c, gate: at, address: address}
 	added.since.Store(time.Now().UnixNano())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open[added] = struct{}{}
+	c.at[at]++
 	return added
 }
 
 func (c *connections) remove(gone *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.open, gone)
+	if _, there := c.open[gone]; there {
+		delete(c.open, gone)
+		c.at[gone.gate]--
+	}
 }
 
-func (c *connections) count() int {
+// count returns how many are open at a gate, or at all of them.
+func (c *connections) count(at *gate) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.open)
+	if at == nil {
+		return len(c.open)
+	}
+	return c.at[at]
 }
 
 // closeSilent closes the connections on which nothing has come since a moment, a time.Duration
@@ -62,10 +77,10 @@ func (c *connections) closeSilent(moment time.Duration) {
 	}
 }
 
-// makeRoom closes a connection, and reports whether there was one to close.
-func (c *connections) makeRoom() bool {
+// makeRoom closes a connection at a gate, or at any, and reports whether there was one to close.
+func (c *connections) makeRoom(at *gate) bool {
 	for {
-		victim := c.victim()
+		victim := c.victim(at)
 		if victim == nil {
 			return false
 		}
@@ -76,13 +91,18 @@ func (c *connections) makeRoom() bool {
 	}
 }
 
-// victim returns the connection that has to go: the one of the holder with the most that has been
-// without a request for longest. It returns nil if all have a request under way.
-func (c *connections) victim() (victim *conn) {
+// victim returns the connection that has to go, of those at a gate or of all: the one of the holder
+// with the most that has been without a request for longest. It returns nil if all have a request
+// under way.
+func (c *connections) victim(at *gate) (victim *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	numbers, strangers := make(map[holder]int), 0
+	numbers, strangers, total := make(map[holder]int), 0, 0
 	for open := range c.open {
+		if at != nil && open.gate != at {
+			continue
+		}
+		total++
 		h := open.holder()
 		numbers[h]++
 		if !h.known {
@@ -92,7 +112,7 @@ func (c *connections) victim() (victim *conn) {
 	highest := 0
 	for open := range c.open {
 		h := open.holder()
-		if open.state.Load() != idle || h.known && strangers > len(c.open)/2 {
+		if at != nil && open.gate != at || open.state.Load() != idle || h.known && strangers > total/2 {
 			continue
 		}
 		number := numbers[h]

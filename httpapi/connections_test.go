@@ -20,13 +20,13 @@ func openPair(t *testing.T, c *connections, l *net.TCPListener, address string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	added := c.add(accepted)
+	added := c.add(accepted, nil)
 	t.Cleanup(func() { added.Close() })
 	added.address = address
 	if caller != nil {
 		added.setCaller(*caller)
 	}
-	added.since.Store(int64(c.count())) // in the order in which they were opened
+	added.since.Store(int64(c.count(nil))) // in the order in which they were opened
 	return added
 }
 
@@ -47,16 +47,16 @@ func TestMakeRoom(t *testing.T) {
 	balancer := open("c", nil)
 	s1, s2, s3, s4, s5 := open("d", nil), open("d", nil), open("d", nil), open("d", nil), open("d", nil)
 	for i, want := range []*conn{s1, c2, s2, c3, s3, c4, s4, p, balancer, s5, nil} {
-		got := c.victim()
+		got := c.victim(nil)
 		if got != want {
 			t.Fatalf("%d: wrong connection", i)
 		}
-		if c.makeRoom() != (want != nil) {
+		if c.makeRoom(nil) != (want != nil) {
 			t.Fatalf("%d: reports the opposite", i)
 		}
 	}
-	if c.count() != 1 {
-		t.Errorf("%d are open", c.count())
+	if c.count(nil) != 1 {
+		t.Errorf("%d are open", c.count(nil))
 	}
 }
 
@@ -75,7 +75,7 @@ func TestMakeRoomTakesNoRequest(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for c.makeRoom() {
+			for c.makeRoom(nil) {
 			}
 		}()
 		answered := 0
@@ -86,8 +86,50 @@ func TestMakeRoomTakesNoRequest(t *testing.T) {
 			}
 		}
 		<-done
-		if open := c.count(); open != answered {
+		if open := c.count(nil); open != answered {
 			t.Fatalf("%d requests are being answered on %d open connections", answered, open)
 		}
+	}
+}
+
+// A crowd at one gate does not take the room of another: beyond its own limit it loses its own
+// connections, and when all room is used up, so do those who have the most.
+func TestMakeRoomByGate(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := newConnections()
+	api, portal := new(gate), new(gate)
+	open := func(at *gate, address string, caller *owner) *conn {
+		added := openPair(t, c, l.(*net.TCPListener), address, caller)
+		c.remove(added)
+		added.gate = at
+		c.open[added] = struct{}{}
+		c.at[at]++
+		return added
+	}
+	producer := owner{id: webhook.ID{2}}
+	first, second := open(api, "a", &producer), open(api, "a", &producer)
+	var crowd []*conn
+	for _, address := range []string{"x", "x", "y"} {
+		crowd = append(crowd, open(portal, address, nil))
+	}
+	if c.count(api) != 2 || c.count(portal) != 3 || c.count(nil) != 5 {
+		t.Fatalf("%d, %d, %d are open", c.count(api), c.count(portal), c.count(nil))
+	}
+	for i, want := range []*conn{first, second, nil} {
+		if got := c.victim(api); got != want || c.makeRoom(api) != (want != nil) {
+			t.Fatalf("at the API, %d: wrong connection", i)
+		}
+	}
+	for i, want := range append(crowd, nil) {
+		if got := c.victim(nil); got != want || c.makeRoom(nil) != (want != nil) {
+			t.Fatalf("at any, %d: wrong connection", i)
+		}
+	}
+	if c.count(api) != 0 || c.count(portal) != 0 {
+		t.Errorf("%d, %d are open", c.count(api), c.count(portal))
 	}
 }

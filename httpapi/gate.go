@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // gate is a listener that closes without turning away who was there: connections that clients have
@@ -18,11 +16,11 @@ import (
 // been sent on them.
 type gate struct {
 	*net.TCPListener
+	name    string
 	log     *slog.Logger
-	ceiling int // descriptors from this number on are not for clients; 0: all are
-	open    *connections
-	limit   int // of them
-	refused prometheus.Counter
+	ceiling int           // descriptors from this number on are not for clients; 0: all are
+	open    *connections  // to all gates
+	limit   int           // of those to this one
 	said    time.Time     // when it was last logged that there is no room
 	closed  chan struct{} // closed just before it is
 	close   func() error
@@ -33,15 +31,12 @@ type gate struct {
 	accepted bool         // a connection, since it began to wait
 }
 
-func openGate(address string, ceiling int, log *slog.Logger) (*gate, error) {
+func openGate(name, address string, limit, ceiling int, open *connections, log *slog.Logger) (*gate, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{TCPListener: l.(*net.TCPListener), log: log, ceiling: ceiling, closed: make(chan struct{}),
-		open: newConnections(), limit: maxConnections,
-		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "hookwheel_refused_connections_total",
-			Help: "Connections to the API that this node has closed, old or new, because it has no room or no file descriptor for a new one."})}
+	g := &gate{TCPListener: l.(*net.TCPListener), name: name, log: log, ceiling: ceiling, closed: make(chan struct{}), open: open, limit: limit}
 	g.close = sync.OnceValue(func() error {
 		close(g.closed)
 		return g.TCPListener.Close()
@@ -75,17 +70,17 @@ func (g *gate) Accept() (net.Conn, error) {
 	for {
 		c, err := g.AcceptTCP()
 		switch {
-		case err == nil && (g.isBeyondReserve(c) || g.open.count() >= g.limit) && !g.makeRoom():
+		case err == nil && !g.hasRoom(c):
 			_ = c.Close() // nothing was written to it
 			continue
 		case err == nil:
 			g.accepted = true
-			return g.open.add(c), nil
+			return g.open.add(c, g), nil
 		case g.closing.Load() && errors.Is(err, os.ErrDeadlineExceeded) && g.wait():
 			continue
 		case g.closing.Load() && errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 			if err := g.Close(); err != nil {
-				g.log.Warn("closing the listener of the API: " + err.Error())
+				g.log.Warn("closing the listener of the " + g.name + ": " + err.Error())
 			}
 			return nil, io.EOF // just that, to fasthttp
 		}
@@ -107,13 +102,27 @@ func (g *gate) isBeyondReserve(c *net.TCPConn) (beyond bool) {
 
 const refusalPause = 10 * time.Second // between two lines in the log
 
-// makeRoom closes the connection that can be spared most, and reports whether there was one.
-func (g *gate) makeRoom() bool {
-	g.refused.Inc()
+// hasRoom reports whether a new connection may stay, perhaps in place of another one: of one to this
+// gate if those are as many as may be, or else of any, as all share the descriptors.
+func (g *gate) hasRoom(c *net.TCPConn) bool {
+	switch {
+	case g.open.count(g) >= g.limit:
+		return g.makeRoom(g)
+	case g.open.count(nil) >= maxConnections || g.isBeyondReserve(c):
+		return g.makeRoom(nil)
+	default:
+		return true
+	}
+}
+
+// makeRoom closes the connection to a gate, or to any, that can be spared most, and reports whether
+// there was one.
+func (g *gate) makeRoom(of *gate) bool {
+	g.open.refused.Inc()
 	if now := time.Now(); now.Sub(g.said) > refusalPause {
 		g.said = now
-		g.log.Warn("closing connections to the API: there are as many as this node may have. If they are your clients', "+
-			"raise the limit of file descriptors (ulimit -n, or LimitNOFILE of systemd) or add nodes", "connections", g.open.count())
+		g.log.Warn("closing connections to the "+g.name+": there are as many as this node may have. If they are your clients', "+
+			"raise the limit of file descriptors (ulimit -n, or LimitNOFILE of systemd) or add nodes", "connections", g.open.count(of))
 	}
-	return g.open.makeRoom()
+	return g.open.makeRoom(of)
 }

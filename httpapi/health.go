@@ -33,5 +33,15 @@ func getHealth(r *request) (*response, error) {
 	return ok(health), nil
 }
 
+// getPortalHealth responds with the status of getHealth alone, as customers see nothing else of the
+// cluster.
+func getPortalHealth(r *request) (*response, error) {
+	health, err := getHealth(r)
+	if err != nil {
+		return nil, err
+	}
+	return &response{status: health.status}, nil
+}
+
 // ping reports that this process responds at all.
 func ping(*request) (*response, error) { return noContent(), nil }

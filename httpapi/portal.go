@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	_ "embed"
+	"net"
 	"slices"
+	"strings"
 
 	"github.com/tidwall/gjson"
 	"github.com/valyala/fasthttp"
@@ -101,7 +103,7 @@ func managesAll(capabilities []string) bool {
 }
 
 // portalURL returns the configured URL of the portal, or /portal of this server as the caller
-// reached it.
+// reached it; at the port of the portal if that has its own.
 func portalURL(r *request) string {
 	if r.server.config.PortalURL != "" {
 		return r.server.config.PortalURL
@@ -110,7 +112,24 @@ func portalURL(r *request) string {
 	if r.server.config.TLS != nil {
 		scheme = "https://"
 	}
-	return scheme + string(r.http.Host()) + "/portal"
+	host := string(r.http.Host())
+	if own := r.server.PortalAddr(); own != "" {
+		host = withPort(host, own)
+	}
+	return scheme + host + "/portal"
+}
+
+// withPort replaces the port of a host.
+func withPort(host, address string) string {
+	name := host
+	if without, _, err := net.SplitHostPort(host); err == nil {
+		name = without
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return host
+	}
+	return net.JoinHostPort(strings.Trim(name, "[]"), port)
 }
 
 var errNotKept = &webhook.Error{Code: webhook.CodeBadRequest,

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"slices"
+
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
 
@@ -116,17 +118,26 @@ var operations = []operation{
 	{"GET", "/cluster/backup", mayManage, getBackup},
 }
 
-func (s *Server) routes() *router.Router {
+// newRouter returns a router without routes.
+func (s *Server) newRouter() *router.Router {
 	r := router.New()
 	// For log messages: the path itself could contain anything that a client has sent.
 	r.SaveMatchedRoutePath = true
 	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleOPTIONS = false, false, false
 	r.NotFound = s.notFound
 	r.MethodNotAllowed = s.methodNotAllowed
-	r.GET("/", func(ctx *fasthttp.RequestCtx) { ctx.Redirect("/docs", fasthttp.StatusTemporaryRedirect) })
-	r.GET("/docs", s.getDocs)
+	return r
+}
+
+// routes are those of the API's address: everything but what has an address of its own.
+func (s *Server) routes() *router.Router {
+	r := s.newRouter()
+	if s.config.MetricsListen == "" {
+		s.routeMetrics(r)
+	} else {
+		r.GET("/", redirect("/portal"))
+	}
 	r.GET("/portal", getPortal)
-	r.GET("/metrics", s.getMetrics)
 	api := r.Group("/api/v1")
 	api.GET("/openapi.json", s.public(getOpenAPI))
 	api.GET("/health", s.public(getHealth))
@@ -135,9 +146,60 @@ func (s *Server) routes() *router.Router {
 	api.HEAD("/health/ping", s.public(ping))
 	api.POST("/health/ping", s.public(ping)) // also a receiver for first experiments
 	for _, o := range operations {
-		api.Handle(o.method, o.path, s.authorized(o.roles, o.perform))
+		api.Handle(o.method, o.path, s.authorized(o.roles, anyRole, o.perform))
 	}
 	return r
+}
+
+// portalRoutes are those of the portal's own address, which everybody may reach: its page, and what
+// tokens of applications may do. A token that may do more has no use there, in case it is stolen.
+func (s *Server) portalRoutes() *router.Router {
+	r := s.newRouter()
+	r.GET("/", redirect("/portal"))
+	r.GET("/portal", getPortal)
+	api := r.Group("/api/v1")
+	api.GET("/health", s.public(getPortalHealth))
+	api.HEAD("/health", s.public(getPortalHealth))
+	for _, o := range operations {
+		if slices.Contains(o.roles, webhook.RoleApplication) {
+			api.Handle(o.method, o.path, s.authorized(o.roles, onlyCustomers, o.perform))
+		}
+	}
+	return r
+}
+
+// metricsRoutes are those of the metrics' own address.
+func (s *Server) metricsRoutes() *router.Router {
+	r := s.newRouter()
+	s.routeMetrics(r)
+	return r
+}
+
+// routeMetrics adds what operators want to see, but not everybody.
+func (s *Server) routeMetrics(r *router.Router) {
+	r.GET("/", redirect("/docs"))
+	r.GET("/docs", s.getDocs)
+	if s.config.MetricsToken {
+		r.GET("/metrics", s.forReaders(s.getMetrics))
+	} else {
+		r.GET("/metrics", s.getMetrics)
+	}
+}
+
+func redirect(path string) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) { ctx.Redirect(path, fasthttp.StatusTemporaryRedirect) }
+}
+
+// forReaders serves callers whose token may read everything.
+func (s *Server) forReaders(serve fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		r := &request{server: s, http: ctx}
+		if err := r.authorize(mayRead, anyRole); err != nil {
+			s.writeError(ctx, err)
+			return
+		}
+		serve(ctx)
+	}
 }
 
 func (s *Server) notFound(ctx *fasthttp.RequestCtx) {
@@ -154,12 +216,12 @@ func (s *Server) public(h handler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) { s.perform(&request{server: s, http: ctx}, h) }
 }
 
-// authorized serves an operation for callers with a token of one of these roles. Only their bodies
-// are read.
-func (s *Server) authorized(roles roles, h handler) fasthttp.RequestHandler {
+// authorized serves an operation for callers with a token of one of its roles that is also accepted
+// at this address. Only their bodies are read.
+func (s *Server) authorized(roles, here roles, h handler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		r := &request{server: s, http: ctx}
-		if err := r.authorize(roles); err != nil {
+		if err := r.authorize(roles, here); err != nil {
 			s.writeError(ctx, err)
 			return
 		}

@@ -4,9 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,12 +33,17 @@ const (
 
 // Config configures a Server.
 type Config struct {
-	Listen    string   // host:port; port 0 picks a free one
-	Token     string   // the bearer token of the root admin
-	JWTSecret string   // signs JWTs; empty: JWTs are refused
-	PortalURL string   // of the portal; empty: /portal of this server
-	CORS      []string // origins whose pages may use the API; "*": all
-	MaxBody   int      // bytes
+	Listen string // host:port; port 0 picks a free one
+	// The addresses of listeners that serve only the portal, and only metrics and the reference;
+	// empty: there are none.
+	PortalListen  string
+	MetricsListen string
+	MetricsToken  bool     // whether metrics need a token
+	Token         string   // the bearer token of the root admin
+	JWTSecret     string   // signs JWTs; empty: JWTs are refused
+	PortalURL     string   // of the portal; empty: /portal of this server
+	CORS          []string // origins whose pages may use the API; "*": all
+	MaxBody       int      // bytes
 	// Connections whose file descriptor would be this number or higher are refused; 0: no limit.
 	// The descriptors from there on are for the store and for deliveries.
 	Descriptors int
@@ -60,12 +64,11 @@ type Config struct {
 // routes.go.
 type Server struct {
 	config   Config
-	gate     *gate
-	listener net.Listener // the gate, or TLS on top of it
-	http     *fasthttp.Server
-	router   fasthttp.RequestHandler
+	api      *door
+	portal   *door        // nil: the API serves the portal, too
+	metrics  *door        // nil: the API serves metrics, too
+	open     *connections // of all doors
 	cors     cors
-	served   chan error
 	stopping atomic.Bool
 	accepted prometheus.Counter
 
@@ -82,104 +85,97 @@ type Server struct {
 
 // NewServer listens, but does not serve yet.
 func NewServer(config Config) (*Server, error) {
-	gate, err := openGate(config.Listen, config.Descriptors, config.Logger)
-	if err != nil {
-		return nil, fmt.Errorf("listening for the API: %w", err)
-	}
 	auth := &authenticator{config: &config}
-	s := &Server{config: config, gate: gate, listener: gate, served: make(chan error, 1),
-		cors: newCORS(config.CORS), auth: auth, intake: newIntake(config.MaxBody, auth), responses: newShares("responses", maxResponses),
+	s := &Server{config: config, open: newConnections(), cors: newCORS(config.CORS),
+		auth: auth, intake: newIntake(config.MaxBody, auth), responses: newShares("responses", maxResponses),
 		audit: newAudit(config.Logger, config.Metrics), manual: newManualSends(config.Manual), kept: newKeptResponses(),
 		sealer: sealer{config.Keyring}, accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookwheel_accepted_total", Help: "Messages that this node has answered with 202."})}
-	if config.TLS != nil {
-		s.listener = tls.NewListener(gate, config.TLS)
+	if err := s.openDoors(); err != nil {
+		for _, d := range s.doors() {
+			err = errors.Join(err, d.gate.Close())
+		}
+		return nil, err
 	}
-	s.warnPlain()
 	s.registerMetrics()
-	s.router = s.routes().Handler
-	s.http = &fasthttp.Server{
-		Handler:                      s.serve,
-		HeaderReceived:               s.intake.received,
-		StreamRequestBody:            true, // so that the body is read only for callers who may send one
-		DisablePreParseMultipartForm: true,
-		ErrorHandler:                 s.refuse,
-		Name:                         "Hookwheel",
-		Concurrency:                  maxConnections + closingConnections,
-		ReadTimeout:                  readTimeout,
-		WriteTimeout:                 writeTimeout,
-		IdleTimeout:                  idleTimeout,
-		MaxRequestBodySize:           config.MaxBody,
-		ReadBufferSize:               maxHeader,
-		CloseOnShutdown:              true,
-		NoDefaultContentType:         true,
-		NoDefaultServerHeader:        true,
-		SecureErrorLogMessage:        true,
-		Logger:                       serverLog{config.Logger},
-	}
 	return s, nil
 }
 
-// warnPlain logs a warning if tokens can be read on the network.
-func (s *Server) warnPlain() {
-	address, is := s.gate.Addr().(*net.TCPAddr)
-	if s.config.TLS == nil && is && !address.IP.IsLoopback() {
-		s.config.Logger.Warn("the API listens without TLS on an address that others can reach: whoever is on the way can read tokens. "+
-			"Set api.tls, or put a proxy with TLS in front and listen on 127.0.0.1", "listen", address.String())
+// openDoors listens on all addresses of the configuration.
+func (s *Server) openDoors() (err error) {
+	if s.api, err = s.openDoor("API", s.config.Listen, maxConnections); err != nil {
+		return err
 	}
+	s.api.router = s.routes().Handler
+	if s.config.PortalListen != "" {
+		if s.portal, err = s.openDoor("portal", s.config.PortalListen, maxPortalConnections); err != nil {
+			return err
+		}
+		s.portal.router = s.portalRoutes().Handler
+	}
+	if s.config.MetricsListen != "" {
+		if s.metrics, err = s.openDoor("metrics", s.config.MetricsListen, maxMetricsConnections); err != nil {
+			return err
+		}
+		s.metrics.router = s.metricsRoutes().Handler
+	}
+	return nil
 }
 
-// Addr returns the address on which the server listens.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
+// doors returns those that there are.
+func (s *Server) doors() []*door {
+	return slices.DeleteFunc([]*door{s.api, s.portal, s.metrics}, func(d *door) bool { return d == nil })
+}
+
+// Addr returns the address on which the server listens for the API.
+func (s *Server) Addr() string { return s.api.addr() }
+
+// PortalAddr returns the address of the portal's own listener, or "".
+func (s *Server) PortalAddr() string { return s.portal.addr() }
+
+// MetricsAddr returns the address of the metrics' own listener, or "".
+func (s *Server) MetricsAddr() string { return s.metrics.addr() }
 
 // Serve serves requests until Shutdown.
 func (s *Server) Serve() {
 	ctx, stop := context.WithCancel(context.Background())
-	var recording sync.WaitGroup
+	var recording, serving sync.WaitGroup
 	recording.Go(func() { s.auth.recordUse(ctx, lastUseInterval) })
-	err := s.http.Serve(s.listener)
+	results := make(map[*door]error)
+	var mu sync.Mutex
+	for _, d := range s.doors() {
+		serving.Go(func() {
+			err := d.http.Serve(d.listener)
+			mu.Lock()
+			defer mu.Unlock()
+			results[d] = err
+		})
+	}
+	serving.Wait()
 	stop()
 	recording.Wait()
-	s.served <- err
+	for d, err := range results {
+		d.served <- err
+	}
 }
 
 // Shutdown first moves clients to other nodes, for the time Drain: everything is still served, but
 // the health check responds with 503, and each response closes its connection. Then it stops
-// accepting requests and waits for those under way. Every request that was sent before the listener
-// closed gets a response.
+// accepting requests, on all addresses, and waits for those under way.
 func (s *Server) Shutdown() error {
 	s.stopping.Store(true)
 	time.Sleep(s.config.Drain)
-	s.gate.shut()
-	err := <-s.served
-	s.linger()
-	return errors.Join(err, s.shutdown())
-}
-
-// linger waits for requests that are under way on idle connections, which fasthttp would close
-// unread.
-func (s *Server) linger() {
-	for end := time.Now().Add(lingerTime); time.Now().Before(end); time.Sleep(lingerTime / 20) {
-		if s.http.GetOpenConnectionsCount() < 0 { // it counts the closed listener as one of them
-			return
-		}
+	doors := s.doors()
+	for _, d := range doors {
+		d.gate.shut()
 	}
-}
-
-// shutdown has fasthttp close idle connections and wait for the others. fasthttp goes by the wall
-// clock: a connection that fell idle while that was ahead never counts as idle, nor does one at
-// once that is new. So silent ones are closed here as well.
-func (s *Server) shutdown() error {
-	begin := time.Since(started)
-	silent := time.AfterFunc(silentTime, func() { s.gate.open.closeSilent(begin) })
-	defer silent.Stop()
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-	defer cancel()
-	err := s.http.ShutdownWithContext(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("some requests were still under way after %s", shutdownTimeout)
+	var ending sync.WaitGroup
+	errs := make([]error, len(doors))
+	for i, d := range doors {
+		ending.Go(func() { errs[i] = d.shutdown() })
 	}
-	return err
+	ending.Wait()
+	return errors.Join(errs...)
 }
 
 // closeIfStopping closes the connection after the response while the node is stopping, so that the
@@ -191,7 +187,7 @@ func (s *Server) closeIfStopping(ctx *fasthttp.RequestCtx) {
 }
 
 // serve handles a request.
-func (s *Server) serve(ctx *fasthttp.RequestCtx) {
+func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler) {
 	mayRead := s.cors.allow(ctx)
 	switch {
 	case !validVersion(&ctx.Request.Header):
@@ -205,7 +201,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	case !route(ctx.URI()):
 		s.notFound(ctx)
 	default:
-		s.router(ctx)
+		router(ctx)
 	}
 	if len(ctx.Request.Header.Peek(cutHeader)) > 0 && !ctx.Response.ConnectionClose() {
 		drain(ctx.Conn())

@@ -79,7 +79,7 @@ func TestShutdownRespondsToWhatWasSent(t *testing.T) {
 				time.Sleep(time.Duration(rand.Int64N(int64(40 * time.Millisecond)))) // idle, until around the end of the listener
 				_, err := io.WriteString(conn, pingRequest)
 				select {
-				case <-s.gate.closed:
+				case <-s.api.gate.closed:
 					return // too late: nothing was promised
 				default:
 				}
@@ -121,7 +121,7 @@ func TestShutdownServesConnectionsNotYetAccepted(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Shutdown() }()
-	for !s.gate.closing.Load() {
+	for !s.api.gate.closing.Load() {
 		time.Sleep(time.Millisecond)
 	}
 	go s.Serve()

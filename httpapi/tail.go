@@ -227,7 +227,7 @@ func (t *tailStream) run(live *wal.Tail) error {
 	if past {
 		err := t.server.config.Store.PastEvents(t.request.app, t.request.endpoint, from, live.After, func(event wal.Event) error {
 			select {
-			case <-t.server.gate.closed:
+			case <-t.server.api.gate.closed:
 				return errTailEnd
 			case <-t.gone:
 				return errTailEnd
@@ -266,7 +266,7 @@ func (t *tailStream) run(live *wal.Tail) error {
 			return errTailEnd
 		case <-end.C:
 			return t.say("cut", "", map[string]string{"detail": "A stream lasts an hour. Come again with the last id: nothing is lost."})
-		case <-t.server.gate.closed:
+		case <-t.server.api.gate.closed:
 			return t.say("cut", "", map[string]string{"detail": "This node is stopping. Come again, to another one, with the last id: nothing is lost."})
 		}
 	}

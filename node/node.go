@@ -96,7 +96,7 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	close(n.opened)
 	n.onClose("cluster", n.cluster.Close)
 	n.api, err = httpapi.NewServer(httpapi.Config{
-		Listen: config.API.Listen, Token: config.API.Token, JWTSecret: config.API.JWTSecret, PortalURL: config.API.PortalURL, CORS: config.API.CORS, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, Descriptors: descriptors, TLS: forAPI, Manual: config.Limits.ManualSends,
+		Listen: config.API.Listen, Token: config.API.Token, JWTSecret: config.API.JWTSecret, PortalURL: config.API.PortalURL, CORS: config.API.CORS, PortalListen: config.Portal.Listen, MetricsListen: config.API.Metrics.Listen, MetricsToken: config.API.Metrics.Token, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, Descriptors: descriptors, TLS: forAPI, Manual: config.Limits.ManualSends,
 		Store: n.store, Writer: n.writer, Node: n.cluster, Failed: n.broken.Load, Metrics: metrics, Logger: log,
 	})
 	if err != nil {
@@ -124,6 +124,12 @@ func clusterPeers(peers []config.Peer) []cluster.Peer {
 
 // Addr returns the address where the API listens.
 func (n *Node) Addr() string { return n.api.Addr() }
+
+// PortalAddr returns the address where only the portal is served, or "".
+func (n *Node) PortalAddr() string { return n.api.PortalAddr() }
+
+// MetricsAddr returns the address where only metrics and the reference are served, or "".
+func (n *Node) MetricsAddr() string { return n.api.MetricsAddr() }
 
 // Config returns what the node was started with.
 func (n *Node) Config() config.Config { return n.config }

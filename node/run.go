@@ -31,6 +31,11 @@ func Run(ctx context.Context, config config.Config, version string, started func
 		return err
 	}
 	log.Info("serving", "api", n.Addr(), "version", version)
+	for what, address := range map[string]string{"portal": n.PortalAddr(), "metrics": n.MetricsAddr()} {
+		if address != "" {
+			log.Info("serving at an address of its own", what, address)
+		}
+	}
 	if started != nil {
 		started(n)
 	}
