@@ -13,7 +13,8 @@ func TestImports(t *testing.T) {
 	allowed := map[string][]string{
 		"webhook":           nil,
 		"durable":           nil,
-		"wal":               {"durable", "webhook"},
+		"wal":               {"durable", "wal/badgerfiles", "webhook"},
+		"wal/badgerfiles":   {"durable"},
 		"cluster":           {"cluster/raftlog", "durable"},
 		"cluster/raftlog":   {"durable"},
 		"scheduler":         {"webhook"},
@@ -34,7 +35,7 @@ func TestImports(t *testing.T) {
 		"abuse":              nil,
 	}
 	only := map[string][]string{ // who may import a library
-		"github.com/dgraph-io/badger": {"wal"},
+		"github.com/dgraph-io/badger": {"wal", "wal/badgerfiles"},
 		"github.com/hashicorp/raft":   {"cluster", "cluster/raftlog"},
 		"go.etcd.io/bbolt":            {"cluster/raftlog"},
 		"github.com/valyala/fasthttp": {"delivery", "httpapi", "bench"},

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/wal/badgerfiles"
 	"hookwheel/webhook"
 )
 
@@ -348,7 +349,7 @@ func TestCrashDuringRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := content(t, s)
-	path, _, err := nextDir(dir)
+	path, _, err := badgerfiles.Next(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -475,7 +476,7 @@ func countFolders(t *testing.T, dir string) (count int) {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), dbPrefix) {
+		if strings.HasPrefix(entry.Name(), badgerfiles.Prefix) {
 			count++
 		}
 	}

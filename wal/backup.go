@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"hookwheel/durable"
+
+	"hookwheel/wal/badgerfiles"
 )
 
 // A backup is the state of one node in a file that can prove that it is whole:
@@ -233,7 +235,7 @@ func build(dir string, header BackupHeader, snapshot io.Reader, log *slog.Logger
 	}
 	config := Config{Dir: dir, Logger: log}
 	s := &Store{config: config, disk: disk}
-	path := filepath.Join(dir, dbPrefix+"1")
+	path := filepath.Join(dir, badgerfiles.Prefix+"1")
 	if err := s.loadSnapshot(path, snapshot); err != nil {
 		return err
 	}
@@ -248,5 +250,5 @@ func build(dir string, header BackupHeader, snapshot io.Reader, log *slog.Logger
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err
 	}
-	return setCurrent(dir, dbPrefix+"1")
+	return badgerfiles.SetCurrent(dir, badgerfiles.Prefix+"1")
 }

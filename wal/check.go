@@ -13,6 +13,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"hookwheel/wal/badgerfiles"
 	"hookwheel/webhook"
 )
 
@@ -107,7 +108,7 @@ func Check(dir string, o CheckOptions) (*Report, error) {
 
 // openToCheck opens the current Badger folder of a store that is not in use.
 func openToCheck(dir string, logger *slog.Logger) (*badger.DB, error) {
-	name, err := readCurrent(dir)
+	name, err := badgerfiles.CurrentName(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w in %s", ErrNoStore, dir)
 	}
@@ -131,7 +132,7 @@ const checkPatience = 2 * time.Second
 // verifyFiles reads all blocks of all tables before Badger does, which drops what it can't
 // read.
 func verifyFiles(path string) error {
-	unlock, err := lockDir(path, checkPatience)
+	unlock, err := badgerfiles.Lock(path, checkPatience)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: %s is not there", ErrNoStore, path)
@@ -141,9 +142,9 @@ func verifyFiles(path string) error {
 		return err
 	}
 	defer func() { _ = unlock() }() // closes a folder
-	tables, err := checkFiles(path)
+	tables, err := badgerfiles.Check(path)
 	for i := 0; i < len(tables) && err == nil; i++ {
-		err = damaged(path, checkTable(tables[i], true, func(int) error { return nil }))
+		err = badgerfiles.Damaged(path, badgerfiles.VerifyTable(tables[i], func(int) error { return nil }))
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"hookwheel/wal/badgerfiles"
 	"hookwheel/webhook"
 )
 
@@ -589,12 +590,12 @@ func TestPatientHasEverything(t *testing.T) {
 
 func TestCheckFolders(t *testing.T) {
 	p := newPatient(t)
-	name, err := readCurrent(p.dir)
+	name, err := badgerfiles.CurrentName(p.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	empty, broken := t.TempDir(), t.TempDir()
-	if err := os.WriteFile(filepath.Join(broken, currentFile), []byte("db-1\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(broken, badgerfiles.CurrentFile), []byte("db-1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for dir, want := range map[string]error{empty: ErrNoStore, broken: ErrNoStore, filepath.Join(p.dir, name): ErrNoStore} {

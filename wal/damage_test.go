@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/wal/badgerfiles"
 )
 
 // TestDamagedChild is not a test but a process that opens and reads a damaged store: it may not end
@@ -163,15 +165,15 @@ func TestDamagedFiles(t *testing.T) {
 		"an empty manifest":                  cut(manifest, 0),
 		"no manifest":                        func(files map[string][]byte) { delete(files, manifest) },
 		"a bit early in the log":             flip(log, 30_000),
-		"a bit in the first header":          flip(log, logHead+2),
+		"a bit in the first header":          flip(log, 20+2),
 		"half a log":                         cut(log, lengthOfLog(good[log])/2),
 		"a log without its end":              cut(log, lengthOfLog(good[log])-5),
 		"a log without its head":             cut(log, 10),
-		"CURRENT names another":              func(files map[string][]byte) { files[currentFile] = []byte("db-3\n") },
-		"a bit in CURRENT":                   flip(currentFile, 3),
-		"a bit in the sum of CURRENT":        flip(currentFile, 7),
-		"an empty CURRENT":                   cut(currentFile, 0),
-		"no CURRENT":                         func(files map[string][]byte) { delete(files, currentFile) },
+		"CURRENT names another":              func(files map[string][]byte) { files[badgerfiles.CurrentFile] = []byte("db-3\n") },
+		"a bit in CURRENT":                   flip(badgerfiles.CurrentFile, 3),
+		"a bit in the sum of CURRENT":        flip(badgerfiles.CurrentFile, 7),
+		"an empty CURRENT":                   cut(badgerfiles.CurrentFile, 0),
+		"no CURRENT":                         func(files map[string][]byte) { delete(files, badgerfiles.CurrentFile) },
 	}
 	for i := range 10 {
 		tests["somewhere in a table "+string(rune('0'+i))] = flip(table, rnd.Intn(size(table)))
@@ -189,7 +191,7 @@ func TestDamagedFiles(t *testing.T) {
 			for range 2 { // it is found again
 				got := openDamaged(t, dir)
 				opened = opened || !strings.Contains(got, "opening the store") && !strings.Contains(got, "looking for the store")
-				if !strings.HasPrefix(got, "error: ") || !strings.Contains(got, errDamaged.Error()) || !strings.Contains(got, "gets the state from the other nodes") {
+				if !strings.HasPrefix(got, "error: ") || !strings.Contains(got, badgerfiles.ErrDamaged.Error()) || !strings.Contains(got, "gets the state from the other nodes") {
 					t.Errorf("the process said: %s", got)
 				}
 			}
@@ -263,7 +265,7 @@ func TestDamageFoundLater(t *testing.T) {
 	}
 	select {
 	case err := <-fatal:
-		if !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), tables[0]) {
+		if !errors.Is(err, badgerfiles.ErrDamaged) || !strings.Contains(err.Error(), tables[0]) {
 			t.Errorf("got %v", err)
 		}
 	case <-time.After(10 * time.Second):
@@ -272,7 +274,7 @@ func TestDamageFoundLater(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := Open(config); !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), tables[0]) {
+	if _, err := Open(config); !errors.Is(err, badgerfiles.ErrDamaged) || !strings.Contains(err.Error(), tables[0]) {
 		t.Errorf("the damaged store was opened again: %v", err)
 	}
 }
@@ -291,7 +293,7 @@ func TestEachBitOfManifest(t *testing.T) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := checkManifest(path); err == nil {
+		if _, err := badgerfiles.ReadManifest(path); err == nil {
 			t.Errorf("bit %d of byte %d", bit%8, bit/8)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"hookwheel/wal/badgerfiles"
 )
 
 // Limits of the free space to keep, if the configuration has none: 10 % of the file system, between
@@ -14,9 +16,9 @@ import (
 const (
 	minFreeFloor   = 256 << 20
 	minFreeCeiling = 2 << 30
-	minFreeToStart = 4 * memTableSize       // opening Badger takes that much: it writes out the memtables that a crash has left
-	minFreeToWrite = 2 * memTableSize       // a commit may make Badger write a memtable out, and begin another
-	diskInterval   = 250 * time.Millisecond // between two looks at the file system
+	minFreeToStart = 4 * badgerfiles.MemTableSize // opening Badger takes that much: it writes out the memtables that a crash has left
+	minFreeToWrite = 2 * badgerfiles.MemTableSize // a commit may make Badger write a memtable out, and begin another
+	diskInterval   = 250 * time.Millisecond       // between two looks at the file system
 )
 
 // Limits of the Raft log, in bytes of entries: a sixteenth of the file system or a fourth of

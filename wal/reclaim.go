@@ -3,14 +3,12 @@ package wal
 import (
 	"encoding/binary"
 	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/wal/badgerfiles"
 )
 
 // Badger frees disk space only when it compacts, and compacts only when enough is written. So a
@@ -57,31 +55,12 @@ func (s *Store) measure() {
 	if folder == "" {
 		folder = s.config.Dir
 	}
-	s.used.Store(diskUsage(folder))
+	s.used.Store(badgerfiles.Usage(folder))
 }
 
 // Used returns how many bytes of the disk the data folder takes: the store, what it has yet to
 // compact, and the Raft log.
 func (s *Store) Used() int64 { return s.used.Load() }
-
-// diskUsage returns the sum of the blocks of all files in a folder. It ignores files that disappear
-// meanwhile.
-func diskUsage(dir string) (bytes int64) {
-	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return nil
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return nil
-		}
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-			bytes += stat.Blocks * 512
-		}
-		return nil
-	})
-	return bytes
-}
 
 func (s *Store) reclaimIfDue(r *reclaimer) error {
 	s.swap.RLock()
@@ -91,7 +70,7 @@ func (s *Store) reclaimIfDue(r *reclaimer) error {
 	idle := s.Applied() == r.applied
 	r.applied = s.Applied()
 	live := s.Size()
-	garbage := diskUsage(s.db.Opts().Dir) - live
+	garbage := badgerfiles.Usage(s.db.Opts().Dir) - live
 	r.residue = min(r.residue, garbage)
 	switch {
 	case garbage < r.residue+garbageStep:
@@ -106,7 +85,7 @@ func (s *Store) reclaimIfDue(r *reclaimer) error {
 	}
 	err := s.reclaim()
 	r.last = time.Now()
-	r.residue = diskUsage(s.db.Opts().Dir) - live
+	r.residue = badgerfiles.Usage(s.db.Opts().Dir) - live
 	return err
 }
 
@@ -119,7 +98,7 @@ func tableBytes(db *badger.DB) (size int64) {
 
 // compactionRoom returns how much free space a compaction may need: it writes new tables before it
 // removes the old ones.
-func compactionRoom(tables int64) int64 { return min(tables, 128<<20) + 2*memTableSize }
+func compactionRoom(tables int64) int64 { return min(tables, 128<<20) + 2*badgerfiles.MemTableSize }
 
 // reclaim makes Badger drop deleted data. swap is held.
 func (s *Store) reclaim() error {
@@ -153,13 +132,13 @@ const (
 // are at the version of the last commit, so a crash leaves nothing that a reader could see.
 func (s *Store) rotateMemtable() error {
 	dir := s.db.Opts().Dir
-	before, _, err := memtables(dir)
+	before, _, err := badgerfiles.Memtables(dir)
 	if err != nil {
 		return err
 	}
 	index := s.snapshots.last().index
-	for range memTableSize/(fillKeys*fillKeySize) + 2 {
-		newest, _, err := memtables(dir)
+	for range badgerfiles.MemTableSize/(fillKeys*fillKeySize) + 2 {
+		newest, _, err := badgerfiles.Memtables(dir)
 		if err != nil {
 			return err
 		}
@@ -181,7 +160,7 @@ func (s *Store) rotateMemtable() error {
 		}
 	}
 	for deadline := time.Now().Add(rotatePatience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if _, count, err := memtables(dir); err != nil || count == 1 {
+		if _, count, err := badgerfiles.Memtables(dir); err != nil || count == 1 {
 			return err
 		}
 	}
@@ -191,16 +170,4 @@ func (s *Store) rotateMemtable() error {
 // fillKey returns a key of no existing kind.
 func fillKey(i int) []byte {
 	return binary.BigEndian.AppendUint32(make([]byte, fillKeySize-4), uint32(i))
-}
-
-// memtables returns the newest .mem file of a Badger folder, and how many there are.
-func memtables(dir string) (newest string, count int, err error) {
-	entries, err := os.ReadDir(dir)
-	for _, entry := range entries { // in order
-		if filepath.Ext(entry.Name()) == ".mem" {
-			newest = entry.Name()
-			count++
-		}
-	}
-	return newest, count, err
 }

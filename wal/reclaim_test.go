@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/wal/badgerfiles"
 	"hookwheel/webhook"
 )
 
@@ -77,7 +78,7 @@ func TestCheckAfterCrash(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			current, err := readCurrent(dir)
+			current, err := badgerfiles.CurrentName(dir)
 			if err != nil {
 				t.Fatal(err)
 			}

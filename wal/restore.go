@@ -16,6 +16,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/pb"
 	"github.com/dgraph-io/ristretto/v2/z"
+
+	"hookwheel/wal/badgerfiles"
 )
 
 var errBadSnapshot = errors.New("wal: the snapshot is cut short or damaged")
@@ -35,7 +37,7 @@ func (s *Store) RestoreSnapshot(content io.Reader) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	s.awaitCommit()
-	path, name, err := nextDir(s.config.Dir)
+	path, name, err := badgerfiles.Next(s.config.Dir)
 	if err != nil {
 		return err
 	}
@@ -54,7 +56,7 @@ func (s *Store) RestoreSnapshot(content io.Reader) error {
 	defer s.streams.begin()
 	s.swap.Lock()
 	defer s.swap.Unlock()
-	if err := setCurrent(s.config.Dir, name); err != nil { // from here on the new folder counts
+	if err := badgerfiles.SetCurrent(s.config.Dir, name); err != nil { // from here on the new folder counts
 		return errors.Join(err, db.Close())
 	}
 	s.install(loaded, state)

@@ -12,20 +12,19 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 
+	"hookwheel/wal/badgerfiles"
 	"hookwheel/webhook"
 )
 
 const (
-	// memTableSize is in bytes; a transaction may take 15 % of it. Up to three are on disk as logs,
-	// some more as tables of level 0, and a compaction of these writes as much again: it decides
-	// how much room the store needs beside its records.
-	memTableSize    = 16 << 20
-	levelZeroTables = 4       // from so many on they are compacted
-	valueThreshold  = 1 << 20 // bytes; from this size on Badger keeps a value in a file of its own
+	lockPatience    = 10 * time.Second // a process that was killed keeps the lock until its memory maps are torn down
+	levelZeroTables = 4                // from so many on they are compacted
+	valueThreshold  = 1 << 20          // bytes; from this size on Badger keeps a value in a file of its own
 )
 
 // Config configures a Store.
@@ -86,7 +85,7 @@ func Open(config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := currentDir(config.Dir)
+	dir, err := badgerfiles.Current(config.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("looking for the store in %s: %w", config.Dir, err)
 	}
@@ -129,25 +128,25 @@ func openBadger(config Config, dir string) (_ *badger.DB, tables []string, err e
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, err
 	}
-	unlock, err := lockDir(dir, lockPatience)
+	unlock, err := badgerfiles.Lock(dir, lockPatience)
 	if err != nil {
 		return nil, nil, err
 	}
-	err = removeEmptyFiles(dir)
+	err = badgerfiles.RemoveEmpty(dir)
 	if err == nil {
-		tables, err = checkFiles(dir)
+		tables, err = badgerfiles.Check(dir)
 	}
 	if err := errors.Join(err, unlock()); err != nil {
 		return nil, nil, err
 	}
 	defer func() {
 		if fault := recover(); fault != nil {
-			err = damaged(dir, fmt.Errorf("%v", fault))
+			err = badgerfiles.Damaged(dir, fmt.Errorf("%v", fault))
 		}
 	}()
 	db, err := badger.OpenManaged(badgerOptions(dir, config.badgerLog()))
 	if err != nil {
-		return nil, tables, damaged(dir, err)
+		return nil, tables, badgerfiles.Damaged(dir, err)
 	}
 	return db, tables, nil
 }
@@ -156,7 +155,7 @@ func badgerOptions(dir string, log badgerLog) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(!noSync). // without, a loss of power leaves holes before the applied index
 		WithDetectConflicts(false).
-		WithMemTableSize(memTableSize).
+		WithMemTableSize(badgerfiles.MemTableSize).
 		WithBlockSize(blockSize).
 		WithBaseTableSize(8 << 20). // a start opens each table
 		WithNumMemtables(3).
@@ -168,7 +167,7 @@ func badgerOptions(dir string, log badgerLog) badger.Options {
 		WithValueThreshold(valueThreshold). // values inline: one sync a commit, no garbage collection of value files
 		WithValueLogFileSize(16 << 20).
 		WithVerifyValueChecksum(true).
-		WithChecksumVerificationMode(options.OnBlockRead). // the whole tables are verified after the start, see damage.go
+		WithChecksumVerificationMode(options.OnBlockRead). // the whole tables are verified after the start, see verify.go
 		WithMetricsEnabled(false).
 		WithLogger(log)
 }

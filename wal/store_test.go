@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/wal/badgerfiles"
 	"hookwheel/webhook"
 )
 
@@ -219,11 +220,11 @@ func TestFolderAfterCrash(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	name, err := readCurrent(dir)
+	name, err := badgerfiles.CurrentName(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	left := []string{filepath.Join(dir, name, "00099.mem"), filepath.Join(dir, name, "000099.vlog"), filepath.Join(dir, currentFile+".tmp")}
+	left := []string{filepath.Join(dir, name, "00099.mem"), filepath.Join(dir, name, "000099.vlog"), filepath.Join(dir, badgerfiles.CurrentFile+".tmp")}
 	for _, path := range left {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -246,7 +247,7 @@ func TestDamagedCurrent(t *testing.T) {
 	for _, text := range []string{"", "db-", "db-x", "../elsewhere", "1"} {
 		t.Run(text, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, currentFile), []byte(text), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, badgerfiles.CurrentFile), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			s, err := Open(Config{Dir: dir, MinFree: 1})

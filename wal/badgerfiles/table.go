@@ -1,4 +1,4 @@
-package wal
+package badgerfiles
 
 import (
 	"encoding/binary"
@@ -10,17 +10,14 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/fb"
 	"github.com/dgraph-io/badger/v4/y"
 )
 
 const (
-	verifyRate = 512 << 20 // bytes per second that the verification of tables reads at most
-	verifyPart = 1 << 20   // bytes between two pauses
-	checkers   = 8         // tables checked concurrently before a start
+	verifyPart = 1 << 20 // bytes between two pauses
+	checkers   = 8       // tables checked concurrently before a start
 )
 
 // checkTables checks what Badger reads of each table when it opens it, several tables concurrently.
@@ -49,42 +46,14 @@ func checkTables(paths []string) error {
 	return nil
 }
 
-// verifyTables reads all tables once after a start. Tables that are gone by then were read by a
-// compaction, which drops what is damaged. So verification begins with the levels that are
-// compacted most.
-func (s *Store) verifyTables(db *badger.DB, paths []string) {
-	begin, done := time.Now(), int64(0)
-	pause := func(bytes int) error {
-		done += int64(bytes)
-		ahead := time.Duration(float64(done)/verifyRate*float64(time.Second)) - time.Since(begin)
-		select {
-		case <-s.closed:
-			return errEnded
-		case <-time.After(ahead):
-		}
-		if !s.isOpen(db) {
-			return errEnded
-		}
-		return nil
-	}
-	for _, path := range paths {
-		err := checkTable(path, true, pause)
-		switch {
-		case errors.Is(err, errEnded) || !s.isOpen(db):
-			return
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			s.giveUp(db.Opts().Dir, damaged(db.Opts().Dir, err))
-			return
-		}
-	}
-	s.config.Logger.Debug("all tables of the store are whole", "MiB", done>>20, "after", time.Since(begin).String())
-}
+// ErrStopped is for a pause to return when the verification of a table is to end.
+var ErrStopped = errors.New("the verification of a table was stopped")
 
-// isOpen reports whether db is still the store.
-func (s *Store) isOpen(db *badger.DB) bool {
-	s.swap.RLock()
-	defer s.swap.RUnlock()
-	return s.db == db
+// VerifyTable reads a whole table, and calls pause after each part of it. The error is
+// fs.ErrNotExist if the table does not exist or was removed meanwhile. Check must have checked its
+// end while the store was not in use.
+func VerifyTable(path string, pause func(bytes int) error) error {
+	return checkTable(path, true, pause)
 }
 
 // checkTable checks the end of a table and its last block, or each block if all is set. The error
@@ -106,7 +75,7 @@ func checkTable(path string, all bool, pause func(bytes int) error) error {
 		return fs.ErrNotExist // as below, and the start found the file complete
 	}
 	err = checkBlocks(file, info.Size(), all, pause)
-	if err == nil || errors.Is(err, errEnded) {
+	if err == nil || errors.Is(err, ErrStopped) {
 		return err
 	}
 	if now, gone := file.Stat(); gone == nil && now.Size() < info.Size() {

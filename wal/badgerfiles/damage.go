@@ -1,4 +1,4 @@
-package wal
+package badgerfiles
 
 import (
 	"bytes"
@@ -11,7 +11,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,57 +21,26 @@ import (
 	"github.com/dgraph-io/badger/v4/y"
 )
 
-// Badger trusts its files. Given a damaged one, it may silently open a store that lacks records or
-// an older state, and then remove the files that it has no use for. Or it panics in a goroutine of
-// its own. So a start checks the files first:
-//
-//   - MANIFEST, which names the tables, and the .mem files, which hold what no table has yet,
-//     completely;
-//   - of each table only the end, which a start reads anyway. The blocks are verified once the
-//     store is open, because a start must not take longer the more data there is. If a block is
-//     damaged, the store closes and is marked as damaged: a compaction may have read the table
-//     meanwhile and dropped what it could not read.
-
 // markFile is the name of the file in a Badger folder that must no longer be used. It contains the
 // reason.
 const markFile = "DAMAGED"
 
-// errDamaged is wrapped by the error for any damage.
-var errDamaged = errors.New("a file of the store is damaged")
+// ErrDamaged is wrapped by the error for any damage.
+var ErrDamaged = errors.New("a file of the store is damaged")
 
-// damaged wraps err with advice on what to do about damage in the Badger folder dir. Errors of the
+// Damaged wraps err with advice on what to do about damage in the Badger folder dir. Errors of the
 // operating system are returned unchanged.
-func damaged(dir string, err error) error {
+func Damaged(dir string, err error) error {
 	var system syscall.Errno
-	if err == nil || errors.Is(err, errDamaged) || errors.As(err, &system) {
+	if err == nil || errors.Is(err, ErrDamaged) || errors.As(err, &system) {
 		return err
 	}
 	return fmt.Errorf("%w: %w. Nothing was overwritten. Move the data folder of this node away (it holds %s) and start it "+
-		"empty: it gets the state from the other nodes. If there are no others, restore a backup", errDamaged, err, dir)
+		"empty: it gets the state from the other nodes. If there are no others, restore a backup", ErrDamaged, err, dir)
 }
 
-// guard turns damage into an error with advice, whether Badger returns an error or panics.
-func (s *Store) guard(db *badger.DB, read func() error) (err error) {
-	dir := db.Opts().Dir
-	defer func() {
-		if fault := recover(); fault != nil {
-			if stack := debug.Stack(); !bytes.Contains(stack, []byte("badger/v4/table.")) {
-				panic(fault)
-			}
-			err = damaged(dir, fmt.Errorf("%v", fault))
-		}
-		if errors.Is(err, errDamaged) {
-			s.config.Fatal(err) // there may be further damage, which Badger does not report
-		}
-	}()
-	if err = read(); isDamage(err) {
-		err = damaged(dir, err)
-	}
-	return err
-}
-
-// isDamage recognizes Badger's errors by their text, because Badger does not wrap them with %w.
-func isDamage(err error) bool {
+// IsDamage recognizes Badger's errors by their text, because Badger does not wrap them with %w.
+func IsDamage(err error) bool {
 	if err == nil {
 		return false
 	}
@@ -80,24 +48,23 @@ func isDamage(err error) bool {
 	return strings.Contains(text, y.ErrChecksumMismatch.Error()) || strings.Contains(text, y.ErrEOF.Error())
 }
 
-// giveUp keeps a damaged store from being used, by this process and by the next one.
-func (s *Store) giveUp(dir string, err error) {
-	text := []byte(err.Error() + "\n")
-	s.config.Fatal(errors.Join(err, os.WriteFile(filepath.Join(dir, markFile), text, 0o600)))
+// Mark marks a Badger folder as damaged, with the reason, so that no later start uses it.
+func Mark(dir string, reason error) error {
+	return os.WriteFile(filepath.Join(dir, markFile), []byte(reason.Error()+"\n"), 0o600)
 }
 
-// checkFiles checks the files of a Badger folder that is not open. It returns the tables, which are
+// Check checks the files of a Badger folder that is not open. It returns the tables, which are
 // still to be verified.
-func checkFiles(dir string) (tables []string, err error) {
+func Check(dir string) (tables []string, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			err = fmt.Errorf("%v", fault)
 		}
-		err = damaged(dir, err)
+		err = Damaged(dir, err)
 	}()
 	switch text, err := os.ReadFile(filepath.Join(dir, markFile)); {
 	case err == nil:
-		return nil, fmt.Errorf("%w, as was found before: %s", errDamaged, bytes.TrimSpace(text))
+		return nil, fmt.Errorf("%w, as was found before: %s", ErrDamaged, bytes.TrimSpace(text))
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
@@ -106,7 +73,7 @@ func checkFiles(dir string) (tables []string, err error) {
 		return nil, err
 	}
 	manifest := filepath.Join(dir, badger.ManifestFilename)
-	tables, err = checkManifest(manifest)
+	tables, err = ReadManifest(manifest)
 	if errors.Is(err, fs.ErrNotExist) && (len(logs) > 0 || others) {
 		return nil, fmt.Errorf("%s is missing but there are other files", manifest)
 	}
@@ -125,7 +92,7 @@ func checkFiles(dir string) (tables []string, err error) {
 }
 
 // listFiles returns the .mem files in order, and reports whether there are tables or value files.
-// It ignores empty files, which a start removes (see removeEmptyFiles).
+// It ignores empty files, which a start removes (see RemoveEmpty).
 func listFiles(dir string) (logs []string, others bool, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -158,14 +125,14 @@ func listFiles(dir string) (logs []string, others bool, err error) {
 	return logs, others, nil
 }
 
-// checkManifest returns the paths of the tables that the MANIFEST lists, upper levels first. The
+// ReadManifest returns the paths of the tables that the MANIFEST lists, upper levels first. The
 // file is a list of changes:
 //
 //	length 4 | CRC-32C 4 | change
 //
 // A crash may leave part of the last change, which then never took effect. If the rest of the file
 // is a complete change with a wrong length, the length is damaged.
-func checkManifest(path string) (tables []string, err error) {
+func ReadManifest(path string) (tables []string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -240,9 +207,9 @@ func checkLog(path string, last bool) error {
 	}
 	rest := data[at:]
 	switch {
-	case isZero(rest) && (at == whole || last && len(data) >= 2*memTableSize):
+	case isZero(rest) && (at == whole || last && len(data) >= 2*MemTableSize):
 		return nil
-	case len(data) < 2*memTableSize || !last: // Badger creates the file with that size, and truncates it at the end of a transaction
+	case len(data) < 2*MemTableSize || !last: // Badger creates the file with that size, and truncates it at the end of a transaction
 		return fmt.Errorf("it ends in the middle, at byte %d", at)
 	case finishedIn(rest) > 1: // one may be from the transaction that was being written
 		return fmt.Errorf("a record is damaged, at byte %d, and whole ones follow", at)
