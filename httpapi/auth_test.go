@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"maps"
-	"net/http"
-	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +13,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/reference"
 	"hookwheel/webhook"
 )
 
@@ -351,78 +347,6 @@ func TestTokensAreNotLogged(t *testing.T) {
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("key", "key", webhook.APIKey{Name: "n", Hash: webhook.HashToken("x")})
 	if strings.Contains(log.text.String(), "Hash") {
 		t.Error("a key is logged with its hash")
-	}
-}
-
-// Each operation takes tokens of the roles that the OpenAPI document says, and of no others; that
-// of another application finds nothing.
-func TestRolesOfEveryOperation(t *testing.T) {
-	a, _, _, _ := authWorld(t)
-	text, err := reference.Document()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var document struct {
-		Paths map[string]map[string]json.RawMessage
-	}
-	if err := json.Unmarshal(text, &document); err != nil {
-		t.Fatal(err)
-	}
-	for path, methods := range document.Paths {
-		for method, described := range methods {
-			if method == "parameters" {
-				continue
-			}
-			var operation struct{ Security []struct{ Token []string } }
-			if err := json.Unmarshal(described, &operation); err != nil {
-				t.Fatal(err)
-			}
-			if len(operation.Security) == 0 {
-				continue // for everybody
-			}
-			a.checkRoles(t, strings.ToUpper(method), path, operation.Security[0].Token)
-		}
-	}
-}
-
-func (a *api) checkRoles(t *testing.T, method, path string, takes []string) {
-	t.Helper()
-	fill := func(app string) string {
-		return regexp.MustCompile(`\{\w+\}`).ReplaceAllString(strings.ReplaceAll(path, "{app}", app), "nobody")
-	}
-	status := func(token, path string) int {
-		t.Helper()
-		request, err := http.NewRequest(method, a.url+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+token)
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response.Body.Close() // some answers are streams
-		return response.StatusCode
-	}
-	if got := status("hwk_nobody", fill("one")); got != 401 {
-		t.Errorf("nobody: %s %s: %d", method, path, got)
-	}
-	for _, role := range []string{"admin", "producer", "reader"} { // of an application that there is none of, lest anything be changed
-		key := a.newKey(`{"name":"k","role":"` + role + `"}`)
-		got := status(key.Token, fill("nobody"))
-		if taken := got != 403 && got != 401; taken != slices.Contains(takes, role) {
-			t.Errorf("%s: %s %s: %d, but the document says that it takes %v", role, method, path, got, takes)
-		}
-	}
-	for _, app := range []string{"one", "two"} {
-		key := a.newKey(`{"name":"k","role":"application","applicationId":"` + app + `"}`)
-		got, takesIt := status(key.Token, fill("one")), slices.Contains(takes, "application")
-		switch {
-		case !takesIt && got != 403, takesIt && (got == 403 || got == 401):
-			t.Errorf("application: %s %s: %d, but the document says that it takes %v", method, path, got, takes)
-		case takesIt && app == "two" && strings.Contains(path, "{app}") && got != 404:
-			t.Errorf("another application: %s %s: %d", method, path, got)
-		}
 	}
 }
 
