@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"container/list"
 	"context"
 	"encoding/binary"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -15,7 +17,7 @@ const (
 	maxBatchCommands = 128
 	maxBatchBytes    = 256 << 10 // total cost of the commands; a command with a higher cost is sent alone
 	maxCommand       = 16 << 20  // of one command
-	maxQueue         = 4096      // commands that wait for a batch; further ones wait in Propose
+	largeCommand     = 64 << 10  // commands with a higher cost travel in batches of their own
 	commandOverhead  = 64
 
 	// gatherDelay is how long a batch that is far from full waits for more commands. Callers whose
@@ -35,7 +37,10 @@ var (
 // proposal is a command in flight, for which a caller waits.
 type proposal struct {
 	command   Command
-	forwarded bool // came from another node: if this node is not the leader, it is returned
+	forwarded bool          // came from another node: if this node is not the leader, it is returned
+	flow      string        // commands of different flows take turns
+	cost      int           // see StateMachine.Cost
+	place     *list.Element // in the queue; nil: it is not there
 	done      chan struct{}
 	reply     []byte
 	err       error
@@ -46,66 +51,72 @@ func (p *proposal) finish(reply []byte, err error) {
 	close(p.done)
 }
 
-// batcher implements group commit: while a batch is in flight, the next one fills.
+// batcher implements group commit: while a batch is in flight, the next one fills. Large commands
+// travel in batches of their own. There is no order between small and large ones, nor between
+// flows, and nobody relies on one: if the order matters, the caller proposes a command when the one
+// before is finished.
 type batcher struct {
-	queue  chan *proposal
-	cost   func(command []byte) int // in bytes
-	commit func([]*proposal)        // finishes each
+	queues [2]*queue // of small commands, and of large ones
+	gate   *gate
+	leads  func() bool       // whether commit appends to the log of this node
+	commit func([]*proposal) // finishes each
 }
 
-func newBatcher(cost func([]byte) int, commit func([]*proposal)) *batcher {
-	return &batcher{queue: make(chan *proposal, maxQueue), cost: cost, commit: commit}
+func newBatcher(leads func() bool, commit func([]*proposal)) *batcher {
+	return &batcher{queues: [2]*queue{newQueue(), newQueue()}, gate: newGate(), leads: leads, commit: commit}
 }
 
-// run returns after ctx ends and the batch in flight is finished. Proposals that still wait are
+// queue returns the queue for a command.
+func (b *batcher) queue(p *proposal) *queue {
+	if p.cost > largeCommand {
+		return b.queues[large]
+	}
+	return b.queues[small]
+}
+
+// waiting returns how many commands wait for a batch.
+func (b *batcher) waiting() int { return b.queues[small].len() + b.queues[large].len() }
+
+// run returns after ctx ends and the batches in flight are finished. Proposals that still wait are
 // finished with errNotTaken.
 func (b *batcher) run(ctx context.Context) {
-	var next *proposal // did not fit into the previous batch
-	for {
-		if next == nil {
-			select {
-			case next = <-b.queue:
-			case <-ctx.Done():
-				b.drain()
-				return
-			}
-		}
-		if len(b.queue) < gathered {
+	var wg sync.WaitGroup
+	for kind := range b.queues {
+		wg.Go(func() { b.serve(ctx, kind) })
+	}
+	wg.Wait()
+}
+
+func (b *batcher) serve(ctx context.Context, kind int) {
+	q := b.queues[kind]
+	for again := false; again || q.await(ctx); {
+		if q.len() < gathered {
 			time.Sleep(gatherDelay)
 		}
-		var batch []*proposal
-		batch, next = b.fill(next)
+		again = b.send(ctx, kind)
+	}
+	for batch := q.take(); len(batch) > 0; batch = q.take() {
+		finishAll(batch, errNotTaken)
+	}
+}
+
+// send commits a batch, unless all callers have given up. It reports whether it must be called
+// again. On a node that does not lead, small and large commands need not wait for each other: they
+// do so on the leader.
+func (b *batcher) send(ctx context.Context, kind int) (again bool) {
+	q := b.queues[kind]
+	if b.leads() {
+		b.gate.enter(kind)
+		begin := time.Now()
+		defer func() {
+			again = ctx.Err() == nil && q.len() > 0
+			b.gate.leave(kind, time.Since(begin), again)
+		}()
+	}
+	if batch := q.take(); len(batch) > 0 {
 		b.commit(batch)
 	}
-}
-
-// fill returns a batch of first and the proposals that wait, up to the limits.
-func (b *batcher) fill(first *proposal) (batch []*proposal, left *proposal) {
-	batch = append(make([]*proposal, 0, 1+min(len(b.queue), maxBatchCommands)), first)
-	size := b.cost(first.command.Body)
-	for len(batch) < maxBatchCommands {
-		select {
-		case p := <-b.queue:
-			if size += b.cost(p.command.Body) + commandOverhead; size > maxBatchBytes {
-				return batch, p
-			}
-			batch = append(batch, p)
-		default:
-			return batch, nil
-		}
-	}
-	return batch, nil
-}
-
-func (b *batcher) drain() {
-	for {
-		select {
-		case p := <-b.queue:
-			p.finish(nil, errNotTaken)
-		default:
-			return
-		}
-	}
+	return false
 }
 
 func finishAll(batch []*proposal, err error) {

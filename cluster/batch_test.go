@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -19,41 +20,41 @@ func seeded(t testing.TB) *rand.Rand {
 }
 
 func proposalOf(size int) *proposal {
-	return &proposal{command: Command{Body: make([]byte, size)}, done: make(chan struct{})}
+	return &proposal{command: Command{Body: make([]byte, size)}, cost: size, done: make(chan struct{})}
 }
 
-func TestFill(t *testing.T) {
+func TestTake(t *testing.T) {
 	const fits = maxBatchBytes / maxBatchCommands // with the overhead of each, fewer than maxBatchCommands of these
 	tests := map[string]struct {
-		first  int
-		queue  []int
-		taken  int // of all, first included
-		isLeft bool
+		sizes []int
+		taken int
 	}{
-		"alone":                         {10, nil, 1, false},
-		"all that wait":                 {10, []int{10, 10, 10}, 4, false},
-		"to the number":                 {1, make([]int, maxBatchCommands+5), maxBatchCommands, false},
-		"to the last byte":              {maxBatchBytes - 100 - commandOverhead, []int{100}, 2, false},
-		"a byte too many":               {maxBatchBytes - 100 - commandOverhead, []int{101, 1}, 1, true},
-		"oversized first, alone":        {maxBatchBytes + 1, []int{1, 1}, 1, true},
-		"oversized later, left":         {10, []int{10, maxBatchBytes, 1}, 2, true},
-		"the first oversized, no queue": {10 * maxBatchBytes, nil, 1, false},
-		"full by bytes":                 {fits, repeated(fits, maxBatchCommands), 124, true},
+		"none":                {nil, 0},
+		"alone":               {[]int{10}, 1},
+		"all that wait":       {[]int{10, 10, 10, 10}, 4},
+		"to the number":       {make([]int, maxBatchCommands+6), maxBatchCommands},
+		"to the last byte":    {[]int{maxBatchBytes - 100 - 2*commandOverhead, 100}, 2},
+		"a byte too many":     {[]int{maxBatchBytes - 100 - 2*commandOverhead, 101, 1}, 1},
+		"oversized, alone":    {[]int{maxBatchBytes + 1, 1, 1}, 1},
+		"oversized later":     {[]int{10, 10, maxBatchBytes, 1}, 2},
+		"oversized, no other": {[]int{10 * maxBatchBytes}, 1},
+		"full by bytes":       {repeated(fits, maxBatchCommands), 124},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := newBatcher(sizeOf, nil)
-			want := []*proposal{proposalOf(test.first)}
-			for _, size := range test.queue {
-				p := proposalOf(size)
-				want = append(want, p)
-				b.queue <- p
+			q := newQueue()
+			var all []*proposal
+			for _, size := range test.sizes {
+				all = append(all, proposalOf(size))
+				q.push(all[len(all)-1])
 			}
-			batch, left := b.fill(want[0])
-			if len(batch) != test.taken || (left != nil) != test.isLeft {
-				t.Fatalf("took %d, left over %t; want %d, %t", len(batch), left != nil, test.taken, test.isLeft)
+			batch := q.take()
+			if len(batch) != test.taken || q.len() != len(all)-test.taken {
+				t.Fatalf("took %d, %d wait; want %d of %d", len(batch), q.len(), test.taken, len(all))
 			}
-			checkInOrder(t, want, batch, left, len(b.queue))
+			if !slices.Equal(batch, all[:test.taken]) {
+				t.Error("the batch is not what came first")
+			}
 		})
 	}
 }
@@ -66,54 +67,44 @@ func repeated(size, n int) []int {
 	return list
 }
 
-// checkInOrder wants all proposals accounted for: first the batch, then the one left over, then the
-// queue.
-func checkInOrder(t *testing.T, all, batch []*proposal, left *proposal, waiting int) {
-	t.Helper()
-	got := append([]*proposal(nil), batch...)
-	if left != nil {
-		got = append(got, left)
-	}
-	if len(got)+waiting != len(all) {
-		t.Errorf("%d taken and %d waiting of %d", len(got), waiting, len(all))
-	}
-	for i := range got {
-		if got[i] != all[i] {
-			t.Fatalf("number %d is not the item at that position in the queue", i)
-		}
-	}
-}
-
-// Whatever comes, batches keep the order and the bounds, and nothing is lost.
+// Whatever comes, batches keep the order of each flow and the bounds, and nothing is lost.
 func TestBatcherKeepsBounds(t *testing.T) {
 	random := seeded(t)
-	var all, got []*proposal
+	type sequence struct {
+		flow  string
+		large bool
+	}
+	want, got := make(map[sequence][]*proposal), make(map[sequence][]*proposal)
 	commits := make(chan []*proposal)
-	b := newBatcher(sizeOf, func(batch []*proposal) { commits <- batch })
-	for range 500 {
+	b := newBatcher(func() bool { return true }, func(batch []*proposal) { commits <- batch })
+	left := 500
+	for range left {
 		size := random.IntN(4000)
 		if random.IntN(50) == 0 {
-			size = maxBatchBytes + random.IntN(1000)
+			size = largeCommand + random.IntN(maxBatchBytes)
 		}
-		all = append(all, proposalOf(size))
-		b.queue <- all[len(all)-1]
+		p := proposalOf(size)
+		p.flow = string(rune('a' + random.IntN(3)))
+		s := sequence{p.flow, size > largeCommand}
+		want[s] = append(want[s], p)
+		b.queue(p).push(p)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { b.run(ctx); close(ended) }()
-	for len(got) < len(all) {
+	for left > 0 {
 		batch := <-commits
 		checkBounds(t, batch)
-		got = append(got, batch...)
+		left -= len(batch)
+		for _, p := range batch {
+			s := sequence{p.flow, p.cost > largeCommand}
+			got[s] = append(got[s], p)
+		}
 	}
 	cancel()
 	<-ended
-	seen := make(map[*proposal]bool)
-	for _, p := range got {
-		seen[p] = true
-	}
-	if len(got) != len(all) || len(seen) != len(all) {
-		t.Errorf("%d came, %d different, of %d", len(got), len(seen), len(all))
+	if !reflect.DeepEqual(got, want) {
+		t.Error("not all proposals came in the order of their flow")
 	}
 }
 
@@ -121,7 +112,7 @@ func checkBounds(t *testing.T, batch []*proposal) {
 	t.Helper()
 	size := 0
 	for _, p := range batch {
-		size += len(p.command.Body)
+		size += p.cost
 	}
 	if len(batch) == 0 || len(batch) > maxBatchCommands {
 		t.Errorf("a batch of %d commands", len(batch))
@@ -133,15 +124,15 @@ func checkBounds(t *testing.T, batch []*proposal) {
 
 // What still waits when the batcher ends is told so.
 func TestBatcherDrains(t *testing.T) {
-	b := newBatcher(sizeOf, func(batch []*proposal) { finishAll(batch, errUnknown) })
+	b := newBatcher(func() bool { return true }, func(batch []*proposal) { finishAll(batch, errUnknown) })
 	var waiting []*proposal
-	for range 10 {
-		waiting = append(waiting, proposalOf(1))
+	for i := range 10 {
+		waiting = append(waiting, proposalOf(i*largeCommand/4))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, p := range waiting {
-		b.queue <- p
+		b.queue(p).push(p)
 	}
 	b.run(ctx)
 	for i, p := range waiting {
@@ -305,12 +296,13 @@ func TestFinishForwardedCut(t *testing.T) {
 
 // A batch is bounded by what its commands change, not only by their own size.
 func TestBatchCountsCost(t *testing.T) {
-	b := newBatcher(func(command []byte) int { return len(command) + 100<<10 }, nil)
+	q := newQueue()
 	for range 5 {
-		b.queue <- proposalOf(10)
+		p := proposalOf(10)
+		p.cost += 100 << 10
+		q.push(p)
 	}
-	batch, left := b.fill(<-b.queue)
-	if len(batch) != 2 || left == nil || len(b.queue) != 2 {
-		t.Errorf("took %d, left %v, %d wait; want 2 of 100 KiB each, one that did not fit, and 2", len(batch), left, len(b.queue))
+	if batch := q.take(); len(batch) != 2 || q.len() != 3 {
+		t.Errorf("took %d, %d wait; want 2 of 100 KiB each, and 3", len(batch), q.len())
 	}
 }

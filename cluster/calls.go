@@ -318,7 +318,7 @@ func (n *Node) serveCall(kind byte, body []byte, h *hello) []byte {
 	defer cancel()
 	switch kind {
 	case callPropose:
-		return n.serveProposals(ctx, body)
+		return n.serveProposals(ctx, body, h.From)
 	case callIndex:
 		index, err := n.leaderIndex()
 		if err != nil {

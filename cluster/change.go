@@ -245,7 +245,7 @@ func (n *Node) replace(servers []Server, c change) error {
 
 // changed waits for a change of the configuration to be committed.
 func (n *Node) changed(kind, server, address string, f raft.IndexFuture) error {
-	err := n.await(f)
+	err := f.Error()
 	if err != nil && errors.Is(outcomeOf(err), errNotTaken) {
 		return errNotTaken
 	}
@@ -327,7 +327,7 @@ func (n *Node) handOver(to *Server) error {
 	} else {
 		f = n.raft.LeadershipTransferToServer(raft.ServerID(to.Server), raftAddress(to.Server, to.Address))
 	}
-	if err := n.await(f); err != nil {
+	if err := f.Error(); err != nil {
 		return refuse("leadership could not be handed over: %v", err)
 	}
 	next := ""

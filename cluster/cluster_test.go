@@ -104,30 +104,6 @@ func TestNoLeader(t *testing.T) {
 	}
 }
 
-func TestBatchBounds(t *testing.T) {
-	b := newBatcher(sizeOf, nil)
-	queue := func(count, size int) {
-		for range count {
-			b.queue <- &proposal{command: Command{Body: make([]byte, size)}}
-		}
-	}
-	queue(300, 10)
-	batch, left := b.fill(&proposal{})
-	if len(batch) != maxBatchCommands || left != nil {
-		t.Errorf("%d commands in a batch", len(batch))
-	}
-	b = newBatcher(sizeOf, nil)
-	queue(5, 100<<10)
-	batch, left = b.fill(&proposal{})
-	if len(batch) != 3 || left == nil {
-		t.Errorf("%d large commands in a batch", len(batch))
-	}
-	batch, left = b.fill(&proposal{command: Command{Body: make([]byte, maxBatchBytes)}})
-	if len(batch) != 1 || left == nil {
-		t.Errorf("a command of full size travels with %d others", len(batch)-1)
-	}
-}
-
 func FuzzDecodeEntry(f *testing.F) {
 	f.Add(encodeEntry(1, []*proposal{{command: Command{Since: 5, Body: []byte("body")}}}))
 	f.Fuzz(func(t *testing.T, data []byte) {

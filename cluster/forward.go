@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-
-	"github.com/hashicorp/raft"
 )
 
 const (
@@ -76,23 +74,16 @@ func cutOutcome(response []byte) (outcome error, reply, rest []byte, err error) 
 	}
 }
 
-func (n *Node) serveProposals(ctx context.Context, body []byte) []byte {
+func (n *Node) serveProposals(ctx context.Context, body []byte, from string) []byte {
 	commands, err := decodeCommands(body)
 	if err != nil {
 		return nil
 	}
 	batch := make([]*proposal, len(commands))
 	for i := range commands {
-		batch[i] = &proposal{command: commands[i], forwarded: true, done: make(chan struct{})}
-		if n.raft.State() != raft.Leader {
-			batch[i].finish(nil, errNotTaken)
-			continue
-		}
-		select {
-		case n.batches.queue <- batch[i]:
-		case <-ctx.Done():
-			batch[i].finish(nil, errNotTaken)
-		}
+		batch[i] = &proposal{command: commands[i], forwarded: true}
+		queue := n.enqueue(batch[i], from)
+		defer queue.remove(batch[i])
 	}
 	var response []byte
 	for _, p := range batch {

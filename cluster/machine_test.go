@@ -161,6 +161,8 @@ func (m *machine) RestoreSnapshot(content io.Reader) error {
 func (m *machine) Free() (free, least int64)     { return m.free.Load(), 100 }
 func (m *machine) Fingerprint() (uint64, string) { return 0, "" }
 
+func (m *machine) Flow([]byte) string { return "" }
+
 func (m *machine) Cost(command []byte) int { return len(command) }
 
 func sizeOf(command []byte) int { return len(command) }

@@ -78,7 +78,7 @@ func newMetrics(n *Node, registry prometheus.Registerer) *metrics {
 		gauge("hookwheel_clock_ahead_seconds", "How far the wall clock of this node is ahead of the cluster's time.", func() float64 {
 			return n.clock.ahead().Seconds()
 		}),
-		gauge("hookwheel_propose_queue", "Commands that wait for a batch.", func() float64 { return float64(len(n.batches.queue)) }),
+		gauge("hookwheel_propose_queue", "Commands that wait for a batch.", func() float64 { return float64(n.batches.waiting()) }),
 	)
 	return m
 }

@@ -38,21 +38,20 @@ type Node struct {
 	changing  chan struct{} // a semaphore: held while the membership is changed
 	ready     atomic.Bool   // the node leads and has applied everything from earlier terms
 
-	leadCtx     context.Context // ends when Close begins
-	resign      context.CancelFunc
-	led         chan struct{}   // closed when Lead will not run again
-	ctx         context.Context // ends when Close has handed leadership over
-	cancel      context.CancelFunc
-	raftStopped chan struct{} // closed when all goroutines of Raft have ended
-	stopped     chan struct{} // closed when proposals can no longer finish
-	wg          sync.WaitGroup
+	leadCtx context.Context // ends when Close begins
+	resign  context.CancelFunc
+	led     chan struct{}   // closed when Lead will not run again
+	ctx     context.Context // ends when Close has handed leadership over
+	cancel  context.CancelFunc
+	stopped chan struct{} // closed when proposals can no longer finish
+	wg      sync.WaitGroup
 }
 
 // Open starts this node. The node rejoins the cluster that it was part of before, or looks for one:
 // see form.go.
 func Open(config Config) (_ *Node, err error) {
 	n := &Node{config: config, requests: newRequestIDs(), warnings: warnings{logger: config.Logger},
-		budget: newBudget(callBudget), changing: make(chan struct{}, 1), led: make(chan struct{}), raftStopped: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
+		budget: newBudget(callBudget), changing: make(chan struct{}, 1), led: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.leadCtx, n.resign = context.WithCancel(n.ctx)
 	if n.identity, err = openIdentity(config.Dir, config.ID); err != nil {
@@ -103,7 +102,7 @@ func (n *Node) startRaft() error {
 		}
 	}
 	cache := raftlog.NewCache(n.log)
-	n.batches = newBatcher(n.config.Machine.Cost, n.commit)
+	n.batches = newBatcher(func() bool { return n.raft.State() == raft.Leader }, n.commit)
 	if n.raft, err = raft.NewRaft(config, n.fsm, cache, n.log, n.snapshots, transport); err != nil {
 		return fmt.Errorf("starting Raft: %w", err)
 	}
@@ -209,7 +208,6 @@ func (n *Node) stopRaft() error {
 	defer patience.Stop()
 	select {
 	case err := <-done:
-		close(n.raftStopped)
 		return err
 	case <-patience.C:
 		return errStillRunning

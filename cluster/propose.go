@@ -65,14 +65,11 @@ func (n *Node) Propose(ctx context.Context, body []byte) ([]byte, error) {
 // try sends a proposal through the batcher once. An error other than errNotTaken and errUnknown is
 // final.
 func (n *Node) try(ctx context.Context, p *proposal) ([]byte, error) {
-	p.done = make(chan struct{})
-	select {
-	case n.batches.queue <- p:
-	case <-ctx.Done():
-		return nil, n.givenUp(ctx)
-	case <-n.ctx.Done():
+	if n.ctx.Err() != nil {
 		return nil, ErrNoLeader
 	}
+	queue := n.enqueue(p, "")
+	defer queue.remove(p)
 	select {
 	case <-p.done:
 		return p.reply, p.err
@@ -81,6 +78,17 @@ func (n *Node) try(ctx context.Context, p *proposal) ([]byte, error) {
 	case <-n.stopped:
 		return nil, ErrNoLeader
 	}
+}
+
+// enqueue makes a proposal wait for a batch. The caller must remove it from the queue on giving up.
+// Commands that another node forwards are flows of their own: it waits for all of a batch, so none
+// of them may wait for the many that came to this node.
+func (n *Node) enqueue(p *proposal, from string) *queue {
+	p.cost, p.flow = n.config.Machine.Cost(p.command.Body), from+"/"+n.config.Machine.Flow(p.command.Body)
+	p.done = make(chan struct{})
+	queue := n.batches.queue(p)
+	queue.push(p)
+	return queue
 }
 
 func (n *Node) givenUp(ctx context.Context) error {
@@ -131,7 +139,7 @@ func (n *Node) append(batch []*proposal) {
 	n.clock.await(n.ctx)
 	start := time.Now()
 	future := n.raft.Apply(encodeEntry(n.Now().UnixMilli(), batch), time.Second)
-	if err := n.await(future); err != nil {
+	if err := future.Error(); err != nil {
 		finishAll(batch, outcomeOf(err))
 		return
 	}

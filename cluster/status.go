@@ -76,7 +76,7 @@ func (n *Node) Status() Status {
 		ID: n.config.ID, Server: n.identity.Server, Address: n.config.Address, Version: n.config.Version,
 		Cluster: n.identity.cluster(), State: strings.ToLower(n.raft.State().String()), LeaderID: nodeOf(string(leader)),
 		Ready: n.ready.Load(), Voter: n.config.Voter, Servers: n.servers(), Clock: n.clock.wall().UnixMilli(),
-		Term: n.raft.CurrentTerm(), Last: n.raft.LastIndex(), Commit: n.raft.CommitIndex(), Applied: applied, Queued: len(n.batches.queue),
+		Term: n.raft.CurrentTerm(), Last: n.raft.LastIndex(), Commit: n.raft.CommitIndex(), Applied: applied, Queued: n.batches.waiting(),
 		Received: n.snapshots.received.Load(),
 	}
 	s.ClockAhead = n.clock.ahead().Milliseconds()

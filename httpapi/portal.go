@@ -172,13 +172,7 @@ func expireAll(r *request) (*response, error) {
 	return noContent(), nil
 }
 
-// whoami describes the key of the caller. permissionSource and appId are Svix's; the SDKs do not
-// know our kinds of tokens.
+// whoami describes the key of the caller.
 func whoami(r *request) (*response, error) {
-	key := showKey(r.caller)
-	return ok(struct {
-		keyOut
-		PermissionSource string  `json:"permissionSource"`
-		AppID            *string `json:"appId,omitempty"`
-	}{key, "Unknown", key.ApplicationID}), nil
+	return ok(showKey(r.caller)), nil
 }

@@ -70,7 +70,7 @@ func (e *entry) updateEndpoint(c *updateEndpoint) ([]byte, error) {
 		}
 	}
 	record, err := e.changeEndpoint(endpoint)
-	if err != nil || isSameToUsers(endpoint, before, c.Resealed) {
+	if err != nil || isSameToUsers(endpoint, before) {
 		return record, err
 	}
 	e.endpointUpdated(before, endpoint)
@@ -78,14 +78,11 @@ func (e *entry) updateEndpoint(c *updateEndpoint) ([]byte, error) {
 }
 
 // isSameToUsers reports whether two states of an endpoint look the same to users: they may differ
-// only in the time of the last change and, if the secrets were resealed, in how these are stored.
-func isSameToUsers(a, b *webhook.Endpoint, resealed bool) bool {
+// only in how the secrets are stored and in the time of the last change.
+func isSameToUsers(a, b *webhook.Endpoint) bool {
 	x, y := *a, *b
 	for _, e := range []*webhook.Endpoint{&x, &y} {
-		e.UpdatedAt, e.Revision = time.Time{}, 0
-		if resealed {
-			e.Keys, e.Headers = nil, nil
-		}
+		e.Keys, e.Headers, e.UpdatedAt, e.Revision = nil, nil, time.Time{}, 0
 	}
 	return reflect.DeepEqual(&x, &y)
 }
@@ -189,7 +186,7 @@ func (e *entry) resume(c *moveCursor) ([]byte, error) {
 	endpoint := *before
 	endpoint.Paused = false
 	record, err := e.changeEndpoint(&endpoint)
-	if err != nil || isSameToUsers(&endpoint, before, false) {
+	if err != nil || isSameToUsers(&endpoint, before) {
 		return record, err
 	}
 	e.endpointUpdated(before, &endpoint)

@@ -172,6 +172,23 @@ func innermost(c action) action {
 	return c
 }
 
+// Flow returns what commands take turns by: the application of a message, and otherwise the kind.
+func (s *Store) Flow(body []byte) string {
+	if len(body) > 0 && kind(body[0]) == kindIdempotent {
+		if _, _, command, err := decodeIdempotent(body[1:]); err == nil {
+			body = command
+		}
+	}
+	switch {
+	case len(body) == 0:
+		return ""
+	case kind(body[0]) == kindCreateMessage:
+		return string(body[:min(len(body), 2+idSize)]) // the kind, the version and the application
+	default:
+		return string(body[:1])
+	}
+}
+
 // Cost returns roughly how many bytes applying a command takes. It limits how many commands share
 // an entry. Besides a command's own size it counts what short commands may change.
 func (s *Store) Cost(body []byte) int {

@@ -1,0 +1,117 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+)
+
+func pushAll(q *queue, flow string, count, size int) (list []*proposal) {
+	for range count {
+		p := &proposal{cost: size, flow: flow}
+		q.push(p)
+		list = append(list, p)
+	}
+	return list
+}
+
+// However many commands of one flow wait, and however large they are, that of another is in one of
+// the next two batches.
+func TestFlowsTakeTurns(t *testing.T) {
+	for name, size := range map[string]int{"tiny": 1, "small": 1 << 10, "medium": largeCommand, "large": 1 << 20, "largest": maxCommand} {
+		t.Run(name, func(t *testing.T) {
+			q := newQueue()
+			pushAll(q, "flood", 1000, size)
+			q.take()
+			other := pushAll(q, "other", 1, min(size, 100))[0]
+			for range 2 {
+				for _, p := range q.take() {
+					if p == other {
+						return
+					}
+				}
+			}
+			t.Error("it waits for more than two batches")
+		})
+	}
+}
+
+// Flows with commands of any size get as many bytes as the others.
+func TestFlowsShareBytes(t *testing.T) {
+	q := newQueue()
+	pushAll(q, "large", 100, 1<<20)
+	pushAll(q, "small", 100_000, leastCost)
+	sent := make(map[string]int)
+	for sent["large"]+sent["small"] < 20<<20 {
+		for _, p := range q.take() {
+			sent[p.flow] += p.cost
+		}
+	}
+	if sent["large"] < 9<<20 || sent["small"] < 9<<20 {
+		t.Errorf("the shares are %v", sent)
+	}
+}
+
+// A command whose caller gives up leaves the queue, and a flow without commands leaves nothing.
+func TestQueueForgets(t *testing.T) {
+	q := newQueue()
+	a, b := pushAll(q, "a", 3, 10), pushAll(q, "b", 1, 10)
+	q.remove(a[1])
+	q.remove(b[0])
+	if batch := q.take(); len(batch) != 2 || batch[0] != a[0] || batch[1] != a[2] {
+		t.Errorf("took %d, want the first and the last", len(batch))
+	}
+	q.remove(a[0]) // is taken already
+	if q.len() != 0 || len(q.flows) != 0 || q.turns.Len() != 0 {
+		t.Errorf("%d commands, %d flows and %d turns are left", q.len(), len(q.flows), q.turns.Len())
+	}
+}
+
+// While small commands keep coming, they go first for as long as the last large batch took, and no
+// longer.
+func TestGateSharesTime(t *testing.T) {
+	g := newGate()
+	g.enter(large)
+	g.leave(large, 4*time.Millisecond, true) // more large commands wait
+	for i := range 4 {
+		g.enter(small) // blocks forever if the large ones go first
+		g.leave(small, time.Millisecond, i < 3)
+	}
+	entered := make(chan struct{})
+	go func() {
+		g.enter(small)
+		close(entered)
+	}()
+	g.enter(large) // blocks forever if the small ones go first again
+	select {
+	case <-entered:
+		t.Error("two batches at once")
+	default:
+	}
+	g.leave(large, time.Millisecond, false)
+	<-entered
+	g.leave(small, time.Millisecond, false)
+}
+
+// A batch goes at once when no other waits, whatever was before.
+func TestGateIsIdle(t *testing.T) {
+	g := newGate()
+	for _, kind := range []int{large, large, small, small, large} {
+		g.enter(kind) // blocks forever if it waits
+		g.leave(kind, time.Second, false)
+	}
+}
+
+// Callers who give up do not make large commands wait for them.
+func TestSendOutlivesCallers(t *testing.T) {
+	var b *batcher
+	var gone []*proposal
+	b = newBatcher(func() bool { return true }, func([]*proposal) { gone = pushAll(b.queues[small], "a", 1, 10) })
+	b.gate.credit = time.Hour
+	pushAll(b.queues[small], "a", 1, 10)
+	again := b.send(t.Context(), small)
+	b.queues[small].remove(gone[0])
+	if !again || b.send(t.Context(), small) {
+		t.Fatal("want to be called once more, because a command waits, and then no more")
+	}
+	b.gate.enter(large) // blocks forever if small commands seem to wait
+}
