@@ -103,7 +103,7 @@ func (s *Store) begin(size int) error {
 		return s.broken
 	}
 	if s.staged.size+size > int(s.db.MaxBatchSize())/2 {
-		if err := s.commit(); err != nil {
+		if err := s.commitAside(); err != nil {
 			return err
 		}
 	}
@@ -199,12 +199,8 @@ func (s *Store) forgetBase() {
 func (s *Store) Commit() error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	s.awaitCommit()
-	if s.broken != nil || s.staged.meta.index <= s.snapshots.last().index { // everything is durable
-		return s.broken
-	}
 	b, err := s.hand()
-	if err != nil {
+	if b == nil {
 		return err
 	}
 	s.applying.Unlock()
@@ -215,15 +211,31 @@ func (s *Store) Commit() error {
 
 // commit is Commit for callers that hold applying and continue to hold it.
 func (s *Store) commit() error {
-	s.awaitCommit()
-	if s.broken != nil || s.staged.meta.index <= s.snapshots.last().index { // everything is durable
-		return s.broken
-	}
 	b, err := s.hand()
-	if err != nil {
+	if b == nil {
 		return err
 	}
 	return s.committed(b, b.commit(s.db))
+}
+
+// commitAside is commit, but returns when the commit has begun, so that entries need not wait for
+// it. As there is one at a time, what is in memory stays bounded. The next commit waits for its
+// end, and so does Close.
+func (s *Store) commitAside() error {
+	b, err := s.hand()
+	if b == nil {
+		return err
+	}
+	go func() {
+		err := b.commit(s.db)
+		s.applying.Lock()
+		err = s.committed(b, err)
+		s.applying.Unlock()
+		if err != nil {
+			s.config.Fatal(err)
+		}
+	}()
+	return nil
 }
 
 // awaitCommit waits for the commit in progress. It releases applying meanwhile.
@@ -233,8 +245,13 @@ func (s *Store) awaitCommit() {
 	}
 }
 
-// hand returns the staged batch for committing.
+// hand waits for the commit in progress and returns the staged batch for the next one, or nil if
+// everything is durable or nothing may be committed any more. applying is held.
 func (s *Store) hand() (*batch, error) {
+	s.awaitCommit()
+	if s.broken != nil || s.staged.meta.index <= s.snapshots.last().index {
+		return nil, s.broken
+	}
 	if err := errors.Join(s.checkRoom(), s.coverRemains()); err != nil {
 		s.broken = err
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Entries that are applied while others are being committed see all that was applied before them,
@@ -94,4 +95,32 @@ func TestSeekMergesLayers(t *testing.T) {
 		}
 	}
 	s.committing, s.staged = nil, s.newBatch(s.staged.meta)
+}
+
+// An entry for which there is no more room in a batch does not wait for the commit of the batch: a
+// commit of megabytes would delay all small entries behind it.
+func TestBeginDoesNotAwaitCommit(t *testing.T) {
+	s := closing(t, openTest(t, t.TempDir()))
+	tolerate(t, "")
+	begun := make(chan struct{})
+	s.applying.Lock()
+	s.awaitCommit()
+	s.partDone = func() error {
+		select {
+		case <-begun:
+		case <-time.After(10 * time.Second):
+			t.Error("begin waits for the commit")
+		}
+		return nil
+	}
+	for key := range 5 { // several transactions
+		s.staged.set([]byte{'x', byte(key)}, make([]byte, 1<<20))
+	}
+	s.staged.meta.index, s.staged.meta.term = 1, 1
+	err := s.begin(1 << 20)
+	close(begun)
+	s.applying.Unlock()
+	if err != nil {
+		t.Error(err)
+	}
 }
