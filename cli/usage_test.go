@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -234,6 +235,21 @@ func TestVersion(t *testing.T) {
 	} {
 		if got := test.build.fromModule(test.module); got != test.version {
 			t.Errorf("%+v of module version %q: %s, want %s", test.build, test.module, got, test.version)
+		}
+	}
+}
+
+// What go build records of a git checkout is shown, unless a release was linked with a version.
+func TestVersionOfCheckout(t *testing.T) {
+	for _, test := range []struct{ linked, modified, want string }{
+		{"", "false", "hookwheel dev-34f701a6c7a0\nrevision  34f701a6c7a0\n"},
+		{"", "true", "hookwheel dev-34f701a6c7a0-modified\nrevision  34f701a6c7a0 (modified)\n"},
+		{"v1.5.0", "false", "hookwheel v1.5.0\nrevision  34f701a6c7a0\n"},
+	} {
+		info := &debug.BuildInfo{Main: debug.Module{Path: "hookwheel", Version: "(devel)"}, Settings: []debug.BuildSetting{
+			{Key: "vcs", Value: "git"}, {Key: "vcs.revision", Value: "34f701a6c7a0d8cb0a2d1c5f3e9b8a7766554433"}, {Key: "vcs.modified", Value: test.modified}}}
+		if got := buildOf(test.linked, info).String(); !strings.HasPrefix(got, test.want+"built with go1.") {
+			t.Errorf("linked %q, modified %s:\n%s", test.linked, test.modified, got)
 		}
 	}
 }

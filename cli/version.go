@@ -19,11 +19,15 @@ type build struct {
 // newBuild returns what is known of this binary. linked is the version that a release was linked
 // with; without it, the version is that of the module, or "dev" and the revision.
 func newBuild(linked string) build {
-	b := build{version: linked}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = new(debug.BuildInfo)
 	}
+	return buildOf(linked, info)
+}
+
+func buildOf(linked string, info *debug.BuildInfo) build {
+	b := build{version: linked}
 	for _, setting := range info.Settings {
 		switch setting.Key {
 		case "vcs.revision":
