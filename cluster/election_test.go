@@ -29,7 +29,7 @@ func TestSilenceIsNoticed(t *testing.T) {
 func TestStagger(t *testing.T) {
 	members := startMembers(t, 3)
 	readyLeader(t, members)
-	waitFor(t, "all nodes know the members", func() bool {
+	eventually(t, "all nodes know the members", func() bool {
 		return !slices.ContainsFunc(members, func(m *member) bool { return len(m.servers()) < 3 })
 	})
 	for _, leader := range members {

@@ -5,24 +5,12 @@ import (
 	"time"
 )
 
-// waitFor polls until a condition holds.
-func waitFor(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatalf("timed out waiting until %s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
 // TestSlowDiskHandsOver: a leader whose disk is slow hands over to one whose disk is well.
 func TestSlowDiskHandsOver(t *testing.T) {
 	nodes := startMembers(t, 3)
 	leader, others := readyLeader(t, nodes)
-	waitFor(t, "the leader has heard the others", func() bool { return len(leader.members.fresh()) == 2 })
-	waitFor(t, "another node leads", func() bool {
+	eventually(t, "the leader has heard the others", func() bool { return len(leader.members.fresh()) == 2 })
+	eventually(t, "another node leads", func() bool {
 		leader.log.MarkSlow()
 		for _, n := range others {
 			if n.ready.Load() {
