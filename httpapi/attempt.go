@@ -68,7 +68,7 @@ type attemptQuery struct {
 
 func (q *query) attempts() (a attemptQuery) {
 	a.withContent = q.bool("with_content", true)
-	a.listing = q.listingByTime(webhook.KindAttempt)
+	a.listing = q.attemptsByTime(&a.filter)
 	a.filter.Status = q.status()
 	if q.has("status_code_class") {
 		class, valid := q.number("status_code_class")

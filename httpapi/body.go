@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
@@ -44,9 +45,9 @@ func parseBody(text []byte) (*body, error) {
 	return &body{object: object}, nil
 }
 
-// parseOptionalBody takes an empty body for an empty object.
+// parseOptionalBody takes an empty body, or null, for an empty object.
 func parseOptionalBody(text []byte) (*body, error) {
-	if len(text) == 0 {
+	if trimmed := bytes.TrimSpace(text); len(trimmed) == 0 || string(trimmed) == "null" {
 		text = []byte("{}")
 	}
 	return parseBody(text)

@@ -224,5 +224,8 @@ func (q *query) namePage() wal.NamePage {
 	case strings.HasPrefix(page.From, "+"), strings.HasPrefix(page.From, " "): // an unescaped plus sign
 		page.From = page.From[1:]
 	}
+	if q.text("iterator") != "" && webhook.ValidEventTypeName(page.From) != nil {
+		q.fail("iterator", badIterator)
+	}
 	return page
 }

@@ -172,7 +172,13 @@ func expireAll(r *request) (*response, error) {
 	return noContent(), nil
 }
 
-// whoami describes the key of the caller.
+// whoami describes the key of the caller. permissionSource and appId are Svix's; the SDKs do not
+// know our kinds of tokens.
 func whoami(r *request) (*response, error) {
-	return ok(showKey(r.caller)), nil
+	key := showKey(r.caller)
+	return ok(struct {
+		keyOut
+		PermissionSource string  `json:"permissionSource"`
+		AppID            *string `json:"appId,omitempty"`
+	}{key, "Unknown", key.ApplicationID}), nil
 }

@@ -113,6 +113,8 @@ func (q *query) ascending(otherwise bool) bool {
 	}
 }
 
+const badIterator = "must be the iterator or prevIterator of a page of this list"
+
 // listing reads limit and iterator. The client sees the items in that order.
 func (q *query) listing(kind webhook.Kind, ascending bool) listing {
 	l := listing{kind: kind}
@@ -121,7 +123,7 @@ func (q *query) listing(kind webhook.Kind, ascending bool) listing {
 		iterator, l.backward = strings.CutPrefix(iterator, "-")
 		var err error
 		if l.From, err = webhook.ParseID(kind, iterator); err != nil {
-			q.fail("iterator", "must be the iterator or prevIterator of a page of this list")
+			q.fail("iterator", badIterator)
 		}
 	}
 	l.Ascending = ascending != l.backward
@@ -141,6 +143,24 @@ func (q *query) listingByTime(kind webhook.Kind) listing {
 		if l.From.IsZero() {
 			l.backward, l.Ascending = true, true
 		}
+	}
+	return l
+}
+
+// recordedWithin is more than passes between the beginning of an attempt and its record, whose ID
+// has the time of that: the longest time-out, and the time that a cluster takes for a leader.
+const recordedWithin = 10 * time.Minute
+
+// attemptsByTime is listingByTime for attempts, whose timestamp is when they began. It is not the
+// time in the ID, so the page is only narrowed by IDs, and the filter decides.
+func (q *query) attemptsByTime(filter *wal.AttemptFilter) listing {
+	l := q.listingByTime(webhook.KindAttempt)
+	filter.After, filter.Before = q.time("after"), q.time("before")
+	if !filter.After.IsZero() {
+		l.Low = webhook.NewID(filter.After.UnixMilli()-4, 0, 0)
+	}
+	if !filter.Before.IsZero() {
+		l.High = webhook.NewID(filter.Before.Add(recordedWithin).UnixMilli(), 0, 0)
 	}
 	return l
 }

@@ -65,7 +65,7 @@ func rewrapEndpoint(ctx context.Context, r *request, found *webhook.Endpoint) er
 				return nil, rewrapFault(id, err)
 			}
 		}
-		return r.writer().UpdateEndpoint(ctx, endpoint)
+		return r.writer().ResealEndpoint(ctx, endpoint)
 	})
 	return err
 }

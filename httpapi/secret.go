@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -62,8 +64,7 @@ func respondSecret(r *request, endpoint *webhook.Endpoint) (*response, error) {
 }
 
 // rotateSecret gives an endpoint another key. The previous key continues to sign, beside it, during
-// the grace period. The response has the new key, as SDKs from version 2 on expect; older ones
-// ignore it.
+// the grace period. The response has the new key.
 func rotateSecret(r *request) (*response, error) {
 	key, grace, err := parseRotation(r.body())
 	if err != nil {
@@ -82,7 +83,26 @@ func rotateSecret(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if expectsNoSecret(r.http.UserAgent()) {
+		return noContent(), nil
+	}
 	return respondSecret(r, made)
+}
+
+// expectsNoSecret reports whether a client is an SDK from before version 2.7. These expect no body
+// after a rotation, and some of them, such as Java's, fail if there is one. Their user agent begins
+// with svix-libs/VERSION/LANGUAGE.
+func expectsNoSecret(userAgent []byte) bool {
+	version, sdk := strings.CutPrefix(string(userAgent), "svix-libs/")
+	if !sdk {
+		return false
+	}
+	version, _, _ = strings.Cut(version, "/")
+	first, rest, _ := strings.Cut(version, ".")
+	second, _, _ := strings.Cut(rest, ".")
+	major, err := strconv.Atoi(first)
+	minor, err2 := strconv.Atoi(second)
+	return err == nil && err2 == nil && (major < 2 || major == 2 && minor < 7)
 }
 
 func parseRotation(text []byte) (key *webhook.SigningKey, grace time.Duration, err error) {

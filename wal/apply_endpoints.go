@@ -70,7 +70,7 @@ func (e *entry) updateEndpoint(c *updateEndpoint) ([]byte, error) {
 		}
 	}
 	record, err := e.changeEndpoint(endpoint)
-	if err != nil || isSameToUsers(endpoint, before) {
+	if err != nil || isSameToUsers(endpoint, before, c.Resealed) {
 		return record, err
 	}
 	e.endpointUpdated(before, endpoint)
@@ -78,11 +78,14 @@ func (e *entry) updateEndpoint(c *updateEndpoint) ([]byte, error) {
 }
 
 // isSameToUsers reports whether two states of an endpoint look the same to users: they may differ
-// only in how the secrets are stored and in the time of the last change.
-func isSameToUsers(a, b *webhook.Endpoint) bool {
+// only in the time of the last change and, if the secrets were resealed, in how these are stored.
+func isSameToUsers(a, b *webhook.Endpoint, resealed bool) bool {
 	x, y := *a, *b
 	for _, e := range []*webhook.Endpoint{&x, &y} {
-		e.Keys, e.Headers, e.UpdatedAt, e.Revision = nil, nil, time.Time{}, 0
+		e.UpdatedAt, e.Revision = time.Time{}, 0
+		if resealed {
+			e.Keys, e.Headers = nil, nil
+		}
 	}
 	return reflect.DeepEqual(&x, &y)
 }
@@ -186,7 +189,7 @@ func (e *entry) resume(c *moveCursor) ([]byte, error) {
 	endpoint := *before
 	endpoint.Paused = false
 	record, err := e.changeEndpoint(&endpoint)
-	if err != nil || isSameToUsers(&endpoint, before) {
+	if err != nil || isSameToUsers(&endpoint, before, false) {
 		return record, err
 	}
 	e.endpointUpdated(before, &endpoint)

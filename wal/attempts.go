@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -14,6 +15,8 @@ type AttemptFilter struct {
 	Status     *webhook.Status
 	CodeClass  *int // 0 (no response), 100, 200 … 500
 	EndpointID webhook.ID
+	After      time.Time     // attempts that began later; zero: no limit
+	Before     time.Time     // attempts that began earlier; zero: no limit
 	App        webhook.ID    // with Message: the application of the messages
 	Message    MessageFilter // a filter for the attempted messages
 }
@@ -21,7 +24,9 @@ type AttemptFilter struct {
 func (f AttemptFilter) wants(a *webhook.Attempt) bool {
 	return (f.Status == nil || a.Status == *f.Status) &&
 		(f.CodeClass == nil || int(a.StatusCode)/100*100 == *f.CodeClass) &&
-		(f.EndpointID.IsZero() || a.Endpoint == f.EndpointID)
+		(f.EndpointID.IsZero() || a.Endpoint == f.EndpointID) &&
+		(f.After.IsZero() || a.Start.After(f.After)) &&
+		(f.Before.IsZero() || a.Start.Before(f.Before))
 }
 
 func attemptID(a *webhook.Attempt) webhook.ID { return a.ID }

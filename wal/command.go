@@ -72,7 +72,8 @@ type createEndpoint struct {
 // updateEndpoint is the body of kindUpdateEndpoint.
 type updateEndpoint struct {
 	webhook.Endpoint
-	Viewer *viewer `json:"viewer,omitempty"`
+	Resealed bool    `json:"resealed,omitempty"` // only how the secrets are stored has changed
+	Viewer   *viewer `json:"viewer,omitempty"`
 }
 
 // viewer is the portal that asks for a change. Event types whose feature flags it lacks do not

@@ -52,8 +52,18 @@ func TestOperationalMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	rotated := *changed
-	rotated.Keys = append(rotated.Keys, rotated.Keys...) // nothing that anybody is told
-	if _, err := w.UpdateEndpoint(ctx, rotated); err != nil {
+	rotated.Keys = append(rotated.Keys, rotated.Keys...)
+	again, err := w.UpdateEndpoint(ctx, rotated)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resealed := *again
+	resealed.Keys = slices.Clone(resealed.Keys)
+	resealed.Keys[0].Sealed = []byte("the same secret") // nothing that anybody is told
+	if again, err = w.ResealEndpoint(ctx, resealed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = w.UpdateEndpoint(ctx, *again); err != nil { // nor is a change of nothing
 		t.Fatal(err)
 	}
 	since := time.UnixMilli(testClock).UTC()
@@ -73,6 +83,7 @@ func TestOperationalMessages(t *testing.T) {
 	first := fmt.Sprintf(`{"appId":"%s","appUid":"acme","endpointId":"%s","endpointUid":"e1"`, app.ID.Text(webhook.KindApplication), endpoint.ID.Text(webhook.KindEndpoint))
 	want := []string{
 		`{"type":"endpoint.created","data":` + names + `}}`,
+		`{"type":"endpoint.updated","data":` + first + `}}`,
 		`{"type":"endpoint.updated","data":` + first + `}}`,
 		`{"type":"endpoint.disabled","data":` + names + `,"failSince":"` + since.Format(time.RFC3339Nano) + `","trigger":"automatic"}}`,
 		`{"type":"endpoint.deleted","data":` + names + `}}`,

@@ -49,7 +49,13 @@ func (w *Writer) DeleteApplication(ctx context.Context, app webhook.ID) error {
 // UpdateEndpoint changes the fields that a producer may choose, and the secrets. Event types that
 // the endpoint did not name before must exist.
 func (w *Writer) UpdateEndpoint(ctx context.Context, endpoint webhook.Endpoint) (*webhook.Endpoint, error) {
-	return proposeObject[webhook.Endpoint](ctx, w, kindUpdateEndpoint, updateEndpoint{endpoint, w.viewer})
+	return proposeObject[webhook.Endpoint](ctx, w, kindUpdateEndpoint, updateEndpoint{Endpoint: endpoint, Viewer: w.viewer})
+}
+
+// ResealEndpoint is UpdateEndpoint for an endpoint whose secrets were sealed anew, which is no
+// change that anyone is told of.
+func (w *Writer) ResealEndpoint(ctx context.Context, endpoint webhook.Endpoint) (*webhook.Endpoint, error) {
+	return proposeObject[webhook.Endpoint](ctx, w, kindUpdateEndpoint, updateEndpoint{Endpoint: endpoint, Resealed: true})
 }
 
 // DisableEndpoint is called by the leader of this term when an endpoint has failed since failSince.

@@ -14,7 +14,7 @@ type EventType struct {
 	GroupName    string                     `json:"groupName,omitempty"`
 	Archived     bool                       `json:"archived,omitempty"` // endpoints can no longer choose it
 	Deprecated   bool                       `json:"deprecated,omitempty"`
-	Schemas      map[string]json.RawMessage `json:"schemas,omitempty"`      // JSON Schema by version, "1" …
+	Schemas      map[string]json.RawMessage `json:"schemas,omitzero"`       // JSON Schema by version, "1" …; nil and empty are shown as they were given
 	FeatureFlags []string                   `json:"featureFlags,omitempty"` // shown only to portals that have one of them; empty: to all
 	CreatedAt    time.Time                  `json:"createdAt"`
 	UpdatedAt    time.Time                  `json:"updatedAt"`
@@ -32,10 +32,13 @@ func (e *EventType) VisibleTo(featureFlags []string) bool {
 	return len(e.FeatureFlags) == 0 || slices.ContainsFunc(e.FeatureFlags, func(flag string) bool { return slices.Contains(featureFlags, flag) })
 }
 
+// ValidEventTypeName reports what is wrong with a name.
+func ValidEventTypeName(name string) error { return validWord("name", name) }
+
 // Validate checks the fields that a producer sets. It does not check that the schemas are valid
 // JSON Schema: the HTTP layer does.
 func (e *EventType) Validate() error {
-	if err := validWord("name", e.Name); err != nil {
+	if err := ValidEventTypeName(e.Name); err != nil {
 		return err
 	}
 	if err := validText("description", e.Description); err != nil {
