@@ -49,8 +49,10 @@ func parseEventType(text []byte, t *webhook.EventType, whole bool) error {
 	b.each(func(name string, v gjson.Result) {
 		switch name {
 		case "name":
-			if t.Name == "" { // otherwise it is in the path
-				t.Name = b.string(name, v)
+			if given := b.string(name, v); t.Name == "" { // otherwise it is in the path
+				t.Name = given
+			} else if err := webhook.ValidEventTypeName(given); err != nil {
+				b.fail(name, err.(*webhook.Error).Detail)
 			}
 		case "description":
 			t.Description, described = b.string(name, v), true

@@ -16,7 +16,13 @@ import (
 	"hookwheel/webhook"
 )
 
-const idempotencyHeader = "Idempotency-Key"
+const (
+	idempotencyHeader = "Idempotency-Key"
+	maxIdempotencyKey = 256 // bytes
+)
+
+var errLongKey = &webhook.Error{Code: webhook.CodeInvalid, Field: "idempotency-key",
+	Detail: fmt.Sprintf("must not be longer than %d bytes", maxIdempotencyKey)}
 
 // idempotencyKey returns the idempotency key of the request, or nil. The same header from another
 // caller is another key. The fingerprint covers the whole request, to detect a header that is
@@ -64,6 +70,9 @@ func (r *request) isRepetition() bool {
 // performOnce runs a handler. A request whose idempotency key has taken effect before gets the
 // first response again, even if what it created has changed since.
 func (r *request) performOnce(h handler) (*response, error) {
+	if r.http.IsPost() && len(r.http.Request.Header.Peek(idempotencyHeader)) > maxIdempotencyKey {
+		return nil, errLongKey
+	}
 	key := r.idempotencyKey()
 	if key == nil {
 		return h(r)

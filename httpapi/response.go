@@ -117,10 +117,10 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 		s.writeInvalid(ctx, "body", many)
 	case errors.As(err, &inQuery):
 		s.writeInvalid(ctx, "query", manyInvalid{inQuery.fault})
+	case errors.As(err, &known) && (known.Code == webhook.CodeKeyReused || known == errLongKey):
+		s.writeInvalid(ctx, "header", manyInvalid{known})
 	case errors.As(err, &known) && known.Code == webhook.CodeInvalid:
 		s.writeInvalid(ctx, "body", manyInvalid{known})
-	case errors.As(err, &known) && known.Code == webhook.CodeKeyReused:
-		s.writeInvalid(ctx, "header", manyInvalid{known})
 	case errors.As(err, &known):
 		setErrorHeader(ctx, known.Code)
 		s.write(ctx, &response{status: statusOf[known.Code], value: known})

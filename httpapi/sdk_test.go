@@ -33,6 +33,28 @@ func TestSDKPython(t *testing.T) {
 	runFlow(t, python, "flow.py")
 }
 
+// TestSchemathesis has schemathesis derive requests from the OpenAPI document, valid and invalid
+// ones, and holds the responses to it. It does not require that all valid ones succeed: a schema
+// can't say, for example, that an event type must exist.
+func TestSchemathesis(t *testing.T) {
+	program, err := filepath.Abs(filepath.Join("..", "sdk", "venv", "bin", "schemathesis"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Skip("schemathesis is missing: cd sdk && python3 -m venv venv && venv/bin/pip install -r requirements.txt")
+	}
+	a := apiStart(t)
+	cmd := exec.CommandContext(t.Context(), program, "run", a.url+"/api/v1/openapi.json", "--header", "Authorization: Bearer "+apiToken,
+		"--phases", "examples,coverage,fuzzing", "--max-examples", "3", "--max-time", "40", "--request-timeout", "30", "--seed", "1",
+		"--continue-on-failure", "--exclude-checks", "positive_data_acceptance", "--suppress-health-check", "all", "--generation-database", "none",
+		"--exclude-path-regex", "/tail$|/cluster/backup|/cluster/members|/cluster/transfer") // without end, or of consequence for the node
+	cmd.Dir = t.TempDir()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func runFlow(t *testing.T, program, script string) {
 	a := apiStart(t)
 	cmd := exec.CommandContext(t.Context(), program, script, apitest.Proxy(t, a.url), apiToken)

@@ -71,6 +71,13 @@ func TestSvixContract(t *testing.T) {
 	if event.Schemas != nil {
 		t.Error("null is no longer null", event.Schemas)
 	}
+	a.call("PATCH", "/event-type/x", `{"name":"not a name"}`, 422, nil) // although the path decides
+	for length, want := range map[int]int{256: 201, 257: 422} {
+		key := strings.Repeat("k", length)
+		if status, text := a.postOnce("/app", key, `{"name":"A"}`); status != want || want == 422 && !strings.Contains(text, `"loc":["header","idempotency-key"]`) {
+			t.Errorf("an idempotency key of %d bytes: %d %s", length, status, text)
+		}
+	}
 	for iterator, want := range map[string]int{"BAD-$$$ITERATOR": 422, "%2Ba b": 422, "-": 422, "%2B": 422, "x": 200, "%2Bx": 200, "-x": 200, "": 200} {
 		a.call("GET", "/event-type?iterator="+strings.ReplaceAll(iterator, " ", "%20"), "", want, nil)
 	}
