@@ -223,23 +223,29 @@ func readBody(r io.Reader, size int) ([]byte, error) {
 	return body, nil
 }
 
+// callServer answers the calls of other nodes.
+type callServer struct {
+	node   *Node
+	budget *budget // for the bodies of calls
+}
+
 // serveCalls answers the calls of a member on one connection until it ends.
-func (n *Node) serveCalls(conn net.Conn, h *hello) {
+func (s *callServer) serveCalls(conn net.Conn, h *hello) {
 	in := bufio.NewReaderSize(conn, 64<<10)
-	for n.serveNext(conn, in, h) {
+	for s.serveNext(conn, in, h) {
 	}
 }
 
 // serveEntry answers the one call of a node that need not be a member.
-func (n *Node) serveEntry(conn net.Conn, h *hello) {
+func (s *callServer) serveEntry(conn net.Conn, h *hello) {
 	if conn.SetReadDeadline(time.Now().Add(bodyTimeout)) != nil {
 		return
 	}
-	n.serveNext(conn, bufio.NewReaderSize(conn, 4<<10), h)
+	s.serveNext(conn, bufio.NewReaderSize(conn, 4<<10), h)
 }
 
 // serveNext answers one call, and reports whether another one may follow.
-func (n *Node) serveNext(conn net.Conn, in *bufio.Reader, h *hello) bool {
+func (s *callServer) serveNext(conn net.Conn, in *bufio.Reader, h *hello) bool {
 	kind, err := in.ReadByte()
 	if err != nil {
 		return false
@@ -252,15 +258,15 @@ func (n *Node) serveNext(conn net.Conn, in *bufio.Reader, h *hello) bool {
 		return false
 	}
 	size, err := readSize(in, known.body)
-	if err != nil || !n.budget.take(n.ctx, size) {
+	if err != nil || !s.budget.take(s.node.ctx, size) {
 		return false
 	}
-	defer n.budget.give(size)
+	defer s.budget.give(size)
 	body, err := readBody(in, size)
 	if err != nil {
 		return false
 	}
-	response := n.serveCall(kind, body, h)
+	response := s.serveCall(kind, body, h)
 	if response == nil || len(response) > known.response {
 		return false
 	}
@@ -313,22 +319,22 @@ func (b *budget) give(bytes int) {
 }
 
 // serveCall returns nil for a call that it does not understand.
-func (n *Node) serveCall(kind byte, body []byte, h *hello) []byte {
-	ctx, cancel := context.WithTimeout(n.ctx, callTimeout)
+func (s *callServer) serveCall(kind byte, body []byte, h *hello) []byte {
+	ctx, cancel := context.WithTimeout(s.node.ctx, callTimeout)
 	defer cancel()
 	switch kind {
 	case callPropose:
-		return n.serveProposals(ctx, body, h.From)
+		return s.serveProposals(ctx, body, h.From)
 	case callIndex:
-		index, err := n.leaderIndex()
+		index, err := s.node.leaderIndex()
 		if err != nil {
 			return []byte{outcomeNotTaken}
 		}
 		return binary.BigEndian.AppendUint64([]byte{outcomeOK}, index)
 	case callStatus:
-		return encodeCall(n.Status())
+		return encodeCall(s.node.Status())
 	case callChange:
-		return n.serveChange(ctx, body, h)
+		return s.serveChange(ctx, body, h)
 	default:
 		return nil
 	}
@@ -345,7 +351,7 @@ func encodeCall(v any) []byte {
 
 // ask makes a single call on a new connection, either to any node at an address or to a server of
 // the cluster; in and out are JSON.
-func (n *Node) ask(conn net.Conn, kind byte, in, out any, timeout time.Duration) error {
+func ask(conn net.Conn, kind byte, in, out any, timeout time.Duration) error {
 	defer conn.Close()
 	body, err := json.Marshal(in)
 	if err != nil {

@@ -92,7 +92,7 @@ func (n *Node) viaLeader(ctx context.Context, c change) error {
 
 func (n *Node) changeThrough(ctx context.Context, c change) error {
 	if n.raft.State() == raft.Leader {
-		_, err := n.change(ctx, c)
+		_, err := n.changer.change(ctx, c)
 		return err
 	}
 	leader, _ := n.raft.LeaderWithID()
@@ -124,12 +124,12 @@ func (n *Node) changeThrough(ctx context.Context, c change) error {
 }
 
 // serveChange answers a call.
-func (n *Node) serveChange(ctx context.Context, body []byte, h *hello) []byte {
+func (s *callServer) serveChange(ctx context.Context, body []byte, h *hello) []byte {
 	var c change
 	if json.Unmarshal(body, &c) != nil || h.For == forEntry && c.Op != opEnter || c.Op == opEnter && c.Server != h.From {
 		return nil
 	}
-	response, err := n.change(ctx, c)
+	response, err := s.node.changer.change(ctx, c)
 	switch {
 	case errors.Is(err, errNotTaken):
 		response.NotTaken, response.Refused = true, "it does not lead the cluster"
@@ -139,104 +139,110 @@ func (n *Node) serveChange(ctx context.Context, body []byte, h *hello) []byte {
 	return encodeCall(response)
 }
 
+// changer makes the changes that the leader is asked for.
+type changer struct {
+	node     *Node
+	changing chan struct{} // a semaphore: held while a change is made
+}
+
 // change makes a change on the leader, one at a time.
-func (n *Node) change(ctx context.Context, c change) (response changeResponse, err error) {
+func (r *changer) change(ctx context.Context, c change) (response changeResponse, err error) {
 	select {
-	case n.changing <- struct{}{}:
-		defer func() { <-n.changing }()
+	case r.changing <- struct{}{}:
+		defer func() { <-r.changing }()
 	case <-ctx.Done():
 		return response, errNotTaken
 	}
-	if !n.ready.Load() {
+	if !r.node.ready.Load() {
 		return response, errNotTaken
 	}
 	switch c.Op {
 	case opEnter:
-		if err = n.expects(c); err == nil {
-			err = n.letIn(c)
+		if err = r.expects(c); err == nil {
+			err = r.letIn(c)
 		}
 	case opJoin:
-		err = n.letInAt(c)
+		err = r.letInAt(c)
 	case opRemove:
-		err = n.remove(ctx, c.Node)
+		err = r.remove(ctx, c.Node)
 	case opTransfer:
-		err = n.transfer(c.Node)
+		err = r.transfer(c.Node)
 	default:
-		err = refuse("%s does not know how to %q: it is of an older version", n.config.ID, c.Op)
+		err = refuse("%s does not know how to %q: it is of an older version", r.node.config.ID, c.Op)
 	}
-	return changeResponse{Cluster: n.identity.cluster(), Servers: n.servers()}, err
+	return changeResponse{Cluster: r.node.identity.cluster(), Servers: r.node.servers()}, err
 }
 
 // expects returns nil if a node that asks may enter, and otherwise why not. A node that was
 // removed, or an outsider with the secret and a certificate, must not make itself a member: that
 // takes an operator or a peer block, unless the node was a member before and has lost its data.
-func (n *Node) expects(c change) error {
+func (r *changer) expects(c change) error {
 	name := nodeOf(c.Server)
 	is := func(s Server) bool { return s.ID == name }
-	if slices.ContainsFunc(n.servers(), is) || n.peerAddress(name) != "" {
+	if slices.ContainsFunc(r.node.servers(), is) || r.node.peerAddress(name) != "" {
 		return nil
 	}
-	return refuse("%s has no peer block for a node %q: run `hookwheel cluster join %s` to let it in", n.config.ID, name, c.Address)
+	return refuse("%s has no peer block for a node %q: run `hookwheel cluster join %s` to let it in", r.node.config.ID, name, c.Address)
 }
 
 // letInAt lets in the node at an address.
-func (n *Node) letInAt(c change) error {
-	if n.config.Listen == "" {
-		return refuse("%s runs on its own, and other nodes can't reach it: give it a cluster block, and restart it", n.config.ID)
+func (r *changer) letInAt(c change) error {
+	if r.node.config.Listen == "" {
+		return refuse("%s runs on its own, and other nodes can't reach it: give it a cluster block, and restart it", r.node.config.ID)
 	}
-	s, err := n.statusAt(c.Address)
+	s, err := r.node.joiner.statusAt(c.Address)
 	if err != nil {
 		return refuse("no new node responds at %s: %v", c.Address, err)
 	}
-	if s.Cluster != "" && s.Cluster != n.identity.cluster() {
+	if s.Cluster != "" && s.Cluster != r.node.identity.cluster() {
 		return refuse("%s at %s is in another cluster: move its data folder away to let it in here", s.ID, c.Address)
 	}
-	if s.Server == n.identity.Server {
+	if s.Server == r.node.identity.Server {
 		return refuse("%s is the address of %s itself, which leads this cluster", c.Address, s.ID)
 	}
-	return n.letIn(change{Server: s.Server, Address: c.Address, Voter: c.Voter, Applied: s.Applied})
+	return r.letIn(change{Server: s.Server, Address: c.Address, Voter: c.Voter, Applied: s.Applied})
 }
 
 // letIn makes a server a member, or updates its membership to what it requests.
-func (n *Node) letIn(c change) error {
+func (r *changer) letIn(c change) error {
 	id, address := raft.ServerID(c.Server), raftAddress(c.Server, c.Address)
-	servers := n.servers()
+	servers := r.node.servers()
 	i := slices.IndexFunc(servers, func(s Server) bool { return s.Server == c.Server })
 	if i < 0 {
-		if err := n.replace(servers, c); err != nil {
+		if err := r.replace(servers, c); err != nil {
 			return err
 		}
-		return n.changed(kindJoin, c.Server, c.Address, n.raft.AddNonvoter(id, address, 0, changeTimeout))
+		return r.changed(kindJoin, c.Server, c.Address, r.node.raft.AddNonvoter(id, address, 0, changeTimeout))
 	}
 	known := servers[i]
 	switch {
 	case known.Address != c.Address && known.Voter:
-		return n.changed(kindMove, c.Server, c.Address, n.raft.AddVoter(id, address, 0, changeTimeout))
+		return r.changed(kindMove, c.Server, c.Address, r.node.raft.AddVoter(id, address, 0, changeTimeout))
 	case known.Address != c.Address:
-		return n.changed(kindMove, c.Server, c.Address, n.raft.AddNonvoter(id, address, 0, changeTimeout))
-	case !known.Voter && c.Voter && c.Applied+caughtUp < n.raft.CommitIndex():
+		return r.changed(kindMove, c.Server, c.Address, r.node.raft.AddNonvoter(id, address, 0, changeTimeout))
+	case !known.Voter && c.Voter && c.Applied+caughtUp < r.node.raft.CommitIndex():
 		return nil // it asks again
 	case !known.Voter && c.Voter:
-		return n.changed(kindPromote, c.Server, c.Address, n.raft.AddVoter(id, address, 0, changeTimeout))
-	case known.Voter && !c.Voter && c.Server == n.identity.Server:
-		return n.handOver(nil) // the next leader makes the change
+		return r.changed(kindPromote, c.Server, c.Address, r.node.raft.AddVoter(id, address, 0, changeTimeout))
+	case known.Voter && !c.Voter && c.Server == r.node.identity.Server:
+		return r.handOver(nil) // the next leader makes the change
 	case known.Voter && !c.Voter:
-		return n.changed(kindDemote, c.Server, c.Address, n.raft.DemoteVoter(id, 0, changeTimeout))
+		return r.changed(kindDemote, c.Server, c.Address, r.node.raft.DemoteVoter(id, 0, changeTimeout))
 	}
 	return nil
 }
 
 // replace removes the server of the same name, whose data folder was lost, unless it is alive.
-func (n *Node) replace(servers []Server, c change) error {
+func (r *changer) replace(servers []Server, c change) error {
 	for _, s := range servers {
 		if s.ID != nodeOf(c.Server) {
 			continue
 		}
 		m := Member{Server: s}
-		if n.look(n.ctx, &m); m.Status != nil {
+		if r.node.look(r.node.ctx, &m); m.Status != nil {
 			return refuse("another node named %q is already running at %s: give this node another name, or stop that one", s.ID, s.Address)
 		}
-		if err := n.changed(kindReplace, s.Server, s.Address, n.raft.RemoveServer(raft.ServerID(s.Server), 0, changeTimeout)); err != nil {
+		if err := r.changed(kindReplace, s.Server, s.Address, r.node.raft.RemoveServer(raft.ServerID(s.Server), 0, changeTimeout)); err != nil {
 			return err
 		}
 	}
@@ -244,7 +250,7 @@ func (n *Node) replace(servers []Server, c change) error {
 }
 
 // changed waits for a change of the configuration to be committed.
-func (n *Node) changed(kind, server, address string, f raft.IndexFuture) error {
+func (r *changer) changed(kind, server, address string, f raft.IndexFuture) error {
 	err := f.Error()
 	if err != nil && errors.Is(outcomeOf(err), errNotTaken) {
 		return errNotTaken
@@ -252,26 +258,26 @@ func (n *Node) changed(kind, server, address string, f raft.IndexFuture) error {
 	if err != nil {
 		return refuse("the change was not committed: %v", err)
 	}
-	n.tellChange(kind, nodeOf(server), "server", server, "address", address)
+	r.tellChange(kind, nodeOf(server), "server", server, "address", address)
 	return nil
 }
 
 // tellChange logs and counts a change of the cluster.
-func (n *Node) tellChange(kind, node string, more ...any) {
-	n.metrics.changes.WithLabelValues(kind).Inc()
-	n.config.Logger.Info("the cluster has changed", append([]any{"change", kind, "member", node}, more...)...)
+func (r *changer) tellChange(kind, node string, more ...any) {
+	r.node.metrics.changes.WithLabelValues(kind).Inc()
+	r.node.config.Logger.Info("the cluster has changed", append([]any{"change", kind, "member", node}, more...)...)
 }
 
 // remove ends a membership, unless that would stop the cluster.
-func (n *Node) remove(ctx context.Context, node string) error {
-	servers := n.servers()
+func (r *changer) remove(ctx context.Context, node string) error {
+	servers := r.node.servers()
 	i := slices.IndexFunc(servers, func(s Server) bool { return s.ID == node || s.Server == node })
 	if i < 0 {
 		return refuse("there is no node %q in the cluster; its members are %s", node, names(servers))
 	}
 	gone := servers[i]
 	voters, alive := 0, 0
-	for _, m := range n.Members(ctx) {
+	for _, m := range r.node.Members(ctx) {
 		if m.Voter && m.Server.Server != gone.Server {
 			voters++
 			if m.Status != nil {
@@ -285,47 +291,47 @@ func (n *Node) remove(ctx context.Context, node string) error {
 	case alive <= voters/2:
 		return refuse("without %s only %d of %d nodes with a vote would be alive, which is not a majority: the cluster would stop. "+
 			"Remove the dead ones first, or bring them back", gone.ID, alive, voters)
-	case gone.Server == n.identity.Server:
-		if err := n.handOver(nil); err != nil {
+	case gone.Server == r.node.identity.Server:
+		if err := r.handOver(nil); err != nil {
 			return err
 		}
 		return errNotTaken // for the next leader to do
 	}
-	if n.peerAddress(gone.ID) != "" {
-		n.config.Logger.Warn("a removed node still has a peer block here, so it can enter again without being asked for: "+
+	if r.node.peerAddress(gone.ID) != "" {
+		r.node.config.Logger.Warn("a removed node still has a peer block here, so it can enter again without being asked for: "+
 			"take the block out of the configuration of every node, and restart them one by one", "member", gone.ID)
 	}
-	return n.changed(kindRemove, gone.Server, gone.Address, n.raft.RemoveServer(raft.ServerID(gone.Server), 0, changeTimeout))
+	return r.changed(kindRemove, gone.Server, gone.Address, r.node.raft.RemoveServer(raft.ServerID(gone.Server), 0, changeTimeout))
 }
 
-func (n *Node) transfer(node string) error {
+func (r *changer) transfer(node string) error {
 	if node == "" {
-		return n.handOver(nil)
+		return r.handOver(nil)
 	}
-	servers := n.servers()
+	servers := r.node.servers()
 	i := slices.IndexFunc(servers, func(s Server) bool { return s.ID == node || s.Server == node })
 	switch {
 	case i < 0:
 		return refuse("there is no node %q in the cluster; its members are %s", node, names(servers))
-	case servers[i].Server == n.identity.Server:
+	case servers[i].Server == r.node.identity.Server:
 		return nil // it leads already
 	case !servers[i].Voter:
 		return refuse("%s has no vote, so it can't lead", node)
 	}
 	m := Member{Server: servers[i]}
-	if n.look(n.ctx, &m); m.Status == nil {
+	if r.node.look(r.node.ctx, &m); m.Status == nil {
 		return refuse("%s does not answer: %s", node, m.Problem)
 	}
-	return n.handOver(&servers[i])
+	return r.handOver(&servers[i])
 }
 
 // handOver transfers leadership to another node: to, or the most up-to-date one if to is nil.
-func (n *Node) handOver(to *Server) error {
+func (r *changer) handOver(to *Server) error {
 	var f raft.Future
 	if to == nil {
-		f = n.raft.LeadershipTransfer()
+		f = r.node.raft.LeadershipTransfer()
 	} else {
-		f = n.raft.LeadershipTransferToServer(raft.ServerID(to.Server), raftAddress(to.Server, to.Address))
+		f = r.node.raft.LeadershipTransferToServer(raft.ServerID(to.Server), raftAddress(to.Server, to.Address))
 	}
 	if err := f.Error(); err != nil {
 		return refuse("leadership could not be handed over: %v", err)
@@ -334,7 +340,7 @@ func (n *Node) handOver(to *Server) error {
 	if to != nil {
 		next = to.ID
 	}
-	n.tellChange(kindTransfer, next)
+	r.tellChange(kindTransfer, next)
 	return nil
 }
 

@@ -17,8 +17,8 @@ func wantRefused(t *testing.T, err error, text string) {
 	}
 }
 
-// joiner is a further node that asks the others to be let in.
-func joiner(t *testing.T, id string, members []*member) *member {
+// newJoiner makes a further node that asks the others to be let in.
+func newJoiner(t *testing.T, id string, members []*member) *member {
 	t.Helper()
 	m := newMember(t, Peer{ID: id, Address: freeAddress(t)})
 	for _, other := range members {
@@ -32,7 +32,7 @@ func TestJoinTransferRemove(t *testing.T) {
 	members := startMembers(t, 3)
 	readyLeader(t, members)
 	must(t, second(members[1].Propose(limited(t), []byte("before"))))
-	n4 := joiner(t, "n4", members[:1])
+	n4 := newJoiner(t, "n4", members[:1])
 	n4.start(t)
 	n4.waits(t, "hookwheel cluster join "+n4.config.Address)
 	must(t, members[2].Join(limited(t), n4.config.Address, true))
@@ -43,7 +43,7 @@ func TestJoinTransferRemove(t *testing.T) {
 	eventually(t, "n4 leads", func() bool { return n4.Status().Ready })
 	must(t, second(members[1].Propose(limited(t), []byte("with n4"))))
 
-	n5 := joiner(t, "n5", members[1:2])
+	n5 := newJoiner(t, "n5", members[1:2])
 	n5.config.Voter = false
 	n5.start(t)
 	must(t, members[0].Join(limited(t), n5.config.Address, false))

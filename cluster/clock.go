@@ -241,7 +241,7 @@ func (n *Node) watchClock(rested *time.Time) {
 	}
 	*rested = time.Now()
 	n.config.Logger.Warn("handing leadership over, because the clock of this node is wrong", "to", right[0].ID)
-	if err := n.handOver(&right[0]); err != nil {
+	if err := n.changer.handOver(&right[0]); err != nil {
 		n.config.Logger.Warn(err.Error())
 	}
 }

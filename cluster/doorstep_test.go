@@ -26,7 +26,7 @@ func TestAnnouncedLengths(t *testing.T) {
 	s := stranger(m, own, testSecret, nil)
 	defer s.cancel()
 	for range 40 {
-		conn, _, err := s.dialAt(m.config.Address, forCalls, own, dialTimeout)
+		conn, _, err := s.dialer.dialAt(m.config.Address, forCalls, own, dialTimeout)
 		must(t, err)
 		defer conn.Close()
 		must(t, second(conn.Write(binary.BigEndian.AppendUint32([]byte{callPropose}, maxCommand))))
@@ -39,7 +39,7 @@ func TestAnnouncedLengths(t *testing.T) {
 		t.Errorf("memory has grown by %d MiB", grown>>20)
 	}
 	for kind, size := range map[byte]uint32{callIndex: 1, callStatus: 17, callChange: 1 << 20, callPropose: 63 << 20, 9: 0} {
-		conn, _, err := s.dialAt(m.config.Address, forCalls, own, dialTimeout)
+		conn, _, err := s.dialer.dialAt(m.config.Address, forCalls, own, dialTimeout)
 		must(t, err)
 		must(t, conn.SetDeadline(time.Now().Add(5*time.Second)))
 		must(t, second(conn.Write(binary.BigEndian.AppendUint32([]byte{kind}, size))))
@@ -154,7 +154,7 @@ func TestAloneDoesNotListen(t *testing.T) {
 	alone.crash(t)
 	alone.config.Listen = listen
 	alone.start(t)
-	other := joiner(t, "n2", []*member{alone})
+	other := newJoiner(t, "n2", []*member{alone})
 	other.start(t)
 	readyLeader(t, []*member{alone})
 	must(t, alone.Join(limited(t), other.config.Address, true))

@@ -60,18 +60,24 @@ func (w *waiting) set(reason string) (tell bool) {
 	return tell
 }
 
+// joiner brings its node into a cluster and keeps it there.
+type joiner struct {
+	node    *Node
+	waiting waiting
+}
+
 // belong brings this node into a cluster, if it is not in one, and then keeps its membership in
 // line with its configuration.
-func (n *Node) belong() {
-	for n.ctx.Err() == nil && n.identity.cluster() == "" {
-		if err := n.seek(); err != nil && n.waiting.set(err.Error()) {
-			n.config.Logger.Info("not in a cluster yet: " + err.Error())
+func (j *joiner) belong() {
+	for j.node.ctx.Err() == nil && j.node.identity.cluster() == "" {
+		if err := j.seek(); err != nil && j.waiting.set(err.Error()) {
+			j.node.config.Logger.Info("not in a cluster yet: " + err.Error())
 		}
-		if n.identity.cluster() == "" {
-			n.pause(formInterval)
+		if j.node.identity.cluster() == "" {
+			j.node.pause(formInterval)
 		}
 	}
-	n.keepPlace()
+	j.keepPlace()
 }
 
 func (n *Node) pause(d time.Duration) {
@@ -82,31 +88,31 @@ func (n *Node) pause(d time.Duration) {
 }
 
 // seek tries once to enter or form a cluster; the error says what prevented it.
-func (n *Node) seek() error {
-	statuses, problems := n.askPeers()
+func (j *joiner) seek() error {
+	statuses, problems := j.askPeers()
 	if in := slices.DeleteFunc(slices.Clone(statuses), func(s Status) bool { return s.Cluster == "" }); len(in) > 0 {
-		return n.enterThroughAny(in)
+		return j.enterThroughAny(in)
 	}
-	if len(n.config.Peers) == 0 {
+	if len(j.node.config.Peers) == 0 {
 		return errors.Join(append([]error{errors.New("none of the nodes to join is in a cluster")}, problems...)...)
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("a new cluster takes all of its nodes: %w", errors.Join(problems...))
 	}
-	return n.form(statuses)
+	return j.form(statuses)
 }
 
 // askPeers asks the other nodes in the configuration for their status.
-func (n *Node) askPeers() (statuses []Status, problems []error) {
-	peers := slices.DeleteFunc(slices.Clone(n.config.Peers), func(p Peer) bool { return p.ID == n.config.ID })
-	for _, address := range n.config.Join {
+func (j *joiner) askPeers() (statuses []Status, problems []error) {
+	peers := slices.DeleteFunc(slices.Clone(j.node.config.Peers), func(p Peer) bool { return p.ID == j.node.config.ID })
+	for _, address := range j.node.config.Join {
 		peers = append(peers, Peer{Address: address})
 	}
 	found := make([]Status, len(peers))
 	failed := make([]error, len(peers))
 	var wg sync.WaitGroup
 	for i, p := range peers {
-		wg.Go(func() { found[i], failed[i] = n.askPeer(p) })
+		wg.Go(func() { found[i], failed[i] = j.askPeer(p) })
 	}
 	wg.Wait()
 	for i, err := range failed {
@@ -120,30 +126,30 @@ func (n *Node) askPeers() (statuses []Status, problems []error) {
 }
 
 // askPeer asks one peer for its status; without an ID, any node may answer.
-func (n *Node) askPeer(p Peer) (s Status, err error) {
-	s, err = n.statusAt(p.Address)
+func (j *joiner) askPeer(p Peer) (s Status, err error) {
+	s, err = j.statusAt(p.Address)
 	switch {
 	case err != nil && p.ID == "":
 		return s, fmt.Errorf("the node at %s: %w", p.Address, err)
 	case err != nil:
 		return s, fmt.Errorf("peer %q at %s: %w", p.ID, p.Address, err)
-	case s.Server == n.identity.Server:
-		return s, fmt.Errorf("peer %q at %s is this very node, %s: correct its address", p.ID, p.Address, n.config.ID)
+	case s.Server == j.node.identity.Server:
+		return s, fmt.Errorf("peer %q at %s is this very node, %s: correct its address", p.ID, p.Address, j.node.config.ID)
 	case p.ID != "" && s.ID != p.ID:
 		return s, fmt.Errorf("peer %q at %s says that it is %q: correct its address, or its name", p.ID, p.Address, s.ID)
-	case s.ID == n.config.ID:
+	case s.ID == j.node.config.ID:
 		return s, fmt.Errorf("the node at %s has the name %q, as this one has: give each node its own", p.Address, s.ID)
 	}
 	return s, nil
 }
 
 // statusAt asks the node at an address for its status.
-func (n *Node) statusAt(address string) (s Status, err error) {
-	conn, server, err := n.dialAt(address, forEntry, "", dialTimeout)
+func (j *joiner) statusAt(address string) (s Status, err error) {
+	conn, server, err := j.node.dialer.dialAt(address, forEntry, "", dialTimeout)
 	if err != nil {
 		return s, err
 	}
-	if err := n.ask(conn, callStatus, nil, &s, askTimeout); err != nil {
+	if err := ask(conn, callStatus, nil, &s, askTimeout); err != nil {
 		return s, err
 	}
 	if s.Server != server {
@@ -153,21 +159,21 @@ func (n *Node) statusAt(address string) (s Status, err error) {
 }
 
 // form starts a cluster of all peers, or waits for the peer that does.
-func (n *Node) form(others []Status) error {
-	own := n.Status()
+func (j *joiner) form(others []Status) error {
+	own := j.node.Status()
 	all := append([]Status{own}, others...)
 	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.ID, b.ID) })
 	for _, s := range all {
 		if !slices.Equal(slices.Sorted(slices.Values(s.Peers)), slices.Sorted(slices.Values(own.Peers))) {
 			return fmt.Errorf("%s would form a cluster of %s, but %s of %s: give all the same peers",
-				n.config.ID, strings.Join(own.Peers, ", "), s.ID, strings.Join(s.Peers, ", "))
+				j.node.config.ID, strings.Join(own.Peers, ", "), s.ID, strings.Join(s.Peers, ", "))
 		}
 	}
 	first := slices.IndexFunc(all, func(s Status) bool { return s.Voter })
 	switch {
 	case first < 0:
 		return errors.New("none of the peers has a vote: give `voter = true` to most of them")
-	case all[first].ID != n.config.ID:
+	case all[first].ID != j.node.config.ID:
 		return fmt.Errorf("all peers are there; %s starts the cluster", all[first].ID)
 	}
 	var configuration raft.Configuration
@@ -175,10 +181,10 @@ func (n *Node) form(others []Status) error {
 		configuration.Servers = append(configuration.Servers, raft.Server{Suffrage: suffrage(s.Voter),
 			ID: raft.ServerID(s.Server), Address: raftAddress(s.Server, s.Address)})
 	}
-	if err := n.raft.BootstrapCluster(configuration).Error(); err != nil {
+	if err := j.node.raft.BootstrapCluster(configuration).Error(); err != nil {
 		return fmt.Errorf("starting the cluster: %w", err)
 	}
-	return errors.Join(n.enter(randomHex(16), n.servers()), n.hurry())
+	return errors.Join(j.enter(randomHex(16), j.node.servers()), j.node.hurry())
 }
 
 func suffrage(voter bool) raft.ServerSuffrage {
@@ -189,25 +195,25 @@ func suffrage(voter bool) raft.ServerSuffrage {
 }
 
 // enter makes this node take part in a cluster. A node that can't record that must not take part.
-func (n *Node) enter(cluster string, members []Server) error {
+func (j *joiner) enter(cluster string, members []Server) error {
 	ids := make([]string, len(members))
 	for i, m := range members {
 		ids[i] = m.Server
 	}
-	if err := n.identity.enter(cluster, ids); err != nil {
-		n.config.Fatal(err)
+	if err := j.node.identity.enter(cluster, ids); err != nil {
+		j.node.config.Fatal(err)
 		return err
 	}
-	n.config.Logger.Info("part of the cluster", "cluster", short(cluster), "server", n.identity.Server)
+	j.node.config.Logger.Info("part of the cluster", "cluster", short(cluster), "server", j.node.identity.Server)
 	return nil
 }
 
 // enterThroughAny asks to be let into the cluster of these nodes. If they are in several, it
 // prefers one that has a leader.
-func (n *Node) enterThroughAny(list []Status) error {
+func (j *joiner) enterThroughAny(list []Status) error {
 	var problems []error
 	for _, s := range list {
-		err := n.enterThrough(s)
+		err := j.enterThrough(s)
 		if err == nil {
 			return nil
 		}
@@ -217,20 +223,20 @@ func (n *Node) enterThroughAny(list []Status) error {
 }
 
 // enterThrough asks to be let into the cluster that s is in.
-func (n *Node) enterThrough(s Status) error {
-	if isMember(s.Servers, n.identity.Server) {
-		return n.enter(s.Cluster, s.Servers)
+func (j *joiner) enterThrough(s Status) error {
+	if isMember(s.Servers, j.node.identity.Server) {
+		return j.enter(s.Cluster, s.Servers)
 	}
 	i := slices.IndexFunc(s.Servers, func(m Server) bool { return m.ID == s.LeaderID })
 	if i < 0 {
 		return fmt.Errorf("%s is in a cluster, but that has no leader at the moment", s.ID)
 	}
-	response, err := n.askIn(raftAddress(s.Servers[i].Server, s.Servers[i].Address))
+	response, err := j.askIn(raftAddress(s.Servers[i].Server, s.Servers[i].Address))
 	if err != nil {
 		return fmt.Errorf("asking %s to be let into its cluster: %w", s.LeaderID, err)
 	}
-	if isMember(response.Servers, n.identity.Server) {
-		return n.enter(response.Cluster, response.Servers)
+	if isMember(response.Servers, j.node.identity.Server) {
+		return j.enter(response.Cluster, response.Servers)
 	}
 	return fmt.Errorf("%s does not let this node in: %s", s.LeaderID, response.Refused)
 }
@@ -240,16 +246,16 @@ func isMember(list []Server, server string) bool {
 }
 
 // askIn asks the leader for the membership that this node's configuration describes.
-func (n *Node) askIn(leader raft.ServerAddress) (response changeResponse, err error) {
+func (j *joiner) askIn(leader raft.ServerAddress) (response changeResponse, err error) {
 	server, _ := splitRaftAddress(leader)
 	var conn net.Conn
-	for _, address := range n.addressesOf(leader) {
+	for _, address := range j.node.addressesOf(leader) {
 		var found string
-		if conn, found, err = n.dialAt(address, forEntry, "", dialTimeout); err != nil {
+		if conn, found, err = j.node.dialer.dialAt(address, forEntry, "", dialTimeout); err != nil {
 			continue
 		}
 		if found == server {
-			err = n.ask(conn, callChange, n.wish(), &response, callTimeout)
+			err = ask(conn, callChange, j.wish(), &response, callTimeout)
 			return response, err
 		}
 		err = errors.Join(fmt.Errorf("%s is at %s", found, address), conn.Close())
@@ -258,9 +264,9 @@ func (n *Node) askIn(leader raft.ServerAddress) (response changeResponse, err er
 }
 
 // wish returns the membership that this node wants.
-func (n *Node) wish() change {
-	applied, _ := n.fsm.progress()
-	return change{Op: opEnter, Server: n.identity.Server, Address: n.config.Address, Voter: n.config.Voter, Applied: applied}
+func (j *joiner) wish() change {
+	applied, _ := j.node.fsm.progress()
+	return change{Op: opEnter, Server: j.node.identity.Server, Address: j.node.config.Address, Voter: j.node.config.Voter, Applied: applied}
 }
 
 const (
@@ -271,35 +277,35 @@ const (
 
 // keepPlace keeps the cluster informed of this node's address and of whether it wants a vote, and
 // detects if the node was removed.
-func (n *Node) keepPlace() {
+func (j *joiner) keepPlace() {
 	absent := 0
-	for round := 0; n.ctx.Err() == nil; round++ {
+	for round := 0; j.node.ctx.Err() == nil; round++ {
 		if round%peerRounds == 0 {
-			n.comparePeers()
+			j.comparePeers()
 		}
-		n.pause(n.placePause())
-		leader := n.leaderSeen()
-		if leader != nil && !isMember(leader.Servers, n.identity.Server) && n.raft.LastIndex() > 0 {
+		j.node.pause(j.placePause())
+		leader := j.leaderSeen()
+		if leader != nil && !isMember(leader.Servers, j.node.identity.Server) && j.node.raft.LastIndex() > 0 {
 			if absent++; absent >= absentRounds {
-				n.config.Fatal(fmt.Errorf("node %s %w. To let it in again, move its data folder %s away and start it",
-					n.config.ID, ErrRemoved, n.config.Dir))
+				j.node.config.Fatal(fmt.Errorf("node %s %w. To let it in again, move its data folder %s away and start it",
+					j.node.config.ID, ErrRemoved, j.node.config.Dir))
 				return
 			}
 			continue
 		}
 		absent = 0
-		if n.isInPlace() {
+		if j.isInPlace() {
 			continue
 		}
-		if err := n.claimPlace(); err != nil && n.ctx.Err() == nil {
-			n.warnings.log("the cluster does not have this node as its configuration says: " + err.Error())
+		if err := j.claimPlace(); err != nil && j.node.ctx.Err() == nil {
+			j.node.warnings.log("the cluster does not have this node as its configuration says: " + err.Error())
 		}
 	}
 }
 
 // placePause is short while this node catches up to get its vote.
-func (n *Node) placePause() time.Duration {
-	if n.isInPlace() {
+func (j *joiner) placePause() time.Duration {
+	if j.isInPlace() {
 		return placeInterval
 	}
 	return formInterval
@@ -309,9 +315,9 @@ func (n *Node) placePause() time.Duration {
 var ErrRemoved = errors.New("was removed from the cluster")
 
 // leaderSeen returns the last status of another node that leads, or nil if none was seen recently.
-func (n *Node) leaderSeen() *Status {
-	for _, m := range n.members.fresh() {
-		if m.Status.Ready && m.Status.Cluster == n.identity.cluster() {
+func (j *joiner) leaderSeen() *Status {
+	for _, m := range j.node.members.fresh() {
+		if m.Status.Ready && m.Status.Cluster == j.node.identity.cluster() {
 			return m.Status
 		}
 	}
@@ -320,31 +326,31 @@ func (n *Node) leaderSeen() *Status {
 
 // isInPlace reports whether the Raft configuration lists this node with the membership that it
 // wants.
-func (n *Node) isInPlace() bool {
-	for _, s := range n.servers() {
-		if s.Server == n.identity.Server {
-			return s.Address == n.config.Address && s.Voter == n.config.Voter
+func (j *joiner) isInPlace() bool {
+	for _, s := range j.node.servers() {
+		if s.Server == j.node.identity.Server {
+			return s.Address == j.node.config.Address && s.Voter == j.node.config.Voter
 		}
 	}
 	return false
 }
 
-func (n *Node) claimPlace() error {
-	ctx, cancel := context.WithTimeout(n.ctx, callTimeout)
+func (j *joiner) claimPlace() error {
+	ctx, cancel := context.WithTimeout(j.node.ctx, callTimeout)
 	defer cancel()
-	if n.ready.Load() {
-		_, err := n.change(ctx, n.wish())
+	if j.node.ready.Load() {
+		_, err := j.node.changer.change(ctx, j.wish())
 		return err
 	}
-	leader, _ := n.raft.LeaderWithID()
+	leader, _ := j.node.raft.LeaderWithID()
 	if leader == "" { // it may look for us at our old address
-		s := n.leaderSeen()
+		s := j.leaderSeen()
 		if s == nil {
 			return nil // it will be asked when there is one
 		}
 		leader = raftAddress(s.Server, s.Address)
 	}
-	response, err := n.askIn(leader)
+	response, err := j.askIn(leader)
 	if err == nil && response.Refused != "" {
 		err = errors.New(response.Refused)
 	}
@@ -354,20 +360,20 @@ func (n *Node) claimPlace() error {
 // comparePeers detects a data folder that belongs to a different cluster than the peers do. If most
 // of the peers are in a cluster with a leader, this node must stop: its peers would never see what
 // it accepts.
-func (n *Node) comparePeers() {
-	statuses, _ := n.askPeers()
-	n.members.hear(statuses)
+func (j *joiner) comparePeers() {
+	statuses, _ := j.askPeers()
+	j.node.members.hear(statuses)
 	elsewhere := make(map[string]int)
 	for _, s := range statuses {
-		if s.Cluster == "" || s.Cluster == n.identity.cluster() || s.LeaderID == "" {
+		if s.Cluster == "" || s.Cluster == j.node.identity.cluster() || s.LeaderID == "" {
 			continue
 		}
 		problem := fmt.Sprintf("%s is in cluster %s, but the data of this node, in %s, is of cluster %s: the node has the wrong data folder or "+
 			"the wrong peers. If it is to be part of that cluster, move its data folder away and start it",
-			s.ID, short(s.Cluster), n.config.Dir, short(n.identity.cluster()))
-		n.warnings.log(problem)
-		if elsewhere[s.Cluster]++; 2*elsewhere[s.Cluster] > len(n.config.Peers) {
-			n.config.Fatal(errors.New(problem))
+			s.ID, short(s.Cluster), j.node.config.Dir, short(j.node.identity.cluster()))
+		j.node.warnings.log(problem)
+		if elsewhere[s.Cluster]++; 2*elsewhere[s.Cluster] > len(j.node.config.Peers) {
+			j.node.config.Fatal(errors.New(problem))
 		}
 	}
 }

@@ -74,7 +74,7 @@ func cutOutcome(response []byte) (outcome error, reply, rest []byte, err error) 
 	}
 }
 
-func (n *Node) serveProposals(ctx context.Context, body []byte, from string) []byte {
+func (s *callServer) serveProposals(ctx context.Context, body []byte, from string) []byte {
 	commands, err := decodeCommands(body)
 	if err != nil {
 		return nil
@@ -82,7 +82,7 @@ func (n *Node) serveProposals(ctx context.Context, body []byte, from string) []b
 	batch := make([]*proposal, len(commands))
 	for i := range commands {
 		batch[i] = &proposal{command: commands[i], forwarded: true}
-		queue := n.enqueue(batch[i], from)
+		queue := s.node.enqueue(batch[i], from)
 		defer queue.remove(batch[i])
 	}
 	var response []byte

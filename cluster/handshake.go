@@ -184,7 +184,7 @@ const (
 )
 
 // greet is the dialer's side. It returns the server id of the acceptor.
-func (n *Node) greet(conn net.Conn, purpose, to string, patience time.Duration) (string, error) {
+func (d *dialer) greet(conn net.Conn, purpose, to string, patience time.Duration) (string, error) {
 	if err := conn.SetDeadline(time.Now().Add(min(patience, handshakeTimeout))); err != nil {
 		return "", err
 	}
@@ -193,7 +193,7 @@ func (n *Node) greet(conn net.Conn, purpose, to string, patience time.Duration) 
 			return "", err
 		}
 	}
-	h, err := newHandshake(conn, n.secret)
+	h, err := newHandshake(conn, d.node.secret)
 	if err != nil {
 		return "", err
 	}
@@ -205,7 +205,7 @@ func (n *Node) greet(conn net.Conn, purpose, to string, patience time.Duration) 
 		return "", refused(reasonProtocol, "what listens there is not a Hookwheel node, or one of another version")
 	}
 	h.add(start)
-	own := hello{For: purpose, From: n.identity.Server, To: to, Cluster: n.identity.cluster(), Nonce: newNonce()}
+	own := hello{For: purpose, From: d.node.identity.Server, To: to, Cluster: d.node.identity.cluster(), Nonce: newNonce()}
 	if err := h.write(roleDial, nil, own); err != nil {
 		return "", err
 	}
@@ -240,11 +240,11 @@ func newNonce() []byte {
 }
 
 // welcome is the acceptor's side. It returns the dialer's hello.
-func (n *Node) welcome(conn net.Conn) (said hello, err error) {
+func (l *listener) welcome(conn net.Conn) (said hello, err error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return said, err
 	}
-	h, err := newHandshake(conn, n.secret)
+	h, err := newHandshake(conn, l.node.secret)
 	if err != nil {
 		return said, err
 	}
@@ -260,10 +260,10 @@ func (n *Node) welcome(conn net.Conn) (said hello, err error) {
 		}
 		return hello{}, err
 	}
-	w := welcome{Server: n.identity.Server}
-	refusal := n.receives(conn, &said)
+	w := welcome{Server: l.node.identity.Server}
+	refusal := l.receives(conn, &said)
 	if refusal != nil {
-		w.Reason, w.Refused = refusal.reason, fmt.Sprintf("%s refuses: %.2000s", n.config.ID, refusal.text)
+		w.Reason, w.Refused = refusal.reason, fmt.Sprintf("%s refuses: %.2000s", l.node.config.ID, refusal.text)
 	}
 	if err := h.write(roleAccept, []byte{responseProven}, w); err != nil {
 		return said, err
@@ -275,8 +275,8 @@ func (n *Node) welcome(conn net.Conn) (said hello, err error) {
 }
 
 // receives returns why a connection is refused although the dialer knows the secret, or nil.
-func (n *Node) receives(conn net.Conn, h *hello) *errRefused {
-	own := n.identity.cluster()
+func (l *listener) receives(conn net.Conn, h *hello) *errRefused {
+	own := l.node.identity.cluster()
 	no := func(reason, format string, args ...any) *errRefused {
 		return &errRefused{reason, fmt.Sprintf(format, args...)}
 	}
@@ -291,11 +291,11 @@ func (n *Node) receives(conn net.Conn, h *hello) *errRefused {
 	case h.Cluster != own:
 		return no(reasonCluster, "it is in cluster %s, but the data of %s is of cluster %s: one of the two has the wrong data folder "+
 			"or the wrong peers", short(own), nodeOf(h.From), short(h.Cluster))
-	case h.To != n.identity.Server:
-		return no(reasonServer, "the connection was for %s, but this is %s", h.To, n.identity.Server)
+	case h.To != l.node.identity.Server:
+		return no(reasonServer, "the connection was for %s, but this is %s", h.To, l.node.identity.Server)
 	case h.For != forRaft && h.For != forCalls:
 		return no(reasonProtocol, "it does not know connections for %q: it is of an older version", h.For)
-	case !n.isMember(h.From):
+	case !l.node.isMember(h.From):
 		return no(reasonMember, "%s (%s) is not a member of the cluster", nodeOf(h.From), h.From)
 	}
 	return nil

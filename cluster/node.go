@@ -26,7 +26,10 @@ type Node struct {
 	raft      *raft.Raft
 	fsm       *fsm
 	batches   *batcher
-	budget    *budget // for the bodies of calls
+	calls     callServer
+	dialer    dialer
+	joiner    joiner
+	changer   changer
 	peers     *peers
 	reads     rounds
 	requests  *requestIDs
@@ -34,9 +37,7 @@ type Node struct {
 	warnings  warnings
 	members   members
 	clock     *clock
-	waiting   waiting
-	changing  chan struct{} // a semaphore: held while the membership is changed
-	ready     atomic.Bool   // the node leads and has applied everything from earlier terms
+	ready     atomic.Bool // the node leads and has applied everything from earlier terms
 
 	leadCtx context.Context // ends when Close begins
 	resign  context.CancelFunc
@@ -51,7 +52,9 @@ type Node struct {
 // see form.go.
 func Open(config Config) (_ *Node, err error) {
 	n := &Node{config: config, requests: newRequestIDs(), warnings: warnings{logger: config.Logger},
-		budget: newBudget(callBudget), changing: make(chan struct{}, 1), led: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
+		led: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
+	n.calls, n.dialer = callServer{node: n, budget: newBudget(callBudget)}, dialer{node: n}
+	n.joiner, n.changer = joiner{node: n}, changer{node: n, changing: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.leadCtx, n.resign = context.WithCancel(n.ctx)
 	if n.identity, err = openIdentity(config.Dir, config.ID); err != nil {
@@ -80,7 +83,9 @@ func Open(config Config) (_ *Node, err error) {
 	if n.listener, err = n.listen(); err != nil {
 		return nil, err
 	}
-	n.peers = newPeers(func(address raft.ServerAddress) (net.Conn, error) { return n.dial(address, forCalls, dialTimeout) })
+	n.peers = newPeers(func(address raft.ServerAddress) (net.Conn, error) {
+		return n.dialer.dial(address, forCalls, dialTimeout)
+	})
 	n.fsm = newFSM(config.Machine, config.Fatal, func() { n.snapshots.received.Store(0) })
 	if err := n.startRaft(); err != nil {
 		return nil, errors.Join(err, n.listener.Close())
@@ -121,7 +126,7 @@ func (n *Node) startRaft() error {
 	n.wg.Go(n.watchSilence)
 	n.wg.Go(func() { n.log.Scrub(n.ctx) })
 	n.wg.Go(n.shorten)
-	n.wg.Go(n.belong)
+	n.wg.Go(n.joiner.belong)
 	n.listener.wg.Go(n.listener.run) // until its Close
 	return n.hurry()
 }
@@ -180,7 +185,7 @@ func (n *Node) Close() error {
 	n.resign()
 	<-n.led
 	if n.raft.State() == raft.Leader && len(n.servers()) > 1 {
-		if err := n.handOver(nil); err != nil {
+		if err := n.changer.handOver(nil); err != nil {
 			n.config.Logger.Warn("the others will elect a leader", "error", err)
 		}
 	}

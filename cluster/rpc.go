@@ -55,7 +55,7 @@ func (t *safeTransport) filter() {
 
 // admit reports whether an RPC may reach Raft, and answers it otherwise.
 func (t *safeTransport) admit(rpc raft.RPC) bool {
-	err := t.node.checkRPC(rpc.Command)
+	err := t.checkRPC(rpc.Command)
 	if err != nil {
 		t.node.warnings.log("an RPC is refused: " + err.Error())
 		t.node.metrics.refusedRPCs.Inc()
@@ -65,7 +65,7 @@ func (t *safeTransport) admit(rpc raft.RPC) bool {
 }
 
 // checkRPC returns what is wrong with an RPC from another server, or nil.
-func (n *Node) checkRPC(command any) error {
+func (t *safeTransport) checkRPC(command any) error {
 	with, ok := command.(raft.WithRPCHeader)
 	if !ok {
 		return fmt.Errorf("a Raft RPC of the unknown type %T", command)
@@ -75,21 +75,21 @@ func (n *Node) checkRPC(command any) error {
 	if server, _ := splitRaftAddress(raft.ServerAddress(header.Addr)); server != from {
 		return fmt.Errorf("it is from server %q at an address of server %q", from, server)
 	}
-	if !n.isMember(from) {
+	if !t.node.isMember(from) {
 		return fmt.Errorf("it is from %q, which is not a member of the cluster", from)
 	}
 	var err error
 	switch c := command.(type) {
 	case *raft.AppendEntriesRequest:
-		if err = n.checkNumbers(c.Term, c.PrevLogTerm, c.PrevLogEntry, c.LeaderCommitIndex); err == nil {
+		if err = t.checkNumbers(c.Term, c.PrevLogTerm, c.PrevLogEntry, c.LeaderCommitIndex); err == nil {
 			err = checkEntries(c)
 		}
 	case *raft.RequestVoteRequest:
-		err = n.checkNumbers(c.Term, c.LastLogTerm, c.LastLogIndex)
+		err = t.checkNumbers(c.Term, c.LastLogTerm, c.LastLogIndex)
 	case *raft.RequestPreVoteRequest:
-		err = n.checkNumbers(c.Term, c.LastLogTerm, c.LastLogIndex)
+		err = t.checkNumbers(c.Term, c.LastLogTerm, c.LastLogIndex)
 	case *raft.InstallSnapshotRequest:
-		if err = n.checkNumbers(c.Term, c.LastLogTerm, c.LastLogIndex, c.ConfigurationIndex); err == nil {
+		if err = t.checkNumbers(c.Term, c.LastLogTerm, c.LastLogIndex, c.ConfigurationIndex); err == nil {
 			err = checkSnapshot(c)
 		}
 	case *raft.TimeoutNowRequest:
@@ -103,8 +103,8 @@ func (n *Node) checkRPC(command any) error {
 }
 
 // checkNumbers checks the term of an RPC, the term of the log that it refers to, and indices.
-func (n *Node) checkNumbers(term, logTerm uint64, indices ...uint64) error {
-	if err := checkTerm(term, n.raft.CurrentTerm()); err != nil {
+func (t *safeTransport) checkNumbers(term, logTerm uint64, indices ...uint64) error {
+	if err := checkTerm(term, t.node.raft.CurrentTerm()); err != nil {
 		return err
 	}
 	if logTerm > term {

@@ -18,7 +18,7 @@ func (n *Node) watchDisk(rested *time.Time) {
 		}
 		*rested = time.Now()
 		n.config.Logger.Warn("handing leadership over, because the disk of this node is slow", "to", m.ID)
-		if err := n.handOver(&m.Server); err != nil {
+		if err := n.changer.handOver(&m.Server); err != nil {
 			n.config.Logger.Warn(err.Error())
 		}
 		return

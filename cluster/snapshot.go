@@ -73,7 +73,7 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 		}
 		return &raft.SnapshotMeta{ID: id}, received{file}, nil
 	}
-	if !s.node.isAnyMemberBehind() { // Raft opens a snapshot before it dials: for a dead follower the work would be wasted
+	if !s.isAnyMemberBehind() { // Raft opens a snapshot before it dials: for a dead follower the work would be wasted
 		return nil, nil, errors.New("no follower that lags behind the log answers")
 	}
 	state, size, content, err := s.machine.OpenSnapshot()
@@ -86,12 +86,12 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 // isAnyMemberBehind reports whether a node that responds is behind the beginning of our log, or
 // receives no entries although it could. Such a node has installed our state, but its response was
 // lost: Raft still believes that it is far behind, until the state is sent again.
-func (n *Node) isAnyMemberBehind() bool {
-	first, err := n.log.FirstIndex()
+func (s *snapshotStore) isAnyMemberBehind() bool {
+	first, err := s.node.log.FirstIndex()
 	if err != nil {
 		return false
 	}
-	for _, m := range n.members.fresh() {
+	for _, m := range s.node.members.fresh() {
 		if m.Status.Last+1 < first || m.still {
 			return true
 		}

@@ -86,7 +86,7 @@ func (n *Node) Status() Status {
 	s.Free, s.Least = n.config.Machine.Free()
 	s.FingerprintIndex, s.Fingerprint = n.config.Machine.Fingerprint()
 	if s.Cluster == "" {
-		s.State, s.Waiting = "forming", n.waiting.get()
+		s.State, s.Waiting = "forming", n.joiner.waiting.get()
 		for _, p := range n.config.Peers {
 			s.Peers = append(s.Peers, p.ID)
 		}
@@ -160,7 +160,7 @@ func (n *Node) statusOf(m Server) (*Status, error) {
 		return nil, err
 	}
 	for _, place := range n.addressesOf(address) {
-		if *s, err = n.statusAt(place); err == nil && s.Server == m.Server {
+		if *s, err = n.joiner.statusAt(place); err == nil && s.Server == m.Server {
 			return s, nil
 		}
 	}

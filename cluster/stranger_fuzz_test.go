@@ -54,7 +54,7 @@ func FuzzWelcome(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		conn, end := feed(data)
 		defer end()
-		if h, err := n.welcome(conn); err == nil {
+		if h, err := n.listener.welcome(conn); err == nil {
 			t.Errorf("%+v is welcome", h)
 		}
 	})
@@ -76,7 +76,7 @@ func FuzzGreet(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		conn, end := feed(data)
 		defer end()
-		if server, err := n.greet(conn, forRaft, "n2.1234", dialTimeout); err == nil {
+		if server, err := n.dialer.greet(conn, forRaft, "n2.1234", dialTimeout); err == nil {
 			t.Errorf("it is taken for %q", server)
 		}
 	})
@@ -100,9 +100,9 @@ func FuzzCalls(f *testing.F) {
 		conn, end := feed(data)
 		defer end()
 		if member {
-			n.serveCalls(conn, &hello{For: forCalls, From: n.identity.Server})
+			n.calls.serveCalls(conn, &hello{For: forCalls, From: n.identity.Server})
 		} else {
-			n.serveEntry(conn, &hello{For: forEntry, From: "n2.1234"})
+			n.calls.serveEntry(conn, &hello{For: forEntry, From: "n2.1234"})
 			if len(n.servers()) != 1 {
 				t.Fatal("a stranger has made itself a member")
 			}

@@ -26,6 +26,7 @@ import (
 func stranger(m *member, server, secret string, config *tls.Config) *Node {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Node{ctx: ctx, cancel: cancel, secret: secret, identity: &identityCard{identity: identity{Server: server, Cluster: m.identity.cluster()}}}
+	s.dialer.node = s
 	if config != nil {
 		s.config.TLS = func() (*tls.Config, error) { return config, nil }
 	}
@@ -85,7 +86,7 @@ func TestStrangers(t *testing.T) {
 			if test.cluster != "" {
 				s.identity.Cluster = test.cluster
 			}
-			conn, _, err := s.dialAt(m.config.Address, test.purpose, test.to, dialTimeout)
+			conn, _, err := s.dialer.dialAt(m.config.Address, test.purpose, test.to, dialTimeout)
 			if err == nil {
 				conn.Close()
 				t.Fatal("it was let in")
@@ -143,7 +144,7 @@ func TestReplayAndReflection(t *testing.T) {
 	s := stranger(m, own, testSecret, nil)
 	defer s.cancel()
 	r := &recorder{Conn: dialTo(t, m)}
-	must(t, second(s.greet(r, forCalls, own, dialTimeout)))
+	must(t, second(s.dialer.greet(r, forCalls, own, dialTimeout)))
 	for name, text := range map[string][]byte{"replay": r.sent.Bytes(), "reflection": r.got.Bytes()[len(greeting)+nonceSize+1:]} {
 		conn := dialTo(t, m)
 		must(t, second(io.ReadFull(conn, make([]byte, len(greeting)+nonceSize))))
@@ -161,7 +162,7 @@ func TestReplayAndReflection(t *testing.T) {
 		_, _ = there.Write(append([]byte{responseProven}, said[:n]...))
 		there.Close()
 	}()
-	if server, err := s.greet(here, forCalls, own, dialTimeout); !refusedFor(err, reasonSecret) {
+	if server, err := s.dialer.greet(here, forCalls, own, dialTimeout); !refusedFor(err, reasonSecret) {
 		t.Errorf("the dialer takes its own proof for that of %q: %v", server, err)
 	}
 }
@@ -211,7 +212,7 @@ func TestStrangersWithCertificates(t *testing.T) {
 			before := m.refusals(t, test.reason)
 			s := stranger(m, test.server, testSecret, test.config)
 			defer s.cancel()
-			conn, _, err := s.dialAt(m.config.Address, forCalls, m.identity.Server, dialTimeout)
+			conn, _, err := s.dialer.dialAt(m.config.Address, forCalls, m.identity.Server, dialTimeout)
 			if err == nil {
 				conn.Close()
 				t.Fatal("it was let in")
@@ -232,7 +233,7 @@ func TestStrangersWithCertificates(t *testing.T) {
 				conn.Close()
 			}
 		}()
-		if _, _, err := m.dialAt(l.Addr().String(), forCalls, n2, dialTimeout); err == nil || !strings.Contains(err.Error(), "TLS: ") {
+		if _, _, err := m.dialer.dialAt(l.Addr().String(), forCalls, n2, dialTimeout); err == nil || !strings.Contains(err.Error(), "TLS: ") {
 			t.Errorf("it is taken for a node: %v", err)
 		}
 	})
@@ -243,7 +244,7 @@ func TestStrangersWithCertificates(t *testing.T) {
 func TestRemovedIsStranger(t *testing.T) {
 	members := startMembers(t, 3)
 	readyLeader(t, members)
-	n4 := joiner(t, "n4", members)
+	n4 := newJoiner(t, "n4", members)
 	n4.config.Fatal = func(error) {}
 	n4.start(t)
 	must(t, members[0].Join(limited(t), n4.config.Address, true))
@@ -252,7 +253,7 @@ func TestRemovedIsStranger(t *testing.T) {
 	server := n4.identity.Server
 	s := stranger(members[0], server, testSecret, nil)
 	defer s.cancel()
-	conn, _, err := s.dialAt(members[0].config.Address, forCalls, members[0].identity.Server, dialTimeout)
+	conn, _, err := s.dialer.dialAt(members[0].config.Address, forCalls, members[0].identity.Server, dialTimeout)
 	must(t, err)
 	old := newPeerConn(conn)
 	must(t, second(old.call(callIndex, nil, callTimeout)))
@@ -270,7 +271,7 @@ func TestRemovedIsStranger(t *testing.T) {
 		t.Error("an old connection of it still works")
 	}
 	for _, purpose := range []string{forCalls, forRaft} {
-		if _, _, err := s.dialAt(members[0].config.Address, purpose, members[0].identity.Server, dialTimeout); !refusedFor(err, reasonMember) {
+		if _, _, err := s.dialer.dialAt(members[0].config.Address, purpose, members[0].identity.Server, dialTimeout); !refusedFor(err, reasonMember) {
 			t.Errorf("it may connect for %s: %v", purpose, err)
 		}
 	}
@@ -278,15 +279,15 @@ func TestRemovedIsStranger(t *testing.T) {
 	s.config.Address, s.config.ID = "127.0.0.1:1", "n4"
 	for _, op := range []change{{Op: opEnter, Server: server, Address: "127.0.0.1:1"}, {Op: opEnter, Server: leader.identity.Server, Address: "127.0.0.1:1"},
 		{Op: opJoin, Address: "127.0.0.1:1"}, {Op: opRemove, Node: "n1"}, {Op: opTransfer}} {
-		conn, _, err := s.dialAt(leader.config.Address, forEntry, "", dialTimeout)
+		conn, _, err := s.dialer.dialAt(leader.config.Address, forEntry, "", dialTimeout)
 		must(t, err)
 		var response changeResponse
-		if err := s.ask(conn, callChange, op, &response, askTimeout); err == nil && response.Refused == "" {
+		if err := ask(conn, callChange, op, &response, askTimeout); err == nil && response.Refused == "" {
 			t.Errorf("it may %+v: %+v", op, response)
 		}
 	}
 	for _, kind := range []byte{callPropose, callIndex, 0, 99} {
-		conn, _, err := s.dialAt(leader.config.Address, forEntry, "", dialTimeout)
+		conn, _, err := s.dialer.dialAt(leader.config.Address, forEntry, "", dialTimeout)
 		must(t, err)
 		if response, err := newPeerConn(conn).call(kind, nil, askTimeout); err == nil {
 			t.Errorf("call %d is answered with %x", kind, response)
@@ -320,10 +321,10 @@ func TestAbsurdRPCs(t *testing.T) {
 		edit(r)
 		return r
 	}
-	if err := target.checkRPC(entries(&noop)); err != nil {
+	if err := (&safeTransport{node: target.Node}).checkRPC(entries(&noop)); err != nil {
 		t.Errorf("a sane one: %v", err)
 	}
-	if err := target.checkRPC(snapshot(func(*raft.InstallSnapshotRequest) {})); err != nil {
+	if err := (&safeTransport{node: target.Node}).checkRPC(snapshot(func(*raft.InstallSnapshotRequest) {})); err != nil {
 		t.Errorf("a sane state: %v", err)
 	}
 	stranger := raft.RPCHeader{ID: []byte("n9.1234"), Addr: []byte("n9.1234@127.0.0.1:1")}
@@ -359,7 +360,7 @@ func TestAbsurdRPCs(t *testing.T) {
 		"something that is not an RPC": "RPC",
 	}
 	for name, command := range absurd {
-		if err := target.checkRPC(command); err == nil {
+		if err := (&safeTransport{node: target.Node}).checkRPC(command); err == nil {
 			t.Errorf("%s is let through", name)
 		}
 	}

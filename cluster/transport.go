@@ -61,9 +61,9 @@ func (l *listener) run() {
 
 func (l *listener) sort(arrived *guest) {
 	n := l.node
-	conn, err := n.secure(arrived)
+	conn, err := n.listener.secure(arrived)
 	if err != nil {
-		n.tellRefused(arrived, "", err)
+		n.listener.tellRefused(arrived, "", err)
 		arrived.Close()
 		return
 	}
@@ -72,9 +72,9 @@ func (l *listener) sort(arrived *guest) {
 			conn.Close()
 		}
 	}()
-	h, err := n.welcome(conn)
+	h, err := n.listener.welcome(conn)
 	if err != nil {
-		n.tellRefused(arrived, h.From, err)
+		n.listener.tellRefused(arrived, h.From, err)
 		return
 	}
 	as := h.From
@@ -82,16 +82,16 @@ func (l *listener) sort(arrived *guest) {
 		as = forEntry
 	}
 	if !l.guests.enter(arrived, as) {
-		n.tellRefused(arrived, h.From, refused(reasonCrowded, "too many connections of nodes that ask about the cluster"))
+		n.listener.tellRefused(arrived, h.From, refused(reasonCrowded, "too many connections of nodes that ask about the cluster"))
 		return
 	}
 	if h.For == forEntry {
-		n.serveEntry(conn, &h)
+		n.calls.serveEntry(conn, &h)
 		return
 	}
 	member := &memberConn{Conn: conn, node: n, server: h.From}
 	if h.For == forCalls {
-		n.serveCalls(member, &h)
+		n.calls.serveCalls(member, &h)
 		return
 	}
 	select {
@@ -102,11 +102,11 @@ func (l *listener) sort(arrived *guest) {
 }
 
 // tellRefused logs and counts a refused connection of another node or a stranger.
-func (n *Node) tellRefused(from *guest, server string, err error) {
+func (l *listener) tellRefused(from *guest, server string, err error) {
 	reason := reasonProtocol
 	var known *errRefused
 	switch {
-	case n.ctx.Err() != nil:
+	case l.node.ctx.Err() != nil:
 		return
 	case from.guests.wasPushed(from):
 		reason, err = reasonCrowded, errors.New("too many concurrent connections that have not authenticated yet")
@@ -117,21 +117,21 @@ func (n *Node) tellRefused(from *guest, server string, err error) {
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		reason = reasonTimeout
 	}
-	n.metrics.refused.WithLabelValues(reason).Inc()
-	n.warnings.log("a connection to the cluster port is refused: "+err.Error(), "reason", reason, "from", from.RemoteAddr(), "node", nodeOf(server))
+	l.node.metrics.refused.WithLabelValues(reason).Inc()
+	l.node.warnings.log("a connection to the cluster port is refused: "+err.Error(), "reason", reason, "from", from.RemoteAddr(), "node", nodeOf(server))
 }
 
 // secure is the accepting side of TLS.
-func (n *Node) secure(conn net.Conn) (net.Conn, error) {
-	if n.config.TLS == nil {
+func (l *listener) secure(conn net.Conn) (net.Conn, error) {
+	if l.node.config.TLS == nil {
 		return conn, nil
 	}
-	config, err := n.config.TLS()
+	config, err := l.node.config.TLS()
 	if err != nil {
 		return nil, err
 	}
 	secured := tls.Server(conn, config)
-	ctx, cancel := context.WithTimeout(n.ctx, handshakeTimeout)
+	ctx, cancel := context.WithTimeout(l.node.ctx, handshakeTimeout)
 	defer cancel()
 	if err := secured.HandshakeContext(ctx); err != nil && !isPortProbe(err) && ctx.Err() == nil {
 		return nil, refused(reasonTLS, "TLS: %v", err)
@@ -161,7 +161,7 @@ func (a netAddress) String() string { return string(a) }
 
 // Dial makes a connection for Raft.
 func (l *listener) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	conn, err := l.node.dial(address, forRaft, timeout)
+	conn, err := l.node.dialer.dial(address, forRaft, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -182,12 +182,17 @@ func (l *listener) Close() error {
 	return err
 }
 
+// dialer connects to other nodes.
+type dialer struct {
+	node *Node
+}
+
 // dial connects to a server of the cluster.
-func (n *Node) dial(to raft.ServerAddress, purpose string, timeout time.Duration) (conn net.Conn, err error) {
+func (d *dialer) dial(to raft.ServerAddress, purpose string, timeout time.Duration) (conn net.Conn, err error) {
 	server, _ := splitRaftAddress(to)
 	var problems []error
-	for _, address := range n.addressesOf(to) {
-		conn, _, err := n.dialAt(address, purpose, server, timeout)
+	for _, address := range d.node.addressesOf(to) {
+		conn, _, err := d.dialAt(address, purpose, server, timeout)
 		if err == nil {
 			return conn, nil
 		}
@@ -198,15 +203,15 @@ func (n *Node) dial(to raft.ServerAddress, purpose string, timeout time.Duration
 
 // dialAt connects to the node at address, which must be server unless that is empty. It also
 // returns the id of the server it reached.
-func (n *Node) dialAt(address, purpose, server string, timeout time.Duration) (net.Conn, string, error) {
-	ctx, cancel := context.WithTimeout(n.ctx, min(timeout, handshakeTimeout))
+func (d *dialer) dialAt(address, purpose, server string, timeout time.Duration) (net.Conn, string, error) {
+	ctx, cancel := context.WithTimeout(d.node.ctx, min(timeout, handshakeTimeout))
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, "", err
 	}
-	if n.config.TLS != nil {
-		config, err := n.config.TLS()
+	if d.node.config.TLS != nil {
+		config, err := d.node.config.TLS()
 		if err != nil {
 			return nil, "", errors.Join(err, conn.Close())
 		}
@@ -216,7 +221,7 @@ func (n *Node) dialAt(address, purpose, server string, timeout time.Duration) (n
 		}
 		conn = secured
 	}
-	other, err := n.greet(conn, purpose, server, timeout)
+	other, err := d.greet(conn, purpose, server, timeout)
 	if err != nil {
 		return nil, "", errors.Join(err, conn.Close())
 	}
