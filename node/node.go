@@ -84,7 +84,7 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 		Paused:    n.store.IsCritical,
 		UserAgent: "Hookwheel/" + version, Keyring: keyring, Logger: log, Metrics: metrics,
 		Clock: func() time.Time { return n.cluster.Now() }, // it runs when this node leads
-	}, n.writer)
+	}, recorder{n.writer, n.store})
 	n.cluster, err = cluster.Open(cluster.Config{
 		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Address: config.Cluster.Address,
 		Peers: clusterPeers(config.Cluster.Peers), Join: config.Cluster.Join, Voter: config.Cluster.Voter, Secret: config.Cluster.Secret, TLS: forCluster, Version: version,
@@ -105,6 +105,18 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	go n.api.Serve() // Shutdown waits for it
 	n.onClose("API", n.api.Shutdown)
 	return n, nil
+}
+
+// recorder records outcomes in no more detail than there is room for.
+type recorder struct {
+	*wal.Writer
+	store *wal.Store
+}
+
+// RecordProgress is called on the leader.
+func (r recorder) RecordProgress(ctx context.Context, term uint64, list []webhook.Progress) error {
+	r.store.Economize(list)
+	return r.Writer.RecordProgress(ctx, term, list)
 }
 
 // proposer lets the pool, which the cluster starts, propose through that cluster.

@@ -44,7 +44,7 @@ func (s *Store) admit(body []byte, full []string, repetition bool) error {
 // let through when there is no room.
 func grows(command action) bool {
 	switch command.(type) {
-	case *createMessage, *createApplication, *createEndpoint, *createEventType, *createKey, *createTask:
+	case *createMessage, *createApplication, *createEndpoint, *createEventType, *createKey, *createTask, *resend:
 		return true
 	}
 	return false
@@ -60,6 +60,8 @@ func applicationOf(command action) (app webhook.ID) {
 	case *createKey:
 		return c.App
 	case *createTask:
+		return c.App
+	case *resend:
 		return c.App
 	}
 	return app

@@ -157,6 +157,46 @@ func (s *Store) noRoom(app webhook.ID, full []string) error {
 	return &webhook.Error{Code: webhook.CodeNoSpace, Detail: detail}
 }
 
+// holds returns how many bytes of its log and histories an application holds, and whether they are
+// its share or more.
+func (s *Store) holds(app webhook.ID) (held int64, beyond bool) {
+	s.mu.RLock()
+	held = s.catalog.shares[app]
+	s.mu.RUnlock()
+	s.share(s.config.MaxSize)
+	p := &s.pressure
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return held, p.holders > 0 && held >= p.share
+}
+
+// crampedResponse is how many bytes are kept of each response to an application without room.
+const crampedResponse = 128
+
+// Economize cuts the responses in what is about to be recorded for applications whose new messages
+// are refused because they have used up their share. Their messages continue to be attempted, and
+// whole responses would soon take the room of all others.
+func (s *Store) Economize(list []webhook.Progress) {
+	if !s.IsOversize() {
+		return
+	}
+	for i := range list {
+		s.mu.RLock()
+		endpoint := s.catalog.endpoints[list[i].Endpoint]
+		s.mu.RUnlock()
+		if endpoint == nil {
+			continue
+		}
+		if _, beyond := s.holds(endpoint.App); !beyond {
+			continue
+		}
+		for j := range list[i].Outcomes {
+			a := &list[i].Outcomes[j].Attempt
+			a.Response = a.Response[:min(len(a.Response), crampedResponse)]
+		}
+	}
+}
+
 // noShare returns why an application has no room, or "". There may be some in a moment if old
 // messages of the application are leaving or have just stopped leaving: those on their way to an
 // endpoint may leave next.
@@ -164,14 +204,10 @@ func (s *Store) noShare(app webhook.ID) (detail string, making bool) {
 	if !s.IsOversize() {
 		return "", false
 	}
-	s.mu.RLock()
-	held := s.catalog.shares[app]
-	s.mu.RUnlock()
-	s.share(s.config.MaxSize)
+	held, beyond := s.holds(app)
 	p := &s.pressure
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	beyond := p.holders > 0 && held >= p.share
 	if !beyond && !s.isCrowded() {
 		return "", false
 	}

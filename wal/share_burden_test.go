@@ -103,3 +103,44 @@ func TestShareOfNewLeader(t *testing.T) {
 		})
 	}
 }
+
+// TestShareOfRetries: what receivers respond to an application that has used up its share does not
+// take the room of the others, however often its messages are attempted, and it may ask for no
+// further attempts.
+func TestShareOfRetries(t *testing.T) {
+	const maxSize = 1 << 20
+	c := newCrowd(t, maxSize, true)
+	var flood []webhook.ID
+	for {
+		id, refused := c.post(t, c.flood)
+		if refused != nil {
+			break
+		}
+		flood = append(flood, id)
+	}
+	endpoint := c.catalog.byApp[c.flood][0]
+	var before webhook.ID
+	for i := range 60 {
+		a := webhook.Attempt{Message: flood[i], Number: 1, Start: time.UnixMilli(testClock), Next: time.UnixMilli(testClock + 1000),
+			Status: webhook.StatusFail, URL: endpoint.URL, Response: make([]byte, webhook.MaxResponse)}
+		list := []webhook.Progress{{Endpoint: endpoint.ID, Cursor: flood[i], Outcomes: []webhook.Outcome{{Attempt: a}}}}
+		c.Economize(list)
+		if err := c.w.RecordProgress(t.Context(), 1, list); err != nil {
+			t.Fatal(err)
+		}
+		before = flood[i]
+		c.shrink(t)
+	}
+	for _, app := range c.quiet {
+		if _, refused := c.post(t, app); refused != nil {
+			t.Errorf("a quiet application is refused: %v", refused)
+		}
+	}
+	body := mustEncode(t, kindResend, resend{c.flood, endpoint.ID, before})
+	if err := c.admit(body, nil, false); webhook.ErrorCode(err) != webhook.CodeMakingRoom && webhook.ErrorCode(err) != webhook.CodeNoSpace {
+		t.Errorf("a resend of the application without room: %v", err)
+	}
+	if err := c.admit(mustEncode(t, kindResend, resend{App: c.quiet[0]}), nil, false); err != nil {
+		t.Errorf("a resend of another: %v", err)
+	}
+}
