@@ -20,6 +20,8 @@ type keyView struct {
 	ApplicationID *string    `json:"applicationId"`
 	FeatureFlags  []string   `json:"featureFlags"`
 	ReadOnly      bool       `json:"readOnly"`
+	Capabilities  []string   `json:"capabilities"`
+	SessionID     *string    `json:"sessionId"`
 	CreatedAt     time.Time  `json:"createdAt"`
 	ExpiresAt     *time.Time `json:"expiresAt"`
 	LastUsed      *time.Time `json:"lastUsed"`
@@ -57,6 +59,7 @@ func newKeyCreate(c *client) *cobra.Command {
 			ApplicationID string   `json:"applicationId,omitempty"`
 			FeatureFlags  []string `json:"featureFlags,omitempty"`
 			ReadOnly      bool     `json:"readOnly,omitempty"`
+			Capabilities  []string `json:"capabilities,omitempty"`
 			Expiry        int64    `json:"expiry,omitempty"`
 		}
 		expires model.Duration
@@ -93,6 +96,7 @@ to standard output, so that it can be stored:
 	flags.StringVar(&in.ApplicationID, "app", "", "with --role application: the `application`'s id or uid")
 	flags.StringSliceVar(&in.FeatureFlags, "feature-flag", nil, "with --role application: show event types with this `flag`")
 	flags.BoolVar(&in.ReadOnly, "read-only", false, "with --role application: may read everything but secrets, and change nothing")
+	flags.StringSliceVar(&in.Capabilities, "capability", nil, "with --role application: permit only this `capability`, such as ViewBase, which is always needed, or CreateAttempts")
 	flags.Var(&expires, "expires", "how long the key is valid, such as 12h or 30d, at least 1m (default: until it is revoked)")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	if err := cmd.MarkFlagRequired("role"); err != nil {
@@ -102,15 +106,23 @@ to standard output, so that it can be stored:
 }
 
 func newKeyList(c *client) *cobra.Command {
-	var asJSON bool
+	var (
+		asJSON bool
+		app    string
+	)
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List keys, oldest first, including those of portals",
 		Example: `  hookwheel key list
+  hookwheel key list --app acme
   hookwheel key list --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			keys, err := c.allKeys(cmd)
+			path := "/key"
+			if app != "" {
+				path = "/auth/app/" + url.PathEscape(app) + "/token"
+			}
+			keys, err := c.allKeys(cmd, path)
 			if err != nil {
 				return err
 			}
@@ -120,12 +132,13 @@ func newKeyList(c *client) *cobra.Command {
 			return printKeys(cmd.OutOrStdout(), keys)
 		},
 	}
+	cmd.Flags().StringVar(&app, "app", "", "list only the valid keys of this `application`, by id or uid")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-// allKeys returns the keys of all pages.
-func (c *client) allKeys(cmd *cobra.Command) (keys []keyView, err error) {
+// allKeys returns the keys of all pages of a list.
+func (c *client) allKeys(cmd *cobra.Command, list string) (keys []keyView, err error) {
 	keys = []keyView{}
 	for iterator := ""; ; {
 		var page struct {
@@ -133,7 +146,7 @@ func (c *client) allKeys(cmd *cobra.Command) (keys []keyView, err error) {
 			Iterator string
 			Done     bool
 		}
-		path := "/key?limit=250&iterator=" + url.QueryEscape(iterator)
+		path := list + "?limit=250&iterator=" + url.QueryEscape(iterator)
 		if err := c.call(cmd.Context(), "GET", path, nil, &page); err != nil {
 			return nil, err
 		}

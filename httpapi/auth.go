@@ -11,23 +11,45 @@ import (
 	"hookwheel/webhook"
 )
 
-// roles are the roles whose tokens an operation accepts.
-type roles []webhook.Role
-
-// include reports whether a key has one of the roles. A read-only key may do what a reader may.
-func (r roles) include(key *webhook.APIKey) bool {
-	return slices.Contains(r, key.Role) && (!key.ReadOnly || slices.Contains(r, webhook.RoleReader))
+// access says whose tokens an operation accepts: those of some roles. A token of an application also
+// needs a capability.
+type access struct {
+	roles []webhook.Role
+	needs webhook.Capability
 }
 
-// A token of an application can read and change only that application.
+// check returns an error unless the key has access.
+func (a access) check(key *webhook.APIKey) error {
+	switch {
+	case !slices.Contains(a.roles, key.Role):
+		return errForbidden
+	case key.Role == webhook.RoleApplication && !key.Can(a.needs):
+		return &webhook.Error{Code: webhook.CodeForbidden, Detail: "This token lacks the capability " + string(a.needs) + "."}
+	default:
+		return nil
+	}
+}
+
+func (a access) include(key *webhook.APIKey) bool { return a.check(key) == nil }
+
+// allow returns the access for some roles. One of an application can read and change only that
+// application.
+func allow(needs webhook.Capability, roles ...webhook.Role) access { return access{roles, needs} }
+
 var (
-	mayManage     = roles{webhook.RoleAdmin}
-	maySend       = roles{webhook.RoleAdmin, webhook.RoleProducer}
-	mayRead       = roles{webhook.RoleAdmin, webhook.RoleReader}
-	mayReadOwn    = roles{webhook.RoleAdmin, webhook.RoleReader, webhook.RoleApplication}
-	mayChangeOwn  = roles{webhook.RoleAdmin, webhook.RoleApplication} // and see secrets
-	onlyCustomers = roles{webhook.RoleApplication}
-	anyRole       = roles{webhook.RoleAdmin, webhook.RoleProducer, webhook.RoleReader, webhook.RoleApplication}
+	mayManage    = allow("", webhook.RoleAdmin)
+	maySend      = allow("", webhook.RoleAdmin, webhook.RoleProducer)
+	mayRead      = allow("", webhook.RoleAdmin, webhook.RoleReader)
+	mayReadOwn   = allow(webhook.ViewBase, webhook.RoleAdmin, webhook.RoleReader, webhook.RoleApplication)
+	maySeeSecret = allow(webhook.ViewEndpointSecret, webhook.RoleAdmin, webhook.RoleApplication)
+	mayRotate    = allow(webhook.ManageEndpointSecret, webhook.RoleAdmin, webhook.RoleApplication)
+	mayAttempt   = allow(webhook.CreateAttempts, webhook.RoleAdmin, webhook.RoleApplication)
+	mayChangeOwn = allow(webhook.ManageEndpoint, webhook.RoleAdmin, webhook.RoleApplication)
+	anyRole      = allow(webhook.ViewBase, webhook.RoleAdmin, webhook.RoleProducer, webhook.RoleReader, webhook.RoleApplication)
+
+	// The roles that an address accepts.
+	everybody     = anyRole.roles
+	onlyCustomers = []webhook.Role{webhook.RoleApplication}
 )
 
 var (
@@ -115,10 +137,9 @@ func (a *authenticator) ownApplication(key *webhook.APIKey, name string) (*webho
 	return own, nil
 }
 
-// authorize finds the caller and checks that it may perform an operation for these roles, and that
-// its role is accepted here. If the caller is an application, the application in the path must be
-// the same.
-func (r *request) authorize(roles, here roles) error {
+// authorize finds the caller and checks that it has access, and that its role is accepted here. If
+// the caller is an application, the application in the path must be the same.
+func (r *request) authorize(needed access, here []webhook.Role) error {
 	auth := r.server.auth
 	key, err := auth.authenticate(tokenOf(&r.http.Request.Header))
 	if webhook.ErrorCode(err) == webhook.CodeUnauthorized {
@@ -130,8 +151,8 @@ func (r *request) authorize(roles, here roles) error {
 	if !slices.Contains(here, key.Role) {
 		return errOnlyCustomers
 	}
-	if !roles.include(key) {
-		return errForbidden
+	if err := needed.check(key); err != nil {
+		return err
 	}
 	r.caller = key
 	if !r.byCustomer() || r.http.UserValue("app") == nil {

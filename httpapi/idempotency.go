@@ -198,7 +198,7 @@ func keptKey(r *request, key *webhook.APIKey) (*response, error) {
 		return nil, errShown
 	}
 	if bytes.HasPrefix(r.http.URI().PathOriginal(), []byte("/api/v1/auth/")) {
-		return respondPortal(r, key.Token(secret)), nil
+		return respondPortal(r, key.App, key.Token(secret))
 	}
 	out := showKey(key)
 	out.Token = key.Token(secret)

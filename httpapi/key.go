@@ -18,23 +18,31 @@ const tokenBytes = 32 // of the secret in a token
 
 // keyOut is an API key in responses. Only the response to its creation has the token.
 type keyOut struct {
-	ID            string       `json:"id,omitempty"`
-	Name          string       `json:"name"`
-	Role          webhook.Role `json:"role"`
-	ApplicationID *string      `json:"applicationId"`
-	FeatureFlags  []string     `json:"featureFlags"`
-	ReadOnly      bool         `json:"readOnly"`
-	CreatedAt     *time.Time   `json:"createdAt"`
-	ExpiresAt     *time.Time   `json:"expiresAt"`
-	LastUsed      *time.Time   `json:"lastUsed"` // exact to a minute or two
-	Token         string       `json:"token,omitempty"`
+	ID            string               `json:"id,omitempty"`
+	Name          string               `json:"name"`
+	Role          webhook.Role         `json:"role"`
+	ApplicationID *string              `json:"applicationId"`
+	FeatureFlags  []string             `json:"featureFlags"`
+	ReadOnly      bool                 `json:"readOnly"`
+	Capabilities  []webhook.Capability `json:"capabilities"`
+	SessionID     *string              `json:"sessionId"`
+	CreatedAt     *time.Time           `json:"createdAt"`
+	ExpiresAt     *time.Time           `json:"expiresAt"`
+	LastUsed      *time.Time           `json:"lastUsed"` // exact to a minute or two
+	Token         string               `json:"token,omitempty"`
 }
 
 func showKey(key *webhook.APIKey) keyOut {
-	out := keyOut{Name: key.Name, Role: key.Role, FeatureFlags: key.FeatureFlags, ReadOnly: key.ReadOnly,
+	out := keyOut{Name: key.Name, Role: key.Role, FeatureFlags: key.FeatureFlags, ReadOnly: key.ReadOnly(), Capabilities: []webhook.Capability{}, SessionID: optional(key.SessionID),
 		CreatedAt: optional(key.CreatedAt), ExpiresAt: optional(key.ExpiresAt), LastUsed: optional(key.LastUsed)}
 	if !key.ID.IsZero() {
 		out.ID = key.ID.Text(webhook.KindAPIKey)
+	}
+	if key.Role == webhook.RoleApplication {
+		out.Capabilities = key.Capabilities
+		if len(key.Capabilities) == 0 {
+			out.Capabilities = webhook.Capabilities
+		}
 	}
 	if !key.App.IsZero() {
 		out.ApplicationID = new(key.App.Text(webhook.KindApplication))
@@ -82,7 +90,8 @@ func makeKey(r *request, key webhook.APIKey) (*webhook.APIKey, string, error) {
 	return made, made.Token(secret), nil
 }
 
-// createKey accepts {name, role, applicationId?, featureFlags?, readOnly?, expiry? in seconds}.
+// createKey accepts {name, role, applicationId?, featureFlags?, readOnly?, capabilities?, expiry? in
+// seconds}.
 func createKey(r *request) (*response, error) {
 	b, err := parseBody(r.body())
 	if err != nil {
@@ -90,6 +99,7 @@ func createKey(r *request) (*response, error) {
 	}
 	var key webhook.APIKey
 	var app string
+	var allowed permissions
 	b.each(func(name string, v gjson.Result) {
 		switch name {
 		case "name":
@@ -100,8 +110,8 @@ func createKey(r *request) (*response, error) {
 			app = b.optionalString(name, v)
 		case "featureFlags":
 			key.FeatureFlags = b.strings(name, v)
-		case "readOnly":
-			key.ReadOnly = b.bool(name, v)
+		case "readOnly", "capabilities":
+			allowed.parse(b, name, v)
 		case "expiry":
 			key.ExpiresAt = expiresIn(b.between(name, v, 60, 10*365*24*3600))
 		}
@@ -109,6 +119,7 @@ func createKey(r *request) (*response, error) {
 	if err := b.err(); err != nil {
 		return nil, err
 	}
+	key.Capabilities = allowed.capabilities()
 	if app != "" {
 		owner, err := r.applicationByName(app)
 		if err != nil {

@@ -2,9 +2,12 @@ package httpapi
 
 import (
 	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"net"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/tidwall/gjson"
 	"github.com/valyala/fasthttp"
@@ -50,15 +53,23 @@ func portalAccess(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return respondPortal(r, token), nil
+	return respondPortal(r, key.App, token)
 }
 
-// respondPortal responds with a token and the link that contains it.
-func respondPortal(r *request, token string) *response {
+// respondPortal responds with a token and the link that contains it, in the form that products made
+// for Svix read.
+func respondPortal(r *request, app webhook.ID, token string) (*response, error) {
+	text, err := json.Marshal(struct {
+		AppID string `json:"appId"`
+		Token string `json:"token"`
+	}{app.Text(webhook.KindApplication), token})
+	if err != nil {
+		return nil, err
+	}
 	return ok(struct {
 		URL   string `json:"url"`
 		Token string `json:"token"`
-	}{portalURL(r) + "#key=" + token, token})
+	}{portalURL(r) + "#key=" + base64.StdEncoding.EncodeToString(text), token}), nil
 }
 
 // parsePortalAccess reads what the token may do, and the application to create if it does not
@@ -70,14 +81,15 @@ func parsePortalAccess(text []byte) (key webhook.APIKey, inline *webhook.Applica
 	}
 	key = webhook.APIKey{Name: "portal", Role: webhook.RoleApplication}
 	expiry := int64(0)
+	var allowed permissions
 	b.each(func(name string, v gjson.Result) {
 		switch name {
 		case "featureFlags":
 			key.FeatureFlags = b.strings(name, v)
-		case "readOnly":
-			key.ReadOnly = key.ReadOnly || !isNull(v) && b.bool(name, v)
-		case "capabilities":
-			key.ReadOnly = key.ReadOnly || !isNull(v) && !managesAll(b.strings(name, v))
+		case "readOnly", "capabilities":
+			allowed.parse(b, name, v)
+		case "sessionId":
+			key.SessionID = b.optionalString(name, v)
 		case "expiry":
 			expiry = b.between(name, v, minPortalExpiry, portalExpiry)
 		case "application":
@@ -87,19 +99,39 @@ func parsePortalAccess(text []byte) (key webhook.APIKey, inline *webhook.Applica
 	if expiry == 0 {
 		expiry = portalExpiry
 	}
-	key.ExpiresAt = expiresIn(expiry)
+	key.ExpiresAt, key.Capabilities = expiresIn(expiry), allowed.capabilities()
 	return key, inline, b.err()
 }
 
-// managesAll reports whether a list of Svix capabilities includes all that goes beyond reading
-// here. A token is either read-only or not, so less than all means read-only.
-func managesAll(capabilities []string) bool {
-	for _, needed := range []string{"ManageEndpoint", "ManageEndpointSecret", "CreateAttempts"} {
-		if !slices.Contains(capabilities, needed) {
-			return false
+// permissions are what a body says about the capabilities of a token.
+type permissions struct {
+	readOnly bool
+	listed   []webhook.Capability
+}
+
+func (p *permissions) parse(b *body, name string, v gjson.Result) {
+	switch {
+	case isNull(v):
+	case name == "readOnly":
+		p.readOnly = b.bool(name, v)
+	default:
+		for _, item := range b.strings(name, v) {
+			p.listed = append(p.listed, webhook.Capability(item))
+		}
+		if len(p.listed) == 0 {
+			b.fail(name, "must hold ViewBase at least; leave it out for all capabilities")
 		}
 	}
-	return true
+}
+
+// capabilities returns the list to store. A read-only token has no more than ViewBase, whatever is
+// listed.
+func (p *permissions) capabilities() []webhook.Capability {
+	list := webhook.CompleteCapabilities(p.listed)
+	if p.readOnly && (len(list) == 0 || list[0] == webhook.ViewBase) {
+		return []webhook.Capability{webhook.ViewBase}
+	}
+	return list
 }
 
 // portalURL returns the configured URL of the portal, or /portal of this server as the caller
@@ -143,26 +175,31 @@ func logout(r *request) (*response, error) {
 	return revoke(r, r.caller.ID)
 }
 
-// expireAll expires all tokens of an application, at once or in {expiry} seconds.
+// expireAll expires the tokens of an application, at once or in {expiry} seconds: those that were
+// made with {sessionIds} or, if there are none, all.
 func expireAll(r *request) (*response, error) {
 	b, err := parseOptionalBody(r.body())
 	if err != nil {
 		return nil, err
 	}
 	expiry := int64(0)
+	var sessions []string
 	b.each(func(name string, v gjson.Result) {
-		if name == "expiry" {
+		switch name {
+		case "expiry":
 			expiry = b.between(name, v, 0, portalExpiry)
+		case "sessionIds":
+			sessions = b.strings(name, v)
 		}
 	})
-	if err := b.err(); err != nil {
+	if err := errors.Join(b.err(), webhook.ValidSessions(sessions)); err != nil {
 		return nil, err
 	}
 	app, err := r.application()
 	if err != nil {
 		return nil, err
 	}
-	if err := r.writer().ExpireAll(r.context(), app.ID, expiry); err != nil {
+	if err := r.writer().ExpireAll(r.context(), app.ID, expiry, sessions); err != nil {
 		return nil, err
 	}
 	if err := awaitMembers(r); err != nil {
@@ -170,6 +207,17 @@ func expireAll(r *request) (*response, error) {
 	}
 	r.audit(auditTokensEnded, "app", app.ID.Text(webhook.KindApplication))
 	return noContent(), nil
+}
+
+// listTokens lists the tokens of an application that are valid, without their secrets. There are at
+// most as many as an application may have, so they are one page.
+func listTokens(r *request) (*response, error) {
+	app, err := r.application()
+	if err != nil {
+		return nil, err
+	}
+	keys := r.store().KeysOf(app.ID, time.Now())
+	return respondPage(listing{kind: webhook.KindAPIKey}, keys, false, func(k *webhook.APIKey) webhook.ID { return k.ID }, showKey)
 }
 
 // whoami describes the key of the caller. permissionSource and appId are Svix's; the SDKs do not

@@ -82,6 +82,7 @@ POST   /api/v1/background-task/{task}/cancel                            yes     
 POST   /api/v1/auth/app-portal-access/{app}                             yes      403      403      403      403      403      401
 POST   /api/v1/auth/dashboard-access/{app}                              yes      403      403      403      403      403      401
 POST   /api/v1/auth/app/{app}/expire-all                                yes      403      403      403      403      403      401
+GET    /api/v1/auth/app/{app}/token                                     yes      403      403      403      403      403      401
 GET    /api/v1/auth/whoami                                              yes      yes      yes      yes      yes      yes      401
 GET    /api/v1/key                                                      yes      403      403      403      403      403      401
 POST   /api/v1/key                                                      yes      403      403      403      403      403      401

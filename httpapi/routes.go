@@ -14,7 +14,7 @@ import (
 type operation struct {
 	method  string
 	path    string // below /api/v1
-	roles   roles  // whose tokens it accepts
+	access  access // whose tokens it accepts
 	perform handler
 }
 
@@ -43,8 +43,8 @@ var operations = []operation{
 	{"PUT", "/app/{app}/endpoint/{endpoint}", mayChangeOwn, putEndpoint},
 	{"PATCH", "/app/{app}/endpoint/{endpoint}", mayChangeOwn, patchEndpoint},
 	{"DELETE", "/app/{app}/endpoint/{endpoint}", mayChangeOwn, deleteEndpoint},
-	{"GET", "/app/{app}/endpoint/{endpoint}/secret", mayChangeOwn, getSecret},
-	{"POST", "/app/{app}/endpoint/{endpoint}/secret/rotate", mayChangeOwn, rotateSecret},
+	{"GET", "/app/{app}/endpoint/{endpoint}/secret", maySeeSecret, getSecret},
+	{"POST", "/app/{app}/endpoint/{endpoint}/secret/rotate", mayRotate, rotateSecret},
 	{"GET", "/app/{app}/endpoint/{endpoint}/headers", mayReadOwn, getHeaders},
 	{"PUT", "/app/{app}/endpoint/{endpoint}/headers", mayChangeOwn, putHeaders},
 	{"PATCH", "/app/{app}/endpoint/{endpoint}/headers", mayChangeOwn, patchHeaders},
@@ -52,10 +52,10 @@ var operations = []operation{
 	// Control over the deliveries of an endpoint.
 	{"POST", "/app/{app}/endpoint/{endpoint}/pause", mayChangeOwn, pauseEndpoint},
 	{"POST", "/app/{app}/endpoint/{endpoint}/resume", mayChangeOwn, resumeEndpoint},
-	{"POST", "/app/{app}/endpoint/{endpoint}/recover", mayChangeOwn, replay(webhook.TaskRecover, webhook.ReplayFailed)},
-	{"POST", "/app/{app}/endpoint/{endpoint}/replay-missing", mayChangeOwn, replay(webhook.TaskReplayMissing, webhook.ReplayNeverAttempted)},
-	{"POST", "/app/{app}/endpoint/{endpoint}/bulk-replay", mayChangeOwn, replay(webhook.TaskReplay, webhook.ReplayAll)},
-	{"POST", "/app/{app}/endpoint/{endpoint}/send-example", mayChangeOwn, sendExample},
+	{"POST", "/app/{app}/endpoint/{endpoint}/recover", mayAttempt, replay(webhook.TaskRecover, webhook.ReplayFailed)},
+	{"POST", "/app/{app}/endpoint/{endpoint}/replay-missing", mayAttempt, replay(webhook.TaskReplayMissing, webhook.ReplayNeverAttempted)},
+	{"POST", "/app/{app}/endpoint/{endpoint}/bulk-replay", mayAttempt, replay(webhook.TaskReplay, webhook.ReplayAll)},
+	{"POST", "/app/{app}/endpoint/{endpoint}/send-example", mayAttempt, sendExample},
 
 	// Messages: send, read, explain, send again, expunge.
 	{"GET", "/app/{app}/msg", mayReadOwn, paged(listMessages)},
@@ -63,7 +63,7 @@ var operations = []operation{
 	{"GET", "/app/{app}/msg/{msg}", mayReadOwn, getMessage},
 	{"GET", "/app/{app}/msg/{msg}/explain", mayReadOwn, paged(explainMessage)},
 	{"DELETE", "/app/{app}/msg/{msg}/content", mayManage, expungeMessage},
-	{"POST", "/app/{app}/msg/{msg}/endpoint/{endpoint}/resend", mayChangeOwn, resendMessage},
+	{"POST", "/app/{app}/msg/{msg}/endpoint/{endpoint}/resend", mayAttempt, resendMessage},
 
 	// What was attempted, by message and by endpoint.
 	{"GET", "/app/{app}/attempt/msg/{msg}", mayReadOwn, paged(listAttemptsByMessage)},
@@ -79,9 +79,9 @@ var operations = []operation{
 	// Background tasks, which replays create.
 	{"GET", "/background-task", mayReadOwn, paged(listTasks)},
 	{"GET", "/background-task/{task}", mayReadOwn, getTask},
-	{"POST", "/background-task/{task}/pause", mayChangeOwn, changeTask(webhook.TaskPaused)},
-	{"POST", "/background-task/{task}/resume", mayChangeOwn, changeTask(webhook.TaskRunning)},
-	{"POST", "/background-task/{task}/cancel", mayChangeOwn, changeTask(webhook.TaskCanceled)},
+	{"POST", "/background-task/{task}/pause", mayAttempt, changeTask(webhook.TaskPaused)},
+	{"POST", "/background-task/{task}/resume", mayAttempt, changeTask(webhook.TaskRunning)},
+	{"POST", "/background-task/{task}/cancel", mayAttempt, changeTask(webhook.TaskCanceled)},
 
 	// Attempts and changes of state as they happen.
 	{"GET", "/tail", mayReadOwn, streamEvents},
@@ -101,6 +101,7 @@ var operations = []operation{
 	{"POST", "/auth/app-portal-access/{app}", mayManage, portalAccess},
 	{"POST", "/auth/dashboard-access/{app}", mayManage, portalAccess},
 	{"POST", "/auth/app/{app}/expire-all", mayManage, expireAll},
+	{"GET", "/auth/app/{app}/token", mayManage, paged(listTokens)},
 	{"POST", "/auth/logout", anyRole, logout},
 	{"GET", "/auth/whoami", anyRole, whoami},
 	{"GET", "/key", mayManage, paged(listKeys)},
@@ -146,7 +147,7 @@ func (s *Server) routes() *router.Router {
 	api.HEAD("/health/ping", s.public(ping))
 	api.POST("/health/ping", s.public(ping)) // also a receiver for first experiments
 	for _, o := range operations {
-		api.Handle(o.method, o.path, s.authorized(o.roles, anyRole, o.perform))
+		api.Handle(o.method, o.path, s.authorized(o.access, everybody, o.perform))
 	}
 	return r
 }
@@ -161,8 +162,8 @@ func (s *Server) portalRoutes() *router.Router {
 	api.GET("/health", s.public(getPortalHealth))
 	api.HEAD("/health", s.public(getPortalHealth))
 	for _, o := range operations {
-		if slices.Contains(o.roles, webhook.RoleApplication) {
-			api.Handle(o.method, o.path, s.authorized(o.roles, onlyCustomers, o.perform))
+		if slices.Contains(o.access.roles, webhook.RoleApplication) {
+			api.Handle(o.method, o.path, s.authorized(o.access, onlyCustomers, o.perform))
 		}
 	}
 	return r
@@ -194,7 +195,7 @@ func redirect(path string) fasthttp.RequestHandler {
 func (s *Server) forReaders(serve fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		r := &request{server: s, http: ctx}
-		if err := r.authorize(mayRead, anyRole); err != nil {
+		if err := r.authorize(mayRead, everybody); err != nil {
 			s.writeError(ctx, err)
 			return
 		}
@@ -216,12 +217,12 @@ func (s *Server) public(h handler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) { s.perform(&request{server: s, http: ctx}, h) }
 }
 
-// authorized serves an operation for callers with a token of one of its roles that is also accepted
-// at this address. Only their bodies are read.
-func (s *Server) authorized(roles, here roles, h handler) fasthttp.RequestHandler {
+// authorized serves an operation for callers whose token has access, and a role that is accepted at
+// this address. Only their bodies are read.
+func (s *Server) authorized(needed access, here []webhook.Role, h handler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		r := &request{server: s, http: ctx}
-		if err := r.authorize(roles, here); err != nil {
+		if err := r.authorize(needed, here); err != nil {
 			s.writeError(ctx, err)
 			return
 		}

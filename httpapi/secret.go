@@ -47,7 +47,13 @@ func getSecret(r *request) (*response, error) {
 	return respondSecret(r, endpoint)
 }
 
-// respondSecret responds with the key that the receiver verifies with at present.
+// oldKey is a signing key that a newer one has replaced, without its value.
+type oldKey struct {
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// respondSecret responds with the key that the receiver verifies with at present, and says until
+// when older ones sign, too.
 func respondSecret(r *request, endpoint *webhook.Endpoint) (*response, error) {
 	text, err := r.server.sealer.keyring.Open(endpoint.Keys[0].Sealed)
 	if err != nil {
@@ -58,9 +64,16 @@ func respondSecret(r *request, endpoint *webhook.Endpoint) (*response, error) {
 		return nil, err
 	}
 	r.audit(auditSecretRead, "endpoint", endpoint.ID.Text(webhook.KindEndpoint))
+	old, now := []oldKey{}, time.Now()
+	for _, k := range endpoint.Keys[1:] {
+		if k.Expires.After(now) {
+			old = append(old, oldKey{k.Expires})
+		}
+	}
 	return ok(struct {
-		Key string `json:"key"`
-	}{key.PublicText()}), nil
+		Key     string   `json:"key"`
+		OldKeys []oldKey `json:"oldKeys"`
+	}{key.PublicText(), old}), nil
 }
 
 // rotateSecret gives an endpoint another key. The previous key continues to sign, beside it, during

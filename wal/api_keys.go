@@ -89,6 +89,18 @@ func (s *Store) APIKey(id webhook.ID, now time.Time) (*webhook.APIKey, error) {
 	return key, nil
 }
 
+// KeysOf returns the keys of an application that are valid at now, oldest first. There are few.
+func (s *Store) KeysOf(app webhook.ID, now time.Time) (list []webhook.APIKey) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, id := range s.catalog.apiKeys.byApp[app] {
+		if key := s.catalog.apiKeys.byID[id]; !key.Expired(now) {
+			list = append(list, *key)
+		}
+	}
+	return list
+}
+
 // APIKeys returns a page of all keys, those of applications included, and reports whether there are
 // more in the page's direction.
 func (s *Store) APIKeys(page Page) (list []webhook.APIKey, more bool, err error) {

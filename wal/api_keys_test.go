@@ -2,6 +2,7 @@ package wal
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -109,17 +110,17 @@ func TestKeysOfApplication(t *testing.T) {
 	wantCode(t, err, webhook.CodeNotFound)
 	other := newKey(t, w, webhook.RoleReader, webhook.ID{}, time.Time{})
 
-	if err := w.ExpireAll(t.Context(), app.ID, 60); err != nil { // in a minute
+	if err := w.ExpireAll(t.Context(), app.ID, 60, nil); err != nil { // in a minute
 		t.Fatal(err)
 	}
 	list, _, err := s.APIKeys(Page{Limit: 1, Ascending: true})
 	if now := s.staged.meta.clock; err != nil || list[0].ExpiresAt.UnixMilli() != now+60_000 {
 		t.Errorf("%v, the log's clock is %d; %v", list[0].ExpiresAt, now, err)
 	}
-	if err := w.ExpireAll(t.Context(), app.ID, 0); err != nil {
+	if err := w.ExpireAll(t.Context(), app.ID, 0, nil); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, w.ExpireAll(t.Context(), idAt(9, 9), 0), webhook.CodeNotFound)
+	wantCode(t, w.ExpireAll(t.Context(), idAt(9, 9), 0, nil), webhook.CodeNotFound)
 	_, err = s.APIKey(list[0].ID, testNow)
 	wantCode(t, err, webhook.CodeNotFound)
 	_, err = s.APIKey(other.ID, testNow)
@@ -158,5 +159,47 @@ func TestTooManyKeys(t *testing.T) {
 	_, err = decodeReply(applyList(t, s, command)[0])
 	if !errors.As(err, new(*webhook.Error)) || webhook.ErrorCode(err) != webhook.CodeConflict {
 		t.Error(err)
+	}
+}
+
+// The keys of a session end without the others, and without JWTs.
+func TestExpireSessions(t *testing.T) {
+	s, w, app, _ := newWorld(t)
+	sessions := []string{"a", "b", "", "a"}
+	for _, session := range sessions {
+		if _, err := w.CreateKey(t.Context(), webhook.APIKey{Name: "k", Role: webhook.RoleApplication, App: app.ID, SessionID: session, Hash: webhook.HashToken("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, key := range s.KeysOf(app.ID, testLater) {
+			got = append(got, key.SessionID)
+		}
+		now, err := s.Application(app.ID.Text(webhook.KindApplication))
+		if !slices.Equal(got, want) || err != nil || !now.TokensSince.IsZero() {
+			t.Errorf("sessions %q are left, want %q; %+v %v", got, want, now, err)
+		}
+	}
+	if err := w.ExpireAll(t.Context(), app.ID, 0, []string{"c"}); err != nil {
+		t.Error(err)
+	}
+	left("a", "b", "", "a")
+	if err := w.ExpireAll(t.Context(), app.ID, 60, []string{"b"}); err != nil {
+		t.Error(err)
+	}
+	for _, key := range s.KeysOf(app.ID, testNow) {
+		if key.ExpiresAt.IsZero() != (key.SessionID != "b") {
+			t.Errorf("session %q expires at %s", key.SessionID, key.ExpiresAt)
+		}
+	}
+	if err := w.ExpireAll(t.Context(), app.ID, 0, []string{"a"}); err != nil {
+		t.Error(err)
+	}
+	for _, key := range s.KeysOf(app.ID, testNow) {
+		if key.SessionID == "a" {
+			t.Error("session a is not ended")
+		}
 	}
 }

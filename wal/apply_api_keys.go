@@ -25,6 +25,8 @@ type revokeKeys struct {
 	Key  webhook.ID `json:"key,omitzero"`
 	App  webhook.ID `json:"app,omitzero"`
 	Last int64      `json:"last,omitempty"` // with App: existing tokens stay valid for at most this many seconds
+	// With App: only keys of these sessions end; none: all of them, and JWTs.
+	Sessions []string `json:"sessions,omitempty"`
 }
 
 // touchKeys is the body of kindTouchKeys.
@@ -85,7 +87,7 @@ func (e *entry) dropKey(key *webhook.APIKey) {
 
 func (e *entry) revokeKeys(c *revokeKeys) error {
 	if !c.App.IsZero() {
-		return e.expireAll(c.App, c.Last)
+		return e.expireAll(c)
 	}
 	key := e.store.catalog.apiKeys.byID[c.Key]
 	if key == nil {
@@ -95,26 +97,32 @@ func (e *entry) revokeKeys(c *revokeKeys) error {
 	return nil
 }
 
-// expireAll ends all tokens of an application after that many seconds. An application has few keys,
-// so one entry can do it.
-func (e *entry) expireAll(id webhook.ID, last int64) error {
-	before := e.store.catalog.applications[id]
+// expireAll ends tokens of an application after some seconds. An application has few keys, so one
+// entry can do it.
+func (e *entry) expireAll(c *revokeKeys) error {
+	before := e.store.catalog.applications[c.App]
 	if before == nil {
 		return errNoApplication
 	}
-	app := *before
-	app.TokensSince, app.TokensUntil = e.now(), e.now().Add(time.Duration(last)*time.Second)
-	if _, err := e.putApplication(&app); err != nil {
-		return err
+	until := e.now().Add(time.Duration(c.Last) * time.Second)
+	if len(c.Sessions) == 0 {
+		app := *before
+		app.TokensSince, app.TokensUntil = e.now(), until
+		if _, err := e.putApplication(&app); err != nil {
+			return err
+		}
 	}
-	for _, id := range slices.Clone(e.store.catalog.apiKeys.byApp[id]) {
+	for _, id := range slices.Clone(e.store.catalog.apiKeys.byApp[c.App]) {
 		key := *e.store.catalog.apiKeys.byID[id]
-		if last == 0 {
+		if len(c.Sessions) > 0 && !slices.Contains(c.Sessions, key.SessionID) {
+			continue
+		}
+		if c.Last == 0 {
 			e.dropKey(&key)
 			continue
 		}
-		if key.ExpiresAt.IsZero() || key.ExpiresAt.After(app.TokensUntil) {
-			key.ExpiresAt = app.TokensUntil
+		if key.ExpiresAt.IsZero() || key.ExpiresAt.After(until) {
+			key.ExpiresAt = until
 			if _, err := e.putKey(&key); err != nil {
 				return err
 			}

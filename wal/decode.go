@@ -354,7 +354,7 @@ func (c *revokeKeys) validate() error {
 	if c.Last < 0 || c.Last > maxTokenLife {
 		return webhook.Invalid("expiry", "must be from 0 to ten years, in seconds")
 	}
-	return nil
+	return webhook.ValidSessions(c.Sessions)
 }
 
 func (c *touchKeys) validate() error {

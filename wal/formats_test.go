@@ -81,7 +81,7 @@ func goldenEventType() webhook.EventType {
 
 func goldenAPIKey() webhook.APIKey {
 	return webhook.APIKey{ID: webhook.NewID(testClock, 5, 0), Name: "portal", Role: webhook.RoleApplication, Hash: webhook.HashToken("x"), App: goldenApp,
-		FeatureFlags: []string{"beta"}, ReadOnly: true, CreatedAt: goldenTime, ExpiresAt: goldenTime, LastUsed: goldenTime}
+		FeatureFlags: []string{"beta"}, Capabilities: []webhook.Capability{webhook.ViewBase}, SessionID: "s", CreatedAt: goldenTime, ExpiresAt: goldenTime, LastUsed: goldenTime}
 }
 
 func goldenTask() webhook.Task {

@@ -27,10 +27,10 @@ func (w *Writer) RevokeKey(ctx context.Context, key webhook.ID) error {
 	return w.revoke(ctx, revokeKeys{Key: key})
 }
 
-// ExpireAll ends all existing tokens of an application, JWTs included, at once or after some
-// seconds.
-func (w *Writer) ExpireAll(ctx context.Context, app webhook.ID, seconds int64) error {
-	return w.revoke(ctx, revokeKeys{App: app, Last: seconds})
+// ExpireAll ends the existing tokens of an application, at once or after some seconds: those of
+// these sessions or, if there are none, all, JWTs included.
+func (w *Writer) ExpireAll(ctx context.Context, app webhook.ID, seconds int64, sessions []string) error {
+	return w.revoke(ctx, revokeKeys{App: app, Last: seconds, Sessions: sessions})
 }
 
 func (w *Writer) revoke(ctx context.Context, c revokeKeys) error {

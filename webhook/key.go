@@ -19,16 +19,17 @@ const (
 
 // APIKey is a credential of the API as it is stored, with only a hash of its token.
 type APIKey struct {
-	ID           ID        `json:"id"`
-	Name         string    `json:"name"`
-	Role         Role      `json:"role"`
-	Hash         []byte    `json:"hash"`         // HashToken of the secret in its token
-	App          ID        `json:"app,omitzero"` // of RoleApplication
-	FeatureFlags []string  `json:"featureFlags,omitempty"`
-	ReadOnly     bool      `json:"readOnly,omitempty"` // of RoleApplication
-	CreatedAt    time.Time `json:"createdAt"`
-	ExpiresAt    time.Time `json:"expiresAt,omitzero"` // zero: never
-	LastUsed     time.Time `json:"lastUsed,omitzero"`  // exact to a minute or two; zero: never
+	ID           ID           `json:"id"`
+	Name         string       `json:"name"`
+	Role         Role         `json:"role"`
+	Hash         []byte       `json:"hash"`         // HashToken of the secret in its token
+	App          ID           `json:"app,omitzero"` // of RoleApplication
+	FeatureFlags []string     `json:"featureFlags,omitempty"`
+	Capabilities []Capability `json:"capabilities,omitempty"` // of RoleApplication; none: all
+	SessionID    string       `json:"sessionId,omitempty"`    // of RoleApplication: what its issuer has it belong to
+	CreatedAt    time.Time    `json:"createdAt"`
+	ExpiresAt    time.Time    `json:"expiresAt,omitzero"` // zero: never
+	LastUsed     time.Time    `json:"lastUsed,omitzero"`  // exact to a minute or two; zero: never
 }
 
 // LogValue returns only the id.
@@ -65,6 +66,14 @@ func HashToken(token string) []byte {
 	return sum[:]
 }
 
+// maxSessions is how many sessions one request may end. An application has no more keys.
+const maxSessions = 100
+
+// ValidSessions checks the sessions whose keys are to end.
+func ValidSessions(list []string) error {
+	return validWords("sessionIds", list, maxSessions, maxSessions*maxWord)
+}
+
 // Validate checks the fields that a user may set.
 func (k *APIKey) Validate() error {
 	if err := validName("name", k.Name); err != nil {
@@ -78,8 +87,19 @@ func (k *APIKey) Validate() error {
 	if (k.Role == RoleApplication) == k.App.IsZero() {
 		return Invalid("app", "the role application needs an application, and no other role has one")
 	}
-	if k.ReadOnly && k.Role != RoleApplication {
-		return Invalid("readOnly", "is for the role application; to read everything there is the role reader")
+	if k.Role != RoleApplication && len(k.Capabilities) > 0 {
+		return Invalid("capabilities", "are for the role application; to read everything there is the role reader")
+	}
+	if k.Role != RoleApplication && k.SessionID != "" {
+		return Invalid("sessionId", "is for the role application")
+	}
+	if err := validCapabilities(k.Capabilities); err != nil {
+		return err
+	}
+	if k.SessionID != "" {
+		if err := validWord("sessionId", k.SessionID); err != nil {
+			return err
+		}
 	}
 	return validWords("featureFlags", k.FeatureFlags, maxFlags, maxFlagsBytes)
 }

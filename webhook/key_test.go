@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -30,7 +31,15 @@ func TestAPIKeyValidate(t *testing.T) {
 		{APIKey{Name: "k"}, "role"},
 		{APIKey{Name: "k", Role: RoleApplication}, "app"},
 		{APIKey{Name: "k", Role: RoleReader, App: app}, "app"},
-		{APIKey{Name: "k", Role: RoleAdmin, ReadOnly: true}, "readOnly"},
+		{APIKey{Name: "k", Role: RoleApplication, App: app, Capabilities: []Capability{ViewBase}, SessionID: "s-1"}, ""},
+		{APIKey{Name: "k", Role: RoleApplication, App: app, Capabilities: Capabilities}, ""},
+		{APIKey{Name: "k", Role: RoleAdmin, Capabilities: []Capability{ViewBase}}, "capabilities"},
+		{APIKey{Name: "k", Role: RoleApplication, App: app, Capabilities: []Capability{CreateAttempts}}, "capabilities"},
+		{APIKey{Name: "k", Role: RoleApplication, App: app, Capabilities: []Capability{ViewBase, "Everything"}}, "capabilities"},
+		{APIKey{Name: "k", Role: RoleApplication, App: app, Capabilities: []Capability{ViewBase, ManageEndpoint}}, "capabilities"},
+		{APIKey{Name: "k", Role: RoleApplication, App: app, Capabilities: []Capability{ViewBase, ViewBase}}, "capabilities"},
+		{APIKey{Name: "k", Role: RoleReader, SessionID: "s"}, "sessionId"},
+		{APIKey{Name: "k", Role: RoleApplication, App: app, SessionID: "a b"}, "sessionId"},
 		{APIKey{Name: "k", Role: RoleReader, FeatureFlags: []string{"a b"}}, "featureFlags"},
 	} {
 		err := test.key.Validate()
@@ -48,5 +57,32 @@ func TestAPIKeyExpires(t *testing.T) {
 	key := APIKey{ExpiresAt: at}
 	if key.Expired(at.Add(-1)) || !key.Expired(at) || new(APIKey).Expired(at) {
 		t.Error("a key must be valid until it expires, and permanently without an expiry")
+	}
+}
+
+// A list is completed once, when a key is made, so that what is stored says what a key may do.
+func TestCompleteCapabilities(t *testing.T) {
+	for _, test := range []struct{ list, want []Capability }{
+		{nil, nil},
+		{[]Capability{ViewBase, ViewBase}, []Capability{ViewBase}},
+		{[]Capability{ManageEndpoint, ViewBase}, []Capability{ViewBase, ViewEndpointSecret, ManageEndpointSecret, ManageEndpoint}},
+		{[]Capability{ViewBase, ManageEndpointSecret}, []Capability{ViewBase, ViewEndpointSecret, ManageEndpointSecret}},
+		{[]Capability{"x", "y", ViewBase}, []Capability{ViewBase, "x"}},
+	} {
+		if got := CompleteCapabilities(test.list); !slices.Equal(got, test.want) {
+			t.Errorf("%q becomes %q, want %q", test.list, got, test.want)
+		}
+	}
+}
+
+func TestCan(t *testing.T) {
+	full, viewing := APIKey{}, APIKey{Capabilities: []Capability{ViewBase}}
+	for _, c := range Capabilities {
+		if !full.Can(c) || viewing.Can(c) != (c == ViewBase) {
+			t.Errorf("%s: %t with all, %t with ViewBase", c, full.Can(c), viewing.Can(c))
+		}
+	}
+	if full.ReadOnly() || !viewing.ReadOnly() {
+		t.Error("only the key that may view is read-only")
 	}
 }
