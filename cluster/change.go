@@ -251,7 +251,7 @@ func (r *changer) replace(servers []Server, c change) error {
 
 // changed waits for a change of the configuration to be committed.
 func (r *changer) changed(kind, server, address string, f raft.IndexFuture) error {
-	err := f.Error()
+	err := r.node.await(f)
 	if err != nil && errors.Is(outcomeOf(err), errNotTaken) {
 		return errNotTaken
 	}
@@ -333,7 +333,7 @@ func (r *changer) handOver(to *Server) error {
 	} else {
 		f = r.node.raft.LeadershipTransferToServer(raft.ServerID(to.Server), raftAddress(to.Server, to.Address))
 	}
-	if err := f.Error(); err != nil {
+	if err := r.node.await(f); err != nil {
 		return refuse("leadership could not be handed over: %v", err)
 	}
 	next := ""

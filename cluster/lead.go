@@ -72,7 +72,7 @@ func (n *Node) lead(ctx context.Context, before <-chan struct{}, ended chan<- st
 // its position would eventually be before the beginning of the log (see reconcile).
 func (n *Node) catchUp(ctx context.Context) bool {
 	for ctx.Err() == nil {
-		if err := n.raft.Apply(encodeEntry(n.Now().UnixMilli(), nil), time.Second).Error(); err == nil {
+		if err := n.await(n.raft.Apply(encodeEntry(n.Now().UnixMilli(), nil), time.Second)); err == nil {
 			return ctx.Err() == nil
 		}
 		select {

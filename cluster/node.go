@@ -39,20 +39,21 @@ type Node struct {
 	clock     *clock
 	ready     atomic.Bool // the node leads and has applied everything from earlier terms
 
-	leadCtx context.Context // ends when Close begins
-	resign  context.CancelFunc
-	led     chan struct{}   // closed when Lead will not run again
-	ctx     context.Context // ends when Close has handed leadership over
-	cancel  context.CancelFunc
-	stopped chan struct{} // closed when proposals can no longer finish
-	wg      sync.WaitGroup
+	leadCtx     context.Context // ends when Close begins
+	resign      context.CancelFunc
+	led         chan struct{}   // closed when Lead will not run again
+	ctx         context.Context // ends when Close has handed leadership over
+	cancel      context.CancelFunc
+	raftStopped chan struct{} // closed when all goroutines of Raft have ended
+	stopped     chan struct{} // closed when proposals can no longer finish
+	wg          sync.WaitGroup
 }
 
 // Open starts this node. The node rejoins the cluster that it was part of before, or looks for one:
 // see form.go.
 func Open(config Config) (_ *Node, err error) {
 	n := &Node{config: config, requests: newRequestIDs(), warnings: warnings{logger: config.Logger},
-		led: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
+		led: make(chan struct{}), raftStopped: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
 	n.calls, n.dialer = callServer{node: n, budget: newBudget(callBudget)}, dialer{node: n}
 	n.joiner, n.changer = joiner{node: n}, changer{node: n, changing: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
@@ -213,6 +214,7 @@ func (n *Node) stopRaft() error {
 	defer patience.Stop()
 	select {
 	case err := <-done:
+		close(n.raftStopped)
 		return err
 	case <-patience.C:
 		return errStillRunning

@@ -139,7 +139,7 @@ func (n *Node) append(batch []*proposal) {
 	n.clock.await(n.ctx)
 	start := time.Now()
 	future := n.raft.Apply(encodeEntry(n.Now().UnixMilli(), batch), time.Second)
-	if err := future.Error(); err != nil {
+	if err := n.await(future); err != nil {
 		finishAll(batch, outcomeOf(err))
 		return
 	}

@@ -52,7 +52,7 @@ func (n *Node) leaderIndex() (uint64, error) {
 		return 0, errNotTaken
 	}
 	index, _ := n.fsm.progress()
-	return index, n.raft.VerifyLeader().Error() // which returns at the latest when the lease ends
+	return index, n.await(n.raft.VerifyLeader()) // which returns at the latest when the lease ends
 }
 
 // awaitApplied returns when the state machine of this node has applied index.

@@ -24,7 +24,7 @@ func (n *Node) shorten() {
 			return
 		}
 		if n.log.Bytes() > n.log.Limit() {
-			if err := n.raft.Snapshot().Error(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) && n.ctx.Err() == nil {
+			if err := n.await(n.raft.Snapshot()); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) && n.ctx.Err() == nil {
 				n.warnings.log("the log could not be cut; it is tried again", "error", err)
 			}
 		}
