@@ -158,6 +158,11 @@ limits {
   # Messages that the portals of an application may send manually per minute, on each node: a resend
   # or an example counts as 1, a replay as 20. Operators are not limited.
   # manual_sends = 300
+
+  # Requests per second that each API key, and each token of an application, may make on each node; as
+  # many may come at once. The token above is not limited. 0: no limit.
+  # key_requests    = 0
+  # portal_requests = 0
 }
 
 delivery {

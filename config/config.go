@@ -37,11 +37,13 @@ type Config struct {
 // Limits bound how much of what customers share each of them may use. They must be the same on all
 // nodes.
 type Limits struct {
-	Applications int // in total
-	EventTypes   int // in total
-	Endpoints    int // per application, unless an admin has set a different limit for it
-	Replays      int // per application, unfinished
-	ManualSends  int // per application, minute and node: messages that its portals may send manually
+	Applications   int // in total
+	EventTypes     int // in total
+	Endpoints      int // per application, unless an admin has set a different limit for it
+	Replays        int // per application, unfinished
+	ManualSends    int // per application, minute and node: messages that its portals may send manually
+	KeyRequests    int // per API key, second and node; 0: no limit
+	PortalRequests int // per token of an application, second and node; 0: no limit
 }
 
 // API is the HTTP server for producers, customers and operators.
@@ -205,7 +207,7 @@ var configSchema = map[string]struct{ keys, blocks []string }{
 	"storage":     {keys: []string{"min_free", "max_size", "retention"}},
 	"delivery": {keys: []string{"timeout", "workers", "per_endpoint", "allow", "deny", "proxy", "no_proxy", "disable_after"},
 		blocks: []string{"retry", "breaker"}},
-	"limits":  {keys: []string{"applications", "event_types", "endpoints", "replays", "manual_sends"}},
+	"limits":  {keys: []string{"applications", "event_types", "endpoints", "replays", "manual_sends", "key_requests", "portal_requests"}},
 	"breaker": {keys: []string{"window", "min_attempts", "failure_rate", "probe", "max_probe"}},
 	"retry":   {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
 }
@@ -242,6 +244,8 @@ func decodeLimits(b configBlock, limits *Limits) {
 	readKey(b, "endpoints", &limits.Endpoints, intBetween(1, 100_000))
 	readKey(b, "replays", &limits.Replays, intBetween(1, 256))
 	readKey(b, "manual_sends", &limits.ManualSends, intBetween(1, 1_000_000))
+	readKey(b, "key_requests", &limits.KeyRequests, intBetween(0, 1_000_000))
+	readKey(b, "portal_requests", &limits.PortalRequests, intBetween(0, 1_000_000))
 }
 
 // decodeTLS reads the names of files, all of which are required.

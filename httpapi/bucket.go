@@ -7,10 +7,11 @@ import (
 	"hookwheel/webhook"
 )
 
-// maxBuckets is how many applications have a bucket at a time.
+// maxBuckets is how many applications or tokens have a bucket at a time.
 const maxBuckets = 10_000
 
-// buckets limit the rate at which the tokens of each application may use something on this node.
+// buckets limit the rate at which the tokens of each application, or each token, may use something
+// on this node.
 type buckets struct {
 	perMinute, size float64
 
@@ -28,7 +29,7 @@ func newBuckets(perMinute, size float64) buckets {
 	return buckets{perMinute: perMinute, size: size, of: make(map[webhook.ID]bucket)}
 }
 
-// take takes count from the bucket of an application if there is at least needed in it.
+// take takes count from the bucket of an application or token if there is at least needed in it.
 func (b *buckets) take(app webhook.ID, needed, count float64, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -45,6 +45,7 @@ var statusOf = map[webhook.Code]int{
 	webhook.CodeTypeExists:     fasthttp.StatusConflict,
 	webhook.CodeLimit:          fasthttp.StatusBadRequest,
 	codeTooMany:                fasthttp.StatusTooManyRequests,
+	codeRate:                   fasthttp.StatusTooManyRequests,
 	codeEncoding:               fasthttp.StatusUnsupportedMediaType,
 	codeVersion:                fasthttp.StatusHTTPVersionNotSupported,
 	codeHeader:                 fasthttp.StatusRequestHeaderFieldsTooLarge,
@@ -145,6 +146,8 @@ func setErrorHeader(ctx *fasthttp.RequestCtx, code webhook.Code) {
 	switch code {
 	case webhook.CodeNoSpace, webhook.CodeUnavailable, codeTooMany:
 		header.Set(fasthttp.HeaderRetryAfter, retryAfter)
+	case codeRate:
+		header.Set(fasthttp.HeaderRetryAfter, rateRetryAfter)
 	case webhook.CodeUnauthorized:
 		header.Set(fasthttp.HeaderWWWAuthenticate, "Bearer")
 	case codeEncoding:

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"slices"
+	"time"
 
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
@@ -223,6 +224,10 @@ func (s *Server) authorized(needed access, here []webhook.Role, h handler) fasth
 	return func(ctx *fasthttp.RequestCtx) {
 		r := &request{server: s, http: ctx}
 		if err := r.authorize(needed, here); err != nil {
+			s.writeError(ctx, err)
+			return
+		}
+		if err := s.rates.admit(r.caller, time.Now()); err != nil {
 			s.writeError(ctx, err)
 			return
 		}

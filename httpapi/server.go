@@ -46,18 +46,20 @@ type Config struct {
 	MaxBody       int      // bytes
 	// Connections whose file descriptor would be this number or higher are refused; 0: no limit.
 	// The descriptors from there on are for the store and for deliveries.
-	Descriptors int
-	NodeID      string
-	Keyring     *webhook.Keyring // seals the secrets of endpoints
-	TLS         *tls.Config      // nil: plain HTTP
-	Drain       time.Duration    // how long Shutdown continues to serve
-	Manual      int              // manual sends per minute by the portals of an application; 0: no limit
-	Store       *wal.Store
-	Writer      *wal.Writer
-	Node        *cluster.Node
-	Failed      func() bool // reports whether the node can't go on and is about to end; nil: never
-	Metrics     *prometheus.Registry
-	Logger      *slog.Logger
+	Descriptors    int
+	NodeID         string
+	Keyring        *webhook.Keyring // seals the secrets of endpoints
+	TLS            *tls.Config      // nil: plain HTTP
+	Drain          time.Duration    // how long Shutdown continues to serve
+	Manual         int              // manual sends per minute by the portals of an application; 0: no limit
+	KeyRequests    int              // requests per second of each API key; 0: no limit
+	PortalRequests int              // and of each token of an application
+	Store          *wal.Store
+	Writer         *wal.Writer
+	Node           *cluster.Node
+	Failed         func() bool // reports whether the node can't go on and is about to end; nil: never
+	Metrics        *prometheus.Registry
+	Logger         *slog.Logger
 }
 
 // Server serves the API of a node: it listens, accepts requests and passes them to the handlers of
@@ -79,6 +81,7 @@ type Server struct {
 	changes   turns // of one thing, or with tokens of one application
 	audit     *audit
 	manual    *manualSends
+	rates     rateLimits
 	kept      *keptResponses
 	sealer    sealer
 }
@@ -88,7 +91,7 @@ func NewServer(config Config) (*Server, error) {
 	auth := &authenticator{config: &config}
 	s := &Server{config: config, open: newConnections(), cors: newCORS(config.CORS),
 		auth: auth, intake: newIntake(config.MaxBody, auth), responses: newShares("responses", maxResponses),
-		audit: newAudit(config.Logger, config.Metrics), manual: newManualSends(config.Manual), kept: newKeptResponses(),
+		audit: newAudit(config.Logger, config.Metrics), manual: newManualSends(config.Manual), rates: newRateLimits(&config), kept: newKeptResponses(),
 		sealer: sealer{config.Keyring}, accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookwheel_accepted_total", Help: "Messages that this node has answered with 202."})}
 	if err := s.openDoors(); err != nil {

@@ -1,0 +1,67 @@
+package httpapi
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"hookwheel/webhook"
+)
+
+// codeRate is for a token that makes more requests than it may.
+const codeRate webhook.Code = "rate_limited"
+
+// rateRetryAfter is how many seconds such a client should wait.
+const rateRetryAfter = "1"
+
+// rateLimit limits the requests per second of each token of a kind on this node. A token that was
+// not used for a while may make as many at once.
+type rateLimit struct {
+	setting   string // that raises it
+	perSecond int    // 0: no limit
+	buckets
+	refused prometheus.Counter
+}
+
+func newRateLimit(setting string, perSecond int, refused *prometheus.CounterVec, kind string) *rateLimit {
+	return &rateLimit{setting: setting, perSecond: perSecond, buckets: newBuckets(60*float64(perSecond), float64(perSecond)),
+		refused: refused.WithLabelValues(kind)}
+}
+
+// admit counts a request of a caller, or refuses it.
+func (l *rateLimit) admit(who webhook.ID, now time.Time) error {
+	if l.perSecond == 0 || l.take(who, 1, 1, now) {
+		return nil
+	}
+	l.refused.Inc()
+	return &webhook.Error{Code: codeRate, Detail: fmt.Sprintf(
+		"This token has made more than the %d requests per second that one may make on this node; %s in the configuration changes that.", l.perSecond, l.setting)}
+}
+
+// rateLimits are those of all kinds of tokens.
+type rateLimits struct {
+	keys, customers *rateLimit
+	refused         *prometheus.CounterVec
+}
+
+func newRateLimits(config *Config) rateLimits {
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "hookwheel_rate_limited_requests_total",
+		Help: "Requests that this node has refused with 429 because their token made too many of them, by the kind of token."}, []string{"token"})
+	return rateLimits{keys: newRateLimit("limits.key_requests", config.KeyRequests, refused, "key"),
+		customers: newRateLimit("limits.portal_requests", config.PortalRequests, refused, "application"), refused: refused}
+}
+
+// admit counts a request, or refuses it. The token of the configuration and JWTs of an organization
+// are not limited; JWTs of an application share one limit, because they have no ID.
+func (l *rateLimits) admit(caller *webhook.APIKey, now time.Time) error {
+	switch {
+	case caller.Role == webhook.RoleApplication && caller.ID.IsZero():
+		return l.customers.admit(caller.App, now)
+	case caller.Role == webhook.RoleApplication:
+		return l.customers.admit(caller.ID, now)
+	case caller.ID.IsZero():
+		return nil
+	default:
+		return l.keys.admit(caller.ID, now)
+	}
+}
