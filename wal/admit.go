@@ -35,7 +35,7 @@ func (s *Store) admit(body []byte, full []string, repetition bool) error {
 		command = innermost(command)
 	}
 	if !repetition && grows(command) {
-		return s.noRoom(applicationOf(command), full)
+		return s.gate.noRoom(applicationOf(command), full)
 	}
 	return nil
 }

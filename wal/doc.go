@@ -124,4 +124,16 @@
 // rest, because its log had these entries on stable storage before they were applied. Commits
 // happen every few milliseconds, when a read needs what is staged, and always before the Raft log
 // is truncated.
+//
+// # Goroutines and locks
+//
+// Open starts three goroutines: commitSoon commits what is staged, a reclaimer measures the data
+// folder and gives space back, and a verifier reads all tables once. A request for a fingerprint
+// starts one more, unless it is running. Close ends and awaits these four. A stream of a snapshot
+// has a goroutine of its own until the stream is closed; Close ends the stream.
+//
+// Locks are taken in this order: applying (what is staged and committed), swap (for reading while
+// the database is in use, for writing while RestoreSnapshot or Close replaces or closes it), mu
+// (the catalog), and then those of the small types. Of these only fingerprints.mu is held while
+// another one, pins.mu, is taken.
 package wal

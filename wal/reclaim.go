@@ -24,27 +24,26 @@ const (
 	rotatePatience  = 30 * time.Second
 )
 
-// reclaimer is the state of watchSpace.
+// reclaimer measures the data folder and reclaims space, until the store is closed.
 type reclaimer struct {
+	store   *Store
 	applied uint64    // at the last check
 	last    time.Time // of the last reclaim
 	residue int64     // bytes of garbage that it left
 }
 
-// watchSpace measures the data folder and reclaims space, until the store is closed.
-func (s *Store) watchSpace() {
-	var r reclaimer
+func (r *reclaimer) run() {
 	tick := time.NewTicker(reclaimInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-		case <-s.closed:
+		case <-r.store.closed:
 			return
 		}
-		s.measure()
-		if err := s.reclaimIfDue(&r); err != nil {
-			s.config.Logger.Warn("space of what was removed could not be given back; it is tried again", "error", err)
+		r.store.measure()
+		if err := r.reclaimIfDue(); err != nil {
+			r.store.config.Logger.Warn("space of what was removed could not be given back; it is tried again", "error", err)
 		}
 	}
 }
@@ -62,15 +61,15 @@ func (s *Store) measure() {
 // compact, and the Raft log.
 func (s *Store) Used() int64 { return s.used.Load() }
 
-func (s *Store) reclaimIfDue(r *reclaimer) error {
-	s.swap.RLock()
-	defer s.swap.RUnlock()
-	tables := tableBytes(s.db)
-	s.room.Store(compactionRoom(tables))
-	idle := s.Applied() == r.applied
-	r.applied = s.Applied()
-	live := s.Size()
-	garbage := badgerfiles.Usage(s.db.Opts().Dir) - live
+func (r *reclaimer) reclaimIfDue() error {
+	r.store.swap.RLock()
+	defer r.store.swap.RUnlock()
+	tables := tableBytes(r.store.db)
+	r.store.room.Store(compactionRoom(tables))
+	idle := r.store.Applied() == r.applied
+	r.applied = r.store.Applied()
+	live := r.store.Size()
+	garbage := badgerfiles.Usage(r.store.db.Opts().Dir) - live
 	r.residue = min(r.residue, garbage)
 	switch {
 	case garbage < r.residue+garbageStep:
@@ -80,12 +79,12 @@ func (s *Store) reclaimIfDue(r *reclaimer) error {
 	default:
 		return nil
 	}
-	if tables > flattenLimit || s.disk.now() < compactionRoom(tables) {
+	if tables > flattenLimit || r.store.disk.now() < compactionRoom(tables) {
 		return nil
 	}
-	err := s.reclaim()
+	err := r.reclaim()
 	r.last = time.Now()
-	r.residue = badgerfiles.Usage(s.db.Opts().Dir) - live
+	r.residue = badgerfiles.Usage(r.store.db.Opts().Dir) - live
 	return err
 }
 
@@ -101,17 +100,17 @@ func tableBytes(db *badger.DB) (size int64) {
 func compactionRoom(tables int64) int64 { return min(tables, 128<<20) + 2*badgerfiles.MemTableSize }
 
 // reclaim makes Badger drop deleted data. swap is held.
-func (s *Store) reclaim() error {
-	if err := s.Commit(); err != nil {
-		s.config.Fatal(err)
+func (r *reclaimer) reclaim() error {
+	if err := r.store.Commit(); err != nil {
+		r.store.config.Fatal(err)
 		return err
 	}
 	for {
-		if err := s.rotateMemtable(); err != nil {
+		if err := r.rotateMemtable(); err != nil {
 			return err
 		}
-		if canFlatten(s.db.Levels()) {
-			return s.db.Flatten(1)
+		if canFlatten(r.store.db.Levels()) {
+			return r.store.db.Flatten(1)
 		}
 	}
 }
@@ -130,13 +129,13 @@ const (
 // rotateMemtable makes Badger write the memtable out as a table. Badger does that by itself only
 // when its log is full, so this function fills it with deletions of keys that never existed. They
 // are at the version of the last commit, so a crash leaves nothing that a reader could see.
-func (s *Store) rotateMemtable() error {
-	dir := s.db.Opts().Dir
+func (r *reclaimer) rotateMemtable() error {
+	dir := r.store.db.Opts().Dir
 	before, _, err := badgerfiles.Memtables(dir)
 	if err != nil {
 		return err
 	}
-	index := s.snapshots.last().index
+	index := r.store.snapshots.last().index
 	for range badgerfiles.MemTableSize/(fillKeys*fillKeySize) + 2 {
 		newest, _, err := badgerfiles.Memtables(dir)
 		if err != nil {
@@ -145,7 +144,7 @@ func (s *Store) rotateMemtable() error {
 		if newest != before {
 			break
 		}
-		txn := s.db.NewTransactionAt(index, true)
+		txn := r.store.db.NewTransactionAt(index, true)
 		for i := range fillKeys {
 			if err = txn.Delete(fillKey(i)); err != nil {
 				break

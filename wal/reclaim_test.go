@@ -48,7 +48,7 @@ func TestSpaceOfWhatIsRemoved(t *testing.T) {
 	if s.Size() > 1<<20 {
 		t.Errorf("after the removal the records take %d bytes", s.Size())
 	}
-	deadline := time.Now().Add(time.Minute) // watchSpace is at work
+	deadline := time.Now().Add(time.Minute) // the reclaimer is at work
 	for s.measure(); s.Used() > 8<<20; s.measure() {
 		if time.Now().After(deadline) {
 			t.Fatalf("a minute after the removal the folder takes %d bytes", s.Used())

@@ -19,25 +19,31 @@ type pressure struct {
 	stuck   time.Time                // since when nothing can leave; zero: something can, or may
 }
 
+// gate decides whether there is room for new commands.
+type gate struct {
+	store    *Store
+	pressure pressure
+}
+
 // shareAge is how old a share may be that applications are refused by. The leader computes it more
 // often, but one that has just been elected has none yet, or one from when it led before.
 const shareAge = 10 * time.Second
 
 // share computes how maxSize is shared out unless that is known.
-func (s *Store) share(maxSize int64) {
-	p := &s.pressure
+func (g *gate) share(maxSize int64) {
+	p := &g.pressure
 	p.mu.Lock()
 	known := p.holders > 0 && time.Since(p.shared) < shareAge
 	p.mu.Unlock()
 	if !known {
-		s.see(s.holders(), maxSize, false)
+		g.see(g.holders(), maxSize, false)
 	}
 }
 
 // see records how maxSize is shared out, and whether nothing can leave.
-func (s *Store) see(list []holder, maxSize int64, stuck bool) {
-	share := fairShare(list, s.roomFor(list, maxSize))
-	p := &s.pressure
+func (g *gate) see(list []holder, maxSize int64, stuck bool) {
+	share := fairShare(list, g.roomFor(list, maxSize))
+	p := &g.pressure
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.share, p.holders, p.shared = share, len(list), time.Now()
@@ -90,29 +96,31 @@ func (s *Store) IsOversize() bool {
 
 // isCrowded reports whether the records take a quarter more than config.MaxSize. All applications
 // are then refused.
-func (s *Store) isCrowded() bool { return s.Size() > s.config.MaxSize+s.config.MaxSize/4 }
+func (g *gate) isCrowded() bool {
+	return g.store.Size() > g.store.config.MaxSize+g.store.config.MaxSize/4
+}
 
 // isOverused reports whether the data folder exceeds config.MaxSize so much that it would soon be
 // beyond the documented limit, 2.5 times as much and 512 MiB. The difference is for data in
 // progress.
-func (s *Store) isOverused() bool {
-	return s.config.MaxSize > 0 && s.Used() > s.config.MaxSize*9/4+usedSlack
+func (g *gate) isOverused() bool {
+	return g.store.config.MaxSize > 0 && g.store.Used() > g.store.config.MaxSize*9/4+usedSlack
 }
 
 const usedSlack = 400 << 20
 
 // Full returns why this node accepts no new events, or none of some applications, or "".
 func (s *Store) Full() string {
-	short := s.short()
+	short := s.gate.short()
 	if short != "" || !s.IsOversize() {
 		return short
 	}
 	whose := "of applications that have used up their share"
-	if s.isCrowded() {
+	if s.gate.isCrowded() {
 		whose = "of any application"
 	}
 	until := "until old messages are removed, which is under way"
-	if s.pressure.isStuck() {
+	if s.gate.pressure.isStuck() {
 		until = "until some of those are delivered that endpoints wait for, or until storage.max_size is raised"
 	}
 	return fmt.Sprintf("its records take %d MiB, more than its storage.max_size of %d MiB: no new events %s %s", s.Size()>>20, s.config.MaxSize>>20, whose, until)
@@ -120,11 +128,11 @@ func (s *Store) Full() string {
 
 // short returns why this node accepts no new events of any application, whatever their shares, or
 // "".
-func (s *Store) short() string {
-	switch free, least := s.Free(); {
-	case s.isOverused():
+func (g *gate) short() string {
+	switch free, least := g.store.Free(); {
+	case g.isOverused():
 		return fmt.Sprintf("its data folder takes %d MiB for a storage.max_size of %d MiB: no new events until the space of removed messages is given back, which is under way",
-			s.Used()>>20, s.config.MaxSize>>20)
+			g.store.Used()>>20, g.store.config.MaxSize>>20)
 	case free < least:
 		return fmt.Sprintf("its disk has %d MiB free, less than its storage.min_free of %d MiB, which is kept for the delivery of what was accepted: "+
 			"no new events until there is room", free>>20, least>>20)
@@ -137,15 +145,15 @@ func (s *Store) Refused() int64 { return s.refused.Load() }
 
 // noRoom refuses growing commands when there is no room for them. app is the application that the
 // command adds to, if any; full names the other nodes that are short of disk space.
-func (s *Store) noRoom(app webhook.ID, full []string) error {
+func (g *gate) noRoom(app webhook.ID, full []string) error {
 	detail, making := "", false
-	switch short := s.short(); {
+	switch short := g.short(); {
 	case short != "":
 		detail = "the leader has no room: " + short
 	case len(full) > 0:
 		detail = fmt.Sprintf("the disk of %s has less free space than it keeps for the delivery of what was accepted: no new events until there is room", strings.Join(full, ", "))
 	default:
-		detail, making = s.noShare(app)
+		detail, making = g.noShare(app)
 	}
 	switch {
 	case detail == "":
@@ -153,18 +161,18 @@ func (s *Store) noRoom(app webhook.ID, full []string) error {
 	case making:
 		return &webhook.Error{Code: webhook.CodeMakingRoom, Detail: detail}
 	}
-	s.refused.Add(1)
+	g.store.refused.Add(1)
 	return &webhook.Error{Code: webhook.CodeNoSpace, Detail: detail}
 }
 
 // holds returns how many bytes of its log and histories an application holds, and whether they are
 // its share or more.
-func (s *Store) holds(app webhook.ID) (held int64, beyond bool) {
-	s.mu.RLock()
-	held = s.catalog.shares[app]
-	s.mu.RUnlock()
-	s.share(s.config.MaxSize)
-	p := &s.pressure
+func (g *gate) holds(app webhook.ID) (held int64, beyond bool) {
+	g.store.mu.RLock()
+	held = g.store.catalog.shares[app]
+	g.store.mu.RUnlock()
+	g.share(g.store.config.MaxSize)
+	p := &g.pressure
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return held, p.holders > 0 && held >= p.share
@@ -187,7 +195,7 @@ func (s *Store) Economize(list []webhook.Progress) {
 		if endpoint == nil {
 			continue
 		}
-		if _, beyond := s.holds(endpoint.App); !beyond {
+		if _, beyond := s.gate.holds(endpoint.App); !beyond {
 			continue
 		}
 		for j := range list[i].Outcomes {
@@ -200,15 +208,15 @@ func (s *Store) Economize(list []webhook.Progress) {
 // noShare returns why an application has no room, or "". There may be some in a moment if old
 // messages of the application are leaving or have just stopped leaving: those on their way to an
 // endpoint may leave next.
-func (s *Store) noShare(app webhook.ID) (detail string, making bool) {
-	if !s.IsOversize() {
+func (g *gate) noShare(app webhook.ID) (detail string, making bool) {
+	if !g.store.IsOversize() {
 		return "", false
 	}
-	held, beyond := s.holds(app)
-	p := &s.pressure
+	held, beyond := g.holds(app)
+	p := &g.pressure
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !beyond && !s.isCrowded() {
+	if !beyond && !g.isCrowded() {
 		return "", false
 	}
 	since := p.stuck
@@ -216,7 +224,7 @@ func (s *Store) noShare(app webhook.ID) (detail string, making bool) {
 		since = own
 	}
 	making = since.IsZero() || time.Since(since) < roomPatience
-	size, maxSize := s.Size()>>20, s.config.MaxSize>>20
+	size, maxSize := g.store.Size()>>20, g.store.config.MaxSize>>20
 	switch {
 	case since.IsZero() && beyond && held > 0:
 		detail = fmt.Sprintf("this application's share of storage.max_size (%d of %d MiB among %d applications) is used up: "+

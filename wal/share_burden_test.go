@@ -81,7 +81,7 @@ func TestShareOfNewLeader(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCrowd(t, maxSize, true)
-			prepare(&c.pressure)
+			prepare(&c.gate.pressure)
 			for _, app := range c.quiet {
 				if _, refused := c.post(t, app); refused != nil {
 					t.Fatal(refused)

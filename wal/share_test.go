@@ -220,7 +220,7 @@ func TestShrinkToShares(t *testing.T) {
 				sent[app] = append(sent[app], id)
 			}
 		}
-		list := c.holders()
+		list := c.gate.holders()
 		other := c.Size()
 		for _, h := range list {
 			other -= h.held

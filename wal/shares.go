@@ -79,13 +79,13 @@ type holder struct {
 }
 
 // holders returns the applications that hold anything, largest first.
-func (s *Store) holders() (list []holder) {
-	s.mu.RLock()
-	list = make([]holder, 0, len(s.catalog.shares))
-	for app, held := range s.catalog.shares {
+func (g *gate) holders() (list []holder) {
+	g.store.mu.RLock()
+	list = make([]holder, 0, len(g.store.catalog.shares))
+	for app, held := range g.store.catalog.shares {
 		list = append(list, holder{app, held})
 	}
-	s.mu.RUnlock()
+	g.store.mu.RUnlock()
 	slices.SortFunc(list, func(a, b holder) int { return cmp.Or(cmp.Compare(b.held, a.held), a.app.Compare(b.app)) })
 	return list
 }
@@ -93,12 +93,12 @@ func (s *Store) holders() (list []holder) {
 // roomFor returns what holders may hold together so that all records take size. Other records,
 // such as retry sets and indexes, count to each holder in proportion to what it holds: if they were
 // taken from all alike, many retries of one application would leave no room to the others.
-func (s *Store) roomFor(list []holder, size int64) int64 {
+func (g *gate) roomFor(list []holder, size int64) int64 {
 	all := int64(0)
 	for _, h := range list {
 		all += h.held
 	}
-	return int64(float64(all) / float64(max(s.Size(), 1)) * float64(size))
+	return int64(float64(all) / float64(max(g.store.Size(), 1)) * float64(size))
 }
 
 // fairShare returns the most that each holder may keep so that all together take no more than room.

@@ -49,7 +49,7 @@ func (k *Shrinker) Step(ctx context.Context) (more bool, err error) {
 		k.behind = make(map[webhook.ID]webhook.ID)
 	}
 	if k.store.Size() <= k.size {
-		k.store.pressure.ease()
+		k.store.gate.pressure.ease()
 		return false, nil
 	}
 	command, more, err := k.choose(ctx)
@@ -65,27 +65,27 @@ func (k *Shrinker) Step(ctx context.Context) (more bool, err error) {
 // choose finds parts of logs that can leave. With more it may find some later although it has found
 // none yet.
 func (k *Shrinker) choose(ctx context.Context) (command retain, more bool, err error) {
-	list := k.store.holders()
+	list := k.store.gate.holders()
 	looks := shrinkLooks
-	command = retain{Size: k.size, Share: fairShare(list, k.store.roomFor(list, k.size)), Records: retainRecords}
+	command = retain{Size: k.size, Share: fairShare(list, k.store.gate.roomFor(list, k.size)), Records: retainRecords}
 	command.Parts, err = k.beyond(ctx, list, command.Share, &looks)
 	if err != nil || len(command.Parts) > 0 || looks == 0 {
-		k.store.see(list, k.maxSize, false)
+		k.store.gate.see(list, k.maxSize, false)
 		return command, true, err
 	}
 	for command.Size = k.tight; k.store.Size() > k.tight; {
-		rest, room := k.rest(list, k.store.roomFor(list, k.tight))
+		rest, room := k.rest(list, k.store.gate.roomFor(list, k.tight))
 		command.Share = fairShare(rest, room)
 		if len(rest) == 0 || rest[0].held <= command.Share {
 			break
 		}
 		command.Parts, err = k.beyond(ctx, rest, command.Share, &looks)
 		if err != nil || len(command.Parts) > 0 || looks == 0 {
-			k.store.see(list, k.maxSize, false)
+			k.store.gate.see(list, k.maxSize, false)
 			return command, true, err
 		}
 	}
-	k.store.see(list, k.maxSize, true)
+	k.store.gate.see(list, k.maxSize, true)
 	return command, false, nil
 }
 
@@ -128,7 +128,7 @@ func (k *Shrinker) beyond(ctx context.Context, list []holder, share int64, looks
 				return nil, err
 			case !wanted:
 				settled[p.App] = true
-				k.store.pressure.release(p.App)
+				k.store.gate.pressure.release(p.App)
 				parts = append(parts, p)
 				excess[p.App] -= size
 			case !settled[p.App]:
@@ -173,7 +173,7 @@ func (k *Shrinker) passed(list []holder, share int64) (parts []part, err error) 
 			}
 			if len(parts) == before {
 				k.behind[h.app] = newest
-				k.store.pressure.hold(h.app)
+				k.store.gate.pressure.hold(h.app)
 			}
 		}
 		return nil

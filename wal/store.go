@@ -73,7 +73,7 @@ type Store struct {
 	streams      streams
 	fingerprints fingerprints
 	tails        tails
-	pressure     pressure
+	gate         gate
 }
 
 // Open opens the store in the folder config.Dir, or creates it.
@@ -94,6 +94,7 @@ func Open(config Config) (*Store, error) {
 		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
 	}
 	s := &Store{config: config, db: db, disk: disk, large: make(chan struct{}, 1), dirty: make(chan struct{}, 1), closed: make(chan struct{})}
+	s.gate.store = s
 	s.commitDone = sync.NewCond(&s.applying)
 	if err := s.guard(db, func() error { return s.load(db) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the store in %s: %w", dir, err), db.Close())
@@ -101,8 +102,8 @@ func Open(config Config) (*Store, error) {
 	s.measure()
 	s.room.Store(compactionRoom(tableBytes(db)))
 	s.wg.Go(s.commitSoon)
-	s.wg.Go(s.watchSpace)
-	s.wg.Go(func() { s.verifyTables(db, tables) })
+	s.wg.Go((&reclaimer{store: s}).run)
+	s.wg.Go(func() { (&verifier{s, db}).run(tables) })
 	return s, nil
 }
 

@@ -36,25 +36,26 @@ func (s *Store) guard(db *badger.DB, read func() error) (err error) {
 	return err
 }
 
-// giveUp keeps a damaged store from being used, by this process and by the next one.
-func (s *Store) giveUp(dir string, err error) {
-	s.config.Fatal(errors.Join(err, badgerfiles.Mark(dir, err)))
+// verifier reads all tables of a store that was opened, because opening it checks only their ends.
+type verifier struct {
+	store *Store
+	db    *badger.DB
 }
 
-// verifyTables reads all tables once after a start. Tables that are gone by then were read by a
+// run reads all tables once after a start. Tables that are gone by then were read by a
 // compaction, which drops what is damaged. So verification begins with the levels that are
 // compacted most.
-func (s *Store) verifyTables(db *badger.DB, paths []string) {
+func (v *verifier) run(paths []string) {
 	begin, done := time.Now(), int64(0)
 	pause := func(bytes int) error {
 		done += int64(bytes)
 		ahead := time.Duration(float64(done)/verifyRate*float64(time.Second)) - time.Since(begin)
 		select {
-		case <-s.closed:
+		case <-v.store.closed:
 			return badgerfiles.ErrStopped
 		case <-time.After(ahead):
 		}
-		if !s.isOpen(db) {
+		if !v.isOpen() {
 			return badgerfiles.ErrStopped
 		}
 		return nil
@@ -62,19 +63,24 @@ func (s *Store) verifyTables(db *badger.DB, paths []string) {
 	for _, path := range paths {
 		err := badgerfiles.VerifyTable(path, pause)
 		switch {
-		case errors.Is(err, badgerfiles.ErrStopped) || !s.isOpen(db):
+		case errors.Is(err, badgerfiles.ErrStopped) || !v.isOpen():
 			return
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			s.giveUp(db.Opts().Dir, badgerfiles.Damaged(db.Opts().Dir, err))
+			v.giveUp(badgerfiles.Damaged(v.db.Opts().Dir, err))
 			return
 		}
 	}
-	s.config.Logger.Debug("all tables of the store are whole", "MiB", done>>20, "after", time.Since(begin).String())
+	v.store.config.Logger.Debug("all tables of the store are whole", "MiB", done>>20, "after", time.Since(begin).String())
 }
 
-// isOpen reports whether db is still the store.
-func (s *Store) isOpen(db *badger.DB) bool {
-	s.swap.RLock()
-	defer s.swap.RUnlock()
-	return s.db == db
+// giveUp keeps a damaged store from being used, by this process and by the next one.
+func (v *verifier) giveUp(err error) {
+	v.store.config.Fatal(errors.Join(err, badgerfiles.Mark(v.db.Opts().Dir, err)))
+}
+
+// isOpen reports whether its database is still the store.
+func (v *verifier) isOpen() bool {
+	v.store.swap.RLock()
+	defer v.store.swap.RUnlock()
+	return v.store.db == v.db
 }
