@@ -62,6 +62,23 @@ func (s *Store) measure() {
 func (s *Store) Used() int64 { return s.used.Load() }
 
 func (r *reclaimer) reclaimIfDue() error {
+	if !r.isDue() {
+		return nil
+	}
+	if err := r.store.Commit(); err != nil { // not with swap held, see doc.go
+		r.store.config.Fatal(err)
+		return err
+	}
+	r.store.swap.RLock()
+	defer r.store.swap.RUnlock()
+	err := r.reclaim()
+	r.last = time.Now()
+	r.residue = badgerfiles.Usage(r.store.db.Opts().Dir) - r.store.Size()
+	return err
+}
+
+// isDue reports whether there is so much garbage that reclaiming is worthwhile, and possible.
+func (r *reclaimer) isDue() bool {
 	r.store.swap.RLock()
 	defer r.store.swap.RUnlock()
 	tables := tableBytes(r.store.db)
@@ -73,19 +90,13 @@ func (r *reclaimer) reclaimIfDue() error {
 	r.residue = min(r.residue, garbage)
 	switch {
 	case garbage < r.residue+garbageStep:
-		return nil
+		return false
 	case idle && garbage > idleGarbage+live/8:
 	case garbage > busyGarbage+live/2 && time.Since(r.last) > reclaimPause:
 	default:
-		return nil
+		return false
 	}
-	if tables > flattenLimit || r.store.disk.now() < compactionRoom(tables) {
-		return nil
-	}
-	err := r.reclaim()
-	r.last = time.Now()
-	r.residue = badgerfiles.Usage(r.store.db.Opts().Dir) - live
-	return err
+	return tables <= flattenLimit && r.store.disk.now() >= compactionRoom(tables)
 }
 
 func tableBytes(db *badger.DB) (size int64) {
@@ -101,10 +112,6 @@ func compactionRoom(tables int64) int64 { return min(tables, 128<<20) + 2*badger
 
 // reclaim makes Badger drop deleted data. swap is held.
 func (r *reclaimer) reclaim() error {
-	if err := r.store.Commit(); err != nil {
-		r.store.config.Fatal(err)
-		return err
-	}
 	for {
 		if err := r.rotateMemtable(); err != nil {
 			return err

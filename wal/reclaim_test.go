@@ -1,7 +1,9 @@
 package wal
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -143,4 +145,53 @@ func TestCommitWithoutRoom(t *testing.T) {
 		t.Errorf("the commit says %v", err)
 	}
 	_ = s.Close() // says the same
+}
+
+// lateReader calls before when it is first read.
+type lateReader struct {
+	io.Reader
+	before func()
+}
+
+func (r *lateReader) Read(data []byte) (int, error) {
+	if r.before != nil {
+		r.before()
+		r.before = nil
+	}
+	return r.Reader.Read(data)
+}
+
+// TestRestoreWhileReclaiming: space is reclaimed while a state arrives from another node. Neither
+// waits for the other for ever.
+func TestRestoreWhileReclaiming(t *testing.T) {
+	from, _, _, _ := newWorld(t)
+	snapshot := content(t, from)
+	s := openTest(t, t.TempDir())
+	if _, err := s.Apply(1, 1, testClock, nil); err != nil { // there is something to commit
+		t.Fatal(err)
+	}
+	garbage := filepath.Join(s.db.Opts().Dir, "garbage")
+	if err := os.WriteFile(garbage, make([]byte, 2*idleGarbage), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reclaimed, restored := make(chan error, 1), make(chan error, 1)
+	start := func() {
+		r := &reclaimer{store: s, applied: s.Applied()}
+		go func() { reclaimed <- r.reclaimIfDue() }()
+		time.Sleep(200 * time.Millisecond) // it has to come as far as it can
+	}
+	go func() { restored <- s.RestoreSnapshot(&lateReader{bytes.NewReader(snapshot), start}) }()
+	for what, done := range map[string]chan error{"reclaiming": reclaimed, "restoring": restored} {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s does not end", what)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
