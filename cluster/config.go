@@ -100,6 +100,7 @@ type StateMachine interface {
 	// Safe from any goroutine.
 	Free() (free, least int64)
 	// Fingerprint returns the newest fingerprint of the whole state that this node has computed,
-	// and its entry; "": none yet. Safe from any goroutine.
-	Fingerprint() (index uint64, sum string)
+	// and its entry; "": none yet. It also returns the newest entry whose fingerprint is being
+	// computed; 0: none. Safe from any goroutine.
+	Fingerprint() (index uint64, sum string, pending uint64)
 }

@@ -158,8 +158,8 @@ func (m *machine) RestoreSnapshot(content io.Reader) error {
 	return nil
 }
 
-func (m *machine) Free() (free, least int64)     { return m.free.Load(), 100 }
-func (m *machine) Fingerprint() (uint64, string) { return 0, "" }
+func (m *machine) Free() (free, least int64)             { return m.free.Load(), 100 }
+func (m *machine) Fingerprint() (uint64, string, uint64) { return 0, "", 0 }
 
 func (m *machine) Flow([]byte) string { return "" }
 

@@ -61,6 +61,8 @@ type Status struct {
 
 	FingerprintIndex uint64 `json:"fingerprintIndex,omitempty"`
 	Fingerprint      string `json:"fingerprint,omitempty"`
+
+	FingerprintPending uint64 `json:"fingerprintPending,omitempty"` // entry whose fingerprint is being computed
 }
 
 // ClockIsWrong reports whether the wall clock of the node differs too much from the cluster's time.
@@ -84,7 +86,7 @@ func (n *Node) Status() Status {
 	s.SlowDisk = n.log.IsSlow()
 	s.Sent, s.ToSend = n.snapshots.sending()
 	s.Free, s.Least = n.config.Machine.Free()
-	s.FingerprintIndex, s.Fingerprint = n.config.Machine.Fingerprint()
+	s.FingerprintIndex, s.Fingerprint, s.FingerprintPending = n.config.Machine.Fingerprint()
 	if s.Cluster == "" {
 		s.State, s.Waiting = "forming", n.joiner.waiting.get()
 		for _, p := range n.config.Peers {

@@ -40,6 +40,7 @@ type fingerprints struct {
 	sum     string // the newest fingerprint
 	busy    bool
 	waiting *fingerprintTask
+	pending uint64 // entry of the newest task that is not finished; 0: none
 }
 
 // fingerprintTask is a state to compute a fingerprint of. Its index is pinned.
@@ -49,12 +50,13 @@ type fingerprintTask struct {
 }
 
 // Fingerprint returns the newest fingerprint that this node has computed, and the entry it belongs
-// to. The sum is empty before the first one.
-func (s *Store) Fingerprint() (index uint64, sum string) {
+// to. The sum is empty before the first one. It also returns the newest entry whose fingerprint is
+// being computed, or 0.
+func (s *Store) Fingerprint() (index uint64, sum string, pending uint64) {
 	f := &s.fingerprints
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.index, f.sum
+	return f.index, f.sum, f.pending
 }
 
 // askFingerprint requests a fingerprint of the state after this entry.
@@ -76,7 +78,7 @@ func (s *Store) beginFingerprint() error {
 	if f.waiting != nil {
 		s.snapshots.unpin(f.waiting.index)
 	}
-	f.waiting = task
+	f.waiting, f.pending = task, task.index
 	if !f.busy {
 		f.busy = true
 		s.wg.Go(s.makeFingerprints)
@@ -91,7 +93,9 @@ func (s *Store) makeFingerprints() {
 		f.mu.Lock()
 		task := f.waiting
 		f.waiting = nil
-		f.busy = task != nil
+		if f.busy = task != nil; task == nil {
+			f.pending = 0
+		}
 		f.mu.Unlock()
 		if task == nil {
 			return
