@@ -57,7 +57,7 @@ func (d *dialled) drop(to raft.ServerAddress) {
 // watchFollowers reconnects to a follower that answers and is not being sent a snapshot, but whose
 // log does not grow.
 func (n *Node) watchFollowers() {
-	if !n.ready.Load() {
+	if !watchesFollowers || !n.ready.Load() {
 		return
 	}
 	for _, m := range n.members.stuck() {

@@ -255,7 +255,7 @@ func newTransport(n *Node) *safeTransport {
 	t := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:  n.listener,
 		MaxPool: 4,
-		Timeout: 10 * time.Second,
+		Timeout: rpcTimeout,
 
 		// No pipeline. After a pipeline failed, its two ends can block each other permanently
 		// (hashicorp/raft #612): the follower gets heartbeats but no entries until a restart, and

@@ -90,7 +90,11 @@ func (s setup) build(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		args = append(args, "-overlay", overlay)
+		modfile, err := failingLibrary(dir, main)
+		if err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "-overlay", overlay, "-modfile", modfile)
 	}
 	cmd := exec.Command("go", append(args, ".")...)
 	cmd.Dir = ".."

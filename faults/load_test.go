@@ -32,8 +32,7 @@ const (
 	flaky            // answers 500 now and then
 	slow             // takes its time
 	absent           // is down for a second, time and again
-	rarely           // answers 500 to one in twenty
-	mixed            // does that, and takes its time with some
+	mixed            // answers 500 to one in twenty, and takes its time with some
 )
 
 // endpoint is one of the receiver's.
@@ -55,7 +54,7 @@ func newEndpoints() []*endpoint {
 		{app: "app0", uid: "filtered", filter: "odd", behaviour: good},
 		{app: "app1", uid: "slow", behaviour: slow},
 		{app: "app1", uid: "absent", behaviour: absent},
-		{app: "app1", uid: "ordered", filter: "odd", behaviour: rarely, ordering: "endpoint"},
+		{app: "app1", uid: "ordered", filter: "odd", behaviour: mixed, ordering: "endpoint"},
 		{app: "app0", uid: "keyed", behaviour: mixed, ordering: "key"},
 	}
 }
@@ -158,10 +157,6 @@ func (r *receiver) respond(e *endpoint) int {
 	switch e.behaviour {
 	case flaky:
 		if rand.IntN(5) == 0 {
-			return http.StatusInternalServerError
-		}
-	case rarely:
-		if rand.IntN(20) == 0 {
 			return http.StatusInternalServerError
 		}
 	case mixed:

@@ -64,6 +64,7 @@ var harms = map[string]harm{
 	"one-way from leader":  {pick: leaderOnly, do: (*nemesis).mute, last: 4 * time.Second},
 	"one-way to leader":    {pick: leaderOnly, do: (*nemesis).deafen, last: 4 * time.Second},
 	"one link down":        {pick: any2, do: (*nemesis).unlink, last: 4 * time.Second},
+	"silent connections":   {pick: follower, do: (*nemesis).silence},
 	"latency and loss":     {pick: nobody, do: (*nemesis).disturb, last: 5 * time.Second},
 	"rolling restart":      {pick: nobody, do: (*nemesis).roll},
 	"restart leader":       {pick: leaderOnly, do: (*nemesis).restart},
@@ -249,6 +250,13 @@ func (n *nemesis) unlink(nodes []int) (func() error, error) {
 	n.cluster.network.block(nodes[0], nodes[1])
 	n.cluster.network.block(nodes[1], nodes[0])
 	return n.heal, nil
+}
+
+// silence has all connections between a follower and the leader carry nothing any more, without an
+// end that a node could notice. New ones work.
+func (n *nemesis) silence(nodes []int) (func() error, error) {
+	n.cluster.network.silence(n.leader, nodes[0])
+	return nil, nil
 }
 
 func (n *nemesis) disturb([]int) (func() error, error) {

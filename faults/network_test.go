@@ -16,6 +16,7 @@ type network struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	blocked map[[2]int]bool // from, to: bytes wait
+	silent  map[[2]int]int  // from, to: how often connections were silenced
 	delay   time.Duration   // of each piece of data, on average
 	loss    float64         // probability that a piece is held up as a lost packet is, or the connection is reset
 	closed  bool
@@ -24,7 +25,7 @@ type network struct {
 }
 
 func newNetwork() *network {
-	n := &network{blocked: make(map[[2]int]bool)}
+	n := &network{blocked: make(map[[2]int]bool), silent: make(map[[2]int]int)}
 	n.changed = sync.NewCond(&n.mu)
 	return n
 }
@@ -79,9 +80,10 @@ func (l *link) serve(client net.Conn) {
 // copy carries data from one node to another as the network allows.
 func (l *link) copy(dst io.Writer, src net.Conn, from, to int) {
 	buffer := make([]byte, 64<<10)
+	began := l.network.silences(from, to)
 	for {
 		n, err := src.Read(buffer)
-		if n > 0 {
+		if n > 0 && l.network.silences(from, to) == began {
 			if !l.network.pass(from, to) {
 				return
 			}
@@ -123,6 +125,21 @@ func (n *network) block(from, to int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.blocked[[2]int{from, to}] = true
+}
+
+// silence has what goes over the present connections between two nodes get lost, in both
+// directions.
+func (n *network) silence(a, b int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.silent[[2]int{a, b}]++
+	n.silent[[2]int{b, a}]++
+}
+
+func (n *network) silences(from, to int) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.silent[[2]int{from, to}]
 }
 
 // isolate cuts a node off from all others.

@@ -11,7 +11,10 @@ import (
 
 // Sabotages whose scenarios don't touch each other's promises share a build, which saves the time
 // to make it.
-const someSabotages = "sabotage_order,sabotage_planned,sabotage_wrapped,sabotage_linger"
+const (
+	someSabotages      = "sabotage_order,sabotage_planned,sabotage_wrapped,sabotage_linger,sabotage_silent"
+	sabotagesWithClock = "sabotage_clock,sabotage_library"
+)
 
 // sabotages are builds that break a promise on purpose, each with what must find that: a scenario,
 // or faults of a kind under load. Some scenarios must find it before the clocks are moved, so that
@@ -27,7 +30,9 @@ var sabotages = map[string]struct {
 	"the watermark does not look inside commands":  {tag: someSabotages, scenario: "short"},
 	"the kernel sends on after a time-out":         {tag: someSabotages, scenario: "late"},
 	"what waits leaves the log by size, uncounted": {tag: "sabotage_waiting", scenario: "accounted"},
-	"the leader's clock says what time it is":      {tag: "sabotage_clock", scenario: "clock", clocks: true},
+	"the leader's clock says what time it is":      {tag: sabotagesWithClock, scenario: "clock", clocks: true},
+	"a disk error that is logged ends no node":     {tag: sabotagesWithClock, scenario: "library", clocks: true},
+	"a connection that is silent is kept":          {tag: someSabotages, kind: "silent connections"},
 }
 
 // TestSabotage wants each of them found.

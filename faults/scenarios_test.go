@@ -32,6 +32,7 @@ var scenarios = map[string]func() scenario{
 	"backwards": backwardsScenario,
 	"accounted": accountedScenario,
 	"late":      lateScenario,
+	"library":   libraryScenario,
 }
 
 const scene = "scene" // application, endpoint and event type of a scenario

@@ -355,7 +355,7 @@ var diskErrors = []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EROFS, sys
 
 func (l badgerLog) say(level slog.Level, format string, args []any) {
 	text := strings.TrimSpace(fmt.Sprintf(format, args...))
-	if l.fatal != nil && slices.ContainsFunc(diskErrors, func(e syscall.Errno) bool { return strings.Contains(text, e.Error()) }) {
+	if endsOnLoggedErrors && l.fatal != nil && slices.ContainsFunc(diskErrors, func(e syscall.Errno) bool { return strings.Contains(text, e.Error()) }) {
 		line, _, _ := strings.Cut(text, "\n")
 		l.fatal(fmt.Errorf("the store can't use its disk: %s", line))
 		return

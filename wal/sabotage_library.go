@@ -1,0 +1,5 @@
+//go:build sabotage_library
+
+package wal
+
+const endsOnLoggedErrors = false
