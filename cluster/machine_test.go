@@ -165,8 +165,6 @@ func (m *machine) Flow([]byte) string { return "" }
 
 func (m *machine) Cost(command []byte) int { return len(command) }
 
-func sizeOf(command []byte) int { return len(command) }
-
 func (m *machine) Admit(command []byte, full []string, repetition bool) []byte {
 	if repetition {
 		return nil
