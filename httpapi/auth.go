@@ -11,8 +11,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// access says whose tokens an operation accepts: those of some roles. A token of an application also
-// needs a capability.
+// access says whose tokens an operation accepts: those of some roles. A token of an application
+// also needs a capability.
 type access struct {
 	roles []webhook.Role
 	needs webhook.Capability

@@ -10,10 +10,13 @@
 //
 // The way of a request:
 //
-//   - gate accepts the connection, within the limit of file descriptors.
+//   - The gate of a door accepts the connection, within the limit of file descriptors. The API has
+//     one door, and the portal and metrics have their own if the configuration says so; each door
+//     has its own routes, and all share one budget of connections.
+//   - cors says which pages may read the response, and answers preflights.
 //   - intake checks the header, before the body is read.
-//   - Server.authorized finds the caller, checks the role, lets intake read the body within the
-//     shares of memory, and waits for the turn of a customer.
+//   - Server.authorized finds the caller, checks the role and the capability, limits the rate, lets
+//     intake read the body within the shares of memory, and waits for the turn of a customer.
 //   - request.performOnce answers repetitions of an idempotency key.
 //   - The handler runs, and Server.write sends its response.
 //
