@@ -72,7 +72,7 @@ func backUp(cmd *cobra.Command, c *client, output string) (err error) {
 	}
 	progress.end()
 	if err != nil {
-		return fmt.Errorf("incomplete backup, try again: %w", err)
+		return fmt.Errorf("no complete backup was written: %w", err)
 	}
 	_, err = fmt.Fprintf(cmd.ErrOrStderr(), "Backup complete: the state of %s as of entry %d, %s.\n",
 		header.Node, header.Index, header.Made.Format(time.RFC3339))

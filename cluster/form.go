@@ -94,10 +94,10 @@ func (j *joiner) seek() error {
 		return j.enterThroughAny(in)
 	}
 	if len(j.node.config.Peers) == 0 {
-		return errors.Join(append([]error{errors.New("none of the nodes to join is in a cluster")}, problems...)...)
+		return joinOnce(append([]error{errors.New("none of the nodes to join is in a cluster")}, problems...))
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("a new cluster takes all of its nodes: %w", errors.Join(problems...))
+		return fmt.Errorf("a new cluster takes all of its nodes: %w", joinOnce(problems))
 	}
 	return j.form(statuses)
 }
@@ -219,7 +219,25 @@ func (j *joiner) enterThroughAny(list []Status) error {
 		}
 		problems = append(problems, err)
 	}
-	return errors.Join(problems...)
+	return joinOnce(problems)
+}
+
+// joinOnce joins errors into one line for the log, without repetitions: several nodes often pass on
+// what the leader says. Without errors it returns nil.
+func joinOnce(problems []error) error {
+	var joined error
+	said := make(map[string]bool)
+	for _, err := range problems {
+		switch text := err.Error(); {
+		case said[text]:
+		case joined == nil:
+			joined = err
+		default:
+			joined = fmt.Errorf("%w; %w", joined, err)
+		}
+		said[err.Error()] = true
+	}
+	return joined
 }
 
 // enterThrough asks to be let into the cluster that s is in.
@@ -229,7 +247,7 @@ func (j *joiner) enterThrough(s Status) error {
 	}
 	i := slices.IndexFunc(s.Servers, func(m Server) bool { return m.ID == s.LeaderID })
 	if i < 0 {
-		return fmt.Errorf("%s is in a cluster, but that has no leader at the moment", s.ID)
+		return fmt.Errorf("%s is in a cluster that has no leader at the moment", s.ID)
 	}
 	response, err := j.askIn(raftAddress(s.Servers[i].Server, s.Servers[i].Address))
 	if err != nil {
@@ -238,7 +256,7 @@ func (j *joiner) enterThrough(s Status) error {
 	if isMember(response.Servers, j.node.identity.Server) {
 		return j.enter(response.Cluster, response.Servers)
 	}
-	return fmt.Errorf("%s does not let this node in: %s", s.LeaderID, response.Refused)
+	return fmt.Errorf("%s does not admit this node: %s", s.LeaderID, response.Refused)
 }
 
 func isMember(list []Server, server string) bool {

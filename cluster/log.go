@@ -12,14 +12,16 @@ import (
 
 // raftLogger returns an hclog.Logger for Raft that writes to log, one level lower: Raft warns about
 // every election and treats a node that is down as an error, both of which are normal in a cluster.
-func raftLogger(log *slog.Logger) hclog.Logger {
+// After the end of the context they are logged at the debug level: a node that stops closes Raft's
+// connections, and Raft warns about each.
+func raftLogger(closing context.Context, log *slog.Logger) hclog.Logger {
 	level := hclog.Warn
 	if log.Enabled(context.Background(), slog.LevelDebug) {
 		level = hclog.Info
 	}
 	return hclog.New(&hclog.LoggerOptions{
 		Level:       level,
-		Output:      &raftLog{log: log.With("component", "raft")},
+		Output:      &raftLog{closing: closing, log: log.With("component", "raft")},
 		DisableTime: true,
 	})
 }
@@ -27,8 +29,9 @@ func raftLogger(log *slog.Logger) hclog.Logger {
 // raftLog takes lines such as "[WARN]  failed to contact: server-id=n2 time=1.2s". Raft says at
 // every try that a node is down.
 type raftLog struct {
-	log  *slog.Logger
-	said once
+	closing context.Context
+	log     *slog.Logger
+	said    once
 }
 
 func (l *raftLog) Write(line []byte) (int, error) {
@@ -39,6 +42,9 @@ func (l *raftLog) Write(line []byte) (int, error) {
 		}
 	}
 	text = strings.TrimSpace(strings.TrimPrefix(text, "[INFO]"))
+	if l.closing.Err() != nil {
+		level = slog.LevelDebug
+	}
 	if level == slog.LevelDebug || l.said.isNew(withoutDigits(text)) {
 		l.log.Log(context.Background(), level, text)
 	}

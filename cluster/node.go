@@ -97,6 +97,7 @@ func Open(config Config) (_ *Node, err error) {
 func (n *Node) startRaft() error {
 	news := make(chan bool, 16)
 	config := raftConfig(n.config, n.identity.Server, news)
+	config.Logger = raftLogger(n.leadCtx, n.config.Logger)
 	transport := newTransport(n)
 	known, err := raft.HasExistingState(n.log, n.log, n.snapshots)
 	if err != nil {
@@ -143,7 +144,6 @@ func (n *Node) hurry() error {
 func raftConfig(config Config, server string, news chan bool) *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(server)
-	c.Logger = raftLogger(config.Logger)
 	c.NotifyCh = news
 	c.NoSnapshotRestoreOnStart = true // the state machine is already on disk
 	c.NoLegacyTelemetry = true
@@ -187,7 +187,7 @@ func (n *Node) Close() error {
 	<-n.led
 	if n.raft.State() == raft.Leader && len(n.servers()) > 1 {
 		if err := n.changer.handOver(nil); err != nil {
-			n.config.Logger.Warn("the others will elect a leader", "error", err)
+			n.config.Logger.Warn("could not hand over leadership; the others will elect a leader", "error", err)
 		}
 	}
 	n.cancel()

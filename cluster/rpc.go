@@ -57,7 +57,7 @@ func (t *safeTransport) filter() {
 func (t *safeTransport) admit(rpc raft.RPC) bool {
 	err := t.checkRPC(rpc.Command)
 	if err != nil {
-		t.node.warnings.log("an RPC is refused: " + err.Error())
+		t.node.warnings.log("refused an RPC: " + err.Error())
 		t.node.metrics.refusedRPCs.Inc()
 		rpc.Respond(nil, err)
 	}

@@ -25,11 +25,11 @@ func (n *Node) shorten() {
 		}
 		if n.log.Bytes() > n.log.Limit() {
 			if err := n.await(n.raft.Snapshot()); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) && n.ctx.Err() == nil {
-				n.warnings.log("the log could not be cut; it is tried again", "error", err)
+				n.warnings.log("could not shorten the log; will try again", "error", err)
 			}
 		}
 		if err := n.log.CompactIfSparse(); err != nil {
-			n.warnings.log("the file of the log could not be made smaller; it is tried again", "error", err)
+			n.warnings.log("could not compact the log file; will try again", "error", err)
 		}
 		select {
 		case <-time.After(cutPause):

@@ -118,7 +118,7 @@ func (l *listener) tellRefused(from *guest, server string, err error) {
 		reason = reasonTimeout
 	}
 	l.node.metrics.refused.WithLabelValues(reason).Inc()
-	l.node.warnings.log("a connection to the cluster port is refused: "+err.Error(), "reason", reason, "from", from.RemoteAddr(), "node", nodeOf(server))
+	l.node.warnings.log("refused a connection to the cluster port: "+err.Error(), "reason", reason, "from", from.RemoteAddr(), "node", nodeOf(server))
 }
 
 // secure is the accepting side of TLS.
@@ -198,7 +198,7 @@ func (d *dialer) dial(to raft.ServerAddress, purpose string, timeout time.Durati
 		}
 		problems = append(problems, fmt.Errorf("node %s at %s: %w", nodeOf(server), address, err))
 	}
-	return nil, errors.Join(problems...)
+	return nil, joinOnce(problems)
 }
 
 // dialAt connects to the node at address, which must be server unless that is empty. It also
@@ -261,7 +261,7 @@ func newTransport(n *Node) *safeTransport {
 		// (hashicorp/raft #612): the follower gets heartbeats but no entries until a restart, and
 		// Shutdown never returns. A pipeline would not help, as only one batch is in flight.
 		MaxRPCsInFlight: 1,
-		Logger:          raftLogger(n.config.Logger),
+		Logger:          raftLogger(n.leadCtx, n.config.Logger),
 	})
 	t.TimeoutScale = 8 << 20 // bytes of a snapshot for each Timeout
 	safe := &safeTransport{NetworkTransport: t, node: n, saner: make(chan raft.RPC)}
