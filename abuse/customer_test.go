@@ -128,7 +128,7 @@ func manySends(w *world) {
 	}
 }
 
-// An endpoint that is named like the folder above must not stand for the application.
+// An endpoint that is named like the parent folder must not be taken for the application.
 func namesOfPaths(w *world) {
 	c := w.customer()
 	defer w.leave(c)

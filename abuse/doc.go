@@ -1,6 +1,6 @@
 // Package abuse attacks hookwheel: a cluster of three real processes and a single node, as a
-// customer with a portal token, as one who may only read, as a producer, as a stranger on the API's
-// port and on the nodes' own, and as another user of the machine. Beside each abuse another
+// customer with a portal token, with a read-only portal token, as a producer, as a stranger on the
+// API's port and on the nodes' own, and as another user of the machine. Beside each abuse another
 // customer sends events to a receiver in good health, and must not notice.
 //
 //	go test ./abuse                        in short, as in CI
@@ -8,8 +8,8 @@
 //	go test ./abuse -v -run 'Abuse/cluster/replays'
 //	go test ./abuse -v -seed N             repeats the random requests of a run
 //
-// An abuse is a line of a table in the file that is named after who does it: what is done, and the
-// statuses that it may be answered with. After each, all nodes must be there, within their memory,
+// An abuse is a line of a table in the file that is named after the attacker: what is done, and the
+// statuses that the response may have. After each, all nodes must be there, within their memory,
 // and all events of the other customer sent and delivered. After all of them the nodes must agree
 // on their state, start again, and pass "hookwheel check", and none of the tokens and secrets may
 // be in their logs, which are written at level debug.

@@ -14,7 +14,7 @@ import (
 var strangerAbuses = []abuse{
 	{"announced bodies", announcedBodies, []int{0, 401, 429, 503}},
 	{"idle connections", idleConnections, []int{0}},
-	{"tokens that are none", wrongTokens, []int{401}},
+	{"invalid tokens", wrongTokens, []int{401}},
 	{"requests that are barely HTTP", oddRequests, []int{0, 200, 400, 401, 404, 405, 408, 411, 413, 414, 415, 417, 422, 431, 501, 505}},
 	{"random requests", randomRequests, nil},
 }

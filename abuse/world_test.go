@@ -34,7 +34,7 @@ const (
 	maxSize     = 48 << 20
 )
 
-// world is what is attacked: the nodes, and who is there beside the attacker.
+// world is what is attacked: the nodes, and the other users of them.
 type world struct {
 	t         *testing.T // of the abuse under way
 	nodes     []*node
@@ -266,7 +266,7 @@ func (c customer) path(format string, args ...any) string {
 	return "/app/" + c.app + fmt.Sprintf(format, args...)
 }
 
-// endpoints has the customer make n endpoints e0, e1, … with this URL.
+// endpoints creates n endpoints of the customer, e0, e1, …, with this URL.
 func (w *world) endpoints(c customer, n int, url string) {
 	w.t.Helper()
 	each(16, n, func(i int) {
@@ -274,7 +274,7 @@ func (w *world) endpoints(c customer, n int, url string) {
 	})
 }
 
-// send has the producer send an event of about so many bytes to the customer, and returns its id.
+// send sends an event of about size bytes to the customer, as the producer, and returns its id.
 func (w *world) send(c customer, size int) (id string) {
 	w.t.Helper()
 	var message struct{ ID string }

@@ -44,8 +44,8 @@ func (h *Histogram) Count() uint64 {
 	return total
 }
 
-// Quantile is the smallest duration that the share q (0..1) of all recorded ones does not exceed,
-// exact to 0.4 %; 0 if there are none.
+// Quantile returns the smallest duration that the share q (0..1) of all recorded ones does not
+// exceed, exact to 0.4 %, or 0 if nothing was recorded.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	total := h.Count()
 	rank := max(1, uint64(math.Ceil(q*float64(total))))

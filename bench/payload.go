@@ -79,8 +79,8 @@ func writeDigits(dst []byte, value int64) {
 	}
 }
 
-// readDigits reads up to 19 decimal digits; ok is false if there are none, or anything else is
-// among them.
+// readDigits reads up to 19 decimal digits; ok is false for an empty text and for
+// one with anything else in it.
 func readDigits(text []byte) (value int64, ok bool) {
 	for _, c := range text {
 		if c < '0' || c > '9' {

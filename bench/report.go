@@ -90,7 +90,7 @@ func (r *Report) Err() error {
 	return nil
 }
 
-// perSecond is count ÷ the time between two moments, in nanoseconds; 0 if there is none.
+// perSecond returns count per second between two moments in nanoseconds, or 0 if they are the same.
 func perSecond(count int, from, to int64) float64 {
 	if to <= from {
 		return 0

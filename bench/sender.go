@@ -27,7 +27,7 @@ type target struct {
 }
 
 // newTarget prepares POSTs of before + payload + after to link, with payloads of size bytes.
-// Without a token there is no Authorization header.
+// Without a token they have no Authorization header.
 func newTarget(link, token, before, after string, size int) (target, error) {
 	u, err := url.Parse(link)
 	if err != nil {
@@ -72,7 +72,7 @@ type sender struct {
 	turn    int // which target is the next to connect to
 	size    int // of a payload, in bytes
 
-	// Of the connection; nil if there is none.
+	// Of the connection; nil without one.
 	conn    net.Conn
 	release func() bool
 	reader  *bufio.Reader

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	verifyEvery     = 1000            // deliveries to an endpoint, of which one has its signature verified
+	verifyEvery     = 1000            // deliveries to an endpoint for each signature that is verified
 	verifyTolerance = 5 * time.Minute // between webhook-timestamp and now
 	maxCounters     = 1 << 28         // events × endpoints, so 1 GiB
 	closeTimeout    = time.Second     // for answers under way
@@ -177,7 +177,7 @@ func (t *tally) count(event int, sent, arrived int64) {
 	}
 	t.latency.Record(time.Duration(arrived - sent))
 	t.last.Store(arrived) // a later arrival may be overtaken here, by microseconds
-	t.distinct.Add(1)     // at the end, because who sees all arrivals goes on to read the rest
+	t.distinct.Add(1)     // at the end, because a caller that sees all arrivals goes on to read the rest
 }
 
 func (t *tally) verify(ctx *fasthttp.RequestCtx) {

@@ -95,7 +95,7 @@ func (a *Authority) issue(template *x509.Certificate, hosts []string, now time.T
 	return makeCert(template, a, now, days)
 }
 
-// makeCert makes a key and its certificate, signed by itself if there is no authority.
+// makeCert creates a key and its certificate, which is self-signed without an authority.
 func makeCert(template *x509.Certificate, a *Authority, now time.Time, days int) (Pair, error) {
 	if days < 1 || days > 100*365 {
 		return Pair{}, errors.New("--days must be from 1 to 36500")
@@ -151,7 +151,7 @@ func NoneExists(dir string, names ...string) error {
 	for _, name := range names {
 		path := filepath.Join(dir, name)
 		if _, err := os.Lstat(path); err == nil {
-			return fmt.Errorf("%s is there already and is not overwritten: choose another folder with --out, or move it away", path)
+			return fmt.Errorf("%s already exists and is not overwritten: choose another folder with --out, or move it away", path)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

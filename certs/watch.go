@@ -77,7 +77,8 @@ func (c *Certificates) API() *tls.Config {
 	}
 }
 
-// Gauge shows when the certificate ends. Whoever reads it has the files looked at, too.
+// Gauge returns a metric that shows when the certificate expires. Reading it also checks the files
+// for changes.
 func (c *Certificates) Gauge(use string) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "hookwheel_certificate_end_seconds",

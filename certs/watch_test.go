@@ -53,7 +53,7 @@ func mustOpenCertificates(t *testing.T, files Files, node string) (*Certificates
 	return c, log
 }
 
-// lookAgain has the files looked at by the next use, though a second has not passed.
+// lookAgain makes the next use check the files for changes, although less than a second has passed.
 func (c *Certificates) lookAgain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

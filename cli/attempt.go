@@ -20,7 +20,7 @@ func newAttemptCommand() *cobra.Command {
 	}, func(r *resource) []*cobra.Command {
 		shown := columns("ID id, MESSAGE msgId, ENDPOINT endpointId, TRIGGER triggerType, NO number, " +
 			"STATUS statusText, CODE responseStatusCode, MS responseDurationMs, AT timestamp, NEXT nextAttempt")
-		shown[3].words = []string{"scheduled", "manual"} // each has a numbering of its own
+		shown[3].words = []string{"scheduled", "manual"} // each type is numbered separately
 		var endpoint, message string
 		list := r.list(listing{use: "list APP", short: "List attempts to an endpoint or of a message, newest first",
 			example: `  hookwheel attempt list acme --endpoint billing --status failed --since 1h

@@ -130,11 +130,11 @@ func TestCertErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ args, want string }{
-		{"ca --out " + dir, "ca.pem is there already and is not overwritten"},
+		{"ca --out " + dir, "ca.pem already exists and is not overwritten"},
 		{"ca --out " + dir + "/n1.pem", "not a directory"},
 		{"ca --days 0 --out " + dir + "/x", "--days must be from 1 to 36500"},
 		{"node --ca " + dir, "requires at least 1 arg"},
-		{"node n2 n1 --ca " + dir + " --out " + dir, "n1.pem is there already"},
+		{"node n2 n1 --ca " + dir + " --out " + dir, "n1.pem already exists"},
 		{"node N1 --ca " + dir + " --out " + dir, `"N1" can't be the id of a node: it must have 1 to 64`},
 		{"node n2 n2 --ca " + dir + " --out " + dir, "n2 is given twice"},
 		{"node ca --ca " + dir + " --out " + dir, "can't be called ca"},

@@ -34,7 +34,7 @@ var catalogs = map[string]catalog{
 	"KEY":        {"/key", []string{"id"}, "name"},
 }
 
-// flagCatalogs has the arguments that flags stand for.
+// flagCatalogs maps flags to the arguments whose completions they share.
 var flagCatalogs = map[string]string{"app": "APP", "endpoint": "ENDPOINT", "event-type": "EVENT_TYPE"}
 
 // addCompletion completes the names of objects of the API, in arguments and flags.
@@ -64,8 +64,8 @@ func addCompletion(cmd *cobra.Command) {
 // safeName matches what every shell takes for a word, and no command for a flag.
 var safeName = regexp.MustCompile(`^[A-Za-z0-9._:+][A-Za-z0-9._:+-]*$`)
 
-// complete asks a node for the names that begin with a prefix. Without a response there are none:
-// a shell that completes is no place for errors.
+// complete asks a node for the names that begin with a prefix. Errors are ignored, as a shell that
+// completes a word can't show them.
 func complete(cmd *cobra.Command, argument string, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	c, known := catalogs[argument]
 	if !known {

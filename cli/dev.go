@@ -105,8 +105,8 @@ func (o *devOptions) run(ctx context.Context, out io.Writer) error {
 	return node.Run(ctx, o.config(host, port, 1), o.version, func(n *node.Node) { o.greet(out, "http://"+n.Addr()) })
 }
 
-// noteOtherData tells a user who changed the number of nodes where the data is that this run does
-// not use.
+// noteOtherData tells a user that has changed the number of nodes where the data is that this run
+// does not use.
 func (o *devOptions) noteOtherData(out io.Writer) {
 	single, cluster := storeFolder(o.data), o.dataOf(1)
 	switch {
@@ -176,7 +176,7 @@ func (o *devOptions) config(host string, port, node int) config.Config {
 	c.LogLevel = slog.LevelWarn
 	c.API.Token = o.token
 	c.API.Listen = nodeAddress(host, port, node)
-	c.API.Drain = 0 // no load balancer needs to notice, but a user waits who has pressed ctrl-C
+	c.API.Drain = 0 // no load balancer needs to notice, but a user who has pressed Ctrl-C waits
 	c.Delivery.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	c.Cluster.Peers = nil
 	for peer := 1; peer <= o.nodes; peer++ {
@@ -210,7 +210,7 @@ func nodeAddress(host string, port, node int) string {
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// peerAddress returns where a node listens for others: on loopback, because there is no TLS.
+// peerAddress returns where a node listens for others: on loopback, because it uses no TLS.
 func peerAddress(port, node int) string {
 	if port > 0 {
 		port += peerPortOffset + node - 1

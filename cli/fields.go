@@ -96,7 +96,8 @@ func (f *fields) flag(flag, name, usage string) *fields {
 	return field(f, flag, name, add, same)
 }
 
-// choice is one of some words, each of which stands for what the API receives: nil for null.
+// choice adds a flag that accepts one of the given words. Each is mapped to what the API receives;
+// nil is null.
 func (f *fields) choice(flag, name, usage string, words map[string]any) *fields {
 	add := func(flags *pflag.FlagSet) *choice {
 		c := &choice{words: words}

@@ -89,7 +89,7 @@ func (o *listenOptions) run(cmd *cobra.Command) error {
 		BaseContext: func(net.Listener) context.Context { return ctx }}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	fmt.Fprintf(cmd.ErrOrStderr(), "listening at http://%s/, end with ctrl-C\n", listener.Addr())
+	fmt.Fprintf(cmd.ErrOrStderr(), "listening at http://%s/; Ctrl-C stops it\n", listener.Addr())
 	select {
 	case err := <-served:
 		return err

@@ -69,7 +69,7 @@ func TestVerifyCommand(t *testing.T) {
 		{"byte order mark", "\ufeff" + body, with(secret, headers("webhook", now)), "without the byte order mark"},
 		{"two signature headers", body, with(secret, []string{"-H", "webhook-signature: v1,AAAA"}, headers("webhook", now)), ""},
 		{"milliseconds", body, with(secret, headers("webhook", now*1000)), "looks like milliseconds"},
-		{"written anew", `{ "a": "b" }`, with(secret, headers("webhook", now)), "without the spaces in the JSON"},
+		{"serialized again", `{ "a": "b" }`, with(secret, headers("webhook", now)), "without the spaces in the JSON"},
 		{"old", body, with(secret, headers("webhook", now-3600)), "the timestamp is 1h0m"},
 		{"old, tolerated", body, with(secret, headers("webhook", now-3600), []string{"--tolerance", "2h"}), ""},
 		{"no headers", body, secret, "the header webhook-id is missing"},

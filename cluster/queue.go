@@ -15,7 +15,7 @@ const (
 
 // queue holds commands that wait for a batch. Flows take turns, so that one with many commands does
 // not delay those of the others; within a flow, the order is kept. It has no limit of its own: each
-// command has a caller, who waits for it and removes it if he gives up.
+// command has a caller that waits for it, and removes it if it gives up.
 type queue struct {
 	mu     sync.Mutex
 	flows  map[string]*flow

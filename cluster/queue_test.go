@@ -101,7 +101,7 @@ func TestGateIsIdle(t *testing.T) {
 	}
 }
 
-// Callers who give up do not make large commands wait for them.
+// Callers that give up do not make large commands wait for them.
 func TestSendOutlivesCallers(t *testing.T) {
 	var b *batcher
 	var gone []*proposal

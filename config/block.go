@@ -14,7 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 )
 
-// configFunctions has the functions that expressions may call. There are no variables.
+// configFunctions are the functions that expressions may call. They may not use variables.
 var configFunctions = &hcl.EvalContext{Functions: map[string]function.Function{"env": envFunction}}
 
 // envFunction is env(name) or env(name, default).
@@ -101,7 +101,7 @@ func (b configBlock) blocks(kind string) []configBlock {
 	return found
 }
 
-// block returns the only block of a kind, an empty one if there is none.
+// block returns the only block of a kind, or an empty one.
 func (b configBlock) block(kind string) configBlock {
 	found := b.blocks(kind)
 	if len(found) == 0 {

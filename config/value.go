@@ -138,7 +138,7 @@ func parseListenAddress(text string) (string, error) {
 	return text, nil
 }
 
-// parseMetrics reads who may see metrics, or their own address.
+// parseMetrics parses the setting for metrics: whether they need a token, or their own address.
 func parseMetrics(text string) (Metrics, error) {
 	switch text {
 	case "open":

@@ -221,7 +221,7 @@ func TestBadReceivers(t *testing.T) {
 
 // TestEveryOffset uses a receiver that closes the connection after each number of bytes of a good
 // answer, in the plain and the rude way. Once the headers are complete the status counts; before
-// that there is no answer.
+// that the attempt got no response.
 func TestEveryOffset(t *testing.T) {
 	checkLeaks(t)
 	s := newTestSender(loopback) // no abort: connections must end by themselves

@@ -91,7 +91,7 @@ func (l *ledger) sendLate() error {
 	at := time.Now().Add(accountedLeap / 4).UTC().Format(time.RFC3339)
 	for range accountedLate {
 		if room, err := l.post(map[string]any{"payload": map[string]any{}, "deliverAt": at}); err != nil || !room {
-			return errors.Join(errors.New("there is no room at the start"), err)
+			return errors.Join(errors.New("the store is full at the start"), err)
 		}
 	}
 	return nil
@@ -136,8 +136,8 @@ func (l *ledger) checkLate() error {
 	return nil
 }
 
-// fillUp pauses an endpoint and sends events until there is no room, for that endpoint waits for
-// all.
+// fillUp pauses an endpoint and sends events until the store is full, as that endpoint waits for
+// all of them.
 func (l *ledger) fillUp() error {
 	if err := l.pause(pauser); err != nil {
 		return err

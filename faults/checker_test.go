@@ -79,7 +79,7 @@ func (v *verdict) checkPosts(h *history) map[int]string {
 	return told
 }
 
-// inFault tells whether a time lies about a fault.
+// inFault reports whether a period overlaps a fault.
 func inFault(h *history, from, to time.Time) bool {
 	for i := range h.faults {
 		if to.After(h.faults[i].Start.Add(-faultMargin)) && from.Before(h.faults[i].Well.Add(faultMargin)) {
@@ -196,7 +196,7 @@ func (v *verdict) checkLogs(f *final, told map[int]string) {
 		}
 		for _, id := range log {
 			if all[id] {
-				v.wrong("message %s stands twice in the log", id)
+				v.wrong("message %s is in the log twice", id)
 			}
 			all[id] = true
 		}

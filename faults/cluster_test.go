@@ -209,7 +209,7 @@ func (c *cluster) start(i int) error {
 		return err
 	}
 	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }() // how it ended stands in its log
+	go func() { _ = cmd.Wait(); close(ended) }() // its log says how it ended
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.cmd, n.ended = cmd, ended

@@ -55,7 +55,7 @@ func (d *disk) format(size int64) error {
 	return nil
 }
 
-// canMount tells whether disks can be made here, by making a small one.
+// canMount reports whether disks can be created here, by creating a small one.
 var canMount = sync.OnceValue(func() bool {
 	if os.Getuid() != 0 {
 		return false
@@ -95,7 +95,7 @@ func (d *disk) cutPower() error {
 	return d.control("cutting the power of", shutdown, uintptr(unsafe.Pointer(&flags)))
 }
 
-// freeze has all writes wait until thaw: FIFREEZE and FITHAW.
+// freeze makes all writes wait until thaw: FIFREEZE and FITHAW.
 func (d *disk) freeze() error { return d.control("freezing", 0xc0045877, 0) }
 func (d *disk) thaw() error   { return d.control("thawing", 0xc0045878, 0) }
 

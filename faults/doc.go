@@ -21,7 +21,7 @@
 // are in nemesis_test.go, the stories in scenarios_test.go, the broken builds in sabotage_test.go.
 //
 // Delay, loss and another order of what is sent are made by the proxies, not by the kernel: a
-// connection has its data late, out of step with the others, or is reset.
+// connection delivers its data late, out of step with the others, or is reset.
 //
 // Power loss and disks that are full, fail or hang take root, mkfs.ext4 and loop devices, and are
 // left out where those are missing. Clocks that jump take a build of their own, of which

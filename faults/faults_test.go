@@ -229,13 +229,13 @@ func (tr *trial) waits() bool {
 	return slices.ContainsFunc(pending, func(event int) bool { return !tr.gone(event, told[event]) })
 }
 
-// gone reports whether the first node says that there is no such message.
+// gone reports whether the first node does not find a message.
 func (tr *trial) gone(event int, id string) bool {
 	status, _, err := tr.call(0, "GET", "/app/"+appOf(event)+"/msg/"+id, nil, nil)
 	return id != "" && err == nil && status == http.StatusNotFound
 }
 
-// checkNodeLog looks for what must never stand in a log.
+// checkNodeLog looks for lines that a log must never have.
 func (v *verdict) checkNodeLog(n *node) {
 	text, err := os.ReadFile(n.log)
 	if err != nil {
@@ -352,7 +352,7 @@ func sortedKinds() (names []string) {
 	return names
 }
 
-// TestFaults does harm of all kinds under load, and then has the checker judge.
+// TestFaults injects faults of all kinds under load, and then runs the checker.
 func TestFaults(t *testing.T) {
 	seed := *seedFlag
 	if seed == 0 {

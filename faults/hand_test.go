@@ -49,7 +49,7 @@ func (tr *trial) resend(node int) {
 	tr.wish(node, "/app/"+e.app+"/msg/"+chosen.ID+"/endpoint/"+e.uid+"/resend", nil)
 }
 
-// replay has all messages sent again that an endpoint took within the last seconds.
+// replay resends all messages that an endpoint accepted within the last seconds.
 func (tr *trial) replay(node, endpoint int) {
 	e := tr.receiver.endpoints[endpoint]
 	tr.history.manual(manual{Endpoint: endpoint, At: time.Now()})

@@ -107,7 +107,7 @@ func (h *history) fault(f fault) {
 }
 
 // acknowledgedSince is the end of the first call that began after a moment, through a node other
-// than these, and was acknowledged; zero: there is none yet.
+// than these, and was acknowledged; zero if no call was.
 func (h *history) acknowledgedSince(start time.Time, without []int) (end time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

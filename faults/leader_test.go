@@ -32,7 +32,7 @@ func TestLeaderKills(t *testing.T) {
 	tr.report(t, v)
 }
 
-// TestRollingRestart restarts all nodes in turn, over mutual TLS. Producers stand behind a load
+// TestRollingRestart restarts all nodes in turn, over mutual TLS. Producers use a load
 // balancer that follows the health checks: every call must get its 202 at the first try.
 func TestRollingRestart(t *testing.T) {
 	tr := newTrial(t, setup{tls: true})
@@ -49,7 +49,7 @@ func TestRollingRestart(t *testing.T) {
 }
 
 // TestLeaderStops measures how long a POST takes at most while the leader is stopped with SIGTERM
-// and another node takes over. Producers stand behind a load balancer that follows the health
+// and another node takes over. Producers use a load balancer that follows the health
 // checks: every call must get its 202 at the first try.
 func TestLeaderStops(t *testing.T) {
 	if *stopsFlag == 0 {

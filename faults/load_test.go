@@ -24,7 +24,7 @@ const (
 	payloadBytes  = 500
 )
 
-// behaviour is what an endpoint does to who delivers to it.
+// behaviour is how an endpoint treats requests.
 type behaviour int
 
 const (
@@ -62,7 +62,7 @@ func newEndpoints() []*endpoint {
 // probe is the payload of an event that is only to find out what a node says.
 const probe = `{"probe":true}`
 
-// Numbers of what is no event of a producer.
+// Numbers of deliveries that are not events of a producer.
 const (
 	unknownEvent = -1
 	probeEvent   = -2
@@ -242,7 +242,7 @@ func (l *load) produce() {
 	}
 }
 
-// open tells whether a node is to be used.
+// open reports whether a node is to be used.
 func (l *load) open(i int) bool {
 	if l.balancer != nil {
 		return l.balancer.healthy[i].Load()

@@ -408,8 +408,8 @@ func (n *nemesis) beLate(nodes []int) (func() error, error) {
 	return nil, fmt.Errorf("%s leads on though its clock is wrong", n.cluster.nodes[nodes[0]].name)
 }
 
-// passHours sets all clocks ahead for good, and has a new leader look at once for messages whose
-// time is over: what waits is counted as expired.
+// passHours sets all clocks ahead permanently and causes a new election, as a new leader looks at
+// once for expired messages: those that wait are counted as expired.
 func (n *nemesis) passHours([]int) (func() error, error) {
 	n.cluster.passed.Add(2 * 60 * 60)
 	err := n.cluster.setClocks(func(int) int { return 0 })

@@ -23,7 +23,7 @@ type scenario struct {
 	run   func(tr *trial) (found []string, err error)
 }
 
-// scenarios are made anew for each cluster: they have a state.
+// scenarios are created for each cluster, as they have a state.
 var scenarios = map[string]func() scenario{
 	"held":      heldScenario,
 	"overtaken": overtakenScenario,
@@ -53,7 +53,7 @@ func (tr *trial) post(node, event int, key, orderingKey string) (status int, id 
 	return status, made.ID, err
 }
 
-// send has an event accepted, by whatever node takes it.
+// send sends an event until any node accepts it.
 func (tr *trial) send(event int, orderingKey string) (id string, err error) {
 	var status int
 	for deadline, i := time.Now().Add(patience), 0; time.Now().Before(deadline); i++ {
@@ -240,7 +240,7 @@ func shortScenario() scenario {
 					return nil, err
 				}
 				if status != http.StatusInsufficientStorage {
-					found = append(found, fmt.Sprintf("an event with the idempotency key %q was answered %d though there is no room", key, status))
+					found = append(found, fmt.Sprintf("an event with the idempotency key %q got %d although the store is full", key, status))
 				}
 			}
 		}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-var soakFlag = flag.Duration("soak", 0, "how long TestSoak has a cluster under load without a fault; 0: it is left out")
+var soakFlag = flag.Duration("soak", 0, "how long TestSoak keeps a cluster under load without a fault; 0 skips it")
 
 // soakSamples is how often in all that time the nodes are asked what they use.
 const soakSamples = 12

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-var stateFlag = flag.Float64("state", 0, "how many GiB TestLargeState has a node get from a leader that dies meanwhile; 0: it is left out")
+var stateFlag = flag.Float64("state", 0, "the GiB that a node of TestLargeState receives from a leader that dies meanwhile; 0 skips it")
 
 // statePiece is how large the events are, in bytes; statePeriod how long a state of any size may
 // take.
@@ -103,7 +103,7 @@ func (tr *trial) fillState(t *testing.T, size int64) {
 	}
 }
 
-// sendNoise has an event accepted, however long the disks take.
+// sendNoise sends an event until it is accepted, however long the disks take.
 func (tr *trial) sendNoise(node int, noise string) error {
 	var status int
 	var text []byte

@@ -16,7 +16,7 @@ type apiExplanation struct {
 	Done  bool
 }
 
-// TestAPIExplain has a message at endpoints in many states.
+// TestAPIExplain explains a message whose endpoints are in many states.
 func TestAPIExplain(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
 	good, bad := apiReceive(t), apiReceive(t)
@@ -119,8 +119,8 @@ func TestAPIExplainWaiting(t *testing.T) {
 	a.explained("y", "canceled", "not sent: the payload was expunged before it was sent")
 }
 
-// TestAPIExplainResendOfWaiting has a message sent by hand, in vain, before the endpoint has come
-// to it.
+// TestAPIExplainResendOfWaiting resends a message by hand, without success, before the endpoint's
+// cursor has reached it.
 func TestAPIExplainResendOfWaiting(t *testing.T) {
 	a := apiStart(t)
 	receiver := apiReceive(t)
@@ -183,7 +183,7 @@ func TestAPIExplainFilters(t *testing.T) {
 	a.explained("m", "earlier", "the endpoint had passed it before the current filters took effect")
 }
 
-// TestAPIExplainGivenUp has the attempts at a message come to an end.
+// TestAPIExplainGivenUp explains messages that were given up.
 func TestAPIExplainGivenUp(t *testing.T) {
 	for _, test := range []struct {
 		retries int

@@ -231,7 +231,7 @@ func TestLimitsOfNumbers(t *testing.T) {
 	}
 }
 
-// portalToken makes one for an application.
+// portalToken returns a new portal token of an application.
 func (a *api) portalToken(app string) string {
 	a.t.Helper()
 	var made struct{ Token string }

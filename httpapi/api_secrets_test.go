@@ -91,8 +91,8 @@ func TestAPIRotateSecret(t *testing.T) {
 	}
 }
 
-// A node gets a new key in front; what was sealed with the old one is sealed anew, and then the old
-// one may go.
+// A node gets a new key in front. Secrets encrypted with the old key are encrypted again with the
+// new one, and then the old one can be removed.
 func TestAPIRewrap(t *testing.T) {
 	old, young := strings.Repeat("old key ", 5), strings.Repeat("new key ", 5)
 	a := apiStart(t, func(c *config.Config) { c.EncryptionKeys = []string{old} })

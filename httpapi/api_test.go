@@ -239,7 +239,7 @@ func TestAPIDelivery(t *testing.T) {
 	a.call("GET", "/app/acme/endpoint/first", "", 404, nil)
 }
 
-// TestAPIRetries has the receiver refuse, then take a message; then one that is given up.
+// TestAPIRetries sends a message that the receiver refuses at first, and one that is given up.
 func TestAPIRetries(t *testing.T) {
 	a := apiStart(t)
 	receiver := apiReceive(t)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Each event that bears on who may do what is counted and leaves a line in the log.
+// Each security event is counted and logged.
 func TestAudit(t *testing.T) {
 	var log sink
 	a := apiStartLogging(t, slog.New(slog.NewJSONHandler(&log, nil)))

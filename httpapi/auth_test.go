@@ -71,7 +71,7 @@ func TestRoles(t *testing.T) {
 	const no, hidden, refused = 401, 404, 403
 	for _, test := range []struct {
 		method, path, body string
-		status             map[string]int // of who is not named: 403, and 401 of who is nobody
+		status             map[string]int // of callers not listed: 403, or 401 without a valid token
 	}{
 		{"GET", "/app", "", map[string]int{"root": 200, "admin": 200, "reader": 200}},
 		{"POST", "/app?get_if_exists=true", `{"name":"a","uid":"one"}`, map[string]int{"root": 200, "admin": 200, "producer": 200}},
@@ -355,8 +355,8 @@ func TestTokensAreNotLogged(t *testing.T) {
 	}
 }
 
-// The password in a URL is a secret: who may change the endpoint sees it there, and nobody
-// elsewhere.
+// The password in a URL is a secret: callers that may change the endpoint see it there, and nobody
+// sees it elsewhere.
 func TestPasswordInURL(t *testing.T) {
 	a := apiStart(t)
 	r := apiReceive(t)

@@ -241,7 +241,8 @@ func parseInstant(text string) (t time.Time, valid bool) {
 	return t, err == nil && t.Unix() >= earliest && t.Year() <= 9999
 }
 
-// strings reads a list of strings without repetitions; null is none, and so is an empty list.
+// strings reads a list of strings without repetitions. It returns nil for null and for an empty
+// list.
 func (b *body) strings(field string, v gjson.Result) (list []string) {
 	if isNull(v) {
 		return nil
@@ -263,7 +264,7 @@ func (b *body) strings(field string, v gjson.Result) (list []string) {
 	return list
 }
 
-// stringMap reads an object of strings; null is none.
+// stringMap reads an object of strings. It returns nil for null.
 func (b *body) stringMap(field string, v gjson.Result) map[string]string {
 	if isNull(v) {
 		return nil

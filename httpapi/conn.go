@@ -20,7 +20,7 @@ type conn struct {
 	caller  atomic.Pointer[owner] // of the last request with a valid token; nil: none
 	state   atomic.Int32          // idle, busy or doomed
 	since   atomic.Int64          // when that ended, or the connection was opened; in nanoseconds
-	waiting atomic.Int64          // when a Read under way began, as a time.Duration after started; 0: there is none
+	waiting atomic.Int64          // when the Read in progress began, as a time.Duration after started; 0 without one
 }
 
 // States of a connection.
@@ -74,8 +74,8 @@ func (c *conn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// holder is who is charged with a connection: its address until it has shown a token, and from
-// then on the caller.
+// holder is what a connection is charged to: its address until it has presented a token, and the
+// caller from then on.
 type holder struct {
 	known   bool
 	owner   owner

@@ -13,10 +13,10 @@ const (
 	closingConnections = 1_000  // at a door that were closed but whose handlers have yet to end
 )
 
-// connections are all that clients have open. When there is no room for another one, somebody
-// loses a connection on which no request is being answered: whoever has the most, a caller or an
-// address that has shown no token; but only such addresses while they have more than half of all.
-// So nobody can lock others out by opening connections, not from many addresses either.
+// connections are all that clients have open. When the limit is reached, the caller or the
+// unauthenticated address with the most connections loses one that has no request in progress;
+// while unauthenticated addresses have more than half of all, only those lose theirs. So nobody can
+// lock others out by opening connections, not even from many addresses.
 type connections struct {
 	refused prometheus.Counter
 

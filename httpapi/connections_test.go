@@ -92,8 +92,8 @@ func TestMakeRoomTakesNoRequest(t *testing.T) {
 	}
 }
 
-// A crowd at one gate does not take the room of another: beyond its own limit it loses its own
-// connections, and when all room is used up, so do those who have the most.
+// Many clients of one gate do not use up the connections of another: beyond its own limit a gate
+// loses its own connections, and beyond the common limit the clients with the most lose theirs.
 func TestMakeRoomByGate(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // How many connections clients may have open on an address, file descriptors permitting. The API
-// has all that there may be in total.
+// may have as many as all together.
 const (
 	maxPortalConnections  = maxConnections / 2
 	maxMetricsConnections = 100

@@ -76,7 +76,7 @@ func showHealth(e *webhook.Endpoint, at wal.EndpointStatus, backlog *wal.Backlog
 	return out
 }
 
-// words is a time for people.
+// words returns a time as texts for users show it.
 func words(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 func count(text *strings.Builder, n uint64, one, many string) {

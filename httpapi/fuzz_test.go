@@ -10,8 +10,8 @@ import (
 	"hookwheel/httpapi/apitest"
 )
 
-// FuzzAPI has a node read any body and any query at each operation that takes them: the answer is
-// never a 5xx, and always what the document says.
+// FuzzAPI sends any body and any query to each operation that takes them. The response is never a
+// 5xx, and always conforms to the document.
 func FuzzAPI(f *testing.F) {
 	node := apiStart(f, func(c *config.Config) { // sends nothing to anybody
 		c.Delivery.Allow, c.Delivery.Deny = nil, []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}

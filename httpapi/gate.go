@@ -11,9 +11,8 @@ import (
 	"time"
 )
 
-// gate is a listener that closes without turning away who was there: connections that clients have
-// made, but that nobody has accepted yet, would be reset by the kernel, with requests that may have
-// been sent on them.
+// gate is a listener that closes without refusing clients that are already connected: the kernel
+// would reset connections that were not accepted yet, together with requests sent on them.
 type gate struct {
 	*net.TCPListener
 	name    string
@@ -21,7 +20,7 @@ type gate struct {
 	ceiling int           // descriptors from this number on are not for clients; 0: all are
 	open    *connections  // to all gates
 	limit   int           // of those to this one
-	said    time.Time     // when it was last logged that there is no room
+	said    time.Time     // when it was last logged that the limit is reached
 	closed  chan struct{} // closed just before it is
 	close   func() error
 
@@ -102,8 +101,8 @@ func (g *gate) isBeyondReserve(c *net.TCPConn) (beyond bool) {
 
 const refusalPause = 10 * time.Second // between two lines in the log
 
-// hasRoom reports whether a new connection may stay, perhaps in place of another one: of one to this
-// gate if those are as many as may be, or else of any, as all share the descriptors.
+// hasRoom reports whether a new connection may stay, perhaps in place of another one: of one to
+// this gate if those are as many as may be, or else of any, as all share the descriptors.
 func (g *gate) hasRoom(c *net.TCPConn) bool {
 	switch {
 	case g.open.count(g) >= g.limit:

@@ -205,8 +205,8 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 	}
 }
 
-// A short request of a portal has a large response kept for hours, so what all of them take is
-// bounded. Nobody else is held up, and neither are repetitions and requests without a key.
+// A short request of a portal can cause a large response to be kept for hours, so all of them are
+// bounded together. Other callers are not affected, nor are repetitions and requests without a key.
 func TestKeptResponsesOfPortals(t *testing.T) {
 	a := apiStart(t)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)

@@ -43,8 +43,8 @@ func (l *lastUse) take() map[webhook.ID]time.Time {
 	return used
 }
 
-// recordUse records which keys were used, until ctx ends. If it fails because there is no leader,
-// it does not try again.
+// recordUse records which keys were used, until ctx ends. If it fails for lack of a leader, it
+// does not try again.
 func (a *authenticator) recordUse(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()

@@ -101,8 +101,8 @@ func parseResume(text []byte, now time.Time) (from string, at time.Time, err err
 	return fromTime, at, nil
 }
 
-// lastBefore returns the last message of a log before a position, or zero if there is none. A zero
-// position is the end.
+// lastBefore returns the last message of a log before a position, or zero. A zero position is the
+// end.
 func lastBefore(r *request, app, position webhook.ID) (last webhook.ID, err error) {
 	list, _, err := r.store().Messages(app, wal.Page{Limit: 1, High: position}, wal.MessageFilter{})
 	if err != nil || len(list) == 0 {

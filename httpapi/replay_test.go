@@ -245,8 +245,8 @@ func TestPausedReplay(t *testing.T) {
 	a.awaitTask(task.ID, "finished")
 }
 
-// TestResendBesideReplay: what a person sends again arrives though a task had asked for it and is
-// canceled.
+// TestResendBesideReplay: a message that a user resends arrives even though a task that had
+// requested it is canceled.
 func TestResendBesideReplay(t *testing.T) {
 	a := apiStart(t)
 	receiver := apiReceive(t)

@@ -59,9 +59,9 @@ func startSlowReceiver(t *testing.T) *slowReceiver {
 	return r
 }
 
-// Once a change was acknowledged, what was under way and must not be sent any more does not arrive,
-// however much of it the kernel had taken already; what is to be sent all the same is, as soon as
-// it may.
+// Once a change is acknowledged, requests in flight that it forbids do not arrive, however much of
+// them the kernel has accepted. Messages that are still to be sent are sent as soon as the change
+// permits.
 func TestChangesBreakOffAttempts(t *testing.T) {
 	large := `{"eventType": "a", "payload": {"x": "` + strings.Repeat("x", 300<<10) + `END"}}`
 	for name, test := range map[string]struct {

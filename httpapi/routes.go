@@ -131,7 +131,7 @@ func (s *Server) newRouter() *router.Router {
 	return r
 }
 
-// routes are those of the API's address: everything but what has an address of its own.
+// routes returns the routes of the API's address: all except those with an address of their own.
 func (s *Server) routes() *router.Router {
 	r := s.newRouter()
 	if s.config.MetricsListen == "" {

@@ -150,7 +150,7 @@ func checkSchema(text string) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &outside):
-		return fmt.Errorf("is not a JSON Schema that stands alone: %w", outside.Err)
+		return fmt.Errorf("must not refer to other documents: %w", outside.Err)
 	case errors.As(err, &invalid):
 		return fmt.Errorf("is not a JSON Schema: %w", invalid.Err)
 	default:

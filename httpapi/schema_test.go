@@ -25,7 +25,7 @@ func TestSchemaCost(t *testing.T) {
 		"bad pattern":      {`{"pattern":"("}`, "not a JSON Schema"},
 		"deep":             {strings.Repeat(`{"not":`, 65) + `{}` + strings.Repeat("}", 65), "nested"},
 		"many values":      {`{"enum":[` + list(10_001, "%d") + `]}`, "more than 10000 values"},
-		"outside":          {`{"$ref":"http://127.0.0.1:1/"}`, "stands alone"},
+		"outside":          {`{"$ref":"http://127.0.0.1:1/"}`, "must not refer to other documents"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := checkSchema(test.text)

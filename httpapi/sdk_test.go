@@ -15,7 +15,7 @@ import (
 
 func TestSDKJavaScript(t *testing.T) {
 	if _, err := exec.LookPath("node"); err != nil {
-		t.Skip("there is no node here")
+		t.Skip("Node.js is not installed")
 	}
 	if _, err := os.Stat(filepath.Join("..", "sdk", "node_modules", "svix")); err != nil {
 		t.Skip("the npm packages are missing: cd sdk && npm install --no-package-lock")

@@ -34,8 +34,8 @@ const (
 // Config configures a Server.
 type Config struct {
 	Listen string // host:port; port 0 picks a free one
-	// The addresses of listeners that serve only the portal, and only metrics and the reference;
-	// empty: there are none.
+	// The addresses of listeners that serve only the portal, and only metrics and the reference.
+	// Without an address the API's listener serves them.
 	PortalListen  string
 	MetricsListen string
 	MetricsToken  bool     // whether metrics need a token

@@ -14,7 +14,7 @@ const (
 	patience     = 2 * time.Second // for memory that others are to give back
 )
 
-// codeTooMany is for a caller who has more in flight than its share.
+// codeTooMany is for a caller that has more in flight than its share.
 const codeTooMany webhook.Code = "too_many_requests"
 
 // shares is memory that requests borrow while they are in flight. What the bodies of one
@@ -30,8 +30,8 @@ type shares struct {
 	freed chan struct{} // closed when something was given back
 }
 
-// owner is who borrows: an application by its tokens, or a key of another role. The zero one is the
-// token of the configuration.
+// owner is the borrower: an application by its tokens, or a key of another role. The zero one is
+// the token of the configuration.
 type owner struct {
 	application bool
 	id          webhook.ID
@@ -105,10 +105,10 @@ func (l *loan) grow(more int64) error {
 func (s *shares) refuse(who owner, own bool) error {
 	if own {
 		return &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf(
-			"The %s of this caller take the %d MiB that one may have in flight. Make fewer requests at a time.", s.what, s.share(who)>>20)}
+			"The %s of this caller take up the %d MiB that a caller may have in flight. Make fewer requests concurrently.", s.what, s.share(who)>>20)}
 	}
 	return &webhook.Error{Code: webhook.CodeUnavailable, Detail: fmt.Sprintf(
-		"The %s of all callers take the %d MiB that this node has for them. Try again, or ask another node.", s.what, s.total>>20)}
+		"The %s of all callers take up the %d MiB that this node has for them. Try again, or use another node.", s.what, s.total>>20)}
 }
 
 // shrink gives back all but size.

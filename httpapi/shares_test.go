@@ -45,7 +45,7 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// Those who wait get what others give back, and nothing is lost on the way.
+// Waiting borrowers get what others give back, and nothing is lost.
 func TestSharesInTurns(t *testing.T) {
 	s := newShares("request bodies", 160)
 	var wait sync.WaitGroup

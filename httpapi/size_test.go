@@ -58,7 +58,7 @@ func TestMaxSize(t *testing.T) {
 		}
 	}
 	receiver.await(t, taken)
-	apitest.WaitFor(t, "the store is no larger than it may be", func() bool {
+	apitest.WaitFor(t, "the store to shrink to its limit", func() bool {
 		a.call("GET", "/health", "", 200, &health)
 		return health.Status == "ok" && health.StoreBytes <= maxSize
 	})

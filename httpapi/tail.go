@@ -281,8 +281,8 @@ func (t *tailStream) tellPlace() error {
 	return t.flush()
 }
 
-// permit ends the stream if its token is no longer valid. What a valid token may see does not
-// change.
+// permit returns an error, which ends the stream, if its token has become invalid. The permissions
+// of a valid token do not change.
 func (t *tailStream) permit() error {
 	if _, err := t.server.auth.authenticate(t.token); err != nil {
 		return cmp.Or(t.say("cut", "", map[string]string{"detail": "The token of this stream was revoked or has expired."}), errTailEnd)

@@ -95,8 +95,8 @@ func places(t *testing.T, node, query string, seen func(id string) bool) {
 	}
 }
 
-// TestTailResumesWithoutEvents: who is cut off before there was any event it has asked for misses
-// none either.
+// TestTailResumesWithoutEvents: a client that is cut off before the first event that it wants does
+// not miss any.
 func TestTailResumesWithoutEvents(t *testing.T) {
 	a := apiStart(t)
 	receiver := apiReceive(t)

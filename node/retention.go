@@ -15,7 +15,7 @@ const (
 	barrenPause       = 500 * time.Millisecond // before all is looked through again
 )
 
-// retain has the messages leave the log whose time is over, while this node leads.
+// retain removes expired messages from the log while this node leads.
 func (n *Node) retain(ctx context.Context) {
 	n.clear(ctx, retentionInterval, retentionPause, nil, func() (more bool, err error) {
 		now := n.cluster.Now()

@@ -49,7 +49,7 @@ func (r *logReader) wants() bool {
 	return len(r.taken) < maxAhead && (len(r.window) > 0 || !r.caughtUp || r.fellBehind() || r.tail.at(r.number) != nil)
 }
 
-// next takes the next message that the endpoint wants. If there is none, starved reports whether
+// next takes the next message that the endpoint wants. If it finds none, starved reports whether
 // the store must be read.
 func (r *logReader) next(endpoint *webhook.Endpoint) (m *webhook.Message, starved bool) {
 	for range maxSkips {

@@ -21,8 +21,8 @@ type manualSet struct {
 	replayed webhook.ID              // the task's message that its others wait for, because the endpoint is ordered; zero: none
 }
 
-// next returns the index of the next line, leaving out those of tasks unless tasks is set; -1:
-// there is none.
+// next returns the index of the next line, or -1. It leaves out the lines of tasks unless tasks is
+// set.
 func (m *manualSet) next(tasks bool) int {
 	tasks = tasks && m.replayed.IsZero()
 	return slices.IndexFunc(m.lines, func(line webhook.Manual) bool { return tasks || line.Task.IsZero() })

@@ -10,8 +10,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// What a person asks for is sent though the endpoint has had it, and beside what is planned; a
-// success settles both.
+// A message that a user requests is sent even if the endpoint has received it, and beside a planned
+// retry. A success settles both.
 func TestManual(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)
@@ -38,8 +38,8 @@ func TestManual(t *testing.T) {
 	l.stop()
 }
 
-// A message that a person had delivered while an attempt at it was under way is not sent again when
-// that fails.
+// A message that was delivered on a user's request while another attempt was in flight is not sent
+// again when that attempt fails.
 func TestManualBesideAttempt(t *testing.T) {
 	for _, source := range []webhook.Source{webhook.SourceLog, webhook.SourceRetry} {
 		t.Run(fmt.Sprint(source), func(t *testing.T) {
@@ -103,8 +103,8 @@ func TestTaskFails(t *testing.T) {
 	}
 }
 
-// Of a task that was canceled nothing more is sent, though lines of it stand in memory; what a
-// person asked for is.
+// Nothing more of a canceled task is sent, even if lines of it are in memory. What a user requested
+// is sent.
 func TestCanceledTask(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)
@@ -132,7 +132,7 @@ func TestCanceledTask(t *testing.T) {
 		return true
 	}, nil)
 	defer l.stop()
-	receive(t, sent, "what a person asked for was not sent")
+	receive(t, sent, "the message that a user requested was not sent")
 	if n := tasks.Load(); n != 1 {
 		t.Errorf("%d messages of the task were sent, want the one that was under way", n)
 	}
@@ -165,7 +165,7 @@ func TestPausedTask(t *testing.T) {
 		return true
 	}, nil)
 	defer l.stop()
-	receive(t, sent, "what a person asked for was not sent")
+	receive(t, sent, "the message that a user requested was not sent")
 	time.Sleep(100 * time.Millisecond)
 	if n := tasks.Load(); n != 1 {
 		t.Errorf("%d messages of the task were sent, want the one that was under way", n)

@@ -166,8 +166,8 @@ func TestOrderBeginsLate(t *testing.T) {
 	}
 }
 
-// A key whose message fails for ever holds up its own messages only, at the last delay of the
-// schedule if the endpoint says so.
+// A key whose message always fails holds up only its own messages. If the endpoint blocks, the
+// message is retried permanently, at the last delay of the schedule.
 func TestBlockedKey(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)
@@ -194,8 +194,8 @@ func TestBlockedKey(t *testing.T) {
 	t.Errorf("%d delivered, %d held", len(b.delivered), len(b.held[e.ID]))
 }
 
-// An endpoint that keeps an order gets what a task has sent one after the other, each when the one
-// before is settled, whatever fails; what a person wants does not wait for that.
+// An ordered endpoint receives the messages of a task one after the other, each when the previous
+// one is settled, whatever fails. What a user requests does not wait for that.
 func TestOrderOfReplay(t *testing.T) {
 	for _, ordering := range []webhook.Ordering{webhook.OrderingEndpoint, webhook.OrderingKey} {
 		t.Run(fmt.Sprint(ordering), func(t *testing.T) {
@@ -237,7 +237,7 @@ func TestOrderOfReplay(t *testing.T) {
 			await(t, b, []*webhook.Endpoint{e})
 			l.stop()
 			if next != count-1 || askedAt > count/2 {
-				t.Errorf("%d of the task were delivered, and what a person wanted came as number %d", next, askedAt)
+				t.Errorf("%d messages of the task were delivered; the user's message was number %d", next, askedAt)
 			}
 		})
 	}

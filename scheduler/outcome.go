@@ -81,8 +81,8 @@ func (s *Scheduler) judge(f *flying, success bool, v Verdict) {
 	}
 }
 
-// settleFlying notes that a message was delivered: should another attempt at it that is under way
-// fail, there is none after it.
+// settleFlying notes that a message was delivered, so that it is not retried if another attempt in
+// flight fails.
 func (l *lane) settleFlying(message webhook.ID) {
 	for _, source := range [...]webhook.Source{webhook.SourceLog, webhook.SourceRetry, webhook.SourceHeld} {
 		name := flight{source, message}

@@ -8,7 +8,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// handOut has a scheduler hand out one message of a new endpoint.
+// handOut returns a scheduler that has handed out one message of a new endpoint.
 func handOut(t *testing.T) (*Scheduler, *webhook.Endpoint, webhook.Delivery, *webhook.Message) {
 	t.Helper()
 	b := newShelf()

@@ -148,8 +148,8 @@ func TestPoisonKey(t *testing.T) {
 	receive(t, arrived, "only the poison is tried")
 }
 
-// A parked endpoint that a person resumes, enables or changes is probed at once; should it fail
-// still, that uses up no attempt.
+// A parked endpoint is probed at once when a user resumes, enables or changes it. If the probe
+// fails, it uses up no attempt.
 func TestChangeWhileParked(t *testing.T) {
 	changes := map[string]struct{ before, after webhook.Endpoint }{
 		"resumed": {webhook.Endpoint{Paused: true}, webhook.Endpoint{}},
@@ -194,7 +194,7 @@ func TestChangeWhileParked(t *testing.T) {
 	}
 }
 
-// What a task sends waits while the endpoint is parked; what a person sends does not.
+// While an endpoint is parked, the messages of tasks wait and those of users do not.
 func TestManualWhileParked(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)
@@ -251,7 +251,8 @@ func TestOurFailure(t *testing.T) {
 	}
 }
 
-// An endpoint that asked to be left alone is, by the next leader too, until a person changes it.
+// An endpoint that asked for a pause gets it, from the next leader too, until a user changes the
+// endpoint.
 func TestRestSurvivesLeader(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)

@@ -144,8 +144,8 @@ func (s *Scheduler) readOrder(l *lane) {
 func wasTried(line *webhook.Retry) bool { return line.Made > 0 || line.Key != 0 }
 
 // scanOrder reads what an endpoint waits for. A line without attempts is of a message that was not
-// to be sent before, unless it has a key: then it was put there while it was under way. Was it due,
-// it may have been under way too, and so it has its place in the order.
+// to be sent before, unless it has a key: then it was put there while it was in flight. If it was
+// due, it may have been in flight too, so it keeps its place in the order.
 func (s *Scheduler) scanOrder(endpoint *webhook.Endpoint, now time.Time) (found order, late []webhook.Retry, err error) {
 	found = newOrder(endpoint.Ordering)
 	scheduled := newOrder(endpoint.Ordering) // none of these was under way if another line was tried

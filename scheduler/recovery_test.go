@@ -113,7 +113,7 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// Who resumes or changes an endpoint has its oldest message tried at once.
+// When a user resumes or changes an endpoint, its oldest message is tried at once.
 func TestChangeTriesAtOnce(t *testing.T) {
 	for _, ordering := range []webhook.Ordering{webhook.OrderingNone, webhook.OrderingKey, webhook.OrderingEndpoint} {
 		for _, pause := range []bool{false, true} {

@@ -106,7 +106,7 @@ func (r *retrySet) load(line webhook.Retry) *retry {
 	return loaded
 }
 
-// keep has a line in memory.
+// keep keeps a line in memory.
 func (r *retrySet) keep(line *retry) {
 	if r.loaded == nil {
 		r.loaded = make(map[webhook.ID]*retry)

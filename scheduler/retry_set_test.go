@@ -87,9 +87,9 @@ func TestRetrySetWhileReading(t *testing.T) {
 	for _, line := range l.retries.received([]webhook.Retry{line(1), line(2)}) {
 		s.plan(l, line)
 	}
-	for i, stands := range []bool{1: false, 2: true, 3: true} {
-		if (l.retries.loaded[line(i).Message] != nil) != stands {
-			t.Errorf("line %d stands in memory: %t", i, !stands)
+	for i, want := range []bool{1: false, 2: true, 3: true} {
+		if (l.retries.loaded[line(i).Message] != nil) != want {
+			t.Errorf("line %d is in memory: %t", i, !want)
 		}
 	}
 	if len(l.retries.out) > 0 {

@@ -39,9 +39,9 @@ type Backlog interface {
 	TaskRuns(task webhook.ID) bool
 }
 
-// Place is where an endpoint stands: all up to Position is settled, put off or filtered out, and so
-// is what Done holds, in log order, of what comes after. It is an alias of a plain struct so that
-// the store, which has the same one, fits without being known.
+// Place is an endpoint's position in the log: everything up to Position is settled, put off or
+// filtered out, and so are the later messages in Done, which are in log order. It is an alias of an
+// unnamed struct, so that the store can return it without importing this package.
 type Place = struct {
 	Position webhook.ID
 	Done     []webhook.ID
@@ -353,7 +353,7 @@ func (s *Scheduler) admit() {
 	}
 }
 
-// wakeLane has a lane looked at again at that time, or earlier if it is to be already.
+// wakeLane schedules the next turn of a lane for that time, unless an earlier one is scheduled.
 func (s *Scheduler) wakeLane(l *lane, at time.Time) {
 	if !l.wakesAt.IsZero() && !at.Before(l.wakesAt) {
 		return
@@ -372,8 +372,8 @@ func (s *Scheduler) set(t *timer[alarm], at time.Time) {
 	}
 }
 
-// plan puts a line of the retry set on the wheel, unless it is there already or too far off to be
-// in memory.
+// plan puts a line of the retry set on the wheel, unless it is on it or too far off to be in
+// memory.
 func (s *Scheduler) plan(l *lane, line webhook.Retry) {
 	if !l.retries.belongs(&line) {
 		if l.retries.reading {

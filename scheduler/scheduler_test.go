@@ -151,8 +151,8 @@ func TestFairTurns(t *testing.T) {
 	}
 }
 
-// TestManyRetries has more lines in the retry set than stand in memory: all are handed out, in
-// order of due time.
+// TestManyRetries hands out a retry set that is larger than what is kept in memory, in order of due
+// time.
 func TestManyRetries(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)

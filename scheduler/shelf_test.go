@@ -23,7 +23,7 @@ type shelf struct {
 	manual      map[webhook.ID][]webhook.Manual
 	settled     map[[2]webhook.ID]bool // for good, by message and endpoint
 	delivered   map[[2]webhook.ID]int  // successes by message and endpoint
-	left        webhook.ID             // messages up to this one have left the log, but for what stands in memory
+	left        webhook.ID             // messages up to this one have left the log, except those in memory
 	pausedTasks map[webhook.ID]bool    // tasks that do not run
 	health      webhook.Health         // of each endpoint, at the beginning
 

@@ -8,7 +8,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// A message that is not to be sent yet stands in the retry set until then.
+// A message with a later deliverAt is in the retry set until then.
 func TestScheduledMessage(t *testing.T) {
 	b := newShelf()
 	e := testEndpoint(0)
@@ -191,6 +191,6 @@ func TestStuckMessage(t *testing.T) {
 	await(t, b, []*webhook.Endpoint{e})
 	l.stop()
 	if len(b.retries[e.ID]) > 0 {
-		t.Error("it stands in the retry set though it was delivered")
+		t.Error("it is in the retry set though it was delivered")
 	}
 }

@@ -206,8 +206,9 @@ func (l *lane) dueLine(now time.Time) (line *retry) {
 	return line
 }
 
-// probeLine is what an endpoint is probed with, due or not: the oldest message that has failed, or
-// the one that others wait behind. nil: there is none, or it is not time.
+// probeLine returns the message that an endpoint is probed with, due or not: the oldest one that
+// has failed, or the one that others wait behind. It returns nil before the next probe is due, and
+// if the endpoint has no such message.
 func (l *lane) probeLine(now time.Time) *retry {
 	h := &l.breaker.health
 	if !h.Parked && !l.early.isReady(now, !h.FailingSince.IsZero()) {
@@ -294,8 +295,8 @@ func (s *Scheduler) turnManual(l *lane, i int) (d webhook.Delivery, found bool) 
 	return s.depart(l, d), true
 }
 
-// takesTasks reports whether what a task asked for may be sent now: a task is no reason to send
-// before the next probe.
+// takesTasks reports whether messages of tasks may be sent now. A parked endpoint gets them only
+// with the next probe.
 func (l *lane) takesTasks(now time.Time) bool {
 	return !l.breaker.health.Parked || !l.breaker.health.NextProbe.After(now)
 }
@@ -382,7 +383,7 @@ func (s *Scheduler) landOrphan(d *webhook.Delivery) (f flying, known bool) {
 	return f, known
 }
 
-// decide has an outcome recorded that no delivery has brought.
+// decide records an outcome that is not the result of an attempt.
 func (s *Scheduler) decide(l *lane, o webhook.Outcome) {
 	l.pending++
 	s.decided = append(s.decided, o)

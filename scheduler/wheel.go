@@ -46,7 +46,7 @@ type timer[T any] struct {
 //     follow in order of time;
 //   - the present can jump to the next occupied slot, which the bitmaps find, without touching
 //     those between;
-//   - there is no wrapping around: at each level the slots before the present are empty.
+//   - slots do not wrap around: at each level those before the present are empty.
 type wheel[T any] struct {
 	tick     uint64              // the present: everything up to here has been fired, or is in late
 	count    int                 // timers in slots and in late
@@ -98,9 +98,9 @@ func (w *wheel[T]) cancel(t *timer[T]) bool {
 }
 
 // advance moves the present to now and calls fire for every timer that is due by then: first those
-// that were late when added, then the others in order of tick, and within a tick in no certain
-// order. A timer is out of the wheel when it fires. fire may add and cancel any timer, this one
-// included, but not advance. If now is before the present, time stands still.
+// that were late when added, then the others in order of tick, and within a tick in no
+// particular order. A timer is out of the wheel when it fires. fire may add and cancel any timer,
+// including this one, but not call advance. If now is before the present, advance does nothing.
 func (w *wheel[T]) advance(now time.Time, fire func(*timer[T])) {
 	target := max(wheelTickOf(now), w.tick)
 	w.spread(&w.late)
@@ -134,8 +134,8 @@ func (w *wheel[T]) next() (time.Time, bool) {
 	return time.UnixMilli(int64(tick) * wheelTick.Milliseconds()), true
 }
 
-// first returns the occupied slot that comes first in time, and the tick at which it begins;
-// wheelNever if there is none.
+// first returns the earliest occupied slot, and the tick at which it begins: wheelNever if all
+// slots are empty.
 func (w *wheel[T]) first() (level, slot int, start uint64) {
 	for level, word := range w.occupied {
 		if word != 0 {

@@ -158,7 +158,7 @@ func (r *wheelRig) checkSlots() {
 			for x := list.next; x != list; x = x.next {
 				count++
 				if l, s := w.position(x.tick); l != level || s != slot || x.tick <= w.tick {
-					r.t.Errorf("timer %d stands at level %d slot %d, want %d, %d", x.Value, level, slot, l, s)
+					r.t.Errorf("timer %d is at level %d slot %d, want %d, %d", x.Value, level, slot, l, s)
 				}
 			}
 		}

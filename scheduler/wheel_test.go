@@ -77,7 +77,7 @@ func TestWheelBeyondItsEnd(t *testing.T) {
 	}
 }
 
-// A sleeper who follows next wakes a few times for a distant timer, not once per tick.
+// A caller that sleeps until next wakes a few times for a distant timer, not once per tick.
 func TestWheelNextWakesAtMostOncePerLevel(t *testing.T) {
 	w := newWheel[int](wheelStart)
 	w.add(&timer[int]{}, wheelStart.Add(wheelMonth+12345*time.Millisecond))
@@ -108,8 +108,8 @@ func TestWheelCancel(t *testing.T) {
 	}
 }
 
-// A million timers over 30 days, half of them cancelled; a sleeper who follows next sees the rest
-// in order, each once, each within its tick.
+// A million timers over 30 days, half of them canceled: a caller that sleeps until next sees the
+// others in order, each once and within its tick.
 func TestWheelMillion(t *testing.T) {
 	const n = 1_000_000
 	timers, at := wheelMillion(n)

@@ -59,7 +59,7 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("to standard output: %v\n%s", err, said)
 	}
 	if left, err := os.ReadDir(filepath.Dir(file)); err != nil || len(left) != 1 {
-		t.Errorf("beside the backup stands %v, %v", left, err)
+		t.Errorf("found beside the backup: %v, %v", left, err)
 	}
 	for _, p := range old[1:] {
 		p.Stop(t)

@@ -212,8 +212,8 @@ func (n *diskNode) awaitIdle(t *testing.T, l *ledger) {
 }
 
 // TestFullDiskBusy: somebody else fills the disk to the last byte while attempts are made and
-// recorded. The node may end: Badger writes through memory maps, and the kernel kills who does that
-// on a full disk. Nothing may be lost.
+// recorded. The node may end: Badger writes through memory maps, and the kernel kills a process
+// that does so on a full disk. Nothing may be lost.
 func TestFullDiskBusy(t *testing.T) {
 	r, l := newReceiver(t), newLedger()
 	n := startDiskNode(t)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestImports holds the packages to their order: each may import only those of ours that stand
-// behind it here.
+// TestImports enforces the order of the packages: each may import only those of ours that follow it
+// here.
 func TestImports(t *testing.T) {
 	allowed := map[string][]string{
 		"webhook":           nil,

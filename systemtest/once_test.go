@@ -80,8 +80,8 @@ func (p *insisting) count() int {
 	return len(p.responses)
 }
 
-// What is posted again and again with one key, while leaders are killed, is applied once, and each
-// node has the first answer for who asks once more.
+// A request that is repeated with one key while leaders are killed is applied once, and each node
+// returns the first response to further repetitions.
 func TestIdempotencyKeysThroughLostLeaders(t *testing.T) {
 	c := startDevCluster(t)
 	c.must(t, 1, "POST", "/app", `{"name":"Demo","uid":"demo"}`, 201, nil)

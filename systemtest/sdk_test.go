@@ -48,9 +48,9 @@ func (n *nodesTransport) RoundTrip(request *http.Request) (*http.Response, error
 	return nil, err
 }
 
-// TestSDKWhileLeadersDie has the Go SDK work with a cluster behind a load balancer while the leader
-// is killed again and again: no call fails, for the SDK makes again those that a dying node has cut
-// off, and none takes effect twice, for they have keys.
+// TestSDKWhileLeadersDie uses the Go SDK with a cluster behind a load balancer while the leader is
+// killed again and again. No call fails, as the SDK repeats those that a dying node has cut off,
+// and none takes effect twice, as they have idempotency keys.
 func TestSDKWhileLeadersDie(t *testing.T) {
 	const workers, kills, between = 4, 3, 40
 	c := startDevCluster(t)

@@ -40,8 +40,8 @@ func (s *Store) admit(body []byte, full []string, repetition bool) error {
 	return nil
 }
 
-// grows reports whether a command adds to the state for good. What delivers, changes or removes is
-// let through when there is no room.
+// grows reports whether a command adds to the state for good. Commands that deliver,
+// change or remove are admitted even when the store is full.
 func grows(command action) bool {
 	switch command.(type) {
 	case *createMessage, *createApplication, *createEndpoint, *createEventType, *createKey, *createTask, *resend:

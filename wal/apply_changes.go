@@ -11,7 +11,7 @@ const (
 	changesForget = 4                  // entries whose changes one entry forgets at most, when it adds some
 )
 
-// changed records a state change for those who follow the event stream.
+// changed records a state change for the readers of the event stream.
 func (e *entry) changed(change webhook.StateChange) { e.states = append(e.states, change) }
 
 func (e *entry) endpointChanged(change webhook.Change, endpoint *webhook.Endpoint) {

@@ -68,11 +68,11 @@ func (e *entry) message(app, id webhook.ID) (*webhook.Message, error) {
 func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry bool) (asked bool, err error) {
 	c := e.store.catalog.cursors[endpoint]
 	key := idKey(keyManual, endpoint, message)
-	value, stands, err := e.store.get(key)
+	value, found, err := e.store.get(key)
 	if err != nil {
 		return false, err
 	}
-	if stands {
+	if found {
 		return e.takeOver(key, value, task)
 	}
 	line := webhook.Manual{Number: 1, Task: task, Retry: retry}

@@ -9,7 +9,7 @@ import (
 
 // Operational webhooks are messages about endpoints and deliveries, with the same bodies as at
 // Svix. Each is written in the entry that caused it, to the log of the application whose uid is
-// webhook.OperationalUID, if that exists. There are none about that application's own endpoints:
+// webhook.OperationalUID, if that exists. Changes of that application's own endpoints cause none:
 // they would never end.
 const (
 	operationalCreated   = "endpoint.created"

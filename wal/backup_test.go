@@ -62,7 +62,7 @@ func TestBackup(t *testing.T) {
 		t.Errorf("told of %d of %d bytes, there are %d", told, total, header.Bytes)
 	}
 	if left, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(left) != 1 {
-		t.Errorf("beside the store stands %v, %v", left, err)
+		t.Errorf("found beside the store: %v, %v", left, err)
 	}
 	to := closing(t, openTest(t, dir))
 	if !bytes.Equal(content(t, to), content(t, from)) {

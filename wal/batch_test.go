@@ -97,8 +97,8 @@ func TestSeekMergesLayers(t *testing.T) {
 	s.committing, s.staged = nil, s.newBatch(s.staged.meta)
 }
 
-// An entry for which there is no more room in a batch does not wait for the commit of the batch: a
-// commit of megabytes would delay all small entries behind it.
+// An entry that does not fit into a batch does not wait for the commit of the batch: a commit of
+// megabytes would delay all small entries behind it.
 func TestBeginDoesNotAwaitCommit(t *testing.T) {
 	s := closing(t, openTest(t, t.TempDir()))
 	tolerate(t, "")

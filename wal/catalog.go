@@ -122,7 +122,7 @@ func (n *catalog) removeApplication(app *webhook.Application) {
 	delete(n.applications, app.ID)
 }
 
-// uidHolder returns the application with a uid, or nil if there is none or the uid is empty.
+// uidHolder returns the application with a uid, or nil. An empty uid is not looked up.
 func (n *catalog) uidHolder(uid string) *webhook.Application {
 	id, found := n.appByUID[uid]
 	if !found {

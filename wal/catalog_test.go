@@ -239,13 +239,13 @@ func TestResumeEndpoint(t *testing.T) {
 		t.Error("the cursor moved, but all was to be drained")
 	}
 	if !resume(messages[1]) || at() != messages[1] {
-		t.Errorf("stands at %v, want the second message", at())
+		t.Errorf("the cursor is at %v, want the second message", at())
 	}
 	if resume(messages[0]) || at() != messages[1] {
 		t.Error("the cursor moved back")
 	}
 	if !resume(end()) || at() != messages[4] {
-		t.Errorf("stands at %v, want the end", at())
+		t.Errorf("the cursor is at %v, want the end", at())
 	}
 	c := s.catalog.cursors[endpoint.ID]
 	if len(c.skips) != 1 || c.skips[0].from != endpoint.ID || c.skips[0].to != messages[4] {

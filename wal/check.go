@@ -98,7 +98,7 @@ func Check(dir string, o CheckOptions) (*Report, error) {
 		return nil, err
 	}
 	txn, state, err := newestState(db)
-	if err != nil || state.index == 0 { // there is no meta that says what to read; that will be told
+	if err != nil || state.index == 0 { // no meta record, which is reported later, says what to read
 		txn = db.NewTransactionAt(math.MaxUint64, false)
 	}
 	report, err := check(txn, o.Progress)

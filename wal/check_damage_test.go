@@ -45,7 +45,7 @@ func TestCheckFindsDamage(t *testing.T) {
 
 		"odd note of a message": {func(p *patient) { p.set(droppedKey(p.messages[0]), one) }, "the record of the attempts left of message msg"},
 		"note names no app":     {func(p *patient) { p.set(droppedKey(p.messages[0]), p.endpoint[:]) }, "which does not exist"},
-		"note of no attempts":   {func(p *patient) { p.set(droppedKey(p.app), nil) }, "but there are none"},
+		"note of no attempts":   {func(p *patient) { p.set(droppedKey(p.app), nil) }, "but no attempts are left"},
 		"piece of no record":    {func(p *patient) { p.setPiece(idKey(keyCursor, p.app), 1) }, "is a piece of a missing record"},
 		"piece too many":        {func(p *patient) { p.setPiece(idKey(keyCursor, p.endpoint), 1) }, "is a piece of a missing record"},
 		"piece lost":            {func(p *patient) { p.losePiece(requestsKey(p.index - 1)) }, "has a missing piece"},

@@ -19,8 +19,8 @@ type recorded struct {
 	next        time.Time
 }
 
-// historyChunk are the attempts of a chunk; none if there is no such chunk or it can't be read,
-// which is said elsewhere.
+// historyChunk returns the attempts of a chunk. A chunk that is missing or unreadable, which is
+// reported elsewhere, has none.
 func (c *checker) historyChunk(key []byte) ([]recorded, error) {
 	if list, found := c.histories.get(key); found {
 		return list, nil
@@ -189,7 +189,7 @@ func (c *checker) checkDropped(key, value []byte) error {
 		return errStop
 	})
 	if err == nil && !found {
-		c.violated("%s exists, but there are none", what)
+		c.violated("%s exists, but no attempts are left", what)
 	}
 	return err
 }

@@ -41,8 +41,8 @@ func (h *chunkCache[T]) put(key []byte, list []T) {
 	h.items += 1 + len(list)
 }
 
-// logChunk are the messages in a chunk, without payloads; none if there is no such chunk or it
-// can't be read, which is said elsewhere.
+// logChunk returns the messages in a chunk, without payloads. A chunk that is missing or
+// unreadable, which is reported elsewhere, has none.
 func (c *checker) logChunk(key []byte) ([]webhook.Message, error) {
 	if list, found := c.logs.get(key); found {
 		return list, nil
@@ -164,7 +164,7 @@ func (c *checker) leftBehind(endpoint *webhook.Endpoint, m *webhook.Message) boo
 }
 
 // findPassed names the messages that endpoints have left behind without an attempt. Nearly always
-// there are as many as were attempted, and then there are none to be found.
+// as many were attempted, and then it finds none.
 func (c *checker) findPassed() error {
 	for _, id := range slices.SortedFunc(maps.Keys(c.endpoints), webhook.ID.Compare) {
 		if c.passed[id] == c.reached[id] {

@@ -211,7 +211,7 @@ func TestDamagedFiles(t *testing.T) {
 	}
 }
 
-// What a loss of power leaves at the end of the last log is no damage.
+// What a loss of power leaves at the end of the last log is not damage.
 func TestTornLog(t *testing.T) {
 	good, err := damagedStore()
 	if err != nil {

@@ -273,7 +273,7 @@ func TestGoldenFormats(t *testing.T) {
 	known, formats := readFormats(t), goldenFormats()
 	for name := range known {
 		if _, found := formats[name]; !found {
-			t.Errorf("%s stands in %s, but nothing reads it", name, formatsFile)
+			t.Errorf("%s is in %s, but nothing reads it", name, formatsFile)
 		}
 	}
 	for name, f := range formats {

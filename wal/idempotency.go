@@ -12,9 +12,9 @@ import (
 // IdempotencyWindow is how long an idempotency key is known, by the log's clock.
 const IdempotencyWindow = 12 * time.Hour
 
-// Once is the idempotency key of a request. The one command that is proposed under its context
-// takes effect once, however often and on whatever node it is requested, and has the same reply
-// each time.
+// Once is the idempotency key of a request. The command that is proposed with its context takes
+// effect once and returns the same reply each time, however often and on whichever node it is
+// requested.
 type Once struct {
 	Key         [16]byte // a hash of the caller and the word that the caller chose
 	Fingerprint [16]byte // a hash of the request: method, path, query and body
@@ -23,7 +23,7 @@ type Once struct {
 }
 
 var errKeyReused = &webhook.Error{Code: webhook.CodeKeyReused, Field: "idempotency-key",
-	Detail: "came with another request in the last 12 hours, whose path, query or body was different: use a new key for each request, and the same one only to repeat it"}
+	Detail: "was used for a different request in the last 12 hours, with another path, query or body: use a new key for each request, and a key again only to repeat its request"}
 
 type onceContext struct{}
 

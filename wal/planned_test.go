@@ -7,8 +7,9 @@ import (
 	"hookwheel/webhook"
 )
 
-// TestPlannedWithoutAttempt: a message that others have overtaken before its endpoint answered has
-// a line in the retry set, but no attempt. Whoever asks who still waits for it finds that line.
+// TestPlannedWithoutAttempt: a message that others have overtaken before its endpoint responded has
+// a line in the retry set, but no attempt. A search for the endpoints that wait for it finds the
+// line.
 func TestPlannedWithoutAttempt(t *testing.T) {
 	s := newSized(t, 1<<20)
 	s.send(t, 10)

@@ -39,7 +39,8 @@ func findRequest(data []byte, request [16]byte) (reply []byte, found bool, err e
 // one that can be read again, only the key of its record is kept.
 const maxReply = 256
 
-// replySource is the record from which a reply can be read again. It has no key if there is none.
+// replySource is the record from which a reply can be read again. Without a key the reply has no
+// record.
 type replySource struct {
 	key  []byte
 	form byte // of the reply; 0: the value of the record

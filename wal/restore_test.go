@@ -149,8 +149,8 @@ func restoreAndKill(t *testing.T, dir, snapshot string, after time.Duration) (do
 	return strings.HasPrefix(string(word[:n]), "done"), took
 }
 
-// A node that is killed while it takes over a state has the old one or the new one afterwards, and
-// no rest of the other.
+// A node that is killed while it installs a state has either the old one or the new one afterwards,
+// with no remains of the other.
 func TestKillDuringRestore(t *testing.T) {
 	rounds := 16
 	if testing.Short() {

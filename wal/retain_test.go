@@ -267,8 +267,8 @@ func TestShrink(t *testing.T) {
 	if !s.admitted() {
 		t.Errorf("with %d bytes of %d it takes no more", s.Size(), maxSize)
 	}
-	// The state machine sees to it whatever a leader asks for: of an entry that the cursor stands
-	// in, too.
+	// The state machine ensures this whatever a leader proposes, also for the entry in which the
+	// cursor is.
 	s.send(t, 1)
 	both := applyAt(t, s.Store, testClock, encodeCreateMessage(s.message()), encodeCreateMessage(s.message()))
 	delivered, waits := webhook.ID(both[0][1:]), webhook.ID(both[1][1:])

@@ -143,7 +143,7 @@ func (g *gate) short() string {
 // Refused returns how many commands Admit has refused for lack of space.
 func (s *Store) Refused() int64 { return s.refused.Load() }
 
-// noRoom refuses growing commands when there is no room for them. app is the application that the
+// noRoom refuses growing commands when the store is full. app is the application that the
 // command adds to, if any; full names the other nodes that are short of disk space.
 func (g *gate) noRoom(app webhook.ID, full []string) error {
 	detail, making := "", false

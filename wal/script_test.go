@@ -128,8 +128,8 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 	return commands
 }
 
-// change is what people do to objects: some of it in vain, because somebody else did something
-// first.
+// change returns a command by which a user changes an object. Some are refused, because somebody
+// else changed the object first.
 func (c *script) change(i int) Command {
 	name := fmt.Sprint("type", c.rnd.Intn(4))
 	switch c.rnd.Intn(8) {

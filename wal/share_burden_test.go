@@ -66,8 +66,8 @@ func TestShareOfHeld(t *testing.T) {
 	}
 }
 
-// TestShareOfNewLeader: a leader that has yet to look at the size of the store, or looked at it
-// when it led long ago, refuses those beyond their share all the same, and no others.
+// TestShareOfNewLeader: a leader that has not determined the size of the store yet, or did so when
+// it led long ago, still refuses exactly the applications beyond their share.
 func TestShareOfNewLeader(t *testing.T) {
 	const maxSize = 1 << 20
 	for name, prepare := range map[string]func(*pressure){

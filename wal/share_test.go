@@ -45,7 +45,7 @@ func newCrowd(t *testing.T, maxSize int64, dead bool) *crowd {
 	return c
 }
 
-// post does what a leader does with a new message of a KiB; refused is why there is no room for it.
+// post does what a leader does with a new message of a KiB; refused is the reason if it is refused.
 func (c *crowd) post(t *testing.T, app webhook.ID) (id webhook.ID, refused *webhook.Error) {
 	t.Helper()
 	m := &webhook.Message{App: app, EventType: "a", Payload: make([]byte, 1024)}
@@ -171,8 +171,8 @@ func TestShareWhileRemoved(t *testing.T) {
 	}
 }
 
-// TestFairShare compares shares with a simple model: give each byte in turn to all who ask for
-// more.
+// TestFairShare compares shares with a simple model, which gives bytes in turn to all holders that
+// want more.
 func TestFairShare(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
 	for range 2000 {
@@ -196,7 +196,7 @@ func TestFairShare(t *testing.T) {
 	}
 }
 
-// kept is what holders keep who may have share each.
+// kept returns how much the holders keep if each may have share.
 func kept(list []holder, share int64) (sum int64) {
 	for _, h := range list {
 		sum += min(h.held, share)

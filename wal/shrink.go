@@ -20,7 +20,7 @@ import (
 type Shrinker struct {
 	store   *Store
 	writer  *Writer
-	maxSize int64                     // storage.max_size, which is shared out to those who ask for room
+	maxSize int64                     // storage.max_size, which applications share
 	size    int64                     // what the records are to take
 	tight   int64                     // likewise, where that costs messages within the share of an application
 	behind  map[webhook.ID]webhook.ID // by application: all up to there were looked at, and can't leave; newest: all of its log

@@ -47,7 +47,7 @@ func largeHistory(t *testing.T) (entries [][]Command, app webhook.ID) {
 	send(600<<10, 100)
 	for range 3 {
 		send(3<<20, 3<<20, 3<<20, 2<<20, 100)
-		// What stands in two entries becomes shorter, in other entries than it was made in.
+		// Bodies of two entries become shorter, in entries other than those that created them.
 		var bodies [][]byte
 		for range 2 {
 			bodies = append(bodies, mustEncode(t, kindExpungeMessage, expunge{App: app, Message: messages[rnd.Intn(len(messages))]}))

@@ -224,7 +224,7 @@ func TestPages(t *testing.T) {
 		t.Errorf("the windows hold %d of %d messages", len(windows), len(ids))
 	}
 	if place := s.Place(endpoint.ID); place.Position != ids[len(ids)-1] || len(place.Done) != 0 {
-		t.Errorf("the cursor stands at %v, with %d done beyond it", place.Position, len(place.Done))
+		t.Errorf("the cursor is at %v, with %d done beyond it", place.Position, len(place.Done))
 	}
 }
 

@@ -287,7 +287,7 @@ func (c *Changes) addManual(endpoint webhook.ID) {
 
 // Watch makes Apply call on for each entry that changes something. on must not block, and may use
 // only reads from memory, such as Cursor. A nil on ends that. Everything up to the returned index
-// can be read; on is called for everything after it, and perhaps for a little of what came before.
+// can be read; on is called for everything after it, and perhaps for some of what came before.
 func (s *Store) Watch(on func(Changes)) (index uint64) {
 	s.mu.Lock()
 	s.watch = on

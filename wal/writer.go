@@ -68,7 +68,7 @@ const (
 	roomPause    = 50 * time.Millisecond // between two tries
 )
 
-// proposeWithRoom proposes a command. If there is no room for it, it is proposed again while old
+// proposeWithRoom proposes a command. If the store is full, it is proposed again while old
 // messages are being removed to make room. That takes less time than a client would wait before its
 // next try.
 func (w *Writer) proposeWithRoom(ctx context.Context, command []byte) ([]byte, error) {

@@ -77,7 +77,7 @@ var theContract = sync.OnceValues(func() (*contract, error) {
 	return c, err
 })
 
-// closeObjects has each schema refuse the properties that it does not list.
+// closeObjects makes each schema refuse the properties that it does not list.
 func closeObjects(value any) {
 	switch value := value.(type) {
 	case map[string]any:

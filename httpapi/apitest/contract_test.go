@@ -18,7 +18,7 @@ func TestContractDocument(t *testing.T) {
 	}
 }
 
-// TestContractCatches has the checks see exchanges that break the contract.
+// TestContractCatches checks that exchanges which break the contract are noticed.
 func TestContractCatches(t *testing.T) {
 	c, err := theContract()
 	if err != nil {

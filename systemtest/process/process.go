@@ -39,7 +39,7 @@ type Process struct {
 	Cmd      *exec.Cmd
 	Log      string        // file with all that it and its children say
 	Ended    chan struct{} // closed when it has, and Cmd.ProcessState is set
-	MayCrash bool          // a crash is no failure of the test
+	MayCrash bool          // a crash does not fail the test
 }
 
 // Start starts hookwheel with these arguments; the end of the test stops it.

@@ -9,7 +9,8 @@ import (
 )
 
 // TestTableUnderRemoval meets a table between the two steps in which Badger removes it: it is
-// emptied, then deleted. That is no damage while the store is in use, and one before.
+// emptied, then deleted. While the store is in use that is not damage; before it is
+// opened it is.
 func TestTableUnderRemoval(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "000001.sst")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
