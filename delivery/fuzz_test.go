@@ -25,6 +25,7 @@ func FuzzResponse(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer l.Close()
+		closed := make(chan struct{}, 2)
 		go func() {
 			for _, text := range []string{string(response), "HTTP/1.1 299 Mine\r\nContent-Length: 0\r\n\r\n"} {
 				conn, err := l.Accept()
@@ -33,6 +34,7 @@ func FuzzResponse(f *testing.F) {
 				}
 				say(text)(conn)
 				conn.Close()
+				closed <- struct{}{}
 			}
 		}()
 		s := newTestSender(loopback)
@@ -43,6 +45,7 @@ func FuzzResponse(f *testing.F) {
 		if len(a.Response) > webhook.MaxResponse || time.Since(start) > time.Minute || (why == reasonSuccess) != (a.StatusCode/100 == 2) {
 			t.Errorf("%d %s %.100q", a.StatusCode, why, a.Response)
 		}
+		<-closed // an attempt on a connection that is closed at that moment fails
 		if a, why, _ := s.send(s.begin(testDelivery("http://" + l.Addr().String()))); a.StatusCode != 299 {
 			t.Errorf("the next attempt: %d %s %.100q", a.StatusCode, why, a.Response)
 		}
