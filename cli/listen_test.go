@@ -43,7 +43,7 @@ func startListening(t *testing.T, args ...string) *listening {
 	if err != nil {
 		t.Fatalf("%v: %v", args, errors.Join(err, <-l.done))
 	}
-	l.url = strings.TrimSuffix(strings.Fields(line)[2], ",")
+	l.url = strings.TrimSuffix(strings.Fields(line)[2], ";")
 	t.Cleanup(cancel)
 	return l
 }
