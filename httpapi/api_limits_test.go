@@ -170,6 +170,8 @@ func TestLimitsOfNumbers(t *testing.T) {
 		"unfinished replays of an endpoint": "TestReplaysOfOthersHaveRoom", "unfinished replays in total": "TestReplaysOfOthersHaveRoom",
 		"finished replays that are kept": "wal", "API keys": "wal", "portal tokens and keys of an application": "wal", "lifetime of an idempotency key": "wal",
 		"responses kept under the idempotency keys of an application's tokens, per 12 h and node, and as much at once": "TestKeptResponsesOfPortals",
+		"requests of one API key, per second and node":                                                                 "TestRequestRateLimits",
+		"requests of one token of an application, per second and node":                                                 "TestRequestRateLimits",
 		"messages and attempts of an application while all records exceed `storage.max_size`":                          "TestShareOfMaxSize",
 	}
 	for _, row := range limitRows(t, "How many there can be", 1) {
