@@ -25,7 +25,9 @@ func newAppCommand() *cobra.Command {
 		}
 		return []*cobra.Command{
 			r.list(listing{use: "list", short: "List applications, oldest first", path: "/app", columns: shown,
+				query: new(fields).text("search", "search", "only with this `text` in the name or uid"),
 				example: `  hookwheel app list
+  hookwheel app list --search acme
   hookwheel app list --limit 0 --json`}),
 			r.command(operation{use: "create NAME", short: "Create an application",
 				example: `  hookwheel app create "Acme Inc." --uid acme`,

@@ -22,23 +22,26 @@ func newAttemptCommand() *cobra.Command {
 			"STATUS statusText, CODE responseStatusCode, MS responseDurationMs, AT timestamp, NEXT nextAttempt")
 		shown[3].words = []string{"scheduled", "manual"} // each type is numbered separately
 		var endpoint, message string
-		list := r.list(listing{use: "list APP", short: "List attempts to an endpoint or of a message, newest first",
-			example: `  hookwheel attempt list acme --endpoint billing --status failed --since 1h
+		list := r.list(listing{use: "list APP", short: "List attempts of an application, newest first",
+			example: `  hookwheel attempt list acme --since 10m
+  hookwheel attempt list acme --endpoint billing --status failed --since 1h
   hookwheel attempt list acme --message invoice-815`,
 			query:   messageFilters().choice("status", "status", "only attempts with this status: success, failed, pending, sending or canceled", attemptStatuses),
 			columns: shown,
 			pathOf: func(args []string) (string, error) {
 				switch {
-				case (endpoint == "") == (message == ""):
-					return "", usageError(errors.New("either --endpoint or --message is required"))
+				case endpoint != "" && message != "":
+					return "", usageError(errors.New("--endpoint and --message can't be used together"))
+				case endpoint == "" && message == "":
+					return apiPath("/app/%s/attempt", args[0]), nil
 				case endpoint != "":
 					return apiPath("/app/%s/attempt/endpoint/%s", args[0], endpoint), nil
 				default:
 					return apiPath("/app/%s/attempt/msg/%s", args[0], message), nil
 				}
 			}})
-		list.Flags().StringVar(&endpoint, "endpoint", "", "attempts to this `endpoint`")
-		list.Flags().StringVar(&message, "message", "", "attempts to deliver this `message`")
+		list.Flags().StringVar(&endpoint, "endpoint", "", "only attempts to this `endpoint`")
+		list.Flags().StringVar(&message, "message", "", "only attempts to deliver this `message`")
 		return []*cobra.Command{list,
 			r.command(operation{use: "get APP MESSAGE ATTEMPT", short: "Show an attempt and the response it got",
 				example: `  hookwheel attempt get acme invoice-815 atmpt_1srOrx2ZWZBpBUvZwXKQmoEYga2`,

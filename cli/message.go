@@ -31,8 +31,10 @@ func newMessageCommand() *cobra.Command {
 			Args:    cobra.ExactArgs(2), RunE: r.explain}
 		return []*cobra.Command{
 			r.list(listing{use: "list APP", short: "List the messages of an application, newest first",
-				example: `  hookwheel message list acme --since 1h --event-type invoice.paid`,
-				path:    "/app/%s/msg", query: messageFilters(), columns: shown}),
+				example: `  hookwheel message list acme --since 1h --event-type invoice.paid
+  hookwheel message list acme --search invoice-8`,
+				path: "/app/%s/msg", columns: shown,
+				query: messageFilters().text("search", "search", "only with this `text` in the payload, or at the start of the id or event id")}),
 			r.command(operation{use: "send APP EVENT_TYPE PAYLOAD", short: "Send a message",
 				long: `Send a message. PAYLOAD is a JSON object, @FILE for the content of a file, or -
 for standard input. It is sent byte for byte.`,

@@ -182,15 +182,24 @@ func deleteApplication(r *request) (*response, error) {
 func listApplications(r *request) (*response, error) {
 	q := r.query()
 	l := q.listing(webhook.KindApplication, q.ascending(true))
+	text := q.search()
 	if q.err != nil {
 		return nil, q.err
 	}
 	if err := r.current(); err != nil {
 		return nil, err
 	}
+	id := func(a *webhook.Application) webhook.ID { return a.ID }
+	if text != "" {
+		list, next, err := r.store().SearchApplications(l.Page, text)
+		if err != nil {
+			return nil, err
+		}
+		return respondSearch(l, list, next, id, func(a *webhook.Application) (applicationOut, error) { return showApplication(a), nil })
+	}
 	list, more, err := r.store().Applications(l.Page)
 	if err != nil {
 		return nil, err
 	}
-	return respondPage(l, list, more, func(a *webhook.Application) webhook.ID { return a.ID }, showApplication)
+	return respondPage(l, list, more, id, showApplication)
 }

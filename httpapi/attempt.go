@@ -107,6 +107,32 @@ func listAttemptsByMessage(r *request) (*response, error) {
 	return respondAttempts(r, a, list, next)
 }
 
+// listAttemptsByApplication lists the attempts at all present endpoints.
+func listAttemptsByApplication(r *request) (*response, error) {
+	q := r.query()
+	a := q.attempts()
+	if q.err != nil {
+		return nil, q.err
+	}
+	app, err := r.application()
+	if err != nil {
+		return nil, err
+	}
+	if name := q.text("endpoint_id"); name != "" {
+		endpoint, err := r.store().Endpoint(app.ID, name) // an ID may be another application's
+		if err != nil {
+			return nil, err
+		}
+		a.filter.EndpointID = endpoint.ID
+	}
+	a.filter.App = app.ID
+	list, next, err := r.store().AttemptsByApplication(a.Page, a.filter)
+	if err != nil {
+		return nil, err
+	}
+	return respondAttempts(r, a, list, next)
+}
+
 // endpointID returns the ID of an endpoint of the application. An endpoint that is given by its ID
 // may be deleted, as its history is kept.
 func endpointID(r *request, app webhook.ID, name string) (webhook.ID, error) {

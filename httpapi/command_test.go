@@ -97,7 +97,7 @@ func TestCommandsForPeople(t *testing.T) {
 	fails("body.url: not an absolute URL", "endpoint", "create", "acme", "no url")
 	fails("must be a JSON object", "message", "send", "acme", "invoice.paid", "[]")
 	fails("accepts 3 arg(s)", "message", "send", "acme")
-	fails("either --endpoint or --message is required", "attempt", "list", "acme")
+	fails("--endpoint and --message can't be used together", "attempt", "list", "acme", "--endpoint", "billing", "--message", "m")
 	says(`Payload deleted`, "message", "expunge", "acme", "one")
 	says(`archived`, "event-type", "delete", "invoice.paid")
 	says(`invoice.paid +- +true`, "event-type", "list", "--archived")

@@ -295,28 +295,6 @@ func getMessage(r *request) (*response, error) {
 	return ok(rawJSON(appendMessageOut(nil, m, withContent))), nil
 }
 
-func listMessages(r *request) (*response, error) {
-	q := r.query()
-	withContent := q.bool("with_content", true)
-	l, filter := q.listingByTime(webhook.KindMessage), q.messageFilter()
-	if q.err != nil {
-		return nil, q.err
-	}
-	app, err := r.application()
-	if err != nil {
-		return nil, err
-	}
-	l.Bytes, filter.WithoutPayload = pageBytes, !withContent
-	list, next, err := r.store().Messages(app.ID, l.Page, filter)
-	if err != nil {
-		return nil, err
-	}
-	id := func(m *webhook.Message) webhook.ID { return m.ID }
-	return respondSearch(l, list, next, id, func(m *webhook.Message) (messageOut, error) {
-		return appendMessageOut(nil, m, withContent), nil
-	})
-}
-
 // messageOut is an encoded message within a page.
 type messageOut []byte
 

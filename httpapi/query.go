@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
 
@@ -176,6 +177,17 @@ func (q *query) status() *webhook.Status {
 		return nil
 	}
 	return new(webhook.Status(status))
+}
+
+const maxSearch = 256 // bytes
+
+// search returns the text that a list is searched for, or "".
+func (q *query) search() string {
+	text := q.text("search")
+	if len(text) > maxSearch || !utf8.ValidString(text) {
+		q.fail("search", fmt.Sprintf("must be UTF-8 and not longer than %d bytes", maxSearch))
+	}
+	return text
 }
 
 // messageFilter reads what lists of messages and of attempts can be narrowed by.

@@ -58,6 +58,7 @@ DELETE /api/v1/app/{app}/msg/{msg}/content                              yes     
 GET    /api/v1/app/{app}/msg/{msg}/explain                              yes      403      yes      yes      yes      404      401
 GET    /api/v1/app/{app}/msg/{msg}/endpoint                             yes      403      yes      yes      yes      404      401
 GET    /api/v1/app/{app}/endpoint/{endpoint}/msg                        yes      403      yes      yes      yes      404      401
+GET    /api/v1/app/{app}/attempt                                        yes      403      yes      yes      yes      404      401
 GET    /api/v1/app/{app}/attempt/endpoint/{endpoint}                    yes      403      yes      yes      yes      404      401
 GET    /api/v1/app/{app}/attempt/msg/{msg}                              yes      403      yes      yes      yes      404      401
 GET    /api/v1/app/{app}/msg/{msg}/attempt/{attempt}                    yes      403      yes      yes      yes      404      401

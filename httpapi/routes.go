@@ -67,6 +67,7 @@ var operations = []operation{
 	{"POST", "/app/{app}/msg/{msg}/endpoint/{endpoint}/resend", mayAttempt, resendMessage},
 
 	// What was attempted, by message and by endpoint.
+	{"GET", "/app/{app}/attempt", mayReadOwn, paged(listAttemptsByApplication)},
 	{"GET", "/app/{app}/attempt/msg/{msg}", mayReadOwn, paged(listAttemptsByMessage)},
 	{"GET", "/app/{app}/attempt/endpoint/{endpoint}", mayReadOwn, paged(listAttemptsByEndpoint)},
 	{"GET", "/app/{app}/msg/{msg}/attempt", mayReadOwn, paged(listAttemptsByMessage)},

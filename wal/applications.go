@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"strings"
+
 	"github.com/dgraph-io/badger/v4"
 
 	"hookwheel/webhook"
@@ -44,4 +46,25 @@ func (s *Store) Applications(page Page) (list []webhook.Application, more bool, 
 	})
 	list, more = cut(page, list)
 	return list, more, err
+}
+
+// SearchApplications returns a page of the applications whose name or uid contains a text, in any
+// case; next is as in Messages.
+func (s *Store) SearchApplications(page Page, text string) (list []webhook.Application, next webhook.ID, err error) {
+	text = strings.ToLower(text)
+	found := search[webhook.Application]{page: page, id: func(a *webhook.Application) webhook.ID { return a.ID },
+		keep: func(*webhook.Application) int { return 0 },
+		want: func(a *webhook.Application) (bool, error) {
+			return strings.Contains(strings.ToLower(a.Name), text) || strings.Contains(strings.ToLower(a.UID), text), nil
+		}}
+	err = s.view(func(txn *badger.Txn) error {
+		return page.walk(txn, []byte{keyApplication}, idSize, func(_, value []byte) error {
+			app := make([]webhook.Application, 1)
+			if err := decodeJSON(value, &app[0]); err != nil {
+				return err
+			}
+			return found.take(app)
+		})
+	})
+	return found.list, found.next, err
 }

@@ -34,16 +34,18 @@ func attemptID(a *webhook.Attempt) webhook.ID { return a.ID }
 // keepAttempt copies an attempt out of its chunk, and returns its size in bytes.
 func keepAttempt(a *webhook.Attempt) int {
 	a.Response = slices.Clone(a.Response)
-	return attemptCost + len(a.URL) + len(a.Response)
+	return sizeOfAttempt(a)
 }
+
+func sizeOfAttempt(a *webhook.Attempt) int { return attemptCost + len(a.URL) + len(a.Response) }
 
 // attemptCost is roughly the memory that an attempt takes in addition to its texts, in bytes.
 const attemptCost = 256
 
 // search begins a search for the attempts that pass the filter.
-func (f AttemptFilter) search(txn *badger.Txn, page Page) *search[webhook.Attempt] {
+func (f AttemptFilter) search(txn *badger.Txn, page Page) *attemptSearch {
 	log := logReader{txn: txn, app: f.App}
-	return &search[webhook.Attempt]{page: page, id: attemptID, keep: keepAttempt, want: func(a *webhook.Attempt) (bool, error) {
+	return &attemptSearch{search[webhook.Attempt]{page: page, id: attemptID, keep: keepAttempt, want: func(a *webhook.Attempt) (bool, error) {
 		if !f.wants(a) {
 			return false, nil
 		}
@@ -52,24 +54,32 @@ func (f AttemptFilter) search(txn *badger.Txn, page Page) *search[webhook.Attemp
 		}
 		m, err := log.message(a.Message)
 		return m != nil && f.Message.wants(m), err
-	}}
+	}}}
 }
+
+// attemptSearch is a search for attempts.
+type attemptSearch struct{ search[webhook.Attempt] }
 
 // AttemptsByEndpoint returns a page of an endpoint's history; next is as in Messages.
 func (s *Store) AttemptsByEndpoint(endpoint webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		found := filter.search(txn, page)
-		err := page.walk(txn, idKey(keyHistory, endpoint), entrySize, func(key, value []byte) error {
-			chunk, err := decodeAttempts(key, value, endpoint)
-			if err != nil {
-				return err
-			}
-			return found.take(chunk)
-		})
+		err := found.history(txn, endpoint)
 		list, next = found.list, found.next
 		return err
 	})
 	return list, next, err
+}
+
+// history takes the attempts of one endpoint.
+func (s *attemptSearch) history(txn *badger.Txn, endpoint webhook.ID) error {
+	return s.page.walk(txn, idKey(keyHistory, endpoint), entrySize, func(key, value []byte) error {
+		chunk, err := decodeAttempts(key, value, endpoint)
+		if err != nil {
+			return err
+		}
+		return s.take(chunk)
+	})
 }
 
 // AttemptsByMessage returns a page of the attempts of one message at all endpoints; next is as in

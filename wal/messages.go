@@ -16,6 +16,7 @@ type MessageFilter struct {
 	EventTypes []string // any of them
 	Channel    string
 	Tag        string
+	Text       string // at the beginning of the ID or the event ID, or anywhere in the payload
 
 	WithoutPayload bool // of the listed messages
 }
@@ -35,12 +36,22 @@ const messageCost = 512
 func (f MessageFilter) wants(m *webhook.Message) bool {
 	return (len(f.EventTypes) == 0 || slices.Contains(f.EventTypes, m.EventType)) &&
 		(f.Channel == "" || slices.Contains(m.Channels, f.Channel)) &&
-		(f.Tag == "" || slices.Contains(m.Tags, f.Tag))
+		(f.Tag == "" || slices.Contains(m.Tags, f.Tag)) &&
+		(f.Text == "" || f.contains(m))
 }
+
+func (f MessageFilter) contains(m *webhook.Message) bool {
+	return strings.HasPrefix(m.EventID, f.Text) || strings.HasPrefix(m.ID.Text(webhook.KindMessage), f.Text) ||
+		bytes.Contains(m.Payload, []byte(f.Text))
+}
+
+// payloadPerRecord is how many bytes of payload that are searched for a text count as one more
+// record of those that a page looks at.
+const payloadPerRecord = 4 << 10
 
 // matchesAll reports whether the filter matches all messages.
 func (f MessageFilter) matchesAll() bool {
-	return len(f.EventTypes) == 0 && f.Channel == "" && f.Tag == ""
+	return len(f.EventTypes) == 0 && f.Channel == "" && f.Tag == "" && f.Text == ""
 }
 
 func messageID(m *webhook.Message) webhook.ID { return m.ID }
@@ -144,8 +155,13 @@ func findMessage(key, data []byte, app, id webhook.ID) (*webhook.Message, error)
 // the end. A page may be short before the end, because each call looks at a limited number of
 // messages.
 func (s *Store) Messages(app webhook.ID, page Page, filter MessageFilter) (list []webhook.Message, next webhook.ID, err error) {
-	found := search[webhook.Message]{page: page, id: messageID, keep: filter.keep,
-		want: func(m *webhook.Message) (bool, error) { return filter.wants(m), nil }}
+	found := search[webhook.Message]{page: page, id: messageID, keep: filter.keep}
+	found.want = func(m *webhook.Message) (bool, error) {
+		if filter.Text != "" {
+			found.looked += len(m.Payload) / payloadPerRecord
+		}
+		return filter.wants(m), nil
+	}
 	err = s.view(func(txn *badger.Txn) error {
 		return page.walk(txn, idKey(keyLog, app), entrySize, func(key, value []byte) error {
 			chunk, err := decodeMessages(key, value, app)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand"
 	"slices"
+	"strings"
 	"testing"
 
 	"hookwheel/webhook"
@@ -165,12 +166,16 @@ func randomMessageFilter(rnd *rand.Rand) (filter MessageFilter) {
 	if rnd.Intn(2) == 0 {
 		filter.Tag = fmt.Sprint("tag", rnd.Intn(4))
 	}
+	if rnd.Intn(3) == 0 {
+		filter.Text = fmt.Sprint(rnd.Intn(10), rnd.Intn(10)) // payloads are numbers
+	}
 	return filter
 }
 
 func passes(f *MessageFilter, m *webhook.Message) bool {
 	return (f.EventTypes == nil || slices.Contains(f.EventTypes, m.EventType)) &&
-		(f.Channel == "" || slices.Contains(m.Channels, f.Channel)) && (f.Tag == "" || slices.Contains(m.Tags, f.Tag))
+		(f.Channel == "" || slices.Contains(m.Channels, f.Channel)) && (f.Tag == "" || slices.Contains(m.Tags, f.Tag)) &&
+		strings.Contains(string(m.Payload), f.Text)
 }
 
 func randomAttemptFilter(rnd *rand.Rand, l *library) (filter AttemptFilter) {
@@ -216,6 +221,41 @@ func TestPagesOfAttempts(t *testing.T) {
 				list, next, err := l.store.AttemptsByMessage(message, page, f)
 				return list, !next.IsZero(), err
 			})
+		f.App = l.apps[rnd.Intn(2)]
+		checkPages(t, rnd, l.attempts, attemptID,
+			func(a *webhook.Attempt) bool { return (f.App == l.apps[0] || !f.EndpointID.IsZero()) && wanted(a) }, // the endpoints are of the first
+			func(page Page) ([]webhook.Attempt, bool, error) {
+				list, next, err := l.store.AttemptsByApplication(page, f)
+				return list, !next.IsZero(), err
+			})
+	}
+}
+
+// TestAttemptsOfManyEndpoints reads pages that look at a few attempts of each endpoint only: they
+// get on, and together they have each attempt that is wanted once, in order.
+func TestAttemptsOfManyEndpoints(t *testing.T) {
+	rnd := seeded(t)
+	l := newLibrary(t, rnd)
+	for range 60 {
+		f := randomAttemptFilter(rnd, l)
+		f.EndpointID, f.App, f.Message = webhook.ID{}, l.apps[0], MessageFilter{}
+		page := Page{Ascending: rnd.Intn(2) == 0, Limit: 1 + rnd.Intn(40)}
+		want := between(page, l.attempts, attemptID, f.wants)
+		var got []webhook.ID
+		for {
+			list, next, err := l.store.attemptsAt(l.eps, page, f, 1+rnd.Intn(5))
+			got = append(got, idsOf(t, list, attemptID, err)...)
+			if next.IsZero() {
+				break
+			}
+			if next == page.From {
+				t.Fatalf("a page has not got on from %v", next)
+			}
+			page.From = next
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%d attempts, want %d", len(got), len(want))
+		}
 	}
 }
 

@@ -1,6 +1,10 @@
 package wal
 
-import "hookwheel/webhook"
+import (
+	"cmp"
+
+	"hookwheel/webhook"
+)
 
 // maxLooked is how many records a search reads for one page. If the filter matches hardly anything,
 // the page ends there and the next one continues.
@@ -16,6 +20,7 @@ type search[T any] struct {
 	bytes  int        // of list
 	next   webhook.ID // From of the next page; zero: this is the last page
 	looked int
+	limit  int        // of looked; 0: maxLooked
 	last   webhook.ID // ID of the last item looked at
 }
 
@@ -34,7 +39,7 @@ func (s *search[T]) take(chunk []T) error {
 			return errStop
 		case !s.page.contains(id):
 			continue
-		case s.looked >= maxLooked:
+		case s.looked >= cmp.Or(s.limit, maxLooked):
 			s.next = s.last
 			return errStop
 		}
