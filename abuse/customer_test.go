@@ -12,7 +12,7 @@ import (
 
 // What a customer does with the token of its portal.
 var customerAbuses = []abuse{
-	{"endpoints of the largest size, resumed at once", resumeLarge, []int{200, 201, 422}},
+	{"endpoints of the largest size, resumed at once", resumeLarge, []int{200, 201, 422, 429}},
 	{"endpoints without end", manyEndpoints, []int{201, 400, 422, 202}},
 	{"endpoints that never answer", hangingEndpoints, []int{201, 202, 400}},
 	{"replays without end", manyReplays, []int{201, 202, 409, 429}},
