@@ -47,6 +47,13 @@ func (r *resource) endpointObjects() []*cobra.Command {
 		r.command(operation{use: "get APP ENDPOINT", short: "Show an endpoint and its health",
 			example: `  hookwheel endpoint get acme billing`,
 			method:  http.MethodGet, path: oneEndpoint, columns: endpointColumns}),
+		r.command(operation{use: "stats APP ENDPOINT", short: "Count its attempts by result",
+			example: `  hookwheel endpoint stats acme billing --since 1d`,
+			method:  http.MethodGet, path: oneEndpoint + "/stats",
+			columns: columns("SUCCEEDED success, FAILED fail, CANCELED canceled, WAITING pending, BEING SENT sending"),
+			query: new(fields).
+				time("since", "since", "attempts from this `time` on, such as "+timeExamples+" (default 28 days ago)", timeFlag{}).
+				time("until", "until", "attempts up to this `time` (default now)", timeFlag{})}),
 		r.command(operation{use: "update APP ENDPOINT", short: "Update the fields given as flags",
 			example: `  hookwheel endpoint update acme billing --to https://acme.example/new
   hookwheel endpoint update acme billing --ordering key --rate 50`,

@@ -35,6 +35,7 @@ type operation struct {
 	use, short, long, example string
 
 	method, path string  // path has a %s for each of the first arguments
+	query        *fields // from flags
 	body         *fields // from flags; nil: the request has no body
 	arguments    func(cmd *cobra.Command, args []string) (map[string]any, error)
 
@@ -50,6 +51,9 @@ func (r *resource) command(o operation) *cobra.Command {
 	cmd.Args = cobra.ExactArgs(len(strings.Fields(o.use)) - 1)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		path := apiPath(o.path, args[:strings.Count(o.path, "%s")]...)
+		if query := o.query.query(); len(query) > 0 {
+			path += "?" + query.Encode()
+		}
 		if o.body == nil {
 			return r.run(cmd, &o, path, nil)
 		}
@@ -62,9 +66,8 @@ func (r *resource) command(o operation) *cobra.Command {
 		}
 		return r.run(cmd, &o, path, o.body.body(fixed))
 	}
-	if o.body != nil {
-		o.body.addTo(cmd)
-	}
+	o.query.addTo(cmd)
+	o.body.addTo(cmd)
 	return cmd
 }
 

@@ -141,7 +141,7 @@ func TestUsageErrors(t *testing.T) {
 		"app nope":                    `unknown command "nope" for "hookwheel app"`,
 		"app lst":                     `did you mean get or list?`,
 		"app lst --what":              `did you mean get or list?`,
-		"endpoint stats acme billing": `unknown command "stats" for "hookwheel endpoint"`,
+		"endpoint statz acme billing": `unknown command "statz" for "hookwheel endpoint"`,
 		"bench izolation":             `did you mean isolation?`,
 		"help nope":                   `unknown command "nope"`,
 		"help app nope":               `unknown command "nope" for "hookwheel app"`,

@@ -82,6 +82,8 @@ func TestCommandsForPeople(t *testing.T) {
 	says(`NEXT\n$`, "attempt", "list", "acme", "--endpoint", "billing", "--status", "failed")
 	says(`NEXT\n$`, "attempt", "list", "acme", "--endpoint", "billing", "--until", "1h")
 
+	says(`4 +0 +0 +0 +0\n$`, "endpoint", "stats", "acme", "billing", "--since", "1d")
+	says(`0 +0 +0 +0 +0\n$`, "endpoint", "stats", "acme", "billing", "--since", "2d", "--until", "1d")
 	says(`paused by a user`, "endpoint", "pause", "acme", "billing")
 	says(`healthy`, "endpoint", "resume", "acme", "billing", "--from", "now")
 	task := says(`qtask_\w{27} +endpoint.bulk-replay`, "endpoint", "replay", "acme", "billing", "--since", "1h", "--status", "all")

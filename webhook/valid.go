@@ -103,7 +103,7 @@ func hasPrefix(kind Kind, text string) bool { return strings.HasPrefix(text, str
 
 func validName(field, name string) error {
 	if name == "" {
-		return Invalid(field, "must not be empty")
+		return Invalid(field, "is missing or empty")
 	}
 	return validText(field, name)
 }

@@ -67,7 +67,7 @@ func TestApplicationValidate(t *testing.T) {
 		"longest name":       {func(a *Application) { a.Name = times("n", 4096) }, "", ""},
 		"name in any tongue": {func(a *Application) { a.Name = "Bücher & 本\t\n" }, "", ""},
 		"most metadata":      {func(a *Application) { a.Metadata = metadataOf(4096) }, "", ""},
-		"no name":            {func(a *Application) { a.Name = "" }, "name", "must not be empty"},
+		"no name":            {func(a *Application) { a.Name = "" }, "name", "is missing or empty"},
 		"name too long":      {func(a *Application) { a.Name = times("n", 4097) }, "name", "longer than 4096 bytes"},
 		"name not UTF-8":     {func(a *Application) { a.Name = "a\xff" }, "name", "must be UTF-8"},
 		"zero byte in name":  {func(a *Application) { a.Name = "a\x00" }, "name", "control characters"},
