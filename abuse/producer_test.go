@@ -8,7 +8,7 @@ import (
 // What a producer does with its key, or the operator's backend without knowing better.
 var producerAbuses = []abuse{
 	{"forged operational webhooks", forgeOperational, []int{403, 404, 409, 422}},
-	{"erasures at once", eraseAtOnce, []int{201, 202, 204}},
+	{"erasures at once", eraseAtOnce, []int{201, 202, 204, 503}},
 	{"large events at once", largeEvents, []int{202, 413, 429, 503}},
 	{"hidden event types", hiddenTypes, []int{201, 404, 422}},
 	{"schemas that are hard to check", hardSchemas, []int{422}},
