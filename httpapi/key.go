@@ -90,8 +90,8 @@ func makeKey(r *request, key webhook.APIKey) (*webhook.APIKey, string, error) {
 	return made, made.Token(secret), nil
 }
 
-// createKey accepts {name, role, applicationId?, featureFlags?, readOnly?, capabilities?, expiry? in
-// seconds}.
+// createKey accepts {name, role, applicationId?, featureFlags?, readOnly?, capabilities?, expiry?
+// in seconds}.
 func createKey(r *request) (*response, error) {
 	b, err := parseBody(r.body())
 	if err != nil {

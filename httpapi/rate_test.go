@@ -10,7 +10,8 @@ import (
 	"hookwheel/config"
 )
 
-// requestsUntilRefused makes requests until one is refused for their rate, and returns how many were answered.
+// requestsUntilRefused makes requests until one is refused for their rate, and returns how many
+// were answered.
 func (a *api) requestsUntilRefused(t *testing.T, token string, limit int) int {
 	t.Helper()
 	for made := range limit {
