@@ -77,7 +77,7 @@ func admitted(t *testing.T, s *Store, body []byte) bool {
 func TestNoWrappingEscapesAdmission(t *testing.T) {
 	s, _, app, endpoint := newWorld(t)
 	legal := legalCommands(t, app.ID, endpoint.ID, endpoint.ID)
-	growing := []kind{kindCreateMessage, kindCreateApplication, kindCreateEndpoint, kindCreateEventType, kindCreateKey, kindCreateTask, kindIdempotent}
+	growing := []kind{kindCreateMessage, kindCreateApplication, kindCreateEndpoint, kindCreateEventType, kindCreateKey, kindResend, kindCreateTask, kindIdempotent}
 	for _, full := range []bool{false, true} {
 		if full {
 			s.disk.minFree = 1 << 62
