@@ -17,7 +17,8 @@ import (
 )
 
 // Calls between nodes, in addition to those of Raft. A call is a kind, a length of 4 bytes and a
-// body; a response is a length and a body. A connection carries one call at a time.
+// body; a response is a length and a body. Before the response, the other node sends stillServing
+// again and again: see callconn.go. A connection carries one call at a time.
 const (
 	callPropose = 1 // body: commands; response: for each an outcome, and after outcomeOK the reply with its length
 	callIndex   = 2 // body: none; response: outcome, and after outcomeOK the commit index, 8 bytes
@@ -50,13 +51,6 @@ const (
 	readStep   = 1 << 20 // the buffer of a body grows in such steps as it arrives, regardless of the announced length
 )
 
-// peerConn is a connection to another node for calls.
-type peerConn struct {
-	net.Conn
-	address raft.ServerAddress
-	buffer  *bufio.Reader
-}
-
 // peers keeps the connections for calls to other nodes.
 type peers struct {
 	dial func(address raft.ServerAddress) (net.Conn, error)
@@ -85,7 +79,7 @@ func (p *peers) get(address raft.ServerAddress) (*peerConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &peerConn{dialled, address, bufio.NewReaderSize(dialled, 64<<10)}
+	conn := newPeerConn(dialled, address)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -174,17 +168,6 @@ func (p *peers) call(address raft.ServerAddress, kind byte, body []byte, timeout
 	return response, true, err
 }
 
-func (c *peerConn) call(kind byte, body []byte, timeout time.Duration) ([]byte, error) {
-	if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
-		return nil, err
-	}
-	frame := append(make([]byte, 0, 5+len(body)), kind)
-	if _, err := c.Write(appendFrame(frame, body)); err != nil {
-		return nil, err
-	}
-	return readFrame(c.buffer, callKinds[kind].response)
-}
-
 func appendFrame(dst, body []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(dst, uint32(len(body))), body...)
 }
@@ -254,19 +237,9 @@ func (s *callServer) serveNext(conn net.Conn, in *bufio.Reader, h *hello) bool {
 	if !ok || h.For == forEntry && !known.entry {
 		return false
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
-		return false
-	}
-	size, err := readSize(in, known.body)
-	if err != nil || !s.budget.take(s.node.ctx, size) {
-		return false
-	}
-	defer s.budget.give(size)
-	body, err := readBody(in, size)
-	if err != nil {
-		return false
-	}
-	response := s.serveCall(kind, body, h)
+	signs := showLife(conn)
+	response := s.respond(conn, in, kind, h)
+	signs.stop()
 	if response == nil || len(response) > known.response {
 		return false
 	}
@@ -277,6 +250,23 @@ func (s *callServer) serveNext(conn net.Conn, in *bufio.Reader, h *hello) bool {
 		return false
 	}
 	return conn.SetDeadline(time.Time{}) == nil
+}
+
+// respond reads the rest of a call and returns its response, or nil if the connection must end.
+func (s *callServer) respond(conn net.Conn, in *bufio.Reader, kind byte, h *hello) []byte {
+	if err := conn.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		return nil
+	}
+	size, err := readSize(in, callKinds[kind].body)
+	if err != nil || !s.budget.take(s.node.ctx, size) {
+		return nil
+	}
+	defer s.budget.give(size)
+	body, err := readBody(in, size)
+	if err != nil {
+		return nil
+	}
+	return s.serveCall(kind, body, h)
 }
 
 // budget limits bytes in memory.
@@ -357,8 +347,7 @@ func ask(conn net.Conn, kind byte, in, out any, timeout time.Duration) error {
 	if err != nil {
 		return err
 	}
-	c := &peerConn{Conn: conn, buffer: bufio.NewReader(conn)}
-	response, err := c.call(kind, body, timeout)
+	response, err := newPeerConn(conn, "").call(kind, body, timeout)
 	if err != nil {
 		return err
 	}

@@ -118,8 +118,9 @@ func FuzzCalls(f *testing.F) {
 func FuzzResponses(f *testing.F) {
 	f.Add(appendFrame(nil, []byte{outcomeOK, 2, 'o', 'k'}))
 	f.Add([]byte{0x03, 0xff, 0xff, 0xff, 1})
+	f.Add(appendFrame([]byte{0xff, 0xff, 0xff, 0xff}, []byte{outcomeOK, 2, 'o', 'k'}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		response, err := readFrame(bufio.NewReader(bytes.NewReader(data)), callKinds[callPropose].response)
+		response, err := readResponse(bufio.NewReader(bytes.NewReader(data)), callKinds[callPropose].response)
 		if err != nil {
 			return
 		}

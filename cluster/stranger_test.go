@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -255,7 +254,7 @@ func TestRemovedIsStranger(t *testing.T) {
 	defer s.cancel()
 	conn, _, err := s.dialer.dialAt(members[0].config.Address, forCalls, members[0].identity.Server, dialTimeout)
 	must(t, err)
-	old := newPeerConn(conn)
+	old := newPeerConn(conn, "")
 	must(t, second(old.call(callIndex, nil, callTimeout)))
 
 	must(t, members[1].Remove(limited(t), "n4"))
@@ -289,7 +288,7 @@ func TestRemovedIsStranger(t *testing.T) {
 	for _, kind := range []byte{callPropose, callIndex, 0, 99} {
 		conn, _, err := s.dialer.dialAt(leader.config.Address, forEntry, "", dialTimeout)
 		must(t, err)
-		if response, err := newPeerConn(conn).call(kind, nil, askTimeout); err == nil {
+		if response, err := newPeerConn(conn, "").call(kind, nil, askTimeout); err == nil {
 			t.Errorf("call %d is answered with %x", kind, response)
 		}
 		conn.Close()
@@ -376,8 +375,4 @@ func TestAbsurdRPCs(t *testing.T) {
 		t.Errorf("the term is %d now", got)
 	}
 	must(t, second(target.Propose(limited(t), []byte("unharmed"))))
-}
-
-func newPeerConn(conn net.Conn) *peerConn {
-	return &peerConn{Conn: conn, buffer: bufio.NewReader(conn)}
 }

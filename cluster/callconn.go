@@ -1,0 +1,135 @@
+package cluster
+
+import (
+	"bufio"
+	"encoding/binary"
+	"io"
+	"net"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// A connection may fall silent without being closed: a firewall forgets it, a cable is pulled, the
+// other machine hangs. A call may also take long because the leader is busy. So that a caller can
+// tell these apart, a node sends stillServing while it receives and serves a call, and the caller
+// gives up a connection on which nothing moves for callSilence. It then sends its commands again on
+// a new one.
+const (
+	callSilence = 2 * time.Second
+	lifeSign    = callSilence / 8
+
+	// stillServing takes the place of the length of a response, which is never so large.
+	stillServing = 1<<32 - 1
+
+	// sendStep is how many bytes have to move within callSilence.
+	sendStep = 32 << 10
+)
+
+// peerConn is a connection to another node for calls. Reading and writing fail when nothing moves
+// for callSilence, or when the time of the call is over.
+type peerConn struct {
+	net.Conn
+	address raft.ServerAddress
+	buffer  *bufio.Reader
+	end     time.Time // of the call
+}
+
+func newPeerConn(conn net.Conn, address raft.ServerAddress) *peerConn {
+	c := &peerConn{Conn: conn, address: address}
+	c.buffer = bufio.NewReaderSize(c, 64<<10)
+	return c
+}
+
+func (c *peerConn) call(kind byte, body []byte, timeout time.Duration) ([]byte, error) {
+	c.end = time.Now().Add(timeout)
+	frame := append(make([]byte, 0, 5+len(body)), kind)
+	if _, err := c.Write(appendFrame(frame, body)); err != nil {
+		return nil, err
+	}
+	return readResponse(c.buffer, callKinds[kind].response)
+}
+
+// deadline returns when reading or writing must have moved something.
+func (c *peerConn) deadline() time.Time {
+	if soon := time.Now().Add(callSilence); soon.Before(c.end) {
+		return soon
+	}
+	return c.end
+}
+
+func (c *peerConn) Read(data []byte) (int, error) {
+	if err := c.SetReadDeadline(c.deadline()); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(data)
+}
+
+func (c *peerConn) Write(data []byte) (written int, err error) {
+	for err == nil && written < len(data) {
+		if err = c.SetWriteDeadline(c.deadline()); err != nil {
+			break
+		}
+		var count int
+		count, err = c.Conn.Write(data[written:min(written+sendStep, len(data))])
+		written += count
+	}
+	return written, err
+}
+
+// readResponse reads a body of at most limit bytes, and the signs of life before it.
+func readResponse(r *bufio.Reader, limit int) ([]byte, error) {
+	for {
+		head, err := r.Peek(4)
+		if len(head) < 4 {
+			if len(head) > 0 && err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+		if binary.BigEndian.Uint32(head) != stillServing {
+			return readFrame(r, limit)
+		}
+		if _, err := r.Discard(4); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// life sends stillServing on a connection until it is stopped.
+type life struct {
+	conn    net.Conn
+	stopped chan struct{}
+	ended   chan struct{}
+}
+
+func showLife(conn net.Conn) *life {
+	l := &life{conn: conn, stopped: make(chan struct{}), ended: make(chan struct{})}
+	go l.run()
+	return l
+}
+
+func (l *life) run() {
+	defer close(l.ended)
+	tick := time.NewTicker(lifeSign)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-l.stopped:
+			return
+		}
+		if l.conn.SetWriteDeadline(time.Now().Add(callSilence)) != nil {
+			return
+		}
+		if _, err := l.conn.Write(binary.BigEndian.AppendUint32(nil, stillServing)); err != nil {
+			return // so will the response
+		}
+	}
+}
+
+// stop returns when nothing more will be sent.
+func (l *life) stop() {
+	close(l.stopped)
+	<-l.ended
+}
