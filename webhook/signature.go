@@ -108,17 +108,29 @@ func checkHeaders(id, timestamp, signatures string, now time.Time, tolerance tim
 // 5138, in milliseconds in 1973.
 const leastMillis = 100_000_000_000
 
+// Errors show a timestamp as a date if it is as far from now as showsDate.
+const (
+	showsDate  = 24 * time.Hour
+	dateLayout = "2006-01-02 15:04:05 UTC"
+)
+
 // checkTimestamp parses seconds since the Unix epoch, which must not be too far from now.
 func checkTimestamp(what, text string, now time.Time, tolerance time.Duration) (int64, error) {
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("%s is not a number of seconds: %.40q", what, text)
 	}
-	switch age := now.Sub(time.Unix(seconds, 0)); { // at most 292 years: Sub saturates
+	at := time.Unix(seconds, 0).UTC()
+	switch age := now.Sub(at); { // at most 292 years: Sub saturates
+	case age > tolerance && age >= showsDate:
+		return 0, fmt.Errorf("the timestamp is %s, more than the %s allowed before now", at.Format(dateLayout), tolerance)
 	case age > tolerance:
 		return 0, fmt.Errorf("the timestamp is %s old, more than the %s allowed", age.Round(time.Millisecond), tolerance)
 	case age < -tolerance && seconds > leastMillis:
 		return 0, fmt.Errorf("%s is %d: that looks like milliseconds, but it counts seconds", what, seconds)
+	case age < -tolerance && age <= -showsDate:
+		return 0, fmt.Errorf("the timestamp is %s, more than the %s allowed after now: is this clock right?",
+			at.Format(dateLayout), tolerance)
 	case age < -tolerance:
 		return 0, fmt.Errorf("the timestamp is %s in the future, more than the %s allowed: is this clock right?",
 			age.Abs().Round(time.Millisecond), tolerance)
