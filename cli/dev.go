@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -79,7 +80,7 @@ loopback. A node that is killed is restarted after a second.`,
 	return cmd
 }
 
-func (o *devOptions) run(ctx context.Context, out io.Writer) error {
+func (o *devOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if o.nodes < 1 || o.nodes > maxDevNodes || o.nodes%2 == 0 {
 		return usageErrorf("--nodes must be 1, 3, 5 or 7: an even number survives no more failures than one less")
 	}
@@ -90,6 +91,11 @@ func (o *devOptions) run(ctx context.Context, out io.Writer) error {
 	if err := os.MkdirAll(o.data, 0o700); err != nil {
 		return fmt.Errorf("creating the data folder: %w", err)
 	}
+	unlock, err := o.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	if err := o.loadToken(); err != nil {
 		return err
 	}
@@ -103,6 +109,23 @@ func (o *devOptions) run(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "Starting a node: API at http://%s, data in %s. Ctrl-C stops it.\n", address, o.data)
 	o.noteOtherData(out)
 	return node.Run(ctx, o.config(host, port, 1), o.version, func(n *node.Node) { o.greet(out, "http://"+n.Addr()) })
+}
+
+// lock prevents a second dev in the same folder, which would change files of the first, such as
+// those with the process ids of its nodes.
+func (o *devOptions) lock() (unlock func() error, err error) {
+	folder, err := os.Open(o.data)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = fmt.Errorf("another hookwheel dev runs in %s: stop that one, or choose another folder with --data", o.data)
+	}
+	if err != nil {
+		return nil, errors.Join(err, folder.Close())
+	}
+	return folder.Close, nil
 }
 
 // noteOtherData tells a user that has changed the number of nodes where the data is that this run

@@ -132,3 +132,37 @@ func TestServeRefusesCertificates(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", code, log)
 	}
 }
+
+// TestFolderInUse starts a second process in a data folder: it names the cause and the way out, and
+// does not disturb the first.
+func TestFolderInUse(t *testing.T) {
+	t.Parallel() // serve waits ten seconds for the lock, in case the other process has just been killed
+	base := process.FreePorts(t, 2)
+	data := t.TempDir()
+	first := process.Start(t, "dev", "--listen", process.NodeAddress(base, 1), "--data", data, "--token", systemToken)
+	c := newCaller(t, base, 1)
+	c.awaitHealth(t, 1)
+
+	config := filepath.Join(t.TempDir(), "serve.hcl")
+	text := fmt.Sprintf("node = %q\ndata = %q\napi {\n  listen = %q\n  token = %q\n}\n", "n1", data, process.NodeAddress(base, 2), systemToken)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		want string
+		args []string
+	}{
+		{"another hookwheel dev runs in " + data + ": stop that one, or choose another folder with --data",
+			[]string{"dev", "--listen", process.NodeAddress(base, 2), "--data", data}},
+		{"another hookwheel dev runs in " + data, []string{"dev", "--nodes", "3", "--listen", process.NodeAddress(base, 2), "--data", data}},
+		{"another hookwheel process is using this folder: stop that one first", []string{"serve", "--config", config}},
+	} {
+		out, err := process.Command(process.Context(t), test.args...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), test.want) {
+			t.Errorf("%v: %v, %s; want %s", test.args, err, out, test.want)
+		}
+	}
+	if !first.IsAlive() {
+		t.Error("the first process has ended")
+	}
+}

@@ -20,7 +20,7 @@ import (
 // Faults of opening a store to check it.
 var (
 	ErrNoStore = errors.New("there is no store")
-	ErrInUse   = errors.New("the store is in use: stop the node first")
+	ErrInUse   = errors.New("another hookwheel process is using this folder: stop that one first")
 )
 
 // maxViolations is how many violations a report lists; it counts the others.

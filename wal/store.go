@@ -130,6 +130,9 @@ func openBadger(config Config, dir string) (_ *badger.DB, tables []string, err e
 		return nil, nil, err
 	}
 	unlock, err := badgerfiles.Lock(dir, lockPatience)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, nil, ErrInUse
+	}
 	if err != nil {
 		return nil, nil, err
 	}
