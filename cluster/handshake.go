@@ -76,14 +76,19 @@ const (
 	reasonSecret      = "secret"
 	reasonCertificate = "certificate" // the certificate is for another node
 	reasonCluster     = "cluster"     // the other side is in another cluster, or this node is not in one
+	reasonNew         = "new"         // this node was admitted just now, and does not know it yet
 	reasonServer      = "server"      // the connection is for another server
 	reasonMember      = "not_member"
 	reasonTimeout     = "timeout"
 	reasonCrowded     = "crowded" // too many connections
 )
 
-var refusalReasons = []string{reasonTLS, reasonProtocol, reasonSecret, reasonCertificate, reasonCluster, reasonServer, reasonMember,
+var refusalReasons = []string{reasonTLS, reasonProtocol, reasonSecret, reasonCertificate, reasonCluster, reasonNew, reasonServer, reasonMember,
 	reasonTimeout, reasonCrowded}
+
+// admittedText is the refusal of a node that was just admitted: the leader may connect to it before
+// it knows. That is no problem, and Raft tries again.
+const admittedText = "it was just admitted to the cluster, and does not know it yet"
 
 // errRefused is why a handshake fails, on either side.
 type errRefused struct {
@@ -286,6 +291,8 @@ func (l *listener) receives(conn net.Conn, h *hello) *errRefused {
 		return uncertified
 	case h.For == forEntry:
 		return nil
+	case own == "" && h.To == l.node.identity.Server:
+		return no(reasonNew, admittedText)
 	case own == "":
 		return no(reasonCluster, "it is new and not in a cluster yet (the connection was for %s)", h.To)
 	case h.Cluster != own:

@@ -13,7 +13,8 @@ import (
 // raftLogger returns an hclog.Logger for Raft that writes to log, one level lower: Raft warns about
 // every election and treats a node that is down as an error, both of which are normal in a cluster.
 // After the end of the context they are logged at the debug level: a node that stops closes Raft's
-// connections, and Raft warns about each.
+// connections, and Raft warns about each. So is a node that was just admitted and refuses the first
+// connection.
 func raftLogger(closing context.Context, log *slog.Logger) hclog.Logger {
 	level := hclog.Warn
 	if log.Enabled(context.Background(), slog.LevelDebug) {
@@ -42,7 +43,7 @@ func (l *raftLog) Write(line []byte) (int, error) {
 		}
 	}
 	text = strings.TrimSpace(strings.TrimPrefix(text, "[INFO]"))
-	if l.closing.Err() != nil {
+	if l.closing.Err() != nil || strings.Contains(text, admittedText) {
 		level = slog.LevelDebug
 	}
 	if level == slog.LevelDebug || l.said.isNew(withoutDigits(text)) {

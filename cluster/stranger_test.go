@@ -11,9 +11,11 @@ import (
 	"crypto/x509/pkix"
 	"encoding/binary"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,6 +100,47 @@ func TestStrangers(t *testing.T) {
 		})
 	}
 	must(t, second(m.Propose(limited(t), []byte("unharmed"))))
+}
+
+// A leader may connect to a node that does not know yet that it was admitted. That is counted, but
+// neither side logs it: it happens at most joins.
+func TestAdmittedButUnaware(t *testing.T) {
+	var text lockedText
+	members := startMembers(t, 1)
+	n2 := newJoiner(t, "n2", members)
+	n2.config.Logger = slog.New(slog.NewTextHandler(&text, nil))
+	n2.start(t)
+	n2.waits(t, "hookwheel cluster join")
+	leader := stranger(n2, members[0].identity.Server, testSecret, nil)
+	defer leader.cancel()
+	_, _, err := leader.dialer.dialAt(n2.config.Address, forRaft, n2.identity.Server, dialTimeout)
+	if !refusedFor(err, reasonNew) {
+		t.Fatalf("refused because %v, want reason %s", err, reasonNew)
+	}
+	eventually(t, "the refusal is counted", func() bool { return n2.refusals(t, reasonNew) == 1 })
+	raftLogger(t.Context(), n2.config.Logger).Error("failed to heartbeat to", "error", err)
+	n2.stop(t)
+	if strings.Contains(text.String(), "refused a connection") || strings.Contains(text.String(), "failed to heartbeat") {
+		t.Errorf("it logs\n%s", text.String())
+	}
+}
+
+// lockedText is a log that several goroutines write.
+type lockedText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lockedText) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // What the acceptor says before the dialer has proven itself does not depend on the secret: neither

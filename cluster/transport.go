@@ -118,6 +118,9 @@ func (l *listener) tellRefused(from *guest, server string, err error) {
 		reason = reasonTimeout
 	}
 	l.node.metrics.refused.WithLabelValues(reason).Inc()
+	if reason == reasonNew {
+		return
+	}
 	l.node.warnings.log("refused a connection to the cluster port: "+err.Error(), "reason", reason, "from", from.RemoteAddr(), "node", nodeOf(server))
 }
 
