@@ -112,6 +112,8 @@ func (b *batcher) send(ctx context.Context, kind int) (again bool) {
 			again = ctx.Err() == nil && q.len() > 0
 			b.gate.leave(kind, time.Since(begin), again)
 		}()
+	} else {
+		b.gate.skip(kind) // the other kind may have entered while this node led
 	}
 	if batch := q.take(); len(batch) > 0 {
 		b.commit(batch)

@@ -49,7 +49,7 @@ func (g *gate) first() int {
 }
 
 // leave is called after a batch, which took that long to commit. more means that the caller is
-// about to enter again.
+// about to enter again, or to skip.
 func (g *gate) leave(kind int, took time.Duration, more bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -60,5 +60,13 @@ func (g *gate) leave(kind int, took time.Duration, more bool) {
 	}
 	g.waiting[kind] = more
 	g.busy = false
+	g.free.Broadcast()
+}
+
+// skip is called by a caller that was about to enter, but does not need to any more.
+func (g *gate) skip(kind int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting[kind] = false
 	g.free.Broadcast()
 }

@@ -115,3 +115,30 @@ func TestSendOutlivesCallers(t *testing.T) {
 	}
 	b.gate.enter(large) // blocks forever if small commands seem to wait
 }
+
+// A node that has lost its leadership does not make small commands wait for large ones, which no
+// longer go through its gate, nor the other way round.
+func TestSendAfterLeadership(t *testing.T) {
+	for kind, cost := range []int{small: 10, large: 2 * largeCommand} {
+		leads := true
+		var b *batcher
+		b = newBatcher(func() bool { return leads }, func([]*proposal) {
+			if leads {
+				pushAll(b.queues[kind], "a", 1, cost)
+			}
+		})
+		pushAll(b.queues[kind], "a", 1, cost)
+		if !b.send(t.Context(), kind) {
+			t.Fatal("want to be called again, because a command waits")
+		}
+		b.gate.credit = time.Duration(large-kind)*2*time.Hour - time.Hour // it is the turn of this kind
+		leads = false
+		entered := make(chan struct{})
+		go func() {
+			b.gate.enter(1 - kind) // began while it led
+			close(entered)
+		}()
+		b.send(t.Context(), kind)
+		<-entered // blocks forever if the commands that were sent elsewhere seem to wait
+	}
+}
