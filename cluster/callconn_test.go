@@ -150,3 +150,24 @@ func TestSlowCall(t *testing.T) {
 		}
 	})
 }
+
+// What another node forwards is one batch at most, so that it can't fill the queue.
+func TestForwardedBatchIsLimited(t *testing.T) {
+	n := &Node{config: Config{Machine: newMachine()}, batches: newBatcher(nil, nil), ctx: t.Context()}
+	s := callServer{node: n, budget: newBudget(callBudget)}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	batch := make([]*proposal, maxBatchCommands+1)
+	for i := range batch {
+		batch[i] = &proposal{command: Command{Body: []byte("x")}}
+	}
+	if response := s.serveProposals(ctx, appendCommands(nil, batch[1:]), "n2.1234"); len(response) != maxBatchCommands {
+		t.Errorf("a full batch is answered with %d bytes", len(response))
+	}
+	if response := s.serveProposals(ctx, appendCommands(nil, batch), "n2.1234"); response != nil {
+		t.Errorf("a larger one is answered with %d bytes", len(response))
+	}
+	if waiting := n.batches.waiting(); waiting != 0 {
+		t.Errorf("%d commands still wait after their callers have given up", waiting)
+	}
+}

@@ -76,7 +76,7 @@ func cutOutcome(response []byte) (outcome error, reply, rest []byte, err error) 
 
 func (s *callServer) serveProposals(ctx context.Context, body []byte, from string) []byte {
 	commands, err := decodeCommands(body)
-	if err != nil {
+	if err != nil || len(commands) > maxBatchCommands {
 		return nil
 	}
 	batch := make([]*proposal, len(commands))

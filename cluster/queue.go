@@ -15,7 +15,8 @@ const (
 
 // queue holds commands that wait for a batch. Flows take turns, so that one with many commands does
 // not delay those of the others; within a flow, the order is kept. It has no limit of its own: each
-// command has a caller that waits for it, and removes it if it gives up.
+// command has a caller that waits for it, and removes it if it gives up. What callers of this node
+// may have in flight is limited by package httpapi, and what other nodes forward by callBudget.
 type queue struct {
 	mu     sync.Mutex
 	flows  map[string]*flow
