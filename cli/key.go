@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -166,8 +167,11 @@ func printKeys(out io.Writer, keys []keyView) error {
 		if k.ApplicationID != nil {
 			app = *k.ApplicationID
 		}
-		if k.ReadOnly {
+		switch {
+		case k.ReadOnly:
 			role += ", read-only"
+		case len(k.Capabilities) > 0:
+			role += ": " + strings.Join(k.Capabilities, ", ")
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, role, app, day(&k.CreatedAt), day(k.ExpiresAt), day(k.LastUsed))
 	}

@@ -79,6 +79,11 @@ func TestCommandsForPeople(t *testing.T) {
 	attempts := says(`(?s)manual +1 +success +200.*scheduled +1 +success +200`, "attempt", "list", "acme", "--endpoint", "billing", "--status", "success", "--since", "1h")
 	says(`success +200 .* thanks`, "attempt", "get", "acme", "one", regexp.MustCompile(`(atmpt_\w+) +` + messageID(t, a, "one")).FindStringSubmatch(attempts)[1])
 	says(`success`, "attempt", "list", "acme", "--message", "one")
+	says(`(?s)manual .*scheduled `, "attempt", "list", "acme")
+	says(`NEXT\n$`, "attempt", "list", "acme", "--status", "failed")
+	says(`(?s)NAME.*acme +Acme`, "app", "list", "--search", "CM")
+	says(`CREATED\n$`, "app", "list", "--search", "nobody")
+	says(`(?s)^[^\n]*SENT\n[^\n]* two [^\n]*\n$`, "message", "list", "acme", "--search", "two")
 	says(`NEXT\n$`, "attempt", "list", "acme", "--endpoint", "billing", "--status", "failed")
 	says(`NEXT\n$`, "attempt", "list", "acme", "--endpoint", "billing", "--until", "1h")
 
@@ -95,6 +100,12 @@ func TestCommandsForPeople(t *testing.T) {
 	if err := json.Unmarshal([]byte(says(`.`, "message", "list", "acme", "--json", "-n", "2")), &list); err != nil || len(list) != 2 {
 		t.Errorf("%d messages, want 2: %v", len(list), err)
 	}
+	says(`^hwk_\w+\S+\n$`, "key", "create", "portal", "--role", "application", "--app", "acme", "--capability", "ViewBase,CreateAttempts")
+	says(`portal +application: ViewBase, CreateAttempts +app_`, "key", "list", "--app", "acme")
+	says(`"ViewBase",\s+"CreateAttempts"`, "key", "list", "--app", "acme", "--json")
+	fails("body.capabilities: may hold ViewBase", "key", "create", "p", "--role", "application", "--app", "acme", "--capability", "Everything")
+	fails("are for the role application", "key", "create", "p", "--role", "producer", "--capability", "ViewBase")
+	fails("Application not found", "key", "list", "--app", "nobody")
 	fails("Application not found", "app", "get", "nobody")
 	fails("body.url: not an absolute URL", "endpoint", "create", "acme", "no url")
 	fails("must be a JSON object", "message", "send", "acme", "invoice.paid", "[]")
