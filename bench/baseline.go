@@ -15,8 +15,8 @@ type Bare struct {
 }
 
 // Bare measures the bare loop with the events, payloads and connections of a run. It counts apart
-// from the endpoints, so the same sink serves the run after it. When the context ends it tells what
-// was seen until then.
+// from the endpoints, so the same sink serves the run after it. When the context ends it
+// returns what was seen until then.
 func (l *Load) Bare(ctx context.Context) (*Bare, error) {
 	if err := l.validate(); err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ type Load struct {
 }
 
 // Run sends all events, waits for their deliveries and reports. When the context ends the report
-// says so and tells what was seen until then. Errors are about what had to be there before the
+// says so and shows what was seen until then. Errors are about what had to be there before the
 // first event: a sensible Load, a node that answers.
 func (l *Load) Run(ctx context.Context) (*Report, error) {
 	if err := l.validate(); err != nil {

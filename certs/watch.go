@@ -116,7 +116,7 @@ func (c *Certificates) renew(now time.Time) {
 	c.log.Info("a new certificate is in force", "file", c.files.Cert, "ends", loaded.end)
 }
 
-// warn tells, once a day, of a certificate that ends soon.
+// warn logs, once a day, that a certificate expires soon.
 func (c *Certificates) warn(now time.Time) {
 	left := c.inForce.end.Sub(now)
 	if left > certificateSoon || now.Sub(c.warned) < certificateAgain {

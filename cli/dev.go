@@ -128,8 +128,8 @@ func (o *devOptions) lock() (unlock func() error, err error) {
 	return folder.Close, nil
 }
 
-// noteOtherData tells a user that has changed the number of nodes where the data is that this run
-// does not use.
+// noteOtherData prints, for a user who has changed the number of nodes, where the data is that this
+// run does not use.
 func (o *devOptions) noteOtherData(out io.Writer) {
 	single, cluster := storeFolder(o.data), o.dataOf(1)
 	switch {

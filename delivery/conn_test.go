@@ -57,8 +57,9 @@ func waitIdle(t *testing.T, s *Sender, want bool) {
 	t.Fatal("the connections did not come to rest")
 }
 
-// TestStaleConnections has receivers that end idle connections, in every way that the kernel tells
-// apart: the next message goes out on another one, within its first attempt, and arrives once.
+// TestStaleConnections: when a receiver ends idle connections, in every way that the kernel
+// distinguishes, the next message goes out on another one, within its first attempt, and arrives
+// once.
 func TestStaleConnections(t *testing.T) {
 	ends := map[string]func(net.Conn, *bufio.Reader){
 		"closed": func(net.Conn, *bufio.Reader) {},
@@ -152,7 +153,7 @@ func TestTakenRequestIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// TestConnectionsAreReused also uses a TLS receiver, whose session tickets come when they like.
+// TestConnectionsAreReused also uses a TLS receiver, whose session tickets arrive at any time.
 func TestConnectionsAreReused(t *testing.T) {
 	for _, version := range []uint16{0, tls.VersionTLS12, tls.VersionTLS13} {
 		var connections, requests atomic.Int32

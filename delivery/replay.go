@@ -51,7 +51,7 @@ func NewReplayer(replays Replays, stepper Stepper, term uint64, log *slog.Logger
 		paces: make(map[webhook.ID]*pace), latest: make(map[webhook.ID]webhook.ID)}
 }
 
-// Wake tells the Replayer that a task was created or changed. It never blocks.
+// Wake notifies the Replayer that a task was created or changed. It never blocks.
 func (r *Replayer) Wake() {
 	select {
 	case r.wake <- struct{}{}:

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// scenario is a small story about one promise, which faults at random would break too rarely. run
-// tells it and returns what went against the promise; an error means that it could not be told.
+// scenario tests one promise that random faults would break too rarely. run returns violations of
+// the promise; an error means that the scenario could not be carried out.
 type scenario struct {
 	setup setup
 	run   func(tr *trial) (found []string, err error)
@@ -390,8 +390,8 @@ func (tr *trial) early(ids []string) (found []string, err error) {
 	return found, nil
 }
 
-// TestScenarios tells the scenarios of the product as it is. Most of their time they wait, so two
-// go on side by side.
+// TestScenarios runs the scenarios against the product as it is. They spend most of their time
+// waiting, so two run concurrently.
 func TestScenarios(t *testing.T) {
 	for name, make := range scenarios {
 		t.Run(name, func(t *testing.T) {

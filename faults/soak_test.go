@@ -55,7 +55,7 @@ func TestSoak(t *testing.T) {
 	tr.report(t, tr.finish(t))
 }
 
-// metrics are values that a node tells, of metrics without labels; -1: it does not.
+// metrics returns the values of metrics without labels of a node; -1: it has no such metric.
 func (c *cluster) metrics(n *node, names ...string) ([]float64, error) {
 	values := make([]float64, len(names))
 	for i := range values {

@@ -10,7 +10,7 @@ import (
 
 const (
 	maxConnections     = 20_000 // that clients may have open in total, file descriptors permitting
-	closingConnections = 1_000  // at a door that were closed but whose handlers have yet to end
+	closingConnections = 1_000  // on an address that were closed but whose handlers have yet to end
 )
 
 // connections are all that clients have open. When the limit is reached, the caller or the

@@ -10,9 +10,9 @@
 //
 // The way of a request:
 //
-//   - The gate of a door accepts the connection, within the limit of file descriptors. The API has
-//     one door, and the portal and metrics have their own if the configuration says so; each door
-//     has its own routes, and all share one budget of connections.
+//   - The gate of an address accepts the connection, within the limit of file descriptors. The API
+//     has one address, and the portal and metrics have their own if the configuration says so; each
+//     address has its own routes, and all share one budget of connections.
 //   - cors says which pages may read the response, and answers preflights.
 //   - intake checks the header, before the body is read.
 //   - Server.authorized finds the caller, checks the role and the capability, limits the rate, lets

@@ -48,7 +48,7 @@ func TestSchemathesis(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), program, "run", a.url+"/api/v1/openapi.json", "--header", "Authorization: Bearer "+apiToken,
 		"--phases", "examples,coverage,fuzzing", "--max-examples", "3", "--max-time", "40", "--request-timeout", "30", "--seed", "1",
 		"--continue-on-failure", "--exclude-checks", "positive_data_acceptance", "--suppress-health-check", "all", "--generation-database", "none",
-		"--exclude-path-regex", "/tail$|/cluster/backup|/cluster/members|/cluster/transfer") // without end, or of consequence for the node
+		"--exclude-path-regex", "/tail$|/cluster/backup|/cluster/members|/cluster/transfer") // these have no end, or change the cluster
 	cmd.Dir = t.TempDir()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

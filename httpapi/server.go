@@ -69,7 +69,7 @@ type Server struct {
 	api      *door
 	portal   *door        // nil: the API serves the portal, too
 	metrics  *door        // nil: the API serves metrics, too
-	open     *connections // of all doors
+	open     *connections // on all addresses
 	cors     cors
 	stopping atomic.Bool
 	accepted prometheus.Counter
@@ -125,7 +125,7 @@ func (s *Server) openDoors() (err error) {
 	return nil
 }
 
-// doors returns those that there are.
+// doors returns those on which the server listens.
 func (s *Server) doors() []*door {
 	return slices.DeleteFunc([]*door{s.api, s.portal, s.metrics}, func(d *door) bool { return d == nil })
 }

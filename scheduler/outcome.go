@@ -202,7 +202,7 @@ func (s *Scheduler) nextAttempt(l *lane, now time.Time, d *webhook.Delivery, o *
 	return now.Add(max(delay, v.RetryAfter))
 }
 
-// Decided tells when there is something to record that no delivery has brought.
+// Decided receives a value when there is something to record that no delivery has caused.
 func (s *Scheduler) Decided() <-chan struct{} { return s.notify }
 
 // Disabled are the endpoints that are to be disabled since it was last asked.

@@ -250,7 +250,7 @@ func (s *Scheduler) SetRate(app webhook.ID, perSecond uint16) {
 	}
 }
 
-// Offer tells of messages that have just been committed, in log order. It never blocks.
+// Offer adds messages that have just been committed, in log order. It never blocks.
 func (s *Scheduler) Offer(messages []*webhook.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -286,7 +286,7 @@ func (s *Scheduler) Expunge(m *webhook.Message) {
 	}
 }
 
-// Wake tells that an endpoint's manual set has grown.
+// Wake reports that an endpoint's manual set has grown.
 func (s *Scheduler) Wake(endpoint webhook.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -67,8 +67,8 @@ func (r *orderedReceiver) succeeded(path string) int {
 	return len(ids)
 }
 
-// check looks for messages that came before one with an earlier place in the log, which the id
-// tells, had arrived with success.
+// check looks for messages that arrived before one with an earlier position in the log, which the
+// id shows, had arrived successfully.
 func (r *orderedReceiver) check(t *testing.T, path string, group func(orderedArrival) string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -412,7 +412,7 @@ func TestClockGoesBack(t *testing.T) {
 	}
 }
 
-// What Watch tells is what was committed, in order, and nothing of what was refused.
+// Watch reports what was committed, in order, and nothing that was refused.
 func TestWatch(t *testing.T) {
 	s, w, app, endpoint := newWorld(t)
 	var got []string

@@ -9,7 +9,7 @@ import (
 )
 
 // Kept is the reply to a request that took effect under an idempotency key. Later changes of the
-// object do not affect it. The field that is set tells what was requested; none is set if the reply
+// object do not affect it. The field that is set says what was requested; none is set if the reply
 // was empty.
 type Kept struct {
 	Message     webhook.ID // a message was created

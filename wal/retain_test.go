@@ -120,7 +120,7 @@ func TestRetain(t *testing.T) {
 	if list, _, err := s.AttemptsByEndpoint(endpoint.ID, Page{Limit: 20}, AttemptFilter{}); err != nil || len(list) != 1 || list[0].Message != ids["long"] {
 		t.Errorf("attempts: %+v %v", list, err)
 	}
-	// A leader that has not heard of it tells how the attempts went that were under way.
+	// A leader that does not know of it yet records the outcomes of attempts that were in flight.
 	late := webhook.Progress{Endpoint: endpoint.ID, Cursor: ids["waiting"], Outcomes: []webhook.Outcome{
 		outcome("waiting", webhook.Outcome{Attempt: webhook.Attempt{Number: 1, Status: webhook.StatusFail, Next: due}}),
 		outcome("retried", webhook.Outcome{Source: webhook.SourceRetry, Due: due, Attempt: webhook.Attempt{Number: 2}}),
@@ -173,8 +173,8 @@ func (s *sized) send(t *testing.T, count int) {
 	}
 }
 
-// attempt tells that the next count messages after those already passed were attempted; every tenth
-// of all is to be tried again.
+// attempt records that the next count messages after those already passed were attempted; every
+// tenth is to be retried.
 func (s *sized) attempt(t *testing.T, from, count int) {
 	t.Helper()
 	p := webhook.Progress{Endpoint: s.endpoint, Cursor: s.messages[from+count-1]}

@@ -52,8 +52,8 @@ func (w *Writer) UpdateEndpoint(ctx context.Context, endpoint webhook.Endpoint) 
 	return proposeObject[webhook.Endpoint](ctx, w, kindUpdateEndpoint, updateEndpoint{Endpoint: endpoint, Viewer: w.viewer})
 }
 
-// ResealEndpoint is UpdateEndpoint for an endpoint whose secrets were sealed anew, which is no
-// change that anyone is told of.
+// ResealEndpoint is like UpdateEndpoint, but for an endpoint whose secrets were only encrypted with
+// another key: no operational webhook reports it.
 func (w *Writer) ResealEndpoint(ctx context.Context, endpoint webhook.Endpoint) (*webhook.Endpoint, error) {
 	return proposeObject[webhook.Endpoint](ctx, w, kindUpdateEndpoint, updateEndpoint{Endpoint: endpoint, Resealed: true})
 }
