@@ -193,6 +193,11 @@ func TestRestartKeepsData(t *testing.T) {
 		c.must(t, 1, "GET", message, "", 200, &attempts)
 		return len(attempts.Data) >= 2
 	})
+	apitest.WaitFor(t, "all attempts at the endpoint that is up are recorded", func() bool {
+		var health struct{ Health struct{ Behind int } }
+		c.must(t, 1, "GET", "/app/demo/endpoint/up", "", 200, &health)
+		return health.Health.Behind == 0
+	})
 	before := c.readAll(t, l)
 	if code := p.Stop(t); code != 0 {
 		t.Fatalf("exit code %d after SIGTERM", code)
