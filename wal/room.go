@@ -133,6 +133,9 @@ func (g *gate) short() string {
 	case g.isOverused():
 		return fmt.Sprintf("its data folder takes %d MiB for a storage.max_size of %d MiB: no new events until the space of removed messages is given back, which is under way",
 			g.store.Used()>>20, g.store.config.MaxSize>>20)
+	case free < least && least > g.store.disk.minFree:
+		return fmt.Sprintf("its disk has %d MiB free, less than the %d MiB that compacting its store may need: no new events until there is room",
+			free>>20, least>>20)
 	case free < least:
 		return fmt.Sprintf("its disk has %d MiB free, less than its storage.min_free of %d MiB, which is kept for the delivery of what was accepted: "+
 			"no new events until there is room", free>>20, least>>20)
