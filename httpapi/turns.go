@@ -8,12 +8,18 @@ import (
 	"hookwheel/webhook"
 )
 
-// ownChanges is how many changes with tokens of an application may be under way on a node.
-const ownChanges = 4
+// How many requests with tokens of an application may be under way on a node, and how many requests
+// may wait for a turn under one name.
+const (
+	ownChanges = 4
+	ownReads   = 4
+	maxWaiting = 256
+)
 
 // turns makes requests wait for each other. Concurrent changes of one thing would be proposed again
 // and again, as only one of them begins with the latest state; and a customer with many concurrent
-// changes could take the whole bandwidth of the log.
+// changes could take the whole bandwidth of the log. Reads are limited separately: to count the backlog
+// of an endpoint takes milliseconds, and a customer with many of them could take all processors.
 type turns struct {
 	mu sync.Mutex
 	by map[string]*turn
@@ -27,6 +33,9 @@ type turn struct {
 // take waits until fewer than limit requests have a turn under that name. The caller must call end.
 func (t *turns) take(ctx context.Context, name string, limit int) (end func(), err error) {
 	at := t.join(name, limit)
+	if at == nil {
+		return nil, errManyWait
+	}
 	select {
 	case at.places <- struct{}{}:
 		return func() {
@@ -39,9 +48,16 @@ func (t *turns) take(ctx context.Context, name string, limit int) (end func(), e
 	}
 }
 
-var errNoTurn = &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf("Too many changes of the same thing, or with tokens of the same application, "+
-	"are under way: this one has waited for %s and did not take effect. Make fewer at a time.", leaderTimeout)}
+const tooManyOfOne = "Too many changes of the same thing, or requests with tokens of the same application, are under way: "
 
+var (
+	errNoTurn = &webhook.Error{Code: codeTooMany, Detail: tooManyOfOne + fmt.Sprintf(
+		"this one has waited for %s and did not take effect. Make fewer at a time.", leaderTimeout)}
+	errManyWait = &webhook.Error{Code: codeTooMany, Detail: tooManyOfOne + fmt.Sprintf(
+		"%d wait already, and this one did not take effect. Make fewer at a time.", maxWaiting)}
+)
+
+// join returns nil if too many wait already.
 func (t *turns) join(name string, limit int) *turn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -52,6 +68,9 @@ func (t *turns) join(name string, limit int) *turn {
 	if at == nil {
 		at = &turn{places: make(chan struct{}, limit)}
 		t.by[name] = at
+	}
+	if at.users >= limit+maxWaiting {
+		return nil
 	}
 	at.users++
 	return at
@@ -65,14 +84,17 @@ func (t *turns) leave(name string) {
 	}
 }
 
-// awaitTurn waits until the tokens of the caller's application have few enough changes under way.
-// The caller must call end.
+// awaitTurn waits until the tokens of the caller's application have few enough changes, or reads,
+// under way. The caller must call end.
 func (r *request) awaitTurn() (end func(), err error) {
-	if !r.byCustomer() || r.http.IsGet() || r.http.IsHead() {
+	if !r.byCustomer() {
 		return func() {}, nil
 	}
 	ctx, cancel := leaderContext()
 	defer cancel()
+	if r.http.IsGet() || r.http.IsHead() {
+		return r.server.changes.take(ctx, "reader/"+string(r.caller.App[:]), ownReads)
+	}
 	return r.server.changes.take(ctx, customerName(r.caller), ownChanges)
 }
 

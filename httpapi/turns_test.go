@@ -96,3 +96,64 @@ func TestCustomerTurns(t *testing.T) {
 		t.Errorf("%d names are still known", len(s.changes.by))
 	}
 }
+
+// TestCustomerReadsTakeTurns: the tokens of an application have some reads under way at a time, and
+// a bounded number wait for theirs.
+func TestCustomerReadsTakeTurns(t *testing.T) {
+	s := new(Server)
+	first := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{1}}
+	second := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{2}}
+	await := func(method string, caller *webhook.APIKey) (end func(), err error) {
+		r := &request{server: s, http: new(fasthttp.RequestCtx), caller: caller}
+		r.http.Request.Header.SetMethod(method)
+		return r.awaitTurn()
+	}
+	var reading, most atomic.Int64
+	hold := make(chan struct{})
+	var all sync.WaitGroup
+	for range ownReads + maxWaiting {
+		all.Go(func() {
+			end, err := await("GET", first)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer end()
+			if now := reading.Add(1); now > most.Load() {
+				most.Store(now)
+			}
+			<-hold
+			reading.Add(-1)
+		})
+	}
+	for users := 0; users < ownReads+maxWaiting; time.Sleep(time.Millisecond) {
+		s.changes.mu.Lock()
+		users = 0
+		for _, at := range s.changes.by {
+			users += at.users
+		}
+		s.changes.mu.Unlock()
+	}
+	var refused *webhook.Error
+	if _, err := await("HEAD", first); !errors.As(err, &refused) || refused.Code != codeTooMany {
+		t.Errorf("one more: %v", err)
+	}
+	for _, free := range []struct {
+		key    *webhook.APIKey
+		method string
+	}{{second, "GET"}, {first, "POST"}, {root, "GET"}} {
+		end, err := await(free.method, free.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end()
+	}
+	close(hold)
+	all.Wait()
+	if most.Load() > ownReads {
+		t.Errorf("%d reads were under way", most.Load())
+	}
+	if len(s.changes.by) > 0 {
+		t.Errorf("%d names are still known", len(s.changes.by))
+	}
+}
