@@ -197,7 +197,7 @@ func redirect(path string) fasthttp.RequestHandler {
 func (s *Server) forReaders(serve fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		r := &request{server: s, http: ctx}
-		if err := r.authorize(mayRead, everybody); err != nil {
+		if err := r.admit(mayRead, everybody); err != nil {
 			s.writeError(ctx, err)
 			return
 		}
@@ -224,16 +224,11 @@ func (s *Server) public(h handler) fasthttp.RequestHandler {
 func (s *Server) authorized(needed access, here []webhook.Role, h handler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		r := &request{server: s, http: ctx}
-		if err := r.authorize(needed, here); err != nil {
-			s.writeError(ctx, err)
-			return
-		}
-		if err := s.rates.admit(r.caller, time.Now()); err != nil {
+		if err := r.admit(needed, here); err != nil {
 			s.writeError(ctx, err)
 			return
 		}
 		connection := connOf(ctx.Conn())
-		connection.setCaller(ownerOf(r.caller))
 		body, err := s.intake.receive(ctx, ownerOf(r.caller))
 		if err != nil {
 			s.refuse(ctx, err)
@@ -254,6 +249,19 @@ func (s *Server) authorized(needed access, here []webhook.Role, h handler) fasth
 		defer endTurn()
 		s.perform(r, h)
 	}
+}
+
+// admit authorizes the caller, counts the request among those of its token, and charges the
+// connection to it.
+func (r *request) admit(needed access, here []webhook.Role) error {
+	if err := r.authorize(needed, here); err != nil {
+		return err
+	}
+	if err := r.server.rates.admit(r.caller, time.Now()); err != nil {
+		return err
+	}
+	connOf(r.http.Conn()).setCaller(ownerOf(r.caller))
+	return nil
 }
 
 // perform runs a handler and writes what it returns.
