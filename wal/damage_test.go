@@ -279,6 +279,49 @@ func TestDamageFoundLater(t *testing.T) {
 	}
 }
 
+// A state that lacks records, because a table was damaged while the store was open, is not sent.
+func TestSnapshotFindsDamage(t *testing.T) {
+	dir := t.TempDir()
+	s, err := openFilled(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(fill(s, 1<<20), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	fatal := make(chan error, 10)
+	s, err = Open(Config{Dir: dir, MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { fatal <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	tables, err := filepath.Glob(filepath.Join(dir, "db-1", "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatal(tables, err)
+	}
+	file, err := os.OpenFile(tables[0], os.O_RDWR, 0) // the store has it mapped into its memory
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	data, err := os.ReadFile(tables[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := len(data) / 3
+	if _, err := file.WriteAt([]byte{data[at] ^ 1}, int64(at)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := s.OpenSnapshot(); !errors.Is(err, badgerfiles.ErrDamaged) {
+		t.Errorf("a snapshot is opened with %v", err)
+	}
+	select {
+	case <-fatal:
+	default:
+		t.Error("the node goes on")
+	}
+}
+
 // No bit of a MANIFEST can change without being noticed.
 func TestEachBitOfManifest(t *testing.T) {
 	good, err := damagedStore()

@@ -5,11 +5,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/wal/badgerfiles"
 )
 
 // A snapshot is a stream of all records as of one index:
@@ -75,7 +78,8 @@ func (s *Store) beginSnapshot() (*snapshotReader, error) {
 	return stream, nil
 }
 
-// measureSnapshot returns the state that a snapshot contains, and its size in bytes.
+// measureSnapshot returns the state that a snapshot contains, and its size in bytes. Badger's
+// iterators skip a block that has become damaged without an error, so the records are counted.
 func measureSnapshot(txn *badger.Txn, ended <-chan struct{}) (state meta, size int64, err error) {
 	item, err := txn.Get(metaKey)
 	if err != nil {
@@ -85,10 +89,12 @@ func measureSnapshot(txn *badger.Txn, ended <-chan struct{}) (state meta, size i
 		return state, 0, err
 	}
 	size = int64(snapshotFrame)
+	records := -int64(len(metaKey)) - item.ValueSize() // meta does not count itself
 	err = eachRecord(txn, func(item *badger.Item) error {
 		value, err := recordSize(txn, item)
 		key := int64(item.KeySize())
 		size += uvarintSize(key) + key + uvarintSize(value) + value
+		records += key + value
 		select {
 		case <-ended:
 			return errEnded
@@ -96,6 +102,9 @@ func measureSnapshot(txn *badger.Txn, ended <-chan struct{}) (state meta, size i
 			return err
 		}
 	})
+	if err == nil && records != state.bytes {
+		err = fmt.Errorf("%w: the records take %d bytes instead of %d", badgerfiles.ErrDamaged, records, state.bytes)
+	}
 	return state, size, err
 }
 
