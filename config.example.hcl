@@ -122,7 +122,8 @@ cluster {
 }
 
 storage {
-  # With less free disk space than this, new events are refused while deliveries continue.
+  # With less free disk space than this, new events are refused while deliveries continue. With less
+  # than half of it, or less than the store needs to compact (at most 160MiB), deliveries stop, too.
   # 0 means a tenth of the file system, but at least 256MiB and at most 2GiB.
   # min_free = 0
 
