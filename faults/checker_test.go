@@ -13,6 +13,7 @@ import (
 type final struct {
 	logs     []map[string][]string // by node and application: the ids of the messages, in order of the log
 	attempts []map[string]int      // by endpoint: attempts recorded of each message
+	retries  []time.Duration       // how long after its time each scheduled retry was made; negative: before
 	expired  []int                 // by endpoint: messages counted that left the log while it waited for them
 	bounded  bool                  // messages that nobody waits for leave the log by size
 	leaps    bool                  // hours passed, so that messages may have expired
@@ -45,8 +46,27 @@ func check(h *history, endpoints []*endpoint, f *final) *verdict {
 	if f != nil {
 		v.checkLogs(f, told)
 		v.checkAttempts(h, f)
+		v.countRetries(f)
 	}
 	return v
+}
+
+// retryMargin is what a retry may differ from its time, to count as made in time.
+const retryMargin = 2 * time.Second
+
+// countRetries only counts: a probe and the recovery of an endpoint rightly advance retries, and a
+// parked endpoint or a fault delays them. The scenarios of the clocks judge retries.
+func (v *verdict) countRetries(f *final) {
+	for _, late := range f.retries {
+		switch {
+		case late < -retryMargin:
+			v.counts["retries early: probes, endpoints that recovered, clocks"]++
+		case late > retryMargin:
+			v.counts["retries late: parked or ordered endpoints, faults"]++
+		default:
+			v.counts["retries in time"]++
+		}
+	}
 }
 
 // checkPosts returns the message id that each acknowledged event was told.

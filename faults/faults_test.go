@@ -262,8 +262,15 @@ func (tr *trial) collect() (*final, error) {
 		}
 	}
 	for _, e := range tr.receiver.endpoints {
-		recorded := make(map[string]int)
-		if err := tr.pages(0, "/app/"+e.app+"/attempt/endpoint/"+e.uid, func(item item) { recorded[item.MsgID]++ }); err != nil {
+		recorded, following := make(map[string]int), make(map[string]item)
+		err := tr.pages(0, "/app/"+e.app+"/attempt/endpoint/"+e.uid, func(a item) { // the newest comes first
+			recorded[a.MsgID]++
+			if after, is := following[a.MsgID]; is && a.NextAttempt != nil && after.TriggerType == 0 {
+				f.retries = append(f.retries, after.Timestamp.Sub(*a.NextAttempt))
+			}
+			following[a.MsgID] = a
+		})
+		if err != nil {
 			return nil, err
 		}
 		f.attempts = append(f.attempts, recorded)
@@ -279,7 +286,9 @@ func (tr *trial) collect() (*final, error) {
 // item is a message or an attempt.
 type item struct {
 	ID, MsgID   string
+	Timestamp   time.Time
 	NextAttempt *time.Time
+	TriggerType int // 0: by the schedule
 }
 
 // pages goes through a list.
