@@ -91,9 +91,11 @@ func (r *resource) endpointActions() []*cobra.Command {
 			body: new(fields).time("from", "from", "what to deliver: cursor (everything that waits, the default), now (none of it), or messages since a `time` such as "+timeExamples,
 				timeFlag{other: isWord("cursor", "now")})}),
 		r.command(operation{use: "replay APP ENDPOINT", short: "Send past messages again, as a background task",
-			example: `  hookwheel endpoint replay acme billing --since 3d --status failed --rate 50
+			example: `  hookwheel endpoint replay acme billing --since 3d --status failed --dry-run
+  hookwheel endpoint replay acme billing --since 3d --status failed --rate 50
   hookwheel endpoint replay acme billing --since 2026-01-31 --until 2026-02-01`,
 			method: http.MethodPost, path: oneEndpoint + "/bulk-replay", columns: taskColumns,
+			with: withFlag{"dry-run", columns("TOTAL total, EXACT exact, LOOKED looked, SINCE since, COUNTED UP TO position")},
 			body: new(fields).
 				time("since", "since", "messages from this `time` on, such as "+timeExamples+" (required)", timeFlag{}).
 				time("until", "until", "messages up to this `time` (default now)", timeFlag{}).
@@ -102,7 +104,8 @@ func (r *resource) endpointActions() []*cobra.Command {
 				list("event-type", "eventTypes", "only messages of these event `types`").
 				text("channel", "channel", "only messages with this `channel`").
 				text("tag", "tag", "only messages with this `tag`").
-				count("rate", "rate", "maximum messages per second (default: what the endpoint accepts)")}),
+				count("rate", "rate", "maximum messages per second (default: what the endpoint accepts)").
+				flag("dry-run", "dryRun", "only count the messages; send nothing")}),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,9 +33,13 @@ func newMessageCommand() *cobra.Command {
 		return []*cobra.Command{
 			r.list(listing{use: "list APP", short: "List the messages of an application, newest first",
 				example: `  hookwheel message list acme --since 1h --event-type invoice.paid
-  hookwheel message list acme --search invoice-8`,
+  hookwheel message list acme --search invoice-8
+  hookwheel message list acme --with-status`,
 				path: "/app/%s/msg", columns: shown,
-				query: messageFilters().text("search", "search", "only with this `text` in the payload, or at the start of the id or event id")}),
+				with: withFlag{"with-status", slices.Concat(shown, columns("DELIVERED outcomes.delivered, PENDING outcomes.pending, FAILED outcomes.failed"))},
+				query: messageFilters().
+					text("search", "search", "only with this `text` in the payload, or at the start of the id or event id").
+					flag("with-status", "with_status", "count the endpoints by outcome")}),
 			r.command(operation{use: "send APP EVENT_TYPE PAYLOAD", short: "Send a message",
 				long: `Send a message. PAYLOAD is a JSON object, @FILE for the content of a file, or -
 for standard input. It is sent byte for byte.`,

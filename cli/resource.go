@@ -41,6 +41,7 @@ type operation struct {
 
 	// What is printed: the response as a table, one value of it, or only that it is done.
 	columns []column
+	with    withFlag
 	value   string // path of the value
 	done    string
 }
@@ -87,7 +88,7 @@ func (r *resource) run(cmd *cobra.Command, o *operation, path string, in any) er
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), printable(gjson.GetBytes(response, o.value).String()))
 		return err
 	default:
-		return printTable(cmd.OutOrStdout(), o.columns, []json.RawMessage{response})
+		return printTable(cmd.OutOrStdout(), o.with.columns(cmd, o.columns), []json.RawMessage{response})
 	}
 }
 
@@ -99,6 +100,7 @@ type listing struct {
 	pathOf  func(args []string) (string, error) // instead of path
 	query   *fields
 	columns []column
+	with    withFlag
 }
 
 func (r *resource) list(l listing) *cobra.Command {
@@ -120,7 +122,7 @@ func (r *resource) list(l listing) *cobra.Command {
 		if r.asJSON {
 			return printJSON(cmd.OutOrStdout(), items)
 		}
-		return printTable(cmd.OutOrStdout(), l.columns, items)
+		return printTable(cmd.OutOrStdout(), l.with.columns(cmd, l.columns), items)
 	}
 	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "maximum `number` of items; 0 for all")
 	l.query.addTo(cmd)
@@ -167,6 +169,22 @@ func apiPath(format string, words ...string) string {
 type column struct {
 	title, path string   // of the value in an item
 	words       []string // for values that are numbers from 0 on; nil: the value is shown as is
+}
+
+// withFlag is the columns of a table that are shown instead of the usual ones if a flag is given.
+type withFlag struct {
+	flag    string // of type bool; "": there is none
+	instead []column
+}
+
+func (w *withFlag) columns(cmd *cobra.Command, usual []column) []column {
+	if w.flag == "" {
+		return usual
+	}
+	if given, err := cmd.Flags().GetBool(w.flag); err != nil || !given {
+		return usual
+	}
+	return w.instead
 }
 
 // columns parses "ID id, NAME name".

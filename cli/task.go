@@ -22,8 +22,15 @@ func newTaskCommand() *cobra.Command {
 				method:  http.MethodPost, path: "/background-task/%s/" + verb, body: new(fields), columns: taskColumns})
 		}
 		return []*cobra.Command{
-			r.list(listing{use: "list", short: "List tasks, newest first", example: "  hookwheel task list",
-				path: "/background-task", columns: taskColumns}),
+			r.list(listing{use: "list", short: "List tasks, newest first",
+				example: `  hookwheel task list
+  hookwheel task list --app acme --endpoint billing --status running`,
+				path: "/background-task", columns: taskColumns,
+				query: new(fields).
+					text("app", "app", "only of this `application` (id or uid)").
+					text("endpoint", "endpoint", "only of this `endpoint` (id or uid), with --app").
+					choice("status", "status", "only with this `status`; running includes paused, finished canceled",
+						sameWords("running", "paused", "finished", "canceled", "failed"))}),
 			r.command(operation{use: "get TASK", short: "Show a task",
 				example: "  hookwheel task get qtask_1srOrx2ZWZBpBUvZwXKQmoEYga2",
 				method:  http.MethodGet, path: "/background-task/%s", columns: taskColumns}),

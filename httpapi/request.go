@@ -112,6 +112,49 @@ func (r *request) endpoint() (*webhook.Endpoint, error) {
 	return r.store().Endpoint(app.ID, r.path("endpoint"))
 }
 
+// scope returns the application and the endpoint that the query names; zero means all. With a token
+// of an application, that application is the only one.
+func (r *request) scope() (app, endpoint webhook.ID, err error) {
+	q := r.query()
+	if app, err = r.namedApplication(q.text("app")); err != nil {
+		return app, endpoint, err
+	}
+	name := q.text("endpoint")
+	switch {
+	case name == "":
+		return app, endpoint, nil
+	case app.IsZero():
+		q.fail("endpoint", "needs an application: name it with app")
+		return app, endpoint, q.err
+	}
+	e, err := r.store().Endpoint(app, name)
+	if err != nil {
+		return app, endpoint, err
+	}
+	return app, e.ID, nil
+}
+
+// namedApplication returns the application with that name, or zero for all that the caller may see.
+func (r *request) namedApplication(name string) (webhook.ID, error) {
+	switch {
+	case r.byCustomer() && name == "":
+		return r.caller.App, nil
+	case r.byCustomer():
+		own, err := r.server.auth.ownApplication(r.caller, name)
+		if err != nil {
+			return webhook.ID{}, err
+		}
+		return own.ID, nil
+	case name == "":
+		return webhook.ID{}, nil
+	}
+	app, err := r.store().Application(name)
+	if err != nil {
+		return webhook.ID{}, err
+	}
+	return app.ID, nil
+}
+
 // message returns the message that the path names.
 func (r *request) message() (*webhook.Message, error) {
 	app, err := r.application()

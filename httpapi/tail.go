@@ -133,45 +133,12 @@ func parseTail(r *request) (t tailRequest, err error) {
 	if err := r.current(); err != nil {
 		return t, err
 	}
-	if t.app, err = tailedApplication(r); err != nil {
+	if t.app, t.endpoint, err = r.scope(); err != nil {
 		return t, err
 	}
 	q := r.query()
-	if name := q.text("endpoint"); name != "" {
-		if t.app.IsZero() {
-			q.fail("endpoint", "needs an application: name it with app")
-			return t, q.err
-		}
-		endpoint, err := r.store().Endpoint(t.app, name)
-		if err != nil {
-			return t, err
-		}
-		t.endpoint = endpoint.ID
-	}
 	t.status, t.eventTypes, t.from = q.status(), q.list("event_types"), tailFrom(r, &q)
 	return t, q.err
-}
-
-// tailedApplication returns the application to follow, or zero for all.
-func tailedApplication(r *request) (webhook.ID, error) {
-	name := string(r.http.QueryArgs().Peek("app"))
-	switch {
-	case r.byCustomer() && name == "":
-		return r.caller.App, nil
-	case r.byCustomer():
-		own, err := r.server.auth.ownApplication(r.caller, name)
-		if err != nil {
-			return webhook.ID{}, err
-		}
-		return own.ID, nil
-	case name == "":
-		return webhook.ID{}, nil
-	}
-	app, err := r.store().Application(name)
-	if err != nil {
-		return webhook.ID{}, err
-	}
-	return app.ID, nil
 }
 
 // tailFrom reads where to begin: the ID of an event, or a time.

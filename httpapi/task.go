@@ -13,7 +13,7 @@ import (
 
 const (
 	recoverWindow = 14*24*time.Hour + 5*time.Minute // as with Svix
-	countPatience = 3 * time.Second                 // for counting the messages of a replay before it begins
+	countPatience = 3 * time.Second                 // for counting the messages of a replay
 )
 
 // taskOut is a task in responses. The SDKs do not know all statuses: a paused task is shown as
@@ -67,15 +67,17 @@ func showTask(t *webhook.Task) taskOut {
 	return out
 }
 
-// parseTask reads what to replay.
-func parseTask(kind webhook.TaskKind, which webhook.ReplayStatus, text []byte, now time.Time) (t webhook.Task, err error) {
+// parseTask reads what to replay. With dry, the messages are to be counted only.
+func parseTask(kind webhook.TaskKind, which webhook.ReplayStatus, text []byte, now time.Time) (t webhook.Task, dry bool, err error) {
 	b, err := parseBody(text)
 	if err != nil {
-		return t, err
+		return t, false, err
 	}
 	t = webhook.Task{Kind: kind, Which: which}
 	b.each(func(name string, v gjson.Result) {
 		switch name {
+		case "dryRun":
+			dry = !isNull(v) && b.bool(name, v)
 		case "since":
 			t.Since = b.optionalTime(name, v)
 		case "until":
@@ -100,9 +102,9 @@ func parseTask(kind webhook.TaskKind, which webhook.ReplayStatus, text []byte, n
 		b.fail("since", "the time between since and until must be at most 14 days; bulk-replay takes any")
 	}
 	if err := b.err(); err != nil {
-		return t, err
+		return t, false, err
 	}
-	return t, t.Validate()
+	return t, dry, t.Validate()
 }
 
 // choice reads a field that narrows down a bulk replay.
@@ -147,11 +149,11 @@ func (b *body) replayStatus(field string, v gjson.Result) webhook.ReplayStatus {
 	return ""
 }
 
-// replay returns the handler that creates a task of that kind.
+// replay returns the handler that creates a task of that kind, or counts what it would send.
 func replay(kind webhook.TaskKind, which webhook.ReplayStatus) handler {
 	return func(r *request) (*response, error) {
 		now := time.Now()
-		task, err := parseTask(kind, which, r.body(), now)
+		task, dry, err := parseTask(kind, which, r.body(), now)
 		if err != nil {
 			return nil, err
 		}
@@ -159,12 +161,19 @@ func replay(kind webhook.TaskKind, which webhook.ReplayStatus) handler {
 		if err != nil {
 			return nil, err
 		}
+		task.App, task.Endpoint = endpoint.App, endpoint.ID
+		if dry {
+			return respondCount(r, &task, now)
+		}
 		if err := r.admitManual(replayCost, now); err != nil {
 			return nil, err
 		}
-		task.App, task.Endpoint = endpoint.App, endpoint.ID
-		if task.Total, err = countReplay(r, task, now); err != nil {
+		count, err := countReplay(r, &task, now)
+		if err != nil {
 			return nil, err
+		}
+		if task.Total = count.total; !count.exact {
+			task.Total = -1
 		}
 		made, err := r.callerWriter().CreateTask(r.context(), task)
 		if err != nil {
@@ -174,24 +183,80 @@ func replay(kind webhook.TaskKind, which webhook.ReplayStatus) handler {
 	}
 }
 
-// countReplay goes through the log as the task will. It returns -1 if that takes too long.
-func countReplay(r *request, task webhook.Task, now time.Time) (total int64, err error) {
+// replayCountOut is what a replay would send if it began now.
+type replayCountOut struct {
+	Task       webhook.TaskKind     `json:"task"`
+	EndpointID string               `json:"endpointId"`
+	Since      time.Time            `json:"since"`
+	Until      time.Time            `json:"until"`
+	Messages   webhook.ReplayStatus `json:"messages"`
+	Total      int64                `json:"total"`
+	Exact      bool                 `json:"exact"` // false: there may be more than Total
+	Looked     int64                `json:"looked"`
+	Position   time.Time            `json:"position"` // all messages up to then were counted
+}
+
+func respondCount(r *request, task *webhook.Task, now time.Time) (*response, error) {
+	for _, name := range task.EventTypes {
+		if _, err := r.visibleEventType(name); webhook.ErrorCode(err) == webhook.CodeNotFound {
+			return nil, wal.UnknownEventType(name)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	count, err := countReplay(r, task, now)
+	if err != nil {
+		return nil, err
+	}
+	until := task.Until
+	if until.IsZero() || until.After(now) {
+		until = now.UTC().Truncate(time.Millisecond)
+	}
+	position := count.position
+	if count.exact || position.After(until) {
+		position = until
+	}
+	return ok(replayCountOut{Task: task.Kind, EndpointID: task.Endpoint.Text(webhook.KindEndpoint), Since: task.Since, Until: until, Messages: task.Which,
+		Total: count.total, Exact: count.exact, Looked: count.looked, Position: position}), nil
+}
+
+// countReplay counts the messages of a replay. As it reads, it waits for a turn to read.
+func countReplay(r *request, task *webhook.Task, now time.Time) (taskCount, error) {
+	endTurn, err := r.awaitRead()
+	if err != nil {
+		return taskCount{}, err
+	}
+	defer endTurn()
+	return countTask(*task, now, time.Now().Add(countPatience), r.store().NextStep)
+}
+
+// taskCount counts the messages that a task would take.
+type taskCount struct {
+	total, looked int64
+	exact         bool      // everything was counted
+	position      time.Time // up to which all messages were
+}
+
+// countTask goes through the log as the task will, until everything or until the deadline.
+func countTask(task webhook.Task, now, deadline time.Time, next func(*webhook.Task, int) (webhook.TaskStep, error)) (count taskCount, err error) {
 	if ahead := now.Add(time.Hour); task.Until.IsZero() || task.Until.After(ahead) {
 		task.Until = ahead // the clock of the log may be ahead
 	}
 	task.Position = task.Begin()
-	for end := now.Add(countPatience); task.End().After(task.Position); {
-		step, err := r.store().NextStep(&task, math.MaxInt)
+	for task.End().After(task.Position) {
+		step, err := next(&task, math.MaxInt)
 		if err != nil {
-			return 0, err
+			return count, err
 		}
-		total += int64(len(step.Messages))
+		count.total += int64(len(step.Messages))
+		count.looked += int64(step.Looked)
 		task.Position = step.To
-		if time.Now().After(end) {
-			return -1, nil
+		if time.Now().After(deadline) {
+			break
 		}
 	}
-	return total, nil
+	count.exact, count.position = !task.End().After(task.Position), task.Position.Time()
+	return count, nil
 }
 
 var errNoTask = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Background task not found"}
@@ -229,8 +294,9 @@ func listTasks(r *request) (*response, error) {
 	if err := r.current(); err != nil {
 		return nil, err
 	}
-	if r.byCustomer() {
-		filter.App = r.caller.App
+	var err error
+	if filter.App, filter.Endpoint, err = r.scope(); err != nil {
+		return nil, err
 	}
 	list, more := r.store().Tasks(l.Page, filter)
 	return respondPage(l, list, more, func(t **webhook.Task) webhook.ID { return (*t).ID }, func(t **webhook.Task) taskOut { return showTask(*t) })

@@ -87,15 +87,26 @@ func (t *turns) leave(name string) {
 // awaitTurn waits until the tokens of the caller's application have few enough changes, or reads,
 // under way. The caller must call end.
 func (r *request) awaitTurn() (end func(), err error) {
+	if r.http.IsGet() || r.http.IsHead() {
+		return r.awaitRead()
+	}
+	return r.awaitOwn(customerName(r.caller), ownChanges)
+}
+
+// awaitRead waits for a turn to read. A change that reads much waits for one, too; a read never
+// waits for a change.
+func (r *request) awaitRead() (end func(), err error) {
+	return r.awaitOwn("reader/"+string(r.caller.App[:]), ownReads)
+}
+
+// awaitOwn waits for a turn if the caller has a token of an application.
+func (r *request) awaitOwn(name string, limit int) (end func(), err error) {
 	if !r.byCustomer() {
 		return func() {}, nil
 	}
 	ctx, cancel := leaderContext()
 	defer cancel()
-	if r.http.IsGet() || r.http.IsHead() {
-		return r.server.changes.take(ctx, "reader/"+string(r.caller.App[:]), ownReads)
-	}
-	return r.server.changes.take(ctx, customerName(r.caller), ownChanges)
+	return r.server.changes.take(ctx, name, limit)
 }
 
 func customerName(key *webhook.APIKey) string { return "customer/" + string(key.App[:]) }

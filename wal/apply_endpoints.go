@@ -124,7 +124,7 @@ func (e *entry) mayBecome(endpoint, before *webhook.Endpoint, viewer *viewer) er
 		}
 		switch t, err := e.eventType(name); {
 		case webhook.ErrorCode(err) == webhook.CodeNotFound, err == nil && !viewer.canSee(t):
-			return errUnknownType(name)
+			return UnknownEventType(name)
 		case err != nil:
 			return err
 		case t.Archived:
@@ -134,7 +134,8 @@ func (e *entry) mayBecome(endpoint, before *webhook.Endpoint, viewer *viewer) er
 	return nil
 }
 
-func errUnknownType(name string) error {
+// UnknownEventType returns the error for a list with an event type that does not exist.
+func UnknownEventType(name string) error {
 	return webhook.Invalid("eventTypes", fmt.Sprintf("there is no event type %q: create it first", name))
 }
 

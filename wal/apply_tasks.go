@@ -36,7 +36,7 @@ func (e *entry) createTask(c *createTask) ([]byte, error) {
 	for _, name := range t.EventTypes { // an archived one will do: messages of the past may have it
 		switch found, err := e.eventType(name); {
 		case webhook.ErrorCode(err) == webhook.CodeNotFound, err == nil && !c.Viewer.canSee(found):
-			return nil, errUnknownType(name)
+			return nil, UnknownEventType(name)
 		case err != nil:
 			return nil, err
 		}
