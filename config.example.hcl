@@ -57,6 +57,10 @@ api {
   # The largest request body, 1KiB to 3MiB.
   # max_body = "1MiB"
 
+  # How many streams of events (/api/v1/tail) may be open on this node, 8 to 10000. Three quarters of
+  # them are for applications, and each application may have a 64th of all, but at least 4.
+  # tails = 1000
+
   # How long a node that is told to stop keeps serving, 0s to 5m. Meanwhile its health check returns
   # 503, so that a load balancer chooses another node, and responses close their connections. Use at
   # least the balancer's interval between checks times the number of checks that must fail, plus a

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +29,8 @@ type tailOptions struct {
 	status        choice
 	from          timeFlag
 	eventTypes    []string
+	rate          int
+	pulse         bool
 	json          bool
 }
 
@@ -47,10 +50,11 @@ tail reconnects and resumes after the last event, so nothing is missed. NO_COLOR
 turns colors off.`,
 		Example: `  hookwheel tail
   hookwheel tail --app acme --status failed
+  hookwheel tail --rate 10 --pulse
   hookwheel tail --from 1h --json | jq .`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return followTail(cmd.Context(), &c, o.query(), cmd.ErrOrStderr(), o.printer(cmd.OutOrStdout()))
+			return followTail(cmd.Context(), &c, o.query(cmd.Flags().Changed("rate")), cmd.ErrOrStderr(), o.printer(cmd.OutOrStdout()))
 		},
 	}
 	c.addFlags(cmd)
@@ -60,6 +64,8 @@ turns colors off.`,
 	flags.Var(&o.status, "status", "only attempts with this `result`: success, failed or canceled")
 	flags.StringSliceVar(&o.eventTypes, "event-type", nil, "only attempts to send messages of these event `types`")
 	flags.Var(&o.from, "from", "start in the past: a `time` such as "+timeExamples+", or the id of an event")
+	flags.IntVar(&o.rate, "rate", 0, "print up to this `number` of events a second, and count the others (default all)")
+	flags.BoolVar(&o.pulse, "pulse", false, "print counts of all attempts each second")
 	flags.BoolVar(&o.json, "json", false, "print each event as a line of JSON")
 	return cmd
 }
@@ -77,7 +83,7 @@ func isEvent(text string) bool {
 	return err == nil
 }
 
-func (o *tailOptions) query() url.Values {
+func (o *tailOptions) query(rated bool) url.Values {
 	query := make(url.Values)
 	status, _ := o.status.words[o.status.text].(string)
 	for name, value := range map[string]string{"app": o.app, "endpoint": o.endpoint, "from": o.from.text,
@@ -85,6 +91,12 @@ func (o *tailOptions) query() url.Values {
 		if value != "" {
 			query.Set(name, value)
 		}
+	}
+	if rated {
+		query.Set("rate", strconv.Itoa(o.rate))
+	}
+	if o.pulse {
+		query.Set("pulse", "true")
 	}
 	return query
 }
@@ -184,59 +196,4 @@ func (o *tailOptions) printer(out io.Writer) func(tailEvent) error {
 		}
 		return err
 	}
-}
-
-// Colors of a terminal (ECMA-48, SGR).
-const (
-	green  = "\x1b[32m"
-	red    = "\x1b[31m"
-	yellow = "\x1b[33m"
-	plain  = "\x1b[0m"
-)
-
-// tailLine returns an event as a line, in which all control characters but our colors are escaped.
-func tailLine(event tailEvent, colors bool) (string, error) {
-	var e struct {
-		Timestamp          time.Time
-		Change             string
-		AppID, MsgID       string
-		EndpointID, TaskID *string
-		StatusText         string
-		ResponseStatusCode int
-		ResponseDurationMs int
-		Number             int
-		NextAttempt        *time.Time
-		URL                string
-	}
-	if err := json.Unmarshal([]byte(event.data), &e); err != nil {
-		return "", fmt.Errorf("invalid event: %w", err)
-	}
-	word, color := e.Change, yellow
-	var rest []string
-	if event.name == "attempt" {
-		word, color = e.StatusText, red
-		if word == "success" {
-			color = green
-		}
-		rest = append(rest, fmt.Sprintf("%3d %5d ms  no. %d", e.ResponseStatusCode, e.ResponseDurationMs, e.Number), e.MsgID)
-	}
-	for _, id := range []*string{e.EndpointID, e.TaskID} {
-		if id != nil {
-			rest = append(rest, *id)
-		}
-	}
-	if e.EndpointID == nil {
-		rest = append(rest, e.AppID)
-	}
-	if e.URL != "" {
-		rest = append(rest, e.URL)
-	}
-	if e.NextAttempt != nil {
-		rest = append(rest, "next "+e.NextAttempt.Local().Format(time.TimeOnly))
-	}
-	word = fmt.Sprintf("%-18s", printable(word))
-	if colors {
-		word = color + word + plain
-	}
-	return fmt.Sprintf("%s  %s  %s", e.Timestamp.Local().Format("15:04:05.000"), word, printable(strings.Join(rest, "  "))), nil
 }

@@ -3,14 +3,13 @@ package httpapi
 import (
 	"bytes"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 	"github.com/valyala/fasthttp"
 
-	"hookwheel/wal"
+	"hookwheel/webhook"
 )
 
 const metricsCost = 1 << 20 // bytes of a response
@@ -18,7 +17,7 @@ const metricsCost = 1 << 20 // bytes of a response
 // registerMetrics registers the metrics of the API and of the store that are scraped here.
 func (s *Server) registerMetrics() {
 	expired := func() float64 { return float64(s.config.Store.Expired()) }
-	s.config.Metrics.MustRegister(&backlogCollector{store: s.config.Store}, s.accepted, s.open.refused, s.rates.refused,
+	s.config.Metrics.MustRegister(backlogCollector{s.backlogs}, s.accepted, s.open.refused, s.rates.refused,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hookwheel_expired",
 			Help: "Messages that left the log before they were delivered or given up, over all endpoints that there are; the same on every node."},
 			expired))
@@ -47,9 +46,6 @@ func (s *Server) getMetrics(ctx *fasthttp.RequestCtx) {
 	setBody(ctx, text.Bytes(), l)
 }
 
-// backlogAge is the maximum age of the metrics about the backlog.
-const backlogAge = 15 * time.Second
-
 var (
 	waitingDesc = prometheus.NewDesc("hookwheel_waiting_messages",
 		"Messages that wait, over all endpoints, by where: log (counting stops at some thousands), retry, held, requested.",
@@ -59,23 +55,17 @@ var (
 )
 
 // backlogCollector collects metrics about the backlog, which are the same on every node.
-type backlogCollector struct {
-	store *wal.Store
-
-	mu    sync.Mutex
-	taken time.Time
-	sum   wal.Waiting
-}
+type backlogCollector struct{ backlogs *backlogs }
 
 // Describe implements prometheus.Collector.
-func (c *backlogCollector) Describe(descs chan<- *prometheus.Desc) {
+func (c backlogCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- waitingDesc
 	descs <- oldestDesc
 }
 
 // Collect implements prometheus.Collector.
-func (c *backlogCollector) Collect(metrics chan<- prometheus.Metric) {
-	sum, err := c.current()
+func (c backlogCollector) Collect(metrics chan<- prometheus.Metric) {
+	sum, err := c.backlogs.current(webhook.ID{})
 	if err != nil {
 		metrics <- prometheus.NewInvalidMetric(waitingDesc, err)
 		return
@@ -88,17 +78,4 @@ func (c *backlogCollector) Collect(metrics chan<- prometheus.Metric) {
 		age = max(0, time.Since(sum.Oldest).Seconds())
 	}
 	metrics <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, age)
-}
-
-func (c *backlogCollector) current() (wal.Waiting, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Since(c.taken) < backlogAge {
-		return c.sum, nil
-	}
-	sum, err := c.store.Waiting()
-	if err == nil {
-		c.sum, c.taken = sum, time.Now()
-	}
-	return sum, err
 }

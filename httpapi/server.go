@@ -43,6 +43,7 @@ type Config struct {
 	JWTSecret     string   // signs JWTs; empty: JWTs are refused
 	PortalURL     string   // of the portal; empty: /portal of this server
 	CORS          []string // origins whose pages may use the API; "*": all
+	Tails         int      // streams of events
 	MaxBody       int      // bytes
 	// Connections whose file descriptor would be this number or higher are refused; 0: no limit.
 	// The descriptors from there on are for the store and for deliveries.
@@ -78,6 +79,9 @@ type Server struct {
 	intake    *intake
 	responses *shares
 	tails     tailPlaces
+	feeds     feeds
+	pastReads *shares // of the history, by streams
+	backlogs  *backlogs
 	changes   turns // of one thing, or with tokens of one application
 	audit     *audit
 	manual    *manualSends
@@ -91,6 +95,11 @@ func NewServer(config Config) (*Server, error) {
 	auth := &authenticator{config: &config}
 	s := &Server{config: config, open: newConnections(), cors: newCORS(config.CORS),
 		auth: auth, intake: newIntake(config.MaxBody, auth), responses: newShares("responses", maxResponses),
+		tails: tailPlaces{limit: config.Tails}, pastReads: newShares("streams that read the past", maxPastReads), backlogs: newBacklogs(config.Store),
+		feeds: feeds{store: config.Store, lag: func() uint64 {
+			status := config.Node.Status()
+			return status.Commit - min(status.Commit, status.Applied)
+		}},
 		audit: newAudit(config.Logger, config.Metrics), manual: newManualSends(config.Manual), rates: newRateLimits(&config), kept: newKeptResponses(),
 		sealer: sealer{config.Keyring}, accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookwheel_accepted_total", Help: "Messages that this node has answered with 202."})}

@@ -246,7 +246,7 @@ const tailBeat = 5 * time.Second // after which a node writes to a stream, and s
 // One application has few streams, so that others have some, too; a stream whose client has gone
 // leaves its place at once.
 func TestTailPlacesOfOneApplication(t *testing.T) {
-	a := apiStart(t)
+	a := apiStart(t, func(c *config.Config) { c.API.Tails = 8 })
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	var portal authKey
 	a.call("POST", "/auth/app-portal-access/acme", `{"readOnly":true}`, 200, &portal)

@@ -162,17 +162,23 @@ func seekKeys(txn *badger.Txn, prefix, from []byte, see func(key []byte) error) 
 	return nil
 }
 
-// Waiting is the sum of the backlogs of all endpoints.
+// Waiting is the sum of the backlogs of some endpoints.
 type Waiting struct {
 	Retrying, Held, Requested uint64
 	Behind                    uint64    // at least
 	Oldest                    time.Time // zero: nothing waits
 }
 
-// Waiting adds up the backlogs of all endpoints. It reads no more of the log than one call of
-// Backlogs may.
-func (s *Store) Waiting() (sum Waiting, err error) {
-	list, err := s.Backlogs(s.AllEndpoints())
+// Waiting adds up the backlogs of the endpoints of an application, or of all if app is zero. It
+// reads no more of the log than one call of Backlogs may.
+func (s *Store) Waiting(app webhook.ID) (sum Waiting, err error) {
+	endpoints := s.AllEndpoints()
+	if !app.IsZero() {
+		s.mu.RLock()
+		endpoints = s.catalog.byApp[app]
+		s.mu.RUnlock()
+	}
+	list, err := s.Backlogs(endpoints)
 	for i := range list {
 		b := &list[i]
 		sum.Retrying, sum.Held, sum.Requested = sum.Retrying+b.Retrying, sum.Held+b.Held, sum.Requested+b.Requested

@@ -43,7 +43,7 @@ func TestBacklog(t *testing.T) {
 	if b := backlog(); b != want {
 		t.Errorf("%+v, want %+v", b, want)
 	}
-	if sum, err := s.Waiting(); err != nil || sum != (Waiting{4, 1, 1, 18, s.messages[0].Time()}) {
+	if sum, err := s.Waiting(webhook.ID{}); err != nil || sum != (Waiting{4, 1, 1, 18, s.messages[0].Time()}) {
 		t.Errorf("in all: %+v, %v", sum, err)
 	}
 }

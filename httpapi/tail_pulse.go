@@ -1,0 +1,132 @@
+package httpapi
+
+import (
+	"math/bits"
+	"time"
+
+	"hookwheel/wal"
+	"hookwheel/webhook"
+)
+
+// second counts the attempts that were recorded in a second.
+type second struct {
+	end  time.Time
+	lag  uint64 // committed entries that the node had not applied then
+	all  attemptCounts
+	apps map[webhook.ID]*attemptCounts
+}
+
+func (s *second) count(event *wal.Event) {
+	if event.Attempt == nil {
+		return
+	}
+	s.all.count(event.Attempt)
+	own := s.apps[event.App]
+	if own == nil {
+		if s.apps == nil {
+			s.apps = make(map[webhook.ID]*attemptCounts)
+		}
+		own = new(attemptCounts)
+		s.apps[event.App] = own
+	}
+	own.count(event.Attempt)
+}
+
+// attemptCounts counts attempts by result, and by how long they took.
+type attemptCounts struct {
+	results outcomeCounts
+	took    [durationBuckets]uint32
+}
+
+func (c *attemptCounts) count(a *webhook.Attempt) {
+	c.results.count(a.Status)
+	if a.Status != webhook.StatusCanceled { // which was not sent
+		c.took[durationBucket(a.Duration)]++
+	}
+}
+
+// Durations have four buckets for each power of two milliseconds, so quantiles are at most a
+// quarter too high.
+const durationBuckets = 4 * 18 // up to 262 s
+
+func durationBucket(d time.Duration) int {
+	ms := uint64(max(0, d.Milliseconds()))
+	if ms < 4 {
+		return int(ms)
+	}
+	power := bits.Len64(ms) - 1
+	return min(durationBuckets-1, 4*(power-1)+int(ms>>(power-2)&3))
+}
+
+// bucketEnd returns the longest duration of a bucket, in milliseconds.
+func bucketEnd(bucket int) int {
+	if bucket < 4 {
+		return bucket
+	}
+	power := bucket/4 + 1
+	return (5+bucket%4)<<(power-2) - 1
+}
+
+// pulseOut is what a pulse shows.
+type pulseOut struct {
+	Timestamp time.Time     `json:"timestamp"` // end of the second
+	Attempts  outcomeCounts `json:"attempts"`
+	LatencyMs *latencyMs    `json:"latencyMs"` // null: nothing was sent
+	Backlog   pulseBacklog  `json:"backlog"`
+	Lag       *uint64       `json:"lag,omitempty"` // for operators: committed entries that this node has not applied
+}
+
+// latencyMs has quantiles of the durations of attempts.
+type latencyMs struct {
+	P50 int `json:"p50"`
+	P95 int `json:"p95"`
+	P99 int `json:"p99"`
+}
+
+type pulseBacklog struct {
+	Waiting   uint64     `json:"waiting"`
+	Held      uint64     `json:"held"`
+	Requested uint64     `json:"requested"`
+	Behind    uint64     `json:"behind"`
+	Oldest    *time.Time `json:"oldest"`
+}
+
+func (c *attemptCounts) latency() *latencyMs {
+	total := uint32(0)
+	for _, n := range c.took {
+		total += n
+	}
+	if total == 0 {
+		return nil
+	}
+	quantile := func(percent uint32) int {
+		rank, seen := max(1, (total*percent+99)/100), uint32(0)
+		for bucket, n := range c.took {
+			if seen += n; seen >= rank {
+				return bucketEnd(bucket)
+			}
+		}
+		return bucketEnd(durationBuckets - 1)
+	}
+	return &latencyMs{P50: quantile(50), P95: quantile(95), P99: quantile(99)}
+}
+
+// sendPulse sends the counts of the last second. An application that the stream is about limits
+// them; other filters do not.
+func (t *tailStream) sendPulse() error {
+	app := t.request.app
+	end, lag, counts := t.feed.lastSecond(app)
+	waiting, err := t.server.backlogs.current(app)
+	if err != nil {
+		return err
+	}
+	out := pulseOut{Timestamp: end.UTC().Truncate(time.Millisecond), Attempts: counts.results, LatencyMs: counts.latency(),
+		Backlog: pulseBacklog{Waiting: waiting.Retrying, Held: waiting.Held, Requested: waiting.Requested, Behind: waiting.Behind, Oldest: optional(waiting.Oldest)}}
+	if !t.request.byCustomer {
+		out.Lag = &lag
+	}
+	if err := t.show("pulse", webhook.ID{}, out); err != nil {
+		return err
+	}
+	return t.flush()
+}
