@@ -108,7 +108,7 @@ Exit codes:
 	}
 	root.AddCommand(newDevCommand(), newServeCommand(), newClusterCommand(), newKeyCommand(),
 		newCheckCommand(), newCertCommand(), newBackupCommand(), newRestoreCommand(),
-		newTailCommand(), newBenchCommand(), newListenCommand(), newVerifyCommand(),
+		newTailCommand(), newAuditCommand(), newBenchCommand(), newListenCommand(), newVerifyCommand(),
 		newAppCommand(), newEndpointCommand(), newEventTypeCommand(), newMessageCommand(),
 		newAttemptCommand(), newTaskCommand(), newVersionCommand(info))
 	root.SetVersionTemplate(info.String())

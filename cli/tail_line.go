@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -27,6 +28,9 @@ func tailLine(event tailEvent, colors bool) (string, error) {
 		Timestamp          time.Time
 		Change             string
 		AppID, MsgID       string
+		KeyID, EventType   *string
+		Member             *string
+		Actor              *struct{ Type, KeyID, Name string }
 		EndpointID, TaskID *string
 		StatusText         string
 		ResponseStatusCode int
@@ -47,13 +51,16 @@ func tailLine(event tailEvent, colors bool) (string, error) {
 		}
 		rest = append(rest, fmt.Sprintf("%3d %5d ms  no. %d", e.ResponseStatusCode, e.ResponseDurationMs, e.Number), e.MsgID)
 	}
-	for _, id := range []*string{e.EndpointID, e.TaskID} {
+	for _, id := range []*string{e.EndpointID, e.TaskID, e.KeyID, e.EventType, e.Member} {
 		if id != nil {
 			rest = append(rest, *id)
 		}
 	}
-	if e.EndpointID == nil {
+	if e.EndpointID == nil && e.AppID != "" {
 		rest = append(rest, e.AppID)
+	}
+	if e.Actor != nil {
+		rest = append(rest, "by "+cmp.Or(e.Actor.Name, e.Actor.KeyID, e.Actor.Type))
 	}
 	if e.URL != "" {
 		rest = append(rest, e.URL)

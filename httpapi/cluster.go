@@ -44,6 +44,7 @@ func addMember(r *request) (*response, error) {
 	})
 	if err == nil {
 		r.audit(auditMemberAdded, "address", in.Address)
+		recordMember(r, webhook.MemberAdded, in.Address)
 	}
 	return resp, err
 }
@@ -57,8 +58,17 @@ func removeMember(r *request) (*response, error) {
 	resp, err := changeCluster(func(ctx context.Context) error { return r.server.config.Node.Remove(ctx, node) })
 	if err == nil {
 		r.audit(auditMemberGone, "member", node)
+		recordMember(r, webhook.MemberRemoved, node)
 	}
 	return resp, err
+}
+
+// recordMember adds a change of the members, which was made, to the audit list. It can fail only
+// while the cluster has no leader; the log has the change in any case.
+func recordMember(r *request, change webhook.Change, member string) {
+	if err := r.writer().RecordMember(r.context(), change, member); err != nil {
+		r.server.config.Logger.Error("a change of the members is missing in the audit list", "change", change, "member", member, "error", err)
+	}
 }
 
 func transferLeadership(r *request) (*response, error) {

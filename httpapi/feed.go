@@ -212,13 +212,13 @@ type feedItem struct {
 const itemCost = 1536
 
 func (i *feedItem) size() int {
-	if i.event.Attempt == nil {
-		return itemCost
+	if c := i.event.Change; c != nil {
+		return itemCost + 7*(len(c.By.Name)+len(c.By.Session)+len(c.EventType)+len(c.Member))
 	}
 	return itemCost + 7*len(i.event.Attempt.URL) // a byte of it may become six as JSON
 }
 
-// encoded returns the event as it is sent.
+// encoded returns the event as it is sent to operators.
 func (i *feedItem) encoded() ([]byte, error) {
 	i.encoding.Do(func() {
 		if c := i.event.Change; c != nil {
@@ -229,6 +229,17 @@ func (i *feedItem) encoded() ([]byte, error) {
 			tailAttemptOut{attemptOut: showAttempt(i.event.Attempt, false), AppID: i.event.App.Text(webhook.KindApplication)})
 	})
 	return i.text, i.failed
+}
+
+// forCustomers returns the event as it is sent to customers: without who made a change. Changes are
+// rare, so these are encoded for each stream.
+func (i *feedItem) forCustomers() ([]byte, error) {
+	if i.event.Change == nil {
+		return i.encoded()
+	}
+	out := showChange(i.event.Change)
+	out.Actor = nil
+	return encodeEvent("change", i.event.ID, out)
 }
 
 // messageType returns the event type of the message of an attempt, or "" if the message is gone.

@@ -248,7 +248,7 @@ func createMessage(r *request) (*response, error) {
 
 // send appends a message to the log and sets its ID.
 func send(r *request, m *webhook.Message) (err error) {
-	if m.ID, err = r.writer().CreateMessage(r.context(), m); err != nil {
+	if m.ID, err = r.server.config.Writer.CreateMessage(r.context(), m); err != nil {
 		return err
 	}
 	if !r.isRepetition() {

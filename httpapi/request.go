@@ -27,7 +27,13 @@ type request struct {
 
 func (r *request) store() *wal.Store { return r.server.config.Store }
 
-func (r *request) writer() *wal.Writer { return r.server.config.Writer }
+// writer returns the writer whose changes are recorded as those of the caller.
+func (r *request) writer() *wal.Writer {
+	if r.caller == root {
+		return r.server.config.Writer.By(webhook.Actor{Type: webhook.ActorConfiguration, Role: root.Role})
+	}
+	return r.server.config.Writer.By(r.caller.Actor())
+}
 
 // callerWriter returns the writer that checks changes against the feature flags of the caller.
 func (r *request) callerWriter() *wal.Writer {

@@ -100,6 +100,7 @@ GET    /portal                                                          yes     
 GET    /docs                                                            yes      yes      yes      yes      yes      yes      yes
 GET    /                                                                yes      yes      yes      yes      yes      yes      yes
 GET    /api/v1/tail                                                     yes      403      yes      yes      yes      yes      401
+GET    /api/v1/audit                                                    yes      403      yes      403      403      403      401
 GET    /api/v1/cluster                                                  yes      403      yes      403      403      403      401
 POST   /api/v1/cluster/members                                          yes      403      403      403      403      403      401
 DELETE /api/v1/cluster/members/{node}                                   yes      403      403      403      403      403      401

@@ -111,6 +111,9 @@ var operations = []operation{
 	{"GET", "/key/{key}", mayManage, getKey},
 	{"DELETE", "/key/{key}", mayManage, revokeKey},
 
+	// Who changed what.
+	{"GET", "/audit", mayRead, paged(listAudit)},
+
 	// The cluster and its secrets and state.
 	{"GET", "/cluster", mayRead, getCluster},
 	{"POST", "/cluster/members", mayManage, addMember},

@@ -199,7 +199,7 @@ func (t *tailStream) wants(item *feedItem) (bool, error) {
 	case !r.app.IsZero() && event.App != r.app, !r.endpoint.IsZero() && event.Endpoint != r.endpoint:
 		return false, nil
 	case event.Change != nil:
-		return r.status == nil && len(r.eventTypes) == 0, nil
+		return r.status == nil && len(r.eventTypes) == 0 && (!r.byCustomer || event.Change.ForCustomers()), nil
 	case r.status != nil && event.Attempt.Status != *r.status:
 		return false, nil
 	case len(r.eventTypes) == 0:
@@ -263,7 +263,11 @@ func (t *tailStream) send(item *feedItem) error {
 	if err := t.permit(); err != nil {
 		return err
 	}
-	text, err := item.encoded()
+	encode := item.encoded
+	if t.request.byCustomer {
+		encode = item.forCustomers
+	}
+	text, err := encode()
 	if err != nil {
 		return err
 	}
@@ -309,19 +313,6 @@ func (t *tailStream) flush() error {
 type tailAttemptOut struct {
 	attemptOut
 	AppID string `json:"appId"`
-}
-
-type tailChangeOut struct {
-	Change     webhook.Change `json:"change"`
-	AppID      string         `json:"appId"`
-	EndpointID *string        `json:"endpointId"`
-	TaskID     *string        `json:"taskId"`
-	Timestamp  time.Time      `json:"timestamp"`
-}
-
-func showChange(c *webhook.StateChange) tailChangeOut {
-	return tailChangeOut{Change: c.Change, AppID: c.App.Text(webhook.KindApplication), EndpointID: optionalID(c.Endpoint, webhook.KindEndpoint),
-		TaskID: optionalID(c.Task, webhook.KindTask), Timestamp: c.ID.Time()}
 }
 
 func optionalID(id webhook.ID, kind webhook.Kind) *string {

@@ -11,7 +11,18 @@ import (
 	"hookwheel/webhook"
 )
 
-const lastKind = kindDisableEndpoint
+const lastKind = kindRecordMember
+
+var testActor = webhook.Actor{Type: webhook.ActorKey, Role: webhook.RoleAdmin, Key: webhook.NewID(testClock, 1, 1), Name: "deployment"}
+
+func mustBehalf(t testing.TB, command []byte) []byte {
+	t.Helper()
+	body, err := encodeBehalf(&testActor, command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
 
 // legalCommands has one command of each kind that Admit accepts.
 func legalCommands(t testing.TB, app, endpoint, message webhook.ID) map[kind][]byte {
@@ -40,6 +51,7 @@ func legalCommands(t testing.TB, app, endpoint, message webhook.ID) map[kind][]b
 		kindTouchKeys:         touchKeys{{app, now}},
 		kindCreateTask:        task,
 		kindChangeTask:        changeTask{message, webhook.TaskPaused},
+		kindRecordMember:      recordMember{webhook.MemberAdded, "n2"},
 	}
 	legal := map[kind][]byte{
 		kindCreateMessage:  encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: []byte("{}")}),
@@ -51,6 +63,7 @@ func legalCommands(t testing.TB, app, endpoint, message webhook.ID) map[kind][]b
 		legal[k] = mustEncode(t, k, object)
 	}
 	legal[kindIdempotent] = encodeIdempotent([16]byte{1}, [16]byte{}, legal[kindCreateEventType])
+	legal[kindBehalf] = mustBehalf(t, legal[kindIdempotent])
 	for k := kind(1); k <= lastKind; k++ {
 		if legal[k] == nil {
 			t.Fatalf("there is no command of kind %d", k)
@@ -77,7 +90,7 @@ func admitted(t *testing.T, s *Store, body []byte) bool {
 func TestNoWrappingEscapesAdmission(t *testing.T) {
 	s, _, app, endpoint := newWorld(t)
 	legal := legalCommands(t, app.ID, endpoint.ID, endpoint.ID)
-	growing := []kind{kindCreateMessage, kindCreateApplication, kindCreateEndpoint, kindCreateEventType, kindCreateKey, kindResend, kindCreateTask, kindIdempotent}
+	growing := []kind{kindCreateMessage, kindCreateApplication, kindCreateEndpoint, kindCreateEventType, kindCreateKey, kindResend, kindCreateTask, kindIdempotent, kindBehalf}
 	for _, full := range []bool{false, true} {
 		if full {
 			s.disk.minFree = 1 << 62
@@ -87,8 +100,11 @@ func TestNoWrappingEscapesAdmission(t *testing.T) {
 			if got := admitted(t, s, body); got != want {
 				t.Errorf("full %v: kind %d is admitted: %v", full, k, got)
 			}
-			if got := admitted(t, s, encodeIdempotent([16]byte{2}, [16]byte{}, body)); got != (want && k != kindIdempotent) {
+			if got := admitted(t, s, encodeIdempotent([16]byte{2}, [16]byte{}, body)); got != (want && k != kindIdempotent && k != kindBehalf) {
 				t.Errorf("full %v: kind %d with an idempotency key is admitted: %v", full, k, got)
+			}
+			if got := admitted(t, s, mustBehalf(t, body)); got != (want && k != kindBehalf) {
+				t.Errorf("full %v: kind %d with an actor is admitted: %v", full, k, got)
 			}
 		}
 	}

@@ -119,6 +119,8 @@ type entry struct {
 	tasks    []*webhook.Task // that this entry changes, as they are to be
 
 	states []webhook.StateChange
+	actor  webhook.Actor                // of the command that is being applied
+	actors map[webhook.ID]webhook.Actor // of the last command about each task
 
 	fingerprint bool // is asked for
 }

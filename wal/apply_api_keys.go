@@ -45,6 +45,7 @@ func (e *entry) createKey(key *webhook.APIKey) ([]byte, error) {
 			return nil, errNoApplication
 		}
 		if of := keys.byApp[key.App]; len(of) >= maxApplicationKeys {
+			e.keyChanged(webhook.KeyRevoked, keys.byID[of[0]])
 			e.dropKey(keys.byID[of[0]])
 		}
 	} else if len(keys.byID)-keys.ofApplications() >= maxAPIKeys {
@@ -55,6 +56,7 @@ func (e *entry) createKey(key *webhook.APIKey) ([]byte, error) {
 		return nil, err
 	}
 	key.CreatedAt = key.ID.Time()
+	e.keyChanged(webhook.KeyCreated, key)
 	return e.putKey(key)
 }
 
@@ -64,6 +66,10 @@ func (k *apiKeys) ofApplications() (count int) {
 		count += len(list)
 	}
 	return count
+}
+
+func (e *entry) keyChanged(change webhook.Change, key *webhook.APIKey) {
+	e.changed(webhook.StateChange{Change: change, App: key.App, Key: key.ID})
 }
 
 func (e *entry) putKey(key *webhook.APIKey) (record []byte, err error) {
@@ -93,6 +99,7 @@ func (e *entry) revokeKeys(c *revokeKeys) error {
 	if key == nil {
 		return errNoAPIKey
 	}
+	e.keyChanged(webhook.KeyRevoked, key)
 	e.dropKey(key)
 	return nil
 }
@@ -104,6 +111,7 @@ func (e *entry) expireAll(c *revokeKeys) error {
 	if before == nil {
 		return errNoApplication
 	}
+	e.changed(webhook.StateChange{Change: webhook.AppTokensExpired, App: c.App})
 	until := e.now().Add(time.Duration(c.Last) * time.Second)
 	if len(c.Sessions) == 0 {
 		app := *before

@@ -37,6 +37,7 @@ func (e *entry) createApplication(c *createApplication) ([]byte, error) {
 	if _, err := e.putApplication(&app); err != nil {
 		return nil, err
 	}
+	e.changed(webhook.StateChange{Change: webhook.AppCreated, App: app.ID})
 	e.source.form = formCreated
 	return encodeJSON(createApplication{Application: app, Created: true})
 }
@@ -56,6 +57,14 @@ func (e *entry) updateApplication(app *webhook.Application) ([]byte, error) {
 	}
 	app.CreatedAt, app.UpdatedAt, app.Revision = before.CreatedAt, e.now(), e.batch.meta.index
 	app.TokensSince, app.TokensUntil = before.TokensSince, before.TokensUntil
+	same := *before
+	same.UpdatedAt, same.Revision = app.UpdatedAt, app.Revision
+	switch isSame, err := haveSameRecord(&same, app); {
+	case err != nil:
+		return nil, err
+	case !isSame:
+		e.changed(webhook.StateChange{Change: webhook.AppUpdated, App: app.ID})
+	}
 	return e.putApplication(app)
 }
 

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"time"
 
 	"hookwheel/webhook"
@@ -11,8 +12,21 @@ const (
 	changesForget = 4                  // entries whose changes one entry forgets at most, when it adds some
 )
 
-// changed records a state change for the readers of the event stream.
-func (e *entry) changed(change webhook.StateChange) { e.states = append(e.states, change) }
+// changed records a state change, and whose command made it.
+func (e *entry) changed(change webhook.StateChange) {
+	change.By = e.actor
+	e.states = append(e.states, change)
+}
+
+// haveSameRecord reports whether two objects are stored as the same bytes.
+func haveSameRecord(a, b any) (bool, error) {
+	x, err := encodeJSON(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := encodeJSON(b)
+	return bytes.Equal(x, y), err
+}
 
 func (e *entry) endpointChanged(change webhook.Change, endpoint *webhook.Endpoint) {
 	e.changed(webhook.StateChange{Change: change, App: endpoint.App, Endpoint: endpoint.ID})

@@ -25,6 +25,7 @@ func (e *entry) createEventType(c *createEventType) ([]byte, error) {
 		return nil, errTypeExists
 	}
 	t.CreatedAt = e.now()
+	e.eventTypeChanged(webhook.EventTypeCreated, t.Name)
 	return e.putEventType(t)
 }
 
@@ -53,6 +54,16 @@ func (e *entry) updateEventType(t *webhook.EventType) ([]byte, error) {
 		return nil, errChanged
 	}
 	t.CreatedAt = before.CreatedAt
+	same := *before
+	same.UpdatedAt, same.Revision = t.UpdatedAt, t.Revision
+	switch isSame, err := haveSameRecord(&same, t); {
+	case err != nil:
+		return nil, err
+	case t.Archived && !before.Archived:
+		e.eventTypeChanged(webhook.EventTypeArchived, t.Name)
+	case !isSame:
+		e.eventTypeChanged(webhook.EventTypeUpdated, t.Name)
+	}
 	return e.putEventType(t)
 }
 
@@ -64,12 +75,20 @@ func (e *entry) deleteEventType(c *deleteEventType) error {
 	case err != nil:
 		return err
 	case c.Expunge:
+		e.eventTypeChanged(webhook.EventTypeDeleted, c.Name)
 		e.batch.delete(nameKey(keyEventType, c.Name))
 		return nil
+	}
+	if !t.Archived {
+		e.eventTypeChanged(webhook.EventTypeArchived, c.Name)
 	}
 	t.Archived = true
 	_, err = e.putEventType(t)
 	return err
+}
+
+func (e *entry) eventTypeChanged(change webhook.Change, name string) {
+	e.changed(webhook.StateChange{Change: change, EventType: name})
 }
 
 func (e *entry) putEventType(t *webhook.EventType) (record []byte, err error) {

@@ -31,6 +31,7 @@ func (e *entry) expungeMessage(c *expungeMessage) error {
 	list[i].Payload, list[i].Expunged = nil, true
 	e.setChunk(c.App, key, data, encodeMessages(list))
 	e.changes.Expunged = append(e.changes.Expunged, new(list[i]))
+	e.changed(webhook.StateChange{Change: webhook.MessageExpunged, App: c.App, Message: c.Message})
 	return nil
 }
 
@@ -67,6 +68,7 @@ func (e *entry) expungeAttempt(c *expungeAttempt) error {
 		}
 	}
 	e.setChunk(c.App, key, data, encodeAttempts(list))
+	e.changed(webhook.StateChange{Change: webhook.AttemptExpunged, App: c.App, Endpoint: webhook.ID(endpoint), Message: c.Message, Attempt: c.Attempt})
 	return nil
 }
 

@@ -181,6 +181,10 @@ func (e *entry) changeTask(c *changeTask) ([]byte, error) {
 	}
 	t.Status, t.UpdatedAt = c.Status, e.now()
 	e.changes.Tasks = true
+	if e.actors == nil {
+		e.actors = make(map[webhook.ID]webhook.Actor)
+	}
+	e.actors[t.ID] = e.actor
 	return encodeJSON(t)
 }
 
@@ -281,7 +285,9 @@ func (e *entry) keepTasks() error {
 		}
 		e.batch.set(idKey(keyTask, t.ID), record)
 		if e.store.catalog.task(t.ID).Status != t.Status {
+			e.actor = e.actors[t.ID]
 			e.changed(webhook.StateChange{Change: webhook.Change("task." + t.Status), App: t.App, Endpoint: t.Endpoint, Task: t.ID})
+			e.actor = webhook.Actor{}
 		}
 		e.putTask(*t)
 	}

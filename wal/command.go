@@ -49,6 +49,8 @@ const (
 	kindRetain            kind = 23
 	kindMoveCursor        kind = 24
 	kindDisableEndpoint   kind = 25
+	kindBehalf            kind = 26
+	kindRecordMember      kind = 27
 )
 
 const commandVersion = 1

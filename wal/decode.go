@@ -37,6 +37,8 @@ import (
 //	retain                  retainParts and some         retainBytes of chunks, and one more; retainRecords lines
 //	fingerprint             nothing                      nothing
 //	idempotent              the command within           that, its reply, the key
+//	behalf                  the command within           that, and the actor in each of its changes (2 KiB)
+//	recordMember            small                        a change
 const (
 	maxPayload   = 3 << 20   // bytes of a message's payload; the largest max_body
 	maxObject    = 512 << 10 // bytes of an application, endpoint or event type, as JSON
@@ -84,6 +86,8 @@ func decodeCommand(body []byte) (action, error) {
 		return fingerprint{}, newReader(rest, commandVersion).end()
 	case kindIdempotent:
 		return decodeOnce(rest)
+	case kindBehalf:
+		return decodeBehalfOf(rest)
 	default:
 		return decodeObjectCommand(k, rest)
 	}
@@ -132,6 +136,8 @@ func decodeObjectCommand(k kind, body []byte) (action, error) {
 		return decodeAs[createTask](body)
 	case kindChangeTask:
 		return decodeAs[changeTask](body)
+	case kindRecordMember:
+		return decodeAs[recordMember](body)
 	default:
 		return nil, fmt.Errorf("wal: command of kind %d is not known to this program: upgrade this node", k)
 	}
@@ -166,19 +172,21 @@ func (c *once) validate() error { return c.within.validate() }
 
 // innermost returns the command that has the effect.
 func innermost(c action) action {
-	if wrapped, ok := c.(*once); ok {
-		return wrapped.within
+	for {
+		switch wrapped := c.(type) {
+		case *behalf:
+			c = wrapped.within
+		case *once:
+			c = wrapped.within
+		default:
+			return c
+		}
 	}
-	return c
 }
 
 // Flow returns what commands take turns by: the application of a message, and otherwise the kind.
 func (s *Store) Flow(body []byte) string {
-	if len(body) > 0 && kind(body[0]) == kindIdempotent {
-		if _, _, command, err := decodeIdempotent(body[1:]); err == nil {
-			body = command
-		}
-	}
+	body = innerCommand(body)
 	switch {
 	case len(body) == 0:
 		return ""
@@ -193,13 +201,8 @@ func (s *Store) Flow(body []byte) string {
 // an entry. Besides a command's own size it counts what short commands may change.
 func (s *Store) Cost(body []byte) int {
 	k := kind(0)
-	if len(body) > 0 {
-		k = kind(body[0])
-	}
-	if k == kindIdempotent {
-		if _, _, command, err := decodeIdempotent(body[1:]); err == nil {
-			k = kind(command[0])
-		}
+	if command := innerCommand(body); len(command) > 0 {
+		k = kind(command[0])
 	}
 	switch k {
 	case kindRetain, kindTouchKeys, kindDeleteApplication:

@@ -29,7 +29,7 @@
 //	                                       hour is 8 bytes
 //	X due app message          -           messages with a retention of their own; due is 8 bytes
 //	                                       of milliseconds
-//	V entry                    JSON        state changes of one entry, for a week
+//	V entry                    JSON        state changes of one entry and who made them, for a week
 //	H endpoint entry           chunk       history: attempts of one endpoint, recorded by one entry
 //	I message attempt          ID          index of the history: the endpoint of each attempt
 //	D endpoint                 -           deleted endpoint whose sets are not yet empty
@@ -81,6 +81,12 @@
 // reply for IdempotencyWindow, whatever becomes of the object. A different request under the same
 // key is refused. Each entry removes the keys of the oldest entry in y once they are too old, so
 // the number of keys does not grow without bound.
+//
+// # Actors
+//
+// Another wrapper, kindBehalf, contains who asks for a command: the ID and name of an API key, not
+// its secret. It is outside of kindIdempotent, because a repetition changes nothing. The changes that
+// the command makes are recorded with this actor. Changes without one are those of the nodes.
 //
 // # Updates
 //

@@ -123,6 +123,11 @@ func jsonFormat[T any](value T) format {
 
 func plain(data []byte) func() ([]byte, error) { return func() ([]byte, error) { return data, nil } }
 
+type onBehalf struct {
+	actor   webhook.Actor
+	command []byte
+}
+
 type idempotent struct {
 	key, fingerprint [16]byte
 	command          []byte
@@ -134,6 +139,8 @@ type progressOfTerm struct {
 	term uint64
 	list []webhook.Progress
 }
+
+var goldenActor = webhook.Actor{Type: webhook.ActorKey, Role: webhook.RoleApplication, Key: goldenMessage, Name: "portal", App: goldenApp, Session: "s"}
 
 func goldenFormats() map[string]format {
 	attempts := goldenAttempts()
@@ -202,6 +209,13 @@ func goldenFormats() map[string]format {
 			m, err := decodeCreateMessage(data[1:])
 			return *m, err
 		}},
+		"command recordMember": commandFormat(kindRecordMember, recordMember{webhook.MemberAdded, "n2"}),
+		"command behalf": {onBehalf{goldenActor, encodeFingerprint()}, func() ([]byte, error) { return encodeBehalf(&goldenActor, encodeFingerprint()) }, func(data []byte) (any, error) {
+			actor, command, err := decodeBehalf(data[1:])
+			return onBehalf{actor, command}, err
+		}},
+		"record changes of actors": jsonFormat([]webhook.StateChange{{ID: goldenMessage, Change: webhook.KeyCreated, By: goldenActor, App: goldenApp, Message: goldenMessage, Attempt: goldenEntry,
+			Key: goldenMessage, EventType: "user.created", Member: "n2"}}),
 		"command recordProgress": {progress, plain(encodeProgress(progress.term, progress.list)), func(data []byte) (any, error) {
 			term, list, err := decodeProgress(data[1:])
 			return progressOfTerm{term, list}, err

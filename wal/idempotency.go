@@ -49,7 +49,7 @@ func decodeIdempotent(body []byte) (key, fingerprint [16]byte, command []byte, e
 	r := newReader(body, commandVersion)
 	copy(key[:], r.take(uint64(len(key))))
 	copy(fingerprint[:], r.take(uint64(len(fingerprint))))
-	if r.err == nil && (len(r.rest) < 2 || kind(r.rest[0]) == kindIdempotent) {
+	if r.err == nil && (len(r.rest) < 2 || kind(r.rest[0]) == kindIdempotent || kind(r.rest[0]) == kindBehalf) {
 		r.fail()
 	}
 	return key, fingerprint, r.rest, r.err

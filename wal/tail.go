@@ -202,6 +202,9 @@ func (s *Store) changeEvents(after webhook.ID) (list []Event, err error) {
 			return err
 		})
 	})
+	for i := range list {
+		s.hideDeleted(&list[i].Change.By)
+	}
 	return list, err
 }
 

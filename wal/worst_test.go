@@ -137,6 +137,7 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 		kindTouchKeys:         touched,
 		kindCreateTask:        w.task(i),
 		kindChangeTask:        changeTask{w.tasks[i], webhook.TaskPaused},
+		kindRecordMember:      recordMember{webhook.MemberAdded, wide(600)},
 	}
 	switch k {
 	case kindCreateMessage:
@@ -151,6 +152,12 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 		body = encodeFingerprint()
 	case kindIdempotent:
 		body = encodeIdempotent([16]byte{byte(i), 1}, [16]byte{}, mustEncode(w.t, kindMoveCursor, objects[kindMoveCursor]))
+	case kindBehalf:
+		actor := webhook.Actor{Type: webhook.ActorKey, Role: webhook.RoleApplication, Key: w.keys[0], App: w.app, Name: wide(256), Session: words(1, 256)[0]}
+		var err error
+		if body, err = encodeBehalf(&actor, mustEncode(w.t, kindUpdateEndpoint, e)); err != nil {
+			w.t.Fatal(err)
+		}
 	default:
 		body = mustEncode(w.t, k, objects[k])
 	}

@@ -31,6 +31,7 @@ type Writer struct {
 	proposer Proposer
 	limits   Limits
 	viewer   *viewer
+	actor    *webhook.Actor
 }
 
 // NewWriter returns a Writer without limits.
@@ -42,13 +43,29 @@ func (w *Writer) Limit(l Limits) *Writer { return &Writer{proposer: w.proposer, 
 // Portal returns a copy of w for a portal with these feature flags: the event types that it names
 // must be visible to the portal.
 func (w *Writer) Portal(featureFlags []string) *Writer {
-	return &Writer{proposer: w.proposer, limits: w.limits, viewer: &viewer{featureFlags}}
+	portal := *w
+	portal.viewer = &viewer{featureFlags}
+	return &portal
+}
+
+// By returns a copy of w whose changes are recorded as those of the actor.
+func (w *Writer) By(actor webhook.Actor) *Writer {
+	by := *w
+	by.actor = &actor
+	return &by
 }
 
 func (w *Writer) propose(ctx context.Context, command []byte) ([]byte, error) {
 	once, _ := ctx.Value(onceContext{}).(*Once)
+	changes := w.actor != nil && kind(command[0]).namesActor()
 	if once != nil {
 		command = encodeIdempotent(once.Key, once.Fingerprint, command)
+	}
+	if changes {
+		var err error
+		if command, err = encodeBehalf(w.actor, command); err != nil {
+			return nil, err
+		}
 	}
 	body, err := w.proposeWithRoom(ctx, command)
 	if err != nil || once == nil {

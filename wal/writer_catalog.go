@@ -80,6 +80,11 @@ func (w *Writer) UpdateEventType(ctx context.Context, t webhook.EventType) (*web
 	return proposeObject[webhook.EventType](ctx, w, kindUpdateEventType, t)
 }
 
+// RecordMember records that a member was added to the cluster or removed from it.
+func (w *Writer) RecordMember(ctx context.Context, change webhook.Change, member string) error {
+	return w.proposeEnd(ctx, kindRecordMember, recordMember{change, member})
+}
+
 // DeleteEventType archives an event type, or forgets it.
 func (w *Writer) DeleteEventType(ctx context.Context, name string, expunge bool) error {
 	return w.proposeEnd(ctx, kindDeleteEventType, deleteEventType{name, expunge})
