@@ -31,6 +31,9 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := webhook.Outcome{Source: d.Source, Due: d.Due, Attempt: a, Spent: d.Spent}
+	if d.Message != nil {
+		o.Scheduled = d.Message.DeliverAt
+	}
 	if f, known := s.landOrphan(&d); known {
 		s.judge(&f, a.Status == webhook.StatusSuccess, v)
 		return o

@@ -113,7 +113,8 @@ type entry struct {
 	history  []chunk
 	shares   map[webhook.ID]int64 // by how much what an application holds has changed
 	requests []byte
-	replies  []byte // idempotency keys
+	replies  []byte                // idempotency keys
+	tallies  map[webhook.ID]*Tally // of the attempts recorded, by application
 	changes  Changes
 	source   replySource     // of the reply to the command that is being applied
 	tasks    []*webhook.Task // that this entry changes, as they are to be
@@ -194,6 +195,9 @@ func (e *entry) finish(before uint64) error {
 	}
 	for _, c := range e.history {
 		e.setChunk(c.app, chunkKey(keyHistory, c.owner, first), nil, c.data)
+	}
+	if err := e.keepTallies(); err != nil {
+		return err
 	}
 	if err := e.keepTasks(); err != nil {
 		return err

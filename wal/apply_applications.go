@@ -90,6 +90,9 @@ func (e *entry) deleteApplication(c *deleteApplication) error {
 		return errNoApplication
 	}
 	e.removeKeysOf(app.ID)
+	if err := e.dropRecent(app.ID); err != nil {
+		return err
+	}
 	for _, endpoint := range n.byApp[app.ID] {
 		e.changes.Removed = append(e.changes.Removed, endpoint.ID)
 	}

@@ -172,7 +172,9 @@ func (e *entry) deleteEndpoint(c *deleteEndpoint) error {
 	e.store.mu.Unlock()
 	e.changes.Removed = append(e.changes.Removed, endpoint.ID)
 	e.failTasks()
-	e.leaveToSweep(endpoint.App, endpoint.ID)
+	if err := e.leaveToSweep(endpoint.App, endpoint.ID); err != nil {
+		return err
+	}
 	e.endpointChanged(webhook.EndpointDeleted, endpoint)
 	return e.tellEndpoint(operationalDeleted, endpoint)
 }

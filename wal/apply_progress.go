@@ -29,6 +29,9 @@ func (e *entry) recordProgress(term uint64, list []webhook.Progress) error {
 				return err
 			}
 		}
+		if err := e.countAttempts(p); err != nil {
+			return err
+		}
 		if err := e.moveCursor(p); err != nil {
 			return err
 		}
@@ -59,11 +62,6 @@ func (e *entry) moveCursor(p *webhook.Progress) error {
 	e.store.mu.Lock()
 	defer e.store.mu.Unlock()
 	for i := range p.Outcomes {
-		if a := &p.Outcomes[i].Attempt; a.Number != 0 {
-			if err := e.count(p.Endpoint, &c.counts, a.Status); err != nil {
-				return err
-			}
-		}
 		if err := e.settle(p.Endpoint, c, &p.Outcomes[i]); err != nil {
 			return err
 		}

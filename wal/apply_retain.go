@@ -37,6 +37,9 @@ func parseExpiryKey(key []byte) (due int64, app, message webhook.ID) {
 func (e *entry) retain(c *retain) error {
 	r := retainer{entry: e, before: c.Before, size: c.Size, share: c.Share, budget: c.Records, bytes: retainBytes,
 		history: make(map[string]*goneAttempts), freed: make(map[webhook.ID]int64)}
+	if err := r.forgetTallies(c.Tallies); err != nil {
+		return err
+	}
 	for len(e.store.catalog.dropped) > 0 && !r.isSpent() {
 		if err := r.goOn(); err != nil {
 			return err

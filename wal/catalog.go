@@ -26,6 +26,8 @@ type catalog struct {
 	tasks        []*webhook.Task // in order of ID
 	overtakers   overtakers
 	aging        aging
+	recent       map[webhook.ID]*recent // counts of applications, and under the zero ID of all; changed in place, by Apply alone
+	forgotten    forgotten
 }
 
 func newCatalog() catalog {
@@ -37,6 +39,8 @@ func newCatalog() catalog {
 		cursors:      make(map[webhook.ID]*cursor),
 		shares:       make(map[webhook.ID]int64),
 		apiKeys:      newAPIKeys(),
+		recent:       make(map[webhook.ID]*recent),
+		forgotten:    make(forgotten),
 	}
 }
 
@@ -88,6 +92,9 @@ func (n *catalog) load(txn *badger.Txn) error {
 		return err
 	}
 	if err := n.loadShares(txn); err != nil {
+		return err
+	}
+	if err := n.loadRecent(txn); err != nil {
 		return err
 	}
 	if err := n.apiKeys.load(txn); err != nil {

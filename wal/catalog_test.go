@@ -174,6 +174,9 @@ func TestDeleteApplication(t *testing.T) {
 				t.Errorf("swept in %d entries: too few to be of bounded size", steps)
 			}
 			for key := range recordsOf(t, content(t, s)) {
+				if key == string(recentKey(webhook.ID{})) || key[0] == keyCounts {
+					continue // what was counted stays until its time is over
+				}
 				if !strings.ContainsRune("!QAV", rune(key[0])) || key[0] == keyApplication && webhook.ID([]byte(key[1:])) != again.ID {
 					t.Errorf("%q is left", key)
 				}

@@ -68,7 +68,8 @@ func (r *Report) Err() error {
 //     last attempt asked for;
 //   - each line of a held set or a manual set belongs to an endpoint, and its message exists;
 //   - cursors count the lines of these sets correctly, and tasks those in manual sets that they
-//     asked for; hours of attempts are before that of the cursor;
+//     asked for; the attempts at all endpoints, in all applications and altogether are as many in
+//     each period of time;
 //   - the messages that say themselves how long they are kept, and no others, are listed by expiry;
 //   - what an endpoint wants and its cursor has left behind was attempted;
 //   - the log and the history are in order; each message has its event id and each event id its
@@ -172,6 +173,7 @@ type checker struct {
 	before    chunkPlace // the last chunk read
 	bytes     int64      // of the chunks read
 	shares    shareCheck
+	tallies   tallyCheck
 	indexed   messageHistory        // of the message whose index is being read
 	lines     map[webhook.ID]uint64 // of an endpoint's retry set
 	held      map[webhook.ID]uint64 // of its held set
@@ -192,7 +194,7 @@ type checker struct {
 var kindNames = map[byte]string{
 	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
 	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
-	keyHeld: "held messages", keyManual: "manual requests", keyTask: "tasks", keyChange: "changes of state", keyCounts: "hours of attempts", keyExpiry: "messages by expiry", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyReply: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
+	keyHeld: "held messages", keyManual: "manual requests", keyTask: "tasks", keyChange: "changes of state", keyCounts: "tallies", keyRecent: "tallies of recent attempts", keyExpiry: "messages by expiry", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyReply: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
 	keyDropped: "messages whose attempts are being removed", keyPlanned: "retries by message", keyEventType: "event types", keyRemovedApp: "applications being removed", keyShare: "shares",
 }
 
@@ -279,7 +281,7 @@ func (p pieceCheck) expects(key []byte) bool {
 var keySizes = map[byte]int{
 	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
 	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
-	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyTask: 1 + idSize, keyChange: 1 + entrySize, keyCounts: 1 + idSize + 8, keyExpiry: 1 + 8 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyReply: 1 + replyNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
+	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyTask: 1 + idSize, keyChange: 1 + entrySize, keyCounts: tallyKeySize, keyRecent: 1 + idSize, keyExpiry: 1 + 8 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyReply: 1 + replyNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
 	keyDropped: 1 + idSize, keyPlanned: 1 + 2*idSize, keyEventType: -1, keyRemovedApp: 1 + idSize, keyShare: 1 + idSize,
 }
 
@@ -341,7 +343,9 @@ func (c *checker) record(key, value []byte) error {
 	case keyExpiry:
 		return c.checkExpiry(key, value)
 	case keyCounts:
-		c.checkHour(key, value)
+		c.checkTally(key, value)
+	case keyRecent:
+		c.checkRecent(key, value)
 	case keyChange:
 		c.checkChanges(key, value)
 	case keyShare:
@@ -365,6 +369,7 @@ func (c *checker) finish() error {
 		c.violated("the records take %d bytes, but the store counts %d", c.bytes, c.meta.bytes)
 	}
 	c.checkShares()
+	c.checkTallies()
 	c.checkTasks()
 	if c.eventIDs != c.report.Records[kindNames[keyUnique]] {
 		if err := c.findLooseEventIDs(); err != nil {

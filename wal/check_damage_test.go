@@ -81,9 +81,30 @@ func TestCheckFindsDamage(t *testing.T) {
 		"expiry forgotten": {func(p *patient) {
 			p.changeLog(p.messages[0], func(list []webhook.Message) []webhook.Message { list[0].Retention = time.Hour; return list })
 		}, "but 2 are listed by expiry"},
-		"damaged hour":              {func(p *patient) { p.set(countsKey(p.endpoint, 5), one) }, "can't be read"},
-		"hour of nobody":            {func(p *patient) { p.set(countsKey(foreign, 5), (&counts{}).encodeHour()) }, "endpoint that does not exist and is not being removed"},
-		"hour that is not yet over": {func(p *patient) { p.set(countsKey(p.endpoint, uint64(testClock/hour)+1), (&counts{}).encodeHour()) }, "is not earlier than the hour of the cursor"},
+		"damaged tally":      {func(p *patient) { p.set(tallyKey(OneHour, AttemptsAt(p.endpoint), testHour), one) }, "can't be read"},
+		"empty tally":        {func(p *patient) { p.set(tallyKey(OneHour, AttemptsAt(p.endpoint), testHour), []byte{tallyVersion}) }, "can't be read"},
+		"tally of no period": {func(p *patient) { p.set(tallyKey(9, AttemptsAt(p.endpoint), testHour), encodeTally(&goldenTally)) }, "has an invalid key"},
+		"tally of no scope": {func(p *patient) {
+			p.set(tallyKey(OneHour, TallyOwner{9, p.endpoint}, testHour), encodeTally(&goldenTally))
+		}, "has an invalid key"},
+		"tally of all of one": {func(p *patient) {
+			p.set(tallyKey(OneHour, TallyOwner{scopeAll, p.endpoint}, testHour), encodeTally(&goldenTally))
+		}, "has an invalid key"},
+		"tally of tomorrow": {func(p *patient) {
+			p.set(tallyKey(OneDay, AttemptsAt(p.endpoint), uint64(testClock/day)+1), encodeTally(&goldenTally))
+		}, "is in the future"},
+		"tally of more":      {func(p *patient) { p.set(tallyKey(OneHour, AttemptsAt(foreign), testHour), encodeTally(&goldenTally)) }, "the tallies of scope 2 and period 1 count"},
+		"tally that is lost": {func(p *patient) { p.remove(tallyKey(OneHour, AttemptsOf(p.app), testHour)) }, "the tallies of scope 1 and period 1 count"},
+		"tally of all lost":  {func(p *patient) { p.remove(tallyKey(OneDay, AllAttempts, testHour/24)) }, "the tallies of scope 1 and period 2 count"},
+		"tally not counted":  {func(p *patient) { p.set(tallyKey(OneHour, AttemptsAt(foreign), testHour), encodeTally(&goldenTally)) }, "the tallies of period 1 and scope 2 take"},
+		"recent damaged":     {func(p *patient) { p.set(recentKey(p.app), one) }, "can't be read"},
+		"recent of nobody":   {func(p *patient) { p.set(recentKey(foreign), encodeRecent(new(recent))) }, "it does not exist"},
+		"recent of tomorrow": {func(p *patient) {
+			p.set(recentKey(p.app), encodeRecent(&recent{start: uint64((testClock + day) / (5 * minute))}))
+		}, "are in the future"},
+		"recent lost":              {func(p *patient) { p.remove(recentKey(p.app)) }, "the tallies of scope 1 and period 0 count"},
+		"recent of cursor damaged": {func(p *patient) { p.changeCursor(func(c *cursor) { c.counts.recent.data = one }) }, "the counts of recent attempts of endpoint"},
+		"recent of cursor lost":    {func(p *patient) { p.changeCursor(func(c *cursor) { c.counts.recent = recent{} }) }, "the tallies of scope 2 and period 0 count"},
 
 		"damaged endpoint":   {func(p *patient) { p.set(idKey(keyEndpoint, p.app, p.endpoint), one) }, "(endpoints) can't be read"},
 		"misplaced endpoint": {func(p *patient) { p.changeEndpoint(func(e *webhook.Endpoint) { e.App = p.idle }) }, "is stored under the ids"},

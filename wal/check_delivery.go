@@ -2,7 +2,6 @@ package wal
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -360,22 +359,6 @@ func (c *checker) checkOwned(what string, endpoint, message webhook.ID) (*webhoo
 		c.violated("%s names a message that is missing from the log of %s", what, appName(e.App))
 	}
 	return m, err
-}
-
-// checkHour checks the attempts that were counted in an hour.
-func (c *checker) checkHour(key, value []byte) {
-	endpoint, at := webhook.ID(key[1:1+idSize]), binary.BigEndian.Uint64(key[1+idSize:])
-	what := fmt.Sprintf("the record of attempts at %s in the hour from %s", endpointName(endpoint), clockTime(int64(at)*hour).Format(time.RFC3339))
-	if err := new(counts).decodeHour(value); err != nil {
-		c.violated("%s can't be read: %x", what, value)
-	}
-	place := c.cursors[endpoint]
-	switch {
-	case place == nil && !c.removed[endpoint]:
-		c.violated("%s belongs to an endpoint that does not exist and is not being removed", what)
-	case place != nil && at >= place.counts.hour:
-		c.violated("%s is not earlier than the hour of the cursor", what)
-	}
 }
 
 // checkCounts compares the counts of cursors with the records.

@@ -139,11 +139,12 @@ type expunge struct {
 
 // retain is the body of kindRetain.
 type retain struct {
-	Before  int64  `json:"before"`          // milliseconds: messages from before leave the log, but for those that say themselves how long they are kept
-	Size    int64  `json:"size,omitempty"`  // bytes; not 0: of any age, but only those that no endpoint waits for, until logs and histories take no more
-	Share   int64  `json:"share,omitempty"` // bytes; with Size: an application whose log and histories take no more keeps all
-	Records int    `json:"records"`         // that may be looked at, about
-	Parts   []part `json:"parts"`           // of logs, to be looked at
+	Before  int64  `json:"before"`            // milliseconds: messages from before leave the log, but for those that say themselves how long they are kept
+	Size    int64  `json:"size,omitempty"`    // bytes; not 0: of any age, but only those that no endpoint waits for, until logs and histories take no more
+	Share   int64  `json:"share,omitempty"`   // bytes; with Size: an application whose log and histories take no more keeps all
+	Records int    `json:"records"`           // that may be looked at, about
+	Tallies int64  `json:"tallies,omitempty"` // bytes that a queue of tallies may take; 0: any number
+	Parts   []part `json:"parts"`             // of logs, to be looked at
 }
 
 // part is what an entry has added to the log of an application.
@@ -217,17 +218,18 @@ func decodeCreateMessage(body []byte) (*webhook.Message, error) {
 
 // Beside its source, the first byte of an outcome says what it has.
 const (
-	outcomeSource  = 1<<4 - 1
-	outcomeHold    = 1 << 4
-	outcomeKey     = 1 << 5
-	outcomePutOff  = 1 << 6 // there was no attempt
-	progressHealth = 1
+	outcomeSource   = 1<<4 - 1
+	outcomeHold     = 1 << 4
+	outcomeKey      = 1 << 5
+	outcomePutOff   = 1 << 6 // there was no attempt
+	outcomeSchedule = 1 << 7 // the message was scheduled for some time
+	progressHealth  = 1
 )
 
 // encodeProgress: term of the leader, then for each endpoint
 //
 //	endpoint 20 | cursor 20 | 0, or 1 and health | number of outcomes | for each outcome:
-//	source and flags 1 | due, of a retry | key 8, if it has one | spent | as appendAttempt; without attempt message 20 | next
+//	source and flags 1 | due, of a retry | key 8, if it has one | spent | scheduled, if it was | as appendAttempt; without attempt message 20 | next
 func encodeProgress(term uint64, list []webhook.Progress) []byte {
 	dst := binary.AppendUvarint([]byte{byte(kindRecordProgress), commandVersion}, term)
 	for i := range list {
@@ -262,6 +264,9 @@ func appendOutcome(dst []byte, o *webhook.Outcome, urlBefore string) []byte {
 	if o.Attempt.Number == 0 {
 		first |= outcomePutOff
 	}
+	if !o.Scheduled.IsZero() {
+		first |= outcomeSchedule
+	}
 	dst = append(dst, first)
 	if o.Source == webhook.SourceRetry {
 		dst = appendTime(dst, o.Due)
@@ -270,6 +275,9 @@ func appendOutcome(dst []byte, o *webhook.Outcome, urlBefore string) []byte {
 		dst = binary.BigEndian.AppendUint64(dst, o.Key)
 	}
 	dst = binary.AppendUvarint(dst, uint64(o.Spent))
+	if !o.Scheduled.IsZero() {
+		dst = appendTime(dst, o.Scheduled)
+	}
 	if o.Attempt.Number == 0 {
 		return appendTime(append(dst, o.Attempt.Message[:]...), o.Attempt.Next)
 	}
@@ -288,6 +296,9 @@ func readOutcome(r *reader, o *webhook.Outcome, urlBefore string) {
 		}
 	}
 	o.Spent = r.uint32()
+	if first&outcomeSchedule != 0 {
+		o.Scheduled = r.time()
+	}
 	if first&outcomePutOff != 0 {
 		o.Attempt.Message, o.Attempt.Next = r.id(), r.time()
 		return

@@ -37,22 +37,22 @@ type counts struct {
 	manual  uint64 // in its manual set
 	expired uint64 // messages that it wanted and that left the log before they were settled
 
-	hour                        uint64 // hours since the Unix epoch, for the three below; earlier hours have records of their own, under N
-	succeeded, failed, canceled uint64 // attempts
+	recent recent // attempts; earlier ones are in records of their own, under N
 }
 
-// encode: position 20 | health flags, then what they name | counts | skips | done
+// encode: position 20 | health flags, then what they name | counts | skips | recent attempts | done
 func (c *cursor) encode() []byte {
 	dst := append([]byte{cursorVersion}, c.position[:]...)
 	dst = appendHealth(dst, &c.health)
 	n := &c.counts
-	for _, count := range []uint64{n.waiting, n.held, n.manual, n.expired, n.hour, n.succeeded, n.failed, n.canceled, uint64(len(c.skips))} {
+	for _, count := range []uint64{n.waiting, n.held, n.manual, n.expired, uint64(len(c.skips))} {
 		dst = binary.AppendUvarint(dst, count)
 	}
 	for _, s := range c.skips {
 		dst = append(append(dst, s.from[:]...), s.to[:]...)
 		dst = binary.AppendUvarint(dst, uint64(s.at))
 	}
+	dst = appendRecent(dst, &n.recent)
 	for i := range c.done {
 		dst = append(dst, c.done[i][:]...)
 	}
@@ -65,12 +65,13 @@ func (c *cursor) decode(data []byte) error {
 	readHealth(r, &c.health)
 	n := &c.counts
 	var skips uint64
-	for _, count := range []*uint64{&n.waiting, &n.held, &n.manual, &n.expired, &n.hour, &n.succeeded, &n.failed, &n.canceled, &skips} {
+	for _, count := range []*uint64{&n.waiting, &n.held, &n.manual, &n.expired, &skips} {
 		*count = r.uvarint()
 	}
 	for ; skips > 0 && r.err == nil; skips-- {
 		c.skips = append(c.skips, skip{from: r.id(), to: r.id(), at: int64(r.uvarint())})
 	}
+	n.recent = readRecent(r)
 	for r.more() {
 		c.done = append(c.done, r.id())
 	}

@@ -31,7 +31,7 @@ import (
 //	createTask              maxTask                      its body, the tasks that are forgotten
 //	changeTask              small                        the task, MaxTaskLines lines
 //	stepTask                MaxTaskStep messages         a line for each, a cursor, the tasks that it takes lines from
-//	recordProgress          maxProgress, maxOutcomes     its attempts with 2 lines and an operational message each; a cursor for each endpoint
+//	recordProgress          maxProgress, maxOutcomes     its attempts with 2 lines and an operational message each; for each endpoint a cursor, and three tallies for it and its application
 //	expungeMessage, -Attempt  small                      one chunk of a log or a history
 //	resend                  small                        a line, a cursor
 //	retain                  retainParts and some         retainBytes of chunks, and one more; retainRecords lines
@@ -213,8 +213,8 @@ func (s *Store) Cost(body []byte) int {
 		return len(body) + 32<<10
 	case kindStepTask, kindChangeTask, kindCreateTask, kindResend:
 		return len(body) + 8<<10
-	case kindRecordProgress:
-		return 2 * len(body)
+	case kindRecordProgress: // the counts of its endpoints and applications
+		return 3 * len(body)
 	default:
 		return len(body)
 	}
@@ -371,7 +371,7 @@ func (c *retain) validate() error {
 	switch {
 	case c.Records < 1 || c.Records > retainRecords:
 		return impossible(fmt.Sprintf("one command looks at 1 to %d records", retainRecords))
-	case c.Size < 0 || c.Share < 0 || len(c.Parts) > maxParts:
+	case c.Size < 0 || c.Share < 0 || c.Tallies < 0 || len(c.Parts) > maxParts:
 		return impossible("the part of the log that is to leave can't be")
 	}
 	return nil

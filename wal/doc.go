@@ -25,8 +25,11 @@
 //	                                       key; key is a hash of that, 8 bytes
 //	M endpoint message         manual      manual set: messages that a user or a task wants sent now
 //	B task                     JSON        replay: the messages to send again, and the progress
-//	N endpoint hour            numbers     attempts in a past hour: succeeded, failed, canceled;
-//	                                       hour is 8 bytes
+//	N period scope start owner tally       attempts in a past period of time at an endpoint, in an
+//	                                       application, or altogether; period and scope are a byte
+//	                                       each, start is 8 bytes, owner is an ID or zero
+//	F app                      recent      attempts of an application in the present five minutes,
+//	                                       or of all of them, under the zero ID
 //	X due app message          -           messages with a retention of their own; due is 8 bytes
 //	                                       of milliseconds
 //	V entry                    JSON        state changes of one entry and who made them, for a week
@@ -108,6 +111,21 @@
 // reads and writes about 4 MiB of chunks at most, and looks at 2,000 records. If its last message
 // still has attempts then, the message is recorded under J, and later commands and entries remove
 // the attempts.
+//
+// # Tallies
+//
+// Each attempt is counted three times by the entry that records it: for its endpoint, for the
+// application, and altogether. The counts of the present five minutes of the log's clock are in the
+// cursor and under F. When they are over, the next attempt of the same owner adds them to three
+// records under N: of five minutes, an hour and a day. A record has only the counters that are not
+// zero: outcomes, classes of status codes, and latencies in steps of a quarter of a power of two.
+// No record of an attempt is ever read to draw a chart. Keys begin with the time, so what is kept
+// long enough is deleted from the front, a bounded number of records by each retain command, also
+// if nothing is sent to an endpoint any more. Where the size of all records is limited, so is that
+// of the tallies of each period and scope. For each of these meta counts the bytes, and holds a
+// floor: tallies from before it are gone, or going, and are not written again. Tallies of a deleted
+// endpoint stay until their time is over, so the sums over endpoints and over applications are
+// equal to the counts of all attempts, which the checker verifies.
 //
 // # Fingerprints and the checker
 //

@@ -82,7 +82,7 @@ func TestStats(t *testing.T) {
 		record(testClock+(i+1)*hour, webhook.StatusSuccess, webhook.StatusFail, webhook.StatusCanceled, webhook.StatusFail)
 	}
 	now := time.UnixMilli(testClock + days*24*hour)
-	for _, test := range []struct{ back, hours int }{{0, 1}, {1, 2}, {24, 25}, {27 * 24, 27*24 + 1}, {days * 24, maxCountedHours + 1}} {
+	for _, test := range []struct{ back, hours int }{{0, 1}, {1, 2}, {24, 25}, {27 * 24, 27*24 + 1}, {days * 24, 91*24 + 1}} {
 		n, err := s.Stats(endpoint.ID, now.Add(-time.Duration(test.back)*time.Hour), now)
 		if want := uint64(test.hours); err != nil || n.Succeeded != want || n.Failed != 2*want || n.Canceled != want {
 			t.Errorf("%d hours back: %+v, want %d; %v", test.back, n, want, err)

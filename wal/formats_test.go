@@ -2,7 +2,6 @@ package wal
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
@@ -135,6 +134,14 @@ type idempotent struct {
 
 var goldenReply = keptReply{goldenEntry, [16]byte{3, 4}, kindResend, []byte("reply")}
 
+var goldenTally = Tally{[]cell{{tallySucceeded, 6}, {tallyFailed, 300}, {tallyClass + 2, 306}, {tallyDuration + 20, 306}, {tallyDelivery + latencies - 1, 6}}}
+
+type tallyName struct {
+	period Period
+	owner  TallyOwner
+	start  uint64
+}
+
 type progressOfTerm struct {
 	term uint64
 	list []webhook.Progress
@@ -146,13 +153,13 @@ func goldenFormats() map[string]format {
 	attempts := goldenAttempts()
 	sent := webhook.Message{App: goldenApp, EventType: "user.created", EventID: "e", Channels: []string{"c"}, Payload: []byte("{}")}
 	progress := progressOfTerm{7, []webhook.Progress{{Endpoint: goldenEndpoint, Cursor: goldenMessage,
-		Outcomes: []webhook.Outcome{{Attempt: attempts[0]}, {Source: webhook.SourceRetry, Due: goldenTime, Attempt: attempts[1], Spent: 2, Key: 77}, {Attempt: webhook.Attempt{Message: goldenMessage}, Hold: true, Key: 77}, {Source: webhook.SourceManual, Attempt: attempts[0]}}}}}
+		Outcomes: []webhook.Outcome{{Attempt: attempts[0]}, {Source: webhook.SourceRetry, Due: goldenTime, Scheduled: goldenTime, Attempt: attempts[1], Spent: 2, Key: 77}, {Attempt: webhook.Attempt{Message: goldenMessage}, Hold: true, Key: 77}, {Source: webhook.SourceManual, Attempt: attempts[0]}}}}}
 	recorded := goldenAttempts()
 	for i := range recorded {
 		recorded[i].Endpoint, recorded[i].ID = goldenEndpoint, webhook.NewID(goldenMessage.Millis(), 3, uint32(i+1))
 	}
-	m := meta{index: 300, term: 7, clock: testClock, bytes: 1000, left: testClock - 5, confIndex: 5, conf: []byte("configuration"), pieced: []byte{keyLog}}
-	c := cursor{position: goldenEndpoint, done: []webhook.ID{goldenMessage}, counts: counts{waiting: 1, held: 2, manual: 3, expired: 4, hour: 5, succeeded: 6, failed: 7, canceled: 8},
+	m := meta{index: 300, term: 7, clock: testClock, bytes: 1000, left: testClock - 5, tallies: tallyQueues{{300, 1000}, 8: {5, 7}}, confIndex: 5, conf: []byte("configuration"), pieced: []byte{keyLog}}
+	c := cursor{position: goldenEndpoint, done: []webhook.ID{goldenMessage}, counts: counts{waiting: 1, held: 2, manual: 3, expired: 4, recent: recent{start: 5, data: appendTally(nil, &goldenTally)}},
 		health: webhook.Health{Parked: true, Since: goldenTime, FailingSince: goldenTime, Probes: 3, NextProbe: goldenTime, LastFailure: "no answer"},
 		skips:  []skip{{from: goldenEndpoint, to: goldenMessage, at: testClock}}}
 	resting := cursor{position: goldenEndpoint, health: webhook.Health{FailingSince: goldenTime, LastFailure: "status 503", Rests: goldenTime}}
@@ -162,7 +169,7 @@ func goldenFormats() map[string]format {
 	return map[string]format{
 		"command createApplication": commandFormat(kindCreateApplication, createApplication{Application: goldenApplication(), GetIfExists: true}),
 		"command createEndpoint":    commandFormat(kindCreateEndpoint, goldenEndpointRecord()),
-		"command retain":            commandFormat(kindRetain, retain{Before: testClock, Records: 300, Parts: []part{{goldenApp, goldenMessage}}}),
+		"command retain":            commandFormat(kindRetain, retain{Before: testClock, Records: 300, Tallies: 1000, Parts: []part{{goldenApp, goldenMessage}}}),
 		"command shrink":            commandFormat(kindRetain, retain{Size: 1000, Share: 100, Records: 300, Parts: []part{{goldenApp, goldenMessage}}}),
 		"key expiry": {webhook.Message{App: goldenApp, ID: goldenMessage}, plain(expiryKey(testClock, goldenApp, goldenMessage)), func(data []byte) (any, error) {
 			_, app, message := parseExpiryKey(data)
@@ -170,12 +177,12 @@ func goldenFormats() map[string]format {
 		}},
 		"command expungeMessage": commandFormat(kindExpungeMessage, expunge{App: goldenApp, Message: goldenMessage}),
 		"command expungeAttempt": commandFormat(kindExpungeAttempt, expunge{App: goldenApp, Message: goldenMessage, Attempt: goldenEntry}),
-		"key counts":             {uint64(5), plain(countsKey(goldenEndpoint, 5)), func(data []byte) (any, error) { return binary.BigEndian.Uint64(data[1+idSize:]), nil }},
-		"record counts": {counts{succeeded: 6, failed: 300, canceled: 8}, plain((&counts{succeeded: 6, failed: 300, canceled: 8}).encodeHour()), func(data []byte) (any, error) {
-			var n counts
-			err := n.decodeHour(data)
-			return n, err
+		"key tally": {tallyName{OneHour, AttemptsAt(goldenEndpoint), 300}, plain(tallyKey(OneHour, AttemptsAt(goldenEndpoint), 300)), func(data []byte) (any, error) {
+			p, owner, start := parseTallyKey(data)
+			return tallyName{p, owner, start}, nil
 		}},
+		"record tally":       {goldenTally, plain(encodeTally(&goldenTally)), func(data []byte) (any, error) { return decodeTally(data) }},
+		"record recent":      {&recent{start: 300, data: appendTally(nil, &goldenTally)}, plain(encodeRecent(&recent{start: 300, data: appendTally(nil, &goldenTally)})), func(data []byte) (any, error) { return decodeRecent(data) }},
 		"command resend":     commandFormat(kindResend, resend{goldenApp, goldenEndpoint, goldenMessage}),
 		"command createTask": commandFormat(kindCreateTask, goldenTask()),
 		"command changeTask": commandFormat(kindChangeTask, changeTask{goldenApp, webhook.TaskPaused}),

@@ -35,6 +35,7 @@ const (
 	keyDropped     = 'J'
 	keyPlanned     = 'W'
 	keyShare       = 'S'
+	keyRecent      = 'F'
 )
 
 const (

@@ -15,7 +15,6 @@ const (
 	messageVersion  = 1
 	attemptVersion  = 1
 	cursorVersion   = 1
-	countsVersion   = 1
 	requestsVersion = 1
 	repliesVersion  = 1
 	shareVersion    = 1
@@ -29,6 +28,7 @@ type meta struct {
 	left        int64  // milliseconds: time of the newest message that retention has removed; 0: none
 	confIndex   uint64 // of the newest Raft configuration
 	conf        []byte // that configuration, as the cluster package wrote it
+	tallies     tallyQueues
 	pieced      []byte // kinds of records of which some may be in pieces: first bytes of their keys, in order of appearance
 }
 
@@ -40,6 +40,7 @@ func (m *meta) encode() []byte {
 	dst = binary.AppendUvarint(dst, uint64(m.bytes))
 	dst = binary.AppendUvarint(dst, uint64(m.left))
 	dst = binary.AppendUvarint(dst, m.confIndex)
+	dst = m.tallies.append(dst)
 	return appendBytes(appendBytes(dst, m.conf), m.pieced)
 }
 
@@ -47,7 +48,9 @@ func (m *meta) decode(data []byte) error {
 	r := newReader(data, metaVersion)
 	m.index, m.term, m.clock = r.uvarint(), r.uvarint(), int64(r.uvarint())
 	m.bytes, m.left = int64(r.uvarint()), int64(r.uvarint())
-	m.confIndex, m.conf = r.uvarint(), slices.Clone(r.bytes())
+	m.confIndex = r.uvarint()
+	m.tallies.read(r)
+	m.conf = slices.Clone(r.bytes())
 	if pieced := r.bytes(); len(pieced) > 0 {
 		m.pieced = slices.Clone(pieced)
 	}

@@ -21,10 +21,14 @@ const (
 // some is left.
 func (w *Writer) Retain(ctx context.Context, s *Store, before, now time.Time) (more bool, err error) {
 	parts, err := s.overdue(before.UnixMilli(), now.UnixMilli())
-	if err != nil || len(parts) == 0 && !s.needsSweep() {
+	if err != nil {
 		return false, err
 	}
-	return true, w.proposeEnd(ctx, kindRetain, retain{Before: before.UnixMilli(), Records: retainRecords, Parts: parts})
+	forgets, err := s.forgets(now.UnixMilli())
+	if err != nil || len(parts) == 0 && !s.needsSweep() && !forgets {
+		return false, err
+	}
+	return true, w.proposeEnd(ctx, kindRetain, retain{Before: before.UnixMilli(), Records: retainRecords, Parts: parts, Tallies: s.tallyRoom()})
 }
 
 // needsSweep reports whether there are attempts of messages that have left the log.

@@ -15,6 +15,8 @@ import (
 
 const testClock = 1_790_000_000_000 // ms
 
+const testHour = uint64(testClock / hour)
+
 var testKeys = []webhook.Key{{Sealed: new(webhook.Keyring).Seal([]byte("whsec_x"), nil)}}
 
 func openTest(t *testing.T, dir string) *Store {

@@ -1,8 +1,6 @@
 package wal
 
 import (
-	"bytes"
-	"encoding/binary"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -10,65 +8,93 @@ import (
 	"hookwheel/webhook"
 )
 
-// Attempts are counted per endpoint and hour of the log's clock. The counts of the present hour are
-// in the cursor, those of earlier hours are under N, for maxCountedHours.
-const maxCountedHours = 90 * 24
+// First returns the number of the period that contains a time, counted from the Unix epoch.
+func (p Period) First(t time.Time) int64 { return t.UnixMilli() / periods[p].length }
 
-const hour = int64(time.Hour / time.Millisecond)
-
-func countsKey(endpoint webhook.ID, hour uint64) []byte {
-	return binary.BigEndian.AppendUint64(idKey(keyCounts, endpoint), hour)
+// Begin returns when a period begins.
+func (p Period) Begin(number int64) time.Time {
+	return time.UnixMilli(number * periods[p].length).UTC()
 }
 
-// encodeHour: attempts that succeeded | failed | were canceled
-func (n *counts) encodeHour() []byte {
-	value := binary.AppendUvarint([]byte{countsVersion}, n.succeeded)
-	value = binary.AppendUvarint(value, n.failed)
-	return binary.AppendUvarint(value, n.canceled)
-}
+// Length returns the length of a period.
+func (p Period) Length() time.Duration { return time.Duration(periods[p].length) * time.Millisecond }
 
-func (n *counts) decodeHour(value []byte) error {
-	r := newReader(value, countsVersion)
-	n.succeeded, n.failed, n.canceled = r.uvarint(), r.uvarint(), r.uvarint()
-	return r.end()
-}
-
-// count counts an attempt. The first attempt of an hour moves the counts of the hour before to a
-// record of their own, and removes some that are too old.
-func (e *entry) count(endpoint webhook.ID, n *counts, status webhook.Status) error {
-	if now := uint64(e.batch.meta.clock / hour); n.hour != now {
-		if n.hour != 0 {
-			e.batch.set(countsKey(endpoint, n.hour), n.encodeHour())
+// Tallies counts the attempts of some owners in each of count periods from first on. The result has
+// the order of the owners. It reads one record for each owner and period.
+func (s *Store) Tallies(owners []TallyOwner, p Period, first int64, count int) (list [][]Tally, err error) {
+	list = make([][]Tally, len(owners))
+	queues := s.tallyQueues()
+	err = s.view(func(txn *badger.Txn) error {
+		for i, owner := range owners {
+			list[i] = make([]Tally, count)
+			if err := queues.readTallies(txn, owner, p, first, list[i]); err != nil {
+				return err
+			}
 		}
-		n.hour, n.succeeded, n.failed, n.canceled = now, 0, 0, 0
-		if err := e.forgetCounts(endpoint, now); err != nil {
+		return nil
+	})
+	return list, err
+}
+
+func (q *tallyQueues) readTallies(txn *badger.Txn, owner TallyOwner, p Period, first int64, list []Tally) error {
+	for i := range list {
+		value, found, err := getRecord(txn, tallyKey(p, owner, uint64(first+int64(i))))
+		if err != nil {
 			return err
 		}
-	}
-	switch status {
-	case webhook.StatusSuccess:
-		n.succeeded++
-	case webhook.StatusCanceled:
-		n.canceled++
-	default:
-		n.failed++
-	}
-	return nil
-}
-
-// forgetCounts removes up to two of an endpoint's oldest hours. At most one is added per hour, so
-// they do not pile up.
-func (e *entry) forgetCounts(endpoint webhook.ID, now uint64) error {
-	keys, err := e.firstKeys(idKey(keyCounts, endpoint), 2)
-	if err != nil {
-		return err
-	}
-	for _, key := range keys {
-		if bytes.Compare(key, countsKey(endpoint, now-maxCountedHours)) < 0 {
-			e.batch.delete(key)
+		if found {
+			if list[i], err = decodeTally(value); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	r, err := readRecentOf(txn, owner)
+	if err != nil || r == nil {
+		return err
+	}
+	at := p.First(FiveMinutes.Begin(int64(r.start))) - first
+	if at < 0 || at >= int64(len(list)) || uint64(first+at) < q.of(p, owner.scope).floor {
+		return nil
+	}
+	t, err := r.tally()
+	list[at].Add(&t)
+	return err
+}
+
+// readRecentOf returns the counts that are not yet in tallies, or nil.
+func readRecentOf(txn *badger.Txn, owner TallyOwner) (*recent, error) {
+	if owner.scope == scopeEndpoint {
+		value, found, err := getRecord(txn, idKey(keyCursor, owner.id))
+		if err != nil || !found {
+			return nil, err
+		}
+		c := new(cursor)
+		err = c.decode(value)
+		return &c.counts.recent, err
+	}
+	value, found, err := getRecord(txn, recentKey(owner.id))
+	if err != nil || !found {
+		return nil, err
+	}
+	return decodeRecent(value)
+}
+
+// tallyQueues returns the queues as of the last entry applied.
+func (s *Store) tallyQueues() tallyQueues {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	return s.staged.meta.tallies
+}
+
+// TalliedFrom returns the time before which the tallies of one period have left, for owners like
+// this one; zero: none has.
+func (s *Store) TalliedFrom(owner TallyOwner, p Period) time.Time {
+	queues := s.tallyQueues()
+	floor := queues.of(p, owner.scope).floor
+	if floor == 0 {
+		return time.Time{}
+	}
+	return p.Begin(int64(floor))
 }
 
 // Stats counts what an endpoint was sent in some hours, and what waits for it now.
@@ -80,31 +106,28 @@ type Stats struct {
 
 // Stats counts an endpoint's attempts from the hour of since to the hour of until.
 func (s *Store) Stats(endpoint webhook.ID, since, until time.Time) (stats Stats, err error) {
-	first, last := uint64(since.UnixMilli()/hour), uint64(until.UnixMilli()/hour)
-	add := func(at uint64, n *counts) {
-		if at >= first && at <= last {
-			stats.Succeeded, stats.Failed, stats.Canceled = stats.Succeeded+n.succeeded, stats.Failed+n.failed, stats.Canceled+n.canceled
-		}
-	}
+	first := max(OneHour.First(since), OneHour.First(until)-periods[OneHour].kept/periods[OneHour].length)
+	queues := s.tallyQueues()
 	err = s.view(func(txn *badger.Txn) error {
-		c := new(cursor)
-		if item, err := txn.Get(idKey(keyCursor, endpoint)); err != nil {
+		value, found, err := getRecord(txn, idKey(keyCursor, endpoint))
+		switch {
+		case err != nil:
 			return err
-		} else if err := readRecord(txn, item, c.decode); err != nil {
+		case !found:
+			return errNoEndpoint
+		}
+		c := new(cursor)
+		if err := c.decode(value); err != nil {
 			return err
 		}
-		add(c.counts.hour, &c.counts)
 		stats.Pending, stats.Retrying = c.counts.held+c.counts.manual, c.counts.waiting
-		return seek(txn, idKey(keyCounts, endpoint), countsKey(endpoint, first), func(key, value []byte) error {
-			var n counts
-			at := binary.BigEndian.Uint64(key[1+idSize:])
-			if at > last {
-				return errStop
-			}
-			err := n.decodeHour(value)
-			add(at, &n)
-			return err
-		})
+		hours := make([]Tally, OneHour.First(until)-first+1)
+		err = queues.readTallies(txn, AttemptsAt(endpoint), OneHour, first, hours)
+		for i := range hours {
+			t := &hours[i]
+			stats.Succeeded, stats.Failed, stats.Canceled = stats.Succeeded+t.Succeeded(), stats.Failed+t.Failed(), stats.Canceled+t.Canceled()
+		}
+		return err
 	})
 	return stats, err
 }

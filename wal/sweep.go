@@ -14,8 +14,8 @@ const (
 	// single entry is slow.
 	sweepPerEntry = 256
 	// sweepEndpoints is how many endpoints of a deleted application one entry hands on, at three
-	// records each.
-	sweepEndpoints = sweepPerEntry / 4
+	// records and three tallies each.
+	sweepEndpoints = sweepPerEntry / 8
 )
 
 // sweep removes some records of deleted endpoints and applications, and of messages that had many
@@ -35,19 +35,23 @@ func (e *entry) sweep() error {
 
 // leaveToSweep deletes an endpoint except for its sets, which sweepEndpoint removes, and its
 // history.
-func (e *entry) leaveToSweep(app, endpoint webhook.ID) {
+func (e *entry) leaveToSweep(app, endpoint webhook.ID) error {
+	if err := e.keepRecentOf(endpoint); err != nil {
+		return err
+	}
 	n := &e.store.catalog
 	n.removed = append(n.removed, endpoint)
 	slices.SortFunc(n.removed, webhook.ID.Compare) // the order in which a restarted node finds them
 	e.batch.delete(idKey(keyEndpoint, app, endpoint))
 	e.batch.delete(idKey(keyCursor, endpoint))
 	e.batch.set(idKey(keyRemoved, endpoint), nil)
+	return nil
 }
 
 // sweepEndpoint deletes some lines of an endpoint's sets.
 func (e *entry) sweepEndpoint(gone webhook.ID) error {
 	var keys [][]byte
-	for _, set := range []byte{keyRetry, keyHeld, keyManual, keyCounts} {
+	for _, set := range []byte{keyRetry, keyHeld, keyManual} {
 		more, err := e.firstKeys(idKey(set, gone), sweepPerEntry-len(keys))
 		if err != nil {
 			return err
@@ -77,7 +81,9 @@ func (e *entry) sweepApplication(gone webhook.ID) error {
 		return err
 	}
 	for _, key := range endpoints {
-		e.leaveToSweep(gone, webhook.ID(key[1+idSize:]))
+		if err := e.leaveToSweep(gone, webhook.ID(key[1+idSize:])); err != nil {
+			return err
+		}
 	}
 	if len(endpoints) > 0 {
 		return nil

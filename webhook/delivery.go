@@ -31,12 +31,13 @@ type Delivery struct {
 // Outcome is the result of a delivery. It settles the record that the delivery came from; the
 // attempt's Next, or Hold, says what happens next.
 type Outcome struct {
-	Source  Source
-	Due     time.Time // the delivery's
-	Attempt Attempt   // Number 0: no attempt was made; the message only moves to the retry set until Next, or to the held set
-	Spent   uint32    // attempts that count against the schedule, including this one if it counts
-	Hold    bool      // with Number 0: the message moves to the held set, behind another with its key
-	Key     uint64    // OrderingKeyHash of the message if the endpoint keeps an order per key; otherwise 0
+	Source    Source
+	Due       time.Time // the delivery's
+	Attempt   Attempt   // Number 0: no attempt was made; the message only moves to the retry set until Next, or to the held set
+	Spent     uint32    // attempts that count against the schedule, including this one if it counts
+	Scheduled time.Time // of a message that was to be sent later: the time it was due; otherwise zero
+	Hold      bool      // with Number 0: the message moves to the held set, behind another with its key
+	Key       uint64    // OrderingKeyHash of the message if the endpoint keeps an order per key; otherwise 0
 }
 
 // Progress is the effect of one delivery step on one endpoint, the unit that the leader records.
