@@ -75,6 +75,12 @@ GET    /api/v1/operational-webhook/endpoint/{endpoint}/secret           yes     
 POST   /api/v1/operational-webhook/endpoint/{endpoint}/secret/rotate    yes      403      403      403      403      403      401
 GET    /api/v1/operational-webhook/endpoint/{endpoint}/headers          yes      403      yes      403      403      403      401
 PUT    /api/v1/operational-webhook/endpoint/{endpoint}/headers          yes      403      403      403      403      403      401
+GET    /api/v1/stats/attempt                                            yes      403      yes      403      403      403      401
+GET    /api/v1/stats/app/attempt                                        yes      403      yes      403      403      403      401
+GET    /api/v1/stats/app/{app}/attempt                                  yes      403      yes      yes      yes      404      401
+GET    /api/v1/stats/app/{app}/endpoint/attempt                         yes      403      yes      yes      yes      404      401
+GET    /api/v1/stats/app/{app}/endpoint/{endpoint}/attempt              yes      403      yes      yes      yes      404      401
+GET    /api/v1/stats/app/{app}/ep/{endpoint}/attempt                    yes      403      yes      yes      yes      404      401
 GET    /api/v1/background-task                                          yes      403      yes      yes      yes      yes      401
 GET    /api/v1/background-task/{task}                                   yes      403      yes      yes      yes      404      401
 POST   /api/v1/background-task/{task}/pause                             yes      403      403      yes      403      404      401
@@ -230,6 +236,12 @@ var pathParameter = regexp.MustCompile(`\{(\w+)\}`)
 // existing returns the path of an operation on objects that exist.
 func (w *roleWorld) existing(t *testing.T, path string) string {
 	t.Helper()
+	switch path { // these need a parameter
+	case "/api/v1/stats/app/attempt":
+		path += "?app_id={app}"
+	case "/api/v1/stats/app/{app}/endpoint/attempt":
+		path += "?endpoint_id={endpoint}"
+	}
 	return pathParameter.ReplaceAllStringFunc(path, func(name string) string {
 		object, found := w.objects[strings.Trim(name, "{}")]
 		if !found {

@@ -78,6 +78,14 @@ var operations = []operation{
 	{"GET", "/app/{app}/endpoint/{endpoint}/msg", mayReadOwn, paged(listAttemptedMessages)},
 	{"GET", "/app/{app}/endpoint/{endpoint}/stats", mayReadOwn, getStats},
 
+	// Attempts over time, for charts.
+	{"GET", "/stats/attempt", mayRead, getAllSeries},
+	{"GET", "/stats/app/attempt", mayRead, getApplicationStrips},
+	{"GET", "/stats/app/{app}/attempt", mayReadOwn, getApplicationSeries},
+	{"GET", "/stats/app/{app}/endpoint/attempt", mayReadOwn, getEndpointStrips},
+	{"GET", "/stats/app/{app}/endpoint/{endpoint}/attempt", mayReadOwn, getEndpointSeries},
+	{"GET", "/stats/app/{app}/ep/{endpoint}/attempt", mayReadOwn, getEndpointSeries}, // as Svix calls it
+
 	// Background tasks, which replays create.
 	{"GET", "/background-task", mayReadOwn, paged(listTasks)},
 	{"GET", "/background-task/{task}", mayReadOwn, getTask},
