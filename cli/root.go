@@ -108,7 +108,8 @@ Exit codes:
 	}
 	root.AddCommand(newDevCommand(), newServeCommand(), newClusterCommand(), newKeyCommand(),
 		newCheckCommand(), newCertCommand(), newBackupCommand(), newRestoreCommand(),
-		newTailCommand(), newAuditCommand(), newBenchCommand(), newListenCommand(), newVerifyCommand(),
+		newTailCommand(), newStatsCommand(), newAuditCommand(), newBenchCommand(), newListenCommand(),
+		newVerifyCommand(),
 		newAppCommand(), newEndpointCommand(), newEventTypeCommand(), newMessageCommand(),
 		newAttemptCommand(), newTaskCommand(), newVersionCommand(info))
 	root.SetVersionTemplate(info.String())

@@ -170,3 +170,38 @@ func TestSeriesLimits(t *testing.T) {
 		}
 	}
 }
+
+// Each limit on series that docs/limits.md lists is enforced, and no earlier.
+func TestLimitsOfSeries(t *testing.T) {
+	a := seriesWorld(t)
+	const day = 24 * time.Hour
+	since := func(period string, d time.Duration) string {
+		return "period=" + period + "&startDate=" + url.QueryEscape(time.Now().Add(-d).UTC().Format(time.RFC3339))
+	}
+	names := func(n int) string { return "&endpoint_id=" + strings.Join(slices.Repeat([]string{"good"}, n), ",") }
+	const one, strips = "/stats/app/acme/endpoint/good/attempt?", "/stats/app/acme/endpoint/attempt?"
+	hours := 90*day - time.Hour // a range is widened to whole hours
+	cases := map[string]struct{ within, beyond string }{
+		"points of a series":                 {one + since("OneHour", hours), one + since("OneHour", hours+90*time.Minute)},
+		"series of a response":               {strips + since("OneDay", day) + names(100), strips + since("OneDay", day) + names(101)},
+		"points of all series of a response": {strips + since("OneHour", 48*time.Hour) + names(100), strips + since("OneHour", 50*time.Hour) + names(100)},
+		"age of the counts per five minutes": {one + since("FiveMinutes", 2*day), one + since("FiveMinutes", 2*day+time.Hour)},
+		"age of the counts per hour":         {one + since("OneHour", hours), one + since("OneHour", 91*day)},
+		"age of the counts per day":          {one + since("OneDay", 730*day), one + since("OneDay", 732*day)},
+		"bytes of the counts of one period: of all endpoints, of all applications, and of all attempts": {}, // TestTalliesTakeTheirShare of wal
+	}
+	for _, row := range limitRows(t, "Attempts over time", 1) {
+		test, known := cases[row]
+		delete(cases, row)
+		switch {
+		case !known:
+			t.Errorf("%s: nothing goes beyond it", row)
+		case test.within != "":
+			a.call("GET", test.within, "", 200, nil)
+			a.call("GET", test.beyond, "", 422, nil)
+		}
+	}
+	for row := range cases {
+		t.Errorf("docs/limits.md does not list %s", row)
+	}
+}
