@@ -31,8 +31,8 @@ func newStatsCommand() *cobra.Command {
 		Short: "Show attempts by result, and latency, over time",
 		Long: `Show attempts by result, and latency, over time: of all applications, of one, or
 of an endpoint. Each bar stands for one period or several, and the highest bar
-of a line for its highest value. Counts per five minutes are kept for 2 days, per
-hour for 90 days, and per day for 730 days.`,
+of a line for its highest value. Counts per five minutes are kept for 2 days,
+per hour for 90 days, and per day for 730 days.`,
 		Example: `  hookwheel stats
   hookwheel stats --app acme --since 7d
   hookwheel stats --app acme --endpoint billing --since 1d --period hour --json`,

@@ -172,9 +172,11 @@ func (e *entry) deleteEndpoint(c *deleteEndpoint) error {
 	e.store.mu.Unlock()
 	e.changes.Removed = append(e.changes.Removed, endpoint.ID)
 	e.failTasks()
-	if err := e.leaveToSweep(endpoint.App, endpoint.ID); err != nil {
+	if err := e.keepRecentOf(endpoint.ID, attemptsAtDeleted(endpoint.App)); err != nil {
 		return err
 	}
+	g := gathering{app: endpoint.App}
+	e.leaveToSweep(endpoint.App, endpoint.ID, g.encode())
 	e.endpointChanged(webhook.EndpointDeleted, endpoint)
 	return e.tellEndpoint(operationalDeleted, endpoint)
 }

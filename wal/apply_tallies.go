@@ -205,30 +205,38 @@ func (e *entry) keepRecent(owner TallyOwner, r *recent) error {
 	}
 	for p := range Period(len(periods)) {
 		start := r.start * uint64(periods[FiveMinutes].length) / uint64(periods[p].length)
-		queue := e.batch.meta.tallies.of(p, owner.scope)
-		if start < queue.floor || p.over(start, e.batch.meta.clock) {
-			continue
+		if err := e.addTally(p, owner, start, &t); err != nil {
+			return err
 		}
-		key := tallyKey(p, owner, start)
-		was, found, err := e.store.get(key)
+	}
+	return nil
+}
+
+// addTally adds to a tally, unless its time is over.
+func (e *entry) addTally(p Period, owner TallyOwner, start uint64, t *Tally) error {
+	queue := e.batch.meta.tallies.of(p, owner.scope)
+	if start < queue.floor || p.over(start, e.batch.meta.clock) {
+		return nil
+	}
+	key := tallyKey(p, owner, start)
+	was, found, err := e.store.get(key)
+	if err != nil {
+		return err
+	}
+	sum := Tally{slices.Clone(t.cells)}
+	if found {
+		before, err := decodeTally(was)
 		if err != nil {
 			return err
 		}
-		sum := Tally{slices.Clone(t.cells)}
-		if found {
-			before, err := decodeTally(was)
-			if err != nil {
-				return err
-			}
-			sum.Add(&before)
-			queue.bytes -= int64(len(key) + len(was))
-		} else {
-			was = nil
-		}
-		is := encodeTally(&sum)
-		queue.bytes += int64(len(key) + len(is))
-		e.batch.setChunk(key, was, is)
+		sum.Add(&before)
+		queue.bytes -= int64(len(key) + len(was))
+	} else {
+		was = nil
 	}
+	is := encodeTally(&sum)
+	queue.bytes += int64(len(key) + len(is))
+	e.batch.setChunk(key, was, is)
 	return nil
 }
 
@@ -238,7 +246,7 @@ func (p Period) over(start uint64, clock int64) bool {
 }
 
 // keepRecentOf is keepRecent for an endpoint that is deleted.
-func (e *entry) keepRecentOf(endpoint webhook.ID) error {
+func (e *entry) keepRecentOf(endpoint webhook.ID, owner TallyOwner) error {
 	value, found, err := e.store.get(idKey(keyCursor, endpoint))
 	if err != nil || !found {
 		return err
@@ -247,7 +255,73 @@ func (e *entry) keepRecentOf(endpoint webhook.ID) error {
 	if err := c.decode(value); err != nil {
 		return err
 	}
-	return e.keepRecent(AttemptsAt(endpoint), &c.counts.recent)
+	return e.keepRecent(owner, &c.counts.recent)
+}
+
+// gathering says how many of the tallies of a deleted endpoint are yet to be added to those of all
+// deleted endpoints of its application. Without that, a customer who creates and deletes endpoints
+// again and again would leave more tallies than the limit of endpoints allows.
+type gathering struct {
+	app    webhook.ID
+	period Period
+	start  uint64 // the next one to look at
+}
+
+const gatheringVersion = 1
+
+// encode: app 20 | period 1 | start
+func (g *gathering) encode() []byte {
+	dst := append([]byte{gatheringVersion}, g.app[:]...)
+	return binary.AppendUvarint(append(dst, byte(g.period)), g.start)
+}
+
+func (g *gathering) decode(value []byte) error {
+	r := newReader(value, gatheringVersion)
+	g.app, g.period = r.id(), Period(r.byte())
+	g.start = r.number(endOfTime / uint64(periods[FiveMinutes].length))
+	if r.err == nil && int(g.period) >= len(periods) {
+		r.fail()
+	}
+	return r.end()
+}
+
+// attemptsAtDeleted returns the owner of the attempts at the deleted endpoints of an application.
+func attemptsAtDeleted(app webhook.ID) TallyOwner { return TallyOwner{scopeEndpoint, app} }
+
+// gatherTallies looks at up to budget tallies of a deleted endpoint, and reports whether that was
+// all.
+func (e *entry) gatherTallies(endpoint webhook.ID, g *gathering, budget int) (all bool, err error) {
+	clock, created := e.batch.meta.clock, endpoint.Time().UnixMilli()
+	for ; int(g.period) < len(periods); g.period, g.start = g.period+1, 0 {
+		length := periods[g.period].length
+		queue := e.batch.meta.tallies.of(g.period, scopeEndpoint)
+		oldest := max(created, clock-periods[g.period].kept-length, 0)
+		g.start = max(g.start, uint64(oldest/length), queue.floor)
+		for ; g.start <= uint64(clock/length); g.start++ {
+			if budget--; budget < 0 {
+				return false, nil
+			}
+			if err := e.gatherTally(endpoint, g, queue); err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}
+
+func (e *entry) gatherTally(endpoint webhook.ID, g *gathering, queue *tallyQueue) error {
+	key := tallyKey(g.period, AttemptsAt(endpoint), g.start)
+	value, found, err := e.store.get(key)
+	if err != nil || !found {
+		return err
+	}
+	t, err := decodeTally(value)
+	if err != nil {
+		return err
+	}
+	queue.bytes -= int64(len(key) + len(value))
+	e.batch.setChunk(key, value, nil)
+	return e.addTally(g.period, attemptsAtDeleted(g.app), g.start, &t)
 }
 
 // forgetTallies removes tallies that are kept no longer, and the oldest ones of a queue that takes

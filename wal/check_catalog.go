@@ -183,8 +183,10 @@ func (c *checker) checkRemoved(key, value []byte) {
 	if c.endpoints[id] != nil {
 		c.violated("%s is being removed but still exists", endpointName(id))
 	}
-	if len(value) != 0 {
-		c.violated("the record of the removal of %s has %d bytes", endpointName(id), len(value))
+	if len(value) > 0 {
+		if err := new(gathering).decode(value); err != nil {
+			c.violated("the record of the removal of %s can't be read: %x", endpointName(id), value)
+		}
 	}
 }
 

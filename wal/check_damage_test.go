@@ -129,7 +129,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		"done of nothing":        {func(p *patient) { p.changeCursor(func(c *cursor) { c.done = append(c.done, idAt(p.index, 1)) }) }, "as done, which is missing from the log"},
 		"done without attempt":   {func(p *patient) { p.changeCursor(func(c *cursor) { c.settle(p.messages[7]) }) }, "without any attempt"},
 		"removed and there":      {func(p *patient) { p.set(idKey(keyRemoved, p.idle), nil) }, "is being removed but still exists"},
-		"removal with content":   {func(p *patient) { p.set(idKey(keyRemoved, p.removed), one) }, "has 1 bytes"},
+		"removal with content":   {func(p *patient) { p.set(idKey(keyRemoved, p.removed), one) }, "can't be read"},
 		"removal is forgotten":   {func(p *patient) { p.remove(idKey(keyRemoved, p.removed)) }, "does not exist and is not being removed"},
 		"line of nobody":         {func(p *patient) { p.set(retryKey(foreign, p.due, p.messages[0]), made(1)) }, "does not exist and is not being removed"},
 		"line of no message":     {func(p *patient) { p.set(retryKey(p.endpoint, p.due, idAt(p.index, 1)), made(1)) }, "names a message that is missing from the log"},

@@ -35,7 +35,8 @@
 //	V entry                    JSON        state changes of one entry and who made them, for a week
 //	H endpoint entry           chunk       history: attempts of one endpoint, recorded by one entry
 //	I message attempt          ID          index of the history: the endpoint of each attempt
-//	D endpoint                 -           deleted endpoint whose sets are not yet empty
+//	D endpoint                 gathering   deleted endpoint whose sets are not yet empty, or whose
+//	                                       tallies are not yet with those of other deleted endpoints
 //	O app                      -           deleted application with endpoints or messages left
 //	J message                  ID          application of a message that has left the log before
 //	                                       all of its attempts
@@ -123,9 +124,11 @@
 // long enough is deleted from the front, a bounded number of records by each retain command, also
 // if nothing is sent to an endpoint any more. Where the size of all records is limited, so is that
 // of the tallies of each period and scope. For each of these meta counts the bytes, and holds a
-// floor: tallies from before it are gone, or going, and are not written again. Tallies of a deleted
-// endpoint stay until their time is over, so the sums over endpoints and over applications are
-// equal to the counts of all attempts, which the checker verifies.
+// floor: tallies from before it are gone, or going, and are not written again. The tallies of a
+// deleted endpoint are added, a bounded number by each entry, to those of all deleted endpoints of
+// its application, whose owner under N is the application. So the sums over endpoints and over
+// applications are equal to the counts of all attempts, which the checker verifies. Those of a
+// deleted application stay until their time is over.
 //
 // # Fingerprints and the checker
 //

@@ -33,22 +33,19 @@ func (e *entry) sweep() error {
 	return nil
 }
 
-// leaveToSweep deletes an endpoint except for its sets, which sweepEndpoint removes, and its
-// history.
-func (e *entry) leaveToSweep(app, endpoint webhook.ID) error {
-	if err := e.keepRecentOf(endpoint); err != nil {
-		return err
-	}
+// leaveToSweep deletes an endpoint except for its sets, which sweepEndpoint removes, its tallies,
+// and its history. tallies is a gathering, or nil: they stay until their time is over.
+func (e *entry) leaveToSweep(app, endpoint webhook.ID, tallies []byte) {
 	n := &e.store.catalog
 	n.removed = append(n.removed, endpoint)
 	slices.SortFunc(n.removed, webhook.ID.Compare) // the order in which a restarted node finds them
 	e.batch.delete(idKey(keyEndpoint, app, endpoint))
 	e.batch.delete(idKey(keyCursor, endpoint))
-	e.batch.set(idKey(keyRemoved, endpoint), nil)
-	return nil
+	e.batch.set(idKey(keyRemoved, endpoint), tallies)
 }
 
-// sweepEndpoint deletes some lines of an endpoint's sets.
+// sweepEndpoint deletes some lines of an endpoint's sets, and once none are left gathers some of
+// its tallies.
 func (e *entry) sweepEndpoint(gone webhook.ID) error {
 	var keys [][]byte
 	for _, set := range []byte{keyRetry, keyHeld, keyManual} {
@@ -68,9 +65,28 @@ func (e *entry) sweepEndpoint(gone webhook.ID) error {
 	if len(keys) == sweepPerEntry {
 		return nil
 	}
+	if all, err := e.sweepTallies(gone, sweepPerEntry-len(keys)); err != nil || !all {
+		return err
+	}
 	e.store.catalog.removed = e.store.catalog.removed[1:]
 	e.batch.delete(idKey(keyRemoved, gone))
 	return nil
+}
+
+func (e *entry) sweepTallies(gone webhook.ID, budget int) (all bool, err error) {
+	key := idKey(keyRemoved, gone)
+	value, _, err := e.store.get(key)
+	if err != nil || len(value) == 0 {
+		return true, err
+	}
+	var g gathering
+	if err := g.decode(value); err != nil {
+		return false, err
+	}
+	if all, err = e.gatherTallies(gone, &g, budget); err == nil && !all {
+		e.batch.set(key, g.encode())
+	}
+	return all, err
 }
 
 // sweepApplication first hands the endpoints of an application on to sweepEndpoint, then removes
@@ -81,9 +97,11 @@ func (e *entry) sweepApplication(gone webhook.ID) error {
 		return err
 	}
 	for _, key := range endpoints {
-		if err := e.leaveToSweep(gone, webhook.ID(key[1+idSize:])); err != nil {
+		endpoint := webhook.ID(key[1+idSize:])
+		if err := e.keepRecentOf(endpoint, AttemptsAt(endpoint)); err != nil {
 			return err
 		}
+		e.leaveToSweep(gone, endpoint, nil)
 	}
 	if len(endpoints) > 0 {
 		return nil

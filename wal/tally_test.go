@@ -180,6 +180,34 @@ func (w *tallyWorld) outcome(endpoint webhook.ID) webhook.Outcome {
 	return o
 }
 
+// delete deletes an endpoint, and returns the owner of its attempts from then on.
+func (w *tallyWorld) delete(endpoint webhook.ID) TallyOwner {
+	app := w.endpoints[endpoint]
+	w.apply(mustEncode(w.t, kindDeleteEndpoint, deleteEndpoint{app, endpoint}))
+	delete(w.endpoints, endpoint)
+	for name, tally := range w.want {
+		if name.owner == AttemptsAt(endpoint) {
+			delete(w.want, name)
+			name.owner = attemptsAtDeleted(app)
+			if w.want[name] == nil {
+				w.want[name] = new(Tally)
+			}
+			w.want[name].Add(tally)
+		}
+	}
+	return attemptsAtDeleted(app)
+}
+
+// sweep applies entries until deleted endpoints have left, and restarts the store in between.
+func (w *tallyWorld) sweep() {
+	for len(w.store.catalog.removed) > 0 {
+		w.apply(mustEncode(w.t, kindRetain, retain{Records: 100}))
+		if w.rnd.Intn(4) == 0 {
+			w.restart()
+		}
+	}
+}
+
 // restart closes the store, checks it and opens it again.
 func (w *tallyWorld) restart() {
 	w.t.Helper()
@@ -239,9 +267,9 @@ func TestTallies(t *testing.T) {
 		switch i {
 		case 60: // its attempts still count to its application and to all
 			gone := w.endpointIDs()[0]
-			w.apply(mustEncode(t, kindDeleteEndpoint, deleteEndpoint{w.endpoints[gone], gone}))
-			delete(w.endpoints, gone)
+			owners = append(owners, w.delete(gone))
 			w.restart()
+			w.sweep()
 		case 90:
 			app := w.apps[1]
 			w.apply(mustEncode(t, kindDeleteApplication, deleteApplication{app}))
@@ -320,6 +348,54 @@ func (w *tallyWorld) count(kind byte) (n int) {
 		w.t.Fatal(err)
 	}
 	return n
+}
+
+// Deleted endpoints leave no tallies of their own, or a customer who creates and deletes endpoints
+// again and again would fill the store. Each entry looks at a bounded number of them.
+func TestTalliesOfDeletedEndpoints(t *testing.T) {
+	w := newTallyWorld(t)
+	app := w.apps[0]
+	most := 0
+	for i := range 60 {
+		id := decoded[webhook.Endpoint](t, w.apply(mustEncode(t, kindCreateEndpoint, webhook.Endpoint{App: app, URL: "http://x/"}))).ID
+		w.endpoints[id] = app
+		for range 1 + i%3 {
+			w.apply(encodeProgress(1, []webhook.Progress{{Endpoint: id, Outcomes: []webhook.Outcome{w.outcome(id)}}}))
+			w.clock += w.rnd.Int63n(3 * minute)
+		}
+		w.delete(id)
+		w.sweep()
+		owners := make(map[webhook.ID]bool)
+		w.store.applying.Lock()
+		err := w.store.seek([]byte{keyCounts}, []byte{keyCounts}, func(key, _ []byte) error {
+			_, owner, _ := parseTallyKey(key)
+			owners[owner.id] = true
+			return nil
+		})
+		w.store.applying.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, len(owners))
+	}
+	if most > 3 { // all, the application, and its deleted endpoints
+		t.Errorf("there are tallies of %d owners", most)
+	}
+	w.restart()
+	w.compare([]TallyOwner{AllAttempts, AttemptsOf(app), attemptsAtDeleted(app)}, testClock)
+
+	id := w.endpointIDs()[0]
+	w.clock += 3 * 365 * day
+	w.apply(encodeProgress(1, []webhook.Progress{{Endpoint: id, Outcomes: []webhook.Outcome{w.outcome(id)}}}))
+	owner := w.delete(id)
+	steps := len(w.entries)
+	w.sweep()
+	periods := 2*24*12 + 91*24 + 732
+	if steps = len(w.entries) - steps; steps < periods/sweepPerEntry || steps > 2*periods/sweepPerEntry {
+		t.Errorf("the tallies of three years were swept in %d steps", steps)
+	}
+	w.restart()
+	w.compare([]TallyOwner{owner}, w.clock-day)
 }
 
 // Where there is a limit of size, the oldest tallies leave before their time, those of endpoints
