@@ -79,12 +79,12 @@ var operations = []operation{
 	{"GET", "/app/{app}/endpoint/{endpoint}/stats", mayReadOwn, getStats},
 
 	// Attempts over time, for charts.
-	{"GET", "/stats/attempt", mayRead, getAllSeries},
-	{"GET", "/stats/app/attempt", mayRead, getApplicationStrips},
-	{"GET", "/stats/app/{app}/attempt", mayReadOwn, getApplicationSeries},
-	{"GET", "/stats/app/{app}/endpoint/attempt", mayReadOwn, getEndpointStrips},
-	{"GET", "/stats/app/{app}/endpoint/{endpoint}/attempt", mayReadOwn, getEndpointSeries},
-	{"GET", "/stats/app/{app}/ep/{endpoint}/attempt", mayReadOwn, getEndpointSeries}, // as Svix calls it
+	{"GET", "/stats/attempt", mayRead, paged(getAllSeries)},
+	{"GET", "/stats/app/attempt", mayRead, paged(getApplicationStrips)},
+	{"GET", "/stats/app/{app}/attempt", mayReadOwn, paged(getApplicationSeries)},
+	{"GET", "/stats/app/{app}/endpoint/attempt", mayReadOwn, paged(getEndpointStrips)},
+	{"GET", "/stats/app/{app}/endpoint/{endpoint}/attempt", mayReadOwn, paged(getEndpointSeries)},
+	{"GET", "/stats/app/{app}/ep/{endpoint}/attempt", mayReadOwn, paged(getEndpointSeries)}, // as Svix calls it
 
 	// Background tasks, which replays create.
 	{"GET", "/background-task", mayReadOwn, paged(listTasks)},

@@ -199,12 +199,15 @@ func (r *request) series(owner wal.TallyOwner) (*response, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	tallies, err := r.store().Tallies([]wal.TallyOwner{owner}, of.period, of.first, of.count)
+	out := seriesOut{StartDate: of.period.Begin(of.first), EndDate: of.period.Begin(of.first + int64(of.count)), Period: of.name,
+		KeptFrom: r.keptFrom(owner, of)}
+	err := r.store().Tallies([]wal.TallyOwner{owner}, of.period, of.first, of.count, func(_ int, list []wal.Tally) {
+		out.Data, out.Total = showCounts(list), showTotal(list)
+	})
 	if err != nil {
 		return nil, err
 	}
-	return ok(seriesOut{StartDate: of.period.Begin(of.first), EndDate: of.period.Begin(of.first + int64(of.count)), Period: of.name,
-		KeptFrom: r.keptFrom(owner, of), Data: showCounts(tallies[0]), Total: showTotal(tallies[0])}), nil
+	return ok(out), nil
 }
 
 // getAllSeries counts the attempts of all applications.
@@ -274,11 +277,7 @@ func (r *request) strips(parameter string, find func(name string) (wal.TallyOwne
 		}
 	}
 	out.KeptFrom = r.keptFrom(owners[0], of)
-	tallies, err := r.store().Tallies(owners, of.period, of.first, of.count)
-	if err != nil {
-		return nil, err
-	}
-	for i, list := range tallies {
+	err := r.store().Tallies(owners, of.period, of.first, of.count, func(i int, list []wal.Tally) {
 		strip := &out.Data[i]
 		for j := range list {
 			strip.SuccessCount = append(strip.SuccessCount, list[j].Succeeded())
@@ -286,6 +285,9 @@ func (r *request) strips(parameter string, find func(name string) (wal.TallyOwne
 			strip.CanceledCount = append(strip.CanceledCount, list[j].Canceled())
 		}
 		strip.Total = showTotal(list)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return ok(out), nil
 }

@@ -19,21 +19,21 @@ func (p Period) Begin(number int64) time.Time {
 // Length returns the length of a period.
 func (p Period) Length() time.Duration { return time.Duration(periods[p].length) * time.Millisecond }
 
-// Tallies counts the attempts of some owners in each of count periods from first on. The result has
-// the order of the owners. It reads one record for each owner and period.
-func (s *Store) Tallies(owners []TallyOwner, p Period, first int64, count int) (list [][]Tally, err error) {
-	list = make([][]Tally, len(owners))
+// Tallies counts the attempts of some owners in each of count periods from first on, and calls see
+// for each owner in turn. The list is reused. It reads one record for each owner and period.
+func (s *Store) Tallies(owners []TallyOwner, p Period, first int64, count int, see func(i int, list []Tally)) error {
+	list := make([]Tally, count)
 	queues := s.tallyQueues()
-	err = s.view(func(txn *badger.Txn) error {
+	return s.view(func(txn *badger.Txn) error {
 		for i, owner := range owners {
-			list[i] = make([]Tally, count)
-			if err := queues.readTallies(txn, owner, p, first, list[i]); err != nil {
+			clear(list)
+			if err := queues.readTallies(txn, owner, p, first, list); err != nil {
 				return err
 			}
+			see(i, list)
 		}
 		return nil
 	})
-	return list, err
 }
 
 func (q *tallyQueues) readTallies(txn *badger.Txn, owner TallyOwner, p Period, first int64, list []Tally) error {

@@ -227,20 +227,19 @@ func (w *tallyWorld) compare(owners []TallyOwner, since int64) {
 	for p := range Period(len(periods)) {
 		first := since / periods[p].length
 		count := int(w.clock/periods[p].length-first) + 1
-		got, err := w.store.Tallies(owners, p, first, count)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		for i, owner := range owners {
-			for j := range got[i] {
+		err := w.store.Tallies(owners, p, first, count, func(i int, got []Tally) {
+			for j := range got {
 				var want Tally
-				if counted := w.want[tallyName{p, owner, uint64(first + int64(j))}]; counted != nil {
+				if counted := w.want[tallyName{p, owners[i], uint64(first + int64(j))}]; counted != nil {
 					want = *counted
 				}
-				if !slices.Equal(got[i][j].cells, want.cells) {
-					w.t.Fatalf("%s in period %d from %s: %v, want %v", ownerName(owner), p, p.Begin(first+int64(j)), got[i][j].cells, want.cells)
+				if !slices.Equal(got[j].cells, want.cells) {
+					w.t.Fatalf("%s in period %d from %s: %v, want %v", ownerName(owners[i]), p, p.Begin(first+int64(j)), got[j].cells, want.cells)
 				}
 			}
+		})
+		if err != nil {
+			w.t.Fatal(err)
 		}
 	}
 }
@@ -322,9 +321,13 @@ func TestTalliesLeave(t *testing.T) {
 	}
 	// What is not yet in tallies is seen as long as it is in the cursors.
 	count := int(int64(w.store.catalog.recent[webhook.ID{}].start) - testClock/(5*minute))
-	got, err := w.store.Tallies([]TallyOwner{AllAttempts}, FiveMinutes, testClock/(5*minute), count)
-	if err != nil || slices.ContainsFunc(got[0], func(t Tally) bool { return !t.empty() }) {
-		t.Errorf("tallies of five minutes are there three days later: %v", err)
+	err := w.store.Tallies([]TallyOwner{AllAttempts}, FiveMinutes, testClock/(5*minute), count, func(_ int, list []Tally) {
+		if slices.ContainsFunc(list, func(t Tally) bool { return !t.empty() }) {
+			t.Error("tallies of five minutes are there three days later")
+		}
+	})
+	if err != nil {
+		t.Error(err)
 	}
 	w.attempts() // the counts in cursors and applications are as old, and must not come back
 	w.restart()
