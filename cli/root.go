@@ -97,6 +97,7 @@ Exit codes:
   1    failed, or refused by the server
   2    wrong command, flag or argument
   3    no connection to any node
+  4    "hookwheel attention" found something
   130  interrupted`,
 		Example: `  hookwheel dev
   hookwheel app create "Acme Inc." --uid acme
@@ -108,8 +109,8 @@ Exit codes:
 	}
 	root.AddCommand(newDevCommand(), newServeCommand(), newClusterCommand(), newKeyCommand(),
 		newCheckCommand(), newCertCommand(), newBackupCommand(), newRestoreCommand(),
-		newTailCommand(), newStatsCommand(), newAuditCommand(), newBenchCommand(), newListenCommand(),
-		newVerifyCommand(),
+		newTailCommand(), newStatsCommand(), newAttentionCommand(), newAuditCommand(), newBenchCommand(),
+		newListenCommand(), newVerifyCommand(),
 		newAppCommand(), newEndpointCommand(), newEventTypeCommand(), newMessageCommand(),
 		newAttemptCommand(), newTaskCommand(), newVersionCommand(info))
 	root.SetVersionTemplate(info.String())

@@ -63,7 +63,7 @@ func showEndpointWith(r *request, e *webhook.Endpoint, backlog *wal.Backlog) end
 		CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt,
 		SignatureStyle: cmp.Or(string(e.Style), standardStyle), Envelope: e.Envelope, Ordering: optional(e.Ordering),
 		OnExhausted: cmp.Or(string(e.OnExhausted), skipExhausted), TLSVerify: !e.InsecureTLS, Paused: e.Paused,
-		Health: showHealth(e, r.store().EndpointStatus(e.ID), backlog)}
+		Health: showHealth(r.store().EndpointStatus(e), backlog)}
 	if !mayChangeOwn.include(r.caller) {
 		out.URL = webhook.MaskURL(e.URL)
 	}

@@ -6,12 +6,12 @@ import (
 	"time"
 
 	"hookwheel/wal"
-	"hookwheel/webhook"
 )
 
 // healthOut is how an endpoint fares, for programs and in words.
 type healthOut struct {
-	State        string     `json:"state"` // healthy, failing, parked, paused, disabled
+	State        string     `json:"state"`   // healthy, failing, parked, paused, disabled
+	Blocked      bool       `json:"blocked"` // messages wait behind one that failed, to keep the order
 	Text         string     `json:"text"`
 	Since        *time.Time `json:"since"`        // of parked
 	FailingSince *time.Time `json:"failingSince"` // of the first failure after the last success
@@ -25,31 +25,28 @@ type healthOut struct {
 	Expired      uint64     `json:"expired"`      // messages that left the log before they were delivered or given up
 }
 
-func showHealth(e *webhook.Endpoint, at wal.EndpointStatus, backlog *wal.Backlog) healthOut {
+func showHealth(at wal.EndpointStatus, backlog *wal.Backlog) healthOut {
 	h := at.Health
-	out := healthOut{FailingSince: optional(h.FailingSince), Waiting: backlog.Retrying, Held: backlog.Held,
-		Requested: backlog.Requested, Behind: backlog.Behind, BehindMore: backlog.More, Oldest: optional(backlog.Oldest),
-		Expired: at.Expired}
+	out := healthOut{State: at.State.String(), Blocked: at.Blocked, FailingSince: optional(h.FailingSince),
+		Waiting: backlog.Retrying, Held: backlog.Held, Requested: backlog.Requested, Behind: backlog.Behind,
+		BehindMore: backlog.More, Oldest: optional(backlog.Oldest), Expired: at.Expired}
 	var text strings.Builder
-	switch {
-	case e.Disabled:
-		out.State = "disabled"
+	switch at.State {
+	case wal.Disabled:
 		text.WriteString("disabled: nothing is sent; messages wait in the log until it is enabled")
-	case e.Paused:
-		out.State = "paused"
+	case wal.Paused:
 		text.WriteString("paused by a user: nothing is sent; messages wait in the log until it is resumed")
-	case h.Parked:
-		out.State, out.Since, out.NextProbe = "parked", optional(h.Since), optional(h.NextProbe)
+	case wal.Parked:
+		out.Since, out.NextProbe = optional(h.Since), optional(h.NextProbe)
 		fmt.Fprintf(&text, "parked since %s; next probe at %s", words(h.Since), words(h.NextProbe))
 		if h.Probes > 0 {
 			fmt.Fprintf(&text, ", after %d that failed", h.Probes)
 		}
-	case !h.FailingSince.IsZero():
-		out.State = "failing"
-		text.WriteString("failing")
 	default:
-		out.State = "healthy"
-		text.WriteString("healthy")
+		text.WriteString(at.State.String())
+	}
+	if at.Blocked {
+		text.WriteString("; messages wait behind one that failed, to keep the order")
 	}
 	if !h.FailingSince.IsZero() {
 		fmt.Fprintf(&text, "; no success since %s", words(h.FailingSince))

@@ -75,6 +75,7 @@ GET    /api/v1/operational-webhook/endpoint/{endpoint}/secret           yes     
 POST   /api/v1/operational-webhook/endpoint/{endpoint}/secret/rotate    yes      403      403      403      403      403      401
 GET    /api/v1/operational-webhook/endpoint/{endpoint}/headers          yes      403      yes      403      403      403      401
 PUT    /api/v1/operational-webhook/endpoint/{endpoint}/headers          yes      403      403      403      403      403      401
+GET    /api/v1/endpoint                                                 yes      403      yes      403      403      403      401
 GET    /api/v1/stats/attempt                                            yes      403      yes      403      403      403      401
 GET    /api/v1/stats/app/attempt                                        yes      403      yes      403      403      403      401
 GET    /api/v1/stats/app/{app}/attempt                                  yes      403      yes      yes      yes      404      401

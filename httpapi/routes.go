@@ -78,6 +78,9 @@ var operations = []operation{
 	{"GET", "/app/{app}/endpoint/{endpoint}/msg", mayReadOwn, paged(listAttemptedMessages)},
 	{"GET", "/app/{app}/endpoint/{endpoint}/stats", mayReadOwn, getStats},
 
+	// Endpoints of all applications.
+	{"GET", "/endpoint", mayRead, paged(listByState)},
+
 	// Attempts over time, for charts.
 	{"GET", "/stats/attempt", mayRead, paged(getAllSeries)},
 	{"GET", "/stats/app/attempt", mayRead, paged(getApplicationStrips)},

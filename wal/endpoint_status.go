@@ -29,18 +29,21 @@ func (s *Store) Place(endpoint webhook.ID) Place {
 
 // EndpointStatus is the state of an endpoint's deliveries.
 type EndpointStatus struct {
+	State   EndpointState // not Blocked
+	Blocked bool          // messages wait behind one that failed, to keep the order
 	Health  webhook.Health
 	Expired uint64 // messages that it wanted and that left the log before they were settled
 }
 
-// EndpointStatus returns the state of an endpoint's deliveries, or the zero value if the endpoint
-// is gone.
-func (s *Store) EndpointStatus(endpoint webhook.ID) (at EndpointStatus) {
+// EndpointStatus returns the state of an endpoint's deliveries. If the endpoint is gone, nothing is
+// known but what the endpoint says itself.
+func (s *Store) EndpointStatus(endpoint *webhook.Endpoint) (at EndpointStatus) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if c := s.catalog.cursors[endpoint]; c != nil {
-		at = EndpointStatus{Health: c.health, Expired: c.counts.expired}
+	if c := s.catalog.cursors[endpoint.ID]; c != nil {
+		at = EndpointStatus{Blocked: c.isBlocked(endpoint), Health: c.health, Expired: c.counts.expired}
 	}
+	at.State = stateOf(endpoint, &at.Health)
 	return at
 }
 
