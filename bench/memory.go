@@ -24,17 +24,17 @@ func (s *Scenario) leaderHeap(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	s.say("waiting for a garbage collection on the leader")
-	first, _, err := memory(url)
+	first, err := memory(url)
 	if err != nil {
 		return 0, err
 	}
 	for deadline := time.Now().Add(gcPatience); time.Now().Before(deadline) && ctx.Err() == nil; pause(ctx, 2*time.Second) {
-		collections, live, err := memory(url)
+		now, err := memory(url)
 		if err != nil {
 			return 0, err
 		}
-		if collections > first {
-			return live, nil
+		if now.collections > first.collections {
+			return now.live, nil
 		}
 	}
 	return 0, errors.Join(ctx.Err(), errors.New("there was no garbage collection: is the node busy or hanging?"))
@@ -54,22 +54,28 @@ func (s *Scenario) leader() (string, error) {
 	return "", errors.New("none of the nodes given leads the cluster: give the URLs of all")
 }
 
-// memory reads from a node's metrics how many garbage collections it has had, and how many bytes
-// the last one has left in use.
-func memory(url string) (collections uint64, live int64, err error) {
+// nodeMemory is what a node's metrics say about its memory.
+type nodeMemory struct {
+	collections uint64 // garbage collections so far
+	live        int64  // bytes that the last one has left in use
+	resident    int64  // bytes of the process
+}
+
+func memory(url string) (m nodeMemory, err error) {
 	status, body, err := fasthttp.GetTimeout(nil, strings.TrimRight(url, "/")+"/metrics", callTimeout)
 	if err != nil || status != 200 {
-		return 0, 0, fmt.Errorf("GET %s/metrics: status %d, %w", url, status, err)
+		return m, fmt.Errorf("GET %s/metrics: status %d, %w", url, status, err)
 	}
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(string(body)))
 	if err != nil {
-		return 0, 0, fmt.Errorf("GET %s/metrics: %w", url, err)
+		return m, fmt.Errorf("GET %s/metrics: %w", url, err)
 	}
-	gc, next := families["go_gc_duration_seconds"], families["go_memstats_next_gc_bytes"]
-	if gc == nil || next == nil {
-		return 0, 0, fmt.Errorf("GET %s/metrics: no metrics of Go's memory", url)
+	gc, next, resident := families["go_gc_duration_seconds"], families["go_memstats_next_gc_bytes"], families["process_resident_memory_bytes"]
+	if gc == nil || next == nil || resident == nil {
+		return m, fmt.Errorf("GET %s/metrics: no metrics of Go's memory", url)
 	}
 	// The next collection comes when the heap is twice as large as this one has left it.
-	return gc.Metric[0].GetSummary().GetSampleCount(), int64(next.Metric[0].GetGauge().GetValue() / 2), nil
+	return nodeMemory{gc.Metric[0].GetSummary().GetSampleCount(), int64(next.Metric[0].GetGauge().GetValue() / 2),
+		int64(resident.Metric[0].GetGauge().GetValue())}, nil
 }

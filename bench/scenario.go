@@ -31,7 +31,8 @@ type phase struct {
 	respond   Respond // may be nil
 	rate      float64 // events per second
 	duration  time.Duration
-	size      int // of a payload, in bytes
+	size      int        // of a payload, in bytes
+	posts     *Histogram // gets the time from POST to response; may be nil
 }
 
 // run makes the endpoints, sends, waits for what arrives at the endpoints that are looked at, and
@@ -57,6 +58,9 @@ func (s *Scenario) run(ctx context.Context, p phase, look func(endpoint int) boo
 	g.run(ctx)
 	if n := g.failures.count(); n > 0 {
 		return nil, fmt.Errorf("%s: %d of %d POSTs failed, such as: %s", p.name, n, events, strings.Join(g.failures.texts, "; "))
+	}
+	if p.posts != nil {
+		p.posts.Add(&g.latency)
 	}
 	all := &Histogram{}
 	for i := range p.endpoints {

@@ -59,7 +59,7 @@ was lost or had a wrong signature, or if none was accepted.`,
 	flags.DurationVar(&o.load.Wait, "wait", 10*time.Second, "give up when nothing new has arrived for this long")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "end the whole run after this long")
 	flags.BoolVar(&o.load.Baseline, "baseline", false, "first measure the generator posting directly to the sink")
-	cmd.AddCommand(newIsolationCommand(), newFloodCommand(), newDeadCommand(), newScheduledCommand())
+	cmd.AddCommand(newIsolationCommand(), newFloodCommand(), newDeadCommand(), newScheduledCommand(), newTailsCommand())
 	return cmd
 }
 

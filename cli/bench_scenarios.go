@@ -86,3 +86,15 @@ cluster, for how long another endpoint gets nothing when the leader changes.`,
 			return s.Scheduled(ctx, events)
 		}}.command()
 }
+
+func newTailsCommand() *cobra.Command {
+	return scenario{use: "tails", short: "Measure the cost of open tails that read slowly",
+		long: `Send 100 events a second to four endpoints, without and with open streams of
+events (/api/v1/tail) that read 512 bytes a second each. Compare the time from
+POST to response and to arrival, and the memory of the node. A node permits
+1,000 streams, or api.tails of its configuration.`,
+		flag: "streams", amount: 1000, usage: "`number` of streams",
+		measure: func(ctx context.Context, s *bench.Scenario, streams int) (report, error) {
+			return s.Tails(ctx, streams)
+		}}.command()
+}

@@ -15,6 +15,7 @@ import (
 const (
 	tailBeat  = 5 * time.Second  // between heartbeats when nothing happens, with which the token is checked
 	tailStall = 30 * time.Second // without progress
+	tailReady = 32 << 10         // bytes that the kernel keeps of a stream; more would take as much for each slow reader
 	tailTime  = time.Hour        // then the client reconnects, perhaps to another node
 
 	maxPastReads = 16              // streams of a node that read the past, with shares
@@ -48,6 +49,7 @@ func streamEvents(r *request) (*response, error) {
 	r.http.SetContentType("text/event-stream")
 	r.http.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 	r.http.Response.Header.Set("X-Accel-Buffering", "no") // for proxies that would buffer it
+	_ = connOf(r.http.Conn()).SetWriteBuffer(tailReady)   // fails only if it is closed
 	r.http.SetConnectionClose()                           // further requests on it are not read
 	conn, token, feed := r.http.Conn(), tokenOf(&r.http.Request.Header), s.feeds.join()
 	r.http.SetBodyStreamWriter(func(w *bufio.Writer) {
