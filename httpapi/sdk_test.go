@@ -10,8 +10,8 @@ import (
 )
 
 // The SDKs of other languages run as they are published, in processes of their own. What they need
-// is in the folder sdk: npm install --no-package-lock, and pip install -r requirements.txt. They
-// speak to a node through the contract's proxy.
+// is in the folder sdk; .ci/run shows how it is installed. They speak to a node through the
+// contract's proxy.
 
 func TestSDKJavaScript(t *testing.T) {
 	if _, err := exec.LookPath("node"); err != nil {
@@ -31,6 +31,27 @@ func TestSDKPython(t *testing.T) {
 		t.Skip("the Python packages are missing: cd sdk && python3 -m venv venv && venv/bin/pip install -r requirements.txt")
 	}
 	runFlow(t, python, "flow.py")
+}
+
+func TestSDKJava(t *testing.T) {
+	if _, err := exec.LookPath("javac"); err != nil {
+		t.Skip("a Java development kit is not installed")
+	}
+	if jars, err := filepath.Glob(filepath.Join("..", "sdk", "jars", "svix-*.jar")); err != nil || len(jars) == 0 {
+		t.Skip("the Java packages are missing: cd sdk && mvn dependency:copy-dependencies -DoutputDirectory=jars")
+	}
+	runFlow(t, "java", "-cp", filepath.Join("jars", "*"), "Flow.java")
+}
+
+func TestSDKRust(t *testing.T) {
+	program, err := filepath.Abs(filepath.Join("..", "sdk", "target", "debug", "flow"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Skip("the Rust program is missing: cd sdk && cargo build")
+	}
+	runFlow(t, program)
 }
 
 // TestSchemathesis has schemathesis derive requests from the OpenAPI document, valid and invalid
@@ -55,9 +76,9 @@ func TestSchemathesis(t *testing.T) {
 	}
 }
 
-func runFlow(t *testing.T, program, script string) {
+func runFlow(t *testing.T, program string, arguments ...string) {
 	a := apiStart(t)
-	cmd := exec.CommandContext(t.Context(), program, script, apitest.Proxy(t, a.url), apiToken)
+	cmd := exec.CommandContext(t.Context(), program, append(arguments, apitest.Proxy(t, a.url), apiToken)...)
 	cmd.Dir = filepath.Join("..", "sdk")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
