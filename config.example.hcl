@@ -40,8 +40,8 @@ api {
   # jwt_secret = env("HOOKWHEEL_JWT_SECRET")
 
   # The page that links of app-portal-access lead to; the token is appended as #key=... Default:
-  # /portal of this server, a page that says that there is no portal. If customers reach the portal
-  # through a proxy or at another name than callers do the API, set it.
+  # /portal of this server. If customers reach the portal through a proxy or at another name than
+  # callers do the API, set it.
   # portal_url = "https://webhooks.example.com/portal"
 
   # The origins whose pages may use the API in a browser, such as "https://app.example.com", or only
@@ -82,6 +82,10 @@ portal {
   # applications may do, and refuses all other tokens. It has the TLS settings of the API. Default:
   # none; the portal is served at the address of the API.
   # listen = ":8443"
+
+  # The origins whose pages may show the portal in a frame, such as "https://app.example.com", or only
+  # "*" for all. Default: none but the portal's own.
+  # frame_ancestors = []
 }
 
 # The nodes that replicate each event. Without this block the node runs alone and does not listen for

@@ -246,9 +246,10 @@ func (o *devOptions) greet(out io.Writer, url string) {
 	fmt.Fprintf(out, `
 Hookwheel is running.
 
-  URL     %[1]s
-  Token   %[2]s
-  Data    %[3]s
+  URL      %[1]s
+  Token    %[2]s
+  Data     %[3]s
+  Console  %[4]s
 
 Three commands to try. The receiver is the node's own health check, which returns 204
 for any request.
@@ -266,5 +267,5 @@ curl -sS -X POST '%[1]s/api/v1/app/demo/msg' -H 'Authorization: Bearer %[2]s' -d
 
 curl -sS '%[1]s/api/v1/app/demo/attempt/endpoint/first' -H 'Authorization: Bearer %[2]s' && echo
 
-`, url, o.token, o.data)
+`, url, o.token, o.data, consoleLink(url, o.token))
 }

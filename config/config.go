@@ -69,7 +69,8 @@ type Metrics struct {
 
 // Portal is what customers see.
 type Portal struct {
-	Listen string // host:port at which only the portal is served; empty: the API serves it
+	Listen         string   // host:port at which only the portal is served; empty: the API serves it
+	FrameAncestors []string // origins whose pages may show the portal in a frame, or "*" for all
 }
 
 // Cluster lists the nodes and says how they communicate.
@@ -165,7 +166,7 @@ func parseConfig(path string, source []byte) (Config, error) {
 	readKey(file, "log_level", &config.LogLevel, parseLogLevel)
 	readList(file, "encryption_keys", &config.EncryptionKeys, parseEncryptionKey)
 	decodeAPI(file.block("api"), &config.API)
-	readKey(file.block("portal"), "listen", &config.Portal.Listen, parseListenAddress)
+	decodePortal(file.block("portal"), &config.Portal)
 	decodeCluster(file, &config)
 	decodeStorage(file.block("storage"), &config.Storage)
 	decodeDelivery(file.block("delivery"), &config.Delivery)
@@ -201,7 +202,7 @@ var configSchema = map[string]struct{ keys, blocks []string }{
 		blocks: []string{"api", "portal", "cluster", "storage", "delivery", "limits"}},
 	"api":         {keys: []string{"listen", "token", "jwt_secret", "portal_url", "cors", "metrics", "max_body", "tails", "drain"}, blocks: []string{"tls"}},
 	"api.tls":     {keys: []string{"cert", "key"}},
-	"portal":      {keys: []string{"listen"}},
+	"portal":      {keys: []string{"listen", "frame_ancestors"}},
 	"cluster":     {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
 	"cluster.tls": {keys: []string{"ca", "cert", "key"}},
 	"peer":        {keys: []string{"address"}},
@@ -219,7 +220,7 @@ func decodeAPI(b configBlock, api *API) {
 	readKey(b, "token", &api.Token, parseSecret)
 	readKey(b, "jwt_secret", &api.JWTSecret, parseSecret)
 	readKey(b, "portal_url", &api.PortalURL, parsePage)
-	readOrigins(b, &api.CORS)
+	readOrigins(b, "cors", &api.CORS)
 	readKey(b, "metrics", &api.Metrics, parseMetrics)
 	readKey(b, "max_body", &api.MaxBody, sizeBetween(1<<10, 3<<20))
 	readKey(b, "tails", &api.Tails, intBetween(8, 10_000))
@@ -227,10 +228,15 @@ func decodeAPI(b configBlock, api *API) {
 	decodeTLS(b.block("tls"), &api.TLS)
 }
 
+func decodePortal(b configBlock, portal *Portal) {
+	readKey(b, "listen", &portal.Listen, parseListenAddress)
+	readOrigins(b, "frame_ancestors", &portal.FrameAncestors)
+}
+
 // readOrigins reads origins, or a list of only "*".
-func readOrigins(b configBlock, origins *[]string) {
-	if readList(b, "cors", origins, parseOrigin) && len(*origins) > 1 && slices.Contains(*origins, "*") {
-		b.fail(b.valueAt("cors"), "cors", `"*" allows all origins, so it must be the only one`)
+func readOrigins(b configBlock, key string, origins *[]string) {
+	if readList(b, key, origins, parseOrigin) && len(*origins) > 1 && slices.Contains(*origins, "*") {
+		b.fail(b.valueAt(key), key, `"*" allows all origins, so it must be the only one`)
 	}
 }
 

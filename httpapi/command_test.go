@@ -108,6 +108,8 @@ func TestCommandsForPeople(t *testing.T) {
 	says(`^hwk_\w+\S+\n$`, "key", "create", "portal", "--role", "application", "--app", "acme", "--capability", "ViewBase,CreateAttempts")
 	says(`portal +application: ViewBase, CreateAttempts +app_`, "key", "list", "--app", "acme")
 	says(`"ViewBase",\s+"CreateAttempts"`, "key", "list", "--app", "acme", "--json")
+	says(`^http://.*/console#key=hwk_\S+\n$`, "console", "--role", "reader", "--expires", "1h")
+	fails("the console needs admin or reader", "console", "--role", "producer")
 	fails("body.capabilities: may hold ViewBase", "key", "create", "p", "--role", "application", "--app", "acme", "--capability", "Everything")
 	fails("are for the role application", "key", "create", "p", "--role", "producer", "--capability", "ViewBase")
 	fails("Application not found", "key", "list", "--app", "nobody")

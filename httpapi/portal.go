@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	_ "embed"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
-	"github.com/valyala/fasthttp"
 
 	"hookwheel/webhook"
 )
@@ -20,16 +18,6 @@ const (
 	portalExpiry    = 7 * 24 * 3600
 	minPortalExpiry = 3600
 )
-
-//go:embed portal.html
-var portalHTML []byte
-
-// getPortal serves the page that portal links lead to unless the configuration has another one.
-func getPortal(ctx *fasthttp.RequestCtx) {
-	ctx.SetContentType("text/html; charset=utf-8")
-	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	ctx.Response.SetBodyRaw(portalHTML)
-}
 
 // portalAccess creates a token for one application, for the browser of that customer. Its path was
 // formerly dashboard-access.

@@ -104,6 +104,7 @@ POST   /api/v1/health/ping                                              yes     
 GET    /metrics                                                         yes      yes      yes      yes      yes      yes      yes
 GET    /api/v1/openapi.json                                             yes      yes      yes      yes      yes      yes      yes
 GET    /portal                                                          yes      yes      yes      yes      yes      yes      yes
+GET    /console                                                         yes      yes      yes      yes      yes      yes      yes
 GET    /docs                                                            yes      yes      yes      yes      yes      yes      yes
 GET    /                                                                yes      yes      yes      yes      yes      yes      yes
 GET    /api/v1/tail                                                     yes      403      yes      yes      yes      yes      401

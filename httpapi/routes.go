@@ -154,7 +154,9 @@ func (s *Server) routes() *router.Router {
 	} else {
 		r.GET("/", redirect("/portal"))
 	}
-	r.GET("/portal", getPortal)
+	s.routePages(r)
+	r.GET("/console", s.getConsole)
+	r.GET("/console/{path:*}", s.getConsole)
 	api := r.Group("/api/v1")
 	api.GET("/openapi.json", s.public(getOpenAPI))
 	api.GET("/health", s.public(getHealth))
@@ -173,7 +175,7 @@ func (s *Server) routes() *router.Router {
 func (s *Server) portalRoutes() *router.Router {
 	r := s.newRouter()
 	r.GET("/", redirect("/portal"))
-	r.GET("/portal", getPortal)
+	s.routePages(r)
 	api := r.Group("/api/v1")
 	api.GET("/health", s.public(getPortalHealth))
 	api.HEAD("/health", s.public(getPortalHealth))
@@ -183,6 +185,13 @@ func (s *Server) portalRoutes() *router.Router {
 		}
 	}
 	return r
+}
+
+// routePages adds the portal, all of whose paths are the same page, and the files of the pages.
+func (s *Server) routePages(r *router.Router) {
+	r.GET("/portal", s.getPortal)
+	r.GET("/portal/{path:*}", s.getPortal)
+	r.GET("/assets/{name}", s.getAsset)
 }
 
 // metricsRoutes are those of the metrics' own address.

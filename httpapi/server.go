@@ -36,15 +36,16 @@ type Config struct {
 	Listen string // host:port; port 0 picks a free one
 	// The addresses of listeners that serve only the portal, and only metrics and the reference.
 	// Without an address the API's listener serves them.
-	PortalListen  string
-	MetricsListen string
-	MetricsToken  bool     // whether metrics need a token
-	Token         string   // the bearer token of the root admin
-	JWTSecret     string   // signs JWTs; empty: JWTs are refused
-	PortalURL     string   // of the portal; empty: /portal of this server
-	CORS          []string // origins whose pages may use the API; "*": all
-	Tails         int      // streams of events
-	MaxBody       int      // bytes
+	PortalListen   string
+	MetricsListen  string
+	MetricsToken   bool     // whether metrics need a token
+	Token          string   // the bearer token of the root admin
+	JWTSecret      string   // signs JWTs; empty: JWTs are refused
+	PortalURL      string   // of the portal; empty: /portal of this server
+	CORS           []string // origins whose pages may use the API; "*": all
+	FrameAncestors []string // origins whose pages may show the portal in a frame
+	Tails          int      // streams of events
+	MaxBody        int      // bytes
 	// Connections whose file descriptor would be this number or higher are refused; 0: no limit.
 	// The descriptors from there on are for the store and for deliveries.
 	Descriptors    int

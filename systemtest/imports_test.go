@@ -19,7 +19,10 @@ func TestImports(t *testing.T) {
 		"cluster/raftlog":   {"durable"},
 		"scheduler":         {"webhook"},
 		"delivery":          {"scheduler", "webhook"},
-		"httpapi":           {"cluster", "httpapi/reference", "wal", "webhook"},
+		"httpapi":           {"cluster", "httpapi/reference", "pages", "wal", "webhook"},
+		"pages":             nil,
+		"pages/build":       {"pages/bundle"},
+		"pages/bundle":      nil, // for the command that makes the pages, and a test
 		"httpapi/reference": nil,
 		"bench":             {"webhook"},
 		"faults":            {"webhook"},
@@ -40,6 +43,7 @@ func TestImports(t *testing.T) {
 		"go.etcd.io/bbolt":            {"cluster/raftlog"},
 		"github.com/valyala/fasthttp": {"delivery", "httpapi", "bench"},
 		"github.com/hashicorp/hcl":    {"config"},
+		"github.com/evanw/esbuild":    {"pages/bundle"},
 	}
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "hookwheel/...").CombinedOutput()
 	if err != nil {

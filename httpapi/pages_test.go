@@ -1,0 +1,103 @@
+package httpapi_test
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hookwheel/config"
+)
+
+// TestPagesInBrowser drives the portal and the console in Chromium. What it needs is installed by
+// .ci/run. With HOOKWHEEL_SCREENSHOTS a picture of each page is kept in that folder.
+func TestPagesInBrowser(t *testing.T) {
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("Chromium is not installed")
+	}
+	test := filepath.Join("..", "pages", "test")
+	if _, err := os.Stat(filepath.Join(test, "node_modules", "playwright-core")); err != nil {
+		t.Skip("the npm packages are missing: cd pages/test && npm install --no-package-lock")
+	}
+	a := apiStart(t, func(c *config.Config) { c.Portal.FrameAncestors = []string{"http://127.0.0.1:*"} })
+	cmd := exec.CommandContext(t.Context(), "node", "flows.mjs", a.url, apiToken, chromium, os.Getenv("HOOKWHEEL_SCREENSHOTS"))
+	cmd.Dir = test
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestPageTypes checks the types of the pages' sources against the OpenAPI document.
+func TestPageTypes(t *testing.T) {
+	dir := filepath.Join("..", "pages")
+	tools := filepath.Join("test", "node_modules", ".bin")
+	if _, err := os.Stat(filepath.Join(dir, tools, "tsc")); err != nil {
+		t.Skip("the npm packages are missing: cd pages/test && npm install --no-package-lock")
+	}
+	for _, args := range [][]string{
+		{filepath.Join(tools, "openapi-typescript"), filepath.Join("..", "httpapi", "reference", "openapi.yaml"), "-o", filepath.Join("src", "openapi.d.ts")},
+		{filepath.Join(tools, "tsc"), "-p", "."},
+	} {
+		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", filepath.Base(args[0]), err, out)
+		}
+	}
+}
+
+// Pages are served with a policy, so that nothing foreign runs in them, and only once per change.
+func TestPagesServed(t *testing.T) {
+	a := apiStart(t, func(c *config.Config) { c.Portal.FrameAncestors = []string{"https://app.example.com"} })
+	for path, ancestors := range map[string]string{
+		"/portal": "'self' https://app.example.com", "/portal/endpoints/ep_1": "'self' https://app.example.com", "/console": "'none'", "/console/apps": "'none'",
+	} {
+		response, text := getPage(t, a.url+path, "")
+		policy := response.Header.Get("Content-Security-Policy")
+		if response.StatusCode != 200 || !strings.Contains(text, `<script type="module"`) {
+			t.Errorf("%s: %d %.100s", path, response.StatusCode, text)
+		}
+		if !strings.HasPrefix(policy, "default-src 'none'; script-src 'self';") || !strings.HasSuffix(policy, "frame-ancestors "+ancestors) {
+			t.Errorf("%s: policy %q", path, policy)
+		}
+	}
+	response, _ := getPage(t, a.url+"/assets/portal.js", "")
+	tag := response.Header.Get("ETag")
+	if response.StatusCode != 200 || response.Header.Get("Content-Type") != "text/javascript; charset=utf-8" || tag == "" {
+		t.Errorf("portal.js: %s %v", response.Status, response.Header)
+	}
+	if again, _ := getPage(t, a.url+"/assets/portal.js", tag); again.StatusCode != 304 {
+		t.Errorf("unchanged: %s", again.Status)
+	}
+	for _, path := range []string{"/assets/portal.html", "/assets/nothing.js", "/assets/..%2fpages.go"} {
+		if response, _ := getPage(t, a.url+path, ""); response.StatusCode != 404 {
+			t.Errorf("%s: %s", path, response.Status)
+		}
+	}
+}
+
+// getPage gets what the OpenAPI document does not have. tag is that of an earlier response.
+func getPage(t *testing.T, url, tag string) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tag != "" {
+		request.Header.Set("If-None-Match", tag)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(text)
+}

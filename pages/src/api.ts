@@ -1,0 +1,133 @@
+// The public API as the pages call it.
+
+import type { components } from './openapi' // made from the document by the type check; not needed to build
+
+type Schemas = components['schemas']
+export type Application = Schemas['ApplicationOut']
+export type Attempt = Schemas['MessageAttemptOut']
+export type Cluster = Schemas['Cluster']
+export type Endpoint = Schemas['EndpointOut']
+export type EventType = Schemas['EventTypeOut']
+export type Explanation = Schemas['MessageExplanation']
+export type EndpointExplanation = Schemas['EndpointExplanation']
+export type Key = Schemas['KeyOut']
+export type Message = Schemas['ListedMessageOut']
+export type ReplayCount = Schemas['ReplayCount']
+export type Task = Schemas['BackgroundTaskOut']
+export type Whoami = Schemas['WhoamiOut']
+
+export interface Page<T> {
+  data: T[]
+  iterator: string | null
+  prevIterator?: string | null
+  done: boolean
+}
+
+export type Query = Record<string, string | number | boolean | string[] | null | undefined>
+
+// Problem is a refusal, or the lack of a response (status 0).
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly fields: Record<string, string> = {}, // what is wrong with fields of the body
+    readonly retryAfter = 0, // seconds
+  ) {
+    super(message)
+  }
+}
+
+let token = ''
+let ended: () => void = () => undefined
+
+// setToken sets the token of all further calls. onEnd is called when it is no longer valid.
+export function setToken(value: string, onEnd: () => void): void {
+  token = value
+  ended = onEnd
+}
+
+// get reads; what it returns is not to be changed.
+export function get<T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> {
+  return send<T>('GET', path, undefined, query, signal)
+}
+
+// send makes a call under /api/v1 and returns the body of the response.
+export async function send<T>(method: string, path: string, body?: unknown, query?: Query, signal?: AbortSignal): Promise<T> {
+  const text = await sendForText(method, path, body, query, signal)
+  return (text === '' ? undefined : JSON.parse(text)) as T
+}
+
+// sendForText is send without parsing, for payloads: numbers lose digits when they are parsed.
+export async function sendForText(method: string, path: string, body?: unknown, query?: Query, signal?: AbortSignal): Promise<string> {
+  const response = await request(method, path, body, query, signal)
+  const text = await response.text()
+  if (response.ok) return text
+  if (response.status === 401) ended()
+  throw problemOf(response, text)
+}
+
+// stream opens a stream of events, or fails like send.
+export async function stream(path: string, query: Query, signal: AbortSignal, lastID: string): Promise<ReadableStream<Uint8Array>> {
+  const response = await request('GET', path, undefined, query, signal, lastID)
+  if (response.ok && response.body) return response.body
+  if (response.status === 401) ended()
+  throw problemOf(response, await response.text())
+}
+
+async function request(method: string, path: string, body: unknown, query: Query = {}, signal?: AbortSignal, lastID = ''): Promise<Response> {
+  const headers: Record<string, string> = { Authorization: 'Bearer ' + token }
+  if (body !== undefined) headers['Content-Type'] = 'application/json'
+  if (lastID !== '') headers['Last-Event-ID'] = lastID
+  if (method === 'POST') headers['Idempotency-Key'] = randomName()
+  const content = body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body)
+  try {
+    return await fetch('/api/v1' + path + search(query), { method, headers, body: content, signal: signal ?? null, cache: 'no-store' })
+  } catch (e) {
+    if (signal?.aborted) throw e
+    throw new Problem(0, 'no_connection', '')
+  }
+}
+
+// search encodes a query; null and empty values are left out.
+export function search(query: Query): string {
+  const params = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) {
+    if (Array.isArray(value)) {
+      for (const v of value) params.append(name, v)
+    } else if (value !== undefined && value !== null && value !== '') {
+      params.set(name, String(value))
+    }
+  }
+  const text = params.toString()
+  return text === '' ? '' : '?' + text
+}
+
+function problemOf(response: Response, text: string): Problem {
+  const retryAfter = Number(response.headers.get('Retry-After') ?? 0)
+  let code = '', message = ''
+  const fields: Record<string, string> = {}
+  try {
+    const body = JSON.parse(text) as { code?: string; detail?: string | { loc: (string | number)[]; msg: string }[] }
+    code = body.code ?? ''
+    if (typeof body.detail === 'string') message = body.detail
+    for (const f of Array.isArray(body.detail) ? body.detail : []) {
+      const name = String(f.loc[1] ?? '')
+      fields[name] ??= f.msg
+      message += (message && '\n') + (name && name + ' ') + f.msg
+    }
+  } catch {
+    message = text.slice(0, 500) // a proxy's, perhaps
+  }
+  return new Problem(response.status, code, message, fields, retryAfter)
+}
+
+// randomName returns a name that nothing else has. crypto.randomUUID is missing on plain HTTP.
+export function randomName(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('')
+}
+
+// p writes a path, with its parts encoded.
+export function p(parts: TemplateStringsArray, ...names: string[]): string {
+  return parts.reduce((path, part, i) => path + encodeURIComponent(names[i - 1] ?? '') + part)
+}

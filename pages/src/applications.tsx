@@ -1,0 +1,156 @@
+// Applications: one for each customer.
+
+import { useState } from 'preact/hooks'
+import { get, p, send, type Application, type Key, type Page } from './api'
+import { useReader } from './context'
+import { useAction, useLoad } from './load'
+import { go, Link, setQuery, usePlace } from './router'
+import { t } from './text'
+import { Ago, Button, Card, Confirm, Content, Copy, Dialog, Empty, Failure, Mono, Pager, Table, TextInput, Time, Title, toast } from './ui'
+
+export function Applications() {
+  const { may } = useReader()
+  const { query } = usePlace()
+  const iterator = query.get('iterator') ?? '', search = query.get('search') ?? ''
+  const [text, setText] = useState(search)
+  const [adding, add] = useState(false)
+  const list = useLoad((signal) => get<Page<Application>>('/app', { limit: 50, iterator, search }, signal), [iterator, search])
+  return (
+    <>
+      <Title actions={may('ManageEndpoint') && <Button kind="main" onClick={() => add(true)}>{t.addApplication}</Button>}>{t.applications}</Title>
+      <form class="filters" role="search" onSubmit={(e) => { e.preventDefault(); setQuery({ search: text, iterator: '' }, false) }}>
+        <TextInput label={t.searchApplications} type="search" value={text} set={setText} />
+        <div class="field"><Button submit>{t.search}</Button></div>
+      </form>
+      <Content of={list}>
+        {(page) => page.data.length === 0
+          ? <Empty><p>{search ? t.noMatches : t.noApplications}</p></Empty>
+          : (
+            <>
+              <Table caption={t.applications} rows={page.data} id={(a) => a.id} columns={[
+                { name: t.name, wide: true, show: (a) => <Link to={p`/apps/${a.id}`}><span dir="auto">{a.name}</span></Link> },
+                { name: 'uid', show: (a) => a.uid ? <Mono>{a.uid}</Mono> : '–' },
+                { name: t.created, show: (a) => <Time at={a.createdAt} /> },
+              ]} />
+              <Pager iterator={page.iterator} done={page.done} first={iterator === ''} />
+            </>
+          )}
+      </Content>
+      {adding && <NewApplication close={() => add(false)} />}
+    </>
+  )
+}
+
+function NewApplication({ close }: { close: () => void }) {
+  const [name, setName] = useState('')
+  const [uid, setUID] = useState('')
+  const { busy, problem, run } = useAction()
+  return (
+    <Dialog title={t.addApplication} close={close}>
+      <form noValidate onSubmit={(e) => {
+        e.preventDefault()
+        void run(async () => go(p`/apps/${(await send<Application>('POST', '/app', { name, uid: uid || null })).id}`))
+      }}>
+        <TextInput label={t.name} value={name} set={setName} error={problem?.fields.name} required />
+        <TextInput label="uid" value={uid} set={setUID} error={problem?.fields.uid} hint={t.uidHint} />
+        <Failure problem={problem} />
+        <div class="actions">
+          <Button onClick={close}>{t.cancel}</Button>
+          <Button submit kind="main" busy={busy}>{t.addApplication}</Button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}
+
+export function ApplicationSettings({ of, reload }: { of: Application; reload: () => void }) {
+  const { may } = useReader()
+  return (
+    <>
+      <Title><span dir="auto">{of.name}</span></Title>
+      {may('ManageEndpoint') && <PortalLinks app={of} />}
+      {may('ManageEndpoint') && <Rename of={of} reload={reload} />}
+      {may('ManageEndpoint') && <Deletion of={of} />}
+    </>
+  )
+}
+
+// PortalLinks creates links for the customer, and shows which tokens are alive.
+function PortalLinks({ app }: { app: Application }) {
+  const tokens = useLoad((signal) => get<Page<Key>>(p`/auth/app/${app.id}/token`, {}, signal), [app.id])
+  const [url, setURL] = useState('')
+  const { busy, problem, run } = useAction()
+  const create = () => void run(async () => {
+    setURL((await send<{ url: string }>('POST', p`/auth/app-portal-access/${app.id}`, {})).url)
+    tokens.reload()
+  })
+  const revoke = () => void run(async () => {
+    await send('POST', p`/auth/app/${app.id}/expire-all`, {})
+    setURL('')
+    toast(t.linksRevoked)
+    tokens.reload()
+  })
+  return (
+    <Card title={t.portalLinks}>
+      <p>{t.portalLinksText}</p>
+      {url && <p class="notice"><Mono>{url}</Mono> <Copy text={url} /></p>}
+      <Failure problem={problem} />
+      <div class="actions">
+        <Button kind="main" busy={busy} onClick={create}>{t.createLink}</Button>
+        <Button kind="danger" busy={busy} onClick={revoke}>{t.revokeLinks}</Button>
+      </div>
+      <Content of={tokens}>
+        {({ data }) => data.length > 0 && (
+          <Table caption={t.portalLinks} rows={data} id={(k) => k.id ?? ''} columns={[
+            { name: t.name, show: (k) => <span dir="auto">{k.name}</span> },
+            { name: t.lastUsed, show: (k) => <Ago at={k.lastUsed} /> },
+            { name: t.expires, show: (k) => <Ago at={k.expiresAt} /> },
+          ]} />
+        )}
+      </Content>
+    </Card>
+  )
+}
+
+function Rename({ of, reload }: { of: Application; reload: () => void }) {
+  const [name, setName] = useState(of.name)
+  const { busy, problem, run } = useAction()
+  return (
+    <Card title={t.settings}>
+      <form noValidate onSubmit={(e) => {
+        e.preventDefault()
+        void run(async () => {
+          await send('PATCH', p`/app/${of.id}`, { name })
+          toast(t.saved)
+          reload()
+        })
+      }}>
+        <TextInput label={t.name} value={name} set={setName} error={problem?.fields.name} required />
+        <Failure problem={problem} />
+        <Button submit kind="main" busy={busy}>{t.save}</Button>
+      </form>
+    </Card>
+  )
+}
+
+function Deletion({ of }: { of: Application }) {
+  const [asking, ask] = useState(false)
+  const [typed, setTyped] = useState('')
+  const { busy, problem, run } = useAction()
+  return (
+    <Card title={t.deleteApplication}>
+      <p>{t.deleteApplicationText}</p>
+      <Button kind="danger" onClick={() => ask(true)}>{t.deleteApplication}</Button>
+      {asking && (
+        <Confirm title={t.deleteApplication} action={t.deleteApplication} danger busy={busy} problem={problem} close={() => ask(false)} run={async () => {
+          if (typed === of.name && (await run(() => send('DELETE', p`/app/${of.id}`)))) {
+            toast(t.deleted)
+            go('/apps')
+          }
+        }}>
+          <TextInput label={t.typeName(of.name)} value={typed} set={setTyped} error={typed !== '' && typed !== of.name ? t.notTheName : undefined} required />
+        </Confirm>
+      )}
+    </Card>
+  )
+}

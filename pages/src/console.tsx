@@ -1,0 +1,78 @@
+// The console: everything that an operator sees.
+
+import type { ComponentChildren } from 'preact'
+import { get, p, type Application, type Whoami } from './api'
+import { applicationPage } from './application-pages'
+import { Applications, ApplicationSettings } from './applications'
+import { Catalogue, EventTypePage } from './catalogue'
+import { ClusterPage } from './cluster'
+import { ReaderContext, useReader, type Reader } from './context'
+import { Keys } from './keys'
+import { Live } from './live-page'
+import { useLoad } from './load'
+import { Overview } from './overview'
+import { Link, match, usePlace } from './router'
+import { Frame, start } from './shell'
+import { t } from './text'
+import { Button, Content, NotFound } from './ui'
+
+const pages: [pattern: string, page: (param: string) => ComponentChildren][] = [
+  ['/', () => <Overview />],
+  ['/apps', () => <Applications />],
+  ['/live', () => <Live />],
+  ['/event-types', () => <Catalogue />],
+  ['/event-types/:name', (name) => <EventTypePage name={name} />],
+  ['/keys', () => <Keys />],
+  ['/cluster', () => <ClusterPage />],
+]
+
+function Console({ who, signOut }: { who: Whoami; signOut: () => void }) {
+  const { path } = usePlace()
+  const admin = who.role === 'admin'
+  const nav = [{ to: '/', text: t.overview }, { to: '/apps', text: t.applications }, { to: '/live', text: t.live }, { to: '/event-types', text: t.eventTypes }]
+  if (admin) nav.push({ to: '/keys', text: t.keys })
+  nav.push({ to: '/cluster', text: t.cluster })
+  const own = /^\/apps\/([^/]+)(\/.*)?$/.exec(path)
+  const reader: Reader = { app: own ? decodeURIComponent(own[1]!) : '', base: own ? '/apps/' + own[1]! : '', operator: true, may: (c) => admin || c === 'ViewBase' }
+  return (
+    <ReaderContext.Provider value={reader}>
+      <Frame name="Hookwheel" nav={nav} end={<Button onClick={signOut}>{t.signOut}</Button>}>
+        {own ? <OfApplication path={own[2] ?? '/endpoints'} /> : find(path) ?? <NotFound />}
+      </Frame>
+    </ReaderContext.Provider>
+  )
+}
+
+function find(path: string): ComponentChildren | undefined {
+  for (const [pattern, page] of pages) {
+    const params = match(pattern, path)
+    if (params) return page(params[0] ?? '')
+  }
+  return undefined
+}
+
+// OfApplication is what the customer sees in the portal, with what only an operator may do.
+function OfApplication({ path }: { path: string }) {
+  const reader = useReader()
+  const app = useLoad((signal) => get<Application>(p`/app/${reader.app}`, {}, signal), [reader.app])
+  const tabs = [['/endpoints', t.endpoints], ['/messages', t.messages], ['/deliveries', t.deliveries], ['/settings', t.settings]] as const
+  return (
+    <Content of={app} whole>
+      {(a) => (
+        <>
+          <p class="crumbs"><Link to="/apps">{t.applications}</Link> › <span dir="auto">{a.name}</span></p>
+          <nav class="tabs" aria-label={t.parts}>
+            {tabs.map(([to, text]) => <Link key={to} to={reader.base + to} aria-current={path === to || path.startsWith(to + '/') ? 'page' : undefined}>{text}</Link>)}
+          </nav>
+          {path === '/settings' ? <ApplicationSettings of={a} reload={app.reload} /> : applicationPage(path) ?? <NotFound />}
+        </>
+      )}
+    </Content>
+  )
+}
+
+start({
+  door: '/console', signIn: true,
+  wrong: (who) => (who.role === 'admin' || who.role === 'reader' ? undefined : t.notForConsole),
+  page: (who, signOut) => <Console who={who} signOut={signOut} />,
+})

@@ -1,0 +1,128 @@
+// One message: its payload, and at each endpoint what happened to it and why.
+
+import { get, p, send, sendForText, type Attempt, type EndpointExplanation, type Explanation, type Message, type Page } from './api'
+import { useReader } from './context'
+import { duration } from './format'
+import { member } from './json'
+import { JSONView } from './json-view'
+import { useAction, useLoad } from './load'
+import { Link, setQuery, usePlace } from './router'
+import { answer, AttemptState, DeliveryState } from './state'
+import { Timeline } from './timeline'
+import { t } from './text'
+import { Button, Card, Content, Copy, Empty, Fact, Facts, Failure, Mono, Pager, Time, Title, toast } from './ui'
+
+export function MessagePage({ id }: { id: string }) {
+  const { app, base } = useReader()
+  const path = p`/app/${app}/msg/${id}`
+  const text = useLoad((signal) => sendForText('GET', path, undefined, {}, signal), [path])
+  return (
+    <Content of={text} whole>
+      {(body) => {
+        const m = JSON.parse(body) as Message
+        return (
+          <>
+            <p class="crumbs"><Link to={base + '/messages'}>{t.messages}</Link> ›</p>
+            <Title><span dir="auto">{m.eventType}</span></Title>
+            <Card>
+              <Facts>
+                <Fact name="ID"><Mono>{m.id}</Mono> <Copy text={m.id} /></Fact>
+                {m.eventId && <Fact name={t.eventID}><Mono>{m.eventId}</Mono></Fact>}
+                <Fact name={t.accepted}><Time at={m.timestamp} full /></Fact>
+                {m.deliverAt && <Fact name={t.deliverAt}><Time at={m.deliverAt} full /></Fact>}
+                {m.orderingKey && <Fact name={t.orderingKey}><Mono>{m.orderingKey}</Mono></Fact>}
+                {m.channels && <Fact name={t.channels}>{m.channels.join(', ')}</Fact>}
+                {m.tags && <Fact name={t.tags}>{m.tags.join(', ')}</Fact>}
+              </Facts>
+            </Card>
+            <Destinations id={m.id} />
+            <Card title={t.payload}><Payload body={body} message={m} /></Card>
+          </>
+        )
+      }}
+    </Content>
+  )
+}
+
+function Payload({ body, message }: { body: string; message: Message }) {
+  const payload = message.payload as { expired?: boolean; rawPayload?: string }
+  const names = Object.keys(payload)
+  if (names.length === 1 && payload.expired === true) return <p>{t.expunged}</p>
+  if (names.length === 1 && typeof payload.rawPayload === 'string') return <JSONView text={payload.rawPayload} />
+  return <JSONView text={member(body, 'payload') ?? ''} />
+}
+
+function Destinations({ id }: { id: string }) {
+  const { app } = useReader()
+  const iterator = usePlace().query.get('iterator') ?? ''
+  const list = useLoad((signal) => get<Explanation>(p`/app/${app}/msg/${id}/explain`, { iterator, limit: 20 }, signal), [app, id, iterator], 5)
+  const attempts = useLoad((signal) => get<Page<Attempt>>(p`/app/${app}/attempt/msg/${id}`, { limit: 250 }, signal), [app, id], 5)
+  return (
+    <Content of={list}>
+      {(page) => page.data.length === 0
+        ? <Empty><p>{t.noEndpoints}</p></Empty>
+        : (
+          <>
+            <Timeline accepted={page.acceptedAt} endpoints={page.data} attempts={attempts.data?.data ?? []} />
+            {page.data.map((e) => (
+              <Destination key={e.endpointId} message={id} of={e} attempts={(attempts.data?.data ?? []).filter((a) => a.endpointId === e.endpointId)}
+                reload={() => { list.reload(); attempts.reload() }} />
+            ))}
+            <Pager iterator={page.iterator} done={page.done} first={iterator === ''} />
+          </>
+        )}
+    </Content>
+  )
+}
+
+interface DestinationProps {
+  message: string
+  of: EndpointExplanation
+  attempts: Attempt[]
+  reload: () => void
+}
+
+function Destination({ message, of, attempts, reload }: DestinationProps) {
+  const { app, base, may } = useReader()
+  const { busy, problem, run } = useAction()
+  const open = usePlace().query.get('attempt') ?? ''
+  const resend = () => void run(async () => {
+    await send('POST', p`/app/${app}/msg/${message}/endpoint/${of.endpointId}/resend`)
+    toast(t.resendRequested)
+    reload()
+  })
+  return (
+    <Card title={of.url} actions={
+      <>
+        <DeliveryState of={of} />
+        {may('CreateAttempts') && <Button busy={busy} onClick={resend} aria-label={t.resendTo(of.url)}>{t.resend}</Button>}
+      </>
+    }>
+      <p><span lang="en">{of.text}</span> <Link to={base + p`/endpoints/${of.endpointId}`}>{t.showEndpoint}</Link></p>
+      <Failure problem={problem} />
+      {attempts.map((a) => (
+        <details key={a.id} open={a.id === open} onToggle={(e) => e.currentTarget.open && setQuery({ attempt: a.id })}>
+          <summary>
+            <AttemptState of={a} /> {answer(a)} · <Time at={a.timestamp} /> · {duration(a.responseDurationMs)} · {a.triggerType === 1 ? t.manual(a.number) : t.attemptN(a.number)}
+          </summary>
+          <AttemptDetails of={a} />
+        </details>
+      ))}
+    </Card>
+  )
+}
+
+function AttemptDetails({ of }: { of: Attempt }) {
+  return (
+    <>
+      <Facts>
+        <Fact name="ID"><Mono>{of.id}</Mono></Fact>
+        <Fact name={t.time}><Time at={of.timestamp} full /></Fact>
+        {of.nextAttempt && <Fact name={t.nextAttempt}><Time at={of.nextAttempt} full /></Fact>}
+      </Facts>
+      <h3>{t.response}</h3>
+      {of.response ? <JSONView text={of.response} /> : <p>{t.emptyResponse}</p>}
+    </>
+  )
+}
+

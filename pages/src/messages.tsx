@@ -1,0 +1,76 @@
+// The messages of an application, newest first, with what became of them.
+
+import { useState } from 'preact/hooks'
+import { get, p, type Message, type Page } from './api'
+import { useReader } from './context'
+import { number } from './format'
+import { useLoad } from './load'
+import { Link, setQuery, usePlace } from './router'
+import { t } from './text'
+import { Badge, Button, Content, Empty, Mono, Pager, Table, TextInput, Time, Title } from './ui'
+
+export function Messages() {
+  const { app, base } = useReader()
+  const { query } = usePlace()
+  const value = (name: string) => query.get(name) ?? ''
+  const iterator = value('iterator')
+  const list = useLoad((signal) => get<Page<Message> & { searchedTo?: string }>(p`/app/${app}/msg`, {
+    limit: 50, iterator, with_content: false, with_status: true, search: value('search'), event_types: value('type'), tag: value('tag'), channel: value('channel'),
+  }, signal), [app, query.toString()], iterator === '' && value('search') === '' ? 5 : 0)
+  const filtered = ['search', 'type', 'tag', 'channel'].some((name) => value(name) !== '')
+  return (
+    <>
+      <Title>{t.messages}</Title>
+      <Filters value={value} />
+      <Content of={list}>
+        {(page) => (
+          <>
+            {page.data.length === 0
+              ? <Empty><p>{!filtered ? t.noMessages : page.done ? t.noMatches : t.noMatchesYet}</p></Empty>
+              : (
+                <Table caption={t.messages} rows={page.data} id={(m) => m.id} columns={[
+                  { name: t.time, show: (m) => <Link to={base + p`/messages/${m.id}`}><Time at={m.timestamp} /></Link> },
+                  { name: t.eventType, show: (m) => <Mono>{m.eventType}</Mono> },
+                  { name: 'ID', wide: true, show: (m) => <Mono>{m.eventId ?? m.id}</Mono> },
+                  { name: t.result, show: (m) => <Outcomes of={m} /> },
+                ]} />
+              )}
+            {page.searchedTo && !page.done && <p>{t.searchedTo} <Time at={page.searchedTo} full /></p>}
+            <Pager iterator={page.iterator} done={page.done} first={iterator === ''} />
+          </>
+        )}
+      </Content>
+    </>
+  )
+}
+
+function Outcomes({ of }: { of: Message }) {
+  if (!of.outcomes) return null
+  const { delivered, pending, failed } = of.outcomes
+  if (delivered + pending + failed === 0) return <Badge tone="off">{t.noReceivers}</Badge>
+  return (
+    <span class="actions">
+      {failed > 0 && <Badge tone="bad">{t.nFailed(number(failed))}</Badge>}
+      {pending > 0 && <Badge tone="wait">{t.nPending(number(pending))}</Badge>}
+      {delivered > 0 && <Badge tone="good">{t.nDelivered(number(delivered))}</Badge>}
+    </span>
+  )
+}
+
+function Filters({ value }: { value: (name: string) => string }) {
+  const [search, setSearch] = useState(value('search'))
+  const [type, setType] = useState(value('type'))
+  const [tag, setTag] = useState(value('tag'))
+  const apply = (e: Event) => {
+    e.preventDefault()
+    setQuery({ search, type, tag, iterator: '' }, false)
+  }
+  return (
+    <form class="filters" role="search" onSubmit={apply}>
+      <TextInput label={t.search} type="search" value={search} set={setSearch} placeholder={t.searchHint} />
+      <TextInput label={t.eventType} value={type} set={setType} />
+      <TextInput label={t.tag} value={tag} set={setTag} />
+      <div class="field"><Button submit>{t.search}</Button></div>
+    </form>
+  )
+}

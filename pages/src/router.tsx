@@ -1,0 +1,102 @@
+// Paths of the pages, below the path of their door.
+
+import type { ComponentChildren } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+
+let base = ''
+const listeners = new Set<() => void>()
+
+// startRouter names the door: all paths are below it.
+export function startRouter(door: string): void {
+  base = door
+  addEventListener('popstate', changed)
+}
+
+function changed(): void {
+  for (const f of listeners) f()
+}
+
+// go leads to another page; replace is for changes that the back button should skip.
+export function go(path: string, replace = false): void {
+  if (replace) history.replaceState(null, '', base + path)
+  else history.pushState(null, '', base + path)
+  changed()
+}
+
+export interface Place {
+  path: string // below the door
+  query: URLSearchParams
+}
+
+function here(): Place {
+  const path = location.pathname.startsWith(base) ? location.pathname.slice(base.length) : ''
+  return { path: path.replace(/\/+$/, '') || '/', query: new URLSearchParams(location.search) }
+}
+
+// usePlace returns where the reader is. A new page begins at its top, with its title focused, so that
+// screen readers read it.
+export function usePlace(): Place {
+  const [place, set] = useState(here)
+  useEffect(() => {
+    let last = here().path
+    const moved = () => {
+      const now = here()
+      set(now)
+      if (now.path !== last) {
+        last = now.path
+        scrollTo(0, 0)
+        requestAnimationFrame(() => document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true }))
+      }
+    }
+    listeners.add(moved)
+    return () => void listeners.delete(moved)
+  }, [])
+  return place
+}
+
+// setQuery changes parameters of the address; empty ones are removed.
+export function setQuery(changes: Record<string, string>, replace = true): void {
+  const { path, query } = here()
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === '') query.delete(name)
+    else query.set(name, value)
+  }
+  const text = query.toString()
+  go((path === '/' ? '' : path) + (text && '?' + text), replace)
+}
+
+// match compares a path with a pattern such as /endpoints/:id/edit, and returns its parameters.
+export function match(pattern: string, path: string): string[] | null {
+  const want = pattern.split('/'), got = path.split('/')
+  if (want.length !== got.length) return null
+  const params: string[] = []
+  for (const [i, part] of want.entries()) {
+    if (part.startsWith(':')) {
+      try {
+        params.push(decodeURIComponent(got[i]!))
+      } catch {
+        return null
+      }
+    } else if (part !== got[i]) return null
+  }
+  return params
+}
+
+interface LinkProps {
+  to: string
+  children: ComponentChildren
+  'aria-current'?: 'page' | undefined
+}
+
+export function Link({ to, children, ...rest }: LinkProps) {
+  const follow = (e: MouseEvent) => {
+    if (e.metaKey || e.ctrlKey || e.shiftKey || e.button !== 0) return
+    e.preventDefault()
+    go(to)
+  }
+  return (
+    <a href={base + to} onClick={follow} {...rest}>
+      {children}
+    </a>
+  )
+}

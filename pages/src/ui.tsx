@@ -1,0 +1,352 @@
+// The parts that all pages are made of.
+
+import type { ButtonHTMLAttributes, ComponentChildren } from 'preact'
+import { useEffect, useId, useRef, useState } from 'preact/hooks'
+import type { Problem } from './api'
+import { ago, date, utc, when } from './format'
+import type { Loaded } from './load'
+import { useNow } from './load'
+import { setQuery } from './router'
+import { t } from './text'
+
+// Title is the heading of a page. It takes the focus when the page appears.
+export function Title({ children, actions }: { children: ComponentChildren; actions?: ComponentChildren }) {
+  const ref = useRef<HTMLHeadingElement>(null)
+  useEffect(() => void (document.title = (ref.current?.textContent ?? '') + ' · Hookwheel'))
+  return (
+    <div class="title">
+      <h1 ref={ref} tabIndex={-1}>{children}</h1>
+      {actions && <div class="actions">{actions}</div>}
+    </div>
+  )
+}
+
+interface ButtonProps extends Omit<ButtonHTMLAttributes, 'children' | 'type'> {
+  kind?: 'main' | 'danger' | 'plain'
+  submit?: boolean
+  busy?: boolean
+  children: ComponentChildren
+}
+
+export function Button({ kind = 'plain', submit = false, busy = false, children, disabled, ...rest }: ButtonProps) {
+  return (
+    <button type={submit ? 'submit' : 'button'} class={'button ' + kind} disabled={busy || disabled} aria-busy={busy} {...rest}>
+      {children}
+    </button>
+  )
+}
+
+// Time shows a time in the zone of the reader; UTC is a hover away.
+export function Time({ at, full = false }: { at: string | null | undefined; full?: boolean }) {
+  if (!at) return <span>–</span>
+  return <time dateTime={at} title={utc(at)}>{full ? date(at) : when(at)}</time>
+}
+
+// Ago shows how long ago, or how soon, a time is.
+export function Ago({ at }: { at: string | null | undefined }) {
+  const now = useNow(10)
+  if (!at) return <span>–</span>
+  return <time dateTime={at} title={date(at) + ' · ' + utc(at)}>{ago(at, now)}</time>
+}
+
+export type Tone = 'good' | 'bad' | 'wait' | 'off'
+
+// Badge shows a state by its word and a shape: colour is never alone.
+export function Badge({ tone, children }: { tone: Tone; children: ComponentChildren }) {
+  return <span class={'badge ' + tone}>{children}</span>
+}
+
+export function Card({ title, children, actions }: { title?: string; children: ComponentChildren; actions?: ComponentChildren }) {
+  const id = useId()
+  return (
+    <section class="card" aria-labelledby={title ? id : undefined}>
+      {title && (
+        <div class="title">
+          <h2 id={id}>{title}</h2>
+          {actions && <div class="actions">{actions}</div>}
+        </div>
+      )}
+      {children}
+    </section>
+  )
+}
+
+// Facts is a list of names and values.
+export function Facts({ children }: { children: ComponentChildren }) {
+  return <dl class="facts">{children}</dl>
+}
+
+export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  )
+}
+
+// describe says in the language of the reader what went wrong, as far as the page knows better than
+// the server.
+export function describe(problem: Problem): string {
+  switch (problem.status) {
+    case 0: return t.noConnection
+    case 403: return t.notAllowed
+    case 404: return t.notFound
+    case 503: return problem.message ? t.unavailable + ' ' + problem.message : t.unavailable
+    default: return problem.message || t.failed(problem.status)
+  }
+}
+
+export function Failure({ problem, retry }: { problem: Problem | undefined; retry?: () => void }) {
+  if (!problem) return null
+  return (
+    <div class="failure" role="alert">
+      <p>{describe(problem)}</p>
+      {retry && <Button onClick={retry}>{t.tryAgain}</Button>}
+    </div>
+  )
+}
+
+export function Empty({ children }: { children: ComponentChildren }) {
+  return <div class="empty">{children}</div>
+}
+
+interface ContentProps<T> {
+  of: Loaded<T>
+  whole?: boolean // the page has nothing else, so that it needs a title when there is no content
+  children: (data: T) => ComponentChildren
+}
+
+// Content shows what was read; before that, that it is being read, or why it can't be.
+export function Content<T>({ of, whole = false, children }: ContentProps<T>) {
+  if (of.data === undefined) {
+    if (of.problem?.status === 404 && whole) return <NotFound />
+    if (of.problem) return <>{whole && <Title>{t.failedTitle}</Title>}<Failure problem={of.problem} retry={of.reload} /></>
+    return <div class="loading" role="status"><span class="hidden">{t.loading}</span></div>
+  }
+  return (
+    <>
+      {of.problem && <Failure problem={of.problem} retry={of.reload} />}
+      <div class={of.problem ? 'stale' : undefined}>{children(of.data)}</div>
+    </>
+  )
+}
+
+export function NotFound() {
+  return (
+    <>
+      <Title>{t.notFound}</Title>
+      <p>{t.notFoundText}</p>
+    </>
+  )
+}
+
+export interface Column<T> {
+  name: string
+  show: (row: T) => ComponentChildren
+  wide?: boolean // takes the room that is left
+}
+
+interface TableProps<T> {
+  caption: string
+  columns: Column<T>[]
+  rows: T[]
+  id: (row: T) => string
+}
+
+// Table is a table on wide screens, and a list of cards on narrow ones.
+export function Table<T>({ caption, columns, rows, id }: TableProps<T>) {
+  return (
+    <div class="table">
+      <table>
+        <caption class="hidden">{caption}</caption>
+        <thead>
+          <tr>{columns.map((c) => <th scope="col" class={c.wide ? 'wide' : undefined}>{c.name}</th>)}</tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={id(row)}>
+              {columns.map((c) => <td data-label={c.name} class={c.wide ? 'wide' : undefined}>{c.show(row)}</td>)}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  )
+}
+
+// Pager leads to the next page of a list, and back to the first. The place is kept in the address.
+export function Pager({ iterator, done, first }: { iterator: string | null; done: boolean; first: boolean }) {
+  if (first && done) return null
+  return (
+    <nav class="pager" aria-label={t.pages}>
+      {!first && <Button onClick={() => setQuery({ iterator: '' }, false)}>{t.firstPage}</Button>}
+      {!done && iterator && <Button onClick={() => setQuery({ iterator }, false)}>{t.nextPage}</Button>}
+    </nav>
+  )
+}
+
+interface FieldProps {
+  label: string
+  hint?: ComponentChildren
+  error?: string | undefined
+  children: (props: { id: string; 'aria-describedby': string | undefined; 'aria-invalid': boolean }) => ComponentChildren
+}
+
+// Field labels an input and describes it by its hint and what is wrong with it.
+export function Field({ label, hint, error, children }: FieldProps) {
+  const id = useId()
+  const described = [hint ? id + 'h' : '', error ? id + 'e' : ''].filter(Boolean).join(' ')
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      {children({ id, 'aria-describedby': described || undefined, 'aria-invalid': Boolean(error) })}
+      {hint && <p class="hint" id={id + 'h'}>{hint}</p>}
+      {error && <p class="error" id={id + 'e'}>{error}</p>}
+    </div>
+  )
+}
+
+interface TextInputProps {
+  label: string
+  value: string
+  set: (value: string) => void
+  hint?: ComponentChildren
+  error?: string | undefined
+  type?: 'text' | 'url' | 'number' | 'search' | 'password' | 'datetime-local'
+  required?: boolean
+  rows?: number // more than one line
+  placeholder?: string
+}
+
+export function TextInput({ label, value, set, hint, error, type = 'text', required = false, rows = 0, placeholder }: TextInputProps) {
+  const change = (e: Event) => set((e.currentTarget as HTMLInputElement).value)
+  return (
+    <Field label={label} hint={hint} error={error}>
+      {(props) => rows > 0
+        ? <textarea rows={rows} value={value} onInput={change} required={required} spellcheck={false} {...props} />
+        : <input type={type as 'text'} value={value} onInput={change} required={required} placeholder={placeholder} autocomplete="off" spellcheck={false} {...props} />}
+    </Field>
+  )
+}
+
+interface SelectProps {
+  label: string
+  value: string
+  set: (value: string) => void
+  options: [value: string, text: string][]
+  hint?: ComponentChildren
+  error?: string | undefined
+}
+
+export function Select({ label, value, set, options, hint, error }: SelectProps) {
+  return (
+    <Field label={label} hint={hint} error={error}>
+      {(props) => (
+        <select value={value} onChange={(e) => set(e.currentTarget.value)} {...props}>
+          {options.map(([v, text]) => <option value={v}>{text}</option>)}
+        </select>
+      )}
+    </Field>
+  )
+}
+
+export function Check({ label, value, set, hint }: { label: string; value: boolean; set: (value: boolean) => void; hint?: string }) {
+  const id = useId()
+  return (
+    <div class="check">
+      <input type="checkbox" id={id} checked={value} onChange={(e) => set(e.currentTarget.checked)} aria-describedby={hint ? id + 'h' : undefined} />
+      <label for={id}>{label}</label>
+      {hint && <p class="hint" id={id + 'h'}>{hint}</p>}
+    </div>
+  )
+}
+
+// Dialog is modal. It closes by Escape, and gives the focus back.
+export function Dialog({ title, close, children }: { title: string; close: () => void; children: ComponentChildren }) {
+  const ref = useRef<HTMLDialogElement>(null)
+  const id = useId()
+  useEffect(() => {
+    const before = document.activeElement as HTMLElement | null
+    ref.current?.showModal()
+    return () => before?.focus()
+  }, [])
+  return (
+    <dialog ref={ref} aria-labelledby={id} onCancel={(e) => { e.preventDefault(); close() }}>
+      <h2 id={id}>{title}</h2>
+      {children}
+    </dialog>
+  )
+}
+
+interface ConfirmProps {
+  title: string
+  children: ComponentChildren
+  action: string
+  danger?: boolean
+  run: () => Promise<void>
+  close: () => void
+  busy: boolean
+  problem: Problem | undefined
+}
+
+// Confirm asks before something happens, and says what will.
+export function Confirm({ title, children, action, danger = false, run, close, busy, problem }: ConfirmProps) {
+  return (
+    <Dialog title={title} close={close}>
+      <form onSubmit={(e) => { e.preventDefault(); void run() }}>
+        {children}
+        <Failure problem={problem} />
+        <div class="actions">
+          <Button onClick={close}>{t.cancel}</Button>
+          <Button submit kind={danger ? 'danger' : 'main'} busy={busy}>{action}</Button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}
+
+// Copy puts a text on the clipboard where the browser allows it; else the text is selected.
+export function Copy({ text, label = t.copy }: { text: string; label?: string }) {
+  const [copied, set] = useState(false)
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text)
+    } catch {
+      const area = document.createElement('textarea') // on plain HTTP, and in frames
+      area.value = text
+      document.body.append(area)
+      area.select()
+      document.execCommand('copy')
+      area.remove()
+    }
+    set(true)
+    setTimeout(() => set(false), 2000)
+  }
+  return <Button onClick={() => void copy()}><span role="status">{copied ? t.copied : label}</span></Button>
+}
+
+// Mono shows an ID, a URL or another text for machines; long ones wrap.
+export function Mono({ children }: { children: ComponentChildren }) {
+  return <code class="mono" dir="auto">{children}</code>
+}
+
+let tell: (text: string) => void = () => undefined
+
+// toast says for some seconds that something was done.
+export function toast(text: string): void {
+  tell(text)
+}
+
+export function Toasts() {
+  const [text, set] = useState('')
+  useEffect(() => {
+    let timer = 0
+    tell = (words) => {
+      set(words)
+      clearTimeout(timer)
+      timer = window.setTimeout(() => set(''), 6000)
+    }
+  }, [])
+  return <div class="toasts" role="status">{text && <p>{text}</p>}</div>
+}

@@ -1,0 +1,297 @@
+// Drives the pages in Chromium as their readers do, and checks the accessibility of each page that
+// it comes by. Usage: node flows.mjs URL TOKEN CHROMIUM [FOLDER for screenshots]. It prints what is wrong.
+
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { chromium } from 'playwright-core'
+
+const [url, token, executablePath, folder] = process.argv.slice(2)
+const axe = readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
+const problems = []
+
+function wrong(text) {
+  problems.push(text)
+  console.log('WRONG: ' + text)
+}
+
+async function call(method, path, body) {
+  const headers = { Authorization: 'Bearer ' + token, 'Content-Type': 'application/json' }
+  const response = await fetch(url + '/api/v1' + path, { method, headers, body: body && JSON.stringify(body) })
+  const text = await response.text()
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
+  return text === '' ? undefined : JSON.parse(text)
+}
+
+// receiver answers as it is told, and remembers requests.
+const receiver = { status: 200, requests: [] }
+const server = createServer((request, response) => {
+  let body = ''
+  request.on('data', (part) => (body += part))
+  request.on('end', () => {
+    receiver.requests.push({ headers: request.headers, body })
+    response.writeHead(receiver.status, { 'Content-Type': 'application/json' })
+    response.end('{"received":true,"markup":"<img src=x onerror=alert(1)>"}')
+  })
+})
+await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
+const receiverURL = `http://127.0.0.1:${server.address().port}/hook`
+
+// host is a page of another origin that shows the portal in a frame.
+const host = createServer((request, response) => {
+  response.writeHead(200, { 'Content-Type': 'text/html' })
+  response.end('<!doctype html><script>addEventListener("message", (e) => (window.height = e.data?.payload?.height))</script><iframe style="width:100%"></iframe>')
+})
+await new Promise((ready) => host.listen(0, '127.0.0.1', ready))
+
+const hostile = `<b>Bold & Söhne</b> "\u202egnol" ${'x'.repeat(120)} 😀`
+
+async function prepare() {
+  await call('POST', '/app', { name: hostile, uid: 'acme' })
+  const schema = { type: 'object', properties: { invoice: { type: 'integer', description: hostile } }, required: ['invoice'], examples: [{ invoice: 7 }] }
+  for (const name of ['invoice.paid', 'user.created']) await call('POST', '/event-type', { name, description: hostile, schemas: { 1: schema } })
+}
+
+let stops = 0
+
+// look waits for the page, checks it and keeps a picture.
+async function look(page, name) {
+  await page.locator('main h1').first().waitFor()
+  await page.locator('.loading').first().waitFor({ state: 'detached' })
+  const found = await page.evaluate(() => window.axe.run())
+  for (const v of found.violations) wrong(`${name}: axe ${v.id}: ${v.nodes.map((n) => n.html.slice(0, 200)).join(' | ')}`)
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+  if (wide > 0) wrong(`${name}: ${wide} px wider than the window`)
+  stops++
+  if (folder) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true })
+}
+
+async function open(browser, options) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-US', ...options })
+  await context.addInitScript({ content: axe })
+  const page = await context.newPage()
+  page.setDefaultTimeout(20_000)
+  page.on('pageerror', (e) => wrong('error of a page: ' + e.stack))
+  page.on('console', (m) => /Content.Security|Trusted/.test(m.text()) && wrong('policy: ' + m.text()))
+  page.on('request', (r) => r.url().startsWith(url) || r.url().startsWith('data:') || r.url().startsWith(hostURL()) || wrong('a request to ' + r.url()))
+  return page
+}
+
+const hostURL = () => `http://127.0.0.1:${host.address().port}`
+const button = (page, name) => page.getByRole('button', { name, exact: true })
+const link = (page, name) => page.getByRole('link', { name })
+
+// customer goes through everything that a token with all capabilities may do.
+async function customer(browser) {
+  const { url: portal } = await call('POST', '/auth/app-portal-access/acme', {})
+  const page = await open(browser, {})
+  await page.goto(portal)
+  await look(page, 'portal-empty')
+  if (page.url().includes('key=')) wrong('the token stays in the address bar')
+
+  await button(page, 'Add endpoint').click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel('URL').fill('no url')
+  await dialog.getByRole('button', { name: 'Add endpoint' }).click()
+  await dialog.locator('[aria-invalid=true]:focus').waitFor()
+  await look(page, 'portal-add-wrong')
+  await dialog.getByLabel('URL').fill(receiverURL)
+  await dialog.getByLabel('Description').fill(hostile)
+  await dialog.getByRole('button', { name: 'Add endpoint' }).click()
+  await page.getByRole('heading', { level: 1, name: receiverURL }).waitFor()
+  await look(page, 'portal-endpoint')
+
+  await button(page, 'Send an example').click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Send an example' }).click()
+  await page.getByRole('heading', { level: 1, name: 'invoice.paid' }).waitFor()
+  await page.getByText('Delivered').first().waitFor()
+  await page.locator('summary', { hasText: 'attempt 1' }).click()
+  await look(page, 'portal-message')
+  await button(page, 'Resend').or(page.getByRole('button', { name: 'Resend to ' + receiverURL })).first().click()
+  await page.locator('summary', { hasText: 'manual 1' }).waitFor()
+  if (receiver.requests.length !== 2) wrong(`${receiver.requests.length} requests arrived, not 2`)
+
+  receiver.status = 500
+  const text = '{"invoice": 12345678901234567890, "amount": 1.10, "note": "\u202ehidden"}'
+  await call('POST', '/app/acme/msg', { eventType: 'user.created', eventId: 'big', payload: { rawPayload: text } }).catch(() => undefined)
+  await call('POST', '/app/acme/msg', { eventType: 'user.created', eventId: 'failing', payload: { invoice: 3 } })
+  await link(page, 'Messages').first().click()
+  await page.getByText(/^1 (pending|failed)$/).first().waitFor()
+  await look(page, 'portal-messages')
+  await page.getByLabel('Search').first().fill('failing')
+  await button(page, 'Search').click()
+  await page.getByText('failing').first().waitFor()
+  if (!page.url().includes('search=failing')) wrong('the filter is not in the address')
+  await link(page, 'Deliveries').first().click()
+  await page.getByRole('table').getByText('Failed').first().waitFor()
+  await look(page, 'portal-deliveries')
+
+  await link(page, 'Endpoints').first().click()
+  await link(page, receiverURL).click()
+  await button(page, 'Replay messages').click()
+  await button(page, 'Count messages').click()
+  await page.getByRole('dialog').getByText(/will be sent/).waitFor()
+  await look(page, 'portal-replay')
+  receiver.status = 200
+  await button(page, 'Start replay').click()
+  await page.getByRole('progressbar').waitFor()
+  await page.getByText('Finished').waitFor()
+  await look(page, 'portal-task')
+  await settings(page)
+  for (const [path, name] of [['/event-types', 'portal-types'], ['/event-types/invoice.paid', 'portal-type'], ['/tasks', 'portal-tasks'], ['/endpoints/ep_none', 'portal-gone'], ['/nothing', 'portal-nothing']]) {
+    await page.goto(url + '/portal' + path)
+    await look(page, name)
+  }
+  await page.context().close()
+}
+
+// settings changes an endpoint, its headers and its key, verifies with that key, and deletes it.
+async function settings(page) {
+  await page.goto(url + '/portal/endpoints')
+  await link(page, receiverURL).click()
+  await button(page, 'Pause').click()
+  await page.getByText('Paused', { exact: true }).waitFor()
+  await button(page, 'Resume').click()
+  await page.getByText('Healthy', { exact: true }).waitFor()
+  await page.getByRole('navigation', { name: 'Parts' }).getByRole('link', { name: 'Settings' }).click()
+  await look(page, 'portal-settings')
+  await page.getByLabel('Description').fill('Production')
+  await button(page, 'Save').click()
+  await page.getByText('Saved.').waitFor()
+  await page.getByLabel('Name').fill('X-Tenant')
+  await page.getByLabel('Value').fill('acme')
+  await button(page, 'Set header').click()
+  await page.getByText('X-Tenant').first().waitFor()
+  await button(page, 'Reveal').click()
+  const secret = await page.locator('code', { hasText: 'whsec_' }).textContent()
+  await button(page, 'Rotate').click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Rotate' }).click()
+  await page.getByText('The new key signs from now on.').waitFor()
+
+  const last = receiver.requests.at(-1)
+  await link(page, 'Verify').click()
+  await page.getByLabel('Headers').fill(['id', 'timestamp', 'signature'].map((n) => `webhook-${n}: ${last.headers['webhook-' + n]}`).join('\n'))
+  await page.getByLabel('Body').fill(last.body)
+  await page.getByLabel('Signing key').fill(secret)
+  await button(page, 'Check').click()
+  await page.getByText('The signature is valid.').waitFor()
+  await page.getByLabel('Body').fill(last.body + ' ')
+  await button(page, 'Check').click()
+  await page.getByText('No signature matches.').waitFor()
+  await look(page, 'portal-verify')
+
+  await page.goto(url + '/portal/endpoints')
+  await link(page, receiverURL).click()
+  await page.getByRole('navigation', { name: 'Parts' }).getByRole('link', { name: 'Settings' }).click()
+  await button(page, 'Delete endpoint').click()
+  await page.keyboard.press('Escape')
+  await page.getByRole('dialog').waitFor({ state: 'detached' })
+  await button(page, 'Delete endpoint').click()
+  await look(page, 'portal-delete')
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete endpoint' }).click()
+  await page.getByText('There are no endpoints yet.').waitFor()
+}
+
+// viewer has a token that may only read: what it may not do is absent.
+async function viewer(browser) {
+  await call('POST', '/app/acme/endpoint', { url: receiverURL, uid: 'viewed' })
+  const { url: portal } = await call('POST', '/auth/app-portal-access/acme', { readOnly: true })
+  const page = await open(browser, { viewport: { width: 360, height: 740 }, colorScheme: 'dark', locale: 'de-DE' })
+  await page.goto(portal)
+  await look(page, 'viewer-endpoints')
+  await link(page, receiverURL).first().click()
+  await page.getByText('Zustand').first().waitFor()
+  await look(page, 'viewer-endpoint')
+  for (const name of ['Endpunkt hinzufügen', 'Anhalten', 'Abschalten', 'Nachrichten wiederholen', 'Beispiel senden']) {
+    if ((await button(page, name).count()) > 0) wrong(`a reader sees "${name}"`)
+  }
+  if ((await link(page, 'Einstellungen').count()) > 0) wrong('a reader sees settings')
+  await page.goto(url + '/console')
+  await look(page, 'console-sign-in')
+  await page.context().close()
+}
+
+// operator goes through the console.
+async function operator(browser) {
+  const page = await open(browser, {})
+  await page.goto(url + '/console')
+  await page.getByLabel('Token').fill('wrong')
+  await page.keyboard.press('Enter')
+  await page.getByText('Your session has ended').waitFor()
+  await page.getByLabel('Token').fill(token)
+  await page.keyboard.press('Enter')
+  await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor()
+  await look(page, 'console-overview')
+  await link(page, 'Live').click()
+  await page.getByText('Live', { exact: true }).nth(1).waitFor()
+  await call('POST', '/app/acme/msg', { eventType: 'user.created', payload: {} })
+  await page.getByRole('table').getByText('Delivered').first().waitFor()
+  await look(page, 'console-live')
+  await link(page, 'Applications').click()
+  await button(page, 'Create application').click()
+  await page.getByRole('dialog').getByLabel('Name').fill('Second')
+  await page.getByRole('dialog').getByRole('button', { name: 'Create application' }).click()
+  await page.getByText('There are no endpoints yet.').waitFor()
+  await look(page, 'console-app')
+  await page.getByRole('navigation', { name: 'Parts' }).getByRole('link', { name: 'Settings' }).click()
+  await button(page, 'Create a link').click()
+  await page.getByText('/portal#key=').waitFor()
+  await look(page, 'console-app-settings')
+  await button(page, 'Delete application').click()
+  await page.getByRole('dialog').getByLabel(/Type the name/).fill('Second')
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete application' }).click()
+  await page.getByRole('heading', { level: 1, name: 'Applications' }).waitFor()
+  await look(page, 'console-apps')
+  await link(page, 'API keys').click()
+  await button(page, 'Create key').click()
+  await page.getByRole('dialog').getByLabel('Name').fill('billing')
+  await page.getByRole('dialog').getByRole('button', { name: 'Create key' }).click()
+  await page.getByText('Copy the token now.').waitFor()
+  await button(page, 'Close').click()
+  await page.getByText('billing').first().waitFor()
+  await look(page, 'console-keys')
+  await page.getByRole('button', { name: 'Revoke billing' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Revoke', exact: true }).click()
+  await page.getByText('Revoked.').waitFor()
+  await link(page, 'Cluster').click()
+  await page.getByText('Leader').first().waitFor()
+  await look(page, 'console-cluster')
+  await button(page, 'Sign out').click()
+  await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor()
+  await page.context().close()
+}
+
+// embedded shows the portal in a frame of another origin.
+async function embedded(browser) {
+  const { url: portal } = await call('POST', '/auth/app-portal-access/acme', {})
+  const page = await open(browser, {})
+  await page.goto(hostURL())
+  const framed = portal.replace('#', '?darkMode=true&primaryColor=ffee00&fontFamily=Roboto&hideNavigation=true&next=/messages#')
+  await page.locator('iframe').evaluate((frame, src) => (frame.src = src), framed)
+  await page.frameLocator('iframe').getByRole('heading', { level: 1, name: 'Messages' }).waitFor()
+  await page.waitForFunction(() => window.height > 0)
+  if ((await page.frameLocator('iframe').getByRole('navigation', { name: 'Main' }).count()) > 0) wrong('hideNavigation has no effect')
+  if (folder) await page.screenshot({ path: `${folder}/embedded.png` })
+  await page.context().close()
+}
+
+const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+try {
+  await prepare()
+  for (const flow of [customer, viewer, operator, embedded]) {
+    receiver.status = 200
+    try {
+      await flow(browser)
+    } catch (e) {
+      wrong(`${flow.name}: ${e.stack}`)
+      const page = browser.contexts().at(-1)?.pages()[0]
+      if (page) console.log(page.url() + '\n' + (await page.locator('body').innerText()))
+      for (const context of browser.contexts()) await context.close()
+    }
+  }
+} finally {
+  await browser.close()
+  server.close()
+  host.close()
+}
+console.log(`${stops} pages looked at, ${problems.length} problems`)
+process.exit(problems.length > 0 ? 1 : 0)
