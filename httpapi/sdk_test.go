@@ -54,6 +54,13 @@ func TestSDKRust(t *testing.T) {
 	runFlow(t, program)
 }
 
+func TestSDKRuby(t *testing.T) {
+	if exec.Command("ruby", "-e", "require 'svix'").Run() != nil {
+		t.Skip("Ruby or its package is missing: gem install svix")
+	}
+	runFlow(t, "ruby", "flow.rb")
+}
+
 // TestSchemathesis has schemathesis derive requests from the OpenAPI document, valid and invalid
 // ones, and holds the responses to it. It does not require that all valid ones succeed: a schema
 // can't say, for example, that an event type must exist.
