@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"hookwheel/config"
 	"hookwheel/httpapi/apitest"
 )
 
@@ -35,7 +36,7 @@ func (l *endpointsByHealth) uids() (list []string) {
 
 // An operator finds the endpoints of all applications by their health.
 func TestEndpointsByHealth(t *testing.T) {
-	a := apiStart(t)
+	a := apiStart(t, func(c *config.Config) { c.Delivery.Breaker.MinAttempts = 1_000_000 }) // nothing is parked
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/bad" {
 			w.WriteHeader(http.StatusInternalServerError)
