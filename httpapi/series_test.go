@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/config"
 	"hookwheel/httpapi/apitest"
 )
 
@@ -43,7 +44,10 @@ func seriesWorld(t *testing.T) *api {
 		}
 	}))
 	t.Cleanup(receiver.Close)
-	a := apiStart(t)
+	a := apiStart(t, func(c *config.Config) { // each message is attempted three times and no more
+		c.Delivery.Breaker.MinAttempts = 1_000_000
+		c.Delivery.Breaker.Probe, c.Delivery.Breaker.MaxProbe = time.Hour, time.Hour
+	})
 	a.call("POST", "/app", `{"name": "Acme", "uid": "acme"}`, 201, nil)
 	a.call("POST", "/app", `{"name": "Other", "uid": "other"}`, 201, nil)
 	for _, uid := range []string{"good", "bad"} {
