@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -16,7 +17,8 @@ func newAttemptCommand() *cobra.Command {
 		Short: "Attempts: requests that were sent to endpoints, and their results",
 		Example: `  hookwheel attempt list acme --endpoint billing --status failed --since 1h
   hookwheel attempt list acme --message invoice-815
-  hookwheel attempt get acme invoice-815 atmpt_1srOrx2ZWZBpBUvZwXKQmoEYga2`,
+  hookwheel attempt get acme invoice-815 atmpt_1srOrx2ZWZBpBUvZwXKQmoEYga2
+  hookwheel attempt headers acme invoice-815 atmpt_1srOrx2ZWZBpBUvZwXKQmoEYga2`,
 	}, func(r *resource) []*cobra.Command {
 		shown := columns("ID id, MESSAGE msgId, ENDPOINT endpointId, TRIGGER triggerType, NO number, " +
 			"STATUS statusText, CODE responseStatusCode, MS responseDurationMs, AT timestamp, NEXT nextAttempt")
@@ -46,7 +48,12 @@ func newAttemptCommand() *cobra.Command {
 			r.command(operation{use: "get APP MESSAGE ATTEMPT", short: "Show an attempt and the response it got",
 				example: `  hookwheel attempt get acme invoice-815 atmpt_1srOrx2ZWZBpBUvZwXKQmoEYga2`,
 				method:  http.MethodGet, path: "/app/%s/msg/%s/attempt/%s",
-				columns: append(shown, column{title: "RESPONSE", path: "response"})}),
+				columns: slices.Concat(shown, columns("PEER trace.peer, TLS trace.tlsVersion, REUSED trace.connectionReused, SENT trace.sentBytes, RECEIVED trace.receivedBytes, "+
+					"LOOKUP MS trace.lookupMs, CONNECT MS trace.connectMs, TLS MS trace.tlsMs, FIRST BYTE MS trace.firstByteMs, RESPONSE response"))}),
+			r.command(operation{use: "headers APP MESSAGE ATTEMPT", short: "Show the headers of an attempt's request and response",
+				example: `  hookwheel attempt headers acme invoice-815 atmpt_1srOrx2ZWZBpBUvZwXKQmoEYga2`,
+				method:  http.MethodGet, path: "/app/%s/msg/%s/attempt/%s/headers",
+				columns: columns("SENT sentHeaders, NOT SHOWN sensitive, RESPONSE responseHeaders")}),
 		}
 	})
 }

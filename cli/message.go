@@ -146,6 +146,6 @@ func (r *resource) explain(cmd *cobra.Command, args []string) error {
 	for _, item := range gjson.GetBytes(response, "data").Array() {
 		items = append(items, json.RawMessage(item.Raw))
 	}
-	shown := columns("ENDPOINT endpointId, UID endpointUid, STATE state, ATTEMPTS attempts, NEXT nextAttempt, WHY text")
+	shown := columns("ENDPOINT endpointId, UID endpointUid, STATE state, ATTEMPTS attempts, PEER trace.peer, MS trace.totalMs, NEXT nextAttempt, WHY text")
 	return printTable(cmd.OutOrStdout(), shown, items)
 }

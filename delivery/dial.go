@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"hookwheel/webhook"
 )
 
 const (
@@ -69,21 +71,27 @@ const (
 func (e *stepError) Error() string { return string(e.step) + ": " + e.err.Error() }
 func (e *stepError) Unwrap() error { return e.err }
 
-// dial connects to a peer, including the TLS handshake if the peer uses TLS.
-func (d *dialer) dial(ctx context.Context, p peer) (*link, error) {
+// dial connects to a peer, including the TLS handshake if the peer uses TLS. It notes in the trace
+// how long each step takes.
+func (d *dialer) dial(ctx context.Context, p peer, t *webhook.Trace) (*link, error) {
 	host, port, err := net.SplitHostPort(p.address)
 	if err != nil {
 		return nil, err
 	}
-	l, err := d.connect(ctx, p.secure, host, port)
+	l, err := d.connect(ctx, p.secure, host, port, t)
 	if err != nil {
+		d.traceFailure(t, err)
 		return nil, err
 	}
+	d.tracePeer(t, l)
 	l.peer, l.made = p, time.Now()
 	if p.secure {
 		host, _, _ = strings.Cut(host, "%") // a zone is not part of a name
 		secure := tls.Client(l.Conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, RootCAs: d.roots, InsecureSkipVerify: p.insecure})
-		if err := secure.HandshakeContext(ctx); err != nil {
+		begun := time.Now()
+		err := secure.HandshakeContext(ctx)
+		t.Handshake = time.Since(begun)
+		if err != nil {
 			if ctx.Err() == nil {
 				l.bottom.settle() // so that the receiver gets the TLS alert
 			}
@@ -111,19 +119,22 @@ func ignoreClosed(err error) error {
 }
 
 // connect connects directly or through the proxy.
-func (d *dialer) connect(ctx context.Context, secure bool, host, port string) (*link, error) {
+func (d *dialer) connect(ctx context.Context, secure bool, host, port string, t *webhook.Trace) (*link, error) {
 	address := net.JoinHostPort(host, port)
 	proxy, err := d.proxyFor(&url.URL{Scheme: map[bool]string{false: "http", true: "https"}[secure], Host: address})
 	if err != nil {
 		return nil, err
 	}
+	begun := time.Now()
+	defer func() { t.Connect = time.Since(begun) - t.Lookup }()
 	literal, err := netip.ParseAddr(host)
 	if err != nil && proxy != nil && proxy.Scheme == "socks5h" {
 		return d.connectTo(ctx, proxy, address) // the proxy resolves the name and checks the address
 	}
 	addresses := []netip.Addr{literal}
 	if err != nil {
-		if addresses, err = d.resolve(ctx, host); err != nil {
+		addresses, err = d.resolve(ctx, host)
+		if t.Lookup = time.Since(begun); err != nil {
 			return nil, err
 		}
 	} else if !d.guard.allowed(literal) {
@@ -217,7 +228,7 @@ func (d *dialer) connectTo(ctx context.Context, proxy *url.URL, address string) 
 	if err != nil {
 		return nil, err
 	}
-	l := &link{Conn: bottom, bottom: bottom}
+	l := &link{Conn: bottom, bottom: bottom, proxied: proxy != nil}
 	if proxy == nil {
 		return l, nil
 	}

@@ -28,6 +28,20 @@ type link struct {
 	peer     peer
 	made     time.Time
 	used     time.Time // when it became idle
+	proxied  bool
+
+	// Of the current request, for its trace.
+	received uint32    // bytes
+	answered time.Time // when the first byte was received
+}
+
+func (l *link) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if n > 0 && l.answered.IsZero() {
+		l.answered = time.Now()
+	}
+	l.received += uint32(n)
+	return n, err
 }
 
 // Close discards what has not reached the receiver yet.

@@ -18,7 +18,7 @@ const (
 	maxUnrecorded  = 2048                   // outcomes that wait for the recorder; beyond it, workers wait too
 	maxRecord      = 512                    // outcomes in one record
 	maxRecordBytes = 200 << 10              // of outcomes in one record, except for the last one
-	outcomeBytes   = 128                    // of an outcome without its response and its URL, about
+	outcomeBytes   = 176                    // of an outcome without its response, headers and URL, about
 	cursorInterval = 500 * time.Millisecond // how often cursors that move past unwanted messages are recorded
 	drainPatience  = 3 * time.Second        // how long attempts in flight may continue when leadership ends
 	pausedInterval = 250 * time.Millisecond // between checks whether attempts may begin again
@@ -216,7 +216,11 @@ func collect(first webhook.Outcome, outcomes <-chan webhook.Outcome) []webhook.O
 
 // sizeOf returns about how many bytes an outcome takes in a record.
 func sizeOf(o *webhook.Outcome) int {
-	return len(o.Attempt.Response) + len(o.Attempt.URL) + outcomeBytes
+	size := len(o.Attempt.Response) + len(o.Attempt.URL) + outcomeBytes
+	if o.Attempt.Trace != nil {
+		size += len(o.Attempt.Trace.Headers)
+	}
+	return size
 }
 
 func (p *Pool) report(stats scheduler.Stats) {

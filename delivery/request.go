@@ -36,19 +36,27 @@ func appendHead(dst []byte, u *webhook.URL, userAgent string, own webhook.Header
 	return dst
 }
 
+// bodyOf returns the body of a request.
+func bodyOf(m *webhook.Message, endpoint *webhook.Endpoint) []byte {
+	if endpoint.Envelope {
+		return webhook.AppendEnvelope(nil, m)
+	}
+	return m.Payload
+}
+
 // appendRequest appends a request without its body. The headers of Standard Webhooks 1.0.0 come
 // last. Those that begin with svix repeat them for receivers that verify with a Svix library, and
 // the endpoint's style may add another one.
-func (o *opened) appendRequest(dst []byte, d webhook.Delivery, body []byte, now time.Time) []byte {
-	contentType := d.Message.ContentType
-	if d.Endpoint.Envelope || contentType == "" {
+func (o *opened) appendRequest(dst []byte, m *webhook.Message, body []byte, now time.Time) []byte {
+	contentType := m.ContentType
+	if o.endpoint.Envelope || contentType == "" {
 		contentType = webhook.JSONContentType
 	}
 	dst = slices.Grow(dst, len(o.head)+1024)
 	dst = append(dst, o.head...)
 	dst = appendHeader(dst, "Content-Type", contentType)
 	dst = appendHeader(dst, "Content-Length", strconv.Itoa(len(body)))
-	id := d.Message.ID.Text(webhook.KindMessage)
+	id := m.ID.Text(webhook.KindMessage)
 	seconds := now.Unix()
 	timestamp := strconv.FormatInt(seconds, 10)
 	signature := string(o.appendSignatures(nil, now, id, seconds, body))
@@ -57,9 +65,9 @@ func (o *opened) appendRequest(dst []byte, d webhook.Delivery, body []byte, now 
 		dst = appendHeader(dst, prefix+"Timestamp", timestamp)
 		dst = appendHeader(dst, prefix+"Signature", signature)
 	}
-	if d.Endpoint.Style != webhook.StyleStandard {
+	if o.endpoint.Style != webhook.StyleStandard {
 		if secrets := o.shared(now); len(secrets) > 0 {
-			dst = appendHeader(dst, d.Endpoint.Style.Header(), d.Endpoint.Style.Sign(secrets, seconds, body))
+			dst = appendHeader(dst, o.endpoint.Style.Header(), o.endpoint.Style.Sign(secrets, seconds, body))
 		}
 	}
 	return append(dst, "\r\n"...)

@@ -31,6 +31,7 @@ type opened struct {
 	url      webhook.URL
 	keys     []openKey
 	head     []byte // the request line and the headers that all requests share
+	settings uint32 // for traces
 }
 
 type openKey struct {
@@ -51,36 +52,10 @@ func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
 	if o != nil && o.endpoint == endpoint {
 		return o, nil
 	}
-	o = &opened{endpoint: endpoint}
-	for _, key := range endpoint.Keys {
-		text, err := s.keyring.Open(key.Sealed)
-		if err != nil {
-			return nil, err
-		}
-		signing, err := webhook.ParseSigningKey(string(text))
-		if err != nil {
-			return nil, fmt.Errorf("a signing key of the endpoint: %w", err)
-		}
-		o.keys = append(o.keys, openKey{signing, key.Expires})
-	}
-	var own webhook.Headers
-	if len(endpoint.Headers) > 0 {
-		text, err := s.keyring.Open(endpoint.Headers)
-		if err != nil {
-			return nil, err
-		}
-		if err := json.Unmarshal(text, &own); err != nil {
-			return nil, fmt.Errorf("the headers of the endpoint: %w", err)
-		}
-	}
-	var err error
-	if o.url, err = webhook.ParseURL(endpoint.URL); err == nil {
-		err = own.Validate()
-	}
-	if err != nil { // both were checked when the endpoint was created
+	o, _, err := s.open(endpoint)
+	if err != nil {
 		return nil, err
 	}
-	o.head = appendHead(nil, &o.url, s.userAgent, own)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.opened) >= maxOpened {
@@ -88,6 +63,41 @@ func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
 	}
 	s.opened[endpoint.ID] = o
 	return o, nil
+}
+
+// open also returns the endpoint's own headers.
+func (s *secrets) open(endpoint *webhook.Endpoint) (*opened, webhook.Headers, error) {
+	o := &opened{endpoint: endpoint, settings: endpoint.SettingsHash()}
+	for _, key := range endpoint.Keys {
+		text, err := s.keyring.Open(key.Sealed)
+		if err != nil {
+			return nil, nil, err
+		}
+		signing, err := webhook.ParseSigningKey(string(text))
+		if err != nil {
+			return nil, nil, fmt.Errorf("a signing key of the endpoint: %w", err)
+		}
+		o.keys = append(o.keys, openKey{signing, key.Expires})
+	}
+	var own webhook.Headers
+	if len(endpoint.Headers) > 0 {
+		text, err := s.keyring.Open(endpoint.Headers)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := json.Unmarshal(text, &own); err != nil {
+			return nil, nil, fmt.Errorf("the headers of the endpoint: %w", err)
+		}
+	}
+	var err error
+	if o.url, err = webhook.ParseURL(endpoint.URL); err == nil {
+		err = own.Validate()
+	}
+	if err != nil { // both were checked when the endpoint was created
+		return nil, nil, err
+	}
+	o.head = appendHead(nil, &o.url, s.userAgent, own)
+	return o, own, nil
 }
 
 // appendSignatures appends a signature by each key that has not expired, separated by spaces.

@@ -62,7 +62,7 @@ func (s *Sender) send(f *flight) (webhook.Attempt, reason, scheduler.Verdict) {
 		s.complaints.make(reasonSecret, d.Endpoint, err)
 		a.Response = []byte(notOpened)
 	} else {
-		why = s.exchange(f, opened, start, response, &a)
+		why = s.exchange(f, opened, response, &a)
 	}
 	if why == reasonSuccess {
 		a.Status = webhook.StatusSuccess
@@ -72,13 +72,11 @@ func (s *Sender) send(f *flight) (webhook.Attempt, reason, scheduler.Verdict) {
 }
 
 // exchange sends the request and reads the part of the response that is kept.
-func (s *Sender) exchange(f *flight, o *opened, now time.Time, response *fasthttp.Response, a *webhook.Attempt) reason {
-	body := f.delivery.Message.Payload
-	if f.delivery.Endpoint.Envelope {
-		body = webhook.AppendEnvelope(nil, f.delivery.Message)
-	}
-	head := o.appendRequest(nil, f.delivery, body, now)
-	l, reader, err := s.roundTrip(f, o.url, head, body, response)
+func (s *Sender) exchange(f *flight, o *opened, response *fasthttp.Response, a *webhook.Attempt) reason {
+	body := bodyOf(f.delivery.Message, f.delivery.Endpoint)
+	head := o.appendRequest(nil, f.delivery.Message, body, a.Start)
+	a.Trace = &webhook.Trace{Settings: o.settings}
+	l, reader, err := s.roundTrip(f, o.url, head, body, response, a.Trace)
 	if err != nil {
 		why, text := classifyError(err, s.timeout)
 		a.Response = []byte(text)
@@ -102,6 +100,12 @@ func (s *Sender) exchange(f *flight, o *opened, now time.Time, response *fasthtt
 	default:
 		a.Response = text
 	}
+	limit := webhook.MaxHeaders
+	if why == reasonSuccess {
+		limit = webhook.MaxHeadersSuccess
+	}
+	keepHeaders(a.Trace, response, limit)
+	a.Trace.Control, a.Trace.Received = controlOf(response), l.received
 	reusable := complete && !response.ConnectionClose() && reader.Buffered() == 0
 	s.release(reader)
 	f.detach()
@@ -115,25 +119,33 @@ func (s *Sender) exchange(f *flight, o *opened, now time.Time, response *fasthtt
 
 // roundTrip writes the request to a connection and reads the headers of the answer. It uses another
 // connection if the receiver cannot have received the request on the previous one.
-func (s *Sender) roundTrip(f *flight, u webhook.URL, head, body []byte, response *fasthttp.Response) (*link, *bufio.Reader, error) {
+func (s *Sender) roundTrip(f *flight, u webhook.URL, head, body []byte, response *fasthttp.Response, t *webhook.Trace) (*link, *bufio.Reader, error) {
 	p := peer{address: u.Address(), secure: u.Secure, insecure: u.Secure && f.delivery.Endpoint.InsecureTLS}
 	for {
 		l := s.dialer.idle.take(p)
-		if l == nil {
+		if t.Reused = l != nil; l == nil {
 			var err error
-			if l, err = s.dialer.dial(f.ctx, p); err != nil {
+			if l, err = s.dialer.dial(f.ctx, p, t); err != nil {
 				return nil, nil, f.cause(err)
 			}
 		}
+		s.dialer.tracePeer(t, l)
+		l.received, l.answered = 0, time.Time{}
 		if err := f.attach(l.bottom); err != nil {
 			l.Close()
 			return nil, nil, err
 		}
+		begun := time.Now()
 		err := f.write(l, head, body)
 		if err == nil {
+			t.Sent = uint32(len(head) + len(body))
 			reader := s.readers.Get().(*bufio.Reader)
 			reader.Reset(l)
-			if err = response.ReadLimitBody(reader, 0); err == nil {
+			err = response.ReadLimitBody(reader, 0)
+			if t.Received = l.received; !l.answered.IsZero() {
+				t.FirstByte = l.answered.Sub(begun)
+			}
+			if err == nil {
 				return l, reader, nil
 			}
 			s.release(reader)

@@ -33,10 +33,10 @@ func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time
 	if a.StatusCode == 0 {
 		return v
 	}
-	switch strings.ToLower(string(response.Header.Peek(controlHeader))) {
-	case "disable":
+	switch controlOf(response) {
+	case webhook.ControlDisable:
 		v.Disable, v.GiveUp = true, true
-	case "abort-message":
+	case webhook.ControlAbort:
 		v.GiveUp = true
 	}
 	switch a.StatusCode {
@@ -46,6 +46,18 @@ func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time
 		v.RetryAfter = retryAfter(string(response.Header.Peek(fasthttp.HeaderRetryAfter)), now)
 	}
 	return v
+}
+
+// controlOf returns the instruction of a response.
+func controlOf(response *fasthttp.Response) webhook.Control {
+	switch strings.ToLower(string(response.Header.Peek(controlHeader))) {
+	case "disable":
+		return webhook.ControlDisable
+	case "abort-message":
+		return webhook.ControlAbort
+	default:
+		return webhook.ControlNone
+	}
 }
 
 // overloads reports whether the endpoint may be overloaded.

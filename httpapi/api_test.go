@@ -110,7 +110,13 @@ func (a *api) do(request *http.Request) (*http.Response, []byte) {
 // any.
 func (a *api) call(method, path, body string, status int, out any) {
 	a.t.Helper()
-	response, text := a.raw(method, "/api/v1"+path, "Bearer "+apiToken, []byte(body))
+	a.callWith(apiToken, method, path, body, status, out)
+}
+
+// callWith does the same with another token.
+func (a *api) callWith(token, method, path, body string, status int, out any) {
+	a.t.Helper()
+	response, text := a.raw(method, "/api/v1"+path, "Bearer "+token, []byte(body))
 	if response.StatusCode != status {
 		a.t.Fatalf("%s %s: %d, want %d: %s", method, path, response.StatusCode, status, text)
 	}

@@ -10,7 +10,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// attemptOut is an attempt in responses. number and nextAttempt are additions that the SDKs ignore.
+// attemptOut is an attempt in responses. number, nextAttempt and trace are additions that the SDKs
+// ignore.
 type attemptOut struct {
 	ID                 string          `json:"id"`
 	URL                string          `json:"url"`
@@ -26,14 +27,15 @@ type attemptOut struct {
 	Number             uint32          `json:"number"`
 	NextAttempt        *time.Time      `json:"nextAttempt"`
 	TaskID             *string         `json:"taskId,omitempty"`
+	Trace              *traceOut       `json:"trace"`
 	Msg                messageOut      `json:"msg,omitempty"`
 }
 
-func showAttempt(a *webhook.Attempt, withContent bool) attemptOut {
+func showAttempt(a *webhook.Attempt, withContent, toCustomer bool) attemptOut {
 	out := attemptOut{ID: a.ID.Text(webhook.KindAttempt), URL: webhook.MaskURL(a.URL), Response: "{}", ResponseStatusCode: a.StatusCode,
 		ResponseDurationMs: a.Duration.Milliseconds(), Status: a.Status, StatusText: a.Status.String(), TriggerType: a.Trigger,
 		MsgID: a.Message.Text(webhook.KindMessage), EndpointID: a.Endpoint.Text(webhook.KindEndpoint), Timestamp: a.Start,
-		Number: a.Number, NextAttempt: optional(a.Next)}
+		Number: a.Number, NextAttempt: optional(a.Next), Trace: showTrace(a, toCustomer)}
 	if !a.Task.IsZero() {
 		out.TaskID = new(a.Task.Text(webhook.KindTask))
 	}
@@ -172,7 +174,7 @@ func respondAttempts(r *request, q attemptQuery, list []webhook.Attempt, next we
 	var last webhook.ID
 	id := func(a *webhook.Attempt) webhook.ID { return a.ID }
 	return respondSearch(q.listing, list, next, id, func(a *webhook.Attempt) (attemptOut, error) {
-		out := showAttempt(a, q.withContent)
+		out := showAttempt(a, q.withContent, r.byCustomer())
 		if !q.withMessage {
 			return out, nil
 		}
@@ -196,7 +198,7 @@ func getAttempt(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ok(showAttempt(a, true)), nil
+	return ok(showAttempt(a, true, r.byCustomer())), nil
 }
 
 // resendMessage requests an additional attempt. If the endpoint is paused or disabled, it is made

@@ -37,6 +37,7 @@ type deliveryOut struct {
 	Rule        *string           `json:"rule"`
 	TaskID      *string           `json:"taskId"` // that had it sent again
 	Since       *time.Time        `json:"since"`  // of the endpoint, of its filters, or when it was skipped
+	Trace       *traceOut         `json:"trace"`  // of the attempt AttemptID
 }
 
 func explainMessage(r *request) (*response, error) {
@@ -59,7 +60,7 @@ func explainMessage(r *request) (*response, error) {
 		next = list[len(list)-1].Endpoint.ID
 	}
 	page, err := fillPage(l, list, next, func(x *wal.Explanation) webhook.ID { return x.Endpoint.ID },
-		func(x *wal.Explanation) (deliveryOut, error) { return showDelivery(x), nil })
+		func(x *wal.Explanation) (deliveryOut, error) { return showDelivery(x, r.byCustomer()), nil })
 	if err != nil {
 		return nil, err
 	}
@@ -76,12 +77,13 @@ func explainMessage(r *request) (*response, error) {
 	return ok(out), nil
 }
 
-func showDelivery(x *wal.Explanation) deliveryOut {
+func showDelivery(x *wal.Explanation, toCustomer bool) deliveryOut {
 	out := deliveryOut{EndpointID: x.Endpoint.ID.Text(webhook.KindEndpoint), EndpointUID: optional(x.Endpoint.UID), URL: webhook.MaskURL(x.Endpoint.URL),
 		State: x.State, Text: explainDelivery(x), Attempts: x.Attempts, NextAttempt: optional(x.Due), Rule: optional(string(x.Rule)), Since: optional(x.Since)}
 	task := x.Manual.Task
 	if x.Last != nil {
 		out.AttemptID, out.At = new(x.Last.ID.Text(webhook.KindAttempt)), optional(x.Last.Start)
+		out.Trace = showTrace(x.Last, toCustomer)
 		if task.IsZero() {
 			task = x.Last.Task
 		}
@@ -132,10 +134,26 @@ func explainDelivery(x *wal.Explanation) string {
 	case wal.StateCanceled:
 		return fmt.Sprintf("canceled at %s: %s", words(x.Last.Start), x.Last.Response)
 	default:
-		if x.Attempts == 1 {
-			return "given up: " + failureWords(x.Last)
+		text := "given up: "
+		if x.Attempts != 1 {
+			text = fmt.Sprintf("given up after %d attempts: ", x.Attempts)
 		}
-		return fmt.Sprintf("given up after %d attempts: %s", x.Attempts, failureWords(x.Last))
+		return text + failureWords(x.Last) + controlWords(x.Last)
+	}
+}
+
+// controlWords returns what a response has asked for, which ended the attempts.
+func controlWords(a *webhook.Attempt) string {
+	if a == nil || a.Trace == nil {
+		return ""
+	}
+	switch a.Trace.Control {
+	case webhook.ControlAbort:
+		return "; it asked for no further attempts (webhook-delivery: abort-message)"
+	case webhook.ControlDisable:
+		return "; it asked to disable the endpoint (webhook-delivery: disable)"
+	default:
+		return ""
 	}
 }
 

@@ -208,14 +208,14 @@ type feedItem struct {
 	unknown   error
 }
 
-// itemCost is about what an item takes without its URL, encoded as well as not.
-const itemCost = 1536
+// itemCost is about what an item takes without its URL and its error, encoded as well as not.
+const itemCost = 2560
 
 func (i *feedItem) size() int {
 	if c := i.event.Change; c != nil {
 		return itemCost + 7*(len(c.By.Name)+len(c.By.Session)+len(c.EventType)+len(c.Member))
 	}
-	return itemCost + 7*len(i.event.Attempt.URL) // a byte of it may become six as JSON
+	return itemCost + 7*(len(i.event.Attempt.URL)+len(i.event.Attempt.Response)) // a byte of them may become six as JSON
 }
 
 // encoded returns the event as it is sent to operators.
@@ -225,17 +225,24 @@ func (i *feedItem) encoded() ([]byte, error) {
 			i.text, i.failed = encodeEvent("change", i.event.ID, showChange(c))
 			return
 		}
-		i.text, i.failed = encodeEvent("attempt", i.event.ID,
-			tailAttemptOut{attemptOut: showAttempt(i.event.Attempt, false), AppID: i.event.App.Text(webhook.KindApplication)})
+		i.text, i.failed = i.encodeAttempt(false)
 	})
 	return i.text, i.failed
 }
 
-// forCustomers returns the event as it is sent to customers: without who made a change. Changes are
-// rare, so these are encoded for each stream.
+func (i *feedItem) encodeAttempt(toCustomer bool) ([]byte, error) {
+	return encodeEvent("attempt", i.event.ID,
+		tailAttemptOut{attemptOut: showAttempt(i.event.Attempt, false, toCustomer), AppID: i.event.App.Text(webhook.KindApplication)})
+}
+
+// forCustomers returns the event as it is sent to customers: without who made a change, and without
+// private addresses. Both are rare, so these are encoded for each stream.
 func (i *feedItem) forCustomers() ([]byte, error) {
 	if i.event.Change == nil {
-		return i.encoded()
+		if t := i.event.Attempt.Trace; t == nil || !t.Internal {
+			return i.encoded()
+		}
+		return i.encodeAttempt(true)
 	}
 	out := showChange(i.event.Change)
 	out.Actor = nil

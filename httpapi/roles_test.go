@@ -62,6 +62,7 @@ GET    /api/v1/app/{app}/attempt                                        yes     
 GET    /api/v1/app/{app}/attempt/endpoint/{endpoint}                    yes      403      yes      yes      yes      404      401
 GET    /api/v1/app/{app}/attempt/msg/{msg}                              yes      403      yes      yes      yes      404      401
 GET    /api/v1/app/{app}/msg/{msg}/attempt/{attempt}                    yes      403      yes      yes      yes      404      401
+GET    /api/v1/app/{app}/msg/{msg}/attempt/{attempt}/headers            yes      403      yes      yes      yes      404      401
 DELETE /api/v1/app/{app}/msg/{msg}/attempt/{attempt}/content            yes      403      403      403      403      403      401
 POST   /api/v1/app/{app}/msg/{msg}/endpoint/{endpoint}/resend           yes      403      403      yes      403      404      401
 GET    /api/v1/app/{app}/msg/{msg}/attempt                              yes      403      yes      yes      yes      404      401

@@ -72,6 +72,7 @@ var operations = []operation{
 	{"GET", "/app/{app}/attempt/endpoint/{endpoint}", mayReadOwn, paged(listAttemptsByEndpoint)},
 	{"GET", "/app/{app}/msg/{msg}/attempt", mayReadOwn, paged(listAttemptsByMessage)},
 	{"GET", "/app/{app}/msg/{msg}/attempt/{attempt}", mayReadOwn, getAttempt},
+	{"GET", "/app/{app}/msg/{msg}/attempt/{attempt}/headers", mayReadOwn, getAttemptHeaders},
 	{"DELETE", "/app/{app}/msg/{msg}/attempt/{attempt}/content", mayManage, expungeAttempt},
 	{"GET", "/app/{app}/msg/{msg}/endpoint/{endpoint}/attempt", mayReadOwn, paged(listAttemptsByMessage)},
 	{"GET", "/app/{app}/msg/{msg}/endpoint", mayReadOwn, paged(listDestinations)},

@@ -59,6 +59,7 @@ type Config struct {
 	Store          *wal.Store
 	Writer         *wal.Writer
 	Node           *cluster.Node
+	Sender         Sender
 	Failed         func() bool // reports whether the node can't go on and is about to end; nil: never
 	Metrics        *prometheus.Registry
 	Logger         *slog.Logger

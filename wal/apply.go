@@ -129,8 +129,8 @@ type entry struct {
 // chunk is being built for one owner.
 type chunk struct {
 	owner webhook.ID
-	app   webhook.ID // of the endpoint, if it is of a history
-	url   string     // of the last attempt in it
+	app   webhook.ID       // of the endpoint, if it is of a history
+	last  *webhook.Attempt // in it
 	data  []byte
 }
 
@@ -141,7 +141,7 @@ func chunkOf(list *[]chunk, owner webhook.ID) *chunk {
 			return &(*list)[i]
 		}
 	}
-	*list = append(*list, chunk{owner: owner})
+	*list = append(*list, chunk{owner: owner, last: &noAttempt})
 	return &(*list)[len(*list)-1]
 }
 

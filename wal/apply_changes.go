@@ -61,16 +61,31 @@ func (e *entry) tellHealth(id webhook.ID, before, after *webhook.Health) {
 	}
 }
 
-// tailAttempt adds an attempt to the event stream, without its response, which would keep the whole
-// command in memory.
+// tailAttempt adds an attempt to the event stream, without its response and its headers, which would keep
+// the whole command in memory.
 func (e *entry) tailAttempt(endpoint webhook.ID, a *webhook.Attempt) {
 	told := *a
-	told.Endpoint, told.Response = endpoint, nil
+	told.Endpoint, told.Response = endpoint, tailedResponse(a)
+	if a.Trace != nil {
+		trace := *a.Trace
+		trace.Headers, told.Trace = nil, &trace
+	}
 	event := Event{ID: a.ID, Endpoint: endpoint, Attempt: &told}
 	if at := e.store.catalog.endpoints[endpoint]; at != nil {
 		event.App = at.App
 	}
 	e.changes.events = append(e.changes.events, event)
+}
+
+// maxTailedResponse is how many bytes of an error the event stream keeps.
+const maxTailedResponse = 256
+
+// tailedResponse returns a copy of the error of an attempt that got no response.
+func tailedResponse(a *webhook.Attempt) []byte {
+	if a.StatusCode != 0 {
+		return nil
+	}
+	return bytes.Clone(a.Response[:min(len(a.Response), maxTailedResponse)])
 }
 
 // keepChanges writes the state changes of this entry, and forgets old ones.

@@ -65,6 +65,9 @@ func (e *entry) expungeAttempt(c *expungeAttempt) error {
 	for i := range list {
 		if list[i].ID == c.Attempt {
 			list[i].Response = []byte(expungedResponse)
+			if t := list[i].Trace; t != nil {
+				t.Headers, t.HeadersCut = nil, len(t.Headers) > 0
+			}
 		}
 	}
 	e.setChunk(c.App, key, data, encodeAttempts(list))
@@ -82,10 +85,10 @@ func encodeMessages(list []webhook.Message) (chunk []byte) {
 
 // encodeAttempts writes a chunk of the history again.
 func encodeAttempts(list []webhook.Attempt) (chunk []byte) {
-	url := ""
+	before := &noAttempt
 	for i := range list {
-		chunk = appendAttempt(appendPlaced(chunk, attemptVersion, list[i].ID.Place()), &list[i], url)
-		url = list[i].URL
+		chunk = appendAttempt(appendPlaced(chunk, attemptVersion, list[i].ID.Place()), &list[i], before)
+		before = &list[i]
 	}
 	return chunk
 }

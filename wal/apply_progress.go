@@ -47,8 +47,8 @@ func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	a.ID = id
 	c := chunkOf(&e.history, endpoint)
 	c.app = e.store.catalog.endpoints[endpoint].App
-	c.data = appendAttempt(appendPlaced(c.data, attemptVersion, id.Place()), a, c.url)
-	c.url = a.URL
+	c.data = appendAttempt(appendPlaced(c.data, attemptVersion, id.Place()), a, c.last)
+	c.last = a
 	e.batch.add(idKey(keyIndex, a.Message, id), endpoint[:])
 	if e.store.tails.isAnyOpen() {
 		e.tailAttempt(endpoint, a)

@@ -34,13 +34,25 @@ func attemptID(a *webhook.Attempt) webhook.ID { return a.ID }
 // keepAttempt copies an attempt out of its chunk, and returns its size in bytes.
 func keepAttempt(a *webhook.Attempt) int {
 	a.Response = slices.Clone(a.Response)
+	if a.Trace != nil {
+		a.Trace.Headers = slices.Clone(a.Trace.Headers)
+	}
 	return sizeOfAttempt(a)
 }
 
-func sizeOfAttempt(a *webhook.Attempt) int { return attemptCost + len(a.URL) + len(a.Response) }
+func sizeOfAttempt(a *webhook.Attempt) int {
+	size := attemptCost + len(a.URL) + len(a.Response)
+	if a.Trace != nil {
+		size += traceCost + len(a.Trace.Headers)
+	}
+	return size
+}
 
-// attemptCost is roughly the memory that an attempt takes in addition to its texts, in bytes.
-const attemptCost = 256
+// The memory that an attempt and its trace take in addition to their texts, roughly, in bytes.
+const (
+	attemptCost = 256
+	traceCost   = 160
+)
 
 // search begins a search for the attempts that pass the filter.
 func (f AttemptFilter) search(txn *badger.Txn, page Page) *attemptSearch {
@@ -123,8 +135,8 @@ func (s *Store) Attempt(message, id webhook.ID) (a *webhook.Attempt, err error) 
 	return a, err
 }
 
-// readAttempts reads attempts at one endpoint, in order. Only the last one comes with its response:
-// callers do not need the others, which may be large together.
+// readAttempts reads attempts at one endpoint, in order. Only the last one comes with its response
+// and headers: callers do not need the others, which may be large together.
 func readAttempts(txn *badger.Txn, endpoint webhook.ID, ids []webhook.ID) ([]webhook.Attempt, error) {
 	list := make([]webhook.Attempt, 0, len(ids))
 	for i, id := range ids {
@@ -134,6 +146,9 @@ func readAttempts(txn *badger.Txn, endpoint webhook.ID, ids []webhook.ID) ([]web
 		}
 		if i < len(ids)-1 {
 			a.Response = nil
+			if a.Trace != nil {
+				a.Trace.Headers = nil
+			}
 		}
 		list = append(list, *a)
 	}

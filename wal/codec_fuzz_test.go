@@ -2,7 +2,7 @@ package wal
 
 import (
 	"bytes"
-	"fmt"
+	"encoding/json"
 	"log/slog"
 	"testing"
 
@@ -32,9 +32,19 @@ func checkStable[T any](t *testing.T, v T, parts, size int, again func() (T, err
 		t.Errorf("%d parts from %d bytes", parts, size)
 	}
 	v2, err := again()
-	if err != nil || fmt.Sprint(v) != fmt.Sprint(v2) {
+	if err != nil || asText(t, v) != asText(t, v2) {
 		t.Errorf("%+v became %+v, %v", v, v2, err)
 	}
+}
+
+// asText returns a text that tells values apart, also behind pointers.
+func asText(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func FuzzDecodeMessages(f *testing.F) {

@@ -1,9 +1,11 @@
 package wal
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -94,7 +96,27 @@ func randomAttempt(rnd *rand.Rand) webhook.Attempt {
 	if rnd.Intn(3) == 0 {
 		rnd.Read(a.Task[:])
 	}
+	if rnd.Intn(3) > 0 {
+		a.Trace = randomTrace(rnd)
+	}
 	return a
+}
+
+func randomTrace(rnd *rand.Rand) *webhook.Trace {
+	micros := func() time.Duration { return time.Duration(rnd.Intn(1e9)) * time.Microsecond }
+	t := &webhook.Trace{Internal: rnd.Intn(2) == 0, Reused: rnd.Intn(2) == 0, Proxied: rnd.Intn(2) == 0, HeadersCut: rnd.Intn(2) == 0,
+		TLS: []uint16{0, tls.VersionTLS12, tls.VersionTLS13}[rnd.Intn(3)], Control: webhook.Control(rnd.Intn(3)), Settings: rnd.Uint32(),
+		Sent: rnd.Uint32(), Received: rnd.Uint32(), Lookup: micros(), Connect: micros(), Handshake: micros(), FirstByte: micros()}
+	if rnd.Intn(2) == 0 {
+		t.Headers = []byte(fmt.Sprintf("X: %d\n", rnd.Intn(2)))
+	}
+	switch rnd.Intn(3) {
+	case 0:
+		t.Peer = netip.MustParseAddrPort("203.0.113.7:443")
+	case 1:
+		t.Peer = netip.MustParseAddrPort("[2001:db8::1]:8080")
+	}
+	return t
 }
 
 func randomOutcome(rnd *rand.Rand, a webhook.Attempt) webhook.Outcome {

@@ -242,18 +242,19 @@ func encodeProgress(term uint64, list []webhook.Progress) []byte {
 			dst = appendHealth(append(dst, progressHealth), p.Health)
 		}
 		dst = binary.AppendUvarint(dst, uint64(len(p.Outcomes)))
-		url := ""
+		before := &noAttempt
 		for j := range p.Outcomes {
-			dst = appendOutcome(dst, &p.Outcomes[j], url)
-			if url1 := p.Outcomes[j].Attempt.URL; url1 != "" {
-				url = url1
+			o := &p.Outcomes[j]
+			dst = appendOutcome(dst, o, before)
+			if o.Attempt.Number != 0 {
+				before = &o.Attempt
 			}
 		}
 	}
 	return dst
 }
 
-func appendOutcome(dst []byte, o *webhook.Outcome, urlBefore string) []byte {
+func appendOutcome(dst []byte, o *webhook.Outcome, before *webhook.Attempt) []byte {
 	first := byte(o.Source)
 	if o.Hold {
 		first |= outcomeHold
@@ -281,10 +282,10 @@ func appendOutcome(dst []byte, o *webhook.Outcome, urlBefore string) []byte {
 	if o.Attempt.Number == 0 {
 		return appendTime(append(dst, o.Attempt.Message[:]...), o.Attempt.Next)
 	}
-	return appendAttempt(dst, &o.Attempt, urlBefore)
+	return appendAttempt(dst, &o.Attempt, before)
 }
 
-func readOutcome(r *reader, o *webhook.Outcome, urlBefore string) {
+func readOutcome(r *reader, o *webhook.Outcome, before *webhook.Attempt) {
 	first := r.byte()
 	o.Source, o.Hold = webhook.Source(first&outcomeSource), first&outcomeHold != 0
 	if o.Source == webhook.SourceRetry {
@@ -303,7 +304,7 @@ func readOutcome(r *reader, o *webhook.Outcome, urlBefore string) {
 		o.Attempt.Message, o.Attempt.Next = r.id(), r.time()
 		return
 	}
-	readAttempt(r, &o.Attempt, urlBefore)
+	readAttempt(r, &o.Attempt, before)
 	if o.Attempt.Number == 0 || o.Hold { // then no attempt was made, which the flags would say
 		r.fail()
 	}
@@ -318,14 +319,14 @@ func decodeProgress(body []byte) (term uint64, list []webhook.Progress, err erro
 			p.Health = new(webhook.Health)
 			readHealth(r, p.Health)
 		}
-		url := ""
+		before := &noAttempt
 		for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 			var o webhook.Outcome
-			readOutcome(r, &o, url)
-			if o.Attempt.URL != "" {
-				url = o.Attempt.URL
-			}
+			readOutcome(r, &o, before)
 			p.Outcomes = append(p.Outcomes, o)
+			if o.Attempt.Number != 0 {
+				before = &p.Outcomes[len(p.Outcomes)-1].Attempt
+			}
 		}
 		list = append(list, p)
 	}

@@ -393,8 +393,9 @@ func (c *recordProgress) validate() error {
 			return impossible("the words about a failure are too many")
 		}
 		for j := range p.Outcomes {
-			if a := &p.Outcomes[j].Attempt; len(a.Response) > webhook.MaxResponse || len(a.URL) > maxURL {
-				return impossible("an attempt has a response or a URL that is longer than any can be")
+			a := &p.Outcomes[j].Attempt
+			if len(a.Response) > webhook.MaxResponse || len(a.URL) > maxURL || a.Trace != nil && len(a.Trace.Headers) > webhook.MaxHeaders {
+				return impossible("an attempt has a response, headers or a URL that is longer than any can be")
 			}
 		}
 	}

@@ -2,10 +2,12 @@ package wal
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"reflect"
 	"strings"
@@ -38,6 +40,10 @@ func goldenAttempts() []webhook.Attempt {
 	second := first
 	second.Number, second.Status, second.StatusCode, second.Trigger = 2, webhook.StatusSuccess, 204, webhook.TriggerManual
 	second.Next, second.Response = time.Time{}, []byte{}
+	first.Trace = &webhook.Trace{Peer: netip.MustParseAddrPort("203.0.113.7:443"), TLS: tls.VersionTLS13, Control: webhook.ControlAbort, Settings: 77,
+		Sent: 812, Received: 233, Lookup: time.Millisecond, Connect: 2 * time.Millisecond, Handshake: 3 * time.Millisecond, FirstByte: 4 * time.Millisecond,
+		Headers: []byte("Server: x\n")}
+	second.Trace = &webhook.Trace{Internal: true, Reused: true, Proxied: true, HeadersCut: true, Headers: first.Trace.Headers}
 	return []webhook.Attempt{first, second}
 }
 

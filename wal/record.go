@@ -172,48 +172,61 @@ func decodeMessages(key, data []byte, app webhook.ID) ([]webhook.Message, error)
 
 const (
 	attemptOfTask = 1 << 7
+	attemptTraced = 1 << 6
 	maxHours      = 100 * 365 * 24         // of a retention
 	maxMillis     = maxHours * 3_600_000   // of a duration
 	lastStatus    = webhook.StatusCanceled // with the highest number
 	lastTrigger   = webhook.TriggerManual  // likewise
 )
 
+// noAttempt is what precedes the first attempt of a chunk.
+var noAttempt webhook.Attempt
+
 // appendAttempt writes what is the same in a command and in the history: all but the ID and the
 // endpoint. The URL is left out when it is that of the attempt before.
 //
 //	message 20 | number | trigger 1 | status 1 | status code | start | duration ms | next | URL | response
 //
-// If the highest bit of trigger is set, the task follows, 20 bytes.
-func appendAttempt(dst []byte, a *webhook.Attempt, urlBefore string) []byte {
+// If the highest bit of trigger is set, the task follows, 20 bytes. If the next bit is set, the
+// trace follows the response.
+func appendAttempt(dst []byte, a, before *webhook.Attempt) []byte {
 	dst = append(dst, a.Message[:]...)
 	dst = binary.AppendUvarint(dst, uint64(a.Number))
+	trigger := byte(a.Trigger)
+	if a.Trace != nil {
+		trigger |= attemptTraced
+	}
 	if a.Task.IsZero() {
-		dst = append(dst, byte(a.Trigger), byte(a.Status))
+		dst = append(dst, trigger, byte(a.Status))
 	} else {
-		dst = append(dst, byte(a.Trigger)|attemptOfTask)
+		dst = append(dst, trigger|attemptOfTask)
 		dst = append(append(dst, a.Task[:]...), byte(a.Status))
 	}
 	dst = binary.AppendUvarint(dst, uint64(a.StatusCode))
 	dst = appendTime(dst, a.Start)
 	dst = binary.AppendUvarint(dst, uint64(a.Duration.Milliseconds()))
 	dst = appendTime(dst, a.Next)
-	if a.URL == urlBefore {
+	if a.URL == before.URL {
 		dst = append(dst, 0)
 	} else {
 		dst = appendBytes(dst, a.URL)
 	}
-	return appendBytes(dst, a.Response)
+	dst = appendBytes(dst, a.Response)
+	if a.Trace != nil {
+		dst = appendTrace(dst, a.Trace, before.Trace)
+	}
+	return dst
 }
 
-// readAttempt is the reverse; Response is a part of the record.
-func readAttempt(r *reader, a *webhook.Attempt, urlBefore string) {
+// readAttempt is the reverse; Response and the trace's Headers are parts of the record.
+func readAttempt(r *reader, a, before *webhook.Attempt) {
 	a.Message = r.id()
 	a.Number = r.uint32()
 	trigger := r.byte()
 	if trigger&attemptOfTask != 0 {
 		a.Task = r.id()
 	}
-	a.Trigger, a.Status = webhook.Trigger(trigger&^attemptOfTask), webhook.Status(r.byte())
+	a.Trigger, a.Status = webhook.Trigger(trigger&^(attemptOfTask|attemptTraced)), webhook.Status(r.byte())
 	if a.Trigger > lastTrigger || a.Status > lastStatus {
 		r.fail()
 	}
@@ -222,22 +235,26 @@ func readAttempt(r *reader, a *webhook.Attempt, urlBefore string) {
 	a.Duration = time.Duration(r.number(maxMillis)) * time.Millisecond
 	a.Next = r.time()
 	if a.URL = r.string(); a.URL == "" {
-		a.URL = urlBefore
+		a.URL = before.URL
 	}
 	a.Response = r.bytes()
+	if trigger&attemptTraced != 0 {
+		a.Trace = new(webhook.Trace)
+		readTrace(r, a.Trace, before.Trace)
+	}
 }
 
 // decodeAttempts reads a chunk of the history. The attempts share data, which must not change any
 // more.
 func decodeAttempts(key, data []byte, endpoint webhook.ID) ([]webhook.Attempt, error) {
 	var list []webhook.Attempt
-	url := ""
+	before := &noAttempt
 	r := newReader(data, attemptVersion)
 	for r.more() {
 		a := webhook.Attempt{Endpoint: endpoint, ID: placedID(key, r.number(webhook.MaxPlace))}
-		readAttempt(r, &a, url)
-		url = a.URL
+		readAttempt(r, &a, before)
 		list = append(list, a)
+		before = &list[len(list)-1]
 	}
 	return list, r.err
 }

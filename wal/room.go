@@ -181,7 +181,8 @@ func (g *gate) holds(app webhook.ID) (held int64, beyond bool) {
 	return held, p.holders > 0 && held >= p.share
 }
 
-// crampedResponse is how many bytes are kept of each response to an application without room.
+// crampedResponse is how many bytes are kept of each response to an application without room, and
+// how many of its headers.
 const crampedResponse = 128
 
 // Economize cuts the responses in what is about to be recorded for applications whose new messages
@@ -204,6 +205,9 @@ func (s *Store) Economize(list []webhook.Progress) {
 		for j := range list[i].Outcomes {
 			a := &list[i].Outcomes[j].Attempt
 			a.Response = a.Response[:min(len(a.Response), crampedResponse)]
+			if a.Trace != nil {
+				a.Trace.CutHeaders(crampedResponse)
+			}
 		}
 	}
 }

@@ -171,7 +171,10 @@ func (s *Store) attemptEvents(app, endpoint webhook.ID) func(webhook.ID) ([]Even
 				chunk, err := decodeAttempts(key, value, endpoint)
 				for i := range chunk {
 					if page.contains(chunk[i].ID) {
-						chunk[i].Response = nil // it would keep the whole chunk in memory
+						chunk[i].Response = tailedResponse(&chunk[i]) // the rest would keep the whole chunk in memory
+						if t := chunk[i].Trace; t != nil {
+							t.Headers = nil // likewise
+						}
 						list = append(list, Event{ID: chunk[i].ID, App: app, Endpoint: endpoint, Attempt: &chunk[i]})
 					}
 				}

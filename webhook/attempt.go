@@ -56,4 +56,5 @@ type Attempt struct {
 	Response   []byte        // the first MaxResponse bytes of the response body, or the text of the error
 	Next       time.Time     // when the next attempt is due; zero: never
 	Task       ID            // the task that requested the attempt; zero: none
+	Trace      *Trace        // nil: nothing was sent, or nothing is known
 }

@@ -11,6 +11,12 @@ import (
 // are compared without regard to it.
 type Headers map[string]string
 
+// SentHeader is a header of a request that was sent.
+type SentHeader struct {
+	Name, Value string
+	Custom      bool // the customer has chosen it
+}
+
 const (
 	maxHeaders     = 64
 	maxHeaderName  = 256      // bytes

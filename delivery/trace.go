@@ -1,0 +1,102 @@
+package delivery
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/webhook"
+)
+
+// maxHeaderKept is how many bytes of one response header an attempt keeps.
+const maxHeaderKept = 1024
+
+// maskedHeader replaces the values of response headers that may be secrets.
+const maskedHeader = "***"
+
+// tracePeer notes the address of a connection, which is a proxy's if there is one.
+func (d *dialer) tracePeer(t *webhook.Trace, l *link) {
+	t.TLS = 0
+	if secure, is := l.Conn.(*tls.Conn); is {
+		t.TLS = secure.ConnectionState().Version
+	}
+	if t.Proxied = l.proxied; !l.proxied {
+		d.traceAddress(t, l.bottom.RemoteAddr())
+	}
+}
+
+func (d *dialer) traceAddress(t *webhook.Trace, address net.Addr) {
+	tcp, is := address.(*net.TCPAddr)
+	if !is {
+		return
+	}
+	at := tcp.AddrPort()
+	t.Peer = netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
+	t.Internal = !(&guard{}).allowed(t.Peer.Addr())
+}
+
+// traceFailure notes the address to which no connection could be made.
+func (d *dialer) traceFailure(t *webhook.Trace, err error) {
+	var (
+		at *stepError
+		op *net.OpError
+	)
+	if errors.As(err, &at) && at.step == stepConnect && errors.As(at.err, &op) {
+		d.traceAddress(t, op.Addr)
+	}
+}
+
+// keepHeaders keeps the headers of a response, without values that may be secrets, up to a limit.
+func keepHeaders(t *webhook.Trace, response *fasthttp.Response, limit int) {
+	kept := make([]byte, 0, 256)
+	for name, value := range response.Header.All() {
+		if webhook.SensitiveHeader(string(name)) {
+			value = []byte(maskedHeader)
+		}
+		if len(value) > maxHeaderKept {
+			value, t.HeadersCut = value[:maxHeaderKept], true
+		}
+		if len(kept)+len(name)+len(value)+len(": \n") > limit {
+			t.HeadersCut = true
+			break
+		}
+		kept = append(kept, name...)
+		kept = append(kept, ": "...)
+		for _, c := range value {
+			if c < ' ' && c != '\t' || c == 0x7f {
+				c = ' '
+			}
+			kept = append(kept, c)
+		}
+		kept = append(kept, '\n')
+	}
+	t.Headers = kept
+}
+
+// SentHeaders returns the headers of the request that an attempt made. It computes them again,
+// which is possible unless the message or the settings of the endpoint have changed. Then it
+// returns nil, as it does if endpoint or m is nil.
+func (p *Pool) SentHeaders(endpoint *webhook.Endpoint, m *webhook.Message, a *webhook.Attempt) ([]webhook.SentHeader, error) {
+	if endpoint == nil || m == nil || m.Expunged || a.Trace == nil || a.Trace.Settings != endpoint.SettingsHash() {
+		return nil, nil
+	}
+	then := *endpoint
+	then.URL = a.URL
+	o, own, err := p.sender.secrets.open(&then)
+	if err != nil {
+		return nil, err
+	}
+	text := string(o.appendRequest(nil, m, bodyOf(m, &then), a.Start))
+	_, text, _ = strings.Cut(text, "\r\n") // the request line
+	var list []webhook.SentHeader
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\r\n\r\n"), "\r\n") {
+		name, value, _ := strings.Cut(line, ": ")
+		_, custom := own[name]
+		list = append(list, webhook.SentHeader{Name: name, Value: value, Custom: custom})
+	}
+	return list, nil
+}
