@@ -2,6 +2,7 @@
 
 import { useState } from 'preact/hooks'
 import { get, p, send, type Application, type Key, type Page } from './api'
+import { Strip, useStrips } from './chart'
 import { useReader } from './context'
 import { useAction, useLoad } from './load'
 import { go, Link, setQuery, usePlace } from './router'
@@ -15,6 +16,7 @@ export function Applications() {
   const [text, setText] = useState(search)
   const [adding, add] = useState(false)
   const list = useLoad((signal) => get<Page<Application>>('/app', { limit: 50, iterator, search }, signal), [iterator, search])
+  const strips = useStrips('/stats/app/attempt', 'app_id', list.data?.data.map((a) => a.id) ?? [])
   return (
     <>
       <Title actions={may('ManageEndpoint') && <Button kind="main" onClick={() => add(true)}>{t.addApplication}</Button>}>{t.applications}</Title>
@@ -30,6 +32,7 @@ export function Applications() {
               <Table caption={t.applications} rows={page.data} id={(a) => a.id} columns={[
                 { name: t.name, wide: true, show: (a) => <Link to={p`/apps/${a.id}`}><span dir="auto">{a.name}</span></Link> },
                 { name: 'uid', show: (a) => a.uid ? <Mono>{a.uid}</Mono> : '–' },
+                { name: t.lastDay, show: (a) => <Strip of={strips.get(a.id)} /> },
                 { name: t.created, show: (a) => <Time at={a.createdAt} /> },
               ]} />
               <Pager iterator={page.iterator} done={page.done} first={iterator === ''} />

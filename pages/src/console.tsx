@@ -4,6 +4,7 @@ import type { ComponentChildren } from 'preact'
 import { get, p, type Application, type Whoami } from './api'
 import { applicationPage } from './application-pages'
 import { Applications, ApplicationSettings } from './applications'
+import { AuditPage } from './audit'
 import { Catalogue, EventTypePage } from './catalogue'
 import { ClusterPage } from './cluster'
 import { ReaderContext, useReader, type Reader } from './context'
@@ -23,6 +24,7 @@ const pages: [pattern: string, page: (param: string) => ComponentChildren][] = [
   ['/event-types', () => <Catalogue />],
   ['/event-types/:name', (name) => <EventTypePage name={name} />],
   ['/keys', () => <Keys />],
+  ['/audit', () => <AuditPage />],
   ['/cluster', () => <ClusterPage />],
 ]
 
@@ -31,7 +33,7 @@ function Console({ who, signOut }: { who: Whoami; signOut: () => void }) {
   const admin = who.role === 'admin'
   const nav = [{ to: '/', text: t.overview }, { to: '/apps', text: t.applications }, { to: '/live', text: t.live }, { to: '/event-types', text: t.eventTypes }]
   if (admin) nav.push({ to: '/keys', text: t.keys })
-  nav.push({ to: '/cluster', text: t.cluster })
+  nav.push({ to: '/audit', text: t.audit }, { to: '/cluster', text: t.cluster })
   const own = /^\/apps\/([^/]+)(\/.*)?$/.exec(path)
   const reader: Reader = { app: own ? decodeURIComponent(own[1]!) : '', base: own ? '/apps/' + own[1]! : '', operator: true, may: (c) => admin || c === 'ViewBase' }
   return (

@@ -2,6 +2,7 @@
 
 import { useState } from 'preact/hooks'
 import { get, p, send, type Endpoint, type EventType, type Page, type Task } from './api'
+import { Activity } from './chart'
 import { useReader } from './context'
 import { EndpointAttempts } from './deliveries'
 import { EndpointForm } from './endpoint-form'
@@ -61,6 +62,7 @@ function Overview({ of, loaded }: { of: Endpoint; loaded: Loaded<Endpoint> }) {
         </Facts>
         <Controls of={of} loaded={loaded} />
       </Card>
+      <Activity path={p`/stats/app/${app}/endpoint/${of.id}/attempt`} />
       {may('CreateAttempts') && <Sending of={of} />}
       {tasks.data && tasks.data.data.length > 0 && <Card title={t.replays}><TaskTable tasks={tasks.data.data} /></Card>}
     </>

@@ -2,6 +2,7 @@
 
 import { useState } from 'preact/hooks'
 import { get, p, type Endpoint, type Page } from './api'
+import { Strip, useStrips } from './chart'
 import { useReader } from './context'
 import { EndpointForm } from './endpoint-form'
 import { number } from './format'
@@ -16,6 +17,7 @@ export function Endpoints() {
   const iterator = usePlace().query.get('iterator') ?? ''
   const list = useLoad((signal) => get<Page<Endpoint>>(p`/app/${app}/endpoint`, { iterator, limit: 50 }, signal), [app, iterator], 10)
   const [adding, add] = useState(false)
+  const strips = useStrips(p`/stats/app/${app}/endpoint/attempt`, 'endpoint_id', list.data?.data.map((e) => e.id) ?? [])
   return (
     <>
       <Title actions={may('ManageEndpoint') && <Button kind="main" onClick={() => add(true)}>{t.addEndpoint}</Button>}>{t.endpoints}</Title>
@@ -27,6 +29,7 @@ export function Endpoints() {
               <Table caption={t.endpoints} rows={page.data} id={(e) => e.id} columns={[
                 { name: t.url, wide: true, show: (e) => <Link to={base + p`/endpoints/${e.id}`}><Mono>{e.url}</Mono>{e.description && <><br /><span dir="auto">{e.description}</span></>}</Link> },
                 { name: t.state, show: (e) => <EndpointState of={e} /> },
+                { name: t.lastDay, show: (e) => <Strip of={strips.get(e.id)} /> },
                 { name: t.eventTypes, show: (e) => e.eventTypes?.length ? e.eventTypes.join(', ') : t.all },
                 { name: t.waiting, show: (e) => waiting(e) },
               ]} />

@@ -1,44 +1,73 @@
 // What needs attention, first.
 
-import { get, type Cluster } from './api'
-import { bytes } from './format'
+import { get, p, type ByHealth, type Cluster, type Health } from './api'
+import { Activity } from './chart'
+import { bytes, number } from './format'
 import { useLoad } from './load'
 import { Link } from './router'
+import { EndpointState } from './state'
 import { t } from './text'
-import { Badge, Card, Content, Fact, Facts, Title } from './ui'
-
-interface Health {
-  status: string
-  version: string
-  freeBytes: number
-  storeBytes: number
-  full?: string
-}
+import { Ago, Badge, Card, Content, Fact, Facts, Mono, Table, Title } from './ui'
+import { waiting } from './endpoints'
 
 export function Overview() {
-  const health = useLoad((signal) => get<Health>('/health', {}, signal), [], 5)
-  const cluster = useLoad((signal) => get<Cluster>('/cluster', {}, signal), [], 5)
   return (
     <>
       <Title>{t.overview}</Title>
-      <Content of={cluster}>
-        {(c) => {
-          const down = c.members.filter((m) => !m.status)
-          return (
-            <Card title={t.cluster} actions={<Link to="/cluster">{t.show}</Link>}>
-              <Facts>
-                <Fact name={t.nodes}>{c.members.length - down.length} / {c.members.length}</Fact>
-                <Fact name={t.leader}>{c.leader || <Badge tone="bad">{t.noLeader}</Badge>}</Fact>
-                {health.data && <Fact name={t.freeSpace}>{bytes(health.data.freeBytes)}</Fact>}
-                {health.data && <Fact name={t.records}>{bytes(health.data.storeBytes)}</Fact>}
-                {health.data && <Fact name={t.version}>{health.data.version}</Fact>}
-              </Facts>
-              {health.data?.full && <p class="notice" role="alert">{health.data.full}</p>}
-              {down.map((m) => <p key={m.id}><Badge tone="bad">{t.notResponding}</Badge> {m.id}: {m.problem}</p>)}
-            </Card>
-          )
-        }}
-      </Content>
+      <Attention />
+      <Nodes />
+      <Activity path="/stats/attempt" />
     </>
+  )
+}
+
+function Attention() {
+  const list = useLoad((signal) => get<ByHealth>('/endpoint', { health: 'parked,failing,disabled,blocked', limit: 20 }, signal), [], 10)
+  return (
+    <Card title={t.attention}>
+      <Content of={list}>
+        {({ data, counts }) => (
+          <>
+            <Facts>
+              {(['healthy', 'failing', 'parked', 'paused', 'disabled'] as const).map((state) => <Fact key={state} name={t.health[state]}>{number(counts[state])}</Fact>)}
+              <Fact name={t.blocked}>{number(counts.blocked)}</Fact>
+            </Facts>
+            {data.length === 0 ? <p>{t.noAttention}</p> : (
+              <Table caption={t.attention} rows={data} id={(e) => e.id} columns={[
+                { name: t.application, show: (e) => <Link to={p`/apps/${e.appId}`}><span dir="auto">{e.appName}</span></Link> },
+                { name: t.endpoint, wide: true, show: (e) => <Link to={p`/apps/${e.appId}/endpoints/${e.id}`}><Mono>{e.url}</Mono></Link> },
+                { name: t.state, show: (e) => <EndpointState of={e} /> },
+                { name: t.waiting, show: (e) => waiting(e) },
+                { name: t.oldest, show: (e) => <Ago at={e.health.oldest} /> },
+              ]} />
+            )}
+          </>
+        )}
+      </Content>
+    </Card>
+  )
+}
+
+function Nodes() {
+  const health = useLoad((signal) => get<Health>('/health', {}, signal), [], 5)
+  const cluster = useLoad((signal) => get<Cluster>('/cluster', {}, signal), [], 5)
+  return (
+    <Content of={cluster}>
+      {(c) => {
+        const down = c.members.filter((m) => !m.status)
+        return (
+          <Card title={t.cluster} actions={<Link to="/cluster">{t.showCluster}</Link>}>
+            <Facts>
+              <Fact name={t.nodes}>{c.members.length - down.length} / {c.members.length}</Fact>
+              <Fact name={t.leader}>{c.leader || <Badge tone="bad">{t.noLeader}</Badge>}</Fact>
+              {health.data && <Fact name={t.freeSpace}>{bytes(health.data.freeBytes)}</Fact>}
+              {health.data && <Fact name={t.records}>{bytes(health.data.storeBytes)}</Fact>}
+            </Facts>
+            {health.data?.full && <p class="notice" role="alert">{health.data.full}</p>}
+            {down.map((m) => <p key={m.id}><Badge tone="bad">{t.notResponding}</Badge> {m.id}: {m.problem}</p>)}
+          </Card>
+        )
+      }}
+    </Content>
   )
 }

@@ -19,6 +19,7 @@ export const en = {
   eventID: 'Event ID', eventType: 'Event type', eventTypes: 'Event types', expired: 'Expired before delivery', expires: 'Expires', failedCount: 'Failed',
   failingSince: 'Failing since', filter: 'Filter', follower: 'Follower', forSupport: 'Details', freeSpace: 'Free disk space', functions: 'Functions to paste',
   headers: 'Headers', healthTitle: 'Health', inUse: 'In use', keys: 'API keys', lastSeen: 'Last seen', lastUsed: 'Last used', leader: 'Leader', live: 'Live',
+  activity: 'Activity', actor: 'By', application: 'Application', audit: 'Changes', blocked: 'Blocked by their order', change: 'Change', showCluster: 'Show the nodes', subject: 'Of', asTable: 'Show as a table', attention: 'Needs attention', lastDay: 'Last 24 hours', period: 'Period',
   members: 'Members', message: 'Message', messages: 'Messages', name: 'Name', navigation: 'Main', nextAttempt: 'Next attempt', nextProbe: 'Next probe', node: 'Node',
   nodes: 'Nodes', nonVoter: 'Follower without a vote', noResponse: 'No response', notResponding: 'Not responding', oldest: 'Oldest message waiting',
   ordering: 'Ordering', orderingKey: 'Ordering key', overlap: 'The old key keeps signing for', overview: 'Overview', pages: 'Pages', parts: 'Parts', payload: 'Payload',
@@ -30,6 +31,7 @@ export const en = {
   attemptN: (n: number) => `attempt ${n}`,
   manual: (n: number) => `manual ${n}`,
   schema: (version: string) => `Schema, version ${version}`,
+  ranges: { '6h': '6 hours', '2d': '2 days', '7d': '7 days', '28d': '28 days', '90d': '90 days' },
   orderings: { none: 'No order', endpoint: 'All messages in order', key: 'Messages with the same ordering key in order' },
   which: { failed: 'Failed and not delivered since', never: 'Never attempted', all: 'All, including delivered ones' },
   whichOf: { failed: 'Failed', delivered: 'Delivered', 'never-attempted': 'Never attempted', all: 'All' },
@@ -63,6 +65,12 @@ export const en = {
   resumed: 'Resumed.', revoked: 'Revoked.', rotated: 'The new key signs from now on.', saved: 'Saved.', transferred: 'Leadership was handed over.',
 
   // Explanations.
+  activitySummary: (success: string, failure: string, canceled: string) => `${success} attempts succeeded, ${failure} failed, ${canceled} were canceled.`,
+  latencySummary: (p50: string, p95: string, p99: string) => `Half of them took at most ${p50}, 95 % ${p95}, 99 % ${p99}.`,
+  actors: { cluster: 'The cluster itself', configuration: 'The token of the configuration', key: 'A key', jwt: 'A JSON Web Token' },
+  noChanges: 'Nothing was changed in the last week.',
+  notShown: (n: string) => `${n} more were not shown, because they came faster than anybody can read.`,
+  noAttention: 'No endpoint needs attention.',
   allEventTypes: 'None chosen: all event types are sent.',
   channelsHint: 'Separated by commas; only messages with one of them are sent. Leave it empty for all.',
   checkRequest: 'Check a request',
