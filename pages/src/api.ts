@@ -4,6 +4,8 @@ import type { components } from './openapi' // made from the document by the typ
 
 type Schemas = components['schemas']
 export type Application = Schemas['ApplicationOut']
+export type AttemptHeaders = Schemas['MessageAttemptHeadersOut']
+export type Trace = Schemas['Trace']
 export type Audit = Schemas['AuditOut']
 export type Attempt = Schemas['MessageAttemptOut']
 export type Cluster = Schemas['Cluster']

@@ -1,6 +1,7 @@
 // One message: its payload, and at each endpoint what happened to it and why.
 
 import { get, p, send, sendForText, type Attempt, type EndpointExplanation, type Explanation, type Message, type Page } from './api'
+import { AttemptDetails } from './attempt'
 import { useReader } from './context'
 import { duration } from './format'
 import { member } from './json'
@@ -86,6 +87,9 @@ function Destination({ message, of, attempts, reload }: DestinationProps) {
   const { app, base, may } = useReader()
   const { busy, problem, run } = useAction()
   const open = usePlace().query.get('attempt') ?? ''
+  const toggle = (id: string, opened: boolean) => {
+    if (opened !== (id === open)) setQuery({ attempt: opened ? id : '' })
+  }
   const resend = () => void run(async () => {
     await send('POST', p`/app/${app}/msg/${message}/endpoint/${of.endpointId}/resend`)
     toast(t.resendRequested)
@@ -101,28 +105,13 @@ function Destination({ message, of, attempts, reload }: DestinationProps) {
       <p><span lang="en">{of.text}</span> <Link to={base + p`/endpoints/${of.endpointId}`}>{t.showEndpoint}</Link></p>
       <Failure problem={problem} />
       {attempts.map((a) => (
-        <details key={a.id} open={a.id === open} onToggle={(e) => e.currentTarget.open && setQuery({ attempt: a.id })}>
+        <details key={a.id} open={a.id === open} onToggle={(e) => toggle(a.id, e.currentTarget.open)}>
           <summary>
             <AttemptState of={a} /> {answer(a)} · <Time at={a.timestamp} /> · {duration(a.responseDurationMs)} · {a.triggerType === 1 ? t.manual(a.number) : t.attemptN(a.number)}
           </summary>
-          <AttemptDetails of={a} />
+          {a.id === open && <AttemptDetails of={a} />}
         </details>
       ))}
     </Card>
   )
 }
-
-function AttemptDetails({ of }: { of: Attempt }) {
-  return (
-    <>
-      <Facts>
-        <Fact name="ID"><Mono>{of.id}</Mono></Fact>
-        <Fact name={t.time}><Time at={of.timestamp} full /></Fact>
-        {of.nextAttempt && <Fact name={t.nextAttempt}><Time at={of.nextAttempt} full /></Fact>}
-      </Facts>
-      <h3>{t.response}</h3>
-      {of.response ? <JSONView text={of.response} /> : <p>{t.emptyResponse}</p>}
-    </>
-  )
-}
-

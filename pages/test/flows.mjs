@@ -105,6 +105,7 @@ async function customer(browser) {
   await page.getByRole('heading', { level: 1, name: 'invoice.paid' }).waitFor()
   await page.getByText('Delivered').first().waitFor()
   await page.locator('summary', { hasText: 'attempt 1' }).click()
+  await page.getByText('Webhook-Id', { exact: false }).first().waitFor()
   await look(page, 'portal-message')
   await button(page, 'Resend').or(page.getByRole('button', { name: 'Resend to ' + receiverURL })).first().click()
   await page.locator('summary', { hasText: 'manual 1' }).waitFor()
