@@ -200,6 +200,11 @@ delivery {
   # Loopback always is.
   # no_proxy = []
 
+  # The public addresses and networks that deliveries come from, such as "203.0.113.7" or
+  # "2001:db8:1::/48". They change nothing here but are shown to customers, for the allow lists of
+  # their firewalls: list those of all nodes, or of the proxy or NAT gateway. Default: none are shown.
+  # source_addresses = []
+
   # An endpoint that has failed for this long, without any success, is disabled; 0s: never. Its events
   # wait until it is enabled again.
   # disable_after = "5d"

@@ -109,7 +109,7 @@ Exit codes:
 	}
 	root.AddCommand(newDevCommand(), newServeCommand(), newClusterCommand(), newKeyCommand(),
 		newCheckCommand(), newCertCommand(), newBackupCommand(), newRestoreCommand(),
-		newTailCommand(), newConsoleCommand(), newStatsCommand(), newAttentionCommand(), newAuditCommand(), newBenchCommand(),
+		newTailCommand(), newConsoleCommand(), newStatsCommand(), newAttentionCommand(), newAuditCommand(), newSettingsCommand(), newBenchCommand(),
 		newListenCommand(), newVerifyCommand(),
 		newAppCommand(), newEndpointCommand(), newEventTypeCommand(), newMessageCommand(),
 		newAttemptCommand(), newTaskCommand(), newVersionCommand(info))

@@ -106,8 +106,10 @@ type Delivery struct {
 	Deny        []netip.Prefix // networks to which they are not, regardless of Allow
 	Proxy       *url.URL       // for all requests; nil: none; may contain a password
 	NoProxy     []string       // hosts and networks that are reached without it
-	Retry       webhook.RetryPolicy
-	Breaker     scheduler.BreakerPolicy
+	// SourceAddresses are shown to customers: the public addresses that deliveries come from.
+	SourceAddresses []netip.Prefix
+	Retry           webhook.RetryPolicy
+	Breaker         scheduler.BreakerPolicy
 }
 
 // Default returns the configuration of a single node on this machine, without an API token.
@@ -207,7 +209,7 @@ var configSchema = map[string]struct{ keys, blocks []string }{
 	"cluster.tls": {keys: []string{"ca", "cert", "key"}},
 	"peer":        {keys: []string{"address"}},
 	"storage":     {keys: []string{"min_free", "max_size", "retention"}},
-	"delivery": {keys: []string{"timeout", "workers", "per_endpoint", "allow", "deny", "proxy", "no_proxy", "disable_after"},
+	"delivery": {keys: []string{"timeout", "workers", "per_endpoint", "allow", "deny", "proxy", "no_proxy", "source_addresses", "disable_after"},
 		blocks: []string{"retry", "breaker"}},
 	"limits":  {keys: []string{"applications", "event_types", "endpoints", "replays", "manual_sends", "key_requests", "portal_requests"}},
 	"breaker": {keys: []string{"window", "min_attempts", "failure_rate", "probe", "max_probe"}},
@@ -280,6 +282,7 @@ func decodeDelivery(b configBlock, delivery *Delivery) {
 	readList(b, "deny", &delivery.Deny, parseNetwork)
 	readKey(b, "proxy", &delivery.Proxy, parseProxy)
 	readList(b, "no_proxy", &delivery.NoProxy, parseNoProxy)
+	readList(b, "source_addresses", &delivery.SourceAddresses, parseAddressOrNetwork)
 	decodeRetry(b.block("retry"), &delivery.Retry)
 	decodeBreaker(b.block("breaker"), &delivery.Breaker)
 	readKey(b, "disable_after", &delivery.Breaker.Disable, durationBetween(0, 90*24*time.Hour))

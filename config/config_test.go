@@ -91,6 +91,9 @@ func TestConfigKeepsDefaults(t *testing.T) {
 			c.Delivery.Proxy = &url.URL{Scheme: "socks5h", User: url.UserPassword("me", "pass"), Host: "[::1]:1080"}
 			c.Delivery.NoProxy = []string{"example.com", ".example.org:8080", "10.0.0.0/8", "::1"}
 		}},
+		"source addresses": {"delivery {\n source_addresses = [\"203.0.113.7\", \"::ffff:203.0.113.8\", \"2001:db8:1::/48\"]\n}", func(c *Config) {
+			c.Delivery.SourceAddresses = []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32"), netip.MustParsePrefix("203.0.113.8/32"), netip.MustParsePrefix("2001:db8:1::/48")}
+		}},
 		"no proxy": {"delivery {\n proxy = \"\"\n}", func(*Config) {}},
 		"schedule keeps jitter": {retryBlock(`schedule = ["1s", "1d12h"]`), func(c *Config) {
 			c.Delivery.Retry.Delays = []time.Duration{time.Second, 36 * time.Hour}
@@ -221,6 +224,8 @@ func TestConfigErrors(t *testing.T) {
 			[]string{"3:3 delivery.allow must be a network", `3:17 or "10.1.2.3/32" for one address`}},
 		{"delivery {\n deny = [\"8.8.8.8\"]\n proxy = \"ftp://proxy:1\"\n no_proxy = [\"a b\", \"*\", \"\"]\n}",
 			[]string{"2:10 delivery.deny must be a network", "3:10 delivery.proxy must be the URL of a proxy", "4:14 delivery.no_proxy each must be a name", "4:21", "4:26"}},
+		{"delivery {\n source_addresses = [\"example.com\", \"fe80::1%eth0\", \"203.0.113.7/24\", \"\"]\n}",
+			[]string{"2:22 delivery.source_addresses must be an address or a network", "2:37", "2:53", "2:71"}},
 		{"delivery {\n proxy = \"proxy.example:3128\"\n}", []string{"2:10 must be the URL of a proxy"}},
 		{"delivery {\n proxy = \"http://proxy.example/path?x\"\n}", []string{"2:10 must be the URL of a proxy"}},
 		{"delivery {\n allow = \"10.0.0.0/8\"\n}", []string{"2:10 delivery.allow must be a list"}},

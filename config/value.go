@@ -193,6 +193,19 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	return network, nil
 }
 
+// parseAddressOrNetwork is parseNetwork, but accepts a single address, too.
+func parseAddressOrNetwork(text string) (netip.Prefix, error) {
+	if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
+		address = address.Unmap()
+		return netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	network, err := parseNetwork(text)
+	if err != nil {
+		err = errors.New(`must be an address or a network, such as "203.0.113.7" or "2001:db8:1::/48"`)
+	}
+	return network, err
+}
+
 // parseProxy accepts "" for none.
 func parseProxy(text string) (*url.URL, error) {
 	if text == "" {

@@ -109,6 +109,8 @@ GET    /console                                                         yes     
 GET    /docs                                                            yes      yes      yes      yes      yes      yes      yes
 GET    /                                                                yes      yes      yes      yes      yes      yes      yes
 GET    /api/v1/tail                                                     yes      403      yes      yes      yes      yes      401
+GET    /api/v1/environment/settings                                     yes      yes      yes      yes      yes      yes      401
+PUT    /api/v1/environment/settings                                     yes      403      403      403      403      403      401
 GET    /api/v1/audit                                                    yes      403      yes      403      403      403      401
 GET    /api/v1/cluster                                                  yes      403      yes      403      403      403      401
 POST   /api/v1/cluster/members                                          yes      403      403      403      403      403      401

@@ -123,6 +123,10 @@ var operations = []operation{
 	{"GET", "/key/{key}", mayManage, getKey},
 	{"DELETE", "/key/{key}", mayManage, revokeKey},
 
+	// What the pages that customers see look like, and what customers should know.
+	{"GET", "/environment/settings", anyRole, getSettings},
+	{"PUT", "/environment/settings", mayManage, putSettings},
+
 	// Who changed what.
 	{"GET", "/audit", mayRead, paged(listAudit)},
 

@@ -56,6 +56,7 @@ type Config struct {
 	Manual         int              // manual sends per minute by the portals of an application; 0: no limit
 	KeyRequests    int              // requests per second of each API key; 0: no limit
 	PortalRequests int              // and of each token of an application
+	Delivery       DeliveryFacts    // shown to customers
 	Store          *wal.Store
 	Writer         *wal.Writer
 	Node           *cluster.Node

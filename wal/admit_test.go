@@ -11,7 +11,7 @@ import (
 	"hookwheel/webhook"
 )
 
-const lastKind = kindRecordMember
+const lastKind = kindPutSettings
 
 var testActor = webhook.Actor{Type: webhook.ActorKey, Role: webhook.RoleAdmin, Key: webhook.NewID(testClock, 1, 1), Name: "deployment"}
 
@@ -51,6 +51,7 @@ func legalCommands(t testing.TB, app, endpoint, message webhook.ID) map[kind][]b
 		kindTouchKeys:         touchKeys{{app, now}},
 		kindCreateTask:        task,
 		kindChangeTask:        changeTask{message, webhook.TaskPaused},
+		kindPutSettings:       webhook.Settings{DisplayName: "n"},
 		kindRecordMember:      recordMember{webhook.MemberAdded, "n2"},
 	}
 	legal := map[kind][]byte{

@@ -195,7 +195,7 @@ var kindNames = map[byte]string{
 	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
 	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
 	keyHeld: "held messages", keyManual: "manual requests", keyTask: "tasks", keyChange: "changes of state", keyCounts: "tallies", keyRecent: "tallies of recent attempts", keyExpiry: "messages by expiry", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyReply: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
-	keyDropped: "messages whose attempts are being removed", keyPlanned: "retries by message", keyEventType: "event types", keyRemovedApp: "applications being removed", keyShare: "shares",
+	keyDropped: "messages whose attempts are being removed", keyPlanned: "retries by message", keyEventType: "event types", keyRemovedApp: "applications being removed", keyShare: "shares", keySettings: "settings",
 }
 
 func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
@@ -282,7 +282,7 @@ var keySizes = map[byte]int{
 	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
 	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
 	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyTask: 1 + idSize, keyChange: 1 + entrySize, keyCounts: tallyKeySize, keyRecent: 1 + idSize, keyExpiry: 1 + 8 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyReply: 1 + replyNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
-	keyDropped: 1 + idSize, keyPlanned: 1 + 2*idSize, keyEventType: -1, keyRemovedApp: 1 + idSize, keyShare: 1 + idSize,
+	keyDropped: 1 + idSize, keyPlanned: 1 + 2*idSize, keyEventType: -1, keyRemovedApp: 1 + idSize, keyShare: 1 + idSize, keySettings: 1,
 }
 
 func (c *checker) record(key, value []byte) error {
@@ -348,6 +348,8 @@ func (c *checker) record(key, value []byte) error {
 		c.checkRecent(key, value)
 	case keyChange:
 		c.checkChanges(key, value)
+	case keySettings:
+		c.checkSettings(value)
 	case keyShare:
 		c.checkShare(key, value)
 	case keyRequests:

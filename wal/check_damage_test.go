@@ -105,6 +105,8 @@ func TestCheckFindsDamage(t *testing.T) {
 		"recent lost":              {func(p *patient) { p.remove(recentKey(p.app)) }, "the tallies of scope 1 and period 0 count"},
 		"recent of cursor damaged": {func(p *patient) { p.changeCursor(func(c *cursor) { c.counts.recent.data = one }) }, "the counts of recent attempts of endpoint"},
 		"recent of cursor lost":    {func(p *patient) { p.changeCursor(func(c *cursor) { c.counts.recent = recent{} }) }, "the tallies of scope 2 and period 0 count"},
+		"damaged settings":         {func(p *patient) { p.set([]byte{keySettings}, one) }, "the settings are invalid"},
+		"settings with markup":     {func(p *patient) { p.set([]byte{keySettings}, p.json(webhook.Settings{Font: "<b>"})) }, "the settings are invalid"},
 
 		"damaged endpoint":   {func(p *patient) { p.set(idKey(keyEndpoint, p.app, p.endpoint), one) }, "(endpoints) can't be read"},
 		"misplaced endpoint": {func(p *patient) { p.changeEndpoint(func(e *webhook.Endpoint) { e.App = p.idle }) }, "is stored under the ids"},

@@ -51,6 +51,7 @@ const (
 	kindDisableEndpoint   kind = 25
 	kindBehalf            kind = 26
 	kindRecordMember      kind = 27
+	kindPutSettings       kind = 28
 )
 
 const commandVersion = 1

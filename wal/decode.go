@@ -39,6 +39,7 @@ import (
 //	idempotent              the command within           that, its reply, the key
 //	behalf                  the command within           that, and the actor in each of its changes (2 KiB)
 //	recordMember            small                        a change
+//	putSettings             maxObject                    its body, a change
 const (
 	maxPayload   = 3 << 20   // bytes of a message's payload; the largest max_body
 	maxObject    = 512 << 10 // bytes of an application, endpoint or event type, as JSON
@@ -138,6 +139,8 @@ func decodeObjectCommand(k kind, body []byte) (action, error) {
 		return decodeAs[changeTask](body)
 	case kindRecordMember:
 		return decodeAs[recordMember](body)
+	case kindPutSettings:
+		return decodeAs[putSettings](body)
 	default:
 		return nil, fmt.Errorf("wal: command of kind %d is not known to this program: upgrade this node", k)
 	}

@@ -15,6 +15,7 @@
 //	A app                      JSON        application
 //	E app endpoint             JSON        endpoint
 //	T name                     JSON        event type
+//	s                          JSON        settings of the pages that customers see; absent until they are set
 //	U app event id             ID          message with this event ID
 //	L app entry                chunk       log: messages that one entry added for one application
 //	C endpoint                 cursor      the endpoint's position, and what is settled beyond it

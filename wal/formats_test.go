@@ -153,6 +153,9 @@ type progressOfTerm struct {
 	list []webhook.Progress
 }
 
+var goldenSettings = webhook.Settings{DisplayName: "Acme", Logo: "https://example.com/l.png", LogoDark: "https://example.com/d.png", Font: "Open Sans",
+	Light: webhook.Palette{Primary: "#1a2b3c"}, Dark: webhook.Palette{TextSecondary: "#ffffff"}, UpdatedAt: goldenTime}
+
 var goldenActor = webhook.Actor{Type: webhook.ActorKey, Role: webhook.RoleApplication, Key: goldenMessage, Name: "portal", App: goldenApp, Session: "s"}
 
 func goldenFormats() map[string]format {
@@ -222,6 +225,8 @@ func goldenFormats() map[string]format {
 			m, err := decodeCreateMessage(data[1:])
 			return *m, err
 		}},
+		"command putSettings":  commandFormat(kindPutSettings, goldenSettings),
+		"record settings":      jsonFormat(goldenSettings),
 		"command recordMember": commandFormat(kindRecordMember, recordMember{webhook.MemberAdded, "n2"}),
 		"command behalf": {onBehalf{goldenActor, encodeFingerprint()}, func() ([]byte, error) { return encodeBehalf(&goldenActor, encodeFingerprint()) }, func(data []byte) (any, error) {
 			actor, command, err := decodeBehalf(data[1:])

@@ -36,6 +36,7 @@ const (
 	keyPlanned     = 'W'
 	keyShare       = 'S'
 	keyRecent      = 'F'
+	keySettings    = 's'
 )
 
 const (

@@ -77,6 +77,9 @@ func newPatient(t *testing.T) *patient {
 	if _, err := w.CreateEventType(t.Context(), webhook.EventType{Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := w.PutSettings(t.Context(), webhook.Settings{DisplayName: "a"}); err != nil {
+		t.Fatal(err)
+	}
 	p.leave(t, w)
 	if err := w.DeleteEndpoint(t.Context(), app.ID, p.removed); err != nil {
 		t.Fatal(err)

@@ -185,7 +185,13 @@ func object[T any](t *testing.T, c *script, body []byte) *T {
 // changeKeys is about API keys, of which some expire.
 func (c *script) changeKeys() Command {
 	pick := func() webhook.ID { return append(c.keys, webhook.ID{})[c.rnd.Intn(len(c.keys)+1)] }
-	switch c.rnd.Intn(6) {
+	switch c.rnd.Intn(7) {
+	case 6: // not about keys, but as rare
+		body, err := encodeCommand(kindPutSettings, webhook.Settings{DisplayName: fmt.Sprint("n", c.rnd.Intn(9)), Logo: []string{"", largestLogo}[c.rnd.Intn(2)]})
+		if err != nil {
+			return c.command(nil, err)
+		}
+		return c.command(encodeBehalf(&testActor, body))
 	case 0:
 		return c.command(encodeCommand(kindRevokeKeys, revokeKeys{Key: pick()}))
 	case 1:

@@ -44,6 +44,9 @@ type worst struct {
 	due       []part
 }
 
+// largestLogo is about as large as a logo may be.
+var largestLogo = "data:image/png;base64," + strings.Repeat("AAAA", 8186)
+
 // wide is text that takes six bytes a character as JSON.
 func wide(size int) string { return strings.Repeat("&", size) }
 
@@ -137,6 +140,7 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 		kindTouchKeys:         touched,
 		kindCreateTask:        w.task(i),
 		kindChangeTask:        changeTask{w.tasks[i], webhook.TaskPaused},
+		kindPutSettings:       webhook.Settings{DisplayName: strings.Repeat("&", 128), Logo: largestLogo, LogoDark: largestLogo},
 		kindRecordMember:      recordMember{webhook.MemberAdded, wide(600)},
 	}
 	switch k {

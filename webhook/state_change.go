@@ -30,6 +30,7 @@ const (
 	AttemptExpunged   Change = "attempt.expunged"
 	MemberAdded       Change = "member.added"
 	MemberRemoved     Change = "member.removed"
+	SettingsUpdated   Change = "settings.updated"
 	TaskStarted       Change = "task.started" // the others are named after a TaskStatus: task.paused, task.running, task.finished …
 )
 
@@ -37,7 +38,7 @@ const (
 var AuditedChanges = []Change{AppCreated, AppUpdated, AppDeleted, AppTokensExpired,
 	EndpointCreated, EndpointUpdated, EndpointDeleted, EndpointDisabled, EndpointEnabled, EndpointPaused, EndpointResumed,
 	EventTypeCreated, EventTypeUpdated, EventTypeArchived, EventTypeDeleted, KeyCreated, KeyRevoked,
-	MessageExpunged, AttemptExpunged, MemberAdded, MemberRemoved,
+	MessageExpunged, AttemptExpunged, MemberAdded, MemberRemoved, SettingsUpdated,
 	TaskStarted, Change("task." + TaskPaused), Change("task." + TaskRunning), Change("task." + TaskCanceled)}
 
 // StateChange is a change in the state of an endpoint, an application or another object. It names

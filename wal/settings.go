@@ -1,0 +1,62 @@
+package wal
+
+import (
+	"context"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/webhook"
+)
+
+// putSettings is the body of kindPutSettings.
+type putSettings webhook.Settings
+
+func (c *putSettings) validate() error {
+	if err := (*webhook.Settings)(c).Validate(); err != nil {
+		return err
+	}
+	return storable(c, "the settings", maxObject)
+}
+
+// apply replaces the settings. The reply is the settings.
+func (c *putSettings) apply(e *entry) ([]byte, error) {
+	settings := (*webhook.Settings)(c)
+	settings.UpdatedAt = e.now()
+	record, err := encodeJSON(settings)
+	if err != nil {
+		return nil, err
+	}
+	e.source = replySource{key: []byte{keySettings}}
+	e.batch.set(e.source.key, record)
+	e.changed(webhook.StateChange{Change: webhook.SettingsUpdated})
+	return record, nil
+}
+
+// PutSettings replaces the settings of the pages that customers see.
+func (w *Writer) PutSettings(ctx context.Context, settings webhook.Settings) (*webhook.Settings, error) {
+	return proposeObject[webhook.Settings](ctx, w, kindPutSettings, settings)
+}
+
+// Settings returns the settings of the pages that customers see.
+func (s *Store) Settings() (settings webhook.Settings, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		record, found, err := getRecord(txn, []byte{keySettings})
+		if err != nil || !found {
+			return err
+		}
+		return decodeJSON(record, &settings)
+	})
+	return settings, err
+}
+
+// checkSettings checks the record of the settings.
+func (c *checker) checkSettings(value []byte) {
+	var settings webhook.Settings
+	err := decodeJSON(value, &settings)
+	if err == nil {
+		err = settings.Validate()
+	}
+	if err != nil {
+		c.violated("the settings are invalid: %v", err)
+	}
+}
