@@ -97,10 +97,10 @@ func skippedLine(event tailEvent) (string, error) {
 // pulseLine returns the counts of a second.
 func pulseLine(event tailEvent) (string, error) {
 	var e struct {
-		Timestamp time.Time
-		Attempts  tailCounts
-		LatencyMs *struct{ P50, P95, P99 int }
-		Backlog   struct {
+		Timestamp      time.Time
+		Attempts       tailCounts
+		AttemptLatency struct{ P50, P95, P99 *int }
+		Backlog        struct {
 			Waiting, Held, Requested, Behind uint64
 			Oldest                           *time.Time
 		}
@@ -111,8 +111,8 @@ func pulseLine(event tailEvent) (string, error) {
 	}
 	b := &e.Backlog
 	parts := []string{e.Attempts.String()}
-	if l := e.LatencyMs; l != nil {
-		parts = append(parts, fmt.Sprintf("p50 %d, p95 %d, p99 %d ms", l.P50, l.P95, l.P99))
+	if l := e.AttemptLatency; l.P50 != nil && l.P95 != nil && l.P99 != nil {
+		parts = append(parts, fmt.Sprintf("p50 %d, p95 %d, p99 %d ms", *l.P50, *l.P95, *l.P99))
 	}
 	backlog := fmt.Sprintf("backlog %d", b.Waiting+b.Held+b.Requested+b.Behind)
 	if b.Oldest != nil {

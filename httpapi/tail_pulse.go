@@ -71,16 +71,9 @@ func bucketEnd(bucket int) int {
 type pulseOut struct {
 	Timestamp time.Time     `json:"timestamp"` // end of the second
 	Attempts  outcomeCounts `json:"attempts"`
-	LatencyMs *latencyMs    `json:"latencyMs"` // null: nothing was sent
+	Latency   latencyOut    `json:"attemptLatency"`
 	Backlog   pulseBacklog  `json:"backlog"`
 	Lag       *uint64       `json:"lag,omitempty"` // for operators: committed entries that this node has not applied
-}
-
-// latencyMs has quantiles of the durations of attempts.
-type latencyMs struct {
-	P50 int `json:"p50"`
-	P95 int `json:"p95"`
-	P99 int `json:"p99"`
 }
 
 type pulseBacklog struct {
@@ -91,24 +84,25 @@ type pulseBacklog struct {
 	Oldest    *time.Time `json:"oldest"`
 }
 
-func (c *attemptCounts) latency() *latencyMs {
+// latency returns how long the attempts took; it is empty if nothing was sent.
+func (c *attemptCounts) latency() (out latencyOut) {
 	total := uint32(0)
 	for _, n := range c.took {
 		total += n
 	}
 	if total == 0 {
-		return nil
+		return out
 	}
-	quantile := func(percent uint32) int {
+	quantile := func(percent uint32) *int64 {
 		rank, seen := max(1, (total*percent+99)/100), uint32(0)
 		for bucket, n := range c.took {
 			if seen += n; seen >= rank {
-				return bucketEnd(bucket)
+				return new(int64(bucketEnd(bucket)))
 			}
 		}
-		return bucketEnd(durationBuckets - 1)
+		return new(int64(bucketEnd(durationBuckets - 1)))
 	}
-	return &latencyMs{P50: quantile(50), P95: quantile(95), P99: quantile(99)}
+	return latencyOut{P50: quantile(50), P95: quantile(95), P99: quantile(99)}
 }
 
 // sendPulse sends the counts of the last second. An application that the stream is about limits
@@ -120,7 +114,7 @@ func (t *tailStream) sendPulse() error {
 	if err != nil {
 		return err
 	}
-	out := pulseOut{Timestamp: end.UTC().Truncate(time.Millisecond), Attempts: counts.results, LatencyMs: counts.latency(),
+	out := pulseOut{Timestamp: end.UTC().Truncate(time.Millisecond), Attempts: counts.results, Latency: counts.latency(),
 		Backlog: pulseBacklog{Waiting: waiting.Retrying, Held: waiting.Held, Requested: waiting.Requested, Behind: waiting.Behind, Oldest: optional(waiting.Oldest)}}
 	if !t.request.byCustomer {
 		out.Lag = &lag
