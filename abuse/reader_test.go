@@ -67,6 +67,9 @@ func explainAll(w *world) {
 	})
 }
 
+// tailsOfCustomer is how many streams of a node one application may have: a 64th of api.tails.
+const tailsOfCustomer = 1000 / 64
+
 // Streams on each node; the operator's must still find room.
 func manyTails(w *world) {
 	c := w.customer()
@@ -89,7 +92,7 @@ func manyTails(w *world) {
 				streams++
 			}
 		}
-		if streams > 4 {
+		if streams > tailsOfCustomer {
 			w.t.Errorf("one customer has %d streams of a node", streams)
 		}
 		if status := open(node, rootToken); status != http.StatusOK {
