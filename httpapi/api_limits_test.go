@@ -79,6 +79,7 @@ func TestLimitsOfThings(t *testing.T) {
 		return [2]string{"/app/acme/msg", `{"eventType":"a","payload":{},` + field + `}`}
 	}
 	key := func(field string) [2]string { return [2]string{"/key", `{"name":"n","role":"reader",` + field + `}`} }
+	settings := func(field string) [2]string { return [2]string{"/environment/settings", `{` + field + `}`} }
 	replay := func(field string) [2]string {
 		return [2]string{"/app/acme/endpoint/e/bulk-replay", `{"since":"2026-01-01T00:00:00Z",` + field + `}`}
 	}
@@ -102,8 +103,13 @@ func TestLimitsOfThings(t *testing.T) {
 		"message: payloadRetentionHours": {message(`"payloadRetentionHours":2161`)},
 		"message: deliverAt":             {message(`"deliverAt":"2099-01-01T00:00:00Z"`)},
 		"replay: eventTypes":             {replay(`"eventTypes":` + jsonWords(1001, 4)), replay(`"eventTypes":` + jsonWords(129, 256))},
-		"API key: name":                  {{"/key", `{"role":"reader","name":"` + x("n", 4097) + `"}`}},
-		"API key: featureFlags":          {key(`"featureFlags":` + jsonWords(101, 4)), key(`"featureFlags":` + jsonWords(33, 256))},
+		"settings of pages: displayName": {settings(`"displayName":"` + x("n", 129) + `"`), settings(`"displayName":"<b>"`), settings(`"displayName":"a\nb"`)},
+		"settings of pages: customLogoUrl`, `customLogoUrlDark": {settings(`"customLogoUrl":"http://example.com/a.png"`), settings(`"customLogoUrlDark":"https://example.com/` + x("a", 2048) + `"`),
+			settings(`"customLogoUrl":"data:image/svg+xml;base64,PHN2Zz4="`)},
+		"settings of pages: customFontFamily": {settings(`"customFontFamily":"` + x("n", 65) + `"`), settings(`"customFontFamily":"a;b"`)},
+		"settings of pages: colors":           {settings(`"colorPaletteLight":{"primary":"red"}`)},
+		"API key: name":                       {{"/key", `{"role":"reader","name":"` + x("n", 4097) + `"}`}},
+		"API key: featureFlags":               {key(`"featureFlags":` + jsonWords(101, 4)), key(`"featureFlags":` + jsonWords(33, 256))},
 	}
 	elsewhere := map[string]string{
 		"message: payload": "TestAPITooLarge",
@@ -118,7 +124,11 @@ func TestLimitsOfThings(t *testing.T) {
 			t.Errorf("%s: no request goes beyond it", row)
 		}
 		for _, r := range requests {
-			response, text := a.raw("POST", "/api/v1"+r[0], "Bearer "+apiToken, []byte(r[1]))
+			method := "POST"
+			if strings.HasPrefix(row, "settings") {
+				method = "PUT"
+			}
+			response, text := a.raw(method, "/api/v1"+r[0], "Bearer "+apiToken, []byte(r[1]))
 			if response.StatusCode != http.StatusUnprocessableEntity {
 				t.Errorf("%s: %.80s is answered %d %.200s", row, r[1], response.StatusCode, text)
 			}
@@ -168,7 +178,7 @@ func TestLimitsOfNumbers(t *testing.T) {
 	}
 	elsewhere := map[string]string{
 		"unfinished replays of an endpoint": "TestReplaysOfOthersHaveRoom", "unfinished replays in total": "TestReplaysOfOthersHaveRoom",
-		"finished replays that are kept": "wal", "API keys": "wal", "portal tokens and keys of an application": "wal", "lifetime of an idempotency key": "wal",
+		"finished replays that are kept": "wal", "API keys": "wal", "changes in the audit list": "wal", "portal tokens and keys of an application": "wal", "lifetime of an idempotency key": "wal",
 		"responses kept under the idempotency keys of an application's tokens, per 12 h and node, and as much at once": "TestKeptResponsesOfPortals",
 		"requests of one API key, per second and node":                                                                 "TestRequestRateLimits",
 		"requests of one token of an application, per second and node":                                                 "TestRequestRateLimits",

@@ -132,6 +132,9 @@ func (b *body) palette(field string, v gjson.Result) (p webhook.Palette) {
 		for _, color := range colors {
 			if color.Name == name {
 				*color.Value = b.optionalString(field+"/"+name, value)
+				if value.Type == gjson.String && *color.Value == "" {
+					b.fail(field+"/"+name, `must be a color such as "#1a2b3c", or null for none`)
+				}
 				return
 			}
 		}

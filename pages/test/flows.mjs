@@ -184,6 +184,7 @@ async function settings(page) {
   await link(page, receiverURL).click()
   await page.getByRole('navigation', { name: 'Parts' }).getByRole('link', { name: 'Settings' }).click()
   await button(page, 'Delete endpoint').click()
+  await page.getByRole('dialog').waitFor()
   await page.keyboard.press('Escape')
   await page.getByRole('dialog').waitFor({ state: 'detached' })
   await button(page, 'Delete endpoint').click()
