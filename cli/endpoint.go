@@ -25,6 +25,8 @@ const oneEndpoint = "/app/%s/endpoint/%s"
 var endpointColumns = columns("ID id, UID uid, URL url, EVENT TYPES eventTypes, CHANNELS channels, " +
 	"RATE throttleRate, ORDERING ordering, ON EXHAUSTED onExhausted, HEALTH health.text")
 
+var testColumns = columns("STATUS statusText, CODE responseStatusCode, MS responseDurationMs, PEER trace.peer, TLS trace.tlsVersion, RESPONSE response")
+
 // endpointObjects are the commands that create, show, change and delete endpoints.
 func (r *resource) endpointObjects() []*cobra.Command {
 	return []*cobra.Command{
@@ -82,6 +84,24 @@ func (r *resource) endpointActions() []*cobra.Command {
 		r.command(operation{use: "pause APP ENDPOINT", short: "Stop delivery; new messages wait",
 			example: `  hookwheel endpoint pause acme billing`,
 			method:  http.MethodPost, path: oneEndpoint + "/pause", body: new(fields), columns: endpointColumns}),
+		r.command(operation{use: "test APP URL", short: "Send an example to a URL before saving an endpoint",
+			long: `Send an example to a URL that is not yet an endpoint, and show the response.
+Nothing is kept.`,
+			example: `  hookwheel endpoint test acme https://acme.example/hooks
+  hookwheel endpoint test acme https://acme.example/hooks \
+      --event-type invoice.paid`,
+			method: http.MethodPost, path: "/app/%s/msg/test-attempt", columns: testColumns,
+			body: new(fields).
+				text("event-type", "eventType", "send an example of this event `type` (default svix.ping)").
+				text("secret", "secret", "signing `secret` (default: a new one)").
+				pairs("header", "headers", "header to send along, as `name=value`").
+				flag("tls-verify", "tlsVerify", "verify the certificate, the default").
+				choice("signature", "signatureStyle", "signature `style`: standard, github, stripe or hex",
+					sameWords("standard", "github", "stripe", "hex")).
+				flag("envelope", "envelope", "send the payload in an envelope with id, type and time"),
+			arguments: func(_ *cobra.Command, args []string) (map[string]any, error) {
+				return map[string]any{"url": args[1]}, nil
+			}}),
 		r.command(operation{use: "resume APP ENDPOINT", short: "Resume delivery",
 			long: "Resume delivery to an endpoint that is paused, parked or disabled.",
 			example: `  hookwheel endpoint resume acme billing

@@ -55,6 +55,7 @@ type Pool struct {
 	config   Config
 	recorder Recorder
 	sender   *Sender
+	tester   *Sender
 	metrics  *metrics
 }
 
@@ -62,7 +63,7 @@ type Pool struct {
 func NewPool(config Config, recorder Recorder) *Pool {
 	return &Pool{
 		config: config, recorder: recorder, metrics: newMetrics(config.Metrics),
-		sender: newSender(&config),
+		sender: newSender(&config), tester: newTester(config),
 	}
 }
 

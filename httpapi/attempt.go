@@ -28,6 +28,7 @@ type attemptOut struct {
 	NextAttempt        *time.Time      `json:"nextAttempt"`
 	TaskID             *string         `json:"taskId,omitempty"`
 	Trace              *traceOut       `json:"trace"`
+	Headers            *headersOut     `json:"headers,omitempty"` // of a test
 	Msg                messageOut      `json:"msg,omitempty"`
 }
 

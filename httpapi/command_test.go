@@ -62,6 +62,7 @@ func TestCommandsForPeople(t *testing.T) {
 	says(`invoice.paid +- +- +key +block +healthy`, "endpoint", "update", "acme", "billing", "--ordering", "key", "--on-exhausted", "block")
 	says(`billing .* +key +healthy`, "endpoint", "list", "acme")
 	says(`invoice.paid +- +- +- +skip +healthy`, "endpoint", "update", "acme", "billing", "--ordering", "none", "--on-exhausted", "skip")
+	says(`(?s)STATUS +CODE.*success +200 .*thanks`, "endpoint", "test", "acme", receiver.URL)
 	says(`^whsec_\S+\n$`, "endpoint", "secret", "acme", "billing")
 	says(`^whsec_\S+\n$`, "endpoint", "rotate-secret", "acme", "billing", "--grace", "0")
 

@@ -176,6 +176,15 @@ func createEndpoint(r *request) (*response, error) {
 }
 
 func makeEndpoint(r *request, app webhook.ID) (*webhook.Endpoint, error) {
+	draft, err := draftEndpoint(r, app)
+	if err != nil {
+		return nil, err
+	}
+	return r.callerWriter().CreateEndpoint(r.context(), *draft)
+}
+
+// draftEndpoint returns the endpoint that the body describes.
+func draftEndpoint(r *request, app webhook.ID) (*webhook.Endpoint, error) {
 	endpoint := webhook.Endpoint{App: app, Version: 1}
 	in, err := parseEndpoint(r.body(), &endpoint)
 	if err != nil {
@@ -190,7 +199,7 @@ func makeEndpoint(r *request, app webhook.ID) (*webhook.Endpoint, error) {
 			return nil, err
 		}
 	}
-	return r.callerWriter().CreateEndpoint(r.context(), endpoint)
+	return &endpoint, nil
 }
 
 // putEndpoint replaces or creates an endpoint. Fields that the Svix API does not have stay

@@ -40,6 +40,8 @@ PUT    /api/v1/app/{app}/endpoint/{endpoint}/headers                    yes     
 PATCH  /api/v1/app/{app}/endpoint/{endpoint}/headers                    yes      403      403      yes      403      404      401
 GET    /api/v1/app/{app}/endpoint/{endpoint}/stats                      yes      403      yes      yes      yes      404      401
 POST   /api/v1/app/{app}/endpoint/{endpoint}/send-example               yes      403      403      yes      403      404      401
+POST   /api/v1/app/{app}/endpoint/{endpoint}/msg/test-attempt           yes      403      403      yes      403      404      401
+POST   /api/v1/app/{app}/msg/test-attempt                               yes      403      403      yes      403      404      401
 POST   /api/v1/app/{app}/endpoint/{endpoint}/pause                      yes      403      403      yes      403      404      401
 POST   /api/v1/app/{app}/endpoint/{endpoint}/resume                     yes      403      403      yes      403      404      401
 POST   /api/v1/app/{app}/endpoint/{endpoint}/recover                    yes      403      403      yes      403      404      401

@@ -57,6 +57,8 @@ var operations = []operation{
 	{"POST", "/app/{app}/endpoint/{endpoint}/replay-missing", mayAttempt, replay(webhook.TaskReplayMissing, webhook.ReplayNeverAttempted)},
 	{"POST", "/app/{app}/endpoint/{endpoint}/bulk-replay", mayAttempt, replay(webhook.TaskReplay, webhook.ReplayAll)},
 	{"POST", "/app/{app}/endpoint/{endpoint}/send-example", mayAttempt, sendExample},
+	{"POST", "/app/{app}/endpoint/{endpoint}/msg/test-attempt", mayAttempt, testEndpoint},
+	{"POST", "/app/{app}/msg/test-attempt", mayChangeOwn, testDraft},
 
 	// Messages: send, read, explain, send again, expunge.
 	{"GET", "/app/{app}/msg", mayReadOwn, paged(listMessages)},

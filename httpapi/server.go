@@ -91,6 +91,7 @@ type Server struct {
 	rates     rateLimits
 	kept      *keptResponses
 	sealer    sealer
+	tests     tests
 }
 
 // NewServer listens, but does not serve yet.

@@ -15,6 +15,8 @@ type Sender interface {
 	// SentHeaders returns the headers of the request that an attempt made, or nil if they can't be
 	// known any more. The endpoint and the message are nil if they are gone.
 	SentHeaders(endpoint *webhook.Endpoint, m *webhook.Message, a *webhook.Attempt) ([]webhook.SentHeader, error)
+	// Test makes an attempt that is not recorded.
+	Test(endpoint *webhook.Endpoint, m *webhook.Message) webhook.Attempt
 }
 
 // traceOut is how an attempt went on the network.
@@ -78,8 +80,21 @@ func getAttemptHeaders(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := headersOut{Sensitive: []string{}, SentHeaders: map[string]string{}}
-	if err := r.showSent(&out, m, a); err != nil {
+	endpoint, err := r.store().Endpoint(m.App, a.Endpoint.Text(webhook.KindEndpoint))
+	if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound {
+		return nil, err
+	}
+	out, err := r.showHeaders(endpoint, m, a)
+	if err != nil {
+		return nil, err
+	}
+	return ok(out), nil
+}
+
+// showHeaders returns the headers of an attempt; the endpoint is nil if it is gone.
+func (r *request) showHeaders(endpoint *webhook.Endpoint, m *webhook.Message, a *webhook.Attempt) (*headersOut, error) {
+	out := &headersOut{Sensitive: []string{}, SentHeaders: map[string]string{}}
+	if err := r.showSent(out, endpoint, m, a); err != nil {
 		return nil, err
 	}
 	if a.Trace != nil && a.StatusCode != 0 {
@@ -89,17 +104,13 @@ func getAttemptHeaders(r *request) (*response, error) {
 			out.ResponseHeaders = append(out.ResponseHeaders, [2]string{name, value})
 		}
 	}
-	return ok(out), nil
+	return out, nil
 }
 
-func (r *request) showSent(out *headersOut, m *webhook.Message, a *webhook.Attempt) error {
+func (r *request) showSent(out *headersOut, endpoint *webhook.Endpoint, m *webhook.Message, a *webhook.Attempt) error {
 	if a.Trace == nil || a.Trace.Sent == 0 {
 		out.SentComplete = a.Trace != nil // nothing was sent
 		return nil
-	}
-	endpoint, err := r.store().Endpoint(m.App, a.Endpoint.Text(webhook.KindEndpoint))
-	if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound {
-		return err
 	}
 	list, err := r.server.config.Sender.SentHeaders(endpoint, m, a)
 	if err != nil {

@@ -1,9 +1,12 @@
 // The settings of an endpoint, to create or to change it.
 
 import { useState } from 'preact/hooks'
-import { get, p, send, type Endpoint, type EventType, type Page } from './api'
+import { get, p, send, type Attempt, type Endpoint, type EventType, type Page } from './api'
 import { useReader } from './context'
+import { duration } from './format'
+import { JSONView } from './json-view'
 import { useAction, useLoad } from './load'
+import { answer, AttemptState } from './state'
 import { t } from './text'
 import { Button, Check, Failure, Field, Select, TextInput } from './ui'
 
@@ -25,15 +28,18 @@ export function EndpointForm({ endpoint, close, done }: Props) {
   const [envelope, setEnvelope] = useState(endpoint?.envelope ?? false)
   const { busy, problem, run } = useAction()
   const wrong = problem?.fields ?? {}
+  const [tested, setTested] = useState<Attempt | undefined>()
+  const settings = () => ({
+    url, description,
+    eventTypes: types.length > 0 ? types : null,
+    channels: words(channels),
+    throttleRate: rate.trim() === '' ? null : Number(rate),
+    ordering: ordering || null,
+    signatureStyle: style, envelope,
+  })
+  const test = () => void run(async () => setTested(await send<Attempt>('POST', p`/app/${app}/msg/test-attempt`, settings())))
   const save = () => run(async () => {
-    const body = {
-      url, description,
-      eventTypes: types.length > 0 ? types : null,
-      channels: words(channels),
-      throttleRate: rate.trim() === '' ? null : Number(rate),
-      ordering: ordering || null,
-      signatureStyle: style, envelope,
-    }
+    const body = settings()
     const path = p`/app/${app}/endpoint`
     done(await (endpoint ? send<Endpoint>('PATCH', path + p`/${endpoint.id}`, body) : send<Endpoint>('POST', path, body)))
   })
@@ -53,7 +59,9 @@ export function EndpointForm({ endpoint, close, done }: Props) {
         <Check label={t.envelope} value={envelope} set={setEnvelope} hint={t.envelopeHint} />
       </details>
       <Failure problem={problem} />
+      {tested && <div class="notice" role="status"><AttemptState of={tested} /> {answer(tested)} · {duration(tested.responseDurationMs)}{tested.response && <JSONView text={tested.response} />}</div>}
       <div class="actions">
+        <Button busy={busy} onClick={test}>{t.testURL}</Button>
         {close && <Button onClick={close}>{t.cancel}</Button>}
         <Button submit kind="main" busy={busy}>{endpoint ? t.save : t.addEndpoint}</Button>
       </div>

@@ -96,6 +96,8 @@ async function customer(browser) {
   await look(page, 'portal-add-wrong')
   await dialog.getByLabel('URL').fill(receiverURL)
   await dialog.getByLabel('Description').fill(hostile)
+  await dialog.getByRole('button', { name: 'Test this URL' }).click()
+  await dialog.getByText('Delivered', { exact: true }).waitFor()
   await dialog.getByRole('button', { name: 'Add endpoint' }).click()
   await page.getByRole('heading', { level: 1, name: receiverURL }).waitFor()
   await look(page, 'portal-endpoint')
@@ -109,7 +111,7 @@ async function customer(browser) {
   await look(page, 'portal-message')
   await button(page, 'Resend').or(page.getByRole('button', { name: 'Resend to ' + receiverURL })).first().click()
   await page.locator('summary', { hasText: 'manual 1' }).waitFor()
-  if (receiver.requests.length !== 2) wrong(`${receiver.requests.length} requests arrived, not 2`)
+  if (receiver.requests.length !== 3) wrong(`${receiver.requests.length} requests arrived, not 3`)
 
   receiver.status = 500
   const text = '{"invoice": 12345678901234567890, "amount": 1.10, "note": "\u202ehidden"}'

@@ -49,7 +49,7 @@ export const de: Text = {
   deleteApplication: 'Anwendung löschen', deleteEndpoint: 'Endpunkt löschen', disable: 'Abschalten', enable: 'Einschalten', firstPage: 'Erste Seite', hide: 'Verbergen', hold: 'Festhalten',
   makeLeader: 'Zum Leader machen', more: 'Weitere Einstellungen', nextPage: 'Nächste Seite', pause: 'Anhalten', remove: 'Entfernen', replay: 'Nachrichten wiederholen', resend: 'Erneut senden', resume: 'Fortsetzen',
   reveal: 'Anzeigen', revoke: 'Widerrufen', revokeLinks: 'Alle Token widerrufen', rotate: 'Erneuern', save: 'Speichern', search: 'Suchen', sendExample: 'Beispiel senden', show: 'Anzeigen',
-  showEndpoint: 'Endpunkt anzeigen', signIn: 'Anmelden', signOut: 'Abmelden', skip: 'Zum Inhalt', startReplay: 'Wiederholung beginnen', tryAgain: 'Noch einmal versuchen', tryNow: 'Jetzt versuchen',
+  showEndpoint: 'Endpunkt anzeigen', signIn: 'Anmelden', signOut: 'Abmelden', skip: 'Zum Inhalt', startReplay: 'Wiederholung beginnen', tryAgain: 'Noch einmal versuchen', tryNow: 'Jetzt versuchen', testURL: 'Diese URL testen',
   verify: 'Prüfen',
   goOn: (n) => (n > 0 ? `Weiter (${n} neue)` : 'Weiter'),
   makeLeaderNamed: (name) => `${name} zum Leader machen`,

@@ -51,7 +51,7 @@ export const en = {
   deleteApplication: 'Delete application', deleteEndpoint: 'Delete endpoint', disable: 'Disable', enable: 'Enable', firstPage: 'First page', hide: 'Hide', hold: 'Hold',
   makeLeader: 'Make leader', more: 'More settings', nextPage: 'Next page', pause: 'Pause', remove: 'Remove', replay: 'Replay messages', resend: 'Resend', resume: 'Resume',
   reveal: 'Reveal', revoke: 'Revoke', revokeLinks: 'Revoke all tokens', rotate: 'Rotate', save: 'Save', search: 'Search', sendExample: 'Send an example', show: 'Show',
-  showEndpoint: 'Show endpoint', signIn: 'Sign in', signOut: 'Sign out', skip: 'Skip to content', startReplay: 'Start replay', tryAgain: 'Try again', tryNow: 'Try now',
+  showEndpoint: 'Show endpoint', signIn: 'Sign in', signOut: 'Sign out', skip: 'Skip to content', startReplay: 'Start replay', tryAgain: 'Try again', tryNow: 'Try now', testURL: 'Test this URL',
   verify: 'Verify',
   goOn: (n: number) => (n > 0 ? `Continue (${n} new)` : 'Continue'),
   makeLeaderNamed: (name: string) => `Make ${name} the leader`,
