@@ -24,8 +24,10 @@ func TestAPIDocuments(t *testing.T) {
 			t.Errorf("%s: %.200s", path, text)
 		}
 	}
-	if response, text := a.raw("GET", "/portal", "", nil); response.StatusCode != 200 || !bytes.Contains(text, []byte("<html")) {
-		t.Errorf("/portal: %d, %.200s", response.StatusCode, text)
+	for _, page := range []string{"/portal", "/console"} {
+		if response, text := a.raw("GET", page, "", nil); response.StatusCode != 200 || !bytes.Contains(text, []byte("<html")) {
+			t.Errorf("%s: %d, %.200s", page, response.StatusCode, text)
+		}
 	}
 	for _, method := range []string{"GET", "HEAD", "POST"} {
 		if response, _ := a.raw(method, "/api/v1/health/ping", "", nil); response.StatusCode != http.StatusNoContent {
