@@ -6,7 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"hookwheel/pages"
+	"hookwheel/httpapi/pages"
 )
 
 // pagePolicy is what the pages may do: load their own files and call this server. The rest of it is

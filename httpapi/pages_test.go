@@ -19,9 +19,9 @@ func TestPagesInBrowser(t *testing.T) {
 	if err != nil {
 		t.Skip("Chromium is not installed")
 	}
-	test := filepath.Join("..", "pages", "test")
+	test := filepath.Join("pages", "test")
 	if _, err := os.Stat(filepath.Join(test, "node_modules", "playwright-core")); err != nil {
-		t.Skip("the npm packages are missing: cd pages/test && npm install --no-package-lock")
+		t.Skip("the npm packages are missing: cd httpapi/pages/test && npm install --no-package-lock")
 	}
 	a := apiStart(t, func(c *config.Config) { c.Portal.FrameAncestors = []string{"http://127.0.0.1:*"} })
 	cmd := exec.CommandContext(t.Context(), "node", "flows.mjs", a.url, apiToken, chromium, os.Getenv("HOOKWHEEL_SCREENSHOTS"))
@@ -33,13 +33,13 @@ func TestPagesInBrowser(t *testing.T) {
 
 // TestPageTypes checks the types of the pages' sources against the OpenAPI document.
 func TestPageTypes(t *testing.T) {
-	dir := filepath.Join("..", "pages")
+	dir := "pages"
 	tools := filepath.Join("test", "node_modules", ".bin")
 	if _, err := os.Stat(filepath.Join(dir, tools, "tsc")); err != nil {
-		t.Skip("the npm packages are missing: cd pages/test && npm install --no-package-lock")
+		t.Skip("the npm packages are missing: cd httpapi/pages/test && npm install --no-package-lock")
 	}
 	for _, args := range [][]string{
-		{filepath.Join(tools, "openapi-typescript"), filepath.Join("..", "httpapi", "reference", "openapi.yaml"), "-o", filepath.Join("src", "openapi.d.ts")},
+		{filepath.Join(tools, "openapi-typescript"), filepath.Join("..", "reference", "openapi.yaml"), "-o", filepath.Join("src", "openapi.d.ts")},
 		{filepath.Join(tools, "tsc"), "-p", "."},
 	} {
 		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"hookwheel/pages/bundle"
+	"hookwheel/httpapi/pages/bundle"
 )
 
 // What is served is what the sources give.
@@ -21,7 +21,7 @@ func TestDistIsCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got, want) {
-			t.Errorf("dist/%s is not what the sources give: run go generate ./pages", name)
+			t.Errorf("dist/%s is not what the sources give: run go generate ./httpapi/pages", name)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Command build writes the files that browsers load: go generate ./pages.
+// Command build writes the files that browsers load: go generate ./httpapi/pages.
 package main
 
 import (
@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"hookwheel/pages/bundle"
+	"hookwheel/httpapi/pages/bundle"
 )
 
 func main() {

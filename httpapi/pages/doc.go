@@ -5,7 +5,7 @@
 // browsers load is in dist, committed under stable names, so that building Hookwheel needs Go alone.
 // After a change of the sources, make dist again:
 //
-//	go generate ./pages
+//	go generate ./httpapi/pages
 //
 // third_party has the libraries that are bundled, as published.
 package pages

@@ -1,7 +1,7 @@
 // How to verify signatures: functions to paste, and a check of a request that was received.
 
 import { useState } from 'preact/hooks'
-import receiving from '../../docs/receiving.md'
+import receiving from '../../../docs/receiving.md'
 import { useAction } from './load'
 import { verify } from './signature'
 import { t } from './text'
