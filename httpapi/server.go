@@ -76,6 +76,7 @@ type Server struct {
 	open     *connections // on all addresses
 	cors     cors
 	stopping atomic.Bool
+	closing  chan struct{} // closed when the listeners are about to be
 	accepted prometheus.Counter
 
 	auth      *authenticator
@@ -97,7 +98,8 @@ type Server struct {
 // NewServer listens, but does not serve yet.
 func NewServer(config Config) (*Server, error) {
 	auth := &authenticator{config: &config}
-	s := &Server{config: config, open: newConnections(), cors: newCORS(config.CORS),
+	closing := make(chan struct{})
+	s := &Server{config: config, closing: closing, changes: turns{closing: closing}, open: newConnections(), cors: newCORS(config.CORS),
 		auth: auth, intake: newIntake(config.MaxBody, auth), responses: newShares("responses", maxResponses),
 		tails: tailPlaces{limit: config.Tails}, pastReads: newShares("streams that read the past", maxPastReads), backlogs: newBacklogs(config.Store),
 		feeds: feeds{store: config.Store, lag: func() uint64 {
@@ -185,6 +187,7 @@ func (s *Server) Shutdown() error {
 	for _, d := range doors {
 		d.gate.shut()
 	}
+	close(s.closing)
 	var ending sync.WaitGroup
 	errs := make([]error, len(doors))
 	for i, d := range doors {

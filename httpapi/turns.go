@@ -18,9 +18,11 @@ const (
 
 // turns makes requests wait for each other. Concurrent changes of one thing would be proposed again
 // and again, as only one of them begins with the latest state; and a customer with many concurrent
-// changes could take the whole bandwidth of the log. Reads are limited separately: to count the backlog
-// of an endpoint takes milliseconds, and a customer with many of them could take all processors.
+// changes could take the whole bandwidth of the log. Reads are limited separately: to count the
+// backlog of an endpoint takes milliseconds, and a customer with many could take all processors.
 type turns struct {
+	closing <-chan struct{} // closed when nobody waits any longer, as the server is shutting down
+
 	mu sync.Mutex
 	by map[string]*turn
 }
@@ -36,15 +38,30 @@ func (t *turns) take(ctx context.Context, name string, limit int) (end func(), e
 	if at == nil {
 		return nil, errManyWait
 	}
-	select {
-	case at.places <- struct{}{}:
-		return func() {
-			<-at.places
-			t.leave(name)
-		}, nil
-	case <-ctx.Done():
+	if err := at.await(ctx, t.closing); err != nil {
 		t.leave(name)
-		return nil, errNoTurn
+		return nil, err
+	}
+	return func() {
+		<-at.places
+		t.leave(name)
+	}, nil
+}
+
+// await waits for a place, unless one is free.
+func (t *turn) await(ctx context.Context, closing <-chan struct{}) error {
+	select {
+	case t.places <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case t.places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return errNoTurn
+	case <-closing:
+		return errStopping
 	}
 }
 
@@ -55,6 +72,8 @@ var (
 		"this one has waited for %s and did not take effect. Make fewer at a time.", leaderTimeout)}
 	errManyWait = &webhook.Error{Code: codeTooMany, Detail: tooManyOfOne + fmt.Sprintf(
 		"%d wait already, and this one did not take effect. Make fewer at a time.", maxWaiting)}
+	errStopping = &webhook.Error{Code: webhook.CodeUnavailable,
+		Detail: "This node is stopping, and this request, which waited for others, did not take effect. Try again, at another node."}
 )
 
 // join returns nil if too many wait already.

@@ -157,3 +157,26 @@ func TestCustomerReadsTakeTurns(t *testing.T) {
 		t.Errorf("%d names are still known", len(s.changes.by))
 	}
 }
+
+// TestTurnsEndWithServer: requests that wait for a turn don't hold up the end of the server.
+func TestTurnsEndWithServer(t *testing.T) {
+	closing := make(chan struct{})
+	s := &Server{changes: turns{closing: closing}}
+	key := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{1}}
+	await := func() (end func(), err error) {
+		r := &request{server: s, http: new(fasthttp.RequestCtx), caller: key}
+		r.http.Request.Header.SetMethod("GET")
+		return r.awaitTurn()
+	}
+	for range ownReads {
+		end, err := await()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer end()
+	}
+	close(closing)
+	if _, err := await(); webhook.ErrorCode(err) != webhook.CodeUnavailable {
+		t.Errorf("a read that waits when the server stops: %v", err)
+	}
+}
