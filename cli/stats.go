@@ -30,9 +30,9 @@ func newStatsCommand() *cobra.Command {
 		Use:   "stats",
 		Short: "Show attempts by result, and latency, over time",
 		Long: `Show attempts by result, and latency, over time: of all applications, of one, or
-of an endpoint. Each bar stands for one period or several, and the highest bar
-of a line for its highest value. Counts per five minutes are kept for 2 days,
-per hour for 90 days, and per day for 730 days.`,
+of an endpoint. A bar shows one period or several; the highest bar of a line
+shows its highest value. Counts per five minutes are kept for 2 days, per hour
+for 90 days, and per day for 730 days.`,
 		Example: `  hookwheel stats
   hookwheel stats --app acme --since 7d
   hookwheel stats --app acme --endpoint billing --since 1d --period hour --json`,
@@ -153,8 +153,8 @@ func latencyText(ms *float64) string {
 // perBar returns how many periods a bar of a chart covers.
 func perBar(periods int) int { return max((periods+maxBars-1)/maxBars, 1) }
 
-// bars returns a chart with the highest value of each group of periods. A value that is not zero has
-// a bar, however small.
+// bars returns a chart with the highest value of each group of periods. A value that is not zero
+// has a bar, however small.
 func bars(list []float64) string {
 	const heights = "▁▂▃▄▅▆▇█"
 	highest := 0.0

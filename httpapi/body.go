@@ -134,8 +134,8 @@ func hasLoneSurrogate(raw string) bool {
 	return false
 }
 
-// escapedUnit is the UTF-16 code unit of the \uXXXX that text begins with; 0: it begins with
-// something else.
+// escapedUnit is the UTF-16 code unit of the escape, such as \u00e9, that text begins with; 0:
+// it begins with something else.
 func escapedUnit(text string) rune {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0

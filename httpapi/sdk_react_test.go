@@ -14,8 +14,8 @@ import (
 	"hookwheel/httpapi/apitest"
 )
 
-// TestSDKReact mounts the hooks of svix-react in a page in Chromium whose origin is in api.cors, and
-// in one whose origin is not. sdk/browser.js says what they must and must not be able to do.
+// TestSDKReact mounts the hooks of svix-react in a page in Chromium whose origin is in api.cors,
+// and in one whose origin is not. sdk/browser.js says what they must and must not be able to do.
 func TestSDKReact(t *testing.T) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {

@@ -23,7 +23,8 @@ type apiTest struct {
 	}
 }
 
-// A test sends an example at once, signed as a delivery, responds with everything, and keeps nothing.
+// A test sends an example at once, signed as a delivery, responds with everything, and keeps
+// nothing.
 func TestTestAttempt(t *testing.T) {
 	a := apiStart(t)
 	receiver := apiReceive(t)

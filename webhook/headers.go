@@ -83,7 +83,8 @@ func (h Headers) Validate() error {
 	return nil
 }
 
-// foldHeader returns the name under which a CGI or WSGI application sees a header, written with hyphens.
+// foldHeader returns the name under which a CGI or WSGI application sees a header, written with
+// hyphens.
 func foldHeader(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r < utf8.RuneSelf && isWordByte(byte(r), "") {
