@@ -2,6 +2,9 @@ package httpapi
 
 import (
 	"bytes"
+	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -9,10 +12,12 @@ import (
 	"hookwheel/httpapi/pages"
 )
 
-// pagePolicy is what the pages may do: load their own files and call this server. The rest of it is
-// who may show them in a frame.
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; " +
-	"connect-src 'self'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; frame-ancestors "
+// pagePolicy returns what a page may do: load its own files and call this server. images are
+// further origins of images, ancestors are whose pages may show it in a frame.
+func pagePolicy(images []string, ancestors string) string {
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src " + strings.Join(append([]string{"'self'", "data:"}, images...), " ") +
+		"; connect-src 'self'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; frame-ancestors " + ancestors
+}
 
 // getPortal serves the portal, whose paths are the page's own.
 func (s *Server) getPortal(ctx *fasthttp.RequestCtx) {
@@ -20,14 +25,44 @@ func (s *Server) getPortal(ctx *fasthttp.RequestCtx) {
 	if len(s.config.FrameAncestors) > 0 {
 		ancestors += " " + strings.Join(s.config.FrameAncestors, " ")
 	}
-	s.servePage(ctx, "portal.html", ancestors)
+	s.servePage(ctx, "portal.html", pagePolicy(s.logoOrigins(ctx), ancestors))
+}
+
+// logoOrigins returns the origins of the logos in the settings, and of the one that a page asks for
+// that shows the portal in a frame, as svix-react does.
+func (s *Server) logoOrigins(ctx *fasthttp.RequestCtx) []string {
+	settings, err := s.config.Store.Settings()
+	if err != nil { // the page can do without its logo
+		s.config.Logger.Warn("the settings of pages cannot be read", "error", err)
+	}
+	var origins []string
+	for _, logo := range []string{settings.Logo, settings.LogoDark, string(ctx.QueryArgs().Peek("icon"))} {
+		if origin := originOf(logo); origin != "" && !slices.Contains(origins, origin) {
+			origins = append(origins, origin)
+		}
+	}
+	return origins
+}
+
+// logoHost is a host that may be part of a policy. An address with colons is not.
+var logoHost = regexp.MustCompile(`^[a-zA-Z0-9.-]{1,253}(:[0-9]{1,5})?$`)
+
+// originOf returns the origin of an https URL, or "".
+func originOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" || !logoHost.MatchString(u.Host) {
+		return ""
+	}
+	return "https://" + u.Host
 }
 
 // getConsole serves the console, likewise.
-func (s *Server) getConsole(ctx *fasthttp.RequestCtx) { s.servePage(ctx, "console.html", "'none'") }
+func (s *Server) getConsole(ctx *fasthttp.RequestCtx) {
+	s.servePage(ctx, "console.html", pagePolicy(nil, "'none'"))
+}
 
-func (s *Server) servePage(ctx *fasthttp.RequestCtx, name, ancestors string) {
-	ctx.Response.Header.Set("Content-Security-Policy", pagePolicy+ancestors)
+func (s *Server) servePage(ctx *fasthttp.RequestCtx, name, policy string) {
+	ctx.Response.Header.Set("Content-Security-Policy", policy)
 	ctx.Response.Header.Set("Referrer-Policy", "no-referrer")
 	s.serveAsset(ctx, name)
 }

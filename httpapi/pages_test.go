@@ -13,7 +13,8 @@ import (
 )
 
 // TestPagesInBrowser drives the portal and the console in Chromium. What it needs is installed by
-// .ci/run. With HOOKWHEEL_SCREENSHOTS a picture of each page is kept in that folder.
+// .ci/run. With HOOKWHEEL_SCREENSHOTS a picture of each page is kept in that folder; with
+// HOOKWHEEL_FLOW only that flow is run.
 func TestPagesInBrowser(t *testing.T) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
@@ -24,7 +25,7 @@ func TestPagesInBrowser(t *testing.T) {
 		t.Skip("the npm packages are missing: cd httpapi/pages/test && npm install --no-package-lock")
 	}
 	a := apiStart(t, func(c *config.Config) { c.Portal.FrameAncestors = []string{"http://127.0.0.1:*"} })
-	cmd := exec.CommandContext(t.Context(), "node", "flows.mjs", a.url, apiToken, chromium, os.Getenv("HOOKWHEEL_SCREENSHOTS"))
+	cmd := exec.CommandContext(t.Context(), "node", "flows.mjs", a.url, apiToken, chromium, os.Getenv("HOOKWHEEL_SCREENSHOTS"), os.Getenv("HOOKWHEEL_FLOW"))
 	cmd.Dir = test
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
@@ -62,6 +63,20 @@ func TestPagesServed(t *testing.T) {
 			t.Errorf("%s: %d %.100s", path, response.StatusCode, text)
 		}
 		if !strings.HasPrefix(policy, "default-src 'none'; script-src 'self';") || !strings.HasSuffix(policy, "frame-ancestors "+ancestors) {
+			t.Errorf("%s: policy %q", path, policy)
+		}
+	}
+	a.call("PUT", "/environment/settings", `{"customLogoUrl":"https://img.example.com:8443/a.png","customLogoUrlDark":"https://img.example.com:8443/b.png"}`, 200, nil)
+	for path, images := range map[string]string{
+		"/portal":  "https://img.example.com:8443;",
+		"/console": ";",
+		"/portal?icon=https%3A%2F%2Ficons.example.com%2Fa.png": "https://img.example.com:8443 https://icons.example.com;",
+		"/portal?icon=https%3A%2F%2Fa%3Bscript-src%20%2A%2F":   "https://img.example.com:8443;",
+		"/portal?icon=javascript%3Aalert%281%29":               "https://img.example.com:8443;",
+		"/portal?icon=https%3A%2F%2F%2A%2Fa.png":               "https://img.example.com:8443;",
+	} {
+		response, _ := getPage(t, a.url+path, "")
+		if policy := response.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "img-src 'self' data: "+images) && !strings.Contains(policy, "img-src 'self' data:"+images) {
 			t.Errorf("%s: policy %q", path, policy)
 		}
 	}

@@ -1,6 +1,7 @@
 // The pages of one application: the whole portal, and a part of the console.
 
 import type { ComponentChildren } from 'preact'
+import { About } from './about'
 import { Catalogue, EventTypePage } from './catalogue'
 import { Deliveries } from './deliveries'
 import { EndpointPage } from './endpoint'
@@ -24,6 +25,7 @@ const pages: [pattern: string, page: (id: string) => ComponentChildren][] = [
   ['/event-types', () => <Catalogue />],
   ['/event-types/:name', (name) => <EventTypePage name={name} />],
   ['/verify', () => <Verify />],
+  ['/about', () => <About />],
 ]
 
 // applicationPage returns the page of a path below that of the application, or nothing.

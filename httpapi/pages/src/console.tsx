@@ -11,6 +11,7 @@ import { ReaderContext, useReader, type Reader } from './context'
 import { Keys } from './keys'
 import { Live } from './live-page'
 import { useLoad } from './load'
+import { LookPage } from './look'
 import { Overview } from './overview'
 import { Link, match, usePlace } from './router'
 import { Frame, start } from './shell'
@@ -24,6 +25,7 @@ const pages: [pattern: string, page: (param: string) => ComponentChildren][] = [
   ['/event-types', () => <Catalogue />],
   ['/event-types/:name', (name) => <EventTypePage name={name} />],
   ['/keys', () => <Keys />],
+  ['/look', () => <LookPage />],
   ['/audit', () => <AuditPage />],
   ['/cluster', () => <ClusterPage />],
 ]
@@ -33,12 +35,12 @@ function Console({ who, signOut }: { who: Whoami; signOut: () => void }) {
   const admin = who.role === 'admin'
   const nav = [{ to: '/', text: t.overview }, { to: '/apps', text: t.applications }, { to: '/live', text: t.live }, { to: '/event-types', text: t.eventTypes }]
   if (admin) nav.push({ to: '/keys', text: t.keys })
-  nav.push({ to: '/audit', text: t.audit }, { to: '/cluster', text: t.cluster })
+  nav.push({ to: '/audit', text: t.audit }, { to: '/cluster', text: t.cluster }, { to: '/look', text: t.look })
   const own = /^\/apps\/([^/]+)(\/.*)?$/.exec(path)
   const reader: Reader = { app: own ? decodeURIComponent(own[1]!) : '', base: own ? '/apps/' + own[1]! : '', operator: true, may: (c) => admin || c === 'ViewBase' }
   return (
     <ReaderContext.Provider value={reader}>
-      <Frame name="Hookwheel" nav={nav} end={<Button onClick={signOut}>{t.signOut}</Button>}>
+      <Frame nav={nav} end={<Button onClick={signOut}>{t.signOut}</Button>}>
         {own ? <OfApplication path={own[2] ?? '/endpoints'} /> : find(path) ?? <NotFound />}
       </Frame>
     </ReaderContext.Provider>

@@ -37,6 +37,22 @@ export function duration(ms: number): string {
   return t.days(number(Math.round(ms / 86_400_000)))
 }
 
+const parts: [unit: 'day' | 'hour' | 'minute' | 'second', seconds: number][] = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]]
+
+// span writes seconds in words, with the two largest units.
+export function span(seconds: number): string {
+  const first = parts.findIndex(([, size]) => seconds >= size)
+  const shown = first < 0 ? [parts[3]!] : parts.slice(first, first + 2)
+  let rest = Math.round(seconds)
+  const words: string[] = []
+  for (const [unit, size] of shown) {
+    const n = Math.floor(rest / size)
+    rest -= n * size
+    if (n > 0 || first < 0) words.push(new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'long' }).format(n))
+  }
+  return words.join(' ')
+}
+
 // bytes uses the binary units of the rest of the product.
 export function bytes(n: number): string {
   const names = ['B', 'KiB', 'MiB', 'GiB', 'TiB']

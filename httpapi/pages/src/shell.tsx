@@ -1,13 +1,14 @@
 // The frame of all pages of a door: name, navigation, and what happens without a valid token.
 
 import { render, type ComponentChildren } from 'preact'
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { get, setToken, type Whoami } from './api'
 import { bare } from './embed'
 import { useLoad } from './load'
 import { Link, startRouter, usePlace } from './router'
 import { openSession, saveSession } from './session'
 import { t } from './text'
+import { brand } from './theme'
 import { Button, Content, TextInput, Title, Toasts } from './ui'
 
 export interface NavItem {
@@ -16,7 +17,6 @@ export interface NavItem {
 }
 
 interface FrameProps {
-  name: string
   nav: NavItem[]
   path?: string // of the page, if another than the address says
   children: ComponentChildren
@@ -24,7 +24,7 @@ interface FrameProps {
 }
 
 // Frame has the navigation. The current item is the one that the path begins with.
-export function Frame({ name, nav, path, children, end }: FrameProps) {
+export function Frame({ nav, path, children, end }: FrameProps) {
   const { path: place } = usePlace()
   const at = path ?? place
   const current = nav.filter((n) => at === n.to || at.startsWith(n.to + '/')).sort((a, b) => b.to.length - a.to.length)[0]
@@ -33,7 +33,7 @@ export function Frame({ name, nav, path, children, end }: FrameProps) {
       <a class="skip" href="#main">{t.skip}</a>
       {!bare && (
         <header class="top">
-          <span class="brand" dir="auto">{name}</span>
+          <Brand />
           <nav aria-label={t.navigation}>
             {nav.map((n) => <Link key={n.to} to={n.to} aria-current={n === current ? 'page' : undefined}>{n.text}</Link>)}
           </nav>
@@ -46,10 +46,23 @@ export function Frame({ name, nav, path, children, end }: FrameProps) {
   )
 }
 
+function Brand() {
+  const [broken, setBroken] = useState('')
+  useEffect(() => setBroken(''), [brand.logo])
+  const logos = broken === brand.logo ? [] : [['on-light', brand.logo], ['on-dark', brand.logoDark]].filter(([, src]) => src)
+  return (
+    <span class="brand" dir="auto">
+      {logos.map(([on, src]) => <img key={on} class={on} src={src} alt="" onError={() => setBroken(brand.logo)} />)}
+      <span>{brand.name}</span>
+    </span>
+  )
+}
+
 interface StartProps {
   door: string // path: /portal or /console
   wrong: (who: Whoami) => string | undefined // why this token is not for this door
   signIn: boolean // whether a token can be typed in
+  prepare?: (signal: AbortSignal) => Promise<void> // before the pages are shown
   page: (who: Whoami, signOut: () => void) => ComponentChildren
 }
 
@@ -59,7 +72,7 @@ export function start(props: StartProps): void {
   render(<Door {...props} token={openSession(props.door)} />, document.getElementById('app')!)
 }
 
-function Door({ door, wrong, signIn, page, token }: StartProps & { token: string }) {
+function Door({ door, wrong, signIn, prepare, page, token }: StartProps & { token: string }) {
   const [current, setCurrent] = useState(token)
   const [ended, setEnded] = useState(false)
   const end = () => {
@@ -69,14 +82,19 @@ function Door({ door, wrong, signIn, page, token }: StartProps & { token: string
   }
   if (current === '') return <Outside ended={ended} signIn={signIn} use={(value) => { saveSession(door, value); setEnded(false); setCurrent(value) }} />
   setToken(current, end)
-  return <Inside key={current} wrong={wrong} page={page} signOut={() => { saveSession(door, null); setCurrent('') }} />
+  return <Inside key={current} wrong={wrong} prepare={prepare} page={page} signOut={() => { saveSession(door, null); setCurrent('') }} />
 }
 
-function Inside({ wrong, page, signOut }: Pick<StartProps, 'wrong' | 'page'> & { signOut: () => void }) {
-  const who = useLoad((signal) => get<Whoami>('/auth/whoami', {}, signal), [])
-  if (!who.data) return <Frame name="Hookwheel" nav={[]}><Content of={who}>{() => null}</Content></Frame>
+type InsideProps = Pick<StartProps, 'wrong' | 'page'> & { prepare: StartProps['prepare'] | undefined; signOut: () => void }
+
+function Inside({ wrong, prepare, page, signOut }: InsideProps) {
+  const who = useLoad(async (signal) => {
+    const [caller] = await Promise.all([get<Whoami>('/auth/whoami', {}, signal), prepare?.(signal)])
+    return caller
+  }, [])
+  if (!who.data) return <Frame nav={[]}><Content of={who}>{() => null}</Content></Frame>
   const why = wrong(who.data)
-  if (why) return <Frame name="Hookwheel" nav={[]}><Title>{t.wrongToken}</Title><p>{why}</p><Button onClick={signOut}>{t.signOut}</Button></Frame>
+  if (why) return <Frame nav={[]}><Title>{t.wrongToken}</Title><p>{why}</p><Button onClick={signOut}>{t.signOut}</Button></Frame>
   return <>{page(who.data, signOut)}</>
 }
 
@@ -84,7 +102,7 @@ function Inside({ wrong, page, signOut }: Pick<StartProps, 'wrong' | 'page'> & {
 function Outside({ ended, signIn, use }: { ended: boolean; signIn: boolean; use: (token: string) => void }) {
   const [value, set] = useState('')
   return (
-    <Frame name="Hookwheel" nav={[]}>
+    <Frame nav={[]}>
       <Title>{ended ? t.sessionEnded : signIn ? t.signIn : t.linkNeeded}</Title>
       <p>{signIn ? t.signInText : ended ? t.sessionEndedText : t.linkNeededText}</p>
       {signIn && (

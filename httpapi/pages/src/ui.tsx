@@ -8,11 +8,12 @@ import type { Loaded } from './load'
 import { useNow } from './load'
 import { setQuery } from './router'
 import { t } from './text'
+import { brand } from './theme'
 
 // Title is the heading of a page. It takes the focus when the page appears.
 export function Title({ children, actions }: { children: ComponentChildren; actions?: ComponentChildren }) {
   const ref = useRef<HTMLHeadingElement>(null)
-  useEffect(() => void (document.title = (ref.current?.textContent ?? '') + ' · Hookwheel'))
+  useEffect(() => void (document.title = (ref.current?.textContent ?? '') + ' · ' + brand.name))
   return (
     <div class="title">
       <h1 ref={ref} tabIndex={-1}>{children}</h1>

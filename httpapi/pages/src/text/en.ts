@@ -160,6 +160,40 @@ export const en = {
   unavailable: 'The server cannot respond at the moment.',
   valid: 'The signature is valid.',
   wrongToken: 'This token does not fit here',
+
+  // What customers should know.
+  about: 'How it works', aboutTitle: 'How messages are delivered', retriesTitle: 'Retries', timeoutOf: 'Time limit of an attempt', keptFor: 'Messages and attempts are kept for',
+  sourcesTitle: 'Source addresses',
+  successText: (timeout: string) => `A message is delivered once your endpoint responds with a status from 200 to 299 within ${timeout}.`,
+  noRetries: 'A message that fails is not sent again by itself.',
+  retriesText: (n: number, total: string) => `A message that fails is sent again: up to ${n} attempts over about ${total}.`,
+  afterDelay: (delay: string) => `${delay} later`,
+  sourcesText: 'Requests come from these addresses. If you have a firewall, let them in.',
+  sourcesUnknown: 'Your provider has not listed the addresses that requests come from.',
+
+  // The look of the portal.
+  look: 'Portal look', lookText: 'How the portal looks to all customers. What you do not set looks as below.', nameAndLogo: 'Name and logo', displayName: 'Name', logo: 'Logo',
+  logoDark: 'Logo on dark', font: 'Font', moreColors: 'More colors',
+  colorsOf: { light: 'Light colors', dark: 'Dark colors' },
+  previewOf: { light: 'Preview, light', dark: 'Preview, dark' },
+  colorNames: {
+    primary: 'Brand color', backgroundPrimary: 'Background', backgroundSecondary: 'Background of boxes', backgroundHover: 'Background under the pointer', textPrimary: 'Text',
+    textSecondary: 'Secondary text', buttonPrimary: 'Main buttons', interactiveAccent: 'Links', navigationAccent: 'Current page', borderPrimary: 'Lines', textDanger: 'Errors',
+  },
+  previewText: 'Secondary text, such as a hint.',
+  displayNameHint: 'Shown beside the logo and in the title of the window.',
+  fontHint: 'The name of a font that readers have, such as Georgia. None is loaded.',
+  logoHint: 'An https URL or a file: PNG, JPEG, GIF or WebP. Browsers load a URL from its host.',
+  logoSize: (size: string) => `An image of ${size}, which is part of the settings.`,
+  logoLater: 'The logo at this URL is shown in the portal only.',
+  noImage: 'This is not an image that can be used: PNG, JPEG, GIF or WebP.',
+  colorFormat: 'Six hexadecimal digits, such as #1a2b3c.',
+  chooseFile: (label: string) => `${label}: choose a file`,
+  pick: (label: string) => `${label}: pick`,
+  clearNamed: (label: string) => `Clear ${label}`,
+  contrastOf: (ratio: string) => `Readable: contrast ${ratio} to 1.`,
+  contrastClash: (ratio: string, used: string) => `No text would be readable on this and the main background: contrast ${ratio} to 1, and 4.5 is needed. ${used} is used instead.`,
+  contrastLow: (ratio: string, used: string) => `Not readable as text: contrast ${ratio} to 1, and 4.5 is needed. ${used} is used instead.`,
 }
 
 export type Text = typeof en
