@@ -12,10 +12,16 @@ import (
 	"hookwheel/config"
 )
 
-// TestPagesInBrowser drives the portal and the console in Chromium. What it needs is installed by
-// .ci/run. With HOOKWHEEL_SCREENSHOTS a picture of each page is kept in that folder; with
-// HOOKWHEEL_FLOW only that flow is run.
-func TestPagesInBrowser(t *testing.T) {
+// Tests of pages drive them in Chromium. What they need is installed by .ci/run. With
+// HOOKWHEEL_SCREENSHOTS a picture of each page is kept in that folder; with HOOKWHEEL_FLOW only that
+// flow is run.
+
+func TestPagesInBrowser(t *testing.T) { testPages(t, "flows.mjs") }
+
+func TestLivePagesInBrowser(t *testing.T) { testPages(t, "live.mjs") }
+
+func testPages(t *testing.T, flows string) {
+	t.Helper()
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("Chromium is not installed")
@@ -25,7 +31,7 @@ func TestPagesInBrowser(t *testing.T) {
 		t.Skip("the npm packages are missing: cd httpapi/pages/test && npm install --no-package-lock")
 	}
 	a := apiStart(t, func(c *config.Config) { c.Portal.FrameAncestors = []string{"http://127.0.0.1:*"} })
-	cmd := exec.CommandContext(t.Context(), "node", "flows.mjs", a.url, apiToken, chromium, os.Getenv("HOOKWHEEL_SCREENSHOTS"), os.Getenv("HOOKWHEEL_FLOW"))
+	cmd := exec.CommandContext(t.Context(), "node", flows, a.url, apiToken, chromium, os.Getenv("HOOKWHEEL_SCREENSHOTS"), os.Getenv("HOOKWHEEL_FLOW"))
 	cmd.Dir = test
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

@@ -45,6 +45,11 @@ export class Problem extends Error {
   ) {
     super(message)
   }
+
+  // isPassing reports whether the same request may succeed later.
+  get isPassing(): boolean {
+    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500
+  }
 }
 
 let token = ''
@@ -69,31 +74,50 @@ export async function send<T>(method: string, path: string, body?: unknown, quer
 
 // sendForText is send without parsing, for payloads: numbers lose digits when they are parsed.
 export async function sendForText(method: string, path: string, body?: unknown, query?: Query, signal?: AbortSignal): Promise<string> {
-  const response = await request(method, path, body, query, signal)
-  const text = await response.text()
-  if (response.ok) return text
-  if (response.status === 401) ended()
-  throw problemOf(response, text)
+  const { text } = await exchange(method, path, body, query, signal)
+  return text
+}
+
+const longest = 60_000 // ms for a whole response; the node may be gone without a word
+
+async function exchange(method: string, path: string, body?: unknown, query?: Query, signal?: AbortSignal, tag = ''): Promise<{ text: string; tag: string }> {
+  const control = new AbortController()
+  const abort = () => control.abort()
+  const timer = setTimeout(abort, longest)
+  signal?.addEventListener('abort', abort)
+  try {
+    const response = await request(method, path, body, query, control.signal, tag === '' ? {} : { 'If-Match': tag })
+    const text = await response.text()
+    if (response.ok) return { text, tag: response.headers.get('ETag') ?? '' }
+    throw problemOf(response, text)
+  } catch (e) {
+    if (e instanceof Problem || signal?.aborted) throw e
+    throw new Problem(0, 'no_connection', '')
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', abort)
+  }
 }
 
 // stream opens a stream of events, or fails like send.
 export async function stream(path: string, query: Query, signal: AbortSignal, lastID: string): Promise<ReadableStream<Uint8Array>> {
-  const response = await request('GET', path, undefined, query, signal, lastID)
+  const response = await request('GET', path, undefined, query, signal, lastID === '' ? {} : { 'Last-Event-ID': lastID })
   if (response.ok && response.body) return response.body
-  if (response.status === 401) ended()
   throw problemOf(response, await response.text())
 }
 
-async function request(method: string, path: string, body: unknown, query: Query = {}, signal?: AbortSignal, lastID = ''): Promise<Response> {
-  const headers: Record<string, string> = { Authorization: 'Bearer ' + token }
+async function request(method: string, path: string, body: unknown, query: Query = {}, signal: AbortSignal, more: Record<string, string>): Promise<Response> {
+  const headers: Record<string, string> = { Authorization: 'Bearer ' + token, ...more }
   if (body !== undefined) headers['Content-Type'] = 'application/json'
-  if (lastID !== '') headers['Last-Event-ID'] = lastID
   if (method === 'POST') headers['Idempotency-Key'] = randomName()
   const content = body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body)
+  const own = token
   try {
-    return await fetch('/api/v1' + path + search(query), { method, headers, body: content, signal: signal ?? null, cache: 'no-store' })
+    const response = await fetch('/api/v1' + path + search(query), { method, headers, body: content, signal, cache: 'no-store' })
+    if (response.status === 401 && own === token) ended()
+    return response
   } catch (e) {
-    if (signal?.aborted) throw e
+    if (signal.aborted) throw e
     throw new Problem(0, 'no_connection', '')
   }
 }

@@ -1,18 +1,20 @@
 // Attempts to deliver, newest first: of an endpoint, or of a whole application.
 
+import { useMemo, useState } from 'preact/hooks'
 import { get, p, type Attempt, type Page } from './api'
-import { useReader } from './context'
+import { useMatters, useReader } from './context'
 import { duration, fromLocalInput, toLocalInput } from './format'
+import { LiveTable } from './list'
 import { useLoad } from './load'
 import { Link, setQuery, usePlace } from './router'
 import { answer, AttemptState } from './state'
 import { t } from './text'
-import { Button, Content, Empty, Mono, Pager, Select, Table, TextInput, Time, Title } from './ui'
+import { Button, Content, Empty, Mono, Pager, Select, TextInput, Time, Title, type Column } from './ui'
 
 // EndpointAttempts are those of one endpoint.
 export function EndpointAttempts({ endpoint }: { endpoint: string }) {
   const { app } = useReader()
-  return <Attempts path={p`/app/${app}/attempt/endpoint/${endpoint}`} />
+  return <Attempts path={p`/app/${app}/attempt/endpoint/${endpoint}`} endpoint={endpoint} />
 }
 
 // Deliveries are the attempts of the application at all endpoints.
@@ -21,12 +23,12 @@ export function Deliveries() {
   return (
     <>
       <Title>{t.deliveries}</Title>
-      <Attempts path={p`/app/${app}/attempt`} urls />
+      <Attempts path={p`/app/${app}/attempt`} />
     </>
   )
 }
 
-function Attempts({ path, urls = false }: { path: string; urls?: boolean }) {
+function Attempts({ path, endpoint = '' }: { path: string; endpoint?: string }) {
   const { base } = useReader()
   const { query } = usePlace()
   const value = (name: string) => query.get(name) ?? ''
@@ -34,7 +36,9 @@ function Attempts({ path, urls = false }: { path: string; urls?: boolean }) {
   const list = useLoad((signal) => get<Page<Attempt>>(path, {
     limit: 50, iterator, with_content: false, with_msg: true, status: value('status'), status_code_class: value('class'), event_types: value('type'),
     before: value('until'),
-  }, signal), [path, query.toString()], iterator === '' ? 5 : 0)
+  }, signal), [path, query.toString()], iterator === '' ? 5 : 0, useMatters((d) => endpoint === '' || d.endpointId === endpoint))
+  const [held, hold] = useState(false)
+  const columns = useMemo(() => columnsOf(base, endpoint === ''), [base, endpoint])
   const filtered = ['status', 'class', 'type', 'until'].some((name) => value(name) !== '')
   return (
     <>
@@ -44,16 +48,7 @@ function Attempts({ path, urls = false }: { path: string; urls?: boolean }) {
           ? <Empty>{filtered ? <><p>{t.noMatches}</p><Button onClick={clearFilters}>{t.clearFilters}</Button></> : <p>{t.noAttempts}</p>}</Empty>
           : (
             <>
-              <Table caption={t.deliveries} rows={page.data} id={(a) => a.id} columns={[
-                { name: t.time, show: (a) => <Link to={base + p`/messages/${a.msgId}`}><Time at={a.timestamp} /></Link> },
-                { name: t.result, show: (a) => <AttemptState of={a} /> },
-                { name: t.response, show: (a) => answer(a) },
-                { name: t.duration, show: (a) => duration(a.responseDurationMs) },
-                { name: t.eventType, show: (a) => <Mono>{a.msg?.eventType ?? ''}</Mono> },
-                ...(urls ? [{ name: t.endpoint, wide: true, show: (a: Attempt) => <Link to={base + p`/endpoints/${a.endpointId}`}><Mono>{a.url}</Mono></Link> }] : []),
-                { name: t.attempt, show: (a) => a.triggerType === 1 ? t.manual(a.number) : String(a.number) },
-                { name: t.nextAttempt, show: (a) => <Time at={a.nextAttempt} /> },
-              ]} />
+              <LiveTable caption={t.deliveries} rows={page.data} id={(a) => a.id} newest={iterator === ''} full={!page.done} held={held} hold={hold} columns={columns} />
               <Pager iterator={page.iterator} done={page.done} first={iterator === ''} />
             </>
           )}
@@ -61,6 +56,17 @@ function Attempts({ path, urls = false }: { path: string; urls?: boolean }) {
     </>
   )
 }
+
+const columnsOf = (base: string, urls: boolean): Column<Attempt>[] => [
+  { name: t.time, show: (a) => <Link to={base + p`/messages/${a.msgId}`}><Time at={a.timestamp} /></Link> },
+  { name: t.result, show: (a) => <AttemptState of={a} /> },
+  { name: t.response, show: (a) => answer(a) },
+  { name: t.duration, show: (a) => duration(a.responseDurationMs) },
+  { name: t.eventType, show: (a) => <Mono>{a.msg?.eventType ?? ''}</Mono> },
+  ...(urls ? [{ name: t.endpoint, wide: true, show: (a: Attempt) => <Link to={base + p`/endpoints/${a.endpointId}`}><Mono>{a.url}</Mono></Link> }] : []),
+  { name: t.attempt, show: (a) => a.triggerType === 1 ? t.manual(a.number) : String(a.number) },
+  { name: t.nextAttempt, show: (a) => <Time at={a.nextAttempt} /> },
+]
 
 const filters = ['status', 'class', 'type', 'until', 'iterator']
 

@@ -3,7 +3,7 @@
 import { useState } from 'preact/hooks'
 import { get, p, send, type Endpoint, type EventType, type Page, type Task } from './api'
 import { Activity } from './chart'
-import { useReader } from './context'
+import { useMatters, useReader } from './context'
 import { EndpointAttempts } from './deliveries'
 import { EndpointForm } from './endpoint-form'
 import { Headers } from './headers'
@@ -22,7 +22,7 @@ export type Tab = 'overview' | 'deliveries' | 'settings'
 
 export function EndpointPage({ id, tab }: { id: string; tab: Tab }) {
   const { app, base, may } = useReader()
-  const endpoint = useLoad((signal) => get<Endpoint>(p`/app/${app}/endpoint/${id}`, {}, signal), [app, id], 10)
+  const endpoint = useLoad((signal) => get<Endpoint>(p`/app/${app}/endpoint/${id}`, {}, signal), [app, id], 10, useMatters((d) => d.endpointId === id || !id.startsWith('ep_')))
   const path = base + p`/endpoints/${id}`
   const tabs: [Tab, string, string][] = [['overview', t.overview, path], ['deliveries', t.deliveries, path + '/deliveries']]
   if (may('ManageEndpoint') || may('ViewEndpointSecret')) tabs.push(['settings', t.settings, path + '/settings'])
@@ -48,7 +48,7 @@ export function EndpointPage({ id, tab }: { id: string; tab: Tab }) {
 function Overview({ of, loaded }: { of: Endpoint; loaded: Loaded<Endpoint> }) {
   const { app, may } = useReader()
   const h = of.health
-  const tasks = useLoad((signal) => get<Page<Task>>('/background-task', { limit: 5, app, endpoint: of.id }, signal), [of.id], 10)
+  const tasks = useLoad((signal) => get<Page<Task>>('/background-task', { limit: 5, app, endpoint: of.id }, signal), [of.id], 10, useMatters((d) => typeof d.change === 'string'))
   return (
     <>
       <Card title={t.healthTitle}>

@@ -3,7 +3,7 @@
 import { useState } from 'preact/hooks'
 import { get, p, type Endpoint, type Page } from './api'
 import { Strip, useStrips } from './chart'
-import { useReader } from './context'
+import { useMatters, useReader } from './context'
 import { EndpointForm } from './endpoint-form'
 import { number } from './format'
 import { useLoad } from './load'
@@ -15,7 +15,7 @@ import { Button, Content, Dialog, Empty, Mono, Pager, Table, Title } from './ui'
 export function Endpoints() {
   const { app, base, may } = useReader()
   const iterator = usePlace().query.get('iterator') ?? ''
-  const list = useLoad((signal) => get<Page<Endpoint>>(p`/app/${app}/endpoint`, { iterator, limit: 50 }, signal), [app, iterator], 10)
+  const list = useLoad((signal) => get<Page<Endpoint>>(p`/app/${app}/endpoint`, { iterator, limit: 50 }, signal), [app, iterator], 10, useMatters())
   const [adding, add] = useState(false)
   const strips = useStrips(p`/stats/app/${app}/endpoint/attempt`, 'endpoint_id', list.data?.data.map((e) => e.id) ?? [])
   return (

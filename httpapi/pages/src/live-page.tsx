@@ -3,69 +3,69 @@
 import { useRef, useState } from 'preact/hooks'
 import { p, type Attempt, type Skipped } from './api'
 import { duration, number } from './format'
-import { type Event, useStream } from './live'
+import { LiveTable } from './list'
+import { type Event, useEvents } from './live'
 import { Link } from './router'
 import { answer, AttemptState } from './state'
 import { t } from './text'
-import { Badge, Button, Empty, Mono, Table, Time, Title } from './ui'
+import { Badge, Button, Empty, Mono, Time, Title, type Column } from './ui'
 
 const kept = 200 // rows
-const rate = 50 // events per second; the others are only counted
-const drawn = 250 // ms between drawings
+const drawn = 250 // ms between drawings, so that many events are one
 
 type Row = Event & { data: Attempt & { appId: string; change?: string; timestamp: string } }
 
+interface Seen {
+  rows: Row[] // newest first
+  count: number // of all rows
+  skipped: number // events that were not sent
+  since: string // when the page was away, if it was
+}
+
+const nothing: Seen = { rows: [], count: 0, skipped: 0, since: '' }
+
 export function Live() {
-  const [rows, setRows] = useState<Row[]>([])
+  const [seen, set] = useState<Seen>(nothing)
   const [held, hold] = useState(false)
-  const [missed, setMissed] = useState(0)
-  const [skipped, setSkipped] = useState(0)
-  const waiting = useRef<Row[]>([])
+  const next = useRef(nothing)
   const timer = useRef(0)
-  const holding = useRef(false)
-  holding.current = held
-  const connection = useStream({ rate }, (events) => {
-    for (const { kind, data } of events) {
-      if (kind !== 'skipped') continue
-      const { attempts, changes } = data as Skipped
-      setSkipped((n) => n + attempts.success + attempts.fail + attempts.canceled + changes)
+  useEvents((events) => {
+    const rows = events.filter((e) => e.kind === 'attempt' || e.kind === 'change') as Row[]
+    const before = next.current
+    next.current = {
+      rows: [...rows.reverse(), ...before.rows].slice(0, kept), count: before.count + rows.length,
+      skipped: before.skipped + events.reduce((sum, e) => sum + (e.kind === 'skipped' ? sizeOf(e.data as Skipped) : 0), 0),
+      since: (events.find((e) => e.kind === 'gap')?.data.since as string | undefined) ?? before.since,
     }
-    const wanted = events.filter((e) => e.kind === 'attempt' || e.kind === 'change') as Row[]
-    waiting.current = [...wanted.reverse(), ...waiting.current].slice(0, kept)
-    timer.current ||= window.setTimeout(() => { // so that many events are one drawing
+    timer.current ||= window.setTimeout(() => {
       timer.current = 0
-      if (holding.current) return setMissed(waiting.current.length)
-      draw()
+      set(next.current)
     }, drawn)
   })
-  const draw = () => {
-    const fresh = waiting.current
-    waiting.current = []
-    setMissed(0)
-    setRows((before) => [...fresh, ...before].slice(0, kept))
-  }
+  const clear = () => set(next.current = { ...nothing, count: next.current.count })
   return (
     <>
-      <Title actions={
-        <>
-          <Badge tone={connection === 'open' ? 'good' : 'wait'}>{t.connection[connection]}</Badge>
-          <Button onClick={() => { hold(!held); if (held) draw() }} aria-pressed={held}>{held ? t.goOn(missed) : t.hold}</Button>
-          <Button onClick={() => { setRows([]); setSkipped(0) }}>{t.clear}</Button>
-        </>
-      }>{t.live}</Title>
-      {skipped > 0 && <p>{t.notShown(number(skipped))}</p>}
-      {rows.length === 0
+      <Title>{t.live}</Title>
+      {seen.skipped > 0 && <p>{t.notShown(number(seen.skipped))}</p>}
+      {seen.since !== '' && <p>{t.gap} <Time at={seen.since} full /></p>}
+      {seen.rows.length === 0
         ? <Empty><p>{t.nothingYet}</p></Empty>
         : (
-          <Table caption={t.live} rows={rows} id={(e) => e.id} columns={[
-            { name: t.time, show: ({ data }) => <Time at={data.timestamp} /> },
-            { name: t.result, show: ({ kind, data }) => kind === 'attempt' ? <AttemptState of={data} /> : <Badge tone="off">{data.change}</Badge> },
-            { name: t.response, show: ({ kind, data }) => kind === 'attempt' ? answer(data) : '' },
-            { name: t.duration, show: ({ kind, data }) => kind === 'attempt' ? duration(data.responseDurationMs) : '' },
-            { name: t.endpoint, wide: true, show: ({ data }) => data.endpointId ? <Link to={p`/apps/${data.appId}/endpoints/${data.endpointId}`}><Mono>{data.url ?? data.endpointId}</Mono></Link> : <Mono>{data.appId}</Mono> },
-            { name: t.message, show: ({ data }) => data.msgId ? <Link to={p`/apps/${data.appId}/messages/${data.msgId}`}>{t.show}</Link> : '' },
-          ]} />
+          <LiveTable caption={t.live} rows={seen.rows} id={(e) => e.id} count={seen.count} newest held={held} hold={hold} columns={columns}>
+            <Button onClick={clear}>{t.clear}</Button>
+          </LiveTable>
         )}
     </>
   )
 }
+
+const sizeOf = ({ attempts, changes }: Skipped): number => attempts.success + attempts.fail + attempts.canceled + changes
+
+const columns: Column<Row>[] = [
+  { name: t.time, show: ({ data }) => <Time at={data.timestamp} /> },
+  { name: t.result, show: ({ kind, data }) => kind === 'attempt' ? <AttemptState of={data} /> : <Badge tone="off">{data.change}</Badge> },
+  { name: t.response, show: ({ kind, data }) => kind === 'attempt' ? answer(data) : '' },
+  { name: t.duration, show: ({ kind, data }) => kind === 'attempt' ? duration(data.responseDurationMs) : '' },
+  { name: t.endpoint, wide: true, show: ({ data }) => data.endpointId ? <Link to={p`/apps/${data.appId}/endpoints/${data.endpointId}`}><Mono>{data.url ?? data.endpointId}</Mono></Link> : <Mono>{data.appId}</Mono> },
+  { name: t.message, show: ({ data }) => data.msgId ? <Link to={p`/apps/${data.appId}/messages/${data.msgId}`}>{t.show}</Link> : '' },
+]

@@ -2,7 +2,7 @@
 
 import { get, p, send, sendForText, type Attempt, type EndpointExplanation, type Explanation, type Message, type Page } from './api'
 import { AttemptDetails } from './attempt'
-import { useReader } from './context'
+import { useMatters, useReader } from './context'
 import { duration } from './format'
 import { member } from './json'
 import { JSONView } from './json-view'
@@ -56,8 +56,9 @@ function Payload({ body, message }: { body: string; message: Message }) {
 function Destinations({ id }: { id: string }) {
   const { app } = useReader()
   const iterator = usePlace().query.get('iterator') ?? ''
-  const list = useLoad((signal) => get<Explanation>(p`/app/${app}/msg/${id}/explain`, { iterator, limit: 20 }, signal), [app, id, iterator], 5)
-  const attempts = useLoad((signal) => get<Page<Attempt>>(p`/app/${app}/attempt/msg/${id}`, { limit: 250 }, signal), [app, id], 5)
+  const matters = useMatters((d) => d.msgId === id)
+  const list = useLoad((signal) => get<Explanation>(p`/app/${app}/msg/${id}/explain`, { iterator, limit: 20 }, signal), [app, id, iterator], 5, matters)
+  const attempts = useLoad((signal) => get<Page<Attempt>>(p`/app/${app}/attempt/msg/${id}`, { limit: 250 }, signal), [app, id], 5, matters)
   return (
     <Content of={list}>
       {(page) => page.data.length === 0

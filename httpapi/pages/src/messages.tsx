@@ -1,13 +1,14 @@
 // The messages of an application, newest first, with what became of them.
 
-import { useState } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import { get, p, type Message, type Page } from './api'
-import { useReader } from './context'
+import { useMatters, useReader } from './context'
 import { number } from './format'
+import { LiveTable } from './list'
 import { useLoad } from './load'
 import { Link, setQuery, usePlace } from './router'
 import { t } from './text'
-import { Badge, Button, Content, Empty, Mono, Pager, Table, TextInput, Time, Title } from './ui'
+import { Badge, Button, Content, Empty, Mono, Pager, TextInput, Time, Title, type Column } from './ui'
 
 export function Messages() {
   const { app, base } = useReader()
@@ -16,8 +17,15 @@ export function Messages() {
   const iterator = value('iterator')
   const list = useLoad((signal) => get<Page<Message> & { searchedTo?: string }>(p`/app/${app}/msg`, {
     limit: 50, iterator, with_content: false, with_status: true, search: value('search'), event_types: value('type'), tag: value('tag'), channel: value('channel'),
-  }, signal), [app, query.toString()], iterator === '' && value('search') === '' ? 5 : 0)
+  }, signal), [app, query.toString()], iterator === '' && value('search') === '' ? 5 : 0, useMatters())
+  const [held, hold] = useState(false)
   const filtered = ['search', 'type', 'tag', 'channel'].some((name) => value(name) !== '')
+  const columns = useMemo((): Column<Message>[] => [
+    { name: t.time, show: (m) => <Link to={base + p`/messages/${m.id}`}><Time at={m.timestamp} /></Link> },
+    { name: t.eventType, show: (m) => <Mono>{m.eventType}</Mono> },
+    { name: 'ID', wide: true, show: (m) => <Mono>{m.eventId ?? m.id}</Mono> },
+    { name: t.result, show: (m) => <Outcomes of={m} /> },
+  ], [base])
   return (
     <>
       <Title>{t.messages}</Title>
@@ -28,12 +36,7 @@ export function Messages() {
             {page.data.length === 0
               ? <Empty><p>{!filtered ? t.noMessages : page.done ? t.noMatches : t.noMatchesYet}</p></Empty>
               : (
-                <Table caption={t.messages} rows={page.data} id={(m) => m.id} columns={[
-                  { name: t.time, show: (m) => <Link to={base + p`/messages/${m.id}`}><Time at={m.timestamp} /></Link> },
-                  { name: t.eventType, show: (m) => <Mono>{m.eventType}</Mono> },
-                  { name: 'ID', wide: true, show: (m) => <Mono>{m.eventId ?? m.id}</Mono> },
-                  { name: t.result, show: (m) => <Outcomes of={m} /> },
-                ]} />
+                <LiveTable caption={t.messages} rows={page.data} id={(m) => m.id} newest={iterator === ''} full={!page.done} held={held} hold={hold} columns={columns} />
               )}
             {page.searchedTo && !page.done && <p>{t.searchedTo} <Time at={page.searchedTo} full /></p>}
             <Pager iterator={page.iterator} done={page.done} first={iterator === ''} />

@@ -4,12 +4,13 @@ import { render, type ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { get, setToken, type Whoami } from './api'
 import { bare } from './embed'
+import { startLive, useConnection } from './live'
 import { useLoad } from './load'
 import { Link, startRouter, usePlace } from './router'
 import { openSession, saveSession } from './session'
 import { t } from './text'
 import { brand } from './theme'
-import { Button, Content, TextInput, Title, Toasts } from './ui'
+import { Badge, Button, Content, TextInput, Title, Toasts } from './ui'
 
 export interface NavItem {
   to: string
@@ -37,9 +38,11 @@ export function Frame({ nav, path, children, end }: FrameProps) {
           <nav aria-label={t.navigation}>
             {nav.map((n) => <Link key={n.to} to={n.to} aria-current={n === current ? 'page' : undefined}>{n.text}</Link>)}
           </nav>
+          {nav.length > 0 && <Connection />}
           {end}
         </header>
       )}
+      {bare && nav.length > 0 && <Connection quiet />}
       <main id="main">{children}</main>
       <Toasts />
     </div>
@@ -56,6 +59,15 @@ function Brand() {
       <span>{brand.name}</span>
     </span>
   )
+}
+
+const tones = { connecting: 'off', open: 'good', lost: 'wait', polling: 'wait' } as const
+
+// Connection says whether the page is live. Where the parent has its own frame, only if it is not.
+function Connection({ quiet = false }: { quiet?: boolean }) {
+  const now = useConnection()
+  const hidden = now === 'connecting' || quiet && now === 'open'
+  return <p class="connection" role="status" title={t.connectionHint[now]}>{!hidden && <Badge tone={tones[now]}>{t.connection[now]}</Badge>}</p>
 }
 
 interface StartProps {
@@ -92,6 +104,8 @@ function Inside({ wrong, prepare, page, signOut }: InsideProps) {
     const [caller] = await Promise.all([get<Whoami>('/auth/whoami', {}, signal), prepare?.(signal)])
     return caller
   }, [])
+  const live = who.data && !wrong(who.data) ? who.data.id ?? who.data.role : ''
+  useEffect(() => live === '' ? undefined : startLive(live), [live])
   if (!who.data) return <Frame nav={[]}><Content of={who}>{() => null}</Content></Frame>
   const why = wrong(who.data)
   if (why) return <Frame nav={[]}><Title>{t.wrongToken}</Title><p>{why}</p><Button onClick={signOut}>{t.signOut}</Button></Frame>

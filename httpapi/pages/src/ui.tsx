@@ -1,7 +1,7 @@
 // The parts that all pages are made of.
 
 import type { ButtonHTMLAttributes, ComponentChildren } from 'preact'
-import { useEffect, useId, useRef, useState } from 'preact/hooks'
+import { useEffect, useId, useMemo, useRef, useState } from 'preact/hooks'
 import type { Problem } from './api'
 import { ago, date, utc, when } from './format'
 import type { Loaded } from './load'
@@ -165,15 +165,16 @@ export function Table<T>({ caption, columns, rows, id }: TableProps<T>) {
           <tr>{columns.map((c) => <th scope="col" class={c.wide ? 'wide' : undefined}>{c.name}</th>)}</tr>
         </thead>
         <tbody>
-          {rows.map((row) => (
-            <tr key={id(row)}>
-              {columns.map((c) => <td data-label={c.name} class={c.wide ? 'wide' : undefined}>{c.show(row)}</td>)}
-            </tr>
-          ))}
+          {rows.map((row) => <Row key={id(row)} row={row} columns={columns} />)}
         </tbody>
       </table>
     </div>
   )
+}
+
+// Row is drawn again only when it has changed, or the columns are others.
+function Row<T>({ row, columns }: { row: T; columns: Column<T>[] }) {
+  return useMemo(() => <tr>{columns.map((c) => <td data-label={c.name} class={c.wide ? 'wide' : undefined}>{c.show(row)}</td>)}</tr>, [row, columns])
 }
 
 // Pager leads to the next page of a list, and back to the first. The place is kept in the address.

@@ -1,41 +1,8 @@
 // Drives the pages in Chromium as their readers do, and checks the accessibility of each page that
-// it comes by. Usage: node flows.mjs URL TOKEN CHROMIUM [FOLDER for screenshots [FLOW]]. It prints
-// what is wrong.
+// it comes by. It prints what is wrong.
 
-import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { chromium } from 'playwright-core'
-
-const [url, token, executablePath, folder, only] = process.argv.slice(2)
-const axe = readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
-const problems = []
-
-function wrong(text) {
-  problems.push(text)
-  console.log('WRONG: ' + text)
-}
-
-async function call(method, path, body) {
-  const headers = { Authorization: 'Bearer ' + token, 'Content-Type': 'application/json' }
-  const response = await fetch(url + '/api/v1' + path, { method, headers, body: body && JSON.stringify(body) })
-  const text = await response.text()
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
-  return text === '' ? undefined : JSON.parse(text)
-}
-
-// receiver answers as it is told, and remembers requests.
-const receiver = { status: 200, requests: [] }
-const server = createServer((request, response) => {
-  let body = ''
-  request.on('data', (part) => (body += part))
-  request.on('end', () => {
-    receiver.requests.push({ headers: request.headers, body })
-    response.writeHead(receiver.status, { 'Content-Type': 'application/json' })
-    response.end('{"received":true,"markup":"<img src=x onerror=alert(1)>"}')
-  })
-})
-await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
-const receiverURL = `http://127.0.0.1:${server.address().port}/hook`
+import { button, call, folder, hostile, link, look, open, others, receiver, receiverURL, run, token, url, wrong } from './common.mjs'
 
 // host is a page of another origin that shows the portal in a frame.
 const host = createServer((request, response) => {
@@ -43,43 +10,14 @@ const host = createServer((request, response) => {
   response.end('<!doctype html><script>addEventListener("message", (e) => (window.height = e.data?.payload?.height))</script><iframe style="width:100%"></iframe>')
 })
 await new Promise((ready) => host.listen(0, '127.0.0.1', ready))
-
-const hostile = `<b>Bold & Söhne</b> "\u202egnol" ${'x'.repeat(120)} 😀`
+const hostURL = `http://127.0.0.1:${host.address().port}`
+others.add(hostURL)
 
 async function prepare() {
   await call('POST', '/app', { name: hostile, uid: 'acme' })
   const schema = { type: 'object', properties: { invoice: { type: 'integer', description: hostile } }, required: ['invoice'], examples: [{ invoice: 7 }] }
   for (const name of ['invoice.paid', 'user.created']) await call('POST', '/event-type', { name, description: hostile, schemas: { 1: schema } })
 }
-
-let stops = 0
-
-// look waits for the page, checks it and keeps a picture.
-async function look(page, name) {
-  await page.locator('main h1').first().waitFor()
-  await page.locator('.loading').first().waitFor({ state: 'detached' })
-  const found = await page.evaluate(() => window.axe.run())
-  for (const v of found.violations) wrong(`${name}: axe ${v.id}: ${v.nodes.map((n) => n.html.slice(0, 200)).join(' | ')}`)
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
-  if (wide > 0) wrong(`${name}: ${wide} px wider than the window`)
-  stops++
-  if (folder) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true })
-}
-
-async function open(browser, options) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-US', ...options })
-  await context.addInitScript({ content: axe })
-  const page = await context.newPage()
-  page.setDefaultTimeout(20_000)
-  page.on('pageerror', (e) => wrong('error of a page: ' + e.stack))
-  page.on('console', (m) => /Content.Security|Trusted/.test(m.text()) && wrong('policy: ' + m.text()))
-  page.on('request', (r) => r.url().startsWith(url) || r.url().startsWith('data:') || r.url().startsWith(hostURL()) || wrong('a request to ' + r.url()))
-  return page
-}
-
-const hostURL = () => `http://127.0.0.1:${host.address().port}`
-const button = (page, name) => page.getByRole('button', { name, exact: true })
-const link = (page, name) => page.getByRole('link', { name })
 
 // customer goes through everything that a token with all capabilities may do.
 async function customer(browser) {
@@ -228,7 +166,7 @@ async function operator(browser) {
   await page.getByText('Needs attention').first().waitFor()
   await look(page, 'console-overview')
   await link(page, 'Live').click()
-  await page.getByText('Live', { exact: true }).nth(1).waitFor()
+  await page.locator('.connection').getByText('Live').waitFor()
   await call('POST', '/app/acme/msg', { eventType: 'user.created', payload: {} })
   await page.getByRole('table').getByText('Delivered').first().waitFor()
   await look(page, 'console-live')
@@ -335,7 +273,7 @@ async function branding(browser) {
 async function embedded(browser) {
   const { url: portal } = await call('POST', '/auth/app-portal-access/acme', {})
   const page = await open(browser, {})
-  await page.goto(hostURL())
+  await page.goto(hostURL)
   const framed = portal.replace('#', '?darkMode=true&primaryColor=ffee00&fontFamily=Roboto&hideNavigation=true&next=/messages#')
   await page.locator('iframe').evaluate((frame, src) => (frame.src = src), framed)
   await page.frameLocator('iframe').getByRole('heading', { level: 1, name: 'Messages' }).waitFor()
@@ -345,25 +283,4 @@ async function embedded(browser) {
   await page.context().close()
 }
 
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
-try {
-  await prepare()
-  const flows = { customer, viewer, operator, branding, embedded }
-  for (const flow of only ? [flows[only]] : Object.values(flows)) {
-    receiver.status = 200
-    try {
-      await flow(browser)
-    } catch (e) {
-      wrong(`${flow.name}: ${e.stack}`)
-      const page = browser.contexts().at(-1)?.pages()[0]
-      if (page) console.log(page.url() + '\n' + (await page.locator('body').innerText()))
-      for (const context of browser.contexts()) await context.close()
-    }
-  }
-} finally {
-  await browser.close()
-  server.close()
-  host.close()
-}
-console.log(`${stops} pages looked at, ${problems.length} problems`)
-process.exit(problems.length > 0 ? 1 : 0)
+await run(prepare, { customer, viewer, operator, branding, embedded })

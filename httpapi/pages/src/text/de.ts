@@ -10,7 +10,11 @@ export const de: Text = {
     filtered: 'Ausgefiltert', earlier: 'Zu früh', skipped: 'Übersprungen', canceled: 'Abgebrochen', 'given up': 'Aufgegeben',
   },
   task: { running: 'Läuft', paused: 'Angehalten', finished: 'Beendet', canceled: 'Abgebrochen', failed: 'Fehlgeschlagen' },
-  connection: { connecting: 'Verbindet', open: 'Live', lost: 'Verbindet erneut' },
+  connection: { connecting: 'Verbindet', open: 'Live', lost: 'Verbindet erneut', polling: 'Nicht live' },
+  connectionHint: {
+    connecting: '', open: 'Änderungen erscheinen, sobald sie geschehen.', lost: 'Die Verbindung ist unterbrochen. Die Seite versucht es von selbst wieder.',
+    polling: 'Der Server meldet Änderungen gerade nicht von selbst. Die Seite liest alle paar Sekunden neu.',
+  },
   roles: { admin: 'Admin', producer: 'Sender', reader: 'Leser', application: 'Anwendung' },
 
   accepted: 'Angenommen', action: 'Aktion', all: 'Alle', applications: 'Anwendungen', applied: 'Angewandte Einträge', attempt: 'Versuch', before: 'Vor', body: 'Inhalt',
@@ -51,7 +55,9 @@ export const de: Text = {
   reveal: 'Anzeigen', revoke: 'Widerrufen', revokeLinks: 'Alle Token widerrufen', rotate: 'Erneuern', save: 'Speichern', search: 'Suchen', sendExample: 'Beispiel senden', show: 'Anzeigen',
   showEndpoint: 'Endpunkt anzeigen', signIn: 'Anmelden', signOut: 'Abmelden', skip: 'Zum Inhalt', startReplay: 'Wiederholung beginnen', tryAgain: 'Noch einmal versuchen', tryNow: 'Jetzt versuchen', testURL: 'Diese URL testen',
   verify: 'Prüfen',
-  goOn: (n) => (n > 0 ? `Weiter (${n} neue)` : 'Weiter'),
+  goOn: (n, text) => (n > 0 ? `Weiter (${text} neue)` : 'Weiter'),
+  newRows: (n) => `${n} neue, zu sehen, sobald Sie die Liste verlassen`,
+  gap: 'Was davor geschah, wurde nicht gelesen, weil diese Seite ruhte. Zuletzt gelesen:',
   makeLeaderNamed: (name) => `${name} zum Leader machen`,
   removeNamed: (name) => `${name} entfernen`,
   revokeNamed: (name) => `${name} widerrufen`,

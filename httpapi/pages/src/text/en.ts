@@ -9,7 +9,11 @@ export const en = {
     filtered: 'Filtered out', earlier: 'Too early', skipped: 'Skipped', canceled: 'Canceled', 'given up': 'Given up',
   },
   task: { running: 'Running', paused: 'Paused', finished: 'Finished', canceled: 'Canceled', failed: 'Failed' },
-  connection: { connecting: 'Connecting', open: 'Live', lost: 'Reconnecting' },
+  connection: { connecting: 'Connecting', open: 'Live', lost: 'Reconnecting', polling: 'Not live' },
+  connectionHint: {
+    connecting: '', open: 'Changes appear as they happen.', lost: 'The connection is lost. The page tries again by itself.',
+    polling: 'The server gives no live updates now. The page reads again every few seconds.',
+  },
   roles: { admin: 'Admin', producer: 'Producer', reader: 'Reader', application: 'Application' },
 
   // Things and their properties.
@@ -53,7 +57,9 @@ export const en = {
   reveal: 'Reveal', revoke: 'Revoke', revokeLinks: 'Revoke all tokens', rotate: 'Rotate', save: 'Save', search: 'Search', sendExample: 'Send an example', show: 'Show',
   showEndpoint: 'Show endpoint', signIn: 'Sign in', signOut: 'Sign out', skip: 'Skip to content', startReplay: 'Start replay', tryAgain: 'Try again', tryNow: 'Try now', testURL: 'Test this URL',
   verify: 'Verify',
-  goOn: (n: number) => (n > 0 ? `Continue (${n} new)` : 'Continue'),
+  goOn: (n: number, text: string) => (n > 0 ? `Continue (${text} new)` : 'Continue'),
+  newRows: (n: string) => `${n} new, shown when you leave the list`,
+  gap: 'What happened before was not read, since this page was away. Last read:',
   makeLeaderNamed: (name: string) => `Make ${name} the leader`,
   removeNamed: (name: string) => `Remove ${name}`,
   revokeNamed: (name: string) => `Revoke ${name}`,

@@ -1,0 +1,90 @@
+// What the drivers of pages share. Usage: node FLOWS.mjs URL TOKEN CHROMIUM [FOLDER for screenshots [FLOW]].
+
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { chromium } from 'playwright-core'
+
+export const [url, token, executablePath, folder, only] = process.argv.slice(2)
+const axe = readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
+const problems = []
+
+export function wrong(text) {
+  problems.push(text)
+  console.log('WRONG: ' + text)
+}
+
+export async function call(method, path, body) {
+  const headers = { Authorization: 'Bearer ' + token, 'Content-Type': 'application/json' }
+  const response = await fetch(url + '/api/v1' + path, { method, headers, body: body && JSON.stringify(body) })
+  const text = await response.text()
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
+  return text === '' ? undefined : JSON.parse(text)
+}
+
+// receiver answers as it is told, and remembers requests.
+export const receiver = { status: 200, requests: [] }
+const server = createServer((request, response) => {
+  let body = ''
+  request.on('data', (part) => (body += part))
+  request.on('end', () => {
+    receiver.requests.push({ headers: request.headers, body })
+    response.writeHead(receiver.status, { 'Content-Type': 'application/json' })
+    response.end('{"received":true,"markup":"<img src=x onerror=alert(1)>"}')
+  })
+})
+await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
+export const receiverURL = `http://127.0.0.1:${server.address().port}/hook`
+
+export const hostile = `<b>Bold & Söhne</b> "\u202egnol" ${'x'.repeat(120)} 😀`
+
+let stops = 0
+
+export const others = new Set() // origins other than the node's that pages may ask
+
+// look waits for the page, checks it and keeps a picture.
+export async function look(page, name) {
+  await page.locator('main h1').first().waitFor()
+  await page.locator('.loading').first().waitFor({ state: 'detached' })
+  const found = await page.evaluate(() => window.axe.run())
+  for (const v of found.violations) wrong(`${name}: axe ${v.id}: ${v.nodes.map((n) => n.html.slice(0, 200)).join(' | ')}`)
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+  if (wide > 0) wrong(`${name}: ${wide} px wider than the window`)
+  stops++
+  if (folder) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true })
+}
+
+export async function open(browser, options) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-US', ...options })
+  await context.addInitScript({ content: axe })
+  const page = await context.newPage()
+  page.setDefaultTimeout(20_000)
+  page.on('pageerror', (e) => wrong('error of a page: ' + e.stack))
+  page.on('console', (m) => /Content.Security|Trusted/.test(m.text()) && wrong('policy: ' + m.text()))
+  page.on('request', (r) => r.url().startsWith(url) || r.url().startsWith('data:') || others.has(new URL(r.url()).origin) || wrong('a request to ' + r.url()))
+  return page
+}
+
+export const button = (page, name) => page.getByRole('button', { name, exact: true })
+export const link = (page, name) => page.getByRole('link', { name })
+
+// run goes through flows one after the other, and ends the process.
+export async function run(prepare, flows) {
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+  try {
+    await prepare()
+    for (const flow of only ? [flows[only]] : Object.values(flows)) {
+      receiver.status = 200
+      try {
+        await flow(browser)
+      } catch (e) {
+        wrong(`${flow.name}: ${e.stack}`)
+        for (const page of browser.contexts().flatMap((c) => c.pages())) console.log(page.url() + '\n' + (await page.locator('body').innerText()))
+      }
+      for (const context of browser.contexts()) await context.close()
+    }
+  } finally {
+    await browser.close()
+  }
+  console.log(`${stops} pages looked at, ${problems.length} problems`)
+  process.exit(problems.length > 0 ? 1 : 0)
+}

@@ -1,0 +1,111 @@
+// Drives pages that are open while things happen.
+
+import { button, call, link, look, open, receiver, receiverURL, run, url, wrong } from './common.mjs'
+
+async function prepare() {
+  await call('POST', '/app', { name: 'Acme', uid: 'acme' })
+  await call('POST', '/event-type', { name: 'invoice.paid', description: 'An invoice was paid' })
+  await call('POST', '/app/acme/endpoint', { url: receiverURL, uid: 'first' })
+}
+
+const send = (invoice) => call('POST', '/app/acme/msg', { eventType: 'invoice.paid', payload: { invoice } })
+
+// watch keeps the requests for streams of a page that are open.
+function watch(page, streams) {
+  const isStream = (r) => new URL(r.url()).pathname === '/api/v1/tail'
+  page.on('request', (r) => isStream(r) && streams.set(r, page))
+  for (const end of ['requestfailed', 'requestfinished']) page.on(end, (r) => streams.delete(r))
+  page.on('close', () => streams.forEach((p, r) => p === page && streams.delete(r)))
+}
+
+const rows = (page) => page.locator('tbody tr')
+const waitForRows = (page, n) => page.waitForFunction((n) => document.querySelectorAll('tbody tr').length === n, n)
+const isLive = (page) => page.locator('.connection').getByText('Live', { exact: true }).waitFor()
+
+// tabs share one stream. When the tab that reads it is closed, another goes on.
+async function tabs(browser) {
+  const { url: portal } = await call('POST', '/auth/app-portal-access/acme', {})
+  const streams = new Map()
+  const first = await open(browser, {})
+  const second = await first.context().newPage()
+  for (const page of [first, second]) {
+    watch(page, streams)
+    await page.goto(portal.replace('#', '?next=/deliveries#'))
+    await isLive(page)
+  }
+  if (streams.size !== 1) wrong(`two tabs have ${streams.size} streams`)
+  await send(1)
+  for (const page of [first, second]) await waitForRows(page, 1)
+  await look(first, 'live-deliveries')
+
+  await first.close()
+  const next = await second.waitForRequest((r) => r.url().includes('/tail'))
+  if (!(await next.headerValue('last-event-id'))) wrong('the next tab does not continue after the last event')
+  if (next.url().includes('key')) wrong('the token is in a URL: ' + next.url())
+  await send(2)
+  await waitForRows(second, 2)
+
+  // Rows stay where they are under the pointer, and while the list is held.
+  await rows(second).first().hover()
+  const before = await rows(second).allTextContents()
+  await send(3)
+  await second.getByText('1 new, shown when you leave the list').waitFor()
+  if ((await rows(second).allTextContents()).join() !== before.join()) wrong('rows move under the pointer')
+  await second.getByRole('heading', { level: 1 }).hover()
+  await waitForRows(second, 3)
+  await button(second, 'Hold').click()
+  await send(4)
+  await button(second, 'Continue (1 new)').click()
+  await waitForRows(second, 4)
+
+  // The end of the token is the end of the page, in words.
+  await call('POST', '/auth/app/acme/expire-all', {})
+  await second.getByRole('heading', { level: 1, name: 'Your session has ended' }).waitFor()
+  await look(second, 'session-ended')
+}
+
+// polling shows what happens without a stream.
+async function polling(browser) {
+  const { url: portal } = await call('POST', '/auth/app-portal-access/acme', {})
+  const page = await open(browser, {})
+  await page.route('**/api/v1/tail*', (route) => route.fulfill({ status: 429, headers: { 'Retry-After': '30' }, json: { code: 'too_many', detail: 'This node serves 15 streams of this application.' } }))
+  await page.goto(portal.replace('#', '?next=/deliveries#'))
+  await page.locator('.connection').getByText('Not live').waitFor()
+  const before = await rows(page).count()
+  await send(5)
+  await waitForRows(page, before + 1)
+  await look(page, 'live-polling')
+}
+
+// states are what pages show when a request fails, and that they go on by themselves.
+async function states(browser) {
+  const { url: portal } = await call('POST', '/auth/app-portal-access/acme', {})
+  const page = await open(browser, { viewport: { width: 360, height: 740 } })
+  await page.goto(portal)
+  await isLive(page)
+  const failures = {
+    503: ['unavailable', 'The cluster has no leader at the moment.', 'The server cannot respond at the moment.'],
+    429: ['rate', 'Too many requests.', 'Too many requests'], 403: ['forbidden', 'No.', 'You are not allowed to do this.'],
+    500: ['internal', 'An error.', 'An error.'],
+  }
+  for (const [status, [code, detail, text]] of Object.entries(failures)) {
+    let failing = true
+    await page.route('**/api/v1/app/*/attempt?*', (route) => failing ? route.fulfill({ status: Number(status), json: { code, detail } }) : route.continue())
+    await link(page, 'Endpoints').first().click()
+    await link(page, 'Deliveries').first().click()
+    await page.getByText(text).first().waitFor()
+    await look(page, 'state-' + status)
+    failing = false
+    if (status !== '403') await rows(page).first().waitFor()
+    await page.unroute('**/api/v1/app/*/attempt?*')
+  }
+  await page.context().setOffline(true)
+  await link(page, 'Messages').first().click()
+  await page.getByText('There is no connection to the server.').waitFor()
+  await look(page, 'state-offline')
+  await page.context().setOffline(false)
+  await rows(page).first().waitFor()
+  await isLive(page)
+}
+
+await run(prepare, { tabs, polling, states })
