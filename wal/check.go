@@ -190,14 +190,6 @@ type checker struct {
 	requests  [][16]byte
 }
 
-// kindNames are the names of the kinds of records in reports.
-var kindNames = map[byte]string{
-	keyMeta: "meta", keyApplication: "applications", keyEndpoint: "endpoints", keyUnique: "event ids", keyLog: "log chunks",
-	keyCursor: "cursors", keyRetry: "retries", keyHistory: "history chunks", keyIndex: "index of attempts",
-	keyHeld: "held messages", keyManual: "manual requests", keyTask: "tasks", keyChange: "changes of state", keyCounts: "tallies", keyRecent: "tallies of recent attempts", keyExpiry: "messages by expiry", keyRequests: "requests", keyOvertaker: "repetitions applied", keyAPIKey: "API keys", keyReply: "idempotency keys", keyAging: "idempotency keys by age", keyRemoved: "endpoints being removed",
-	keyDropped: "messages whose attempts are being removed", keyPlanned: "retries by message", keyEventType: "event types", keyRemovedApp: "applications being removed", keyShare: "shares", keySettings: "settings",
-}
-
 func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
 	if progress == nil {
 		progress = func(int64) {}
@@ -276,88 +268,22 @@ func (p pieceCheck) expects(key []byte) bool {
 	return piece && bytes.Equal(record, p.record) && n >= 1 && n <= p.more
 }
 
-// keySizes are the sizes of keys; 0: at least the prefix and an ID and something more; -1: at least
-// the prefix and something more.
-var keySizes = map[byte]int{
-	keyMeta: 1, keyApplication: 1 + idSize, keyEndpoint: 1 + 2*idSize, keyUnique: 0, keyLog: 1 + idSize + entrySize,
-	keyCursor: 1 + idSize, keyRetry: 1 + 2*idSize + 8, keyHistory: 1 + idSize + entrySize, keyIndex: 1 + 2*idSize,
-	keyHeld: 1 + 2*idSize + 8, keyManual: 1 + 2*idSize, keyTask: 1 + idSize, keyChange: 1 + entrySize, keyCounts: tallyKeySize, keyRecent: 1 + idSize, keyExpiry: 1 + 8 + 2*idSize, keyRequests: 1 + 8, keyOvertaker: 1 + 8 + 16, keyAPIKey: 1 + idSize, keyReply: 1 + replyNameSize, keyAging: 1 + entrySize, keyRemoved: 1 + idSize,
-	keyDropped: 1 + idSize, keyPlanned: 1 + 2*idSize, keyEventType: -1, keyRemovedApp: 1 + idSize, keyShare: 1 + idSize, keySettings: 1,
-}
-
 func (c *checker) record(key, value []byte) error {
-	kind := key[0]
-	size, known := keySizes[kind]
-	if !known {
+	kind := &recordKinds[key[0]]
+	if kind.name == "" {
 		c.report.Records["unknown"]++
 		c.violated("the record %q has an unknown kind", key)
 		return nil
 	}
-	c.report.Records[kindNames[kind]]++
-	if kind != keyMeta {
+	c.report.Records[kind.name]++
+	if key[0] != keyMeta {
 		c.bytes += int64(len(key) + len(value))
 	}
-	if size > 0 && len(key) != size || size == 0 && len(key) <= 1+idSize || size < 0 && len(key) == 1 {
+	if !kind.hasSize(key) {
 		c.violated("the record %q has an invalid key length of %d bytes", key, len(key))
 		return nil
 	}
-	switch kind {
-	case keyApplication:
-		c.checkApplication(key)
-	case keyEndpoint:
-		c.checkEndpoint(key)
-	case keyCursor:
-		return c.checkCursor(key)
-	case keyRemoved:
-		c.checkRemoved(key, value)
-	case keyRemovedApp:
-		c.checkRemovedApp(key, value)
-	case keyDropped:
-		return c.checkDropped(key, value)
-	case keyEventType:
-		c.checkEventType(key, value)
-	case keyLog:
-		return c.checkMessages(key, value)
-	case keyUnique:
-		c.checkEventID(key, value)
-	case keyHistory:
-		c.checkHistory(key, value)
-	case keyIndex:
-		return c.checkIndex(key, value)
-	case keyRetry:
-		return c.checkRetry(key, value)
-	case keyPlanned:
-		return c.checkPlanned(key, value)
-	case keyHeld:
-		return c.checkHeld(key, value)
-	case keyManual:
-		return c.checkManual(key, value)
-	case keyAPIKey:
-		c.checkAPIKey(key, value)
-	case keyReply:
-		c.checkReply(key, value)
-	case keyAging:
-		return c.checkAging(key, value)
-	case keyTask:
-		c.checkTask(key, value)
-	case keyExpiry:
-		return c.checkExpiry(key, value)
-	case keyCounts:
-		c.checkTally(key, value)
-	case keyRecent:
-		c.checkRecent(key, value)
-	case keyChange:
-		c.checkChanges(key, value)
-	case keySettings:
-		c.checkSettings(value)
-	case keyShare:
-		c.checkShare(key, value)
-	case keyRequests:
-		c.checkRequests(key, value)
-	case keyOvertaker:
-		return c.checkOvertaker(key, value)
-	}
-	return nil
+	return kind.check(c, key, value)
 }
 
 // finish checks what can be checked only at the end.
@@ -373,20 +299,20 @@ func (c *checker) finish() error {
 	c.checkShares()
 	c.checkTallies()
 	c.checkTasks()
-	if c.eventIDs != c.report.Records[kindNames[keyUnique]] {
+	if c.eventIDs != c.report.Records[recordKinds[keyUnique].name] {
 		if err := c.findLooseEventIDs(); err != nil {
 			return err
 		}
 	}
-	if lines := c.report.Records[kindNames[keyExpiry]]; c.expiries != lines {
+	if lines := c.report.Records[recordKinds[keyExpiry].name]; c.expiries != lines {
 		c.violated("%d messages have a retention of their own, but %d are listed by expiry", c.expiries, lines)
 	}
-	if c.report.Attempts != c.report.Records[kindNames[keyIndex]] {
+	if c.report.Attempts != c.report.Records[recordKinds[keyIndex].name] {
 		if err := c.findUnindexed(); err != nil {
 			return err
 		}
 	}
-	if c.replies != c.report.Records[kindNames[keyReply]] {
+	if c.replies != c.report.Records[recordKinds[keyReply].name] {
 		if err := c.findLooseReplies(); err != nil {
 			return err
 		}

@@ -57,11 +57,11 @@ func (c *checker) loadCatalog() error {
 // others is said later.
 func (c *checker) load(kind byte, see func(key, value []byte) error) error {
 	return scan(c.txn, []byte{kind}, func(key, value []byte) error {
-		if len(key) != keySizes[kind] {
+		if len(key) != recordKinds[kind].size {
 			return nil
 		}
 		if err := see(key, value); err != nil {
-			c.violated("the record %q (%s) can't be read: %v", key, kindNames[kind], err)
+			c.violated("the record %q (%s) can't be read: %v", key, recordKinds[kind].name, err)
 		}
 		return nil
 	})
@@ -99,7 +99,7 @@ func (c *checker) loadMeta() error {
 	return nil
 }
 
-func (c *checker) checkApplication(key []byte) {
+func (c *checker) checkApplication(key, _ []byte) {
 	id := webhook.ID(key[1:])
 	app := c.apps[id]
 	c.checkID(id, appName(id))
@@ -129,7 +129,7 @@ func (c *checker) takeUID(name uid, id webhook.ID) (other webhook.ID, taken bool
 	return other, taken
 }
 
-func (c *checker) checkEndpoint(key []byte) {
+func (c *checker) checkEndpoint(key, _ []byte) {
 	app, id := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
 	endpoint, what := c.endpoints[id], endpointName(id)
 	c.checkID(id, what)
@@ -201,7 +201,7 @@ func (c *checker) checkRemovedApp(key, value []byte) {
 	}
 }
 
-func (c *checker) checkCursor(key []byte) error {
+func (c *checker) checkCursor(key, _ []byte) error {
 	id := webhook.ID(key[1:])
 	place, endpoint, what := c.cursors[id], c.endpoints[id], "the cursor of "+endpointName(id)
 	if c.leaving[id] {
@@ -252,7 +252,7 @@ func (c *checker) endOf(app webhook.ID) (webhook.ID, error) {
 	for it.Valid() && !isRecord(it.Item()) {
 		it.Next()
 	}
-	if it.Valid() && len(it.Item().Key()) == keySizes[keyLog] {
+	if it.Valid() && len(it.Item().Key()) == recordKinds[keyLog].size {
 		key := it.Item().KeyCopy(nil)
 		list, err := c.logChunk(key)
 		if err != nil {

@@ -108,5 +108,5 @@ func (w recordWalk) same(other recordWalk) (same bool, err error) {
 
 func (w recordWalk) name() string {
 	key := w.it.Item().Key()
-	return fmt.Sprintf("the record %x (%s)", key, kindNames[key[0]])
+	return fmt.Sprintf("the record %x (%s)", key, recordKinds[key[0]].name)
 }

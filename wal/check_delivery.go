@@ -196,7 +196,7 @@ func (c *checker) checkDropped(key, value []byte) error {
 // findUnindexed reports the attempts that are missing from the index.
 func (c *checker) findUnindexed() error {
 	return scan(c.txn, []byte{keyHistory}, func(key, value []byte) error {
-		if len(key) != keySizes[keyHistory] {
+		if len(key) != recordKinds[keyHistory].size {
 			return nil
 		}
 		endpoint := webhook.ID(key[1 : 1+idSize])
@@ -380,7 +380,7 @@ func (c *checker) checkCounts() {
 func (c *checker) attemptsAt(endpoint, message webhook.ID) (list []recorded, err error) {
 	prefix := idKey(keyIndex, message)
 	err = scan(c.txn, prefix, func(key, value []byte) error {
-		if len(key) != keySizes[keyIndex] || len(value) != idSize || webhook.ID(value) != endpoint {
+		if len(key) != recordKinds[keyIndex].size || len(value) != idSize || webhook.ID(value) != endpoint {
 			return nil
 		}
 		a, found, err := c.attempt(endpoint, webhook.ID(key[1+idSize:]))

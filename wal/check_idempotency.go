@@ -64,7 +64,7 @@ func (c *checker) checkAged(key, name []byte) error {
 func (c *checker) findLooseReplies() error {
 	return scan(c.txn, []byte{keyReply}, func(key, value []byte) error {
 		kept, err := decodeKeptReply(value)
-		if err != nil || len(key) != keySizes[keyReply] {
+		if err != nil || len(key) != recordKinds[keyReply].size {
 			return nil // already reported
 		}
 		names, _, err := c.get(agingKey(kept.entry))

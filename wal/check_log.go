@@ -172,7 +172,7 @@ func (c *checker) findPassed() error {
 		}
 		endpoint := c.endpoints[id]
 		err := scan(c.txn, idKey(keyLog, endpoint.App), func(key, value []byte) error {
-			if len(key) != keySizes[keyLog] {
+			if len(key) != recordKinds[keyLog].size {
 				return nil
 			}
 			list, _ := decodeMessages(key, value, endpoint.App)

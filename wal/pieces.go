@@ -33,14 +33,14 @@ func pieceKey(key []byte, n int) []byte { return append(slices.Clone(key), byte(
 // pieces.
 func cutPieceKey(key []byte) (record []byte, n int, piece bool) {
 	last := len(key) - 1
-	if size := keySizes[key[0]]; size <= 0 || len(key) != size+1 {
+	if size := recordKinds[key[0]].size; size <= 0 || len(key) != size+1 {
 		return key, 0, false
 	}
 	return key[:last], int(key[last]), true
 }
 
 // inPieces reports whether a record with this key and a value of this size is stored in pieces.
-func inPieces(key string, size int) bool { return size > pieceSize && keySizes[key[0]] > 0 }
+func inPieces(key string, size int) bool { return size > pieceSize && recordKinds[key[0]].size > 0 }
 
 // piecesOf returns how many pieces a record has in addition to the first.
 func piecesOf(key string, size int) int {

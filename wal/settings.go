@@ -50,7 +50,7 @@ func (s *Store) Settings() (settings webhook.Settings, err error) {
 }
 
 // checkSettings checks the record of the settings.
-func (c *checker) checkSettings(value []byte) {
+func (c *checker) checkSettings(_, value []byte) {
 	var settings webhook.Settings
 	err := decodeJSON(value, &settings)
 	if err == nil {
