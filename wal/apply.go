@@ -155,6 +155,10 @@ func (e *entry) id() (webhook.ID, error) {
 	return id, nil
 }
 
+// view reads everything applied, and what this entry has written so far. The attempts and messages
+// that it adds are written at its end, so they are not found.
+func (e *entry) view() view { return view{e.store} }
+
 // first returns the first ID of the entry.
 func (e *entry) first() webhook.ID { return webhook.NewID(e.batch.meta.clock, e.batch.meta.index, 0) }
 

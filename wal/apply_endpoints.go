@@ -207,7 +207,7 @@ func (e *entry) passOver(endpoint *webhook.Endpoint, to webhook.ID) error {
 	if !to.After(c.position) {
 		return nil
 	}
-	switch _, err := e.message(endpoint.App, to); {
+	switch _, err := e.view().message(endpoint.App, to); {
 	case webhook.ErrorCode(err) == webhook.CodeNotFound: // it has left the log since the caller read it
 		return errChanged
 	case err != nil:

@@ -37,20 +37,22 @@ func (e *entry) expungeMessage(c *expungeMessage) error {
 
 // expungeAttempt deletes the response to an attempt permanently.
 func (e *entry) expungeAttempt(c *expungeAttempt) error {
-	switch m, err := e.messageOf(c.App, c.Message, new(logPart)); {
+	v := e.view()
+	log := logReader{view: v}
+	switch m, err := log.message(c.App, c.Message); {
 	case err != nil:
 		return err
 	case m == nil:
 		return errNoAttempt
 	}
-	endpoint, found, err := e.store.get(idKey(keyIndex, c.Message, c.Attempt))
+	endpoint, found, err := v.endpointOf(c.Message, c.Attempt)
 	if err != nil {
 		return err
 	}
 	if !found {
 		return errNoAttempt
 	}
-	key := chunkKey(keyHistory, webhook.ID(endpoint), c.Attempt)
+	key := chunkKey(keyHistory, endpoint, c.Attempt)
 	data, found, err := e.store.get(key)
 	if err != nil {
 		return err
@@ -58,7 +60,7 @@ func (e *entry) expungeAttempt(c *expungeAttempt) error {
 	if !found { // this entry made it, so nobody can have seen it
 		return errNoAttempt
 	}
-	list, err := decodeAttempts(key, data, webhook.ID(endpoint))
+	list, err := decodeAttempts(key, data, endpoint)
 	if err != nil {
 		return err
 	}
@@ -71,7 +73,7 @@ func (e *entry) expungeAttempt(c *expungeAttempt) error {
 		}
 	}
 	e.setChunk(c.App, key, data, encodeAttempts(list))
-	e.changed(webhook.StateChange{Change: webhook.AttemptExpunged, App: c.App, Endpoint: webhook.ID(endpoint), Message: c.Message, Attempt: c.Attempt})
+	e.changed(webhook.StateChange{Change: webhook.AttemptExpunged, App: c.App, Endpoint: endpoint, Message: c.Message, Attempt: c.Attempt})
 	return nil
 }
 

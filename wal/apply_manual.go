@@ -34,7 +34,7 @@ func (e *entry) resend(c *resend) error {
 	if endpoint == nil || endpoint.App != c.App {
 		return errNoEndpoint
 	}
-	m, err := e.message(c.App, c.Message)
+	m, err := e.view().message(c.App, c.Message)
 	switch {
 	case err != nil:
 		return err
@@ -46,20 +46,6 @@ func (e *entry) resend(c *resend) error {
 		e.putCursor(c.Endpoint, e.store.catalog.cursors[c.Endpoint])
 	}
 	return err
-}
-
-// message reads a message from the log. Messages of this entry are not found, because they are not
-// written yet.
-func (e *entry) message(app, id webhook.ID) (*webhook.Message, error) {
-	key := chunkKey(keyLog, app, id)
-	data, found, err := e.store.get(key)
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, errNoMessage
-	}
-	return findMessage(key, data, app, id)
 }
 
 // askManual puts a message into the manual set of an endpoint. The caller then writes the
@@ -114,20 +100,15 @@ func (e *entry) takeOver(key, value []byte, task webhook.ID) (taken bool, err er
 // already.
 func (e *entry) takeManual(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settled bool, err error) {
 	message := o.Attempt.Message
-	key := idKey(keyManual, endpoint, message)
-	value, found, err := e.store.get(key)
+	line, found, err := e.view().manual(endpoint, message)
 	if err != nil || !found {
 		return false, err
 	}
-	line, err := decodeManual(key, value)
-	if err != nil {
-		return false, err
-	}
-	if _, err := e.remove(key, &c.counts.manual); err != nil {
+	if _, err := e.remove(idKey(keyManual, endpoint, message), &c.counts.manual); err != nil {
 		return false, err
 	}
 	e.countAttempt(line.Task, o.Attempt.Status)
-	planned, err := e.plannedRetry(endpoint, message)
+	planned, err := e.view().planned(endpoint, message)
 	if err != nil {
 		return false, err
 	}
@@ -145,16 +126,6 @@ func (e *entry) takeManual(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (
 	return false, nil
 }
 
-// plannedRetry returns the key of a message's line in the retry set of an endpoint, or nil.
-func (e *entry) plannedRetry(endpoint, message webhook.ID) (line []byte, err error) {
-	key := plannedKey(message, endpoint)
-	value, found, err := e.store.get(key)
-	if err != nil || !found {
-		return nil, err
-	}
-	return plannedLine(key, value)
-}
-
 // attemptsAt calls see for each recorded attempt of a message at an endpoint, except those of this
 // entry.
 func (e *entry) attemptsAt(endpoint, message webhook.ID, see func(*webhook.Attempt) error) error {
@@ -163,18 +134,12 @@ func (e *entry) attemptsAt(endpoint, message webhook.ID, see func(*webhook.Attem
 
 // attemptsOf is attemptsAt for all endpoints that want reports.
 func (e *entry) attemptsOf(message webhook.ID, want func(endpoint webhook.ID) bool, see func(*webhook.Attempt) error) error {
-	prefix := idKey(keyIndex, message)
-	return e.store.seek(prefix, prefix, func(key, value []byte) error {
-		id, endpoint := webhook.ID(key[len(prefix):]), webhook.ID(value)
+	v := e.view()
+	return v.eachAttempt(message, func(id, endpoint webhook.ID) error {
 		if !want(endpoint) || id.Index() == e.batch.meta.index { // this entry's chunk is not written yet
 			return nil
 		}
-		chunk := chunkKey(keyHistory, endpoint, id)
-		data, _, err := e.store.get(chunk)
-		if err != nil {
-			return err
-		}
-		a, err := findAttempt(chunk, data, endpoint, id)
+		a, err := v.attempt(endpoint, id)
 		if err != nil {
 			return err
 		}

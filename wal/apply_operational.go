@@ -110,7 +110,7 @@ func (e *entry) tellAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 		return nil
 	}
 	eventID := ""
-	switch m, err := e.message(about.App, a.Message); {
+	switch m, err := e.view().message(about.App, a.Message); {
 	case err == nil:
 		eventID = m.EventID
 	case webhook.ErrorCode(err) != webhook.CodeNotFound: // the message may have left the log

@@ -407,12 +407,12 @@ func (r *retainer) rewriteHistory() {
 func (e *entry) settleGone(p *webhook.Progress) error {
 	endpoint, c := e.store.catalog.endpoints[p.Endpoint], e.store.catalog.cursors[p.Endpoint]
 	kept := p.Outcomes[:0]
-	var part logPart
+	log := logReader{view: e.view()}
 	for i := range p.Outcomes {
 		o := p.Outcomes[i]
 		gone := false
 		if o.Attempt.Message.Millis() <= e.batch.meta.left {
-			m, err := e.messageOf(endpoint.App, o.Attempt.Message, &part)
+			m, err := log.message(endpoint.App, o.Attempt.Message)
 			if err != nil {
 				return err
 			}

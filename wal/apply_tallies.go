@@ -247,12 +247,8 @@ func (p Period) over(start uint64, clock int64) bool {
 
 // keepRecentOf is keepRecent for an endpoint that is deleted.
 func (e *entry) keepRecentOf(endpoint webhook.ID, owner TallyOwner) error {
-	value, found, err := e.store.get(idKey(keyCursor, endpoint))
-	if err != nil || !found {
-		return err
-	}
-	var c cursor
-	if err := c.decode(value); err != nil {
+	c, err := e.view().cursor(endpoint)
+	if err != nil || c == nil {
 		return err
 	}
 	return e.keepRecent(owner, &c.counts.recent)

@@ -104,9 +104,9 @@ func (e *entry) stepTask(term uint64, step *webhook.TaskStep) error {
 	t = e.edit(t)
 	t.Position = step.To
 	t.Looked += int64(step.Looked)
-	var part logPart
+	log := logReader{view: e.view()}
 	for _, id := range step.Messages {
-		m, err := e.messageOf(t.App, id, &part)
+		m, err := log.message(t.App, id)
 		if err != nil {
 			return err
 		}
@@ -123,34 +123,6 @@ func (e *entry) stepTask(term uint64, step *webhook.TaskStep) error {
 	}
 	e.putCursor(t.Endpoint, e.store.catalog.cursors[t.Endpoint])
 	return nil
-}
-
-// logPart is a chunk of a log that was read.
-type logPart struct {
-	key  []byte
-	list []webhook.Message
-}
-
-// messageOf reads a message, which may be in the part that was read last. It returns nil if the
-// message has left the log.
-func (e *entry) messageOf(app, id webhook.ID, part *logPart) (*webhook.Message, error) {
-	if key := chunkKey(keyLog, app, id); !bytes.Equal(key, part.key) {
-		data, _, err := e.store.get(key)
-		if err != nil {
-			return nil, err
-		}
-		*part = logPart{key: key}
-		if data != nil {
-			if part.list, err = decodeMessages(key, data, app); err != nil {
-				return nil, err
-			}
-		}
-	}
-	i := slices.IndexFunc(part.list, func(m webhook.Message) bool { return m.ID == id })
-	if i < 0 {
-		return nil, nil
-	}
-	return &part.list[i], nil
 }
 
 // changeTask pauses, resumes or cancels a task. The reply is the task.

@@ -43,7 +43,7 @@ func (a *Attempted) await(txn *badger.Txn, m *webhook.Message, endpoint *webhook
 	if a.Status == webhook.StatusSuccess || !a.Next.IsZero() {
 		return nil
 	}
-	e := explainer{txn: txn, m: m, attempts: attempts, x: Explanation{Endpoint: endpoint}}
+	e := explainer{view: viewOf(txn), m: m, attempts: attempts, x: Explanation{Endpoint: endpoint}}
 	err := e.explain()
 	switch e.x.State {
 	case StateRetrying, StateHeld, StateRequested, StateWaiting:
@@ -122,7 +122,7 @@ func (s *Store) destinations(index *indexReader, m *webhook.Message, page Page) 
 		if looked += len(attempts[id]); looked > maxLooked && len(list) > 0 {
 			return list, true, nil
 		}
-		made, err := readAttempts(index.txn, id, attempts[id])
+		made, err := viewOf(index.txn).attempts(id, attempts[id])
 		if err != nil {
 			return nil, false, err
 		}
@@ -185,7 +185,7 @@ func (r *indexReader) attempts(message, endpoint webhook.ID) (list []webhook.Att
 	if r.err != nil {
 		return nil, looked, r.err
 	}
-	list, err = readAttempts(r.txn, endpoint, ids)
+	list, err = viewOf(r.txn).attempts(endpoint, ids)
 	return list, looked, err
 }
 

@@ -56,7 +56,7 @@ const (
 
 // search begins a search for the attempts that pass the filter.
 func (f AttemptFilter) search(txn *badger.Txn, page Page) *attemptSearch {
-	log := logReader{txn: txn, app: f.App}
+	log := logReader{view: viewOf(txn)}
 	return &attemptSearch{search[webhook.Attempt]{page: page, id: attemptID, keep: keepAttempt, want: func(a *webhook.Attempt) (bool, error) {
 		if !f.wants(a) {
 			return false, nil
@@ -64,7 +64,7 @@ func (f AttemptFilter) search(txn *badger.Txn, page Page) *attemptSearch {
 		if f.Message.matchesAll() {
 			return true, nil
 		}
-		m, err := log.message(a.Message)
+		m, err := log.message(f.App, a.Message)
 		return m != nil && f.Message.wants(m), err
 	}}}
 }
@@ -103,7 +103,7 @@ func (s *Store) AttemptsByMessage(message webhook.ID, page Page, filter AttemptF
 		err := page.walk(txn, prefix, idSize, func(key, value []byte) error {
 			a := &webhook.Attempt{ID: webhook.ID(key[len(prefix):]), Message: message, Endpoint: webhook.ID(value)}
 			if filter.EndpointID.IsZero() || a.Endpoint == filter.EndpointID {
-				if a, err = readAttemptAt(txn, a.Endpoint, a.ID); err != nil {
+				if a, err = viewOf(txn).attempt(a.Endpoint, a.ID); err != nil {
 					return err
 				}
 			}
@@ -118,66 +118,18 @@ func (s *Store) AttemptsByMessage(message webhook.ID, page Page, filter AttemptF
 // Attempt finds an attempt of a message. If it is unknown, the error is a *webhook.Error.
 func (s *Store) Attempt(message, id webhook.ID) (a *webhook.Attempt, err error) {
 	err = s.view(func(txn *badger.Txn) error {
-		item, err := txn.Get(idKey(keyIndex, message, id))
-		if errors.Is(err, badger.ErrKeyNotFound) {
+		v := viewOf(txn)
+		endpoint, found, err := v.endpointOf(message, id)
+		if err != nil {
+			return err
+		}
+		if !found {
 			return errNoAttempt
 		}
-		if err != nil {
-			return err
-		}
-		endpoint, err := item.ValueCopy(nil)
-		if err != nil {
-			return err
-		}
-		a, err = readAttemptAt(txn, webhook.ID(endpoint), id)
+		a, err = v.attempt(endpoint, id)
 		return err
 	})
 	return a, err
 }
 
-// readAttempts reads attempts at one endpoint, in order. Only the last one comes with its response
-// and headers: callers do not need the others, which may be large together.
-func readAttempts(txn *badger.Txn, endpoint webhook.ID, ids []webhook.ID) ([]webhook.Attempt, error) {
-	list := make([]webhook.Attempt, 0, len(ids))
-	for i, id := range ids {
-		a, err := readAttemptAt(txn, endpoint, id)
-		if err != nil {
-			return nil, err
-		}
-		if i < len(ids)-1 {
-			a.Response = nil
-			if a.Trace != nil {
-				a.Trace.Headers = nil
-			}
-		}
-		list = append(list, *a)
-	}
-	return list, nil
-}
-
-func readAttemptAt(txn *badger.Txn, endpoint, id webhook.ID) (*webhook.Attempt, error) {
-	key := chunkKey(keyHistory, endpoint, id)
-	data, found, err := getRecord(txn, key)
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, errNoChunk
-	}
-	return findAttempt(key, data, endpoint, id)
-}
-
 var errNoChunk = errors.New("wal: the index names an attempt that the history does not hold")
-
-// findAttempt finds an attempt in a chunk.
-func findAttempt(key, data []byte, endpoint, id webhook.ID) (*webhook.Attempt, error) {
-	list, err := decodeAttempts(key, data, endpoint)
-	if err != nil {
-		return nil, err
-	}
-	i, found := slices.BinarySearchFunc(list, id, func(a webhook.Attempt, id webhook.ID) int { return a.ID.Compare(id) })
-	if !found {
-		return nil, errNoChunk
-	}
-	return &list[i], nil
-}

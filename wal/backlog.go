@@ -52,12 +52,8 @@ type backlogReader struct {
 }
 
 func (r *backlogReader) read(endpoint *webhook.Endpoint, b *Backlog) error {
-	c := new(cursor)
-	value, found, err := getRecord(r.txn, idKey(keyCursor, endpoint.ID))
-	if err != nil || !found {
-		return err
-	}
-	if err := c.decode(value); err != nil {
+	c, err := viewOf(r.txn).cursor(endpoint.ID)
+	if err != nil || c == nil {
 		return err
 	}
 	n := &c.counts

@@ -223,7 +223,7 @@ func (c *checker) findLooseEventIDs() error {
 			return nil
 		}
 		app, id := webhook.ID(key[1:1+idSize]), webhook.ID(value)
-		m, err := readMessageAt(c.txn, app, id)
+		m, err := viewOf(c.txn).message(app, id)
 		if webhook.ErrorCode(err) == webhook.CodeNotFound {
 			c.violated("the event id %q is recorded for %s, which is missing from the log of %s", key[1+idSize:], messageName(id), appName(app))
 			return nil

@@ -63,12 +63,13 @@ func (r *indexReader) explain(m *webhook.Message, endpoints []*webhook.Endpoint)
 		return nil, err
 	}
 	looked := 0
+	v := viewOf(r.txn)
 	for _, endpoint := range endpoints {
 		if looked += len(attempts[endpoint.ID]); looked > maxLooked && len(list) > 0 {
 			return list, nil
 		}
-		e := explainer{txn: r.txn, m: m, x: Explanation{Endpoint: endpoint}}
-		if e.attempts, err = readAttempts(r.txn, endpoint.ID, attempts[endpoint.ID]); err != nil {
+		e := explainer{view: v, m: m, x: Explanation{Endpoint: endpoint}}
+		if e.attempts, err = v.attempts(endpoint.ID, attempts[endpoint.ID]); err != nil {
 			return nil, err
 		}
 		if err := e.explain(); err != nil {
@@ -81,20 +82,19 @@ func (r *indexReader) explain(m *webhook.Message, endpoints []*webhook.Endpoint)
 
 // explainer examines one message at one endpoint.
 type explainer struct {
-	txn      *badger.Txn
+	view     view
 	m        *webhook.Message
 	attempts []webhook.Attempt
 	x        Explanation
 }
 
 func (e *explainer) explain() error {
-	c := new(cursor)
-	value, found, err := e.get(idKey(keyCursor, e.x.Endpoint.ID))
-	if err == nil && found {
-		err = c.decode(value)
-	}
+	c, err := e.view.cursor(e.x.Endpoint.ID)
 	if err != nil {
 		return err
+	}
+	if c == nil {
+		c = new(cursor)
 	}
 	e.x.Health, e.x.Attempts = c.health, len(e.attempts)
 	planned, err := e.explainPlanned()
@@ -123,22 +123,19 @@ func (e *explainer) explainPlanned() (planned bool, err error) {
 		e.x.Last = a
 	}
 	endpoint := e.x.Endpoint.ID
-	key := idKey(keyManual, endpoint, e.m.ID)
-	value, found, err := e.get(key)
+	manual, found, err := e.view.manual(endpoint, e.m.ID)
 	if err != nil {
 		return false, err
 	}
 	if found {
-		e.x.State = StateRequested
-		if e.x.Manual, err = decodeManual(key, value); err == nil {
-			e.x.Paused, err = e.paused(e.x.Manual.Task)
-		}
+		e.x.State, e.x.Manual = StateRequested, manual
+		e.x.Paused, err = e.paused(manual.Task)
 		return true, err
 	}
 	if planned, err := e.explainRetry(); planned || err != nil {
 		return planned, err
 	}
-	_, found, err = e.get(heldKey(endpoint, webhook.OrderingKeyHash(e.m.OrderingKey), e.m.ID))
+	found, err = e.view.isHeld(endpoint, e.m)
 	if found {
 		e.x.State = StateHeld
 	}
@@ -149,30 +146,21 @@ func (e *explainer) explainPlanned() (planned bool, err error) {
 // that must not be sent before its time, or to one that is being sent for the first time and was
 // overtaken.
 func (e *explainer) explainRetry() (planned bool, err error) {
-	key := plannedKey(e.m.ID, e.x.Endpoint.ID)
-	value, found, err := e.get(key)
+	line, found, err := e.view.retry(e.x.Endpoint.ID, e.m.ID)
 	if err != nil || !found {
 		return false, err
 	}
-	if key, err = plannedLine(key, value); err != nil {
-		return false, err
-	}
-	value, found, err = e.get(key)
-	if err != nil || !found {
-		return false, err
-	}
-	line, err := decodeRetry(key, value)
 	if e.x.State, e.x.Due = StateRetrying, line.Due; line.Made == 0 && len(e.attempts) == 0 {
 		e.x.State = StateScheduled
 		if e.m.DeliverAt.IsZero() {
 			e.x.State, e.x.Due = StateSending, time.Time{}
 		}
 	}
-	return true, err
+	return true, nil
 }
 
 func (e *explainer) paused(task webhook.ID) (bool, error) {
-	value, found, err := e.get(idKey(keyTask, task))
+	value, found, err := e.view.get(idKey(keyTask, task))
 	if !found {
 		return false, err
 	}
@@ -204,8 +192,4 @@ func (e *explainer) explainPlace(c *cursor) {
 	default:
 		x.State = StateWaiting
 	}
-}
-
-func (e *explainer) get(key []byte) (value []byte, found bool, err error) {
-	return getRecord(e.txn, key)
 }

@@ -2,7 +2,6 @@ package wal
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 	"strings"
 
@@ -66,18 +65,16 @@ func (s *Store) Message(app webhook.ID, name string) (m *webhook.Message, err er
 				return errNoMessage
 			}
 		} else {
-			item, err := txn.Get(uniqueKey(app, name))
-			if errors.Is(err, badger.ErrKeyNotFound) {
-				return errNoMessage
-			}
+			value, found, err := getRecord(txn, uniqueKey(app, name))
 			if err != nil {
 				return err
 			}
-			if err := item.Value(func(value []byte) error { copy(id[:], value); return nil }); err != nil {
-				return err
+			if !found {
+				return errNoMessage
 			}
+			copy(id[:], value)
 		}
-		m, err = readMessageAt(txn, app, id)
+		m, err = viewOf(txn).message(app, id)
 		return err
 	})
 	return m, err
@@ -86,7 +83,7 @@ func (s *Store) Message(app webhook.ID, name string) (m *webhook.Message, err er
 // MessageByID is Message for a known ID.
 func (s *Store) MessageByID(app, id webhook.ID) (m *webhook.Message, err error) {
 	err = s.view(func(txn *badger.Txn) error {
-		m, err = readMessageAt(txn, app, id)
+		m, err = viewOf(txn).message(app, id)
 		return err
 	})
 	return m, err
@@ -94,62 +91,6 @@ func (s *Store) MessageByID(app, id webhook.ID) (m *webhook.Message, err error) 
 
 // MayHaveLeft reports whether a message is no newer than the newest message that has left the log.
 func (s *Store) MayHaveLeft(message webhook.ID) bool { return message.Millis() <= s.left.Load() }
-
-func readMessageAt(txn *badger.Txn, app, id webhook.ID) (*webhook.Message, error) {
-	key := chunkKey(keyLog, app, id)
-	data, found, err := getRecord(txn, key)
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, errNoMessage
-	}
-	return findMessage(key, data, app, id)
-}
-
-// logReader reads messages of one application. It keeps the chunk that it read last, because most
-// callers read neighboring messages next.
-type logReader struct {
-	txn   *badger.Txn
-	app   webhook.ID
-	key   []byte
-	chunk []webhook.Message
-}
-
-// message returns the message with this ID, or nil if it has left the log. Its payload is a slice
-// of the chunk.
-func (r *logReader) message(id webhook.ID) (*webhook.Message, error) {
-	if key := chunkKey(keyLog, r.app, id); !bytes.Equal(key, r.key) {
-		r.key, r.chunk = key, nil
-		data, found, err := getRecord(r.txn, key)
-		if err != nil || !found {
-			return nil, err
-		}
-		if r.chunk, err = decodeMessages(key, data, r.app); err != nil {
-			return nil, err
-		}
-	}
-	i, found := slices.BinarySearchFunc(r.chunk, id, func(m webhook.Message, id webhook.ID) int { return m.ID.Compare(id) })
-	if !found {
-		return nil, nil
-	}
-	return &r.chunk[i], nil
-}
-
-// findMessage finds a message in a chunk.
-func findMessage(key, data []byte, app, id webhook.ID) (*webhook.Message, error) {
-	list, err := decodeMessages(key, data, app)
-	if err != nil {
-		return nil, err
-	}
-	i, found := slices.BinarySearchFunc(list, id, func(m webhook.Message, id webhook.ID) int { return m.ID.Compare(id) })
-	if !found {
-		return nil, errNoMessage
-	}
-	m := list[i]
-	m.Payload = slices.Clone(m.Payload) // releases the rest of the chunk
-	return &m, nil
-}
 
 // Messages returns a page of an application's log. next is the From of the next page, or zero at
 // the end. A page may be short before the end, because each call looks at a limited number of

@@ -64,13 +64,11 @@ func (q *tallyQueues) readTallies(txn *badger.Txn, owner TallyOwner, p Period, f
 // readRecentOf returns the counts that are not yet in tallies, or nil.
 func readRecentOf(txn *badger.Txn, owner TallyOwner) (*recent, error) {
 	if owner.scope == scopeEndpoint {
-		value, found, err := getRecord(txn, idKey(keyCursor, owner.id))
-		if err != nil || !found {
+		c, err := viewOf(txn).cursor(owner.id)
+		if err != nil || c == nil {
 			return nil, err
 		}
-		c := new(cursor)
-		err = c.decode(value)
-		return &c.counts.recent, err
+		return &c.counts.recent, nil
 	}
 	value, found, err := getRecord(txn, recentKey(owner.id))
 	if err != nil || !found {
@@ -109,16 +107,12 @@ func (s *Store) Stats(endpoint webhook.ID, since, until time.Time) (stats Stats,
 	first := max(OneHour.First(since), OneHour.First(until)-periods[OneHour].kept/periods[OneHour].length)
 	queues := s.tallyQueues()
 	err = s.view(func(txn *badger.Txn) error {
-		value, found, err := getRecord(txn, idKey(keyCursor, endpoint))
+		c, err := viewOf(txn).cursor(endpoint)
 		switch {
 		case err != nil:
 			return err
-		case !found:
+		case c == nil:
 			return errNoEndpoint
-		}
-		c := new(cursor)
-		if err := c.decode(value); err != nil {
-			return err
 		}
 		stats.Pending, stats.Retrying = c.counts.held+c.counts.manual, c.counts.waiting
 		hours := make([]Tally, OneHour.First(until)-first+1)

@@ -133,7 +133,7 @@ func (s *Store) NextStep(t *webhook.Task, limit int) (step webhook.TaskStep, err
 				}
 				last = m.ID
 				step.Looked++
-				takes, err := c.takes(txn, m)
+				takes, err := c.takes(viewOf(txn), m)
 				if err != nil {
 					return err
 				}
@@ -156,18 +156,17 @@ type chooser struct {
 	read     int // attempts
 }
 
-func (c *chooser) takes(txn *badger.Txn, m *webhook.Message) (bool, error) {
+func (c *chooser) takes(v view, m *webhook.Message) (bool, error) {
 	if m.Expunged || !c.task.Wants(m) || !c.endpoint.Wants(m) || c.place.isFresh(m.ID) {
 		return false, nil
 	}
-	held, planned, err := c.waits(txn, m)
+	held, planned, err := c.waits(v, m)
 	if held || err != nil {
 		return false, err
 	}
 	attempted, delivered, responded := false, false, c.task.CodeClass == nil
-	prefix := idKey(keyIndex, m.ID)
-	err = scan(txn, prefix, func(key, value []byte) error {
-		if webhook.ID(value) != c.endpoint.ID {
+	err = v.eachAttempt(m.ID, func(attempt, endpoint webhook.ID) error {
+		if endpoint != c.endpoint.ID {
 			return nil
 		}
 		attempted = true
@@ -175,7 +174,7 @@ func (c *chooser) takes(txn *badger.Txn, m *webhook.Message) (bool, error) {
 			return errStop
 		}
 		c.read++
-		a, err := readAttemptAt(txn, c.endpoint.ID, webhook.ID(key[len(prefix):]))
+		a, err := v.attempt(c.endpoint.ID, attempt)
 		if err != nil {
 			return err
 		}
@@ -202,25 +201,12 @@ func (c *chooser) takes(txn *badger.Txn, m *webhook.Message) (bool, error) {
 
 // waits reports whether a message is held behind another of its key, and whether it is planned
 // without an attempt that counts.
-func (c *chooser) waits(txn *badger.Txn, m *webhook.Message) (held, planned bool, err error) {
+func (c *chooser) waits(v view, m *webhook.Message) (held, planned bool, err error) {
 	if m.OrderingKey != "" {
-		_, held, err = getRecord(txn, heldKey(c.endpoint.ID, webhook.OrderingKeyHash(m.OrderingKey), m.ID))
-		if held || err != nil {
+		if held, err = v.isHeld(c.endpoint.ID, m); held || err != nil {
 			return held, false, err
 		}
 	}
-	key := plannedKey(m.ID, c.endpoint.ID)
-	value, found, err := getRecord(txn, key)
-	if err != nil || !found {
-		return false, false, err
-	}
-	if key, err = plannedLine(key, value); err != nil {
-		return false, false, err
-	}
-	value, found, err = getRecord(txn, key)
-	if err != nil || !found {
-		return false, false, err
-	}
-	line, err := decodeRetry(key, value)
-	return false, line.Made == 0, err
+	line, found, err := v.retry(c.endpoint.ID, m.ID)
+	return false, found && line.Made == 0, err
 }
