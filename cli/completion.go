@@ -82,7 +82,7 @@ func complete(cmd *cobra.Command, argument string, args []string, prefix string)
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()
 	var found []cobra.Completion
-	items, err := clientOf(cmd).pages(ctx, path, url.Values{}, maxCompletions)
+	items, _, err := clientOf(cmd).pages(ctx, path, url.Values{}, maxCompletions)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

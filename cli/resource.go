@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/tidwall/gjson"
@@ -115,9 +116,14 @@ func (r *resource) list(l listing) *cobra.Command {
 				return err
 			}
 		}
-		items, err := r.pages(cmd.Context(), path, l.query.query(), limit)
+		items, gone, err := r.pages(cmd.Context(), path, l.query.query(), limit)
 		if err != nil {
 			return err
+		}
+		if gone != nil {
+			if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "%d changes from before %s were removed to make room for newer ones\n", gone.Count, gone.Before.Format(time.RFC3339)); err != nil {
+				return err
+			}
 		}
 		if r.asJSON {
 			return printJSON(cmd.OutOrStdout(), items)
@@ -131,8 +137,14 @@ func (r *resource) list(l listing) *cobra.Command {
 
 const maxPage = 250
 
+// removed says what is missing in a list because it was removed early.
+type removed struct {
+	Count  int64
+	Before time.Time
+}
+
 // pages reads a list up to a number of items; 0 means all.
-func (c *client) pages(ctx context.Context, path string, query url.Values, limit int) (items []json.RawMessage, err error) {
+func (c *client) pages(ctx context.Context, path string, query url.Values, limit int) (items []json.RawMessage, gone *removed, err error) {
 	items = []json.RawMessage{}
 	for {
 		size := maxPage
@@ -144,13 +156,14 @@ func (c *client) pages(ctx context.Context, path string, query url.Values, limit
 			Data     []json.RawMessage
 			Iterator string
 			Done     bool
+			Removed  *removed
 		}
 		if err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		items = append(items, page.Data...)
 		if page.Done || page.Iterator == "" || limit > 0 && len(items) >= limit {
-			return items, nil
+			return items, page.Removed, nil
 		}
 		query.Set("iterator", page.Iterator)
 	}

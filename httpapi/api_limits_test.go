@@ -178,7 +178,9 @@ func TestLimitsOfNumbers(t *testing.T) {
 	}
 	elsewhere := map[string]string{
 		"unfinished replays of an endpoint": "TestReplaysOfOthersHaveRoom", "unfinished replays in total": "TestReplaysOfOthersHaveRoom",
-		"finished replays that are kept": "wal", "API keys": "wal", "changes in the audit list": "wal", "portal tokens and keys of an application": "wal", "lifetime of an idempotency key": "wal",
+		"finished replays that are kept": "wal", "API keys": "wal", "changes in the audit list": "wal",
+		"changes made with tokens of an application; changes made by the nodes about an application": "wal", "changes made by operators; by all customers; by the nodes": "wal",
+		"portal tokens and keys of an application": "wal", "lifetime of an idempotency key": "wal",
 		"responses kept under the idempotency keys of an application's tokens, per 12 h and node, and as much at once": "TestKeptResponsesOfPortals",
 		"requests of one API key, per second and node":                                                                 "TestRequestRateLimits",
 		"requests of one token of an application, per second and node":                                                 "TestRequestRateLimits",

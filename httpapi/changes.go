@@ -53,6 +53,25 @@ type auditOut struct {
 	changeOut
 }
 
+// auditPage is a page of the audit list.
+type auditPage struct {
+	listResponse
+	Removed *removedOut `json:"removed"` // nil: nothing was removed early
+}
+
+// removedOut says how many changes were removed early, to make room.
+type removedOut struct {
+	Count  uint64    `json:"count"`
+	Before time.Time `json:"before"` // all of them were made before
+}
+
+func showRemoved(removed wal.RemovedChanges) *removedOut {
+	if removed.Count == 0 {
+		return nil
+	}
+	return &removedOut{removed.Count, removed.Before}
+}
+
 // listAudit lists who changed what, newest first. A search that does not fill its page says where
 // the next one continues.
 func listAudit(r *request) (*response, error) {
@@ -81,9 +100,13 @@ func listAudit(r *request) (*response, error) {
 		return nil, err
 	}
 	id := func(c *webhook.StateChange) webhook.ID { return c.ID }
-	return respondSearch(l, list, next, id, func(c *webhook.StateChange) (auditOut, error) {
+	page, err := fillPage(l, list, next, id, func(c *webhook.StateChange) (auditOut, error) {
 		return auditOut{c.ID.Text(webhook.KindEvent), showChange(c)}, nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return ok(auditPage{page, showRemoved(r.store().RemovedChanges(filter.App))}), nil
 }
 
 // changes returns the kinds of changes that a list is narrowed to; nil: all.

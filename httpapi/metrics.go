@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/valyala/fasthttp"
 
+	"hookwheel/wal"
 	"hookwheel/webhook"
 )
 
@@ -20,7 +21,26 @@ func (s *Server) registerMetrics() {
 	s.config.Metrics.MustRegister(backlogCollector{s.backlogs}, s.accepted, s.open.refused, s.rates.refused,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hookwheel_expired",
 			Help: "Messages that left the log before they were delivered or given up, over all endpoints that there are; the same on every node."},
-			expired))
+			expired),
+		changesCollector{s.config.Store})
+}
+
+var removedChangesDesc = prometheus.NewDesc("hookwheel_removed_changes_total",
+	"Changes in the audit list that were removed within their week to make room for newer ones, by who made them; the same on every node.",
+	[]string{"by"}, nil)
+
+// changesCollector counts changes that were removed from the audit list early.
+type changesCollector struct{ store *wal.Store }
+
+// Describe implements prometheus.Collector.
+func (c changesCollector) Describe(to chan<- *prometheus.Desc) { to <- removedChangesDesc }
+
+// Collect implements prometheus.Collector.
+func (c changesCollector) Collect(to chan<- prometheus.Metric) {
+	operators, customers, cluster := c.store.RemovedChangesBy()
+	for by, count := range map[string]uint64{"operators": operators, "customers": customers, "cluster": cluster} {
+		to <- prometheus.MustNewConstMetric(removedChangesDesc, prometheus.CounterValue, float64(count), by)
+	}
 }
 
 // getMetrics may need no token, so it shows nothing about single customers.

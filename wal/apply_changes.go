@@ -2,6 +2,8 @@ package wal
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 	"time"
 
 	"hookwheel/webhook"
@@ -9,7 +11,7 @@ import (
 
 const (
 	changesKept   = 7 * 24 * time.Hour // how long state changes can be read
-	changesForget = 4                  // entries whose changes one entry forgets at most, when it adds some
+	changesForget = 4                  // records of changes that are forgotten at most when one is added
 )
 
 // changed records a state change, and whose command made it.
@@ -88,31 +90,30 @@ func tailedResponse(a *webhook.Attempt) []byte {
 	return bytes.Clone(a.Response[:min(len(a.Response), maxTailedResponse)])
 }
 
-// keepChanges writes the state changes of this entry, and forgets old ones.
+// keepChanges writes the state changes of this entry, and forgets old ones. Those of one maker are
+// in one record, so they follow each other.
 func (e *entry) keepChanges() error {
 	if len(e.states) == 0 {
 		return nil
 	}
+	slices.SortStableFunc(e.states, func(a, b webhook.StateChange) int { return makerOf(&a).compare(makerOf(&b)) })
 	for i := range e.states {
 		var err error
 		if e.states[i].ID, err = e.id(); err != nil {
 			return err
 		}
 	}
-	record, err := encodeJSON(e.states)
-	if err != nil {
-		return err
-	}
-	old, err := e.firstKeys([]byte{keyChange}, changesForget)
-	if err != nil {
-		return err
-	}
-	for _, key := range old {
-		if placedID(key, 0).Millis() < e.batch.meta.clock-changesKept.Milliseconds() {
-			e.batch.delete(key)
+	e.store.mu.Lock()
+	defer e.store.mu.Unlock()
+	runs := byMaker(e.states)
+	for _, list := range runs {
+		if err := e.keepChangesOf(makerOf(&list[0]), list); err != nil {
+			return err
 		}
 	}
-	e.batch.set(changeKey(e.first()), record)
+	if err := e.makeRoomForChanges(runs); err != nil {
+		return err
+	}
 	if e.store.tails.isAnyOpen() {
 		for i := range e.states {
 			change := &e.states[i]
@@ -122,9 +123,95 @@ func (e *entry) keepChanges() error {
 	return nil
 }
 
-// changeKey returns the key of the state changes of the entry that created id.
-func changeKey(id webhook.ID) []byte { return append([]byte{keyChange}, id[:entrySize]...) }
+// keepChangesOf writes what one maker has changed, and forgets some of the oldest changes of all.
+func (e *entry) keepChangesOf(by maker, list []webhook.StateChange) error {
+	if err := e.forgetChanges(); err != nil {
+		return err
+	}
+	text, err := encodeJSON(list)
+	if err != nil {
+		return err
+	}
+	record := changeRecord{count: uint64(len(list)), list: text}
+	key, value := changeKey(e.first(), by), record.encode()
+	e.batch.add(key, value)
+	e.store.catalog.changes.add(by, changePlace{e.first(), uint32(len(key) + len(value)), uint32(len(list))})
+	return nil
+}
 
-func decodeChanges(value []byte) (list []webhook.StateChange, err error) {
-	return list, decodeJSON(value, &list)
+// forgetChanges removes some changes that are kept no longer.
+func (e *entry) forgetChanges() error {
+	kept := &e.store.catalog.changes
+	var old [][]byte
+	err := e.store.seek([]byte{keyChange}, kept.oldest, func(key, _ []byte) error {
+		kept.oldest = bytes.Clone(key)
+		if entryOf(key[:1+entrySize]).Millis() >= e.batch.meta.clock-changesKept.Milliseconds() || len(old) == changesForget {
+			return errStop
+		}
+		old = append(old, kept.oldest)
+		return nil
+	})
+	for _, key := range old {
+		_, by := parseChangeKey(key)
+		made := kept.makers[by]
+		kept.drop(by, made)
+		made.removed = 0 // those were older
+		e.batch.delete(key)
+	}
+	return err
+}
+
+// makeRoomForChanges removes the oldest changes of makers that have more than their share, and then
+// of those that have most, until the changes of each class of makers take no more than they may.
+func (e *entry) makeRoomForChanges(runs [][]webhook.StateChange) error {
+	kept := &e.store.catalog.changes
+	cut := make(map[maker]bool)
+	for _, list := range runs {
+		by := makerOf(&list[0])
+		for made := kept.makers[by]; by.class != makerOperator && made.bytes > kept.share && len(made.records) > 1; {
+			e.cutChanges(by, made)
+			cut[by] = true
+		}
+	}
+	for class := range makerClass(makerClasses) {
+		for kept.bytes[class] > kept.room {
+			by := kept.largest(class)
+			e.cutChanges(by, kept.makers[by])
+			cut[by] = true
+		}
+	}
+	for _, by := range slices.SortedFunc(maps.Keys(cut), maker.compare) {
+		if made := kept.makers[by]; made != nil {
+			if err := e.noteRemoved(by, made); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// cutChanges removes the oldest record of a maker, and counts its changes.
+func (e *entry) cutChanges(by maker, made *madeChanges) {
+	gone := e.store.catalog.changes.drop(by, made)
+	made.removed += uint64(gone.count)
+	e.batch.delete(changeKey(gone.entry, by))
+	total := &e.batch.meta.removed[by.class]
+	total.count += uint64(gone.count)
+	total.newest = max(total.newest, gone.entry.Millis())
+}
+
+// noteRemoved writes to the oldest record of a maker how many changes before it were removed.
+func (e *entry) noteRemoved(by maker, made *madeChanges) error {
+	key := changeKey(made.records[0].entry, by)
+	was, _, err := e.store.get(key)
+	if err != nil {
+		return err
+	}
+	var record changeRecord
+	if err := record.decode(was); err != nil {
+		return err
+	}
+	record.removed = made.removed
+	e.batch.setChunk(key, was, record.encode()) // of the same size
+	return nil
 }

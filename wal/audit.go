@@ -2,6 +2,7 @@ package wal
 
 import (
 	"slices"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -45,6 +46,56 @@ func (s *Store) Audit(page Page, filter AuditFilter) (list []webhook.StateChange
 		s.hideDeleted(&found.list[i].By)
 	}
 	return found.list, found.next, err
+}
+
+// RemovedChanges says how many changes were removed to make room, in less than the time for which
+// they are kept. All of them were made before that time.
+type RemovedChanges struct {
+	Count  uint64
+	Before time.Time
+}
+
+// RemovedChanges returns what was removed of the changes that an application and the nodes on its
+// account have made, or with a zero ID of the changes by anybody. Nothing is zero.
+func (s *Store) RemovedChanges(app webhook.ID) (r RemovedChanges) {
+	if app.IsZero() {
+		total, now := s.removedChanges()
+		for _, of := range total {
+			if of.count > 0 && of.newest >= now-changesKept.Milliseconds() {
+				r.add(of.count, of.newest+1)
+			}
+		}
+		return r
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, by := range []maker{{makerCustomer, app}, {makerCluster, app}} {
+		if made := s.catalog.changes.makers[by]; made != nil && made.removed > 0 {
+			r.add(made.removed, made.records[0].entry.Millis())
+		}
+	}
+	return r
+}
+
+func (r *RemovedChanges) add(count uint64, before int64) {
+	r.Count += count
+	if at := time.UnixMilli(before).UTC(); at.After(r.Before) {
+		r.Before = at
+	}
+}
+
+// removedChanges returns the counts by class, and the time of the log.
+func (s *Store) removedChanges() (total removedByClass, now int64) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	return s.staged.meta.removed, s.staged.meta.clock
+}
+
+// RemovedChangesBy returns how many changes were removed to make room since the cluster began, by
+// who had made them: operators, customers or the cluster itself.
+func (s *Store) RemovedChangesBy() (operators, customers, cluster uint64) {
+	total, _ := s.removedChanges()
+	return total[makerOperator].count, total[makerCustomer].count, total[makerCluster].count
 }
 
 // hideDeleted removes what a deleted application has chosen from an actor.

@@ -28,6 +28,7 @@ type catalog struct {
 	aging        aging
 	recent       map[webhook.ID]*recent // counts of applications, and under the zero ID of all; changed in place, by Apply alone
 	forgotten    forgotten
+	changes      changes
 }
 
 func newCatalog() catalog {
@@ -41,6 +42,7 @@ func newCatalog() catalog {
 		apiKeys:      newAPIKeys(),
 		recent:       make(map[webhook.ID]*recent),
 		forgotten:    make(forgotten),
+		changes:      newChanges(),
 	}
 }
 
@@ -104,6 +106,9 @@ func (n *catalog) load(txn *badger.Txn) error {
 		return err
 	}
 	if err := n.overtakers.load(txn); err != nil {
+		return err
+	}
+	if err := n.changes.load(txn); err != nil {
 		return err
 	}
 	return n.aging.load(txn)

@@ -174,6 +174,7 @@ type checker struct {
 	bytes     int64      // of the chunks read
 	shares    shareCheck
 	tallies   tallyCheck
+	changes   changes
 	indexed   messageHistory        // of the message whose index is being read
 	lines     map[webhook.ID]uint64 // of an endpoint's retry set
 	held      map[webhook.ID]uint64 // of its held set
@@ -200,7 +201,7 @@ func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
 		removed: make(map[webhook.ID]bool), dropped: make(map[webhook.ID]bool), goneApps: make(map[webhook.ID]bool), leaving: make(map[webhook.ID]bool), ends: make(map[webhook.ID]webhook.ID), uids: make(map[uid]webhook.ID),
 		lines: make(map[webhook.ID]uint64), held: make(map[webhook.ID]uint64), manual: make(map[webhook.ID]uint64),
 		tasks: make(map[webhook.ID]*webhook.Task), taskLines: make(map[webhook.ID]int64),
-		passed: make(map[webhook.ID]int), reached: make(map[webhook.ID]int), shares: newShareCheck()}
+		passed: make(map[webhook.ID]int), reached: make(map[webhook.ID]int), shares: newShareCheck(), changes: newChanges()}
 	if err := c.loadCatalog(); err != nil {
 		return nil, err
 	}
@@ -298,6 +299,7 @@ func (c *checker) finish() error {
 	}
 	c.checkShares()
 	c.checkTallies()
+	c.checkRoomOfChanges()
 	c.checkTasks()
 	if c.eventIDs != c.report.Records[recordKinds[keyUnique].name] {
 		if err := c.findLooseEventIDs(); err != nil {

@@ -236,8 +236,19 @@ func TestCheckFindsDamage(t *testing.T) {
 		"list says it twice":    {func(p *patient) { p.set(p.aging(), append(p.get(p.aging()), patientReply...)) }, "twice"},
 		"list from the future":  {func(p *patient) { p.set(agingKey(webhook.NewID(testClock, 1<<40, 0)), p.get(p.aging())) }, "the list of idempotency keys of entry 1099511627776"},
 
-		"damaged changes":       {func(p *patient) { p.set(changeKey(p.endpoint), one) }, "a change of state that entry"},
-		"changes elsewhere":     {func(p *patient) { p.set(changeKey(p.endpoint), p.get(changeKey(p.idle))) }, "does not match its id"},
+		"damaged changes": {func(p *patient) { p.set(changeKey(p.endpoint, maker{makerCluster, p.app}), one) }, "a change of state that entry"},
+		"changes elsewhere": {func(p *patient) {
+			p.set(changeKey(p.endpoint, maker{makerCluster, p.app}), p.get(changeKey(p.idle, maker{makerCluster, p.app})))
+		}, "does not match its id"},
+		"changes of another": {func(p *patient) {
+			p.set(changeKey(p.endpoint, maker{makerCustomer, p.app}), p.get(changeKey(p.endpoint, maker{makerCluster, p.app})))
+		}, "does not match its id and its maker"},
+		"changes of no class": {func(p *patient) {
+			p.set(changeKey(p.endpoint, maker{makerClasses, p.app}), p.get(changeKey(p.endpoint, maker{makerCluster, p.app})))
+		}, "can't be read"},
+		"changes miscounted": {func(p *patient) {
+			p.set(changeKey(p.endpoint, maker{makerCluster, p.app}), (&changeRecord{count: 7, list: p.get(changeKey(p.endpoint, maker{makerCluster, p.app}))[1+8+1:]}).encode())
+		}, "a change of state that entry"},
 		"damaged task":          {func(p *patient) { p.set(idKey(keyTask, p.task), []byte{1, 2}) }, "can't be read"},
 		"task of another name":  {func(p *patient) { p.changeTask(func(t *webhook.Task) { t.ID = p.app }) }, "has the id of"},
 		"task of odd status":    {func(p *patient) { p.changeTask(func(t *webhook.Task) { t.Status = "odd" }) }, "has the unknown status"},

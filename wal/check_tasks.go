@@ -1,8 +1,6 @@
 package wal
 
 import (
-	"bytes"
-	"fmt"
 	"slices"
 
 	"hookwheel/webhook"
@@ -59,22 +57,3 @@ func (c *checker) checkTasks() {
 }
 
 func taskName(id webhook.ID) string { return "task " + id.Text(webhook.KindTask) }
-
-// checkChanges checks the state changes of one entry.
-func (c *checker) checkChanges(key, value []byte) {
-	what := fmt.Sprintf("a change of state that entry %d made", entryOf(key).Index())
-	list, err := decodeChanges(value)
-	if err != nil || len(list) == 0 {
-		c.violated("%s can't be read: %v", what, err)
-		return
-	}
-	for i := range list {
-		change := &list[i]
-		if !c.checkID(change.ID, what) {
-			continue
-		}
-		if !bytes.Equal(changeKey(change.ID), key) || i > 0 && !change.ID.After(list[i-1].ID) {
-			c.violated("%s is stored under a key that does not match its id", what)
-		}
-	}
-}

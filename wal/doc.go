@@ -33,7 +33,8 @@
 //	                                       or of all of them, under the zero ID
 //	X due app message          -           messages with a retention of their own; due is 8 bytes
 //	                                       of milliseconds
-//	V entry                    JSON        state changes of one entry and who made them, for a week
+//	V entry class maker        changes     what one maker has changed in one entry, for a week; class
+//	                                       is a byte, maker is an ID or zero
 //	H endpoint entry           chunk       history: attempts of one endpoint, recorded by one entry
 //	I message attempt          ID          index of the history: the endpoint of each attempt
 //	D endpoint                 gathering   deleted endpoint whose sets are not yet empty, or whose
@@ -92,6 +93,15 @@
 // Another wrapper, kindBehalf, contains who asks for a command: the ID and name of an API key, not
 // its secret. It is outside of kindIdempotent, because a repetition changes nothing. The changes that
 // the command makes are recorded with this actor. Changes without one are those of the nodes.
+//
+// # Changes
+//
+// Changes are kept for a week, but take a bounded part of the store. They belong to who made them: a
+// key of an operator, the tokens of an application, or the nodes on account of an application. Each
+// of these three classes has a limit in bytes, and so has each application. Beyond a limit the
+// oldest changes of the maker with most leave, in the entry that adds the newest, so a flood of one
+// maker costs nobody else a change. The oldest record left says how many of its maker have left, and
+// meta counts all.
 //
 // # Updates
 //

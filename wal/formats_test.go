@@ -126,6 +126,20 @@ func jsonFormat[T any](value T) format {
 	}}
 }
 
+type madeIn struct {
+	entry webhook.ID
+	by    maker
+}
+
+func changesFormat(removed uint64, change webhook.StateChange) format {
+	list := []webhook.StateChange{change}
+	encode := func() ([]byte, error) {
+		text, err := encodeJSON(list)
+		return (&changeRecord{removed, 1, text}).encode(), err
+	}
+	return format{list, encode, func(data []byte) (any, error) { return decodeChanges(data) }}
+}
+
 func plain(data []byte) func() ([]byte, error) { return func() ([]byte, error) { return data, nil } }
 
 type onBehalf struct {
@@ -167,7 +181,7 @@ func goldenFormats() map[string]format {
 	for i := range recorded {
 		recorded[i].Endpoint, recorded[i].ID = goldenEndpoint, webhook.NewID(goldenMessage.Millis(), 3, uint32(i+1))
 	}
-	m := meta{index: 300, term: 7, clock: testClock, bytes: 1000, left: testClock - 5, tallies: tallyQueues{{300, 1000}, 8: {5, 7}}, confIndex: 5, conf: []byte("configuration"), pieced: []byte{keyLog}}
+	m := meta{index: 300, term: 7, clock: testClock, bytes: 1000, left: testClock - 5, tallies: tallyQueues{{300, 1000}, 8: {5, 7}}, removed: removedByClass{1: {300, testClock}}, confIndex: 5, conf: []byte("configuration"), pieced: []byte{keyLog}}
 	c := cursor{position: goldenEndpoint, done: []webhook.ID{goldenMessage}, counts: counts{waiting: 1, held: 2, manual: 3, expired: 4, recent: recent{start: 5, data: appendTally(nil, &goldenTally)}},
 		health: webhook.Health{Parked: true, Since: goldenTime, FailingSince: goldenTime, Probes: 3, NextProbe: goldenTime, LastFailure: "no answer"},
 		skips:  []skip{{from: goldenEndpoint, to: goldenMessage, at: testClock}}}
@@ -201,8 +215,12 @@ func goldenFormats() map[string]format {
 		}},
 		"record share":   {int64(300), plain(encodeShare(300)), func(data []byte) (any, error) { return decodeShare(data) }},
 		"record task":    jsonFormat(goldenTask()),
-		"record changes": jsonFormat([]webhook.StateChange{{ID: goldenMessage, Change: webhook.EndpointParked, App: goldenApp, Endpoint: goldenEndpoint, Task: goldenMessage}}),
-		"key held":       {webhook.Held{Key: 77, Message: goldenMessage}, plain(heldKey(goldenEndpoint, 77, goldenMessage)), func(data []byte) (any, error) { return parseHeldKey(data), nil }},
+		"record changes": changesFormat(0, webhook.StateChange{ID: goldenMessage, Change: webhook.EndpointParked, App: goldenApp, Endpoint: goldenEndpoint, Task: goldenMessage}),
+		"key changes": {madeIn{goldenEntry, maker{makerCustomer, goldenApp}}, plain(changeKey(goldenEntry, maker{makerCustomer, goldenApp})), func(data []byte) (any, error) {
+			entry, by := parseChangeKey(data)
+			return madeIn{entry, by}, nil
+		}},
+		"key held": {webhook.Held{Key: 77, Message: goldenMessage}, plain(heldKey(goldenEndpoint, 77, goldenMessage)), func(data []byte) (any, error) { return parseHeldKey(data), nil }},
 		"record manual": {webhook.Manual{Message: goldenMessage, Number: 2, Made: 300, Task: goldenApp, Retry: true}, plain(encodeManual(&webhook.Manual{Number: 2, Made: 300, Task: goldenApp, Retry: true})),
 			func(data []byte) (any, error) {
 				return decodeManual(idKey(keyManual, goldenEndpoint, goldenMessage), data)
@@ -232,8 +250,8 @@ func goldenFormats() map[string]format {
 			actor, command, err := decodeBehalf(data[1:])
 			return onBehalf{actor, command}, err
 		}},
-		"record changes of actors": jsonFormat([]webhook.StateChange{{ID: goldenMessage, Change: webhook.KeyCreated, By: goldenActor, App: goldenApp, Message: goldenMessage, Attempt: goldenEntry,
-			Key: goldenMessage, EventType: "user.created", Member: "n2"}}),
+		"record changes of actors": changesFormat(300, webhook.StateChange{ID: goldenMessage, Change: webhook.KeyCreated, By: goldenActor, App: goldenApp, Message: goldenMessage, Attempt: goldenEntry,
+			Key: goldenMessage, EventType: "user.created", Member: "n2"}),
 		"command recordProgress": {progress, plain(encodeProgress(progress.term, progress.list)), func(data []byte) (any, error) {
 			term, list, err := decodeProgress(data[1:])
 			return progressOfTerm{term, list}, err

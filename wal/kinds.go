@@ -44,7 +44,7 @@ func init() { // the checks refer to the sizes, so it can't be a composite liter
 		keyIndex:   {"index of attempts", 1 + 2*idSize, (*checker).checkIndex},
 		keyCounts:  {"tallies", tallyKeySize, pure((*checker).checkTally)},
 		keyRecent:  {"tallies of recent attempts", 1 + idSize, pure((*checker).checkRecent)},
-		keyChange:  {"changes of state", 1 + entrySize, pure((*checker).checkChanges)},
+		keyChange:  {"changes of state", changeKeySize, pure((*checker).checkChanges)},
 		keyShare:   {"shares", 1 + idSize, pure((*checker).checkShare)},
 
 		keyCursor:  {"cursors", 1 + idSize, (*checker).checkCursor},

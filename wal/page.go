@@ -56,18 +56,18 @@ func (p Page) isPast(id webhook.ID) bool {
 var errStop = errors.New("wal: enough")
 
 // walk calls see for each key with this prefix in the direction of the page, beginning with the
-// chunk that contains its start. suffix is the number of bytes of an ID in the key.
+// chunk that contains its start. suffix is the number of bytes of an ID that follow the prefix.
 func (p Page) walk(txn *badger.Txn, prefix []byte, suffix int, see func(key, value []byte) error) error {
 	opts := badger.DefaultIteratorOptions
 	opts.Prefix, opts.Reverse, opts.PrefetchValues = prefix, !p.Ascending, false
 	it := txn.NewIterator(opts)
 	defer it.Close()
 	first, from := bytes.Clone(prefix), p.start()
-	switch {
-	case !from.IsZero():
+	if !from.IsZero() {
 		first = append(first, from[:suffix]...)
-	case !p.Ascending:
-		first = append(first, bytes.Repeat([]byte{0xff}, idSize+1)...)
+	}
+	if !p.Ascending { // behind everything whose key begins like that
+		first = append(first, bytes.Repeat([]byte{0xff}, idSize+2)...)
 	}
 	for it.Seek(first); it.Valid(); it.Next() {
 		if !isRecord(it.Item()) {

@@ -29,6 +29,7 @@ type meta struct {
 	confIndex   uint64 // of the newest Raft configuration
 	conf        []byte // that configuration, as the cluster package wrote it
 	tallies     tallyQueues
+	removed     removedByClass
 	pieced      []byte // kinds of records of which some may be in pieces: first bytes of their keys, in order of appearance
 }
 
@@ -40,7 +41,7 @@ func (m *meta) encode() []byte {
 	dst = binary.AppendUvarint(dst, uint64(m.bytes))
 	dst = binary.AppendUvarint(dst, uint64(m.left))
 	dst = binary.AppendUvarint(dst, m.confIndex)
-	dst = m.tallies.append(dst)
+	dst = m.removed.append(m.tallies.append(dst))
 	return appendBytes(appendBytes(dst, m.conf), m.pieced)
 }
 
@@ -50,6 +51,7 @@ func (m *meta) decode(data []byte) error {
 	m.bytes, m.left = int64(r.uvarint()), int64(r.uvarint())
 	m.confIndex = r.uvarint()
 	m.tallies.read(r)
+	m.removed.read(r)
 	m.conf = slices.Clone(r.bytes())
 	if pieced := r.bytes(); len(pieced) > 0 {
 		m.pieced = slices.Clone(pieced)

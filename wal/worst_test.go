@@ -83,7 +83,22 @@ func newWorst(t *testing.T) *worst {
 		}
 		w.add(encodeProgress(1, []webhook.Progress{p}))
 	}
+	w.fillChanges()
 	return w
+}
+
+// fillChanges uses up the share of a customer's changes with the smallest there are, each in a record
+// of its own. So many of them leave for each of the largest.
+func (w *worst) fillChanges() {
+	by := webhook.Actor{Type: webhook.ActorJWT, Role: webhook.RoleApplication, App: w.app}
+	for i := 0; i%2 == 1 || w.store.RemovedChanges(w.app).Count == 0; i++ {
+		status := []webhook.TaskStatus{webhook.TaskPaused, webhook.TaskRunning}[i%2]
+		body, err := encodeBehalf(&by, mustEncode(w.t, kindChangeTask, changeTask{w.tasks[0], status}))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.add(body)
+	}
 }
 
 func (w *worst) endpoint(i int) webhook.Endpoint {
@@ -301,6 +316,9 @@ func TestWorstEntries(t *testing.T) {
 		}
 		if _, err := decodeReply(replies[0]); err != nil {
 			t.Errorf("kind %d, which is to be the worst, is refused: %v", k, err)
+		}
+		if removed := w.store.RemovedChanges(w.app).Count; k == kindBehalf && removed < uint64(4*len(bodies)) {
+			t.Errorf("%d changes of a customer make room with only %d", len(bodies), removed)
 		}
 		if value, found, err := current(w.store, requestsKey(w.store.Applied())); !found || err != nil || len(value) > commandsPerEntry*(maxReply+64) {
 			t.Errorf("the requests of an entry of kind %d take %d bytes: %v", k, len(value), err)
