@@ -29,11 +29,17 @@ var removedChangesDesc = prometheus.NewDesc("hookwheel_removed_changes_total",
 	"Changes in the audit list that were removed within their week to make room for newer ones, by who made them; the same on every node.",
 	[]string{"by"}, nil)
 
-// changesCollector counts changes that were removed from the audit list early.
+var untoldChangesDesc = prometheus.NewDesc("hookwheel_untold_changes_total",
+	"Changes of endpoints by customers that no operational webhook reported, because these customers made too many; the same on every node.", nil, nil)
+
+// changesCollector counts changes that were removed from the audit list early, or not reported.
 type changesCollector struct{ store *wal.Store }
 
 // Describe implements prometheus.Collector.
-func (c changesCollector) Describe(to chan<- *prometheus.Desc) { to <- removedChangesDesc }
+func (c changesCollector) Describe(to chan<- *prometheus.Desc) {
+	to <- removedChangesDesc
+	to <- untoldChangesDesc
+}
 
 // Collect implements prometheus.Collector.
 func (c changesCollector) Collect(to chan<- prometheus.Metric) {
@@ -41,6 +47,7 @@ func (c changesCollector) Collect(to chan<- prometheus.Metric) {
 	for by, count := range map[string]uint64{"operators": operators, "customers": customers, "cluster": cluster} {
 		to <- prometheus.MustNewConstMetric(removedChangesDesc, prometheus.CounterValue, float64(count), by)
 	}
+	to <- prometheus.MustNewConstMetric(untoldChangesDesc, prometheus.CounterValue, float64(c.store.UntoldChanges()))
 }
 
 // getMetrics may need no token, so it shows nothing about single customers.

@@ -62,9 +62,16 @@ func (e *entry) tell(app *webhook.Application, event string, data any) error {
 	return e.appendToLog(&webhook.Message{App: app.ID, EventType: event, Payload: payload})
 }
 
+// tellEndpoint reports what was done to an endpoint. A customer who makes change after change does
+// not fill the log with reports: those beyond the share of the changes kept are left out for as long
+// as it was used up in less than an hour, and counted.
 func (e *entry) tellEndpoint(event string, about *webhook.Endpoint) error {
 	app := e.operational(about)
-	if app == nil {
+	switch {
+	case app == nil:
+		return nil
+	case e.store.catalog.changes.isFlooded(makerOf(&webhook.StateChange{By: e.actor}), e.batch.meta.clock):
+		e.batch.meta.untold++
 		return nil
 	}
 	return e.tell(app, event, e.operationalData(about))

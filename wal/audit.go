@@ -91,6 +91,14 @@ func (s *Store) removedChanges() (total removedByClass, now int64) {
 	return s.staged.meta.removed, s.staged.meta.clock
 }
 
+// UntoldChanges returns how many changes of customers were not reported in an operational webhook
+// since the cluster began, because they were too many.
+func (s *Store) UntoldChanges() uint64 {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	return s.staged.meta.untold
+}
+
 // RemovedChangesBy returns how many changes were removed to make room since the cluster began, by
 // who had made them: operators, customers or the cluster itself.
 func (s *Store) RemovedChangesBy() (operators, customers, cluster uint64) {

@@ -202,6 +202,12 @@ func (c *changes) grow(by maker, made *madeChanges, bytes int64) {
 	}
 }
 
+// isFlooded reports whether a customer has used up the share within the hour before.
+func (c *changes) isFlooded(by maker, clock int64) bool {
+	made := c.makers[by]
+	return made != nil && by.class == makerCustomer && made.removed > 0 && made.records[0].entry.Millis() > clock-hour
+}
+
 // largest returns the maker of a class whose records take most.
 func (c *changes) largest(class makerClass) maker {
 	largest, _ := c.sizes[class].Max()

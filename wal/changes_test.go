@@ -196,3 +196,40 @@ func TestManyMakersChangesTakeTheirRoom(t *testing.T) {
 		})
 	}
 }
+
+// A customer who changes an endpoint again and again does not fill the log with operational
+// messages. Those about others go on, and those about the customer too once an hour has passed.
+func TestFloodOfChangesIsNotTold(t *testing.T) {
+	c := newChanger(t, 3)
+	operational := decoded[createApplication](t, c.apply(mustEncode(t, kindCreateApplication, createApplication{Application: webhook.Application{Name: "o", UID: webhook.OperationalUID}}))).Application.ID
+	flood, quiet := c.apps[0], c.apps[1]
+	messages := func() int {
+		t.Helper()
+		list, _, err := c.store.Messages(operational, Page{Limit: 5000}, MessageFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	const toggles = 1000
+	c.toggle(flood, portalOf(flood), toggles)
+	told := messages()
+	if untold := c.store.UntoldChanges(); told == 0 || told > toggles/2 || untold != uint64(toggles-told) {
+		t.Errorf("%d were told, and %d not", told, untold)
+	}
+	c.toggle(quiet, portalOf(quiet), 1)
+	c.toggle(flood, webhook.Actor{Type: webhook.ActorConfiguration, Role: webhook.RoleAdmin}, 1)
+	if got := messages(); got != told+2 {
+		t.Errorf("of others %d were told, want 2", got-told)
+	}
+	c.restart()
+	c.toggle(flood, portalOf(flood), 1)
+	if got := messages(); got != told+2 {
+		t.Error("a restart ended it")
+	}
+	c.clock += hour
+	c.toggle(flood, portalOf(flood), 1)
+	if got := messages(); got != told+3 {
+		t.Error("an hour later nothing is told")
+	}
+}

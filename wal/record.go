@@ -30,6 +30,7 @@ type meta struct {
 	conf        []byte // that configuration, as the cluster package wrote it
 	tallies     tallyQueues
 	removed     removedByClass
+	untold      uint64 // changes of customers without an operational message, because they were too many
 	pieced      []byte // kinds of records of which some may be in pieces: first bytes of their keys, in order of appearance
 }
 
@@ -41,7 +42,7 @@ func (m *meta) encode() []byte {
 	dst = binary.AppendUvarint(dst, uint64(m.bytes))
 	dst = binary.AppendUvarint(dst, uint64(m.left))
 	dst = binary.AppendUvarint(dst, m.confIndex)
-	dst = m.removed.append(m.tallies.append(dst))
+	dst = binary.AppendUvarint(m.removed.append(m.tallies.append(dst)), m.untold)
 	return appendBytes(appendBytes(dst, m.conf), m.pieced)
 }
 
@@ -52,6 +53,7 @@ func (m *meta) decode(data []byte) error {
 	m.confIndex = r.uvarint()
 	m.tallies.read(r)
 	m.removed.read(r)
+	m.untold = r.uvarint()
 	m.conf = slices.Clone(r.bytes())
 	if pieced := r.bytes(); len(pieced) > 0 {
 		m.pieced = slices.Clone(pieced)
