@@ -54,7 +54,7 @@ func (a *api) from(origin, method, path, token, body string, headers ...string) 
 func TestCORSPreflight(t *testing.T) {
 	a := corsAPI(t, corsPage, "http://localhost:3000")
 	ask := []string{"Access-Control-Request-Method", "PATCH",
-		"Access-Control-Request-Headers", "authorization,content-type,idempotency-key,svix-req-id,svix-retry-count,user-agent"}
+		"Access-Control-Request-Headers", "authorization,content-type,idempotency-key,if-match,svix-req-id,svix-retry-count,user-agent"}
 	for _, path := range []string{"/app", "/app/one/endpoint/two/headers", "/nothing", "/app/../x", "/tail?from=x", "/health", "/app?" + strings.Repeat("x", 9<<10)} {
 		response := a.from(corsPage, "OPTIONS", "/api/v1"+path, "", "", ask...)
 		header := response.Header

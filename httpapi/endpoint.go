@@ -53,6 +53,7 @@ func respondEndpoint(r *request, status int, e *webhook.Endpoint) (*response, er
 	if err != nil {
 		return nil, err
 	}
+	r.http.Response.Header.Set(fasthttp.HeaderETag, tagOf(e.ID, e.Revision))
 	return &response{status: status, value: out}, nil
 }
 
@@ -227,10 +228,16 @@ func changeEndpoint(r *request, upsert bool, base func(webhook.Endpoint) webhook
 		}
 		before, err := r.store().Endpoint(app.ID, r.path("endpoint"))
 		if err != nil && upsert && webhook.ErrorCode(err) == webhook.CodeNotFound {
+			if err := checkMatch(r, ""); err != nil {
+				return nil, err
+			}
 			status = fasthttp.StatusCreated
 			return makeEndpoint(r, app.ID)
 		}
 		if err != nil {
+			return nil, err
+		}
+		if err := checkMatch(r, tagOf(before.ID, before.Revision)); err != nil {
 			return nil, err
 		}
 		endpoint := base(*before)

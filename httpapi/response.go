@@ -44,6 +44,7 @@ var statusOf = map[webhook.Code]int{
 	webhook.CodeChanged:        fasthttp.StatusConflict,
 	webhook.CodeTypeExists:     fasthttp.StatusConflict,
 	webhook.CodeLimit:          fasthttp.StatusBadRequest,
+	codePrecondition:           fasthttp.StatusPreconditionFailed,
 	codeTooMany:                fasthttp.StatusTooManyRequests,
 	codeRate:                   fasthttp.StatusTooManyRequests,
 	codeEncoding:               fasthttp.StatusUnsupportedMediaType,
