@@ -78,6 +78,25 @@ export async function sendForText(method: string, path: string, body?: unknown, 
   return text
 }
 
+// Tagged is an object with the name of its state.
+export interface Tagged<T> {
+  data: T
+  tag: string
+}
+
+// getTagged is get for an object that may be changed with patchTagged.
+export async function getTagged<T>(path: string, signal?: AbortSignal): Promise<Tagged<T>> {
+  const { text, tag } = await exchange('GET', path, undefined, {}, signal)
+  return { data: JSON.parse(text) as T, tag }
+}
+
+// patchTagged changes an object, unless its state is another than the one that tag names: then it
+// fails with the status 412.
+export async function patchTagged<T>(path: string, body: unknown, tag: string): Promise<Tagged<T>> {
+  const { text, tag: next } = await exchange('PATCH', path, body, {}, undefined, tag)
+  return { data: JSON.parse(text) as T, tag: next }
+}
+
 const longest = 60_000 // ms for a whole response; the node may be gone without a word
 
 async function exchange(method: string, path: string, body?: unknown, query?: Query, signal?: AbortSignal, tag = ''): Promise<{ text: string; tag: string }> {

@@ -1,7 +1,7 @@
 // One endpoint: its health, its deliveries and its settings.
 
 import { useState } from 'preact/hooks'
-import { get, p, send, type Endpoint, type EventType, type Page, type Task } from './api'
+import { get, getTagged, p, send, type Endpoint, type EventType, type Page, type Tagged, type Task } from './api'
 import { Activity } from './chart'
 import { useMatters, useReader } from './context'
 import { EndpointAttempts } from './deliveries'
@@ -22,13 +22,13 @@ export type Tab = 'overview' | 'deliveries' | 'settings'
 
 export function EndpointPage({ id, tab }: { id: string; tab: Tab }) {
   const { app, base, may } = useReader()
-  const endpoint = useLoad((signal) => get<Endpoint>(p`/app/${app}/endpoint/${id}`, {}, signal), [app, id], 10, useMatters((d) => d.endpointId === id || !id.startsWith('ep_')))
+  const endpoint = useLoad((signal) => getTagged<Endpoint>(p`/app/${app}/endpoint/${id}`, signal), [app, id], 10, useMatters((d) => d.endpointId === id || !id.startsWith('ep_')))
   const path = base + p`/endpoints/${id}`
   const tabs: [Tab, string, string][] = [['overview', t.overview, path], ['deliveries', t.deliveries, path + '/deliveries']]
   if (may('ManageEndpoint') || may('ViewEndpointSecret')) tabs.push(['settings', t.settings, path + '/settings'])
   return (
     <Content of={endpoint} whole>
-      {(e) => (
+      {({ data: e, tag }) => (
         <>
           <p class="crumbs"><Link to={base + '/endpoints'}>{t.endpoints}</Link> ›</p>
           <Title actions={<EndpointState of={e} />}><span dir="auto">{e.url}</span></Title>
@@ -38,14 +38,14 @@ export function EndpointPage({ id, tab }: { id: string; tab: Tab }) {
           </nav>
           {tab === 'overview' && <Overview of={e} loaded={endpoint} />}
           {tab === 'deliveries' && <EndpointAttempts endpoint={e.id} />}
-          {tab === 'settings' && <Settings of={e} loaded={endpoint} />}
+          {tab === 'settings' && <Settings of={e} tag={tag} loaded={endpoint} />}
         </>
       )}
     </Content>
   )
 }
 
-function Overview({ of, loaded }: { of: Endpoint; loaded: Loaded<Endpoint> }) {
+function Overview({ of, loaded }: { of: Endpoint; loaded: Loaded<Tagged<Endpoint>> }) {
   const { app, may } = useReader()
   const h = of.health
   const tasks = useLoad((signal) => get<Page<Task>>('/background-task', { limit: 5, app, endpoint: of.id }, signal), [of.id], 10, useMatters((d) => typeof d.change === 'string'))
@@ -70,7 +70,7 @@ function Overview({ of, loaded }: { of: Endpoint; loaded: Loaded<Endpoint> }) {
 }
 
 // Controls pause and resume, enable and disable.
-function Controls({ of, loaded }: { of: Endpoint; loaded: Loaded<Endpoint> }) {
+function Controls({ of, loaded }: { of: Endpoint; loaded: Loaded<Tagged<Endpoint>> }) {
   const { app, may } = useReader()
   const { busy, problem, run } = useAction()
   if (!may('ManageEndpoint')) return null
@@ -144,14 +144,14 @@ function ExampleDialog({ endpoint, close }: { endpoint: Endpoint; close: () => v
   )
 }
 
-function Settings({ of, loaded }: { of: Endpoint; loaded: Loaded<Endpoint> }) {
+function Settings({ of, tag, loaded }: { of: Endpoint; tag: string; loaded: Loaded<Tagged<Endpoint>> }) {
   const { may } = useReader()
   return (
     <>
       {may('ViewEndpointSecret') && <Card title={t.secret}><Secret endpoint={of} /></Card>}
       {may('ManageEndpoint') && (
         <>
-          <Card title={t.settings}><EndpointForm key={of.updatedAt} endpoint={of} done={() => { toast(t.saved); loaded.reload() }} /></Card>
+          <Card title={t.settings}><EndpointForm of={{ data: of, tag }} done={() => { toast(t.saved); loaded.reload() }} /></Card>
           <Card title={t.headers}><Headers endpoint={of} /></Card>
           <Deletion of={of} />
         </>

@@ -93,6 +93,7 @@ export function describe(problem: Problem): string {
     case 0: return t.noConnection
     case 403: return t.notAllowed
     case 404: return t.notFound
+    case 429: return problem.message ? t.tooMany(problem.retryAfter) + '\n' + problem.message : t.tooMany(problem.retryAfter)
     case 503: return problem.message ? t.unavailable + ' ' + problem.message : t.unavailable
     default: return problem.message || t.failed(problem.status)
   }
@@ -120,8 +121,8 @@ interface ContentProps<T> {
 
 // Content shows what was read; before that, that it is being read, or why it can't be.
 export function Content<T>({ of, whole = false, children }: ContentProps<T>) {
+  if (of.problem?.status === 404 && whole) return <NotFound gone={of.data !== undefined} />
   if (of.data === undefined) {
-    if (of.problem?.status === 404 && whole) return <NotFound />
     if (of.problem) return <>{whole && <Title>{t.failedTitle}</Title>}<Failure problem={of.problem} retry={of.reload} /></>
     return <div class="loading" role="status"><span class="hidden">{t.loading}</span></div>
   }
@@ -133,11 +134,11 @@ export function Content<T>({ of, whole = false, children }: ContentProps<T>) {
   )
 }
 
-export function NotFound() {
+export function NotFound({ gone = false }: { gone?: boolean }) {
   return (
     <>
-      <Title>{t.notFound}</Title>
-      <p>{t.notFoundText}</p>
+      <Title>{gone ? t.gone : t.notFound}</Title>
+      <p>{gone ? t.goneText : t.notFoundText}</p>
     </>
   )
 }

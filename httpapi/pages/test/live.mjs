@@ -38,8 +38,7 @@ async function tabs(browser) {
   for (const page of [first, second]) await waitForRows(page, 1)
   await look(first, 'live-deliveries')
 
-  await first.close()
-  const next = await second.waitForRequest((r) => r.url().includes('/tail'))
+  const [next] = await Promise.all([second.waitForRequest((r) => r.url().includes('/tail')), first.close()])
   if (!(await next.headerValue('last-event-id'))) wrong('the next tab does not continue after the last event')
   if (next.url().includes('key')) wrong('the token is in a URL: ' + next.url())
   await send(2)
@@ -108,4 +107,35 @@ async function states(browser) {
   await isLive(page)
 }
 
-await run(prepare, { tabs, polling, states })
+// conflict has two readers who save the settings of the same endpoint, and one who deletes it.
+async function conflict(browser) {
+  const { url: portal } = await call('POST', '/auth/app-portal-access/acme', {})
+  const { id } = await call('POST', '/app/acme/endpoint', { url: receiverURL, uid: 'shared' })
+  const page = await open(browser, {})
+  await page.goto(portal.replace('#', `?next=/endpoints/${id}/settings#`))
+  await page.getByLabel('Description').fill('mine')
+  await call('PATCH', '/app/acme/endpoint/shared', { description: 'theirs', channels: ['news'] })
+  await button(page, 'Save').click()
+  const choice = page.getByRole('group', { name: 'Somebody else has changed this endpoint.' })
+  await choice.getByText('theirs').waitFor()
+  await choice.getByText('news').waitFor()
+  await look(page, 'conflict')
+  await button(page, 'Save mine').click()
+  await page.getByText('Saved.').waitFor()
+  await page.locator('[type=submit]:focus').waitFor()
+  const saved = await call('GET', '/app/acme/endpoint/shared')
+  if (saved.description !== 'mine' || saved.channels) wrong('the reader chose, and saved is ' + JSON.stringify(saved))
+
+  await page.getByLabel('Description').fill('mine again')
+  await call('PATCH', '/app/acme/endpoint/shared', { description: 'theirs again' })
+  await button(page, 'Save').click()
+  await button(page, 'Discard mine').click()
+  await choice.waitFor({ state: 'detached' })
+  if ((await page.getByLabel('Description').inputValue()) !== 'theirs again') wrong('discarding keeps the old value')
+  await page.locator('[type=submit]:focus').waitFor()
+  await call('DELETE', '/app/acme/endpoint/shared')
+  await page.getByRole('heading', { level: 1, name: 'Deleted meanwhile' }).waitFor()
+  await look(page, 'gone-meanwhile')
+}
+
+await run(prepare, { tabs, polling, states, conflict })

@@ -140,6 +140,10 @@ export const de: Text = {
   verifyText: 'Prüfen Sie die Signatur jeder Anfrage, damit Sie nur verarbeiten, was an Sie gesendet und unterwegs nicht verändert wurde.',
   wholeSchema: 'Das ganze Schema',
 
+  conflict: 'Jemand anders hat diesen Endpunkt geändert.', conflictText: 'Ihre Änderungen sind noch nicht gespeichert. Diese Einstellungen weichen von dem ab, was gespeichert wurde um',
+  keepMine: 'Meine speichern', takeTheirs: 'Meine verwerfen', setting: 'Einstellung', yours: 'Ihre', theirs: 'Gespeichert',
+  gone: 'Inzwischen gelöscht', goneText: 'Dies gab es, als Sie die Seite öffneten; seither wurde es gelöscht.',
+  tooMany: (seconds) => `Gerade zu viele Anfragen. Die Seite versucht es ${seconds > 0 ? `in ${seconds} Sekunden` : 'bald'} wieder.`,
   badSecret: 'Der Signaturschlüssel muss mit whsec_ beginnen und base64 sein.',
   badSignature: 'Keine Signatur passt. Der Schlüssel gehört zu einem anderen Endpunkt, oder der Inhalt ist nicht Byte für Byte der gesendete.',
   badTimestamp: 'webhook-timestamp ist keine Zahl von Sekunden.',

@@ -145,6 +145,10 @@ export const en = {
   wholeSchema: 'The whole schema',
 
   // What is wrong.
+  conflict: 'Somebody else has changed this endpoint.', conflictText: 'Your changes are not saved yet. These settings differ from what was saved at',
+  keepMine: 'Save mine', takeTheirs: 'Discard mine', setting: 'Setting', yours: 'Yours', theirs: 'Saved',
+  gone: 'Deleted meanwhile', goneText: 'This existed when you opened the page, and has been deleted since.',
+  tooMany: (seconds: number) => `Too many requests at the moment. The page tries again ${seconds > 0 ? `in ${seconds} seconds` : 'soon'}.`,
   badSecret: 'The signing key must begin with whsec_ and be base64.',
   badSignature: 'No signature matches. The key is of another endpoint, or the body is not what was sent, byte for byte.',
   badTimestamp: 'webhook-timestamp is not a number of seconds.',
