@@ -20,6 +20,8 @@ func TestPagesInBrowser(t *testing.T) { testPages(t, "flows.mjs") }
 
 func TestLivePagesInBrowser(t *testing.T) { testPages(t, "live.mjs") }
 
+func TestConsoleInBrowser(t *testing.T) { testPages(t, "console.mjs") }
+
 func testPages(t *testing.T, flows string) {
 	t.Helper()
 	chromium, err := exec.LookPath("chromium")

@@ -4,11 +4,25 @@ package bundle
 
 import (
 	"errors"
+	"path"
 	"path/filepath"
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
 )
+
+// apart are files that a page loads only when it needs them. They import nothing, so that they need
+// no code that pages share.
+var apart = []string{"src/text/en.ts", "src/text/de.ts", "../../docs/receiving.md"}
+
+// loadApart leaves a dynamic import of such a file to the browser.
+func loadApart(args api.OnResolveArgs) (api.OnResolveResult, error) {
+	if args.Kind != api.ResolveJSDynamicImport {
+		return api.OnResolveResult{}, nil
+	}
+	name := strings.TrimSuffix(path.Base(args.Path), ".md")
+	return api.OnResolveResult{Path: "./" + name + ".js", External: true}, nil
+}
 
 // Files bundles the sources in the folder of the pages and returns the files by name. The same
 // sources give the same bytes on any machine.
@@ -17,11 +31,33 @@ func Files(dir string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	files := make(map[string][]byte)
+	// The console is split: what its first pages do not need is a file of its own.
+	splits := map[bool][]string{true: {"src/console.tsx"}, false: append([]string{"src/portal.tsx", "src/style.css"}, apart...)}
+	for split, sources := range splits {
+		options := options(dir)
+		options.EntryPoints, options.Splitting = sources, split
+		result := api.Build(options)
+		var problems []error
+		for _, m := range api.FormatMessages(result.Errors, api.FormatMessagesOptions{Kind: api.ErrorMessage}) {
+			problems = append(problems, errors.New(strings.TrimSpace(m)))
+		}
+		if len(problems) > 0 {
+			return nil, errors.Join(problems...)
+		}
+		for _, f := range result.OutputFiles {
+			files[filepath.Base(f.Path)] = f.Contents
+		}
+	}
+	return files, nil
+}
+
+func options(dir string) api.BuildOptions {
 	library := filepath.Join(dir, "third_party", "preact")
-	result := api.Build(api.BuildOptions{
+	return api.BuildOptions{
 		AbsWorkingDir: dir,
-		EntryPoints:   []string{"src/portal.tsx", "src/console.tsx", "src/style.css"},
 		Outdir:        filepath.Join(dir, "dist"),
+		ChunkNames:    "[name]",
 		Bundle:        true,
 		Format:        api.FormatESModule,
 		Target:        api.ES2022,
@@ -40,17 +76,8 @@ func Files(dir string) (map[string][]byte, error) {
 			"preact/hooks":       filepath.Join(library, "hooks.mjs"),
 			"preact/jsx-runtime": filepath.Join(library, "jsxRuntime.mjs"),
 		},
-	})
-	var problems []error
-	for _, m := range api.FormatMessages(result.Errors, api.FormatMessagesOptions{Kind: api.ErrorMessage}) {
-		problems = append(problems, errors.New(strings.TrimSpace(m)))
+		Plugins: []api.Plugin{{Name: "apart", Setup: func(build api.PluginBuild) {
+			build.OnResolve(api.OnResolveOptions{Filter: `/text/|\.md$`}, loadApart)
+		}}},
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
-	files := make(map[string][]byte)
-	for _, f := range result.OutputFiles {
-		files[filepath.Base(f.Path)] = f.Contents
-	}
-	return files, nil
 }

@@ -125,6 +125,13 @@ export async function stream(path: string, query: Query, signal: AbortSignal, la
   throw problemOf(response, await response.text())
 }
 
+// open makes a call whose response is read as it arrives.
+export async function open(path: string, signal: AbortSignal): Promise<Response> {
+  const response = await request('GET', path, undefined, {}, signal, {})
+  if (response.ok) return response
+  throw problemOf(response, await response.text())
+}
+
 async function request(method: string, path: string, body: unknown, query: Query = {}, signal: AbortSignal, more: Record<string, string>): Promise<Response> {
   const headers: Record<string, string> = { Authorization: 'Bearer ' + token, ...more }
   if (body !== undefined) headers['Content-Type'] = 'application/json'
@@ -166,6 +173,7 @@ function problemOf(response: Response, text: string): Problem {
     for (const f of Array.isArray(body.detail) ? body.detail : []) {
       const name = String(f.loc[1] ?? '')
       fields[name] ??= f.msg
+      fields[f.loc.slice(1).join('/')] ??= f.msg
       message += (message && '\n') + (name && name + ' ') + f.msg
     }
   } catch {

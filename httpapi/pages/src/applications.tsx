@@ -1,13 +1,15 @@
 // Applications: one for each customer.
 
 import { useState } from 'preact/hooks'
-import { get, p, send, type Application, type Key, type Page } from './api'
+import { get, p, send, type Application, type Page } from './api'
 import { Strip, useStrips } from './chart'
 import { useReader } from './context'
+import { number } from './format'
 import { useAction, useLoad } from './load'
+import { PortalLinks } from './portal-links'
 import { go, Link, setQuery, usePlace } from './router'
 import { t } from './text'
-import { Ago, Button, Card, Confirm, Content, Copy, Dialog, Empty, Failure, Mono, Pager, Table, TextInput, Time, Title, toast } from './ui'
+import { Button, Card, Confirm, Content, Dialog, Empty, Failure, Mono, Pager, Table, TextInput, Time, Title, toast } from './ui'
 
 export function Applications() {
   const { may } = useReader()
@@ -78,43 +80,6 @@ export function ApplicationSettings({ of, reload }: { of: Application; reload: (
   )
 }
 
-// PortalLinks creates links for the customer, and shows which tokens are alive.
-function PortalLinks({ app }: { app: Application }) {
-  const tokens = useLoad((signal) => get<Page<Key>>(p`/auth/app/${app.id}/token`, {}, signal), [app.id])
-  const [url, setURL] = useState('')
-  const { busy, problem, run } = useAction()
-  const create = () => void run(async () => {
-    setURL((await send<{ url: string }>('POST', p`/auth/app-portal-access/${app.id}`, {})).url)
-    tokens.reload()
-  })
-  const revoke = () => void run(async () => {
-    await send('POST', p`/auth/app/${app.id}/expire-all`, {})
-    setURL('')
-    toast(t.linksRevoked)
-    tokens.reload()
-  })
-  return (
-    <Card title={t.portalLinks}>
-      <p>{t.portalLinksText}</p>
-      {url && <p class="notice"><Mono>{url}</Mono> <Copy text={url} /></p>}
-      <Failure problem={problem} />
-      <div class="actions">
-        <Button kind="main" busy={busy} onClick={create}>{t.createLink}</Button>
-        <Button kind="danger" busy={busy} onClick={revoke}>{t.revokeLinks}</Button>
-      </div>
-      <Content of={tokens}>
-        {({ data }) => data.length > 0 && (
-          <Table caption={t.portalLinks} rows={data} id={(k) => k.id ?? ''} columns={[
-            { name: t.name, show: (k) => <span dir="auto">{k.name}</span> },
-            { name: t.lastUsed, show: (k) => <Ago at={k.lastUsed} /> },
-            { name: t.expires, show: (k) => <Ago at={k.expiresAt} /> },
-          ]} />
-        )}
-      </Content>
-    </Card>
-  )
-}
-
 function Rename({ of, reload }: { of: Application; reload: () => void }) {
   const [name, setName] = useState(of.name)
   const { busy, problem, run } = useAction()
@@ -139,6 +104,7 @@ function Rename({ of, reload }: { of: Application; reload: () => void }) {
 function Deletion({ of }: { of: Application }) {
   const [asking, ask] = useState(false)
   const [typed, setTyped] = useState('')
+  const endpoints = useLoad((signal) => get<Page<unknown>>(p`/app/${of.id}/endpoint`, { limit: 250 }, signal), [of.id])
   const { busy, problem, run } = useAction()
   return (
     <Card title={t.deleteApplication}>
@@ -151,6 +117,7 @@ function Deletion({ of }: { of: Application }) {
             go('/apps')
           }
         }}>
+          {endpoints.data && <p>{t.deleteEndpoints(number(endpoints.data.data.length) + (endpoints.data.done ? '' : '+'))}</p>}
           <TextInput label={t.typeName(of.name)} value={typed} set={setTyped} error={typed !== '' && typed !== of.name ? t.notTheName : undefined} required />
         </Confirm>
       )}

@@ -1,20 +1,27 @@
 // The event types that messages have, with their schemas.
 
-import { get, p, type EventType, type Page } from './api'
+import type { ComponentChildren } from 'preact'
+import { get, p, sendForText, type EventType, type Page } from './api'
 import { useReader } from './context'
+import { member, members } from './json'
 import { JSONView } from './json-view'
 import { useLoad } from './load'
 import { Link, usePlace } from './router'
 import { t } from './text'
 import { Badge, Card, Content, Empty, Mono, Pager, Table, Title } from './ui'
 
-export function Catalogue() {
+interface CatalogueProps {
+  actions?: ComponentChildren
+  archived?: boolean // whether archived ones are listed, too
+}
+
+export function Catalogue({ actions, archived = false }: CatalogueProps) {
   const { base } = useReader()
   const iterator = usePlace().query.get('iterator') ?? ''
-  const list = useLoad((signal) => get<Page<EventType>>('/event-type', { limit: 100, iterator }, signal), [iterator])
+  const list = useLoad((signal) => get<Page<EventType>>('/event-type', { limit: 100, iterator, include_archived: archived }, signal), [iterator])
   return (
     <>
-      <Title>{t.eventTypes}</Title>
+      <Title actions={actions}>{t.eventTypes}</Title>
       <Content of={list}>
         {(page) => page.data.length === 0
           ? <Empty><p>{t.noEventTypes}</p></Empty>
@@ -23,7 +30,7 @@ export function Catalogue() {
               <Table caption={t.eventTypes} rows={page.data} id={(e) => e.name} columns={[
                 { name: t.name, show: (e) => <Link to={base + p`/event-types/${e.name}`}><Mono>{e.name}</Mono></Link> },
                 { name: t.description, wide: true, show: (e) => <span dir="auto">{e.description}</span> },
-                { name: t.state, show: (e) => e.deprecated ? <Badge tone="wait">{t.deprecated}</Badge> : <Badge tone="good">{t.inUse}</Badge> },
+                { name: t.state, show: (e) => <EventTypeState of={e} /> },
               ]} />
               <Pager iterator={page.iterator} done={page.done} first={iterator === ''} />
             </>
@@ -33,19 +40,33 @@ export function Catalogue() {
   )
 }
 
-export function EventTypePage({ name }: { name: string }) {
+function EventTypeState({ of }: { of: EventType }) {
+  if (of.archived) return <Badge tone="off">{t.archived}</Badge>
+  return of.deprecated ? <Badge tone="wait">{t.deprecated}</Badge> : <Badge tone="good">{t.inUse}</Badge>
+}
+
+interface EventTypePageProps {
+  name: string
+  actions?: (of: EventType, reload: () => void) => ComponentChildren
+}
+
+export function EventTypePage({ name, actions }: EventTypePageProps) {
   const { base } = useReader()
-  const type = useLoad((signal) => get<EventType>(p`/event-type/${name}`, {}, signal), [name])
+  const type = useLoad(async (signal) => {
+    const text = await sendForText('GET', p`/event-type/${name}`, undefined, {}, signal)
+    return { e: JSON.parse(text) as EventType, schemas: member(text, 'schemas')! }
+  }, [name])
   return (
     <>
       <p class="crumbs"><Link to={base + '/event-types'}>{t.eventTypes}</Link> ›</p>
-      <Title>{name}</Title>
-      <Content of={type}>
-        {(e) => (
+      <Content of={type} whole>
+        {({ e, schemas }) => (
           <>
+            <Title actions={<><EventTypeState of={e} />{actions?.(e, type.reload)}</>}>{name}</Title>
             <p dir="auto">{e.description}</p>
-            {Object.entries(e.schemas ?? {}).map(([version, schema]) => (
-              <Card key={version} title={t.schema(version)}><Schema of={schema as JSONSchema} /></Card>
+            {Object.keys(e.schemas ?? {}).length === 0 && <p class="soft">{t.noSchema}</p>}
+            {schemas !== 'null' && members(schemas).map(([version, text]) => (
+              <Card key={version} title={t.schema(version)}><Schema text={text} /></Card>
             ))}
           </>
         )}
@@ -60,8 +81,10 @@ interface JSONSchema {
   examples?: unknown[]
 }
 
-function Schema({ of }: { of: JSONSchema }) {
+function Schema({ text }: { text: string }) {
+  const of = JSON.parse(text) as JSONSchema
   const rows = Object.entries(of.properties ?? {})
+  const examples = Array.isArray(of.examples) && of.examples.length > 0 ? member(text, 'examples') : undefined
   return (
     <>
       {rows.length > 0 && (
@@ -72,10 +95,10 @@ function Schema({ of }: { of: JSONSchema }) {
           { name: t.description, wide: true, show: ([, s]) => <span dir="auto">{s.description ?? ''}</span> },
         ]} />
       )}
-      {(of.examples ?? []).slice(0, 3).map((example) => <JSONView text={JSON.stringify(example)} />)}
+      {examples && <><h3>{t.examples}</h3><JSONView text={examples} /></>}
       <details>
         <summary>{t.wholeSchema}</summary>
-        <JSONView text={JSON.stringify(of)} />
+        <JSONView text={text} />
       </details>
     </>
   )

@@ -5,35 +5,47 @@ import { get, p, type Application, type Whoami } from './api'
 import { applicationPage } from './application-pages'
 import { Applications, ApplicationSettings } from './applications'
 import { AuditPage } from './audit'
-import { Catalogue, EventTypePage } from './catalogue'
-import { ClusterPage } from './cluster'
 import { ReaderContext, useReader, type Reader } from './context'
 import { Keys } from './keys'
 import { Live } from './live-page'
 import { useLoad } from './load'
-import { LookPage } from './look'
 import { Overview } from './overview'
 import { Link, match, usePlace } from './router'
 import { Frame, start } from './shell'
+import { TaskPage, Tasks } from './tasks'
 import { t } from './text'
 import { Button, Content, NotFound } from './ui'
+
+type Rest = typeof import('./console-rest')
+
+// Later shows a page whose code is loaded when it is first opened.
+function Later({ page }: { page: (from: Rest) => ComponentChildren }) {
+  const rest = useLoad(() => import('./console-rest'), [])
+  return <Content of={{ ...rest, reload: () => location.reload() }} whole>{page}</Content> // the server may have been upgraded meanwhile
+}
+
+const later = (page: (from: Rest, param: string) => ComponentChildren) => (param: string) => <Later page={(from) => page(from, param)} />
 
 const pages: [pattern: string, page: (param: string) => ComponentChildren][] = [
   ['/', () => <Overview />],
   ['/apps', () => <Applications />],
   ['/live', () => <Live />],
-  ['/event-types', () => <Catalogue />],
-  ['/event-types/:name', (name) => <EventTypePage name={name} />],
+  ['/event-types', later(({ EventTypes }) => <EventTypes />)],
+  ['/event-types/:name', later(({ EventTypeOf }, name) => <EventTypeOf name={name} />)],
+  ['/event-types/:name/edit', later(({ EditEventType }, name) => <EditEventType name={name} />)],
+  ['/new-event-type', later(({ NewEventType }) => <NewEventType />)],
+  ['/tasks', () => <Tasks />],
+  ['/tasks/:id', (id) => <TaskPage id={id} />],
   ['/keys', () => <Keys />],
-  ['/look', () => <LookPage />],
+  ['/look', later(({ LookPage }) => <LookPage />)],
   ['/audit', () => <AuditPage />],
-  ['/cluster', () => <ClusterPage />],
+  ['/cluster', later(({ ClusterPage }) => <ClusterPage />)],
 ]
 
 function Console({ who, signOut }: { who: Whoami; signOut: () => void }) {
   const { path } = usePlace()
   const admin = who.role === 'admin'
-  const nav = [{ to: '/', text: t.overview }, { to: '/apps', text: t.applications }, { to: '/live', text: t.live }, { to: '/event-types', text: t.eventTypes }]
+  const nav = [{ to: '/', text: t.overview }, { to: '/apps', text: t.applications }, { to: '/live', text: t.live }, { to: '/event-types', text: t.eventTypes }, { to: '/tasks', text: t.replays }]
   if (admin) nav.push({ to: '/keys', text: t.keys })
   nav.push({ to: '/audit', text: t.audit }, { to: '/cluster', text: t.cluster }, { to: '/look', text: t.look })
   const own = /^\/apps\/([^/]+)(\/.*)?$/.exec(path)
@@ -59,7 +71,7 @@ function find(path: string): ComponentChildren | undefined {
 function OfApplication({ path }: { path: string }) {
   const reader = useReader()
   const app = useLoad((signal) => get<Application>(p`/app/${reader.app}`, {}, signal), [reader.app])
-  const tabs = [['/endpoints', t.endpoints], ['/messages', t.messages], ['/deliveries', t.deliveries], ['/settings', t.settings]] as const
+  const tabs = [['/endpoints', t.endpoints], ['/messages', t.messages], ['/deliveries', t.deliveries], ['/tasks', t.replays], ['/settings', t.settings]] as const
   return (
     <Content of={app} whole>
       {(a) => (

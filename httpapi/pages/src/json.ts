@@ -52,6 +52,16 @@ export function indent(list: Token[]): { depth: number; tokens: Token[] }[] {
   return lines
 }
 
+// pretty breaks and indents a JSON text that is known to be valid; numbers and repeated keys stay.
+export function pretty(text: string): string {
+  return indent(tokenize(text)).map((line) => '  '.repeat(line.depth) + line.tokens.map((k) => (k.text === ':' ? ': ' : k.text)).join('')).join('\n')
+}
+
+// members returns the names and texts of the members of an object.
+export function members(object: string): [name: string, text: string][] {
+  return Object.keys(JSON.parse(object) as object).map((name) => [name, member(object, name)!])
+}
+
 // member returns the text of a member of an object, or undefined.
 export function member(object: string, name: string): string | undefined {
   let depth = 0, begin = -1, key = ''

@@ -52,6 +52,7 @@ export function Keys() {
 function NewKey({ close }: { close: () => void }) {
   const [name, setName] = useState('')
   const [role, setRole] = useState('producer')
+  const [expiry, setExpiry] = useState('')
   const [token, setToken] = useState('')
   const { busy, problem, run } = useAction()
   if (token) {
@@ -67,10 +68,11 @@ function NewKey({ close }: { close: () => void }) {
     <Dialog title={t.addKey} close={close}>
       <form noValidate onSubmit={(e) => {
         e.preventDefault()
-        void run(async () => setToken((await send<{ token: string }>('POST', '/key', { name, role })).token))
+        void run(async () => setToken((await send<{ token: string }>('POST', '/key', { name, role, expiry: expiry === '' ? null : Number(expiry) })).token))
       }}>
         <TextInput label={t.name} value={name} set={setName} error={problem?.fields.name} required />
         <Select label={t.role} value={role} set={setRole} options={[['producer', t.roles.producer], ['reader', t.roles.reader], ['admin', t.roles.admin]]} hint={t.roleHint} />
+        <Select label={t.validFor} value={expiry} set={setExpiry} options={t.keyLives} error={problem?.fields.expiry} />
         <Failure problem={problem} />
         <div class="actions">
           <Button onClick={close}>{t.cancel}</Button>

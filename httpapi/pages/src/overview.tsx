@@ -1,7 +1,9 @@
 // What needs attention, first.
 
+import { useState } from 'preact/hooks'
 import { get, p, type ByHealth, type Cluster, type Health } from './api'
 import { Activity } from './chart'
+import { FirstRun } from './first-run'
 import { bytes, number } from './format'
 import { useLoad } from './load'
 import { Link } from './router'
@@ -11,12 +13,14 @@ import { Ago, Badge, Card, Content, Fact, Facts, Mono, Table, Title } from './ui
 import { waiting } from './endpoints'
 
 export function Overview() {
+  const [turn, setTurn] = useState(0)
   return (
     <>
       <Title>{t.overview}</Title>
-      <Attention />
+      <FirstRun alive={() => setTurn(1)} />
+      <Attention key={turn} />
       <Nodes />
-      <Activity path="/stats/attempt" />
+      <Activity key={'activity' + turn} path="/stats/attempt" />
     </>
   )
 }

@@ -1,5 +1,6 @@
 // Background tasks: replays, and how far they are.
 
+import { useState } from 'preact/hooks'
 import { get, p, send, type Page, type Task } from './api'
 import { useReader } from './context'
 import { number } from './format'
@@ -7,13 +8,14 @@ import { useAction, useLoad } from './load'
 import { Link, usePlace } from './router'
 import { TaskState } from './state'
 import { t } from './text'
-import { Button, Card, Content, Empty, Fact, Facts, Failure, Mono, Pager, Table, Time, Title } from './ui'
+import { Button, Card, Confirm, Content, Empty, Fact, Facts, Failure, Mono, Pager, Table, Time, Title } from './ui'
 
 export function TaskTable({ tasks }: { tasks: Task[] }) {
-  const { base } = useReader()
+  const { app, base } = useReader()
   return (
     <Table caption={t.replays} rows={tasks} id={(k) => k.id} columns={[
       { name: t.started, show: (k) => <Link to={base + p`/tasks/${k.id}`}><Time at={k.data.createdAt} /></Link> },
+      ...(app ? [] : [{ name: t.application, show: (k: Task) => <Link to={p`/apps/${k.data.appId}`}><Mono>{k.data.appId}</Mono></Link> }]),
       { name: t.state, show: (k) => <TaskState of={k} /> },
       { name: t.sent, show: (k) => number(k.data.messagesSent) + (k.data.total === null ? '' : ' / ' + number(k.data.total)) },
       { name: t.failedCount, show: (k) => number(k.data.failed) },
@@ -24,7 +26,7 @@ export function TaskTable({ tasks }: { tasks: Task[] }) {
 export function Tasks() {
   const { app } = useReader()
   const iterator = usePlace().query.get('iterator') ?? ''
-  const list = useLoad((signal) => get<Page<Task>>('/background-task', { limit: 50, iterator, app }, signal), [iterator], 5)
+  const list = useLoad((signal) => get<Page<Task>>('/background-task', { limit: 50, iterator, app }, signal), [app, iterator], 5)
   return (
     <>
       <Title>{t.replays}</Title>
@@ -38,9 +40,10 @@ export function Tasks() {
 }
 
 export function TaskPage({ id }: { id: string }) {
-  const { base, may } = useReader()
+  const { app, base, may } = useReader()
   const task = useLoad((signal) => get<Task>(p`/background-task/${id}`, {}, signal), [id], 2)
   const { busy, problem, run } = useAction()
+  const [asking, ask] = useState(false)
   const act = (what: string) => () => void run(async () => {
     await send('POST', p`/background-task/${id}` + what)
     task.reload()
@@ -49,7 +52,7 @@ export function TaskPage({ id }: { id: string }) {
     <Content of={task} whole>
       {({ data: d, ...k }) => (
         <>
-          <p class="crumbs"><Link to={base + p`/endpoints/${d.endpointId}`}>{t.endpoint}</Link> ›</p>
+          <p class="crumbs"><Link to={base + '/tasks'}>{t.replays}</Link> › <Link to={(app ? base : p`/apps/${d.appId}`) + p`/endpoints/${d.endpointId}`}>{t.endpoint}</Link></p>
           <Title actions={<TaskState of={{ ...k, data: d }} />}>{t.replay}</Title>
           <Card>
             <Progress of={d} />
@@ -66,8 +69,17 @@ export function TaskPage({ id }: { id: string }) {
             {may('CreateAttempts') && (d.state === 'running' || d.state === 'paused') && (
               <div class="actions">
                 {d.state === 'running' ? <Button busy={busy} onClick={act('/pause')}>{t.pause}</Button> : <Button busy={busy} onClick={act('/resume')}>{t.resume}</Button>}
-                <Button kind="danger" busy={busy} onClick={act('/cancel')}>{t.cancelTask}</Button>
+                <Button kind="danger" busy={busy} onClick={() => ask(true)}>{t.cancelTask}</Button>
               </div>
+            )}
+            {asking && (
+              <Confirm title={t.cancelTask} action={t.cancelTask} danger busy={busy} problem={problem} close={() => ask(false)} run={async () => {
+                if (!(await run(() => send('POST', p`/background-task/${id}/cancel`)))) return
+                ask(false)
+                task.reload()
+              }}>
+                <p>{t.cancelTaskText(number(d.messagesSent), d.total === null ? undefined : number(Math.max(0, d.total - d.messagesSent)))}</p>
+              </Confirm>
             )}
           </Card>
         </>

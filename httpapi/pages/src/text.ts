@@ -1,9 +1,11 @@
-// The texts of the pages, in the language of the reader.
+// The texts of the pages, in the language of the reader: only those are loaded.
 
-import { de } from './text/de'
-import { en, type Text } from './text/en'
+import type { Text } from './text/en'
 
-const languages: Record<string, Text> = { en, de }
+const languages: Record<string, () => Promise<Text>> = {
+  en: async () => (await import('./text/en')).en,
+  de: async () => (await import('./text/de')).de,
+}
 
 function choose(): string {
   const asked = new URLSearchParams(location.search).get('lang')
@@ -15,7 +17,7 @@ function choose(): string {
 }
 
 export const language = choose()
-export const t: Text = languages[language]!
+export const t: Text = await languages[language]!()
 
 // locale is for numbers and dates: that of the reader if it speaks the language of the page.
 export const locale = navigator.languages.find((l) => l.slice(0, 2).toLowerCase() === language) ?? language

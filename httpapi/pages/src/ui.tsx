@@ -45,9 +45,9 @@ export function Time({ at, full = false }: { at: string | null | undefined; full
 
 // Ago shows how long ago, or how soon, a time is.
 export function Ago({ at }: { at: string | null | undefined }) {
-  const now = useNow(10)
+  useNow(10) // draws it again
   if (!at) return <span>–</span>
-  return <time dateTime={at} title={date(at) + ' · ' + utc(at)}>{ago(at, now)}</time>
+  return <time dateTime={at} title={date(at) + ' · ' + utc(at)}>{ago(at)}</time>
 }
 
 export type Tone = 'good' | 'bad' | 'wait' | 'off'

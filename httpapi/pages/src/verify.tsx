@@ -1,11 +1,10 @@
 // How to verify signatures: functions to paste, and a check of a request that was received.
 
 import { useState } from 'preact/hooks'
-import receiving from '../../../docs/receiving.md'
-import { useAction } from './load'
+import { useAction, useLoad } from './load'
 import { verify } from './signature'
 import { t } from './text'
-import { Button, Card, Copy, Failure, Select, TextInput, Title } from './ui'
+import { Button, Card, Content, Copy, Failure, Select, TextInput, Title } from './ui'
 
 export function Verify() {
   return (
@@ -18,18 +17,31 @@ export function Verify() {
   )
 }
 
-// functions are the code blocks of the documentation, by language: tests run them.
-const functions = [...receiving.matchAll(/^### (.+)\n+```\w+\n([\s\S]*?)^```$/gm)].map(([, name, code]) => ({ name: name!, code: code! }))
+interface Code {
+  name: string
+  code: string
+}
+
+// readFunctions returns the code blocks of the documentation, by language: tests run them.
+async function readFunctions(): Promise<Code[]> {
+  const { default: receiving } = await import('../../../docs/receiving.md')
+  return [...receiving.matchAll(/^### (.+)\n+```\w+\n([\s\S]*?)^```$/gm)].map(([, name, code]) => ({ name: name!, code: code! }))
+}
 
 function Functions() {
+  const functions = useLoad(readFunctions, [])
+  return <Card title={t.functions}><Content of={functions}>{(list) => <CodeOf functions={list} />}</Content></Card>
+}
+
+function CodeOf({ functions }: { functions: Code[] }) {
   const [name, set] = useState(functions[0]!.name)
   const { code } = functions.find((f) => f.name === name)!
   return (
-    <Card title={t.functions}>
+    <>
       <Select label={t.programmingLanguage} value={name} set={set} options={functions.map((f) => [f.name, f.name])} />
       <pre tabIndex={0} aria-label={name}>{code}</pre>
       <Copy text={code} />
-    </Card>
+    </>
   )
 }
 

@@ -53,6 +53,18 @@ export async function look(page, name) {
   if (folder) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true })
 }
 
+// sizes looks at the same page on screens and phones, light and dark.
+export async function sizes(page, name) {
+  const all = [[1280, 'light'], [360, 'dark'], [1280, 'dark'], [360, 'light']]
+  for (const [width, colorScheme] of folder ? all : all.slice(0, 2)) {
+    await page.setViewportSize({ width, height: 800 })
+    await page.emulateMedia({ colorScheme })
+    await look(page, `${name}-${width}-${colorScheme}`)
+  }
+  await page.setViewportSize({ width: 1280, height: 800 })
+  await page.emulateMedia({ colorScheme: 'light' })
+}
+
 export async function open(browser, options) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-US', ...options })
   await context.addInitScript({ content: axe })

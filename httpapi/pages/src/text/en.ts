@@ -117,7 +117,7 @@ export const en = {
   nPending: (n: string) => `${n} pending`,
   oldKey: 'An older key signs as well and expires',
   orderingHint: 'In order, a message waits until the one before it is delivered or given up.',
-  portalLinksText: 'A link lets a customer see and change their own endpoints. Whoever has it can use it until it expires, after 7 days.',
+  portalLinksText: 'A link lets a customer see and change their own endpoints. Whoever has it can use it until it expires.',
   rateHint: 'Leave it empty for no limit.',
   removeNodeText: (alive: number, voters: number) =>
     `${alive} of ${voters} remaining voting nodes respond. ` + (alive > voters / 2 ? 'They are a majority, so the cluster continues.' : 'They are not a majority: the cluster would stop.'),
@@ -180,6 +180,57 @@ export const en = {
   afterDelay: (delay: string) => `${delay} later`,
   sourcesText: 'Requests come from these addresses. If you have a firewall, let them in.',
   sourcesUnknown: 'Your provider has not listed the addresses that requests come from.',
+
+  // Links and keys.
+  deleteEndpoints: (n: string) => `Endpoints that are deleted with it: ${n}.`,
+  rights: 'Permits', validFor: 'Valid for', noLinks: 'No link is valid.',
+  linkRights: { all: 'Everything', send: 'Viewing and sending again', view: 'Viewing only' },
+  linkLives: [['3600', '1 hour'], ['86400', '1 day'], ['604800', '7 days']] as [string, string][],
+  keyLives: [['', 'no limit'], ['43200', '12 hours'], ['2592000', '30 days'], ['31536000', '1 year']] as [string, string][],
+  revokeLinksText: (n: number) => (n === 1 ? 'The one valid token is' : `All ${n} valid tokens are`) + ' refused at once, on all nodes, as are JSON Web Tokens of this application.',
+
+  // The cluster.
+  addNode: 'Add a node', votingNodes: 'Voting nodes that respond', reserve: 'Reserve', thisNode: '(responds here)', behind: 'Behind', upToDate: 'up to date', slowDisk: 'Slow disk', noMajority: 'No majority',
+  addressOfNode: 'Address of the new node', withVote: 'With a vote', configuration: 'Configuration', admit: 'Admit the node', nodeAdded: 'The node is admitted and will catch up.',
+  backup: 'Backup', downloadBackup: 'Download a backup', backupDone: 'The backup is complete.',
+  ofThem: (n: number, all: number) => `${n} of ${all}`,
+  mayFail: (n: number) => (n === 0 ? 'no more may fail' : n === 1 ? '1 more may fail' : `${n} more may fail`),
+  clockAhead: (by: string, ahead: boolean) => `Clock ${by} ${ahead ? 'ahead' : 'behind'}`,
+  receiving: (size: string) => `receiving the state, ${size} so far`,
+  sending: (done: string, total: string) => `sending the state, ${done} of ${total}`,
+  entries: (n: string) => `${n} entries`,
+  neededSpace: (size: string) => `needs ${size}`,
+  sizeOf: (done: string, total: string) => `${done} of ${total}`,
+  leadText: (n: number, text: string) => (n > 0 ? `It is ${text} entries behind and catches up first. ` : 'It is up to date. ') + 'Requests wait for about a second until it leads; none are lost.',
+  removeNodeAfter: (n: number) => `It stops by itself and cannot come back with its present data. ${n === 1 ? 'One node remains' : `${n} nodes remain`}, and each of them has all data.`,
+  addressHint: 'host:port at which the other nodes reach it.',
+  withVoteHint: 'Without one it has all data, but does not count for the majority and never leads.',
+  startNode: 'Start the new node with this configuration. It needs the secret of the cluster, and a certificate for its name if the others have one.',
+  admitNode: 'It asks the others until it is admitted:',
+  backupText: 'A consistent copy of everything this node has, signing keys included: keep it safe. "hookwheel restore" reads it.',
+  backupTooLarge: (size: string) => `This browser can only download through memory, and the backup has ${size}: use "hookwheel backup".`,
+  backupCut: 'The download was cut off, so the file is incomplete. Try again.',
+  cancelTaskText: (sent: string, left: string | undefined) => `${sent} messages were sent. ${left === undefined ? 'The others' : `The other ${left}`} will not be sent by this replay.`,
+
+  // The first run.
+  done: 'Done', firstRun: 'Send your first event', firstRunText: 'Paste these commands into a terminal. TOKEN is an API key or the token of the configuration.',
+  firstApplication: 'Create an application: one for each customer.', firstEndpoint: 'Add an endpoint: here this server, which responds to everything. If private addresses are not allowed, take a URL of yours.',
+  firstMessage: 'Send a message.', firstWaiting: 'Waiting for your first event', firstArrived: 'Your first event has arrived', firstArrivedText: 'It was sent to its endpoint. See what became of it:',
+
+  // Event types.
+  archive: 'Archive', archived: 'Archived', restore: 'Restore', edit: 'Edit', group: 'Group', addEventType: 'Create event type', deleteEventType: 'Delete for good', addSchema: 'Add a schema', examples: 'Examples', flags: 'Feature flags',
+  noSchema: 'It has no schema: payloads may be anything.',
+  archiveText: 'Endpoints can no longer choose it. Those that did keep it, and it can be restored.',
+  deleteEventTypeText: 'It is deleted with its schemas. Messages that were sent with it stay. This cannot be undone.',
+  eventTypeHint: 'Letters, digits, and . _ - such as invoice.paid',
+  groupHint: 'Event types of a group are shown together, optional.',
+  flagsHint: 'Separated by commas. Only portals whose link has one of them show it. Leave it empty for all.',
+  deprecatedHint: 'Endpoints should no longer choose it.',
+  schemaHint: 'A JSON Schema of the payload. An example in its member examples is what "Send an example" sends.',
+  schemaVersion: 'Version',
+  badJSON: (why: string) => `This is not JSON: ${why}`,
+  notAnObject: 'A schema must be an object.',
+  versionTwice: 'There are two schemas with this version.',
 
   // The look of the portal.
   look: 'Portal look', lookText: 'How the portal looks to all customers. What you do not set looks as below.', nameAndLogo: 'Name and logo', displayName: 'Name', logo: 'Logo',

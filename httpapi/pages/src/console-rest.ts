@@ -1,0 +1,5 @@
+// Pages of the console that are loaded when one of them is first opened.
+
+export { ClusterPage } from './cluster'
+export { EditEventType, EventTypeOf, EventTypes, NewEventType } from './event-types'
+export { LookPage } from './look'

@@ -1,0 +1,167 @@
+// Event types as operators see them: created, edited, archived and deleted.
+
+import type { ComponentChildren } from 'preact'
+import { useState } from 'preact/hooks'
+import { p, send, sendForText, type EventType, type Problem } from './api'
+import { Catalogue, EventTypePage } from './catalogue'
+import { useReader } from './context'
+import { members, pretty, member } from './json'
+import { useAction, useLoad } from './load'
+import { go, Link } from './router'
+import { t } from './text'
+import { Button, Card, Check, Confirm, Content, Failure, TextInput, Title, toast } from './ui'
+
+export function EventTypes() {
+  const admin = useReader().may('ManageEndpoint')
+  return <Catalogue archived actions={admin && <Button kind="main" onClick={() => go('/new-event-type')}>{t.addEventType}</Button>} />
+}
+
+export function EventTypeOf({ name }: { name: string }) {
+  const admin = useReader().may('ManageEndpoint')
+  return <EventTypePage name={name} actions={(of, reload) => admin && <Actions of={of} reload={reload} />} />
+}
+
+function Actions({ of, reload }: { of: EventType; reload: () => void }) {
+  const [asking, ask] = useState<'archive' | 'delete' | undefined>()
+  const { busy, problem, run } = useAction()
+  const path = p`/event-type/${of.name}`
+  const restore = () => void run(async () => {
+    await send('PATCH', path, { archived: false })
+    reload()
+  })
+  const remove = async () => {
+    if (!(await run(() => send('DELETE', path, undefined, { expunge: asking === 'delete' })))) return
+    ask(undefined)
+    toast(asking === 'delete' ? t.deleted : t.archived)
+    if (asking === 'delete') go('/event-types')
+    else reload()
+  }
+  return (
+    <>
+      <Button onClick={() => go(p`/event-types/${of.name}/edit`)}>{t.edit}</Button>
+      {of.archived ? <Button busy={busy} onClick={restore}>{t.restore}</Button> : <Button onClick={() => ask('archive')}>{t.archive}</Button>}
+      <Button kind="danger" onClick={() => ask('delete')}>{t.deleteEventType}</Button>
+      {asking === undefined && <Failure problem={problem} />}
+      {asking && (
+        <Confirm title={asking === 'delete' ? t.deleteEventType : t.archive} action={asking === 'delete' ? t.deleteEventType : t.archive} danger
+          run={remove} close={() => ask(undefined)} busy={busy} problem={problem}>
+          <p><b>{of.name}</b></p>
+          <p>{asking === 'delete' ? t.deleteEventTypeText : t.archiveText}</p>
+        </Confirm>
+      )}
+    </>
+  )
+}
+
+export function NewEventType() {
+  return <Page title={t.addEventType}><EventTypeForm schemas={[['1', template]]} /></Page>
+}
+
+const template = `{
+  "type": "object",
+  "properties": {
+    "id": {"type": "string", "description": ""}
+  },
+  "required": ["id"],
+  "examples": [{"id": "1"}]
+}`
+
+export function EditEventType({ name }: { name: string }) {
+  const type = useLoad((signal) => sendForText('GET', p`/event-type/${name}`, undefined, {}, signal), [name])
+  return (
+    <Page title={name}>
+      <Content of={type}>
+        {(text) => {
+          const schemas = member(text, 'schemas')!
+          return <EventTypeForm of={JSON.parse(text) as EventType} schemas={schemas === 'null' ? [] : members(schemas).map(([version, schema]) => [version, pretty(schema)])} />
+        }}
+      </Content>
+    </Page>
+  )
+}
+
+function Page({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <>
+      <p class="crumbs"><Link to="/event-types">{t.eventTypes}</Link> ›</p>
+      <Title>{title}</Title>
+      {children}
+    </>
+  )
+}
+
+type Versions = [version: string, schema: string][]
+
+// EventTypeForm sends schemas as they were typed: parsing would round large numbers.
+function EventTypeForm({ of, schemas: before }: { of?: EventType; schemas: Versions }) {
+  const [name, setName] = useState(of?.name ?? '')
+  const [description, setDescription] = useState(of?.description ?? '')
+  const [group, setGroup] = useState(of?.groupName ?? '')
+  const [flags, setFlags] = useState(of?.featureFlags?.join(', ') ?? '')
+  const [deprecated, setDeprecated] = useState(of?.deprecated ?? false)
+  const [schemas, setSchemas] = useState(before)
+  const { busy, problem, run } = useAction()
+  const wrong = schemas.map(([version, text], i) => schemas.findIndex(([v]) => v === version) < i ? t.versionTwice : wrongWith(text))
+  const save = () => run(async () => {
+    const rest = {
+      name, description, groupName: group || null, deprecated, archived: of?.archived ?? false,
+      featureFlags: flags.trim() === '' ? null : flags.split(',').map((f) => f.trim()).filter(Boolean),
+    }
+    const texts = schemas.map(([version, text]) => JSON.stringify(version) + ':' + text)
+    const body = JSON.stringify(rest).slice(0, -1) + ',"schemas":' + (texts.length > 0 ? '{' + texts.join(',') + '}' : 'null') + '}'
+    if (of) await send('PUT', p`/event-type/${of.name}`, body)
+    else await send('POST', '/event-type', body)
+    toast(t.saved)
+    go(p`/event-types/${name}`)
+  })
+  return (
+    <form noValidate onSubmit={(e) => { e.preventDefault(); if (!wrong.some(Boolean)) void save() }}>
+      <Card>
+        {!of && <TextInput label={t.name} value={name} set={setName} hint={t.eventTypeHint} error={problem?.fields.name} required />}
+        <TextInput label={t.description} value={description} set={setDescription} error={problem?.fields.description} rows={2} />
+        <TextInput label={t.group} value={group} set={setGroup} hint={t.groupHint} error={problem?.fields.groupName} />
+        <TextInput label={t.flags} value={flags} set={setFlags} hint={t.flagsHint} error={problem?.fields.featureFlags} />
+        <Check label={t.deprecated} value={deprecated} set={setDeprecated} hint={t.deprecatedHint} />
+      </Card>
+      <Schemas of={schemas} set={setSchemas} wrong={wrong} problem={problem} />
+      <Failure problem={problem} />
+      <div class="actions">
+        <Button submit kind="main" busy={busy} disabled={wrong.some(Boolean)}>{of ? t.save : t.addEventType}</Button>
+        <Button onClick={() => go(of ? p`/event-types/${of.name}` : '/event-types')}>{t.cancel}</Button>
+      </div>
+    </form>
+  )
+}
+
+interface SchemasProps {
+  of: Versions
+  set: (of: Versions) => void
+  wrong: (string | undefined)[]
+  problem: Problem | undefined
+}
+
+function Schemas({ of, set, wrong, problem }: SchemasProps) {
+  const replace = (i: number, version: string, text: string) => set(of.with(i, [version, text]))
+  const next = () => String(Math.max(0, ...of.map(([v]) => Number(v) || 0)) + 1)
+  return (
+    <>
+      {of.map(([version, text], i) => (
+        <Card key={i} title={t.schema(version)} actions={<Button onClick={() => set(of.toSpliced(i, 1))} aria-label={t.removeNamed(t.schema(version))}>{t.remove}</Button>}>
+          <TextInput label={t.schemaVersion} value={version} set={(v) => replace(i, v, text)} />
+          <TextInput label={t.schema(version)} value={text} set={(v) => replace(i, version, v)} rows={14} hint={t.schemaHint}
+            error={wrong[i] ?? problem?.fields['schemas/' + version] ?? (i === 0 && !of.some(([v]) => problem?.fields['schemas/' + v]) ? problem?.fields.schemas : undefined)} />
+        </Card>
+      ))}
+      <p><Button onClick={() => set([...of, [next(), of.at(-1)?.[1] ?? template]])}>{t.addSchema}</Button></p>
+    </>
+  )
+}
+
+function wrongWith(text: string): string | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : t.notAnObject
+  } catch (e) {
+    return t.badJSON((e as Error).message)
+  }
+}
