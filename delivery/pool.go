@@ -116,18 +116,21 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 	}
 }
 
-// Revoke aborts the attempts to an endpoint that the scheduler would no longer begin, because the
-// endpoint was changed, paused, disabled or deleted. No byte of their requests is sent after it
-// returns. Attempts whose whole request the receiver has are not aborted: they only wait for its
-// response, which counts.
-func (p *Pool) Revoke(endpoint webhook.ID, s *scheduler.Scheduler) {
-	p.sender.revoke(endpoint, s.IsCurrent)
-}
-
-// RevokeMessage does the same for a message whose payload was expunged.
-func (p *Pool) RevokeMessage(message webhook.ID, s *scheduler.Scheduler) {
-	for _, endpoint := range p.sender.under(message) {
-		p.Revoke(endpoint, s)
+// Revoke aborts the attempts that the scheduler, which has applied these changes, would no longer
+// begin, because an endpoint was changed, paused, disabled or deleted, or a payload was expunged.
+// No byte of their requests is sent after it returns. Attempts whose whole request the receiver has
+// are not aborted: they only wait for its response, which counts.
+func (p *Pool) Revoke(c webhook.Changes, s *scheduler.Scheduler) {
+	for _, endpoint := range c.Endpoints {
+		p.sender.revoke(endpoint.ID, s.IsCurrent)
+	}
+	for _, endpoint := range c.Removed {
+		p.sender.revoke(endpoint, s.IsCurrent)
+	}
+	for _, m := range c.Expunged {
+		for _, endpoint := range p.sender.under(m.ID) {
+			p.sender.revoke(endpoint, s.IsCurrent)
+		}
 	}
 }
 

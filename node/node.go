@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 	"hookwheel/config"
 	"hookwheel/delivery"
 	"hookwheel/httpapi"
-	"hookwheel/scheduler"
 	"hookwheel/wal"
 	"hookwheel/webhook"
 )
@@ -175,66 +173,4 @@ func (n *Node) fatal(err error) {
 	case n.failed <- err:
 	default: // one reason is enough
 	}
-}
-
-// lead delivers, from where the leader before stood, while this node leads.
-func (n *Node) lead(ctx context.Context, term uint64) {
-	select {
-	case <-n.opened:
-	case <-ctx.Done():
-		return
-	}
-	var (
-		setup sync.Mutex // the first changes wait for the lanes
-		s     *scheduler.Scheduler
-	)
-	replayer := delivery.NewReplayer(n.store, n.writer, term, n.log)
-	setup.Lock()
-	index := n.store.Watch(func(c wal.Changes) {
-		setup.Lock()
-		defer setup.Unlock()
-		for _, app := range c.Applications {
-			s.SetRate(app.ID, app.RateLimit)
-		}
-		for _, endpoint := range c.Moved { // first: one that is resumed must not send what it is to skip
-			s.Move(endpoint)
-		}
-		for _, endpoint := range c.Endpoints {
-			s.Add(endpoint)
-			n.pool.Revoke(endpoint.ID, s)
-		}
-		for _, endpoint := range c.Removed {
-			s.Remove(endpoint)
-			n.pool.Revoke(endpoint, s)
-		}
-		for _, endpoint := range c.Manual {
-			s.Wake(endpoint)
-		}
-		s.Offer(c.Messages)
-		for _, m := range c.Expunged {
-			s.Expunge(m)
-			n.pool.RevokeMessage(m.ID, s)
-		}
-		if c.Tasks {
-			replayer.Wake()
-		}
-	})
-	defer n.store.Watch(nil)
-	config := &n.config.Delivery
-	s = scheduler.New(n.store, index, scheduler.Config{Workers: config.Workers, PerEndpoint: config.PerEndpoint, Timeout: config.Timeout,
-		Clock: n.cluster.Now, Retry: config.Retry, Breaker: config.Breaker}, n.log)
-	for _, app := range n.store.LimitedApplications() {
-		s.SetRate(app.ID, app.RateLimit)
-	}
-	for _, endpoint := range n.store.AllEndpoints() {
-		s.Add(endpoint)
-	}
-	setup.Unlock()
-	var beside sync.WaitGroup
-	beside.Go(func() { replayer.Run(ctx) })
-	beside.Go(func() { n.retain(ctx) })
-	beside.Go(func() { n.shrink(ctx) })
-	beside.Go(func() { n.sweep(ctx) })
-	defer beside.Wait()
-	n.pool.Run(ctx, term, s)
 }

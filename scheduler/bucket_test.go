@@ -73,7 +73,7 @@ func TestApplicationRateIsShared(t *testing.T) {
 		b.add(testMessage(10+i, 10))
 	}
 	s := New(b, b.log[len(b.log)-1].ID.Index(), testConfig(4), slog.New(slog.DiscardHandler))
-	s.SetRate(testApp, 200)
+	setRate(s, testApp, 200)
 	var counts [3]atomic.Int32
 	l := leadWith(t, b, s, endpoints, 4, func(d webhook.Delivery) bool {
 		counts[d.Endpoint.ID.Place()].Add(1)
@@ -97,11 +97,11 @@ func TestApplicationRateIsShared(t *testing.T) {
 	}
 	paused := *endpoints[0]
 	paused.Paused = true
-	s.Add(&paused)
+	add(s, &paused)
 	before := counts[1].Load()
 	reach(1, before+50)
 	reach(2, before+45)
-	s.SetRate(testApp, 0)
+	setRate(s, testApp, 0)
 	reach(1, 300)
 	reach(2, 300)
 	if n := counts[0].Load(); n > 60 {

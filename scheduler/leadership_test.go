@@ -56,7 +56,7 @@ func leadWith(t *testing.T, b *shelf, s *Scheduler, endpoints []*webhook.Endpoin
 	ctx, end := context.WithCancel(t.Context())
 	l := &leadership{s: s, end: end, flying: make(map[webhook.ID]int)}
 	for _, e := range endpoints {
-		l.s.Add(e)
+		add(l.s, e)
 	}
 	wants := func(endpoint webhook.ID, m *webhook.Message) bool {
 		i := slices.IndexFunc(endpoints, func(e *webhook.Endpoint) bool { return e.ID == endpoint })

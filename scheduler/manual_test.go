@@ -24,7 +24,7 @@ func TestManual(t *testing.T) {
 	b.mu.Lock()
 	b.manual[e.ID] = []webhook.Manual{{Message: had.ID, Number: 1}, {Message: waits.ID, Number: 1}}
 	b.mu.Unlock()
-	l.s.Wake(e.ID)
+	wake(l.s, e.ID)
 	await(t, b, []*webhook.Endpoint{e})
 	for range 300 {
 		if l.s.Stats().Retries == 0 {
@@ -65,7 +65,7 @@ func TestManualBesideAttempt(t *testing.T) {
 			b.mu.Lock()
 			b.manual[e.ID] = []webhook.Manual{{Message: m.ID, Number: 1}}
 			b.mu.Unlock()
-			l.s.Wake(e.ID)
+			wake(l.s, e.ID)
 			await(t, b, []*webhook.Endpoint{e})
 			close(goOn)
 			time.Sleep(200 * time.Millisecond) // more than ten delays of the schedule
@@ -179,7 +179,7 @@ func TestPausedTask(t *testing.T) {
 	b.mu.Lock()
 	b.pausedTasks = nil
 	b.mu.Unlock()
-	l.s.Wake(e.ID)
+	wake(l.s, e.ID)
 	for range 1000 {
 		if tasks.Load() == lines-1 {
 			return

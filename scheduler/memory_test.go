@@ -33,7 +33,7 @@ func TestMemoryPerEndpoint(t *testing.T) {
 	before := heap()
 	s := New(b, 2, testConfig(64), slog.New(slog.DiscardHandler))
 	for _, e := range endpoints {
-		s.Add(e)
+		add(s, e)
 	}
 	added := (heap() - before) / count
 	ctx, end := context.WithCancel(t.Context())
@@ -41,7 +41,7 @@ func TestMemoryPerEndpoint(t *testing.T) {
 	wg.Go(func() { s.Run(ctx) })
 	m := testMessage(10, 10)
 	b.add(m)
-	s.Offer([]*webhook.Message{m})
+	offer(s, []*webhook.Message{m})
 	outcomes := make([]webhook.Outcome, 0, 64)
 	for range count {
 		d, _ := s.Next()

@@ -38,7 +38,7 @@ func newReign(t *testing.T, b *shelf, e *webhook.Endpoint, w *witness, seed int6
 	r := &reign{t: t, b: b, w: w, rnd: rand.New(rand.NewSource(seed)), s: New(b, index, config, slog.New(slog.DiscardHandler))}
 	var ctx context.Context
 	ctx, r.end = context.WithCancel(t.Context())
-	r.s.Add(e)
+	add(r.s, e)
 	outcomes := make(chan webhook.Outcome)
 	r.wg.Go(func() { r.s.Run(ctx) })
 	r.wg.Go(func() { r.record(ctx, outcomes) })
@@ -117,7 +117,7 @@ func (r *reign) post(index *int, key string) webhook.ID {
 	m.OrderingKey = key
 	*index++
 	r.b.add(m)
-	r.s.Offer([]*webhook.Message{m})
+	offer(r.s, []*webhook.Message{m})
 	return m.ID
 }
 

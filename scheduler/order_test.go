@@ -74,7 +74,7 @@ func TestOrder(t *testing.T) {
 						}
 						index++
 						b.add(m)
-						l.s.Offer([]*webhook.Message{m})
+						offer(l.s, []*webhook.Message{m})
 					}
 					time.Sleep(time.Duration(rnd.Intn(60)) * time.Millisecond)
 					l.stop()
@@ -113,12 +113,12 @@ func TestOrderChanges(t *testing.T) {
 						m.OrderingKey = fmt.Sprint("k", n)
 					}
 					b.add(m)
-					l.s.Offer([]*webhook.Message{m})
+					offer(l.s, []*webhook.Message{m})
 				}
 				time.Sleep(time.Duration(rnd.Intn(30)) * time.Millisecond)
 				changed := *e
 				changed.Ordering = orderings[rnd.Intn(len(orderings))]
-				l.s.Add(&changed)
+				add(l.s, &changed)
 			}
 			await(t, b, []*webhook.Endpoint{e})
 			l.stop()
@@ -250,7 +250,7 @@ func TestBlockEnds(t *testing.T) {
 		testBlockEnds(t, func(s *Scheduler, b *shelf, e *webhook.Endpoint) {
 			changed := *e
 			changed.OnExhausted = webhook.OnExhaustedSkip
-			s.Add(&changed)
+			add(s, &changed)
 		})
 	})
 	t.Run("expunge", func(t *testing.T) {
@@ -260,7 +260,7 @@ func TestBlockEnds(t *testing.T) {
 			gone.Payload, gone.Expunged = nil, true
 			b.log[0] = &gone
 			b.mu.Unlock()
-			s.Expunge(&gone)
+			expunge(s, &gone)
 		})
 	})
 }

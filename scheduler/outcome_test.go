@@ -18,8 +18,8 @@ func handOut(t *testing.T) (*Scheduler, *webhook.Endpoint, webhook.Delivery, *we
 	config := testConfig(4)
 	config.Retry = webhook.RetryPolicy{}
 	s := New(b, 2, config, slog.New(slog.DiscardHandler))
-	s.Add(e)
-	s.Offer(b.log)
+	add(s, e)
+	offer(s, b.log)
 	d, _ := s.Next()
 	if !s.IsCurrent(&d) {
 		t.Fatal("what was handed out just now may not be sent")
@@ -48,20 +48,20 @@ func TestCurrent(t *testing.T) {
 		s, e, d, _ := handOut(t)
 		changed := *e
 		test.change(&changed)
-		s.Add(&changed)
+		add(s, &changed)
 		if s.IsCurrent(&d) != test.current {
 			t.Errorf("%s: %v", name, !test.current)
 		}
 	}
 	s, e, d, _ := handOut(t)
-	s.Remove(e.ID)
+	remove(s, e.ID)
 	if s.IsCurrent(&d) {
 		t.Error("a deleted endpoint")
 	}
 	s, _, d, m := handOut(t)
 	expunged := *m
 	expunged.Payload, expunged.Expunged = nil, true
-	s.Expunge(&expunged)
+	expunge(s, &expunged)
 	if s.IsCurrent(&d) {
 		t.Error("an expunged payload")
 	}

@@ -173,7 +173,7 @@ func TestChangeWhileParked(t *testing.T) {
 				t.Fatal("it did not wait for its probe")
 			case <-time.After(50 * time.Millisecond):
 			}
-			s.Add(&change.after)
+			add(s, &change.after)
 			if d := receive(t, sent, "it is not probed"); !d.Probe {
 				t.Error("it is not a probe")
 			}
@@ -215,11 +215,11 @@ func TestManualWhileParked(t *testing.T) {
 	b.mu.Lock()
 	b.manual[e.ID] = nil
 	b.mu.Unlock()
-	s.Move(e.ID) // it reads its sets again
+	move(s, e.ID) // it reads its sets again
 	b.mu.Lock()
 	b.manual[e.ID] = []webhook.Manual{{Message: b.log[1].ID, Number: 1}}
 	b.mu.Unlock()
-	s.Wake(e.ID)
+	wake(s, e.ID)
 	select {
 	case <-sent:
 	case <-time.After(5 * time.Second):
@@ -238,8 +238,8 @@ func TestOurFailure(t *testing.T) {
 	config := testConfig(4)
 	config.Retry, config.Breaker.Disable = webhook.RetryPolicy{}, time.Minute
 	s := New(b, 2, config, slog.New(slog.DiscardHandler))
-	s.Add(e)
-	s.Offer(b.log)
+	add(s, e)
+	offer(s, b.log)
 	d, _ := s.Next()
 	o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: d.Number, Status: webhook.StatusFail}, Verdict{SenderFault: true})
 	if o.Spent != 0 || o.Attempt.Next.Before(time.Now()) || len(s.Disabled()) != 0 {
@@ -258,7 +258,7 @@ func TestRestSurvivesLeader(t *testing.T) {
 	e := testEndpoint(0)
 	b.add(testMessage(10, 10), testMessage(11, 10))
 	first := New(b, b.log[1].ID.Index(), testConfig(1), slog.New(slog.DiscardHandler))
-	first.Add(e)
+	add(first, e)
 	d, _ := first.Next()
 	until := time.Now().Add(time.Hour)
 	o := first.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Status: webhook.StatusFail}, Verdict{RetryAfter: time.Hour})
@@ -278,6 +278,6 @@ func TestRestSurvivesLeader(t *testing.T) {
 	}
 	changed := *e
 	changed.URL = "http://other"
-	s.Add(&changed)
+	add(s, &changed)
 	receive(t, sent, "it is left alone though it was changed")
 }

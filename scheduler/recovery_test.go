@@ -51,7 +51,7 @@ func (o *outage) post(index int) {
 	m := testMessage(index, 10)
 	m.OrderingKey = "k"
 	o.b.add(m)
-	o.s.Offer([]*webhook.Message{m})
+	offer(o.s, []*webhook.Message{m})
 }
 
 func (o *outage) set(down bool) {
@@ -127,13 +127,13 @@ func TestChangeTriesAtOnce(t *testing.T) {
 					o.set(false)
 					changed := *e
 					if changed.Paused = pause; pause {
-						o.s.Add(&changed)
+						add(o.s, &changed)
 						time.Sleep(time.Second)
 						again := *e
 						changed = again
 					}
 					changed.Description = "changed"
-					o.s.Add(&changed)
+					add(o.s, &changed)
 					time.Sleep(time.Second)
 					o.mu.Lock()
 					if len(o.arrived) != 3 {

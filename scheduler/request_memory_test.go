@@ -127,7 +127,7 @@ func TestManualLargeRequests(t *testing.T) {
 		c.shelf.mu.Unlock()
 		stop := c.watch()
 		for _, e := range endpoints {
-			c.s.Wake(e)
+			wake(c.s, e)
 		}
 		time.Sleep(time.Minute)
 		if peak := stop(); peak > maxRequestBytes || peak < maxRequestBytes/2 {

@@ -124,7 +124,7 @@ func TestMillionRetries(t *testing.T) {
 	}
 	before := heap()
 	s := New(million{newShelf()}, 2, testConfig(1000), slog.New(slog.DiscardHandler))
-	s.Add(testEndpoint(0))
+	add(s, testEndpoint(0))
 	ctx, end := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { s.Run(ctx) })

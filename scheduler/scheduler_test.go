@@ -28,7 +28,7 @@ func TestEverythingArrives(t *testing.T) {
 					m := testMessage(index, 10)
 					index++
 					b.add(m)
-					l.s.Offer([]*webhook.Message{m})
+					offer(l.s, []*webhook.Message{m})
 					if rnd.Intn(30) == 0 {
 						time.Sleep(time.Millisecond)
 					}
@@ -63,13 +63,13 @@ func TestTailIsBounded(t *testing.T) {
 	endpoints := []*webhook.Endpoint{testEndpoint(0), testEndpoint(1)}
 	s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
 	for _, e := range endpoints {
-		s.Add(e)
+		add(s, e)
 	}
 	const count, size = 700, 100 << 10
 	for i := range count {
 		m := testMessage(10+i, size)
 		b.add(m)
-		s.Offer([]*webhook.Message{m})
+		offer(s, []*webhook.Message{m})
 	}
 	if tail := s.Stats().Tail; tail > maxTailBytes {
 		t.Errorf("%d bytes in memory", tail)
@@ -97,12 +97,12 @@ func TestTailLeavesLaneBehind(t *testing.T) {
 	b := newShelf()
 	s := New(b, 2, testConfig(2), slog.New(slog.DiscardHandler))
 	e := testEndpoint(0)
-	s.Add(e)
+	add(s, e)
 	const count, size = 700, 100 << 10
 	offer := func(i int) {
 		m := testMessage(10+i, size)
 		b.add(m)
-		s.Offer([]*webhook.Message{m})
+		offer(s, []*webhook.Message{m})
 	}
 	offer(0)
 	offer(1)
@@ -133,15 +133,15 @@ func TestFairTurns(t *testing.T) {
 	b := newShelf()
 	s := New(b, 2, testConfig(1000), slog.New(slog.DiscardHandler))
 	flooded, other := testEndpoint(0), testEndpoint(1, "rare")
-	s.Add(flooded)
-	s.Add(other)
+	add(s, flooded)
+	add(s, other)
 	rare := testMessage(400, 10)
 	rare.EventType = "rare"
 	for i := range 300 {
 		b.add(testMessage(10+i, 10))
 	}
 	b.add(rare)
-	s.Offer(b.log)
+	offer(s, b.log)
 	for turn := range 20 {
 		if d, _ := s.Next(); d.Endpoint.ID == other.ID {
 			return
@@ -170,7 +170,7 @@ func TestManyRetries(t *testing.T) {
 	wg.Go(func() { s.Run(ctx) })
 	defer wg.Wait()
 	defer end()
-	s.Add(e)
+	add(s, e)
 	seen := make(map[webhook.ID]bool)
 	for range count {
 		d, _ := s.Next()
@@ -190,14 +190,14 @@ func TestRemove(t *testing.T) {
 	b := newShelf()
 	s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
 	gone, stays := testEndpoint(0), testEndpoint(1)
-	s.Add(gone)
-	s.Add(stays)
+	add(s, gone)
+	add(s, stays)
 	for i := range 50 {
 		b.add(testMessage(10+i, 10))
 	}
-	s.Offer(b.log)
+	offer(s, b.log)
 	d, _ := s.Next()
-	s.Remove(gone.ID)
+	remove(s, gone.ID)
 	s.Done(d, webhook.Attempt{Message: d.Message.ID, Endpoint: d.Endpoint.ID}, Verdict{})
 	for range 49 {
 		d, _ := s.Next()

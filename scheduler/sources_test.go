@@ -71,11 +71,11 @@ func TestExpungedInMemory(t *testing.T) {
 	}, nil)
 	messages := []*webhook.Message{testMessage(10, 10), testMessage(11, 10), testMessage(12, 10)}
 	b.add(messages...)
-	l.s.Offer(messages)
+	offer(l.s, messages)
 	gone := *messages[1]
 	gone.Payload, gone.Expunged = nil, true
-	l.s.Expunge(&gone)
-	l.s.Add(e)
+	expunge(l.s, &gone)
+	add(l.s, e)
 	for range 300 {
 		b.mu.Lock()
 		settled := len(b.settled)
@@ -101,11 +101,11 @@ func TestExpiredInMemory(t *testing.T) {
 	l := leadTo(t, b, []*webhook.Endpoint{&paused}, 1, func(d webhook.Delivery) bool { sent <- d.ID; return true }, nil)
 	messages := []*webhook.Message{testMessage(10, 10), testMessage(11, 10), testMessage(12, 10)}
 	b.add(messages...)
-	l.s.Offer(messages)
+	offer(l.s, messages)
 	b.mu.Lock()
 	b.left = messages[1].ID
 	b.mu.Unlock()
-	l.s.Add(e)
+	add(l.s, e)
 	if id := receive(t, sent, "the one that is left was not sent"); id != messages[2].ID {
 		t.Errorf("message %d was sent", id.Index())
 	}
@@ -131,7 +131,7 @@ func TestStill(t *testing.T) {
 				t.Error("something was sent")
 			case <-time.After(100 * time.Millisecond):
 			}
-			l.s.Add(e)
+			add(l.s, e)
 			await(t, b, []*webhook.Endpoint{e})
 			l.stop()
 		})
@@ -145,8 +145,8 @@ func TestDisabledBySuccess(t *testing.T) {
 	e := testEndpoint(0)
 	b.add(testMessage(10, 10))
 	s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
-	s.Add(e)
-	s.Offer(b.log)
+	add(s, e)
+	offer(s, b.log)
 	start := time.Now()
 	s.clock = func() time.Time { return start }
 	d, _ := s.Next()

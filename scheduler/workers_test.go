@@ -119,7 +119,7 @@ func (c *city) open(endpoints, messages int, configure func(endpoint webhook.ID)
 			configure(e.ID)
 		}
 		c.mu.Unlock()
-		c.s.Add(e)
+		add(c.s, e)
 	}
 	for range messages {
 		c.post(app)
@@ -133,7 +133,7 @@ func (c *city) postLarge(app webhook.ID, payload []byte) {
 	c.next++
 	m := &webhook.Message{ID: webhook.NewID(1_790_000_000_000+int64(c.next), uint64(c.next), 0), App: app, Payload: payload}
 	c.shelf.add(m)
-	c.s.Offer([]*webhook.Message{m})
+	offer(c.s, []*webhook.Message{m})
 }
 
 func (c *city) close() {
@@ -229,7 +229,7 @@ func TestRemovedEndpointsCount(t *testing.T) {
 			_, endpoints := c.open(40, 1, func(e webhook.ID) { c.hangs[e] = true })
 			time.Sleep(20 * time.Millisecond)
 			for _, e := range endpoints {
-				c.s.Remove(e)
+				remove(c.s, e)
 			}
 		}
 		c.s.mu.Lock()

@@ -44,13 +44,13 @@ func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]by
 	return replies, nil
 }
 
-func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]byte, Changes, error) {
+func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]byte, effects, error) {
 	size := 4096
 	for i := range commands {
 		size += 2*len(commands[i].Body) + 128
 	}
 	if err := s.begin(size); err != nil {
-		return nil, Changes{}, err
+		return nil, effects{}, err
 	}
 	b := &s.staged
 	before := b.meta.index
@@ -60,7 +60,7 @@ func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]by
 	for i := range commands {
 		var err error
 		if replies[i], err = e.run(&commands[i]); err != nil {
-			return nil, Changes{}, fmt.Errorf("command %d: %w", i, err)
+			return nil, effects{}, fmt.Errorf("command %d: %w", i, err)
 		}
 	}
 	err := e.finish(before)
@@ -91,15 +91,15 @@ func (s *Store) Configure(index, term uint64, configuration []byte) error {
 }
 
 // tell reports the changes of an entry.
-func (s *Store) tell(changes Changes) {
-	if len(changes.events) > 0 {
-		s.tails.tell(changes.events)
+func (s *Store) tell(told effects) {
+	if len(told.events) > 0 {
+		s.tails.tell(told.events)
 	}
 	s.mu.RLock()
 	watch := s.watch
 	s.mu.RUnlock()
-	if watch != nil && !changes.isEmpty() {
-		watch(changes)
+	if watch != nil && !told.IsEmpty() {
+		watch(told.Changes)
 	}
 }
 
@@ -115,7 +115,7 @@ type entry struct {
 	requests []byte
 	replies  []byte                // idempotency keys
 	tallies  map[webhook.ID]*Tally // of the attempts recorded, by application
-	changes  Changes
+	changes  effects
 	source   replySource     // of the reply to the command that is being applied
 	tasks    []*webhook.Task // that this entry changes, as they are to be
 

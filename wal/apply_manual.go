@@ -76,7 +76,7 @@ func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry b
 	e.store.mu.Lock()
 	c.counts.manual++
 	e.store.mu.Unlock()
-	e.changes.addManual(endpoint)
+	e.changes.AddManual(endpoint)
 	e.batch.set(key, encodeManual(&line))
 	return true, nil
 }
@@ -90,7 +90,7 @@ func (e *entry) takeOver(key, value []byte, task webhook.ID) (taken bool, err er
 	}
 	e.edit(e.task(line.Task)).Taken--
 	line.Task = task
-	e.changes.addManual(webhook.ID(key[1:]))
+	e.changes.AddManual(webhook.ID(key[1:]))
 	e.batch.set(key, encodeManual(&line))
 	return true, nil
 }

@@ -140,7 +140,7 @@ func (e *entry) changeTask(c *changeTask) ([]byte, error) {
 	switch c.Status {
 	case webhook.TaskRunning:
 		t = e.edit(t)
-		e.changes.addManual(t.Endpoint) // its lines may be sent again
+		e.changes.AddManual(t.Endpoint) // its lines may be sent again
 	case webhook.TaskPaused:
 		t = e.edit(t)
 	case webhook.TaskCanceled:

@@ -416,7 +416,7 @@ func TestClockGoesBack(t *testing.T) {
 func TestWatch(t *testing.T) {
 	s, w, app, endpoint := newWorld(t)
 	var got []string
-	index := s.Watch(func(c Changes) {
+	index := s.Watch(func(c webhook.Changes) {
 		for _, m := range c.Messages {
 			got = append(got, "message "+m.EventType)
 		}

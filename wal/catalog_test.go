@@ -145,7 +145,7 @@ func TestDeleteApplication(t *testing.T) {
 			}
 			furnish(t, w, app.ID)
 			var removed int
-			s.Watch(func(c Changes) { removed += len(c.Removed) })
+			s.Watch(func(c webhook.Changes) { removed += len(c.Removed) })
 			if err := w.DeleteApplication(t.Context(), app.ID); err != nil || removed != sweepEndpoints+2 {
 				t.Fatalf("%d endpoints were told to be removed; %v", removed, err)
 			}
@@ -220,7 +220,7 @@ func TestResumeEndpoint(t *testing.T) {
 		}
 	}
 	resume := func(to webhook.ID) (moved bool) {
-		s.Watch(func(c Changes) { moved = len(c.Moved) > 0 })
+		s.Watch(func(c webhook.Changes) { moved = len(c.Moved) > 0 })
 		e, err := w.ResumeEndpoint(ctx, app.ID, endpoint.ID, to)
 		if err != nil || e.Paused {
 			t.Fatal(e, err)

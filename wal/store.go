@@ -67,7 +67,7 @@ type Store struct {
 
 	mu      sync.RWMutex // guards what follows, up to the blank line
 	catalog catalog
-	watch   func(Changes)
+	watch   func(webhook.Changes)
 
 	snapshots    pins
 	streams      streams
@@ -264,34 +264,16 @@ func (s *Store) view(read func(*badger.Txn) error) (err error) {
 	return s.guard(s.db, func() error { return read(txn) })
 }
 
-// Changes are the effects of one entry that a scheduler must know.
-type Changes struct {
-	Messages     []*webhook.Message // in log order
-	Endpoints    []*webhook.Endpoint
-	Applications []*webhook.Application // created or changed
-	Removed      []webhook.ID           // endpoints
-	Manual       []webhook.ID           // endpoints whose manual set has grown
-	Moved        []webhook.ID           // endpoints whose cursor was moved by anything but progress
-	Expunged     []*webhook.Message     // as they are now
-	Tasks        bool                   // a user created or changed a task
-
+// effects are what an entry reports to those who watch the store.
+type effects struct {
+	webhook.Changes
 	events []Event // for open tails
-}
-
-func (c *Changes) isEmpty() bool {
-	return len(c.Messages)+len(c.Endpoints)+len(c.Applications)+len(c.Removed)+len(c.Manual)+len(c.Moved)+len(c.Expunged) == 0 && !c.Tasks
-}
-
-func (c *Changes) addManual(endpoint webhook.ID) {
-	if !slices.Contains(c.Manual, endpoint) {
-		c.Manual = append(c.Manual, endpoint)
-	}
 }
 
 // Watch makes Apply call on for each entry that changes something. on must not block, and may use
 // only reads from memory, such as Cursor. A nil on ends that. Everything up to the returned index
 // can be read; on is called for everything after it, and perhaps for some of what came before.
-func (s *Store) Watch(on func(Changes)) (index uint64) {
+func (s *Store) Watch(on func(webhook.Changes)) (index uint64) {
 	s.mu.Lock()
 	s.watch = on
 	s.mu.Unlock()

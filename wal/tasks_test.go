@@ -157,7 +157,7 @@ func TestTaskChooses(t *testing.T) {
 func TestTaskRuns(t *testing.T) {
 	r := newReplayWorld(t)
 	told, woken := 0, 0
-	r.s.Watch(func(c Changes) {
+	r.s.Watch(func(c webhook.Changes) {
 		woken += len(c.Manual)
 		if c.Tasks || len(c.Manual) > 0 {
 			told++

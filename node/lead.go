@@ -1,0 +1,84 @@
+package node
+
+import (
+	"context"
+	"sync"
+
+	"hookwheel/delivery"
+	"hookwheel/scheduler"
+	"hookwheel/webhook"
+)
+
+// lead delivers, from where the leader before stood, while this node leads.
+func (n *Node) lead(ctx context.Context, term uint64) {
+	select {
+	case <-n.opened:
+	case <-ctx.Done():
+		return
+	}
+	changes := newChangeQueue()
+	index := n.store.Watch(changes.put)
+	defer n.store.Watch(nil)
+	config := &n.config.Delivery
+	s := scheduler.New(n.store, index, scheduler.Config{Workers: config.Workers, PerEndpoint: config.PerEndpoint, Timeout: config.Timeout,
+		Clock: n.cluster.Now, Retry: config.Retry, Breaker: config.Breaker}, n.log)
+	replayer := delivery.NewReplayer(n.store, n.writer, term, n.log)
+	s.Apply(webhook.Changes{Applications: n.store.LimitedApplications(), Endpoints: n.store.AllEndpoints()})
+	changes.passTo(func(c webhook.Changes) {
+		s.Apply(c)
+		n.pool.Revoke(c, s)
+		if c.Tasks {
+			replayer.Wake()
+		}
+	})
+	var beside sync.WaitGroup
+	beside.Go(func() { replayer.Run(ctx) })
+	beside.Go(func() { n.retain(ctx) })
+	beside.Go(func() { n.shrink(ctx) })
+	beside.Go(func() { n.sweep(ctx) })
+	defer beside.Wait()
+	n.pool.Run(ctx, term, s)
+}
+
+// maxQueuedChanges is how many entries may be applied, at most, while a new leader makes its lanes.
+const maxQueuedChanges = 256
+
+// changeQueue keeps the changes of a store until there is someone to take them. So entries can be
+// applied while a new leader makes a lane for each endpoint.
+type changeQueue struct {
+	mu    sync.Mutex
+	taken sync.Cond // queue is empty, and take is set
+	queue []webhook.Changes
+	take  func(webhook.Changes)
+}
+
+func newChangeQueue() *changeQueue {
+	q := new(changeQueue)
+	q.taken.L = &q.mu
+	return q
+}
+
+// put passes changes on, or keeps them. It waits if there are too many.
+func (q *changeQueue) put(c webhook.Changes) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.take == nil && len(q.queue) >= maxQueuedChanges {
+		q.taken.Wait()
+	}
+	if q.take == nil {
+		q.queue = append(q.queue, c)
+		return
+	}
+	q.take(c)
+}
+
+// passTo calls take for what was kept, and from then on for each change, one at a time.
+func (q *changeQueue) passTo(take func(webhook.Changes)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, c := range q.queue {
+		take(c)
+	}
+	q.queue, q.take = nil, take
+	q.taken.Broadcast()
+}
