@@ -38,7 +38,7 @@ func newClusterCommand() *cobra.Command {
   hookwheel cluster recover --config /etc/hookwheel.hcl`,
 	}
 	c.addFlags(cmd)
-	cmd.AddCommand(newClusterStatus(c), newClusterMembers(c), newClusterJoin(c), newClusterRemove(c), newClusterTransfer(c),
+	cmd.AddCommand(newClusterStatus(c), newClusterMembers(c), newClusterConfiguration(c), newClusterJoin(c), newClusterRemove(c), newClusterTransfer(c),
 		newClusterFingerprint(c), newClusterRecover())
 	return cmd
 }

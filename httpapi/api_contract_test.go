@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -49,6 +50,25 @@ func TestAPICluster(t *testing.T) {
 	a.call("POST", "/cluster/transfer", `{"to":7}`, 422, nil)
 	a.call("POST", "/cluster/members", `{}`, 422, nil)
 	a.call("DELETE", "/cluster/members/nobody", "", 404, nil)
+	var configuration struct {
+		Node string
+		Data []struct {
+			Name, Value     string
+			Secret, Default bool
+		}
+	}
+	a.call("GET", "/cluster/configuration", "", 200, &configuration)
+	for _, setting := range configuration.Data {
+		if setting.Name == "api.token" && (setting.Value != "set" || !setting.Secret) || strings.Contains(setting.Value, apiToken) {
+			t.Errorf("the token is shown as %+v", setting)
+		}
+	}
+	if configuration.Node == "" || len(configuration.Data) < 40 {
+		t.Errorf("configuration: %+v", configuration)
+	}
+	if out, said, err := a.hookwheel("cluster", "configuration"); err != nil || !strings.Contains(out, "delivery.timeout") {
+		t.Errorf("%s%s%v", out, said, err)
+	}
 	if response, text := a.raw("GET", "/api/v1/cluster/backup", "Bearer "+apiToken, nil); response.StatusCode != 200 || !bytes.HasPrefix(text, []byte("hookwheel backup")) {
 		t.Errorf("backup: %d %.100q", response.StatusCode, text)
 	}

@@ -134,6 +134,7 @@ var operations = []operation{
 
 	// The cluster and its secrets and state.
 	{"GET", "/cluster", mayRead, getCluster},
+	{"GET", "/cluster/configuration", mayRead, getConfiguration},
 	{"POST", "/cluster/members", mayManage, addMember},
 	{"DELETE", "/cluster/members/{node}", mayManage, removeMember},
 	{"POST", "/cluster/fingerprint", mayManage, requestFingerprint},

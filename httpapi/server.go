@@ -57,6 +57,7 @@ type Config struct {
 	KeyRequests    int              // requests per second of each API key; 0: no limit
 	PortalRequests int              // and of each token of an application
 	Delivery       DeliveryFacts    // shown to customers
+	Configuration  []Setting        // shown to operators
 	Store          *wal.Store
 	Writer         *wal.Writer
 	Node           *cluster.Node

@@ -95,8 +95,9 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	n.onClose("cluster", n.cluster.Close)
 	n.api, err = httpapi.NewServer(httpapi.Config{
 		Listen: config.API.Listen, Token: config.API.Token, JWTSecret: config.API.JWTSecret, PortalURL: config.API.PortalURL, CORS: config.API.CORS, Tails: config.API.Tails, FrameAncestors: config.Portal.FrameAncestors, PortalListen: config.Portal.Listen, MetricsListen: config.API.Metrics.Listen, MetricsToken: config.API.Metrics.Token, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, Descriptors: descriptors, TLS: forAPI, Manual: config.Limits.ManualSends, KeyRequests: config.Limits.KeyRequests, PortalRequests: config.Limits.PortalRequests,
-		Delivery: httpapi.DeliveryFacts{Retry: config.Delivery.Retry, Timeout: config.Delivery.Timeout, Retention: config.Storage.Retention, Sources: config.Delivery.SourceAddresses},
-		Store:    n.store, Writer: n.writer, Node: n.cluster, Failed: n.broken.Load, Metrics: metrics, Logger: log, Sender: n.pool,
+		Delivery:      httpapi.DeliveryFacts{Retry: config.Delivery.Retry, Timeout: config.Delivery.Timeout, Retention: config.Storage.Retention, Sources: config.Delivery.SourceAddresses},
+		Configuration: effective(&config),
+		Store:         n.store, Writer: n.writer, Node: n.cluster, Failed: n.broken.Load, Metrics: metrics, Logger: log, Sender: n.pool,
 	})
 	if err != nil {
 		return nil, err
@@ -104,6 +105,15 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	go n.api.Serve() // Shutdown waits for it
 	n.onClose("API", n.api.Shutdown)
 	return n, nil
+}
+
+func effective(config *config.Config) []httpapi.Setting {
+	settings := config.Effective()
+	list := make([]httpapi.Setting, len(settings))
+	for i, setting := range settings {
+		list[i] = httpapi.Setting(setting)
+	}
+	return list
 }
 
 // recorder records outcomes in no more detail than there is room for.

@@ -7,6 +7,7 @@ import { useReader } from './context'
 import { bytes, duration, number } from './format'
 import { JoinDialog } from './join'
 import { useAction, useLoad } from './load'
+import { Link } from './router'
 import { t } from './text'
 import { Ago, Badge, Button, Card, Confirm, Content, Fact, Facts, Mono, Table, Title, toast } from './ui'
 
@@ -20,7 +21,7 @@ export function ClusterPage() {
   const [joining, join] = useState(false)
   return (
     <>
-      <Title actions={admin && <Button kind="main" onClick={() => join(true)}>{t.addNode}</Button>}>{t.cluster}</Title>
+      <Title actions={<><Link to="/cluster/configuration">{t.configuration}</Link>{admin && <Button kind="main" onClick={() => join(true)}>{t.addNode}</Button>}</>}>{t.cluster}</Title>
       <Content of={cluster}>
         {(c) => (
           <>

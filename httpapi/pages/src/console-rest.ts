@@ -1,5 +1,6 @@
 // Pages of the console that are loaded when one of them is first opened.
 
 export { ClusterPage } from './cluster'
+export { ConfigurationPage } from './configuration'
 export { EditEventType, EventTypeOf, EventTypes, NewEventType } from './event-types'
 export { LookPage } from './look'

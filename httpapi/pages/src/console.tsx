@@ -39,6 +39,7 @@ const pages: [pattern: string, page: (param: string) => ComponentChildren][] = [
   ['/keys', () => <Keys />],
   ['/look', later(({ LookPage }) => <LookPage />)],
   ['/audit', () => <AuditPage />],
+  ['/cluster/configuration', later(({ ConfigurationPage }) => <ConfigurationPage />)],
   ['/cluster', later(({ ClusterPage }) => <ClusterPage />)],
 ]
 

@@ -85,6 +85,14 @@ async function cluster(browser) {
   await dialog.getByRole('alert').waitFor()
   await sizes(page, 'console-join')
   await dialog.getByRole('button', { name: 'Cancel' }).click()
+  await page.goto(`${url}/console/cluster/configuration`)
+  await page.getByText('api.token').waitFor()
+  if ((await page.locator('body').innerText()).includes(token)) wrong('the configuration shows the token')
+  await page.getByLabel('Only what differs').check()
+  await page.getByText('delivery.timeout').waitFor({ state: 'detached' })
+  await page.getByLabel('Only what differs').uncheck()
+  await sizes(page, 'console-configuration')
+  await page.goBack()
   const [download] = await Promise.all([page.waitForEvent('download'), button(page, 'Download a backup').click()])
   const size = readFileSync(await download.path()).length
   await page.evaluate(() => {

@@ -204,6 +204,9 @@ export const de: Text = {
   backupCut: 'Die Übertragung wurde abgeschnitten, die Datei ist also unvollständig. Versuchen Sie es noch einmal.',
   cancelTaskText: (sent, left) => `Gesendete Nachrichten: ${sent}. ${left === undefined ? 'Die übrigen' : `Die übrigen ${left}`} werden von dieser Wiederholung nicht gesendet.`,
 
+  general: 'Allgemein', origin: 'Aus', byDefault: 'Vorgabe', byFile: 'Datei', notSet: 'keine', secretSet: 'gesetzt, nicht gezeigt', onlyChanged: 'Nur was von der Vorgabe abweicht',
+  configurationText: (node) => `Was auf ${node} gilt, dem Knoten, der hier antwortet. Zum Ändern bearbeiten Sie seine Datei und starten ihn neu.`,
+
   done: 'Erledigt', firstRun: 'Senden Sie Ihr erstes Ereignis', firstRunText: 'Fügen Sie diese Befehle in ein Terminal ein. TOKEN ist ein API-Schlüssel oder das Token der Konfiguration.',
   firstApplication: 'Erstellen Sie eine Anwendung: eine für jeden Kunden.', firstEndpoint: 'Fügen Sie einen Endpunkt hinzu: hier diesen Server, der auf alles antwortet. Sind private Adressen nicht erlaubt, nehmen Sie eine eigene URL.',
   firstMessage: 'Senden Sie eine Nachricht.', firstWaiting: 'Wartet auf Ihr erstes Ereignis', firstArrived: 'Ihr erstes Ereignis ist da', firstArrivedText: 'Es wurde an seinen Endpunkt gesendet. Sehen Sie, was daraus wurde:',

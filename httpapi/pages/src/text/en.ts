@@ -212,6 +212,9 @@ export const en = {
   backupCut: 'The download was cut off, so the file is incomplete. Try again.',
   cancelTaskText: (sent: string, left: string | undefined) => `${sent} messages were sent. ${left === undefined ? 'The others' : `The other ${left}`} will not be sent by this replay.`,
 
+  general: 'General', origin: 'From', byDefault: 'Default', byFile: 'File', notSet: 'none', secretSet: 'set, not shown', onlyChanged: 'Only what differs from the default',
+  configurationText: (node: string) => `What is in effect on ${node}, the node that responds here. To change it, edit its file and restart it.`,
+
   // The first run.
   done: 'Done', firstRun: 'Send your first event', firstRunText: 'Paste these commands into a terminal. TOKEN is an API key or the token of the configuration.',
   firstApplication: 'Create an application: one for each customer.', firstEndpoint: 'Add an endpoint: here this server, which responds to everything. If private addresses are not allowed, take a URL of yours.',

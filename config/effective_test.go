@@ -1,0 +1,70 @@
+package config
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Effective has every setting that a file may have. An exponential retry is shown as its schedule.
+func TestEffectiveIsComplete(t *testing.T) {
+	var want []string
+	for block, schema := range configSchema {
+		prefix := map[string]string{"": "", "retry": "delivery.retry.", "breaker": "delivery.breaker."}
+		name, nested := prefix[block]
+		if !nested {
+			name = block + "."
+		}
+		for _, key := range schema.keys {
+			want = append(want, name+key)
+		}
+	}
+	want = slices.DeleteFunc(want, func(name string) bool {
+		return slices.Contains([]string{"delivery.retry.base", "delivery.retry.factor", "delivery.retry.max_retries"}, name)
+	})
+	want[slices.Index(want, "peer.address")] = "cluster.peer"
+	config := Default()
+	var got []string
+	for _, setting := range config.Effective() {
+		got = append(got, setting.Name)
+		if !setting.Default {
+			t.Errorf("%s of the default configuration is not shown as default", setting.Name)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("shown: %v\nwant:  %v", got, want)
+	}
+}
+
+func TestEffectiveHidesSecrets(t *testing.T) {
+	const secret = "do-not-show-this-secret"
+	config := Default()
+	config.API.Token, config.API.JWTSecret, config.Cluster.Secret, config.EncryptionKeys = secret, secret, secret, []string{secret}
+	config.Delivery.Proxy = &url.URL{Scheme: "http", User: url.UserPassword(secret, secret), Host: "proxy.example:3128"}
+	shown := make(map[string]Setting)
+	for _, setting := range config.Effective() {
+		shown[setting.Name] = setting
+		if strings.Contains(setting.Value, secret) {
+			t.Errorf("%s shows the secret", setting.Name)
+		}
+	}
+	for _, name := range []string{"api.token", "api.jwt_secret", "cluster.secret", "encryption_keys"} {
+		if s := shown[name]; !s.Secret || s.Value != "set" || s.Default {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+	if s := shown["delivery.proxy"]; s.Value != "http://proxy.example:3128" {
+		t.Errorf("the proxy: %+v", s)
+	}
+	for name, want := range map[string]string{
+		"storage.retention": "30d", "api.max_body": "1 MiB", "api.metrics": "open", "delivery.retry.schedule": `["5s","5m","30m","2h","5h","10h","10h"]`,
+		"cluster.peer": `{"n1":"127.0.0.1:9071"}`, "log_level": "info", "delivery.allow": "",
+	} {
+		if s := shown[name]; s.Value != want || !s.Default {
+			t.Errorf("%s: %+v, want %q", name, s, want)
+		}
+	}
+}
