@@ -113,8 +113,9 @@ type entry struct {
 	history  []chunk
 	shares   map[webhook.ID]int64 // by how much what an application holds has changed
 	requests []byte
-	replies  []byte                // idempotency keys
-	tallies  map[webhook.ID]*Tally // of the attempts recorded, by application
+	replies  []byte                     // idempotency keys
+	tallies  map[webhook.ID]*Tally      // of the attempts recorded, by application
+	cells    struct{ step, sum []cell } // memory to count in, used again for each endpoint
 	changes  effects
 	source   replySource     // of the reply to the command that is being applied
 	tasks    []*webhook.Task // that this entry changes, as they are to be

@@ -108,12 +108,13 @@ func decodeRecent(value []byte) (*recent, error) {
 
 // countAttempts counts the attempts of a step at an endpoint.
 func (e *entry) countAttempts(p *webhook.Progress) error {
-	var t Tally
+	t := Tally{e.cells.step[:0]}
 	for i := range p.Outcomes {
 		if p.Outcomes[i].Attempt.Number != 0 {
 			t.attempt(&p.Outcomes[i])
 		}
 	}
+	e.cells.step = t.cells
 	if t.empty() {
 		return nil
 	}
@@ -184,12 +185,13 @@ func (e *entry) addRecent(owner TallyOwner, r *recent, t *Tally) error {
 		}
 		*r = recent{start: now}
 	}
-	sum, err := r.tally()
+	sum, err := r.tally(e.cells.sum)
 	if err != nil {
 		return err
 	}
 	sum.Add(t)
-	r.data = appendTally(nil, &sum)
+	e.cells.sum = sum.cells
+	r.data = appendTally(r.data[:0], &sum)
 	return nil
 }
 
@@ -199,7 +201,7 @@ func (e *entry) keepRecent(owner TallyOwner, r *recent) error {
 	if len(r.data) == 0 {
 		return nil
 	}
-	t, err := r.tally()
+	t, err := r.tally(nil)
 	if err != nil {
 		return err
 	}

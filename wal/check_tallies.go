@@ -82,7 +82,7 @@ func (c *checker) checkRecent(key, value []byte) {
 
 // addRecent counts attempts that are not yet in tallies.
 func (c *checker) addRecent(owner TallyOwner, r *recent) {
-	t, err := r.tally()
+	t, err := r.tally(nil)
 	switch {
 	case err != nil:
 		c.violated("the counts of recent attempts of %s can't be read: %x", ownerName(owner), r.data)

@@ -56,7 +56,7 @@ func (q *tallyQueues) readTallies(txn *badger.Txn, owner TallyOwner, p Period, f
 	if at < 0 || at >= int64(len(list)) || uint64(first+at) < q.of(p, owner.scope).floor {
 		return nil
 	}
-	t, err := r.tally()
+	t, err := r.tally(nil)
 	list[at].Add(&t)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 	"time"
 
 	"hookwheel/webhook"
@@ -108,8 +109,36 @@ func (t *Tally) add(counter uint16, n uint64) {
 
 // Add adds another tally to t.
 func (t *Tally) Add(other *Tally) {
+	missing, i := 0, 0
 	for _, c := range other.cells {
-		t.add(c.counter, c.n)
+		for i < len(t.cells) && t.cells[i].counter < c.counter {
+			i++
+		}
+		if i < len(t.cells) && t.cells[i].counter == c.counter {
+			t.cells[i].n += c.n
+		} else {
+			missing++
+		}
+	}
+	if missing > 0 {
+		t.insert(other, missing)
+	}
+}
+
+// insert takes over the counters of another tally that t lacks, which are so many, from the last to
+// the first.
+func (t *Tally) insert(other *Tally, missing int) {
+	i, j := len(t.cells)-1, len(other.cells)-1
+	t.cells = slices.Grow(t.cells, missing)[:len(t.cells)+missing]
+	for ; missing > 0; j-- {
+		c := other.cells[j]
+		for ; i >= 0 && t.cells[i].counter > c.counter; i-- {
+			t.cells[i+missing] = t.cells[i]
+		}
+		if i < 0 || t.cells[i].counter != c.counter {
+			missing--
+			t.cells[i+1+missing] = c
+		}
 	}
 }
 
@@ -193,9 +222,10 @@ func appendTally(dst []byte, t *Tally) []byte {
 	return dst
 }
 
-// readTally is the reverse, up to the end of the record.
-func readTally(r *reader) (t Tally) {
-	t.cells = make([]cell, 0, len(r.rest)/2)
+// readTally is the reverse, up to the end of the record. It uses the memory of cells, if that is
+// enough.
+func readTally(r *reader, cells []cell) (t Tally) {
+	t.cells = slices.Grow(cells[:0], len(r.rest)/2)
 	for before := -1; r.more(); {
 		distance := r.number(tallyCounters)
 		counter, n := before+int(distance), r.uvarint()
@@ -215,7 +245,7 @@ func encodeTally(t *Tally) []byte { return appendTally([]byte{tallyVersion}, t) 
 
 func decodeTally(value []byte) (Tally, error) {
 	r := newReader(value, tallyVersion)
-	t := readTally(r)
+	t := readTally(r, nil)
 	if r.err == nil && t.empty() {
 		r.fail()
 	}
@@ -229,9 +259,9 @@ type recent struct {
 	data  []byte // as appendTally writes it, which takes less memory than a Tally
 }
 
-func (r *recent) tally() (Tally, error) {
+func (r *recent) tally(cells []cell) (Tally, error) {
 	in := reader{rest: r.data}
-	t := readTally(&in)
+	t := readTally(&in, cells)
 	return t, in.err
 }
 
