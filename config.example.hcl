@@ -86,6 +86,12 @@ portal {
   # The origins whose pages may show the portal in a frame, such as "https://app.example.com", or only
   # "*" for all. Default: none but the portal's own.
   # frame_ancestors = []
+
+  # A page of yours to which the portal leads customers whose link has expired or was revoked. It
+  # should sign them in and redirect them to a new link; "next" in its query says where they were, and
+  # "app" whose application it was, if that is known. Default: the portal only says that the link has
+  # ended.
+  # refresh_url = "https://app.example.com/webhooks"
 }
 
 # The nodes that replicate each event. Without this block the node runs alone and does not listen for

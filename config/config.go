@@ -71,6 +71,7 @@ type Metrics struct {
 type Portal struct {
 	Listen         string   // host:port at which only the portal is served; empty: the API serves it
 	FrameAncestors []string // origins whose pages may show the portal in a frame, or "*" for all
+	RefreshURL     string   // page that gives a new link to customers whose link has expired; may be empty
 }
 
 // Cluster lists the nodes and says how they communicate.
@@ -204,7 +205,7 @@ var configSchema = map[string]struct{ keys, blocks []string }{
 		blocks: []string{"api", "portal", "cluster", "storage", "delivery", "limits"}},
 	"api":         {keys: []string{"listen", "token", "jwt_secret", "portal_url", "cors", "metrics", "max_body", "tails", "drain"}, blocks: []string{"tls"}},
 	"api.tls":     {keys: []string{"cert", "key"}},
-	"portal":      {keys: []string{"listen", "frame_ancestors"}},
+	"portal":      {keys: []string{"listen", "frame_ancestors", "refresh_url"}},
 	"cluster":     {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
 	"cluster.tls": {keys: []string{"ca", "cert", "key"}},
 	"peer":        {keys: []string{"address"}},
@@ -233,6 +234,7 @@ func decodeAPI(b configBlock, api *API) {
 func decodePortal(b configBlock, portal *Portal) {
 	readKey(b, "listen", &portal.Listen, parseListenAddress)
 	readOrigins(b, "frame_ancestors", &portal.FrameAncestors)
+	readKey(b, "refresh_url", &portal.RefreshURL, parsePage)
 }
 
 // readOrigins reads origins, or a list of only "*".

@@ -71,12 +71,12 @@ func TestConfigExample(t *testing.T) {
 
 func TestConfigExampleShowsDefaults(t *testing.T) {
 	want := wantExample(t)
-	got := mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "tls", "base", "factor", "max_retries"))
+	got := mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "refresh_url", "tls", "base", "factor", "max_retries"))
 	want.Portal.Listen = ":8443"
 	checkConfig(t, got, want)
 
-	exponential := mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "tls", "schedule"))
-	short := uncommented(t, "join", "jwt_secret", "portal_url", "tls", "schedule", "factor", "max_retries", "jitter")
+	exponential := mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "refresh_url", "tls", "schedule"))
+	short := uncommented(t, "join", "jwt_secret", "portal_url", "refresh_url", "tls", "schedule", "factor", "max_retries", "jitter")
 	checkConfig(t, mustParseConfig(t, short), exponential)
 }
 
@@ -85,7 +85,7 @@ func TestConfigExampleTLS(t *testing.T) {
 	want.Portal.Listen = ":8443"
 	want.API.TLS = certs.Files{Cert: "certs/api.pem", Key: "certs/api-key.pem"}
 	want.Cluster.TLS = certs.Files{CA: "certs/ca.pem", Cert: "certs/n1.pem", Key: "certs/n1-key.pem"}
-	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "base", "factor", "max_retries")), want)
+	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "refresh_url", "base", "factor", "max_retries")), want)
 }
 
 func TestConfigExampleShowsEveryKey(t *testing.T) {
@@ -115,7 +115,7 @@ func checkShowsKeys(t *testing.T, kind string, body *hclsyntax.Body) {
 func TestConfigExamplePortal(t *testing.T) {
 	t.Setenv("HOOKWHEEL_JWT_SECRET", configTestToken)
 	want := wantExample(t)
-	want.Portal.Listen = ":8443"
+	want.Portal.Listen, want.Portal.RefreshURL = ":8443", "https://app.example.com/webhooks"
 	want.API.JWTSecret, want.API.PortalURL = configTestToken, "https://webhooks.example.com/portal"
 	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "tls", "base", "factor", "max_retries")), want)
 }

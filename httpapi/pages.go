@@ -19,11 +19,17 @@ func pagePolicy(images []string, ancestors string) string {
 		"; connect-src 'self'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; frame-ancestors " + ancestors
 }
 
+// refreshHeader tells the portal, which has no valid token then, where customers get a new link.
+const refreshHeader = "Portal-Refresh-Url"
+
 // getPortal serves the portal, whose paths are the page's own.
 func (s *Server) getPortal(ctx *fasthttp.RequestCtx) {
 	ancestors := "'self'"
 	if len(s.config.FrameAncestors) > 0 {
 		ancestors += " " + strings.Join(s.config.FrameAncestors, " ")
+	}
+	if refresh, err := url.Parse(s.config.RefreshURL); err == nil && refresh.Host != "" {
+		ctx.Response.Header.Set(refreshHeader, refresh.String())
 	}
 	s.servePage(ctx, "portal.html", pagePolicy(s.logoOrigins(ctx), ancestors))
 }

@@ -32,7 +32,9 @@ func testPages(t *testing.T, flows string) {
 	if _, err := os.Stat(filepath.Join(test, "node_modules", "playwright-core")); err != nil {
 		t.Skip("the npm packages are missing: cd httpapi/pages/test && npm install --no-package-lock")
 	}
-	a := apiStart(t, func(c *config.Config) { c.Portal.FrameAncestors = []string{"http://127.0.0.1:*"} })
+	a := apiStart(t, func(c *config.Config) {
+		c.Portal.FrameAncestors, c.Portal.RefreshURL = []string{"http://127.0.0.1:*"}, "http://127.0.0.1:9/renew?from=portal"
+	})
 	cmd := exec.CommandContext(t.Context(), "node", flows, a.url, apiToken, chromium, os.Getenv("HOOKWHEEL_SCREENSHOTS"), os.Getenv("HOOKWHEEL_FLOW"))
 	cmd.Dir = test
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -44,6 +44,7 @@ type Config struct {
 	PortalURL      string   // of the portal; empty: /portal of this server
 	CORS           []string // origins whose pages may use the API; "*": all
 	FrameAncestors []string // origins whose pages may show the portal in a frame
+	RefreshURL     string   // page that gives customers a new link; may be empty
 	Tails          int      // streams of events
 	MaxBody        int      // bytes
 	// Connections whose file descriptor would be this number or higher are refused; 0: no limit.

@@ -2,6 +2,7 @@
 // as long as the tab is open.
 
 const memory = new Map<string, string>() // where storage is blocked, as in frames of other origins
+let blocked = false
 
 function store(name: string, value: string | null): void {
   if (value === null) memory.delete(name)
@@ -10,7 +11,7 @@ function store(name: string, value: string | null): void {
     if (value === null) sessionStorage.removeItem(name)
     else sessionStorage.setItem(name, value)
   } catch {
-    // the memory has it
+    blocked = true // the memory has it
   }
 }
 
@@ -35,6 +36,27 @@ export function openSession(door: string): string {
 
 export function saveSession(door: string, token: string | null): void {
   store('hookwheel.' + door, token)
+}
+
+// saveApplication remembers whose pages these are, for when the token has ended.
+export function saveApplication(id: string): void {
+  store('hookwheel.app', id)
+}
+
+const seldom = 60_000 // ms between two times that the page goes for a new link by itself
+
+// findRefresh returns the page that gives a new link, or '', and whether to go there at once: not in
+// a frame, where that page may be forbidden, and not again and again.
+export async function findRefresh(door: string, path: string): Promise<{ to: string; atOnce: boolean }> {
+  const response = await fetch(door, { cache: 'no-store' })
+  const page = response.headers.get('Portal-Refresh-Url') ?? ''
+  if (page === '') return { to: '', atOnce: false }
+  const to = new URL(page)
+  to.searchParams.set('next', path)
+  if (read('hookwheel.app') !== '') to.searchParams.set('app', read('hookwheel.app'))
+  const before = Number(read('hookwheel.refreshed'))
+  store('hookwheel.refreshed', String(Date.now()))
+  return { to: to.href, atOnce: parent === window && !blocked && Date.now() - before > seldom }
 }
 
 // tokenIn reads both forms of a fragment: #key=TOKEN, and #key= with base64 of {"appId", "token"}.

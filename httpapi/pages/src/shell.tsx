@@ -7,7 +7,7 @@ import { bare } from './embed'
 import { startLive, useConnection } from './live'
 import { useLoad } from './load'
 import { Link, startRouter, usePlace } from './router'
-import { openSession, saveSession } from './session'
+import { findRefresh, openSession, saveApplication, saveSession } from './session'
 import { t } from './text'
 import { brand } from './theme'
 import { Badge, Button, Content, TextInput, Title, Toasts } from './ui'
@@ -92,7 +92,7 @@ function Door({ door, wrong, signIn, prepare, page, token }: StartProps & { toke
     setEnded(true)
     setCurrent('')
   }
-  if (current === '') return <Outside ended={ended} signIn={signIn} use={(value) => { saveSession(door, value); setEnded(false); setCurrent(value) }} />
+  if (current === '') return <Outside door={door} ended={ended} signIn={signIn} use={(value) => { saveSession(door, value); setEnded(false); setCurrent(value) }} />
   setToken(current, end)
   return <Inside key={current} wrong={wrong} prepare={prepare} page={page} signOut={() => { saveSession(door, null); setCurrent('') }} />
 }
@@ -106,6 +106,7 @@ function Inside({ wrong, prepare, page, signOut }: InsideProps) {
   }, [])
   const live = who.data && !wrong(who.data) ? who.data.id ?? who.data.role : ''
   useEffect(() => live === '' ? undefined : startLive(live), [live])
+  useEffect(() => void (who.data?.applicationId && saveApplication(who.data.applicationId)), [who.data])
   if (!who.data) return <Frame nav={[]}><Content of={who}>{() => null}</Content></Frame>
   const why = wrong(who.data)
   if (why) return <Frame nav={[]}><Title>{t.wrongToken}</Title><p>{why}</p><Button onClick={signOut}>{t.signOut}</Button></Frame>
@@ -113,12 +114,19 @@ function Inside({ wrong, prepare, page, signOut }: InsideProps) {
 }
 
 // Outside is what is shown without a token: how to get one.
-function Outside({ ended, signIn, use }: { ended: boolean; signIn: boolean; use: (token: string) => void }) {
+function Outside({ door, ended, signIn, use }: { door: string; ended: boolean; signIn: boolean; use: (token: string) => void }) {
   const [value, set] = useState('')
+  const [refresh, setRefresh] = useState('')
+  const { path } = usePlace()
+  useEffect(() => {
+    if (signIn) return
+    findRefresh(door, path).then(({ to, atOnce }) => atOnce ? location.assign(to) : setRefresh(to), () => undefined)
+  }, [])
   return (
     <Frame nav={[]}>
       <Title>{ended ? t.sessionEnded : signIn ? t.signIn : t.linkNeeded}</Title>
       <p>{signIn ? t.signInText : ended ? t.sessionEndedText : t.linkNeededText}</p>
+      {refresh !== '' && <p><a class="button main" href={refresh} target="_top">{t.newLink}</a></p>}
       {signIn && (
         <form onSubmit={(e) => { e.preventDefault(); use(value.trim()) }}>
           <TextInput label={t.token} type="password" value={value} set={set} required />

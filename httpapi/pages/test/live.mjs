@@ -1,6 +1,6 @@
 // Drives pages that are open while things happen.
 
-import { button, call, link, look, open, receiver, receiverURL, run, url, wrong } from './common.mjs'
+import { button, call, link, look, open, others, receiverURL, run, url, wrong } from './common.mjs'
 
 async function prepare() {
   await call('POST', '/app', { name: 'Acme', uid: 'acme' })
@@ -57,9 +57,16 @@ async function tabs(browser) {
   await button(second, 'Continue (1 new)').click()
   await waitForRows(second, 4)
 
-  // The end of the token is the end of the page, in words.
+  // When the token ends, the page goes for a new link by itself, but not again and again.
+  others.add('http://127.0.0.1:9')
+  await second.route('http://127.0.0.1:9/**', (route) => route.fulfill({ body: 'renewal' }))
   await call('POST', '/auth/app/acme/expire-all', {})
+  await second.waitForURL('http://127.0.0.1:9/**')
+  const asked = new URL(second.url()).searchParams
+  if (asked.get('next') !== '/deliveries' || !asked.get('app')?.startsWith('app_') || asked.get('from') !== 'portal') wrong('it went to ' + second.url())
+  await second.goto(portal)
   await second.getByRole('heading', { level: 1, name: 'Your session has ended' }).waitFor()
+  await link(second, 'Get a new link').waitFor()
   await look(second, 'session-ended')
 }
 

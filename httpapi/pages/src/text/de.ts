@@ -56,6 +56,7 @@ export const de: Text = {
   showEndpoint: 'Endpunkt anzeigen', signIn: 'Anmelden', signOut: 'Abmelden', skip: 'Zum Inhalt', startReplay: 'Wiederholung beginnen', tryAgain: 'Noch einmal versuchen', tryNow: 'Jetzt versuchen', testURL: 'Diese URL testen',
   verify: 'Prüfen',
   goOn: (n, text) => (n > 0 ? `Weiter (${text} neue)` : 'Weiter'),
+  newLink: 'Neuen Link holen',
   newRows: (n) => `${n} neue, zu sehen, sobald Sie die Liste verlassen`,
   gap: 'Was davor geschah, wurde nicht gelesen, weil diese Seite ruhte. Zuletzt gelesen:',
   makeLeaderNamed: (name) => `${name} zum Leader machen`,

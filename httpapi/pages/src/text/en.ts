@@ -58,6 +58,7 @@ export const en = {
   showEndpoint: 'Show endpoint', signIn: 'Sign in', signOut: 'Sign out', skip: 'Skip to content', startReplay: 'Start replay', tryAgain: 'Try again', tryNow: 'Try now', testURL: 'Test this URL',
   verify: 'Verify',
   goOn: (n: number, text: string) => (n > 0 ? `Continue (${text} new)` : 'Continue'),
+  newLink: 'Get a new link',
   newRows: (n: string) => `${n} new, shown when you leave the list`,
   gap: 'What happened before was not read, since this page was away. Last read:',
   makeLeaderNamed: (name: string) => `Make ${name} the leader`,
