@@ -99,14 +99,30 @@ export async function patchTagged<T>(path: string, body: unknown, tag: string): 
 }
 
 const longest = 60_000 // ms for a whole response; the node may be gone without a word
+const pauses = [500, 2000] // ms before a change is sent again whose response was lost
 
+// exchange sends changes whose response was lost again, with the key that lets them take effect once.
 async function exchange(method: string, path: string, body?: unknown, query?: Query, signal?: AbortSignal, tag = ''): Promise<{ text: string; tag: string }> {
+  const headers: Record<string, string> = tag === '' ? {} : { 'If-Match': tag }
+  if (method === 'POST') headers['Idempotency-Key'] = randomName()
+  for (let i = 0; ; i++) {
+    try {
+      return await exchangeOnce(method, path, body, query, signal, headers)
+    } catch (e) {
+      const pause = pauses[i]
+      if (pause === undefined || method === 'GET' || method === 'DELETE' || !(e instanceof Problem && e.status === 0)) throw e
+      await new Promise((done) => setTimeout(done, pause))
+    }
+  }
+}
+
+async function exchangeOnce(method: string, path: string, body: unknown, query: Query | undefined, signal: AbortSignal | undefined, headers: Record<string, string>): Promise<{ text: string; tag: string }> {
   const control = new AbortController()
   const abort = () => control.abort()
   const timer = setTimeout(abort, longest)
   signal?.addEventListener('abort', abort)
   try {
-    const response = await request(method, path, body, query, control.signal, tag === '' ? {} : { 'If-Match': tag })
+    const response = await request(method, path, body, query, control.signal, headers)
     const text = await response.text()
     if (response.ok) return { text, tag: response.headers.get('ETag') ?? '' }
     throw problemOf(response, text)
@@ -136,7 +152,6 @@ export async function open(path: string, signal: AbortSignal): Promise<Response>
 async function request(method: string, path: string, body: unknown, query: Query = {}, signal: AbortSignal, more: Record<string, string>): Promise<Response> {
   const headers: Record<string, string> = { Authorization: 'Bearer ' + token, ...more }
   if (body !== undefined) headers['Content-Type'] = 'application/json'
-  if (method === 'POST') headers['Idempotency-Key'] = randomName()
   const content = body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body)
   const own = token
   try {

@@ -32,7 +32,7 @@ function Plots({ of }: { of: Series }) {
   const time = (i: number) => date(new Date(of.startDate).getTime() + i * step)
   return (
     <>
-      <p role="status">{t.activitySummary(number(success), number(failure), number(canceled))}{latency.p50 !== null && ' ' + t.latencySummary(...[latency.p50, latency.p95, latency.p99].map((ms) => duration(ms ?? 0)) as [string, string, string])}</p>
+      <p>{t.activitySummary(number(success), number(failure), number(canceled))}{latency.p50 !== null && ' ' + t.latencySummary(...[latency.p50, latency.p95, latency.p99].map((ms) => duration(ms ?? 0)) as [string, string, string])}</p>
       <Bars success={successCount} failure={failureCount} canceled={canceledCount} />
       <Lines lists={[attemptLatency.p50, attemptLatency.p95]} />
       <div class="scale" aria-hidden="true"><span>{date(of.startDate)}</span><span>{date(of.endDate)}</span></div>

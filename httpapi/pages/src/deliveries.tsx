@@ -6,6 +6,7 @@ import { useMatters, useReader } from './context'
 import { duration, fromLocalInput, toLocalInput } from './format'
 import { LiveTable } from './list'
 import { useLoad } from './load'
+import { choiceColumn, Choices, useChosen } from './resend'
 import { Link, setQuery, usePlace } from './router'
 import { answer, AttemptState } from './state'
 import { t } from './text'
@@ -29,7 +30,7 @@ export function Deliveries() {
 }
 
 function Attempts({ path, endpoint = '' }: { path: string; endpoint?: string }) {
-  const { base } = useReader()
+  const { base, may } = useReader()
   const { query } = usePlace()
   const value = (name: string) => query.get(name) ?? ''
   const iterator = value('iterator')
@@ -38,17 +39,20 @@ function Attempts({ path, endpoint = '' }: { path: string; endpoint?: string }) 
     before: value('until'),
   }, signal), [path, query.toString()], iterator === '' ? 5 : 0, useMatters((d) => endpoint === '' || d.endpointId === endpoint))
   const [held, hold] = useState(false)
-  const columns = useMemo(() => columnsOf(base, endpoint === ''), [base, endpoint])
+  const [chosen, choose] = useChosen(path + query.toString())
+  const columns = useMemo(() => [...(may('CreateAttempts') ? [choiceColumn(chosen, choose)] : []), ...columnsOf(base, endpoint === '')], [base, endpoint, chosen])
   const filtered = ['status', 'class', 'type', 'until'].some((name) => value(name) !== '')
   return (
     <>
       <Filters value={value} />
       <Content of={list}>
-        {(page) => page.data.length === 0 && page.done
-          ? <Empty>{filtered ? <><p>{t.noMatches}</p><Button onClick={clearFilters}>{t.clearFilters}</Button></> : <p>{t.noAttempts}</p>}</Empty>
+        {(page) => page.data.length === 0
+          ? <Empty>{filtered || !page.done ? <><p>{page.done ? t.noMatches : t.noMatchesYet}</p><Pager iterator={page.iterator} done={page.done} first={iterator === ''} /><Button onClick={clearFilters}>{t.clearFilters}</Button></> : <p>{t.noAttempts}</p>}</Empty>
           : (
             <>
-              <LiveTable caption={t.deliveries} rows={page.data} id={(a) => a.id} newest={iterator === ''} full={!page.done} held={held} hold={hold} columns={columns} />
+              <LiveTable caption={t.deliveries} rows={page.data} id={(a) => a.id} newest={iterator === ''} full={!page.done} held={held} hold={hold} still={chosen.size > 0} columns={columns}>
+                {may('CreateAttempts') && <Choices rows={page.data} chosen={chosen} choose={choose} />}
+              </LiveTable>
               <Pager iterator={page.iterator} done={page.done} first={iterator === ''} />
             </>
           )}

@@ -17,15 +17,16 @@ interface Props<T> {
   count?: number // of all rows that there were, if rows are only the last of them
   held: boolean
   hold: (held: boolean) => void
+  still?: boolean // rows stay for another reason
   children?: ComponentChildren // more buttons
 }
 
 // LiveTable shows new rows at once, unless the reader is at one of the old ones.
-export function LiveTable<T>({ caption, columns, rows, id, newest, full = false, count, held, hold, children }: Props<T>) {
+export function LiveTable<T>({ caption, columns, rows, id, newest, full = false, count, held, hold, still: kept = false, children }: Props<T>) {
   const area = useRef<HTMLDivElement>(null)
   const occupied = useOccupied(area)
   const shown = useRef<T[]>(rows)
-  const still = newest && (held || occupied)
+  const still = newest && (held || occupied || kept)
   shown.current = still ? merge(shown.current, rows, id) : rows
   const before = useRef(count ?? 0)
   if (!still) before.current = count ?? 0
@@ -37,7 +38,7 @@ export function LiveTable<T>({ caption, columns, rows, id, newest, full = false,
       <div class="list-bar">
         {newest && <Button onClick={() => hold(!held)} aria-pressed={held}>{held ? t.goOn(waiting, text) : t.hold}</Button>}
         {children}
-        {occupied && !held && waiting > 0 && <span class="hint">{t.newRows(text)}</span>}
+        {!held && waiting > 0 && <span class="hint">{t.newRows(text)}</span>}
       </div>
       <div ref={area}><Table caption={caption} columns={columns} rows={shown.current} id={id} /></div>
     </>

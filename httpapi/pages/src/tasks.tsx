@@ -90,11 +90,11 @@ export function TaskPage({ id }: { id: string }) {
 
 function Progress({ of }: { of: Task['data'] }) {
   const sent = of.messagesSent
-  if (of.total === null) return <p role="status">{t.sentOfMany(number(sent))}</p>
+  if (of.total === null) return <p>{t.sentOfMany(number(sent))}</p>
   return (
     <>
       <progress value={of.state === 'finished' ? 1 : sent} max={of.state === 'finished' ? 1 : Math.max(of.total, 1)} aria-label={t.progress} />
-      <p role="status">{t.sentOf(number(sent), number(of.total))}</p>
+      <p>{t.sentOf(number(sent), number(of.total))}</p>
     </>
   )
 }

@@ -79,6 +79,32 @@ export async function open(browser, options) {
 export const button = (page, name) => page.getByRole('button', { name, exact: true })
 export const link = (page, name) => page.getByRole('link', { name })
 
+// press moves the focus with Tab to a button or a link, and presses it with Enter.
+export async function press(page, name) {
+  await tabTo(page, name)
+  await page.keyboard.press('Enter')
+}
+
+// tabTo moves the focus with Tab to what has a name, and checks that the reader sees where it is.
+export async function tabTo(page, name) {
+  for (let i = 0; i < 150; i++) {
+    await page.keyboard.press('Tab')
+    const at = await page.evaluate(() => {
+      const e = document.activeElement
+      if (e === document.body) return
+      const style = getComputedStyle(e), box = e.getBoundingClientRect()
+      const label = e.getAttribute('aria-label') ?? e.labels?.[0]?.textContent ?? e.textContent
+      const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2)
+      return { label: label.trim(), outline: style.outlineStyle !== 'none' || e.type === 'checkbox', covered: box.width > 1 && top !== null && !e.contains(top) && !top.contains(e), html: e.outerHTML.slice(0, 150) }
+    })
+    if (at === undefined) continue
+    if (!at.outline) wrong('the focus cannot be seen: ' + at.html)
+    if (at.covered) wrong('the focus is covered: ' + at.html)
+    if (at.label === name || name instanceof RegExp && name.test(at.label)) return
+  }
+  throw new Error(`Tab does not lead to "${name}"`)
+}
+
 // run goes through flows one after the other, and ends the process.
 export async function run(prepare, flows) {
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
@@ -86,6 +112,7 @@ export async function run(prepare, flows) {
     await prepare()
     for (const flow of only ? [flows[only]] : Object.values(flows)) {
       receiver.status = 200
+      const began = Date.now()
       try {
         await flow(browser)
       } catch (e) {
@@ -93,6 +120,7 @@ export async function run(prepare, flows) {
         for (const page of browser.contexts().flatMap((c) => c.pages())) console.log(page.url() + '\n' + (await page.locator('body').innerText()))
       }
       for (const context of browser.contexts()) await context.close()
+      console.log(`${flow.name}: ${((Date.now() - began) / 1000).toFixed(1)} s`)
     }
   } finally {
     await browser.close()

@@ -1,6 +1,6 @@
 // Drives pages that are open while things happen.
 
-import { button, call, link, look, open, others, receiverURL, run, url, wrong } from './common.mjs'
+import { button, call, link, look, open, others, press, receiver, receiverURL, run, url, wrong } from './common.mjs'
 
 async function prepare() {
   await call('POST', '/app', { name: 'Acme', uid: 'acme' })
@@ -91,7 +91,7 @@ async function states(browser) {
   await isLive(page)
   const failures = {
     503: ['unavailable', 'The cluster has no leader at the moment.', 'The server cannot respond at the moment.'],
-    429: ['rate', 'Too many requests.', 'Too many requests'], 403: ['forbidden', 'No.', 'You are not allowed to do this.'],
+    429: ['rate', 'Too many requests.', 'There are too many requests'], 403: ['forbidden', 'No.', 'You are not allowed to do this.'],
     500: ['internal', 'An error.', 'An error.'],
   }
   for (const [status, [code, detail, text]] of Object.entries(failures)) {
@@ -112,6 +112,33 @@ async function states(browser) {
   await page.context().setOffline(false)
   await rows(page).first().waitFor()
   await isLive(page)
+}
+
+// resend chooses deliveries by keyboard alone, and sends them once more.
+async function resend(browser) {
+  const { url: portal } = await call('POST', '/auth/app-portal-access/acme', {})
+  const page = await open(browser, {})
+  await page.goto(portal.replace('#', '?next=/deliveries#'))
+  await rows(page).nth(1).waitFor()
+  const before = receiver.requests.length
+  const count = await rows(page).count()
+  await press(page, 'Choose all')
+  await press(page, `Resend chosen (${count})`)
+  await page.getByRole('dialog').getByText(`${count} messages will be sent once more to one endpoint.`).waitFor()
+  await look(page, 'resend')
+  await page.keyboard.press('Escape')
+  await button(page, `Resend chosen (${count})`).and(page.locator(':focus')).waitFor()
+  await page.keyboard.press('Enter')
+  let refused = 0
+  await page.route('**/resend', (route) => refused++ === 1 ? route.fulfill({ status: 429, headers: { 'Retry-After': '7' }, json: { code: 'rate', detail: 'Slowly.' } }) : route.continue())
+  await press(page, 'Resend')
+  await page.getByRole('dialog').getByText('There are too many requests at the moment.').waitFor()
+  await look(page, 'resend-refused')
+  await press(page, 'Try again')
+  await page.getByText(`${count} will be sent once more.`).waitFor()
+  await button(page, 'Resend chosen (0)').waitFor()
+  await page.getByText('manual 1').nth(count - 1).waitFor()
+  if (receiver.requests.length - before !== count) wrong(`${receiver.requests.length - before} requests arrived, not ${count}`)
 }
 
 // conflict has two readers who save the settings of the same endpoint, and one who deletes it.
@@ -145,4 +172,4 @@ async function conflict(browser) {
   await look(page, 'gone-meanwhile')
 }
 
-await run(prepare, { tabs, polling, states, conflict })
+await run(prepare, { tabs, polling, states, resend, conflict })
