@@ -37,7 +37,7 @@ func (c *Config) settings() []Setting {
 	list = append(list, c.API.settings()...)
 	list = append(list,
 		Setting{Name: "portal.listen", Value: c.Portal.Listen},
-		Setting{Name: "portal.frame_ancestors", Value: listText(c.Portal.FrameAncestors)})
+		Setting{Name: "portal.frame_ancestors", Value: listText(c.Portal.FrameAncestors)}, Setting{Name: "portal.refresh_url", Value: c.Portal.RefreshURL})
 	list = append(list, c.Cluster.settings()...)
 	list = append(list,
 		Setting{Name: "storage.min_free", Value: limitSize(c.Storage.MinFree)},
