@@ -57,6 +57,9 @@ api {
   # The largest request body, 1KiB to 3MiB.
   # max_body = "1MiB"
 
+  # The largest batch of messages, 1 KiB to 16 MiB; each of its messages may be as large as max_body.
+  # max_batch = "16MiB"
+
   # How many streams of events (/api/v1/tail) may be open on this node, 8 to 10000. Three quarters of
   # them are for applications, and each application may have a 64th of all, but at least 4.
   # tails = 1000

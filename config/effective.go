@@ -56,6 +56,7 @@ func (a *API) settings() []Setting {
 		{Name: "api.cors", Value: listText(a.CORS)},
 		{Name: "api.metrics", Value: a.Metrics.text()},
 		{Name: "api.max_body", Value: formatSize(a.MaxBody)},
+		{Name: "api.max_batch", Value: formatSize(a.MaxBatch)},
 		{Name: "api.tails", Value: strconv.Itoa(a.Tails)},
 		{Name: "api.drain", Value: durationText(a.Drain)},
 		{Name: "api.tls.cert", Value: a.TLS.Cert},

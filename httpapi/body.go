@@ -28,21 +28,35 @@ type body struct {
 
 // parseBody refuses what is not a JSON object in UTF-8.
 func parseBody(text []byte) (*body, error) {
-	switch {
-	case len(text) == 0:
+	if len(text) == 0 {
 		return nil, webhook.Invalid("", "the body is empty, a JSON object was expected")
-	case !utf8.Valid(text):
-		return nil, webhook.Invalid("", "the body is not UTF-8")
-	case tooDeep(text):
-		return nil, webhook.Invalid("", fmt.Sprintf("the JSON is nested more than %d deep", maxDepth))
-	case !gjson.ValidBytes(text):
-		return nil, webhook.Invalid("", "the body is not valid JSON")
 	}
+	if err := checkJSON("the body", text); err != nil {
+		return nil, err
+	}
+	return objectIn("the body", text)
+}
+
+// objectIn returns the object that valid JSON consists of.
+func objectIn(what string, text []byte) (*body, error) {
 	object := gjson.ParseBytes(text)
 	if !object.IsObject() {
-		return nil, webhook.Invalid("", "the body is not a JSON object")
+		return nil, webhook.Invalid("", what+" is not a JSON object")
 	}
 	return &body{object: object}, nil
+}
+
+// checkJSON refuses what is not JSON in UTF-8.
+func checkJSON(what string, text []byte) error {
+	switch {
+	case !utf8.Valid(text):
+		return webhook.Invalid("", what+" is not UTF-8")
+	case tooDeep(text):
+		return webhook.Invalid("", fmt.Sprintf("the JSON is nested more than %d deep", maxDepth))
+	case !gjson.ValidBytes(text):
+		return webhook.Invalid("", what+" is not valid JSON")
+	}
+	return nil
 }
 
 // parseOptionalBody takes an empty body, or null, for an empty object.

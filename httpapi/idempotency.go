@@ -36,8 +36,11 @@ func (r *request) idempotencyKey() *wal.Once {
 	if len(header) == 0 || !r.http.IsPost() || r.caller == nil {
 		return nil
 	}
-	r.key = &wal.Once{Key: hashOf(r.caller.ID[:], r.caller.App[:], []byte(r.caller.Role), header),
-		Fingerprint: hashOf(r.http.Method(), r.http.URI().PathOriginal(), r.http.QueryArgs().QueryString(), r.body())}
+	parts := [][]byte{r.http.Method(), r.http.URI().PathOriginal(), r.http.QueryArgs().QueryString(), r.body()}
+	if r.hasLines() { // the same body means something else
+		parts = append(parts, []byte(linesType))
+	}
+	r.key = &wal.Once{Key: hashOf(r.caller.ID[:], r.caller.App[:], []byte(r.caller.Role), header), Fingerprint: hashOf(parts...)}
 	return r.key
 }
 
@@ -77,7 +80,7 @@ func (r *request) performOnce(h handler) (*response, error) {
 	if key == nil {
 		return h(r)
 	}
-	if kept, err := r.store().Kept(key, time.Now()); kept != nil || err != nil {
+	if kept, err := r.keptReply(key); kept != nil || err != nil {
 		return respondKept(r, kept, err)
 	}
 	limit := r.server.kept
@@ -91,10 +94,20 @@ func (r *request) performOnce(h handler) (*response, error) {
 		return resp, err
 	}
 	// The request may have failed only because it took effect before, which this node did not know.
-	if kept, failed := r.store().Kept(key, time.Now()); kept != nil || failed != nil {
+	if kept, failed := r.keptReply(key); kept != nil || failed != nil {
 		return respondKept(r, kept, failed)
 	}
 	return resp, err
+}
+
+// keptReply returns what is kept under the key of the request, or nil. That of a batch is only of
+// its first part: its handler does each part once.
+func (r *request) keptReply(key *wal.Once) (*wal.Kept, error) {
+	kept, err := r.store().Kept(key, time.Now())
+	if err != nil || kept == nil || kept.Messages != nil {
+		return nil, err
+	}
+	return kept, nil
 }
 
 // keptBytes is how many bytes of responses may be kept for the tokens of an application at once,

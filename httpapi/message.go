@@ -115,6 +115,11 @@ func parseMessage(text []byte) (m messageIn, err error) {
 	if err != nil {
 		return m, err
 	}
+	return b.message(text)
+}
+
+// message reads the message that text, from which b was parsed, consists of.
+func (b *body) message(text []byte) (m messageIn, err error) {
 	var period time.Duration
 	var raw gjson.Result
 	b.each(func(name string, v gjson.Result) {

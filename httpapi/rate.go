@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,14 @@ func (l *rateLimit) admit(who webhook.ID, now time.Time) error {
 		"This token has made more than the %d requests per second that one may make on this node; %s in the configuration changes that.", l.perSecond, l.setting)}
 }
 
+// charge counts requests that were done for a caller. They may be more than are left, which later
+// requests make up for.
+func (l *rateLimit) charge(who webhook.ID, count int, now time.Time) {
+	if l.perSecond > 0 {
+		l.take(who, math.Inf(-1), float64(count), now)
+	}
+}
+
 // rateLimits are those of all kinds of tokens.
 type rateLimits struct {
 	keys, customers *rateLimit
@@ -51,17 +60,33 @@ func newRateLimits(config *Config) rateLimits {
 		customers: newRateLimit("limits.portal_requests", config.PortalRequests, refused, "application"), refused: refused}
 }
 
-// admit counts a request, or refuses it. The token of the configuration and JWTs of an organization
-// are not limited; JWTs of an application share one limit, because they have no ID.
+// admit counts a request, or refuses it.
 func (l *rateLimits) admit(caller *webhook.APIKey, now time.Time) error {
+	if limit, who := l.of(caller); limit != nil {
+		return limit.admit(who, now)
+	}
+	return nil
+}
+
+// charge counts requests that one request of a caller is worth, in addition to itself.
+func (l *rateLimits) charge(caller *webhook.APIKey, count int, now time.Time) {
+	if limit, who := l.of(caller); limit != nil {
+		limit.charge(who, count, now)
+	}
+}
+
+// of returns the limit of a caller and under which ID it counts. The token of the configuration and
+// JWTs of an organization are not limited; JWTs of an application share one limit, because they have
+// no ID.
+func (l *rateLimits) of(caller *webhook.APIKey) (limit *rateLimit, who webhook.ID) {
 	switch {
 	case caller.Role == webhook.RoleApplication && caller.ID.IsZero():
-		return l.customers.admit(caller.App, now)
+		return l.customers, caller.App
 	case caller.Role == webhook.RoleApplication:
-		return l.customers.admit(caller.ID, now)
+		return l.customers, caller.ID
 	case caller.ID.IsZero():
-		return nil
+		return nil, who
 	default:
-		return l.keys.admit(caller.ID, now)
+		return l.keys, caller.ID
 	}
 }

@@ -40,13 +40,30 @@ const cutHeader = "\x00cut"
 
 // intake reads the bodies of requests whose headers are valid, within limits.
 type intake struct {
-	maxBody int
-	auth    *authenticator
-	bodies  *shares
+	maxBody  int
+	maxBatch int // of a batch of messages
+	auth     *authenticator
+	bodies   *shares
 }
 
-func newIntake(maxBody int, auth *authenticator) *intake {
-	return &intake{maxBody: maxBody, auth: auth, bodies: newShares("request bodies", maxBodies)}
+func newIntake(config *Config, auth *authenticator) *intake {
+	return &intake{maxBody: config.MaxBody, maxBatch: max(config.MaxBatch, config.MaxBody), auth: auth, bodies: newShares("request bodies", maxBodies)}
+}
+
+// limit returns how large the body of a request may be, and the setting that says so.
+func (in *intake) limit(header *fasthttp.RequestHeader) (size int, setting string) {
+	if isBatch(header) {
+		return in.maxBatch, "api.max_batch"
+	}
+	return in.maxBody, "api.max_body"
+}
+
+// isBatch reports whether a request is for POST /api/v1/app/{app}/msg/batch.
+func isBatch(header *fasthttp.RequestHeader) bool {
+	path, _, _ := bytes.Cut(header.RequestURI(), []byte("?"))
+	rest, below := bytes.CutPrefix(path, []byte("/api/v1/app/"))
+	app, is := bytes.CutSuffix(rest, []byte("/msg/batch"))
+	return header.IsPost() && below && is && !bytes.Contains(app, []byte("/"))
 }
 
 // received is called with the header of a request before its body is read. If the request is
@@ -61,6 +78,7 @@ func (in *intake) received(header *fasthttp.RequestHeader) (config fasthttp.Requ
 		header.Del(fasthttp.HeaderExpect)
 		header.Set(cutHeader, strconv.Itoa(status))
 	}
+	config.MaxRequestBodySize, _ = in.limit(header)
 	return config
 }
 
@@ -79,7 +97,7 @@ func (in *intake) precheck(header *fasthttp.RequestHeader) (status int, refused 
 	if encoding := header.Peek(fasthttp.HeaderContentEncoding); len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
 		return fasthttp.StatusUnsupportedMediaType, true
 	}
-	if header.ContentLength() > in.maxBody {
+	if limit, _ := in.limit(header); header.ContentLength() > limit {
 		return fasthttp.StatusRequestEntityTooLarge, true
 	}
 	return 0, false
@@ -97,9 +115,10 @@ var (
 	errCutShort   = &webhook.Error{Code: codeMalformed, Detail: "The body ended before the length that was announced."}
 )
 
-func (in *intake) errTooLarge() error {
+func (in *intake) errTooLarge(header *fasthttp.RequestHeader) error {
+	limit, setting := in.limit(header)
 	return &webhook.Error{Code: webhook.CodeTooLarge, Detail: fmt.Sprintf(
-		"The body is larger than the %d bytes that this server takes; api.max_body changes that.", in.maxBody)}
+		"The body is larger than the %d bytes that this server takes; %s changes that.", limit, setting)}
 }
 
 // receive reads the body of a request whose caller is known. Memory is borrowed as bytes arrive,
@@ -109,7 +128,7 @@ func (in *intake) receive(ctx *fasthttp.RequestCtx, caller owner) (*loan, error)
 	case strconv.Itoa(fasthttp.StatusUnsupportedMediaType):
 		return nil, errEncoding
 	case strconv.Itoa(fasthttp.StatusRequestEntityTooLarge):
-		return nil, in.errTooLarge()
+		return nil, in.errTooLarge(&ctx.Request.Header)
 	}
 	length := ctx.Request.Header.ContentLength()
 	if stream := ctx.RequestBodyStream(); stream == nil || length >= 0 && length <= prefetched {
@@ -131,11 +150,12 @@ func (in *intake) receive(ctx *fasthttp.RequestCtx, caller owner) (*loan, error)
 func (in *intake) readBody(ctx *fasthttp.RequestCtx, l *loan, length int) ([]byte, error) {
 	stream, conn := ctx.RequestBodyStream(), connOf(ctx.Conn())
 	start := conn.seen
+	limit, _ := in.limit(&ctx.Request.Header)
 	defer func() { conn.bound = 0 }()
 	body := make([]byte, 0, bodyStep)
 	for {
 		if len(body) == cap(body) {
-			size := min(2*cap(body), in.maxBody+1)
+			size := min(2*cap(body), limit+1)
 			if err := l.grow(int64(size - cap(body))); err != nil {
 				return nil, err
 			}
@@ -147,8 +167,8 @@ func (in *intake) readBody(ctx *fasthttp.RequestCtx, l *loan, length int) ([]byt
 		n, err := stream.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch {
-		case len(body) > in.maxBody:
-			return nil, in.errTooLarge()
+		case len(body) > limit:
+			return nil, in.errTooLarge(&ctx.Request.Header)
 		case err == io.EOF && length >= 0 && len(body) < length:
 			return nil, errCutShort
 		case err == io.EOF:

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/fasthttp/router"
@@ -156,10 +157,11 @@ func setErrorHeader(ctx *fasthttp.RequestCtx, code webhook.Code) {
 	}
 }
 
-func (s *Server) writeInvalid(ctx *fasthttp.RequestCtx, location string, list manyInvalid) {
+// invalidItems returns the items for a list of errors below a location.
+func invalidItems(list manyInvalid, location ...string) []invalidItem {
 	items := make([]invalidItem, len(list))
 	for i, e := range list {
-		items[i] = invalidItem{Loc: []string{location}, Msg: e.Detail, Type: "value_error"}
+		items[i] = invalidItem{Loc: slices.Clone(location), Msg: e.Detail, Type: "value_error"}
 		if e.Code != webhook.CodeInvalid { // which has its own type
 			items[i].Type = string(e.Code)
 		}
@@ -167,7 +169,11 @@ func (s *Server) writeInvalid(ctx *fasthttp.RequestCtx, location string, list ma
 			items[i].Loc = append(items[i].Loc, strings.Split(e.Field, "/")...)
 		}
 	}
+	return items
+}
+
+func (s *Server) writeInvalid(ctx *fasthttp.RequestCtx, location string, list manyInvalid) {
 	s.write(ctx, &response{status: fasthttp.StatusUnprocessableEntity, value: struct {
 		Detail []invalidItem `json:"detail"`
-	}{items}})
+	}{invalidItems(list, location)}})
 }

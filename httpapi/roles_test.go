@@ -55,6 +55,7 @@ PATCH  /api/v1/event-type/{event_type}                                  yes     
 DELETE /api/v1/event-type/{event_type}                                  yes      403      403      403      403      403      401
 GET    /api/v1/app/{app}/msg                                            yes      403      yes      yes      yes      404      401
 POST   /api/v1/app/{app}/msg                                            yes      yes      403      403      403      403      401
+POST   /api/v1/app/{app}/msg/batch                                      yes      yes      403      403      403      403      401
 GET    /api/v1/app/{app}/msg/{msg}                                      yes      403      yes      yes      yes      404      401
 DELETE /api/v1/app/{app}/msg/{msg}/content                              yes      403      403      403      403      403      401
 GET    /api/v1/app/{app}/msg/{msg}/explain                              yes      403      yes      yes      yes      404      401

@@ -63,6 +63,7 @@ var operations = []operation{
 	// Messages: send, read, explain, send again, expunge.
 	{"GET", "/app/{app}/msg", mayReadOwn, paged(listMessages)},
 	{"POST", "/app/{app}/msg", maySend, createMessage},
+	{"POST", "/app/{app}/msg/batch", maySend, createBatch},
 	{"GET", "/app/{app}/msg/{msg}", mayReadOwn, getMessage},
 	{"GET", "/app/{app}/msg/{msg}/explain", mayReadOwn, paged(explainMessage)},
 	{"DELETE", "/app/{app}/msg/{msg}/content", mayManage, expungeMessage},

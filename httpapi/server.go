@@ -47,6 +47,7 @@ type Config struct {
 	RefreshURL     string   // page that gives customers a new link; may be empty
 	Tails          int      // streams of events
 	MaxBody        int      // bytes
+	MaxBatch       int      // bytes of a batch of messages; at least MaxBody
 	// Connections whose file descriptor would be this number or higher are refused; 0: no limit.
 	// The descriptors from there on are for the store and for deliveries.
 	Descriptors    int
@@ -102,7 +103,7 @@ func NewServer(config Config) (*Server, error) {
 	auth := &authenticator{config: &config}
 	closing := make(chan struct{})
 	s := &Server{config: config, closing: closing, changes: turns{closing: closing}, open: newConnections(), cors: newCORS(config.CORS),
-		auth: auth, intake: newIntake(config.MaxBody, auth), responses: newShares("responses", maxResponses),
+		auth: auth, intake: newIntake(&config, auth), responses: newShares("responses", maxResponses),
 		tails: tailPlaces{limit: config.Tails}, pastReads: newShares("streams that read the past", maxPastReads), backlogs: newBacklogs(config.Store),
 		feeds: feeds{store: config.Store, lag: func() uint64 {
 			status := config.Node.Status()

@@ -44,7 +44,7 @@ func (s *Store) admit(body []byte, full []string, repetition bool) error {
 // change or remove are admitted even when the store is full.
 func grows(command action) bool {
 	switch command.(type) {
-	case *createMessage, *createApplication, *createEndpoint, *createEventType, *createKey, *createTask, *resend:
+	case *createMessage, *createMessages, *createApplication, *createEndpoint, *createEventType, *createKey, *createTask, *resend:
 		return true
 	}
 	return false
@@ -55,6 +55,8 @@ func applicationOf(command action) (app webhook.ID) {
 	switch c := command.(type) {
 	case *createMessage:
 		return c.App
+	case *createMessages:
+		return c.app
 	case *createEndpoint:
 		return c.App
 	case *createKey:

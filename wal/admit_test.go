@@ -11,7 +11,7 @@ import (
 	"hookwheel/webhook"
 )
 
-const lastKind = kindPutSettings
+const lastKind = kindCreateMessages
 
 var testActor = webhook.Actor{Type: webhook.ActorKey, Role: webhook.RoleAdmin, Key: webhook.NewID(testClock, 1, 1), Name: "deployment"}
 
@@ -56,6 +56,7 @@ func legalCommands(t testing.TB, app, endpoint, message webhook.ID) map[kind][]b
 	}
 	legal := map[kind][]byte{
 		kindCreateMessage:  encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: []byte("{}")}),
+		kindCreateMessages: encodeCreateMessages(app, placed(webhook.Message{EventType: "a", Payload: []byte("{}")}, webhook.Message{EventType: "a", Tags: []string{"t"}, Payload: []byte("{}")})),
 		kindRecordProgress: encodeProgress(1, []webhook.Progress{failures(endpoint, 2)}),
 		kindStepTask:       encodeStepTask(1, &webhook.TaskStep{Task: message, Messages: []webhook.ID{message}}),
 		kindFingerprint:    encodeFingerprint(),
@@ -91,7 +92,7 @@ func admitted(t *testing.T, s *Store, body []byte) bool {
 func TestNoWrappingEscapesAdmission(t *testing.T) {
 	s, _, app, endpoint := newWorld(t)
 	legal := legalCommands(t, app.ID, endpoint.ID, endpoint.ID)
-	growing := []kind{kindCreateMessage, kindCreateApplication, kindCreateEndpoint, kindCreateEventType, kindCreateKey, kindResend, kindCreateTask, kindIdempotent, kindBehalf}
+	growing := []kind{kindCreateMessage, kindCreateMessages, kindCreateApplication, kindCreateEndpoint, kindCreateEventType, kindCreateKey, kindResend, kindCreateTask, kindIdempotent, kindBehalf}
 	for _, full := range []bool{false, true} {
 		if full {
 			s.disk.minFree = 1 << 62
@@ -149,6 +150,11 @@ func TestForgedCommandsAreRefused(t *testing.T) {
 		"a long event type":    encodeCreateMessage(&webhook.Message{App: app.ID, EventType: strings.Repeat("a", 257)}),
 		"a retention for ever": encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Retention: 1 << 62}),
 		"a far delivery":       encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", DeliverAt: late}),
+		"many messages":        encodeCreateMessages(app.ID, slices.Repeat(placed(webhook.Message{EventType: "a"}), MaxMessages+1)),
+		"a place twice":        encodeCreateMessages(app.ID, slices.Repeat(placed(webhook.Message{EventType: "a"}), 2)),
+		"a far place":          encodeCreateMessages(app.ID, []PlacedMessage{{Place: MaxMessages, Message: webhook.Message{EventType: "a"}}}),
+		"large payloads":       encodeCreateMessages(app.ID, placed(webhook.Message{EventType: "a", Payload: make([]byte, maxPayload)}, webhook.Message{EventType: "a", Payload: []byte("{}")})),
+		"an invalid message":   encodeCreateMessages(app.ID, placed(webhook.Message{EventType: "a"}, webhook.Message{EventType: "a b"})),
 		"a large response":     progress(func(o *webhook.Outcome) { o.Attempt.Response = make([]byte, webhook.MaxResponse+1) }),
 		"a long URL":           progress(func(o *webhook.Outcome) { o.Attempt.URL = strings.Repeat("a", maxURL+1) }),
 		"an unknown status":    progress(func(o *webhook.Outcome) { o.Attempt.Status = 9 }),

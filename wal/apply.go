@@ -237,25 +237,44 @@ var (
 
 // createMessage appends to the log of an application. The reply is the message's ID.
 func (e *entry) createMessage(m *webhook.Message) ([]byte, error) {
-	switch app := e.store.catalog.applications[m.App]; {
-	case app == nil:
-		return nil, errNoApplication
-	case app.UID == webhook.OperationalUID:
-		return nil, errOperational
+	if err := e.acceptsMessages(m.App); err != nil {
+		return nil, err
 	}
-	if m.EventID != "" {
-		_, taken, err := e.store.get(uniqueKey(m.App, m.EventID))
-		switch {
-		case err != nil:
-			return nil, err
-		case taken:
-			return nil, &webhook.Error{Code: webhook.CodeConflict, Detail: "a message with this eventId exists already"}
-		}
+	taken, err := e.isTaken(m)
+	switch {
+	case err != nil:
+		return nil, err
+	case taken:
+		return nil, &webhook.Error{Code: webhook.CodeConflict, Detail: EventIDTaken}
 	}
 	if err := e.appendToLog(m); err != nil {
 		return nil, err
 	}
 	return m.ID[:], nil
+}
+
+// EventIDTaken says why a message is refused.
+const EventIDTaken = "a message with this eventId exists already"
+
+// acceptsMessages refuses messages for an application that has no log for them.
+func (e *entry) acceptsMessages(id webhook.ID) error {
+	switch app := e.store.catalog.applications[id]; {
+	case app == nil:
+		return errNoApplication
+	case app.UID == webhook.OperationalUID:
+		return errOperational
+	default:
+		return nil
+	}
+}
+
+// isTaken reports whether there is a message with the same event ID.
+func (e *entry) isTaken(m *webhook.Message) (taken bool, err error) {
+	if m.EventID == "" {
+		return false, nil
+	}
+	_, taken, err = e.store.get(uniqueKey(m.App, m.EventID))
+	return taken, err
 }
 
 // appendToLog assigns a message its ID and appends it to the log.

@@ -112,7 +112,7 @@ func FuzzDecodeStepTask(f *testing.F) {
 // FuzzApply gives commands to a store that has an application and an endpoint: it takes them,
 // refuses them or breaks, but does not panic, and says something in each case.
 func FuzzApply(f *testing.F) {
-	addGolden(f, 0, "command createApplication", "command createEndpoint", "command deleteEndpoint", "command createMessage", "command recordProgress", "command fingerprint",
+	addGolden(f, 0, "command createApplication", "command createEndpoint", "command deleteEndpoint", "command createMessage", "command createMessages", "command recordProgress", "command fingerprint",
 		"command createTask", "command stepTask", "command changeTask",
 		"command createKey", "command revokeKeys", "command touchKeys", "command idempotent", "command behalf", "command recordMember", "command putSettings")
 	dir := f.TempDir()

@@ -52,6 +52,7 @@ const (
 	kindBehalf            kind = 26
 	kindRecordMember      kind = 27
 	kindPutSettings       kind = 28
+	kindCreateMessages    kind = 29
 )
 
 const commandVersion = 1

@@ -16,6 +16,7 @@ import (
 //
 //	kind                    bytes of its body            writes at most
 //	createMessage           payload + 16 KiB             its body, 2 lines
+//	createMessages          maxPayload + 16 KiB each     its body, 2 lines for each of MaxMessages messages
 //	createApplication       maxObject                    its body; with an idempotency key the reply too, as all that follow
 //	updateApplication       maxObject                    its body
 //	createEndpoint          maxObject                    its body, a cursor, a change, an operational message
@@ -77,6 +78,8 @@ func decodeCommand(body []byte) (action, error) {
 	case kindCreateMessage:
 		m, err := decodeCreateMessage(rest)
 		return (*createMessage)(m), err
+	case kindCreateMessages:
+		return decodeCreateMessages(rest)
 	case kindRecordProgress:
 		term, list, err := decodeProgress(rest)
 		return &recordProgress{term, list}, err
@@ -187,14 +190,14 @@ func innermost(c action) action {
 	}
 }
 
-// Flow returns what commands take turns by: the application of a message, and otherwise the kind.
+// Flow returns what commands take turns by: the application of messages, and otherwise the kind.
 func (s *Store) Flow(body []byte) string {
 	body = innerCommand(body)
 	switch {
 	case len(body) == 0:
 		return ""
-	case kind(body[0]) == kindCreateMessage:
-		return string(body[:min(len(body), 2+idSize)]) // the kind, the version and the application
+	case kind(body[0]) == kindCreateMessage, kind(body[0]) == kindCreateMessages:
+		return string(body[1:min(len(body), 2+idSize)]) // the version and the application
 	default:
 		return string(body[:1])
 	}
@@ -203,11 +206,13 @@ func (s *Store) Flow(body []byte) string {
 // Cost returns roughly how many bytes applying a command takes. It limits how many commands share
 // an entry. Besides a command's own size it counts what short commands may change.
 func (s *Store) Cost(body []byte) int {
-	k := kind(0)
-	if command := innerCommand(body); len(command) > 0 {
+	k, command := kind(0), innerCommand(body)
+	if len(command) > 0 {
 		k = kind(command[0])
 	}
 	switch k {
+	case kindCreateMessages:
+		return len(body) + messagesIn(command)*lineCost
 	case kindRetain, kindTouchKeys, kindDeleteApplication:
 		return len(body) + 256<<10
 	case kindExpungeMessage, kindExpungeAttempt:

@@ -175,6 +175,7 @@ var goldenActor = webhook.Actor{Type: webhook.ActorKey, Role: webhook.RoleApplic
 func goldenFormats() map[string]format {
 	attempts := goldenAttempts()
 	sent := webhook.Message{App: goldenApp, EventType: "user.created", EventID: "e", Channels: []string{"c"}, Payload: []byte("{}")}
+	several := []PlacedMessage{{Place: 0, Message: sent}, {Place: 2, Message: sent}}
 	progress := progressOfTerm{7, []webhook.Progress{{Endpoint: goldenEndpoint, Cursor: goldenMessage,
 		Outcomes: []webhook.Outcome{{Attempt: attempts[0]}, {Source: webhook.SourceRetry, Due: goldenTime, Scheduled: goldenTime, Attempt: attempts[1], Spent: 2, Key: 77}, {Attempt: webhook.Attempt{Message: goldenMessage}, Hold: true, Key: 77}, {Source: webhook.SourceManual, Attempt: attempts[0]}}}}}
 	recorded := goldenAttempts()
@@ -242,6 +243,10 @@ func goldenFormats() map[string]format {
 		"command createMessage": {sent, plain(encodeCreateMessage(&sent)), func(data []byte) (any, error) {
 			m, err := decodeCreateMessage(data[1:])
 			return *m, err
+		}},
+		"command createMessages": {createMessages{goldenApp, several}, plain(encodeCreateMessages(goldenApp, several)), func(data []byte) (any, error) {
+			c, err := decodeCreateMessages(data[1:])
+			return *c, err
 		}},
 		"command putSettings":  commandFormat(kindPutSettings, goldenSettings),
 		"record settings":      jsonFormat(goldenSettings),

@@ -13,6 +13,7 @@ import (
 // was empty.
 type Kept struct {
 	Message     webhook.ID // a message was created
+	Messages    []PlacedID // messages of a batch were
 	Application *webhook.Application
 	Endpoint    *webhook.Endpoint
 	EventType   *webhook.EventType
@@ -57,6 +58,10 @@ func (a *keptReply) open() (*Kept, error) {
 		}
 		k.Message, k.Created = webhook.ID(a.reply), true
 		return k, nil
+	case kindCreateMessages:
+		list, err := readPlaced(a.reply)
+		k.Messages = append([]PlacedID{}, list...) // even an empty list
+		return k, err
 	case kindCreateApplication:
 		var made createApplication
 		err := decodeJSON(a.reply, &made)

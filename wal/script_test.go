@@ -109,6 +109,9 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 			commands = append(commands, c.command(body, nil))
 		}
 	}
+	if i > 0 && c.rnd.Intn(6) == 0 {
+		commands = append(commands, c.batch())
+	}
 	if len(c.eps) > 0 && c.rnd.Intn(2) == 0 {
 		commands = append(commands, c.command(encodeProgress(1, []webhook.Progress{c.progress()}), nil))
 	}
@@ -126,6 +129,24 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 		}
 	}
 	return commands
+}
+
+// batch is a part of a batch of messages, some with an event ID that is taken, perhaps by each
+// other.
+func (c *script) batch() Command {
+	var list []webhook.Message
+	for range c.rnd.Intn(6) {
+		m := webhook.Message{EventType: "t", Payload: fmt.Appendf(nil, `{"n":%d}`, c.rnd.Int())}
+		if c.rnd.Intn(2) == 0 {
+			m.EventID = fmt.Sprint("ev", c.rnd.Intn(50))
+		}
+		list = append(list, m)
+	}
+	body := encodeCreateMessages(c.app, placed(list...))
+	if c.rnd.Intn(2) == 0 {
+		body = encodeIdempotent([16]byte{1, byte(c.rnd.Intn(40))}, [16]byte{}, body)
+	}
+	return c.command(body, nil)
 }
 
 // change returns a command by which a user changes an object. Some are refused, because somebody
@@ -345,12 +366,25 @@ func (c *script) learn(t *testing.T, commands []Command, replies [][]byte) {
 			if command.Since > 0 {
 				continue
 			}
-			id := webhook.ID(body)
-			c.sent = append(c.sent, id)
-			for _, d := range c.eps {
-				d.todo = append(d.todo, id)
+			c.add(webhook.ID(body))
+		case kindCreateMessages:
+			list, err := readPlaced(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range list {
+				if command.Since == 0 && !p.ID.IsZero() {
+					c.add(p.ID)
+				}
 			}
 		}
+	}
+}
+
+func (c *script) add(id webhook.ID) {
+	c.sent = append(c.sent, id)
+	for _, d := range c.eps {
+		d.todo = append(d.todo, id)
 	}
 }
 

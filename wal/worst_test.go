@@ -161,6 +161,12 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 	switch k {
 	case kindCreateMessage:
 		body = encodeCreateMessage(&webhook.Message{App: w.app, EventType: "a", EventID: fmt.Sprint("new-", i), Retention: time.Hour, Payload: make([]byte, 30_000)})
+	case kindCreateMessages:
+		var list []webhook.Message
+		for j := range MaxMessages {
+			list = append(list, webhook.Message{EventType: "a", EventID: fmt.Sprint("part-", i, "-", j), Retention: time.Hour, Payload: make([]byte, 300)})
+		}
+		body = encodeCreateMessages(w.app, placed(list...))
 	case kindRecordProgress:
 		body = w.progress(i)
 	case kindStepTask:
