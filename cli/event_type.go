@@ -55,6 +55,7 @@ func newEventTypeCommand() *cobra.Command {
 				method:  http.MethodPatch, path: one, columns: shown,
 				body: settings().text("description", "description", "what it means")}),
 			remove,
+			newEventTypeImport(r),
 		}
 	})
 }

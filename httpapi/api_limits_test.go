@@ -62,6 +62,25 @@ func jsonHeaders(n, size int) string {
 	return "{" + strings.Join(headers, ",") + "}"
 }
 
+// importCases are imports of too many webhooks, of a document that is too deep, and of too much.
+func importCases() [][2]string {
+	item := func(schema string) string {
+		return `{"post":{"requestBody":{"content":{"application/json":{"schema":` + schema + `}}}}}`
+	}
+	request := func(webhooks string) [2]string {
+		return [2]string{"/event-type/import/openapi", `{"spec":{"openapi":"3.1.0","webhooks":{` + strings.TrimSuffix(webhooks, ",") +
+			`},"components":{"schemas":{"A":{"title":"` + strings.Repeat("t", 200<<10) + `"}}}}}`}
+	}
+	var many, large strings.Builder
+	for i := range 501 {
+		fmt.Fprintf(&many, `"w%d":{"post":{}},`, i)
+	}
+	for i := range 25 {
+		fmt.Fprintf(&large, `"w%d":%s,`, i, item(`{"not":{"$ref":"#/components/schemas/A"}}`))
+	}
+	return [][2]string{request(many.String()), request(large.String()), request(`"w":` + item(strings.Repeat(`{"not":`, 99)+`{}`+strings.Repeat("}", 99)))}
+}
+
 // Each limit on what a thing holds that docs/limits.md lists is enforced.
 func TestLimitsOfThings(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.API.MaxBody = 1 << 20 })
@@ -84,26 +103,27 @@ func TestLimitsOfThings(t *testing.T) {
 		return [2]string{"/app/acme/endpoint/e/bulk-replay", `{"since":"2026-01-01T00:00:00Z",` + field + `}`}
 	}
 	cases := map[string][][2]string{
-		"application: name":              {{"/app", `{"name":"` + x("n", 4097) + `"}`}},
-		"application: metadata":          {app(`"metadata":{"k":"` + x("v", 4096) + `"}`)},
-		"endpoint: url":                  {{"/app/acme/endpoint", `{"url":"http://127.0.0.1:9/` + x("a", 8<<10) + `"}`}},
-		"endpoint: description":          {endpoint(`"description":"` + x("d", 4097) + `"`)},
-		"endpoint: metadata":             {endpoint(`"metadata":{"k":"` + x("v", 4096) + `"}`)},
-		"endpoint: eventTypes":           {endpoint(`"eventTypes":` + jsonWords(1001, 4)), endpoint(`"eventTypes":` + jsonWords(129, 256))},
-		"endpoint: channels":             {endpoint(`"channels":` + jsonWords(11, 4)), endpoint(`"channels":` + jsonWords(1, 257))},
-		"endpoint: own headers":          {endpoint(`"headers":` + jsonHeaders(65, 1)), endpoint(`"headers":` + jsonHeaders(1, 4097)), endpoint(`"headers":` + jsonHeaders(9, 4000)), endpoint(`"headers":{"` + x("n", 257) + `":"v"}`)},
-		"endpoint: secret":               {endpoint(`"secret":"whsec_AAAA"`), endpoint(`"secret":"my-shared-secret"`), endpoint(`"signatureStyle":"hex","secret":"fifteen letters"`), endpoint(`"signatureStyle":"hex","secret":"` + x("s", 513) + `"`)},
-		"event type: description":        {{"/event-type", `{"name":"n","description":"` + x("d", 4097) + `"}`}},
-		"event type: schemas":            {eventType(`"schemas":{"1":{"title":"` + x("t", 256<<10) + `"}}`), eventType(`"schemas":{` + strings.Trim(strings.ReplaceAll(jsonWords(101, 3), `",`, `":{},`), "[]") + `:{}}`)},
-		"event type: one schema":         {eventType(`"schemas":{"1":{"maximum":1e311}}`), eventType(`"schemas":{"1":{"enum":` + jsonWords(10_001, 5) + `}}`), eventType(`"schemas":{"1":{"pattern":"` + x("(x{1,1000})", 21) + `"}}`), eventType(`"schemas":{"1":` + x(`{"not":`, 65) + `{}` + x("}", 65) + `}`)},
-		"event type: featureFlags":       {eventType(`"featureFlags":` + jsonWords(101, 4)), eventType(`"featureFlags":` + jsonWords(33, 256))},
-		"message: channels":              {message(`"channels":` + jsonWords(11, 4))},
-		"message: tags":                  {message(`"tags":` + jsonWords(6, 4)), message(`"tags":` + jsonWords(1, 129))},
-		"message: content type":          {message(`"transformationsParams":{"rawPayload":"x","headers":{"content-type":"text/` + x("x", 256) + `"}}`)},
-		"message: payloadRetentionHours": {message(`"payloadRetentionHours":2161`)},
-		"message: deliverAt":             {message(`"deliverAt":"2099-01-01T00:00:00Z"`)},
-		"replay: eventTypes":             {replay(`"eventTypes":` + jsonWords(1001, 4)), replay(`"eventTypes":` + jsonWords(129, 256))},
-		"settings of pages: displayName": {settings(`"displayName":"` + x("n", 129) + `"`), settings(`"displayName":"<b>"`), settings(`"displayName":"a\nb"`)},
+		"application: name":                    {{"/app", `{"name":"` + x("n", 4097) + `"}`}},
+		"application: metadata":                {app(`"metadata":{"k":"` + x("v", 4096) + `"}`)},
+		"endpoint: url":                        {{"/app/acme/endpoint", `{"url":"http://127.0.0.1:9/` + x("a", 8<<10) + `"}`}},
+		"endpoint: description":                {endpoint(`"description":"` + x("d", 4097) + `"`)},
+		"endpoint: metadata":                   {endpoint(`"metadata":{"k":"` + x("v", 4096) + `"}`)},
+		"endpoint: eventTypes":                 {endpoint(`"eventTypes":` + jsonWords(1001, 4)), endpoint(`"eventTypes":` + jsonWords(129, 256))},
+		"endpoint: channels":                   {endpoint(`"channels":` + jsonWords(11, 4)), endpoint(`"channels":` + jsonWords(1, 257))},
+		"endpoint: own headers":                {endpoint(`"headers":` + jsonHeaders(65, 1)), endpoint(`"headers":` + jsonHeaders(1, 4097)), endpoint(`"headers":` + jsonHeaders(9, 4000)), endpoint(`"headers":{"` + x("n", 257) + `":"v"}`)},
+		"endpoint: secret":                     {endpoint(`"secret":"whsec_AAAA"`), endpoint(`"secret":"my-shared-secret"`), endpoint(`"signatureStyle":"hex","secret":"fifteen letters"`), endpoint(`"signatureStyle":"hex","secret":"` + x("s", 513) + `"`)},
+		"event type: description":              {{"/event-type", `{"name":"n","description":"` + x("d", 4097) + `"}`}},
+		"event type: schemas":                  {eventType(`"schemas":{"1":{"title":"` + x("t", 256<<10) + `"}}`), eventType(`"schemas":{` + strings.Trim(strings.ReplaceAll(jsonWords(101, 3), `",`, `":{},`), "[]") + `:{}}`)},
+		"event type: one schema":               {eventType(`"schemas":{"1":{"maximum":1e311}}`), eventType(`"schemas":{"1":{"enum":` + jsonWords(10_001, 5) + `}}`), eventType(`"schemas":{"1":{"pattern":"` + x("(x{1,1000})", 21) + `"}}`), eventType(`"schemas":{"1":` + x(`{"not":`, 65) + `{}` + x("}", 65) + `}`)},
+		"OpenAPI document to import: webhooks": importCases(),
+		"event type: featureFlags":             {eventType(`"featureFlags":` + jsonWords(101, 4)), eventType(`"featureFlags":` + jsonWords(33, 256))},
+		"message: channels":                    {message(`"channels":` + jsonWords(11, 4))},
+		"message: tags":                        {message(`"tags":` + jsonWords(6, 4)), message(`"tags":` + jsonWords(1, 129))},
+		"message: content type":                {message(`"transformationsParams":{"rawPayload":"x","headers":{"content-type":"text/` + x("x", 256) + `"}}`)},
+		"message: payloadRetentionHours":       {message(`"payloadRetentionHours":2161`)},
+		"message: deliverAt":                   {message(`"deliverAt":"2099-01-01T00:00:00Z"`)},
+		"replay: eventTypes":                   {replay(`"eventTypes":` + jsonWords(1001, 4)), replay(`"eventTypes":` + jsonWords(129, 256))},
+		"settings of pages: displayName":       {settings(`"displayName":"` + x("n", 129) + `"`), settings(`"displayName":"<b>"`), settings(`"displayName":"a\nb"`)},
 		"settings of pages: customLogoUrl`, `customLogoUrlDark": {settings(`"customLogoUrl":"http://example.com/a.png"`), settings(`"customLogoUrlDark":"https://example.com/` + x("a", 2048) + `"`),
 			settings(`"customLogoUrl":"data:image/svg+xml;base64,PHN2Zz4="`)},
 		"settings of pages: customFontFamily": {settings(`"customFontFamily":"` + x("n", 65) + `"`), settings(`"customFontFamily":"a;b"`)},

@@ -49,6 +49,7 @@ POST   /api/v1/app/{app}/endpoint/{endpoint}/replay-missing             yes     
 POST   /api/v1/app/{app}/endpoint/{endpoint}/bulk-replay                yes      403      403      yes      403      404      401
 GET    /api/v1/event-type                                               yes      403      yes      yes      yes      yes      401
 POST   /api/v1/event-type                                               yes      403      403      403      403      403      401
+POST   /api/v1/event-type/import/openapi                                yes      403      403      403      403      403      401
 GET    /api/v1/event-type/{event_type}                                  yes      403      yes      yes      yes      yes      401
 PUT    /api/v1/event-type/{event_type}                                  yes      403      403      403      403      403      401
 PATCH  /api/v1/event-type/{event_type}                                  yes      403      403      403      403      403      401

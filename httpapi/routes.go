@@ -32,6 +32,7 @@ var operations = []operation{
 	// Event types, which all applications share.
 	{"GET", "/event-type", mayReadOwn, paged(listEventTypes)},
 	{"POST", "/event-type", mayManage, createEventType},
+	{"POST", "/event-type/import/openapi", mayManage, importEventTypes},
 	{"GET", "/event-type/{event_type}", mayReadOwn, getEventType},
 	{"PUT", "/event-type/{event_type}", mayManage, putEventType},
 	{"PATCH", "/event-type/{event_type}", mayManage, patchEventType},

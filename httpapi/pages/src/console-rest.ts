@@ -3,4 +3,5 @@
 export { ClusterPage } from './cluster'
 export { ConfigurationPage } from './configuration'
 export { EditEventType, EventTypeOf, EventTypes, NewEventType } from './event-types'
+export { ImportPage } from './import'
 export { LookPage } from './look'

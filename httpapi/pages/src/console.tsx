@@ -33,6 +33,7 @@ const pages: [pattern: string, page: (param: string) => ComponentChildren][] = [
   ['/event-types', later(({ EventTypes }) => <EventTypes />)],
   ['/event-types/:name', later(({ EventTypeOf }, name) => <EventTypeOf name={name} />)],
   ['/event-types/:name/edit', later(({ EditEventType }, name) => <EditEventType name={name} />)],
+  ['/import-event-types', later(({ ImportPage }) => <ImportPage />)],
   ['/new-event-type', later(({ NewEventType }) => <NewEventType />)],
   ['/tasks', () => <Tasks />],
   ['/tasks/:id', (id) => <TaskPage id={id} />],

@@ -13,7 +13,14 @@ import { Button, Card, Check, Confirm, Content, Failure, TextInput, Title, toast
 
 export function EventTypes() {
   const admin = useReader().may('ManageEndpoint')
-  return <Catalogue archived actions={admin && <Button kind="main" onClick={() => go('/new-event-type')}>{t.addEventType}</Button>} />
+  return (
+    <Catalogue archived actions={admin && (
+      <>
+        <Button onClick={() => go('/import-event-types')}>{t.importTypes}</Button>
+        <Button kind="main" onClick={() => go('/new-event-type')}>{t.addEventType}</Button>
+      </>
+    )} />
+  )
 }
 
 export function EventTypeOf({ name }: { name: string }) {

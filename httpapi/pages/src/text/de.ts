@@ -229,6 +229,13 @@ export const de: Text = {
   notAnObject: 'Ein Schema muss ein Objekt sein.',
   versionTwice: 'Es gibt zwei Schemata mit dieser Version.',
 
+  importTypes: 'Aus OpenAPI einlesen', importText: 'Die Webhooks eines OpenAPI-Dokuments werden zu Ereignistypen, mit den Schemata und Beispielen ihrer Inhalte. Nichts ändert sich, bevor Sie gesehen haben, was sich ändern wird.',
+  openAPIFile: 'Datei', openAPIDocument: 'Oder das Dokument, in JSON oder YAML', replaceAll: 'Archivieren, was das Dokument nicht hat', showPlan: 'Zeigen, was sich ändern würde', planTitle: 'Was sich ändern wird',
+  replaceAllHint: 'Alle anderen Ereignistypen können nicht mehr gewählt werden.', planEmpty: 'Es würde sich nichts ändern: alles ist schon da.',
+  plan: { new: 'Erstellt', changed: 'Geändert', archived: 'Archiviert' },
+  importNow: (n) => `Einlesen (${n})`,
+  importedNow: (modified, archived) => `${modified} eingelesen, ${archived} archiviert.`,
+
   look: 'Aussehen', lookText: 'So sieht das Portal für alle Kunden aus. Was Sie nicht festlegen, bleibt wie unten.', nameAndLogo: 'Name und Logo', displayName: 'Name', logo: 'Logo',
   logoDark: 'Logo auf Dunkel', font: 'Schrift', moreColors: 'Weitere Farben',
   colorsOf: { light: 'Helle Farben', dark: 'Dunkle Farben' },

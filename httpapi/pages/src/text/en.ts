@@ -239,6 +239,14 @@ export const en = {
   notAnObject: 'A schema must be an object.',
   versionTwice: 'There are two schemas with this version.',
 
+  // Imports.
+  importTypes: 'Import from OpenAPI', importText: 'The webhooks of an OpenAPI document become event types, with the schemas and examples of their bodies. Nothing changes before you have seen what will.',
+  openAPIFile: 'File', openAPIDocument: 'Or the document, in JSON or YAML', replaceAll: 'Archive what the document does not have', showPlan: 'Show what would change', planTitle: 'What will change',
+  replaceAllHint: 'All other event types can no longer be chosen.', planEmpty: 'Nothing would change: all of it is here already.',
+  plan: { new: 'Created', changed: 'Changed', archived: 'Archived' },
+  importNow: (n: string) => `Import (${n})`,
+  importedNow: (modified: string, archived: string) => `${modified} imported, ${archived} archived.`,
+
   // The look of the portal.
   look: 'Portal look', lookText: 'How the portal looks to all customers. What you do not set looks as below.', nameAndLogo: 'Name and logo', displayName: 'Name', logo: 'Logo',
   logoDark: 'Logo on dark', font: 'Font', moreColors: 'More colors',
