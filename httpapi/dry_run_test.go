@@ -80,6 +80,7 @@ func TestDryRun(t *testing.T) {
 		{"e/bulk-replay", since(time.Hour, `,"eventTypes":["a.typo"]`+dry), 422},
 		{"none/recover", since(time.Hour, dry), 404},
 		{"e/recover", since(time.Hour, `,"dryRun":null`), 202},
+		{"e/recover", since(time.Hour, `,"dryRun":true,"dry\u0052un":false`), 422},
 		{"new/recover", since(time.Hour, `,"dryRun":false`), 202},
 	} {
 		a.call("POST", "/app/acme/endpoint/"+test.path, test.body, test.status, nil)

@@ -16,7 +16,7 @@ const (
 
 // sendExample sends an example of an event type to one endpoint, regardless of its filters.
 func sendExample(r *request) (*response, error) {
-	name, index, err := parseExample(r.body())
+	name, index, err := parseExample(r.body(), "")
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,9 @@ func sendExample(r *request) (*response, error) {
 	return ok(rawJSON(appendMessageOut(nil, m, true))), nil
 }
 
-func parseExample(text []byte) (name string, index int64, err error) {
+// parseExample returns the event type, or name if the body has none, and which of its examples is
+// wanted.
+func parseExample(text []byte, name string) (_ string, index int64, err error) {
 	b, err := parseBody(text)
 	if err != nil {
 		return "", 0, err

@@ -190,7 +190,7 @@ func keptMessage(r *request, id webhook.ID) (*response, error) {
 
 // keptExample omits the payload if the event type no longer has that example.
 func keptExample(r *request, id webhook.ID) (*response, error) {
-	name, index, err := parseExample(r.body())
+	name, index, err := parseExample(r.body(), "")
 	if err != nil {
 		return nil, err
 	}

@@ -74,10 +74,14 @@ func parseTask(kind webhook.TaskKind, which webhook.ReplayStatus, text []byte, n
 		return t, false, err
 	}
 	t = webhook.Task{Kind: kind, Which: which}
+	decided := false
 	b.each(func(name string, v gjson.Result) {
 		switch name {
 		case "dryRun":
-			dry = !isNull(v) && b.bool(name, v)
+			if decided { // the last one would count, but to send is not to be taken back
+				b.fail(name, "is given twice")
+			}
+			dry, decided = !isNull(v) && b.bool(name, v), true
 		case "since":
 			t.Since = b.optionalTime(name, v)
 		case "until":

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tidwall/gjson"
-
 	"hookwheel/webhook"
 )
 
@@ -110,22 +108,10 @@ func testAttempt(r *request, endpoint *webhook.Endpoint) (*response, error) {
 	return ok(out), err
 }
 
+// parseTest is parseExample for a body that may be empty or lack the event type.
 func parseTest(text []byte) (name string, index int64, err error) {
-	name = pingType
 	if len(text) == 0 {
-		return name, 0, nil
+		return pingType, 0, nil
 	}
-	b, err := parseBody(text)
-	if err != nil {
-		return "", 0, err
-	}
-	b.each(func(field string, v gjson.Result) {
-		switch field {
-		case "eventType":
-			name = b.string(field, v)
-		case "exampleIndex":
-			index = b.between(field, v, 0, 1000)
-		}
-	})
-	return name, index, b.err()
+	return parseExample(text, pingType)
 }
