@@ -27,6 +27,7 @@ type change struct {
 	Voter   bool   `json:"voter,omitempty"`   // enter, join
 	Applied uint64 `json:"applied,omitempty"` // enter: the last entry that this node has applied
 	Node    string `json:"node,omitempty"`    // remove, transfer; transfer: empty for any
+	Note    []byte `json:"note,omitempty"`    // join, remove: a command that records the change; empty: none
 }
 
 // Kinds of changes, as a metric counts them.
@@ -62,14 +63,15 @@ const (
 )
 
 // Join lets the new node at address into the cluster. If it is to have a vote, it gets it when it
-// has caught up.
-func (n *Node) Join(ctx context.Context, address string, voter bool) error {
-	return n.viaLeader(ctx, change{Op: opJoin, Address: address, Voter: voter})
+// has caught up. Then the leader proposes the command note, unless that is empty.
+func (n *Node) Join(ctx context.Context, address string, voter bool, note []byte) error {
+	return n.viaLeader(ctx, change{Op: opJoin, Address: address, Voter: voter, Note: note})
 }
 
-// Remove removes a node, dead or alive, from the cluster.
-func (n *Node) Remove(ctx context.Context, node string) error {
-	return n.viaLeader(ctx, change{Op: opRemove, Node: node})
+// Remove removes a node, dead or alive, from the cluster. Then the leader proposes the command note,
+// unless that is empty: the node that was asked may be the one that is gone.
+func (n *Node) Remove(ctx context.Context, node string, note []byte) error {
+	return n.viaLeader(ctx, change{Op: opRemove, Node: node, Note: note})
 }
 
 // Transfer transfers leadership to a node, or to the most up-to-date node if node is empty.
@@ -170,7 +172,19 @@ func (r *changer) change(ctx context.Context, c change) (response changeResponse
 	default:
 		err = refuse("%s does not know how to %q: it is of an older version", r.node.config.ID, c.Op)
 	}
+	if err == nil && len(c.Note) > 0 {
+		r.note(ctx, c)
+	}
 	return changeResponse{Cluster: r.node.identity.cluster(), Servers: r.node.servers()}, err
+}
+
+// note proposes the command that records a change, which was made.
+func (r *changer) note(ctx context.Context, c change) {
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
+	if _, err := r.node.Propose(ctx, c.Note); err != nil {
+		r.node.config.Logger.Error("a change of the members was made but could not be recorded", "change", c.Op, "member", c.Node, "address", c.Address, "error", err)
+	}
 }
 
 // expects returns nil if a node that asks may enter, and otherwise why not. A node that was

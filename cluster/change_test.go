@@ -35,7 +35,7 @@ func TestJoinTransferRemove(t *testing.T) {
 	n4 := newJoiner(t, "n4", members[:1])
 	n4.start(t)
 	n4.waits(t, "hookwheel cluster join "+n4.config.Address)
-	must(t, members[2].Join(limited(t), n4.config.Address, true))
+	must(t, members[2].Join(limited(t), n4.config.Address, true, nil))
 	all := append(slices.Clone(members), n4)
 	hasVote(t, all, "n4")
 
@@ -46,7 +46,7 @@ func TestJoinTransferRemove(t *testing.T) {
 	n5 := newJoiner(t, "n5", members[1:2])
 	n5.config.Voter = false
 	n5.start(t)
-	must(t, members[0].Join(limited(t), n5.config.Address, false))
+	must(t, members[0].Join(limited(t), n5.config.Address, false, nil))
 	eventually(t, "n5 is in", func() bool { return len(n4.servers()) == 5 })
 	wantSame(t, append(all, n5))
 	if servers := n4.servers(); slices.ContainsFunc(servers, func(s Server) bool { return s.ID == "n5" && s.Voter }) {
@@ -60,7 +60,7 @@ func TestJoinTransferRemove(t *testing.T) {
 	n4.config.Fatal = func(err error) { removed <- err }
 	n4.start(t)
 	readyLeader(t, members)
-	must(t, members[2].Remove(limited(t), "n4"))
+	must(t, members[2].Remove(limited(t), "n4", nil))
 	if err := <-removed; !strings.Contains(err.Error(), "was removed") {
 		t.Errorf("n4 ends because %v", err)
 	}
@@ -68,7 +68,8 @@ func TestJoinTransferRemove(t *testing.T) {
 	wantSame(t, append(members, n5))
 }
 
-// The leader can be removed: it hands over first.
+// The leader can be removed, also by asking itself: it hands over first, and the next leader records
+// the removal.
 func TestRemoveLeader(t *testing.T) {
 	members := startMembers(t, 3)
 	leader, others := readyLeader(t, members)
@@ -78,10 +79,13 @@ func TestRemoveLeader(t *testing.T) {
 	leader.start(t)
 	_, _ = readyLeader(t, members)
 	must(t, others[0].Transfer(limited(t), leader.config.ID))
-	must(t, others[0].Remove(limited(t), leader.config.ID))
+	must(t, leader.Remove(limited(t), leader.config.ID, []byte("the leader is gone")))
 	<-removed
 	must(t, second(others[1].Propose(limited(t), []byte("after"))))
 	wantSame(t, others)
+	if got := others[0].machine.bodies(); !slices.Equal(got, []string{"the leader is gone", "after"}) {
+		t.Errorf("the log has %q", got)
+	}
 }
 
 // A dead node can be removed, but not one whose vote the others need.
@@ -90,10 +94,10 @@ func TestRemoveKeepsMajority(t *testing.T) {
 	_, others := readyLeader(t, members)
 	dead, alive := others[0], others[1]
 	dead.stop(t)
-	wantRefused(t, alive.Remove(limited(t), alive.config.ID), "not a majority")
-	must(t, alive.Remove(limited(t), dead.config.ID))
+	wantRefused(t, alive.Remove(limited(t), alive.config.ID, nil), "not a majority")
+	must(t, alive.Remove(limited(t), dead.config.ID, nil))
 	eventually(t, "two are left", func() bool { return len(alive.servers()) == 2 })
-	wantRefused(t, alive.Remove(limited(t), dead.config.ID), "there is no node")
+	wantRefused(t, alive.Remove(limited(t), dead.config.ID, nil), "there is no node")
 }
 
 // A second node of a name that is taken is not let in, and does no harm.
@@ -115,12 +119,12 @@ func TestJoinByHand(t *testing.T) {
 	fresh := newMember(t, Peer{ID: "n2", Address: freeAddress(t)})
 	fresh.config.Join = []string{freeAddress(t)} // nobody
 	fresh.start(t)
-	wantRefused(t, members[0].Join(limited(t), freeAddress(t), true), "no new node")
-	wantRefused(t, members[0].Join(limited(t), members[0].config.Address, true), "leads this cluster")
-	must(t, members[0].Join(limited(t), fresh.config.Address, true))
+	wantRefused(t, members[0].Join(limited(t), freeAddress(t), true, nil), "no new node")
+	wantRefused(t, members[0].Join(limited(t), members[0].config.Address, true, nil), "leads this cluster")
+	must(t, members[0].Join(limited(t), fresh.config.Address, true, nil))
 	other := startMembers(t, 1)
 	readyLeader(t, other)
-	wantRefused(t, members[0].Join(limited(t), other[0].config.Address, true), "another cluster")
+	wantRefused(t, members[0].Join(limited(t), other[0].config.Address, true, nil), "another cluster")
 }
 
 // A machine moves: same name and data, another address.

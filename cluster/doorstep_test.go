@@ -147,7 +147,7 @@ func TestAloneDoesNotListen(t *testing.T) {
 		conn.Close()
 		t.Error("it listens")
 	}
-	wantRefused(t, alone.Join(limited(t), listen, true), "cluster block")
+	wantRefused(t, alone.Join(limited(t), listen, true, nil), "cluster block")
 	if _, err := os.Stat(filepath.Join(alone.config.Dir, SecretFile)); err == nil {
 		t.Error("it has made a secret, which it does not need")
 	}
@@ -157,7 +157,7 @@ func TestAloneDoesNotListen(t *testing.T) {
 	other := newJoiner(t, "n2", []*member{alone})
 	other.start(t)
 	readyLeader(t, []*member{alone})
-	must(t, alone.Join(limited(t), other.config.Address, true))
+	must(t, alone.Join(limited(t), other.config.Address, true, nil))
 	hasVote(t, []*member{alone, other}, "n2")
 	wantSame(t, []*member{alone, other})
 

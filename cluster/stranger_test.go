@@ -289,7 +289,7 @@ func TestRemovedIsStranger(t *testing.T) {
 	n4 := newJoiner(t, "n4", members)
 	n4.config.Fatal = func(error) {}
 	n4.start(t)
-	must(t, members[0].Join(limited(t), n4.config.Address, true))
+	must(t, members[0].Join(limited(t), n4.config.Address, true, nil))
 	eventually(t, "n4 is in", func() bool { return n4.Status().Cluster != "" })
 	hasVote(t, append(members[:3:3], n4), "n4")
 	server := n4.identity.Server
@@ -300,7 +300,7 @@ func TestRemovedIsStranger(t *testing.T) {
 	old := newPeerConn(conn, "")
 	must(t, second(old.call(callIndex, nil, callTimeout)))
 
-	must(t, members[1].Remove(limited(t), "n4"))
+	must(t, members[1].Remove(limited(t), "n4", nil))
 	eventually(t, "all know that it is gone", func() bool {
 		for _, m := range members {
 			if m.isMember(server) {

@@ -56,12 +56,15 @@ func addMember(r *request) (*response, error) {
 	if err := json.Unmarshal(r.body(), &in); err != nil || in.Address == "" {
 		return nil, webhook.Invalid("address", `must be the host:port at which the new node listens for the others, such as "10.0.0.4:9071"`)
 	}
+	note, err := r.writer().MemberChanged(r.context(), webhook.MemberAdded, in.Address)
+	if err != nil {
+		return nil, err
+	}
 	resp, err := changeCluster(func(ctx context.Context) error {
-		return r.server.config.Node.Join(ctx, in.Address, in.Voter == nil || *in.Voter)
+		return r.server.config.Node.Join(ctx, in.Address, in.Voter == nil || *in.Voter, note)
 	})
 	if err == nil {
 		r.audit(auditMemberAdded, "address", in.Address)
-		recordMember(r, webhook.MemberAdded, in.Address)
 	}
 	return resp, err
 }
@@ -72,20 +75,15 @@ func removeMember(r *request) (*response, error) {
 	if !slices.ContainsFunc(r.server.config.Node.Status().Servers, known) {
 		return nil, &webhook.Error{Code: webhook.CodeNotFound, Detail: "The cluster has no such node."}
 	}
-	resp, err := changeCluster(func(ctx context.Context) error { return r.server.config.Node.Remove(ctx, node) })
+	note, err := r.writer().MemberChanged(r.context(), webhook.MemberRemoved, node)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := changeCluster(func(ctx context.Context) error { return r.server.config.Node.Remove(ctx, node, note) })
 	if err == nil {
 		r.audit(auditMemberGone, "member", node)
-		recordMember(r, webhook.MemberRemoved, node)
 	}
 	return resp, err
-}
-
-// recordMember adds a change of the members, which was made, to the audit list. It can fail only
-// while the cluster has no leader; the log has the change in any case.
-func recordMember(r *request, change webhook.Change, member string) {
-	if err := r.writer().RecordMember(r.context(), change, member); err != nil {
-		r.server.config.Logger.Error("a change of the members is missing in the audit list", "change", change, "member", member, "error", err)
-	}
 }
 
 func transferLeadership(r *request) (*response, error) {

@@ -55,17 +55,23 @@ func (w *Writer) By(actor webhook.Actor) *Writer {
 	return &by
 }
 
-func (w *Writer) propose(ctx context.Context, command []byte) ([]byte, error) {
-	once, _ := ctx.Value(onceContext{}).(*Once)
+// wrap adds to a command the idempotency key of the request, if it has one, and who makes it.
+func (w *Writer) wrap(ctx context.Context, command []byte) (_ []byte, once *Once, err error) {
+	once, _ = ctx.Value(onceContext{}).(*Once)
 	changes := w.actor != nil && kind(command[0]).namesActor()
 	if once != nil {
 		command = encodeIdempotent(once.Key, once.Fingerprint, command)
 	}
 	if changes {
-		var err error
-		if command, err = encodeBehalf(w.actor, command); err != nil {
-			return nil, err
-		}
+		command, err = encodeBehalf(w.actor, command)
+	}
+	return command, once, err
+}
+
+func (w *Writer) propose(ctx context.Context, command []byte) ([]byte, error) {
+	command, once, err := w.wrap(ctx, command)
+	if err != nil {
+		return nil, err
 	}
 	body, err := w.proposeWithRoom(ctx, command)
 	if err != nil || once == nil {

@@ -80,9 +80,15 @@ func (w *Writer) UpdateEventType(ctx context.Context, t webhook.EventType) (*web
 	return proposeObject[webhook.EventType](ctx, w, kindUpdateEventType, t)
 }
 
-// RecordMember records that a member was added to the cluster or removed from it.
-func (w *Writer) RecordMember(ctx context.Context, change webhook.Change, member string) error {
-	return w.proposeEnd(ctx, kindRecordMember, recordMember{change, member})
+// MemberChanged returns a command that records that a member was added to the cluster or removed
+// from it. Whoever makes the change proposes it.
+func (w *Writer) MemberChanged(ctx context.Context, change webhook.Change, member string) ([]byte, error) {
+	command, err := encodeCommand(kindRecordMember, recordMember{change, member})
+	if err != nil {
+		return nil, err
+	}
+	command, _, err = w.wrap(ctx, command)
+	return command, err
 }
 
 // DeleteEventType archives an event type, or forgets it.
