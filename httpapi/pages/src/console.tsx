@@ -79,7 +79,7 @@ function OfApplication({ path }: { path: string }) {
       {(a) => (
         <>
           <p class="crumbs"><Link to="/apps">{t.applications}</Link> › <span dir="auto">{a.name}</span></p>
-          <nav class="tabs" aria-label={t.parts}>
+          <nav class="tabs" aria-label={t.application}>
             {tabs.map(([to, text]) => <Link key={to} to={reader.base + to} aria-current={path === to || path.startsWith(to + '/') ? 'page' : undefined}>{text}</Link>)}
           </nav>
           {path === '/settings' ? <ApplicationSettings of={a} reload={app.reload} /> : applicationPage(path) ?? <NotFound />}

@@ -331,7 +331,7 @@ export function Copy({ text, label = t.copy }: { text: string; label?: string })
 
 // Mono shows an ID, a URL or another text for machines; long ones wrap.
 export function Mono({ children }: { children: ComponentChildren }) {
-  return <code class="mono" dir="auto">{children}</code>
+  return <code class="mono" dir="auto" title={typeof children === 'string' && children.length > 30 ? children : undefined}>{children}</code>
 }
 
 let tell: (text: string) => void = () => undefined

@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { button, call, hostile, link, look, open, run, sizes, token, url, wrong } from './common.mjs'
+import { button, call, folder, hostile, link, look, open, run, sizes, token, url, wrong } from './common.mjs'
 
 // firstRun pastes what the overview of an empty cluster says, and sees the first event arrive.
 async function firstRun(browser) {
@@ -195,4 +195,55 @@ async function branding(browser) {
   await page.context().close()
 }
 
-await run(async () => undefined, { firstRun, eventTypes, cluster, links, branding })
+// hostileTexts fills every field with what should be text only, as long as it may be, and looks at
+// all pages that show it.
+async function hostileTexts(browser) {
+  const run = '<img src=x onerror="window.ran=1"><script>window.ran=1</script>{{7*7}}${7*7}javascript:window.ran=1 \u202e\u2066 عربي 😀'
+  const long = (n) => run + 'W'.repeat(n - new TextEncoder().encode(run).length)
+  const name = 'W'.repeat(256)
+  const { id } = await call('POST', '/app', { name: long(4096), uid: name, metadata: { [run]: run } })
+  const schema = `{"type": "object", "title": ${JSON.stringify(run)}, "properties": {"__proto__": {"type": "string", "description": ${JSON.stringify(long(2000))}},
+    ${JSON.stringify(long(600))}: {"type": ["string", "null"]}, "constructor": true, "n": {"const": 1e300}}, "required": ["__proto__"], "examples": [{"__proto__": ${JSON.stringify(run)}}]}`
+  const response = await fetch(url + '/api/v1/event-type', {
+    method: 'POST', headers: { Authorization: 'Bearer ' + token },
+    body: JSON.stringify({ name, description: long(4096), groupName: name }).slice(0, -1) + `,"schemas":{"1":${schema}}}`,
+  })
+  if (!response.ok) throw new Error(await response.text())
+  const target = 'http://127.0.0.1:9/' + encodeURIComponent(run) + 'w'.repeat(3000)
+  const endpoint = await call('POST', `/app/${id}/endpoint`, { url: target, description: long(4096), uid: name, channels: [name], headers: { 'X-A': '<b>"&' }, disabled: true })
+  const message = await call('POST', `/app/${id}/msg`, { eventType: name, eventId: name, channels: [name], tags: ['w'.repeat(128)], payload: { [run]: long(5000) } })
+  await call('POST', '/key', { name: long(4096), role: 'reader' })
+  await call('PUT', '/environment/settings', { displayName: 'W'.repeat(100) + ' عربي \u{1f600}', customFontFamily: 'W'.repeat(64), customLogoUrl: 'data:image/png;base64,PHN2Zz4=' })
+  const { url: portal } = await call('POST', `/auth/app-portal-access/${id}`, { sessionId: name })
+
+  const page = await open(browser, {})
+  page.on('dialog', (d) => { wrong('a dialog: ' + d.message()); void d.dismiss() })
+  await page.addInitScript(() => addEventListener('securitypolicyviolation', (e) => (window.violated = e.violatedDirective + ' ' + e.blockedURI)))
+  await page.goto(`${url}/console#key=${token}`)
+  const own = ['/endpoints', `/endpoints/${endpoint.id}`, `/endpoints/${endpoint.id}/settings`, '/messages', `/messages/${message.id}`, '/deliveries']
+  const visit = async (door, paths) => {
+    for (const path of paths) {
+      await page.goto(url + door + path)
+      await page.setViewportSize({ width: 360, height: 800 })
+      await look(page, `hostile${(door + path).replaceAll(/[^a-z]+/g, '-').slice(0, 90)}`)
+      await page.setViewportSize({ width: 1280, height: 800 })
+      const found = await page.evaluate(() => [window.ran, window.violated, document.querySelectorAll('main :not(.brand) > img, main script').length])
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+      if (wide > 0) wrong(`${door}${path}: ${wide} px wider than the window`)
+      if (folder) await page.screenshot({ path: `${folder}/hostile${(door + path).replaceAll(/[^a-z]+/g, '-').slice(0, 90)}-1280.png` })
+      if (found[0] || found[1] || found[2] > 0) wrong(`${door}${path}: ${found}`)
+    }
+  }
+  await visit('/console', ['', '/apps', `/event-types`, `/event-types/${name}`, `/event-types/${name}/edit`, '/keys', '/audit', '/look', ...[...own, '/settings'].map((p) => `/apps/${id}${p}`)])
+  await page.goto(portal)
+  await page.getByText('عربي').first().waitFor()
+  await visit('/portal', [...own, '/event-types', `/event-types/${name}`])
+  await page.goto(`${portal.replace('#', '?icon=javascript%3Awindow.ran%3D1&fontFamily=%22%3Bx&primaryColor=red%3B&next=%2F%2Fexample.com&darkMode=%3Cb%3E#')}`)
+  await look(page, 'hostile-parameters')
+  await call('PUT', '/environment/settings', {})
+  await call('DELETE', `/app/${id}`)
+  await call('DELETE', `/event-type/${name}?expunge=true`)
+  await page.context().close()
+}
+
+await run(async () => undefined, { firstRun, eventTypes, cluster, links, branding, hostileTexts })

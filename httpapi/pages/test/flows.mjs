@@ -176,7 +176,7 @@ async function operator(browser) {
   await page.getByRole('dialog').getByRole('button', { name: 'Create application' }).click()
   await page.getByText('There are no endpoints yet.').waitFor()
   await look(page, 'console-app')
-  await page.getByRole('navigation', { name: 'Parts' }).getByRole('link', { name: 'Settings' }).click()
+  await page.getByRole('navigation', { name: 'Application' }).getByRole('link', { name: 'Settings' }).click()
   await button(page, 'Create a link').click()
   await page.getByText('/portal#key=').waitFor()
   await look(page, 'console-app-settings')
