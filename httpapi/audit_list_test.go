@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"hookwheel/httpapi/apitest"
 )
 
@@ -126,6 +128,29 @@ func TestAuditList(t *testing.T) {
 		if item.Actor.SessionID != "" || item.Actor.Role == "application" && item.Actor.Name != "" {
 			t.Errorf("after the deletion: %+v", item)
 		}
+	}
+}
+
+// A JWT is an actor by its subject, and that of an application acts for it.
+func TestAuditOfJWT(t *testing.T) {
+	a, apps, endpoint, _ := authWorld(t)
+	const organization = "org_23rb8YdGqMT0qIzpgGwdXfHirMu"
+	token := func(subject string) string {
+		return sign(t, jwt.SigningMethodHS256, []byte(jwtSecret), func(c jwt.MapClaims) { c["sub"] = subject })
+	}
+	path := "/app/one/endpoint/" + endpoint.ID
+	a.callAs(token(organization), "PATCH", path, `{"description":"d"}`, 200)
+	a.callAs(token(apps[0].ID), "PATCH", path, `{"description":"e"}`, 200)
+	a.callAs(token(apps[1].ID), "PATCH", path, `{"description":"f"}`, 404)
+	list := a.audit("actor=jwt")
+	if len(list) != 2 {
+		t.Fatalf("%+v", list)
+	}
+	if by := list[0].Actor; by.Type != "jwt" || by.Role != "admin" || by.AppID != "" || by.KeyID != "" || by.Name != organization {
+		t.Errorf("of the organization: %+v", by)
+	}
+	if by := list[1].Actor; by.Type != "jwt" || by.Role != "application" || by.AppID != apps[0].ID || by.KeyID != "" {
+		t.Errorf("of the application: %+v", by)
 	}
 }
 
