@@ -61,6 +61,11 @@ func (s *site) messages(node string) string {
 	return strings.TrimRight(node, "/") + "/api/v1/app/" + s.app + "/msg?with_content=false"
 }
 
+// batches is where to post batches of events.
+func (s *site) batches(node string) string {
+	return strings.TrimRight(node, "/") + "/api/v1/app/" + s.app + "/msg/batch"
+}
+
 // remove deletes the application, with its endpoints and messages.
 func (s *site) remove() error {
 	if s.app == "" {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type generator struct {
 	targets     []target
 	want        int // the status that means accepted
 	events      int
+	batch       int // events of a POST; 0: one by itself
 	connections int
 	size        int     // of a payload, in bytes
 	rate        float64 // events per second at most, evenly spread; 0: as fast as they are answered
@@ -52,7 +54,8 @@ func (g *generator) run(ctx context.Context) {
 func (g *generator) loop(ctx context.Context, s *sender) {
 	defer s.close()
 	for ctx.Err() == nil {
-		event := int(g.next.Add(1)) - 1
+		step := max(g.batch, 1)
+		event := int(g.next.Add(int64(step))) - step
 		if event >= g.events || g.patience > 0 && g.failures.count() >= g.patience {
 			return
 		}
@@ -74,7 +77,7 @@ func (g *generator) pace(ctx context.Context, event int) {
 	}
 }
 
-// send sends one event and reports whether it was accepted.
+// send makes one POST, beginning with that event, and reports whether it was accepted.
 func (g *generator) send(ctx context.Context, s *sender, event int) bool {
 	sent := now()
 	status, body, err := s.post(ctx, event, sent)
@@ -86,11 +89,16 @@ func (g *generator) send(ctx context.Context, s *sender, event int) bool {
 		body = body[:min(len(body), maxErrorText)]
 		g.failures.add(strconv.Itoa(status), fmt.Sprintf("%d %s", status, body))
 		return false
+	case g.batch > 0 && bytes.Count(body, []byte(`"id":`)) != g.batch:
+		g.failures.add("refused", fmt.Sprintf("a batch of which not all was accepted: %s", body[:min(len(body), maxErrorText)]))
+		return false
 	}
 	answered := now()
 	g.latency.Record(time.Duration(answered - sent))
-	g.took[event] = true
-	g.accepted.Add(1)
+	for i := range max(g.batch, 1) {
+		g.took[event+i] = true
+	}
+	g.accepted.Add(int64(max(g.batch, 1)))
 	g.ended.Store(answered) // a later answer may be overtaken here, by microseconds
 	return true
 }

@@ -12,6 +12,7 @@ const (
 	progressInterval = time.Second
 	awaitInterval    = 20 * time.Millisecond
 	maxConnections   = 10_000
+	maxBatch         = 1000
 )
 
 // Load says what to send. The sink says how many events, and to how many endpoints; its owner
@@ -22,6 +23,7 @@ type Load struct {
 	Sink        *Sink    // a fresh one; the nodes must be able to reach it
 	Connections int
 	Size        int           // of a payload, in bytes: MinSize to MaxSize
+	Batch       int           // events of a POST; 0: one by itself
 	Wait        time.Duration // how long to wait for the next delivery after the last POST
 	Baseline    bool          // measure the bare loop first
 	Progress    io.Writer     // gets a line every second; nil: none
@@ -36,6 +38,7 @@ func (l *Load) Run(ctx context.Context) (*Report, error) {
 	}
 	report := &Report{
 		Events:      l.Sink.Events(),
+		Batch:       l.Batch,
 		Endpoints:   l.Sink.Endpoints(),
 		Connections: l.Connections,
 		Size:        l.Size,
@@ -66,6 +69,8 @@ func (l *Load) validate() error {
 		return fmt.Errorf("%d connections: expected 1 to %d", l.Connections, maxConnections)
 	case l.Size < MinSize || l.Size > MaxSize:
 		return fmt.Errorf("payloads of %d bytes: expected %d to %d", l.Size, MinSize, MaxSize)
+	case l.Batch < 0 || l.Batch > maxBatch || l.Batch > 0 && l.Sink.Events()%l.Batch != 0:
+		return fmt.Errorf("batches of %d events: expected at most %d, and a number of events that they divide evenly", l.Batch, maxBatch)
 	case l.Wait < 0:
 		return fmt.Errorf("a wait of %v: expected 0 or more", l.Wait)
 	}
@@ -102,13 +107,19 @@ func (l *Load) measure(ctx context.Context, report *Report) error {
 func (l *Load) generator(site *site) (*generator, error) {
 	var targets []target
 	for _, node := range l.URLs {
-		t, err := newTarget(site.messages(node), l.Token, `{"eventType":"bench.event","payload":`, `}`, l.Size)
+		link := site.messages(node)
+		if l.Batch > 0 {
+			link = site.batches(node)
+		}
+		t, err := newBatchTarget(link, l.Token, `{"eventType":"bench.event","payload":`, `}`, l.Size, l.Batch)
 		if err != nil {
 			return nil, err
 		}
 		targets = append(targets, t)
 	}
-	return l.generatorTo(targets, 202), nil
+	g := l.generatorTo(targets, 202)
+	g.batch = l.Batch
+	return g, nil
 }
 
 func (l *Load) generatorTo(targets []target, want int) *generator {

@@ -86,6 +86,31 @@ func TestRunCountsWhatHappens(t *testing.T) {
 	}
 }
 
+// A batch counts as many events as it has, and as failed unless all of them are accepted.
+func TestRunInBatches(t *testing.T) {
+	const events, batch = 200, 20
+	sink, node := newTestSink(t, 1, events), newFakeNode(t)
+	node.refuse = func(event int) int {
+		if event == 77 {
+			return 422
+		}
+		return 0
+	}
+	load := newTestLoad(sink, node.url)
+	load.Batch, load.Connections = batch, 2
+	report, err := load.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Accepted != events-batch || report.Failed != 1 || report.Lost != 0 || report.Delivered != events-1 || report.Unconfirmed != batch-1 {
+		t.Errorf("%+v", report)
+	}
+	load.Batch = 3
+	if _, err := load.Run(t.Context()); err == nil {
+		t.Error("200 events were sent in batches of 3")
+	}
+}
+
 func TestRunCountsLostAndUnconfirmed(t *testing.T) {
 	const events = 400
 	sink, node := newTestSink(t, 1, events), newFakeNode(t)

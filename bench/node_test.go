@@ -74,6 +74,8 @@ func (n *fakeNode) serve(ctx *fasthttp.RequestCtx) {
 		ctx.SetStatusCode(204)
 	case method == "POST" && path == "/api/v1/app/app_1/msg":
 		n.message(ctx)
+	case method == "POST" && path == "/api/v1/app/app_1/msg/batch":
+		n.batch(ctx)
 	default:
 		ctx.Error("no such page", 404)
 	}
@@ -108,6 +110,32 @@ func (n *fakeNode) message(ctx *fasthttp.RequestCtx) {
 			return
 		}
 	}
+	n.send(event, in.Payload)
+	respond(ctx, 202, `{"id":"msg_1"}`)
+}
+
+// batch accepts each event of a batch unless it is refused.
+func (n *fakeNode) batch(ctx *fasthttp.RequestCtx) {
+	var list []struct{ Payload json.RawMessage }
+	if err := json.Unmarshal(ctx.PostBody(), &list); err != nil {
+		ctx.Error(err.Error(), 422)
+		return
+	}
+	var results []string
+	for _, in := range list {
+		event, _, ok := parsePayload(in.Payload)
+		if !ok || n.refuse != nil && n.refuse(event) != 0 {
+			results = append(results, `{"errors":[]}`)
+			continue
+		}
+		n.send(event, in.Payload)
+		results = append(results, `{"id":"msg_1"}`)
+	}
+	respond(ctx, 202, "["+strings.Join(results, ",")+"]")
+}
+
+// send delivers an event to all endpoints.
+func (n *fakeNode) send(event int, payload []byte) {
 	n.mu.Lock()
 	endpoints := n.endpoints
 	n.mu.Unlock()
@@ -117,10 +145,9 @@ func (n *fakeNode) message(ctx *fasthttp.RequestCtx) {
 			copies = n.copies(endpoint, event)
 		}
 		for range copies {
-			n.sends.Go(func() { n.deliver(endpoint, url, in.Payload) })
+			n.sends.Go(func() { n.deliver(endpoint, url, payload) })
 		}
 	}
-	respond(ctx, 202, `{"id":"msg_1"}`)
 }
 
 func (n *fakeNode) deliver(endpoint int, url string, payload []byte) {

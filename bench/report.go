@@ -12,7 +12,8 @@ type Report struct {
 	Events      int `json:"events"` // to send
 	Endpoints   int `json:"endpoints"`
 	Connections int `json:"connections"`
-	Size        int `json:"size"` // of a payload, in bytes
+	Batch       int `json:"batch,omitempty"` // events of a POST; 0: one by itself
+	Size        int `json:"size"`            // of a payload, in bytes
 
 	Accepted          int            `json:"accepted"`           // events answered with 202
 	AcceptedPerSecond float64        `json:"acceptedPerSecond"`  // to the last 202

@@ -24,11 +24,17 @@ type target struct {
 	secure        bool
 	head          string // request line and headers
 	before, after string // the JSON around the payload
+	batch         int    // events of a request, as a JSON array; 0: one event by itself
 }
 
 // newTarget prepares POSTs of before + payload + after to link, with payloads of size bytes.
 // Without a token they have no Authorization header.
 func newTarget(link, token, before, after string, size int) (target, error) {
+	return newBatchTarget(link, token, before, after, size, 0)
+}
+
+// newBatchTarget prepares POSTs of JSON arrays of so many items of that kind, unless batch is 0.
+func newBatchTarget(link, token, before, after string, size, batch int) (target, error) {
 	u, err := url.Parse(link)
 	if err != nil {
 		return target{}, fmt.Errorf("target %q: %w", link, err)
@@ -41,7 +47,7 @@ func newTarget(link, token, before, after string, size int) (target, error) {
 		port = u.Port()
 	}
 	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n",
-		u.RequestURI(), u.Host, len(before)+size+len(after))
+		u.RequestURI(), u.Host, bodySize(len(before)+size+len(after), batch))
 	if token != "" {
 		head += "Authorization: Bearer " + token + "\r\n"
 	}
@@ -51,7 +57,15 @@ func newTarget(link, token, before, after string, size int) (target, error) {
 		head:    head + "\r\n",
 		before:  before,
 		after:   after,
+		batch:   batch,
 	}, nil
+}
+
+func bodySize(item, batch int) int {
+	if batch == 0 {
+		return item
+	}
+	return len("[]") + batch*item + (batch-1)*len(",")
 }
 
 // dial connects to the target.
@@ -73,11 +87,11 @@ type sender struct {
 	size    int // of a payload, in bytes
 
 	// Of the connection; nil without one.
-	conn    net.Conn
-	release func() bool
-	reader  *bufio.Reader
-	request []byte
-	payload []byte // the part of request that changes
+	conn     net.Conn
+	release  func() bool
+	reader   *bufio.Reader
+	request  []byte
+	payloads [][]byte // the parts of request that change
 
 	response fasthttp.Response
 }
@@ -86,7 +100,8 @@ func newSender(targets []target, turn, size int) *sender {
 	return &sender{targets: targets, turn: turn, size: size, reader: bufio.NewReader(nil)}
 }
 
-// post sends one event and waits for the answer, whose body holds until the next post. After an
+// post sends one event, or as many as the target takes at once, beginning with that one, and waits
+// for the answer, whose body holds until the next post. After an
 // error the next post goes to the next target, so a node that is down does not take its share of
 // the run with it.
 func (s *sender) post(ctx context.Context, event int, sent int64) (status int, body []byte, err error) {
@@ -95,7 +110,9 @@ func (s *sender) post(ctx context.Context, event int, sent int64) (status int, b
 			return 0, nil, err
 		}
 	}
-	writePayload(s.payload, event, sent)
+	for i, payload := range s.payloads {
+		writePayload(payload, event+i, sent)
+	}
 	if err := s.exchange(); err != nil {
 		s.close()
 		return 0, nil, err
@@ -126,12 +143,30 @@ func (s *sender) connect(ctx context.Context) error {
 	s.conn = conn
 	s.release = context.AfterFunc(ctx, func() { time.AfterFunc(grace, func() { conn.Close() }) })
 	s.reader.Reset(conn)
-	start := len(t.head) + len(t.before)
-	s.request = make([]byte, start+s.size+len(t.after))
-	copy(s.request, t.head+t.before)
-	copy(s.request[start+s.size:], t.after)
-	s.payload = s.request[start : start+s.size]
+	s.request, s.payloads = t.request(s.size)
 	return nil
+}
+
+// request returns a request, and the parts of it where payloads go.
+func (t *target) request(size int) (request []byte, payloads [][]byte) {
+	item := len(t.before) + size + len(t.after)
+	request = make([]byte, 0, len(t.head)+bodySize(item, t.batch))
+	request = append(request, t.head...)
+	separator := byte('[')
+	for range max(t.batch, 1) {
+		if t.batch > 0 {
+			request = append(request, separator)
+			separator = ','
+		}
+		request = append(request, t.before...)
+		start := len(request)
+		request = append(request[:start+size], t.after...)
+		payloads = append(payloads, request[start:start+size])
+	}
+	if t.batch > 0 {
+		request = append(request, ']')
+	}
+	return request, payloads
 }
 
 func (s *sender) close() {

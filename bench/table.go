@@ -15,6 +15,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 	t := &table{}
 	t.line("%s events of %s bytes, %s, %s", thousands(r.Events), thousands(r.Size),
 		plural(r.Connections, "connection"), plural(r.Endpoints, "endpoint"))
+	if r.Batch > 0 {
+		t.line("in batches of %s", thousands(r.Batch))
+	}
 	if r.Stopped != "" {
 		t.line("cut short: %s", r.Stopped)
 	}

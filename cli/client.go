@@ -114,13 +114,19 @@ func (c *client) request(ctx context.Context, method, path string, in any) (*htt
 			return nil, err
 		}
 	}
-	if err := errors.Join(findToken(&c.token), c.connect()); err != nil {
-		return nil, err
-	}
-	header := http.Header{"Authorization": {"Bearer " + c.token}}
+	header := make(http.Header)
 	if method == http.MethodPost {
 		header.Set("Idempotency-Key", rand.Text())
 	}
+	return c.exchange(ctx, method, path, header, body)
+}
+
+// exchange is request with a header, which has the idempotency key of a POST, and an encoded body.
+func (c *client) exchange(ctx context.Context, method, path string, header http.Header, body []byte) (*http.Response, error) {
+	if err := errors.Join(findToken(&c.token), c.connect()); err != nil {
+		return nil, err
+	}
+	header.Set("Authorization", "Bearer "+c.token)
 	var failures []error
 	for range c.urls {
 		response, err := c.send(ctx, method, path, header, body)

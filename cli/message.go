@@ -40,12 +40,19 @@ func newMessageCommand() *cobra.Command {
 				query: messageFilters().
 					text("search", "search", "only with this `text` in the payload, or at the start of the id or event id").
 					flag("with-status", "with_status", "count the endpoints by outcome")}),
-			r.command(operation{use: "send APP EVENT_TYPE PAYLOAD", short: "Send a message",
+			r.withBatch(operation{use: "send APP EVENT_TYPE PAYLOAD", short: "Send a message, or many from a file",
 				long: `Send a message. PAYLOAD is a JSON object, @FILE for the content of a file, or -
-for standard input. It is sent byte for byte.`,
+for standard input. It is sent byte for byte.
+
+With --batch only APP is given, and the messages are in a file of any size, as a
+JSON array or one after the other, in the format of the API. They are sent in
+batches, in their order. A message that is refused does not stop the others; the
+exit code is then 1. To repeat a command that was interrupted, give it the same
+--key both times: within 12 hours each message is accepted once.`,
 				example: `  hookwheel message send acme invoice.paid '{"invoice": 815}' --id invoice-815
   hookwheel message send acme invoice.paid @invoice.json --channel eu
-  hookwheel message send acme reminder.due '{"invoice": 815}' --at 3d`,
+  hookwheel message send acme reminder.due '{"invoice": 815}' --at 3d
+  hookwheel message send acme --batch invoices.ndjson --key import-2026-01`,
 				method: http.MethodPost, path: "/app/%s/msg", body: messageSettings(), columns: shown,
 				arguments: func(cmd *cobra.Command, args []string) (map[string]any, error) {
 					payload, err := readPayload(cmd.Context(), args[2], cmd.InOrStdin())
