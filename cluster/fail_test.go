@@ -12,7 +12,7 @@ func TestLogFailsWhileRunning(t *testing.T) {
 	m.config.Fatal = func(err error) { reason <- err }
 	m.start(t)
 	readyLeader(t, []*member{m})
-	must(t, m.log.BoltStore.Close())
+	must(t, m.log.Close())
 	go func() { _, _ = m.Propose(t.Context(), []byte("lost")) }()
 	if err := <-reason; !strings.Contains(err.Error(), "log") {
 		t.Errorf("it ends because %v", err)

@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -168,10 +170,18 @@ func TestFormRefuses(t *testing.T) {
 	}
 }
 
-// A member whose log is gone, or is an empty file, does not start, for it may have voted. With its
+// A member whose log is gone, or one part of it, does not start, for it may have voted. With its
 // whole folder away it does.
 func TestLostLog(t *testing.T) {
-	losses := map[string]func(path string) error{"gone": os.Remove, "empty": func(path string) error { return os.Truncate(path, 0) }}
+	losses := map[string]func(raft string) error{
+		"gone":         os.RemoveAll,
+		"votes gone":   func(raft string) error { return os.Remove(filepath.Join(raft, "vote.db")) },
+		"votes empty":  func(raft string) error { return os.Truncate(filepath.Join(raft, "vote.db"), 0) },
+		"entries gone": func(raft string) error { return os.RemoveAll(filepath.Join(raft, "log")) },
+		"no files left": func(raft string) error {
+			return errors.Join(os.RemoveAll(filepath.Join(raft, "log")), os.Mkdir(filepath.Join(raft, "log"), 0o700))
+		},
+	}
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			members := startMembers(t, 3)
@@ -180,7 +190,7 @@ func TestLostLog(t *testing.T) {
 			must(t, others[0].Barrier(limited(t)))
 			loser := others[0]
 			loser.stop(t)
-			must(t, lose(raftlog.Path(loser.config.Dir)))
+			must(t, lose(raftlog.Dir(loser.config.Dir)))
 			loser.config.Machine, loser.config.Metrics = loser.machine, prometheus.NewRegistry()
 			if _, err := Open(loser.config); err == nil || !strings.Contains(err.Error(), "missing or empty") {
 				t.Fatalf("it starts and says %v", err)

@@ -61,7 +61,10 @@ func openIdentity(dir, node string) (*identityCard, error) {
 	id, err := readIdentity(dir)
 	card := &identityCard{dir: dir, identity: id}
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(raftlog.Path(dir)); err == nil {
+		if err := raftlog.Present(dir); !errors.Is(err, raftlog.ErrNone) {
+			if err != nil {
+				return nil, err
+			}
 			return nil, fmt.Errorf("%s is missing but %s holds a log: it can't be told which node's this is. Put the file back, "+
 				"or move the whole folder away; started empty, the node gets its data from the others", filepath.Join(dir, identityFile), dir)
 		}
@@ -125,15 +128,11 @@ func (id *identity) checkLog(dir string) error {
 	if id.Cluster == "" {
 		return nil
 	}
-	path := raftlog.Path(dir)
-	info, err := os.Stat(path)
-	switch {
-	case err == nil && info.Size() > 0:
-		return nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("looking for the log: %w", err)
+	err := raftlog.Present(dir)
+	if errors.Is(err, raftlog.ErrNone) {
+		return fmt.Errorf("this node is part of a cluster, but %v. %s", err, raftlog.AfterDamage) // not ErrNone
 	}
-	return fmt.Errorf("the log %s is missing or empty, but this node is part of a cluster. %s", path, raftlog.AfterDamage)
+	return err
 }
 
 // write replaces the file, durably.

@@ -75,6 +75,12 @@ func newMetrics(n *Node, registry prometheus.Registerer) *metrics {
 			passes, _ := n.log.Scrubbed()
 			return float64(passes)
 		}),
+		gauge("hookwheel_log_bytes", "Size of the Raft log: the part of its files that its entries take.", func() float64 {
+			return float64(n.log.Bytes())
+		}),
+		gauge("hookwheel_log_file_bytes", "Size of all files of the Raft log, including those made in advance.", func() float64 {
+			return float64(n.log.FileSize())
+		}),
 		gauge("hookwheel_clock_ahead_seconds", "How far the wall clock of this node is ahead of the cluster's time.", func() float64 {
 			return n.clock.ahead().Seconds()
 		}),

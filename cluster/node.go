@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,7 +63,7 @@ func Open(config Config) (_ *Node, err error) {
 	if err := n.identity.checkLog(config.Dir); err != nil {
 		return nil, err
 	}
-	n.snapshots = newSnapshotStore(filepath.Dir(raftlog.Path(config.Dir)), n)
+	n.snapshots = newSnapshotStore(raftlog.Dir(config.Dir), n)
 	n.log, err = raftlog.Open(config.Dir, raftlog.Options{Fatal: config.Fatal, Limit: config.LogSize, Needed: n.snapshots.needed})
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ const (
 )
 
 // shorten asks Raft to cut the log whenever it has grown beyond its limit, until the node closes.
+// When nothing is written, it lets the log mark its end.
 func (n *Node) shorten() {
 	tick := time.NewTicker(cutInterval)
 	defer tick.Stop()
@@ -28,8 +29,8 @@ func (n *Node) shorten() {
 				n.warnings.log("could not shorten the log; will try again", "error", err)
 			}
 		}
-		if err := n.log.CompactIfSparse(); err != nil {
-			n.warnings.log("could not compact the log file; will try again", "error", err)
+		if err := n.log.Settle(); err != nil {
+			return // the log has ended the node
 		}
 		select {
 		case <-time.After(cutPause):

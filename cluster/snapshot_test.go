@@ -35,6 +35,8 @@ func TestFarBehindGetsSnapshot(t *testing.T) {
 	if away.machine.restored == 0 {
 		t.Error("it caught up without a snapshot: this test tests nothing")
 	}
+	// The machine has the state a moment before Raft notes it.
+	eventually(t, "Raft knows of the state", func() bool { return away.raft.LastIndex() >= away.machine.Applied() })
 	if base := entryBeforeLog(t, away); len(base.Data) > 0 || base.Term == 0 {
 		t.Errorf("the entry before the log is %+v, want one with a term and without content", base)
 	}

@@ -21,7 +21,7 @@ const (
 	diskInterval   = 250 * time.Millisecond       // between two looks at the file system
 )
 
-// Limits of the Raft log, in bytes of entries: a sixteenth of the file system or a fourth of
+// Limits of the Raft log, in bytes of its files that its entries take: a sixteenth of the file system or a fourth of
 // MaxSize, between these. A log larger than the store is of no use, because then sending the store
 // to a follower costs less.
 const (
@@ -85,7 +85,7 @@ func (s *Store) Free() (free, least int64) {
 	return s.disk.look(), max(s.disk.minFree, s.room.Load())
 }
 
-// LogSize returns how many bytes of entries the Raft log beside this store may have.
+// LogSize returns how many bytes the entries of the Raft log beside this store may take.
 func (s *Store) LogSize() int64 {
 	limit := s.disk.size / 16
 	if s.config.MaxSize > 0 {

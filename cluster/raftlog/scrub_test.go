@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"hookwheel/journal"
 )
 
 // TestScrubFindsDamage damages an entry on the disk that nobody reads any more.
@@ -28,7 +31,7 @@ func TestScrubFindsDamage(t *testing.T) {
 	if log.scrubOnce(t.Context(), time.Millisecond) {
 		t.Fatal("the damage was not found")
 	}
-	if err := <-failed; !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), log.path) {
+	if err := <-failed; !errors.Is(err, journal.ErrDamaged) || !strings.Contains(err.Error(), logDir(log.dir)) {
 		t.Errorf("%v does not name the damaged file", err)
 	}
 }
@@ -37,19 +40,25 @@ func TestScrubFindsDamage(t *testing.T) {
 func damageEntry(t *testing.T, log *Store, index uint64) {
 	t.Helper()
 	entry := new(raft.Log)
-	must(t, log.BoltStore.GetLog(index, entry))
-	log.swap.Lock()
-	defer log.swap.Unlock()
-	file, err := os.OpenFile(log.path, os.O_RDWR, 0)
-	must(t, err)
-	defer file.Close()
-	whole, err := os.ReadFile(log.path)
-	must(t, err)
-	at := bytes.LastIndex(whole, entry.Data)
-	if at < 0 || len(entry.Data) == 0 {
-		t.Fatalf("entry %d is not in the file", index)
+	must(t, log.GetLog(index, entry))
+	for _, path := range segments(t, log.dir) {
+		file, err := os.OpenFile(path, os.O_RDWR, 0)
+		must(t, err)
+		defer file.Close()
+		whole, err := os.ReadFile(path)
+		must(t, err)
+		if at := bytes.Index(whole, entry.Data); at >= 0 {
+			must(t, second(file.WriteAt([]byte{whole[at] ^ 1}, int64(at))))
+			return
+		}
 	}
-	for ; at >= 0; at = bytes.LastIndex(whole[:at], entry.Data) { // old pages included
-		must(t, second(file.WriteAt([]byte{whole[at] ^ 1}, int64(at))))
-	}
+	t.Fatalf("entry %d is in no file", index)
+}
+
+// segments returns the files with the entries.
+func segments(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(logDir(dir), "*"+journal.Suffix))
+	must(t, err)
+	return files
 }

@@ -1,17 +1,19 @@
 package raftlog
 
 import (
-	"math/rand/v2"
-	"os"
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/raft"
+
+	"hookwheel/journal"
 )
 
 // The newest entries stay for followers; what one that is being sent the state will ask for stays,
 // within bounds.
 func TestHowMuchOfTheLogIsKept(t *testing.T) {
-	const size = 1000
+	const size = 4096 // of a batch of one entry
 	tests := map[string]struct {
 		entries int
 		limit   int64
@@ -35,9 +37,15 @@ func TestHowMuchOfTheLogIsKept(t *testing.T) {
 			log.needed = func() uint64 { return test.needed }
 			var list []*raft.Log
 			for i := range test.entries {
-				list = append(list, &raft.Log{Index: uint64(i) + 1, Data: make([]byte, size-sealSize)})
+				list = append(list, &raft.Log{Index: uint64(i) + 1, Data: make([]byte, size-100)})
 			}
-			must(t, log.StoreLogs(list))
+			if test.entries <= 100 {
+				for _, entry := range list {
+					must(t, log.StoreLog(entry))
+				}
+			} else {
+				must(t, log.StoreLogs(list))
+			}
 			must(t, log.DeleteRange(1, test.last))
 			if first, err := log.FirstIndex(); err != nil || first != test.first {
 				t.Errorf("the log begins at %d, %v; want %d", first, err, test.first)
@@ -46,114 +54,60 @@ func TestHowMuchOfTheLogIsKept(t *testing.T) {
 	}
 }
 
-// The sizes are those of the entries in the file, whatever was written, replaced and cut.
-func TestEntrySizes(t *testing.T) {
-	dir := t.TempDir()
-	log := openTestLog(t, dir)
-	random := rand.New(rand.NewPCG(1, 2))
-	next := uint64(1)
-	for range 300 {
-		switch random.IntN(4) {
-		case 0:
-			must(t, log.cut(1, max(next, 20)-random.Uint64N(20)))
-		case 1: // another leader's entries replace some
-			from := max(next, 6) - random.Uint64N(5)
-			must(t, log.cut(from, next))
-			next = from
-			fallthrough
-		default:
-			var list []*raft.Log
-			for range random.IntN(5) {
-				list = append(list, &raft.Log{Index: next, Data: make([]byte, random.IntN(3000))})
-				next++
-			}
-			must(t, log.StoreLogs(list))
-		}
-	}
-	was := log.sizes.list
-	must(t, log.Close())
-	log = openTestLog(t, dir)
-	defer log.Close()
-	if len(was) != len(log.sizes.list) {
-		t.Fatalf("%d sizes, but %d entries in the file", len(was), len(log.sizes.list))
-	}
-	for i, entry := range log.sizes.list {
-		if was[i].index != entry.index {
-			t.Errorf("entry %d is noted as %d", entry.index, was[i].index)
-		}
-	}
-}
-
-// A file that is mostly free gets smaller, and keeps the entries, the term and the vote: also after
-// a crash at any step.
-func TestCompactLog(t *testing.T) {
-	const kept = 5
-	fill := func(t *testing.T) (*Store, string) {
-		dir := t.TempDir()
-		log := openTestLog(t, dir)
-		log.limit = func() int64 { return 1 << 20 }
-		for i := range uint64(200) {
-			must(t, log.StoreLog(&raft.Log{Index: i + 1, Term: 3, Data: make([]byte, 100<<10)}))
-		}
-		must(t, log.SetUint64([]byte("CurrentTerm"), 4))
-		vote(t, log, 4, "n2")
-		must(t, log.cut(1, 200-kept))
-		return log, dir
-	}
+// Files that are no longer needed are given back, but for those that will be used again, and the
+// rest of the log, the term and the vote stay.
+func TestFilesAreGivenBack(t *testing.T) {
+	const entries, kept, limit = 200, 5, 1 << 20
 	check := func(t *testing.T, log *Store) {
 		t.Helper()
 		checkVote(t, log, 4, "n2")
-		if term, err := log.GetUint64([]byte("CurrentTerm")); err != nil || term != 4 {
+		if term, err := log.GetUint64(keyCurrentTerm); err != nil || term != 4 {
 			t.Errorf("the term is %d, %v", term, err)
 		}
 		for i := range uint64(kept) {
 			var entry raft.Log
-			must(t, log.GetLog(200-i, &entry))
+			must(t, log.GetLog(entries-i, &entry))
 			if len(entry.Data) != 100<<10 || entry.Term != 3 {
-				t.Errorf("entry %d has become %d bytes of term %d", 200-i, len(entry.Data), entry.Term)
+				t.Errorf("entry %d has become %d bytes of term %d", entries-i, len(entry.Data), entry.Term)
 			}
 		}
-		must(t, log.StoreLog(&raft.Log{Index: 201, Data: []byte("next")}))
-	}
-	t.Run("no crash", func(t *testing.T) {
-		log, dir := fill(t)
-		before := log.FileSize()
-		must(t, log.CompactIfSparse())
-		if size := log.FileSize(); size > 2<<20 || before < 10<<20 {
-			t.Errorf("the file had %d bytes and has %d now", before, size)
+		if size := log.FileSize(); size > limit+3*minSegment {
+			t.Errorf("the files have %d bytes", size)
 		}
-		check(t, log)
-		must(t, log.Close())
-		log = openTestLog(t, dir)
-		check(t, log)
-		must(t, log.Close())
-	})
-	crashes := map[string]func(path string) error{
-		"copy begun": func(path string) error { return os.WriteFile(path+compactSuffix, make([]byte, 5000), 0o600) },
-		"copied":     func(path string) error { return copyLog(path, path+compactSuffix) },
-		"renamed": func(path string) error {
-			if err := copyLog(path, path+compactSuffix); err != nil {
-				return err
-			}
-			return os.Rename(path+compactSuffix, path)
-		},
 	}
-	for name, crash := range crashes {
-		t.Run("crash, "+name, func(t *testing.T) {
-			log, dir := fill(t)
-			must(t, log.Close())
-			must(t, crash(log.path))
-			log = openTestLog(t, dir)
-			log.limit = func() int64 { return 1 << 20 }
-			must(t, log.CompactIfSparse())
-			if size := log.FileSize(); size > 2<<20 {
-				t.Errorf("the file has %d bytes", size)
-			}
-			check(t, log)
-			must(t, log.Close())
-			if _, err := os.Stat(log.path + compactSuffix); !os.IsNotExist(err) {
-				t.Errorf("what the crash left is there still: %v", err)
-			}
-		})
+	dir := t.TempDir()
+	open := func() *Store {
+		log, err := Open(dir, Options{Limit: func() int64 { return limit }, Fatal: func(err error) { t.Error(err) }})
+		must(t, err)
+		return log
+	}
+	log := open()
+	for i := range uint64(entries) {
+		must(t, log.StoreLog(&raft.Log{Index: i + 1, Term: 3, Data: make([]byte, 100<<10)}))
+	}
+	must(t, log.SetUint64(keyCurrentTerm, 4))
+	vote(t, log, 4, "n2")
+	if size := log.FileSize(); size < entries*100<<10 {
+		t.Errorf("the files have %d bytes", size)
+	}
+	must(t, log.DeleteRange(1, entries-kept))
+	check(t, log)
+	must(t, log.Close())
+	log = open()
+	check(t, log)
+	must(t, log.StoreLog(&raft.Log{Index: entries + 1, Data: []byte("next")}))
+	must(t, log.Close())
+}
+
+// A mark shows that the last entry was stored, so that damage to it is found.
+func TestLastEntryDamaged(t *testing.T) {
+	dir := t.TempDir()
+	log := openTestLog(t, dir)
+	must(t, log.StoreLog(&raft.Log{Index: 1, Data: []byte("the only entry")}))
+	must(t, errors.Join(log.Settle(), log.Settle()))
+	damageEntry(t, log, 1)
+	must(t, log.votes.Close()) // the process is killed
+	if _, err := Open(dir, Options{}); !errors.Is(err, journal.ErrDamaged) || !strings.Contains(err.Error(), segments(t, log.dir)[0]) {
+		t.Errorf("got %v", err)
 	}
 }

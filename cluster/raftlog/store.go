@@ -1,41 +1,37 @@
 package raftlog
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
-)
 
-// ErrNoKey is the error for a key that was never set.
-var ErrNoKey = boltdb.ErrKeyNotFound
+	"hookwheel/journal"
+)
 
 // stallLimit is how long a write to the log may take. Otherwise a leader whose disk hangs would
 // stay leader, but could not commit.
 const stallLimit = 10 * time.Second
 
-// lockPatience is how long to wait for the lock of a process that was just killed.
-const lockPatience = 10 * time.Second
-
 // Store stores the Raft log, the term and the vote. It is fail-stop: after an error or a hang of
 // the disk, its content is unknown, so the node must stop.
 type Store struct {
-	*boltdb.BoltStore
+	log    *journal.Journal
+	votes  *boltdb.BoltStore // term and vote
 	fatal  func(error)
 	needed func() uint64 // Options.Needed
 
-	path    string
+	dir     string        // of both
 	stall   time.Duration // how long a write may take
 	running atomic.Bool   // Raft uses it: see HoldFailures
 	once    sync.Once
@@ -43,9 +39,9 @@ type Store struct {
 	pace    pace          // of its writes
 	scrub   scrub
 	base    atomic.Pointer[raft.Log] // see SetBase
+	written atomic.Uint64            // how often the log was written
+	settled uint64                   // written, when Settle was called last
 
-	swap  sync.RWMutex // held while BoltStore is in use; compact replaces it
-	sizes entrySizes
 	limit func() int64  // Options.Limit
 	grown chan struct{} // there are more
 
@@ -53,8 +49,11 @@ type Store struct {
 	voteTerm uint64 // announced by SetUint64, written together with the candidate
 }
 
-// Path returns the path of the log in the data folder dir.
-func Path(dir string) string { return filepath.Join(dir, "raft", "log.db") }
+// Dir returns the folder of the log in the data folder dir.
+func Dir(dir string) string { return filepath.Join(dir, "raft") }
+
+func logDir(dir string) string    { return filepath.Join(dir, "log") }
+func votesPath(dir string) string { return filepath.Join(dir, "vote.db") }
 
 // Options are what a Store needs to know about its node.
 type Options struct {
@@ -69,11 +68,7 @@ type Options struct {
 
 // Open opens the log in the data folder dir, or creates it.
 func Open(dir string, options Options) (*Store, error) {
-	path := Path(dir)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("making the folder of the log: %w", err)
-	}
-	s := &Store{fatal: options.Fatal, needed: options.Needed, path: path, stall: stallLimit,
+	s := &Store{fatal: options.Fatal, needed: options.Needed, dir: Dir(dir), stall: stallLimit,
 		limit: options.Limit, grown: make(chan struct{}, 1), failed: make(chan struct{})}
 	if s.needed == nil {
 		s.needed = func() uint64 { return 0 }
@@ -81,60 +76,106 @@ func Open(dir string, options Options) (*Store, error) {
 	if s.limit == nil {
 		s.limit = func() int64 { return defaultLogSize }
 	}
-	err := safely(func() (err error) {
-		if err := lookThrough(path, &s.sizes); err != nil {
-			return err
-		}
-		if s.BoltStore, err = openBolt(path); err != nil {
-			return err
-		}
-		if err := removeLeftover(path); err != nil {
-			return errors.Join(err, s.BoltStore.Close())
-		}
-		return nil
-	})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s is in use by another process: is this node running already?", path)
-	case errors.Is(err, ErrDamaged), errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, fmt.Errorf("%w: %w", damagedAt(path), err)
-	case err != nil:
-		return nil, fmt.Errorf("opening the log in %s: %w", dir, err)
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the folder of the log: %w", err)
+	}
+	if err := s.open(dir); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
 
-// ErrNone means that a data folder has no log.
-var ErrNone = errors.New("there is no log")
+// open opens the votes first: their file is locked, which keeps other processes away from both.
+func (s *Store) open(dir string) (err error) {
+	present := Present(dir)
+	if present != nil && !errors.Is(present, ErrNone) && !errors.Is(present, errNoEntries) {
+		return present
+	}
+	if s.votes, err = openVotes(votesPath(s.dir)); err != nil {
+		return err
+	}
+	if errors.Is(present, errNoEntries) {
+		if _, err := s.GetUint64(keyCurrentTerm); !errors.Is(err, ErrNoKey) { // else it crashed when it was new
+			return errors.Join(present, err, s.votes.Close())
+		}
+	}
+	s.log, err = journal.Open(logDir(s.dir), journal.Options{SegmentSize: s.segmentSize, Budget: s.fileBudget, NoSync: noSync})
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, journal.ErrDamaged) {
+		err = fmt.Errorf("the log is damaged: %w. %s", err, AfterDamage)
+	} else {
+		err = fmt.Errorf("opening the log: %w", err)
+	}
+	return errors.Join(err, s.votes.Close())
+}
+
+var (
+	// ErrNone means that a data folder has no log.
+	ErrNone      = errors.New("there is no log")
+	errNoEntries = errors.New("the entries of the log are lost")
+	errNoVotes   = errors.New("the term and the vote of the node are lost")
+)
+
+// Present returns an error unless the data folder dir has a log: ErrNone if it has nothing of one.
+func Present(dir string) error {
+	dir = Dir(dir)
+	if err := refuseOld(dir); err != nil {
+		return err
+	}
+	votes, entries := votesPath(dir), logDir(dir)
+	info, err := os.Stat(votes)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	hasVotes := err == nil && info.Size() > 0
+	files, err := os.ReadDir(entries)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	hasEntries := slices.ContainsFunc(files, func(file fs.DirEntry) bool { return strings.HasSuffix(file.Name(), journal.Suffix) })
+	switch {
+	case hasVotes && hasEntries:
+		return nil
+	case hasVotes:
+		return fmt.Errorf("%w: %s is missing or empty. %s", errNoEntries, entries, AfterDamage)
+	case hasEntries:
+		return fmt.Errorf("%w: %s is missing or empty. %s", errNoVotes, votes, AfterDamage)
+	}
+	return fmt.Errorf("%w: %s and %s are missing or empty", ErrNone, votes, entries)
+}
+
+// refuseOld returns an error if a version before the first release has left its log.
+func refuseOld(dir string) error {
+	path := filepath.Join(dir, "log.db")
+	_, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("%s is a log of a version before the first release, which this version can't read. Take a backup "+
+		"with the version that wrote it and restore that, or move the whole data folder of this node away and start it empty: "+
+		"it gets its data from the others", path)
+}
 
 // Read opens the log of a node that is not running, and closes it when use returns. If use
 // encounters damage, Read returns an error.
 func Read(dir string, use func(*Store) error) error {
-	path := Path(dir)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w in %s", ErrNone, filepath.Dir(path))
+	if err := Present(dir); err != nil {
+		return err
 	}
 	log, err := Open(dir, Options{Fatal: func(err error) { slog.Error("the log can't be read", "error", err) }})
 	if err != nil {
 		return err
 	}
-	return errors.Join(safely(func() error { return use(log) }), log.Close())
+	return errors.Join(use(log), log.Close())
 }
 
-func openBolt(path string) (*boltdb.BoltStore, error) {
-	return boltdb.New(boltdb.Options{
-		Path:   path,
-		NoSync: noSync, // it overrides the value in BoltOptions
-		BoltOptions: &bbolt.Options{
-			Timeout:        lockPatience,
-			NoFreelistSync: true,
-			FreelistType:   bbolt.FreelistMapType,
-		},
-	})
-}
-
-// Path returns the path of the file.
-func (s *Store) Path() string { return s.path }
+// Close closes the files.
+func (s *Store) Close() error { return errors.Join(s.log.Close(), s.votes.Close()) }
 
 // Bounds returns the first and the last entry, or 0 and 0 if the log is empty.
 func (s *Store) Bounds() (first, last uint64, err error) {
@@ -154,10 +195,8 @@ func (s *Store) Failed() <-chan struct{} { return s.failed }
 // guard runs a write under the watchdog and stops the node if it fails.
 func (s *Store) guard(what string, write func() error) error {
 	defer s.watch(what)()
-	s.swap.RLock()
-	defer s.swap.RUnlock()
 	defer s.pace.begin()()
-	if err := safely(write); err != nil {
+	if err := write(); err != nil {
 		return s.fail(fmt.Errorf("%s: %w", what, err))
 	}
 	return nil
@@ -206,30 +245,19 @@ func (s *Store) watch(what string) (end func()) {
 // DeleteRange cuts the log at its end, when the log of the leader differs, or at its beginning.
 // Raft requests to delete nearly all entries that the state machine has applied; spare limits that.
 func (s *Store) DeleteRange(first, last uint64) error {
-	end, err := s.LastIndex()
-	if err != nil || last >= end {
-		return s.cut(first, last)
+	begin, end := s.log.Bounds()
+	switch {
+	case end == 0 || first > last || first > end || last < begin:
+		return nil
+	case last >= end:
+		return s.guard("cutting the log", func() error { return s.log.DropFrom(first) })
+	case first > begin:
+		return fmt.Errorf("entries %d to %d are in the middle of the log, which has entries %d to %d", first, last, begin, end)
 	}
-	last = s.spare(last)
-	for ; first <= last; first += cutStep {
-		if err := s.cut(first, min(last, first+cutStep-1)); err != nil {
-			return err
-		}
+	if last = s.spare(last); last < begin {
+		return nil
 	}
-	return nil
-}
-
-// cutStep is how many entries are cut at the beginning of the log in one transaction, which blocks
-// writes. At the end, all entries are cut in one transaction, because a crash would otherwise leave
-// a gap.
-const cutStep = 128
-
-func (s *Store) cut(first, last uint64) error {
-	err := s.guard("cutting the log", func() error { return s.BoltStore.DeleteRange(first, last) })
-	if err == nil {
-		s.sizes.remove(first, last)
-	}
-	return err
+	return s.guard("cutting the log", func() error { return s.log.DropBefore(last + 1) })
 }
 
 // spare returns last, or less if an entry up to there is worth keeping. A follower that was down
@@ -237,78 +265,12 @@ func (s *Store) cut(first, last uint64) error {
 // the entries after it, and without them would have to be sent the state again and again.
 func (s *Store) spare(last uint64) uint64 {
 	limit := s.limit()
-	kept := s.sizes.keep(keptEntries, limit/2)
-	if needed := s.needed(); needed > 0 && s.sizes.bytes() < heldFactor*limit {
+	kept := s.log.Newest(keptEntries, limit/2)
+	if needed := s.needed(); needed > 0 && s.log.Bytes() < heldFactor*limit {
 		kept = min(kept, needed)
 	}
 	if kept == 0 {
 		return last
 	}
 	return min(last, kept-1)
-}
-
-// Raft writes a vote in two steps, term and candidate. A crash between them would let this node
-// vote twice in one term (hashicorp/raft #661), so the two are one record here, written with the
-// second step.
-var (
-	keyVoteTerm      = []byte("LastVoteTerm")
-	keyVoteCandidate = []byte("LastVoteCand")
-	keyVote          = []byte("Vote") // term, 8 bytes | candidate
-)
-
-func (s *Store) SetUint64(key []byte, value uint64) error {
-	if string(key) == string(keyVoteTerm) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.voteTerm = value
-		return nil
-	}
-	return s.guard("writing the term", func() error { return s.BoltStore.SetUint64(key, value) })
-}
-
-func (s *Store) Set(key, value []byte) error {
-	if string(key) == string(keyVoteCandidate) {
-		s.mu.Lock()
-		vote := append(binary.BigEndian.AppendUint64(nil, s.voteTerm), value...)
-		s.mu.Unlock()
-		key, value = keyVote, vote
-	}
-	return s.guard("writing the vote", func() error { return s.BoltStore.Set(key, value) })
-}
-
-func (s *Store) GetUint64(key []byte) (uint64, error) {
-	if string(key) == string(keyVoteTerm) {
-		term, _, err := s.Vote()
-		return term, err
-	}
-	s.swap.RLock()
-	defer s.swap.RUnlock()
-	return s.BoltStore.GetUint64(key)
-}
-
-func (s *Store) Get(key []byte) ([]byte, error) {
-	if string(key) == string(keyVoteCandidate) {
-		_, candidate, err := s.Vote()
-		return candidate, err
-	}
-	s.swap.RLock()
-	defer s.swap.RUnlock()
-	return s.BoltStore.Get(key)
-}
-
-func (s *Store) Vote() (term uint64, candidate []byte, err error) {
-	s.swap.RLock()
-	defer s.swap.RUnlock()
-	var vote []byte
-	err = safely(func() (err error) {
-		vote, err = s.BoltStore.Get(keyVote)
-		return err
-	})
-	if err != nil {
-		return 0, nil, err // boltdb.ErrKeyNotFound is what Raft expects of a node that has never voted
-	}
-	if len(vote) < 8 {
-		return 0, nil, errors.New("the record of the last vote is damaged")
-	}
-	return binary.BigEndian.Uint64(vote), vote[8:], nil
 }

@@ -6,17 +6,20 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
+
+	"hookwheel/journal"
 )
 
 func openTestLog(t *testing.T, dir string) *Store {
 	t.Helper()
-	log, err := Open(dir, Options{Fatal: func(err error) { t.Errorf("fatal: %v", err) }})
+	log, err := Open(dir, Options{Limit: func() int64 { return 8 << 20 }, Fatal: func(err error) { t.Errorf("fatal: %v", err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +96,7 @@ func second[T any](_ T, err error) error { return err }
 func TestVoteDamaged(t *testing.T) {
 	log := openTestLog(t, t.TempDir())
 	defer log.Close()
-	must(t, log.BoltStore.Set(keyVote, []byte("short")))
+	must(t, log.votes.Set(keyVote, []byte("short")))
 	for _, err := range []error{second(log.GetUint64(keyVoteTerm)), second(log.Get(keyVoteCandidate))} {
 		if err == nil || errors.Is(err, boltdb.ErrKeyNotFound) {
 			t.Errorf("a damaged vote reads as %v", err)
@@ -125,18 +128,20 @@ func TestLogFailsStop(t *testing.T) {
 		write func(*Store) error
 		what  string
 	}{
-		"log":  {func(l *Store) error { return l.StoreLog(&raft.Log{Index: 1}) }, "writing the log"},
-		"logs": {func(l *Store) error { return l.StoreLogs([]*raft.Log{{Index: 1}, {Index: 2}}) }, "writing the log"},
+		"log":  {func(l *Store) error { return l.StoreLog(&raft.Log{Index: 2}) }, "writing the log"},
+		"logs": {func(l *Store) error { return l.StoreLogs([]*raft.Log{{Index: 2}, {Index: 3}}) }, "writing the log"},
 		"cut":  {func(l *Store) error { return l.DeleteRange(1, 2) }, "cutting the log"},
 		"term": {func(l *Store) error { return l.SetUint64([]byte("CurrentTerm"), 1) }, "writing the term"},
 		"vote": {func(l *Store) error { return l.Set(keyVoteCandidate, []byte("n1")) }, "writing the vote"},
 		"key":  {func(l *Store) error { return l.Set([]byte("key"), nil) }, "writing the vote"},
+		"mark": {func(l *Store) error { return errors.Join(l.Settle(), l.Settle()) }, "marking the end"},
 	}
 	for name, test := range writes {
 		t.Run(name, func(t *testing.T) {
 			var reason error
 			log, err := Open(t.TempDir(), Options{Fatal: func(err error) { reason = err }})
 			must(t, err)
+			must(t, log.StoreLog(&raft.Log{Index: 1}))
 			must(t, log.Close()) // what comes now fails
 			if err := test.write(log); err == nil {
 				t.Error("the writer hears of no error")
@@ -154,15 +159,16 @@ func TestRaftNeverHearsOfFailedWrites(t *testing.T) {
 	writes := map[string]func(*Store) error{
 		"term": func(l *Store) error { return l.SetUint64([]byte("CurrentTerm"), 1) },
 		"vote": func(l *Store) error { return l.Set(keyVoteCandidate, []byte("n1")) },
-		"logs": func(l *Store) error { return l.StoreLogs([]*raft.Log{{Index: 1}}) },
+		"logs": func(l *Store) error { return l.StoreLogs([]*raft.Log{{Index: 2}}) },
 		"cut":  func(l *Store) error { return l.DeleteRange(1, 2) },
-		"last": func(l *Store) error { return second(l.LastIndex()) },
+		"read": func(l *Store) error { return l.GetLog(1, new(raft.Log)) },
 	}
 	for name, write := range writes {
 		t.Run(name, func(t *testing.T) {
 			reason := make(chan error, 10)
 			log, err := Open(t.TempDir(), Options{Fatal: func(err error) { reason <- err }})
 			must(t, err)
+			must(t, log.StoreLog(&raft.Log{Index: 1}))
 			must(t, log.Close()) // what comes now fails
 			log.HoldFailures()
 			returned := make(chan error, 1)
@@ -199,37 +205,28 @@ func TestLogHangs(t *testing.T) {
 	must(t, <-ended)
 }
 
-// What a disk changes in an entry is found when it is read.
-func TestSealedEntries(t *testing.T) {
-	entry := &raft.Log{Index: 7, Term: 3, Type: raft.LogCommand, Data: []byte("data"), Extensions: []byte("more")}
-	spoil := map[string]func(l *raft.Log){
-		"nothing":    func(*raft.Log) {},
-		"index":      func(l *raft.Log) { l.Index++ },
-		"term":       func(l *raft.Log) { l.Term++ },
-		"type":       func(l *raft.Log) { l.Type = raft.LogNoop },
-		"data":       func(l *raft.Log) { l.Data = []byte("date") },
-		"cut data":   func(l *raft.Log) { l.Data = l.Data[:3] },
-		"extensions": func(l *raft.Log) { l.Extensions[len(l.Extensions)-1]++ },
-		"sum":        func(l *raft.Log) { l.Extensions[0]++ },
-		"no sum":     func(l *raft.Log) { l.Extensions = nil },
-	}
-	for name, change := range spoil {
-		t.Run(name, func(t *testing.T) {
-			sealed := seal(entry)
-			change(sealed)
-			err := unseal(sealed)
-			if (err != nil) != (name != "nothing") {
-				t.Errorf("unseal says %v", err)
+func TestEncode(t *testing.T) {
+	for _, entry := range []raft.Log{
+		{Index: 7, Term: 3, Type: raft.LogConfiguration, Data: []byte("data"), Extensions: []byte("more")},
+		{Index: 8, Term: 1 << 40, Data: []byte("data")},
+		{Index: 9, Extensions: []byte("more")},
+		{Index: 10},
+	} {
+		var got raft.Log
+		content := bytes.Join(encode(&entry).Parts, nil)
+		if err := decode(entry.Index, content, &got); err != nil || !reflect.DeepEqual(got, entry) {
+			t.Errorf("%+v became %+v, %v", entry, got, err)
+		}
+		for size := range headSize + len(entry.Extensions) {
+			if err := decode(entry.Index, content[:size], &got); err == nil {
+				t.Errorf("the first %d bytes of %+v are read as %+v", size, entry, got)
 			}
-			if err == nil && (string(sealed.Extensions) != "more" || string(sealed.Data) != "data") {
-				t.Errorf("it came back as %+v", sealed)
-			}
-		})
+		}
 	}
 }
 
-// A log file that was damaged, at any place, is refused or read as it was; it never takes the
-// process down.
+// A file that was damaged, at any place, is refused or read as it was; it never takes the process
+// down.
 func TestDamagedLogFile(t *testing.T) {
 	dir := t.TempDir()
 	log := openTestLog(t, dir)
@@ -237,41 +234,62 @@ func TestDamagedLogFile(t *testing.T) {
 	for i := range uint64(entries) {
 		must(t, log.StoreLog(&raft.Log{Index: i + 1, Type: raft.LogCommand, Data: bytes.Repeat([]byte{byte(i)}, 3000)}))
 	}
+	vote(t, log, 5, "n1")
 	must(t, log.Close())
-	path := Path(dir)
-	whole, err := os.ReadFile(path)
-	must(t, err)
-	damages := map[string]func(rest []byte) []byte{
-		"empty": func([]byte) []byte { return []byte("x") },
-		"half":  func(file []byte) []byte { return file[:len(file)/2] },
-		"heads": func(file []byte) []byte { clear(file[:8192]); return file },
-	}
-	for page := 2; page < len(whole)/4096; page += 3 {
-		damages[fmt.Sprint("page ", page, " flipped")] = func(file []byte) []byte {
-			for at := page * 4096; at < (page+1)*4096; at += 97 {
-				file[at] ^= 0x10
-			}
-			return file
+	for _, path := range []string{votesPath(Dir(dir)), segments(t, Dir(dir))[0]} {
+		whole, err := os.ReadFile(path)
+		must(t, err)
+		whole = whole[:min(len(whole), (entries+4)*4096)]
+		damages := map[string]func(rest []byte) []byte{
+			"empty": func([]byte) []byte { return []byte("x") },
+			"half":  func(file []byte) []byte { return file[:len(file)/2] },
+			"heads": func(file []byte) []byte { clear(file[:8192]); return file },
 		}
-		damages[fmt.Sprint("cut at page ", page)] = func(file []byte) []byte { return file[:page*4096] }
-	}
-	for name, damage := range damages {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			must(t, os.MkdirAll(filepath.Dir(Path(dir)), 0o700))
-			must(t, os.WriteFile(Path(dir), damage(bytes.Clone(whole)), 0o600))
-			log, err := Open(dir, Options{Fatal: func(err error) { t.Log("fatal:", err) }})
-			if err != nil {
-				t.Log(err)
-				return
-			}
-			defer log.Close()
-			for i := range uint64(entries) {
-				var entry raft.Log
-				if err := log.GetLog(i+1, &entry); err == nil && !bytes.Equal(entry.Data, bytes.Repeat([]byte{byte(i)}, 3000)) {
-					t.Errorf("entry %d was read as something else", i+1)
+		for page := 2; page < len(whole)/4096; page += 3 {
+			damages[fmt.Sprint("page ", page, " flipped")] = func(file []byte) []byte {
+				for at := page * 4096; at < (page+1)*4096; at += 97 {
+					file[at] ^= 0x10
 				}
+				return file
 			}
-		})
+			damages[fmt.Sprint("cut at page ", page)] = func(file []byte) []byte { return file[:page*4096] }
+		}
+		for name, damage := range damages {
+			t.Run(filepath.Base(path)+" "+name, func(t *testing.T) {
+				copied := t.TempDir()
+				must(t, os.CopyFS(copied, os.DirFS(dir)))
+				rel, err := filepath.Rel(dir, path)
+				must(t, err)
+				must(t, os.WriteFile(filepath.Join(copied, rel), damage(bytes.Clone(whole)), 0o600))
+				log, err := Open(copied, Options{Fatal: func(err error) { t.Log("fatal:", err) }})
+				if err != nil {
+					if !strings.Contains(err.Error(), filepath.Join(copied, rel)) || !strings.Contains(err.Error(), "Move the whole data folder") {
+						t.Errorf("%v does not name the file and what to do", err)
+					}
+					return
+				}
+				defer log.Close()
+				if strings.HasSuffix(path, journal.Suffix) && !strings.HasPrefix(name, "page 4") {
+					t.Error("it is opened as if nothing had happened")
+				}
+				for i := range uint64(entries) {
+					var entry raft.Log
+					if err := log.GetLog(i+1, &entry); err == nil && !bytes.Equal(entry.Data, bytes.Repeat([]byte{byte(i)}, 3000)) {
+						t.Errorf("entry %d was read as something else", i+1)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A log of the format before the first release is refused, and named.
+func TestOldLog(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.MkdirAll(Dir(dir), 0o700))
+	path := filepath.Join(Dir(dir), "log.db")
+	must(t, os.WriteFile(path, []byte("old"), 0o600))
+	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "Take a backup") {
+		t.Errorf("got %v", err)
 	}
 }
