@@ -19,7 +19,7 @@ type Once struct {
 	Key         [16]byte // a hash of the caller and the word that the caller chose
 	Fingerprint [16]byte // a hash of the request: method, path, query and body
 	Repeated    bool     // set to true if the command had taken effect before
-	Size        int      // set to the size of the reply that is kept, unless the command had taken effect before
+	Size        int      // set to what keeping the key and the reply takes, unless the command had taken effect before
 }
 
 var errKeyReused = &webhook.Error{Code: webhook.CodeKeyReused, Field: "idempotency-key",
@@ -137,6 +137,10 @@ func (e *entry) keepReplies() {
 		e.batch.set(agingKey(e.first()), e.replies)
 	}
 }
+
+// keptOverhead is how many bytes an idempotency key takes besides the reply: in Y its key, its
+// entry, fingerprint and kind, and in y, at worst, a record of its own.
+const keptOverhead = (1 + replyNameSize) + (1 + entrySize + 16 + 1) + (1 + entrySize + 1 + replyNameSize)
 
 // replyNameSize is the size of the name of an idempotency key.
 const replyNameSize = 16

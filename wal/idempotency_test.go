@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand"
 	"testing"
@@ -247,4 +248,40 @@ func BenchmarkIdempotency(b *testing.B) {
 			}
 		})
 	}
+}
+
+// What a writer says that an idempotency key takes is what it takes, also if the reply is empty.
+func TestSizeOfIdempotencyKey(t *testing.T) {
+	s, w, app, endpoint := newWorld(t)
+	message := &webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")}
+	sent, err := w.CreateMessage(t.Context(), message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(context.Context) error{
+		"no content": func(ctx context.Context) error { return w.Resend(ctx, app.ID, endpoint.ID, sent) },
+		"a message":  func(ctx context.Context) error { return second(w.CreateMessage(ctx, message)) },
+		"an object":  func(ctx context.Context) error { return second(w.UpdateEndpoint(ctx, *endpoint)) },
+	} {
+		once := new(Once)
+		copy(once.Key[:], name)
+		before := bytesOf(t, s, keyReply) + bytesOf(t, s, keyAging)
+		if err := change(once.Context(t.Context())); err != nil {
+			t.Fatal(name, err)
+		}
+		if took := bytesOf(t, s, keyReply) + bytesOf(t, s, keyAging) - before; took == 0 || once.Size < took || once.Size > took+8 {
+			t.Errorf("%s: the key takes %d bytes, and is said to take %d", name, took, once.Size)
+		}
+	}
+}
+
+// bytesOf is what the records of a kind take.
+func bytesOf(t *testing.T, s *Store, kind byte) (size int) {
+	t.Helper()
+	for key, value := range recordsOf(t, content(t, s)) {
+		if key[0] == kind {
+			size += len(key) + len(value)
+		}
+	}
+	return size
 }

@@ -81,7 +81,7 @@ func (w *Writer) propose(ctx context.Context, command []byte) ([]byte, error) {
 		return nil, errCut
 	}
 	if once.Repeated = body[0] == replyRepeated; !once.Repeated {
-		once.Size = len(body)
+		once.Size = keptOverhead + len(body)
 	}
 	return body[1:], nil
 }
