@@ -16,8 +16,8 @@ export function EventTypes() {
   return (
     <Catalogue archived actions={admin && (
       <>
-        <Button onClick={() => go('/import-event-types')}>{t.importTypes}</Button>
-        <Button kind="main" onClick={() => go('/new-event-type')}>{t.addEventType}</Button>
+        <Button onClick={() => go('/event-types/-/import')}>{t.importTypes}</Button>
+        <Button kind="main" onClick={() => go('/event-types/-/new')}>{t.addEventType}</Button>
       </>
     )} />
   )

@@ -175,7 +175,7 @@ export function Table<T>({ caption, columns, rows, id }: TableProps<T>) {
 
 // Row is drawn again only when it has changed, or the columns are others.
 function Row<T>({ row, columns }: { row: T; columns: Column<T>[] }) {
-  return useMemo(() => <tr>{columns.map((c) => <td data-label={c.name} class={c.wide ? 'wide' : undefined}>{c.show(row)}</td>)}</tr>, [row, columns])
+  return useMemo(() => <tr>{columns.map((c) => <td data-label={c.name} class={c.wide ? 'wide' : undefined}><div>{c.show(row)}</div></td>)}</tr>, [row, columns])
 }
 
 // Pager leads to the next page of a list, and back to the first. The place is kept in the address.
