@@ -26,6 +26,7 @@ export function Activity({ path }: { path: string }) {
 }
 
 function Plots({ of }: { of: Series }) {
+  const [open, setOpen] = useState(false)
   const { successCount, failureCount, canceledCount, attemptLatency } = of.data
   const { success, failure, canceled, attemptLatency: latency } = of.total
   const step = (new Date(of.endDate).getTime() - new Date(of.startDate).getTime()) / (successCount.length || 1)
@@ -36,9 +37,9 @@ function Plots({ of }: { of: Series }) {
       <Bars success={successCount} failure={failureCount} canceled={canceledCount} />
       <Lines lists={[attemptLatency.p50, attemptLatency.p95]} />
       <div class="scale" aria-hidden="true"><span>{date(of.startDate)}</span><span>{date(of.endDate)}</span></div>
-      <details>
+      <details onToggle={(e) => setOpen(e.currentTarget.open)}>
         <summary>{t.asTable}</summary>
-        <Table caption={t.activity} rows={successCount.map((_, i) => i).filter((i) => successCount[i]! + failureCount[i]! + canceledCount[i]! > 0)} id={String} columns={[
+        {open && <Table caption={t.activity} rows={successCount.map((_, i) => i).filter((i) => successCount[i]! + failureCount[i]! + canceledCount[i]! > 0)} id={String} columns={[
           { name: t.time, show: (i) => time(i) },
           { name: t.outcome.success, show: (i) => number(successCount[i]!) },
           { name: t.outcome.fail, show: (i) => number(failureCount[i]!) },
@@ -46,7 +47,7 @@ function Plots({ of }: { of: Series }) {
           { name: 'p50', show: (i) => latencyText(attemptLatency.p50[i]) },
           { name: 'p95', show: (i) => latencyText(attemptLatency.p95[i]) },
           { name: 'p99', show: (i) => latencyText(attemptLatency.p99[i]) },
-        ]} />
+        ]} />}
       </details>
     </>
   )

@@ -57,8 +57,8 @@ export function useLoad<T>(read: (signal: AbortSignal) => Promise<T>, keys: unkn
   const seconds = matters && connection === 'open' ? every * lively : every
   useEffect(() => {
     if (every === 0) return
-    const due = () => document.visibilityState === 'visible' && !loading.current && Date.now() - began.current >= seconds * 900 && reload()
-    const timer = setInterval(due, seconds * 1000)
+    const due = () => document.visibilityState === 'visible' && !loading.current && Date.now() - began.current >= seconds * 1000 - 500 && reload()
+    const timer = setInterval(due, Math.min(every, 5) * 1000)
     document.addEventListener('visibilitychange', due)
     return () => {
       clearInterval(timer)

@@ -1,7 +1,7 @@
 // The parts that all pages are made of.
 
-import type { ButtonHTMLAttributes, ComponentChildren } from 'preact'
-import { useEffect, useId, useMemo, useRef, useState } from 'preact/hooks'
+import { Component, type ButtonHTMLAttributes, type ComponentChildren } from 'preact'
+import { useEffect, useId, useRef, useState } from 'preact/hooks'
 import type { Problem } from './api'
 import { ago, date, utc, when } from './format'
 import type { Loaded } from './load'
@@ -158,6 +158,7 @@ interface TableProps<T> {
 
 // Table is a table on wide screens, and a list of cards on narrow ones.
 export function Table<T>({ caption, columns, rows, id }: TableProps<T>) {
+  const drawn = useGradually(rows.length)
   return (
     <div class="table">
       <table>
@@ -166,16 +167,41 @@ export function Table<T>({ caption, columns, rows, id }: TableProps<T>) {
           <tr>{columns.map((c) => <th scope="col" class={c.wide ? 'wide' : undefined}>{c.name}</th>)}</tr>
         </thead>
         <tbody>
-          {rows.map((row) => <Row key={id(row)} row={row} columns={columns} />)}
+          {rows.slice(0, drawn).map((row) => <Row key={id(row)} row={row} columns={columns} />)}
         </tbody>
       </table>
     </div>
   )
 }
 
+const step = 50 // rows that are drawn at once
+
+// useGradually returns how many of so many rows to draw by now, so that a long list does not keep the
+// page from responding.
+function useGradually(count: number): number {
+  const [drawn, set] = useState(step)
+  useEffect(() => {
+    if (drawn >= count) return
+    const timer = setTimeout(() => set(drawn + step))
+    return () => clearTimeout(timer)
+  }, [drawn, count])
+  return drawn
+}
+
+interface RowProps<T> {
+  row: T
+  columns: Column<T>[]
+}
+
 // Row is drawn again only when it has changed, or the columns are others.
-function Row<T>({ row, columns }: { row: T; columns: Column<T>[] }) {
-  return useMemo(() => <tr>{columns.map((c) => <td data-label={c.name} class={c.wide ? 'wide' : undefined}><div>{c.show(row)}</div></td>)}</tr>, [row, columns])
+class Row<T> extends Component<RowProps<T>> {
+  override shouldComponentUpdate(next: RowProps<T>): boolean {
+    return next.row !== this.props.row || next.columns !== this.props.columns
+  }
+
+  override render({ row, columns }: RowProps<T>) {
+    return <tr>{columns.map((c) => <td data-label={c.name} class={c.wide ? 'wide' : undefined}><div>{c.show(row)}</div></td>)}</tr>
+  }
 }
 
 // Pager leads to the next page of a list, and back to the first. The place is kept in the address.

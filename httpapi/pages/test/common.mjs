@@ -69,7 +69,7 @@ export async function open(browser, options) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-US', ...options })
   await context.addInitScript({ content: axe })
   const page = await context.newPage()
-  page.setDefaultTimeout(20_000)
+  page.setDefaultTimeout(60_000)
   page.on('pageerror', (e) => wrong('error of a page: ' + e.stack))
   page.on('console', (m) => /Content.Security|Trusted/.test(m.text()) && wrong('policy: ' + m.text()))
   page.on('request', (r) => r.url().startsWith(url) || r.url().startsWith('data:') || others.has(new URL(r.url()).origin) || wrong('a request to ' + r.url()))
