@@ -54,6 +54,9 @@ api {
   # /docs there, without a token, and only there.
   # metrics = "open"
 
+  # Whether /debug/pprof serves profiles of this node, to tokens of the role admin.
+  # pprof = false
+
   # The largest request body, 1KiB to 3MiB.
   # max_body = "1MiB"
 

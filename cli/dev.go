@@ -198,6 +198,7 @@ func (o *devOptions) config(host string, port, node int) config.Config {
 	}
 	c.LogLevel = slog.LevelWarn
 	c.API.Token = o.token
+	c.API.Pprof = true // so that bench can ask for a garbage collection
 	c.API.Listen = nodeAddress(host, port, node)
 	c.API.Drain = 0 // no load balancer needs to notice, but a user who has pressed Ctrl-C waits
 	c.Delivery.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}

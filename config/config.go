@@ -55,6 +55,7 @@ type API struct {
 	CORS      []string      // origins whose pages may use the API in a browser, or "*" for all
 	Metrics   Metrics       // where metrics are served, and to whom
 	MaxBody   int           // largest request body, in bytes
+	Pprof     bool          // whether admins get profiles of the process
 	MaxBatch  int           // largest batch of messages, in bytes; MaxBody if that is larger
 	Tails     int           // streams of events that may be open
 	Drain     time.Duration // how long a stopping node keeps serving, while its health check says so
@@ -204,7 +205,7 @@ func configError(diags hcl.Diagnostics) error {
 var configSchema = map[string]struct{ keys, blocks []string }{
 	"": {keys: []string{"node", "data", "log_level", "encryption_keys"},
 		blocks: []string{"api", "portal", "cluster", "storage", "delivery", "limits"}},
-	"api":         {keys: []string{"listen", "token", "jwt_secret", "portal_url", "cors", "metrics", "max_body", "max_batch", "tails", "drain"}, blocks: []string{"tls"}},
+	"api":         {keys: []string{"listen", "token", "jwt_secret", "portal_url", "cors", "metrics", "max_body", "max_batch", "tails", "drain", "pprof"}, blocks: []string{"tls"}},
 	"api.tls":     {keys: []string{"cert", "key"}},
 	"portal":      {keys: []string{"listen", "frame_ancestors", "refresh_url"}},
 	"cluster":     {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
@@ -226,6 +227,7 @@ func decodeAPI(b configBlock, api *API) {
 	readKey(b, "portal_url", &api.PortalURL, parsePage)
 	readOrigins(b, "cors", &api.CORS)
 	readKey(b, "metrics", &api.Metrics, parseMetrics)
+	readKey(b, "pprof", &api.Pprof, parseBool)
 	readKey(b, "max_body", &api.MaxBody, sizeBetween(1<<10, 3<<20))
 	readKey(b, "max_batch", &api.MaxBatch, sizeBetween(1<<10, 16<<20))
 	readKey(b, "tails", &api.Tails, intBetween(8, 10_000))

@@ -145,7 +145,7 @@ func TestConfigErrors(t *testing.T) {
 		{"api {\n token = \"0123456789abcdef\\n\"\n}", []string{"2:10 visible ASCII"}},
 		{"api {\n token = null\n}", []string{"2:10 api.token must be text"}},
 		{"api {\n token = [\"a\"]\n}", []string{"2:10 api.token must be text"}},
-		{"api {\n tokn = 1\n}", []string{"1:1 missing", `2:2 Did you mean "token"? Allowed here: listen, token, jwt_secret, portal_url, cors, metrics, max_body, max_batch, tails, drain, tls.`}},
+		{"api {\n tokn = 1\n}", []string{"1:1 missing", `2:2 Did you mean "token"? Allowed here: listen, token, jwt_secret, portal_url, cors, metrics, max_body, max_batch, tails, drain, pprof, tls.`}},
 		{"api \"x\" {\n}", []string{"1:1 api.token", "1:5 No labels are expected"}},
 		{apiBlock + "api {\n}", []string{"5:1 api is a duplicate block; the first one is in line 1"}},
 		{strings.Replace(apiBlock, "8071", "x", 1), []string{"3:11 api.listen must be host:port or :port"}},

@@ -55,6 +55,7 @@ func (a *API) settings() []Setting {
 		{Name: "api.portal_url", Value: a.PortalURL},
 		{Name: "api.cors", Value: listText(a.CORS)},
 		{Name: "api.metrics", Value: a.Metrics.text()},
+		{Name: "api.pprof", Value: strconv.FormatBool(a.Pprof)},
 		{Name: "api.max_body", Value: formatSize(a.MaxBody)},
 		{Name: "api.max_batch", Value: formatSize(a.MaxBatch)},
 		{Name: "api.tails", Value: strconv.Itoa(a.Tails)},

@@ -167,6 +167,9 @@ func (s *Server) routes() *router.Router {
 	s.routePages(r)
 	r.GET("/console", s.getConsole)
 	r.GET("/console/{path:*}", s.getConsole)
+	if s.config.Pprof {
+		r.GET("/debug/pprof/{profile}", s.forRole(mayManage, s.getProfile))
+	}
 	api := r.Group("/api/v1")
 	api.GET("/openapi.json", s.public(getOpenAPI))
 	api.GET("/health", s.public(getHealth))
@@ -216,7 +219,7 @@ func (s *Server) routeMetrics(r *router.Router) {
 	r.GET("/", redirect("/docs"))
 	r.GET("/docs", s.getDocs)
 	if s.config.MetricsToken {
-		r.GET("/metrics", s.forReaders(s.getMetrics))
+		r.GET("/metrics", s.forRole(mayRead, s.getMetrics))
 	} else {
 		r.GET("/metrics", s.getMetrics)
 	}
@@ -226,11 +229,11 @@ func redirect(path string) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) { ctx.Redirect(path, fasthttp.StatusTemporaryRedirect) }
 }
 
-// forReaders serves callers whose token may read everything.
-func (s *Server) forReaders(serve fasthttp.RequestHandler) fasthttp.RequestHandler {
+// forRole serves callers whose token has access.
+func (s *Server) forRole(needed access, serve fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		r := &request{server: s, http: ctx}
-		if err := r.admit(mayRead, everybody); err != nil {
+		if err := r.admit(needed, everybody); err != nil {
 			s.writeError(ctx, err)
 			return
 		}

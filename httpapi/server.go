@@ -47,6 +47,7 @@ type Config struct {
 	RefreshURL     string   // page that gives customers a new link; may be empty
 	Tails          int      // streams of events
 	MaxBody        int      // bytes
+	Pprof          bool     // whether admins get profiles of the process
 	MaxBatch       int      // bytes of a batch of messages; at least MaxBody
 	// Connections whose file descriptor would be this number or higher are refused; 0: no limit.
 	// The descriptors from there on are for the store and for deliveries.

@@ -96,6 +96,7 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	n.api, err = httpapi.NewServer(httpapi.Config{
 		Listen: config.API.Listen, Token: config.API.Token, JWTSecret: config.API.JWTSecret, PortalURL: config.API.PortalURL, CORS: config.API.CORS, Tails: config.API.Tails, FrameAncestors: config.Portal.FrameAncestors, RefreshURL: config.Portal.RefreshURL, PortalListen: config.Portal.Listen, MetricsListen: config.API.Metrics.Listen, MetricsToken: config.API.Metrics.Token, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, Descriptors: descriptors, TLS: forAPI, Manual: config.Limits.ManualSends, KeyRequests: config.Limits.KeyRequests, PortalRequests: config.Limits.PortalRequests,
 		MaxBatch:      config.API.MaxBatch,
+		Pprof:         config.API.Pprof,
 		Delivery:      httpapi.DeliveryFacts{Retry: config.Delivery.Retry, Timeout: config.Delivery.Timeout, Retention: config.Storage.Retention, Sources: config.Delivery.SourceAddresses},
 		Configuration: effective(&config),
 		Store:         n.store, Writer: n.writer, Node: n.cluster, Failed: n.broken.Load, Metrics: metrics, Logger: log, Sender: n.pool,
