@@ -224,20 +224,23 @@ async function hostileTexts(browser) {
   const visit = async (door, paths) => {
     for (const path of paths) {
       await page.goto(url + door + path)
-      await page.setViewportSize({ width: 360, height: 800 })
-      await look(page, `hostile${(door + path).replaceAll(/[^a-z]+/g, '-').slice(0, 90)}`)
-      await page.setViewportSize({ width: 1280, height: 800 })
+      await page.locator('main h1').first().waitFor()
+      await page.locator('.loading').first().waitFor({ state: 'detached' })
       const found = await page.evaluate(() => [window.ran, window.violated, document.querySelectorAll('main :not(.brand) > img, main script').length])
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
-      if (wide > 0) wrong(`${door}${path}: ${wide} px wider than the window`)
-      if (folder) await page.screenshot({ path: `${folder}/hostile${(door + path).replaceAll(/[^a-z]+/g, '-').slice(0, 90)}-1280.png` })
+      for (const width of [360, 1280]) {
+        await page.setViewportSize({ width, height: 800 })
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+        if (wide > 0) wrong(`${door}${path}: ${wide} px wider than a window of ${width} px`)
+        if (folder) await page.screenshot({ path: `${folder}/hostile${(door + path).replaceAll(/[^a-z]+/g, '-').slice(0, 90)}-${width}.png` })
+      }
       if (found[0] || found[1] || found[2] > 0) wrong(`${door}${path}: ${found}`)
     }
   }
-  await visit('/console', ['', '/apps', `/event-types`, `/event-types/${name}`, `/event-types/${name}/edit`, '/keys', '/audit', '/look', ...[...own, '/settings'].map((p) => `/apps/${id}${p}`)])
+  await visit('/console', ['/apps', `/event-types`, `/event-types/${name}`, `/event-types/${name}/edit`, '/keys', '/look', ...[...own, '/settings'].map((p) => `/apps/${id}${p}`)])
   await page.goto(portal)
   await page.getByText('عربي').first().waitFor()
-  await visit('/portal', [...own, '/event-types', `/event-types/${name}`])
+  await look(page, 'hostile-portal')
+  await visit('/portal', [own[2], own[4], `/event-types/${name}`])
   await page.goto(`${portal.replace('#', '?icon=javascript%3Awindow.ran%3D1&fontFamily=%22%3Bx&primaryColor=red%3B&next=%2F%2Fexample.com&darkMode=%3Cb%3E#')}`)
   await look(page, 'hostile-parameters')
   await call('PUT', '/environment/settings', {})
