@@ -1,5 +1,6 @@
 // Drives pages that are open while things happen.
 
+import { createServer } from 'node:http'
 import { button, call, link, look, open, others, press, receiver, receiverURL, run, url, wrong } from './common.mjs'
 
 async function prepare() {
@@ -173,4 +174,34 @@ async function conflict(browser) {
   await look(page, 'gone-meanwhile')
 }
 
-await run(prepare, { tabs, polling, states, resend, conflict })
+// strings has a receiver and a sender who write what is meant to run, to hide or to break the layout.
+async function strings(browser) {
+  const evil = `<img src=x onerror="window.ran=1"><script>window.ran=1</script>\u202e\u2066gnol\u0007\u001b[31m 😀 ${'W'.repeat(10_000)}`
+  const server = createServer((request, response) => request.resume().on('end', () => {
+    response.writeHead(500, { 'X-Evil': '<img src=x onerror=window.ran=1>' + 'W'.repeat(2000), 'Content-Type': 'text/html', Refresh: '0;url=//evil.example' })
+    response.end(evil)
+  }))
+  await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
+  await call('POST', '/app', { name: '<b>"Evil"</b> \u202e', uid: 'evil' })
+  const { id } = await call('POST', '/app/evil/endpoint', { url: `http://127.0.0.1:${server.address().port}/?<script>window.ran=1</script>${'W'.repeat(1500)}`, description: evil.slice(0, 1000).replace(/[\u0007\u001b]/g, '') })
+  const message = await call('POST', '/app/evil/msg', { eventType: 'invoice.paid', eventId: 'W'.repeat(200), payload: { [evil.slice(0, 300)]: evil, n: 1, deep: JSON.parse('['.repeat(40) + ']'.repeat(40)), long: 'x'.repeat(30_000) } })
+  const { url: portal } = await call('POST', '/auth/app-portal-access/evil', {})
+  const page = await open(browser, { viewport: { width: 360, height: 740 }, colorScheme: 'dark' })
+  page.on('dialog', (d) => { wrong('a dialog: ' + d.message()); void d.dismiss() })
+  await page.goto(portal)
+  await look(page, 'strings-endpoints')
+  for (const [path, name] of [[`/endpoints/${id}`, 'strings-endpoint'], ['/deliveries', 'strings-deliveries'], ['/messages', 'strings-messages'], [`/messages/${message.id}`, 'strings-message']]) {
+    await page.goto(`${url}/portal${path}`)
+    if (name === 'strings-message') {
+      await page.locator('summary', { hasText: 'attempt 1' }).click()
+      await page.getByText('X-Evil').first().waitFor()
+    } else if (!path.startsWith('/endpoints')) await rows(page).first().waitFor()
+    await look(page, name)
+    const found = await page.evaluate(() => [window.ran, document.querySelectorAll('main img, main script, main b').length, document.documentElement.innerHTML.includes('\u202e')])
+    if (found[0] || found[1] > 0) wrong(`${name}: markup of others became elements: ${found}`)
+  }
+  if ((await page.locator('pre').allTextContents()).join('').match(/[\u202e\u2066\u0007\u001b]/)) wrong('characters that hide others are shown as they are')
+  server.close()
+}
+
+await run(prepare, { tabs, polling, states, resend, conflict, strings })
