@@ -71,12 +71,8 @@ func TestTornAtEveryByte(t *testing.T) {
 		}
 		first := appendStep(entryOf(1, 1, 100))
 		without, _, _, err := run(j, model{}, []step{first})
-		if err == nil {
-			err = j.Append([]Entry{entryOf(2, 1, 2000), entryOf(3, 1, 2300)})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
+		mustAppend(t, j, entryOf(2, 1, 2000), entryOf(3, 1, 2300))
 		_, n, offset, length := newest(t, d)
 		written := slices.Clone(n.cache)
 		old := bytes.Repeat([]byte("what was there "), 1000)[:padded(length)]
@@ -192,7 +188,7 @@ func TestLastFilesLost(t *testing.T) {
 	d := newTestDisk(1)
 	j, err := open(testDir, testOptions, d)
 	must(t, err)
-	must(t, j.Append([]Entry{entryOf(1, 1, 100)}))
+	mustAppend(t, j, entryOf(1, 1, 100))
 	must(t, j.Close())
 	delete(d.names, filepath.Join(testDir, segmentName(1)))
 	if _, err := open(testDir, testOptions, d.clone()); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), segmentName(1)) {
@@ -211,7 +207,7 @@ func TestReadVerifies(t *testing.T) {
 	d := newTestDisk(1)
 	j, err := open(testDir, testOptions, d)
 	must(t, err)
-	must(t, j.Append([]Entry{entryOf(1, 1, 100)}))
+	mustAppend(t, j, entryOf(1, 1, 100))
 	path, n, offset, length := newest(t, d)
 	for at := offset + batchHeaderSize; at < offset+length; at++ {
 		n.cache[at] ^= 4
@@ -234,13 +230,13 @@ func TestCutBatchStaysCut(t *testing.T) {
 		must(t, err)
 		before, _, _, err := run(j, model{}, []step{appendStep(entryOf(1, 1, 10))})
 		must(t, err)
-		must(t, j.Append([]Entry{entryOf(2, 1, first), entryOf(3, 1, 500)}))
+		mustAppend(t, j, entryOf(2, 1, first), entryOf(3, 1, 500))
 		_, n, offset, length := newest(t, d)
 		cut := slices.Clone(n.cache[offset : offset+padded(length)])
 		clear(n.cache[offset : offset+sectorSize])
 
 		j, m := reopen(t, d, before, before)
-		must(t, j.Append([]Entry{entryOf(2, 2, page-head), entryOf(3, 2, 500)}))
+		mustAppend(t, j, entryOf(2, 2, page-head), entryOf(3, 2, 500))
 		_, n, second, length := newest(t, d)
 		clear(n.cache[second+page : second+padded(length)])
 		copy(n.cache[second+page:second+padded(length)], cut[min(int64(len(cut)), second-offset+page):])
@@ -261,17 +257,14 @@ func TestDiskFullForAWhile(t *testing.T) {
 	}
 	j, err := open(testDir, testOptions, d)
 	must(t, err)
-	must(t, j.Append([]Entry{entryOf(1, 1, 5*pageSize)}))
-	await(j)
+	mustAppend(t, j, entryOf(1, 1, 5*pageSize))
 	d.setFault(full)
-	must(t, j.Append([]Entry{entryOf(2, 1, 5*pageSize)})) // in the segment that was prepared
-	await(j)
+	mustAppend(t, j, entryOf(2, 1, 5*pageSize)) // in the segment that was prepared
 	must(t, j.Mark())
 	d.setFault(nil)
-	must(t, j.Append([]Entry{entryOf(3, 1, 5*pageSize)}))
-	await(j)
+	mustAppend(t, j, entryOf(3, 1, 5*pageSize))
 	d.setFault(full)
-	must(t, j.Append([]Entry{entryOf(4, 1, 5*pageSize)}))
+	mustAppend(t, j, entryOf(4, 1, 5*pageSize))
 	if err := j.Append([]Entry{entryOf(5, 1, 5*pageSize)}); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("got %v", err)
 	}
