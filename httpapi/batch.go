@@ -194,11 +194,7 @@ func (b *batch) parse(i item) (m messageIn, err error) {
 	if i.err != nil {
 		return m, i.err
 	}
-	object, err := objectIn("the message", i.text)
-	if err != nil {
-		return m, err
-	}
-	return object.message(i.text)
+	return messageInPlace("the message", i.text)
 }
 
 // refuse notes what is wrong with a message.

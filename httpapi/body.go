@@ -26,20 +26,22 @@ type body struct {
 	errs   manyInvalid
 }
 
+var errEmptyBody = webhook.Invalid("", "the body is empty, a JSON object was expected")
+
 // parseBody refuses what is not a JSON object in UTF-8.
 func parseBody(text []byte) (*body, error) {
 	if len(text) == 0 {
-		return nil, webhook.Invalid("", "the body is empty, a JSON object was expected")
+		return nil, errEmptyBody
 	}
 	if err := checkJSON("the body", text); err != nil {
 		return nil, err
 	}
-	return objectIn("the body", text)
+	return objectIn("the body", string(text))
 }
 
 // objectIn returns the object that valid JSON consists of.
-func objectIn(what string, text []byte) (*body, error) {
-	object := gjson.ParseBytes(text)
+func objectIn(what, text string) (*body, error) {
+	object := gjson.Parse(text)
 	if !object.IsObject() {
 		return nil, webhook.Invalid("", what+" is not a JSON object")
 	}
@@ -49,14 +51,15 @@ func objectIn(what string, text []byte) (*body, error) {
 // checkJSON refuses what is not JSON in UTF-8.
 func checkJSON(what string, text []byte) error {
 	switch {
+	case isJSON(text):
+		return nil
 	case !utf8.Valid(text):
 		return webhook.Invalid("", what+" is not UTF-8")
 	case tooDeep(text):
 		return webhook.Invalid("", fmt.Sprintf("the JSON is nested more than %d deep", maxDepth))
-	case !gjson.ValidBytes(text):
+	default:
 		return webhook.Invalid("", what+" is not valid JSON")
 	}
-	return nil
 }
 
 // parseOptionalBody takes an empty body, or null, for an empty object.
