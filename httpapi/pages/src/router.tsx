@@ -33,6 +33,16 @@ function here(): Place {
   return { path: path.replace(/\/+$/, '') || '/', query: new URLSearchParams(location.search) }
 }
 
+let untold = false // whether the title of a new page was not focused yet
+
+// focusTitle focuses the title of a new page, once the page has one.
+export function focusTitle(): void {
+  const title = untold ? document.querySelector<HTMLElement>('main h1') : null
+  if (!title) return
+  untold = false
+  title.focus({ preventScroll: true })
+}
+
 // usePlace returns where the reader is. A new page begins at its top, with its title focused, so that
 // screen readers read it.
 export function usePlace(): Place {
@@ -45,7 +55,8 @@ export function usePlace(): Place {
       if (now.path !== last) {
         last = now.path
         scrollTo(0, 0)
-        requestAnimationFrame(() => document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true }))
+        untold = true
+        requestAnimationFrame(() => requestAnimationFrame(focusTitle)) // when it is drawn
       }
     }
     listeners.add(moved)

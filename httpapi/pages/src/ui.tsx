@@ -6,7 +6,7 @@ import type { Problem } from './api'
 import { ago, date, utc, when } from './format'
 import type { Loaded } from './load'
 import { useNow } from './load'
-import { setQuery } from './router'
+import { focusTitle, setQuery } from './router'
 import { t } from './text'
 import { brand } from './theme'
 
@@ -14,6 +14,7 @@ import { brand } from './theme'
 export function Title({ children, actions }: { children: ComponentChildren; actions?: ComponentChildren }) {
   const ref = useRef<HTMLHeadingElement>(null)
   useEffect(() => void (document.title = (ref.current?.textContent ?? '') + ' · ' + brand.name))
+  useEffect(focusTitle, [])
   return (
     <div class="title">
       <h1 ref={ref} tabIndex={-1}>{children}</h1>
@@ -29,9 +30,10 @@ interface ButtonProps extends Omit<ButtonHTMLAttributes, 'children' | 'type'> {
   children: ComponentChildren
 }
 
-export function Button({ kind = 'plain', submit = false, busy = false, children, disabled, ...rest }: ButtonProps) {
+// Button that is busy keeps the focus, which a disabled one would lose; actions run once at a time.
+export function Button({ kind = 'plain', submit = false, busy = false, children, ...rest }: ButtonProps) {
   return (
-    <button type={submit ? 'submit' : 'button'} class={'button ' + kind} disabled={busy || disabled} aria-busy={busy} {...rest}>
+    <button type={submit ? 'submit' : 'button'} class={'button ' + kind} aria-disabled={busy || undefined} aria-busy={busy} {...rest}>
       {children}
     </button>
   )
