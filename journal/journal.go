@@ -268,15 +268,23 @@ func (j *Journal) rotate(length int64) error {
 
 // release gives back the segments that are not needed any more.
 func (j *Journal) release() error {
+	released := j.takeReleased()
+	return j.pool.give(released, j.options.Budget())
+}
+
+// takeReleased removes them from the list of segments, which writers read with only writing held.
+func (j *Journal) takeReleased() []*segment {
+	j.writing.Lock()
+	defer j.writing.Unlock()
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	n := 0
 	for j.segments[n].header.number < j.needed {
 		n++
 	}
 	released := j.segments[:n:n]
 	j.segments = j.segments[n:]
-	j.mu.Unlock()
-	return j.pool.give(released, j.options.Budget())
+	return released
 }
 
 // Read returns the content of an entry, and false if there is no such entry.
