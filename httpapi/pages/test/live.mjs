@@ -131,6 +131,7 @@ async function resend(browser) {
   await page.keyboard.press('Escape')
   await button(page, `Resend chosen (${count})`).and(page.locator(':focus')).waitFor()
   await page.keyboard.press('Enter')
+  await page.getByRole('dialog').waitFor() // else Tab goes into the list, and so does the focus afterwards
   let refused = 0
   await page.route('**/resend', (route) => refused++ === 1 ? route.fulfill({ status: 429, headers: { 'Retry-After': '7' }, json: { code: 'rate', detail: 'Slowly.' } }) : route.continue())
   await press(page, 'Resend')
