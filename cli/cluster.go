@@ -276,7 +276,7 @@ func newClusterRecover() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "recover --config FILE",
-		Short: "Start over with this node's data after losing a majority for good",
+		Short: "Start over with this data after losing a majority for good",
 		Long: `Start a new cluster with this node's data, after a majority of the nodes was
 lost for good. The node must not be running.
 

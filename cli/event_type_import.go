@@ -25,7 +25,7 @@ func newEventTypeImport(r *resource) *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Create and update event types from the webhooks of an OpenAPI document",
+		Short: "Create and update event types from an OpenAPI document",
 		Long: `Create and update event types from the webhooks of an OpenAPI document of
 version 3, in JSON or YAML; "-" reads standard input.`,
 		Example: `  hookwheel event-type import openapi.yaml --dry-run
