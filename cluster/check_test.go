@@ -11,8 +11,8 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"hookwheel/cluster/journal"
 	"hookwheel/cluster/raftlog"
-	"hookwheel/journal"
 )
 
 // newLogFolder is a data folder whose log holds entries 3 to 8, or what change makes of them: two

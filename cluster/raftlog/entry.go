@@ -7,7 +7,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"hookwheel/journal"
+	"hookwheel/cluster/journal"
 )
 
 // The content of an entry in the journal:

@@ -12,7 +12,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"hookwheel/journal"
+	"hookwheel/cluster/journal"
 )
 
 // TestScrubFindsDamage damages an entry on the disk that nobody reads any more.

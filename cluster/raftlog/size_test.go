@@ -7,7 +7,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"hookwheel/journal"
+	"hookwheel/cluster/journal"
 )
 
 // The newest entries stay for followers; what one that is being sent the state will ask for stays,

@@ -16,7 +16,7 @@ import (
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
 
-	"hookwheel/journal"
+	"hookwheel/cluster/journal"
 )
 
 // stallLimit is how long a write to the log may take. Otherwise a leader whose disk hangs would

@@ -14,7 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
 
-	"hookwheel/journal"
+	"hookwheel/cluster/journal"
 )
 
 func openTestLog(t *testing.T, dir string) *Store {
