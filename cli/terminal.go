@@ -72,7 +72,8 @@ func unsafe(r rune) bool {
 	return !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r) && r != zeroWidthNonJoiner && r != zeroWidthJoiner
 }
 
-// unicodeEscape returns the escape of a character in JSON: two of them for a character beyond the first plane.
+// unicodeEscape returns the escape of a character in JSON: two of them for a character beyond the
+// first plane.
 func unicodeEscape(r rune) string {
 	if r > 0xffff {
 		r -= 0x10000

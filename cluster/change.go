@@ -68,8 +68,8 @@ func (n *Node) Join(ctx context.Context, address string, voter bool, note []byte
 	return n.viaLeader(ctx, change{Op: opJoin, Address: address, Voter: voter, Note: note})
 }
 
-// Remove removes a node, dead or alive, from the cluster. Then the leader proposes the command note,
-// unless that is empty: the node that was asked may be the one that is gone.
+// Remove removes a node, dead or alive, from the cluster. Then the leader proposes the command
+// note, unless that is empty: the node that was asked may be the one that is gone.
 func (n *Node) Remove(ctx context.Context, node string, note []byte) error {
 	return n.viaLeader(ctx, change{Op: opRemove, Node: node, Note: note})
 }

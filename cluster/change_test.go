@@ -68,8 +68,8 @@ func TestJoinTransferRemove(t *testing.T) {
 	wantSame(t, append(members, n5))
 }
 
-// The leader can be removed, also by asking itself: it hands over first, and the next leader records
-// the removal.
+// The leader can be removed, also by asking itself: it hands over first, and the next leader
+// records the removal.
 func TestRemoveLeader(t *testing.T) {
 	members := startMembers(t, 3)
 	leader, others := readyLeader(t, members)

@@ -17,10 +17,10 @@ const linesType = "application/x-ndjson"
 
 // A batch goes into the log in parts, one after the other, so that the messages are in its order
 // and requests of others get their turn in between. How it is divided depends on nothing but the
-// body, and must not change from version to version: under an idempotency key each part takes effect
-// once, under a key of its own, whatever has become of the parts around it. If a part fails, those before have taken effect, and the response
-// is the error; a repetition of the request continues there and responds as if nothing had
-// happened.
+// body, and must not change from version to version: under an idempotency key each part takes
+// effect once, under a key of its own, whatever has become of the parts around it. If a part fails,
+// those before have taken effect, and the response is the error; a repetition of the request
+// continues there and responds as if nothing had happened.
 const (
 	maxMessages = 1000
 	batchTime   = 30 * time.Second // for all parts
@@ -199,13 +199,8 @@ func (b *batch) parse(i item) (m messageIn, err error) {
 
 // refuse notes what is wrong with a message.
 func (b *batch) refuse(at int, err error) {
-	var one *webhook.Error
-	var many manyInvalid
-	switch {
-	case errors.As(err, &many):
-	case errors.As(err, &one):
-		many = manyInvalid{one}
-	default:
+	many := faultsIn(err)
+	if many == nil {
 		many = manyInvalid{webhook.Invalid("", "is not valid")}
 	}
 	b.results[at].Errors = invalidItems(many, "body", fmt.Sprintf("[%d]", at))
@@ -250,8 +245,8 @@ func splitLines(text []byte) (items []item, err error) {
 	return items, nil
 }
 
-// splitArray returns the items of a JSON array. Each is checked by itself, so one that is nested too
-// deep does not spoil the others.
+// splitArray returns the items of a JSON array. Each is checked by itself, so one that is nested
+// too deep does not spoil the others.
 func splitArray(text []byte) (items []item, err error) {
 	text = bytes.Trim(text, space)
 	if len(text) == 0 {

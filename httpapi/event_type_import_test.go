@@ -91,7 +91,8 @@ func TestImportOpenAPI(t *testing.T) {
 		t.Errorf("imported: %+v\n%s", adopted, adopted.Schemas["1"])
 	}
 
-	// The same once more changes nothing; with replaceAll, what it lacks is archived, and comes back later.
+	// The same once more changes nothing; with replaceAll, what it lacks is archived, and comes
+	// back later.
 	a.call("POST", path, importBody(petsOpenAPI, `,"replaceAll":true`), 200, &made)
 	if len(made.Data.Modified) != 0 || !slices.Equal(made.Data.Archived, []string{"pet.lost"}) {
 		t.Errorf("again: %+v", made)

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -218,17 +217,11 @@ func (b *body) application(field string, v gjson.Result) *webhook.Application {
 		return nil
 	}
 	app := new(webhook.Application)
-	err := parseApplication([]byte(v.Raw), app)
-	var one *webhook.Error
-	var many manyInvalid
-	switch {
-	case errors.As(err, &many):
-	case errors.As(err, &one):
-		many = manyInvalid{one}
-	default:
+	faults := faultsIn(parseApplication([]byte(v.Raw), app))
+	if faults == nil {
 		return app
 	}
-	for _, fault := range many {
+	for _, fault := range faults {
 		b.fail(strings.TrimSuffix(field+"/"+fault.Field, "/"), fault.Detail)
 	}
 	return nil

@@ -13,8 +13,8 @@ import (
 )
 
 // Tests of pages drive them in Chromium. What they need is installed by .ci/run. With
-// HOOKWHEEL_SCREENSHOTS a picture of each page is kept in that folder; with HOOKWHEEL_FLOW only that
-// flow is run.
+// HOOKWHEEL_SCREENSHOTS a picture of each page is kept in that folder; with HOOKWHEEL_FLOW only
+// that flow is run.
 
 func TestPagesInBrowser(t *testing.T) { testPages(t, "flows.mjs") }
 

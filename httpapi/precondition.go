@@ -17,8 +17,8 @@ const codePrecondition webhook.Code = "precondition_failed"
 var errStale = &webhook.Error{Code: codePrecondition,
 	Detail: "It was changed since the state that If-Match names. Get it again, and decide which changes to keep."}
 
-// tagOf returns the ETag of a state of an object. It does not show the revision, which says how much
-// happens in the whole cluster.
+// tagOf returns the ETag of a state of an object. It does not show the revision, which says how
+// much happens in the whole cluster.
 func tagOf(id webhook.ID, revision uint64) string {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64(id[:], revision))
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`

@@ -76,8 +76,8 @@ func (l *rateLimits) charge(caller *webhook.APIKey, count int, now time.Time) {
 }
 
 // of returns the limit of a caller and under which ID it counts. The token of the configuration and
-// JWTs of an organization are not limited; JWTs of an application share one limit, because they have
-// no ID.
+// JWTs of an organization are not limited; JWTs of an application share one limit, because they
+// have no ID.
 func (l *rateLimits) of(caller *webhook.APIKey) (limit *rateLimit, who webhook.ID) {
 	switch {
 	case caller.Role == webhook.RoleApplication && caller.ID.IsZero():

@@ -76,6 +76,20 @@ func (m manyInvalid) Error() string {
 	return strings.Join(texts, "; ")
 }
 
+// faultsIn returns what an error says is wrong with a request, or nil if it is about something else.
+func faultsIn(err error) manyInvalid {
+	var many manyInvalid
+	var one *webhook.Error
+	switch {
+	case errors.As(err, &many):
+		return many
+	case errors.As(err, &one):
+		return manyInvalid{one}
+	default:
+		return nil
+	}
+}
+
 // invalidItem is an item of a 422 response, in the format of the Svix API.
 type invalidItem struct {
 	Loc  []string `json:"loc"`

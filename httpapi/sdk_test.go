@@ -89,8 +89,8 @@ func TestSchemathesis(t *testing.T) {
 
 // schemathesisConfig adds to what schemathesis takes for a refusal that a request is too large, or
 // that a thing was changed meanwhile. It lets the Allow header of two paths name GET: they are also
-// those of messages with the eventIds test-attempt and batch. Examples of batches are passed over, as
-// schemathesis can't write NDJSON.
+// those of messages with the eventIds test-attempt and batch. Examples of batches are passed over,
+// as schemathesis can't write NDJSON.
 const schemathesisConfig = `[checks.negative_data_rejection]
 expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "412", "413", "414", "415", "422", "428", "429", "5xx"]
 

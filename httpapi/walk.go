@@ -167,8 +167,8 @@ func (w *walk) string() bool {
 }
 
 // plain walks over characters that stand for themselves in a string. It looks at eight bytes at a
-// time: m has the top bit of each byte that is a quote, a backslash or a control character; a borrow
-// may set it in a byte above such a one, but never below.
+// time: m has the top bit of each byte that is a quote, a backslash or a control character; a
+// borrow may set it in a byte above such a one, but never below.
 func (w *walk) plain() {
 	text, i, seen := w.text, w.at, w.seen
 	for ; i+8 <= len(text); i += 8 {

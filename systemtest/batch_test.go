@@ -68,8 +68,8 @@ func (l *ledger) acknowledgeBatch(t *testing.T, first int, body []byte) {
 	}
 }
 
-// Batches that are repeated with one key while leaders, and then all nodes, are killed in the middle
-// of them take effect once, each message in its place, and none is lost.
+// Batches that are repeated with one key while leaders, and then all nodes, are killed in the
+// middle of them take effect once, each message in its place, and none is lost.
 func TestBatchesThroughLostLeaders(t *testing.T) {
 	r := newReceiver(t)
 	c := startDevCluster(t)

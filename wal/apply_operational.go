@@ -63,8 +63,8 @@ func (e *entry) tell(app *webhook.Application, event string, data any) error {
 }
 
 // tellEndpoint reports what was done to an endpoint. A customer who makes change after change does
-// not fill the log with reports: those beyond the share of the changes kept are left out for as long
-// as it was used up in less than an hour, and counted.
+// not fill the log with reports: those beyond the share of the changes kept are left out for as
+// long as it was used up in less than an hour, and counted.
 func (e *entry) tellEndpoint(event string, about *webhook.Endpoint) error {
 	app := e.operational(about)
 	switch {

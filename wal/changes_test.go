@@ -98,8 +98,8 @@ func portalOf(app webhook.ID) webhook.Actor {
 	return webhook.Actor{Type: webhook.ActorKey, Role: webhook.RoleApplication, App: app, Key: app, Name: wide(256), Session: strings.Repeat("s", 256)}
 }
 
-// A customer who makes change after change loses the oldest of them, and nobody else loses any. It is
-// counted and survives a restart.
+// A customer who makes change after change loses the oldest of them, and nobody else loses any. It
+// is counted and survives a restart.
 func TestOneCustomersChangesTakeTheirShare(t *testing.T) {
 	c := newChanger(t, 2)
 	flood, quiet := c.apps[0], c.apps[1]

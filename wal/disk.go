@@ -21,9 +21,9 @@ const (
 	diskInterval   = 250 * time.Millisecond       // between two looks at the file system
 )
 
-// Limits of the Raft log, in bytes of its files that its entries take: a sixteenth of the file system or a fourth of
-// MaxSize, between these. A log larger than the store is of no use, because then sending the store
-// to a follower costs less.
+// Limits of the Raft log, in bytes that its entries take: a sixteenth of the file system or a fourth
+// of MaxSize, between these. A log larger than the store is of no use, because then sending the
+// store to a follower costs less.
 const (
 	logSizeFloor   = 32 << 20
 	logSizeCeiling = 1 << 30

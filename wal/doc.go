@@ -96,11 +96,11 @@
 //
 // # Changes
 //
-// Changes are kept for a week, but take a bounded part of the store. They belong to who made them: a
+// Changes are kept for a week, but take a bounded part of the store. They belong to their maker: a
 // key of an operator, the tokens of an application, or the nodes on account of an application. Each
-// of these three classes has a limit in bytes, and so has each application. Beyond a limit the
-// oldest changes of the maker with most leave, in the entry that adds the newest, so a flood of one
-// maker costs nobody else a change. The oldest record left says how many of its maker have left, and
+// of these three classes has a limit in bytes, and so has each application. Beyond a limit, the
+// entry that adds a change removes the oldest changes of the maker that has most, so a flood by one
+// maker costs nobody else a change. The oldest record left of a maker says how many have left, and
 // meta counts all.
 //
 // # Updates

@@ -36,7 +36,8 @@ type createMessages struct {
 	list []PlacedMessage
 }
 
-// encodeCreateMessages: application 20 | number of messages 1 | for each: place 1 | as appendMessage.
+// encodeCreateMessages: application 20 | number of messages 1 | for each: place 1 | as
+// appendMessage.
 func encodeCreateMessages(app webhook.ID, list []PlacedMessage) []byte {
 	size := 2 + idSize + 1
 	for i := range list {

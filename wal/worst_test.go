@@ -87,8 +87,8 @@ func newWorst(t *testing.T) *worst {
 	return w
 }
 
-// fillChanges uses up the share of a customer's changes with the smallest there are, each in a record
-// of its own. So many of them leave for each of the largest.
+// fillChanges uses up the share of a customer's changes with the smallest there are, each in a
+// record of its own. So many of them leave for each of the largest.
 func (w *worst) fillChanges() {
 	by := webhook.Actor{Type: webhook.ActorJWT, Role: webhook.RoleApplication, App: w.app}
 	for i := 0; i%2 == 1 || w.store.RemovedChanges(w.app).Count == 0; i++ {

@@ -127,7 +127,7 @@ func entryOf(index uint64, version byte, size int) Entry {
 }
 
 // script makes a journal do everything that it can: fill and reuse files, remove entries at both
-// ends, write a batch larger than a file, and begin anew after all is gone.
+// ends, write a batch larger than a file, and start again after all entries are gone.
 func script() (steps []step) {
 	next := uint64(1)
 	add := func(version byte, sizes ...int) {

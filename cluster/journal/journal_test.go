@@ -17,7 +17,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// mustAppend also waits for the segment that is prepared, so that nothing uses a testDisk afterwards.
+// mustAppend also waits for the segment that is prepared, so that nothing uses a testDisk
+// afterwards.
 func mustAppend(t *testing.T, j *Journal, entries ...Entry) {
 	t.Helper()
 	must(t, j.Append(entries))

@@ -28,7 +28,7 @@ interface FormProps {
   close: (() => void) | undefined
   done: (e: Endpoint) => void
   saved: (to: Tagged<Endpoint>) => void
-  reset: (to: Tagged<Endpoint>) => void // begins anew with another state
+  reset: (to: Tagged<Endpoint>) => void // starts again with another state
 }
 
 function Form({ of, fresh, close, done, saved, reset }: FormProps) {
