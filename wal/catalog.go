@@ -28,6 +28,7 @@ type catalog struct {
 	aging        aging
 	recent       map[webhook.ID]*recent // counts of applications, and under the zero ID of all; changed in place, by Apply alone
 	forgotten    forgotten
+	swept        []byte // key of the part of a log that sweepApplication has come to
 	changes      changes
 }
 

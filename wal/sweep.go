@@ -107,10 +107,15 @@ func (e *entry) sweepApplication(gone webhook.ID) error {
 		return nil
 	}
 	budget, prefix := sweepPerEntry, idKey(keyLog, gone)
-	err = e.store.seek(prefix, prefix, func(key, value []byte) error {
+	from := prefix
+	if n := &e.store.catalog; bytes.HasPrefix(n.swept, prefix) {
+		from = n.swept // else each entry would walk over all that Badger still holds of deleted parts
+	}
+	err = e.store.seek(prefix, from, func(key, value []byte) error {
 		if budget <= 0 {
 			return errStop
 		}
+		e.store.catalog.swept = bytes.Clone(key)
 		return e.sweepLog(gone, bytes.Clone(key), bytes.Clone(value), &budget)
 	})
 	if err != nil || budget <= 0 {
