@@ -20,6 +20,7 @@ type conn struct {
 	caller  atomic.Pointer[owner] // of the last request with a valid token; nil: none
 	state   atomic.Int32          // idle, busy or doomed
 	since   atomic.Int64          // when that ended, or the connection was opened; in nanoseconds
+	unread  atomic.Bool           // the last request was refused before all of it was read
 	waiting atomic.Int64          // when the Read in progress began, as a time.Duration after started; 0 without one
 }
 
@@ -69,9 +70,44 @@ func (c *conn) Read(data []byte) (int, error) {
 	return n, err
 }
 
+// Close closes the connection; if the client may still be sending a request that was refused, after
+// it had the time to read the response.
 func (c *conn) Close() error {
+	if c.unread.Load() && c.state.Load() != doomed {
+		c.discard()
+	}
 	c.all.remove(c)
 	return c.TCPConn.Close()
+}
+
+const (
+	discardSize  = 32 << 20               // bytes, more than the largest batch by default
+	discardTime  = 2 * time.Second        // for all of them
+	discardPause = 500 * time.Millisecond // without data
+)
+
+// discard reads what the client still sends. A connection that is closed with data unread is reset,
+// and the client would lose the response, which has been written.
+func (c *conn) discard() {
+	if c.CloseWrite() != nil {
+		return
+	}
+	end := time.Now().Add(discardTime)
+	buffer := make([]byte, 16<<10)
+	for left := discardSize; left > 0; {
+		deadline := time.Now().Add(discardPause)
+		if deadline.After(end) {
+			deadline = end
+		}
+		if c.SetReadDeadline(deadline) != nil {
+			return
+		}
+		n, err := c.TCPConn.Read(buffer)
+		if err != nil {
+			return
+		}
+		left -= n
+	}
 }
 
 // holder is what a connection is charged to: its address until it has presented a token, and the

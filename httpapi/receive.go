@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -203,27 +202,5 @@ func explainUnread(err error) error {
 		return &webhook.Error{Code: codeTimeout, Detail: "The request did not arrive in time."}
 	default:
 		return &webhook.Error{Code: codeMalformed, Detail: "The request could not be read as HTTP."}
-	}
-}
-
-const (
-	drainSize  = 4 << 20               // bytes
-	drainPause = 50 * time.Millisecond // without data
-)
-
-// drain reads what a client still sends of a request that is refused. If the connection were closed
-// before, the client would get a reset instead of the response.
-func drain(conn net.Conn) {
-	end := time.Now().Add(time.Second)
-	buffer := make([]byte, 4<<10)
-	for left := drainSize; left > 0 && time.Now().Before(end); {
-		if conn.SetReadDeadline(time.Now().Add(drainPause)) != nil {
-			return
-		}
-		n, err := conn.Read(buffer)
-		if err != nil {
-			return
-		}
-		left -= n
 	}
 }

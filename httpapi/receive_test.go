@@ -226,6 +226,33 @@ func TestAnnouncedBodiesTakeNoMemory(t *testing.T) {
 	}
 }
 
+// A client that reads only after it has sent everything gets the response to a request that was
+// refused before its body was read.
+func TestRefusedWhileSending(t *testing.T) {
+	const size = 15 << 20
+	a := apiStart(t, func(c *config.Config) { c.API.MaxBody = 1 << 20 })
+	for name, tt := range map[string]struct {
+		header string
+		want   int
+	}{
+		"no token":  {"Host: x\r\n", 401},
+		"too large": {rawAuthorization, 413},
+		"encoded":   {rawAuthorization + "Content-Encoding: gzip\r\n", 415},
+	} {
+		conn := a.dialRaw()
+		text := fmt.Sprintf("POST /api/v1/app/acme/msg HTTP/1.1\r\n%sContent-Length: %d\r\n\r\n", tt.header, size)
+		for _, part := range []string{text, strings.Repeat(" ", size/2), strings.Repeat(" ", size/2)} {
+			if _, err := io.WriteString(conn, part); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			time.Sleep(200 * time.Millisecond) // a slow client
+		}
+		if response, body := a.readResponse(bufio.NewReader(conn)); response.StatusCode != tt.want {
+			t.Errorf("%s: %s %s", name, response.Status, body)
+		}
+	}
+}
+
 func heap() int {
 	runtime.GC()
 	var stats runtime.MemStats

@@ -227,7 +227,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler)
 		router(ctx)
 	}
 	if len(ctx.Request.Header.Peek(cutHeader)) > 0 && !ctx.Response.ConnectionClose() {
-		drain(ctx.Conn())
+		connOf(ctx.Conn()).unread.Store(true)
 		ctx.SetConnectionClose()
 	}
 	s.closeIfStopping(ctx)
@@ -236,7 +236,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler)
 // refuse responds to a request that was not read to its end.
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	s.cors.allowUnread(ctx)
-	drain(ctx.Conn())
+	connOf(ctx.Conn()).unread.Store(true)
 	s.writeError(ctx, explainUnread(err))
 	ctx.SetConnectionClose()
 }
