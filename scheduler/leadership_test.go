@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"hookwheel/webhook"
@@ -30,7 +31,7 @@ func lead(t *testing.T, b *shelf, endpoints []*webhook.Endpoint, seed int64, fai
 		mu.Lock()
 		pause, success := rnd.Intn(60), rnd.Float64() >= failures
 		mu.Unlock()
-		if pause < 3 {
+		if pause < 20 {
 			time.Sleep(time.Duration(pause) * time.Millisecond)
 		}
 		return success
@@ -49,7 +50,7 @@ func leadTo(t *testing.T, b *shelf, endpoints []*webhook.Endpoint, perEndpoint i
 		index = b.log[len(b.log)-1].ID.Index()
 	}
 	b.mu.Unlock()
-	return leadWith(t, b, New(b, index, testConfig(max(perEndpoint, 2)), slog.New(slog.DiscardHandler)), endpoints, 16, send, see)
+	return leadWith(t, b, New(b, index, testConfig(perEndpoint), slog.New(slog.DiscardHandler)), endpoints, 16, send, see)
 }
 
 func leadWith(t *testing.T, b *shelf, s *Scheduler, endpoints []*webhook.Endpoint, workers int, send func(webhook.Delivery) bool, see func(webhook.Delivery, bool)) *leadership {
@@ -136,9 +137,10 @@ func receive[T any](t *testing.T, from <-chan T, otherwise string) (got T) {
 // await waits until each endpoint has had each message that it wants.
 func await(t *testing.T, b *shelf, endpoints []*webhook.Endpoint) {
 	t.Helper()
-	missing := -1
-	for range 3000 {
+	missing := 0
+	all := func() bool {
 		b.mu.Lock()
+		defer b.mu.Unlock()
 		missing = 0
 		for _, e := range endpoints {
 			for _, m := range b.log {
@@ -147,11 +149,26 @@ func await(t *testing.T, b *shelf, endpoints []*webhook.Endpoint) {
 				}
 			}
 		}
-		b.mu.Unlock()
-		if missing == 0 {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+		return missing == 0
 	}
-	t.Fatalf("%d deliveries are missing", missing)
+	if !until(all) {
+		t.Fatalf("%d deliveries are missing", missing)
+	}
+}
+
+// until waits until reached returns true, for five minutes of a bubble's time. It returns false if
+// that was not enough.
+func until(reached func() bool) bool {
+	for start := time.Now(); time.Since(start) < 5*time.Minute; time.Sleep(10 * time.Millisecond) {
+		synctest.Wait()
+		if reached() {
+			return true
+		}
+	}
+	return false
+}
+
+// runInBubble runs a subtest whose clock moves on only when all of its goroutines wait.
+func runInBubble(t *testing.T, name string, test func(*testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }

@@ -7,7 +7,6 @@ import (
 	"math/rand"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"hookwheel/webhook"
@@ -126,37 +125,35 @@ func (r *reign) post(index *int, key string) webhook.ID {
 func TestOrderOutlivesLeaders(t *testing.T) {
 	for _, ordering := range []webhook.Ordering{webhook.OrderingEndpoint, webhook.OrderingKey} {
 		for seed := range int64(8) {
-			t.Run(fmt.Sprint(ordering, " ", seed), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					rnd := rand.New(rand.NewSource(seed))
-					b, e := newShelf(), testEndpoint(0)
-					e.Ordering = ordering
-					w := &witness{t: t, b: b, keyOf: byOrdering, settled: make(map[webhook.ID]bool)}
-					index := 10
-					for range 8 {
-						r := newReign(t, b, e, w, rnd.Int63())
-						for range 1 + rnd.Intn(4) {
-							for range rnd.Intn(30) {
-								r.post(&index, []string{"", "a", "b", "c"}[rnd.Intn(4)])
-							}
-							if ordering == webhook.OrderingKey && rnd.Intn(6) == 0 {
-								for range maxAhead + 200 {
-									r.post(&index, "")
-								}
-							}
-							time.Sleep(time.Duration(rnd.Intn(2500)) * time.Millisecond)
+			runInBubble(t, fmt.Sprint(ordering, " ", seed), func(t *testing.T) {
+				rnd := rand.New(rand.NewSource(seed))
+				b, e := newShelf(), testEndpoint(0)
+				e.Ordering = ordering
+				w := &witness{t: t, b: b, keyOf: byOrdering, settled: make(map[webhook.ID]bool)}
+				index := 10
+				for range 8 {
+					r := newReign(t, b, e, w, rnd.Int63())
+					for range 1 + rnd.Intn(4) {
+						for range rnd.Intn(30) {
+							r.post(&index, []string{"", "a", "b", "c"}[rnd.Intn(4)])
 						}
-						r.stop()
-					}
-					last := newReign(t, b, e, w, seed)
-					time.Sleep(3 * time.Hour)
-					last.stop()
-					for _, m := range b.log {
-						if !b.settled[[2]webhook.ID{m.ID, e.ID}] {
-							t.Errorf("message %d was never delivered", m.ID.Index())
+						if ordering == webhook.OrderingKey && rnd.Intn(6) == 0 {
+							for range maxAhead + 200 {
+								r.post(&index, "")
+							}
 						}
+						time.Sleep(time.Duration(rnd.Intn(2500)) * time.Millisecond)
 					}
-				})
+					r.stop()
+				}
+				last := newReign(t, b, e, w, seed)
+				time.Sleep(3 * time.Hour)
+				last.stop()
+				for _, m := range b.log {
+					if !b.settled[[2]webhook.ID{m.ID, e.ID}] {
+						t.Errorf("message %d was never delivered", m.ID.Index())
+					}
+				}
 			})
 		}
 	}
@@ -166,32 +163,30 @@ func TestOrderOutlivesLeaders(t *testing.T) {
 // have overtaken, comes first under the next leader.
 func TestOrderOfWhatIsUnderWay(t *testing.T) {
 	for name, overtakers := range map[string]int{"held": 0, "overtaken": maxAhead + 100} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b, e, index := newShelf(), testEndpoint(0), 10
-				e.Ordering = webhook.OrderingKey
-				w := &witness{t: t, b: b, keyOf: byOrdering, settled: make(map[webhook.ID]bool)}
-				first := newReign(t, b, e, w, 1)
-				first.slow = map[webhook.ID]time.Duration{testMessage(index, 10).ID: 14 * time.Second}
-				for range 4 {
-					first.post(&index, "k")
-				}
-				for range overtakers {
-					first.post(&index, "")
-				}
-				time.Sleep(8 * time.Second)
-				if b.mu.Lock(); overtakers == 0 && len(b.held[e.ID]) != 3 || overtakers > 0 && len(b.retries[e.ID]) == 0 {
-					t.Errorf("%d are held, %d wait", len(b.held[e.ID]), len(b.retries[e.ID]))
-				}
-				b.mu.Unlock()
-				first.stop()
-				second := newReign(t, b, e, w, 2)
-				time.Sleep(time.Hour)
-				second.stop()
-				if len(w.settled) != 4+overtakers {
-					t.Errorf("%d came", len(w.settled))
-				}
-			})
+		runInBubble(t, name, func(t *testing.T) {
+			b, e, index := newShelf(), testEndpoint(0), 10
+			e.Ordering = webhook.OrderingKey
+			w := &witness{t: t, b: b, keyOf: byOrdering, settled: make(map[webhook.ID]bool)}
+			first := newReign(t, b, e, w, 1)
+			first.slow = map[webhook.ID]time.Duration{testMessage(index, 10).ID: 14 * time.Second}
+			for range 4 {
+				first.post(&index, "k")
+			}
+			for range overtakers {
+				first.post(&index, "")
+			}
+			time.Sleep(8 * time.Second)
+			if b.mu.Lock(); overtakers == 0 && len(b.held[e.ID]) != 3 || overtakers > 0 && len(b.retries[e.ID]) == 0 {
+				t.Errorf("%d are held, %d wait", len(b.held[e.ID]), len(b.retries[e.ID]))
+			}
+			b.mu.Unlock()
+			first.stop()
+			second := newReign(t, b, e, w, 2)
+			time.Sleep(time.Hour)
+			second.stop()
+			if len(w.settled) != 4+overtakers {
+				t.Errorf("%d came", len(w.settled))
+			}
 		})
 	}
 }

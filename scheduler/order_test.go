@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"hookwheel/webhook"
@@ -58,7 +59,7 @@ func byOrdering(d webhook.Delivery, m *webhook.Message) string {
 func TestOrder(t *testing.T) {
 	for _, ordering := range []webhook.Ordering{webhook.OrderingEndpoint, webhook.OrderingKey} {
 		for seed := range int64(3) {
-			t.Run(fmt.Sprint(ordering, " ", seed), func(t *testing.T) {
+			runInBubble(t, fmt.Sprint(ordering, " ", seed), func(t *testing.T) {
 				b := newShelf()
 				e := testEndpoint(0)
 				e.Ordering = ordering
@@ -95,7 +96,7 @@ func TestOrder(t *testing.T) {
 func TestOrderChanges(t *testing.T) {
 	orderings := []webhook.Ordering{webhook.OrderingNone, webhook.OrderingKey, webhook.OrderingEndpoint}
 	for seed := range int64(4) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		runInBubble(t, fmt.Sprint(seed), func(t *testing.T) {
 			b := newShelf()
 			e := testEndpoint(0)
 			w := &witness{t: t, b: b, settled: make(map[webhook.ID]bool), keyOf: func(d webhook.Delivery, m *webhook.Message) string {
@@ -134,71 +135,73 @@ func TestOrderChanges(t *testing.T) {
 // An endpoint that begins to be ordered as a whole gets what has failed before first, in order,
 // however much that is and whenever it is due; and what is scheduled does not keep it from that.
 func TestOrderBeginsLate(t *testing.T) {
-	const failed, scheduled = 3 * maxLoaded, 3 * maxLoaded
-	b := newShelf()
-	e := testEndpoint(0)
-	e.Ordering = webhook.OrderingEndpoint
-	now, rnd := time.Now().Truncate(time.Millisecond), rand.New(rand.NewSource(1))
-	for i := range scheduled + failed {
-		m := testMessage(10+i, 10)
-		b.add(m)
-		line := webhook.Retry{Message: m.ID, Due: now.Add(time.Duration(rnd.Intn(500)) * time.Millisecond)}
-		if i >= scheduled {
-			line.Made, line.Spent, line.Due = 1, 1, line.Due.Add(500*time.Millisecond) // behind all that is scheduled
+	synctest.Test(t, func(t *testing.T) {
+		const failed, scheduled = 3 * maxLoaded, 3 * maxLoaded
+		b := newShelf()
+		e := testEndpoint(0)
+		e.Ordering = webhook.OrderingEndpoint
+		now, rnd := time.Now().Truncate(time.Millisecond), rand.New(rand.NewSource(1))
+		for i := range scheduled + failed {
+			m := testMessage(10+i, 10)
+			b.add(m)
+			line := webhook.Retry{Message: m.ID, Due: now.Add(time.Duration(rnd.Intn(500)) * time.Millisecond)}
+			if i >= scheduled {
+				line.Made, line.Spent, line.Due = 1, 1, line.Due.Add(500*time.Millisecond) // behind all that is scheduled
+			}
+			b.retries[e.ID] = append(b.retries[e.ID], line)
 		}
-		b.retries[e.ID] = append(b.retries[e.ID], line)
-	}
-	slices.SortFunc(b.retries[e.ID], func(x, y webhook.Retry) int { return compareLines(&x, &y) })
-	last := testMessage(10+scheduled+failed, 10)
-	b.cursors[e.ID] = b.log[len(b.log)-1].ID
-	b.add(last)
-	var came []webhook.ID
-	l := leadTo(t, b, []*webhook.Endpoint{e}, 4, func(d webhook.Delivery) bool { return true }, func(d webhook.Delivery, _ bool) {
-		if !d.ID.After(b.log[scheduled-1].ID) {
-			return
+		slices.SortFunc(b.retries[e.ID], func(x, y webhook.Retry) int { return compareLines(&x, &y) })
+		last := testMessage(10+scheduled+failed, 10)
+		b.cursors[e.ID] = b.log[len(b.log)-1].ID
+		b.add(last)
+		var came []webhook.ID
+		l := leadTo(t, b, []*webhook.Endpoint{e}, 4, func(d webhook.Delivery) bool { return true }, func(d webhook.Delivery, _ bool) {
+			if !d.ID.After(b.log[scheduled-1].ID) {
+				return
+			}
+			came = append(came, d.ID) // one at a time
+		})
+		await(t, b, []*webhook.Endpoint{e})
+		l.stop()
+		if len(came) != failed+1 || !slices.IsSortedFunc(came, webhook.ID.Compare) {
+			t.Errorf("%d of %d came, in order: %t", len(came), failed+1, slices.IsSortedFunc(came, webhook.ID.Compare))
 		}
-		came = append(came, d.ID) // one at a time
 	})
-	await(t, b, []*webhook.Endpoint{e})
-	l.stop()
-	if len(came) != failed+1 || !slices.IsSortedFunc(came, webhook.ID.Compare) {
-		t.Errorf("%d of %d came, in order: %t", len(came), failed+1, slices.IsSortedFunc(came, webhook.ID.Compare))
-	}
 }
 
 // A key whose message always fails holds up only its own messages. If the endpoint blocks, the
 // message is retried permanently, at the last delay of the schedule.
 func TestBlockedKey(t *testing.T) {
-	b := newShelf()
-	e := testEndpoint(0)
-	e.Ordering, e.OnExhausted = webhook.OrderingKey, webhook.OnExhaustedBlock
-	for i := range 3 * maxAhead {
-		m := testMessage(10+i, 10)
-		m.OrderingKey = "good"
-		if i%3 == 0 {
-			m.OrderingKey = "bad"
+	synctest.Test(t, func(t *testing.T) {
+		b := newShelf()
+		e := testEndpoint(0)
+		e.Ordering, e.OnExhausted = webhook.OrderingKey, webhook.OnExhaustedBlock
+		for i := range 3 * maxAhead {
+			m := testMessage(10+i, 10)
+			m.OrderingKey = "good"
+			if i%3 == 0 {
+				m.OrderingKey = "bad"
+			}
+			b.add(m)
 		}
-		b.add(m)
-	}
-	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { return d.Message.OrderingKey == "good" }, nil)
-	defer l.stop()
-	for range 1000 {
-		b.mu.Lock()
-		delivered, held, bad := len(b.delivered), len(b.held[e.ID]), len(b.retries[e.ID])
-		b.mu.Unlock()
-		if delivered == 2*maxAhead && held == maxAhead-1 && bad == 1 {
-			return
+		l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { return d.Message.OrderingKey == "good" }, nil)
+		defer l.stop()
+		reached := until(func() bool {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return len(b.delivered) == 2*maxAhead && len(b.held[e.ID]) == maxAhead-1 && len(b.retries[e.ID]) == 1
+		})
+		if !reached {
+			t.Errorf("%d delivered, %d held", len(b.delivered), len(b.held[e.ID]))
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Errorf("%d delivered, %d held", len(b.delivered), len(b.held[e.ID]))
+	})
 }
 
 // An ordered endpoint receives the messages of a task one after the other, each when the previous
 // one is settled, whatever fails. What a user requests does not wait for that.
 func TestOrderOfReplay(t *testing.T) {
 	for _, ordering := range []webhook.Ordering{webhook.OrderingEndpoint, webhook.OrderingKey} {
-		t.Run(fmt.Sprint(ordering), func(t *testing.T) {
+		runInBubble(t, fmt.Sprint(ordering), func(t *testing.T) {
 			const count = 3 * maxManual
 			b := newShelf()
 			e := testEndpoint(0)
@@ -246,14 +249,14 @@ func TestOrderOfReplay(t *testing.T) {
 // A message that blocks an endpoint is got rid of by having the endpoint skip such whose attempts
 // are used up, or by expunging it: neither waits for its next attempt.
 func TestBlockEnds(t *testing.T) {
-	t.Run("skip", func(t *testing.T) {
+	runInBubble(t, "skip", func(t *testing.T) {
 		testBlockEnds(t, func(s *Scheduler, b *shelf, e *webhook.Endpoint) {
 			changed := *e
 			changed.OnExhausted = webhook.OnExhaustedSkip
 			add(s, &changed)
 		})
 	})
-	t.Run("expunge", func(t *testing.T) {
+	runInBubble(t, "expunge", func(t *testing.T) {
 		testBlockEnds(t, func(s *Scheduler, b *shelf, e *webhook.Endpoint) {
 			b.mu.Lock()
 			gone := *b.log[0]
@@ -274,17 +277,9 @@ func testBlockEnds(t *testing.T, end func(*Scheduler, *shelf, *webhook.Endpoint)
 	b.cursors[e.ID] = bad
 	b.retries[e.ID] = []webhook.Retry{{Message: bad, Made: 101, Spent: 101, Due: time.Now().Add(time.Hour).Truncate(time.Millisecond)}}
 	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(d webhook.Delivery) bool { return d.ID != bad }, nil)
-	time.Sleep(50 * time.Millisecond) // it has read its sets
+	synctest.Wait() // it has read its sets
 	end(l.s, b, e)
-	for range 1000 {
-		b.mu.Lock()
-		arrived := len(b.delivered)
-		b.mu.Unlock()
-		if arrived > 0 {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	time.Sleep(time.Minute)
 	l.stop()
 	if len(b.delivered) != 1 || !b.settled[[2]webhook.ID{bad, e.ID}] {
 		t.Error("it waits still")
@@ -294,35 +289,37 @@ func testBlockEnds(t *testing.T, end func(*Scheduler, *shelf, *webhook.Endpoint)
 // While an ordered endpoint waits for a message's next attempt, a scheduled one that is due waits
 // too, and other endpoints go on.
 func TestScheduledBehindBlocker(t *testing.T) {
-	b := newShelf()
-	ordered, other := testEndpoint(0), testEndpoint(1)
-	ordered.Ordering = webhook.OrderingEndpoint
-	now := time.Now().Truncate(time.Millisecond)
-	scheduled, tried := testMessage(10, 10), testMessage(11, 10)
-	b.add(scheduled, tried)
-	b.cursors[ordered.ID] = tried.ID
-	b.retries[ordered.ID] = []webhook.Retry{
-		{Message: scheduled.ID, Due: now},
-		{Message: tried.ID, Made: 1, Spent: 1, Due: now.Add(500 * time.Millisecond)},
-	}
-	var came []webhook.ID
-	l := leadTo(t, b, []*webhook.Endpoint{ordered, other}, 1, func(webhook.Delivery) bool { return true }, func(d webhook.Delivery, _ bool) {
-		if d.Endpoint.ID == ordered.ID {
-			came = append(came, d.ID)
+	synctest.Test(t, func(t *testing.T) {
+		b := newShelf()
+		ordered, other := testEndpoint(0), testEndpoint(1)
+		ordered.Ordering = webhook.OrderingEndpoint
+		now := time.Now().Truncate(time.Millisecond)
+		scheduled, tried := testMessage(10, 10), testMessage(11, 10)
+		b.add(scheduled, tried)
+		b.cursors[ordered.ID] = tried.ID
+		b.retries[ordered.ID] = []webhook.Retry{
+			{Message: scheduled.ID, Due: now},
+			{Message: tried.ID, Made: 1, Spent: 1, Due: now.Add(500 * time.Millisecond)},
+		}
+		var came []webhook.ID
+		l := leadTo(t, b, []*webhook.Endpoint{ordered, other}, 1, func(webhook.Delivery) bool { return true }, func(d webhook.Delivery, _ bool) {
+			if d.Endpoint.ID == ordered.ID {
+				came = append(came, d.ID)
+			}
+		})
+		await(t, b, []*webhook.Endpoint{other})
+		await(t, b, []*webhook.Endpoint{ordered})
+		l.stop()
+		if len(came) != 2 || came[0] != tried.ID {
+			t.Errorf("%d came, the one that was tried before not first", len(came))
 		}
 	})
-	await(t, b, []*webhook.Endpoint{other})
-	await(t, b, []*webhook.Endpoint{ordered})
-	l.stop()
-	if len(came) != 2 || came[0] != tried.ID {
-		t.Errorf("%d came, the one that was tried before not first", len(came))
-	}
 }
 
 // What is held goes out, in order, whatever the endpoint's order has become since it was held.
 func TestHeldIsNotForgotten(t *testing.T) {
 	for _, ordering := range []webhook.Ordering{webhook.OrderingNone, webhook.OrderingEndpoint, webhook.OrderingKey} {
-		t.Run(fmt.Sprint("now ", ordering), func(t *testing.T) {
+		runInBubble(t, fmt.Sprint("now ", ordering), func(t *testing.T) {
 			b := newShelf()
 			e := testEndpoint(0)
 			e.Ordering = ordering
@@ -359,7 +356,7 @@ func TestHeldIsNotForgotten(t *testing.T) {
 // endpoint kept an order or after.
 func TestCanceledFreesKey(t *testing.T) {
 	for _, key := range []uint64{webhook.OrderingKeyHash("k"), 0} {
-		t.Run(fmt.Sprint(key), func(t *testing.T) { testCanceledFreesKey(t, key) })
+		runInBubble(t, fmt.Sprint(key), func(t *testing.T) { testCanceledFreesKey(t, key) })
 	}
 }
 
@@ -379,15 +376,7 @@ func testCanceledFreesKey(t *testing.T, recorded uint64) {
 	b.held[e.ID] = []webhook.Held{{Key: key, Message: b.log[1].ID}}
 	came := 0
 	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(webhook.Delivery) bool { return true }, func(webhook.Delivery, bool) { came++ })
-	for range 300 {
-		b.mu.Lock()
-		arrived := len(b.delivered)
-		b.mu.Unlock()
-		if arrived == 2 {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	time.Sleep(time.Minute)
 	l.stop()
 	if came != 2 {
 		t.Errorf("%d of the two behind it came", came)

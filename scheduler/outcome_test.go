@@ -3,6 +3,7 @@ package scheduler
 import (
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"hookwheel/webhook"
@@ -71,24 +72,30 @@ func TestCurrent(t *testing.T) {
 // about the endpoint and is made again at once, by hand or not; what has no way out for a reason of
 // ours is put off.
 func TestUnmadeAttempts(t *testing.T) {
-	for name, test := range map[string]struct {
-		verdict Verdict
-		source  webhook.Source
-		failing bool
-	}{
-		"revoked":       {Verdict{Revoked: true}, webhook.SourceLog, false},
-		"revoked, hand": {Verdict{Revoked: true}, webhook.SourceManual, false},
-		"ours":          {Verdict{SenderFault: true}, webhook.SourceLog, true},
-		"ours, hand":    {Verdict{SenderFault: true}, webhook.SourceManual, true},
-	} {
-		s, e, d, _ := handOut(t)
-		d.Source = test.source
-		o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Status: webhook.StatusFail}, test.verdict)
-		if wait := time.Until(o.Attempt.Next); o.Spent != 0 || o.Attempt.Next.IsZero() || (wait > time.Second) != test.verdict.SenderFault {
-			t.Errorf("%s: spent %d, again in %s", name, o.Spent, wait)
+	synctest.Test(t, func(t *testing.T) {
+		for name, test := range map[string]struct {
+			verdict Verdict
+			source  webhook.Source
+			failing bool
+		}{
+			"revoked":       {Verdict{Revoked: true}, webhook.SourceLog, false},
+			"revoked, hand": {Verdict{Revoked: true}, webhook.SourceManual, false},
+			"ours":          {Verdict{SenderFault: true}, webhook.SourceLog, true},
+			"ours, hand":    {Verdict{SenderFault: true}, webhook.SourceManual, true},
+		} {
+			s, e, d, _ := handOut(t)
+			d.Source = test.source
+			o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Status: webhook.StatusFail}, test.verdict)
+			want := time.Duration(0)
+			if test.failing {
+				want = senderFaultDelay
+			}
+			if wait := time.Until(o.Attempt.Next); o.Spent != 0 || o.Attempt.Next.IsZero() || wait != want {
+				t.Errorf("%s: spent %d, again in %s", name, o.Spent, wait)
+			}
+			if failing := s.Stats().Failing == 1; failing != test.failing {
+				t.Errorf("%s: the endpoint counts as failing: %v", name, failing)
+			}
 		}
-		if failing := s.Stats().Failing == 1; failing != test.failing {
-			t.Errorf("%s: the endpoint counts as failing: %v", name, failing)
-		}
-	}
+	})
 }

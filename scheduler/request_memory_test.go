@@ -74,39 +74,37 @@ func TestLargeRequestsAllArrive(t *testing.T) {
 		"first attempts": func(*city, webhook.ID) {},
 		"retries":        func(c *city, e webhook.ID) { c.failed[e] = func(n int) bool { return n < 3 } },
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				c := newCity(t)
-				defer c.close()
-				stop := c.watch()
-				var apps, endpoints []webhook.ID
-				for range 3 {
-					app, list := c.open(100, 0, func(e webhook.ID) { configure(c, e) })
-					apps, endpoints = append(apps, app), append(endpoints, list...)
+		runInBubble(t, name, func(t *testing.T) {
+			c := newCity(t)
+			defer c.close()
+			stop := c.watch()
+			var apps, endpoints []webhook.ID
+			for range 3 {
+				app, list := c.open(100, 0, func(e webhook.ID) { configure(c, e) })
+				apps, endpoints = append(apps, app), append(endpoints, list...)
+			}
+			for range 5 {
+				for _, app := range apps {
+					c.postLarge(app, make([]byte, 1<<20))
 				}
-				for range 5 {
-					for _, app := range apps {
-						c.postLarge(app, make([]byte, 1<<20))
-					}
+			}
+			time.Sleep(20 * time.Minute)
+			peak := stop()
+			c.s.mu.Lock()
+			defer c.s.mu.Unlock()
+			if w := &c.s.workers; w.memory.bytes != 0 || len(w.memory.waiting) != 0 || peak > maxRequestBytes {
+				t.Errorf("%d bytes are carried and %d applications wait; it was %d MiB at most", w.memory.bytes, len(w.memory.waiting), peak>>20)
+			}
+			c.shelf.mu.Lock()
+			defer c.shelf.mu.Unlock()
+			if got, want := len(c.shelf.delivered), 5*len(endpoints); got != want {
+				t.Errorf("%d of %d deliveries came", got, want)
+			}
+			for at, n := range c.shelf.delivered {
+				if n != 1 {
+					t.Errorf("message %x came %d times", at[0], n)
 				}
-				time.Sleep(20 * time.Minute)
-				peak := stop()
-				c.s.mu.Lock()
-				defer c.s.mu.Unlock()
-				if w := &c.s.workers; w.memory.bytes != 0 || len(w.memory.waiting) != 0 || peak > maxRequestBytes {
-					t.Errorf("%d bytes are carried and %d applications wait; it was %d MiB at most", w.memory.bytes, len(w.memory.waiting), peak>>20)
-				}
-				c.shelf.mu.Lock()
-				defer c.shelf.mu.Unlock()
-				if got, want := len(c.shelf.delivered), 5*len(endpoints); got != want {
-					t.Errorf("%d of %d deliveries came", got, want)
-				}
-				for at, n := range c.shelf.delivered {
-					if n != 1 {
-						t.Errorf("message %x came %d times", at[0], n)
-					}
-				}
-			})
+			}
 		})
 	}
 }

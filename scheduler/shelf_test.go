@@ -62,17 +62,22 @@ func (b *shelf) Place(endpoint webhook.ID) Place {
 func (b *shelf) Window(app, after webhook.ID, limit int) ([]*webhook.Message, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i, found := slices.BinarySearchFunc(b.log, after, func(m *webhook.Message, id webhook.ID) int { return m.ID.Compare(id) })
-	if found {
-		i++
-	}
 	var window []*webhook.Message
-	for _, m := range b.log[i:] {
+	for _, m := range b.log[b.after(after):] {
 		if m.App == app && len(window) < limit {
 			window = append(window, m)
 		}
 	}
 	return window, nil
+}
+
+// after returns the index of the first message after id.
+func (b *shelf) after(id webhook.ID) int {
+	i, found := slices.BinarySearchFunc(b.log, id, func(m *webhook.Message, id webhook.ID) int { return m.ID.Compare(id) })
+	if found {
+		i++
+	}
+	return i
 }
 
 func (b *shelf) MessageByID(app, id webhook.ID) (*webhook.Message, error) {
@@ -154,8 +159,11 @@ func (b *shelf) record(t *testing.T, list []webhook.Progress, wants func(endpoin
 		if b.cursors[p.Endpoint].After(p.Cursor) {
 			t.Errorf("the cursor of %v went back", p.Endpoint)
 		}
-		for _, m := range b.log {
-			if m.ID.After(b.cursors[p.Endpoint]) && !m.ID.After(p.Cursor) && wants(p.Endpoint, m) && !b.done[p.Endpoint][m.ID] {
+		for _, m := range b.log[b.after(b.cursors[p.Endpoint]):] {
+			if m.ID.After(p.Cursor) {
+				break
+			}
+			if wants(p.Endpoint, m) && !b.done[p.Endpoint][m.ID] {
 				t.Errorf("the cursor passed message %d, which is not settled", m.ID.Index())
 			}
 		}

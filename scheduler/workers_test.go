@@ -158,44 +158,42 @@ func TestHangingEndpointsDelayNoOthers(t *testing.T) {
 		{1, 1500, 0}, {10, 150, 0}, {50, 40, 0},
 		{1, 300, 3}, {5, 60, 3}, // these answer first
 	} {
-		t.Run(fmt.Sprintf("%d_applications_of_%d_endpoints_after_%d", test.apps, test.endpoints, test.answers), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				c := newCity(t)
-				defer c.close()
-				proven, provenEndpoints := c.open(1, 1, nil)
-				time.Sleep(time.Second)
-				var hostile []webhook.ID
-				for range test.apps {
-					app, _ := c.open(test.endpoints, test.answers+2, func(e webhook.ID) { c.hangs[e], c.tame[e] = true, test.answers })
-					hostile = append(hostile, app)
+		runInBubble(t, fmt.Sprintf("%d_applications_of_%d_endpoints_after_%d", test.apps, test.endpoints, test.answers), func(t *testing.T) {
+			c := newCity(t)
+			defer c.close()
+			proven, provenEndpoints := c.open(1, 1, nil)
+			time.Sleep(time.Second)
+			var hostile []webhook.ID
+			for range test.apps {
+				app, _ := c.open(test.endpoints, test.answers+2, func(e webhook.ID) { c.hangs[e], c.tame[e] = true, test.answers })
+				hostile = append(hostile, app)
+			}
+			for round := range 25 {
+				time.Sleep(2900 * time.Millisecond)
+				for i, app := range hostile {
+					if (i+round)%8 == 0 {
+						c.post(app)
+					}
 				}
-				for round := range 25 {
-					time.Sleep(2900 * time.Millisecond)
-					for i, app := range hostile {
-						if (i+round)%8 == 0 {
-							c.post(app)
-						}
+				c.mu.Lock()
+				delete(c.first, provenEndpoints[0])
+				c.mu.Unlock()
+				since := time.Now()
+				c.post(proven)
+				_, fresh := c.open(2, 1, nil)
+				_, failing := c.open(1, 1, func(e webhook.ID) { c.failed[e] = func(n int) bool { return n == 0 } })
+				time.Sleep(8 * time.Second) // the first retry comes in between
+				for name, endpoint := range map[string]webhook.ID{"one that answers": provenEndpoints[0], "a new one": fresh[0], "another": fresh[1], "one that fails": failing[0]} {
+					if waited := c.waited(endpoint, since); waited > time.Second {
+						t.Errorf("round %d: %s got nothing for %v", round, name, waited)
 					}
-					c.mu.Lock()
-					delete(c.first, provenEndpoints[0])
-					c.mu.Unlock()
-					since := time.Now()
-					c.post(proven)
-					_, fresh := c.open(2, 1, nil)
-					_, failing := c.open(1, 1, func(e webhook.ID) { c.failed[e] = func(n int) bool { return n == 0 } })
-					time.Sleep(8 * time.Second) // the first retry comes in between
-					for name, endpoint := range map[string]webhook.ID{"one that answers": provenEndpoints[0], "a new one": fresh[0], "another": fresh[1], "one that fails": failing[0]} {
-						if waited := c.waited(endpoint, since); waited > time.Second {
-							t.Errorf("round %d: %s got nothing for %v", round, name, waited)
-						}
-					}
-					c.mu.Lock()
-					if c.tries[failing[0]] < 2 {
-						t.Errorf("round %d: what failed once was not tried again in time", round)
-					}
-					c.mu.Unlock()
 				}
-			})
+				c.mu.Lock()
+				if c.tries[failing[0]] < 2 {
+					t.Errorf("round %d: what failed once was not tried again in time", round)
+				}
+				c.mu.Unlock()
+			}
 		})
 	}
 }
