@@ -21,6 +21,10 @@ type conn struct {
 	dialer *dialer
 	ready  bool // handshakes are over
 	idle   bool // something was read after the last write, so the next write begins a request
+
+	peek   func(fd uintptr) // looks for something to read, and sets peeked
+	peeked error
+	peeks  [1]byte
 }
 
 // newConn wraps a new connection. Until settle is called, closing it discards what the kernel has
@@ -38,7 +42,11 @@ func newConn(plain net.Conn, d *dialer) (*conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, plain.Close())
 	}
-	return &conn{Conn: plain, raw: raw, dialer: d}, nil
+	c := &conn{Conn: plain, raw: raw, dialer: d}
+	c.peek = func(fd uintptr) {
+		_, _, c.peeked = syscall.Recvfrom(int(fd), c.peeks[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	}
+	return c, nil
 }
 
 func (c *conn) Close() error {
@@ -77,11 +85,8 @@ func (c *conn) Write(p []byte) (int, error) {
 // 408 or TLS's close_notify. Such data means that the connection is about to be closed, and would
 // be mistaken for a response.
 func (c *conn) isOver() bool {
-	var err error
-	controlErr := c.raw.Control(func(fd uintptr) {
-		_, _, err = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	})
-	return controlErr != nil || !errors.Is(err, syscall.EAGAIN)
+	err := c.raw.Control(c.peek)
+	return err != nil || !errors.Is(c.peeked, syscall.EAGAIN)
 }
 
 // pending reports whether the kernel holds bytes that the receiver has not acknowledged.

@@ -103,11 +103,11 @@ func (d *dialer) dial(ctx context.Context, p peer, t *webhook.Trace) (*link, err
 	return l, nil
 }
 
-// within returns the context of an attempt, which abort also ends.
-func (d *dialer) within(timeout time.Duration) (context.Context, context.CancelFunc) {
+// context returns the context of attempts that begin now, which abort ends.
+func (d *dialer) context() context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return context.WithTimeout(d.ctx, timeout)
+	return d.ctx
 }
 
 // ignoreClosed drops the error of closing a closed connection.

@@ -16,39 +16,30 @@ var errRevoked = errors.New("the endpoint was changed, paused, disabled or delet
 // flight is an attempt in flight. Any goroutine may revoke it.
 type flight struct {
 	delivery webhook.Delivery
-	ctx      context.Context // of dialing
-	cancel   context.CancelFunc
+	parent   context.Context // of dialing; the dialer's
 	deadline time.Time
 
 	mu      sync.Mutex
-	on      *conn // that carries the request; nil: none
-	sent    bool  // the kernel has the whole request
+	cancel  context.CancelFunc // ends dialing; nil: a connection is not being made
+	on      *conn              // that carries the request; nil: none
+	sent    bool               // the kernel has the whole request
 	revoked bool
 	broken  bool // by revoke
 }
 
 // begin registers an attempt, so that it can be revoked. The caller must call send.
 func (s *Sender) begin(d webhook.Delivery) *flight {
-	f := &flight{delivery: d}
-	f.ctx, f.cancel = s.dialer.within(s.timeout)
-	f.deadline, _ = f.ctx.Deadline()
+	f := &flight{delivery: d, parent: s.dialer.context(), deadline: time.Now().Add(s.timeout)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.flights[d.Endpoint.ID] == nil {
-		s.flights[d.Endpoint.ID] = make(map[*flight]struct{})
-	}
-	s.flights[d.Endpoint.ID][f] = struct{}{}
+	s.flights[f] = struct{}{}
 	return f
 }
 
 func (s *Sender) end(f *flight) {
-	f.cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := s.flights[f.delivery.Endpoint.ID]
-	if delete(list, f); len(list) == 0 {
-		delete(s.flights, f.delivery.Endpoint.ID)
-	}
+	delete(s.flights, f)
 }
 
 // revoke aborts the attempts to an endpoint that are not current, unless the receiver has their
@@ -57,8 +48,10 @@ func (s *Sender) end(f *flight) {
 func (s *Sender) revoke(endpoint webhook.ID, current func(*webhook.Delivery) bool) {
 	var list []*flight
 	s.mu.Lock()
-	for f := range s.flights[endpoint] {
-		list = append(list, f)
+	for f := range s.flights {
+		if f.delivery.Endpoint.ID == endpoint {
+			list = append(list, f)
+		}
 	}
 	s.mu.Unlock()
 	for _, f := range list {
@@ -72,12 +65,9 @@ func (s *Sender) revoke(endpoint webhook.ID, current func(*webhook.Delivery) boo
 func (s *Sender) under(message webhook.ID) (endpoints []webhook.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for endpoint, list := range s.flights {
-		for f := range list {
-			if f.delivery.ID == message {
-				endpoints = append(endpoints, endpoint)
-				break
-			}
+	for f := range s.flights {
+		if f.delivery.ID == message {
+			endpoints = append(endpoints, f.delivery.Endpoint.ID)
 		}
 	}
 	return endpoints
@@ -90,11 +80,33 @@ func (f *flight) revoke() {
 	switch {
 	case f.on == nil:
 		f.broken = true
-		f.cancel()
+		if f.cancel != nil {
+			f.cancel()
+		}
 	case !f.sent || f.on.pending():
 		f.broken = true
 		f.on.Close()
 	}
+}
+
+// dialing returns the context for making a connection. The caller must call dialed.
+func (f *flight) dialing() (context.Context, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.revoked {
+		f.broken = true
+		return nil, errRevoked
+	}
+	ctx, cancel := context.WithDeadline(f.parent, f.deadline)
+	f.cancel = cancel
+	return ctx, nil
+}
+
+func (f *flight) dialed() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cancel()
+	f.cancel = nil
 }
 
 // attach sets the connection that carries the request from now on.
@@ -116,15 +128,12 @@ func (f *flight) detach() {
 	f.on = nil
 }
 
-// write passes the request to the kernel.
-func (f *flight) write(l *link, head, body []byte) error {
+// write passes the request to the kernel; body is what did not fit into request.
+func (f *flight) write(l *link, request, body []byte) error {
 	if err := l.SetDeadline(f.deadline); err != nil {
 		return err
 	}
-	if len(head)+len(body) <= maxOneWrite {
-		head, body = append(head, body...), nil
-	}
-	_, err := l.Write(head)
+	_, err := l.Write(request)
 	if err == nil && len(body) > 0 {
 		_, err = l.Write(body)
 	}

@@ -5,7 +5,7 @@ import (
 )
 
 type metrics struct {
-	attempts       *prometheus.CounterVec
+	attempts       map[reason]prometheus.Counter
 	attemptSeconds prometheus.Histogram
 	deliverSeconds prometheus.Histogram
 	inFlight       prometheus.Gauge
@@ -19,9 +19,10 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
 	}
+	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "hookwheel_attempts_total", Help: "Attempts made, by how they ended."}, []string{"outcome"})
 	m := &metrics{
-		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "hookwheel_attempts_total", Help: "Attempts made, by how they ended."}, []string{"outcome"}),
+		attempts: make(map[reason]prometheus.Counter),
 		attemptSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "hookwheel_attempt_seconds", Help: "How long attempts take.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}),
 		deliverSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -33,8 +34,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		tailBytes: gauge("hookwheel_tail_bytes", "Messages in memory for endpoints that keep up; 0 on followers."),
 	}
 	for _, why := range reasons {
-		m.attempts.WithLabelValues(string(why))
+		m.attempts[why] = attempts.WithLabelValues(string(why))
 	}
-	registry.MustRegister(m.attempts, m.attemptSeconds, m.deliverSeconds, m.inFlight, m.parked, m.failing, m.retries, m.tailBytes)
+	registry.MustRegister(attempts, m.attemptSeconds, m.deliverSeconds, m.inFlight, m.parked, m.failing, m.retries, m.tailBytes)
 	return m
 }

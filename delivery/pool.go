@@ -88,6 +88,7 @@ func (p *Pool) Run(ctx context.Context, term uint64, s *scheduler.Scheduler) {
 	defer flush.Stop()
 	close(outcomes)
 	others.Wait()
+	p.sender.secrets.forgetAll()
 	p.report(scheduler.Stats{})
 }
 
@@ -122,9 +123,11 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 // are not aborted: they only wait for its response, which counts.
 func (p *Pool) Revoke(c webhook.Changes, s *scheduler.Scheduler) {
 	for _, endpoint := range c.Endpoints {
+		p.sender.secrets.forget(endpoint.ID)
 		p.sender.revoke(endpoint.ID, s.IsCurrent)
 	}
 	for _, endpoint := range c.Removed {
+		p.sender.secrets.forget(endpoint)
 		p.sender.revoke(endpoint, s.IsCurrent)
 	}
 	for _, m := range c.Expunged {
@@ -147,7 +150,7 @@ func (p *Pool) awaitRoom(ctx context.Context) bool {
 }
 
 func (p *Pool) count(d webhook.Delivery, a *webhook.Attempt, why reason) {
-	p.metrics.attempts.WithLabelValues(string(why)).Inc()
+	p.metrics.attempts[why].Inc()
 	p.metrics.attemptSeconds.Observe(a.Duration.Seconds())
 	if why == reasonSuccess {
 		p.metrics.deliverSeconds.Observe(max(0, time.Since(d.Message.ID.Time()).Seconds()))

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"strconv"
@@ -52,37 +53,52 @@ func (o *opened) appendRequest(dst []byte, m *webhook.Message, body []byte, now 
 	if o.endpoint.Envelope || contentType == "" {
 		contentType = webhook.JSONContentType
 	}
-	dst = slices.Grow(dst, len(o.head)+1024)
 	dst = append(dst, o.head...)
 	dst = appendHeader(dst, "Content-Type", contentType)
-	dst = appendHeader(dst, "Content-Length", strconv.Itoa(len(body)))
-	id := m.ID.Text(webhook.KindMessage)
+	dst = append(strconv.AppendInt(append(dst, "Content-Length: "...), int64(len(body)), 10), "\r\n"...)
 	seconds := now.Unix()
-	timestamp := strconv.FormatInt(seconds, 10)
-	signature := string(o.appendSignatures(nil, now, id, seconds, body))
-	for _, prefix := range [...]string{"Webhook-", "Svix-"} {
-		dst = appendHeader(dst, prefix+"Id", id)
-		dst = appendHeader(dst, prefix+"Timestamp", timestamp)
-		dst = appendHeader(dst, prefix+"Signature", signature)
+	own := len(dst)
+	dst = o.appendStandard(dst, m.ID.Text(webhook.KindMessage), seconds, now, body)
+	// The second form differs from the first one only in the names.
+	lines := dst[own:]
+	for len(lines) > 0 {
+		end := bytes.IndexByte(lines, '\n') + 1
+		dst = append(append(dst, "Svix-"...), lines[len("Webhook-"):end]...)
+		lines = lines[end:]
 	}
 	if o.endpoint.Style != webhook.StyleStandard {
-		if secrets := o.shared(now); len(secrets) > 0 {
-			dst = appendHeader(dst, o.endpoint.Style.Header(), o.endpoint.Style.Sign(secrets, seconds, body))
+		if keys := o.shared(now); len(keys) > 0 {
+			dst = append(append(dst, o.endpoint.Style.Header()...), ": "...)
+			dst = append(o.endpoint.Style.AppendSignature(dst, keys, seconds, body), "\r\n"...)
 		}
 	}
+	return append(dst, "\r\n"...)
+}
+
+// appendStandard appends the headers of Standard Webhooks 1.0.0.
+func (o *opened) appendStandard(dst []byte, id string, seconds int64, now time.Time, body []byte) []byte {
+	dst = append(append(dst, "Webhook-Id: "...), id...)
+	dst = strconv.AppendInt(append(dst, "\r\nWebhook-Timestamp: "...), seconds, 10)
+	dst = o.appendSignatures(append(dst, "\r\nWebhook-Signature: "...), now, id, seconds, body)
 	return append(dst, "\r\n"...)
 }
 
 // appendHeader appends a header line. Control characters in values were refused earlier; as a
 // precaution, they are sent as spaces.
 func appendHeader(dst []byte, name, value string) []byte {
-	dst = append(dst, name...)
-	dst = append(dst, ": "...)
-	for _, c := range []byte(value) {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			c = ' '
-		}
-		dst = append(dst, c)
-	}
+	dst = append(append(dst, name...), ": "...)
+	dst = appendClean(dst, value)
 	return append(dst, "\r\n"...)
+}
+
+// appendClean appends a header's value, with spaces for control characters.
+func appendClean[T string | []byte](dst []byte, value T) []byte {
+	start := len(dst)
+	dst = append(dst, value...)
+	for i, c := range dst[start:] {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			dst[start+i] = ' '
+		}
+	}
+	return dst
 }

@@ -16,11 +16,15 @@ type secrets struct {
 	userAgent string
 
 	mu     sync.Mutex
+	room   int // bytes that more of them may take
 	opened map[webhook.ID]*opened
 }
 
-// maxOpened is how many endpoints' secrets are cached; beyond it the cache is cleared.
-const maxOpened = 100_000
+const (
+	maxOpened   = 64 << 20 // bytes of cached secrets; beyond it, some others are dropped
+	openedBytes = 512      // of a cached endpoint without its head and keys, about
+	keyBytes    = 1024     // of a cached key, with the states of its hashes, about
+)
 
 // notOpened is the text that customers see if secrets can't be opened.
 const notOpened = "not sent: the sender could not open the endpoint's secrets; its operator must act"
@@ -34,6 +38,9 @@ type opened struct {
 	settings uint32 // for traces
 }
 
+// size returns about how many bytes o takes.
+func (o *opened) size() int { return openedBytes + len(o.head) + len(o.keys)*keyBytes }
+
 type openKey struct {
 	webhook.SigningKey
 	expires time.Time
@@ -42,7 +49,7 @@ type openKey struct {
 func (k *openKey) inForce(now time.Time) bool { return k.expires.IsZero() || !now.After(k.expires) }
 
 func newSecrets(config *Config) *secrets {
-	return &secrets{keyring: config.Keyring, userAgent: config.UserAgent, opened: make(map[webhook.ID]*opened)}
+	return &secrets{keyring: config.Keyring, userAgent: config.UserAgent, room: maxOpened, opened: make(map[webhook.ID]*opened)}
 }
 
 func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
@@ -56,13 +63,49 @@ func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.keep(o)
+	return o, nil
+}
+
+// keep caches o in place of any other ones that there is no room for: a map is walked from a random
+// place.
+func (s *secrets) keep(o *opened) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.opened) >= maxOpened {
-		clear(s.opened)
+	s.drop(o.endpoint.ID)
+	for id := range s.opened {
+		if s.room >= o.size() {
+			break
+		}
+		s.drop(id)
 	}
-	s.opened[endpoint.ID] = o
-	return o, nil
+	if s.room >= o.size() {
+		s.opened[o.endpoint.ID] = o
+		s.room -= o.size()
+	}
+}
+
+// forget removes an endpoint from the cache, because it was changed or deleted.
+func (s *secrets) forget(endpoint webhook.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(endpoint)
+}
+
+// forgetAll empties the cache.
+func (s *secrets) forgetAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range s.opened {
+		s.drop(id)
+	}
+}
+
+func (s *secrets) drop(endpoint webhook.ID) {
+	if o := s.opened[endpoint]; o != nil {
+		s.room += o.size()
+		delete(s.opened, endpoint)
+	}
 }
 
 // open also returns the endpoint's own headers.
@@ -102,12 +145,13 @@ func (s *secrets) open(endpoint *webhook.Endpoint) (*opened, webhook.Headers, er
 
 // appendSignatures appends a signature by each key that has not expired, separated by spaces.
 func (o *opened) appendSignatures(dst []byte, now time.Time, id string, timestamp int64, body []byte) []byte {
+	start := len(dst)
 	for i := range o.keys {
 		key := &o.keys[i]
 		if !key.inForce(now) {
 			continue
 		}
-		if len(dst) > 0 {
+		if len(dst) > start {
 			dst = append(dst, ' ')
 		}
 		dst = key.AppendSignature(dst, id, timestamp, body)

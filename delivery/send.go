@@ -2,8 +2,10 @@ package delivery
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 const (
 	maxResponseHeader = 32 << 10 // bytes; with more, the attempt fails
 	maxOneWrite       = 16 << 10 // bytes of a request that are copied to be written at once
+	maxRequestKept    = 64 << 10 // bytes of memory for requests that is used again
 )
 
 // Sender makes single attempts. It is safe for concurrent use.
@@ -25,10 +28,17 @@ type Sender struct {
 	secrets    *secrets
 	complaints *complaints
 	clock      func() time.Time
-	readers    sync.Pool // of *bufio.Reader; the headers of a response must fit into its buffer
+	buffers    sync.Pool // of *buffers
 
 	mu      sync.Mutex
-	flights map[webhook.ID]map[*flight]struct{} // attempts in flight, by endpoint
+	flights map[*flight]struct{} // attempts in flight
+}
+
+// buffers are the memory of one attempt that the next one uses again.
+type buffers struct {
+	request []byte
+	reader  *bufio.Reader // the headers of a response must fit into its buffer
+	text    []byte        // of a response
 }
 
 // newSender returns a Sender that limits each attempt to config.Timeout.
@@ -38,8 +48,8 @@ func newSender(config *Config) *Sender {
 		clock = time.Now
 	}
 	return &Sender{dialer: newDialer(config), timeout: config.Timeout, secrets: newSecrets(config), complaints: newComplaints(config.Logger), clock: clock,
-		readers: sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxResponseHeader) }},
-		flights: make(map[webhook.ID]map[*flight]struct{})}
+		buffers: sync.Pool{New: func() any { return &buffers{reader: bufio.NewReaderSize(nil, maxResponseHeader)} }},
+		flights: make(map[*flight]struct{})}
 }
 
 // send makes the attempt that was begun. In the attempt that it returns, the log sets the ID and
@@ -54,101 +64,104 @@ func (s *Sender) send(f *flight) (webhook.Attempt, reason, scheduler.Verdict) {
 	if d.Source == webhook.SourceManual {
 		a.Trigger = webhook.TriggerManual
 	}
-	response := fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseResponse(response)
-	response.StreamBody = true // only the part that we keep is read
-	why := reasonSecret
+	var why reason
+	var rest time.Duration
 	if opened, err := s.secrets.of(d.Endpoint); err != nil {
 		s.complaints.make(reasonSecret, d.Endpoint, err)
-		a.Response = []byte(notOpened)
+		why, a.Response = reasonSecret, []byte(notOpened)
 	} else {
-		why = s.exchange(f, opened, response, &a)
+		why, rest = s.exchange(f, opened, &a)
 	}
 	if why == reasonSuccess {
 		a.Status = webhook.StatusSuccess
 	}
 	a.Duration = time.Since(begun).Truncate(time.Millisecond)
-	return a, why, judge(response, &a, why, start)
+	return a, why, judge(&a, why, rest)
 }
 
-// exchange sends the request and reads the part of the response that is kept.
-func (s *Sender) exchange(f *flight, o *opened, response *fasthttp.Response, a *webhook.Attempt) reason {
+// exchange sends the request and reads the part of the response that is kept. It also returns for
+// how long the response asks not to be called.
+func (s *Sender) exchange(f *flight, o *opened, a *webhook.Attempt) (why reason, rest time.Duration) {
+	b := s.buffers.Get().(*buffers)
+	response := fasthttp.AcquireResponse()
+	defer func() {
+		fasthttp.ReleaseResponse(response)
+		s.release(b)
+	}()
+	response.StreamBody = true // only the part that we keep is read
 	body := bodyOf(f.delivery.Message, f.delivery.Endpoint)
-	head := o.appendRequest(nil, f.delivery.Message, body, a.Start)
+	b.request = o.appendRequest(b.request[:0], f.delivery.Message, body, a.Start)
 	a.Trace = &webhook.Trace{Settings: o.settings}
-	l, reader, err := s.roundTrip(f, o.url, head, body, response, a.Trace)
+	l, err := s.roundTrip(f, o.url, b, body, response, a.Trace)
 	if err != nil {
 		why, text := classifyError(err, s.timeout)
 		a.Response = []byte(text)
 		if why.isOurFault() {
 			s.complaints.make(why, f.delivery.Endpoint, err)
 		}
-		return why
+		return why, 0
 	}
+	why, complete := s.take(response, b, a)
+	a.Trace.Received = l.received
+	f.detach()
+	if complete && !response.ConnectionClose() && b.reader.Buffered() == 0 {
+		s.dialer.idle.put(l)
+	} else {
+		l.Close()
+	}
+	return why, restOf(response, a.Start)
+}
+
+// take keeps what an attempt shows of a response, and reports whether the whole response was read.
+func (s *Sender) take(response *fasthttp.Response, b *buffers, a *webhook.Attempt) (why reason, complete bool) {
 	a.StatusCode = uint16(response.StatusCode())
-	why := classifyStatus(response.StatusCode())
+	why = classifyStatus(response.StatusCode())
 	if a.StatusCode == fasthttp.StatusSwitchingProtocols {
 		why, a.Response = reasonProtocol, []byte("the receiver switched to another protocol, which no request asks for")
 		response.SetConnectionClose()
 	}
-	text, complete, err := readSome(response)
+	complete, err := b.readSome(response)
 	switch {
 	case why == reasonProtocol:
-	case err != nil && why == reasonSuccess && len(text) == 0:
+	case err != nil && why == reasonSuccess && len(b.text) == 0:
 		// The receiver responded with 2xx. A lost body does not change that.
 		a.Response = []byte("the status arrived, but the announced body did not")
-	default:
-		a.Response = text
+	case len(b.text) > 0:
+		a.Response = bytes.Clone(b.text)
 	}
 	limit := webhook.MaxHeaders
 	if why == reasonSuccess {
 		limit = webhook.MaxHeadersSuccess
 	}
-	keepHeaders(a.Trace, response, limit)
-	a.Trace.Control, a.Trace.Received = controlOf(response), l.received
-	reusable := complete && !response.ConnectionClose() && reader.Buffered() == 0
-	s.release(reader)
-	f.detach()
-	if reusable {
-		s.dialer.idle.put(l)
-	} else {
-		l.Close()
-	}
-	return why
+	b.text, a.Trace.HeadersCut = appendHeaders(b.text[:0], response, limit)
+	a.Trace.Headers, a.Trace.Control = bytes.Clone(b.text), controlOf(response)
+	return why, complete
 }
 
 // roundTrip writes the request to a connection and reads the headers of the answer. It uses another
 // connection if the receiver cannot have received the request on the previous one.
-func (s *Sender) roundTrip(f *flight, u webhook.URL, head, body []byte, response *fasthttp.Response, t *webhook.Trace) (*link, *bufio.Reader, error) {
+func (s *Sender) roundTrip(f *flight, u webhook.URL, b *buffers, body []byte, response *fasthttp.Response, t *webhook.Trace) (*link, error) {
 	p := peer{address: u.Address(), secure: u.Secure, insecure: u.Secure && f.delivery.Endpoint.InsecureTLS}
+	size := len(b.request) + len(body)
+	if size <= maxOneWrite {
+		b.request, body = append(b.request, body...), nil
+	}
 	for {
-		l := s.dialer.idle.take(p)
-		if t.Reused = l != nil; l == nil {
-			var err error
-			if l, err = s.dialer.dial(f.ctx, p, t); err != nil {
-				return nil, nil, f.cause(err)
-			}
-		}
-		s.dialer.tracePeer(t, l)
-		l.received, l.answered = 0, time.Time{}
-		if err := f.attach(l.bottom); err != nil {
-			l.Close()
-			return nil, nil, err
+		l, err := s.connect(f, p, t)
+		if err != nil {
+			return nil, err
 		}
 		begun := time.Now()
-		err := f.write(l, head, body)
-		if err == nil {
-			t.Sent = uint32(len(head) + len(body))
-			reader := s.readers.Get().(*bufio.Reader)
-			reader.Reset(l)
-			err = response.ReadLimitBody(reader, 0)
+		if err = f.write(l, b.request, body); err == nil {
+			t.Sent = uint32(size)
+			b.reader.Reset(l)
+			err = response.ReadLimitBody(b.reader, 0)
 			if t.Received = l.received; !l.answered.IsZero() {
 				t.FirstByte = l.answered.Sub(begun)
 			}
 			if err == nil {
-				return l, reader, nil
+				return l, nil
 			}
-			s.release(reader)
 		}
 		f.detach()
 		l.Close()
@@ -158,29 +171,72 @@ func (s *Sender) roundTrip(f *flight, u webhook.URL, head, body []byte, response
 		if err == io.EOF {
 			err = fasthttp.ErrConnectionClosed
 		}
-		return nil, nil, f.cause(err)
+		return nil, f.cause(err)
 	}
 }
 
-// release returns a reader to the pool, detached from its connection.
-func (s *Sender) release(reader *bufio.Reader) {
-	reader.Reset(nil)
-	s.readers.Put(reader)
+// connect returns a connection, attached to the attempt, for one request.
+func (s *Sender) connect(f *flight, p peer, t *webhook.Trace) (*link, error) {
+	l := s.dialer.idle.take(p)
+	if t.Reused = l != nil; l == nil {
+		ctx, err := f.dialing()
+		if err != nil {
+			return nil, err
+		}
+		l, err = s.dialer.dial(ctx, p, t)
+		f.dialed()
+		if err != nil {
+			return nil, f.cause(err)
+		}
+	}
+	s.dialer.tracePeer(t, l)
+	l.received, l.answered = 0, time.Time{}
+	if err := f.attach(l.bottom); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
 }
 
-// readSome reads the first webhook.MaxResponse bytes of the body, and reports whether the body ends
-// there.
-func readSome(response *fasthttp.Response) (body []byte, complete bool, err error) {
+// release keeps the memory of an attempt for others, detached from its connection.
+func (s *Sender) release(b *buffers) {
+	b.reader.Reset(nil)
+	if cap(b.request) > maxRequestKept {
+		b.request = nil
+	}
+	s.buffers.Put(b)
+}
+
+// readSome reads the first webhook.MaxResponse bytes of the body into b.text, and reports whether
+// the body ends there.
+func (b *buffers) readSome(response *fasthttp.Response) (complete bool, err error) {
+	b.text = b.text[:0]
 	stream := response.BodyStream()
 	if stream == nil {
-		return nil, true, nil
+		return true, nil
 	}
 	if response.Header.ContentLength() != 0 {
-		body, err = io.ReadAll(io.LimitReader(stream, webhook.MaxResponse+1))
+		b.text, err = appendAll(b.text, io.LimitReader(stream, webhook.MaxResponse+1))
 	}
-	complete = err == nil && len(body) <= webhook.MaxResponse
+	complete = err == nil && len(b.text) <= webhook.MaxResponse
 	if !complete {
-		body = body[:min(len(body), webhook.MaxResponse)]
+		b.text = b.text[:min(len(b.text), webhook.MaxResponse)]
 	}
-	return body, complete, errors.Join(err, response.CloseBodyStream())
+	return complete, errors.Join(err, response.CloseBodyStream())
+}
+
+// appendAll appends all that r holds. It returns what it has read beside an error, as io.ReadAll
+// does.
+func appendAll(dst []byte, r io.Reader) ([]byte, error) {
+	for {
+		dst = slices.Grow(dst, 512)
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
 }

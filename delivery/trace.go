@@ -16,7 +16,7 @@ import (
 const maxHeaderKept = 1024
 
 // maskedHeader replaces the values of response headers that may be secrets.
-const maskedHeader = "***"
+var maskedHeader = []byte("***")
 
 // tracePeer notes the address of a connection, which is a proxy's if there is one.
 func (d *dialer) tracePeer(t *webhook.Trace, l *link) {
@@ -50,31 +50,23 @@ func (d *dialer) traceFailure(t *webhook.Trace, err error) {
 	}
 }
 
-// keepHeaders keeps the headers of a response, without values that may be secrets, up to a limit.
-func keepHeaders(t *webhook.Trace, response *fasthttp.Response, limit int) {
-	kept := make([]byte, 0, 256)
+// appendHeaders appends the headers of a response that are kept, without values that may be
+// secrets, up to a limit, and reports whether some are missing or shortened.
+func appendHeaders(dst []byte, response *fasthttp.Response, limit int) (kept []byte, cut bool) {
 	for name, value := range response.Header.All() {
 		if webhook.SensitiveHeader(string(name)) {
-			value = []byte(maskedHeader)
+			value = maskedHeader
 		}
 		if len(value) > maxHeaderKept {
-			value, t.HeadersCut = value[:maxHeaderKept], true
+			value, cut = value[:maxHeaderKept], true
 		}
-		if len(kept)+len(name)+len(value)+len(": \n") > limit {
-			t.HeadersCut = true
-			break
+		if len(dst)+len(name)+len(value)+len(": \n") > limit {
+			return dst, true
 		}
-		kept = append(kept, name...)
-		kept = append(kept, ": "...)
-		for _, c := range value {
-			if c < ' ' && c != '\t' || c == 0x7f {
-				c = ' '
-			}
-			kept = append(kept, c)
-		}
-		kept = append(kept, '\n')
+		dst = append(append(dst, name...), ": "...)
+		dst = append(appendClean(dst, value), '\n')
 	}
-	t.Headers = kept
+	return dst, cut
 }
 
 // SentHeaders returns the headers of the request that an attempt made. It computes them again,

@@ -22,8 +22,9 @@ const (
 	controlHeader = "Webhook-Delivery"
 )
 
-// judge returns what an attempt means for the endpoint and for the message.
-func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time.Time) (v scheduler.Verdict) {
+// judge returns what an attempt means for the endpoint and for the message; rest is for how long a
+// response asks not to be called.
+func judge(a *webhook.Attempt, why reason, rest time.Duration) (v scheduler.Verdict) {
 	if why != reasonSuccess {
 		v.Text = failureText(a, why)
 		v.Overload = overloads(a.StatusCode, why)
@@ -33,19 +34,25 @@ func judge(response *fasthttp.Response, a *webhook.Attempt, why reason, now time
 	if a.StatusCode == 0 {
 		return v
 	}
-	switch controlOf(response) {
+	switch a.Trace.Control {
 	case webhook.ControlDisable:
 		v.Disable, v.GiveUp = true, true
 	case webhook.ControlAbort:
 		v.GiveUp = true
 	}
-	switch a.StatusCode {
-	case http.StatusGone:
-		v.Disable = true
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		v.RetryAfter = retryAfter(string(response.Header.Peek(fasthttp.HeaderRetryAfter)), now)
-	}
+	v.Disable = v.Disable || a.StatusCode == http.StatusGone
+	v.RetryAfter = rest
 	return v
+}
+
+// restOf returns for how long a response asks not to be called.
+func restOf(response *fasthttp.Response, now time.Time) time.Duration {
+	switch response.StatusCode() {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return retryAfter(string(response.Header.Peek(fasthttp.HeaderRetryAfter)), now)
+	default:
+		return 0
+	}
 }
 
 // controlOf returns the instruction of a response.

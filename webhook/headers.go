@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,8 +51,20 @@ func HarmlessHeader(name string) bool { return slices.Contains(harmlessHeaders, 
 
 // SensitiveHeader reports whether the value of a header is a secret and must never be shown.
 func SensitiveHeader(name string) bool {
-	name = strings.ToLower(name)
-	return slices.ContainsFunc(sensitiveWords, func(word string) bool { return strings.Contains(name, word) })
+	lower := make([]byte, 0, 64) // on the stack: each header of each response is checked
+	for i := range len(name) {
+		c := name[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower = append(lower, c)
+	}
+	for _, word := range sensitiveWords {
+		if bytes.Contains(lower, []byte(word)) {
+			return true
+		}
+	}
+	return false
 }
 
 // Validate checks names and values.

@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -69,15 +68,7 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // AppendSignature appends v1 and the signature of a request in base64; timestamp is in seconds
 // since the Unix epoch.
 func (s Secret) AppendSignature(dst []byte, id string, timestamp int64, body []byte) []byte {
-	mac := hmac.New(sha256.New, s)
-	head := make([]byte, 0, 64)
-	head = append(head, id...)
-	head = append(head, '.')
-	head = strconv.AppendInt(head, timestamp, 10)
-	mac.Write(append(head, '.'))
-	mac.Write(body)
-	var sum [sha256.Size]byte
-	return base64.StdEncoding.AppendEncode(append(dst, signaturePrefix...), mac.Sum(sum[:0]))
+	return (&mac{key: s}).appendSignature(dst, id, timestamp, body)
 }
 
 // Verify checks a request as a receiver does. Its errors say exactly what is wrong. The parameters

@@ -31,6 +31,9 @@ type SigningKey struct {
 	secret  Secret
 	plain   bool // secret is the text itself
 	private ed25519.PrivateKey
+
+	secrets *mac // under the secret; nil: the key is asymmetric
+	texts   *mac // under Text, for styles; nil: the key is asymmetric
 }
 
 const (
@@ -43,7 +46,13 @@ const (
 )
 
 // SymmetricKey returns a SigningKey of 24 to 75 bytes.
-func SymmetricKey(secret Secret) SigningKey { return SigningKey{secret: secret} }
+func SymmetricKey(secret Secret) SigningKey { return symmetricKey(secret, false) }
+
+func symmetricKey(secret Secret, plain bool) SigningKey {
+	k := SigningKey{secret: secret, plain: plain, secrets: &mac{key: secret}}
+	k.texts = &mac{key: []byte(k.Text())}
+	return k
+}
 
 // AsymmetricKey returns the SigningKey of a 32-byte ed25519 seed.
 func AsymmetricKey(seed []byte) SigningKey {
@@ -58,7 +67,10 @@ func ParseSigningKey(text string) (SigningKey, error) {
 	case asymmetric:
 	case strings.HasPrefix(text, secretPrefix):
 		secret, err := ParseSecret(text)
-		return SigningKey{secret: secret}, err
+		if err != nil {
+			return SigningKey{}, err
+		}
+		return SymmetricKey(secret), nil
 	default:
 		return parsePlainKey(text)
 	}
@@ -82,7 +94,7 @@ func parsePlainKey(text string) (SigningKey, error) {
 	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
 		return SigningKey{}, Invalid("secret", "must be UTF-8 without control characters")
 	}
-	return SigningKey{secret: Secret(text), plain: true}, nil
+	return symmetricKey(Secret(text), true), nil
 }
 
 // Fits checks that a style can sign with the key: Standard Webhooks does not allow plain text.
@@ -119,7 +131,7 @@ func (k SigningKey) IsAsymmetric() bool { return k.private != nil }
 // seconds since the Unix epoch.
 func (k SigningKey) AppendSignature(dst []byte, id string, timestamp int64, body []byte) []byte {
 	if k.private == nil {
-		return k.secret.AppendSignature(dst, id, timestamp, body)
+		return k.secrets.appendSignature(dst, id, timestamp, body)
 	}
 	return base64.StdEncoding.AppendEncode(append(dst, asymmetricSignature...), ed25519.Sign(k.private, signedText(id, timestamp, body)))
 }

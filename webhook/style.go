@@ -2,8 +2,6 @@ package webhook
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -31,19 +29,24 @@ const githubPrefix = "sha256="
 // keys must include at least one symmetric key, the current one first: only Stripe's header has
 // room for the signatures of older keys.
 func (s SignatureStyle) Sign(keys []SigningKey, timestamp int64, body []byte) string {
+	return string(s.AppendSignature(nil, keys, timestamp, body))
+}
+
+// AppendSignature appends what Sign returns.
+func (s SignatureStyle) AppendSignature(dst []byte, keys []SigningKey, timestamp int64, body []byte) []byte {
 	switch s {
 	case StyleGitHub:
-		return githubPrefix + keys[0].hex(body)
+		return keys[0].texts.appendHex(append(dst, githubPrefix...), body)
 	case StyleStripe:
-		value := "t=" + strconv.FormatInt(timestamp, 10)
+		dst = strconv.AppendInt(append(dst, "t="...), timestamp, 10)
 		for _, key := range keys {
-			value += ",v1=" + key.hexTimed(timestamp, body)
+			dst = key.texts.appendHexTimed(append(dst, ",v1="...), timestamp, body)
 		}
-		return value
+		return dst
 	case StyleHex:
-		return keys[0].hex(body)
+		return keys[0].texts.appendHex(dst, body)
 	default:
-		return ""
+		return dst
 	}
 }
 
@@ -53,17 +56,20 @@ func (s SignatureStyle) Verify(key VerifyKey, header string, body []byte, now ti
 	if header == "" {
 		return fmt.Errorf("the header %s is missing", strings.ToLower(s.Header()))
 	}
+	if err := key.Fits(s); err != nil {
+		return err
+	}
 	switch s {
 	case StyleGitHub:
 		signature, ok := strings.CutPrefix(header, githubPrefix)
 		if !ok {
 			return errors.New("the header x-hub-signature-256 does not begin with " + githubPrefix)
 		}
-		return compareHex(signature, key.signing().hex(body))
+		return compareHex(signature, key.signing().texts.appendHex(nil, body))
 	case StyleStripe:
 		return verifyStripe(key.signing(), header, body, now, tolerance)
 	case StyleHex:
-		return compareHex(header, key.signing().hex(body))
+		return compareHex(header, key.signing().texts.appendHex(nil, body))
 	default:
 		return fmt.Errorf("the style %q has no header of its own", s)
 	}
@@ -87,7 +93,7 @@ func verifyStripe(key SigningKey, header string, body []byte, now time.Time, tol
 	if err != nil {
 		return err
 	}
-	expected := key.hexTimed(seconds, body)
+	expected := key.texts.appendHexTimed(nil, seconds, body)
 	for _, signature := range signatures {
 		if err = compareHex(signature, expected); err == nil {
 			return nil
@@ -96,21 +102,9 @@ func verifyStripe(key SigningKey, header string, body []byte, now time.Time, tol
 	return err
 }
 
-func compareHex(got, expected string) error {
-	if hmac.Equal([]byte(strings.ToLower(got)), []byte(expected)) {
+func compareHex(got string, expected []byte) error {
+	if hmac.Equal([]byte(strings.ToLower(got)), expected) {
 		return nil
 	}
 	return errNoMatch
-}
-
-// hex returns the HMAC-SHA256 over text, keyed with the text of the key.
-func (k SigningKey) hex(text []byte) string {
-	mac := hmac.New(sha256.New, []byte(k.Text()))
-	mac.Write(text)
-	return hex.EncodeToString(mac.Sum(nil))
-}
-
-func (k SigningKey) hexTimed(timestamp int64, body []byte) string {
-	text := strconv.AppendInt(make([]byte, 0, len(body)+16), timestamp, 10)
-	return k.hex(append(append(text, '.'), body...))
 }
