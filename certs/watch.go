@@ -127,8 +127,19 @@ func (c *Certificates) warn(now time.Time) {
 		c.log.Error("the certificate has ended, connections are refused: replace its file; "+makeCertificate, "file", c.files.Cert, "ended", c.inForce.end)
 		return
 	}
-	c.log.Warn(fmt.Sprintf("the certificate ends in %d days: replace its file before that; "+makeCertificate, int(left.Hours()/24)),
-		"file", c.files.Cert, "ends", c.inForce.end)
+	c.log.Warn(endsSoon(left), "file", c.files.Cert, "ends", c.inForce.end)
+}
+
+func endsSoon(left time.Duration) string {
+	return fmt.Sprintf("the certificate ends in %d days: replace its file before that; "+makeCertificate, int(left.Hours()/24))
+}
+
+// Warning says that the certificate ends soon, or is empty.
+func (c *Certificates) Warning() string {
+	if left := time.Until(c.current().end); left <= certificateSoon {
+		return endsSoon(left)
+	}
+	return ""
 }
 
 // stamp changes when one of the files does.

@@ -301,11 +301,8 @@ their data folders are moved away.`,
 			return recoverNode(cmd.OutOrStdout(), config, !yes)
 		},
 	}
-	cmd.Flags().StringVar(&path, "config", "", "configuration `file` of the node (HCL)")
+	addConfigFlag(cmd, &path)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do it; otherwise only print how up to date this node is")
-	if err := cmd.MarkFlagRequired("config"); err != nil {
-		panic(err)
-	}
 	return cmd
 }
 

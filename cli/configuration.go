@@ -1,21 +1,13 @@
 package cli
 
 import (
-	"fmt"
-	"text/tabwriter"
-
 	"github.com/spf13/cobra"
 )
 
 // configurationView is the configuration of a node.
 type configurationView struct {
-	Node string `json:"node"`
-	Data []struct {
-		Name    string `json:"name"`
-		Value   string `json:"value"`
-		Secret  bool   `json:"secret"`
-		Default bool   `json:"default"`
-	} `json:"data"`
+	Node string        `json:"node"`
+	Data []settingView `json:"data"`
 }
 
 func newClusterConfiguration(c *client) *cobra.Command {
@@ -34,16 +26,7 @@ func newClusterConfiguration(c *client) *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), view)
 			}
-			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "SETTING\tFROM\tVALUE")
-			for _, setting := range view.Data {
-				from := "file"
-				if setting.Default {
-					from = "default"
-				}
-				fmt.Fprintf(table, "%s\t%s\t%s\n", setting.Name, from, setting.Value)
-			}
-			return table.Flush()
+			return printSettings(cmd.OutOrStdout(), view.Data)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

@@ -107,7 +107,7 @@ Exit codes:
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDevCommand(), newServeCommand(), newClusterCommand(), newKeyCommand(),
+	root.AddCommand(newDevCommand(), newServeCommand(), newConfigCommand(), newClusterCommand(), newKeyCommand(),
 		newCheckCommand(), newCertCommand(), newBackupCommand(), newRestoreCommand(),
 		newTailCommand(), newConsoleCommand(), newStatsCommand(), newAttentionCommand(), newAuditCommand(), newSettingsCommand(), newBenchCommand(),
 		newListenCommand(), newVerifyCommand(),

@@ -10,10 +10,11 @@ import (
 func newServeCommand() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
-		Use:   "serve --config FILE",
+		Use:   "serve [--config FILE]",
 		Short: "Run one node of a cluster",
 		Long: `Run one node of a cluster, as its configuration file says; config.example.hcl
-explains every setting.
+explains every setting. Environment variables take precedence over the file, and
+can replace it: see "hookwheel config --help".
 
 Nodes that start with the same list of peers form a cluster by themselves, in
 any order, and elect a leader once all of them are running.
@@ -22,8 +23,9 @@ SIGTERM stops a node cleanly: for the time of api.drain its health check tells
 load balancers to choose another node while it still serves; then it accepts no
 more requests, finishes attempts in flight and transfers leadership. A second
 SIGTERM ends it at once, which loses nothing that was acknowledged.`,
-		Example: `  hookwheel serve --config /etc/hookwheel.hcl`,
-		Args:    cobra.NoArgs,
+		Example: `  hookwheel serve --config /etc/hookwheel.hcl
+  HOOKWHEEL_API_TOKEN=$(openssl rand -hex 16) hookwheel serve`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := config.Load(path)
 			if err != nil {
@@ -32,9 +34,6 @@ SIGTERM ends it at once, which loses nothing that was acknowledged.`,
 			return node.Run(cmd.Context(), config, cmd.Root().Version, nil)
 		},
 	}
-	cmd.Flags().StringVar(&path, "config", "", "configuration `file` (HCL)")
-	if err := cmd.MarkFlagRequired("config"); err != nil {
-		panic(err)
-	}
+	addConfigFlag(cmd, &path)
 	return cmd
 }

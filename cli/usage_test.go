@@ -151,7 +151,6 @@ func TestUsageErrors(t *testing.T) {
 		"app get":                     `accepts 1 arg(s), received 0`,
 		"app list extra":              `accepts 0 arg(s), received 1`,
 		"app list --limit many":       `invalid argument "many"`,
-		"serve":                       `--config is required`,
 		"key create x":                `--role is required`,
 		"restore x":                   `at least one of the flags`,
 		"listen --hang --drip":        `none of the others can be`,

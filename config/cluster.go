@@ -68,7 +68,7 @@ func decodeNewcomer(file, b configBlock, config *Config, c *Cluster) {
 func decodePeers(b configBlock) []Peer {
 	var peers []Peer
 	ids, addresses := map[string]bool{}, map[string]bool{}
-	for _, block := range b.blocks("peer") {
+	for _, block := range b.peerBlocks() {
 		peer := Peer{ID: block.label}
 		if _, err := ParseID(peer.ID); err != nil {
 			block.fail(block.labelAt, "", err.Error())

@@ -32,7 +32,13 @@ type Config struct {
 	Storage        Storage
 	Delivery       Delivery
 	Limits         Limits
+
+	sources map[string]string // where settings come from, if not from Default
+	unread  []string          // see Warnings
 }
+
+// Warnings returns what an operator should know about the environment variables that were there.
+func (c *Config) Warnings() []string { return c.unread }
 
 // Limits bound how much of what customers share each of them may use. They must be the same on all
 // nodes.
@@ -143,27 +149,52 @@ func singleNode(id string) Cluster {
 	return Cluster{Address: address, Peers: []Peer{{ID: id, Address: address}}, Voter: true}
 }
 
-// Load reads an HCL file; settings that it omits are as in Default. The error has one line for each
-// mistake, in the order of the file: "file:line:column: what: what is allowed", possibly followed
-// by indented lines to copy. It repeats no value except ids of nodes, as any other may be a secret.
+// Load reads an HCL file, or with an empty path nothing but environment variables, which take
+// precedence; settings that neither has are as in Default. The error has one line for each mistake,
+// in the order of the file: "file:line:column: what: what is allowed", or "VARIABLE: what",
+// possibly followed by indented lines to copy. It repeats no value except ids of nodes, as any
+// other may be a secret.
 func Load(path string) (Config, error) {
-	source, err := os.ReadFile(path)
+	name, source, err := readFile(path)
 	if err != nil {
 		return Config{}, err
 	}
-	return parseConfig(path, source)
+	return parseConfig(name, source)
 }
 
-// maxConfigFile keeps HCL's recursive parser from exhausting the stack on other files.
-const maxConfigFile = 64 << 10
+const (
+	noFile        = "environment" // as the name of a file, for errors
+	maxConfigFile = 64 << 10      // keeps HCL's recursive parser from exhausting the stack on other files
+)
+
+func readFile(path string) (name string, source []byte, err error) {
+	if path == "" {
+		return noFile, nil, nil
+	}
+	source, err = os.ReadFile(path)
+	return path, source, err
+}
 
 func parseConfig(path string, source []byte) (Config, error) {
+	config, found, err := decode(path, source)
+	if err == nil {
+		err = configError(found.diags)
+	}
+	if err != nil {
+		return Config{}, err
+	}
+	return config, nil
+}
+
+// decode returns as much of a configuration as can be read, and what is wrong with the rest. The
+// error is about what can't be read at all.
+func decode(path string, source []byte) (Config, *reading, error) {
 	if len(source) > maxConfigFile {
-		return Config{}, fmt.Errorf("%s: a configuration file must have at most %s", path, formatSize(maxConfigFile))
+		return Config{}, nil, fmt.Errorf("%s: a configuration file must have at most %s", path, formatSize(maxConfigFile))
 	}
 	parsed, diags := hclsyntax.ParseConfig(source, path, hcl.InitialPos)
 	if diags.HasErrors() { // reading on after a syntax error would be guessing
-		return Config{}, configError(diags)
+		return Config{}, nil, configError(diags)
 	}
 	file := openConfig(path, parsed.Body)
 	config := Default()
@@ -176,13 +207,12 @@ func parseConfig(path string, source []byte) (Config, error) {
 	decodeStorage(file.block("storage"), &config.Storage)
 	decodeDelivery(file.block("delivery"), &config.Delivery)
 	decodeLimits(file.block("limits"), &config.Limits)
-	if file.diags.HasErrors() {
-		return Config{}, configError(*file.diags)
-	}
-	return config, nil
+	config.unread = file.checkVariables()
+	config.sources = file.sources
+	return config, file.reading, nil
 }
 
-// configError returns an error with a line for each of diags, in the order of the file.
+// configError returns an error with a line for each of diags, in the order of the file, or nil.
 func configError(diags hcl.Diagnostics) error {
 	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return a.Subject.Start.Byte - b.Subject.Start.Byte })
 	var lines []error
@@ -194,29 +224,32 @@ func configError(diags hcl.Diagnostics) error {
 		if diag.Detail != "" {
 			text += ": " + strings.ReplaceAll(diag.Detail, "\n", " ")
 		}
-		start := diag.Subject.Start
-		lines = append(lines, fmt.Errorf("%s:%d:%d: %s", diag.Subject.Filename, start.Line, start.Column, text))
+		at := place(*diag.Subject)
+		if start := diag.Subject.Start; start.Line > 0 {
+			at = fmt.Sprintf("%s:%d", at, start.Column)
+		}
+		lines = append(lines, fmt.Errorf("%s: %s", at, text))
 	}
 	return errors.Join(lines...)
 }
 
-// configSchema says what each block may contain; the file itself is the block "". Blocks that have
-// the same name but different keys are prefixed with the name of the block around them.
+// configSchema says what each block may contain, by its name with those of the blocks around it; the
+// file itself is the block "". Each key can also be set by an environment variable: see variableOf.
 var configSchema = map[string]struct{ keys, blocks []string }{
 	"": {keys: []string{"node", "data", "log_level", "encryption_keys"},
 		blocks: []string{"api", "portal", "cluster", "storage", "delivery", "limits"}},
-	"api":         {keys: []string{"listen", "token", "jwt_secret", "portal_url", "cors", "metrics", "max_body", "max_batch", "tails", "drain", "pprof"}, blocks: []string{"tls"}},
-	"api.tls":     {keys: []string{"cert", "key"}},
-	"portal":      {keys: []string{"listen", "frame_ancestors", "refresh_url"}},
-	"cluster":     {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
-	"cluster.tls": {keys: []string{"ca", "cert", "key"}},
-	"peer":        {keys: []string{"address"}},
-	"storage":     {keys: []string{"min_free", "max_size", "retention"}},
+	"api":          {keys: []string{"listen", "token", "jwt_secret", "portal_url", "cors", "metrics", "max_body", "max_batch", "tails", "drain", "pprof"}, blocks: []string{"tls"}},
+	"api.tls":      {keys: []string{"cert", "key"}},
+	"portal":       {keys: []string{"listen", "frame_ancestors", "refresh_url"}},
+	"cluster":      {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
+	"cluster.tls":  {keys: []string{"ca", "cert", "key"}},
+	"cluster.peer": {keys: []string{"address"}},
+	"storage":      {keys: []string{"min_free", "max_size", "retention"}},
 	"delivery": {keys: []string{"timeout", "workers", "per_endpoint", "allow", "deny", "proxy", "no_proxy", "source_addresses", "disable_after"},
 		blocks: []string{"retry", "breaker"}},
-	"limits":  {keys: []string{"applications", "event_types", "endpoints", "replays", "manual_sends", "key_requests", "portal_requests"}},
-	"breaker": {keys: []string{"window", "min_attempts", "failure_rate", "probe", "max_probe"}},
-	"retry":   {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
+	"delivery.breaker": {keys: []string{"window", "min_attempts", "failure_rate", "probe", "max_probe"}},
+	"delivery.retry":   {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
+	"limits":           {keys: []string{"applications", "event_types", "endpoints", "replays", "manual_sends", "key_requests", "portal_requests"}},
 }
 
 func decodeAPI(b configBlock, api *API) {
@@ -269,7 +302,7 @@ func decodeTLS(b configBlock, files *certs.Files) {
 	if !b.present {
 		return
 	}
-	if slices.Contains(configSchema[b.kind].keys, "ca") {
+	if slices.Contains(configSchema[b.path].keys, "ca") {
 		b.require("ca", `for example ca = "certs/ca.pem"; see "hookwheel cert --help"`)
 	}
 	b.require("cert", `for example cert = "certs/n1.pem"; see "hookwheel cert --help"`)
@@ -349,4 +382,5 @@ func decodeExponentialRetry(b configBlock, policy *webhook.RetryPolicy) {
 		return
 	}
 	policy.Delays = exponential.Delays
+	b.sources[b.name("schedule")] = b.sources[b.name("base")] // as Effective shows it
 }

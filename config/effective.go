@@ -15,7 +15,8 @@ type Setting struct {
 	Name    string // with its blocks: api.tls.cert
 	Value   string // as in a file; lists as JSON; empty: none
 	Secret  bool   // Value says only whether there is one
-	Default bool   // Value is what a file without the setting gives
+	Default bool   // Value is what a configuration without the setting gives
+	Source  string // where it is set: "file:line" or an environment variable; empty: nowhere
 }
 
 // Effective returns all settings by block, without secrets.
@@ -23,6 +24,7 @@ func (c *Config) Effective() []Setting {
 	list, standard := c.settings(), Default()
 	for i, setting := range standard.settings() {
 		list[i].Default = list[i].Value == setting.Value
+		list[i].Source = c.sources[setting.Name]
 	}
 	return list
 }

@@ -108,7 +108,7 @@ func checkShowsKeys(t *testing.T, kind string, body *hclsyntax.Body) {
 			t.Errorf("the example does not show the block %s", inner)
 			continue
 		}
-		checkShowsKeys(t, configBlock{kind: kind}.inner(inner), body.Blocks[i].Body)
+		checkShowsKeys(t, configBlock{path: kind}.name(inner), body.Blocks[i].Body)
 	}
 }
 

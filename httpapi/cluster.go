@@ -34,6 +34,7 @@ type Setting struct {
 	Value   string `json:"value"` // empty: none
 	Secret  bool   `json:"secret"`
 	Default bool   `json:"default"`
+	Source  string `json:"source"` // empty: it is set nowhere
 }
 
 type configurationOut struct {

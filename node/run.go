@@ -22,6 +22,9 @@ const closePatience = 15 * time.Second
 // Run runs a node until ctx ends or it fails; started is called when it serves, and may be nil.
 func Run(ctx context.Context, config config.Config, version string, started func(*Node)) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: config.LogLevel})).With("node", config.Node)
+	for _, warning := range config.Warnings() {
+		log.Warn(warning)
+	}
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(minProcs, runtime.GOMAXPROCS(0)))
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // mainVariable makes a test binary hookwheel when it is 1. The nodes that dev starts inherit it.
-const mainVariable = "HOOKWHEEL_TEST_MAIN"
+const mainVariable = "TEST_RUNS_HOOKWHEEL"
 
 const (
 	StopLimit = 45 * time.Second // for a process to end after SIGTERM; more than dev has with its nodes

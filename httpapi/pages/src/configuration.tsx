@@ -26,7 +26,7 @@ export function ConfigurationPage() {
                 <Table caption={block || t.general} rows={settings} id={(s) => s.name} columns={[
                   { name: t.name, wide: true, show: (s) => <Mono>{s.name}</Mono> },
                   { name: t.value, wide: true, show: (s) => <Value of={s} /> },
-                  { name: t.origin, show: (s) => s.default ? t.byDefault : <b>{t.byFile}</b> },
+                  { name: t.origin, show: (s) => s.source ? <Mono>{s.source}</Mono> : t.byDefault },
                 ]} />
               </Card>
             ))}

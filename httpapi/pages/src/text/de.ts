@@ -208,7 +208,7 @@ export const de: Text = {
   backupCut: 'Die Übertragung wurde abgeschnitten, die Datei ist also unvollständig. Versuchen Sie es noch einmal.',
   cancelTaskText: (sent, left) => `Gesendete Nachrichten: ${sent}. ${left === undefined ? 'Die übrigen' : `Die übrigen ${left}`} werden von dieser Wiederholung nicht gesendet.`,
 
-  general: 'Allgemein', origin: 'Aus', byDefault: 'Vorgabe', byFile: 'Datei', notSet: 'keine', secretSet: 'gesetzt, nicht gezeigt', onlyChanged: 'Nur was von der Vorgabe abweicht',
+  general: 'Allgemein', origin: 'Aus', byDefault: 'Vorgabe', notSet: 'keine', secretSet: 'gesetzt, nicht gezeigt', onlyChanged: 'Nur was von der Vorgabe abweicht',
   configurationText: (node) => `Was auf ${node} gilt, dem Knoten, der hier antwortet. Zum Ändern bearbeiten Sie seine Datei und starten ihn neu.`,
 
   done: 'Erledigt', firstRun: 'Senden Sie Ihr erstes Ereignis', firstRunText: 'Fügen Sie diese Befehle in ein Terminal ein. TOKEN ist ein API-Schlüssel oder das Token der Konfiguration.',

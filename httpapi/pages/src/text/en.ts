@@ -216,7 +216,7 @@ export const en = {
   backupCut: 'The download was cut off, so the file is incomplete. Try again.',
   cancelTaskText: (sent: string, left: string | undefined) => `${sent} messages were sent. ${left === undefined ? 'The others' : `The other ${left}`} will not be sent by this replay.`,
 
-  general: 'General', origin: 'From', byDefault: 'Default', byFile: 'File', notSet: 'none', secretSet: 'set, not shown', onlyChanged: 'Only what differs from the default',
+  general: 'General', origin: 'From', byDefault: 'Default', notSet: 'none', secretSet: 'set, not shown', onlyChanged: 'Only what differs from the default',
   configurationText: (node: string) => `What is in effect on ${node}, the node that responds here. To change it, edit its file and restart it.`,
 
   // The first run.
