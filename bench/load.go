@@ -1,10 +1,12 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -26,7 +28,11 @@ type Load struct {
 	Batch       int           // events of a POST; 0: one by itself
 	Wait        time.Duration // how long to wait for the next delivery after the last POST
 	Baseline    bool          // measure the bare loop first
+	Relay       []string      // command of a process that calls Relay with a file, its last argument, if there is one; measure it first, too; nil: do not
+	Warm        bool          // touch memory first, if a node runs on this machine
 	Progress    io.Writer     // gets a line every second; nil: none
+
+	name string // of what is measured, for progress; empty: node
 }
 
 // Run sends all events, waits for their deliveries and reports. When the context ends the report
@@ -43,12 +49,22 @@ func (l *Load) Run(ctx context.Context) (*Report, error) {
 		Connections: l.Connections,
 		Size:        l.Size,
 	}
+	if l.Warm && slices.ContainsFunc(l.URLs, isLocal) {
+		if err := l.warm(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if l.Baseline {
 		bare, err := l.Bare(ctx)
 		if err != nil {
 			return nil, err
 		}
 		report.Bare = bare
+	}
+	if l.Relay != nil {
+		if err := l.measureRelays(ctx, report); err != nil {
+			return nil, err
+		}
 	}
 	if ctx.Err() == nil {
 		if err := l.measure(ctx, report); err != nil {
@@ -87,20 +103,39 @@ func (l *Load) measure(ctx context.Context, report *Report) error {
 	if err != nil {
 		return errors.Join(err, site.remove())
 	}
+	meter, err := newMeter(l.URLs, l.Token)
+	if err != nil {
+		report.UsageError = err.Error()
+	}
 	tallies := l.Sink.tallies[:l.Sink.Endpoints()]
 	cpu := cpuTime()
-	stop := l.watch("node", g, tallies)
+	stop := l.watch(cmp.Or(l.name, "node"), g, tallies)
 	g.run(ctx)
 	l.await(ctx, g, tallies)
 	stop()
 	report.CPU = cpuTime() - cpu
 	report.Elapsed = time.Duration(now() - g.began)
 	report.fill(g, tallies)
+	if meter != nil {
+		if report.Usage, err = meter.stop(report.Accepted); err != nil {
+			report.UsageError = err.Error()
+		}
+	}
 	report.Unknown = l.Sink.Unknown()
 	if err := site.remove(); err != nil {
 		report.Errors = append(report.Errors, err.Error())
 	}
 	return nil
+}
+
+// warm touches memory, and says so.
+func (l *Load) warm(ctx context.Context) error {
+	began := time.Now()
+	touched, err := warm(ctx)
+	if l.Progress != nil {
+		fmt.Fprintf(l.Progress, "touched %s MiB of memory in %s, so that the first run finds it as fast as the next one\n", thousands(int(touched>>20)), duration(time.Since(began)))
+	}
+	return err
 }
 
 // generator posts messages to the nodes.
@@ -111,7 +146,7 @@ func (l *Load) generator(site *site) (*generator, error) {
 		if l.Batch > 0 {
 			link = site.batches(node)
 		}
-		t, err := newBatchTarget(link, l.Token, `{"eventType":"bench.event","payload":`, `}`, l.Size, l.Batch)
+		t, err := newBatchTarget(link, l.Token, messageBefore, messageAfter, l.Size, l.Batch)
 		if err != nil {
 			return nil, err
 		}

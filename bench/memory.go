@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	"github.com/valyala/fasthttp"
 )
 
@@ -23,7 +21,7 @@ func (s *Scenario) leaderHeap(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	first, err := memory(url)
+	first, err := memory(url, s.Token)
 	if err != nil {
 		return 0, err
 	}
@@ -31,7 +29,7 @@ func (s *Scenario) leaderHeap(ctx context.Context) (int64, error) {
 		s.say("waiting up to %v for a garbage collection on the leader, as asking for one failed: %v", gcPatience, err)
 	}
 	for deadline := time.Now().Add(gcPatience); time.Now().Before(deadline) && ctx.Err() == nil; pause(ctx, 2*time.Second) {
-		now, err := memory(url)
+		now, err := memory(url, s.Token)
 		if err != nil {
 			return 0, err
 		}
@@ -79,21 +77,15 @@ type nodeMemory struct {
 	resident    int64  // bytes of the process
 }
 
-func memory(url string) (m nodeMemory, err error) {
-	status, body, err := fasthttp.GetTimeout(nil, strings.TrimRight(url, "/")+"/metrics", callTimeout)
-	if err != nil || status != 200 {
-		return m, fmt.Errorf("GET %s/metrics: status %d, %w", url, status, err)
-	}
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(string(body)))
+func memory(url, token string) (m nodeMemory, err error) {
+	found, err := scrape(url, token)
 	if err != nil {
-		return m, fmt.Errorf("GET %s/metrics: %w", url, err)
+		return m, err
 	}
-	gc, next, resident := families["go_gc_duration_seconds"], families["go_memstats_next_gc_bytes"], families["process_resident_memory_bytes"]
-	if gc == nil || next == nil || resident == nil {
-		return m, fmt.Errorf("GET %s/metrics: no metrics of Go's memory", url)
+	values, err := found.of("go_gc_duration_seconds", "go_memstats_next_gc_bytes", "process_resident_memory_bytes")
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", url, err)
 	}
 	// The next collection comes when the heap is twice as large as this one has left it.
-	return nodeMemory{gc.Metric[0].GetSummary().GetSampleCount(), int64(next.Metric[0].GetGauge().GetValue() / 2),
-		int64(resident.Metric[0].GetGauge().GetValue())}, nil
+	return nodeMemory{uint64(values[0]), int64(values[1] / 2), int64(values[2])}, nil
 }

@@ -26,6 +26,12 @@ const (
 	padAt       = sentAt + sentDigits + len(payloadPad)
 )
 
+// What is around a payload in a message.
+const (
+	messageBefore = `{"eventType":"bench.event","payload":`
+	messageAfter  = `}`
+)
+
 // MinSize and MaxSize bound a payload, in bytes.
 const (
 	MinSize = padAt + len(payloadClose)

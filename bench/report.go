@@ -40,6 +40,11 @@ type Report struct {
 
 	Bare  *Bare   `json:"bare,omitempty"`  // the bare loop; nil: not measured
 	Ratio float64 `json:"ratio,omitempty"` // deliveries of the run ÷ those of the bare loop, per second
+
+	Relays []RelayRun `json:"relays,omitempty"` // the relay without and with a log; nil: not measured
+
+	Usage      *Usage `json:"usage,omitempty"`      // of the nodes; nil: not measured
+	UsageError string `json:"usageError,omitempty"` // why not
 }
 
 // Latency is three quantiles.
@@ -74,6 +79,11 @@ func (r *Report) fill(g *generator, tallies []tally) {
 	r.Arrival = latencyOf(&arrival)
 	if r.Bare != nil && r.Bare.DeliveredPerSecond > 0 {
 		r.Ratio = r.DeliveredPerSecond / r.Bare.DeliveredPerSecond
+	}
+	for i := range r.Relays {
+		if relay := &r.Relays[i]; relay.DeliveredPerSecond > 0 {
+			relay.Ratio = r.DeliveredPerSecond / relay.DeliveredPerSecond
+		}
 	}
 }
 

@@ -50,7 +50,7 @@ func (s *Scenario) run(ctx context.Context, p phase, look func(endpoint int) boo
 		return nil, err
 	}
 	sink.SetRespond(p.respond)
-	to, err := newTarget(site.messages(s.URLs[0]), s.Token, `{"eventType":"bench.event","payload":`, `}`, p.size)
+	to, err := newTarget(site.messages(s.URLs[0]), s.Token, messageBefore, messageAfter, p.size)
 	if err != nil {
 		return nil, err
 	}

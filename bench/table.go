@@ -26,6 +26,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 	t.line("")
 	r.latencies(t)
 	t.line("")
+	r.usage(t)
 	r.counts(t)
 	_, err := io.WriteString(w, t.text.String())
 	return err
@@ -37,8 +38,57 @@ func (r *Report) rates(t *table) {
 	t.row("delivered", thousands(r.Delivered), rate(r.DeliveredPerSecond))
 	if r.Bare != nil {
 		t.row("bare loop", thousands(r.Bare.Delivered), rate(r.Bare.DeliveredPerSecond))
+	}
+	for i := range r.Relays {
+		relay := &r.Relays[i]
+		t.row(relay.name(), thousands(relay.Delivered), rate(relay.DeliveredPerSecond))
+	}
+	if r.Bare != nil {
 		t.line("ratio delivered/bare loop %.2f", r.Ratio)
 	}
+	for i := range r.Relays {
+		t.line("ratio delivered/%s %.2f", r.Relays[i].name(), r.Relays[i].Ratio)
+	}
+}
+
+func (r *RelayRun) name() string {
+	if r.Log {
+		return "relay with log"
+	}
+	return "relay without log"
+}
+
+// usage shows what the nodes have used, and the relays.
+func (r *Report) usage(t *table) {
+	if r.Usage == nil && len(r.Relays) == 0 {
+		if r.UsageError != "" {
+			t.line("CPU, memory and disk of the nodes are not known: %s\n", r.UsageError)
+		}
+		return
+	}
+	t.row("of an event", "CPU", "data bytes", "disk bytes", "peak memory")
+	if r.Usage != nil {
+		r.Usage.row(t, plural(r.Usage.Nodes, "node"))
+	} else {
+		t.line("nodes               not known: %s", r.UsageError)
+	}
+	for i := range r.Relays {
+		if used := r.Relays[i].Usage; used != nil {
+			used.row(t, r.Relays[i].name())
+		}
+	}
+	t.line("")
+}
+
+func (u *Usage) row(t *table, name string) {
+	data, device := "-", "-"
+	if u.Data != 0 {
+		data = thousands(int(u.DataPerEvent))
+	}
+	if u.Device != 0 {
+		device = thousands(int(u.DevicePerEvent))
+	}
+	t.row(name, duration(u.CPUPerEvent), data, device, thousands(int(u.Resident>>20))+" MiB")
 }
 
 func (r *Report) latencies(t *table) {

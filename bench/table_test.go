@@ -18,6 +18,11 @@ func TestTable(t *testing.T) {
 		Bare: &Bare{Delivered: 100_000, DeliveredPerSecond: 75_310,
 			Post: Latency{800 * time.Microsecond, 2 * time.Millisecond, 3 * time.Millisecond}},
 		Ratio: 0.41,
+		Relays: []RelayRun{
+			{Delivered: 100_000, DeliveredPerSecond: 50_000, Ratio: 0.61, Usage: &Usage{CPUPerEvent: 29 * time.Microsecond, Resident: 30 << 20}},
+			{Log: true, Delivered: 99_999, DeliveredPerSecond: 31_000.4, Ratio: 0.99},
+		},
+		Usage: &Usage{Nodes: 3, CPUPerEvent: 68 * time.Microsecond, Resident: 1474 << 20, Data: 1, DataPerEvent: 1400, Device: 1, DevicePerEvent: 5700},
 	}
 	expectTable(t, report, `
 100,000 events of 1,024 bytes, 64 connections, 1 endpoint
@@ -26,12 +31,20 @@ func TestTable(t *testing.T) {
 accepted                  99,988      31,204
 delivered                 99,987      30,878
 bare loop                100,000      75,310
+relay without log        100,000      50,000
+relay with log            99,999      31,000
 ratio delivered/bare loop 0.41
+ratio delivered/relay without log 0.61
+ratio delivered/relay with log 0.99
 
                              p50         p99       p99.9
 POST → 202               1.24 ms     4.70 ms     9.31 ms
 POST → arrival           2.00 ms     6.00 ms      1.50 s
 bare POST → 200           800 µs     2.00 ms     3.00 ms
+
+of an event                  CPU  data bytes  disk bytes peak memory
+3 nodes                    68 µs       1,400       5,700   1,474 MiB
+relay without log          29 µs           -           -      30 MiB
 
 lost                           3
 duplicated                     1
@@ -45,7 +58,7 @@ CPU of this process       3.00 s  75 % of one core over 4.00 s
 }
 
 func TestTableOfAStoppedRun(t *testing.T) {
-	report := Report{Events: 10, Endpoints: 2, Connections: 1, Size: 60, Stopped: "--timeout 5m0s is over"}
+	report := Report{Events: 10, Endpoints: 2, Connections: 1, Size: 60, Stopped: "--timeout 5m0s is over", UsageError: "no metrics"}
 	expectTable(t, report, `
 10 events of 60 bytes, 1 connection, 2 endpoints
 cut short: --timeout 5m0s is over
@@ -57,6 +70,8 @@ delivered                      0           0
                              p50         p99       p99.9
 POST → 202                  0 µs        0 µs        0 µs
 POST → arrival              0 µs        0 µs        0 µs
+
+CPU, memory and disk of the nodes are not known: no metrics
 
 lost                           0
 duplicated                     0

@@ -48,7 +48,7 @@ func (s *Scenario) Tails(ctx context.Context, streams int) (*TailsReport, error)
 			h, err := s.run(ctx, quiet, look)
 			if err == nil && r.Resident[0] == 0 { // later, what the streams took may not have been given back
 				var now nodeMemory
-				now, err = memory(s.URLs[0])
+				now, err = memory(s.URLs[0], s.Token)
 				r.Resident[0] = now.resident
 			}
 			return h, err
@@ -63,7 +63,7 @@ func (s *Scenario) Tails(ctx context.Context, streams int) (*TailsReport, error)
 			if err != nil {
 				return nil, err
 			}
-			now, err := memory(s.URLs[0])
+			now, err := memory(s.URLs[0], s.Token)
 			r.Resident[1] = max(r.Resident[1], now.resident)
 			return h, err
 		})

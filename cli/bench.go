@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,6 +24,7 @@ type benchOptions struct {
 	events    int
 	endpoints int
 	timeout   time.Duration
+	relay     bool
 	json      bool
 }
 
@@ -34,12 +37,27 @@ func newBenchCommand() *cobra.Command {
 accepted and delivered per second, with which latency, and whether any were lost
 or delivered twice.
 
+The report also shows what the nodes given have used, as their metrics say: CPU
+time, growth of the data folders, and the most memory of one look a second. With
+several nodes, give the URLs of all. If they run on this machine, it also shows
+what the disks of this machine have written, for whatever process, and up to
+1 GiB of free memory, at most a quarter, is touched first: in a virtual machine
+new pages are slow.
+
+--relay measures a ceiling, too: the least that delivers events of this API,
+without and with a log that is synced before each response. It runs on this
+machine, and its log of 64 MiB is in $TMPDIR, which should be on the disk of
+the nodes.
+
 The nodes must be able to reach --sink and be allowed to deliver to its address.
 bench creates an application and deletes it at the end, also when interrupted.
 Progress goes to stderr, the report to stdout. The exit code is 1 if an event
 was lost or had a wrong signature, or if none was accepted.`,
 		Example: `  # the node of "hookwheel dev", compared with a bare loop on this machine
   hookwheel bench --baseline
+
+  # and with the least that a relay of webhooks can be
+  hookwheel bench --baseline --relay
 
   # a cluster, a million events of 4 KiB to three endpoints, report as JSON
   hookwheel bench --url http://10.0.0.1:8071,http://10.0.0.2:8071 \
@@ -60,7 +78,8 @@ was lost or had a wrong signature, or if none was accepted.`,
 	flags.DurationVar(&o.load.Wait, "wait", 10*time.Second, "give up when nothing new has arrived for this long")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "end the whole run after this long")
 	flags.BoolVar(&o.load.Baseline, "baseline", false, "first measure the generator posting directly to the sink")
-	cmd.AddCommand(newIsolationCommand(), newFloodCommand(), newDeadCommand(), newScheduledCommand(), newTailsCommand())
+	flags.BoolVar(&o.relay, "relay", false, "first measure a minimal relay, without and with a log")
+	cmd.AddCommand(newRelayCommand(), newIsolationCommand(), newFloodCommand(), newDeadCommand(), newScheduledCommand(), newTailsCommand())
 	return cmd
 }
 
@@ -83,12 +102,43 @@ func (o *benchOptions) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, sink.Close()) }()
-	o.load.Sink, o.load.Progress = sink, cmd.ErrOrStderr()
+	o.load.Sink, o.load.Progress, o.load.Warm = sink, cmd.ErrOrStderr(), true
+	if o.relay {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		o.load.Relay = []string{self, "bench", relayName}
+	}
 	report, err := o.load.Run(ctx)
 	if err != nil {
 		return err
 	}
 	return printReport(cmd.OutOrStdout(), report, o.json)
+}
+
+// relayName is the command that bench --relay runs.
+const relayName = "relay"
+
+// newRelayCommand runs a relay until its input ends, for bench --relay.
+func newRelayCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    relayName + " [FILE]",
+		Short:  "Run a minimal relay, with a log if a file is given, until the input ends",
+		Hidden: true,
+		Example: `  # prints its URL
+  hookwheel bench relay`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, cancel := context.WithCancel(cmd.Context())
+			defer cancel()
+			go func() { // ends with the process, at the latest
+				io.Copy(io.Discard, cmd.InOrStdin())
+				cancel()
+			}()
+			return bench.Relay(ctx, "127.0.0.1:0", strings.Join(args, ""), cmd.OutOrStdout())
+		},
+	}
 }
 
 // findNodes completes URLs and token. The first node becomes one that can be reached, because it
