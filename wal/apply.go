@@ -166,7 +166,7 @@ func (e *entry) first() webhook.ID { return webhook.NewID(e.batch.meta.clock, e.
 // run applies one command and remembers its reply, or where to read it again. A command that was
 // applied before gets the same reply again.
 func (e *entry) run(c *Command) ([]byte, error) {
-	reply, found, err := e.repliedBefore(c)
+	reply, found, err := replyTable{e}.repliedBefore(c)
 	if err != nil || found {
 		return reply, err
 	}
@@ -187,7 +187,7 @@ func (e *entry) run(c *Command) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.remember(c, reply)
+	replyTable{e}.remember(c, reply)
 	return reply, nil
 }
 
@@ -201,20 +201,20 @@ func (e *entry) finish(before uint64) error {
 	for _, c := range e.history {
 		e.setChunk(c.app, chunkKey(keyHistory, c.owner, first), nil, c.data)
 	}
-	if err := e.keepTallies(); err != nil {
+	if err := (tallyTable{e}).keep(); err != nil {
 		return err
 	}
-	if err := e.keepTasks(); err != nil {
+	if err := (taskTable{e}).keep(); err != nil {
 		return err
 	}
-	if err := e.keepChanges(); err != nil {
+	if err := (changeTable{e}).keep(); err != nil {
 		return err
 	}
-	e.keepRequests()
+	replyTable{e}.keepRequests()
 	e.store.forgetRequests(before, e.batch.meta.index)
-	e.forgetExpired()
-	e.keepReplies()
-	if err := e.forgetReplies(); err != nil {
+	keyTable{e}.forgetExpired()
+	replyTable{e}.keepReplies()
+	if err := (replyTable{e}).forgetReplies(); err != nil {
 		return err
 	}
 	if err := e.sweep(); err != nil {

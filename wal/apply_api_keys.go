@@ -37,16 +37,19 @@ type touchKey struct {
 	Used time.Time  `json:"used"`
 }
 
-// createKey assigns a key its ID. The reply is the key.
-func (e *entry) createKey(key *webhook.APIKey) ([]byte, error) {
+// keyTable changes the API keys for an entry.
+type keyTable struct{ *entry }
+
+// create assigns a key its ID. The reply is the key.
+func (e keyTable) create(key *webhook.APIKey) ([]byte, error) {
 	keys := &e.store.catalog.apiKeys
 	if key.Role == webhook.RoleApplication {
 		if e.store.catalog.applications[key.App] == nil {
 			return nil, errNoApplication
 		}
 		if of := keys.byApp[key.App]; len(of) >= maxApplicationKeys {
-			e.keyChanged(webhook.KeyRevoked, keys.byID[of[0]])
-			e.dropKey(keys.byID[of[0]])
+			e.noteChange(webhook.KeyRevoked, keys.byID[of[0]])
+			e.drop(keys.byID[of[0]])
 		}
 	} else if len(keys.byID)-keys.ofApplications() >= maxAPIKeys {
 		return nil, errManyAPIKeys
@@ -56,8 +59,8 @@ func (e *entry) createKey(key *webhook.APIKey) ([]byte, error) {
 		return nil, err
 	}
 	key.CreatedAt = key.ID.Time()
-	e.keyChanged(webhook.KeyCreated, key)
-	return e.putKey(key)
+	e.noteChange(webhook.KeyCreated, key)
+	return e.put(key)
 }
 
 // ofApplications returns the number of keys that belong to applications.
@@ -68,11 +71,11 @@ func (k *apiKeys) ofApplications() (count int) {
 	return count
 }
 
-func (e *entry) keyChanged(change webhook.Change, key *webhook.APIKey) {
+func (e keyTable) noteChange(change webhook.Change, key *webhook.APIKey) {
 	e.changed(webhook.StateChange{Change: change, App: key.App, Key: key.ID})
 }
 
-func (e *entry) putKey(key *webhook.APIKey) (record []byte, err error) {
+func (e keyTable) put(key *webhook.APIKey) (record []byte, err error) {
 	if record, err = encodeJSON(key); err != nil {
 		return nil, err
 	}
@@ -84,14 +87,14 @@ func (e *entry) putKey(key *webhook.APIKey) (record []byte, err error) {
 	return record, nil
 }
 
-func (e *entry) dropKey(key *webhook.APIKey) {
+func (e keyTable) drop(key *webhook.APIKey) {
 	e.store.mu.Lock()
 	e.store.catalog.apiKeys.remove(key)
 	e.store.mu.Unlock()
 	e.batch.delete(idKey(keyAPIKey, key.ID))
 }
 
-func (e *entry) revokeKeys(c *revokeKeys) error {
+func (e keyTable) revoke(c *revokeKeys) error {
 	if !c.App.IsZero() {
 		return e.expireAll(c)
 	}
@@ -99,14 +102,14 @@ func (e *entry) revokeKeys(c *revokeKeys) error {
 	if key == nil {
 		return errNoAPIKey
 	}
-	e.keyChanged(webhook.KeyRevoked, key)
-	e.dropKey(key)
+	e.noteChange(webhook.KeyRevoked, key)
+	e.drop(key)
 	return nil
 }
 
 // expireAll ends tokens of an application after some seconds. An application has few keys, so one
 // entry can do it.
-func (e *entry) expireAll(c *revokeKeys) error {
+func (e keyTable) expireAll(c *revokeKeys) error {
 	before := e.store.catalog.applications[c.App]
 	if before == nil {
 		return errNoApplication
@@ -116,7 +119,7 @@ func (e *entry) expireAll(c *revokeKeys) error {
 	if len(c.Sessions) == 0 {
 		app := *before
 		app.TokensSince, app.TokensUntil = e.now(), until
-		if _, err := e.putApplication(&app); err != nil {
+		if _, err := applicationTable(e).put(&app); err != nil {
 			return err
 		}
 	}
@@ -126,12 +129,12 @@ func (e *entry) expireAll(c *revokeKeys) error {
 			continue
 		}
 		if c.Last == 0 {
-			e.dropKey(&key)
+			e.drop(&key)
 			continue
 		}
 		if key.ExpiresAt.IsZero() || key.ExpiresAt.After(until) {
 			key.ExpiresAt = until
-			if _, err := e.putKey(&key); err != nil {
+			if _, err := e.put(&key); err != nil {
 				return err
 			}
 		}
@@ -139,15 +142,15 @@ func (e *entry) expireAll(c *revokeKeys) error {
 	return nil
 }
 
-// removeKeysOf ends the tokens of an application that is being deleted.
-func (e *entry) removeKeysOf(app webhook.ID) {
+// removeOf ends the tokens of an application that is being deleted.
+func (e keyTable) removeOf(app webhook.ID) {
 	for _, id := range slices.Clone(e.store.catalog.apiKeys.byApp[app]) {
-		e.dropKey(e.store.catalog.apiKeys.byID[id])
+		e.drop(e.store.catalog.apiKeys.byID[id])
 	}
 }
 
-// touchKeys records when keys were used. Some of the keys may no longer exist.
-func (e *entry) touchKeys(list []touchKey) error {
+// touch records when keys were used. Some of the keys may no longer exist.
+func (e keyTable) touch(list []touchKey) error {
 	for _, touch := range list {
 		before := e.store.catalog.apiKeys.byID[touch.Key]
 		if before == nil || !touch.Used.After(before.LastUsed) {
@@ -155,7 +158,7 @@ func (e *entry) touchKeys(list []touchKey) error {
 		}
 		key := *before
 		key.LastUsed = touch.Used
-		if _, err := e.putKey(&key); err != nil {
+		if _, err := e.put(&key); err != nil {
 			return err
 		}
 	}
@@ -163,12 +166,12 @@ func (e *entry) touchKeys(list []touchKey) error {
 }
 
 // forgetExpired removes a few expired keys.
-func (e *entry) forgetExpired() {
+func (e keyTable) forgetExpired() {
 	keys := &e.store.catalog.apiKeys
 	for range expiredPerEntry {
 		if len(keys.expiring) == 0 || keys.expiring[0].at > e.batch.meta.clock {
 			return
 		}
-		e.dropKey(keys.byID[keys.expiring[0].key])
+		e.drop(keys.byID[keys.expiring[0].key])
 	}
 }

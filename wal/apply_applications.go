@@ -16,7 +16,10 @@ var (
 // now returns the time of the log's clock.
 func (e *entry) now() time.Time { return time.UnixMilli(e.batch.meta.clock).UTC() }
 
-func (e *entry) createApplication(c *createApplication) ([]byte, error) {
+// applicationTable changes the applications for an entry.
+type applicationTable struct{ *entry }
+
+func (e applicationTable) create(c *createApplication) ([]byte, error) {
 	app := c.Application
 	if existing := e.store.catalog.uidHolder(app.UID); existing != nil {
 		if !c.GetIfExists {
@@ -34,7 +37,7 @@ func (e *entry) createApplication(c *createApplication) ([]byte, error) {
 		return nil, err
 	}
 	app.CreatedAt, app.UpdatedAt, app.Revision = app.ID.Time(), app.ID.Time(), e.batch.meta.index
-	if _, err := e.putApplication(&app); err != nil {
+	if _, err := e.put(&app); err != nil {
 		return nil, err
 	}
 	e.changed(webhook.StateChange{Change: webhook.AppCreated, App: app.ID})
@@ -42,9 +45,9 @@ func (e *entry) createApplication(c *createApplication) ([]byte, error) {
 	return encodeJSON(createApplication{Application: app, Created: true})
 }
 
-// updateApplication replaces an application with an edited copy of it. The reply is the
+// update replaces an application with an edited copy of it. The reply is the
 // application.
-func (e *entry) updateApplication(app *webhook.Application) ([]byte, error) {
+func (e applicationTable) update(app *webhook.Application) ([]byte, error) {
 	before := e.store.catalog.applications[app.ID]
 	switch {
 	case before == nil:
@@ -65,10 +68,10 @@ func (e *entry) updateApplication(app *webhook.Application) ([]byte, error) {
 	case !isSame:
 		e.changed(webhook.StateChange{Change: webhook.AppUpdated, App: app.ID})
 	}
-	return e.putApplication(app)
+	return e.put(app)
 }
 
-func (e *entry) putApplication(app *webhook.Application) (record []byte, err error) {
+func (e applicationTable) put(app *webhook.Application) (record []byte, err error) {
 	if record, err = encodeJSON(app); err != nil {
 		return nil, err
 	}
@@ -81,16 +84,16 @@ func (e *entry) putApplication(app *webhook.Application) (record []byte, err err
 	return record, nil
 }
 
-// deleteApplication deletes an application and its endpoints at once. They may leave many records
+// remove deletes an application and its endpoints at once. They may leave many records
 // behind, so sweep removes those step by step.
-func (e *entry) deleteApplication(c *deleteApplication) error {
+func (e applicationTable) remove(c *deleteApplication) error {
 	n := &e.store.catalog
 	app := n.applications[c.App]
 	if app == nil {
 		return errNoApplication
 	}
-	e.removeKeysOf(app.ID)
-	if err := e.dropRecent(app.ID); err != nil {
+	keyTable(e).removeOf(app.ID)
+	if err := tallyTable(e).dropRecent(app.ID); err != nil {
 		return err
 	}
 	for _, endpoint := range n.byApp[app.ID] {
@@ -99,7 +102,7 @@ func (e *entry) deleteApplication(c *deleteApplication) error {
 	e.store.mu.Lock()
 	n.removeApplication(app)
 	e.store.mu.Unlock()
-	e.failTasks()
+	taskTable(e).failDeleted()
 	e.changed(webhook.StateChange{Change: webhook.AppDeleted, App: app.ID})
 	n.removedApps = append(n.removedApps, app.ID)
 	slices.SortFunc(n.removedApps, webhook.ID.Compare) // the order in which a restarted node finds them

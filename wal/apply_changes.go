@@ -30,12 +30,15 @@ func haveSameRecord(a, b any) (bool, error) {
 	return bytes.Equal(x, y), err
 }
 
-func (e *entry) endpointChanged(change webhook.Change, endpoint *webhook.Endpoint) {
+// changeTable notes for an entry what changed, for the list of changes and for those who watch.
+type changeTable struct{ *entry }
+
+func (e changeTable) endpointChanged(change webhook.Change, endpoint *webhook.Endpoint) {
 	e.changed(webhook.StateChange{Change: change, App: endpoint.App, Endpoint: endpoint.ID})
 }
 
 // endpointUpdated records what changed about an endpoint.
-func (e *entry) endpointUpdated(before, after *webhook.Endpoint) {
+func (e changeTable) endpointUpdated(before, after *webhook.Endpoint) {
 	change := webhook.EndpointUpdated
 	switch {
 	case after.Disabled && !before.Disabled:
@@ -51,7 +54,7 @@ func (e *entry) endpointUpdated(before, after *webhook.Endpoint) {
 }
 
 // tellHealth records that the breaker of an endpoint opened or closed.
-func (e *entry) tellHealth(id webhook.ID, before, after *webhook.Health) {
+func (e changeTable) tellHealth(id webhook.ID, before, after *webhook.Health) {
 	endpoint := e.store.catalog.endpoints[id]
 	if endpoint == nil || before.Parked == after.Parked {
 		return
@@ -63,9 +66,9 @@ func (e *entry) tellHealth(id webhook.ID, before, after *webhook.Health) {
 	}
 }
 
-// tailAttempt adds an attempt to the event stream, without its response and its headers, which would keep
-// the whole command in memory.
-func (e *entry) tailAttempt(endpoint webhook.ID, a *webhook.Attempt) {
+// tailAttempt adds an attempt to the event stream, without its response and its headers, which
+// would keep the whole command in memory.
+func (e changeTable) tailAttempt(endpoint webhook.ID, a *webhook.Attempt) {
 	told := *a
 	told.Endpoint, told.Response = endpoint, tailedResponse(a)
 	if a.Trace != nil {
@@ -90,9 +93,9 @@ func tailedResponse(a *webhook.Attempt) []byte {
 	return bytes.Clone(a.Response[:min(len(a.Response), maxTailedResponse)])
 }
 
-// keepChanges writes the state changes of this entry, and forgets old ones. Those of one maker are
+// keep writes the state changes of this entry, and forgets old ones. Those of one maker are
 // in one record, so they follow each other.
-func (e *entry) keepChanges() error {
+func (e changeTable) keep() error {
 	if len(e.states) == 0 {
 		return nil
 	}
@@ -107,11 +110,11 @@ func (e *entry) keepChanges() error {
 	defer e.store.mu.Unlock()
 	runs := byMaker(e.states)
 	for _, list := range runs {
-		if err := e.keepChangesOf(makerOf(&list[0]), list); err != nil {
+		if err := e.keepOf(makerOf(&list[0]), list); err != nil {
 			return err
 		}
 	}
-	if err := e.makeRoomForChanges(runs); err != nil {
+	if err := e.makeRoom(runs); err != nil {
 		return err
 	}
 	if e.store.tails.isAnyOpen() {
@@ -123,9 +126,9 @@ func (e *entry) keepChanges() error {
 	return nil
 }
 
-// keepChangesOf writes what one maker has changed, and forgets some of the oldest changes of all.
-func (e *entry) keepChangesOf(by maker, list []webhook.StateChange) error {
-	if err := e.forgetChanges(); err != nil {
+// keepOf writes what one maker has changed, and forgets some of the oldest changes of all.
+func (e changeTable) keepOf(by maker, list []webhook.StateChange) error {
+	if err := e.forget(); err != nil {
 		return err
 	}
 	text, err := encodeJSON(list)
@@ -139,8 +142,8 @@ func (e *entry) keepChangesOf(by maker, list []webhook.StateChange) error {
 	return nil
 }
 
-// forgetChanges removes some changes that are kept no longer.
-func (e *entry) forgetChanges() error {
+// forget removes some changes that are kept no longer.
+func (e changeTable) forget() error {
 	kept := &e.store.catalog.changes
 	var old [][]byte
 	err := e.store.seek([]byte{keyChange}, kept.oldest, func(key, _ []byte) error {
@@ -161,22 +164,22 @@ func (e *entry) forgetChanges() error {
 	return err
 }
 
-// makeRoomForChanges removes the oldest changes of makers that have more than their share, and then
+// makeRoom removes the oldest changes of makers that have more than their share, and then
 // of those that have most, until the changes of each class of makers take no more than they may.
-func (e *entry) makeRoomForChanges(runs [][]webhook.StateChange) error {
+func (e changeTable) makeRoom(runs [][]webhook.StateChange) error {
 	kept := &e.store.catalog.changes
 	cut := make(map[maker]bool)
 	for _, list := range runs {
 		by := makerOf(&list[0])
 		for made := kept.makers[by]; by.class != makerOperator && made.bytes > kept.share && len(made.records) > 1; {
-			e.cutChanges(by, made)
+			e.cut(by, made)
 			cut[by] = true
 		}
 	}
 	for class := range makerClass(makerClasses) {
 		for kept.bytes[class] > kept.room {
 			by := kept.largest(class)
-			e.cutChanges(by, kept.makers[by])
+			e.cut(by, kept.makers[by])
 			cut[by] = true
 		}
 	}
@@ -190,8 +193,8 @@ func (e *entry) makeRoomForChanges(runs [][]webhook.StateChange) error {
 	return nil
 }
 
-// cutChanges removes the oldest record of a maker, and counts its changes.
-func (e *entry) cutChanges(by maker, made *madeChanges) {
+// cut removes the oldest record of a maker, and counts its changes.
+func (e changeTable) cut(by maker, made *madeChanges) {
 	gone := e.store.catalog.changes.drop(by, made)
 	made.removed += uint64(gone.count)
 	e.batch.delete(changeKey(gone.entry, by))
@@ -201,7 +204,7 @@ func (e *entry) cutChanges(by maker, made *madeChanges) {
 }
 
 // noteRemoved writes to the oldest record of a maker how many changes before it were removed.
-func (e *entry) noteRemoved(by maker, made *madeChanges) error {
+func (e changeTable) noteRemoved(by maker, made *madeChanges) error {
 	key := changeKey(made.records[0].entry, by)
 	was, _, err := e.store.get(key)
 	if err != nil {

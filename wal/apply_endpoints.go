@@ -17,7 +17,10 @@ func errManyEndpoints(limit int) error {
 		"or have an admin raise maxEndpoints of the application or limits.endpoints in the configuration.", limit)}
 }
 
-func (e *entry) createEndpoint(c *createEndpoint) ([]byte, error) {
+// endpointTable changes the endpoints for an entry.
+type endpointTable struct{ *entry }
+
+func (e endpointTable) create(c *createEndpoint) ([]byte, error) {
 	endpoint := &c.Endpoint
 	app := e.store.catalog.applications[endpoint.App]
 	if app == nil {
@@ -40,17 +43,17 @@ func (e *entry) createEndpoint(c *createEndpoint) ([]byte, error) {
 	e.store.mu.Lock()
 	e.store.catalog.cursors[endpoint.ID] = place
 	e.store.mu.Unlock()
-	e.putCursor(endpoint.ID, place)
-	record, err := e.putEndpoint(endpoint)
+	recorder(e).putCursor(endpoint.ID, place)
+	record, err := e.put(endpoint)
 	if err != nil {
 		return nil, err
 	}
-	e.endpointChanged(webhook.EndpointCreated, endpoint)
-	return record, e.tellEndpoint(operationalCreated, endpoint)
+	changeTable(e).endpointChanged(webhook.EndpointCreated, endpoint)
+	return record, operationalLog(e).tellEndpoint(operationalCreated, endpoint)
 }
 
-// updateEndpoint replaces an endpoint with an edited copy of it. The reply is the endpoint.
-func (e *entry) updateEndpoint(c *updateEndpoint) ([]byte, error) {
+// update replaces an endpoint with an edited copy of it. The reply is the endpoint.
+func (e endpointTable) update(c *updateEndpoint) ([]byte, error) {
 	endpoint := &c.Endpoint
 	before := e.store.catalog.endpoints[endpoint.ID]
 	switch {
@@ -69,12 +72,12 @@ func (e *entry) updateEndpoint(c *updateEndpoint) ([]byte, error) {
 			return nil, err
 		}
 	}
-	record, err := e.changeEndpoint(endpoint)
+	record, err := e.change(endpoint)
 	if err != nil || isSameToUsers(endpoint, before, c.Resealed) {
 		return record, err
 	}
-	e.endpointUpdated(before, endpoint)
-	return record, e.tellEndpoint(operationalUpdated, endpoint)
+	changeTable(e).endpointUpdated(before, endpoint)
+	return record, operationalLog(e).tellEndpoint(operationalUpdated, endpoint)
 }
 
 // isSameToUsers reports whether two states of an endpoint look the same to users: they may differ
@@ -90,13 +93,13 @@ func isSameToUsers(a, b *webhook.Endpoint, resealed bool) bool {
 	return reflect.DeepEqual(&x, &y)
 }
 
-// changeEndpoint stores a new state of an existing endpoint.
-func (e *entry) changeEndpoint(endpoint *webhook.Endpoint) (record []byte, err error) {
+// change stores a new state of an existing endpoint.
+func (e endpointTable) change(endpoint *webhook.Endpoint) (record []byte, err error) {
 	endpoint.UpdatedAt, endpoint.Revision = e.now(), e.batch.meta.index
-	return e.putEndpoint(endpoint)
+	return e.put(endpoint)
 }
 
-func (e *entry) putEndpoint(endpoint *webhook.Endpoint) (record []byte, err error) {
+func (e endpointTable) put(endpoint *webhook.Endpoint) (record []byte, err error) {
 	if record, err = encodeJSON(endpoint); err != nil {
 		return nil, err
 	}
@@ -111,7 +114,7 @@ func (e *entry) putEndpoint(endpoint *webhook.Endpoint) (record []byte, err erro
 
 // mayBecome checks what only the state machine can check: that the uid is free, and that the event
 // types which the endpoint did not name before can be chosen.
-func (e *entry) mayBecome(endpoint, before *webhook.Endpoint, viewer *viewer) error {
+func (e endpointTable) mayBecome(endpoint, before *webhook.Endpoint, viewer *viewer) error {
 	if endpoint.UID != "" {
 		if holder := e.store.catalog.endpoint(endpoint.App, endpoint.UID); holder != nil && holder.ID != endpoint.ID {
 			return errEndpointUIDTaken
@@ -122,7 +125,7 @@ func (e *entry) mayBecome(endpoint, before *webhook.Endpoint, viewer *viewer) er
 		if before != nil && slices.Contains(before.EventTypes, name) || operational && slices.Contains(operationalEvents, name) {
 			continue
 		}
-		switch t, err := e.eventType(name); {
+		switch t, err := eventTypeTable(e).find(name); {
 		case webhook.ErrorCode(err) == webhook.CodeNotFound, err == nil && !viewer.canSee(t):
 			return UnknownEventType(name)
 		case err != nil:
@@ -139,8 +142,8 @@ func UnknownEventType(name string) error {
 	return webhook.Invalid("eventTypes", fmt.Sprintf("there is no event type %q: create it first", name))
 }
 
-// disableEndpoint disables an endpoint that has failed for too long, as the leader decided.
-func (e *entry) disableEndpoint(c *disableEndpoint) error {
+// disable disables an endpoint that has failed for too long, as the leader decided.
+func (e endpointTable) disable(c *disableEndpoint) error {
 	if c.Term != e.batch.meta.term {
 		return errLateProgress
 	}
@@ -153,16 +156,16 @@ func (e *entry) disableEndpoint(c *disableEndpoint) error {
 	}
 	endpoint := *before
 	endpoint.Disabled = true
-	if _, err := e.changeEndpoint(&endpoint); err != nil {
+	if _, err := e.change(&endpoint); err != nil {
 		return err
 	}
-	e.endpointUpdated(before, &endpoint)
-	return e.tellDisabled(&endpoint, c.FailSince)
+	changeTable(e).endpointUpdated(before, &endpoint)
+	return operationalLog(e).tellDisabled(&endpoint, c.FailSince)
 }
 
-// deleteEndpoint keeps the endpoint's history. Its retry set may be long, so sweep empties it step
+// remove keeps the endpoint's history. Its retry set may be long, so sweep empties it step
 // by step.
-func (e *entry) deleteEndpoint(c *deleteEndpoint) error {
+func (e endpointTable) remove(c *deleteEndpoint) error {
 	endpoint := e.store.catalog.endpoints[c.Endpoint]
 	if endpoint == nil || endpoint.App != c.App {
 		return errNoEndpoint
@@ -171,19 +174,19 @@ func (e *entry) deleteEndpoint(c *deleteEndpoint) error {
 	e.store.catalog.removeEndpoint(endpoint)
 	e.store.mu.Unlock()
 	e.changes.Removed = append(e.changes.Removed, endpoint.ID)
-	e.failTasks()
-	if err := e.keepRecentOf(endpoint.ID, attemptsAtDeleted(endpoint.App)); err != nil {
+	taskTable(e).failDeleted()
+	if err := tallyTable(e).keepRecentOf(endpoint.ID, attemptsAtDeleted(endpoint.App)); err != nil {
 		return err
 	}
 	g := gathering{app: endpoint.App}
 	e.leaveToSweep(endpoint.App, endpoint.ID, g.encode())
-	e.endpointChanged(webhook.EndpointDeleted, endpoint)
-	return e.tellEndpoint(operationalDeleted, endpoint)
+	changeTable(e).endpointChanged(webhook.EndpointDeleted, endpoint)
+	return operationalLog(e).tellEndpoint(operationalDeleted, endpoint)
 }
 
 // resume ends the pause of an endpoint. With To, the cursor first skips the messages up to that
 // one.
-func (e *entry) resume(c *moveCursor) ([]byte, error) {
+func (e endpointTable) resume(c *moveCursor) ([]byte, error) {
 	before := e.store.catalog.endpoints[c.Endpoint]
 	if before == nil || before.App != c.App {
 		return nil, errNoEndpoint
@@ -193,16 +196,16 @@ func (e *entry) resume(c *moveCursor) ([]byte, error) {
 	}
 	endpoint := *before
 	endpoint.Paused = false
-	record, err := e.changeEndpoint(&endpoint)
+	record, err := e.change(&endpoint)
 	if err != nil || isSameToUsers(&endpoint, before, false) {
 		return record, err
 	}
-	e.endpointUpdated(before, &endpoint)
-	return record, e.tellEndpoint(operationalUpdated, &endpoint)
+	changeTable(e).endpointUpdated(before, &endpoint)
+	return record, operationalLog(e).tellEndpoint(operationalUpdated, &endpoint)
 }
 
 // passOver moves a cursor forward, never back, without sending anything.
-func (e *entry) passOver(endpoint *webhook.Endpoint, to webhook.ID) error {
+func (e endpointTable) passOver(endpoint *webhook.Endpoint, to webhook.ID) error {
 	c := e.store.catalog.cursors[endpoint.ID]
 	if !to.After(c.position) {
 		return nil
@@ -217,6 +220,6 @@ func (e *entry) passOver(endpoint *webhook.Endpoint, to webhook.ID) error {
 	c.skip(to, e.batch.meta.clock)
 	e.store.mu.Unlock()
 	e.changes.Moved = append(e.changes.Moved, endpoint.ID)
-	e.putCursor(endpoint.ID, c)
+	recorder(e).putCursor(endpoint.ID, c)
 	return nil
 }

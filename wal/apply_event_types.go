@@ -11,12 +11,15 @@ var (
 	errTypeExists  = &webhook.Error{Code: webhook.CodeTypeExists, Detail: "an event type with this name exists already"}
 )
 
-// createEventType may take the name of an archived event type. The reply is the event type.
-func (e *entry) createEventType(c *createEventType) ([]byte, error) {
+// eventTypeTable changes the event types for an entry.
+type eventTypeTable struct{ *entry }
+
+// create may take the name of an archived event type. The reply is the event type.
+func (e eventTypeTable) create(c *createEventType) ([]byte, error) {
 	t := &c.EventType
-	switch before, err := e.eventType(t.Name); {
+	switch before, err := e.find(t.Name); {
 	case webhook.ErrorCode(err) == webhook.CodeNotFound:
-		if err := e.roomForEventType(c.Max); err != nil {
+		if err := e.checkRoom(c.Max); err != nil {
 			return nil, err
 		}
 	case err != nil:
@@ -25,13 +28,13 @@ func (e *entry) createEventType(c *createEventType) ([]byte, error) {
 		return nil, errTypeExists
 	}
 	t.CreatedAt = e.now()
-	e.eventTypeChanged(webhook.EventTypeCreated, t.Name)
-	return e.putEventType(t)
+	e.noteChange(webhook.EventTypeCreated, t.Name)
+	return e.put(t)
 }
 
-// roomForEventType counts the event types, archived ones included. Counting is cheap enough,
+// checkRoom counts the event types, archived ones included. Counting is cheap enough,
 // because event types are rarely created.
-func (e *entry) roomForEventType(limit int) error {
+func (e eventTypeTable) checkRoom(limit int) error {
 	if limit == 0 {
 		return nil
 	}
@@ -44,9 +47,9 @@ func (e *entry) roomForEventType(limit int) error {
 	return err
 }
 
-// updateEventType replaces an event type with an edited copy of it. The reply is the event type.
-func (e *entry) updateEventType(t *webhook.EventType) ([]byte, error) {
-	before, err := e.eventType(t.Name)
+// update replaces an event type with an edited copy of it. The reply is the event type.
+func (e eventTypeTable) update(t *webhook.EventType) ([]byte, error) {
+	before, err := e.find(t.Name)
 	switch {
 	case err != nil:
 		return nil, err
@@ -60,38 +63,38 @@ func (e *entry) updateEventType(t *webhook.EventType) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case t.Archived && !before.Archived:
-		e.eventTypeChanged(webhook.EventTypeArchived, t.Name)
+		e.noteChange(webhook.EventTypeArchived, t.Name)
 	case !isSame:
-		e.eventTypeChanged(webhook.EventTypeUpdated, t.Name)
+		e.noteChange(webhook.EventTypeUpdated, t.Name)
 	}
-	return e.putEventType(t)
+	return e.put(t)
 }
 
-// deleteEventType archives an event type, or forgets it when it is expunged. Endpoints that chose
+// remove archives an event type, or forgets it when it is expunged. Endpoints that chose
 // it keep it.
-func (e *entry) deleteEventType(c *deleteEventType) error {
-	t, err := e.eventType(c.Name)
+func (e eventTypeTable) remove(c *deleteEventType) error {
+	t, err := e.find(c.Name)
 	switch {
 	case err != nil:
 		return err
 	case c.Expunge:
-		e.eventTypeChanged(webhook.EventTypeDeleted, c.Name)
+		e.noteChange(webhook.EventTypeDeleted, c.Name)
 		e.batch.delete(nameKey(keyEventType, c.Name))
 		return nil
 	}
 	if !t.Archived {
-		e.eventTypeChanged(webhook.EventTypeArchived, c.Name)
+		e.noteChange(webhook.EventTypeArchived, c.Name)
 	}
 	t.Archived = true
-	_, err = e.putEventType(t)
+	_, err = e.put(t)
 	return err
 }
 
-func (e *entry) eventTypeChanged(change webhook.Change, name string) {
+func (e eventTypeTable) noteChange(change webhook.Change, name string) {
 	e.changed(webhook.StateChange{Change: change, EventType: name})
 }
 
-func (e *entry) putEventType(t *webhook.EventType) (record []byte, err error) {
+func (e eventTypeTable) put(t *webhook.EventType) (record []byte, err error) {
 	t.UpdatedAt, t.Revision = e.now(), e.batch.meta.index
 	if record, err = encodeJSON(t); err != nil {
 		return nil, err
@@ -101,7 +104,7 @@ func (e *entry) putEventType(t *webhook.EventType) (record []byte, err error) {
 	return record, nil
 }
 
-func (e *entry) eventType(name string) (*webhook.EventType, error) {
+func (e eventTypeTable) find(name string) (*webhook.EventType, error) {
 	record, found, err := e.store.get(nameKey(keyEventType, name))
 	if err != nil {
 		return nil, err

@@ -27,9 +27,12 @@ func decodeManual(key, value []byte) (line webhook.Manual, err error) {
 	return line, r.end()
 }
 
+// manualSet changes the manual sets of endpoints for an entry.
+type manualSet struct{ *entry }
+
 // resend sends a message to an endpoint once more, whatever the endpoint's filters say and whatever
 // became of the message before.
-func (e *entry) resend(c *resend) error {
+func (e manualSet) resend(c *resend) error {
 	endpoint := e.store.catalog.endpoints[c.Endpoint]
 	if endpoint == nil || endpoint.App != c.App {
 		return errNoEndpoint
@@ -41,17 +44,17 @@ func (e *entry) resend(c *resend) error {
 	case m.Expunged:
 		return errNoPayload
 	}
-	asked, err := e.askManual(c.Endpoint, c.Message, webhook.ID{}, false)
+	asked, err := e.ask(c.Endpoint, c.Message, webhook.ID{}, false)
 	if asked {
-		e.putCursor(c.Endpoint, e.store.catalog.cursors[c.Endpoint])
+		recorder(e).putCursor(c.Endpoint, e.store.catalog.cursors[c.Endpoint])
 	}
 	return err
 }
 
-// askManual puts a message into the manual set of an endpoint. The caller then writes the
+// ask puts a message into the manual set of an endpoint. The caller then writes the
 // endpoint's cursor. A message that is already in the set is not sent twice, but the line may pass
 // to another task.
-func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry bool) (asked bool, err error) {
+func (e manualSet) ask(endpoint webhook.ID, message, task webhook.ID, retry bool) (asked bool, err error) {
 	c := e.store.catalog.cursors[endpoint]
 	key := idKey(keyManual, endpoint, message)
 	value, found, err := e.store.get(key)
@@ -83,38 +86,38 @@ func (e *entry) askManual(endpoint webhook.ID, message, task webhook.ID, retry b
 
 // takeOver gives the line of a task to a user or to a newer task. The line stays theirs if the
 // first task is paused or canceled.
-func (e *entry) takeOver(key, value []byte, task webhook.ID) (taken bool, err error) {
+func (e manualSet) takeOver(key, value []byte, task webhook.ID) (taken bool, err error) {
 	line, err := decodeManual(key, value)
 	if err != nil || line.Task.IsZero() || !task.IsZero() && !task.After(line.Task) {
 		return false, err
 	}
-	e.edit(e.task(line.Task)).Taken--
+	taskTable(e).edit(taskTable(e).find(line.Task)).Taken--
 	line.Task = task
 	e.changes.AddManual(webhook.ID(key[1:]))
 	e.batch.set(key, encodeManual(&line))
 	return true, nil
 }
 
-// takeManual removes a line from the manual set. A success settles the message completely. A
+// take removes a line from the manual set. A success settles the message completely. A
 // failure goes into the retry set only if the caller asked for that and the message is not in it
 // already.
-func (e *entry) takeManual(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settled bool, err error) {
+func (e manualSet) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settled bool, err error) {
 	message := o.Attempt.Message
 	line, found, err := e.view().manual(endpoint, message)
 	if err != nil || !found {
 		return false, err
 	}
-	if _, err := e.remove(idKey(keyManual, endpoint, message), &c.counts.manual); err != nil {
+	if _, err := recorder(e).remove(idKey(keyManual, endpoint, message), &c.counts.manual); err != nil {
 		return false, err
 	}
-	e.countAttempt(line.Task, o.Attempt.Status)
+	taskTable(e).countAttempt(line.Task, o.Attempt.Status)
 	planned, err := e.view().planned(endpoint, message)
 	if err != nil {
 		return false, err
 	}
 	if o.Attempt.Status == webhook.StatusSuccess {
 		if planned != nil {
-			_, err = e.remove(planned, &c.counts.waiting)
+			_, err = recorder(e).remove(planned, &c.counts.waiting)
 		}
 		return false, err
 	}
@@ -122,18 +125,18 @@ func (e *entry) takeManual(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (
 		return false, nil
 	}
 	c.counts.waiting++
-	e.plan(endpoint, message, &webhook.Retry{Due: o.Attempt.Next, Made: line.Made, Spent: o.Spent, Key: o.Key})
+	recorder(e).plan(endpoint, message, &webhook.Retry{Due: o.Attempt.Next, Made: line.Made, Spent: o.Spent, Key: o.Key})
 	return false, nil
 }
 
 // attemptsAt calls see for each recorded attempt of a message at an endpoint, except those of this
 // entry.
-func (e *entry) attemptsAt(endpoint, message webhook.ID, see func(*webhook.Attempt) error) error {
+func (e manualSet) attemptsAt(endpoint, message webhook.ID, see func(*webhook.Attempt) error) error {
 	return e.attemptsOf(message, func(at webhook.ID) bool { return at == endpoint }, see)
 }
 
 // attemptsOf is attemptsAt for all endpoints that want reports.
-func (e *entry) attemptsOf(message webhook.ID, want func(endpoint webhook.ID) bool, see func(*webhook.Attempt) error) error {
+func (e manualSet) attemptsOf(message webhook.ID, want func(endpoint webhook.ID) bool, see func(*webhook.Attempt) error) error {
 	v := e.view()
 	return v.eachAttempt(message, func(id, endpoint webhook.ID) error {
 		if !want(endpoint) || id.Index() == e.batch.meta.index { // this entry's chunk is not written yet

@@ -36,13 +36,16 @@ type operationalData struct {
 	EndpointUID string `json:"endpointUid,omitempty"`
 }
 
-func (e *entry) operationalData(endpoint *webhook.Endpoint) operationalData {
+// operationalLog appends the messages of operational webhooks for an entry.
+type operationalLog struct{ *entry }
+
+func (e operationalLog) data(endpoint *webhook.Endpoint) operationalData {
 	return operationalData{AppID: endpoint.App.Text(webhook.KindApplication), AppUID: e.store.catalog.applications[endpoint.App].UID,
 		EndpointID: endpoint.ID.Text(webhook.KindEndpoint), EndpointUID: endpoint.UID}
 }
 
-// operational returns the application that receives operational webhooks about an endpoint, or nil.
-func (e *entry) operational(about *webhook.Endpoint) *webhook.Application {
+// application returns the application that receives operational webhooks about an endpoint, or nil.
+func (e operationalLog) application(about *webhook.Endpoint) *webhook.Application {
 	app := e.store.catalog.uidHolder(webhook.OperationalUID)
 	if app == nil || app.ID == about.App {
 		return nil
@@ -51,7 +54,7 @@ func (e *entry) operational(about *webhook.Endpoint) *webhook.Application {
 }
 
 // tell appends an operational message.
-func (e *entry) tell(app *webhook.Application, event string, data any) error {
+func (e operationalLog) tell(app *webhook.Application, event string, data any) error {
 	payload, err := json.Marshal(struct {
 		Type string `json:"type"`
 		Data any    `json:"data"`
@@ -65,8 +68,8 @@ func (e *entry) tell(app *webhook.Application, event string, data any) error {
 // tellEndpoint reports what was done to an endpoint. A customer who makes change after change does
 // not fill the log with reports: those beyond the share of the changes kept are left out for as
 // long as it was used up in less than an hour, and counted.
-func (e *entry) tellEndpoint(event string, about *webhook.Endpoint) error {
-	app := e.operational(about)
+func (e operationalLog) tellEndpoint(event string, about *webhook.Endpoint) error {
+	app := e.application(about)
 	switch {
 	case app == nil:
 		return nil
@@ -74,11 +77,11 @@ func (e *entry) tellEndpoint(event string, about *webhook.Endpoint) error {
 		e.batch.meta.untold++
 		return nil
 	}
-	return e.tell(app, event, e.operationalData(about))
+	return e.tell(app, event, e.data(about))
 }
 
-func (e *entry) tellDisabled(about *webhook.Endpoint, failSince time.Time) error {
-	app := e.operational(about)
+func (e operationalLog) tellDisabled(about *webhook.Endpoint, failSince time.Time) error {
+	app := e.application(about)
 	if app == nil {
 		return nil
 	}
@@ -86,7 +89,7 @@ func (e *entry) tellDisabled(about *webhook.Endpoint, failSince time.Time) error
 		operationalData
 		FailSince time.Time `json:"failSince"`
 		Trigger   string    `json:"trigger"`
-	}{e.operationalData(about), failSince, "automatic"})
+	}{e.data(about), failSince, "automatic"})
 }
 
 // operationalEvent returns the event type that reports a scheduled attempt, or "" if the attempt is
@@ -107,12 +110,12 @@ func operationalEvent(a *webhook.Attempt) string {
 }
 
 // tellAttempt reports what has become of a message at an endpoint.
-func (e *entry) tellAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
+func (e operationalLog) tellAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	event, about := operationalEvent(a), e.store.catalog.endpoints[endpoint]
 	if event == "" || about == nil {
 		return nil
 	}
-	app := e.operational(about)
+	app := e.application(about)
 	if app == nil {
 		return nil
 	}
@@ -133,6 +136,6 @@ func (e *entry) tellAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 		MsgID       string      `json:"msgId"`
 		MsgEventID  string      `json:"msgEventId,omitempty"`
 		LastAttempt lastAttempt `json:"lastAttempt"`
-	}{e.operationalData(about), a.Message.Text(webhook.KindMessage), eventID,
+	}{e.data(about), a.Message.Text(webhook.KindMessage), eventID,
 		lastAttempt{a.ID.Text(webhook.KindAttempt), a.StatusCode, a.Start}})
 }

@@ -6,10 +6,13 @@ import (
 	"hookwheel/webhook"
 )
 
-// recordProgress records attempts and moves cursors, retry sets, held sets and manual sets. It
+// recorder records attempts for an entry, and what follows from them.
+type recorder struct{ *entry }
+
+// record records attempts and moves cursors, retry sets, held sets and manual sets. It
 // refuses the progress of a leader of another term, because the present leader has started from the
 // store without it.
-func (e *entry) recordProgress(term uint64, list []webhook.Progress) error {
+func (e recorder) record(term uint64, list []webhook.Progress) error {
 	if term != e.batch.meta.term {
 		return errLateProgress
 	}
@@ -29,7 +32,7 @@ func (e *entry) recordProgress(term uint64, list []webhook.Progress) error {
 				return err
 			}
 		}
-		if err := e.countAttempts(p); err != nil {
+		if err := tallyTable(e).count(p); err != nil {
 			return err
 		}
 		if err := e.moveCursor(p); err != nil {
@@ -39,7 +42,7 @@ func (e *entry) recordProgress(term uint64, list []webhook.Progress) error {
 	return nil
 }
 
-func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
+func (e recorder) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	id, err := e.id()
 	if err != nil {
 		return err
@@ -51,13 +54,13 @@ func (e *entry) recordAttempt(endpoint webhook.ID, a *webhook.Attempt) error {
 	c.last = a
 	e.batch.add(idKey(keyIndex, a.Message, id), endpoint[:])
 	if e.store.tails.isAnyOpen() {
-		e.tailAttempt(endpoint, a)
+		changeTable(e).tailAttempt(endpoint, a)
 	}
 	return nil
 }
 
 // moveCursor settles what the outcomes settle. The outcome of a settled delivery changes nothing.
-func (e *entry) moveCursor(p *webhook.Progress) error {
+func (e recorder) moveCursor(p *webhook.Progress) error {
 	c := e.store.catalog.cursors[p.Endpoint]
 	e.store.mu.Lock()
 	defer e.store.mu.Unlock()
@@ -68,26 +71,26 @@ func (e *entry) moveCursor(p *webhook.Progress) error {
 	}
 	c.advance(p.Cursor)
 	if p.Health != nil {
-		e.tellHealth(p.Endpoint, &c.health, p.Health)
+		changeTable(e).tellHealth(p.Endpoint, &c.health, p.Health)
 		c.health = *p.Health
 	}
 	e.putCursor(p.Endpoint, c)
 	return nil
 }
 
-func (e *entry) putCursor(endpoint webhook.ID, c *cursor) {
+func (e recorder) putCursor(endpoint webhook.ID, c *cursor) {
 	e.batch.set(idKey(keyCursor, endpoint), c.encode())
 }
 
 // settle removes the record that the delivery came from, and writes what follows.
-func (e *entry) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error {
+func (e recorder) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error {
 	message := o.Attempt.Message
 	settled, err := e.take(endpoint, c, o)
 	if err != nil || !settled {
 		return err
 	}
 	if o.Attempt.Number != 0 {
-		if err := e.tellAttempt(endpoint, &o.Attempt); err != nil {
+		if err := operationalLog(e).tellAttempt(endpoint, &o.Attempt); err != nil {
 			return err
 		}
 	}
@@ -105,7 +108,7 @@ func (e *entry) settle(endpoint webhook.ID, c *cursor, o *webhook.Outcome) error
 }
 
 // plan adds a line to a retry set.
-func (e *entry) plan(endpoint, message webhook.ID, line *webhook.Retry) {
+func (e recorder) plan(endpoint, message webhook.ID, line *webhook.Retry) {
 	e.batch.set(retryKey(endpoint, line.Due, message), encodeRetry(line))
 	if notesUntried || line.Made > 0 {
 		e.batch.set(plannedKey(message, endpoint), encodePlanned(line.Due))
@@ -113,7 +116,7 @@ func (e *entry) plan(endpoint, message webhook.ID, line *webhook.Retry) {
 }
 
 // take removes the record that an outcome belongs to, and reports whether it was there.
-func (e *entry) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settled bool, err error) {
+func (e recorder) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settled bool, err error) {
 	message := o.Attempt.Message
 	switch o.Source {
 	case webhook.SourceLog:
@@ -127,14 +130,14 @@ func (e *entry) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settle
 	case webhook.SourceHeld:
 		return e.remove(heldKey(endpoint, o.Key, message), &c.counts.held)
 	case webhook.SourceManual:
-		return e.takeManual(endpoint, c, o)
+		return manualSet(e).take(endpoint, c, o)
 	default:
 		return false, errCut
 	}
 }
 
 // remove deletes an existing record, and decrements its count.
-func (e *entry) remove(key []byte, count *uint64) (found bool, err error) {
+func (e recorder) remove(key []byte, count *uint64) (found bool, err error) {
 	if _, found, err = e.store.get(key); !found {
 		return false, err
 	}

@@ -323,16 +323,16 @@ func (r *retainer) leave(endpoint *webhook.Endpoint, m *webhook.Message, lines [
 			if err != nil {
 				return err
 			}
-			r.countAttempt(manual.Task, webhook.StatusCanceled)
+			taskTable{r.entry}.countAttempt(manual.Task, webhook.StatusCanceled)
 		}
-		if _, err := r.remove(line, c.counts.of(line[0])); err != nil {
+		if _, err := (recorder{r.entry}).remove(line, c.counts.of(line[0])); err != nil {
 			return err
 		}
 	}
 	if keepsWaiting && (lost || len(lines) > 0) {
 		c.counts.expired++
 	}
-	r.putCursor(endpoint.ID, c)
+	recorder{r.entry}.putCursor(endpoint.ID, c)
 	return nil
 }
 
@@ -427,7 +427,7 @@ func (e *entry) settleGone(p *webhook.Progress) error {
 		}
 		o.Attempt.Next = time.Time{}
 		e.store.mu.Lock()
-		_, err := e.take(p.Endpoint, c, &o)
+		_, err := recorder{e}.take(p.Endpoint, c, &o)
 		e.store.mu.Unlock()
 		if err != nil {
 			return err

@@ -106,8 +106,11 @@ func decodeRecent(value []byte) (*recent, error) {
 	return &r, in.end()
 }
 
-// countAttempts counts the attempts of a step at an endpoint.
-func (e *entry) countAttempts(p *webhook.Progress) error {
+// tallyTable counts attempts for an entry.
+type tallyTable struct{ *entry }
+
+// count counts the attempts of a step at an endpoint.
+func (e tallyTable) count(p *webhook.Progress) error {
 	t := Tally{e.cells.step[:0]}
 	for i := range p.Outcomes {
 		if p.Outcomes[i].Attempt.Number != 0 {
@@ -129,8 +132,8 @@ func (e *entry) countAttempts(p *webhook.Progress) error {
 	return e.addRecent(AttemptsAt(p.Endpoint), &e.store.catalog.cursors[p.Endpoint].counts.recent, &t)
 }
 
-// keepTallies adds what this entry counted to the counts of applications and of all attempts.
-func (e *entry) keepTallies() error {
+// keep adds what this entry counted to the counts of applications and of all attempts.
+func (e tallyTable) keep() error {
 	if len(e.tallies) == 0 {
 		return nil
 	}
@@ -138,14 +141,14 @@ func (e *entry) keepTallies() error {
 	for _, app := range slices.SortedFunc(maps.Keys(e.tallies), webhook.ID.Compare) {
 		t := e.tallies[app]
 		all.Add(t)
-		if err := e.keepTally(AttemptsOf(app), t); err != nil {
+		if err := e.keepOne(AttemptsOf(app), t); err != nil {
 			return err
 		}
 	}
-	return e.keepTally(AllAttempts, &all)
+	return e.keepOne(AllAttempts, &all)
 }
 
-func (e *entry) keepTally(owner TallyOwner, t *Tally) error {
+func (e tallyTable) keepOne(owner TallyOwner, t *Tally) error {
 	n := &e.store.catalog
 	if owner.scope == scopeApplication && n.applications[owner.id] == nil { // this entry has deleted it
 		return e.keepRecent(owner, &recent{e.fiveMinutes(), appendTally(nil, t)})
@@ -163,7 +166,7 @@ func (e *entry) keepTally(owner TallyOwner, t *Tally) error {
 }
 
 // dropRecent ends the counting of an application that is deleted.
-func (e *entry) dropRecent(app webhook.ID) error {
+func (e tallyTable) dropRecent(app webhook.ID) error {
 	r := e.store.catalog.recent[app]
 	if r == nil {
 		return nil
@@ -174,11 +177,13 @@ func (e *entry) dropRecent(app webhook.ID) error {
 }
 
 // fiveMinutes returns the number of the present five minutes.
-func (e *entry) fiveMinutes() uint64 { return uint64(e.batch.meta.clock / periods[FiveMinutes].length) }
+func (e tallyTable) fiveMinutes() uint64 {
+	return uint64(e.batch.meta.clock / periods[FiveMinutes].length)
+}
 
 // addRecent adds to the counts of the present five minutes. If others are over, they become tallies
 // of their own.
-func (e *entry) addRecent(owner TallyOwner, r *recent, t *Tally) error {
+func (e tallyTable) addRecent(owner TallyOwner, r *recent, t *Tally) error {
 	if now := e.fiveMinutes(); r.start != now {
 		if err := e.keepRecent(owner, r); err != nil {
 			return err
@@ -197,7 +202,7 @@ func (e *entry) addRecent(owner TallyOwner, r *recent, t *Tally) error {
 
 // keepRecent adds the counts of five minutes to the tallies of all periods that contain them,
 // unless their time is over.
-func (e *entry) keepRecent(owner TallyOwner, r *recent) error {
+func (e tallyTable) keepRecent(owner TallyOwner, r *recent) error {
 	if len(r.data) == 0 {
 		return nil
 	}
@@ -207,15 +212,15 @@ func (e *entry) keepRecent(owner TallyOwner, r *recent) error {
 	}
 	for p := range Period(len(periods)) {
 		start := r.start * uint64(periods[FiveMinutes].length) / uint64(periods[p].length)
-		if err := e.addTally(p, owner, start, &t); err != nil {
+		if err := e.add(p, owner, start, &t); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addTally adds to a tally, unless its time is over.
-func (e *entry) addTally(p Period, owner TallyOwner, start uint64, t *Tally) error {
+// add adds to a tally, unless its time is over.
+func (e tallyTable) add(p Period, owner TallyOwner, start uint64, t *Tally) error {
 	queue := e.batch.meta.tallies.of(p, owner.scope)
 	if start < queue.floor || p.over(start, e.batch.meta.clock) {
 		return nil
@@ -248,7 +253,7 @@ func (p Period) over(start uint64, clock int64) bool {
 }
 
 // keepRecentOf is keepRecent for an endpoint that is deleted.
-func (e *entry) keepRecentOf(endpoint webhook.ID, owner TallyOwner) error {
+func (e tallyTable) keepRecentOf(endpoint webhook.ID, owner TallyOwner) error {
 	c, err := e.view().cursor(endpoint)
 	if err != nil || c == nil {
 		return err
@@ -286,9 +291,9 @@ func (g *gathering) decode(value []byte) error {
 // attemptsAtDeleted returns the owner of the attempts at the deleted endpoints of an application.
 func attemptsAtDeleted(app webhook.ID) TallyOwner { return TallyOwner{scopeEndpoint, app} }
 
-// gatherTallies looks at up to budget tallies of a deleted endpoint, and reports whether that was
+// gather looks at up to budget tallies of a deleted endpoint, and reports whether that was
 // all.
-func (e *entry) gatherTallies(endpoint webhook.ID, g *gathering, budget int) (all bool, err error) {
+func (e tallyTable) gather(endpoint webhook.ID, g *gathering, budget int) (all bool, err error) {
 	clock, created := e.batch.meta.clock, endpoint.Time().UnixMilli()
 	for ; int(g.period) < len(periods); g.period, g.start = g.period+1, 0 {
 		length := periods[g.period].length
@@ -299,7 +304,7 @@ func (e *entry) gatherTallies(endpoint webhook.ID, g *gathering, budget int) (al
 			if budget--; budget < 0 {
 				return false, nil
 			}
-			if err := e.gatherTally(endpoint, g, queue); err != nil {
+			if err := e.gatherOne(endpoint, g, queue); err != nil {
 				return false, err
 			}
 		}
@@ -307,7 +312,7 @@ func (e *entry) gatherTallies(endpoint webhook.ID, g *gathering, budget int) (al
 	return true, nil
 }
 
-func (e *entry) gatherTally(endpoint webhook.ID, g *gathering, queue *tallyQueue) error {
+func (e tallyTable) gatherOne(endpoint webhook.ID, g *gathering, queue *tallyQueue) error {
 	key := tallyKey(g.period, AttemptsAt(endpoint), g.start)
 	value, found, err := e.store.get(key)
 	if err != nil || !found {
@@ -319,7 +324,7 @@ func (e *entry) gatherTally(endpoint webhook.ID, g *gathering, queue *tallyQueue
 	}
 	queue.bytes -= int64(len(key) + len(value))
 	e.batch.setChunk(key, value, nil)
-	return e.addTally(g.period, attemptsAtDeleted(g.app), g.start, &t)
+	return e.add(g.period, attemptsAtDeleted(g.app), g.start, &t)
 }
 
 // forgetTallies removes tallies that are kept no longer, and the oldest ones of a queue that takes

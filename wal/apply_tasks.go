@@ -26,22 +26,25 @@ var (
 	errLateStep = &webhook.Error{Code: webhook.CodeConflict, Detail: "the task is not at the position where this step begins, or another leader moves it"}
 )
 
-// createTask begins a replay. The reply is the task.
-func (e *entry) createTask(c *createTask) ([]byte, error) {
+// taskTable changes the tasks for an entry.
+type taskTable struct{ *entry }
+
+// create begins a replay. The reply is the task.
+func (e taskTable) create(c *createTask) ([]byte, error) {
 	t := &c.Task
 	endpoint := e.store.catalog.endpoints[t.Endpoint]
 	if endpoint == nil || endpoint.App != t.App {
 		return nil, errNoEndpoint
 	}
 	for _, name := range t.EventTypes { // an archived one will do: messages of the past may have it
-		switch found, err := e.eventType(name); {
+		switch found, err := eventTypeTable(e).find(name); {
 		case webhook.ErrorCode(err) == webhook.CodeNotFound, err == nil && !c.Viewer.canSee(found):
 			return nil, UnknownEventType(name)
 		case err != nil:
 			return nil, err
 		}
 	}
-	if err := e.roomForTask(t, c.Max); err != nil {
+	if err := e.checkRoom(t, c.Max); err != nil {
 		return nil, err
 	}
 	var err error
@@ -54,7 +57,7 @@ func (e *entry) createTask(c *createTask) ([]byte, error) {
 	}
 	t.Status, t.Position = webhook.TaskRunning, t.Begin()
 	t.Looked, t.Taken, t.Delivered, t.Failed = 0, 0, 0, 0
-	e.putTask(*t)
+	e.put(*t)
 	e.tasks = append(e.tasks, t)
 	e.changes.Tasks = true
 	e.changed(webhook.StateChange{Change: webhook.TaskStarted, App: t.App, Endpoint: t.Endpoint, Task: t.ID})
@@ -62,12 +65,12 @@ func (e *entry) createTask(c *createTask) ([]byte, error) {
 	return encodeJSON(t)
 }
 
-// roomForTask limits the unfinished replays, so that no application can use all of maxOpenTasks.
+// checkRoom limits the unfinished replays, so that no application can use all of maxOpenTasks.
 // The application may have limit of them.
-func (e *entry) roomForTask(t *webhook.Task, limit int) error {
+func (e taskTable) checkRoom(t *webhook.Task, limit int) error {
 	open, ofApp, ofEndpoint := 0, 0, 0
 	for _, other := range e.store.catalog.tasks {
-		if other = e.task(other.ID); other.Status.IsOver() {
+		if other = e.find(other.ID); other.Status.IsOver() {
 			continue
 		}
 		open++
@@ -90,10 +93,10 @@ func (e *entry) roomForTask(t *webhook.Task, limit int) error {
 	return nil
 }
 
-// stepTask moves a task forward in its log and asks for the messages that it chose. They follow the
+// step moves a task forward in its log and asks for the messages that it chose. They follow the
 // retry schedule if they fail, because a replay is meant to deliver them.
-func (e *entry) stepTask(term uint64, step *webhook.TaskStep) error {
-	t := e.task(step.Task)
+func (e taskTable) step(term uint64, step *webhook.TaskStep) error {
+	t := e.find(step.Task)
 	switch {
 	case t == nil:
 		return errNoTask
@@ -113,7 +116,7 @@ func (e *entry) stepTask(term uint64, step *webhook.TaskStep) error {
 		if m == nil || m.Expunged { // it was removed after the step was planned
 			continue
 		}
-		asked, err := e.askManual(t.Endpoint, id, t.ID, true)
+		asked, err := manualSet(e).ask(t.Endpoint, id, t.ID, true)
 		if err != nil {
 			return err
 		}
@@ -121,14 +124,14 @@ func (e *entry) stepTask(term uint64, step *webhook.TaskStep) error {
 			t.Taken++
 		}
 	}
-	e.putCursor(t.Endpoint, e.store.catalog.cursors[t.Endpoint])
+	recorder(e).putCursor(t.Endpoint, e.store.catalog.cursors[t.Endpoint])
 	return nil
 }
 
-// changeTask pauses, resumes or cancels a task. The reply is the task.
-func (e *entry) changeTask(c *changeTask) ([]byte, error) {
+// change pauses, resumes or cancels a task. The reply is the task.
+func (e taskTable) change(c *changeTask) ([]byte, error) {
 	e.source = replySource{key: idKey(keyTask, c.Task)}
-	t := e.task(c.Task)
+	t := e.find(c.Task)
 	switch {
 	case t == nil:
 		return nil, errNoTask
@@ -161,7 +164,7 @@ func (e *entry) changeTask(c *changeTask) ([]byte, error) {
 }
 
 // dropLines removes up to MaxTaskLines lines of a task from the manual set that were not sent yet.
-func (e *entry) dropLines(t *webhook.Task) error {
+func (e taskTable) dropLines(t *webhook.Task) error {
 	if t.Waiting() == 0 {
 		return nil
 	}
@@ -191,14 +194,14 @@ func (e *entry) dropLines(t *webhook.Task) error {
 		e.batch.delete(key)
 	}
 	t.Taken -= int64(len(keys))
-	e.putCursor(t.Endpoint, c)
+	recorder(e).putCursor(t.Endpoint, c)
 	return nil
 }
 
-// failTasks ends the tasks of deleted endpoints. Their manual sets are emptied with the endpoints.
-func (e *entry) failTasks() {
+// failDeleted ends the tasks of deleted endpoints. Their manual sets are emptied with the endpoints.
+func (e taskTable) failDeleted() {
 	for _, t := range e.store.catalog.tasks {
-		if t = e.task(t.ID); !t.Status.IsOver() && e.store.catalog.endpoints[t.Endpoint] == nil {
+		if t = e.find(t.ID); !t.Status.IsOver() && e.store.catalog.endpoints[t.Endpoint] == nil {
 			t = e.edit(t)
 			t.Status, t.Taken = webhook.TaskFailed, t.Taken-t.Waiting()
 			e.changes.Tasks = true
@@ -207,8 +210,8 @@ func (e *entry) failTasks() {
 }
 
 // countAttempt adds the outcome of a message that a task chose to the task's counts.
-func (e *entry) countAttempt(task webhook.ID, status webhook.Status) {
-	t := e.task(task)
+func (e taskTable) countAttempt(task webhook.ID, status webhook.Status) {
+	t := e.find(task)
 	if t == nil || t.Status.IsOver() {
 		return
 	}
@@ -220,9 +223,9 @@ func (e *entry) countAttempt(task webhook.ID, status webhook.Status) {
 	}
 }
 
-// task returns a task with the changes of this entry so far, or nil. The caller changes it only
+// find returns a task with the changes of this entry so far, or nil. The caller changes it only
 // after edit.
-func (e *entry) task(id webhook.ID) *webhook.Task {
+func (e taskTable) find(id webhook.ID) *webhook.Task {
 	for _, t := range e.tasks {
 		if t.ID == id {
 			return t
@@ -232,7 +235,7 @@ func (e *entry) task(id webhook.ID) *webhook.Task {
 }
 
 // edit returns a copy of a task that this entry may change.
-func (e *entry) edit(t *webhook.Task) *webhook.Task {
+func (e taskTable) edit(t *webhook.Task) *webhook.Task {
 	if slices.Contains(e.tasks, t) {
 		return t
 	}
@@ -241,9 +244,9 @@ func (e *entry) edit(t *webhook.Task) *webhook.Task {
 	return &changed
 }
 
-// keepTasks writes the tasks that the entry has changed. A task is finished when it has read the
+// keep writes the tasks that the entry has changed. A task is finished when it has read the
 // whole range and all its messages were attempted.
-func (e *entry) keepTasks() error {
+func (e taskTable) keep() error {
 	ended := false
 	for _, t := range e.tasks {
 		if t.Status == webhook.TaskRunning && t.Waiting() == 0 && !t.End().After(t.Position) {
@@ -261,17 +264,17 @@ func (e *entry) keepTasks() error {
 			e.changed(webhook.StateChange{Change: webhook.Change("task." + t.Status), App: t.App, Endpoint: t.Endpoint, Task: t.ID})
 			e.actor = webhook.Actor{}
 		}
-		e.putTask(*t)
+		e.put(*t)
 	}
 	if ended {
-		e.forgetTasks()
+		e.forget()
 	}
 	return nil
 }
 
-// forgetTasks removes finished tasks when there are too many: the oldest of the application that
+// forget removes finished tasks when there are too many: the oldest of the application that
 // has the most.
-func (e *entry) forgetTasks() {
+func (e taskTable) forget() {
 	over, total := make(map[webhook.ID]int), 0
 	for _, t := range e.store.catalog.tasks {
 		if t.Status.IsOver() {
@@ -296,8 +299,8 @@ func (e *entry) forgetTasks() {
 	e.store.mu.Unlock()
 }
 
-// putTask shows a task to readers. They get a copy of their own, because they keep it.
-func (e *entry) putTask(t webhook.Task) {
+// put shows a task to readers. They get a copy of their own, because they keep it.
+func (e taskTable) put(t webhook.Task) {
 	e.store.mu.Lock()
 	e.store.catalog.putTask(&t)
 	e.store.mu.Unlock()

@@ -416,39 +416,41 @@ func (c *recordProgress) validate() error {
 func (c *createMessage) apply(e *entry) ([]byte, error) {
 	return e.createMessage((*webhook.Message)(c))
 }
-func (c *createApplication) apply(e *entry) ([]byte, error) { return e.createApplication(c) }
+func (c *createApplication) apply(e *entry) ([]byte, error) { return applicationTable{e}.create(c) }
 func (c *updateApplication) apply(e *entry) ([]byte, error) {
-	return e.updateApplication((*webhook.Application)(c))
+	return applicationTable{e}.update((*webhook.Application)(c))
 }
-func (c *deleteApplication) apply(e *entry) ([]byte, error) { return nil, e.deleteApplication(c) }
+func (c *deleteApplication) apply(e *entry) ([]byte, error) {
+	return nil, applicationTable{e}.remove(c)
+}
 func (c *createEndpoint) apply(e *entry) ([]byte, error) {
-	return e.createEndpoint(c)
+	return endpointTable{e}.create(c)
 }
 func (c *updateEndpoint) apply(e *entry) ([]byte, error) {
-	return e.updateEndpoint(c)
+	return endpointTable{e}.update(c)
 }
-func (c *deleteEndpoint) apply(e *entry) ([]byte, error)  { return nil, e.deleteEndpoint(c) }
-func (c *disableEndpoint) apply(e *entry) ([]byte, error) { return nil, e.disableEndpoint(c) }
-func (c *moveCursor) apply(e *entry) ([]byte, error)      { return e.resume(c) }
+func (c *deleteEndpoint) apply(e *entry) ([]byte, error)  { return nil, endpointTable{e}.remove(c) }
+func (c *disableEndpoint) apply(e *entry) ([]byte, error) { return nil, endpointTable{e}.disable(c) }
+func (c *moveCursor) apply(e *entry) ([]byte, error)      { return endpointTable{e}.resume(c) }
 func (c *createEventType) apply(e *entry) ([]byte, error) {
-	return e.createEventType(c)
+	return eventTypeTable{e}.create(c)
 }
 func (c *updateEventType) apply(e *entry) ([]byte, error) {
-	return e.updateEventType((*webhook.EventType)(c))
+	return eventTypeTable{e}.update((*webhook.EventType)(c))
 }
-func (c *deleteEventType) apply(e *entry) ([]byte, error) { return nil, e.deleteEventType(c) }
+func (c *deleteEventType) apply(e *entry) ([]byte, error) { return nil, eventTypeTable{e}.remove(c) }
 func (c *expungeMessage) apply(e *entry) ([]byte, error)  { return nil, e.expungeMessage(c) }
 func (c *expungeAttempt) apply(e *entry) ([]byte, error)  { return nil, e.expungeAttempt(c) }
 func (c *retain) apply(e *entry) ([]byte, error)          { return nil, e.retain(c) }
-func (c *resend) apply(e *entry) ([]byte, error)          { return nil, e.resend(c) }
-func (c *createKey) apply(e *entry) ([]byte, error)       { return e.createKey((*webhook.APIKey)(c)) }
-func (c *revokeKeys) apply(e *entry) ([]byte, error)      { return nil, e.revokeKeys(c) }
-func (c *touchKeys) apply(e *entry) ([]byte, error)       { return nil, e.touchKeys(*c) }
-func (c *createTask) apply(e *entry) ([]byte, error)      { return e.createTask(c) }
-func (c *changeTask) apply(e *entry) ([]byte, error)      { return e.changeTask(c) }
-func (c *stepTask) apply(e *entry) ([]byte, error)        { return nil, e.stepTask(c.term, &c.step) }
+func (c *resend) apply(e *entry) ([]byte, error)          { return nil, manualSet{e}.resend(c) }
+func (c *createKey) apply(e *entry) ([]byte, error)       { return keyTable{e}.create((*webhook.APIKey)(c)) }
+func (c *revokeKeys) apply(e *entry) ([]byte, error)      { return nil, keyTable{e}.revoke(c) }
+func (c *touchKeys) apply(e *entry) ([]byte, error)       { return nil, keyTable{e}.touch(*c) }
+func (c *createTask) apply(e *entry) ([]byte, error)      { return taskTable{e}.create(c) }
+func (c *changeTask) apply(e *entry) ([]byte, error)      { return taskTable{e}.change(c) }
+func (c *stepTask) apply(e *entry) ([]byte, error)        { return nil, taskTable{e}.step(c.term, &c.step) }
 func (c *recordProgress) apply(e *entry) ([]byte, error) {
-	return nil, e.recordProgress(c.term, c.list)
+	return nil, recorder{e}.record(c.term, c.list)
 }
 func (c fingerprint) apply(e *entry) ([]byte, error) { return e.askFingerprint() }
-func (c *once) apply(e *entry) ([]byte, error)       { return e.applyOnce(c) }
+func (c *once) apply(e *entry) ([]byte, error)       { return replyTable{e}.applyOnce(c) }

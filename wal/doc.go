@@ -152,6 +152,12 @@
 // Each command and each record begins with one byte, the version of its format. A node reads all
 // versions up to its own and stops at a newer one.
 //
+// # Apply
+//
+// A command is applied by the type that owns its noun: applicationTable, endpointTable, taskTable
+// and so on, in the file apply_*.go. Each is an entry, the changes that the commands of one Raft entry
+// make together, with the methods for that noun.
+//
 // # Durability
 //
 // Badger runs in managed mode: the version of a record is the Raft index that wrote it. Apply

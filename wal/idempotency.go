@@ -55,9 +55,13 @@ func decodeIdempotent(body []byte) (key, fingerprint [16]byte, command []byte, e
 	return key, fingerprint, r.rest, r.err
 }
 
+// replyTable finds and keeps the replies to commands for an entry: by request, for as long as a try
+// of it may still come, and by idempotency key.
+type replyTable struct{ *entry }
+
 // applyOnce applies the inner command, unless the same key came with it before. The entry that has
 // the effect stores the key too. A refused command changes nothing and may be requested again.
-func (e *entry) applyOnce(c *once) ([]byte, error) {
+func (e replyTable) applyOnce(c *once) ([]byte, error) {
 	name := c.key[:]
 	kept, found, err := e.replyTo(name)
 	switch {
@@ -69,7 +73,7 @@ func (e *entry) applyOnce(c *once) ([]byte, error) {
 		e.source = replySource{key: replyKey(name), form: replyRepeated}
 		return append([]byte{replyRepeated}, kept.reply...), nil
 	}
-	reply, err := c.within.apply(e)
+	reply, err := c.within.apply(e.entry)
 	if err != nil {
 		return nil, err
 	}
@@ -110,13 +114,13 @@ func decodeKeptReply(data []byte) (a keptReply, err error) {
 }
 
 // replyTo returns the kept reply of this name, unless it is too old.
-func (e *entry) replyTo(name []byte) (kept keptReply, found bool, err error) {
+func (e replyTable) replyTo(name []byte) (kept keptReply, found bool, err error) {
 	kept, found, err = e.findReply(name)
 	return kept, found && !e.isOutdated(kept.entry), err
 }
 
 // findReply returns the kept reply of this name.
-func (e *entry) findReply(name []byte) (kept keptReply, found bool, err error) {
+func (e replyTable) findReply(name []byte) (kept keptReply, found bool, err error) {
 	data, found, err := e.store.get(replyKey(name))
 	if err != nil || !found {
 		return kept, false, err
@@ -126,12 +130,12 @@ func (e *entry) findReply(name []byte) (kept keptReply, found bool, err error) {
 }
 
 // isOutdated reports whether the replies of an entry are too old to keep.
-func (e *entry) isOutdated(entry webhook.ID) bool {
+func (e replyTable) isOutdated(entry webhook.ID) bool {
 	return entry.Millis()+IdempotencyWindow.Milliseconds() <= e.batch.meta.clock
 }
 
 // keepReplies records which idempotency keys this entry was the first to use.
-func (e *entry) keepReplies() {
+func (e replyTable) keepReplies() {
 	if len(e.replies) > 0 {
 		e.store.catalog.aging.add(e.first())
 		e.batch.set(agingKey(e.first()), e.replies)
@@ -147,7 +151,7 @@ const replyNameSize = 16
 
 // forgetReplies removes the keys of the oldest entry when they are too old, and those of a few more
 // entries while they have few keys. An entry adds keys of one entry only, so they do not pile up.
-func (e *entry) forgetReplies() error {
+func (e replyTable) forgetReplies() error {
 	for forgotten := 0; forgotten < sweepPerEntry; {
 		oldest, found, err := e.oldestReplies()
 		if err != nil || !found || !e.isOutdated(oldest) {
@@ -169,7 +173,7 @@ func (e *entry) forgetReplies() error {
 
 // forgetNames removes the replies that an entry has given, except those that a later entry has
 // replaced.
-func (e *entry) forgetNames(oldest webhook.ID, names []byte) error {
+func (e replyTable) forgetNames(oldest webhook.ID, names []byte) error {
 	for r := newReader(names, repliesVersion); r.more() || r.err != nil; {
 		name := r.take(replyNameSize)
 		if r.err != nil {
@@ -187,7 +191,7 @@ func (e *entry) forgetNames(oldest webhook.ID, names []byte) error {
 }
 
 // oldestReplies returns the oldest entry with idempotency keys.
-func (e *entry) oldestReplies() (oldest webhook.ID, found bool, err error) {
+func (e replyTable) oldestReplies() (oldest webhook.ID, found bool, err error) {
 	a := &e.store.catalog.aging
 	if len(a.oldest) == 0 && a.more {
 		keys, err := e.firstKeys([]byte{keyAging}, agingAhead)

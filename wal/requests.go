@@ -63,7 +63,7 @@ func (s *replySource) keep(reply []byte) []byte {
 var errReplyGone = &webhook.Error{Code: webhook.CodeNotFound, Detail: "this request took effect, but what it was about has been removed since"}
 
 // whole returns the full reply. If the object has changed since, a repetition sees the newer one.
-func (e *entry) whole(kept []byte) ([]byte, error) {
+func (e replyTable) whole(kept []byte) ([]byte, error) {
 	if len(kept) < 3 || kept[0] != replyStored {
 		return kept, nil
 	}
@@ -79,9 +79,9 @@ func (e *entry) whole(kept []byte) ([]byte, error) {
 }
 
 // readAgain reads the body of a reply again. It returns nil if the record is gone.
-func (e *entry) readAgain(s replySource) ([]byte, error) {
+func (e replyTable) readAgain(s replySource) ([]byte, error) {
 	if s.key[0] == keyTask {
-		if t := e.task(webhook.ID(s.key[1:])); t != nil { // with the changes of this entry so far
+		if t := taskTable(e).find(webhook.ID(s.key[1:])); t != nil { // with the changes of this entry so far
 			return encodeJSON(t)
 		}
 		return nil, nil
@@ -105,7 +105,7 @@ func (e *entry) readAgain(s replySource) ([]byte, error) {
 }
 
 // repliedBefore looks for an earlier try of c, in this entry and in those since c.Since.
-func (e *entry) repliedBefore(c *Command) (reply []byte, found bool, err error) {
+func (e replyTable) repliedBefore(c *Command) (reply []byte, found bool, err error) {
 	if reply, found, err = e.keptOf(c); found && err == nil {
 		reply, err = e.whole(reply)
 	}
@@ -113,7 +113,7 @@ func (e *entry) repliedBefore(c *Command) (reply []byte, found bool, err error) 
 }
 
 // keptOf returns what was kept of the reply to an earlier try of c.
-func (e *entry) keptOf(c *Command) (reply []byte, found bool, err error) {
+func (e replyTable) keptOf(c *Command) (reply []byte, found bool, err error) {
 	if c.Since == 0 {
 		return e.repliedToRepetition(c.Request)
 	}
@@ -132,7 +132,7 @@ func (e *entry) keptOf(c *Command) (reply []byte, found bool, err error) {
 }
 
 // replyAt looks for the reply to a request in an entry of the window.
-func (e *entry) replyAt(index uint64, request [16]byte) (reply []byte, found bool, err error) {
+func (e replyTable) replyAt(index uint64, request [16]byte) (reply []byte, found bool, err error) {
 	if index == e.batch.meta.index {
 		return findRequest(e.requests, request)
 	}
@@ -145,7 +145,7 @@ func (e *entry) replyAt(index uint64, request [16]byte) (reply []byte, found boo
 
 // repliedToRepetition looks for a repetition of a request that overtook its first try. There are
 // some for a while after a leader was lost; at all other times this costs nothing.
-func (e *entry) repliedToRepetition(request [16]byte) (reply []byte, found bool, err error) {
+func (e replyTable) repliedToRepetition(request [16]byte) (reply []byte, found bool, err error) {
 	index, overtaken := e.store.catalog.overtakers.find(request)
 	if !overtaken {
 		return nil, false, nil
@@ -154,7 +154,7 @@ func (e *entry) repliedToRepetition(request [16]byte) (reply []byte, found bool,
 }
 
 // remember keeps the reply to an applied command.
-func (e *entry) remember(c *Command, reply []byte) {
+func (e replyTable) remember(c *Command, reply []byte) {
 	e.requests = appendRequest(e.requests, c.Request, e.source.keep(reply))
 	if c.Since == 0 {
 		return
@@ -165,7 +165,7 @@ func (e *entry) remember(c *Command, reply []byte) {
 }
 
 // keepRequests writes the requests of this entry.
-func (e *entry) keepRequests() {
+func (e replyTable) keepRequests() {
 	if len(e.requests) > 0 {
 		e.batch.add(requestsKey(e.batch.meta.index), e.requests)
 	}

@@ -83,7 +83,7 @@ func (e *entry) sweepTallies(gone webhook.ID, budget int) (all bool, err error) 
 	if err := g.decode(value); err != nil {
 		return false, err
 	}
-	if all, err = e.gatherTallies(gone, &g, budget); err == nil && !all {
+	if all, err = (tallyTable{e}).gather(gone, &g, budget); err == nil && !all {
 		e.batch.set(key, g.encode())
 	}
 	return all, err
@@ -98,7 +98,7 @@ func (e *entry) sweepApplication(gone webhook.ID) error {
 	}
 	for _, key := range endpoints {
 		endpoint := webhook.ID(key[1+idSize:])
-		if err := e.keepRecentOf(endpoint, AttemptsAt(endpoint)); err != nil {
+		if err := (tallyTable{e}).keepRecentOf(endpoint, AttemptsAt(endpoint)); err != nil {
 			return err
 		}
 		e.leaveToSweep(gone, endpoint, nil)
