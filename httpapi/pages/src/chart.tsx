@@ -55,6 +55,13 @@ function Plots({ of }: { of: Series }) {
 
 const latencyText = (ms: number | null | undefined): string => (ms === null || ms === undefined ? '–' : duration(ms))
 
+const most = 1000 // columns of a drawing, which has no more pixels; each is for as many periods as it takes
+
+const widthOf = (periods: number): number => Math.ceil(periods / most)
+
+// y is the place of a value, with a tenth of a percent: more would only take longer.
+const y = (value: number, highest: number): number => Math.round(1000 - 1000 * value / highest) / 10
+
 interface BarsProps {
   success: number[]
   failure: number[]
@@ -63,41 +70,67 @@ interface BarsProps {
 
 // Bars are stacked, failures on top: one path for each outcome, however many bars there are.
 function Bars({ success, failure, canceled }: BarsProps) {
-  const highest = Math.max(1, ...success.map((n, i) => n + failure[i]! + canceled[i]!))
-  const bars = (values: number[], below: number[][]) => values.map((n, i) => {
-    if (n === 0) return ''
-    const bottom = below.reduce((sum, list) => sum + list[i]!, 0)
-    const h = Math.max(100 * n / highest, 1.5) // a single failure among thousands is seen
-    return `M${i} ${100 - 100 * bottom / highest}v-${h}h.85v${h}z`
-  }).join('')
+  const width = widthOf(success.length)
+  const [good, ended, bad] = [success, canceled, failure].map((list) => sums(list, width)) as [number[], number[], number[]]
+  const highest = good.reduce((n, _, i) => Math.max(n, good[i]! + ended[i]! + bad[i]!), 1)
+  const paths = ['', '', '']
+  for (let i = 0; i < good.length; i++) {
+    let below = 0
+    for (const [k, list] of [good, ended, bad].entries()) {
+      const n = list[i]!
+      if (n > 0) {
+        const h = Math.max(Math.round(1000 * n / highest) / 10, 1.5) // a single failure among thousands is seen
+        paths[k] += `M${i * width} ${y(below, highest)}v-${h}h${0.85 * width}v${h}z`
+      }
+      below += n
+    }
+  }
   return (
     <div class="plot" aria-hidden="true">
       <span class="top-value">{number(highest)}</span>
       <svg viewBox={`0 0 ${success.length} 100`} preserveAspectRatio="none">
-        <path class="success" d={bars(success, [])} />
-        <path class="canceled" d={bars(canceled, [success])} />
-        <path class="failure" d={bars(failure, [success, canceled])} />
+        {['success', 'canceled', 'failure'].map((name, k) => <path key={name} class={name} d={paths[k]} />)}
       </svg>
     </div>
   )
 }
 
-// Lines are latencies in milliseconds. A period without any interrupts them.
+// sums adds every so many numbers up.
+function sums(list: number[], width: number): number[] {
+  const result: number[] = []
+  for (let i = 0; i < list.length; i++) {
+    if (i % width === 0) result.push(0)
+    result[result.length - 1]! += list[i]!
+  }
+  return result
+}
+
+// Lines are latencies in milliseconds. A period without any interrupts them. Where several share a
+// column, the line goes from the highest to the lowest.
 function Lines({ lists }: { lists: (number | null)[][] }) {
-  const highest = Math.max(0, ...lists.flat().map((n) => n ?? 0))
+  const highest = lists.flat().reduce((max: number, n) => Math.max(max, n ?? 0), 0)
   if (highest === 0) return null
+  const length = lists[0]!.length, width = widthOf(length)
   const line = (list: (number | null)[]) => {
     let path = '', down = false
-    for (const [i, n] of list.entries()) {
-      if (n !== null) path += down ? `L${i + 0.5} ${100 - 100 * n / highest}` : `M${i} ${100 - 100 * n / highest}h.9`
-      down = n !== null
+    for (let i = 0; i < length; i += width) {
+      let high = -1, low = Infinity
+      for (let k = i; k < i + width; k++) {
+        const n = list[k] ?? null
+        if (n === null) continue
+        high = Math.max(high, n)
+        low = Math.min(low, n)
+      }
+      if (high >= 0) path += down ? `L${i + width / 2} ${y(high, highest)}` : `M${i} ${y(high, highest)}h${0.9 * width}`
+      if (high > low) path += `V${y(low, highest)}`
+      down = high >= 0
     }
     return path
   }
   return (
     <div class="plot low" aria-hidden="true">
       <span class="top-value">{duration(highest)}</span>
-      <svg viewBox={`0 0 ${lists[0]!.length} 100`} preserveAspectRatio="none">
+      <svg viewBox={`0 0 ${length} 100`} preserveAspectRatio="none">
         {lists.map((list, i) => <path key={i} class={i === 0 ? 'middle' : 'high'} d={line(list)} />)}
       </svg>
     </div>

@@ -1,6 +1,6 @@
 // The parts that all pages are made of.
 
-import { Component, type ButtonHTMLAttributes, type ComponentChildren } from 'preact'
+import { Component, type ButtonHTMLAttributes, type ComponentChildren, type RefObject } from 'preact'
 import { useEffect, useId, useRef, useState } from 'preact/hooks'
 import type { Problem } from './api'
 import { ago, date, utc, when } from './format'
@@ -158,36 +158,54 @@ interface TableProps<T> {
   id: (row: T) => string
 }
 
-// Table is a table on wide screens, and a list of cards on narrow ones.
+// Table is a table on wide screens, and a list of cards on narrow ones. Rows of a long one that are
+// out of sight are not laid out. The roles stay when rows are drawn as grids or blocks.
 export function Table<T>({ caption, columns, rows, id }: TableProps<T>) {
-  const drawn = useGradually(rows.length)
+  const head = useRef<HTMLTableRowElement>(null)
+  const { drawn, columns: grid } = useGradually(rows.length, head)
   return (
-    <div class="table">
-      <table>
+    <div class={grid ? 'table long' : 'table'}>
+      <table role="table" aria-busy={drawn < rows.length || undefined} style={{ '--columns': grid }}>
         <caption class="hidden">{caption}</caption>
-        <thead>
-          <tr>{columns.map((c) => <th scope="col" class={c.wide ? 'wide' : undefined}>{c.name}</th>)}</tr>
+        <thead role="rowgroup">
+          <tr role="row" ref={head}>{columns.map((c) => <th role="columnheader" scope="col" class={c.wide ? 'wide' : undefined}>{c.name}</th>)}</tr>
         </thead>
-        <tbody>
-          {rows.slice(0, drawn).map((row) => <Row key={id(row)} row={row} columns={columns} />)}
+        <tbody role="rowgroup">
+          {rows.filter((_, i) => i < drawn || i === rows.length - 1).map((row) => <Row key={id(row)} row={row} columns={columns} />)}
         </tbody>
       </table>
     </div>
   )
 }
 
-const step = 50 // rows that are drawn at once
+const few = 6 // rows that are drawn at once
 
-// useGradually returns how many of so many rows to draw by now, so that a long list does not keep the
-// page from responding.
-function useGradually(count: number): number {
-  const [drawn, set] = useState(step)
+// useGradually returns how many of so many rows to draw by now, and the columns of a grid of them. More
+// follow after each frame, the more the faster the last ones were, so that a long list does not keep
+// the page from responding. Columns stay as wide as the first rows made them, and the last, which is
+// often the oldest and has the longest times.
+function useGradually(count: number, head: RefObject<HTMLTableRowElement | null>): { drawn: number; columns: string } {
+  const [state, set] = useState({ drawn: few, columns: '', step: few, began: 0 })
   useEffect(() => {
+    let { drawn, columns, step, began } = state
     if (drawn >= count) return
-    const timer = setTimeout(() => set(drawn + step))
+    const now = performance.now()
+    if (!columns) columns = Array.from(head.current!.cells, track).join(' ')
+    else {
+      if (began > 0) step = Math.max(few, Math.min(64, now - began < 25 ? 2 * step : now - began > 40 ? step / 2 : step))
+      drawn += step
+      began = now
+    }
+    const timer = setTimeout(() => set({ drawn, columns, step, began }))
     return () => clearTimeout(timer)
-  }, [drawn, count])
-  return drawn
+  }, [state, count])
+  return state
+}
+
+// track is a column of a grid that is about as wide as the one of the table was.
+function track(cell: HTMLElement): string {
+  const width = cell.getBoundingClientRect().width || 1
+  return `minmax(${Math.min(width, 192)}px,${cell.className ? Math.max(width, 400) : width}fr)`
 }
 
 interface RowProps<T> {
@@ -202,7 +220,7 @@ class Row<T> extends Component<RowProps<T>> {
   }
 
   override render({ row, columns }: RowProps<T>) {
-    return <tr>{columns.map((c) => <td data-label={c.name} class={c.wide ? 'wide' : undefined}><div>{c.show(row)}</div></td>)}</tr>
+    return <tr role="row">{columns.map((c) => <td role="cell" data-label={c.name} class={c.wide ? 'wide' : undefined}>{c.show(row)}</td>)}</tr>
   }
 }
 

@@ -21,6 +21,13 @@ function watch(page, streams) {
 
 const rows = (page) => page.locator('tbody tr')
 const waitForRows = (page, n) => page.waitForFunction((n) => document.querySelectorAll('tbody tr').length === n, n)
+
+// countRows counts them when all are drawn.
+async function countRows(page) {
+  await page.locator('table:not([aria-busy])').waitFor()
+  return rows(page).count()
+}
+
 const isLive = (page) => page.locator('.connection').getByText('Live', { exact: true }).waitFor()
 
 // tabs share one stream. When the tab that reads it is closed, another goes on.
@@ -78,7 +85,7 @@ async function polling(browser) {
   await page.route('**/api/v1/tail*', (route) => route.fulfill({ status: 429, headers: { 'Retry-After': '30' }, json: { code: 'too_many', detail: 'This node serves 15 streams of this application.' } }))
   await page.goto(portal.replace('#', '?next=/deliveries#'))
   await page.locator('.connection').getByText('Not live').waitFor()
-  const before = await rows(page).count()
+  const before = await countRows(page)
   await send(5)
   await waitForRows(page, before + 1)
   await look(page, 'live-polling')
@@ -123,7 +130,7 @@ async function resend(browser) {
   await page.goto(portal.replace('#', '?next=/deliveries#'))
   await rows(page).nth(2).waitFor()
   const before = receiver.requests.length
-  const count = await rows(page).count()
+  const count = await countRows(page)
   await press(page, 'Choose all')
   await press(page, `Resend chosen (${count})`)
   await page.getByRole('dialog').getByText(`${count} messages will be sent once more to one endpoint.`).waitFor()
