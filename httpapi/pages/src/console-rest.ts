@@ -1,7 +1,9 @@
 // Pages of the console that are loaded when one of them is first opened.
 
+export { AuditPage } from './audit'
 export { ClusterPage } from './cluster'
 export { ConfigurationPage } from './configuration'
 export { EditEventType, EventTypeOf, EventTypes, NewEventType } from './event-types'
 export { ImportPage } from './import'
+export { Keys } from './keys'
 export { LookPage } from './look'

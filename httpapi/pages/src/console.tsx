@@ -4,9 +4,7 @@ import type { ComponentChildren } from 'preact'
 import { get, p, type Application, type Whoami } from './api'
 import { applicationPage } from './application-pages'
 import { Applications, ApplicationSettings } from './applications'
-import { AuditPage } from './audit'
 import { ReaderContext, useReader, type Reader } from './context'
-import { Keys } from './keys'
 import { Live } from './live-page'
 import { useLoad } from './load'
 import { Overview } from './overview'
@@ -37,9 +35,9 @@ const pages: [pattern: string, page: (param: string) => ComponentChildren][] = [
   ['/event-types/-/new', later(({ NewEventType }) => <NewEventType />)],
   ['/tasks', () => <Tasks />],
   ['/tasks/:id', (id) => <TaskPage id={id} />],
-  ['/keys', () => <Keys />],
+  ['/keys', later(({ Keys }) => <Keys />)],
   ['/look', later(({ LookPage }) => <LookPage />)],
-  ['/audit', () => <AuditPage />],
+  ['/audit', later(({ AuditPage }) => <AuditPage />)],
   ['/cluster/configuration', later(({ ConfigurationPage }) => <ConfigurationPage />)],
   ['/cluster', later(({ ClusterPage }) => <ClusterPage />)],
 ]
