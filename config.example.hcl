@@ -4,8 +4,9 @@
 # Any value may come from the environment: env("NAME") must be set, env("NAME", "other") falls back
 # to other. Each setting also has a variable of its own, which takes precedence over this file:
 # HOOKWHEEL_API_MAX_BODY is for max_body in the block api; docs/configuration.md has the details.
-# "hookwheel serve --config FILE" reads this file once, when it starts; only certificates are
-# reloaded when their files change.
+# "hookwheel serve --config FILE" reads this file when it starts. After SIGHUP or "hookwheel config
+# reload", tokens, limits, lists of networks and origins, the log level and the links of the portal
+# change; the rest needs a restart. Certificates are reloaded when their files change.
 #
 # As it is, this file suits three nodes on one machine, for trying it out: they differ in what they
 # take from the environment. Write the values themselves for a real node.

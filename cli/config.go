@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -48,7 +50,7 @@ separated by commas. Without FILE there are only variables.`,
 		Example: `  hookwheel config check /etc/hookwheel.hcl
   hookwheel config show /etc/hookwheel.hcl`,
 	}
-	cmd.AddCommand(newConfigCheck(), newConfigShow())
+	cmd.AddCommand(newConfigCheck(), newConfigShow(), newConfigReload())
 	return cmd
 }
 
@@ -104,6 +106,55 @@ those of a node that runs.`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// reloadView is what a node has reloaded.
+type reloadView struct {
+	Node    string   `json:"node"`
+	Changed []string `json:"changed"`
+	Restart []string `json:"restart"`
+}
+
+func newConfigReload() *cobra.Command {
+	c := new(client)
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "Have nodes read their configuration again",
+		Long: `Have each node of --url read its configuration again, as SIGHUP does. Tokens,
+limits, lists of networks and origins, the log level and the links of the portal
+change at once; the other changes are named and wait for a restart. With a
+mistake nothing changes, and the node goes on.`,
+		Example: `  hookwheel config reload
+  hookwheel config reload --url http://10.0.0.1:8071,http://10.0.0.2:8071`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var errs []error
+			for _, url := range c.urls {
+				one := &client{urls: []string{url}, token: c.token, ca: c.ca}
+				var view reloadView
+				if err := one.call(cmd.Context(), "POST", "/cluster/configuration/reload", nil, &view); err != nil {
+					errs = append(errs, fmt.Errorf("%s: %w", url, err))
+					continue
+				}
+				view.print(cmd.OutOrStdout())
+			}
+			return errors.Join(errs...)
+		},
+	}
+	c.addFlags(cmd)
+	return cmd
+}
+
+func (v *reloadView) print(out io.Writer) {
+	if len(v.Changed)+len(v.Restart) == 0 {
+		fmt.Fprintf(out, "%s: nothing has changed\n", v.Node)
+	}
+	if len(v.Changed) > 0 {
+		fmt.Fprintf(out, "%s: in effect: %s\n", v.Node, strings.Join(v.Changed, ", "))
+	}
+	if len(v.Restart) > 0 {
+		fmt.Fprintf(out, "%s: only after a restart: %s\n", v.Node, strings.Join(v.Restart, ", "))
+	}
 }
 
 // optionalFile returns the only argument, or "".

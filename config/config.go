@@ -35,6 +35,8 @@ type Config struct {
 
 	sources map[string]string // where settings come from, if not from Default
 	unread  []string          // see Warnings
+	loaded  bool              // by Load
+	path    string            // of its file; empty: only variables
 }
 
 // Warnings returns what an operator should know about the environment variables that were there.
@@ -159,7 +161,12 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	return parseConfig(name, source)
+	config, err := parseConfig(name, source)
+	if err != nil {
+		return Config{}, err
+	}
+	config.loaded, config.path = true, path
+	return config, nil
 }
 
 const (

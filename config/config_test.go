@@ -420,7 +420,7 @@ func mustParseConfig(t *testing.T, source string) Config {
 
 func checkConfig(t *testing.T, got, want Config) {
 	t.Helper()
-	got.sources, want.sources = nil, nil
+	got.sources, want.sources, got.loaded, got.path = nil, nil, false, ""
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

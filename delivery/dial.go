@@ -26,7 +26,7 @@ const (
 // dialer connects to receivers. It resolves names itself and dials exactly the addresses that its
 // guard has checked. It keeps track of all open connections so that it can close them.
 type dialer struct {
-	guard    guard
+	guard    atomic.Pointer[guard]
 	resolver *net.Resolver
 	answered atomic.Int64 // when a name server last answered anything, in Unix nanoseconds
 	proxyFor func(target *url.URL) (*url.URL, error)
@@ -41,9 +41,10 @@ type dialer struct {
 
 func newDialer(config *Config) *dialer {
 	d := &dialer{
-		guard: guard{allow: config.Allow, deny: config.Deny}, resolver: &net.Resolver{PreferGo: true},
+		resolver: &net.Resolver{PreferGo: true},
 		proxyFor: proxyFunc(config.Proxy, config.NoProxy), idle: newIdleLinks(config.Workers), open: make(map[*conn]struct{}),
 	}
+	d.guard.Store(&guard{allow: config.Allow, deny: config.Deny})
 	// Loaded now because crypto/x509 loads them only once: if no descriptor were left at that time,
 	// the failure would be permanent.
 	if roots, err := x509.SystemCertPool(); err == nil {
@@ -78,13 +79,14 @@ func (d *dialer) dial(ctx context.Context, p peer, t *webhook.Trace) (*link, err
 	if err != nil {
 		return nil, err
 	}
-	l, err := d.connect(ctx, p.secure, host, port, t)
+	now := d.guard.Load()
+	l, err := d.connect(ctx, now, p.secure, host, port, t)
 	if err != nil {
 		d.traceFailure(t, err)
 		return nil, err
 	}
 	d.tracePeer(t, l)
-	l.peer, l.made = p, time.Now()
+	l.peer, l.made, l.guard = p, time.Now(), now
 	if p.secure {
 		host, _, _ = strings.Cut(host, "%") // a zone is not part of a name
 		secure := tls.Client(l.Conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, RootCAs: d.roots, InsecureSkipVerify: p.insecure})
@@ -103,6 +105,23 @@ func (d *dialer) dial(ctx context.Context, p peer, t *webhook.Trace) (*link, err
 	return l, nil
 }
 
+// setNetworks replaces the guard. Connections that it has not checked are not used again.
+func (d *dialer) setNetworks(allow, deny []netip.Prefix) {
+	d.guard.Store(&guard{allow: allow, deny: deny})
+	d.idle.clear()
+}
+
+// takeIdle returns a connection to a peer that the present guard has checked, or nil.
+func (d *dialer) takeIdle(p peer) *link {
+	for {
+		l := d.idle.take(p)
+		if l == nil || l.guard == d.guard.Load() {
+			return l
+		}
+		l.Close()
+	}
+}
+
 // context returns the context of attempts that begin now, which abort ends.
 func (d *dialer) context() context.Context {
 	d.mu.Lock()
@@ -119,7 +138,7 @@ func ignoreClosed(err error) error {
 }
 
 // connect connects directly or through the proxy.
-func (d *dialer) connect(ctx context.Context, secure bool, host, port string, t *webhook.Trace) (*link, error) {
+func (d *dialer) connect(ctx context.Context, now *guard, secure bool, host, port string, t *webhook.Trace) (*link, error) {
 	address := net.JoinHostPort(host, port)
 	proxy, err := d.proxyFor(&url.URL{Scheme: map[bool]string{false: "http", true: "https"}[secure], Host: address})
 	if err != nil {
@@ -133,11 +152,11 @@ func (d *dialer) connect(ctx context.Context, secure bool, host, port string, t 
 	}
 	addresses := []netip.Addr{literal}
 	if err != nil {
-		addresses, err = d.resolve(ctx, host)
+		addresses, err = d.resolve(ctx, now, host)
 		if t.Lookup = time.Since(begun); err != nil {
 			return nil, err
 		}
-	} else if !d.guard.allowed(literal) {
+	} else if !now.allowed(literal) {
 		return nil, errBlocked
 	}
 	return d.race(ctx, proxy, addresses, port)

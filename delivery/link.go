@@ -29,6 +29,7 @@ type link struct {
 	made     time.Time
 	used     time.Time // when it became idle
 	proxied  bool
+	guard    *guard // that has checked its address
 
 	// Of the current request, for its trace.
 	received uint32    // bytes

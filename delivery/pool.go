@@ -67,6 +67,12 @@ func NewPool(config Config, recorder Recorder) *Pool {
 	}
 }
 
+// SetNetworks replaces Config.Allow and Config.Deny for attempts that begin from now on.
+func (p *Pool) SetNetworks(allow, deny []netip.Prefix) {
+	p.sender.dialer.setNetworks(allow, deny)
+	p.tester.dialer.setNetworks(allow, deny)
+}
+
 // Run makes the attempts that the scheduler hands out until ctx ends. Attempts in flight then have
 // drainPatience to finish. Run returns when all workers have stopped and all outcomes that can be
 // recorded are recorded.

@@ -23,7 +23,7 @@ var hostsFile = &net.Resolver{PreferGo: true, Dial: func(context.Context, string
 
 // resolve returns the addresses of a name to which deliveries are allowed, alternating between
 // families. The name is absolute: customers must not use the search domains of this machine.
-func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+func (d *dialer) resolve(ctx context.Context, now *guard, host string) ([]netip.Addr, error) {
 	began := time.Now()
 	all, err := d.lookup(ctx, host)
 	if err != nil {
@@ -32,7 +32,7 @@ func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	d.answered.Store(time.Now().UnixNano())
 	list := all[:0]
 	for _, address := range all {
-		if d.guard.allowed(address) {
+		if now.allowed(address) {
 			list = append(list, address.Unmap())
 		}
 	}

@@ -177,7 +177,7 @@ func (s *Sender) roundTrip(f *flight, u webhook.URL, b *buffers, body []byte, re
 
 // connect returns a connection, attached to the attempt, for one request.
 func (s *Sender) connect(f *flight, p peer, t *webhook.Trace) (*link, error) {
-	l := s.dialer.idle.take(p)
+	l := s.dialer.takeIdle(p)
 	if t.Reused = l != nil; l == nil {
 		ctx, err := f.dialing()
 		if err != nil {

@@ -21,6 +21,7 @@ const (
 	auditBackup       = "backup_read"
 	auditMemberAdded  = "member_added"
 	auditMemberGone   = "member_removed"
+	auditReloaded     = "configuration_reloaded"
 )
 
 const refusedPause = time.Second // between log messages about refused tokens
@@ -37,9 +38,9 @@ type audit struct {
 
 func newAudit(log *slog.Logger, metrics *prometheus.Registry) *audit {
 	a := &audit{log: log, events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "hookwheel_security_events_total",
-		Help: "Tokens refused, keys made and revoked, secrets and backups read, members added and removed by requests to this node."},
+		Help: "Tokens refused, keys made and revoked, secrets and backups read, members added and removed, configurations reloaded by requests to this node."},
 		[]string{"event"})}
-	for _, event := range []string{auditTokenRefused, auditKeyMade, auditKeyRevoked, auditTokensEnded, auditSecretRead, auditBackup, auditMemberAdded, auditMemberGone} {
+	for _, event := range []string{auditTokenRefused, auditKeyMade, auditKeyRevoked, auditTokensEnded, auditSecretRead, auditBackup, auditMemberAdded, auditMemberGone, auditReloaded} {
 		a.events.WithLabelValues(event)
 	}
 	metrics.MustRegister(a.events)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -76,6 +77,7 @@ func tokenOf(header *fasthttp.RequestHeader) string {
 // authenticator finds out whose token a request has.
 type authenticator struct {
 	config  *Config
+	live    *atomic.Pointer[live]
 	lastUse lastUse
 }
 
@@ -84,14 +86,15 @@ func (a *authenticator) authenticate(token string) (*webhook.APIKey, error) {
 	if token == "" {
 		return nil, errToken
 	}
-	if subtle.ConstantTimeCompare([]byte(token), []byte(a.config.Token)) == 1 {
+	now := a.live.Load()
+	if subtle.ConstantTimeCompare([]byte(token), []byte(now.Token)) == 1 {
 		return root, nil
 	}
 	if id, secret, valid := webhook.ParseToken(token); valid {
 		return a.apiKey(id, secret)
 	}
-	if a.config.JWTSecret != "" {
-		return a.jwt(token)
+	if now.JWTSecret != "" {
+		return a.jwt(token, []byte(now.JWTSecret))
 	}
 	return nil, errToken
 }

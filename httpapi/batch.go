@@ -60,7 +60,7 @@ func createBatch(r *request) (*response, error) {
 		return nil, err
 	}
 	b.app = app.ID
-	r.server.rates.charge(r.caller, len(b.items)-1, time.Now())
+	r.server.live.Load().rates.charge(r.caller, len(b.items)-1, time.Now())
 	b.results = make([]batchResult, len(b.items))
 	if err := b.send(); err != nil {
 		return nil, err

@@ -28,24 +28,6 @@ func getCluster(r *request) (*response, error) {
 	return ok(out), nil
 }
 
-// Setting is a setting of a node's configuration, without secrets.
-type Setting struct {
-	Name    string `json:"name"`
-	Value   string `json:"value"` // empty: none
-	Secret  bool   `json:"secret"`
-	Default bool   `json:"default"`
-	Source  string `json:"source"` // empty: it is set nowhere
-}
-
-type configurationOut struct {
-	Node string    `json:"node"` // that responds
-	Data []Setting `json:"data"`
-}
-
-func getConfiguration(r *request) (*response, error) {
-	return ok(configurationOut{Node: r.server.config.NodeID, Data: r.server.config.Configuration}), nil
-}
-
 // memberIn is a node that is to join.
 type memberIn struct {
 	Address string `json:"address"` // host:port, for the other nodes

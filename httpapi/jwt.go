@@ -24,8 +24,7 @@ var errSigningSecret = &webhook.Error{Code: webhook.CodeUnauthorized,
 	Detail: "Invalid token: this is the secret that signs tokens; sign one with it, or use the token of the configuration"}
 
 // jwt accepts a token that was signed with the secret of the configuration.
-func (a *authenticator) jwt(token string) (*webhook.APIKey, error) {
-	secret := []byte(a.config.JWTSecret)
+func (a *authenticator) jwt(token string, secret []byte) (*webhook.APIKey, error) {
 	if subtle.ConstantTimeCompare([]byte(token), secret) == 1 {
 		return nil, errSigningSecret
 	}

@@ -60,7 +60,7 @@ func newSecret(r *request) (string, error) {
 	secret := make([]byte, tokenBytes)
 	if once := r.idempotencyKey(); once != nil {
 		var err error
-		if secret, err = hkdf.Key(sha256.New, []byte(r.server.config.Token), once.Key[:], "hookwheel token", tokenBytes); err != nil {
+		if secret, err = hkdf.Key(sha256.New, []byte(r.server.live.Load().Token), once.Key[:], "hookwheel token", tokenBytes); err != nil {
 			return "", fmt.Errorf("making a token: %w", err)
 		}
 	} else {

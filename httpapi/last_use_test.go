@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func TestLastUseIsRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &proposer{store: store}
-	a := &authenticator{config: &Config{Store: store, Writer: wal.NewWriter(p), Logger: slog.New(slog.DiscardHandler)}}
+	a := &authenticator{live: new(atomic.Pointer[live]), config: &Config{Store: store, Writer: wal.NewWriter(p), Logger: slog.New(slog.DiscardHandler)}}
 	ctx, stop := context.WithCancel(t.Context())
 	var recording sync.WaitGroup
 	t.Cleanup(func() {

@@ -34,5 +34,5 @@ func (m *manualSends) admit(caller *webhook.APIKey, count float64, now time.Time
 }
 
 func (r *request) admitManual(count float64, now time.Time) error {
-	return r.server.manual.admit(r.caller, count, now)
+	return r.server.live.Load().manual.admit(r.caller, count, now)
 }

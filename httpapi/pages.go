@@ -25,10 +25,11 @@ const refreshHeader = "Portal-Refresh-Url"
 // getPortal serves the portal, whose paths are the page's own.
 func (s *Server) getPortal(ctx *fasthttp.RequestCtx) {
 	ancestors := "'self'"
-	if len(s.config.FrameAncestors) > 0 {
-		ancestors += " " + strings.Join(s.config.FrameAncestors, " ")
+	now := s.live.Load()
+	if len(now.FrameAncestors) > 0 {
+		ancestors += " " + strings.Join(now.FrameAncestors, " ")
 	}
-	if refresh, err := url.Parse(s.config.RefreshURL); err == nil && refresh.Host != "" {
+	if refresh, err := url.Parse(now.RefreshURL); err == nil && refresh.Host != "" {
 		ctx.Response.Header.Set(refreshHeader, refresh.String())
 	}
 	s.servePage(ctx, "portal.html", pagePolicy(s.logoOrigins(ctx), ancestors))

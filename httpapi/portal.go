@@ -125,8 +125,8 @@ func (p *permissions) capabilities() []webhook.Capability {
 // portalURL returns the configured URL of the portal, or /portal of this server as the caller
 // reached it; at the port of the portal if that has its own.
 func portalURL(r *request) string {
-	if r.server.config.PortalURL != "" {
-		return r.server.config.PortalURL
+	if configured := r.server.live.Load().PortalURL; configured != "" {
+		return configured
 	}
 	scheme := "http://"
 	if r.server.config.TLS != nil {

@@ -50,14 +50,17 @@ func (l *rateLimit) charge(who webhook.ID, count int, now time.Time) {
 // rateLimits are those of all kinds of tokens.
 type rateLimits struct {
 	keys, customers *rateLimit
-	refused         *prometheus.CounterVec
 }
 
-func newRateLimits(config *Config) rateLimits {
-	refused := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "hookwheel_rate_limited_requests_total",
+// newLimitedRequests returns the counter of requests that rateLimits refuse.
+func newLimitedRequests() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "hookwheel_rate_limited_requests_total",
 		Help: "Requests that this node has refused with 429 because their token made too many of them, by the kind of token."}, []string{"token"})
-	return rateLimits{keys: newRateLimit("limits.key_requests", config.KeyRequests, refused, "key"),
-		customers: newRateLimit("limits.portal_requests", config.PortalRequests, refused, "application"), refused: refused}
+}
+
+func newRateLimits(c *Changeable, refused *prometheus.CounterVec) *rateLimits {
+	return &rateLimits{keys: newRateLimit("limits.key_requests", c.KeyRequests, refused, "key"),
+		customers: newRateLimit("limits.portal_requests", c.PortalRequests, refused, "application")}
 }
 
 // admit counts a request, or refuses it.

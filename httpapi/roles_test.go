@@ -122,6 +122,7 @@ DELETE /api/v1/cluster/members/{node}                                   yes     
 POST   /api/v1/cluster/transfer                                         yes      403      403      403      403      403      401
 POST   /api/v1/cluster/fingerprint                                      yes      403      403      403      403      403      401
 GET    /api/v1/cluster/configuration                                    yes      403      yes      403      403      403      401
+POST   /api/v1/cluster/configuration/reload                             yes      403      403      403      403      403      401
 GET    /api/v1/cluster/backup                                           yes      403      403      403      403      403      401
 POST   /api/v1/cluster/rewrap                                           yes      403      403      403      403      403      401
 POST   /api/v1/auth/logout                                              yes      yes      yes      yes      yes      yes      401

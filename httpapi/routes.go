@@ -137,6 +137,7 @@ var operations = []operation{
 	// The cluster and its secrets and state.
 	{"GET", "/cluster", mayRead, getCluster},
 	{"GET", "/cluster/configuration", mayRead, getConfiguration},
+	{"POST", "/cluster/configuration/reload", mayManage, reloadConfiguration},
 	{"POST", "/cluster/members", mayManage, addMember},
 	{"DELETE", "/cluster/members/{node}", mayManage, removeMember},
 	{"POST", "/cluster/fingerprint", mayManage, requestFingerprint},
@@ -293,7 +294,7 @@ func (r *request) admit(needed access, here []webhook.Role) error {
 	if err := r.authorize(needed, here); err != nil {
 		return err
 	}
-	if err := r.server.rates.admit(r.caller, time.Now()); err != nil {
+	if err := r.server.live.Load().rates.admit(r.caller, time.Now()); err != nil {
 		return err
 	}
 	connOf(r.http.Conn()).setCaller(ownerOf(r.caller))

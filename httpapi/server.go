@@ -36,49 +36,40 @@ type Config struct {
 	Listen string // host:port; port 0 picks a free one
 	// The addresses of listeners that serve only the portal, and only metrics and the reference.
 	// Without an address the API's listener serves them.
-	PortalListen   string
-	MetricsListen  string
-	MetricsToken   bool     // whether metrics need a token
-	Token          string   // the bearer token of the root admin
-	JWTSecret      string   // signs JWTs; empty: JWTs are refused
-	PortalURL      string   // of the portal; empty: /portal of this server
-	CORS           []string // origins whose pages may use the API; "*": all
-	FrameAncestors []string // origins whose pages may show the portal in a frame
-	RefreshURL     string   // page that gives customers a new link; may be empty
-	Tails          int      // streams of events
-	MaxBody        int      // bytes
-	Pprof          bool     // whether admins get profiles of the process
-	MaxBatch       int      // bytes of a batch of messages; at least MaxBody
+	PortalListen  string
+	MetricsListen string
+	MetricsToken  bool // whether metrics need a token
+	Tails         int  // streams of events
+	MaxBody       int  // bytes
+	Pprof         bool // whether admins get profiles of the process
+	MaxBatch      int  // bytes of a batch of messages; at least MaxBody
 	// Connections whose file descriptor would be this number or higher are refused; 0: no limit.
 	// The descriptors from there on are for the store and for deliveries.
-	Descriptors    int
-	NodeID         string
-	Keyring        *webhook.Keyring // seals the secrets of endpoints
-	TLS            *tls.Config      // nil: plain HTTP
-	Drain          time.Duration    // how long Shutdown continues to serve
-	Manual         int              // manual sends per minute by the portals of an application; 0: no limit
-	KeyRequests    int              // requests per second of each API key; 0: no limit
-	PortalRequests int              // and of each token of an application
-	Delivery       DeliveryFacts    // shown to customers
-	Configuration  []Setting        // shown to operators
-	Store          *wal.Store
-	Writer         *wal.Writer
-	Node           *cluster.Node
-	Sender         Sender
-	Failed         func() bool // reports whether the node can't go on and is about to end; nil: never
-	Metrics        *prometheus.Registry
-	Logger         *slog.Logger
+	Descriptors int
+	NodeID      string
+	Keyring     *webhook.Keyring         // seals the secrets of endpoints
+	TLS         *tls.Config              // nil: plain HTTP
+	Drain       time.Duration            // how long Shutdown continues to serve
+	Changeable  Changeable               // at first
+	Reload      func() (Reloaded, error) // reads the configuration again
+	Store       *wal.Store
+	Writer      *wal.Writer
+	Node        *cluster.Node
+	Sender      Sender
+	Failed      func() bool // reports whether the node can't go on and is about to end; nil: never
+	Metrics     *prometheus.Registry
+	Logger      *slog.Logger
 }
 
 // Server serves the API of a node: it listens, accepts requests and passes them to the handlers of
 // routes.go.
 type Server struct {
 	config   Config
+	live     atomic.Pointer[live]
 	api      *door
 	portal   *door        // nil: the API serves the portal, too
 	metrics  *door        // nil: the API serves metrics, too
 	open     *connections // on all addresses
-	cors     cors
 	stopping atomic.Bool
 	closing  chan struct{} // closed when the listeners are about to be
 	accepted prometheus.Counter
@@ -92,8 +83,7 @@ type Server struct {
 	backlogs  *backlogs
 	changes   turns // of one thing, or with tokens of one application
 	audit     *audit
-	manual    *manualSends
-	rates     rateLimits
+	limited   *prometheus.CounterVec // requests that were refused with 429
 	kept      *keptResponses
 	sealer    sealer
 	tests     tests
@@ -101,18 +91,19 @@ type Server struct {
 
 // NewServer listens, but does not serve yet.
 func NewServer(config Config) (*Server, error) {
-	auth := &authenticator{config: &config}
 	closing := make(chan struct{})
-	s := &Server{config: config, closing: closing, changes: turns{closing: closing}, open: newConnections(), cors: newCORS(config.CORS),
-		auth: auth, intake: newIntake(&config, auth), responses: newShares("responses", maxResponses),
+	s := &Server{config: config, closing: closing, changes: turns{closing: closing}, open: newConnections(), limited: newLimitedRequests(), responses: newShares("responses", maxResponses),
 		tails: tailPlaces{limit: config.Tails}, pastReads: newShares("streams that read the past", maxPastReads), backlogs: newBacklogs(config.Store),
 		feeds: feeds{store: config.Store, lag: func() uint64 {
 			status := config.Node.Status()
 			return status.Commit - min(status.Commit, status.Applied)
 		}},
-		audit: newAudit(config.Logger, config.Metrics), manual: newManualSends(config.Manual), rates: newRateLimits(&config), kept: newKeptResponses(),
+		audit: newAudit(config.Logger, config.Metrics), kept: newKeptResponses(),
 		sealer: sealer{config.Keyring}, accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookwheel_accepted_total", Help: "Messages that this node has answered with 202."})}
+	s.auth = &authenticator{config: &s.config, live: &s.live}
+	s.intake = newIntake(&s.config, s.auth)
+	s.Change(config.Changeable)
 	if err := s.openDoors(); err != nil {
 		for _, d := range s.doors() {
 			err = errors.Join(err, d.gate.Close())
@@ -211,12 +202,13 @@ func (s *Server) closeIfStopping(ctx *fasthttp.RequestCtx) {
 
 // serve handles a request.
 func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler) {
-	mayRead := s.cors.allow(ctx)
+	cors := s.live.Load().cors
+	mayRead := cors.allow(ctx)
 	switch {
 	case !validVersion(&ctx.Request.Header):
 		s.writeError(ctx, &webhook.Error{Code: codeVersion, Detail: "This server speaks HTTP/1.1."})
 		ctx.SetConnectionClose()
-	case s.cors.preflight(ctx, mayRead):
+	case cors.preflight(ctx, mayRead):
 	case len(ctx.Request.Header.RequestURI()) > maxURI:
 		s.writeError(ctx, errURI)
 	case ctx.QueryArgs().Len() > maxParameters:
@@ -235,7 +227,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler)
 
 // refuse responds to a request that was not read to its end.
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
-	s.cors.allowUnread(ctx)
+	s.live.Load().cors.allowUnread(ctx)
 	connOf(ctx.Conn()).unread.Store(true)
 	s.writeError(ctx, explainUnread(err))
 	ctx.SetConnectionClose()

@@ -59,7 +59,7 @@ type settingsOut struct {
 func showSettings(r *request, s *webhook.Settings) settingsOut {
 	return settingsOut{DisplayName: optional(s.DisplayName), CustomLogoURL: optional(s.Logo), CustomLogoURLDark: optional(s.LogoDark),
 		CustomFontFamily: optional(s.Font), ColorPaletteLight: showPalette(&s.Light), ColorPaletteDark: showPalette(&s.Dark),
-		Delivery: r.server.config.Delivery.show(), UpdatedAt: optional(s.UpdatedAt)}
+		Delivery: r.server.live.Load().Delivery.show(), UpdatedAt: optional(s.UpdatedAt)}
 }
 
 func showPalette(p *webhook.Palette) map[string]*string {

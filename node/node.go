@@ -25,8 +25,9 @@ import (
 
 // Node is one running server: the place where the packages meet.
 type Node struct {
-	config  config.Config
+	config  config.Config // of the start
 	log     *slog.Logger
+	reloads reloads
 	store   *wal.Store
 	writer  *wal.Writer
 	cluster *cluster.Node
@@ -47,7 +48,12 @@ type closer struct {
 
 // Start brings a node up, from the bottom: the store, the cluster, the API. On the way down, Close
 // goes the other way. version is that of the program, which the node tells others.
-func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err error) {
+func Start(config config.Config, version string, log *slog.Logger) (*Node, error) {
+	return start(config, version, log, new(slog.LevelVar))
+}
+
+// start is Start with the level of the log, which may change.
+func start(config config.Config, version string, log *slog.Logger, level *slog.LevelVar) (_ *Node, err error) {
 	n := &Node{config: config, log: log, failed: make(chan error, 1), opened: make(chan struct{})}
 	defer func() {
 		if err != nil {
@@ -60,6 +66,7 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	n.reloads.start(config, level, metrics)
 	forCluster, forAPI, err := openTLS(config, log, metrics)
 	if err != nil {
 		return nil, err
@@ -70,8 +77,8 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	}
 	n.onClose("store", n.store.Close)
 	n.onClose("watch on the disk", n.watchSpace(metrics))
-	n.writer = wal.NewWriter(proposer{n}).Limit(wal.Limits{Applications: config.Limits.Applications, EventTypes: config.Limits.EventTypes,
-		Endpoints: config.Limits.Endpoints, Replays: config.Limits.Replays})
+	n.writer = wal.NewWriter(proposer{n})
+	n.writer.Limit(limits(&config))
 	keyring, err := webhook.NewKeyring(config.EncryptionKeys)
 	if err != nil {
 		return nil, err
@@ -94,12 +101,10 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	close(n.opened)
 	n.onClose("cluster", n.cluster.Close)
 	n.api, err = httpapi.NewServer(httpapi.Config{
-		Listen: config.API.Listen, Token: config.API.Token, JWTSecret: config.API.JWTSecret, PortalURL: config.API.PortalURL, CORS: config.API.CORS, Tails: config.API.Tails, FrameAncestors: config.Portal.FrameAncestors, RefreshURL: config.Portal.RefreshURL, PortalListen: config.Portal.Listen, MetricsListen: config.API.Metrics.Listen, MetricsToken: config.API.Metrics.Token, MaxBody: config.API.MaxBody, NodeID: config.Node, Keyring: keyring, Drain: config.API.Drain, Descriptors: descriptors, TLS: forAPI, Manual: config.Limits.ManualSends, KeyRequests: config.Limits.KeyRequests, PortalRequests: config.Limits.PortalRequests,
-		MaxBatch:      config.API.MaxBatch,
-		Pprof:         config.API.Pprof,
-		Delivery:      httpapi.DeliveryFacts{Retry: config.Delivery.Retry, Timeout: config.Delivery.Timeout, Retention: config.Storage.Retention, Sources: config.Delivery.SourceAddresses},
-		Configuration: effective(&config),
-		Store:         n.store, Writer: n.writer, Node: n.cluster, Failed: n.broken.Load, Metrics: metrics, Logger: log, Sender: n.pool,
+		Listen: config.API.Listen, PortalListen: config.Portal.Listen, MetricsListen: config.API.Metrics.Listen, MetricsToken: config.API.Metrics.Token, TLS: forAPI,
+		Tails: config.API.Tails, MaxBody: config.API.MaxBody, MaxBatch: config.API.MaxBatch, Pprof: config.API.Pprof, Drain: config.API.Drain, Descriptors: descriptors,
+		Changeable: changeable(&config), Reload: n.Reload, NodeID: config.Node, Keyring: keyring,
+		Store: n.store, Writer: n.writer, Node: n.cluster, Failed: n.broken.Load, Metrics: metrics, Logger: log, Sender: n.pool,
 	})
 	if err != nil {
 		return nil, err
@@ -107,15 +112,6 @@ func Start(config config.Config, version string, log *slog.Logger) (_ *Node, err
 	go n.api.Serve() // Shutdown waits for it
 	n.onClose("API", n.api.Shutdown)
 	return n, nil
-}
-
-func effective(config *config.Config) []httpapi.Setting {
-	settings := config.Effective()
-	list := make([]httpapi.Setting, len(settings))
-	for i, setting := range settings {
-		list[i] = httpapi.Setting(setting)
-	}
-	return list
 }
 
 // recorder records outcomes in no more detail than there is room for.

@@ -21,7 +21,9 @@ const closePatience = 15 * time.Second
 
 // Run runs a node until ctx ends or it fails; started is called when it serves, and may be nil.
 func Run(ctx context.Context, config config.Config, version string, started func(*Node)) error {
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: config.LogLevel})).With("node", config.Node)
+	level := new(slog.LevelVar)
+	level.Set(config.LogLevel)
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})).With("node", config.Node)
 	for _, warning := range config.Warnings() {
 		log.Warn(warning)
 	}
@@ -29,7 +31,7 @@ func Run(ctx context.Context, config config.Config, version string, started func
 		runtime.GOMAXPROCS(max(minProcs, runtime.GOMAXPROCS(0)))
 	}
 	defer boundMemory()()
-	n, err := Start(config, version, log)
+	n, err := start(config, version, log, level)
 	if err != nil {
 		return err
 	}
@@ -39,6 +41,7 @@ func Run(ctx context.Context, config config.Config, version string, started func
 			log.Info("serving at an address of its own", what, address)
 		}
 	}
+	defer n.reloadOnHangup()()
 	if started != nil {
 		started(n)
 	}

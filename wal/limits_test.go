@@ -66,7 +66,8 @@ func TestLimitsWithinOneEntry(t *testing.T) {
 			t.Fatal(err)
 		}
 		a = *changed
-		_, err = w.Limit(Limits{Endpoints: 5}).CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/"})
+		w.Limit(Limits{Endpoints: 5})
+		_, err = w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/"})
 		if (err == nil) != (limit == 6) {
 			t.Errorf("own limit %d: %v", limit, err)
 		}

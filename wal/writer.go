@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"hookwheel/webhook"
@@ -29,16 +30,20 @@ type Limits struct {
 // *webhook.Error.
 type Writer struct {
 	proposer Proposer
-	limits   Limits
+	limits   *atomic.Pointer[Limits] // shared by all copies
 	viewer   *viewer
 	actor    *webhook.Actor
 }
 
 // NewWriter returns a Writer without limits.
-func NewWriter(p Proposer) *Writer { return &Writer{proposer: p} }
+func NewWriter(p Proposer) *Writer {
+	w := &Writer{proposer: p, limits: new(atomic.Pointer[Limits])}
+	w.Limit(Limits{})
+	return w
+}
 
-// Limit returns a copy of w with limits.
-func (w *Writer) Limit(l Limits) *Writer { return &Writer{proposer: w.proposer, limits: l} }
+// Limit sets the limits of w and all copies of it.
+func (w *Writer) Limit(l Limits) { w.limits.Store(&l) }
 
 // Portal returns a copy of w for a portal with these feature flags: the event types that it names
 // must be visible to the portal.
@@ -119,7 +124,7 @@ func (w *Writer) proposeWithRoom(ctx context.Context, command []byte) ([]byte, e
 // CreateApplication assigns app its ID and its times. With getIfExists an existing application with
 // the same uid is returned unchanged, and created is false.
 func (w *Writer) CreateApplication(ctx context.Context, app webhook.Application, getIfExists bool) (_ *webhook.Application, created bool, err error) {
-	command, err := encodeCommand(kindCreateApplication, createApplication{Application: app, GetIfExists: getIfExists, Max: w.limits.Applications})
+	command, err := encodeCommand(kindCreateApplication, createApplication{Application: app, GetIfExists: getIfExists, Max: w.limits.Load().Applications})
 	if err != nil {
 		return nil, false, err
 	}
@@ -136,7 +141,7 @@ func (w *Writer) CreateApplication(ctx context.Context, app webhook.Application,
 
 // CreateEndpoint assigns endpoint its ID and its times.
 func (w *Writer) CreateEndpoint(ctx context.Context, endpoint webhook.Endpoint) (*webhook.Endpoint, error) {
-	return proposeObject[webhook.Endpoint](ctx, w, kindCreateEndpoint, createEndpoint{endpoint, w.limits.Endpoints, w.viewer})
+	return proposeObject[webhook.Endpoint](ctx, w, kindCreateEndpoint, createEndpoint{endpoint, w.limits.Load().Endpoints, w.viewer})
 }
 
 // DeleteEndpoint removes an endpoint with its cursor and its retry set, but keeps its history.
@@ -195,7 +200,7 @@ func (w *Writer) Fingerprint(ctx context.Context) (index uint64, err error) {
 
 // CreateTask begins a replay. It uses Total and the fields of the task that say what to replay.
 func (w *Writer) CreateTask(ctx context.Context, task webhook.Task) (*webhook.Task, error) {
-	return proposeObject[webhook.Task](ctx, w, kindCreateTask, createTask{task, w.limits.Replays, w.viewer})
+	return proposeObject[webhook.Task](ctx, w, kindCreateTask, createTask{task, w.limits.Load().Replays, w.viewer})
 }
 
 // ChangeTask resumes a task (running), pauses it (paused; what it has asked for is still sent) or

@@ -72,7 +72,7 @@ func (w *Writer) ResumeEndpoint(ctx context.Context, app, endpoint, to webhook.I
 
 // CreateEventType may take the name of an archived event type.
 func (w *Writer) CreateEventType(ctx context.Context, t webhook.EventType) (*webhook.EventType, error) {
-	return proposeObject[webhook.EventType](ctx, w, kindCreateEventType, createEventType{t, w.limits.EventTypes})
+	return proposeObject[webhook.EventType](ctx, w, kindCreateEventType, createEventType{t, w.limits.Load().EventTypes})
 }
 
 // UpdateEventType changes all fields except the name.
