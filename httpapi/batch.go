@@ -194,7 +194,7 @@ func (b *batch) parse(i item) (m messageIn, err error) {
 	if i.err != nil {
 		return m, i.err
 	}
-	return messageInPlace("the message", i.text)
+	return messageInPlace("the message", i.text, i.fields)
 }
 
 // refuse notes what is wrong with a message.
@@ -219,10 +219,17 @@ var (
 	errManyMessages = webhook.Invalid("", fmt.Sprintf("the batch has more than %d messages, which is the limit: send several", maxMessages))
 )
 
-// item is the text of a message, or what is wrong with it as JSON.
+// item is the text of a message with the places of its fields, or what is wrong with it as JSON.
 type item struct {
-	text []byte
-	err  error
+	text   []byte
+	fields fields
+	err    error
+}
+
+// newItem returns the item with a text.
+func newItem(text []byte) item {
+	found, err := checkJSON("the message", text)
+	return item{text, found, err}
 }
 
 const space = " \t\r\n" // that JSON allows between tokens
@@ -237,7 +244,7 @@ func splitLines(text []byte) (items []item, err error) {
 		case len(items) == maxMessages:
 			return nil, errManyMessages
 		}
-		items = append(items, item{line, checkJSON("the message", line)})
+		items = append(items, newItem(line))
 	}
 	if len(items) == 0 {
 		return nil, errNoMessages
@@ -256,30 +263,45 @@ func splitArray(text []byte) (items []item, err error) {
 		return nil, webhook.Invalid("", "the body is not a JSON array; with the content type application/x-ndjson, each line is a message")
 	}
 	for rest := text[1:]; ; {
-		end, last := itemEnd(rest)
-		one := bytes.Trim(rest[:end], space)
+		one, end := firstItem(rest)
+		last := end == len(rest) || rest[end] != ','
 		switch {
-		case last && len(one) == 0 && len(items) == 0 && string(rest[end:]) == "]":
+		case last && len(one.text) == 0 && len(items) == 0 && string(rest[end:]) == "]":
 			return nil, errNoMessages
 		case last && string(rest[end:]) != "]":
 			return nil, errNotArray
 		case len(items) == maxMessages:
 			return nil, errManyMessages
 		}
-		err := checkJSON("the message", one)
-		if err != nil && utf8.Valid(one) && !tooDeep(one) {
+		if one.err != nil && utf8.Valid(one.text) && !tooDeep(one.text) {
 			return nil, errNotArray
 		}
-		if items = append(items, item{one, err}); last {
+		if items = append(items, one); last {
 			return items, nil
 		}
 		rest = rest[end+1:]
 	}
 }
 
-// itemEnd returns where an item of an array ends, and whether it is the last one, or the text ends
-// before the array does.
-func itemEnd(text []byte) (end int, last bool) {
+// firstItem returns the item that a text within an array begins with, and where it ends: at a comma,
+// or, if it is the last one, at the bracket behind it or the end of the text.
+func firstItem(text []byte) (first item, end int) {
+	w := walk{text: text}
+	w.next()
+	start := w.at
+	if w.document() {
+		first = item{text: text[start:w.at], fields: w.fields}
+		first.fields.move(-start)
+		if c := w.next(); c == ',' || c == ']' {
+			return first, w.at
+		}
+	}
+	end = itemEnd(text)
+	return newItem(bytes.Trim(text[:end], space)), end
+}
+
+// itemEnd returns where an item of an array ends that may not be JSON.
+func itemEnd(text []byte) int {
 	depth, inString := 0, false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
@@ -290,13 +312,11 @@ func itemEnd(text []byte) (end int, last bool) {
 		case inString:
 		case c == '{' || c == '[':
 			depth++
-		case depth == 0 && (c == ']' || c == '}'):
-			return i, true
+		case depth == 0 && (c == ',' || c == ']' || c == '}'):
+			return i
 		case c == '}' || c == ']':
 			depth--
-		case c == ',' && depth == 0:
-			return i, false
 		}
 	}
-	return len(text), true
+	return len(text)
 }

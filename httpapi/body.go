@@ -22,7 +22,8 @@ const maxDepth = 512
 // gives the unchanged text of a value, which encoding/json does not without reading it
 // twice.
 type body struct {
-	object gjson.Result
+	text   string
+	fields fields
 	errs   manyInvalid
 }
 
@@ -33,32 +34,33 @@ func parseBody(text []byte) (*body, error) {
 	if len(text) == 0 {
 		return nil, errEmptyBody
 	}
-	if err := checkJSON("the body", text); err != nil {
+	found, err := checkJSON("the body", text)
+	if err != nil {
 		return nil, err
 	}
-	return objectIn("the body", string(text))
+	return objectIn("the body", string(text), found)
 }
 
-// objectIn returns the object that valid JSON consists of.
-func objectIn(what, text string) (*body, error) {
-	object := gjson.Parse(text)
-	if !object.IsObject() {
+// objectIn returns the object that valid JSON consists of, which has these fields.
+func objectIn(what, text string, found fields) (*body, error) {
+	if strings.TrimLeft(text, space)[0] != '{' {
 		return nil, webhook.Invalid("", what+" is not a JSON object")
 	}
-	return &body{object: object}, nil
+	return &body{text: text, fields: found}, nil
 }
 
-// checkJSON refuses what is not JSON in UTF-8.
-func checkJSON(what string, text []byte) error {
+// checkJSON refuses what is not JSON in UTF-8, and finds the fields if it is an object.
+func checkJSON(what string, text []byte) (fields, error) {
+	found, isValid := parseFields(text)
 	switch {
-	case isJSON(text):
-		return nil
+	case isValid:
+		return found, nil
 	case !utf8.Valid(text):
-		return webhook.Invalid("", what+" is not UTF-8")
+		return found, webhook.Invalid("", what+" is not UTF-8")
 	case tooDeep(text):
-		return webhook.Invalid("", fmt.Sprintf("the JSON is nested more than %d deep", maxDepth))
+		return found, webhook.Invalid("", fmt.Sprintf("the JSON is nested more than %d deep", maxDepth))
 	default:
-		return webhook.Invalid("", what+" is not valid JSON")
+		return found, webhook.Invalid("", what+" is not valid JSON")
 	}
 }
 
@@ -94,22 +96,41 @@ func tooDeep(text []byte) bool {
 // each calls see for each field; of a field that occurs twice the last one counts, as in most
 // JSON readers.
 func (b *body) each(see func(name string, value gjson.Result)) {
-	b.fields("", b.object, see)
+	if !b.fields.isComplete() {
+		b.eachIn("", gjson.Parse(b.text), see)
+		return
+	}
+	for i := range b.fields.count {
+		f := &b.fields.list[i]
+		name := f.name.of(b.text)
+		if strings.IndexByte(name, '\\') < 0 {
+			name = name[1 : len(name)-1]
+		} else {
+			parsed := gjson.Parse(name)
+			name = b.decode(parsed.String(), parsed)
+		}
+		value := gjson.Parse(f.value.of(b.text))
+		value.Index = int(f.value.start)
+		see(name, value)
+		if len(b.errs) >= maxFaults {
+			return
+		}
+	}
 }
 
-// fields calls see for each field of an object, whose place in the body is path.
-func (b *body) fields(path string, object gjson.Result, see func(name string, value gjson.Result)) {
+// eachIn calls see for each field of an object, whose place in the body is path.
+func (b *body) eachIn(path string, object gjson.Result, see func(name string, value gjson.Result)) {
 	object.ForEach(func(name, value gjson.Result) bool {
 		see(b.decode(strings.TrimPrefix(path+"/"+name.String(), "/"), name), value)
 		return len(b.errs) < maxFaults
 	})
 }
 
-// items is fields for an object whose names the caller chooses: none may occur twice, however it
+// items is eachIn for an object whose names the caller chooses: none may occur twice, however it
 // is escaped, because one of the two would be lost.
 func (b *body) items(path string, object gjson.Result, see func(name string, value gjson.Result)) {
 	seen := make(map[string]bool)
-	b.fields(path, object, func(name string, value gjson.Result) {
+	b.eachIn(path, object, func(name string, value gjson.Result) {
 		switch {
 		case seen[name]:
 			b.fail(path+"/"+name, "is given twice")

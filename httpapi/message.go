@@ -114,16 +114,18 @@ func parseMessage(text []byte) (m messageIn, err error) {
 	if len(text) == 0 {
 		return m, errEmptyBody
 	}
-	if err := checkJSON("the body", text); err != nil {
+	found, err := checkJSON("the body", text)
+	if err != nil {
 		return m, err
 	}
-	return messageInPlace("the body", text)
+	return messageInPlace("the body", text, found)
 }
 
-// messageInPlace is parseMessage for text that is known to be JSON. What is read from messages is
-// most of what this server reads, and a copy of it costs more than to read it.
-func messageInPlace(what string, text []byte) (m messageIn, err error) {
-	b, err := objectIn(what, unsafe.String(unsafe.SliceData(text), len(text)))
+// messageInPlace is parseMessage for text that is known to be JSON, with these fields if it is an
+// object. What is read from messages is most of what this server reads, and a copy of it costs more
+// than to read it.
+func messageInPlace(what string, text []byte, found fields) (m messageIn, err error) {
+	b, err := objectIn(what, unsafe.String(unsafe.SliceData(text), len(text)), found)
 	if err != nil {
 		return m, err
 	}
@@ -192,7 +194,7 @@ func (b *body) parseRaw(params gjson.Result, m *webhook.Message) {
 		return
 	}
 	var headers map[string]string
-	b.fields(field, params, func(name string, v gjson.Result) {
+	b.eachIn(field, params, func(name string, v gjson.Result) {
 		switch {
 		case name == "rawPayload" && !isNull(v):
 			m.Payload = []byte(b.string(field+"/rawPayload", v))

@@ -6,11 +6,50 @@ import (
 	"unicode/utf8"
 )
 
-// isJSON reports whether a text is one JSON value in UTF-8, nested at most maxDepth deep. It walks
-// over the text once, and again if it is not ASCII.
-func isJSON(text []byte) bool {
+// fields are the places of the fields of the object that a text consists of, in the order of the
+// text.
+type fields struct {
+	list  [maxFields]field
+	count int // more than maxFields: those in the list are the first ones
+}
+
+// field is where a name, with its quotes, and its value are in the text.
+type field struct{ name, value span }
+
+type span struct{ start, end int32 }
+
+func (s span) of(text string) string { return text[s.start:s.end] }
+
+// maxFields is how many fields of an object are noted. Messages have fewer.
+const maxFields = 8
+
+// isComplete reports whether all fields are in the list.
+func (f *fields) isComplete() bool { return f.count <= maxFields }
+
+// last returns the field that was found last, or nil if it is not in the list.
+func (f *fields) last() *field {
+	if f.count == 0 || f.count > maxFields {
+		return nil
+	}
+	return &f.list[f.count-1]
+}
+
+// move adapts the places to a text that begins elsewhere.
+func (f *fields) move(by int) {
+	for i := range f.list {
+		for _, s := range []*span{&f.list[i].name, &f.list[i].value} {
+			s.start += int32(by)
+			s.end += int32(by)
+		}
+	}
+}
+
+// parseFields finds the fields of the object, if it is one, that a text consists of. It reports
+// whether the text is one JSON value in UTF-8, nested at most maxDepth deep, and walks over it once.
+func parseFields(text []byte) (found fields, isValid bool) {
 	w := walk{text: text}
-	return w.document() && (w.seen&tops == 0 || utf8.Valid(text))
+	isValid = w.document() && w.next() == 0 && w.at == len(text)
+	return w.fields, isValid
 }
 
 // A word with the lowest, or the highest, bit of each byte.
@@ -19,17 +58,17 @@ const (
 	tops = 0x8080808080808080
 )
 
-// walk is the state of isJSON: where it is in the text, and what it is inside of.
+// walk is the state of parseFields: where it is in the text, and what it is inside of.
 type walk struct {
 	text   []byte
 	at     int
 	depth  int
-	seen   uint64                // bits of what strings contain: without those of tops, all is ASCII
 	arrays [maxDepth / 64]uint64 // by depth, whether it is an array or an object
+	fields fields
 }
 
-// document walks over one value and what surrounds it. It does not recurse: what closes a value is
-// found on the stack of bits.
+// document walks over one value, with the space before it. It does not recurse: what closes a value
+// is found on the stack of bits.
 func (w *walk) document() bool {
 	for {
 		opened, valid := w.value()
@@ -40,10 +79,15 @@ func (w *walk) document() bool {
 			continue
 		}
 		for { // a value has ended
-			c := w.next()
-			switch {
-			case w.depth == 0:
-				return c == 0 && w.at == len(w.text)
+			if w.depth == 0 {
+				return true
+			}
+			if w.depth == 1 {
+				if f := w.fields.last(); f != nil {
+					f.value.end = int32(w.at)
+				}
+			}
+			switch c := w.next(); {
 			case c == ',':
 				w.at++
 				if !w.inArray() && !w.name() {
@@ -124,12 +168,27 @@ func (w *walk) next() byte {
 	return 0
 }
 
-// name walks over a name and the colon behind it.
+// name walks over a name, the colon behind it, and the space behind that.
 func (w *walk) name() bool {
-	if w.next() != '"' || !w.string() || w.next() != ':' {
+	if w.next() != '"' {
+		return false
+	}
+	start := w.at
+	if !w.string() {
+		return false
+	}
+	end := w.at
+	if w.next() != ':' {
 		return false
 	}
 	w.at++
+	if w.depth == 1 {
+		w.next()
+		w.fields.count++
+		if f := w.fields.last(); f != nil {
+			f.name, f.value.start = span{int32(start), int32(end)}, int32(w.at)
+		}
+	}
 	return true
 }
 
@@ -142,50 +201,66 @@ func (w *walk) word(word string) bool {
 	return true
 }
 
-// string walks over a string, which begins here. Whether it is UTF-8 is left to isJSON.
+// string walks over a string, which begins here.
 func (w *walk) string() bool {
 	w.at++
 	for {
-		w.plain()
+		w.at = plain(w.text, w.at)
 		if w.at >= len(w.text) {
 			return false
 		}
-		switch w.text[w.at] {
-		case '"':
+		size := 0
+		switch c := w.text[w.at]; {
+		case c == '"':
 			w.at++
 			return true
-		case '\\':
-			size := escape(w.text[w.at:])
-			if size == 0 {
-				return false
-			}
-			w.at += size
-		default: // a control character
+		case c == '\\':
+			size = escape(w.text[w.at:])
+		case c >= utf8.RuneSelf:
+			size = wide(w.text[w.at:])
+		} // or it is a control character
+		if size == 0 {
 			return false
 		}
+		w.at += size
 	}
 }
 
-// plain walks over characters that stand for themselves in a string. It looks at eight bytes at a
-// time: m has the top bit of each byte that is a quote, a backslash or a control character; a
-// borrow may set it in a byte above such a one, but never below.
-func (w *walk) plain() {
-	text, i, seen := w.text, w.at, w.seen
+// plain returns where the ASCII characters end that stand for themselves in a string. It looks at
+// eight bytes at a time: m has the top bit of each byte that is beyond ASCII, a quote, a backslash
+// or a control character; a borrow may set it in a byte above such a one, but never below.
+func plain(text []byte, i int) int {
 	for ; i+8 <= len(text); i += 8 {
 		word := binary.LittleEndian.Uint64(text[i:])
 		quote, slash := word^('"'*ones), word^('\\'*ones)
-		m := (quote-ones)&^quote | (slash-ones)&^slash | (word-' '*ones)&^word
-		seen |= word
+		m := (quote-ones)&^quote | (slash-ones)&^slash | (word - ' '*ones) | word
 		if m &= tops; m != 0 {
-			w.at, w.seen = i+bits.TrailingZeros64(m)/8, seen
-			return
+			return i + bits.TrailingZeros64(m)/8
 		}
 	}
-	for i < len(text) && text[i] >= ' ' && text[i] != '"' && text[i] != '\\' {
-		seen |= uint64(text[i])
+	for i < len(text) && text[i] >= ' ' && text[i] < utf8.RuneSelf && text[i] != '"' && text[i] != '\\' {
 		i++
 	}
-	w.at, w.seen = i, seen
+	return i
+}
+
+// wide returns the length of the characters beyond ASCII that a text begins with, or 0 if one of
+// them is not valid.
+func wide(text []byte) int {
+	for i := 0; ; {
+		if i >= len(text) || text[i] < utf8.RuneSelf {
+			return i
+		}
+		if i+1 < len(text) && text[i] >= 0xc2 && text[i] <= 0xdf && text[i+1]>>6 == 2 { // two bytes
+			i += 2
+			continue
+		}
+		r, size := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && size <= 1 {
+			return 0
+		}
+		i += size
+	}
 }
 
 // escape returns the length of the escape that a text begins with, or 0 if it is not valid.

@@ -22,14 +22,37 @@ func FuzzWalk(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		got := isJSON(text)
+		found, got := parseFields(text)
 		if want := utf8.Valid(text) && !tooDeep(text) && json.Valid(text); got != want {
 			t.Errorf("%q is valid: %t, want %t", text, got, want)
 		}
 		if got && !gjson.ValidBytes(text) {
 			t.Errorf("%q is not valid to gjson", text)
 		}
+		if got {
+			checkFields(t, text, found)
+		}
 	})
+}
+
+// checkFields compares the places of fields with what gjson finds.
+func checkFields(t *testing.T, text []byte, found fields) {
+	t.Helper()
+	count := 0
+	if object := gjson.ParseBytes(text); object.IsObject() {
+		object.ForEach(func(name, value gjson.Result) bool {
+			if count++; count <= maxFields {
+				f := &found.list[count-1]
+				if f.name.of(string(text)) != name.Raw || f.value.of(string(text)) != value.Raw || int(f.value.start) != value.Index {
+					t.Errorf("%q: field %d is at %+v, want %s: %s at %d", text, count, *f, name.Raw, value.Raw, value.Index)
+				}
+			}
+			return true
+		})
+	}
+	if found.count != count {
+		t.Errorf("%q has %d fields, want %d", text, found.count, count)
+	}
 }
 
 // FuzzPlain compares with one character at a time.
@@ -39,24 +62,42 @@ func FuzzPlain(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		want := 0
-		for want < len(text) && text[want] >= ' ' && text[want] != '"' && text[want] != '\\' {
+		for want < len(text) && text[want] >= ' ' && text[want] < utf8.RuneSelf && text[want] != '"' && text[want] != '\\' {
 			want++
 		}
-		w := walk{text: text}
-		w.plain()
-		wide := strings.ContainsFunc(string(text[:want]), func(r rune) bool { return r >= utf8.RuneSelf })
-		if w.at != want || wide && w.seen&tops == 0 {
-			t.Errorf("%q: %d, want %d; beyond ASCII: %t", text, w.at, want, wide)
+		if got := plain(text, 0); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	})
 }
 
-// FuzzMessageFields compares the fields of a message that is read in place with those of a copy.
+// FuzzWide compares with unicode/utf8.
+func FuzzWide(f *testing.F) {
+	for _, seed := range []string{"é", "éa", "é\xff", "\xc1\x80", "\xc3", "\xc3(", "\xe0\x80\x80", "大きさ;", "\xed\xa0\x80", "😀é", "\xf4\x90\x80\x80", "\xf0\x9f\x98", "\xef\xbf\xbd", "\x80"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		want := 0
+		for want < len(text) && text[want] >= utf8.RuneSelf {
+			want++
+		}
+		if !utf8.Valid(text[:want]) {
+			want = 0
+		}
+		if got := wide(text); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	})
+}
+
+// FuzzMessageFields compares a message whose fields were found by the walk with one whose fields
+// gjson finds.
 func FuzzMessageFields(f *testing.F) {
 	for _, seed := range walkSeeds {
 		f.Add([]byte(seed))
 	}
-	for _, seed := range []string{`{"eventType":"\u0061.b","eventId":"e","channels":["x","x","y"],"tags":["\n"],"payload":{"a": 1},"payload":{ }}`,
+	for _, seed := range []string{` {"eventType" : "a" , "payload" : {"a":1} , "\u0074ags":["x"],"\ud800":1,"channels":[],"eventId":null,"orderingKey":"","deliverAt":null,"payload":{"last":[{}]} } `,
+		`{"eventType":"\u0061.b","eventId":"e","channels":["x","x","y"],"tags":["\n"],"payload":{"a": 1},"payload":{ }}`,
 		`{"eventType":"a","transformationsParams":{"rawPayload":"<x\u00e9>","headers":{"Content-Type":"text/xml"}},"orderingKey":"k","deliverAt":"2026-12-01T00:00:00Z"}`,
 		`{"eventType":5,"payload":[],"channels":[1,{}],"tags":7,"payloadRetentionHours":1.5,"transformationsParams":[],"application":{"name":5}}`} {
 		f.Add([]byte(seed))
@@ -70,6 +111,7 @@ func FuzzMessageFields(f *testing.F) {
 			}
 			return
 		}
+		b.fields.count = maxFields + 1 // so that it has gjson look
 		want, wantErr := b.message(text)
 		if !reflect.DeepEqual(m, want) || (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() {
 			t.Errorf("%q: %+v %v, want %+v %v", text, m, err, want, wantErr)
