@@ -107,9 +107,13 @@ func createApplication(r *request) (*response, error) {
 		return nil, err
 	}
 	if !isNew {
-		return ok(showApplication(made)), nil
+		return respondApplication(r, fasthttp.StatusOK, made), nil
 	}
-	return created(showApplication(made)), nil
+	return respondApplication(r, fasthttp.StatusCreated, made), nil
+}
+
+func respondApplication(r *request, status int, app *webhook.Application) *response {
+	return tagged(r, status, tagOfApplication(app), showApplication(app))
 }
 
 func getApplication(r *request) (*response, error) {
@@ -117,7 +121,7 @@ func getApplication(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ok(showApplication(app)), nil
+	return respondApplication(r, fasthttp.StatusOK, app), nil
 }
 
 // putApplication replaces or creates an application.
@@ -130,8 +134,13 @@ func putApplication(r *request) (*response, error) {
 			return nil, err
 		}
 		var app webhook.Application
+		tag := ""
 		if !missing {
+			tag = tagOfApplication(before)
 			app.ID, app.Revision, app.Endpoints = before.ID, before.Revision, before.Endpoints // not part of the Svix API
+		}
+		if err := checkMatch(r, tag); err != nil {
+			return nil, err
 		}
 		if err := parseApplication(r.body(), &app); err != nil {
 			return nil, err
@@ -146,7 +155,7 @@ func putApplication(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &response{status: status, value: showApplication(made)}, nil
+	return respondApplication(r, status, made), nil
 }
 
 // patchApplication changes the fields that the body has.
@@ -154,6 +163,9 @@ func patchApplication(r *request) (*response, error) {
 	made, err := update(r, func() (*webhook.Application, error) {
 		before, err := r.application()
 		if err != nil {
+			return nil, err
+		}
+		if err := checkMatch(r, tagOfApplication(before)); err != nil {
 			return nil, err
 		}
 		app := *before
@@ -165,7 +177,7 @@ func patchApplication(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ok(showApplication(made)), nil
+	return respondApplication(r, fasthttp.StatusOK, made), nil
 }
 
 func deleteApplication(r *request) (*response, error) {

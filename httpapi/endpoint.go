@@ -53,8 +53,7 @@ func respondEndpoint(r *request, status int, e *webhook.Endpoint) (*response, er
 	if err != nil {
 		return nil, err
 	}
-	r.http.Response.Header.Set(fasthttp.HeaderETag, tagOf(e.ID, e.Revision))
-	return &response{status: status, value: out}, nil
+	return tagged(r, status, tagOfEndpoint(e), out), nil
 }
 
 func showEndpointWith(r *request, e *webhook.Endpoint, backlog *wal.Backlog) endpointOut {
@@ -237,7 +236,7 @@ func changeEndpoint(r *request, upsert bool, base func(webhook.Endpoint) webhook
 		if err != nil {
 			return nil, err
 		}
-		if err := checkMatch(r, tagOf(before.ID, before.Revision)); err != nil {
+		if err := checkMatch(r, tagOfEndpoint(before)); err != nil {
 			return nil, err
 		}
 		endpoint := base(*before)

@@ -108,7 +108,11 @@ func createEventType(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return created(showEventType(made)), nil
+	return respondEventType(r, fasthttp.StatusCreated, made), nil
+}
+
+func respondEventType(r *request, status int, t *webhook.EventType) *response {
+	return tagged(r, status, tagOfEventType(t), showEventType(t))
 }
 
 func getEventType(r *request) (*response, error) {
@@ -116,7 +120,7 @@ func getEventType(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ok(showEventType(t)), nil
+	return respondEventType(r, fasthttp.StatusOK, t), nil
 }
 
 // putEventType replaces or creates an event type.
@@ -126,6 +130,13 @@ func putEventType(r *request) (*response, error) {
 		before, err := r.eventType()
 		missing := webhook.ErrorCode(err) == webhook.CodeNotFound
 		if err != nil && !missing {
+			return nil, err
+		}
+		tag := ""
+		if !missing {
+			tag = tagOfEventType(before)
+		}
+		if err := checkMatch(r, tag); err != nil {
 			return nil, err
 		}
 		t := webhook.EventType{Name: r.path("event_type")}
@@ -142,7 +153,7 @@ func putEventType(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &response{status: status, value: showEventType(made)}, nil
+	return respondEventType(r, status, made), nil
 }
 
 // patchEventType changes the fields that the body has.
@@ -150,6 +161,9 @@ func patchEventType(r *request) (*response, error) {
 	made, err := update(r, func() (*webhook.EventType, error) {
 		t, err := r.eventType()
 		if err != nil {
+			return nil, err
+		}
+		if err := checkMatch(r, tagOfEventType(t)); err != nil {
 			return nil, err
 		}
 		if err := parseEventType(r.body(), t, false); err != nil {
@@ -160,7 +174,7 @@ func patchEventType(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ok(showEventType(made)), nil
+	return respondEventType(r, fasthttp.StatusOK, made), nil
 }
 
 // deleteEventType archives an event type, or removes it with expunge.

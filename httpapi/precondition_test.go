@@ -63,3 +63,44 @@ func TestIfMatch(t *testing.T) {
 		t.Errorf("any state: %d %s", response.StatusCode, body)
 	}
 }
+
+// What holds for endpoints holds for all that two people may change at the same time.
+func TestIfMatchElsewhere(t *testing.T) {
+	a := apiStart(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	for path, bodies := range map[string][2]string{
+		"/app/acme":               {`{"name":"Mine","uid":"acme"}`, `{"name":"Theirs","uid":"acme"}`},
+		"/app/none":               {`{"name":"Mine","uid":"none"}`, `{"name":"Theirs","uid":"none"}`},
+		"/event-type/paid":        {`{"description":"mine"}`, `{"description":"theirs"}`},
+		"/environment/settings":   {`{"displayName":"Mine"}`, `{"displayName":"Theirs"}`},
+		"/app/acme/endpoint/made": {`{"url":"http://127.0.0.1:1","uid":"made"}`, `{"url":"http://127.0.0.1:2","uid":"made"}`},
+	} {
+		if response, body := a.ifMatch("PUT", path, `"AAAAAAAAAAAAAAAA"`, bodies[0]); response.StatusCode != 412 {
+			t.Errorf("%s: another state: %d %s", path, response.StatusCode, body)
+		}
+		response, body := a.ifMatch("PUT", path, "", bodies[0])
+		first := response.Header.Get("ETag")
+		if response.StatusCode > 201 || len(first) != 18 {
+			t.Fatalf("%s: %d %s, ETag %s", path, response.StatusCode, body, first)
+		}
+		if response, _ := a.ifMatch("GET", path, "", ""); response.Header.Get("ETag") != first {
+			t.Errorf("%s: read: ETag %s, want %s", path, response.Header.Get("ETag"), first)
+		}
+		response, body = a.ifMatch("PUT", path, first, bodies[1])
+		second := response.Header.Get("ETag")
+		if response.StatusCode != 200 || second == first {
+			t.Errorf("%s: %d %s, ETag %s", path, response.StatusCode, body, second)
+		}
+		for _, method := range []string{"PUT", "PATCH"} {
+			if method == "PATCH" && path == "/environment/settings" {
+				continue // has no PATCH
+			}
+			if response, body := a.ifMatch(method, path, first, bodies[0]); response.StatusCode != 412 {
+				t.Errorf("%s %s: the state before: %d %s", method, path, response.StatusCode, body)
+			}
+		}
+		if response, _ := a.ifMatch("GET", path, "", ""); response.Header.Get("ETag") != second {
+			t.Errorf("%s: changed although another state was named", path)
+		}
+	}
+}

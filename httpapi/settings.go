@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
+	"github.com/valyala/fasthttp"
 
 	"hookwheel/webhook"
 )
@@ -78,7 +79,7 @@ func getSettings(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ok(showSettings(r, &settings)), nil
+	return tagged(r, fasthttp.StatusOK, tagOfSettings(&settings), showSettings(r, &settings)), nil
 }
 
 // putSettings replaces the settings. It ignores delivery and updatedAt, so that what getSettings
@@ -111,11 +112,24 @@ func putSettings(r *request) (*response, error) {
 	if err := settings.Validate(); err != nil {
 		return nil, err
 	}
-	made, err := r.writer().PutSettings(r.context(), settings)
+	made, err := update(r, func() (*webhook.Settings, error) {
+		if err := r.current(); err != nil {
+			return nil, err
+		}
+		before, err := r.store().Settings()
+		if err != nil {
+			return nil, err
+		}
+		settings.Revision = before.Revision
+		if err := checkMatch(r, tagOfSettings(&before)); err != nil {
+			return nil, err
+		}
+		return r.writer().PutSettings(r.context(), settings)
+	})
 	if err != nil {
 		return nil, err
 	}
-	return ok(showSettings(r, made)), nil
+	return tagged(r, fasthttp.StatusOK, tagOfSettings(made), showSettings(r, made)), nil
 }
 
 // palette reads the colors that a palette has; null is one without colors.

@@ -107,6 +107,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		"recent of cursor lost":    {func(p *patient) { p.changeCursor(func(c *cursor) { c.counts.recent = recent{} }) }, "the tallies of scope 2 and period 0 count"},
 		"damaged settings":         {func(p *patient) { p.set([]byte{keySettings}, one) }, "the settings are invalid"},
 		"settings with markup":     {func(p *patient) { p.set([]byte{keySettings}, p.json(webhook.Settings{Font: "<b>"})) }, "the settings are invalid"},
+		"settings of the future":   {func(p *patient) { p.set([]byte{keySettings}, p.json(webhook.Settings{Revision: 1 << 40})) }, "the record of the settings was last changed by entry"},
 
 		"damaged endpoint":   {func(p *patient) { p.set(idKey(keyEndpoint, p.app, p.endpoint), one) }, "(endpoints) can't be read"},
 		"misplaced endpoint": {func(p *patient) { p.changeEndpoint(func(e *webhook.Endpoint) { e.App = p.idle }) }, "is stored under the ids"},

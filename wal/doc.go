@@ -91,8 +91,8 @@
 // # Actors
 //
 // Another wrapper, kindBehalf, contains who asks for a command: the ID and name of an API key, not
-// its secret. It is outside of kindIdempotent, because a repetition changes nothing. The changes that
-// the command makes are recorded with this actor. Changes without one are those of the nodes.
+// its secret. It is outside of kindIdempotent, because a repetition changes nothing. The changes
+// that the command makes are recorded with this actor. Changes without one are those of the nodes.
 //
 // # Changes
 //
@@ -105,12 +105,12 @@
 //
 // # Updates
 //
-// A command that changes an application, an endpoint or an event type contains the whole object and
-// its Revision: the index of the entry that changed it last. If the object has another revision by
-// then, the command is refused, and the caller reads the object again. Deleted endpoints leave sets
-// of any length, and deleted applications logs of any length. A record under D or O says so, and
-// each later entry deletes a bounded part, endpoints before logs, in order of their IDs. The leader
-// proposes entries for only this purpose until everything is gone.
+// A command that changes an application, an endpoint, an event type or the settings contains the
+// whole object and its Revision: the index of the entry that changed it last. If the object has
+// another revision by then, the command is refused, and the caller reads the object again. Deleted
+// endpoints leave sets of any length, and deleted applications logs of any length. A record under D
+// or O says so, and each later entry deletes a bounded part, endpoints before logs, in order of
+// their IDs. The leader proposes entries for only this purpose until everything is gone.
 //
 // # Retention
 //

@@ -168,7 +168,7 @@ type progressOfTerm struct {
 }
 
 var goldenSettings = webhook.Settings{DisplayName: "Acme", Logo: "https://example.com/l.png", LogoDark: "https://example.com/d.png", Font: "Open Sans",
-	Light: webhook.Palette{Primary: "#1a2b3c"}, Dark: webhook.Palette{TextSecondary: "#ffffff"}, UpdatedAt: goldenTime}
+	Light: webhook.Palette{Primary: "#1a2b3c"}, Dark: webhook.Palette{TextSecondary: "#ffffff"}, UpdatedAt: goldenTime, Revision: 300}
 
 var goldenActor = webhook.Actor{Type: webhook.ActorKey, Role: webhook.RoleApplication, Key: goldenMessage, Name: "portal", App: goldenApp, Session: "s"}
 

@@ -208,7 +208,11 @@ func (c *script) changeKeys() Command {
 	pick := func() webhook.ID { return append(c.keys, webhook.ID{})[c.rnd.Intn(len(c.keys)+1)] }
 	switch c.rnd.Intn(7) {
 	case 6: // not about keys, but as rare
-		body, err := encodeCommand(kindPutSettings, webhook.Settings{DisplayName: fmt.Sprint("n", c.rnd.Intn(9)), Logo: []string{"", largestLogo}[c.rnd.Intn(2)]})
+		before, err := c.store.Settings()
+		if err != nil {
+			return c.command(nil, err)
+		}
+		body, err := encodeCommand(kindPutSettings, webhook.Settings{DisplayName: fmt.Sprint("n", c.rnd.Intn(9)), Logo: []string{"", largestLogo}[c.rnd.Intn(2)], Revision: before.Revision})
 		if err != nil {
 			return c.command(nil, err)
 		}

@@ -20,10 +20,20 @@ func (c *putSettings) validate() error {
 
 // apply replaces the settings. The reply is the settings.
 func (c *putSettings) apply(e *entry) ([]byte, error) {
+	var before webhook.Settings
+	record, found, err := e.store.get([]byte{keySettings})
+	if err == nil && found {
+		err = decodeJSON(record, &before)
+	}
 	settings := (*webhook.Settings)(c)
-	settings.UpdatedAt = e.now()
-	record, err := encodeJSON(settings)
-	if err != nil {
+	switch {
+	case err != nil:
+		return nil, err
+	case before.Revision != settings.Revision:
+		return nil, errChanged
+	}
+	settings.UpdatedAt, settings.Revision = e.now(), e.batch.meta.index
+	if record, err = encodeJSON(settings); err != nil {
 		return nil, err
 	}
 	e.source = replySource{key: []byte{keySettings}}
@@ -32,7 +42,7 @@ func (c *putSettings) apply(e *entry) ([]byte, error) {
 	return record, nil
 }
 
-// PutSettings replaces the settings of the pages that customers see.
+// PutSettings replaces the settings of the pages that customers see, as the other updates do.
 func (w *Writer) PutSettings(ctx context.Context, settings webhook.Settings) (*webhook.Settings, error) {
 	return proposeObject[webhook.Settings](ctx, w, kindPutSettings, settings)
 }
@@ -59,4 +69,5 @@ func (c *checker) checkSettings(_, value []byte) {
 	if err != nil {
 		c.violated("the settings are invalid: %v", err)
 	}
+	c.checkRevision(settings.Revision, "the record of the settings")
 }

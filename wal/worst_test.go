@@ -130,6 +130,11 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 	if is, err := w.store.EventType(eventType.Name); err == nil {
 		eventType.Revision = is.Revision
 	}
+	settings, err := w.store.Settings()
+	if err != nil {
+		panic(err)
+	}
+	settings.DisplayName, settings.Logo, settings.LogoDark = strings.Repeat("&", 128), largestLogo, largestLogo
 	var touched touchKeys
 	for _, key := range w.keys[:maxTouches] {
 		touched = append(touched, touchKey{key, time.UnixMilli(testClock + int64(i) + 1).UTC()})
@@ -155,7 +160,7 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 		kindTouchKeys:         touched,
 		kindCreateTask:        w.task(i),
 		kindChangeTask:        changeTask{w.tasks[i], webhook.TaskPaused},
-		kindPutSettings:       webhook.Settings{DisplayName: strings.Repeat("&", 128), Logo: largestLogo, LogoDark: largestLogo},
+		kindPutSettings:       settings,
 		kindRecordMember:      recordMember{webhook.MemberAdded, wide(600)},
 	}
 	switch k {

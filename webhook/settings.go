@@ -19,6 +19,7 @@ type Settings struct {
 	Light       Palette   `json:"light,omitzero"`
 	Dark        Palette   `json:"dark,omitzero"`
 	UpdatedAt   time.Time `json:"updatedAt,omitzero"` // zero: never
+	Revision    uint64    `json:"revision"`           // Raft index of the entry that changed it last
 }
 
 // Palette has the colors of Svix's pages, each empty or #rrggbb.
