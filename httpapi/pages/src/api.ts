@@ -85,17 +85,28 @@ export interface Tagged<T> {
   tag: string
 }
 
-// getTagged is get for an object that may be changed with patchTagged.
+// getTagged is get for an object that may be changed with sendTagged.
 export async function getTagged<T>(path: string, signal?: AbortSignal): Promise<Tagged<T>> {
-  const { text, tag } = await exchange('GET', path, undefined, {}, signal)
-  return { data: JSON.parse(text) as T, tag }
+  const { data, tag } = await getTaggedText(path, signal)
+  return { data: JSON.parse(data) as T, tag }
 }
 
-// patchTagged changes an object, unless its state is another than the one that tag names: then it
+// getTaggedText is getTagged without parsing.
+export async function getTaggedText(path: string, signal?: AbortSignal): Promise<Tagged<string>> {
+  const { text, tag } = await exchange('GET', path, undefined, {}, signal)
+  return { data: text, tag }
+}
+
+// sendTagged changes an object, unless its state is another than the one that tag names: then it
 // fails with the status 412.
-export async function patchTagged<T>(path: string, body: unknown, tag: string): Promise<Tagged<T>> {
-  const { text, tag: next } = await exchange('PATCH', path, body, {}, undefined, tag)
-  return { data: JSON.parse(text) as T, tag: next }
+export async function sendTagged<T>(method: 'PATCH' | 'PUT', path: string, body: unknown, tag: string): Promise<Tagged<T>> {
+  const { data, tag: next } = await sendTaggedText(method, path, body, tag)
+  return { data: JSON.parse(data) as T, tag: next }
+}
+
+export async function sendTaggedText(method: 'PATCH' | 'PUT', path: string, body: unknown, tag: string): Promise<Tagged<string>> {
+  const { text, tag: next } = await exchange(method, path, body, {}, undefined, tag)
+  return { data: text, tag: next }
 }
 
 const longest = 60_000 // ms for a whole response; the node may be gone without a word

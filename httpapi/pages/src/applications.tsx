@@ -4,12 +4,10 @@ import { useState } from 'preact/hooks'
 import { get, p, send, type Application, type Page } from './api'
 import { Strip, useStrips } from './chart'
 import { useReader } from './context'
-import { number } from './format'
 import { useAction, useLoad } from './load'
-import { PortalLinks } from './portal-links'
 import { go, Link, setQuery, usePlace } from './router'
 import { t } from './text'
-import { Button, Card, Confirm, Content, Dialog, Empty, Failure, Mono, Pager, Table, TextInput, Time, Title, toast } from './ui'
+import { Button, Content, Dialog, Empty, Failure, Mono, Pager, Table, TextInput, Time, Title } from './ui'
 
 export function Applications() {
   const { may } = useReader()
@@ -65,62 +63,5 @@ function NewApplication({ close }: { close: () => void }) {
         </div>
       </form>
     </Dialog>
-  )
-}
-
-export function ApplicationSettings({ of, reload }: { of: Application; reload: () => void }) {
-  const { may } = useReader()
-  return (
-    <>
-      <Title><span dir="auto">{of.name}</span></Title>
-      {may('ManageEndpoint') && <PortalLinks app={of} />}
-      {may('ManageEndpoint') && <Rename of={of} reload={reload} />}
-      {may('ManageEndpoint') && <Deletion of={of} />}
-    </>
-  )
-}
-
-function Rename({ of, reload }: { of: Application; reload: () => void }) {
-  const [name, setName] = useState(of.name)
-  const { busy, problem, run } = useAction()
-  return (
-    <Card title={t.settings}>
-      <form noValidate onSubmit={(e) => {
-        e.preventDefault()
-        void run(async () => {
-          await send('PATCH', p`/app/${of.id}`, { name })
-          toast(t.saved)
-          reload()
-        })
-      }}>
-        <TextInput label={t.name} value={name} set={setName} error={problem?.fields.name} required />
-        <Failure problem={problem} />
-        <Button submit kind="main" busy={busy}>{t.save}</Button>
-      </form>
-    </Card>
-  )
-}
-
-function Deletion({ of }: { of: Application }) {
-  const [asking, ask] = useState(false)
-  const [typed, setTyped] = useState('')
-  const endpoints = useLoad((signal) => get<Page<unknown>>(p`/app/${of.id}/endpoint`, { limit: 250 }, signal), [of.id])
-  const { busy, problem, run } = useAction()
-  return (
-    <Card title={t.deleteApplication}>
-      <p>{t.deleteApplicationText}</p>
-      <Button kind="danger" onClick={() => ask(true)}>{t.deleteApplication}</Button>
-      {asking && (
-        <Confirm title={t.deleteApplication} action={t.deleteApplication} danger busy={busy} problem={problem} close={() => ask(false)} run={async () => {
-          if (typed === of.name && (await run(() => send('DELETE', p`/app/${of.id}`)))) {
-            toast(t.deleted)
-            go('/apps')
-          }
-        }}>
-          {endpoints.data && <p>{t.deleteEndpoints(number(endpoints.data.data.length) + (endpoints.data.done ? '' : '+'))}</p>}
-          <TextInput label={t.typeName(of.name)} value={typed} set={setTyped} error={typed !== '' && typed !== of.name ? t.notTheName : undefined} required />
-        </Confirm>
-      )}
-    </Card>
   )
 }

@@ -1,5 +1,6 @@
 // Pages of the console that are loaded when one of them is first opened.
 
+export { ApplicationSettings } from './application-settings'
 export { AuditPage } from './audit'
 export { ClusterPage } from './cluster'
 export { ConfigurationPage } from './configuration'

@@ -1,9 +1,9 @@
 // The console: everything that an operator sees.
 
 import type { ComponentChildren } from 'preact'
-import { get, p, type Application, type Whoami } from './api'
+import { getTagged, p, type Application, type Whoami } from './api'
 import { applicationPage } from './application-pages'
-import { Applications, ApplicationSettings } from './applications'
+import { Applications } from './applications'
 import { ReaderContext, useReader, type Reader } from './context'
 import { Live } from './live-page'
 import { useLoad } from './load'
@@ -70,17 +70,17 @@ function find(path: string): ComponentChildren | undefined {
 // OfApplication is what the customer sees in the portal, with what only an operator may do.
 function OfApplication({ path }: { path: string }) {
   const reader = useReader()
-  const app = useLoad((signal) => get<Application>(p`/app/${reader.app}`, {}, signal), [reader.app])
+  const app = useLoad((signal) => getTagged<Application>(p`/app/${reader.app}`, signal), [reader.app])
   const tabs = [['/endpoints', t.endpoints], ['/messages', t.messages], ['/deliveries', t.deliveries], ['/tasks', t.replays], ['/settings', t.settings]] as const
   return (
     <Content of={app} whole>
       {(a) => (
         <>
-          <p class="crumbs"><Link to="/apps">{t.applications}</Link> › <span dir="auto">{a.name}</span></p>
+          <p class="crumbs"><Link to="/apps">{t.applications}</Link> › <span dir="auto">{a.data.name}</span></p>
           <nav class="tabs" aria-label={t.application}>
             {tabs.map(([to, text]) => <Link key={to} to={reader.base + to} aria-current={path === to || path.startsWith(to + '/') ? 'page' : undefined}>{text}</Link>)}
           </nav>
-          {path === '/settings' ? <ApplicationSettings of={a} reload={app.reload} /> : applicationPage(path) ?? <NotFound />}
+          {path === '/settings' ? <Later page={({ ApplicationSettings }) => <ApplicationSettings of={a} reload={app.reload} />} /> : applicationPage(path) ?? <NotFound />}
         </>
       )}
     </Content>

@@ -1,14 +1,15 @@
 // The settings of an endpoint, to create or to change it.
 
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { get, getTagged, p, patchTagged, Problem, send, type Attempt, type Endpoint, type EventType, type Page, type Tagged } from './api'
+import { get, getTagged, p, send, sendTagged, type Attempt, type Endpoint, type EventType, type Page, type Tagged } from './api'
+import { Conflict, differences, saveOver, wordsOf, yesNo, type Fields } from './conflict'
 import { useReader } from './context'
 import { duration } from './format'
 import { JSONView } from './json-view'
 import { useAction, useLoad } from './load'
 import { answer, AttemptState } from './state'
 import { t } from './text'
-import { Button, Check, Failure, Field, Mono, Select, Table, TextInput, Time } from './ui'
+import { Button, Check, Failure, Field, Select, TextInput } from './ui'
 
 interface Props {
   of?: Tagged<Endpoint> // undefined to create one
@@ -40,8 +41,8 @@ function Form({ of, fresh, close, done, saved, reset }: FormProps) {
   const [types, setTypes] = useState<string[]>(endpoint?.eventTypes ?? [])
   const [channels, setChannels] = useState((endpoint?.channels ?? []).join(', '))
   const [rate, setRate] = useState(String(endpoint?.throttleRate ?? ''))
-  const [ordering, setOrdering] = useState<string>(endpoint?.ordering ?? '')
-  const [style, setStyle] = useState<string>(endpoint?.signatureStyle ?? 'standard')
+  const [ordering, setOrdering] = useState<'' | 'endpoint' | 'key'>(endpoint?.ordering ?? '')
+  const [style, setStyle] = useState(endpoint?.signatureStyle ?? 'standard')
   const [envelope, setEnvelope] = useState(endpoint?.envelope ?? false)
   const { busy, problem, run } = useAction()
   const wrong = problem?.fields ?? {}
@@ -57,31 +58,22 @@ function Form({ of, fresh, close, done, saved, reset }: FormProps) {
   })
   const test = () => void run(async () => setTested(await send<Attempt>('POST', p`/app/${app}/msg/test-attempt`, settings())))
   const path = p`/app/${app}/endpoint`
-  const save = (tag = of?.tag ?? '') => run(async () => {
+  const save = (began = of) => run(async () => {
     const body = settings()
     setTheirs(undefined)
-    if (!endpoint) return done(await send<Endpoint>('POST', path, body))
-    try {
-      const made = await patchTagged<Endpoint>(path + p`/${endpoint.id}`, body, tag)
-      saved(made)
-      done(made.data)
-    } catch (e) {
-      if (!(e instanceof Problem && e.status === 412)) throw e
-      const now = await getTagged<Endpoint>(path + p`/${endpoint.id}`)
-      if (differences(body, now.data).length > 0) return setTheirs(now)
-      saved(now) // somebody else has saved the same, or the response to this page was lost
-      done(now.data)
-    }
+    if (!began) return done(await send<Endpoint>('POST', path, body))
+    const own = path + p`/${began.data.id}`
+    const { now, clash } = await saveOver<Endpoint>({
+      began, mine: fieldsOf(body), fields: fieldsOf, write: (tag) => sendTagged('PATCH', own, body, tag), read: () => getTagged(own),
+    })
+    if (clash) return setTheirs(now)
+    saved(now)
+    done(now.data)
   })
   useEffect(() => {
     if (!of || !fresh || fresh.data.updatedAt <= of.data.updatedAt || form.current?.contains(document.activeElement)) return
-    if (differences(settings(), of.data).length === 0) reset(fresh)
+    if (differences(fieldsOf(settings()), fieldsOf(of.data)).length === 0) reset(fresh)
   }, [fresh?.tag])
-  const resolve = (choice: () => unknown) => async () => { // gives the focus to what remains
-    const card = form.current?.parentElement
-    await choice()
-    requestAnimationFrame(() => card?.querySelector<HTMLElement>('[type=submit]')?.focus())
-  }
   return (
     <form ref={form} noValidate onSubmit={(e) => { e.preventDefault(); void save().then((ok) => ok || focusWrong(e.target as HTMLFormElement)) }}>
       <TextInput label={t.url} type="url" value={url} set={setURL} error={wrong.url} hint={t.urlHint} required />
@@ -91,14 +83,13 @@ function Form({ of, fresh, close, done, saved, reset }: FormProps) {
         <summary>{t.more}</summary>
         <TextInput label={t.channels} value={channels} set={setChannels} error={wrong.channels} hint={t.channelsHint} />
         <TextInput label={t.rate} type="number" value={rate} set={setRate} error={wrong.throttleRate} hint={t.rateHint} />
-        <Select label={t.ordering} value={ordering} set={setOrdering} error={wrong.ordering} hint={t.orderingHint}
+        <Select label={t.ordering} value={ordering} set={(v) => setOrdering(v as typeof ordering)} error={wrong.ordering} hint={t.orderingHint}
           options={[['', t.orderings.none], ['endpoint', t.orderings.endpoint], ['key', t.orderings.key]]} />
-        <Select label={t.signatureStyle} value={style} set={setStyle} error={wrong.signatureStyle}
-          options={[['standard', 'Standard Webhooks'], ['github', 'GitHub'], ['stripe', 'Stripe'], ['hex', 'Hex']]} />
+        <Select label={t.signatureStyle} value={style} set={(v) => setStyle(v as typeof style)} error={wrong.signatureStyle} options={styles} />
         <Check label={t.envelope} value={envelope} set={setEnvelope} hint={t.envelopeHint} />
       </details>
       <Failure problem={problem} />
-      {theirs && <Conflict mine={settings()} theirs={theirs.data} busy={busy} keep={resolve(() => save(theirs.tag))} take={resolve(() => reset(theirs))} />}
+      {theirs && <Conflict mine={fieldsOf(settings())} theirs={fieldsOf(theirs.data)} at={theirs.data.updatedAt} busy={busy} keep={() => save(theirs)} take={() => reset(theirs)} />}
       {tested && <div class="notice" role="status"><AttemptState of={tested} /> {answer(tested)} · {duration(tested.responseDurationMs)}{tested.response && <JSONView text={tested.response} />}</div>}
       <div class="actions">
         <Button busy={busy} onClick={test}>{t.testURL}</Button>
@@ -109,47 +100,14 @@ function Form({ of, fresh, close, done, saved, reset }: FormProps) {
   )
 }
 
-type Settings = Record<string, unknown>
+// fieldsOf are the settings that the form has, in words.
+const fieldsOf = (e: Pick<Endpoint, 'url' | 'description' | 'eventTypes' | 'channels' | 'throttleRate' | 'ordering' | 'signatureStyle' | 'envelope'>): Fields => ({
+  [t.url]: e.url, [t.description]: e.description, [t.eventTypes]: wordsOf(e.eventTypes), [t.channels]: wordsOf(e.channels),
+  [t.rate]: String(e.throttleRate ?? ''), [t.ordering]: t.orderings[e.ordering ?? 'none'], [t.signatureStyle]: styles.find(([name]) => name === (e.signatureStyle ?? 'standard'))![1],
+  [t.envelope]: yesNo(e.envelope),
+})
 
-// differences are the fields that have other values in a form than in an endpoint.
-function differences(mine: Settings, theirs: Endpoint): string[] {
-  const now = theirs as unknown as Settings
-  return Object.keys(mine).filter((name) => show(mine[name]) !== show(now[name]))
-}
-
-const show = (value: unknown): string => Array.isArray(value) ? value.toSorted().join(', ') : typeof value === 'boolean' ? (value ? t.yes : t.no) : String(value ?? '')
-
-interface ConflictProps {
-  mine: Settings
-  theirs: Endpoint
-  busy: boolean
-  keep: () => Promise<void>
-  take: () => Promise<void>
-}
-
-// Conflict shows what somebody else has saved since the form was filled, and lets the reader choose.
-function Conflict({ mine, theirs, busy, keep, take }: ConflictProps) {
-  const ref = useRef<HTMLDivElement>(null)
-  useEffect(() => ref.current?.focus(), [])
-  const names: Record<string, string> = {
-    url: t.url, description: t.description, eventTypes: t.eventTypes, channels: t.channels, throttleRate: t.rate, ordering: t.ordering,
-    signatureStyle: t.signatureStyle, envelope: t.envelope,
-  }
-  return (
-    <div class="notice" ref={ref} tabIndex={-1} role="group" aria-label={t.conflict}>
-      <p><strong>{t.conflict}</strong> {t.conflictText} <Time at={theirs.updatedAt} /></p>
-      <Table caption={t.conflict} rows={differences(mine, theirs)} id={String} columns={[
-        { name: t.setting, show: (name) => names[name] ?? name },
-        { name: t.yours, show: (name) => <Mono>{show(mine[name]) || '–'}</Mono> },
-        { name: t.theirs, show: (name) => <Mono>{show((theirs as unknown as Settings)[name]) || '–'}</Mono> },
-      ]} />
-      <div class="actions">
-        <Button busy={busy} onClick={() => void take()}>{t.takeTheirs}</Button>
-        <Button busy={busy} kind="main" onClick={() => void keep()}>{t.keepMine}</Button>
-      </div>
-    </div>
-  )
-}
+const styles: [NonNullable<Endpoint['signatureStyle']>, string][] = [['standard', 'Standard Webhooks'], ['github', 'GitHub'], ['stripe', 'Stripe'], ['hex', 'Hex']]
 
 // focusWrong leads to the first field that is wrong, once it is marked.
 function focusWrong(form: HTMLFormElement): void {

@@ -1,9 +1,10 @@
 // Event types as operators see them: created, edited, archived and deleted.
 
 import type { ComponentChildren } from 'preact'
-import { useState } from 'preact/hooks'
-import { p, send, sendForText, type EventType, type Problem } from './api'
+import { useMemo, useState } from 'preact/hooks'
+import { getTaggedText, p, send, sendTaggedText, type EventType, type Problem, type Tagged } from './api'
 import { Catalogue, EventTypePage } from './catalogue'
+import { Conflict, saveOver, wordsOf, yesNo, type Fields } from './conflict'
 import { useReader } from './context'
 import { members, pretty, member } from './json'
 import { useAction, useLoad } from './load'
@@ -74,18 +75,29 @@ const template = `{
 }`
 
 export function EditEventType({ name }: { name: string }) {
-  const type = useLoad((signal) => sendForText('GET', p`/event-type/${name}`, undefined, {}, signal), [name])
-  return (
-    <Page title={name}>
-      <Content of={type}>
-        {(text) => {
-          const schemas = member(text, 'schemas')!
-          return <EventTypeForm of={JSON.parse(text) as EventType} schemas={schemas === 'null' ? [] : members(schemas).map(([version, schema]) => [version, pretty(schema)])} />
-        }}
-      </Content>
-    </Page>
-  )
+  const type = useLoad((signal) => getTaggedText(p`/event-type/${name}`, signal), [name])
+  return <Page title={name}><Content of={type}>{(text) => <Edited of={text} />}</Content></Page>
 }
+
+// Edited begins again with another state when the reader discards changes.
+function Edited({ of }: { of: Tagged<string> }) {
+  const [began, begin] = useState(of)
+  return <EventTypeForm key={began.tag} of={began} schemas={schemasOf(began.data)} discard={begin} />
+}
+
+function schemasOf(text: string): Versions {
+  const schemas = member(text, 'schemas')!
+  return schemas === 'null' ? [] : members(schemas).map(([version, schema]) => [version, pretty(schema)])
+}
+
+type Described = Pick<EventType, 'description' | 'groupName' | 'featureFlags' | 'deprecated'>
+
+const inWords = (e: Described, schemas: Versions): Fields => ({
+  [t.description]: e.description, [t.group]: e.groupName ?? '', [t.flags]: wordsOf(e.featureFlags), [t.deprecated]: yesNo(e.deprecated),
+  ...Object.fromEntries(schemas.map(([version, text]) => [t.schema(version), pretty(text)])),
+})
+
+const fieldsOf = (text: string): Fields => inWords(JSON.parse(text) as EventType, schemasOf(text))
 
 function Page({ title, children }: { title: string; children: ComponentChildren }) {
   return (
@@ -100,7 +112,8 @@ function Page({ title, children }: { title: string; children: ComponentChildren 
 type Versions = [version: string, schema: string][]
 
 // EventTypeForm sends schemas as they were typed: parsing would round large numbers.
-function EventTypeForm({ of, schemas: before }: { of?: EventType; schemas: Versions }) {
+function EventTypeForm({ of: began, schemas: before, discard }: { of?: Tagged<string>; schemas: Versions; discard?: (to: Tagged<string>) => void }) {
+  const of = useMemo(() => began && JSON.parse(began.data) as EventType, [began])
   const [name, setName] = useState(of?.name ?? '')
   const [description, setDescription] = useState(of?.description ?? '')
   const [group, setGroup] = useState(of?.groupName ?? '')
@@ -109,15 +122,19 @@ function EventTypeForm({ of, schemas: before }: { of?: EventType; schemas: Versi
   const [schemas, setSchemas] = useState(before)
   const { busy, problem, run } = useAction()
   const wrong = schemas.map(([version, text], i) => schemas.findIndex(([v]) => v === version) < i ? t.versionTwice : wrongWith(text))
-  const save = () => run(async () => {
-    const rest = {
-      name, description, groupName: group || null, deprecated, archived: of?.archived ?? false,
-      featureFlags: flags.trim() === '' ? null : flags.split(',').map((f) => f.trim()).filter(Boolean),
-    }
+  const [theirs, setTheirs] = useState<Tagged<string> | undefined>()
+  const rest = () => ({ description, groupName: group || null, deprecated, featureFlags: flags.trim() === '' ? null : flags.split(',').map((f) => f.trim()).filter(Boolean) })
+  const save = (from = began) => run(async () => {
+    setTheirs(undefined)
     const texts = schemas.map(([version, text]) => JSON.stringify(version) + ':' + text)
-    const body = JSON.stringify(rest).slice(0, -1) + ',"schemas":' + (texts.length > 0 ? '{' + texts.join(',') + '}' : 'null') + '}'
-    if (of) await send('PUT', p`/event-type/${of.name}`, body)
-    else await send('POST', '/event-type', body)
+    const body = JSON.stringify(of ? rest() : { name, ...rest() }).slice(0, -1) + ',"schemas":' + (texts.length > 0 ? '{' + texts.join(',') + '}' : 'null') + '}'
+    if (from) {
+      const path = p`/event-type/${name}`
+      const { now, clash } = await saveOver({
+        began: from, mine: inWords(rest(), schemas), fields: fieldsOf, write: (tag) => sendTaggedText('PATCH', path, body, tag), read: () => getTaggedText(path),
+      })
+      if (clash) return setTheirs(now)
+    } else await send('POST', '/event-type', body)
     toast(t.saved)
     go(p`/event-types/${name}`)
   })
@@ -132,6 +149,9 @@ function EventTypeForm({ of, schemas: before }: { of?: EventType; schemas: Versi
       </Card>
       <Schemas of={schemas} set={setSchemas} wrong={wrong} problem={problem} />
       <Failure problem={problem} />
+      {theirs && (
+        <Conflict mine={inWords(rest(), schemas)} theirs={fieldsOf(theirs.data)} at={(JSON.parse(theirs.data) as EventType).updatedAt} busy={busy} keep={() => save(theirs)} take={() => discard?.(theirs)} />
+      )}
       <div class="actions">
         <Button submit kind="main" busy={busy} disabled={wrong.some(Boolean)}>{of ? t.save : t.addEventType}</Button>
         <Button onClick={() => go(of ? p`/event-types/${of.name}` : '/event-types')}>{t.cancel}</Button>

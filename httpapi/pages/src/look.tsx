@@ -1,7 +1,8 @@
 // How the portal looks to customers: name, logos, font and colours, with a preview of both themes.
 
 import { useState } from 'preact/hooks'
-import { get, send, type Settings } from './api'
+import { getTagged, sendTagged, type Settings, type Tagged } from './api'
+import { Conflict, saveOver, type Fields } from './conflict'
 import { useReader } from './context'
 import { number } from './format'
 import { useAction, useLoad } from './load'
@@ -19,19 +20,29 @@ const colorNames: ColorName[] = [
 const valid = /^#[0-9a-f]{6}$/i
 
 export function LookPage() {
-  const settings = useLoad((signal) => get<Settings>('/environment/settings', {}, signal), [])
+  const settings = useLoad((signal) => getTagged<Settings>('/environment/settings', signal), [])
   return (
     <>
       <Title>{t.look}</Title>
       <p>{t.lookText}</p>
-      <Content of={settings}>{(s) => <LookForm key={s.updatedAt} of={s} reload={settings.reload} />}</Content>
+      <Content of={settings}>{(s) => <LookForm of={s} />}</Content>
     </>
   )
 }
 
-function LookForm({ of, reload }: { of: Settings; reload: () => void }) {
+function fieldsOf(look: Look): Fields {
+  const colors = themes.flatMap((theme) => colorNames.map((n) => [`${t.colorsOf[theme]}: ${t.colorNames[n]}`, look[palettes[theme]][n] ?? '']))
+  return {
+    [t.displayName]: look.displayName ?? '', [t.logo]: look.customLogoUrl ?? '', [t.logoDark]: look.customLogoUrlDark ?? '', [t.font]: look.customFontFamily ?? '',
+    ...(Object.fromEntries(colors) as Fields),
+  }
+}
+
+function LookForm({ of }: { of: Tagged<Settings> }) {
   const { may } = useReader()
-  const [look, set] = useState<Look>(of)
+  const [began, begin] = useState(of)
+  const [look, set] = useState<Look>(of.data)
+  const [theirs, setTheirs] = useState<Tagged<Settings> | undefined>()
   const { busy, problem, run } = useAction()
   const change = (part: Partial<Look>) => set((before) => ({ ...before, ...part }))
   const wrong = (theme: Theme) => colorNames.filter((n) => look[palettes[theme]][n] && !valid.test(look[palettes[theme]][n]!))
@@ -39,13 +50,24 @@ function LookForm({ of, reload }: { of: Settings; reload: () => void }) {
   const text = (field: 'displayName' | 'customFontFamily', label: string, hint: string) => (
     <TextInput label={label} value={look[field] ?? ''} set={(v) => change({ [field]: v || null })} hint={hint} error={problem?.fields[field]} />
   )
-  const save = () => run(async () => {
-    await send('PUT', '/environment/settings', {
+  const showAs = (now: Tagged<Settings>) => {
+    begin(now)
+    set(now.data)
+    setTheirs(undefined)
+  }
+  const save = (from = began) => run(async () => {
+    setTheirs(undefined)
+    const path = '/environment/settings'
+    const body = {
       displayName: look.displayName, customLogoUrl: look.customLogoUrl, customLogoUrlDark: look.customLogoUrlDark, customFontFamily: look.customFontFamily,
       colorPaletteLight: look.colorPaletteLight, colorPaletteDark: look.colorPaletteDark,
+    }
+    const { now, clash } = await saveOver<Settings>({
+      began: from, mine: fieldsOf(look), fields: fieldsOf, write: (tag) => sendTagged('PUT', path, body, tag), read: () => getTagged(path),
     })
+    if (clash) return setTheirs(now)
     toast(t.saved)
-    reload()
+    showAs(now)
   })
   return (
     <form noValidate onSubmit={(e) => { e.preventDefault(); if (complete) void save() }}>
@@ -67,6 +89,7 @@ function LookForm({ of, reload }: { of: Settings; reload: () => void }) {
           ))}
         </div>
         <Failure problem={problem} />
+        {theirs && <Conflict mine={fieldsOf(look)} theirs={fieldsOf(theirs.data)} at={theirs.data.updatedAt} busy={busy} keep={() => save(theirs)} take={() => showAs(theirs)} />}
         {may('ManageEndpoint') && <Button submit kind="main" busy={busy} disabled={!complete}>{t.save}</Button>}
       </fieldset>
     </form>

@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
+import { focusNewTitle } from './focus'
 
 let base = ''
 const listeners = new Set<() => void>()
@@ -33,18 +34,7 @@ function here(): Place {
   return { path: path.replace(/\/+$/, '') || '/', query: new URLSearchParams(location.search) }
 }
 
-let untold = false // whether the title of a new page was not focused yet
-
-// focusTitle focuses the title of a new page, once the page has one.
-export function focusTitle(): void {
-  const title = untold ? document.querySelector<HTMLElement>('main h1') : null
-  if (!title) return
-  untold = false
-  title.focus({ preventScroll: true })
-}
-
-// usePlace returns where the reader is. A new page begins at its top, with its title focused, so that
-// screen readers read it.
+// usePlace returns where the reader is. A new page begins at its top, with its title focused.
 export function usePlace(): Place {
   const [place, set] = useState(here)
   useEffect(() => {
@@ -55,8 +45,7 @@ export function usePlace(): Place {
       if (now.path !== last) {
         last = now.path
         scrollTo(0, 0)
-        untold = true
-        requestAnimationFrame(() => requestAnimationFrame(focusTitle)) // when it is drawn
+        focusNewTitle()
       }
     }
     listeners.add(moved)

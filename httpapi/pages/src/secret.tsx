@@ -36,9 +36,8 @@ export function Secret({ endpoint }: { endpoint: Endpoint }) {
       )}
       <Failure problem={problem} />
       <div class="actions">
-        {secret
-          ? <><Copy text={secret.key} /><Button onClick={() => set(undefined)}>{t.hide}</Button></>
-          : <Button busy={busy} onClick={() => void run(async () => set(await get<SecretOut>(path)))}>{t.reveal}</Button>}
+        <Button busy={busy} onClick={() => secret ? set(undefined) : void run(async () => set(await get<SecretOut>(path)))}>{secret ? t.hide : t.reveal}</Button>
+        {secret && <Copy text={secret.key} />}
         {may('ManageEndpointSecret') && <Button onClick={() => rotate(true)}>{t.rotate}</Button>}
       </div>
       {rotating && <Rotation path={path} close={() => rotate(false)} done={() => { rotate(false); set(undefined); toast(t.rotated) }} />}

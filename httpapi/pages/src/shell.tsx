@@ -4,6 +4,7 @@ import { render, type ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { get, setToken, type Whoami } from './api'
 import { bare } from './embed'
+import { keepFocus } from './focus'
 import { startLive, useConnection } from './live'
 import { useLoad } from './load'
 import { Link, startRouter, usePlace } from './router'
@@ -31,7 +32,7 @@ export function Frame({ nav, path, children, end }: FrameProps) {
   const current = nav.filter((n) => at === n.to || at.startsWith(n.to + '/')).sort((a, b) => b.to.length - a.to.length)[0]
   return (
     <div class="shell">
-      <a class="skip" href="#main">{t.skip}</a>
+      <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.querySelector<HTMLElement>('main h1')?.focus() }}>{t.skip}</a>
       {!bare && (
         <header class="top">
           <Brand />
@@ -81,7 +82,9 @@ interface StartProps {
 // start draws the pages of a door.
 export function start(props: StartProps): void {
   startRouter(props.door)
-  render(<Door {...props} token={openSession(props.door)} />, document.getElementById('app')!)
+  const area = document.getElementById('app')!
+  keepFocus(area)
+  render(<Door {...props} token={openSession(props.door)} />, area)
 }
 
 function Door({ door, wrong, signIn, prepare, page, token }: StartProps & { token: string }) {

@@ -3,10 +3,11 @@
 import { Component, type ButtonHTMLAttributes, type ComponentChildren, type RefObject } from 'preact'
 import { useEffect, useId, useRef, useState } from 'preact/hooks'
 import type { Problem } from './api'
+import { focusTitle } from './focus'
 import { ago, date, utc, when } from './format'
 import type { Loaded } from './load'
 import { useNow } from './load'
-import { focusTitle, setQuery } from './router'
+import { setQuery } from './router'
 import { t } from './text'
 import { brand } from './theme'
 

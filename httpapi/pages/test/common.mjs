@@ -79,23 +79,52 @@ export async function open(browser, options) {
 export const button = (page, name) => page.getByRole('button', { name, exact: true })
 export const link = (page, name) => page.getByRole('link', { name })
 
-// press moves the focus with Tab to a button or a link, and presses it with Enter.
-export async function press(page, name) {
+// press moves the focus with Tab to a button or a link, and presses it with Enter. Afterwards the
+// focus is somewhere, be it at the title of another page.
+export async function press(page, name, key = 'Enter') {
   await tabTo(page, name)
-  await page.keyboard.press('Enter')
+  await page.keyboard.press(key)
+  await page.waitForFunction(() => document.activeElement !== document.body).catch(() => wrong(`the focus is lost after "${name}"`))
 }
 
-// tabTo moves the focus with Tab to what has a name, and checks that the reader sees where it is.
+// type moves the focus with Tab to an input, and writes what it is to have.
+export async function type(page, name, text) {
+  await tabTo(page, name)
+  await page.keyboard.press('ControlOrMeta+A')
+  await page.keyboard.type(text)
+}
+
+// focused waits until the focus is at what has a name.
+export async function focused(page, name) {
+  const at = () => page.evaluate(() => (document.activeElement.getAttribute('aria-label') ?? document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent).trim().slice(0, 200))
+  for (let i = 0; i < 200; i++) {
+    if ((await at()) === name) return
+    await page.waitForTimeout(50)
+  }
+  throw new Error(`the focus is not at "${name}" but at "${await at()}"`)
+}
+
+// tabTo moves the focus with Tab, or with Shift+Tab where that is nearer, to what has a name, and
+// checks that the reader sees where it is.
 export async function tabTo(page, name) {
+  const isBehind = await page.evaluate(([name, isPattern]) => {
+    const area = document.querySelector('dialog[open]') ?? document
+    const all = [...area.querySelectorAll('a[href], button, input, select, textarea, summary')]
+    const found = all.filter((e) => {
+      const label = (e.getAttribute('aria-label') ?? e.labels?.[0]?.textContent ?? e.textContent).trim()
+      return e.getClientRects().length > 0 && (isPattern ? new RegExp(name).test(label) : label === name)
+    })
+    return found.length === 1 && all.indexOf(document.activeElement) > all.indexOf(found[0])
+  }, name instanceof RegExp ? [name.source, true] : [name, false])
   for (let i = 0; i < 150; i++) {
-    await page.keyboard.press('Tab')
+    await page.keyboard.press(isBehind ? 'Shift+Tab' : 'Tab')
     const at = await page.evaluate(() => {
       const e = document.activeElement
       if (e === document.body) return
       const style = getComputedStyle(e), box = e.getBoundingClientRect()
       const label = e.getAttribute('aria-label') ?? e.labels?.[0]?.textContent ?? e.textContent
       const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2)
-      return { label: label.trim(), outline: style.outlineStyle !== 'none' || e.type === 'checkbox', covered: box.width > 1 && top !== null && !e.contains(top) && !top.contains(e), html: e.outerHTML.slice(0, 150) }
+      return { label: label.trim(), outline: style.outlineStyle !== 'none' || e.type === 'checkbox' || e.matches('h1'), covered: box.width > 1 && top !== null && !e.contains(top) && !top.contains(e), html: e.outerHTML.slice(0, 150) }
     })
     if (at === undefined) continue
     if (!at.outline) wrong('the focus cannot be seen: ' + at.html)

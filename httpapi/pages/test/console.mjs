@@ -195,6 +195,45 @@ async function branding(browser) {
   await page.context().close()
 }
 
+// conflicts has somebody else save the same application, event type and look, while a form is open.
+async function conflicts(browser) {
+  const page = await open(browser, {})
+  await page.goto(`${url}/console#key=${token}`)
+  const { id } = await call('POST', '/app', { name: 'Shared', uid: 'shared' })
+  await call('POST', '/event-type', { name: 'shared', description: 'Shared', schemas: { 1: { type: 'object', maximum: 1 } } })
+  const forms = [
+    [`/apps/${id}/settings`, 'Name', 'name', 'PATCH', '/app/shared', {}],
+    ['/event-types/shared/edit', 'Description', 'description', 'PATCH', '/event-type/shared', { schemas: { 1: { type: 'object', maximum: 2 } } }],
+    ['/look', 'Name', 'displayName', 'PUT', '/environment/settings', { colorPaletteLight: { primary: '#123456' } }],
+  ]
+  for (const [path, label, field, method, object, rest] of forms) {
+    await page.goto(url + '/console' + path)
+    const input = page.getByLabel(label, { exact: true })
+    const choice = page.getByRole('group', { name: 'Somebody else has changed these settings.' })
+    await input.fill('Mine')
+    await call(method, object, { [field]: 'Theirs', ...rest })
+    await button(page, 'Save').click()
+    await choice.getByText('Theirs', { exact: true }).waitFor()
+    await look(page, 'conflict-' + field)
+    await button(page, 'Discard mine').click()
+    await choice.waitFor({ state: 'detached' })
+    if ((await input.inputValue()) !== 'Theirs') wrong(path + ': discarding keeps ' + (await input.inputValue()))
+    await page.locator('[type=submit]:focus').waitFor()
+    await input.fill('Mine again')
+    await call(method, object, { [field]: 'Others' })
+    await button(page, 'Save').click()
+    await choice.getByText('Others', { exact: true }).waitFor()
+    await button(page, 'Save mine').click()
+    await page.getByText('Saved.').waitFor()
+    const saved = await call('GET', object)
+    if (saved[field] !== 'Mine again') wrong(path + ': the reader chose, and saved is ' + JSON.stringify(saved))
+  }
+  await call('PUT', '/environment/settings', {})
+  await call('DELETE', '/app/shared')
+  await call('DELETE', '/event-type/shared?expunge=true')
+  await page.context().close()
+}
+
 // hostileTexts fills every field with what should be text only, as long as it may be, and looks at
 // all pages that show it.
 async function hostileTexts(browser) {
@@ -249,4 +288,4 @@ async function hostileTexts(browser) {
   await page.context().close()
 }
 
-await run(async () => undefined, { firstRun, eventTypes, cluster, links, branding, hostileTexts })
+await run(async () => undefined, { firstRun, eventTypes, cluster, links, branding, conflicts, hostileTexts })

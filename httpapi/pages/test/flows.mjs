@@ -3,6 +3,7 @@
 
 import { createServer } from 'node:http'
 import { button, call, folder, hostile, link, look, open, others, receiver, receiverURL, run, token, url, wrong } from './common.mjs'
+import { keyboardInConsole, keyboardInPortal } from './keyboard.mjs'
 
 // host is a page of another origin that shows the portal in a frame.
 const host = createServer((request, response) => {
@@ -221,4 +222,4 @@ async function embedded(browser) {
   await page.context().close()
 }
 
-await run(prepare, { customer, viewer, operator, embedded })
+await run(prepare, { customer, viewer, operator, embedded, keyboardInPortal, keyboardInConsole })

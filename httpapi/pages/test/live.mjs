@@ -160,7 +160,7 @@ async function conflict(browser) {
   await page.getByLabel('Description').fill('mine')
   await call('PATCH', '/app/acme/endpoint/shared', { description: 'theirs', channels: ['news'] })
   await button(page, 'Save').click()
-  const choice = page.getByRole('group', { name: 'Somebody else has changed this endpoint.' })
+  const choice = page.getByRole('group', { name: 'Somebody else has changed these settings.' })
   await choice.getByText('theirs').waitFor()
   await choice.getByText('news').waitFor()
   await look(page, 'conflict')
@@ -169,6 +169,13 @@ async function conflict(browser) {
   await page.locator('[type=submit]:focus').waitFor()
   const saved = await call('GET', '/app/acme/endpoint/shared')
   if (saved.description !== 'mine' || saved.channels) wrong('the reader chose, and saved is ' + JSON.stringify(saved))
+
+  // What others change elsewhere is no conflict: the signing key, or the name of the application.
+  await page.getByLabel('Description').fill('mine after a rotation')
+  await call('POST', '/app/acme/endpoint/shared/secret/rotate', {})
+  await button(page, 'Save').click()
+  await page.waitForFunction(async () => document.querySelector('.toasts p')?.textContent === 'Saved.')
+  if ((await choice.count()) > 0) wrong('a rotated key is a conflict')
 
   await page.getByLabel('Description').fill('mine again')
   await call('PATCH', '/app/acme/endpoint/shared', { description: 'theirs again' })

@@ -144,7 +144,7 @@ export const de: Text = {
   verifyText: 'Prüfen Sie die Signatur jeder Anfrage, damit Sie nur verarbeiten, was an Sie gesendet und unterwegs nicht verändert wurde.',
   wholeSchema: 'Das ganze Schema',
 
-  conflict: 'Jemand anders hat diesen Endpunkt geändert.', conflictText: 'Ihre Änderungen sind noch nicht gespeichert. Diese Einstellungen weichen von dem ab, was gespeichert wurde um',
+  conflict: 'Jemand anders hat diese Einstellungen geändert.', conflictText: 'Ihre Änderungen sind noch nicht gespeichert. Diese Einstellungen weichen von dem ab, was gespeichert wurde um',
   keepMine: 'Meine speichern', takeTheirs: 'Meine verwerfen', setting: 'Einstellung', yours: 'Ihre', theirs: 'Gespeichert',
   gone: 'Inzwischen gelöscht', goneText: 'Dies gab es, als Sie die Seite öffneten; seither wurde es gelöscht.',
   tooMany: (seconds) => `Gerade gibt es zu viele Anfragen. Versuchen Sie es ${seconds > 0 ? `in ${seconds} Sekunden` : 'bald'} wieder.`,

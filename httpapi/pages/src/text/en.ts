@@ -149,7 +149,7 @@ export const en = {
   wholeSchema: 'The whole schema',
 
   // What is wrong.
-  conflict: 'Somebody else has changed this endpoint.', conflictText: 'Your changes are not saved yet. These settings differ from what was saved at',
+  conflict: 'Somebody else has changed these settings.', conflictText: 'Your changes are not saved yet. These settings differ from what was saved at',
   keepMine: 'Save mine', takeTheirs: 'Discard mine', setting: 'Setting', yours: 'Yours', theirs: 'Saved',
   gone: 'Deleted meanwhile', goneText: 'This existed when you opened the page, and has been deleted since.',
   tooMany: (seconds: number) => `There are too many requests at the moment. Try again ${seconds > 0 ? `in ${seconds} seconds` : 'soon'}.`,
