@@ -21,6 +21,9 @@ data = env("HOOKWHEEL_DATA", "/var/lib/hookwheel")
 # What is logged: "debug", "info", "warn" or "error".
 # log_level = "info"
 
+# How it is logged, to standard error: "text" or "json", one object per line.
+# log_format = "text"
+
 # The keys with which the secrets of endpoints are encrypted before they are replicated and stored:
 # at least 32 characters each, the same on all nodes. The first one encrypts, all of them decrypt. So
 # add a new key at the end on all nodes first, then move it to the front; docs/operations.md has the
@@ -56,6 +59,10 @@ api {
   # role admin or reader; an address such as "127.0.0.1:9090" serves /metrics and the reference page
   # /docs there, without a token, and only there.
   # metrics = "open"
+
+  # Whether each request is logged: its method, the pattern of its path, status, size and time, the ID
+  # of its key and its request ID; no token, no body and no name.
+  # access_log = false
 
   # Whether /debug/pprof serves profiles of this node, to tokens of the role admin.
   # pprof = false

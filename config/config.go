@@ -25,6 +25,7 @@ type Config struct {
 	Node           string // this node's id, unique in the cluster: 1 to 64 of a-z 0-9 -
 	Data           string // folder that holds everything the node stores
 	LogLevel       slog.Level
+	LogJSON        bool     // rather than text
 	EncryptionKeys []string // encrypt the secrets of endpoints, the first one new ones; secret
 	API            API
 	Portal         Portal
@@ -62,6 +63,7 @@ type API struct {
 	PortalURL string        // page that portal links lead to; empty: /portal of this server
 	CORS      []string      // origins whose pages may use the API in a browser, or "*" for all
 	Metrics   Metrics       // where metrics are served, and to whom
+	AccessLog bool          // whether requests are logged
 	MaxBody   int           // largest request body, in bytes
 	Pprof     bool          // whether admins get profiles of the process
 	MaxBatch  int           // largest batch of messages, in bytes; MaxBody if that is larger
@@ -207,6 +209,7 @@ func decode(path string, source []byte) (Config, *reading, error) {
 	config := Default()
 	readKey(file, "data", &config.Data, parseFolder)
 	readKey(file, "log_level", &config.LogLevel, parseLogLevel)
+	readKey(file, "log_format", &config.LogJSON, parseLogFormat)
 	readList(file, "encryption_keys", &config.EncryptionKeys, parseEncryptionKey)
 	decodeAPI(file.block("api"), &config.API)
 	decodePortal(file.block("portal"), &config.Portal)
@@ -243,9 +246,9 @@ func configError(diags hcl.Diagnostics) error {
 // configSchema says what each block may contain, by its name with those of the blocks around it; the
 // file itself is the block "". Each key can also be set by an environment variable: see variableOf.
 var configSchema = map[string]struct{ keys, blocks []string }{
-	"": {keys: []string{"node", "data", "log_level", "encryption_keys"},
+	"": {keys: []string{"node", "data", "log_level", "log_format", "encryption_keys"},
 		blocks: []string{"api", "portal", "cluster", "storage", "delivery", "limits"}},
-	"api":          {keys: []string{"listen", "token", "jwt_secret", "portal_url", "cors", "metrics", "max_body", "max_batch", "tails", "drain", "pprof"}, blocks: []string{"tls"}},
+	"api":          {keys: []string{"listen", "token", "jwt_secret", "portal_url", "cors", "metrics", "access_log", "max_body", "max_batch", "tails", "drain", "pprof"}, blocks: []string{"tls"}},
 	"api.tls":      {keys: []string{"cert", "key"}},
 	"portal":       {keys: []string{"listen", "frame_ancestors", "refresh_url"}},
 	"cluster":      {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
@@ -267,6 +270,7 @@ func decodeAPI(b configBlock, api *API) {
 	readKey(b, "portal_url", &api.PortalURL, parsePage)
 	readOrigins(b, "cors", &api.CORS)
 	readKey(b, "metrics", &api.Metrics, parseMetrics)
+	readKey(b, "access_log", &api.AccessLog, parseBool)
 	readKey(b, "pprof", &api.Pprof, parseBool)
 	readKey(b, "max_body", &api.MaxBody, sizeBetween(1<<10, 3<<20))
 	readKey(b, "max_batch", &api.MaxBatch, sizeBetween(1<<10, 16<<20))

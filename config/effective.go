@@ -34,6 +34,7 @@ func (c *Config) settings() []Setting {
 		{Name: "node", Value: c.Node},
 		{Name: "data", Value: c.Data},
 		{Name: "log_level", Value: strings.ToLower(c.LogLevel.String())},
+		{Name: "log_format", Value: logFormat(c.LogJSON)},
 		secretSetting("encryption_keys", strings.Join(c.EncryptionKeys, "")),
 	}
 	list = append(list, c.API.settings()...)
@@ -57,6 +58,7 @@ func (a *API) settings() []Setting {
 		{Name: "api.portal_url", Value: a.PortalURL},
 		{Name: "api.cors", Value: listText(a.CORS)},
 		{Name: "api.metrics", Value: a.Metrics.text()},
+		{Name: "api.access_log", Value: strconv.FormatBool(a.AccessLog)},
 		{Name: "api.pprof", Value: strconv.FormatBool(a.Pprof)},
 		{Name: "api.max_body", Value: formatSize(a.MaxBody)},
 		{Name: "api.max_batch", Value: formatSize(a.MaxBatch)},
@@ -135,6 +137,13 @@ func secretSetting(name, value string) Setting {
 		setting.Value = "set"
 	}
 	return setting
+}
+
+func logFormat(isJSON bool) string {
+	if isJSON {
+		return "json"
+	}
+	return "text"
 }
 
 func durationText(d time.Duration) string { return model.Duration(d).String() }

@@ -11,6 +11,7 @@ var changeable = map[string]func(to, from *Config){
 	"api.token":                 func(to, from *Config) { to.API.Token = from.API.Token },
 	"api.jwt_secret":            func(to, from *Config) { to.API.JWTSecret = from.API.JWTSecret },
 	"api.portal_url":            func(to, from *Config) { to.API.PortalURL = from.API.PortalURL },
+	"api.access_log":            func(to, from *Config) { to.API.AccessLog = from.API.AccessLog },
 	"api.cors":                  func(to, from *Config) { to.API.CORS = from.API.CORS },
 	"portal.frame_ancestors":    func(to, from *Config) { to.Portal.FrameAncestors = from.Portal.FrameAncestors },
 	"portal.refresh_url":        func(to, from *Config) { to.Portal.RefreshURL = from.Portal.RefreshURL },

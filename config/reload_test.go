@@ -12,7 +12,7 @@ import (
 // Each setting either changes or is named as one that needs a restart, alone and whatever its
 // value is. docs/configuration.md lists those that change.
 func TestReloadOfEachSetting(t *testing.T) {
-	other := map[string]string{"node": "other", "data": "/other", "log_level": "debug", "encryption_keys": configTestSecret, "api.listen": ":1", "api.token": configTestSecret,
+	other := map[string]string{"node": "other", "data": "/other", "log_level": "debug", "log_format": "json", "api.access_log": "true", "encryption_keys": configTestSecret, "api.listen": ":1", "api.token": configTestSecret,
 		"api.jwt_secret": configTestSecret, "api.portal_url": "https://a.example/portal", "api.cors": "https://a.example", "api.metrics": "token", "api.max_body": "1048577",
 		"api.max_batch": "16777215", "api.tails": "8", "api.drain": "1s", "api.pprof": "true", "portal.listen": ":2", "portal.frame_ancestors": "*",
 		"portal.refresh_url": "https://a.example/", "storage.min_free": "1GiB", "storage.max_size": "1GiB", "storage.retention": "2h", "delivery.timeout": "1s",

@@ -52,6 +52,14 @@ func parseLogLevel(text string) (slog.Level, error) {
 	return level, nil
 }
 
+// parseLogFormat reports whether the format is JSON.
+func parseLogFormat(text string) (bool, error) {
+	if text != "text" && text != "json" {
+		return false, errors.New(`must be "text" or "json"`)
+	}
+	return text == "json", nil
+}
+
 // parseEncryptionKey requires a key that can't be guessed.
 func parseEncryptionKey(text string) (string, error) {
 	if len(text) < 32 {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hookwheel/config"
 )
 
 // Each security event is counted and logged.
@@ -54,10 +56,13 @@ func (s *sink) String() string {
 func FuzzLog(f *testing.F) {
 	const token = "s3cret-0f-an-0perator"
 	var log sink
-	node := apiStartLogging(f, slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	node := apiStartLogging(f, slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), func(c *config.Config) { c.API.AccessLog = true })
 	const bearer = "Host: x\r\nAuthorization: Bearer $\r\n"
 	for _, seed := range []string{
 		"GET /api/v1/app HTTP/1.1\r\n" + bearer + "\r\n",
+		"GET /api/v1/app HTTP/1.1\r\n" + bearer + "X-Request-Id: $\r\n\r\n",
+		"GET /api/v1/app HTTP/1.1\r\n" + bearer + "Svix-Req-Id: a-$-b\r\n\r\n",
+		"GET /api/v1/app/$ HTTP/1.1\r\nHost: x\r\nX-Request-Id: $ $\r\nAuthorization: Bearer " + apiToken + "\r\n\r\n",
 		"POST /api/v1/app HTTP/1.1\r\n" + bearer + "Content-Length: 5\r\nContent-Length: 6\r\n\r\n{\"a\":",
 		"POST /api/v1/app HTTP/1.1\r\n" + bearer + "Content-Length: $\r\n\r\n",
 		"POST /api/v1/app HTTP/1.1\r\n" + bearer + "Transfer-Encoding: chunked\r\n\r\n$\r\n$",

@@ -151,6 +151,7 @@ func (r *request) authorize(needed access, here []webhook.Role) error {
 	if err != nil {
 		return err
 	}
+	r.http.SetUserValue(callerValue{}, key)
 	if !slices.Contains(here, key.Role) {
 		return errOnlyCustomers
 	}

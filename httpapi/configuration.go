@@ -17,6 +17,7 @@ type Changeable struct {
 	Manual         int           // manual sends per minute by the portals of an application; 0: no limit
 	KeyRequests    int           // requests per second of each API key; 0: no limit
 	PortalRequests int           // and of each token of an application
+	AccessLog      bool          // whether requests are logged
 	Delivery       DeliveryFacts // shown to customers
 	Configuration  []Setting     // shown to operators
 }

@@ -11,8 +11,8 @@ import (
 // are those of the SDKs and of a stream that continues.
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
-	corsHeaders = "accept, authorization, content-type, idempotency-key, if-match, last-event-id, svix-req-id, svix-retry-count, user-agent"
-	corsExposed = "Accept-Encoding, Allow, Content-Disposition, ETag, Retry-After, WWW-Authenticate"
+	corsHeaders = "accept, authorization, content-type, idempotency-key, if-match, last-event-id, svix-req-id, svix-retry-count, user-agent, x-request-id"
+	corsExposed = "Accept-Encoding, Allow, Content-Disposition, ETag, Retry-After, WWW-Authenticate, X-Request-Id"
 	corsMaxAge  = "600" // seconds that a browser keeps the response to a preflight
 )
 

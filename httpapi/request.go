@@ -29,10 +29,14 @@ func (r *request) store() *wal.Store { return r.server.config.Store }
 
 // writer returns the writer whose changes are recorded as those of the caller.
 func (r *request) writer() *wal.Writer {
-	if r.caller == root {
-		return r.server.config.Writer.By(webhook.Actor{Type: webhook.ActorConfiguration, Role: root.Role})
+	return r.server.config.Writer.By(actorOf(r.caller))
+}
+
+func actorOf(caller *webhook.APIKey) webhook.Actor {
+	if caller == root {
+		return webhook.Actor{Type: webhook.ActorConfiguration, Role: root.Role}
 	}
-	return r.server.config.Writer.By(r.caller.Actor())
+	return caller.Actor()
 }
 
 // callerWriter returns the writer that checks changes against the feature flags of the caller.
@@ -223,5 +227,5 @@ func (r *request) task() (*webhook.Task, error) {
 
 // audit records a security event that the caller has caused; attributes are IDs only, for slog.
 func (r *request) audit(event string, attributes ...any) {
-	r.server.audit.note(r.caller, r.http.RemoteIP(), event, attributes...)
+	r.server.audit.note(r.caller, r.http.RemoteIP(), event, append(attributes, "requestId", requestID(r.http))...)
 }

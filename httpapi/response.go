@@ -150,7 +150,7 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 		s.write(ctx, &response{status: fasthttp.StatusServiceUnavailable, value: &webhook.Error{Code: webhook.CodeUnavailable,
 			Detail: "This node has failed and is about to end, so it is not known whether this took effect. Try again."}})
 	default:
-		s.config.Logger.Error("a request failed", "method", string(ctx.Method()), "path", ctx.UserValue(router.MatchedRoutePathParam), "error", err)
+		s.config.Logger.Error("a request failed", "method", string(ctx.Method()), "path", ctx.UserValue(router.MatchedRoutePathParam), "requestId", requestID(ctx), "error", err)
 		s.write(ctx, &response{status: fasthttp.StatusInternalServerError, value: &webhook.Error{Code: webhook.CodeInternal,
 			Detail: "Something went wrong here. The log of this node says what."}})
 	}

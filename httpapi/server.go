@@ -202,6 +202,9 @@ func (s *Server) closeIfStopping(ctx *fasthttp.RequestCtx) {
 
 // serve handles a request.
 func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler) {
+	begun := time.Now()
+	defer func() { s.logAccess(ctx, begun) }()
+	setRequestID(ctx)
 	cors := s.live.Load().cors
 	mayRead := cors.allow(ctx)
 	switch {
@@ -227,6 +230,10 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler)
 
 // refuse responds to a request that was not read to its end.
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
+	if requestID(ctx) == "" { // the request was not read as far as its headers
+		setRequestID(ctx)
+		defer s.logAccess(ctx, time.Now())
+	}
 	s.live.Load().cors.allowUnread(ctx)
 	connOf(ctx.Conn()).unread.Store(true)
 	s.writeError(ctx, explainUnread(err))

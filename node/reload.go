@@ -91,7 +91,7 @@ func changeable(c *config.Config) httpapi.Changeable {
 	}
 	return httpapi.Changeable{
 		Token: c.API.Token, JWTSecret: c.API.JWTSecret, PortalURL: c.API.PortalURL, CORS: c.API.CORS,
-		FrameAncestors: c.Portal.FrameAncestors, RefreshURL: c.Portal.RefreshURL,
+		AccessLog: c.API.AccessLog, FrameAncestors: c.Portal.FrameAncestors, RefreshURL: c.Portal.RefreshURL,
 		Manual: c.Limits.ManualSends, KeyRequests: c.Limits.KeyRequests, PortalRequests: c.Limits.PortalRequests,
 		Delivery: httpapi.DeliveryFacts{Retry: c.Delivery.Retry, Timeout: c.Delivery.Timeout, Retention: c.Storage.Retention, Sources: c.Delivery.SourceAddresses},
 

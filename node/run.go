@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"runtime"
@@ -23,7 +24,7 @@ const closePatience = 15 * time.Second
 func Run(ctx context.Context, config config.Config, version string, started func(*Node)) error {
 	level := new(slog.LevelVar)
 	level.Set(config.LogLevel)
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})).With("node", config.Node)
+	log := newLog(os.Stderr, &config, level)
 	for _, warning := range config.Warnings() {
 		log.Warn(warning)
 	}
@@ -68,6 +69,16 @@ func Run(ctx context.Context, config config.Config, version string, started func
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// newLog returns the log of a node.
+func newLog(out io.Writer, config *config.Config, level slog.Leveler) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler = slog.NewTextHandler(out, options)
+	if config.LogJSON {
+		handler = slog.NewJSONHandler(out, options)
+	}
+	return slog.New(handler).With("node", config.Node)
 }
 
 // failure returns the error that Run ends with, without closing the node first: after a failure,

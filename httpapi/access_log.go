@@ -1,0 +1,87 @@
+package httpapi
+
+import (
+	"crypto/rand"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fasthttp/router"
+	"github.com/valyala/fasthttp"
+
+	"hookwheel/webhook"
+)
+
+// headerRequestID is in each response. A client may choose it, to find its request in the log.
+const headerRequestID = "X-Request-Id"
+
+const maxRequestID = 64 // bytes of one that a client chooses
+
+// callerValue is the key of the user value of a request that has its caller.
+type callerValue struct{}
+
+// setRequestID gives the response the ID of the request: the client's, or that of a Svix SDK, if it
+// can be logged as it is, or else a new one.
+func setRequestID(ctx *fasthttp.RequestCtx) {
+	header := &ctx.Request.Header
+	id := string(header.Peek(headerRequestID))
+	if id == "" {
+		id = string(header.Peek("Svix-Req-Id"))
+	}
+	if token := tokenOf(header); !isRequestID(id) || token != "" && (strings.Contains(id, token) || strings.Contains(token, id)) {
+		id = rand.Text()
+	}
+	ctx.Response.Header.Set(headerRequestID, id)
+}
+
+func isRequestID(id string) bool {
+	return id != "" && len(id) <= maxRequestID && !strings.ContainsFunc(id, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-_.", c)
+	})
+}
+
+// requestID returns the ID of a request.
+func requestID(ctx *fasthttp.RequestCtx) string {
+	return string(ctx.Response.Header.Peek(headerRequestID))
+}
+
+var knownMethods = []string{fasthttp.MethodGet, fasthttp.MethodHead, fasthttp.MethodPost, fasthttp.MethodPut, fasthttp.MethodPatch,
+	fasthttp.MethodDelete, fasthttp.MethodOptions}
+
+// logAccess logs a request, if that is wanted. The log has nothing that a client could put a secret
+// into but the request ID: of the path it has the pattern, and of the caller the ID.
+func (s *Server) logAccess(ctx *fasthttp.RequestCtx, begun time.Time) {
+	if !s.live.Load().AccessLog {
+		return
+	}
+	method := string(ctx.Method())
+	if !slices.Contains(knownMethods, method) {
+		method = "other"
+	}
+	route, _ := ctx.UserValue(router.MatchedRoutePathParam).(string)
+	var actor webhook.Actor
+	if caller, known := ctx.UserValue(callerValue{}).(*webhook.APIKey); known {
+		actor = actorOf(caller)
+	}
+	list := []any{"method", method, "route", route, "status", ctx.Response.StatusCode(), "bytes", bodySize(&ctx.Response, method),
+		"milliseconds", float64(time.Since(begun).Microseconds()) / 1000, "requestId", requestID(ctx)}
+	if actor.Type != "" {
+		list = append(list, "caller", string(actor.Type), "role", string(actor.Role))
+	}
+	if !actor.Key.IsZero() {
+		list = append(list, "key", actor.Key.Text(webhook.KindAPIKey))
+	}
+	s.config.Logger.Info("request", list...)
+}
+
+// bodySize returns the size of the body of a response; -1 for a stream whose end is not known.
+func bodySize(response *fasthttp.Response, method string) int {
+	switch {
+	case method == fasthttp.MethodHead:
+		return 0
+	case response.IsBodyStream():
+		return max(response.Header.ContentLength(), -1)
+	default:
+		return len(response.Body())
+	}
+}
