@@ -57,6 +57,7 @@ func dropFromStep(index uint64) step {
 		func(m model) { maps.DeleteFunc(m, func(i uint64, _ []byte) bool { return i >= index }) }}
 }
 
+func noteStep() step { return step{"note", (*Journal).Note, func(model) {}} }
 func markStep() step { return step{"mark", (*Journal).Mark, func(model) {}} }
 
 // run does the steps until one fails, and returns the models before and after that one. Without a
@@ -141,7 +142,7 @@ func script() (steps []step) {
 	for range 6 {
 		add(1, 10, 3000, 5000)
 	}
-	steps = append(steps, dropFromStep(15))
+	steps = append(steps, noteStep(), dropFromStep(15))
 	next = 15
 	add(2, 10, 3000, 5000) // of the same size as what was removed
 	steps = append(steps, markStep(), dropBeforeStep(10))
@@ -155,6 +156,7 @@ func script() (steps []step) {
 	for range 8 {
 		add(4, 6000)
 	}
+	steps = append(steps, noteStep())
 	steps = append(steps, dropFromStep(1))
 	next = 1000
 	add(5, 10)
@@ -235,7 +237,7 @@ func TestErrorAtEveryCall(t *testing.T) {
 			}
 			if j != nil && err != nil {
 				d.fault = nil
-				for _, s := range []step{appendStep(entryOf(1<<40, 1, 1)), dropBeforeStep(1), dropFromStep(1 << 50), markStep()} {
+				for _, s := range []step{noteStep(), appendStep(entryOf(1<<40, 1, 1)), dropBeforeStep(1), dropFromStep(1 << 50), markStep()} {
 					if err := s.do(j); !errors.Is(err, reason) {
 						t.Fatalf("call %d (%s) failed, then %s: %v", call, failed, s.name, err)
 					}
@@ -321,6 +323,8 @@ func randomStep(random *rand.Rand, m model, version byte) step {
 		return dropBeforeStep(first + random.Uint64N(last-first+2))
 	case 3:
 		return markStep()
+	case 4:
+		return noteStep()
 	}
 	var entries []Entry
 	for range 1 + random.IntN(4) {

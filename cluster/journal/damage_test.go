@@ -276,12 +276,14 @@ func TestFirstFolderSync(t *testing.T) {
 	var d *testDisk
 	for seed := uint64(1); d == nil || len(d.pending) == 0; seed++ { // with some, the sync is done before the process ends
 		d = newTestDisk(seed)
-		renamed := false
+		renamed := 0 // first the file synced, and then the segment
 		d.fault = func(_ int, what string) error {
-			if renamed {
+			if renamed == 2 {
 				return errCrash
 			}
-			renamed = what == "rename"
+			if what == "rename" {
+				renamed++
+			}
 			return nil
 		}
 		if _, err := open(testDir, testOptions, d); !errors.Is(err, errCrash) {
@@ -364,9 +366,11 @@ func TestNewerFormat(t *testing.T) {
 // counts.
 func FuzzSegment(f *testing.F) {
 	d, _ := filled(f, 5000, true)
-	for _, n := range d.inodes() {
-		f.Add(n.cache, true)
-		f.Add(n.cache[:3*pageSize], true)
+	for name, n := range d.names {
+		if filepath.Base(name) != boundName {
+			f.Add(n.cache, true)
+			f.Add(n.cache[:3*pageSize], true)
+		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte, repair bool) {
 		if len(data) > 1<<20 {
@@ -377,6 +381,7 @@ func FuzzSegment(f *testing.F) {
 		}
 		d := newTestDisk(1)
 		d.names[filepath.Join(testDir, segmentName(1))] = &inode{cache: data}
+		d.names[filepath.Join(testDir, boundName)] = &inode{cache: append(place{}.encode(), make([]byte, pageSize)...)}
 		j, err := open(testDir, testOptions, d)
 		if err != nil {
 			return

@@ -37,6 +37,11 @@
 //
 // The last page of a segment is kept free for the seal.
 //
+// The file synced has two pages, which are written in turn. Each says which batch was on stable
+// storage when it was written, in which segment, and where the batch ended:
+//
+//	"HWSYNCED" | version 4 | sequence 8 | segment 8 | end 8 | checksum 4 of what is before
+//
 // # What is believed
 //
 // A batch is written after the one before it was synced, and no page that was synced is written
@@ -53,8 +58,13 @@
 //
 // A mark tells a later Open that the batch before it was complete. Without one, damage to the last
 // batch would be taken for a write that a crash interrupted. Close appends a mark, and Mark does
-// when nothing else is written for a while. What remains undetected is damage that hits all batches
-// from some point on, marks included.
+// when nothing else is written for a while.
+//
+// Damage that hits all batches from some point on, marks included, looks like the end of the
+// journal. Note, Mark and Close write to the file synced which batch was on stable storage, and Open
+// refuses a journal that ends before that one. This takes no sync for a batch: Note is called every
+// two seconds or so. What remains undetected is such damage to what was written since the last Note
+// alone. The file is made before the first segment, so it is damage, too, if it is missing.
 //
 // # Crashes
 //
@@ -74,6 +84,8 @@
 //	                             back older ones. Each name is durable before the next is changed,
 //	                             from the oldest on, so there is no gap.
 //	removing a spare file        Open finds it again, or not.
+//	making the file synced       Open removes the *.tmp file; there is no segment yet.
+//	writing it                   Its other page is older, and true.
 //	during Open                  It writes what is there already, or a mark.
 //
 // # Errors
@@ -87,7 +99,8 @@
 // # Memory
 //
 // The index takes 24 bytes for each entry, twice that while it grows. Open builds it by reading all
-// segments, and needs a buffer of 64 KiB besides. A batch is copied once, into a buffer that is
+// segments, and needs a buffer of 64 KiB besides: for 1 GiB in 930,000 entries of 1 KiB it takes
+// 80 MiB, and 2 s if the files are in memory. A batch is copied once, into a buffer that is
 // kept if it is not larger than 4 MiB.
 //
 // # Goroutines and locks

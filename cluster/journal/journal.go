@@ -42,6 +42,7 @@ type Journal struct {
 	marked   bool       // the last batch is a mark or a seal
 	buffer   []byte
 	next     *preparation // nil before the first change
+	bound    *bound
 
 	mu       sync.RWMutex // held while the fields below change, and while a file is read
 	segments []*segment   // the last one is written
@@ -113,17 +114,47 @@ func (j *Journal) writeDrop(kind kind, index uint64) error {
 func (j *Journal) Mark() error {
 	j.writing.Lock()
 	defer j.writing.Unlock()
-	if j.failed != nil || j.marked {
+	if j.failed != nil {
 		return j.failed
 	}
+	err := j.mark()
+	if err == nil {
+		err = j.note()
+	}
+	return j.fail(err)
+}
+
+// Note notes in a file of its own, so that it is known even if much of the journal is damaged later,
+// that all batches so far were on stable storage. It writes, and syncs, that file.
+func (j *Journal) Note() error {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	if j.failed != nil {
+		return j.failed
+	}
+	return j.fail(j.note())
+}
+
+func (j *Journal) note() error {
+	if j.options.NoSync { // nothing is on stable storage
+		return nil
+	}
+	s := j.current()
+	return j.bound.note(place{j.sequence, s.header.number, uint64(s.end)})
+}
+
+func (j *Journal) mark() error {
+	if j.marked {
+		return nil
+	}
 	if j.current().room(batchHeaderSize) {
-		return j.fail(j.write(kindMark, 0, nil))
+		return j.write(kindMark, 0, nil)
 	}
 	j.prepare()
 	if <-j.next.done; j.next.segment == nil { // the disk is full, which does not matter until something is to be written
 		return nil
 	}
-	return j.fail(j.rotate(batchHeaderSize)) // a seal does as well
+	return j.rotate(batchHeaderSize) // a seal does as well
 }
 
 // fail keeps an error: what the files hold is unknown after a write that failed, and a second sync

@@ -28,6 +28,7 @@ type recovery struct {
 	files  fileSystem
 	dir    string
 	last   *batch // the last one that is complete
+	bounds bool   // the file of the bound is there
 	buffer []byte
 }
 
@@ -38,6 +39,9 @@ func (r *recovery) run() error {
 	}
 	// What a killed process has created or renamed may not be durable yet.
 	if err := r.files.syncDir(r.dir); err != nil {
+		return err
+	}
+	if err := r.openBound(numbers); err != nil {
 		return err
 	}
 	if len(numbers) == 0 {
@@ -74,6 +78,8 @@ func (r *recovery) list() (numbers []uint64, err error) {
 		path := filepath.Join(r.dir, name)
 		number, isSegment := parseSegmentName(name)
 		switch {
+		case name == boundName:
+			r.bounds = true
 		case isSegment:
 			numbers = append(numbers, number)
 		case strings.HasSuffix(name, spareSuffix):
@@ -87,6 +93,30 @@ func (r *recovery) list() (numbers []uint64, err error) {
 	}
 	slices.Sort(numbers)
 	return numbers, nil
+}
+
+// openBound opens the file of the bound, or makes that of a journal that has no segments yet.
+func (r *recovery) openBound(numbers []uint64) (err error) {
+	switch {
+	case r.bounds:
+		r.bound, err = openBound(r.files, r.dir)
+	case len(numbers) > 0:
+		err = fmt.Errorf("%s: %w: the file is missing", filepath.Join(r.dir, boundName), ErrDamaged)
+	default:
+		r.bound, err = createBound(r.files, r.dir)
+	}
+	if err == nil && len(numbers) == 0 && r.bound.noted.sequence > 0 {
+		return r.missing(r.bound.noted.segment)
+	}
+	return err
+}
+
+// damagedEnd is the error for a journal that looks like one of which a crash interrupted the last
+// write, but had more on stable storage.
+func (r *recovery) damagedEnd() error {
+	s, noted := r.current(), r.bound.noted
+	return fmt.Errorf("%s, byte %d: %w: batch %d ends there, the last one that is complete, but batch %d, which ended at byte %d of %s, was on stable storage",
+		s.path, s.end, ErrDamaged, r.sequence, noted.sequence, noted.end, segmentName(noted.segment))
 }
 
 func (r *recovery) openSpare(path string) error {
@@ -148,6 +178,8 @@ func (r *recovery) readSegments() error {
 	}
 	first := r.segments[0].header.number
 	switch {
+	case r.sequence < r.bound.noted.sequence:
+		return r.damagedEnd()
 	case r.last == nil && first > 1: // it was prepared, and the one before it is given back later
 		return r.missing(first - 1)
 	case r.last != nil && r.last.oldest < first:
@@ -272,6 +304,9 @@ func (j *Journal) closeFiles() (err error) {
 	defer j.mu.Unlock()
 	for _, s := range j.segments {
 		err = errors.Join(err, s.Close())
+	}
+	if j.bound != nil {
+		err = errors.Join(err, j.bound.Close())
 	}
 	return errors.Join(err, j.pool.close())
 }

@@ -45,13 +45,14 @@ func (s *Store) Grown() <-chan struct{} { return s.grown }
 // FileSize returns how many bytes the files of the log have, including those made in advance.
 func (s *Store) FileSize() int64 { return s.log.FileSize() }
 
-// Settle is called regularly. If nothing was written since the last call, it marks the end of the
-// log, so that damage to the last entry is not taken for a write that a crash interrupted.
+// Settle is called regularly. It notes how much of the log is on stable storage, so that damage to
+// all that follows some point is not taken for a write that a crash interrupted. If nothing was
+// written since the last call, it marks the end of the log, too.
 func (s *Store) Settle() error {
 	written := s.written.Load()
 	if written != s.settled {
 		s.settled = written
-		return nil
+		return s.guard("noting the end of the log", s.log.Note)
 	}
 	return s.guard("marking the end of the log", s.log.Mark)
 }
