@@ -10,22 +10,41 @@ const (
 	sizeInterval      = 2 * time.Second        // between two looks at the size of the store, if it is not large
 	sweepInterval     = time.Second            // between two looks for what removed endpoints and applications have left
 	retentionPause    = 100 * time.Millisecond // between two parts of the work: delivery comes first
-	sweepPause        = 5 * time.Millisecond
-	shrinkPause       = time.Millisecond       // new events would be refused meanwhile
+	sweepPause        = 20 * time.Millisecond  // likewise, and at least sweepRest times as long as the part before took
+	sweepRest         = 3
+	fastPause         = time.Millisecond       // when nobody is waiting, or new events would be refused meanwhile
 	barrenPause       = 500 * time.Millisecond // before all is looked through again
 )
 
 // retain removes expired messages from the log while this node leads.
 func (n *Node) retain(ctx context.Context) {
-	n.clear(ctx, retentionInterval, retentionPause, nil, func() (more bool, err error) {
+	n.clear(ctx, retentionInterval, nil, func() (pause time.Duration, err error) {
 		now := n.cluster.Now()
-		return n.writer.Retain(ctx, n.store, now.Add(-n.config.Storage.Retention), now)
+		more, err := n.writer.Retain(ctx, n.store, now.Add(-n.config.Storage.Retention), now)
+		if !more {
+			return 0, err
+		}
+		return retentionPause, err
 	})
 }
 
-// sweep has what removed endpoints and applications have left deleted, while this node leads.
+// sweep removes what deleted endpoints and applications have left, while this node leads: all at
+// once if nothing else happens, otherwise for a small part of the time.
 func (n *Node) sweep(ctx context.Context) {
-	n.clear(ctx, sweepInterval, sweepPause, nil, func() (more bool, err error) { return n.writer.Sweep(ctx, n.store) })
+	applied := uint64(0) // after the last part
+	n.clear(ctx, sweepInterval, nil, func() (pause time.Duration, err error) {
+		begin, before := time.Now(), n.store.Applied()
+		more, err := n.writer.Sweep(ctx, n.store)
+		if !more {
+			return 0, err
+		}
+		busy := before > applied || n.store.Applied() > before+1
+		applied = n.store.Applied()
+		if maxSize := n.config.Storage.MaxSize; !busy || maxSize > 0 && n.store.Size() > maxSize {
+			return fastPause, nil
+		}
+		return max(sweepPause, sweepRest*time.Since(begin)), nil
+	})
 }
 
 // shrink has messages leave the log before their time when the store has grown too large, until it
@@ -38,34 +57,36 @@ func (n *Node) shrink(ctx context.Context) {
 	shrinker := n.writer.Shrinker(n.store, maxSize)
 	shrinking := false
 	var barren time.Time // when nothing was found to leave
-	n.clear(ctx, sizeInterval, shrinkPause, n.store.Large(), func() (more bool, err error) {
+	n.clear(ctx, sizeInterval, n.store.Large(), func() (pause time.Duration, err error) {
 		if !shrinking && (n.store.Size() <= maxSize || time.Since(barren) < barrenPause) {
-			return false, nil
+			return 0, nil
 		}
-		if shrinking, err = shrinker.Step(ctx); !shrinking && n.store.Size() > maxSize {
+		if shrinking, err = shrinker.Step(ctx); shrinking {
+			return fastPause, err
+		}
+		if n.store.Size() > maxSize {
 			barren = time.Now()
 		}
-		return shrinking, err
+		return 0, err
 	})
 }
 
-// clear calls a part of the work now and again, when it is woken, and after a pause while there is
-// more.
-func (n *Node) clear(ctx context.Context, interval, pause time.Duration, woken <-chan struct{}, part func() (more bool, err error)) {
-	wait := pause
-	for {
+// clear does a part of the work now and again, and when it is woken. If some is left, part returns
+// the pause before the next part.
+func (n *Node) clear(ctx context.Context, interval time.Duration, woken <-chan struct{}, part func() (pause time.Duration, err error)) {
+	for wait := fastPause; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-woken:
 		case <-time.After(wait):
 		}
-		more, err := part()
+		pause, err := part()
 		if err != nil && ctx.Err() == nil {
 			n.log.Warn("messages that are kept no longer could not be removed; it is tried again", "error", err)
 		}
 		wait = interval
-		if more && err == nil {
+		if pause > 0 && err == nil {
 			wait = pause
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"hookwheel/webhook"
 )
 
-const lastKind = kindCreateMessages
+const lastKind = kindSweep
 
 var testActor = webhook.Actor{Type: webhook.ActorKey, Role: webhook.RoleAdmin, Key: webhook.NewID(testClock, 1, 1), Name: "deployment"}
 
@@ -45,6 +45,7 @@ func legalCommands(t testing.TB, app, endpoint, message webhook.ID) map[kind][]b
 		kindExpungeMessage:    expunge{App: app, Message: message},
 		kindExpungeAttempt:    expunge{App: app, Message: message, Attempt: message},
 		kindRetain:            retain{Before: testClock, Records: 5, Parts: []part{{app, message}}},
+		kindSweep:             sweep{Records: 5},
 		kindResend:            resend{app, endpoint, message},
 		kindCreateKey:         webhook.APIKey{Name: "k", Role: webhook.RoleAdmin, Hash: webhook.HashToken("x")},
 		kindRevokeKeys:        revokeKeys{App: app, Last: 60},
@@ -166,6 +167,8 @@ func TestForgedCommandsAreRefused(t *testing.T) {
 		"a long step":          encodeStepTask(1, &webhook.TaskStep{Messages: make([]webhook.ID, webhook.MaxTaskStep+1)}),
 		"an idle retain":       mustEncode(t, kindRetain, retain{}),
 		"a large retain":       mustEncode(t, kindRetain, retain{Records: retainRecords + 1}),
+		"an idle sweep":        mustEncode(t, kindSweep, sweep{}),
+		"a large sweep":        mustEncode(t, kindSweep, sweep{sweepPerEntry + 1}),
 		"a negative size":      mustEncode(t, kindRetain, retain{Records: 1, Size: -1}),
 		"many touches":         mustEncode(t, kindTouchKeys, make(touchKeys, maxTouches+1)),
 		"a negative expiry":    mustEncode(t, kindRevokeKeys, revokeKeys{App: app.ID, Last: -1}),

@@ -125,6 +125,7 @@ type entry struct {
 	actors map[webhook.ID]webhook.Actor // of the last command about each task
 
 	fingerprint bool // is asked for
+	sweeps      int  // how many records of deleted objects to remove
 }
 
 // chunk is being built for one owner.

@@ -104,9 +104,10 @@ func (e applicationTable) remove(c *deleteApplication) error {
 	e.store.mu.Unlock()
 	taskTable(e).failDeleted()
 	e.changed(webhook.StateChange{Change: webhook.AppDeleted, App: app.ID})
-	n.removedApps = append(n.removedApps, app.ID)
-	slices.SortFunc(n.removedApps, webhook.ID.Compare) // the order in which a restarted node finds them
+	gone := removedApp{id: app.ID}
+	i, _ := slices.BinarySearchFunc(n.removedApps, app.ID, func(g removedApp, id webhook.ID) int { return g.id.Compare(id) })
+	n.removedApps = slices.Insert(n.removedApps, i, gone) // the order in which a restarted node finds them
 	e.batch.delete(idKey(keyApplication, app.ID))
-	e.batch.set(idKey(keyRemovedApp, app.ID), nil)
+	e.batch.set(idKey(keyRemovedApp, app.ID), gone.encode())
 	return nil
 }

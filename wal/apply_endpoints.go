@@ -178,8 +178,7 @@ func (e endpointTable) remove(c *deleteEndpoint) error {
 	if err := tallyTable(e).keepRecentOf(endpoint.ID, attemptsAtDeleted(endpoint.App)); err != nil {
 		return err
 	}
-	g := gathering{app: endpoint.App}
-	e.leaveToSweep(endpoint.App, endpoint.ID, g.encode())
+	e.leaveToSweep(endpoint.App, endpoint.ID, &gathering{app: endpoint.App})
 	changeTable(e).endpointChanged(webhook.EndpointDeleted, endpoint)
 	return operationalLog(e).tellEndpoint(operationalDeleted, endpoint)
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -202,19 +200,20 @@ func (r *retainer) drop(m *webhook.Message) (dropped bool, err error) {
 			return false, err
 		}
 	}
-	all, err := r.dropAttempts(m.App, m.ID)
+	gone := droppedMessage{id: m.ID, app: m.App}
+	all, err := r.dropAttempts(&gone)
 	if err == nil && !all {
-		r.note(droppedMessage{m.ID, m.App})
+		r.note(gone)
 	}
 	return true, err
 }
 
 // dropAttempts deletes attempts of a message, up to the command's budget; all reports whether none
 // are left.
-func (r *retainer) dropAttempts(app, message webhook.ID) (all bool, err error) {
-	prefix := idKey(keyIndex, message)
+func (r *retainer) dropAttempts(m *droppedMessage) (all bool, err error) {
+	prefix := idKey(keyIndex, m.id)
 	all = true
-	err = r.store.seek(prefix, prefix, func(line, endpoint []byte) error {
+	err = r.store.seek(prefix, idKey(keyIndex, m.id, m.after), func(line, endpoint []byte) error {
 		if r.isSpent() {
 			all = false
 			return errStop
@@ -224,35 +223,20 @@ func (r *retainer) dropAttempts(app, message webhook.ID) (all bool, err error) {
 		chunk := string(chunkKey(keyHistory, webhook.ID(endpoint), id))
 		gone := r.history[chunk]
 		if gone == nil {
-			if gone, err = r.readHistory(app, chunk); err != nil {
+			if gone, err = r.readHistory(m.app, chunk); err != nil {
 				return err
 			}
 			r.history[chunk] = gone
 			r.bytes -= len(gone.chunk)
 		}
-		gone.ids[id] = true
+		gone.ids[id], m.after = true, id
 		if len(gone.list) > 0 {
-			r.freed[app] += int64(len(gone.chunk) / len(gone.list))
+			r.freed[m.app] += int64(len(gone.chunk) / len(gone.list))
 		}
 		r.batch.delete(bytes.Clone(line))
 		return nil
 	})
 	return all, err
-}
-
-// droppedMessage is a message that has left the log before all of its attempts.
-type droppedMessage struct{ id, app webhook.ID }
-
-func droppedKey(message webhook.ID) []byte { return idKey(keyDropped, message) }
-
-func (n *catalog) loadDropped(txn *badger.Txn) error {
-	return scan(txn, []byte{keyDropped}, func(key, value []byte) error {
-		if len(value) != idSize {
-			return errCut
-		}
-		n.dropped = append(n.dropped, droppedMessage{webhook.ID(key[1:]), webhook.ID(value)})
-		return nil
-	})
 }
 
 // readHistory reads a chunk of a history.
@@ -271,31 +255,24 @@ func (r *retainer) note(m droppedMessage) {
 	r.store.catalog.dropped = append(r.store.catalog.dropped, m)
 	slices.SortFunc(r.store.catalog.dropped, func(a, b droppedMessage) int { return a.id.Compare(b.id) }) // the order in which a restarted node finds them
 	r.store.mu.Unlock()
-	r.batch.set(droppedKey(m.id), m.app[:])
+	r.batch.set(droppedKey(m.id), m.encode())
 }
 
 // goOn deletes attempts of the first such message.
 func (r *retainer) goOn() error {
-	first := r.store.catalog.dropped[0]
-	all, err := r.dropAttempts(first.app, first.id)
-	if err != nil || !all {
+	first := &r.store.catalog.dropped[0]
+	all, err := r.dropAttempts(first)
+	if err != nil {
 		return err
 	}
+	if !all {
+		r.batch.set(droppedKey(first.id), first.encode())
+		return nil
+	}
+	r.batch.delete(droppedKey(first.id))
 	r.store.mu.Lock()
 	r.store.catalog.dropped = r.store.catalog.dropped[1:]
 	r.store.mu.Unlock()
-	r.batch.delete(droppedKey(first.id))
-	return nil
-}
-
-// sweepDropped deletes some attempts of messages that have left the log.
-func (e *entry) sweepDropped() error {
-	r := retainer{entry: e, budget: sweepPerEntry, bytes: retainBytes / 16,
-		history: make(map[string]*goneAttempts), freed: make(map[webhook.ID]int64)}
-	if err := r.goOn(); err != nil {
-		return err
-	}
-	r.rewriteHistory()
 	return nil
 }
 

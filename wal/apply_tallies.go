@@ -261,39 +261,11 @@ func (e tallyTable) keepRecentOf(endpoint webhook.ID, owner TallyOwner) error {
 	return e.keepRecent(owner, &c.counts.recent)
 }
 
-// gathering says how many of the tallies of a deleted endpoint are yet to be added to those of all
-// deleted endpoints of its application. Without that, a customer who creates and deletes endpoints
-// again and again would leave more tallies than the limit of endpoints allows.
-type gathering struct {
-	app    webhook.ID
-	period Period
-	start  uint64 // the next one to look at
-}
-
-const gatheringVersion = 1
-
-// encode: app 20 | period 1 | start
-func (g *gathering) encode() []byte {
-	dst := append([]byte{gatheringVersion}, g.app[:]...)
-	return binary.AppendUvarint(append(dst, byte(g.period)), g.start)
-}
-
-func (g *gathering) decode(value []byte) error {
-	r := newReader(value, gatheringVersion)
-	g.app, g.period = r.id(), Period(r.byte())
-	g.start = r.number(endOfTime / uint64(periods[FiveMinutes].length))
-	if r.err == nil && int(g.period) >= len(periods) {
-		r.fail()
-	}
-	return r.end()
-}
-
 // attemptsAtDeleted returns the owner of the attempts at the deleted endpoints of an application.
 func attemptsAtDeleted(app webhook.ID) TallyOwner { return TallyOwner{scopeEndpoint, app} }
 
-// gather looks at up to budget tallies of a deleted endpoint, and reports whether that was
-// all.
-func (e tallyTable) gather(endpoint webhook.ID, g *gathering, budget int) (all bool, err error) {
+// gather looks at up to budget tallies of a deleted endpoint, and reports whether that was all.
+func (e tallyTable) gather(endpoint webhook.ID, g *gathering, budget *int) (all bool, err error) {
 	clock, created := e.batch.meta.clock, endpoint.Time().UnixMilli()
 	for ; int(g.period) < len(periods); g.period, g.start = g.period+1, 0 {
 		length := periods[g.period].length
@@ -301,9 +273,10 @@ func (e tallyTable) gather(endpoint webhook.ID, g *gathering, budget int) (all b
 		oldest := max(created, clock-periods[g.period].kept-length, 0)
 		g.start = max(g.start, uint64(oldest/length), queue.floor)
 		for ; g.start <= uint64(clock/length); g.start++ {
-			if budget--; budget < 0 {
+			if *budget <= 0 {
 				return false, nil
 			}
+			*budget--
 			if err := e.gatherOne(endpoint, g, queue); err != nil {
 				return false, err
 			}

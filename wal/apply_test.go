@@ -129,7 +129,7 @@ func TestSweepAcrossRestart(t *testing.T) {
 			}
 			s = openTest(t, dir)
 		}
-		applyList(t, s, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"}))
+		applyList(t, s, mustEncode(t, kindSweep, sweep{sweepPerEntry}))
 		data := content(t, s)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -453,7 +453,7 @@ func TestFirstKeysSeesStaged(t *testing.T) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	e := entry{store: s, batch: &s.staged}
-	keys, err := e.firstKeys(idKey(keyRetry, endpoint.ID), 4)
+	keys, err := e.firstKeys(idKey(keyRetry, endpoint.ID), idKey(keyRetry, endpoint.ID), 4)
 	if err != nil || len(keys) != 4 {
 		t.Fatalf("%d keys, %v", len(keys), err)
 	}
@@ -463,7 +463,7 @@ func TestFirstKeysSeesStaged(t *testing.T) {
 	if _, found, err := s.get(keys[0]); found || err != nil {
 		t.Errorf("a staged deletion reads as %t, %v", found, err)
 	}
-	again, err := e.firstKeys(idKey(keyRetry, endpoint.ID), 100)
+	again, err := e.firstKeys(idKey(keyRetry, endpoint.ID), idKey(keyRetry, endpoint.ID), 100)
 	if err != nil || len(again) != 9 || !bytes.Equal(again[0], keys[1]) {
 		t.Errorf("%d keys after a deletion, %v", len(again), err)
 	}

@@ -126,6 +126,13 @@ func (s *Store) get(key []byte) (value []byte, found bool, err error) {
 // get would return. The caller must not keep or change key or value. If see returns errStop, the
 // walk ends without an error. Writes made by see are not seen. applying is held.
 func (s *Store) seek(prefix, from []byte, see func(key, value []byte) error) error {
+	w := newWalk(s.durable(), prefix)
+	defer w.close()
+	return s.seekOn(w, prefix, from, see)
+}
+
+// seekOn is seek with a walk over durable records, for callers that seek often.
+func (s *Store) seekOn(w *walk, prefix, from []byte, see func(key, value []byte) error) error {
 	var top btree.Map[string, []byte]
 	layers := s.layers()
 	for i := len(layers) - 1; i >= 0; i-- {
@@ -151,16 +158,16 @@ func (s *Store) seek(prefix, from []byte, see func(key, value []byte) error) err
 		}
 		return nil
 	}
-	stopped := false
-	err := seek(s.durable(), prefix, from, func(key, value []byte) error {
+	before := w.seen
+	err := w.seek(prefix, from, func(key, value []byte) error {
 		err := upTo(string(key))
 		if err == nil && !(more && next.Key() == string(key)) {
 			err = see(key, value)
 		}
-		stopped = errors.Is(err, errStop)
 		return err
 	})
-	if err == nil && !stopped {
+	s.seen += w.seen - before
+	if err == nil {
 		err = upTo("")
 	}
 	if errors.Is(err, errStop) {

@@ -18,9 +18,9 @@ type catalog struct {
 	endpoints    map[webhook.ID]*webhook.Endpoint
 	byApp        map[webhook.ID][]*webhook.Endpoint // in order of ID
 	cursors      map[webhook.ID]*cursor             // changed in place, by Apply alone
-	removed      []webhook.ID                       // endpoints that are gone but whose sets are not yet
-	removedApps  []webhook.ID                       // applications that are gone but whose log is not yet
-	dropped      []droppedMessage                   // in order of ID
+	removed      []removal                          // in order of ID
+	removedApps  []removedApp                       // likewise
+	dropped      []droppedMessage                   // likewise
 	shares       map[webhook.ID]int64               // by application, see doc.go
 	apiKeys      apiKeys
 	tasks        []*webhook.Task // in order of ID
@@ -28,7 +28,6 @@ type catalog struct {
 	aging        aging
 	recent       map[webhook.ID]*recent // counts of applications, and under the zero ID of all; changed in place, by Apply alone
 	forgotten    forgotten
-	swept        []byte // key of the part of a log that sweepApplication has come to
 	changes      changes
 }
 
@@ -82,16 +81,7 @@ func (n *catalog) load(txn *badger.Txn) error {
 	if err != nil {
 		return err
 	}
-	for kind, list := range map[byte]*[]webhook.ID{keyRemoved: &n.removed, keyRemovedApp: &n.removedApps} {
-		err = scan(txn, []byte{kind}, func(key, value []byte) error {
-			*list = append(*list, webhook.ID(key[1:]))
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if err := n.loadDropped(txn); err != nil {
+	if err := n.loadRemoved(txn); err != nil {
 		return err
 	}
 	if err := n.loadShares(txn); err != nil {
@@ -201,21 +191,10 @@ func scan(txn *badger.Txn, prefix []byte, see func(key, value []byte) error) err
 
 // seek is scan beginning at from. If see returns errStop, it ends without an error.
 func seek(txn *badger.Txn, prefix, from []byte, see func(key, value []byte) error) error {
-	opts := badger.DefaultIteratorOptions
-	opts.Prefix, opts.PrefetchValues = prefix, false // values are inline: to fetch them ahead copies what may never be seen
-	it := txn.NewIterator(opts)
-	defer it.Close()
-	for it.Seek(from); it.Valid(); it.Next() {
-		item := it.Item()
-		if !isRecord(item) {
-			continue
-		}
-		if err := readRecord(txn, item, func(value []byte) error { return see(item.Key(), value) }); err != nil {
-			if errors.Is(err, errStop) {
-				return nil
-			}
-			return err
-		}
+	w := newWalk(txn, prefix)
+	defer w.close()
+	if err := w.seek(prefix, from, see); !errors.Is(err, errStop) {
+		return err
 	}
 	return nil
 }

@@ -177,28 +177,44 @@ func (c *checker) checkEventType(key, value []byte) {
 	c.checkRevision(t.Revision, fmt.Sprintf("the event type %q", name))
 }
 
-func (c *checker) checkRemoved(key, value []byte) {
+func (c *checker) checkRemoved(key, value []byte) error {
 	id := webhook.ID(key[1:])
+	what := "the record of the removal of " + endpointName(id)
 	c.checkID(id, endpointName(id))
 	if c.endpoints[id] != nil {
 		c.violated("%s is being removed but still exists", endpointName(id))
 	}
-	if len(value) > 0 {
-		if err := new(gathering).decode(value); err != nil {
-			c.violated("the record of the removal of %s can't be read: %x", endpointName(id), value)
+	gone, err := decodeRemoval(id, value)
+	if err != nil {
+		c.violated("%s can't be read: %x", what, value)
+		return nil
+	}
+	for _, set := range []byte{keyHeld, keyManual, keyRetry} {
+		if _, err := c.checkPassed(what, idKey(set, id), gone.after); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-func (c *checker) checkRemovedApp(key, value []byte) {
+func (c *checker) checkRemovedApp(key, value []byte) error {
 	id := webhook.ID(key[1:])
+	what := "the record of the removal of " + appName(id)
 	c.checkID(id, appName(id))
 	if c.apps[id] != nil {
 		c.violated("%s is being removed but still exists", appName(id))
 	}
-	if len(value) != 0 {
-		c.violated("the record of the removal of %s has %d bytes", appName(id), len(value))
+	gone, err := decodeRemovedApp(id, value)
+	if err != nil {
+		c.violated("%s can't be read: %x", what, value)
+		return nil
 	}
+	for _, kind := range []byte{keyEndpoint, keyLog} {
+		if _, err := c.checkPassed(what, idKey(kind, id), gone.after); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *checker) checkCursor(key, _ []byte) error {

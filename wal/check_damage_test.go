@@ -44,8 +44,8 @@ func TestCheckFindsDamage(t *testing.T) {
 		"odd key":               {func(p *patient) { p.set([]byte("Cursor"), one) }, "invalid key length of 6 bytes"},
 
 		"odd note of a message": {func(p *patient) { p.set(droppedKey(p.messages[0]), one) }, "the record of the attempts left of message msg"},
-		"note names no app":     {func(p *patient) { p.set(droppedKey(p.messages[0]), p.endpoint[:]) }, "which does not exist"},
-		"note of no attempts":   {func(p *patient) { p.set(droppedKey(p.app), nil) }, "but no attempts are left"},
+		"note names no app":     {func(p *patient) { p.set(droppedKey(p.messages[0]), (&droppedMessage{app: p.endpoint}).encode()) }, "which does not exist"},
+		"note of no attempts":   {func(p *patient) { p.set(droppedKey(p.app), (&droppedMessage{app: p.app}).encode()) }, "but no attempts are left"},
 		"piece of no record":    {func(p *patient) { p.setPiece(idKey(keyCursor, p.app), 1) }, "is a piece of a missing record"},
 		"piece too many":        {func(p *patient) { p.setPiece(idKey(keyCursor, p.endpoint), 1) }, "is a piece of a missing record"},
 		"piece lost":            {func(p *patient) { p.losePiece(requestsKey(p.index - 1)) }, "has a missing piece"},
@@ -62,7 +62,16 @@ func TestCheckFindsDamage(t *testing.T) {
 			p.set(idKey(keyApplication, p.app), p.json(webhook.Application{ID: p.app, UID: "acme", Revision: 1 << 40}))
 		}, "was last changed by entry 1099511627776"},
 		"removed app and there":    {func(p *patient) { p.set(idKey(keyRemovedApp, p.app), nil) }, "is being removed but still exists"},
-		"app removal with content": {func(p *patient) { p.set(idKey(keyRemovedApp, p.goneApp), one) }, "has 1 bytes"},
+		"app removal with content": {func(p *patient) { p.set(idKey(keyRemovedApp, p.goneApp), one) }, "can't be read"},
+		"app removal too far": {func(p *patient) {
+			p.set(idKey(keyRemovedApp, p.goneApp), (&removedApp{after: chunkKey(keyLog, p.goneApp, foreign)}).encode())
+		}, "is past a record that is left"},
+		"removal too far": {func(p *patient) {
+			p.set(idKey(keyRemoved, p.removed), (&removal{after: retryKey(p.removed, p.due.Add(time.Hour), foreign)}).encode())
+		}, "is past a record that is left"},
+		"note too far": {func(p *patient) {
+			p.set(droppedKey(p.messages[0]), (&droppedMessage{app: p.app, after: foreign}).encode())
+		}, "is past a record that is left"},
 		"app removal is forgotten": {func(p *patient) { p.remove(idKey(keyRemovedApp, p.goneApp)) }, "which does not exist"},
 		"damaged event type":       {func(p *patient) { p.set(nameKey(keyEventType, "a"), one) }, `the event type "a" can't be read`},
 		"misplaced event type":     {func(p *patient) { p.set(nameKey(keyEventType, "b"), p.get(nameKey(keyEventType, "a"))) }, `is stored under the name "b"`},

@@ -174,23 +174,30 @@ func (c *checker) checkDropped(key, value []byte) error {
 	id := webhook.ID(key[1:])
 	what := "the record of the attempts left of " + messageName(id)
 	c.checkID(id, what)
+	m, err := decodeDropped(id, value)
 	switch {
-	case len(value) != idSize:
-		c.violated("%s has %d bytes, which are not an application id", what, len(value))
-	case c.apps[webhook.ID(value)] == nil && !c.goneApps[webhook.ID(value)]:
-		c.violated("%s names %s, which does not exist", what, appName(webhook.ID(value)))
+	case err != nil:
+		c.violated("%s can't be read: %x", what, value)
+	case c.apps[m.app] == nil && !c.goneApps[m.app]:
+		c.violated("%s names %s, which does not exist", what, appName(m.app))
 	default:
-		c.shares.addMessage(webhook.ID(value), id)
+		c.shares.addMessage(m.app, id)
 	}
-	prefix, found := idKey(keyIndex, id), false
-	err := scan(c.txn, prefix, func(_, _ []byte) error {
-		found = true
-		return errStop
-	})
+	found, err := c.checkPassed(what, idKey(keyIndex, id), idKey(keyIndex, id, m.after))
 	if err == nil && !found {
 		c.violated("%s exists, but no attempts are left", what)
 	}
 	return err
+}
+
+// checkPassed checks that no record with this prefix is before the one to which the removal of
+// records has come, and reports whether there is any.
+func (c *checker) checkPassed(what string, prefix, after []byte) (found bool, err error) {
+	first, err := firstKeysIn(c.txn, prefix, 1)
+	if err == nil && len(first) > 0 && bytes.Compare(first[0], after) < 0 {
+		c.violated("%s is past a record that is left: %x", what, first[0])
+	}
+	return len(first) > 0, err
 }
 
 // findUnindexed reports the attempts that are missing from the index.

@@ -53,6 +53,7 @@ const (
 	kindRecordMember      kind = 27
 	kindPutSettings       kind = 28
 	kindCreateMessages    kind = 29
+	kindSweep             kind = 30
 )
 
 const commandVersion = 1

@@ -36,6 +36,7 @@ import (
 //	expungeMessage, -Attempt  small                      one chunk of a log or a history
 //	resend                  small                        a line, a cursor
 //	retain                  retainParts and some         retainBytes of chunks, and one more; retainRecords lines
+//	sweep                   small                        sweepPerEntry records, and the attempts of one chunk more
 //	fingerprint             nothing                      nothing
 //	idempotent              the command within           that, its reply, the key
 //	behalf                  the command within           that, and the actor in each of its changes (2 KiB)
@@ -128,6 +129,8 @@ func decodeObjectCommand(k kind, body []byte) (action, error) {
 		return decodeAs[expungeAttempt](body)
 	case kindRetain:
 		return decodeAs[retain](body)
+	case kindSweep:
+		return decodeAs[sweep](body)
 	case kindResend:
 		return decodeAs[resend](body)
 	case kindCreateKey:
@@ -213,7 +216,7 @@ func (s *Store) Cost(body []byte) int {
 	switch k {
 	case kindCreateMessages:
 		return len(body) + messagesIn(command)*lineCost
-	case kindRetain, kindTouchKeys, kindDeleteApplication:
+	case kindRetain, kindSweep, kindTouchKeys, kindDeleteApplication:
 		return len(body) + 256<<10
 	case kindExpungeMessage, kindExpungeAttempt:
 		return len(body) + 64<<10
@@ -381,6 +384,13 @@ func (c *retain) validate() error {
 		return impossible(fmt.Sprintf("one command looks at 1 to %d records", retainRecords))
 	case c.Size < 0 || c.Share < 0 || c.Tallies < 0 || len(c.Parts) > maxParts:
 		return impossible("the part of the log that is to leave can't be")
+	}
+	return nil
+}
+
+func (c *sweep) validate() error {
+	if c.Records < 1 || c.Records > sweepPerEntry {
+		return impossible(fmt.Sprintf("one command removes 1 to %d records", sweepPerEntry))
 	}
 	return nil
 }

@@ -37,11 +37,10 @@
 //	                                       is a byte, maker is an ID or zero
 //	H endpoint entry           chunk       history: attempts of one endpoint, recorded by one entry
 //	I message attempt          ID          index of the history: the endpoint of each attempt
-//	D endpoint                 gathering   deleted endpoint whose sets are not yet empty, or whose
+//	D endpoint                 removal     deleted endpoint whose sets are not yet empty, or whose
 //	                                       tallies are not yet with those of other deleted endpoints
-//	O app                      -           deleted application with endpoints or messages left
-//	J message                  ID          application of a message that has left the log before
-//	                                       all of its attempts
+//	O app                      removal     deleted application with endpoints or messages left
+//	J message                  removal     message that has left the log before all of its attempts
 //	S app                      number      bytes of the application's records under L, and of those
 //	                                       of its endpoints under H; absent if there are none
 //	Q index                    requests    request IDs of one entry with their replies, for
@@ -107,10 +106,16 @@
 //
 // A command that changes an application, an endpoint, an event type or the settings contains the
 // whole object and its Revision: the index of the entry that changed it last. If the object has
-// another revision by then, the command is refused, and the caller reads the object again. Deleted
-// endpoints leave sets of any length, and deleted applications logs of any length. A record under D
-// or O says so, and each later entry deletes a bounded part, endpoints before logs, in order of
-// their IDs. The leader proposes entries for only this purpose until everything is gone.
+// another revision by then, the command is refused, and the caller reads the object again.
+//
+// # Removal
+//
+// Deleted endpoints leave sets of any length, and deleted applications logs of any length. A record
+// under D or O says so, and how far their removal has come. The leader proposes commands for only
+// this purpose until everything is gone: kindSweep, each of which removes a bounded part, endpoints
+// before logs, in order of their IDs. On a busy node it does so for a small part of the time. Each
+// goes on where the last one stopped, because Badger keeps deleted records until it compacts, and
+// whoever looks for the first one left passes over all of them.
 //
 // # Retention
 //
@@ -121,8 +126,8 @@
 // are the first whose new messages are refused. S and meta count the bytes of records, because
 // Badger's own size shrinks only when it compacts; reclaim.go watches the difference. One command
 // reads and writes about 4 MiB of chunks at most, and looks at 2,000 records. If its last message
-// still has attempts then, the message is recorded under J, and later commands and entries remove
-// the attempts.
+// still has attempts then, the message is recorded under J, and later commands of this kind or
+// kindSweep remove the attempts.
 //
 // # Tallies
 //

@@ -156,6 +156,12 @@ var goldenReply = keptReply{goldenEntry, [16]byte{3, 4}, kindResend, []byte("rep
 
 var goldenTally = Tally{[]cell{{tallySucceeded, 6}, {tallyFailed, 300}, {tallyClass + 2, 306}, {tallyDuration + 20, 306}, {tallyDelivery + latencies - 1, 6}}}
 
+var (
+	goldenRemoval    = removal{goldenEndpoint, retryKey(goldenEndpoint, goldenTime, goldenMessage), &gathering{goldenApp, OneHour, 300}}
+	goldenRemovedApp = removedApp{goldenApp, goldenKey, idKey(keyIndex, goldenMessage, goldenMessage)}
+	goldenDropped    = droppedMessage{goldenMessage, goldenApp, goldenMessage}
+)
+
 type tallyName struct {
 	period Period
 	owner  TallyOwner
@@ -205,8 +211,18 @@ func goldenFormats() map[string]format {
 			p, owner, start := parseTallyKey(data)
 			return tallyName{p, owner, start}, nil
 		}},
-		"record tally":       {goldenTally, plain(encodeTally(&goldenTally)), func(data []byte) (any, error) { return decodeTally(data) }},
-		"record recent":      {&recent{start: 300, data: appendTally(nil, &goldenTally)}, plain(encodeRecent(&recent{start: 300, data: appendTally(nil, &goldenTally)})), func(data []byte) (any, error) { return decodeRecent(data) }},
+		"record tally":  {goldenTally, plain(encodeTally(&goldenTally)), func(data []byte) (any, error) { return decodeTally(data) }},
+		"record recent": {&recent{start: 300, data: appendTally(nil, &goldenTally)}, plain(encodeRecent(&recent{start: 300, data: appendTally(nil, &goldenTally)})), func(data []byte) (any, error) { return decodeRecent(data) }},
+		"command sweep": commandFormat(kindSweep, sweep{300}),
+		"record removal": {goldenRemoval, plain(goldenRemoval.encode()), func(data []byte) (any, error) {
+			return decodeRemoval(goldenRemoval.endpoint, data)
+		}},
+		"record removal of an application": {goldenRemovedApp, plain(goldenRemovedApp.encode()), func(data []byte) (any, error) {
+			return decodeRemovedApp(goldenRemovedApp.id, data)
+		}},
+		"record dropped message": {goldenDropped, plain(goldenDropped.encode()), func(data []byte) (any, error) {
+			return decodeDropped(goldenDropped.id, data)
+		}},
 		"command resend":     commandFormat(kindResend, resend{goldenApp, goldenEndpoint, goldenMessage}),
 		"command createTask": commandFormat(kindCreateTask, goldenTask()),
 		"command changeTask": commandFormat(kindChangeTask, changeTask{goldenApp, webhook.TaskPaused}),

@@ -194,7 +194,7 @@ func (e replyTable) forgetNames(oldest webhook.ID, names []byte) error {
 func (e replyTable) oldestReplies() (oldest webhook.ID, found bool, err error) {
 	a := &e.store.catalog.aging
 	if len(a.oldest) == 0 && a.more {
-		keys, err := e.firstKeys([]byte{keyAging}, agingAhead)
+		keys, err := e.firstKeys([]byte{keyAging}, agingKey(a.dropped), agingAhead)
 		if err != nil {
 			return oldest, false, err
 		}
@@ -212,8 +212,9 @@ const agingAhead = 1024
 
 // aging holds the oldest entries with idempotency keys in memory. Only Apply uses it.
 type aging struct {
-	oldest []webhook.ID // in order
-	more   bool         // more of them follow in the store
+	oldest  []webhook.ID // in order
+	more    bool         // more of them follow in the store
+	dropped webhook.ID   // there are none up to here
 }
 
 func (a *aging) add(entry webhook.ID) {
@@ -224,7 +225,7 @@ func (a *aging) add(entry webhook.ID) {
 	a.oldest = append(a.oldest, entry)
 }
 
-func (a *aging) drop() { a.oldest = a.oldest[1:] }
+func (a *aging) drop() { a.dropped, a.oldest = a.oldest[0], a.oldest[1:] }
 
 // fill takes the first keys of the records, up to agingAhead.
 func (a *aging) fill(keys [][]byte) {

@@ -54,8 +54,8 @@ func init() { // the checks refer to the sizes, so it can't be a composite liter
 		keyManual:  {"manual requests", 1 + 2*idSize, (*checker).checkManual},
 		keyTask:    {"tasks", 1 + idSize, pure((*checker).checkTask)},
 
-		keyRemoved:    {"endpoints being removed", 1 + idSize, pure((*checker).checkRemoved)},
-		keyRemovedApp: {"applications being removed", 1 + idSize, pure((*checker).checkRemovedApp)},
+		keyRemoved:    {"endpoints being removed", 1 + idSize, (*checker).checkRemoved},
+		keyRemovedApp: {"applications being removed", 1 + idSize, (*checker).checkRemovedApp},
 		keyDropped:    {"messages whose attempts are being removed", 1 + idSize, (*checker).checkDropped},
 
 		keyRequests:  {"requests", 1 + 8, pure((*checker).checkRequests)},

@@ -87,6 +87,9 @@ func newPatient(t *testing.T) *patient {
 	if err := w.DeleteApplication(t.Context(), p.goneApp); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := w.Sweep(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
 	late := webhook.Outcome{Source: webhook.SourceRetry, Attempt: webhook.Attempt{Message: p.messages[3], Number: 2, URL: "http://x/"}}
 	nextHour := Command{Body: encodeProgress(1, []webhook.Progress{{Endpoint: p.endpoint, Outcomes: []webhook.Outcome{late}}}), Request: [16]byte{0xee, 2}}
 	if _, err := s.Apply(s.Applied()+1, 1, testClock+hour, []Command{nextHour}); err != nil {

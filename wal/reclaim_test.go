@@ -63,7 +63,7 @@ func TestSpaceOfWhatIsRemoved(t *testing.T) {
 func TestSweepOfNothing(t *testing.T) {
 	s, w, _, _ := newWorld(t)
 	before := s.Applied()
-	if !admitted(t, s, mustEncode(t, kindRetain, sweepCommand)) {
+	if !admitted(t, s, mustEncode(t, kindSweep, sweep{sweepPerEntry})) {
 		t.Error("the leader refuses its own command")
 	}
 	if more, err := w.Sweep(t.Context(), s); more || err != nil || s.Applied() != before {

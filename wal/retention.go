@@ -90,12 +90,9 @@ func (w *Writer) Sweep(ctx context.Context, s *Store) (more bool, err error) {
 	if !s.isSweeping() {
 		return false, nil
 	}
-	err = w.proposeEnd(ctx, kindRetain, sweepCommand)
+	err = w.proposeEnd(ctx, kindSweep, sweep{Records: sweepPerEntry})
 	return err == nil && s.isSweeping(), err
 }
-
-// sweepCommand does nothing by itself.
-var sweepCommand = retain{Records: 1}
 
 func (s *Store) isSweeping() bool {
 	s.applying.Lock()

@@ -88,6 +88,9 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 		}
 		commands = append(commands, c.command(encodeCommand(kindRetain, r)))
 	}
+	if c.rnd.Intn(8) == 0 {
+		commands = append(commands, c.command(encodeCommand(kindSweep, sweep{1 + c.rnd.Intn(sweepPerEntry)})))
+	}
 	if len(c.sent) > 0 && c.rnd.Intn(6) == 0 {
 		m := c.sent[c.rnd.Intn(len(c.sent))]
 		commands = append(commands, c.command(encodeCommand(kindExpungeMessage, expunge{App: c.app, Message: m})),

@@ -299,7 +299,8 @@ func TestRetrySet(t *testing.T) {
 	}
 }
 
-// TestRemovedEndpoint deletes an endpoint with a long retry set, which later entries empty.
+// TestRemovedEndpoint deletes an endpoint with a long retry set, which entries made for it empty,
+// and only those.
 func TestRemovedEndpoint(t *testing.T) {
 	s, w, app, endpoint := newWorld(t)
 	for range 3 {
@@ -318,10 +319,20 @@ func TestRemovedEndpoint(t *testing.T) {
 	if err := w.DeleteEndpoint(t.Context(), app.ID, endpoint.ID); err != nil {
 		t.Fatal(err)
 	}
-	for range 3 {
+	send := func() {
 		if _, err := w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if send(); countKeys(t, s, keyRetry) != 600 {
+		t.Error("an entry with a message sweeps")
+	}
+	for steps, more := 0, true; more; steps++ {
+		var err error
+		if more, err = w.Sweep(t.Context(), s); err != nil || steps > 1200/sweepPerEntry+1 {
+			t.Fatal(steps, err)
+		}
+		send()
 	}
 	if list, err := s.Retries(endpoint.ID, webhook.Retry{}, 1000); err != nil || len(list) != 0 {
 		t.Errorf("%d lines are left, %v", len(list), err)

@@ -60,6 +60,7 @@ type Store struct {
 	base       *badger.Txn  // see durable
 	remains    remains      // of a commit that was cut short
 	partDone   func() error // for tests: is called between two transactions of a commit; nil: nothing is
+	seen       int          // for tests: versions of records that seek has passed
 	broken     error        // why nothing is applied or committed any more
 
 	swap sync.RWMutex // held while db is in use by a reader; RestoreSnapshot replaces it

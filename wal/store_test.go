@@ -167,6 +167,9 @@ func TestDeletedEndpoint(t *testing.T) {
 	if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{late}); err != nil {
 		t.Fatal(err)
 	}
+	if more, err := w.Sweep(t.Context(), s); more || err != nil {
+		t.Errorf("two lines are not removed at once: %v", err)
+	}
 	list, _, err := s.AttemptsByEndpoint(endpoint.ID, Page{Limit: 10}, AttemptFilter{})
 	if err != nil || len(list) != 2 {
 		t.Errorf("the history has %d attempts, want the 2 from before; %v", len(list), err)

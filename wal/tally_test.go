@@ -201,7 +201,7 @@ func (w *tallyWorld) delete(endpoint webhook.ID) TallyOwner {
 // sweep applies entries until deleted endpoints have left, and restarts the store in between.
 func (w *tallyWorld) sweep() {
 	for len(w.store.catalog.removed) > 0 {
-		w.apply(mustEncode(w.t, kindRetain, retain{Records: 100}))
+		w.apply(mustEncode(w.t, kindSweep, sweep{sweepPerEntry}))
 		if w.rnd.Intn(4) == 0 {
 			w.restart()
 		}

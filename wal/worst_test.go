@@ -154,6 +154,7 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 		kindExpungeMessage:    expunge{App: w.app, Message: message},
 		kindExpungeAttempt:    expunge{App: w.app, Message: w.messages[i%8], Attempt: w.attempt(i)},
 		kindRetain:            retain{Before: testClock, Records: retainRecords, Parts: w.due},
+		kindSweep:             sweep{Records: sweepPerEntry},
 		kindResend:            resend{w.app, endpoint, message},
 		kindCreateKey:         w.key(i),
 		kindRevokeKeys:        revokeKeys{App: w.app, Last: 60},
