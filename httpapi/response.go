@@ -144,11 +144,11 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 	case errors.Is(err, cluster.ErrNoLeader):
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
 		s.write(ctx, &response{status: fasthttp.StatusServiceUnavailable, value: &webhook.Error{Code: webhook.CodeUnavailable,
-			Detail: "The cluster has no leader at the moment, so it is not known whether this took effect. Try again."}})
+			Detail: tryAgain(ctx, "The cluster has no leader at the moment")}})
 	case s.config.Failed != nil && s.config.Failed(): // the log says why; another node may still work
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
 		s.write(ctx, &response{status: fasthttp.StatusServiceUnavailable, value: &webhook.Error{Code: webhook.CodeUnavailable,
-			Detail: "This node has failed and is about to end, so it is not known whether this took effect. Try again."}})
+			Detail: tryAgain(ctx, "This node has failed and is about to end")}})
 	default:
 		s.config.Logger.Error("a request failed", "method", string(ctx.Method()), "path", ctx.UserValue(router.MatchedRoutePathParam), "requestId", requestID(ctx), "error", err)
 		s.write(ctx, &response{status: fasthttp.StatusInternalServerError, value: &webhook.Error{Code: webhook.CodeInternal,
@@ -190,4 +190,12 @@ func (s *Server) writeInvalid(ctx *fasthttp.RequestCtx, location string, list ma
 	s.write(ctx, &response{status: fasthttp.StatusUnprocessableEntity, value: struct {
 		Detail []invalidItem `json:"detail"`
 	}{invalidItems(list, location)}})
+}
+
+// tryAgain adds to a reason why a node can't respond that a change may have been made nevertheless.
+func tryAgain(ctx *fasthttp.RequestCtx, why string) string {
+	if ctx.IsGet() {
+		return why + ". Try again."
+	}
+	return why + ", so it is not known whether this took effect. Try again."
 }

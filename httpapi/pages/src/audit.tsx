@@ -1,17 +1,19 @@
 // Who changed what.
 
-import { get, p, type Audit, type Page } from './api'
+import { get, p, type Audit, type AuditPage } from './api'
+import { number } from './format'
 import { useLoad } from './load'
 import { Link, usePlace } from './router'
 import { t } from './text'
 import { Content, Empty, Mono, Pager, Table, Time, Title } from './ui'
 
-export function AuditPage() {
+export function Changes() {
   const iterator = usePlace().query.get('iterator') ?? ''
-  const list = useLoad((signal) => get<Page<Audit>>('/audit', { limit: 50, iterator }, signal), [iterator], iterator === '' ? 10 : 0)
+  const list = useLoad((signal) => get<AuditPage>('/audit', { limit: 50, iterator }, signal), [iterator], iterator === '' ? 10 : 0)
   return (
     <>
       <Title>{t.audit}</Title>
+      {list.data?.removed && <p class="notice">{t.changesRemoved(list.data.removed.count, number(list.data.removed.count))} <Time at={list.data.removed.before} full />.</p>}
       <Content of={list}>
         {(page) => page.data.length === 0 && page.done
           ? <Empty><p>{t.noChanges}</p></Empty>

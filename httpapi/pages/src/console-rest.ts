@@ -1,7 +1,7 @@
 // Pages of the console that are loaded when one of them is first opened.
 
 export { ApplicationSettings } from './application-settings'
-export { AuditPage } from './audit'
+export { Changes } from './audit'
 export { ClusterPage } from './cluster'
 export { ConfigurationPage } from './configuration'
 export { EditEventType, EventTypeOf, EventTypes, NewEventType } from './event-types'

@@ -37,7 +37,7 @@ const pages: [pattern: string, page: (param: string) => ComponentChildren][] = [
   ['/tasks/:id', (id) => <TaskPage id={id} />],
   ['/keys', later(({ Keys }) => <Keys />)],
   ['/look', later(({ LookPage }) => <LookPage />)],
-  ['/audit', later(({ AuditPage }) => <AuditPage />)],
+  ['/audit', later(({ Changes }) => <Changes />)],
   ['/cluster/configuration', later(({ ConfigurationPage }) => <ConfigurationPage />)],
   ['/cluster', later(({ ClusterPage }) => <ClusterPage />)],
 ]

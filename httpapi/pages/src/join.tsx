@@ -10,7 +10,7 @@ export function JoinDialog({ members, close }: { members: Cluster['members']; cl
   const [address, setAddress] = useState('')
   const [voter, setVoter] = useState(true)
   const { busy, problem, run } = useAction()
-  const config = configOf(`n${members.length + 1}`, address.trim(), voter, members.map((m) => m.address))
+  const config = configOf(freeName(members.map((m) => m.id)), address.trim(), voter, members.map((m) => m.address))
   return (
     <Dialog title={t.addNode} close={close}>
       <form noValidate onSubmit={(e) => {
@@ -35,6 +35,13 @@ export function JoinDialog({ members, close }: { members: Cluster['members']; cl
       </form>
     </Dialog>
   )
+}
+
+// freeName returns a name for a node that no other has.
+function freeName(taken: string[]): string {
+  let n = 1
+  while (taken.includes('n' + n)) n++
+  return 'n' + n
 }
 
 function configOf(name: string, address: string, voter: boolean, others: string[]): string {

@@ -1,7 +1,7 @@
 // The parts that all pages are made of.
 
 import { Component, type ButtonHTMLAttributes, type ComponentChildren, type RefObject } from 'preact'
-import { useEffect, useId, useRef, useState } from 'preact/hooks'
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Problem } from './api'
 import { focusTitle } from './focus'
 import { ago, date, utc, when } from './format'
@@ -316,10 +316,14 @@ export function Check({ label, value, set, hint }: { label: string; value: boole
 export function Dialog({ title, close, children }: { title: string; close: () => void; children: ComponentChildren }) {
   const ref = useRef<HTMLDialogElement>(null)
   const id = useId()
-  useEffect(() => {
+  useLayoutEffect(() => {
+    const dialog = ref.current!
     const before = document.activeElement as HTMLElement | null
-    ref.current?.showModal()
-    return () => before?.focus()
+    dialog.showModal()
+    return () => {
+      dialog.close() // else the rest of the page takes no focus
+      before?.focus()
+    }
   }, [])
   return (
     <dialog ref={ref} aria-labelledby={id} onCancel={(e) => { e.preventDefault(); close() }}>

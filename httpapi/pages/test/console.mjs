@@ -195,6 +195,20 @@ async function branding(browser) {
   await page.context().close()
 }
 
+// removedChanges is what the audit list says about changes that had to make room for others.
+async function removedChanges(browser) {
+  const page = await open(browser, { viewport: { width: 360, height: 740 } })
+  await page.route('**/api/v1/audit?*', async (route) => {
+    const response = await route.fetch()
+    await route.fulfill({ response, json: { ...(await response.json()), removed: { count: 1234, before: '2026-11-28T10:00:00Z' } } })
+  })
+  await page.goto(`${url}/console#key=${token}`)
+  await link(page, 'Changes').click()
+  await page.getByText('1,234 older changes were removed').waitFor()
+  await look(page, 'console-audit-removed')
+  await page.context().close()
+}
+
 // conflicts has somebody else save the same application, event type and look, while a form is open.
 async function conflicts(browser) {
   const page = await open(browser, {})
@@ -288,4 +302,4 @@ async function hostileTexts(browser) {
   await page.context().close()
 }
 
-await run(async () => undefined, { firstRun, eventTypes, cluster, links, branding, conflicts, hostileTexts })
+await run(async () => undefined, { firstRun, eventTypes, cluster, links, branding, removedChanges, conflicts, hostileTexts })
