@@ -81,7 +81,7 @@ func (c *Certificates) API() *tls.Config {
 // for changes.
 func (c *Certificates) Gauge(use string) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name:        "hookwheel_certificate_end_seconds",
+		Name:        "hookwheel_certificate_expiry_timestamp_seconds",
 		Help:        "When the certificate in use ends, in seconds since 1970.",
 		ConstLabels: prometheus.Labels{"use": use},
 	}, func() float64 { return float64(c.current().end.Unix()) })

@@ -19,7 +19,7 @@ type metrics struct {
 func newMetrics(n *Node, registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "hookwheel_commit_seconds",
+			Name:    "hookwheel_commit_duration_seconds",
 			Help:    "On the leader: from proposing a log entry to having it on a majority of disks and applied.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
@@ -84,7 +84,7 @@ func newMetrics(n *Node, registry prometheus.Registerer) *metrics {
 		gauge("hookwheel_clock_ahead_seconds", "How far the wall clock of this node is ahead of the cluster's time.", func() float64 {
 			return n.clock.ahead().Seconds()
 		}),
-		gauge("hookwheel_propose_queue", "Commands that wait for a batch.", func() float64 { return float64(n.batches.waiting()) }),
+		gauge("hookwheel_commands_waiting", "Commands that wait for a batch.", func() float64 { return float64(n.batches.waiting()) }),
 	)
 	return m
 }

@@ -24,13 +24,13 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		attempts: make(map[reason]prometheus.Counter),
 		attemptSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "hookwheel_attempt_seconds", Help: "How long attempts take.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}),
+			Name: "hookwheel_attempt_duration_seconds", Help: "How long attempts take.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}),
 		deliverSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "hookwheel_delivery_seconds", Help: "From accepting a message to an endpoint's 2xx.", Buckets: prometheus.ExponentialBuckets(0.002, 2, 26)}),
-		inFlight:  gauge("hookwheel_in_flight", "Attempts under way; 0 on followers."),
+			Name: "hookwheel_delivery_duration_seconds", Help: "From accepting a message to an endpoint's 2xx.", Buckets: prometheus.ExponentialBuckets(0.002, 2, 26)}),
+		inFlight:  gauge("hookwheel_attempts_in_flight", "Attempts under way; 0 on followers."),
 		parked:    gauge("hookwheel_endpoints_parked", "Endpoints that keep failing and only get probes; 0 on followers."),
 		failing:   gauge("hookwheel_endpoints_failing", "Endpoints whose last attempt failed, but that are not parked; 0 on followers."),
-		retries:   gauge("hookwheel_waiting", "Retries that wait in memory; 0 on followers."),
+		retries:   gauge("hookwheel_retries_waiting", "Retries that wait in memory; 0 on followers."),
 		tailBytes: gauge("hookwheel_tail_bytes", "Messages in memory for endpoints that keep up; 0 on followers."),
 	}
 	for _, why := range reasons {

@@ -311,7 +311,7 @@ func (c *cluster) expired(app, uid string) (int, error) {
 // checkMetrics wants that number on each node.
 func (l *ledger) checkMetrics(expired int) error {
 	for _, n := range l.nodes {
-		values, err := l.metrics(n, "hookwheel_expired")
+		values, err := l.metrics(n, "hookwheel_expired_messages")
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fasthttp/router"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
 	"hookwheel/webhook"
@@ -45,15 +46,35 @@ func requestID(ctx *fasthttp.RequestCtx) string {
 	return string(ctx.Response.Header.Peek(headerRequestID))
 }
 
+// statusClasses are the classes of status codes: of the codes from 100 on, from 200 on, and so on.
+var statusClasses = [...]string{"1xx", "2xx", "3xx", "4xx", "5xx"}
+
+// newStatuses returns a counter of responses with one counter for each class.
+func newStatuses() (all *prometheus.CounterVec, of [len(statusClasses)]prometheus.Counter) {
+	all = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "hookwheel_http_responses_total",
+		Help: "Responses to requests to this node, by class of status code."}, []string{"class"})
+	for i, class := range statusClasses {
+		of[i] = all.WithLabelValues(class)
+	}
+	return all, of
+}
+
+// countResponse counts a response, and logs the request if that is wanted.
+func (s *Server) countResponse(ctx *fasthttp.RequestCtx, begun time.Time) {
+	if class := ctx.Response.StatusCode()/100 - 1; class >= 0 && class < len(s.statuses) {
+		s.statuses[class].Inc()
+	}
+	if s.live.Load().AccessLog {
+		s.logAccess(ctx, begun)
+	}
+}
+
 var knownMethods = []string{fasthttp.MethodGet, fasthttp.MethodHead, fasthttp.MethodPost, fasthttp.MethodPut, fasthttp.MethodPatch,
 	fasthttp.MethodDelete, fasthttp.MethodOptions}
 
-// logAccess logs a request, if that is wanted. The log has nothing that a client could put a secret
+// logAccess logs a request. The log has nothing that a client could put a secret
 // into but the request ID: of the path it has the pattern, and of the caller the ID.
 func (s *Server) logAccess(ctx *fasthttp.RequestCtx, begun time.Time) {
-	if !s.live.Load().AccessLog {
-		return
-	}
 	method := string(ctx.Method())
 	if !slices.Contains(knownMethods, method) {
 		method = "other"

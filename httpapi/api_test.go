@@ -411,8 +411,8 @@ func TestAPIOperations(t *testing.T) {
 		t.Errorf("ping: %d", response.StatusCode)
 	}
 	_, text = a.raw("GET", "/metrics", "", nil)
-	for _, name := range []string{"hookwheel_accepted_total", `hookwheel_attempts_total{outcome="timeout"}`, "hookwheel_in_flight", "hookwheel_waiting",
-		"hookwheel_commit_seconds_bucket", "hookwheel_delivery_seconds_bucket", "hookwheel_raft_leader", "hookwheel_raft_term", "hookwheel_expired 0", "go_goroutines"} {
+	for _, name := range []string{"hookwheel_messages_accepted_total", `hookwheel_attempts_total{outcome="timeout"}`, "hookwheel_attempts_in_flight", "hookwheel_retries_waiting",
+		"hookwheel_commit_duration_seconds_bucket", "hookwheel_delivery_duration_seconds_bucket", "hookwheel_raft_leader", "hookwheel_raft_term", "hookwheel_expired_messages 0", "go_goroutines"} {
 		if !strings.Contains(string(text), name) {
 			t.Errorf("no metric %s", name)
 		}

@@ -18,8 +18,10 @@ const metricsCost = 1 << 20 // bytes of a response
 // registerMetrics registers the metrics of the API and of the store that are scraped here.
 func (s *Server) registerMetrics() {
 	expired := func() float64 { return float64(s.config.Store.Expired()) }
-	s.config.Metrics.MustRegister(backlogCollector{s.backlogs}, s.accepted, s.open.refused, s.limited,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hookwheel_expired",
+	var statuses *prometheus.CounterVec
+	statuses, s.statuses = newStatuses()
+	s.config.Metrics.MustRegister(statuses, backlogCollector{s.backlogs}, s.accepted, s.open.refused, s.limited,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hookwheel_expired_messages",
 			Help: "Messages that left the log before they were delivered or given up, over all endpoints that there are; the same on every node."},
 			expired),
 		changesCollector{s.config.Store})

@@ -83,6 +83,7 @@ type Server struct {
 	backlogs  *backlogs
 	changes   turns // of one thing, or with tokens of one application
 	audit     *audit
+	statuses  [len(statusClasses)]prometheus.Counter
 	limited   *prometheus.CounterVec // requests that were refused with 429
 	kept      *keptResponses
 	sealer    sealer
@@ -100,7 +101,7 @@ func NewServer(config Config) (*Server, error) {
 		}},
 		audit: newAudit(config.Logger, config.Metrics), kept: newKeptResponses(),
 		sealer: sealer{config.Keyring}, accepted: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "hookwheel_accepted_total", Help: "Messages that this node has answered with 202."})}
+			Name: "hookwheel_messages_accepted_total", Help: "Messages that this node has answered with 202."})}
 	s.auth = &authenticator{config: &s.config, live: &s.live}
 	s.intake = newIntake(&s.config, s.auth)
 	s.Change(config.Changeable)
@@ -203,7 +204,7 @@ func (s *Server) closeIfStopping(ctx *fasthttp.RequestCtx) {
 // serve handles a request.
 func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler) {
 	begun := time.Now()
-	defer func() { s.logAccess(ctx, begun) }()
+	defer func() { s.countResponse(ctx, begun) }()
 	setRequestID(ctx)
 	cors := s.live.Load().cors
 	mayRead := cors.allow(ctx)
@@ -232,7 +233,8 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler)
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	if requestID(ctx) == "" { // the request was not read as far as its headers
 		setRequestID(ctx)
-		defer s.logAccess(ctx, time.Now())
+		begun := time.Now()
+		defer func() { s.countResponse(ctx, begun) }()
 	}
 	s.live.Load().cors.allowUnread(ctx)
 	connOf(ctx.Conn()).unread.Store(true)

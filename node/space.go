@@ -18,7 +18,7 @@ func (n *Node) watchSpace(metrics prometheus.Registerer) (end func() error) {
 		gauge("hookwheel_store_bytes", "What all records take, to which storage.max_size applies.", n.store.Size),
 		gauge("hookwheel_data_bytes", "What the data folder takes of the disk: the store, what it has yet to compact, and the Raft log.", n.store.Used),
 		gauge("hookwheel_free_bytes", "Free space of the disk.", func() int64 { free, _ := n.store.Free(); return free }),
-		gauge("hookwheel_full", "1 while this node has no room for new events.", func() int64 {
+		gauge("hookwheel_storage_full", "1 while this node has no room for new events.", func() int64 {
 			if n.store.Full() != "" {
 				return 1
 			}
