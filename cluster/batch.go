@@ -20,11 +20,13 @@ const (
 	largeCommand     = 64 << 10  // commands with a higher cost travel in batches of their own
 	commandOverhead  = 64
 
-	// gatherDelay is how long a batch that is far from full waits for more commands. Callers whose
-	// commands shared a batch send their next commands at almost the same time; without the delay,
-	// the first of these would be sent alone.
-	gatherDelay = 300 * time.Microsecond
-	gathered    = 48 // a batch with so many commands does not wait
+	// Callers whose commands shared a batch make their next ones at almost the same time. Without
+	// waiting for these, the first of them would be sent alone, and the others in many small batches:
+	// after a batch of more than fewCommands, the next one waits until as many have come, for at most
+	// gatherTime. With fewer, batches are small because the node is quiet, and waiting is only slow.
+	gatherTime  = time.Millisecond
+	fewCommands = 7
+	patience    = 2 * time.Millisecond // how long a patient command waits for another, or twice as long
 )
 
 var (
@@ -37,6 +39,7 @@ var (
 // proposal is a command in flight, for which a caller waits.
 type proposal struct {
 	command   Command
+	patient   bool          // see StateMachine.IsPatient
 	forwarded bool          // came from another node: if this node is not the leader, it is returned
 	flow      string        // commands of different flows take turns
 	cost      int           // see StateMachine.Cost
@@ -89,36 +92,56 @@ func (b *batcher) run(ctx context.Context) {
 
 func (b *batcher) serve(ctx context.Context, kind int) {
 	q := b.queues[kind]
-	for again := false; again || q.await(ctx); {
-		if q.len() < gathered {
-			time.Sleep(gatherDelay)
+	for q.await(ctx) {
+		for again := true; again; {
+			again = b.send(ctx, kind)
 		}
-		again = b.send(ctx, kind)
 	}
 	for batch := q.take(); len(batch) > 0; batch = q.take() {
 		finishAll(batch, errNotTaken)
 	}
 }
 
-// send commits a batch, unless all callers have given up. It reports whether it must be called
-// again. On a node that does not lead, small and large commands need not wait for each other: they
-// do so on the leader.
+// send commits a batch, unless all callers have given up, and then waits for the commands that the
+// callers make next. It reports whether it must be called again. On a node that does not lead,
+// small and large commands need not wait for each other: they do so on the leader.
 func (b *batcher) send(ctx context.Context, kind int) (again bool) {
 	q := b.queues[kind]
-	if b.leads() {
-		b.gate.enter(kind)
-		begin := time.Now()
-		defer func() {
-			again = ctx.Err() == nil && q.len() > 0
-			b.gate.leave(kind, time.Since(begin), again)
-		}()
-	} else {
+	if !b.leads() {
 		b.gate.skip(kind) // the other kind may have entered while this node led
+		if batch := q.take(); len(batch) > 0 {
+			b.commit(batch)
+		}
+		return false
 	}
-	if batch := q.take(); len(batch) > 0 {
+	b.gate.enter(kind)
+	begin := time.Now()
+	batch := q.take()
+	urgent := urgentOf(batch)
+	if len(batch) > 0 {
 		b.commit(batch)
 	}
-	return false
+	wanted := 1
+	if urgent > fewCommands {
+		wanted = urgent
+	}
+	_, enough := q.want(wanted)
+	again = ctx.Err() == nil && (enough || wanted > 1)
+	b.gate.leave(kind, time.Since(begin), again)
+	if again && !enough {
+		q.gather(ctx, wanted)
+	}
+	return again
+}
+
+// urgentOf returns how many commands are not patient.
+func urgentOf(batch []*proposal) (n int) {
+	for _, p := range batch {
+		if !p.patient {
+			n++
+		}
+	}
+	return n
 }
 
 func finishAll(batch []*proposal, err error) {

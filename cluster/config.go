@@ -96,6 +96,9 @@ type StateMachine interface {
 	// Flow returns whom a command is from or for. Commands of different flows take turns. Safe from
 	// any goroutine.
 	Flow(command []byte) string
+	// IsPatient reports whether a command may wait a few milliseconds for others, because nobody
+	// waits for its reply. Safe from any goroutine.
+	IsPatient(command []byte) bool
 	// Free returns the free space of this node's disk and the least that the node wants, in bytes.
 	// Safe from any goroutine.
 	Free() (free, least int64)

@@ -85,6 +85,7 @@ func (n *Node) try(ctx context.Context, p *proposal) ([]byte, error) {
 // of them may wait for the many that came to this node.
 func (n *Node) enqueue(p *proposal, from string) *queue {
 	p.cost, p.flow = n.config.Machine.Cost(p.command.Body), from+"/"+n.config.Machine.Flow(p.command.Body)
+	p.patient = p.cost <= largeCommand && n.config.Machine.IsPatient(p.command.Body)
 	p.done = make(chan struct{})
 	queue := n.batches.queue(p)
 	queue.push(p)

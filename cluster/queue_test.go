@@ -142,3 +142,95 @@ func TestSendAfterLeadership(t *testing.T) {
 		<-entered // blocks forever if the commands that were sent elsewhere seem to wait
 	}
 }
+
+// Patient commands travel with the next urgent one. Without one, they still travel.
+func TestPatientCommands(t *testing.T) {
+	q := newQueue()
+	patient := func() { q.push(&proposal{cost: 10, flow: "p", patient: true}) }
+	patient()
+	if _, enough := q.want(1); enough {
+		t.Error("a patient command does not wait")
+	}
+	pushAll(q, "a", 1, 10)
+	if _, enough := q.want(1); !enough || len(q.take()) != 2 {
+		t.Error("want a batch of two, at once")
+	}
+	for range 3 { // alone: after a while
+		patient()
+		if !q.await(t.Context()) || len(q.take()) != 1 {
+			t.Fatal("it is never sent")
+		}
+	}
+	for range maxBatchCommands {
+		patient()
+	}
+	if _, enough := q.want(1); !enough {
+		t.Error("enough patient commands for a batch wait")
+	}
+}
+
+// Whoever gathers is woken when enough have come, and not before.
+func TestGatherBySignal(t *testing.T) {
+	q := newQueue()
+	woken := func() bool {
+		select {
+		case <-q.filled:
+			return true
+		default:
+			return false
+		}
+	}
+	q.want(3)
+	pushAll(q, "a", 2, 10)
+	if woken() {
+		t.Error("woken by 2 of 3 commands")
+	}
+	q.push(&proposal{cost: 10, patient: true})
+	if woken() {
+		t.Error("woken by a patient command")
+	}
+	pushAll(q, "b", 1, 10)
+	if !woken() {
+		t.Error("not woken by the third")
+	}
+	q.want(100)
+	pushAll(q, "c", 3, maxBatchBytes/3)
+	if !woken() {
+		t.Error("not woken by a batch that is full by bytes")
+	}
+}
+
+// After a large batch the next one waits for the commands that its callers make next, and takes
+// what there is if they make none.
+func TestBatcherGathers(t *testing.T) {
+	var b *batcher
+	var batches []int
+	b = newBatcher(func() bool { return true }, func(batch []*proposal) {
+		batches = append(batches, len(batch))
+		if len(batches) == 1 {
+			go pushAll(b.queues[small], "a", len(batch), 10)
+		}
+	})
+	pushAll(b.queues[small], "a", 50, 10)
+	for b.send(t.Context(), small) {
+	}
+	sum := 0
+	for _, n := range batches {
+		sum += n
+	}
+	if sum != 100 {
+		t.Errorf("batches of %v, want 100 commands", batches)
+	}
+	b.gate.enter(large) // blocks forever if small commands seem to wait
+}
+
+// On a quiet node nothing waits.
+func TestBatcherIsQuiet(t *testing.T) {
+	b := newBatcher(func() bool { return true }, func([]*proposal) {})
+	for count := range fewCommands + 1 {
+		pushAll(b.queues[small], "a", count, 10)
+		if b.send(t.Context(), small) {
+			t.Errorf("after %d commands it waits for more", count)
+		}
+	}
+}
