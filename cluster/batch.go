@@ -21,9 +21,10 @@ const (
 	commandOverhead  = 64
 
 	// Callers whose commands shared a batch make their next ones at almost the same time. Without
-	// waiting for these, the first of them would be sent alone, and the others in many small batches:
-	// after a batch of more than fewCommands, the next one waits until as many have come, for at most
-	// gatherTime. With fewer, batches are small because the node is quiet, and waiting is only slow.
+	// waiting for these, the first of them would be sent alone, and the others in many small
+	// batches: after a batch of more than fewCommands, the next one waits until as many have come,
+	// for at most gatherTime. With fewer, batches are small because the node is quiet, and waiting
+	// is only slow.
 	gatherTime  = time.Millisecond
 	fewCommands = 7
 	patience    = 2 * time.Millisecond // how long a patient command waits for another, or twice as long
@@ -63,10 +64,11 @@ type batcher struct {
 	gate   *gate
 	leads  func() bool       // whether commit appends to the log of this node
 	commit func([]*proposal) // finishes each
+	ready  func(cost int)    // see StateMachine.Ready
 }
 
-func newBatcher(leads func() bool, commit func([]*proposal)) *batcher {
-	return &batcher{queues: [2]*queue{newQueue(), newQueue()}, gate: newGate(), leads: leads, commit: commit}
+func newBatcher(leads func() bool, ready func(cost int), commit func([]*proposal)) *batcher {
+	return &batcher{queues: [2]*queue{newQueue(), newQueue()}, gate: newGate(), leads: leads, ready: ready, commit: commit}
 }
 
 // queue returns the queue for a command.
@@ -114,20 +116,23 @@ func (b *batcher) send(ctx context.Context, kind int) (again bool) {
 		}
 		return false
 	}
+	if kind == large {
+		b.gate.pause(ctx)
+		b.ready(q.nextCost())
+	}
 	b.gate.enter(kind)
 	begin := time.Now()
 	batch := q.take()
-	urgent := urgentOf(batch)
 	if len(batch) > 0 {
 		b.commit(batch)
 	}
 	wanted := 1
-	if urgent > fewCommands {
+	if urgent := urgentOf(batch); urgent > fewCommands {
 		wanted = urgent
 	}
 	_, enough := q.want(wanted)
 	again = ctx.Err() == nil && (enough || wanted > 1)
-	b.gate.leave(kind, time.Since(begin), again)
+	b.gate.leave(kind, batch, time.Since(begin), again)
 	if again && !enough {
 		q.gather(ctx, wanted)
 	}

@@ -76,7 +76,7 @@ func TestBatcherKeepsBounds(t *testing.T) {
 	}
 	want, got := make(map[sequence][]*proposal), make(map[sequence][]*proposal)
 	commits := make(chan []*proposal)
-	b := newBatcher(func() bool { return true }, func(batch []*proposal) { commits <- batch })
+	b := newBatcher(func() bool { return true }, atOnce, func(batch []*proposal) { commits <- batch })
 	left := 500
 	for range left {
 		size := random.IntN(4000)
@@ -124,7 +124,7 @@ func checkBounds(t *testing.T, batch []*proposal) {
 
 // What still waits when the batcher ends is told so.
 func TestBatcherDrains(t *testing.T) {
-	b := newBatcher(func() bool { return true }, func(batch []*proposal) { finishAll(batch, errUnknown) })
+	b := newBatcher(func() bool { return true }, atOnce, func(batch []*proposal) { finishAll(batch, errUnknown) })
 	var waiting []*proposal
 	for i := range 10 {
 		waiting = append(waiting, proposalOf(i*largeCommand/4))

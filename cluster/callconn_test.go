@@ -120,7 +120,7 @@ func TestSilentConnection(t *testing.T) {
 func TestSlowCall(t *testing.T) {
 	commands := appendCommands(nil, []*proposal{{command: Command{Body: []byte("slow")}}})
 	synctest.Test(t, func(t *testing.T) {
-		n := &Node{config: Config{Machine: newMachine()}, batches: newBatcher(nil, nil), ctx: t.Context()}
+		n := &Node{config: Config{Machine: newMachine()}, batches: newBatcher(nil, nil, nil), ctx: t.Context()}
 		s := callServer{node: n, budget: newBudget(callBudget)}
 		near, far := net.Pipe()
 		var wg sync.WaitGroup
@@ -153,7 +153,7 @@ func TestSlowCall(t *testing.T) {
 
 // What another node forwards is one batch at most, so that it can't fill the queue.
 func TestForwardedBatchIsLimited(t *testing.T) {
-	n := &Node{config: Config{Machine: newMachine()}, batches: newBatcher(nil, nil), ctx: t.Context()}
+	n := &Node{config: Config{Machine: newMachine()}, batches: newBatcher(nil, nil, nil), ctx: t.Context()}
 	s := callServer{node: n, budget: newBudget(callBudget)}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -93,6 +93,9 @@ type StateMachine interface {
 	// Cost returns about how many bytes applying a command takes, at least the size of the command.
 	// The total cost of the commands in an entry is limited. Safe from any goroutine.
 	Cost(command []byte) int
+	// Ready returns when an entry of that cost can be applied without waiting for the disk. Safe
+	// from any goroutine.
+	Ready(cost int)
 	// Flow returns whom a command is from or for. Commands of different flows take turns. Safe from
 	// any goroutine.
 	Flow(command []byte) string

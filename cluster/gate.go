@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"context"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -8,13 +10,28 @@ import (
 // gate lets one batch at a time into the log. A large command takes many times as long as a batch
 // of small ones, which would otherwise wait for a large one each time. So small commands go first
 // for as long as the last large batch took, and then it is the turn of the next.
+//
+// A large command also costs much after it is committed: the store moves its bytes several times,
+// in the background, which takes all CPUs if it gets enough of them. So while there are small
+// commands, large ones have a rate.
 type gate struct {
 	mu      sync.Mutex
 	free    *sync.Cond    // a batch has left
 	busy    bool          // there is a batch
 	waiting [2]bool       // whether small commands wait, and large ones
 	credit  time.Duration // for which small commands go first
+	small   time.Time     // when the last small command left that somebody waits for
+	resume  time.Time     // when large commands may go on
 }
+
+const (
+	// largeRate is how many bytes of large commands may be committed in a second, for each CPU,
+	// while there are small commands. The store takes about 20 ms of CPU for a MiB.
+	largeRate = 8 << 20
+
+	// smallMemory is how long after a small command there are considered to be more.
+	smallMemory = time.Second
+)
 
 const (
 	small = 0
@@ -48,19 +65,55 @@ func (g *gate) first() int {
 	return large
 }
 
+// pause waits until the rate of large commands allows the next one.
+func (g *gate) pause(ctx context.Context) {
+	pause := g.pauseAt(time.Now())
+	if pause <= 0 {
+		return
+	}
+	late := time.NewTimer(pause)
+	defer late.Stop()
+	select {
+	case <-late.C:
+	case <-ctx.Done():
+	}
+}
+
+func (g *gate) pauseAt(now time.Time) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now.Sub(g.small) > smallMemory {
+		return 0
+	}
+	return g.resume.Sub(now)
+}
+
 // leave is called after a batch, which took that long to commit. more means that the caller is
-// about to enter again, or to skip.
-func (g *gate) leave(kind int, took time.Duration, more bool) {
+// about to enter again, or to skip; large commands may have to pause before that.
+func (g *gate) leave(kind int, batch []*proposal, took time.Duration, more bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if kind == large {
 		g.credit = took
+		g.resume = time.Now().Add(timeOf(batch))
 	} else {
 		g.credit -= took
+		g.waiting[kind] = more
+		if urgentOf(batch) > 0 {
+			g.small = time.Now()
+		}
 	}
-	g.waiting[kind] = more
 	g.busy = false
 	g.free.Broadcast()
+}
+
+// timeOf returns how long a batch of large commands takes at largeRate.
+func timeOf(batch []*proposal) time.Duration {
+	bytes := 0
+	for _, p := range batch {
+		bytes += len(p.command.Body)
+	}
+	return time.Duration(bytes) * time.Second / time.Duration(largeRate*runtime.NumCPU())
 }
 
 // skip is called by a caller that was about to enter, but does not need to any more.

@@ -163,6 +163,8 @@ func (m *machine) Fingerprint() (uint64, string, uint64) { return 0, "", 0 }
 
 func (m *machine) Flow([]byte) string { return "" }
 
+func (m *machine) Ready(int) {}
+
 func (m *machine) IsPatient([]byte) bool { return false }
 
 func (m *machine) Cost(command []byte) int { return len(command) }

@@ -108,7 +108,7 @@ func (n *Node) startRaft() error {
 		}
 	}
 	cache := raftlog.NewCache(n.log)
-	n.batches = newBatcher(func() bool { return n.raft.State() == raft.Leader }, n.commit)
+	n.batches = newBatcher(func() bool { return n.raft.State() == raft.Leader }, n.config.Machine.Ready, n.commit)
 	if n.raft, err = raft.NewRaft(config, n.fsm, cache, n.log, n.snapshots, transport); err != nil {
 		return fmt.Errorf("starting Raft: %w", err)
 	}

@@ -197,6 +197,16 @@ func (q *queue) take() (batch []*proposal) {
 	return batch
 }
 
+// nextCost returns about what the next batch costs.
+func (q *queue) nextCost() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.count == 0 {
+		return 0
+	}
+	return max(q.next().waiting.Front().Value.(*proposal).cost, min(q.bytes, maxBatchBytes))
+}
+
 // next returns the flow whose turn it is: one that has saved enough for its first command.
 func (q *queue) next() *flow {
 	for {

@@ -5,6 +5,8 @@ import (
 	"time"
 )
 
+func atOnce(int) {} // see StateMachine.Ready
+
 func pushAll(q *queue, flow string, count, size int) (list []*proposal) {
 	for range count {
 		p := &proposal{cost: size, flow: flow}
@@ -71,10 +73,10 @@ func TestQueueForgets(t *testing.T) {
 func TestGateSharesTime(t *testing.T) {
 	g := newGate()
 	g.enter(large)
-	g.leave(large, 4*time.Millisecond, true) // more large commands wait
+	g.leave(large, nil, 4*time.Millisecond, true) // more large commands wait
 	for i := range 4 {
 		g.enter(small) // blocks forever if the large ones go first
-		g.leave(small, time.Millisecond, i < 3)
+		g.leave(small, nil, time.Millisecond, i < 3)
 	}
 	entered := make(chan struct{})
 	go func() {
@@ -87,9 +89,9 @@ func TestGateSharesTime(t *testing.T) {
 		t.Error("two batches at once")
 	default:
 	}
-	g.leave(large, time.Millisecond, false)
+	g.leave(large, nil, time.Millisecond, false)
 	<-entered
-	g.leave(small, time.Millisecond, false)
+	g.leave(small, nil, time.Millisecond, false)
 }
 
 // A batch goes at once when no other waits, whatever was before.
@@ -97,7 +99,7 @@ func TestGateIsIdle(t *testing.T) {
 	g := newGate()
 	for _, kind := range []int{large, large, small, small, large} {
 		g.enter(kind) // blocks forever if it waits
-		g.leave(kind, time.Second, false)
+		g.leave(kind, nil, time.Second, false)
 	}
 }
 
@@ -105,7 +107,7 @@ func TestGateIsIdle(t *testing.T) {
 func TestSendOutlivesCallers(t *testing.T) {
 	var b *batcher
 	var gone []*proposal
-	b = newBatcher(func() bool { return true }, func([]*proposal) { gone = pushAll(b.queues[small], "a", 1, 10) })
+	b = newBatcher(func() bool { return true }, atOnce, func([]*proposal) { gone = pushAll(b.queues[small], "a", 1, 10) })
 	b.gate.credit = time.Hour
 	pushAll(b.queues[small], "a", 1, 10)
 	again := b.send(t.Context(), small)
@@ -122,7 +124,7 @@ func TestSendAfterLeadership(t *testing.T) {
 	for kind, cost := range []int{small: 10, large: 2 * largeCommand} {
 		leads := true
 		var b *batcher
-		b = newBatcher(func() bool { return leads }, func([]*proposal) {
+		b = newBatcher(func() bool { return leads }, atOnce, func([]*proposal) {
 			if leads {
 				pushAll(b.queues[kind], "a", 1, cost)
 			}
@@ -205,7 +207,7 @@ func TestGatherBySignal(t *testing.T) {
 func TestBatcherGathers(t *testing.T) {
 	var b *batcher
 	var batches []int
-	b = newBatcher(func() bool { return true }, func(batch []*proposal) {
+	b = newBatcher(func() bool { return true }, atOnce, func(batch []*proposal) {
 		batches = append(batches, len(batch))
 		if len(batches) == 1 {
 			go pushAll(b.queues[small], "a", len(batch), 10)
@@ -226,11 +228,44 @@ func TestBatcherGathers(t *testing.T) {
 
 // On a quiet node nothing waits.
 func TestBatcherIsQuiet(t *testing.T) {
-	b := newBatcher(func() bool { return true }, func([]*proposal) {})
+	b := newBatcher(func() bool { return true }, atOnce, func([]*proposal) {})
 	for count := range fewCommands + 1 {
 		pushAll(b.queues[small], "a", count, 10)
 		if b.send(t.Context(), small) {
 			t.Errorf("after %d commands it waits for more", count)
 		}
+	}
+}
+
+// Large commands have a rate, but only while there are small ones that somebody waits for.
+func TestLargeCommandsHaveRate(t *testing.T) {
+	batch := []*proposal{{command: Command{Body: make([]byte, 4<<20)}}}
+	commit := func(g *gate, kind int, batch []*proposal) {
+		g.enter(kind)
+		g.leave(kind, batch, time.Millisecond, false)
+	}
+	for name, test := range map[string]struct {
+		small  []*proposal
+		paused bool
+	}{
+		"alone":               {nil, false},
+		"beside outcomes":     {[]*proposal{{patient: true}}, false},
+		"beside small events": {[]*proposal{{}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGate()
+			commit(g, small, test.small)
+			commit(g, large, batch)
+			now := time.Now()
+			if !g.small.IsZero() {
+				now = g.small
+			}
+			if pause := g.pauseAt(now); test.paused != (pause > 0) {
+				t.Errorf("large commands pause for %v", pause)
+			}
+			if pause := g.pauseAt(now.Add(2 * smallMemory)); pause > 0 {
+				t.Errorf("without small commands they pause for %v", pause)
+			}
+		})
 	}
 }

@@ -44,8 +44,11 @@ func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]by
 	return replies, nil
 }
 
+// entryOverhead is what an entry writes in any case, in bytes.
+const entryOverhead = 4096
+
 func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]byte, effects, error) {
-	size := 4096
+	size := entryOverhead
 	for i := range commands {
 		size += 2*len(commands[i].Body) + 128
 	}

@@ -102,13 +102,27 @@ func (s *Store) begin(size int) error {
 	if s.broken != nil {
 		return s.broken
 	}
-	if s.staged.size+size > int(s.db.MaxBatchSize())/2 {
+	if s.outgrows(size) {
 		if err := s.commitAside(); err != nil {
 			return err
 		}
 	}
 	s.stage()
 	return nil
+}
+
+// outgrows reports whether the batch would outgrow a transaction with size more bytes. applying is
+// held.
+func (s *Store) outgrows(size int) bool { return s.staged.size+size > int(s.db.MaxBatchSize())/2 }
+
+// Ready returns when an entry with commands of that cost can be applied without waiting for a
+// commit in progress.
+func (s *Store) Ready(cost int) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	for s.broken == nil && s.committing != nil && s.outgrows(entryOverhead+2*cost) {
+		s.commitDone.Wait()
+	}
 }
 
 // get returns the value of key, including the writes of this entry and of all entries that are

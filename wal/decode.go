@@ -207,7 +207,9 @@ func (s *Store) Flow(body []byte) string {
 }
 
 // IsPatient reports whether nobody waits for a command: one that records attempts.
-func (s *Store) IsPatient(body []byte) bool { return len(body) > 0 && kind(body[0]) == kindRecordProgress }
+func (s *Store) IsPatient(body []byte) bool {
+	return len(body) > 0 && kind(body[0]) == kindRecordProgress
+}
 
 // Cost returns roughly how many bytes applying a command takes. It limits how many commands share
 // an entry. Besides a command's own size it counts what short commands may change.
