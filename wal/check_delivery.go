@@ -139,6 +139,9 @@ func (c *checker) endMessage() error {
 		case a.trigger != webhook.TriggerScheduled:
 			continue
 		case a.number > highest+1:
+			if some, err := c.isBeingRemoved(c.indexed.id); err != nil || some {
+				return err
+			}
 			c.violated("%s of %s to %s has the number %d, but the one before it has number %d", attemptName(a.id),
 				messageName(c.indexed.id), endpointName(a.endpoint), a.number, highest)
 		case a.number <= highest:
@@ -148,6 +151,17 @@ func (c *checker) endMessage() error {
 	}
 	c.indexed.attempts = list[:0]
 	return nil
+}
+
+// isBeingRemoved reports whether a message belongs to an application that is being removed, so that
+// some of its attempts may be gone.
+func (c *checker) isBeingRemoved(message webhook.ID) (bool, error) {
+	for app := range c.goneApps {
+		if m, err := c.message(app, message); err != nil || m != nil {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // checkAttemptedMessage checks whether the message that was sent to an endpoint is in its log. Of

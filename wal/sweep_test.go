@@ -93,7 +93,7 @@ func (w *sweepWorld) app(endpoints, entries, each int) (app webhook.ID, ids, mes
 	for range entries {
 		var list []webhook.Message
 		for i := range each {
-			list = append(list, webhook.Message{EventType: "a", Payload: []byte("{}"), Retention: time.Duration(i%3) * time.Hour})
+			list = append(list, webhook.Message{EventType: "a", Payload: []byte("{}"), OrderingKey: "k", Retention: time.Duration(i%3) * time.Hour})
 		}
 		made, err := w.w.CreateMessages(w.t.Context(), a.ID, placed(list...))
 		w.must(err)
@@ -111,9 +111,9 @@ func (w *sweepWorld) attempt(endpoint webhook.ID, messages []webhook.ID, next ti
 	for part := range slices.Chunk(messages, 100) {
 		p := webhook.Progress{Endpoint: endpoint, Cursor: part[len(part)-1]}
 		for _, m := range part {
-			o := webhook.Outcome{Attempt: webhook.Attempt{Message: m, Number: 1, URL: "http://x/", Next: next}}
+			o := webhook.Outcome{Attempt: webhook.Attempt{Message: m, Number: 1, URL: "http://x/", Next: next}, Key: webhook.OrderingKeyHash("k")}
 			if hold {
-				o = webhook.Outcome{Attempt: webhook.Attempt{Message: m}, Hold: true, Key: 7}
+				o = webhook.Outcome{Attempt: webhook.Attempt{Message: m}, Hold: true, Key: webhook.OrderingKeyHash("k")}
 			}
 			p.Outcomes = append(p.Outcomes, o)
 		}
@@ -150,7 +150,7 @@ func (w *sweepWorld) often(endpoints []webhook.ID, message webhook.ID, times int
 	for number := range times {
 		var list []webhook.Progress
 		for _, e := range endpoints {
-			o := webhook.Outcome{Attempt: webhook.Attempt{Message: message, Number: uint32(number + 1), URL: "http://x/", Next: time.UnixMilli(testClock + hour*int64(number+1))}}
+			o := webhook.Outcome{Attempt: webhook.Attempt{Message: message, Number: uint32(number + 1), URL: "http://x/", Next: time.UnixMilli(testClock + hour*int64(number+1))}, Key: webhook.OrderingKeyHash("k")}
 			if number > 0 {
 				o.Source, o.Due = webhook.SourceRetry, time.UnixMilli(testClock+hour*int64(number))
 			}
@@ -171,7 +171,7 @@ func TestSweep(t *testing.T) {
 	wide, wideEndpoints, wideMessages := w.app(3*sweepPerEntry/handOnCost, 4, 3)
 	w.often(wideEndpoints[:20], wideMessages[0], 5)
 	kept, keptEndpoints, keptMessages := w.app(20, 5, 60)
-	w.sets(kept, keptEndpoints, keptMessages[1:])
+	w.sets(kept, keptEndpoints, keptMessages)
 	w.often(keptEndpoints[3:], keptMessages[0], 30)
 
 	before := len(recordsOf(t, content(t, w.stores[0])))
