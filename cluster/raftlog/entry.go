@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/hashicorp/raft"
 
@@ -18,6 +19,18 @@ const headSize = 13
 // AfterDamage is what to do when the log can't be used.
 const AfterDamage = "Move the whole data folder of this node away and start it empty: it gets its data from the others. " +
 	"Should the others be lost, or should there be none, `hookwheel check` says what the store holds"
+
+// withRemedy adds to an error of the disk what to do.
+func withRemedy(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w. Make room on the disk and start the node again: it has all that it acknowledged", err)
+	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENXIO), errors.Is(err, syscall.ENODEV):
+		return fmt.Errorf("%w. The kernel's log says what is wrong with the disk. Start the node again when the disk works; "+
+			"if it is lost, start the node with an empty data folder, and it gets its data from the other nodes, if there are any", err)
+	}
+	return err
+}
 
 func encode(entry *raft.Log) journal.Entry {
 	head := make([]byte, 0, headSize)

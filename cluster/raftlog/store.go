@@ -106,7 +106,7 @@ func (s *Store) open(dir string) (err error) {
 	if errors.Is(err, journal.ErrDamaged) {
 		err = fmt.Errorf("the log is damaged: %w. %s", err, AfterDamage)
 	} else {
-		err = fmt.Errorf("opening the log: %w", err)
+		err = withRemedy(fmt.Errorf("opening the log: %w", err))
 	}
 	return errors.Join(err, s.votes.Close())
 }
@@ -197,7 +197,7 @@ func (s *Store) guard(what string, write func() error) error {
 	defer s.watch(what)()
 	defer s.pace.begin()()
 	if err := write(); err != nil {
-		return s.fail(fmt.Errorf("%s: %w", what, err))
+		return s.fail(withRemedy(fmt.Errorf("%s: %w", what, err)))
 	}
 	return nil
 }

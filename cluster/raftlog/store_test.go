@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -291,5 +292,22 @@ func TestOldLog(t *testing.T) {
 	must(t, os.WriteFile(path, []byte("old"), 0o600))
 	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "Take a backup") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Errors of the disk say what to do, and others say no more than they know.
+func TestRemedies(t *testing.T) {
+	for err, want := range map[error]string{
+		&os.PathError{Op: "write", Path: "/a", Err: syscall.ENOSPC}: "writing the log: write /a: no space left on device. Make room",
+		os.NewSyscallError("fdatasync", syscall.EIO):                "writing the log: fdatasync: input/output error. The kernel's log",
+		syscall.EROFS:          "Start the node again when the disk works",
+		errors.New("too long"): "writing the log: too long",
+	} {
+		var fatal error
+		s := &Store{fatal: func(err error) { fatal = err }, stall: stallLimit}
+		got := s.guard("writing the log", func() error { return err })
+		if !errors.Is(got, err) || got.Error() != fatal.Error() || !strings.Contains(got.Error(), want) || (want == "writing the log: too long") != (got.Error() == want) {
+			t.Errorf("%v: %v", err, got)
+		}
 	}
 }

@@ -133,7 +133,12 @@ func (s *Store) Set(key, value []byte) error {
 }
 
 func (s *Store) writeVotes(what string, write func() error) error {
-	return s.guard(what, func() error { return safely(write) })
+	return s.guard(what, func() error {
+		if err := safely(write); err != nil {
+			return fmt.Errorf("%s: %w", votesPath(s.dir), err)
+		}
+		return nil
+	})
 }
 
 func (s *Store) GetUint64(key []byte) (value uint64, err error) {
