@@ -21,8 +21,9 @@ import (
 // clockVariable names that file to a process.
 const clockVariable = "HOOKWHEEL_CLOCK"
 
-// clockOverlay makes what -overlay takes, for a main package in the folder main.
-func clockOverlay(dir, main string) (path string, err error) {
+// clockOverlay makes what -overlay takes, for a main package in the folder main, with what others
+// add to it.
+func clockOverlay(dir, main string, more ...func(replace map[string]string, dir, main string) error) (path string, err error) {
 	goroot, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
 		return "", err
@@ -44,11 +45,17 @@ func clockOverlay(dir, main string) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {
+	replace := map[string]string{
 		filepath.Join(root, "time.go"):         patched,
 		filepath.Join(root, "shift.go"):        filepath.Join(here, "shift.go.txt"),
 		filepath.Join(main, "clock_follow.go"): filepath.Join(here, "follow.go.txt"),
-	}})
+	}
+	for _, add := range more {
+		if err := add(replace, dir, main); err != nil {
+			return "", err
+		}
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": replace})
 	if err != nil {
 		return "", err
 	}

@@ -86,7 +86,7 @@ func (s setup) build(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		overlay, err := clockOverlay(dir, main)
+		overlay, err := clockOverlay(dir, main, logOverlay)
 		if err != nil {
 			t.Fatal(err)
 		}
