@@ -85,8 +85,11 @@ func (d *dialer) dial(ctx context.Context, p peer, t *webhook.Trace) (*link, err
 		d.traceFailure(t, err)
 		return nil, err
 	}
-	d.tracePeer(t, l)
 	l.peer, l.made, l.guard = p, time.Now(), now
+	if !l.proxied {
+		l.address, l.internal = tracedAddress(l.bottom.RemoteAddr())
+	}
+	l.trace(t)
 	if p.secure {
 		host, _, _ = strings.Cut(host, "%") // a zone is not part of a name
 		secure := tls.Client(l.Conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, RootCAs: d.roots, InsecureSkipVerify: p.insecure})
@@ -99,7 +102,7 @@ func (d *dialer) dial(ctx context.Context, p peer, t *webhook.Trace) (*link, err
 			}
 			return nil, errors.Join(&stepError{stepHandshake, err}, ignoreClosed(l.bottom.Close()))
 		}
-		l.Conn = secure
+		l.Conn, l.version = secure, secure.ConnectionState().Version
 	}
 	l.bottom.ready = true
 	return l, nil

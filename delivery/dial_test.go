@@ -301,8 +301,8 @@ func TestIdleConnectionsAreBounded(t *testing.T) {
 			t.Fatalf("%s %s", why, a.Response)
 		}
 	}
-	if got := fmt.Sprint(counts[0].Load(), counts[1].Load(), counts[2].Load()); got != "2 1 1" || s.dialer.idle.byAge.Len() != 2 {
-		t.Errorf("connections: %s; %d are idle", got, s.dialer.idle.byAge.Len())
+	if got := fmt.Sprint(counts[0].Load(), counts[1].Load(), counts[2].Load()); got != "2 1 1" || s.dialer.idle.count != 2 {
+		t.Errorf("connections: %s; %d are idle", got, s.dialer.idle.count)
 	}
 }
 

@@ -1,8 +1,8 @@
 package delivery
 
 import (
-	"container/list"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -30,6 +30,13 @@ type link struct {
 	used     time.Time // when it became idle
 	proxied  bool
 	guard    *guard // that has checked its address
+
+	// For the traces of attempts.
+	address  netip.AddrPort // of the receiver; invalid: only a proxy knows it
+	internal bool           // address is a private one
+	version  uint16         // of TLS; 0: none
+
+	older, newer *link // among those that are idle
 
 	// Of the current request, for its trace.
 	received uint32    // bytes
@@ -59,24 +66,28 @@ type idleLinks struct {
 	patience time.Duration
 	limit    int
 
-	mu      sync.Mutex
-	byAge   list.List // of *link, the most recently used last
-	byPeer  map[peer][]*list.Element
-	sweeper *time.Timer // runs while there are any
+	mu             sync.Mutex
+	oldest, newest *link // by when they were used
+	count          int
+	byPeer         map[peer][]*link // the most recently used last
+	sweeper        *time.Timer      // runs while there are any
 }
 
 func newIdleLinks(limit int) *idleLinks {
-	return &idleLinks{patience: idleConnection, limit: limit, byPeer: make(map[peer][]*list.Element)}
+	return &idleLinks{patience: idleConnection, limit: limit, byPeer: make(map[peer][]*link)}
 }
 
 // take returns the most recently used connection to a peer, or nil.
 func (i *idleLinks) take(p peer) *link {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if own := i.byPeer[p]; len(own) > 0 {
-		return i.remove(own[len(own)-1])
+	own := i.byPeer[p]
+	if len(own) == 0 {
+		return nil
 	}
-	return nil
+	l := own[len(own)-1]
+	i.remove(l)
+	return l
 }
 
 // put keeps a connection for the next attempt, unless it is old. If there are too many, it closes
@@ -88,10 +99,11 @@ func (i *idleLinks) put(l *link) {
 		return
 	}
 	i.mu.Lock()
-	i.byPeer[l.peer] = append(i.byPeer[l.peer], i.byAge.PushBack(l))
+	i.add(l)
 	var oldest *link
-	if i.byAge.Len() > i.limit {
-		oldest = i.remove(i.byAge.Front())
+	if i.count > i.limit {
+		oldest = i.oldest
+		i.remove(oldest)
 	}
 	if i.sweeper == nil {
 		i.sweeper = time.AfterFunc(i.patience, func() { i.sweep(time.Now().Add(-i.patience)) })
@@ -102,13 +114,39 @@ func (i *idleLinks) put(l *link) {
 	}
 }
 
-func (i *idleLinks) remove(e *list.Element) *link {
-	l := i.byAge.Remove(e).(*link)
-	own := slices.DeleteFunc(i.byPeer[l.peer], func(other *list.Element) bool { return other == e })
-	if i.byPeer[l.peer] = own; len(own) == 0 {
+func (i *idleLinks) add(l *link) {
+	i.byPeer[l.peer] = append(i.byPeer[l.peer], l)
+	l.older = i.newest
+	if i.newest != nil {
+		i.newest.newer = l
+	} else {
+		i.oldest = l
+	}
+	i.newest = l
+	i.count++
+}
+
+func (i *idleLinks) remove(l *link) {
+	own := i.byPeer[l.peer]
+	at := len(own) - 1
+	if own[at] != l {
+		at = slices.Index(own, l)
+	}
+	if i.byPeer[l.peer] = slices.Delete(own, at, at+1); len(own) == 1 {
 		delete(i.byPeer, l.peer)
 	}
-	return l
+	if l.older != nil {
+		l.older.newer = l.newer
+	} else {
+		i.oldest = l.newer
+	}
+	if l.newer != nil {
+		l.newer.older = l.older
+	} else {
+		i.newest = l.older
+	}
+	l.older, l.newer = nil, nil
+	i.count--
 }
 
 // sweep closes the connections that were last used at or before since, and reports whether there
@@ -116,12 +154,13 @@ func (i *idleLinks) remove(e *list.Element) *link {
 func (i *idleLinks) sweep(since time.Time) bool {
 	var old []*link
 	i.mu.Lock()
-	for e := i.byAge.Front(); e != nil && !e.Value.(*link).used.After(since); e = i.byAge.Front() {
-		old = append(old, i.remove(e))
+	for l := i.oldest; l != nil && !l.used.After(since); l = i.oldest {
+		i.remove(l)
+		old = append(old, l)
 	}
 	switch {
 	case i.sweeper == nil:
-	case i.byAge.Len() == 0:
+	case i.count == 0:
 		i.sweeper.Stop()
 		i.sweeper = nil
 	default:

@@ -189,7 +189,7 @@ func (s *Sender) connect(f *flight, p peer, t *webhook.Trace) (*link, error) {
 			return nil, f.cause(err)
 		}
 	}
-	s.dialer.tracePeer(t, l)
+	l.trace(t)
 	l.received, l.answered = 0, time.Time{}
 	if err := f.attach(l.bottom); err != nil {
 		l.Close()

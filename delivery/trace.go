@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -18,25 +17,20 @@ const maxHeaderKept = 1024
 // maskedHeader replaces the values of response headers that may be secrets.
 var maskedHeader = []byte("***")
 
-// tracePeer notes the address of a connection, which is a proxy's if there is one.
-func (d *dialer) tracePeer(t *webhook.Trace, l *link) {
-	t.TLS = 0
-	if secure, is := l.Conn.(*tls.Conn); is {
-		t.TLS = secure.ConnectionState().Version
-	}
-	if t.Proxied = l.proxied; !l.proxied {
-		d.traceAddress(t, l.bottom.RemoteAddr())
-	}
+// trace notes whom a connection leads to: the address is a proxy's if there is one, and not noted.
+func (l *link) trace(t *webhook.Trace) {
+	t.Peer, t.Internal, t.Proxied, t.TLS = l.address, l.internal, l.proxied, l.version
 }
 
-func (d *dialer) traceAddress(t *webhook.Trace, address net.Addr) {
+// tracedAddress returns an address as traces have it, and whether it is a private one.
+func tracedAddress(address net.Addr) (at netip.AddrPort, internal bool) {
 	tcp, is := address.(*net.TCPAddr)
 	if !is {
-		return
+		return at, false
 	}
-	at := tcp.AddrPort()
-	t.Peer = netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
-	t.Internal = !(&guard{}).allowed(t.Peer.Addr())
+	at = tcp.AddrPort()
+	at = netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
+	return at, !(&guard{}).allowed(at.Addr())
 }
 
 // traceFailure notes the address to which no connection could be made.
@@ -46,7 +40,7 @@ func (d *dialer) traceFailure(t *webhook.Trace, err error) {
 		op *net.OpError
 	)
 	if errors.As(err, &at) && at.step == stepConnect && errors.As(at.err, &op) {
-		d.traceAddress(t, op.Addr)
+		t.Peer, t.Internal = tracedAddress(op.Addr)
 	}
 }
 
