@@ -18,10 +18,11 @@ import (
 // the payload is returned byte for byte. Apart from tags and content types, no string contains
 // anything that JSON escapes.
 func appendMessageOut(dst []byte, m *webhook.Message, withContent bool, more ...byte) []byte {
-	dst = slices.Grow(dst, 256)
+	size := 320 + len(more)
 	if withContent {
-		dst = slices.Grow(dst, 256+len(m.Payload))
+		size += len(m.Payload)
 	}
+	dst = slices.Grow(dst, size)
 	dst = append(dst, `{"id":"`...)
 	dst = m.ID.Append(dst, webhook.KindMessage)
 	dst = append(dst, `","eventType":"`...)
@@ -256,7 +257,7 @@ func createMessage(r *request) (*response, error) {
 	if err := send(r, &m.Message); err != nil {
 		return nil, err
 	}
-	return accepted(rawJSON(appendMessageOut(nil, &m.Message, withContent))), nil
+	return accepted(newMessageBody(&m.Message, withContent)), nil
 }
 
 // send appends a message to the log and sets its ID.

@@ -155,6 +155,9 @@ func (in *intake) readBody(ctx *fasthttp.RequestCtx, l *loan, length int) ([]byt
 	for {
 		if len(body) == cap(body) {
 			size := min(2*cap(body), limit+1)
+			if length <= 4*len(body) { // a large part of what was announced has come
+				size = min(max(size, length+1), limit+1)
+			}
 			if err := l.grow(int64(size - cap(body))); err != nil {
 				return nil, err
 			}

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -19,7 +21,6 @@ type request struct {
 	caller *webhook.APIKey // nil if the operation needs no token
 
 	changes context.Context // see context
-	cancel  context.CancelFunc
 
 	key      *wal.Once // see idempotencyKey
 	keyKnown bool
@@ -60,7 +61,7 @@ func leaderContext() (context.Context, context.CancelFunc) {
 // request has an idempotency key then what is proposed with this context takes effect once.
 func (r *request) context() context.Context {
 	if r.changes == nil {
-		r.changes, r.cancel = leaderContext()
+		r.changes = r.server.deadlines.context(time.Now())
 		if key := r.idempotencyKey(); key != nil {
 			r.changes = key.Context(r.changes)
 		}
@@ -68,11 +69,25 @@ func (r *request) context() context.Context {
 	return r.changes
 }
 
-// end releases what the request holds, once its handler has returned.
-func (r *request) end() {
-	if r.cancel != nil {
-		r.cancel()
+// deadlines provides contexts that end leaderTimeout later. Requests that begin at almost the same
+// time share one, because a timer for each takes more CPU than everything else about a deadline.
+type deadlines struct {
+	mu     sync.Mutex
+	newest context.Context
+	cancel context.CancelFunc // of newest, which ends by itself
+	until  time.Time          // when the next one begins
+}
+
+const deadlineStep = leaderTimeout / 100
+
+func (d *deadlines) context(now time.Time) context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !now.Before(d.until) {
+		d.until = now.Add(deadlineStep)
+		d.newest, d.cancel = context.WithDeadline(context.Background(), d.until.Add(leaderTimeout))
 	}
+	return d.newest
 }
 
 // current waits until this node's store has everything that any node had acknowledged before the

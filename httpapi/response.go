@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
@@ -16,7 +17,7 @@ import (
 // response is what a handler returns if nothing went wrong.
 type response struct {
 	status int
-	value  any   // encoded as JSON unless it is rawJSON; nil: no body
+	value  any   // encoded as JSON unless it is rawJSON or a *messageBody; nil: no body
 	loan   *loan // the memory that a large body has borrowed, if any
 }
 
@@ -27,6 +28,32 @@ func noContent() *response         { return &response{status: fasthttp.StatusNoC
 
 // rawJSON is encoded JSON, for the hot path.
 type rawJSON []byte
+
+// messageBody is a message as rawJSON, in memory that is used again.
+type messageBody struct{ text []byte }
+
+var messageBodies = sync.Pool{New: func() any { return new(messageBody) }}
+
+// maxMessageBody is how much memory is used again. Larger messages are not copied.
+const maxMessageBody = 16 << 10
+
+func newMessageBody(m *webhook.Message, withContent bool) any {
+	if len(m.Payload) > maxMessageBody/2 {
+		return rawJSON(appendMessageOut(nil, m, withContent))
+	}
+	b := messageBodies.Get().(*messageBody)
+	b.text = appendMessageOut(b.text[:0], m, withContent)
+	return b
+}
+
+// write writes the body, which must not be used after it.
+func (b *messageBody) write(ctx *fasthttp.RequestCtx) {
+	ctx.SetContentType("application/json")
+	ctx.Response.SetBody(b.text)
+	if cap(b.text) <= maxMessageBody {
+		messageBodies.Put(b)
+	}
+}
 
 // statusOf maps each code to its HTTP status.
 var statusOf = map[webhook.Code]int{
@@ -101,6 +128,10 @@ type invalidItem struct {
 func (s *Server) write(ctx *fasthttp.RequestCtx, r *response) {
 	ctx.SetStatusCode(r.status)
 	if r.value == nil {
+		return
+	}
+	if body, is := r.value.(*messageBody); is {
+		body.write(ctx)
 		return
 	}
 	text, encoded := r.value.(rawJSON)

@@ -303,7 +303,6 @@ func (r *request) admit(needed access, here []webhook.Role) error {
 
 // perform runs a handler and writes what it returns.
 func (s *Server) perform(r *request, h handler) {
-	defer r.end()
 	resp, err := r.performOnce(h)
 	if err != nil {
 		s.writeError(r.http, err)

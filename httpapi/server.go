@@ -88,6 +88,7 @@ type Server struct {
 	kept      *keptResponses
 	sealer    sealer
 	tests     tests
+	deadlines deadlines
 }
 
 // NewServer listens, but does not serve yet.

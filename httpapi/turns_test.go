@@ -23,7 +23,6 @@ func TestChangesTakeTurns(t *testing.T) {
 	for range requests {
 		all.Go(func() {
 			r := &request{server: s, http: new(fasthttp.RequestCtx)}
-			defer r.end()
 			r.setApplication("acme")
 			r.http.SetUserValue("endpoint", "main")
 			_, err := update(r, func() (*webhook.Endpoint, error) {

@@ -56,7 +56,7 @@ func legalCommands(t testing.TB, app, endpoint, message webhook.ID) map[kind][]b
 		kindRecordMember:      recordMember{webhook.MemberAdded, "n2"},
 	}
 	legal := map[kind][]byte{
-		kindCreateMessage:  encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: []byte("{}")}),
+		kindCreateMessage:  appendCreateMessage(nil, &webhook.Message{App: app, EventType: "a", Payload: []byte("{}")}),
 		kindCreateMessages: encodeCreateMessages(app, placed(webhook.Message{EventType: "a", Payload: []byte("{}")}, webhook.Message{EventType: "a", Tags: []string{"t"}, Payload: []byte("{}")})),
 		kindRecordProgress: encodeProgress(1, []webhook.Progress{failures(endpoint, 2)}),
 		kindStepTask:       encodeStepTask(1, &webhook.TaskStep{Task: message, Messages: []webhook.ID{message}}),
@@ -147,10 +147,10 @@ func TestForgedCommandsAreRefused(t *testing.T) {
 	illegal := map[string][]byte{
 		"nothing":              nil,
 		"a kind alone":         {byte(kindFingerprint)},
-		"a large payload":      encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, maxPayload+1)}),
-		"a long event type":    encodeCreateMessage(&webhook.Message{App: app.ID, EventType: strings.Repeat("a", 257)}),
-		"a retention for ever": encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Retention: 1 << 62}),
-		"a far delivery":       encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", DeliverAt: late}),
+		"a large payload":      appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, maxPayload+1)}),
+		"a long event type":    appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: strings.Repeat("a", 257)}),
+		"a retention for ever": appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", Retention: 1 << 62}),
+		"a far delivery":       appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", DeliverAt: late}),
 		"many messages":        encodeCreateMessages(app.ID, slices.Repeat(placed(webhook.Message{EventType: "a"}), MaxMessages+1)),
 		"a place twice":        encodeCreateMessages(app.ID, slices.Repeat(placed(webhook.Message{EventType: "a"}), 2)),
 		"a far place":          encodeCreateMessages(app.ID, []PlacedMessage{{Place: MaxMessages, Message: webhook.Message{EventType: "a"}}}),

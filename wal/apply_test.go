@@ -165,8 +165,8 @@ func TestRepetitionAfterMove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := Command{Request: [16]byte{1, 2, 3}, Body: encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})}
-	refused := Command{Request: [16]byte{4, 5, 6}, Body: encodeCreateMessage(&webhook.Message{App: idAt(9, 9), EventType: "a"})}
+	first := Command{Request: [16]byte{1, 2, 3}, Body: appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a"})}
+	refused := Command{Request: [16]byte{4, 5, 6}, Body: appendCreateMessage(nil, &webhook.Message{App: idAt(9, 9), EventType: "a"})}
 	floor := s.Applied() + 1
 	want, err := s.Apply(floor+3, 1, testClock, []Command{first, refused})
 	if err != nil {
@@ -203,7 +203,7 @@ func TestRepetitionAfterMove(t *testing.T) {
 // A repetition that comes later than replies are kept is refused rather than applied again.
 func TestRepetitionTooLate(t *testing.T) {
 	s, _, app, _ := newWorld(t)
-	command := Command{Request: [16]byte{1}, Body: encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})}
+	command := Command{Request: [16]byte{1}, Body: appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a"})}
 	first := s.Applied() + 1
 	if _, err := s.Apply(first, 1, testClock, []Command{command}); err != nil {
 		t.Fatal(err)
@@ -243,7 +243,7 @@ func TestNewerCommandsSaySo(t *testing.T) {
 		"version of message":   {[]byte{byte(kindCreateMessage), 9}, "format version 9 is newer"},
 		"version of progress":  {[]byte{byte(kindRecordProgress), 9}, "format version 9 is newer"},
 		"cut":                  {[]byte{byte(kindRecordProgress)}, errCut.Error()},
-		"cut within a message": {encodeCreateMessage(&webhook.Message{EventType: "a"})[:24], errCut.Error()},
+		"cut within a message": {appendCreateMessage(nil, &webhook.Message{EventType: "a"})[:24], errCut.Error()},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -305,7 +305,7 @@ func TestRestoreOverOldState(t *testing.T) {
 func TestSnapshotStandsStill(t *testing.T) {
 	s, _, app, _ := newWorld(t)
 	for range 50 {
-		applyList(t, s, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, 10_000)}))
+		applyList(t, s, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, 10_000)}))
 	}
 	want := content(t, s)
 	state, size, stream, err := s.OpenSnapshot()
@@ -313,7 +313,7 @@ func TestSnapshotStandsStill(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 50 {
-		applyList(t, s, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "b"}))
+		applyList(t, s, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "b"}))
 		if err := s.Commit(); err != nil {
 			t.Fatal(err)
 		}
@@ -396,8 +396,8 @@ func TestClockGoesBack(t *testing.T) {
 	var last webhook.ID
 	for _, now := range []int64{testClock + 5000, testClock, testClock + 4000, testClock + 6000} {
 		replies, err := s.Apply(s.Applied()+1, 1, now, []Command{
-			{Body: encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})},
-			{Body: encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})},
+			{Body: appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a"})},
+			{Body: appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a"})},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -430,15 +430,15 @@ func TestWatch(t *testing.T) {
 	if index != s.Applied() {
 		t.Errorf("watching from %d, applied %d", index, s.Applied())
 	}
-	applyList(t, s, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "1"}),
-		encodeCreateMessage(&webhook.Message{App: endpoint.ID, EventType: "refused"}),
-		encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "2"}))
+	applyList(t, s, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "1"}),
+		appendCreateMessage(nil, &webhook.Message{App: endpoint.ID, EventType: "refused"}),
+		appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "2"}))
 	applyList(t, s, mustEncode(t, kindCreateEndpoint, webhook.Endpoint{App: app.ID, URL: "http://x/"}))
 	if err := w.DeleteEndpoint(t.Context(), app.ID, endpoint.ID); err != nil {
 		t.Fatal(err)
 	}
 	s.Watch(nil)
-	applyList(t, s, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "unheard"}))
+	applyList(t, s, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "unheard"}))
 	if want := []string{"message 1", "message 2", "endpoint", "removed"}; !slices.Equal(got, want) {
 		t.Errorf("heard %q, want %q", got, want)
 	}

@@ -143,7 +143,7 @@ func TestSlowReader(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 20 {
-				applyList(t, s, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, 100_000)}))
+				applyList(t, s, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, 100_000)}))
 			}
 			_, stream, err := s.OpenBackup(BackupHeader{})
 			if err != nil {

@@ -37,7 +37,7 @@ func TestCutRecordsAreRefused(t *testing.T) {
 
 // What goes on behind its end is damaged as well.
 func TestTrailingBytesAreRefused(t *testing.T) {
-	message := encodeCreateMessage(&webhook.Message{App: goldenApp, EventType: "a"})
+	message := appendCreateMessage(nil, &webhook.Message{App: goldenApp, EventType: "a"})
 	bodies := map[string][]byte{
 		"message":     message,
 		"application": mustEncode(t, kindCreateApplication, createApplication{Application: goldenApplication()}),
@@ -148,7 +148,7 @@ func TestRoundTrips(t *testing.T) {
 		gotAttempts, err := decodeAttempts(goldenKey, encodeAttempts(attempts), goldenEndpoint)
 		wantSame(t, gotAttempts, attempts, err)
 		messages[0].ID = webhook.ID{}
-		gotMessage, err := decodeCreateMessage(encodeCreateMessage(&messages[0])[1:])
+		gotMessage, err := decodeCreateMessage(appendCreateMessage(nil, &messages[0])[1:])
 		wantSame(t, *gotMessage, messages[0], err)
 		list := []webhook.Progress{p, {Endpoint: goldenApp}, p}
 		term, gotList, err := decodeProgress(encodeProgress(rnd.Uint64(), list)[1:])

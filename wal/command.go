@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"hookwheel/webhook"
@@ -204,9 +205,9 @@ func encodeCommand(k kind, v any) ([]byte, error) {
 	return append([]byte{byte(k), commandVersion}, text...), nil
 }
 
-// encodeCreateMessage: application 20 | as appendMessage.
-func encodeCreateMessage(m *webhook.Message) []byte {
-	dst := make([]byte, 0, len(m.Payload)+len(m.EventType)+len(m.EventID)+64)
+// appendCreateMessage: application 20 | as appendMessage.
+func appendCreateMessage(dst []byte, m *webhook.Message) []byte {
+	dst = slices.Grow(dst, len(m.Payload)+len(m.EventType)+len(m.EventID)+64)
 	dst = append(dst, byte(kindCreateMessage), commandVersion)
 	dst = append(dst, m.App[:]...)
 	return appendMessage(dst, m)
@@ -229,12 +230,23 @@ const (
 	progressHealth  = 1
 )
 
+// What an endpoint and an outcome of it usually take in a record of progress.
+const (
+	progressBytes = 64
+	outcomeBytes  = 320
+)
+
 // encodeProgress: term of the leader, then for each endpoint
 //
 //	endpoint 20 | cursor 20 | 0, or 1 and health | number of outcomes | for each outcome:
 //	source and flags 1 | due, of a retry | key 8, if it has one | spent | scheduled, if it was | as appendAttempt; without attempt message 20 | next
 func encodeProgress(term uint64, list []webhook.Progress) []byte {
-	dst := binary.AppendUvarint([]byte{byte(kindRecordProgress), commandVersion}, term)
+	size := 16
+	for i := range list {
+		size += progressBytes + len(list[i].Outcomes)*outcomeBytes
+	}
+	dst := append(make([]byte, 0, size), byte(kindRecordProgress), commandVersion)
+	dst = binary.AppendUvarint(dst, term)
 	for i := range list {
 		p := &list[i]
 		dst = append(dst, p.Endpoint[:]...)

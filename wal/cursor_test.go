@@ -221,9 +221,9 @@ func TestRetriesInParts(t *testing.T) {
 func TestNewEndpointWantsWhatComesAfter(t *testing.T) {
 	s, _, app, _ := newWorld(t)
 	replies := applyList(t, s,
-		encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "before"}),
+		appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "before"}),
 		mustEncode(t, kindCreateEndpoint, webhook.Endpoint{App: app.ID, UID: "new", URL: "http://x/"}),
-		encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "after"}))
+		appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "after"}))
 	endpoint, err := s.Endpoint(app.ID, "new")
 	if err != nil {
 		t.Fatal(err)

@@ -59,7 +59,7 @@ func newStateWorld(t testing.TB, rnd *rand.Rand, endpoints, each int) *stateWorl
 			creations = append(creations, mustEncode(t, kindCreateEndpoint, e))
 		}
 		created := apply(creations...)
-		message := encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: []byte("{}"), OrderingKey: "k"})
+		message := appendCreateMessage(nil, &webhook.Message{App: app, EventType: "a", Payload: []byte("{}"), OrderingKey: "k"})
 		messages := apply(message, message)
 		var progress []webhook.Progress
 		for _, reply := range created {

@@ -13,7 +13,7 @@ func TestExpunge(t *testing.T) {
 	ctx := t.Context()
 	var bodies [][]byte
 	for _, payload := range []string{`{"n":1}`, `{"n":2}`, `{"n":3}`} {
-		bodies = append(bodies, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Tags: []string{"t"}, Payload: []byte(payload)}))
+		bodies = append(bodies, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", Tags: []string{"t"}, Payload: []byte(payload)}))
 	}
 	var ids []webhook.ID
 	for _, reply := range applyList(t, s, bodies...) {

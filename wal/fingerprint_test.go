@@ -58,7 +58,7 @@ func TestFingerprint(t *testing.T) {
 	if _, err := NewWriter(direct{moved, 1}).Fingerprint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	applyList(t, s, encodeCreateMessage(&webhook.Message{App: c.app, EventType: "late"}))
+	applyList(t, s, appendCreateMessage(nil, &webhook.Message{App: c.app, EventType: "late"}))
 	for _, store := range []*Store{s, moved} {
 		if got := awaitFingerprint(t, store, index); got != want {
 			t.Errorf("fingerprint %s, want %s", got, want)
@@ -82,7 +82,7 @@ func TestFingerprint(t *testing.T) {
 func TestFingerprintsInARow(t *testing.T) {
 	s, w, app, _ := newWorld(t)
 	for range 20 {
-		applyList(t, s, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, 100_000)}))
+		applyList(t, s, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, 100_000)}))
 	}
 	var last uint64
 	for range 30 {
@@ -112,7 +112,7 @@ func TestFingerprintsInARow(t *testing.T) {
 func TestFingerprintIsLeft(t *testing.T) {
 	from, _, app, _ := newWorld(t)
 	for range 200 {
-		applyList(t, from, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, 200_000)}))
+		applyList(t, from, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, 200_000)}))
 	}
 	snapshot := content(t, from)
 	s := openTest(t, t.TempDir())

@@ -256,7 +256,7 @@ func goldenFormats() map[string]format {
 		"command disableEndpoint":   commandFormat(kindDisableEndpoint, disableEndpoint{7, goldenEndpoint, goldenTime}),
 		"record event type":         jsonFormat(goldenEventType()),
 		"command deleteEndpoint":    commandFormat(kindDeleteEndpoint, deleteEndpoint{goldenApp, goldenEndpoint}),
-		"command createMessage": {sent, plain(encodeCreateMessage(&sent)), func(data []byte) (any, error) {
+		"command createMessage": {sent, plain(appendCreateMessage(nil, &sent)), func(data []byte) (any, error) {
 			m, err := decodeCreateMessage(data[1:])
 			return *m, err
 		}},

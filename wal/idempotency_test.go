@@ -12,7 +12,7 @@ import (
 )
 
 func sendOnce(app webhook.ID, key byte, payload string) []byte {
-	return encodeIdempotent([16]byte{key}, [16]byte{}, encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: []byte(payload)}))
+	return encodeIdempotent([16]byte{key}, [16]byte{}, appendCreateMessage(nil, &webhook.Message{App: app, EventType: "a", Payload: []byte(payload)}))
 }
 
 // A repeated key has the first reply, whatever it asks for, in the same entry, in a later one and
@@ -120,7 +120,7 @@ func TestIdempotencyKeysAreForgotten(t *testing.T) {
 	s, _, app, _ := newWorld(t)
 	const entries, each = 12, 100
 	key := func(i, j int) []byte {
-		return encodeIdempotent([16]byte{byte(i), byte(j)}, [16]byte{}, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"}))
+		return encodeIdempotent([16]byte{byte(i), byte(j)}, [16]byte{}, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a"}))
 	}
 	at := func(clock time.Duration, bodies ...[]byte) [][]byte {
 		t.Helper()
@@ -201,7 +201,7 @@ func TestAgingBeyondMemory(t *testing.T) {
 	}
 	for i := range agingAhead + 10 {
 		key := [16]byte{byte(i), byte(i >> 8)}
-		apply(time.Duration(i)*time.Second, encodeIdempotent(key, [16]byte{}, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})))
+		apply(time.Duration(i)*time.Second, encodeIdempotent(key, [16]byte{}, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a"})))
 	}
 	for i := range agingAhead + 10 {
 		apply(IdempotencyWindow+time.Duration(i)*time.Second+4*time.Millisecond, encodeFingerprint())
@@ -228,7 +228,7 @@ func BenchmarkIdempotency(b *testing.B) {
 				b.Fatal(err)
 			}
 			rnd := rand.New(rand.NewSource(1))
-			body := encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: make([]byte, fillEvent)})
+			body := appendCreateMessage(nil, &webhook.Message{App: app, EventType: "a", Payload: make([]byte, fillEvent)})
 			commands := make([]Command, fillBatch)
 			for b.Loop() {
 				for i := range commands {

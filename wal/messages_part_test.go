@@ -80,7 +80,7 @@ func TestCreateNoMessages(t *testing.T) {
 // Messages take turns by application, alone or in parts, and short ones count their lines.
 func TestFlowAndCostOfParts(t *testing.T) {
 	s, _, app, _ := newWorld(t)
-	one := encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})
+	one := appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a"})
 	part := encodeCreateMessages(app.ID, slices.Clone(placed(make([]webhook.Message, MaxMessages)...)))
 	once := encodeIdempotent([16]byte{1}, [16]byte{}, part)
 	for name, body := range map[string][]byte{"part": part, "with key": once} {

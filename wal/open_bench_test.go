@@ -39,7 +39,7 @@ func fill(s *Store, bytes int64) error {
 	for done := int64(0); done < bytes; done += fillBatch * fillEvent {
 		commands := make([]Command, fillBatch)
 		for i := range commands {
-			commands[i].Body = encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: payload})
+			commands[i].Body = appendCreateMessage(nil, &webhook.Message{App: app, EventType: "a", Payload: payload})
 			commands[i].Request = [16]byte{byte(done), byte(done >> 8), byte(done >> 16), byte(done >> 24), byte(done >> 32), byte(i)}
 		}
 		replies, err := s.Apply(s.Applied()+1, 1, testClock+int64(s.Applied()), commands)

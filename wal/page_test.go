@@ -58,7 +58,7 @@ func (l *library) addMessages(t *testing.T, rnd *rand.Rand) {
 			m.Tags = []string{fmt.Sprint("tag", rnd.Intn(3))}
 		}
 		list = append(list, m)
-		bodies = append(bodies, encodeCreateMessage(&m))
+		bodies = append(bodies, appendCreateMessage(nil, &m))
 	}
 	for i, reply := range applyList(t, l.store, bodies...) {
 		list[i].ID = webhook.ID(reply[1:])

@@ -142,7 +142,7 @@ func (p *patient) send(t *testing.T, s *Store) {
 			if i == 10 {
 				m.Retention = 24 * time.Hour
 			}
-			bodies = append(bodies, encodeCreateMessage(&m))
+			bodies = append(bodies, appendCreateMessage(nil, &m))
 		}
 		for _, reply := range applyList(t, s, bodies...) {
 			p.messages = append(p.messages, webhook.ID(reply[1:]))

@@ -14,7 +14,7 @@ import (
 // in the same entry or in a later one.
 func TestRepetitionOvertakesFirstTry(t *testing.T) {
 	s, _, app, _ := newWorld(t)
-	first := Command{Request: [16]byte{7}, Body: encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})}
+	first := Command{Request: [16]byte{7}, Body: appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a"})}
 	again := first
 	again.Since = s.Applied() + 1
 	replies, err := s.Apply(s.Applied()+1, 1, testClock, []Command{again, first})
@@ -89,7 +89,7 @@ func (m *requestModel) expected(index uint64, c *Command) int {
 
 // tries makes the tries of one request in a random order: the first one comes late or never.
 func tries(rnd *rand.Rand, app webhook.ID, number, since uint64) (list []Command) {
-	c := Command{Body: encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: binary.BigEndian.AppendUint64(nil, number)})}
+	c := Command{Body: appendCreateMessage(nil, &webhook.Message{App: app, EventType: "a", Payload: binary.BigEndian.AppendUint64(nil, number)})}
 	binary.BigEndian.PutUint64(c.Request[8:], number)
 	if rnd.Intn(5) > 0 {
 		list = append(list, c)
@@ -196,7 +196,7 @@ func disturb(t *testing.T, rnd *rand.Rand, s *Store, dir string) (*Store, string
 func TestRequestsAreForgotten(t *testing.T) {
 	s, _, app, _ := newWorld(t)
 	command := func(n byte, since uint64) Command {
-		return Command{Request: [16]byte{n}, Since: since, Body: encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})}
+		return Command{Request: [16]byte{n}, Since: since, Body: appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a"})}
 	}
 	base := s.Applied()
 	for i := range uint64(6) {

@@ -169,7 +169,7 @@ func TestKillDuringRestore(t *testing.T) {
 		for range 80 + i {
 			payload := make([]byte, 200_000)
 			rnd.Read(payload)
-			applyList(t, s, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Payload: payload}))
+			applyList(t, s, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", Payload: payload}))
 		}
 		states[i] = content(t, s)
 		files[i] = filepath.Join(folder, string(rune('a'+i)))

@@ -43,7 +43,7 @@ func TestRetainLargeChunks(t *testing.T) {
 			if i == 0 {
 				m.Retention = time.Hour
 			}
-			bodies = append(bodies, encodeCreateMessage(&m))
+			bodies = append(bodies, appendCreateMessage(nil, &m))
 		}
 		applyAt(t, s, testClock+100, bodies...)
 	}

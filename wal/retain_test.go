@@ -48,7 +48,7 @@ func TestRetain(t *testing.T) {
 		case "scheduled":
 			m.DeliverAt = time.UnixMilli(testClock + 40*days).UTC()
 		}
-		bodies = append(bodies, encodeCreateMessage(&m))
+		bodies = append(bodies, appendCreateMessage(nil, &m))
 	}
 	ids := make(map[string]webhook.ID)
 	for i, reply := range applyAt(t, s, testClock, bodies...) {
@@ -221,7 +221,9 @@ func (s *sized) left(t *testing.T) map[webhook.ID]bool {
 	return left
 }
 
-func (s *sized) admitted() bool { return s.Admit(encodeCreateMessage(s.message()), nil, false) == nil }
+func (s *sized) admitted() bool {
+	return s.Admit(appendCreateMessage(nil, s.message()), nil, false) == nil
+}
 
 // A store that has grown too large lets the oldest messages go that nobody waits for, however
 // young, and no others. When all are waited for it takes no new ones, until they are delivered.
@@ -270,7 +272,7 @@ func TestShrink(t *testing.T) {
 	// The state machine ensures this whatever a leader proposes, also for the entry in which the
 	// cursor is.
 	s.send(t, 1)
-	both := applyAt(t, s.Store, testClock, encodeCreateMessage(s.message()), encodeCreateMessage(s.message()))
+	both := applyAt(t, s.Store, testClock, appendCreateMessage(nil, s.message()), appendCreateMessage(nil, s.message()))
 	delivered, waits := webhook.ID(both[0][1:]), webhook.ID(both[1][1:])
 	ask := mustEncode(t, kindRetain, retain{Size: 1, Records: 1000, Parts: []part{{s.app, s.messages[passed]}, {s.app, delivered}}})
 	applyAt(t, s.Store, testClock, ask)

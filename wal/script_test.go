@@ -105,7 +105,7 @@ func (c *script) next(t *testing.T, i int) (commands []Command) {
 			m.EventID = fmt.Sprint("ev", c.rnd.Intn(50))
 		}
 		if i > 0 {
-			body := encodeCreateMessage(m)
+			body := appendCreateMessage(nil, m)
 			if c.rnd.Intn(2) == 0 { // some under the same idempotency key as one before
 				body = encodeIdempotent([16]byte{byte(c.rnd.Intn(40))}, [16]byte{}, body)
 			}

@@ -49,7 +49,7 @@ func newCrowd(t *testing.T, maxSize int64, dead bool) *crowd {
 func (c *crowd) post(t *testing.T, app webhook.ID) (id webhook.ID, refused *webhook.Error) {
 	t.Helper()
 	m := &webhook.Message{App: app, EventType: "a", Payload: make([]byte, 1024)}
-	if err := c.admit(encodeCreateMessage(m), nil, false); err != nil {
+	if err := c.admit(appendCreateMessage(nil, m), nil, false); err != nil {
 		if !errors.As(err, &refused) {
 			t.Fatal(err)
 		}

@@ -37,7 +37,7 @@ func largeHistory(t *testing.T) (entries [][]Command, app webhook.ID) {
 		for _, size := range sizes {
 			m := webhook.Message{App: app, EventType: "a", EventID: fmt.Sprint("m-", number, "-", len(bodies)), Payload: make([]byte, size)}
 			rnd.Read(m.Payload)
-			bodies = append(bodies, encodeCreateMessage(&m))
+			bodies = append(bodies, appendCreateMessage(nil, &m))
 		}
 		for _, reply := range add(bodies...) {
 			messages = append(messages, webhook.ID(reply[1:]))
@@ -171,7 +171,7 @@ func TestOtherEntriesAfterCrash(t *testing.T) {
 		for i := range 4 { // which commit at and behind the entry that was cut short
 			for _, store := range []*Store{s, other} {
 				m := &webhook.Message{App: app, EventType: "other", Payload: fmt.Append(nil, i)}
-				command := Command{Request: [16]byte{0xee, byte(i)}, Body: encodeCreateMessage(m)}
+				command := Command{Request: [16]byte{0xee, byte(i)}, Body: appendCreateMessage(nil, m)}
 				if _, err := store.Apply(uint64(4+i), 1, testClock+100, []Command{command}); err != nil {
 					t.Fatal(err)
 				}

@@ -117,7 +117,7 @@ func TestCatalog(t *testing.T) {
 
 func TestRepeatedRequest(t *testing.T) {
 	s, _, app, _ := newWorld(t)
-	message := Command{Request: [16]byte{9}, Body: encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")})}
+	message := Command{Request: [16]byte{9}, Body: appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")})}
 	index := s.Applied() + 1
 	first, err := s.Apply(index, 1, testClock, []Command{message})
 	if err != nil {
@@ -143,7 +143,7 @@ func TestUnknownCommand(t *testing.T) {
 	for _, body := range [][]byte{{99, 1}, {byte(kindCreateMessage), 77}, {1}, nil} {
 		dir := t.TempDir()
 		s := openTest(t, dir)
-		good := Command{Body: encodeCreateMessage(&webhook.Message{})}
+		good := Command{Body: appendCreateMessage(nil, &webhook.Message{})}
 		index := s.Applied() + 1
 		if _, err := s.Apply(index, 1, testClock, []Command{good, {Body: body}}); err == nil {
 			t.Errorf("%v was applied", body)
@@ -173,7 +173,7 @@ func TestPages(t *testing.T) {
 	for len(ids) < 300 {
 		var commands []Command
 		for range 1 + rnd.Intn(7) {
-			commands = append(commands, Command{Body: encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")})})
+			commands = append(commands, Command{Body: appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")})})
 		}
 		replies, err := s.Apply(s.Applied()+1, 1, testClock+int64(len(ids)*10), commands)
 		if err != nil {
@@ -371,7 +371,7 @@ func TestBadSnapshot(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(encodeCreateMessage(&webhook.Message{EventType: "a", Payload: []byte("{}")}))
+	f.Add(appendCreateMessage(nil, &webhook.Message{EventType: "a", Payload: []byte("{}")}))
 	f.Add(encodeProgress(1, []webhook.Progress{{Outcomes: []webhook.Outcome{{Attempt: webhook.Attempt{URL: "u", Response: []byte("r")}}}}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		key := make([]byte, 40)

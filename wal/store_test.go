@@ -110,7 +110,7 @@ func TestUIDsAreUniqueWhereTheyMustBe(t *testing.T) {
 // A conflict within one entry is one as well.
 func TestConflictsWithinAnEntry(t *testing.T) {
 	s, _, app, _ := newWorld(t)
-	message := encodeCreateMessage(&webhook.Message{App: app.ID, EventID: "e", EventType: "a"})
+	message := appendCreateMessage(nil, &webhook.Message{App: app.ID, EventID: "e", EventType: "a"})
 	application := mustEncode(t, kindCreateApplication, createApplication{Application: webhook.Application{UID: "new", Name: "n"}})
 	endpoint := mustEncode(t, kindCreateEndpoint, webhook.Endpoint{App: app.ID, UID: "new", URL: "http://x/"})
 	replies := applyList(t, s, message, message, application, application, endpoint, endpoint)
@@ -132,7 +132,7 @@ func TestIDsAreInLogOrder(t *testing.T) {
 	for i := range 30 {
 		var bodies [][]byte
 		for range 1 + i%5 {
-			bodies = append(bodies, encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"}))
+			bodies = append(bodies, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a"}))
 		}
 		for _, reply := range applyList(t, s, bodies...) {
 			ids = append(ids, webhook.ID(reply[1:]))
@@ -282,7 +282,7 @@ func TestShortOfRoom(t *testing.T) {
 // Only events are refused when the disk is filling up; what was accepted can still be delivered.
 func TestAdmit(t *testing.T) {
 	s, _, app, endpoint := newWorld(t)
-	message := encodeCreateMessage(&webhook.Message{App: app.ID, EventType: "a"})
+	message := appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a"})
 	others := [][]byte{encodeProgress(1, []webhook.Progress{failures(endpoint.ID, 1)}),
 		mustEncode(t, kindDeleteEndpoint, deleteEndpoint{app.ID, endpoint.ID})}
 	if reply := s.Admit(message, nil, false); reply != nil {

@@ -111,7 +111,7 @@ func newTallyWorld(t *testing.T) *tallyWorld {
 	for range 3 {
 		app := decoded[createApplication](t, w.apply(mustEncode(t, kindCreateApplication, createApplication{Application: webhook.Application{Name: "a"}}))).Application.ID
 		w.apps = append(w.apps, app)
-		w.messages[app] = webhook.ID(w.apply(encodeCreateMessage(&webhook.Message{App: app, EventType: "a", Payload: []byte("{}")})))
+		w.messages[app] = webhook.ID(w.apply(appendCreateMessage(nil, &webhook.Message{App: app, EventType: "a", Payload: []byte("{}")})))
 		for range 3 {
 			w.endpoints[decoded[webhook.Endpoint](t, w.apply(mustEncode(t, kindCreateEndpoint, webhook.Endpoint{App: app, URL: "http://x/"}))).ID] = app
 		}

@@ -69,8 +69,8 @@ func newWorst(t *testing.T) *worst {
 		w.made(w.add(mustEncode(t, kindCreateEndpoint, w.endpoint(i))), kindCreateEndpoint)
 		w.made(w.add(mustEncode(t, kindCreateKey, w.key(i))), kindCreateKey)
 		w.made(w.add(mustEncode(t, kindCreateTask, w.task(i))), kindCreateTask)
-		short := encodeCreateMessage(&webhook.Message{App: w.app, EventType: "a", Retention: time.Hour, Payload: make([]byte, 100)})
-		long := encodeCreateMessage(&webhook.Message{App: w.app, EventType: "a", Payload: make([]byte, 250_000)})
+		short := appendCreateMessage(nil, &webhook.Message{App: w.app, EventType: "a", Retention: time.Hour, Payload: make([]byte, 100)})
+		long := appendCreateMessage(nil, &webhook.Message{App: w.app, EventType: "a", Payload: make([]byte, 250_000)})
 		replies := w.add(short, long)
 		w.made(replies[1:], kindCreateMessage)
 		w.due = append(w.due, part{w.app, w.messages[len(w.messages)-1]})
@@ -166,7 +166,7 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 	}
 	switch k {
 	case kindCreateMessage:
-		body = encodeCreateMessage(&webhook.Message{App: w.app, EventType: "a", EventID: fmt.Sprint("new-", i), Retention: time.Hour, Payload: make([]byte, 30_000)})
+		body = appendCreateMessage(nil, &webhook.Message{App: w.app, EventType: "a", EventID: fmt.Sprint("new-", i), Retention: time.Hour, Payload: make([]byte, 30_000)})
 	case kindCreateMessages:
 		var list []webhook.Message
 		for j := range MaxMessages {

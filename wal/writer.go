@@ -4,15 +4,23 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"hookwheel/webhook"
 )
 
+// commands are buffers for the commands that are made most often.
+var commands = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxKept is how large a buffer is kept.
+const maxKept = 16 << 10
+
 // Proposer puts a command into the replicated log and returns the state machine's reply once it is
 // committed and applied. An error means that the outcome is unknown or that the command was not
-// accepted; the command is applied at most once either way. *cluster.Node is one.
+// accepted; the command is applied at most once either way. Without an error, the command is not
+// used after the call. *cluster.Node is one.
 type Proposer interface {
 	Propose(ctx context.Context, command []byte) (reply []byte, err error)
 }
@@ -152,9 +160,15 @@ func (w *Writer) DeleteEndpoint(ctx context.Context, app, endpoint webhook.ID) e
 // CreateMessage appends m to the log of m.App. When it returns the ID, the message is on stable
 // storage on a majority of the nodes.
 func (w *Writer) CreateMessage(ctx context.Context, m *webhook.Message) (id webhook.ID, err error) {
-	body, err := w.propose(ctx, encodeCreateMessage(m))
+	buffer := commands.Get().(*[]byte)
+	command := appendCreateMessage((*buffer)[:0], m)
+	body, err := w.propose(ctx, command)
 	if err != nil {
-		return webhook.ID{}, err
+		return webhook.ID{}, err // the command may still be on its way
+	}
+	if cap(command) <= maxKept {
+		*buffer = command
+		commands.Put(buffer)
 	}
 	if len(body) != idSize {
 		return webhook.ID{}, errCut

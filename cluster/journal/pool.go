@@ -106,11 +106,13 @@ func (p *pool) take(number uint64, size int64) (*spare, error) {
 	return s, nil
 }
 
+// zeros are what is written at once; they are only read.
+var zeros [1 << 20]byte
+
 // fillWithZeros makes sure that later writes need neither space nor changes of metadata. It syncs
 // in small steps, so that it does not hold up the batches that are written at the same time.
 func fillWithZeros(f file, size int64) error {
-	const step = 1 << 20
-	zeros := make([]byte, min(step, size))
+	step := int64(len(zeros))
 	for offset := int64(0); offset < size; offset += step {
 		if _, err := f.WriteAt(zeros[:min(step, size-offset)], offset); err != nil {
 			return err
