@@ -334,8 +334,11 @@ func decodeProgress(body []byte) (term uint64, list []webhook.Progress, err erro
 			p.Health = new(webhook.Health)
 			readHealth(r, p.Health)
 		}
-		before := &noAttempt
-		for n := r.uvarint(); n > 0 && r.err == nil; n-- {
+		before, n := &noAttempt, r.uvarint()
+		if n > 0 {
+			p.Outcomes = make([]webhook.Outcome, 0, min(n, uint64(len(r.rest)/idSize))) // each has an ID
+		}
+		for ; n > 0 && r.err == nil; n-- {
 			var o webhook.Outcome
 			readOutcome(r, &o, before)
 			p.Outcomes = append(p.Outcomes, o)
