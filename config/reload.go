@@ -36,6 +36,9 @@ func (c *Config) Reload() (Config, error) {
 	return Load(c.path)
 }
 
+// IsLoaded reports whether Load has read the configuration, so that Reload can read it again.
+func (c *Config) IsLoaded() bool { return c.loaded }
+
 // With returns the configuration of a node that runs with c after next was read: c, with what can
 // change. The names are those of the settings that do, and of those that only a restart would
 // change.

@@ -60,10 +60,18 @@ func (n *Node) Reload() (httpapi.Reloaded, error) {
 	return found, nil
 }
 
-// reloadOnHangup reloads the configuration whenever the process gets SIGHUP.
-func (n *Node) reloadOnHangup() (end func()) {
+// catchHangups returns where SIGHUP arrives, which otherwise ends the process. It still ends one
+// whose configuration can't be read again: that of "hookwheel dev" in a terminal that is closed.
+func catchHangups(config *config.Config) chan os.Signal {
 	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
+	if config.IsLoaded() {
+		signal.Notify(hangups, syscall.SIGHUP)
+	}
+	return hangups
+}
+
+// reloadOn reloads the configuration whenever the process gets SIGHUP.
+func (n *Node) reloadOn(hangups chan os.Signal) (end func()) {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

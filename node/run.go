@@ -32,6 +32,7 @@ func Run(ctx context.Context, config config.Config, version string, started func
 		runtime.GOMAXPROCS(max(minProcs, runtime.GOMAXPROCS(0)))
 	}
 	defer boundMemory()()
+	hangups := catchHangups(&config) // from now on: it may come while the node starts
 	n, err := start(config, version, log, level)
 	if err != nil {
 		return err
@@ -42,7 +43,7 @@ func Run(ctx context.Context, config config.Config, version string, started func
 			log.Info("serving at an address of its own", what, address)
 		}
 	}
-	defer n.reloadOnHangup()()
+	defer n.reloadOn(hangups)()
 	if started != nil {
 		started(n)
 	}
