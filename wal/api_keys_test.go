@@ -114,7 +114,7 @@ func TestKeysOfApplication(t *testing.T) {
 		t.Fatal(err)
 	}
 	list, _, err := s.APIKeys(Page{Limit: 1, Ascending: true})
-	if now := s.staged.meta.clock; err != nil || list[0].ExpiresAt.UnixMilli() != now+60_000 {
+	if now := s.pending.staged.meta.clock; err != nil || list[0].ExpiresAt.UnixMilli() != now+60_000 {
 		t.Errorf("%v, the log's clock is %d; %v", list[0].ExpiresAt, now, err)
 	}
 	if err := w.ExpireAll(t.Context(), app.ID, 0, nil); err != nil {

@@ -20,26 +20,26 @@ import (
 // Any error is the end of this store: a state machine that leaves out an entry has left the
 // cluster. The caller must stop the process.
 func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]byte, error) {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	if index <= s.staged.meta.index {
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	if index <= s.pending.staged.meta.index {
 		return nil, nil
 	}
 	replies, changes, err := s.apply(index, term, now, commands)
 	if err != nil {
 		// Half an entry may be staged: it must never be committed.
-		s.broken = fmt.Errorf("applying entry %d: %w", index, err)
-		return nil, s.broken
+		s.pending.broken = fmt.Errorf("applying entry %d: %w", index, err)
+		return nil, s.pending.broken
 	}
 	s.applied.Store(index)
-	s.bytes.Store(s.staged.meta.bytes)
+	s.bytes.Store(s.pending.staged.meta.bytes)
 	if s.config.MaxSize > 0 && s.Size() > s.config.MaxSize {
 		select {
 		case s.large <- struct{}{}:
 		default:
 		}
 	}
-	s.left.Store(s.staged.meta.left)
+	s.left.Store(s.pending.staged.meta.left)
 	s.tell(changes)
 	return replies, nil
 }
@@ -52,10 +52,10 @@ func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]by
 	for i := range commands {
 		size += 2*len(commands[i].Body) + 128
 	}
-	if err := s.begin(size); err != nil {
+	if err := s.pending.begin(size); err != nil {
 		return nil, effects{}, err
 	}
-	b := &s.staged
+	b := &s.pending.staged
 	before := b.meta.index
 	b.meta.index, b.meta.term, b.meta.clock = index, term, max(b.meta.clock, now)
 	e := entry{store: s, batch: b, size: size / 2}
@@ -78,13 +78,13 @@ func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]by
 
 // Configure applies a change of the Raft configuration, which is opaque here.
 func (s *Store) Configure(index, term uint64, configuration []byte) error {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	b := &s.staged
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	b := &s.pending.staged
 	if index <= b.meta.index {
 		return nil
 	}
-	if err := s.begin(len(configuration)); err != nil {
+	if err := s.pending.begin(len(configuration)); err != nil {
 		return err
 	}
 	s.forgetRequests(b.meta.index, index)
@@ -162,7 +162,7 @@ func (e *entry) id() (webhook.ID, error) {
 
 // view reads everything applied, and what this entry has written so far. The attempts and messages
 // that it adds are written at its end, so they are not found.
-func (e *entry) view() view { return view{e.store} }
+func (e *entry) view() view { return view{e.store.pending} }
 
 // first returns the first ID of the entry.
 func (e *entry) first() webhook.ID { return webhook.NewID(e.batch.meta.clock, e.batch.meta.index, 0) }
@@ -277,7 +277,7 @@ func (e *entry) isTaken(m *webhook.Message) (taken bool, err error) {
 	if m.EventID == "" {
 		return false, nil
 	}
-	_, taken, err = e.store.get(uniqueKey(m.App, m.EventID))
+	_, taken, err = e.store.pending.get(uniqueKey(m.App, m.EventID))
 	return taken, err
 }
 

@@ -146,7 +146,7 @@ func (e changeTable) keepOf(by maker, list []webhook.StateChange) error {
 func (e changeTable) forget() error {
 	kept := &e.store.catalog.changes
 	var old [][]byte
-	err := e.store.seek([]byte{keyChange}, kept.oldest, func(key, _ []byte) error {
+	err := e.store.pending.seek([]byte{keyChange}, kept.oldest, func(key, _ []byte) error {
 		kept.oldest = bytes.Clone(key)
 		if entryOf(key[:1+entrySize]).Millis() >= e.batch.meta.clock-changesKept.Milliseconds() || len(old) == changesForget {
 			return errStop
@@ -206,7 +206,7 @@ func (e changeTable) cut(by maker, made *madeChanges) {
 // noteRemoved writes to the oldest record of a maker how many changes before it were removed.
 func (e changeTable) noteRemoved(by maker, made *madeChanges) error {
 	key := changeKey(made.records[0].entry, by)
-	was, _, err := e.store.get(key)
+	was, _, err := e.store.pending.get(key)
 	if err != nil {
 		return err
 	}

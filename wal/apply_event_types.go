@@ -39,7 +39,7 @@ func (e eventTypeTable) checkRoom(limit int) error {
 		return nil
 	}
 	count, prefix := 0, []byte{keyEventType}
-	err := e.store.seek(prefix, prefix, func(_, _ []byte) error { count++; return nil })
+	err := e.store.pending.seek(prefix, prefix, func(_, _ []byte) error { count++; return nil })
 	if err == nil && count >= limit {
 		return &webhook.Error{Code: webhook.CodeLimit, Detail: fmt.Sprintf("There are %d event types, which is the limit: delete one with expunge=true, "+
 			"or raise limits.event_types in the configuration.", limit)}
@@ -105,7 +105,7 @@ func (e eventTypeTable) put(t *webhook.EventType) (record []byte, err error) {
 }
 
 func (e eventTypeTable) find(name string) (*webhook.EventType, error) {
-	record, found, err := e.store.get(nameKey(keyEventType, name))
+	record, found, err := e.store.pending.get(nameKey(keyEventType, name))
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ const expungedResponse = "EXPUNGED"
 // made are canceled when their turn comes.
 func (e *entry) expungeMessage(c *expungeMessage) error {
 	key := chunkKey(keyLog, c.App, c.Message)
-	data, found, err := e.store.get(key)
+	data, found, err := e.store.pending.get(key)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (e *entry) expungeAttempt(c *expungeAttempt) error {
 		return errNoAttempt
 	}
 	key := chunkKey(keyHistory, endpoint, c.Attempt)
-	data, found, err := e.store.get(key)
+	data, found, err := e.store.pending.get(key)
 	if err != nil {
 		return err
 	}

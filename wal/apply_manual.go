@@ -57,7 +57,7 @@ func (e manualSet) resend(c *resend) error {
 func (e manualSet) ask(endpoint webhook.ID, message, task webhook.ID, retry bool) (asked bool, err error) {
 	c := e.store.catalog.cursors[endpoint]
 	key := idKey(keyManual, endpoint, message)
-	value, found, err := e.store.get(key)
+	value, found, err := e.store.pending.get(key)
 	if err != nil {
 		return false, err
 	}

@@ -138,7 +138,7 @@ func (e recorder) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (sett
 
 // remove deletes an existing record, and decrements its count.
 func (e recorder) remove(key []byte, count *uint64) (found bool, err error) {
-	if _, found, err = e.store.get(key); !found {
+	if _, found, err = e.store.pending.get(key); !found {
 		return false, err
 	}
 	*count--

@@ -133,7 +133,7 @@ func (r *retainer) wanted(m *webhook.Message) (bool, error) {
 // retainPart looks at the messages that one entry has added to a log.
 func (r *retainer) retainPart(app, entry webhook.ID) error {
 	key := chunkKey(keyLog, app, entry)
-	data, found, err := r.store.get(key)
+	data, found, err := r.store.pending.get(key)
 	if err != nil || !found {
 		return err
 	}
@@ -177,7 +177,7 @@ func (r *retainer) retainPart(app, entry webhook.ID) error {
 func (r *retainer) drop(m *webhook.Message) (dropped bool, err error) {
 	r.budget--
 	busy := false
-	err = r.store.seek(idKey(keyIndex, m.ID), idKey(keyIndex, m.ID, r.first()), func(_, _ []byte) error {
+	err = r.store.pending.seek(idKey(keyIndex, m.ID), idKey(keyIndex, m.ID, r.first()), func(_, _ []byte) error {
 		busy = true
 		return errStop
 	})
@@ -213,7 +213,7 @@ func (r *retainer) drop(m *webhook.Message) (dropped bool, err error) {
 func (r *retainer) dropAttempts(m *droppedMessage) (all bool, err error) {
 	prefix := idKey(keyIndex, m.id)
 	all = true
-	err = r.store.seek(prefix, idKey(keyIndex, m.id, m.after), func(line, endpoint []byte) error {
+	err = r.store.pending.seek(prefix, idKey(keyIndex, m.id, m.after), func(line, endpoint []byte) error {
 		if r.isSpent() {
 			all = false
 			return errStop
@@ -241,7 +241,7 @@ func (r *retainer) dropAttempts(m *droppedMessage) (all bool, err error) {
 
 // readHistory reads a chunk of a history.
 func (r *retainer) readHistory(app webhook.ID, chunk string) (*goneAttempts, error) {
-	data, found, err := r.store.get([]byte(chunk))
+	data, found, err := r.store.pending.get([]byte(chunk))
 	gone := &goneAttempts{app: app, chunk: data, ids: make(map[webhook.ID]bool)}
 	if err == nil && found {
 		gone.list, err = decodeAttempts([]byte(chunk), data, webhook.ID([]byte(chunk)[1:1+idSize]))
@@ -292,7 +292,7 @@ func (r *retainer) leave(endpoint *webhook.Endpoint, m *webhook.Message, lines [
 	}
 	for _, line := range lines {
 		if line[0] == keyManual {
-			value, _, err := r.store.get(line)
+			value, _, err := r.store.pending.get(line)
 			if err != nil {
 				return err
 			}
@@ -334,7 +334,7 @@ func (r *retainer) linesOf(m *webhook.Message) (lines map[webhook.ID][][]byte, e
 		lines[endpoint] = append(lines[endpoint], key)
 	}
 	prefix := idKey(keyPlanned, m.ID)
-	err = r.store.seek(prefix, prefix, func(key, value []byte) error {
+	err = r.store.pending.seek(prefix, prefix, func(key, value []byte) error {
 		line, err := plannedLine(key, value)
 		if endpoint := webhook.ID(key[1+idSize:]); err == nil && r.store.catalog.endpoints[endpoint] != nil {
 			add(endpoint, line)
@@ -356,7 +356,7 @@ func (r *retainer) linesOf(m *webhook.Message) (lines map[webhook.ID][][]byte, e
 			if set.lines == 0 {
 				continue
 			}
-			_, found, err := r.store.get(set.key)
+			_, found, err := r.store.pending.get(set.key)
 			if err != nil {
 				return nil, err
 			}

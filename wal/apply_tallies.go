@@ -226,7 +226,7 @@ func (e tallyTable) add(p Period, owner TallyOwner, start uint64, t *Tally) erro
 		return nil
 	}
 	key := tallyKey(p, owner, start)
-	was, found, err := e.store.get(key)
+	was, found, err := e.store.pending.get(key)
 	if err != nil {
 		return err
 	}
@@ -287,7 +287,7 @@ func (e tallyTable) gather(endpoint webhook.ID, g *gathering, budget *int) (all 
 
 func (e tallyTable) gatherOne(endpoint webhook.ID, g *gathering, queue *tallyQueue) error {
 	key := tallyKey(g.period, AttemptsAt(endpoint), g.start)
-	value, found, err := e.store.get(key)
+	value, found, err := e.store.pending.get(key)
 	if err != nil || !found {
 		return err
 	}
@@ -318,7 +318,7 @@ func (r *retainer) forgetQueue(p Period, s scope, room int64, budget *int) error
 	queue, n := r.batch.meta.tallies.of(p, s), &r.store.catalog
 	prefix := tallyPrefix(p, s)
 	from := n.forgotten.from(prefix)
-	err := r.store.seek(prefix, from, func(key, value []byte) error {
+	err := r.store.pending.seek(prefix, from, func(key, value []byte) error {
 		_, _, start := parseTallyKey(key)
 		if *budget <= 0 {
 			return errStop

@@ -170,7 +170,7 @@ func (e taskTable) dropLines(t *webhook.Task) error {
 	}
 	var keys [][]byte
 	prefix := idKey(keyManual, t.Endpoint)
-	err := e.store.seek(prefix, prefix, func(key, value []byte) error {
+	err := e.store.pending.seek(prefix, prefix, func(key, value []byte) error {
 		line, err := decodeManual(key, value)
 		if err != nil {
 			return err

@@ -450,17 +450,17 @@ func TestFirstKeysSeesStaged(t *testing.T) {
 	tolerate(t, "lines in its retry set")
 	s, _, _, endpoint := newWorld(t)
 	applyList(t, s, encodeProgress(1, []webhook.Progress{failures(endpoint.ID, 10)}))
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	e := entry{store: s, batch: &s.staged}
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	e := entry{store: s, batch: &s.pending.staged}
 	keys, err := e.firstKeys(idKey(keyRetry, endpoint.ID), idKey(keyRetry, endpoint.ID), 4)
 	if err != nil || len(keys) != 4 {
 		t.Fatalf("%d keys, %v", len(keys), err)
 	}
-	s.staged.delete(keys[0])
+	s.pending.staged.delete(keys[0])
 	_, message := parseRetryKey(keys[0])
-	s.staged.delete(plannedKey(message, endpoint.ID))
-	if _, found, err := s.get(keys[0]); found || err != nil {
+	s.pending.staged.delete(plannedKey(message, endpoint.ID))
+	if _, found, err := s.pending.get(keys[0]); found || err != nil {
 		t.Errorf("a staged deletion reads as %t, %v", found, err)
 	}
 	again, err := e.firstKeys(idKey(keyRetry, endpoint.ID), idKey(keyRetry, endpoint.ID), 100)

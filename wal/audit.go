@@ -86,17 +86,17 @@ func (r *RemovedChanges) add(count uint64, before int64) {
 
 // removedChanges returns the counts by class, and the time of the log.
 func (s *Store) removedChanges() (total removedByClass, now int64) {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	return s.staged.meta.removed, s.staged.meta.clock
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	return s.pending.staged.meta.removed, s.pending.staged.meta.clock
 }
 
 // UntoldChanges returns how many changes of customers were not reported in an operational webhook
 // since the cluster began, because they were too many.
 func (s *Store) UntoldChanges() uint64 {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	return s.staged.meta.untold
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	return s.pending.staged.meta.untold
 }
 
 // RemovedChangesBy returns how many changes were removed to make room since the cluster began, by

@@ -49,25 +49,25 @@ func TestSeekMergesLayers(t *testing.T) {
 	tolerate(t, "")
 	set := func(keys, value string) {
 		for _, key := range keys {
-			s.staged.set([]byte("x"+string(key)), []byte(value))
+			s.pending.staged.set([]byte("x"+string(key)), []byte(value))
 		}
 	}
-	s.applying.Lock()
-	defer s.applying.Unlock()
+	s.pending.Lock()
+	defer s.pending.Unlock()
 	set("bdfhj", "disk")
-	s.staged.meta.index, s.staged.meta.term = 1, 1
-	if err := s.commit(); err != nil {
+	s.pending.staged.meta.index, s.pending.staged.meta.term = 1, 1
+	if err := s.pending.commit(); err != nil {
 		t.Fatal(err)
 	}
 	set("cd", "way")
-	s.staged.delete([]byte("xh"))
-	s.committing = new(s.staged)
-	s.staged = s.newBatch(s.staged.meta)
+	s.pending.staged.delete([]byte("xh"))
+	s.pending.committing = new(s.pending.staged)
+	s.pending.staged = s.pending.newBatch(s.pending.staged.meta)
 	set("ah", "memory")
-	s.staged.delete([]byte("xb"))
-	s.staged.delete([]byte("xc"))
+	s.pending.staged.delete([]byte("xb"))
+	s.pending.staged.delete([]byte("xc"))
 	read := func(from string, limit int) (got string) {
-		err := s.seek([]byte("x"), []byte(from), func(key, value []byte) error {
+		err := s.pending.seek([]byte("x"), []byte(from), func(key, value []byte) error {
 			got += string(key[1:]) + "=" + string(value) + " "
 			if limit--; limit == 0 {
 				return errStop
@@ -94,7 +94,7 @@ func TestSeekMergesLayers(t *testing.T) {
 			t.Errorf("%d from %s: %s, want %s", test.limit, test.from, got, test.want)
 		}
 	}
-	s.committing, s.staged = nil, s.newBatch(s.staged.meta)
+	s.pending.committing, s.pending.staged = nil, s.pending.newBatch(s.pending.staged.meta)
 }
 
 // An entry that does not fit into a batch does not wait for the commit of the batch: a commit of
@@ -103,9 +103,9 @@ func TestBeginDoesNotAwaitCommit(t *testing.T) {
 	s := closing(t, openTest(t, t.TempDir()))
 	tolerate(t, "")
 	begun := make(chan struct{})
-	s.applying.Lock()
-	s.awaitCommit()
-	s.partDone = func() error {
+	s.pending.Lock()
+	s.pending.awaitCommit()
+	s.pending.partDone = func() error {
 		select {
 		case <-begun:
 		case <-time.After(10 * time.Second):
@@ -114,12 +114,12 @@ func TestBeginDoesNotAwaitCommit(t *testing.T) {
 		return nil
 	}
 	for key := range 5 { // several transactions
-		s.staged.set([]byte{'x', byte(key)}, make([]byte, 1<<20))
+		s.pending.staged.set([]byte{'x', byte(key)}, make([]byte, 1<<20))
 	}
-	s.staged.meta.index, s.staged.meta.term = 1, 1
-	err := s.begin(1 << 20)
+	s.pending.staged.meta.index, s.pending.staged.meta.term = 1, 1
+	err := s.pending.begin(1 << 20)
 	close(begun)
-	s.applying.Unlock()
+	s.pending.Unlock()
 	if err != nil {
 		t.Error(err)
 	}

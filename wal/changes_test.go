@@ -89,8 +89,8 @@ func (c *changer) list(filter AuditFilter) (all []webhook.StateChange) {
 }
 
 func (c *changer) bytesOf(class makerClass) int64 {
-	c.store.applying.Lock()
-	defer c.store.applying.Unlock()
+	c.store.pending.Lock()
+	defer c.store.pending.Unlock()
 	return c.store.catalog.changes.bytes[class]
 }
 

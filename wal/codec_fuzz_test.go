@@ -130,9 +130,9 @@ func FuzzApply(f *testing.F) {
 			}
 			return
 		}
-		s.applying.Lock() // go on as a restarted node would
-		defer s.applying.Unlock()
-		s.broken = nil
+		s.pending.Lock() // go on as a restarted node would
+		defer s.pending.Unlock()
+		s.pending.broken = nil
 		if err := s.load(s.db); err != nil {
 			t.Fatal(err)
 		}

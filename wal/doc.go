@@ -183,7 +183,7 @@
 // RestoreSnapshot and Close. A stream of a snapshot has a goroutine of its own until the stream is
 // closed; Close ends the stream.
 //
-// Locks are taken in this order: applying (what is staged and committed), swap (for reading while
+// Locks are taken in this order: pending (what is staged and committed), swap (for reading while
 // the database is in use, for writing while RestoreSnapshot or Close replaces or closes it), mu
 // (the catalog), and then those of the small types. Of these only fingerprints.mu is held while
 // another one, pins.mu, is taken.

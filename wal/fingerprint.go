@@ -66,9 +66,9 @@ func (e *entry) askFingerprint() ([]byte, error) {
 }
 
 // beginFingerprint commits, so that there is a version of exactly this entry, and schedules its
-// fingerprint. applying is held.
+// fingerprint. pending is locked.
 func (s *Store) beginFingerprint() error {
-	if err := s.commit(); err != nil {
+	if err := s.pending.commit(); err != nil {
 		return err
 	}
 	task := &fingerprintTask{db: s.db, index: s.snapshots.pin()}

@@ -121,7 +121,7 @@ func (e replyTable) replyTo(name []byte) (kept keptReply, found bool, err error)
 
 // findReply returns the kept reply of this name.
 func (e replyTable) findReply(name []byte) (kept keptReply, found bool, err error) {
-	data, found, err := e.store.get(replyKey(name))
+	data, found, err := e.store.pending.get(replyKey(name))
 	if err != nil || !found {
 		return kept, false, err
 	}
@@ -157,7 +157,7 @@ func (e replyTable) forgetReplies() error {
 		if err != nil || !found || !e.isOutdated(oldest) {
 			return err
 		}
-		names, _, err := e.store.get(agingKey(oldest))
+		names, _, err := e.store.pending.get(agingKey(oldest))
 		if err != nil {
 			return err
 		}

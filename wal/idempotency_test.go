@@ -170,13 +170,13 @@ func TestIdempotencyKeysAreForgotten(t *testing.T) {
 
 func countKeys(t *testing.T, s *Store, prefix byte) int {
 	t.Helper()
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	if err := s.begin(0); err != nil {
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	if err := s.pending.begin(0); err != nil {
 		t.Fatal(err)
 	}
 	count := 0
-	err := s.seek([]byte{prefix}, []byte{prefix}, func(_, _ []byte) error {
+	err := s.pending.seek([]byte{prefix}, []byte{prefix}, func(_, _ []byte) error {
 		count++
 		return nil
 	})

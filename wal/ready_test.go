@@ -11,10 +11,10 @@ func TestReady(t *testing.T) {
 	room := int(s.db.MaxBatchSize()) / 2
 	s.Ready(room) // nothing is being committed
 	commit := func(b *batch) {
-		s.applying.Lock()
-		defer s.applying.Unlock()
-		s.committing = b
-		s.commitDone.Broadcast()
+		s.pending.Lock()
+		defer s.pending.Unlock()
+		s.pending.committing = b
+		s.pending.commitDone.Broadcast()
 	}
 	commit(&batch{})
 	s.Ready(room / 4)

@@ -86,7 +86,7 @@ func (e replyTable) readAgain(s replySource) ([]byte, error) {
 		}
 		return nil, nil
 	}
-	value, found, err := e.store.get(s.key)
+	value, found, err := e.store.pending.get(s.key)
 	switch {
 	case err != nil || !found:
 		return nil, err
@@ -136,7 +136,7 @@ func (e replyTable) replyAt(index uint64, request [16]byte) (reply []byte, found
 	if index == e.batch.meta.index {
 		return findRequest(e.requests, request)
 	}
-	data, _, err := e.store.get(requestsKey(index))
+	data, _, err := e.store.pending.get(requestsKey(index))
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the requests of entry %d: %w", index, err)
 	}
@@ -182,10 +182,10 @@ func (s *Store) forgetRequests(before, index uint64) {
 		first = before - requestWindow + 1
 	}
 	for gone := first; gone <= last && gone <= before; gone++ {
-		s.staged.delete(requestsKey(gone))
+		s.pending.staged.delete(requestsKey(gone))
 	}
 	for _, o := range s.catalog.overtakers.forget(last) {
-		s.staged.delete(overtakerKey(o.index, o.request))
+		s.pending.staged.delete(overtakerKey(o.index, o.request))
 	}
 }
 

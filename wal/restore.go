@@ -34,9 +34,9 @@ const (
 // another node. If the process crashes before it returns, the store has the old contents or the new
 // ones. After an error it has the old ones.
 func (s *Store) RestoreSnapshot(content io.Reader) error {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	s.awaitCommit()
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	s.pending.awaitCommit()
 	path, name, err := badgerfiles.Next(s.config.Dir)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (s *Store) RestoreSnapshot(content io.Reader) error {
 	if err := badgerfiles.SetCurrent(s.config.Dir, name); err != nil { // from here on the new folder counts
 		return errors.Join(err, db.Close())
 	}
-	s.install(loaded, state)
+	s.install(db, loaded, state, remains{})
 	old := s.db
 	s.db = db
 	return errors.Join(old.Close(), os.RemoveAll(filepath.Join(s.config.Dir, filepath.Base(old.Opts().Dir))))

@@ -95,7 +95,7 @@ func (w *Writer) Sweep(ctx context.Context, s *Store) (more bool, err error) {
 }
 
 func (s *Store) isSweeping() bool {
-	s.applying.Lock()
-	defer s.applying.Unlock()
+	s.pending.Lock()
+	defer s.pending.Unlock()
 	return len(s.catalog.removed)+len(s.catalog.dropped)+len(s.catalog.removedApps) > 0
 }

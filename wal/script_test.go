@@ -465,10 +465,10 @@ func TestDeterminism(t *testing.T) {
 // crash forgets what is not committed, as the end of the process would.
 func crash(t *testing.T, s *Store, dir string) *Store {
 	t.Helper()
-	s.applying.Lock()
-	s.awaitCommit()
-	s.staged = s.newBatch(*s.snapshots.last())
-	s.applying.Unlock()
+	s.pending.Lock()
+	s.pending.awaitCommit()
+	s.pending.staged = s.pending.newBatch(*s.snapshots.last())
+	s.pending.Unlock()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func (c *putSettings) validate() error {
 // apply replaces the settings. The reply is the settings.
 func (c *putSettings) apply(e *entry) ([]byte, error) {
 	var before webhook.Settings
-	record, found, err := e.store.get([]byte{keySettings})
+	record, found, err := e.store.pending.get([]byte{keySettings})
 	if err == nil && found {
 		err = decodeJSON(record, &before)
 	}

@@ -204,16 +204,16 @@ func (s *Store) lowestCursor(app webhook.ID) (place webhook.ID) {
 // wants reports whether endpoints wait for all messages in a part of a log, as the state machine
 // will see it, and returns the size of the part.
 func (s *Store) wants(p part) (wanted bool, size int64, err error) {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	if s.broken != nil {
-		return true, 0, s.broken
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	if s.pending.broken != nil {
+		return true, 0, s.pending.broken
 	}
 	wanted = true
-	r := retainer{entry: &entry{store: s, batch: &s.staged}}
+	r := retainer{entry: &entry{store: s, batch: &s.pending.staged}}
 	err = s.guard(s.db, func() error {
 		key := chunkKey(keyLog, p.App, p.Entry)
-		data, found, err := s.get(key)
+		data, found, err := s.pending.get(key)
 		if err != nil || !found {
 			return err
 		}

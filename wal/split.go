@@ -154,25 +154,6 @@ func findRemains(db *badger.DB, index uint64) (r remains, err error) {
 	return r, nil
 }
 
-// coverRemains stages each record that has remains, unchanged, if the staged batch will be
-// committed at the version of a remain or later. applying is held.
-func (s *Store) coverRemains() error {
-	if len(s.remains.pieces) == 0 || s.staged.meta.index < s.remains.first {
-		return nil
-	}
-	for key := range s.remains.pieces { // any order will do: each is a record of its own
-		if _, staged := s.staged.writes.Get(key); staged {
-			continue
-		}
-		value, _, err := s.get([]byte(key))
-		if err != nil {
-			return err
-		}
-		s.staged.write([]byte(key), value)
-	}
-	return nil
-}
-
 // passed forgets the remains when a commit is beyond them.
 func (r *remains) passed(index uint64) {
 	if index > r.last {

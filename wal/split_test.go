@@ -61,10 +61,10 @@ var errCrash = errors.New("the process ends here")
 
 // failCommits makes each commit end at the boundary behind some transactions.
 func failCommits(s *Store, after int) {
-	s.applying.Lock()
-	defer s.applying.Unlock()
+	s.pending.Lock()
+	defer s.pending.Unlock()
 	done := 0
-	s.partDone = func() error {
+	s.pending.partDone = func() error {
 		if done++; done > after {
 			return errCrash
 		}
@@ -78,12 +78,12 @@ func crashInCommit(t *testing.T, s *Store, dir string, after int) (again *Store,
 	t.Helper()
 	failCommits(s, after)
 	err := s.Commit()
-	s.applying.Lock()
-	s.partDone = nil
+	s.pending.Lock()
+	s.pending.partDone = nil
 	if err != nil { // the store is broken, as its process is gone
-		s.broken, s.staged = nil, s.newBatch(*s.snapshots.last())
+		s.pending.broken, s.pending.staged = nil, s.pending.newBatch(*s.snapshots.last())
 	}
-	s.applying.Unlock()
+	s.pending.Unlock()
 	if err != nil && !errors.Is(err, errCrash) {
 		t.Fatal(err)
 	}
@@ -130,11 +130,11 @@ func TestCrashInSplitCommit(t *testing.T) {
 		if !bytes.Equal(content(t, s), states[len(entries)]) {
 			t.Errorf("seed %d: the stores differ", seed)
 		}
-		s.applying.Lock()
-		if left := s.remains.pieces; len(left) > 0 && s.snapshots.last().index > s.remains.last {
+		s.pending.Lock()
+		if left := s.pending.remains.pieces; len(left) > 0 && s.snapshots.last().index > s.pending.remains.last {
 			t.Errorf("%d remains are still known", len(left))
 		}
-		s.applying.Unlock()
+		s.pending.Unlock()
 		if err := s.Close(); err != nil { // and checks it
 			t.Fatal(err)
 		}

@@ -79,9 +79,9 @@ func readRecentOf(txn *badger.Txn, owner TallyOwner) (*recent, error) {
 
 // tallyQueues returns the queues as of the last entry applied.
 func (s *Store) tallyQueues() tallyQueues {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	return s.staged.meta.tallies
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	return s.pending.staged.meta.tallies
 }
 
 // TalliedFrom returns the time before which the tallies of one period have left, for owners like

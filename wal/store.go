@@ -49,19 +49,10 @@ type Store struct {
 	room    atomic.Int64  // what a compaction may need
 	refused atomic.Int64  // see Refused
 	large   chan struct{} // there is more than config.MaxSize
-	dirty   chan struct{} // something is staged
 	closed  chan struct{}
 	wg      sync.WaitGroup
 
-	applying   sync.Mutex // guards what follows, up to the blank line; taken before the locks below
-	staged     batch
-	committing *batch       // is being made durable; nil: none is
-	commitDone *sync.Cond   // committing is nil again
-	base       *badger.Txn  // see durable
-	remains    remains      // of a commit that was cut short
-	partDone   func() error // for tests: is called between two transactions of a commit; nil: nothing is
-	seen       int          // for tests: versions of records that seek has passed
-	broken     error        // why nothing is applied or committed any more
+	pending *pending // is locked before the locks below
 
 	swap sync.RWMutex // held while db is in use by a reader; RestoreSnapshot replaces it
 	db   *badger.DB
@@ -94,15 +85,15 @@ func Open(config Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
 	}
-	s := &Store{config: config, db: db, disk: disk, large: make(chan struct{}, 1), dirty: make(chan struct{}, 1), closed: make(chan struct{})}
+	s := &Store{config: config, db: db, disk: disk, large: make(chan struct{}, 1), closed: make(chan struct{})}
 	s.gate.store = s
-	s.commitDone = sync.NewCond(&s.applying)
+	s.pending = newPending(&s.snapshots, s.checkRoom, config.Fatal)
 	if err := s.guard(db, func() error { return s.load(db) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the store in %s: %w", dir, err), db.Close())
 	}
 	s.measure()
 	s.room.Store(compactionRoom(tableBytes(db)))
-	s.wg.Go(s.commitSoon)
+	s.wg.Go(func() { s.pending.commitSoon(s.closed) })
 	s.wg.Go((&reclaimer{store: s}).run)
 	s.wg.Go(func() { (&verifier{s, db}).run(tables) })
 	return s, nil
@@ -116,7 +107,7 @@ func (s *Store) Close() error {
 	s.streams.end()
 	s.swap.Lock() // waits for other readers
 	defer s.swap.Unlock()
-	s.forgetBase()
+	s.pending.forgetBase()
 	if err := errors.Join(err, s.db.Close()); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}
@@ -184,9 +175,12 @@ func (s *Store) load(db *badger.DB) error {
 	if err != nil {
 		return err
 	}
-	s.install(loaded, state)
-	s.remains, err = findRemains(db, state.index)
-	return err
+	remains, err := findRemains(db, state.index)
+	if err != nil {
+		return err
+	}
+	s.install(db, loaded, state, remains)
+	return nil
 }
 
 func readState(db *badger.DB) (loaded catalog, state meta, err error) {
@@ -217,17 +211,31 @@ func newestState(db *badger.DB) (txn *badger.Txn, state meta, err error) {
 	return db.NewTransactionAt(item.Version(), false), state, nil
 }
 
-func (s *Store) install(loaded catalog, state meta) {
+func (s *Store) install(db *badger.DB, loaded catalog, state meta, remains remains) {
 	s.mu.Lock()
 	s.catalog = loaded
 	s.mu.Unlock()
-	s.staged, s.remains = s.newBatch(state), remains{}
-	s.forgetBase()
+	s.pending.install(db, state, remains)
 	s.applied.Store(state.index)
 	s.bytes.Store(state.bytes)
 	s.left.Store(state.left)
 	s.tails.cutOff()
 	s.snapshots.publish(state)
+}
+
+// Commit makes everything applied so far durable. If the process crashes before it returns, all of
+// it is kept or none, or everything up to some entry if one transaction was not enough. More
+// entries may be applied meanwhile.
+func (s *Store) Commit() error { return s.pending.commitAll() }
+
+// Ready returns when an entry with commands of that cost can be applied without waiting for a
+// commit in progress.
+func (s *Store) Ready(cost int) {
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	for s.pending.broken == nil && s.pending.committing != nil && s.pending.outgrows(entryOverhead+2*cost) {
+		s.pending.commitDone.Wait()
+	}
 }
 
 // Applied returns the Raft index up to which everything is applied. Reads see at least that.

@@ -115,7 +115,7 @@ func (s *sweeper) sweepSet(gone *removal, prefix []byte) error {
 	if bytes.Compare(gone.after, prefix) > 0 && !bytes.HasPrefix(gone.after, prefix) {
 		return nil // it is empty
 	}
-	return s.store.seek(prefix, laterKey(gone.after, prefix), func(key, value []byte) error {
+	return s.store.pending.seek(prefix, laterKey(gone.after, prefix), func(key, value []byte) error {
 		if s.isSpent() {
 			return errStop
 		}
@@ -141,7 +141,7 @@ func (s *sweeper) sweepApplication(gone *removedApp) error {
 		}
 	}
 	prefix := idKey(keyLog, gone.id)
-	err := s.store.seek(prefix, laterKey(gone.after, prefix), func(key, value []byte) error {
+	err := s.store.pending.seek(prefix, laterKey(gone.after, prefix), func(key, value []byte) error {
 		if s.isSpent() {
 			return errStop
 		}
@@ -167,7 +167,7 @@ func (s *sweeper) sweepApplication(gone *removedApp) error {
 // handOn has sweepEndpoint remove endpoints of a deleted application.
 func (s *sweeper) handOn(gone *removedApp, prefix []byte) error {
 	var endpoints []webhook.ID
-	err := s.store.seek(prefix, laterKey(gone.after, prefix), func(key, _ []byte) error {
+	err := s.store.pending.seek(prefix, laterKey(gone.after, prefix), func(key, _ []byte) error {
 		if s.isSpent() {
 			return errStop
 		}
@@ -219,14 +219,14 @@ func (s *sweeper) sweepLog(gone *removedApp, value []byte) error {
 // history.
 func (s *sweeper) sweepAttempts(gone *removedApp, prefix []byte) error {
 	if s.index == nil {
-		s.index = newWalk(s.store.durable(), []byte{keyIndex})
+		s.index = newWalk(s.store.pending.durable(), []byte{keyIndex})
 	}
-	return s.store.seekOn(s.index, prefix, laterKey(gone.line, prefix), func(line, endpoint []byte) error {
+	return s.store.pending.seekOn(s.index, prefix, laterKey(gone.line, prefix), func(line, endpoint []byte) error {
 		if s.isSpent() {
 			return errStop
 		}
 		chunk := chunkKey(keyHistory, webhook.ID(endpoint), webhook.ID(line[1+idSize:]))
-		value, found, err := s.store.get(chunk)
+		value, found, err := s.store.pending.get(chunk)
 		if err != nil {
 			return err
 		}
@@ -271,7 +271,7 @@ func laterKey(after, prefix []byte) []byte {
 // firstKeys returns copies of the first n keys with a prefix, from a key on, including what this
 // entry and those before it have staged.
 func (e *entry) firstKeys(prefix, from []byte, n int) (keys [][]byte, err error) {
-	err = e.store.seek(prefix, from, func(key, _ []byte) error {
+	err = e.store.pending.seek(prefix, from, func(key, _ []byte) error {
 		if keys = append(keys, bytes.Clone(key)); len(keys) >= n {
 			return errStop
 		}

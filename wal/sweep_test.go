@@ -43,12 +43,12 @@ func newSweepWorld(t *testing.T, rnd *rand.Rand) *sweepWorld {
 func (w *sweepWorld) Propose(ctx context.Context, command []byte) (reply []byte, err error) {
 	var replies [3][]byte
 	for i, s := range w.stores {
-		before := s.seen
+		before := s.pending.seen
 		if replies[i], err = (direct{s, 1}).Propose(ctx, command); err != nil {
 			return nil, err
 		}
 		if i == 1 && kind(command[0]) == kindSweep {
-			w.seen += s.seen - before
+			w.seen += s.pending.seen - before
 			w.sweeps++
 		}
 		if !bytes.Equal(replies[i], replies[0]) {

@@ -46,9 +46,9 @@ func (t *tails) isAnyOpen() bool { return t.count.Load() > 0 }
 
 // OpenTail begins to follow the events. The caller must close the tail.
 func (s *Store) OpenTail() *Tail {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	at := &s.staged.meta
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	at := &s.pending.staged.meta
 	t := &Tail{After: webhook.NewID(at.clock, at.index, webhook.MaxPlace), Events: make(chan Event, tailBuffer), store: s}
 	s.tails.mu.Lock()
 	defer s.tails.mu.Unlock()

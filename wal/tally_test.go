@@ -345,9 +345,9 @@ func TestTalliesLeave(t *testing.T) {
 // count counts the records of a kind.
 func (w *tallyWorld) count(kind byte) (n int) {
 	w.t.Helper()
-	w.store.applying.Lock()
-	defer w.store.applying.Unlock()
-	if err := w.store.seek([]byte{kind}, []byte{kind}, func(_, _ []byte) error { n++; return nil }); err != nil {
+	w.store.pending.Lock()
+	defer w.store.pending.Unlock()
+	if err := w.store.pending.seek([]byte{kind}, []byte{kind}, func(_, _ []byte) error { n++; return nil }); err != nil {
 		w.t.Fatal(err)
 	}
 	return n
@@ -369,13 +369,13 @@ func TestTalliesOfDeletedEndpoints(t *testing.T) {
 		w.delete(id)
 		w.sweep()
 		owners := make(map[webhook.ID]bool)
-		w.store.applying.Lock()
-		err := w.store.seek([]byte{keyCounts}, []byte{keyCounts}, func(key, _ []byte) error {
+		w.store.pending.Lock()
+		err := w.store.pending.seek([]byte{keyCounts}, []byte{keyCounts}, func(key, _ []byte) error {
 			_, owner, _ := parseTallyKey(key)
 			owners[owner.id] = true
 			return nil
 		})
-		w.store.applying.Unlock()
+		w.store.pending.Unlock()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -417,7 +417,7 @@ func TestTalliesTakeTheirShare(t *testing.T) {
 		}
 		w.apply(mustEncode(t, kindRetain, retain{Records: 100, Tallies: w.store.tallyRoom()}))
 	}
-	queues := w.store.staged.meta.tallies
+	queues := w.store.pending.staged.meta.tallies
 	for i, q := range queues {
 		if q.bytes > room {
 			t.Errorf("queue %d takes %d bytes of %d", i, q.bytes, room)
@@ -455,7 +455,7 @@ func TestTalliesAreTheSameEverywhere(t *testing.T) {
 	if want, got := content(t, w.store), content(t, again); !bytes.Equal(got, want) {
 		t.Errorf("the stores differ: %q", differences(t, want, got))
 	}
-	if w.store.staged.meta.tallies.of(FiveMinutes, scopeEndpoint).floor == 0 {
+	if w.store.pending.staged.meta.tallies.of(FiveMinutes, scopeEndpoint).floor == 0 {
 		t.Error("no tally has left")
 	}
 	if err := again.Close(); err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // records reads the records of one state of the store. The state machine reads everything applied,
-// from a *Store whose applying is held; everyone else reads a transaction, which is a stored.
+// from a *pending, locked; everyone else reads a transaction, which is a stored.
 type records interface {
 	// get returns the value of a record, and reports whether it exists.
 	get(key []byte) (value []byte, found bool, err error)

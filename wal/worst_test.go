@@ -18,16 +18,16 @@ const commandsPerEntry = 128
 
 // stagedSize is what is staged at the moment; it may be committed at any time.
 func stagedSize(s *Store) int {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	return s.staged.size
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	return s.pending.staged.size
 }
 
 // current reads a record as of the last entry applied.
 func current(s *Store, key []byte) (value []byte, found bool, err error) {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	return s.get(key)
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	return s.pending.get(key)
 }
 
 // worst is a store whose records are as large as they may be, and the entries that have made them.
@@ -438,7 +438,7 @@ func TestLargeRepliesAreReadAgain(t *testing.T) {
 					t.Errorf("first %q, then %q", replies[0], reply)
 				}
 			}
-			if value, _, err := s.get(requestsKey(index)); err != nil || len(value) > 100 {
+			if value, _, err := s.pending.get(requestsKey(index)); err != nil || len(value) > 100 {
 				t.Errorf("the entry keeps %d bytes: %v", len(value), err)
 			}
 		})
