@@ -35,6 +35,9 @@ func (s *Store) admit(body []byte, full []string, repetition bool) error {
 		command = innermost(command)
 	}
 	if !repetition && grows(command) {
+		if _, isKey := command.(*createKey); isKey {
+			return s.gate.noDisk(full) // links to the pages are keys, and there customers make room
+		}
 		return s.gate.noRoom(applicationOf(command), full)
 	}
 	return nil

@@ -149,21 +149,32 @@ func (s *Store) Refused() int64 { return s.refused.Load() }
 // noRoom refuses growing commands when the store is full. app is the application that the
 // command adds to, if any; full names the other nodes that are short of disk space.
 func (g *gate) noRoom(app webhook.ID, full []string) error {
-	detail, making := "", false
-	switch short := g.short(); {
-	case short != "":
-		detail = "the leader has no room: " + short
-	case len(full) > 0:
-		detail = fmt.Sprintf("the disk of %s has less free space than it keeps for the delivery of what was accepted: no new events until there is room", strings.Join(full, ", "))
-	default:
-		detail, making = g.noShare(app)
+	if err := g.noDisk(full); err != nil {
+		return err
 	}
-	switch {
+	switch detail, making := g.noShare(app); {
 	case detail == "":
 		return nil
 	case making:
 		return &webhook.Error{Code: webhook.CodeMakingRoom, Detail: detail}
+	default:
+		return g.refuse(detail)
 	}
+}
+
+// noDisk refuses growing commands when the disk of a node is short.
+func (g *gate) noDisk(full []string) error {
+	switch short := g.short(); {
+	case short != "":
+		return g.refuse("the leader has no room: " + short)
+	case len(full) > 0:
+		return g.refuse(fmt.Sprintf("the disk of %s has less free space than it keeps for the delivery of what was accepted: "+
+			"no new events until there is room", strings.Join(full, ", ")))
+	}
+	return nil
+}
+
+func (g *gate) refuse(detail string) error {
 	g.store.refused.Add(1)
 	return &webhook.Error{Code: webhook.CodeNoSpace, Detail: detail}
 }

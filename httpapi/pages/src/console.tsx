@@ -5,7 +5,6 @@ import { getTagged, p, type Application, type Whoami } from './api'
 import { applicationPage } from './application-pages'
 import { Applications } from './applications'
 import { ReaderContext, useReader, type Reader } from './context'
-import { Live } from './live-page'
 import { useLoad } from './load'
 import { Overview } from './overview'
 import { Link, match, usePlace } from './router'
@@ -27,7 +26,7 @@ const later = (page: (from: Rest, param: string) => ComponentChildren) => (param
 const pages: [pattern: string, page: (param: string) => ComponentChildren][] = [
   ['/', () => <Overview />],
   ['/apps', () => <Applications />],
-  ['/live', () => <Live />],
+  ['/live', later(({ Live }) => <Live />)],
   ['/event-types', later(({ EventTypes }) => <EventTypes />)],
   ['/event-types/:name', later(({ EventTypeOf }, name) => <EventTypeOf name={name} />)],
   ['/event-types/:name/edit', later(({ EditEventType }, name) => <EditEventType name={name} />)],

@@ -68,7 +68,7 @@ const columnsOf = (base: string, urls: boolean): Column<Attempt>[] => [
   { name: t.duration, show: (a) => duration(a.responseDurationMs) },
   { name: t.eventType, show: (a) => <Mono>{a.msg?.eventType ?? ''}</Mono> },
   ...(urls ? [{ name: t.endpoint, wide: true, show: (a: Attempt) => <Link to={base + p`/endpoints/${a.endpointId}`}><Mono>{a.url}</Mono></Link> }] : []),
-  { name: t.attempt, show: (a) => a.triggerType === 1 ? t.manual(a.number) : String(a.number) },
+  { name: t.attempt, show: (a) => <span class="whole">{a.triggerType === 1 ? t.manual(a.number) : a.number}</span> },
   { name: t.nextAttempt, show: (a) => <Time at={a.nextAttempt} /> },
 ]
 

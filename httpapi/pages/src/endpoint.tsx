@@ -52,7 +52,7 @@ function Overview({ of, loaded }: { of: Endpoint; loaded: Loaded<Tagged<Endpoint
   return (
     <>
       <Card title={t.healthTitle}>
-        <p lang="en">{h.text}</p>
+        {h.state !== 'healthy' && <p lang="en">{h.text}</p>}
         <Facts>
           <Fact name={t.waiting}>{waiting(of)}</Fact>
           <Fact name={t.oldest}><Ago at={h.oldest} /></Fact>

@@ -27,7 +27,7 @@ export function Endpoints() {
           : (
             <>
               <Table caption={t.endpoints} rows={page.data} id={(e) => e.id} columns={[
-                { name: t.url, wide: true, show: (e) => <Link to={base + p`/endpoints/${e.id}`}><Mono>{e.url}</Mono>{e.description && <><br /><span dir="auto">{e.description}</span></>}</Link> },
+                { name: t.url, wide: true, show: (e) => <Link to={base + p`/endpoints/${e.id}`}><Mono>{e.url}</Mono>{e.description && <span dir="auto">{e.description}</span>}</Link> },
                 { name: t.state, show: (e) => <EndpointState of={e} /> },
                 { name: t.lastDay, show: (e) => <Strip of={strips.get(e.id)} /> },
                 { name: t.eventTypes, show: (e) => e.eventTypes?.length ? e.eventTypes.join(', ') : t.all },

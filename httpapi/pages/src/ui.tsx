@@ -97,6 +97,7 @@ export function describe(problem: Problem): string {
     case 403: return t.notAllowed
     case 404: return t.notFound
     case 429: return problem.message ? t.tooMany(problem.retryAfter) + '\n' + problem.message : t.tooMany(problem.retryAfter)
+    case 507: return problem.message ? t.noRoom + ' ' + problem.message : t.noRoom
     case 503: return problem.message ? t.unavailable + ' ' + problem.message : t.unavailable
     default: return problem.message || t.failed(problem.status)
   }

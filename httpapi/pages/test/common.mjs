@@ -53,10 +53,13 @@ export async function look(page, name) {
   if (folder) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true })
 }
 
-// sizes looks at the same page on screens and phones, light and dark.
+let turn = 0
+
+// sizes looks at the same page on screens and phones, light and dark: with a folder for pictures at
+// all four, else at one of them in turn.
 export async function sizes(page, name) {
   const all = [[1280, 'light'], [360, 'dark'], [1280, 'dark'], [360, 'light']]
-  for (const [width, colorScheme] of folder ? all : all.slice(0, 2)) {
+  for (const [width, colorScheme] of folder ? all : [all[turn++ % all.length]]) {
     await page.setViewportSize({ width, height: 800 })
     await page.emulateMedia({ colorScheme })
     await look(page, `${name}-${width}-${colorScheme}`)

@@ -73,7 +73,7 @@ export const de: Text = {
   resumed: 'Fortgesetzt.', revoked: 'Widerrufen.', rotated: 'Ab jetzt signiert der neue Schlüssel.', saved: 'Gespeichert.', transferred: 'Die Führung wurde übergeben.',
 
   activitySummary: (success, failure, canceled) => `${success} Versuche gelangen, ${failure} schlugen fehl, ${canceled} wurden abgebrochen.`,
-  latencySummary: (p50, p95, p99) => `Die Hälfte dauerte höchstens ${p50}, 95 % ${p95}, 99 % ${p99}.`,
+  latencySummary: (p50, p95, p99) => `Die Hälfte dauerte höchstens ${p50}, 95\u00a0% ${p95}, 99\u00a0% ${p99}.`,
   actors: { cluster: 'Der Cluster selbst', configuration: 'Das Token der Konfiguration', key: 'Ein Schlüssel', jwt: 'Ein JSON Web Token' },
   noChanges: 'In der letzten Woche wurde nichts geändert.',
   changesRemoved: (n, text) => (n === 1 ? 'Eine ältere Änderung wurde' : `${text} ältere Änderungen wurden`) + ' entfernt, um neueren desselben Urhebers Platz zu machen. Alle stammen aus der Zeit vor',
@@ -158,6 +158,7 @@ export const de: Text = {
   headerMissing: (name) => `Die Kopfzeile ${name} fehlt.`,
   missingNewline: 'Die Signatur passt mit einem Zeilenumbruch am Ende; der Inhalt wurde also verändert.',
   noConnection: 'Es gibt keine Verbindung zum Server.',
+  noRoom: 'Dafür ist im Moment kein Platz.',
   notAllowed: 'Das dürfen Sie nicht.',
   notForConsole: 'Die Konsole braucht den Schlüssel eines Admins oder Lesers.',
   notForPortal: 'Das Portal braucht das Token einer Anwendung.',

@@ -77,7 +77,7 @@ export const en = {
 
   // Explanations.
   activitySummary: (success: string, failure: string, canceled: string) => `${success} attempts succeeded, ${failure} failed, ${canceled} were canceled.`,
-  latencySummary: (p50: string, p95: string, p99: string) => `Half of them took at most ${p50}, 95 % ${p95}, 99 % ${p99}.`,
+  latencySummary: (p50: string, p95: string, p99: string) => `Half of them took at most ${p50}, 95% ${p95}, 99% ${p99}.`,
   actors: { cluster: 'The cluster itself', configuration: 'The token of the configuration', key: 'A key', jwt: 'A JSON Web Token' },
   noChanges: 'Nothing was changed in the last week.',
   changesRemoved: (n: number, text: string) => (n === 1 ? 'One older change was' : `${text} older changes were`) + ' removed to make room for newer ones of the same maker. All of them were made before',
@@ -163,6 +163,7 @@ export const en = {
   headerMissing: (name: string) => `The header ${name} is missing.`,
   missingNewline: 'The signature matches with a newline at the end of the body, so the body was changed.',
   noConnection: 'There is no connection to the server.',
+  noRoom: 'There is no room for this at the moment.',
   notAllowed: 'You are not allowed to do this.',
   notForConsole: 'The console needs a key of an admin or a reader.',
   notForPortal: 'The portal needs a token of an application.',
