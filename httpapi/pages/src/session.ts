@@ -28,7 +28,7 @@ function read(name: string): string {
 export function openSession(door: string): string {
   const found = tokenIn(location.hash)
   if (found !== '') {
-    saveSession(door, found)
+    saveSession(door, isToken(found) ? found : null)
     history.replaceState(history.state, '', location.pathname + location.search)
   }
   return read('hookwheel.' + door)
@@ -58,6 +58,9 @@ export async function findRefresh(door: string, path: string): Promise<{ to: str
   store('hookwheel.refreshed', String(Date.now()))
   return { to: to.href, atOnce: parent === window && !blocked && Date.now() - before > seldom }
 }
+
+// isToken reports whether a text can be a token: others cannot even be sent.
+export const isToken = (text: string): boolean => /^[!-~]{1,4096}$/.test(text)
 
 // tokenIn reads both forms of a fragment: #key=TOKEN, and #key= with base64 of {"appId", "token"}.
 export function tokenIn(hash: string): string {

@@ -8,7 +8,7 @@ import { keepFocus } from './focus'
 import { startLive, useConnection } from './live'
 import { useLoad } from './load'
 import { Link, startRouter, usePlace } from './router'
-import { findRefresh, openSession, saveApplication, saveSession } from './session'
+import { findRefresh, isToken, openSession, saveApplication, saveSession } from './session'
 import { t } from './text'
 import { brand } from './theme'
 import { Badge, Button, Content, TextInput, Title, Toasts } from './ui'
@@ -95,7 +95,7 @@ function Door({ door, wrong, signIn, prepare, page, token }: StartProps & { toke
     setEnded(true)
     setCurrent('')
   }
-  if (current === '') return <Outside door={door} ended={ended} signIn={signIn} use={(value) => { saveSession(door, value); setEnded(false); setCurrent(value) }} />
+  if (current === '') return <Outside door={door} ended={ended} signIn={signIn} use={(value) => isToken(value) ? (saveSession(door, value), setEnded(false), setCurrent(value)) : setEnded(true)} />
   setToken(current, end)
   return <Inside key={current} wrong={wrong} prepare={prepare} page={page} signOut={() => { saveSession(door, null); setCurrent('') }} />
 }
@@ -110,7 +110,7 @@ function Inside({ wrong, prepare, page, signOut }: InsideProps) {
   const live = who.data && !wrong(who.data) ? who.data.id ?? who.data.role : ''
   useEffect(() => live === '' ? undefined : startLive(live), [live])
   useEffect(() => void (who.data?.applicationId && saveApplication(who.data.applicationId)), [who.data])
-  if (!who.data) return <Frame nav={[]}><Content of={who}>{() => null}</Content></Frame>
+  if (!who.data) return <Frame nav={[]}><Content of={who} whole>{() => null}</Content></Frame>
   const why = wrong(who.data)
   if (why) return <Frame nav={[]}><Title>{t.wrongToken}</Title><p>{why}</p><Button onClick={signOut}>{t.signOut}</Button></Frame>
   return <>{page(who.data, signOut)}</>

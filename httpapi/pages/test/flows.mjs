@@ -158,7 +158,14 @@ async function viewer(browser) {
 // operator goes through the console.
 async function operator(browser) {
   const page = await open(browser, {})
-  await page.goto(url + '/console')
+  for (const part of ['', btoa('{"token":"a\\r\\nb"}'), '%00%ff', 'A'.repeat(20_000)]) { // what can't be a token
+    await page.goto('about:blank')
+    await page.goto(`${url}/console#key=${part}`)
+    await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor()
+  }
+  await page.getByLabel('Token').fill('kein Schlüssel')
+  await page.keyboard.press('Enter')
+  await page.getByText('Your session has ended').waitFor()
   await page.getByLabel('Token').fill('wrong')
   await page.keyboard.press('Enter')
   await page.getByText('Your session has ended').waitFor()
@@ -168,6 +175,7 @@ async function operator(browser) {
   await page.getByText('Needs attention').first().waitFor()
   await look(page, 'console-overview')
   await link(page, 'Live').click()
+  await page.locator('h1:focus', { hasText: 'Live' }).waitFor()
   await page.locator('.connection').getByText('Live').waitFor()
   await call('POST', '/app/acme/msg', { eventType: 'user.created', payload: {} })
   await page.getByRole('table').getByText('Delivered').first().waitFor()

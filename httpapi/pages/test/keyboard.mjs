@@ -240,6 +240,7 @@ async function eventTypes(page) {
 
 async function rest(page) {
   await press(page, 'Live')
+  await page.locator('h1:focus', { hasText: 'Live' }).waitFor()
   await page.locator('.connection').getByText('Live').waitFor()
   await call('POST', '/app/keys/msg', { eventType: 'key.pressed', payload: {} })
   await call('PATCH', '/app/keys', { name: 'Keys again' })
