@@ -38,15 +38,18 @@ const refusals = {
   gone: [404, 'not_found', 'Not found.'],
 }
 
+const isSignedIn = (page) => page.locator('header nav a').first().waitFor()
+
 export async function everyRoute(browser) {
   const paths = await prepare()
   const { url: portal } = await call('POST', '/auth/app-portal-access/tour', {})
   const pages = {}
   for (const locale of ['en-US', 'de-DE']) {
     const page = await open(browser, { locale })
-    await page.goto(portal)
-    await page.goto(`${url}/console#key=${token}`)
-    await page.locator('main h1').waitFor()
+    for (const link of [portal, `${url}/console#key=${token}`]) {
+      await page.goto(link)
+      await isSignedIn(page)
+    }
     pages[locale] = page
   }
   let turn = 0
@@ -54,7 +57,9 @@ export async function everyRoute(browser) {
     const chosen = folder ? combinations : [combinations[turn++ * 3 % combinations.length]]
     for (const [locale, page] of Object.entries(pages)) {
       const own = chosen.filter((c) => c.locale === locale)
-      if (own.length > 0) await page.goto(url + path)
+      if (own.length === 0) continue
+      await page.goto(url + path)
+      await isSignedIn(page)
       for (const { width, colorScheme } of own) {
         await page.setViewportSize({ width, height: 800 })
         await page.emulateMedia({ colorScheme })
