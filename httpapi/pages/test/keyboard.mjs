@@ -242,8 +242,10 @@ async function rest(page) {
   await press(page, 'Live')
   await page.locator('h1:focus', { hasText: 'Live' }).waitFor()
   await page.locator('.connection').getByText('Live').waitFor()
-  await call('POST', '/app/keys/msg', { eventType: 'key.pressed', payload: {} })
-  await call('PATCH', '/app/keys', { name: 'Keys again' })
+  for (let i = 0; i < 100 && (await page.locator('tbody tr').count()) === 0; i++) { // the page may listen a moment later
+    await call('PATCH', '/app/keys', { name: 'Keys ' + i })
+    await page.waitForTimeout(100)
+  }
   await press(page, 'Hold')
   await focused(page, 'Continue')
   await press(page, 'Clear')
