@@ -7,9 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
-
-	"go.yaml.in/yaml/v4"
 
 	"hookwheel/webhook"
 )
@@ -24,24 +21,15 @@ const (
 
 // specification is an OpenAPI document whose webhooks become event types.
 type specification struct {
-	root  map[string]any
-	draft bool // whether its schemas are JSON Schemas of 2020-12, as from OpenAPI 3.1 on
-	bytes int  // of all schemas so far
+	root   map[string]any
+	draft  bool // whether its schemas are JSON Schemas of 2020-12, as from OpenAPI 3.1 on
+	bytes  int  // of all schemas so far
+	values int  // looked at for them
 }
 
 // parseSpecification reads a document in JSON or YAML.
 func parseSpecification(text string) (*specification, error) {
-	var value any
-	if json.Valid([]byte(text)) {
-		d := json.NewDecoder(strings.NewReader(text))
-		d.UseNumber()
-		if err := d.Decode(&value); err != nil {
-			return nil, err
-		}
-	} else if err := yaml.Unmarshal([]byte(text), &value); err != nil {
-		return nil, fmt.Errorf("is neither JSON nor YAML: %w", err)
-	}
-	value, err := normalize(value, 0)
+	value, err := parseDocument(text)
 	if err != nil {
 		return nil, err
 	}
@@ -53,41 +41,41 @@ func parseSpecification(text string) (*specification, error) {
 	return &specification{root: root, draft: !strings.HasPrefix(version, "3.0")}, nil
 }
 
-// normalize returns a value as JSON has it: YAML knows dates, and keys that are not text.
-func normalize(value any, depth int) (any, error) {
-	if depth > maxImportedDepth {
-		return nil, fmt.Errorf("is nested more than %d deep", maxImportedDepth)
+func parseDocument(text string) (any, error) {
+	if !json.Valid([]byte(text)) {
+		return parseYAML(text)
 	}
-	var err error
-	switch value := value.(type) {
-	case map[string]any:
-		for name, item := range value {
-			if value[name], err = normalize(item, depth+1); err != nil {
-				return nil, err
-			}
-		}
-	case map[any]any:
-		object := make(map[string]any, len(value))
-		for name, item := range value { // such as the status 200
-			if object[fmt.Sprint(name)], err = normalize(item, depth+1); err != nil {
-				return nil, err
-			}
-		}
-		return object, nil
-	case []any:
-		for i, item := range value {
-			if value[i], err = normalize(item, depth+1); err != nil {
-				return nil, err
-			}
-		}
-	case time.Time:
-		if value.Equal(value.Truncate(24 * time.Hour)) {
-			return value.Format(time.DateOnly), nil
-		}
-		return value.Format(time.RFC3339Nano), nil
+	var value any
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&value); err != nil {
+		return nil, err
+	}
+	if deeper(value, maxImportedDepth) {
+		return nil, errTooDeep
 	}
 	return value, nil
 }
+
+// deeper reports whether a value is nested more than so deep.
+func deeper(value any, depth int) bool {
+	if depth < 0 {
+		return true
+	}
+	switch value := value.(type) {
+	case []any:
+		return slices.ContainsFunc(value, func(item any) bool { return deeper(item, depth-1) })
+	case map[string]any:
+		for _, item := range value {
+			if deeper(item, depth-1) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var errTooDeep = fmt.Errorf("is nested more than %d deep", maxImportedDepth)
 
 // eventTypes returns an event type for each webhook, sorted by name.
 func (s *specification) eventTypes(b *body, field string) []webhook.EventType {
@@ -111,7 +99,7 @@ func (s *specification) eventTypes(b *body, field string) []webhook.EventType {
 		}
 		if err != nil {
 			b.fail(field+"/"+key+"/"+strings.ReplaceAll(name, "/", "~1"), err.Error())
-			if s.bytes > maxImportedSchemas {
+			if s.bytes > maxImportedSchemas || s.values > maxImportedValues {
 				return nil
 			}
 			continue
@@ -244,13 +232,24 @@ func (c *conversion) keyword() string {
 
 // add counts a value, so that no conversion takes long: definitions may repeat without end.
 func (c *conversion) add(value any) error {
-	if text, is := value.(string); is {
-		c.bytes += len(text)
-	}
 	if c.values++; c.values > maxSchemaValues {
 		return fmt.Errorf("has a schema that holds more than %d values", maxSchemaValues)
 	}
-	if c.bytes > maxImportedSchema {
+	if c.spec.values++; c.spec.values > maxImportedValues {
+		return fmt.Errorf("makes all schemas hold more than %d values; split the document", maxImportedValues)
+	}
+	switch value := value.(type) {
+	case string:
+		return c.addText(value)
+	case json.Number:
+		return c.addText(value.String())
+	}
+	return nil
+}
+
+// addText counts a text: of a value, a name or a reference, any of which aliases may repeat.
+func (c *conversion) addText(text string) error {
+	if c.bytes += len(text); c.bytes > maxImportedSchema {
 		return fmt.Errorf("has a schema of more than %d KiB", maxImportedSchema>>10)
 	}
 	return nil
@@ -275,7 +274,10 @@ func (c *conversion) named(value any) (any, error) {
 	}
 	converted := make(map[string]any, len(object))
 	for name, item := range object {
-		var err error
+		err := c.addText(name)
+		if err != nil {
+			return nil, err
+		}
 		if converted[name], err = c.schema(item); err != nil {
 			return nil, err
 		}
@@ -293,7 +295,10 @@ func (c *conversion) schema(value any) (any, error) {
 	case map[string]any:
 		object := make(map[string]any, len(value))
 		for keyword, item := range value {
-			var err error
+			err := c.addText(keyword)
+			if err != nil {
+				return nil, err
+			}
 			if object[keyword], err = c.member(keyword, item); err != nil {
 				return nil, err
 			}
@@ -332,7 +337,10 @@ func (c *conversion) addAll(value any) error {
 			}
 		}
 	case map[string]any:
-		for _, item := range value {
+		for name, item := range value {
+			if err := c.addText(name); err != nil {
+				return err
+			}
 			if err := c.addAll(item); err != nil {
 				return err
 			}
@@ -343,6 +351,9 @@ func (c *conversion) addAll(value any) error {
 
 func (c *conversion) reference(value any) (any, error) {
 	text, _ := value.(string)
+	if err := c.addText(text); err != nil {
+		return nil, err
+	}
 	path, known := strings.CutPrefix(text, componentSchemas)
 	name, rest, _ := strings.Cut(path, "/")
 	target := c.spec.lookUp(componentSchemas + name)
