@@ -51,7 +51,7 @@ func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
 	wasStopped := l.isStopped()
 	if l.endpoint.OnExhausted != endpoint.OnExhausted { // what blocks need not be waited for
 		l.retries.hasten(func(line *retry) bool {
-			return line.Spent > uint32(len(s.config.Retry.Delays)) && s.wheel.cancel(&line.timer)
+			return line.Spent > uint32(len(s.config.Retry.Delays)) && s.alarms.cancel(&line.timer)
 		})
 	}
 	l.endpoint = endpoint
@@ -59,7 +59,7 @@ func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
 	if wasStopped && !l.isStopped() {
 		l.breaker.retry(s.clock())
 		l.limit.restart()
-		s.moved[l] = struct{}{}
+		s.unrecorded.moved[l] = struct{}{}
 	} else {
 		l.breaker.probeNow(s.clock())
 	}
@@ -88,16 +88,15 @@ func (s *Scheduler) replace(endpoint *webhook.Endpoint) {
 		return
 	}
 	s.drop(endpoint.ID)
-	t := s.tails.of(endpoint.App)
-	l := newLane(endpoint, t, s.backlog.Place(endpoint.ID), s.config.PerEndpoint)
+	l := newLane(s, endpoint, s.backlog.Place(endpoint.ID))
 	if before != nil && isPaused(before.endpoint) && !isPaused(endpoint) {
 		l.breaker.retry(s.clock())
 		l.early.once = true
 	}
-	if len(t.lanes) == 0 {
+	if len(l.tail.lanes) == 0 {
 		s.workers.shares++
 	}
-	t.lanes = append(t.lanes, l)
+	l.tail.lanes = append(l.tail.lanes, l)
 	s.lanes[endpoint.ID] = l
 	s.enqueue(l)
 }
@@ -109,11 +108,11 @@ func (s *Scheduler) drop(endpoint webhook.ID) {
 		return
 	}
 	s.leaveLine(l)
-	l.removed = true // its timers find that out
+	l.become(gone) // its timers find that out
 	s.waiting -= len(l.retries.loaded)
 	delete(s.lanes, endpoint)
-	delete(s.moved, l)
-	s.wheel.cancel(&l.wakeup)
+	delete(s.unrecorded.moved, l)
+	s.alarms.cancel(&l.wakeup)
 	l.tail.lanes = slices.DeleteFunc(l.tail.lanes, func(other *lane) bool { return other == l })
 	if len(l.tail.lanes) == 0 {
 		s.workers.shares--
@@ -164,7 +163,7 @@ func (s *Scheduler) expunge(m *webhook.Message) {
 				l.flying[name] = f
 			}
 		}
-		if line := l.retries.loaded[m.ID]; line != nil && s.wheel.cancel(&line.timer) {
+		if line := l.retries.loaded[m.ID]; line != nil && s.alarms.cancel(&line.timer) {
 			l.retries.fire(line)
 			s.enqueue(l)
 		}

@@ -29,9 +29,9 @@ func (s *Scheduler) due(line *webhook.Retry) time.Time {
 // turnBack handles a clock that was ahead and has been corrected. Lines that became due too early
 // are no longer due, and delays that began in the future begin now.
 func (s *Scheduler) turnBack(now time.Time) {
-	s.log.Warn("the clock has gone back", "by", s.latest.Sub(now).Round(time.Millisecond))
-	before := s.wheel
-	s.wheel = newWheel[alarm](now)
+	s.log.Warn("the clock has gone back", "by", s.alarms.latest.Sub(now).Round(time.Millisecond))
+	before := s.alarms.wheel
+	s.alarms.wheel = newWheel[alarm](now)
 	for _, l := range s.lanes {
 		before.cancel(&l.wakeup)
 		l.wakesAt = time.Time{}
@@ -42,7 +42,7 @@ func (s *Scheduler) turnBack(now time.Time) {
 				waits, line.due = true, false
 			}
 			if waits {
-				s.wheel.add(&line.timer, s.due(&line.Retry))
+				s.alarms.wheel.add(&line.timer, s.due(&line.Retry))
 			}
 		}
 		l.retries.notDue()

@@ -9,6 +9,12 @@
 // lane that lags reads windows of the log until it reaches the part in memory. Of each set only the
 // first lines are in memory. A waiting message costs nothing but its record in the store.
 //
+// The four are implementations of source (source.go): a set in memory (log_reader.go, retry_set.go,
+// order.go, manual_set.go) and, in the file named after the source, what connects it with its lane
+// and the store. takeTurn asks them in turn, and handOut decides what happens to what they give.
+// What a lane does or waits for is its state, which only become changes (state.go). One mutex
+// guards everything; lane.outside is the only place that releases it, to read the store.
+//
 // What a lane may send is limited by its own rate and that of its application (bucket.go), by the
 // number of concurrent deliveries that its endpoint can take (concurrency.go), by the order that
 // the endpoint keeps (order.go), and by its breaker, which lets only probes through while the

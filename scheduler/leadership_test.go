@@ -15,6 +15,7 @@ import (
 
 // leadership is a scheduler at work: workers that fail at random, and a recorder.
 type leadership struct {
+	t      *testing.T
 	s      *Scheduler
 	end    context.CancelFunc
 	wg     sync.WaitGroup
@@ -55,7 +56,7 @@ func leadTo(t *testing.T, b *shelf, endpoints []*webhook.Endpoint, perEndpoint i
 
 func leadWith(t *testing.T, b *shelf, s *Scheduler, endpoints []*webhook.Endpoint, workers int, send func(webhook.Delivery) bool, see func(webhook.Delivery, bool)) *leadership {
 	ctx, end := context.WithCancel(t.Context())
-	l := &leadership{s: s, end: end, flying: make(map[webhook.ID]int)}
+	l := &leadership{t: t, s: s, end: end, flying: make(map[webhook.ID]int)}
 	for _, e := range endpoints {
 		add(l.s, e)
 	}
@@ -121,6 +122,7 @@ func (l *leadership) count(endpoint webhook.ID, by int) {
 func (l *leadership) stop() {
 	l.end()
 	l.wg.Wait()
+	checkStates(l.t, l.s)
 }
 
 // receive waits for what must come; otherwise says what is wrong if it does not.

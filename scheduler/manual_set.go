@@ -16,7 +16,8 @@ type manualSet struct {
 	more     bool                    // there may be lines that have not been read
 	tasks    bool                    // there may be lines of tasks, because only those of users were read
 	out      map[webhook.ID]struct{} // handed out, and not recorded before the set was last read
-	recorded []webhook.ID            // those in out that were recorded while the set was being read
+	reading  bool                    // the store is being read, and may return what was before
+	recorded []webhook.ID            // those in out that were recorded meanwhile
 	passed   map[webhook.ID]struct{} // those in out that were in the set when it was last read
 	replayed webhook.ID              // the task's message that its others wait for, because the endpoint is ordered; zero: none
 }
@@ -41,7 +42,7 @@ func (m *manualSet) isUrgent() bool { return m.next(false) >= 0 || m.wantsLines(
 // receive takes the first lines of the set, up to limit of them. tasks reports whether those of
 // tasks are included. Lines that were handed out may be among them.
 func (m *manualSet) receive(lines []webhook.Manual, tasks bool, limit int) {
-	m.lines, m.passed, m.tasks = nil, nil, !tasks
+	m.lines, m.passed, m.tasks, m.reading = nil, nil, !tasks, false
 	for _, line := range lines {
 		if _, out := m.out[line.Message]; out {
 			mark(&m.passed, line.Message)
@@ -51,7 +52,7 @@ func (m *manualSet) receive(lines []webhook.Manual, tasks bool, limit int) {
 	}
 	m.more = m.more || len(lines) >= limit
 	for _, id := range m.recorded {
-		m.settle(id, false)
+		m.settle(id)
 	}
 	m.recorded = nil
 }
@@ -70,11 +71,10 @@ func (m *manualSet) giveBack(message webhook.ID) {
 	m.more = true
 }
 
-// settle notes that the outcome of a line is recorded. reading reports whether the set is being
-// read, perhaps as it was before. A line that receive passed over may be a new one by now, if the
-// message was requested again.
-func (m *manualSet) settle(message webhook.ID, reading bool) {
-	if reading {
+// settle notes that the outcome of a line is recorded. A line that receive passed over may be a new
+// one by now, if the message was requested again.
+func (m *manualSet) settle(message webhook.ID) {
+	if m.reading {
 		m.recorded = append(m.recorded, message)
 		return
 	}

@@ -24,7 +24,7 @@ func TestManualSetHandsOutOnce(t *testing.T) {
 		{"read", func() { m.more = false; m.receive([]webhook.Manual{one}, true, 10) }, "[1] false"},
 		{"handed out", func() { m.take(0) }, "[] false"},
 		{"read before it is recorded", func() { m.receive([]webhook.Manual{one, two}, true, 10) }, "[2] false"},
-		{"recorded while a read is under way that saw it", func() { m.settle(one.Message, true); m.receive([]webhook.Manual{one, two}, true, 10) }, "[2] true"},
+		{"recorded while a read is under way that saw it", func() { m.reading = true; m.settle(one.Message); m.receive([]webhook.Manual{one, two}, true, 10) }, "[2] true"},
 		{"read after that", func() { m.more = false; m.receive([]webhook.Manual{two}, true, 10) }, "[2] false"},
 		{"asked for again", func() { m.receive([]webhook.Manual{one, two}, true, 10) }, "[1 2] false"},
 		{"not to be had now", func() { m.giveBack(m.take(0).Message) }, "[2] true"},

@@ -119,6 +119,15 @@ func (o *order) isBlocked(key uint64) bool {
 	return k != nil && (!k.blocker.IsZero() || k.held+k.holding > 0)
 }
 
+// holdsBack reports whether a message must be held, because another of its key comes first.
+func (o *order) holdsBack(d *webhook.Delivery) bool {
+	key := o.keyOf(d.Message)
+	if key == 0 || !o.isBlocked(key) {
+		return false
+	}
+	return d.Source == webhook.SourceLog || d.Source == webhook.SourceRetry && o.ordering == webhook.OrderingKey && o.keys[key].blocker != d.ID
+}
+
 func (o *order) key(key uint64) *orderKey {
 	k := o.keys[key]
 	if k == nil {

@@ -109,6 +109,7 @@ func (r *reign) work(ctx context.Context, outcomes chan<- webhook.Outcome) {
 func (r *reign) stop() {
 	r.end()
 	r.wg.Wait()
+	checkStates(r.t, r.s)
 }
 
 func (r *reign) post(index *int, key string) webhook.ID {

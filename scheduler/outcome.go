@@ -18,10 +18,6 @@ type Verdict struct {
 	Text        string        // of a failure, in few words
 }
 
-// stuckAfter is how long a message may be under way before the lane goes on beyond maxAhead without
-// it.
-const stuckAfter = time.Second
-
 // senderFaultDelay is until what failed for a reason of ours is tried again.
 const senderFaultDelay = 30 * time.Second
 
@@ -59,18 +55,14 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 		o.Source, o.Due = webhook.SourceRetry, f.due
 	}
 	o.Key = l.order.recordedKey(d.Message)
-	now := s.clock()
+	r := result{scheduler: s, lane: l, now: s.clock(), delivery: d, flying: f, verdict: v, outcome: o}
 	if a.Status == webhook.StatusSuccess {
-		s.succeeded(l, now, a.Duration, f.full, f.early)
-		l.settleFlying(d.ID)
-		if v.Disable {
-			s.disable = append(s.disable, Disable{l.endpoint, f.since})
-		}
+		r.succeeded()
 	} else {
-		s.failed(l, now, &d, &f, &o, v)
+		r.failed()
 	}
 	s.enqueue(l)
-	return o
+	return r.outcome
 }
 
 // judge takes in what an attempt says about the endpoints of an application: those that hang keep
@@ -113,44 +105,56 @@ func (s *Scheduler) Abandon(d webhook.Delivery) {
 	}
 }
 
-func (s *Scheduler) succeeded(l *lane, now time.Time, latency time.Duration, full, early bool) {
+// result is an attempt that has come back, with what is made of it.
+type result struct {
+	scheduler *Scheduler
+	lane      *lane
+	now       time.Time
+	delivery  webhook.Delivery
+	flying    flying
+	verdict   Verdict
+	outcome   webhook.Outcome
+}
+
+func (r *result) succeeded() {
+	s, l := r.scheduler, r.lane
+	latency := r.outcome.Attempt.Duration
 	if l.breaker.health.Parked {
 		l.limit.restart()
 		s.log.Info("an endpoint that was parked answers again", "endpoint", l.endpoint.ID.Text(webhook.KindEndpoint))
 	}
 	switch failing := !l.breaker.health.FailingSince.IsZero(); {
-	case l.breaker.health.Parked || early:
-		s.hasten(l)
+	case l.breaker.health.Parked || r.flying.early:
+		retrySource{l}.hasten()
 	case failing:
 		l.early.once = true
 	}
 	l.early.next, l.early.failed = time.Time{}, 0
-	l.breaker.success(now, &s.config.Breaker)
-	l.limit.success(latency, full)
+	l.breaker.success(r.now, &s.config.Breaker)
+	l.limit.success(latency, r.flying.full)
 	l.proven = latency <= soon
+	l.settleFlying(r.delivery.ID)
+	if r.verdict.Disable {
+		s.unrecorded.disable = append(s.unrecorded.disable, Disable{l.endpoint, r.flying.since})
+	}
 }
 
-// hasten has what waits for another attempt go now: the endpoint answers.
-func (s *Scheduler) hasten(l *lane) {
-	l.retries.hasten(func(line *retry) bool { return s.wheel.cancel(&line.timer) })
-}
-
-func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, f *flying, o *webhook.Outcome, v Verdict) {
-	if v.Revoked {
-		if next := s.nextAttempt(l, now, d, o, v); !next.IsZero() {
-			o.Attempt.Next = next.Truncate(time.Millisecond).UTC()
-		}
+func (r *result) failed() {
+	if r.verdict.Revoked {
+		r.plan(r.next())
 		return
 	}
+	s, l, v, now := r.scheduler, r.lane, &r.verdict, r.now
+	policy := &s.config.Breaker
 	l.proven = false
 	parked := l.breaker.health.Parked
 	l.retries.hasty = false
-	early := f.early && !parked && d.Due.After(now) // its own time has not come yet
+	early := r.flying.early && !parked && r.delivery.Due.After(now) // its own time has not come yet
 	if early {
-		l.early.fail(now, &s.config.Breaker)
+		l.early.fail(now, policy)
 	} else {
-		l.breaker.failure(now, &s.config.Breaker, v.Text, d.Probe && parked)
-		l.early.plan(now, &s.config.Breaker)
+		l.breaker.failure(now, policy, v.Text, r.delivery.Probe && parked)
+		l.early.plan(now, policy)
 	}
 	if v.SenderFault {
 		l.breaker.restart(now)
@@ -159,224 +163,54 @@ func (s *Scheduler) failed(l *lane, now time.Time, d *webhook.Delivery, f *flyin
 		s.log.Warn("an endpoint keeps failing and is parked", "endpoint", l.endpoint.ID.Text(webhook.KindEndpoint), "failure", v.Text)
 	}
 	if v.Overload {
-		l.limit.overload(f.since, now)
+		l.limit.overload(r.flying.since, now)
 	}
 	if v.RetryAfter > 0 {
 		l.breaker.rest(now.Add(v.RetryAfter))
 		l.rest(l.breaker.health.Rests)
 	}
-	if v.Disable || !v.SenderFault && l.breaker.isExhausted(now, &s.config.Breaker) {
-		s.disable = append(s.disable, Disable{l.endpoint, l.breaker.health.FailingSince})
+	if v.Disable || !v.SenderFault && l.breaker.isExhausted(now, policy) {
+		s.unrecorded.disable = append(s.unrecorded.disable, Disable{l.endpoint, l.breaker.health.FailingSince})
 	}
-	if !early && !v.SenderFault && (!d.Probe || f.early && !parked) {
-		o.Spent++
+	if !early && !v.SenderFault && (!r.delivery.Probe || r.flying.early && !parked) {
+		r.outcome.Spent++
 	}
-	next := d.Due
-	if !early || v.GiveUp {
-		next = s.nextAttempt(l, now, d, o, v)
-	}
-	if !next.IsZero() {
-		o.Attempt.Next = next.Truncate(time.Millisecond).UTC()
+	if early && !v.GiveUp {
+		r.plan(r.delivery.Due)
+	} else {
+		r.plan(r.next())
 	}
 }
 
-// nextAttempt is when a message that failed is to be tried again; zero: not any more.
-func (s *Scheduler) nextAttempt(l *lane, now time.Time, d *webhook.Delivery, o *webhook.Outcome, v Verdict) (next time.Time) {
+// plan sets the time of the next attempt; zero: there is none.
+func (r *result) plan(next time.Time) {
+	if !next.IsZero() {
+		r.outcome.Attempt.Next = next.Truncate(time.Millisecond).UTC()
+	}
+}
+
+// next returns when a message whose attempt failed is to be tried again; zero: not any more.
+func (r *result) next() (next time.Time) {
+	s, l, v, d := r.scheduler, r.lane, &r.verdict, &r.delivery
 	unmade := v.SenderFault || v.Revoked
 	if v.GiveUp || d.Source == webhook.SourceManual && !d.Retry && !unmade {
 		return next
 	}
 	if v.Revoked {
-		return now
+		return r.now
 	}
 	if d.Probe && l.breaker.health.Parked {
 		return l.breaker.health.NextProbe
 	}
 	if v.SenderFault {
-		return now.Add(senderFaultDelay)
+		return r.now.Add(senderFaultDelay)
 	}
-	delay, again := s.config.Retry.Delay(o.Spent, rand.Float64())
+	delay, again := s.config.Retry.Delay(r.outcome.Spent, rand.Float64())
 	if !again && l.order.ordering != webhook.OrderingNone && l.endpoint.OnExhausted == webhook.OnExhaustedBlock {
 		delay, again = s.config.Retry.Delay(uint32(len(s.config.Retry.Delays)), rand.Float64())
 	}
 	if !again {
 		return next
 	}
-	return now.Add(max(delay, v.RetryAfter))
-}
-
-// Decided receives a value when there is something to record that no delivery has caused.
-func (s *Scheduler) Decided() <-chan struct{} { return s.notify }
-
-// Disabled are the endpoints that are to be disabled since it was last asked.
-func (s *Scheduler) Disabled() []Disable {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := s.disable
-	s.disable = nil
-	return list
-}
-
-// Checkpoint says what to record: these outcomes and what was decided without a delivery, at most
-// about that many, and how far the cursors are with them. Without any it is for the cursors that
-// moved over messages nobody wanted. What it returns must be recorded before it is called again.
-func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome, limit int) []webhook.Progress {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := report{scheduler: s, byEndpoint: make(map[webhook.ID]int)}
-	decided := min(len(s.decided), max(0, limit-len(outcomes)))
-	for i := range decided { // first: what was put off may have come back since
-		r.add(&s.decided[i])
-	}
-	if s.decided = s.decided[decided:]; len(s.decided) > 0 {
-		s.notifyDecided()
-	} else {
-		s.decided = nil
-	}
-	for i := range outcomes {
-		r.add(&outcomes[i])
-	}
-	if len(r.list) == 0 {
-		for l := range s.moved {
-			if len(r.list) >= limit {
-				s.notifyDecided()
-				break
-			}
-			r.at(l.endpoint.ID)
-		}
-	}
-	for i := range r.list {
-		if l := s.lanes[r.list[i].Endpoint]; l != nil {
-			s.complete(l, &r.list[i])
-		}
-	}
-	s.admit()
-	return r.list
-}
-
-func (s *Scheduler) notifyDecided() {
-	select {
-	case s.notify <- struct{}{}:
-	default:
-	}
-}
-
-// complete adds what is to be recorded of a lane beside outcomes.
-func (s *Scheduler) complete(l *lane, p *webhook.Progress) {
-	p.Cursor = l.log.cursor()
-	l.log.recorded = p.Cursor
-	if health := l.breaker.health; health != l.recorded {
-		p.Health, l.recorded = &health, health
-	}
-	delete(s.moved, l)
-	s.unstick(l)
-	s.enqueue(l) // it may have been too far ahead
-}
-
-// report is being put together.
-type report struct {
-	scheduler  *Scheduler
-	list       []webhook.Progress
-	byEndpoint map[webhook.ID]int
-}
-
-// at is the part of one endpoint.
-func (r *report) at(endpoint webhook.ID) *webhook.Progress {
-	i, known := r.byEndpoint[endpoint]
-	if !known {
-		i = len(r.list)
-		r.byEndpoint[endpoint] = i
-		r.list = append(r.list, webhook.Progress{Endpoint: endpoint})
-	}
-	return &r.list[i]
-}
-
-func (r *report) add(o *webhook.Outcome) {
-	p := r.at(o.Attempt.Endpoint)
-	p.Outcomes = append(p.Outcomes, *o)
-	if l := r.scheduler.lanes[p.Endpoint]; l != nil && o.Source == webhook.SourceLog {
-		l.log.settle(o.Attempt.Message)
-	}
-}
-
-// unstick puts the first message of a lane that can't go further ahead into the retry set, if it is
-// under way for long: its outcome will settle it there. One endpoint's slow answer must not hold up
-// the others that it would give at once.
-func (s *Scheduler) unstick(l *lane) {
-	id, stuck := l.log.stuck()
-	if !stuck {
-		return
-	}
-	name := flight{webhook.SourceLog, id}
-	f, underWay := l.flying[name]
-	if !underWay || !f.due.IsZero() {
-		return
-	}
-	now := s.clock()
-	if age := now.Sub(f.since); age < stuckAfter {
-		s.wakeLane(l, f.since.Add(stuckAfter))
-		return
-	}
-	f.due = now.Add(2 * s.config.Timeout).Truncate(time.Millisecond).UTC()
-	l.flying[name] = f
-	s.decide(l, webhook.Outcome{Source: webhook.SourceLog, Key: f.key, Attempt: webhook.Attempt{Message: id, Endpoint: l.endpoint.ID, Next: f.due}})
-}
-
-// Settle says that progress is recorded, and plans what follows from it.
-func (s *Scheduler) Settle(list []webhook.Progress) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range list {
-		l := s.lanes[list[i].Endpoint]
-		if l == nil {
-			continue
-		}
-		for j := range list[i].Outcomes {
-			s.settle(l, &list[i].Outcomes[j])
-		}
-		if l.pending -= len(list[i].Outcomes); l.pending == 0 && l.successor != nil {
-			s.replace(l.successor)
-			continue
-		}
-		s.enqueue(l)
-	}
-}
-
-// planBlocker plans the line that an endpoint that is ordered as a whole waits for next.
-func (s *Scheduler) planBlocker(l *lane) {
-	if line, blocks := l.order.next(); blocks {
-		s.plan(l, line)
-	}
-}
-
-func (s *Scheduler) settle(l *lane, o *webhook.Outcome) {
-	a := &o.Attempt
-	manual := o.Source == webhook.SourceManual
-	if manual {
-		l.manual.settle(a.Message, l.reading)
-	}
-	if o.Source == webhook.SourceRetry || manual && a.Status == webhook.StatusSuccess {
-		s.forget(l, a.Message)
-		l.retries.settle(a.Message)
-	}
-	if a.Next.IsZero() && a.Message == l.manual.replayed {
-		l.manual.replayed = webhook.ID{}
-	}
-	switch {
-	case o.Hold:
-		l.order.recordedHold(o.Key, a.Message)
-	case a.Next.IsZero():
-		if !manual || a.Status == webhook.StatusSuccess {
-			key := o.Key
-			if key == 0 && a.Status == webhook.StatusCanceled { // its line may be from when the endpoint kept no order
-				key = l.order.blockedBy(a.Message)
-			}
-			l.order.unblock(key, a.Message)
-			s.planBlocker(l)
-		}
-	case manual: // it has made a line, unless the message had one
-		l.retries.unsure = append(l.retries.unsure, webhook.Retry{Message: a.Message, Due: a.Next})
-	default:
-		s.plan(l, webhook.Retry{Message: a.Message, Made: a.Number, Spent: o.Spent, Key: o.Key, Due: a.Next})
-	}
+	return r.now.Add(max(delay, v.RetryAfter))
 }

@@ -9,7 +9,6 @@ const (
 
 // turn is the place of a lane or an application in a queue.
 type turn struct {
-	queued  bool
 	deficit int // bytes that it may still send in this turn
 }
 
@@ -28,7 +27,6 @@ func (q *queue[T]) isEmpty() bool { return q.first == len(q.members) }
 
 // push puts a member at the end.
 func (q *queue[T]) push(m T) {
-	m.place().queued = true
 	if q.first > 64 && q.first > len(q.members)/2 {
 		n := copy(q.members, q.members[q.first:])
 		clear(q.members[n:])
@@ -52,7 +50,6 @@ func (q *queue[T]) pop(eligible func(T) bool) (m T, found bool) {
 	if q.first++; q.isEmpty() {
 		q.members, q.first = nil, 0
 	}
-	m.place().queued = false
 	return m, true
 }
 
@@ -95,7 +92,6 @@ func (q *queue[T]) putBack(m T) {
 		q.push(m)
 		return
 	}
-	m.place().queued = true
 	q.first--
 	q.members[q.first] = m
 }

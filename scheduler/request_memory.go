@@ -19,6 +19,12 @@ type requestMemory struct {
 	waiting []*share // applications with waiting lanes, which take turns
 }
 
+// request is a lane that waits for room for a request of some bytes.
+type request struct {
+	lane  *lane
+	bytes int
+}
+
 // load returns roughly how many bytes the request of a message takes in memory, or 0 if it is
 // small. An envelope needs copies of the payload, and in it text that is not JSON may grow to six
 // times its size.
@@ -61,19 +67,15 @@ func (w *workers) fits(s *share, c class, bytes, promised int) bool {
 // hasRoom reports whether a message that was taken for a lane may be sent. If not, the lane waits
 // for room, and the caller must put the message back.
 func (s *Scheduler) hasRoom(l *lane, m *webhook.Message) bool {
-	l.load = 0
-	if m == nil {
-		return true
-	}
 	bytes, share := load(m, l.endpoint), l.tail.share
 	if s.workers.fits(share, l.class(), bytes, 0) {
 		return true
 	}
-	l.load, l.awaitingMemory = bytes, true
+	l.become(awaitingMemory)
 	if len(share.awaiting) == 0 {
 		s.workers.memory.waiting = append(s.workers.memory.waiting, share)
 	}
-	share.awaiting = append(share.awaiting, l)
+	share.awaiting = append(share.awaiting, request{l, bytes})
 	s.leaveLine(l)
 	return false
 }
@@ -95,35 +97,32 @@ func (s *Scheduler) release(share *share, bytes int) {
 	for admitted := true; admitted; {
 		admitted = false
 		for range len(s.workers.memory.waiting) {
-			if l := s.nextAwaiting(promised); l != nil {
+			if r := s.nextAwaiting(promised); r.lane != nil {
 				admitted = true
-				promised += l.load
-				s.enqueue(l)
+				promised += r.bytes
+				r.lane.become(idle)
+				s.enqueue(r.lane)
 			}
 		}
 	}
 }
 
-// nextAwaiting takes a waiting lane of the application whose turn it is, or returns nil if there is
-// no room for its request besides what was promised.
-func (s *Scheduler) nextAwaiting(promised int) *lane {
+// nextAwaiting takes a waiting lane of the application whose turn it is, or a zero request if
+// there is no room for it besides what was promised.
+func (s *Scheduler) nextAwaiting(promised int) (r request) {
 	w := &s.workers
 	share := w.memory.waiting[0]
 	w.memory.waiting = w.memory.waiting[1:]
-	share.awaiting = slices.DeleteFunc(share.awaiting, func(l *lane) bool { return l.removed })
+	share.awaiting = slices.DeleteFunc(share.awaiting, func(r request) bool { return r.lane.state == gone })
 	if len(share.awaiting) == 0 {
-		return nil
+		return r
 	}
-	l := share.awaiting[0]
-	fits := w.fits(share, l.class(), l.load, promised)
-	if fits {
-		share.awaiting, l.awaitingMemory = slices.Delete(share.awaiting, 0, 1), false
+	first := share.awaiting[0]
+	if w.fits(share, first.lane.class(), first.bytes, promised) {
+		r, share.awaiting = first, slices.Delete(share.awaiting, 0, 1)
 	}
 	if len(share.awaiting) > 0 {
 		w.memory.waiting = append(w.memory.waiting, share)
 	}
-	if !fits {
-		return nil
-	}
-	return l
+	return r
 }

@@ -79,13 +79,13 @@ func TestRetrySetWhileReading(t *testing.T) {
 	}
 	b := newShelf()
 	s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
-	l := newLane(testEndpoint(0), s.tails.of(testApp), Place{}, 4)
+	l := newLane(s, testEndpoint(0), Place{})
 	mark(&l.retries.out, line(1).Message)
 	l.retries.reading = true // the store has lines 1 and 2
 	l.retries.settle(line(1).Message)
-	s.plan(l, line(3))
+	retrySource{l}.plan(line(3))
 	for _, line := range l.retries.received([]webhook.Retry{line(1), line(2)}) {
-		s.plan(l, line)
+		retrySource{l}.plan(line)
 	}
 	for i, want := range []bool{1: false, 2: true, 3: true} {
 		if (l.retries.loaded[line(i).Message] != nil) != want {

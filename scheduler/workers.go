@@ -36,8 +36,8 @@ type share struct {
 	busy         [classes]int
 	trust        float64
 	lines        [classes]line
-	requestBytes int     // bytes of requests under way
-	awaiting     []*lane // that wait for room for theirs
+	requestBytes int       // bytes of requests under way
+	awaiting     []request // that wait for room
 }
 
 // line holds the lanes of an application that may send.
@@ -104,20 +104,21 @@ func (w *workers) allows(s *share, c class) bool {
 func (w *workers) push(l *lane) {
 	c := l.class()
 	line := &l.tail.share.lines[c]
-	line.lanes.push(l)
 	w.join(line, c)
+	line.lanes.push(l)
 }
 
 // putBack gives a lane that has something left of its turn its place back.
 func (w *workers) putBack(l *lane) {
 	c := l.class()
 	line := &l.tail.share.lines[c]
-	line.lanes.putBack(l)
 	w.join(line, c)
+	line.lanes.putBack(l)
 }
 
+// join queues a line that gets its first lane.
 func (w *workers) join(l *line, c class) {
-	if !l.queued {
+	if l.lanes.isEmpty() {
 		w.queues[c].push(l)
 	}
 }

@@ -139,6 +139,7 @@ func (c *city) postLarge(app webhook.ID, payload []byte) {
 func (c *city) close() {
 	c.end()
 	c.wg.Wait()
+	checkStates(c.t, c.s)
 }
 
 // waited is how long an endpoint had to wait for its first delivery since then.

@@ -1,0 +1,67 @@
+package scheduler
+
+import (
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// heldSource takes the first message of a key that nothing blocks any more.
+type heldSource struct{ lane *lane }
+
+func (s heldSource) wants(now time.Time) bool { return !s.lane.order.scanned || s.ready(now) }
+
+func (s heldSource) ready(time.Time) bool {
+	l := s.lane
+	return l.order.scanned && len(l.order.free) > 0 && l.log.hasPassed(l.order.gate)
+}
+
+// load finds the keys that are blocked, and those whose messages are held. If several messages of a
+// key have failed, because the endpoint kept no order then, all but the oldest are held first, and
+// the store is read again.
+func (s heldSource) load(now time.Time) bool {
+	l := s.lane
+	if l.order.scanned {
+		return false
+	}
+	scan := newOrderScan(l.scheduler.backlog, l.endpoint, now)
+	if !l.outside("what keeps an endpoint in order", scan.run) {
+		return true
+	}
+	l.order = scan.found
+	l.order.scanned = len(scan.late) == 0
+	l.planBlocker()
+	for _, line := range scan.late {
+		retrySource{l}.forget(line.Message)
+		mark(&l.retries.out, line.Message)
+		l.hold(&webhook.Delivery{ID: line.Message, Source: webhook.SourceRetry, Due: line.Due}, line.Key)
+	}
+	return true
+}
+
+func (s heldSource) next(time.Time) (c candidate, found bool) {
+	l := s.lane
+	c.key = l.order.take()
+	if c.key == 0 {
+		return c, false
+	}
+	endpoint, exists := l.endpoint.ID, false
+	ok := l.outside("the held set", func() (err error) {
+		c.ID, exists, err = l.scheduler.backlog.HeldFirst(endpoint, c.key)
+		return err
+	})
+	switch {
+	case !ok:
+		s.giveBack(c)
+		return c, false
+	case !exists:
+		l.order.lost(c.key)
+		return c, false
+	}
+	c.Endpoint, c.Source, c.Number = l.endpoint, webhook.SourceHeld, 1
+	return c, true
+}
+
+func (s heldSource) giveBack(c candidate) { s.lane.order.free = append(s.lane.order.free, c.key) }
+
+func (s heldSource) leaves(c candidate, sent bool) { s.lane.order.took(c.key, c.ID) }

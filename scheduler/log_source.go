@@ -1,0 +1,57 @@
+package scheduler
+
+import (
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// logSource takes messages from the log.
+type logSource struct{ lane *lane }
+
+func (s logSource) wants(now time.Time) bool { return s.ready(now) }
+
+// load reads nothing: windows of the log are read when it is the log's turn.
+func (s logSource) load(time.Time) bool { return false }
+
+func (s logSource) ready(time.Time) bool { return !s.lane.order.blocksLog() && s.lane.log.wants() }
+
+func (s logSource) next(time.Time) (c candidate, found bool) {
+	l := s.lane
+	m, starved := l.log.next(l.endpoint)
+	if starved {
+		s.readWindow()
+		return c, false
+	}
+	if l.log.cursor() != l.log.recorded {
+		l.scheduler.unrecorded.moved[l] = struct{}{}
+	}
+	if m == nil {
+		return c, false
+	}
+	c.Delivery = webhook.Delivery{Message: m, ID: m.ID, Endpoint: l.endpoint, Source: webhook.SourceLog, Number: 1}
+	c.wanted = true
+	return c, true
+}
+
+// readWindow reads the log for a lane that lags.
+func (s logSource) readWindow() {
+	l := s.lane
+	before, app, from := l.tail.before, l.endpoint.App, l.log.read
+	var window []*webhook.Message
+	ok := l.outside("the log", func() (err error) {
+		window, err = l.scheduler.backlog.Window(app, from, windowSize)
+		return err
+	})
+	if ok {
+		l.log.receive(window, before)
+	}
+}
+
+func (s logSource) giveBack(candidate) { s.lane.log.giveBack() }
+
+func (s logSource) leaves(c candidate, sent bool) {
+	if o := &s.lane.order; sent {
+		o.block(o.keyOf(c.Message), c.ID)
+	}
+}

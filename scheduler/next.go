@@ -1,0 +1,110 @@
+package scheduler
+
+import (
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// flying is a delivery under way.
+type flying struct {
+	since    time.Time
+	full     bool      // the lane's limit was reached with it
+	share    *share    // that has the worker
+	class    class     // as which it has it
+	load     int       // bytes that it takes in memory, if many
+	key      uint64    // its key in the store, see order.go
+	due      time.Time // its line in the retry set, into which it was put meanwhile; zero: it was not
+	early    bool      // it went before its time
+	settled  bool      // another attempt at the message succeeded meanwhile
+	expunged bool      // the payload was, meanwhile
+}
+
+// Next waits for something to send, and hands it out; false: the scheduler is closed. The caller
+// must call Done.
+func (s *Scheduler) Next() (webhook.Delivery, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		l := s.awaitLane()
+		if l == nil {
+			return webhook.Delivery{}, false
+		}
+		share, class := l.tail.share, l.class()
+		s.workers.begin(share, class)
+		s.wakeWorker()
+		d, found := s.takeTurn(l)
+		if found {
+			name := flight{d.Source, d.ID}
+			f := l.flying[name]
+			f.share, f.class, f.load = share, class, load(d.Message, d.Endpoint)
+			l.flying[name] = f
+			s.workers.reserve(share, f.load)
+			l.deficit -= cost(d.Message)
+			share.lines[class].deficit -= len(d.Message.Payload)
+		} else {
+			s.workers.end(share, class)
+		}
+		s.endTurn(l, found)
+		if found {
+			return d, true
+		}
+	}
+}
+
+// awaitLane waits for the next lane that may have a turn; nil: the scheduler is closed.
+func (s *Scheduler) awaitLane() *lane {
+	for !s.closed {
+		l := s.workers.pop()
+		switch {
+		case l == nil:
+			s.idle++
+			s.work.Wait()
+			s.idle--
+		case l.become(turning):
+			return l
+		}
+	}
+	return nil
+}
+
+// wakeWorker wakes a worker if there is a lane for it.
+func (s *Scheduler) wakeWorker() {
+	if s.idle > 0 && s.workers.hasWork() {
+		s.work.Signal()
+	}
+}
+
+// mayTurn reports whether a lane wants a turn and may have one now, and if not, from when on; a
+// zero time means not until something happens.
+func (s *Scheduler) mayTurn(l *lane) (ok bool, at time.Time) {
+	now := s.clock()
+	if l.wants(now) {
+		ok, at = l.isReady(now)
+	} else if len(l.retries.loaded) > 0 && !l.breaker.health.FailingSince.IsZero() && l.early.next.After(now) {
+		at = l.early.next
+	}
+	if !ok {
+		s.leaveLine(l)
+		return false, at
+	}
+	return l.tail.hasTurn(l, now)
+}
+
+// land counts a delivery that is back.
+func (s *Scheduler) land(f flying) {
+	s.flying--
+	s.workers.end(f.share, f.class)
+	s.release(f.share, f.load)
+	s.wakeWorker()
+}
+
+// landOrphan counts a delivery that is back, if its lane is gone.
+func (s *Scheduler) landOrphan(d *webhook.Delivery) (f flying, known bool) {
+	name := orphan{d.Endpoint.ID, flight{d.Source, d.ID}}
+	if f, known = s.orphans[name]; known {
+		delete(s.orphans, name)
+		s.land(f)
+	}
+	return f, known
+}

@@ -1,0 +1,147 @@
+package scheduler
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// maxLate is how many lines are held at a time because an endpoint begins to keep an order.
+const maxLate = 1000
+
+// orderScan reads what the messages of an endpoint wait for. Its run is called without the
+// scheduler's lock.
+type orderScan struct {
+	backlog  Backlog
+	endpoint *webhook.Endpoint
+	now      time.Time
+
+	found order
+	late  []webhook.Retry          // lines to be held, as others of their keys come first
+	first map[uint64]webhook.Retry // of each key, the oldest message that failed
+}
+
+func newOrderScan(backlog Backlog, endpoint *webhook.Endpoint, now time.Time) *orderScan {
+	return &orderScan{backlog: backlog, endpoint: endpoint, now: now, found: newOrder(endpoint.Ordering)}
+}
+
+func (s *orderScan) run() error {
+	if s.endpoint.Ordering != webhook.OrderingNone {
+		if err := s.scanRetries(); err != nil {
+			return err
+		}
+	}
+	if err := s.scanHeld(); err != nil {
+		return err
+	}
+	for key, line := range s.first {
+		s.found.block(key, line.Message)
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.found.keys)) {
+		s.found.release(key, s.found.keys[key])
+	}
+	return nil
+}
+
+// wasTried reports whether a line of a retry set is of a message that was under way before.
+func wasTried(line *webhook.Retry) bool { return line.Made > 0 || line.Key != 0 }
+
+// scanRetries reads the retry set. A line without attempts is of a message that was not to be sent
+// before, unless it has a key: then it was put there while it was in flight. If it was due, it may
+// have been in flight too, so it keeps its place in the order.
+func (s *orderScan) scanRetries() error {
+	scheduled := newOrder(s.endpoint.Ordering) // none of these was under way if another line was tried
+	for from, more := (webhook.Retry{}), true; more; {
+		list, err := s.backlog.Retries(s.endpoint.ID, from, maxLoaded+1)
+		if err != nil {
+			return err
+		}
+		if more = len(list) > maxLoaded; more {
+			from, list = list[maxLoaded], list[:maxLoaded]
+		}
+		for _, line := range list {
+			switch tried := wasTried(&line); {
+			case !tried && line.Due.After(s.now): // blocks nothing yet
+			case s.endpoint.Ordering == webhook.OrderingEndpoint && !tried:
+				scheduled.queue(line, maxLoaded)
+			case s.endpoint.Ordering == webhook.OrderingEndpoint:
+				s.found.queue(line, maxLoaded)
+			default:
+				if err := s.scanLine(line); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if len(s.found.lineup) == 0 {
+		s.found.lineup, s.found.more = scheduled.lineup, scheduled.more
+	}
+	return nil
+}
+
+// scanLine finds the key that a line blocks. One from when the endpoint kept no order has none in
+// the store.
+func (s *orderScan) scanLine(line webhook.Retry) error {
+	if line.Key == 0 {
+		m, err := s.backlog.MessageByID(s.endpoint.App, line.Message)
+		if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound {
+			return err
+		}
+		if m == nil || m.OrderingKey == "" {
+			return nil
+		}
+		scheduled := !wasTried(&line)
+		line.Key = webhook.OrderingKeyHash(m.OrderingKey)
+		if scheduled {
+			s.putOff(line, maxLate)
+			return nil
+		}
+	}
+	older, known := s.first[line.Key]
+	if known && older.Message.After(line.Message) {
+		older, line = line, older
+	}
+	if !known {
+		if s.first == nil {
+			s.first = make(map[uint64]webhook.Retry)
+		}
+		s.first[line.Key] = line
+		return nil
+	}
+	s.first[line.Key] = older
+	s.putOff(line, maxLate)
+	return nil
+}
+
+// putOff notes that a line is to be held, unless there are limit others. It is found again then.
+func (s *orderScan) putOff(line webhook.Retry, limit int) {
+	if len(s.late) < limit {
+		s.late = append(s.late, line)
+	}
+}
+
+// scanHeld counts what is held. A line that failed is late if an older message of its key is held.
+func (s *orderScan) scanHeld() error {
+	for after := (webhook.Held{}); ; {
+		list, err := s.backlog.Held(s.endpoint.ID, after, maxLoaded)
+		if err != nil {
+			return err
+		}
+		for _, line := range list {
+			s.found.key(line.Key).held++
+			if waitsForLog && s.endpoint.Ordering == webhook.OrderingKey && line.Message.After(s.found.gate) {
+				s.found.gate = line.Message
+			}
+			if failed, known := s.first[line.Key]; known && failed.Message.After(line.Message) && len(s.late) < 2*maxLate {
+				delete(s.first, line.Key)
+				s.late = append(s.late, failed)
+			}
+		}
+		if len(list) < maxLoaded {
+			return nil
+		}
+		after = list[len(list)-1]
+	}
+}

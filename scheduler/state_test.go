@@ -1,0 +1,74 @@
+package scheduler
+
+import (
+	"slices"
+	"testing"
+)
+
+// checkStates checks that each lane is where its state says, and nowhere else: in the queue of its
+// application, among those that wait until something is recorded, or among those that wait for
+// room. No turn may be under way.
+func checkStates(t *testing.T, s *Scheduler) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := make(map[*lane][]state)
+	shares := make(map[*share]bool)
+	for _, tail := range s.tails.byApp {
+		shares[tail.share] = true
+	}
+	for share := range shares {
+		for c := range share.lines {
+			line := &share.lines[c]
+			lanes := line.lanes.members[line.lanes.first:]
+			for _, l := range lanes {
+				found[l] = append(found[l], queued)
+			}
+			queue := &s.workers.queues[c]
+			if inQueue := slices.Contains(queue.members[queue.first:], line); inQueue != (len(lanes) > 0) {
+				t.Errorf("a line of %d lanes is in the queue: %t", len(lanes), inQueue)
+			}
+		}
+		for _, r := range share.awaiting {
+			found[r.lane] = append(found[r.lane], awaitingMemory)
+		}
+	}
+	for _, l := range s.stalled {
+		found[l] = append(found[l], stalled)
+	}
+	for _, l := range s.lanes {
+		if _, known := found[l]; !known {
+			found[l] = nil
+		}
+	}
+	for l, states := range found {
+		switch {
+		case l.state == gone && len(states) <= 1: // what it was when it was dropped
+		case l.state == idle && len(states) == 0:
+		case len(states) == 1 && states[0] == l.state:
+		default:
+			t.Errorf("a lane in state %d is where those of %v are", l.state, states)
+		}
+		if s.lanes[l.endpoint.ID] != l && l.state != gone {
+			t.Errorf("a lane in state %d is not among the lanes", l.state)
+		}
+		if inLine := slices.Contains(l.tail.line, l); inLine != l.inLine {
+			t.Errorf("a lane is in line: %t, and says %t", inLine, l.inLine)
+		}
+	}
+}
+
+// A lane changes its state only as follows says, and one that is gone stays so.
+func TestStates(t *testing.T) {
+	for from := idle; from <= gone; from++ {
+		for to := idle; to <= gone; to++ {
+			l := &lane{state: from}
+			if changed := l.become(to); changed != slices.Contains(follows[from], to) || changed != (l.state == to && from != to) {
+				t.Errorf("from %d to %d: changed %t, and is %d", from, to, changed, l.state)
+			}
+		}
+	}
+	if len(follows[gone]) > 0 {
+		t.Error("a lane that is gone comes back")
+	}
+}
