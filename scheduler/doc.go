@@ -1,11 +1,11 @@
 // Package scheduler decides which message goes to which endpoint next. It runs on the leader only
-// and keeps nothing that cannot be rebuilt from the store: New, followed by Add for each endpoint,
-// resumes where the previous leader stopped.
+// and keeps nothing that cannot be rebuilt from the store: New, followed by an Apply of all
+// endpoints, resumes where the previous leader stopped.
 //
 // Each endpoint has a lane, which takes messages from four sources in turn: the log at its cursor,
 // the retry set, the held set (messages behind another one of their ordering key) and the manual
 // set. Lanes of one application read the same log. The end of that log is kept in memory, where
-// Offer puts messages as they are committed, so a lane that has caught up never reads the disk. A
+// Apply puts messages as they are committed, so a lane that has caught up never reads the disk. A
 // lane that lags reads windows of the log until it reaches the part in memory. Of each set only the
 // first lines are in memory. A waiting message costs nothing but its record in the store.
 //

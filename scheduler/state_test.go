@@ -1,8 +1,13 @@
 package scheduler
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 	"testing"
+	"testing/synctest"
+
+	"hookwheel/webhook"
 )
 
 // checkStates checks that each lane is where its state says, and nowhere else: in the queue of its
@@ -71,4 +76,44 @@ func TestStates(t *testing.T) {
 	if len(follows[gone]) > 0 {
 		t.Error("a lane that is gone comes back")
 	}
+}
+
+// While much that was decided is not recorded, lanes decide nothing more. When it is, they go on.
+func TestDecidedIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const messages, lanes = 2 * maxAhead, 2 * maxDecided / maxAhead
+		b := newShelf()
+		s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
+		for i := range lanes {
+			add(s, testEndpoint(uint32(i)))
+		}
+		for i := range messages {
+			m := testMessage(10+i, 0)
+			m.Expunged = true // so that it is canceled
+			b.add(m)
+		}
+		offer(s, b.log)
+		ctx, end := context.WithCancel(t.Context())
+		go s.Run(ctx)
+		go s.Next() // there is nothing to send
+		synctest.Wait()
+		if n := len(s.unrecorded.decided); n < maxDecided || n > maxDecided+lanes || len(s.stalled) == 0 {
+			t.Errorf("%d outcomes are decided, and %d lanes wait", n, len(s.stalled))
+		}
+		checkStates(t, s)
+		for {
+			list := s.Checkpoint(nil, 512)
+			if len(list) == 0 {
+				break
+			}
+			b.record(t, list, func(webhook.ID, *webhook.Message) bool { return true })
+			s.Settle(list)
+			synctest.Wait()
+		}
+		if n := len(b.settled); n != lanes*messages {
+			t.Errorf("%d of %d messages were recorded as canceled", n, lanes*messages)
+		}
+		checkStates(t, s)
+		end()
+	})
 }
