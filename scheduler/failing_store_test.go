@@ -7,23 +7,29 @@ import (
 	"math/rand"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"hookwheel/webhook"
 )
 
-// failingStore is a shelf of which one in four reads fails.
+// failingStore is a shelf of which one in so many reads fails.
 type failingStore struct {
 	*shelf
 	mu    sync.Mutex
 	rnd   *rand.Rand
+	oneIn int
 	fails map[string]int // reads that have failed, by kind
+}
+
+func newFailingStore(seed int64, oneIn int) *failingStore {
+	return &failingStore{shelf: newShelf(), rnd: rand.New(rand.NewSource(seed)), oneIn: oneIn, fails: make(map[string]int)}
 }
 
 func (b *failingStore) fail(kind string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.rnd.Intn(4) > 0 {
+	if b.rnd.Intn(b.oneIn) > 0 {
 		return nil
 	}
 	b.fails[kind]++
@@ -87,7 +93,7 @@ func TestStoreFails(t *testing.T) {
 
 func testStoreFails(t *testing.T, ordering webhook.Ordering, seed int64) {
 	rnd := rand.New(rand.NewSource(seed))
-	b := &failingStore{shelf: newShelf(), rnd: rand.New(rand.NewSource(rnd.Int63())), fails: make(map[string]int)}
+	b := newFailingStore(rnd.Int63(), 4)
 	e := testEndpoint(0)
 	e.Ordering = ordering
 	w := &witness{t: t, b: b.shelf, settled: make(map[webhook.ID]bool), keyOf: func(d webhook.Delivery, m *webhook.Message) string {
@@ -140,4 +146,23 @@ func testStoreFails(t *testing.T, ordering webhook.Ordering, seed int64) {
 		t.Error("no read has failed")
 	}
 	t.Logf("reads that failed: %v", b.fails)
+}
+
+// While a store fails, it is asked once a second for a lane. When it works again, all arrives.
+func TestStoreFailsForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, e := newFailingStore(1, 1), testEndpoint(0)
+		b.add(testMessage(10, 10), testMessage(11, 10))
+		s := New(b, b.log[1].ID.Index(), testConfig(4), slog.New(slog.DiscardHandler))
+		l := leadWith(t, b.shelf, s, []*webhook.Endpoint{e}, 8, func(webhook.Delivery) bool { return true }, nil)
+		time.Sleep(10*time.Second + readPatience/2)
+		b.mu.Lock()
+		if n := b.fails["held"]; n != 11 || len(b.fails) != 1 {
+			t.Errorf("in 10.5 s, these reads have failed: %v", b.fails)
+		}
+		b.oneIn = 1 << 30
+		b.mu.Unlock()
+		await(t, b.shelf, []*webhook.Endpoint{e})
+		l.stop()
+	})
 }
