@@ -352,15 +352,17 @@ func TestHeldIsNotForgotten(t *testing.T) {
 	}
 }
 
-// A key goes on when the message that it waits for is not sent any more, and failed before the
-// endpoint kept an order or after.
+// A key goes on when the message that it waits for is not sent any more, whether that failed before
+// the endpoint kept an order, or after, or was held.
 func TestCanceledFreesKey(t *testing.T) {
 	for _, key := range []uint64{webhook.OrderingKeyHash("k"), 0} {
-		runInBubble(t, fmt.Sprint(key), func(t *testing.T) { testCanceledFreesKey(t, key) })
+		for expunged, what := range []string{"failed", "held"} {
+			runInBubble(t, fmt.Sprint(key, " ", what), func(t *testing.T) { testCanceledFreesKey(t, key, expunged) })
+		}
 	}
 }
 
-func testCanceledFreesKey(t *testing.T, recorded uint64) {
+func testCanceledFreesKey(t *testing.T, recorded uint64, expunged int) {
 	b := newShelf()
 	e := testEndpoint(0)
 	e.Ordering = webhook.OrderingKey
@@ -369,7 +371,7 @@ func testCanceledFreesKey(t *testing.T, recorded uint64) {
 		m.OrderingKey = "k"
 		b.add(m)
 	}
-	b.log[0].Expunged = true
+	b.log[expunged].Expunged = true
 	key := webhook.OrderingKeyHash("k")
 	b.cursors[e.ID] = b.log[1].ID
 	b.retries[e.ID] = []webhook.Retry{{Message: b.log[0].ID, Made: 1, Spent: 1, Key: recorded, Due: time.Now().Truncate(time.Millisecond)}}
@@ -379,6 +381,6 @@ func testCanceledFreesKey(t *testing.T, recorded uint64) {
 	time.Sleep(time.Minute)
 	l.stop()
 	if came != 2 {
-		t.Errorf("%d of the two behind it came", came)
+		t.Errorf("%d of the two others came", came)
 	}
 }
