@@ -45,7 +45,7 @@ func (s heldSource) next(time.Time) (c candidate, found bool) {
 	if c.key == 0 {
 		return c, false
 	}
-	endpoint, exists := l.endpoint.ID, false
+	endpoint, exists, counted := l.endpoint.ID, false, l.order.key(c.key).held
 	ok := l.outside("the held set", func() (err error) {
 		c.ID, exists, err = l.scheduler.backlog.HeldFirst(endpoint, c.key)
 		return err
@@ -55,7 +55,7 @@ func (s heldSource) next(time.Time) (c candidate, found bool) {
 		s.giveBack(c)
 		return c, false
 	case !exists:
-		l.order.lost(c.key)
+		l.order.lost(c.key, counted)
 		return c, false
 	}
 	c.Endpoint, c.Source, c.Number = l.endpoint, webhook.SourceHeld, 1

@@ -222,9 +222,10 @@ func (o *order) took(key uint64, message webhook.ID) {
 	k.blocker = message
 }
 
-// lost notes that the store has no held message of that key after all.
-func (o *order) lost(key uint64) {
+// lost notes that the store has none of the held messages of a key that were counted when it was
+// asked. Those that were recorded since then are there.
+func (o *order) lost(key uint64, counted int) {
 	k := o.key(key)
-	k.held = 0
+	k.held -= counted
 	o.release(key, k)
 }

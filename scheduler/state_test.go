@@ -117,3 +117,24 @@ func TestDecidedIsBounded(t *testing.T) {
 		end()
 	})
 }
+
+// A message that is held while the store is asked for those held before, and has none of them, is
+// not forgotten.
+func TestHeldWhileReading(t *testing.T) {
+	o := newOrder(webhook.OrderingKey)
+	const key = 7
+	hold := func(index int) {
+		m := testMessage(index, 0).ID
+		o.hold(key, m)
+		o.recordedHold(key, m)
+	}
+	hold(10) // a user's attempt at it succeeds, so that it is no longer held
+	counted := o.keys[o.take()].held
+	hold(11)
+	if o.lost(key, counted); o.take() != key {
+		t.Error("the newer message is not sent")
+	}
+	if o.lost(key, o.keys[key].held); o.isBlocked(key) || len(o.keys) > 0 {
+		t.Error("the key of no message is still known")
+	}
+}
