@@ -193,8 +193,9 @@ func TestFullDiskIdle(t *testing.T) {
 	time.Sleep(fullPause)
 	n.mustRefuse(t, l)
 
+	n.Stop(t) // cleanly, though closing the store would write
 	n.makeRoom(t)
-	n.awaitStatus(t, "ok")
+	n.start(t)
 	n.mustPostMany(t, l)
 	checkDelivered(t, l, r)
 }

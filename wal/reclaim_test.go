@@ -144,6 +144,9 @@ func TestCommitWithoutRoom(t *testing.T) {
 	if err := s.Commit(); err == nil || !strings.Contains(err.Error(), "make room") {
 		t.Errorf("the commit says %v", err)
 	}
+	if err := os.Remove(filepath.Join(dir, "ballast")); err != nil {
+		t.Fatal(err)
+	}
 	_ = s.Close() // says the same
 }
 

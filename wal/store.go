@@ -100,6 +100,8 @@ func Open(config Config) (*Store, error) {
 }
 
 // Close commits what is applied and closes the store. It does not wait for readers of a snapshot.
+// On a full disk it leaves the files open, for the process to end: Badger would write its memtable
+// out through a memory map. The next start does that instead.
 func (s *Store) Close() error {
 	close(s.closed)
 	s.wg.Wait()
@@ -108,6 +110,10 @@ func (s *Store) Close() error {
 	s.swap.Lock() // waits for other readers
 	defer s.swap.Unlock()
 	s.pending.forgetBase()
+	if full := s.checkRoom(); full != nil && err == nil {
+		s.config.Logger.Warn("the store is left as a crash would leave it, because closing it writes", "component", "wal", "reason", full)
+		return nil
+	}
 	if err := errors.Join(err, s.db.Close()); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}
