@@ -99,8 +99,8 @@ func (e manualSet) takeOver(key, value []byte, task webhook.ID) (taken bool, err
 }
 
 // take removes a line from the manual set. A success settles the message completely. A
-// failure goes into the retry set only if the caller asked for that and the message is not in it
-// already.
+// failure goes into the retry set only if the caller asked for that and the message does not wait
+// anyway: in that set, behind another of its ordering key, or for the cursor.
 func (e manualSet) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settled bool, err error) {
 	message := o.Attempt.Message
 	line, found, err := e.view().manual(endpoint, message)
@@ -121,8 +121,11 @@ func (e manualSet) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (set
 		}
 		return false, err
 	}
-	if planned != nil || o.Attempt.Next.IsZero() {
+	if planned != nil || o.Attempt.Next.IsZero() || c.isFresh(message) {
 		return false, nil
+	}
+	if _, held, err := e.store.pending.get(heldKey(endpoint, o.Key, message)); err != nil || held {
+		return false, err
 	}
 	c.counts.waiting++
 	recorder(e).plan(endpoint, message, &webhook.Retry{Due: o.Attempt.Next, Made: line.Made, Spent: o.Spent, Key: o.Key})

@@ -58,3 +58,61 @@ func TestBacklogIsBounded(t *testing.T) {
 		t.Errorf("%+v, %v", list, err)
 	}
 }
+
+// A message that is held, and is replayed in vain meanwhile, waits only once.
+func TestHeldTwice(t *testing.T) {
+	s := newSized(t, 100<<20)
+	s.send(t, 2)
+	key, due := webhook.OrderingKeyHash("k"), time.UnixMilli(testClock+1000).UTC()
+	held := webhook.Attempt{Message: s.messages[1]}
+	record := func(list ...webhook.Outcome) {
+		t.Helper()
+		p := webhook.Progress{Endpoint: s.endpoint, Cursor: s.messages[1], Outcomes: list}
+		if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	record(webhook.Outcome{Attempt: webhook.Attempt{Message: s.messages[0], Number: 1, URL: "http://x/"}},
+		webhook.Outcome{Hold: true, Key: key, Attempt: held})
+	if err := s.w.Resend(t.Context(), s.app, s.endpoint, s.messages[1]); err != nil {
+		t.Fatal(err)
+	}
+	record(webhook.Outcome{Source: webhook.SourceManual, Key: key, Attempt: webhook.Attempt{Message: s.messages[1], Number: 1, URL: "http://x/", Status: webhook.StatusFail, Next: due}})
+	count := func() uint64 {
+		list, err := s.Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
+		if err != nil || list[0].Retrying != 0 {
+			t.Errorf("%+v, %v", list, err)
+		}
+		return list[0].Held
+	}
+	if n := count(); n != 1 {
+		t.Errorf("%d messages are held", n)
+	}
+	record(webhook.Outcome{Source: webhook.SourceHeld, Key: key, Attempt: webhook.Attempt{Message: s.messages[1], Number: 2, URL: "http://x/"}})
+	if n := count(); n != 0 {
+		t.Errorf("%d messages are held after the only one was sent", n)
+	}
+}
+
+// A message that the cursor has yet to reach, and is replayed in vain meanwhile, waits only for the
+// cursor.
+func TestReplayBeforeCursor(t *testing.T) {
+	s := newSized(t, 100<<20)
+	s.send(t, 1)
+	due := time.UnixMilli(testClock + 1000).UTC()
+	fail := webhook.Attempt{Message: s.messages[0], Number: 1, URL: "http://x/", Status: webhook.StatusFail, Next: due}
+	if err := s.w.Resend(t.Context(), s.app, s.endpoint, s.messages[0]); err != nil {
+		t.Fatal(err)
+	}
+	for retrying, source := range []webhook.Source{webhook.SourceManual, webhook.SourceLog} {
+		fail.Number = uint32(retrying + 1)
+		p := webhook.Progress{Endpoint: s.endpoint, Outcomes: []webhook.Outcome{{Source: source, Attempt: fail}}}
+		if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+			t.Fatal(err)
+		}
+		list, err := s.Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
+		if err != nil || list[0].Retrying != uint64(retrying) {
+			t.Errorf("after an attempt from source %d: %+v, %v", source, list, err)
+		}
+	}
+}
