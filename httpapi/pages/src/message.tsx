@@ -58,16 +58,17 @@ function Destinations({ id }: { id: string }) {
   const iterator = usePlace().query.get('iterator') ?? ''
   const matters = useMatters((d) => d.msgId === id)
   const list = useLoad((signal) => get<Explanation>(p`/app/${app}/msg/${id}/explain`, { iterator, limit: 20 }, signal), [app, id, iterator], 5, matters)
-  const attempts = useLoad((signal) => get<Page<Attempt>>(p`/app/${app}/attempt/msg/${id}`, { limit: 250 }, signal), [app, id], 5, matters)
+  const shown = list.data?.data.map((e) => e.endpointId) ?? []
+  const attempts = useLoad((signal) => attemptsAt(p`/app/${app}/attempt/msg/${id}`, shown, signal), [app, id, shown.join()], 5, matters)
   return (
     <Content of={list}>
       {(page) => page.data.length === 0
         ? <Empty><p>{t.noEndpoints}</p></Empty>
         : (
           <>
-            <Timeline accepted={page.acceptedAt} endpoints={page.data} attempts={attempts.data?.data ?? []} />
+            <Timeline accepted={page.acceptedAt} endpoints={page.data} attempts={attempts.data ?? []} />
             {page.data.map((e) => (
-              <Destination key={e.endpointId} message={id} of={e} attempts={(attempts.data?.data ?? []).filter((a) => a.endpointId === e.endpointId)}
+              <Destination key={e.endpointId} message={id} of={e} attempts={(attempts.data ?? []).filter((a) => a.endpointId === e.endpointId)}
                 reload={() => { list.reload(); attempts.reload() }} />
             ))}
             <Pager iterator={page.iterator} done={page.done} first={iterator === ''} />
@@ -75,6 +76,14 @@ function Destinations({ id }: { id: string }) {
         )}
     </Content>
   )
+}
+
+// attemptsAt reads the attempts of a message: at these endpoints only, if there are too many in all.
+async function attemptsAt(path: string, endpoints: string[], signal: AbortSignal): Promise<Attempt[]> {
+  const all = await get<Page<Attempt>>(path, { limit: 250 }, signal)
+  if (all.done) return all.data
+  const pages = await Promise.all(endpoints.map((id) => get<Page<Attempt>>(path, { limit: 100, endpoint_id: id }, signal)))
+  return pages.flatMap((page) => page.data)
 }
 
 interface DestinationProps {
