@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	rulesFile   = "../monitoring/hookwheel.rules.yml"
-	grafanaFile = "../monitoring/grafana.json"
+	rulesFile   = "../docs/monitoring/hookwheel.rules.yml"
+	grafanaFile = "../docs/monitoring/grafana.json"
 )
 
 // metricsText returns the metrics of a node that has some of each kind.
