@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// machine is where the files are in which Linux describes this machine: the root of the file system,
-// or a folder of a test.
+// machine is where the files are in which Linux describes this machine: the root of the file
+// system, or a folder of a test.
 type machine string
 
 const thisMachine = machine("/")
@@ -59,8 +59,8 @@ const (
 )
 
 // warm touches memory and gives it back. In a virtual machine a page that the host has yet to
-// provide costs several times what the others do, so a run that is the first to use a page would be
-// slower than the next one. It returns how many bytes it has touched.
+// provide costs several times what the others do, so a run that is the first to use a page would
+// be slower than the next one. It returns how many bytes it has touched.
 func warm(ctx context.Context) (touched int64, err error) {
 	limit := min(warmBytes, thisMachine.availableMemory()/warmShare)
 	deadline := time.Now().Add(warmTime)

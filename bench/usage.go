@@ -11,8 +11,8 @@ import (
 )
 
 // Usage is what the nodes given have used during a run. All of it but Device is what they say of
-// themselves in their metrics, so they may run elsewhere. Bytes and CPU per event are for each event
-// that was accepted.
+// themselves in their metrics, so they may run elsewhere. Bytes and CPU per event are for each
+// event that was accepted.
 type Usage struct {
 	Nodes        int           `json:"nodes"`
 	CPU          time.Duration `json:"cpuNs"` // in user and kernel mode, all nodes together
@@ -21,8 +21,8 @@ type Usage struct {
 	Data         int64         `json:"dataBytes,omitempty"` // by which the data folders grew; 0: a relay
 	DataPerEvent int64         `json:"dataBytesPerEvent,omitempty"`
 
-	// What all disks of this machine have written, for whatever process, if all nodes run on it and
-	// the system says so.
+	// What all disks of this machine have written, for whatever process, if all nodes run on it
+	// and the system says so.
 	Device         int64 `json:"deviceBytes,omitempty"`
 	DevicePerEvent int64 `json:"deviceBytesPerEvent,omitempty"`
 }
@@ -53,8 +53,8 @@ type nodeUsage struct {
 	data     int64
 }
 
-// newMeter reads the metrics of the nodes, of which several URLs may lead to one, and goes on to do
-// so each second.
+// newMeter reads the metrics of the nodes, of which several URLs may lead to one, and goes on to
+// do so each second.
 func newMeter(urls []string, token string) (*meter, error) {
 	m := &meter{token: token, device: -1, quit: make(chan struct{}), done: make(chan struct{})}
 	seen := make(map[string]bool)

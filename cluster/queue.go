@@ -142,7 +142,7 @@ func (q *queue) gather(ctx context.Context, urgent int) {
 	}
 }
 
-// alarm is a timer that is never stopped, only ignored: to set a timer anew for each batch would
+// alarm is a timer that is never stopped, only ignored: setting a timer again for each batch would
 // wake a thread each time.
 type alarm struct {
 	*time.Timer

@@ -20,9 +20,9 @@ import (
 
 const lookupTimeout = 2 * time.Second // for the names of all peers
 
-// Check reads a configuration, as Load does, and tries on this machine what a node would need of it,
-// without starting one. Warnings are about what a node can start with. The error has one line for
-// each mistake, with the place of the setting.
+// Check reads a configuration, as Load does, and tries on this machine what a node would need of
+// it, without starting one. Warnings are about what a node can start with. The error has one line
+// for each mistake, with the place of the setting.
 func Check(ctx context.Context, path string) (config Config, warnings []string, err error) {
 	name, source, err := readFile(path)
 	if err != nil {

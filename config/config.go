@@ -146,18 +146,18 @@ func Default() Config {
 	}
 }
 
-// singleNode returns the settings of a node without a cluster block. It does not listen for others,
-// but Raft needs an address.
+// singleNode returns the settings of a node without a cluster block. It does not listen for
+// others, but Raft needs an address.
 func singleNode(id string) Cluster {
 	const address = "127.0.0.1:9071"
 	return Cluster{Address: address, Peers: []Peer{{ID: id, Address: address}}, Voter: true}
 }
 
 // Load reads an HCL file, or with an empty path nothing but environment variables, which take
-// precedence; settings that neither has are as in Default. The error has one line for each mistake,
-// in the order of the file: "file:line:column: what: what is allowed", or "VARIABLE: what",
-// possibly followed by indented lines to copy. It repeats no value except ids of nodes, as any
-// other may be a secret.
+// precedence; settings that neither has are as in Default. The error has one line for each
+// mistake, in the order of the file: "file:line:column: what: what is allowed", or "VARIABLE:
+// what", possibly followed by indented lines to copy. It repeats no value except ids of nodes, as
+// any other may be a secret.
 func Load(path string) (Config, error) {
 	name, source, err := readFile(path)
 	if err != nil {
@@ -243,8 +243,9 @@ func configError(diags hcl.Diagnostics) error {
 	return errors.Join(lines...)
 }
 
-// configSchema says what each block may contain, by its name with those of the blocks around it; the
-// file itself is the block "". Each key can also be set by an environment variable: see variableOf.
+// configSchema says what each block may contain, by its name with those of the blocks around it;
+// the file itself is the block "". Each key can also be set by an environment variable: see
+// variableOf.
 var configSchema = map[string]struct{ keys, blocks []string }{
 	"": {keys: []string{"node", "data", "log_level", "log_format", "encryption_keys"},
 		blocks: []string{"api", "portal", "cluster", "storage", "delivery", "limits"}},

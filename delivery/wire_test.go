@@ -29,7 +29,7 @@ type keyOf struct {
 }
 
 // plainRequest writes a request in the simplest way, to compare what is sent with. It shares no
-// code with request.go, and hashes each key anew.
+// code with request.go, and hashes the key for each request.
 func plainRequest(d *webhook.Delivery, host, target string, own webhook.Headers, keys []keyOf, now time.Time) []byte {
 	m, e := d.Message, d.Endpoint
 	body, contentType := m.Payload, m.ContentType

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// crashSuffix is that of a file, named as the clock, with which a node ends at one of the next calls
-// by which it changes the files of its log: see testdata/clock/crash.go.txt. Builds whose clocks can
-// be wrong have this.
+// crashSuffix is that of a file, named as the clock, with which a node ends at one of the next
+// calls by which it changes the files of its log: see testdata/clock/crash.go.txt. Builds whose
+// clocks can be wrong have this.
 const crashSuffix = ".crash"
 
 // The calls among which a crash comes: of a node under load, and of one that starts, which takes
@@ -78,9 +78,9 @@ func (n *nemesis) awaitCrash(node *node) error {
 	return errors.Join(node.disk.cutPower(), node.disk.detach(), node.disk.attach())
 }
 
-// damageLog damages the log of a node that was killed: a byte in its middle, or all from a place on
-// that was on stable storage. The node must not start, and name the file and the remedy. It then
-// begins again, empty.
+// damageLog damages the log of a node that was killed: a byte in its middle, or all from a place
+// on that was on stable storage. The node must not start, and name the file and the remedy. It
+// then begins again, empty.
 func (n *nemesis) damageLog(nodes []int) (func() error, error) {
 	if _, err := n.kill(nodes); err != nil {
 		return nil, err

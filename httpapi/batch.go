@@ -18,9 +18,9 @@ const linesType = "application/x-ndjson"
 // A batch goes into the log in parts, one after the other, so that the messages are in its order
 // and requests of others get their turn in between. How it is divided depends on nothing but the
 // body, and must not change from version to version: under an idempotency key each part takes
-// effect once, under a key of its own, whatever has become of the parts around it. If a part fails,
-// those before have taken effect, and the response is the error; a repetition of the request
-// continues there and responds as if nothing had happened.
+// effect once, under a key of its own, whatever has become of the parts around it. If a part
+// fails, those before have taken effect, and the response is the error; a repetition of the
+// request continues there and responds as if nothing had happened.
 const (
 	maxMessages = 1000
 	batchTime   = 30 * time.Second // for all parts
@@ -283,8 +283,8 @@ func splitArray(text []byte) (items []item, err error) {
 	}
 }
 
-// firstItem returns the item that a text within an array begins with, and where it ends: at a comma,
-// or, if it is the last one, at the bracket behind it or the end of the text.
+// firstItem returns the item that a text within an array begins with, and where it ends: at a
+// comma, or, if it is the last one, at the bracket behind it or the end of the text.
 func firstItem(text []byte) (first item, end int) {
 	w := walk{text: text}
 	w.next()

@@ -48,8 +48,8 @@ func repeated(item string, times int) string {
 	return strings.TrimSuffix(strings.Repeat(item, times), ",")
 }
 
-// What a document makes of itself by aliases, references and nesting has bounds: each of these would
-// take gigabytes, or minutes.
+// What a document makes of itself by aliases, references and nesting has bounds: each of these
+// would take gigabytes, or minutes.
 func TestImportBounds(t *testing.T) {
 	long := strings.Repeat("k", 100<<10)
 	var keys, webhooks strings.Builder

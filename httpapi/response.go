@@ -103,7 +103,8 @@ func (m manyInvalid) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// faultsIn returns what an error says is wrong with a request, or nil if it is about something else.
+// faultsIn returns what an error says is wrong with a request, or nil if it is about something
+// else.
 func faultsIn(err error) manyInvalid {
 	var many manyInvalid
 	var one *webhook.Error
@@ -223,7 +224,8 @@ func (s *Server) writeInvalid(ctx *fasthttp.RequestCtx, location string, list ma
 	}{invalidItems(list, location)}})
 }
 
-// tryAgain adds to a reason why a node can't respond that a change may have been made nevertheless.
+// tryAgain adds to a reason why a node can't respond that a change may have been made
+// nevertheless.
 func tryAgain(ctx *fasthttp.RequestCtx, why string) string {
 	if ctx.IsGet() {
 		return why + ". Try again."

@@ -45,7 +45,8 @@ func (f *fields) move(by int) {
 }
 
 // parseFields finds the fields of the object, if it is one, that a text consists of. It reports
-// whether the text is one JSON value in UTF-8, nested at most maxDepth deep, and walks over it once.
+// whether the text is one JSON value in UTF-8, nested at most maxDepth deep, and walks over it
+// once.
 func parseFields(text []byte) (found fields, isValid bool) {
 	w := walk{text: text}
 	isValid = w.document() && w.next() == 0 && w.at == len(text)
@@ -67,8 +68,8 @@ type walk struct {
 	fields fields
 }
 
-// document walks over one value, with the space before it. It does not recurse: what closes a value
-// is found on the stack of bits.
+// document walks over one value, with the space before it. It does not recurse: what closes a
+// value is found on the stack of bits.
 func (w *walk) document() bool {
 	for {
 		opened, valid := w.value()

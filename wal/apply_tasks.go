@@ -198,7 +198,8 @@ func (e taskTable) dropLines(t *webhook.Task) error {
 	return nil
 }
 
-// failDeleted ends the tasks of deleted endpoints. Their manual sets are emptied with the endpoints.
+// failDeleted ends the tasks of deleted endpoints. Their manual sets are emptied with the
+// endpoints.
 func (e taskTable) failDeleted() {
 	for _, t := range e.store.catalog.tasks {
 		if t = e.find(t.ID); !t.Status.IsOver() && e.store.catalog.endpoints[t.Endpoint] == nil {

@@ -10,9 +10,10 @@ import (
 	"hookwheel/wal/badgerfiles"
 )
 
-// Limits of the free space to keep, if the configuration has none: 10 % of the file system, between
-// these. Badger writes through memory maps, so a full disk would kill the process. The lower limit
-// leaves room for its memtables and a compaction, and for the attempts of accepted messages.
+// Limits of the free space to keep, if the configuration has none: 10 % of the file system,
+// between these. Badger writes through memory maps, so a full disk would kill the process. The
+// lower limit leaves room for its memtables and a compaction, and for the attempts of accepted
+// messages.
 const (
 	minFreeFloor   = 256 << 20
 	minFreeCeiling = 2 << 30
@@ -21,9 +22,9 @@ const (
 	diskInterval   = 250 * time.Millisecond       // between two looks at the file system
 )
 
-// Limits of the Raft log, in bytes that its entries take: a sixteenth of the file system or a fourth
-// of MaxSize, between these. A log larger than the store is of no use, because then sending the
-// store to a follower costs less.
+// Limits of the Raft log, in bytes that its entries take: a sixteenth of the file system or a
+// fourth of MaxSize, between these. A log larger than the store is of no use, because then sending
+// the store to a follower costs less.
 const (
 	logSizeFloor   = 32 << 20
 	logSizeCeiling = 1 << 30
@@ -79,8 +80,8 @@ func (d *disk) look() int64 {
 	return d.free.Load()
 }
 
-// Free returns the free space in bytes and the minimum that must remain, which is never less than a
-// compaction may need.
+// Free returns the free space in bytes and the minimum that must remain, which is never less than
+// a compaction may need.
 func (s *Store) Free() (free, least int64) {
 	return s.disk.look(), max(s.disk.minFree, s.room.Load())
 }
@@ -112,8 +113,8 @@ func (s *Store) checkRoom() error {
 	return nil
 }
 
-// Size returns the size of all records, in bytes of keys and values. Badger needs more until it has
-// compacted: see Used.
+// Size returns the size of all records, in bytes of keys and values. Badger needs more until it
+// has compacted: see Used.
 func (s *Store) Size() int64 { return s.bytes.Load() }
 
 // Large returns a channel that receives when the records take more than config.MaxSize.

@@ -15,8 +15,8 @@ const (
 
 var boundMagic = [8]byte{'H', 'W', 'S', 'Y', 'N', 'C', 'E', 'D'}
 
-// bound is a file that notes, now and then, which batch was on stable storage. It has two pages that
-// are written in turn, so a crash spoils one of them at most, and the other is true, too.
+// bound is a file that notes, now and then, which batch was on stable storage. It has two pages
+// that are written in turn, so a crash spoils one of them at most, and the other is true, too.
 type bound struct {
 	file
 	path  string

@@ -6,8 +6,8 @@
 //
 // The journal is a sequence of segments, files such as 000000000012.segment with numbers without a
 // gap. A segment is filled with zeros before it is used, so that a write changes neither its size
-// nor its blocks. When all of its entries have been removed, it becomes a spare file (*.spare), and
-// is the next segment later, without being filled again. The segment after the current one is
+// nor its blocks. When all of its entries have been removed, it becomes a spare file (*.spare),
+// and is the next segment later, without being filled again. The segment after the current one is
 // prepared from the first change on. A *.tmp file is one that is being filled.
 //
 // # Format
@@ -17,8 +17,8 @@
 //
 //	"HWJOURNL" | version 4 | number 8 | salt 8 | size of the file 8 | checksum 4 of what is before
 //
-// The salt is random, and new in each use of the file. Batches follow, each from the beginning of a
-// page on, and padded with zeros to the end of a page:
+// The salt is random, and new in each use of the file. Batches follow, each from the beginning of
+// a page on, and padded with zeros to the end of a page:
 //
 //	batch   salt 8 | sequence 8 | oldest 8 | argument 8 | length 8 | kind 4 | number of records 4 |
 //	        checksum 4 of what is before | records
@@ -48,9 +48,10 @@
 // with other contents until the file is used again. So a crash can spoil the last batch only,
 // whatever the disk does with the sectors of a write that was interrupted. Open cuts a last batch
 // that is not complete; it was never acknowledged. If a later batch is there, or a mark, a seal or
-// the beginning of the next segment shows that there was one, the batch was complete once: the file
-// is damaged, and Open refuses it with its name and the place. It does so also if a segment is
-// missing, at either end or in between, or is too short. Read verifies the checksum of each record.
+// the beginning of the next segment shows that there was one, the batch was complete once: the
+// file is damaged, and Open refuses it with its name and the place. It does so also if a segment
+// is missing, at either end or in between, or is too short. Read verifies the checksum of each
+// record.
 //
 // Nothing that is left in a file from an earlier use, or from a batch that was cut, is taken for
 // something new. The former has another salt; the latter an earlier sequence, since Open appends a
@@ -61,10 +62,11 @@
 // when nothing else is written for a while.
 //
 // Damage that hits all batches from some point on, marks included, looks like the end of the
-// journal. Note, Mark and Close write to the file synced which batch was on stable storage, and Open
-// refuses a journal that ends before that one. This takes no sync for a batch: Note is called every
-// two seconds or so. What remains undetected is such damage to what was written since the last Note
-// alone. The file is made before the first segment, so it is damage, too, if it is missing.
+// journal. Note, Mark and Close write to the file synced which batch was on stable storage, and
+// Open refuses a journal that ends before that one. This takes no sync for a batch: Note is called
+// every two seconds or so. What remains undetected is such damage to what was written since the
+// last Note alone. The file is made before the first segment, so it is damage, too, if it is
+// missing.
 //
 // # Crashes
 //
@@ -91,22 +93,22 @@
 // # Errors
 //
 // After a write or a sync has failed, the contents of the disk are unknown, and another sync may
-// succeed without having written anything. So the Journal fails for good: each later change returns
-// the same error. A disk that is full while the next segment is prepared is no such case; it fails
-// when the segment is needed and still can't be made. An error of the disk while Open reads is
-// returned as it is, and never taken for the end of the journal.
+// succeed without having written anything. So the Journal fails for good: each later change
+// returns the same error. A disk that is full while the next segment is prepared is no such case;
+// it fails when the segment is needed and still can't be made. An error of the disk while Open
+// reads is returned as it is, and never taken for the end of the journal.
 //
 // # Memory
 //
-// The index takes 24 bytes for each entry, twice that while it grows. Open builds it by reading all
-// segments, and needs a buffer of 64 KiB besides: for 1 GiB in 930,000 entries of 1 KiB it takes
-// 80 MiB, and 2 s if the files are in memory. A batch is copied once, into a buffer that is
+// The index takes 24 bytes for each entry, twice that while it grows. Open builds it by reading
+// all segments, and needs a buffer of 64 KiB besides: for 1 GiB in 930,000 entries of 1 KiB it
+// takes 80 MiB, and 2 s if the files are in memory. A batch is copied once, into a buffer that is
 // kept if it is not larger than 4 MiB.
 //
 // # Goroutines and locks
 //
 // One goroutine at a time prepares the next segment; Close waits for it. writing is held during
-// each change, mu while index and segments change and while a file is read, so that no file is used
-// again under a reader. Below these is pool.mu. Nothing keeps other processes away: the caller
-// does.
+// each change, mu while index and segments change and while a file is read, so that no file is
+// used again under a reader. Below these is pool.mu. Nothing keeps other processes away: the
+// caller does.
 package journal

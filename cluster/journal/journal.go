@@ -124,8 +124,8 @@ func (j *Journal) Mark() error {
 	return j.fail(err)
 }
 
-// Note notes in a file of its own, so that it is known even if much of the journal is damaged later,
-// that all batches so far were on stable storage. It writes, and syncs, that file.
+// Note notes in a file of its own, so that it is known even if much of the journal is damaged
+// later, that all batches so far were on stable storage. It writes, and syncs, that file.
 func (j *Journal) Note() error {
 	j.writing.Lock()
 	defer j.writing.Unlock()
@@ -198,8 +198,8 @@ func (j *Journal) write(kind kind, argument uint64, entries []Entry) error {
 	return nil
 }
 
-// after returns the index after a batch of that kind, without what it appends. The slots themselves
-// are not changed, because somebody may be reading them.
+// after returns the index after a batch of that kind, without what it appends. The slots
+// themselves are not changed, because somebody may be reading them.
 func (j *Journal) after(kind kind, argument uint64) index {
 	switch kind {
 	case kindDropBefore:
@@ -370,8 +370,8 @@ func (j *Journal) length() int64 {
 	return last.base + last.end
 }
 
-// Newest returns the first of the newest entries, at most count of them, that together take at most
-// size bytes; the last entry is always among them. It returns 0 if the journal is empty.
+// Newest returns the first of the newest entries, at most count of them, that together take at
+// most size bytes; the last entry is always among them. It returns 0 if the journal is empty.
 func (j *Journal) Newest(count int, size int64) uint64 {
 	j.mu.RLock()
 	defer j.mu.RUnlock()
