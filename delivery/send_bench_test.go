@@ -11,36 +11,21 @@ import (
 // benchReceiver responds to each request with the same bytes. It parses nothing: requests end in
 // the same 4 bytes, and no other part of them contains these.
 func benchReceiver(b *testing.B, end, response string) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
+	return rawServer(b, func(conn net.Conn) {
+		buffer := make([]byte, 64<<10)
+		for n := 0; ; {
+			m, err := conn.Read(buffer[n:])
 			if err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				buffer := make([]byte, 64<<10)
-				for n := 0; ; {
-					m, err := conn.Read(buffer[n:])
-					if err != nil {
-						return
-					}
-					if n += m; bytes.HasSuffix(buffer[:n], []byte(end)) {
-						n = 0
-						if _, err := conn.Write([]byte(response)); err != nil {
-							return
-						}
-					}
+			if n += m; bytes.HasSuffix(buffer[:n], []byte(end)) {
+				n = 0
+				if _, err := conn.Write([]byte(response)); err != nil {
+					return
 				}
-			}()
+			}
 		}
-	}()
-	return l.Addr().String()
+	})
 }
 
 // BenchmarkSend measures attempts at one endpoint, the receiver's part included.

@@ -40,7 +40,7 @@ func sendTo(url string, allow []netip.Prefix) (webhook.Attempt, reason) {
 }
 
 // rawServer answers each connection with talk.
-func rawServer(t *testing.T, talk func(net.Conn)) string {
+func rawServer(t testing.TB, talk func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
