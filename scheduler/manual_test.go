@@ -129,7 +129,7 @@ func TestCanceledTask(t *testing.T) {
 	})
 }
 
-// not read again and again. When the task goes on, so do its lines.
+// Lines of a paused task are not read again and again. When the task goes on, so do its lines.
 func TestPausedTask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lines = 2*maxManual + 10

@@ -89,7 +89,8 @@ func TestPoisonProbes(t *testing.T) {
 	})
 }
 
-// which not much of the log is held.
+// A parked endpoint with ordering keys is probed with the message that others wait for, and little
+// of the log is held meanwhile.
 func TestProbesInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newShelf()
