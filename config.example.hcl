@@ -26,7 +26,7 @@ data = env("HOOKWHEEL_DATA", "/var/lib/hookwheel")
 
 # The keys with which the secrets of endpoints are encrypted before they are replicated and stored:
 # at least 32 characters each, the same on all nodes. The first one encrypts, all of them decrypt. So
-# add a new key at the end on all nodes first, then move it to the front; docs/operations.md has the
+# add a new key at the end on all nodes first, then move it to the front; docs/security.md has the
 # steps. For example [env("HOOKWHEEL_ENCRYPTION_KEY")]. Without any, secrets are stored unencrypted in
 # data folders and backups.
 # encryption_keys = []

@@ -135,7 +135,7 @@ func (b configBlock) has(key string) bool { return b.content.Attributes[key] != 
 
 // require adds an error with a hint if a key is missing.
 func (b configBlock) require(key, hint string) {
-	variable := "set the environment variable " + variableOf(b.name(key))
+	variable := "set the environment variable " + Variable(b.name(key))
 	switch {
 	case b.has(key):
 	case b.at.Filename == noFile:

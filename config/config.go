@@ -245,7 +245,7 @@ func configError(diags hcl.Diagnostics) error {
 
 // configSchema says what each block may contain, by its name with those of the blocks around it;
 // the file itself is the block "". Each key can also be set by an environment variable: see
-// variableOf.
+// Variable.
 var configSchema = map[string]struct{ keys, blocks []string }{
 	"": {keys: []string{"node", "data", "log_level", "log_format", "encryption_keys"},
 		blocks: []string{"api", "portal", "cluster", "storage", "delivery", "limits"}},

@@ -45,7 +45,7 @@ func TestReloadOfEachSetting(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			t.Setenv(variableOf(name), value)
+			t.Setenv(Variable(name), value)
 			next, err := before.Reload()
 			if err != nil {
 				t.Fatal(err)
@@ -63,7 +63,7 @@ func TestReloadOfEachSetting(t *testing.T) {
 			}
 			shown := now.Effective()
 			setting := shown[slices.IndexFunc(shown, func(s Setting) bool { return s.Name == name })]
-			if fromNew := setting.Source == variableOf(name); fromNew != (len(changed) > 0) {
+			if fromNew := setting.Source == Variable(name); fromNew != (len(changed) > 0) {
 				t.Errorf("%+v, changed %v", setting, changed)
 			}
 			if _, again, _ := now.With(&next); len(again) > 0 {

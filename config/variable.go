@@ -22,9 +22,9 @@ const peerSetting = "cluster.peer"
 // clientVariables are read by the commands that call a node.
 var clientVariables = []string{"HOOKWHEEL_URL", "HOOKWHEEL_TOKEN"}
 
-// variableOf returns the name of the variable for a setting: HOOKWHEEL_API_MAX_BODY is for
+// Variable returns the name of the environment variable for a setting: HOOKWHEEL_API_MAX_BODY is for
 // api.max_body.
-func variableOf(setting string) string {
+func Variable(setting string) string {
 	return variablePrefix + strings.ToUpper(strings.ReplaceAll(setting, ".", "_"))
 }
 
@@ -46,7 +46,7 @@ func settingNames() []string {
 // hasVariables reports whether a variable is set for anything in a block.
 func hasVariables(path string) bool {
 	return slices.ContainsFunc(settingNames(), func(name string) bool {
-		return strings.HasPrefix(name, path+".") && os.Getenv(variableOf(name)) != ""
+		return strings.HasPrefix(name, path+".") && os.Getenv(Variable(name)) != ""
 	})
 }
 
@@ -55,7 +55,7 @@ func hasVariables(path string) bool {
 func (b *configBlock) readVariables() {
 	for _, key := range configSchema[b.path].keys {
 		name := b.name(key)
-		text := os.Getenv(variableOf(name))
+		text := os.Getenv(Variable(name))
 		if text == "" || b.path == peerSetting {
 			continue
 		}
@@ -68,7 +68,7 @@ func (b *configBlock) readVariables() {
 
 // variable returns a key whose value is a text that an environment variable has.
 func variable(setting, key, text string) *hcl.Attribute {
-	at := hcl.Range{Filename: variableOf(setting)}
+	at := hcl.Range{Filename: Variable(setting)}
 	return &hcl.Attribute{Name: key, Expr: variableText{hcl.StaticExpr(cty.StringVal(text), at), text}, Range: at, NameRange: at}
 }
 
@@ -89,7 +89,7 @@ func (v variableText) ExprList() []hcl.Expression {
 
 // peerBlocks returns the blocks of the peers, which the items of a variable replace.
 func (b configBlock) peerBlocks() []configBlock {
-	name := variableOf(peerSetting)
+	name := Variable(peerSetting)
 	text := os.Getenv(name)
 	if text == "" {
 		list := b.blocks("peer")
@@ -124,7 +124,7 @@ var linkVariable = regexp.MustCompile(`_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(T
 func (b configBlock) checkVariables() (warnings []string) {
 	var known []string
 	for _, name := range settingNames() {
-		known = append(known, variableOf(name))
+		known = append(known, Variable(name))
 	}
 	for _, pair := range os.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
@@ -134,7 +134,7 @@ func (b configBlock) checkVariables() (warnings []string) {
 			continue
 		}
 		text := "is no setting" + suggestion(name, known)
-		if slices.ContainsFunc(configSchema[""].blocks, func(block string) bool { return strings.HasPrefix(name, variableOf(block)+"_") }) {
+		if slices.ContainsFunc(configSchema[""].blocks, func(block string) bool { return strings.HasPrefix(name, Variable(block)+"_") }) {
 			b.diags = append(b.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: text, Subject: &hcl.Range{Filename: name}})
 			continue
 		}

@@ -84,7 +84,7 @@ func TestVariableOfEachSetting(t *testing.T) {
 		t.Run(exclusive[0], func(t *testing.T) {
 			for name, value := range values {
 				if !alone[name] || slices.Contains(exclusive, name) {
-					t.Setenv(variableOf(name), value[1])
+					t.Setenv(Variable(name), value[1])
 				}
 			}
 			got, err := Load("")
@@ -96,7 +96,7 @@ func TestVariableOfEachSetting(t *testing.T) {
 				if name == "delivery.retry.schedule" && !slices.Contains(exclusive, name) {
 					name = "delivery.retry.base"
 				}
-				if (!alone[name] || slices.Contains(exclusive, name)) && setting.Source != variableOf(name) {
+				if (!alone[name] || slices.Contains(exclusive, name)) && setting.Source != Variable(name) {
 					t.Errorf("%s comes from %q", setting.Name, setting.Source)
 				}
 			}
@@ -178,7 +178,7 @@ func TestOtherVariables(t *testing.T) {
 		}
 	}
 	for _, name := range settingNames() {
-		if linkVariable.MatchString(variableOf(name)) || strings.HasSuffix(variableOf(name), "_PORT") || slices.Contains(clientVariables, variableOf(name)) {
+		if linkVariable.MatchString(Variable(name)) || strings.HasSuffix(Variable(name), "_PORT") || slices.Contains(clientVariables, Variable(name)) {
 			t.Errorf("the variable of %s may be set by others", name)
 		}
 	}

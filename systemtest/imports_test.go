@@ -32,6 +32,7 @@ func TestImports(t *testing.T) {
 		"node":                 {"certs", "cluster", "config", "delivery", "httpapi", "scheduler", "wal", "webhook"},
 		"cli":                  {"bench", "certs", "cluster", "config", "durable", "node", "wal", "webhook"},
 		"":                     {"cli"},
+		"docs/reference":       {"cli", "config", "httpapi/reference", "node"}, // makes pages
 		// Only tests import these.
 		"httpapi/apitest":    {"httpapi/reference"},
 		"systemtest":         nil,
