@@ -146,7 +146,7 @@ func TestSweepAcrossRestart(t *testing.T) {
 func TestManySmallRecordsBeforeCommit(t *testing.T) {
 	inventsMessages(t)
 	s, _, _, endpoint := newWorld(t)
-	for round := range 14 {
+	for round := range 8 {
 		p := failures(endpoint.ID, 4000)
 		for i := range p.Outcomes {
 			p.Outcomes[i].Attempt.Message = idAt(1<<40+uint64(round), uint32(i))

@@ -31,6 +31,13 @@ func checkAtEnd(t *testing.T, dir string) {
 	})
 }
 
+// uncheckedDir is a folder for a store that the test checks itself, or not at all.
+func uncheckedDir(t *testing.T) string {
+	dir := t.TempDir()
+	toBeChecked.Store(dir, true)
+	return dir
+}
+
 var tolerances sync.Map // name of a test -> parts of sentences
 
 // tolerate lets a test leave a store with violations whose text contains any of these parts.

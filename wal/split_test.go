@@ -43,10 +43,10 @@ func largeHistory(t *testing.T) (entries [][]Command, app webhook.ID) {
 			messages = append(messages, webhook.ID(reply[1:]))
 		}
 	}
-	send(3<<20, 3<<20)
+	send(1<<20, 1<<20)
 	send(600<<10, 100)
 	for range 3 {
-		send(3<<20, 3<<20, 3<<20, 2<<20, 100)
+		send(1<<20, 1<<20, 1<<20, 800<<10, 100)
 		// Bodies of two entries become shorter, in entries other than those that created them.
 		var bodies [][]byte
 		for range 2 {
