@@ -278,7 +278,7 @@ func apiError(response *http.Response) error {
 		for i, d := range invalid.Detail {
 			faults[i] = strings.Join(d.Loc, ".") + ": " + d.Msg
 		}
-		return errors.New(strings.Join(faults, "; "))
+		return &webhook.Error{Code: webhook.CodeInvalid, Detail: strings.Join(faults, "; ")}
 	}
 	return fmt.Errorf("%s: %s", response.Status, text)
 }

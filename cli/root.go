@@ -112,7 +112,7 @@ Exit codes:
 		newTailCommand(), newConsoleCommand(), newStatsCommand(), newAttentionCommand(), newAuditCommand(), newSettingsCommand(), newBenchCommand(),
 		newListenCommand(), newVerifyCommand(),
 		newAppCommand(), newEndpointCommand(), newEventTypeCommand(), newMessageCommand(),
-		newAttemptCommand(), newTaskCommand(), newVersionCommand(info))
+		newAttemptCommand(), newTaskCommand(), newImportCommand(), newVersionCommand(info))
 	root.SetVersionTemplate(info.String())
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpCommand(newHelpCommand())

@@ -30,7 +30,8 @@ func TestImports(t *testing.T) {
 		"certs":                {"durable"},
 		"config":               {"certs", "cluster", "scheduler", "webhook"},
 		"node":                 {"certs", "cluster", "config", "delivery", "httpapi", "scheduler", "wal", "webhook"},
-		"cli":                  {"bench", "certs", "cluster", "config", "durable", "node", "wal", "webhook"},
+		"cli/migrate":          {"webhook"},
+		"cli":                  {"bench", "certs", "cli/migrate", "cluster", "config", "durable", "node", "wal", "webhook"},
 		"":                     {"cli"},
 		"docs/reference":       {"cli", "config", "httpapi/reference", "node"}, // makes pages
 		// Only tests import these.

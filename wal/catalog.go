@@ -3,7 +3,6 @@ package wal
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -166,11 +165,7 @@ func (n *catalog) application(name string) *webhook.Application {
 
 // endpoint finds an endpoint of an application by its ID or uid, or returns nil.
 func (n *catalog) endpoint(app webhook.ID, name string) *webhook.Endpoint {
-	if strings.HasPrefix(name, string(webhook.KindEndpoint)+"_") {
-		id, err := webhook.ParseID(webhook.KindEndpoint, name)
-		if err != nil {
-			return nil
-		}
+	if id, err := webhook.ParseID(webhook.KindEndpoint, name); err == nil {
 		if e := n.endpoints[id]; e != nil && e.App == app {
 			return e
 		}

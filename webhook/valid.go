@@ -2,14 +2,15 @@ package webhook
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// Limits on the fields that a producer sets: those of the Svix API if it has one, and the wider one
-// where its two documents differ.
+// Limits on the fields that a producer sets: those of the Svix API if it has one, and the wider
+// one where its two documents differ.
 const (
 	maxWord            = 256  // characters of a uid, event type, event id or channel
 	maxName            = 4096 // bytes of a name or a description
@@ -88,12 +89,14 @@ func isWordByte(c byte, others string) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte(others, c) >= 0
 }
 
-// validUID refuses a uid that could be mistaken for one of our own ids of that kind.
+// validUID refuses a uid that could be mistaken for one of our own ids of that kind. An id of
+// another service in the same format is accepted: it fails the check digits of ours, and code that
+// used it goes on working.
 func validUID(kind Kind, uid string) error {
 	if uid == "" {
 		return nil
 	}
-	if hasPrefix(kind, uid) {
+	if _, err := ParseID(kind, uid); hasPrefix(kind, uid) && !errors.Is(err, errIDSum) {
 		return Invalid("uid", fmt.Sprintf("must not begin with %s_, which is how our own ids begin", kind))
 	}
 	return validWord("uid", uid)
