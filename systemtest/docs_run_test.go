@@ -25,6 +25,10 @@ const (
 	pageNodes = 5               // ports of nodes that a page may use
 )
 
+// noRaceSleep ends each command at once. With the race detector, a process sleeps for a second then,
+// and pages have more than a hundred commands.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 // quickStart is the page whose blocks TestQuickStart pastes into shells.
 const quickStart = "../docs/quick-start.md"
 
@@ -211,7 +215,7 @@ func newSandbox(t *testing.T) *sandbox {
 			t.Fatal(err)
 		}
 	}
-	box.env = append(hookwheel.Env, "PATH="+dir+"/bin:"+os.Getenv("PATH"), "HOME="+dir, "TMPDIR="+dir, "HOOKWHEEL_TOKEN="+systemToken,
+	box.env = append(hookwheel.Env, noRaceSleep, "PATH="+dir+"/bin:"+os.Getenv("PATH"), "HOME="+dir, "TMPDIR="+dir, "HOOKWHEEL_TOKEN="+systemToken,
 		"HOOKWHEEL_URL=http://"+process.NodeAddress(base, 1))
 	return box
 }
@@ -222,7 +226,7 @@ func (b *sandbox) startNode(t *testing.T) {
 	process.Start(t, "dev", "--listen", listen, "--data", filepath.Join(b.dir, "var/node"), "--token", systemToken)
 	index := readPage(t, "../docs/README.md")
 	err := b.bash(t, process.Context(t), "exec > "+b.dir+"/.steps/start 2>&1\n"+
-		"until hookwheel cluster status; do sleep 0.1; done\nset -e\n"+b.ports.Replace(index.blocks[0].text))
+		"until hookwheel cluster status; do sleep 0.1; done\nset -e\n"+b.ports.Replace(index.blocks[1].text))
 	if err != nil {
 		out, _ := os.ReadFile(b.dir + "/.steps/start")
 		t.Fatalf("%v\n%s", err, out)
