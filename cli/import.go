@@ -25,6 +25,8 @@ type importer struct {
 	only   []string
 	report string // file
 
+	project string // of Convoy
+
 	to        client
 	toTokens  string // file
 	dryRun    bool
@@ -43,7 +45,7 @@ has been copied is found by its uid and left unchanged.`,
 		Example: `  hookwheel import svix --url https://api.eu.svix.com --token-file svix.token \
       --dry-run`,
 	}
-	cmd.AddCommand(newSvixImport())
+	cmd.AddCommand(newSvixImport(), newConvoyImport(), newOutpostImport())
 	return cmd
 }
 
@@ -67,6 +69,46 @@ The exit code is 1 if anything was skipped, or if the import ended early.`,
   hookwheel import svix --url https://api.eu.svix.com --report report.json
   hookwheel import svix --url https://api.eu.svix.com --app acme --update`,
 	}, "`applications` to copy, by id or uid (default: all)")
+}
+
+func newConvoyImport() *cobra.Command {
+	i := &importer{source: "convoy", newSource: func(i *importer, say func(string)) (migrate.Source, error) {
+		return migrate.NewConvoy(i.url, i.token, i.project, i.only, say)
+	}}
+	cmd := i.command(&cobra.Command{
+		Use:   "convoy",
+		Short: "Copy the endpoints of a project of Convoy",
+		Long: `Copy the event types, endpoints and subscriptions of a project of Convoy. Each
+owner of endpoints becomes an application with the owner's id as its uid; an
+endpoint without an owner gets an application of its own.
+
+Convoy's signatures are not those of Standard Webhooks, so endpoints are copied
+as disabled, with their secrets, until their receivers verify what Hookwheel
+sends. The report says what else is not as before.`,
+		Example: `  export HOOKWHEEL_IMPORT_TOKEN=... # an API key of the project
+  hookwheel import convoy --url https://us.getconvoy.cloud/api \
+      --project 01HV1V3N1XEWRGZKTX4YHKTMDC --dry-run`,
+	}, "`owners` whose endpoints to copy (default: all)")
+	cmd.Flags().StringVar(&i.project, "project", "", "`id` of the project (required)")
+	return cmd
+}
+
+func newOutpostImport() *cobra.Command {
+	return (&importer{source: "outpost", newSource: func(i *importer, say func(string)) (migrate.Source, error) {
+		return migrate.NewOutpost(i.url, i.token, i.only, say)
+	}}).command(&cobra.Command{
+		Use:   "outpost",
+		Short: "Copy tenants and webhook destinations of Outpost",
+		Long: `Copy the topics, tenants and webhook destinations of Outpost as event types,
+applications and endpoints. Other destinations are skipped.
+
+Outpost in its mode "standard" signs as Hookwheel does. Destinations that are
+signed otherwise are copied as disabled, with their secrets, until their
+receivers verify what Hookwheel sends. So are those with a filter.`,
+		Example: `  export HOOKWHEEL_IMPORT_TOKEN=... # the admin API key of Outpost
+  hookwheel import outpost --url https://outpost.example.com --dry-run
+  hookwheel import outpost --url https://outpost.example.com --app acme`,
+	}, "`tenants` to copy, by id (default: all)")
 }
 
 // command completes a command that imports. only describes the flag that chooses what to copy.
@@ -145,7 +187,7 @@ func (i *importer) run(cmd *cobra.Command) (err error) {
 	say := func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
 	source, err := i.newSource(i, say)
 	if err != nil {
-		return usageErrorf("--url: %w", err)
+		return usageError(err)
 	}
 	var file io.Writer // not a nil *os.File
 	if i.report != "" {

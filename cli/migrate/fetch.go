@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -48,11 +47,11 @@ func newService(base, prefix, token string, say func(string)) (*service, error) 
 	}
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, errors.New("expected the URL of the service to copy from, such as https://example.com, without user, query or fragment")
+		return nil, errors.New("--url: expected the URL of the service to copy from, such as https://example.com, without user, query or fragment")
 	}
 	base = strings.TrimRight(base, "/")
 	if prefix != "" && !strings.HasSuffix(base, prefix) {
-		base += prefix
+		base = strings.TrimSuffix(base, "/api") + prefix
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = requestTimeout
@@ -238,31 +237,4 @@ func plainJSONError(err error) error {
 		return fmt.Errorf("its field %q is unexpectedly of the type %s", strings.ToLower(kind.Field[:1])+kind.Field[1:], what)
 	}
 	return err
-}
-
-// pager makes sure that a list ends.
-type pager struct {
-	left int
-	seed maphash.Seed
-	seen map[uint64]bool
-}
-
-func (s *service) newPager() *pager {
-	return &pager{left: s.pages, seed: maphash.MakeSeed(), seen: make(map[uint64]bool)}
-}
-
-// next checks that a cursor leads on.
-func (p *pager) next(path, cursor string) error {
-	sum := maphash.String(p.seed, cursor)
-	p.left--
-	switch {
-	case cursor == "":
-		return fmt.Errorf("%s: the source says that the list goes on, but not where", path)
-	case p.seen[sum]:
-		return fmt.Errorf("%s: the list of the source does not end: the iterator %q comes again", path, short(cursor))
-	case p.left <= 0:
-		return fmt.Errorf("%s: the list of the source does not end", path)
-	}
-	p.seen[sum] = true
-	return nil
 }

@@ -37,6 +37,7 @@ type EventType struct {
 type Application struct {
 	Origin
 	Settings webhook.Application
+	alone    string // id of the endpoint that it is made for; empty: it is not
 }
 
 // Endpoint is an endpoint of a source.

@@ -38,42 +38,24 @@ const deletedMeanwhile = "it was deleted at the source in the meantime"
 // svixParallel is how many endpoints of a page are asked about at once.
 const svixParallel = 4
 
+// svixPage is a page of a list of Svix.
+type svixPage struct {
+	Data     []json.RawMessage
+	Iterator *string
+	Done     *bool
+}
+
 // list returns the objects of a list.
 func (s *svix) list(ctx context.Context, path string, query url.Values) iter.Seq2[[]json.RawMessage, error] {
-	return func(yield func([]json.RawMessage, error) bool) {
-		pager := s.newPager()
-		query.Set("limit", strconv.Itoa(pageSize))
-		for {
-			var page struct {
-				Data     []json.RawMessage
-				Iterator *string
-				Done     *bool
-			}
-			if err := s.get(ctx, path, query, &page); err != nil {
-				yield(nil, err)
-				return
-			}
-			if page.Data == nil {
-				yield(nil, fmt.Errorf("%s: the source's response has no data: is this the API of Svix?", path))
-				return
-			}
-			if !yield(page.Data, nil) {
-				return
-			}
-			cursor := ""
-			if page.Iterator != nil {
-				cursor = *page.Iterator
-			}
-			if page.Done != nil && *page.Done || page.Done == nil && cursor == "" {
-				return
-			}
-			if err := pager.next(path, cursor); err != nil {
-				yield(nil, err)
-				return
-			}
-			query.Set("iterator", cursor)
+	query.Set("limit", strconv.Itoa(pageSize))
+	return list(ctx, s.service, path, query, "iterator", func(in *svixPage) (page, error) {
+		if in.Data == nil {
+			return page{}, fmt.Errorf("%s: the source's response has no data: is this the API of Svix?", path)
 		}
-	}
+		p := page{items: in.Data, cursor: text(in.Iterator)}
+		p.more = in.Done != nil && !*in.Done || in.Done == nil && p.cursor != ""
+		return p, nil
+	})
 }
 
 type svixEventType struct {
@@ -86,23 +68,10 @@ type svixEventType struct {
 }
 
 func (s *svix) EventTypes(ctx context.Context) iter.Seq2[*EventType, error] {
-	return func(yield func(*EventType, error) bool) {
-		query := url.Values{"include_archived": {"true"}, "with_content": {"true"}}
-		for page, err := range s.list(ctx, "/event-type", query) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for _, item := range page {
-				if !yield(readSvixEventType(item), nil) {
-					return
-				}
-			}
-		}
-	}
+	return each(s.list(ctx, "/event-type", url.Values{"include_archived": {"true"}, "with_content": {"true"}}), readSvixEventType)
 }
 
-func readSvixEventType(item []byte) *EventType {
+func readSvixEventType(item json.RawMessage) *EventType {
 	var in svixEventType
 	t := new(EventType)
 	if err := json.Unmarshal(item, &in); err != nil {
@@ -128,40 +97,13 @@ type svixApplication struct {
 }
 
 func (s *svix) Applications(ctx context.Context) iter.Seq2[*Application, error] {
-	return func(yield func(*Application, error) bool) {
-		for _, name := range s.apps {
-			if !safeID(name) {
-				yield(nil, fmt.Errorf("%q can't be the id or uid of an application", name))
-				return
-			}
-			var item json.RawMessage
-			err := s.get(ctx, "/app/"+url.PathEscape(name), nil, &item)
-			if err != nil {
-				yield(nil, fmt.Errorf("application %s: %w", name, err))
-				return
-			}
-			if !yield(readSvixApplication(item), nil) {
-				return
-			}
-		}
-		if len(s.apps) > 0 {
-			return
-		}
-		for page, err := range s.list(ctx, "/app", url.Values{"order": {"ascending"}}) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for _, item := range page {
-				if !yield(readSvixApplication(item), nil) {
-					return
-				}
-			}
-		}
+	if len(s.apps) > 0 {
+		return s.chosen(ctx, s.apps, "/app/", readSvixApplication)
 	}
+	return each(s.list(ctx, "/app", url.Values{"order": {"ascending"}}), readSvixApplication)
 }
 
-func readSvixApplication(item []byte) *Application {
+func readSvixApplication(item json.RawMessage) *Application {
 	var in svixApplication
 	a := new(Application)
 	if err := json.Unmarshal(item, &in); err != nil {
