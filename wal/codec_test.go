@@ -85,6 +85,11 @@ func randomMessage(rnd *rand.Rand) webhook.Message {
 		m.Retention, m.ContentType, m.Raw, m.Expunged = time.Duration(rnd.Intn(90))*time.Hour, string(randomBytes(rnd, 9)), rnd.Intn(2) == 0, rnd.Intn(2) == 0
 		rnd.Read(m.Only[:])
 	}
+	if rnd.Intn(2) == 0 {
+		m.Trace = &webhook.TraceContext{Sampled: rnd.Intn(2) == 0, State: string(randomBytes(rnd, 20))}
+		rnd.Read(m.Trace.TraceID[:])
+		rnd.Read(m.Trace.SpanID[:])
+	}
 	return m
 }
 
@@ -104,7 +109,7 @@ func randomAttempt(rnd *rand.Rand) webhook.Attempt {
 
 func randomTrace(rnd *rand.Rand) *webhook.Trace {
 	micros := func() time.Duration { return time.Duration(rnd.Intn(1e9)) * time.Microsecond }
-	t := &webhook.Trace{Internal: rnd.Intn(2) == 0, Reused: rnd.Intn(2) == 0, Proxied: rnd.Intn(2) == 0, HeadersCut: rnd.Intn(2) == 0,
+	t := &webhook.Trace{Internal: rnd.Intn(2) == 0, Reused: rnd.Intn(2) == 0, Proxied: rnd.Intn(2) == 0, HeadersCut: rnd.Intn(2) == 0, Propagated: rnd.Intn(2) == 0,
 		TLS: []uint16{0, tls.VersionTLS12, tls.VersionTLS13}[rnd.Intn(3)], Control: webhook.Control(rnd.Intn(3)), Settings: rnd.Uint32(),
 		Sent: rnd.Uint32(), Received: rnd.Uint32(), Lookup: micros(), Connect: micros(), Handshake: micros(), FirstByte: micros()}
 	if rnd.Intn(2) == 0 {

@@ -43,7 +43,7 @@ func goldenAttempts() []webhook.Attempt {
 	first.Trace = &webhook.Trace{Peer: netip.MustParseAddrPort("203.0.113.7:443"), TLS: tls.VersionTLS13, Control: webhook.ControlAbort, Settings: 77,
 		Sent: 812, Received: 233, Lookup: time.Millisecond, Connect: 2 * time.Millisecond, Handshake: 3 * time.Millisecond, FirstByte: 4 * time.Millisecond,
 		Headers: []byte("Server: x\n")}
-	second.Trace = &webhook.Trace{Internal: true, Reused: true, Proxied: true, HeadersCut: true, Headers: first.Trace.Headers}
+	second.Trace = &webhook.Trace{Internal: true, Reused: true, Proxied: true, HeadersCut: true, Propagated: true, Headers: first.Trace.Headers}
 	return []webhook.Attempt{first, second}
 }
 
@@ -55,6 +55,10 @@ func goldenMessages() []webhook.Message {
 		{App: goldenApp, ID: webhook.NewID(goldenMessage.Millis(), 3, 301), EventType: "x", Payload: []byte("<a/>"), Tags: []string{"t"}, OrderingKey: "k",
 			DeliverAt: goldenTime, Retention: 5 * time.Hour, Only: goldenEndpoint, ContentType: "text/xml", Raw: true},
 		{App: goldenApp, ID: webhook.NewID(goldenMessage.Millis(), 3, 302), EventType: "x", Payload: []byte{}, Expunged: true},
+		{App: goldenApp, ID: webhook.NewID(goldenMessage.Millis(), 3, 303), EventType: "x", Payload: []byte("{}"), Trace: &webhook.TraceContext{
+			TraceID: [16]byte{0: 0x4b, 15: 0x36}, SpanID: [8]byte{0, 7: 0xb7}, Sampled: true, State: "congo=t61"}},
+		{App: goldenApp, ID: webhook.NewID(goldenMessage.Millis(), 3, 304), EventType: "x", Payload: []byte{}, Expunged: true,
+			Trace: &webhook.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}}},
 	}
 }
 
@@ -181,6 +185,8 @@ var goldenActor = webhook.Actor{Type: webhook.ActorKey, Role: webhook.RoleApplic
 func goldenFormats() map[string]format {
 	attempts := goldenAttempts()
 	sent := webhook.Message{App: goldenApp, EventType: "user.created", EventID: "e", Channels: []string{"c"}, Payload: []byte("{}")}
+	traced := sent
+	traced.Trace = goldenMessages()[4].Trace
 	several := []PlacedMessage{{Place: 0, Message: sent}, {Place: 2, Message: sent}}
 	progress := progressOfTerm{7, []webhook.Progress{{Endpoint: goldenEndpoint, Cursor: goldenMessage,
 		Outcomes: []webhook.Outcome{{Attempt: attempts[0]}, {Source: webhook.SourceRetry, Due: goldenTime, Scheduled: goldenTime, Attempt: attempts[1], Spent: 2, Key: 77}, {Attempt: webhook.Attempt{Message: goldenMessage}, Hold: true, Key: 77}, {Source: webhook.SourceManual, Attempt: attempts[0]}}}}}
@@ -257,6 +263,10 @@ func goldenFormats() map[string]format {
 		"record event type":         jsonFormat(goldenEventType()),
 		"command deleteEndpoint":    commandFormat(kindDeleteEndpoint, deleteEndpoint{goldenApp, goldenEndpoint}),
 		"command createMessage": {sent, plain(appendCreateMessage(nil, &sent)), func(data []byte) (any, error) {
+			m, err := decodeCreateMessage(data[1:])
+			return *m, err
+		}},
+		"command createMessage with a trace": {traced, plain(appendCreateMessage(nil, &traced)), func(data []byte) (any, error) {
 			m, err := decodeCreateMessage(data[1:])
 			return *m, err
 		}},

@@ -71,57 +71,91 @@ const (
 	messageContentType = 1 << 5
 	messageRaw         = 1 << 6
 	messageExpunged    = 1 << 7
+	messageTrace       = 1 << 8
 )
+
+// traceSampled is the flag of a trace context.
+const traceSampled = 1
 
 // appendMessage writes what is the same in a command and in the log: all but the ID.
 //
 //	event type | event id | channels | payload | flags | what the flags name, in their order
 //
-// Strings have their length before them, retention is in hours.
+// Strings have their length before them, flags are a uvarint, retention is in hours. A trace is
+//
+//	trace 16 | span 8 | flags 1 | tracestate
 func appendMessage(dst []byte, m *webhook.Message) []byte {
 	dst = appendBytes(dst, m.EventType)
 	dst = appendBytes(dst, m.EventID)
 	dst = appendStrings(dst, m.Channels)
 	dst = appendBytes(dst, m.Payload)
-	flags := len(dst)
-	dst = append(dst, 0)
-	if len(m.Tags) > 0 {
-		dst[flags] |= messageTags
+	flags := messageFlags(m)
+	if dst = binary.AppendUvarint(dst, uint64(flags)); flags == 0 {
+		return dst
+	}
+	if flags&messageTags != 0 {
 		dst = appendStrings(dst, m.Tags)
 	}
-	if m.OrderingKey != "" {
-		dst[flags] |= messageOrderingKey
+	if flags&messageOrderingKey != 0 {
 		dst = appendBytes(dst, m.OrderingKey)
 	}
-	if !m.DeliverAt.IsZero() {
-		dst[flags] |= messageDeliverAt
+	if flags&messageDeliverAt != 0 {
 		dst = appendTime(dst, m.DeliverAt)
 	}
-	if m.Retention != 0 {
-		dst[flags] |= messageRetention
+	if flags&messageRetention != 0 {
 		dst = binary.AppendUvarint(dst, uint64(m.Retention/time.Hour))
 	}
-	if !m.Only.IsZero() {
-		dst[flags] |= messageOnly
+	if flags&messageOnly != 0 {
 		dst = append(dst, m.Only[:]...)
 	}
-	if m.ContentType != "" {
-		dst[flags] |= messageContentType
+	if flags&messageContentType != 0 {
 		dst = appendBytes(dst, m.ContentType)
 	}
-	if m.Raw {
-		dst[flags] |= messageRaw
-	}
-	if m.Expunged {
-		dst[flags] |= messageExpunged
+	if flags&messageTrace != 0 {
+		dst = appendTraceContext(dst, m.Trace)
 	}
 	return dst
+}
+
+func messageFlags(m *webhook.Message) (flags uint16) {
+	for _, f := range [...]struct {
+		set bool
+		bit uint16
+	}{{len(m.Tags) > 0, messageTags}, {m.OrderingKey != "", messageOrderingKey}, {!m.DeliverAt.IsZero(), messageDeliverAt},
+		{m.Retention != 0, messageRetention}, {!m.Only.IsZero(), messageOnly}, {m.ContentType != "", messageContentType},
+		{m.Raw, messageRaw}, {m.Expunged, messageExpunged}, {m.Trace != nil, messageTrace}} {
+		if f.set {
+			flags |= f.bit
+		}
+	}
+	return flags
+}
+
+func appendTraceContext(dst []byte, c *webhook.TraceContext) []byte {
+	dst = append(append(dst, c.TraceID[:]...), c.SpanID[:]...)
+	flags := byte(0)
+	if c.Sampled {
+		flags = traceSampled
+	}
+	return appendBytes(append(dst, flags), c.State)
+}
+
+func readTraceContext(r *reader) *webhook.TraceContext {
+	c := new(webhook.TraceContext)
+	copy(c.TraceID[:], r.take(uint64(len(c.TraceID))))
+	copy(c.SpanID[:], r.take(uint64(len(c.SpanID))))
+	flags := r.byte()
+	if flags > traceSampled {
+		r.fail()
+	}
+	c.Sampled, c.State = flags&traceSampled != 0, r.string()
+	return c
 }
 
 // readMessage is the reverse; Payload is a part of the record.
 func readMessage(r *reader, m *webhook.Message) {
 	m.EventType, m.EventID, m.Channels, m.Payload = r.string(), r.string(), r.strings(), r.bytes()
-	flags := r.byte()
+	flags := r.number(1<<9 - 1)
 	if flags == 0 {
 		return
 	}
@@ -142,6 +176,9 @@ func readMessage(r *reader, m *webhook.Message) {
 	}
 	if flags&messageContentType != 0 {
 		m.ContentType = r.string()
+	}
+	if flags&messageTrace != 0 {
+		m.Trace = readTraceContext(r)
 	}
 	m.Raw, m.Expunged = flags&messageRaw != 0, flags&messageExpunged != 0
 }

@@ -18,6 +18,7 @@ const (
 	traceHeadersCut = 1 << 3
 	traceSame       = 1 << 4 // the headers are those of the attempt before, and left out
 	traceControl    = 5      // the shift of the Control, 2 bits
+	tracePropagated = 1 << 7
 )
 
 const (
@@ -36,7 +37,7 @@ func appendTrace(dst []byte, t, before *webhook.Trace) []byte {
 	for _, f := range [...]struct {
 		set bool
 		bit byte
-	}{{t.Internal, traceInternal}, {t.Reused, traceReused}, {t.Proxied, traceProxied}, {t.HeadersCut, traceHeadersCut}, {same, traceSame}} {
+	}{{t.Internal, traceInternal}, {t.Reused, traceReused}, {t.Proxied, traceProxied}, {t.HeadersCut, traceHeadersCut}, {same, traceSame}, {t.Propagated, tracePropagated}} {
 		if f.set {
 			flags |= f.bit
 		}
@@ -71,7 +72,8 @@ func appendTrace(dst []byte, t, before *webhook.Trace) []byte {
 func readTrace(r *reader, t, before *webhook.Trace) {
 	flags := r.byte()
 	t.Internal, t.Reused, t.Proxied, t.HeadersCut = flags&traceInternal != 0, flags&traceReused != 0, flags&traceProxied != 0, flags&traceHeadersCut != 0
-	if t.Control = webhook.Control(flags >> traceControl); t.Control > webhook.ControlAbort {
+	t.Propagated = flags&tracePropagated != 0
+	if t.Control = webhook.Control(flags &^ tracePropagated >> traceControl); t.Control > webhook.ControlAbort {
 		r.fail()
 	}
 	if peer := r.bytes(); len(peer) > 0 {

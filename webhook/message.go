@@ -23,6 +23,7 @@ type Message struct {
 	ContentType string        // of the payload; empty: application/json
 	Raw         bool          // Payload need not be JSON
 	Expunged    bool          // Payload was deleted, by a user or because its retention ended
+	Trace       *TraceContext // of the request that created it; nil: it is not traced
 	Payload     []byte        // sent byte for byte as it was received: a JSON object unless Raw
 }
 
@@ -66,6 +67,11 @@ func (m *Message) Validate(now time.Time) error {
 	}
 	if err := validContentType(m.ContentType); err != nil {
 		return err
+	}
+	if m.Trace != nil {
+		if err := m.Trace.validate(); err != nil {
+			return err
+		}
 	}
 	return validWords("channels", m.Channels, maxChannels, maxChannels*maxWord)
 }

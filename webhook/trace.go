@@ -30,6 +30,7 @@ type Trace struct {
 	Internal   bool           // Peer is a private address: only operators may see it
 	Reused     bool           // an earlier attempt had opened the connection
 	Proxied    bool
+	Propagated bool   // the request carried the attempt's TraceContext
 	TLS        uint16 // the version, as in crypto/tls; 0: none
 	Control    Control
 	Settings   uint32        // Endpoint.SettingsHash when the request was made
