@@ -259,3 +259,24 @@ delivery {
     # jitter = 0.2
   }
 }
+
+# Traces of messages, which are sent to a collector of OpenTelemetry. docs/monitoring.md has what they
+# show.
+tracing {
+  # The collector: the URL at which it takes OTLP over HTTP, with or without /v1/traces, such as
+  # "http://localhost:4318" or env("OTEL_EXPORTER_OTLP_ENDPOINT"). Default: none; nothing is traced.
+  # endpoint = ""
+
+  # Headers of the requests to it, in the form of OTEL_EXPORTER_OTLP_HEADERS: separated by commas, with
+  # values encoded as in URLs, such as "authorization=Bearer%20abc,x-tenant=1". Default: none.
+  # headers = ""
+
+  # The share, 0 to 1, of messages that are traced if the producer has sent no traceparent. If it
+  # has, its flag decides.
+  # sample = 1
+
+  # The receivers that get traceparent and tracestate, so that their spans continue the trace: names
+  # in the URLs of endpoints, such as "internal.example", which include subdomains, addresses, or only
+  # "*" for all. Headers that an endpoint has of its own take precedence. Default: none.
+  # propagate_to = []
+}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ func Check(ctx context.Context, path string) (config Config, warnings []string, 
 	c.data()
 	c.certificates()
 	c.addresses()
-	c.peers(ctx)
+	c.names(ctx)
 	return config, c.warnings, errors.Join(append([]error{configError(found.diags)}, c.errs...)...)
 }
 
@@ -138,12 +139,12 @@ func (c *check) addresses() {
 	}
 }
 
-// peers looks up the names of other nodes. Those that do not run may not be known yet.
-func (c *check) peers(ctx context.Context) {
+// names looks up the names of other nodes and of the collector for traces. Those that do not run
+// may not be known yet.
+func (c *check) names(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	lookUp := func(setting, address string) {
-		host, _, err := net.SplitHostPort(address)
+	lookUp := func(setting, host, address string, err error) {
 		if err == nil {
 			_, err = net.DefaultResolver.LookupHost(ctx, host)
 		}
@@ -151,13 +152,23 @@ func (c *check) peers(ctx context.Context) {
 			c.warn(setting, address+" can't be found at present: "+err.Error())
 		}
 	}
+	lookUpNode := func(setting, address string) {
+		host, _, err := net.SplitHostPort(address)
+		lookUp(setting, host, address, err)
+	}
 	if c.isRead(peerSetting) && c.isRead(peerSetting+".address") {
 		for _, peer := range c.config.Cluster.Peers {
-			lookUp(peerSetting, peer.Address)
+			lookUpNode(peerSetting, peer.Address)
 		}
 	}
 	for _, address := range c.config.Cluster.Join {
-		lookUp("cluster.join", address)
+		lookUpNode("cluster.join", address)
+	}
+	if collector, err := url.Parse(c.config.Tracing.Endpoint); err == nil && collector.Host != "" {
+		lookUp("tracing.endpoint", collector.Hostname(), collector.Host, nil)
+		if collector.Port() == "4317" {
+			c.warn("tracing.endpoint", "has the port of OTLP over gRPC, which is not supported; that of OTLP over HTTP is 4318")
+		}
 	}
 }
 

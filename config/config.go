@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -33,6 +34,7 @@ type Config struct {
 	Storage        Storage
 	Delivery       Delivery
 	Limits         Limits
+	Tracing        Tracing
 
 	sources map[string]string // where settings come from, if not from Default
 	unread  []string          // see Warnings
@@ -125,6 +127,14 @@ type Delivery struct {
 	Breaker         scheduler.BreakerPolicy
 }
 
+// Tracing says where traces of messages go.
+type Tracing struct {
+	Endpoint    string      // URL to which spans are sent; empty: nothing is traced
+	Headers     http.Header // of each request to it; secret
+	Sample      float64     // share of the messages without a traceparent that are traced
+	PropagateTo []string    // names and addresses of receivers that get the context of their attempts, or "*" for all
+}
+
 // Default returns the configuration of a single node on this machine, without an API token.
 func Default() Config {
 	const node = "n1"
@@ -142,7 +152,8 @@ func Default() Config {
 			Retry:       webhook.DefaultRetryPolicy(),
 			Breaker:     scheduler.DefaultBreakerPolicy(),
 		},
-		Limits: Limits{Applications: 100_000, EventTypes: 5000, Endpoints: 500, Replays: 50, ManualSends: 300},
+		Limits:  Limits{Applications: 100_000, EventTypes: 5000, Endpoints: 500, Replays: 50, ManualSends: 300},
+		Tracing: Tracing{Sample: 1},
 	}
 }
 
@@ -217,6 +228,7 @@ func decode(path string, source []byte) (Config, *reading, error) {
 	decodeStorage(file.block("storage"), &config.Storage)
 	decodeDelivery(file.block("delivery"), &config.Delivery)
 	decodeLimits(file.block("limits"), &config.Limits)
+	decodeTracing(file.block("tracing"), &config.Tracing)
 	config.unread = file.checkVariables()
 	config.sources = file.sources
 	return config, file.reading, nil
@@ -248,7 +260,7 @@ func configError(diags hcl.Diagnostics) error {
 // Variable.
 var configSchema = map[string]struct{ keys, blocks []string }{
 	"": {keys: []string{"node", "data", "log_level", "log_format", "encryption_keys"},
-		blocks: []string{"api", "portal", "cluster", "storage", "delivery", "limits"}},
+		blocks: []string{"api", "portal", "cluster", "storage", "delivery", "limits", "tracing"}},
 	"api":          {keys: []string{"listen", "token", "jwt_secret", "portal_url", "cors", "metrics", "access_log", "max_body", "max_batch", "tails", "drain", "pprof"}, blocks: []string{"tls"}},
 	"api.tls":      {keys: []string{"cert", "key"}},
 	"portal":       {keys: []string{"listen", "frame_ancestors", "refresh_url"}},
@@ -261,6 +273,7 @@ var configSchema = map[string]struct{ keys, blocks []string }{
 	"delivery.breaker": {keys: []string{"window", "min_attempts", "failure_rate", "probe", "max_probe"}},
 	"delivery.retry":   {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
 	"limits":           {keys: []string{"applications", "event_types", "endpoints", "replays", "manual_sends", "key_requests", "portal_requests"}},
+	"tracing":          {keys: []string{"endpoint", "headers", "sample", "propagate_to"}},
 }
 
 func decodeAPI(b configBlock, api *API) {
@@ -307,6 +320,18 @@ func decodeLimits(b configBlock, limits *Limits) {
 	readKey(b, "manual_sends", &limits.ManualSends, intBetween(1, 1_000_000))
 	readKey(b, "key_requests", &limits.KeyRequests, intBetween(0, 1_000_000))
 	readKey(b, "portal_requests", &limits.PortalRequests, intBetween(0, 1_000_000))
+}
+
+func decodeTracing(b configBlock, tracing *Tracing) {
+	if b.has("headers") || b.has("sample") || b.has("propagate_to") {
+		b.require("endpoint", `for example endpoint = "http://localhost:4318", the address of a collector for OTLP over HTTP`)
+	}
+	readKey(b, "endpoint", &tracing.Endpoint, parseCollector)
+	readKey(b, "headers", &tracing.Headers, parseCollectorHeaders)
+	readKey(b, "sample", &tracing.Sample, numberBetween(0, 1))
+	if readList(b, "propagate_to", &tracing.PropagateTo, parseReceiver) && len(tracing.PropagateTo) > 1 && slices.Contains(tracing.PropagateTo, "*") {
+		b.fail(b.valueAt("propagate_to"), "propagate_to", `"*" includes all receivers, so it must be the only one`)
+	}
 }
 
 // decodeTLS reads the names of files, all of which are required.

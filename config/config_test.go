@@ -183,7 +183,7 @@ func TestConfigErrors(t *testing.T) {
 		{"log_level = \"loud\"", []string{`1:13 log_level must be "debug", "info", "warn" or "error"`}},
 		{"log_format = \"xml\"", []string{`1:14 log_format must be "text" or "json"`}},
 		{"log_level = debug", []string{`1:13 log_level must be text in double quotes`}},
-		{"retry {\n}", []string{"1:1 Allowed here: node, data, log_level, log_format, encryption_keys, api, portal, cluster, storage, delivery, limits."}},
+		{"retry {\n}", []string{"1:1 Allowed here: node, data, log_level, log_format, encryption_keys, api, portal, cluster, storage, delivery, limits, tracing."}},
 		{"storage { min_free = \"1XB\" }", []string{`1:22 storage.min_free must be a size from "0 B" to "1 TiB"`}},
 		{"storage { max_size = \"100XB\" }", []string{`1:22 storage.max_size must be a size from "0 B" to "1 PiB"`}},
 		{"storage { min_free = -1 }", []string{"1:22 or a number of bytes"}},
@@ -237,6 +237,18 @@ func TestConfigErrors(t *testing.T) {
 		{retryBlock(`factor = 2`), []string{"2:2 retry.base is missing"}},
 		{retryBlock(`base = "1s"`, `factor = 0.5`, `max_retries = -1`, `jitter = "NaN"`),
 			[]string{"4:12 a number from 1 to 10", "5:17 a whole number", "6:12 retry.jitter must be a number from 0 to 1"}},
+		{tracingBlock(`sample = 0.5`), []string{"1:1 tracing.endpoint is missing: for example"}},
+		{tracingBlock(`endpoint = "localhost:4318"`), []string{"2:13 tracing.endpoint must be the URL of a collector"}},
+		{tracingBlock(`endpoint = "grpc://localhost:4317"`), []string{"2:13 tracing.endpoint must be the URL of a collector"}},
+		{tracingBlock(`endpoint = "http://a:b@c:4318"`), []string{"2:13 without a user or a query"}},
+		{tracingBlock(`endpoint = "http://c:4318?token=a"`), []string{"2:13 without a user or a query"}},
+		{tracingBlock(`endpoint = "http://c"`, `headers = "a"`), []string{"3:12 tracing.headers must be a list of name=value"}},
+		{tracingBlock(`endpoint = "http://c"`, `headers = "a=b%0d%0ac"`), []string{"3:12 tracing.headers must be a list of name=value"}},
+		{tracingBlock(`endpoint = "http://c"`, `headers = "a=%zz"`), []string{"3:12 tracing.headers must be a list of name=value"}},
+		{tracingBlock(`endpoint = "http://c"`, `headers = "content-type=a"`), []string{"3:12 tracing.headers must not contain Content-Type"}},
+		{tracingBlock(`endpoint = "http://c"`, `sample = 1.1`), []string{"3:11 tracing.sample must be a number from 0 to 1"}},
+		{tracingBlock(`endpoint = "http://c"`, `propagate_to = ["*", "a"]`), []string{`3:17 tracing.propagate_to "*" includes all receivers`}},
+		{tracingBlock(`endpoint = "http://c"`, `propagate_to = ["https://a.example/"]`), []string{"3:18 tracing.propagate_to each must be a name"}},
 		{"delivery {\n retry { base = \"1s\" factor = 2 }\n}", []string{"2:22 Invalid single-argument block definition"}},
 	} {
 		source := test.source
@@ -265,6 +277,8 @@ func peerBlocks(pairs ...string) string {
 	}
 	return text + "}\n"
 }
+
+func tracingBlock(lines ...string) string { return "tracing {\n " + strings.Join(lines, "\n ") + "\n}" }
 
 func retryBlock(lines ...string) string {
 	return "delivery {\n retry {\n  " + strings.Join(lines, "\n  ") + "\n }\n}\n"

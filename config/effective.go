@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -47,7 +48,8 @@ func (c *Config) settings() []Setting {
 		Setting{Name: "storage.max_size", Value: limitSize(c.Storage.MaxSize)},
 		Setting{Name: "storage.retention", Value: durationText(c.Storage.Retention)})
 	list = append(list, c.Delivery.settings()...)
-	return append(list, c.Limits.settings()...)
+	list = append(list, c.Limits.settings()...)
+	return append(list, c.Tracing.settings()...)
 }
 
 func (a *API) settings() []Setting {
@@ -129,6 +131,22 @@ func (l *Limits) settings() []Setting {
 		{Name: "limits.key_requests", Value: strconv.Itoa(l.KeyRequests)},
 		{Name: "limits.portal_requests", Value: strconv.Itoa(l.PortalRequests)},
 	}
+}
+
+func (t *Tracing) settings() []Setting {
+	return []Setting{
+		{Name: "tracing.endpoint", Value: t.Endpoint},
+		secretSetting("tracing.headers", headersText(t.Headers)),
+		{Name: "tracing.sample", Value: numberText(t.Sample)},
+		{Name: "tracing.propagate_to", Value: listText(t.PropagateTo)},
+	}
+}
+
+func headersText(headers http.Header) string {
+	if len(headers) == 0 {
+		return ""
+	}
+	return jsonText(headers)
 }
 
 func secretSetting(name, value string) Setting {

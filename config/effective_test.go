@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ func TestEffectiveHidesSecrets(t *testing.T) {
 	const secret = "do-not-show-this-secret"
 	config := Default()
 	config.API.Token, config.API.JWTSecret, config.Cluster.Secret, config.EncryptionKeys = secret, secret, secret, []string{secret}
+	config.Tracing.Headers = http.Header{"Authorization": {secret}}
 	config.Delivery.Proxy = &url.URL{Scheme: "http", User: url.UserPassword(secret, secret), Host: "proxy.example:3128"}
 	shown := make(map[string]Setting)
 	for _, setting := range config.Effective() {
@@ -38,7 +40,7 @@ func TestEffectiveHidesSecrets(t *testing.T) {
 			t.Errorf("%s shows the secret", setting.Name)
 		}
 	}
-	for _, name := range []string{"api.token", "api.jwt_secret", "cluster.secret", "encryption_keys"} {
+	for _, name := range []string{"api.token", "api.jwt_secret", "cluster.secret", "encryption_keys", "tracing.headers"} {
 		if s := shown[name]; !s.Secret || s.Value != "set" || s.Default {
 			t.Errorf("%s: %+v", name, s)
 		}

@@ -19,7 +19,8 @@ func TestReloadOfEachSetting(t *testing.T) {
 		"delivery.workers": "511", "delivery.per_endpoint": "63", "delivery.allow": "10.0.0.0/8", "delivery.deny": "8.8.8.0/24", "delivery.proxy": "http://a:b@c:1",
 		"delivery.no_proxy": "a.example", "delivery.source_addresses": "203.0.113.7", "delivery.disable_after": "1d", "delivery.retry.schedule": "1s",
 		"delivery.retry.jitter": "0.1", "delivery.breaker.window": "1s", "delivery.breaker.min_attempts": "1", "delivery.breaker.failure_rate": "0.1",
-		"delivery.breaker.probe": "1s", "delivery.breaker.max_probe": "1h"}
+		"delivery.breaker.probe": "1s", "delivery.breaker.max_probe": "1h",
+		"tracing.endpoint": "http://collector:4318", "tracing.headers": "a=b", "tracing.sample": "0.5", "tracing.propagate_to": "*"}
 	for name := range configSchema {
 		if name == "limits" {
 			for _, key := range configSchema[name].keys {
@@ -28,7 +29,7 @@ func TestReloadOfEachSetting(t *testing.T) {
 		}
 	}
 	path := filepath.Join(t.TempDir(), "hookwheel.hcl")
-	if err := os.WriteFile(path, []byte(apiBlock), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(apiBlock+"tracing {\n endpoint = \"http://localhost:4318\"\n}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	before, err := Load(path)

@@ -61,7 +61,8 @@ func TestVariableOfEachSetting(t *testing.T) {
 		// Their examples are empty lists, or nothing.
 		"encryption_keys": configTestSecret + "," + configTestSecret, "api.cors": "https://a.example,http://b.example",
 		"portal.frame_ancestors": "*", "delivery.allow": "10.0.0.0/8,127.0.0.1/32", "delivery.deny": "8.8.8.0/24",
-		"delivery.proxy": "http://proxy.example:3128", "delivery.no_proxy": "a.example", "delivery.source_addresses": "203.0.113.7, 2001:db8:1::/48"}
+		"delivery.proxy": "http://proxy.example:3128", "delivery.no_proxy": "a.example", "delivery.source_addresses": "203.0.113.7, 2001:db8:1::/48",
+		"tracing.endpoint": "http://localhost:4318", "tracing.headers": "a=b", "tracing.propagate_to": "*"}
 	alone := map[string]bool{"delivery.retry.schedule": true, "delivery.retry.base": true, "delivery.retry.factor": true,
 		"delivery.retry.max_retries": true, peerSetting: true, "cluster.join": true} // exclude each other
 	values := exampleValues(t)
@@ -201,6 +202,9 @@ func TestCheck(t *testing.T) {
 	text, err := check(`data = "` + dir + `/new/folder"` + "\napi {\n token = \"0123456789abcdef\"\n listen = \"127.0.0.1:0\"\n}")
 	if err != nil || !strings.Contains(text, "node n1, data in "+dir+"/new/folder, API at http://127.0.0.1:0, no cluster, 3 settings are not defaults") {
 		t.Errorf("good: %s, %v", text, err)
+	}
+	if text, err := check(apiBlock + "tracing {\n endpoint = \"http://127.0.0.1:4317\"\n}"); err != nil || !strings.Contains(text, path+":6: tracing.endpoint has the port of OTLP over gRPC") {
+		t.Errorf("gRPC: %s, %v", text, err)
 	}
 	_, err = check(`data = "` + file + `/in-a-file"
 api {

@@ -34,6 +34,11 @@ type Recorder interface {
 	DisableEndpoint(ctx context.Context, term uint64, endpoint webhook.ID, failSince time.Time) error
 }
 
+// Tracer records attempts. The outcome of one that failed is a word.
+type Tracer interface {
+	Attempted(d *webhook.Delivery, a *webhook.Attempt, start time.Time, took time.Duration, outcome string)
+}
+
 // Config says how attempts are made.
 type Config struct {
 	Timeout   time.Duration  // of one attempt
@@ -46,6 +51,8 @@ type Config struct {
 	Keyring   *webhook.Keyring // opens the secrets of endpoints
 	Clock     func() time.Time // the time for dates and signatures of attempts; nil: time.Now
 	Paused    func() bool      // reports whether no attempts may begin, because the disk has no room to record them; nil: never
+	Tracer    Tracer           // nil: nothing is traced
+	Propagate []string         // names, with their subdomains, and addresses of receivers that get the trace context of an attempt, or "*" for all
 	Logger    *slog.Logger
 	Metrics   prometheus.Registerer
 }
@@ -113,7 +120,7 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 		if !s.IsCurrent(&d) { // changes from now on revoke it
 			f.revoke()
 		}
-		a, why, verdict := p.sender.send(f)
+		a, why, verdict := p.send(f)
 		if ctx.Err() != nil && a.StatusCode == 0 {
 			s.Abandon(d) // we may have aborted it ourselves: the next leader makes it again
 			continue
@@ -121,6 +128,17 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 		p.count(d, &a, why)
 		outcomes <- s.Done(d, a, verdict)
 	}
+}
+
+// send makes the attempt that was begun, and records it if its message is traced.
+func (p *Pool) send(f *flight) (webhook.Attempt, reason, scheduler.Verdict) {
+	if p.config.Tracer == nil || f.delivery.Message.Trace == nil {
+		return p.sender.send(f)
+	}
+	start, begun := p.sender.clock(), time.Now() // more exact than those of an attempt
+	a, why, verdict := p.sender.send(f)
+	p.config.Tracer.Attempted(&f.delivery, &a, start, time.Since(begun), string(why))
+	return a, why, verdict
 }
 
 // Revoke aborts the attempts that the scheduler, which has applied these changes, would no longer

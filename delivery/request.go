@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"hookwheel/webhook"
@@ -17,18 +16,10 @@ func appendHead(dst []byte, u *webhook.URL, userAgent string, own webhook.Header
 	dst = append(dst, "POST "+u.Target+" HTTP/1.1\r\n"...)
 	dst = appendHeader(dst, "Host", u.HostPort())
 	dst = appendHeader(dst, "User-Agent", userAgent)
-	chosen := func(name string) bool {
-		for other := range own {
-			if strings.EqualFold(other, name) {
-				return true
-			}
-		}
-		return false
-	}
-	if !chosen("Accept") {
+	if !own.Has("Accept") {
 		dst = appendHeader(dst, "Accept", "*/*")
 	}
-	if credentials := u.Authorization(); credentials != "" && !chosen("Authorization") {
+	if credentials := u.Authorization(); credentials != "" && !own.Has("Authorization") {
 		dst = appendHeader(dst, "Authorization", credentials)
 	}
 	for _, name := range slices.Sorted(maps.Keys(own)) {
@@ -48,7 +39,7 @@ func bodyOf(m *webhook.Message, endpoint *webhook.Endpoint) []byte {
 // appendRequest appends a request without its body. The headers of Standard Webhooks 1.0.0 come
 // last. Those that begin with svix repeat them for receivers that verify with a Svix library, and
 // the endpoint's style may add another one.
-func (o *opened) appendRequest(dst []byte, m *webhook.Message, body []byte, now time.Time) []byte {
+func (o *opened) appendRequest(dst []byte, m *webhook.Message, body []byte, a *webhook.Attempt) []byte {
 	contentType := m.ContentType
 	if o.endpoint.Envelope || contentType == "" {
 		contentType = webhook.JSONContentType
@@ -56,6 +47,10 @@ func (o *opened) appendRequest(dst []byte, m *webhook.Message, body []byte, now 
 	dst = append(dst, o.head...)
 	dst = appendHeader(dst, "Content-Type", contentType)
 	dst = append(strconv.AppendInt(append(dst, "Content-Length: "...), int64(len(body)), 10), "\r\n"...)
+	if a.Trace.Propagated {
+		dst = appendTraceContext(dst, m, a)
+	}
+	now := a.Start
 	seconds := now.Unix()
 	own := len(dst)
 	dst = o.appendStandard(dst, m.ID.Text(webhook.KindMessage), seconds, now, body)
@@ -73,6 +68,16 @@ func (o *opened) appendRequest(dst []byte, m *webhook.Message, body []byte, now 
 		}
 	}
 	return append(dst, "\r\n"...)
+}
+
+// appendTraceContext appends the headers of W3C Trace Context.
+func appendTraceContext(dst []byte, m *webhook.Message, a *webhook.Attempt) []byte {
+	c, _ := m.AttemptContext(a)
+	dst = append(c.AppendTraceparent(append(dst, "traceparent: "...)), "\r\n"...)
+	if c.State != "" {
+		dst = appendHeader(dst, "tracestate", c.State)
+	}
+	return dst
 }
 
 // appendStandard appends the headers of Standard Webhooks 1.0.0.

@@ -14,6 +14,7 @@ import (
 type secrets struct {
 	keyring   *webhook.Keyring
 	userAgent string
+	propagate receivers
 
 	mu     sync.Mutex
 	room   int // bytes that more of them may take
@@ -36,6 +37,9 @@ type opened struct {
 	keys     []openKey
 	head     []byte // the request line and the headers that all requests share
 	settings uint32 // for traces
+	// propagates reports whether requests carry a trace context. The endpoint's own headers may
+	// have one already.
+	propagates bool
 }
 
 // size returns about how many bytes o takes.
@@ -49,7 +53,7 @@ type openKey struct {
 func (k *openKey) inForce(now time.Time) bool { return k.expires.IsZero() || !now.After(k.expires) }
 
 func newSecrets(config *Config) *secrets {
-	return &secrets{keyring: config.Keyring, userAgent: config.UserAgent, room: maxOpened, opened: make(map[webhook.ID]*opened)}
+	return &secrets{keyring: config.Keyring, userAgent: config.UserAgent, propagate: config.Propagate, room: maxOpened, opened: make(map[webhook.ID]*opened)}
 }
 
 func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
@@ -140,6 +144,7 @@ func (s *secrets) open(endpoint *webhook.Endpoint) (*opened, webhook.Headers, er
 		return nil, nil, err
 	}
 	o.head = appendHead(nil, &o.url, s.userAgent, own)
+	o.propagates = s.propagate.include(o.url.Host) && !own.Has("traceparent") && !own.Has("tracestate")
 	return o, own, nil
 }
 

@@ -90,8 +90,8 @@ func (s *Sender) exchange(f *flight, o *opened, a *webhook.Attempt) (why reason,
 	}()
 	response.StreamBody = true // only the part that we keep is read
 	body := bodyOf(f.delivery.Message, f.delivery.Endpoint)
-	b.request = o.appendRequest(b.request[:0], f.delivery.Message, body, a.Start)
-	a.Trace = &webhook.Trace{Settings: o.settings}
+	a.Trace = &webhook.Trace{Settings: o.settings, Propagated: o.propagates && f.delivery.Message.Trace != nil}
+	b.request = o.appendRequest(b.request[:0], f.delivery.Message, body, a)
 	l, err := s.roundTrip(f, o.url, b, body, response, a.Trace)
 	if err != nil {
 		why, text := classifyError(err, s.timeout)

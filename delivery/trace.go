@@ -67,7 +67,7 @@ func appendHeaders(dst []byte, response *fasthttp.Response, limit int) (kept []b
 // which is possible unless the message or the settings of the endpoint have changed. Then it
 // returns nil, as it does if endpoint or m is nil.
 func (p *Pool) SentHeaders(endpoint *webhook.Endpoint, m *webhook.Message, a *webhook.Attempt) ([]webhook.SentHeader, error) {
-	if endpoint == nil || m == nil || m.Expunged || a.Trace == nil || a.Trace.Settings != endpoint.SettingsHash() {
+	if endpoint == nil || m == nil || m.Expunged || a.Trace == nil || a.Trace.Settings != endpoint.SettingsHash() || a.Trace.Propagated && m.Trace == nil {
 		return nil, nil
 	}
 	then := *endpoint
@@ -76,7 +76,7 @@ func (p *Pool) SentHeaders(endpoint *webhook.Endpoint, m *webhook.Message, a *we
 	if err != nil {
 		return nil, err
 	}
-	text := string(o.appendRequest(nil, m, bodyOf(m, &then), a.Start))
+	text := string(o.appendRequest(nil, m, bodyOf(m, &then), a))
 	_, text, _ = strings.Cut(text, "\r\n") // the request line
 	var list []webhook.SentHeader
 	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\r\n\r\n"), "\r\n") {

@@ -59,13 +59,16 @@ func newStatuses() (all *prometheus.CounterVec, of [len(statusClasses)]prometheu
 	return all, of
 }
 
-// countResponse counts a response, and logs the request if that is wanted.
+// countResponse counts a response, logs the request if that is wanted, and ends its trace.
 func (s *Server) countResponse(ctx *fasthttp.RequestCtx, begun time.Time) {
 	if class := ctx.Response.StatusCode()/100 - 1; class >= 0 && class < len(s.statuses) {
 		s.statuses[class].Inc()
 	}
 	if s.live.Load().AccessLog {
 		s.logAccess(ctx, begun)
+	}
+	if s.config.Tracer != nil {
+		s.endTrace(ctx, begun)
 	}
 }
 

@@ -137,13 +137,13 @@ func (b *batch) createPart(ctx context.Context, key *wal.Once, list []wal.Placed
 	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
 	defer cancel()
 	if key == nil {
-		made, err = b.server.config.Writer.CreateMessages(ctx, b.app, list)
+		made, err = b.propose(ctx, list)
 		return made, false, err
 	}
 	if kept, err := b.store().Kept(key, time.Now()); kept != nil || err != nil {
 		return keptMessages(kept), true, err
 	}
-	made, err = b.server.config.Writer.CreateMessages(key.Context(ctx), b.app, list)
+	made, err = b.propose(key.Context(ctx), list)
 	var refused *webhook.Error
 	if !errors.As(err, &refused) || refused.Code == webhook.CodeKeyReused || b.current() != nil {
 		return made, key.Repeated, err
@@ -153,6 +153,26 @@ func (b *batch) createPart(ctx context.Context, key *wal.Once, list []wal.Placed
 		return keptMessages(kept), true, failed
 	}
 	return nil, false, err
+}
+
+// propose appends the messages of a part to the log.
+func (b *batch) propose(ctx context.Context, list []wal.PlacedMessage) ([]wal.PlacedID, error) {
+	trace := b.trace(b.app)
+	kept, begun := trace.commit()
+	for i := range list {
+		list[i].Trace = kept
+	}
+	made, err := b.server.config.Writer.CreateMessages(ctx, b.app, list)
+	var id webhook.ID
+	count := 0
+	for _, p := range made {
+		if !p.ID.IsZero() {
+			id = p.ID
+			count++
+		}
+	}
+	trace.committed(begun, count, id, err)
+	return made, err
 }
 
 func keptMessages(kept *wal.Kept) []wal.PlacedID {

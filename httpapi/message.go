@@ -262,7 +262,11 @@ func createMessage(r *request) (*response, error) {
 
 // send appends a message to the log and sets its ID.
 func send(r *request, m *webhook.Message) (err error) {
-	if m.ID, err = r.server.config.Writer.CreateMessage(r.context(), m); err != nil {
+	trace := r.trace(m.App)
+	var begun time.Time
+	m.Trace, begun = trace.commit()
+	m.ID, err = r.server.config.Writer.CreateMessage(r.context(), m)
+	if trace.committed(begun, 1, m.ID, err); err != nil {
 		return err
 	}
 	if !r.isRepetition() {

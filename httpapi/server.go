@@ -56,6 +56,7 @@ type Config struct {
 	Writer      *wal.Writer
 	Node        *cluster.Node
 	Sender      Sender
+	Tracer      Tracer      // nil: nothing is traced
 	Failed      func() bool // reports whether the node can't go on and is about to end; nil: never
 	Metrics     *prometheus.Registry
 	Logger      *slog.Logger

@@ -71,6 +71,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 	if err != nil {
 		return nil, err
 	}
+	attempts, requests := n.startTracing(version, metrics)
 	n.store, err = wal.Open(wal.Config{Dir: filepath.Join(config.Data, "store"), Data: config.Data, MinFree: config.Storage.MinFree, MaxSize: config.Storage.MaxSize, Logger: log, Fatal: n.fatal})
 	if err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 		Timeout: config.Delivery.Timeout, Workers: config.Delivery.Workers, Allow: config.Delivery.Allow, Deny: config.Delivery.Deny,
 		Proxy: config.Delivery.Proxy, NoProxy: config.Delivery.NoProxy,
 		Paused:    n.store.IsCritical,
-		UserAgent: "Hookwheel/" + version, Keyring: keyring, Logger: log, Metrics: metrics,
+		UserAgent: "Hookwheel/" + version, Tracer: attempts, Propagate: config.Tracing.PropagateTo, Keyring: keyring, Logger: log, Metrics: metrics,
 		Clock: func() time.Time { return n.cluster.Now() }, // it runs when this node leads
 	}, recorder{n.writer, n.store})
 	n.cluster, err = cluster.Open(cluster.Config{
@@ -104,7 +105,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 		Listen: config.API.Listen, PortalListen: config.Portal.Listen, MetricsListen: config.API.Metrics.Listen, MetricsToken: config.API.Metrics.Token, TLS: forAPI,
 		Tails: config.API.Tails, MaxBody: config.API.MaxBody, MaxBatch: config.API.MaxBatch, Pprof: config.API.Pprof, Drain: config.API.Drain, Descriptors: descriptors,
 		Changeable: changeable(&config), Reload: n.Reload, NodeID: config.Node, Keyring: keyring,
-		Store: n.store, Writer: n.writer, Node: n.cluster, Failed: n.broken.Load, Metrics: metrics, Logger: log, Sender: n.pool,
+		Store: n.store, Writer: n.writer, Node: n.cluster, Failed: n.broken.Load, Metrics: metrics, Logger: log, Sender: n.pool, Tracer: requests,
 	})
 	if err != nil {
 		return nil, err

@@ -18,12 +18,17 @@ import (
 
 // post makes a POST with an idempotency key.
 func (c *caller) post(node int, path, key, body string) (r reply, err error) {
+	return c.postWith(node, path, http.Header{"Idempotency-Key": {key}}, body)
+}
+
+// postWith makes a POST with additional headers.
+func (c *caller) postWith(node int, path string, header http.Header, body string) (r reply, err error) {
 	request, err := http.NewRequest("POST", c.nodes[node-1]+"/api/v1"+path, strings.NewReader(body))
 	if err != nil {
 		return r, err
 	}
+	request.Header = header
 	request.Header.Set("Authorization", "Bearer "+systemToken)
-	request.Header.Set("Idempotency-Key", key)
 	response, err := c.http.Do(request)
 	if err != nil {
 		return r, err

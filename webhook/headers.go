@@ -112,6 +112,16 @@ func reservedHeader(folded string) bool {
 		slices.ContainsFunc(forbiddenHeaderPrefixes, func(p string) bool { return strings.HasPrefix(folded, p) })
 }
 
+// Has reports whether there is a header with that name, in any case.
+func (h Headers) Has(name string) bool {
+	for other := range h {
+		if strings.EqualFold(other, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // Delete removes a header, in any case.
 func (h Headers) Delete(name string) {
 	for other := range h {

@@ -69,6 +69,7 @@ func nodeMetrics() (families map[string]*dto.MetricFamily, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	c := config.Default()
 	c.Data, c.API.Listen, c.API.Token, c.API.Drain = folder, "127.0.0.1:0", "only for the reference", 0
+	c.Tracing.Endpoint = "http://127.0.0.1:4318" // to which nothing is sent, as there are no traces
 	n, err := node.Start(c, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
