@@ -79,10 +79,10 @@ func (k *apiKeys) load(txn *badger.Txn) error {
 
 // APIKey returns the key with this ID. If the key is unknown or expired at now, the error is a
 // *webhook.Error.
-func (s *Store) APIKey(id webhook.ID, now time.Time) (*webhook.APIKey, error) {
-	s.mu.RLock()
-	key := s.catalog.apiKeys.byID[id]
-	s.mu.RUnlock()
+func (m *memory) APIKey(id webhook.ID, now time.Time) (*webhook.APIKey, error) {
+	m.mu.RLock()
+	key := m.catalog.apiKeys.byID[id]
+	m.mu.RUnlock()
 	if key == nil || key.Expired(now) {
 		return nil, errNoAPIKey
 	}
@@ -90,11 +90,11 @@ func (s *Store) APIKey(id webhook.ID, now time.Time) (*webhook.APIKey, error) {
 }
 
 // KeysOf returns the keys of an application that are valid at now, oldest first. There are few.
-func (s *Store) KeysOf(app webhook.ID, now time.Time) (list []webhook.APIKey) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, id := range s.catalog.apiKeys.byApp[app] {
-		if key := s.catalog.apiKeys.byID[id]; !key.Expired(now) {
+func (m *memory) KeysOf(app webhook.ID, now time.Time) (list []webhook.APIKey) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, id := range m.catalog.apiKeys.byApp[app] {
+		if key := m.catalog.apiKeys.byID[id]; !key.Expired(now) {
 			list = append(list, *key)
 		}
 	}
@@ -103,8 +103,8 @@ func (s *Store) KeysOf(app webhook.ID, now time.Time) (list []webhook.APIKey) {
 
 // APIKeys returns a page of all keys, those of applications included, and reports whether there are
 // more in the page's direction.
-func (s *Store) APIKeys(page Page) (list []webhook.APIKey, more bool, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) APIKeys(page Page) (list []webhook.APIKey, more bool, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		return page.walk(txn, []byte{keyAPIKey}, idSize, func(_, value []byte) (err error) {
 			key := make([]webhook.APIKey, 1)
 			if err := decodeJSON(value, &key[0]); err != nil {

@@ -10,20 +10,20 @@ import (
 
 // Application finds an application by its ID or uid. If it is unknown, the error is a
 // *webhook.Error.
-func (s *Store) Application(name string) (*webhook.Application, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if app := s.catalog.application(name); app != nil {
+func (m *memory) Application(name string) (*webhook.Application, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if app := m.catalog.application(name); app != nil {
 		return app, nil
 	}
 	return nil, errNoApplication
 }
 
 // LimitedApplications returns the applications with a rate limit.
-func (s *Store) LimitedApplications() (list []*webhook.Application) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, app := range s.catalog.applications {
+func (m *memory) LimitedApplications() (list []*webhook.Application) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, app := range m.catalog.applications {
 		if app.RateLimit > 0 {
 			list = append(list, app)
 		}
@@ -33,8 +33,8 @@ func (s *Store) LimitedApplications() (list []*webhook.Application) {
 
 // Applications returns a page of all applications, and reports whether there are more in the page's
 // direction.
-func (s *Store) Applications(page Page) (list []webhook.Application, more bool, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) Applications(page Page) (list []webhook.Application, more bool, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		return page.walk(txn, []byte{keyApplication}, idSize, func(key, value []byte) (err error) {
 			app := make([]webhook.Application, 1)
 			if err := decodeJSON(value, &app[0]); err != nil {
@@ -50,14 +50,14 @@ func (s *Store) Applications(page Page) (list []webhook.Application, more bool, 
 
 // SearchApplications returns a page of the applications whose name or uid contains a text, in any
 // case; next is as in Messages.
-func (s *Store) SearchApplications(page Page, text string) (list []webhook.Application, next webhook.ID, err error) {
+func (r *Reader) SearchApplications(page Page, text string) (list []webhook.Application, next webhook.ID, err error) {
 	text = strings.ToLower(text)
 	found := search[webhook.Application]{page: page, id: func(a *webhook.Application) webhook.ID { return a.ID },
 		keep: func(*webhook.Application) int { return 0 },
 		want: func(a *webhook.Application) (bool, error) {
 			return strings.Contains(strings.ToLower(a.Name), text) || strings.Contains(strings.ToLower(a.UID), text), nil
 		}}
-	err = s.view(func(txn *badger.Txn) error {
+	err = r.view(func(txn *badger.Txn) error {
 		return page.walk(txn, []byte{keyApplication}, idSize, func(_, value []byte) error {
 			app := make([]webhook.Application, 1)
 			if err := decodeJSON(value, &app[0]); err != nil {

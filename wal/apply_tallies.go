@@ -359,13 +359,13 @@ func (f forgotten) pass(key []byte) { f[[3]byte(key)] = key }
 const tallyShare = 32
 
 // tallyRoom returns how many bytes one queue of tallies may take; 0: any number.
-func (s *Store) tallyRoom() int64 { return s.config.MaxSize / tallyShare }
+func (r *Reader) tallyRoom() int64 { return r.config.MaxSize / tallyShare }
 
 // forgets reports whether a tally is kept no longer.
-func (s *Store) forgets(now int64) (forgets bool, err error) {
-	queues := s.tallyQueues()
-	room := s.tallyRoom()
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) forgets(now int64) (forgets bool, err error) {
+	queues := r.tallyQueues()
+	room := r.tallyRoom()
+	err = r.view(func(txn *badger.Txn) error {
 		for p := range Period(len(periods)) {
 			for of := range scope(scopes) {
 				queue := queues.of(p, of)
@@ -374,9 +374,9 @@ func (s *Store) forgets(now int64) (forgets bool, err error) {
 					return nil
 				}
 				prefix := tallyPrefix(p, of)
-				s.mu.RLock()
-				from := s.catalog.forgotten.from(prefix)
-				s.mu.RUnlock()
+				r.mu.RLock()
+				from := r.catalog.forgotten.from(prefix)
+				r.mu.RUnlock()
 				err := seekKeys(txn, prefix, from, func(key []byte) error {
 					_, _, start := parseTallyKey(key)
 					forgets = start < queue.floor || p.over(start, now)

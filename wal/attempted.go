@@ -54,8 +54,8 @@ func (a *Attempted) await(txn *badger.Txn, m *webhook.Message, endpoint *webhook
 
 // AttemptedMessages returns a page of the messages that were attempted at an endpoint; next is as
 // in Messages.
-func (s *Store) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter MessageFilter, status *webhook.Status) (list []Attempted, next webhook.ID, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter MessageFilter, status *webhook.Status) (list []Attempted, next webhook.ID, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		index := newIndexReader(txn)
 		defer index.close()
 		found := search[Attempted]{page: page, id: func(a *Attempted) webhook.ID { return a.Message.ID }}
@@ -96,11 +96,11 @@ func (s *Store) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter 
 
 // Destinations returns a page of the endpoints at which a message was attempted, deleted ones
 // included, and reports whether there are more in the page's direction.
-func (s *Store) Destinations(m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) Destinations(m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		index := newIndexReader(txn)
 		defer index.close()
-		list, more, err = s.destinations(index, m, page)
+		list, more, err = r.destinations(index, m, page)
 		return err
 	})
 	return list, more, err
@@ -108,7 +108,7 @@ func (s *Store) Destinations(m *webhook.Message, page Page) (list []Attempted, m
 
 // destinations walks over the attempts of the message twice: first for the endpoints of the page,
 // then for the attempts at these endpoints.
-func (s *Store) destinations(index *indexReader, m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
+func (r *Reader) destinations(index *indexReader, m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
 	page.Limit++ // one more, to see whether the list goes on
 	endpoints := index.endpoints(m.ID, page)
 	page.Limit--
@@ -128,9 +128,9 @@ func (s *Store) destinations(index *indexReader, m *webhook.Message, page Page) 
 		}
 		var a Attempted
 		a.sum(made)
-		s.mu.RLock()
-		endpoint := s.catalog.endpoints[id]
-		s.mu.RUnlock()
+		r.mu.RLock()
+		endpoint := r.catalog.endpoints[id]
+		r.mu.RUnlock()
 		if endpoint != nil {
 			if err := a.await(index.txn, m, endpoint, made); err != nil {
 				return nil, false, err

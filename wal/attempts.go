@@ -73,8 +73,8 @@ func (f AttemptFilter) search(txn *badger.Txn, page Page) *attemptSearch {
 type attemptSearch struct{ search[webhook.Attempt] }
 
 // AttemptsByEndpoint returns a page of an endpoint's history; next is as in Messages.
-func (s *Store) AttemptsByEndpoint(endpoint webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) AttemptsByEndpoint(endpoint webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		found := filter.search(txn, page)
 		err := found.history(txn, endpoint)
 		list, next = found.list, found.next
@@ -96,9 +96,9 @@ func (s *attemptSearch) history(txn *badger.Txn, endpoint webhook.ID) error {
 
 // AttemptsByMessage returns a page of the attempts of one message at all endpoints; next is as in
 // Messages.
-func (s *Store) AttemptsByMessage(message webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
+func (r *Reader) AttemptsByMessage(message webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
 	prefix := idKey(keyIndex, message)
-	err = s.view(func(txn *badger.Txn) error {
+	err = r.view(func(txn *badger.Txn) error {
 		found := filter.search(txn, page)
 		err := page.walk(txn, prefix, idSize, func(key, value []byte) error {
 			a := &webhook.Attempt{ID: webhook.ID(key[len(prefix):]), Message: message, Endpoint: webhook.ID(value)}
@@ -116,8 +116,8 @@ func (s *Store) AttemptsByMessage(message webhook.ID, page Page, filter AttemptF
 }
 
 // Attempt finds an attempt of a message. If it is unknown, the error is a *webhook.Error.
-func (s *Store) Attempt(message, id webhook.ID) (a *webhook.Attempt, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) Attempt(message, id webhook.ID) (a *webhook.Attempt, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		v := viewOf(txn)
 		endpoint, found, err := v.endpointOf(message, id)
 		if err != nil {

@@ -14,24 +14,24 @@ const minLooked = 20
 
 // AttemptsByApplication returns a page of the attempts at all present endpoints of the application,
 // or at filter.EndpointID only; next is as in Messages.
-func (s *Store) AttemptsByApplication(page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
+func (r *Reader) AttemptsByApplication(page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
 	endpoints := []webhook.ID{filter.EndpointID}
 	if filter.EndpointID.IsZero() {
-		s.mu.RLock()
+		r.mu.RLock()
 		endpoints = endpoints[:0]
-		for _, endpoint := range s.catalog.byApp[filter.App] {
+		for _, endpoint := range r.catalog.byApp[filter.App] {
 			endpoints = append(endpoints, endpoint.ID)
 		}
-		s.mu.RUnlock()
+		r.mu.RUnlock()
 	}
-	return s.attemptsAt(endpoints, page, filter, max(minLooked, maxLooked/max(1, len(endpoints))))
+	return r.attemptsAt(endpoints, page, filter, max(minLooked, maxLooked/max(1, len(endpoints))))
 }
 
 // attemptsAt returns a page of the attempts at several endpoints, of each of which it looks at
 // some.
-func (s *Store) attemptsAt(endpoints []webhook.ID, page Page, filter AttemptFilter, looked int) ([]webhook.Attempt, webhook.ID, error) {
+func (r *Reader) attemptsAt(endpoints []webhook.ID, page Page, filter AttemptFilter, looked int) ([]webhook.Attempt, webhook.ID, error) {
 	m := attemptMerge{page: page}
-	err := s.view(func(txn *badger.Txn) error {
+	err := r.view(func(txn *badger.Txn) error {
 		for _, endpoint := range endpoints {
 			found := filter.search(txn, m.page)
 			found.limit = looked

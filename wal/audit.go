@@ -29,11 +29,11 @@ func (f *AuditFilter) wants(c *webhook.StateChange) bool {
 
 // Audit returns a page of the changes that somebody decided on; next is as in Messages. The names
 // that a deleted application gave to its tokens and sessions are left out.
-func (s *Store) Audit(page Page, filter AuditFilter) (list []webhook.StateChange, next webhook.ID, err error) {
+func (r *Reader) Audit(page Page, filter AuditFilter) (list []webhook.StateChange, next webhook.ID, err error) {
 	found := search[webhook.StateChange]{page: page, id: func(c *webhook.StateChange) webhook.ID { return c.ID },
 		keep: func(*webhook.StateChange) int { return 0 },
 		want: func(c *webhook.StateChange) (bool, error) { return filter.wants(c), nil }}
-	err = s.view(func(txn *badger.Txn) error {
+	err = r.view(func(txn *badger.Txn) error {
 		return page.walk(txn, []byte{keyChange}, entrySize, func(_, value []byte) error {
 			changes, err := decodeChanges(value)
 			if err != nil {
@@ -43,7 +43,7 @@ func (s *Store) Audit(page Page, filter AuditFilter) (list []webhook.StateChange
 		})
 	})
 	for i := range found.list {
-		s.hideDeleted(&found.list[i].By)
+		r.hideDeleted(&found.list[i].By)
 	}
 	return found.list, found.next, err
 }
@@ -57,24 +57,24 @@ type RemovedChanges struct {
 
 // RemovedChanges returns what was removed of the changes that an application and the nodes on its
 // account have made, or with a zero ID of the changes by anybody. Nothing is zero.
-func (s *Store) RemovedChanges(app webhook.ID) (r RemovedChanges) {
+func (r *Reader) RemovedChanges(app webhook.ID) (removed RemovedChanges) {
 	if app.IsZero() {
-		total, now := s.removedChanges()
+		total, now := r.removedChanges()
 		for _, of := range total {
 			if of.count > 0 && of.newest >= now-changesKept.Milliseconds() {
-				r.add(of.count, of.newest+1)
+				removed.add(of.count, of.newest+1)
 			}
 		}
-		return r
+		return removed
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
 	for _, by := range []maker{{makerCustomer, app}, {makerCluster, app}} {
-		if made := s.catalog.changes.makers[by]; made != nil && made.removed > 0 {
-			r.add(made.removed, made.records[0].entry.Millis())
+		if made := r.catalog.changes.makers[by]; made != nil && made.removed > 0 {
+			removed.add(made.removed, made.records[0].entry.Millis())
 		}
 	}
-	return r
+	return removed
 }
 
 func (r *RemovedChanges) add(count uint64, before int64) {
@@ -85,32 +85,32 @@ func (r *RemovedChanges) add(count uint64, before int64) {
 }
 
 // removedChanges returns the counts by class, and the time of the log.
-func (s *Store) removedChanges() (total removedByClass, now int64) {
-	s.pending.Lock()
-	defer s.pending.Unlock()
-	return s.pending.staged.meta.removed, s.pending.staged.meta.clock
+func (r *Reader) removedChanges() (total removedByClass, now int64) {
+	r.pending.Lock()
+	defer r.pending.Unlock()
+	return r.pending.staged.meta.removed, r.pending.staged.meta.clock
 }
 
 // UntoldChanges returns how many changes of customers were not reported in an operational webhook
 // since the cluster began, because they were too many.
-func (s *Store) UntoldChanges() uint64 {
-	s.pending.Lock()
-	defer s.pending.Unlock()
-	return s.pending.staged.meta.untold
+func (r *Reader) UntoldChanges() uint64 {
+	r.pending.Lock()
+	defer r.pending.Unlock()
+	return r.pending.staged.meta.untold
 }
 
 // RemovedChangesBy returns how many changes were removed to make room since the cluster began, by
 // who had made them: operators, customers or the cluster itself.
-func (s *Store) RemovedChangesBy() (operators, customers, cluster uint64) {
-	total, _ := s.removedChanges()
+func (r *Reader) RemovedChangesBy() (operators, customers, cluster uint64) {
+	total, _ := r.removedChanges()
 	return total[makerOperator].count, total[makerCustomer].count, total[makerCluster].count
 }
 
 // hideDeleted removes what a deleted application has chosen from an actor.
-func (s *Store) hideDeleted(by *webhook.Actor) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if !by.App.IsZero() && s.catalog.applications[by.App] == nil {
+func (m *memory) hideDeleted(by *webhook.Actor) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if !by.App.IsZero() && m.catalog.applications[by.App] == nil {
 		by.Name, by.Session = "", ""
 	}
 }

@@ -28,12 +28,12 @@ type Backlog struct {
 }
 
 // Backlogs returns the backlogs of these endpoints, in their order.
-func (s *Store) Backlogs(endpoints []*webhook.Endpoint) (list []Backlog, err error) {
+func (r *Reader) Backlogs(endpoints []*webhook.Endpoint) (list []Backlog, err error) {
 	list = make([]Backlog, len(endpoints))
-	err = s.view(func(txn *badger.Txn) error {
-		r := backlogReader{txn: txn, left: backlogTotal}
+	err = r.view(func(txn *badger.Txn) error {
+		log := backlogReader{txn: txn, left: backlogTotal}
 		for i, endpoint := range endpoints {
-			if err := r.read(endpoint, &list[i]); err != nil {
+			if err := log.read(endpoint, &list[i]); err != nil {
 				return err
 			}
 		}
@@ -167,14 +167,14 @@ type Waiting struct {
 
 // Waiting adds up the backlogs of the endpoints of an application, or of all if app is zero. It
 // reads no more of the log than one call of Backlogs may.
-func (s *Store) Waiting(app webhook.ID) (sum Waiting, err error) {
-	endpoints := s.AllEndpoints()
+func (r *Reader) Waiting(app webhook.ID) (sum Waiting, err error) {
+	endpoints := r.AllEndpoints()
 	if !app.IsZero() {
-		s.mu.RLock()
-		endpoints = s.catalog.byApp[app]
-		s.mu.RUnlock()
+		r.mu.RLock()
+		endpoints = r.catalog.byApp[app]
+		r.mu.RUnlock()
 	}
-	list, err := s.Backlogs(endpoints)
+	list, err := r.Backlogs(endpoints)
 	for i := range list {
 		b := &list[i]
 		sum.Retrying, sum.Held, sum.Requested = sum.Retrying+b.Retrying, sum.Held+b.Held, sum.Requested+b.Requested

@@ -157,6 +157,15 @@
 // Each command and each record begins with one byte, the version of its format. A node reads all
 // versions up to its own and stops at a newer one.
 //
+// # Types
+//
+// A Writer proposes commands to the cluster. A Store applies what the cluster has agreed on, and
+// commits it. A Reader is the part of a store that reads, from memory or from the last commit. What
+// Apply alone reads and writes is in pending: everything applied that is not durable yet. A view
+// finds messages, attempts, cursors and lines of sets in either of them, so there is one function
+// for each; kinds.go lists all kinds of records, with the name, the size of the keys and the check of
+// each.
+//
 // # Apply
 //
 // A command is applied by the type that owns its noun: applicationTable, endpointTable, taskTable

@@ -77,14 +77,14 @@ const endpointsPerLock = 1024
 // EndpointsInStates returns a page of the endpoints of all applications that are in a state of the
 // set, reports whether there are more in the page's direction, and counts all endpoints. It looks
 // at every endpoint but keeps no more than two pages.
-func (s *Store) EndpointsInStates(set StateSet, page Page) (list []*webhook.Endpoint, more bool, counts StateCounts) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	looked, n := 0, &s.catalog
+func (m *memory) EndpointsInStates(set StateSet, page Page) (list []*webhook.Endpoint, more bool, counts StateCounts) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	looked, n := 0, &m.catalog
 	for id, endpoint := range n.endpoints { // a map may change while it is read, though not concurrently
 		if looked++; looked%endpointsPerLock == 0 {
-			s.mu.RUnlock()
-			s.mu.RLock()
+			m.mu.RUnlock()
+			m.mu.RLock()
 		}
 		at := n.cursors[id]
 		if at == nil {

@@ -17,10 +17,10 @@ type Place = struct {
 }
 
 // Place returns an endpoint's position in its log.
-func (s *Store) Place(endpoint webhook.ID) Place {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	c := s.catalog.cursors[endpoint]
+func (m *memory) Place(endpoint webhook.ID) Place {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	c := m.catalog.cursors[endpoint]
 	if c == nil {
 		return Place{Position: endpoint}
 	}
@@ -37,10 +37,10 @@ type EndpointStatus struct {
 
 // EndpointStatus returns the state of an endpoint's deliveries. If the endpoint is gone, nothing is
 // known but what the endpoint says itself.
-func (s *Store) EndpointStatus(endpoint *webhook.Endpoint) (at EndpointStatus) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if c := s.catalog.cursors[endpoint.ID]; c != nil {
+func (m *memory) EndpointStatus(endpoint *webhook.Endpoint) (at EndpointStatus) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if c := m.catalog.cursors[endpoint.ID]; c != nil {
 		at = EndpointStatus{Blocked: c.isBlocked(endpoint), Health: c.health, Expired: c.counts.expired}
 	}
 	at.State = stateOf(endpoint, &at.Health)
@@ -49,10 +49,10 @@ func (s *Store) EndpointStatus(endpoint *webhook.Endpoint) (at EndpointStatus) {
 
 // Expired returns how many messages left the log before they were settled, over all existing
 // endpoints.
-func (s *Store) Expired() (sum uint64) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, c := range s.catalog.cursors {
+func (m *memory) Expired() (sum uint64) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, c := range m.catalog.cursors {
 		sum += c.counts.expired
 	}
 	return sum
@@ -60,13 +60,13 @@ func (s *Store) Expired() (sum uint64) {
 
 // Retries reads an endpoint's retry set in order of due time and message: up to limit lines
 // beginning at from, which need not be in the set. With the zero value it begins at the start.
-func (s *Store) Retries(endpoint webhook.ID, from webhook.Retry, limit int) (list []webhook.Retry, err error) {
+func (r *Reader) Retries(endpoint webhook.ID, from webhook.Retry, limit int) (list []webhook.Retry, err error) {
 	prefix := idKey(keyRetry, endpoint)
 	start := prefix
 	if !from.Due.IsZero() {
 		start = retryKey(endpoint, from.Due, from.Message)
 	}
-	err = s.view(func(txn *badger.Txn) error {
+	err = r.view(func(txn *badger.Txn) error {
 		opts := badger.DefaultIteratorOptions
 		opts.Prefix = prefix
 		it := txn.NewIterator(opts)
@@ -89,8 +89,8 @@ func (s *Store) Retries(endpoint webhook.ID, from webhook.Retry, limit int) (lis
 
 // Held reads an endpoint's held set in order of key and message: up to limit lines following after.
 // With the zero value it begins at the start.
-func (s *Store) Held(endpoint webhook.ID, after webhook.Held, limit int) (list []webhook.Held, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) Held(endpoint webhook.ID, after webhook.Held, limit int) (list []webhook.Held, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		return seek(txn, idKey(keyHeld, endpoint), heldKey(endpoint, after.Key, after.Message), func(key, _ []byte) error {
 			line := parseHeldKey(key)
 			if line == after {
@@ -107,8 +107,8 @@ func (s *Store) Held(endpoint webhook.ID, after webhook.Held, limit int) (list [
 
 // HeldFirst returns the first message that an endpoint holds behind others of an ordering key, and
 // reports whether there is one.
-func (s *Store) HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, found bool, err error) {
-	list, err := s.Held(endpoint, webhook.Held{Key: key}, 1)
+func (r *Reader) HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, found bool, err error) {
+	list, err := r.Held(endpoint, webhook.Held{Key: key}, 1)
 	if err != nil || len(list) == 0 || list[0].Key != key {
 		return message, false, err
 	}
@@ -117,11 +117,11 @@ func (s *Store) HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID, 
 
 // Manual reads up to limit lines of an endpoint's manual set in log order. With tasks, lines of
 // tasks are included, except those of paused tasks.
-func (s *Store) Manual(endpoint webhook.ID, tasks bool, limit int) (list []webhook.Manual, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) Manual(endpoint webhook.ID, tasks bool, limit int) (list []webhook.Manual, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		return scan(txn, idKey(keyManual, endpoint), func(key, value []byte) error {
 			line, err := decodeManual(key, value)
-			if err != nil || !line.Task.IsZero() && !(tasks && s.TaskRuns(line.Task)) {
+			if err != nil || !line.Task.IsZero() && !(tasks && r.TaskRuns(line.Task)) {
 				return err
 			}
 			if list = append(list, line); len(list) >= limit {

@@ -17,8 +17,8 @@ type NamePage struct {
 }
 
 // EventType finds an event type by its name. If it is unknown, the error is a *webhook.Error.
-func (s *Store) EventType(name string) (t *webhook.EventType, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) EventType(name string) (t *webhook.EventType, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		item, err := txn.Get(nameKey(keyEventType, name))
 		if errors.Is(err, badger.ErrKeyNotFound) {
 			return errNoEventType
@@ -34,8 +34,8 @@ func (s *Store) EventType(name string) (t *webhook.EventType, err error) {
 
 // EventTypes returns a page of the event types that want accepts, and reports whether there are
 // more in the page's direction.
-func (s *Store) EventTypes(page NamePage, want func(*webhook.EventType) bool) (list []webhook.EventType, more bool, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) EventTypes(page NamePage, want func(*webhook.EventType) bool) (list []webhook.EventType, more bool, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		opts := badger.DefaultIteratorOptions
 		opts.Prefix, opts.Reverse = []byte{keyEventType}, !page.Ascending
 		it := txn.NewIterator(opts)

@@ -43,8 +43,8 @@ type Explanation struct {
 
 // Explain returns what has become of a message at each of these endpoints, in their order. The list
 // may end early when there are very many attempts.
-func (s *Store) Explain(m *webhook.Message, endpoints []*webhook.Endpoint) (list []Explanation, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) Explain(m *webhook.Message, endpoints []*webhook.Endpoint) (list []Explanation, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		index := newIndexReader(txn)
 		defer index.close()
 		list, err = index.explain(m, endpoints)

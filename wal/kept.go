@@ -25,10 +25,10 @@ type Kept struct {
 // Kept returns the reply that is kept under an idempotency key at the given time, as far as this
 // node has applied the log, or nil if there is none. If the key came with a different request, the
 // error is a *webhook.Error.
-func (s *Store) Kept(once *Once, now time.Time) (*Kept, error) {
+func (r *Reader) Kept(once *Once, now time.Time) (*Kept, error) {
 	var kept keptReply
 	found := false
-	err := s.view(func(txn *badger.Txn) error {
+	err := r.view(func(txn *badger.Txn) error {
 		data, is, err := getRecord(txn, replyKey(once.Key[:]))
 		if found = is; found && err == nil {
 			kept, err = decodeKeptReply(data)

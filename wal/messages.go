@@ -57,8 +57,8 @@ func messageID(m *webhook.Message) webhook.ID { return m.ID }
 
 // Message finds a message of an application by its ID or event ID. If it is unknown, the error is a
 // *webhook.Error.
-func (s *Store) Message(app webhook.ID, name string) (m *webhook.Message, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) Message(app webhook.ID, name string) (m *webhook.Message, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		var id webhook.ID
 		if strings.HasPrefix(name, string(webhook.KindMessage)+"_") {
 			if id, err = webhook.ParseID(webhook.KindMessage, name); err != nil {
@@ -81,8 +81,8 @@ func (s *Store) Message(app webhook.ID, name string) (m *webhook.Message, err er
 }
 
 // MessageByID is Message for a known ID.
-func (s *Store) MessageByID(app, id webhook.ID) (m *webhook.Message, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) MessageByID(app, id webhook.ID) (m *webhook.Message, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		m, err = viewOf(txn).message(app, id)
 		return err
 	})
@@ -90,12 +90,12 @@ func (s *Store) MessageByID(app, id webhook.ID) (m *webhook.Message, err error) 
 }
 
 // MayHaveLeft reports whether a message is no newer than the newest message that has left the log.
-func (s *Store) MayHaveLeft(message webhook.ID) bool { return message.Millis() <= s.left.Load() }
+func (r *Reader) MayHaveLeft(message webhook.ID) bool { return message.Millis() <= r.left.Load() }
 
 // Messages returns a page of an application's log. next is the From of the next page, or zero at
 // the end. A page may be short before the end, because each call looks at a limited number of
 // messages.
-func (s *Store) Messages(app webhook.ID, page Page, filter MessageFilter) (list []webhook.Message, next webhook.ID, err error) {
+func (r *Reader) Messages(app webhook.ID, page Page, filter MessageFilter) (list []webhook.Message, next webhook.ID, err error) {
 	found := search[webhook.Message]{page: page, id: messageID, keep: filter.keep}
 	found.want = func(m *webhook.Message) (bool, error) {
 		if filter.Text != "" {
@@ -103,7 +103,7 @@ func (s *Store) Messages(app webhook.ID, page Page, filter MessageFilter) (list 
 		}
 		return filter.wants(m), nil
 	}
-	err = s.view(func(txn *badger.Txn) error {
+	err = r.view(func(txn *badger.Txn) error {
 		return page.walk(txn, idKey(keyLog, app), entrySize, func(key, value []byte) error {
 			chunk, err := decodeMessages(key, value, app)
 			if err != nil {
@@ -121,10 +121,10 @@ const windowBytes = 128 << 10
 // Window reads the part of an application's log that follows after, for a lane that lags. It
 // returns whole chunks in log order, until there are at least limit messages, they take
 // windowBytes, or the log ends. Only an empty window shows that the end was reached.
-func (s *Store) Window(app, after webhook.ID, limit int) (list []*webhook.Message, err error) {
+func (r *Reader) Window(app, after webhook.ID, limit int) (list []*webhook.Message, err error) {
 	page := Page{From: after, Ascending: true, Limit: limit}
 	size := 0
-	err = s.view(func(txn *badger.Txn) error {
+	err = r.view(func(txn *badger.Txn) error {
 		return page.walk(txn, idKey(keyLog, app), entrySize, func(key, value []byte) error {
 			chunk, err := decodeMessages(key, value, app)
 			if err != nil {

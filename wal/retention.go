@@ -32,25 +32,25 @@ func (w *Writer) Retain(ctx context.Context, s *Store, before, now time.Time) (m
 }
 
 // needsSweep reports whether there are attempts of messages that have left the log.
-func (s *Store) needsSweep() bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return len(s.catalog.dropped) > 0
+func (m *memory) needsSweep() bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return len(m.catalog.dropped) > 0
 }
 
 // overdue finds parts of logs with messages whose retention has ended.
-func (s *Store) overdue(before, now int64) (parts []part, err error) {
-	s.mu.RLock()
-	apps := make([]webhook.ID, 0, len(s.catalog.applications))
-	for id := range s.catalog.applications {
+func (r *Reader) overdue(before, now int64) (parts []part, err error) {
+	r.mu.RLock()
+	apps := make([]webhook.ID, 0, len(r.catalog.applications))
+	for id := range r.catalog.applications {
 		apps = append(apps, id)
 	}
-	s.mu.RUnlock()
-	r := retainer{entry: &entry{batch: &batch{meta: meta{clock: now}}}, before: before}
-	err = s.view(func(txn *badger.Txn) error {
+	r.mu.RUnlock()
+	due := retainer{entry: &entry{batch: &batch{meta: meta{clock: now}}}, before: before}
+	err = r.view(func(txn *badger.Txn) error {
 		err := scan(txn, []byte{keyExpiry}, func(key, _ []byte) error {
-			due, app, message := parseExpiryKey(key)
-			if due > now || len(parts) >= retainParts {
+			at, app, message := parseExpiryKey(key)
+			if at > now || len(parts) >= retainParts {
 				return errStop
 			}
 			parts = append(parts, part{app, message})
@@ -67,7 +67,7 @@ func (s *Store) overdue(before, now int64) (parts []part, err error) {
 					return err
 				}
 				for i := range list {
-					if r.isDue(&list[i]) {
+					if due.isDue(&list[i]) {
 						parts = append(parts, part{app, list[i].ID})
 						break
 					}
@@ -94,8 +94,8 @@ func (w *Writer) Sweep(ctx context.Context, s *Store) (more bool, err error) {
 	return err == nil && s.isSweeping(), err
 }
 
-func (s *Store) isSweeping() bool {
-	s.pending.Lock()
-	defer s.pending.Unlock()
-	return len(s.catalog.removed)+len(s.catalog.dropped)+len(s.catalog.removedApps) > 0
+func (r *Reader) isSweeping() bool {
+	r.pending.Lock()
+	defer r.pending.Unlock()
+	return len(r.catalog.removed)+len(r.catalog.dropped)+len(r.catalog.removedApps) > 0
 }

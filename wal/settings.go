@@ -48,8 +48,8 @@ func (w *Writer) PutSettings(ctx context.Context, settings webhook.Settings) (*w
 }
 
 // Settings returns the settings of the pages that customers see.
-func (s *Store) Settings() (settings webhook.Settings, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+func (r *Reader) Settings() (settings webhook.Settings, err error) {
+	err = r.view(func(txn *badger.Txn) error {
 		record, found, err := getRecord(txn, []byte{keySettings})
 		if err != nil || !found {
 			return err

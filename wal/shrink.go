@@ -186,15 +186,15 @@ var newest = webhook.ID(bytes.Repeat([]byte{0xff}, idSize))
 
 // lowestCursor returns the position that all endpoints of an application have reached. An
 // application that is being deleted has none, because sweep removes it.
-func (s *Store) lowestCursor(app webhook.ID) (place webhook.ID) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.catalog.applications[app] == nil {
+func (m *memory) lowestCursor(app webhook.ID) (place webhook.ID) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.catalog.applications[app] == nil {
 		return webhook.ID{}
 	}
 	place = newest
-	for _, endpoint := range s.catalog.byApp[app] {
-		if c := s.catalog.cursors[endpoint.ID]; place.After(c.position) {
+	for _, endpoint := range m.catalog.byApp[app] {
+		if c := m.catalog.cursors[endpoint.ID]; place.After(c.position) {
 			place = c.position
 		}
 	}

@@ -21,10 +21,10 @@ func (p Period) Length() time.Duration { return time.Duration(periods[p].length)
 
 // Tallies counts the attempts of some owners in each of count periods from first on, and calls see
 // for each owner in turn. The list is reused. It reads one record for each owner and period.
-func (s *Store) Tallies(owners []TallyOwner, p Period, first int64, count int, see func(i int, list []Tally)) error {
+func (r *Reader) Tallies(owners []TallyOwner, p Period, first int64, count int, see func(i int, list []Tally)) error {
 	list := make([]Tally, count)
-	queues := s.tallyQueues()
-	return s.view(func(txn *badger.Txn) error {
+	queues := r.tallyQueues()
+	return r.view(func(txn *badger.Txn) error {
 		for i, owner := range owners {
 			clear(list)
 			if err := queues.readTallies(txn, owner, p, first, list); err != nil {
@@ -78,16 +78,16 @@ func readRecentOf(txn *badger.Txn, owner TallyOwner) (*recent, error) {
 }
 
 // tallyQueues returns the queues as of the last entry applied.
-func (s *Store) tallyQueues() tallyQueues {
-	s.pending.Lock()
-	defer s.pending.Unlock()
-	return s.pending.staged.meta.tallies
+func (r *Reader) tallyQueues() tallyQueues {
+	r.pending.Lock()
+	defer r.pending.Unlock()
+	return r.pending.staged.meta.tallies
 }
 
 // TalliedFrom returns the time before which the tallies of one period have left, for owners like
 // this one; zero: none has.
-func (s *Store) TalliedFrom(owner TallyOwner, p Period) time.Time {
-	queues := s.tallyQueues()
+func (r *Reader) TalliedFrom(owner TallyOwner, p Period) time.Time {
+	queues := r.tallyQueues()
 	floor := queues.of(p, owner.scope).floor
 	if floor == 0 {
 		return time.Time{}
@@ -103,10 +103,10 @@ type Stats struct {
 }
 
 // Stats counts an endpoint's attempts from the hour of since to the hour of until.
-func (s *Store) Stats(endpoint webhook.ID, since, until time.Time) (stats Stats, err error) {
+func (r *Reader) Stats(endpoint webhook.ID, since, until time.Time) (stats Stats, err error) {
 	first := max(OneHour.First(since), OneHour.First(until)-periods[OneHour].kept/periods[OneHour].length)
-	queues := s.tallyQueues()
-	err = s.view(func(txn *badger.Txn) error {
+	queues := r.tallyQueues()
+	err = r.view(func(txn *badger.Txn) error {
 		c, err := viewOf(txn).cursor(endpoint)
 		switch {
 		case err != nil:

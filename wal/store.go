@@ -37,31 +37,21 @@ type Config struct {
 	Fatal   func(error) // called when applied entries could not be made durable; must end the process
 }
 
-// Store is the state machine and its reads. Its methods may be called from any goroutine. Calls of
-// Apply are serialized, but their order is up to the callers.
+// Store is the state machine: it applies the entries of the log, keeps the result on disk, and is a
+// Reader of it. Its methods may be called from any goroutine. Calls of Apply are serialized, but
+// their order is up to the callers.
 type Store struct {
-	config  Config
+	Reader
 	disk    *disk
-	applied atomic.Uint64 // Raft index
 	bytes   atomic.Int64  // as meta has it
-	left    atomic.Int64  // as meta has it
 	used    atomic.Int64  // see Used
 	room    atomic.Int64  // what a compaction may need
 	refused atomic.Int64  // see Refused
 	large   chan struct{} // there is more than config.MaxSize
 	closed  chan struct{}
 	wg      sync.WaitGroup
+	watch   func(webhook.Changes) // guarded by mu
 
-	pending *pending // is locked before the locks below
-
-	swap sync.RWMutex // held while db is in use by a reader; RestoreSnapshot replaces it
-	db   *badger.DB
-
-	mu      sync.RWMutex // guards what follows, up to the blank line
-	catalog catalog
-	watch   func(webhook.Changes)
-
-	snapshots    pins
 	streams      streams
 	fingerprints fingerprints
 	tails        tails
@@ -85,7 +75,7 @@ func Open(config Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
 	}
-	s := &Store{config: config, db: db, disk: disk, large: make(chan struct{}, 1), closed: make(chan struct{})}
+	s := &Store{Reader: Reader{config: config, db: db}, disk: disk, large: make(chan struct{}, 1), closed: make(chan struct{})}
 	s.gate.store = s
 	s.pending = newPending(&s.snapshots, s.checkRoom, config.Fatal)
 	if err := s.guard(db, func() error { return s.load(db) }); err != nil {
@@ -244,9 +234,6 @@ func (s *Store) Ready(cost int) {
 	}
 }
 
-// Applied returns the Raft index up to which everything is applied. Reads see at least that.
-func (s *Store) Applied() uint64 { return s.applied.Load() }
-
 // State describes how far a store has come. It is an alias for the same reason as Command.
 type State = struct {
 	Index, Term        uint64
@@ -259,24 +246,6 @@ func (s *Store) State() State { return s.snapshots.last().state() }
 
 func (m *meta) state() State {
 	return State{Index: m.index, Term: m.term, ConfigurationIndex: m.confIndex, Configuration: m.conf}
-}
-
-// view calls read with the state including everything applied. That state cannot be compacted away
-// meanwhile.
-func (s *Store) view(read func(*badger.Txn) error) (err error) {
-	if s.snapshots.last().index < s.Applied() {
-		if err := s.Commit(); err != nil {
-			s.config.Fatal(err)
-			return err
-		}
-	}
-	s.swap.RLock()
-	defer s.swap.RUnlock()
-	index := s.snapshots.pin()
-	defer s.snapshots.unpin(index)
-	txn := s.db.NewTransactionAt(index, false)
-	defer txn.Discard()
-	return s.guard(s.db, func() error { return read(txn) })
 }
 
 // effects are what an entry reports to those who watch the store.

@@ -104,14 +104,14 @@ func (t *tails) cutOff() {
 // PastEvents calls see for each event after the ID after and up to last, in order: the attempts at
 // existing endpoints, and the state changes of these. If app or endpoint is not zero, only events
 // of that application or endpoint are included.
-func (s *Store) PastEvents(app, endpoint, after, last webhook.ID, see func(Event) error) error {
+func (r *Reader) PastEvents(app, endpoint, after, last webhook.ID, see func(Event) error) error {
 	var past pastEvents
-	for _, e := range s.AllEndpoints() {
+	for _, e := range r.AllEndpoints() {
 		if (app.IsZero() || e.App == app) && (endpoint.IsZero() || e.ID == endpoint) {
-			past = append(past, &source{read: s.attemptEvents(e.App, e.ID), after: after})
+			past = append(past, &source{read: r.attemptEvents(e.App, e.ID), after: after})
 		}
 	}
-	past = append(past, &source{read: s.changeEvents, after: after})
+	past = append(past, &source{read: r.changeEvents, after: after})
 	live := past[:0]
 	for _, from := range past {
 		if err := from.fill(); err != nil {
@@ -162,11 +162,11 @@ func (s *source) fill() (err error) {
 	return err
 }
 
-func (s *Store) attemptEvents(app, endpoint webhook.ID) func(webhook.ID) ([]Event, error) {
+func (r *Reader) attemptEvents(app, endpoint webhook.ID) func(webhook.ID) ([]Event, error) {
 	return func(after webhook.ID) ([]Event, error) {
 		page := Page{From: after, Ascending: true, Limit: tailPage}
 		var list []Event
-		err := s.view(func(txn *badger.Txn) error {
+		err := r.view(func(txn *badger.Txn) error {
 			return page.walk(txn, idKey(keyHistory, endpoint), entrySize, func(key, value []byte) error {
 				chunk, err := decodeAttempts(key, value, endpoint)
 				for i := range chunk {
@@ -189,9 +189,9 @@ func (s *Store) attemptEvents(app, endpoint webhook.ID) func(webhook.ID) ([]Even
 }
 
 // changeEvents reads the state changes of the next entry that has some.
-func (s *Store) changeEvents(after webhook.ID) (list []Event, err error) {
+func (r *Reader) changeEvents(after webhook.ID) (list []Event, err error) {
 	page := Page{From: after, Ascending: true}
-	err = s.view(func(txn *badger.Txn) error {
+	err = r.view(func(txn *badger.Txn) error {
 		return page.walk(txn, []byte{keyChange}, entrySize, func(_, value []byte) error {
 			changes, err := decodeChanges(value)
 			for i := range changes {
@@ -206,7 +206,7 @@ func (s *Store) changeEvents(after webhook.ID) (list []Event, err error) {
 		})
 	})
 	for i := range list {
-		s.hideDeleted(&list[i].Change.By)
+		r.hideDeleted(&list[i].Change.By)
 	}
 	return list, err
 }

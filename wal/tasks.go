@@ -57,38 +57,38 @@ func (f TaskFilter) wants(t **webhook.Task) bool {
 }
 
 // TaskRuns reports whether a task is running, rather than paused, finished or forgotten.
-func (s *Store) TaskRuns(id webhook.ID) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	t := s.catalog.task(id)
+func (m *memory) TaskRuns(id webhook.ID) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	t := m.catalog.task(id)
 	return t != nil && t.Status == webhook.TaskRunning
 }
 
 // Tasks returns a page of the tasks that are kept, and reports whether there are more in the page's
 // direction.
-func (s *Store) Tasks(page Page, filter TaskFilter) (list []*webhook.Task, more bool) {
-	s.mu.RLock()
-	all := s.catalog.tasks
-	s.mu.RUnlock()
+func (m *memory) Tasks(page Page, filter TaskFilter) (list []*webhook.Task, more bool) {
+	m.mu.RLock()
+	all := m.catalog.tasks
+	m.mu.RUnlock()
 	list, _ = collect(page, nil, all, func(t **webhook.Task) webhook.ID { return (*t).ID }, filter.wants)
 	return cut(page, list)
 }
 
 // Task returns the task with this ID. If it is unknown, the error is a *webhook.Error.
-func (s *Store) Task(id webhook.ID) (*webhook.Task, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if t := s.catalog.task(id); t != nil {
+func (m *memory) Task(id webhook.ID) (*webhook.Task, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if t := m.catalog.task(id); t != nil {
 		return t, nil
 	}
 	return nil, errNoTask
 }
 
 // RunningTasks returns the tasks for the leader to move forward, oldest first.
-func (s *Store) RunningTasks() (list []*webhook.Task) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, t := range s.catalog.tasks {
+func (m *memory) RunningTasks() (list []*webhook.Task) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, t := range m.catalog.tasks {
 		if t.Status == webhook.TaskRunning {
 			list = append(list, t)
 		}
@@ -99,22 +99,22 @@ func (s *Store) RunningTasks() (list []*webhook.Task) {
 // NextStep reads what follows a task's position in the log, and chooses at most most messages:
 // those that the endpoint wants at present and whose outcome the task is looking for. It leaves out
 // messages that are still to be sent for the first time: they come anyway, perhaps in an order.
-func (s *Store) NextStep(t *webhook.Task, limit int) (step webhook.TaskStep, err error) {
+func (r *Reader) NextStep(t *webhook.Task, limit int) (step webhook.TaskStep, err error) {
 	c := chooser{task: t}
-	s.mu.RLock()
-	c.endpoint = s.catalog.endpoints[t.Endpoint]
+	r.mu.RLock()
+	c.endpoint = r.catalog.endpoints[t.Endpoint]
 	if c.endpoint != nil {
-		place := s.catalog.cursors[t.Endpoint]
+		place := r.catalog.cursors[t.Endpoint]
 		c.place = cursor{position: place.position, done: slices.Clone(place.done)}
 	}
-	s.mu.RUnlock()
+	r.mu.RUnlock()
 	if c.endpoint == nil {
 		return step, errNoEndpoint
 	}
 	step = webhook.TaskStep{Task: t.ID, From: t.Position, To: t.End()}
 	last, size := t.Position, 0
 	page := Page{From: t.Position, High: t.End(), Ascending: true}
-	err = s.view(func(txn *badger.Txn) error {
+	err = r.view(func(txn *badger.Txn) error {
 		return page.walk(txn, idKey(keyLog, t.App), entrySize, func(key, value []byte) error {
 			chunk, err := decodeMessages(key, value, t.App)
 			if err != nil {

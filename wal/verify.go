@@ -17,7 +17,7 @@ import (
 const verifyRate = 512 << 20
 
 // guard turns damage into an error with advice, whether Badger returns an error or panics.
-func (s *Store) guard(db *badger.DB, read func() error) (err error) {
+func (r *Reader) guard(db *badger.DB, read func() error) (err error) {
 	dir := db.Opts().Dir
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -27,7 +27,7 @@ func (s *Store) guard(db *badger.DB, read func() error) (err error) {
 			err = badgerfiles.Damaged(dir, fmt.Errorf("%v", fault))
 		}
 		if errors.Is(err, badgerfiles.ErrDamaged) {
-			s.config.Fatal(err) // there may be further damage, which Badger does not report
+			r.config.Fatal(err) // there may be further damage, which Badger does not report
 		}
 	}()
 	if err = read(); badgerfiles.IsDamage(err) {

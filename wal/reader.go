@@ -1,0 +1,55 @@
+package wal
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Reader reads a store. Its methods may be called from any goroutine. Each call reads one state, in
+// which at least everything is applied that was so before the call.
+//
+// A call that reads records from disk keeps that state from being compacted away, and the store
+// from being closed or replaced, until it returns. So all of them are bounded: a list is read a page
+// at a time, and each page is a call.
+type Reader struct {
+	memory
+	config  Config
+	applied atomic.Uint64 // Raft index
+	left    atomic.Int64  // as meta has it
+
+	pending *pending // is locked before the locks below
+
+	swap      sync.RWMutex // held while db is in use by a reader; RestoreSnapshot replaces it
+	db        *badger.DB
+	snapshots pins
+}
+
+// memory is what a store keeps in memory, for reads that must not wait for the disk. Apply changes
+// it with mu locked.
+type memory struct {
+	mu      sync.RWMutex
+	catalog catalog
+}
+
+// Applied returns the Raft index up to which everything is applied. Reads see at least that.
+func (r *Reader) Applied() uint64 { return r.applied.Load() }
+
+// view calls read with the state including everything applied. That state cannot be compacted away
+// meanwhile.
+func (r *Reader) view(read func(*badger.Txn) error) (err error) {
+	if r.snapshots.last().index < r.Applied() {
+		if err := r.pending.commitAll(); err != nil {
+			r.config.Fatal(err)
+			return err
+		}
+	}
+	r.swap.RLock()
+	defer r.swap.RUnlock()
+	index := r.snapshots.pin()
+	defer r.snapshots.unpin(index)
+	txn := r.db.NewTransactionAt(index, false)
+	defer txn.Discard()
+	return r.guard(r.db, func() error { return read(txn) })
+}
