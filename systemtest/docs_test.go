@@ -163,7 +163,10 @@ func (p *page) prose() []string {
 }
 
 // typedCommand matches a line that looks as if it should be run.
-var typedCommand = regexp.MustCompile(`(?m)^(\$ |sudo |\./hookwheel |hookwheel |curl |go run |apt|systemctl |kubectl |docker )`)
+var typedCommand = regexp.MustCompile(`(?m)^(\$ |sudo |\./hookwheel |hookwheel |curl |go (run|build|test) |apt|dpkg |rpm |systemctl |kubectl |helm |docker |podman |openssl |export )`)
+
+// otherCode matches the other ways to write blocks of code, which readPage does not know.
+var otherCode = regexp.MustCompile("^ *(~~~|````|<pre)")
 
 // Each block of the documentation is of a kind that is checked, or says why it is not.
 func TestDocsBlocks(t *testing.T) {
@@ -180,6 +183,11 @@ func TestDocsBlocks(t *testing.T) {
 			if b.notRun != "" && b.testedBy == "" {
 				notRun++
 				t.Logf("%s:%d is not run: %s", p.path, b.line, b.notRun)
+			}
+		}
+		for i, line := range p.prose() {
+			if otherCode.MatchString(line) {
+				t.Errorf("%s:%d: code belongs between fences of three backticks", p.path, i+1)
 			}
 		}
 		if line := indentedCode(p.prose()); line > 0 {
@@ -263,7 +271,7 @@ func testNames(t *testing.T) (names []string) {
 }
 
 var (
-	link    = regexp.MustCompile(`\]\(([^()\s]+)\)`)
+	link    = regexp.MustCompile(`(?:\]\(|^\[[^\]]+\]: *|href="|src=")([^()\s"]+)`)
 	code    = regexp.MustCompile("`[^`]*`")
 	heading = regexp.MustCompile(`^#+ +(.*)$`)
 )
