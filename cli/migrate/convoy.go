@@ -436,8 +436,8 @@ func (e *Endpoint) holdOnce(text string) {
 	e.hold(text)
 }
 
-// hasFilters reports whether event types of a subscription have filters of their own. Older servers
-// do not know these.
+// hasFilters reports whether event types of a subscription have filters of their own. Older
+// servers do not know these.
 func (c *convoy) hasFilters(ctx context.Context, id string) (bool, error) {
 	if !safeID(id) {
 		return false, nil

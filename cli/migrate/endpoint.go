@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -57,9 +58,9 @@ func planHeaders(e *Endpoint) error {
 	return e.Headers.Validate()
 }
 
-// endpoint imports an endpoint. Without an application at the node, which is so in a dry run,
-// there is nothing to compare it with.
-func (r *run) endpoint(ctx context.Context, a *Application, e *Endpoint, noApplication bool) error {
+// endpoint imports an endpoint.
+func (r *run) endpoint(ctx context.Context, p *place, e *Endpoint) error {
+	a := p.app
 	item := Item{Kind: KindEndpoint, SourceID: e.ID, Application: a.Settings.UID, UID: e.Settings.UID, Name: webhook.MaskURL(e.Settings.URL), Notes: e.Notes}
 	if e.Fault != "" {
 		return r.skip(item, e.Fault)
@@ -73,12 +74,16 @@ func (r *run) endpoint(ctx context.Context, a *Application, e *Endpoint, noAppli
 	secret := planSecret(e)
 	path := endpointPath(a.Settings.UID, e.Settings.UID)
 	var object json.RawMessage
-	if !noApplication {
+	if !p.planned {
 		var err error
 		if object, err = r.node.find(ctx, path); err != nil {
 			return r.outcome(item, err)
 		}
 	}
+	if object == nil && r.DryRun && p.limit > 0 && p.there >= p.limit {
+		return r.skip(item, fmt.Sprintf("the application may have %d endpoints, unless limits.endpoints or its maxEndpoints says more", p.limit))
+	}
+	p.there++
 	if object == nil {
 		err := r.createEndpoint(ctx, &item, a, e, secret)
 		if webhook.ErrorCode(err) != webhook.CodeConflict {

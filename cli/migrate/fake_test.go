@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,8 +26,9 @@ const sourceToken = "token-of-the-source"
 type fakeNode struct {
 	objects map[string]map[string]any // by path
 	writes  int
-	failAt  int // this write fails, for good; 0: none
-	lose    int // the response to this write is lost
+	failAt  int    // this write fails, for good; 0: none
+	lose    int    // the response to this write is lost
+	role    string // of the token; empty: admin
 }
 
 func newFakeNode() *fakeNode { return &fakeNode{objects: map[string]map[string]any{}} }
@@ -67,6 +69,12 @@ func (n *fakeNode) Call(_ context.Context, method, path string, in, out any) err
 }
 
 func (n *fakeNode) get(path string) (map[string]any, error) {
+	switch path {
+	case "/auth/whoami":
+		return map[string]any{"role": cmp.Or(n.role, "admin")}, nil
+	case "/cluster/configuration":
+		return map[string]any{"data": []any{map[string]any{"name": "limits.endpoints", "value": "3"}}}, nil
+	}
 	name, part := path, ""
 	for _, suffix := range []string{"/secret", "/headers"} {
 		if cut, is := strings.CutSuffix(path, suffix); is {

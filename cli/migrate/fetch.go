@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,8 +37,9 @@ type service struct {
 	backoff time.Duration // before the first retry
 	pages   int           // limit of a list
 
-	mu     sync.Mutex
-	paused time.Time // no request before this time
+	mu      sync.Mutex
+	paused  time.Time // no request before this time
+	reached bool      // it has responded
 }
 
 // newService returns a service at a URL; prefix is the path of its API, which the URL may have.
@@ -61,14 +63,14 @@ func newService(base, prefix, token string, say func(string)) (*service, error) 
 
 // statusError is a response that is not a success.
 type statusError struct {
-	path   string
+	url    string
 	status int
 	detail string
 	after  time.Duration // Retry-After; 0: none
 }
 
 func (e *statusError) Error() string {
-	text := fmt.Sprintf("%s: the source responded with %d %s", e.path, e.status, http.StatusText(e.status))
+	text := fmt.Sprintf("%s: the source responded with %d %s", e.url, e.status, http.StatusText(e.status))
 	if e.detail != "" {
 		text += ": " + e.detail
 	}
@@ -90,7 +92,7 @@ func (s *service) get(ctx context.Context, path string, query url.Values, out an
 		text, err := s.once(ctx, path, query)
 		if err == nil {
 			if err := json.Unmarshal(text, out); err != nil {
-				return fmt.Errorf("%s: the source's response can't be understood: %w", path, plainJSONError(err))
+				return fmt.Errorf("%s: the response of the source can't be understood: %w", s.base+path, plainJSONError(err))
 			}
 			return nil
 		}
@@ -98,7 +100,7 @@ func (s *service) get(ctx context.Context, path string, query url.Values, out an
 			return ctx.Err()
 		}
 		var status *statusError
-		if errors.As(err, &status) && status.status != http.StatusTooManyRequests && status.status < 500 || errors.Is(err, errTooLarge) || attempt == maxRetries {
+		if errors.As(err, &status) && status.status != http.StatusTooManyRequests && status.status < 500 || errors.Is(err, errTooLarge) || attempt == maxRetries || !s.wasReached() {
 			return err
 		}
 		delay := min(s.backoff<<attempt, maxBackoff)
@@ -114,6 +116,14 @@ func (s *service) get(ctx context.Context, path string, query url.Values, out an
 		}
 		s.pause(delay)
 	}
+}
+
+// wasReached reports whether there has been a response: an address that has never responded is
+// probably the wrong one.
+func (s *service) wasReached() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reached
 }
 
 // pause holds back all requests.
@@ -153,13 +163,11 @@ func (s *service) once(ctx context.Context, path string, query url.Values) ([]by
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	target := s.base + path
-	if len(query) > 0 {
-		target += "?" + query.Encode()
-	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return nil, err
 	}
+	request.URL.RawQuery = query.Encode()
 	request.Header.Set("Authorization", "Bearer "+s.token)
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", "hookwheel-import")
@@ -169,24 +177,27 @@ func (s *service) once(ctx context.Context, path string, query url.Values) ([]by
 		if errors.As(err, &cause) {
 			err = cause.Err // without the URL, which follows
 		}
-		return nil, fmt.Errorf("%s: no response from the source: %w", path, err)
+		return nil, fmt.Errorf("%s: no response from the source: %w", target, err)
 	}
 	defer response.Body.Close()
+	s.mu.Lock()
+	s.reached = true
+	s.mu.Unlock()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxResponse+1))
 	switch {
 	case response.StatusCode < 200 || response.StatusCode > 299:
-		return nil, s.failure(path, response, text)
+		return nil, s.failure(target, response, text)
 	case err != nil:
-		return nil, fmt.Errorf("%s: the source's response ended early: %w", path, err)
+		return nil, fmt.Errorf("%s: the response of the source ended early: %w", target, err)
 	case len(text) > maxResponse:
-		return nil, fmt.Errorf("%s: the source's response is %w", path, errTooLarge)
+		return nil, fmt.Errorf("%s: the response of the source is %w", target, errTooLarge)
 	}
 	return text, nil
 }
 
 // failure returns the error for an unsuccessful response.
-func (s *service) failure(path string, response *http.Response, text []byte) error {
-	e := &statusError{path: path, status: response.StatusCode, detail: errorDetail(text), after: retryAfter(response.Header.Get("Retry-After"))}
+func (s *service) failure(target string, response *http.Response, text []byte) error {
+	e := &statusError{url: target, status: response.StatusCode, detail: errorDetail(text), after: retryAfter(response.Header.Get("Retry-After"))}
 	if location := response.Header.Get("Location"); location != "" {
 		e.detail = "a redirect to " + location + ", which is not followed: give the URL that it leads to"
 	}
@@ -197,23 +208,34 @@ func (s *service) failure(path string, response *http.Response, text []byte) err
 	return e
 }
 
-// errorDetail returns the message of an error in the formats of the services.
+// errorDetail returns the message of an error in the formats of the services, and nothing of what
+// else a response may have: it can be one with a secret.
 func errorDetail(text []byte) string {
 	var known struct{ Detail, Message, Error json.RawMessage }
-	if json.Unmarshal(text, &known) == nil {
-		for _, field := range []json.RawMessage{known.Detail, known.Message, known.Error} {
-			if len(field) == 0 {
-				continue
-			}
-			var plain string
-			if json.Unmarshal(field, &plain) == nil {
-				return plain
-			}
-			return string(field)
+	if json.Unmarshal(text, &known) != nil {
+		if plain := bytes.TrimSpace(text); len(plain) > 0 && !bytes.ContainsAny(plain[:1], "{[\"") {
+			return secretText.ReplaceAllString(string(plain), "…")
+		}
+		return ""
+	}
+	for _, field := range []json.RawMessage{known.Detail, known.Message, known.Error} {
+		var plain string
+		if json.Unmarshal(field, &plain) == nil {
+			return secretText.ReplaceAllString(plain, "…")
+		}
+		var list []struct {
+			Loc []string
+			Msg string
+		}
+		if json.Unmarshal(field, &list) == nil && len(list) > 0 {
+			return secretText.ReplaceAllString(strings.Join(list[0].Loc, ".")+": "+list[0].Msg, "…")
 		}
 	}
-	return string(bytes.TrimSpace(text))
+	return ""
 }
+
+// secretText is a signing key.
+var secretText = regexp.MustCompile(`wh(sec|sk|pk)1?_\S*`)
 
 // retryAfter parses a Retry-After header, in seconds or as a date.
 func retryAfter(text string) time.Duration {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,6 +55,35 @@ func (n *node) find(ctx context.Context, path string) (json.RawMessage, error) {
 		return nil, nil
 	}
 	return object, err
+}
+
+// check refuses tokens with which an import would end in the middle.
+func (n *node) check(ctx context.Context) error {
+	var caller struct{ Role webhook.Role }
+	if err := n.call(ctx, http.MethodGet, "/auth/whoami", nil, &caller); err != nil {
+		return fmt.Errorf("Hookwheel: %w", err)
+	}
+	if caller.Role != webhook.RoleAdmin {
+		return fmt.Errorf("Hookwheel: the token has the role %q, and an import needs one with the role %q", caller.Role, webhook.RoleAdmin)
+	}
+	return nil
+}
+
+// endpointLimit returns how many endpoints an application may have unless it has a limit of its
+// own; 0 is any number.
+func (n *node) endpointLimit(ctx context.Context) (limit int, err error) {
+	var configuration struct {
+		Data []struct{ Name, Value string }
+	}
+	if err := n.call(ctx, http.MethodGet, "/cluster/configuration", nil, &configuration); err != nil {
+		return 0, fmt.Errorf("Hookwheel: %w", err)
+	}
+	for _, setting := range configuration.Data {
+		if setting.Name == "limits.endpoints" {
+			return strconv.Atoi(setting.Value)
+		}
+	}
+	return 0, nil
 }
 
 // isRefusal reports whether an error is about one object, so that others may still be copied.

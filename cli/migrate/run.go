@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,7 @@ type run struct {
 	report *Report
 	types  map[string]bool // names of event types at the node that were looked at, and whether they are archived
 	later  map[string]bool // names of those to archive at the end
+	limit  int             // of endpoints of an application, for a dry run; 0: none
 	said   time.Time
 }
 
@@ -41,6 +43,15 @@ func Run(ctx context.Context, source Source, api API, report *Report, o Options)
 }
 
 func (r *run) all(ctx context.Context) error {
+	if err := r.node.check(ctx); err != nil {
+		return err
+	}
+	if r.DryRun {
+		var err error
+		if r.limit, err = r.node.endpointLimit(ctx); err != nil {
+			return err
+		}
+	}
 	for t, err := range r.source.EventTypes(ctx) {
 		if err != nil {
 			return err
@@ -65,7 +76,11 @@ func (r *run) add(item Item) error {
 	const interval = 5 * time.Second
 	if time.Since(r.said) > interval {
 		r.said = time.Now()
-		r.Say(fmt.Sprintf("%d objects so far, %d of them copied", r.report.items, r.report.Counts.total(Copied)))
+		text := fmt.Sprintf("%d objects so far", r.report.items)
+		if !r.DryRun {
+			text += fmt.Sprintf(", %d of them copied", r.report.Counts.total(Copied))
+		}
+		r.Say(text)
 	}
 	return r.report.add(item)
 }
@@ -78,7 +93,7 @@ func (r *run) outcome(item Item, err error) error {
 		err = nil
 	}
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", item.Kind, short(item.SourceID), err)
+		return fmt.Errorf("Hookwheel, %s %s: %w", item.Kind, short(item.SourceID), err)
 	}
 	return r.add(item)
 }
@@ -115,7 +130,7 @@ func (r *run) eventType(ctx context.Context, t *EventType) error {
 	}
 	if t.Settings.Archived && !archived {
 		r.later[name] = true
-		if item.Result != Copied {
+		if item.Result == Unchanged || item.Result == Updated {
 			item.Result, item.Differs = Updated, append(item.Differs, "archived")
 		}
 	}
@@ -123,8 +138,8 @@ func (r *run) eventType(ctx context.Context, t *EventType) error {
 	return r.add(item)
 }
 
-// archiveLater archives the event types that had to be live while endpoints were copied, or that an
-// import which was cut off has left so.
+// archiveLater archives the event types that had to be live while endpoints were copied, or that
+// an import which was cut off has left so.
 func (r *run) archiveLater(ctx context.Context) error {
 	if r.DryRun {
 		return nil
@@ -212,7 +227,7 @@ func (r *run) application(ctx context.Context, a *Application) error {
 		return r.skip(item, err.Error())
 	}
 	path, want := applicationPath(a.Settings.UID), applicationFields(&a.Settings)
-	_, err := r.createOrBring(ctx, &item, path, want, func() (made json.RawMessage, err error) {
+	object, err := r.createOrBring(ctx, &item, path, want, func() (made json.RawMessage, err error) {
 		err = r.node.call(ctx, http.MethodPost, "/app", want.with(fields{"uid": a.Settings.UID}), &made)
 		return made, err
 	})
@@ -222,19 +237,36 @@ func (r *run) application(ctx context.Context, a *Application) error {
 	if err != nil {
 		return nil // it was refused, so its endpoints have no place
 	}
-	return r.endpoints(ctx, a, item.Result == Copied)
+	return r.endpoints(ctx, &place{app: a, planned: object == nil, limit: r.limitOf(a, object)})
 }
 
-// endpoints imports the endpoints of an application, which may be new at the node.
-func (r *run) endpoints(ctx context.Context, a *Application, isNew bool) error {
-	for e, err := range r.source.Endpoints(ctx, a) {
+// place is where the endpoints of an application go.
+type place struct {
+	app     *Application
+	planned bool // the application is not at the node, which is so in a dry run
+	limit   int  // of endpoints, for a dry run; 0: none
+	there   int  // endpoints of the source that are there, or would be
+}
+
+// limitOf returns the limit of endpoints for an application, which may be at the node.
+func (r *run) limitOf(a *Application, object json.RawMessage) int {
+	var current struct{ MaxEndpoints *int }
+	if object != nil && json.Unmarshal(object, &current) == nil && current.MaxEndpoints != nil {
+		return *current.MaxEndpoints
+	}
+	return cmp.Or(int(a.Settings.Endpoints), r.limit)
+}
+
+// endpoints imports the endpoints of an application.
+func (r *run) endpoints(ctx context.Context, p *place) error {
+	for e, err := range r.source.Endpoints(ctx, p.app) {
 		if isStatus(err, http.StatusNotFound) {
-			return r.skip(Item{Kind: KindEndpoint, SourceID: "*", Application: a.Settings.UID}, "the application was deleted at the source in the meantime")
+			return r.skip(Item{Kind: KindEndpoint, SourceID: "*", Application: p.app.Settings.UID}, "the application was deleted at the source in the meantime")
 		}
 		if err != nil {
 			return err
 		}
-		if err := r.endpoint(ctx, a, e, isNew && r.DryRun); err != nil {
+		if err := r.endpoint(ctx, p, e); err != nil {
 			return err
 		}
 	}

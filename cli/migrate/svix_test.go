@@ -141,6 +141,23 @@ func TestSvixChosenApplications(t *testing.T) {
 	}
 }
 
+// What would fail later is refused at once, or is in the plan.
+func TestPlanFindsLimits(t *testing.T) {
+	n, f := newFakeNode(), newFakeSvix()
+	for i := range 4 {
+		f.endpoints[noUID] = append(f.endpoints[noUID], fmt.Sprintf(`{"id":"ep_more%d","url":"https://c.example/"}`, i))
+	}
+	plan := importInto(t, n, f.source(t), Options{DryRun: true})
+	plan.expect(t, map[Result]int{Copied: 10, Skipped: 2})
+	if why := plan.item(t, "ep_more3").Why; !strings.Contains(why, "may have 3 endpoints") {
+		t.Errorf("one above the limit would be skipped because %s", why)
+	}
+	n.role = "producer"
+	if r := importInto(t, n, f.source(t), Options{}); r.err == nil || !strings.Contains(r.err.Error(), `has the role "producer"`) || n.writes > 0 {
+		t.Errorf("with the token of a producer: %v, %d writes", r.err, n.writes)
+	}
+}
+
 // An import that ends in the middle, at every place, is continued by the next one.
 func TestSvixCutOff(t *testing.T) {
 	whole := newFakeNode()
@@ -226,7 +243,10 @@ func TestSvixFailures(t *testing.T) {
 		"an endless body": {endlessBody, "larger than the 32 MiB"},
 		"errors as a list": {func(w http.ResponseWriter, r *http.Request, _ int) bool {
 			return status(w, 422, `{"detail":[{"loc":["query"],"msg":"bad"}]}`)
-		}, `"msg":"bad"`},
+		}, "query: bad"},
+		"a secret in an error": {func(w http.ResponseWriter, r *http.Request, _ int) bool {
+			return status(w, 400, `{"key":"`+sourceToken+`"}`)
+		}, "400 Bad Request"},
 		"an endless error": {func(w http.ResponseWriter, r *http.Request, _ int) bool {
 			return status(w, 400, strings.Repeat("x", 40<<20))
 		}, "400 Bad Request"},
