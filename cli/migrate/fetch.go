@@ -20,6 +20,7 @@ import (
 // Limits on what a source may send.
 const (
 	maxResponse    = 32 << 20 // bytes of a page
+	maxError       = 64 << 10 // bytes of an error
 	maxPages       = 100_000  // of a list
 	pageSize       = 100      // objects
 	requestTimeout = time.Minute
@@ -183,10 +184,12 @@ func (s *service) once(ctx context.Context, path string, query url.Values) ([]by
 	s.mu.Lock()
 	s.reached = true
 	s.mu.Unlock()
+	if response.StatusCode < 200 || response.StatusCode > 299 {
+		text, _ := io.ReadAll(io.LimitReader(response.Body, maxError)) // as much as there is
+		return nil, s.failure(target, response, text)
+	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxResponse+1))
 	switch {
-	case response.StatusCode < 200 || response.StatusCode > 299:
-		return nil, s.failure(target, response, text)
 	case err != nil:
 		return nil, fmt.Errorf("%s: the response of the source ended early: %w", target, err)
 	case len(text) > maxResponse:

@@ -61,10 +61,10 @@ func (n *node) find(ctx context.Context, path string) (json.RawMessage, error) {
 func (n *node) check(ctx context.Context) error {
 	var caller struct{ Role webhook.Role }
 	if err := n.call(ctx, http.MethodGet, "/auth/whoami", nil, &caller); err != nil {
-		return fmt.Errorf("Hookwheel: %w", err)
+		return fmt.Errorf("node: %w", err)
 	}
 	if caller.Role != webhook.RoleAdmin {
-		return fmt.Errorf("Hookwheel: the token has the role %q, and an import needs one with the role %q", caller.Role, webhook.RoleAdmin)
+		return fmt.Errorf("the token of the node has the role %q, and an import needs one with the role %q", caller.Role, webhook.RoleAdmin)
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (n *node) endpointLimit(ctx context.Context) (limit int, err error) {
 		Data []struct{ Name, Value string }
 	}
 	if err := n.call(ctx, http.MethodGet, "/cluster/configuration", nil, &configuration); err != nil {
-		return 0, fmt.Errorf("Hookwheel: %w", err)
+		return 0, fmt.Errorf("node: %w", err)
 	}
 	for _, setting := range configuration.Data {
 		if setting.Name == "limits.endpoints" {

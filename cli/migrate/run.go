@@ -93,7 +93,7 @@ func (r *run) outcome(item Item, err error) error {
 		err = nil
 	}
 	if err != nil {
-		return fmt.Errorf("Hookwheel, %s %s: %w", item.Kind, short(item.SourceID), err)
+		return fmt.Errorf("node: %s %s: %w", item.Kind, short(item.SourceID), err)
 	}
 	return r.add(item)
 }

@@ -309,7 +309,7 @@ func TestSvixOddObjects(t *testing.T) {
 		`{"name":"bad.schema","description":"","schemas":{"bad":{"type":"nothing"}}}`,
 		`{"name":"bad name","description":""}`, `{"name":null}`, `{"name":7}`, `[]`, `null`)
 	f.apps = append(f.apps, `{"id":"app_x","uid":"operational-webhooks","name":"Ours"}`, `{"id":"app_y","uid":"y","name":null}`,
-		`{"id":"app_z","uid":"z","name":"`+strings.Repeat("n", 10<<20)+`"}`, `{"id":"..","uid":"dots","name":"Dots"}`, `{"id":5}`, `{"id":"app_r","uid":"r","name":"R","throttleRate":70000}`)
+		`{"id":"app_z","uid":"z","name":"`+strings.Repeat("n", 3<<20)+`"}`, `{"id":"..","uid":"dots","name":"Dots"}`, `{"id":5}`, `{"id":"app_r","uid":"r","name":"R","throttleRate":70000}`)
 	f.endpoints[acmeID] = append(f.endpoints[acmeID], `{"id":"ep_bad","url":"ftp://x.example/","description":""}`, `{"id":"ep_types","url":"https://x.example/","eventTypes":[null]}`,
 		`{"id":"ep_null","url":null}`, `{"id":"ep_text","url":"https://x.example/","channels":"c"}`, `"text"`,
 		`{"id":"ep_headers","uid":"headers","url":"https://x.example/","metadata":null,"description":null}`)
