@@ -2,6 +2,7 @@ package reference
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,7 @@ func Markdown() (string, error) {
 	out.WriteString("Every operation. `/docs` on each node has the same with all fields and examples, without needing a network,\n" +
 		"and `/api/v1/openapi.json` the [OpenAPI document](../../httpapi/reference/openapi.yaml).\n\n")
 	out.WriteString(p.Description() + "\n\n")
+	p.writeErrors(&out)
 	for _, g := range p.Groups() {
 		if len(g.Operations) == 0 {
 			continue
@@ -56,10 +58,35 @@ func (p page) writeOperation(out *strings.Builder, o operation) {
 		out.WriteString("| parameter | |\n|---|---|\n" + strings.Join(rows, "") + "\n")
 	}
 	out.WriteString("| response | |\n|---|---|\n")
+	var shared []string
 	for _, r := range o.Responses {
+		if r.Shared {
+			shared = append(shared, r.Status)
+			continue
+		}
 		fmt.Fprintf(out, "| %s | %s |\n", r.Status, inLine(r.Description))
 	}
+	if len(shared) > 0 {
+		fmt.Fprintf(out, "| %s | see [errors](#errors) |\n", strings.Join(shared, ", "))
+	}
 	out.WriteString("\n")
+}
+
+// writeErrors writes a table of the responses that operations share.
+func (p page) writeErrors(out *strings.Builder) {
+	var rows []string
+	for _, g := range p.Groups() {
+		for _, o := range g.Operations {
+			for _, r := range o.Responses {
+				row := fmt.Sprintf("| %s | %s |\n", r.Status, inLine(r.Description))
+				if r.Shared && !slices.Contains(rows, row) {
+					rows = append(rows, row)
+				}
+			}
+		}
+	}
+	slices.Sort(rows)
+	out.WriteString("## Errors\n\nWhat operations may respond besides their own responses:\n\n| response | |\n|---|---|\n" + strings.Join(rows, "") + "\n")
 }
 
 // inLine makes a text fit into a table.

@@ -53,6 +53,7 @@ type operation struct {
 type response struct {
 	Status, Description string
 	Schema              object // nil: no JSON
+	Shared              bool   // with other operations, as errors are
 }
 
 // Title returns the name of the API.
@@ -92,7 +93,7 @@ func (p page) operation(path, method string, o object, shared []any) operation {
 	for _, m := range o.Object("responses") {
 		resolved := p.resolve(m.Value.(object))
 		op.Responses = append(op.Responses, response{m.Name, resolved.Text("description"),
-			resolved.Object("content").Object("application/json").Object("schema")})
+			resolved.Object("content").Object("application/json").Object("schema"), m.Value.(object).Text("$ref") != ""})
 	}
 	return op
 }
