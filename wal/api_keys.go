@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -66,8 +64,8 @@ func (k *apiKeys) remove(key *webhook.APIKey) {
 	}
 }
 
-func (k *apiKeys) load(txn *badger.Txn) error {
-	return scan(txn, []byte{keyAPIKey}, func(_, value []byte) error {
+func (k *apiKeys) load(v view) error {
+	return v.scan([]byte{keyAPIKey}, func(_, value []byte) error {
 		key := new(webhook.APIKey)
 		if err := decodeJSON(value, key); err != nil {
 			return err
@@ -104,8 +102,8 @@ func (m *memory) KeysOf(app webhook.ID, now time.Time) (list []webhook.APIKey) {
 // APIKeys returns a page of all keys, those of applications included, and reports whether there are
 // more in the page's direction.
 func (r *Reader) APIKeys(page Page) (list []webhook.APIKey, more bool, err error) {
-	err = r.view(func(txn *badger.Txn) error {
-		return page.walk(txn, []byte{keyAPIKey}, idSize, func(_, value []byte) (err error) {
+	err = r.read(func(v dbView) error {
+		return v.page(page, []byte{keyAPIKey}, idSize, func(_, value []byte) (err error) {
 			key := make([]webhook.APIKey, 1)
 			if err := decodeJSON(value, &key[0]); err != nil {
 				return err

@@ -3,8 +3,6 @@ package wal
 import (
 	"strings"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -34,8 +32,8 @@ func (m *memory) LimitedApplications() (list []*webhook.Application) {
 // Applications returns a page of all applications, and reports whether there are more in the page's
 // direction.
 func (r *Reader) Applications(page Page) (list []webhook.Application, more bool, err error) {
-	err = r.view(func(txn *badger.Txn) error {
-		return page.walk(txn, []byte{keyApplication}, idSize, func(key, value []byte) (err error) {
+	err = r.read(func(v dbView) error {
+		return v.page(page, []byte{keyApplication}, idSize, func(key, value []byte) (err error) {
 			app := make([]webhook.Application, 1)
 			if err := decodeJSON(value, &app[0]); err != nil {
 				return err
@@ -57,8 +55,8 @@ func (r *Reader) SearchApplications(page Page, text string) (list []webhook.Appl
 		want: func(a *webhook.Application) (bool, error) {
 			return strings.Contains(strings.ToLower(a.Name), text) || strings.Contains(strings.ToLower(a.UID), text), nil
 		}}
-	err = r.view(func(txn *badger.Txn) error {
-		return page.walk(txn, []byte{keyApplication}, idSize, func(_, value []byte) error {
+	err = r.read(func(v dbView) error {
+		return v.page(page, []byte{keyApplication}, idSize, func(_, value []byte) error {
 			app := make([]webhook.Application, 1)
 			if err := decodeJSON(value, &app[0]); err != nil {
 				return err

@@ -7,8 +7,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -91,8 +89,8 @@ func parseTallyKey(key []byte) (p Period, o TallyOwner, start uint64) {
 
 func recentKey(app webhook.ID) []byte { return idKey(keyRecent, app) }
 
-func (n *catalog) loadRecent(txn *badger.Txn) error {
-	return scan(txn, []byte{keyRecent}, func(key, value []byte) (err error) {
+func (n *catalog) loadRecent(v view) error {
+	return v.scan([]byte{keyRecent}, func(key, value []byte) (err error) {
 		n.recent[webhook.ID(key[1:])], err = decodeRecent(value)
 		return err
 	})
@@ -365,7 +363,7 @@ func (r *Reader) tallyRoom() int64 { return r.config.MaxSize / tallyShare }
 func (r *Reader) forgets(now int64) (forgets bool, err error) {
 	queues := r.tallyQueues()
 	room := r.tallyRoom()
-	err = r.view(func(txn *badger.Txn) error {
+	err = r.read(func(v dbView) error {
 		for p := range Period(len(periods)) {
 			for of := range scope(scopes) {
 				queue := queues.of(p, of)
@@ -377,7 +375,7 @@ func (r *Reader) forgets(now int64) (forgets bool, err error) {
 				r.mu.RLock()
 				from := r.catalog.forgotten.from(prefix)
 				r.mu.RUnlock()
-				err := seekKeys(txn, prefix, from, func(key []byte) error {
+				err := v.keys(prefix, from, func(key []byte) error {
 					_, _, start := parseTallyKey(key)
 					forgets = start < queue.floor || p.over(start, now)
 					return errStop

@@ -39,11 +39,11 @@ func (a *Attempted) sum(attempts []webhook.Attempt) {
 
 // await finds out whether a message waits although none of its attempts planned another one: it may
 // be in a set of the endpoint, or waiting for its first turn.
-func (a *Attempted) await(txn *badger.Txn, m *webhook.Message, endpoint *webhook.Endpoint, attempts []webhook.Attempt) error {
+func (a *Attempted) await(v dbView, m *webhook.Message, endpoint *webhook.Endpoint, attempts []webhook.Attempt) error {
 	if a.Status == webhook.StatusSuccess || !a.Next.IsZero() {
 		return nil
 	}
-	e := explainer{view: viewOf(txn), m: m, attempts: attempts, x: Explanation{Endpoint: endpoint}}
+	e := explainer{view: v.view, m: m, attempts: attempts, x: Explanation{Endpoint: endpoint}}
 	err := e.explain()
 	switch e.x.State {
 	case StateRetrying, StateHeld, StateRequested, StateWaiting:
@@ -55,8 +55,8 @@ func (a *Attempted) await(txn *badger.Txn, m *webhook.Message, endpoint *webhook
 // AttemptedMessages returns a page of the messages that were attempted at an endpoint; next is as
 // in Messages.
 func (r *Reader) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter MessageFilter, status *webhook.Status) (list []Attempted, next webhook.ID, err error) {
-	err = r.view(func(txn *badger.Txn) error {
-		index := newIndexReader(txn)
+	err = r.read(func(v dbView) error {
+		index := newIndexReader(v)
 		defer index.close()
 		found := search[Attempted]{page: page, id: func(a *Attempted) webhook.ID { return a.Message.ID }}
 		found.keep = func(a *Attempted) int {
@@ -74,10 +74,10 @@ func (r *Reader) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter
 				return false, err
 			}
 			a.sum(attempts)
-			err = a.await(txn, a.Message, endpoint, attempts)
+			err = a.await(v, a.Message, endpoint, attempts)
 			return status == nil || a.Status == *status, err
 		}
-		err := page.walk(txn, idKey(keyLog, endpoint.App), entrySize, func(key, value []byte) error {
+		err := v.page(page, idKey(keyLog, endpoint.App), entrySize, func(key, value []byte) error {
 			messages, err := decodeMessages(key, value, endpoint.App)
 			if err != nil {
 				return err
@@ -97,8 +97,8 @@ func (r *Reader) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter
 // Destinations returns a page of the endpoints at which a message was attempted, deleted ones
 // included, and reports whether there are more in the page's direction.
 func (r *Reader) Destinations(m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
-	err = r.view(func(txn *badger.Txn) error {
-		index := newIndexReader(txn)
+	err = r.read(func(v dbView) error {
+		index := newIndexReader(v)
 		defer index.close()
 		list, more, err = r.destinations(index, m, page)
 		return err
@@ -122,7 +122,7 @@ func (r *Reader) destinations(index *indexReader, m *webhook.Message, page Page)
 		if looked += len(attempts[id]); looked > maxLooked && len(list) > 0 {
 			return list, true, nil
 		}
-		made, err := viewOf(index.txn).attempts(id, attempts[id])
+		made, err := index.db.attempts(id, attempts[id])
 		if err != nil {
 			return nil, false, err
 		}
@@ -132,7 +132,7 @@ func (r *Reader) destinations(index *indexReader, m *webhook.Message, page Page)
 		endpoint := r.catalog.endpoints[id]
 		r.mu.RUnlock()
 		if endpoint != nil {
-			if err := a.await(index.txn, m, endpoint, made); err != nil {
+			if err := a.await(index.db, m, endpoint, made); err != nil {
 				return nil, false, err
 			}
 		}
@@ -143,16 +143,16 @@ func (r *Reader) destinations(index *indexReader, m *webhook.Message, page Page)
 
 // indexReader reads the index of attempts.
 type indexReader struct {
-	txn     *badger.Txn
+	db      dbView
 	it      *badger.Iterator
 	err     error
 	visited int // lines read
 }
 
-func newIndexReader(txn *badger.Txn) *indexReader {
+func newIndexReader(v dbView) *indexReader {
 	opts := badger.DefaultIteratorOptions
 	opts.Prefix, opts.PrefetchValues = []byte{keyIndex}, false
-	return &indexReader{txn: txn, it: txn.NewIterator(opts)}
+	return &indexReader{db: v, it: v.txn.NewIterator(opts)}
 }
 
 func (r *indexReader) close() { r.it.Close() }
@@ -185,7 +185,7 @@ func (r *indexReader) attempts(message, endpoint webhook.ID) (list []webhook.Att
 	if r.err != nil {
 		return nil, looked, r.err
 	}
-	list, err = viewOf(r.txn).attempts(endpoint, ids)
+	list, err = r.db.attempts(endpoint, ids)
 	return list, looked, err
 }
 

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -55,8 +53,8 @@ const (
 )
 
 // search begins a search for the attempts that pass the filter.
-func (f AttemptFilter) search(txn *badger.Txn, page Page) *attemptSearch {
-	log := logReader{view: viewOf(txn)}
+func (f AttemptFilter) search(v dbView, page Page) *attemptSearch {
+	log := logReader{view: v.view}
 	return &attemptSearch{search[webhook.Attempt]{page: page, id: attemptID, keep: keepAttempt, want: func(a *webhook.Attempt) (bool, error) {
 		if !f.wants(a) {
 			return false, nil
@@ -74,9 +72,9 @@ type attemptSearch struct{ search[webhook.Attempt] }
 
 // AttemptsByEndpoint returns a page of an endpoint's history; next is as in Messages.
 func (r *Reader) AttemptsByEndpoint(endpoint webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
-	err = r.view(func(txn *badger.Txn) error {
-		found := filter.search(txn, page)
-		err := found.history(txn, endpoint)
+	err = r.read(func(v dbView) error {
+		found := filter.search(v, page)
+		err := found.history(v, endpoint)
 		list, next = found.list, found.next
 		return err
 	})
@@ -84,8 +82,8 @@ func (r *Reader) AttemptsByEndpoint(endpoint webhook.ID, page Page, filter Attem
 }
 
 // history takes the attempts of one endpoint.
-func (s *attemptSearch) history(txn *badger.Txn, endpoint webhook.ID) error {
-	return s.page.walk(txn, idKey(keyHistory, endpoint), entrySize, func(key, value []byte) error {
+func (s *attemptSearch) history(v dbView, endpoint webhook.ID) error {
+	return v.page(s.page, idKey(keyHistory, endpoint), entrySize, func(key, value []byte) error {
 		chunk, err := decodeAttempts(key, value, endpoint)
 		if err != nil {
 			return err
@@ -98,12 +96,12 @@ func (s *attemptSearch) history(txn *badger.Txn, endpoint webhook.ID) error {
 // Messages.
 func (r *Reader) AttemptsByMessage(message webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
 	prefix := idKey(keyIndex, message)
-	err = r.view(func(txn *badger.Txn) error {
-		found := filter.search(txn, page)
-		err := page.walk(txn, prefix, idSize, func(key, value []byte) error {
+	err = r.read(func(v dbView) error {
+		found := filter.search(v, page)
+		err := v.page(page, prefix, idSize, func(key, value []byte) error {
 			a := &webhook.Attempt{ID: webhook.ID(key[len(prefix):]), Message: message, Endpoint: webhook.ID(value)}
 			if filter.EndpointID.IsZero() || a.Endpoint == filter.EndpointID {
-				if a, err = viewOf(txn).attempt(a.Endpoint, a.ID); err != nil {
+				if a, err = v.attempt(a.Endpoint, a.ID); err != nil {
 					return err
 				}
 			}
@@ -117,8 +115,7 @@ func (r *Reader) AttemptsByMessage(message webhook.ID, page Page, filter Attempt
 
 // Attempt finds an attempt of a message. If it is unknown, the error is a *webhook.Error.
 func (r *Reader) Attempt(message, id webhook.ID) (a *webhook.Attempt, err error) {
-	err = r.view(func(txn *badger.Txn) error {
-		v := viewOf(txn)
+	err = r.read(func(v dbView) error {
 		endpoint, found, err := v.endpointOf(message, id)
 		if err != nil {
 			return err

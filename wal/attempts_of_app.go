@@ -3,8 +3,6 @@ package wal
 import (
 	"slices"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -31,11 +29,11 @@ func (r *Reader) AttemptsByApplication(page Page, filter AttemptFilter) (list []
 // some.
 func (r *Reader) attemptsAt(endpoints []webhook.ID, page Page, filter AttemptFilter, looked int) ([]webhook.Attempt, webhook.ID, error) {
 	m := attemptMerge{page: page}
-	err := r.view(func(txn *badger.Txn) error {
+	err := r.read(func(v dbView) error {
 		for _, endpoint := range endpoints {
-			found := filter.search(txn, m.page)
+			found := filter.search(v, m.page)
 			found.limit = looked
-			if err := found.history(txn, endpoint); err != nil {
+			if err := found.history(v, endpoint); err != nil {
 				return err
 			}
 			m.add(found.list, found.next)

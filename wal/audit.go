@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -33,8 +31,8 @@ func (r *Reader) Audit(page Page, filter AuditFilter) (list []webhook.StateChang
 	found := search[webhook.StateChange]{page: page, id: func(c *webhook.StateChange) webhook.ID { return c.ID },
 		keep: func(*webhook.StateChange) int { return 0 },
 		want: func(c *webhook.StateChange) (bool, error) { return filter.wants(c), nil }}
-	err = r.view(func(txn *badger.Txn) error {
-		return page.walk(txn, []byte{keyChange}, entrySize, func(_, value []byte) error {
+	err = r.read(func(v dbView) error {
+		return v.page(page, []byte{keyChange}, entrySize, func(_, value []byte) error {
 			changes, err := decodeChanges(value)
 			if err != nil {
 				return err

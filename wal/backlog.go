@@ -2,10 +2,7 @@ package wal
 
 import (
 	"bytes"
-	"errors"
 	"time"
-
-	"github.com/dgraph-io/badger/v4"
 
 	"hookwheel/webhook"
 )
@@ -30,8 +27,8 @@ type Backlog struct {
 // Backlogs returns the backlogs of these endpoints, in their order.
 func (r *Reader) Backlogs(endpoints []*webhook.Endpoint) (list []Backlog, err error) {
 	list = make([]Backlog, len(endpoints))
-	err = r.view(func(txn *badger.Txn) error {
-		log := backlogReader{txn: txn, left: backlogTotal}
+	err = r.read(func(v dbView) error {
+		log := backlogReader{db: v, left: backlogTotal}
 		for i, endpoint := range endpoints {
 			if err := log.read(endpoint, &list[i]); err != nil {
 				return err
@@ -45,14 +42,14 @@ func (r *Reader) Backlogs(endpoints []*webhook.Endpoint) (list []Backlog, err er
 // backlogReader counts the backlogs of endpoints. Most endpoints are at about the same position of
 // the same log, so the reader keeps the chunk that it read last.
 type backlogReader struct {
-	txn   *badger.Txn
+	db    dbView
 	left  int // bytes of the log that may still be read
 	key   []byte
 	chunk []webhook.Message
 }
 
 func (r *backlogReader) read(endpoint *webhook.Endpoint, b *Backlog) error {
-	c, err := viewOf(r.txn).cursor(endpoint.ID)
+	c, err := r.db.cursor(endpoint.ID)
 	if err != nil || c == nil {
 		return err
 	}
@@ -71,7 +68,7 @@ func (r *backlogReader) read(endpoint *webhook.Endpoint, b *Backlog) error {
 			continue
 		}
 		looked, prefix := 0, idKey(set.prefix, endpoint.ID)
-		err := seekKeys(r.txn, prefix, prefix, func(key []byte) error {
+		err := r.db.keys(prefix, prefix, func(key []byte) error {
 			b.waits(set.message(key))
 			if looked++; looked >= backlogMessages {
 				return errStop
@@ -102,7 +99,7 @@ func (r *backlogReader) behind(endpoint *webhook.Endpoint, c *cursor, b *Backlog
 	before := budget
 	prefix := idKey(keyLog, endpoint.App)
 	from := chunkKey(keyLog, endpoint.App, c.position)
-	err := seekKeys(r.txn, prefix, from, func(key []byte) error {
+	err := r.db.keys(prefix, from, func(key []byte) error {
 		size, err := r.load(key, endpoint.App)
 		if err != nil {
 			return err
@@ -128,34 +125,13 @@ func (r *backlogReader) load(key []byte, app webhook.ID) (size int, err error) {
 	if bytes.Equal(key, r.key) {
 		return 0, nil
 	}
-	value, _, err := getRecord(r.txn, key)
+	value, _, err := r.db.get(key)
 	if err != nil {
 		return 0, err
 	}
 	r.key = bytes.Clone(key)
 	r.chunk, err = decodeMessages(key, value, app)
 	return len(value), err
-}
-
-// seekKeys calls see with the key of each record with this prefix, beginning at from. If see
-// returns errStop, the walk ends without an error.
-func seekKeys(txn *badger.Txn, prefix, from []byte, see func(key []byte) error) error {
-	opts := badger.DefaultIteratorOptions
-	opts.Prefix, opts.PrefetchValues = prefix, false
-	it := txn.NewIterator(opts)
-	defer it.Close()
-	for it.Seek(from); it.Valid(); it.Next() {
-		if !isRecord(it.Item()) {
-			continue
-		}
-		if err := see(it.Item().Key()); err != nil {
-			if errors.Is(err, errStop) {
-				return nil
-			}
-			return err
-		}
-	}
-	return nil
 }
 
 // Waiting is the sum of the backlogs of some endpoints.

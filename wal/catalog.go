@@ -1,10 +1,7 @@
 package wal
 
 import (
-	"errors"
 	"slices"
-
-	"github.com/dgraph-io/badger/v4"
 
 	"hookwheel/webhook"
 )
@@ -45,8 +42,8 @@ func newCatalog() catalog {
 	}
 }
 
-func (n *catalog) load(txn *badger.Txn) error {
-	err := scan(txn, []byte{keyApplication}, func(key, value []byte) error {
+func (n *catalog) load(v view) error {
+	err := v.scan([]byte{keyApplication}, func(key, value []byte) error {
 		app := new(webhook.Application)
 		if err := decodeJSON(value, app); err != nil {
 			return err
@@ -57,7 +54,7 @@ func (n *catalog) load(txn *badger.Txn) error {
 	if err != nil {
 		return err
 	}
-	err = scan(txn, []byte{keyEndpoint}, func(key, value []byte) error {
+	err = v.scan([]byte{keyEndpoint}, func(key, value []byte) error {
 		endpoint := new(webhook.Endpoint)
 		if err := decodeJSON(value, endpoint); err != nil {
 			return err
@@ -70,7 +67,7 @@ func (n *catalog) load(txn *badger.Txn) error {
 	if err != nil {
 		return err
 	}
-	err = scan(txn, []byte{keyCursor}, func(key, value []byte) error {
+	err = v.scan([]byte{keyCursor}, func(key, value []byte) error {
 		c, id := new(cursor), webhook.ID(key[1:])
 		if n.endpoints[id] != nil {
 			n.cursors[id] = c
@@ -80,28 +77,28 @@ func (n *catalog) load(txn *badger.Txn) error {
 	if err != nil {
 		return err
 	}
-	if err := n.loadRemoved(txn); err != nil {
+	if err := n.loadRemoved(v); err != nil {
 		return err
 	}
-	if err := n.loadShares(txn); err != nil {
+	if err := n.loadShares(v); err != nil {
 		return err
 	}
-	if err := n.loadRecent(txn); err != nil {
+	if err := n.loadRecent(v); err != nil {
 		return err
 	}
-	if err := n.apiKeys.load(txn); err != nil {
+	if err := n.apiKeys.load(v); err != nil {
 		return err
 	}
-	if err := n.loadTasks(txn); err != nil {
+	if err := n.loadTasks(v); err != nil {
 		return err
 	}
-	if err := n.overtakers.load(txn); err != nil {
+	if err := n.overtakers.load(v); err != nil {
 		return err
 	}
-	if err := n.changes.load(txn); err != nil {
+	if err := n.changes.load(v); err != nil {
 		return err
 	}
-	return n.aging.load(txn)
+	return n.aging.load(v)
 }
 
 func (n *catalog) putApplication(app *webhook.Application) {
@@ -175,21 +172,6 @@ func (n *catalog) endpoint(app webhook.ID, name string) *webhook.Endpoint {
 		if e.UID != "" && e.UID == name {
 			return e
 		}
-	}
-	return nil
-}
-
-// scan calls see for each key with this prefix, in order. Neither key nor value may be kept.
-func scan(txn *badger.Txn, prefix []byte, see func(key, value []byte) error) error {
-	return seek(txn, prefix, prefix, see)
-}
-
-// seek is scan beginning at from. If see returns errStop, it ends without an error.
-func seek(txn *badger.Txn, prefix, from []byte, see func(key, value []byte) error) error {
-	w := newWalk(txn, prefix)
-	defer w.close()
-	if err := w.seek(prefix, from, see); !errors.Is(err, errStop) {
-		return err
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/tidwall/btree"
 
 	"hookwheel/webhook"
@@ -151,8 +150,8 @@ func newChanges() changes {
 	return c
 }
 
-func (c *changes) load(txn *badger.Txn) error {
-	return scan(txn, []byte{keyChange}, func(key, value []byte) error {
+func (c *changes) load(v view) error {
+	return v.scan([]byte{keyChange}, func(key, value []byte) error {
 		if len(key) != changeKeySize || key[1+entrySize] >= makerClasses {
 			return errCut
 		}

@@ -102,7 +102,7 @@ func Check(dir string, o CheckOptions) (*Report, error) {
 	if err != nil || state.index == 0 { // no meta record, which is reported later, says what to read
 		txn = db.NewTransactionAt(math.MaxUint64, false)
 	}
-	report, err := check(txn, o.Progress)
+	report, err := check(viewOf(txn), o.Progress)
 	txn.Discard()
 	return report, errors.Join(err, db.Close())
 }
@@ -152,7 +152,7 @@ func verifyFiles(path string) error {
 
 // checker is the work on one store.
 type checker struct {
-	txn      *badger.Txn
+	db       dbView
 	report   *Report
 	progress func(records int64)
 	records  int64
@@ -191,11 +191,11 @@ type checker struct {
 	requests  [][16]byte
 }
 
-func check(txn *badger.Txn, progress func(int64)) (*Report, error) {
+func check(db dbView, progress func(int64)) (*Report, error) {
 	if progress == nil {
 		progress = func(int64) {}
 	}
-	c := &checker{txn: txn, progress: progress, report: &Report{Records: make(map[string]int), Violations: []string{}},
+	c := &checker{db: db, progress: progress, report: &Report{Records: make(map[string]int), Violations: []string{}},
 		apps: make(map[webhook.ID]*webhook.Application), endpoints: make(map[webhook.ID]*webhook.Endpoint),
 		byApp: make(map[webhook.ID][]*webhook.Endpoint), cursors: make(map[webhook.ID]*cursor),
 		removed: make(map[webhook.ID]bool), dropped: make(map[webhook.ID]bool), goneApps: make(map[webhook.ID]bool), leaving: make(map[webhook.ID]bool), ends: make(map[webhook.ID]webhook.ID), uids: make(map[uid]webhook.ID),
@@ -226,7 +226,7 @@ func (c *checker) walk() error {
 	sum, pieces := newStateSum(), pieceCheck{}
 	opts := badger.DefaultIteratorOptions
 	opts.PrefetchValues = false
-	it := c.txn.NewIterator(opts)
+	it := c.db.txn.NewIterator(opts)
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		key := it.Item().KeyCopy(nil)
@@ -237,7 +237,7 @@ func (c *checker) walk() error {
 			continue
 		}
 		pieces = pieceCheck{key, int(it.Item().UserMeta())}
-		value, err := copyRecord(c.txn, it.Item())
+		value, err := copyRecord(c.db.txn, it.Item())
 		if errors.Is(err, errPieceLost) {
 			c.violated("the record %q has a missing piece", key)
 			continue
@@ -341,7 +341,7 @@ func (c *checker) clock() string { return time.UnixMilli(c.meta.clock).UTC().For
 
 // get reads one record, and reports whether it exists.
 func (c *checker) get(key []byte) (value []byte, found bool, err error) {
-	value, found, err = getRecord(c.txn, key)
+	value, found, err = c.db.get(key)
 	switch {
 	case errors.Is(err, errPieceLost): // walk says so
 		return nil, false, nil

@@ -56,7 +56,7 @@ func (c *checker) loadCatalog() error {
 // load calls see for each record of a kind whose key is as it should be; what is wrong with the
 // others is said later.
 func (c *checker) load(kind byte, see func(key, value []byte) error) error {
-	return scan(c.txn, []byte{kind}, func(key, value []byte) error {
+	return c.db.scan([]byte{kind}, func(key, value []byte) error {
 		if len(key) != recordKinds[kind].size {
 			return nil
 		}
@@ -73,7 +73,7 @@ func (c *checker) loadMeta() error {
 		return err
 	}
 	if !found {
-		if first, err := firstKeysIn(c.txn, nil, 1); err != nil || len(first) > 0 {
+		if first, err := firstKeysIn(c.db.view, nil, 1); err != nil || len(first) > 0 {
 			c.violated("the store has records but no applied index")
 			return err
 		}
@@ -262,7 +262,7 @@ func (c *checker) endOf(app webhook.ID) (webhook.ID, error) {
 	}
 	opts := badger.DefaultIteratorOptions
 	opts.Prefix, opts.Reverse, opts.PrefetchValues = idKey(keyLog, app), true, false
-	it := c.txn.NewIterator(opts)
+	it := c.db.txn.NewIterator(opts)
 	defer it.Close()
 	it.Seek(append(slices.Clone(opts.Prefix), 0xff))
 	for it.Valid() && !isRecord(it.Item()) {

@@ -207,7 +207,7 @@ func (c *checker) checkDropped(key, value []byte) error {
 // checkPassed checks that no record with this prefix is before the one to which the removal of
 // records has come, and reports whether there is any.
 func (c *checker) checkPassed(what string, prefix, after []byte) (found bool, err error) {
-	first, err := firstKeysIn(c.txn, prefix, 1)
+	first, err := firstKeysIn(c.db.view, prefix, 1)
 	if err == nil && len(first) > 0 && bytes.Compare(first[0], after) < 0 {
 		c.violated("%s is past a record that is left: %x", what, first[0])
 	}
@@ -216,7 +216,7 @@ func (c *checker) checkPassed(what string, prefix, after []byte) (found bool, er
 
 // findUnindexed reports the attempts that are missing from the index.
 func (c *checker) findUnindexed() error {
-	return scan(c.txn, []byte{keyHistory}, func(key, value []byte) error {
+	return c.db.scan([]byte{keyHistory}, func(key, value []byte) error {
 		if len(key) != recordKinds[keyHistory].size {
 			return nil
 		}
@@ -400,7 +400,7 @@ func (c *checker) checkCounts() {
 // attemptsAt returns the attempts to deliver a message to an endpoint.
 func (c *checker) attemptsAt(endpoint, message webhook.ID) (list []recorded, err error) {
 	prefix := idKey(keyIndex, message)
-	err = scan(c.txn, prefix, func(key, value []byte) error {
+	err = c.db.scan(prefix, func(key, value []byte) error {
 		if len(key) != recordKinds[keyIndex].size || len(value) != idSize || webhook.ID(value) != endpoint {
 			return nil
 		}

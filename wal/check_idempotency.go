@@ -62,7 +62,7 @@ func (c *checker) checkAged(key, name []byte) error {
 
 // findLooseReplies reports idempotency keys that would never be forgotten.
 func (c *checker) findLooseReplies() error {
-	return scan(c.txn, []byte{keyReply}, func(key, value []byte) error {
+	return c.db.scan([]byte{keyReply}, func(key, value []byte) error {
 		kept, err := decodeKeptReply(value)
 		if err != nil || len(key) != recordKinds[keyReply].size {
 			return nil // already reported

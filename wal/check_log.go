@@ -171,7 +171,7 @@ func (c *checker) findPassed() error {
 			continue
 		}
 		endpoint := c.endpoints[id]
-		err := scan(c.txn, idKey(keyLog, endpoint.App), func(key, value []byte) error {
+		err := c.db.scan(idKey(keyLog, endpoint.App), func(key, value []byte) error {
 			if len(key) != recordKinds[keyLog].size {
 				return nil
 			}
@@ -218,12 +218,12 @@ func (c *checker) checkEventID(key, value []byte) {
 
 // findLooseEventIDs reports event ids that no message has.
 func (c *checker) findLooseEventIDs() error {
-	return scan(c.txn, []byte{keyUnique}, func(key, value []byte) error {
+	return c.db.scan([]byte{keyUnique}, func(key, value []byte) error {
 		if len(key) <= 1+idSize || len(value) != idSize {
 			return nil
 		}
 		app, id := webhook.ID(key[1:1+idSize]), webhook.ID(value)
-		m, err := viewOf(c.txn).message(app, id)
+		m, err := c.db.message(app, id)
 		if webhook.ErrorCode(err) == webhook.CodeNotFound {
 			c.violated("the event id %q is recorded for %s, which is missing from the log of %s", key[1+idSize:], messageName(id), appName(app))
 			return nil

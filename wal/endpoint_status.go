@@ -3,8 +3,6 @@ package wal
 import (
 	"slices"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -66,23 +64,17 @@ func (r *Reader) Retries(endpoint webhook.ID, from webhook.Retry, limit int) (li
 	if !from.Due.IsZero() {
 		start = retryKey(endpoint, from.Due, from.Message)
 	}
-	err = r.view(func(txn *badger.Txn) error {
-		opts := badger.DefaultIteratorOptions
-		opts.Prefix = prefix
-		it := txn.NewIterator(opts)
-		defer it.Close()
-		for it.Seek(start); it.Valid() && len(list) < limit; it.Next() {
-			var line webhook.Retry
-			err := it.Item().Value(func(value []byte) (err error) {
-				line, err = decodeRetry(it.Item().Key(), value)
-				return err
-			})
+	err = r.read(func(v dbView) error {
+		return v.seek(prefix, start, func(key, value []byte) error {
+			line, err := decodeRetry(key, value)
 			if err != nil {
 				return err
 			}
-			list = append(list, line)
-		}
-		return nil
+			if list = append(list, line); len(list) >= limit {
+				return errStop
+			}
+			return nil
+		})
 	})
 	return list, err
 }
@@ -90,8 +82,8 @@ func (r *Reader) Retries(endpoint webhook.ID, from webhook.Retry, limit int) (li
 // Held reads an endpoint's held set in order of key and message: up to limit lines following after.
 // With the zero value it begins at the start.
 func (r *Reader) Held(endpoint webhook.ID, after webhook.Held, limit int) (list []webhook.Held, err error) {
-	err = r.view(func(txn *badger.Txn) error {
-		return seek(txn, idKey(keyHeld, endpoint), heldKey(endpoint, after.Key, after.Message), func(key, _ []byte) error {
+	err = r.read(func(v dbView) error {
+		return v.seek(idKey(keyHeld, endpoint), heldKey(endpoint, after.Key, after.Message), func(key, _ []byte) error {
 			line := parseHeldKey(key)
 			if line == after {
 				return nil
@@ -118,8 +110,8 @@ func (r *Reader) HeldFirst(endpoint webhook.ID, key uint64) (message webhook.ID,
 // Manual reads up to limit lines of an endpoint's manual set in log order. With tasks, lines of
 // tasks are included, except those of paused tasks.
 func (r *Reader) Manual(endpoint webhook.ID, tasks bool, limit int) (list []webhook.Manual, err error) {
-	err = r.view(func(txn *badger.Txn) error {
-		return scan(txn, idKey(keyManual, endpoint), func(key, value []byte) error {
+	err = r.read(func(v dbView) error {
+		return v.scan(idKey(keyManual, endpoint), func(key, value []byte) error {
 			line, err := decodeManual(key, value)
 			if err != nil || !line.Task.IsZero() && !(tasks && r.TaskRuns(line.Task)) {
 				return err

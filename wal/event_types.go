@@ -1,8 +1,6 @@
 package wal
 
 import (
-	"errors"
-
 	"github.com/dgraph-io/badger/v4"
 
 	"hookwheel/webhook"
@@ -18,16 +16,16 @@ type NamePage struct {
 
 // EventType finds an event type by its name. If it is unknown, the error is a *webhook.Error.
 func (r *Reader) EventType(name string) (t *webhook.EventType, err error) {
-	err = r.view(func(txn *badger.Txn) error {
-		item, err := txn.Get(nameKey(keyEventType, name))
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			return errNoEventType
-		}
+	err = r.read(func(v dbView) error {
+		value, found, err := v.get(nameKey(keyEventType, name))
 		if err != nil {
 			return err
 		}
+		if !found {
+			return errNoEventType
+		}
 		t = new(webhook.EventType)
-		return item.Value(func(value []byte) error { return decodeJSON(value, t) })
+		return decodeJSON(value, t)
 	})
 	return t, err
 }
@@ -35,10 +33,10 @@ func (r *Reader) EventType(name string) (t *webhook.EventType, err error) {
 // EventTypes returns a page of the event types that want accepts, and reports whether there are
 // more in the page's direction.
 func (r *Reader) EventTypes(page NamePage, want func(*webhook.EventType) bool) (list []webhook.EventType, more bool, err error) {
-	err = r.view(func(txn *badger.Txn) error {
+	err = r.read(func(v dbView) error {
 		opts := badger.DefaultIteratorOptions
 		opts.Prefix, opts.Reverse = []byte{keyEventType}, !page.Ascending
-		it := txn.NewIterator(opts)
+		it := v.txn.NewIterator(opts)
 		defer it.Close()
 		size := 0
 		from := nameKey(keyEventType, page.From)

@@ -3,8 +3,6 @@ package wal
 import (
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -44,8 +42,8 @@ type Explanation struct {
 // Explain returns what has become of a message at each of these endpoints, in their order. The list
 // may end early when there are very many attempts.
 func (r *Reader) Explain(m *webhook.Message, endpoints []*webhook.Endpoint) (list []Explanation, err error) {
-	err = r.view(func(txn *badger.Txn) error {
-		index := newIndexReader(txn)
+	err = r.read(func(v dbView) error {
+		index := newIndexReader(v)
 		defer index.close()
 		list, err = index.explain(m, endpoints)
 		return err
@@ -63,7 +61,7 @@ func (r *indexReader) explain(m *webhook.Message, endpoints []*webhook.Endpoint)
 		return nil, err
 	}
 	looked := 0
-	v := viewOf(r.txn)
+	v := r.db.view
 	for _, endpoint := range endpoints {
 		if looked += len(attempts[endpoint.ID]); looked > maxLooked && len(list) > 0 {
 			return list, nil

@@ -65,7 +65,7 @@ func TestFanOutIsWalkedOnce(t *testing.T) {
 	s, m, endpoints := fanOut(t, count)
 	txn := s.db.NewTransactionAt(s.Applied(), false)
 	defer txn.Discard()
-	index := newIndexReader(txn)
+	index := newIndexReader(viewOf(txn))
 	defer index.close()
 	list, err := index.explain(m, endpoints[:limit])
 	if err != nil || len(list) != limit {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -235,8 +233,8 @@ func (a *aging) fill(keys [][]byte) {
 	}
 }
 
-func (a *aging) load(txn *badger.Txn) error {
-	keys, err := firstKeysIn(txn, []byte{keyAging}, agingAhead)
+func (a *aging) load(v view) error {
+	keys, err := firstKeysIn(v, []byte{keyAging}, agingAhead)
 	if err == nil {
 		a.fill(keys)
 	}

@@ -3,8 +3,6 @@ package wal
 import (
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -28,8 +26,8 @@ type Kept struct {
 func (r *Reader) Kept(once *Once, now time.Time) (*Kept, error) {
 	var kept keptReply
 	found := false
-	err := r.view(func(txn *badger.Txn) error {
-		data, is, err := getRecord(txn, replyKey(once.Key[:]))
+	err := r.read(func(v dbView) error {
+		data, is, err := v.get(replyKey(once.Key[:]))
 		if found = is; found && err == nil {
 			kept, err = decodeKeptReply(data)
 		}

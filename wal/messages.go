@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -58,14 +56,14 @@ func messageID(m *webhook.Message) webhook.ID { return m.ID }
 // Message finds a message of an application by its ID or event ID. If it is unknown, the error is a
 // *webhook.Error.
 func (r *Reader) Message(app webhook.ID, name string) (m *webhook.Message, err error) {
-	err = r.view(func(txn *badger.Txn) error {
+	err = r.read(func(v dbView) error {
 		var id webhook.ID
 		if strings.HasPrefix(name, string(webhook.KindMessage)+"_") {
 			if id, err = webhook.ParseID(webhook.KindMessage, name); err != nil {
 				return errNoMessage
 			}
 		} else {
-			value, found, err := getRecord(txn, uniqueKey(app, name))
+			value, found, err := v.get(uniqueKey(app, name))
 			if err != nil {
 				return err
 			}
@@ -74,7 +72,7 @@ func (r *Reader) Message(app webhook.ID, name string) (m *webhook.Message, err e
 			}
 			copy(id[:], value)
 		}
-		m, err = viewOf(txn).message(app, id)
+		m, err = v.message(app, id)
 		return err
 	})
 	return m, err
@@ -82,8 +80,8 @@ func (r *Reader) Message(app webhook.ID, name string) (m *webhook.Message, err e
 
 // MessageByID is Message for a known ID.
 func (r *Reader) MessageByID(app, id webhook.ID) (m *webhook.Message, err error) {
-	err = r.view(func(txn *badger.Txn) error {
-		m, err = viewOf(txn).message(app, id)
+	err = r.read(func(v dbView) error {
+		m, err = v.message(app, id)
 		return err
 	})
 	return m, err
@@ -103,8 +101,8 @@ func (r *Reader) Messages(app webhook.ID, page Page, filter MessageFilter) (list
 		}
 		return filter.wants(m), nil
 	}
-	err = r.view(func(txn *badger.Txn) error {
-		return page.walk(txn, idKey(keyLog, app), entrySize, func(key, value []byte) error {
+	err = r.read(func(v dbView) error {
+		return v.page(page, idKey(keyLog, app), entrySize, func(key, value []byte) error {
 			chunk, err := decodeMessages(key, value, app)
 			if err != nil {
 				return err
@@ -124,8 +122,8 @@ const windowBytes = 128 << 10
 func (r *Reader) Window(app, after webhook.ID, limit int) (list []*webhook.Message, err error) {
 	page := Page{From: after, Ascending: true, Limit: limit}
 	size := 0
-	err = r.view(func(txn *badger.Txn) error {
-		return page.walk(txn, idKey(keyLog, app), entrySize, func(key, value []byte) error {
+	err = r.read(func(v dbView) error {
+		return v.page(page, idKey(keyLog, app), entrySize, func(key, value []byte) error {
 			chunk, err := decodeMessages(key, value, app)
 			if err != nil {
 				return err

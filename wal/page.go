@@ -1,13 +1,6 @@
 package wal
 
-import (
-	"bytes"
-	"errors"
-
-	"github.com/dgraph-io/badger/v4"
-
-	"hookwheel/webhook"
-)
+import "hookwheel/webhook"
 
 // Page selects a part of a list: at most Limit items between Low and High, beyond From, going up or
 // down in log order. From, Low and High are excluded; a zero one sets no limit.
@@ -50,41 +43,6 @@ func (p Page) isPast(id webhook.ID) bool {
 		return !p.High.IsZero() && !p.High.After(id)
 	}
 	return !id.After(p.Low)
-}
-
-// errStop ends a walk early. walk itself returns nil for it.
-var errStop = errors.New("wal: enough")
-
-// walk calls see for each key with this prefix in the direction of the page, beginning with the
-// chunk that contains its start. suffix is the number of bytes of an ID that follow the prefix.
-func (p Page) walk(txn *badger.Txn, prefix []byte, suffix int, see func(key, value []byte) error) error {
-	opts := badger.DefaultIteratorOptions
-	opts.Prefix, opts.Reverse, opts.PrefetchValues = prefix, !p.Ascending, false
-	it := txn.NewIterator(opts)
-	defer it.Close()
-	first, from := bytes.Clone(prefix), p.start()
-	if !from.IsZero() {
-		first = append(first, from[:suffix]...)
-	}
-	if !p.Ascending { // behind everything whose key begins like that
-		first = append(first, bytes.Repeat([]byte{0xff}, idSize+2)...)
-	}
-	for it.Seek(first); it.Valid(); it.Next() {
-		if !isRecord(it.Item()) {
-			continue
-		}
-		value, err := copyRecord(txn, it.Item())
-		if err != nil {
-			return err
-		}
-		if err := see(it.Item().Key(), value); err != nil {
-			if errors.Is(err, errStop) {
-				return nil
-			}
-			return err
-		}
-	}
-	return nil
 }
 
 // collect appends the items of one chunk that the page wants, in its direction, until the list has

@@ -37,7 +37,7 @@ var (
 
 // aging is the list of idempotency keys by age, which has one entry.
 func (p *patient) aging() []byte {
-	keys, err := firstKeysIn(p.txn, []byte{keyAging}, 2)
+	keys, err := firstKeysIn(viewOf(p.txn).view, []byte{keyAging}, 2)
 	if err != nil || len(keys) != 1 {
 		panic(err)
 	}
@@ -206,7 +206,7 @@ func (p *patient) operate(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.db, p.txn = db, db.NewTransactionAt(1<<62, true)
-	err = scan(p.txn, idKey(keyIndex, p.messages[0]), func(key, value []byte) error {
+	err = viewOf(p.txn).scan(idKey(keyIndex, p.messages[0]), func(key, value []byte) error {
 		if webhook.ID(value) == p.endpoint {
 			p.attempts = append(p.attempts, webhook.ID(key[1+idSize:]))
 		}

@@ -36,9 +36,8 @@ type memory struct {
 // Applied returns the Raft index up to which everything is applied. Reads see at least that.
 func (r *Reader) Applied() uint64 { return r.applied.Load() }
 
-// view calls read with the state including everything applied. That state cannot be compacted away
-// meanwhile.
-func (r *Reader) view(read func(*badger.Txn) error) (err error) {
+// read calls see with a view of everything applied. That state cannot be compacted away meanwhile.
+func (r *Reader) read(see func(dbView) error) (err error) {
 	if r.snapshots.last().index < r.Applied() {
 		if err := r.pending.commitAll(); err != nil {
 			r.config.Fatal(err)
@@ -51,5 +50,5 @@ func (r *Reader) view(read func(*badger.Txn) error) (err error) {
 	defer r.snapshots.unpin(index)
 	txn := r.db.NewTransactionAt(index, false)
 	defer txn.Discard()
-	return r.guard(r.db, func() error { return read(txn) })
+	return r.guard(r.db, func() error { return see(viewOf(txn)) })
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -88,8 +86,8 @@ func decodeDropped(id webhook.ID, value []byte) (droppedMessage, error) {
 }
 
 // loadRemoved reads what is being removed.
-func (n *catalog) loadRemoved(txn *badger.Txn) error {
-	err := scan(txn, []byte{keyRemoved}, func(key, value []byte) error {
+func (n *catalog) loadRemoved(v view) error {
+	err := v.scan([]byte{keyRemoved}, func(key, value []byte) error {
 		gone, err := decodeRemoval(webhook.ID(key[1:]), value)
 		n.removed = append(n.removed, gone)
 		return err
@@ -97,7 +95,7 @@ func (n *catalog) loadRemoved(txn *badger.Txn) error {
 	if err != nil {
 		return err
 	}
-	err = scan(txn, []byte{keyRemovedApp}, func(key, value []byte) error {
+	err = v.scan([]byte{keyRemovedApp}, func(key, value []byte) error {
 		gone, err := decodeRemovedApp(webhook.ID(key[1:]), value)
 		n.removedApps = append(n.removedApps, gone)
 		return err
@@ -105,7 +103,7 @@ func (n *catalog) loadRemoved(txn *badger.Txn) error {
 	if err != nil {
 		return err
 	}
-	return scan(txn, []byte{keyDropped}, func(key, value []byte) error {
+	return v.scan([]byte{keyDropped}, func(key, value []byte) error {
 		m, err := decodeDropped(webhook.ID(key[1:]), value)
 		n.dropped = append(n.dropped, m)
 		return err

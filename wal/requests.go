@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -230,8 +228,8 @@ func (o *overtakers) forget(last uint64) (gone []overtaker) {
 	return gone
 }
 
-func (o *overtakers) load(txn *badger.Txn) error {
-	return scan(txn, []byte{keyOvertaker}, func(key, _ []byte) error {
+func (o *overtakers) load(v view) error {
+	return v.scan([]byte{keyOvertaker}, func(key, _ []byte) error {
 		index, request, err := parseOvertakerKey(key)
 		if err == nil {
 			o.add(index, request)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -47,8 +45,8 @@ func (r *Reader) overdue(before, now int64) (parts []part, err error) {
 	}
 	r.mu.RUnlock()
 	due := retainer{entry: &entry{batch: &batch{meta: meta{clock: now}}}, before: before}
-	err = r.view(func(txn *badger.Txn) error {
-		err := scan(txn, []byte{keyExpiry}, func(key, _ []byte) error {
+	err = r.read(func(v dbView) error {
+		err := v.scan([]byte{keyExpiry}, func(key, _ []byte) error {
 			at, app, message := parseExpiryKey(key)
 			if at > now || len(parts) >= retainParts {
 				return errStop
@@ -58,7 +56,7 @@ func (r *Reader) overdue(before, now int64) (parts []part, err error) {
 		})
 		for i := 0; i < len(apps) && err == nil && len(parts) < retainParts; i++ {
 			app := apps[i]
-			err = scan(txn, idKey(keyLog, app), func(key, value []byte) error {
+			err = v.scan(idKey(keyLog, app), func(key, value []byte) error {
 				if entryOf(key).Millis() >= before {
 					return errStop
 				}

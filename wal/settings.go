@@ -3,8 +3,6 @@ package wal
 import (
 	"context"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -49,8 +47,8 @@ func (w *Writer) PutSettings(ctx context.Context, settings webhook.Settings) (*w
 
 // Settings returns the settings of the pages that customers see.
 func (r *Reader) Settings() (settings webhook.Settings, err error) {
-	err = r.view(func(txn *badger.Txn) error {
-		record, found, err := getRecord(txn, []byte{keySettings})
+	err = r.read(func(v dbView) error {
+		record, found, err := v.get([]byte{keySettings})
 		if err != nil || !found {
 			return err
 		}

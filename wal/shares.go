@@ -7,8 +7,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -24,8 +22,8 @@ func decodeShare(value []byte) (held int64, err error) {
 	return held, r.end()
 }
 
-func (n *catalog) loadShares(txn *badger.Txn) error {
-	return scan(txn, []byte{keyShare}, func(key, value []byte) (err error) {
+func (n *catalog) loadShares(v view) error {
+	return v.scan([]byte{keyShare}, func(key, value []byte) (err error) {
 		n.shares[webhook.ID(key[1:])], err = decodeShare(value)
 		return err
 	})

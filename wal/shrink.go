@@ -145,10 +145,10 @@ func (k *Shrinker) beyond(ctx context.Context, list []holder, share int64, looks
 // passed finds the oldest parts of logs to which all cursors have come, of applications that hold
 // more than share, which are the first of the list: retainParts of them at most.
 func (k *Shrinker) passed(list []holder, share int64) (parts []part, err error) {
-	err = k.store.view(func(txn *badger.Txn) error {
+	err = k.store.read(func(v dbView) error {
 		opts := badger.DefaultIteratorOptions
 		opts.Prefix, opts.PrefetchValues = []byte{keyLog}, false
-		it := txn.NewIterator(opts)
+		it := v.txn.NewIterator(opts)
 		defer it.Close()
 		for _, h := range list {
 			if h.held <= share || len(parts) >= retainParts {

@@ -3,8 +3,6 @@ package wal
 import (
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -24,10 +22,10 @@ func (p Period) Length() time.Duration { return time.Duration(periods[p].length)
 func (r *Reader) Tallies(owners []TallyOwner, p Period, first int64, count int, see func(i int, list []Tally)) error {
 	list := make([]Tally, count)
 	queues := r.tallyQueues()
-	return r.view(func(txn *badger.Txn) error {
+	return r.read(func(v dbView) error {
 		for i, owner := range owners {
 			clear(list)
-			if err := queues.readTallies(txn, owner, p, first, list); err != nil {
+			if err := queues.readTallies(v, owner, p, first, list); err != nil {
 				return err
 			}
 			see(i, list)
@@ -36,9 +34,9 @@ func (r *Reader) Tallies(owners []TallyOwner, p Period, first int64, count int, 
 	})
 }
 
-func (q *tallyQueues) readTallies(txn *badger.Txn, owner TallyOwner, p Period, first int64, list []Tally) error {
+func (q *tallyQueues) readTallies(v dbView, owner TallyOwner, p Period, first int64, list []Tally) error {
 	for i := range list {
-		value, found, err := getRecord(txn, tallyKey(p, owner, uint64(first+int64(i))))
+		value, found, err := v.get(tallyKey(p, owner, uint64(first+int64(i))))
 		if err != nil {
 			return err
 		}
@@ -48,7 +46,7 @@ func (q *tallyQueues) readTallies(txn *badger.Txn, owner TallyOwner, p Period, f
 			}
 		}
 	}
-	r, err := readRecentOf(txn, owner)
+	r, err := readRecentOf(v, owner)
 	if err != nil || r == nil {
 		return err
 	}
@@ -62,15 +60,15 @@ func (q *tallyQueues) readTallies(txn *badger.Txn, owner TallyOwner, p Period, f
 }
 
 // readRecentOf returns the counts that are not yet in tallies, or nil.
-func readRecentOf(txn *badger.Txn, owner TallyOwner) (*recent, error) {
+func readRecentOf(v dbView, owner TallyOwner) (*recent, error) {
 	if owner.scope == scopeEndpoint {
-		c, err := viewOf(txn).cursor(owner.id)
+		c, err := v.cursor(owner.id)
 		if err != nil || c == nil {
 			return nil, err
 		}
 		return &c.counts.recent, nil
 	}
-	value, found, err := getRecord(txn, recentKey(owner.id))
+	value, found, err := v.get(recentKey(owner.id))
 	if err != nil || !found {
 		return nil, err
 	}
@@ -106,8 +104,8 @@ type Stats struct {
 func (r *Reader) Stats(endpoint webhook.ID, since, until time.Time) (stats Stats, err error) {
 	first := max(OneHour.First(since), OneHour.First(until)-periods[OneHour].kept/periods[OneHour].length)
 	queues := r.tallyQueues()
-	err = r.view(func(txn *badger.Txn) error {
-		c, err := viewOf(txn).cursor(endpoint)
+	err = r.read(func(v dbView) error {
+		c, err := v.cursor(endpoint)
 		switch {
 		case err != nil:
 			return err
@@ -116,7 +114,7 @@ func (r *Reader) Stats(endpoint webhook.ID, since, until time.Time) (stats Stats
 		}
 		stats.Pending, stats.Retrying = c.counts.held+c.counts.manual, c.counts.waiting
 		hours := make([]Tally, OneHour.First(until)-first+1)
-		err = queues.readTallies(txn, AttemptsAt(endpoint), OneHour, first, hours)
+		err = queues.readTallies(v, AttemptsAt(endpoint), OneHour, first, hours)
 		for i := range hours {
 			t := &hours[i]
 			stats.Succeeded, stats.Failed, stats.Canceled = stats.Succeeded+t.Succeeded(), stats.Failed+t.Failed(), stats.Canceled+t.Canceled()

@@ -186,7 +186,7 @@ func readState(db *badger.DB) (loaded catalog, state meta, err error) {
 		return loaded, state, err
 	}
 	defer txn.Discard()
-	return loaded, state, loaded.load(txn)
+	return loaded, state, loaded.load(viewOf(txn).view)
 }
 
 // newestState begins to read the last committed state. There may be records of a later one, from a

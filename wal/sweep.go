@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"slices"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -280,10 +278,10 @@ func (e *entry) firstKeys(prefix, from []byte, n int) (keys [][]byte, err error)
 	return keys, err
 }
 
-// firstKeysIn returns copies of the first n keys with a prefix in a transaction.
-func firstKeysIn(txn *badger.Txn, prefix []byte, n int) ([][]byte, error) {
+// firstKeysIn returns copies of the first n keys with a prefix in a view.
+func firstKeysIn(v view, prefix []byte, n int) ([][]byte, error) {
 	var keys [][]byte
-	err := seek(txn, prefix, prefix, func(key, _ []byte) error {
+	err := v.seek(prefix, prefix, func(key, _ []byte) error {
 		if keys = append(keys, bytes.Clone(key)); len(keys) >= n {
 			return errStop
 		}

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -166,8 +164,8 @@ func (r *Reader) attemptEvents(app, endpoint webhook.ID) func(webhook.ID) ([]Eve
 	return func(after webhook.ID) ([]Event, error) {
 		page := Page{From: after, Ascending: true, Limit: tailPage}
 		var list []Event
-		err := r.view(func(txn *badger.Txn) error {
-			return page.walk(txn, idKey(keyHistory, endpoint), entrySize, func(key, value []byte) error {
+		err := r.read(func(v dbView) error {
+			return v.page(page, idKey(keyHistory, endpoint), entrySize, func(key, value []byte) error {
 				chunk, err := decodeAttempts(key, value, endpoint)
 				for i := range chunk {
 					if page.contains(chunk[i].ID) {
@@ -191,8 +189,8 @@ func (r *Reader) attemptEvents(app, endpoint webhook.ID) func(webhook.ID) ([]Eve
 // changeEvents reads the state changes of the next entry that has some.
 func (r *Reader) changeEvents(after webhook.ID) (list []Event, err error) {
 	page := Page{From: after, Ascending: true}
-	err = r.view(func(txn *badger.Txn) error {
-		return page.walk(txn, []byte{keyChange}, entrySize, func(_, value []byte) error {
+	err = r.read(func(v dbView) error {
+		return v.page(page, []byte{keyChange}, entrySize, func(_, value []byte) error {
 			changes, err := decodeChanges(value)
 			for i := range changes {
 				if c := &changes[i]; page.contains(c.ID) {

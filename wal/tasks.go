@@ -3,8 +3,6 @@ package wal
 import (
 	"slices"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
@@ -15,8 +13,8 @@ const (
 	maxStepAttempts = 1024    // that are read, or those of one message more
 )
 
-func (n *catalog) loadTasks(txn *badger.Txn) error {
-	return scan(txn, []byte{keyTask}, func(_, value []byte) error {
+func (n *catalog) loadTasks(v view) error {
+	return v.scan([]byte{keyTask}, func(_, value []byte) error {
 		t := new(webhook.Task)
 		n.tasks = append(n.tasks, t)
 		return decodeJSON(value, t)
@@ -114,8 +112,8 @@ func (r *Reader) NextStep(t *webhook.Task, limit int) (step webhook.TaskStep, er
 	step = webhook.TaskStep{Task: t.ID, From: t.Position, To: t.End()}
 	last, size := t.Position, 0
 	page := Page{From: t.Position, High: t.End(), Ascending: true}
-	err = r.view(func(txn *badger.Txn) error {
-		return page.walk(txn, idKey(keyLog, t.App), entrySize, func(key, value []byte) error {
+	err = r.read(func(v dbView) error {
+		return v.page(page, idKey(keyLog, t.App), entrySize, func(key, value []byte) error {
 			chunk, err := decodeMessages(key, value, t.App)
 			if err != nil {
 				return err
@@ -133,7 +131,7 @@ func (r *Reader) NextStep(t *webhook.Task, limit int) (step webhook.TaskStep, er
 				}
 				last = m.ID
 				step.Looked++
-				takes, err := c.takes(viewOf(txn), m)
+				takes, err := c.takes(v.view, m)
 				if err != nil {
 					return err
 				}

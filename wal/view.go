@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
@@ -25,17 +26,76 @@ type stored struct{ txn *badger.Txn }
 func (s stored) get(key []byte) (value []byte, found bool, err error) { return getRecord(s.txn, key) }
 
 func (s stored) seek(prefix, from []byte, see func(key, value []byte) error) error {
-	return seek(s.txn, prefix, from, see)
+	w := newWalk(s.txn, prefix)
+	defer w.close()
+	if err := w.seek(prefix, from, see); !errors.Is(err, errStop) {
+		return err
+	}
+	return nil
 }
+
+// errStop ends a walk early. The walk itself returns nil for it.
+var errStop = errors.New("wal: enough")
 
 // view finds what records hold. It is the only code that knows in which of them.
 type view struct{ records }
 
-func viewOf(txn *badger.Txn) view { return view{stored{txn}} }
-
 // scan is seek from the first record with this prefix.
 func (v view) scan(prefix []byte, see func(key, value []byte) error) error {
 	return v.seek(prefix, prefix, see)
+}
+
+// dbView is a view of the database as of one commit, which can also be read in pages.
+type dbView struct {
+	view
+	txn *badger.Txn
+}
+
+func viewOf(txn *badger.Txn) dbView { return dbView{view{stored{txn}}, txn} }
+
+// page calls see for each record with this prefix in the direction of the page, beginning with the
+// chunk that contains its start. suffix is the number of bytes of an ID that follow the prefix.
+func (v dbView) page(p Page, prefix []byte, suffix int, see func(key, value []byte) error) error {
+	first, from := bytes.Clone(prefix), p.start()
+	if !from.IsZero() {
+		first = append(first, from[:suffix]...)
+	}
+	if !p.Ascending { // behind everything whose key begins like that
+		first = append(first, bytes.Repeat([]byte{0xff}, idSize+2)...)
+	}
+	return v.walk(prefix, first, !p.Ascending, func(item *badger.Item) error {
+		value, err := copyRecord(v.txn, item)
+		if err != nil {
+			return err
+		}
+		return see(item.Key(), value)
+	})
+}
+
+// keys calls see with the key of each record with this prefix, beginning at from, in order.
+func (v dbView) keys(prefix, from []byte, see func(key []byte) error) error {
+	return v.walk(prefix, from, false, func(item *badger.Item) error { return see(item.Key()) })
+}
+
+// walk calls see for each record with this prefix, beginning at from. If see returns errStop, the
+// walk ends without an error.
+func (v dbView) walk(prefix, from []byte, reverse bool, see func(*badger.Item) error) error {
+	opts := badger.DefaultIteratorOptions
+	opts.Prefix, opts.Reverse, opts.PrefetchValues = prefix, reverse, false
+	it := v.txn.NewIterator(opts)
+	defer it.Close()
+	for it.Seek(from); it.Valid(); it.Next() {
+		if !isRecord(it.Item()) {
+			continue
+		}
+		if err := see(it.Item()); err != nil {
+			if errors.Is(err, errStop) {
+				return nil
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // message returns a message of an application. If it has left the log, the error is errNoMessage.
