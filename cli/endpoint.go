@@ -103,7 +103,8 @@ Nothing is kept.`,
 				return map[string]any{"url": args[1]}, nil
 			}}),
 		r.command(operation{use: "resume APP ENDPOINT", short: "Resume delivery",
-			long: "Resume delivery to an endpoint that is paused, parked or disabled.",
+			long: `Resume delivery to an endpoint that is paused or parked, or choose what one that
+is disabled gets once "hookwheel endpoint update --disabled=false" enables it.`,
 			example: `  hookwheel endpoint resume acme billing
   hookwheel endpoint resume acme billing --from now
   hookwheel endpoint resume acme billing --from 1h`,

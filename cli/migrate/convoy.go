@@ -22,6 +22,8 @@ type convoy struct {
 	// header is the one with the signature, and same whether Hookwheel makes the same signature.
 	header string
 	same   bool
+
+	maxOwners int
 }
 
 // maxOwners is how many owners of endpoints an import handles.
@@ -38,7 +40,7 @@ func NewConvoy(base, token, project string, owners []string, say func(string)) (
 		return nil, err
 	}
 	s.base += "/projects/" + url.PathEscape(project)
-	return &convoy{service: s, owners: owners}, nil
+	return &convoy{service: s, owners: owners, maxOwners: maxOwners}, nil
 }
 
 // convoyPage is a page of a list of Convoy.
@@ -157,8 +159,8 @@ func (c *convoy) Applications(ctx context.Context) iter.Seq2[*Application, error
 			case err != nil:
 				yield(nil, err)
 				return
-			case len(seen) >= maxOwners:
-				yield(nil, fmt.Errorf("the source has more than %d owners of endpoints", maxOwners))
+			case len(seen) >= c.maxOwners:
+				yield(nil, fmt.Errorf("the source has more than %d owners of endpoints", c.maxOwners))
 				return
 			case e.OwnerID != "" && seen[e.OwnerID]:
 				continue

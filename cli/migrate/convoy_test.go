@@ -152,6 +152,11 @@ func TestConvoy(t *testing.T) {
 
 func TestConvoyRefuses(t *testing.T) {
 	f := newFakeConvoy()
+	crowded := f.source(t)
+	crowded.(*convoy).maxOwners = 1
+	if r := importInto(t, newFakeNode(), crowded, Options{}); r.err == nil || !strings.Contains(r.err.Error(), "more than 1 owners") {
+		t.Errorf("two owners where there may be one: %v", r.err)
+	}
 	f.project = `{"uid":"p1","type":"incoming"}`
 	if r := importInto(t, newFakeNode(), f.source(t), Options{}); r.err == nil || !strings.Contains(r.err.Error(), "receives webhooks") {
 		t.Errorf("a project that receives: %v", r.err)

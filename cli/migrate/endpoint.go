@@ -256,8 +256,8 @@ func (r *run) typeState(ctx context.Context, name string) (archived bool, err er
 	if archived, known := r.types[name]; known {
 		return archived, nil
 	}
-	if len(r.types) >= maxTypes {
-		return false, errManyTypes
+	if len(r.types) >= r.maxTypes {
+		return false, r.errManyTypes()
 	}
 	object, err := r.node.find(ctx, eventTypePath(name))
 	if err != nil {

@@ -276,7 +276,8 @@ func importInto(t testing.TB, n API, source Source, o Options) *result {
 	if o.Say == nil {
 		o.Say = func(string) {}
 	}
-	r := &run{Options: o, source: source, node: &node{api: n, backoff: time.Millisecond}, report: report, types: map[string]bool{}, later: map[string]bool{}, said: time.Now()}
+	r := newRun(source, n, report, o, time.Millisecond)
+	r.maxTypes = 4
 	cause := r.all(t.Context())
 	if err := report.Finish(cause); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -31,15 +30,22 @@ type run struct {
 	later  map[string]bool // names of those to archive at the end
 	limit  int             // of endpoints of an application, for a dry run; 0: none
 	said   time.Time
+
+	maxTypes int
 }
 
-// maxTypes is how many event types an import handles.
-const maxTypes = 50_000
+// maxEventTypes is how many event types an import handles.
+const maxEventTypes = 50_000
 
 // Run imports what source has. An error means that it ended early; the report has what was done.
 func Run(ctx context.Context, source Source, api API, report *Report, o Options) error {
-	r := &run{Options: o, source: source, node: &node{api: api, backoff: 500 * time.Millisecond}, report: report, types: make(map[string]bool), later: make(map[string]bool), said: time.Now()}
-	return r.all(ctx)
+	return newRun(source, api, report, o, 500*time.Millisecond).all(ctx)
+}
+
+// newRun returns an import that waits for backoff before it calls the node again.
+func newRun(source Source, api API, report *Report, o Options, backoff time.Duration) *run {
+	return &run{Options: o, source: source, node: &node{api: api, backoff: backoff}, report: report, types: make(map[string]bool), later: make(map[string]bool),
+		said: time.Now(), maxTypes: maxEventTypes}
 }
 
 func (r *run) all(ctx context.Context) error {
@@ -112,8 +118,8 @@ func (r *run) eventType(ctx context.Context, t *EventType) error {
 	if err := t.Settings.Validate(); err != nil {
 		return r.skip(item, err.Error())
 	}
-	if len(r.types) >= maxTypes {
-		return fmt.Errorf("the source has more than %d event types", maxTypes)
+	if len(r.types) >= r.maxTypes {
+		return r.errManyTypes()
 	}
 	name := t.Settings.Name
 	want := eventTypeFields(&t.Settings)
@@ -283,4 +289,6 @@ func (f fields) with(others fields) fields {
 	return all
 }
 
-var errManyTypes = errors.New("endpoints name too many event types")
+func (r *run) errManyTypes() error {
+	return fmt.Errorf("the source has, or its endpoints name, more than %d event types", r.maxTypes)
+}

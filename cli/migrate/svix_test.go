@@ -152,6 +152,10 @@ func TestPlanFindsLimits(t *testing.T) {
 	if why := plan.item(t, "ep_more3").Why; !strings.Contains(why, "may have 3 endpoints") {
 		t.Errorf("one above the limit would be skipped because %s", why)
 	}
+	f.types = append(f.types, `{"name":"a","description":""}`, `{"name":"b","description":""}`, `{"name":"c","description":""}`)
+	if r := importInto(t, newFakeNode(), f.source(t), Options{}); r.err == nil || !strings.Contains(r.err.Error(), "more than 4 event types") {
+		t.Errorf("five event types where there may be four: %v", r.err)
+	}
 	n.role = "producer"
 	if r := importInto(t, n, f.source(t), Options{}); r.err == nil || !strings.Contains(r.err.Error(), `has the role "producer"`) || n.writes > 0 {
 		t.Errorf("with the token of a producer: %v, %d writes", r.err, n.writes)
