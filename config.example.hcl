@@ -280,3 +280,43 @@ tracing {
   # "*" for all. Headers that an endpoint has of its own take precedence. Default: none.
   # propagate_to = []
 }
+
+# Backups that the leader makes; docs/backup.md explains them. Use the same values on all nodes.
+backup {
+  # Where they are stored: "s3://bucket/prefix", or "file:///folder" for a folder that all nodes share.
+  # Default: none are made.
+  # to = "s3://acme-backups/hookwheel"
+
+  # How often, 1m to 30d.
+  # every = "1d"
+
+  # The newest ones are kept, 1 to 10000 of them, and those that are younger than keep_for. Only what
+  # this cluster has made by its schedule is removed.
+  # keep     = 7
+  # keep_for = "0s"
+
+  # The key that backups are encrypted with: at least 32 characters, for example from
+  # "openssl rand -hex 32". Without it nobody can restore them, so keep a copy elsewhere. Default:
+  # they are not encrypted.
+  # encryption_key = env("BACKUP_KEY")
+
+  # How the bucket is reached.
+  s3 {
+    # The URL of the server, and the region of the bucket. Default: AWS_ENDPOINT_URL_S3,
+    # AWS_ENDPOINT_URL or that of AWS; AWS_REGION, AWS_DEFAULT_REGION or "us-east-1".
+    # endpoint = "https://s3.example.com"
+    # region   = "eu-central-1"
+
+    # Whether the bucket is in the path of a URL, as most servers accept, or part of the name of the
+    # host.
+    # path_style = true
+
+    # A PEM file with certificates of authorities to trust besides those of the system.
+    # ca = "certs/s3-ca.pem"
+
+    # Credentials. Default: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
+    # access_key_id     = env("S3_ACCESS_KEY_ID")
+    # secret_access_key = env("S3_SECRET_ACCESS_KEY")
+    # session_token     = env("S3_SESSION_TOKEN")
+  }
+}

@@ -20,25 +20,47 @@ const backupSilence = time.Minute
 
 func newBackupCommand() *cobra.Command {
 	c := new(client)
-	var output string
+	var output, to string
+	var o repositoryOptions
 	cmd := &cobra.Command{
-		Use:   "backup [--output FILE]",
-		Short: "Copy the state of a running cluster into a file",
-		Long: `Copy the state of a running cluster into a file: applications, endpoints with
-their secrets, events, attempts, pending deliveries. The copy is consistent and
-has everything that was acknowledged before the call; the cluster keeps running.
-Any node will do; a follower is the better choice.
+		Use:   "backup [--output FILE | --to LOCATION]",
+		Short: "Copy the state of a running cluster into a file or object storage",
+		Long: `Copy the state of a running cluster: applications, endpoints with their
+secrets, events, attempts, pending deliveries. The copy is consistent and has
+everything that was acknowledged before the call; the cluster keeps running. Any
+node will do; a follower is the better choice. With backup.to in their
+configuration, nodes make backups themselves.
+
+With --to, the backup is stored in a bucket or a folder, encrypted if there is a
+key, and appears there when it is complete. With --output, it is a file.
 
 The checksum of the copy is verified before the file gets its name, so a file
 with that name is complete. With "-", or if the output is redirected, the backup
-goes to standard output. Keep it safe: whoever has it can read everything in it.`,
-		Example: `  hookwheel backup --output hookwheel-$(date +%F).backup
+goes to standard output. Keep it safe: whoever has it can read everything in it.
+
+` + repositoryHelp,
+		Example: `  hookwheel backup --to s3://acme-backups/hookwheel
+  hookwheel backup --output hookwheel-$(date +%F).backup
   hookwheel backup --url http://10.0.0.2:8071 | ssh vault 'cat > hw.backup'`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return backUp(cmd, c, output) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if to == "" && o.config == "" {
+				return backUp(cmd, c, output)
+			}
+			options, err := o.options(to)
+			if err != nil {
+				return err
+			}
+			return backUpTo(cmd, c, options)
+		},
 	}
-	c.addFlags(cmd)
+	c.addFlagsTo(cmd.Flags())
+	o.addFlags(cmd)
+	cmd.Flags().StringVar(&to, "to", "", "`location` to store the backup at")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "`file` to create; it must not exist")
+	cmd.MarkFlagsMutuallyExclusive("output", "to")
+	cmd.MarkFlagsMutuallyExclusive("output", "config")
+	cmd.AddCommand(newBackupList(), newBackupVerify())
 	return cmd
 }
 

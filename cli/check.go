@@ -70,6 +70,7 @@ type folderReport struct {
 	Error   string             `json:"error,omitempty"` // why it could not be checked
 	Seconds float64            `json:"seconds"`
 	Store   *wal.Report        `json:"store,omitempty"`
+	Backup  *wal.BackupHeader  `json:"backup,omitempty"` // that the store was restored from
 	Log     *cluster.LogReport `json:"log,omitempty"`
 }
 
@@ -196,6 +197,9 @@ func (r *folderReport) print(to io.Writer) {
 		fmt.Fprintf(to, "  %s\n", r.Error)
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	if b := r.Backup; b != nil {
+		fmt.Fprintf(table, "  backup\tof %s in the cluster %s, made %s by version %s\n", b.Node, b.Cluster, b.Made.Format(time.RFC3339), b.Version)
+	}
 	if s := r.Store; s != nil {
 		fmt.Fprintf(table, "  store\tentry %d of term %d, clock %s\n", s.Index, s.Term, s.Clock.Format(time.RFC3339))
 		fmt.Fprintf(table, "  fingerprint\t%s\n", s.Fingerprint)

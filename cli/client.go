@@ -44,7 +44,10 @@ type client struct {
 
 // addFlags adds the flags that say how to reach a node.
 func (c *client) addFlags(cmd *cobra.Command) {
-	flags := cmd.PersistentFlags()
+	c.addFlagsTo(cmd.PersistentFlags())
+}
+
+func (c *client) addFlagsTo(flags *pflag.FlagSet) {
 	addURLFlag(flags, &c.urls)
 	addTokenFlag(flags, &c.token)
 	flags.StringVar(&c.ca, "ca", "", "`file` with the CA of the API's certificate (default: the system's)")

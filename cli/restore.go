@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hookwheel/backup"
 	"hookwheel/cluster"
 	"hookwheel/config"
 	"hookwheel/durable"
@@ -23,30 +24,48 @@ type restoreOptions struct {
 	node    string
 	address string
 	minFree int64
+	from    string         // location
+	backup  backup.Options // of the configuration
 }
 
 func newRestoreCommand() *cobra.Command {
 	o := new(restoreOptions)
 	cmd := &cobra.Command{
-		Use:   "restore (--config FILE | --data FOLDER) BACKUP",
+		Use: "restore (--config FILE | --data FOLDER) (--from LOCATION | BACKUP)",
+
+		DisableFlagsInUseLine: true,
+
 		Short: "Create the first node of a new cluster from a backup",
 		Long: `Create the first node of a new cluster from a backup, with everything that was
 in it: pending events are delivered once the node leads. BACKUP is a file, or
-"-" for standard input. The data folder must be new or empty; it is created
-completely or not at all.
+"-" for standard input. LOCATION is that of one backup, as "hookwheel backup
+list" shows it, or one with backups, of which the newest is restored. The data
+folder must be new or empty; it is created completely or not at all.
 
 The new cluster has this one node. Start it, then start the other nodes with
 empty data folders: they join by themselves. Stop the nodes of the old cluster
 first, or both clusters would deliver what is pending. They can't join the new
-one until their data folders are moved away.`,
+one until their data folders are moved away.
+
+` + repositoryHelp,
 		Example: `  hookwheel restore --config /etc/hookwheel.hcl hookwheel-2026-11-23.backup
+  hookwheel restore --config n1.hcl --from s3://acme-backups/hookwheel
   ssh vault cat hw.backup | hookwheel restore --data /var/lib/hookwheel -`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			name := optionalFile(args)
+			switch {
+			case name == "" && o.from == "":
+				return usageErrorf("name a BACKUP, or where it is with --from")
+			case name != "" && o.from != "":
+				return usageErrorf("BACKUP and --from can't be combined: there is one backup to restore")
+			case o.from != "" && !backup.IsLocation(o.from):
+				return usageErrorf("--from must be s3://bucket/prefix or file:///folder; a file is an argument without --from")
+			}
 			if err := o.complete(cmd); err != nil {
 				return err
 			}
-			return o.run(cmd, args[0])
+			return o.run(cmd, name+o.from)
 		},
 	}
 	standard := config.Default()
@@ -55,6 +74,7 @@ one until their data folders are moved away.`,
 	flags.StringVar(&o.data, "data", "", "data `folder` to create")
 	flags.StringVar(&o.node, "node", standard.Node, "with --data: `id` of the node")
 	flags.StringVar(&o.address, "address", standard.Cluster.Address, "with --data: `host:port` at which other nodes will reach it")
+	flags.StringVar(&o.from, "from", "", "`location` of the backup")
 	cmd.MarkFlagsMutuallyExclusive("config", "data")
 	cmd.MarkFlagsOneRequired("config", "data")
 	return cmd
@@ -63,7 +83,9 @@ one until their data folders are moved away.`,
 // complete adds what the configuration file says.
 func (o *restoreOptions) complete(cmd *cobra.Command) error {
 	if o.config == "" {
-		return nil
+		settings, err := config.LoadBackup("")
+		o.backup = settings.Options()
+		return err
 	}
 	if cmd.Flags().Changed("node") || cmd.Flags().Changed("address") {
 		return usageError(errors.New("--node and --address can't be combined with --config: the file has them"))
@@ -73,23 +95,19 @@ func (o *restoreOptions) complete(cmd *cobra.Command) error {
 		return err
 	}
 	o.data, o.node, o.address, o.minFree = config.Data, config.Node, config.Cluster.Address, config.Storage.MinFree
+	o.backup = config.Backup.Options()
 	return nil
 }
 
-func (o *restoreOptions) run(cmd *cobra.Command, path string) error {
-	in := cmd.InOrStdin()
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		in = file
+func (o *restoreOptions) run(cmd *cobra.Command, name string) error {
+	in, err := openSource(cmd.Context(), name, cmd.InOrStdin(), func() (backup.Options, error) { return o.backup, nil })
+	if err != nil {
+		return err
 	}
 	progress := newTransfer(cmd.ErrOrStderr())
-	header, report, err := o.restore(contextReader{cmd.Context(), in}, cmd.ErrOrStderr(), progress.report)
+	header, report, err := o.restore(in, cmd.ErrOrStderr(), progress.report)
 	progress.end()
-	if err != nil {
+	if err := errors.Join(err, in.close()); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Restored to %s: the state of %s as of entry %d, %s, in the new cluster %s.\n"+

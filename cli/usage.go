@@ -64,7 +64,7 @@ func makeStrict(cmd *cobra.Command) {
 
 // usage returns how cmd is used, in a line.
 func usage(cmd *cobra.Command) string {
-	if cmd.HasSubCommands() {
+	if cmd.HasSubCommands() && cmd.DisableFlagsInUseLine { // it does nothing itself
 		return cmd.CommandPath() + " COMMAND"
 	}
 	return cmd.UseLine()

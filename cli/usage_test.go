@@ -119,7 +119,7 @@ func checkCommandLine(t *testing.T, words []string) {
 	t.Helper()
 	root := New("v1.2.3")
 	eachCommand(root, func(cmd *cobra.Command) {
-		if cmd.Runnable() && !cmd.HasSubCommands() {
+		if cmd.Runnable() && (!cmd.HasSubCommands() || cmd.Name() == "backup") {
 			cmd.RunE = func(*cobra.Command, []string) error { return nil }
 		}
 	})
@@ -153,8 +153,15 @@ func TestUsageErrors(t *testing.T) {
 		"app list --limit many":       `invalid argument "many"`,
 		"key create x":                `--role is required`,
 		"restore x":                   `at least one of the flags`,
-		"listen --hang --drip":        `none of the others can be`,
-		"listen --status 99":          `--status must be from 200 to 599`,
+		"restore --data d":            `name a BACKUP`,
+		"restore --data d --from x":   `--from must be s3://bucket/prefix`,
+		"restore --data d --from s3://acme-backups x": `BACKUP and --from can't be combined`,
+		"backup nope":                                `unknown command "nope" for "hookwheel backup"`,
+		"backup --to x":                              `must be "s3://bucket/prefix" or "file:///folder"`,
+		"backup --to s3://x --output y":              `none of the others can be`,
+		"backup list":                                `it is not said where the backups are`,
+		"listen --hang --drip":                       `none of the others can be`,
+		"listen --status 99":                         `--status must be from 200 to 599`,
 		"attempt list acme --endpoint e --message m": `--endpoint and --message can't be used together`,
 		"attempt list a --status odd":                `must be canceled, failed, pending, sending or success`,
 		"attempt list a --since odd":                 `must be a time such as 1h`,

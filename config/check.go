@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hookwheel/backup"
 	"hookwheel/certs"
 )
 
@@ -38,6 +39,7 @@ func Check(ctx context.Context, path string) (config Config, warnings []string, 
 	c.certificates()
 	c.addresses()
 	c.names(ctx)
+	c.backup()
 	return config, c.warnings, errors.Join(append([]error{configError(found.diags)}, c.errs...)...)
 }
 
@@ -136,6 +138,16 @@ func (c *check) addresses() {
 				c.fail(listener.name, err)
 			}
 		}
+	}
+}
+
+// backup checks that there are credentials, and that certificates can be read.
+func (c *check) backup() {
+	if c.config.Backup.To.IsZero() || slices.ContainsFunc(settingNames(), func(name string) bool { return strings.HasPrefix(name, "backup.") && !c.isRead(name) }) {
+		return
+	}
+	if _, err := backup.Open(c.config.Backup.Options()); err != nil {
+		c.fail("backup.to", fmt.Errorf("can't be used: %w", err))
 	}
 }
 

@@ -35,6 +35,7 @@ type Config struct {
 	Delivery       Delivery
 	Limits         Limits
 	Tracing        Tracing
+	Backup         Backup
 
 	sources map[string]string // where settings come from, if not from Default
 	unread  []string          // see Warnings
@@ -154,6 +155,7 @@ func Default() Config {
 		},
 		Limits:  Limits{Applications: 100_000, EventTypes: 5000, Endpoints: 500, Replays: 50, ManualSends: 300},
 		Tracing: Tracing{Sample: 1},
+		Backup:  defaultBackup(),
 	}
 }
 
@@ -209,14 +211,10 @@ func parseConfig(path string, source []byte) (Config, error) {
 // decode returns as much of a configuration as can be read, and what is wrong with the rest. The
 // error is about what can't be read at all.
 func decode(path string, source []byte) (Config, *reading, error) {
-	if len(source) > maxConfigFile {
-		return Config{}, nil, fmt.Errorf("%s: a configuration file must have at most %s", path, formatSize(maxConfigFile))
+	file, err := parse(path, source)
+	if err != nil {
+		return Config{}, nil, err
 	}
-	parsed, diags := hclsyntax.ParseConfig(source, path, hcl.InitialPos)
-	if diags.HasErrors() { // reading on after a syntax error would be guessing
-		return Config{}, nil, configError(diags)
-	}
-	file := openConfig(path, parsed.Body)
 	config := Default()
 	readKey(file, "data", &config.Data, parseFolder)
 	readKey(file, "log_level", &config.LogLevel, parseLogLevel)
@@ -229,9 +227,22 @@ func decode(path string, source []byte) (Config, *reading, error) {
 	decodeDelivery(file.block("delivery"), &config.Delivery)
 	decodeLimits(file.block("limits"), &config.Limits)
 	decodeTracing(file.block("tracing"), &config.Tracing)
+	decodeBackup(file.block("backup"), &config.Backup)
 	config.unread = file.checkVariables()
 	config.sources = file.sources
 	return config, file.reading, nil
+}
+
+// parse parses the text of a file.
+func parse(path string, source []byte) (configBlock, error) {
+	if len(source) > maxConfigFile {
+		return configBlock{}, fmt.Errorf("%s: a configuration file must have at most %s", path, formatSize(maxConfigFile))
+	}
+	parsed, diags := hclsyntax.ParseConfig(source, path, hcl.InitialPos)
+	if diags.HasErrors() { // reading on after a syntax error would be guessing
+		return configBlock{}, configError(diags)
+	}
+	return openConfig(path, parsed.Body), nil
 }
 
 // configError returns an error with a line for each of diags, in the order of the file, or nil.
@@ -260,7 +271,7 @@ func configError(diags hcl.Diagnostics) error {
 // Variable.
 var configSchema = map[string]struct{ keys, blocks []string }{
 	"": {keys: []string{"node", "data", "log_level", "log_format", "encryption_keys"},
-		blocks: []string{"api", "portal", "cluster", "storage", "delivery", "limits", "tracing"}},
+		blocks: []string{"api", "portal", "cluster", "storage", "delivery", "limits", "tracing", "backup"}},
 	"api":          {keys: []string{"listen", "token", "jwt_secret", "portal_url", "cors", "metrics", "access_log", "max_body", "max_batch", "tails", "drain", "pprof"}, blocks: []string{"tls"}},
 	"api.tls":      {keys: []string{"cert", "key"}},
 	"portal":       {keys: []string{"listen", "frame_ancestors", "refresh_url"}},
@@ -274,6 +285,8 @@ var configSchema = map[string]struct{ keys, blocks []string }{
 	"delivery.retry":   {keys: []string{"schedule", "base", "factor", "max_retries", "jitter"}},
 	"limits":           {keys: []string{"applications", "event_types", "endpoints", "replays", "manual_sends", "key_requests", "portal_requests"}},
 	"tracing":          {keys: []string{"endpoint", "headers", "sample", "propagate_to"}},
+	"backup":           {keys: []string{"to", "every", "keep", "keep_for", "encryption_key"}, blocks: []string{"s3"}},
+	"backup.s3":        {keys: []string{"endpoint", "region", "path_style", "ca", "access_key_id", "secret_access_key", "session_token"}},
 }
 
 func decodeAPI(b configBlock, api *API) {

@@ -183,7 +183,7 @@ func TestConfigErrors(t *testing.T) {
 		{"log_level = \"loud\"", []string{`1:13 log_level must be "debug", "info", "warn" or "error"`}},
 		{"log_format = \"xml\"", []string{`1:14 log_format must be "text" or "json"`}},
 		{"log_level = debug", []string{`1:13 log_level must be text in double quotes`}},
-		{"retry {\n}", []string{"1:1 Allowed here: node, data, log_level, log_format, encryption_keys, api, portal, cluster, storage, delivery, limits, tracing."}},
+		{"retry {\n}", []string{"1:1 Allowed here: node, data, log_level, log_format, encryption_keys, api, portal, cluster, storage, delivery, limits, tracing, backup."}},
 		{"storage { min_free = \"1XB\" }", []string{`1:22 storage.min_free must be a size from "0 B" to "1 TiB"`}},
 		{"storage { max_size = \"100XB\" }", []string{`1:22 storage.max_size must be a size from "0 B" to "1 PiB"`}},
 		{"storage { min_free = -1 }", []string{"1:22 or a number of bytes"}},

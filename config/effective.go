@@ -49,7 +49,8 @@ func (c *Config) settings() []Setting {
 		Setting{Name: "storage.retention", Value: durationText(c.Storage.Retention)})
 	list = append(list, c.Delivery.settings()...)
 	list = append(list, c.Limits.settings()...)
-	return append(list, c.Tracing.settings()...)
+	list = append(list, c.Tracing.settings()...)
+	return append(list, c.Backup.settings()...)
 }
 
 func (a *API) settings() []Setting {

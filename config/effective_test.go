@@ -33,6 +33,7 @@ func TestEffectiveHidesSecrets(t *testing.T) {
 	config.API.Token, config.API.JWTSecret, config.Cluster.Secret, config.EncryptionKeys = secret, secret, secret, []string{secret}
 	config.Tracing.Headers = http.Header{"Authorization": {secret}}
 	config.Delivery.Proxy = &url.URL{Scheme: "http", User: url.UserPassword(secret, secret), Host: "proxy.example:3128"}
+	config.Backup.EncryptionKey, config.Backup.S3.SecretAccessKey, config.Backup.S3.SessionToken = secret, secret, secret
 	shown := make(map[string]Setting)
 	for _, setting := range config.Effective() {
 		shown[setting.Name] = setting
@@ -40,7 +41,8 @@ func TestEffectiveHidesSecrets(t *testing.T) {
 			t.Errorf("%s shows the secret", setting.Name)
 		}
 	}
-	for _, name := range []string{"api.token", "api.jwt_secret", "cluster.secret", "encryption_keys", "tracing.headers"} {
+	for _, name := range []string{"api.token", "api.jwt_secret", "cluster.secret", "encryption_keys", "tracing.headers",
+		"backup.encryption_key", "backup.s3.secret_access_key", "backup.s3.session_token"} {
 		if s := shown[name]; !s.Secret || s.Value != "set" || s.Default {
 			t.Errorf("%s: %+v", name, s)
 		}

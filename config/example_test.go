@@ -44,6 +44,9 @@ func uncommented(t *testing.T, without ...string) string {
 	})
 }
 
+// ofBackup are settings of backups that have no default to show.
+var ofBackup = []string{"to", "encryption_key", "region", "access_key_id", "secret_access_key", "session_token"}
+
 const configTestSecret = "0123456789abcdef0123456789abcdef"
 
 func wantExample(t *testing.T) Config {
@@ -71,21 +74,23 @@ func TestConfigExample(t *testing.T) {
 
 func TestConfigExampleShowsDefaults(t *testing.T) {
 	want := wantExample(t)
-	got := mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "refresh_url", "tls", "base", "factor", "max_retries"))
+	want.Backup.S3.CA, want.Backup.S3.Endpoint = "certs/s3-ca.pem", "https://s3.example.com"
+	got := mustParseConfig(t, uncommented(t, append(slices.Clone(ofBackup), "join", "jwt_secret", "portal_url", "refresh_url", "tls", "base", "factor", "max_retries")...))
 	want.Portal.Listen = ":8443"
 	checkConfig(t, got, want)
 
-	exponential := mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "refresh_url", "tls", "schedule"))
-	short := uncommented(t, "join", "jwt_secret", "portal_url", "refresh_url", "tls", "schedule", "factor", "max_retries", "jitter")
+	exponential := mustParseConfig(t, uncommented(t, append(slices.Clone(ofBackup), "join", "jwt_secret", "portal_url", "refresh_url", "tls", "schedule")...))
+	short := uncommented(t, append(slices.Clone(ofBackup), "join", "jwt_secret", "portal_url", "refresh_url", "tls", "schedule", "factor", "max_retries", "jitter")...)
 	checkConfig(t, mustParseConfig(t, short), exponential)
 }
 
 func TestConfigExampleTLS(t *testing.T) {
 	want := wantExample(t)
+	want.Backup.S3.CA, want.Backup.S3.Endpoint = "certs/s3-ca.pem", "https://s3.example.com"
 	want.Portal.Listen = ":8443"
 	want.API.TLS = certs.Files{Cert: "certs/api.pem", Key: "certs/api-key.pem"}
 	want.Cluster.TLS = certs.Files{CA: "certs/ca.pem", Cert: "certs/n1.pem", Key: "certs/n1-key.pem"}
-	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "jwt_secret", "portal_url", "refresh_url", "base", "factor", "max_retries")), want)
+	checkConfig(t, mustParseConfig(t, uncommented(t, append(slices.Clone(ofBackup), "join", "jwt_secret", "portal_url", "refresh_url", "base", "factor", "max_retries")...)), want)
 }
 
 func TestConfigExampleShowsEveryKey(t *testing.T) {
@@ -115,7 +120,8 @@ func checkShowsKeys(t *testing.T, kind string, body *hclsyntax.Body) {
 func TestConfigExamplePortal(t *testing.T) {
 	t.Setenv("HOOKWHEEL_JWT_SECRET", configTestToken)
 	want := wantExample(t)
+	want.Backup.S3.CA, want.Backup.S3.Endpoint = "certs/s3-ca.pem", "https://s3.example.com"
 	want.Portal.Listen, want.Portal.RefreshURL = ":8443", "https://app.example.com/webhooks"
 	want.API.JWTSecret, want.API.PortalURL = configTestToken, "https://webhooks.example.com/portal"
-	checkConfig(t, mustParseConfig(t, uncommented(t, "join", "tls", "base", "factor", "max_retries")), want)
+	checkConfig(t, mustParseConfig(t, uncommented(t, append(slices.Clone(ofBackup), "join", "tls", "base", "factor", "max_retries")...)), want)
 }

@@ -75,9 +75,11 @@ func (c *Config) differences(other *Config) []string {
 func (c *Config) exact() map[string]any {
 	values := map[string]any{
 		"api.token": c.API.Token, "api.jwt_secret": c.API.JWTSecret, "cluster.secret": c.Cluster.Secret,
-		"tracing.headers": headersText(c.Tracing.Headers),
-		"encryption_keys": strings.Join(c.EncryptionKeys, "\n"),
-		"api.max_body":    c.API.MaxBody, "api.max_batch": c.API.MaxBatch, "storage.min_free": c.Storage.MinFree, "storage.max_size": c.Storage.MaxSize,
+		"backup.encryption_key": c.Backup.EncryptionKey, "backup.s3.secret_access_key": c.Backup.S3.SecretAccessKey,
+		"backup.s3.session_token": c.Backup.S3.SessionToken,
+		"tracing.headers":         headersText(c.Tracing.Headers),
+		"encryption_keys":         strings.Join(c.EncryptionKeys, "\n"),
+		"api.max_body":            c.API.MaxBody, "api.max_batch": c.API.MaxBatch, "storage.min_free": c.Storage.MinFree, "storage.max_size": c.Storage.MaxSize,
 	}
 	if c.Delivery.Proxy != nil {
 		values["delivery.proxy"] = c.Delivery.Proxy.String()

@@ -20,7 +20,10 @@ func TestReloadOfEachSetting(t *testing.T) {
 		"delivery.no_proxy": "a.example", "delivery.source_addresses": "203.0.113.7", "delivery.disable_after": "1d", "delivery.retry.schedule": "1s",
 		"delivery.retry.jitter": "0.1", "delivery.breaker.window": "1s", "delivery.breaker.min_attempts": "1", "delivery.breaker.failure_rate": "0.1",
 		"delivery.breaker.probe": "1s", "delivery.breaker.max_probe": "1h",
-		"tracing.endpoint": "http://collector:4318", "tracing.headers": "a=b", "tracing.sample": "0.5", "tracing.propagate_to": "*"}
+		"tracing.endpoint": "http://collector:4318", "tracing.headers": "a=b", "tracing.sample": "0.5", "tracing.propagate_to": "*",
+		"backup.to": "file:///backups", "backup.every": "1h", "backup.keep": "3", "backup.keep_for": "1d", "backup.encryption_key": configTestSecret, "backup.s3.endpoint": "https://s3.example",
+		"backup.s3.region": "eu-central-1", "backup.s3.path_style": "false", "backup.s3.ca": "ca.pem", "backup.s3.access_key_id": "id", "backup.s3.secret_access_key": "secret",
+		"backup.s3.session_token": "token"}
 	for name := range configSchema {
 		if name == "limits" {
 			for _, key := range configSchema[name].keys {

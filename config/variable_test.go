@@ -56,7 +56,8 @@ func variableValue(t *testing.T, value string) string {
 // Each setting of the example can be set by a variable of its name, alone or in place of what the
 // file says.
 func TestVariableOfEachSetting(t *testing.T) {
-	required := map[string]string{"api.token": configTestToken, "api.jwt_secret": configTestToken, "cluster.secret": configTestSecret,
+	required := map[string]string{"api.token": configTestToken, "api.jwt_secret": configTestToken, "backup.encryption_key": configTestSecret,
+		"backup.s3.access_key_id": "id", "backup.s3.secret_access_key": "secret", "backup.s3.session_token": "token", "cluster.secret": configTestSecret,
 		"node": "n1", "data": "/data", "api.listen": "127.0.0.1:8081", "portal.listen": ":8443",
 		// Their examples are empty lists, or nothing.
 		"encryption_keys": configTestSecret + "," + configTestSecret, "api.cors": "https://a.example,http://b.example",

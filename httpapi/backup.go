@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -13,9 +14,9 @@ import (
 )
 
 const (
-	backupStall = 30 * time.Second // without progress
-	backupGrace = time.Minute      // before the rate of a reader is checked
-	backupRate  = 128 << 10        // bytes per second: the store keeps old versions for as long as it is being read
+	backupStall = 2 * time.Minute // without progress: a client may have to send a part of it elsewhere again
+	backupGrace = time.Minute     // before the rate of a reader is checked
+	backupRate  = 128 << 10       // bytes per second: the store keeps old versions for as long as it is being read
 )
 
 var errSlowReader = errors.New("the reader of a backup is too slow")
@@ -27,7 +28,7 @@ func getBackup(r *request) (*response, error) {
 		return nil, err
 	}
 	status := r.server.config.Node.Status()
-	size, content, err := r.store().OpenBackup(wal.BackupHeader{Cluster: status.Cluster, Node: status.ID, Version: status.Version})
+	size, content, err := r.store().OpenBackup(context.Background(), wal.BackupHeader{Cluster: status.Cluster, Node: status.ID, Version: status.Version})
 	if err != nil {
 		return nil, err
 	}

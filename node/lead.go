@@ -36,6 +36,9 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 	beside.Go(func() { n.retain(ctx) })
 	beside.Go(func() { n.shrink(ctx) })
 	beside.Go(func() { n.sweep(ctx) })
+	if n.backups != nil {
+		beside.Go(func() { n.backups.Run(ctx) })
+	}
 	defer beside.Wait()
 	n.pool.Run(ctx, term, s)
 }

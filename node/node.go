@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"hookwheel/backup"
 	"hookwheel/cluster"
 	"hookwheel/config"
 	"hookwheel/delivery"
@@ -32,6 +33,7 @@ type Node struct {
 	writer  *wal.Writer
 	cluster *cluster.Node
 	pool    *delivery.Pool
+	backups *backup.Schedule // nil: none are made
 	api     *httpapi.Server
 	failed  chan error    // why it can't go on
 	broken  atomic.Bool   // it can't
@@ -91,6 +93,9 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 		UserAgent: "Hookwheel/" + version, Tracer: attempts, Propagate: config.Tracing.PropagateTo, Keyring: keyring, Logger: log, Metrics: metrics,
 		Clock: func() time.Time { return n.cluster.Now() }, // it runs when this node leads
 	}, recorder{n.writer, n.store})
+	if n.backups, err = n.openSchedule(version, metrics); err != nil {
+		return nil, err
+	}
 	n.cluster, err = cluster.Open(cluster.Config{
 		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Address: config.Cluster.Address,
 		Peers: clusterPeers(config.Cluster.Peers), Join: config.Cluster.Join, Voter: config.Cluster.Voter, Secret: config.Cluster.Secret, TLS: forCluster, Version: version,

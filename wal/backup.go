@@ -3,6 +3,7 @@ package wal
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -44,10 +45,17 @@ type BackupHeader struct {
 	Bytes   int64     `json:"bytes"`   // of the snapshot
 }
 
+// Same reports whether two headers are of the same backup.
+func (h BackupHeader) Same(other BackupHeader) bool {
+	sameTimes := h.Made.Equal(other.Made) && h.Clock.Equal(other.Clock)
+	h.Made, h.Clock = other.Made, other.Clock
+	return sameTimes && h == other
+}
+
 // OpenBackup begins to read a backup of the store in its present state, size bytes of it, like
-// OpenSnapshot. It fills in the rest of about.
-func (s *Store) OpenBackup(about BackupHeader) (size int64, content io.ReadCloser, err error) {
-	stream, err := s.beginSnapshot()
+// OpenSnapshot, unless ctx ends before that. It fills in the rest of about.
+func (s *Store) OpenBackup(ctx context.Context, about BackupHeader) (size int64, content io.ReadCloser, err error) {
+	stream, err := s.beginSnapshot(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -111,24 +119,8 @@ func VerifyBackup(from io.Reader, progress func(done, total int64)) (BackupHeade
 func readBackup(from io.Reader, use func(BackupHeader, io.Reader) error, progress func(done, total int64)) (header BackupHeader, err error) {
 	sum := sha256.New()
 	in := bufio.NewReaderSize(from, 256<<10)
-	magic, err := readLine(in, sum)
-	if err != nil || !strings.HasPrefix(magic, backupMagic) {
-		return header, errors.Join(errNoBackup, err)
-	}
-	version, err := strconv.Atoi(strings.TrimPrefix(magic, backupMagic))
-	switch {
-	case err != nil || version < 1:
-		return header, errNoBackup
-	case version > backupVersion:
-		return header, fmt.Errorf("the backup has format %d, but this program knows formats up to %d: it was made by a newer version of Hookwheel; use that one",
-			version, backupVersion)
-	}
-	text, err := readLine(in, sum)
-	if err != nil {
-		return header, errors.Join(errCutBackup, err)
-	}
-	if err := json.Unmarshal([]byte(text), &header); err != nil || header.Bytes < int64(snapshotFrame) {
-		return header, errBadBackup
+	if header, err = readHeader(in, sum); err != nil {
+		return header, err
 	}
 	body := &countedReader{in: io.TeeReader(io.LimitReader(in, header.Bytes), sum), total: header.Bytes, tell: progress}
 	used := use(header, body)
@@ -151,6 +143,40 @@ func readBackup(from io.Reader, use func(BackupHeader, io.Reader) error, progres
 		return header, err
 	}
 	return header, used
+}
+
+// PeekBackup returns the header of a backup, of which in has read nothing and will have read
+// nothing. Its buffer must have at least 128 KiB.
+func PeekBackup(in *bufio.Reader) (BackupHeader, error) {
+	text, err := in.Peek(2 * maxHeader)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return BackupHeader{}, err
+	}
+	return readHeader(bufio.NewReader(bytes.NewReader(text)), sha256.New())
+}
+
+// readHeader reads the lines before the snapshot.
+func readHeader(in *bufio.Reader, sum hash.Hash) (header BackupHeader, err error) {
+	magic, err := readLine(in, sum)
+	if err != nil || !strings.HasPrefix(magic, backupMagic) {
+		return header, errors.Join(errNoBackup, err)
+	}
+	version, err := strconv.Atoi(strings.TrimPrefix(magic, backupMagic))
+	switch {
+	case err != nil || version < 1:
+		return header, errNoBackup
+	case version > backupVersion:
+		return header, fmt.Errorf("the backup has format %d, but this program knows formats up to %d: it was made by a newer version of Hookwheel; use that one",
+			version, backupVersion)
+	}
+	text, err := readLine(in, sum)
+	if err != nil {
+		return header, errors.Join(errCutBackup, err)
+	}
+	if err := json.Unmarshal([]byte(text), &header); err != nil || header.Bytes < int64(snapshotFrame) {
+		return header, errBadBackup
+	}
+	return header, nil
 }
 
 // readLine reads a line, without its end.
@@ -200,8 +226,8 @@ type RestoreOptions struct {
 	Progress func(done, total int64) // is told how many bytes are read; may be nil
 }
 
-// Restore creates a store in the empty folder dir from a backup. After an error or a crash, none of
-// it is there; the next try removes what a crash left beside it.
+// Restore creates a store in the empty folder dir from a backup. After an error or a crash, none
+// of it is there; the next try removes what a crash left beside it.
 func Restore(dir string, backup io.Reader, o RestoreOptions) (header BackupHeader, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -15,7 +15,7 @@ import (
 // backupOf is a backup of a store that has some of everything.
 func backupOf(t *testing.T, s *Store) []byte {
 	t.Helper()
-	size, stream, err := s.OpenBackup(BackupHeader{Cluster: "c0ffee", Node: "n1", Version: "dev"})
+	size, stream, err := s.OpenBackup(t.Context(), BackupHeader{Cluster: "c0ffee", Node: "n1", Version: "dev"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestSlowReader(t *testing.T) {
 			for range 20 {
 				applyList(t, s, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, 100_000)}))
 			}
-			_, stream, err := s.OpenBackup(BackupHeader{})
+			_, stream, err := s.OpenBackup(t.Context(), BackupHeader{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,7 +161,7 @@ func TestSlowReader(t *testing.T) {
 			if err := stream.Close(); err != nil {
 				t.Error(err)
 			}
-			if _, _, err := s.OpenBackup(BackupHeader{}); name == "close" && err == nil {
+			if _, _, err := s.OpenBackup(t.Context(), BackupHeader{}); name == "close" && err == nil {
 				t.Error("a backup of a closed store began")
 			}
 		})

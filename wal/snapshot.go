@@ -3,6 +3,7 @@ package wal
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -35,14 +36,15 @@ var (
 // goes on. The versions that the reader needs are kept until the reader is closed. Closing or
 // replacing the store does not wait for slow readers: they get an error.
 func (s *Store) OpenSnapshot() (state State, size int64, content io.ReadCloser, err error) {
-	stream, err := s.beginSnapshot()
+	stream, err := s.beginSnapshot(context.Background())
 	if err != nil {
 		return State{}, 0, nil, err
 	}
 	return stream.meta.state(), stream.size, stream, nil
 }
 
-func (s *Store) beginSnapshot() (*snapshotReader, error) {
+// beginSnapshot may take long, as it counts all records. ctx ends that, but not the stream.
+func (s *Store) beginSnapshot(ctx context.Context) (*snapshotReader, error) {
 	if err := s.Commit(); err != nil {
 		s.config.Fatal(err)
 		return nil, err
@@ -58,6 +60,7 @@ func (s *Store) beginSnapshot() (*snapshotReader, error) {
 		s.swap.RUnlock()
 	}
 	db, err := s.db, s.streams.add(stream)
+	defer context.AfterFunc(ctx, stream.end)()
 	if err == nil {
 		err = s.guard(db, func() (err error) {
 			stream.meta, stream.size, err = measureSnapshot(txn, stream.ended)
@@ -229,8 +232,8 @@ func (s *streams) begin() {
 	s.closed = false
 }
 
-// readRecords reads a snapshot and passes each record to set, which must not keep it. Without a nil
-// error at the end, none of the records can be trusted.
+// readRecords reads a snapshot and passes each record to set, which must not keep it. Without a
+// nil error at the end, none of the records can be trusted.
 func readRecords(content io.Reader, set func(key, value []byte) error) error {
 	in := &summingReader{in: bufio.NewReaderSize(content, 256<<10)}
 	magic, err := in.take(nil, uint64(len(snapshotMagic)))
