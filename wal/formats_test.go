@@ -188,6 +188,7 @@ func goldenFormats() map[string]format {
 	traced := sent
 	traced.Trace = goldenMessages()[4].Trace
 	several := []PlacedMessage{{Place: 0, Message: sent}, {Place: 2, Message: sent}}
+	tracedBatch := []PlacedMessage{{Place: 0, Message: traced}, {Place: 2, Message: traced}}
 	progress := progressOfTerm{7, []webhook.Progress{{Endpoint: goldenEndpoint, Cursor: goldenMessage,
 		Outcomes: []webhook.Outcome{{Attempt: attempts[0]}, {Source: webhook.SourceRetry, Due: goldenTime, Scheduled: goldenTime, Attempt: attempts[1], Spent: 2, Key: 77}, {Attempt: webhook.Attempt{Message: goldenMessage}, Hold: true, Key: 77}, {Source: webhook.SourceManual, Attempt: attempts[0]}}}}}
 	recorded := goldenAttempts()
@@ -269,6 +270,10 @@ func goldenFormats() map[string]format {
 		"command createMessage with a trace": {traced, plain(appendCreateMessage(nil, &traced)), func(data []byte) (any, error) {
 			m, err := decodeCreateMessage(data[1:])
 			return *m, err
+		}},
+		"command createMessages with a trace": {createMessages{goldenApp, tracedBatch}, plain(encodeCreateMessages(goldenApp, tracedBatch)), func(data []byte) (any, error) {
+			c, err := decodeCreateMessages(data[1:])
+			return *c, err
 		}},
 		"command createMessages": {createMessages{goldenApp, several}, plain(encodeCreateMessages(goldenApp, several)), func(data []byte) (any, error) {
 			c, err := decodeCreateMessages(data[1:])

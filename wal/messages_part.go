@@ -36,10 +36,10 @@ type createMessages struct {
 	list []PlacedMessage
 }
 
-// encodeCreateMessages: application 20 | number of messages 1 | for each: place 1 | as
-// appendMessage.
+// encodeCreateMessages: application 20 | number of messages 1 | number of traces 1, at most 1 | the
+// trace that all messages have | for each: place 1 | as appendMessage, without the trace.
 func encodeCreateMessages(app webhook.ID, list []PlacedMessage) []byte {
-	size := 2 + idSize + 1
+	size := 2 + idSize + 2 + traceBytes
 	for i := range list {
 		m := &list[i].Message
 		size += len(m.Payload) + len(m.EventType) + len(m.EventID) + 64
@@ -47,8 +47,15 @@ func encodeCreateMessages(app webhook.ID, list []PlacedMessage) []byte {
 	dst := make([]byte, 0, size)
 	dst = append(append(dst, byte(kindCreateMessages), commandVersion), app[:]...)
 	dst = append(dst, byte(len(list)))
+	if len(list) > 0 && list[0].Trace != nil {
+		dst = appendTraceContext(append(dst, 1), list[0].Trace)
+	} else {
+		dst = append(dst, 0)
+	}
 	for i := range list {
-		dst = appendMessage(append(dst, byte(list[i].Place)), &list[i].Message)
+		m := list[i].Message
+		m.Trace = nil
+		dst = appendMessage(append(dst, byte(list[i].Place)), &m)
 	}
 	return dst
 }
@@ -64,9 +71,21 @@ func messagesIn(command []byte) int {
 func decodeCreateMessages(body []byte) (*createMessages, error) {
 	r := newReader(body, commandVersion)
 	c := &createMessages{app: r.id()}
-	for n := r.byte(); n > 0 && r.err == nil; n-- {
+	n := r.byte()
+	var trace *webhook.TraceContext
+	switch r.byte() {
+	case 0:
+	case 1:
+		trace = readTraceContext(r)
+	default:
+		r.fail()
+	}
+	for ; n > 0 && r.err == nil; n-- {
 		m := PlacedMessage{Place: int(r.byte()), Message: webhook.Message{App: c.app}}
-		readMessage(r, &m.Message)
+		if readMessage(r, &m.Message); m.Trace != nil {
+			r.fail()
+		}
+		m.Trace = trace
 		c.list = append(c.list, m)
 	}
 	return c, r.end()
@@ -145,7 +164,7 @@ func readPlaced(reply []byte) ([]PlacedID, error) {
 }
 
 // CreateMessages appends messages of one application to its log, in their order and next to each
-// other, except those whose event ID is taken. When it returns, they are on stable storage on a
+// other, except those whose event ID is taken. All have the trace of the first. When it returns, they are on stable storage on a
 // majority of the nodes.
 func (w *Writer) CreateMessages(ctx context.Context, app webhook.ID, list []PlacedMessage) ([]PlacedID, error) {
 	body, err := w.propose(ctx, encodeCreateMessages(app, list))

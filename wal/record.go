@@ -74,8 +74,10 @@ const (
 	messageTrace       = 1 << 8
 )
 
-// traceSampled is the flag of a trace context.
-const traceSampled = 1
+const (
+	traceSampled = 1  // the flag of a trace context
+	traceBytes   = 64 // that one takes, about
+)
 
 // appendMessage writes what is the same in a command and in the log: all but the ID.
 //
