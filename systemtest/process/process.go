@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -168,13 +169,17 @@ func excerpt(text []byte) []byte {
 	return slices.Concat(text[start:start+shownLog], []byte("\n[…]\n"), text[len(text)-shownLog:])
 }
 
+// givenPorts are those that FreePorts has returned, or looked at: a parallel test may not listen yet.
+var givenPorts sync.Map
+
 // FreePorts finds a port such that it and the next ones are free for the API of nodes nodes, and
 // those for the other nodes too. They lie below the ports that the system gives to outgoing
 // connections.
 func FreePorts(t testing.TB, nodes int) int {
 	t.Helper()
 	for range 100 {
-		if base := 20000 + 10*rand.IntN(1000); portsFree(base, nodes) {
+		base := 20000 + 10*rand.IntN(1000)
+		if _, isGiven := givenPorts.LoadOrStore(base, true); !isGiven && portsFree(base, nodes) {
 			return base
 		}
 	}
