@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"hookwheel/systemtest/process"
 )
@@ -30,7 +33,7 @@ type importReport struct {
 	Complete bool
 }
 
-const importedEndpoints = 150 // of the largest application
+const importedEndpoints = 60 // of the largest application
 
 // importSource fills a node with applications, event types and endpoints.
 func importSource(t *testing.T) *caller {
@@ -61,21 +64,7 @@ func TestImportFromAnotherCluster(t *testing.T) {
 	}
 	args := []string{"import", "svix", "--url", from.nodes[0], "--token-file", token, "--to", to.nodes[0], "--to-token-file", token, "--report", report}
 
-	cut := process.Command(process.Context(t), args...)
-	if err := cut.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for size := 0; size < 10_000; time.Sleep(time.Millisecond) {
-		text, err := os.ReadFile(report)
-		if err != nil && !os.IsNotExist(err) {
-			t.Fatal(err)
-		}
-		size = len(text)
-	}
-	if err := cut.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cut.Wait() // says that it was killed
+	killInTheMiddle(t, from, args)
 
 	runImport := func(flags ...string) (r importReport) {
 		out, problems, err := command(t, nil, append(args, flags...)...)
@@ -110,6 +99,44 @@ func TestImportFromAnotherCluster(t *testing.T) {
 			compareImported(t, from, to, "/app/small/endpoint/"+item.UID+"/headers")
 		}
 	}
+}
+
+// killInTheMiddle kills an import while it waits for a response of the source.
+func killInTheMiddle(t *testing.T, from *caller, args []string) {
+	t.Helper()
+	target, err := url.Parse(from.nodes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var requests atomic.Int32
+	reached := make(chan struct{})
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) == importedEndpoints {
+			close(reached)
+		}
+		if requests.Load() >= importedEndpoints {
+			<-r.Context().Done()
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	cut := process.Command(process.Context(t), append(args, "--url", server.URL)...)
+	if err := cut.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cut.Wait() }()
+	select {
+	case <-reached:
+	case err := <-ended:
+		t.Fatalf("the import ended before it was killed: %v", err)
+	}
+	if err := cut.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
 }
 
 // compareImported compares what two nodes say of an endpoint.
