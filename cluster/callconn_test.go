@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"hookwheel/systemtest/process"
 )
 
 // hushable passes on connections to an address, and can make those that exist fall silent without
@@ -98,7 +100,7 @@ func TestSilentConnection(t *testing.T) {
 	members := newMembers(t, 3)
 	proxies := make(map[string]*hushable)
 	for _, m := range members {
-		m.config.Listen = freeAddress(t)
+		m.config.Listen = process.FreeAddress(t)
 		proxies[m.config.ID] = hushableAt(t, m.config.Address, m.config.Listen)
 		m.start(t)
 	}

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/process"
 )
 
 // wantRefused checks that a change is refused with a reason that contains text.
@@ -20,7 +23,7 @@ func wantRefused(t *testing.T, err error, text string) {
 // newJoiner makes a further node that asks the others to be let in.
 func newJoiner(t *testing.T, id string, members []*member) *member {
 	t.Helper()
-	m := newMember(t, Peer{ID: id, Address: freeAddress(t)})
+	m := newMember(t, Peer{ID: id, Address: process.FreeAddress(t)})
 	for _, other := range members {
 		m.config.Join = append(m.config.Join, other.config.Address)
 	}
@@ -40,14 +43,14 @@ func TestJoinTransferRemove(t *testing.T) {
 	hasVote(t, all, "n4")
 
 	must(t, members[1].Transfer(limited(t), "n4"))
-	eventually(t, "n4 leads", func() bool { return n4.Status().Ready })
+	apitest.WaitFor(t, "n4 leads", func() bool { return n4.Status().Ready })
 	must(t, second(members[1].Propose(limited(t), []byte("with n4"))))
 
 	n5 := newJoiner(t, "n5", members[1:2])
 	n5.config.Voter = false
 	n5.start(t)
 	must(t, members[0].Join(limited(t), n5.config.Address, false, nil))
-	eventually(t, "n5 is in", func() bool { return len(n4.servers()) == 5 })
+	apitest.WaitFor(t, "n5 is in", func() bool { return len(n4.servers()) == 5 })
 	wantSame(t, append(all, n5))
 	if servers := n4.servers(); slices.ContainsFunc(servers, func(s Server) bool { return s.ID == "n5" && s.Voter }) {
 		t.Errorf("n5 has a vote: %+v", servers)
@@ -96,7 +99,7 @@ func TestRemoveKeepsMajority(t *testing.T) {
 	dead.stop(t)
 	wantRefused(t, alive.Remove(limited(t), alive.config.ID, nil), "not a majority")
 	must(t, alive.Remove(limited(t), dead.config.ID, nil))
-	eventually(t, "two are left", func() bool { return len(alive.servers()) == 2 })
+	apitest.WaitFor(t, "two are left", func() bool { return len(alive.servers()) == 2 })
 	wantRefused(t, alive.Remove(limited(t), dead.config.ID, nil), "there is no node")
 }
 
@@ -104,7 +107,7 @@ func TestRemoveKeepsMajority(t *testing.T) {
 func TestNameTaken(t *testing.T) {
 	members := startMembers(t, 3)
 	readyLeader(t, members)
-	twin := newMember(t, Peer{ID: "n2", Address: freeAddress(t)})
+	twin := newMember(t, Peer{ID: "n2", Address: process.FreeAddress(t)})
 	twin.config.Join = []string{members[0].config.Address, members[2].config.Address}
 	twin.start(t)
 	twin.waits(t, "is already running at")
@@ -116,10 +119,10 @@ func TestNameTaken(t *testing.T) {
 func TestJoinByHand(t *testing.T) {
 	members := startMembers(t, 1)
 	readyLeader(t, members)
-	fresh := newMember(t, Peer{ID: "n2", Address: freeAddress(t)})
-	fresh.config.Join = []string{freeAddress(t)} // nobody
+	fresh := newMember(t, Peer{ID: "n2", Address: process.FreeAddress(t)})
+	fresh.config.Join = []string{process.FreeAddress(t)} // nobody
 	fresh.start(t)
-	wantRefused(t, members[0].Join(limited(t), freeAddress(t), true, nil), "no new node")
+	wantRefused(t, members[0].Join(limited(t), process.FreeAddress(t), true, nil), "no new node")
 	wantRefused(t, members[0].Join(limited(t), members[0].config.Address, true, nil), "leads this cluster")
 	must(t, members[0].Join(limited(t), fresh.config.Address, true, nil))
 	other := startMembers(t, 1)
@@ -133,10 +136,10 @@ func TestAddressMoves(t *testing.T) {
 	_, others := readyLeader(t, members)
 	moved := others[0]
 	moved.stop(t)
-	address := freeAddress(t)
+	address := process.FreeAddress(t)
 	moved.config.Listen, moved.config.Address = address, address
 	moved.start(t)
-	eventually(t, "all know the new address", func() bool {
+	apitest.WaitFor(t, "all know the new address", func() bool {
 		return !slices.ContainsFunc(members, func(m *member) bool {
 			return !slices.ContainsFunc(m.servers(), func(s Server) bool { return s.Address == address })
 		})
@@ -150,13 +153,13 @@ func TestFollowerFull(t *testing.T) {
 	members := startMembers(t, 3)
 	_, others := readyLeader(t, members)
 	others[1].machine.free.Store(10)
-	eventually(t, "the leader refuses", func() bool {
+	apitest.WaitFor(t, "the leader refuses", func() bool {
 		reply, err := others[0].Propose(limited(t), []byte("x"))
 		must(t, err)
 		return strings.HasPrefix(string(reply), "full: ["+others[1].config.ID)
 	})
 	others[1].machine.free.Store(1000)
-	eventually(t, "the leader takes commands again", func() bool {
+	apitest.WaitFor(t, "the leader takes commands again", func() bool {
 		reply, err := others[0].Propose(limited(t), []byte("x"))
 		must(t, err)
 		return strings.HasPrefix(string(reply), "x is number")
@@ -181,7 +184,7 @@ func TestReset(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	left.start(t)
-	eventually(t, "n2 leads alone", func() bool { return left.Status().Ready })
+	apitest.WaitFor(t, "n2 leads alone", func() bool { return left.Status().Ready })
 	if got := left.machine.bodies(); !slices.Equal(got, []string{"before"}) {
 		t.Errorf("it holds %q", got)
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hookwheel/httpapi/apitest"
 )
 
 // Lengths that a peer announces take no memory before the bytes come, whether it has proven itself
@@ -82,7 +84,7 @@ func TestDoorstepFlood(t *testing.T) {
 	others[0].stop(t)
 	others[0].start(t)
 	must(t, second(others[0].Propose(limited(t), []byte("through"))))
-	eventually(t, "the flood is counted", func() bool { return leader.refusals(t, reasonCrowded) > 0 })
+	apitest.WaitFor(t, "the flood is counted", func() bool { return leader.refusals(t, reasonCrowded) > 0 })
 }
 
 // The doorstep makes room at the expense of the network that takes the most of it.

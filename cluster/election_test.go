@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"hookwheel/httpapi/apitest"
 )
 
 // TestSilenceIsNoticed: followers elect another leader although Raft would not look at its election
@@ -29,7 +31,7 @@ func TestSilenceIsNoticed(t *testing.T) {
 func TestStagger(t *testing.T) {
 	members := startMembers(t, 3)
 	readyLeader(t, members)
-	eventually(t, "all nodes know the members", func() bool {
+	apitest.WaitFor(t, "all nodes know the members", func() bool {
 		return !slices.ContainsFunc(members, func(m *member) bool { return len(m.servers()) < 3 })
 	})
 	for _, leader := range members {

@@ -8,29 +8,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"hookwheel/cluster/raftlog"
+	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/process"
 )
-
-// eventually waits for what must come to be.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for range 3000 {
-		if is() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("after 30 s still not: %s", what)
-}
 
 // waits waits until a node says that it waits for something that contains text.
 func (m *member) waits(t *testing.T, text string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%s waits for %q", m.config.ID, text), func() bool { return strings.Contains(m.Status().Waiting, text) })
+	apitest.WaitFor(t, fmt.Sprintf("%s waits for %q", m.config.ID, text), func() bool { return strings.Contains(m.Status().Waiting, text) })
 	if s := m.Status(); s.State != "forming" || s.Cluster != "" || len(s.Servers) != 0 {
 		t.Errorf("%s is %+v, want it in no cluster", m.config.ID, s)
 	}
@@ -46,7 +35,7 @@ func (m *member) loseDisk(t *testing.T) {
 // hasVote waits until the leader counts a node as a voter.
 func hasVote(t *testing.T, members []*member, node string) {
 	t.Helper()
-	eventually(t, node+" has its vote", func() bool {
+	apitest.WaitFor(t, node+" has its vote", func() bool {
 		for _, m := range members {
 			if m.Node == nil || !m.Status().Ready {
 				continue
@@ -68,7 +57,7 @@ func TestFormTakesAll(t *testing.T) {
 	readyLeader(t, members)
 	clusters := make(map[string]bool)
 	for _, m := range members {
-		eventually(t, "all are in", func() bool { return m.Status().Cluster != "" })
+		apitest.WaitFor(t, "all are in", func() bool { return m.Status().Cluster != "" })
 		clusters[m.Status().Cluster] = true
 	}
 	if len(clusters) != 1 {
@@ -140,7 +129,7 @@ func TestFormRefuses(t *testing.T) {
 			m[0].config.Peers = []Peer{m[0].config.Peers[0], {ID: "n2", Address: m[0].config.Address}}
 		}, "is this very node"},
 		"another's address": {func(t *testing.T, m []*member) {
-			extra := newMember(t, Peer{ID: "n9", Address: freeAddress(t)})
+			extra := newMember(t, Peer{ID: "n9", Address: process.FreeAddress(t)})
 			extra.config.Peers = []Peer{{ID: "n9", Address: extra.config.Address}, {ID: "n1", Address: m[0].config.Address}}
 			extra.start(t)
 			m[0].config.Peers = []Peer{m[0].config.Peers[0], {ID: "n2", Address: extra.config.Address}}

@@ -4,15 +4,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/process"
 )
 
 // member is one node with a machine that has snapshots.
@@ -36,7 +36,7 @@ func newMembers(t *testing.T, count int) []*member {
 	t.Helper()
 	peers := make([]Peer, count)
 	for i := range peers {
-		peers[i] = Peer{ID: fmt.Sprint("n", i+1), Address: freeAddress(t)}
+		peers[i] = Peer{ID: fmt.Sprint("n", i+1), Address: process.FreeAddress(t)}
 	}
 	members := make([]*member, count)
 	for i, p := range peers {
@@ -63,27 +63,6 @@ func testLogger(t *testing.T, id string) *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(t.Output(), nil)).With("node", id)
 }
-
-// freeAddress lies below the ports that the system gives to outgoing connections, one of which
-// might take it before a node does. No address is returned twice: nobody listens there yet.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(10000))
-		if _, again := addresses.LoadOrStore(address, true); again {
-			continue
-		}
-		if l, err := net.Listen("tcp", address); err == nil {
-			l.Close()
-			return address
-		}
-	}
-	t.Fatal("found no free port")
-	return ""
-}
-
-// addresses are those that freeAddress has tried.
-var addresses sync.Map
 
 func (m *member) start(t *testing.T) {
 	t.Helper()
@@ -112,17 +91,12 @@ func (m *member) crash(t *testing.T) {
 // readyLeader waits for one.
 func readyLeader(t *testing.T, members []*member) (leader *member, others []*member) {
 	t.Helper()
-	for range 2000 {
-		for i, m := range members {
-			if m.Node != nil && m.Status().Ready {
-				others = slices.Delete(slices.Clone(members), i, i+1)
-				return m, others
-			}
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("no leader in 20 s")
-	return nil, nil
+	i := -1
+	apitest.WaitFor(t, "a leader", func() bool {
+		i = slices.IndexFunc(members, func(m *member) bool { return m.Node != nil && m.Status().Ready })
+		return i >= 0
+	})
+	return members[i], slices.Delete(slices.Clone(members), i, i+1)
 }
 
 // fillLog makes entries of one command each, many in flight at once.

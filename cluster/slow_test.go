@@ -3,14 +3,16 @@ package cluster
 import (
 	"testing"
 	"time"
+
+	"hookwheel/httpapi/apitest"
 )
 
 // TestSlowDiskHandsOver: a leader whose disk is slow hands over to one whose disk is well.
 func TestSlowDiskHandsOver(t *testing.T) {
 	nodes := startMembers(t, 3)
 	leader, others := readyLeader(t, nodes)
-	eventually(t, "the leader has heard the others", func() bool { return len(leader.members.fresh()) == 2 })
-	eventually(t, "another node leads", func() bool {
+	apitest.WaitFor(t, "the leader has heard the others", func() bool { return len(leader.members.fresh()) == 2 })
+	apitest.WaitFor(t, "another node leads", func() bool {
 		leader.log.MarkSlow()
 		for _, n := range others {
 			if n.ready.Load() {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
+
+	"hookwheel/httpapi/apitest"
 )
 
 const beyondTheLog = 6000 // entries: more than Raft keeps after a snapshot
@@ -36,7 +38,7 @@ func TestFarBehindGetsSnapshot(t *testing.T) {
 		t.Error("it caught up without a snapshot: this test tests nothing")
 	}
 	// The machine has the state a moment before Raft notes it.
-	eventually(t, "Raft knows of the state", func() bool { return away.raft.LastIndex() >= away.machine.Applied() })
+	apitest.WaitFor(t, "Raft knows of the state", func() bool { return away.raft.LastIndex() >= away.machine.Applied() })
 	if base := entryBeforeLog(t, away); len(base.Data) > 0 || base.Term == 0 {
 		t.Errorf("the entry before the log is %+v, want one with a term and without content", base)
 	}

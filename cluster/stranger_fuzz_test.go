@@ -7,10 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"hookwheel/httpapi/apitest"
 )
 
 // fuzzNode is a single node that runs but does not listen.
@@ -20,9 +21,7 @@ func fuzzNode(f *testing.F) *Node {
 	must(f, err)
 	n.secret = testSecret
 	f.Cleanup(func() { must(f, n.Close()) })
-	for !n.Status().Ready {
-		time.Sleep(10 * time.Millisecond)
-	}
+	apitest.WaitFor(f, "a leader", func() bool { return n.Status().Ready })
 	return n
 }
 

@@ -21,6 +21,9 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/process"
 )
 
 // stranger is a dialer that has what a test gives it. It speaks the protocol but runs no Raft.
@@ -96,7 +99,7 @@ func TestStrangers(t *testing.T) {
 				t.Errorf("refused because %v, want reason %s", err, test.reason)
 			}
 			// The node counts it after it has answered.
-			eventually(t, "the refusal is counted", func() bool { return m.refusals(t, test.reason) == before+1 })
+			apitest.WaitFor(t, "the refusal is counted", func() bool { return m.refusals(t, test.reason) == before+1 })
 		})
 	}
 	must(t, second(m.Propose(limited(t), []byte("unharmed"))))
@@ -117,7 +120,7 @@ func TestAdmittedButUnaware(t *testing.T) {
 	if !refusedFor(err, reasonNew) {
 		t.Fatalf("refused because %v, want reason %s", err, reasonNew)
 	}
-	eventually(t, "the refusal is counted", func() bool { return n2.refusals(t, reasonNew) == 1 })
+	apitest.WaitFor(t, "the refusal is counted", func() bool { return n2.refusals(t, reasonNew) == 1 })
 	raftLogger(t.Context(), n2.config.Logger).Error("failed to heartbeat to", "error", err)
 	n2.stop(t)
 	if strings.Contains(text.String(), "refused a connection") || strings.Contains(text.String(), "failed to heartbeat") {
@@ -259,13 +262,13 @@ func TestStrangersWithCertificates(t *testing.T) {
 				conn.Close()
 				t.Fatal("it was let in")
 			}
-			eventually(t, "it is counted", func() bool { return m.refusals(t, test.reason) == before+1 })
+			apitest.WaitFor(t, "it is counted", func() bool { return m.refusals(t, test.reason) == before+1 })
 		})
 	}
 	t.Run("who listens", func(t *testing.T) { // with a certificate for HTTPS that has the name of a node
 		https := ca.issueFor(t, []string{"n2"}, x509.ExtKeyUsageServerAuth)
 		https.ClientAuth = tls.NoClientCert
-		l, err := tls.Listen("tcp", freeAddress(t), https)
+		l, err := tls.Listen("tcp", process.FreeAddress(t), https)
 		must(t, err)
 		defer l.Close()
 		go func() {
@@ -290,7 +293,7 @@ func TestRemovedIsStranger(t *testing.T) {
 	n4.config.Fatal = func(error) {}
 	n4.start(t)
 	must(t, members[0].Join(limited(t), n4.config.Address, true, nil))
-	eventually(t, "n4 is in", func() bool { return n4.Status().Cluster != "" })
+	apitest.WaitFor(t, "n4 is in", func() bool { return n4.Status().Cluster != "" })
 	hasVote(t, append(members[:3:3], n4), "n4")
 	server := n4.identity.Server
 	s := stranger(members[0], server, testSecret, nil)
@@ -301,7 +304,7 @@ func TestRemovedIsStranger(t *testing.T) {
 	must(t, second(old.call(callIndex, nil, callTimeout)))
 
 	must(t, members[1].Remove(limited(t), "n4", nil))
-	eventually(t, "all know that it is gone", func() bool {
+	apitest.WaitFor(t, "all know that it is gone", func() bool {
 		for _, m := range members {
 			if m.isMember(server) {
 				return false

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/httpapi/apitest"
 	"hookwheel/webhook"
 )
 
@@ -43,18 +44,16 @@ func keepAliveServer(t *testing.T, after func(conn net.Conn, more *bufio.Reader)
 // waitIdle waits until what the receiver did to its connections has arrived here.
 func waitIdle(t *testing.T, s *Sender, want bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	apitest.WaitFor(t, "the connections to come to rest", func() bool {
 		s.dialer.mu.Lock()
-		all := true
+		defer s.dialer.mu.Unlock()
 		for c := range s.dialer.open {
-			all = all && c.isOver() == want
+			if c.isOver() != want {
+				return false
+			}
 		}
-		s.dialer.mu.Unlock()
-		if all {
-			return
-		}
-	}
-	t.Fatal("the connections did not come to rest")
+		return true
+	})
 }
 
 // TestStaleConnections: when a receiver ends idle connections, in every way that the kernel

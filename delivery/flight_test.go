@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/httpapi/apitest"
 	"hookwheel/webhook"
 )
 
@@ -99,7 +100,7 @@ func TestRevoke(t *testing.T) {
 				_, why, _ := s.send(f)
 				done <- why
 			}()
-			waitFor(t, func() bool {
+			apitest.WaitFor(t, "it to come", func() bool {
 				f.mu.Lock()
 				defer f.mu.Unlock()
 				return f.on != nil && f.on.pending()
@@ -134,7 +135,7 @@ func TestRevoke(t *testing.T) {
 			done <- why
 		}()
 		<-arrived
-		waitFor(t, func() bool {
+		apitest.WaitFor(t, "it to come", func() bool {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			return f.sent && !f.on.pending()
@@ -148,13 +149,4 @@ func TestRevoke(t *testing.T) {
 			t.Error("an attempt that is over is still known")
 		}
 	})
-}
-
-func waitFor(t *testing.T, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it does not come")
-		}
-	}
 }

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hookwheel/systemtest/process"
 )
 
 const (
@@ -65,27 +65,6 @@ type node struct {
 	down  bool // the nemesis keeps it down, or has stopped it: producers leave it alone
 }
 
-// freeAddress lies below the ports that the system gives to outgoing connections, one of which
-// might take it before a node does. No address is returned twice: nobody listens there yet.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(10000))
-		if _, again := addresses.LoadOrStore(address, true); again {
-			continue
-		}
-		if l, err := net.Listen("tcp", address); err == nil {
-			l.Close()
-			return address
-		}
-	}
-	t.Fatal("found no free port")
-	return ""
-}
-
-// addresses are those that freeAddress has tried.
-var addresses sync.Map
-
 // newCluster writes the configurations; the nodes reach each other through the network's proxies
 // only.
 func newCluster(t *testing.T, s setup, dir string) *cluster {
@@ -96,8 +75,8 @@ func newCluster(t *testing.T, s setup, dir string) *cluster {
 	c.voters = len(c.nodes) - s.nonVoters
 	listen := make([]string, len(c.nodes))
 	for i := range c.nodes {
-		listen[i] = freeAddress(t)
-		n := &node{name: fmt.Sprint("n", i+1), api: "http://" + freeAddress(t), down: true}
+		listen[i] = process.FreeAddress(t)
+		n := &node{name: fmt.Sprint("n", i+1), api: "http://" + process.FreeAddress(t), down: true}
 		n.data, n.config, n.log = filepath.Join(dir, n.name), filepath.Join(dir, n.name+".hcl"), filepath.Join(dir, n.name+".log")
 		if s.clocks {
 			n.clock = filepath.Join(dir, n.name+".clock")

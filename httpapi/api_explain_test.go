@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hookwheel/config"
+	"hookwheel/httpapi/apitest"
 )
 
 type apiExplanation struct {
@@ -63,14 +64,11 @@ func TestAPIExplain(t *testing.T) {
 func (a *api) explained(message, state, text string) {
 	a.t.Helper()
 	var got apiExplanation
-	for range 1000 {
+	apitest.WaitFor(a.t, message+" to be "+state, func() bool {
 		a.call("GET", "/app/acme/msg/"+message+"/explain", "", 200, &got)
-		if len(got.Data) == 1 && got.Data[0].State == state {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	if x := got.Data[0]; x.State != state || !strings.Contains(x.Text, text) {
+		return len(got.Data) == 1 && got.Data[0].State == state
+	})
+	if x := got.Data[0]; !strings.Contains(x.Text, text) {
 		a.t.Errorf("%s is %s: %s; want %s: %s", message, x.State, x.Text, state, text)
 	}
 }

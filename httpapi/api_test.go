@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -21,6 +20,7 @@ import (
 	"hookwheel/config"
 	"hookwheel/httpapi/apitest"
 	"hookwheel/node"
+	"hookwheel/systemtest/process"
 	"hookwheel/webhook"
 )
 
@@ -58,7 +58,7 @@ func apiConfig(t testing.TB, changes ...func(*config.Config)) config.Config {
 	c.Data = t.TempDir()
 	c.API.Listen, c.API.Token, c.API.MaxBody = "127.0.0.1:0", apiToken, 64<<10
 	c.API.Drain = 0
-	peer := apiFreeAddress(t)
+	peer := process.FreeAddress(t)
 	c.Cluster = config.Cluster{Listen: peer, Address: peer, Peers: []config.Peer{{ID: "n1", Address: peer}}, Voter: true}
 	c.Storage.MinFree = 1
 	c.Delivery.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
@@ -67,16 +67,6 @@ func apiConfig(t testing.TB, changes ...func(*config.Config)) config.Config {
 		change(&c)
 	}
 	return c
-}
-
-func apiFreeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // raw makes a request with that Authorization header.
@@ -178,19 +168,15 @@ func (r *apiReceiver) say(status int) {
 	r.status = status
 }
 
-func (r *apiReceiver) await(t *testing.T, count int) []apiRequest {
+func (r *apiReceiver) await(t *testing.T, count int) (got []apiRequest) {
 	t.Helper()
-	for range 1000 {
+	apitest.WaitFor(t, fmt.Sprintf("the receiver to see %d requests", count), func() bool {
 		r.mu.Lock()
-		got := slices.Clone(r.requests)
-		r.mu.Unlock()
-		if len(got) >= count {
-			return got
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("the receiver has not seen %d requests in 10 s", count)
-	return nil
+		defer r.mu.Unlock()
+		got = slices.Clone(r.requests)
+		return len(got) >= count
+	})
+	return got
 }
 
 // TestAPIDelivery sends odd payloads, which must arrive byte for byte and verify with the official
@@ -232,12 +218,10 @@ func TestAPIDelivery(t *testing.T) {
 		}
 	}
 	var list apiList
-	for range 500 { // the record of an attempt follows the attempt
-		if a.call("GET", "/app/acme/attempt/endpoint/first", "", 200, &list); len(list.Data) == len(payloads) {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	apitest.WaitFor(t, "the attempts to be recorded", func() bool {
+		a.call("GET", "/app/acme/attempt/endpoint/first", "", 200, &list)
+		return len(list.Data) == len(payloads)
+	})
 	if len(list.Data) != len(payloads) || list.Data[0].StatusText != "success" || list.Data[0].Response != "thanks" || list.Data[0].Number != 1 {
 		t.Errorf("attempts: %+v", list)
 	}
@@ -283,13 +267,10 @@ func TestAPIRetries(t *testing.T) {
 
 func (a *api) awaitAttempts(path string, count int) (list apiList) {
 	a.t.Helper()
-	for range 1000 {
-		if a.call("GET", path, "", 200, &list); len(list.Data) >= count {
-			return list
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	a.t.Fatalf("%s: %d attempts, want %d", path, len(list.Data), count)
+	apitest.WaitFor(a.t, fmt.Sprintf("%d attempts at %s", count, path), func() bool {
+		a.call("GET", path, "", 200, &list)
+		return len(list.Data) >= count
+	})
 	return list
 }
 

@@ -15,6 +15,7 @@ import (
 	"hookwheel/config"
 	"hookwheel/httpapi/apitest"
 	"hookwheel/node"
+	"hookwheel/systemtest/process"
 )
 
 // at is the client for another address of the same node.
@@ -168,7 +169,7 @@ func TestListenersAllOrNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	api := apiFreeAddress(t)
+	api := process.FreeAddress(t)
 	c := apiConfig(t, func(c *config.Config) { c.API.Listen, c.Portal.Listen = api, taken.Addr().String() })
 	if _, err := node.Start(c, "test", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "listening for the portal") {
 		t.Errorf("it starts, or fails with %v", err)

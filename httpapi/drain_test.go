@@ -14,6 +14,7 @@ import (
 	"hookwheel/config"
 	"hookwheel/httpapi/apitest"
 	"hookwheel/node"
+	"hookwheel/systemtest/process"
 )
 
 // backend is a node that is started again and again at the same place.
@@ -88,7 +89,7 @@ func TestDrainBehindABalancer(t *testing.T) {
 	b := &balancer{t: t, client: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}}
 	defer b.client.CloseIdleConnections()
 	for range nodes {
-		a := apiStart(t, func(c *config.Config) { c.API.Listen, c.API.Drain = apiFreeAddress(t), 300*time.Millisecond })
+		a := apiStart(t, func(c *config.Config) { c.API.Listen, c.API.Drain = process.FreeAddress(t), 300*time.Millisecond })
 		a.call("POST", "/app", `{"name": "Demo", "uid": "demo"}`, http.StatusCreated, nil)
 		one := &backend{url: a.url, node: a.node}
 		b.backends = append(b.backends, one)

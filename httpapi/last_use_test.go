@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/httpapi/apitest"
 	"hookwheel/wal"
 	"hookwheel/webhook"
 )
@@ -60,15 +61,13 @@ func TestLastUseIsRecorded(t *testing.T) {
 		}
 	}
 	recording.Go(func() { a.recordUse(ctx, time.Millisecond) })
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+	apitest.WaitFor(t, "the use of the key to be recorded", func() bool {
 		got, err := store.APIKey(key.ID, time.Now())
-		if err != nil || time.Now().After(deadline) {
-			t.Fatal(got, err)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if !got.LastUsed.IsZero() {
-			break
-		}
-	}
+		return !got.LastUsed.IsZero()
+	})
 	if _, err := a.apiKey(key.ID, "secret"); err != nil { // has been recorded within the minute
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hookwheel/httpapi/apitest"
 )
 
 // apiTask is a background task as a client reads it.
@@ -24,13 +26,10 @@ type apiTask struct {
 // awaitTask waits until a task is in that state.
 func (a *api) awaitTask(id, state string) (task apiTask) {
 	a.t.Helper()
-	for range 1000 {
-		if a.call("GET", "/background-task/"+id, "", 200, &task); task.Data.State == state {
-			return task
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	a.t.Fatalf("the task is not %s in 10 s: %+v", state, task)
+	apitest.WaitFor(a.t, "the task to be "+state, func() bool {
+		a.call("GET", "/background-task/"+id, "", 200, &task)
+		return task.Data.State == state
+	})
 	return task
 }
 
@@ -225,12 +224,10 @@ func TestPausedReplay(t *testing.T) {
 	a.call("POST", "/app/acme/endpoint/new/pause", "", 200, nil)
 	var task apiTask
 	a.call("POST", "/app/acme/endpoint/new/bulk-replay", sinceAnHour(""), 202, &task)
-	for range 1000 {
-		if a.call("GET", "/background-task/"+task.ID, "", 200, &task); task.Data.Waiting == messages {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	apitest.WaitFor(t, "all messages of the task to wait", func() bool {
+		a.call("GET", "/background-task/"+task.ID, "", 200, &task)
+		return task.Data.Waiting == messages
+	})
 	a.call("POST", "/background-task/"+task.ID+"/pause", "", 200, nil)
 	a.call("POST", "/app/acme/endpoint/new/resume", "", 200, nil)
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
@@ -258,12 +255,10 @@ func TestResendBesideReplay(t *testing.T) {
 	a.call("POST", "/app/acme/endpoint/new/pause", "", 200, nil)
 	var task apiTask
 	a.call("POST", "/app/acme/endpoint/new/bulk-replay", sinceAnHour(""), 202, &task)
-	for range 1000 {
-		if a.call("GET", "/background-task/"+task.ID, "", 200, &task); task.Data.Waiting == 2 {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	apitest.WaitFor(t, "both messages of the task to wait", func() bool {
+		a.call("GET", "/background-task/"+task.ID, "", 200, &task)
+		return task.Data.Waiting == 2
+	})
 	a.call("POST", "/app/acme/msg/"+asked.ID+"/endpoint/new/resend", "", 202, nil)
 	a.call("POST", "/background-task/"+task.ID+"/cancel", "", 200, &task)
 	if task.Data.Taken != 0 {

@@ -12,6 +12,7 @@ import (
 
 	"hookwheel/config"
 	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/process"
 )
 
 // TestSDKReact mounts the hooks of svix-react in a page in Chromium whose origin is in api.cors,
@@ -29,7 +30,7 @@ func TestSDKReact(t *testing.T) {
 			t.Skip("the npm packages are missing: cd sdk && npm install --no-package-lock")
 		}
 	}
-	allowed, other := apiFreeAddress(t), apiFreeAddress(t)
+	allowed, other := process.FreeAddress(t), process.FreeAddress(t)
 	a := apiStart(t, func(c *config.Config) { c.API.CORS = []string{"http://" + allowed} })
 	receiver := apiReceive(t)
 	receiver.say(http.StatusInternalServerError)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"hookwheel/httpapi/apitest"
 )
 
 // startServer is a server without a node: it answers only /health/ping.
@@ -121,9 +123,7 @@ func TestShutdownServesConnectionsNotYetAccepted(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Shutdown() }()
-	for !s.api.gate.closing.Load() {
-		time.Sleep(time.Millisecond)
-	}
+	apitest.WaitFor(t, "the gate to close", s.api.gate.closing.Load)
 	go s.Serve()
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -145,9 +145,7 @@ func TestShutdownDrains(t *testing.T) {
 	done := make(chan error, 1)
 	begin := time.Now()
 	go func() { done <- s.Shutdown() }()
-	for !s.stopping.Load() {
-		time.Sleep(time.Millisecond)
-	}
+	apitest.WaitFor(t, "the shutdown to begin", s.stopping.Load)
 	if last, err := sendPing(conn, r); err != nil || !last {
 		t.Errorf("on an old connection: %v, connection to be closed: %v", err, last)
 	}

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"hookwheel/config"
 	"hookwheel/httpapi/apitest"
@@ -52,11 +51,7 @@ func TestMaxSize(t *testing.T) {
 	}
 	a.call("POST", "/app/acme/endpoint/e/resume", "{}", 200, nil)
 	receiver.await(t, taken)
-	for deadline := time.Now().Add(20 * time.Second); post().StatusCode != http.StatusAccepted; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("all is delivered, but it takes no events still")
-		}
-	}
+	apitest.WaitFor(t, "events to be accepted, as all are delivered", func() bool { return post().StatusCode == http.StatusAccepted })
 	receiver.await(t, taken)
 	apitest.WaitFor(t, "the store to shrink to its limit", func() bool {
 		a.call("GET", "/health", "", 200, &health)

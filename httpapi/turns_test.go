@@ -10,6 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"hookwheel/httpapi/apitest"
 	"hookwheel/webhook"
 )
 
@@ -125,14 +126,15 @@ func TestCustomerReadsTakeTurns(t *testing.T) {
 			reading.Add(-1)
 		})
 	}
-	for users := 0; users < ownReads+maxWaiting; time.Sleep(time.Millisecond) {
+	apitest.WaitFor(t, "all turns to be taken", func() bool {
 		s.changes.mu.Lock()
-		users = 0
+		defer s.changes.mu.Unlock()
+		users := 0
 		for _, at := range s.changes.by {
 			users += at.users
 		}
-		s.changes.mu.Unlock()
-	}
+		return users >= ownReads+maxWaiting
+	})
 	var refused *webhook.Error
 	if _, err := await("HEAD", first); !errors.As(err, &refused) || refused.Code != codeTooMany {
 		t.Errorf("one more: %v", err)

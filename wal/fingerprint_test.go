@@ -4,23 +4,23 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"testing"
-	"time"
 
+	"hookwheel/httpapi/apitest"
 	"hookwheel/webhook"
 )
 
 // awaitFingerprint waits until a store has the fingerprint as of an entry.
 func awaitFingerprint(t *testing.T, s *Store, index uint64) string {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if got, sum, _ := s.Fingerprint(); got == index {
-			return sum
-		}
-	}
-	got, _, _ := s.Fingerprint()
-	t.Fatalf("the fingerprint is as of entry %d, want %d", got, index)
-	return ""
+	sum := ""
+	apitest.WaitFor(t, fmt.Sprintf("the fingerprint as of entry %d", index), func() bool {
+		var got uint64
+		got, sum, _ = s.Fingerprint()
+		return got == index
+	})
+	return sum
 }
 
 // sumOf is the fingerprint of what a snapshot holds.
@@ -95,17 +95,11 @@ func TestFingerprintsInARow(t *testing.T) {
 	if got, want := awaitFingerprint(t, s, last), sumOf(content(t, s)); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	apitest.WaitFor(t, "no version to be kept", func() bool {
 		s.snapshots.mu.Lock()
-		readers := len(s.snapshots.readers)
-		s.snapshots.mu.Unlock()
-		if readers == 0 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d versions are kept", readers)
-		}
-	}
+		defer s.snapshots.mu.Unlock()
+		return len(s.snapshots.readers) == 0
+	})
 }
 
 // A store that is replaced or closed does not wait for its fingerprint.

@@ -7,7 +7,7 @@ import (
 
 const (
 	Patience  = 2 * time.Minute // with anything that must happen in the end
-	waitPause = 50 * time.Millisecond
+	waitPause = 20 * time.Millisecond
 )
 
 // WaitFor waits until something is true.

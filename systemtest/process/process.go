@@ -196,6 +196,24 @@ func portsFree(base, nodes int) bool {
 	return true
 }
 
+// FreeAddress returns an address at which nothing listens. Its port lies below those that the system
+// gives to outgoing connections, one of which might take it before a node does. No address is
+// returned twice, as nothing may listen there yet.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+rand.IntN(10000)))
+		if _, again := addresses.LoadOrStore(address, true); !again && portFree(address) {
+			return address
+		}
+	}
+	t.Fatal("found no free address")
+	return ""
+}
+
+// addresses are those that FreeAddress has tried.
+var addresses sync.Map
+
 func portFree(address string) bool {
 	l, err := net.Listen("tcp", address)
 	return err == nil && l.Close() == nil
