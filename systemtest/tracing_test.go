@@ -144,8 +144,12 @@ func TestTraceThroughLostLeader(t *testing.T) {
 		}
 		return len(list) > 0
 	})
-	isOfMessage := func(s collector.Span) bool { return s.Attributes["messaging.message.id"] == id }
-	spans := c.collector.Spans(isOfMessage)
+	var spans []collector.Span
+	apitest.WaitFor(t, "the spans of all nodes arrive", func() bool { // each node exports once a second
+		spans = c.collector.Spans(func(s collector.Span) bool { return s.Attributes["messaging.message.id"] == id })
+		return slices.ContainsFunc(spans, func(s collector.Span) bool { return s.Kind == trace.Span_SPAN_KIND_SERVER }) &&
+			slices.ContainsFunc(spans, func(s collector.Span) bool { return s.Name == "commit" })
+	})
 	var request collector.Span
 	names := make(map[string]int)
 	for _, s := range spans {
