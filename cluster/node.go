@@ -149,8 +149,8 @@ func raftConfig(config Config, server string, news chan bool) *raft.Config {
 	c.BatchApplyCh = true
 	c.LeaderLeaseTimeout = leaseTimeout
 	c.HeartbeatTimeout, c.ElectionTimeout = electionTimeout, electionTimeout
-	c.SnapshotInterval = 5 * time.Second // it costs nothing and allows the log to be cut
-	c.SnapshotThreshold = 1024
+	c.SnapshotInterval = time.Second // it costs nothing and allows the log to be cut
+	c.SnapshotThreshold = 256
 	c.TrailingLogs = 1         // raftlog.Store decides how much to keep
 	c.ShutdownOnRemove = false // keepPlace does it
 	return c

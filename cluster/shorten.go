@@ -24,6 +24,7 @@ func (n *Node) shorten() {
 		case <-n.ctx.Done():
 			return
 		}
+		n.log.SetAlone(len(n.servers()) == 1)
 		if n.log.Bytes() > n.log.Limit() {
 			if err := n.await(n.raft.Snapshot()); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) && n.ctx.Err() == nil {
 				n.warnings.log("could not shorten the log; will try again", "error", err)

@@ -108,7 +108,7 @@ func tableBytes(db *badger.DB) (size int64) {
 
 // compactionRoom returns how much free space a compaction may need: it writes new tables before it
 // removes the old ones.
-func compactionRoom(tables int64) int64 { return min(tables, 128<<20) + 2*badgerfiles.MemTableSize }
+func compactionRoom(tables int64) int64 { return min(tables, 160<<20) + 2*badgerfiles.MemTableSize }
 
 // reclaim makes Badger drop deleted data. swap is held.
 func (r *reclaimer) reclaim() error {

@@ -23,7 +23,7 @@ import (
 
 const (
 	lockPatience    = 10 * time.Second // a process that was killed keeps the lock until its memory maps are torn down
-	levelZeroTables = 4                // from so many on they are compacted
+	levelZeroTables = 6                // from so many on they are compacted
 	valueThreshold  = 1 << 20          // bytes; from this size on Badger keeps a value in a file of its own
 )
 

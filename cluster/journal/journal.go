@@ -254,16 +254,20 @@ func (j *Journal) prepare() {
 	p := &preparation{done: make(chan struct{})}
 	j.next = p
 	number, size := j.current().header.number+1, j.segmentSize(0)
+	least := min(size, int64(j.current().header.size)/2) // large enough for the batches of now
 	go func() {
 		defer close(p.done)
-		p.segment, p.err = j.pool.make(number, size)
+		p.segment, p.err = j.pool.make(number, least, size)
 	}()
 }
 
-// segmentSize returns the size of a segment that has room for a batch of that length.
+// segmentSize returns the size of a new segment that has room for a batch of that length.
 func (j *Journal) segmentSize(length int64) int64 {
-	return padded(max(j.options.SegmentSize(), 3*pageSize+padded(length)))
+	return padded(max(j.options.SegmentSize(), segmentFor(length)))
 }
+
+// segmentFor returns the size of the smallest segment that has room for a batch of that length.
+func segmentFor(length int64) int64 { return 3*pageSize + padded(length) }
 
 // rotate seals the current segment and goes on in the next one, which has room for a batch of that
 // length.
@@ -281,7 +285,8 @@ func (j *Journal) rotate(length int64) error {
 			return failed
 		}
 		var err error
-		if next, err = j.pool.make(j.current().header.number+1, j.segmentSize(length)); err != nil {
+		number, size := j.current().header.number+1, j.segmentSize(length)
+		if next, err = j.pool.make(number, segmentFor(length), size); err != nil {
 			return err
 		}
 	}

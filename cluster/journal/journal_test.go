@@ -156,6 +156,38 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestSpareFilesAreReused: also those that are smaller than a new segment would be, as long as the
+// batches are small beside them. A larger batch gets a file that has room for it.
+func TestSpareFilesAreReused(t *testing.T) {
+	const page, small = pageSize, 8
+	size := int64(small * page)
+	options := Options{SegmentSize: func() int64 { return size }, Budget: func() int64 { return 1 << 30 }}
+	j, err := Open(t.TempDir(), options)
+	must(t, err)
+	defer j.Close()
+	index := uint64(0)
+	fill := func(entries, pages int) {
+		for range entries {
+			index++
+			must(t, j.Append([]Entry{entryOf(index, 1, pages*page-batchHeaderSize-recordHeadSize)}))
+			if index > small {
+				must(t, j.DropBefore(index-small))
+			}
+		}
+	}
+	fill(10*small, 1)
+	before := j.FileSize()
+	size *= 2
+	fill(10*small, 1)
+	if after := j.FileSize(); after > before+2*size {
+		t.Errorf("the files had %d bytes, and have %d", before, after)
+	}
+	fill(2, 3*small)
+	if first, last := j.Bounds(); first != index-small || last != index {
+		t.Errorf("it has entries %d to %d; want %d to %d", first, last, index-small, index)
+	}
+}
+
 // TestFailsForGood: after a sync that failed, nothing is written any more.
 func TestFailsForGood(t *testing.T) {
 	d := newTestDisk(1)

@@ -1,11 +1,13 @@
 package journal
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,12 +52,12 @@ type spare struct {
 	size int64
 }
 
-// make makes a segment of at least that size. Its header is durable, and so is its name: a crash
-// before that leaves a spare file or a temporary one.
-func (p *pool) make(number uint64, size int64) (*segment, error) {
+// make makes a segment: of a spare file that has least bytes, or a new one of that size. Its header
+// is durable, and so is its name: a crash before that leaves a spare file or a temporary one.
+func (p *pool) make(number uint64, least, size int64) (*segment, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s, err := p.take(number, size)
+	s, err := p.take(number, least, size)
 	if err != nil {
 		return nil, err
 	}
@@ -85,11 +87,13 @@ func newSalt() uint64 {
 	return binary.BigEndian.Uint64(random[:])
 }
 
-// take removes a spare file that is large enough from the pool, or creates one.
-func (p *pool) take(number uint64, size int64) (*spare, error) {
-	for i, s := range p.spares {
-		if s.size >= size {
-			p.spares = append(p.spares[:i:i], p.spares[i+1:]...)
+// take removes the largest spare file from the pool if it has least bytes, or creates a file of
+// that size.
+func (p *pool) take(number uint64, least, size int64) (*spare, error) {
+	if len(p.spares) > 0 {
+		s := slices.MaxFunc(p.spares, func(a, b *spare) int { return cmp.Compare(a.size, b.size) })
+		if s.size >= least {
+			p.spares = slices.DeleteFunc(p.spares, func(other *spare) bool { return other == s })
 			return s, nil
 		}
 	}

@@ -45,7 +45,7 @@ func (r *recovery) run() error {
 		return err
 	}
 	if len(numbers) == 0 {
-		first, err := r.pool.make(1, r.segmentSize(0))
+		first, err := r.pool.make(1, segmentFor(0), r.segmentSize(0))
 		if err != nil {
 			return err
 		}

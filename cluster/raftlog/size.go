@@ -6,6 +6,7 @@ import "syscall"
 // it, which is cheaper than sending it the state as long as they are smaller than the state.
 const (
 	keptEntries    = 4096    // the log is cut to so many entries, or to fewer if they are larger than half its limit
+	keptAlone      = 64      // the same for a log that no other node reads
 	defaultLogSize = 1 << 30 // bytes, if Config has no limit
 	heldFactor     = 4       // for a follower that is being sent the state, up to so many times the limit is kept
 )

@@ -18,22 +18,25 @@ func TestHowMuchOfTheLogIsKept(t *testing.T) {
 		entries int
 		limit   int64
 		needed  uint64
+		alone   bool
 		last    uint64 // that Raft asks for to go
 		first   uint64 // of those that are left
 	}{
-		"all is small":              {10, 100 * size, 0, 9, 1},
-		"by bytes":                  {100, 100 * size, 0, 99, 51},
-		"by entries":                {keptEntries + 100, 1 << 30, 0, keptEntries + 99, 101},
-		"one too large stays":       {10, size / 2, 0, 9, 10},
-		"what the store lacks":      {100, 100 * size, 0, 20, 21},
-		"a follower needs it":       {100, 100 * size, 7, 99, 7},
-		"a follower needs too much": {100, 20 * size, 7, 99, 91},
+		"all is small":              {10, 100 * size, 0, false, 9, 1},
+		"by bytes":                  {100, 100 * size, 0, false, 99, 51},
+		"by entries":                {keptEntries + 100, 1 << 30, 0, false, keptEntries + 99, 101},
+		"no follower":               {100, 200 * size, 0, true, 99, 37},
+		"one too large stays":       {10, size / 2, 0, false, 9, 10},
+		"what the store lacks":      {100, 100 * size, 0, false, 20, 21},
+		"a follower needs it":       {100, 100 * size, 7, false, 99, 7},
+		"a follower needs too much": {100, 20 * size, 7, false, 99, 91},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			log := openTestLog(t, t.TempDir())
 			defer log.Close()
 			log.limit = func() int64 { return test.limit }
+			log.SetAlone(test.alone)
 			log.needed = func() uint64 { return test.needed }
 			var list []*raft.Log
 			for i := range test.entries {

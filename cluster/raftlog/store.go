@@ -44,6 +44,7 @@ type Store struct {
 
 	limit func() int64  // Options.Limit
 	grown chan struct{} // there are more
+	alone atomic.Bool   // see SetAlone
 
 	mu       sync.Mutex
 	voteTerm uint64 // announced by SetUint64, written together with the candidate
@@ -260,12 +261,19 @@ func (s *Store) DeleteRange(first, last uint64) error {
 	return s.guard("cutting the log", func() error { return s.log.DropBefore(last + 1) })
 }
 
+// SetAlone says whether no other node reads the log. Then fewer entries are kept, so that files are
+// used again sooner: a new one is written twice, the first time with zeros.
+func (s *Store) SetAlone(alone bool) { s.alone.Store(alone) }
+
 // spare returns last, or less if an entry up to there is worth keeping. A follower that was down
 // for a while may ask for the newest entries. A follower that is being sent the state will ask for
 // the entries after it, and without them would have to be sent the state again and again.
 func (s *Store) spare(last uint64) uint64 {
-	limit := s.limit()
-	kept := s.log.Newest(keptEntries, limit/2)
+	limit, entries := s.limit(), keptEntries
+	if s.alone.Load() {
+		entries = keptAlone
+	}
+	kept := s.log.Newest(entries, limit/2)
 	if needed := s.needed(); needed > 0 && s.log.Bytes() < heldFactor*limit {
 		kept = min(kept, needed)
 	}
