@@ -108,7 +108,7 @@ Exit codes:
 		SilenceErrors: true,
 	}
 	root.AddCommand(newDevCommand(), newServeCommand(), newConfigCommand(), newClusterCommand(), newKeyCommand(),
-		newCheckCommand(), newCertCommand(), newBackupCommand(), newRestoreCommand(),
+		newHealthCommand(), newCheckCommand(), newCertCommand(), newBackupCommand(), newRestoreCommand(),
 		newTailCommand(), newConsoleCommand(), newStatsCommand(), newAttentionCommand(), newAuditCommand(), newSettingsCommand(), newBenchCommand(),
 		newListenCommand(), newVerifyCommand(),
 		newAppCommand(), newEndpointCommand(), newEventTypeCommand(), newMessageCommand(),
