@@ -78,9 +78,7 @@ func (n *network) serveDNS(conn net.PacketConn) {
 			continue
 		}
 		q := m.Questions[0]
-		n.mu.Lock()
-		address := n.names[strings.TrimSuffix(q.Name.String(), ".")]
-		n.mu.Unlock()
+		address := n.find(strings.TrimSuffix(q.Name.String(), "."))
 		m.Response, m.Authoritative, m.RCode, m.Additionals = true, true, dnsmessage.RCodeSuccess, nil
 		switch {
 		case address == "":
@@ -95,10 +93,11 @@ func (n *network) serveDNS(conn net.PacketConn) {
 	}
 }
 
-func (n *network) name(name, address string) {
+// find returns the address that a name has at the moment.
+func (n *network) find(name string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.names[name] = address
+	return n.names[name]
 }
 
 // container is what to run: the image, with what its orchestrator adds.
@@ -200,7 +199,9 @@ func (n *network) join(t *testing.T, p *pod) {
 	shell(t, `ip link add `+link+` type veth peer name eth0 netns `+pid+`
 		ip link set `+link+` master br0 up
 		nsenter --net=/proc/`+pid+`/ns/net sh -ec "ip link set lo up; ip addr add `+p.address+`/16 dev eth0; ip link set eth0 up"`)
-	n.name(p.name, p.address)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.names[p.name] = p.address
 }
 
 // leave takes the address of a pod away, without a word to those that are connected to it.
@@ -229,7 +230,11 @@ func (p *pod) end(t *testing.T) {
 
 // exec runs a command in a container that runs, as "docker exec" does.
 func (p *pod) exec(ctx context.Context, args ...string) (string, error) {
-	command := slices.Concat(p.inside, []string{"chroot", "--userspec=65532:65532", "--groups=", p.root}, args)
+	chroot, err := exec.LookPath("chroot") // which the PATH of the container lacks
+	if err != nil {
+		return "", err
+	}
+	command := slices.Concat(p.inside, []string{chroot, "--userspec=65532:65532", "--groups=", p.root}, args)
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = p.env
 	out, err := cmd.CombinedOutput()
