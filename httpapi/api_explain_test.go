@@ -120,7 +120,7 @@ func TestAPIExplainWaiting(t *testing.T) {
 // TestAPIExplainResendOfWaiting resends a message by hand, without success, before the endpoint's
 // cursor has reached it.
 func TestAPIExplainResendOfWaiting(t *testing.T) {
-	a := apiStart(t)
+	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
 	receiver := apiReceive(t)
 	receiver.say(http.StatusServiceUnavailable)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
