@@ -35,6 +35,7 @@ func TestImports(t *testing.T) {
 		"cli/migrate":          {"webhook"},
 		"cli":                  {"backup", "bench", "certs", "cli/migrate", "cluster", "config", "durable", "node", "wal", "webhook"},
 		"":                     {"cli"},
+		"release":              {"cli"},
 		"docs/reference":       {"cli", "config", "httpapi/reference", "node"}, // makes pages
 		"release/image":        nil,
 		// Only tests import these, or nothing does.

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestRelease builds two versions of the commit, the first one in two folders, and has the tools of
+// Debian try them.
+func TestRelease(t *testing.T) {
+	need(t, "git", "git")
+	first, again, second := filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "dist")
+	here, there := checkOut(t), checkOut(t)
+	build(t, first, "v0.1.0", here)
+	build(t, again, "v0.1.0", there)
+	build(t, second, "v0.2.0", here)
+
+	t.Run("reproducible", func(t *testing.T) {
+		for name, content := range readAll(t, first) {
+			if other := readAll(t, again)[name]; !bytes.Equal(content, other) {
+				t.Errorf("%s differs when it is built in another folder", name)
+			}
+		}
+	})
+	t.Run("sums", func(t *testing.T) { command(t, "sh", "-c", "cd "+first+" && sha256sum --check --strict SHA256SUMS") })
+	t.Run("manifest", func(t *testing.T) {
+		checkManifest(t, filepath.Join(first, "hookwheel_0.1.0_linux_amd64.sbom.cdx.json"))
+	})
+	t.Run("lintian", func(t *testing.T) {
+		need(t, "lintian", "lintian")
+		command(t, "lintian", "--allow-root", "--fail-on", "error", filepath.Join(first, "hookwheel_0.1.0_amd64.deb"))
+	})
+	t.Run("rpm", func(t *testing.T) {
+		need(t, "rpm", "rpm")
+		path := filepath.Join(first, "hookwheel-0.1.0-1.x86_64.rpm")
+		command(t, "rpm", "--checksig", "--nosignature", path)
+		if config := command(t, "rpm", "-qcp", path); config != "/etc/hookwheel/hookwheel.hcl\n" {
+			t.Errorf("the configuration files are %q", config)
+		}
+		listed := command(t, "rpm", "-qlp", path)
+		for _, name := range []string{"/usr/bin/hookwheel", "/usr/lib/systemd/system/hookwheel.service", "/usr/share/man/man1/hookwheel-serve.1.gz"} {
+			if !strings.Contains(listed, name+"\n") {
+				t.Errorf("%s is missing in\n%s", name, listed)
+			}
+		}
+	})
+	t.Run("Debian", func(t *testing.T) {
+		old := filepath.Join(first, "hookwheel_0.1.0_amd64.deb")
+		installAndRemove(t, old, filepath.Join(second, "hookwheel_0.2.0_amd64.deb"))
+	})
+}
+
+// need skips a test for want of a program, which .ci/run installs.
+func need(t *testing.T, program, hint string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err == nil {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("%s (%s) is missing", program, hint)
+	}
+	t.Skipf("%s is missing; .ci/run installs it", program)
+}
+
+func command(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func build(t *testing.T, out, version, folder string) {
+	t.Helper()
+	t.Chdir(folder)
+	if err := release(out, version, []string{"linux/amd64"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkOut returns a new folder with the commit that is tested.
+func checkOut(t *testing.T) string {
+	t.Helper()
+	folder := filepath.Join(t.TempDir(), "copy")
+	repository, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command(t, "git", "-C", repository, "worktree", "add", "--quiet", "--detach", folder)
+	t.Cleanup(func() { command(t, "git", "-C", repository, "worktree", "remove", "--force", folder) })
+	return folder
+}
+
+func readAll(t *testing.T, folder string) map[string][]byte {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := make(map[string][]byte)
+	for _, entry := range entries {
+		if files[entry.Name()], err = os.ReadFile(filepath.Join(folder, entry.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+func checkManifest(t *testing.T, path string) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list bill
+	if err := json.Unmarshal(content, &list); err != nil {
+		t.Fatal(err)
+	}
+	names := make(map[string]component)
+	for _, c := range list.Components {
+		names[c.Name] = c
+	}
+	for _, name := range []string{"std", "github.com/dgraph-io/badger/v4", "github.com/hashicorp/raft"} {
+		if names[name].Version == "" || !strings.HasPrefix(names[name].PURL, "pkg:golang/") {
+			t.Errorf("%s is missing or has no version: %+v", name, names[name])
+		}
+	}
+	if names["github.com/google/rpmpack"].Name != "" {
+		t.Error("a module that only this program uses is linked into hookwheel")
+	}
+}
+
+func TestUnit(t *testing.T) {
+	need(t, "systemd-analyze", "systemd")
+	out := command(t, "systemd-analyze", "security", "--offline=true", "--threshold=20", "hookwheel.service")
+	t.Log(out[strings.LastIndex(out, "Overall"):])
+	folder := t.TempDir()
+	text := strings.ReplaceAll(string(unit), "/usr/bin/hookwheel", "/bin/true") // verify looks for the program
+	path := filepath.Join(folder, "hookwheel.service")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out := command(t, "systemd-analyze", "verify", "--man=no", "--recursive-errors=no", path); out != "" {
+		t.Errorf("systemd-analyze verify: %s", out)
+	}
+}
+
+func TestVersions(t *testing.T) {
+	for _, version := range []string{"1.2.3", "v1.2", "v1.2.3-RC", "v1.2.3 ", "v1.2.3;true", "", "v1.2.3-"} {
+		if validVersion.MatchString(version) {
+			t.Errorf("%q is taken for a version", version)
+		}
+	}
+	if got := (&builder{version: "v1.2.3-rc.1"}).packageVersion(); got != "1.2.3~rc.1" {
+		t.Errorf("the version of packages is %s", got)
+	}
+}
+
+// debian is a Debian of its own below a folder.
+type debian struct{ root string }
+
+func newDebian(t *testing.T) debian {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("installing a package needs root")
+	}
+	need(t, "debootstrap", "debootstrap")
+	d := debian{filepath.Join(t.TempDir(), "root")}
+	command(t, "debootstrap", "--variant=minbase", "bookworm", d.root)
+	if err := os.Chmod(filepath.Dir(filepath.Dir(d.root)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (d debian) path(name string) string { return filepath.Join(d.root, name) }
+
+// run runs a shell command as root of the Debian.
+func (d debian) run(t *testing.T, script string) string {
+	t.Helper()
+	return command(t, "chroot", d.root, "sh", "-ec", script)
+}
+
+// install installs a package that is outside of it.
+func (d debian) install(t *testing.T, deb string) string {
+	t.Helper()
+	command(t, "cp", deb, d.path("/tmp/package.deb"))
+	return d.run(t, "dpkg --install --force-confdef --force-downgrade /tmp/package.deb 2>&1")
+}
+
+var execStart = regexp.MustCompile(`(?m)^ExecStart=(.*)$`)
+
+// service returns the command of the unit that is installed, run as the unit runs it.
+func (d debian) service(t *testing.T) *exec.Cmd {
+	t.Helper()
+	installed, err := os.ReadFile(d.path("/usr/lib/systemd/system/hookwheel.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := execStart.FindSubmatch(installed)[1]
+	script := fmt.Sprintf("set -a; [ ! -e /etc/hookwheel/hookwheel.env ] || . /etc/hookwheel/hookwheel.env; HOOKWHEEL_API_DRAIN=0s; cd /etc/hookwheel; "+
+		"exec setpriv --reuid hookwheel --regid hookwheel --clear-groups --no-new-privs --bounding-set=-all %s", line)
+	return exec.Command("chroot", d.root, "sh", "-ec", script)
+}
+
+// node runs the service until the function that it returns is called.
+func (d debian) node(t *testing.T) (stop func()) {
+	t.Helper()
+	cmd := d.service(t)
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if response, err := http.Get(api + "/health"); err == nil {
+			response.Body.Close()
+			if response.StatusCode < 300 {
+				break
+			}
+		}
+		select {
+		case err := <-ended:
+			t.Fatalf("the node ended: %v\n%s", err, &log)
+		default:
+		}
+		if time.Now().After(deadline) {
+			cmd.Process.Kill()
+			<-ended
+			t.Fatalf("the node doesn't get healthy:\n%s", &log)
+		}
+	}
+	return func() {
+		t.Helper()
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; err != nil {
+			t.Fatalf("stopping the node: %v\n%s", err, &log)
+		}
+	}
+}
