@@ -1,10 +1,14 @@
 package main
 
 import (
+	"debug/buildinfo"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 )
 
 // maxProgram bounds the program, so that what a dependency links in is noticed.
@@ -23,6 +27,13 @@ func (b *builder) compile(system, arch string) ([]byte, error) {
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return nil, err
+	}
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "vcs.revision" }) {
+		return nil, errors.New("Go didn't record the commit, as it doesn't in a linked worktree: build in a clone")
 	}
 	program, err := os.ReadFile(path)
 	if err == nil && len(program) > maxProgram {

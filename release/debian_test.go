@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -95,8 +97,17 @@ func checkBadStarts(t *testing.T, d debian) {
 			t.Errorf("%s: %v, without %q: %s", bad.name, err, bad.want, out)
 		}
 	}
+	taken, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := d.service(t).CombinedOutput()
+	taken.Close()
+	if err == nil || !bytes.Contains(out, []byte("address already in use")) {
+		t.Errorf("a port that is taken: %v: %s", err, out)
+	}
 	stop := d.node(t)
-	if out, err := d.service(t).CombinedOutput(); err == nil || !regexp.MustCompile(`in use|another process|locked`).Match(out) {
+	if out, err := d.service(t).CombinedOutput(); err == nil || !bytes.Contains(out, []byte("another hookwheel process")) {
 		t.Errorf("a second node: %v: %s", err, out)
 	}
 	if list := d.call(t, http.MethodGet, "/app/acme/msg", ""); !strings.Contains(list, "invoice.paid") {

@@ -97,8 +97,7 @@ func checkOut(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command(t, "git", "-C", repository, "worktree", "add", "--quiet", "--detach", folder)
-	t.Cleanup(func() { command(t, "git", "-C", repository, "worktree", "remove", "--force", folder) })
+	command(t, "git", "clone", "--quiet", "--shared", repository, folder)
 	return folder
 }
 
