@@ -81,8 +81,8 @@ func checkInstalled(t *testing.T, d debian) {
 	}
 }
 
-// checkBadStarts checks that what keeps the service from starting is said clearly, and that nothing
-// is lost.
+// checkBadStarts checks that what keeps the service from starting is said clearly, and that
+// nothing is lost.
 func checkBadStarts(t *testing.T, d debian) {
 	for _, bad := range []struct{ name, before, after, want string }{
 		{"no token", "mv /etc/hookwheel/hookwheel.env /tmp/", "mv /tmp/hookwheel.env /etc/hookwheel/", `token is missing`},

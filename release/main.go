@@ -1,7 +1,7 @@
 // Command release builds what is published of a version: for each platform an archive with the
-// program, its manual pages and completions; packages for Debian and for rpm; a list of the modules
-// in it (CycloneDX), and checksums of all these files. The same commit and version give the same
-// bytes.
+// program, its manual pages and completions; packages for Debian and for rpm; a list of the
+// modules in it (CycloneDX), and checksums of all these files. The same commit and version give
+// the same bytes.
 //
 // The version is the tag of the commit, unless -version says another one; packages and "hookwheel
 // version" have it from there. Run it in the root of the repository:

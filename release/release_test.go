@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// TestRelease builds two versions of the commit, the first one in two folders, and has the tools of
-// Debian try them.
+// TestRelease builds two versions of the commit, the first one in two folders, and has the tools
+// of Debian try them.
 func TestRelease(t *testing.T) {
 	need(t, "git", "git")
 	first, again, second := filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "dist")
