@@ -33,7 +33,7 @@ func (b *builder) compile(system, arch string) ([]byte, error) {
 		return nil, err
 	}
 	if !slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "vcs.revision" }) {
-		return nil, errors.New("Go didn't record the commit, as it doesn't in a linked worktree: build in a clone")
+		return nil, errors.New("the program doesn't say its commit, which Go can't find in a linked worktree: build in a clone")
 	}
 	program, err := os.ReadFile(path)
 	if err == nil && len(program) > maxProgram {
