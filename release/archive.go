@@ -22,7 +22,7 @@ func (b *builder) writeArchive(name string, files []file) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(b.out, name+".tar.gz"), compress(content), 0o644)
+	return os.WriteFile(filepath.Join(b.out, name+".tar.gz"), pack(content), 0o644)
 }
 
 // tar returns files of root, with the folders that they are in; prefix replaces the first slash.

@@ -59,7 +59,7 @@ func (b *builder) writeDeb(arch string, files []file) error {
 	for _, member := range []struct {
 		name    string
 		content []byte
-	}{{"debian-binary", []byte("2.0\n")}, {"control.tar.gz", compress(control)}, {"data.tar.gz", compress(data)}} {
+	}{{"debian-binary", []byte("2.0\n")}, {"control.tar.gz", compress(control)}, {"data.tar.gz", pack(data)}} {
 		fmt.Fprintf(&out, "%-16s%-12d%-6d%-6d%-8s%-10d`\n", member.name, b.time.Unix(), 0, 0, "100644", len(member.content))
 		out.Write(member.content)
 		if len(member.content)%2 == 1 {

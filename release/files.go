@@ -125,10 +125,16 @@ func (b *builder) serviceFiles() []file {
 	}
 }
 
-// compress returns content as gzip writes it without a name and a time.
-func compress(content []byte) []byte {
+// compress returns content as gzip writes it without a name and a time, and as small as it gets, which
+// Debian wants of manual pages.
+func compress(content []byte) []byte { return compressTo(gzip.BestCompression, content) }
+
+// pack is compress for the program, which takes a third of the time for a hundredth more bytes.
+func pack(content []byte) []byte { return compressTo(gzip.DefaultCompression, content) }
+
+func compressTo(level int, content []byte) []byte {
 	var out bytes.Buffer
-	writer, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	writer, err := gzip.NewWriterLevel(&out, level)
 	if err == nil {
 		_, err = writer.Write(content)
 	}

@@ -15,7 +15,7 @@ func (b *builder) writeRPM(arch string, files []file) error {
 	version := b.packageVersion()
 	pack, err := rpmpack.NewRPM(rpmpack.RPMMetaData{
 		Name: "hookwheel", Summary: summary, Description: about, Version: version, Release: "1", Arch: machine, OS: "linux",
-		Vendor: "The Hookwheel authors", Licence: "Apache-2.0", BuildHost: "hookwheel", BuildTime: b.time, Compressor: "gzip", Epoch: rpmpack.NoEpoch,
+		Vendor: "The Hookwheel authors", Licence: "Apache-2.0", BuildHost: "hookwheel", BuildTime: b.time, Compressor: "gzip:6", Epoch: rpmpack.NoEpoch,
 		Requires: rpmpack.Relations{{Name: "shadow-utils"}},
 	})
 	if err != nil {
