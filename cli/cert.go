@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hookwheel/certs"
 	"hookwheel/config"
+	"hookwheel/config/certs"
 )
 
 const (

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/certs"
 	"hookwheel/config"
+	"hookwheel/config/certs"
 )
 
 // runCert runs "hookwheel cert" with these arguments.

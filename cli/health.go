@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hookwheel/certs"
 	"hookwheel/config"
+	"hookwheel/config/certs"
 )
 
 const healthTimeout = 5 * time.Second

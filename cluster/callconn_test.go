@@ -68,7 +68,8 @@ func hushableAt(t *testing.T, address, to string) *hushable {
 	return h
 }
 
-// pass swallows what comes once the connection is silent, as a firewall does that has forgotten it.
+// pass swallows what comes once the connection is silent, as a firewall does that has forgotten
+// it.
 func (c *hushed) pass(from, to net.Conn) {
 	data := make([]byte, 32<<10)
 	for {

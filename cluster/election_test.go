@@ -8,8 +8,8 @@ import (
 	"hookwheel/httpapi/apitest"
 )
 
-// TestSilenceIsNoticed: followers elect another leader although Raft would not look at its election
-// timer for an hour.
+// TestSilenceIsNoticed: followers elect another leader although Raft would not look at its
+// election timer for an hour.
 func TestSilenceIsNoticed(t *testing.T) {
 	members := startMembers(t, 3)
 	leader, others := readyLeader(t, members)

@@ -11,8 +11,8 @@ import (
 	"hookwheel/httpapi/apitest"
 )
 
-// TestBusyFollowerAnswersHeartbeats: a follower whose Raft is busy, here because it is being sent a
-// state, answers the heartbeats of its leader, and no others.
+// TestBusyFollowerAnswersHeartbeats: a follower whose Raft is busy, here because it is being sent
+// a state, answers the heartbeats of its leader, and no others.
 func TestBusyFollowerAnswersHeartbeats(t *testing.T) {
 	members := startMembers(t, 3)
 	leader, others := readyLeader(t, members)

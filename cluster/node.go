@@ -48,8 +48,8 @@ type Node struct {
 	wg          sync.WaitGroup
 }
 
-// Open starts this node. The node rejoins the cluster that it was part of before, or looks for one:
-// see form.go.
+// Open starts this node. The node rejoins the cluster that it was part of before, or looks for
+// one: see form.go.
 func Open(config Config) (_ *Node, err error) {
 	n := &Node{config: config, requests: newRequestIDs(), warnings: warnings{logger: config.Logger},
 		led: make(chan struct{}), raftStopped: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
@@ -179,8 +179,8 @@ func (n *Node) addressesOf(a raft.ServerAddress) []string {
 	return []string{advertised}
 }
 
-// Close ends Lead, transfers leadership if this node has it, finishes proposals in flight and stops
-// everything that Open started. Callers that still wait in Propose get ErrNoLeader.
+// Close ends Lead, transfers leadership if this node has it, finishes proposals in flight and
+// stops everything that Open started. Callers that still wait in Propose get ErrNoLeader.
 func (n *Node) Close() error {
 	n.resign()
 	<-n.led

@@ -63,7 +63,8 @@ func (m *member) refusals(t *testing.T, reason string) float64 {
 	return 0
 }
 
-// A stranger is refused in each way there is, counted, and gets nothing that depends on the secret.
+// A stranger is refused in each way there is, counted, and gets nothing that depends on the
+// secret.
 func TestStrangers(t *testing.T) {
 	members := startMembers(t, 1)
 	m, _ := readyLeader(t, members)
@@ -146,8 +147,8 @@ func (l *lockedText) String() string {
 	return l.text.String()
 }
 
-// What the acceptor says before the dialer has proven itself does not depend on the secret: neither
-// to a dialer that sends nothing, nor to one whose proof is wrong.
+// What the acceptor says before the dialer has proven itself does not depend on the secret:
+// neither to a dialer that sends nothing, nor to one whose proof is wrong.
 func TestNothingSignedForStrangers(t *testing.T) {
 	members := startMembers(t, 1)
 	m, _ := readyLeader(t, members)
@@ -284,8 +285,8 @@ func TestStrangersWithCertificates(t *testing.T) {
 	})
 }
 
-// A removed node is refused everything but to ask, which it may not be let in by, as long as it has
-// no peer block.
+// A removed node is refused everything but to ask, which it may not be let in by, as long as it
+// has no peer block.
 func TestRemovedIsStranger(t *testing.T) {
 	members := startMembers(t, 3)
 	readyLeader(t, members)

@@ -52,8 +52,8 @@ func (r *reading) envFunction() function.Function {
 	})
 }
 
-// configBlock is a block of the file, or the file itself, whose keys are read by name. Mistakes are
-// added to the reading, so that one run shows all of them.
+// configBlock is a block of the file, or the file itself, whose keys are read by name. Mistakes
+// are added to the reading, so that one run shows all of them.
 type configBlock struct {
 	*reading // of the whole file
 	path     string

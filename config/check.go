@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hookwheel/backup"
-	"hookwheel/certs"
+	"hookwheel/config/certs"
 )
 
 const lookupTimeout = 2 * time.Second // for the names of all peers

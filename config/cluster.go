@@ -6,8 +6,8 @@ import (
 	"net/netip"
 	"strings"
 
-	"hookwheel/certs"
 	"hookwheel/cluster"
+	"hookwheel/config/certs"
 )
 
 // decodeCluster also reads the node's id. With a cluster block the id has no default: otherwise

@@ -16,7 +16,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
-	"hookwheel/certs"
+	"hookwheel/config/certs"
 	"hookwheel/scheduler"
 	"hookwheel/webhook"
 )

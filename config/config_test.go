@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/certs"
+	"hookwheel/config/certs"
 	"hookwheel/webhook"
 )
 

@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
-	"hookwheel/certs"
+	"hookwheel/config/certs"
 )
 
 // exampleConfig is config.example.hcl as it is shipped.

@@ -30,8 +30,8 @@ var changeable = map[string]func(to, from *Config){
 // CanChange reports whether a setting changes when the configuration is reloaded.
 func CanChange(setting string) bool { return changeable[setting] != nil }
 
-// Reload reads the configuration again from where Load has read it. It returns the same one if that
-// was not called.
+// Reload reads the configuration again from where Load has read it. It returns the same one if
+// that was not called.
 func (c *Config) Reload() (Config, error) {
 	if !c.loaded {
 		return *c, nil

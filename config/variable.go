@@ -16,14 +16,15 @@ import (
 
 const variablePrefix = "HOOKWHEEL_"
 
-// peerSetting is the setting that peer blocks make up: in a variable, it is a list of id=host:port.
+// peerSetting is the setting that peer blocks make up: in a variable, it is a list of
+// id=host:port.
 const peerSetting = "cluster.peer"
 
 // clientVariables are read by the commands that call a node.
 var clientVariables = []string{"HOOKWHEEL_URL", "HOOKWHEEL_TOKEN"}
 
-// Variable returns the name of the environment variable for a setting: HOOKWHEEL_API_MAX_BODY is for
-// api.max_body.
+// Variable returns the name of the environment variable for a setting: HOOKWHEEL_API_MAX_BODY is
+// for api.max_body.
 func Variable(setting string) string {
 	return variablePrefix + strings.ToUpper(strings.ReplaceAll(setting, ".", "_"))
 }
@@ -119,8 +120,9 @@ func (b configBlock) peerBlocks() []configBlock {
 var linkVariable = regexp.MustCompile(`_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
 
 // checkVariables looks for variables with our prefix that nothing reads. One that begins as those
-// of a block do is a mistake, as an unknown key in the file is: it may be meant to close something.
-// Others may be there for other reasons, such as HOOKWHEEL_VERSION, and are only warned of.
+// of a block do is a mistake, as an unknown key in the file is: it may be meant to close
+// something. Others may be there for other reasons, such as HOOKWHEEL_VERSION, and are only warned
+// of.
 func (b configBlock) checkVariables() (warnings []string) {
 	var known []string
 	for _, name := range settingNames() {

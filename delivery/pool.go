@@ -143,8 +143,8 @@ func (p *Pool) send(f *flight) (webhook.Attempt, reason, scheduler.Verdict) {
 
 // Revoke aborts the attempts that the scheduler, which has applied these changes, would no longer
 // begin, because an endpoint was changed, paused, disabled or deleted, or a payload was expunged.
-// No byte of their requests is sent after it returns. Attempts whose whole request the receiver has
-// are not aborted: they only wait for its response, which counts.
+// No byte of their requests is sent after it returns. Attempts whose whole request the receiver
+// has are not aborted: they only wait for its response, which counts.
 func (p *Pool) Revoke(c webhook.Changes, s *scheduler.Scheduler) {
 	for _, endpoint := range c.Endpoints {
 		p.sender.secrets.forget(endpoint.ID)

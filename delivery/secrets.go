@@ -71,8 +71,8 @@ func (s *secrets) of(endpoint *webhook.Endpoint) (*opened, error) {
 	return o, nil
 }
 
-// keep caches o in place of any other ones that there is no room for: a map is walked from a random
-// place.
+// keep caches o in place of any other ones that there is no room for: a map is walked from a
+// random place.
 func (s *secrets) keep(o *opened) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

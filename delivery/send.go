@@ -138,8 +138,8 @@ func (s *Sender) take(response *fasthttp.Response, b *buffers, a *webhook.Attemp
 	return why, complete
 }
 
-// roundTrip writes the request to a connection and reads the headers of the answer. It uses another
-// connection if the receiver cannot have received the request on the previous one.
+// roundTrip writes the request to a connection and reads the headers of the answer. It uses
+// another connection if the receiver cannot have received the request on the previous one.
 func (s *Sender) roundTrip(f *flight, u webhook.URL, b *buffers, body []byte, response *fasthttp.Response, t *webhook.Trace) (*link, error) {
 	p := peer{address: u.Address(), secure: u.Secure, insecure: u.Secure && f.delivery.Endpoint.InsecureTLS}
 	size := len(b.request) + len(body)

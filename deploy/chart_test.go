@@ -68,8 +68,8 @@ func TestChart(t *testing.T) {
 	checkSchemas(t, "kubernetes/hookwheel.yaml", path)
 }
 
-// checkSchemas compares manifests with the schemas of the oldest and the newest Kubernetes that the
-// validator and the chart know.
+// checkSchemas compares manifests with the schemas of the oldest and the newest Kubernetes that
+// the validator and the chart know.
 func checkSchemas(t *testing.T, paths ...string) {
 	t.Helper()
 	validator := "test/venv/bin/kubernetes-validate"

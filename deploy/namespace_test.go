@@ -97,8 +97,8 @@ func unpackedImage(t *testing.T) string {
 	return folder
 }
 
-// unpackArchive makes the file system of the image, and a file with its configuration beside it, as
-// a container engine does.
+// unpackArchive makes the file system of the image, and a file with its configuration beside it,
+// as a container engine does.
 func unpackArchive(t *testing.T, path, folder string) {
 	t.Helper()
 	blobs := make(map[string][]byte)

@@ -217,9 +217,9 @@ func (l *load) end() []string {
 	return l.acknowledged
 }
 
-// TestStatefulSet takes a cluster through what Kubernetes does to it, as the manifest describes it,
-// with an address that changes at each start: it forms, is updated, scaled, loses a volume and stops
-// as a whole, and delivers all that it has acknowledged.
+// TestStatefulSet takes a cluster through what Kubernetes does to it, as the manifest describes
+// it, with an address that changes at each start: it forms, is updated, scaled, loses a volume and
+// stops as a whole, and delivers all that it has acknowledged.
 func TestStatefulSet(t *testing.T) {
 	if !alone(t) {
 		return

@@ -21,8 +21,8 @@ const maxRequestID = 64 // bytes of one that a client chooses
 // callerValue is the key of the user value of a request that has its caller.
 type callerValue struct{}
 
-// setRequestID gives the response the ID of the request: the client's, or that of a Svix SDK, if it
-// can be logged as it is, or else a new one.
+// setRequestID gives the response the ID of the request: the client's, or that of a Svix SDK, if
+// it can be logged as it is, or else a new one.
 func setRequestID(ctx *fasthttp.RequestCtx) {
 	header := &ctx.Request.Header
 	id := string(header.Peek(headerRequestID))

@@ -21,8 +21,8 @@ const (
 
 var errSlowReader = errors.New("the reader of a backup is too slow")
 
-// getBackup streams the state of this node. If it fails on the way, the connection is closed before
-// the end that Content-Length announced.
+// getBackup streams the state of this node. If it fails on the way, the connection is closed
+// before the end that Content-Length announced.
 func getBackup(r *request) (*response, error) {
 	if err := r.current(); err != nil {
 		return nil, err

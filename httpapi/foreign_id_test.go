@@ -2,8 +2,8 @@ package httpapi_test
 
 import "testing"
 
-// An object that was copied from Svix keeps the id that it had there as its uid, in all paths, while
-// an id of our own can't be one.
+// An object that was copied from Svix keeps the id that it had there as its uid, in all paths,
+// while an id of our own can't be one.
 func TestAPIForeignIDs(t *testing.T) {
 	a := apiStart(t)
 	const app, endpoint = "app_1srOrx2ZWZBpBUvZwXKQmoEYga2", "ep_1srOrx2ZWZBpBUvZwXKQmoEYga2"

@@ -123,8 +123,8 @@ func parseMessage(text []byte) (m messageIn, err error) {
 }
 
 // messageInPlace is parseMessage for text that is known to be JSON, with these fields if it is an
-// object. What is read from messages is most of what this server reads, and a copy of it costs more
-// than to read it.
+// object. What is read from messages is most of what this server reads, and a copy of it costs
+// more than to read it.
 func messageInPlace(what string, text []byte, found fields) (m messageIn, err error) {
 	b, err := objectIn(what, unsafe.String(unsafe.SliceData(text), len(text)), found)
 	if err != nil {

@@ -26,8 +26,8 @@ func TestSDKReact(t *testing.T) {
 		t.Skip("Node.js is not installed")
 	}
 	for _, name := range []string{"esbuild", "playwright-core", "svix-react"} {
-		if _, err := os.Stat(filepath.Join("..", "sdk", "node_modules", name)); err != nil {
-			t.Skip("the npm packages are missing: cd sdk && npm install --no-package-lock")
+		if _, err := os.Stat(filepath.Join("sdk", "node_modules", name)); err != nil {
+			t.Skip("the npm packages are missing: cd httpapi/sdk && npm install --no-package-lock")
 		}
 	}
 	allowed, other := process.FreeAddress(t), process.FreeAddress(t)
@@ -67,7 +67,7 @@ func TestSDKReact(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "node", "browser.js", string(page))
-	cmd.Dir = filepath.Join("..", "sdk")
+	cmd.Dir = filepath.Join("sdk")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -10,25 +10,25 @@ import (
 )
 
 // The SDKs of other languages run as they are published, in processes of their own. What they need
-// is in the folder sdk; .ci/run shows how it is installed. They speak to a node through the
+// is in httpapi/sdk; .ci/run shows how it is installed. They speak to a node through the
 // contract's proxy.
 
 func TestSDKJavaScript(t *testing.T) {
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("Node.js is not installed")
 	}
-	if _, err := os.Stat(filepath.Join("..", "sdk", "node_modules", "svix")); err != nil {
-		t.Skip("the npm packages are missing: cd sdk && npm install --no-package-lock")
+	if _, err := os.Stat(filepath.Join("sdk", "node_modules", "svix")); err != nil {
+		t.Skip("the npm packages are missing: cd httpapi/sdk && npm install --no-package-lock")
 	}
 	runFlow(t, "node", "flow.js")
 }
 
 func TestSDKPython(t *testing.T) {
 	python := "python3"
-	if own := filepath.Join("..", "sdk", "venv", "bin", "python"); exec.Command(own, "--version").Run() == nil {
+	if own := filepath.Join("sdk", "venv", "bin", "python"); exec.Command(own, "--version").Run() == nil {
 		python = filepath.Join("venv", "bin", "python")
 	} else if exec.Command(python, "-c", "import svix, standardwebhooks").Run() != nil {
-		t.Skip("the Python packages are missing: cd sdk && python3 -m venv venv && venv/bin/pip install -r requirements.txt")
+		t.Skip("the Python packages are missing: cd httpapi/sdk && python3 -m venv venv && venv/bin/pip install -r requirements.txt")
 	}
 	runFlow(t, python, "flow.py")
 }
@@ -37,19 +37,19 @@ func TestSDKJava(t *testing.T) {
 	if _, err := exec.LookPath("javac"); err != nil {
 		t.Skip("a Java development kit is not installed")
 	}
-	if jars, err := filepath.Glob(filepath.Join("..", "sdk", "jars", "svix-*.jar")); err != nil || len(jars) == 0 {
-		t.Skip("the Java packages are missing: cd sdk && mvn dependency:copy-dependencies -DoutputDirectory=jars")
+	if jars, err := filepath.Glob(filepath.Join("sdk", "jars", "svix-*.jar")); err != nil || len(jars) == 0 {
+		t.Skip("the Java packages are missing: cd httpapi/sdk && mvn dependency:copy-dependencies -DoutputDirectory=jars")
 	}
 	runFlow(t, "java", "-cp", filepath.Join("jars", "*"), "Flow.java")
 }
 
 func TestSDKRust(t *testing.T) {
-	program, err := filepath.Abs(filepath.Join("..", "sdk", "target", "debug", "flow"))
+	program, err := filepath.Abs(filepath.Join("sdk", "target", "debug", "flow"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(program); err != nil {
-		t.Skip("the Rust program is missing: cd sdk && cargo build")
+		t.Skip("the Rust program is missing: cd httpapi/sdk && cargo build")
 	}
 	runFlow(t, program)
 }
@@ -65,12 +65,12 @@ func TestSDKRuby(t *testing.T) {
 // ones, and holds the responses to it. It does not require that all valid ones succeed: a schema
 // can't say, for example, that an event type must exist.
 func TestSchemathesis(t *testing.T) {
-	program, err := filepath.Abs(filepath.Join("..", "sdk", "venv", "bin", "schemathesis"))
+	program, err := filepath.Abs(filepath.Join("sdk", "venv", "bin", "schemathesis"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(program); err != nil {
-		t.Skip("schemathesis is missing: cd sdk && python3 -m venv venv && venv/bin/pip install -r requirements.txt")
+		t.Skip("schemathesis is missing: cd httpapi/sdk && python3 -m venv venv && venv/bin/pip install -r requirements.txt")
 	}
 	a := apiStart(t)
 	dir := t.TempDir()
@@ -88,9 +88,9 @@ func TestSchemathesis(t *testing.T) {
 }
 
 // schemathesisConfig adds to what schemathesis takes for a refusal that a request is too large, or
-// that a thing was changed meanwhile. It lets the Allow header of two paths name GET: they are also
-// those of messages with the eventIds test-attempt and batch. Examples of batches are passed over,
-// as schemathesis can't write NDJSON.
+// that a thing was changed meanwhile. It lets the Allow header of two paths name GET: they are
+// also those of messages with the eventIds test-attempt and batch. Examples of batches are passed
+// over, as schemathesis can't write NDJSON.
 const schemathesisConfig = `[checks.negative_data_rejection]
 expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "412", "413", "414", "415", "422", "428", "429", "5xx"]
 
@@ -110,7 +110,7 @@ enabled = false
 func runFlow(t *testing.T, program string, arguments ...string) {
 	a := apiStart(t)
 	cmd := exec.CommandContext(t.Context(), program, append(arguments, apitest.Proxy(t, a.url), apiToken)...)
-	cmd.Dir = filepath.Join("..", "sdk")
+	cmd.Dir = filepath.Join("sdk")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"hookwheel/certs"
 	"hookwheel/cli"
 	"hookwheel/config"
+	"hookwheel/config/certs"
 	"hookwheel/httpapi/apitest"
 )
 

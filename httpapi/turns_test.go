@@ -97,8 +97,8 @@ func TestCustomerTurns(t *testing.T) {
 	}
 }
 
-// TestCustomerReadsTakeTurns: the tokens of an application have some reads under way at a time, and
-// a bounded number wait for theirs.
+// TestCustomerReadsTakeTurns: the tokens of an application have some reads under way at a time,
+// and a bounded number wait for theirs.
 func TestCustomerReadsTakeTurns(t *testing.T) {
 	s := new(Server)
 	first := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{1}}

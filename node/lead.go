@@ -43,7 +43,8 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 	n.pool.Run(ctx, term, s)
 }
 
-// maxQueuedChanges is how many entries may be applied, at most, while a new leader makes its lanes.
+// maxQueuedChanges is how many entries may be applied, at most, while a new leader makes its
+// lanes.
 const maxQueuedChanges = 256
 
 // changeQueue keeps the changes of a store until there is someone to take them. So entries can be

@@ -7,8 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"hookwheel/certs"
 	"hookwheel/config"
+	"hookwheel/config/certs"
 )
 
 // openTLS reads the certificates that the configuration names. What it names none for is nil, and

@@ -7,8 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"hookwheel/certs"
 	"hookwheel/config"
+	"hookwheel/config/certs"
 )
 
 // An error of a certificate says which of the two uses it is about.

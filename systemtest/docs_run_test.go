@@ -25,8 +25,8 @@ const (
 	pageNodes = 5               // ports of nodes that a page may use
 )
 
-// noRaceSleep ends each command at once. With the race detector, a process sleeps for a second then,
-// and pages have more than a hundred commands.
+// noRaceSleep ends each command at once. With the race detector, a process sleeps for a second
+// then, and pages have more than a hundred commands.
 const noRaceSleep = "GORACE=atexit_sleep_ms=0"
 
 // quickStart is the page whose blocks TestQuickStart pastes into shells.
@@ -118,7 +118,7 @@ func consoleSteps(t *testing.T, b block) (steps []step) {
 
 // programStep runs a program of another language, with the packages that .ci/run installs in sdk.
 func programStep(t *testing.T, b block) step {
-	modules, err := filepath.Abs("../sdk")
+	modules, err := filepath.Abs("../httpapi/sdk")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func programStep(t *testing.T, b block) step {
 		name, run = fmt.Sprintf("block-%d.py", b.line), modules+"/venv/bin/python "
 	}
 	if _, err := os.Stat(modules + "/venv/bin/python"); err != nil {
-		skipOutsideCI(t, "python with svix in sdk/venv")
+		skipOutsideCI(t, "python with svix in httpapi/sdk/venv")
 	}
 	if _, err := os.Stat(modules + "/node_modules"); err != nil {
 		skipOutsideCI(t, "node with svix in sdk/node_modules")

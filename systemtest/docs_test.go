@@ -18,13 +18,13 @@ import (
 // A page is a Markdown file of the documentation. What it shows is held to these rules:
 //
 //   - Blocks of sh are commands that are run, one block after the other, in one shell per page.
-//   - Blocks of console are commands behind "$ ", each followed by what it prints, which is compared.
-//     "…" matches anything in a line, a line of "…" any lines. IDs and times may differ.
+//   - Blocks of console are commands behind "$ ", each followed by what it prints, which is
+//     compared. "…" matches anything in a line, a line of "…" any lines. IDs and times may differ.
 //   - Blocks of hcl are configurations without mistakes. One that begins with "# NAME.hcl" is
-//     written to that file. Blocks of javascript and python are programs that succeed, and blocks of
-//     json and yaml can be parsed.
-//   - <!-- not run: REASON --> in front of a block says why it isn't; <!-- tested by TEST: REASON -->
-//     which other test does it; <!-- before: COMMANDS --> what readers are taken to have done.
+//     written to that file. Blocks of javascript and python are programs that succeed, and blocks
+//     of json and yaml can be parsed.
+//   - <!-- not run: REASON --> in front of a block says why it isn't; <!-- tested by TEST: REASON
+//     --> which other test does it; <!-- before: COMMANDS --> what readers are taken to have done.
 //   - <!-- no node --> in a page: it starts its own. Others find a node with the application acme,
 //     its endpoint billing and the event type invoice.paid.
 //   - Code is fenced, never indented.

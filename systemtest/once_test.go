@@ -152,8 +152,8 @@ func (c *caller) events(t *testing.T, node int) map[int]int {
 	}
 }
 
-// A request that finds no majority is held for a while, then refused with a time to come back; with
-// its key it may come back. One that comes in an election is answered when that is over.
+// A request that finds no majority is held for a while, then refused with a time to come back;
+// with its key it may come back. One that comes in an election is answered when that is over.
 func TestHeldWithoutLeader(t *testing.T) {
 	c := startDevCluster(t)
 	c.must(t, 1, "POST", "/app", `{"name":"Demo","uid":"demo"}`, 201, nil)

@@ -116,7 +116,8 @@ go() { [ "$*" = "build ." ] && ln -s hookwheel.sh hookwheel; }
 	return fewer.Replace(ports.Replace(text.String()))
 }
 
-// pastedPorts replaces the ports of the quick start, and of the example configuration, with free ones.
+// pastedPorts replaces the ports of the quick start, and of the example configuration, with free
+// ones.
 func pastedPorts(t *testing.T) *strings.Replacer {
 	dev, real := process.FreePorts(t, 4), process.FreePorts(t, 4) // multiples of ten
 	for real == dev {

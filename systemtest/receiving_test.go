@@ -15,8 +15,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// snippet is a language of docs/receiving.md. Its program consists of the function on the page
-// and of what is here. Its arguments are the secret, ID, timestamp, signatures and the file with the
+// snippet is a language of docs/receiving.md. Its program consists of the function on the page and
+// of what is here. Its arguments are the secret, ID, timestamp, signatures and the file with the
 // body of one case after the other; it prints true or false for each.
 type snippet struct {
 	language string

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/certs"
 	"hookwheel/cli"
+	"hookwheel/config/certs"
 	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
 )
@@ -133,8 +133,8 @@ func TestServeRefusesCertificates(t *testing.T) {
 	}
 }
 
-// TestFolderInUse starts a second process in a data folder: it names the cause and the way out, and
-// does not disturb the first.
+// TestFolderInUse starts a second process in a data folder: it names the cause and the way out,
+// and does not disturb the first.
 func TestFolderInUse(t *testing.T) {
 	t.Parallel() // serve waits ten seconds for the lock, in case the other process has just been killed
 	base := process.FreePorts(t, 2)

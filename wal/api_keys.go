@@ -99,8 +99,8 @@ func (m *memory) KeysOf(app webhook.ID, now time.Time) (list []webhook.APIKey) {
 	return list
 }
 
-// APIKeys returns a page of all keys, those of applications included, and reports whether there are
-// more in the page's direction.
+// APIKeys returns a page of all keys, those of applications included, and reports whether there
+// are more in the page's direction.
 func (r *Reader) APIKeys(page Page) (list []webhook.APIKey, more bool, err error) {
 	err = r.read(func(v dbView) error {
 		return v.page(page, []byte{keyAPIKey}, idSize, func(_, value []byte) (err error) {

@@ -29,8 +29,8 @@ func (m *memory) LimitedApplications() (list []*webhook.Application) {
 	return list
 }
 
-// Applications returns a page of all applications, and reports whether there are more in the page's
-// direction.
+// Applications returns a page of all applications, and reports whether there are more in the
+// page's direction.
 func (r *Reader) Applications(page Page) (list []webhook.Application, more bool, err error) {
 	err = r.read(func(v dbView) error {
 		return v.page(page, []byte{keyApplication}, idSize, func(key, value []byte) (err error) {

@@ -179,8 +179,8 @@ func (e tallyTable) fiveMinutes() uint64 {
 	return uint64(e.batch.meta.clock / periods[FiveMinutes].length)
 }
 
-// addRecent adds to the counts of the present five minutes. If others are over, they become tallies
-// of their own.
+// addRecent adds to the counts of the present five minutes. If others are over, they become
+// tallies of their own.
 func (e tallyTable) addRecent(owner TallyOwner, r *recent, t *Tally) error {
 	if now := e.fiveMinutes(); r.start != now {
 		if err := e.keepRecent(owner, r); err != nil {

@@ -155,8 +155,8 @@ func TestManySmallRecordsBeforeCommit(t *testing.T) {
 	}
 }
 
-// A repetition is answered from any of the entries since its first try, on a node that restarted or
-// took over a snapshot as well.
+// A repetition is answered from any of the entries since its first try, on a node that restarted
+// or took over a snapshot as well.
 func TestRepetitionAfterMove(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)
@@ -263,8 +263,8 @@ func TestNewerCommandsSaySo(t *testing.T) {
 	}
 }
 
-// A snapshot replaces all that a node had, whatever that was, and what comes next is applied on top
-// of it.
+// A snapshot replaces all that a node had, whatever that was, and what comes next is applied on
+// top of it.
 func TestRestoreOverOldState(t *testing.T) {
 	rnd := seeded(t)
 	long, short := newScript(t, rnd.Int63(), 120), newScript(t, rnd.Int63(), 60)

@@ -37,8 +37,8 @@ func (a *Attempted) sum(attempts []webhook.Attempt) {
 	}
 }
 
-// await finds out whether a message waits although none of its attempts planned another one: it may
-// be in a set of the endpoint, or waiting for its first turn.
+// await finds out whether a message waits although none of its attempts planned another one: it
+// may be in a set of the endpoint, or waiting for its first turn.
 func (a *Attempted) await(v dbView, m *webhook.Message, endpoint *webhook.Endpoint, attempts []webhook.Attempt) error {
 	if a.Status == webhook.StatusSuccess || !a.Next.IsZero() {
 		return nil

@@ -10,8 +10,8 @@ import (
 // however many endpoints there are: each page gets on.
 const minLooked = 20
 
-// AttemptsByApplication returns a page of the attempts at all present endpoints of the application,
-// or at filter.EndpointID only; next is as in Messages.
+// AttemptsByApplication returns a page of the attempts at all present endpoints of the
+// application, or at filter.EndpointID only; next is as in Messages.
 func (r *Reader) AttemptsByApplication(page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
 	endpoints := []webhook.ID{filter.EndpointID}
 	if filter.EndpointID.IsZero() {

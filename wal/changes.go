@@ -28,8 +28,8 @@ const (
 	changesShare = 512 << 10
 )
 
-// maker is who made changes: an API key of an operator (all other credentials of operators have the
-// zero ID), the tokens of an application, or the nodes on account of an application.
+// maker is who made changes: an API key of an operator (all other credentials of operators have
+// the zero ID), the tokens of an application, or the nodes on account of an application.
 type maker struct {
 	class makerClass
 	id    webhook.ID

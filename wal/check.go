@@ -60,17 +60,19 @@ func (r *Report) Err() error {
 //
 //   - each id was made by an entry that is applied, at a time that the clock of the log has
 //     reached;
-//   - each endpoint's application exists, or is being removed; names are unique where they must be;
+//   - each endpoint's application exists, or is being removed; names are unique where they must
+//     be;
 //   - there is a cursor for each endpoint and for no other; it is between the endpoint's
 //     creation and the end of the log; what is done beyond it is in order and exists;
-//   - each line of a retry set belongs to an endpoint, or to one that is being removed; its message
-//     exists and was attempted or scheduled; it is the only line of its message, and is what the
-//     last attempt asked for;
+//   - each line of a retry set belongs to an endpoint, or to one that is being removed; its
+//     message exists and was attempted or scheduled; it is the only line of its message, and is
+//     what the last attempt asked for;
 //   - each line of a held set or a manual set belongs to an endpoint, and its message exists;
 //   - cursors count the lines of these sets correctly, and tasks those in manual sets that they
 //     asked for; the attempts at all endpoints, in all applications and altogether are as many in
 //     each period of time;
-//   - the messages that say themselves how long they are kept, and no others, are listed by expiry;
+//   - the messages that say themselves how long they are kept, and no others, are listed by
+//     expiry;
 //   - what an endpoint wants and its cursor has left behind was attempted;
 //   - the log and the history are in order; each message has its event id and each event id its
 //     message; each attempt is in the index and nothing else is;

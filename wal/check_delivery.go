@@ -153,8 +153,8 @@ func (c *checker) endMessage() error {
 	return nil
 }
 
-// isBeingRemoved reports whether a message belongs to an application that is being removed, so that
-// some of its attempts may be gone.
+// isBeingRemoved reports whether a message belongs to an application that is being removed, so
+// that some of its attempts may be gone.
 func (c *checker) isBeingRemoved(message webhook.ID) (bool, error) {
 	for app := range c.goneApps {
 		if m, err := c.message(app, message); err != nil || m != nil {
@@ -292,8 +292,8 @@ func (c *checker) checkNoted(what string, key []byte) error {
 }
 
 // checkLastAttempt compares a line of a retry set with what wrote it: the last scheduled attempt,
-// or one of several that have its number, or a manual one; or the message, which was not to be sent
-// before.
+// or one of several that have its number, or a manual one; or the message, which was not to be
+// sent before.
 func (c *checker) checkLastAttempt(what string, endpoint webhook.ID, m *webhook.Message, line *webhook.Retry) error {
 	list, err := c.attemptsAt(endpoint, m.ID)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 // toBeChecked are the folders that are checked when the test that opened them ends.
 var toBeChecked sync.Map
 
-// checkAtEnd ends a test that opens a store: its folder, by then closed, must hold what the checker
-// wants.
+// checkAtEnd ends a test that opens a store: its folder, by then closed, must hold what the
+// checker wants.
 func checkAtEnd(t *testing.T, dir string) {
 	if _, known := toBeChecked.LoadOrStore(dir, true); known {
 		return

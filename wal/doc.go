@@ -1,7 +1,7 @@
 // Package wal is the replicated state machine and its store: it applies commands that the cluster
 // has agreed on to a Badger database, and reads the result. (Raft's write-ahead log is in
-// cluster/raftlog.) Besides applying, it holds the key layout, the formats of records and commands,
-// retention, snapshots and backups, and the checker.
+// cluster/raftlog.) Besides applying, it holds the key layout, the formats of records and
+// commands, retention, snapshots and backups, and the checker.
 //
 // # Keys
 //
@@ -52,8 +52,9 @@
 //	                                       the request, and the reply
 //	y entry                    keys        hashes in Y that this entry was the first to use
 //
-// A chunk holds everything that one entry added for one owner. At hundreds of events per entry this
-// saves most of Badger's cost per key. The last digits of an ID find the object within its chunk.
+// A chunk holds everything that one entry added for one owner. At hundreds of events per entry
+// this saves most of Badger's cost per key. The last digits of an ID find the object within its
+// chunk.
 //
 // A value above 31 KiB is stored in pieces, each a Badger record behind the first: see pieces.go.
 // Badger keeps values of 1 MiB or more in files of their own, whose space it hardly ever frees.
@@ -61,9 +62,9 @@
 // # Requests
 //
 // A node that does not learn the outcome of a request sends it again under the same ID, and names
-// the entry since which an earlier try may be in the log. The state machine looks for that try in Q
-// and gives the same reply. Most requests are first tries, which look for nothing. Now and then a
-// repetition overtakes its first try. It is then applied and recorded under P, which is kept in
+// the entry since which an earlier try may be in the log. The state machine looks for that try in
+// Q and gives the same reply. Most requests are first tries, which look for nothing. Now and then
+// a repetition overtakes its first try. It is then applied and recorded under P, which is kept in
 // memory too, and while P has records first tries look there. A try that is older than
 // requestWindow entries is refused if it is a repetition, and not recognized if it is a first try.
 // For a reply above 256 bytes Q has only the key of the record from which it can be read again; a
@@ -96,11 +97,11 @@
 // # Changes
 //
 // Changes are kept for a week, but take a bounded part of the store. They belong to their maker: a
-// key of an operator, the tokens of an application, or the nodes on account of an application. Each
-// of these three classes has a limit in bytes, and so has each application. Beyond a limit, the
-// entry that adds a change removes the oldest changes of the maker that has most, so a flood by one
-// maker costs nobody else a change. The oldest record left of a maker says how many have left, and
-// meta counts all.
+// key of an operator, the tokens of an application, or the nodes on account of an application.
+// Each of these three classes has a limit in bytes, and so has each application. Beyond a limit,
+// the entry that adds a change removes the oldest changes of the maker that has most, so a flood
+// by one maker costs nobody else a change. The oldest record left of a maker says how many have
+// left, and meta counts all.
 //
 // # Updates
 //
@@ -110,41 +111,41 @@
 //
 // # Removal
 //
-// Deleted endpoints leave sets of any length, and deleted applications logs of any length. A record
-// under D or O says so, and how far their removal has come. The leader proposes commands for only
-// this purpose until everything is gone: kindSweep, each of which removes a bounded part, endpoints
-// before logs, in order of their IDs. On a busy node it does so for a small part of the time. Each
-// goes on where the last one stopped, because Badger keeps deleted records until it compacts, and
-// whoever looks for the first one left passes over all of them.
+// Deleted endpoints leave sets of any length, and deleted applications logs of any length. A
+// record under D or O says so, and how far their removal has come. The leader proposes commands
+// for only this purpose until everything is gone: kindSweep, each of which removes a bounded part,
+// endpoints before logs, in order of their IDs. On a busy node it does so for a small part of the
+// time. Each goes on where the last one stopped, because Badger keeps deleted records until it
+// compacts, and whoever looks for the first one left passes over all of them.
 //
 // # Retention
 //
-// A message leaves the log when its retention ends, delivered or not. Where the size of all records
-// is limited, the leader asks for the oldest messages to leave earlier: those that all cursors have
-// passed and that are in no set. Each application has a fair share of that limit (see shrink.go).
-// Applications above their share lose messages first, down to a floor that the command names, and
-// are the first whose new messages are refused. S and meta count the bytes of records, because
-// Badger's own size shrinks only when it compacts; reclaim.go watches the difference. One command
-// reads and writes about 4 MiB of chunks at most, and looks at 2,000 records. If its last message
-// still has attempts then, the message is recorded under J, and later commands of this kind or
-// kindSweep remove the attempts.
+// A message leaves the log when its retention ends, delivered or not. Where the size of all
+// records is limited, the leader asks for the oldest messages to leave earlier: those that all
+// cursors have passed and that are in no set. Each application has a fair share of that limit (see
+// shrink.go). Applications above their share lose messages first, down to a floor that the command
+// names, and are the first whose new messages are refused. S and meta count the bytes of records,
+// because Badger's own size shrinks only when it compacts; reclaim.go watches the difference. One
+// command reads and writes about 4 MiB of chunks at most, and looks at 2,000 records. If its last
+// message still has attempts then, the message is recorded under J, and later commands of this
+// kind or kindSweep remove the attempts.
 //
 // # Tallies
 //
 // Each attempt is counted three times by the entry that records it: for its endpoint, for the
-// application, and altogether. The counts of the present five minutes of the log's clock are in the
-// cursor and under F. When they are over, the next attempt of the same owner adds them to three
-// records under N: of five minutes, an hour and a day. A record has only the counters that are not
-// zero: outcomes, classes of status codes, and latencies in steps of a quarter of a power of two.
-// No record of an attempt is ever read to draw a chart. Keys begin with the time, so what is kept
-// long enough is deleted from the front, a bounded number of records by each retain command, also
-// if nothing is sent to an endpoint any more. Where the size of all records is limited, so is that
-// of the tallies of each period and scope. For each of these meta counts the bytes, and holds a
-// floor: tallies from before it are gone, or going, and are not written again. The tallies of a
-// deleted endpoint are added, a bounded number by each entry, to those of all deleted endpoints of
-// its application, whose owner under N is the application. So the sums over endpoints and over
-// applications are equal to the counts of all attempts, which the checker verifies. Those of a
-// deleted application stay until their time is over.
+// application, and altogether. The counts of the present five minutes of the log's clock are in
+// the cursor and under F. When they are over, the next attempt of the same owner adds them to
+// three records under N: of five minutes, an hour and a day. A record has only the counters that
+// are not zero: outcomes, classes of status codes, and latencies in steps of a quarter of a power
+// of two. No record of an attempt is ever read to draw a chart. Keys begin with the time, so what
+// is kept long enough is deleted from the front, a bounded number of records by each retain
+// command, also if nothing is sent to an endpoint any more. Where the size of all records is
+// limited, so is that of the tallies of each period and scope. For each of these meta counts the
+// bytes, and holds a floor: tallies from before it are gone, or going, and are not written again.
+// The tallies of a deleted endpoint are added, a bounded number by each entry, to those of all
+// deleted endpoints of its application, whose owner under N is the application. So the sums over
+// endpoints and over applications are equal to the counts of all attempts, which the checker
+// verifies. Those of a deleted application stay until their time is over.
 //
 // # Fingerprints and the checker
 //
@@ -160,17 +161,17 @@
 // # Types
 //
 // A Writer proposes commands to the cluster. A Store applies what the cluster has agreed on, and
-// commits it. A Reader is the part of a store that reads, from memory or from the last commit. What
-// Apply alone reads and writes is in pending: everything applied that is not durable yet. A view
-// finds messages, attempts, cursors and lines of sets in either of them, so there is one function
-// for each; kinds.go lists all kinds of records, with the name, the size of the keys and the check of
-// each.
+// commits it. A Reader is the part of a store that reads, from memory or from the last commit.
+// What Apply alone reads and writes is in pending: everything applied that is not durable yet. A
+// view finds messages, attempts, cursors and lines of sets in either of them, so there is one
+// function for each; kinds.go lists all kinds of records, with the name, the size of the keys and
+// the check of each.
 //
 // # Apply
 //
 // A command is applied by the type that owns its noun: applicationTable, endpointTable, taskTable
-// and so on, in the file apply_*.go. Each is an entry, the changes that the commands of one Raft entry
-// make together, with the methods for that noun.
+// and so on, in the file apply_*.go. Each is an entry, the changes that the commands of one Raft
+// entry make together, with the methods for that noun.
 //
 // # Durability
 //

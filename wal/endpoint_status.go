@@ -6,8 +6,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// Place is an endpoint's position in its log. All messages up to Position are settled, postponed or
-// filtered out, and so are the later ones in Done, which is in log order.
+// Place is an endpoint's position in its log. All messages up to Position are settled, postponed
+// or filtered out, and so are the later ones in Done, which is in log order.
 type Place = struct {
 	Position webhook.ID
 	Done     []webhook.ID
@@ -33,8 +33,8 @@ type EndpointStatus struct {
 	Expired uint64 // messages that it wanted and that left the log before they were settled
 }
 
-// EndpointStatus returns the state of an endpoint's deliveries. If the endpoint is gone, nothing is
-// known but what the endpoint says itself.
+// EndpointStatus returns the state of an endpoint's deliveries. If the endpoint is gone, nothing
+// is known but what the endpoint says itself.
 func (m *memory) EndpointStatus(endpoint *webhook.Endpoint) (at EndpointStatus) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -79,8 +79,8 @@ func (r *Reader) Retries(endpoint webhook.ID, from webhook.Retry, limit int) (li
 	return list, err
 }
 
-// Held reads an endpoint's held set in order of key and message: up to limit lines following after.
-// With the zero value it begins at the start.
+// Held reads an endpoint's held set in order of key and message: up to limit lines following
+// after. With the zero value it begins at the start.
 func (r *Reader) Held(endpoint webhook.ID, after webhook.Held, limit int) (list []webhook.Held, err error) {
 	err = r.read(func(v dbView) error {
 		return v.seek(idKey(keyHeld, endpoint), heldKey(endpoint, after.Key, after.Message), func(key, _ []byte) error {

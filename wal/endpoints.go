@@ -13,8 +13,8 @@ func (m *memory) Endpoint(app webhook.ID, name string) (*webhook.Endpoint, error
 	return nil, errNoEndpoint
 }
 
-// Endpoints returns a page of an application's endpoints, and reports whether there are more in the
-// page's direction.
+// Endpoints returns a page of an application's endpoints, and reports whether there are more in
+// the page's direction.
 func (m *memory) Endpoints(app webhook.ID, page Page) (list []*webhook.Endpoint, more bool) {
 	m.mu.RLock()
 	all := m.catalog.byApp[app]

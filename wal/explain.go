@@ -39,8 +39,8 @@ type Explanation struct {
 	Health   webhook.Health
 }
 
-// Explain returns what has become of a message at each of these endpoints, in their order. The list
-// may end early when there are very many attempts.
+// Explain returns what has become of a message at each of these endpoints, in their order. The
+// list may end early when there are very many attempts.
 func (r *Reader) Explain(m *webhook.Message, endpoints []*webhook.Endpoint) (list []Explanation, err error) {
 	err = r.read(func(v dbView) error {
 		index := newIndexReader(v)

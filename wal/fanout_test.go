@@ -103,9 +103,9 @@ func TestFanOutIsWalkedOnce(t *testing.T) {
 	}
 }
 
-// BenchmarkExplain explains a page of endpoints of a message that went to 1,000 and to 10,000. What
-// grows is one walk over the attempts; if it were one for each endpoint of the page, the ratio of
-// the two would be near 10:
+// BenchmarkExplain explains a page of endpoints of a message that went to 1,000 and to 10,000.
+// What grows is one walk over the attempts; if it were one for each endpoint of the page, the
+// ratio of the two would be near 10:
 //
 //	go test ./wal -run XX -bench Explain -benchtime 100x
 func BenchmarkExplain(b *testing.B) {

@@ -53,8 +53,8 @@ func decodeIdempotent(body []byte) (key, fingerprint [16]byte, command []byte, e
 	return key, fingerprint, r.rest, r.err
 }
 
-// replyTable finds and keeps the replies to commands for an entry: by request, for as long as a try
-// of it may still come, and by idempotency key.
+// replyTable finds and keeps the replies to commands for an entry: by request, for as long as a
+// try of it may still come, and by idempotency key.
 type replyTable struct{ *entry }
 
 // applyOnce applies the inner command, unless the same key came with it before. The entry that has
@@ -147,8 +147,9 @@ const keptOverhead = (1 + replyNameSize) + (1 + entrySize + 16 + 1) + (1 + entry
 // replyNameSize is the size of the name of an idempotency key.
 const replyNameSize = 16
 
-// forgetReplies removes the keys of the oldest entry when they are too old, and those of a few more
-// entries while they have few keys. An entry adds keys of one entry only, so they do not pile up.
+// forgetReplies removes the keys of the oldest entry when they are too old, and those of a few
+// more entries while they have few keys. An entry adds keys of one entry only, so they do not pile
+// up.
 func (e replyTable) forgetReplies() error {
 	for forgotten := 0; forgotten < sweepPerEntry; {
 		oldest, found, err := e.oldestReplies()
@@ -204,8 +205,8 @@ func (e replyTable) oldestReplies() (oldest webhook.ID, found bool, err error) {
 	return a.oldest[0], true, nil
 }
 
-// agingAhead is how many entries with idempotency keys are kept in memory, because reading each one
-// as it becomes due takes long.
+// agingAhead is how many entries with idempotency keys are kept in memory, because reading each
+// one as it becomes due takes long.
 const agingAhead = 1024
 
 // aging holds the oldest entries with idempotency keys in memory. Only Apply uses it.

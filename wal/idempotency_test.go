@@ -114,8 +114,8 @@ func TestIdempotencyKeyOfRefusal(t *testing.T) {
 	}
 }
 
-// Keys are forgotten after the window, in steps that are bounded and that keep up, and none is left
-// behind.
+// Keys are forgotten after the window, in steps that are bounded and that keep up, and none is
+// left behind.
 func TestIdempotencyKeysAreForgotten(t *testing.T) {
 	s, _, app, _ := newWorld(t)
 	const entries, each = 12, 100
@@ -217,8 +217,8 @@ func TestAgingBeyondMemory(t *testing.T) {
 	}
 }
 
-// BenchmarkIdempotency is the share of a message's way that an idempotency key lengthens: Apply and
-// Commit of full entries.
+// BenchmarkIdempotency is the share of a message's way that an idempotency key lengthens: Apply
+// and Commit of full entries.
 func BenchmarkIdempotency(b *testing.B) {
 	for _, with := range []bool{false, true} {
 		b.Run(fmt.Sprint("with key ", with), func(b *testing.B) {

@@ -53,8 +53,8 @@ func (f MessageFilter) matchesAll() bool {
 
 func messageID(m *webhook.Message) webhook.ID { return m.ID }
 
-// Message finds a message of an application by its ID or event ID. If it is unknown, the error is a
-// *webhook.Error.
+// Message finds a message of an application by its ID or event ID. If it is unknown, the error is
+// a *webhook.Error.
 func (r *Reader) Message(app webhook.ID, name string) (m *webhook.Message, err error) {
 	err = r.read(func(v dbView) error {
 		var id webhook.ID

@@ -36,8 +36,8 @@ type createMessages struct {
 	list []PlacedMessage
 }
 
-// encodeCreateMessages: application 20 | number of messages 1 | number of traces 1, at most 1 | the
-// trace that all messages have | for each: place 1 | as appendMessage, without the trace.
+// encodeCreateMessages: application 20 | number of messages 1 | number of traces 1, at most 1 |
+// the trace that all messages have | for each: place 1 | as appendMessage, without the trace.
 func encodeCreateMessages(app webhook.ID, list []PlacedMessage) []byte {
 	size := 2 + idSize + 2 + traceBytes
 	for i := range list {
@@ -164,8 +164,8 @@ func readPlaced(reply []byte) ([]PlacedID, error) {
 }
 
 // CreateMessages appends messages of one application to its log, in their order and next to each
-// other, except those whose event ID is taken. All have the trace of the first. When it returns, they are on stable storage on a
-// majority of the nodes.
+// other, except those whose event ID is taken. All have the trace of the first. When it returns,
+// they are on stable storage on a majority of the nodes.
 func (w *Writer) CreateMessages(ctx context.Context, app webhook.ID, list []PlacedMessage) ([]PlacedID, error) {
 	body, err := w.propose(ctx, encodeCreateMessages(app, list))
 	if err != nil {

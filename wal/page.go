@@ -2,8 +2,8 @@ package wal
 
 import "hookwheel/webhook"
 
-// Page selects a part of a list: at most Limit items between Low and High, beyond From, going up or
-// down in log order. From, Low and High are excluded; a zero one sets no limit.
+// Page selects a part of a list: at most Limit items between Low and High, beyond From, going up
+// or down in log order. From, Low and High are excluded; a zero one sets no limit.
 type Page struct {
 	From      webhook.ID
 	Ascending bool

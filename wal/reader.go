@@ -7,12 +7,12 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// Reader reads a store. Its methods may be called from any goroutine. Each call reads one state, in
-// which at least everything is applied that was so before the call.
+// Reader reads a store. Its methods may be called from any goroutine. Each call reads one state,
+// in which at least everything is applied that was so before the call.
 //
 // A call that reads records from disk keeps that state from being compacted away, and the store
-// from being closed or replaced, until it returns. So all of them are bounded: a list is read a page
-// at a time, and each page is a call.
+// from being closed or replaced, until it returns. So all of them are bounded: a list is read a
+// page at a time, and each page is a call.
 type Reader struct {
 	memory
 	config  Config

@@ -201,7 +201,8 @@ func placedID(key []byte, place uint64) webhook.ID {
 	return webhook.NewID(id.Millis(), id.Index(), uint32(place))
 }
 
-// decodeMessages reads a chunk of the log. The messages share data, which must not change any more.
+// decodeMessages reads a chunk of the log. The messages share data, which must not change any
+// more.
 func decodeMessages(key, data []byte, app webhook.ID) ([]webhook.Message, error) {
 	var list []webhook.Message
 	r := newReader(data, messageVersion)

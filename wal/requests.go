@@ -33,8 +33,8 @@ func findRequest(data []byte, request [16]byte) (reply []byte, found bool, err e
 	return nil, false, r.err
 }
 
-// maxReply is the size in bytes up to which the reply itself is kept for a repetition. For a larger
-// one that can be read again, only the key of its record is kept.
+// maxReply is the size in bytes up to which the reply itself is kept for a repetition. For a
+// larger one that can be read again, only the key of its record is kept.
 const maxReply = 256
 
 // replySource is the record from which a reply can be read again. Without a key the reply has no

@@ -15,8 +15,8 @@ const (
 )
 
 // Retain removes messages whose retention has ended, for the leader: those from before that time,
-// and those with a retention of their own. It does a bounded part of the work; more reports whether
-// some is left.
+// and those with a retention of their own. It does a bounded part of the work; more reports
+// whether some is left.
 func (w *Writer) Retain(ctx context.Context, s *Store, before, now time.Time) (more bool, err error) {
 	parts, err := s.overdue(before.UnixMilli(), now.UnixMilli())
 	if err != nil {

@@ -89,8 +89,8 @@ func (g *gate) holders() (list []holder) {
 }
 
 // roomFor returns what holders may hold together so that all records take size. Other records,
-// such as retry sets and indexes, count to each holder in proportion to what it holds: if they were
-// taken from all alike, many retries of one application would leave no room to the others.
+// such as retry sets and indexes, count to each holder in proportion to what it holds: if they
+// were taken from all alike, many retries of one application would leave no room to the others.
 func (g *gate) roomFor(list []holder, size int64) int64 {
 	all := int64(0)
 	for _, h := range list {
@@ -99,8 +99,9 @@ func (g *gate) roomFor(list []holder, size int64) int64 {
 	return int64(float64(all) / float64(max(g.store.Size(), 1)) * float64(size))
 }
 
-// fairShare returns the most that each holder may keep so that all together take no more than room.
-// Holders of less leave the rest of their share to the others. The list is in the order of holders.
+// fairShare returns the most that each holder may keep so that all together take no more than
+// room. Holders of less leave the rest of their share to the others. The list is in the order of
+// holders.
 func fairShare(list []holder, room int64) int64 {
 	for i := len(list) - 1; i >= 0; i-- {
 		if each := room / int64(i+1); list[i].held > each {

@@ -14,8 +14,8 @@ import (
 // first.
 //
 // storage.max_size is shared out. Applications beyond their fair share are cut down to it, largest
-// first. Where that is not enough, because endpoints wait for their messages, the others share what
-// is left, but only when the store has grown further. So the space freed there does not go to
+// first. Where that is not enough, because endpoints wait for their messages, the others share
+// what is left, but only when the store has grown further. So the space freed there does not go to
 // applications beyond their share, whose new messages are refused by then.
 type Shrinker struct {
 	store   *Store
@@ -62,8 +62,8 @@ func (k *Shrinker) Step(ctx context.Context) (more bool, err error) {
 	return true, k.writer.proposeEnd(ctx, kindRetain, command)
 }
 
-// choose finds parts of logs that can leave. With more it may find some later although it has found
-// none yet.
+// choose finds parts of logs that can leave. With more it may find some later although it has
+// found none yet.
 func (k *Shrinker) choose(ctx context.Context) (command retain, more bool, err error) {
 	list := k.store.gate.holders()
 	looks := shrinkLooks

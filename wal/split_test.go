@@ -93,9 +93,9 @@ func crashInCommit(t *testing.T, s *Store, dir string, after int) (again *Store,
 	return openTest(t, dir), err != nil
 }
 
-// TestCrashInSplitCommit ends commits between any two of their transactions. The store is then that
-// of the commit before, for each reader, and after a replay, which commits elsewhere, that of a
-// store that was never disturbed.
+// TestCrashInSplitCommit ends commits between any two of their transactions. The store is then
+// that of the commit before, for each reader, and after a replay, which commits elsewhere, that of
+// a store that was never disturbed.
 func TestCrashInSplitCommit(t *testing.T) {
 	entries, _ := largeHistory(t)
 	straight := closing(t, openTest(t, t.TempDir()))
@@ -145,8 +145,8 @@ func TestCrashInSplitCommit(t *testing.T) {
 }
 
 // TestOtherEntriesAfterCrash lets other entries follow on a commit that was cut short than those
-// that it held: nothing of these is ever seen. That is so when a program of another version replays
-// them, or a new cluster begins.
+// that it held: nothing of these is ever seen. That is so when a program of another version
+// replays them, or a new cluster begins.
 func TestOtherEntriesAfterCrash(t *testing.T) {
 	entries, app := largeHistory(t)
 	for after := range 2 {
@@ -188,8 +188,8 @@ func TestOtherEntriesAfterCrash(t *testing.T) {
 	}
 }
 
-// TestLargeRecords keeps records in pieces: none reaches Badger's file of values, whose space would
-// never come back.
+// TestLargeRecords keeps records in pieces: none reaches Badger's file of values, whose space
+// would never come back.
 func TestLargeRecords(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)

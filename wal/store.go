@@ -37,8 +37,8 @@ type Config struct {
 	Fatal   func(error) // called when applied entries could not be made durable; must end the process
 }
 
-// Store is the state machine: it applies the entries of the log, keeps the result on disk, and is a
-// Reader of it. Its methods may be called from any goroutine. Calls of Apply are serialized, but
+// Store is the state machine: it applies the entries of the log, keeps the result on disk, and is
+// a Reader of it. Its methods may be called from any goroutine. Calls of Apply are serialized, but
 // their order is up to the callers.
 type Store struct {
 	Reader
@@ -111,8 +111,8 @@ func (s *Store) Close() error {
 }
 
 // openBadger checks the files first, because with some damage Badger opens a store that lacks
-// records, and with other damage it panics. If necessary it waits for the folder's lock. The tables
-// are still to be verified.
+// records, and with other damage it panics. If necessary it waits for the folder's lock. The
+// tables are still to be verified.
 func openBadger(config Config, dir string) (_ *badger.DB, tables []string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, err

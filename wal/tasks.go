@@ -62,8 +62,8 @@ func (m *memory) TaskRuns(id webhook.ID) bool {
 	return t != nil && t.Status == webhook.TaskRunning
 }
 
-// Tasks returns a page of the tasks that are kept, and reports whether there are more in the page's
-// direction.
+// Tasks returns a page of the tasks that are kept, and reports whether there are more in the
+// page's direction.
 func (m *memory) Tasks(page Page, filter TaskFilter) (list []*webhook.Task, more bool) {
 	m.mu.RLock()
 	all := m.catalog.tasks
@@ -95,8 +95,9 @@ func (m *memory) RunningTasks() (list []*webhook.Task) {
 }
 
 // NextStep reads what follows a task's position in the log, and chooses at most most messages:
-// those that the endpoint wants at present and whose outcome the task is looking for. It leaves out
-// messages that are still to be sent for the first time: they come anyway, perhaps in an order.
+// those that the endpoint wants at present and whose outcome the task is looking for. It leaves
+// out messages that are still to be sent for the first time: they come anyway, perhaps in an
+// order.
 func (r *Reader) NextStep(t *webhook.Task, limit int) (step webhook.TaskStep, err error) {
 	c := chooser{task: t}
 	r.mu.RLock()

@@ -294,8 +294,8 @@ func (w *worst) made(replies [][]byte, k kind) {
 	}
 }
 
-// follow applies the entries that a store lacks, and commits it after some of them. With a folder it
-// is started again instead, and its commits are cut short.
+// follow applies the entries that a store lacks, and commits it after some of them. With a folder
+// it is started again instead, and its commits are cut short.
 func (w *worst) follow(s *Store, dir string, rnd *rand.Rand, more func(i int) bool) *Store {
 	w.t.Helper()
 	for i := int(s.Applied()); i < len(w.entries); i = int(s.Applied()) {

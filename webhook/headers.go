@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Headers are the headers that a customer adds to an endpoint's requests. Names keep their case but
-// are compared without regard to it.
+// Headers are the headers that a customer adds to an endpoint's requests. Names keep their case
+// but are compared without regard to it.
 type Headers map[string]string
 
 // SentHeader is a header of a request that was sent.
@@ -35,8 +35,8 @@ var (
 	forbiddenHeaderPrefixes = []string{"content-", "proxy-", "x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-",
 		"x-svix-", "svix-", "webhook-"}
 
-	// sensitiveWords occur in the names of headers whose values are secrets, such as X-Api-Key. The
-	// list prefers false positives.
+	// sensitiveWords occur in the names of headers whose values are secrets, such as X-Api-Key.
+	// The list prefers false positives.
 	sensitiveWords = []string{"auth", "cookie", "credential", "key", "passw", "secret", "signature", "token"}
 )
 

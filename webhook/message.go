@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Message is one event sent to one application. It is stored once, regardless of how many endpoints
-// want it.
+// Message is one event sent to one application. It is stored once, regardless of how many
+// endpoints want it.
 type Message struct {
 	ID          ID
 	App         ID

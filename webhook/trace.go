@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Limits of the response headers that an attempt keeps, in bytes. A successful attempt keeps fewer:
-// there are far more of them.
+// Limits of the response headers that an attempt keeps, in bytes. A successful attempt keeps
+// fewer: there are far more of them.
 const (
 	MaxHeaders        = 4096
 	MaxHeadersSuccess = 512

@@ -52,8 +52,9 @@ type spare struct {
 	size int64
 }
 
-// make makes a segment: of a spare file that has least bytes, or a new one of that size. Its header
-// is durable, and so is its name: a crash before that leaves a spare file or a temporary one.
+// make makes a segment: of a spare file that has least bytes, or a new one of that size. Its
+// header is durable, and so is its name: a crash before that leaves a spare file or a temporary
+// one.
 func (p *pool) make(number uint64, least, size int64) (*segment, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

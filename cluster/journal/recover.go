@@ -188,8 +188,8 @@ func (r *recovery) readSegments() error {
 	return nil
 }
 
-// dropPrepared makes a spare file of the segment that was prepared when a crash came. There is only
-// one, and nothing was written to it, because the segment before it is not sealed.
+// dropPrepared makes a spare file of the segment that was prepared when a crash came. There is
+// only one, and nothing was written to it, because the segment before it is not sealed.
 func (r *recovery) dropPrepared(unsealed *segment, rest []*segment) error {
 	for _, s := range rest {
 		found, err := newScanner(s, r.buffer).anyBatch(pageSize)
@@ -207,8 +207,8 @@ func damagedBatch(s *segment) error {
 	return fmt.Errorf("%s, byte %d: %w, although something was written after that", s.path, s.end, ErrDamaged)
 }
 
-// readSegment reads the batches of a segment up to its end, which is a seal, or a place after which
-// nothing was written.
+// readSegment reads the batches of a segment up to its end, which is a seal, or a place after
+// which nothing was written.
 func (r *recovery) readSegment(s *segment) (sealed bool, err error) {
 	scanner := newScanner(s, r.buffer)
 	for !sealed {
@@ -228,8 +228,8 @@ func (r *recovery) readSegment(s *segment) (sealed bool, err error) {
 	return true, nil
 }
 
-// checkEnd makes sure that the batch that is not complete, if there is one, is the last. A batch is
-// written after the one before it was synced, so if a later one is there, this one is damaged.
+// checkEnd makes sure that the batch that is not complete, if there is one, is the last. A batch
+// is written after the one before it was synced, so if a later one is there, this one is damaged.
 func (r *recovery) checkEnd(scanner *scanner) error {
 	s := scanner.segment
 	found, err := scanner.anyBatch(s.end + pageSize)
@@ -259,8 +259,8 @@ func (r *recovery) apply(b *batch) error {
 	return nil
 }
 
-// writeAgain writes the last batch again, as it is. It may be in the memory of the operating system
-// only: because the process was killed before it synced it, or because the sync failed.
+// writeAgain writes the last batch again, as it is. It may be in the memory of the operating
+// system only: because the process was killed before it synced it, or because the sync failed.
 func (r *recovery) writeAgain() error {
 	b := r.last
 	if b == nil {

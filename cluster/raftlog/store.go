@@ -244,7 +244,8 @@ func (s *Store) watch(what string) (end func()) {
 }
 
 // DeleteRange cuts the log at its end, when the log of the leader differs, or at its beginning.
-// Raft requests to delete nearly all entries that the state machine has applied; spare limits that.
+// Raft requests to delete nearly all entries that the state machine has applied; spare limits
+// that.
 func (s *Store) DeleteRange(first, last uint64) error {
 	begin, end := s.log.Bounds()
 	switch {
@@ -261,8 +262,8 @@ func (s *Store) DeleteRange(first, last uint64) error {
 	return s.guard("cutting the log", func() error { return s.log.DropBefore(last + 1) })
 }
 
-// SetAlone says whether no other node reads the log. Then fewer entries are kept, so that files are
-// used again sooner: a new one is written twice, the first time with zeros.
+// SetAlone says whether no other node reads the log. Then fewer entries are kept, so that files
+// are used again sooner: a new one is written twice, the first time with zeros.
 func (s *Store) SetAlone(alone bool) { s.alone.Store(alone) }
 
 // spare returns last, or less if an entry up to there is worth keeping. A follower that was down

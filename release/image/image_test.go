@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// TestBuild builds the image of two binaries twice: the archives are the same, whole, and name each
-// blob by what it contains.
+// TestBuild builds the image of two binaries twice: the archives are the same, whole, and name
+// each blob by what it contains.
 func TestBuild(t *testing.T) {
 	dir := t.TempDir()
 	binaries := make(map[platform]string)

@@ -1,5 +1,5 @@
-// Command image builds the container image of hookwheel, without a container engine: an OCI archive
-// for all platforms, and one archive for "docker load" for each.
+// Command image builds the container image of hookwheel, without a container engine: an OCI
+// archive for all platforms, and one archive for "docker load" for each.
 package main
 
 import (

@@ -169,7 +169,8 @@ func excerpt(text []byte) []byte {
 	return slices.Concat(text[start:start+shownLog], []byte("\n[…]\n"), text[len(text)-shownLog:])
 }
 
-// givenPorts are those that FreePorts has returned, or looked at: a parallel test may not listen yet.
+// givenPorts are those that FreePorts has returned, or looked at: a parallel test may not listen
+// yet.
 var givenPorts sync.Map
 
 // FreePorts finds a port such that it and the next ones are free for the API of nodes nodes, and
@@ -196,9 +197,9 @@ func portsFree(base, nodes int) bool {
 	return true
 }
 
-// FreeAddress returns an address at which nothing listens. Its port lies below those that the system
-// gives to outgoing connections, one of which might take it before a node does. No address is
-// returned twice, as nothing may listen there yet.
+// FreeAddress returns an address at which nothing listens. Its port lies below those that the
+// system gives to outgoing connections, one of which might take it before a node does. No address
+// is returned twice, as nothing may listen there yet.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	for range 100 {

@@ -8,9 +8,9 @@
 //	go test ./abuse -v -run 'Abuse/cluster/replays'
 //	go test ./abuse -v -seed N             repeats the random requests of a run
 //
-// An abuse is a line of a table in the file that is named after the attacker: what is done, and the
-// statuses that the response may have. After each, all nodes must be there, within their memory,
-// and all events of the other customer sent and delivered. After all of them the nodes must agree
-// on their state, start again, and pass "hookwheel check", and none of the tokens and secrets may
-// be in their logs, which are written at level debug.
+// An abuse is a line of a table in the file that is named after the attacker: what is done, and
+// the statuses that the response may have. After each, all nodes must be there, within their
+// memory, and all events of the other customer sent and delivered. After all of them the nodes
+// must agree on their state, start again, and pass "hookwheel check", and none of the tokens and
+// secrets may be in their logs, which are written at level debug.
 package abuse

@@ -53,7 +53,8 @@ func mustOpenCertificates(t *testing.T, files Files, node string) (*Certificates
 	return c, log
 }
 
-// lookAgain makes the next use check the files for changes, although less than a second has passed.
+// lookAgain makes the next use check the files for changes, although less than a second has
+// passed.
 func (c *Certificates) lookAgain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -33,8 +33,8 @@ type Files struct {
 	Key  string
 }
 
-// Certificates are a certificate, its key and perhaps a CA, read again whenever their files change.
-// New ones that are of no use leave the old in force.
+// Certificates are a certificate, its key and perhaps a CA, read again whenever their files
+// change. New ones that are of no use leave the old in force.
 type Certificates struct {
 	files Files
 	node  string // whose certificate it must be; empty without a CA
