@@ -40,7 +40,7 @@ type devOptions struct {
 	child     int // number of the node that this process is, started by the parent; 0: it is the parent
 }
 
-func newDevCommand() *cobra.Command {
+func newDevCommand(version string) *cobra.Command {
 	var o devOptions
 	cmd := &cobra.Command{
 		Use:   "dev",
@@ -60,7 +60,7 @@ loopback. A node that is killed is restarted after a second.`,
   hookwheel dev --listen 127.0.0.1:9000 --data /tmp/hw --token 0123456789abcdef`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.version = cmd.Root().Version
+			o.version = version
 			if o.child > 0 {
 				return o.runChild(cmd.Context())
 			}

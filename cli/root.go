@@ -103,21 +103,20 @@ Exit codes:
   hookwheel app create "Acme Inc." --uid acme
   hookwheel endpoint create acme http://127.0.0.1:9000/ --uid billing
   hookwheel message send acme invoice.paid '{"invoice": 815}'`,
-		Version:       info.version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDevCommand(), newServeCommand(), newConfigCommand(), newClusterCommand(), newKeyCommand(),
+	root.AddCommand(newDevCommand(info.version), newServeCommand(info.version), newConfigCommand(), newClusterCommand(), newKeyCommand(),
 		newHealthCommand(), newCheckCommand(), newCertCommand(), newBackupCommand(), newRestoreCommand(),
 		newTailCommand(), newConsoleCommand(), newStatsCommand(), newAttentionCommand(), newAuditCommand(), newSettingsCommand(), newBenchCommand(),
 		newListenCommand(), newVerifyCommand(),
 		newAppCommand(), newEndpointCommand(), newEventTypeCommand(), newMessageCommand(),
 		newAttemptCommand(), newTaskCommand(), newImportCommand(), newVersionCommand(info))
-	root.SetVersionTemplate(info.String())
-	root.SetUsageTemplate(usageTemplate)
+	root.SetUsageFunc(printUsage)
 	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd("completion") // it needs to be there for the next line
 	makeStrict(root)
+	addVersionFlag(root, info)
 	return root
 }

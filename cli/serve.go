@@ -7,7 +7,7 @@ import (
 	"hookwheel/node"
 )
 
-func newServeCommand() *cobra.Command {
+func newServeCommand(version string) *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:   "serve [--config FILE]",
@@ -31,7 +31,7 @@ SIGTERM ends it at once, which loses nothing that was acknowledged.`,
 			if err != nil {
 				return err
 			}
-			return node.Run(cmd.Context(), config, cmd.Root().Version, nil)
+			return node.Run(cmd.Context(), config, version, nil)
 		},
 	}
 	addConfigFlag(cmd, &path)

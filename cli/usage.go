@@ -5,31 +5,54 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/agext/levenshtein"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// usageTemplate is cobra's, but for flags, which are wrapped at 80 columns.
-const usageTemplate = `Usage:{{if and .Runnable (not .DisableFlagsInUseLine)}}
-  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
-  {{.CommandPath}} COMMAND{{end}}{{if .HasExample}}
+// printUsage prints how cmd is used. It is a function because cobra's templates, for usage as for
+// the version, would keep the linker from leaving out methods that nothing calls, a fifth of the
+// program.
+func printUsage(cmd *cobra.Command) error {
+	var text strings.Builder
+	section := func(title, body string) { fmt.Fprintf(&text, "\n\n%s:\n%s", title, body) }
+	text.WriteString("Usage:")
+	if cmd.Runnable() && !cmd.DisableFlagsInUseLine {
+		text.WriteString("\n  " + cmd.UseLine())
+	}
+	if cmd.HasAvailableSubCommands() {
+		text.WriteString("\n  " + cmd.CommandPath() + " COMMAND")
+	}
+	if cmd.HasExample() {
+		section("Examples", cmd.Example)
+	}
+	if cmd.HasAvailableSubCommands() {
+		var lines []string
+		for _, child := range cmd.Commands() {
+			if child.IsAvailableCommand() {
+				lines = append(lines, fmt.Sprintf("  %-*s %s", child.NamePadding(), child.Name(), child.Short))
+			}
+		}
+		section("Commands", strings.Join(lines, "\n"))
+	}
+	if cmd.HasAvailableLocalFlags() {
+		section("Flags", flagUsages(cmd.LocalFlags()))
+	}
+	if cmd.HasAvailableInheritedFlags() {
+		section("Global flags", flagUsages(cmd.InheritedFlags()))
+	}
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(&text, "\n\nSee '%s COMMAND --help' for more about a command.", cmd.CommandPath())
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStderr(), text.String())
+	return err
+}
 
-Examples:
-{{.Example}}{{end}}{{if .HasAvailableSubCommands}}
-
-Commands:{{range .Commands}}{{if .IsAvailableCommand}}
-  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
-
-Flags:
-{{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
-
-Global flags:
-{{.InheritedFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
-
-See '{{.CommandPath}} COMMAND --help' for more about a command.{{end}}
-`
+func flagUsages(flags *pflag.FlagSet) string {
+	return strings.TrimRightFunc(flags.FlagUsagesWrapped(80), unicode.IsSpace)
+}
 
 // maxDistance is how many letters a suggestion may differ in.
 const maxDistance = 2

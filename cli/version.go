@@ -79,3 +79,17 @@ func newVersionCommand(b build) *cobra.Command {
 		},
 	}
 }
+
+// addVersionFlag gives root the flag that many programs have. Cobra's own needs a template, see
+// printUsage.
+func addVersionFlag(root *cobra.Command, b build) {
+	show := root.Flags().BoolP("version", "v", false, "version for hookwheel")
+	help := root.RunE
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if !*show {
+			return help(cmd, args)
+		}
+		_, err := fmt.Fprint(cmd.OutOrStdout(), b)
+		return err
+	}
+}

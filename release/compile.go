@@ -12,7 +12,7 @@ import (
 )
 
 // maxProgram bounds the program, so that what a dependency links in is noticed.
-const maxProgram = 30 << 20
+const maxProgram = 30_000_000 // bytes
 
 // compile builds the program: static, and the same bytes in any folder.
 func (b *builder) compile(system, arch string) ([]byte, error) {

@@ -41,7 +41,7 @@ func TestDocumentReferences(t *testing.T) {
 		}
 	}
 	ids := make(map[string]bool)
-	for _, g := range p.Groups() {
+	for _, g := range p.groups() {
 		for _, op := range g.Operations {
 			if op.ID == "" || ids[op.ID] || op.Summary == "" {
 				t.Errorf("%s %s: needs a unique id and a summary", op.Method, op.Path)

@@ -18,9 +18,9 @@ func Markdown() (string, error) {
 	out.WriteString("# API\n\n<!-- Made from httpapi/reference/openapi.yaml by go generate ./docs/reference. -->\n\n")
 	out.WriteString("Every operation. `/docs` on each node has the same with all fields and examples, without needing a network,\n" +
 		"and `/api/v1/openapi.json` the [OpenAPI document](../../httpapi/reference/openapi.yaml).\n\n")
-	out.WriteString(p.Description() + "\n\n")
+	out.WriteString(p.description() + "\n\n")
 	p.writeErrors(&out)
-	for _, g := range p.Groups() {
+	for _, g := range p.groups() {
 		if len(g.Operations) == 0 {
 			continue
 		}
@@ -75,7 +75,7 @@ func (p page) writeOperation(out *strings.Builder, o operation) {
 // writeErrors writes a table of the responses that operations share.
 func (p page) writeErrors(out *strings.Builder) {
 	var rows []string
-	for _, g := range p.Groups() {
+	for _, g := range p.groups() {
 		for _, o := range g.Operations {
 			for _, r := range o.Responses {
 				row := fmt.Sprintf("| %s | %s |\n", r.Status, inLine(r.Description))

@@ -1,20 +1,13 @@
 package reference
 
 import (
-	"bytes"
-	_ "embed"
 	"encoding/json"
 	"fmt"
-	"html/template"
+	"html"
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/yuin/goldmark"
 )
-
-//go:embed page.html
-var pageHTML string
 
 // Page returns the reference page, which needs nothing else from the network.
 var Page = sync.OnceValues(func() ([]byte, error) {
@@ -22,18 +15,10 @@ var Page = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := page{document}
-	t, err := template.New("page").Funcs(template.FuncMap{"markdown": markdown, "type": p.typeOf, "fields": p.fields,
-		"note": p.note, "example": p.example, "resolve": p.resolve, "anchor": anchor}).Parse(pageHTML)
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	err = t.Execute(&out, p)
-	return out.Bytes(), err
+	return page{document}.html()
 })
 
-// page is an OpenAPI document with the methods that the template calls.
+// page is an OpenAPI document as its readers see it.
 type page struct{ document object }
 
 // group is the operations with the same tag.
@@ -56,14 +41,14 @@ type response struct {
 	Shared              bool   // with other operations, as errors are
 }
 
-// Title returns the name of the API.
-func (p page) Title() string { return p.document.Object("info").Text("title") }
+// title returns the name of the API.
+func (p page) title() string { return p.document.Object("info").Text("title") }
 
-// Description returns what all operations have in common.
-func (p page) Description() string { return p.document.Object("info").Text("description") }
+// description returns what all operations have in common.
+func (p page) description() string { return p.document.Object("info").Text("description") }
 
-// Groups returns the operations by tag.
-func (p page) Groups() (groups []group) {
+// groups returns the operations by tag.
+func (p page) groups() (groups []group) {
 	for _, tag := range p.document.list("tags") {
 		g := group{Name: tag.(object).Text("name"), Description: tag.(object).Text("description")}
 		for _, path := range p.document.Object("paths") {
@@ -98,8 +83,8 @@ func (p page) operation(path, method string, o object, shared []any) operation {
 	return op
 }
 
-// Schemas returns the objects that bodies consist of; simple types are shown where they are used.
-func (p page) Schemas() (schemas []member) {
+// schemas returns the objects that bodies consist of; simple types are shown where they are used.
+func (p page) schemas() (schemas []member) {
 	for _, m := range p.document.Object("components").Object("schemas") {
 		if m.Value.(object).get("properties") != nil {
 			schemas = append(schemas, m)
@@ -120,25 +105,25 @@ func (p page) resolve(o object) object {
 	return o
 }
 
-// typeOf describes the type of a schema, with links to the objects that Schemas returns.
-func (p page) typeOf(schema object) template.HTML {
+// typeOf describes the type of a schema, with links to the objects that schemas returns.
+func (p page) typeOf(schema object) string {
 	if name := strings.TrimPrefix(schema.Text("$ref"), "#/components/schemas/"); name != "" && p.resolve(schema).get("properties") != nil {
-		return template.HTML(fmt.Sprintf(`<a href="#%s">%s</a>`, anchor(name), template.HTMLEscapeString(name)))
+		return fmt.Sprintf(`<a href="#%s">%s</a>`, anchor(name), html.EscapeString(name))
 	}
 	schema = p.resolve(schema)
 	if values := schema.list("enum"); len(values) > 0 {
-		return p.words(values, func(v any) template.HTML { return template.HTML(template.HTMLEscapeString(toJSON(v))) })
+		return p.words(values, func(v any) string { return html.EscapeString(toJSON(v)) })
 	}
 	for _, combined := range [][]any{schema.list("allOf"), schema.list("anyOf")} {
 		if len(combined) > 0 {
-			return p.words(combined, func(v any) template.HTML { return p.typeOf(v.(object)) })
+			return p.words(combined, func(v any) string { return p.typeOf(v.(object)) })
 		}
 	}
 	kinds := schema.list("type")
 	if len(kinds) == 0 {
 		kinds = []any{schema.get("type")}
 	}
-	return p.words(kinds, func(kind any) template.HTML {
+	return p.words(kinds, func(kind any) string {
 		switch items, values := schema.Object("items"), schema.Object("additionalProperties"); {
 		case kind == nil && schema.get("type") == nil:
 			return "anything"
@@ -149,17 +134,17 @@ func (p page) typeOf(schema object) template.HTML {
 		case kind == "string" && schema.get("format") == "date-time":
 			return "time"
 		default:
-			return template.HTML(template.HTMLEscapeString(fmt.Sprint(kind)))
+			return html.EscapeString(fmt.Sprint(kind))
 		}
 	})
 }
 
-func (p page) words(list []any, word func(any) template.HTML) template.HTML {
+func (p page) words(list []any, word func(any) string) string {
 	words := make([]string, len(list))
 	for i, item := range list {
-		words[i] = string(word(item))
+		words[i] = word(item)
 	}
-	return template.HTML(strings.Join(words, " or "))
+	return strings.Join(words, " or ")
 }
 
 // field is a row in the table of an object.
@@ -244,14 +229,4 @@ func toJSON(value any) string {
 		return err.Error()
 	}
 	return string(text)
-}
-
-// anchor returns the name of a heading of the page in links.
-func anchor(name string) string { return strings.ReplaceAll(strings.ToLower(name), " ", "-") }
-
-// markdown converts the text of a description to HTML.
-func markdown(text string) (template.HTML, error) {
-	var out bytes.Buffer
-	err := goldmark.Convert([]byte(text), &out)
-	return template.HTML(out.String()), err
 }
