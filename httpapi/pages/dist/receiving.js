@@ -36,6 +36,7 @@ the portal; you get it with \`hookwheel endpoint secret\`.
 
 ### Python
 
+<!-- tested by TestReceiving: with real, forged and old requests -->
 \`\`\`python
 import base64, hashlib, hmac, time
 
@@ -53,6 +54,7 @@ def verify(secret: str, id: str, timestamp: str, signatures: str, body: bytes) -
 
 ### Node.js
 
+<!-- tested by TestReceiving: with real, forged and old requests -->
 \`\`\`javascript
 const crypto = require("node:crypto");
 
@@ -73,6 +75,7 @@ function verify(secret, id, timestamp, signatures, body) {
 
 ### Go
 
+<!-- tested by TestReceiving: with real, forged and old requests -->
 \`\`\`go
 package main
 
@@ -109,6 +112,7 @@ func verify(secret, id, timestamp, signatures string, body []byte) bool {
 
 ### Ruby
 
+<!-- tested by TestReceiving: with real, forged and old requests -->
 \`\`\`ruby
 require "openssl"
 
@@ -122,6 +126,7 @@ end
 
 ### PHP
 
+<!-- tested by TestReceiving: with real, forged and old requests -->
 \`\`\`php
 <?php
 
@@ -143,6 +148,7 @@ function verify(string $secret, string $id, string $timestamp, string $signature
 
 ### Java
 
+<!-- tested by TestReceiving: with real, forged and old requests -->
 \`\`\`java
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
@@ -172,8 +178,154 @@ class Webhooks {
 }
 \`\`\`
 
-To find out why a request does not verify, store its headers and body in files and run \`hookwheel
-verify --secret whsec_… --headers headers.txt body.json\`; it explains the difference.
+### Elixir
+
+<!-- tested by TestReceiving: with real, forged and old requests -->
+\`\`\`elixir
+defmodule Webhooks do
+  # body is the binary that Plug.Conn.read_body returns, before any parser has read it.
+  def verify(secret, id, timestamp, signatures, body) do
+    with {seconds, ""} <- Integer.parse(timestamp),
+         true <- abs(System.os_time(:second) - seconds) <= 300,
+         {:ok, key} <- Base.decode64(String.replace_prefix(secret, "whsec_", "")) do
+      mac = :crypto.mac(:hmac, :sha256, key, "#{id}.#{timestamp}." <> body)
+      want = "v1," <> Base.encode64(mac)
+      signatures |> String.split(" ") |> Enum.any?(&equal?(&1, want))
+    else
+      _ -> false
+    end
+  end
+
+  defp equal?(a, b), do: byte_size(a) == byte_size(b) and :crypto.hash_equals(a, b)
+end
+\`\`\`
+
+### Perl
+
+<!-- tested by TestReceiving: with real, forged and old requests -->
+\`\`\`perl
+use Digest::SHA qw(hmac_sha256);
+use MIME::Base64 qw(decode_base64 encode_base64);
+
+# $body consists of bytes, not of decoded characters.
+sub verify {
+    my ($secret, $id, $timestamp, $signatures, $body) = @_;
+    return 0 unless $timestamp =~ /\\A[0-9]+\\z/ && abs(time - $timestamp) <= 300;
+    my $key = decode_base64($secret =~ s/\\Awhsec_//r);
+    my $want = "v1," . encode_base64(hmac_sha256("$id.$timestamp.$body", $key), "");
+    # The digests of two texts can be compared in any time: they reveal nothing about the texts.
+    my $digest = hmac_sha256($want, $key);
+    return scalar grep { hmac_sha256($_, $key) eq $digest } split / /, $signatures;
+}
+\`\`\`
+
+### C
+
+With OpenSSL 1.1 or later; link with \`-lcrypto\`.
+
+<!-- tested by TestReceiving: with real, forged and old requests -->
+\`\`\`c
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int verify(const char *secret, const char *id, const char *timestamp, const char *signatures,
+           const unsigned char *body, size_t size) {
+    size_t digits = strspn(timestamp, "0123456789");
+    if (digits == 0 || digits > 15 || timestamp[digits] || llabs(time(NULL) - atoll(timestamp)) > 300)
+        return 0;
+
+    unsigned char key[192];
+    if (strncmp(secret, "whsec_", 6) == 0)
+        secret += 6;
+    size_t length = strlen(secret);
+    if (length == 0 || length / 4 * 3 > sizeof key)
+        return 0;
+    int key_size = EVP_DecodeBlock(key, (const unsigned char *)secret, (int)length);
+    if (key_size < 0)
+        return 0;
+    for (; length > 0 && secret[length - 1] == '='; length--)
+        key_size--; // EVP_DecodeBlock counts the padding
+
+    unsigned char *text = malloc(strlen(id) + strlen(timestamp) + 3 + size);
+    if (text == NULL)
+        return 0;
+    int head = sprintf((char *)text, "%s.%s.", id, timestamp);
+    if (size > 0)
+        memcpy(text + head, body, size);
+    unsigned char mac[EVP_MAX_MD_SIZE];
+    unsigned int mac_size = 0;
+    HMAC(EVP_sha256(), key, key_size, text, head + size, mac, &mac_size);
+    free(text);
+
+    char want[64] = "v1,";
+    size_t want_size = 3 + EVP_EncodeBlock((unsigned char *)want + 3, mac, (int)mac_size);
+    for (const char *at = signatures; *at; at += strspn(at, " ")) {
+        size_t got = strcspn(at, " ");
+        if (got == want_size && CRYPTO_memcmp(at, want, want_size) == 0)
+            return 1;
+        at += got;
+    }
+    return 0;
+}
+\`\`\`
+
+### Bash
+
+For scripts and for trying things out: the key is visible in the list of processes for a moment, and
+the comparison does not take constant time. The body is on standard input.
+
+<!-- tested by TestReceiving: with real, forged and old requests -->
+\`\`\`bash
+verify() {
+  local secret=$1 id=$2 timestamp=$3 list age key want signature
+  read -ra list <<< "$4"
+  [[ $timestamp =~ ^[0-9]{1,15}$ ]] || return 1
+  age=$(($(date +%s) - 10#$timestamp))
+  ((-300 <= age && age <= 300)) || return 1
+  key=$(printf %s "\${secret#whsec_}" | openssl base64 -d -A | od -An -v -tx1 | tr -d ' \\n')
+  want=v1,$({ printf '%s.%s.' "$id" "$timestamp"; cat; } |
+    openssl dgst -sha256 -mac HMAC -macopt "hexkey:$key" -binary | openssl base64 -A)
+  for signature in "\${list[@]}"; do
+    [[ $signature == "$want" ]] && return 0
+  done
+  return 1
+}
+\`\`\`
+
+## Find out why a signature is not valid
+
+Store the headers and the body of a request in files; \`hookwheel verify\` explains the difference:
+
+\`\`\`console
+$ printf '{"email":"test@example.com","username":"test_user"}' > body.json
+$ hookwheel verify --secret whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD --tolerance 1000000h \\
+  -H 'webhook-id: msg_27UH4WbU6Z5A5EzD8u03UvzRbpk' -H 'webhook-timestamp: 1649367553' \\
+  -H 'webhook-signature: v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=' body.json
+valid: the signature…
+\`\`\`
+
+## Try it out
+
+\`hookwheel listen\` receives webhooks and prints them, verified; it can also fail on purpose, to show how
+a sender copes, for example with \`--status 503 --fail-rate 0.3 --delay 2s\`. Create an endpoint for it,
+and send an event:
+
+\`\`\`sh
+hookwheel endpoint create acme http://127.0.0.1:9000/ --uid local
+hookwheel listen --secret "$(hookwheel endpoint secret acme local)" --count 1 &
+LISTEN=$!
+sleep 1
+hookwheel message send acme invoice.paid '{"invoice": 2}'
+wait $LISTEN
+\`\`\`
+
+An example of any event type can be sent from the portal, or with \`POST
+…/endpoint/{endpoint}/send-example\`.
 
 ## Respond quickly
 
@@ -212,7 +364,4 @@ producer's API. [delivery.md](delivery.md#rate-order-and-time) describes ordered
 | headers of a response | 32 KiB |
 | body of a response | the first 20,000 bytes are recorded, the rest is not read |
 | concurrent requests | grows while you respond well, shrinks when you do not; \`throttleRate\` limits messages per second |
-
-To try your receiver, point an endpoint at it and send an example from the portal, or with \`POST
-…/endpoint/{endpoint}/send-example\`. To see what a request looks like, use \`hookwheel listen\`.
 `;export{s as default};
