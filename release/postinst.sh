@@ -1,10 +1,12 @@
 #!/bin/sh
 set -e
 
-# dpkg calls this with "configure" and the version that was configured before, rpm with the number of
-# versions that are installed now.
+# dpkg calls this with "configure" and the version that was configured before, even if that was
+# removed meanwhile, and with "abort-remove" if it can't be removed; rpm with the number of versions
+# that are installed now.
 case "$1" in
 configure) previous=$2 ;;
+abort-remove) previous=some ;;
 1) previous= ;;
 2) previous=some ;;
 *) exit 0 ;;
@@ -16,7 +18,10 @@ fi
 if [ ! -e /var/lib/hookwheel ]; then
 	install -d -m 0700 -o hookwheel -g hookwheel /var/lib/hookwheel
 fi
-chgrp hookwheel /etc/hookwheel /etc/hookwheel/hookwheel.hcl
+chgrp hookwheel /etc/hookwheel
+if [ -e /etc/hookwheel/hookwheel.hcl ]; then # dpkg does not bring back what an operator has deleted
+	chgrp hookwheel /etc/hookwheel/hookwheel.hcl
+fi
 
 environment=/etc/hookwheel/hookwheel.env
 if [ ! -e $environment ]; then
@@ -39,11 +44,16 @@ EOF
 	echo "The token of Hookwheel's API is in $environment."
 fi
 
+removed=/etc/hookwheel/.removed-enabled
+if [ -e $removed ]; then
+	previous=
+	rm $removed
+fi
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload
 	if [ -n "$previous" ]; then
-		systemctl try-restart hookwheel.service
-	elif [ "$1" = configure ]; then # by the policy of Debian; that of Fedora leaves it to the operator
+		systemctl try-restart hookwheel.service || echo "Hookwheel did not restart; see: journalctl -u hookwheel"
+	elif [ "$1" = configure ] || [ "$1" = abort-remove ]; then # by the policy of Debian; that of Fedora leaves it to the operator
 		systemctl enable hookwheel.service
 		systemctl start hookwheel.service || echo "Hookwheel did not start; see: journalctl -u hookwheel"
 	fi

@@ -9,6 +9,7 @@ fi
 # it is encrypted with.
 case "$1" in
 purge | 0)
+	rm -f /etc/hookwheel/.removed-enabled
 	if [ -d /var/lib/hookwheel ]; then
 		echo "Kept: the data in /var/lib/hookwheel, /etc/hookwheel/hookwheel.env and the user hookwheel."
 	fi
