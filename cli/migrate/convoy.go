@@ -146,6 +146,10 @@ func readConvoyEventType(item json.RawMessage) *EventType {
 func (c *convoy) Applications(ctx context.Context) iter.Seq2[*Application, error] {
 	return func(yield func(*Application, error) bool) {
 		for _, owner := range c.owners {
+			if err := c.findOwner(ctx, owner); err != nil {
+				yield(nil, err)
+				return
+			}
 			if !yield(ownerApplication(owner), nil) {
 				return
 			}
@@ -176,6 +180,21 @@ func (c *convoy) Applications(ctx context.Context) iter.Seq2[*Application, error
 			}
 		}
 	}
+}
+
+// findOwner checks that an owner has endpoints, as Convoy knows nothing else of owners.
+func (c *convoy) findOwner(ctx context.Context, owner string) error {
+	if owner != "" {
+		for items, err := range c.list(ctx, "/endpoints", url.Values{"ownerId": {owner}}) {
+			if err != nil {
+				return err
+			}
+			if len(items) > 0 {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("application %q: the project has no endpoints of this owner", short(owner))
 }
 
 // convoyOwner is what an endpoint says of its application.

@@ -157,6 +157,12 @@ func TestConvoyRefuses(t *testing.T) {
 	if r := importInto(t, newFakeNode(), crowded, Options{}); r.err == nil || !strings.Contains(r.err.Error(), "more than 1 owners") {
 		t.Errorf("two owners where there may be one: %v", r.err)
 	}
+	for _, owner := range []string{"acem", ""} {
+		n := newFakeNode()
+		if r := importInto(t, n, f.source(t, owner), Options{}); r.err == nil || !strings.Contains(r.err.Error(), "no endpoints of this owner") || r.Counts[KindApplication][Copied] > 0 {
+			t.Errorf("the owner %q, who is not there: %v", owner, r.err)
+		}
+	}
 	f.project = `{"uid":"p1","type":"incoming"}`
 	if r := importInto(t, newFakeNode(), f.source(t), Options{}); r.err == nil || !strings.Contains(r.err.Error(), "receives webhooks") {
 		t.Errorf("a project that receives: %v", r.err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"hookwheel/webhook"
@@ -177,6 +178,7 @@ func (r *run) compareEndpoint(ctx context.Context, item *Item, path string, obje
 
 // bringSecrets changes headers and the secret of an endpoint if that is wanted.
 func (r *run) bringSecrets(ctx context.Context, item *Item, path string, headers webhook.Headers, newSecret bool, secret secretPlan) error {
+	fieldsChanged := slices.Clone(item.Differs)
 	if newSecret {
 		item.Differs = append(item.Differs, "secret")
 	}
@@ -193,13 +195,22 @@ func (r *run) bringSecrets(ctx context.Context, item *Item, path string, headers
 	}
 	if newSecret {
 		if err := r.node.call(ctx, http.MethodPost, path+"/secret/rotate", fields{"key": secret.text}, nil); err != nil {
-			return err
+			return afterChanges(fieldsChanged, err)
 		}
+		fieldsChanged = append(fieldsChanged, "secret")
 	}
 	if len(headers) > 0 {
-		return r.node.call(ctx, http.MethodPatch, path+"/headers", fields{"headers": headers}, nil)
+		return afterChanges(fieldsChanged, r.node.call(ctx, http.MethodPatch, path+"/headers", fields{"headers": headers}, nil))
 	}
 	return nil
+}
+
+// afterChanges says in an error what has been changed before it.
+func afterChanges(names []string, err error) error {
+	if err == nil || len(names) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w, after %s had been changed", err, strings.Join(names, ", "))
 }
 
 // compareHeaders returns the headers that the node has not, or with other values, and the names of

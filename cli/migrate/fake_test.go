@@ -28,6 +28,7 @@ type fakeNode struct {
 	writes  int
 	failAt  int    // this write fails, for good; 0: none
 	lose    int    // the response to this write is lost
+	refuse  string // writes to paths that end so are refused
 	role    string // of the token; empty: admin
 }
 
@@ -53,6 +54,9 @@ func (n *fakeNode) Call(_ context.Context, method, path string, in, out any) err
 		n.writes++
 		if n.writes == n.failAt {
 			return &webhook.Error{Code: webhook.CodeNoSpace, Detail: "the disk is full"}
+		}
+		if n.refuse != "" && strings.HasSuffix(path, n.refuse) {
+			return &webhook.Error{Code: webhook.CodeLimit, Detail: "too many"}
 		}
 		result, err = n.write(method, path, body)
 		if n.writes == n.lose {

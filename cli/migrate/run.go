@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -48,10 +49,24 @@ func newRun(source Source, api API, report *Report, o Options, backoff time.Dura
 		said: time.Now(), maxTypes: maxEventTypes}
 }
 
+// archiveTimeout bounds how long an import that ended early archives event types.
+const archiveTimeout = 10 * time.Second
+
 func (r *run) all(ctx context.Context) error {
 	if err := r.node.check(ctx); err != nil {
 		return err
 	}
+	err := r.objects(ctx)
+	if err != nil { // which can be the end of ctx; a next import can't know what was archived
+		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), archiveTimeout)
+		defer cancel()
+		ctx = after
+	}
+	return errors.Join(err, r.archiveLater(ctx))
+}
+
+// objects imports all objects. The event types in later are not archived yet.
+func (r *run) objects(ctx context.Context) error {
 	if r.DryRun {
 		var err error
 		if r.limit, err = r.node.endpointLimit(ctx); err != nil {
@@ -74,7 +89,7 @@ func (r *run) all(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.archiveLater(ctx)
+	return nil
 }
 
 // add records an item and shows progress now and then.
@@ -138,11 +153,16 @@ func (r *run) eventType(ctx context.Context, t *EventType) error {
 		r.later[name] = true
 		if item.Result == Unchanged || item.Result == Updated {
 			item.Result, item.Differs = Updated, append(item.Differs, "archived")
+		} else if item.Result == Differs {
+			item.Notes = append(item.Notes, "archived, as it is at the source")
 		}
 	}
 	r.types[name] = archived
 	return r.add(item)
 }
+
+// maxFailures is how many event types that can't be archived are named.
+const maxFailures = 10
 
 // archiveLater archives the event types that had to be live while endpoints were copied, or that
 // an import which was cut off has left so.
@@ -150,12 +170,16 @@ func (r *run) archiveLater(ctx context.Context) error {
 	if r.DryRun {
 		return nil
 	}
+	var failed []error
 	for _, name := range slices.Sorted(maps.Keys(r.later)) {
 		if err := r.archive(ctx, name, true); err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound {
-			return fmt.Errorf("archiving the event type %s: %w", short(name), err)
+			failed = append(failed, fmt.Errorf("archiving the event type %s: %w", short(name), err))
+			if len(failed) == maxFailures {
+				break
+			}
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // createOrBring creates an object that the node does not have, or brings it to what it should be.
