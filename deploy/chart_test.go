@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"hookwheel/config"
 	"hookwheel/systemtest/process"
 )
 
@@ -58,14 +59,28 @@ func TestChart(t *testing.T) {
 		t.Errorf("kubernetes/hookwheel.yaml is not what \"helm template hookwheel deploy/helm\" prints: %v", err)
 	}
 	all, err := run("template", "hooks", "helm", "--set", "replicas=5,shareMachines=true,storage.className=fast,imagePullSecrets[0].name=registry,image.tag=2.0.1,settings.HOOKWHEEL_LOG_FORMAT=json")
-	for _, part := range []string{"hooks-4=hooks-4.hooks-peers:9071", "ScheduleAnyway", "storageClassName: fast", "name: registry", `"hookwheel:2.0.1"`, "HOOKWHEEL_LOG_FORMAT"} {
+	for _, part := range []string{"hooks-4=hooks-4.hooks-peers:9071", "ScheduleAnyway", `storageClassName: "fast"`, "name: registry", `"hookwheel:2.0.1"`, "HOOKWHEEL_LOG_FORMAT"} {
 		if err != nil || !strings.Contains(all, part) {
 			t.Errorf("with values: %v, no %q in %s", err, part, all)
 		}
 	}
+	odd, err := run("template", "hooks", "helm", "--set-string", "secret=12,tlsSecret=true,settingsSecret=1e3,storage.className=on", "--set", "settings.HOOKWHEEL_API_TLS_CERT=/certs/api.pem")
+	for _, part := range []string{`name: "12"`, `secretName: "true"`, `name: "1e3"`, `storageClassName: "on"`} {
+		if err != nil || !strings.Contains(odd, part) {
+			t.Errorf("with values that YAML takes for others: %v, no %q in %s", err, part, odd)
+		}
+	}
+	if probes, tls := strings.Count(odd, "httpGet:"), strings.Count(odd, "scheme: HTTPS"); probes != 3 || tls != probes {
+		t.Errorf("%d of %d probes use TLS, as the API does", tls, probes)
+	}
+	if out, err := run("template", "hooks", "helm", "--set", "settings=null"); err != nil {
+		t.Errorf("without settings: %v, %s", err, out)
+	}
 	path := filepath.Join(t.TempDir(), "all.yaml")
 	must(t, os.WriteFile(path, []byte(all), 0o600))
-	checkSchemas(t, "kubernetes/hookwheel.yaml", path)
+	oddPath := filepath.Join(t.TempDir(), "odd.yaml")
+	must(t, os.WriteFile(oddPath, []byte(odd), 0o600))
+	checkSchemas(t, "kubernetes/hookwheel.yaml", path, oddPath)
 }
 
 // checkSchemas compares manifests with the schemas of the oldest and the newest Kubernetes that
@@ -86,7 +101,7 @@ func checkSchemas(t *testing.T, paths ...string) {
 
 func TestChartRefuses(t *testing.T) {
 	program := helm(t)
-	for values, want := range map[string]string{
+	cases := map[string]string{
 		"replicas=2":     "replicas is 2, but must be 1, 3, 5 or 7",
 		"replicas=4":     "replicas is 4, but must be",
 		"replicas=0":     "replicas is 0, but must be",
@@ -95,16 +110,27 @@ func TestChartRefuses(t *testing.T) {
 		"secret=":        "secret is missing: it must name a Secret with the keys api-token and cluster-secret",
 		"tlsSecret=":     "tlsSecret is missing: it must name a Secret with the certificates",
 		"storage.size=0": "at '/storage/size'",
-		"settings.HOOKWHEEL_API_TOKEN=0123456789abcdef": "belongs into the Secret hookwheel",
+		"settings.HOOKWHEEL_API_TOKEN=0123456789abcdef": "belongs in the Secret hookwheel",
 		"settings.HOOKWHEEL_NODE=n1":                    "settings has HOOKWHEEL_NODE, which the chart sets itself",
+		"settings.HOOKWHEEL_CLUSTER_ADDRESS=n1:9071":    "settings has HOOKWHEEL_CLUSTER_ADDRESS, which the chart sets itself",
 		"settings.LOG_LEVEL=debug":                      "does not match pattern",
-	} {
+	}
+	standard := config.Default()
+	for _, setting := range standard.Effective() {
+		if setting.Secret {
+			variable := "HOOKWHEEL_" + strings.ToUpper(strings.ReplaceAll(setting.Name, ".", "_"))
+			cases["settings."+variable+"=x"] = "settings has " + variable + ", which belongs in the Secret"
+		}
+	}
+	for values, want := range cases {
 		out, err := exec.CommandContext(process.Context(t), program, "template", "hookwheel", "helm", "--set", values).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s: %v, %s", values, err, out)
 		}
 	}
-	if out, err := exec.CommandContext(process.Context(t), program, "template", "a.b", "helm").CombinedOutput(); err == nil || !strings.Contains(string(out), "must have no dot") {
-		t.Errorf("%v, %s", err, out)
+	for name, want := range map[string]string{"a.b": "must have no dot", "1a": "must begin with a letter"} {
+		if out, err := exec.CommandContext(process.Context(t), program, "template", name, "helm").CombinedOutput(); err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v, %s", name, err, out)
+		}
 	}
 }
