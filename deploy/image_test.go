@@ -39,7 +39,7 @@ func TestImage(t *testing.T) {
 	api.setUp(r.url)
 	first := api.mustPost()
 	r.await(t, first)
-	if out, err := p.exec(t.Context(), "/usr/bin/hookwheel", "version"); err != nil || !strings.Contains(out, "hookwheel 0.1.0\n") {
+	if out, err := p.exec(t.Context(), "/usr/bin/hookwheel", "version"); err != nil || !strings.Contains(out, "hookwheel v0.1.0\n") {
 		t.Errorf("version: %v %s", err, out)
 	}
 	if code := p.Stop(t); code != 0 {
