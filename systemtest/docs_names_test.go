@@ -17,7 +17,7 @@ import (
 
 var (
 	codeSpan    = regexp.MustCompile("`([^`\n]+)`")
-	settingName = regexp.MustCompile(`^(api|portal|cluster|storage|delivery|limits)(\.[a-z_]+)+$`)
+	settingName = regexp.MustCompile(`^(api|portal|cluster|storage|delivery|limits|backup|tracing|log)(\.[a-z_]+)+$`)
 	operation   = regexp.MustCompile(`^(GET|POST|PUT|PATCH|DELETE|HEAD) (/api/v1|…)?(/[^ ?]*)`)
 )
 
