@@ -11,11 +11,6 @@ import (
 	"testing"
 )
 
-const (
-	port = "18471" // below the ports that connections take
-	api  = "http://127.0.0.1:" + port + "/api/v1"
-)
-
 // installAndRemove installs a package, upgrades it to another one, goes back, and removes it, and
 // checks what is there at each step.
 func installAndRemove(t *testing.T, old, new string) {
@@ -28,7 +23,7 @@ func installAndRemove(t *testing.T, old, new string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := strings.Replace(string(text), "127.0.0.1:8071", "127.0.0.1:"+port, 1)
+	changed := strings.Replace(string(text), "127.0.0.1:8071", d.address, 1)
 	if err := os.WriteFile(config, []byte(changed), 0o640); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +92,7 @@ func checkBadStarts(t *testing.T, d debian) {
 			t.Errorf("%s: %v, without %q: %s", bad.name, err, bad.want, out)
 		}
 	}
-	taken, err := net.Listen("tcp", "127.0.0.1:"+port)
+	taken, err := net.Listen("tcp", d.address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +129,7 @@ func (d debian) token(t *testing.T) string {
 // call calls the API with the token of the installation.
 func (d debian) call(t *testing.T, method, path, body string) string {
 	t.Helper()
-	request, err := http.NewRequest(method, api+path, strings.NewReader(body))
+	request, err := http.NewRequest(method, d.api()+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

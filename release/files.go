@@ -125,8 +125,8 @@ func (b *builder) serviceFiles() []file {
 	}
 }
 
-// compress returns content as gzip writes it without a name and a time, and as small as it gets, which
-// Debian wants of manual pages.
+// compress returns content as gzip writes it without a name and a time, and as small as it gets,
+// which Debian wants of manual pages.
 func compress(content []byte) []byte { return compressTo(gzip.BestCompression, content) }
 
 // pack is compress for the program, which takes a third of the time for a hundredth more bytes.

@@ -10,6 +10,6 @@ data = "/var/lib/hookwheel"
 api {
   listen = "127.0.0.1:8071"
 
-  # The token of the API is HOOKWHEEL_API_TOKEN in /etc/hookwheel/hookwheel.env, where the installation
-  # generated it. Only root and the service can read that file.
+  # The token of the API is HOOKWHEEL_API_TOKEN in /etc/hookwheel/hookwheel.env, where the
+  # installation generated it. Only root and the service can read that file.
 }

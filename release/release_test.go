@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hookwheel/systemtest/process"
 )
 
 // TestRelease builds two versions of the commit, the first one in two folders, and has the tools
@@ -166,7 +168,7 @@ func TestVersions(t *testing.T) {
 }
 
 // debian is a Debian of its own below a folder.
-type debian struct{ root string }
+type debian struct{ root, address string }
 
 func newDebian(t *testing.T) debian {
 	t.Helper()
@@ -174,13 +176,16 @@ func newDebian(t *testing.T) debian {
 		t.Skip("installing a package needs root")
 	}
 	need(t, "debootstrap", "debootstrap")
-	d := debian{filepath.Join(t.TempDir(), "root")}
+	d := debian{filepath.Join(t.TempDir(), "root"), process.FreeAddress(t)}
 	command(t, "debootstrap", "--variant=minbase", "bookworm", d.root)
 	if err := os.Chmod(filepath.Dir(filepath.Dir(d.root)), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return d
 }
+
+// api returns the URL of the API of the node.
+func (d debian) api() string { return "http://" + d.address + "/api/v1" }
 
 func (d debian) path(name string) string { return filepath.Join(d.root, name) }
 
@@ -224,7 +229,7 @@ func (d debian) node(t *testing.T) (stop func()) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if response, err := http.Get(api + "/health"); err == nil {
+		if response, err := http.Get(d.api() + "/health"); err == nil {
 			response.Body.Close()
 			if response.StatusCode < 300 {
 				break

@@ -77,8 +77,11 @@ func nodeMetrics() (families map[string]*dto.MetricFamily, err error) {
 	defer func() { err = errors.Join(err, n.Close()) }()
 	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		status, _, err := get("http://" + n.Addr() + "/api/v1/health")
-		if err != nil || time.Since(start) > startLimit {
-			return nil, fmt.Errorf("the node does not become healthy: %d, %w", status, err)
+		if err == nil && status >= 300 && time.Since(start) > startLimit {
+			err = fmt.Errorf("its health check responds with %d", status)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the node does not become healthy: %w", err)
 		}
 		if status < 300 {
 			break
