@@ -150,7 +150,7 @@ func (r *run) compareEndpoint(ctx context.Context, item *Item, path string, obje
 	}
 	want := endpointFields(&e.Settings)
 	if len(e.Holds) > 0 && !e.Settings.Disabled {
-		delete(want, "disabled") // whoever sees to the reasons enables it
+		delete(want, "disabled") // an operator enables it once the reasons are resolved
 	}
 	newSecret := false
 	if secret.same {
@@ -213,7 +213,7 @@ func afterChanges(names []string, err error) error {
 	return fmt.Errorf("%w, after %s had been changed", err, strings.Join(names, ", "))
 }
 
-// compareHeaders returns the headers that the node has not, or with other values, and the names of
+// compareHeaders returns the headers that the node lacks or has with other values, and the names of
 // those that only somebody who knows their values can set. A header whose value the node does not
 // show is taken to be the same.
 func (r *run) compareHeaders(ctx context.Context, path string, e *Endpoint) (different webhook.Headers, missing []string, err error) {

@@ -48,7 +48,7 @@ type Endpoint struct {
 	Headers  webhook.Headers
 	Hidden   []string // names of headers whose values the source does not show
 	// Holds are the reasons for which its requests would not be as before. With any, the endpoint
-	// is copied as disabled: its messages wait until somebody has seen to it.
+	// is copied as disabled: its messages wait until an operator enables it.
 	Holds []string
 }
 
