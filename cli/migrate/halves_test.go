@@ -2,6 +2,8 @@ package migrate
 
 import (
 	"fmt"
+	"net/http"
+	"path"
 	"strings"
 	"testing"
 )
@@ -36,6 +38,31 @@ func TestRefusalAfterChanges(t *testing.T) {
 		if item.Result != Skipped || !strings.Contains(item.Why, want) {
 			t.Errorf("%s is refused: %s, %q, want %q", refuse, item.Result, item.Why, want)
 		}
+	}
+}
+
+// A server may respond with 404 for an endpoint that does not use a feature, and others may use it.
+func TestFeatureOfSomeEndpoints(t *testing.T) {
+	f := newFakeSvix()
+	f.intercept = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		id, isConfig := strings.CutSuffix(path.Base(r.URL.Path), "mtls-config")
+		switch {
+		case isConfig && strings.Contains(r.URL.Path, endpointID(3)):
+			respond(w, 200, `{"enabled":true}`)
+		case isConfig:
+			respond(w, 404, `{"code":"not_found","detail":"Entity not found"}`)
+		case strings.HasPrefix(id, "ep_"): // the endpoint itself
+			respond(w, 200, `{}`)
+		default:
+			return false
+		}
+		return true
+	}
+	done := importInto(t, newFakeNode(), f.source(t), Options{})
+	done.expect(t, map[Result]int{Copied: 8})
+	item := done.item(t, endpointID(3))
+	if !strings.Contains(fmt.Sprint(item.Notes), "a client certificate") {
+		t.Errorf("the notes are %s", item.Notes)
 	}
 }
 

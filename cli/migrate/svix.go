@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -266,6 +267,9 @@ func (s *svix) details(ctx context.Context, path string, e *Endpoint) error {
 	return nil
 }
 
+// noOperation is what a Hookwheel node says of a path that it does not know; Svix says nothing.
+const noOperation = "There is no operation at this path."
+
 // isEnabled reports whether an endpoint uses a feature. The open source server has none of them.
 func (s *svix) isEnabled(ctx context.Context, path, feature string) (bool, error) {
 	s.mu.Lock()
@@ -281,9 +285,12 @@ func (s *svix) isEnabled(ctx context.Context, path, feature string) (bool, error
 		if err := s.get(ctx, path, nil, &endpoint); err != nil { // the endpoint may be what is not found
 			return false, err
 		}
-		s.mu.Lock()
-		s.lacked[feature] = true
-		s.mu.Unlock()
+		var status *statusError
+		if errors.As(err, &status) && (status.status != http.StatusNotFound || status.detail == "" || status.detail == noOperation) {
+			s.mu.Lock()
+			s.lacked[feature] = true
+			s.mu.Unlock()
+		} // otherwise this endpoint lacks it, and others may have it
 		return false, nil
 	}
 	return out.Enabled != nil && *out.Enabled, err
