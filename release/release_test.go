@@ -22,10 +22,10 @@ import (
 func TestRelease(t *testing.T) {
 	need(t, "git", "git")
 	first, again, second := filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "dist")
-	here, there := checkOut(t), checkOut(t)
-	build(t, first, "v0.1.0", here)
-	build(t, again, "v0.1.0", there)
-	build(t, second, "v0.2.0", here)
+	tool, here, there := buildTool(t), checkOut(t), checkOut(t)
+	for _, run := range []struct{ folder, out, version string }{{here, first, "v0.1.0"}, {there, again, "v0.1.0"}, {here, second, "v0.2.0"}} {
+		commandIn(t, run.folder, tool, "-out", run.out, "-version", run.version, "-targets", "linux/amd64")
+	}
 
 	t.Run("reproducible", func(t *testing.T) {
 		for name, content := range readAll(t, first) {
@@ -76,19 +76,28 @@ func need(t *testing.T, program, hint string) {
 
 func command(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
+	return commandIn(t, ".", name, args...)
+}
+
+func commandIn(t *testing.T, folder, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = folder
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 	return string(out)
 }
 
-func build(t *testing.T, out, version, folder string) {
+// buildTool builds this command without the race detector, which makes compressing slow. The flags
+// are those of the program, so that its packages are compiled once.
+func buildTool(t *testing.T) string {
 	t.Helper()
-	t.Chdir(folder)
-	if err := release(out, version, []string{"linux/amd64"}); err != nil {
-		t.Fatal(err)
-	}
+	path := filepath.Join(t.TempDir(), "release")
+	t.Setenv("CGO_ENABLED", "0")
+	command(t, "go", "build", "-trimpath", "-o", path, ".")
+	return path
 }
 
 // checkOut returns a new folder with the commit that is tested.
