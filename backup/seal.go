@@ -18,7 +18,9 @@ import (
 
 // An encrypted backup is a sequence of chunks, each encrypted with AES-256-GCM:
 //
-//	"hookwheel encrypted backup 1\n" | salt 32 | check 16 | chunks of 64 KiB, the last one shorter or as long, with a tag of 16 bytes each
+//	"hookwheel encrypted backup 1\n" | salt 32 | check 16 | chunks
+//
+// Each chunk has 64 KiB, the last one at most that, and a tag of 16 bytes.
 //
 // The key of the chunks and the check, which recognizes a wrong key, are derived by HKDF-SHA-256
 // from the operator's key and the salt. The nonce of a chunk is its number and whether it is the
@@ -202,13 +204,13 @@ func (u *unsealer) Read(data []byte) (int, error) {
 func (u *unsealer) open() ([]byte, error) {
 	n, err := io.ReadFull(u.in, u.sealed)
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case err == io.ErrUnexpectedEOF: // not one that wraps it: that of a broken connection
 		u.ended = true
 	case err != nil:
 		return nil, cutOff(err)
 	default:
 		_, err = u.in.Peek(1)
-		u.ended = errors.Is(err, io.EOF)
+		u.ended = err == io.EOF
 		if err != nil && !u.ended {
 			return nil, err
 		}
@@ -220,9 +222,9 @@ func (u *unsealer) open() ([]byte, error) {
 	return plain, nil
 }
 
-// cutOff replaces the error at the end of the input.
+// cutOff replaces the error at the end of the input. One that wraps it has another cause.
 func cutOff(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return errTampered
 	}
 	return err

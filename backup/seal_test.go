@@ -3,11 +3,13 @@ package backup
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 var testKey = strings.Repeat("k", minKeyLetters)
@@ -130,4 +132,19 @@ func FuzzUnseal(f *testing.F) {
 			t.Errorf("%q became %q, %v", data, got, err)
 		}
 	})
+}
+
+// A connection that breaks is not mistaken for the end of a backup, which would be a damaged one.
+func TestUnsealBrokenConnection(t *testing.T) {
+	sealed := seal(t, noise(2*chunkSize), testKey)
+	broken := fmt.Errorf("the download: %w", io.ErrUnexpectedEOF)
+	for _, size := range []int{len(sealedLine) + 1, sealedHeader, sealedHeader + 100, sealedHeader + chunkSize + tagSize, len(sealed) - 1} {
+		plain, err := Unseal(io.MultiReader(bytes.NewReader(sealed[:size]), iotest.ErrReader(broken)), func() (string, error) { return testKey, nil })
+		if err == nil {
+			_, err = io.ReadAll(plain)
+		}
+		if !errors.Is(err, broken) || errors.Is(err, errTampered) {
+			t.Errorf("after %d of %d bytes: %v", size, len(sealed), err)
+		}
+	}
 }

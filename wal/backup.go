@@ -196,9 +196,10 @@ func readLine(in *bufio.Reader, sum hash.Hash) (string, error) {
 	return "", errBadBackup
 }
 
-// cause drops errors that only say that the input has ended.
+// cause drops errors that only say that the input has ended. One that wraps such an error, as that
+// of a download does, has another cause.
 func cause(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return nil
 	}
 	return err

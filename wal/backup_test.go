@@ -3,11 +3,13 @@ package wal
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"hookwheel/webhook"
 )
@@ -107,6 +109,17 @@ func TestBadBackup(t *testing.T) {
 	refused("newer", bytes.Replace(good, []byte("backup 1\n"), []byte("backup 2\n"), 1), "made by a newer version of Hookwheel")
 	refused("something else", []byte("PK\x03\x04 and so on"), "not a backup of Hookwheel")
 	refused("nothing", nil, "not a backup of Hookwheel")
+}
+
+// A connection that breaks is named as the cause, although its error wraps that of an end.
+func TestBackupBrokenConnection(t *testing.T) {
+	good := backupOf(t, scriptedStore(t, 5))
+	broken := fmt.Errorf("the download: %w", io.ErrUnexpectedEOF)
+	for _, size := range []int{3, 30, len(good) / 2, len(good) - 1} {
+		if _, err := VerifyBackup(io.MultiReader(bytes.NewReader(good[:size]), iotest.ErrReader(broken)), nil); !errors.Is(err, broken) {
+			t.Errorf("after %d of %d bytes: %v", size, len(good), err)
+		}
+	}
 }
 
 // Nothing is overwritten.
