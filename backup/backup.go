@@ -173,14 +173,14 @@ func (c *countedSum) Read(data []byte) (int, error) {
 	return n, err
 }
 
-// List returns the complete backups of a cluster, or with an empty cluster those of all, oldest
-// first.
+// List returns the complete backups of a cluster, or with an empty cluster those of all, one
+// cluster after the other. The oldest backup of each is the first.
 func (r *Repository) List(ctx context.Context, cluster string) ([]Backup, error) {
 	complete, _, err := r.look(ctx, cluster)
 	return complete, err
 }
 
-// look returns the complete backups, oldest first, and what else we have written.
+// look returns the complete backups, as List does, and what else we have written.
 func (r *Repository) look(ctx context.Context, cluster string) (complete []Backup, rest []object, err error) {
 	prefix := ""
 	if cluster != "" {
@@ -211,7 +211,7 @@ func (r *Repository) look(ctx context.Context, cluster string) (complete []Backu
 			complete = append(complete, r.named(name, o.size))
 		}
 	}
-	slices.SortFunc(complete, func(a, b Backup) int { return a.before(b.Name) })
+	slices.SortFunc(complete, func(a, b Backup) int { return a.compare(b.Name) })
 	return complete, rest, nil
 }
 
@@ -366,8 +366,8 @@ func (r *Repository) Prune(ctx context.Context, cluster string, keep Retention, 
 	}
 	list = slices.DeleteFunc(list, func(b Backup) bool { return b.Kind != Scheduled })
 	for _, b := range list[:max(0, len(list)-max(1, keep.Count))] {
-		if now.Sub(b.Made) <= keep.Age {
-			break // the others are younger
+		if now.Sub(b.Made) <= keep.Age { // perhaps made by a wrong clock: later ones may be older
+			continue
 		}
 		// Without its manifest it is no longer a backup, whatever happens next.
 		for _, key := range []string{b.key() + manifestSuffix, b.key()} {

@@ -29,7 +29,11 @@ const testPart = 128 << 10
 
 // fakeBackup is a backup whose snapshot is noise.
 func fakeBackup(cluster string, made time.Time, size int) []byte {
-	header, err := json.Marshal(wal.BackupHeader{Cluster: cluster, Node: "n1", Version: "test", Made: made, Index: 42, Term: 7, Clock: made, Bytes: int64(size)})
+	return fakeBackupAt(cluster, 42, made, size)
+}
+
+func fakeBackupAt(cluster string, index uint64, made time.Time, size int) []byte {
+	header, err := json.Marshal(wal.BackupHeader{Cluster: cluster, Node: "n1", Version: "test", Made: made, Index: index, Term: 7, Clock: made, Bytes: int64(size)})
 	if err != nil {
 		panic(err) // it always can be
 	}

@@ -78,9 +78,10 @@ func parseName(key string) (Name, bool) {
 	return Name{Cluster: match[1], Made: made, Index: index, Kind: Kind(match[4]), random: match[5]}, true
 }
 
-// before orders backups by age.
-func (n Name) before(other Name) int {
-	return cmp.Or(n.Made.Compare(other.Made), cmp.Compare(n.Index, other.Index), strings.Compare(n.key(), other.key()))
+// compare orders the backups of a cluster by age. The index comes first, as it never goes back,
+// unlike a clock.
+func (n Name) compare(other Name) int {
+	return cmp.Or(strings.Compare(n.Cluster, other.Cluster), cmp.Compare(n.Index, other.Index), n.Made.Compare(other.Made), strings.Compare(n.key(), other.key()))
 }
 
 var errNoName = errors.New(`a backup is named prefix/CLUSTER/NAME.backup; "hookwheel backup list" shows them`)

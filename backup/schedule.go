@@ -92,7 +92,7 @@ func (s *Schedule) step(ctx context.Context) (wait time.Duration, err error) {
 	}
 	for _, b := range list {
 		if b.Kind == Scheduled {
-			wait = min(s.Every-s.Now().Sub(b.Made), s.Every) // at most that, if a clock was wrong
+			wait = s.until(b.Made)
 			s.Metrics.success.Set(float64(b.Made.Unix()))
 		}
 	}
@@ -104,6 +104,16 @@ func (s *Schedule) step(ctx context.Context) (wait time.Duration, err error) {
 		return 0, err
 	}
 	return max(s.Every-time.Since(begin), 0), nil
+}
+
+// until returns how long to wait after a backup. One from so far in the future that it says nothing
+// was made by a clock that was wrong, and must not keep others from being made until then.
+func (s *Schedule) until(made time.Time) time.Duration {
+	ago := s.Now().Sub(made)
+	if ago <= -s.Every {
+		return 0
+	}
+	return min(s.Every-ago, s.Every)
 }
 
 // make makes a backup and removes what is no longer to be kept.

@@ -32,11 +32,11 @@ func newTestNode(r *Repository, clock *atomic.Int64) *testNode {
 	now := func() time.Time { return testTime.Add(time.Duration(clock.Load()) * time.Second) }
 	n.Schedule = &Schedule{Repository: r, Every: time.Hour, Keep: Retention{Count: 3}, Cluster: func() string { return testCluster }, Now: now,
 		Open: func(context.Context) (int64, io.ReadCloser, error) {
-			n.opened.Add(1)
+			index := uint64(n.opened.Add(1))
 			if n.fail.Load() {
 				return 0, nil, errors.New("the store is broken")
 			}
-			data := fakeBackup(testCluster, now(), 1000)
+			data := fakeBackupAt(testCluster, index, now(), 1000)
 			return int64(len(data)), io.NopCloser(bytes.NewReader(data)), nil
 		},
 		Metrics: NewMetrics(time.Hour, prometheus.NewRegistry()), Logger: slog.New(slog.DiscardHandler), retry: time.Millisecond}
@@ -79,9 +79,40 @@ func TestScheduleAcrossLeaders(t *testing.T) {
 		if got := list(t, r, testCluster); len(got) != 3 || got[2].Made != testTime.Add(6*time.Hour) {
 			t.Errorf("kept: %+v", got)
 		}
-		save(t, r, Scheduled, fakeBackup(testCluster, testTime.AddDate(1, 0, 0), 100)) // by a wrong clock
+		save(t, r, Scheduled, fakeBackup(testCluster, testTime.Add(7*time.Hour-time.Second), 100)) // by a clock ahead
 		if wait := a.mustStep(t); wait != time.Hour {
 			t.Errorf("after a backup of the future it waits %s", wait)
+		}
+	})
+}
+
+// Backups that were made while a clock was a year ahead neither stop the schedule nor count as
+// newer than those made later, which would be removed.
+func TestScheduleAfterWrongClock(t *testing.T) {
+	eachTarget(t, "", func(t *testing.T, r *Repository) {
+		var clock atomic.Int64
+		n := newTestNode(r, &clock)
+		for range 4 {
+			clock.Store(int64(365*24*3600 + n.opened.Load()*3600))
+			n.mustStep(t)
+		}
+		var last int64
+		for hour := range int64(5) {
+			last = hour * 3600
+			clock.Store(last)
+			n.mustStep(t)
+		}
+		if made := n.opened.Load(); made != 9 {
+			t.Errorf("made %d, not 9", made)
+		}
+		got := list(t, r, testCluster)
+		if newest := got[len(got)-1]; newest.Index != 9 || newest.Made != testTime.Add(time.Duration(last)*time.Second) {
+			t.Errorf("the newest: %+v", newest)
+		}
+		clock.Store(366 * 24 * 3600) // so that those of the future are old
+		n.mustStep(t)
+		if got := list(t, r, testCluster); len(got) != 3 || got[0].Index != 8 {
+			t.Errorf("kept: %+v", got)
 		}
 	})
 }

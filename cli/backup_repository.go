@@ -108,8 +108,9 @@ func newBackupList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [LOCATION]",
 		Short: "List the complete backups at a location",
-		Long: `List the complete backups at a location, oldest first; without LOCATION, where
-the configuration says that they are. Interrupted ones are not listed.
+		Long: `List the complete backups at a location, those of each cluster together, oldest
+first; without LOCATION, those at backup.to in the configuration. Interrupted
+ones are not listed.
 
 ` + repositoryHelp,
 		Example: `  hookwheel backup list s3://acme-backups/hookwheel
