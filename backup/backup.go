@@ -285,6 +285,9 @@ func (r *Repository) check(content io.Reader, size int64, m *Manifest) (io.Reade
 	if err != nil {
 		return nil, err
 	}
+	if _, encrypted := plain.(*unsealer); !encrypted && r.key != "" {
+		return nil, errNotEncrypted
+	}
 	in := bufio.NewReaderSize(plain, 256<<10)
 	header, err := wal.PeekBackup(in)
 	if err != nil {

@@ -206,6 +206,12 @@ func TestReadTampered(t *testing.T) {
 				}
 				return data
 			}
+			forged := func(key string) []byte { // without a key nothing can be known of it
+				if key == "" {
+					return nil
+				}
+				return fakeBackup(testCluster, testTime, 300_000)
+			}
 			object, manifest, other := get(first.key()), get(first.key()+manifestSuffix), get(second.key())
 			changed := slices.Clone(object)
 			changed[len(changed)/2] ^= 1
@@ -220,6 +226,7 @@ func TestReadTampered(t *testing.T) {
 				"bad manifest":        {object, []byte("{}")},
 				"no JSON":             {object, []byte("<html>")},
 				"huge manifest":       {object, make([]byte, maxManifest+1)},
+				"not encrypted":       {forged(key), bytes.Replace(manifest, fmt.Append(nil, len(object)), fmt.Append(nil, len(forged(key))), 1)},
 				"newer manifest":      {object, bytes.Replace(manifest, []byte(`"format": 1`), []byte(`"format": 2`), 1)},
 			} {
 				for key, data := range map[string][]byte{first.key(): put.object, first.key() + manifestSuffix: put.manifest} {

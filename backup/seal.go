@@ -42,7 +42,9 @@ const (
 var (
 	errWrongKey = errors.New("the backup is encrypted with another key: set the encryption_key that was in force when it was made")
 	errNoKey    = errors.New("the backup is encrypted: set encryption_key in the backup block of the configuration, or HOOKWHEEL_BACKUP_ENCRYPTION_KEY")
-	errTampered = errors.New("the encrypted backup is damaged, cut short or was changed. Nothing was changed by it. Use another copy of this backup, or an older one")
+	// Whoever can write to a bucket could otherwise replace a backup without knowing the key.
+	errNotEncrypted = errors.New("the backup is not encrypted, although encryption_key is set: it may be a forgery. If you trust it, download it and name the file, or unset the key")
+	errTampered     = errors.New("the encrypted backup is damaged, cut short or was changed. Nothing was changed by it. Use another copy of this backup, or an older one")
 )
 
 // CheckKey returns an error unless a key is long enough that it can't be guessed.
