@@ -305,3 +305,19 @@ func TestFolderFaults(t *testing.T) {
 		t.Errorf("full: %v", err)
 	}
 }
+
+// Other folders beside those of clusters are not read, as they may not be readable.
+func TestFolderIgnoresOthers(t *testing.T) {
+	f := folder{t.TempDir()}
+	for _, name := range []string{"lost+found", testCluster, testCluster + "0"} {
+		if err := os.Mkdir(filepath.Join(f.path, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(f.path, name, "x"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := f.list(t.Context(), ""); err != nil || len(got) != 1 || got[0].key != testCluster+"/x" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -85,14 +85,15 @@ func (f folder) unfinished(ctx context.Context, prefix string) ([]object, error)
 	return f.walk(ctx, prefix, func(key string) (string, bool) { return strings.CutSuffix(key, unfinishedSuffix) })
 }
 
-// walk lists files in folders of the first level, which is as deep as put writes.
+// walk lists files in the folders of clusters, which is where put writes. Others, such as
+// lost+found, may not even be readable.
 func (f folder) walk(ctx context.Context, prefix string, want func(string) (string, bool)) (list []object, err error) {
 	folders, err := os.ReadDir(f.path)
 	if err != nil {
 		return nil, err
 	}
 	for _, inner := range folders {
-		if !inner.IsDir() || !strings.HasPrefix(inner.Name()+"/", prefix) && !strings.HasPrefix(prefix, inner.Name()+"/") {
+		if !inner.IsDir() || !isCluster(inner.Name()) || !strings.HasPrefix(inner.Name()+"/", prefix) && !strings.HasPrefix(prefix, inner.Name()+"/") {
 			continue
 		}
 		entries, err := os.ReadDir(filepath.Join(f.path, inner.Name()))

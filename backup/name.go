@@ -43,7 +43,13 @@ const (
 	manifestSuffix = ".json"
 )
 
-var namePattern = regexp.MustCompile(`^([0-9a-f]{32})/([0-9]{8}T[0-9]{6}Z)-([0-9]{1,20})-(scheduled|manual)-([0-9a-f]{8})\.backup$`)
+var (
+	clusterPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	namePattern    = regexp.MustCompile(`^([0-9a-f]{32})/([0-9]{8}T[0-9]{6}Z)-([0-9]{1,20})-(scheduled|manual)-([0-9a-f]{8})\.backup$`)
+)
+
+// isCluster reports whether text is the ID of a cluster.
+func isCluster(text string) bool { return clusterPattern.MatchString(text) }
 
 func newName(header wal.BackupHeader, kind Kind) (Name, error) {
 	random := make([]byte, 4)
@@ -75,7 +81,8 @@ func parseName(key string) (Name, bool) {
 	if err != nil {
 		return Name{}, false
 	}
-	return Name{Cluster: match[1], Made: made, Index: index, Kind: Kind(match[4]), random: match[5]}, true
+	name := Name{Cluster: match[1], Made: made, Index: index, Kind: Kind(match[4]), random: match[5]}
+	return name, name.key() == key // an index may have zeros before it
 }
 
 // compare orders the backups of a cluster by age. The index comes first, as it never goes back,

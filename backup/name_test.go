@@ -43,7 +43,7 @@ func TestNames(t *testing.T) {
 	}
 	for _, key := range []string{"", "x", cluster + "/20261123T040506Z-1-scheduled-00c0ffee.backup.json", cluster + "/20261323T040506Z-1-scheduled-00c0ffee.backup",
 		cluster + "/20261123T040506Z-99999999999999999999-scheduled-00c0ffee.backup", "../20261123T040506Z-1-scheduled-00c0ffee.backup",
-		"x" + cluster + "/20261123T040506Z-1-scheduled-00c0ffee.backup", cluster + "/20261123T040506Z-1-other-00c0ffee.backup"} {
+		cluster + "/20261123T040506Z-01-scheduled-00c0ffee.backup", "x" + cluster + "/20261123T040506Z-1-scheduled-00c0ffee.backup", cluster + "/20261123T040506Z-1-other-00c0ffee.backup"} {
 		if got, ok := parseName(key); ok {
 			t.Errorf("%s was accepted: %+v", key, got)
 		}
