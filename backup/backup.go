@@ -79,9 +79,12 @@ const (
 	maxManifest     = 64 << 10        // bytes
 )
 
-// Save stores the backup that content is. It appears when it is whole; otherwise nothing of it
+// Save stores the backup that content is, of size bytes. It appears when it is whole; otherwise nothing of it
 // remains, or what CleanUp removes.
 func (r *Repository) Save(ctx context.Context, kind Kind, content io.Reader, size int64, progress func(done, total int64)) (Backup, Manifest, error) {
+	if size < 0 {
+		return Backup{}, Manifest{}, errors.New("the size of the backup is unknown: a proxy may have removed the Content-Length of the response; connect to the node directly")
+	}
 	in := bufio.NewReaderSize(content, 256<<10)
 	header, err := wal.PeekBackup(in)
 	if err != nil {
@@ -153,7 +156,7 @@ func (r *Repository) copy(to io.Writer, in io.Reader, progress func(done, total 
 	return sealed.Close()
 }
 
-// countedSum sums what is read, which must have as many bytes as were said.
+// countedSum hashes what is read, and fails unless that has the announced size.
 type countedSum struct {
 	in   io.Reader
 	sum  hash.Hash
@@ -165,9 +168,11 @@ func (c *countedSum) Read(data []byte) (int, error) {
 	c.left -= int64(n)
 	_, _ = c.sum.Write(data[:n]) // never fails
 	switch {
-	case err == io.EOF && c.left != 0 || c.left < 0:
-		err = fmt.Errorf("the backup has not the size that was announced: %d bytes are missing", c.left)
-	case err != nil && err != io.EOF: // so that none is taken for the end
+	case c.left < 0:
+		err = errors.New("the backup is larger than announced")
+	case err == io.EOF && c.left > 0:
+		err = fmt.Errorf("the backup is smaller than announced: %d bytes are missing", c.left)
+	case err != nil && err != io.EOF: // wrapped, so that it is not mistaken for the end
 		err = fmt.Errorf("reading the backup: %w", err)
 	}
 	return n, err

@@ -321,3 +321,24 @@ func TestFolderIgnoresOthers(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+// A backup of unknown size, as a proxy passes one on, is not stored.
+func TestSaveUnknownSize(t *testing.T) {
+	for _, key := range []string{"", testKey} {
+		eachTarget(t, key, func(t *testing.T, r *Repository) {
+			if _, _, err := r.Save(t.Context(), Manual, bytes.NewReader(fakeBackup(testCluster, testTime, 100)), -1, nil); err == nil || !strings.Contains(err.Error(), "size of the backup is unknown") {
+				t.Errorf("%v", err)
+			}
+			if left := append(leftovers(t, r), keysOf(list(t, r, ""))...); len(left) > 0 {
+				t.Errorf("stored: %v", left)
+			}
+		})
+	}
+}
+
+func keysOf(backups []Backup) (keys []string) {
+	for _, b := range backups {
+		keys = append(keys, b.key())
+	}
+	return keys
+}
