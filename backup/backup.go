@@ -271,7 +271,7 @@ func (r *Repository) Read(ctx context.Context, b Backup) (io.ReadCloser, Manifes
 	if err != nil {
 		return nil, m, err
 	}
-	opened, err := r.check(content, size, &m)
+	opened, err := r.check(ctx, content, size, &m)
 	if err != nil {
 		return nil, m, errors.Join(fmt.Errorf("%s: %w", b.Location, err), content.Close())
 	}
@@ -282,11 +282,11 @@ func (r *Repository) Read(ctx context.Context, b Backup) (io.ReadCloser, Manifes
 }
 
 // check decrypts an object if it is what its manifest says.
-func (r *Repository) check(content io.Reader, size int64, m *Manifest) (io.Reader, error) {
+func (r *Repository) check(ctx context.Context, content io.Reader, size int64, m *Manifest) (io.Reader, error) {
 	if size != m.Bytes {
 		return nil, fmt.Errorf("the object has %d bytes, but its manifest says %d", size, m.Bytes)
 	}
-	plain, err := Unseal(content, func() (string, error) { return r.key, nil })
+	plain, err := Unseal(ctx, content, func() (string, error) { return r.key, nil })
 	if err != nil {
 		return nil, err
 	}

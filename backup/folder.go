@@ -30,7 +30,7 @@ func (f folder) put(ctx context.Context, key string, content io.Reader, size int
 	if err := unix.Statfs(f.path, &disk); err != nil { // it is not created: perhaps its disk is not mounted
 		return fmt.Errorf("the folder %s: %w", f.path, err)
 	}
-	if free := int64(disk.Bavail) * disk.Bsize; free < size+folderReserve {
+	if free := int64(disk.Bavail) * int64(disk.Bsize); free < size+folderReserve {
 		return fmt.Errorf("the backup needs %d MiB, but %s has %d MiB free", (size+folderReserve)>>20, f.path, free>>20)
 	}
 	path := f.file(key)

@@ -3,6 +3,7 @@ package backup
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -142,9 +143,10 @@ func (s *sealer) flush(last bool) error {
 // Close writes the last chunk.
 func (s *sealer) Close() error { return s.flush(true) }
 
-// Unseal returns the content of a backup that may be encrypted. It asks for the key if it is.
-func Unseal(from io.Reader, askKey func() (string, error)) (io.Reader, error) {
-	in := bufio.NewReaderSize(from, 4*chunkSize)
+// Unseal returns the content of a backup that may be encrypted, which can be read until ctx ends. It
+// asks for the key if it is encrypted.
+func Unseal(ctx context.Context, from io.Reader, askKey func() (string, error)) (io.Reader, error) {
+	in := bufio.NewReaderSize(contextReader{ctx, from}, 4*chunkSize)
 	magic, err := in.Peek(len(sealedLine))
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err

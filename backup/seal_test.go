@@ -2,6 +2,7 @@ package backup
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -33,7 +34,7 @@ func seal(t testing.TB, plain []byte, key string) []byte {
 }
 
 func unseal(sealed []byte, key string) ([]byte, error) {
-	plain, err := Unseal(bytes.NewReader(sealed), func() (string, error) { return key, nil })
+	plain, err := Unseal(context.Background(), bytes.NewReader(sealed), func() (string, error) { return key, nil })
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +140,7 @@ func TestUnsealBrokenConnection(t *testing.T) {
 	sealed := seal(t, noise(2*chunkSize), testKey)
 	broken := fmt.Errorf("the download: %w", io.ErrUnexpectedEOF)
 	for _, size := range []int{len(sealedLine) + 1, sealedHeader, sealedHeader + 100, sealedHeader + chunkSize + tagSize, len(sealed) - 1} {
-		plain, err := Unseal(io.MultiReader(bytes.NewReader(sealed[:size]), iotest.ErrReader(broken)), func() (string, error) { return testKey, nil })
+		plain, err := Unseal(t.Context(), io.MultiReader(bytes.NewReader(sealed[:size]), iotest.ErrReader(broken)), func() (string, error) { return testKey, nil })
 		if err == nil {
 			_, err = io.ReadAll(plain)
 		}

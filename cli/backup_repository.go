@@ -188,7 +188,7 @@ func openSource(ctx context.Context, name string, stdin io.Reader, load func() (
 		}
 		in, end = file, file.Close
 	}
-	plain, err := backup.Unseal(contextReader{ctx, in}, func() (string, error) {
+	plain, err := backup.Unseal(ctx, in, func() (string, error) {
 		o, err := load()
 		return o.Key, err
 	})

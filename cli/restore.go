@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -114,19 +113,6 @@ func (o *restoreOptions) run(cmd *cobra.Command, name string) error {
 		"Start %s now, then the other nodes with empty data folders: they join by themselves.\n",
 		o.data, header.Node, header.Index, header.Clock.Format("2006-01-02 15:04:05 MST"), report.Cluster[:8], o.node)
 	return err
-}
-
-// contextReader reads until the context ends.
-type contextReader struct {
-	ctx  context.Context
-	from io.Reader
-}
-
-func (r contextReader) Read(text []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.from.Read(text)
 }
 
 // restore builds everything in a folder within the data folder and then moves it up. The files
