@@ -72,25 +72,20 @@ func backUp(cmd *cobra.Command, c *client, output string) (err error) {
 	if _, err := os.Lstat(output); toFile && err == nil {
 		return fmt.Errorf("%s already exists and is not overwritten: choose another name", output)
 	}
-	ctx, cancel := context.WithCancel(cmd.Context())
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(cmd.Context())
+	defer cancel(nil)
 	response, err := c.request(ctx, "GET", "/cluster/backup", nil)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
-	silence := time.AfterFunc(backupSilence, cancel)
-	defer silence.Stop()
+	content := watchedReader{response.Body, backupSilence, cancel}
 	progress := newTransfer(cmd.ErrOrStderr())
-	report := func(done, total int64) {
-		silence.Reset(backupSilence)
-		progress.report(done, total)
-	}
 	var header wal.BackupHeader
 	if toFile {
-		header, err = saveBackup(response.Body, output, report)
+		header, err = saveBackup(content, output, progress.report)
 	} else {
-		header, err = wal.VerifyBackup(io.TeeReader(response.Body, unwrap(cmd.OutOrStdout())), report)
+		header, err = wal.VerifyBackup(io.TeeReader(content, unwrap(cmd.OutOrStdout())), progress.report)
 	}
 	progress.end()
 	if err != nil {

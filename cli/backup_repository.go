@@ -64,11 +64,13 @@ func withLocation(options backup.Options, location string) (backup.Options, erro
 type watchedReader struct {
 	from    io.Reader
 	silence time.Duration
-	cancel  context.CancelFunc
+	cancel  context.CancelCauseFunc
 }
 
 func (r watchedReader) Read(data []byte) (int, error) {
-	silence := time.AfterFunc(r.silence, r.cancel)
+	silence := time.AfterFunc(r.silence, func() {
+		r.cancel(fmt.Errorf("the node sent nothing for %s; try again, or another node with --url", r.silence))
+	})
 	defer silence.Stop()
 	return r.from.Read(data)
 }
@@ -79,8 +81,8 @@ func backUpTo(cmd *cobra.Command, c *client, options backup.Options) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(cmd.Context())
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(cmd.Context())
+	defer cancel(nil)
 	response, err := c.request(ctx, "GET", "/cluster/backup", nil)
 	if err != nil {
 		return err
