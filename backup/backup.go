@@ -43,7 +43,7 @@ func Open(o Options) (*Repository, error) {
 	}
 	switch {
 	case o.To.IsZero():
-		return nil, errors.New("it is not said where backups are")
+		return nil, errors.New("no location of backups is set")
 	case o.To.Bucket == "":
 		r.target = folder{o.To.Path}
 		return r, nil
@@ -79,8 +79,8 @@ const (
 	maxManifest     = 64 << 10        // bytes
 )
 
-// Save stores the backup that content is, of size bytes. It appears when it is whole; otherwise nothing of it
-// remains, or what CleanUp removes.
+// Save stores a backup, of size bytes. It appears when it is complete. After an error nothing of it
+// remains, or only what CleanUp removes.
 func (r *Repository) Save(ctx context.Context, kind Kind, content io.Reader, size int64, progress func(done, total int64)) (Backup, Manifest, error) {
 	if size < 0 {
 		return Backup{}, Manifest{}, errors.New("the size of the backup is unknown: a proxy may have removed the Content-Length of the response; connect to the node directly")
@@ -126,7 +126,7 @@ func (r *Repository) named(name Name, bytes int64) Backup {
 	return Backup{Name: name, Location: r.location.in(name.key()), Bytes: bytes}
 }
 
-// upload stores a backup while it verifies it, and returns the sum of what it has stored.
+// upload verifies and stores a backup, and returns the SHA-256 of what it has stored.
 func (r *Repository) upload(ctx context.Context, key string, in io.Reader, size int64, progress func(done, total int64)) (string, error) {
 	reader, writer := io.Pipe()
 	var verifying sync.WaitGroup
@@ -359,11 +359,10 @@ func (r *Repository) CleanUp(ctx context.Context, cluster string, now time.Time)
 	return removed, nil
 }
 
-// Retention says which scheduled backups are kept: so many of the newest ones, at least one, and
-// those that are younger.
+// Retention says which scheduled backups are kept.
 type Retention struct {
-	Count int
-	Age   time.Duration
+	Count int           // of the newest ones, at least one
+	Age   time.Duration // all that are younger
 }
 
 // Prune removes scheduled backups of a cluster that are no longer to be kept.

@@ -279,7 +279,7 @@ func (d *download) stop() {
 func (d *download) close() {
 	if d.body != nil {
 		d.stop()
-		_ = d.body.Close() // nothing more is wanted of it
+		_ = d.body.Close() // all that is needed was read
 		d.body = nil
 	}
 }

@@ -27,7 +27,7 @@ func (f folder) file(key string) string { return filepath.Join(f.path, filepath.
 
 func (f folder) put(ctx context.Context, key string, content io.Reader, size int64) (err error) {
 	var disk unix.Statfs_t
-	if err := unix.Statfs(f.path, &disk); err != nil { // it is not created: perhaps its disk is not mounted
+	if err := unix.Statfs(f.path, &disk); err != nil { // not created, as its disk may not be mounted
 		return fmt.Errorf("the folder %s: %w", f.path, err)
 	}
 	if free := int64(disk.Bavail) * int64(disk.Bsize); free < size+folderReserve {

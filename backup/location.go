@@ -58,10 +58,10 @@ func IsLocation(text string) bool {
 	return strings.HasPrefix(text, "s3://") || strings.HasPrefix(text, "file://")
 }
 
-// IsZero reports whether there is none.
+// IsZero reports whether no location is set.
 func (l Location) IsZero() bool { return l == Location{} }
 
-// String returns a location as ParseLocation reads it; empty: none.
+// String returns a location as ParseLocation reads it, or "" for none.
 func (l Location) String() string {
 	switch {
 	case l.IsZero():
@@ -72,7 +72,7 @@ func (l Location) String() string {
 	return strings.TrimSuffix("s3://"+l.Bucket+"/"+l.Path, "/")
 }
 
-// in returns the location of what has this key here.
+// in returns the location of the object with a key.
 func (l Location) in(key string) Location {
 	if l.Path == "" {
 		return Location{Bucket: l.Bucket, Path: key}

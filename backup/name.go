@@ -67,7 +67,7 @@ func (n Name) key() string {
 	return fmt.Sprintf("%s/%s-%d-%s-%s%s", n.Cluster, n.Made.UTC().Format(nameTime), n.Index, n.Kind, n.random, nameSuffix)
 }
 
-// parseName reports whether a key is one that key has made.
+// parseName is the reverse of key. It reports false for any other text.
 func parseName(key string) (Name, bool) {
 	match := namePattern.FindStringSubmatch(key)
 	if match == nil {
@@ -93,8 +93,8 @@ func (n Name) compare(other Name) int {
 
 var errNoName = errors.New(`a backup is named prefix/CLUSTER/NAME.backup; "hookwheel backup list" shows them`)
 
-// splitBackup splits the location of one backup into that of all and its name; ok is false if it
-// is not that of one.
+// splitBackup splits the location of one backup into that of the repository and its name. ok is
+// false if it is not the location of a backup.
 func splitBackup(l Location) (of Location, name Name, ok bool, err error) {
 	if !strings.HasSuffix(l.Path, nameSuffix) {
 		return l, Name{}, false, nil

@@ -32,17 +32,17 @@ type S3 struct {
 }
 
 const (
-	s3Tries    = 5                      // of each request
-	s3Pause    = 500 * time.Millisecond // before the second one; it doubles
-	maxPause   = 30 * time.Second
-	s3Timeout  = time.Minute // of a request, without the time for its body
-	s3Rate     = 128 << 10   // bytes per second that a body must be sent at, at least
-	s3Answer   = 8 << 20     // bytes of a response that is not a backup
-	maxObjects = 100_000     // in a listing
+	s3Tries     = 5                      // of each request
+	s3Pause     = 500 * time.Millisecond // before the second one; it doubles
+	maxPause    = 30 * time.Second
+	s3Timeout   = time.Minute // of a request, without the time for its body
+	s3Rate      = 128 << 10   // bytes per second that a body must be sent at, at least
+	maxResponse = 8 << 20     // bytes of a response that is not a backup
+	maxObjects  = 100_000     // in a listing
 )
 
-// bucket is a target in object storage. It is a client of our own because all that is needed of S3
-// is nine requests; it keeps the program small.
+// bucket is a target in object storage. It has its own client, as it needs only nine requests of
+// S3, and an SDK would make the program much larger.
 type bucket struct {
 	http        *http.Client
 	endpoint    *url.URL
@@ -143,7 +143,7 @@ type call struct {
 	header http.Header
 	body   []byte
 	result any           // is decoded from the XML of the response; may be nil
-	longer time.Duration // than the usual time-out
+	longer time.Duration // than the usual timeout
 }
 
 // do makes a request, again if it fails for a reason that may pass.
@@ -187,12 +187,12 @@ func (b *bucket) once(ctx context.Context, c call) (http.Header, error) {
 		return nil, err
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, s3Answer+1))
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxResponse+1))
 	switch {
 	case err != nil:
 		return nil, err
-	case len(text) > s3Answer:
-		return nil, fmt.Errorf("the response has more than %d MiB", s3Answer>>20)
+	case len(text) > maxResponse:
+		return nil, fmt.Errorf("the response has more than %d MiB", maxResponse>>20)
 	case c.result == nil:
 		return response.Header, nil
 	}

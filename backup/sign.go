@@ -61,8 +61,8 @@ func (c *credentials) sign(r *http.Request, region string, body []byte, now time
 	r.Header.Set("Authorization", signature+" Credential="+c.id+"/"+scope+", SignedHeaders="+signed+", Signature="+hex.EncodeToString(key))
 }
 
-// escape encodes everything but the characters that a signature leaves as they are, and those of
-// besides.
+// escape percent-encodes all characters except those that a signature requires as they are, and
+// those in besides.
 func escape(text, besides string) string {
 	var out strings.Builder
 	for _, b := range []byte(text) {

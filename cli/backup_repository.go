@@ -55,7 +55,7 @@ func withLocation(options backup.Options, location string) (backup.Options, erro
 		options.To = at
 	}
 	if options.To.IsZero() {
-		return options, usageErrorf("it is not said where the backups are: name s3://bucket/prefix or file:///folder, or a configuration with backup.to")
+		return options, usageErrorf("no location of backups is set: name s3://bucket/prefix or file:///folder, or a configuration with backup.to")
 	}
 	return options, nil
 }

@@ -159,7 +159,7 @@ func TestUsageErrors(t *testing.T) {
 		"backup nope":                                `unknown command "nope" for "hookwheel backup"`,
 		"backup --to x":                              `must be "s3://bucket/prefix" or "file:///folder"`,
 		"backup --to s3://x --output y":              `none of the others can be`,
-		"backup list":                                `it is not said where the backups are`,
+		"backup list":                                `no location of backups is set`,
 		"listen --hang --drip":                       `none of the others can be`,
 		"listen --status 99":                         `--status must be from 200 to 599`,
 		"attempt list acme --endpoint e --message m": `--endpoint and --message can't be used together`,
