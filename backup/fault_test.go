@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/pem"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -341,4 +342,17 @@ func keysOf(backups []Backup) (keys []string) {
 		keys = append(keys, b.key())
 	}
 	return keys
+}
+
+// A server can't fill the log with what it says.
+func TestLongMessage(t *testing.T) {
+	s := s3test.Start(t)
+	s.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte("<Error><Code>Forbidden</Code><Message>" + strings.Repeat("x", 50<<10) + "</Message></Error>"))
+		return true
+	})
+	if _, err := onServer(t, s, "").List(t.Context(), ""); err == nil || len(err.Error()) > 1000 {
+		t.Errorf("the error has %d bytes", len(fmt.Sprint(err)))
+	}
 }

@@ -38,6 +38,7 @@ const (
 	s3Timeout   = time.Minute // of a request, without the time for its body
 	s3Rate      = 128 << 10   // bytes per second that a body must be sent at, at least
 	maxResponse = 8 << 20     // bytes of a response that is not a backup
+	maxQuoted   = 300         // characters of what a server says that are logged
 	maxObjects  = 100_000     // in a listing
 )
 
@@ -265,9 +266,9 @@ func readError(response *http.Response) *s3Error {
 }
 
 func (e *s3Error) Error() string {
-	text := fmt.Sprintf("%d %s", e.status, e.Code)
+	text := fmt.Sprintf("%d %.*s", e.status, maxQuoted, e.Code)
 	if e.Message != "" {
-		text += ": " + strings.TrimSuffix(e.Message, ".")
+		text += fmt.Sprintf(": %.*s", maxQuoted, strings.TrimSuffix(e.Message, "."))
 	}
 	return text
 }

@@ -30,7 +30,7 @@ const (
 	flushPatience = 3 * time.Second // for everything at the end
 	warnInterval  = time.Minute
 	maxResponse   = 64 << 10 // bytes
-	maxQuoted     = 200      // bytes of what a collector says that are logged
+	maxQuoted     = 200      // characters of what a collector says that are logged
 )
 
 // Why spans are dropped.
@@ -242,7 +242,7 @@ func (e *exporter) post(b *batch) (rejected int, why string, err error) {
 		rejected, why = refused(text)
 		return rejected, why, nil
 	case err == nil:
-		err = fmt.Errorf("the collector returned %s", response.Status)
+		err = fmt.Errorf("the collector returned %.*s", maxQuoted, response.Status)
 	}
 	switch response.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
