@@ -25,8 +25,8 @@ type traceValue struct{}
 // trace is that of a request that creates messages. A nil one records nothing.
 type trace struct{ webhook.Acceptance }
 
-// trace returns the trace of a request, or nil. The first call begins it. What a customer says
-// about traces is ignored, as it is about somebody else's.
+// trace returns the trace of a request, or nil. The first call begins it. The trace headers of a
+// customer are ignored, as the customer's traces are not ours.
 func (r *request) trace(app webhook.ID) *trace {
 	tracer := r.server.config.Tracer
 	if tracer == nil {

@@ -24,9 +24,10 @@ import (
 
 // A backup is the state of one node in a file that can prove that it is whole:
 //
-//	"hookwheel backup 1\n" | header, JSON in one line | snapshot, of as many bytes as the header says | SHA-256 of all before 32
+//	"hookwheel backup 1\n" | header, JSON in one line | snapshot | SHA-256 of all before 32
 //
-// The number in the first line is the version of the format.
+// The number in the first line is the version of the format. The header says how many bytes the
+// snapshot has.
 const (
 	backupMagic   = "hookwheel backup "
 	backupVersion = 1

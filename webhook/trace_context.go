@@ -46,8 +46,7 @@ func ParseTraceContext(traceparent, tracestate [][]byte) *TraceContext {
 }
 
 // parse reads a traceparent: version, trace ID, span ID and flags, in lower case. Later versions
-// may add more behind another hyphen. Of the flags, only the one that all versions of other
-// libraries accept is kept.
+// may add more after another hyphen. Of the flags only sampled is kept.
 func (c *TraceContext) parse(text []byte) bool {
 	var version, flags [1]byte
 	if len(text) < traceparentLength || text[2] != '-' || text[35] != '-' || text[52] != '-' ||
