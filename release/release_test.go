@@ -22,7 +22,8 @@ import (
 func TestRelease(t *testing.T) {
 	need(t, "git", "git")
 	first, again, second := filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "dist")
-	tool, here, there := buildTool(t), checkOut(t), checkOut(t)
+	tool, repository := buildTool(t), commit(t)
+	here, there := checkOut(t, repository), checkOut(t, repository)
 	for _, run := range []struct{ folder, out, version string }{{here, first, "v0.1.0"}, {there, again, "v0.1.0"}, {here, second, "v0.2.0"}} {
 		commandIn(t, run.folder, tool, "-out", run.out, "-version", run.version, "-targets", "linux/amd64")
 	}
@@ -100,14 +101,22 @@ func buildTool(t *testing.T) string {
 	return path
 }
 
-// checkOut returns a new folder with the commit that is tested.
-func checkOut(t *testing.T) string {
+// commit returns a repository whose only commit has the files that are tested, also where these are
+// in no repository.
+func commit(t *testing.T) string {
+	t.Helper()
+	repository := filepath.Join(t.TempDir(), "repository")
+	command(t, "git", "init", "--quiet", "--bare", repository)
+	for _, args := range [][]string{{"add", "--all"}, {"-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "test"}} {
+		commandIn(t, "..", "git", append([]string{"--git-dir=" + repository, "--work-tree=."}, args...)...)
+	}
+	return repository
+}
+
+// checkOut returns a new folder with a clone of a repository.
+func checkOut(t *testing.T, repository string) string {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "copy")
-	repository, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
 	command(t, "git", "clone", "--quiet", "--shared", repository, folder)
 	return folder
 }
