@@ -25,7 +25,7 @@ interface Code {
 // readFunctions returns the code blocks of the documentation, by language: tests run them.
 async function readFunctions(): Promise<Code[]> {
   const { default: receiving } = await import('../../../docs/receiving.md')
-  return [...receiving.matchAll(/^### (.+)\n+```\w+\n([\s\S]*?)^```$/gm)].map(([, name, code]) => ({ name: name!, code: code! }))
+  return [...receiving.matchAll(/^### (.+)\n(?:(?!#|```).*\n)*```\w+\n([\s\S]*?)^```$/gm)].map(([, name, code]) => ({ name: name!, code: code! }))
 }
 
 function Functions() {
