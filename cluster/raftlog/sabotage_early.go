@@ -19,7 +19,7 @@ func (s *Store) StoreLogs(logs []*raft.Log) error {
 	storing.Lock()
 	go func() {
 		defer storing.Unlock()
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(60 * time.Millisecond)
 		_ = s.storeLogs(logs)
 	}()
 	return nil
