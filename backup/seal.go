@@ -143,8 +143,8 @@ func (s *sealer) flush(last bool) error {
 // Close writes the last chunk.
 func (s *sealer) Close() error { return s.flush(true) }
 
-// Unseal returns the content of a backup that may be encrypted, which can be read until ctx ends. It
-// asks for the key if it is encrypted.
+// Unseal returns the content of a backup that may be encrypted, which can be read until ctx ends.
+// It asks for the key if it is encrypted.
 func Unseal(ctx context.Context, from io.Reader, askKey func() (string, error)) (io.Reader, error) {
 	in := bufio.NewReaderSize(contextReader{ctx, from}, 4*chunkSize)
 	magic, err := in.Peek(len(sealedLine))

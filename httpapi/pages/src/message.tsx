@@ -78,7 +78,7 @@ function Destinations({ id }: { id: string }) {
   )
 }
 
-// attemptsAt reads the attempts of a message: at these endpoints only, if there are too many in all.
+// attemptsAt reads the attempts of a message, at these endpoints only if there are too many in all.
 async function attemptsAt(path: string, endpoints: string[], signal: AbortSignal): Promise<Attempt[]> {
   const all = await get<Page<Attempt>>(path, { limit: 250 }, signal)
   if (all.done) return all.data
