@@ -79,6 +79,10 @@ export async function open(browser, options) {
   return page
 }
 
+// isSignedIn waits until a page has taken its token, which comes after the load event: one who goes
+// on before has none.
+export const isSignedIn = (page) => page.locator('header nav a').first().waitFor()
+
 export const button = (page, name) => page.getByRole('button', { name, exact: true })
 export const link = (page, name) => page.getByRole('link', { name })
 

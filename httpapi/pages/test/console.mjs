@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { button, call, folder, hostile, link, look, open, run, sizes, token, url, wrong } from './common.mjs'
+import { button, call, folder, hostile, isSignedIn, link, look, open, run, sizes, token, url, wrong } from './common.mjs'
 
 // firstRun pastes what the overview of an empty cluster says, and sees the first event arrive.
 async function firstRun(browser) {
@@ -122,6 +122,7 @@ async function cluster(browser) {
 async function links(browser) {
   const page = await open(browser, {})
   await page.goto(`${url}/console#key=${token}`)
+  await isSignedIn(page)
   const { id } = await call('POST', '/app', { name: 'Linked ' + hostile, uid: 'linked' })
   await page.goto(`${url}/console/apps/${id}/settings`)
   await page.getByText('No link is valid.').waitFor()
@@ -213,6 +214,7 @@ async function removedChanges(browser) {
 async function conflicts(browser) {
   const page = await open(browser, {})
   await page.goto(`${url}/console#key=${token}`)
+  await isSignedIn(page)
   const { id } = await call('POST', '/app', { name: 'Shared', uid: 'shared' })
   await call('POST', '/event-type', { name: 'shared', description: 'Shared', schemas: { 1: { type: 'object', maximum: 1 } } })
   const forms = [
@@ -273,6 +275,7 @@ async function hostileTexts(browser) {
   page.on('dialog', (d) => { wrong('a dialog: ' + d.message()); void d.dismiss() })
   await page.addInitScript(() => addEventListener('securitypolicyviolation', (e) => (window.violated = e.violatedDirective + ' ' + e.blockedURI)))
   await page.goto(`${url}/console#key=${token}`)
+  await isSignedIn(page)
   const own = ['/endpoints', `/endpoints/${endpoint.id}`, `/endpoints/${endpoint.id}/settings`, '/messages', `/messages/${message.id}`, '/deliveries']
   const visit = async (door, paths) => {
     for (const path of paths) {

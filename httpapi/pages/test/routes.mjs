@@ -1,7 +1,7 @@
 // Every route, and what pages show when the server refuses: each in another combination of width,
 // theme and language, and with a folder for pictures in all of them.
 
-import { call, folder, look, open, receiver, receiverURL, token, url } from './common.mjs'
+import { call, folder, isSignedIn, look, open, receiver, receiverURL, token, url } from './common.mjs'
 
 const combinations = [1280, 360].flatMap((width) => ['light', 'dark'].flatMap((colorScheme) => ['en-US', 'de-DE'].map((locale) => ({ width, colorScheme, locale }))))
 
@@ -37,8 +37,6 @@ const refusals = {
   'too-many': [429, 'rate_limit', 'Too many requests.'], forbidden: [403, 'forbidden', 'No.'], failed: [500, 'internal', 'Something went wrong here. The log of this node says what.'],
   gone: [404, 'not_found', 'Not found.'],
 }
-
-const isSignedIn = (page) => page.locator('header nav a').first().waitFor()
 
 export async function everyRoute(browser) {
   const paths = await prepare()
