@@ -37,7 +37,7 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 	beside.Go(func() { n.shrink(ctx) })
 	beside.Go(func() { n.sweep(ctx) })
 	if n.backups != nil {
-		beside.Go(func() { n.backups.Run(ctx) })
+		beside.Go(func() { n.backups.lead(ctx) })
 	}
 	defer beside.Wait()
 	n.pool.Run(ctx, term, s)

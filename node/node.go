@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"hookwheel/backup"
 	"hookwheel/cluster"
 	"hookwheel/config"
 	"hookwheel/delivery"
@@ -33,7 +32,7 @@ type Node struct {
 	writer  *wal.Writer
 	cluster *cluster.Node
 	pool    *delivery.Pool
-	backups *backup.Schedule // nil: none are made
+	backups *backups // nil: none are made
 	api     *httpapi.Server
 	failed  chan error    // why it can't go on
 	broken  atomic.Bool   // it can't
@@ -93,7 +92,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 		UserAgent: "Hookwheel/" + version, Tracer: attempts, Propagate: config.Tracing.PropagateTo, Keyring: keyring, Logger: log, Metrics: metrics,
 		Clock: func() time.Time { return n.cluster.Now() }, // it runs when this node leads
 	}, recorder{n.writer, n.store})
-	if n.backups, err = n.openSchedule(version, metrics); err != nil {
+	if n.backups, err = n.startBackups(version, metrics); err != nil {
 		return nil, err
 	}
 	n.cluster, err = cluster.Open(cluster.Config{
