@@ -1,4 +1,4 @@
-// Package bench measures a running Hookwheel from outside: a closed-loop load generator, a sink
+// Package bench measures a running Hookwheel from outside: a load generator, a sink
 // that counts what is delivered to it, and a report of rates, latencies, losses and duplicates. It
 // speaks HTTP only and knows nothing of what is inside a node.
 //

@@ -15,6 +15,7 @@ const (
 	awaitInterval    = 20 * time.Millisecond
 	maxConnections   = 10_000
 	maxBatch         = 1000
+	maxRate          = 1_000_000
 )
 
 // Load says what to send. The sink says how many events, and to how many endpoints; its owner
@@ -26,6 +27,7 @@ type Load struct {
 	Connections int
 	Size        int           // of a payload, in bytes: MinSize to MaxSize
 	Batch       int           // events of a POST; 0: one by itself
+	Rate        float64       // events per second, whether or not the ones before are answered; 0: a connection sends its next when the last is
 	Wait        time.Duration // how long to wait for the next delivery after the last POST
 	Baseline    bool          // measure the bare loop first
 	Relay       []string      // command of a process that calls Relay with a file, its last argument, if there is one; measure it first, too; nil: do not
@@ -45,6 +47,7 @@ func (l *Load) Run(ctx context.Context) (*Report, error) {
 	report := &Report{
 		Events:      l.Sink.Events(),
 		Batch:       l.Batch,
+		Rate:        l.Rate,
 		Endpoints:   l.Sink.Endpoints(),
 		Connections: l.Connections,
 		Size:        l.Size,
@@ -87,6 +90,8 @@ func (l *Load) validate() error {
 		return fmt.Errorf("payloads of %d bytes: expected %d to %d", l.Size, MinSize, MaxSize)
 	case l.Batch < 0 || l.Batch > maxBatch || l.Batch > 0 && l.Sink.Events()%l.Batch != 0:
 		return fmt.Errorf("batches of %d events: expected at most %d, and a number of events that they divide evenly", l.Batch, maxBatch)
+	case !(l.Rate >= 0 && l.Rate <= maxRate):
+		return fmt.Errorf("a rate of %v events per second: expected 0 (as fast as they are accepted) to %d", l.Rate, maxRate)
 	case l.Wait < 0:
 		return fmt.Errorf("a wait of %v: expected 0 or more", l.Wait)
 	}
@@ -158,7 +163,7 @@ func (l *Load) generator(site *site) (*generator, error) {
 }
 
 func (l *Load) generatorTo(targets []target, want int) *generator {
-	return &generator{targets: targets, want: want, events: l.Sink.Events(), connections: l.Connections, size: l.Size}
+	return &generator{targets: targets, want: want, events: l.Sink.Events(), connections: l.Connections, size: l.Size, rate: l.Rate}
 }
 
 // await waits until all accepted events have arrived, or nothing new has for l.Wait, or the context

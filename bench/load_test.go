@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"net"
 	"strings"
 	"testing"
@@ -108,6 +109,52 @@ func TestRunInBatches(t *testing.T) {
 	load.Batch = 3
 	if _, err := load.Run(t.Context()); err == nil {
 		t.Error("200 events were sent in batches of 3")
+	}
+}
+
+// With a rate, the events that a stall kept from being sent count as slow, too.
+func TestRateCountsFromWhenEventsAreDue(t *testing.T) {
+	const events, rate, stall = 40, 1000, 500 * time.Millisecond
+	sink, node := newTestSink(t, 1, events), newFakeNode(t)
+	node.refuse = func(event int) int {
+		if event == 0 {
+			time.Sleep(stall) // what is measured
+		}
+		return 0
+	}
+	load := newTestLoad(sink, node.url)
+	load.Rate, load.Connections = rate, 1
+	report, err := load.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const least = stall - events*time.Second/rate // of the last event, which had not begun before the stall ended
+	if report.Delivered != events || report.Post.P50 < least || report.Arrival.P50 < least {
+		t.Errorf("delivered %d, p50 of POSTs %v, of arrivals %v, expected at least %v", report.Delivered, report.Post.P50, report.Arrival.P50, least)
+	}
+	if report.AcceptedPerSecond > rate {
+		t.Errorf("%.0f accepted per second", report.AcceptedPerSecond)
+	}
+}
+
+// A generator that has seen too many failures ends, although its events are not all due.
+func TestPatienceEndsAPacedRun(t *testing.T) {
+	sink, node := newTestSink(t, 1, 1000), newFakeNode(t)
+	node.refuse = func(int) int { return 503 }
+	load := newTestLoad(sink, node.url)
+	load.Rate = 100
+	site, err := newSite(t.Context(), node.url, load.Token, sink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := load.generator(site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.patience = 3
+	g.run(t.Context())
+	if n := g.failures.count(); n < 3 || n > 3+load.Connections {
+		t.Errorf("%d failures, expected it to end after about 3", n)
 	}
 }
 
@@ -242,6 +289,8 @@ func TestSetupErrorsSayWhatToDo(t *testing.T) {
 		{func(l *Load) { l.URLs = []string{node.url, "ftp://127.0.0.1"} }, "expected a URL such as"},
 		{func(l *Load) { l.Connections = 0 }, "expected 1 to 10000"},
 		{func(l *Load) { l.Size = 10 }, "expected 60 to 4194304"},
+		{func(l *Load) { l.Rate = -1 }, "expected 0 (as fast as they are accepted) to 1000000"},
+		{func(l *Load) { l.Rate = math.NaN() }, "expected 0 (as fast as they are accepted) to 1000000"},
 		{func(l *Load) { l.Wait = -1 }, "expected 0 or more"},
 	}
 	for _, c := range cases {

@@ -15,6 +15,8 @@ type Report struct {
 	Batch       int `json:"batch,omitempty"` // events of a POST; 0: one by itself
 	Size        int `json:"size"`            // of a payload, in bytes
 
+	Rate float64 `json:"rate,omitempty"` // events per second that were offered; 0: as fast as they were accepted
+
 	Accepted          int            `json:"accepted"`           // events answered with 202
 	AcceptedPerSecond float64        `json:"acceptedPerSecond"`  // to the last 202
 	Failed            int            `json:"failed"`             // POSTs with another answer, or none
@@ -28,8 +30,8 @@ type Report struct {
 	Unconfirmed        int     `json:"unconfirmed"`        // deliveries of events that were not accepted
 	Unknown            int     `json:"unknown"`            // requests to the sink that carried no event of this run
 
-	Post    Latency `json:"post"`    // POST → 202
-	Arrival Latency `json:"arrival"` // POST → first arrival
+	Post    Latency `json:"post"`    // POST → 202; with a rate, from when the POST was due
+	Arrival Latency `json:"arrival"` // POST → first arrival; likewise
 
 	CheckedSignatures int `json:"checkedSignatures"`
 	BadSignatures     int `json:"badSignatures"`

@@ -18,6 +18,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 	if r.Batch > 0 {
 		t.line("in batches of %s", thousands(r.Batch))
 	}
+	if r.Rate > 0 {
+		t.line("at %s events per second; latencies count from when an event was due", strconv.FormatFloat(r.Rate, 'f', -1, 64))
+	}
 	if r.Stopped != "" {
 		t.line("cut short: %s", r.Stopped)
 	}

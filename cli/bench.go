@@ -49,6 +49,10 @@ without and with a log that is synced before each response. It runs on this
 machine, and its log of 64 MiB is in $TMPDIR, which should be on the disk of
 the nodes.
 
+--rate offers events at a steady rate, whatever the nodes do. Latencies then
+count from when an event is due, also if it has to wait for a free connection,
+so that a node that stalls can't hide it by keeping events from being sent.
+
 The nodes must be able to reach --sink and be allowed to deliver to its address.
 bench creates an application and deletes it at the end, also when interrupted.
 Progress goes to stderr, the report to stdout. The exit code is 1 if an event
@@ -63,6 +67,9 @@ was lost or had a wrong signature, or if none was accepted.`,
   hookwheel bench --url http://10.0.0.1:8071,http://10.0.0.2:8071 \
       --sink 10.0.0.9:9000 --events 1000000 --size 4096 --endpoints 3 --json
 
+  # latency and CPU at a steady 1,000 events per second
+  hookwheel bench --rate 1000 --events 30000
+
   # what a bad endpoint does to the others
   hookwheel bench isolation`,
 		Args: cobra.NoArgs,
@@ -73,6 +80,7 @@ was lost or had a wrong signature, or if none was accepted.`,
 	flags.IntVar(&o.events, "events", 100_000, "`number` of events to send")
 	flags.IntVar(&o.load.Connections, "connections", 64, "`number` of connections, each with one POST in flight")
 	flags.IntVar(&o.load.Batch, "batch", 0, "`number` of events in a POST (default: each by itself)")
+	flags.Float64Var(&o.load.Rate, "rate", 0, "`events` to offer per second (default: as fast as they are accepted)")
 	flags.IntVar(&o.load.Size, "size", 1024, "payload of an event, in `bytes`")
 	flags.IntVar(&o.endpoints, "endpoints", 1, "`number` of endpoints that each event is delivered to")
 	flags.DurationVar(&o.load.Wait, "wait", 10*time.Second, "give up when nothing new has arrived for this long")
