@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"log/slog"
 	"math/rand"
 	"slices"
 	"sync"
@@ -345,6 +346,38 @@ func TestHeldIsNotForgotten(t *testing.T) {
 			l := lead(t, b, []*webhook.Endpoint{e}, 1, 0.2, w.see)
 			await(t, b, []*webhook.Endpoint{e})
 			l.stop()
+			if n := len(b.held[e.ID]); n > 0 {
+				t.Errorf("%d messages are held still", n)
+			}
+		})
+	}
+}
+
+// A held message leaves the held set also if it was delivered on a user's request while it was in
+// flight, and so no longer keeps others of its key waiting.
+func TestHeldDeliveredMeanwhile(t *testing.T) {
+	for _, ordering := range []webhook.Ordering{webhook.OrderingNone, webhook.OrderingEndpoint, webhook.OrderingKey} {
+		runInBubble(t, fmt.Sprint("now ", ordering), func(t *testing.T) {
+			b := newShelf()
+			e := testEndpoint(0)
+			e.Ordering = ordering
+			m := testMessage(10, 10)
+			m.OrderingKey = "k"
+			b.add(m)
+			b.cursors[e.ID] = m.ID
+			b.held[e.ID] = []webhook.Held{{Key: webhook.OrderingKeyHash("k"), Message: m.ID}}
+			s := New(b, m.ID.Index(), testConfig(4), slog.New(slog.DiscardHandler))
+			add(s, e)
+			held, _ := s.Next()
+			b.manual[e.ID] = []webhook.Manual{{Message: m.ID, Number: 1}}
+			wake(s, e.ID)
+			requested, _ := s.Next()
+			for _, d := range []webhook.Delivery{requested, held} {
+				o := s.Done(d, webhook.Attempt{Message: m.ID, Endpoint: e.ID, Number: 1}, Verdict{})
+				list := s.Checkpoint([]webhook.Outcome{o}, 8)
+				b.record(t, list, func(webhook.ID, *webhook.Message) bool { return false })
+				s.Settle(list)
+			}
 			if n := len(b.held[e.ID]); n > 0 {
 				t.Errorf("%d messages are held still", n)
 			}

@@ -54,7 +54,7 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	if !f.due.IsZero() { // it was put into the retry set meanwhile
 		o.Source, o.Due = webhook.SourceRetry, f.due
 	}
-	o.Key = l.order.recordedKey(d.Message)
+	o.Key = f.key
 	r := result{scheduler: s, lane: l, now: s.clock(), delivery: d, flying: f, verdict: v, outcome: o}
 	if a.Status == webhook.StatusSuccess {
 		r.succeeded()
