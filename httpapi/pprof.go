@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"runtime"
 	"slices"
+	"time"
 
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/pprofhandler"
@@ -11,6 +13,20 @@ import (
 
 // maxProfile is how long a CPU profile may take, in seconds.
 const maxProfile = 60
+
+// What mutex and block record: of the times that something waited for a lock, one in mutexFraction;
+// of the time that goroutines were blocked, about once in each blockRate. Without them the two
+// profiles are empty.
+const (
+	mutexFraction = 100
+	blockRate     = 100 * time.Millisecond
+)
+
+// recordContention makes the runtime record what the profiles mutex and block show.
+func recordContention() {
+	runtime.SetMutexProfileFraction(mutexFraction)
+	runtime.SetBlockProfileRate(int(blockRate))
+}
 
 // profiles are those of net/http/pprof, except the command line, which may have a token, and the
 // trace, which has no bound.

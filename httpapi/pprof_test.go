@@ -1,7 +1,9 @@
 package httpapi_test
 
 import (
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"hookwheel/config"
@@ -9,7 +11,7 @@ import (
 
 // Profiles are off by default; where they are on, only admins get them.
 func TestPprof(t *testing.T) {
-	get := func(a *api, token, path string) int {
+	get := func(a *api, token, path string) (status int, text string) {
 		t.Helper()
 		request, err := http.NewRequestWithContext(t.Context(), "GET", a.url+path, nil)
 		if err != nil {
@@ -22,10 +24,14 @@ func TestPprof(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		response.Body.Close()
-		return response.StatusCode
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(body)
 	}
-	if status := get(apiStart(t), apiToken, "/debug/pprof/heap"); status != 404 {
+	if status, _ := get(apiStart(t), apiToken, "/debug/pprof/heap"); status != 404 {
 		t.Errorf("by default: %d", status)
 	}
 	a := apiStart(t, func(c *config.Config) { c.API.Pprof = true })
@@ -40,15 +46,18 @@ func TestPprof(t *testing.T) {
 			want = 401
 		}
 		for _, path := range []string{"heap", "profile", "cmdline"} {
-			if status := get(a, token, "/debug/pprof/"+path); status != want {
+			if status, _ := get(a, token, "/debug/pprof/"+path); status != want {
 				t.Errorf("%s: %s: %d, want %d", caller, path, status, want)
 			}
 		}
 	}
 	for path, want := range map[string]int{"heap?gc=1": 200, "allocs": 200, "goroutine?debug=1": 200, "mutex": 200, "block": 200, "threadcreate": 200, "profile?seconds=1": 200,
 		"profile?seconds=61": 422, "heap?seconds=x": 422, "cmdline": 404, "trace": 404, "symbol": 404, "": 404} {
-		if status := get(a, apiToken, "/debug/pprof/"+path); status != want {
+		if status, _ := get(a, apiToken, "/debug/pprof/"+path); status != want {
 			t.Errorf("%s: %d, want %d", path, status, want)
 		}
+	}
+	if _, text := get(a, apiToken, "/debug/pprof/mutex?debug=1"); !strings.Contains(text, "\nsampling period=100\n") {
+		t.Errorf("no waits for locks are recorded: %.200s", text)
 	}
 }
