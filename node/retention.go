@@ -13,7 +13,7 @@ const (
 	sweepPause        = 20 * time.Millisecond  // likewise, and at least sweepRest times as long as the part before took
 	sweepRest         = 3
 	fastPause         = time.Millisecond       // when nobody is waiting, or new events would be refused meanwhile
-	barrenPause       = 500 * time.Millisecond // before all is looked through again
+	barrenPause       = 500 * time.Millisecond // before all is looked through again, and at least sweepRest times as long as it took
 )
 
 // retain removes expired messages from the log while this node leads.
@@ -56,16 +56,19 @@ func (n *Node) shrink(ctx context.Context) {
 	}
 	shrinker := n.writer.Shrinker(n.store, maxSize)
 	shrinking := false
-	var barren time.Time // when nothing was found to leave
+	var began, rested time.Time // rested: when all is to be looked through again, after nothing was found to leave
 	n.clear(ctx, sizeInterval, n.store.Large(), func() (pause time.Duration, err error) {
-		if !shrinking && (n.store.Size() <= maxSize || time.Since(barren) < barrenPause) {
+		if !shrinking && (n.store.Size() <= maxSize || time.Now().Before(rested)) {
 			return 0, nil
+		}
+		if !shrinking {
+			began = time.Now()
 		}
 		if shrinking, err = shrinker.Step(ctx); shrinking {
 			return fastPause, err
 		}
 		if n.store.Size() > maxSize {
-			barren = time.Now()
+			rested = time.Now().Add(max(barrenPause, sweepRest*time.Since(began)))
 		}
 		return 0, err
 	})

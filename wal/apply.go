@@ -289,8 +289,8 @@ func (e *entry) appendToLog(m *webhook.Message) (err error) {
 	if m.EventID != "" {
 		e.batch.set(uniqueKey(m.App, m.EventID), m.ID[:])
 	}
-	if m.Retention != 0 {
-		e.batch.set(expiryKey(leavesAt(m), m.App, m.ID), nil)
+	if key := expiryKey(m); key != nil {
+		e.batch.set(key, nil)
 	}
 	c := chunkOf(&e.logs, m.App)
 	if len(e.logs) == 1 && c.data == nil {

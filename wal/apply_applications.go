@@ -107,6 +107,7 @@ func (e applicationTable) remove(c *deleteApplication) error {
 	gone := removedApp{id: app.ID}
 	i, _ := slices.BinarySearchFunc(n.removedApps, app.ID, func(g removedApp, id webhook.ID) int { return g.id.Compare(id) })
 	n.removedApps = slices.Insert(n.removedApps, i, gone) // the order in which a restarted node finds them
+	e.dropFront(app.ID)
 	e.batch.delete(idKey(keyApplication, app.ID))
 	e.batch.set(idKey(keyRemovedApp, app.ID), gone.encode())
 	return nil

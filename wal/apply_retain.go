@@ -2,39 +2,19 @@ package wal
 
 import (
 	"bytes"
-	"encoding/binary"
 	"slices"
 	"time"
 
 	"hookwheel/webhook"
 )
 
-// leavesAt returns when a message with a retention of its own leaves the log, in milliseconds. The
-// retention of a scheduled message begins at its due time.
-func leavesAt(m *webhook.Message) int64 { return begin(m) + m.Retention.Milliseconds() }
-
-func begin(m *webhook.Message) int64 {
-	if m.DeliverAt.IsZero() {
-		return m.ID.Millis()
-	}
-	return max(m.ID.Millis(), m.DeliverAt.UnixMilli())
-}
-
-func expiryKey(due int64, app, message webhook.ID) []byte {
-	key := binary.BigEndian.AppendUint64([]byte{keyExpiry}, uint64(due))
-	return append(append(key, app[:]...), message[:]...)
-}
-
-func parseExpiryKey(key []byte) (due int64, app, message webhook.ID) {
-	return int64(binary.BigEndian.Uint64(key[1:])), webhook.ID(key[9 : 9+idSize]), webhook.ID(key[9+idSize:])
-}
-
 // retain removes messages that were kept long enough, with their event IDs and attempts. It ends
 // when it has looked at as many records, or read as many bytes of chunks, as one command may.
 // Attempts of the last message may then be left to sweep.
 func (e *entry) retain(c *retain) error {
 	r := retainer{entry: e, before: c.Before, size: c.Size, share: c.Share, budget: c.Records, bytes: retainBytes,
-		history: make(map[string]*goneAttempts), freed: make(map[webhook.ID]int64)}
+		history: make(map[string]*goneAttempts), freed: make(map[webhook.ID]int64),
+		removed: make(map[webhook.ID]webhook.ID), left: make(map[webhook.ID]webhook.ID)}
 	if err := r.forgetTallies(c.Tallies); err != nil {
 		return err
 	}
@@ -44,10 +24,11 @@ func (e *entry) retain(c *retain) error {
 		}
 	}
 	for _, part := range c.Parts {
-		if r.isSpent() || r.isSmall() {
-			break
-		}
 		if e.store.catalog.applications[part.App] == nil { // sweep removes it
+			continue
+		}
+		if r.isSpent() || r.isSmall() {
+			r.unfinished(part.App, part.Entry)
 			continue
 		}
 		if err := r.retainPart(part.App, part.Entry); err != nil {
@@ -55,7 +36,10 @@ func (e *entry) retain(c *retain) error {
 		}
 	}
 	r.rewriteHistory()
-	return nil
+	if err := r.keepExpiries(); err != nil {
+		return err
+	}
+	return r.keepFronts(c.Looked)
 }
 
 // retainBytes is roughly how many bytes of chunks one retain command reads and rewrites.
@@ -71,6 +55,9 @@ type retainer struct {
 	bytes   int                      // of chunks, likewise
 	history map[string]*goneAttempts // by the key of their chunk
 	freed   map[webhook.ID]int64     // by application: roughly how much smaller its chunks will be once rewritten
+
+	removed map[webhook.ID]webhook.ID // by application: the last part of its log of which nothing is left
+	left    map[webhook.ID]webhook.ID // by application: the first part of its log that is not finished
 }
 
 // goneAttempts are attempts to remove from a chunk of a history.
@@ -130,6 +117,14 @@ func (r *retainer) wanted(m *webhook.Message) (bool, error) {
 	return len(lines) > 0 && keepsWaiting, err
 }
 
+// unfinished records that something in a part of a log is yet to leave.
+func (r *retainer) unfinished(app, entry webhook.ID) {
+	entry = entryOf(entry[:entrySize])
+	if first, found := r.left[app]; !found || first.After(entry) {
+		r.left[app] = entry
+	}
+}
+
 // retainPart looks at the messages that one entry has added to a log.
 func (r *retainer) retainPart(app, entry webhook.ID) error {
 	key := chunkKey(keyLog, app, entry)
@@ -147,9 +142,13 @@ func (r *retainer) retainPart(app, entry webhook.ID) error {
 	freed := int64(0) // of this chunk
 	for i := range list {
 		goes := false
-		if !r.isSpent() && !r.isWithinShare(app) {
+		if r.isSpent() {
+			r.unfinished(app, entry)
+		} else if !r.isWithinShare(app) {
 			if goes, err = r.leaves(&list[i]); err == nil && goes {
-				goes, err = r.drop(&list[i])
+				if goes, err = r.drop(&list[i]); !goes {
+					r.unfinished(app, entry)
+				}
 			}
 			if err != nil {
 				return err
@@ -166,6 +165,9 @@ func (r *retainer) retainPart(app, entry webhook.ID) error {
 	if len(kept) < len(list) {
 		r.freed[app] -= freed
 		r.setChunk(app, key, data, encodeMessages(kept)) // nil if none are kept
+	}
+	if len(kept) == 0 {
+		r.removed[app] = latest(r.removed[app], entryOf(key))
 	}
 	return nil
 }
@@ -192,8 +194,8 @@ func (r *retainer) drop(m *webhook.Message) (dropped bool, err error) {
 	if m.EventID != "" {
 		r.batch.delete(uniqueKey(m.App, m.EventID))
 	}
-	if m.Retention != 0 {
-		r.batch.delete(expiryKey(leavesAt(m), m.App, m.ID))
+	if key := expiryKey(m); key != nil {
+		r.batch.delete(key)
 	}
 	for _, endpoint := range r.store.catalog.byApp[m.App] {
 		if err := r.leave(endpoint, m, lines[endpoint.ID]); err != nil {

@@ -18,6 +18,7 @@ type catalog struct {
 	removedApps  []removedApp                       // likewise
 	dropped      []droppedMessage                   // likewise
 	shares       map[webhook.ID]int64               // by application, see doc.go
+	fronts       map[webhook.ID]front               // likewise
 	apiKeys      apiKeys
 	tasks        []*webhook.Task // in order of ID
 	overtakers   overtakers
@@ -35,6 +36,7 @@ func newCatalog() catalog {
 		byApp:        make(map[webhook.ID][]*webhook.Endpoint),
 		cursors:      make(map[webhook.ID]*cursor),
 		shares:       make(map[webhook.ID]int64),
+		fronts:       make(map[webhook.ID]front),
 		apiKeys:      newAPIKeys(),
 		recent:       make(map[webhook.ID]*recent),
 		forgotten:    make(forgotten),
@@ -81,6 +83,9 @@ func (n *catalog) load(v view) error {
 		return err
 	}
 	if err := n.loadShares(v); err != nil {
+		return err
+	}
+	if err := n.loadFronts(v); err != nil {
 		return err
 	}
 	if err := n.loadRecent(v); err != nil {

@@ -71,8 +71,8 @@ func (r *Report) Err() error {
 //   - cursors count the lines of these sets correctly, and tasks those in manual sets that they
 //     asked for; the attempts at all endpoints, in all applications and altogether are as many in
 //     each period of time;
-//   - the messages that say themselves how long they are kept, and no others, are listed by
-//     expiry;
+//   - the messages that say themselves how long they are kept, those scheduled, and no others, are
+//     listed by expiry; retention has overlooked none, nor any before the front of a log;
 //   - what an endpoint wants and its cursor has left behind was attempted;
 //   - the log and the history are in order; each message has its event id and each event id its
 //     message; each attempt is in the index and nothing else is;
@@ -169,6 +169,7 @@ type checker struct {
 	goneApps  map[webhook.ID]bool       // applications that are being removed
 	leaving   map[webhook.ID]bool       // their endpoints
 	ends      map[webhook.ID]webhook.ID // last message of an application's log
+	fronts    map[webhook.ID]front      // of logs, by application
 
 	logs      chunkCache[webhook.Message] // without payloads
 	histories chunkCache[recorded]
@@ -188,7 +189,7 @@ type checker struct {
 	reached   map[webhook.ID]int // of them, those that were attempted
 	uids      map[uid]webhook.ID
 	eventIDs  int // messages that have one
-	expiries  int // messages that say themselves how long they are kept
+	expiries  int // messages that belong under X
 	replies   int // idempotency keys that the entry lists that it has replied to
 	requests  [][16]byte
 }
@@ -200,7 +201,7 @@ func check(db dbView, progress func(int64)) (*Report, error) {
 	c := &checker{db: db, progress: progress, report: &Report{Records: make(map[string]int), Violations: []string{}},
 		apps: make(map[webhook.ID]*webhook.Application), endpoints: make(map[webhook.ID]*webhook.Endpoint),
 		byApp: make(map[webhook.ID][]*webhook.Endpoint), cursors: make(map[webhook.ID]*cursor),
-		removed: make(map[webhook.ID]bool), dropped: make(map[webhook.ID]bool), goneApps: make(map[webhook.ID]bool), leaving: make(map[webhook.ID]bool), ends: make(map[webhook.ID]webhook.ID), uids: make(map[uid]webhook.ID),
+		removed: make(map[webhook.ID]bool), dropped: make(map[webhook.ID]bool), goneApps: make(map[webhook.ID]bool), leaving: make(map[webhook.ID]bool), ends: make(map[webhook.ID]webhook.ID), fronts: make(map[webhook.ID]front), uids: make(map[uid]webhook.ID),
 		lines: make(map[webhook.ID]uint64), held: make(map[webhook.ID]uint64), manual: make(map[webhook.ID]uint64),
 		tasks: make(map[webhook.ID]*webhook.Task), taskLines: make(map[webhook.ID]int64),
 		passed: make(map[webhook.ID]int), reached: make(map[webhook.ID]int), shares: newShareCheck(), changes: newChanges()}
@@ -309,7 +310,7 @@ func (c *checker) finish() error {
 		}
 	}
 	if lines := c.report.Records[recordKinds[keyExpiry].name]; c.expiries != lines {
-		c.violated("%d messages have a retention of their own, but %d are listed by expiry", c.expiries, lines)
+		c.violated("%d messages leave in an order of their own, but %d are listed by expiry", c.expiries, lines)
 	}
 	if c.report.Attempts != c.report.Records[recordKinds[keyIndex].name] {
 		if err := c.findUnindexed(); err != nil {

@@ -46,6 +46,13 @@ func (c *checker) loadCatalog() error {
 	if err != nil {
 		return err
 	}
+	err = c.load(keyFront, func(key, value []byte) (err error) {
+		c.fronts[webhook.ID(key[1:])], err = decodeFront(value)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	return c.load(keyCursor, func(key, value []byte) error {
 		place := new(cursor)
 		c.cursors[webhook.ID(key[1:])] = place
@@ -89,6 +96,9 @@ func (c *checker) loadMeta() error {
 	}
 	if m.left > m.clock {
 		c.violated("a message of %s has left the log, but the log's clock is at %s", clockTime(m.left), c.clock())
+	}
+	if latest := slices.Max(m.expiries[:]); latest > m.clock {
+		c.violated("messages have expired up to %s, but the log's clock is at %s", clockTime(latest), c.clock())
 	}
 	if m.confIndex > m.index {
 		c.violated("the cluster's configuration comes from entry %d, but the store is at entry %d", m.confIndex, m.index)

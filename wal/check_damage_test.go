@@ -31,6 +31,13 @@ func TestCheckFindsDamage(t *testing.T) {
 		"clock too low":         {func(p *patient) { p.changeMeta(func(m *meta) { m.clock = testClock - 1 }) }, "but the log's clock is at"},
 		"share miscounted":      {func(p *patient) { p.set(shareKey(p.app), encodeShare(7)) }, "but the store counts 7"},
 		"share lost":            {func(p *patient) { p.remove(shareKey(p.app)) }, "but the store counts none"},
+		"front too late":        {func(p *patient) { p.set(frontKey(p.app), (&front{first: foreign}).encode()) }, "from before its recorded front"},
+		"aged too far":          {func(p *patient) { p.set(frontKey(p.app), (&front{aged: foreign}).encode()) }, "retention has passed it"},
+		"front of nobody":       {func(p *patient) { p.set(frontKey(foreign), (&front{first: foreign}).encode()) }, "is recorded, which does not exist"},
+		"front of nothing":      {func(p *patient) { p.set(frontKey(p.app), (&front{}).encode()) }, "is recorded as its beginning"},
+		"front cut":             {func(p *patient) { p.set(frontKey(p.app), one) }, "can't be read"},
+		"expiry overlooked":     {func(p *patient) { p.changeMeta(func(m *meta) { m.expiries[expiryOwn] = 1 << 42 }) }, "is overlooked"},
+		"expiries ahead":        {func(p *patient) { p.changeMeta(func(m *meta) { m.expiries[expiryDelayed] = m.clock + 1 }) }, "messages have expired up to"},
 		"share of nobody":       {func(p *patient) { p.set(shareKey(foreign), encodeShare(7)) }, "take 0 bytes, but the store counts 7"},
 		"share of nothing":      {func(p *patient) { p.set(shareKey(foreign), encodeShare(0)) }, "is recorded as zero"},
 		"share in odd form":     {func(p *patient) { p.set(shareKey(foreign), []byte{1, 0x87, 0}) }, "not encoded in the shortest form"},
@@ -84,9 +91,9 @@ func TestCheckFindsDamage(t *testing.T) {
 			p.changeEndpoint(func(e *webhook.Endpoint) { e.Revision = 1 << 40 })
 		}, "was last changed by entry 1099511627776"},
 
-		"expiry of nothing":       {func(p *patient) { p.set(expiryKey(5, p.app, foreign), nil) }, "is missing from the log of"},
-		"expiry that is not said": {func(p *patient) { p.set(expiryKey(5, p.app, p.messages[0]), nil) }, "does not match the message's retention"},
-		"expiry with content":     {func(p *patient) { p.set(expiryKey(5, p.app, p.messages[0]), one) }, "has 1 bytes"},
+		"expiry of nothing":       {func(p *patient) { p.set(expiryLine(expiryOwn, 5, p.app, foreign), nil) }, "is missing from the log of"},
+		"expiry that is not said": {func(p *patient) { p.set(expiryLine(expiryOwn, 5, p.app, p.messages[0]), nil) }, "does not match the message's retention"},
+		"expiry with content":     {func(p *patient) { p.set(expiryLine(expiryOwn, 5, p.app, p.messages[0]), one) }, "has 1 bytes"},
 		"expiry forgotten": {func(p *patient) {
 			p.changeLog(p.messages[0], func(list []webhook.Message) []webhook.Message { list[0].Retention = time.Hour; return list })
 		}, "but 2 are listed by expiry"},

@@ -77,6 +77,9 @@ func (c *checker) checkMessages(key, value []byte) error {
 	app := webhook.ID(key[1 : 1+idSize])
 	follows := c.follows(key)
 	c.shares.held[app] += int64(len(key) + len(value))
+	if c.fronts[app].first.After(entryOf(key)) {
+		c.violated("the log of %s has messages of entry %d, from before its recorded front", appName(app), entryOf(key).Index())
+	}
 	if c.apps[app] == nil && !c.goneApps[app] {
 		c.violated("there is a log of the unknown %s", appName(app))
 	}
@@ -100,8 +103,10 @@ func (c *checker) checkMessages(key, value []byte) error {
 		case app.After(m.ID):
 			c.violated("%s is older than its %s", what, appName(app))
 		}
-		if m.Retention != 0 {
+		if expiryKey(m) != nil {
 			c.expiries++
+		} else if c.fronts[app].aged.After(entryOf(key)) {
+			c.violated("%s in the log of %s is overlooked: retention has passed it", what, appName(app))
 		}
 		if err := c.checkUnique(m); err != nil {
 			return err
@@ -135,7 +140,7 @@ func (c *checker) checkUnique(m *webhook.Message) error {
 
 // checkExpiry checks one line of the list of messages by expiry.
 func (c *checker) checkExpiry(key, value []byte) error {
-	due, app, id := parseExpiryKey(key)
+	_, due, app, id := parseExpiryKey(key)
 	what := fmt.Sprintf("the line that says that %s expires at %s", messageName(id), clockTime(due).Format(time.RFC3339Nano))
 	if len(value) != 0 {
 		c.violated("%s has %d bytes", what, len(value))
@@ -146,10 +151,26 @@ func (c *checker) checkExpiry(key, value []byte) error {
 		return err
 	case m == nil:
 		c.violated("%s names a message that is missing from the log of %s", what, appName(app))
-	case m.Retention == 0 || leavesAt(m) != due:
+	case !bytes.Equal(expiryKey(m), key):
 		c.violated("%s does not match the message's retention", what)
+	case due < c.meta.expiries[key[1]]:
+		c.violated("%s is overlooked: all due before %s count as gone", what, clockTime(c.meta.expiries[key[1]]).Format(time.RFC3339Nano))
 	}
 	return nil
+}
+
+// checkFront checks the recorded front of a log.
+func (c *checker) checkFront(key, value []byte) {
+	app := webhook.ID(key[1:])
+	f, err := decodeFront(value)
+	switch {
+	case err != nil:
+		c.violated("the front of the log of %s can't be read: %v", appName(app), err)
+	case c.apps[app] == nil:
+		c.violated("the front of the log of %s is recorded, which does not exist", appName(app))
+	case f == front{}:
+		c.violated("the front of the log of %s is recorded as its beginning", appName(app))
+	}
 }
 
 // leftBehind reports whether an endpoint wants a message and is past it, so that it must have been

@@ -149,6 +149,7 @@ type retain struct {
 	Records int    `json:"records"`           // that may be looked at, about
 	Tallies int64  `json:"tallies,omitempty"` // bytes that a queue of tallies may take; 0: any number
 	Parts   []part `json:"parts"`             // of logs, to be looked at
+	Looked  []part `json:"looked,omitempty"`  // how far the leader has looked in logs: what is older than Before and has no line under X is in Parts
 }
 
 // part is what an entry has added to the log of an application.

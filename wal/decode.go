@@ -387,7 +387,7 @@ func (c *retain) validate() error {
 	switch {
 	case c.Records < 1 || c.Records > retainRecords:
 		return impossible(fmt.Sprintf("one command looks at 1 to %d records", retainRecords))
-	case c.Size < 0 || c.Share < 0 || c.Tallies < 0 || len(c.Parts) > maxParts:
+	case c.Size < 0 || c.Share < 0 || c.Tallies < 0 || len(c.Parts) > maxParts || len(c.Looked) > maxParts:
 		return impossible("the part of the log that is to leave can't be")
 	}
 	return nil

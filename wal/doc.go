@@ -31,8 +31,8 @@
 //	                                       each, start is 8 bytes, owner is an ID or zero
 //	F app                      recent      attempts of an application in the present five minutes,
 //	                                       or of all of them, under the zero ID
-//	X due app message          -           messages with a retention of their own; due is 8 bytes
-//	                                       of milliseconds
+//	X class due app message    -           messages with a retention of their own, and scheduled
+//	                                       ones; class is a byte, due is 8 bytes of milliseconds
 //	V entry class maker        changes     what one maker has changed in one entry, for a week; class
 //	                                       is a byte, maker is an ID or zero
 //	H endpoint entry           chunk       history: attempts of one endpoint, recorded by one entry
@@ -43,6 +43,9 @@
 //	J message                  removal     message that has left the log before all of its attempts
 //	S app                      number      bytes of the application's records under L, and of those
 //	                                       of its endpoints under H; absent if there are none
+//	l app                      front       where the application's log begins, and up to where those
+//	                                       of its messages whose time is over have left; absent
+//	                                       until retention has removed some
 //	Q index                    requests    request IDs of one entry with their replies, for
 //	                                       requestWindow entries
 //	P index request            -           request in Q that was applied as a repetition: its first
@@ -129,6 +132,13 @@
 // command reads and writes about 4 MiB of chunks at most, and looks at 2,000 records. If its last
 // message still has attempts then, the message is recorded under J, and later commands of this
 // kind or kindSweep remove the attempts.
+//
+// Retention looks only at what it has not looked at before. The record under l says from where on a
+// log is to be read: Badger keeps deleted records until it compacts, and messages that are kept for
+// longer than others stay before those that leave. They leave by their lines under X, of which meta
+// says up to when none are left. Both move on as messages leave, in the entry that removes them. A
+// Shrinker also remembers, in the memory of the leader, up to where endpoints wait for all of a log,
+// and starts over at its end.
 //
 // # Tallies
 //

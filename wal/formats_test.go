@@ -195,7 +195,7 @@ func goldenFormats() map[string]format {
 	for i := range recorded {
 		recorded[i].Endpoint, recorded[i].ID = goldenEndpoint, webhook.NewID(goldenMessage.Millis(), 3, uint32(i+1))
 	}
-	m := meta{index: 300, term: 7, clock: testClock, bytes: 1000, left: testClock - 5, tallies: tallyQueues{{300, 1000}, 8: {5, 7}}, removed: removedByClass{1: {300, testClock}}, untold: 400, confIndex: 5, conf: []byte("configuration"), pieced: []byte{keyLog}}
+	m := meta{index: 300, term: 7, clock: testClock, bytes: 1000, left: testClock - 5, expiries: [expiryClasses]int64{testClock - 7, testClock - 9}, tallies: tallyQueues{{300, 1000}, 8: {5, 7}}, removed: removedByClass{1: {300, testClock}}, untold: 400, confIndex: 5, conf: []byte("configuration"), pieced: []byte{keyLog}}
 	c := cursor{position: goldenEndpoint, done: []webhook.ID{goldenMessage}, counts: counts{waiting: 1, held: 2, manual: 3, expired: 4, recent: recent{start: 5, data: appendTally(nil, &goldenTally)}},
 		health: webhook.Health{Parked: true, Since: goldenTime, FailingSince: goldenTime, Probes: 3, NextProbe: goldenTime, LastFailure: "no answer"},
 		skips:  []skip{{from: goldenEndpoint, to: goldenMessage, at: testClock}}}
@@ -208,10 +208,12 @@ func goldenFormats() map[string]format {
 		"command createEndpoint":    commandFormat(kindCreateEndpoint, goldenEndpointRecord()),
 		"command retain":            commandFormat(kindRetain, retain{Before: testClock, Records: 300, Tallies: 1000, Parts: []part{{goldenApp, goldenMessage}}}),
 		"command shrink":            commandFormat(kindRetain, retain{Size: 1000, Share: 100, Records: 300, Parts: []part{{goldenApp, goldenMessage}}}),
-		"key expiry": {webhook.Message{App: goldenApp, ID: goldenMessage}, plain(expiryKey(testClock, goldenApp, goldenMessage)), func(data []byte) (any, error) {
-			_, app, message := parseExpiryKey(data)
+		"command retain, looked":    commandFormat(kindRetain, retain{Before: testClock, Records: 300, Looked: []part{{goldenApp, goldenMessage}}}),
+		"key expiry": {webhook.Message{App: goldenApp, ID: goldenMessage}, plain(expiryLine(expiryOwn, testClock, goldenApp, goldenMessage)), func(data []byte) (any, error) {
+			_, _, app, message := parseExpiryKey(data)
 			return webhook.Message{App: app, ID: message}, nil
 		}},
+		"record front":           {front{goldenMessage, goldenEndpoint}, plain((&front{goldenMessage, goldenEndpoint}).encode()), func(data []byte) (any, error) { return decodeFront(data) }},
 		"command expungeMessage": commandFormat(kindExpungeMessage, expunge{App: goldenApp, Message: goldenMessage}),
 		"command expungeAttempt": commandFormat(kindExpungeAttempt, expunge{App: goldenApp, Message: goldenMessage, Attempt: goldenEntry}),
 		"key tally": {tallyName{OneHour, AttemptsAt(goldenEndpoint), 300}, plain(tallyKey(OneHour, AttemptsAt(goldenEndpoint), 300)), func(data []byte) (any, error) {

@@ -37,6 +37,7 @@ const (
 	keyShare       = 'S'
 	keyRecent      = 'F'
 	keySettings    = 's'
+	keyFront       = 'l'
 )
 
 const (

@@ -39,13 +39,14 @@ func init() { // the checks refer to the sizes, so it can't be a composite liter
 
 		keyLog:     {"log chunks", 1 + idSize + entrySize, (*checker).checkMessages},
 		keyUnique:  {"event ids", prefixIDAndMore, pure((*checker).checkEventID)},
-		keyExpiry:  {"messages by expiry", 1 + 8 + 2*idSize, (*checker).checkExpiry},
+		keyExpiry:  {"messages by expiry", 2 + 8 + 2*idSize, (*checker).checkExpiry},
 		keyHistory: {"history chunks", 1 + idSize + entrySize, pure((*checker).checkHistory)},
 		keyIndex:   {"index of attempts", 1 + 2*idSize, (*checker).checkIndex},
 		keyCounts:  {"tallies", tallyKeySize, pure((*checker).checkTally)},
 		keyRecent:  {"tallies of recent attempts", 1 + idSize, pure((*checker).checkRecent)},
 		keyChange:  {"changes of state", changeKeySize, pure((*checker).checkChanges)},
 		keyShare:   {"shares", 1 + idSize, pure((*checker).checkShare)},
+		keyFront:   {"fronts of logs", 1 + idSize, pure((*checker).checkFront)},
 
 		keyCursor:  {"cursors", 1 + idSize, (*checker).checkCursor},
 		keyRetry:   {"retries", 1 + 2*idSize + 8, (*checker).checkRetry},

@@ -148,6 +148,7 @@ func (p *patient) send(t *testing.T, s *Store) {
 			p.messages = append(p.messages, webhook.ID(reply[1:]))
 		}
 	}
+	applyList(t, s, mustEncode(t, kindRetain, retain{Records: 1, Looked: []part{{p.app, p.messages[0]}}}))
 }
 
 // deliver attempts the first four messages at endpoint, of which the third is left out by the

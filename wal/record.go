@@ -18,16 +18,18 @@ const (
 	requestsVersion = 1
 	repliesVersion  = 1
 	shareVersion    = 1
+	frontVersion    = 1
 )
 
 // meta describes how far the state machine has come.
 type meta struct {
 	index, term uint64
-	clock       int64  // milliseconds since the Unix epoch; the log's clock, which never goes back
-	bytes       int64  // of all records but this one, keys and values
-	left        int64  // milliseconds: time of the newest message that retention has removed; 0: none
-	confIndex   uint64 // of the newest Raft configuration
-	conf        []byte // that configuration, as the cluster package wrote it
+	clock       int64                // milliseconds since the Unix epoch; the log's clock, which never goes back
+	bytes       int64                // of all records but this one, keys and values
+	left        int64                // milliseconds: time of the newest message that retention has removed; 0: none
+	confIndex   uint64               // of the newest Raft configuration
+	conf        []byte               // that configuration, as the cluster package wrote it
+	expiries    [expiryClasses]int64 // milliseconds: by class, no line under X is due before
 	tallies     tallyQueues
 	removed     removedByClass
 	untold      uint64 // changes of customers without an operational message, because they were too many
@@ -41,6 +43,9 @@ func (m *meta) encode() []byte {
 	dst = binary.AppendUvarint(dst, uint64(m.clock))
 	dst = binary.AppendUvarint(dst, uint64(m.bytes))
 	dst = binary.AppendUvarint(dst, uint64(m.left))
+	for _, due := range m.expiries {
+		dst = binary.AppendUvarint(dst, uint64(due))
+	}
 	dst = binary.AppendUvarint(dst, m.confIndex)
 	dst = binary.AppendUvarint(m.removed.append(m.tallies.append(dst)), m.untold)
 	return appendBytes(appendBytes(dst, m.conf), m.pieced)
@@ -50,6 +55,9 @@ func (m *meta) decode(data []byte) error {
 	r := newReader(data, metaVersion)
 	m.index, m.term, m.clock = r.uvarint(), r.uvarint(), int64(r.uvarint())
 	m.bytes, m.left = int64(r.uvarint()), int64(r.uvarint())
+	for class := range m.expiries {
+		m.expiries[class] = int64(r.uvarint())
+	}
 	m.confIndex = r.uvarint()
 	m.tallies.read(r)
 	m.removed.read(r)

@@ -14,18 +14,18 @@ func retainAll(t *testing.T, s *Store, clock int64) (largest int) {
 	t.Helper()
 	written := countWrites(s)
 	for range 10_000 {
-		parts, err := s.overdue(clock, clock)
+		o, err := s.overdue(clock, clock)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(parts) == 0 && !s.needsSweep() {
+		if len(o.command.Parts)+len(o.command.Looked) == 0 && !s.needsSweep() {
 			return largest
 		}
 		if err := s.Commit(); err != nil {
 			t.Fatal(err)
 		}
 		before := written()
-		applyAt(t, s, clock, mustEncode(t, kindRetain, retain{Before: clock, Records: retainRecords, Parts: parts}))
+		applyAt(t, s, clock, mustEncode(t, kindRetain, o.command))
 		largest = max(largest, written()-before)
 	}
 	t.Fatal("it never ends")
@@ -49,21 +49,21 @@ func TestRetainLargeChunks(t *testing.T) {
 		applyAt(t, s, testClock+100, bodies...)
 	}
 	clock := int64(testClock) + 2*time.Hour.Milliseconds()
-	parts, err := s.overdue(testClock, clock)
-	if err != nil || len(parts) != chunks {
-		t.Fatalf("%d parts are overdue, want %d: %v", len(parts), chunks, err)
+	o, err := s.overdue(testClock, clock)
+	if err != nil || len(o.command.Parts) != chunks {
+		t.Fatalf("%d parts are overdue, want %d: %v", len(o.command.Parts), chunks, err)
 	}
 	rounds, written := 0, countWrites(s)
-	for ; len(parts) > 0 && rounds < 100; rounds++ {
+	for ; len(o.command.Parts) > 0 && rounds < 100; rounds++ {
 		if err := s.Commit(); err != nil {
 			t.Fatal(err)
 		}
 		before := written()
-		applyAt(t, s, clock, mustEncode(t, kindRetain, retain{Before: testClock, Records: retainRecords, Parts: parts}))
+		applyAt(t, s, clock, mustEncode(t, kindRetain, o.command))
 		if size := written() - before; size > retainBytes+1<<20 {
 			t.Fatalf("one command has written %d bytes", size)
 		}
-		if parts, err = s.overdue(testClock, clock); err != nil {
+		if o, err = s.overdue(testClock, clock); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,11 +108,11 @@ func TestRetainManyAttempts(t *testing.T) {
 		applyAt(t, s, testClock+1000*int64(number), encodeProgress(1, list))
 	}
 	clock := int64(testClock) + 1e8
-	parts, err := s.overdue(clock, clock)
-	if err != nil || len(parts) != 1 {
-		t.Fatal(parts, err)
+	o, err := s.overdue(clock, clock)
+	if err != nil || len(o.command.Parts) != 1 {
+		t.Fatal(o.command.Parts, err)
 	}
-	applyAt(t, s, clock, mustEncode(t, kindRetain, retain{Before: clock, Records: retainRecords, Parts: parts}))
+	applyAt(t, s, clock, mustEncode(t, kindRetain, o.command))
 	if _, err := s.MessageByID(app.ID, message); webhook.ErrorCode(err) != webhook.CodeNotFound {
 		t.Errorf("the message is still there: %v", err)
 	}

@@ -77,14 +77,15 @@ func TestRetain(t *testing.T) {
 	retainAt := func(clock, before int64) {
 		t.Helper()
 		for range 100 {
-			parts, err := s.overdue(before, clock)
+			o, err := s.overdue(before, clock)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(parts) == 0 {
+			if len(o.command.Parts)+len(o.command.Looked) == 0 {
 				return
 			}
-			body, err := encodeCommand(kindRetain, retain{Before: before, Records: 3, Parts: parts})
+			o.command.Records = 3
+			body, err := encodeCommand(kindRetain, o.command)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -195,7 +196,8 @@ func (s *sized) due(i int) time.Time { return time.UnixMilli(testClock + int64(i
 // shrink does what the leader does until there is nothing left to do.
 func (s *sized) shrink(t *testing.T, to int64) {
 	t.Helper()
-	k := &Shrinker{store: s.Store, writer: s.w, maxSize: s.config.MaxSize, size: to, tight: to}
+	k := s.w.Shrinker(s.Store, s.config.MaxSize)
+	k.size, k.tight = to, to
 	for range 100 {
 		more, err := k.Step(t.Context())
 		if err != nil {

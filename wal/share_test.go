@@ -232,7 +232,8 @@ func TestShrinkToShares(t *testing.T) {
 			held[h.app] = h.held
 		}
 		c.config.MaxSize = size
-		c.k = &Shrinker{store: c.Store, writer: c.w, maxSize: size, size: size, tight: size}
+		c.k = c.w.Shrinker(c.Store, size)
+		c.k.size, c.k.tight = size, size
 		c.shrink(t)
 		if c.Size() > size {
 			t.Errorf("seed %d: %d bytes are left of at most %d", seed, c.Size(), size)

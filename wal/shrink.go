@@ -20,15 +20,26 @@ import (
 type Shrinker struct {
 	store   *Store
 	writer  *Writer
-	maxSize int64                     // storage.max_size, which applications share
-	size    int64                     // what the records are to take
-	tight   int64                     // likewise, where that costs messages within the share of an application
-	behind  map[webhook.ID]webhook.ID // by application: all up to there were looked at, and can't leave; newest: all of its log
+	maxSize int64                    // storage.max_size, which applications share
+	size    int64                    // what the records are to take
+	tight   int64                    // likewise, where that costs messages within the share of an application
+	places  map[webhook.ID]*logPlace // by application
+	asked   []part                   // that were asked to leave last
+	seen    int                      // for tests: versions of records passed in logs, deleted ones too
+}
+
+// logPlace is how far a Shrinker has come in a log. It goes on there the next time, because what
+// stays may be long, and so may be what Badger still holds of messages that are gone. At the end of
+// the log it starts over: what had to stay may be delivered by now.
+type logPlace struct {
+	behind webhook.ID // all up to there is gone or was looked at, and can't leave
+	whole  bool       // this turn began at the front of the log
+	ended  bool       // nothing in the log can leave
 }
 
 // Shrinker returns a Shrinker for a store whose records may take that many bytes.
 func (w *Writer) Shrinker(s *Store, maxSize int64) *Shrinker {
-	return &Shrinker{store: s, writer: w, maxSize: maxSize, size: shrunk(maxSize), tight: maxSize + maxSize/20*3}
+	return &Shrinker{store: s, writer: w, maxSize: maxSize, size: shrunk(maxSize), tight: maxSize + maxSize/20*3, places: make(map[webhook.ID]*logPlace)}
 }
 
 // shrunk returns the target size of records that have exceeded maxSize.
@@ -38,16 +49,13 @@ func shrunk(maxSize int64) int64 { return maxSize - maxSize/10 }
 const shrinkLooks = 16
 
 // Step does a bounded part of the work; more reports whether some is left. Once nothing is left,
-// the next call starts over.
+// the next call begins another turn.
 func (k *Shrinker) Step(ctx context.Context) (more bool, err error) {
 	defer func() {
 		if !more {
-			k.behind = nil
+			k.endTurn()
 		}
 	}()
-	if k.behind == nil {
-		k.behind = make(map[webhook.ID]webhook.ID)
-	}
 	if k.store.Size() <= k.size {
 		k.store.gate.pressure.ease()
 		return false, nil
@@ -59,7 +67,51 @@ func (k *Shrinker) Step(ctx context.Context) (more bool, err error) {
 	if len(command.Parts) == 0 { // there is more to look at
 		return true, nil
 	}
+	k.asked = command.Parts
 	return true, k.writer.proposeEnd(ctx, kindRetain, command)
+}
+
+// endTurn has logs in which nothing can leave looked at from the front again, and the others from
+// where this turn ends.
+func (k *Shrinker) endTurn() {
+	k.store.mu.RLock()
+	defer k.store.mu.RUnlock()
+	for app, p := range k.places {
+		if p.ended || k.store.catalog.applications[app] == nil {
+			delete(k.places, app)
+		}
+		p.whole = false
+	}
+}
+
+// place returns how far the shrinker has come in the log of an application.
+func (k *Shrinker) place(app webhook.ID) *logPlace {
+	p := k.places[app]
+	if p == nil {
+		p = &logPlace{whole: true}
+		k.places[app] = p
+	}
+	return p
+}
+
+// pass moves on over the parts that have left since they were asked to.
+func (k *Shrinker) pass(v dbView) error {
+	stays := make(map[webhook.ID]bool)
+	for _, asked := range k.asked {
+		if stays[asked.App] {
+			continue
+		}
+		_, found, err := v.get(chunkKey(keyLog, asked.App, asked.Entry))
+		if err != nil {
+			return err
+		}
+		stays[asked.App] = found
+		if p := k.place(asked.App); !found {
+			p.behind = latest(p.behind, asked.Entry)
+		}
+	}
+	k.asked = nil
+	return nil
 }
 
 // choose finds parts of logs that can leave. With more it may find some later although it has
@@ -93,7 +145,7 @@ func (k *Shrinker) choose(ctx context.Context) (command retain, more bool, err e
 // leave them.
 func (k *Shrinker) rest(list []holder, room int64) (rest []holder, left int64) {
 	for _, h := range list {
-		if k.behind[h.app] == newest {
+		if k.place(h.app).ended {
 			room -= h.held
 		} else {
 			rest = append(rest, h)
@@ -132,7 +184,7 @@ func (k *Shrinker) beyond(ctx context.Context, list []holder, share int64, looks
 				parts = append(parts, p)
 				excess[p.App] -= size
 			case !settled[p.App]:
-				k.behind[p.App] = p.Entry
+				k.place(p.App).behind = p.Entry
 			}
 		}
 		if len(parts) > 0 {
@@ -146,39 +198,49 @@ func (k *Shrinker) beyond(ctx context.Context, list []holder, share int64, looks
 // more than share, which are the first of the list: retainParts of them at most.
 func (k *Shrinker) passed(list []holder, share int64) (parts []part, err error) {
 	err = k.store.read(func(v dbView) error {
-		opts := badger.DefaultIteratorOptions
-		opts.Prefix, opts.PrefetchValues = []byte{keyLog}, false
-		it := v.txn.NewIterator(opts)
-		defer it.Close()
+		if err := k.pass(v); err != nil {
+			return err
+		}
+		log := newWalk(v.txn, []byte{keyLog})
+		defer func() { k.seen += log.seen; log.close() }()
 		for _, h := range list {
 			if h.held <= share || len(parts) >= retainParts {
 				return nil
 			}
-			behind := k.behind[h.app]
-			if behind == newest {
-				continue
-			}
-			last, before := k.store.lowestCursor(h.app), len(parts)
-			for it.Seek(chunkKey(keyLog, h.app, behind)); it.ValidForPrefix(idKey(keyLog, h.app)) && len(parts) < retainParts; it.Next() {
-				if !isRecord(it.Item()) {
-					continue
+			before := len(parts)
+			for p := k.place(h.app); !p.ended && len(parts) == before; {
+				if parts, err = k.passedIn(log, h.app, p.behind, parts); err != nil {
+					return err
 				}
-				entry := entryOf(it.Item().Key())
-				if entry.After(last) {
-					break
+				switch {
+				case len(parts) > before:
+				case p.whole:
+					p.ended = true
+					k.store.gate.pressure.hold(h.app)
+				default: // what the turns before have left may leave by now
+					*p = logPlace{whole: true}
 				}
-				if entry.After(behind) {
-					parts = append(parts, part{h.app, entry})
-				}
-			}
-			if len(parts) == before {
-				k.behind[h.app] = newest
-				k.store.gate.pressure.hold(h.app)
 			}
 		}
 		return nil
 	})
 	return parts, err
+}
+
+// passedIn adds parts of one log that come after a place.
+func (k *Shrinker) passedIn(log *walk, app, behind webhook.ID, parts []part) ([]part, error) {
+	last := k.store.lowestCursor(app)
+	err := log.items(idKey(keyLog, app), chunkKey(keyLog, app, latest(behind, k.store.front(app).first)), func(item *badger.Item) error {
+		entry := entryOf(item.Key())
+		if entry.After(last) || len(parts) >= retainParts {
+			return errStop
+		}
+		if entry.After(behind) {
+			parts = append(parts, part{app, entry})
+		}
+		return nil
+	})
+	return parts, unlessStopped(err)
 }
 
 // newest is behind every entry.

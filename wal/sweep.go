@@ -203,8 +203,8 @@ func (s *sweeper) sweepLog(gone *removedApp, value []byte) error {
 		if list[i].EventID != "" {
 			s.batch.delete(uniqueKey(gone.id, list[i].EventID))
 		}
-		if list[i].Retention != 0 {
-			s.batch.delete(expiryKey(leavesAt(&list[i]), gone.id, list[i].ID))
+		if key := expiryKey(&list[i]); key != nil {
+			s.batch.delete(key)
 		}
 	}
 	s.setChunk(gone.id, gone.after, value, nil)

@@ -28,14 +28,18 @@ func (s stored) get(key []byte) (value []byte, found bool, err error) { return g
 func (s stored) seek(prefix, from []byte, see func(key, value []byte) error) error {
 	w := newWalk(s.txn, prefix)
 	defer w.close()
-	if err := w.seek(prefix, from, see); !errors.Is(err, errStop) {
-		return err
-	}
-	return nil
+	return unlessStopped(w.seek(prefix, from, see))
 }
 
 // errStop ends a walk early. The walk itself returns nil for it.
 var errStop = errors.New("wal: enough")
+
+func unlessStopped(err error) error {
+	if errors.Is(err, errStop) {
+		return nil
+	}
+	return err
+}
 
 // view finds what records hold. It is the only code that knows in which of them.
 type view struct{ records }

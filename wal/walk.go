@@ -14,6 +14,7 @@ type walk struct {
 	txn  *badger.Txn
 	it   *badger.Iterator
 	low  []byte // the iterator is at the first key from here on; nil: nowhere
+	end  []byte // where ranges end that reach so far; nil: at the end of their prefix
 	seen int    // versions of records that the iterator has passed, deleted ones too
 }
 
@@ -30,12 +31,22 @@ func (w *walk) close() { w.it.Close() }
 // seek calls see for each record with this prefix, beginning at from, in order. Neither key nor
 // value may be kept. It ends with the first error of see, and returns it.
 func (w *walk) seek(prefix, from []byte, see func(key, value []byte) error) error {
+	return w.items(prefix, from, func(item *badger.Item) error {
+		return readRecord(w.txn, item, func(value []byte) error { return see(item.Key(), value) })
+	})
+}
+
+// items is seek for callers that need not read all values.
+func (w *walk) items(prefix, from []byte, see func(item *badger.Item) error) error {
 	for w.move(from); w.it.ValidForPrefix(prefix); w.next() {
 		item := w.it.Item() // the newest version of this key comes first
+		if w.end != nil && bytes.Compare(item.Key(), w.end) >= 0 {
+			return nil
+		}
 		if item.IsDeletedOrExpired() || !isRecord(item) {
 			continue
 		}
-		if err := readRecord(w.txn, item, func(value []byte) error { return see(item.Key(), value) }); err != nil {
+		if err := see(item); err != nil {
 			return err
 		}
 	}
