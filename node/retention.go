@@ -40,7 +40,7 @@ func (n *Node) sweep(ctx context.Context) {
 		}
 		busy := before > applied || n.store.Applied() > before+1
 		applied = n.store.Applied()
-		if maxSize := n.config.Storage.MaxSize; !busy || maxSize > 0 && n.store.Size() > maxSize {
+		if maxSize := n.store.MaxSize(); !busy || maxSize > 0 && n.store.Size() > maxSize {
 			return fastPause, nil
 		}
 		return max(sweepPause, sweepRest*time.Since(begin)), nil
@@ -50,7 +50,7 @@ func (n *Node) sweep(ctx context.Context) {
 // shrink has messages leave the log before their time when the store has grown too large, until it
 // is a tenth smaller, while this node leads.
 func (n *Node) shrink(ctx context.Context) {
-	maxSize := n.config.Storage.MaxSize
+	maxSize := n.store.MaxSize()
 	if maxSize == 0 {
 		return
 	}

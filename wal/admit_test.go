@@ -96,7 +96,7 @@ func TestNoWrappingEscapesAdmission(t *testing.T) {
 	growing := []kind{kindCreateMessage, kindCreateMessages, kindCreateApplication, kindCreateEndpoint, kindCreateEventType, kindCreateKey, kindResend, kindCreateTask, kindIdempotent, kindBehalf}
 	for _, full := range []bool{false, true} {
 		if full {
-			s.disk.minFree = 1 << 62
+			setMinFree(s, 1<<62)
 		}
 		for k, body := range legal {
 			want := !full || !slices.Contains(growing, k)

@@ -68,6 +68,13 @@ func (d *disk) now() int64 {
 	return int64(stat.Bavail) * int64(stat.Bsize)
 }
 
+// holds returns how many bytes of records the file system has room for at most. The rest is for the
+// Raft log, for the free space to keep, and for what was removed and is yet to be compacted, which
+// may be as much as the records.
+func (d *disk) holds() int64 {
+	return max((d.size-d.minFree-min(d.size/16, logSizeCeiling))/2, logSizeFloor)
+}
+
 // look returns the free space, measured at most diskInterval ago.
 func (d *disk) look() int64 {
 	if d.mu.TryLock() {
@@ -116,6 +123,10 @@ func (s *Store) checkRoom() error {
 // Size returns the size of all records, in bytes of keys and values. Badger needs more until it
 // has compacted: see Used.
 func (s *Store) Size() int64 { return s.bytes.Load() }
+
+// MaxSize returns how many bytes all records may take: config.MaxSize, unless that is more than the
+// disk has room for; 0: any number.
+func (s *Store) MaxSize() int64 { return s.config.MaxSize }
 
 // Large returns a channel that receives when the records take more than config.MaxSize.
 func (s *Store) Large() <-chan struct{} { return s.large }

@@ -20,7 +20,7 @@ const (
 	idleGarbage     = 16 << 20         // bytes beyond an eighth of the records: too much when nothing is applied
 	busyGarbage     = 128 << 20        // bytes beyond half of the records: too much at any time
 	garbageStep     = 16 << 20         // bytes: another reclaim is worthwhile only after this much new garbage
-	flattenLimit    = 1 << 30          // bytes of tables: while larger ones are merged, level 0 would fill up and stop all writes
+	flattenLimit    = 1 << 30          // bytes of tables: while larger ones are merged, level 0 would fill up and stop all writes; it holds unless new events are refused anyway
 	rotatePatience  = 30 * time.Second
 )
 
@@ -88,15 +88,16 @@ func (r *reclaimer) isDue() bool {
 	live := r.store.Size()
 	garbage := badgerfiles.Usage(r.store.db.Opts().Dir) - live
 	r.residue = min(r.residue, garbage)
+	short := r.store.gate.short() != ""
 	switch {
 	case garbage < r.residue+garbageStep:
 		return false
-	case idle && garbage > idleGarbage+live/8:
+	case (idle || short) && garbage > idleGarbage+live/8:
 	case garbage > busyGarbage+live/2 && time.Since(r.last) > reclaimPause:
 	default:
 		return false
 	}
-	return tables <= flattenLimit && r.store.disk.now() >= compactionRoom(tables)
+	return (tables <= flattenLimit || short) && r.store.disk.now() >= compactionRoom(tables)
 }
 
 func tableBytes(db *badger.DB) (size int64) {

@@ -22,9 +22,48 @@ import (
 // back without any more being written.
 func TestSpaceOfWhatIsRemoved(t *testing.T) {
 	s, w, app, _ := newWorld(t)
+	removeLarge(t, s, w, app.ID)
+	apitest.WaitFor(t, "the reclaimer to give the space back", func() bool {
+		s.measure()
+		return s.Used() <= 8<<20
+	})
+} // the cleanup checks the store
+
+// While new events are refused for want of room, space is given back although other things are
+// written.
+func TestSpaceWhenShort(t *testing.T) {
+	s, w, app, _ := newWorld(t)
+	setMinFree(s, 1<<62)
+	removeLarge(t, s, w, app.ID)
+	apitest.WaitFor(t, "the reclaimer to give the space back", func() bool {
+		if _, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "a"}, false); err != nil {
+			t.Fatal(err)
+		}
+		s.measure()
+		return s.Used() <= 16<<20
+	})
+}
+
+// setMinFree changes the free space that the store keeps.
+func setMinFree(s *Store, size int64) {
+	s.swap.Lock() // the reclaimer reads it
+	defer s.swap.Unlock()
+	s.disk.minFree = size
+}
+
+// setMaxSize changes the size that records may take.
+func setMaxSize(s *Store, size int64) {
+	s.swap.Lock() // the reclaimer reads it
+	defer s.swap.Unlock()
+	s.config.MaxSize = size
+}
+
+// removeLarge fills the log of an application and removes both.
+func removeLarge(t *testing.T, s *Store, w *Writer, app webhook.ID) {
+	t.Helper()
 	const count, size = 80, 500 << 10
 	for range count {
-		m := &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, size)}
+		m := &webhook.Message{App: app, EventType: "a", Payload: make([]byte, size)}
 		if _, err := w.CreateMessage(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +75,7 @@ func TestSpaceOfWhatIsRemoved(t *testing.T) {
 	if s.Size() < count*size || s.Used() < count*size {
 		t.Fatalf("the records take %d bytes, the folder %d", s.Size(), s.Used())
 	}
-	if err := w.DeleteApplication(t.Context(), app.ID); err != nil {
+	if err := w.DeleteApplication(t.Context(), app); err != nil {
 		t.Fatal(err)
 	}
 	for range 1000 {
@@ -51,11 +90,21 @@ func TestSpaceOfWhatIsRemoved(t *testing.T) {
 	if s.Size() > 1<<20 {
 		t.Errorf("after the removal the records take %d bytes", s.Size())
 	}
-	apitest.WaitFor(t, "the reclaimer to give the space back", func() bool {
-		s.measure()
-		return s.Used() <= 8<<20
-	})
-} // the cleanup checks the store
+}
+
+// A store does not try to hold more than its disk has room for.
+func TestMaxSizeOfSmallDisk(t *testing.T) {
+	s, err := Open(Config{Dir: t.TempDir(), MaxSize: 1 << 62, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := s.MaxSize(); size > s.disk.size/2 || size < s.disk.size/3 {
+		t.Errorf("of a disk of %d bytes records may take %d", s.disk.size, size)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
 
 // An entry is not needed to have nothing swept.
 func TestSweepOfNothing(t *testing.T) {

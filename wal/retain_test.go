@@ -154,7 +154,7 @@ type sized struct {
 
 func newSized(t *testing.T, maxSize int64) *sized {
 	s, w, app, endpoint := newWorld(t)
-	s.config.MaxSize = maxSize
+	setMaxSize(s, maxSize)
 	return &sized{Store: s, w: w, app: app.ID, endpoint: endpoint.ID}
 }
 

@@ -119,7 +119,7 @@ func (s *Store) Full() string {
 	if s.gate.isCrowded() {
 		whose = "of any application"
 	}
-	until := "until old messages are removed, which is under way"
+	until := "until old messages are delivered, where endpoints wait for them, and removed, which is under way"
 	if s.gate.pressure.isStuck() {
 		until = "until some of those are delivered that endpoints wait for, or until storage.max_size is raised"
 	}
@@ -246,9 +246,9 @@ func (g *gate) noShare(app webhook.ID) (detail string, making bool) {
 	switch {
 	case since.IsZero() && beyond && held > 0:
 		detail = fmt.Sprintf("this application's share of storage.max_size (%d of %d MiB among %d applications) is used up: "+
-			"no new events until old messages of it are removed, which is under way; if that lasts, raise storage.max_size", p.share>>20, maxSize, p.holders)
+			"no new events until old messages of it are delivered, where endpoints wait for them, and removed, which is under way; if that lasts, raise storage.max_size", p.share>>20, maxSize, p.holders)
 	case since.IsZero():
-		detail = fmt.Sprintf("all records take %d MiB, more than the storage.max_size of %d MiB: no new events until old messages are removed, which is under way", size, maxSize)
+		detail = fmt.Sprintf("all records take %d MiB, more than the storage.max_size of %d MiB: no new events until old messages are delivered, where endpoints wait for them, and removed, which is under way", size, maxSize)
 	case beyond && held > 0:
 		detail = fmt.Sprintf("this application's share of storage.max_size (%d of %d MiB among %d applications) is used up by messages that its endpoints wait for: "+
 			"no new events until some are delivered or skipped, or their endpoints are deleted, or until storage.max_size is raised", p.share>>20, maxSize, p.holders)

@@ -26,7 +26,7 @@ type crowd struct {
 // their receivers is there.
 func newCrowd(t *testing.T, maxSize int64, dead bool) *crowd {
 	s := closing(t, openTest(t, t.TempDir()))
-	s.config.MaxSize = maxSize
+	setMaxSize(s, maxSize)
 	c := &crowd{Store: s, w: NewWriter(direct{s, 1}), kept: make(map[webhook.ID][]webhook.ID)}
 	c.k = c.w.Shrinker(s, maxSize)
 	for i := range 11 {
@@ -231,7 +231,7 @@ func TestShrinkToShares(t *testing.T) {
 		for _, h := range list {
 			held[h.app] = h.held
 		}
-		c.config.MaxSize = size
+		setMaxSize(c.Store, size)
 		c.k = c.w.Shrinker(c.Store, size)
 		c.k.size, c.k.tight = size, size
 		c.shrink(t)

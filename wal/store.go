@@ -32,7 +32,7 @@ type Config struct {
 	Dir     string // created if it does not exist
 	Data    string // the folder that MaxSize bounds, with the Raft log in it; "": Dir
 	MinFree int64  // bytes: below this much free disk new messages are refused; 0: see disk.go
-	MaxSize int64  // bytes: new messages are refused when the records take a tenth more than this; 0: never
+	MaxSize int64  // bytes: new messages are refused when the records take a tenth more than this, or than the disk has room for; 0: never
 	Logger  *slog.Logger
 	Fatal   func(error) // called when applied entries could not be made durable; must end the process
 }
@@ -66,6 +66,10 @@ func Open(config Config) (*Store, error) {
 	disk, err := newDisk(config.Dir, config.MinFree)
 	if err != nil {
 		return nil, err
+	}
+	if limit := disk.holds(); config.MaxSize > limit {
+		config.Logger.Warn("storage.max_size is more than this disk has room for: a smaller size is kept to", "maxSize", config.MaxSize, "size", limit, "disk", disk.size)
+		config.MaxSize = limit
 	}
 	dir, err := badgerfiles.Current(config.Dir)
 	if err != nil {

@@ -265,11 +265,11 @@ func TestDamagedCurrent(t *testing.T) {
 // The reason names storage.min_free only if that is the limit.
 func TestShortOfRoom(t *testing.T) {
 	s, _, _, _ := newWorld(t)
-	s.disk.minFree = 1 << 62
+	setMinFree(s, 1<<62)
 	if short := s.gate.short(); !strings.Contains(short, "storage.min_free of 4398046511104 MiB") {
 		t.Errorf("below storage.min_free: %q", short)
 	}
-	s.disk.minFree = 1
+	setMinFree(s, 1)
 	s.room.Store(1 << 62)
 	if short := s.gate.short(); !strings.Contains(short, "less than the 4398046511104 MiB that compacting its store may need") {
 		t.Errorf("below what compacting needs: %q", short)
@@ -291,7 +291,7 @@ func TestAdmit(t *testing.T) {
 	if s.IsCritical() {
 		t.Error("with room: critical")
 	}
-	s.disk.minFree = 1 << 62
+	setMinFree(s, 1<<62)
 	if !s.IsCritical() {
 		t.Error("without room: not critical")
 	}

@@ -410,7 +410,7 @@ func TestTalliesTakeTheirShare(t *testing.T) {
 		w.clock += 5 * minute
 	}
 	const room = 20_000
-	w.store.config.MaxSize = room * tallyShare
+	setMaxSize(w.store, room*tallyShare)
 	for range 100 {
 		if forgets, err := w.store.forgets(w.clock); err != nil || !forgets {
 			break
