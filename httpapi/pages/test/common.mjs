@@ -101,28 +101,35 @@ export async function type(page, name, text) {
   await page.keyboard.type(text)
 }
 
+// until calls a function again and again until it returns something true, and returns that.
+export async function until(what, f) {
+  for (const end = Date.now() + 60_000; Date.now() < end; ) {
+    const found = await f()
+    if (found) return found
+    await new Promise((done) => setTimeout(done, 50))
+  }
+  throw new Error('in vain: ' + what)
+}
+
 // focused waits until the focus is at what has a name.
 export async function focused(page, name) {
   const at = () => page.evaluate(() => (document.activeElement.getAttribute('aria-label') ?? document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent).trim().slice(0, 200))
-  for (let i = 0; i < 200; i++) {
-    if ((await at()) === name) return
-    await page.waitForTimeout(50)
-  }
-  throw new Error(`the focus is not at "${name}" but at "${await at()}"`)
+  await until(`the focus at "${name}"`, async () => (await at()) === name).catch(async (e) => { throw new Error(`${e.message}, it is at "${await at()}"`) })
 }
 
-// tabTo moves the focus with Tab, or with Shift+Tab where that is nearer, to what has a name, and
-// checks that the reader sees where it is.
+// tabTo moves the focus with Tab, or with Shift+Tab where that is nearer, to what has a name, once it
+// is there, and checks that the reader sees where it is.
 export async function tabTo(page, name) {
-  const isBehind = await page.evaluate(([name, isPattern]) => {
+  const found = await page.waitForFunction(([name, isPattern]) => {
     const area = document.querySelector('dialog[open]') ?? document
     const all = [...area.querySelectorAll('a[href], button, input, select, textarea, summary')]
     const found = all.filter((e) => {
       const label = (e.getAttribute('aria-label') ?? e.labels?.[0]?.textContent ?? e.textContent).trim()
-      return e.getClientRects().length > 0 && (isPattern ? new RegExp(name).test(label) : label === name)
+      return e.getClientRects().length > 0 && !e.disabled && (isPattern ? new RegExp(name).test(label) : label === name)
     })
-    return found.length === 1 && all.indexOf(document.activeElement) > all.indexOf(found[0])
-  }, name instanceof RegExp ? [name.source, true] : [name, false])
+    return found.length > 0 && { isBehind: found.length === 1 && all.indexOf(document.activeElement) > all.indexOf(found[0]) }
+  }, name instanceof RegExp ? [name.source, true] : [name, false]).catch((e) => { throw new Error(`there is no "${name}": ${e.message}`) })
+  const { isBehind } = await found.jsonValue()
   for (let i = 0; i < 150; i++) {
     await page.keyboard.press(isBehind ? 'Shift+Tab' : 'Tab')
     const at = await page.evaluate(() => {

@@ -1,7 +1,7 @@
 // Readers without a pointer: every flow with Tab, Enter, Space, Escape and arrows alone. Wherever a
 // flow comes by, the focus can be seen and is never lost.
 
-import { button, call, focused, open, press, receiverURL, tabTo, token, type, url, wrong } from './common.mjs'
+import { button, call, focused, open, press, receiverURL, tabTo, token, type, until, url, wrong } from './common.mjs'
 
 // inDialog presses a button that opens a dialog, and waits until the focus is in it.
 async function inDialog(page, name) {
@@ -242,10 +242,11 @@ async function rest(page) {
   await press(page, 'Live')
   await page.locator('h1:focus', { hasText: 'Live' }).waitFor()
   await page.locator('.connection').getByText('Live').waitFor()
-  for (let i = 0; i < 100 && (await page.locator('tbody tr').count()) === 0; i++) { // the page may listen a moment later
-    await call('PATCH', '/app/keys', { name: 'Keys ' + i })
-    await page.waitForTimeout(100)
-  }
+  let i = 0
+  await until('a row', async () => { // the page may listen a moment later
+    await call('PATCH', '/app/keys', { name: 'Keys ' + i++ })
+    return (await page.locator('tbody tr').count()) > 0
+  })
   await press(page, 'Hold')
   await focused(page, 'Continue')
   await press(page, 'Clear')

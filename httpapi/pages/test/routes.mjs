@@ -1,7 +1,7 @@
 // Every route, and what pages show when the server refuses: each in another combination of width,
 // theme and language, and with a folder for pictures in all of them.
 
-import { call, folder, isSignedIn, look, open, receiver, receiverURL, token, url } from './common.mjs'
+import { call, folder, isSignedIn, look, open, receiver, receiverURL, token, until, url } from './common.mjs'
 
 const combinations = [1280, 360].flatMap((width) => ['light', 'dark'].flatMap((colorScheme) => ['en-US', 'de-DE'].map((locale) => ({ width, colorScheme, locale }))))
 
@@ -12,15 +12,14 @@ async function prepare() {
   const endpoint = await call('POST', '/app/tour/endpoint', { url: receiverURL + '?tour', description: 'Production', eventTypes: ['tour.taken'], headers: { 'X-Tenant': 'tour' } })
   receiver.status = 500
   const { id: message } = await call('POST', '/app/tour/msg', { eventType: 'tour.taken', payload: { n: 12345, text: 'Some text', list: [1, 2, 3], none: null } })
-  let attempts = []
-  for (let i = 0; i < 300 && attempts.length === 0; i++) attempts = (await call('GET', `/app/tour/attempt/msg/${message}`)).data
+  const attempt = await until('an attempt', async () => (await call('GET', `/app/tour/attempt/msg/${message}`)).data[0])
   receiver.status = 200
   await call('POST', '/app/tour/msg', { eventType: 'tour.taken', payload: { n: 2 } })
   const task = await call('POST', `/app/tour/endpoint/${endpoint.id}/bulk-replay`, { since: new Date(Date.now() - 3600_000).toISOString(), status: 'all' })
   const app = (await call('GET', '/app/tour')).id
   const shared = [
     '/endpoints', `/endpoints/${endpoint.id}`, `/endpoints/${endpoint.id}/deliveries`, `/endpoints/${endpoint.id}/settings`, '/deliveries', '/deliveries?status=4', '/messages', '/messages?search=nothing',
-    `/messages/${message}?attempt=${attempts[0].id}`, '/tasks', `/tasks/${task.id}`, '/nothing',
+    `/messages/${message}?attempt=${attempt.id}`, '/tasks', `/tasks/${task.id}`, '/nothing',
   ]
   return {
     app, portal: [...shared, '/event-types', '/event-types/tour.taken', '/verify', '/about'],
