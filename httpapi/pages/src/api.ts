@@ -52,6 +52,11 @@ export class Problem extends Error {
   get isPassing(): boolean {
     return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500
   }
+
+  // conflict says what exists already, which is for the field that names it.
+  get conflict(): string | undefined {
+    return this.status === 409 ? this.message : undefined
+  }
 }
 
 let token = ''
@@ -113,16 +118,27 @@ export async function sendTaggedText(method: 'PATCH' | 'PUT', path: string, body
 const longest = 60_000 // ms for a whole response; the node may be gone without a word
 const pauses = [500, 2000] // ms before a change is sent again whose response was lost
 
+let doubtful = { request: '', key: '' } // the last POST, if it is not known whether it took effect
+
 // exchange sends changes whose response was lost again, with the key that lets them take effect once.
+// A reader who tries the same again sends the same key.
 async function exchange(method: string, path: string, body?: unknown, query?: Query, signal?: AbortSignal, tag = ''): Promise<{ text: string; tag: string }> {
   const headers: Record<string, string> = tag === '' ? {} : { 'If-Match': tag }
-  if (method === 'POST') headers['Idempotency-Key'] = randomName()
+  const own = { request: method + path + JSON.stringify(body), key: randomName() }
+  if (method === 'POST') {
+    if (doubtful.request === own.request) own.key = doubtful.key
+    doubtful = { request: '', key: '' }
+    headers['Idempotency-Key'] = own.key
+  }
   for (let i = 0; ; i++) {
     try {
       return await exchangeOnce(method, path, body, query, signal, headers)
     } catch (e) {
       const pause = pauses[i]
-      if (pause === undefined || method === 'GET' || method === 'DELETE' || !(e instanceof Problem && e.status === 0)) throw e
+      if (!(e instanceof Problem) || method === 'GET') throw e
+      if (method === 'DELETE' && e.status === 404) return { text: '', tag: '' } // somebody was faster, or a response was lost
+      if (method === 'POST' && e.isPassing) doubtful = own
+      if (pause === undefined || e.status !== 0) throw e
       await new Promise((done) => setTimeout(done, pause))
     }
   }

@@ -3,22 +3,20 @@
 import { useState } from 'preact/hooks'
 import { get, getTagged, p, send, sendTagged, type Application, type Page, type Tagged } from './api'
 import { Conflict, saveOver, type Fields } from './conflict'
-import { useReader } from './context'
 import { number } from './format'
 import { useAction, useLoad } from './load'
 import { PortalLinks } from './portal-links'
 import { go } from './router'
 import { t } from './text'
-import { Button, Card, Confirm, Failure, TextInput, Title, toast } from './ui'
+import { Button, Card, Confirm, Failure, Form, TextInput, Title, toast } from './ui'
 
 export function ApplicationSettings({ of, reload }: { of: Tagged<Application>; reload: () => void }) {
-  const { may } = useReader()
   return (
     <>
       <Title><span dir="auto">{of.data.name}</span></Title>
-      {may('ManageEndpoint') && <PortalLinks app={of.data} />}
-      {may('ManageEndpoint') && <Rename of={of} reload={reload} />}
-      {may('ManageEndpoint') && <Deletion of={of.data} />}
+      <PortalLinks app={of.data} />
+      <Rename of={of} reload={reload} />
+      <Deletion of={of.data} />
     </>
   )
 }
@@ -48,12 +46,12 @@ function Rename({ of, reload }: { of: Tagged<Application>; reload: () => void })
   })
   return (
     <Card title={t.settings}>
-      <form noValidate onSubmit={(e) => { e.preventDefault(); void save(began) }}>
+      <Form submit={() => save(began)}>
         <TextInput label={t.name} value={name} set={setName} error={problem?.fields.name} required />
         <Failure problem={problem} />
         {theirs && <Conflict mine={{ [t.name]: name }} theirs={fieldsOf(theirs.data)} at={theirs.data.updatedAt} busy={busy} keep={() => save(theirs)} take={() => showAs(theirs)} />}
         <Button submit kind="main" busy={busy}>{t.save}</Button>
-      </form>
+      </Form>
     </Card>
   )
 }

@@ -7,7 +7,7 @@ import { useReader } from './context'
 import { useAction, useLoad } from './load'
 import { go, Link, setQuery, usePlace } from './router'
 import { t } from './text'
-import { Button, Content, Dialog, Empty, Failure, Mono, Pager, Table, TextInput, Time, Title } from './ui'
+import { Button, Content, Dialog, Empty, Failure, Form, Mono, Pager, Table, TextInput, Time, Title } from './ui'
 
 export function Applications() {
   const { may } = useReader()
@@ -50,18 +50,15 @@ function NewApplication({ close }: { close: () => void }) {
   const { busy, problem, run } = useAction()
   return (
     <Dialog title={t.addApplication} close={close}>
-      <form noValidate onSubmit={(e) => {
-        e.preventDefault()
-        void run(async () => go(p`/apps/${(await send<Application>('POST', '/app', { name, uid: uid || null })).id}`))
-      }}>
+      <Form submit={() => run(async () => go(p`/apps/${(await send<Application>('POST', '/app', { name, uid: uid || null })).id}`))}>
         <TextInput label={t.name} value={name} set={setName} error={problem?.fields.name} required />
-        <TextInput label="uid" value={uid} set={setUID} error={problem?.fields.uid} hint={t.uidHint} />
+        <TextInput label="uid" value={uid} set={setUID} error={problem?.fields.uid ?? problem?.conflict} hint={t.uidHint} />
         <Failure problem={problem} />
         <div class="actions">
           <Button onClick={close}>{t.cancel}</Button>
           <Button submit kind="main" busy={busy}>{t.addApplication}</Button>
         </div>
-      </form>
+      </Form>
     </Dialog>
   )
 }

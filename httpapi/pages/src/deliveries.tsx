@@ -1,7 +1,7 @@
 // Attempts to deliver, newest first: of an endpoint, or of a whole application.
 
 import { useMemo, useState } from 'preact/hooks'
-import { get, p, type Attempt, type Page } from './api'
+import { get, p, type Attempt, type Page, type Problem } from './api'
 import { useMatters, useReader } from './context'
 import { duration, fromLocalInput, toLocalInput } from './format'
 import { LiveTable } from './list'
@@ -44,7 +44,7 @@ function Attempts({ path, endpoint = '' }: { path: string; endpoint?: string }) 
   const filtered = ['status', 'class', 'type', 'until'].some((name) => value(name) !== '')
   return (
     <>
-      <Filters value={value} />
+      <Filters value={value} wrong={list.problem?.fields ?? {}} />
       <Content of={list}>
         {(page) => page.data.length === 0
           ? <Empty>{filtered || !page.done ? <><p>{page.done ? t.noMatches : t.noMatchesYet}</p><Pager iterator={page.iterator} done={page.done} first={iterator === ''} /><Button onClick={clearFilters}>{t.clearFilters}</Button></> : <p>{t.noAttempts}</p>}</Empty>
@@ -79,7 +79,7 @@ function clearFilters(): void {
 }
 
 // Filters live in the address, so that a link shows the same list.
-function Filters({ value }: { value: (name: string) => string }) {
+function Filters({ value, wrong }: { value: (name: string) => string; wrong: Problem['fields'] }) {
   const set = (name: string) => (to: string) => setQuery({ [name]: to, iterator: '' })
   const until = value('until')
   return (
@@ -88,8 +88,8 @@ function Filters({ value }: { value: (name: string) => string }) {
         options={[['', t.all], ['0', t.outcome.success], ['3', t.outcome.sending], ['2', t.outcome.fail], ['4', t.outcome.canceled]]} />
       <Select label={t.response} value={value('class')} set={set('class')}
         options={[['', t.all], ['200', '2xx'], ['300', '3xx'], ['400', '4xx'], ['500', '5xx'], ['0', t.noResponse]]} />
-      <TextInput label={t.eventType} value={value('type')} set={set('type')} />
-      <TextInput label={t.before} type="datetime-local" value={until ? toLocalInput(new Date(until)) : ''} set={(v) => set('until')(fromLocalInput(v))} />
+      <TextInput label={t.eventType} value={value('type')} set={set('type')} error={wrong.event_types} />
+      <TextInput label={t.before} type="datetime-local" value={until ? toLocalInput(new Date(until)) : ''} error={wrong.before} set={(v) => set('until')(fromLocalInput(v))} />
     </form>
   )
 }

@@ -4,12 +4,12 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { get, getTagged, p, send, sendTagged, type Attempt, type Endpoint, type EventType, type Page, type Tagged } from './api'
 import { Conflict, differences, saveOver, wordsOf, yesNo, type Fields } from './conflict'
 import { useReader } from './context'
-import { duration } from './format'
+import { duration, fromNumberInput } from './format'
 import { JSONView } from './json-view'
 import { useAction, useLoad } from './load'
 import { answer, AttemptState } from './state'
 import { t } from './text'
-import { Button, Check, Failure, Field, Select, TextInput } from './ui'
+import { Button, Check, Failure, Field, focusWrong, Form, Select, TextInput } from './ui'
 
 interface Props {
   of?: Tagged<Endpoint> // undefined to create one
@@ -20,10 +20,10 @@ interface Props {
 // EndpointForm keeps what the reader has changed while others change the endpoint too.
 export function EndpointForm({ of, close, done }: Props) {
   const [{ base, turn }, set] = useState({ base: of, turn: 0 })
-  return <Form key={turn} of={base} fresh={of} close={close} done={done} saved={(to) => set({ base: to, turn })} reset={(to) => set({ base: to, turn: turn + 1 })} />
+  return <Inputs key={turn} of={base} fresh={of} close={close} done={done} saved={(to) => set({ base: to, turn })} reset={(to) => set({ base: to, turn: turn + 1 })} />
 }
 
-interface FormProps {
+interface InputsProps {
   of: Tagged<Endpoint> | undefined // the state that the form began with, or that it has saved
   fresh: Tagged<Endpoint> | undefined // the state now, as far as the page knows
   close: (() => void) | undefined
@@ -32,7 +32,7 @@ interface FormProps {
   reset: (to: Tagged<Endpoint>) => void // starts again with another state
 }
 
-function Form({ of, fresh, close, done, saved, reset }: FormProps) {
+function Inputs({ of, fresh, close, done, saved, reset }: InputsProps) {
   const form = useRef<HTMLFormElement>(null)
   const endpoint = of?.data
   const { app } = useReader()
@@ -52,11 +52,14 @@ function Form({ of, fresh, close, done, saved, reset }: FormProps) {
     url, description,
     eventTypes: types.length > 0 ? types : null,
     channels: words(channels),
-    throttleRate: rate.trim() === '' ? null : Number(rate),
+    throttleRate: fromNumberInput(rate),
     ordering: ordering || null,
     signatureStyle: style, envelope,
   })
-  const test = () => void run(async () => setTested(await send<Attempt>('POST', p`/app/${app}/msg/test-attempt`, settings())))
+  const test = async () => {
+    await run(async () => setTested(await send<Attempt>('POST', p`/app/${app}/msg/test-attempt`, settings())))
+    focusWrong(form.current)
+  }
   const path = p`/app/${app}/endpoint`
   const save = (began = of) => run(async () => {
     const body = settings()
@@ -75,7 +78,7 @@ function Form({ of, fresh, close, done, saved, reset }: FormProps) {
     if (differences(fieldsOf(settings()), fieldsOf(of.data)).length === 0) reset(fresh)
   }, [fresh?.tag])
   return (
-    <form ref={form} noValidate onSubmit={(e) => { e.preventDefault(); void save().then((ok) => ok || focusWrong(e.target as HTMLFormElement)) }}>
+    <Form area={form} submit={() => save()}>
       <TextInput label={t.url} type="url" value={url} set={setURL} error={wrong.url} hint={t.urlHint} required />
       <TextInput label={t.description} value={description} set={setDescription} error={wrong.description} />
       <EventTypes chosen={types} choose={setTypes} error={wrong.eventTypes} />
@@ -92,11 +95,11 @@ function Form({ of, fresh, close, done, saved, reset }: FormProps) {
       {theirs && <Conflict mine={fieldsOf(settings())} theirs={fieldsOf(theirs.data)} at={theirs.data.updatedAt} busy={busy} keep={() => save(theirs)} take={() => reset(theirs)} />}
       {tested && <div class="notice" role="status"><AttemptState of={tested} /> {answer(tested)} · {duration(tested.responseDurationMs)}{tested.response && <JSONView text={tested.response} />}</div>}
       <div class="actions">
-        <Button busy={busy} onClick={test}>{t.testURL}</Button>
+        <Button busy={busy} onClick={() => void test()}>{t.testURL}</Button>
         {close && <Button onClick={close}>{t.cancel}</Button>}
         <Button submit kind="main" busy={busy}>{endpoint ? t.save : t.addEndpoint}</Button>
       </div>
-    </form>
+    </Form>
   )
 }
 
@@ -108,15 +111,6 @@ const fieldsOf = (e: Pick<Endpoint, 'url' | 'description' | 'eventTypes' | 'chan
 })
 
 const styles: [NonNullable<Endpoint['signatureStyle']>, string][] = [['standard', 'Standard Webhooks'], ['github', 'GitHub'], ['stripe', 'Stripe'], ['hex', 'Hex']]
-
-// focusWrong leads to the first field that is wrong, once it is marked.
-function focusWrong(form: HTMLFormElement): void {
-  requestAnimationFrame(() => {
-    const field = form.querySelector<HTMLElement>('[aria-invalid="true"]')
-    field?.closest('details')?.setAttribute('open', '')
-    field?.focus()
-  })
-}
 
 export function words(text: string): string[] | null {
   const list = text.split(',').map((w) => w.trim()).filter(Boolean)

@@ -15,7 +15,7 @@ import { Secret } from './secret'
 import { EndpointState } from './state'
 import { TaskTable } from './tasks'
 import { t } from './text'
-import { Ago, Button, Card, Confirm, Content, Copy, Dialog, Fact, Facts, Failure, Mono, Select, Time, Title, toast } from './ui'
+import { Ago, Button, Card, Confirm, Content, Copy, Dialog, Fact, Facts, Failure, Form, Mono, Select, Time, Title, toast } from './ui'
 import { waiting } from './endpoints'
 
 export type Tab = 'overview' | 'deliveries' | 'settings'
@@ -123,21 +123,18 @@ function ExampleDialog({ endpoint, close }: { endpoint: Endpoint; close: () => v
     <Dialog title={t.sendExample} close={close}>
       <Content of={types}>
         {({ data }) => data.length === 0 ? <p>{t.noEventTypes}</p> : (
-          <form onSubmit={(e) => {
-            e.preventDefault()
-            void run(async () => {
-              const { id } = await send<{ id: string }>('POST', p`/app/${app}/endpoint/${endpoint.id}/send-example`, { eventType: type || data[0]!.name })
-              toast(t.exampleSent)
-              go(base + p`/messages/${id}`)
-            })
-          }}>
+          <Form submit={() => run(async () => {
+            const { id } = await send<{ id: string }>('POST', p`/app/${app}/endpoint/${endpoint.id}/send-example`, { eventType: type || data[0]!.name })
+            toast(t.exampleSent)
+            go(base + p`/messages/${id}`)
+          })}>
             <Select label={t.eventType} value={type || data[0]!.name} set={setType} options={data.map((e) => [e.name, e.name])} error={problem?.fields.eventType} />
             <Failure problem={problem} />
             <div class="actions">
               <Button onClick={close}>{t.cancel}</Button>
               <Button submit kind="main" busy={busy}>{t.sendExample}</Button>
             </div>
-          </form>
+          </Form>
         )}
       </Content>
     </Dialog>

@@ -10,7 +10,7 @@ import { members, pretty, member } from './json'
 import { useAction, useLoad } from './load'
 import { go, Link } from './router'
 import { t } from './text'
-import { Button, Card, Check, Confirm, Content, Failure, TextInput, Title, toast } from './ui'
+import { Button, Card, Check, Confirm, Content, Failure, Form, TextInput, Title, toast } from './ui'
 
 export function EventTypes() {
   const admin = useReader().may('ManageEndpoint')
@@ -139,9 +139,9 @@ function EventTypeForm({ of: began, schemas: before, discard }: { of?: Tagged<st
     go(p`/event-types/${name}`)
   })
   return (
-    <form noValidate onSubmit={(e) => { e.preventDefault(); if (!wrong.some(Boolean)) void save() }}>
+    <Form submit={() => !wrong.some(Boolean) && save()}>
       <Card>
-        {!of && <TextInput label={t.name} value={name} set={setName} hint={t.eventTypeHint} error={problem?.fields.name} required />}
+        {!of && <TextInput label={t.name} value={name} set={setName} hint={t.eventTypeHint} error={problem?.fields.name ?? problem?.conflict} required />}
         <TextInput label={t.description} value={description} set={setDescription} error={problem?.fields.description} rows={2} />
         <TextInput label={t.group} value={group} set={setGroup} hint={t.groupHint} error={problem?.fields.groupName} />
         <TextInput label={t.flags} value={flags} set={setFlags} hint={t.flagsHint} error={problem?.fields.featureFlags} />
@@ -156,7 +156,7 @@ function EventTypeForm({ of: began, schemas: before, discard }: { of?: Tagged<st
         <Button submit kind="main" busy={busy} disabled={wrong.some(Boolean)}>{of ? t.save : t.addEventType}</Button>
         <Button onClick={() => go(of ? p`/event-types/${of.name}` : '/event-types')}>{t.cancel}</Button>
       </div>
-    </form>
+    </Form>
   )
 }
 

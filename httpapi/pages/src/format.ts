@@ -12,7 +12,7 @@ export const date = (time: string | number | Date): string => dates.format(new D
 export const utc = (time: string): string => new Date(time).toISOString().replace('T', ' ').replace('Z', ' UTC')
 
 // when is short: the time of day if it was today.
-export function when(time: string): string {
+export function when(time: string | number): string {
   const at = new Date(time)
   return at.toDateString() === new Date().toDateString() ? clocks.format(at) : dates.format(at)
 }
@@ -59,6 +59,12 @@ export function bytes(n: number): string {
   let i = 0
   for (; n >= 1024 && i < names.length - 1; i++) n /= 1024
   return number(i === 0 ? n : Math.round(n * 10) / 10) + ' ' + names[i]
+}
+
+// fromNumberInput leaves what is not a number to the server, which says so.
+export function fromNumberInput(value: string): number | null {
+  const n = Number(value)
+  return value.trim() === '' ? null : Number.isNaN(n) ? value as unknown as number : n
 }
 
 // toLocalInput and fromLocalInput are for inputs of the kind datetime-local, which have no zone.

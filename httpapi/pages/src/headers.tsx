@@ -5,7 +5,7 @@ import { get, p, send, type Endpoint } from './api'
 import { useReader } from './context'
 import { useAction, useLoad } from './load'
 import { t } from './text'
-import { Button, Content, Failure, Mono, TextInput, toast } from './ui'
+import { Button, Content, Failure, Form, Mono, TextInput, toast } from './ui'
 
 interface HeadersOut {
   headers: Record<string, string>
@@ -42,14 +42,11 @@ export function Headers({ endpoint }: { endpoint: Endpoint }) {
           )
         }}
       </Content>
-      <form class="filters" onSubmit={(e) => {
-        e.preventDefault()
-        void patch({ headers: { [name]: value } }).then((ok) => { if (ok) { setName(''); setValue('') } })
-      }}>
-        <TextInput label={t.name} value={name} set={setName} required />
+      <Form kind="filters" submit={async () => (await patch({ headers: { [name]: value } })) && (setName(''), setValue(''))}>
+        <TextInput label={t.name} value={name} set={setName} error={problem?.fields.headers} required />
         <TextInput label={t.value} value={value} set={setValue} required />
         <div class="field"><Button submit busy={busy}>{t.addHeader}</Button></div>
-      </form>
+      </Form>
       <Failure problem={problem} />
     </>
   )

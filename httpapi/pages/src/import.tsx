@@ -6,7 +6,7 @@ import { number } from './format'
 import { useAction } from './load'
 import { go, Link } from './router'
 import { t } from './text'
-import { Badge, Button, Card, Check, Failure, Field, Mono, Table, TextInput, Title, toast } from './ui'
+import { Badge, Button, Card, Check, Failure, Field, Form, Mono, Table, TextInput, Title, toast } from './ui'
 
 interface Imported {
   data: { modified: string[]; archived: string[]; to_modify?: { name: string; description: string; new: boolean }[] }
@@ -36,7 +36,7 @@ export function ImportPage() {
       <p class="crumbs"><Link to="/event-types">{t.eventTypes}</Link> ›</p>
       <Title>{t.importTypes}</Title>
       <p>{t.importText}</p>
-      <form noValidate onSubmit={(e) => { e.preventDefault(); void apply() }}>
+      <Form submit={apply}>
         <Card>
           <Field label={t.openAPIFile}>{(props) => <input type="file" accept=".json,.yaml,.yml" onChange={(e) => void choose(e.currentTarget)} {...props} />}</Field>
           <TextInput label={t.openAPIDocument} value={spec} set={change(setSpec)} rows={12} error={problem?.fields.specRaw} required />
@@ -48,7 +48,7 @@ export function ImportPage() {
           <Button submit kind="main" busy={busy} disabled={empty || spec.trim() === ''}>{plan === undefined ? t.showPlan : t.importNow(number(plan.modified.length + plan.archived.length))}</Button>
           <Button onClick={() => go('/event-types')}>{t.cancel}</Button>
         </div>
-      </form>
+      </Form>
     </>
   )
 }

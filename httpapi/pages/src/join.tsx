@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks'
 import { send, type Cluster } from './api'
 import { useAction } from './load'
 import { t } from './text'
-import { Button, Check, Copy, Dialog, Failure, TextInput, toast } from './ui'
+import { Button, Check, Copy, Dialog, Failure, Form, TextInput, toast } from './ui'
 
 export function JoinDialog({ members, close }: { members: Cluster['members']; close: () => void }) {
   const [address, setAddress] = useState('')
@@ -13,14 +13,11 @@ export function JoinDialog({ members, close }: { members: Cluster['members']; cl
   const config = configOf(freeName(members.map((m) => m.id)), address.trim(), voter, members.map((m) => m.address))
   return (
     <Dialog title={t.addNode} close={close}>
-      <form noValidate onSubmit={(e) => {
-        e.preventDefault()
-        void run(async () => {
-          await send('POST', '/cluster/members', { address: address.trim(), voter })
-          toast(t.nodeAdded)
-          close()
-        })
-      }}>
+      <Form submit={() => run(async () => {
+        await send('POST', '/cluster/members', { address: address.trim(), voter })
+        toast(t.nodeAdded)
+        close()
+      })}>
         <TextInput label={t.addressOfNode} value={address} set={setAddress} placeholder="10.0.0.4:9071" hint={t.addressHint} error={problem?.fields.address} required />
         <Check label={t.withVote} value={voter} set={setVoter} hint={t.withVoteHint} />
         <p>{t.startNode}</p>
@@ -32,7 +29,7 @@ export function JoinDialog({ members, close }: { members: Cluster['members']; cl
           <Button onClick={close}>{t.cancel}</Button>
           <Button submit kind="main" busy={busy}>{t.admit}</Button>
         </div>
-      </form>
+      </Form>
     </Dialog>
   )
 }

@@ -9,7 +9,7 @@ import { useAction, useLoad } from './load'
 import { LogoInput } from './logo'
 import { t } from './text'
 import { colorsOf, defaults, fontOf, type Check, type ColorName, type Look, type Palette, type Theme } from './theme'
-import { Badge, Button, Card, Content, Failure, Field, TextInput, Title, toast } from './ui'
+import { Badge, Button, Card, Content, Failure, Field, Form, TextInput, Title, toast } from './ui'
 
 const themes = ['light', 'dark'] as const
 const palettes = { light: 'colorPaletteLight', dark: 'colorPaletteDark' } as const
@@ -70,7 +70,7 @@ function LookForm({ of }: { of: Tagged<Settings> }) {
     showAs(now)
   })
   return (
-    <form noValidate onSubmit={(e) => { e.preventDefault(); if (complete) void save() }}>
+    <Form submit={() => complete && save()}>
       <div class="columns">
         {themes.map((theme) => <Preview key={theme} theme={theme} look={look} />)}
       </div>
@@ -92,7 +92,7 @@ function LookForm({ of }: { of: Tagged<Settings> }) {
         {theirs && <Conflict mine={fieldsOf(look)} theirs={fieldsOf(theirs.data)} at={theirs.data.updatedAt} busy={busy} keep={() => save(theirs)} take={() => showAs(theirs)} />}
         {may('ManageEndpoint') && <Button submit kind="main" busy={busy} disabled={!complete}>{t.save}</Button>}
       </fieldset>
-    </form>
+    </Form>
   )
 }
 

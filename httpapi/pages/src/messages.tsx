@@ -1,7 +1,7 @@
 // The messages of an application, newest first, with what became of them.
 
 import { useMemo, useState } from 'preact/hooks'
-import { get, p, type Message, type Page } from './api'
+import { get, p, type Message, type Page, type Problem } from './api'
 import { useMatters, useReader } from './context'
 import { number } from './format'
 import { LiveTable } from './list'
@@ -29,7 +29,7 @@ export function Messages() {
   return (
     <>
       <Title>{t.messages}</Title>
-      <Filters value={value} />
+      <Filters value={value} wrong={list.problem?.fields ?? {}} />
       <Content of={list}>
         {(page) => (
           <>
@@ -60,7 +60,7 @@ function Outcomes({ of }: { of: Message }) {
   )
 }
 
-function Filters({ value }: { value: (name: string) => string }) {
+function Filters({ value, wrong }: { value: (name: string) => string; wrong: Problem['fields'] }) {
   const [search, setSearch] = useState(value('search'))
   const [type, setType] = useState(value('type'))
   const [tag, setTag] = useState(value('tag'))
@@ -70,9 +70,9 @@ function Filters({ value }: { value: (name: string) => string }) {
   }
   return (
     <form class="filters" role="search" onSubmit={apply}>
-      <TextInput label={t.search} type="search" value={search} set={setSearch} placeholder={t.searchHint} />
-      <TextInput label={t.eventType} value={type} set={setType} />
-      <TextInput label={t.tag} value={tag} set={setTag} />
+      <TextInput label={t.search} type="search" value={search} set={setSearch} error={wrong.search} placeholder={t.searchHint} />
+      <TextInput label={t.eventType} value={type} set={setType} error={wrong.event_types} />
+      <TextInput label={t.tag} value={tag} set={setTag} error={wrong.tag} />
       <div class="field"><Button submit>{t.search}</Button></div>
     </form>
   )

@@ -3,11 +3,11 @@
 import { useState } from 'preact/hooks'
 import { p, send, type Endpoint, type ReplayCount, type Task } from './api'
 import { useReader } from './context'
-import { fromLocalInput, number, toLocalInput } from './format'
+import { fromLocalInput, fromNumberInput, number, toLocalInput } from './format'
 import { useAction } from './load'
 import { go } from './router'
 import { t } from './text'
-import { Button, Dialog, Failure, Select, TextInput } from './ui'
+import { Button, Dialog, Failure, Form, Select, TextInput } from './ui'
 
 type Which = 'failed' | 'never-attempted' | 'all'
 
@@ -22,18 +22,15 @@ export function ReplayDialog({ endpoint, close }: { endpoint: Endpoint; close: (
   const { busy, problem, run } = useAction()
   const request = <T,>(dryRun: boolean) => send<T>('POST', p`/app/${app}/endpoint/${endpoint.id}/bulk-replay`, {
     since: fromLocalInput(since), until: until === '' ? null : fromLocalInput(until), status: which,
-    eventTypes: types.trim() === '' ? null : types.split(',').map((n) => n.trim()), rate: rate === '' ? null : Number(rate), ...(dryRun && { dryRun }),
+    eventTypes: types.trim() === '' ? null : types.split(',').map((n) => n.trim()), rate: fromNumberInput(rate), ...(dryRun && { dryRun }),
   })
   const change = <T,>(set: (v: T) => void) => (v: T) => { setCount(undefined); set(v) }
   return (
     <Dialog title={t.replay} close={close}>
-      <form noValidate onSubmit={(e) => {
-        e.preventDefault()
-        void run(async () => {
-          if (count === undefined) setCount(await request<ReplayCount>(true))
-          else go(base + p`/tasks/${(await request<Task>(false)).id}`)
-        })
-      }}>
+      <Form submit={() => run(async () => {
+        if (count === undefined) setCount(await request<ReplayCount>(true))
+        else go(base + p`/tasks/${(await request<Task>(false)).id}`)
+      })}>
         <Select label={t.whichMessages} value={which} set={change((v: string) => setWhich(v as Which))}
           options={[['failed', t.which.failed], ['never-attempted', t.which.never], ['all', t.which.all]]} />
         <TextInput label={t.since} type="datetime-local" value={since} set={change(setSince)} error={problem?.fields.since} required />
@@ -47,7 +44,7 @@ export function ReplayDialog({ endpoint, close }: { endpoint: Endpoint; close: (
           <Button onClick={close}>{t.cancel}</Button>
           <Button submit kind="main" busy={busy} disabled={count?.exact && count.total === 0}>{count === undefined ? t.countFirst : t.startReplay}</Button>
         </div>
-      </form>
+      </Form>
     </Dialog>
   )
 }

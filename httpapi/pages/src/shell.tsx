@@ -1,7 +1,7 @@
 // The frame of all pages of a door: name, navigation, and what happens without a valid token.
 
 import { render, type ComponentChildren } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { get, setToken, type Whoami } from './api'
 import { bare } from './embed'
 import { keepFocus } from './focus'
@@ -90,21 +90,29 @@ export function start(props: StartProps): void {
 function Door({ door, wrong, signIn, prepare, page, token }: StartProps & { token: string }) {
   const [current, setCurrent] = useState(token)
   const [ended, setEnded] = useState(false)
+  const typed = useRef(false) // whether the token was typed in, and has not opened the door yet
   const end = () => {
     saveSession(door, null)
     setEnded(true)
     setCurrent('')
   }
-  if (current === '') return <Outside door={door} ended={ended} signIn={signIn} use={(value) => isToken(value) ? (saveSession(door, value), setEnded(false), setCurrent(value)) : setEnded(true)} />
+  const use = (value: string) => {
+    typed.current = true
+    if (isToken(value)) saveSession(door, value)
+    setEnded(!isToken(value))
+    setCurrent(isToken(value) ? value : '')
+  }
+  if (current === '') return <Outside door={door} ended={ended && (typed.current ? t.wrongToken : t.sessionEnded)} signIn={signIn} use={use} />
   setToken(current, end)
-  return <Inside key={current} wrong={wrong} prepare={prepare} page={page} signOut={() => { saveSession(door, null); setCurrent('') }} />
+  return <Inside key={current} wrong={wrong} prepare={prepare} page={page} opened={() => (typed.current = false)} signOut={() => { saveSession(door, null); setCurrent('') }} />
 }
 
-type InsideProps = Pick<StartProps, 'wrong' | 'page'> & { prepare: StartProps['prepare'] | undefined; signOut: () => void }
+type InsideProps = Pick<StartProps, 'wrong' | 'page'> & { prepare: StartProps['prepare'] | undefined; opened: () => void; signOut: () => void }
 
-function Inside({ wrong, prepare, page, signOut }: InsideProps) {
+function Inside({ wrong, prepare, page, opened, signOut }: InsideProps) {
   const who = useLoad(async (signal) => {
     const [caller] = await Promise.all([get<Whoami>('/auth/whoami', {}, signal), prepare?.(signal)])
+    opened()
     return caller
   }, [])
   const live = who.data && !wrong(who.data) ? who.data.id ?? who.data.role : ''
@@ -117,7 +125,7 @@ function Inside({ wrong, prepare, page, signOut }: InsideProps) {
 }
 
 // Outside is what is shown without a token: how to get one.
-function Outside({ door, ended, signIn, use }: { door: string; ended: boolean; signIn: boolean; use: (token: string) => void }) {
+function Outside({ door, ended, signIn, use }: { door: string; ended: string | false; signIn: boolean; use: (token: string) => void }) {
   const [value, set] = useState('')
   const [refresh, setRefresh] = useState('')
   const { path } = usePlace()
@@ -127,7 +135,7 @@ function Outside({ door, ended, signIn, use }: { door: string; ended: boolean; s
   }, [])
   return (
     <Frame nav={[]}>
-      <Title>{ended ? t.sessionEnded : signIn ? t.signIn : t.linkNeeded}</Title>
+      <Title>{ended || (signIn ? t.signIn : t.linkNeeded)}</Title>
       <p>{signIn ? t.signInText : ended ? t.sessionEndedText : t.linkNeededText}</p>
       {refresh !== '' && <p><a class="button main" href={refresh} target="_top">{t.newLink}</a></p>}
       {signIn && (

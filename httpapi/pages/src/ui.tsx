@@ -103,10 +103,11 @@ export function describe(problem: Problem): string {
   }
 }
 
+// Failure says what went wrong, unless that is at a field of the form that it is in.
 export function Failure({ problem, retry }: { problem: Problem | undefined; retry?: () => void }) {
   if (!problem) return null
   return (
-    <div class="failure" role="alert">
+    <div class={problem.status === 422 || problem.conflict ? 'problem of-field' : 'problem'} role="alert">
       <p>{describe(problem)}</p>
       {retry && <Button onClick={retry}>{t.tryAgain}</Button>}
     </div>
@@ -276,7 +277,7 @@ export function TextInput({ label, value, set, hint, error, type = 'text', requi
     <Field label={label} hint={hint} error={error}>
       {(props) => rows > 0
         ? <textarea rows={rows} value={value} onInput={change} required={required} spellcheck={false} {...props} />
-        : <input type={type as 'text'} value={value} onInput={change} required={required} placeholder={placeholder} autocomplete="off" spellcheck={false} {...props} />}
+        : <input type={type === 'number' ? 'text' : type as 'text'} inputMode={type === 'number' ? 'numeric' : undefined} value={value} onInput={change} required={required} placeholder={placeholder} autocomplete="off" spellcheck={false} {...props} />}
     </Field>
   )
 }
@@ -311,6 +312,35 @@ export function Check({ label, value, set, hint }: { label: string; value: boole
       {hint && <p class="hint" id={id + 'h'}>{hint}</p>}
     </div>
   )
+}
+
+interface FormProps {
+  kind?: string // its class
+  area?: RefObject<HTMLFormElement | null>
+  submit: () => unknown
+  children: ComponentChildren
+}
+
+// Form leads to the first field that is wrong after it was submitted. The server says what is wrong,
+// so that all forms say it in the same way.
+export function Form({ kind, area, submit, children }: FormProps) {
+  const own = useRef<HTMLFormElement>(null)
+  const ref = area ?? own
+  const run = async (e: Event) => {
+    e.preventDefault()
+    await submit()
+    focusWrong(ref.current)
+  }
+  return <form ref={ref} class={kind} noValidate onSubmit={(e) => void run(e)}>{children}</form>
+}
+
+// focusWrong leads to the first field of a form that is wrong, once it is marked.
+export function focusWrong(form: HTMLFormElement | null): void {
+  requestAnimationFrame(() => {
+    const field = form?.querySelector<HTMLElement>('[aria-invalid="true"]')
+    field?.closest('details')?.setAttribute('open', '')
+    field?.focus()
+  })
 }
 
 // Dialog is modal. It closes by Escape, and gives the focus back.

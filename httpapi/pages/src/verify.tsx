@@ -63,7 +63,7 @@ function Request() {
         <Failure problem={problem} />
         <Button submit kind="main" busy={busy}>{t.check}</Button>
         <div role="status">
-          {found && (found.length === 0 ? <p class="notice">{t.valid}</p> : <ul class="failure">{found.map((f) => <li>{f}</li>)}</ul>)}
+          {found && (found.length === 0 ? <p class="notice">{t.valid}</p> : <ul class="problem">{found.map((f) => <li>{f}</li>)}</ul>)}
         </div>
       </form>
     </Card>

@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { button, call, folder, hostile, isSignedIn, link, look, open, run, sizes, token, url, wrong } from './common.mjs'
+import { refusedForms } from './forms.mjs'
 
 // firstRun pastes what the overview of an empty cluster says, and sees the first event arrive.
 async function firstRun(browser) {
@@ -31,7 +32,7 @@ async function eventTypes(browser) {
   const document = page.getByLabel('Or the document')
   await document.fill('{"openapi": "3.1.0", "webhooks": {"a b": {"post": {}}}}')
   await button(page, 'Show what would change').click()
-  await page.getByRole('alert').waitFor()
+  await page.locator('[aria-invalid=true]:focus').waitFor()
   await look(page, 'console-import-wrong')
   await document.fill(`{"openapi": "3.1.0", "webhooks": {"imported.one": {"post": {"description": ${JSON.stringify(hostile)}}}}}`)
   await button(page, 'Show what would change').click()
@@ -75,7 +76,7 @@ async function eventTypes(browser) {
   await page.getByText('In use').waitFor()
   await button(page, 'Delete for good').click()
   await page.getByRole('dialog').getByRole('button', { name: 'Delete for good' }).click()
-  await page.getByRole('heading', { level: 1, name: 'Event types' }).waitFor()
+  await link(page, 'imported.one').waitFor()
   if ((await page.getByText('order.created').count()) > 0) wrong('a deleted event type is listed')
   await page.context().close()
 }
@@ -305,4 +306,4 @@ async function hostileTexts(browser) {
   await page.context().close()
 }
 
-await run(async () => undefined, { firstRun, eventTypes, cluster, links, branding, removedChanges, conflicts, hostileTexts })
+await run(async () => undefined, { firstRun, eventTypes, cluster, links, branding, removedChanges, conflicts, refusedForms, hostileTexts })

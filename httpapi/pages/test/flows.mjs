@@ -163,12 +163,11 @@ async function operator(browser) {
     await page.goto(`${url}/console#key=${part}`)
     await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor()
   }
-  await page.getByLabel('Token').fill('kein Schlüssel')
-  await page.keyboard.press('Enter')
-  await page.getByText('Your session has ended').waitFor()
-  await page.getByLabel('Token').fill('wrong')
-  await page.keyboard.press('Enter')
-  await page.getByText('Your session has ended').waitFor()
+  for (const wrong of ['kein Schlüssel', 'wrong']) {
+    await page.getByLabel('Token').fill(wrong)
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { level: 1, name: 'This token does not fit here' }).waitFor()
+  }
   await page.getByLabel('Token').fill(token)
   await page.keyboard.press('Enter')
   await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor()

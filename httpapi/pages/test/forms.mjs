@@ -1,0 +1,103 @@
+// Every form, and what it does when the server refuses: it says why, at the field if the server names
+// one, keeps what was typed, and can be sent again.
+
+import { button, call, folder, isSignedIn, open, receiverURL, token, url, wrong } from './common.mjs'
+
+const refusals = [
+  [429, 'There are too many requests at the moment.'],
+  [507, 'There is no room for this at the moment.'],
+  [503, 'The server cannot respond at the moment.'],
+]
+
+let turn = 0
+
+// tried are all refusals with a folder for pictures, else one of them in turn.
+const tried = () => (folder ? refusals : [refusals[turn++ % refusals.length]])
+
+const settings = (page) => page.getByRole('region', { name: 'Settings' })
+
+// forms say where each is, how it is opened, what it sends, what to fill in, the button that sends it,
+// and the input whose fault the server names.
+const formsOf = ({ app, endpoint, message, task }) => [
+  { path: `/apps/${app}/endpoints`, opener: 'Add endpoint', sends: 'POST endpoint', fill: { URL: receiverURL, Description: 'mine' }, submit: 'Add endpoint', field: 'description', at: 'Description' },
+  { path: `/apps/${app}/endpoints/${endpoint}/settings`, area: settings, sends: `PATCH endpoint/${endpoint}`, fill: { Description: 'mine' }, submit: 'Save', field: 'throttleRate', at: 'Maximum messages per second' },
+  { path: `/apps/${app}/endpoints/${endpoint}/settings`, sends: `PATCH endpoint/${endpoint}/headers`, fill: { Name: 'X-A', Value: 'mine' }, submit: 'Set header', field: 'headers/X-A', at: 'Name' },
+  { path: `/apps/${app}/endpoints/${endpoint}/settings`, opener: 'Rotate', sends: 'POST secret/rotate', fill: { 'The old key keeps signing for': '3600' }, submit: 'Rotate' },
+  { path: `/apps/${app}/endpoints/${endpoint}/settings`, opener: 'Delete endpoint', sends: `DELETE endpoint/${endpoint}`, submit: 'Delete endpoint' },
+  { path: `/apps/${app}/endpoints/${endpoint}`, sends: 'POST pause', submit: 'Pause' },
+  { path: `/apps/${app}/endpoints/${endpoint}`, opener: 'Replay messages', sends: 'POST bulk-replay', fill: { 'Maximum messages per second': 'many' }, submit: 'Count messages', field: 'rate', at: 'Maximum messages per second' },
+  { path: `/apps/${app}/endpoints/${endpoint}`, opener: 'Send an example', sends: 'POST send-example', submit: 'Send an example', field: 'eventType', at: 'Event type' },
+  { path: `/apps/${app}/messages/${message}`, sends: 'POST resend', submit: `Resend to ${receiverURL}` },
+  { path: `/tasks/${task}`, opener: 'Cancel the replay', sends: 'POST cancel', submit: 'Cancel the replay' },
+  { path: '/apps', opener: 'Create application', sends: 'POST app', fill: { Name: 'Mine', uid: 'mine' }, submit: 'Create application', field: 'uid', at: 'uid', taken: true },
+  { path: `/apps/${app}/settings`, area: settings, sends: `PATCH app/${app}`, fill: { Name: 'Mine' }, submit: 'Save', field: 'name', at: 'Name' },
+  { path: `/apps/${app}/settings`, sends: `POST app-portal-access/${app}`, fill: { Permits: 'view', 'Valid for': '3600' }, submit: 'Create a link' },
+  { path: `/apps/${app}/settings`, opener: 'Delete application', sends: `DELETE app/${app}`, fill: { 'Type the name to confirm: Forms': 'Forms' }, submit: 'Delete application' },
+  { path: '/keys', opener: 'Create key', sends: 'POST key', fill: { Name: 'mine', Role: 'reader' }, submit: 'Create key', field: 'name', at: 'Name' },
+  { path: '/event-types/-/new', sends: 'POST event-type', fill: { Name: 'mine', Group: 'mine' }, submit: 'Create event type', field: 'name', at: 'Name', taken: true },
+  { path: '/event-types/form.filled/edit', sends: 'PATCH event-type/form.filled', fill: { Group: 'mine' }, submit: 'Save', field: 'schemas/1', at: 'Schema, version 1' },
+  { path: '/event-types/form.filled', opener: 'Archive', sends: 'DELETE event-type/form.filled', submit: 'Archive' },
+  { path: '/event-types/-/import', sends: 'POST openapi', fill: { 'Or the document, in JSON or YAML': 'openapi: 3.1.0' }, submit: 'Show what would change', field: 'specRaw', at: 'Or the document, in JSON or YAML' },
+  { path: '/look', sends: 'PUT settings', fill: { Font: 'Mine' }, submit: 'Save', field: 'displayName', at: 'Name' },
+  { path: '/cluster', opener: 'Add a node', sends: 'POST members', fill: { 'Address of the new node': 'mine:1' }, submit: 'Admit the node', field: 'address', at: 'Address of the new node' },
+]
+
+async function prepare() {
+  const { id: app } = await call('POST', '/app', { name: 'Forms', uid: 'forms' })
+  await call('POST', '/event-type', { name: 'form.filled', description: '', schemas: { 1: { type: 'object' } } })
+  const { id: endpoint } = await call('POST', '/app/forms/endpoint', { url: receiverURL })
+  const { id: message } = await call('POST', '/app/forms/msg', { eventType: 'form.filled', payload: {} })
+  const { id: slow } = await call('POST', '/app/forms/endpoint', { url: receiverURL + '?paused' })
+  await call('POST', `/app/forms/endpoint/${slow}/pause`)
+  const { id: task } = await call('POST', `/app/forms/endpoint/${slow}/bulk-replay`, { since: new Date(Date.now() - 3600_000).toISOString(), status: 'all' })
+  await call('POST', `/background-task/${task}/pause`)
+  return { app, endpoint, message, task }
+}
+
+export async function refusedForms(browser) {
+  const things = await prepare()
+  const page = await open(browser, {})
+  await page.goto(`${url}/console#key=${token}`)
+  await isSignedIn(page)
+  let refusal
+  await page.route('**/api/v1/**', (route) => refusal?.(route) ?? route.continue())
+  for (const form of formsOf(things)) await drive(page, form, (to) => (refusal = to))
+  await call('DELETE', '/app/forms')
+  await call('DELETE', '/event-type/form.filled?expunge=true')
+  await page.context().close()
+}
+
+async function drive(page, { path, opener, area, sends, fill = {}, submit, field, at, taken }, refuse) {
+  const name = `${path}: ${submit}`
+  const [method, end] = sends.split(' ')
+  const answer = (response) => refuse((route) => route.request().method() === method && new URL(route.request().url()).pathname.endsWith('/' + end) ? route.fulfill(response) : undefined)
+  refuse(undefined)
+  await page.goto(url + '/console' + path)
+  if (opener) await button(page, opener).click()
+  const within = opener ? page.getByRole('dialog') : area ? area(page) : page.locator('main')
+  const input = (label) => within.getByLabel(label, { exact: true }).last()
+  for (const [label, value] of Object.entries(fill)) {
+    await input(label).waitFor()
+    await (await input(label).evaluate((e) => e.tagName === 'SELECT') ? input(label).selectOption(value) : input(label).fill(value))
+  }
+  const send = async (what, shown) => {
+    await button(within, submit).click()
+    await shown.waitFor().catch((e) => wrong(`${name}, ${what}: ${e.message}`))
+    await button(within, submit).and(page.locator('[aria-busy=false]')).waitFor()
+    for (const [label, value] of Object.entries(fill)) {
+      if ((await input(label).inputValue()) !== value) wrong(`${name}, ${what}: ${label} has become ${await input(label).inputValue()}`)
+    }
+  }
+  for (const [status, text] of tried()) {
+    answer({ status, json: { code: 'refused', detail: `Refused with ${status}.` } })
+    await send(status, within.getByRole('alert').getByText(text).and(within.getByText(`Refused with ${status}.`)))
+  }
+  if (!field) return
+  const atField = within.locator('.field', { has: page.getByLabel(at, { exact: true }) }).locator('.error', { hasText: 'Not like that' })
+  answer({ status: 422, json: { detail: [{ loc: ['body', ...field.split('/')], msg: 'Not like that.', type: 'value_error' }] } })
+  await send(422, atField)
+  await input(at).and(page.locator(':focus')).waitFor().catch(() => wrong(`${name}: the focus is not at ${at}`))
+  if (!taken) return
+  answer({ status: 409, json: { code: 'conflict', detail: 'Not like that: it exists.' } })
+  await send(409, atField.filter({ hasText: 'it exists' }))
+}
