@@ -1,7 +1,6 @@
-// The pages of one application: the whole portal, and a part of the console.
+// The pages of one application, in the portal and in the console.
 
 import type { ComponentChildren } from 'preact'
-import { About } from './about'
 import { Catalogue, EventTypePage } from './catalogue'
 import { Deliveries } from './deliveries'
 import { EndpointPage } from './endpoint'
@@ -10,7 +9,6 @@ import { MessagePage } from './message'
 import { Messages } from './messages'
 import { match } from './router'
 import { TaskPage, Tasks } from './tasks'
-import { Verify } from './verify'
 
 const pages: [pattern: string, page: (id: string) => ComponentChildren][] = [
   ['/endpoints', () => <Endpoints />],
@@ -24,8 +22,6 @@ const pages: [pattern: string, page: (id: string) => ComponentChildren][] = [
   ['/tasks/:id', (id) => <TaskPage id={id} />],
   ['/event-types', () => <Catalogue />],
   ['/event-types/:name', (name) => <EventTypePage name={name} />],
-  ['/verify', () => <Verify />],
-  ['/about', () => <About />],
 ]
 
 // applicationPage returns the page of a path below that of the application, or nothing.

@@ -23,6 +23,8 @@ function Later({ page }: { page: (from: Rest) => ComponentChildren }) {
 
 const later = (page: (from: Rest, param: string) => ComponentChildren) => (param: string) => <Later page={(from) => page(from, param)} />
 
+const changes = /^\/keys|^\/event-types\/.+\// // pages that are only for changing what they show
+
 const pages: [pattern: string, page: (param: string) => ComponentChildren][] = [
   ['/', () => <Overview />],
   ['/apps', () => <Applications />],
@@ -52,7 +54,7 @@ function Console({ who, signOut }: { who: Whoami; signOut: () => void }) {
   return (
     <ReaderContext.Provider value={reader}>
       <Frame nav={nav} end={<Button onClick={signOut}>{t.signOut}</Button>}>
-        {own ? <OfApplication path={own[2] ?? '/endpoints'} /> : find(path) ?? <NotFound />}
+        {own ? <OfApplication path={own[2] ?? '/endpoints'} /> : (admin || !changes.test(path)) && find(path) || <NotFound />}
       </Frame>
     </ReaderContext.Provider>
   )
@@ -70,16 +72,18 @@ function find(path: string): ComponentChildren | undefined {
 function OfApplication({ path }: { path: string }) {
   const reader = useReader()
   const app = useLoad((signal) => getTagged<Application>(p`/app/${reader.app}`, signal), [reader.app])
-  const tabs = [['/endpoints', t.endpoints], ['/messages', t.messages], ['/deliveries', t.deliveries], ['/tasks', t.replays], ['/settings', t.settings]] as const
+  const tabs = [['/endpoints', t.endpoints], ['/messages', t.messages], ['/deliveries', t.deliveries], ['/tasks', t.replays]]
+  const admin = reader.may('ManageEndpoint')
+  if (admin) tabs.push(['/settings', t.settings])
   return (
     <Content of={app} whole>
       {(a) => (
         <>
           <p class="crumbs"><Link to="/apps">{t.applications}</Link> › <span dir="auto">{a.data.name}</span></p>
           <nav class="tabs" aria-label={t.application}>
-            {tabs.map(([to, text]) => <Link key={to} to={reader.base + to} aria-current={path === to || path.startsWith(to + '/') ? 'page' : undefined}>{text}</Link>)}
+            {tabs.map(([to = '', text]) => <Link key={to} to={reader.base + to} aria-current={path === to || path.startsWith(to + '/') ? 'page' : undefined}>{text}</Link>)}
           </nav>
-          {path === '/settings' ? <Later page={({ ApplicationSettings }) => <ApplicationSettings of={a} reload={app.reload} />} /> : applicationPage(path) ?? <NotFound />}
+          {path === '/settings' && admin ? <Later page={({ ApplicationSettings }) => <ApplicationSettings of={a} reload={app.reload} />} /> : applicationPage(path) ?? <NotFound />}
         </>
       )}
     </Content>

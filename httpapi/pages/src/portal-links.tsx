@@ -36,7 +36,7 @@ export function PortalLinks({ app }: { app: Application }) {
           <>
             <Table caption={t.portalLinks} rows={data} id={(k) => k.id ?? ''} columns={[
               { name: t.name, wide: true, show: (k) => <span dir="auto">{k.name}{k.sessionId && <> <Mono>{k.sessionId}</Mono></>}</span> },
-              { name: t.rights, show: (k) => t.linkRights[rightsOf(k)] },
+              { name: t.rights, show: rightsOf },
               { name: t.lastUsed, show: (k) => <Ago at={k.lastUsed} /> },
               { name: t.expires, show: (k) => <Ago at={k.expiresAt} /> },
               { name: t.action, show: (k) => <Button kind="danger" onClick={() => end(k)} aria-label={t.revokeNamed(k.name)}>{t.revoke}</Button> },
@@ -54,8 +54,11 @@ export function PortalLinks({ app }: { app: Application }) {
   )
 }
 
-function rightsOf(key: Key): keyof typeof t.linkRights {
-  return key.readOnly ? 'view' : key.capabilities.includes('ManageEndpoint') ? 'all' : 'send'
+// rightsOf names what a link permits. The API makes other links than this page.
+function rightsOf({ capabilities }: Key): string {
+  const given = capabilities.filter((c) => c !== 'ManageTransformations') // there is nothing that it permits
+  const known = Object.entries(rights).find(([, all]) => all.length === given.length && all.every((c) => given.includes(c)))
+  return known ? t.linkRights[known[0] as keyof typeof rights] : given.join(', ')
 }
 
 function NewLink({ app, done }: { app: Application; done: (url: string) => void }) {

@@ -1,5 +1,6 @@
 // The portal: a customer's own endpoints, messages and deliveries.
 
+import { About } from './about'
 import { applicationPage } from './application-pages'
 import { get, type Settings, type Whoami } from './api'
 import { ReaderContext, type Reader } from './context'
@@ -9,6 +10,7 @@ import { Frame, start } from './shell'
 import { t } from './text'
 import { applyLook, type Look } from './theme'
 import { NotFound } from './ui'
+import { Verify } from './verify'
 
 function Portal({ who }: { who: Whoami }) {
   const place = usePlace().path
@@ -24,7 +26,7 @@ function Portal({ who }: { who: Whoami }) {
   ]
   return (
     <ReaderContext.Provider value={reader}>
-      <Frame nav={nav} path={path}>{applicationPage(path) ?? <NotFound />}</Frame>
+      <Frame nav={nav} path={path}>{path === '/verify' ? <Verify /> : path === '/about' ? <About /> : applicationPage(path) ?? <NotFound />}</Frame>
     </ReaderContext.Provider>
   )
 }
