@@ -29,7 +29,7 @@ export function Catalogue({ actions, archived = false }: CatalogueProps) {
             <>
               <Table caption={t.eventTypes} rows={page.data} id={(e) => e.name} columns={[
                 { name: t.name, show: (e) => <Link to={base + p`/event-types/${e.name}`}><Mono>{e.name}</Mono></Link> },
-                { name: t.description, wide: true, show: (e) => <span dir="auto">{e.description}</span> },
+                { name: t.description, wide: true, show: (e) => <span dir="auto">{e.description || '–'}</span> },
                 { name: t.state, show: (e) => <EventTypeState of={e} /> },
               ]} />
               <Pager iterator={page.iterator} done={page.done} first={iterator === ''} />
@@ -92,7 +92,7 @@ function Schema({ text }: { text: string }) {
           { name: t.name, show: ([name]) => <Mono>{name}</Mono> },
           { name: t.type, show: ([, s]) => [s.type].flat().join(' | ') },
           { name: t.required, show: ([name]) => of.required?.includes(name) ? t.yes : t.no },
-          { name: t.description, wide: true, show: ([, s]) => <span dir="auto">{s.description ?? ''}</span> },
+          { name: t.description, wide: true, show: ([, s]) => <span dir="auto">{s.description || '–'}</span> },
         ]} />
       )}
       {examples && <><h3>{t.examples}</h3><JSONView text={examples} /></>}

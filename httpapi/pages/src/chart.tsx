@@ -2,7 +2,7 @@
 
 import { useState } from 'preact/hooks'
 import { get, type Series, type Strips } from './api'
-import { date, duration, number } from './format'
+import { date, duration, number, when } from './format'
 import { useLoad } from './load'
 import { t } from './text'
 import { Card, Content, Select, Table } from './ui'
@@ -36,7 +36,7 @@ function Plots({ of }: { of: Series }) {
       <p>{t.activitySummary(number(success), number(failure), number(canceled))}{latency.p50 !== null && ' ' + t.latencySummary(...[latency.p50, latency.p95, latency.p99].map((ms) => duration(ms ?? 0)) as [string, string, string])}</p>
       <Bars success={successCount} failure={failureCount} canceled={canceledCount} />
       <Lines lists={[attemptLatency.p50, attemptLatency.p95]} />
-      <div class="scale" aria-hidden="true"><span>{date(of.startDate)}</span><span>{date(of.endDate)}</span></div>
+      <div class="scale" aria-hidden="true"><span>{when(of.startDate)}</span><span>{when(of.endDate)}</span></div>
       <details onToggle={(e) => setOpen(e.currentTarget.open)}>
         <summary>{t.asTable}</summary>
         {open && <Table caption={t.activity} rows={successCount.map((_, i) => i).filter((i) => successCount[i]! + failureCount[i]! + canceledCount[i]! > 0)} id={String} columns={[

@@ -95,7 +95,7 @@ type Status = NonNullable<Member['status']>
 
 function Lag({ of, entries }: { of: Status; entries: number }) {
   if (of.receivedBytes) return <>{t.receiving(bytes(of.receivedBytes))}</>
-  return <>{entries <= 0 ? t.upToDate : t.entries(number(entries))}{of.toSendBytes ? <><br />{t.sending(bytes(of.sentBytes ?? 0), bytes(of.toSendBytes))}</> : null}</>
+  return <>{entries <= 0 ? t.upToDate : t.entries(entries, number(entries))}{of.toSendBytes ? <><br />{t.sending(bytes(of.sentBytes ?? 0), bytes(of.toSendBytes))}</> : null}</>
 }
 
 function Space({ of }: { of: Status }) {

@@ -3,9 +3,9 @@
 import { useState } from 'preact/hooks'
 import { get, p, send, type Key, type Page } from './api'
 import { useAction, useLoad } from './load'
-import { usePlace } from './router'
+import { Link, usePlace } from './router'
 import { t } from './text'
-import { Ago, Button, Confirm, Content, Copy, Dialog, Empty, Failure, Mono, Pager, Select, Table, TextInput, Time, Title, toast } from './ui'
+import { Ago, Button, Confirm, Content, Copy, Dialog, Empty, Failure, Form, Mono, Pager, Select, Table, TextInput, Time, Title, toast } from './ui'
 
 export function Keys() {
   const iterator = usePlace().query.get('iterator') ?? ''
@@ -23,7 +23,7 @@ export function Keys() {
             <>
               <Table caption={t.keys} rows={page.data} id={(k) => k.id ?? ''} columns={[
                 { name: t.name, wide: true, show: (k) => <span dir="auto">{k.name}</span> },
-                { name: t.role, show: (k) => t.roles[k.role] },
+                { name: t.role, show: (k) => k.applicationId ? <Link to={p`/apps/${k.applicationId}/settings`}>{t.roles[k.role]}</Link> : t.roles[k.role] },
                 { name: t.created, show: (k) => <Time at={k.createdAt} /> },
                 { name: t.lastUsed, show: (k) => <Ago at={k.lastUsed} /> },
                 { name: t.expires, show: (k) => <Ago at={k.expiresAt} /> },
@@ -66,10 +66,7 @@ function NewKey({ close }: { close: () => void }) {
   }
   return (
     <Dialog title={t.addKey} close={close}>
-      <form noValidate onSubmit={(e) => {
-        e.preventDefault()
-        void run(async () => setToken((await send<{ token: string }>('POST', '/key', { name, role, expiry: expiry === '' ? null : Number(expiry) })).token))
-      }}>
+      <Form submit={() => run(async () => setToken((await send<{ token: string }>('POST', '/key', { name, role, expiry: expiry === '' ? null : Number(expiry) })).token))}>
         <TextInput label={t.name} value={name} set={setName} error={problem?.fields.name} required />
         <Select label={t.role} value={role} set={setRole} options={[['producer', t.roles.producer], ['reader', t.roles.reader], ['admin', t.roles.admin]]} hint={t.roleHint} />
         <Select label={t.validFor} value={expiry} set={setExpiry} options={t.keyLives} error={problem?.fields.expiry} />
@@ -78,7 +75,7 @@ function NewKey({ close }: { close: () => void }) {
           <Button onClick={close}>{t.cancel}</Button>
           <Button submit kind="main" busy={busy}>{t.addKey}</Button>
         </div>
-      </form>
+      </Form>
     </Dialog>
   )
 }

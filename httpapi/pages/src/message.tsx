@@ -112,7 +112,7 @@ function Destination({ message, of, attempts, reload }: DestinationProps) {
         {may('CreateAttempts') && <Button busy={busy} onClick={resend} aria-label={t.resendTo(of.url)}>{t.resend}</Button>}
       </>
     }>
-      <p><span lang="en">{of.text}</span> <Link to={base + p`/endpoints/${of.endpointId}`}>{t.showEndpoint}</Link></p>
+      <p><span lang="en">{of.text}</span> · <Link to={base + p`/endpoints/${of.endpointId}`}>{t.showEndpoint}</Link></p>
       <Failure problem={problem} />
       {attempts.map((a) => (
         <details key={a.id} open={a.id === open} onToggle={(e) => toggle(a.id, e.currentTarget.open)}>

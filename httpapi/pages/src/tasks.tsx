@@ -17,7 +17,7 @@ export function TaskTable({ tasks }: { tasks: Task[] }) {
       { name: t.started, show: (k) => <Link to={base + p`/tasks/${k.id}`}><Time at={k.data.createdAt} /></Link> },
       ...(app ? [] : [{ name: t.application, show: (k: Task) => <Link to={p`/apps/${k.data.appId}`}><Mono>{k.data.appId}</Mono></Link> }]),
       { name: t.state, show: (k) => <TaskState of={k} /> },
-      { name: t.sent, show: (k) => number(k.data.messagesSent) + (k.data.total === null ? '' : ' / ' + number(k.data.total)) },
+      { name: t.sent, show: (k) => number(k.data.messagesSent) + (k.data.total === null ? '' : ' / ' + number(totalOf(k.data))) },
       { name: t.failedCount, show: (k) => number(k.data.failed) },
     ]} />
   )
@@ -88,13 +88,16 @@ export function TaskPage({ id }: { id: string }) {
   )
 }
 
+// totalOf is what was counted before the task began, or more if more came to be sent since.
+const totalOf = ({ total, messagesSent }: Task['data']): number => Math.max(total ?? 0, messagesSent)
+
 function Progress({ of }: { of: Task['data'] }) {
   const sent = of.messagesSent
   if (of.total === null) return <p>{t.sentOfMany(number(sent))}</p>
   return (
     <>
-      <progress value={of.state === 'finished' ? 1 : sent} max={of.state === 'finished' ? 1 : Math.max(of.total, 1)} aria-label={t.progress} />
-      <p>{t.sentOf(number(sent), number(of.total))}</p>
+      <progress value={of.state === 'finished' ? 1 : sent} max={of.state === 'finished' ? 1 : Math.max(totalOf(of), 1)} aria-label={t.progress} />
+      <p>{t.sentOf(number(sent), number(totalOf(of)))}</p>
     </>
   )
 }

@@ -3,7 +3,7 @@
 
 import type { Attempt, EndpointExplanation } from './api'
 import { useNow } from './load'
-import { date } from './format'
+import { date, when } from './format'
 import { t } from './text'
 import { Card } from './ui'
 
@@ -41,7 +41,7 @@ export function Timeline({ accepted, endpoints, attempts }: Props) {
             </div>
           )
         })}
-        <div class="lane scale"><span class="lane-name" /><span>{date(Math.min(...times))}</span><span>{date(Math.max(...times))}</span></div>
+        <div class="lane scale"><span class="lane-name" /><span>{when(Math.min(...times))}</span><span>{when(Math.max(...times))}</span></div>
       </div>
     </Card>
   )

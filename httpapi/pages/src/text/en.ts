@@ -17,7 +17,7 @@ export const en = {
   roles: { admin: 'Admin', producer: 'Producer', reader: 'Reader', application: 'Application' },
 
   // Things and their properties.
-  accepted: 'Accepted', action: 'Action', all: 'All', applications: 'Applications', applied: 'Entries applied', attempt: 'Attempt', before: 'Before', body: 'Body',
+  accepted: 'Accepted', action: 'Action', all: 'All', applications: 'Applications', attempt: 'Attempt', before: 'Before', body: 'Body',
   changed: 'Changed', channels: 'Channels', cluster: 'Cluster', created: 'Created', deliverAt: 'Not before', delivered: 'Delivered', deliveries: 'Deliveries',
   deprecated: 'Deprecated', description: 'Description', duration: 'Duration', endpoint: 'Endpoint', endpoints: 'Endpoints', envelope: 'Wrap the payload in an envelope',
   eventID: 'Event ID', eventType: 'Event type', eventTypes: 'Event types', expired: 'Expired before delivery', expires: 'Expires', failedCount: 'Failed',
@@ -76,12 +76,12 @@ export const en = {
   resumed: 'Resumed.', revoked: 'Revoked.', rotated: 'The new key signs from now on.', saved: 'Saved.', transferred: 'Leadership was handed over.',
 
   // Explanations.
-  activitySummary: (success: string, failure: string, canceled: string) => `${success} attempts succeeded, ${failure} failed, ${canceled} were canceled.`,
+  activitySummary: (success: string, failure: string, canceled: string) => `Attempts: ${success} succeeded, ${failure} failed, ${canceled} canceled.`,
   latencySummary: (p50: string, p95: string, p99: string) => `Half of them took at most ${p50}, 95% ${p95}, 99% ${p99}.`,
   actors: { cluster: 'The cluster itself', configuration: 'The token of the configuration', key: 'A key', jwt: 'A JSON Web Token' },
   noChanges: 'Nothing was changed in the last week.',
   changesRemoved: (n: number, text: string) => (n === 1 ? 'One older change was' : `${text} older changes were`) + ' removed to make room for newer ones of the same maker. All of them were made before',
-  notShown: (n: string) => `${n} more were not shown, because they came faster than anybody can read.`,
+  notShown: (n: string) => `Not shown, because it came faster than anybody can read: ${n}.`,
   headersIncomplete: 'Not all of them are known any more.',
   sizes: (sent: string, received: string) => `${sent} sent, ${received} received`,
   noAttention: 'No endpoint needs attention.',
@@ -153,7 +153,7 @@ export const en = {
   conflict: 'Somebody else has changed these settings.', conflictText: 'Your changes are not saved yet. These settings differ from what was saved at',
   keepMine: 'Save mine', takeTheirs: 'Discard mine', setting: 'Setting', yours: 'Yours', theirs: 'Saved',
   gone: 'Deleted meanwhile', goneText: 'This existed when you opened the page, and has been deleted since.',
-  tooMany: (seconds: number) => `There are too many requests at the moment. Try again ${seconds > 0 ? `in ${seconds} seconds` : 'soon'}.`,
+  tooMany: (seconds: number) => `There are too many requests at the moment. Try again ${seconds > 0 ? `in ${seconds} s` : 'soon'}.`,
   badSecret: 'The signing key must begin with whsec_ and be base64.',
   badSignature: 'No signature matches. The key is of another endpoint, or the body is not what was sent, byte for byte.',
   badTimestamp: 'webhook-timestamp is not a number of seconds.',
@@ -204,10 +204,10 @@ export const en = {
   clockAhead: (by: string, ahead: boolean) => `Clock ${by} ${ahead ? 'ahead' : 'behind'}`,
   receiving: (size: string) => `receiving the state, ${size} so far`,
   sending: (done: string, total: string) => `sending the state, ${done} of ${total}`,
-  entries: (n: string) => `${n} entries`,
+  entries: (n: number, text: string) => (n === 1 ? '1 entry' : `${text} entries`),
   neededSpace: (size: string) => `needs ${size}`,
   sizeOf: (done: string, total: string) => `${done} of ${total}`,
-  leadText: (n: number, text: string) => (n > 0 ? `It is ${text} entries behind and catches up first. ` : 'It is up to date. ') + 'Requests wait for about a second until it leads; none are lost.',
+  leadText: (n: number, text: string) => (n > 0 ? `It is ${n === 1 ? '1 entry' : `${text} entries`} behind and catches up first. ` : 'It is up to date. ') + 'Requests wait for about a second until it leads; none are lost.',
   removeNodeAfter: (n: number) => `It stops by itself and cannot come back with its present data. ${n === 1 ? 'One node remains' : `${n} nodes remain`}, and each of them has all data.`,
   addressHint: 'host:port at which the other nodes reach it.',
   withVoteHint: 'Without one it has all data, but does not count for the majority and never leads.',
@@ -216,10 +216,10 @@ export const en = {
   backupText: 'A consistent copy of everything this node has, signing keys included: keep it safe. "hookwheel restore" reads it.',
   backupTooLarge: (size: string) => `This browser can only download through memory, and the backup has ${size}: use "hookwheel backup".`,
   backupCut: 'The download was cut off, so the file is incomplete. Try again.',
-  cancelTaskText: (sent: string, left: string | undefined) => `${sent} messages were sent. ${left === undefined ? 'The others' : `The other ${left}`} will not be sent by this replay.`,
+  cancelTaskText: (sent: string, left: string | undefined) => `Messages sent: ${sent}. ${left === undefined ? 'The others' : `The other ${left}`} will not be sent by this replay.`,
 
   general: 'General', origin: 'From', byDefault: 'Default', notSet: 'none', secretSet: 'set, not shown', onlyChanged: 'Only what differs from the default',
-  configurationText: (node: string) => `What is in effect on ${node}, the node that responds here. To change it, edit its file and restart it.`,
+  configurationText: (node: string) => `What is in effect on ${node}, the node that responds here. To change it, edit its file, and reload or restart it.`,
 
   // The first run.
   done: 'Done', firstRun: 'Send your first event', firstRunText: 'Paste these commands into a terminal. TOKEN is an API key or the token of the configuration.',
