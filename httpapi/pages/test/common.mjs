@@ -114,7 +114,7 @@ export async function until(what, f) {
 // focused waits until the focus is at what has a name.
 export async function focused(page, name) {
   const at = () => page.evaluate(() => (document.activeElement.getAttribute('aria-label') ?? document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent).trim().slice(0, 200))
-  await until(`the focus at "${name}"`, async () => (await at()) === name).catch(async (e) => { throw new Error(`${e.message}, it is at "${await at()}"`) })
+  await until(`the focus at "${name}"`, async () => name instanceof RegExp ? name.test(await at()) : (await at()) === name).catch(async (e) => { throw new Error(`${e.message}, it is at "${await at()}"`) })
 }
 
 // tabTo moves the focus with Tab, or with Shift+Tab where that is nearer, to what has a name, once it

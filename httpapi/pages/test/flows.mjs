@@ -4,6 +4,7 @@
 import { createServer } from 'node:http'
 import { button, call, folder, hostile, link, look, open, others, receiver, receiverURL, run, token, url, wrong } from './common.mjs'
 import { keyboardInConsole, keyboardInPortal } from './keyboard.mjs'
+import { rights } from './rights.mjs'
 import { everyRoute } from './routes.mjs'
 
 // host is a page of another origin that shows the portal in a frame.
@@ -230,4 +231,4 @@ async function embedded(browser) {
   await page.context().close()
 }
 
-await run(prepare, { customer, viewer, operator, embedded, keyboardInPortal, keyboardInConsole, everyRoute })
+await run(prepare, { customer, viewer, operator, embedded, keyboardInPortal, keyboardInConsole, rights, everyRoute })

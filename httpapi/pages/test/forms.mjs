@@ -62,6 +62,7 @@ export async function refusedForms(browser) {
   let refusal
   await page.route('**/api/v1/**', (route) => refusal?.(route) ?? route.continue())
   for (const form of formsOf(things)) await drive(page, form, (to) => (refusal = to))
+  await unknownOutcomes(page, things.app, (to) => (refusal = to))
   await call('DELETE', '/app/forms')
   await call('DELETE', '/event-type/form.filled?expunge=true')
   await page.context().close()
@@ -72,7 +73,7 @@ async function drive(page, { path, opener, area, sends, fill = {}, submit, field
   const [method, end] = sends.split(' ')
   const answer = (response) => refuse((route) => route.request().method() === method && new URL(route.request().url()).pathname.endsWith('/' + end) ? route.fulfill(response) : undefined)
   refuse(undefined)
-  await page.goto(url + '/console' + path)
+  if (!page.url().endsWith('/console' + path)) await page.goto(url + '/console' + path)
   if (opener) await button(page, opener).click()
   const within = opener ? page.getByRole('dialog') : area ? area(page) : page.locator('main')
   const input = (label) => within.getByLabel(label, { exact: true }).last()
@@ -92,7 +93,12 @@ async function drive(page, { path, opener, area, sends, fill = {}, submit, field
     answer({ status, json: { code: 'refused', detail: `Refused with ${status}.` } })
     await send(status, within.getByRole('alert').getByText(text).and(within.getByText(`Refused with ${status}.`)))
   }
-  if (!field) return
+  if (field) await atItsField(page, within, name, { input, field, at, taken }, answer, send)
+  if (opener) await page.keyboard.press('Escape')
+}
+
+// atItsField checks that what the server says of a field is there, and so is the focus.
+async function atItsField(page, within, name, { input, field, at, taken }, answer, send) {
   const atField = within.locator('.field', { has: page.getByLabel(at, { exact: true }) }).locator('.error', { hasText: 'Not like that' })
   answer({ status: 422, json: { detail: [{ loc: ['body', ...field.split('/')], msg: 'Not like that.', type: 'value_error' }] } })
   await send(422, atField)
@@ -100,4 +106,35 @@ async function drive(page, { path, opener, area, sends, fill = {}, submit, field
   if (!taken) return
   answer({ status: 409, json: { code: 'conflict', detail: 'Not like that: it exists.' } })
   await send(409, atField.filter({ hasText: 'it exists' }))
+}
+
+// unknownOutcomes creates and deletes an endpoint, each with a response that says that nobody knows
+// whether it took effect, which it did. Who tries again has one endpoint, and then none.
+async function unknownOutcomes(page, app, refuse) {
+  const lose = (method) => refuse(async (route) => {
+    if (route.request().method() !== method) return route.continue()
+    refuse(undefined)
+    await route.fetch()
+    await route.fulfill({ status: 503, json: { code: 'unavailable', detail: 'It is not known whether this took effect.' } })
+  })
+  const again = async (name) => {
+    for (const text of ['It is not known', '']) {
+      await button(page.getByRole('dialog'), name).click()
+      if (text) await page.getByRole('dialog').getByText(text).waitFor()
+    }
+  }
+  const made = async () => (await call('GET', '/app/forms/endpoint')).data.filter((e) => e.url.endsWith('?once')).length
+  await page.goto(`${url}/console/apps/${app}/endpoints`)
+  await button(page, 'Add endpoint').click()
+  await page.getByRole('dialog').getByLabel('URL').fill(receiverURL + '?once')
+  lose('POST')
+  await again('Add endpoint')
+  await page.getByRole('heading', { level: 1, name: receiverURL + '?once' }).waitFor()
+  if ((await made()) !== 1) wrong(`${await made()} endpoints were created, not one`)
+  await page.getByRole('navigation', { name: 'Parts' }).getByRole('link', { name: 'Settings' }).click()
+  await button(page, 'Delete endpoint').click()
+  lose('DELETE')
+  await again('Delete endpoint')
+  await page.getByRole('heading', { level: 1, name: 'Endpoints' }).waitFor()
+  if ((await made()) !== 0) wrong('the endpoint was not deleted')
 }

@@ -133,7 +133,7 @@ async function lists(page) {
   await button(page, 'Hold').waitFor()
   await page.locator('main :focus').waitFor()
   await press(page, 'Hold', 'Space')
-  await focused(page, 'Continue')
+  await focused(page, /^Continue/) // with what is new
   await page.keyboard.press('Space')
   await focused(page, 'Hold')
   await press(page, 'Choose all')
@@ -248,7 +248,7 @@ async function rest(page) {
     return (await page.locator('tbody tr').count()) > 0
   })
   await press(page, 'Hold')
-  await focused(page, 'Continue')
+  await focused(page, /^Continue/) // with what is new
   await press(page, 'Clear')
   await page.locator('main :focus').waitFor()
   await press(page, 'Replays')
