@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"hookwheel/httpapi/apitest"
 )
 
 // The endpoints of the scenario that accounts for each event.
@@ -173,7 +175,7 @@ func (l *ledger) pauseAll() error {
 		}
 		return true
 	}
-	if err := await("only what was sent late waits", settled); err != nil {
+	if err := apitest.Await(patience, "only what was sent late waits", settled); err != nil {
 		return err
 	}
 	for _, e := range l.receiver.endpoints {
@@ -277,7 +279,7 @@ func (l *ledger) expire() error {
 		}
 		return true
 	}
-	if err := await("all messages have expired", gone); err != nil {
+	if err := apitest.Await(patience, "all messages have expired", gone); err != nil {
 		return err
 	}
 	sum := 0

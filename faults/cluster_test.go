@@ -12,12 +12,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
 )
 
@@ -59,10 +59,8 @@ type node struct {
 	disk   *disk  // nil: none of its own
 	clock  string // file that says how wrong its clock is; empty: that can't be
 
-	mu    sync.Mutex
-	cmd   *exec.Cmd
-	ended chan struct{}
-	down  bool // the nemesis keeps it down, or has stopped it: producers leave it alone
+	process atomic.Pointer[process.Process] // nil: it was never started
+	down    atomic.Bool                     // the nemesis keeps it down, or has stopped it: producers leave it alone
 }
 
 // newCluster writes the configurations; the nodes reach each other through the network's proxies
@@ -76,7 +74,8 @@ func newCluster(t *testing.T, s setup, dir string) *cluster {
 	listen := make([]string, len(c.nodes))
 	for i := range c.nodes {
 		listen[i] = process.FreeAddress(t)
-		n := &node{name: fmt.Sprint("n", i+1), api: "http://" + process.FreeAddress(t), down: true}
+		n := &node{name: fmt.Sprint("n", i+1), api: "http://" + process.FreeAddress(t)}
+		n.down.Store(true)
 		n.data, n.config, n.log = filepath.Join(dir, n.name), filepath.Join(dir, n.name+".hcl"), filepath.Join(dir, n.name+".log")
 		if s.clocks {
 			n.clock = filepath.Join(dir, n.name+".clock")
@@ -167,46 +166,46 @@ func (c *cluster) run(t *testing.T, args ...string) string {
 
 // tool runs a command of hookwheel against the first node.
 func (c *cluster) tool(args ...string) (string, error) {
-	cmd := exec.Command(c.binary, args...)
-	cmd.Env = append(os.Environ(), "HOOKWHEEL_URL="+c.nodes[0].api, "HOOKWHEEL_TOKEN="+token)
+	cmd := c.command(args...)
+	cmd.Env = append(cmd.Env, "HOOKWHEEL_URL="+c.nodes[0].api, "HOOKWHEEL_TOKEN="+token)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// command is the command that runs hookwheel as it was built for this cluster.
+func (c *cluster) command(args ...string) *exec.Cmd {
+	cmd := process.Command(process.Context(c.t), args...)
+	if c.binary != "" {
+		cmd.Path = c.binary
+	}
+	return cmd
 }
 
 // start starts a node, or starts it again.
 func (c *cluster) start(i int) error {
 	n := c.nodes[i]
-	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	cmd := c.command("serve", "--config", n.config)
+	cmd.Env = append(cmd.Env, clockVariable+"="+n.clock)
+	p, err := process.Run(cmd, n.log)
 	if err != nil {
 		return err
 	}
-	defer log.Close()
-	cmd := exec.Command(c.binary, "serve", "--config", n.config)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(os.Environ(), clockVariable+"="+n.clock)
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }() // its log says how it ended
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.cmd, n.ended = cmd, ended
+	n.process.Store(p)
 	return nil
 }
 
 func (n *node) signal(s syscall.Signal) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.cmd != nil {
-		_ = n.cmd.Process.Signal(s) // it may have ended
+	if p := n.process.Load(); p != nil {
+		_ = p.Cmd.Process.Signal(s) // it may have ended
 	}
 }
 
 // kill ends a node with SIGKILL and waits for it.
 func (n *node) kill() {
 	n.signal(syscall.SIGKILL)
-	n.await()
+	if p := n.process.Load(); p != nil {
+		<-p.Ended
+	}
 }
 
 // stopLimit is the drain of a second, the 15 s that a node gives itself after that, and some for a
@@ -215,63 +214,38 @@ const stopLimit = 26 * time.Second
 
 // stop ends a node with SIGTERM; it must end in time, and well.
 func (n *node) stop() error {
-	n.signal(syscall.SIGTERM)
-	select {
-	case <-n.ended:
-	case <-time.After(stopLimit):
-		n.signal(syscall.SIGQUIT) // its log says where it hangs
-		return fmt.Errorf("%s did not end within %s of SIGTERM", n.name, stopLimit)
+	code, err := n.process.Load().End(stopLimit)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("%s ended with exit code %d after SIGTERM", n.name, code)
 	}
-	if code := n.cmd.ProcessState.ExitCode(); code != 0 {
-		return fmt.Errorf("%s ended with exit code %d after SIGTERM", n.name, code)
-	}
-	return nil
+	return err
 }
 
-func (n *node) await() {
-	n.mu.Lock()
-	ended := n.ended
-	n.mu.Unlock()
-	if ended != nil {
-		<-ended
+// awaitEnd waits until a node has ended that must do so by itself.
+func (n *node) awaitEnd() error {
+	select {
+	case <-n.process.Load().Ended:
+		return nil
+	case <-time.After(failLimit):
+		return fmt.Errorf("%s goes on after %s", n.name, failLimit)
 	}
 }
+
+// failLimit is for a node to end by itself.
+const failLimit = 30 * time.Second
 
 func (n *node) alive() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.ended == nil {
-		return false
-	}
-	select {
-	case <-n.ended:
-		return false
-	default:
-		return true
-	}
+	p := n.process.Load()
+	return p != nil && p.IsAlive()
 }
 
-// awaitAnswer waits until a node that was started answers at all, or has ended: before that it is
+// awaitResponse waits until a node that was started answers at all, or has ended: before that it is
 // to be left alone.
-func (c *cluster) awaitResponse(i int) {
-	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline) && c.nodes[i].alive(); time.Sleep(20 * time.Millisecond) {
-		if status, _, err := c.call(i, "GET", "/health/ping", nil, nil); err == nil && status < 300 {
-			return
-		}
-	}
-}
-
-// setDown says whether producers are to leave a node alone.
-func (n *node) setDown(down bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.down = down
-}
-
-func (n *node) isDown() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.down
+func (c *cluster) awaitResponse(i int) error {
+	return apitest.Await(c.patience, c.nodes[i].name+" answers", func() bool {
+		status, _, err := c.call(i, "GET", "/health/ping", nil, nil)
+		return err == nil && status < 300 || !c.nodes[i].alive()
+	})
 }
 
 // call makes a call to a node; the error is about the connection.
@@ -330,28 +304,32 @@ func (c *cluster) leader() int {
 	return leader
 }
 
-var errNotWell = errors.New("the cluster is not well again")
-
 // awaitWell waits until all nodes are well, agree on a leader, have their votes, and hold all that
 // was committed when it began to wait.
 func (c *cluster) awaitWell() (leader int, err error) {
+	return c.helpUntilWell(func() error { return nil })
+}
+
+// helpUntilWell is awaitWell that calls help before each look.
+func (c *cluster) helpUntilWell(help func() error) (leader int, err error) {
 	var committed uint64
-	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	inVain := apitest.Await(c.patience, "the cluster is well", func() bool {
+		if err = help(); err != nil {
+			return true
+		}
 		if leader = c.leader(); leader < 0 {
-			continue
+			return false
 		}
 		var v view
 		if status, _, err := c.call(leader, "GET", "/cluster", nil, &v); err != nil || status != 200 {
-			continue
+			return false
 		}
 		if committed == 0 {
 			committed = v.committed()
 		}
-		if c.complete(&v, committed) {
-			return leader, nil
-		}
-	}
-	return -1, errNotWell
+		return c.complete(&v, committed)
+	})
+	return leader, errors.Join(inVain, err)
 }
 
 // view is how a node sees the cluster.

@@ -11,8 +11,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 	"unsafe"
+
+	"hookwheel/httpapi/apitest"
 )
 
 const diskBytes = 1 << 30
@@ -77,14 +78,16 @@ func (d *disk) attach() error {
 }
 
 // detach waits for a killed process to let go.
-func (d *disk) detach() (err error) {
-	for range 100 {
-		if err = syscall.Unmount(d.mount, 0); err == nil || err == syscall.EINVAL {
-			return nil
-		}
-		time.Sleep(50 * time.Millisecond)
+func (d *disk) detach() error {
+	var err error
+	inVain := apitest.Await(failLimit, "unmounting "+d.mount, func() bool {
+		err = syscall.Unmount(d.mount, 0)
+		return err == nil || err == syscall.EINVAL
+	})
+	if inVain != nil {
+		return errors.Join(inVain, err)
 	}
-	return fmt.Errorf("unmounting %s: %w", d.mount, err)
+	return nil
 }
 
 // cutPower makes the file system forget what is not on the disk: FS_IOC_SHUTDOWN without flushing

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +15,10 @@ import (
 	"testing"
 	"text/tabwriter"
 	"time"
+
+	"hookwheel/cli"
+	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/process"
 )
 
 var (
@@ -43,34 +48,45 @@ type setup struct {
 	storage, delivery string      // what is in these blocks of the configuration; empty: the usual
 }
 
-// buildsDir is where the binaries of this run are; each is made once, one at a time.
-var (
-	buildsDir string
-	building  sync.Mutex
-)
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "hookwheel-builds-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	buildsDir = dir
-	code := m.Run()
-	if err := os.RemoveAll(dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	os.Exit(code)
+// builds is where the binaries of this run are; each is made once, one at a time.
+var builds struct {
+	sync.Mutex
+	dir string
 }
 
-// build makes the binary, with the race detector if this test has it.
-func (s setup) build(t *testing.T) string {
+// clustersAtOnce is how many of the tests run concurrently that spend most of their time waiting.
+const clustersAtOnce = "4"
+
+func TestMain(m *testing.M) {
+	defer func() {
+		if err := os.RemoveAll(builds.dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}()
+	if err := flag.Set("test.parallel", clustersAtOnce); err != nil { // the command line may say otherwise
+		panic(err)
+	}
+	process.Main(m, func() int { return cli.Main("test") })
+}
+
+// build makes the binary, with the race detector if this test has it. Empty: this test binary runs
+// itself as hookwheel, as nothing is to be different.
+func (s setup) build(t *testing.T) (binary string) {
 	t.Helper()
-	building.Lock()
-	defer building.Unlock()
-	name := fmt.Sprint(s.tags, s.clocks)
-	dir := filepath.Join(buildsDir, name)
-	binary := filepath.Join(dir, "hookwheel")
+	if s.tags == "" && !s.clocks {
+		return ""
+	}
+	builds.Lock()
+	defer builds.Unlock()
+	if builds.dir == "" {
+		dir, err := os.MkdirTemp("", "hookwheel-builds-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		builds.dir = dir
+	}
+	dir := filepath.Join(builds.dir, fmt.Sprint(s.tags, s.clocks))
+	binary = filepath.Join(dir, "hookwheel")
 	if _, err := os.Stat(binary); err == nil {
 		return binary
 	}
@@ -141,7 +157,7 @@ func newTrial(t *testing.T, s setup) *trial {
 		if err := tr.start(i); err != nil {
 			t.Fatal(err)
 		}
-		n.setDown(false)
+		n.down.Store(false)
 	}
 	if _, err := tr.awaitWell(); err != nil {
 		t.Fatal(err)
@@ -175,15 +191,10 @@ func (tr *trial) finish(t *testing.T) *verdict {
 	tr.load.stop()
 	tr.receiver.calm.Store(true)
 	tr.resumeAll(t)
-	for deadline := time.Now().Add(patience); tr.waits() && time.Now().Before(deadline); {
-		time.Sleep(200 * time.Millisecond)
+	if err := apitest.Await(patience, "all events are delivered", func() bool { return !tr.waits() }); err != nil {
+		t.Log(err) // the checker says which are not
 	}
-	time.Sleep(2 * time.Second) // the last attempts are recorded, and applied on all nodes
-	f, err := tr.collect()
-	if err != nil {
-		t.Error(err)
-	}
-	v := check(tr.history, tr.receiver.endpoints, f)
+	v := tr.judge(t)
 	v.counts["resends and replays"] = int(tr.load.wishes.Load())
 	if out, err := tr.tool("cluster", "fingerprint"); err != nil {
 		v.wrong("the nodes do not hold the same state: %v\n%s", err, out)
@@ -203,6 +214,23 @@ func (tr *trial) finish(t *testing.T) *verdict {
 	}
 	if err := tr.history.close(); err != nil {
 		t.Error(err)
+	}
+	return v
+}
+
+// judge checks what happened against what the nodes hold, until nothing is wrong: the last attempts
+// are recorded a moment after they arrived, and applied on each node a moment after that.
+func (tr *trial) judge(t *testing.T) (v *verdict) {
+	t.Helper()
+	var failure error
+	err := apitest.Await(patience, "the checker finds nothing wrong", func() bool {
+		var f *final
+		f, failure = tr.collect()
+		v = check(tr.history.copied(), tr.receiver.endpoints, f)
+		return failure == nil && len(v.violations) == 0
+	})
+	if err != nil {
+		t.Error(errors.Join(err, failure))
 	}
 	return v
 }

@@ -21,7 +21,7 @@ func (tr *trial) resendAtHand() {
 	for !tr.load.over.Load() {
 		time.Sleep(handPause)
 		i := rand.IntN(len(tr.nodes))
-		if tr.nodes[i].isDown() {
+		if tr.nodes[i].down.Load() {
 			continue
 		}
 		if rand.IntN(4) == 0 {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"hookwheel/httpapi/apitest"
 )
 
 // post is a call of a producer.
@@ -63,6 +65,22 @@ func newHistory(path string) (*history, error) {
 	}
 	return &history{file: file, out: bufio.NewWriter(file)}, nil
 }
+
+// copied is what has happened so far.
+func (h *history) copied() *history {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return &history{posts: slices.Clone(h.posts), hits: slices.Clone(h.hits), faults: slices.Clone(h.faults), byHand: slices.Clone(h.byHand)}
+}
+
+// awaitMore waits until more events are acknowledged.
+func (h *history) awaitMore(patience time.Duration) error {
+	before := len(h.acknowledged())
+	return apitest.Await(patience, "more events are acknowledged", func() bool { return len(h.acknowledged()) >= before+eventsBetween })
+}
+
+// eventsBetween are acknowledged from one fault to the next where no time is set.
+const eventsBetween = 200
 
 func (h *history) write(kind string, v any) {
 	line, err := json.Marshal(map[string]any{kind: v})

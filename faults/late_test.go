@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"hookwheel/httpapi/apitest"
 )
 
 // latePad is more than a receiver's kernel takes before the receiver reads, and less than a
@@ -42,7 +44,7 @@ func lateScenario() scenario {
 			return nil, err
 		}
 		defer conn.Close()
-		err = await("the attempt is given up", func() (failed bool) {
+		err = apitest.Await(patience, "the attempt is given up", func() (failed bool) {
 			_ = tr.pages(0, "/app/"+scene+"/attempt/msg/"+made.ID, func(item) { failed = true }) // it is asked again
 			return failed
 		})

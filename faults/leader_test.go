@@ -21,7 +21,9 @@ func TestLeaderKills(t *testing.T) {
 		if f, err := n.strike(); err != nil {
 			t.Fatalf("%s of %v: %v", f.Kind, f.Nodes, err)
 		}
-		time.Sleep(time.Second)
+		if err := tr.history.awaitMore(patience); err != nil {
+			t.Fatal(err)
+		}
 	}
 	v := tr.finish(t)
 	for _, p := range tr.history.posts {
@@ -59,7 +61,9 @@ func TestLeaderStops(t *testing.T) {
 	tr.produce(t, true)
 	n := &nemesis{cluster: tr.cluster, history: tr.history, random: rand.New(rand.NewPCG(1, 1))}
 	for range *stopsFlag {
-		time.Sleep(2 * time.Second)
+		if err := tr.history.awaitMore(patience); err != nil {
+			t.Fatal(err)
+		}
 		n.queue = []string{"restart leader"}
 		if f, err := n.strike(); err != nil {
 			t.Fatalf("%s of %v: %v", f.Kind, f.Nodes, err)

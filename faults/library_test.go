@@ -8,7 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
+
+	"hookwheel/httpapi/apitest"
 )
 
 // Badger syncs its value log after each write, and only logs that this failed. A disk that fails in
@@ -76,17 +77,20 @@ func libraryScenario() scenario {
 		if err := os.WriteFile(flag, nil, 0o600); err != nil {
 			return nil, err
 		}
-		for end, event := time.Now().Add(failLimit), 0; node.alive() && time.Now().Before(end); event++ {
-			if _, _, err := tr.post(leader, event, "", ""); err != nil {
-				return nil, err
-			}
-			time.Sleep(50 * time.Millisecond)
+		event := 0
+		goesOn := apitest.Await(failLimit, node.name+" ends", func() bool {
+			_, _, err = tr.post(leader, event, "", "")
+			event++
+			return err != nil || !node.alive()
+		})
+		if err != nil {
+			return nil, err
 		}
-		switch {
-		case node.alive():
+		if goesOn != nil {
 			return []string{fmt.Sprintf("%s goes on though its value log can't be synced", node.name)}, nil
-		case node.cmd.ProcessState.ExitCode() != 1:
-			return []string{fmt.Sprintf("%s ended with exit code %d when its disk failed, not 1", node.name, node.cmd.ProcessState.ExitCode())}, nil
+		}
+		if code := node.process.Load().Cmd.ProcessState.ExitCode(); code != 1 {
+			return []string{fmt.Sprintf("%s ended with exit code %d when its disk failed, not 1", node.name, code)}, nil
 		}
 		if err := os.Remove(flag); err != nil {
 			return nil, err

@@ -247,7 +247,7 @@ func (l *load) open(i int) bool {
 	if l.balancer != nil {
 		return l.balancer.healthy[i].Load()
 	}
-	return !l.cluster.nodes[i].isDown()
+	return !l.cluster.nodes[i].down.Load()
 }
 
 // balancer is a load balancer that knows of the nodes what their health checks say, and nothing
@@ -322,7 +322,7 @@ func (l *load) try(event, i int, again bool) post {
 	} else if status != http.StatusAccepted {
 		p.Failure = string(text)
 	}
-	p.Down = l.cluster.nodes[i].isDown() // it became so meanwhile
+	p.Down = l.cluster.nodes[i].down.Load() // it became so meanwhile
 	l.history.post(p)
 	return p
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // crashSuffix is that of a file, named as the clock, with which a node ends at one of the next
@@ -67,10 +66,8 @@ func (n *nemesis) planCrash(node *node, calls int) error {
 }
 
 func (n *nemesis) awaitCrash(node *node) error {
-	select {
-	case <-node.ended:
-	case <-time.After(failLimit):
-		return fmt.Errorf("%s has not changed the files of its log for %v", node.name, failLimit)
+	if err := node.awaitEnd(); err != nil {
+		return fmt.Errorf("no change of the files of its log: %w", err)
 	}
 	if node.disk == nil || n.random.IntN(2) == 0 {
 		return nil
@@ -97,10 +94,8 @@ func (n *nemesis) damageLog(nodes []int) (func() error, error) {
 		if err := n.cluster.start(i); err != nil {
 			return err
 		}
-		select {
-		case <-node.ended:
-		case <-time.After(failLimit):
-			return fmt.Errorf("%s has started though %s is damaged", node.name, damaged)
+		if err := node.awaitEnd(); err != nil {
+			return fmt.Errorf("started though %s is damaged: %w", damaged, err)
 		}
 		after, err := os.ReadFile(node.log)
 		if err != nil {

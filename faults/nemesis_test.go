@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"hookwheel/httpapi/apitest"
 )
 
 // nemesis does harm, one fault after the other, from a seeded source of randomness.
@@ -140,11 +142,12 @@ func (n *nemesis) strike() (f fault, err error) {
 		_, err = n.cluster.awaitWell()
 	}
 	f.Well = time.Now()
-	for deadline := time.Now().Add(10 * time.Second); err == nil && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if next := n.history.acknowledgedSince(f.Start, without(f, n.size())); !next.IsZero() {
-			f.Next = next.Sub(f.Start)
-			break
-		}
+	if err == nil {
+		err = apitest.Await(n.cluster.patience, "an event is acknowledged after the fault", func() bool {
+			next := n.history.acknowledgedSince(f.Start, without(f, n.size()))
+			f.Next = max(0, next.Sub(f.Start))
+			return !next.IsZero()
+		})
 	}
 	n.history.fault(f)
 	return f, err
@@ -169,19 +172,18 @@ func (n *nemesis) each(nodes []int, do func(i int, node *node) error) (err error
 
 func (n *nemesis) take(nodes []int) {
 	for _, i := range nodes {
-		n.cluster.nodes[i].setDown(true)
+		n.cluster.nodes[i].down.Store(true)
 	}
 }
 
 // restore starts nodes again.
 func (n *nemesis) restore(nodes []int) error {
 	return n.each(nodes, func(i int, node *node) error {
-		defer node.setDown(false)
+		defer node.down.Store(false)
 		if err := n.cluster.start(i); err != nil {
 			return err
 		}
-		n.cluster.awaitResponse(i)
-		return nil
+		return n.cluster.awaitResponse(i)
 	})
 }
 
@@ -191,7 +193,7 @@ func (n *nemesis) kill(nodes []int) (func() error, error) {
 		n.cluster.nodes[i].signal(syscall.SIGKILL)
 	}
 	for _, i := range nodes {
-		n.cluster.nodes[i].await()
+		n.cluster.nodes[i].kill()
 	}
 	return func() error { return n.restore(nodes) }, nil
 }
@@ -204,7 +206,7 @@ func (n *nemesis) freeze(nodes []int) (func() error, error) {
 	return func() error {
 		return n.each(nodes, func(_ int, node *node) error {
 			node.signal(syscall.SIGCONT)
-			node.setDown(false)
+			node.down.Store(false)
 			return nil
 		})
 	}, nil
@@ -213,7 +215,7 @@ func (n *nemesis) freeze(nodes []int) (func() error, error) {
 func (n *nemesis) heal() error {
 	n.cluster.network.heal()
 	for _, node := range n.cluster.nodes {
-		node.setDown(false)
+		node.down.Store(false)
 	}
 	return nil
 }
@@ -272,7 +274,7 @@ func (n *nemesis) disturb([]int) (func() error, error) {
 func (n *nemesis) restart(nodes []int) (func() error, error) {
 	for _, i := range nodes {
 		node := n.cluster.nodes[i]
-		node.setDown(true)
+		node.down.Store(true)
 		err := node.stop()
 		if err == nil {
 			err = n.cluster.start(i)
@@ -280,7 +282,7 @@ func (n *nemesis) restart(nodes []int) (func() error, error) {
 		if err == nil {
 			_, err = n.cluster.awaitWell()
 		}
-		node.setDown(false)
+		node.down.Store(false)
 		if err != nil {
 			return nil, err
 		}
@@ -325,14 +327,10 @@ func (n *nemesis) fill(nodes []int) (func() error, error) {
 }
 
 func (n *nemesis) awaitRefusal() error {
-	for range 200 {
+	return apitest.Await(failLimit, "events are refused as the disk of "+n.cluster.nodes[n.leader].name+" is short", func() bool {
 		status, _, err := n.cluster.call((n.leader+1)%n.size(), "POST", "/app/app0/msg", map[string]any{"eventType": "full", "payload": json.RawMessage(probe)}, nil)
-		if err == nil && status == 507 {
-			return nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return fmt.Errorf("events are still accepted though the disk of %s is short", n.cluster.nodes[n.leader].name)
+		return err == nil && status == 507
+	})
 }
 
 // fillUp leaves nothing. The node may end, and then is started when there is room.
@@ -343,19 +341,22 @@ func (n *nemesis) fillUp(nodes []int) (func() error, error) {
 	}
 	return func() error {
 		defer n.heal()
-		return n.each(nodes, func(i int, node *node) error {
-			return errors.Join(node.disk.makeRoom(), n.startIfEnded(i))
-		})
+		return errors.Join(n.each(nodes, func(_ int, node *node) error { return node.disk.makeRoom() }), n.keepUp(nodes))
 	}, nil
 }
 
-// startIfEnded starts a node again that could not bear what was done to it.
-func (n *nemesis) startIfEnded(i int) error {
-	time.Sleep(2 * time.Second) // it may be on its way out
-	if n.cluster.nodes[i].alive() {
-		return nil
-	}
-	return n.cluster.start(i)
+// keepUp starts nodes again that could not bear what was done to them, until all are well: one may
+// be on its way out for a while.
+func (n *nemesis) keepUp(nodes []int) error {
+	_, err := n.cluster.helpUntilWell(func() error {
+		return n.each(nodes, func(i int, node *node) error {
+			if node.alive() {
+				return nil
+			}
+			return n.cluster.start(i)
+		})
+	})
+	return err
 }
 
 // breakDisk has everything that is asked of a disk fail. The node must end by itself.
@@ -365,18 +366,13 @@ func (n *nemesis) breakDisk(nodes []int) (func() error, error) {
 		if err := node.disk.cutPower(); err != nil {
 			return err
 		}
-		select {
-		case <-node.ended:
-		case <-time.After(failLimit):
-			return fmt.Errorf("%s goes on though its disk has failed", node.name)
+		if err := node.awaitEnd(); err != nil {
+			return fmt.Errorf("its disk has failed: %w", err)
 		}
 		return errors.Join(node.disk.detach(), node.disk.attach())
 	})
 	return func() error { return n.restore(nodes) }, err
 }
-
-// failLimit is for a node to notice that its disk is gone.
-const failLimit = 30 * time.Second
 
 // hang has writes wait. If that is for long the node must end, which it can when the disk answers
 // again at the latest.
@@ -385,7 +381,7 @@ func (n *nemesis) hang(nodes []int) (func() error, error) {
 	err := n.each(nodes, func(_ int, node *node) error { return node.disk.freeze() })
 	return func() error {
 		defer n.heal()
-		return n.each(nodes, func(i int, node *node) error { return errors.Join(node.disk.thaw(), n.startIfEnded(i)) })
+		return errors.Join(n.each(nodes, func(_ int, node *node) error { return node.disk.thaw() }), n.keepUp(nodes))
 	}, err
 }
 
@@ -403,12 +399,10 @@ func (n *nemesis) beLate(nodes []int) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	for end := time.Now().Add(n.cluster.patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if leader := n.cluster.leader(); leader >= 0 && leader != nodes[0] {
-			return undo, nil
-		}
-	}
-	return nil, fmt.Errorf("%s leads on though its clock is wrong", n.cluster.nodes[nodes[0]].name)
+	return undo, apitest.Await(n.cluster.patience, "another node leads than "+n.cluster.nodes[nodes[0]].name+", whose clock is wrong", func() bool {
+		leader := n.cluster.leader()
+		return leader >= 0 && leader != nodes[0]
+	})
 }
 
 // passHours sets all clocks ahead permanently and causes a new election, as a new leader looks at

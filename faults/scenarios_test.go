@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"hookwheel/httpapi/apitest"
 )
 
 // scenario tests one promise that random faults would break too rarely. run returns violations of
@@ -56,13 +58,16 @@ func (tr *trial) post(node, event int, key, orderingKey string) (status int, id 
 // send sends an event until any node accepts it.
 func (tr *trial) send(event int, orderingKey string) (id string, err error) {
 	var status int
-	for deadline, i := time.Now().Add(patience), 0; time.Now().Before(deadline); i++ {
-		if status, id, err = tr.post(i%len(tr.nodes), event, "scene-"+strconv.Itoa(event), orderingKey); err == nil && status == http.StatusAccepted {
-			return id, nil
-		}
-		time.Sleep(100 * time.Millisecond)
+	i := 0
+	err = errors.Join(apitest.Await(patience, fmt.Sprintf("event %d is accepted", event), func() bool {
+		status, id, err = tr.post(i%len(tr.nodes), event, "scene-"+strconv.Itoa(event), orderingKey)
+		i++
+		return err == nil && status == http.StatusAccepted
+	}), err)
+	if err != nil {
+		return "", fmt.Errorf("%w: %d", err, status)
 	}
-	return "", fmt.Errorf("event %d was not accepted: %d, %w", event, status, err)
+	return id, nil
 }
 
 // arrivals returns the hits of a message that were answered, or left.
@@ -78,16 +83,6 @@ func (tr *trial) arrivals(id string) (list []hit) {
 }
 
 func (tr *trial) taken(id string) bool { return slices.ContainsFunc(tr.arrivals(id), hit.taken) }
-
-// await waits until something is so.
-func await(what string, so func() bool) error {
-	for deadline := time.Now().Add(patience); !so(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("waited in vain until %s", what)
-		}
-	}
-	return nil
-}
 
 // heldScenario: the first message of a key is under way, others are held behind it, and the leader
 // is killed. The next leader must send the first one again before the others.
@@ -113,7 +108,7 @@ func heldScenario() scenario {
 			}
 			ids = append(ids, id)
 		}
-		if err := await("the first message is under way", began.Load); err != nil {
+		if err := apitest.Await(patience, "the first message is under way", began.Load); err != nil {
 			return nil, err
 		}
 		time.Sleep(300 * time.Millisecond) // the others are recorded as held
@@ -122,7 +117,7 @@ func heldScenario() scenario {
 			return nil, err
 		}
 		tr.nodes[leader].kill()
-		err = await("all messages of the key were taken", func() bool {
+		err = apitest.Await(patience, "all messages of the key were taken", func() bool {
 			return !slices.ContainsFunc(ids, func(id string) bool { return !tr.taken(id) })
 		})
 		var v verdict
@@ -167,12 +162,12 @@ func overtakenScenario() scenario {
 		if err != nil {
 			return nil, err
 		}
-		if err := await("the first message is under way", func() bool { return tries.Load() > 0 }); err != nil {
+		if err := apitest.Await(patience, "the first message is under way", func() bool { return tries.Load() > 0 }); err != nil {
 			return nil, err
 		}
 		second, err := tr.sendMany(1, others)
 		if err == nil {
-			err = await("the others were taken", func() bool { return taken.Load() >= others })
+			err = apitest.Await(patience, "the others were taken", func() bool { return taken.Load() >= others })
 		}
 		if err != nil {
 			return nil, err
@@ -192,7 +187,7 @@ func overtakenScenario() scenario {
 		}
 		close(release)
 		if err == nil && len(found) == 0 {
-			err = await("the first message was taken", func() bool { return tr.taken(first) })
+			err = apitest.Await(patience, "the first message was taken", func() bool { return tr.taken(first) })
 		}
 		return found, err
 	}
@@ -287,7 +282,7 @@ func wrongClock(seconds int, lasting time.Duration) scenario {
 		for event := range wrongClockEvents {
 			id, err := tr.send(event, "")
 			if err == nil {
-				err = await("the first attempt has come", func() bool { return len(tr.arrivals(id)) > 0 })
+				err = apitest.Await(patience, "the first attempt has come", func() bool { return len(tr.arrivals(id)) > 0 })
 			}
 			if err != nil {
 				return nil, err
@@ -318,7 +313,7 @@ func wrongClock(seconds int, lasting time.Duration) scenario {
 			return found, err
 		}
 		for _, id := range ids {
-			if err := await("the second attempt has come", func() bool { return len(tr.arrivals(id)) > 1 }); err != nil {
+			if err := apitest.Await(patience, "the second attempt has come", func() bool { return len(tr.arrivals(id)) > 1 }); err != nil {
 				return nil, err
 			}
 		}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"encoding/base64"
 	"flag"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"hookwheel/httpapi/apitest"
 )
 
 var stateFlag = flag.Float64("state", 0, "the GiB that a node of TestLargeState receives from a leader that dies meanwhile; 0 skips it")
@@ -54,7 +55,7 @@ func TestLargeState(t *testing.T) {
 	}
 	var received int64
 	begin = time.Now()
-	if err := await("a part of the state has arrived", func() bool {
+	if err := apitest.Await(patience, "a part of the state has arrived", func() bool {
 		received = tr.received(n.leader, wiped[0])
 		return received > int64(*stateFlag*(1<<30))/10
 	}); err != nil {
@@ -105,16 +106,11 @@ func (tr *trial) fillState(t *testing.T, size int64) {
 
 // sendNoise sends an event until it is accepted, however long the disks take.
 func (tr *trial) sendNoise(node int, noise string) error {
-	var status int
-	var text []byte
-	var err error
 	body := map[string]any{"eventType": scene, "payload": map[string]string{"noise": noise}}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Second) {
-		if status, text, err = tr.callWithKey(node, "POST", "/app/"+scene+"/msg", noise[:40], body, nil); err == nil && status == http.StatusAccepted {
-			return nil
-		}
-	}
-	return fmt.Errorf("sending: %d %s, %w", status, text, err)
+	return apitest.Await(patience, "a large event is accepted", func() bool {
+		status, _, err := tr.callWithKey(node, "POST", "/app/"+scene+"/msg", noise[:40], body, nil)
+		return err == nil && status == http.StatusAccepted
+	})
 }
 
 // received is how much of the state has come to a node, as a leader sees it.

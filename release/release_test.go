@@ -10,10 +10,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
+	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
 )
 
@@ -234,45 +233,28 @@ func (d debian) service(t *testing.T) *exec.Cmd {
 	line := execStart.FindSubmatch(installed)[1]
 	script := fmt.Sprintf("set -a; [ ! -e /etc/hookwheel/hookwheel.env ] || . /etc/hookwheel/hookwheel.env; HOOKWHEEL_API_DRAIN=0s; cd /etc/hookwheel; "+
 		"exec setpriv --reuid hookwheel --regid hookwheel --clear-groups --no-new-privs --bounding-set=-all %s", line)
-	return exec.Command("chroot", d.root, "sh", "-ec", script)
+	return exec.CommandContext(process.Context(t), "chroot", d.root, "sh", "-ec", script)
 }
 
 // node runs the service until the function that it returns is called.
 func (d debian) node(t *testing.T) (stop func()) {
 	t.Helper()
-	cmd := d.service(t)
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if response, err := http.Get(d.api() + "/health"); err == nil {
-			response.Body.Close()
-			if response.StatusCode < 300 {
-				break
-			}
+	p := process.StartCommand(t, d.service(t))
+	apitest.WaitFor(t, "the node is healthy", func() bool {
+		if !p.IsAlive() {
+			t.Fatalf("the node ended: %v", p.Cmd.ProcessState)
 		}
-		select {
-		case err := <-ended:
-			t.Fatalf("the node ended: %v\n%s", err, &log)
-		default:
+		response, err := http.Get(d.api() + "/health")
+		if err != nil {
+			return false
 		}
-		if time.Now().After(deadline) {
-			cmd.Process.Kill()
-			<-ended
-			t.Fatalf("the node doesn't get healthy:\n%s", &log)
-		}
-	}
+		response.Body.Close()
+		return response.StatusCode < 300
+	})
 	return func() {
 		t.Helper()
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		if err := <-ended; err != nil {
-			t.Fatalf("stopping the node: %v\n%s", err, &log)
+		if code := p.Stop(t); code != 0 {
+			t.Fatalf("the node ended with exit code %d", code)
 		}
 	}
 }

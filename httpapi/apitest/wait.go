@@ -1,6 +1,7 @@
 package apitest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -13,9 +14,17 @@ const (
 // WaitFor waits until something is true.
 func WaitFor(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(Patience); !is(); time.Sleep(waitPause) {
+	if err := Await(Patience, what, is); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Await is WaitFor for who can do something about what does not come true in time.
+func Await(patience time.Duration, what string, is func() bool) error {
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(waitPause) {
 		if time.Now().After(deadline) {
-			t.Fatalf("after %s still waiting: %s", Patience, what)
+			return fmt.Errorf("after %s still waiting: %s", patience, what)
 		}
 	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -24,6 +25,7 @@ const mainVariable = "TEST_RUNS_HOOKWHEEL"
 
 const (
 	StopLimit = 45 * time.Second // for a process to end after SIGTERM; more than dev has with its nodes
+	quitLimit = 10 * time.Second // for it to say where it hangs
 	shownLog  = 16 << 10         // bytes of a long log that a failing test prints, twice
 )
 
@@ -32,7 +34,7 @@ func Main(m *testing.M, hookwheel func() int) {
 	if os.Getenv(mainVariable) == "1" {
 		os.Exit(hookwheel())
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // Process is a hookwheel that a test has started.
@@ -63,27 +65,37 @@ func Command(ctx context.Context, args ...string) *exec.Cmd {
 // StartCommand starts a command that Command has made or wrapped; the end of the test stops it.
 func StartCommand(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	p, err := Run(cmd, filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
-	p := &Process{Cmd: cmd, Log: log.Name(), Ended: make(chan struct{})}
-	p.Cmd.Stdout, p.Cmd.Stderr = log, log
-	p.Cmd.Cancel = func() error { return p.Cmd.Process.Signal(syscall.SIGTERM) }
-	p.Cmd.WaitDelay = StopLimit
-	if err := p.Cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = p.Cmd.Wait() // ProcessState says it better
-		close(p.Ended)
-	}()
 	t.Cleanup(func() {
 		p.Stop(t)
 		p.checkLog(t)
 	})
 	return p
+}
+
+// Run starts a command that Command has made or wrapped, and appends all that it says to the file
+// log. The caller ends it, and looks at the log.
+func Run(cmd *exec.Cmd, log string) (*Process, error) {
+	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	p := &Process{Cmd: cmd, Log: log, Ended: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = file, file
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = StopLimit
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		_ = cmd.Wait() // ProcessState says it better
+		close(p.Ended)
+	}()
+	return p, nil
 }
 
 // Context ends before the time of go test is up, for that would leave processes behind.
@@ -115,19 +127,31 @@ func (p *Process) IsAlive() bool {
 // signal killed it.
 func (p *Process) Stop(t testing.TB) (code int) {
 	t.Helper()
-	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	code, err := p.End(StopLimit)
+	if err != nil {
 		t.Error(err)
+	}
+	return code
+}
+
+// End is Stop for a process that must end within some time.
+func (p *Process) End(within time.Duration) (code int, err error) {
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return 0, err
 	}
 	select {
 	case <-p.Ended:
-	case <-time.After(StopLimit):
-		t.Errorf("process %d did not end within %s of SIGTERM", p.Cmd.Process.Pid, StopLimit)
-		if err := p.Cmd.Process.Kill(); err != nil {
-			t.Error(err)
+	case <-time.After(within):
+		err = fmt.Errorf("%v did not end within %s of SIGTERM", p.Cmd.Args[1:], within)
+		_ = p.Cmd.Process.Signal(syscall.SIGQUIT) // its log says where it hangs
+		select {
+		case <-p.Ended:
+		case <-time.After(quitLimit):
+			_ = p.Cmd.Process.Kill()
+			<-p.Ended
 		}
-		<-p.Ended
 	}
-	return p.Cmd.ProcessState.ExitCode()
+	return p.Cmd.ProcessState.ExitCode(), err
 }
 
 // lastWords are what a log has when its process ends other than by SIGTERM, or should.
@@ -169,18 +193,13 @@ func excerpt(text []byte) []byte {
 	return slices.Concat(text[start:start+shownLog], []byte("\n[…]\n"), text[len(text)-shownLog:])
 }
 
-// givenPorts are those that FreePorts has returned, or looked at: a parallel test may not listen
-// yet.
-var givenPorts sync.Map
-
 // FreePorts finds a port such that it and the next ones are free for the API of nodes nodes, and
 // those for the other nodes too. They lie below the ports that the system gives to outgoing
 // connections.
 func FreePorts(t testing.TB, nodes int) int {
 	t.Helper()
 	for range 100 {
-		base := 20000 + 10*rand.IntN(1000)
-		if _, isGiven := givenPorts.LoadOrStore(base, true); !isGiven && portsFree(base, nodes) {
+		if base := 20000 + 10*rand.IntN(1000); claimPorts(base, nodes) {
 			return base
 		}
 	}
@@ -188,9 +207,9 @@ func FreePorts(t testing.TB, nodes int) int {
 	return 0
 }
 
-func portsFree(base, nodes int) bool {
+func claimPorts(base, nodes int) bool {
 	for i := 1; i <= nodes; i++ {
-		if !portFree(NodeAddress(base, i)) || !portFree(PeerAddress(base, i)) {
+		if !claim(NodeAddress(base, i)) || !claim(PeerAddress(base, i)) {
 			return false
 		}
 	}
@@ -198,13 +217,11 @@ func portsFree(base, nodes int) bool {
 }
 
 // FreeAddress returns an address at which nothing listens. Its port lies below those that the
-// system gives to outgoing connections, one of which might take it before a node does. No address
-// is returned twice, as nothing may listen there yet.
+// system gives to outgoing connections, one of which might take it before a node does.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+rand.IntN(10000)))
-		if _, again := addresses.LoadOrStore(address, true); !again && portFree(address) {
+		if address := net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+rand.IntN(10000))); claim(address) {
 			return address
 		}
 	}
@@ -212,10 +229,15 @@ func FreeAddress(t testing.TB) string {
 	return ""
 }
 
-// addresses are those that FreeAddress has tried.
-var addresses sync.Map
+// claimed are the addresses that claim has seen.
+var claimed sync.Map
 
-func portFree(address string) bool {
+// claim reports whether an address is free, once: it does so no second time, as a parallel test may
+// not listen there yet.
+func claim(address string) bool {
+	if _, again := claimed.LoadOrStore(address, true); again {
+		return false
+	}
 	l, err := net.Listen("tcp", address)
 	return err == nil && l.Close() == nil
 }
