@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"hookwheel/backup/s3test"
+	"hookwheel/httpapi/apitest"
 )
 
 // testNode makes backups of a cluster whose time the test sets.
@@ -166,7 +167,7 @@ func TestScheduleFailures(t *testing.T) {
 	s := s3test.Start(t)
 	var clock atomic.Int64
 	n := newTestNode(onServer(t, s, ""), &clock)
-	var log lockedBuffer
+	var log apitest.Log
 	n.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	s.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
 		fail(w, 403, "AccessDenied")
@@ -179,42 +180,19 @@ func TestScheduleFailures(t *testing.T) {
 		defer close(ended)
 		n.Run(ctx)
 	}()
-	await := func(what string, f func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(time.Minute); !f(); time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("waited for %s; log:\n%s", what, log.text())
-			}
-		}
-	}
-	await("the error of the bucket", func() bool { return strings.Contains(log.text(), "403 AccessDenied: for a test; allow s3:ListBucket") })
+	apitest.WaitFor(t, "the error of the bucket", func() bool {
+		return strings.Contains(log.String(), "403 AccessDenied: for a test; allow s3:ListBucket")
+	})
 	s.Intercept(nil)
-	await("the error of the store", func() bool { return strings.Contains(log.text(), "the store is broken") })
+	apitest.WaitFor(t, "the error of the store", func() bool { return strings.Contains(log.String(), "the store is broken") })
 	if failures := testutil.ToFloat64(n.Metrics.failures); failures < 2 {
 		t.Errorf("%f failures", failures)
 	}
 	n.fail.Store(false)
-	await("a backup", func() bool { return strings.Contains(log.text(), "backup made") })
+	apitest.WaitFor(t, "a backup", func() bool { return strings.Contains(log.String(), "backup made") })
 	cancel()
 	<-ended
-	if strings.Contains(log.text(), s3test.Secret) {
+	if strings.Contains(log.String(), s3test.Secret) {
 		t.Error("the log has the secret")
 	}
-}
-
-type lockedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(data []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(data)
-}
-
-func (b *lockedBuffer) text() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 
 	"hookwheel/config"
 	"hookwheel/config/certs"
+	"hookwheel/config/certs/certstest"
 )
 
 // runCert runs "hookwheel cert" with these arguments.
@@ -116,11 +116,11 @@ func TestCert(t *testing.T) {
 
 func TestCertErrors(t *testing.T) {
 	dir := makeCerts(t, "n1")
-	before := readFolder(t, dir)
+	before := certstest.ReadFolder(t, dir)
 	swapped := filepath.Join(t.TempDir(), "swapped")
-	writeFiles(t, swapped, map[string]string{certs.CAFile: before["n1.pem"], certs.CAKeyFile: before["n1-key.pem"]})
+	certstest.WriteFiles(t, swapped, map[string]string{certs.CAFile: before["n1.pem"], certs.CAKeyFile: before["n1-key.pem"]})
 	mixed := filepath.Join(t.TempDir(), "mixed")
-	writeFiles(t, mixed, map[string]string{certs.CAFile: before["ca.pem"], certs.CAKeyFile: before["n1-key.pem"]})
+	certstest.WriteFiles(t, mixed, map[string]string{certs.CAFile: before["ca.pem"], certs.CAKeyFile: before["n1-key.pem"]})
 	old := filepath.Join(t.TempDir(), "old")
 	ended, err := certs.NewCA(time.Now().AddDate(0, 0, -3), 2)
 	if err != nil {
@@ -149,36 +149,7 @@ func TestCertErrors(t *testing.T) {
 			t.Errorf("hookwheel cert %s: %v\nwanted %s", test.args, err, test.want)
 		}
 	}
-	if after := readFolder(t, dir); len(after) != len(before) || after["n1.pem"] != before["n1.pem"] || after["ca-key.pem"] != before["ca-key.pem"] {
+	if after := certstest.ReadFolder(t, dir); len(after) != len(before) || after["n1.pem"] != before["n1.pem"] || after["ca-key.pem"] != before["ca-key.pem"] {
 		t.Error("what failed has changed files")
-	}
-}
-
-func readFolder(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	files := map[string]string{}
-	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(filepath.Join(dir, path))
-		files[path] = string(text)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
-}
-
-func writeFiles(t *testing.T, dir string, files map[string]string) {
-	t.Helper()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 }

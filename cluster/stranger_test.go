@@ -15,7 +15,6 @@ import (
 	"math/big"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -109,7 +108,7 @@ func TestStrangers(t *testing.T) {
 // A leader may connect to a node that does not know yet that it was admitted. That is counted, but
 // neither side logs it: it happens at most joins.
 func TestAdmittedButUnaware(t *testing.T) {
-	var text lockedText
+	var text apitest.Log
 	members := startMembers(t, 1)
 	n2 := newJoiner(t, "n2", members)
 	n2.config.Logger = slog.New(slog.NewTextHandler(&text, nil))
@@ -127,24 +126,6 @@ func TestAdmittedButUnaware(t *testing.T) {
 	if strings.Contains(text.String(), "refused a connection") || strings.Contains(text.String(), "failed to heartbeat") {
 		t.Errorf("it logs\n%s", text.String())
 	}
-}
-
-// lockedText is a log that several goroutines write.
-type lockedText struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lockedText) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(line)
-}
-
-func (l *lockedText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // What the acceptor says before the dialer has proven itself does not depend on the secret:

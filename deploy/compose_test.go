@@ -69,9 +69,9 @@ func TestCompose(t *testing.T) {
 		})
 	}
 	api := &client{t: t, url: "http://" + pods[0].address + ":8071"}
-	api.setUp(r.url)
+	api.setUp(r.URL)
 	id := api.mustPost()
-	r.await(t, id)
+	await(t, r, id)
 	api.url = "http://" + pods[2].address + ":8071"
 	if status, body := api.call("GET", "/app/demo/msg/"+id, ""); status != http.StatusOK {
 		t.Errorf("at n3: %d %s", status, body)

@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"hookwheel/httpapi/apitest"
@@ -36,9 +35,9 @@ func TestImage(t *testing.T) {
 	}
 	apitest.WaitFor(t, "a healthy container", isHealthy)
 	api := &client{t: t, url: "http://127.0.0.1:8071"}
-	api.setUp(r.url)
+	api.setUp(r.URL)
 	first := api.mustPost()
-	r.await(t, first)
+	await(t, r, first)
 	if out, err := p.exec(t.Context(), "/usr/bin/hookwheel", "version"); err != nil || !strings.Contains(out, "hookwheel v0.1.0\n") {
 		t.Errorf("version: %v %s", err, out)
 	}
@@ -51,7 +50,7 @@ func TestImage(t *testing.T) {
 	if status, body := api.call("GET", "/app/demo/msg/"+first, ""); status != http.StatusOK {
 		t.Errorf("the message of before the restart: %d %s", status, body)
 	}
-	r.await(t, api.mustPost())
+	await(t, r, api.mustPost())
 }
 
 // Without what it needs, the container says so and ends.
@@ -140,39 +139,16 @@ func (c *client) mustPost() string {
 	return id
 }
 
-// receiver is an endpoint.
-type receiver struct {
-	url string
-	mu  sync.Mutex
-	ids map[string]bool
+// newReceiver starts a receiver in the namespace of this process.
+func newReceiver(t *testing.T, address string) *apitest.Receiver {
+	return apitest.ReceiveAt(t, listen(t, address), nil)
 }
 
-func newReceiver(t *testing.T, address string) *receiver {
-	r := &receiver{ids: make(map[string]bool)}
-	server := httptest.NewUnstartedServer(r)
-	must(t, server.Listener.Close())
-	server.Listener = listen(t, address)
-	server.Start()
-	t.Cleanup(server.Close)
-	r.url = server.URL
-	return r
-}
-
-func (r *receiver) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ids[request.Header.Get("webhook-id")] = true
-}
-
-func (r *receiver) has(id string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.ids[id]
-}
-
-func (r *receiver) await(t *testing.T, ids ...string) {
+// await waits until messages have arrived.
+func await(t *testing.T, r *apitest.Receiver, ids ...string) {
 	t.Helper()
-	for _, id := range ids {
-		apitest.WaitFor(t, "the delivery of "+id, func() bool { return r.has(id) })
-	}
+	apitest.WaitFor(t, fmt.Sprint(len(ids), " deliveries"), func() bool {
+		taken := r.Taken()
+		return !slices.ContainsFunc(ids, func(id string) bool { return taken[id] == 0 })
+	})
 }

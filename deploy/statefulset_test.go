@@ -237,7 +237,7 @@ func TestStatefulSet(t *testing.T) {
 	}
 	s.awaitReady(0, 1, 2)
 	api := &client{t: t, url: "http://" + s.pods[0].address + ":8071"}
-	api.setUp(r.url)
+	api.setUp(r.URL)
 	acknowledged := []string{api.mustPost()}
 
 	l := s.startLoad()
@@ -267,7 +267,7 @@ func TestStatefulSet(t *testing.T) {
 	api.url = "http://" + s.pods[1].address + ":8071"
 	acknowledged = append(acknowledged, api.mustPost())
 	t.Logf("%d events were acknowledged", len(acknowledged))
-	r.await(t, acknowledged...)
+	await(t, r, acknowledged...)
 }
 
 // scaleUp goes from 3 to 5 nodes as docs/containers.md says.

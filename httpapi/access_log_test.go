@@ -48,7 +48,7 @@ func TestRequestID(t *testing.T) {
 }
 
 func TestAccessLog(t *testing.T) {
-	var log sink
+	var log apitest.Log
 	a := apiStartLogging(t, slog.New(slog.NewJSONHandler(&log, nil)), func(c *config.Config) { c.API.AccessLog = true })
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme-of-the-test"}`, 201, nil)
 	key := a.newKey(`{"name":"reader-of-the-test","role":"reader"}`)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"hookwheel/httpapi/apitest"
 )
 
 type anyMap = map[string]any
@@ -121,7 +123,7 @@ func TestAPIChangeEndpoint(t *testing.T) {
 }
 
 func TestAPIPauseAndResume(t *testing.T) {
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a := apiStart(t)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)
@@ -140,8 +142,8 @@ func TestAPIPauseAndResume(t *testing.T) {
 	}
 	arrived := func(count int) (seen []string) {
 		t.Helper()
-		for _, r := range receiver.await(t, count) {
-			seen = append(seen, string(r.body))
+		for _, r := range receiver.Await(t, count) {
+			seen = append(seen, string(r.Body))
 		}
 		return seen
 	}
@@ -192,7 +194,7 @@ func TestAPIPauseAndResume(t *testing.T) {
 }
 
 func TestAPIOperationalWebhooks(t *testing.T) {
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a := apiStart(t)
 	var list apiList
 	a.call("GET", "/operational-webhook/endpoint", "", 200, &list)
@@ -215,12 +217,12 @@ func TestAPIOperationalWebhooks(t *testing.T) {
 	var made apiThing
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"http://127.0.0.1:1/"}`, 201, &made)
-	requests := receiver.await(t, 1)
+	requests := receiver.Await(t, 1)
 	var body struct {
 		Type string
 		Data struct{ AppUID, EndpointID string }
 	}
-	err := json.Unmarshal(requests[0].body, &body)
+	err := json.Unmarshal(requests[0].Body, &body)
 	if err != nil || body.Type != "endpoint.created" || body.Data.AppUID != "acme" || body.Data.EndpointID != made.ID {
 		t.Errorf("%+v, %v", body, err)
 	}

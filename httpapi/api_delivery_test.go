@@ -1,10 +1,9 @@
 package httpapi_test
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,14 +16,7 @@ import (
 // for long enough after a probe; both keep what comes, and get it when they are enabled.
 func TestDisabledEndpoints(t *testing.T) {
 	status := map[string]int{"/gone": http.StatusGone, "/fails": http.StatusInternalServerError}
-	arrived := make(chan string, 1000)
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		arrived <- r.URL.Path
-		if code := status[r.URL.Path]; code != 0 {
-			w.WriteHeader(code)
-		}
-	}))
-	defer receiver.Close()
+	receiver := apitest.Receive(t, func(a *apitest.Arrival) int { return cmp.Or(status[a.Path], http.StatusOK) })
 	a := apiStart(t, func(c *config.Config) {
 		c.Delivery.Breaker = scheduler.BreakerPolicy{Window: time.Minute, MinAttempts: 2, FailureRate: 0.5, Probe: 20 * time.Millisecond, MaxProbe: 20 * time.Millisecond, Disable: 100 * time.Millisecond}
 	})
@@ -64,10 +56,10 @@ func TestDisabledEndpoints(t *testing.T) {
 		t.Errorf("%d attempts were made at a disabled endpoint", len(after.Data)-len(before.Data))
 	}
 	a.call("PATCH", "/app/acme/endpoint/gone", `{"disabled": false, "url": "`+receiver.URL+`/well"}`, 200, nil)
-	well := 0
 	apitest.WaitFor(t, "all six messages arrive", func() bool {
-		for len(arrived) > 0 {
-			if <-arrived == "/well" {
+		well := 0
+		for _, a := range receiver.Arrivals() {
+			if a.Path == "/well" {
 				well++
 			}
 		}
@@ -79,15 +71,7 @@ func TestDisabledEndpoints(t *testing.T) {
 // arrives.
 func TestRateLimits(t *testing.T) {
 	const own, all, messages = 15, 40, 60
-	var mu sync.Mutex
-	arrived := make(map[string][]time.Time)
-	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		now := time.Now()
-		arrived[r.URL.Path], arrived["all"] = append(arrived[r.URL.Path], now), append(arrived["all"], now)
-	}))
-	defer receiver.Close()
+	receiver := apitest.Receive(t, nil)
 	a := apiStart(t)
 	a.call("POST", "/app", fmt.Sprintf(`{"name": "Acme", "uid": "acme", "rateLimit": %d}`, all), 201, nil)
 	a.call("POST", "/app/acme/endpoint", fmt.Sprintf(`{"url": "%s/limited", "rateLimit": %d}`, receiver.URL, own), 201, nil)
@@ -95,11 +79,10 @@ func TestRateLimits(t *testing.T) {
 	for range messages {
 		a.call("POST", "/app/acme/msg", `{"eventType": "a", "payload": {}}`, 202, nil)
 	}
-	apitest.WaitFor(t, "all have arrived", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return len(arrived["all"]) == 2*messages
-	})
+	arrived := make(map[string][]time.Time)
+	for _, a := range receiver.Await(t, 2*messages) {
+		arrived[a.Path], arrived["all"] = append(arrived[a.Path], a.At), append(arrived["all"], a.At)
+	}
 	for path, rate := range map[string]int{"/limited": own, "all": all} {
 		list, peak := arrived[path], 0
 		for i, j := 0, 0; j < len(list); j++ {

@@ -20,8 +20,8 @@ type apiExplanation struct {
 // TestAPIExplain explains a message whose endpoints are in many states.
 func TestAPIExplain(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
-	good, bad := apiReceive(t), apiReceive(t)
-	bad.say(http.StatusInternalServerError)
+	good, bad := apitest.Receive(t, nil), apitest.Receive(t, nil)
+	bad.Say(http.StatusInternalServerError)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	for _, endpoint := range []string{
 		`"uid":"good","url":"` + good.URL + `"`, `"uid":"bad","url":"` + bad.URL + `"`, `"uid":"other","channels":["other"],"url":"` + good.URL + `"`,
@@ -80,8 +80,8 @@ func TestAPIExplainWaiting(t *testing.T) {
 		c.Delivery.Retry.Delays = []time.Duration{time.Hour}
 		c.Delivery.Breaker.MinAttempts = 4
 	})
-	receiver := apiReceive(t)
-	receiver.say(http.StatusInternalServerError)
+	receiver := apitest.Receive(t, nil)
+	receiver.Say(http.StatusInternalServerError)
 	send := func(id, more string) {
 		a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"`+id+`","payload":{}`+more+`}`, 202, nil)
 	}
@@ -110,7 +110,7 @@ func TestAPIExplainWaiting(t *testing.T) {
 	a.call("POST", "/app/acme/msg/x/endpoint/e/resend", "", 202, nil)
 	a.explained("x", "retrying", "manual attempt 1 at ")
 	a.call("DELETE", "/app/acme/msg/y/content", "", 204, nil)
-	receiver.say(http.StatusOK)
+	receiver.Say(http.StatusOK)
 	a.call("POST", "/app/acme/msg/x/endpoint/e/resend", "", 202, nil) // with its success the others are tried at once
 	a.explained("x", "delivered", "by manual attempt 2: the endpoint responded with 200")
 	a.explained("second", "delivered", "by attempt 1: the endpoint responded with 200")
@@ -121,8 +121,8 @@ func TestAPIExplainWaiting(t *testing.T) {
 // cursor has reached it.
 func TestAPIExplainResendOfWaiting(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
-	receiver := apiReceive(t)
-	receiver.say(http.StatusServiceUnavailable)
+	receiver := apitest.Receive(t, nil)
+	receiver.Say(http.StatusServiceUnavailable)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","ordering":"endpoint","onExhausted":"block","url":"`+receiver.URL+`"}`, 201, nil)
 	a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"first","payload":{}}`, 202, nil)
@@ -149,8 +149,8 @@ func TestAPIExplainNoLongerWanted(t *testing.T) {
 		c.Delivery.Retry.Delays = []time.Duration{time.Millisecond}
 		c.Delivery.Breaker.MinAttempts = 1
 	})
-	receiver := apiReceive(t)
-	receiver.say(http.StatusInternalServerError)
+	receiver := apitest.Receive(t, nil)
+	receiver.Say(http.StatusInternalServerError)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/event-type", `{"name":"b","description":"d"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
@@ -164,7 +164,7 @@ func TestAPIExplainNoLongerWanted(t *testing.T) {
 // not want, and again when it has passed.
 func TestAPIExplainFilters(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	for _, name := range []string{"a", "b"} {
 		a.call("POST", "/event-type", `{"name":"`+name+`","description":"d"}`, 201, nil)
@@ -188,8 +188,8 @@ func TestAPIExplainGivenUp(t *testing.T) {
 		text    string
 	}{{0, "given up: attempt 1 at "}, {1, "given up after 2 attempts: attempt 2 at "}} {
 		a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = make([]time.Duration, test.retries) })
-		receiver := apiReceive(t)
-		receiver.say(http.StatusInternalServerError)
+		receiver := apitest.Receive(t, nil)
+		receiver.Say(http.StatusInternalServerError)
 		a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 		a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
 		a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"m","payload":{}}`, 202, nil)
@@ -200,7 +200,7 @@ func TestAPIExplainGivenUp(t *testing.T) {
 // TestAPIExpungeAndStats expunges what was delivered, and counts it.
 func TestAPIExpungeAndStats(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`","channels":["none"]}`, 201, nil)
 	a.call("POST", "/event-type", `{"name":"user.made","description":"d","schemas":{"1":{"type":"object","examples":[{"n":1},{"n":2}]},"2":{}}}`, 201, nil)
@@ -214,8 +214,8 @@ func TestAPIExpungeAndStats(t *testing.T) {
 	var ping apiThing
 	a.call("POST", "/app/acme/endpoint/e/send-example", `{"eventType":"svix.ping"}`, 200, &ping)
 	bodies := make(map[string]bool)
-	for _, request := range receiver.await(t, 2) {
-		bodies[string(request.body)] = true
+	for _, request := range receiver.Await(t, 2) {
+		bodies[string(request.Body)] = true
 	}
 	if !bodies[`{"n":2}`] || !bodies[`{"success": true}`] {
 		t.Errorf("arrived: %v", bodies)

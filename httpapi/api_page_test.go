@@ -5,14 +5,16 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"hookwheel/httpapi/apitest"
 )
 
 // TestAPIThousandRows goes through lists of a thousand rows to the end and back while rows are
 // being added: nothing is skipped, nothing comes twice.
 func TestAPIThousandRows(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
-	receiver.say(http.StatusOK)
+	receiver := apitest.Receive(t, nil)
+	receiver.Say(http.StatusOK)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
 	const count = 1000
@@ -22,7 +24,7 @@ func TestAPIThousandRows(t *testing.T) {
 	for i := range count {
 		send(fmt.Sprint("m", i))
 	}
-	receiver.await(t, count)
+	receiver.Await(t, count)
 	a.awaitAttempts("/app/acme/attempt/endpoint/e?limit=1&after=2020-01-01T00:00:00Z", 1)
 	for len(a.ids(t, "/app/acme/attempt/endpoint/e?limit=250", true, nil)) < count { // the last attempts are recorded in a moment
 	}

@@ -11,11 +11,12 @@ import (
 
 	"hookwheel/cli"
 	"hookwheel/config"
+	"hookwheel/httpapi/apitest"
 	"hookwheel/webhook"
 )
 
 func TestAPIHeaders(t *testing.T) {
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a := apiStart(t)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)

@@ -7,11 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -132,58 +130,11 @@ type apiList struct {
 	Done         bool
 }
 
-// apiReceiver keeps what it is sent and says what it is told to say.
-type apiReceiver struct {
-	*httptest.Server
-	mu       sync.Mutex
-	requests []apiRequest
-	status   int
-}
-
-type apiRequest struct {
-	header http.Header
-	body   []byte
-}
-
-func apiReceive(t *testing.T) *apiReceiver {
-	r := &apiReceiver{status: http.StatusOK}
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		body, err := io.ReadAll(request.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.requests = append(r.requests, apiRequest{request.Header, body})
-		w.WriteHeader(r.status)
-		fmt.Fprint(w, "thanks")
-	}))
-	t.Cleanup(r.Server.Close)
-	return r
-}
-
-func (r *apiReceiver) say(status int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.status = status
-}
-
-func (r *apiReceiver) await(t *testing.T, count int) (got []apiRequest) {
-	t.Helper()
-	apitest.WaitFor(t, fmt.Sprintf("the receiver to see %d requests", count), func() bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		got = slices.Clone(r.requests)
-		return len(got) >= count
-	})
-	return got
-}
-
 // TestAPIDelivery sends odd payloads, which must arrive byte for byte and verify with the official
 // library.
 func TestAPIDelivery(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	var app, endpoint, secret apiThing
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, &app)
 	for _, name := range []string{"a.b", "c"} {
@@ -206,15 +157,15 @@ func TestAPIDelivery(t *testing.T) {
 		ids[m.ID] = payload
 	}
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"unwanted"}`, 202, nil)
-	for _, request := range receiver.await(t, len(payloads)) {
-		if want := ids[request.header.Get("Webhook-Id")]; want != string(request.body) {
-			t.Errorf("sent %s, arrived %s", want, request.body)
+	for _, request := range receiver.Await(t, len(payloads)) {
+		if want := ids[request.ID]; want != string(request.Body) {
+			t.Errorf("sent %s, arrived %s", want, request.Body)
 		}
-		if err := verifier.Verify(request.body, request.header); err != nil {
+		if err := verifier.Verify(request.Body, request.Header); err != nil {
 			t.Error(err)
 		}
-		if request.header.Get("Svix-Signature") != request.header.Get("Webhook-Signature") || !strings.HasPrefix(request.header.Get("User-Agent"), "Hookwheel/") {
-			t.Errorf("headers: %v", request.header)
+		if request.Header.Get("Svix-Signature") != request.Header.Get("Webhook-Signature") || !strings.HasPrefix(request.Header.Get("User-Agent"), "Hookwheel/") {
+			t.Errorf("headers: %v", request.Header)
 		}
 	}
 	var list apiList
@@ -232,16 +183,16 @@ func TestAPIDelivery(t *testing.T) {
 // TestAPIRetries sends a message that the receiver refuses at first, and one that is given up.
 func TestAPIRetries(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
-	receiver.say(http.StatusServiceUnavailable)
+	receiver := apitest.Receive(t, nil)
+	receiver.Say(http.StatusServiceUnavailable)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"first"}`, 201, nil)
 	var m apiThing
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a","eventId":"one"}`, 202, &m)
-	receiver.await(t, 1)
-	receiver.say(http.StatusNoContent)
-	requests := receiver.await(t, 2)
-	if requests[0].header.Get("Webhook-Id") != m.ID || requests[1].header.Get("Webhook-Id") != m.ID {
+	receiver.Await(t, 1)
+	receiver.Say(http.StatusNoContent)
+	requests := receiver.Await(t, 2)
+	if requests[0].ID != m.ID || requests[1].ID != m.ID {
 		t.Error("a retry carries another id")
 	}
 	list := a.awaitAttempts("/app/acme/attempt/msg/one", 2)
@@ -251,7 +202,7 @@ func TestAPIRetries(t *testing.T) {
 	if second := list.Data[0]; second.StatusText != "success" || second.Number != 2 || second.NextAttempt != nil {
 		t.Errorf("the second attempt: %+v", second)
 	}
-	receiver.say(http.StatusMovedPermanently)
+	receiver.Say(http.StatusMovedPermanently)
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a","eventId":"two"}`, 202, nil)
 	list = a.awaitAttempts("/app/acme/attempt/msg/two?status=2&status_code_class=300", 3)
 	if list.Data[0].NextAttempt != nil || list.Data[1].NextAttempt == nil {

@@ -2,8 +2,6 @@ package httpapi_test
 
 import (
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -37,12 +35,7 @@ func (l *endpointsByHealth) uids() (list []string) {
 // An operator finds the endpoints of all applications by their health.
 func TestEndpointsByHealth(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Breaker.MinAttempts = 1_000_000 }) // nothing is parked
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/bad" {
-			w.WriteHeader(http.StatusInternalServerError)
-		}
-	}))
-	t.Cleanup(receiver.Close)
+	receiver := apitest.Receive(t, refuseBad)
 	for _, app := range []string{"acme", "other"} {
 		a.call("POST", "/app", `{"name": "The `+app+`", "uid": "`+app+`"}`, 201, nil)
 		for uid, more := range map[string]string{

@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"hookwheel/config"
+	"hookwheel/httpapi/apitest"
 )
 
 // Each security event is counted and logged.
 func TestAudit(t *testing.T) {
-	var log sink
+	var log apitest.Log
 	a := apiStartLogging(t, slog.New(slog.NewJSONHandler(&log, nil)))
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"http://127.0.0.1:9/","uid":"e"}`, 201, nil)
@@ -45,17 +46,11 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-func (s *sink) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
-
 // FuzzLog sends any bytes with a token in them to a node that logs all it can: the token does not
 // get into the log.
 func FuzzLog(f *testing.F) {
 	const token = "s3cret-0f-an-0perator"
-	var log sink
+	var log apitest.Log
 	node := apiStartLogging(f, slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), func(c *config.Config) { c.API.AccessLog = true })
 	const bearer = "Host: x\r\nAuthorization: Bearer $\r\n"
 	for _, seed := range []string{

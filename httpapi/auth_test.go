@@ -1,19 +1,18 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"log/slog"
 	"maps"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"hookwheel/config"
+	"hookwheel/httpapi/apitest"
 	"hookwheel/webhook"
 )
 
@@ -306,22 +305,10 @@ func TestNoJWTWithoutSecret(t *testing.T) {
 	}
 }
 
-// sink takes log lines from many goroutines.
-type sink struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *sink) Write(data []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(data)
-}
-
 // Whatever is done with tokens, and however it goes wrong, none gets into the log, nor into the
 // answer to somebody else.
 func TestTokensAreNotLogged(t *testing.T) {
-	var log sink
+	var log apitest.Log
 	a := apiStartLogging(t, slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		func(c *config.Config) { c.API.JWTSecret = jwtSecret })
 	a.call("POST", "/app", `{"name":"a","uid":"one"}`, 201, nil)
@@ -342,15 +329,15 @@ func TestTokensAreNotLogged(t *testing.T) {
 		t.Error(err)
 	}
 	for _, secret := range []string{apiToken, jwtSecret, signed, key.Token, portal.Token, key.Token[len(key.Token)-20:], portal.Token[len(portal.Token)-20:]} {
-		if strings.Contains(log.text.String(), secret) {
+		if strings.Contains(log.String(), secret) {
 			t.Errorf("the log has the secret %q", secret)
 		}
 	}
-	if !strings.Contains(log.text.String(), "level") {
+	if !strings.Contains(log.String(), "level") {
 		t.Error("nothing was logged at all")
 	}
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("key", "key", webhook.APIKey{Name: "n", Hash: webhook.HashToken("x")})
-	if strings.Contains(log.text.String(), "Hash") {
+	if strings.Contains(log.String(), "Hash") {
 		t.Error("a key is logged with its hash")
 	}
 }
@@ -359,7 +346,7 @@ func TestTokensAreNotLogged(t *testing.T) {
 // sees it elsewhere.
 func TestPasswordInURL(t *testing.T) {
 	a := apiStart(t)
-	r := apiReceive(t)
+	r := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"a","uid":"one"}`, 201, nil)
 	a.call("POST", "/app/one/endpoint", `{"uid":"e","url":"`+strings.Replace(r.URL, "//", "//us:pa55word@", 1)+`"}`, 201, nil)
 	a.call("POST", "/app/one/msg", `{"eventType":"a","eventId":"m","payload":{}}`, 202, nil)
@@ -376,9 +363,7 @@ func TestPasswordInURL(t *testing.T) {
 			}
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.requests[0].header.Get("Authorization") != "Basic dXM6cGE1NXdvcmQ=" {
-		t.Error(r.requests[0].header)
+	if header := r.Arrivals()[0].Header; header.Get("Authorization") != "Basic dXM6cGE1NXdvcmQ=" {
+		t.Error(header)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"hookwheel/httpapi/reference"
+	"hookwheel/httpapi/apitest"
 	"hookwheel/webhook"
 )
 
@@ -51,31 +51,20 @@ func (a *api) statusOfStream(method, path, token string) int {
 // capability that the OpenAPI document says each needs.
 func describedOperations(t *testing.T, see func(method, path string, needs webhook.Capability)) {
 	t.Helper()
-	text, err := reference.Document()
+	operations, err := apitest.Operations()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var document struct {
-		Paths map[string]map[string]json.RawMessage
-	}
-	if err := json.Unmarshal(text, &document); err != nil {
-		t.Fatal(err)
-	}
-	for path, methods := range document.Paths {
-		for method, described := range methods {
-			var operation struct {
-				Security []struct{ Token []string }
-				Needs    webhook.Capability `json:"x-capability"`
-			}
-			if method == "parameters" {
-				continue
-			}
-			if err := json.Unmarshal(described, &operation); err != nil {
-				t.Fatal(err)
-			}
-			if len(operation.Security) > 0 && slices.Contains(operation.Security[0].Token, "application") {
-				see(strings.ToUpper(method), path, operation.Needs)
-			}
+	for name, described := range operations {
+		var operation struct {
+			Security []struct{ Token []string }
+			Needs    webhook.Capability `json:"x-capability"`
+		}
+		if err := json.Unmarshal(described, &operation); err != nil {
+			t.Fatal(err)
+		}
+		if len(operation.Security) > 0 && slices.Contains(operation.Security[0].Token, "application") {
+			see(name.Method, name.Path, operation.Needs)
 		}
 	}
 }
@@ -128,7 +117,7 @@ func TestCapabilityOfEveryOperation(t *testing.T) {
 // in a URL, nor the value of a header.
 func TestSecretsNeedACapability(t *testing.T) {
 	a, _, _, _ := authWorld(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	url := strings.Replace(receiver.URL, "//", "//us:pa55word@", 1)
 	a.call("POST", "/app/one/endpoint", `{"uid":"e","url":"`+url+`","headers":{"X-Key":"headerva1ue"}}`, 201, nil)
 	var secret, message apiThing

@@ -16,7 +16,7 @@ import (
 // TestCommandsForPeople goes through the life of a customer's webhooks by commands.
 func TestCommandsForPeople(t *testing.T) {
 	a := apiStart(t)
-	receiver, address := apiReceive(t), apitest.Proxy(t, a.url)
+	receiver, address := apitest.Receive(t, nil), apitest.Proxy(t, a.url)
 	run := func(stdin string, args ...string) (string, error) {
 		root := cli.New("test")
 		var out bytes.Buffer
@@ -69,14 +69,14 @@ func TestCommandsForPeople(t *testing.T) {
 	says(`invoice.paid +one +-`, "message", "send", "acme", "invoice.paid", `{"from": "argument"}`, "--id", "one")
 	says(`invoice.paid +two`, "message", "send", "acme", "invoice.paid", "@"+file, "--id", "two")
 	says(`invoice.paid +three`, "message", "send", "acme", "invoice.paid", "-", "--id", "three")
-	receiver.await(t, 3)
+	receiver.Await(t, 3)
 	a.awaitAttempts("/app/acme/attempt/endpoint/billing", 3)
 	says(`(?s)three.*two.*one`, "message", "list", "acme")
 	says(`(?s)DELIVERED +PENDING +FAILED\n.*three .* 1 +0 +0\n`, "message", "list", "acme", "--with-status")
 	says(`{"from": "stdin"}`, "message", "get", "acme", "three")
 	says(`delivered`, "message", "explain", "acme", "one")
 	says(`Resend queued`, "message", "resend", "acme", "one", "billing")
-	receiver.await(t, 4)
+	receiver.Await(t, 4)
 	a.awaitAttempts("/app/acme/attempt/endpoint/billing", 4)
 	attempts := says(`(?s)manual +1 +success +200.*scheduled +1 +success +200`, "attempt", "list", "acme", "--endpoint", "billing", "--status", "success", "--since", "1h")
 	says(`success +200 .* thanks`, "attempt", "get", "acme", "one", regexp.MustCompile(`(atmpt_\w+) +` + messageID(t, a, "one")).FindStringSubmatch(attempts)[1])
@@ -100,7 +100,7 @@ func TestCommandsForPeople(t *testing.T) {
 	says(`qtask_`, "task", "list", "--app", "acme", "--endpoint", "billing")
 	says(`UPDATED\n$`, "task", "list", "--status", "failed")
 	says(`endpoint.bulk-replay`, "task", "get", regexp.MustCompile(`qtask_\w+`).FindString(task))
-	receiver.await(t, 7)
+	receiver.Await(t, 7)
 
 	var list []json.RawMessage
 	if err := json.Unmarshal([]byte(says(`.`, "message", "list", "acme", "--json", "-n", "2")), &list); err != nil || len(list) != 2 {

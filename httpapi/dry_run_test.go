@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hookwheel/config"
+	"hookwheel/httpapi/apitest"
 )
 
 // replayCount is the response to a dry run.
@@ -21,15 +22,15 @@ type replayCount struct {
 // TestDryRun counts what each kind of replay sends, with its filters, and changes nothing.
 func TestDryRun(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = nil })
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/event-type", `{"name":"b","description":""}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)
 	for i := range 3 {
 		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
-		receiver.await(t, i+1)
+		receiver.Await(t, i+1)
 	}
-	receiver.say(http.StatusBadGateway)
+	receiver.Say(http.StatusBadGateway)
 	for range 2 {
 		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"b","tags":["t"],"channels":["c"]}`, 202, nil)
 	}
@@ -68,7 +69,7 @@ func TestDryRun(t *testing.T) {
 	if a.call("GET", "/background-task", "", 200, &tasks); len(tasks.Data) != 0 {
 		t.Errorf("dry runs have left tasks: %+v", tasks)
 	}
-	if got := len(receiver.await(t, 5)); got != 5 {
+	if got := len(receiver.Await(t, 5)); got != 5 {
 		t.Errorf("dry runs have sent %d messages", got-5)
 	}
 	for _, test := range []struct {

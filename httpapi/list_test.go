@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"hookwheel/config"
+	"hookwheel/httpapi/apitest"
 )
 
 // TestAttemptsOfApplication lists the attempts at all endpoints of an application, newest first.
 func TestAttemptsOfApplication(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	for _, app := range []string{"acme", "other"} {
 		a.call("POST", "/app", `{"name":"A","uid":"`+app+`"}`, 201, nil)
 		for _, uid := range []string{"one", "two"} {
@@ -27,7 +28,7 @@ func TestAttemptsOfApplication(t *testing.T) {
 			a.awaitAttempts(fmt.Sprintf("/app/%s/attempt/msg/m%d", app, i), 2)
 		}
 	}
-	receiver.say(http.StatusInternalServerError)
+	receiver.Say(http.StatusInternalServerError)
 	a.call("POST", "/app/acme/msg", `{"eventType":"t.3","payload":{}}`, 202, nil)
 	list := a.awaitAttempts("/app/acme/attempt", 8)
 	for i := range list.Data[1:] {
@@ -140,8 +141,8 @@ func TestSearchSaysHowFar(t *testing.T) {
 // TestMessagesWithStatus counts the outcomes of messages at the endpoints.
 func TestMessagesWithStatus(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
-	good, bad := apiReceive(t), apiReceive(t)
-	bad.say(http.StatusInternalServerError)
+	good, bad := apitest.Receive(t, nil), apitest.Receive(t, nil)
+	bad.Say(http.StatusInternalServerError)
 	a.call("POST", "/event-type", `{"name":"wanted","description":""}`, 201, nil)
 	a.call("POST", "/app", `{"name":"A","uid":"a"}`, 201, nil)
 	for _, endpoint := range []string{`"url":"` + good.URL + `"`, `"url":"` + bad.URL + `"`, `"url":"` + good.URL + `","filterTypes":["wanted"]`} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hookwheel/config"
+	"hookwheel/httpapi/apitest"
 )
 
 // get answers with the fields of an object.
@@ -28,7 +29,7 @@ func (a *api) list(path string) (list apiList) {
 
 func TestAPIMessageFields(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	at := time.Now().Add(500 * time.Millisecond).UTC().Truncate(time.Millisecond)
 	a.call("POST", "/app/acme/msg", `{"eventType":"first","payload":{},"application":{"name":"Acme","uid":"acme"}}`, 202, nil)
 	a.call("POST", "/app/acme/msg", `{"eventType":"second","payload":{},"application":{"name":"Other","uid":"other"}}`, 202, nil) // is not looked at any more
@@ -45,7 +46,7 @@ func TestAPIMessageFields(t *testing.T) {
 	if got := a.get("/app/acme/msg/full?with_content=false"); fmt.Sprint(got["payload"]) != "map[]" {
 		t.Errorf("without content: %v", got)
 	}
-	if receiver.await(t, 1); time.Now().Before(at) {
+	if receiver.Await(t, 1); time.Now().Before(at) {
 		t.Error("it was sent before its time")
 	}
 }
@@ -53,7 +54,7 @@ func TestAPIMessageFields(t *testing.T) {
 // TestAPIRawPayloads sends what the SDKs send as a raw payload: it must arrive byte for byte.
 func TestAPIRawPayloads(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`"}`, 201, nil)
 	tests := []struct{ raw, contentType, shown string }{
@@ -71,9 +72,9 @@ func TestAPIRawPayloads(t *testing.T) {
 		var m apiThing
 		a.call("POST", "/app/acme/msg", fmt.Sprintf(`{"eventType":"a","payload":{},"transformationsParams":{"rawPayload":%s,"headers":{"Content-Type":%q}}}`,
 			raw, test.contentType), 202, &m)
-		sent := receiver.await(t, i+1)[i]
-		if string(sent.body) != test.raw {
-			t.Errorf("sent %q, arrived %q", test.raw, sent.body)
+		sent := receiver.Await(t, i+1)[i]
+		if string(sent.Body) != test.raw {
+			t.Errorf("sent %q, arrived %q", test.raw, sent.Body)
 		}
 		if got := a.get("/app/acme/msg/" + m.ID)["contentType"]; test.contentType != "" && got != test.contentType {
 			t.Errorf("the content type is shown as %v", got)
@@ -126,16 +127,16 @@ func TestAPIMessageFaults(t *testing.T) {
 // TestAPIAttempts makes attempts that fail and succeed, and finds them through every list.
 func TestAPIAttempts(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	for _, name := range []string{"one", "two"} {
 		a.call("POST", "/app/acme/endpoint", `{"uid":"`+name+`","url":"`+receiver.URL+`/`+name+`"}`, 201, nil)
 	}
 	send := func(id string, status int) {
-		receiver.say(status)
-		before := len(receiver.await(t, 0))
+		receiver.Say(status)
+		before := len(receiver.Await(t, 0))
 		a.call("POST", "/app/acme/msg", `{"eventType":"t.`+id+`","eventId":"`+id+`","channels":["c`+id+`"],"tags":["g`+id+`"],"payload":{}}`, 202, nil)
-		receiver.await(t, before+2)
+		receiver.Await(t, before+2)
 		a.awaitAttempts("/app/acme/attempt/msg/"+id, 2)
 	}
 	send("good", http.StatusOK)
@@ -184,7 +185,7 @@ func TestAPIAttempts(t *testing.T) {
 		t.Errorf("one attempt: %v", one)
 	}
 	a.call("GET", "/app/acme/msg/good/attempt/"+with["id"].(string), "", 404, nil)
-	receiver.say(http.StatusOK)
+	receiver.Say(http.StatusOK)
 	var empty map[string]any
 	a.call("POST", "/app/acme/msg/bad/endpoint/one/resend", "", 202, &empty)
 	a.awaitAttempts("/app/acme/attempt/msg/bad?endpoint_id=one&status=0", 1)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"hookwheel/config"
+	"hookwheel/httpapi/apitest"
 	"hookwheel/node"
 )
 
@@ -57,9 +58,9 @@ type reloaded struct {
 }
 
 func TestReload(t *testing.T) {
-	log := new(sink)
+	log := new(apitest.Log)
 	a, f := startFromFile(t, slog.New(slog.NewTextHandler(log, nil)))
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	attempt := func() int64 {
 		var got struct{ ResponseStatusCode int64 }

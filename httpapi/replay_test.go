@@ -43,19 +43,19 @@ func sinceAnHour(more string) string { return since(time.Hour, more) }
 // TestReplays sends again what failed, what a new endpoint has missed, and all.
 func TestReplays(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/event-type", `{"name":"b","description":""}`, 201, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"old"}`, 201, nil)
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
-	receiver.await(t, 1)
-	receiver.say(http.StatusBadGateway)
+	receiver.Await(t, 1)
+	receiver.Say(http.StatusBadGateway)
 	for range 3 {
 		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"b","tags":["t"]}`, 202, nil)
 	}
 	a.awaitAttempts("/app/acme/attempt/endpoint/old?status=2", 9) // each three times, and none is to come
-	receiver.say(http.StatusOK)
-	before := len(receiver.await(t, 10))
+	receiver.Say(http.StatusOK)
+	before := len(receiver.Await(t, 10))
 
 	var task apiTask
 	a.call("POST", "/app/acme/endpoint/old/recover", sinceAnHour(""), 202, &task)
@@ -66,7 +66,7 @@ func TestReplays(t *testing.T) {
 	if task.Status != "finished" || *task.Data.Total != 3 || task.Data.Looked != 4 || task.Data.Taken != 3 || task.Data.Delivered != 3 || task.Data.MessagesSent != 3 {
 		t.Errorf("recover: %+v", task)
 	}
-	if got := len(receiver.await(t, before+3)); got != before+3 {
+	if got := len(receiver.Await(t, before+3)); got != before+3 {
 		t.Errorf("%d arrived, want %d", got-before, 3)
 	}
 	var list struct {
@@ -90,7 +90,7 @@ func TestReplays(t *testing.T) {
 
 func TestReplayChanges(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	for range 30 {
 		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
@@ -98,14 +98,14 @@ func TestReplayChanges(t *testing.T) {
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"new"}`, 201, nil)
 	var task, other apiTask
 	a.call("POST", "/app/acme/endpoint/new/bulk-replay", sinceAnHour(`,"rate":5`), 202, &task)
-	receiver.await(t, 3)
+	receiver.Await(t, 3)
 	a.call("POST", "/background-task/"+task.ID+"/pause", "", 200, &other)
 	if other.Status != "running" || other.Data.State != "paused" {
 		t.Errorf("%+v", other)
 	}
 	a.call("GET", "/background-task?status=paused&task=endpoint.bulk-replay", "", 200, &struct{ Data []apiTask }{})
 	a.call("POST", "/background-task/"+task.ID+"/resume", "", 200, nil)
-	receiver.await(t, 6)
+	receiver.Await(t, 6)
 	a.call("POST", "/background-task/"+task.ID+"/cancel", "", 200, &other)
 	if other.Status != "finished" || other.Data.State != "canceled" || other.Data.Waiting != 0 || other.Data.Taken >= 30 {
 		t.Errorf("%+v", other)
@@ -166,14 +166,14 @@ func (a *api) missed(url string, messages int) {
 func TestReplaySendsOnce(t *testing.T) {
 	const messages = 200
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.missed(receiver.URL, messages)
 	var task apiTask
 	a.call("POST", "/app/acme/endpoint/new/bulk-replay", sinceAnHour(`,"rate":200`), 202, &task)
 	if task = a.awaitTask(task.ID, "finished"); task.Data.Delivered != messages {
 		t.Errorf("%+v", task)
 	}
-	if got := len(receiver.await(t, messages)); got != messages {
+	if got := len(receiver.Await(t, messages)); got != messages {
 		t.Errorf("%d messages arrived %d times", messages, got)
 	}
 }
@@ -183,7 +183,7 @@ func TestReplaySendsOnce(t *testing.T) {
 func TestReplayRateAfterStandstill(t *testing.T) {
 	const messages, rate = 150, 40
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.missed(receiver.URL, messages)
 	a.call("POST", "/app/acme/endpoint/new/pause", "", 200, nil)
 	var task apiTask
@@ -194,18 +194,14 @@ func TestReplayRateAfterStandstill(t *testing.T) {
 	}
 	resumed := time.Now()
 	a.call("POST", "/app/acme/endpoint/new/resume", "", 200, nil)
-	for arrived := 0; arrived < messages; time.Sleep(50 * time.Millisecond) {
-		receiver.mu.Lock()
-		arrived = len(receiver.requests)
-		receiver.mu.Unlock()
+	apitest.WaitFor(t, "all to arrive", func() bool {
+		arrived := len(receiver.Arrivals())
 		elapsed := time.Since(resumed)
 		if limit := rate + rate/5 + rate*elapsed.Seconds(); float64(arrived) > limit+1 {
 			t.Fatalf("%d arrived %s after it, at a rate of %d", arrived, elapsed, rate)
 		}
-		if elapsed > 20*time.Second {
-			t.Fatalf("only %d arrived", arrived)
-		}
-	}
+		return arrived >= messages
+	})
 	a.awaitTask(task.ID, "finished")
 }
 
@@ -213,7 +209,7 @@ func TestReplayRateAfterStandstill(t *testing.T) {
 func TestPausedReplay(t *testing.T) {
 	const messages = 100
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	var first apiThing
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, &first)
@@ -231,14 +227,14 @@ func TestPausedReplay(t *testing.T) {
 	a.call("POST", "/background-task/"+task.ID+"/pause", "", 200, nil)
 	a.call("POST", "/app/acme/endpoint/new/resume", "", 200, nil)
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
-	receiver.await(t, 1)
+	receiver.Await(t, 1)
 	time.Sleep(300 * time.Millisecond)
-	if got := len(receiver.await(t, 1)); got != 1 {
+	if got := len(receiver.Await(t, 1)); got != 1 {
 		t.Errorf("%d messages of a paused task were sent", got-1)
 	}
 	a.explained(first.ID, "requested", "will resend it; the task is paused")
 	a.call("POST", "/background-task/"+task.ID+"/resume", "", 200, nil)
-	receiver.await(t, messages+1)
+	receiver.Await(t, messages+1)
 	a.awaitTask(task.ID, "finished")
 }
 
@@ -246,7 +242,7 @@ func TestPausedReplay(t *testing.T) {
 // requested it is canceled.
 func TestResendBesideReplay(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	var asked apiThing
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
@@ -265,7 +261,7 @@ func TestResendBesideReplay(t *testing.T) {
 		t.Errorf("%+v", task)
 	}
 	a.call("POST", "/app/acme/endpoint/new/resume", "", 200, nil)
-	if got := receiver.await(t, 1)[0].header.Get("webhook-id"); got != asked.ID {
+	if got := receiver.Await(t, 1)[0].ID; got != asked.ID {
 		t.Errorf("%s arrived", got)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"hookwheel/httpapi/reference"
+	"hookwheel/httpapi/apitest"
 )
 
 // roleTable lists who may do what: a row for each operation, a column for each kind of caller.
@@ -156,14 +156,8 @@ func parseRoles(t *testing.T) (callers []string, rows []roleRow) {
 // document, which in turn has each route (TestOpenAPIOperations), and that both name the same
 // roles.
 func TestRoleTableIsComplete(t *testing.T) {
-	text, err := reference.Document()
+	operations, err := apitest.Operations()
 	if err != nil {
-		t.Fatal(err)
-	}
-	var document struct {
-		Paths map[string]map[string]json.RawMessage
-	}
-	if err := json.Unmarshal(text, &document); err != nil {
 		t.Fatal(err)
 	}
 	_, rows := parseRoles(t)
@@ -171,31 +165,26 @@ func TestRoleTableIsComplete(t *testing.T) {
 	for _, row := range rows {
 		inTable[row.method+" "+row.path] = row
 	}
-	for path, methods := range document.Paths {
-		for method, described := range methods {
-			if method == "parameters" {
-				continue
-			}
-			name := strings.ToUpper(method) + " " + path
-			row, found := inTable[name]
-			delete(inTable, name)
-			if !found {
-				t.Errorf("roleTable has no row for %s", name)
-				continue
-			}
-			var operation struct{ Security []struct{ Token []string } }
-			if err := json.Unmarshal(described, &operation); err != nil {
-				t.Fatal(err)
-			}
-			public := len(operation.Security) == 0
-			if public != (row.verdicts["none"] == "yes") {
-				t.Errorf("%s: public in the document: %v; verdict without a token: %s", name, public, row.verdicts["none"])
-			}
-			for caller, role := range map[string]string{"operator": "admin", "producer": "producer", "reader": "reader", "portal": "application"} {
-				documented := public || slices.Contains(operation.Security[0].Token, role)
-				if documented != (row.verdicts[caller] == "yes") {
-					t.Errorf("%s: allowed to %s in the document: %v; verdict: %s", name, role, documented, row.verdicts[caller])
-				}
+	for named, described := range operations {
+		name := named.Method + " " + named.Path
+		row, found := inTable[name]
+		delete(inTable, name)
+		if !found {
+			t.Errorf("roleTable has no row for %s", name)
+			continue
+		}
+		var operation struct{ Security []struct{ Token []string } }
+		if err := json.Unmarshal(described, &operation); err != nil {
+			t.Fatal(err)
+		}
+		public := len(operation.Security) == 0
+		if public != (row.verdicts["none"] == "yes") {
+			t.Errorf("%s: public in the document: %v; verdict without a token: %s", name, public, row.verdicts["none"])
+		}
+		for caller, role := range map[string]string{"operator": "admin", "producer": "producer", "reader": "reader", "portal": "application"} {
+			documented := public || slices.Contains(operation.Security[0].Token, role)
+			if documented != (row.verdicts[caller] == "yes") {
+				t.Errorf("%s: allowed to %s in the document: %v; verdict: %s", name, role, documented, row.verdicts[caller])
 			}
 		}
 	}

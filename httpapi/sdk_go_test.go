@@ -20,7 +20,7 @@ import (
 type goFlow struct {
 	*testing.T
 	*svix.Svix
-	receiver *apiReceiver
+	receiver *apitest.Receiver
 }
 
 // refused asks for an error of the API with that status.
@@ -32,7 +32,7 @@ func (f *goFlow) refused(status int, err error) {
 	}
 }
 
-func (f *goFlow) verify(secret string, request apiRequest) {
+func (f *goFlow) verify(secret string, request apitest.Arrival) {
 	f.Helper()
 	own, err := svix.NewWebhook(secret)
 	if err != nil {
@@ -42,7 +42,7 @@ func (f *goFlow) verify(secret string, request apiRequest) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if err := errors.Join(own.Verify(request.body, request.header), official.Verify(request.body, request.header)); err != nil {
+	if err := errors.Join(own.Verify(request.Body, request.Header), official.Verify(request.Body, request.Header)); err != nil {
 		f.Errorf("a signature is not valid: %v", err)
 	}
 }
@@ -58,14 +58,12 @@ func (f *goFlow) send(payload string, change func(*models.MessageIn)) *models.Me
 }
 
 // with is the count-th request that carries a message.
-func (f *goFlow) with(message string, count int) (found apiRequest) {
+func (f *goFlow) with(message string, count int) (found apitest.Arrival) {
 	f.Helper()
 	apitest.WaitFor(f, fmt.Sprintf("request %d with %s", count, message), func() bool {
-		f.receiver.mu.Lock()
-		defer f.receiver.mu.Unlock()
 		seen := 0
-		for _, request := range f.receiver.requests {
-			if request.header.Get("Webhook-Id") == message {
+		for _, request := range f.receiver.Arrivals() {
+			if request.ID == message {
 				if seen++; seen == count {
 					found = request
 				}
@@ -79,7 +77,7 @@ func (f *goFlow) with(message string, count int) (found apiRequest) {
 func TestSDKGo(t *testing.T) {
 	a := apiStart(t)
 	address := apitest.Proxy(t, a.url)
-	f := &goFlow{t, apitest.NewSvix(t, address, apiToken), apiReceive(t)}
+	f := &goFlow{t, apitest.NewSvix(t, address, apiToken), apitest.Receive(t, nil)}
 	ctx, begin := t.Context(), time.Now()
 	text := func(s string) *string { return &s }
 
@@ -98,8 +96,8 @@ func TestSDKGo(t *testing.T) {
 	f.send(`{}`, func(in *models.MessageIn) { in.EventType = "go.failed" })
 	message := f.send(`{"invoice":  1}`, func(in *models.MessageIn) { in.EventId = text("one") })
 	f.verify(secret, f.with(message.Id, 1))
-	if got := f.receiver.await(t, 1); len(got) != 1 || string(got[0].body) != `{"invoice":  1}` {
-		t.Errorf("arrived: %s", got)
+	if got := f.receiver.Await(t, 1); len(got) != 1 || string(got[0].Body) != `{"invoice":  1}` {
+		t.Errorf("arrived: %+v", got)
 	}
 	if again := apitest.Need(f.Message.Get(ctx, "go", "one", nil))(t); again.Id != message.Id || again.Payload["invoice"] != 1.0 {
 		t.Errorf("message: %+v", again)
@@ -120,12 +118,12 @@ func TestSDKGo(t *testing.T) {
 	apitest.Need(f.MessageAttempt.Resend(ctx, "go", "one", "sales", nil))(t)
 	f.verify(secret, f.with(message.Id, 2))
 
-	f.receiver.say(http.StatusInternalServerError)
+	f.receiver.Say(http.StatusInternalServerError)
 	lost := f.send(`{"lost":true}`, nil)
 	apitest.WaitFor(t, "the last attempt", func() bool {
 		return len(apitest.Need(f.MessageAttempt.ListByMsg(ctx, "go", lost.Id, nil))(t).Data) == 3
 	})
-	f.receiver.say(http.StatusOK)
+	f.receiver.Say(http.StatusOK)
 	task := apitest.Need(f.Endpoint.Recover(ctx, "go", "sales", models.RecoverIn{Since: begin}, nil))(t)
 	f.with(lost.Id, 4)
 	apitest.WaitFor(t, "the end of the task", func() bool {
@@ -133,8 +131,8 @@ func TestSDKGo(t *testing.T) {
 	})
 
 	raw := f.send("<xml/>", nil)
-	if got := f.with(raw.Id, 1); string(got.body) != "<xml/>" {
-		t.Errorf("a raw payload arrived as %s", got.body)
+	if got := f.with(raw.Id, 1); string(got.Body) != "<xml/>" {
+		t.Errorf("a raw payload arrived as %s", got.Body)
 	}
 	if err := f.Endpoint.RotateSecret(ctx, "go", "sales", models.EndpointSecretRotateIn{}, nil); err != nil {
 		t.Fatal(err)

@@ -32,8 +32,8 @@ func TestSDKReact(t *testing.T) {
 	}
 	allowed, other := process.FreeAddress(t), process.FreeAddress(t)
 	a := apiStart(t, func(c *config.Config) { c.API.CORS = []string{"http://" + allowed} })
-	receiver := apiReceive(t)
-	receiver.say(http.StatusInternalServerError)
+	receiver := apitest.Receive(t, nil)
+	receiver.Say(http.StatusInternalServerError)
 	var endpoint, message apiThing
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/event-type", `{"name":"paid","description":"Paid"}`, 201, nil)
@@ -44,7 +44,7 @@ func TestSDKReact(t *testing.T) {
 		a.call("GET", "/app/acme/attempt/msg/"+message.ID, "", 200, &attempts)
 		return len(attempts.Data) == 3
 	})
-	receiver.say(http.StatusOK)
+	receiver.Say(http.StatusOK)
 	var access struct{ Token string }
 	a.call("POST", "/auth/app-portal-access/acme", `{}`, 200, &access)
 
@@ -71,5 +71,5 @@ func TestSDKReact(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	receiver.await(t, 4) // the failed attempts, and what the page resent
+	receiver.Await(t, 4) // the failed attempts, and what the page resent
 }

@@ -3,7 +3,6 @@ package httpapi_test
 import (
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -34,16 +33,19 @@ func sum(list []uint64) (sum uint64) {
 	return sum
 }
 
+// refuseBad takes all requests but those to /bad.
+func refuseBad(a *apitest.Arrival) (status int) {
+	if a.Path == "/bad" {
+		return http.StatusInternalServerError
+	}
+	return http.StatusOK
+}
+
 // seriesWorld has an application with an endpoint that takes messages and one that does not, and
 // another application without attempts.
 func seriesWorld(t *testing.T) *api {
 	t.Helper()
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/bad" {
-			w.WriteHeader(http.StatusInternalServerError)
-		}
-	}))
-	t.Cleanup(receiver.Close)
+	receiver := apitest.Receive(t, refuseBad)
 	a := apiStart(t, func(c *config.Config) { // each message is attempted three times and no more
 		c.Delivery.Breaker.MinAttempts = 1_000_000
 		c.Delivery.Breaker.Probe, c.Delivery.Breaker.MaxProbe = time.Hour, time.Hour

@@ -40,7 +40,7 @@ func sendPing(conn net.Conn, r *bufio.Reader) (last bool, err error) {
 }
 
 func readPing(conn net.Conn, r *bufio.Reader) (last bool, err error) {
-	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		return false, err
 	}
 	response, err := http.ReadResponse(r, nil)

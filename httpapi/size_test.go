@@ -16,7 +16,7 @@ import (
 func TestMaxSize(t *testing.T) {
 	const maxSize = 200 << 10
 	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize = maxSize })
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint/e/pause", "", 200, nil)
@@ -50,9 +50,9 @@ func TestMaxSize(t *testing.T) {
 		t.Errorf("%+v", health)
 	}
 	a.call("POST", "/app/acme/endpoint/e/resume", "{}", 200, nil)
-	receiver.await(t, taken)
+	receiver.Await(t, taken)
 	apitest.WaitFor(t, "events to be accepted, as all are delivered", func() bool { return post().StatusCode == http.StatusAccepted })
-	receiver.await(t, taken)
+	receiver.Await(t, taken)
 	apitest.WaitFor(t, "the store to shrink to its limit", func() bool {
 		a.call("GET", "/health", "", 200, &health)
 		return health.Status == "ok" && health.StoreBytes <= maxSize
@@ -63,7 +63,7 @@ func TestMaxSize(t *testing.T) {
 // than the old ones leave.
 func TestRoomIsMade(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize, c.API.MaxBody = 4<<20, 1<<20 })
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
 	event := []byte(`{"eventType":"a","payload":{"text":"` + strings.Repeat("x", 400_000) + `"}}`)
@@ -89,7 +89,7 @@ func TestRoomIsMade(t *testing.T) {
 	if n := refused.Load(); n > 0 {
 		t.Errorf("%d of %d events were refused", n, senders*each)
 	}
-	receiver.await(t, int(taken.Load()))
+	receiver.Await(t, int(taken.Load()))
 }
 
 // TestShareOfMaxSize: one application that nobody delivers for uses up its share, and is told so;
@@ -97,7 +97,7 @@ func TestRoomIsMade(t *testing.T) {
 func TestShareOfMaxSize(t *testing.T) {
 	const maxSize = 1 << 20
 	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize = maxSize })
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	apps := []string{"flood", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "q8", "q9"}
 	for _, app := range apps {
 		a.call("POST", "/app", `{"name":"Acme","uid":"`+app+`"}`, 201, nil)
@@ -134,5 +134,5 @@ func TestShareOfMaxSize(t *testing.T) {
 	for _, app := range apps {
 		a.call("POST", "/app/"+app+"/endpoint/e/resume", "{}", 200, nil)
 	}
-	receiver.await(t, taken)
+	receiver.Await(t, taken)
 }

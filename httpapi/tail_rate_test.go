@@ -63,7 +63,7 @@ func countTail(t *testing.T, tail *apitest.Tail) (c tailCounts) {
 func TestTailRate(t *testing.T) {
 	const messages = 30
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)
 	var begin string
@@ -115,7 +115,7 @@ func TestTailRate(t *testing.T) {
 // application get its own.
 func TestTailPulse(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	for _, app := range []string{"one", "two"} {
 		a.call("POST", "/app", `{"name":"A","uid":"`+app+`"}`, 201, nil)
 		a.call("POST", "/app/"+app+"/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)
@@ -141,7 +141,7 @@ func TestTailPulse(t *testing.T) {
 			a.call("POST", "/app/"+app+"/msg", fmt.Sprintf(`{"payload":{},"eventType":"a","eventId":"%d"}`, i), 202, nil)
 		}
 	}
-	receiver.await(t, 8)
+	receiver.Await(t, 8)
 	for name, stream := range streams {
 		apitest.WaitFor(t, name+" gets the counts", func() bool { return countTail(t, stream.tail).pulsed >= stream.want })
 		c := countTail(t, stream.tail)

@@ -22,7 +22,7 @@ import (
 
 func TestTail(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app", `{"name":"Other","uid":"other"}`, 201, nil)
 	start := time.Now().Add(-time.Minute).UTC().Format(time.RFC3339)
@@ -41,7 +41,7 @@ func TestTail(t *testing.T) {
 	a.call("POST", "/app/acme/endpoint/e/recover", sinceAnHour(""), 202, &task)
 	a.awaitTask(task.ID, "finished")
 	a.call("POST", "/app/other/endpoint", `{"url":"`+receiver.URL+`"}`, 201, nil)
-	receiver.say(http.StatusTeapot)
+	receiver.Say(http.StatusTeapot)
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"c"}`, 202, nil)
 	want := []string{"application.created", "application.created", "endpoint.created", "attempt", "attempt", "endpoint.paused", "endpoint.resumed", "task.started", "task.finished", "endpoint.created", "attempt", "attempt", "attempt"}
 	if got := all.Await(t, len(want)); !slices.Equal(got, want) {
@@ -99,7 +99,7 @@ func places(t *testing.T, node, query string, seen func(id string) bool) {
 // not miss any.
 func TestTailResumesWithoutEvents(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	const filter = "status=0&event_types=wanted"
 	var fresh, filtered string
 	places(t, a.url, "", func(id string) bool { fresh = id; return true })
@@ -108,7 +108,7 @@ func TestTailResumesWithoutEvents(t *testing.T) {
 	places(t, a.url, filter, func(id string) bool { filtered = id; return true })
 	for i, eventType := range []string{"wanted", "other", "wanted", "wanted"} {
 		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"`+eventType+`"}`, 202, nil)
-		receiver.await(t, i+1)
+		receiver.Await(t, i+1)
 	}
 	all := apitest.Follow(t, apiToken, "from="+fresh, a.url)
 	if got := all.Await(t, 6); !slices.Equal(got, []string{"application.created", "endpoint.created", "attempt", "attempt", "attempt", "attempt"}) {
@@ -211,11 +211,11 @@ func TestTailEndsWithTheNode(t *testing.T) {
 
 func TestTailCommand(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
-	receiver.await(t, 1)
+	receiver.Await(t, 1)
 	for _, test := range []struct{ args, want string }{{"", "success"}, {"--json", `"event":"attempt","data":{`}} {
 		ctx, cancel := context.WithCancel(t.Context())
 		read, write := io.Pipe()
@@ -278,12 +278,11 @@ func TestTailPlacesOfOneApplication(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(tailBeat - time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if _, status := open(); status == 200 {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatal("a stream that its client has closed keeps its place")
-		}
+	err := apitest.Await(tailBeat-time.Second, "the place of a stream that its client has closed", func() bool { // before it is written to again
+		_, status := open()
+		return status == 200
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

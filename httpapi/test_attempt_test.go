@@ -11,6 +11,8 @@ import (
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"hookwheel/httpapi/apitest"
 )
 
 type apiTest struct {
@@ -28,26 +30,26 @@ type apiTest struct {
 // nothing.
 func TestTestAttempt(t *testing.T) {
 	a := apiStart(t)
-	receiver := apiReceive(t)
+	receiver := apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"A","uid":"acme"}`, 201, nil)
 	a.call("POST", "/event-type", `{"name":"invoice.paid","description":"","schemas":{"1":{"examples":[{"n":1},{"n":2}]}}}`, 201, nil)
-	receiver.say(http.StatusTeapot)
+	receiver.Say(http.StatusTeapot)
 	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	body := fmt.Sprintf(`{"url":%q,"secret":%q,"headers":{"X-Team":"billing"},"eventType":"invoice.paid","exampleIndex":1}`, receiver.URL, secret)
 	var out apiTest
 	a.call("POST", "/app/acme/msg/test-attempt", body, 200, &out)
-	requests := receiver.await(t, 1)
-	if string(requests[0].body) != `{"n":2}` || requests[0].header.Get("X-Team") != "billing" {
-		t.Errorf("received %q %v", requests[0].body, requests[0].header)
+	requests := receiver.Await(t, 1)
+	if string(requests[0].Body) != `{"n":2}` || requests[0].Header.Get("X-Team") != "billing" {
+		t.Errorf("received %q %v", requests[0].Body, requests[0].Header)
 	}
 	verifier, err := standardwebhooks.NewWebhook(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := verifier.Verify(requests[0].body, requests[0].header); err != nil {
+	if err := verifier.Verify(requests[0].Body, requests[0].Header); err != nil {
 		t.Errorf("signature: %v", err)
 	}
-	sameID := out.Headers.SentHeaders["Webhook-Id"] == requests[0].header.Get("Webhook-Id")
+	sameID := out.Headers.SentHeaders["Webhook-Id"] == requests[0].ID
 	received := slices.ContainsFunc(out.Headers.ResponseHeaders, func(h [2]string) bool { return h[0] == "Content-Length" })
 	if out.Status != 2 || out.ResponseStatusCode != http.StatusTeapot || out.Response != "thanks" || out.Trace.SentBytes == 0 || !sameID || !received {
 		t.Errorf("response %+v", out)
@@ -60,10 +62,10 @@ func TestTestAttempt(t *testing.T) {
 		}
 	}
 
-	receiver.say(http.StatusOK)
+	receiver.Say(http.StatusOK)
 	a.call("POST", "/app/acme/endpoint", fmt.Sprintf(`{"uid":"e","url":%q,"disabled":true}`, receiver.URL), 201, nil)
 	a.call("POST", "/app/acme/endpoint/e/msg/test-attempt", "", 200, &out)
-	if out.Status != 0 || len(receiver.await(t, 2)) != 2 {
+	if out.Status != 0 || len(receiver.Await(t, 2)) != 2 {
 		t.Errorf("an endpoint that is disabled: %+v", out)
 	}
 }

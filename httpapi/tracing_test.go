@@ -36,7 +36,7 @@ func (a *api) post(path, token, body string, status int, header ...string) {
 // The producer's trace goes on, if it says so in the right form; that of a customer does not.
 // Whatever the headers are, the response is the same.
 func TestTraceOfProducer(t *testing.T) {
-	c, receiver := collector.Start(t, nil), apiReceive(t)
+	c, receiver := collector.Start(t, nil), apitest.Receive(t, nil)
 	a := apiStart(t, func(configuration *config.Config) {
 		configuration.Tracing = config.Tracing{Endpoint: c.URL + "/v1/traces", Sample: 1}
 	})
@@ -86,16 +86,16 @@ func TestTraceOfProducer(t *testing.T) {
 	if ofRequest("invalid") > 0 {
 		t.Error("a request that creates nothing is traced")
 	}
-	for _, request := range receiver.await(t, 10) {
-		if len(request.header.Values("traceparent")) > 0 || len(request.header.Values("tracestate")) > 0 {
-			t.Errorf("the receiver got %v", request.header)
+	for _, request := range receiver.Await(t, 10) {
+		if len(request.Header.Values("traceparent")) > 0 || len(request.Header.Values("tracestate")) > 0 {
+			t.Errorf("the receiver got %v", request.Header)
 		}
 	}
 }
 
 // Without a collector, no trace is kept.
 func TestTraceIsOffByDefault(t *testing.T) {
-	a, receiver := apiStart(t), apiReceive(t)
+	a, receiver := apiStart(t), apitest.Receive(t, nil)
 	a.call("POST", "/app", `{"name":"A","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", fmt.Sprintf(`{"uid":"e","url":%q}`, receiver.URL), 201, nil)
 	a.post("/app/acme/msg", apiToken, `{"eventType":"t","eventId":"m","payload":{}}`, 202, "traceparent", producerSpan)
@@ -109,9 +109,9 @@ func TestTraceIsOffByDefault(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, m, err)
 		}
 	}
-	for _, request := range receiver.await(t, 2) {
-		if len(request.header.Values("traceparent")) > 0 {
-			t.Errorf("the receiver got %v", request.header)
+	for _, request := range receiver.Await(t, 2) {
+		if len(request.Header.Values("traceparent")) > 0 {
+			t.Errorf("the receiver got %v", request.Header)
 		}
 	}
 }

@@ -45,6 +45,7 @@ func (c *caller) createdEventTypes(t *testing.T, node int) (names []string) {
 // The audit list has each change once, in the same order on each node, though the leader was killed
 // meanwhile.
 func TestAuditAcrossLeaders(t *testing.T) {
+	t.Parallel()
 	const between, most = 40, 1000 // changes
 	c := startDevCluster(t)
 	var (

@@ -25,6 +25,7 @@ func command(t *testing.T, stdin io.Reader, args ...string) (stdout, stderr stri
 // A cluster that is lost with all its nodes lives again from a backup: what was pending is
 // delivered, to whom it was pending only.
 func TestBackupAndRestore(t *testing.T) {
+	t.Parallel()
 	up, down := newReceiver(t), newReceiver(t)
 	down.down.Store(true)
 	port := process.FreePorts(t, clusterSize)

@@ -71,6 +71,7 @@ func (l *ledger) acknowledgeBatch(t *testing.T, first int, body []byte) {
 // Batches that are repeated with one key while leaders, and then all nodes, are killed in the
 // middle of them take effect once, each message in its place, and none is lost.
 func TestBatchesThroughLostLeaders(t *testing.T) {
+	t.Parallel()
 	r := newReceiver(t)
 	c := startDevCluster(t)
 	c.setUp(t, "first", r.url)

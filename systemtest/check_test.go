@@ -68,6 +68,7 @@ func (c *devCluster) killForGood(t *testing.T) {
 // The folders of a cluster that was killed in the middle of its work are in order, and the same
 // once they are brought to one entry.
 func TestCheckCluster(t *testing.T) {
+	t.Parallel()
 	up, down := newReceiver(t), newReceiver(t)
 	down.down.Store(true)
 	c := startDevCluster(t)

@@ -31,6 +31,7 @@ func occupy(t *testing.T, address string, number int, text string) {
 // Neither strangers nor a customer can lock anybody out by opening all connections that a node
 // may have.
 func TestConnectionsOccupied(t *testing.T) {
+	t.Parallel()
 	address := process.NodeAddress(process.FreePorts(t, 1), 1)
 	dev := process.Command(process.Context(t), "dev", "--data", t.TempDir(), "--listen", address, "--token", systemToken)
 	cmd := exec.CommandContext(process.Context(t), "sh", append([]string{"-c", `ulimit -n 1100; exec "$@"`, "sh"}, dev.Args...)...)

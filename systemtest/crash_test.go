@@ -144,6 +144,7 @@ func testKills(t *testing.T, times int, choose func(leader int) []int) {
 }
 
 func TestKillLeader(t *testing.T) {
+	t.Parallel()
 	times := 5
 	if testing.Short() {
 		times = 1
@@ -152,6 +153,7 @@ func TestKillLeader(t *testing.T) {
 }
 
 func TestKillAll(t *testing.T) {
+	t.Parallel()
 	times := 2
 	if testing.Short() {
 		times = 1
@@ -170,6 +172,7 @@ type attemptList struct {
 }
 
 func TestRestartKeepsData(t *testing.T) {
+	t.Parallel()
 	up, later := newReceiver(t), newReceiver(t)
 	later.down.Store(true)
 	data, port := t.TempDir(), process.FreePorts(t, 1)
@@ -293,6 +296,7 @@ func writeConfig(t *testing.T, text string) string {
 }
 
 func TestServeCluster(t *testing.T) {
+	t.Parallel()
 	r := newReceiver(t)
 	port := process.FreePorts(t, clusterSize)
 	c := newCaller(t, port, clusterSize)

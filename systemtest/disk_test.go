@@ -153,6 +153,7 @@ func (n *diskNode) mustPostMany(t *testing.T, l *ledger) {
 
 // TestFullDisk: below the watermark new events are refused, while what was accepted is delivered.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	r, l := newReceiver(t), newLedger()
 	n := startDiskNode(t)
 	n.setUp(t, "first", r.url)
@@ -179,6 +180,7 @@ func TestFullDisk(t *testing.T) {
 // TestFullDiskIdle: somebody else fills the disk to the last byte while the node has nothing to
 // write.
 func TestFullDiskIdle(t *testing.T) {
+	t.Parallel()
 	r, l := newReceiver(t), newLedger()
 	n := startDiskNode(t)
 	n.setUp(t, "first", r.url)
@@ -216,6 +218,7 @@ func (n *diskNode) awaitIdle(t *testing.T, l *ledger) {
 // recorded. The node may end: Badger writes through memory maps, and the kernel kills a process
 // that does so on a full disk. Nothing may be lost.
 func TestFullDiskBusy(t *testing.T) {
+	t.Parallel()
 	r, l := newReceiver(t), newLedger()
 	n := startDiskNode(t)
 	n.MayCrash = true

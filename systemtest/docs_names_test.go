@@ -12,7 +12,7 @@ import (
 
 	"hookwheel/cli"
 	"hookwheel/config"
-	"hookwheel/httpapi/reference"
+	"hookwheel/httpapi/apitest"
 )
 
 var (
@@ -23,7 +23,10 @@ var (
 
 // Commands, flags, settings and operations that the text of the documentation names exist.
 func TestDocsNames(t *testing.T) {
-	operations := documentedOperations(t)
+	operations, err := apitest.Operations()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range documentation(t) {
 		text := strings.Join(p.prose(), "\n")
 		for _, match := range codeSpan.FindAllStringSubmatch(text, -1) {
@@ -79,33 +82,12 @@ func settingExists(name string) error {
 	return nil
 }
 
-// documentedOperations returns the methods of each path of the OpenAPI document.
-func documentedOperations(t *testing.T) map[string][]string {
-	text, err := reference.Document()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var document struct {
-		Paths map[string]map[string]json.RawMessage
-	}
-	if err := json.Unmarshal(text, &document); err != nil {
-		t.Fatal(err)
-	}
-	operations := make(map[string][]string)
-	for path, item := range document.Paths {
-		for method := range item {
-			operations[path] = append(operations[path], strings.ToUpper(method))
-		}
-	}
-	return operations
-}
-
 // operationExists looks for a method and a path, which may begin with "…" or without /api/v1.
-func operationExists(operations map[string][]string, match []string) error {
+func operationExists(operations map[apitest.Operation]json.RawMessage, match []string) error {
 	method, path := match[1], strings.TrimRight(match[3], ".,")
-	for known, methods := range operations {
-		isSame := known == "/api/v1"+path || known == path || match[2] == "…" && strings.HasSuffix(known, path)
-		if isSame && (slices.Contains(methods, method) || method == http.MethodHead) {
+	for known := range operations {
+		isSame := known.Path == "/api/v1"+path || known.Path == path || match[2] == "…" && strings.HasSuffix(known.Path, path)
+		if isSame && (known.Method == method || method == http.MethodHead) {
 			return nil
 		}
 	}

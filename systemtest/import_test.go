@@ -56,6 +56,7 @@ func importSource(t *testing.T) *caller {
 // An import that is killed in the middle is finished by the next one, and a third one changes
 // nothing. What was copied is the same as at the source, secrets too.
 func TestImportFromAnotherCluster(t *testing.T) {
+	t.Parallel()
 	from, to := importSource(t), startAlone(t)
 	report := filepath.Join(t.TempDir(), "report.json")
 	token := filepath.Join(t.TempDir(), "token")

@@ -35,6 +35,7 @@ func withBackups(t *testing.T, config string, s *s3test.Server) string {
 // A leader that is killed while it makes a backup has none made twice and none lost; what was
 // pending is delivered by a cluster that is restored from object storage.
 func TestBackupToObjectStorage(t *testing.T) {
+	t.Parallel()
 	down := newReceiver(t)
 	down.down.Store(true)
 	s := s3test.Start(t)

@@ -88,6 +88,7 @@ func (p *insisting) count() int {
 // A request that is repeated with one key while leaders are killed is applied once, and each node
 // returns the first response to further repetitions.
 func TestIdempotencyKeysThroughLostLeaders(t *testing.T) {
+	t.Parallel()
 	c := startDevCluster(t)
 	c.must(t, 1, "POST", "/app", `{"name":"Demo","uid":"demo"}`, 201, nil)
 	p := new(insisting)
@@ -155,6 +156,7 @@ func (c *caller) events(t *testing.T, node int) map[int]int {
 // A request that finds no majority is held for a while, then refused with a time to come back;
 // with its key it may come back. One that comes in an election is answered when that is over.
 func TestHeldWithoutLeader(t *testing.T) {
+	t.Parallel()
 	c := startDevCluster(t)
 	c.must(t, 1, "POST", "/app", `{"name":"Demo","uid":"demo"}`, 201, nil)
 	leader := c.awaitHealth(t, 1, 2, 3)
@@ -198,6 +200,7 @@ func TestHeldWithoutLeader(t *testing.T) {
 
 // A key that was made on one node is good on all, and one that was revoked on none.
 func TestKeysOnAllNodes(t *testing.T) {
+	t.Parallel()
 	c := startDevCluster(t)
 	c.must(t, 1, "POST", "/app", `{"name":"Demo","uid":"demo"}`, 201, nil)
 	as := func(node int, token string) int {

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -12,56 +12,39 @@ import (
 	"hookwheel/httpapi/apitest"
 )
 
-// orderedReceiver answers 500 to the first attempt at each 16th event, and keeps what arrives, in
-// order.
-type orderedReceiver struct {
-	url string
+// orderedReceiver answers 500 to the first attempt at each 16th event.
+type orderedReceiver struct{ *apitest.Receiver }
 
-	mu       sync.Mutex
-	arrivals map[string][]orderedArrival // by path
-	failed   map[string]bool             // path and id that have had their failure
+func newOrderedReceiver(t *testing.T) orderedReceiver {
+	failed := make(map[string]bool) // path and id that have had their failure
+	return orderedReceiver{apitest.Receive(t, func(a *apitest.Arrival) int {
+		if once := a.Path + a.ID; orderedPayload(a).Event%16 == 8 && !failed[once] {
+			failed[once] = true
+			return http.StatusInternalServerError
+		}
+		return http.StatusOK
+	})}
 }
 
-type orderedArrival struct {
-	id, key string
-	ok      bool // it was answered 200
+func orderedPayload(a *apitest.Arrival) (payload struct {
+	Event int
+	Key   string
+}) {
+	_ = json.Unmarshal(a.Body, &payload) // the nodes have checked it
+	return payload
 }
 
-func newOrderedReceiver(t *testing.T) *orderedReceiver {
-	r := &orderedReceiver{arrivals: make(map[string][]orderedArrival), failed: make(map[string]bool)}
-	server := httptest.NewServer(r)
-	t.Cleanup(server.Close)
-	r.url = server.URL
-	return r
-}
-
-func (r *orderedReceiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	var payload struct {
-		Event int
-		Key   string
-	}
-	if err := json.NewDecoder(request.Body).Decode(&payload); err != nil { // the sender was killed in the middle
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	a := orderedArrival{id: request.Header.Get("webhook-id"), key: payload.Key, ok: true}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if once := request.URL.Path + a.id; payload.Event%16 == 8 && !r.failed[once] {
-		r.failed[once], a.ok = true, false
-		w.WriteHeader(http.StatusInternalServerError)
-	}
-	r.arrivals[request.URL.Path] = append(r.arrivals[request.URL.Path], a)
+// at returns what has arrived at a path, in order.
+func (r orderedReceiver) at(path string) []apitest.Arrival {
+	return slices.DeleteFunc(r.Arrivals(), func(a apitest.Arrival) bool { return a.Path != path })
 }
 
 // succeeded is how many messages have arrived with success.
-func (r *orderedReceiver) succeeded(path string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (r orderedReceiver) succeeded(path string) int {
 	ids := make(map[string]bool)
-	for _, a := range r.arrivals[path] {
-		if a.ok {
-			ids[a.id] = true
+	for _, a := range r.at(path) {
+		if a.Took() {
+			ids[a.ID] = true
 		}
 	}
 	return len(ids)
@@ -69,22 +52,21 @@ func (r *orderedReceiver) succeeded(path string) int {
 
 // check looks for messages that arrived before one with an earlier position in the log, which the
 // id shows, had arrived successfully.
-func (r *orderedReceiver) check(t *testing.T, path string, group func(orderedArrival) string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (r orderedReceiver) check(t *testing.T, path string, group func(*apitest.Arrival) string) {
 	arrived := make(map[string]bool)
 	failures, again := 0, 0
-	for _, a := range r.arrivals[path] {
-		for _, b := range r.arrivals[path] {
-			if b.id < a.id && group(b) == group(a) && !arrived[b.id] {
-				t.Fatalf("%s: %s came before %s was settled", path, a.id, b.id)
+	list := r.at(path)
+	for _, a := range list {
+		for _, b := range list {
+			if b.ID < a.ID && group(&b) == group(&a) && !arrived[b.ID] {
+				t.Fatalf("%s: %s came before %s was settled", path, a.ID, b.ID)
 			}
 		}
-		if arrived[a.id] {
+		if arrived[a.ID] {
 			again++
 		}
-		if a.ok {
-			arrived[a.id] = true
+		if a.Took() {
+			arrived[a.ID] = true
 		} else {
 			failures++
 		}
@@ -96,12 +78,13 @@ func (r *orderedReceiver) check(t *testing.T, path string, group func(orderedArr
 // whole and one per key, fail now and then: neither sees a message before its predecessor was
 // settled.
 func TestOrderThroughLostLeaders(t *testing.T) {
+	t.Parallel()
 	const events = 96
 	r := newOrderedReceiver(t)
 	c := startDevCluster(t)
 	c.must(t, 1, "POST", "/app", `{"name": "Demo", "uid": "demo"}`, 201, nil)
 	for path, ordering := range map[string]string{"/whole": "endpoint", "/keys": "key"} {
-		c.must(t, 1, "POST", "/app/demo/endpoint", fmt.Sprintf(`{"url": %q, "ordering": %q}`, r.url+path, ordering), 201, nil)
+		c.must(t, 1, "POST", "/app/demo/endpoint", fmt.Sprintf(`{"url": %q, "ordering": %q}`, r.URL+path, ordering), 201, nil)
 	}
 	var producer sync.WaitGroup
 	acknowledged := 0
@@ -123,6 +106,6 @@ func TestOrderThroughLostLeaders(t *testing.T) {
 	for _, path := range []string{"/whole", "/keys"} {
 		apitest.WaitFor(t, path+" has had all", func() bool { return r.succeeded(path) >= acknowledged })
 	}
-	r.check(t, "/whole", func(orderedArrival) string { return "" })
-	r.check(t, "/keys", func(a orderedArrival) string { return a.key })
+	r.check(t, "/whole", func(*apitest.Arrival) string { return "" })
+	r.check(t, "/keys", func(a *apitest.Arrival) string { return orderedPayload(a).Key })
 }

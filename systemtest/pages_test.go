@@ -83,6 +83,7 @@ func (a *oneAddress) dial() net.Conn {
 // Pages that are open and live go on by themselves when the leader is killed, and when all nodes
 // are.
 func TestPagesThroughLostNodes(t *testing.T) {
+	t.Parallel()
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
 		skipOutsideCI(t, "chromium")

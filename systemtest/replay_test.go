@@ -24,6 +24,7 @@ type replayTask struct {
 
 // TestReplaySurvivesLeaders kills the leader twice in the middle of a replay to a new endpoint.
 func TestReplaySurvivesLeaders(t *testing.T) {
+	t.Parallel()
 	const messages, rate = 600, 120
 	c := startDevCluster(t)
 	r := newReceiver(t)

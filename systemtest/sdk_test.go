@@ -52,6 +52,7 @@ func (n *nodesTransport) RoundTrip(request *http.Request) (*http.Response, error
 // killed again and again. No call fails, as the SDK repeats those that a dying node has cut off,
 // and none takes effect twice, as they have idempotency keys.
 func TestSDKWhileLeadersDie(t *testing.T) {
+	t.Parallel()
 	const workers, kills, between = 4, 3, 40
 	c := startDevCluster(t)
 	c.MayCrash = true
@@ -62,9 +63,7 @@ func TestSDKWhileLeadersDie(t *testing.T) {
 	balancer := httptest.NewServer(&httputil.ReverseProxy{Transport: apitest.Transport{T: t, Next: nodes},
 		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme = "http" }})
 	defer balancer.Close()
-	var arrived sync.Map // ids of messages
-	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { arrived.Store(r.Header.Get("Webhook-Id"), true) }))
-	defer receiver.Close()
+	receiver := apitest.Receive(t, nil)
 
 	client := apitest.NewSvix(t, balancer.URL, systemToken)
 	name := func(s string) *string { return &s }
@@ -121,10 +120,6 @@ func TestSDKWhileLeadersDie(t *testing.T) {
 	if int64(stored) != calls.Load() {
 		t.Errorf("%d messages were sent, and %d are there", calls.Load(), stored)
 	}
-	apitest.WaitFor(t, "all to arrive", func() bool {
-		count := 0
-		arrived.Range(func(any, any) bool { count++; return true })
-		return count == stored
-	})
+	apitest.WaitFor(t, "all to arrive", func() bool { return len(receiver.Taken()) == stored })
 	t.Logf("%d messages, %d kills of the leader, no call failed", stored, kills)
 }

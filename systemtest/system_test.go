@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +22,6 @@ import (
 const (
 	systemToken  = "token-of-the-system-tests"
 	callLimit    = 25 * time.Second // for one call; more than a node holds it without a leader
-	pollPause    = 50 * time.Millisecond
 	payloadBytes = 1 << 10
 )
 
@@ -189,7 +187,7 @@ func (l *ledger) count() (sent, acknowledged int) {
 	return l.sent, len(l.acknowledged)
 }
 
-// receiver is the endpoint of a customer; it keeps what arrives.
+// receiver is the endpoint of a customer; it holds what arrives to what was sent.
 type receiver struct {
 	url  string
 	down atomic.Bool // answers 503
@@ -202,22 +200,14 @@ type receiver struct {
 
 func newReceiver(t *testing.T) *receiver {
 	r := &receiver{ids: make(map[int]string)}
-	server := httptest.NewServer(r)
-	t.Cleanup(server.Close)
-	r.url = server.URL
+	r.url = apitest.Receive(t, func(a *apitest.Arrival) int {
+		if r.down.Load() {
+			return http.StatusServiceUnavailable
+		}
+		r.record(string(a.Body), a.ID)
+		return http.StatusOK
+	}).URL
 	return r
-}
-
-func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	body, err := io.ReadAll(request.Body)
-	switch {
-	case err != nil: // the sender was killed in the middle
-		w.WriteHeader(http.StatusBadRequest)
-	case r.down.Load():
-		w.WriteHeader(http.StatusServiceUnavailable)
-	default:
-		r.record(string(body), request.Header.Get("webhook-id"))
-	}
 }
 
 func (r *receiver) record(body, id string) {
@@ -264,10 +254,11 @@ func missing(l *ledger, r *receiver) (events []int) {
 // looks for what should not be. Duplicates are counted only.
 func checkDelivered(t *testing.T, l *ledger, r *receiver) {
 	t.Helper()
-	for deadline := time.Now().Add(apitest.Patience); len(missing(l, r)) > 0 && time.Now().Before(deadline); {
-		time.Sleep(pollPause)
-	}
-	lost := missing(l, r)
+	var lost []int
+	_ = apitest.Await(apitest.Patience, "all has arrived", func() bool { // what is lost is said below
+		lost = missing(l, r)
+		return len(lost) == 0
+	})
 	sent, acknowledged := l.count()
 	arrived, duplicates := r.count()
 	t.Logf("%d sent, %d acknowledged, %d arrived, %d duplicates, failed calls: %v",

@@ -13,6 +13,7 @@ import (
 // TestTailSurvivesLeaders follows a cluster while its leader is killed under load: each event once,
 // in order.
 func TestTailSurvivesLeaders(t *testing.T) {
+	t.Parallel()
 	c := startDevCluster(t)
 	r := newReceiver(t)
 	c.setUp(t, "first", r.url)

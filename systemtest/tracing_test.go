@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,46 +18,12 @@ import (
 	"hookwheel/systemtest/process"
 )
 
-// tracedReceiver keeps the headers of requests by webhook-id, and fails those to /down while it is
-// down.
-type tracedReceiver struct {
-	url string
-
-	mu      sync.Mutex
-	isDown  bool
-	headers map[string][]http.Header
-}
-
-func newTracedReceiver(t *testing.T) *tracedReceiver {
-	r := &tracedReceiver{headers: make(map[string][]http.Header)}
-	server := httptest.NewServer(r)
-	t.Cleanup(server.Close)
-	r.url = server.URL
-	return r
-}
-
-func (r *tracedReceiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	id := request.Header.Get("webhook-id")
-	r.headers[id] = append(r.headers[id], request.Header)
-	if r.isDown {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-}
-
-func (r *tracedReceiver) setDown(down bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.isDown = down
-}
-
 // parents returns the values of traceparent in the requests with a message.
-func (r *tracedReceiver) parents(message string) (list []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, h := range r.headers[message] {
-		list = append(list, strings.Join(h.Values("traceparent"), "+"))
+func parents(r *apitest.Receiver, message string) (list []string) {
+	for _, a := range r.Arrivals() {
+		if a.ID == message {
+			list = append(list, strings.Join(a.Header.Values("traceparent"), "+"))
+		}
 	}
 	return list
 }
@@ -113,11 +77,12 @@ const traceOfTest = "0af7651916cd43dd8448eb211c80319c"
 // Spans of one message come from the node that took it, from the leader that made the first
 // attempt, and from the next leader, and are one tree.
 func TestTraceThroughLostLeader(t *testing.T) {
-	c, r := startTracedCluster(t), newTracedReceiver(t)
+	t.Parallel()
+	c, r := startTracedCluster(t), apitest.Receive(t, nil)
 	leader := c.awaitHealth(t, 1, 2, 3)
-	c.setUp(t, "main", r.url+"/secret-path?secret-query=1")
+	c.setUp(t, "main", r.URL+"/secret-path?secret-query=1")
 	follower := 1 + leader%clusterSize
-	r.setDown(true)
+	r.Say(http.StatusServiceUnavailable)
 	var made message
 	c.post(t, follower, "/app/demo/msg", "00-"+traceOfTest+"-b7ad6b7169203331-01", tracedEvent, &made)
 	id := made.ID
@@ -133,7 +98,7 @@ func TestTraceThroughLostLeader(t *testing.T) {
 	if err := c.processes[leader].Cmd.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	r.setDown(false)
+	r.Say(http.StatusOK)
 	var last collector.Span
 	apitest.WaitFor(t, "an attempt of another leader succeeds", func() bool {
 		list := c.collector.Spans(func(s collector.Span) bool {
@@ -176,9 +141,9 @@ func TestTraceThroughLostLeader(t *testing.T) {
 	if node(request) != fmt.Sprint("n", follower) || node(first) != fmt.Sprint("n", leader) || node(last) == node(first) || first.Attributes["error.type"] != "503" {
 		t.Errorf("from %s, %s and %s; the first attempt has %v", node(request), node(first), node(last), first.Attributes)
 	}
-	parents := r.parents(id)
-	if len(parents) < 2 || parents[0] != fmt.Sprintf("00-%s-%x-01", traceOfTest, first.SpanId) || parents[len(parents)-1] != fmt.Sprintf("00-%s-%x-01", traceOfTest, last.SpanId) {
-		t.Errorf("the receiver got %v", parents)
+	list := parents(r, id)
+	if len(list) < 2 || list[0] != fmt.Sprintf("00-%s-%x-01", traceOfTest, first.SpanId) || list[len(list)-1] != fmt.Sprintf("00-%s-%x-01", traceOfTest, last.SpanId) {
+		t.Errorf("the receiver got %v", list)
 	}
 
 	c.processes[leader].MayCrash = true
@@ -197,7 +162,7 @@ func TestTraceThroughLostLeader(t *testing.T) {
 }
 
 // checkLinks checks the traces of what is sent again on request, and of messages in batches.
-func (c *tracedCluster) checkLinks(t *testing.T, r *tracedReceiver, id string, request collector.Span) {
+func (c *tracedCluster) checkLinks(t *testing.T, r *apitest.Receiver, id string, request collector.Span) {
 	t.Helper()
 	before := len(c.collector.Spans(isAttempt))
 	var attempts []collector.Span
@@ -220,8 +185,8 @@ func (c *tracedCluster) checkLinks(t *testing.T, r *tracedReceiver, id string, r
 			len(s.ParentSpanId) > 0 || hex.EncodeToString(s.TraceId) == traceOfTest || s.Attributes["hookwheel.attempt.trigger"] != "manual" {
 			t.Errorf("%s: %v", name, s)
 		}
-		if parents := r.parents(id); !slices.Contains(parents, fmt.Sprintf("00-%x-%x-01", s.TraceId, s.SpanId)) {
-			t.Errorf("%s: the receiver got %v", name, parents)
+		if list := parents(r, id); !slices.Contains(list, fmt.Sprintf("00-%x-%x-01", s.TraceId, s.SpanId)) {
+			t.Errorf("%s: the receiver got %v", name, list)
 		}
 	}
 	if resent.Attributes["hookwheel.task.id"] != "" || replayed.Attributes["hookwheel.task.id"] == "" {
@@ -231,14 +196,14 @@ func (c *tracedCluster) checkLinks(t *testing.T, r *tracedReceiver, id string, r
 
 // checkBatch checks that all messages of a batch are in its trace, and that nothing is exported of
 // traces that are not sampled, although receivers get them.
-func (c *tracedCluster) checkBatch(t *testing.T, r *tracedReceiver) {
+func (c *tracedCluster) checkBatch(t *testing.T, r *apitest.Receiver) {
 	t.Helper()
 	const sampled, unsampled = "1af7651916cd43dd8448eb211c80319c", "2af7651916cd43dd8448eb211c80319c"
 	var made []message
 	c.post(t, 3, "/app/demo/msg/batch", "00-"+unsampled+"-b7ad6b7169203331-00", "["+tracedEvent+"]", &made)
-	apitest.WaitFor(t, "the message that is not sampled arrives", func() bool { return len(r.parents(made[0].ID)) == 1 })
-	if parents := r.parents(made[0].ID); !strings.HasPrefix(parents[0], "00-"+unsampled+"-") || !strings.HasSuffix(parents[0], "-00") {
-		t.Errorf("the receiver got %v", parents)
+	apitest.WaitFor(t, "the message that is not sampled arrives", func() bool { return len(parents(r, made[0].ID)) == 1 })
+	if list := parents(r, made[0].ID); !strings.HasPrefix(list[0], "00-"+unsampled+"-") || !strings.HasSuffix(list[0], "-00") {
+		t.Errorf("the receiver got %v", list)
 	}
 	c.post(t, 3, "/app/demo/msg/batch", "00-"+sampled+"-b7ad6b7169203331-01", "["+tracedEvent+","+tracedEvent+"]", &made)
 	var spans []collector.Span

@@ -1,41 +1,27 @@
 package certs
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"hookwheel/config/certs/certstest"
+	"hookwheel/httpapi/apitest"
 )
 
-// lines collects a log.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(text []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(text)
-}
-
-// count is how many lines hold text.
-func (l *lines) count(text string) (n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.text.String()) {
+// countLines is how many lines of a log hold text.
+func countLines(log *apitest.Log, text string) (n int) {
+	for line := range strings.Lines(log.String()) {
 		if strings.Contains(line, text) {
 			n++
 		}
@@ -43,9 +29,9 @@ func (l *lines) count(text string) (n int) {
 	return n
 }
 
-func mustOpenCertificates(t *testing.T, files Files, node string) (*Certificates, *lines) {
+func mustOpenCertificates(t *testing.T, files Files, node string) (*Certificates, *apitest.Log) {
 	t.Helper()
-	log := new(lines)
+	log := new(apitest.Log)
 	c, err := Open(files, node, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -155,10 +141,10 @@ func badCert(t *testing.T, dir string, begin time.Time, change func(*x509.Certif
 }
 
 func TestCertificatesErrors(t *testing.T) {
-	good := readFolder(t, makeCerts(t, "n1", "n2"))
-	other := readFolder(t, makeCerts(t, "n1"))
+	good := certstest.ReadFolder(t, makeCerts(t, "n1", "n2"))
+	other := certstest.ReadFolder(t, makeCerts(t, "n1"))
 	source := t.TempDir()
-	writeFiles(t, source, good)
+	certstest.WriteFiles(t, source, good)
 	same := func(*x509.Certificate) {}
 	ended := badCert(t, source, time.Now().AddDate(0, 0, -2), same)
 	early := badCert(t, source, time.Now().AddDate(0, 0, 2), same)
@@ -187,7 +173,7 @@ func TestCertificatesErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			writeFiles(t, dir, good)
+			certstest.WriteFiles(t, dir, good)
 			for file, text := range test.files {
 				if text == "" {
 					if err := os.Remove(filepath.Join(dir, file)); err != nil {
@@ -195,7 +181,7 @@ func TestCertificatesErrors(t *testing.T) {
 					}
 					continue
 				}
-				writeFiles(t, dir, map[string]string{file: text})
+				certstest.WriteFiles(t, dir, map[string]string{file: text})
 			}
 			checkLoadError(t, filesOf(dir, "n1"), "n1", test.want)
 			forAPI := Files{Cert: filepath.Join(dir, "n1.pem"), Key: filepath.Join(dir, "n1-key.pem")}
@@ -234,18 +220,18 @@ func TestCertificatesChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	writeFiles(t, dir, map[string]string{CAFile: string(rootCert.cert), CAKeyFile: string(rootCert.key)})
+	certstest.WriteFiles(t, dir, map[string]string{CAFile: string(rootCert.cert), CAKeyFile: string(rootCert.key)})
 	between := badCert(t, dir, now, func(c *x509.Certificate) {
 		*c = x509.Certificate{Subject: pkix.Name{CommonName: "between"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
 	})
 	inner := t.TempDir()
-	writeFiles(t, inner, map[string]string{CAFile: string(between.cert), CAKeyFile: string(between.key)})
+	certstest.WriteFiles(t, inner, map[string]string{CAFile: string(between.cert), CAKeyFile: string(between.key)})
 	leaf := badCert(t, inner, now, func(*x509.Certificate) {})
-	writeFiles(t, dir, map[string]string{"n1.pem": string(leaf.cert) + string(between.cert), "n1-key.pem": string(leaf.key)})
+	certstest.WriteFiles(t, dir, map[string]string{"n1.pem": string(leaf.cert) + string(between.cert), "n1-key.pem": string(leaf.key)})
 	if _, err := filesOf(dir, "n1").load("n1", now); err != nil {
 		t.Error(err)
 	}
-	writeFiles(t, dir, map[string]string{"n1.pem": string(leaf.cert)})
+	certstest.WriteFiles(t, dir, map[string]string{"n1.pem": string(leaf.cert)})
 	if _, err := filesOf(dir, "n1").load("n1", now); err == nil {
 		t.Error("without the CA between it was accepted")
 	}
@@ -266,11 +252,11 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	first := seen()
 	renewed := t.TempDir()
 	mustIssue(t, dir, renewed, 397, "n1")
-	files := readFolder(t, renewed)
+	files := certstest.ReadFolder(t, renewed)
 
-	writeFiles(t, dir, map[string]string{"n1.pem": files["n1.pem"]}) // the key is still the old one
+	certstest.WriteFiles(t, dir, map[string]string{"n1.pem": files["n1.pem"]}) // the key is still the old one
 	c.checked = time.Now()
-	if c.current(); log.count("old one stays in force") != 0 {
+	if c.current(); countLines(log, "old one stays in force") != 0 {
 		t.Error("the files were looked at twice in a second")
 	}
 	for range 3 {
@@ -278,17 +264,17 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 			t.Error("half a change is in force")
 		}
 	}
-	if n := log.count("the new certificate can't be used, the old one stays in force: the key"); n != 1 {
+	if n := countLines(log, "the new certificate can't be used, the old one stays in force: the key"); n != 1 {
 		t.Errorf("it was warned of %d times", n)
 	}
-	writeFiles(t, dir, map[string]string{"n1-key.pem": files["n1-key.pem"]})
-	if c.lookAgain(); seen() == first || log.count("a new certificate is in force") != 1 {
+	certstest.WriteFiles(t, dir, map[string]string{"n1-key.pem": files["n1-key.pem"]})
+	if c.lookAgain(); seen() == first || countLines(log, "a new certificate is in force") != 1 {
 		t.Error("the new certificate is not in force")
 	}
 	if err := os.Remove(filepath.Join(dir, "n1.pem")); err != nil {
 		t.Fatal(err)
 	}
-	if c.lookAgain(); seen() == first || log.count("no such file") != 1 {
+	if c.lookAgain(); seen() == first || countLines(log, "no such file") != 1 {
 		t.Error("without its file the certificate is gone")
 	}
 }
@@ -298,22 +284,22 @@ func TestCertificatesWarn(t *testing.T) {
 	mustMakeCA(t, dir)
 	mustIssue(t, dir, dir, 31, "n1")
 	c, log := mustOpenCertificates(t, filesOf(dir, "n1"), "n1")
-	if log.count("") != 0 {
+	if countLines(log, "") != 0 {
 		t.Error("it warns 31 days before the end")
 	}
 	at := func(day time.Duration) { c.warn(time.Now().Add(day*24*time.Hour + time.Minute)) }
 	at(2)
 	at(2)
-	if log.count("the certificate ends in 28 days") != 1 {
-		t.Errorf("29 days before the end: %s", log.text.String())
+	if countLines(log, "the certificate ends in 28 days") != 1 {
+		t.Errorf("29 days before the end: %s", log)
 	}
 	at(4)
-	if log.count("the certificate ends in 26 days") != 1 {
-		t.Errorf("27 days before the end: %s", log.text.String())
+	if countLines(log, "the certificate ends in 26 days") != 1 {
+		t.Errorf("27 days before the end: %s", log)
 	}
 	at(32)
-	if log.count("level=ERROR") != 1 || log.count("has ended") != 1 {
-		t.Errorf("after the end: %s", log.text.String())
+	if countLines(log, "level=ERROR") != 1 || countLines(log, "has ended") != 1 {
+		t.Errorf("after the end: %s", log)
 	}
 	want := float64(mustReadCertificate(t, filepath.Join(dir, "n1.pem")).NotAfter.Unix())
 	registry := prometheus.NewRegistry()
@@ -377,33 +363,4 @@ func mustReadCertificate(t *testing.T, file string) *x509.Certificate {
 		t.Fatal(err)
 	}
 	return list[0]
-}
-
-func readFolder(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	files := map[string]string{}
-	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(filepath.Join(dir, path))
-		files[path] = string(text)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
-}
-
-func writeFiles(t *testing.T, dir string, files map[string]string) {
-	t.Helper()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }

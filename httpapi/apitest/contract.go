@@ -1,5 +1,5 @@
-// Package apitest is what tests of the API share: a transport that checks every exchange against
-// the OpenAPI document, a client of the tail, and waiting.
+// Package apitest is what tests share: a transport that checks every exchange with the API against
+// the OpenAPI document, a client of the tail, waiting, and a log to look into.
 package apitest
 
 import (
@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -47,20 +48,11 @@ var theContract = sync.OnceValues(func() (*contract, error) {
 	if err != nil {
 		return nil, err
 	}
-	var outline struct {
-		Paths map[string]map[string]json.RawMessage
-	}
-	if err := json.Unmarshal(text, &outline); err != nil {
+	described, err := Operations()
+	if err != nil {
 		return nil, err
 	}
-	c := &contract{used: make(map[Operation]bool)}
-	for path, methods := range outline.Paths {
-		for method := range methods {
-			if method != "parameters" {
-				c.described = append(c.described, Operation{strings.ToUpper(method), path})
-			}
-		}
-	}
+	c := &contract{used: make(map[Operation]bool), described: slices.Collect(maps.Keys(described))}
 	slices.SortFunc(c.described, func(a, b Operation) int { return strings.Compare(a.Path+a.Method, b.Path+b.Method) })
 	if c.requests, err = newValidator(text); err != nil {
 		return nil, err
@@ -271,11 +263,25 @@ func Report(code int) int {
 	return code
 }
 
-// Operations returns the operations of the document.
-func Operations() ([]Operation, error) {
-	c, err := theContract()
+// Operations returns what the document says of each operation.
+func Operations() (map[Operation]json.RawMessage, error) {
+	text, err := reference.Document()
 	if err != nil {
 		return nil, err
 	}
-	return slices.Clone(c.described), nil
+	var document struct {
+		Paths map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(text, &document); err != nil {
+		return nil, err
+	}
+	operations := make(map[Operation]json.RawMessage)
+	for path, methods := range document.Paths {
+		for method, described := range methods {
+			if method != "parameters" {
+				operations[Operation{strings.ToUpper(method), path}] = described
+			}
+		}
+	}
+	return operations, nil
 }

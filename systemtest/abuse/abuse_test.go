@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hookwheel/cli"
+	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
 )
 
@@ -148,13 +149,14 @@ func (w *world) finish(quiet state) {
 		}
 	}
 	for i, n := range w.nodes {
-		own, _ := n.memory(w.t)
-		for end := time.Now().Add(time.Minute); own > rested(quiet.memory[i]) && time.Now().Before(end); time.Sleep(time.Second) {
+		var own int64
+		err := apitest.Await(apitest.Patience, n.name+" has given memory back", func() bool {
 			own, _ = n.memory(w.t)
-		}
+			return own <= rested(quiet.memory[i])
+		})
 		w.t.Logf("%s: %d MiB before, %d MiB after", n.name, quiet.memory[i]>>20, own>>20)
-		if own > rested(quiet.memory[i]) {
-			w.t.Errorf("%s keeps %d MiB", n.name, own>>20)
+		if err != nil {
+			w.t.Error(err)
 		}
 	}
 	for _, n := range w.nodes { // in turn, while the others serve

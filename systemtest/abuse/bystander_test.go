@@ -2,9 +2,7 @@ package abuse
 
 import (
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"sync"
@@ -24,7 +22,7 @@ type bystander struct {
 	w    *world
 	over chan struct{}
 	wg   sync.WaitGroup
-	stop func() // and wait for all that is under way
+	stop func() // and wait for the senders
 
 	mu       sync.Mutex
 	sent     []time.Time // by number of the event
@@ -37,17 +35,15 @@ type bystander struct {
 
 func newBystander(w *world) *bystander {
 	b := &bystander{w: w, over: make(chan struct{}), waiting: make(map[int]bool), early: make(map[int]bool)}
-	server := httptest.NewServer(b)
+	receiver := apitest.Receive(w.t, b.take)
 	w.must("POST", "/app", `{"name": "bystander", "uid": "bystander"}`, nil)
-	w.must("POST", "/app/bystander/endpoint", fmt.Sprintf(`{"uid": "e", "url": %q}`, server.URL), nil)
+	w.must("POST", "/app/bystander/endpoint", fmt.Sprintf(`{"uid": "e", "url": %q}`, receiver.URL), nil)
 	for i := range bystanderSenders {
 		b.wg.Go(func() { b.produce(i) })
 	}
 	b.stop = sync.OnceFunc(func() {
 		close(b.over)
 		b.wg.Wait()
-		server.CloseClientConnections()
-		server.Close()
 	})
 	w.t.Cleanup(b.stop)
 	return b
@@ -84,24 +80,21 @@ func (b *bystander) post(node int) {
 	}
 }
 
-func (b *bystander) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
-	body, err := io.ReadAll(request.Body)
+// take notes an event that arrives.
+func (b *bystander) take(a *apitest.Arrival) (status int) {
 	var event int
-	if err == nil {
-		_, err = fmt.Sscanf(string(body), `{"event": %d}`, &event)
-	}
+	_, err := fmt.Sscanf(string(a.Body), `{"event": %d}`, &event)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err != nil || event >= len(b.sent) {
-		b.faults = append(b.faults, "not what was sent arrived: "+strconv.Quote(string(body)))
-		return
+	switch {
+	case err != nil || event >= len(b.sent):
+		b.faults = append(b.faults, "not what was sent arrived: "+strconv.Quote(string(a.Body)))
+	case !b.early[event]: // not again
+		b.early[event] = true
+		delete(b.waiting, event)
+		b.arrivals = append(b.arrivals, a.At.Sub(b.sent[event]))
 	}
-	if b.early[event] {
-		return // again
-	}
-	b.early[event] = true
-	delete(b.waiting, event)
-	b.arrivals = append(b.arrivals, time.Since(b.sent[event]))
+	return http.StatusOK
 }
 
 // latencies of a stretch of time.

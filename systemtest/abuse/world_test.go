@@ -343,19 +343,11 @@ func readStatus(conn net.Conn) int {
 	return status
 }
 
-// sites are the receivers of the attacker.
-type sites struct {
-	good, hanging, refusing string // URLs
-	arrived                 atomic.Int64
-}
+// sites are the receivers of the attacker: URLs.
+type sites struct{ good, hanging, refusing string }
 
 func newSites(t *testing.T) *sites {
-	s := &sites{}
 	over := make(chan struct{})
-	good := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		s.arrived.Add(1)
-	}))
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		select {
@@ -367,11 +359,8 @@ func newSites(t *testing.T) *sites {
 		close(over)
 		hanging.CloseClientConnections()
 		hanging.Close()
-		good.Close()
 	})
-	s.good, s.hanging = good.URL+"/hook", hanging.URL+"/hook"
-	s.refusing = "http://127.0.0.1:9/hook"
-	return s
+	return &sites{good: apitest.Receive(t, nil).URL + "/hook", hanging: hanging.URL + "/hook", refusing: "http://127.0.0.1:9/hook"}
 }
 
 // memory is the memory of a node in bytes: what it has now of its own, and what was resident at
