@@ -43,7 +43,7 @@ func TestAnnouncedLengths(t *testing.T) {
 	for kind, size := range map[byte]uint32{callIndex: 1, callStatus: 17, callChange: 1 << 20, callPropose: 63 << 20, 9: 0} {
 		conn, _, err := s.dialer.dialAt(m.config.Address, forCalls, own, dialTimeout)
 		must(t, err)
-		must(t, conn.SetDeadline(time.Now().Add(5*time.Second)))
+		must(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 		must(t, second(conn.Write(binary.BigEndian.AppendUint32([]byte{kind}, size))))
 		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !isReset(err) {
 			t.Errorf("kind %d with %d bytes: %v, want the connection closed", kind, size, err)

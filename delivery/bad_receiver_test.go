@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/httpapi/apitest"
 	"hookwheel/webhook"
 )
 
@@ -34,14 +35,13 @@ func checkLeaks(t *testing.T) {
 	}
 	goroutinesBefore, filesBefore := runtime.NumGoroutine(), files()
 	t.Cleanup(func() {
-		deadline := time.Now().Add(20 * time.Second)
-		for runtime.NumGoroutine() > goroutinesBefore || files() > filesBefore {
-			if time.Now().After(deadline) {
-				stacks := make([]byte, 1<<20)
-				t.Fatalf("%d goroutines before, %d after; %d files before, %d after\n%s", goroutinesBefore, runtime.NumGoroutine(),
-					filesBefore, files(), stacks[:runtime.Stack(stacks, true)])
-			}
-			time.Sleep(10 * time.Millisecond)
+		err := apitest.Await(apitest.Patience, "goroutines and files end", func() bool {
+			return runtime.NumGoroutine() <= goroutinesBefore && files() <= filesBefore
+		})
+		if err != nil {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%v: %d goroutines before, %d after; %d files before, %d after\n%s", err, goroutinesBefore, runtime.NumGoroutine(),
+				filesBefore, files(), stacks[:runtime.Stack(stacks, true)])
 		}
 	})
 }
