@@ -49,6 +49,9 @@ func TestRelease(t *testing.T) {
 		if config := command(t, "rpm", "-qcp", path); config != "/etc/hookwheel/hookwheel.hcl\n" {
 			t.Errorf("the configuration files are %q", config)
 		}
+		if required := command(t, "rpm", "-qp", "--qf", `[%{REQUIRENAME} %{REQUIREFLAGS:deptype}\n]`, path); !strings.Contains(required, "/usr/sbin/useradd post\n") {
+			t.Errorf("requires: %s", required)
+		}
 		listed := command(t, "rpm", "-qlp", path)
 		for _, name := range []string{"/usr/bin/hookwheel", "/usr/lib/systemd/system/hookwheel.service", "/usr/share/man/man1/hookwheel-serve.1.gz"} {
 			if !strings.Contains(listed, name+"\n") {

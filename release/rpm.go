@@ -9,6 +9,9 @@ import (
 	"github.com/google/rpmpack"
 )
 
+// neededByPostin (RPMSENSE_SCRIPT_POST) makes rpm install what is required before it runs the script.
+const neededByPostin = 1 << 10
+
 // writeRPM writes a package for rpm.
 func (b *builder) writeRPM(arch string, files []file) error {
 	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[arch]
@@ -16,7 +19,7 @@ func (b *builder) writeRPM(arch string, files []file) error {
 	pack, err := rpmpack.NewRPM(rpmpack.RPMMetaData{
 		Name: "hookwheel", Summary: summary, Description: about, Version: version, Release: "1", Arch: machine, OS: "linux",
 		Vendor: "The Hookwheel authors", Licence: "Apache-2.0", BuildHost: "hookwheel", BuildTime: b.time, Compressor: "gzip:6", Epoch: rpmpack.NoEpoch,
-		Requires: rpmpack.Relations{{Name: "shadow-utils"}},
+		Requires: rpmpack.Relations{{Name: "/usr/sbin/useradd", Sense: neededByPostin}}, // its package has other names elsewhere
 	})
 	if err != nil {
 		return err
