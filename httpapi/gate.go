@@ -17,7 +17,7 @@ type gate struct {
 	*net.TCPListener
 	name    string
 	log     *slog.Logger
-	ceiling int           // descriptors from this number on are not for clients; 0: all are
+	ceiling func() int    // returns from which number on descriptors are not for clients; nil: all are
 	open    *connections  // to all gates
 	limit   int           // of those to this one
 	said    time.Time     // when it was last logged that the limit is reached
@@ -30,7 +30,7 @@ type gate struct {
 	accepted bool         // a connection, since it began to wait
 }
 
-func openGate(name, address string, limit, ceiling int, open *connections, log *slog.Logger) (*gate, error) {
+func openGate(name, address string, limit int, ceiling func() int, open *connections, log *slog.Logger) (*gate, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
@@ -92,11 +92,11 @@ func (g *gate) Accept() (net.Conn, error) {
 // things. A system gives out the lowest one that is free, so by its number all those below are in
 // use, whatever for.
 func (g *gate) isBeyondReserve(c *net.TCPConn) (beyond bool) {
-	if g.ceiling == 0 {
+	if g.ceiling == nil {
 		return false
 	}
 	raw, err := c.SyscallConn()
-	return err != nil || raw.Control(func(fd uintptr) { beyond = fd >= uintptr(g.ceiling) }) != nil || beyond
+	return err != nil || raw.Control(func(fd uintptr) { beyond = int(fd) >= g.ceiling() }) != nil || beyond
 }
 
 const refusalPause = 10 * time.Second // between two lines in the log

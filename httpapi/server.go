@@ -43,9 +43,9 @@ type Config struct {
 	MaxBody       int  // bytes
 	Pprof         bool // whether admins get profiles of the process
 	MaxBatch      int  // bytes of a batch of messages; at least MaxBody
-	// Connections whose file descriptor would be this number or higher are refused; 0: no limit.
-	// The descriptors from there on are for the store and for deliveries.
-	Descriptors int
+	// Connections whose file descriptor would be the number that this returns or a higher one are
+	// refused. The descriptors from there on are for the store and for deliveries. nil: no limit.
+	Descriptors func() int
 	NodeID      string
 	Keyring     *webhook.Keyring         // seals the secrets of endpoints
 	TLS         *tls.Config              // nil: plain HTTP

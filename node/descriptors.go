@@ -6,33 +6,51 @@ import (
 )
 
 const (
-	storeDescriptors = 448 // for the store, the log, and the other nodes
+	storeDescriptors = 448 // for the store, the log, and the other nodes, at least
+	otherDescriptors = 64  // of these, not for tables of the store
 	leastConnections = 64  // that the API must have descriptors for
 )
 
-// clientDescriptors is the number of the first file descriptor that is not for clients of the API:
-// those from there on are kept for the store and for deliveries, which must not fail however many
-// connections there are.
-func clientDescriptors(workers int) (int, error) {
+// descriptors divides the file descriptors of this process. Some are kept for the store and for
+// deliveries, which must not fail however many connections there are.
+type descriptors struct {
+	limit   int
+	workers int // of deliveries
+}
+
+// openDescriptors raises the limit as far as it may be.
+func openDescriptors(workers int) (d descriptors, err error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return 0, fmt.Errorf("reading the limit of file descriptors: %w", err)
+		return d, fmt.Errorf("reading the limit of file descriptors: %w", err)
 	}
 	if limit.Cur < limit.Max {
 		limit.Cur = limit.Max
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-			return 0, fmt.Errorf("raising the limit of file descriptors to %d: %w", limit.Max, err)
+			return d, fmt.Errorf("raising the limit of file descriptors to %d: %w", limit.Max, err)
 		}
 	}
-	return divideDescriptors(limit.Cur, workers)
+	d = descriptors{limit: int(min(limit.Cur, 1<<30)), workers: workers}
+	return d, d.check(0)
 }
 
-// divideDescriptors is clientDescriptors for a limit.
-func divideDescriptors(limit uint64, workers int) (int, error) {
-	kept := storeDescriptors + workers
-	if limit < uint64(kept+leastConnections) {
-		return 0, fmt.Errorf("this process may have %d file descriptors, and needs %d: %d for the store and its log, %d for delivery.workers and %d for the API. "+
-			"Raise the limit (ulimit -n, or LimitNOFILE of systemd) or lower delivery.workers", limit, kept+leastConnections, storeDescriptors, workers, leastConnections)
+// forStore returns how many are kept for a store of so many tables. A compaction may open as many
+// again before it closes the old ones.
+func (d descriptors) forStore(tables int) int {
+	return max(storeDescriptors, otherDescriptors+2*tables)
+}
+
+// forClients returns the number of the first one that is not for clients of the API.
+func (d descriptors) forClients(tables int) int {
+	return d.limit - d.workers - d.forStore(tables)
+}
+
+// check returns an error if there are too few to start.
+func (d descriptors) check(tables int) error {
+	if d.forClients(tables) >= leastConnections {
+		return nil
 	}
-	return int(min(limit-uint64(kept), 1<<30)), nil
+	kept := d.forStore(tables)
+	return fmt.Errorf("this process may have %d file descriptors, and needs %d: %d for the store and its log, %d for delivery.workers and %d for the API. "+
+		"Raise the limit (ulimit -n, or LimitNOFILE of systemd) or lower delivery.workers", d.limit, kept+d.workers+leastConnections, kept, d.workers, leastConnections)
 }

@@ -81,8 +81,7 @@ func (r *reclaimer) reclaimIfDue() error {
 func (r *reclaimer) isDue() bool {
 	r.store.swap.RLock()
 	defer r.store.swap.RUnlock()
-	tables := tableBytes(r.store.db)
-	r.store.room.Store(compactionRoom(tables))
+	tables := r.store.seeTables(r.store.db)
 	idle := r.store.Applied() == r.applied
 	r.applied = r.store.Applied()
 	live := r.store.Size()
@@ -100,12 +99,22 @@ func (r *reclaimer) isDue() bool {
 	return (tables <= flattenLimit || short) && r.store.disk.now() >= compactionRoom(tables)
 }
 
-func tableBytes(db *badger.DB) (size int64) {
-	for _, t := range db.Tables() {
+// seeTables records how many tables there are and what compacting them may need, and returns their
+// size.
+func (s *Store) seeTables(db *badger.DB) (size int64) {
+	tables := db.Tables()
+	for _, t := range tables {
 		size += int64(t.OnDiskSize)
 	}
+	s.tables.Store(int64(len(tables)))
+	s.room.Store(compactionRoom(size))
 	return size
 }
+
+// Tables returns how many tables the store has. Each takes a file descriptor, and a compaction opens
+// the new ones before it closes the old ones. There must be enough: if Badger cannot create one of
+// the new tables, it drops the records for it and reports no error.
+func (s *Store) Tables() int { return int(s.tables.Load()) }
 
 // compactionRoom returns how much free space a compaction may need: it writes new tables before it
 // removes the old ones.

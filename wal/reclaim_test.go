@@ -106,6 +106,34 @@ func TestMaxSizeOfSmallDisk(t *testing.T) {
 	}
 }
 
+// Each table takes a descriptor, which the node must reserve.
+func TestTablesTakeDescriptors(t *testing.T) {
+	s, _, _, _ := newWorld(t)
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := (&reclaimer{store: s}).rotateMemtable(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.seeTables(s.db)
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for _, fd := range open {
+		path, err := os.Readlink(filepath.Join("/proc/self/fd", fd.Name()))
+		if err == nil && filepath.Dir(path) == s.db.Opts().Dir && filepath.Ext(path) == ".sst" {
+			count++
+		}
+	}
+	if s.Tables() != 2 || count != 2 {
+		t.Errorf("%d tables have %d descriptors, want 2", s.Tables(), count)
+	}
+}
+
 // An entry is not needed to have nothing swept.
 func TestSweepOfNothing(t *testing.T) {
 	s, w, _, _ := newWorld(t)

@@ -46,6 +46,7 @@ type Store struct {
 	bytes   atomic.Int64  // as meta has it
 	used    atomic.Int64  // see Used
 	room    atomic.Int64  // what a compaction may need
+	tables  atomic.Int64  // see Tables
 	refused atomic.Int64  // see Refused
 	large   chan struct{} // there is more than config.MaxSize
 	closed  chan struct{}
@@ -86,7 +87,7 @@ func Open(config Config) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("reading the store in %s: %w", dir, err), db.Close())
 	}
 	s.measure()
-	s.room.Store(compactionRoom(tableBytes(db)))
+	s.seeTables(db)
 	s.wg.Go(func() { s.pending.commitSoon(s.closed) })
 	s.wg.Go((&reclaimer{store: s}).run)
 	s.wg.Go(func() { (&verifier{s, db}).run(tables) })
