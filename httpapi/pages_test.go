@@ -34,6 +34,7 @@ func testPages(t *testing.T, flows string) {
 	}
 	a := apiStart(t, func(c *config.Config) {
 		c.Portal.FrameAncestors, c.Portal.RefreshURL = []string{"http://127.0.0.1:*"}, "http://127.0.0.1:9/renew?from=portal"
+		c.API.MaxBody = 1 << 20
 	})
 	cmd := exec.CommandContext(t.Context(), "node", flows, a.url, apiToken, chromium, os.Getenv("HOOKWHEEL_SCREENSHOTS"), os.Getenv("HOOKWHEEL_FLOW"))
 	cmd.Dir = test

@@ -2,12 +2,12 @@
 
 import type { ComponentChildren } from 'preact'
 import { getTagged, p, type Application, type Whoami } from './api'
-import { applicationPage } from './application-pages'
+import { applicationPages } from './application-pages'
 import { Applications } from './applications'
 import { ReaderContext, useReader, type Reader } from './context'
 import { useLoad } from './load'
 import { Overview } from './overview'
-import { Link, match, usePlace } from './router'
+import { Link, pageAt, usePlace, type Pages } from './router'
 import { Frame, start } from './shell'
 import { TaskPage, Tasks } from './tasks'
 import { t } from './text'
@@ -25,7 +25,7 @@ const later = (page: (from: Rest, param: string) => ComponentChildren) => (param
 
 const changes = /^\/keys|^\/event-types\/.+\// // pages that are only for changing what they show
 
-const pages: [pattern: string, page: (param: string) => ComponentChildren][] = [
+const pages: Pages = [
   ['/', () => <Overview />],
   ['/apps', () => <Applications />],
   ['/live', later(({ Live }) => <Live />)],
@@ -54,18 +54,10 @@ function Console({ who, signOut }: { who: Whoami; signOut: () => void }) {
   return (
     <ReaderContext.Provider value={reader}>
       <Frame nav={nav} end={<Button onClick={signOut}>{t.signOut}</Button>}>
-        {own ? <OfApplication path={own[2] ?? '/endpoints'} /> : (admin || !changes.test(path)) && find(path) || <NotFound />}
+        {own ? <OfApplication path={own[2] ?? '/endpoints'} /> : (admin || !changes.test(path)) && pageAt(pages, path) || <NotFound />}
       </Frame>
     </ReaderContext.Provider>
   )
-}
-
-function find(path: string): ComponentChildren | undefined {
-  for (const [pattern, page] of pages) {
-    const params = match(pattern, path)
-    if (params) return page(params[0] ?? '')
-  }
-  return undefined
 }
 
 // OfApplication is what the customer sees in the portal, with what only an operator may do.
@@ -83,7 +75,7 @@ function OfApplication({ path }: { path: string }) {
           <nav class="tabs" aria-label={t.application}>
             {tabs.map(([to = '', text]) => <Link key={to} to={reader.base + to} aria-current={path === to || path.startsWith(to + '/') ? 'page' : undefined}>{text}</Link>)}
           </nav>
-          {path === '/settings' && admin ? <Later page={({ ApplicationSettings }) => <ApplicationSettings of={a} reload={app.reload} />} /> : applicationPage(path) ?? <NotFound />}
+          {path === '/settings' && admin ? <Later page={({ ApplicationSettings }) => <ApplicationSettings of={a} reload={app.reload} />} /> : pageAt(applicationPages, path) ?? <NotFound />}
         </>
       )}
     </Content>

@@ -1,46 +1,92 @@
 // A payload as it was sent: numbers keep their digits, and what is not JSON is shown as text.
 
-import { useMemo, useState } from 'preact/hooks'
-import { bytes } from './format'
-import { indent, tokenize, visible } from './json'
+import { useLayoutEffect, useRef } from 'preact/hooks'
+import { lines, visible, type Token } from './json'
 import { t } from './text'
-import { Button, Copy } from './ui'
+import { Copy } from './ui'
 
-const colored = 64 << 10 // characters that are shown in colours; more would take long to draw
-const shown = 256 << 10 // characters that are shown before they are asked for
+const colored = 64 << 10 // characters that are shown in colours, each of which is an element
+const deepest = 32 // levels that are indented: more would be mostly white
+const size = 4 << 10 // characters of a block, which is laid out only when it is seen
+const most = 8 // blocks that are drawn
+const longest = 8 // ms that are spent before the page responds again
 
-export function JSONView({ text }: { text: string }) {
-  const [all, showAll] = useState(false)
-  const pretty = useMemo(() => isJSON(text) ? indent(tokenize(text)) : undefined, [text])
-  const whole = useMemo(() => {
-    if (!pretty) return visible(text)
-    return pretty.map((l) => '  '.repeat(l.depth) + l.tokens.map(spaced).join('')).join('\n')
-  }, [pretty, text])
-  const cut = !all && whole.length > shown
+// JSONView shows a text. isJSON says that it is known to be JSON.
+export function JSONView({ text, isJSON = false }: { text: string; isJSON?: boolean }) {
+  const area = useRef<HTMLPreElement>(null)
+  useLayoutEffect(() => draw(area.current!, blocks(isJSON || parses(text) ? indented(text) : asItIs(text), text.length <= colored)), [text])
   return (
     <>
-      {pretty && whole.length <= colored
-        ? (
-          <pre class="json" tabIndex={0} aria-label={t.payload}>
-            {pretty.map((line) => <>{'  '.repeat(line.depth)}{line.tokens.map((k) => <span class={k.kind}>{spaced(k)}</span>)}{'\n'}</>)}
-          </pre>
-        )
-        : <pre tabIndex={0} aria-label={t.payload}>{cut ? whole.slice(0, shown) : whole}</pre>}
-      <div class="actions">
-        {cut && <Button onClick={() => showAll(true)}>{t.showAll(bytes(whole.length))}</Button>}
-        <Copy text={text} />
-      </div>
+      <pre class="json" ref={area} tabIndex={0} aria-label={t.payload} />
+      <div class="actions"><Copy text={text} /></div>
     </>
   )
 }
 
-const spaced = (k: { text: string; kind: string }): string => (k.text === ':' ? ': ' : visible(k.text))
-
-function isJSON(text: string): boolean {
+function parses(text: string): boolean {
   try {
     JSON.parse(text)
     return true
   } catch {
     return false
   }
+}
+
+// draw fills an element with others, a few at a time. The function that it returns ends it.
+function draw(area: HTMLElement, blocks: Iterator<HTMLElement>): () => void {
+  let timer = 0
+  const more = () => {
+    const begin = performance.now()
+    for (let n = 0; n < most && performance.now() - begin < longest; n++) {
+      const { done, value } = blocks.next()
+      if (done) return void (area.ariaBusy = null)
+      area.append(value)
+    }
+    timer = window.setTimeout(more)
+  }
+  area.replaceChildren()
+  area.ariaBusy = 'true'
+  more()
+  return () => clearTimeout(timer)
+}
+
+// indented and asItIs return the parts of each line.
+function* indented(json: string): Generator<Token[]> {
+  for (const { depth, tokens } of lines(json)) yield [{ text: '  '.repeat(Math.min(depth, deepest)), kind: '' }, ...tokens]
+}
+
+function* asItIs(text: string): Generator<Token[]> {
+  for (const line of text.split('\n')) yield [{ text: line, kind: '' }]
+}
+
+// blocks puts lines together. Only a line that is longer than a block goes over several.
+function* blocks(lines: Iterable<Token[]>, colors: boolean): Generator<HTMLElement> {
+  let block = document.createElement('div'), plain = '', length = 0
+  const whole = () => {
+    const done = block
+    done.append(plain)
+    block = document.createElement('div')
+    plain = ''
+    length = 0
+    return done
+  }
+  for (const line of lines) {
+    if (length > 0 && line.reduce((sum, { text }) => sum + text.length, length + 1) > size) yield whole()
+    if (length++ > 0) plain += '\n'
+    for (const { text, kind } of line) {
+      for (const part of visible(text).match(/[^]{1,4096}/gu) ?? []) {
+        if (length + part.length > size) yield whole()
+        length += part.length
+        if (!colors || kind === '') plain += part
+        else {
+          const span = document.createElement('span')
+          span.className = kind
+          span.textContent = part
+          block.append(plain, span)
+          plain = ''
+        }
+      }
+    }
+  }
+  yield whole()
 }

@@ -1,60 +1,64 @@
-// JSON as text: parsing it would round numbers and drop repeated keys.
-
-const tokens = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|[{}\[\]:,]/g
+// JSON as text: parsing it would round numbers and drop repeated keys. Texts are known to be valid.
 
 export interface Token {
   text: string
-  kind: 'punctuation' | 'key' | 'string' | 'number' | 'word'
+  kind: '' | 'key' | 'string' | 'number' | 'word' // none of punctuation
 }
 
-// tokenize splits a JSON text that is known to be valid. A key is a string before a colon.
-export function tokenize(text: string): Token[] {
-  const list: Token[] = []
-  for (const [part] of text.matchAll(tokens)) {
-    const last = list.at(-1)
-    if (part === ':' && last?.kind === 'string') last.kind = 'key'
-    list.push({ text: part, kind: kindOf(part) })
+export interface Line {
+  depth: number
+  tokens: Token[]
+}
+
+// lines breaks a JSON text into lines, one when it is asked for: a long text takes a while.
+export function* lines(json: string): Generator<Line> {
+  let line: Line = { depth: 0, tokens: [] }
+  for (let at = next(json, 0); at < json.length;) {
+    const end = endOf(json, at), text = json.slice(at, end)
+    at = next(json, end)
+    line.tokens.push({ text: text === ':' ? ': ' : text, kind: kindOf(text, json[at]) })
+    const opens = text === '{' || text === '[', closes = json[at] === '}' || json[at] === ']'
+    if (opens === closes && text !== ',') continue // {} and [] stay together
+    yield line
+    line = { depth: line.depth + Number(opens) - Number(closes), tokens: [] }
   }
-  return list
+  yield line
 }
 
-function kindOf(part: string): Token['kind'] {
-  const c = part[0]!
-  if (c === '"') return 'string'
-  if ('{}[]:,'.includes(c)) return 'punctuation'
-  return /[-\d]/.test(c) ? 'number' : 'word'
+// pretty breaks and indents a JSON text.
+export function pretty(json: string): string {
+  return Array.from(lines(json), ({ depth, tokens }) => '  '.repeat(depth) + tokens.map((k) => k.text).join('')).join('\n')
+}
+
+// next returns where a token begins, at a place or after it.
+function next(json: string, at: number): number {
+  while (' \n\r\t'.includes(json[at] ?? '.')) at++
+  return at
+}
+
+// endOf returns where the token ends that begins at a place.
+function endOf(json: string, at: number): number {
+  if (json[at] === '"') {
+    for (at++; json[at] !== '"'; at++) if (json[at] === '\\') at++
+    return at + 1
+  }
+  if (isPunctuation(json[at])) return at + 1
+  while (at < json.length && !isPunctuation(json[at]) && next(json, at) === at) at++
+  return at
+}
+
+const isPunctuation = (c = '.'): boolean => '{}[]:,'.includes(c)
+
+function kindOf(text: string, following: string | undefined): Token['kind'] {
+  if (text[0] === '"') return following === ':' ? 'key' : 'string'
+  if (isPunctuation(text[0])) return ''
+  return /^[-\d]/.test(text) ? 'number' : 'word'
 }
 
 // visible writes the characters that change how the others are shown, such as those of right-to-left
 // text, as escapes.
 export function visible(text: string): string {
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'))
-}
-
-// indent breaks tokens into lines, with how deep each is.
-export function indent(list: Token[]): { depth: number; tokens: Token[] }[] {
-  const lines: { depth: number; tokens: Token[] }[] = [{ depth: 0, tokens: [] }]
-  let depth = 0
-  const add = (token: Token) => lines.at(-1)!.tokens.push(token)
-  for (const [i, token] of list.entries()) {
-    const opens = token.text === '{' || token.text === '[', closes = token.text === '}' || token.text === ']'
-    if (token.kind === 'punctuation' && closes) {
-      depth--
-      if (!/^[{[]$/.test(list[i - 1]?.text ?? '') || list[i - 1]?.kind !== 'punctuation') lines.push({ depth, tokens: [] })
-    }
-    add(token)
-    if (token.kind !== 'punctuation') continue
-    if (opens) {
-      depth++
-      if (!/^[}\]]$/.test(list[i + 1]?.text ?? '')) lines.push({ depth, tokens: [] })
-    } else if (token.text === ',') lines.push({ depth, tokens: [] })
-  }
-  return lines
-}
-
-// pretty breaks and indents a JSON text that is known to be valid; numbers and repeated keys stay.
-export function pretty(text: string): string {
-  return indent(tokenize(text)).map((line) => '  '.repeat(line.depth) + line.tokens.map((k) => (k.text === ':' ? ': ' : k.text)).join('')).join('\n')
 }
 
 // members returns the names and texts of the members of an object.
@@ -64,15 +68,26 @@ export function members(object: string): [name: string, text: string][] {
 
 // member returns the text of a member of an object, or undefined.
 export function member(object: string, name: string): string | undefined {
-  let depth = 0, begin = -1, key = ''
-  for (const found of object.matchAll(tokens)) {
-    const part = found[0]
-    if (depth === 1 && begin >= 0 && (part === ',' || part === '}')) return object.slice(begin, found.index).trim()
-    if (part === '{' || part === '[') depth++
-    else if (part === '}' || part === ']') depth--
-    else if (depth === 1 && part === ':') {
-      if (JSON.parse(key) === name) begin = found.index + 1
-    } else if (depth === 1 && part.startsWith('"') && begin < 0) key = part
+  return separate(object, name)?.[0]
+}
+
+// separate returns the text of a member of an object, and that of the object with null in its place.
+export function separate(object: string, name: string): [member: string, rest: string] | undefined {
+  for (let at = next(object, next(object, 0) + 1); object[at] === '"';) {
+    const colon = next(object, endOf(object, at)), begin = next(object, colon + 1), end = endOfValue(object, begin)
+    if (JSON.parse(object.slice(at, colon)) === name) return [object.slice(begin, end), object.slice(0, begin) + 'null' + object.slice(end)]
+    at = next(object, next(object, end) + 1)
   }
   return undefined
+}
+
+// endOfValue returns where the value ends that begins at a place.
+function endOfValue(json: string, at: number): number {
+  for (let depth = 0; ; at++) {
+    const c = json[at]
+    if (c === '{' || c === '[') depth++
+    else if (c === '}' || c === ']') depth--
+    else if (c === '"' || depth === 0) at = endOf(json, at) - 1
+    if (depth === 0) return at + 1
+  }
 }

@@ -4,7 +4,7 @@ import { get, p, send, sendForText, type Attempt, type EndpointExplanation, type
 import { AttemptDetails } from './attempt'
 import { useMatters, useReader } from './context'
 import { duration } from './format'
-import { member } from './json'
+import { separate } from './json'
 import { JSONView } from './json-view'
 import { useAction, useLoad } from './load'
 import { Link, setQuery, usePlace } from './router'
@@ -16,41 +16,43 @@ import { Button, Card, Content, Copy, Empty, Fact, Facts, Failure, Mono, Pager, 
 export function MessagePage({ id }: { id: string }) {
   const { app, base } = useReader()
   const path = p`/app/${app}/msg/${id}`
-  const text = useLoad((signal) => sendForText('GET', path, undefined, {}, signal), [path])
+  const message = useLoad(async (signal) => {
+    const [payload, rest] = separate(await sendForText('GET', path, undefined, {}, signal), 'payload')!
+    return { payload, m: JSON.parse(rest) as Message }
+  }, [path])
   return (
-    <Content of={text} whole>
-      {(body) => {
-        const m = JSON.parse(body) as Message
-        return (
-          <>
-            <p class="crumbs"><Link to={base + '/messages'}>{t.messages}</Link> ›</p>
-            <Title><span dir="auto">{m.eventType}</span></Title>
-            <Card>
-              <Facts>
-                <Fact name="ID"><Mono>{m.id}</Mono> <Copy text={m.id} /></Fact>
-                {m.eventId && <Fact name={t.eventID}><Mono>{m.eventId}</Mono></Fact>}
-                <Fact name={t.accepted}><Time at={m.timestamp} full /></Fact>
-                {m.deliverAt && <Fact name={t.deliverAt}><Time at={m.deliverAt} full /></Fact>}
-                {m.orderingKey && <Fact name={t.orderingKey}><Mono>{m.orderingKey}</Mono></Fact>}
-                {m.channels && <Fact name={t.channels}>{m.channels.join(', ')}</Fact>}
-                {m.tags && <Fact name={t.tags}>{m.tags.join(', ')}</Fact>}
-              </Facts>
-            </Card>
-            <Destinations id={m.id} />
-            <Card title={t.payload}><Payload body={body} message={m} /></Card>
-          </>
-        )
-      }}
+    <Content of={message} whole>
+      {({ payload, m }) => (
+        <>
+          <p class="crumbs"><Link to={base + '/messages'}>{t.messages}</Link> ›</p>
+          <Title><span dir="auto">{m.eventType}</span></Title>
+          <Card>
+            <Facts>
+              <Fact name="ID"><Mono>{m.id}</Mono> <Copy text={m.id} /></Fact>
+              {m.eventId && <Fact name={t.eventID}><Mono>{m.eventId}</Mono></Fact>}
+              <Fact name={t.accepted}><Time at={m.timestamp} full /></Fact>
+              {m.deliverAt && <Fact name={t.deliverAt}><Time at={m.deliverAt} full /></Fact>}
+              {m.orderingKey && <Fact name={t.orderingKey}><Mono>{m.orderingKey}</Mono></Fact>}
+              {m.channels && <Fact name={t.channels}>{m.channels.join(', ')}</Fact>}
+              {m.tags && <Fact name={t.tags}>{m.tags.join(', ')}</Fact>}
+            </Facts>
+          </Card>
+          <Destinations id={m.id} />
+          <Card title={t.payload}><Payload json={payload} /></Card>
+        </>
+      )}
     </Content>
   )
 }
 
-function Payload({ body, message }: { body: string; message: Message }) {
-  const payload = message.payload as { expired?: boolean; rawPayload?: string }
-  const names = Object.keys(payload)
-  if (names.length === 1 && payload.expired === true) return <p>{t.expunged}</p>
-  if (names.length === 1 && typeof payload.rawPayload === 'string') return <JSONView text={payload.rawPayload} />
-  return <JSONView text={member(body, 'payload') ?? ''} />
+// Payload shows what was sent. A payload that is no JSON is in a member of its own.
+function Payload({ json }: { json: string }) {
+  if (/^{\s*"(expired|rawPayload)"/.test(json)) {
+    const of = JSON.parse(json) as { expired?: boolean; rawPayload?: string }
+    if (Object.keys(of).length === 1 && of.expired === true) return <p>{t.expunged}</p>
+    if (Object.keys(of).length === 1 && typeof of.rawPayload === 'string') return <JSONView text={of.rawPayload} />
+  }
+  return <JSONView text={json} isJSON />
 }
 
 function Destinations({ id }: { id: string }) {

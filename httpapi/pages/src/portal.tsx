@@ -1,16 +1,25 @@
 // The portal: a customer's own endpoints, messages and deliveries.
 
 import { About } from './about'
-import { applicationPage } from './application-pages'
+import { applicationPages } from './application-pages'
 import { get, type Settings, type Whoami } from './api'
+import { Catalogue, EventTypePage } from './catalogue'
 import { ReaderContext, type Reader } from './context'
 import { embed, embedded } from './embed'
-import { usePlace } from './router'
+import { pageAt, usePlace, type Pages } from './router'
 import { Frame, start } from './shell'
 import { t } from './text'
 import { applyLook, type Look } from './theme'
 import { NotFound } from './ui'
 import { Verify } from './verify'
+
+const pages: Pages = [
+  ...applicationPages,
+  ['/event-types', () => <Catalogue />],
+  ['/event-types/:name', (name) => <EventTypePage name={name} />],
+  ['/verify', () => <Verify />],
+  ['/about', () => <About />],
+]
 
 function Portal({ who }: { who: Whoami }) {
   const place = usePlace().path
@@ -26,7 +35,7 @@ function Portal({ who }: { who: Whoami }) {
   ]
   return (
     <ReaderContext.Provider value={reader}>
-      <Frame nav={nav} path={path}>{path === '/verify' ? <Verify /> : path === '/about' ? <About /> : applicationPage(path) ?? <NotFound />}</Frame>
+      <Frame nav={nav} path={path}>{pageAt(pages, path) ?? <NotFound />}</Frame>
     </ReaderContext.Provider>
   )
 }

@@ -65,8 +65,20 @@ export function setQuery(changes: Record<string, string>, replace = true): void 
   go((path === '/' ? '' : path) + (text && '?' + text), replace)
 }
 
+// Pages are those of some patterns of paths, each with a parameter at most.
+export type Pages = [pattern: string, page: (param: string) => ComponentChildren][]
+
+// pageAt returns the page of a path, or nothing.
+export function pageAt(pages: Pages, path: string): ComponentChildren | undefined {
+  for (const [pattern, page] of pages) {
+    const params = match(pattern, path)
+    if (params) return page(params[0] ?? '')
+  }
+  return undefined
+}
+
 // match compares a path with a pattern such as /endpoints/:id/edit, and returns its parameters.
-export function match(pattern: string, path: string): string[] | null {
+function match(pattern: string, path: string): string[] | null {
   const want = pattern.split('/'), got = path.split('/')
   if (want.length !== got.length) return null
   const params: string[] = []

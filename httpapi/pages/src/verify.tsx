@@ -1,6 +1,7 @@
 // How to verify signatures: functions to paste, and a check of a request that was received.
 
 import { useState } from 'preact/hooks'
+import { functionsOf, type Code } from './functions'
 import { useAction, useLoad } from './load'
 import { verify } from './signature'
 import { t } from './text'
@@ -17,15 +18,9 @@ export function Verify() {
   )
 }
 
-interface Code {
-  name: string
-  code: string
-}
-
-// readFunctions returns the code blocks of the documentation, by language: tests run them.
+// readFunctions returns those of docs/receiving.md: tests run them.
 async function readFunctions(): Promise<Code[]> {
-  const { default: receiving } = await import('../../../docs/receiving.md')
-  return [...receiving.matchAll(/^### (.+)\n(?:(?!#|```).*\n)*```\w+\n([\s\S]*?)^```$/gm)].map(([, name, code]) => ({ name: name!, code: code! }))
+  return functionsOf((await import('../../../docs/receiving.md')).default)
 }
 
 function Functions() {

@@ -231,4 +231,44 @@ async function embedded(browser) {
   await page.context().close()
 }
 
-await run(prepare, { customer, viewer, operator, embedded, keyboardInPortal, keyboardInConsole, rights, everyRoute })
+// large shows a long payload a few blocks at a time, and stops when the reader leaves.
+async function large(browser) {
+  const payload = { list: Array.from({ length: 3000 }, (_, i) => ({ id: 'in_' + i, amount: i / 8, customer: { name: 'Ada Lovelace', tags: ['a', 'b'], none: null } })), last: 'x'.repeat(100_000) + ' end of the payload' }
+  await call('POST', '/app', { name: 'Large', uid: 'large' })
+  const { id } = await call('POST', '/app/large/msg', { eventType: 'invoice.paid', payload })
+  const { url: portal } = await call('POST', '/auth/app-portal-access/large', {})
+  const page = await open(browser, { permissions: ['clipboard-read', 'clipboard-write'] })
+  await page.addInitScript(() => {
+    window.slices = []
+    new MutationObserver((list) => {
+      const added = list.filter((m) => m.target.matches?.('pre.json')).reduce((sum, m) => sum + m.addedNodes.length, 0)
+      if (added > 0) window.slices.push(added)
+      if (window.leave && added > 0) {
+        window.left = document.querySelector('pre.json')
+        document.querySelector('.crumbs a').click()
+      }
+    }).observe(document, { childList: true, subtree: true })
+  })
+  await page.goto(portal.replace('#', `?next=/messages/${id}#`))
+  await page.locator('pre.json:not([aria-busy])').waitFor()
+  const [slices, text] = await page.evaluate(() => [window.slices, [...document.querySelectorAll('pre.json > div')].map((d) => d.textContent)])
+  if (Math.max(...slices) > 8 || Math.max(...text.map((block) => block.length)) > 4096) wrong(`blocks that were added at a time: ${slices}`)
+  const [list, last] = JSON.stringify(payload, null, 2).split('x'.repeat(100_000))
+  if (!text.join('\n').startsWith(list.slice(0, list.lastIndexOf('\n'))) || !text.join('').endsWith(last)) wrong('the payload is another')
+  if (!(await page.evaluate(() => window.find('end of the payload')))) wrong('the browser does not find the end')
+  await page.locator('.actions button').last().click()
+  await page.getByText('Copied').waitFor()
+  if ((await page.evaluate(() => navigator.clipboard.readText())) !== JSON.stringify(payload)) wrong('the copy is another')
+  await link(page, 'Messages').first().click()
+  await page.getByRole('heading', { level: 1, name: 'Messages' }).waitFor()
+  await page.evaluate(() => (window.leave = true))
+  await page.goBack()
+  await page.waitForFunction(() => window.left?.isConnected === false)
+  const drawn = await page.evaluate(async () => {
+    for (let i = 0; i < 30; i++) await new Promise((done) => setTimeout(done))
+    return window.left.children.length
+  })
+  if (drawn > 8) wrong(`${drawn} blocks were drawn for nobody`)
+}
+
+await run(prepare, { customer, viewer, operator, embedded, large, keyboardInPortal, keyboardInConsole, rights, everyRoute })

@@ -66,7 +66,6 @@ export const de: Text = {
   removeNamed: (name) => `${name} entfernen`,
   revokeNamed: (name) => `${name} widerrufen`,
   resendTo: (url) => `Erneut senden: ${url}`,
-  showAll: (size) => `Alle ${size} anzeigen`,
 
   copied: 'Kopiert', deleted: 'Gelöscht.', disabledNow: 'Abgeschaltet. Neue Nachrichten warten.', enabled: 'Eingeschaltet.', exampleSent: 'Das Beispiel ist unterwegs.',
   linksRevoked: 'Alle Token der Anwendung sind widerrufen.', pausedNow: 'Angehalten. Neue Nachrichten warten.', removed: 'Entfernt.', resendRequested: 'Sie wird noch einmal gesendet.',

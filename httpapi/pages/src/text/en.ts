@@ -68,7 +68,6 @@ export const en = {
   removeNamed: (name: string) => `Remove ${name}`,
   revokeNamed: (name: string) => `Revoke ${name}`,
   resendTo: (url: string) => `Resend to ${url}`,
-  showAll: (size: string) => `Show all ${size}`,
 
   // What has happened.
   copied: 'Copied', deleted: 'Deleted.', disabledNow: 'Disabled. New messages wait.', enabled: 'Enabled.', exampleSent: 'The example is on its way.',
