@@ -1,5 +1,6 @@
 // Pages of the console that are loaded when one of them is first opened.
 
+export { AllEndpoints } from './all-endpoints'
 export { ApplicationSettings } from './application-settings'
 export { Changes } from './audit'
 export { ClusterPage } from './cluster'

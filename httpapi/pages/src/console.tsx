@@ -28,6 +28,7 @@ const changes = /^\/keys|^\/event-types\/.+\// // pages that are only for changi
 const pages: Pages = [
   ['/', () => <Overview />],
   ['/apps', () => <Applications />],
+  ['/endpoints', later(({ AllEndpoints }) => <AllEndpoints />)],
   ['/live', later(({ Live }) => <Live />)],
   ['/event-types', later(({ EventTypes }) => <EventTypes />)],
   ['/event-types/:name', later(({ EventTypeOf }, name) => <EventTypeOf name={name} />)],

@@ -9,7 +9,7 @@ import { useLoad } from './load'
 import { Link } from './router'
 import { EndpointState } from './state'
 import { t } from './text'
-import { Ago, Badge, Card, Content, Fact, Facts, Mono, Table, Title } from './ui'
+import { Ago, Badge, Card, Content, Fact, Facts, Mono, Table, Title, type Column } from './ui'
 import { waiting } from './endpoints'
 
 export function Overview() {
@@ -28,7 +28,7 @@ export function Overview() {
 function Attention() {
   const list = useLoad((signal) => get<ByHealth>('/endpoint', { health: 'parked,failing,disabled,blocked', limit: 20 }, signal), [], 10)
   return (
-    <Card title={t.attention}>
+    <Card title={t.attention} actions={<Link to="/endpoints">{t.showAllEndpoints}</Link>}>
       <Content of={list}>
         {({ data, counts }) => (
           <>
@@ -37,13 +37,7 @@ function Attention() {
               <Fact name={t.blocked}>{number(counts.blocked)}</Fact>
             </Facts>
             {data.length === 0 ? <p>{t.noAttention}</p> : (
-              <Table caption={t.attention} rows={data} id={(e) => e.id} columns={[
-                { name: t.application, show: (e) => <Link to={p`/apps/${e.appId}`}><span dir="auto">{e.appName}</span></Link> },
-                { name: t.endpoint, wide: true, show: (e) => <Link to={p`/apps/${e.appId}/endpoints/${e.id}`}><Mono>{e.url}</Mono></Link> },
-                { name: t.state, show: (e) => <EndpointState of={e} /> },
-                { name: t.waiting, show: (e) => waiting(e) },
-                { name: t.oldest, show: (e) => <Ago at={e.health.oldest} /> },
-              ]} />
+              <Table caption={t.attention} rows={data} id={(e) => e.id} columns={columns} />
             )}
           </>
         )}
@@ -51,6 +45,14 @@ function Attention() {
     </Card>
   )
 }
+
+export const columns: Column<ByHealth['data'][number]>[] = [
+  { name: t.application, show: (e) => <Link to={p`/apps/${e.appId}`}><span dir="auto">{e.appName}</span></Link> },
+  { name: t.endpoint, wide: true, show: (e) => <Link to={p`/apps/${e.appId}/endpoints/${e.id}`}><Mono>{e.url}</Mono></Link> },
+  { name: t.state, show: (e) => <EndpointState of={e} /> },
+  { name: t.waiting, show: (e) => waiting(e) },
+  { name: t.oldest, show: (e) => <Ago at={e.health.oldest} /> },
+]
 
 function Nodes() {
   const health = useLoad((signal) => get<Health>('/health', {}, signal), [], 5)

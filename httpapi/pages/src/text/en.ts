@@ -24,7 +24,7 @@ export const en = {
   failingSince: 'Failing since', filter: 'Filter', follower: 'Follower', forSupport: 'Details', freeSpace: 'Free disk space', functions: 'Functions to paste',
   headers: 'Headers', healthTitle: 'Health', inUse: 'In use', keys: 'API keys', lastSeen: 'Last seen', lastUsed: 'Last used', leader: 'Leader', live: 'Live',
   connect: 'connect', connectionReused: 'over a connection left open', firstByte: 'first byte', lookup: 'look up the name', peer: 'Receiver', responseHeaders: 'Response headers', sentHeaders: 'Sent headers', size: 'Bytes', tlsError: 'TLS error', total: 'total',
-  activity: 'Activity', actor: 'By', application: 'Application', audit: 'Changes', blocked: 'Blocked by their order', change: 'Change', showCluster: 'Show the nodes', subject: 'Of', asTable: 'Show as a table', attention: 'Needs attention', lastDay: 'Last 24 hours', period: 'Period',
+  activity: 'Activity', actor: 'By', application: 'Application', audit: 'Changes', blocked: 'Blocked by their order', change: 'Change', showCluster: 'Show the nodes', showAllEndpoints: 'Show all endpoints', subject: 'Of', asTable: 'Show as a table', attention: 'Needs attention', lastDay: 'Last 24 hours', period: 'Period',
   members: 'Members', message: 'Message', messages: 'Messages', name: 'Name', navigation: 'Main', nextAttempt: 'Next attempt', nextProbe: 'Next probe', node: 'Node',
   nodes: 'Nodes', nonVoter: 'Follower without a vote', noResponse: 'No response', notResponding: 'Not responding', oldest: 'Oldest message waiting',
   ordering: 'Ordering', orderingKey: 'Ordering key', overlap: 'The old key keeps signing for', overview: 'Overview', pages: 'Pages', parts: 'Parts', payload: 'Payload',
