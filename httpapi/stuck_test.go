@@ -180,6 +180,7 @@ func awaitQuiet(a *api, uid string, sent []string, arrived func() bool) {
 		ThrottleRate          int
 		Health                struct {
 			Text                             string
+			Oldest                           time.Time
 			Behind, Waiting, Requested, Held int
 		}
 	}
@@ -189,20 +190,26 @@ func awaitQuiet(a *api, uid string, sent []string, arrived func() bool) {
 		return fmt.Sprint(h.Behind, h.Waiting, h.Requested, h.Held), arrived() && h.Waiting+h.Held == 0
 	}) {
 		a.t.Errorf("%s (ordering %q, %q, rate %d) is stuck: the newest has arrived: %t; %s\n%s", uid,
-			endpoint.Ordering, endpoint.OnExhausted, endpoint.ThrottleRate, arrived(), h.Text, whatWaits(a, uid, sent))
+			endpoint.Ordering, endpoint.OnExhausted, endpoint.ThrottleRate, arrived(), h.Text, whatWaits(a, uid, sent, h.Oldest))
 	}
 }
 
 // whatWaits says of some of the messages that wait for an endpoint, or for any if uid is empty, why
-// they do, and until when.
-func whatWaits(a *api, uid string, sent []string) string {
+// they do, and until when; and of the oldest, which may be delivered and wait in error, what
+// happened to it.
+func whatWaits(a *api, uid string, sent []string, oldest time.Time) string {
 	var text strings.Builder
 	left := 10
 	for _, id := range sent {
 		var x struct {
-			Data []struct{ EndpointUID, State, Text string }
+			AcceptedAt time.Time
+			Data       []struct{ EndpointUID, State, Text string }
 		}
 		a.call("GET", "/app/acme/msg/"+id+"/explain", "", 200, &x)
+		if x.AcceptedAt.Equal(oldest) {
+			_, attempts := a.raw("GET", "/api/v1/app/acme/attempt/msg/"+id+"?limit=250", "Bearer "+apiToken, nil)
+			fmt.Fprintf(&text, "attempts at %s, which is the oldest: %s\n", id, attempts)
+		}
 		for _, d := range x.Data {
 			switch d.State {
 			case "retrying", "scheduled", "sending", "held", "requested", "waiting":
@@ -231,6 +238,6 @@ func awaitOver(a *api, id string, sent []string) {
 		return fmt.Sprint(task.Data.Looked, task.Data.Delivered, task.Data.Failed), task.Data.State != "running" && task.Data.State != "paused"
 	}) {
 		_, text := a.raw("GET", "/api/v1/background-task/"+id, "Bearer "+apiToken, nil)
-		a.t.Errorf("a task is stuck: %s\n%s", text, whatWaits(a, "", sent))
+		a.t.Errorf("a task is stuck: %s\n%s", text, whatWaits(a, "", sent, time.Time{}))
 	}
 }
