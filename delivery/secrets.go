@@ -33,7 +33,7 @@ const notOpened = "not sent: the sender could not open the endpoint's secrets; i
 // opened is what all requests to an endpoint have in common.
 type opened struct {
 	endpoint *webhook.Endpoint
-	url      webhook.URL
+	peer     peer // the receiver
 	keys     []openKey
 	head     []byte // the request line and the headers that all requests share
 	settings uint32 // for traces
@@ -136,15 +136,16 @@ func (s *secrets) open(endpoint *webhook.Endpoint) (*opened, webhook.Headers, er
 			return nil, nil, fmt.Errorf("the headers of the endpoint: %w", err)
 		}
 	}
-	var err error
-	if o.url, err = webhook.ParseURL(endpoint.URL); err == nil {
+	u, err := webhook.ParseURL(endpoint.URL)
+	if err == nil {
 		err = own.Validate()
 	}
 	if err != nil { // both were checked when the endpoint was created
 		return nil, nil, err
 	}
-	o.head = appendHead(nil, &o.url, s.userAgent, own)
-	o.propagates = s.propagate.include(o.url.Host) && !own.Has("traceparent") && !own.Has("tracestate")
+	o.peer = peer{address: u.Address(), secure: u.Secure, insecure: u.Secure && endpoint.InsecureTLS}
+	o.head = appendHead(nil, &u, s.userAgent, own)
+	o.propagates = s.propagate.include(u.Host) && !own.Has("traceparent") && !own.Has("tracestate")
 	return o, own, nil
 }
 

@@ -92,7 +92,7 @@ func (s *Sender) exchange(f *flight, o *opened, a *webhook.Attempt) (why reason,
 	body := bodyOf(f.delivery.Message, f.delivery.Endpoint)
 	a.Trace = &webhook.Trace{Settings: o.settings, Propagated: o.propagates && f.delivery.Message.Trace != nil}
 	b.request = o.appendRequest(b.request[:0], f.delivery.Message, body, a)
-	l, err := s.roundTrip(f, o.url, b, body, response, a.Trace)
+	l, err := s.roundTrip(f, o.peer, b, body, response, a.Trace)
 	if err != nil {
 		why, text := classifyError(err, s.timeout)
 		a.Response = []byte(text)
@@ -140,8 +140,7 @@ func (s *Sender) take(response *fasthttp.Response, b *buffers, a *webhook.Attemp
 
 // roundTrip writes the request to a connection and reads the headers of the answer. It uses
 // another connection if the receiver cannot have received the request on the previous one.
-func (s *Sender) roundTrip(f *flight, u webhook.URL, b *buffers, body []byte, response *fasthttp.Response, t *webhook.Trace) (*link, error) {
-	p := peer{address: u.Address(), secure: u.Secure, insecure: u.Secure && f.delivery.Endpoint.InsecureTLS}
+func (s *Sender) roundTrip(f *flight, p peer, b *buffers, body []byte, response *fasthttp.Response, t *webhook.Trace) (*link, error) {
 	size := len(b.request) + len(body)
 	if size <= maxOneWrite {
 		b.request, body = append(b.request, body...), nil
@@ -216,7 +215,7 @@ func (b *buffers) readSome(response *fasthttp.Response) (complete bool, err erro
 		return true, nil
 	}
 	if response.Header.ContentLength() != 0 {
-		b.text, err = appendAll(b.text, io.LimitReader(stream, webhook.MaxResponse+1))
+		b.text, err = appendUpTo(b.text, stream, webhook.MaxResponse+1)
 	}
 	complete = err == nil && len(b.text) <= webhook.MaxResponse
 	if !complete {
@@ -225,14 +224,14 @@ func (b *buffers) readSome(response *fasthttp.Response) (complete bool, err erro
 	return complete, errors.Join(err, response.CloseBodyStream())
 }
 
-// appendAll appends all that r holds. It returns what it has read beside an error, as io.ReadAll
-// does.
-func appendAll(dst []byte, r io.Reader) ([]byte, error) {
+// appendUpTo appends what r holds until dst has that many bytes. It returns what it has read beside
+// an error, as io.ReadAll does.
+func appendUpTo(dst []byte, r io.Reader, limit int) ([]byte, error) {
 	for {
-		dst = slices.Grow(dst, 512)
-		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = slices.Grow(dst, min(512, limit-len(dst)))
+		n, err := r.Read(dst[len(dst):min(cap(dst), limit)])
 		dst = dst[:len(dst)+n]
-		if err == io.EOF {
+		if err == io.EOF || len(dst) == limit {
 			return dst, nil
 		}
 		if err != nil {

@@ -29,10 +29,15 @@ func setRequestID(ctx *fasthttp.RequestCtx) {
 	if id == "" {
 		id = string(header.Peek("Svix-Req-Id"))
 	}
-	if token := tokenOf(header); !isRequestID(id) || token != "" && (strings.Contains(id, token) || strings.Contains(token, id)) {
+	if !isRequestID(id) || isLike(id, tokenOf(header)) {
 		id = rand.Text()
 	}
 	ctx.Response.Header.Set(headerRequestID, id)
+}
+
+// isLike reports whether a request ID may give away a token.
+func isLike(id, token string) bool {
+	return token != "" && (strings.Contains(id, token) || strings.Contains(token, id))
 }
 
 func isRequestID(id string) bool {

@@ -145,10 +145,10 @@ func (a *authenticator) ownApplication(key *webhook.APIKey, name string) (*webho
 func (r *request) authorize(needed access, here []webhook.Role) error {
 	auth := r.server.auth
 	key, err := auth.authenticate(tokenOf(&r.http.Request.Header))
-	if webhook.ErrorCode(err) == webhook.CodeUnauthorized {
-		r.server.audit.refusedToken(r.http.RemoteIP())
-	}
 	if err != nil {
+		if webhook.ErrorCode(err) == webhook.CodeUnauthorized {
+			r.server.audit.refusedToken(r.http.RemoteIP())
+		}
 		return err
 	}
 	r.http.SetUserValue(callerValue{}, key)

@@ -109,23 +109,21 @@ func (r *request) awaitTurn() (end func(), err error) {
 	if r.http.IsGet() || r.http.IsHead() {
 		return r.awaitRead()
 	}
-	return r.awaitOwn(customerName(r.caller), ownChanges)
+	return r.awaitOwn("customer/", ownChanges)
 }
 
 // awaitRead waits for a turn to read. A change that reads much waits for one, too; a read never
 // waits for a change.
 func (r *request) awaitRead() (end func(), err error) {
-	return r.awaitOwn("reader/"+string(r.caller.App[:]), ownReads)
+	return r.awaitOwn("reader/", ownReads)
 }
 
-// awaitOwn waits for a turn if the caller has a token of an application.
-func (r *request) awaitOwn(name string, limit int) (end func(), err error) {
+// awaitOwn waits for a turn of that kind if the caller has a token of an application.
+func (r *request) awaitOwn(kind string, limit int) (end func(), err error) {
 	if !r.byCustomer() {
 		return func() {}, nil
 	}
 	ctx, cancel := leaderContext()
 	defer cancel()
-	return r.server.changes.take(ctx, name, limit)
+	return r.server.changes.take(ctx, kind+string(r.caller.App[:]), limit)
 }
-
-func customerName(key *webhook.APIKey) string { return "customer/" + string(key.App[:]) }

@@ -70,7 +70,7 @@ func TestCustomerTurns(t *testing.T) {
 	}
 	hold, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := s.changes.take(hold, customerName(first), ownChanges)
+	_, err := s.changes.take(hold, "customer/"+string(first.App[:]), ownChanges)
 	var refused *webhook.Error
 	if !errors.As(err, &refused) || refused.Code != codeTooMany {
 		t.Fatalf("one more: %v", err)

@@ -44,8 +44,11 @@ func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]by
 	return replies, nil
 }
 
-// entryOverhead is what an entry writes in any case, in bytes.
-const entryOverhead = 4096
+const (
+	entryOverhead = 4096            // what an entry writes in any case, in bytes
+	shortReply    = 1 + idSize      // bytes of the reply to most commands: an ID, or nothing
+	shortRequest  = 17 + shortReply // likewise, of what is remembered of a request
+)
 
 func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]byte, effects, error) {
 	size := entryOverhead
@@ -58,7 +61,8 @@ func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]by
 	b := &s.pending.staged
 	before := b.meta.index
 	b.meta.index, b.meta.term, b.meta.clock = index, term, max(b.meta.clock, now)
-	e := entry{store: s, batch: b, size: size / 2}
+	e := entry{store: s, batch: b, size: size / 2, answers: make([]byte, 0, len(commands)*shortReply),
+		requests: make([]byte, 0, len(commands)*shortRequest)}
 	replies := make([][]byte, len(commands))
 	for i := range commands {
 		var err error
@@ -116,6 +120,7 @@ type entry struct {
 	history  []chunk
 	shares   map[webhook.ID]int64 // by how much what an application holds has changed
 	requests []byte
+	answers  []byte                     // memory for replies
 	replies  []byte                     // idempotency keys
 	tallies  map[webhook.ID]*Tally      // of the attempts recorded, by application
 	cells    struct{ step, sum []cell } // memory to count in, used again for each endpoint
@@ -180,19 +185,27 @@ func (e *entry) run(c *Command) ([]byte, error) {
 	}
 	e.source = replySource{}
 	body, err := command.apply(e)
-	var refused *webhook.Error
-	switch {
-	case errors.As(err, &refused):
+	if err == nil {
+		reply = e.okReply(body)
+	} else if refused, is := errors.AsType[*webhook.Error](err); is {
 		e.source = replySource{}
 		reply, err = errorReply(refused)
-	case err == nil:
-		reply = okReply(body)
 	}
 	if err != nil {
 		return nil, err
 	}
 	replyTable{e}.remember(c, reply)
 	return reply, nil
+}
+
+// okReply is the function of that name, with the replies of an entry in one piece of memory.
+func (e *entry) okReply(body []byte) []byte {
+	if size := 1 + len(body); size > cap(e.answers)-len(e.answers) {
+		return okReply(body)
+	}
+	start := len(e.answers)
+	e.answers = append(append(e.answers, replyOK), body...)
+	return e.answers[start:len(e.answers):len(e.answers)]
 }
 
 // finish writes what the commands of the entry have in common; before is the index of the previous

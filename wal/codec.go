@@ -41,14 +41,19 @@ type reader struct {
 	err  error
 }
 
-// newReader checks the version byte at the start of each record and command.
+// newReader checks the version byte at the start of each record and command. It is small enough to
+// be inlined, so that the reader takes no memory of its own.
 func newReader(data []byte, newest byte) *reader {
 	r := &reader{rest: data}
+	r.version(newest)
+	return r
+}
+
+func (r *reader) version(newest byte) {
 	if version := r.byte(); r.err == nil && (version == 0 || version > newest) {
 		r.err = fmt.Errorf("wal: format version %d is newer than this program understands (%d): upgrade this node", version, newest)
 		r.rest = nil
 	}
-	return r
 }
 
 func (r *reader) more() bool { return r.err == nil && len(r.rest) > 0 }

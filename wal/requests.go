@@ -165,7 +165,7 @@ func (e replyTable) remember(c *Command, reply []byte) {
 // keepRequests writes the requests of this entry.
 func (e replyTable) keepRequests() {
 	if len(e.requests) > 0 {
-		e.batch.add(requestsKey(e.batch.meta.index), e.requests)
+		e.batch.setChunk(requestsKey(e.batch.meta.index), nil, e.requests)
 	}
 }
 

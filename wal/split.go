@@ -85,12 +85,13 @@ func (b *batch) commit(db *badger.DB) error {
 	before := db.NewTransactionAt(b.before, false)
 	defer before.Discard()
 	var err error
+	write := w.put
 	b.writes.Scan(func(key string, value []byte) bool {
-		err = b.put(&w, before, []byte(key), value)
+		err = b.put(write, before, []byte(key), value)
 		return err == nil
 	})
 	if err == nil {
-		err = w.put(metaKey, b.meta.encode(), 0)
+		err = write(metaKey, b.meta.encode(), 0)
 	}
 	if err != nil {
 		return err
@@ -99,12 +100,12 @@ func (b *batch) commit(db *badger.DB) error {
 }
 
 // put writes a record, and deletes the pieces that it no longer has.
-func (b *batch) put(w *partWriter, before *badger.Txn, key, value []byte) error {
+func (b *batch) put(write func(key, value []byte, userMeta byte) error, before *badger.Txn, key, value []byte) error {
 	var err error
 	if value == nil {
-		err = w.put(key, nil, 0)
+		err = write(key, nil, 0)
 	} else {
-		err = eachPart(key, value, w.put)
+		err = eachPart(key, value, write)
 	}
 	had := b.remains[string(key)]
 	if err == nil && bytes.IndexByte(b.meta.pieced, key[0]) >= 0 {
@@ -116,7 +117,7 @@ func (b *batch) put(w *partWriter, before *badger.Txn, key, value []byte) error 
 		}
 	}
 	for n := piecesOf(string(key), len(value)) + 1; n <= had && err == nil; n++ {
-		err = w.put(pieceKey(key, n), nil, 0)
+		err = write(pieceKey(key, n), nil, 0)
 	}
 	return err
 }

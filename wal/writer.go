@@ -114,8 +114,8 @@ func (w *Writer) proposeWithRoom(ctx context.Context, command []byte) ([]byte, e
 			return nil, err
 		}
 		body, err := decodeReply(reply)
-		var refused *webhook.Error
-		if !errors.As(err, &refused) || refused.Code != webhook.CodeMakingRoom {
+		refused, is := errors.AsType[*webhook.Error](err)
+		if !is || refused.Code != webhook.CodeMakingRoom {
 			return body, err
 		}
 		if time.Since(begin) > roomPatience {

@@ -49,8 +49,7 @@ func Invalid(field, detail string) *Error {
 
 // ErrorCode returns the code of err, or CodeInternal if err is not an *Error.
 func ErrorCode(err error) Code {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, is := errors.AsType[*Error](err); is {
 		return e.Code
 	}
 	return CodeInternal
