@@ -24,8 +24,9 @@ async function prepare() {
   return {
     app, portal: [...shared, '/event-types', '/event-types/tour.taken', '/verify', '/about'],
     console: [
-      '', '/apps', '/apps?search=nothing', '/endpoints', '/endpoints?health=blocked', '/live', '/event-types', '/event-types/tour.taken', '/event-types/tour.taken/edit', '/event-types/-/new', '/event-types/-/import', '/tasks', `/tasks/${task.id}`, '/keys',
+      '', '/apps', '/apps?search=nothing', '/live', '/event-types', '/event-types/tour.taken', '/event-types/tour.taken/edit', '/event-types/-/new', '/event-types/-/import', '/tasks', `/tasks/${task.id}`, '/keys',
       '/look', '/audit', '/cluster', '/cluster/configuration', '/nothing', ...(folder ? [...shared, '/settings'] : ['/endpoints', '/settings']).map((path) => `/apps/${app}${path}`), // the rest is as in the portal
+      '/endpoints', '/endpoints?health=blocked',
     ],
   }
 }
