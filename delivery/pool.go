@@ -61,6 +61,7 @@ type Config struct {
 type Pool struct {
 	config   Config
 	recorder Recorder
+	deciding sync.Mutex // see Pool.done
 	sender   *Sender
 	tester   *Sender
 	metrics  *metrics
@@ -126,8 +127,16 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 			continue
 		}
 		p.count(d, &a, why)
-		outcomes <- s.Done(d, a, verdict)
+		p.done(s, d, a, verdict, outcomes)
 	}
+}
+
+// done has outcomes recorded in the order in which the scheduler decides them: what one attempt at a
+// message leads to may depend on another at the same message.
+func (p *Pool) done(s *scheduler.Scheduler, d webhook.Delivery, a webhook.Attempt, v scheduler.Verdict, outcomes chan<- webhook.Outcome) {
+	p.deciding.Lock()
+	defer p.deciding.Unlock()
+	outcomes <- s.Done(d, a, v)
 }
 
 // send makes the attempt that was begun, and records it if its message is traced.

@@ -149,9 +149,15 @@ func (l *lane) settle(o *webhook.Outcome) {
 	if manual {
 		l.manual.settle(a.Message)
 	}
-	if o.Source == webhook.SourceRetry || manual && a.Status == webhook.StatusSuccess {
+	switch {
+	case o.Source == webhook.SourceRetry:
+		if line := l.retries.loaded[a.Message]; line != nil && line.Due.Equal(o.Due) {
+			retrySource{l}.forget(a.Message)
+		}
+		l.retries.settle(a.Message, o.Due)
+	case manual && a.Status == webhook.StatusSuccess:
 		retrySource{l}.forget(a.Message)
-		l.retries.settle(a.Message)
+		l.retries.settleAll(a.Message)
 	}
 	if a.Next.IsZero() && a.Message == l.manual.replayed {
 		l.manual.replayed = webhook.ID{}
@@ -160,17 +166,28 @@ func (l *lane) settle(o *webhook.Outcome) {
 	case o.Hold:
 		l.order.recordedHold(o.Key, a.Message)
 	case a.Next.IsZero():
-		if !manual || a.Status == webhook.StatusSuccess {
-			key := o.Key
-			if key == 0 && a.Status == webhook.StatusCanceled { // its line may be from when the endpoint kept no order
-				key = l.order.blockedBy(a.Message)
-			}
-			l.order.unblock(key, a.Message)
-			l.planBlocker()
-		}
+		l.settleOrder(o)
 	case manual: // it has made a line, unless the message had one
 		l.retries.unsure = append(l.retries.unsure, webhook.Retry{Message: a.Message, Due: a.Next})
 	default:
+		l.order.failed(o.Key, a.Message)
 		retrySource{l}.plan(webhook.Retry{Message: a.Message, Made: a.Number, Spent: o.Spent, Key: o.Key, Due: a.Next})
 	}
+}
+
+// settleOrder says that the last outcome of an attempt is recorded, to what may wait for the message.
+func (l *lane) settleOrder(o *webhook.Outcome) {
+	switch a := &o.Attempt; {
+	case o.Source != webhook.SourceManual:
+		key := o.Key
+		if key == 0 && a.Status == webhook.StatusCanceled { // its line may be from when the endpoint kept no order
+			key = l.order.blockedBy(a.Message)
+		}
+		l.order.unblock(key, a.Message)
+	case a.Status == webhook.StatusSuccess:
+		l.order.delivered(o.Key, a.Message)
+	default:
+		return
+	}
+	l.planBlocker()
 }

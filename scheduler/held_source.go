@@ -33,7 +33,7 @@ func (s heldSource) load(now time.Time) bool {
 	l.planBlocker()
 	for _, line := range scan.late {
 		retrySource{l}.forget(line.Message)
-		mark(&l.retries.out, line.Message)
+		l.retries.handOut(&retry{Retry: line})
 		l.hold(&webhook.Delivery{ID: line.Message, Source: webhook.SourceRetry, Due: line.Due}, line.Key)
 	}
 	return true

@@ -15,13 +15,14 @@ import (
 
 // leadership is a scheduler at work: workers that fail at random, and a recorder.
 type leadership struct {
-	t      *testing.T
-	s      *Scheduler
-	end    context.CancelFunc
-	wg     sync.WaitGroup
-	mu     sync.Mutex
-	flying map[webhook.ID]int
-	peak   int
+	t        *testing.T
+	s        *Scheduler
+	end      context.CancelFunc
+	wg       sync.WaitGroup
+	mu       sync.Mutex
+	flying   map[webhook.ID]int
+	peak     int
+	deciding chan struct{} // held from when an outcome is decided until it is taken
 }
 
 // lead begins a leadership over the shelf whose workers fail at random. What was not recorded when
@@ -56,7 +57,7 @@ func leadTo(t *testing.T, b *shelf, endpoints []*webhook.Endpoint, perEndpoint i
 
 func leadWith(t *testing.T, b *shelf, s *Scheduler, endpoints []*webhook.Endpoint, workers int, send func(webhook.Delivery) bool, see func(webhook.Delivery, bool)) *leadership {
 	ctx, end := context.WithCancel(t.Context())
-	l := &leadership{t: t, s: s, end: end, flying: make(map[webhook.ID]int)}
+	l := &leadership{t: t, s: s, end: end, flying: make(map[webhook.ID]int), deciding: make(chan struct{}, 1)}
 	for _, e := range endpoints {
 		add(l.s, e)
 	}
@@ -104,9 +105,12 @@ func (l *leadership) work(ctx context.Context, send func(webhook.Delivery) bool,
 		if see != nil {
 			see(d, success)
 		}
+		l.deciding <- struct{}{} // outcomes come in the order in which they are decided
 		select {
 		case outcomes <- l.s.Done(d, a, Verdict{Text: "no"}):
+			<-l.deciding
 		case <-ctx.Done():
+			<-l.deciding
 			return
 		}
 	}

@@ -52,6 +52,6 @@ func (s logSource) giveBack(candidate) { s.lane.log.giveBack() }
 
 func (s logSource) leaves(c candidate, sent bool) {
 	if o := &s.lane.order; sent {
-		o.block(o.keyOf(c.Message), c.ID)
+		o.send(o.keyOf(c.Message), c.ID)
 	}
 }

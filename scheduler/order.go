@@ -31,6 +31,7 @@ type order struct {
 // orderKey is a key that is blocked or has held messages.
 type orderKey struct {
 	blocker webhook.ID // zero: none
+	sent    bool       // the blocker was handed out, and its outcome is not recorded
 	held    int        // messages in the held set
 	holding int        // messages to be held: decided, but not recorded
 	early   int        // those of them up to the gate, which may be the first of the key
@@ -140,11 +141,40 @@ func (o *order) key(key uint64) *orderKey {
 	return k
 }
 
-// block notes that a message with that key is sent, or waits for its next attempt.
+// block notes that a message with that key waits for its next attempt.
 func (o *order) block(key uint64, message webhook.ID) {
 	if key != 0 {
-		o.key(key).blocker = message
+		k := o.key(key)
+		k.blocker, k.sent = message, false
 	}
+}
+
+// send notes that a message with that key is sent.
+func (o *order) send(key uint64, message webhook.ID) {
+	if key != 0 {
+		k := o.key(key)
+		k.blocker, k.sent = message, true
+	}
+}
+
+// failed notes that the outcome of a message that was sent is recorded, and that it is sent again.
+func (o *order) failed(key uint64, message webhook.ID) {
+	for _, key := range [...]uint64{key, wholeEndpoint} {
+		if k := o.keys[key]; k != nil && k.blocker == message {
+			k.sent = false
+		}
+	}
+}
+
+// delivered notes that a manual attempt has delivered a message. If another attempt at the message
+// is under way, its outcome unblocks the key: until then the store may have the message as held.
+func (o *order) delivered(key uint64, message webhook.ID) {
+	for _, key := range [...]uint64{key, wholeEndpoint} {
+		if k := o.keys[key]; k != nil && k.blocker == message && k.sent {
+			return
+		}
+	}
+	o.unblock(key, message)
 }
 
 // hold notes that a message with that key is to be put into the held set.
@@ -197,7 +227,7 @@ func (o *order) unblock(key uint64, message webhook.ID) {
 	}
 	for _, key := range [...]uint64{key, wholeEndpoint} {
 		if k := o.keys[key]; k != nil && k.blocker == message {
-			k.blocker = webhook.ID{}
+			k.blocker, k.sent = webhook.ID{}, false
 			o.release(key, k)
 		}
 	}
@@ -219,7 +249,7 @@ func (o *order) take() uint64 {
 func (o *order) took(key uint64, message webhook.ID) {
 	k := o.key(key)
 	k.held--
-	k.blocker = message
+	k.blocker, k.sent = message, true
 }
 
 // lost notes that the store has none of the held messages of a key that were counted when it was

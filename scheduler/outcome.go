@@ -134,6 +134,10 @@ func (r *result) succeeded() {
 	l.limit.success(latency, r.flying.full)
 	l.proven = latency <= soon
 	l.settleFlying(r.delivery.ID)
+	if r.delivery.Source == webhook.SourceManual {
+		retrySource{l}.forget(r.delivery.ID)
+		mark(&l.retries.moot, r.delivery.ID)
+	}
 	if r.verdict.Disable {
 		s.unrecorded.disable = append(s.unrecorded.disable, Disable{l.endpoint, r.flying.since})
 	}

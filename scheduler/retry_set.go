@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"hookwheel/webhook"
 )
@@ -17,14 +18,15 @@ type retrySet struct {
 	lane     *lane
 	loaded   map[webhook.ID]*retry
 	due      []*retry
-	out      map[webhook.ID]struct{} // lines that were handed out, and not recorded
-	all      bool                    // all lines are in loaded or out; else
-	from     webhook.Retry           // those before this one are
-	hasty    bool                    // lines that are read next are due, too
-	reading  bool                    // the store is asked for what follows, and may answer with what was before
-	recorded []webhook.ID            // lines that were settled meanwhile
-	came     []webhook.Retry         // lines that came meanwhile
-	unsure   []webhook.Retry         // lines that may have been made
+	out      map[webhook.ID]time.Time // lines that were handed out, and not recorded: when they were due
+	moot     map[webhook.ID]struct{}  // messages that a manual attempt has delivered, which is not recorded
+	all      bool                     // all lines are in loaded or out; else
+	from     webhook.Retry            // those before this one are
+	hasty    bool                     // lines that are read next are due, too
+	reading  bool                     // the store is asked for what follows, and may answer with what was before
+	recorded []webhook.Retry          // lines that were settled meanwhile; with a zero Due, whichever the message has
+	came     []webhook.Retry          // lines that came meanwhile
+	unsure   []webhook.Retry          // lines that may have been made
 }
 
 // retry is a line of the retry set in memory.
@@ -74,7 +76,7 @@ func (r *retrySet) received(list []webhook.Retry) (lines []webhook.Retry) {
 		r.from, list = list[maxLoaded], list[:maxLoaded]
 	}
 	for _, line := range list {
-		if _, out := r.out[line.Message]; !out {
+		if !r.isOut(line.Message) && !r.isRecorded(&line) {
 			lines = append(lines, line)
 		}
 	}
@@ -83,9 +85,6 @@ func (r *retrySet) received(list []webhook.Retry) (lines []webhook.Retry) {
 
 // endReading returns the lines that came while the store was being read.
 func (r *retrySet) endReading() (came []webhook.Retry) {
-	for _, message := range r.recorded {
-		unmark(&r.out, message)
-	}
 	came = r.came
 	r.reading, r.recorded, r.came = false, nil, nil
 	return came
@@ -94,8 +93,7 @@ func (r *retrySet) endReading() (came []webhook.Retry) {
 // belongs reports whether a line should be in memory now, and is not yet. One that all others wait
 // for is, whenever it is due.
 func (r *retrySet) belongs(line *webhook.Retry) bool {
-	_, out := r.out[line.Message]
-	return !out && r.loaded[line.Message] == nil && (r.all || compareLines(line, &r.from) < 0 || r.lane.order.isBlocker(line.Message))
+	return !r.isOut(line.Message) && r.loaded[line.Message] == nil && (r.all || compareLines(line, &r.from) < 0 || r.lane.order.isBlocker(line.Message))
 }
 
 // load takes a line into memory.
@@ -144,14 +142,63 @@ func (r *retrySet) shed() (far []*retry) {
 	return far
 }
 
-// settle says that what became of a message's line is recorded.
-func (r *retrySet) settle(message webhook.ID) {
-	if r.reading {
-		mark(&r.out, message)
-		r.recorded = append(r.recorded, message)
-		return
+// handOut notes that a line is handed out.
+func (r *retrySet) handOut(line *retry) {
+	if r.out == nil {
+		r.out = make(map[webhook.ID]time.Time)
 	}
-	unmark(&r.out, message)
+	r.out[line.Message] = line.Due
+}
+
+// isOut reports whether no line of a message may be in memory.
+func (r *retrySet) isOut(message webhook.ID) bool {
+	_, out := r.out[message]
+	_, moot := r.moot[message]
+	return out || moot
+}
+
+// isMoot reports whether a line that was handed out is not to be sent, because a manual attempt has
+// delivered its message meanwhile.
+func (r *retrySet) isMoot(message webhook.ID, due time.Time) bool {
+	_, moot := r.moot[message]
+	at, out := r.out[message]
+	return moot || !out || !at.Equal(due)
+}
+
+// settle says that what became of a line is recorded.
+func (r *retrySet) settle(message webhook.ID, due time.Time) {
+	if at, out := r.out[message]; out && at.Equal(due) {
+		r.unmark(message)
+	}
+	r.record(webhook.Retry{Message: message, Due: due})
+}
+
+// settleAll says that the success of a manual attempt is recorded, with which the message has no
+// line.
+func (r *retrySet) settleAll(message webhook.ID) {
+	unmark(&r.moot, message)
+	r.unmark(message)
+	r.record(webhook.Retry{Message: message})
+}
+
+func (r *retrySet) unmark(message webhook.ID) {
+	if delete(r.out, message); len(r.out) == 0 {
+		r.out = nil
+	}
+}
+
+// record keeps a line that was settled from being taken for one that exists.
+func (r *retrySet) record(line webhook.Retry) {
+	if r.reading {
+		r.recorded = append(r.recorded, line)
+	}
+}
+
+// isRecorded reports whether a line that was read was settled meanwhile.
+func (r *retrySet) isRecorded(line *webhook.Retry) bool {
+	return slices.ContainsFunc(r.recorded, func(settled webhook.Retry) bool {
+		return settled.Message == line.Message && (settled.Due.IsZero() || settled.Due.Equal(line.Due))
+	})
 }
 
 // drop forgets a message's line, which it returns: it is settled. nil: it is not in memory.

@@ -48,9 +48,9 @@ func TestRetrySetAgainstModel(t *testing.T) {
 				t.Fatal("another line is handed out")
 			}
 			r.drop(line.Message)
-			mark(&r.out, line.Message)
+			r.handOut(line)
 			store = store[1:]
-			r.settle(line.Message)
+			r.settle(line.Message, line.Due)
 		}
 		const count = 20_000
 		for i := range count {
@@ -80,9 +80,9 @@ func TestRetrySetWhileReading(t *testing.T) {
 	b := newShelf()
 	s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
 	l := newLane(s, testEndpoint(0), Place{})
-	mark(&l.retries.out, line(1).Message)
+	l.retries.handOut(&retry{Retry: line(1)})
 	l.retries.reading = true // the store has lines 1 and 2
-	l.retries.settle(line(1).Message)
+	l.retries.settle(line(1).Message, line(1).Due)
 	retrySource{l}.plan(line(3))
 	for _, line := range l.retries.received([]webhook.Retry{line(1), line(2)}) {
 		retrySource{l}.plan(line)

@@ -104,12 +104,17 @@ func (s retrySource) next(now time.Time) (c candidate, found bool) {
 			return c, false
 		}
 	}
+	if l.isRetrying(c.line.Message) { // the line came after that
+		c.line.due = false
+		l.scheduler.alarms.set(&c.line.timer, now.Add(readPatience))
+		return c, false
+	}
 	early := !c.line.due && !l.breaker.health.Parked
 	if early {
 		l.early.once = false
 	}
 	s.forget(c.line.Message)
-	mark(&l.retries.out, c.line.Message)
+	l.retries.handOut(c.line)
 	c.key = c.line.Key
 	c.Delivery = webhook.Delivery{ID: c.line.Message, Endpoint: l.endpoint, Source: webhook.SourceRetry, Due: c.line.Due,
 		Number: c.line.Made + 1, Spent: c.line.Spent, Probe: early}
@@ -122,7 +127,7 @@ func (s retrySource) giveBack(c candidate) {
 	l, line := s.lane, c.line
 	due := line.due
 	l.scheduler.waiting++
-	delete(l.retries.out, line.Message)
+	l.retries.unmark(line.Message)
 	l.retries.keep(line)
 	line.due, line.gone = false, false
 	switch {
@@ -138,7 +143,7 @@ func (s retrySource) giveBack(c candidate) {
 
 func (s retrySource) leaves(c candidate, sent bool) {
 	if o := &s.lane.order; sent {
-		o.block(o.keyOf(c.Message), c.ID)
+		o.send(o.keyOf(c.Message), c.ID)
 	}
 }
 
@@ -181,10 +186,19 @@ func (l *lane) probeLine(now time.Time) *retry {
 		return nil
 	}
 	if blocker, blocked := l.order.blocker(); blocked {
-		if line := l.retries.loaded[blocker]; line != nil && line.Made > 0 {
+		if line := l.retries.loaded[blocker]; line != nil && line.Made > 0 && !l.isRetrying(blocker) {
 			return line
 		}
 		return nil
 	}
-	return l.retries.oldest()
+	if line := l.retries.oldest(); line != nil && !l.isRetrying(line.Message) {
+		return line
+	}
+	return nil
+}
+
+// isRetrying reports whether a line of a message is in flight.
+func (l *lane) isRetrying(message webhook.ID) bool {
+	_, retrying := l.flying[flight{webhook.SourceRetry, message}]
+	return retrying
 }

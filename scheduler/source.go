@@ -123,10 +123,12 @@ func (s *Scheduler) takeTurn(l *lane) (d webhook.Delivery, found bool) {
 
 // handOut hands out a candidate, or decides what happens to it instead.
 func (s *Scheduler) handOut(l *lane, c *candidate) (d webhook.Delivery, found bool) {
-	if !l.fetch(c) {
-		if l.state != gone {
-			c.source.giveBack(*c)
-		}
+	fetched := l.fetch(c)
+	switch {
+	case l.state == gone || c.Source == webhook.SourceRetry && l.retries.isMoot(c.ID, c.Due):
+		return d, false
+	case !fetched:
+		c.source.giveBack(*c)
 		return d, false
 	}
 	why := l.refusal(c)

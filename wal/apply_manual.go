@@ -104,13 +104,17 @@ func (e manualSet) takeOver(key, value []byte, task webhook.ID) (taken bool, err
 func (e manualSet) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (settled bool, err error) {
 	message := o.Attempt.Message
 	line, found, err := e.view().manual(endpoint, message)
-	if err != nil || !found {
+	switch {
+	case err != nil:
 		return false, err
+	case found:
+		if _, err := recorder(e).remove(idKey(keyManual, endpoint, message), &c.counts.manual); err != nil {
+			return false, err
+		}
+		taskTable(e).countAttempt(line.Task, o.Attempt.Status)
+	case o.Attempt.Status != webhook.StatusSuccess: // its task was canceled while it was sent
+		return false, nil
 	}
-	if _, err := recorder(e).remove(idKey(keyManual, endpoint, message), &c.counts.manual); err != nil {
-		return false, err
-	}
-	taskTable(e).countAttempt(line.Task, o.Attempt.Status)
 	planned, err := e.view().planned(endpoint, message)
 	if err != nil {
 		return false, err

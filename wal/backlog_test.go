@@ -116,3 +116,22 @@ func TestReplayBeforeCursor(t *testing.T) {
 		}
 	}
 }
+
+// A manual success settles a planned retry also if its request has left the manual set meanwhile,
+// with its task.
+func TestDeliveredAfterCancel(t *testing.T) {
+	s := newSized(t, 100<<20)
+	s.send(t, 1)
+	a := webhook.Attempt{Message: s.messages[0], Number: 1, URL: "http://x/", Status: webhook.StatusFail, Next: time.UnixMilli(testClock + 1000).UTC()}
+	success := a
+	success.Number, success.Status, success.Next, success.Trigger = 2, webhook.StatusSuccess, time.Time{}, webhook.TriggerManual
+	for _, o := range []webhook.Outcome{{Source: webhook.SourceLog, Attempt: a}, {Source: webhook.SourceManual, Attempt: success}} {
+		if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{{Endpoint: s.endpoint, Outcomes: []webhook.Outcome{o}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := s.Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
+	if err != nil || list[0].Retrying != 0 {
+		t.Errorf("after the delivery: %+v, %v", list, err)
+	}
+}
