@@ -23,6 +23,7 @@ const (
 type change struct {
 	Op      string `json:"op"`
 	Server  string `json:"server,omitempty"`  // enter: the node that asks
+	Cluster string `json:"cluster,omitempty"` // enter: that it has been in; empty: in none
 	Address string `json:"address,omitempty"` // enter, join
 	Voter   bool   `json:"voter,omitempty"`   // enter, join
 	Applied uint64 `json:"applied,omitempty"` // enter: the last entry that this node has applied
@@ -193,7 +194,11 @@ func (r *changer) note(ctx context.Context, c change) {
 func (r *changer) expects(c change) error {
 	name := nodeOf(c.Server)
 	is := func(s Server) bool { return s.ID == name }
-	if slices.ContainsFunc(r.node.servers(), is) || r.node.peerAddress(name) != "" {
+	servers := r.node.servers()
+	switch {
+	case c.Cluster != "" && !isMember(servers, c.Server): // it may not know yet that it was removed
+		return refuse("%s was removed from the cluster: to let it in again, move its data folder away and start it", name)
+	case slices.ContainsFunc(servers, is) || r.node.peerAddress(name) != "":
 		return nil
 	}
 	return refuse("%s has no peer block for a node %q: run `hookwheel cluster join %s` to let it in", r.node.config.ID, name, c.Address)
@@ -312,7 +317,7 @@ func (r *changer) remove(ctx context.Context, node string) error {
 		return errNotTaken // for the next leader to do
 	}
 	if r.node.peerAddress(gone.ID) != "" {
-		r.node.config.Logger.Warn("a removed node still has a peer block here, so it can enter again without being asked for: "+
+		r.node.config.Logger.Warn("a removed node still has a peer block here, so it can enter again with an empty data folder: "+
 			"take the block out of the configuration of every node, and restart them one by one", "member", gone.ID)
 	}
 	return r.changed(kindRemove, gone.Server, gone.Address, r.node.raft.RemoveServer(raft.ServerID(gone.Server), 0, changeTimeout))

@@ -91,6 +91,24 @@ func TestRemoveLeader(t *testing.T) {
 	}
 }
 
+// A node that was removed and asks for its place, because it has not heard of that yet, is not let in
+// by the peer block that it still has.
+func TestRemovedDoesNotReturn(t *testing.T) {
+	members := startMembers(t, 3)
+	_, others := readyLeader(t, members)
+	removed := others[0]
+	removed.stop(t)
+	removed.config.Fatal = func(error) {}
+	removed.start(t)
+	leader, _ := readyLeader(t, members)
+	apitest.WaitFor(t, "it is back", func() bool { return removed.Status().LeaderID != "" })
+	must(t, leader.Remove(limited(t), removed.config.ID, nil))
+	response, err := removed.joiner.askIn(raftAddress(leader.identity.Server, leader.config.Address))
+	if err != nil || !strings.Contains(response.Refused, "was removed") || len(leader.servers()) != 2 {
+		t.Errorf("%q, %v: the members are %+v", response.Refused, err, leader.servers())
+	}
+}
+
 // A dead node can be removed, but not one whose vote the others need.
 func TestRemoveKeepsMajority(t *testing.T) {
 	members := startMembers(t, 3)

@@ -284,7 +284,8 @@ func (j *joiner) askIn(leader raft.ServerAddress) (response changeResponse, err 
 // wish returns the membership that this node wants.
 func (j *joiner) wish() change {
 	applied, _ := j.node.fsm.progress()
-	return change{Op: opEnter, Server: j.node.identity.Server, Address: j.node.config.Address, Voter: j.node.config.Voter, Applied: applied}
+	return change{Op: opEnter, Server: j.node.identity.Server, Cluster: j.node.identity.cluster(), Address: j.node.config.Address,
+		Voter: j.node.config.Voter, Applied: applied}
 }
 
 const (
