@@ -31,6 +31,7 @@ const (
 type peerConn struct {
 	net.Conn
 	address raft.ServerAddress
+	kind    byte // of the call, or of the last one; the lock of peers guards it
 	buffer  *bufio.Reader
 	end     time.Time // of the call
 }

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"hookwheel/systemtest/process"
 )
 
@@ -152,6 +154,33 @@ func TestSlowCall(t *testing.T) {
 			t.Errorf("the call ends after %v with %v", took, err)
 		}
 	})
+}
+
+// Calls to a leader that was replaced end, but for one that asked for that: its response is on the
+// way.
+func TestCallsToOldLeader(t *testing.T) {
+	for kind, answered := range map[byte]bool{callPropose: false, callIndex: false, callChange: true} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := net.Pipe()
+			p := newPeers(func(raft.ServerAddress) (net.Conn, error) { return near, nil })
+			done := make(chan error, 1)
+			go func() {
+				_, _, err := p.call("old", kind, []byte("{}"), callTimeout)
+				done <- err
+			}()
+			must(t, second(io.ReadFull(far, make([]byte, 7)))) // kind, size, body
+			p.abandon("old")
+			_, err := far.Write(appendFrame(nil, []byte("{}")))
+			if got := <-done; (got == nil) != answered || (err == nil) != answered {
+				t.Errorf("call %d ends with %v, its response with %v", kind, got, err)
+			}
+			p.abandon("old")
+			if len(p.open)+len(p.idle) > 0 {
+				t.Errorf("%d connections are open, %d idle", len(p.open), len(p.idle))
+			}
+			far.Close()
+		})
+	}
 }
 
 // What another node forwards is one batch at most, so that it can't fill the queue.

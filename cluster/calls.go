@@ -65,11 +65,12 @@ func newPeers(dial func(address raft.ServerAddress) (net.Conn, error)) *peers {
 	return &peers{dial: dial, idle: make(map[raft.ServerAddress][]*peerConn), open: make(map[*peerConn]struct{})}
 }
 
-func (p *peers) get(address raft.ServerAddress) (*peerConn, error) {
+func (p *peers) get(address raft.ServerAddress, kind byte) (*peerConn, error) {
 	p.mu.Lock()
 	list := p.idle[address]
 	if last := len(list) - 1; last >= 0 {
 		conn := list[last]
+		conn.kind = kind
 		p.idle[address] = list[:last]
 		p.mu.Unlock()
 		return conn, nil
@@ -85,6 +86,7 @@ func (p *peers) get(address raft.ServerAddress) (*peerConn, error) {
 	if p.closed {
 		return nil, errors.Join(net.ErrClosed, conn.Close())
 	}
+	conn.kind = kind
 	p.open[conn] = struct{}{}
 	return conn, nil
 }
@@ -113,13 +115,17 @@ func (p *peers) discard(conn *peerConn) {
 	delete(p.open, conn)
 }
 
-// abandon ends all calls to an address, including those in flight.
+// abandon ends all calls to an address, including those in flight, but not those for a change of the
+// cluster: that the leader has changed may be what they asked for, and the response is on its way.
 func (p *peers) abandon(address raft.ServerAddress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, conn := range p.idle[address] {
+		p.discard(conn)
+	}
 	delete(p.idle, address)
 	for conn := range p.open {
-		if conn.address == address {
+		if conn.address == address && conn.kind != callChange {
 			p.discard(conn)
 		}
 	}
@@ -159,7 +165,7 @@ func (p *peers) close() {
 
 // call makes a call. The result sent reports whether the other node may have received it.
 func (p *peers) call(address raft.ServerAddress, kind byte, body []byte, timeout time.Duration) (response []byte, sent bool, err error) {
-	conn, err := p.get(address)
+	conn, err := p.get(address, kind)
 	if err != nil {
 		return nil, false, err
 	}
