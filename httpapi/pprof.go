@@ -3,6 +3,7 @@ package httpapi
 import (
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -11,21 +12,36 @@ import (
 	"hookwheel/webhook"
 )
 
-// maxProfile is how long a CPU profile may take, in seconds.
-const maxProfile = 60
+// How long a profile takes, in seconds.
+const (
+	maxProfile        = 60
+	contentionProfile = 10 // mutex and block, unless the caller says otherwise
+)
 
 // What mutex and block record: of the times that something waited for a lock, one in mutexFraction;
-// of the time that goroutines were blocked, about once in each blockRate. Without them the two
-// profiles are empty.
+// of the time that goroutines were blocked, about once in each blockRate.
 const (
 	mutexFraction = 100
 	blockRate     = 100 * time.Millisecond
 )
 
-// recordContention makes the runtime record what the profiles mutex and block show.
-func recordContention() {
-	runtime.SetMutexProfileFraction(mutexFraction)
-	runtime.SetBlockProfileRate(int(blockRate))
+// contention has the runtime record waits for as long as somebody wants to see them. It costs each
+// event several microseconds.
+type contention struct {
+	mu     sync.Mutex
+	wanted int // by so many requests
+}
+
+func (c *contention) want(by int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wanted += by; c.wanted > 0 {
+		runtime.SetMutexProfileFraction(mutexFraction)
+		runtime.SetBlockProfileRate(int(blockRate))
+	} else {
+		runtime.SetMutexProfileFraction(0)
+		runtime.SetBlockProfileRate(0)
+	}
 }
 
 // profiles are those of net/http/pprof, except the command line, which may have a token, and the
@@ -43,6 +59,13 @@ func (s *Server) getProfile(ctx *fasthttp.RequestCtx) {
 	if seconds, err := args.GetUint("seconds"); args.Has("seconds") && (err != nil || seconds < 1 || seconds > maxProfile) {
 		s.writeError(ctx, invalidQuery{webhook.Invalid("seconds", "must be a whole number from 1 to 60")})
 		return
+	}
+	if name == "mutex" || name == "block" {
+		if !args.Has("seconds") {
+			args.SetUint("seconds", contentionProfile)
+		}
+		s.contention.want(1)
+		defer s.contention.want(-1)
 	}
 	pprofhandler.PprofHandler(ctx)
 }

@@ -169,7 +169,6 @@ func (s *Server) routes() *router.Router {
 	r.GET("/console", s.getConsole)
 	r.GET("/console/{path:*}", s.getConsole)
 	if s.config.Pprof {
-		recordContention()
 		r.GET("/debug/pprof/{profile}", s.forRole(mayManage, s.getProfile))
 	}
 	api := r.Group("/api/v1")

@@ -65,15 +65,16 @@ type Config struct {
 // Server serves the API of a node: it listens, accepts requests and passes them to the handlers of
 // routes.go.
 type Server struct {
-	config   Config
-	live     atomic.Pointer[live]
-	api      *door
-	portal   *door        // nil: the API serves the portal, too
-	metrics  *door        // nil: the API serves metrics, too
-	open     *connections // on all addresses
-	stopping atomic.Bool
-	closing  chan struct{} // closed when the listeners are about to be
-	accepted prometheus.Counter
+	config     Config
+	live       atomic.Pointer[live]
+	api        *door
+	portal     *door        // nil: the API serves the portal, too
+	metrics    *door        // nil: the API serves metrics, too
+	open       *connections // on all addresses
+	stopping   atomic.Bool
+	closing    chan struct{} // closed when the listeners are about to be
+	accepted   prometheus.Counter
+	contention contention // see pprof.go
 
 	auth      *authenticator
 	intake    *intake
