@@ -21,10 +21,10 @@ const (
 	maxErrorText = 200                    // bytes of an answer that are kept
 )
 
-// generator sends events 0, 1, … over several connections. Without a rate it is a closed loop: each
-// connection sends its next event when the last one is answered. With one it is an open loop: an
-// event counts from when it is due, also if all connections still wait then, so a node that stalls
-// can't hide the events that it has kept from being sent.
+// generator sends events 0, 1, … over several connections. Without a rate it is a closed loop:
+// each connection sends its next event when the last one is answered. With one it is an open loop:
+// an event counts from when it is due, also if all connections still wait then, so a node that
+// stalls can't hide the events that it has kept from being sent.
 type generator struct {
 	targets     []target
 	want        int // the status that means accepted

@@ -115,8 +115,9 @@ func (p *peers) discard(conn *peerConn) {
 	delete(p.open, conn)
 }
 
-// abandon ends all calls to an address, including those in flight, but not those for a change of the
-// cluster: that the leader has changed may be what they asked for, and the response is on its way.
+// abandon ends all calls to an address, including those in flight, but not those for a change of
+// the cluster: that the leader has changed may be what they asked for, and the response is on its
+// way.
 func (p *peers) abandon(address raft.ServerAddress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -91,8 +91,8 @@ func TestRemoveLeader(t *testing.T) {
 	}
 }
 
-// A node that was removed and asks for its place, because it has not heard of that yet, is not let in
-// by the peer block that it still has.
+// A node that was removed and asks for its place, because it has not heard of that yet, is not let
+// in by the peer block that it still has.
 func TestRemovedDoesNotReturn(t *testing.T) {
 	members := startMembers(t, 3)
 	_, others := readyLeader(t, members)

@@ -131,8 +131,8 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 	}
 }
 
-// done has outcomes recorded in the order in which the scheduler decides them: what one attempt at a
-// message leads to may depend on another at the same message.
+// done has outcomes recorded in the order in which the scheduler decides them: what one attempt at
+// a message leads to may depend on another at the same message.
 func (p *Pool) done(s *scheduler.Scheduler, d webhook.Delivery, a webhook.Attempt, v scheduler.Verdict, outcomes chan<- webhook.Outcome) {
 	p.deciding.Lock()
 	defer p.deciding.Unlock()

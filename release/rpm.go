@@ -9,7 +9,8 @@ import (
 	"github.com/google/rpmpack"
 )
 
-// neededByPostin (RPMSENSE_SCRIPT_POST) makes rpm install what is required before it runs the script.
+// neededByPostin (RPMSENSE_SCRIPT_POST) makes rpm install what is required before it runs the
+// script.
 const neededByPostin = 1 << 10
 
 // writeRPM writes a package for rpm.

@@ -175,7 +175,8 @@ func (l *lane) settle(o *webhook.Outcome) {
 	}
 }
 
-// settleOrder says that the last outcome of an attempt is recorded, to what may wait for the message.
+// settleOrder says that the last outcome of an attempt is recorded, to what may wait for the
+// message.
 func (l *lane) settleOrder(o *webhook.Outcome) {
 	switch a := &o.Attempt; {
 	case o.Source != webhook.SourceManual:

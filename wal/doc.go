@@ -137,8 +137,8 @@
 // log is to be read: Badger keeps deleted records until it compacts, and messages that are kept for
 // longer than others stay before those that leave. They leave by their lines under X, of which meta
 // says up to when none are left. Both move on as messages leave, in the entry that removes them. A
-// Shrinker also remembers, in the memory of the leader, up to where endpoints wait for all of a log,
-// and starts over at its end.
+// Shrinker also remembers, in the memory of the leader, up to where endpoints wait for all of a
+// log, and starts over at its end.
 //
 // # Tallies
 //

@@ -111,9 +111,9 @@ func (s *Store) seeTables(db *badger.DB) (size int64) {
 	return size
 }
 
-// Tables returns how many tables the store has. Each takes a file descriptor, and a compaction opens
-// the new ones before it closes the old ones. There must be enough: if Badger cannot create one of
-// the new tables, it drops the records for it and reports no error.
+// Tables returns how many tables the store has. Each takes a file descriptor, and a compaction
+// opens the new ones before it closes the old ones. There must be enough: if Badger cannot create
+// one of the new tables, it drops the records for it and reports no error.
 func (s *Store) Tables() int { return int(s.tables.Load()) }
 
 // compactionRoom returns how much free space a compaction may need: it writes new tables before it

@@ -53,8 +53,9 @@ func (w *agingWorld) age() {
 }
 
 // Messages come and expire, day after day, but some stay for long: they ask for that, or are
-// scheduled. Each step of retention looks only at what has become old since, and passes neither over
-// those that stay, nor over what Badger holds of those that are gone. All nodes remember the place.
+// scheduled. Each step of retention looks only at what has become old since, and passes neither
+// over those that stay, nor over what Badger holds of those that are gone. All nodes remember the
+// place.
 func TestRetentionGoesOn(t *testing.T) {
 	const days, each = 30, 60
 	w := &agingWorld{sweepWorld: newSweepWorld(t, seeded(t)), clock: testClock}

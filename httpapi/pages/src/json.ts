@@ -55,8 +55,8 @@ function kindOf(text: string, following: string | undefined): Token['kind'] {
   return /^[-\d]/.test(text) ? 'number' : 'word'
 }
 
-// visible writes the characters that change how the others are shown, such as those of right-to-left
-// text, as escapes.
+// visible writes the characters that change how the others are shown, such as those of
+// right-to-left text, as escapes.
 export function visible(text: string): string {
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'))
 }
@@ -71,7 +71,8 @@ export function member(object: string, name: string): string | undefined {
   return separate(object, name)?.[0]
 }
 
-// separate returns the text of a member of an object, and that of the object with null in its place.
+// separate returns the text of a member of an object, and that of the object with null in its
+// place.
 export function separate(object: string, name: string): [member: string, rest: string] | undefined {
   for (let at = next(object, next(object, 0) + 1); object[at] === '"';) {
     const colon = next(object, endOf(object, at)), begin = next(object, colon + 1), end = endOfValue(object, begin)

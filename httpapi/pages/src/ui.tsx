@@ -183,10 +183,10 @@ export function Table<T>({ caption, columns, rows, id }: TableProps<T>) {
 
 const few = 6 // rows that are drawn at once
 
-// useGradually returns how many of so many rows to draw by now, and the columns of a grid of them. More
-// follow after each frame, the more the faster the last ones were, so that a long list does not keep
-// the page from responding. Columns stay as wide as the first rows made them, and the last, which is
-// often the oldest and has the longest times.
+// useGradually returns how many of so many rows to draw by now, and the columns of a grid of them.
+// More follow after each frame, the more the faster the last ones were, so that a long list does
+// not keep the page from responding. Columns stay as wide as the first rows made them, and the
+// last, which is often the oldest and has the longest times.
 function useGradually(count: number, head: RefObject<HTMLTableRowElement | null>): { drawn: number; columns: string } {
   const [state, set] = useState({ drawn: few, columns: '', step: few, began: 0 })
   useEffect(() => {
@@ -321,8 +321,8 @@ interface FormProps {
   children: ComponentChildren
 }
 
-// Form leads to the first field that is wrong after it was submitted. The server says what is wrong,
-// so that all forms say it in the same way.
+// Form leads to the first field that is wrong after it was submitted. The server says what is
+// wrong, so that all forms say it in the same way.
 export function Form({ kind, area, submit, children }: FormProps) {
   const own = useRef<HTMLFormElement>(null)
   const ref = area ?? own

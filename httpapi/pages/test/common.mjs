@@ -1,4 +1,5 @@
-// What the drivers of pages share. Usage: node FLOWS.mjs URL TOKEN CHROMIUM [FOLDER for screenshots [FLOW]].
+// What the drivers of pages share. Usage: node FLOWS.mjs URL TOKEN CHROMIUM [FOLDER for screenshots
+// [FLOW]].
 
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -117,8 +118,8 @@ export async function focused(page, name) {
   await until(`the focus at "${name}"`, async () => name instanceof RegExp ? name.test(await at()) : (await at()) === name).catch(async (e) => { throw new Error(`${e.message}, it is at "${await at()}"`) })
 }
 
-// tabTo moves the focus with Tab, or with Shift+Tab where that is nearer, to what has a name, once it
-// is there, and checks that the reader sees where it is.
+// tabTo moves the focus with Tab, or with Shift+Tab where that is nearer, to what has a name, once
+// it is there, and checks that the reader sees where it is.
 export async function tabTo(page, name) {
   const found = await page.waitForFunction(([name, isPattern]) => {
     const area = document.querySelector('dialog[open]') ?? document

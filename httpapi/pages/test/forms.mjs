@@ -1,5 +1,5 @@
-// Every form, and what it does when the server refuses: it says why, at the field if the server names
-// one, keeps what was typed, and can be sent again.
+// Every form, and what it does when the server refuses: it says why, at the field if the server
+// names one, keeps what was typed, and can be sent again.
 
 import { button, call, folder, isSignedIn, open, receiverURL, token, url, wrong } from './common.mjs'
 
@@ -16,8 +16,8 @@ const tried = () => (folder ? refusals : [refusals[turn++ % refusals.length]])
 
 const settings = (page) => page.getByRole('region', { name: 'Settings' })
 
-// forms say where each is, how it is opened, what it sends, what to fill in, the button that sends it,
-// and the input whose fault the server names.
+// forms say where each is, how it is opened, what it sends, what to fill in, the button that sends
+// it, and the input whose fault the server names.
 const formsOf = ({ app, endpoint, message, task }) => [
   { path: `/apps/${app}/endpoints`, opener: 'Add endpoint', sends: 'POST endpoint', fill: { URL: receiverURL, Description: 'mine' }, submit: 'Add endpoint', field: 'description', at: 'Description' },
   { path: `/apps/${app}/endpoints/${endpoint}/settings`, area: settings, sends: `PATCH endpoint/${endpoint}`, fill: { Description: 'mine' }, submit: 'Save', field: 'throttleRate', at: 'Maximum messages per second' },

@@ -1,8 +1,10 @@
 // Measures the pages and prints what they take; it judges nothing, for times depend on the machine.
-// Usage: node perf.mjs URL TOKEN CHROMIUM [SECONDS of live traffic [TIMES that the others are repeated [MEASUREMENT]]]
+// Usage: node perf.mjs URL TOKEN CHROMIUM [SECONDS of live traffic [TIMES that the others are
+// repeated [MEASUREMENT]]]
 //
 // Tasks are those of the page's main thread in a trace of the browser: whatever runs between two
-// chances to respond. Their time is by the clock, and of the CPU, which other programs do not prolong.
+// chances to respond. Their time is by the clock, and of the CPU, which other programs do not
+// prolong.
 
 import { createServer } from 'node:http'
 import { chromium } from 'playwright-core'
@@ -51,7 +53,8 @@ async function trace(page, action) {
 
 const median = (list) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]
 
-// report repeats a measurement and prints the median, and all values, of the longest task and the sum.
+// report repeats a measurement and prints the median, and all values, of the longest task and the
+// sum.
 async function report(name, measure) {
   const all = []
   for (let i = 0; i < Number(times); i++) all.push(await measure())
