@@ -152,60 +152,56 @@ func verifyFiles(path string) error {
 	return err
 }
 
-// checker is the work on one store.
+// checker is the work on one store: the checks of all kinds of records, each with what it has to
+// remember until the end.
 type checker struct {
-	db       dbView
-	report   *Report
+	*checkedStore
+	catalog *checkedCatalog
+	catalogCheck
+	cursorCheck
+	removalCheck
+	logCheck
+	historyCheck
+	setCheck
+	taskCheck
+	passedCheck
+	changeCheck
+	replyCheck
+	requestCheck
+	shareCheck
+	tallyCheck
+
 	progress func(records int64)
 	records  int64
-
-	meta      meta
-	apps      map[webhook.ID]*webhook.Application
-	endpoints map[webhook.ID]*webhook.Endpoint
-	byApp     map[webhook.ID][]*webhook.Endpoint
-	cursors   map[webhook.ID]*cursor
-	removed   map[webhook.ID]bool       // endpoints
-	dropped   map[webhook.ID]bool       // messages that have left the log but not all of whose attempts are gone
-	goneApps  map[webhook.ID]bool       // applications that are being removed
-	leaving   map[webhook.ID]bool       // their endpoints
-	ends      map[webhook.ID]webhook.ID // last message of an application's log
-	fronts    map[webhook.ID]front      // of logs, by application
-
-	logs      chunkCache[webhook.Message] // without payloads
-	histories chunkCache[recorded]
-	before    chunkPlace // the last chunk read
-	bytes     int64      // of the chunks read
-	shares    shareCheck
-	tallies   tallyCheck
-	changes   changes
-	indexed   messageHistory        // of the message whose index is being read
-	lines     map[webhook.ID]uint64 // of an endpoint's retry set
-	held      map[webhook.ID]uint64 // of its held set
-	manual    map[webhook.ID]uint64 // of its manual set
-	tasks     map[webhook.ID]*webhook.Task
-	taskLines map[webhook.ID]int64 // of manual sets, by the task that asked for them
-	tasksOver int
-	passed    map[webhook.ID]int // messages that an endpoint wants and has left behind
-	reached   map[webhook.ID]int // of them, those that were attempted
-	uids      map[uid]webhook.ID
-	eventIDs  int // messages that have one
-	expiries  int // messages that belong under X
-	replies   int // idempotency keys that the entry lists that it has replied to
-	requests  [][16]byte
+	bytes    int64 // of all records but meta
 }
 
-func check(db dbView, progress func(int64)) (*Report, error) {
+func newChecker(db dbView, progress func(int64)) *checker {
 	if progress == nil {
 		progress = func(int64) {}
 	}
-	c := &checker{db: db, progress: progress, report: &Report{Records: make(map[string]int), Violations: []string{}},
-		apps: make(map[webhook.ID]*webhook.Application), endpoints: make(map[webhook.ID]*webhook.Endpoint),
-		byApp: make(map[webhook.ID][]*webhook.Endpoint), cursors: make(map[webhook.ID]*cursor),
-		removed: make(map[webhook.ID]bool), dropped: make(map[webhook.ID]bool), goneApps: make(map[webhook.ID]bool), leaving: make(map[webhook.ID]bool), ends: make(map[webhook.ID]webhook.ID), fronts: make(map[webhook.ID]front), uids: make(map[uid]webhook.ID),
-		lines: make(map[webhook.ID]uint64), held: make(map[webhook.ID]uint64), manual: make(map[webhook.ID]uint64),
-		tasks: make(map[webhook.ID]*webhook.Task), taskLines: make(map[webhook.ID]int64),
-		passed: make(map[webhook.ID]int), reached: make(map[webhook.ID]int), shares: newShareCheck(), changes: newChanges()}
-	if err := c.loadCatalog(); err != nil {
+	store := &checkedStore{db: db, report: &Report{Records: make(map[string]int), Violations: []string{}}}
+	catalog, chunks := newCheckedCatalog(store), &checkedChunks{checkedStore: store}
+	c := &checker{checkedStore: store, catalog: catalog, progress: progress,
+		catalogCheck: catalogCheck{checkedCatalog: catalog, uids: make(map[uid]webhook.ID)},
+		cursorCheck:  cursorCheck{checkedCatalog: catalog, chunks: chunks, ends: make(map[webhook.ID]webhook.ID)},
+		taskCheck:    newTaskCheck(catalog),
+		passedCheck:  newPassedCheck(catalog, chunks),
+		changeCheck:  changeCheck{checkedStore: store, changes: newChanges()},
+		replyCheck:   replyCheck{checkedStore: store},
+		requestCheck: requestCheck{checkedStore: store},
+		shareCheck:   newShareCheck(catalog),
+		tallyCheck:   tallyCheck{checkedCatalog: catalog, sums: make(map[tallyPlace]*[scopes]Tally)}}
+	c.removalCheck = removalCheck{checkedCatalog: catalog, shares: &c.shareCheck}
+	c.logCheck = logCheck{checkedCatalog: catalog, chunks: chunks, shares: &c.shareCheck, passed: &c.passedCheck}
+	c.historyCheck = historyCheck{checkedCatalog: catalog, chunks: chunks, shares: &c.shareCheck, passed: &c.passedCheck}
+	c.setCheck = newSetCheck(catalog, chunks, &c.taskCheck)
+	return c
+}
+
+func check(db dbView, progress func(int64)) (*Report, error) {
+	c := newChecker(db, progress)
+	if err := c.catalog.load(); err != nil {
 		return nil, err
 	}
 	if err := c.walk(); err != nil {
@@ -215,8 +211,15 @@ func check(db dbView, progress func(int64)) (*Report, error) {
 	return c.report, c.finish()
 }
 
+// checkedStore is the store, and what is found to be wrong with it. All checks share it.
+type checkedStore struct {
+	db     dbView
+	report *Report
+	meta   meta
+}
+
 // violated records a violation.
-func (c *checker) violated(format string, args ...any) {
+func (c *checkedStore) violated(format string, args ...any) {
 	if len(c.report.Violations) < maxViolations {
 		c.report.Violations = append(c.report.Violations, fmt.Sprintf(format, args...))
 	} else {
@@ -304,29 +307,24 @@ func (c *checker) finish() error {
 	c.checkTallies()
 	c.checkRoomOfChanges()
 	c.checkTasks()
-	if c.eventIDs != c.report.Records[recordKinds[keyUnique].name] {
-		if err := c.findLooseEventIDs(); err != nil {
-			return err
-		}
+	if err := c.findLooseEventIDs(); err != nil {
+		return err
 	}
-	if lines := c.report.Records[recordKinds[keyExpiry].name]; c.expiries != lines {
-		c.violated("%d messages leave in an order of their own, but %d are listed by expiry", c.expiries, lines)
+	c.checkExpiries()
+	if err := c.findUnindexed(); err != nil {
+		return err
 	}
-	if c.report.Attempts != c.report.Records[recordKinds[keyIndex].name] {
-		if err := c.findUnindexed(); err != nil {
-			return err
-		}
-	}
-	if c.replies != c.report.Records[recordKinds[keyReply].name] {
-		if err := c.findLooseReplies(); err != nil {
-			return err
-		}
+	if err := c.findLooseReplies(); err != nil {
+		return err
 	}
 	return c.findPassed()
 }
 
+// count returns how many records of a kind there are.
+func (c *checkedStore) count(kind byte) int { return c.report.Records[recordKinds[kind].name] }
+
 // checkID reports whether an id can have been made by this log.
-func (c *checker) checkID(id webhook.ID, what string) bool {
+func (c *checkedStore) checkID(id webhook.ID, what string) bool {
 	switch {
 	case webhook.NewID(id.Millis(), id.Index(), id.Place()) != id:
 		c.violated("%s has an id with wrong check digits", what)
@@ -340,10 +338,12 @@ func (c *checker) checkID(id webhook.ID, what string) bool {
 	return false
 }
 
-func (c *checker) clock() string { return time.UnixMilli(c.meta.clock).UTC().Format(time.RFC3339Nano) }
+func (c *checkedStore) clock() string { return clockTime(c.meta.clock).Format(time.RFC3339Nano) }
+
+func clockTime(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // get reads one record, and reports whether it exists.
-func (c *checker) get(key []byte) (value []byte, found bool, err error) {
+func (c *checkedStore) get(key []byte) (value []byte, found bool, err error) {
 	value, found, err = c.db.get(key)
 	switch {
 	case errors.Is(err, errPieceLost): // walk says so
@@ -353,26 +353,6 @@ func (c *checker) get(key []byte) (value []byte, found bool, err error) {
 	}
 	return value, found, err
 }
-
-// chunkPlace is the position of a chunk.
-type chunkPlace struct {
-	owner []byte // prefix and owner
-	index uint64
-}
-
-// follows reports whether a chunk comes from a later entry than the one of the same owner that was
-// read before it.
-func (c *checker) follows(key []byte) bool {
-	var id webhook.ID
-	copy(id[:], key[1+idSize:])
-	place := chunkPlace{owner: key[:1+idSize], index: id.Index()}
-	before := c.before
-	c.before = place
-	return !bytes.Equal(before.owner, place.owner) || before.index < place.index
-}
-
-// entryOf returns the first ID of the entry that wrote a chunk.
-func entryOf(key []byte) webhook.ID { return placedID(key, 0) }
 
 func appName(id webhook.ID) string      { return "application " + id.Text(webhook.KindApplication) }
 func endpointName(id webhook.ID) string { return "endpoint " + id.Text(webhook.KindEndpoint) }

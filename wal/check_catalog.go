@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 
@@ -9,12 +10,36 @@ import (
 	"hookwheel/webhook"
 )
 
-// loadCatalog reads into memory what nearly all other records refer to.
-func (c *checker) loadCatalog() error {
+// checkedCatalog is what nearly all other records refer to.
+type checkedCatalog struct {
+	*checkedStore
+	apps      map[webhook.ID]*webhook.Application
+	endpoints map[webhook.ID]*webhook.Endpoint
+	byApp     map[webhook.ID][]*webhook.Endpoint
+	owners    map[webhook.ID]webhook.ID // applications of endpoints, also of those that are leaving
+	cursors   map[webhook.ID]*cursor
+	fronts    map[webhook.ID]front // of logs, by application
+	removed   map[webhook.ID]bool  // endpoints
+	dropped   map[webhook.ID]bool  // messages that have left the log but not all of whose attempts are gone
+	goneApps  map[webhook.ID]bool  // applications that are being removed
+	leaving   map[webhook.ID]bool  // their endpoints
+}
+
+func newCheckedCatalog(store *checkedStore) *checkedCatalog {
+	return &checkedCatalog{checkedStore: store,
+		apps: make(map[webhook.ID]*webhook.Application), endpoints: make(map[webhook.ID]*webhook.Endpoint),
+		byApp: make(map[webhook.ID][]*webhook.Endpoint), owners: make(map[webhook.ID]webhook.ID),
+		cursors: make(map[webhook.ID]*cursor), fronts: make(map[webhook.ID]front),
+		removed: make(map[webhook.ID]bool), dropped: make(map[webhook.ID]bool),
+		goneApps: make(map[webhook.ID]bool), leaving: make(map[webhook.ID]bool)}
+}
+
+// load reads it into memory.
+func (c *checkedCatalog) load() error {
 	if err := c.loadMeta(); err != nil {
 		return err
 	}
-	err := c.load(keyApplication, func(key, value []byte) error {
+	err := c.each(keyApplication, func(key, value []byte) error {
 		app := new(webhook.Application)
 		c.apps[webhook.ID(key[1:])] = app
 		return decodeJSON(value, app)
@@ -23,7 +48,7 @@ func (c *checker) loadCatalog() error {
 		return err
 	}
 	for kind, list := range map[byte]map[webhook.ID]bool{keyRemoved: c.removed, keyRemovedApp: c.goneApps, keyDropped: c.dropped} {
-		err := c.load(kind, func(key, _ []byte) error {
+		err := c.each(kind, func(key, _ []byte) error {
 			list[webhook.ID(key[1:])] = true
 			return nil
 		})
@@ -31,10 +56,10 @@ func (c *checker) loadCatalog() error {
 			return err
 		}
 	}
-	err = c.load(keyEndpoint, func(key, value []byte) error {
+	err = c.each(keyEndpoint, func(key, value []byte) error {
 		endpoint := new(webhook.Endpoint)
 		app, id := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
-		c.shares.owners[id] = app
+		c.owners[id] = app
 		if c.goneApps[app] {
 			c.leaving[id] = true
 		} else {
@@ -46,23 +71,23 @@ func (c *checker) loadCatalog() error {
 	if err != nil {
 		return err
 	}
-	err = c.load(keyFront, func(key, value []byte) (err error) {
+	err = c.each(keyFront, func(key, value []byte) (err error) {
 		c.fronts[webhook.ID(key[1:])], err = decodeFront(value)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return c.load(keyCursor, func(key, value []byte) error {
+	return c.each(keyCursor, func(key, value []byte) error {
 		place := new(cursor)
 		c.cursors[webhook.ID(key[1:])] = place
 		return place.decode(value)
 	})
 }
 
-// load calls see for each record of a kind whose key is as it should be; what is wrong with the
+// each calls see for each record of a kind whose key is as it should be; what is wrong with the
 // others is said later.
-func (c *checker) load(kind byte, see func(key, value []byte) error) error {
+func (c *checkedCatalog) each(kind byte, see func(key, value []byte) error) error {
 	return c.db.scan([]byte{kind}, func(key, value []byte) error {
 		if len(key) != recordKinds[kind].size {
 			return nil
@@ -74,7 +99,7 @@ func (c *checker) load(kind byte, see func(key, value []byte) error) error {
 	})
 }
 
-func (c *checker) loadMeta() error {
+func (c *checkedCatalog) loadMeta() error {
 	value, found, err := c.get(metaKey)
 	if err != nil {
 		return err
@@ -109,7 +134,13 @@ func (c *checker) loadMeta() error {
 	return nil
 }
 
-func (c *checker) checkApplication(key, _ []byte) {
+// catalogCheck checks applications, endpoints, event types, settings and API keys.
+type catalogCheck struct {
+	*checkedCatalog
+	uids map[uid]webhook.ID
+}
+
+func (c *catalogCheck) checkApplication(key, _ []byte) {
 	id := webhook.ID(key[1:])
 	app := c.apps[id]
 	c.checkID(id, appName(id))
@@ -129,7 +160,7 @@ type uid struct {
 }
 
 // takeUID records the owner of a uid, and returns an earlier owner.
-func (c *checker) takeUID(name uid, id webhook.ID) (other webhook.ID, taken bool) {
+func (c *catalogCheck) takeUID(name uid, id webhook.ID) (other webhook.ID, taken bool) {
 	if name.name == "" {
 		return other, false
 	}
@@ -139,7 +170,7 @@ func (c *checker) takeUID(name uid, id webhook.ID) (other webhook.ID, taken bool
 	return other, taken
 }
 
-func (c *checker) checkEndpoint(key, _ []byte) {
+func (c *catalogCheck) checkEndpoint(key, _ []byte) {
 	app, id := webhook.ID(key[1:1+idSize]), webhook.ID(key[1+idSize:])
 	endpoint, what := c.endpoints[id], endpointName(id)
 	c.checkID(id, what)
@@ -168,13 +199,13 @@ func (c *checker) checkEndpoint(key, _ []byte) {
 }
 
 // checkRevision reports whether an entry that is applied can have made the last change.
-func (c *checker) checkRevision(revision uint64, what string) {
+func (c *catalogCheck) checkRevision(revision uint64, what string) {
 	if revision == 0 || revision > c.meta.index {
 		c.violated("%s was last changed by entry %d, but the store is at entry %d", what, revision, c.meta.index)
 	}
 }
 
-func (c *checker) checkEventType(key, value []byte) {
+func (c *catalogCheck) checkEventType(key, value []byte) {
 	name := string(key[1:])
 	var t webhook.EventType
 	if err := decodeJSON(value, &t); err != nil {
@@ -187,47 +218,53 @@ func (c *checker) checkEventType(key, value []byte) {
 	c.checkRevision(t.Revision, fmt.Sprintf("the event type %q", name))
 }
 
-func (c *checker) checkRemoved(key, value []byte) error {
-	id := webhook.ID(key[1:])
-	what := "the record of the removal of " + endpointName(id)
-	c.checkID(id, endpointName(id))
-	if c.endpoints[id] != nil {
-		c.violated("%s is being removed but still exists", endpointName(id))
+// checkSettings checks the record of the settings.
+func (c *catalogCheck) checkSettings(_, value []byte) {
+	var settings webhook.Settings
+	err := decodeJSON(value, &settings)
+	if err == nil {
+		err = settings.Validate()
 	}
-	gone, err := decodeRemoval(id, value)
 	if err != nil {
-		c.violated("%s can't be read: %x", what, value)
-		return nil
+		c.violated("the settings are invalid: %v", err)
 	}
-	for _, set := range []byte{keyHeld, keyManual, keyRetry} {
-		if _, err := c.checkPassed(what, idKey(set, id), gone.after); err != nil {
-			return err
-		}
-	}
-	return nil
+	c.checkRevision(settings.Revision, "the record of the settings")
 }
 
-func (c *checker) checkRemovedApp(key, value []byte) error {
+// checkAPIKey checks one API key.
+func (c *catalogCheck) checkAPIKey(key, value []byte) {
 	id := webhook.ID(key[1:])
-	what := "the record of the removal of " + appName(id)
-	c.checkID(id, appName(id))
-	if c.apps[id] != nil {
-		c.violated("%s is being removed but still exists", appName(id))
+	what := keyName(id)
+	c.checkID(id, what)
+	k := new(webhook.APIKey)
+	if err := decodeJSON(value, k); err != nil {
+		c.violated("%s can't be read: %v", what, err)
+		return
 	}
-	gone, err := decodeRemovedApp(id, value)
-	if err != nil {
-		c.violated("%s can't be read: %x", what, value)
-		return nil
+	if k.ID != id {
+		c.violated("%s is stored under the id %s", keyName(k.ID), id.Text(webhook.KindAPIKey))
 	}
-	for _, kind := range []byte{keyEndpoint, keyLog} {
-		if _, err := c.checkPassed(what, idKey(kind, id), gone.after); err != nil {
-			return err
-		}
+	if len(k.Hash) != sha256.Size {
+		c.violated("%s has a token hash of %d bytes, which is not valid", what, len(k.Hash))
 	}
-	return nil
+	if err := k.Validate(); err != nil {
+		c.violated("%s is invalid: %v", what, err)
+	}
+	if !k.App.IsZero() && c.apps[k.App] == nil {
+		c.violated("%s belongs to %s, which does not exist", what, appName(k.App))
+	}
 }
 
-func (c *checker) checkCursor(key, _ []byte) error {
+func keyName(id webhook.ID) string { return "API key " + id.Text(webhook.KindAPIKey) }
+
+// cursorCheck checks cursors.
+type cursorCheck struct {
+	*checkedCatalog
+	chunks *checkedChunks
+	ends   map[webhook.ID]webhook.ID // last message of an application's log
+}
+
+func (c *cursorCheck) checkCursor(key, _ []byte) error {
 	id := webhook.ID(key[1:])
 	place, endpoint, what := c.cursors[id], c.endpoints[id], "the cursor of "+endpointName(id)
 	if c.leaving[id] {
@@ -253,7 +290,7 @@ func (c *checker) checkCursor(key, _ []byte) error {
 		case i > 0 && !done.After(place.done[i-1]):
 			c.violated("%s lists what is done ahead of it in the wrong order: %s after %s", what, messageName(done), messageName(place.done[i-1]))
 		}
-		m, err := c.message(endpoint.App, done)
+		m, err := c.chunks.message(endpoint.App, done)
 		if err != nil {
 			return err
 		}
@@ -265,7 +302,7 @@ func (c *checker) checkCursor(key, _ []byte) error {
 }
 
 // endOf returns the last message of an application's log, or zero if the log is empty.
-func (c *checker) endOf(app webhook.ID) (webhook.ID, error) {
+func (c *cursorCheck) endOf(app webhook.ID) (webhook.ID, error) {
 	end, known := c.ends[app]
 	if known {
 		return end, nil
@@ -280,7 +317,7 @@ func (c *checker) endOf(app webhook.ID) (webhook.ID, error) {
 	}
 	if it.Valid() && len(it.Item().Key()) == recordKinds[keyLog].size {
 		key := it.Item().KeyCopy(nil)
-		list, err := c.logChunk(key)
+		list, err := c.chunks.logChunk(key)
 		if err != nil {
 			return end, err
 		}

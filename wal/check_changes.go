@@ -5,8 +5,14 @@ import (
 	"fmt"
 )
 
+// changeCheck checks changes of state.
+type changeCheck struct {
+	*checkedStore
+	changes changes
+}
+
 // checkChanges checks the state changes that one maker made in one entry.
-func (c *checker) checkChanges(key, value []byte) {
+func (c *changeCheck) checkChanges(key, value []byte) {
 	entry, by := parseChangeKey(key)
 	what := fmt.Sprintf("a change of state that entry %d made", entry.Index())
 	var record changeRecord
@@ -31,7 +37,7 @@ func (c *checker) checkChanges(key, value []byte) {
 }
 
 // checkRoomOfChanges checks that no class of makers takes more than it may.
-func (c *checker) checkRoomOfChanges() {
+func (c *changeCheck) checkRoomOfChanges() {
 	for class, bytes := range c.changes.bytes {
 		if bytes > changesRoom {
 			c.violated("the changes made by class %d take %d bytes, more than %d", class, bytes, changesRoom)

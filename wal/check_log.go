@@ -3,79 +3,26 @@ package wal
 import (
 	"bytes"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"hookwheel/webhook"
 )
 
-func clockTime(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
-
-// cachedItems is the limit of a chunkCache.
-const cachedItems = 100_000
-
-// chunkCache caches the chunks that were read last.
-type chunkCache[T any] struct {
-	chunks map[string][]T
-	order  []string
-	items  int
-}
-
-func (h *chunkCache[T]) get(key []byte) ([]T, bool) {
-	list, found := h.chunks[string(key)]
-	return list, found
-}
-
-func (h *chunkCache[T]) put(key []byte, list []T) {
-	if h.chunks == nil {
-		h.chunks = make(map[string][]T)
-	}
-	for h.items > cachedItems {
-		h.items -= 1 + len(h.chunks[h.order[0]])
-		delete(h.chunks, h.order[0])
-		h.order = h.order[1:]
-	}
-	h.chunks[string(key)] = list
-	h.order = append(h.order, string(key))
-	h.items += 1 + len(list)
-}
-
-// logChunk returns the messages in a chunk, without payloads. A chunk that is missing or
-// unreadable, which is reported elsewhere, has none.
-func (c *checker) logChunk(key []byte) ([]webhook.Message, error) {
-	if list, found := c.logs.get(key); found {
-		return list, nil
-	}
-	value, found, err := c.get(key)
-	if err != nil {
-		return nil, err
-	}
-	var list []webhook.Message
-	if found {
-		list, _ = decodeMessages(key, value, webhook.ID(key[1:1+idSize]))
-	}
-	for i := range list {
-		list[i].Payload = nil
-	}
-	c.logs.put(key, list)
-	return list, nil
-}
-
-// message finds a message in the log of an application, or returns nil.
-func (c *checker) message(app, id webhook.ID) (*webhook.Message, error) {
-	list, err := c.logChunk(chunkKey(keyLog, app, id))
-	i := slices.IndexFunc(list, func(m webhook.Message) bool { return m.ID == id })
-	if i < 0 {
-		return nil, err
-	}
-	return &list[i], nil
+// logCheck checks logs, and what lists their messages.
+type logCheck struct {
+	*checkedCatalog
+	chunks   *checkedChunks
+	shares   *shareCheck
+	passed   *passedCheck
+	read     chunkPlace
+	eventIDs int // messages that have one
+	expiries int // messages that belong under X
 }
 
 // checkMessages checks one chunk of a log.
-func (c *checker) checkMessages(key, value []byte) error {
+func (c *logCheck) checkMessages(key, value []byte) error {
 	app := webhook.ID(key[1 : 1+idSize])
-	follows := c.follows(key)
+	follows := c.read.follows(key)
 	c.shares.held[app] += int64(len(key) + len(value))
 	if c.fronts[app].first.After(entryOf(key)) {
 		c.violated("the log of %s has messages of entry %d, from before its recorded front", appName(app), entryOf(key).Index())
@@ -111,17 +58,13 @@ func (c *checker) checkMessages(key, value []byte) error {
 		if err := c.checkUnique(m); err != nil {
 			return err
 		}
-		for _, endpoint := range c.byApp[app] {
-			if c.leftBehind(endpoint, m) {
-				c.passed[endpoint.ID]++
-			}
-		}
+		c.passed.addMessage(app, m)
 	}
 	return nil
 }
 
 // checkUnique looks for the event id of a message.
-func (c *checker) checkUnique(m *webhook.Message) error {
+func (c *logCheck) checkUnique(m *webhook.Message) error {
 	if m.EventID == "" {
 		return nil
 	}
@@ -139,13 +82,13 @@ func (c *checker) checkUnique(m *webhook.Message) error {
 }
 
 // checkExpiry checks one line of the list of messages by expiry.
-func (c *checker) checkExpiry(key, value []byte) error {
+func (c *logCheck) checkExpiry(key, value []byte) error {
 	_, due, app, id := parseExpiryKey(key)
 	what := fmt.Sprintf("the line that says that %s expires at %s", messageName(id), clockTime(due).Format(time.RFC3339Nano))
 	if len(value) != 0 {
 		c.violated("%s has %d bytes", what, len(value))
 	}
-	m, err := c.message(app, id)
+	m, err := c.chunks.message(app, id)
 	switch {
 	case err != nil:
 		return err
@@ -159,8 +102,15 @@ func (c *checker) checkExpiry(key, value []byte) error {
 	return nil
 }
 
+// checkExpiries compares the list of messages by expiry with the messages.
+func (c *logCheck) checkExpiries() {
+	if lines := c.count(keyExpiry); c.expiries != lines {
+		c.violated("%d messages leave in an order of their own, but %d are listed by expiry", c.expiries, lines)
+	}
+}
+
 // checkFront checks the recorded front of a log.
-func (c *checker) checkFront(key, value []byte) {
+func (c *logCheck) checkFront(key, value []byte) {
 	app := webhook.ID(key[1:])
 	f, err := decodeFront(value)
 	switch {
@@ -173,72 +123,19 @@ func (c *checker) checkFront(key, value []byte) {
 	}
 }
 
-// leftBehind reports whether an endpoint wants a message and is past it, so that it must have been
-// sent it.
-func (c *checker) leftBehind(endpoint *webhook.Endpoint, m *webhook.Message) bool {
-	place := c.cursors[endpoint.ID]
-	if place == nil || !m.ID.After(endpoint.ID) || !m.ID.After(endpoint.FilterSince) || place.isFresh(m.ID) || !endpoint.Wants(m) {
-		return false
-	}
-	_, skipped := place.skipped(m.ID)
-	return !skipped
-}
-
-// findPassed names the messages that endpoints have left behind without an attempt. Nearly always
-// as many were attempted, and then it finds none.
-func (c *checker) findPassed() error {
-	for _, id := range slices.SortedFunc(maps.Keys(c.endpoints), webhook.ID.Compare) {
-		if c.passed[id] == c.reached[id] {
-			continue
-		}
-		endpoint := c.endpoints[id]
-		err := c.db.scan(idKey(keyLog, endpoint.App), func(key, value []byte) error {
-			if len(key) != recordKinds[keyLog].size {
-				return nil
-			}
-			list, _ := decodeMessages(key, value, endpoint.App)
-			for i := range list {
-				if err := c.checkAttempted(endpoint, &list[i]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *checker) checkAttempted(endpoint *webhook.Endpoint, m *webhook.Message) error {
-	if !c.leftBehind(endpoint, m) {
-		return nil
-	}
-	list, err := c.attemptsAt(endpoint.ID, m.ID)
-	if err != nil || len(list) > 0 {
-		return err
-	}
-	waits := [][]byte{heldKey(endpoint.ID, webhook.OrderingKeyHash(m.OrderingKey), m.ID), plannedKey(m.ID, endpoint.ID)}
-	for _, key := range waits {
-		if _, found, err := c.get(key); found || err != nil {
-			return err
-		}
-	}
-	c.violated("the cursor of %[2]s has passed %[1]s, which the endpoint wants, without any attempt", messageName(m.ID), endpointName(endpoint.ID))
-	return nil
-}
-
 // checkEventID checks only the form: checkUnique has found those of all messages, and
 // findLooseEventIDs looks for others if there are more.
-func (c *checker) checkEventID(key, value []byte) {
+func (c *logCheck) checkEventID(key, value []byte) {
 	if len(value) != idSize {
 		c.violated("the event id %q is recorded for an invalid message id: %x", key[1+idSize:], value)
 	}
 }
 
 // findLooseEventIDs reports event ids that no message has.
-func (c *checker) findLooseEventIDs() error {
+func (c *logCheck) findLooseEventIDs() error {
+	if c.eventIDs == c.count(keyUnique) {
+		return nil
+	}
 	return c.db.scan([]byte{keyUnique}, func(key, value []byte) error {
 		if len(key) <= 1+idSize || len(value) != idSize {
 			return nil

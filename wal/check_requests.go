@@ -6,13 +6,19 @@ import (
 	"slices"
 )
 
+// requestCheck checks the requests that are remembered.
+type requestCheck struct {
+	*checkedStore
+	requests [][16]byte
+}
+
 // inWindow reports whether requests of an entry are still remembered.
-func (c *checker) inWindow(index uint64) bool {
+func (c *requestCheck) inWindow(index uint64) bool {
 	return index > 0 && index <= c.meta.index && index+requestWindow > c.meta.index
 }
 
 // checkRequests checks the requests of one entry and their replies.
-func (c *checker) checkRequests(key, value []byte) {
+func (c *requestCheck) checkRequests(key, value []byte) {
 	index := binary.BigEndian.Uint64(key[1:])
 	if !c.inWindow(index) {
 		c.violated("the requests of entry %d are still kept, but the store is at entry %d and keeps those of %d entries", index, c.meta.index, requestWindow)
@@ -37,7 +43,7 @@ func (c *checker) checkRequests(key, value []byte) {
 }
 
 // checkRequestsOnce reports requests that were applied twice.
-func (c *checker) checkRequestsOnce() {
+func (c *requestCheck) checkRequestsOnce() {
 	slices.SortFunc(c.requests, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
 	for i := 1; i < len(c.requests); i++ {
 		if c.requests[i] == c.requests[i-1] {
@@ -48,7 +54,7 @@ func (c *checker) checkRequestsOnce() {
 }
 
 // checkOvertaker checks the record of a repetition that was applied before the first try arrived.
-func (c *checker) checkOvertaker(key, value []byte) error {
+func (c *requestCheck) checkOvertaker(key, value []byte) error {
 	index, request, err := parseOvertakerKey(key)
 	if err != nil {
 		return err

@@ -11,43 +11,43 @@ import (
 // shareCheck sums up what each application holds, to compare it with the shares that the store
 // counts.
 type shareCheck struct {
-	owners map[webhook.ID]webhook.ID // applications of endpoints
-	held   map[webhook.ID]int64      // by application
-	shares map[webhook.ID]int64      // as the store has them
+	*checkedCatalog
+	held   map[webhook.ID]int64 // by application
+	shares map[webhook.ID]int64 // as the store has them
 
 	// The history of an endpoint that is gone counts to the application of its messages.
 	orphans  map[webhook.ID]int64        // bytes of the histories of such endpoints
 	messages map[webhook.ID][]webhook.ID // such endpoints, each by one message that it was sent
 }
 
-func newShareCheck() shareCheck {
-	return shareCheck{owners: make(map[webhook.ID]webhook.ID), held: make(map[webhook.ID]int64), shares: make(map[webhook.ID]int64),
+func newShareCheck(catalog *checkedCatalog) shareCheck {
+	return shareCheck{checkedCatalog: catalog, held: make(map[webhook.ID]int64), shares: make(map[webhook.ID]int64),
 		orphans: make(map[webhook.ID]int64), messages: make(map[webhook.ID][]webhook.ID)}
 }
 
 // addHistory counts a chunk of the history of an endpoint with these attempts.
-func (s *shareCheck) addHistory(endpoint webhook.ID, size int, list []webhook.Attempt) {
-	if app, found := s.owners[endpoint]; found {
-		s.held[app] += int64(size)
+func (c *shareCheck) addHistory(endpoint webhook.ID, size int, list []webhook.Attempt) {
+	if app, found := c.owners[endpoint]; found {
+		c.held[app] += int64(size)
 		return
 	}
-	if _, found := s.orphans[endpoint]; !found && len(list) > 0 {
-		s.messages[list[0].Message] = append(s.messages[list[0].Message], endpoint)
+	if _, found := c.orphans[endpoint]; !found && len(list) > 0 {
+		c.messages[list[0].Message] = append(c.messages[list[0].Message], endpoint)
 	}
-	s.orphans[endpoint] += int64(size)
+	c.orphans[endpoint] += int64(size)
 }
 
 // addMessage is told, behind all histories, to which application a message belongs.
-func (s *shareCheck) addMessage(app, message webhook.ID) {
-	for _, endpoint := range s.messages[message] {
-		s.held[app] += s.orphans[endpoint]
-		delete(s.orphans, endpoint)
+func (c *shareCheck) addMessage(app, message webhook.ID) {
+	for _, endpoint := range c.messages[message] {
+		c.held[app] += c.orphans[endpoint]
+		delete(c.orphans, endpoint)
 	}
-	delete(s.messages, message)
+	delete(c.messages, message)
 }
 
 // checkShare checks the recorded share of an application.
-func (c *checker) checkShare(key, value []byte) {
+func (c *shareCheck) checkShare(key, value []byte) {
 	app := webhook.ID(key[1:])
 	held, err := decodeShare(value)
 	switch {
@@ -58,25 +58,24 @@ func (c *checker) checkShare(key, value []byte) {
 	case !bytes.Equal(encodeShare(held), value):
 		c.violated("the share of %s is not encoded in the shortest form: %x", appName(app), value)
 	}
-	c.shares.shares[app] = held
+	c.shares[app] = held
 }
 
 // checkShares compares the shares with what was counted.
-func (c *checker) checkShares() {
-	s := &c.shares
-	for _, endpoint := range slices.SortedFunc(maps.Keys(s.orphans), webhook.ID.Compare) {
+func (c *shareCheck) checkShares() {
+	for _, endpoint := range slices.SortedFunc(maps.Keys(c.orphans), webhook.ID.Compare) {
 		c.violated("the messages in the history of the deleted %s are missing from the log of every application", endpointName(endpoint))
 	}
-	if len(s.orphans) > 0 { // to whom these count nobody knows
+	if len(c.orphans) > 0 { // to whom these count nobody knows
 		return
 	}
-	for _, app := range slices.SortedFunc(maps.Keys(s.shares), webhook.ID.Compare) {
-		if s.shares[app] != s.held[app] {
-			c.violated("the log of %s and the histories of its endpoints take %d bytes, but the store counts %d", appName(app), s.held[app], s.shares[app])
+	for _, app := range slices.SortedFunc(maps.Keys(c.shares), webhook.ID.Compare) {
+		if c.shares[app] != c.held[app] {
+			c.violated("the log of %s and the histories of its endpoints take %d bytes, but the store counts %d", appName(app), c.held[app], c.shares[app])
 		}
-		delete(s.held, app)
+		delete(c.held, app)
 	}
-	for _, app := range slices.SortedFunc(maps.Keys(s.held), webhook.ID.Compare) {
-		c.violated("the log of %s and the histories of its endpoints take %d bytes, but the store counts none", appName(app), s.held[app])
+	for _, app := range slices.SortedFunc(maps.Keys(c.held), webhook.ID.Compare) {
+		c.violated("the log of %s and the histories of its endpoints take %d bytes, but the store counts none", appName(app), c.held[app])
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 // tallyCheck sums up the tallies of each scope. Each attempt was counted once in each.
 type tallyCheck struct {
+	*checkedCatalog
 	sums  map[tallyPlace]*[scopes]Tally
 	bytes [len(periods) * scopes]int64
 }
@@ -22,25 +23,22 @@ type tallyPlace struct {
 	start  uint64
 }
 
-func (t *tallyCheck) add(place tallyPlace, s scope, tally *Tally) {
-	if t.sums == nil {
-		t.sums = make(map[tallyPlace]*[scopes]Tally)
+func (c *tallyCheck) add(place tallyPlace, s scope, tally *Tally) {
+	if c.sums[place] == nil {
+		c.sums[place] = new([scopes]Tally)
 	}
-	if t.sums[place] == nil {
-		t.sums[place] = new([scopes]Tally)
-	}
-	t.sums[place][s].Add(tally)
+	c.sums[place][s].Add(tally)
 }
 
 // checkTally checks the counts of one period.
-func (c *checker) checkTally(key, value []byte) {
+func (c *tallyCheck) checkTally(key, value []byte) {
 	p, owner, start := parseTallyKey(key)
 	if int(p) >= len(periods) || owner.scope >= scopes || owner.id.IsZero() != (owner.scope == scopeAll) {
 		c.violated("the tally %q has an invalid key", key)
 		return
 	}
 	what := fmt.Sprintf("the tally of %s from %s", ownerName(owner), clockTime(int64(start)*periods[p].length).Format(time.RFC3339))
-	c.tallies.bytes[int(p)*scopes+int(owner.scope)] += int64(len(key) + len(value))
+	c.bytes[int(p)*scopes+int(owner.scope)] += int64(len(key) + len(value))
 	t, err := decodeTally(value)
 	switch {
 	case err != nil:
@@ -48,7 +46,7 @@ func (c *checker) checkTally(key, value []byte) {
 	case start > uint64(c.meta.clock/periods[p].length):
 		c.violated("%s is in the future: the log's clock is at %s", what, c.clock())
 	default:
-		c.tallies.add(tallyPlace{p, start}, owner.scope, &t)
+		c.add(tallyPlace{p, start}, owner.scope, &t)
 	}
 }
 
@@ -64,7 +62,7 @@ func ownerName(o TallyOwner) string {
 }
 
 // checkRecent checks the counts of an application that are not yet in tallies.
-func (c *checker) checkRecent(key, value []byte) {
+func (c *tallyCheck) checkRecent(key, value []byte) {
 	owner := AttemptsOf(webhook.ID(key[1:]))
 	switch {
 	case owner.id.IsZero():
@@ -81,7 +79,7 @@ func (c *checker) checkRecent(key, value []byte) {
 }
 
 // addRecent counts attempts that are not yet in tallies.
-func (c *checker) addRecent(owner TallyOwner, r *recent) {
+func (c *tallyCheck) addRecent(owner TallyOwner, r *recent) {
 	t, err := r.tally(nil)
 	switch {
 	case err != nil:
@@ -95,29 +93,29 @@ func (c *checker) addRecent(owner TallyOwner, r *recent) {
 	}
 	for p := range Period(len(periods)) {
 		start := uint64(p.First(FiveMinutes.Begin(int64(r.start))))
-		c.tallies.add(tallyPlace{p, start}, owner.scope, &t)
+		c.add(tallyPlace{p, start}, owner.scope, &t)
 	}
 }
 
 // checkTallies compares the sums of the scopes, and the sizes of the queues with those that meta
 // has.
-func (c *checker) checkTallies() {
+func (c *tallyCheck) checkTallies() {
 	for _, id := range slices.SortedFunc(maps.Keys(c.cursors), webhook.ID.Compare) {
 		c.addRecent(AttemptsAt(id), &c.cursors[id].counts.recent)
 	}
-	for i, bytes := range c.tallies.bytes {
+	for i, bytes := range c.bytes {
 		if counted := c.meta.tallies[i].bytes; bytes != counted {
 			c.violated("the tallies of period %d and scope %d take %d bytes, but the store counts %d", i/scopes, i%scopes, bytes, counted)
 		}
 	}
-	places := slices.SortedFunc(maps.Keys(c.tallies.sums), func(a, b tallyPlace) int {
+	places := slices.SortedFunc(maps.Keys(c.sums), func(a, b tallyPlace) int {
 		return cmp.Or(cmp.Compare(a.period, b.period), cmp.Compare(a.start, b.start))
 	})
 	for _, place := range places {
 		if c.leavesTally(place) {
 			continue
 		}
-		sums := c.tallies.sums[place]
+		sums := c.sums[place]
 		for s := scopeApplication; s < scopes; s++ {
 			if !slices.Equal(sums[s].cells, sums[scopeAll].cells) {
 				c.violated("from %s on, the tallies of scope %d and period %d count %v, but those of all attempts count %v",
@@ -128,7 +126,7 @@ func (c *checker) checkTallies() {
 }
 
 // leavesTally reports whether some of the tallies of a period may have left already.
-func (c *checker) leavesTally(place tallyPlace) bool {
+func (c *tallyCheck) leavesTally(place tallyPlace) bool {
 	for s := range scope(scopes) {
 		if place.start < c.meta.tallies.of(place.period, s).floor {
 			return true

@@ -6,8 +6,20 @@ import (
 	"hookwheel/webhook"
 )
 
+// taskCheck checks tasks, and counts their lines in manual sets.
+type taskCheck struct {
+	*checkedCatalog
+	tasks map[webhook.ID]*webhook.Task
+	lines map[webhook.ID]int64 // by the task that asked for them
+	over  int
+}
+
+func newTaskCheck(catalog *checkedCatalog) taskCheck {
+	return taskCheck{checkedCatalog: catalog, tasks: make(map[webhook.ID]*webhook.Task), lines: make(map[webhook.ID]int64)}
+}
+
 // checkTask checks one task. Its lines in a manual set are checked later.
-func (c *checker) checkTask(key, value []byte) {
+func (c *taskCheck) checkTask(key, value []byte) {
 	id := webhook.ID(key[1:])
 	what := taskName(id)
 	t := new(webhook.Task)
@@ -18,7 +30,7 @@ func (c *checker) checkTask(key, value []byte) {
 	c.checkID(id, what)
 	c.tasks[id] = t
 	if t.Status.IsOver() {
-		c.tasksOver++
+		c.over++
 	}
 	switch e := c.endpoints[t.Endpoint]; {
 	case t.ID != id:
@@ -35,24 +47,24 @@ func (c *checker) checkTask(key, value []byte) {
 	}
 }
 
-// checkTaskLine checks whether the task named by a line of a manual set can have asked for it.
-func (c *checker) checkTaskLine(what string, task webhook.ID) {
+// checkLine checks whether the task named by a line of a manual set can have asked for it.
+func (c *taskCheck) checkLine(what string, task webhook.ID) {
 	t := c.tasks[task]
 	if t == nil || t.Status.IsOver() {
 		c.violated("%s belongs to %s, which is finished or does not exist", what, taskName(task))
 	}
-	c.taskLines[task]++
+	c.lines[task]++
 }
 
 // checkTasks compares the counts of tasks with the records.
-func (c *checker) checkTasks() {
+func (c *taskCheck) checkTasks() {
 	for id, t := range c.tasks {
-		if !t.Status.IsOver() && t.Waiting() != c.taskLines[id] {
-			c.violated("%s counts %d waiting messages, but there are %d", taskName(id), t.Waiting(), c.taskLines[id])
+		if !t.Status.IsOver() && t.Waiting() != c.lines[id] {
+			c.violated("%s counts %d waiting messages, but there are %d", taskName(id), t.Waiting(), c.lines[id])
 		}
 	}
-	if c.tasksOver > maxTasksOver {
-		c.violated("%d finished tasks are kept, but the limit is %d", c.tasksOver, maxTasksOver)
+	if c.over > maxTasksOver {
+		c.violated("%d finished tasks are kept, but the limit is %d", c.over, maxTasksOver)
 	}
 }
 

@@ -56,16 +56,3 @@ func (r *Reader) Settings() (settings webhook.Settings, err error) {
 	})
 	return settings, err
 }
-
-// checkSettings checks the record of the settings.
-func (c *checker) checkSettings(_, value []byte) {
-	var settings webhook.Settings
-	err := decodeJSON(value, &settings)
-	if err == nil {
-		err = settings.Validate()
-	}
-	if err != nil {
-		c.violated("the settings are invalid: %v", err)
-	}
-	c.checkRevision(settings.Revision, "the record of the settings")
-}
