@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"hookwheel/backup/s3test"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // testNode makes backups of a cluster whose time the test sets.
@@ -167,7 +167,7 @@ func TestScheduleFailures(t *testing.T) {
 	s := s3test.Start(t)
 	var clock atomic.Int64
 	n := newTestNode(onServer(t, s, ""), &clock)
-	var log apitest.Log
+	var log wait.Log
 	n.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	s.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
 		fail(w, 403, "AccessDenied")
@@ -180,16 +180,16 @@ func TestScheduleFailures(t *testing.T) {
 		defer close(ended)
 		n.Run(ctx)
 	}()
-	apitest.WaitFor(t, "the error of the bucket", func() bool {
+	wait.For(t, "the error of the bucket", func() bool {
 		return strings.Contains(log.String(), "403 AccessDenied: for a test; allow s3:ListBucket")
 	})
 	s.Intercept(nil)
-	apitest.WaitFor(t, "the error of the store", func() bool { return strings.Contains(log.String(), "the store is broken") })
+	wait.For(t, "the error of the store", func() bool { return strings.Contains(log.String(), "the store is broken") })
 	if failures := testutil.ToFloat64(n.Metrics.failures); failures < 2 {
 		t.Errorf("%f failures", failures)
 	}
 	n.fail.Store(false)
-	apitest.WaitFor(t, "a backup", func() bool { return strings.Contains(log.String(), "backup made") })
+	wait.For(t, "a backup", func() bool { return strings.Contains(log.String(), "backup made") })
 	cancel()
 	<-ended
 	if strings.Contains(log.String(), s3test.Secret) {

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // wantRefused checks that a change is refused with a reason that contains text.
@@ -43,14 +43,14 @@ func TestJoinTransferRemove(t *testing.T) {
 	hasVote(t, all, "n4")
 
 	must(t, members[1].Transfer(limited(t), "n4"))
-	apitest.WaitFor(t, "n4 leads", func() bool { return n4.Status().Ready })
+	wait.For(t, "n4 leads", func() bool { return n4.Status().Ready })
 	must(t, second(members[1].Propose(limited(t), []byte("with n4"))))
 
 	n5 := newJoiner(t, "n5", members[1:2])
 	n5.config.Voter = false
 	n5.start(t)
 	must(t, members[0].Join(limited(t), n5.config.Address, false, nil))
-	apitest.WaitFor(t, "n5 is in", func() bool { return len(n4.servers()) == 5 })
+	wait.For(t, "n5 is in", func() bool { return len(n4.servers()) == 5 })
 	wantSame(t, append(all, n5))
 	if servers := n4.servers(); slices.ContainsFunc(servers, func(s Server) bool { return s.ID == "n5" && s.Voter }) {
 		t.Errorf("n5 has a vote: %+v", servers)
@@ -101,7 +101,7 @@ func TestRemovedDoesNotReturn(t *testing.T) {
 	removed.config.Fatal = func(error) {}
 	removed.start(t)
 	leader, _ := readyLeader(t, members)
-	apitest.WaitFor(t, "it is back", func() bool { return removed.Status().LeaderID != "" })
+	wait.For(t, "it is back", func() bool { return removed.Status().LeaderID != "" })
 	must(t, leader.Remove(limited(t), removed.config.ID, nil))
 	response, err := removed.joiner.askIn(raftAddress(leader.identity.Server, leader.config.Address))
 	if err != nil || !strings.Contains(response.Refused, "was removed") || len(leader.servers()) != 2 {
@@ -117,7 +117,7 @@ func TestRemoveKeepsMajority(t *testing.T) {
 	dead.stop(t)
 	wantRefused(t, alive.Remove(limited(t), alive.config.ID, nil), "not a majority")
 	must(t, alive.Remove(limited(t), dead.config.ID, nil))
-	apitest.WaitFor(t, "two are left", func() bool { return len(alive.servers()) == 2 })
+	wait.For(t, "two are left", func() bool { return len(alive.servers()) == 2 })
 	wantRefused(t, alive.Remove(limited(t), dead.config.ID, nil), "there is no node")
 }
 
@@ -157,7 +157,7 @@ func TestAddressMoves(t *testing.T) {
 	address := process.FreeAddress(t)
 	moved.config.Listen, moved.config.Address = address, address
 	moved.start(t)
-	apitest.WaitFor(t, "all know the new address", func() bool {
+	wait.For(t, "all know the new address", func() bool {
 		return !slices.ContainsFunc(members, func(m *member) bool {
 			return !slices.ContainsFunc(m.servers(), func(s Server) bool { return s.Address == address })
 		})
@@ -171,13 +171,13 @@ func TestFollowerFull(t *testing.T) {
 	members := startMembers(t, 3)
 	_, others := readyLeader(t, members)
 	others[1].machine.free.Store(10)
-	apitest.WaitFor(t, "the leader refuses", func() bool {
+	wait.For(t, "the leader refuses", func() bool {
 		reply, err := others[0].Propose(limited(t), []byte("x"))
 		must(t, err)
 		return strings.HasPrefix(string(reply), "full: ["+others[1].config.ID)
 	})
 	others[1].machine.free.Store(1000)
-	apitest.WaitFor(t, "the leader takes commands again", func() bool {
+	wait.For(t, "the leader takes commands again", func() bool {
 		reply, err := others[0].Propose(limited(t), []byte("x"))
 		must(t, err)
 		return strings.HasPrefix(string(reply), "x is number")
@@ -202,7 +202,7 @@ func TestReset(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	left.start(t)
-	apitest.WaitFor(t, "n2 leads alone", func() bool { return left.Status().Ready })
+	wait.For(t, "n2 leads alone", func() bool { return left.Status().Ready })
 	if got := left.machine.bodies(); !slices.Equal(got, []string{"before"}) {
 		t.Errorf("it holds %q", got)
 	}

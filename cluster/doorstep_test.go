@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // Lengths that a peer announces take no memory before the bytes come, whether it has proven itself
@@ -84,7 +84,7 @@ func TestDoorstepFlood(t *testing.T) {
 	others[0].stop(t)
 	others[0].start(t)
 	must(t, second(others[0].Propose(limited(t), []byte("through"))))
-	apitest.WaitFor(t, "the flood is counted", func() bool { return leader.refusals(t, reasonCrowded) > 0 })
+	wait.For(t, "the flood is counted", func() bool { return leader.refusals(t, reasonCrowded) > 0 })
 }
 
 // The doorstep makes room at the expense of the network that takes the most of it.

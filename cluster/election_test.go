@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // TestSilenceIsNoticed: followers elect another leader although Raft would not look at its
@@ -31,7 +31,7 @@ func TestSilenceIsNoticed(t *testing.T) {
 func TestStagger(t *testing.T) {
 	members := startMembers(t, 3)
 	readyLeader(t, members)
-	apitest.WaitFor(t, "all nodes know the members", func() bool {
+	wait.For(t, "all nodes know the members", func() bool {
 		return !slices.ContainsFunc(members, func(m *member) bool { return len(m.servers()) < 3 })
 	})
 	for _, leader := range members {

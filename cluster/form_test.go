@@ -12,14 +12,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"hookwheel/cluster/raftlog"
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // waits waits until a node says that it waits for something that contains text.
 func (m *member) waits(t *testing.T, text string) {
 	t.Helper()
-	apitest.WaitFor(t, fmt.Sprintf("%s waits for %q", m.config.ID, text), func() bool { return strings.Contains(m.Status().Waiting, text) })
+	wait.For(t, fmt.Sprintf("%s waits for %q", m.config.ID, text), func() bool { return strings.Contains(m.Status().Waiting, text) })
 	if s := m.Status(); s.State != "forming" || s.Cluster != "" || len(s.Servers) != 0 {
 		t.Errorf("%s is %+v, want it in no cluster", m.config.ID, s)
 	}
@@ -35,7 +35,7 @@ func (m *member) loseDisk(t *testing.T) {
 // hasVote waits until the leader counts a node as a voter.
 func hasVote(t *testing.T, members []*member, node string) {
 	t.Helper()
-	apitest.WaitFor(t, node+" has its vote", func() bool {
+	wait.For(t, node+" has its vote", func() bool {
 		for _, m := range members {
 			if m.Node == nil || !m.Status().Ready {
 				continue
@@ -57,7 +57,7 @@ func TestFormTakesAll(t *testing.T) {
 	readyLeader(t, members)
 	clusters := make(map[string]bool)
 	for _, m := range members {
-		apitest.WaitFor(t, "all are in", func() bool { return m.Status().Cluster != "" })
+		wait.For(t, "all are in", func() bool { return m.Status().Cluster != "" })
 		clusters[m.Status().Cluster] = true
 	}
 	if len(clusters) != 1 {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // TestBusyFollowerAnswersHeartbeats: a follower whose Raft is busy, here because it is being sent
@@ -30,7 +30,7 @@ func TestBusyFollowerAnswersHeartbeats(t *testing.T) {
 			Configuration: raft.EncodeConfiguration(leader.raft.GetConfiguration().Configuration())}, new(raft.InstallSnapshotResponse), content)
 	}()
 	must(t, second(fill.Write(make([]byte, 512<<10)))) // more than what is buffered on the way
-	apitest.WaitFor(t, "a part of the state has arrived", func() bool { return follower.Status().Received > 0 })
+	wait.For(t, "a part of the state has arrived", func() bool { return follower.Status().Received > 0 })
 
 	beat := func(from *member, term uint64) (*raft.AppendEntriesResponse, error) {
 		response := new(raft.AppendEntriesResponse)

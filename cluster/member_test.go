@@ -11,8 +11,8 @@ import (
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // member is one node with a machine that has snapshots.
@@ -92,7 +92,7 @@ func (m *member) crash(t *testing.T) {
 func readyLeader(t *testing.T, members []*member) (leader *member, others []*member) {
 	t.Helper()
 	i := -1
-	apitest.WaitFor(t, "a leader", func() bool {
+	wait.For(t, "a leader", func() bool {
 		i = slices.IndexFunc(members, func(m *member) bool { return m.Node != nil && m.Status().Ready })
 		return i >= 0
 	})

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // The log is cut by bytes, whatever the size of its entries, and a node that was away for longer
@@ -28,7 +28,7 @@ func TestLogIsCutByBytes(t *testing.T) {
 	}
 	awaitShort := func(m *member) {
 		t.Helper()
-		apitest.WaitFor(t, "the log is short", func() bool { return m.log.Bytes() <= limit && m.log.FileSize() <= 2*limit+4<<20 })
+		wait.For(t, "the log is short", func() bool { return m.log.Bytes() <= limit && m.log.FileSize() <= 2*limit+4<<20 })
 	}
 	awaitShort(leader)
 	awaitShort(others[1])

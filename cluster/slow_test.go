@@ -4,15 +4,15 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // TestSlowDiskHandsOver: a leader whose disk is slow hands over to one whose disk is well.
 func TestSlowDiskHandsOver(t *testing.T) {
 	nodes := startMembers(t, 3)
 	leader, others := readyLeader(t, nodes)
-	apitest.WaitFor(t, "the leader has heard the others", func() bool { return len(leader.members.fresh()) == 2 })
-	apitest.WaitFor(t, "another node leads", func() bool {
+	wait.For(t, "the leader has heard the others", func() bool { return len(leader.members.fresh()) == 2 })
+	wait.For(t, "another node leads", func() bool {
 		leader.log.MarkSlow()
 		for _, n := range others {
 			if n.ready.Load() {

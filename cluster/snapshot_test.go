@@ -9,7 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 const beyondTheLog = 6000 // entries: more than Raft keeps after a snapshot
@@ -38,7 +38,7 @@ func TestFarBehindGetsSnapshot(t *testing.T) {
 		t.Error("it caught up without a snapshot: this test tests nothing")
 	}
 	// The machine has the state a moment before Raft notes it.
-	apitest.WaitFor(t, "Raft knows of the state", func() bool { return away.raft.LastIndex() >= away.machine.Applied() })
+	wait.For(t, "Raft knows of the state", func() bool { return away.raft.LastIndex() >= away.machine.Applied() })
 	if base := entryBeforeLog(t, away); len(base.Data) > 0 || base.Term == 0 {
 		t.Errorf("the entry before the log is %+v, want one with a term and without content", base)
 	}

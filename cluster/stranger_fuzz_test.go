@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // fuzzNode is a single node that runs but does not listen.
@@ -21,7 +21,7 @@ func fuzzNode(f *testing.F) *Node {
 	must(f, err)
 	n.secret = testSecret
 	f.Cleanup(func() { must(f, n.Close()) })
-	apitest.WaitFor(f, "a leader", func() bool { return n.Status().Ready })
+	wait.For(f, "a leader", func() bool { return n.Status().Ready })
 	return n
 }
 

@@ -21,8 +21,8 @@ import (
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // stranger is a dialer that has what a test gives it. It speaks the protocol but runs no Raft.
@@ -99,7 +99,7 @@ func TestStrangers(t *testing.T) {
 				t.Errorf("refused because %v, want reason %s", err, test.reason)
 			}
 			// The node counts it after it has answered.
-			apitest.WaitFor(t, "the refusal is counted", func() bool { return m.refusals(t, test.reason) == before+1 })
+			wait.For(t, "the refusal is counted", func() bool { return m.refusals(t, test.reason) == before+1 })
 		})
 	}
 	must(t, second(m.Propose(limited(t), []byte("unharmed"))))
@@ -108,7 +108,7 @@ func TestStrangers(t *testing.T) {
 // A leader may connect to a node that does not know yet that it was admitted. That is counted, but
 // neither side logs it: it happens at most joins.
 func TestAdmittedButUnaware(t *testing.T) {
-	var text apitest.Log
+	var text wait.Log
 	members := startMembers(t, 1)
 	n2 := newJoiner(t, "n2", members)
 	n2.config.Logger = slog.New(slog.NewTextHandler(&text, nil))
@@ -120,7 +120,7 @@ func TestAdmittedButUnaware(t *testing.T) {
 	if !refusedFor(err, reasonNew) {
 		t.Fatalf("refused because %v, want reason %s", err, reasonNew)
 	}
-	apitest.WaitFor(t, "the refusal is counted", func() bool { return n2.refusals(t, reasonNew) == 1 })
+	wait.For(t, "the refusal is counted", func() bool { return n2.refusals(t, reasonNew) == 1 })
 	raftLogger(t.Context(), n2.config.Logger).Error("failed to heartbeat to", "error", err)
 	n2.stop(t)
 	if strings.Contains(text.String(), "refused a connection") || strings.Contains(text.String(), "failed to heartbeat") {
@@ -244,7 +244,7 @@ func TestStrangersWithCertificates(t *testing.T) {
 				conn.Close()
 				t.Fatal("it was let in")
 			}
-			apitest.WaitFor(t, "it is counted", func() bool { return m.refusals(t, test.reason) == before+1 })
+			wait.For(t, "it is counted", func() bool { return m.refusals(t, test.reason) == before+1 })
 		})
 	}
 	t.Run("who listens", func(t *testing.T) { // with a certificate for HTTPS that has the name of a node
@@ -275,7 +275,7 @@ func TestRemovedIsStranger(t *testing.T) {
 	n4.config.Fatal = func(error) {}
 	n4.start(t)
 	must(t, members[0].Join(limited(t), n4.config.Address, true, nil))
-	apitest.WaitFor(t, "n4 is in", func() bool { return n4.Status().Cluster != "" })
+	wait.For(t, "n4 is in", func() bool { return n4.Status().Cluster != "" })
 	hasVote(t, append(members[:3:3], n4), "n4")
 	server := n4.identity.Server
 	s := stranger(members[0], server, testSecret, nil)
@@ -286,7 +286,7 @@ func TestRemovedIsStranger(t *testing.T) {
 	must(t, second(old.call(callIndex, nil, callTimeout)))
 
 	must(t, members[1].Remove(limited(t), "n4", nil))
-	apitest.WaitFor(t, "all know that it is gone", func() bool {
+	wait.For(t, "all know that it is gone", func() bool {
 		for _, m := range members {
 			if m.isMember(server) {
 				return false

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
 )
 
@@ -35,7 +35,7 @@ func checkLeaks(t *testing.T) {
 	}
 	goroutinesBefore, filesBefore := runtime.NumGoroutine(), files()
 	t.Cleanup(func() {
-		err := apitest.Await(apitest.Patience, "goroutines and files end", func() bool {
+		err := wait.Until(wait.Patience, "goroutines and files end", func() bool {
 			return runtime.NumGoroutine() <= goroutinesBefore && files() <= filesBefore
 		})
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
 )
 
@@ -44,7 +44,7 @@ func keepAliveServer(t *testing.T, after func(conn net.Conn, more *bufio.Reader)
 // waitIdle waits until what the receiver did to its connections has arrived here.
 func waitIdle(t *testing.T, s *Sender, want bool) {
 	t.Helper()
-	apitest.WaitFor(t, "the connections to come to rest", func() bool {
+	wait.For(t, "the connections to come to rest", func() bool {
 		s.dialer.mu.Lock()
 		defer s.dialer.mu.Unlock()
 		for c := range s.dialer.open {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
 )
 
@@ -100,7 +100,7 @@ func TestRevoke(t *testing.T) {
 				_, why, _ := s.send(f)
 				done <- why
 			}()
-			apitest.WaitFor(t, "it to come", func() bool {
+			wait.For(t, "it to come", func() bool {
 				f.mu.Lock()
 				defer f.mu.Unlock()
 				return f.on != nil && f.on.pending()
@@ -135,7 +135,7 @@ func TestRevoke(t *testing.T) {
 			done <- why
 		}()
 		<-arrived
-		apitest.WaitFor(t, "it to come", func() bool {
+		wait.For(t, "it to come", func() bool {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			return f.sent && !f.on.pending()

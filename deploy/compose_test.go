@@ -11,7 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // loadCompose reads the compose file as Docker Compose does, against its schema.
@@ -63,7 +63,7 @@ func TestCompose(t *testing.T) {
 		pods = append(pods, start(t, container{name: name, env: env, data: volume(t), certs: certs, network: n}))
 	}
 	for _, p := range pods {
-		apitest.WaitFor(t, p.name+" is healthy", func() bool {
+		wait.For(t, p.name+" is healthy", func() bool {
 			_, err := p.exec(t.Context(), "/usr/bin/hookwheel", "health")
 			return err == nil
 		})

@@ -10,7 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
+	"hookwheel/systemtest/wait"
 )
 
 const token = "token-of-the-container-tests"
@@ -33,7 +34,7 @@ func TestImage(t *testing.T) {
 		_, err := p.exec(t.Context(), health[1:]...)
 		return err == nil
 	}
-	apitest.WaitFor(t, "a healthy container", isHealthy)
+	wait.For(t, "a healthy container", isHealthy)
 	api := &client{t: t, url: "http://127.0.0.1:8071"}
 	api.setUp(r.URL)
 	first := api.mustPost()
@@ -46,7 +47,7 @@ func TestImage(t *testing.T) {
 	}
 
 	p = start(t, c)
-	apitest.WaitFor(t, "a healthy container", isHealthy)
+	wait.For(t, "a healthy container", isHealthy)
 	if status, body := api.call("GET", "/app/demo/msg/"+first, ""); status != http.StatusOK {
 		t.Errorf("the message of before the restart: %d %s", status, body)
 	}
@@ -140,14 +141,14 @@ func (c *client) mustPost() string {
 }
 
 // newReceiver starts a receiver in the namespace of this process.
-func newReceiver(t *testing.T, address string) *apitest.Receiver {
-	return apitest.ReceiveAt(t, listen(t, address), nil)
+func newReceiver(t *testing.T, address string) *receivertest.Receiver {
+	return receivertest.StartAt(t, listen(t, address), nil)
 }
 
 // await waits until messages have arrived.
-func await(t *testing.T, r *apitest.Receiver, ids ...string) {
+func await(t *testing.T, r *receivertest.Receiver, ids ...string) {
 	t.Helper()
-	apitest.WaitFor(t, fmt.Sprint(len(ids), " deliveries"), func() bool {
+	wait.For(t, fmt.Sprint(len(ids), " deliveries"), func() bool {
 		taken := r.Taken()
 		return !slices.ContainsFunc(ids, func(id string) bool { return taken[id] == 0 })
 	})

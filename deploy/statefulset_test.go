@@ -13,7 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // manifest is what the test needs to know of a StatefulSet.
@@ -152,7 +152,7 @@ func (s *statefulSet) isReady(ordinal int) bool {
 func (s *statefulSet) awaitReady(ordinals ...int) {
 	s.t.Helper()
 	for _, i := range ordinals {
-		apitest.WaitFor(s.t, s.name(i)+" is ready", func() bool { return s.isReady(i) })
+		wait.For(s.t, s.name(i)+" is ready", func() bool { return s.isReady(i) })
 	}
 }
 
@@ -165,7 +165,7 @@ func (s *statefulSet) awaitWhole(ordinal, members int) {
 			s.t.Logf("cluster status: %s", said)
 		}
 	})
-	apitest.WaitFor(s.t, fmt.Sprint("a whole cluster of ", members), func() bool {
+	wait.For(s.t, fmt.Sprint("a whole cluster of ", members), func() bool {
 		out, err := s.pods[ordinal].exec(s.t.Context(), "/usr/bin/hookwheel", "cluster", "status")
 		if said = out; err != nil {
 			said += err.Error()
@@ -230,7 +230,7 @@ func TestStatefulSet(t *testing.T) {
 	liveness := s.Spec.Template.Spec.Containers[0].LivenessProbe
 	for i := range 3 {
 		s.create(i)
-		apitest.WaitFor(t, s.name(i)+" is alive", func() bool { return s.get(i, liveness) })
+		wait.For(t, s.name(i)+" is alive", func() bool { return s.get(i, liveness) })
 		if i < 2 && s.isReady(i) {
 			t.Errorf("%s is ready before there can be a cluster", s.name(i))
 		}
@@ -278,7 +278,7 @@ func (s *statefulSet) scaleUp() {
 	s.create(4)
 	for _, i := range []int{3, 4} {
 		address := s.name(i) + "." + s.Spec.ServiceName + ":9071"
-		apitest.WaitFor(s.t, s.name(i)+" is admitted", func() bool {
+		wait.For(s.t, s.name(i)+" is admitted", func() bool {
 			out, err := s.pods[0].exec(s.t.Context(), "/usr/bin/hookwheel", "cluster", "join", address)
 			if err != nil {
 				s.t.Logf("%s", out)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // The endpoints of the scenario that accounts for each event.
@@ -175,7 +175,7 @@ func (l *ledger) pauseAll() error {
 		}
 		return true
 	}
-	if err := apitest.Await(patience, "only what was sent late waits", settled); err != nil {
+	if err := wait.Until(patience, "only what was sent late waits", settled); err != nil {
 		return err
 	}
 	for _, e := range l.receiver.endpoints {
@@ -279,7 +279,7 @@ func (l *ledger) expire() error {
 		}
 		return true
 	}
-	if err := apitest.Await(patience, "all messages have expired", gone); err != nil {
+	if err := wait.Until(patience, "all messages have expired", gone); err != nil {
 		return err
 	}
 	sum := 0

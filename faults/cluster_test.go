@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 const (
@@ -242,7 +242,7 @@ func (n *node) alive() bool {
 // awaitResponse waits until a node that was started answers at all, or has ended: before that it is
 // to be left alone.
 func (c *cluster) awaitResponse(i int) error {
-	return apitest.Await(c.patience, c.nodes[i].name+" answers", func() bool {
+	return wait.Until(c.patience, c.nodes[i].name+" answers", func() bool {
 		status, _, err := c.call(i, "GET", "/health/ping", nil, nil)
 		return err == nil && status < 300 || !c.nodes[i].alive()
 	})
@@ -313,7 +313,7 @@ func (c *cluster) awaitWell() (leader int, err error) {
 // helpUntilWell is awaitWell that calls help before each look.
 func (c *cluster) helpUntilWell(help func() error) (leader int, err error) {
 	var committed uint64
-	inVain := apitest.Await(c.patience, "the cluster is well", func() bool {
+	inVain := wait.Until(c.patience, "the cluster is well", func() bool {
 		if err = help(); err != nil {
 			return true
 		}

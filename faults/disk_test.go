@@ -13,7 +13,7 @@ import (
 	"testing"
 	"unsafe"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 const diskBytes = 1 << 30
@@ -80,7 +80,7 @@ func (d *disk) attach() error {
 // detach waits for a killed process to let go.
 func (d *disk) detach() error {
 	var err error
-	inVain := apitest.Await(failLimit, "unmounting "+d.mount, func() bool {
+	inVain := wait.Until(failLimit, "unmounting "+d.mount, func() bool {
 		err = syscall.Unmount(d.mount, 0)
 		return err == nil || err == syscall.EINVAL
 	})

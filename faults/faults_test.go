@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"hookwheel/cli"
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 var (
@@ -191,7 +191,7 @@ func (tr *trial) finish(t *testing.T) *verdict {
 	tr.load.stop()
 	tr.receiver.calm.Store(true)
 	tr.resumeAll(t)
-	if err := apitest.Await(patience, "all events are delivered", func() bool { return !tr.waits() }); err != nil {
+	if err := wait.Until(patience, "all events are delivered", func() bool { return !tr.waits() }); err != nil {
 		t.Log(err) // the checker says which are not
 	}
 	v := tr.judge(t)
@@ -223,7 +223,7 @@ func (tr *trial) finish(t *testing.T) *verdict {
 func (tr *trial) judge(t *testing.T) (v *verdict) {
 	t.Helper()
 	var failure error
-	err := apitest.Await(patience, "the checker finds nothing wrong", func() bool {
+	err := wait.Until(patience, "the checker finds nothing wrong", func() bool {
 		var f *final
 		f, failure = tr.collect()
 		v = check(tr.history.copied(), tr.receiver.endpoints, f)

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // post is a call of a producer.
@@ -76,7 +76,7 @@ func (h *history) copied() *history {
 // awaitMore waits until more events are acknowledged.
 func (h *history) awaitMore(patience time.Duration) error {
 	before := len(h.acknowledged())
-	return apitest.Await(patience, "more events are acknowledged", func() bool { return len(h.acknowledged()) >= before+eventsBetween })
+	return wait.Until(patience, "more events are acknowledged", func() bool { return len(h.acknowledged()) >= before+eventsBetween })
 }
 
 // eventsBetween are acknowledged from one fault to the next where no time is set.

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // latePad is more than a receiver's kernel takes before the receiver reads, and less than a
@@ -44,7 +44,7 @@ func lateScenario() scenario {
 			return nil, err
 		}
 		defer conn.Close()
-		err = apitest.Await(patience, "the attempt is given up", func() (failed bool) {
+		err = wait.Until(patience, "the attempt is given up", func() (failed bool) {
 			_ = tr.pages(0, "/app/"+scene+"/attempt/msg/"+made.ID, func(item) { failed = true }) // it is asked again
 			return failed
 		})

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // Badger syncs its value log after each write, and only logs that this failed. A disk that fails in
@@ -78,7 +78,7 @@ func libraryScenario() scenario {
 			return nil, err
 		}
 		event := 0
-		goesOn := apitest.Await(failLimit, node.name+" ends", func() bool {
+		goesOn := wait.Until(failLimit, node.name+" ends", func() bool {
 			_, _, err = tr.post(leader, event, "", "")
 			event++
 			return err != nil || !node.alive()

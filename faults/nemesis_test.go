@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // nemesis does harm, one fault after the other, from a seeded source of randomness.
@@ -143,7 +143,7 @@ func (n *nemesis) strike() (f fault, err error) {
 	}
 	f.Well = time.Now()
 	if err == nil {
-		err = apitest.Await(n.cluster.patience, "an event is acknowledged after the fault", func() bool {
+		err = wait.Until(n.cluster.patience, "an event is acknowledged after the fault", func() bool {
 			next := n.history.acknowledgedSince(f.Start, without(f, n.size()))
 			f.Next = max(0, next.Sub(f.Start))
 			return !next.IsZero()
@@ -327,7 +327,7 @@ func (n *nemesis) fill(nodes []int) (func() error, error) {
 }
 
 func (n *nemesis) awaitRefusal() error {
-	return apitest.Await(failLimit, "events are refused as the disk of "+n.cluster.nodes[n.leader].name+" is short", func() bool {
+	return wait.Until(failLimit, "events are refused as the disk of "+n.cluster.nodes[n.leader].name+" is short", func() bool {
 		status, _, err := n.cluster.call((n.leader+1)%n.size(), "POST", "/app/app0/msg", map[string]any{"eventType": "full", "payload": json.RawMessage(probe)}, nil)
 		return err == nil && status == 507
 	})
@@ -399,7 +399,7 @@ func (n *nemesis) beLate(nodes []int) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	return undo, apitest.Await(n.cluster.patience, "another node leads than "+n.cluster.nodes[nodes[0]].name+", whose clock is wrong", func() bool {
+	return undo, wait.Until(n.cluster.patience, "another node leads than "+n.cluster.nodes[nodes[0]].name+", whose clock is wrong", func() bool {
 		leader := n.cluster.leader()
 		return leader >= 0 && leader != nodes[0]
 	})

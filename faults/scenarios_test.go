@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // scenario tests one promise that random faults would break too rarely. run returns violations of
@@ -59,7 +59,7 @@ func (tr *trial) post(node, event int, key, orderingKey string) (status int, id 
 func (tr *trial) send(event int, orderingKey string) (id string, err error) {
 	var status int
 	i := 0
-	err = errors.Join(apitest.Await(patience, fmt.Sprintf("event %d is accepted", event), func() bool {
+	err = errors.Join(wait.Until(patience, fmt.Sprintf("event %d is accepted", event), func() bool {
 		status, id, err = tr.post(i%len(tr.nodes), event, "scene-"+strconv.Itoa(event), orderingKey)
 		i++
 		return err == nil && status == http.StatusAccepted
@@ -108,7 +108,7 @@ func heldScenario() scenario {
 			}
 			ids = append(ids, id)
 		}
-		if err := apitest.Await(patience, "the first message is under way", began.Load); err != nil {
+		if err := wait.Until(patience, "the first message is under way", began.Load); err != nil {
 			return nil, err
 		}
 		time.Sleep(300 * time.Millisecond) // the others are recorded as held
@@ -117,7 +117,7 @@ func heldScenario() scenario {
 			return nil, err
 		}
 		tr.nodes[leader].kill()
-		err = apitest.Await(patience, "all messages of the key were taken", func() bool {
+		err = wait.Until(patience, "all messages of the key were taken", func() bool {
 			return !slices.ContainsFunc(ids, func(id string) bool { return !tr.taken(id) })
 		})
 		var v verdict
@@ -162,12 +162,12 @@ func overtakenScenario() scenario {
 		if err != nil {
 			return nil, err
 		}
-		if err := apitest.Await(patience, "the first message is under way", func() bool { return tries.Load() > 0 }); err != nil {
+		if err := wait.Until(patience, "the first message is under way", func() bool { return tries.Load() > 0 }); err != nil {
 			return nil, err
 		}
 		second, err := tr.sendMany(1, others)
 		if err == nil {
-			err = apitest.Await(patience, "the others were taken", func() bool { return taken.Load() >= others })
+			err = wait.Until(patience, "the others were taken", func() bool { return taken.Load() >= others })
 		}
 		if err != nil {
 			return nil, err
@@ -187,7 +187,7 @@ func overtakenScenario() scenario {
 		}
 		close(release)
 		if err == nil && len(found) == 0 {
-			err = apitest.Await(patience, "the first message was taken", func() bool { return tr.taken(first) })
+			err = wait.Until(patience, "the first message was taken", func() bool { return tr.taken(first) })
 		}
 		return found, err
 	}
@@ -282,7 +282,7 @@ func wrongClock(seconds int, lasting time.Duration) scenario {
 		for event := range wrongClockEvents {
 			id, err := tr.send(event, "")
 			if err == nil {
-				err = apitest.Await(patience, "the first attempt has come", func() bool { return len(tr.arrivals(id)) > 0 })
+				err = wait.Until(patience, "the first attempt has come", func() bool { return len(tr.arrivals(id)) > 0 })
 			}
 			if err != nil {
 				return nil, err
@@ -313,7 +313,7 @@ func wrongClock(seconds int, lasting time.Duration) scenario {
 			return found, err
 		}
 		for _, id := range ids {
-			if err := apitest.Await(patience, "the second attempt has come", func() bool { return len(tr.arrivals(id)) > 1 }); err != nil {
+			if err := wait.Until(patience, "the second attempt has come", func() bool { return len(tr.arrivals(id)) > 1 }); err != nil {
 				return nil, err
 			}
 		}

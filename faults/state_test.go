@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 var stateFlag = flag.Float64("state", 0, "the GiB that a node of TestLargeState receives from a leader that dies meanwhile; 0 skips it")
@@ -55,7 +55,7 @@ func TestLargeState(t *testing.T) {
 	}
 	var received int64
 	begin = time.Now()
-	if err := apitest.Await(patience, "a part of the state has arrived", func() bool {
+	if err := wait.Until(patience, "a part of the state has arrived", func() bool {
 		received = tr.received(n.leader, wiped[0])
 		return received > int64(*stateFlag*(1<<30))/10
 	}); err != nil {
@@ -107,7 +107,7 @@ func (tr *trial) fillState(t *testing.T, size int64) {
 // sendNoise sends an event until it is accepted, however long the disks take.
 func (tr *trial) sendNoise(node int, noise string) error {
 	body := map[string]any{"eventType": scene, "payload": map[string]string{"noise": noise}}
-	return apitest.Await(patience, "a large event is accepted", func() bool {
+	return wait.Until(patience, "a large event is accepted", func() bool {
 		status, _, err := tr.callWithKey(node, "POST", "/app/"+scene+"/msg", noise[:40], body, nil)
 		return err == nil && status == http.StatusAccepted
 	})

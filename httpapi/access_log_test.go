@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // requestWith makes a request with further headers, and returns the request ID of its response.
@@ -48,7 +48,7 @@ func TestRequestID(t *testing.T) {
 }
 
 func TestAccessLog(t *testing.T) {
-	var log apitest.Log
+	var log wait.Log
 	a := apiStartLogging(t, slog.New(slog.NewJSONHandler(&log, nil)), func(c *config.Config) { c.API.AccessLog = true })
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme-of-the-test"}`, 201, nil)
 	key := a.newKey(`{"name":"reader-of-the-test","role":"reader"}`)
@@ -63,7 +63,7 @@ func TestAccessLog(t *testing.T) {
 		Milliseconds                                     float64
 	}
 	found := make(map[string]line)
-	apitest.WaitFor(t, "all requests are logged", func() bool { // a response may be read before its line is written
+	wait.For(t, "all requests are logged", func() bool { // a response may be read before its line is written
 		for text := range strings.Lines(log.String()) {
 			var l line
 			if json.Unmarshal([]byte(text), &l) == nil && l.Msg == "request" {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 )
 
 type anyMap = map[string]any
@@ -123,7 +123,7 @@ func TestAPIChangeEndpoint(t *testing.T) {
 }
 
 func TestAPIPauseAndResume(t *testing.T) {
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a := apiStart(t)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)
@@ -194,7 +194,7 @@ func TestAPIPauseAndResume(t *testing.T) {
 }
 
 func TestAPIOperationalWebhooks(t *testing.T) {
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a := apiStart(t)
 	var list apiList
 	a.call("GET", "/operational-webhook/endpoint", "", 200, &list)

@@ -8,15 +8,16 @@ import (
 	"time"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/scheduler"
+	"hookwheel/systemtest/wait"
 )
 
 // An endpoint that says 410 is disabled at once, with an operational webhook, and one that fails
 // for long enough after a probe; both keep what comes, and get it when they are enabled.
 func TestDisabledEndpoints(t *testing.T) {
 	status := map[string]int{"/gone": http.StatusGone, "/fails": http.StatusInternalServerError}
-	receiver := apitest.Receive(t, func(a *apitest.Arrival) int { return cmp.Or(status[a.Path], http.StatusOK) })
+	receiver := receivertest.Start(t, func(a *receivertest.Arrival) int { return cmp.Or(status[a.Path], http.StatusOK) })
 	a := apiStart(t, func(c *config.Config) {
 		c.Delivery.Breaker = scheduler.BreakerPolicy{Window: time.Minute, MinAttempts: 2, FailureRate: 0.5, Probe: 20 * time.Millisecond, MaxProbe: 20 * time.Millisecond, Disable: 100 * time.Millisecond}
 	})
@@ -30,14 +31,14 @@ func TestDisabledEndpoints(t *testing.T) {
 		a.call("POST", "/app/acme/msg", `{"eventType": "a", "payload": {}}`, 202, nil)
 	}
 	for path := range status {
-		apitest.WaitFor(t, path+" is disabled", func() bool {
+		wait.For(t, path+" is disabled", func() bool {
 			var e struct{ Disabled bool }
 			a.call("GET", "/app/acme/endpoint"+path, "", 200, &e)
 			return e.Disabled
 		})
 	}
 	told := 0
-	apitest.WaitFor(t, "the operator is told of both", func() bool {
+	wait.For(t, "the operator is told of both", func() bool {
 		var list struct{ Data []struct{ EventType string } }
 		a.call("GET", "/app/operational-webhooks/msg?event_types=endpoint.disabled", "", 200, &list)
 		told = len(list.Data)
@@ -56,7 +57,7 @@ func TestDisabledEndpoints(t *testing.T) {
 		t.Errorf("%d attempts were made at a disabled endpoint", len(after.Data)-len(before.Data))
 	}
 	a.call("PATCH", "/app/acme/endpoint/gone", `{"disabled": false, "url": "`+receiver.URL+`/well"}`, 200, nil)
-	apitest.WaitFor(t, "all six messages arrive", func() bool {
+	wait.For(t, "all six messages arrive", func() bool {
 		well := 0
 		for _, a := range receiver.Arrivals() {
 			if a.Path == "/well" {
@@ -71,7 +72,7 @@ func TestDisabledEndpoints(t *testing.T) {
 // arrives.
 func TestRateLimits(t *testing.T) {
 	const own, all, messages = 15, 40, 60
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a := apiStart(t)
 	a.call("POST", "/app", fmt.Sprintf(`{"name": "Acme", "uid": "acme", "rateLimit": %d}`, all), 201, nil)
 	a.call("POST", "/app/acme/endpoint", fmt.Sprintf(`{"url": "%s/limited", "rateLimit": %d}`, receiver.URL, own), 201, nil)

@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
+	"hookwheel/systemtest/wait"
 )
 
 type apiExplanation struct {
@@ -20,7 +21,7 @@ type apiExplanation struct {
 // TestAPIExplain explains a message whose endpoints are in many states.
 func TestAPIExplain(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
-	good, bad := apitest.Receive(t, nil), apitest.Receive(t, nil)
+	good, bad := receivertest.Start(t, nil), receivertest.Start(t, nil)
 	bad.Say(http.StatusInternalServerError)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	for _, endpoint := range []string{
@@ -64,7 +65,7 @@ func TestAPIExplain(t *testing.T) {
 func (a *api) explained(message, state, text string) {
 	a.t.Helper()
 	var got apiExplanation
-	apitest.WaitFor(a.t, message+" to be "+state, func() bool {
+	wait.For(a.t, message+" to be "+state, func() bool {
 		a.call("GET", "/app/acme/msg/"+message+"/explain", "", 200, &got)
 		return len(got.Data) == 1 && got.Data[0].State == state
 	})
@@ -80,7 +81,7 @@ func TestAPIExplainWaiting(t *testing.T) {
 		c.Delivery.Retry.Delays = []time.Duration{time.Hour}
 		c.Delivery.Breaker.MinAttempts = 4
 	})
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	receiver.Say(http.StatusInternalServerError)
 	send := func(id, more string) {
 		a.call("POST", "/app/acme/msg", `{"eventType":"a","eventId":"`+id+`","payload":{}`+more+`}`, 202, nil)
@@ -121,7 +122,7 @@ func TestAPIExplainWaiting(t *testing.T) {
 // cursor has reached it.
 func TestAPIExplainResendOfWaiting(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	receiver.Say(http.StatusServiceUnavailable)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","ordering":"endpoint","onExhausted":"block","url":"`+receiver.URL+`"}`, 201, nil)
@@ -149,7 +150,7 @@ func TestAPIExplainNoLongerWanted(t *testing.T) {
 		c.Delivery.Retry.Delays = []time.Duration{time.Millisecond}
 		c.Delivery.Breaker.MinAttempts = 1
 	})
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	receiver.Say(http.StatusInternalServerError)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/event-type", `{"name":"b","description":"d"}`, 201, nil)
@@ -164,7 +165,7 @@ func TestAPIExplainNoLongerWanted(t *testing.T) {
 // not want, and again when it has passed.
 func TestAPIExplainFilters(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	for _, name := range []string{"a", "b"} {
 		a.call("POST", "/event-type", `{"name":"`+name+`","description":"d"}`, 201, nil)
@@ -188,7 +189,7 @@ func TestAPIExplainGivenUp(t *testing.T) {
 		text    string
 	}{{0, "given up: attempt 1 at "}, {1, "given up after 2 attempts: attempt 2 at "}} {
 		a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = make([]time.Duration, test.retries) })
-		receiver := apitest.Receive(t, nil)
+		receiver := receivertest.Start(t, nil)
 		receiver.Say(http.StatusInternalServerError)
 		a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 		a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
@@ -200,7 +201,7 @@ func TestAPIExplainGivenUp(t *testing.T) {
 // TestAPIExpungeAndStats expunges what was delivered, and counts it.
 func TestAPIExpungeAndStats(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`","channels":["none"]}`, 201, nil)
 	a.call("POST", "/event-type", `{"name":"user.made","description":"d","schemas":{"1":{"type":"object","examples":[{"n":1},{"n":2}]},"2":{}}}`, 201, nil)

@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 )
 
 // TestAPIThousandRows goes through lists of a thousand rows to the end and back while rows are
 // being added: nothing is skipped, nothing comes twice.
 func TestAPIThousandRows(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	receiver.Say(http.StatusOK)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)

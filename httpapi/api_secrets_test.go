@@ -11,12 +11,12 @@ import (
 
 	"hookwheel/cli"
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/webhook"
 )
 
 func TestAPIHeaders(t *testing.T) {
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a := apiStart(t)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)

@@ -16,9 +16,11 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"hookwheel/config"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/httpapi/apitest"
 	"hookwheel/node"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
 )
 
@@ -134,7 +136,7 @@ type apiList struct {
 // library.
 func TestAPIDelivery(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	var app, endpoint, secret apiThing
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, &app)
 	for _, name := range []string{"a.b", "c"} {
@@ -169,7 +171,7 @@ func TestAPIDelivery(t *testing.T) {
 		}
 	}
 	var list apiList
-	apitest.WaitFor(t, "the attempts to be recorded", func() bool {
+	wait.For(t, "the attempts to be recorded", func() bool {
 		a.call("GET", "/app/acme/attempt/endpoint/first", "", 200, &list)
 		return len(list.Data) == len(payloads)
 	})
@@ -183,7 +185,7 @@ func TestAPIDelivery(t *testing.T) {
 // TestAPIRetries sends a message that the receiver refuses at first, and one that is given up.
 func TestAPIRetries(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	receiver.Say(http.StatusServiceUnavailable)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"first"}`, 201, nil)
@@ -218,7 +220,7 @@ func TestAPIRetries(t *testing.T) {
 
 func (a *api) awaitAttempts(path string, count int) (list apiList) {
 	a.t.Helper()
-	apitest.WaitFor(a.t, fmt.Sprintf("%d attempts at %s", count, path), func() bool {
+	wait.For(a.t, fmt.Sprintf("%d attempts at %s", count, path), func() bool {
 		a.call("GET", path, "", 200, &list)
 		return len(list.Data) >= count
 	})

@@ -7,7 +7,8 @@ import (
 	"testing"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
+	"hookwheel/systemtest/wait"
 )
 
 type endpointsByHealth struct {
@@ -35,7 +36,7 @@ func (l *endpointsByHealth) uids() (list []string) {
 // An operator finds the endpoints of all applications by their health.
 func TestEndpointsByHealth(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Breaker.MinAttempts = 1_000_000 }) // nothing is parked
-	receiver := apitest.Receive(t, refuseBad)
+	receiver := receivertest.Start(t, refuseBad)
 	for _, app := range []string{"acme", "other"} {
 		a.call("POST", "/app", `{"name": "The `+app+`", "uid": "`+app+`"}`, 201, nil)
 		for uid, more := range map[string]string{
@@ -54,7 +55,7 @@ func TestEndpointsByHealth(t *testing.T) {
 	a.call("POST", "/app/other/endpoint/good/resume", "", 200, nil)
 	var list endpointsByHealth
 	want := map[string]int{"healthy": 3, "failing": 2, "parked": 0, "paused": 1, "disabled": 2, "blocked": 1}
-	apitest.WaitFor(t, "the failures are recorded", func() bool {
+	wait.For(t, "the failures are recorded", func() bool {
 		a.call("GET", "/endpoint?health=blocked", "", 200, &list)
 		return fmt.Sprint(list.Counts) == fmt.Sprint(want)
 	})

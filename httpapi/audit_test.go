@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // Each security event is counted and logged.
 func TestAudit(t *testing.T) {
-	var log apitest.Log
+	var log wait.Log
 	a := apiStartLogging(t, slog.New(slog.NewJSONHandler(&log, nil)))
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"http://127.0.0.1:9/","uid":"e"}`, 201, nil)
@@ -50,7 +50,7 @@ func TestAudit(t *testing.T) {
 // get into the log.
 func FuzzLog(f *testing.F) {
 	const token = "s3cret-0f-an-0perator"
-	var log apitest.Log
+	var log wait.Log
 	node := apiStartLogging(f, slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), func(c *config.Config) { c.API.AccessLog = true })
 	const bearer = "Host: x\r\nAuthorization: Bearer $\r\n"
 	for _, seed := range []string{

@@ -12,7 +12,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
+	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
 )
 
@@ -308,7 +309,7 @@ func TestNoJWTWithoutSecret(t *testing.T) {
 // Whatever is done with tokens, and however it goes wrong, none gets into the log, nor into the
 // answer to somebody else.
 func TestTokensAreNotLogged(t *testing.T) {
-	var log apitest.Log
+	var log wait.Log
 	a := apiStartLogging(t, slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		func(c *config.Config) { c.API.JWTSecret = jwtSecret })
 	a.call("POST", "/app", `{"name":"a","uid":"one"}`, 201, nil)
@@ -346,7 +347,7 @@ func TestTokensAreNotLogged(t *testing.T) {
 // sees it elsewhere.
 func TestPasswordInURL(t *testing.T) {
 	a := apiStart(t)
-	r := apitest.Receive(t, nil)
+	r := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"a","uid":"one"}`, 201, nil)
 	a.call("POST", "/app/one/endpoint", `{"uid":"e","url":"`+strings.Replace(r.URL, "//", "//us:pa55word@", 1)+`"}`, 201, nil)
 	a.call("POST", "/app/one/msg", `{"eventType":"a","eventId":"m","payload":{}}`, 202, nil)

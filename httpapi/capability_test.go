@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"hookwheel/delivery/receivertest"
 	"hookwheel/httpapi/apitest"
 	"hookwheel/webhook"
 )
@@ -117,7 +118,7 @@ func TestCapabilityOfEveryOperation(t *testing.T) {
 // in a URL, nor the value of a header.
 func TestSecretsNeedACapability(t *testing.T) {
 	a, _, _, _ := authWorld(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	url := strings.Replace(receiver.URL, "//", "//us:pa55word@", 1)
 	a.call("POST", "/app/one/endpoint", `{"uid":"e","url":"`+url+`","headers":{"X-Key":"headerva1ue"}}`, 201, nil)
 	var secret, message apiThing

@@ -10,13 +10,14 @@ import (
 	"testing"
 
 	"hookwheel/cli"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/httpapi/apitest"
 )
 
 // TestCommandsForPeople goes through the life of a customer's webhooks by commands.
 func TestCommandsForPeople(t *testing.T) {
 	a := apiStart(t)
-	receiver, address := apitest.Receive(t, nil), apitest.Proxy(t, a.url)
+	receiver, address := receivertest.Start(t, nil), apitest.Proxy(t, a.url)
 	run := func(stdin string, args ...string) (string, error) {
 		root := cli.New("test")
 		var out bytes.Buffer

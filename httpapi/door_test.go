@@ -13,9 +13,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
 	"hookwheel/node"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // at is the client for another address of the same node.
@@ -138,7 +138,7 @@ func TestShutdownOfAllListeners(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- a.node.Close() }()
 	for _, address := range []string{a.node.Addr(), a.node.PortalAddr(), a.node.MetricsAddr()} {
-		apitest.WaitFor(t, "the end of "+address, func() bool {
+		wait.For(t, "the end of "+address, func() bool {
 			conn, err := net.Dial("tcp", address)
 			if err == nil {
 				conn.Close()

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
 	"hookwheel/node"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // backend is a node that is started again and again at the same place.
@@ -111,7 +111,7 @@ func TestDrainBehindABalancer(t *testing.T) {
 	}
 	for i := range restarts {
 		one := b.backends[i%nodes]
-		apitest.WaitFor(t, "a healthy node", one.healthy.Load)
+		wait.For(t, "a healthy node", one.healthy.Load)
 		time.Sleep(100 * time.Millisecond) // under load
 		if err := one.node.Close(); err != nil {
 			t.Error(err)

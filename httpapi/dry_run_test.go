@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 )
 
 // replayCount is the response to a dry run.
@@ -22,7 +22,7 @@ type replayCount struct {
 // TestDryRun counts what each kind of replay sends, with its filters, and changes nothing.
 func TestDryRun(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = nil })
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/event-type", `{"name":"b","description":""}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)

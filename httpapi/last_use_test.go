@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 	"hookwheel/wal"
 	"hookwheel/webhook"
 )
@@ -61,7 +61,7 @@ func TestLastUseIsRecorded(t *testing.T) {
 		}
 	}
 	recording.Go(func() { a.recordUse(ctx, time.Millisecond) })
-	apitest.WaitFor(t, "the use of the key to be recorded", func() bool {
+	wait.For(t, "the use of the key to be recorded", func() bool {
 		got, err := store.APIKey(key.ID, time.Now())
 		if err != nil {
 			t.Fatal(err)

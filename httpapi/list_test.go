@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 )
 
 // TestAttemptsOfApplication lists the attempts at all endpoints of an application, newest first.
 func TestAttemptsOfApplication(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	for _, app := range []string{"acme", "other"} {
 		a.call("POST", "/app", `{"name":"A","uid":"`+app+`"}`, 201, nil)
 		for _, uid := range []string{"one", "two"} {
@@ -141,7 +141,7 @@ func TestSearchSaysHowFar(t *testing.T) {
 // TestMessagesWithStatus counts the outcomes of messages at the endpoints.
 func TestMessagesWithStatus(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
-	good, bad := apitest.Receive(t, nil), apitest.Receive(t, nil)
+	good, bad := receivertest.Start(t, nil), receivertest.Start(t, nil)
 	bad.Say(http.StatusInternalServerError)
 	a.call("POST", "/event-type", `{"name":"wanted","description":""}`, 201, nil)
 	a.call("POST", "/app", `{"name":"A","uid":"a"}`, 201, nil)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 )
 
 // get answers with the fields of an object.
@@ -29,7 +29,7 @@ func (a *api) list(path string) (list apiList) {
 
 func TestAPIMessageFields(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	at := time.Now().Add(500 * time.Millisecond).UTC().Truncate(time.Millisecond)
 	a.call("POST", "/app/acme/msg", `{"eventType":"first","payload":{},"application":{"name":"Acme","uid":"acme"}}`, 202, nil)
 	a.call("POST", "/app/acme/msg", `{"eventType":"second","payload":{},"application":{"name":"Other","uid":"other"}}`, 202, nil) // is not looked at any more
@@ -54,7 +54,7 @@ func TestAPIMessageFields(t *testing.T) {
 // TestAPIRawPayloads sends what the SDKs send as a raw payload: it must arrive byte for byte.
 func TestAPIRawPayloads(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`"}`, 201, nil)
 	tests := []struct{ raw, contentType, shown string }{
@@ -127,7 +127,7 @@ func TestAPIMessageFaults(t *testing.T) {
 // TestAPIAttempts makes attempts that fail and succeed, and finds them through every list.
 func TestAPIAttempts(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	for _, name := range []string{"one", "two"} {
 		a.call("POST", "/app/acme/endpoint", `{"uid":"`+name+`","url":"`+receiver.URL+`/`+name+`"}`, 201, nil)

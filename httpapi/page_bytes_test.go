@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 )
 
 // A page ends by bytes as well as by items, whatever its items bring along, and iterators lead over
@@ -18,7 +18,7 @@ import (
 func TestAPIPagesEndByBytes(t *testing.T) {
 	const count, size = 12, 900_000
 	a := apiStart(t, func(c *config.Config) { c.API.MaxBody = 1 << 20 })
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)
 	var ids []string

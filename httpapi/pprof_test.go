@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // Profiles are off by default; where they are on, only admins get them.
@@ -67,7 +67,7 @@ func TestPprof(t *testing.T) {
 		status, _ := get(a, apiToken, "/debug/pprof/mutex?seconds=2")
 		done <- status
 	}()
-	apitest.WaitFor(t, "waits for locks are recorded", recorded)
+	wait.For(t, "waits for locks are recorded", recorded)
 	if status := <-done; status != 200 || recorded() {
 		t.Errorf("mutex: %d, and they are recorded still: %t", status, recorded())
 	}

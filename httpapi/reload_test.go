@@ -12,8 +12,9 @@ import (
 	"testing"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/node"
+	"hookwheel/systemtest/wait"
 )
 
 // reloadFile is the configuration file of a node.
@@ -58,9 +59,9 @@ type reloaded struct {
 }
 
 func TestReload(t *testing.T) {
-	log := new(apitest.Log)
+	log := new(wait.Log)
 	a, f := startFromFile(t, slog.New(slog.NewTextHandler(log, nil)))
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	attempt := func() int64 {
 		var got struct{ ResponseStatusCode int64 }

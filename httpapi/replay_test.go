@@ -8,7 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
+	"hookwheel/systemtest/wait"
 )
 
 // apiTask is a background task as a client reads it.
@@ -26,7 +27,7 @@ type apiTask struct {
 // awaitTask waits until a task is in that state.
 func (a *api) awaitTask(id, state string) (task apiTask) {
 	a.t.Helper()
-	apitest.WaitFor(a.t, "the task to be "+state, func() bool {
+	wait.For(a.t, "the task to be "+state, func() bool {
 		a.call("GET", "/background-task/"+id, "", 200, &task)
 		return task.Data.State == state
 	})
@@ -43,7 +44,7 @@ func sinceAnHour(more string) string { return since(time.Hour, more) }
 // TestReplays sends again what failed, what a new endpoint has missed, and all.
 func TestReplays(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/event-type", `{"name":"b","description":""}`, 201, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"old"}`, 201, nil)
@@ -90,7 +91,7 @@ func TestReplays(t *testing.T) {
 
 func TestReplayChanges(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	for range 30 {
 		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
@@ -166,7 +167,7 @@ func (a *api) missed(url string, messages int) {
 func TestReplaySendsOnce(t *testing.T) {
 	const messages = 200
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.missed(receiver.URL, messages)
 	var task apiTask
 	a.call("POST", "/app/acme/endpoint/new/bulk-replay", sinceAnHour(`,"rate":200`), 202, &task)
@@ -183,7 +184,7 @@ func TestReplaySendsOnce(t *testing.T) {
 func TestReplayRateAfterStandstill(t *testing.T) {
 	const messages, rate = 150, 40
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.missed(receiver.URL, messages)
 	a.call("POST", "/app/acme/endpoint/new/pause", "", 200, nil)
 	var task apiTask
@@ -194,7 +195,7 @@ func TestReplayRateAfterStandstill(t *testing.T) {
 	}
 	resumed := time.Now()
 	a.call("POST", "/app/acme/endpoint/new/resume", "", 200, nil)
-	apitest.WaitFor(t, "all to arrive", func() bool {
+	wait.For(t, "all to arrive", func() bool {
 		arrived := len(receiver.Arrivals())
 		elapsed := time.Since(resumed)
 		if limit := rate + rate/5 + rate*elapsed.Seconds(); float64(arrived) > limit+1 {
@@ -209,7 +210,7 @@ func TestReplayRateAfterStandstill(t *testing.T) {
 func TestPausedReplay(t *testing.T) {
 	const messages = 100
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	var first apiThing
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, &first)
@@ -220,7 +221,7 @@ func TestPausedReplay(t *testing.T) {
 	a.call("POST", "/app/acme/endpoint/new/pause", "", 200, nil)
 	var task apiTask
 	a.call("POST", "/app/acme/endpoint/new/bulk-replay", sinceAnHour(""), 202, &task)
-	apitest.WaitFor(t, "all messages of the task to wait", func() bool {
+	wait.For(t, "all messages of the task to wait", func() bool {
 		a.call("GET", "/background-task/"+task.ID, "", 200, &task)
 		return task.Data.Waiting == messages
 	})
@@ -242,7 +243,7 @@ func TestPausedReplay(t *testing.T) {
 // requested it is canceled.
 func TestResendBesideReplay(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	var asked apiThing
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
@@ -251,7 +252,7 @@ func TestResendBesideReplay(t *testing.T) {
 	a.call("POST", "/app/acme/endpoint/new/pause", "", 200, nil)
 	var task apiTask
 	a.call("POST", "/app/acme/endpoint/new/bulk-replay", sinceAnHour(""), 202, &task)
-	apitest.WaitFor(t, "both messages of the task to wait", func() bool {
+	wait.For(t, "both messages of the task to wait", func() bool {
 		a.call("GET", "/background-task/"+task.ID, "", 200, &task)
 		return task.Data.Waiting == 2
 	})

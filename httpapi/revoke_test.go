@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // slowReceiver takes one request at a time, through a small window: it reads its first byte, and
@@ -105,7 +105,7 @@ func TestChangesBreakOffAttempts(t *testing.T) {
 			if !<-to.whole {
 				t.Error("it is not sent again in full")
 			}
-			apitest.WaitFor(t, "it is delivered", func() bool {
+			wait.For(t, "it is delivered", func() bool {
 				var list apiList
 				a.call("GET", "/app/acme/attempt/endpoint/e", "", 200, &list)
 				return len(list.Data) > 0 && list.Data[0].ResponseStatusCode == http.StatusNoContent

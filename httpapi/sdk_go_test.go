@@ -13,14 +13,16 @@ import (
 	"github.com/svix/svix-webhooks/go/models"
 	"github.com/svix/svix-webhooks/go/utils"
 
+	"hookwheel/delivery/receivertest"
 	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // goFlow is the life of a customer's webhooks with the unmodified Go SDK of Svix.
 type goFlow struct {
 	*testing.T
 	*svix.Svix
-	receiver *apitest.Receiver
+	receiver *receivertest.Receiver
 }
 
 // refused asks for an error of the API with that status.
@@ -32,7 +34,7 @@ func (f *goFlow) refused(status int, err error) {
 	}
 }
 
-func (f *goFlow) verify(secret string, request apitest.Arrival) {
+func (f *goFlow) verify(secret string, request receivertest.Arrival) {
 	f.Helper()
 	own, err := svix.NewWebhook(secret)
 	if err != nil {
@@ -58,9 +60,9 @@ func (f *goFlow) send(payload string, change func(*models.MessageIn)) *models.Me
 }
 
 // with is the count-th request that carries a message.
-func (f *goFlow) with(message string, count int) (found apitest.Arrival) {
+func (f *goFlow) with(message string, count int) (found receivertest.Arrival) {
 	f.Helper()
-	apitest.WaitFor(f, fmt.Sprintf("request %d with %s", count, message), func() bool {
+	wait.For(f, fmt.Sprintf("request %d with %s", count, message), func() bool {
 		seen := 0
 		for _, request := range f.receiver.Arrivals() {
 			if request.ID == message {
@@ -77,7 +79,7 @@ func (f *goFlow) with(message string, count int) (found apitest.Arrival) {
 func TestSDKGo(t *testing.T) {
 	a := apiStart(t)
 	address := apitest.Proxy(t, a.url)
-	f := &goFlow{t, apitest.NewSvix(t, address, apiToken), apitest.Receive(t, nil)}
+	f := &goFlow{t, apitest.NewSvix(t, address, apiToken), receivertest.Start(t, nil)}
 	ctx, begin := t.Context(), time.Now()
 	text := func(s string) *string { return &s }
 
@@ -102,7 +104,7 @@ func TestSDKGo(t *testing.T) {
 	if again := apitest.Need(f.Message.Get(ctx, "go", "one", nil))(t); again.Id != message.Id || again.Payload["invoice"] != 1.0 {
 		t.Errorf("message: %+v", again)
 	}
-	apitest.WaitFor(t, "an attempt", func() bool {
+	wait.For(t, "an attempt", func() bool {
 		return len(apitest.Need(f.MessageAttempt.ListByMsg(ctx, "go", "one", nil))(t).Data) == 1
 	})
 	attempt := apitest.Need(f.MessageAttempt.ListByEndpoint(ctx, "go", "sales", nil))(t).Data[0]
@@ -120,13 +122,13 @@ func TestSDKGo(t *testing.T) {
 
 	f.receiver.Say(http.StatusInternalServerError)
 	lost := f.send(`{"lost":true}`, nil)
-	apitest.WaitFor(t, "the last attempt", func() bool {
+	wait.For(t, "the last attempt", func() bool {
 		return len(apitest.Need(f.MessageAttempt.ListByMsg(ctx, "go", lost.Id, nil))(t).Data) == 3
 	})
 	f.receiver.Say(http.StatusOK)
 	task := apitest.Need(f.Endpoint.Recover(ctx, "go", "sales", models.RecoverIn{Since: begin}, nil))(t)
 	f.with(lost.Id, 4)
-	apitest.WaitFor(t, "the end of the task", func() bool {
+	wait.For(t, "the end of the task", func() bool {
 		return apitest.Need(f.BackgroundTask.Get(ctx, task.Id))(t).Status == models.BACKGROUNDTASKSTATUS_FINISHED
 	})
 

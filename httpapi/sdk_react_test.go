@@ -11,8 +11,9 @@ import (
 	"testing"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // TestSDKReact mounts the hooks of svix-react in a page in Chromium whose origin is in api.cors,
@@ -32,14 +33,14 @@ func TestSDKReact(t *testing.T) {
 	}
 	allowed, other := process.FreeAddress(t), process.FreeAddress(t)
 	a := apiStart(t, func(c *config.Config) { c.API.CORS = []string{"http://" + allowed} })
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	receiver.Say(http.StatusInternalServerError)
 	var endpoint, message apiThing
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/event-type", `{"name":"paid","description":"Paid"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`"}`, 201, &endpoint)
 	a.call("POST", "/app/acme/msg", `{"eventType":"paid","payload":{}}`, 202, &message)
-	apitest.WaitFor(t, "the last attempt", func() bool {
+	wait.For(t, "the last attempt", func() bool {
 		var attempts struct{ Data []apiThing }
 		a.call("GET", "/app/acme/attempt/msg/"+message.ID, "", 200, &attempts)
 		return len(attempts.Data) == 3

@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
+	"hookwheel/systemtest/wait"
 )
 
 // series is a chart as a client reads it.
@@ -34,7 +35,7 @@ func sum(list []uint64) (sum uint64) {
 }
 
 // refuseBad takes all requests but those to /bad.
-func refuseBad(a *apitest.Arrival) (status int) {
+func refuseBad(a *receivertest.Arrival) (status int) {
 	if a.Path == "/bad" {
 		return http.StatusInternalServerError
 	}
@@ -45,7 +46,7 @@ func refuseBad(a *apitest.Arrival) (status int) {
 // another application without attempts.
 func seriesWorld(t *testing.T) *api {
 	t.Helper()
-	receiver := apitest.Receive(t, refuseBad)
+	receiver := receivertest.Start(t, refuseBad)
 	a := apiStart(t, func(c *config.Config) { // each message is attempted three times and no more
 		c.Delivery.Breaker.MinAttempts = 1_000_000
 		c.Delivery.Breaker.Probe, c.Delivery.Breaker.MaxProbe = time.Hour, time.Hour
@@ -65,7 +66,7 @@ func seriesWorld(t *testing.T) *api {
 func TestSeries(t *testing.T) {
 	a := seriesWorld(t)
 	var s series
-	apitest.WaitFor(t, "all attempts are counted", func() bool { // three attempts at each message fail
+	wait.For(t, "all attempts are counted", func() bool { // three attempts at each message fail
 		a.call("GET", "/stats/app/acme/attempt", "", 200, &s)
 		return s.Total.Success == 3 && s.Total.Failure == 9
 	})

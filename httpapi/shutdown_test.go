@@ -15,7 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // startServer is a server without a node: it answers only /health/ping.
@@ -123,7 +123,7 @@ func TestShutdownServesConnectionsNotYetAccepted(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Shutdown() }()
-	apitest.WaitFor(t, "the gate to close", s.api.gate.closing.Load)
+	wait.For(t, "the gate to close", s.api.gate.closing.Load)
 	go s.Serve()
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -145,7 +145,7 @@ func TestShutdownDrains(t *testing.T) {
 	done := make(chan error, 1)
 	begin := time.Now()
 	go func() { done <- s.Shutdown() }()
-	apitest.WaitFor(t, "the shutdown to begin", s.stopping.Load)
+	wait.For(t, "the shutdown to begin", s.stopping.Load)
 	if last, err := sendPing(conn, r); err != nil || !last {
 		t.Errorf("on an old connection: %v, connection to be closed: %v", err, last)
 	}

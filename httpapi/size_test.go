@@ -8,7 +8,8 @@ import (
 	"testing"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
+	"hookwheel/systemtest/wait"
 )
 
 // TestMaxSize: a store that may take so much takes no more events while an endpoint waits for all
@@ -16,7 +17,7 @@ import (
 func TestMaxSize(t *testing.T) {
 	const maxSize = 200 << 10
 	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize = maxSize })
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint/e/pause", "", 200, nil)
@@ -51,9 +52,9 @@ func TestMaxSize(t *testing.T) {
 	}
 	a.call("POST", "/app/acme/endpoint/e/resume", "{}", 200, nil)
 	receiver.Await(t, taken)
-	apitest.WaitFor(t, "events to be accepted, as all are delivered", func() bool { return post().StatusCode == http.StatusAccepted })
+	wait.For(t, "events to be accepted, as all are delivered", func() bool { return post().StatusCode == http.StatusAccepted })
 	receiver.Await(t, taken)
-	apitest.WaitFor(t, "the store to shrink to its limit", func() bool {
+	wait.For(t, "the store to shrink to its limit", func() bool {
 		a.call("GET", "/health", "", 200, &health)
 		return health.Status == "ok" && health.StoreBytes <= maxSize
 	})
@@ -63,7 +64,7 @@ func TestMaxSize(t *testing.T) {
 // than the old ones leave.
 func TestRoomIsMade(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize, c.API.MaxBody = 4<<20, 1<<20 })
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"uid":"e","url":"`+receiver.URL+`"}`, 201, nil)
 	event := []byte(`{"eventType":"a","payload":{"text":"` + strings.Repeat("x", 400_000) + `"}}`)
@@ -97,7 +98,7 @@ func TestRoomIsMade(t *testing.T) {
 func TestShareOfMaxSize(t *testing.T) {
 	const maxSize = 1 << 20
 	a := apiStart(t, func(c *config.Config) { c.Storage.MaxSize = maxSize })
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	apps := []string{"flood", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "q8", "q9"}
 	for _, app := range apps {
 		a.call("POST", "/app", `{"name":"Acme","uid":"`+app+`"}`, 201, nil)

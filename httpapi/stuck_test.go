@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 var (
@@ -160,7 +160,7 @@ func pick(rnd *rand.Rand, choices ...string) string { return choices[rnd.Intn(le
 // for long, it is stuck, and awaitEnd returns false; what only takes long on a busy machine is not.
 func awaitEnd(look func() (progress string, over bool)) bool {
 	var before string
-	for changed := time.Now(); time.Since(changed) < apitest.Patience; time.Sleep(10 * time.Millisecond) {
+	for changed := time.Now(); time.Since(changed) < wait.Patience; time.Sleep(10 * time.Millisecond) {
 		progress, over := look()
 		if over {
 			return true

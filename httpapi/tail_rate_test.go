@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"hookwheel/config"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // tailCounts adds up what events of a stream say.
@@ -63,7 +65,7 @@ func countTail(t *testing.T, tail *apitest.Tail) (c tailCounts) {
 func TestTailRate(t *testing.T) {
 	const messages = 30
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)
 	var begin string
@@ -81,7 +83,7 @@ func TestTailRate(t *testing.T) {
 	}
 	past := apitest.Follow(t, apiToken, "rate=1&from="+begin, a.url)
 	for name, tail := range map[string]*apitest.Tail{"live": live, "counts only": counts, "an ample rate": ample, "the past": past} {
-		apitest.WaitFor(t, name, func() bool { return total(tail) >= messages+1 })
+		wait.For(t, name, func() bool { return total(tail) >= messages+1 })
 		c := countTail(t, tail)
 		if total(tail) != messages+1 {
 			t.Errorf("%s: %+v, want %d", name, c, messages+1)
@@ -115,7 +117,7 @@ func TestTailRate(t *testing.T) {
 // application get its own.
 func TestTailPulse(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	for _, app := range []string{"one", "two"} {
 		a.call("POST", "/app", `{"name":"A","uid":"`+app+`"}`, 201, nil)
 		a.call("POST", "/app/"+app+"/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)
@@ -132,7 +134,7 @@ func TestTailPulse(t *testing.T) {
 		"a customer with a name": {apitest.Follow(t, a.portalToken("two"), "rate=0&pulse=true&app=two&endpoint=e&status=2", a.url), 5},
 	}
 	for name, stream := range streams {
-		apitest.WaitFor(t, name+" gets pulses", func() bool { return countTail(t, stream.tail).pulses > 0 })
+		wait.For(t, name+" gets pulses", func() bool { return countTail(t, stream.tail).pulses > 0 })
 	}
 	a.call("POST", "/app/two/endpoint", `{"url":"`+receiver.URL+`","uid":"paused"}`, 201, nil)
 	a.call("POST", "/app/two/endpoint/paused/pause", "", 200, nil)
@@ -143,14 +145,14 @@ func TestTailPulse(t *testing.T) {
 	}
 	receiver.Await(t, 8)
 	for name, stream := range streams {
-		apitest.WaitFor(t, name+" gets the counts", func() bool { return countTail(t, stream.tail).pulsed >= stream.want })
+		wait.For(t, name+" gets the counts", func() bool { return countTail(t, stream.tail).pulsed >= stream.want })
 		c := countTail(t, stream.tail)
 		if operator := strings.Contains(name, "operator") || strings.Contains(name, "reader"); c.pulsed != stream.want || c.lag != operator {
 			t.Errorf("%s: %+v, want %d", name, c, stream.want)
 		}
 		ofTwo := !strings.Contains(name, "of one") && name != "a customer"
 		if ofTwo {
-			apitest.WaitFor(t, name+" sees that messages wait", func() bool { return countTail(t, stream.tail).oldest })
+			wait.For(t, name+" sees that messages wait", func() bool { return countTail(t, stream.tail).oldest })
 		} else if c.oldest {
 			t.Errorf("%s sees the backlog of another application", name)
 		}

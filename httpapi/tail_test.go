@@ -16,13 +16,15 @@ import (
 
 	"hookwheel/cli"
 	"hookwheel/config"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
 )
 
 func TestTail(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app", `{"name":"Other","uid":"other"}`, 201, nil)
 	start := time.Now().Add(-time.Minute).UTC().Format(time.RFC3339)
@@ -81,7 +83,7 @@ func places(t *testing.T, node, query string, seen func(id string) bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), apitest.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), wait.Patience)
 	defer cancel()
 	content := false
 	err = apitest.ReadTail(ctx, node, apiToken, values, func(event apitest.TailEvent) error {
@@ -99,7 +101,7 @@ func places(t *testing.T, node, query string, seen func(id string) bool) {
 // not miss any.
 func TestTailResumesWithoutEvents(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	const filter = "status=0&event_types=wanted"
 	var fresh, filtered string
 	places(t, a.url, "", func(id string) bool { fresh = id; return true })
@@ -211,7 +213,7 @@ func TestTailEndsWithTheNode(t *testing.T) {
 
 func TestTailCommand(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"`+receiver.URL+`","uid":"e"}`, 201, nil)
 	a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
@@ -278,7 +280,7 @@ func TestTailPlacesOfOneApplication(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	err := apitest.Await(tailBeat-time.Second, "the place of a stream that its client has closed", func() bool { // before it is written to again
+	err := wait.Until(tailBeat-time.Second, "the place of a stream that its client has closed", func() bool { // before it is written to again
 		_, status := open()
 		return status == 200
 	})

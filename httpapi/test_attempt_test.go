@@ -12,7 +12,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 )
 
 type apiTest struct {
@@ -30,7 +30,7 @@ type apiTest struct {
 // nothing.
 func TestTestAttempt(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"A","uid":"acme"}`, 201, nil)
 	a.call("POST", "/event-type", `{"name":"invoice.paid","description":"","schemas":{"1":{"examples":[{"n":1},{"n":2}]}}}`, 201, nil)
 	receiver.Say(http.StatusTeapot)

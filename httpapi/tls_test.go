@@ -13,7 +13,7 @@ import (
 	"hookwheel/cli"
 	"hookwheel/config"
 	"hookwheel/config/certs"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // The API speaks TLS, and new connections get the new certificate while others go on.
@@ -67,7 +67,7 @@ func TestAPIWithTLS(t *testing.T) {
 		defer own.CloseIdleConnections()
 		return get(own)
 	}
-	apitest.WaitFor(t, "a new certificate on new connections", func() bool { return fresh() != first })
+	wait.For(t, "a new certificate on new connections", func() bool { return fresh() != first })
 	if get(transport) != first {
 		t.Error("the old connection was not kept")
 	}

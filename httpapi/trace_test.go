@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hookwheel/config"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/httpapi/apitest"
 )
 
@@ -33,7 +34,7 @@ type apiHeaders struct {
 // changes.
 func TestAttemptHeaders(t *testing.T) {
 	a := apiStart(t)
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"A","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", fmt.Sprintf(`{"uid":"e","url":%q}`, receiver.URL), 201, nil)
 	a.call("PUT", "/app/acme/endpoint/e/headers", `{"headers":{"X-Api-Key":"geheim","X-Pin":"1234","X-Team":"billing"}}`, 204, nil)
@@ -76,7 +77,7 @@ func TestAttemptHeaders(t *testing.T) {
 // for operators.
 func TestTraceShown(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.Delivery.Retry.Delays = []time.Duration{time.Hour} })
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 	receiver.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("webhook-delivery", "abort-message")
 		w.WriteHeader(500)

@@ -8,8 +8,9 @@ import (
 	"testing"
 
 	"hookwheel/config"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/systemtest/collector"
+	"hookwheel/systemtest/wait"
 )
 
 const (
@@ -36,7 +37,7 @@ func (a *api) post(path, token, body string, status int, header ...string) {
 // The producer's trace goes on, if it says so in the right form; that of a customer does not.
 // Whatever the headers are, the response is the same.
 func TestTraceOfProducer(t *testing.T) {
-	c, receiver := collector.Start(t, nil), apitest.Receive(t, nil)
+	c, receiver := collector.Start(t, nil), receivertest.Start(t, nil)
 	a := apiStart(t, func(configuration *config.Config) {
 		configuration.Tracing = config.Tracing{Endpoint: c.URL + "/v1/traces", Sample: 1}
 	})
@@ -63,7 +64,7 @@ func TestTraceOfProducer(t *testing.T) {
 		id := fmt.Sprint("request-", i)
 		a.post(test.path, test.token, test.body, test.status, append(test.header, "X-Request-Id", id)...)
 		var span collector.Span
-		apitest.WaitFor(t, "the span of "+id, func() bool {
+		wait.For(t, "the span of "+id, func() bool {
 			list := c.Spans(func(s collector.Span) bool { return s.Attributes["hookwheel.request.id"] == id })
 			if len(list) > 0 {
 				span = list[0]
@@ -82,7 +83,7 @@ func TestTraceOfProducer(t *testing.T) {
 	ofRequest := func(id string) int {
 		return len(c.Spans(func(s collector.Span) bool { return s.Attributes["hookwheel.request.id"] == id }))
 	}
-	apitest.WaitFor(t, "the span of the last request", func() bool { return ofRequest("last") == 1 })
+	wait.For(t, "the span of the last request", func() bool { return ofRequest("last") == 1 })
 	if ofRequest("invalid") > 0 {
 		t.Error("a request that creates nothing is traced")
 	}
@@ -95,7 +96,7 @@ func TestTraceOfProducer(t *testing.T) {
 
 // Without a collector, no trace is kept.
 func TestTraceIsOffByDefault(t *testing.T) {
-	a, receiver := apiStart(t), apitest.Receive(t, nil)
+	a, receiver := apiStart(t), receivertest.Start(t, nil)
 	a.call("POST", "/app", `{"name":"A","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", fmt.Sprintf(`{"uid":"e","url":%q}`, receiver.URL), 201, nil)
 	a.post("/app/acme/msg", apiToken, `{"eventType":"t","eventId":"m","payload":{}}`, 202, "traceparent", producerSpan)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
 )
 
@@ -126,7 +126,7 @@ func TestCustomerReadsTakeTurns(t *testing.T) {
 			reading.Add(-1)
 		})
 	}
-	apitest.WaitFor(t, "all turns to be taken", func() bool {
+	wait.For(t, "all turns to be taken", func() bool {
 		s.changes.mu.Lock()
 		defer s.changes.mu.Unlock()
 		users := 0

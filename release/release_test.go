@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // TestRelease builds two versions of the commit, the first one in two folders, and has the tools
@@ -243,7 +243,7 @@ func (d debian) service(t *testing.T) *exec.Cmd {
 func (d debian) node(t *testing.T) (stop func()) {
 	t.Helper()
 	p := process.StartCommand(t, d.service(t))
-	apitest.WaitFor(t, "the node is healthy", func() bool {
+	wait.For(t, "the node is healthy", func() bool {
 		if !p.IsAlive() {
 			t.Fatalf("the node ended: %v", p.Cmd.ProcessState)
 		}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // audited is a page of the audit list.
@@ -78,7 +78,7 @@ func TestAuditAcrossLeaders(t *testing.T) {
 	}()
 	await := func(count int) {
 		t.Helper()
-		apitest.WaitFor(t, fmt.Sprint(count, " changes"), func() bool {
+		wait.For(t, fmt.Sprint(count, " changes"), func() bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return len(made) >= count

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // command runs hookwheel to its end.
@@ -42,7 +42,7 @@ func TestBackupAndRestore(t *testing.T) {
 		l.mustPost(t, c, leader)
 	}
 	checkDelivered(t, l, up)
-	apitest.WaitFor(t, "the endpoint that is down has been tried", func() bool {
+	wait.For(t, "the endpoint that is down has been tried", func() bool {
 		r, err := c.call(leader, "GET", "/app/demo/attempt/endpoint/down?limit=250", "")
 		return err == nil && strings.Contains(string(r.body), "atmpt_") // not each: it gets parked
 	})

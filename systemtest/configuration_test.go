@@ -7,8 +7,8 @@ import (
 	"syscall"
 	"testing"
 
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // A node that has its settings from variables and a file reads the file again after SIGHUP and when
@@ -41,7 +41,7 @@ func TestConfigurationOfProcess(t *testing.T) {
 		if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
-		apitest.WaitFor(t, "the log has "+want, func() bool { return logged(want) })
+		wait.For(t, "the log has "+want, func() bool { return logged(want) })
 	}
 	write("log_level = \"debug\"\ndata = \"ignored, as a variable has it\"\nlimits {\n endpoints = 7\n}\n")
 	hangUp(`changed="[log_level limits.endpoints]"`)

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // occupy opens connections, sends the text on each, and keeps them open.
@@ -53,7 +53,7 @@ func TestConnectionsOccupied(t *testing.T) {
 	}
 	kept := &http.Client{Timeout: callLimit, Transport: &http.Transport{MaxIdleConnsPerHost: 1}}
 	fresh := &http.Client{Timeout: callLimit, Transport: &http.Transport{DisableKeepAlives: true}}
-	apitest.WaitFor(t, "the node serves", func() bool {
+	wait.For(t, "the node serves", func() bool {
 		status, _, err := call(kept, "POST", "/app", `{"name": "Acme", "uid": "acme"}`)
 		return err == nil && status == http.StatusCreated
 	})

@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 const (
@@ -73,7 +73,7 @@ func (c *devCluster) kill(t *testing.T, nodes ...int) {
 		}
 	}
 	for i, node := range nodes {
-		apitest.WaitFor(t, fmt.Sprintf("n%d is started again", node), func() bool {
+		wait.For(t, fmt.Sprintf("n%d is started again", node), func() bool {
 			pid := c.pid(node)
 			return pid > 0 && pid != before[i]
 		})
@@ -119,7 +119,7 @@ func (p *load) stop() {
 func awaitMore(t *testing.T, l *ledger) {
 	t.Helper()
 	_, before := l.count()
-	apitest.WaitFor(t, "more events are acknowledged", func() bool {
+	wait.For(t, "more events are acknowledged", func() bool {
 		_, now := l.count()
 		return now >= before+loadBetween
 	})
@@ -191,12 +191,12 @@ func TestRestartKeepsData(t *testing.T) {
 	}
 	checkDelivered(t, l, up)
 	message := "/app/demo/attempt/msg/" + l.acknowledged[0]
-	apitest.WaitFor(t, "both attempts are recorded", func() bool {
+	wait.For(t, "both attempts are recorded", func() bool {
 		var attempts attemptList
 		c.must(t, 1, "GET", message, "", 200, &attempts)
 		return len(attempts.Data) >= 2
 	})
-	apitest.WaitFor(t, "all attempts at the endpoint that is up are recorded", func() bool {
+	wait.For(t, "all attempts at the endpoint that is up are recorded", func() bool {
 		var health struct{ Health struct{ Behind int } }
 		c.must(t, 1, "GET", "/app/demo/endpoint/up", "", 200, &health)
 		return health.Health.Behind == 0

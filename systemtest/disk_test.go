@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
 )
 
@@ -123,7 +123,7 @@ func (n *diskNode) makeRoom(t *testing.T) {
 
 func (n *diskNode) awaitStatus(t *testing.T, status string) {
 	t.Helper()
-	apitest.WaitFor(t, "the node's status is "+status, func() bool {
+	wait.For(t, "the node's status is "+status, func() bool {
 		if !n.IsAlive() {
 			t.Fatalf("the node has ended: %v", n.Cmd.ProcessState)
 		}
@@ -206,7 +206,7 @@ func TestFullDiskIdle(t *testing.T) {
 func (n *diskNode) awaitIdle(t *testing.T, l *ledger) {
 	t.Helper()
 	last := l.acknowledged[l.sent-1]
-	apitest.WaitFor(t, "the last attempt is recorded", func() bool {
+	wait.For(t, "the last attempt is recorded", func() bool {
 		var attempts attemptList
 		n.must(t, 1, "GET", "/app/demo/attempt/msg/"+last, "", 200, &attempts)
 		return len(attempts.Data) > 0

@@ -41,11 +41,13 @@ func TestImports(t *testing.T) {
 		// Only tests import these, or nothing does.
 		"backup/s3test":          nil,
 		"config/certs/certstest": nil,
-		"httpapi/apitest":        {"httpapi/reference"},
+		"delivery/receivertest":  {"systemtest/wait"},
+		"httpapi/apitest":        {"httpapi/reference", "systemtest/wait"},
 		"systemtest":             nil,
 		"systemtest/collector":   nil,
 		"systemtest/process":     nil,
 		"systemtest/abuse":       nil,
+		"systemtest/wait":        nil,
 	}
 	only := map[string][]string{ // who may import a library
 		"github.com/dgraph-io/badger": {"wal", "wal/badgerfiles"},

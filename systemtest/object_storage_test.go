@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"hookwheel/backup/s3test"
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 const backupKey = "0123456789abcdef0123456789abcdef-backup"
@@ -65,7 +65,7 @@ func TestBackupToObjectStorage(t *testing.T) {
 		nodes[node].MayCrash = true
 	}
 	old := c.awaitHealth(t, 1, 2, 3)
-	apitest.WaitFor(t, "the leader has begun a backup", func() bool {
+	wait.For(t, "the leader has begun a backup", func() bool {
 		select {
 		case <-reached:
 			return true
@@ -93,7 +93,7 @@ func TestBackupToObjectStorage(t *testing.T) {
 		}
 		return found
 	}
-	apitest.WaitFor(t, "the next leader has made the backup", func() bool { return len(names()) == 1 })
+	wait.For(t, "the next leader has made the backup", func() bool { return len(names()) == 1 })
 
 	nodes[old] = process.Start(t, "serve", "--config", configs[old])
 	leader = c.awaitHealth(t, 1, 2, 3)
@@ -108,7 +108,7 @@ func TestBackupToObjectStorage(t *testing.T) {
 	nodes[leader].Stop(t)
 	left := []int{leader%clusterSize + 1, (leader+1)%clusterSize + 1}
 	next := c.awaitHealth(t, left...)
-	apitest.WaitFor(t, "the third leader has looked for backups", func() bool {
+	wait.For(t, "the third leader has looked for backups", func() bool {
 		response, err := http.Get(c.nodes[next-1] + "/metrics")
 		if err != nil {
 			return false
@@ -157,7 +157,7 @@ func TestBackupToObjectStorage(t *testing.T) {
 	process.Start(t, "serve", "--config", restored)
 	c.awaitHealth(t, 1)
 	checkDelivered(t, l, down)
-	apitest.WaitFor(t, "the new cluster has made a backup of its own", func() bool { return len(names()) == 3 })
+	wait.For(t, "the new cluster has made a backup of its own", func() bool { return len(names()) == 3 })
 }
 
 // withData changes the data folder of a configuration.

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // post makes a POST with an idempotency key.
@@ -102,7 +102,7 @@ func TestIdempotencyKeysThroughLostLeaders(t *testing.T) {
 	}
 	for range times {
 		before := p.count()
-		apitest.WaitFor(t, "more events are sent", func() bool { return p.count() > before+100 })
+		wait.For(t, "more events are sent", func() bool { return p.count() > before+100 })
 		c.kill(t, c.awaitHealth(t, 1, 2, 3))
 		c.awaitHealth(t, 1, 2, 3)
 	}
@@ -182,7 +182,7 @@ func TestHeldWithoutLeader(t *testing.T) {
 	if json.Unmarshal(r.body, &refusal) != nil || refusal.Code != "unavailable" || refusal.Detail == "" {
 		t.Errorf("%s", r.body)
 	}
-	apitest.WaitFor(t, "the event is taken", func() bool {
+	wait.For(t, "the event is taken", func() bool {
 		r, err = c.post(last, "/app/demo/msg", "k", `{"eventType":"a","payload":{"event":1}}`)
 		return err == nil && r.status == 202
 	})

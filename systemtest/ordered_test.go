@@ -9,15 +9,16 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
+	"hookwheel/systemtest/wait"
 )
 
 // orderedReceiver answers 500 to the first attempt at each 16th event.
-type orderedReceiver struct{ *apitest.Receiver }
+type orderedReceiver struct{ *receivertest.Receiver }
 
 func newOrderedReceiver(t *testing.T) orderedReceiver {
 	failed := make(map[string]bool) // path and id that have had their failure
-	return orderedReceiver{apitest.Receive(t, func(a *apitest.Arrival) int {
+	return orderedReceiver{receivertest.Start(t, func(a *receivertest.Arrival) int {
 		if once := a.Path + a.ID; orderedPayload(a).Event%16 == 8 && !failed[once] {
 			failed[once] = true
 			return http.StatusInternalServerError
@@ -26,7 +27,7 @@ func newOrderedReceiver(t *testing.T) orderedReceiver {
 	})}
 }
 
-func orderedPayload(a *apitest.Arrival) (payload struct {
+func orderedPayload(a *receivertest.Arrival) (payload struct {
 	Event int
 	Key   string
 }) {
@@ -35,8 +36,8 @@ func orderedPayload(a *apitest.Arrival) (payload struct {
 }
 
 // at returns what has arrived at a path, in order.
-func (r orderedReceiver) at(path string) []apitest.Arrival {
-	return slices.DeleteFunc(r.Arrivals(), func(a apitest.Arrival) bool { return a.Path != path })
+func (r orderedReceiver) at(path string) []receivertest.Arrival {
+	return slices.DeleteFunc(r.Arrivals(), func(a receivertest.Arrival) bool { return a.Path != path })
 }
 
 // succeeded is how many messages have arrived with success.
@@ -52,7 +53,7 @@ func (r orderedReceiver) succeeded(path string) int {
 
 // check looks for messages that arrived before one with an earlier position in the log, which the
 // id shows, had arrived successfully.
-func (r orderedReceiver) check(t *testing.T, path string, group func(*apitest.Arrival) string) {
+func (r orderedReceiver) check(t *testing.T, path string, group func(*receivertest.Arrival) string) {
 	arrived := make(map[string]bool)
 	failures, again := 0, 0
 	list := r.at(path)
@@ -99,13 +100,13 @@ func TestOrderThroughLostLeaders(t *testing.T) {
 		}
 	})
 	for kill := range 3 {
-		apitest.WaitFor(t, "more has arrived", func() bool { return r.succeeded("/whole") >= (kill+1)*events/5 })
+		wait.For(t, "more has arrived", func() bool { return r.succeeded("/whole") >= (kill+1)*events/5 })
 		c.kill(t, c.awaitHealth(t, 1, 2, 3))
 	}
 	producer.Wait()
 	for _, path := range []string{"/whole", "/keys"} {
-		apitest.WaitFor(t, path+" has had all", func() bool { return r.succeeded(path) >= acknowledged })
+		wait.For(t, path+" has had all", func() bool { return r.succeeded(path) >= acknowledged })
 	}
-	r.check(t, "/whole", func(*apitest.Arrival) string { return "" })
-	r.check(t, "/keys", func(a *apitest.Arrival) string { return orderedPayload(a).Key })
+	r.check(t, "/whole", func(*receivertest.Arrival) string { return "" })
+	r.check(t, "/keys", func(a *receivertest.Arrival) string { return orderedPayload(a).Key })
 }

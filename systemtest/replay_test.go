@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // replayTask is a background task as a client reads it.
@@ -47,11 +47,11 @@ func TestReplaySurvivesLeaders(t *testing.T) {
 		t.Errorf("counted %v", task.Data.Total)
 	}
 	for _, after := range []int{messages / 4, messages / 2} {
-		apitest.WaitFor(t, fmt.Sprintf("%d messages have arrived", after), func() bool { arrived, _ := r.count(); return arrived >= after })
+		wait.For(t, fmt.Sprintf("%d messages have arrived", after), func() bool { arrived, _ := r.count(); return arrived >= after })
 		c.kill(t, c.awaitHealth(t, 1, 2, 3))
 		c.awaitHealth(t, 1, 2, 3)
 	}
-	apitest.WaitFor(t, "the replay is finished", func() bool {
+	wait.For(t, "the replay is finished", func() bool {
 		response, err := c.call(3, "GET", "/background-task/"+task.ID, "")
 		return err == nil && json.Unmarshal(response.body, &task) == nil && task.Status == "finished"
 	})

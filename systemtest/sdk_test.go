@@ -16,7 +16,9 @@ import (
 	svix "github.com/svix/svix-webhooks/go"
 	"github.com/svix/svix-webhooks/go/models"
 
+	"hookwheel/delivery/receivertest"
 	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // nodesTransport takes each request to the next node; one that can't be reached is passed over. A
@@ -63,7 +65,7 @@ func TestSDKWhileLeadersDie(t *testing.T) {
 	balancer := httptest.NewServer(&httputil.ReverseProxy{Transport: apitest.Transport{T: t, Next: nodes},
 		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme = "http" }})
 	defer balancer.Close()
-	receiver := apitest.Receive(t, nil)
+	receiver := receivertest.Start(t, nil)
 
 	client := apitest.NewSvix(t, balancer.URL, systemToken)
 	name := func(s string) *string { return &s }
@@ -96,11 +98,11 @@ func TestSDKWhileLeadersDie(t *testing.T) {
 	}
 	for range kills {
 		before := calls.Load()
-		apitest.WaitFor(t, "work", func() bool { return calls.Load() >= before+between || t.Failed() })
+		wait.For(t, "work", func() bool { return calls.Load() >= before+between || t.Failed() })
 		c.kill(t, c.awaitHealth(t, 1, 2, 3))
 	}
 	before := calls.Load()
-	apitest.WaitFor(t, "work after the last kill", func() bool { return calls.Load() >= before+between || t.Failed() })
+	wait.For(t, "work after the last kill", func() bool { return calls.Load() >= before+between || t.Failed() })
 	stop()
 	wg.Wait()
 
@@ -120,6 +122,6 @@ func TestSDKWhileLeadersDie(t *testing.T) {
 	if int64(stored) != calls.Load() {
 		t.Errorf("%d messages were sent, and %d are there", calls.Load(), stored)
 	}
-	apitest.WaitFor(t, "all to arrive", func() bool { return len(receiver.Taken()) == stored })
+	wait.For(t, "all to arrive", func() bool { return len(receiver.Taken()) == stored })
 	t.Logf("%d messages, %d kills of the leader, no call failed", stored, kills)
 }

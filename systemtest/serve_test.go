@@ -17,6 +17,7 @@ import (
 	"hookwheel/config/certs"
 	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // mustCert runs "hookwheel cert", which must succeed.
@@ -85,7 +86,7 @@ func TestServeWithTLS(t *testing.T) {
 		cmd.SetArgs([]string{"cluster", "status", "--url", c.nodes[0], "--token", systemToken, "--ca", filepath.Join(dir, certs.CAFile)})
 		return cmd.Execute() == nil
 	}
-	apitest.WaitFor(t, "a cluster of three", status)
+	wait.For(t, "a cluster of three", status)
 	c.must(t, 1, "POST", "/app", `{"name": "Demo", "uid": "demo"}`, http.StatusCreated, nil)
 
 	post := func(node int) (reply, error) {
@@ -97,7 +98,7 @@ func TestServeWithTLS(t *testing.T) {
 		}
 	}
 	for node := 1; node <= nodes; node++ {
-		apitest.WaitFor(t, "a node that says that it stops", func() bool {
+		wait.For(t, "a node that says that it stops", func() bool {
 			r, err := c.call(node, "GET", "/health", "")
 			return err == nil && r.status == http.StatusServiceUnavailable && bytes.Contains(r.body, []byte(`"status":"stopping"`))
 		})

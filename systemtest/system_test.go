@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"hookwheel/cli"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 const (
@@ -108,7 +110,7 @@ func (c *caller) health(node int) (h nodeHealth) {
 // awaitHealth waits until these nodes are well and agree on which of them leads.
 func (c *caller) awaitHealth(t testing.TB, nodes ...int) (leader int) {
 	t.Helper()
-	apitest.WaitFor(t, fmt.Sprintf("nodes %v are well and agree on a leader", nodes), func() bool {
+	wait.For(t, fmt.Sprintf("nodes %v are well and agree on a leader", nodes), func() bool {
 		leader = c.agreedLeader(nodes)
 		return leader > 0
 	})
@@ -200,7 +202,7 @@ type receiver struct {
 
 func newReceiver(t *testing.T) *receiver {
 	r := &receiver{ids: make(map[int]string)}
-	r.url = apitest.Receive(t, func(a *apitest.Arrival) int {
+	r.url = receivertest.Start(t, func(a *receivertest.Arrival) int {
 		if r.down.Load() {
 			return http.StatusServiceUnavailable
 		}
@@ -255,7 +257,7 @@ func missing(l *ledger, r *receiver) (events []int) {
 func checkDelivered(t *testing.T, l *ledger, r *receiver) {
 	t.Helper()
 	var lost []int
-	_ = apitest.Await(apitest.Patience, "all has arrived", func() bool { // what is lost is said below
+	_ = wait.Until(wait.Patience, "all has arrived", func() bool { // what is lost is said below
 		lost = missing(l, r)
 		return len(lost) == 0
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
 )
 
@@ -38,7 +39,7 @@ func TestTailSurvivesLeaders(t *testing.T) {
 		}
 		return ids
 	}
-	apitest.WaitFor(t, "the tail has told of all deliveries", func() bool { return len(successes()) >= arrived })
+	wait.For(t, "the tail has told of all deliveries", func() bool { return len(successes()) >= arrived })
 	tail.End()
 	last := webhook.ID{}
 	for i, e := range tail.Events() {

@@ -13,13 +13,14 @@ import (
 
 	trace "go.opentelemetry.io/proto/slim/otlp/trace/v1"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/systemtest/collector"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // parents returns the values of traceparent in the requests with a message.
-func parents(r *apitest.Receiver, message string) (list []string) {
+func parents(r *receivertest.Receiver, message string) (list []string) {
 	for _, a := range r.Arrivals() {
 		if a.ID == message {
 			list = append(list, strings.Join(a.Header.Values("traceparent"), "+"))
@@ -78,7 +79,7 @@ const traceOfTest = "0af7651916cd43dd8448eb211c80319c"
 // attempt, and from the next leader, and are one tree.
 func TestTraceThroughLostLeader(t *testing.T) {
 	t.Parallel()
-	c, r := startTracedCluster(t), apitest.Receive(t, nil)
+	c, r := startTracedCluster(t), receivertest.Start(t, nil)
 	leader := c.awaitHealth(t, 1, 2, 3)
 	c.setUp(t, "main", r.URL+"/secret-path?secret-query=1")
 	follower := 1 + leader%clusterSize
@@ -87,7 +88,7 @@ func TestTraceThroughLostLeader(t *testing.T) {
 	c.post(t, follower, "/app/demo/msg", "00-"+traceOfTest+"-b7ad6b7169203331-01", tracedEvent, &made)
 	id := made.ID
 	var first collector.Span
-	apitest.WaitFor(t, "the first attempt is exported", func() bool {
+	wait.For(t, "the first attempt is exported", func() bool {
 		list := c.collector.Spans(isAttempt)
 		if len(list) > 0 {
 			first = list[0]
@@ -100,7 +101,7 @@ func TestTraceThroughLostLeader(t *testing.T) {
 	}
 	r.Say(http.StatusOK)
 	var last collector.Span
-	apitest.WaitFor(t, "an attempt of another leader succeeds", func() bool {
+	wait.For(t, "an attempt of another leader succeeds", func() bool {
 		list := c.collector.Spans(func(s collector.Span) bool {
 			return isAttempt(s) && s.Attributes["messaging.message.id"] == id && s.Status == nil
 		})
@@ -110,7 +111,7 @@ func TestTraceThroughLostLeader(t *testing.T) {
 		return len(list) > 0
 	})
 	var spans []collector.Span
-	apitest.WaitFor(t, "the spans of all nodes arrive", func() bool { // each node exports once a second
+	wait.For(t, "the spans of all nodes arrive", func() bool { // each node exports once a second
 		spans = c.collector.Spans(func(s collector.Span) bool { return s.Attributes["messaging.message.id"] == id })
 		return slices.ContainsFunc(spans, func(s collector.Span) bool { return s.Kind == trace.Span_SPAN_KIND_SERVER }) &&
 			slices.ContainsFunc(spans, func(s collector.Span) bool { return s.Name == "commit" })
@@ -162,13 +163,13 @@ func TestTraceThroughLostLeader(t *testing.T) {
 }
 
 // checkLinks checks the traces of what is sent again on request, and of messages in batches.
-func (c *tracedCluster) checkLinks(t *testing.T, r *apitest.Receiver, id string, request collector.Span) {
+func (c *tracedCluster) checkLinks(t *testing.T, r *receivertest.Receiver, id string, request collector.Span) {
 	t.Helper()
 	before := len(c.collector.Spans(isAttempt))
 	var attempts []collector.Span
 	more := func(n int) {
 		t.Helper()
-		apitest.WaitFor(t, fmt.Sprintf("%d more attempts", n), func() bool {
+		wait.For(t, fmt.Sprintf("%d more attempts", n), func() bool {
 			attempts = c.collector.Spans(isAttempt)[before:]
 			return len(attempts) >= n
 		})
@@ -196,18 +197,18 @@ func (c *tracedCluster) checkLinks(t *testing.T, r *apitest.Receiver, id string,
 
 // checkBatch checks that all messages of a batch are in its trace, and that nothing is exported of
 // traces that are not sampled, although receivers get them.
-func (c *tracedCluster) checkBatch(t *testing.T, r *apitest.Receiver) {
+func (c *tracedCluster) checkBatch(t *testing.T, r *receivertest.Receiver) {
 	t.Helper()
 	const sampled, unsampled = "1af7651916cd43dd8448eb211c80319c", "2af7651916cd43dd8448eb211c80319c"
 	var made []message
 	c.post(t, 3, "/app/demo/msg/batch", "00-"+unsampled+"-b7ad6b7169203331-00", "["+tracedEvent+"]", &made)
-	apitest.WaitFor(t, "the message that is not sampled arrives", func() bool { return len(parents(r, made[0].ID)) == 1 })
+	wait.For(t, "the message that is not sampled arrives", func() bool { return len(parents(r, made[0].ID)) == 1 })
 	if list := parents(r, made[0].ID); !strings.HasPrefix(list[0], "00-"+unsampled+"-") || !strings.HasSuffix(list[0], "-00") {
 		t.Errorf("the receiver got %v", list)
 	}
 	c.post(t, 3, "/app/demo/msg/batch", "00-"+sampled+"-b7ad6b7169203331-01", "["+tracedEvent+","+tracedEvent+"]", &made)
 	var spans []collector.Span
-	apitest.WaitFor(t, "the spans of a batch arrive", func() bool {
+	wait.For(t, "the spans of a batch arrive", func() bool {
 		spans = c.collector.Spans(func(s collector.Span) bool { return hex.EncodeToString(s.TraceId) == sampled && s.Name != "wait" })
 		return len(spans) == 4 // the request, its commit and two attempts
 	})

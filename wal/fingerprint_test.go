@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"testing"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
 )
 
@@ -15,7 +15,7 @@ import (
 func awaitFingerprint(t *testing.T, s *Store, index uint64) string {
 	t.Helper()
 	sum := ""
-	apitest.WaitFor(t, fmt.Sprintf("the fingerprint as of entry %d", index), func() bool {
+	wait.For(t, fmt.Sprintf("the fingerprint as of entry %d", index), func() bool {
 		var got uint64
 		got, sum, _ = s.Fingerprint()
 		return got == index
@@ -95,7 +95,7 @@ func TestFingerprintsInARow(t *testing.T) {
 	if got, want := awaitFingerprint(t, s, last), sumOf(content(t, s)); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	apitest.WaitFor(t, "no version to be kept", func() bool {
+	wait.For(t, "no version to be kept", func() bool {
 		s.snapshots.mu.Lock()
 		defer s.snapshots.mu.Unlock()
 		return len(s.snapshots.readers) == 0

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 	"hookwheel/wal/badgerfiles"
 	"hookwheel/webhook"
 )
@@ -23,7 +23,7 @@ import (
 func TestSpaceOfWhatIsRemoved(t *testing.T) {
 	s, w, app, _ := newWorld(t)
 	removeLarge(t, s, w, app.ID)
-	apitest.WaitFor(t, "the reclaimer to give the space back", func() bool {
+	wait.For(t, "the reclaimer to give the space back", func() bool {
 		s.measure()
 		return s.Used() <= 8<<20
 	})
@@ -35,7 +35,7 @@ func TestSpaceWhenShort(t *testing.T) {
 	s, w, app, _ := newWorld(t)
 	setMinFree(s, 1<<62)
 	removeLarge(t, s, w, app.ID)
-	apitest.WaitFor(t, "the reclaimer to give the space back", func() bool {
+	wait.For(t, "the reclaimer to give the space back", func() bool {
 		if _, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "a"}, false); err != nil {
 			t.Fatal(err)
 		}

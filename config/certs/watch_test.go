@@ -16,11 +16,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"hookwheel/config/certs/certstest"
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // countLines is how many lines of a log hold text.
-func countLines(log *apitest.Log, text string) (n int) {
+func countLines(log *wait.Log, text string) (n int) {
 	for line := range strings.Lines(log.String()) {
 		if strings.Contains(line, text) {
 			n++
@@ -29,9 +29,9 @@ func countLines(log *apitest.Log, text string) (n int) {
 	return n
 }
 
-func mustOpenCertificates(t *testing.T, files Files, node string) (*Certificates, *apitest.Log) {
+func mustOpenCertificates(t *testing.T, files Files, node string) (*Certificates, *wait.Log) {
 	t.Helper()
-	log := new(apitest.Log)
+	log := new(wait.Log)
 	c, err := Open(files, node, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
-// Package apitest is what tests share: a transport that checks every exchange with the API against
-// the OpenAPI document, a client of the tail, waiting, and a log to look into.
+// Package apitest has clients of the API for tests: a transport that checks every exchange against
+// the OpenAPI document, the SDK of Svix, and a client of the tail.
 package apitest
 
 import (

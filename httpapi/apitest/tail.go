@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"hookwheel/systemtest/wait"
 )
 
 // TailEvent is one event of GET /tail.
@@ -90,7 +92,7 @@ func Follow(t *testing.T, token, query string, urls ...string) *Tail {
 				r.events = append(r.events, event)
 				return nil
 			})
-			time.Sleep(waitPause)
+			time.Sleep(wait.Pause)
 		}
 	})
 	r.End = sync.OnceFunc(func() { cancel(); wg.Wait() })
@@ -108,7 +110,7 @@ func (r *Tail) Events() []TailEvent {
 // Await waits for that many events and returns their names, or what they change.
 func (r *Tail) Await(t *testing.T, count int) (names []string) {
 	t.Helper()
-	WaitFor(t, fmt.Sprint(count, " events"), func() bool { return len(r.Events()) >= count })
+	wait.For(t, fmt.Sprint(count, " events"), func() bool { return len(r.Events()) >= count })
 	for _, e := range r.Events() {
 		name := e.Name
 		if _, rest, found := strings.Cut(e.Data, `"change":"`); found {

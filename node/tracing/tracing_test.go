@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	trace "go.opentelemetry.io/proto/slim/otlp/trace/v1"
 
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/collector"
+	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
 )
 
@@ -221,7 +221,7 @@ func TestCollectorResponses(t *testing.T) {
 			var log strings.Builder
 			tracer := newTracer(t, c.URL, &log)
 			accept(tracer, testProducer, 1)
-			apitest.WaitFor(t, "the outcome is known", func() bool {
+			wait.For(t, "the outcome is known", func() bool {
 				return counted(t, tracer, "")+counted(t, tracer, dropFailed)+counted(t, tracer, dropRefused) == 3
 			})
 			if err := tracer.Close(); err != nil {
@@ -272,7 +272,7 @@ func TestDeadCollector(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-			case <-time.After(apitest.Patience):
+			case <-time.After(wait.Patience):
 				t.Fatal("Close does not return")
 			}
 			if all := counted(t, tracer, dropFull) + counted(t, tracer, dropFailed); all != 4*10_000*3 {

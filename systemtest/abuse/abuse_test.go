@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"hookwheel/cli"
-	"hookwheel/httpapi/apitest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 var (
@@ -150,7 +150,7 @@ func (w *world) finish(quiet state) {
 	}
 	for i, n := range w.nodes {
 		var own int64
-		err := apitest.Await(apitest.Patience, n.name+" has given memory back", func() bool {
+		err := wait.Until(wait.Patience, n.name+" has given memory back", func() bool {
 			own, _ = n.memory(w.t)
 			return own <= rested(quiet.memory[i])
 		})

@@ -8,7 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
+	"hookwheel/systemtest/wait"
 )
 
 const (
@@ -35,7 +36,7 @@ type bystander struct {
 
 func newBystander(w *world) *bystander {
 	b := &bystander{w: w, over: make(chan struct{}), waiting: make(map[int]bool), early: make(map[int]bool)}
-	receiver := apitest.Receive(w.t, b.take)
+	receiver := receivertest.Start(w.t, b.take)
 	w.must("POST", "/app", `{"name": "bystander", "uid": "bystander"}`, nil)
 	w.must("POST", "/app/bystander/endpoint", fmt.Sprintf(`{"uid": "e", "url": %q}`, receiver.URL), nil)
 	for i := range bystanderSenders {
@@ -81,7 +82,7 @@ func (b *bystander) post(node int) {
 }
 
 // take notes an event that arrives.
-func (b *bystander) take(a *apitest.Arrival) (status int) {
+func (b *bystander) take(a *receivertest.Arrival) (status int) {
 	var event int
 	_, err := fmt.Sscanf(string(a.Body), `{"event": %d}`, &event)
 	b.mu.Lock()
@@ -113,7 +114,7 @@ func (b *bystander) end() (l latencies, faults []string) {
 	b.mu.Lock()
 	last := len(b.sent)
 	b.mu.Unlock()
-	apitest.WaitFor(b.w.t, "the bystander's events arrive", func() bool {
+	wait.For(b.w.t, "the bystander's events arrive", func() bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		for event := range b.waiting {

@@ -7,7 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
+	"hookwheel/systemtest/wait"
 )
 
 // What a customer does with the token of its portal.
@@ -74,7 +75,7 @@ func hangingEndpoints(w *world) {
 	}
 	fresh := w.customer()
 	defer w.leave(fresh)
-	receiver := apitest.Receive(w.t, nil)
+	receiver := receivertest.Start(w.t, nil)
 	w.endpoints(fresh, 1, receiver.URL)
 	begin := time.Now()
 	w.send(fresh, 100)
@@ -173,7 +174,7 @@ func metadataAddress(w *world) {
 		w.allowed(c.portal, "POST", c.path("/endpoint"), fmt.Sprintf(`{"uid": "e%d", "url": "http://%s/machine?comp=goalstate"}`, i, host), nil)
 	}
 	id := w.send(c, 10)
-	apitest.WaitFor(w.t, "all have been attempted", func() bool {
+	wait.For(w.t, "all have been attempted", func() bool {
 		r := w.attack(c.portal, "GET", c.path("/attempt/msg/%s", id), "")
 		return strings.Count(string(r.body), `"atmpt_`) >= len(hosts)
 	})

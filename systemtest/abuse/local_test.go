@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/systemtest/wait"
 )
 
 // What another user of the machine can do, and what reaches the operator's own terminal and files.
@@ -98,7 +98,7 @@ func escapeSequences(w *world) {
 	w.refused(422, "", c.portal, "PATCH", c.path("/endpoint/e0"), `{"description": "x\u001b[2J"}`)
 	id := w.send(c, 10)
 	var attempts struct{ Data []struct{ ID string } }
-	apitest.WaitFor(w.t, "the message was attempted", func() bool {
+	wait.For(w.t, "the message was attempted", func() bool {
 		w.must("GET", c.path("/attempt/msg/%s", id), "", &attempts)
 		return len(attempts.Data) > 0
 	})

@@ -13,8 +13,9 @@ import (
 	"syscall"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 // What is different for a node that is alone: it listens for nobody, may open few files.
@@ -79,7 +80,7 @@ const (
 
 // overfill sends and delivers some times as much as max_size: what is old makes room.
 func overfill(w *world) {
-	n, c, receiver := w.nodes[0], w.customer(), apitest.Receive(w.t, nil)
+	n, c, receiver := w.nodes[0], w.customer(), receivertest.Start(w.t, nil)
 	w.endpoints(c, 1, receiver.URL)
 	var largest int64
 	over, wg := make(chan struct{}), sync.WaitGroup{}
@@ -103,7 +104,7 @@ func overfill(w *world) {
 			sent.Add(1)
 		}
 	})
-	apitest.WaitFor(w.t, "all of it was delivered", func() bool { return len(receiver.Arrivals()) >= int(sent.Load()) })
+	wait.For(w.t, "all of it was delivered", func() bool { return len(receiver.Arrivals()) >= int(sent.Load()) })
 	close(over)
 	wg.Wait()
 	if largest > folderLimit {
@@ -113,7 +114,7 @@ func overfill(w *world) {
 		w.t.Errorf("only %d events were taken", sent.Load())
 	}
 	w.leave(c)
-	apitest.WaitFor(w.t, "what was deleted leaves the disk", func() bool { return n.folder(w) < folderRest })
+	wait.For(w.t, "what was deleted leaves the disk", func() bool { return n.folder(w) < folderRest })
 }
 
 // folder is what the node's folder takes of the disk.

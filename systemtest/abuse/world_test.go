@@ -19,8 +19,9 @@ import (
 	"testing"
 	"time"
 
-	"hookwheel/httpapi/apitest"
+	"hookwheel/delivery/receivertest"
 	"hookwheel/systemtest/process"
+	"hookwheel/systemtest/wait"
 )
 
 const (
@@ -130,7 +131,7 @@ func (w *world) tool(args ...string) (string, error) {
 // awaitWell waits until all nodes answer and agree on a leader.
 func (w *world) awaitWell() {
 	w.t.Helper()
-	apitest.WaitFor(w.t, "all nodes are well and agree on a leader", func() bool {
+	wait.For(w.t, "all nodes are well and agree on a leader", func() bool {
 		leaders := make(map[string]bool)
 		for i := range w.nodes {
 			var h struct{ Status, Leader string }
@@ -360,7 +361,7 @@ func newSites(t *testing.T) *sites {
 		hanging.CloseClientConnections()
 		hanging.Close()
 	})
-	return &sites{good: apitest.Receive(t, nil).URL + "/hook", hanging: hanging.URL + "/hook", refusing: "http://127.0.0.1:9/hook"}
+	return &sites{good: receivertest.Start(t, nil).URL + "/hook", hanging: hanging.URL + "/hook", refusing: "http://127.0.0.1:9/hook"}
 }
 
 // memory is the memory of a node in bytes: what it has now of its own, and what was resident at

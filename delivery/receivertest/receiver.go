@@ -1,4 +1,5 @@
-package apitest
+// Package receivertest is a receiver of webhooks for tests.
+package receivertest
 
 import (
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"hookwheel/systemtest/wait"
 )
 
 // Receiver is an endpoint of a customer that keeps what arrives. Load goes to bench.Sink, which
@@ -35,19 +38,19 @@ type Arrival struct {
 // Took reports whether the receiver said that it took the message.
 func (a *Arrival) Took() bool { return a.Status/100 == 2 }
 
-// Receive starts a receiver, which ends with the test. respond returns the status of each response,
+// Start starts a receiver, which ends with the test. respond returns the status of each response,
 // one after the other; with nil that is 200.
-func Receive(t testing.TB, respond func(*Arrival) (status int)) *Receiver {
+func Start(t testing.TB, respond func(*Arrival) (status int)) *Receiver {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ReceiveAt(t, listener, respond)
+	return StartAt(t, listener, respond)
 }
 
-// ReceiveAt is Receive for a listener of the test's own, which it closes.
-func ReceiveAt(t testing.TB, listener net.Listener, respond func(*Arrival) (status int)) *Receiver {
+// StartAt is Start for a listener of the test's own, which it closes.
+func StartAt(t testing.TB, listener net.Listener, respond func(*Arrival) (status int)) *Receiver {
 	r := &Receiver{respond: respond}
 	if respond == nil {
 		r.Say(http.StatusOK)
@@ -90,7 +93,7 @@ func (r *Receiver) Arrivals() []Arrival {
 // Await waits for so many arrivals, and returns all there are then.
 func (r *Receiver) Await(t testing.TB, count int) (got []Arrival) {
 	t.Helper()
-	WaitFor(t, fmt.Sprintf("the receiver to see %d requests", count), func() bool {
+	wait.For(t, fmt.Sprintf("the receiver to see %d requests", count), func() bool {
 		got = r.Arrivals()
 		return len(got) >= count
 	})

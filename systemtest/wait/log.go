@@ -1,11 +1,11 @@
-package apitest
+package wait
 
 import (
 	"bytes"
 	"sync"
 )
 
-// Log takes what many goroutines write.
+// Log takes what many goroutines write, for tests that wait for a line in it.
 type Log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
