@@ -46,6 +46,20 @@ func (b *shelf) finish(t *testing.T, s *Scheduler, d webhook.Delivery) (record f
 	}
 }
 
+// handOutTwice has a message handed out that is held, and then again on a user's request.
+func handOutTwice(t *testing.T, b *shelf, s *Scheduler, e *webhook.Endpoint) (held, requested webhook.Delivery) {
+	t.Helper()
+	add(s, e)
+	held, _ = s.Next()
+	b.request(e.ID, held.ID, false)
+	wake(s, e.ID)
+	requested, _ = s.Next()
+	if held.Source != webhook.SourceHeld || requested.Source != webhook.SourceManual || requested.ID != held.ID {
+		t.Fatalf("%v comes from %v, %v from %v", held.ID, held.Source, requested.ID, requested.Source)
+	}
+	return held, requested
+}
+
 // A message whose retry becomes due after a manual attempt has delivered it is not sent again,
 // whether that is recorded by then or not: the store would ignore what becomes of the retry.
 func TestDueAfterDelivery(t *testing.T) {
@@ -104,24 +118,11 @@ func TestHeldInFlightDelivered(t *testing.T) {
 			b := newShelf()
 			e := testEndpoint(0)
 			e.Ordering = ordering
-			for i := range 2 {
-				m := testMessage(10+i, 10)
-				m.OrderingKey = "k"
-				b.add(m)
-				b.held[e.ID] = append(b.held[e.ID], webhook.Held{Key: webhook.OrderingKeyHash("k"), Message: m.ID})
-			}
-			b.cursors[e.ID] = b.log[1].ID
+			b.addHeld(e.ID, "k", "k")
 			ctx, cancel := context.WithCancel(t.Context())
 			s := New(b, b.log[1].ID.Index(), testConfig(4), slog.New(slog.DiscardHandler))
 			go s.Run(ctx)
-			add(s, e)
-			held, _ := s.Next()
-			b.manual[e.ID] = []webhook.Manual{{Message: held.ID, Number: 1}}
-			wake(s, e.ID)
-			requested, _ := s.Next()
-			if held.Source != webhook.SourceHeld || requested.Source != webhook.SourceManual {
-				t.Fatalf("they come from %v and %v", held.Source, requested.Source)
-			}
+			held, requested := handOutTwice(t, b, s, e)
 			b.finish(t, s, requested)()
 			handed := nextIn(s)
 			if len(handed) > 0 {

@@ -324,19 +324,14 @@ func TestHeldIsNotForgotten(t *testing.T) {
 			b := newShelf()
 			e := testEndpoint(0)
 			e.Ordering = ordering
-			for i := range 20 {
-				m := testMessage(10+i, 10)
+			for i := range 10 {
+				b.addHeld(e.ID, fmt.Sprint("k", i%2))
+			}
+			for i := range 10 {
+				m := testMessage(20+i, 10)
 				m.OrderingKey = fmt.Sprint("k", i%2)
 				b.add(m)
 			}
-			for key := range 2 {
-				for i := key; i < 10; i += 2 {
-					line := webhook.Held{Key: webhook.OrderingKeyHash(fmt.Sprint("k", key)), Message: b.log[i].ID}
-					at, _ := slices.BinarySearchFunc(b.held[e.ID], line, compareHeld)
-					b.held[e.ID] = slices.Insert(b.held[e.ID], at, line)
-				}
-			}
-			b.cursors[e.ID] = b.log[9].ID
 			w := &witness{t: t, b: b, keyOf: func(_ webhook.Delivery, m *webhook.Message) string {
 				if ordering == webhook.OrderingNone && m.ID.After(b.log[9].ID) {
 					return ""
@@ -361,23 +356,11 @@ func TestHeldDeliveredMeanwhile(t *testing.T) {
 			b := newShelf()
 			e := testEndpoint(0)
 			e.Ordering = ordering
-			m := testMessage(10, 10)
-			m.OrderingKey = "k"
-			b.add(m)
-			b.cursors[e.ID] = m.ID
-			b.held[e.ID] = []webhook.Held{{Key: webhook.OrderingKeyHash("k"), Message: m.ID}}
-			s := New(b, m.ID.Index(), testConfig(4), slog.New(slog.DiscardHandler))
-			add(s, e)
-			held, _ := s.Next()
-			b.manual[e.ID] = []webhook.Manual{{Message: m.ID, Number: 1}}
-			wake(s, e.ID)
-			requested, _ := s.Next()
-			for _, d := range []webhook.Delivery{requested, held} {
-				o := s.Done(d, webhook.Attempt{Message: m.ID, Endpoint: e.ID, Number: 1}, Verdict{})
-				list := s.Checkpoint([]webhook.Outcome{o}, 8)
-				b.record(t, list, func(webhook.ID, *webhook.Message) bool { return false })
-				s.Settle(list)
-			}
+			b.addHeld(e.ID, "k")
+			s := New(b, b.log[0].ID.Index(), testConfig(4), slog.New(slog.DiscardHandler))
+			held, requested := handOutTwice(t, b, s, e)
+			b.finish(t, s, requested)()
+			b.finish(t, s, held)()
 			if n := len(b.held[e.ID]); n > 0 {
 				t.Errorf("%d messages are held still", n)
 			}
@@ -405,10 +388,9 @@ func testCanceledFreesKey(t *testing.T, recorded uint64, expunged int) {
 		b.add(m)
 	}
 	b.log[expunged].Expunged = true
-	key := webhook.OrderingKeyHash("k")
 	b.cursors[e.ID] = b.log[1].ID
 	b.retries[e.ID] = []webhook.Retry{{Message: b.log[0].ID, Made: 1, Spent: 1, Key: recorded, Due: time.Now().Truncate(time.Millisecond)}}
-	b.held[e.ID] = []webhook.Held{{Key: key, Message: b.log[1].ID}}
+	b.hold(e.ID, webhook.Held{Key: webhook.OrderingKeyHash("k"), Message: b.log[1].ID})
 	came := 0
 	l := leadTo(t, b, []*webhook.Endpoint{e}, 1, func(webhook.Delivery) bool { return true }, func(webhook.Delivery, bool) { came++ })
 	time.Sleep(time.Minute)

@@ -97,7 +97,7 @@ func (s *Scheduler) release(share *share, bytes int) {
 	for admitted := true; admitted; {
 		admitted = false
 		for range len(s.workers.memory.waiting) {
-			if r := s.nextAwaiting(promised); r.lane != nil {
+			if r := s.workers.nextAwaiting(promised); r.lane != nil {
 				admitted = true
 				promised += r.bytes
 				r.lane.become(idle)
@@ -109,8 +109,7 @@ func (s *Scheduler) release(share *share, bytes int) {
 
 // nextAwaiting takes a waiting lane of the application whose turn it is, or a zero request if
 // there is no room for it besides what was promised.
-func (s *Scheduler) nextAwaiting(promised int) (r request) {
-	w := &s.workers
+func (w *workers) nextAwaiting(promised int) (r request) {
 	share := w.memory.waiting[0]
 	w.memory.waiting = w.memory.waiting[1:]
 	share.awaiting = slices.DeleteFunc(share.awaiting, func(r request) bool { return r.lane.state == gone })

@@ -217,9 +217,7 @@ func (b *shelf) settle(t *testing.T, endpoint webhook.ID, o webhook.Outcome) {
 		}
 	}
 	if o.Hold {
-		line := webhook.Held{Key: o.Key, Message: id}
-		i, _ := slices.BinarySearchFunc(b.held[endpoint], line, compareHeld)
-		b.held[endpoint] = slices.Insert(b.held[endpoint], i, line)
+		b.hold(endpoint, webhook.Held{Key: o.Key, Message: id})
 		return
 	}
 	if o.Attempt.Number > 0 && o.Attempt.Status == webhook.StatusSuccess {
@@ -234,6 +232,23 @@ func (b *shelf) settle(t *testing.T, endpoint webhook.ID, o webhook.Outcome) {
 	r := webhook.Retry{Message: id, Made: o.Attempt.Number, Spent: o.Spent, Key: o.Key, Due: o.Attempt.Next}
 	i, _ := slices.BinarySearchFunc(b.retries[endpoint], r, func(x, y webhook.Retry) int { return compareLines(&x, &y) })
 	b.retries[endpoint] = slices.Insert(b.retries[endpoint], i, r)
+}
+
+// hold puts a message into the held set of an endpoint.
+func (b *shelf) hold(endpoint webhook.ID, line webhook.Held) {
+	i, _ := slices.BinarySearchFunc(b.held[endpoint], line, compareHeld)
+	b.held[endpoint] = slices.Insert(b.held[endpoint], i, line)
+}
+
+// addHeld adds messages with these ordering keys, which are held for an endpoint.
+func (b *shelf) addHeld(endpoint webhook.ID, keys ...string) {
+	for _, key := range keys {
+		m := testMessage(10+len(b.log), 10)
+		m.OrderingKey = key
+		b.add(m)
+		b.hold(endpoint, webhook.Held{Key: webhook.OrderingKeyHash(key), Message: m.ID})
+		b.cursors[endpoint] = m.ID
+	}
 }
 
 func compareHeld(a, b webhook.Held) int {
