@@ -39,11 +39,13 @@ const maxFailureText = 200
 type breaker struct {
 	health      webhook.Health
 	windowStart time.Time // start of the half of the window that is being counted
-	counts      [2]struct{ attempts, failures int }
+	counts      [2]attemptCount
 	failed      int       // failed attempts since the last success
 	failedAt    time.Time // when the last attempt failed; zero: never under this leader
 	closedAt    time.Time // when the breaker last closed; zero: long ago
 }
+
+type attemptCount struct{ attempts, failures uint32 }
 
 // success counts a successful attempt and closes the breaker.
 func (b *breaker) success(now time.Time, p *BreakerPolicy) {
@@ -114,12 +116,12 @@ func (p *BreakerPolicy) delay(probes uint32) time.Duration {
 }
 
 // count counts an attempt, after moving the window, which consists of two halves.
-func (b *breaker) count(now time.Time, p *BreakerPolicy, failures int) {
+func (b *breaker) count(now time.Time, p *BreakerPolicy, failures uint32) {
 	half := p.Window / 2
 	switch age := now.Sub(b.windowStart); {
 	case age < half:
 	case age < 2*half:
-		b.counts[0], b.counts[1] = b.counts[1], struct{ attempts, failures int }{}
+		b.counts[0], b.counts[1] = b.counts[1], attemptCount{}
 		b.windowStart = b.windowStart.Add(half)
 	default:
 		clear(b.counts[:])
@@ -137,7 +139,7 @@ func (b *breaker) opens(now time.Time, p *BreakerPolicy) bool {
 		return true
 	}
 	attempts, failures := b.counts[0].attempts+b.counts[1].attempts, b.counts[0].failures+b.counts[1].failures
-	return attempts >= p.MinAttempts && float64(failures) >= p.FailureRate*float64(attempts)
+	return int(attempts) >= p.MinAttempts && float64(failures) >= p.FailureRate*float64(attempts)
 }
 
 // restart makes now the start of the time for which the endpoint has failed.

@@ -59,8 +59,8 @@ func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome, limit int) []webhook.
 func (l *lane) complete(p *webhook.Progress) {
 	p.Cursor = l.log.cursor()
 	l.log.recorded = p.Cursor
-	if health := l.breaker.health; health != l.recorded {
-		p.Health, l.recorded = &health, health
+	if health := l.breaker.health; !health.IsKept(l.recorded) {
+		p.Health, l.recorded = &health, health.Kept()
 	}
 	delete(l.scheduler.unrecorded.moved, l)
 	l.unstick()

@@ -18,9 +18,11 @@ type lane struct {
 	tail      *tail
 	turn      // see queue.go
 	state     state
-	inLine    bool // waiting for the rate of its application, see tail.go
-	proven    bool // the latest attempt succeeded within the time soon
-	pending   int  // deliveries in flight, and outcomes that are not recorded yet
+	inLine    bool           // waiting for the rate of its application, see tail.go
+	proven    bool           // the latest attempt succeeded within the time soon
+	last      webhook.Source // source of the latest delivery: sources take turns
+	holds     int            // messages put into the held set since then
+	pending   int            // deliveries in flight, and outcomes that are not recorded yet
 	// successor is the endpoint of the lane that replaces this one when nothing is pending; nil:
 	// none does.
 	successor *webhook.Endpoint
@@ -34,14 +36,12 @@ type lane struct {
 	retries retrySet
 	manual  manualSet
 	order   order
-	last    webhook.Source // source of the latest delivery: sources take turns
-	holds   int            // messages put into the held set since then
 
 	limit      concurrency
 	breaker    breaker
 	early      early
-	recorded   webhook.Health // health in the store
-	rate       bucket         // rate limit of the endpoint
+	recorded   *webhook.Health // health in the store; nil: zero
+	rate       bucket          // rate limit of the endpoint
 	ramp       bucket
 	restsUntil time.Time // the endpoint asked for no requests before this time
 }
@@ -54,7 +54,7 @@ type flight struct {
 
 func newLane(s *Scheduler, endpoint *webhook.Endpoint, place Place) *lane {
 	l := &lane{scheduler: s, endpoint: endpoint, tail: s.tails.of(endpoint.App), manual: manualSet{more: true},
-		limit: newConcurrency(s.config.PerEndpoint), breaker: breaker{health: place.Health}, recorded: place.Health}
+		limit: newConcurrency(s.config.PerEndpoint), breaker: breaker{health: place.Health}, recorded: place.Health.Kept()}
 	l.wakeup.Value.lane = l
 	l.restsUntil = place.Health.Rests
 	l.early.once = !place.Health.FailingSince.IsZero()

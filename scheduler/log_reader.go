@@ -17,13 +17,13 @@ const (
 // store.
 type logReader struct {
 	tail     *tail
-	read     webhook.ID
 	window   []*webhook.Message
-	caughtUp bool
 	number   int
 	done     map[webhook.ID]struct{} // messages beyond the cursor that the previous leader settled
 	taken    []taken                 // messages that are unsettled, or behind an unsettled one, in log order
-	recorded webhook.ID              // the cursor in the store
+	read     webhook.ID
+	recorded webhook.ID // the cursor in the store
+	caughtUp bool
 }
 
 // taken is a message in flight, or behind one.

@@ -13,13 +13,13 @@ const maxManual = 256
 // wants sent now.
 type manualSet struct {
 	lines    []webhook.Manual
-	more     bool                    // there may be lines that have not been read
-	tasks    bool                    // there may be lines of tasks, because only those of users were read
 	out      map[webhook.ID]struct{} // handed out, and not recorded before the set was last read
-	reading  bool                    // the store is being read, and may return what was before
-	recorded []webhook.ID            // those in out that were recorded meanwhile
+	recorded []webhook.ID            // those in out that were recorded while the set is read
 	passed   map[webhook.ID]struct{} // those in out that were in the set when it was last read
 	replayed webhook.ID              // the task's message that its others wait for, because the endpoint is ordered; zero: none
+	more     bool                    // there may be lines that have not been read
+	tasks    bool                    // there may be lines of tasks, because only those of users were read
+	reading  bool                    // the store is being read, and may return what was before
 }
 
 // next returns the index of the next line, or -1. It leaves out the lines of tasks unless tasks is
@@ -60,7 +60,7 @@ func (m *manualSet) receive(lines []webhook.Manual, tasks bool, limit int) {
 // take hands out a line.
 func (m *manualSet) take(i int) webhook.Manual {
 	line := m.lines[i]
-	m.lines = slices.Delete(m.lines, i, i+1)
+	m.lines = without(m.lines, i)
 	mark(&m.out, line.Message)
 	return line
 }

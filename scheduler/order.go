@@ -14,18 +14,19 @@ type order struct {
 	ordering webhook.Ordering
 	keys     map[uint64]*orderKey
 	free     []uint64 // keys that have held messages and are not blocked
-	scanned  bool     // the lines in the store are known
-
-	// gate is the last of the messages that were held when the lane began. The messages that they
-	// wait for may have been in flight then, of which nothing but the cursor is recorded. So no
-	// held message up to gate is sent before the log has been read up to gate.
-	gate webhook.ID
 
 	// lineup are the lines of messages that failed before the endpoint was ordered as a whole,
 	// oldest message first. Each blocks the endpoint in turn. more reports that there are others,
 	// which must be scanned when these are settled.
 	lineup []webhook.Retry
 	more   bool
+
+	scanned bool // the lines in the store are known
+
+	// gate is the last of the messages that were held when the lane began. The messages that they
+	// wait for may have been in flight then, of which nothing but the cursor is recorded. So no
+	// held message up to gate is sent before the log has been read up to gate.
+	gate webhook.ID
 }
 
 // orderKey is a key that is blocked or has held messages.
@@ -107,7 +108,8 @@ func (o *order) next() (line webhook.Retry, blocks bool) {
 		o.scanned, o.more = o.scanned && !o.more, false
 		return line, false
 	}
-	line, o.lineup = o.lineup[0], o.lineup[1:]
+	line = o.lineup[0]
+	o.lineup = withoutFirst(o.lineup)
 	o.block(wholeEndpoint, line.Message)
 	return line, true
 }
@@ -223,7 +225,7 @@ func (o *order) blockedBy(message webhook.ID) uint64 {
 // unblock notes that the final outcome of a message is recorded; key is its key, or 0.
 func (o *order) unblock(key uint64, message webhook.ID) {
 	if i, waits := slices.BinarySearchFunc(o.lineup, message, compareMessage); waits {
-		o.lineup = slices.Delete(o.lineup, i, i+1)
+		o.lineup = without(o.lineup, i)
 	}
 	for _, key := range [...]uint64{key, wholeEndpoint} {
 		if k := o.keys[key]; k != nil && k.blocker == message {
@@ -237,7 +239,7 @@ func (o *order) unblock(key uint64, message webhook.ID) {
 func (o *order) take() uint64 {
 	for len(o.free) > 0 {
 		key := o.free[0]
-		o.free = o.free[1:]
+		o.free = withoutFirst(o.free)
 		if k := o.keys[key]; k != nil && k.blocker.IsZero() && k.held > 0 && k.early == 0 {
 			return key
 		}

@@ -15,18 +15,22 @@ const maxLoaded = 1024
 // retrySet is the part of a lane's retry set that is in memory: the first lines, by due time and
 // message.
 type retrySet struct {
-	lane     *lane
-	loaded   map[webhook.ID]*retry
-	due      []*retry
-	out      map[webhook.ID]time.Time // lines that were handed out, and not recorded: when they were due
-	moot     map[webhook.ID]struct{}  // messages that a manual attempt has delivered, which is not recorded
-	all      bool                     // all lines are in loaded or out; else
-	from     webhook.Retry            // those before this one are
-	hasty    bool                     // lines that are read next are due, too
-	reading  bool                     // the store is asked for what follows, and may answer with what was before
-	recorded []webhook.Retry          // lines that were settled meanwhile; with a zero Due, whichever the message has
-	came     []webhook.Retry          // lines that came meanwhile
-	unsure   []webhook.Retry          // lines that may have been made
+	lane    *lane
+	loaded  map[webhook.ID]*retry
+	due     []*retry
+	out     map[webhook.ID]time.Time // lines that were handed out, and not recorded: when they were due
+	moot    map[webhook.ID]struct{}  // messages that a manual attempt has delivered, which is not recorded
+	all     bool                     // all lines are in loaded or out; else
+	hasty   bool                     // lines that are read next are due, too
+	from    *webhook.Retry           // those before this one are; nil: none
+	reading *readingLines            // the store is asked for what follows, and may answer with what was before; nil: it is not
+	unsure  []webhook.Retry          // lines that may have been made
+}
+
+// readingLines is what has happened to a retry set since the store was asked.
+type readingLines struct {
+	recorded []webhook.Retry // lines that were settled; with a zero Due, whichever the message has
+	came     []webhook.Retry
 }
 
 // retry is a line of the retry set in memory.
@@ -72,8 +76,10 @@ func (r *retrySet) fireFirst(line *retry) {
 // received takes what follows, of which one more than maxLoaded lines were asked for, and returns
 // the lines to take into memory, if they belong there.
 func (r *retrySet) received(list []webhook.Retry) (lines []webhook.Retry) {
-	if r.all = len(list) <= maxLoaded; !r.all {
-		r.from, list = list[maxLoaded], list[:maxLoaded]
+	r.all, r.from = len(list) <= maxLoaded, nil
+	if !r.all {
+		next := list[maxLoaded]
+		r.from, list = &next, list[:maxLoaded]
 	}
 	for _, line := range list {
 		if !r.isOut(line.Message) && !r.isRecorded(&line) {
@@ -83,17 +89,25 @@ func (r *retrySet) received(list []webhook.Retry) (lines []webhook.Retry) {
 	return append(lines, r.endReading()...)
 }
 
+// beginReading returns the line from which the store is to be read on.
+func (r *retrySet) beginReading() (from webhook.Retry) {
+	r.reading = new(readingLines)
+	if r.from != nil {
+		from = *r.from
+	}
+	return from
+}
+
 // endReading returns the lines that came while the store was being read.
 func (r *retrySet) endReading() (came []webhook.Retry) {
-	came = r.came
-	r.reading, r.recorded, r.came = false, nil, nil
+	came, r.reading = r.reading.came, nil
 	return came
 }
 
 // belongs reports whether a line should be in memory now, and is not yet. One that all others wait
 // for is, whenever it is due.
 func (r *retrySet) belongs(line *webhook.Retry) bool {
-	return !r.isOut(line.Message) && r.loaded[line.Message] == nil && (r.all || compareLines(line, &r.from) < 0 || r.lane.order.isBlocker(line.Message))
+	return !r.isOut(line.Message) && r.loaded[line.Message] == nil && (r.all || r.from != nil && compareLines(line, r.from) < 0 || r.lane.order.isBlocker(line.Message))
 }
 
 // load takes a line into memory.
@@ -126,14 +140,32 @@ func unmark(set *map[webhook.ID]struct{}, id webhook.ID) {
 	}
 }
 
+// without removes an element, and withoutFirst the first one. The array goes with the last one: in
+// each lane there are several, and most are idle.
+func without[T any](list []T, i int) []T {
+	if len(list) == 1 {
+		return nil
+	}
+	return slices.Delete(list, i, i+1)
+}
+
+func withoutFirst[T any](list []T) []T {
+	if len(list) == 1 {
+		return nil
+	}
+	clear(list[:1])
+	return list[1:]
+}
+
 // shed forgets the later lines if there are too many, and returns them.
 func (r *retrySet) shed() (far []*retry) {
-	if len(r.loaded) <= 2*maxLoaded || r.reading {
+	if len(r.loaded) <= 2*maxLoaded || r.reading != nil {
 		return nil
 	}
 	lines := slices.SortedFunc(maps.Values(r.loaded), func(a, b *retry) int { return compareLines(&a.Retry, &b.Retry) })
 	far = lines[maxLoaded:]
-	r.all, r.from = false, far[0].Retry
+	next := far[0].Retry
+	r.all, r.from = false, &next
 	far = slices.DeleteFunc(far, func(line *retry) bool { return r.lane.order.isBlocker(line.Message) })
 	for _, line := range far {
 		r.drop(line.Message)
@@ -189,14 +221,14 @@ func (r *retrySet) unmark(message webhook.ID) {
 
 // record keeps a line that was settled from being taken for one that exists.
 func (r *retrySet) record(line webhook.Retry) {
-	if r.reading {
-		r.recorded = append(r.recorded, line)
+	if r.reading != nil {
+		r.reading.recorded = append(r.reading.recorded, line)
 	}
 }
 
 // isRecorded reports whether a line that was read was settled meanwhile.
 func (r *retrySet) isRecorded(line *webhook.Retry) bool {
-	return slices.ContainsFunc(r.recorded, func(settled webhook.Retry) bool {
+	return slices.ContainsFunc(r.reading.recorded, func(settled webhook.Retry) bool {
 		return settled.Message == line.Message && (settled.Due.IsZero() || settled.Due.Equal(line.Due))
 	})
 }
@@ -245,7 +277,7 @@ func (r *retrySet) oldest() (oldest *retry) {
 func (r *retrySet) takeMessage(message webhook.ID) *retry {
 	for i, line := range r.due {
 		if line.Message == message && !line.gone {
-			r.due = slices.Delete(r.due, i, i+1)
+			r.due = without(r.due, i)
 			return line
 		}
 	}
@@ -256,8 +288,7 @@ func (r *retrySet) takeMessage(message webhook.ID) *retry {
 func (r *retrySet) take() *retry {
 	for len(r.due) > 0 {
 		line := r.due[0]
-		r.due[0] = nil
-		r.due = r.due[1:]
+		r.due = withoutFirst(r.due)
 		if !line.gone {
 			return line
 		}

@@ -33,8 +33,7 @@ func TestRetrySetAgainstModel(t *testing.T) {
 		}
 		handOut := func() {
 			for r.wantsLines() {
-				at, _ := slices.BinarySearchFunc(store, r.from, func(a, b webhook.Retry) int { return compareLines(&a, &b) })
-				r.reading = true
+				at, _ := slices.BinarySearchFunc(store, r.beginReading(), func(a, b webhook.Retry) int { return compareLines(&a, &b) })
 				for _, line := range r.received(store[at:min(len(store), at+maxLoaded+1)]) {
 					r.load(line)
 				}
@@ -81,7 +80,7 @@ func TestRetrySetWhileReading(t *testing.T) {
 	s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
 	l := newLane(s, testEndpoint(0), Place{})
 	l.retries.handOut(&retry{Retry: line(1)})
-	l.retries.reading = true // the store has lines 1 and 2
+	l.retries.beginReading() // the store has lines 1 and 2
 	l.retries.settle(line(1).Message, line(1).Due)
 	retrySource{l}.plan(line(3))
 	for _, line := range l.retries.received([]webhook.Retry{line(1), line(2)}) {

@@ -39,8 +39,7 @@ func (s retrySource) load(time.Time) bool {
 // readLines reads the next part of the set.
 func (s retrySource) readLines() {
 	l, r := s.lane, &s.lane.retries
-	endpoint, from := l.endpoint.ID, r.from
-	r.reading = true
+	endpoint, from := l.endpoint.ID, r.beginReading()
 	var list []webhook.Retry
 	ok := l.outside("the retry set", func() (err error) {
 		list, err = l.scheduler.backlog.Retries(endpoint, from, maxLoaded+1)
@@ -151,8 +150,8 @@ func (s retrySource) leaves(c candidate, sent bool) {
 func (s retrySource) plan(line webhook.Retry) {
 	r, scheduler := &s.lane.retries, s.lane.scheduler
 	if !r.belongs(&line) {
-		if r.reading {
-			r.came = append(r.came, line)
+		if r.reading != nil {
+			r.reading.came = append(r.reading.came, line)
 		}
 		return
 	}

@@ -45,7 +45,7 @@ func (s *Scheduler) leaveLine(l *lane) {
 	}
 	t := l.tail
 	i := slices.Index(t.line, l)
-	t.line, l.inLine = slices.Delete(t.line, i, i+1), false
+	t.line, l.inLine = without(t.line, i), false
 	if i == 0 && len(t.line) > 0 {
 		s.enqueue(t.line[0])
 	}
@@ -132,7 +132,9 @@ func (t *tails) evict() {
 			t.parts = t.parts[1:]
 			t.bytes -= p.bytes
 			clear(p.tail.recent[:p.count])
-			p.tail.recent = p.tail.recent[p.count:]
+			if p.tail.recent = p.tail.recent[p.count:]; len(p.tail.recent) == 0 {
+				p.tail.recent = nil // with the array behind it
+			}
 			p.tail.first += p.count
 			p.tail.before = p.index
 		}

@@ -71,8 +71,9 @@ func (e recorder) moveCursor(p *webhook.Progress) error {
 	}
 	c.advance(p.Cursor)
 	if p.Health != nil {
-		changeTable(e).tellHealth(p.Endpoint, &c.health, p.Health)
-		c.health = *p.Health
+		before := c.health()
+		changeTable(e).tellHealth(p.Endpoint, &before, p.Health)
+		c.fares = p.Health.Kept()
 	}
 	e.putCursor(p.Endpoint, c)
 	return nil

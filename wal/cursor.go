@@ -15,9 +15,17 @@ import (
 type cursor struct {
 	position webhook.ID
 	done     []webhook.ID
-	health   webhook.Health
+	fares    *webhook.Health // nil: zero
 	counts   counts
 	skips    []skip // the last maxSkips of them, in log order
+}
+
+// health returns how the endpoint fares.
+func (c *cursor) health() webhook.Health {
+	if c.fares == nil {
+		return webhook.Health{}
+	}
+	return *c.fares
 }
 
 // maxSkips is how many skips a cursor remembers. Beyond that the two oldest are merged. Attempts
@@ -43,7 +51,8 @@ type counts struct {
 // encode: position 20 | health flags, then what they name | counts | skips | recent attempts | done
 func (c *cursor) encode() []byte {
 	dst := append([]byte{cursorVersion}, c.position[:]...)
-	dst = appendHealth(dst, &c.health)
+	health := c.health()
+	dst = appendHealth(dst, &health)
 	n := &c.counts
 	for _, count := range []uint64{n.waiting, n.held, n.manual, n.expired, uint64(len(c.skips))} {
 		dst = binary.AppendUvarint(dst, count)
@@ -62,7 +71,9 @@ func (c *cursor) encode() []byte {
 func (c *cursor) decode(data []byte) error {
 	r := newReader(data, cursorVersion)
 	*c = cursor{position: r.id()}
-	readHealth(r, &c.health)
+	var health webhook.Health
+	readHealth(r, &health)
+	c.fares = health.Kept()
 	n := &c.counts
 	var skips uint64
 	for _, count := range []*uint64{&n.waiting, &n.held, &n.manual, &n.expired, &skips} {
@@ -140,8 +151,13 @@ func (c *cursor) advance(position webhook.ID) {
 	if found {
 		behind++
 	}
-	c.done = slices.Delete(c.done, 0, behind)
+	if c.done = slices.Delete(c.done, 0, behind); len(c.done) == 0 && cap(c.done) > keptDone {
+		c.done = nil
+	}
 }
+
+// keptDone is for how many IDs an endpoint that waits for nothing keeps memory.
+const keptDone = 4
 
 // skip moves the position forward to a message because a user asked for it; now is in milliseconds
 // since the Unix epoch.

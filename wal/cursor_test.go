@@ -239,3 +239,17 @@ func TestNewEndpointWantsWhatComesAfter(t *testing.T) {
 		t.Errorf("a window from there holds %v, %v", window, err)
 	}
 }
+
+// A cursor whose messages were settled in another order than that of the log keeps no memory for
+// that once all are settled.
+func TestCursorGivesBack(t *testing.T) {
+	const count = 1000
+	id := func(i int) webhook.ID { return webhook.NewID(testClock, uint64(i), 0) }
+	var c cursor
+	for i := count; i > 0; i-- {
+		c.settle(id(i))
+	}
+	if c.advance(id(count)); len(c.done) > 0 || cap(c.done) > keptDone {
+		t.Errorf("it has room for %d messages", cap(c.done))
+	}
+}

@@ -47,7 +47,7 @@ func (c *cursor) isBlocked(e *webhook.Endpoint) bool {
 	}
 	switch e.Ordering {
 	case webhook.OrderingEndpoint:
-		return !c.health.FailingSince.IsZero()
+		return c.fares != nil && !c.fares.FailingSince.IsZero()
 	case webhook.OrderingKey:
 		return c.counts.held > 0
 	default:
@@ -90,7 +90,8 @@ func (m *memory) EndpointsInStates(set StateSet, page Page) (list []*webhook.End
 		if at == nil {
 			continue
 		}
-		state, blocked := stateOf(endpoint, &at.health), at.isBlocked(endpoint)
+		health := at.health()
+		state, blocked := stateOf(endpoint, &health), at.isBlocked(endpoint)
 		counts[state]++
 		if blocked {
 			counts[Blocked]++

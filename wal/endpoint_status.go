@@ -22,7 +22,7 @@ func (m *memory) Place(endpoint webhook.ID) Place {
 	if c == nil {
 		return Place{Position: endpoint}
 	}
-	return Place{Position: c.position, Done: slices.Clone(c.done), Health: c.health}
+	return Place{Position: c.position, Done: slices.Clone(c.done), Health: c.health()}
 }
 
 // EndpointStatus is the state of an endpoint's deliveries.
@@ -39,7 +39,7 @@ func (m *memory) EndpointStatus(endpoint *webhook.Endpoint) (at EndpointStatus) 
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if c := m.catalog.cursors[endpoint.ID]; c != nil {
-		at = EndpointStatus{Blocked: c.isBlocked(endpoint), Health: c.health, Expired: c.counts.expired}
+		at = EndpointStatus{Blocked: c.isBlocked(endpoint), Health: c.health(), Expired: c.counts.expired}
 	}
 	at.State = stateOf(endpoint, &at.Health)
 	return at

@@ -94,7 +94,7 @@ func (e *explainer) explain() error {
 	if c == nil {
 		c = new(cursor)
 	}
-	e.x.Health, e.x.Attempts = c.health, len(e.attempts)
+	e.x.Health, e.x.Attempts = c.health(), len(e.attempts)
 	planned, err := e.explainPlanned()
 	if err != nil || planned {
 		return err

@@ -77,12 +77,28 @@ type Manual struct {
 // from it.
 type Health struct {
 	Parked       bool      `json:"parked,omitempty"`      // the breaker is open: only probes are sent
+	Probes       uint32    `json:"probes,omitempty"`      // failed probes since the endpoint was parked
 	Since        time.Time `json:"since,omitzero"`        // of Parked
 	FailingSince time.Time `json:"failingSince,omitzero"` // time of the first failure since the last success; zero: the last attempt succeeded
-	Probes       uint32    `json:"probes,omitempty"`      // failed probes since the endpoint was parked
 	NextProbe    time.Time `json:"nextProbe,omitzero"`    //
 	LastFailure  string    `json:"lastFailure,omitempty"` // a short text, at most 200 bytes
 	Rests        time.Time `json:"rests,omitzero"`        // until when the endpoint asked not to be called; may be in the past
+}
+
+// Kept returns a copy to keep in memory, which is nil for the zero Health that most endpoints have.
+func (h Health) Kept() *Health {
+	if h == (Health{}) {
+		return nil
+	}
+	return &h
+}
+
+// IsKept reports whether Kept has returned kept for a Health equal to this one.
+func (h Health) IsKept(kept *Health) bool {
+	if kept == nil {
+		return h == Health{}
+	}
+	return h == *kept
 }
 
 // OrderingKeyHash returns the 64-bit FNV-1a hash of an ordering key. It is never 0, which means no

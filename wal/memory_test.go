@@ -1,0 +1,171 @@
+package wal
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"testing"
+
+	"hookwheel/webhook"
+)
+
+// What each node keeps in memory of an endpoint, and of an application, in bytes. Together with
+// what the leader keeps of them (scheduler.TestMemoryPerEndpoint) an endpoint is to cost at most 2
+// KiB beyond its own text.
+const (
+	maxEndpointBytes    = 820
+	maxApplicationBytes = 900
+)
+
+// An endpoint costs little memory, whether it is the only one of its application or one of many,
+// new or in use, and also after a restart.
+func TestMemoryPerEndpoint(t *testing.T) {
+	for _, test := range []struct {
+		endpoints, apps int
+		used            bool
+		limit           int64
+	}{
+		{10_000, 10, false, maxEndpointBytes},
+		{10_000, 10, true, maxEndpointBytes},
+		{10_000, 10_000, false, maxEndpointBytes + maxApplicationBytes},
+		{10_000, 10_000, true, maxEndpointBytes + maxApplicationBytes},
+	} {
+		t.Run(fmt.Sprintf("%d in %d, used %t", test.endpoints, test.apps, test.used), func(t *testing.T) {
+			live, loaded := newMemoryWorld(t, test.endpoints, test.apps, test.used).perEndpoint()
+			t.Logf("%d bytes, %d after a restart", live, loaded)
+			if max(live, loaded) > test.limit {
+				t.Errorf("an endpoint costs %d bytes, %d after a restart; the limit is %d", live, loaded, test.limit)
+			}
+		})
+	}
+}
+
+// BenchmarkMemoryPerEndpoint says what an endpoint costs where there are many.
+func BenchmarkMemoryPerEndpoint(b *testing.B) {
+	for _, apps := range []int{100, 50_000} {
+		b.Run(fmt.Sprintf("50000 in %d", apps), func(b *testing.B) {
+			for b.Loop() {
+				live, loaded := newMemoryWorld(b, 50_000, apps, true).perEndpoint()
+				b.ReportMetric(float64(live), "B/endpoint")
+				b.ReportMetric(float64(loaded), "B/loaded")
+			}
+		})
+	}
+}
+
+// memoryWorld is a store with many endpoints.
+type memoryWorld struct {
+	t    testing.TB
+	s    *Store
+	text int64 // bytes of text of each endpoint and, if it is the only one, its application
+}
+
+// newMemoryWorld makes endpoints in that many applications. Each one in use has got a message.
+func newMemoryWorld(t testing.TB, endpoints, apps int, used bool) *memoryWorld {
+	s, err := Open(Config{Dir: t.TempDir(), MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &memoryWorld{t: t, s: s}
+	uid := func(i int) string { return fmt.Sprintf("customer-%05d", i) }
+	w.applyEach(apps, func(i int) ([]byte, error) {
+		return encodeCommand(kindCreateApplication, createApplication{Application: webhook.Application{UID: uid(i)}})
+	})
+	url := "https://customer.example/webhooks"
+	w.applyEach(endpoints, func(i int) ([]byte, error) {
+		return encodeCommand(kindCreateEndpoint, createEndpoint{Endpoint: webhook.Endpoint{App: s.catalog.appByUID[uid(i%apps)], URL: url, Keys: testKeys}})
+	})
+	w.text = int64(len(url) + len(testKeys[0].Sealed))
+	if apps == endpoints {
+		w.text += int64(len(uid(0)))
+	}
+	if used {
+		w.use(apps, uid)
+	}
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// use sends a message to each application and delivers it to each of its endpoints.
+func (w *memoryWorld) use(apps int, uid func(int) string) {
+	sent := make(map[webhook.ID]webhook.ID) // by application
+	for i := range apps {
+		app := w.s.catalog.appByUID[uid(i)]
+		reply := w.apply(appendCreateMessage(nil, &webhook.Message{App: app, EventType: "a", Payload: []byte("{}")}))[0]
+		sent[app] = webhook.ID(reply[1:])
+	}
+	all := w.s.AllEndpoints()
+	w.applyEach(len(all), func(i int) ([]byte, error) {
+		endpoint, message := all[i].ID, sent[all[i].App]
+		o := webhook.Outcome{Attempt: webhook.Attempt{Message: message, Endpoint: endpoint, Number: 1, StatusCode: 200}}
+		return encodeProgress(1, []webhook.Progress{{Endpoint: endpoint, Cursor: message, Outcomes: []webhook.Outcome{o}}}), nil
+	})
+}
+
+// applyEach applies n commands, many of them in an entry.
+func (w *memoryWorld) applyEach(n int, command func(i int) ([]byte, error)) {
+	var bodies [][]byte
+	for i := range n {
+		body, err := command(i)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if bodies = append(bodies, body); len(bodies) == 100 || i == n-1 {
+			w.apply(bodies...)
+			bodies = nil
+		}
+	}
+}
+
+func (w *memoryWorld) apply(bodies ...[]byte) (replies [][]byte) {
+	var commands []Command
+	index := w.s.Applied() + 1
+	for i, body := range bodies {
+		commands = append(commands, Command{Request: [16]byte{byte(i), byte(index), byte(index >> 8), byte(index >> 16)}, Body: body})
+	}
+	replies, err := w.s.Apply(index, 1, testClock+int64(index), commands)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, reply := range replies {
+		if _, err := decodeReply(reply); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return replies
+}
+
+// perEndpoint returns what the catalog takes for each endpoint, as it is and as a restart reads it.
+// It ends the store.
+func (w *memoryWorld) perEndpoint() (live, loaded int64) {
+	s := w.s
+	count := int64(len(s.catalog.endpoints))
+	if err := s.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	with := inUse()
+	s.catalog = newCatalog()
+	without := inUse()
+	live = (with-without)/count - w.text
+	again, err := Open(s.config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := again.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	with = inUse()
+	again.catalog = newCatalog()
+	return live, (with-inUse())/count - w.text
+}
+
+// inUse returns the bytes of the heap that are in use.
+func inUse() int64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
