@@ -81,7 +81,7 @@ func newCluster(t *testing.T, s setup, dir string) *cluster {
 			n.clock = filepath.Join(dir, n.name+".clock")
 		}
 		if s.disks {
-			n.disk = newDisk(t, filepath.Join(dir, n.name+".disk"), n.data)
+			n.disk = newDisk(t, filepath.Join(dir, n.name+".disk"), n.data, cmp.Or(s.diskSize, diskSize))
 			n.data = filepath.Join(n.data, "data")
 		}
 		c.nodes[i] = n

@@ -16,17 +16,17 @@ import (
 	"hookwheel/systemtest/wait"
 )
 
-const diskBytes = 1 << 30
+const diskSize = 1 << 30 // bytes, unless a test needs another size
 
 // disk is a file system of a node's own, in a file, so that it can lose its power and be full.
 type disk struct {
 	image, mount string
 }
 
-func newDisk(t *testing.T, image, mount string) *disk {
+func newDisk(t *testing.T, image, mount string, size int64) *disk {
 	t.Helper()
 	d := &disk{image: image, mount: mount}
-	err := d.format(diskBytes)
+	err := d.format(size)
 	if err == nil {
 		err = d.attach()
 	}
@@ -116,10 +116,19 @@ func (d *disk) control(what string, request, argument uintptr) error {
 
 func (d *disk) ballast() string { return filepath.Join(d.mount, "ballast") }
 
-// fill leaves so many bytes free, or none.
-func (d *disk) fill(leave int64) error {
+// space returns how many bytes are in use, and how many are free.
+func (d *disk) space() (used, free int64, err error) {
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(d.mount, &stat); err != nil {
+		return 0, 0, err
+	}
+	return int64(stat.Blocks-stat.Bfree) * int64(stat.Bsize), int64(stat.Bavail) * int64(stat.Bsize), nil
+}
+
+// fill leaves so many bytes free, or none.
+func (d *disk) fill(leave int64) error {
+	_, free, err := d.space()
+	if err != nil {
 		return err
 	}
 	file, err := os.Create(d.ballast())
@@ -127,7 +136,7 @@ func (d *disk) fill(leave int64) error {
 		return err
 	}
 	defer file.Close()
-	if size := int64(stat.Bavail)*int64(stat.Bsize) - leave; size > 0 {
+	if size := free - leave; size > 0 {
 		return syscall.Fallocate(int(file.Fd()), 0, 0, size)
 	}
 	return nil

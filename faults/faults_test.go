@@ -41,8 +41,9 @@ type setup struct {
 	disks  bool   // a file system for each node, which can be full, fail, hang and lose its power
 	clocks bool   // which can jump
 
-	nodes     int // 0: three
-	nonVoters int // the last of the nodes
+	diskSize  int64 // of each file system; 0: as usual
+	nodes     int   // 0: three
+	nonVoters int   // the last of the nodes
 
 	endpoints         []*endpoint // nil: the usual ones
 	storage, delivery string      // what is in these blocks of the configuration; empty: the usual
