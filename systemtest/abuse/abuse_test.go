@@ -20,6 +20,7 @@ import (
 var (
 	abuseFlag = flag.String("abuse", "short", `"long": larger and longer abuses, and a table`)
 	seedFlag  = flag.Uint64("seed", 1, "seed of the random requests")
+	turnsFlag = flag.Int("turns", 1, "how often each abuse happens; from 2 on, each time a while without it is measured before")
 )
 
 // What must hold beside any abuse. Times are loose, since the machine may be busy; the long form's
@@ -28,6 +29,10 @@ const (
 	memoryLimit = 1 << 30 * memoryFactor
 	worstPost   = 5 * time.Second * timeFactor
 )
+
+// turnLength is for how long a turn without an abuse is measured, and for how long the abuse is
+// repeated in a turn with it.
+const turnLength = 3 * time.Second
 
 func TestMain(m *testing.M) { process.Main(m, func() int { return cli.Main("test") }) }
 
@@ -50,9 +55,9 @@ type abuse struct {
 type result struct {
 	name          string
 	responses     map[int]int
-	took          time.Duration
-	memory        int64 // of the node that had most
-	before, aside latencies
+	took          time.Duration // a turn, at most
+	memory        memory        // of the node that had most
+	without, with turns
 }
 
 func TestAbuse(t *testing.T) {
@@ -82,52 +87,40 @@ func TestAbuse(t *testing.T) {
 // state is what a world is like without any abuse.
 type state struct {
 	latencies latencies
-	memory    []int64 // of the nodes
+	memory    []memory // of the nodes
 }
 
 // quiet measures the world without an abuse.
 func (w *world) quiet() (s state) {
+	peaks := w.watchMemory() // which costs something, as it does beside an abuse
 	w.bystander.begin()
-	time.Sleep(time.Duration(long(2, 20)) * time.Second)
+	time.Sleep(turnLength)
 	s.latencies, _ = w.bystander.end()
+	peaks()
 	for _, n := range w.nodes {
-		own, _ := n.memory(w.t)
-		s.memory = append(s.memory, own)
+		s.memory = append(s.memory, n.mustMemory(w.t))
 	}
 	return s
 }
 
-// suffer runs an abuse and judges what everybody else has of it.
+// suffer runs an abuse as often as there are turns, and judges what everybody else has of it.
 func (w *world) suffer(t *testing.T, a abuse, quiet state) result {
 	t.Helper()
-	w.t = t
-	r := result{name: a.name, before: quiet.latencies}
-	for _, n := range w.nodes {
-		n.resetPeak(t)
-	}
+	r := result{name: a.name}
 	clear(w.responses)
-	w.bystander.begin()
-	begin := time.Now()
-	a.attack(w)
-	r.took = time.Since(begin)
-	w.awaitWell()
-	for _, n := range w.nodes {
-		if !n.process.IsAlive() {
-			t.Fatalf("%s has ended: %v", n.name, n.process.Cmd.ProcessState)
+	for turn := range *turnsFlag {
+		w.t = t
+		without := quiet.latencies
+		if *turnsFlag > 1 {
+			without = w.quiet().latencies
 		}
-		_, peak := n.memory(t)
-		r.memory = max(r.memory, peak)
+		r.without = append(r.without, without)
+		t.Run(fmt.Sprint("turn ", turn+1), func(t *testing.T) { // which ends with what the abuse has open
+			w.t = t
+			w.sufferTurn(a, &r)
+		})
 	}
-	var faults []string
-	if r.aside, faults = w.bystander.end(); len(faults) > 0 {
-		t.Errorf("%d faults of the bystander's, such as %s", len(faults), faults[0])
-	}
-	if r.aside.postWorst > worstPost {
-		t.Errorf("a POST of the bystander's took %s", r.aside.postWorst)
-	}
-	if r.memory > memoryLimit {
-		t.Errorf("a node took %d MiB", r.memory>>20)
-	}
+	w.t = t
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r.responses = maps.Clone(w.responses)
@@ -137,6 +130,36 @@ func (w *world) suffer(t *testing.T, a abuse, quiet state) result {
 		}
 	}
 	return r
+}
+
+func (w *world) sufferTurn(a abuse, r *result) {
+	t := w.t
+	t.Helper()
+	peaks := w.watchMemory()
+	w.bystander.begin()
+	begin := time.Now()
+	for a.attack(w); *turnsFlag > 1 && time.Since(begin) < turnLength && !t.Failed(); {
+		a.attack(w)
+	}
+	r.took = max(r.took, time.Since(begin))
+	w.awaitWell()
+	with, faults := w.bystander.end()
+	r.with = append(r.with, with)
+	for _, n := range w.nodes {
+		if !n.process.IsAlive() {
+			t.Fatalf("%s has ended: %v", n.name, n.process.Cmd.ProcessState)
+		}
+	}
+	r.memory = r.memory.max(peaks())
+	if len(faults) > 0 {
+		t.Errorf("%d faults of the bystander's, such as %s", len(faults), faults[0])
+	}
+	if with.postWorst > worstPost {
+		t.Errorf("a POST of the bystander's took %s", with.postWorst)
+	}
+	if r.memory.own > memoryLimit {
+		t.Errorf("a node took %d MiB, without what it maps of the store's files", r.memory.own>>20)
+	}
 }
 
 // finish judges what all abuses together have left.
@@ -150,11 +173,12 @@ func (w *world) finish(quiet state) {
 	}
 	for i, n := range w.nodes {
 		var own int64
+		before := quiet.memory[i].own
 		err := wait.Until(wait.Patience, n.name+" has given memory back", func() bool {
-			own, _ = n.memory(w.t)
-			return own <= rested(quiet.memory[i])
+			own = n.mustMemory(w.t).own
+			return own <= rested(before)
 		})
-		w.t.Logf("%s: %d MiB before, %d MiB after", n.name, quiet.memory[i]>>20, own>>20)
+		w.t.Logf("%s: %d MiB before, %d MiB after", n.name, before>>20, own>>20)
 		if err != nil {
 			w.t.Error(err)
 		}
@@ -218,15 +242,20 @@ func report(t *testing.T, results []result) {
 	t.Helper()
 	var out strings.Builder
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "abuse\tanswers\ttook\tpeak MiB\tPOST p99: without\twith\tarrival p99: without\twith")
-	round := func(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
+	fmt.Fprintln(table, "abuse\tresponses\ttook\tMiB: own\tmapped\tPOST p99: without\twith\tratio\tarrival p99: without\twith\tratio")
+	post := func(l latencies) time.Duration { return l.post }
+	arrival := func(l latencies) time.Duration { return l.arrival }
 	for _, r := range results {
 		var responses []string
 		for _, status := range slices.Sorted(maps.Keys(r.responses)) {
 			responses = append(responses, fmt.Sprintf("%d×%d", r.responses[status], status))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.name, strings.Join(responses, " "), r.took.Round(100*time.Millisecond), r.memory>>20,
-			round(r.before.post), round(r.aside.post), round(r.before.arrival), round(r.aside.arrival))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d", r.name, strings.Join(responses, " "), r.took.Round(100*time.Millisecond), r.memory.own>>20, r.memory.mapped>>20)
+		for _, of := range []func(latencies) time.Duration{post, arrival} {
+			without, with := r.without.median(of), r.with.median(of)
+			fmt.Fprintf(table, "\t%s\t%s\t%.1f", without.Round(100*time.Microsecond), with.Round(100*time.Microsecond), float64(with)/float64(max(without, 1)))
+		}
+		fmt.Fprintln(table)
 	}
 	table.Flush()
 	t.Log("\n" + out.String())

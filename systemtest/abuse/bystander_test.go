@@ -14,6 +14,7 @@ import (
 
 const (
 	bystanderPace    = 100 * time.Millisecond // between two events of one sender
+	measuredPace     = 10 * time.Millisecond  // if there are several turns
 	bystanderSenders = 3
 )
 
@@ -51,7 +52,11 @@ func newBystander(w *world) *bystander {
 }
 
 func (b *bystander) produce(sender int) {
-	pace := time.NewTicker(bystanderPace)
+	interval := bystanderPace
+	if *turnsFlag > 1 {
+		interval = measuredPace
+	}
+	pace := time.NewTicker(interval)
 	defer pace.Stop()
 	for i := sender; ; i++ {
 		select {
@@ -100,6 +105,22 @@ func (b *bystander) take(a *receivertest.Arrival) (status int) {
 
 // latencies of a stretch of time.
 type latencies struct{ post, postWorst, arrival, arrivalWorst time.Duration }
+
+// turns are the latencies of several stretches.
+type turns []latencies
+
+// median returns the median of a latency; of an even number of turns, the higher one of two.
+func (t turns) median(of func(latencies) time.Duration) time.Duration {
+	if len(t) == 0 {
+		return 0
+	}
+	all := make([]time.Duration, len(t))
+	for i, l := range t {
+		all[i] = of(l)
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}
 
 // begin forgets what was measured.
 func (b *bystander) begin() {

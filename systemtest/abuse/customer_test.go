@@ -3,6 +3,7 @@ package abuse
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,8 @@ var customerAbuses = []abuse{
 	{"names that cannot be part of a path", namesOfPaths, []int{201, 422, 404}},
 	{"times that cannot be", absurdTimes, []int{201, 422}},
 	{"an address of a cloud's own", metadataAddress, []int{200, 201, 202, 422}},
+	{"endpoints that come and go", passingEndpoints, []int{201, 202, 204, 404, 409, 429}},
+	{"tests of receivers that hang", hangingTests, []int{200, 429, 503}},
 }
 
 // Each of the replies is as large as the endpoint, and is asked for by a small request.
@@ -182,4 +185,35 @@ func metadataAddress(w *world) {
 	if blocked := strings.Count(string(r.body), "not allowed as a destination"); blocked < len(hosts) {
 		w.t.Errorf("%d of %d are blocked: %s", blocked, len(hosts), r.body)
 	}
+}
+
+// Endpoints that are made, changed and deleted again and again, each of which leaves something to
+// be removed.
+func passingEndpoints(w *world) {
+	c := w.customer()
+	defer w.leave(c)
+	for range 5 {
+		w.send(c, 100)
+	}
+	each(8, long(100, 2000), func(i int) {
+		path := c.path("/endpoint/e%d", i%16)
+		w.attack(c.portal, "POST", c.path("/endpoint"), fmt.Sprintf(`{"uid": "e%d", "url": %q, "ordering": "key"}`, i%16, w.sites.refusing))
+		w.attack(c.portal, "POST", path+"/replay-missing", `{"since": "2020-01-01T00:00:00Z"}`)
+		w.attack(c.portal, "DELETE", path, "")
+	})
+}
+
+// Tests of endpoints that do not exist, whose receivers never respond, or lead elsewhere.
+func hangingTests(w *world) {
+	c := w.customer()
+	defer w.leave(c)
+	elsewhere := httptest.NewServer(http.RedirectHandler("http://"+w.nodes[0].api+"/metrics", http.StatusTemporaryRedirect))
+	defer elsewhere.Close()
+	each(16, 48, func(i int) {
+		url := []string{w.sites.hanging, elsewhere.URL, "http://169.254.169.254/latest/meta-data"}[i%3]
+		r := w.attack(c.portal, "POST", c.path("/msg/test-attempt"), fmt.Sprintf(`{"url": %q, "headers": {"X-Mine": "a"}}`, url))
+		if strings.Contains(string(r.body), "hookwheel_") {
+			w.t.Errorf("a redirect was followed: %s", r)
+		}
+	})
 }

@@ -3,10 +3,16 @@
 // API's port and on the nodes' own, and as another user of the machine. Beside each abuse another
 // customer sends events to a receiver in good health, and must not notice.
 //
-//	go test ./abuse                        in short, as in CI
-//	go test ./abuse -v -abuse long         larger and longer, with a table of what each abuse cost
-//	go test ./abuse -v -run 'Abuse/cluster/replays'
-//	go test ./abuse -v -seed N             repeats the random requests of a run
+//	go test ./systemtest/abuse                       in short, as in CI
+//	go test ./systemtest/abuse -v -turns 3           a table of what each abuse costs others: latencies without it and with it, in turn
+//	go test ./systemtest/abuse -v -abuse long        larger and longer abuses
+//	go test ./systemtest/abuse -v -run 'Abuse/cluster/replays'
+//	go test ./systemtest/abuse -v -seed N            repeats the random requests of a run
+//
+// The table has the memory that a node took at most, its own and what it maps of the store's files
+// (which the limit leaves out: the system takes such pages back when others need memory), and of
+// the other customer's POSTs and deliveries the 99th percentile: the median of the turns without
+// the abuse, that of the turns with it, and their ratio.
 //
 // An abuse is a line of a table in the file that is named after the attacker: what is done, and
 // the statuses that the response may have. After each, all nodes must be there, within their

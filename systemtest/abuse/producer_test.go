@@ -2,7 +2,9 @@ package abuse
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 )
 
 // What a producer does with its key, or the operator's backend without knowing better.
@@ -10,6 +12,8 @@ var producerAbuses = []abuse{
 	{"forged operational webhooks", forgeOperational, []int{403, 404, 409, 422}},
 	{"erasures at once", eraseAtOnce, []int{201, 202, 204, 503}},
 	{"large events at once", largeEvents, []int{202, 413, 429, 503}},
+	{"batches at once", manyBatches, []int{201, 202, 413, 422, 429, 503}},
+	{"one idempotency key for all", sharedKey, []int{202, 404, 409, 422, 429}},
 	{"hidden event types", hiddenTypes, []int{201, 404, 422}},
 	{"schemas that are hard to check", hardSchemas, []int{422}},
 }
@@ -21,6 +25,7 @@ func forgeOperational(w *world) {
 	for _, request := range [][3]string{
 		{"POST", "/app/" + operationalApp + "/msg", event},
 		{"POST", "/app", `{"name": "x", "uid": "` + operationalApp + `"}`},
+		{"POST", "/app/" + operationalApp + "/msg/batch", "[" + event + "]"},
 		{"POST", "/app/" + operationalApp + "/msg", `{"application": {"name": "x", "uid": "` + operationalApp + `"}, "eventType": "a.b", "payload": {}}`},
 	} {
 		if r := w.attack(w.producer, request[0], request[1], request[2]); r.status/100 != 4 {
@@ -48,6 +53,64 @@ func largeEvents(w *world) {
 	event := `{"eventType": "a.b", "payload": {"pad": "` + strings.Repeat("x", 1<<20-1000) + `"}}`
 	each(long(16, 64), long(32, 400), func(int) { w.attack(w.producer, "POST", c.path("/msg"), event) })
 	w.refused(413, "", w.producer, "POST", c.path("/msg"), event+strings.Repeat(" ", 2000))
+}
+
+// Batches as large as they may be, of events as small and as large as they may be, and of what is
+// none.
+func manyBatches(w *world) {
+	c := w.customer()
+	defer w.leave(c)
+	w.endpoints(c, 20, w.sites.good)
+	small := "[" + strings.Repeat(`{"eventType": "a.b", "payload": {}},`, 999) + `{"eventType": "a.b", "payload": {}}]`
+	large := "[" + strings.TrimSuffix(strings.Repeat(`{"eventType": "a.b", "payload": {"pad": "`+strings.Repeat("x", 1<<20-100)+`"}},`, 15), ",") + "]"
+	bodies := []string{small, large, strings.Repeat(`[{"a":`, 2<<20), strings.Repeat("[", 15<<20), `[{"` + strings.Repeat(`\"`, 7<<20),
+		"[" + strings.Repeat(`{"eventType": "a.b", "payload": {`, 500_000) + "]", strings.Repeat("{}\n", 4<<20)}
+	each(8, long(len(bodies), 8*len(bodies)), func(i int) {
+		w.attack(w.producer, "POST", c.path("/msg/batch"), bodies[i%len(bodies)])
+	})
+}
+
+// Requests with one key take effect once, and no caller sees the response to another's.
+func sharedKey(w *world) {
+	c, other := w.customer(), w.customer()
+	defer w.leave(c)
+	defer w.leave(other)
+	var ids sync.Map
+	each(32, 200, func(i int) {
+		r := w.keyed(w.producer, c.path("/msg"), `{"eventType": "a.b", "payload": {"is": "kept"}}`)
+		var message struct{ ID string }
+		if w.count(r.status); r.status == http.StatusAccepted {
+			w.decode(r, &message)
+			ids.Store(message.ID, true)
+		}
+	})
+	count := 0
+	ids.Range(func(any, any) bool { count++; return true })
+	if count != 1 {
+		w.t.Errorf("200 requests with one key made %d messages", count)
+	}
+	for _, request := range [][3]string{
+		{w.producer, c.path("/msg"), `{"eventType": "a.b", "payload": {"is": "another"}}`},
+		{w.producer, other.path("/msg"), `{"eventType": "a.b", "payload": {"is": "kept"}}`},
+		{w.producer, c.path("/msg/batch"), `[{"eventType": "a.b", "payload": {"is": "kept"}}]`},
+	} {
+		if r := w.keyed(request[0], request[1], request[2]); r.status != http.StatusUnprocessableEntity && r.status != http.StatusConflict {
+			w.t.Errorf("the same key for %s %s: %s", request[1], request[2], r)
+		}
+	}
+}
+
+const oneKey = "the-same-for-everything"
+
+// keyed is a POST with the idempotency key that all have.
+func (w *world) keyed(token, path, body string) (r reply) {
+	request, err := http.NewRequest("POST", "http://"+w.nodes[int(w.customers.Add(1))%len(w.nodes)].api+"/api/v1"+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Error(err)
+		return r
+	}
+	request.Header.Set("Idempotency-Key", oneKey)
+	return w.do(request, token)
 }
 
 // A portal without the flag of an event type must not learn of it.

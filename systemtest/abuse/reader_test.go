@@ -13,7 +13,9 @@ var readerAbuses = []abuse{
 	{"lists of large messages", largeLists, []int{200, 202, 429, 503}},
 	{"lists that are never read", unreadLists, []int{0, 200, 202, 429, 503}},
 	{"explanations of a message to all endpoints", explainAll, []int{200, 201, 202, 429, 503}},
+	{"searches that find nothing", vainSearches, []int{200, 201, 202, 429, 503}},
 	{"tails without end", manyTails, []int{200, 429}},
+	{"tails of the past", pastTails, []int{200, 201, 202, 429}},
 	{"changes", readerChanges, []int{201, 202, 403}},
 	{"other customers' things", othersThings, []int{403, 404, 201, 202}},
 }
@@ -67,6 +69,37 @@ func explainAll(w *world) {
 	})
 }
 
+// Each page of a search looks at many payloads.
+func vainSearches(w *world) {
+	c := w.customer()
+	defer w.leave(c)
+	w.endpoints(c, 1, w.sites.good)
+	for range long(10, 40) {
+		w.send(c, 1<<20-1000)
+	}
+	each(12, long(60, 600), func(i int) {
+		paths := []string{"/msg?limit=250&search=absent", "/attempt?limit=250&search=absent", "/attempt/endpoint/e0?limit=250&search=absent"}
+		w.attack(c.reader, "GET", c.path("%s", paths[i%len(paths)]), "")
+	})
+}
+
+// Streams that begin with what was long ago, of which they want nothing: all of it is read for each
+// of them.
+func pastTails(w *world) {
+	c := w.customer()
+	defer w.leave(c)
+	w.endpoints(c, 200, w.sites.refusing)
+	for range long(5, 20) {
+		w.send(c, 100)
+	}
+	for node := range w.nodes {
+		for range tailsOfCustomer {
+			w.count(w.openTail(node, c.reader, "?from=2020-01-01T00:00:00Z&event_types=absent&pulse=true&rate=0"))
+		}
+	}
+	time.Sleep(3 * time.Second)
+}
+
 // tailsOfCustomer is how many streams of a node one application may have: a 64th of api.tails.
 const tailsOfCustomer = 1000 / 64
 
@@ -74,19 +107,10 @@ const tailsOfCustomer = 1000 / 64
 func manyTails(w *world) {
 	c := w.customer()
 	defer w.leave(c)
-	open := func(node int, token string) int {
-		conn := w.dial(w.nodes[node].api)
-		if conn == nil {
-			return 0
-		}
-		_ = conn.SetDeadline(time.Now().Add(callLimit))
-		fmt.Fprintf(conn, "GET /api/v1/tail HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n\r\n", token)
-		return readStatus(conn)
-	}
 	for node := range w.nodes {
 		streams := 0
 		for range 70 {
-			status := open(node, c.reader)
+			status := w.openTail(node, c.reader, "")
 			w.count(status)
 			if status == http.StatusOK {
 				streams++
@@ -95,10 +119,21 @@ func manyTails(w *world) {
 		if streams > tailsOfCustomer {
 			w.t.Errorf("one customer has %d streams of a node", streams)
 		}
-		if status := open(node, rootToken); status != http.StatusOK {
+		if status := w.openTail(node, rootToken, ""); status != http.StatusOK {
 			w.t.Errorf("the operator's tail: %d", status)
 		}
 	}
+}
+
+// openTail opens a stream of a node, which is never read, and returns the status of the response.
+func (w *world) openTail(node int, token, query string) int {
+	conn := w.dial(w.nodes[node].api)
+	if conn == nil {
+		return 0
+	}
+	_ = conn.SetDeadline(time.Now().Add(callLimit))
+	fmt.Fprintf(conn, "GET /api/v1/tail%s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n\r\n", query, token)
+	return readStatus(conn)
 }
 
 func readerChanges(w *world) {
@@ -135,15 +170,28 @@ func othersThings(w *world) {
 	defer w.leave(other)
 	w.endpoints(other, 1, w.sites.good)
 	id := w.send(other, 10)
+	var task struct{ ID string }
+	w.must("POST", other.path("/endpoint/e0/recover"), fmt.Sprintf(`{"since": %q}`, time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)), &task)
 	for _, token := range []string{c.portal, c.reader} {
-		for _, path := range []string{"", "/endpoint", "/endpoint/e0", "/endpoint/e0/secret", "/msg", "/msg/" + id, "/msg/" + id + "/explain"} {
-			there := w.attack(token, "GET", other.path("%s", path), "")
-			absent := w.attack(token, "GET", "/app/nobody"+path, "")
+		for _, path := range []string{"/app/%s", "/app/%s/endpoint", "/app/%s/endpoint/e0", "/app/%s/endpoint/e0/secret", "/app/%s/endpoint/e0/stats",
+			"/app/%s/attempt", "/app/%s/msg", "/app/%s/msg/" + id, "/app/%s/msg/" + id + "/explain", "/stats/app/%s/attempt", "/stats/app/%s/endpoint/attempt",
+			"/stats/app/%s/endpoint/e0/attempt", "/tail?app=%s", "/background-task?app=%s"} {
+			there := w.attack(token, "GET", fmt.Sprintf(path, other.app), "")
+			absent := w.attack(token, "GET", fmt.Sprintf(path, "nobody"), "")
 			if there.status/100 == 2 || there.status != absent.status || string(there.body) != string(absent.body) {
 				w.t.Errorf("GET %s of another: %s, of none: %s", path, there, absent)
 			}
 		}
-		for _, path := range []string{"/app", "/key", "/cluster", "/cluster/backup", "/operational-webhook/endpoint"} {
+		for _, request := range []string{"GET ", "POST /pause", "POST /resume", "POST /cancel"} {
+			method, path, _ := strings.Cut(request, " ")
+			there := w.attack(token, method, "/background-task/"+task.ID+path, "")
+			absent := w.attack(token, method, "/background-task/qtask_"+strings.Repeat("0", 27)+path, "")
+			if there.status/100 == 2 || there.status != absent.status {
+				w.t.Errorf("%s of another's replay: %s, of none: %s", request, there, absent)
+			}
+		}
+		for _, path := range []string{"/app", "/key", "/cluster", "/cluster/backup", "/operational-webhook/endpoint", "/endpoint?health=failing", "/audit",
+			"/stats/attempt", "/stats/app/attempt", "/cluster/configuration"} {
 			w.refused(403, "", token, "GET", path, "")
 		}
 	}

@@ -1,7 +1,6 @@
 package abuse
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -162,6 +161,11 @@ func (w *world) call(i int, token, method, path, body string) (r reply) {
 		w.t.Error(err)
 		return r
 	}
+	return w.do(request, token)
+}
+
+// do makes a request.
+func (w *world) do(request *http.Request, token string) (r reply) {
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -362,37 +366,6 @@ func newSites(t *testing.T) *sites {
 		hanging.Close()
 	})
 	return &sites{good: receivertest.Start(t, nil).URL + "/hook", hanging: hanging.URL + "/hook", refusing: "http://127.0.0.1:9/hook"}
-}
-
-// memory is the memory of a node in bytes: what it has now of its own, and what was resident at
-// most since resetPeak, with the parts of the store's files that the system has at hand.
-func (n *node) memory(t *testing.T) (own, peak int64) {
-	t.Helper()
-	text, err := os.ReadFile(n.proc("status"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range bytes.Lines(text) {
-		fields := bytes.Fields(line)
-		if len(fields) < 2 {
-			continue
-		}
-		kilobytes, _ := strconv.ParseInt(string(fields[1]), 10, 64)
-		switch string(fields[0]) {
-		case "RssAnon:":
-			own = kilobytes << 10
-		case "VmHWM:":
-			peak = kilobytes << 10
-		}
-	}
-	return own, peak
-}
-
-func (n *node) resetPeak(t *testing.T) {
-	t.Helper()
-	if err := os.WriteFile(n.proc("clear_refs"), []byte("5"), 0); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func (n *node) proc(file string) string {
