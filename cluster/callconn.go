@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -97,40 +98,39 @@ func readResponse(r *bufio.Reader, limit int) ([]byte, error) {
 	}
 }
 
-// life sends stillServing on a connection until it is stopped.
+// life sends stillServing on a connection until it is stopped. Most calls end before the first time.
 type life struct {
-	conn    net.Conn
-	stopped chan struct{}
-	ended   chan struct{}
+	conn net.Conn
+
+	mu      sync.Mutex // held while it sends
+	timer   *time.Timer
+	stopped bool
 }
 
 func showLife(conn net.Conn) *life {
-	l := &life{conn: conn, stopped: make(chan struct{}), ended: make(chan struct{})}
-	go l.run()
+	l := &life{conn: conn}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.timer = time.AfterFunc(lifeSign, l.sign)
 	return l
 }
 
-func (l *life) run() {
-	defer close(l.ended)
-	tick := time.NewTicker(lifeSign)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-l.stopped:
-			return
-		}
-		if l.conn.SetWriteDeadline(time.Now().Add(callSilence)) != nil {
-			return
-		}
-		if _, err := l.conn.Write(binary.BigEndian.AppendUint32(nil, stillServing)); err != nil {
-			return // so will the response
-		}
+func (l *life) sign() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped || l.conn.SetWriteDeadline(time.Now().Add(callSilence)) != nil {
+		return
 	}
+	if _, err := l.conn.Write(binary.BigEndian.AppendUint32(nil, stillServing)); err != nil {
+		return // so will the response
+	}
+	l.timer.Reset(lifeSign)
 }
 
 // stop returns when nothing more will be sent.
 func (l *life) stop() {
-	close(l.stopped)
-	<-l.ended
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = true
+	l.timer.Stop()
 }

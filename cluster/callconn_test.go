@@ -156,6 +156,31 @@ func TestSlowCall(t *testing.T) {
 	})
 }
 
+// Signs of life come again and again, and none comes after the last.
+func TestLifeStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		signs := 0
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			for sign := make([]byte, 4); ; signs++ {
+				if _, err := io.ReadFull(near, sign); err != nil {
+					return
+				}
+			}
+		})
+		l := showLife(far)
+		time.Sleep(3*lifeSign + lifeSign/2)
+		l.stop()
+		time.Sleep(5 * lifeSign)
+		far.Close()
+		reader.Wait()
+		if signs != 3 {
+			t.Errorf("%d signs of life, want 3", signs)
+		}
+	})
+}
+
 // Calls to a leader that was replaced end, but for one that asked for that: its response is on the
 // way.
 func TestCallsToOldLeader(t *testing.T) {
