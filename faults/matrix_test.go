@@ -32,7 +32,8 @@ const (
 	matrixBatch   = 4 << 20                // bytes of events, about
 	matrixWanted  = 10                     // of so many events one is delivered
 	matrixSample  = 200 * time.Millisecond // between two looks at the nodes
-	matrixSlack   = 192                    // MiB by which what a refusal says may differ from what is seen later
+	matrixRecall  = 50                     // looks that are remembered
+	matrixSlack   = 192                    // MiB by which what a refusal says may differ from what was seen around that time
 )
 
 // matrixCase is a kind of load on nodes with small disks.
@@ -82,6 +83,7 @@ type matrix struct {
 	accepted time.Time        // when the last batch was
 	refusals map[string]int   // by their reason
 	peaks    map[string]int64 // bytes
+	seen     []map[string]int64
 }
 
 func (m matrixCase) run(t *testing.T) {
@@ -249,13 +251,13 @@ func (x *matrix) judge(detail string) (about string) {
 			claim.name, said = "records", limit
 		}
 		beyond := claim.less && said < limit || !claim.less && said >= limit
-		seen := x.see(claim.name)
+		seen := x.recall(claim.name)
 		for _, mib := range seen {
 			if beyond && mib >= said-matrixSlack && mib <= said+matrixSlack {
 				return claim.name
 			}
 		}
-		x.t.Errorf("it is not so that %q: of the nodes, %s is %d MiB", detail, claim.name, seen)
+		x.t.Errorf("it is not so that %q: %s was %d MiB", detail, claim.name, seen)
 		return claim.name
 	}
 	if strings.Contains(detail, "the disk of n") { // another node than the leader
@@ -265,8 +267,19 @@ func (x *matrix) judge(detail string) (about string) {
 	return "unknown"
 }
 
-// see returns a measure of each node, in MiB.
-func (x *matrix) see(what string) (mib []int64) {
+// recall returns what a measure of the nodes has been lately and is now, in MiB.
+func (x *matrix) recall(what string) (mib []int64) {
+	x.look()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, measures := range x.seen {
+		mib = append(mib, measures[what]>>20)
+	}
+	return mib
+}
+
+// look measures each node.
+func (x *matrix) look() {
 	for i, n := range x.nodes {
 		used, free, err := n.disk.space()
 		var health struct{ StoreBytes int64 }
@@ -276,9 +289,15 @@ func (x *matrix) see(what string) (mib []int64) {
 		if err != nil {
 			x.t.Error(err)
 		}
-		mib = append(mib, map[string]int64{"folder": used - x.empty[i], "free": free, "records": health.StoreBytes}[what]>>20)
+		used -= x.empty[i]
+		x.peak("folder", used)
+		x.mu.Lock()
+		x.seen = append(x.seen, map[string]int64{"folder": used, "free": free, "records": health.StoreBytes})
+		if recall := matrixRecall * len(x.nodes); len(x.seen) > recall {
+			x.seen = x.seen[len(x.seen)-recall:]
+		}
+		x.mu.Unlock()
 	}
-	return mib
 }
 
 // watch notes the most that any node takes of its disk and of memory, until over is closed.
@@ -297,16 +316,11 @@ func (x *matrix) watch(over <-chan struct{}) {
 }
 
 func (x *matrix) sample() {
-	for i, n := range x.nodes {
+	for _, n := range x.nodes {
 		if !n.alive() {
 			x.t.Errorf("%s has ended: %v", n.name, n.process.Load().Cmd.ProcessState)
 			return
 		}
-		used, _, err := n.disk.space()
-		if err != nil {
-			x.t.Error(err)
-		}
-		x.peak("folder", used-x.empty[i])
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.process.Load().Cmd.Process.Pid))
 		if err != nil {
 			x.t.Error(err)
@@ -318,6 +332,7 @@ func (x *matrix) sample() {
 			}
 		}
 	}
+	x.look()
 }
 
 func (x *matrix) peak(what string, bytes int64) {
