@@ -7,7 +7,7 @@ import (
 
 const (
 	storeDescriptors = 448 // for the store, the log, and the other nodes, at least
-	otherDescriptors = 64  // of these, not for tables of the store
+	otherDescriptors = 64  // of these, not for files of the store
 	leastConnections = 64  // that the API must have descriptors for
 )
 
@@ -34,23 +34,22 @@ func openDescriptors(workers int) (d descriptors, err error) {
 	return d, d.check(0)
 }
 
-// forStore returns how many are kept for a store of so many tables. A compaction may open as many
-// again before it closes the old ones.
-func (d descriptors) forStore(tables int) int {
-	return max(storeDescriptors, otherDescriptors+2*tables)
+// forStore returns how many are kept if the files of the store need so many.
+func (d descriptors) forStore(files int) int {
+	return max(storeDescriptors, otherDescriptors+files)
 }
 
 // forClients returns the number of the first one that is not for clients of the API.
-func (d descriptors) forClients(tables int) int {
-	return d.limit - d.workers - d.forStore(tables)
+func (d descriptors) forClients(files int) int {
+	return d.limit - d.workers - d.forStore(files)
 }
 
 // check returns an error if there are too few to start.
-func (d descriptors) check(tables int) error {
-	if d.forClients(tables) >= leastConnections {
+func (d descriptors) check(files int) error {
+	if d.forClients(files) >= leastConnections {
 		return nil
 	}
-	kept := d.forStore(tables)
+	kept := d.forStore(files)
 	return fmt.Errorf("this process may have %d file descriptors, and needs %d: %d for the store and its log, %d for delivery.workers and %d for the API. "+
 		"Raise the limit (ulimit -n, or LimitNOFILE of systemd) or lower delivery.workers", d.limit, kept+d.workers+leastConnections, kept, d.workers, leastConnections)
 }

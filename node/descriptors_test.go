@@ -6,22 +6,22 @@ import (
 )
 
 func TestDescriptors(t *testing.T) {
-	for _, c := range []struct{ limit, workers, tables, want int }{
+	for _, c := range []struct{ limit, workers, files, want int }{
 		{1024, 512, 0, 64},
 		{20_000, 512, 0, 20_000 - 448 - 512},
-		{20_000, 512, 192, 20_000 - 448 - 512},
-		{20_000, 512, 1000, 20_000 - 2064 - 512}, // a compaction may open as many as there are
+		{20_000, 512, 384, 20_000 - 448 - 512},
+		{20_000, 512, 2000, 20_000 - 2064 - 512},
 		{1 << 30, 256, 0, 1<<30 - 448 - 256},
 	} {
 		d := descriptors{c.limit, c.workers}
-		if got := d.forClients(c.tables); got != c.want || d.check(c.tables) != nil {
-			t.Errorf("of %d with %d tables: %d, %v", c.limit, c.tables, got, d.check(c.tables))
+		if got := d.forClients(c.files); got != c.want || d.check(c.files) != nil {
+			t.Errorf("of %d with %d files: %d, %v", c.limit, c.files, got, d.check(c.files))
 		}
 	}
-	for tables, need := range map[int]string{0: "needs 1024", 1000: "needs 2640"} {
-		err := descriptors{700, 512}.check(tables)
+	for files, need := range map[int]string{0: "needs 1024", 2000: "needs 2640"} {
+		err := descriptors{700, 512}.check(files)
 		if err == nil || !strings.Contains(err.Error(), "ulimit -n") || !strings.Contains(err.Error(), "LimitNOFILE") || !strings.Contains(err.Error(), need) {
-			t.Errorf("of 700 with %d tables: %v", tables, err)
+			t.Errorf("of 700 with %d files: %v", files, err)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 		return nil, err
 	}
 	n.onClose("store", n.store.Close)
-	if err := descriptors.check(n.store.Tables()); err != nil {
+	if err := descriptors.check(n.store.Descriptors()); err != nil {
 		return nil, err
 	}
 	n.onClose("watch on the disk", n.watchSpace(metrics))
@@ -110,7 +110,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 	n.onClose("cluster", n.cluster.Close)
 	n.api, err = httpapi.NewServer(httpapi.Config{
 		Listen: config.API.Listen, PortalListen: config.Portal.Listen, MetricsListen: config.API.Metrics.Listen, MetricsToken: config.API.Metrics.Token, TLS: forAPI,
-		Tails: config.API.Tails, MaxBody: config.API.MaxBody, MaxBatch: config.API.MaxBatch, Pprof: config.API.Pprof, Drain: config.API.Drain, Descriptors: func() int { return descriptors.forClients(n.store.Tables()) },
+		Tails: config.API.Tails, MaxBody: config.API.MaxBody, MaxBatch: config.API.MaxBatch, Pprof: config.API.Pprof, Drain: config.API.Drain, Descriptors: func() int { return descriptors.forClients(n.store.Descriptors()) },
 		Changeable: changeable(&config), Reload: n.Reload, NodeID: config.Node, Keyring: keyring,
 		Store: n.store, Writer: n.writer, Node: n.cluster, Failed: n.broken.Load, Metrics: metrics, Logger: log, Sender: n.pool, Tracer: requests,
 	})

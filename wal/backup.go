@@ -267,7 +267,7 @@ func build(dir string, header BackupHeader, snapshot io.Reader, log *slog.Logger
 	if err := s.loadSnapshot(path, snapshot); err != nil {
 		return err
 	}
-	db, _, err := openBadger(config, path)
+	db, _, err := openDatabase(config, path)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,6 @@
 package wal
 
-import (
-	"bytes"
-	"slices"
-
-	"github.com/tidwall/btree"
-)
+import "github.com/tidwall/btree"
 
 // batch holds what was applied since the last commit began: the changes of some entries, in order
 // of key. It becomes a Badger transaction only when it is committed (or several, see split.go). So
@@ -18,9 +13,10 @@ type batch struct {
 	was    func(key []byte) (value []byte, found bool, err error) // reads a record as it was before a change
 	failed error                                                  // the first error of was
 
-	before   uint64         // index of the previous commit
-	remains  map[string]int // see the type remains
-	partDone func() error   // see pending
+	before   uint64              // index of the previous commit
+	replaced map[string]struct{} // keys whose previous values may be in blob files
+	stale    []blob              // those values, as of the commit
+	partDone func() error        // see pending
 }
 
 // recordCost is what a record takes in a transaction in addition to its key and value: a node of
@@ -65,13 +61,26 @@ func (b *batch) setChunk(key, was, is []byte) {
 	if is != nil {
 		b.meta.bytes += int64(len(key) + len(is))
 	}
+	if isBlob(string(key), len(was)) {
+		b.replaces(key)
+	}
 	b.write(key, is)
 }
 
-func (b *batch) write(key, value []byte) {
-	if inPieces(string(key), len(value)) && bytes.IndexByte(b.meta.pieced, key[0]) < 0 {
-		b.meta.pieced = append(slices.Clone(b.meta.pieced), key[0])
+// repeat writes a record with the value that it has, so that it is written once more.
+func (b *batch) repeat(key, value []byte) {
+	b.replaces(key)
+	b.write(key, value)
+}
+
+func (b *batch) replaces(key []byte) {
+	if b.replaced == nil {
+		b.replaced = make(map[string]struct{})
 	}
+	b.replaced[string(key)] = struct{}{}
+}
+
+func (b *batch) write(key, value []byte) {
 	if before, replaced := b.writes.Set(string(key), value); replaced {
 		b.size -= len(key) + len(before) + recordCost
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"hookwheel/wal/badgerfiles"
+	"hookwheel/wal/blobfiles"
 	"hookwheel/webhook"
 )
 
@@ -102,7 +103,7 @@ func Check(dir string, o CheckOptions) (*Report, error) {
 	}
 	txn, state, err := newestState(db)
 	if err != nil || state.index == 0 { // no meta record, which is reported later, says what to read
-		txn = db.NewTransactionAt(math.MaxUint64, false)
+		txn = db.at(math.MaxUint64)
 	}
 	report, err := check(viewOf(txn), o.Progress)
 	txn.Discard()
@@ -110,7 +111,7 @@ func Check(dir string, o CheckOptions) (*Report, error) {
 }
 
 // openToCheck opens the current Badger folder of a store that is not in use.
-func openToCheck(dir string, logger *slog.Logger) (*badger.DB, error) {
+func openToCheck(dir string, logger *slog.Logger) (*database, error) {
 	name, err := badgerfiles.CurrentName(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w in %s", ErrNoStore, dir)
@@ -122,9 +123,12 @@ func openToCheck(dir string, logger *slog.Logger) (*badger.DB, error) {
 	if err := verifyFiles(path); err != nil {
 		return nil, err
 	}
-	db, _, err := openBadger(Config{Logger: logger}, path)
+	db, _, err := openDatabase(Config{Logger: logger}, path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", path, err)
+	}
+	if err := db.verifyBlobs(func(int) error { return nil }); err != nil {
+		return nil, errors.Join(badgerfiles.Damaged(path, err), db.Close())
 	}
 	return db, nil
 }
@@ -229,7 +233,7 @@ func (c *checkedStore) violated(format string, args ...any) {
 
 // walk checks each record, in order of key.
 func (c *checker) walk() error {
-	sum, pieces := newStateSum(), pieceCheck{}
+	sum := newStateSum()
 	opts := badger.DefaultIteratorOptions
 	opts.PrefetchValues = false
 	it := c.db.txn.NewIterator(opts)
@@ -237,15 +241,11 @@ func (c *checker) walk() error {
 	for it.Rewind(); it.Valid(); it.Next() {
 		key := it.Item().KeyCopy(nil)
 		if !isRecord(it.Item()) {
-			if !pieces.expects(key) {
-				c.violated("the record %q is a piece of a missing record", key)
-			}
 			continue
 		}
-		pieces = pieceCheck{key, int(it.Item().UserMeta())}
-		value, err := copyRecord(c.db.txn, it.Item())
-		if errors.Is(err, errPieceLost) {
-			c.violated("the record %q has a missing piece", key)
+		value, err := c.db.txn.copy(it.Item())
+		if errors.Is(err, blobfiles.ErrDamaged) {
+			c.violated("the record %q has no value: %v", key, err)
 			continue
 		}
 		if err != nil {
@@ -262,17 +262,6 @@ func (c *checker) walk() error {
 	}
 	c.report.Fingerprint = sum.text()
 	return nil
-}
-
-// pieceCheck is the record that was read last, and how many pieces of it follow.
-type pieceCheck struct {
-	record []byte
-	more   int
-}
-
-func (p pieceCheck) expects(key []byte) bool {
-	record, n, piece := cutPieceKey(key)
-	return piece && bytes.Equal(record, p.record) && n >= 1 && n <= p.more
 }
 
 func (c *checker) record(key, value []byte) error {
@@ -346,7 +335,7 @@ func clockTime(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 func (c *checkedStore) get(key []byte) (value []byte, found bool, err error) {
 	value, found, err = c.db.get(key)
 	switch {
-	case errors.Is(err, errPieceLost): // walk says so
+	case errors.Is(err, blobfiles.ErrDamaged): // walk says so
 		return nil, false, nil
 	case err != nil:
 		err = fmt.Errorf("reading the record %q: %w", key, err)

@@ -62,11 +62,11 @@ func Differences(one, other string, logger *slog.Logger) (list []string, err err
 
 // recordWalk visits all records in order of key.
 type recordWalk struct {
-	txn *badger.Txn
+	txn transaction
 	it  *badger.Iterator
 }
 
-func walkRecords(db *badger.DB) (recordWalk, error) {
+func walkRecords(db *database) (recordWalk, error) {
 	txn, _, err := newestState(db)
 	if err != nil {
 		return recordWalk{}, err
@@ -97,8 +97,8 @@ func (w recordWalk) compare(other recordWalk) int {
 }
 
 func (w recordWalk) same(other recordWalk) (same bool, err error) {
-	err = w.it.Item().Value(func(a []byte) error {
-		return other.it.Item().Value(func(b []byte) error {
+	err = w.txn.read(w.it.Item(), func(a []byte) error {
+		return other.txn.read(other.it.Item(), func(b []byte) error {
 			same = bytes.Equal(a, b)
 			return nil
 		})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hookwheel/wal/badgerfiles"
+	"hookwheel/wal/blobfiles"
 	"hookwheel/webhook"
 )
 
@@ -53,9 +54,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		"odd note of a message": {func(p *patient) { p.set(droppedKey(p.messages[0]), one) }, "the record of the attempts left of message msg"},
 		"note names no app":     {func(p *patient) { p.set(droppedKey(p.messages[0]), (&droppedMessage{app: p.endpoint}).encode()) }, "which does not exist"},
 		"note of no attempts":   {func(p *patient) { p.set(droppedKey(p.app), (&droppedMessage{app: p.app}).encode()) }, "but no attempts are left"},
-		"piece of no record":    {func(p *patient) { p.setPiece(idKey(keyCursor, p.app), 1) }, "is a piece of a missing record"},
-		"piece too many":        {func(p *patient) { p.setPiece(idKey(keyCursor, p.endpoint), 1) }, "is a piece of a missing record"},
-		"piece lost":            {func(p *patient) { p.losePiece(requestsKey(p.index - 1)) }, "has a missing piece"},
+		"value in no file":      {func(p *patient) { p.refer(requestsKey(p.index-1), blobfiles.Ref{File: 9, Size: 100}) }, "has no value"},
 
 		"no application":        {func(p *patient) { p.remove(idKey(keyApplication, p.app)) }, "which does not exist"},
 		"damaged application":   {func(p *patient) { p.set(idKey(keyApplication, p.app), one) }, "(applications) can't be read"},

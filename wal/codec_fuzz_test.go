@@ -8,6 +8,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"hookwheel/wal/blobfiles"
 	"hookwheel/webhook"
 )
 
@@ -145,11 +146,16 @@ func FuzzReadSnapshot(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = db.Close() })
+	blobs, err := blobfiles.Open(f.TempDir(), blobfiles.End{}, true)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = blobs.Close() })
 	f.Add([]byte(snapshotMagic))
 	f.Add([]byte(snapshotMagic + "\x01k\x01v\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00"))
 	f.Add([]byte(snapshotMagic + "\x01k\xff\xff\xff\x1f"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if err := readSnapshot(db, bytes.NewReader(data), slog.New(slog.DiscardHandler), func() error { return nil }); err == nil {
+		if err := readSnapshot(&database{DB: db, blobs: blobs}, bytes.NewReader(data), slog.New(slog.DiscardHandler), func() error { return nil }); err == nil {
 			t.Skip("the sum was found")
 		}
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"hookwheel/wal/badgerfiles"
+	"hookwheel/wal/blobfiles"
 )
 
 // TestDamagedChild is not a test but a process that opens and reads a damaged store: it may not end
@@ -139,7 +140,7 @@ func TestDamagedFiles(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewSource(time.Now().UnixNano()))
 	table, log := only(t, good, ".sst"), only(t, good, ".mem")
-	manifest := only(t, good, badger.ManifestFilename)
+	manifest, blobs := only(t, good, badger.ManifestFilename), only(t, good, ".blob")
 	flip := func(name string, at int) func(map[string][]byte) {
 		bit := byte(1) << rnd.Intn(8)
 		return func(files map[string][]byte) { files[name][at] ^= bit }
@@ -169,6 +170,11 @@ func TestDamagedFiles(t *testing.T) {
 		"half a log":                         cut(log, lengthOfLog(good[log])/2),
 		"a log without its end":              cut(log, lengthOfLog(good[log])-5),
 		"a log without its head":             cut(log, 10),
+		"a bit in the first value":           flip(blobs, 20),
+		"a bit in the last value":            flip(blobs, size(blobs)-20),
+		"a blob file without its end":        cut(blobs, size(blobs)-1),
+		"half a blob file":                   cut(blobs, size(blobs)/2),
+		"no blob file":                       func(files map[string][]byte) { delete(files, blobs) },
 		"CURRENT names another":              func(files map[string][]byte) { files[badgerfiles.CurrentFile] = []byte("db-3\n") },
 		"a bit in CURRENT":                   flip(badgerfiles.CurrentFile, 3),
 		"a bit in the sum of CURRENT":        flip(badgerfiles.CurrentFile, 7),
@@ -190,7 +196,7 @@ func TestDamagedFiles(t *testing.T) {
 			opened := false
 			for range 2 { // it is found again
 				got := openDamaged(t, dir)
-				opened = opened || !strings.Contains(got, "opening the store") && !strings.Contains(got, "looking for the store")
+				opened = opened || !strings.Contains(got, "opening the store") && !strings.Contains(got, "looking for the store") || strings.Contains(got, blobfiles.ErrDamaged.Error())
 				if !strings.HasPrefix(got, "error: ") || !strings.Contains(got, badgerfiles.ErrDamaged.Error()) || !strings.Contains(got, "gets the state from the other nodes") {
 					t.Errorf("the process said: %s", got)
 				}
@@ -200,7 +206,7 @@ func TestDamagedFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			for name, data := range files {
-				if opened && !strings.HasSuffix(name, ".sst") {
+				if opened && !strings.HasSuffix(name, ".sst") && !strings.HasSuffix(name, ".blob") {
 					continue // it was found when Badger was at work
 				}
 				if !bytes.Equal(after[name], data) {

@@ -59,8 +59,9 @@
 // this saves most of Badger's cost per key. The last digits of an ID find the object within its
 // chunk.
 //
-// A value above 31 KiB is stored in pieces, each a Badger record behind the first: see pieces.go.
-// Badger keeps values of 1 MiB or more in files of their own, whose space it hardly ever frees.
+// A value of 1 KiB or more is in a blob file, if its kind says so (kinds.go), and Badger holds a
+// reference to it: database.go, and package blobfiles. Badger's own files for large values are not
+// used: their space hardly ever comes back, and a value that cannot be read is returned as empty.
 //
 // # Requests
 //
@@ -186,18 +187,27 @@
 // # Durability
 //
 // Badger runs in managed mode: the version of a record is the Raft index that wrote it. Apply
-// stages entries in memory. A commit writes everything staged, meta included, in one transaction
-// and syncs it, while further entries are staged. If one transaction is too small, the commit uses
+// stages entries in memory. A commit adds large values to the blob files and syncs these; then it
+// writes everything staged, meta included, in one transaction and syncs it, while further entries
+// are staged. What a crash leaves in the blob files between these two steps is cut off by the next
+// start. If one transaction is too small, the commit uses
 // several, all at one version, with meta in the last; split.go explains why a crash between two of
 // them does no harm. So after any crash the store is exactly between two entries. Raft replays the
 // rest, because its log had these entries on stable storage before they were applied. Commits
 // happen every few milliseconds, when a read needs what is staged, and always before the Raft log
 // is truncated.
 //
+// # Space
+//
+// A value in a blob file that no record has any more is waste, once no reader is left that began
+// before its record was changed. A file that is nothing but waste is removed. If much of the files is
+// waste, the values that are in use are written again, with the next commit, so that their file can
+// go: blobs.go. After a start, all references are counted once to learn what is in use.
+//
 // # Goroutines and locks
 //
 // Open starts three goroutines: commitSoon commits what is staged, a reclaimer measures the data
-// folder and gives space back, and a verifier reads all tables once. A request for a fingerprint
+// folder and gives space back, and a verifier reads all tables and blob files once. A request for a fingerprint
 // starts one more, unless it is running. Close ends and awaits these four. A commit that Apply
 // begins (commitAside) has a goroutine of its own; the next commit waits for its end, and so do
 // RestoreSnapshot and Close. A stream of a snapshot has a goroutine of its own until the stream is

@@ -45,13 +45,17 @@ func (r *Reader) EventTypes(page NamePage, want func(*webhook.EventType) bool) (
 		}
 		for it.Seek(from); it.Valid(); it.Next() {
 			var t webhook.EventType
-			if err := it.Item().Value(func(value []byte) error { return decodeJSON(value, &t) }); err != nil {
+			if err := v.txn.read(it.Item(), func(value []byte) error { return decodeJSON(value, &t) }); err != nil {
 				return err
 			}
 			if t.Name == page.From || !want(&t) {
 				continue
 			}
-			if size += int(it.Item().ValueSize()); len(list) == page.Limit || page.Bytes > 0 && size > page.Bytes && len(list) > 0 {
+			value, err := valueSize(it.Item())
+			if err != nil {
+				return err
+			}
+			if size += int(value); len(list) == page.Limit || page.Bytes > 0 && size > page.Bytes && len(list) > 0 {
 				more = true
 				return nil
 			}

@@ -63,7 +63,7 @@ func fanOut(t testing.TB, count int) (s *Store, m *webhook.Message, endpoints []
 func TestFanOutIsWalkedOnce(t *testing.T) {
 	const count, limit = 300, 100
 	s, m, endpoints := fanOut(t, count)
-	txn := s.db.NewTransactionAt(s.Applied(), false)
+	txn := s.db.at(s.Applied())
 	defer txn.Discard()
 	index := newIndexReader(viewOf(txn))
 	defer index.close()

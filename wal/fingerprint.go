@@ -45,7 +45,7 @@ type fingerprints struct {
 
 // fingerprintTask is a state to compute a fingerprint of. Its index is pinned.
 type fingerprintTask struct {
-	db    *badger.DB
+	db    *database
 	index uint64
 }
 
@@ -145,7 +145,7 @@ func (s *Store) sumUp(task *fingerprintTask) (string, error) {
 
 // part adds the records beginning at from, and returns where to continue, or nil at the end.
 func (s *stateSum) part(task *fingerprintTask, from []byte) (next []byte, err error) {
-	txn := task.db.NewTransactionAt(task.index, false)
+	txn := task.db.at(task.index)
 	defer txn.Discard()
 	opts := badger.DefaultIteratorOptions
 	opts.PrefetchValues = false // they are stored next to the keys
@@ -160,7 +160,7 @@ func (s *stateSum) part(task *fingerprintTask, from []byte) (next []byte, err er
 		if size > sumPart {
 			return item.KeyCopy(nil), nil
 		}
-		err := readRecord(txn, item, func(value []byte) error {
+		err := txn.read(item, func(value []byte) error {
 			s.add(item.Key(), value)
 			size += len(item.Key()) + len(value)
 			return nil

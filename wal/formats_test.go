@@ -195,7 +195,7 @@ func goldenFormats() map[string]format {
 	for i := range recorded {
 		recorded[i].Endpoint, recorded[i].ID = goldenEndpoint, webhook.NewID(goldenMessage.Millis(), 3, uint32(i+1))
 	}
-	m := meta{index: 300, term: 7, clock: testClock, bytes: 1000, left: testClock - 5, expiries: [expiryClasses]int64{testClock - 7, testClock - 9}, tallies: tallyQueues{{300, 1000}, 8: {5, 7}}, removed: removedByClass{1: {300, testClock}}, untold: 400, confIndex: 5, conf: []byte("configuration"), pieced: []byte{keyLog}}
+	m := meta{index: 300, term: 7, clock: testClock, bytes: 1000, left: testClock - 5, expiries: [expiryClasses]int64{testClock - 7, testClock - 9}, tallies: tallyQueues{{300, 1000}, 8: {5, 7}}, removed: removedByClass{1: {300, testClock}}, untold: 400, confIndex: 5, conf: []byte("configuration")}
 	c := cursor{position: goldenEndpoint, done: []webhook.ID{goldenMessage}, counts: counts{waiting: 1, held: 2, manual: 3, expired: 4, recent: recent{start: 5, data: appendTally(nil, &goldenTally)}},
 		fares: &webhook.Health{Parked: true, Since: goldenTime, FailingSince: goldenTime, Probes: 3, NextProbe: goldenTime, LastFailure: "no answer"},
 		skips: []skip{{from: goldenEndpoint, to: goldenMessage, at: testClock}}}

@@ -4,6 +4,7 @@ package wal
 type recordKind struct {
 	name  string // in reports
 	size  int    // of a key in bytes, or one of the values below
+	large bool   // a value may be in a blob file
 	check func(c *checker, key, value []byte) error
 }
 
@@ -30,39 +31,39 @@ var recordKinds [256]recordKind
 
 func init() { // the checks refer to the sizes, so it can't be a composite literal
 	recordKinds = [256]recordKind{
-		keyMeta:        {"meta", 1, pure(func(*checker, []byte, []byte) {})}, // loadMeta has checked it
-		keyApplication: {"applications", 1 + idSize, pure((*checker).checkApplication)},
-		keyEndpoint:    {"endpoints", 1 + 2*idSize, pure((*checker).checkEndpoint)},
-		keyEventType:   {"event types", prefixAndMore, pure((*checker).checkEventType)},
-		keySettings:    {"settings", 1, pure((*checker).checkSettings)},
-		keyAPIKey:      {"API keys", 1 + idSize, pure((*checker).checkAPIKey)},
+		keyMeta:        {"meta", 1, false, pure(func(*checker, []byte, []byte) {})}, // loadMeta has checked it
+		keyApplication: {"applications", 1 + idSize, true, pure((*checker).checkApplication)},
+		keyEndpoint:    {"endpoints", 1 + 2*idSize, true, pure((*checker).checkEndpoint)},
+		keyEventType:   {"event types", prefixAndMore, true, pure((*checker).checkEventType)},
+		keySettings:    {"settings", 1, true, pure((*checker).checkSettings)},
+		keyAPIKey:      {"API keys", 1 + idSize, true, pure((*checker).checkAPIKey)},
 
-		keyLog:     {"log chunks", 1 + idSize + entrySize, (*checker).checkMessages},
-		keyUnique:  {"event ids", prefixIDAndMore, pure((*checker).checkEventID)},
-		keyExpiry:  {"messages by expiry", 2 + 8 + 2*idSize, (*checker).checkExpiry},
-		keyHistory: {"history chunks", 1 + idSize + entrySize, pure((*checker).checkHistory)},
-		keyIndex:   {"index of attempts", 1 + 2*idSize, (*checker).checkIndex},
-		keyCounts:  {"tallies", tallyKeySize, pure((*checker).checkTally)},
-		keyRecent:  {"tallies of recent attempts", 1 + idSize, pure((*checker).checkRecent)},
-		keyChange:  {"changes of state", changeKeySize, pure((*checker).checkChanges)},
-		keyShare:   {"shares", 1 + idSize, pure((*checker).checkShare)},
-		keyFront:   {"fronts of logs", 1 + idSize, pure((*checker).checkFront)},
+		keyLog:     {"log chunks", 1 + idSize + entrySize, true, (*checker).checkMessages},
+		keyUnique:  {"event ids", prefixIDAndMore, false, pure((*checker).checkEventID)},
+		keyExpiry:  {"messages by expiry", 2 + 8 + 2*idSize, false, (*checker).checkExpiry},
+		keyHistory: {"history chunks", 1 + idSize + entrySize, true, pure((*checker).checkHistory)},
+		keyIndex:   {"index of attempts", 1 + 2*idSize, false, (*checker).checkIndex},
+		keyCounts:  {"tallies", tallyKeySize, false, pure((*checker).checkTally)},
+		keyRecent:  {"tallies of recent attempts", 1 + idSize, false, pure((*checker).checkRecent)},
+		keyChange:  {"changes of state", changeKeySize, true, pure((*checker).checkChanges)},
+		keyShare:   {"shares", 1 + idSize, false, pure((*checker).checkShare)},
+		keyFront:   {"fronts of logs", 1 + idSize, false, pure((*checker).checkFront)},
 
-		keyCursor:  {"cursors", 1 + idSize, (*checker).checkCursor},
-		keyRetry:   {"retries", 1 + 2*idSize + 8, (*checker).checkRetry},
-		keyPlanned: {"retries by message", 1 + 2*idSize, (*checker).checkPlanned},
-		keyHeld:    {"held messages", 1 + 2*idSize + 8, (*checker).checkHeld},
-		keyManual:  {"manual requests", 1 + 2*idSize, (*checker).checkManual},
-		keyTask:    {"tasks", 1 + idSize, pure((*checker).checkTask)},
+		keyCursor:  {"cursors", 1 + idSize, true, (*checker).checkCursor},
+		keyRetry:   {"retries", 1 + 2*idSize + 8, false, (*checker).checkRetry},
+		keyPlanned: {"retries by message", 1 + 2*idSize, false, (*checker).checkPlanned},
+		keyHeld:    {"held messages", 1 + 2*idSize + 8, false, (*checker).checkHeld},
+		keyManual:  {"manual requests", 1 + 2*idSize, false, (*checker).checkManual},
+		keyTask:    {"tasks", 1 + idSize, true, pure((*checker).checkTask)},
 
-		keyRemoved:    {"endpoints being removed", 1 + idSize, (*checker).checkRemoved},
-		keyRemovedApp: {"applications being removed", 1 + idSize, (*checker).checkRemovedApp},
-		keyDropped:    {"messages whose attempts are being removed", 1 + idSize, (*checker).checkDropped},
+		keyRemoved:    {"endpoints being removed", 1 + idSize, false, (*checker).checkRemoved},
+		keyRemovedApp: {"applications being removed", 1 + idSize, false, (*checker).checkRemovedApp},
+		keyDropped:    {"messages whose attempts are being removed", 1 + idSize, false, (*checker).checkDropped},
 
-		keyRequests:  {"requests", 1 + 8, pure((*checker).checkRequests)},
-		keyOvertaker: {"repetitions applied", 1 + 8 + 16, (*checker).checkOvertaker},
-		keyReply:     {"idempotency keys", 1 + replyNameSize, pure((*checker).checkReply)},
-		keyAging:     {"idempotency keys by age", 1 + entrySize, (*checker).checkAging},
+		keyRequests:  {"requests", 1 + 8, true, pure((*checker).checkRequests)},
+		keyOvertaker: {"repetitions applied", 1 + 8 + 16, false, (*checker).checkOvertaker},
+		keyReply:     {"idempotency keys", 1 + replyNameSize, true, pure((*checker).checkReply)},
+		keyAging:     {"idempotency keys by age", 1 + entrySize, true, (*checker).checkAging},
 	}
 }
 

@@ -1,12 +1,14 @@
 package wal
 
 import (
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
+	"hookwheel/wal/blobfiles"
 	"hookwheel/webhook"
 )
 
@@ -26,8 +28,8 @@ type patient struct {
 	overtaker [16]byte
 	key       webhook.ID // an API key
 	task      webhook.ID // that has taken messages[3], which waits
-	db        *badger.DB
-	txn       *badger.Txn
+	db        *database
+	txn       transaction
 }
 
 var (
@@ -206,7 +208,7 @@ func (p *patient) operate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.db, p.txn = db, db.NewTransactionAt(1<<62, true)
+	p.db, p.txn = db, transaction{db.NewTransactionAt(1<<62, true), db.blobs}
 	err = viewOf(p.txn).scan(idKey(keyIndex, p.messages[0]), func(key, value []byte) error {
 		if webhook.ID(value) == p.endpoint {
 			p.attempts = append(p.attempts, webhook.ID(key[1+idSize:]))
@@ -224,16 +226,9 @@ func (p *patient) set(key, value []byte) {
 	}
 }
 
-// setPiece adds a piece to a record.
-func (p *patient) setPiece(record []byte, n int) {
-	if err := p.txn.SetEntry(badger.NewEntry(pieceKey(record, n), []byte{1}).WithMeta(isPiece)); err != nil {
-		panic(err)
-	}
-}
-
-// losePiece lets a record name a piece that is not there.
-func (p *patient) losePiece(record []byte) {
-	if err := p.txn.SetEntry(badger.NewEntry(record, p.get(record)).WithMeta(1)); err != nil {
+// refer lets a record refer to a value in a blob file.
+func (p *patient) refer(record []byte, ref blobfiles.Ref) {
+	if err := p.txn.SetEntry(badger.NewEntry(record, ref.Append(nil)).WithMeta(isReference)); err != nil {
 		panic(err)
 	}
 }
@@ -245,13 +240,9 @@ func (p *patient) remove(key []byte) {
 }
 
 func (p *patient) get(key []byte) []byte {
-	item, err := p.txn.Get(key)
-	if err != nil {
-		panic(err)
-	}
-	value, err := item.ValueCopy(nil)
-	if err != nil {
-		panic(err)
+	value, found, err := p.txn.record(key)
+	if err != nil || !found {
+		panic(fmt.Sprint(key, found, err))
 	}
 	return value
 }

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/tidwall/btree"
 )
 
@@ -19,13 +18,13 @@ type pending struct {
 	staged     batch
 	committing *batch       // is being made durable; nil: none is
 	commitDone *sync.Cond   // committing is nil again
-	base       *badger.Txn  // see durable
+	base       transaction  // see durable
 	remains    remains      // of a commit that was cut short
 	partDone   func() error // for tests: is called between two transactions of a commit; nil: nothing is
 	seen       int          // for tests: versions of records that seek has passed
 	broken     error        // why nothing is applied or committed any more
 
-	db        *badger.DB
+	db        *database
 	snapshots *pins
 	checkRoom func() error  // returns an error if the disk is too full for a commit
 	fatal     func(error)   // see Config
@@ -39,7 +38,7 @@ func newPending(snapshots *pins, checkRoom func() error, fatal func(error)) *pen
 }
 
 // install begins with the last commit of a database.
-func (p *pending) install(db *badger.DB, state meta, remains remains) {
+func (p *pending) install(db *database, state meta, remains remains) {
 	p.db, p.staged, p.remains = db, p.newBatch(state), remains
 	p.forgetBase()
 }
@@ -83,7 +82,7 @@ func (p *pending) get(key []byte) (value []byte, found bool, err error) {
 			return value, value != nil, nil
 		}
 	}
-	return getRecord(p.durable(), key)
+	return p.durable().record(key)
 }
 
 // seek calls see for each key with this prefix, beginning at from, in order and with the value that
@@ -149,18 +148,18 @@ func (p *pending) layers() []*batch {
 }
 
 // durable returns a transaction that reads the last commit.
-func (p *pending) durable() *badger.Txn {
-	if p.base == nil {
-		p.base = p.db.NewTransactionAt(p.snapshots.last().index, false)
+func (p *pending) durable() transaction {
+	if p.base.Txn == nil {
+		p.base = p.db.at(p.snapshots.last().index)
 	}
 	return p.base
 }
 
 // forgetBase makes the next reader start from the newest commit.
 func (p *pending) forgetBase() {
-	if p.base != nil {
+	if p.base.Txn != nil {
 		p.base.Discard()
-		p.base = nil
+		p.base = transaction{}
 	}
 }
 
@@ -226,7 +225,7 @@ func (p *pending) hand() (*batch, error) {
 		return nil, err
 	}
 	b := p.staged
-	b.before, b.remains, b.partDone = p.snapshots.last().index, p.remains.pieces, p.partDone
+	b.before, b.partDone = p.snapshots.last().index, p.partDone
 	p.committing = &b
 	p.staged = p.newBatch(b.meta)
 	return &b, nil
@@ -242,6 +241,7 @@ func (p *pending) committed(b *batch, err error) error {
 	}
 	p.remains.passed(b.meta.index)
 	p.forgetBase()
+	p.db.waste.add(b.meta.index, b.stale)
 	p.db.SetDiscardTs(p.snapshots.publish(b.meta))
 	return nil
 }
@@ -273,10 +273,10 @@ func (p *pending) commitSoon(closed <-chan struct{}) {
 // coverRemains stages each record that has remains, unchanged, if the staged batch will be
 // committed at the version of a remain or later.
 func (p *pending) coverRemains() error {
-	if len(p.remains.pieces) == 0 || p.staged.meta.index < p.remains.first {
+	if len(p.remains.keys) == 0 || p.staged.meta.index < p.remains.first {
 		return nil
 	}
-	for key := range p.remains.pieces { // any order will do: each is a record of its own
+	for key := range p.remains.keys { // any order will do: each is a record of its own
 		if _, staged := p.staged.writes.Get(key); staged {
 			continue
 		}
@@ -284,7 +284,7 @@ func (p *pending) coverRemains() error {
 		if err != nil {
 			return err
 		}
-		p.staged.write([]byte(key), value)
+		p.staged.repeat([]byte(key), value)
 	}
 	return nil
 }

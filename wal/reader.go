@@ -3,8 +3,6 @@ package wal
 import (
 	"sync"
 	"sync/atomic"
-
-	"github.com/dgraph-io/badger/v4"
 )
 
 // Reader reads a store. Its methods may be called from any goroutine. Each call reads one state,
@@ -22,7 +20,7 @@ type Reader struct {
 	pending *pending // is locked before the locks below
 
 	swap      sync.RWMutex // held while db is in use by a reader; RestoreSnapshot replaces it
-	db        *badger.DB
+	db        *database
 	snapshots pins
 }
 
@@ -48,7 +46,7 @@ func (r *Reader) read(see func(dbView) error) (err error) {
 	defer r.swap.RUnlock()
 	index := r.snapshots.pin()
 	defer r.snapshots.unpin(index)
-	txn := r.db.NewTransactionAt(index, false)
+	txn := r.db.at(index)
 	defer txn.Discard()
 	return r.guard(r.db, func() error { return see(viewOf(txn)) })
 }

@@ -3,6 +3,7 @@ package wal
 import (
 	"encoding/binary"
 	"errors"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 	reclaimPause    = 10 * time.Second // between two reclaims, under load
 	idleGarbage     = 16 << 20         // bytes beyond an eighth of the records: too much when nothing is applied
 	busyGarbage     = 128 << 20        // bytes beyond half of the records: too much at any time
+	busyBlobs       = 64 << 20         // likewise, of values in blob files
 	garbageStep     = 16 << 20         // bytes: another reclaim is worthwhile only after this much new garbage
 	flattenLimit    = 1 << 30          // bytes of tables: while larger ones are merged, level 0 would fill up and stop all writes; it holds unless new events are refused anyway
 	rotatePatience  = 30 * time.Second
@@ -30,6 +32,7 @@ type reclaimer struct {
 	applied uint64    // at the last check
 	last    time.Time // of the last reclaim
 	residue int64     // bytes of garbage that it left
+	move    move      // of values in blob files
 }
 
 func (r *reclaimer) run() {
@@ -42,7 +45,7 @@ func (r *reclaimer) run() {
 			return
 		}
 		r.store.measure()
-		if err := r.reclaimIfDue(); err != nil {
+		if err := errors.Join(r.tidyBlobs(), r.reclaimIfDue()); err != nil {
 			r.store.config.Logger.Warn("space of what was removed could not be given back; it is tried again", "error", err)
 		}
 	}
@@ -73,7 +76,7 @@ func (r *reclaimer) reclaimIfDue() error {
 	defer r.store.swap.RUnlock()
 	err := r.reclaim()
 	r.last = time.Now()
-	r.residue = badgerfiles.Usage(r.store.db.Opts().Dir) - r.store.Size()
+	r.residue = r.garbage()
 	return err
 }
 
@@ -85,7 +88,7 @@ func (r *reclaimer) isDue() bool {
 	idle := r.store.Applied() == r.applied
 	r.applied = r.store.Applied()
 	live := r.store.Size()
-	garbage := badgerfiles.Usage(r.store.db.Opts().Dir) - live
+	garbage := r.garbage()
 	r.residue = min(r.residue, garbage)
 	short := r.store.gate.short() != ""
 	switch {
@@ -99,22 +102,30 @@ func (r *reclaimer) isDue() bool {
 	return (tables <= flattenLimit || short) && r.store.disk.now() >= compactionRoom(tables)
 }
 
-// seeTables records how many tables there are and what compacting them may need, and returns their
-// size.
-func (s *Store) seeTables(db *badger.DB) (size int64) {
+// garbage returns how many bytes Badger takes beyond what its records need. swap is held.
+func (r *reclaimer) garbage() int64 {
+	dir := r.store.db.Opts().Dir
+	_, blobs := r.store.db.blobs.Usage()
+	return badgerfiles.Usage(dir) - badgerfiles.Usage(filepath.Join(dir, blobFolder)) - max(0, r.store.Size()-blobs)
+}
+
+// seeTables records how many descriptors the files need and how much room a compaction of the tables
+// may need, and returns the size of these.
+func (s *Store) seeTables(db *database) (size int64) {
 	tables := db.Tables()
 	for _, t := range tables {
 		size += int64(t.OnDiskSize)
 	}
-	s.tables.Store(int64(len(tables)))
+	s.descriptors.Store(int64(2*len(tables) + len(db.blobs.Numbers())))
 	s.room.Store(compactionRoom(size))
 	return size
 }
 
-// Tables returns how many tables the store has. Each takes a file descriptor, and a compaction
-// opens the new ones before it closes the old ones. There must be enough: if Badger cannot create
-// one of the new tables, it drops the records for it and reports no error.
-func (s *Store) Tables() int { return int(s.tables.Load()) }
+// Descriptors returns how many file descriptors the store may need: one for each blob file, and two
+// for each table, because a compaction opens the new ones before it closes the old ones. There must
+// be enough: if Badger cannot create one of the new tables, it drops the records for it and reports
+// no error.
+func (s *Store) Descriptors() int { return int(s.descriptors.Load()) }
 
 // compactionRoom returns how much free space a compaction may need: it writes new tables before it
 // removes the old ones.

@@ -106,9 +106,12 @@ func TestMaxSizeOfSmallDisk(t *testing.T) {
 	}
 }
 
-// Each table takes a descriptor, which the node must reserve.
-func TestTablesTakeDescriptors(t *testing.T) {
-	s, _, _, _ := newWorld(t)
+// Each table and each blob file takes a descriptor, which the node must reserve.
+func TestFilesTakeDescriptors(t *testing.T) {
+	s, w, app, _ := newWorld(t)
+	if _, err := w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, minBlob)}); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Commit(); err != nil {
 		t.Fatal(err)
 	}
@@ -122,15 +125,19 @@ func TestTablesTakeDescriptors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	count := 0
+	tables, blobs := 0, 0
 	for _, fd := range open {
 		path, err := os.Readlink(filepath.Join("/proc/self/fd", fd.Name()))
-		if err == nil && filepath.Dir(path) == s.db.Opts().Dir && filepath.Ext(path) == ".sst" {
-			count++
+		switch dir := s.db.Opts().Dir; {
+		case err != nil:
+		case filepath.Dir(path) == dir && filepath.Ext(path) == ".sst":
+			tables++
+		case filepath.Dir(path) == filepath.Join(dir, blobFolder):
+			blobs++
 		}
 	}
-	if s.Tables() != 2 || count != 2 {
-		t.Errorf("%d tables have %d descriptors, want 2", s.Tables(), count)
+	if tables != 2 || blobs != 1 || s.Descriptors() != 2*2+1 {
+		t.Errorf("%d tables and %d blob files are open, and need %d descriptors", tables, blobs, s.Descriptors())
 	}
 }
 

@@ -33,7 +33,6 @@ type meta struct {
 	tallies     tallyQueues
 	removed     removedByClass
 	untold      uint64 // changes of customers without an operational message, because they were too many
-	pieced      []byte // kinds of records of which some may be in pieces: first bytes of their keys, in order of appearance
 }
 
 func (m *meta) encode() []byte {
@@ -48,7 +47,7 @@ func (m *meta) encode() []byte {
 	}
 	dst = binary.AppendUvarint(dst, m.confIndex)
 	dst = binary.AppendUvarint(m.removed.append(m.tallies.append(dst)), m.untold)
-	return appendBytes(appendBytes(dst, m.conf), m.pieced)
+	return appendBytes(dst, m.conf)
 }
 
 func (m *meta) decode(data []byte) error {
@@ -63,9 +62,6 @@ func (m *meta) decode(data []byte) error {
 	m.removed.read(r)
 	m.untold = r.uvarint()
 	m.conf = slices.Clone(r.bytes())
-	if pieced := r.bytes(); len(pieced) > 0 {
-		m.pieced = slices.Clone(pieced)
-	}
 	return r.end()
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/dgraph-io/ristretto/v2/z"
 
 	"hookwheel/wal/badgerfiles"
+	"hookwheel/wal/blobfiles"
 )
 
 var errBadSnapshot = errors.New("wal: the snapshot is cut short or damaged")
@@ -44,7 +45,7 @@ func (s *Store) RestoreSnapshot(content io.Reader) error {
 	if err := s.loadSnapshot(path, content); err != nil {
 		return errors.Join(err, os.RemoveAll(path))
 	}
-	db, _, err := openBadger(s.config, path) // its tables were written just now
+	db, _, err := openDatabase(s.config, path) // its tables were written just now
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(path))
 	}
@@ -80,13 +81,17 @@ func (s *Store) loadSnapshot(path string, content io.Reader) error {
 		}
 		return nil
 	}
-	return errors.Join(readSnapshot(db, content, s.config.Logger, room), db.Close())
+	loading, err := withBlobs(db)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return errors.Join(readSnapshot(loading, content, s.config.Logger, room), loading.Close())
 }
 
 // readSnapshot fills an empty Badger folder. Records come in order, so tables are written in their
 // final form: nothing passes through a log, and nothing is compacted.
-func readSnapshot(db *badger.DB, content io.Reader, log *slog.Logger, room func() error) error {
-	load := &loader{writer: db.NewStreamWriter(), log: log, room: room, told: time.Now(), part: z.NewBuffer(2*loadPart, "snapshot")}
+func readSnapshot(db *database, content io.Reader, log *slog.Logger, room func() error) error {
+	load := &loader{writer: db.NewStreamWriter(), blobs: db.blobs, log: log, room: room, told: time.Now(), part: z.NewBuffer(2*loadPart, "snapshot")}
 	defer func() { _ = load.part.Release() }() // frees memory
 	if err := load.writer.Prepare(); err != nil {
 		load.writer.Cancel()
@@ -94,7 +99,7 @@ func readSnapshot(db *badger.DB, content io.Reader, log *slog.Logger, room func(
 	}
 	err := readRecords(content, load.set)
 	if err == nil {
-		err = load.flush()
+		err = load.end()
 	}
 	if err != nil {
 		load.writer.Cancel()
@@ -106,34 +111,53 @@ func readSnapshot(db *badger.DB, content io.Reader, log *slog.Logger, room func(
 // loader writes records, all at version 1, which is older than anything that Apply writes later.
 type loader struct {
 	writer *badger.StreamWriter
+	blobs  *blobfiles.Files
 	part   *z.Buffer
 	log    *slog.Logger
 	room   func() error // on a full disk, writing to Badger's tables, which are memory maps, would end the process
 	bytes  int64
+	looked int64 // bytes when room was asked for
 	told   time.Time
 }
 
 func (l *loader) set(key, value []byte) error {
-	err := eachPart(key, value, func(key, value []byte, userMeta byte) error {
-		badger.KVToBuffer(&pb.KV{Key: key, Value: value, UserMeta: []byte{userMeta}, Version: 1}, l.part)
-		return nil
-	})
-	if err != nil {
-		return err
+	if isBlob(string(key), len(value)) {
+		ref, err := l.blobs.Add(key, value)
+		if err != nil {
+			return err
+		}
+		l.add(key, ref.Append(nil), isReference)
+	} else {
+		l.add(key, value, 0)
 	}
 	l.bytes += int64(len(key) + len(value))
 	if time.Since(l.told) > loadingInterval {
 		l.told = time.Now()
 		l.log.Info("loading the state that was sent", "loadedMiB", l.bytes>>20)
 	}
-	if l.part.LenNoPadding() < loadPart {
+	if l.part.LenNoPadding() < loadPart && l.bytes-l.looked < loadPart {
 		return nil
 	}
 	return l.flush()
 }
 
+func (l *loader) add(key, value []byte, userMeta byte) {
+	badger.KVToBuffer(&pb.KV{Key: key, Value: value, UserMeta: []byte{userMeta}, Version: 1}, l.part)
+}
+
+// end writes what is left. endKey follows all records.
+func (l *loader) end() error {
+	end, err := l.blobs.Sync()
+	if err != nil {
+		return err
+	}
+	l.add(endKey, end.Append(nil), isLocal)
+	return l.flush()
+}
+
 func (l *loader) flush() error {
 	defer l.part.Reset()
+	l.looked = l.bytes
 	if err := l.room(); err != nil {
 		return err
 	}

@@ -14,18 +14,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/webhook"
 )
 
-// The size that a snapshot promises is the size it has, also where records are in pieces.
+// The size that a snapshot promises is the size it has, also where values are in blob files.
 func TestSnapshotSize(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	tolerate(t, "")
 	b := batch{meta: meta{index: 1, term: 1}, was: func([]byte) ([]byte, bool, error) { return nil, false, nil }}
-	for i, size := range []int{0, 1, 127, 128, 1 << 14, pieceSize - 1, pieceSize, pieceSize + 1, 2 * pieceSize, 2*pieceSize + 1, 3 << 20,
-		(maxPieces + 1) * pieceSize, (maxPieces+1)*pieceSize + 1, 40 * largePiece} {
+	for i, size := range []int{0, 1, 127, 128, minBlob - 1, minBlob, 1 << 14, 3 << 20, 40 << 20} {
 		b.set(chunkKey(keyLog, goldenApp, idAt(uint64(i), 0)), bytes.Repeat([]byte{'v'}, size))
 	}
 	if err := b.commit(s.db); err != nil {
@@ -79,7 +76,7 @@ func TestUnorderedSnapshot(t *testing.T) {
 // error.
 func TestRestoreNeedsRoom(t *testing.T) {
 	from, _, _, _ := newWorld(t)
-	db, err := badger.OpenManaged(badgerOptions(t.TempDir(), from.config.badgerLog()))
+	db, _, err := openDatabase(from.config, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

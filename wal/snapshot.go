@@ -51,7 +51,7 @@ func (s *Store) beginSnapshot(ctx context.Context) (*snapshotReader, error) {
 	}
 	s.swap.RLock()
 	index := s.snapshots.pin()
-	txn := s.db.NewTransactionAt(index, false)
+	txn := s.db.at(index)
 	reader, writer := io.Pipe()
 	stream := &snapshotReader{PipeReader: reader, writer: writer, ended: make(chan struct{})}
 	release := func() {
@@ -83,8 +83,11 @@ func (s *Store) beginSnapshot(ctx context.Context) (*snapshotReader, error) {
 
 // measureSnapshot returns the state that a snapshot contains, and its size in bytes. Badger's
 // iterators skip a block that has become damaged without an error, so the records are counted.
-func measureSnapshot(txn *badger.Txn, ended <-chan struct{}) (state meta, size int64, err error) {
+func measureSnapshot(txn transaction, ended <-chan struct{}) (state meta, size int64, err error) {
 	item, err := txn.Get(metaKey)
+	if errors.Is(err, badger.ErrKeyNotFound) && txn.ReadTs() > 0 { // that is what Badger says of a damaged block, too
+		err = fmt.Errorf("%w: the state of the store is missing", badgerfiles.ErrDamaged)
+	}
 	if err != nil {
 		return state, 0, err
 	}
@@ -94,7 +97,7 @@ func measureSnapshot(txn *badger.Txn, ended <-chan struct{}) (state meta, size i
 	size = int64(snapshotFrame)
 	records := -int64(len(metaKey)) - item.ValueSize() // meta does not count itself
 	err = eachRecord(txn, func(item *badger.Item) error {
-		value, err := recordSize(txn, item)
+		value, err := valueSize(item)
 		key := int64(item.KeySize())
 		size += uvarintSize(key) + key + uvarintSize(value) + value
 		records += key + value
@@ -117,7 +120,7 @@ func uvarintSize(n int64) int64 {
 }
 
 // eachRecord visits all records, in order of key.
-func eachRecord(txn *badger.Txn, do func(*badger.Item) error) error {
+func eachRecord(txn transaction, do func(*badger.Item) error) error {
 	opts := badger.DefaultIteratorOptions
 	opts.PrefetchValues = false // they are stored next to the keys
 	it := txn.NewIterator(opts)
@@ -133,7 +136,7 @@ func eachRecord(txn *badger.Txn, do func(*badger.Item) error) error {
 	return nil
 }
 
-func writeSnapshot(txn *badger.Txn, to io.Writer) error {
+func writeSnapshot(txn transaction, to io.Writer) error {
 	sum := crc32.New(castagnoli)
 	out := bufio.NewWriterSize(io.MultiWriter(to, sum), 256<<10)
 	if _, err := out.WriteString(snapshotMagic); err != nil {
@@ -143,7 +146,7 @@ func writeSnapshot(txn *badger.Txn, to io.Writer) error {
 	records := uint64(0)
 	err := eachRecord(txn, func(item *badger.Item) error {
 		records++
-		return readRecord(txn, item, func(value []byte) error {
+		return txn.read(item, func(value []byte) error {
 			head = binary.AppendUvarint(appendBytes(head[:0], item.Key()), uint64(len(value)))
 			if _, err := out.Write(head); err != nil {
 				return err

@@ -33,28 +33,37 @@ const partLimit = 2
 
 // partWriter writes a batch in as many transactions as it takes.
 type partWriter struct {
-	db          *badger.DB
+	db          *database
 	index       uint64
 	txn         *badger.Txn
 	size, count int64
 	done        func() error
 }
 
-// put adds a record, or a piece of one; a nil value deletes it.
-func (w *partWriter) put(key, value []byte, userMeta byte) error {
-	w.size += int64(len(key) + len(value) + recordCost)
-	w.count++
-	if w.txn != nil && (w.size > w.db.MaxBatchSize()/partLimit || w.count > w.db.MaxBatchCount()/partLimit) {
-		if err := w.end(); err != nil {
-			return err
-		}
-		if w.done != nil {
-			if err := w.done(); err != nil {
-				return err
-			}
-		}
-		w.size, w.count = int64(len(key)+len(value)+recordCost), 1
+// reserve begins another transaction if so many records of so many bytes do not fit into this one.
+func (w *partWriter) reserve(count, size int64) error {
+	size += count * recordCost
+	if w.txn == nil || w.size+size <= w.db.MaxBatchSize()/partLimit && w.count+count <= w.db.MaxBatchCount()/partLimit {
+		return nil
 	}
+	if err := w.end(); err != nil {
+		return err
+	}
+	w.size, w.count = 0, 0
+	if w.done != nil {
+		return w.done()
+	}
+	return nil
+}
+
+// put adds a record; a nil value deletes it.
+func (w *partWriter) put(key, value []byte, userMeta byte) error {
+	size := int64(len(key) + len(value))
+	if err := w.reserve(1, size); err != nil {
+		return err
+	}
+	w.size += size + recordCost
+	w.count++
 	if w.txn == nil {
 		w.txn = w.db.NewTransactionAt(w.index, true)
 	}
@@ -78,20 +87,46 @@ func (w *partWriter) discard() {
 	}
 }
 
-// commit writes the batch, meta last, and syncs it.
-func (b *batch) commit(db *badger.DB) error {
-	w := partWriter{db: db, index: b.meta.index, done: b.partDone}
-	defer w.discard()
-	before := db.NewTransactionAt(b.before, false)
-	defer before.Discard()
+// commit writes the batch, meta last, and syncs it. What is large is in blob files before.
+func (b *batch) commit(db *database) error {
 	var err error
-	write := w.put
+	if b.stale, err = db.staleBlobs(b.before, b.replaced); err != nil {
+		return err
+	}
+	values := saver{blobs: db.blobs}
 	b.writes.Scan(func(key string, value []byte) bool {
-		err = b.put(write, before, []byte(key), value)
+		err = values.save(key, value)
 		return err == nil
 	})
+	if err != nil {
+		return err
+	}
+	end, err := values.sync()
+	if err != nil {
+		return err
+	}
+	w := partWriter{db: db, index: b.meta.index, done: b.partDone}
+	defer w.discard()
+	b.writes.Scan(func(key string, value []byte) bool {
+		stored, userMeta := values.entry(key, value)
+		err = w.put([]byte(key), stored, userMeta)
+		return err == nil
+	})
+	if err != nil {
+		return err
+	}
+	return w.finish(end, b.meta.encode())
+}
+
+// finish writes the end of the blob files, if it has moved, and meta. They are in one transaction:
+// with an end that is not the one of meta's commit, a start would cut off too little or too much.
+func (w *partWriter) finish(end, meta []byte) error {
+	err := w.reserve(2, int64(len(endKey)+len(end)+len(metaKey)+len(meta)))
+	if err == nil && end != nil {
+		err = w.put(endKey, end, isLocal)
+	}
 	if err == nil {
-		err = write(metaKey, b.meta.encode(), 0)
+		err = w.put(metaKey, meta, 0)
 	}
 	if err != nil {
 		return err
@@ -99,39 +134,16 @@ func (b *batch) commit(db *badger.DB) error {
 	return w.end()
 }
 
-// put writes a record, and deletes the pieces that it no longer has.
-func (b *batch) put(write func(key, value []byte, userMeta byte) error, before *badger.Txn, key, value []byte) error {
-	var err error
-	if value == nil {
-		err = write(key, nil, 0)
-	} else {
-		err = eachPart(key, value, write)
-	}
-	had := b.remains[string(key)]
-	if err == nil && bytes.IndexByte(b.meta.pieced, key[0]) >= 0 {
-		switch item, missing := before.Get(key); {
-		case missing == nil:
-			had = max(had, int(item.UserMeta()))
-		case !errors.Is(missing, badger.ErrKeyNotFound):
-			err = missing
-		}
-	}
-	for n := piecesOf(string(key), len(value)) + 1; n <= had && err == nil; n++ {
-		err = write(pieceKey(key, n), nil, 0)
-	}
-	return err
-}
-
 // remains are the records of a commit that a crash cut short.
 type remains struct {
-	first, last uint64         // lowest and highest version of them
-	pieces      map[string]int // by key: how many pieces they may have
+	first, last uint64              // lowest and highest version of them
+	keys        map[string]struct{} // of these records
 }
 
 // findRemains looks for records that are newer than the state. Badger skips tables without any, so
 // this is quick.
-func findRemains(db *badger.DB, index uint64) (r remains, err error) {
-	txn := db.NewTransactionAt(math.MaxUint64, false)
+func findRemains(db *database, index uint64) (r remains, err error) {
+	txn := db.at(math.MaxUint64)
 	defer txn.Discard()
 	opts := badger.DefaultIteratorOptions
 	opts.PrefetchValues, opts.AllVersions, opts.SinceTs = false, true, index
@@ -139,17 +151,13 @@ func findRemains(db *badger.DB, index uint64) (r remains, err error) {
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		item := it.Item()
-		if bytes.Equal(item.Key(), metaKey) || item.Version() <= index {
+		if bytes.Equal(item.Key(), metaKey) || bytes.Equal(item.Key(), endKey) || item.Version() <= index {
 			continue
 		}
-		key, n, piece := cutPieceKey(item.Key())
-		if !piece && isRecord(item) {
-			n = int(item.UserMeta())
+		if r.keys == nil {
+			r.keys, r.first = make(map[string]struct{}), item.Version()
 		}
-		if r.pieces == nil {
-			r.pieces, r.first = make(map[string]int), item.Version()
-		}
-		r.pieces[string(key)] = max(r.pieces[string(key)], n)
+		r.keys[string(item.Key())] = struct{}{}
 		r.first, r.last = min(r.first, item.Version()), max(r.last, item.Version())
 	}
 	return r, nil

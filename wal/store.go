@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"os"
 	"slices"
 	"strings"
@@ -24,7 +23,8 @@ import (
 const (
 	lockPatience    = 10 * time.Second // a process that was killed keeps the lock until its memory maps are torn down
 	levelZeroTables = 6                // from so many on they are compacted
-	valueThreshold  = 1 << 20          // bytes; from this size on Badger keeps a value in a file of its own
+	blockSize       = 32 << 10         // bytes of a table that are read and verified together
+	valueThreshold  = 1 << 20          // bytes; from this size on Badger would keep a value in a file of its own, but see minBlob
 )
 
 // Config configures a Store.
@@ -42,16 +42,16 @@ type Config struct {
 // their order is up to the callers.
 type Store struct {
 	Reader
-	disk    *disk
-	bytes   atomic.Int64  // as meta has it
-	used    atomic.Int64  // see Used
-	room    atomic.Int64  // what a compaction may need
-	tables  atomic.Int64  // see Tables
-	refused atomic.Int64  // see Refused
-	large   chan struct{} // there is more than config.MaxSize
-	closed  chan struct{}
-	wg      sync.WaitGroup
-	watch   func(webhook.Changes) // guarded by mu
+	disk        *disk
+	bytes       atomic.Int64  // as meta has it
+	used        atomic.Int64  // see Used
+	room        atomic.Int64  // what a compaction may need
+	refused     atomic.Int64  // see Refused
+	descriptors atomic.Int64  // see Descriptors
+	large       chan struct{} // there is more than config.MaxSize
+	closed      chan struct{}
+	wg          sync.WaitGroup
+	watch       func(webhook.Changes) // guarded by mu
 
 	streams      streams
 	fingerprints fingerprints
@@ -76,7 +76,7 @@ func Open(config Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking for the store in %s: %w", config.Dir, err)
 	}
-	db, tables, err := openBadger(config, dir)
+	db, tables, err := openDatabase(config, dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
 	}
@@ -115,10 +115,10 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// openBadger checks the files first, because with some damage Badger opens a store that lacks
-// records, and with other damage it panics. If necessary it waits for the folder's lock. The
-// tables are still to be verified.
-func openBadger(config Config, dir string) (_ *badger.DB, tables []string, err error) {
+// openDatabase checks the files first, because with some damage Badger opens a store that lacks
+// records, and with other damage it panics. If necessary it waits for the folder's lock. The tables
+// and the blob files are still to be verified.
+func openDatabase(config Config, dir string) (_ *database, tables []string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, err
 	}
@@ -141,9 +141,13 @@ func openBadger(config Config, dir string) (_ *badger.DB, tables []string, err e
 			err = badgerfiles.Damaged(dir, fmt.Errorf("%v", fault))
 		}
 	}()
-	db, err := badger.OpenManaged(badgerOptions(dir, config.badgerLog()))
+	opened, err := badger.OpenManaged(badgerOptions(dir, config.badgerLog()))
 	if err != nil {
 		return nil, tables, badgerfiles.Damaged(dir, err)
+	}
+	db, err := withBlobs(opened)
+	if err != nil {
+		return nil, tables, errors.Join(badgerfiles.Damaged(dir, err), opened.Close())
 	}
 	return db, tables, nil
 }
@@ -171,7 +175,7 @@ func badgerOptions(dir string, log badgerLog) badger.Options {
 
 // load reads into memory what Apply and the API need all the time: the state and the domain
 // objects.
-func (s *Store) load(db *badger.DB) error {
+func (s *Store) load(db *database) error {
 	loaded, state, err := readState(db)
 	if err != nil {
 		return err
@@ -184,7 +188,7 @@ func (s *Store) load(db *badger.DB) error {
 	return nil
 }
 
-func readState(db *badger.DB) (loaded catalog, state meta, err error) {
+func readState(db *database) (loaded catalog, state meta, err error) {
 	loaded = newCatalog()
 	txn, state, err := newestState(db)
 	if err != nil {
@@ -194,25 +198,7 @@ func readState(db *badger.DB) (loaded catalog, state meta, err error) {
 	return loaded, state, loaded.load(viewOf(txn).view)
 }
 
-// newestState begins to read the last committed state. There may be records of a later one, from a
-// commit that a crash cut short: see split.go.
-func newestState(db *badger.DB) (txn *badger.Txn, state meta, err error) {
-	newest := db.NewTransactionAt(math.MaxUint64, false)
-	defer newest.Discard()
-	item, err := newest.Get(metaKey)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return db.NewTransactionAt(0, false), state, nil
-	}
-	if err == nil {
-		err = item.Value(state.decode)
-	}
-	if err != nil {
-		return nil, state, err
-	}
-	return db.NewTransactionAt(item.Version(), false), state, nil
-}
-
-func (s *Store) install(db *badger.DB, loaded catalog, state meta, remains remains) {
+func (s *Store) install(db *database, loaded catalog, state meta, remains remains) {
 	s.mu.Lock()
 	s.catalog = loaded
 	s.mu.Unlock()
@@ -280,7 +266,18 @@ func (p *pins) publish(applied meta) (oldest uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.applied = applied
-	oldest = applied.index
+	return p.oldestOf()
+}
+
+// oldest returns the index that all readers have reached.
+func (p *pins) oldest() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.oldestOf()
+}
+
+func (p *pins) oldestOf() uint64 {
+	oldest := p.applied.index
 	for reader := range p.readers {
 		oldest = min(oldest, reader)
 	}

@@ -8,16 +8,15 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"hookwheel/wal/badgerfiles"
+	"hookwheel/wal/blobfiles"
 )
 
-// verifyRate is how many bytes of tables per second the verification after a start reads at most.
+// verifyRate is how many bytes of tables and blob files per second the verification after a start reads at most.
 const verifyRate = 512 << 20
 
 // guard turns damage into an error with advice, whether Badger returns an error or panics.
-func (r *Reader) guard(db *badger.DB, read func() error) (err error) {
+func (r *Reader) guard(db *database, read func() error) (err error) {
 	dir := db.Opts().Dir
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -30,16 +29,17 @@ func (r *Reader) guard(db *badger.DB, read func() error) (err error) {
 			r.config.Fatal(err) // there may be further damage, which Badger does not report
 		}
 	}()
-	if err = read(); badgerfiles.IsDamage(err) {
+	if err = read(); badgerfiles.IsDamage(err) || errors.Is(err, blobfiles.ErrDamaged) {
 		err = badgerfiles.Damaged(dir, err)
 	}
 	return err
 }
 
-// verifier reads all tables of a store that was opened, because opening it checks only their ends.
+// verifier reads all tables and blob files of a store that was opened, because opening it checks only
+// their ends.
 type verifier struct {
 	store *Store
-	db    *badger.DB
+	db    *database
 }
 
 // run reads all tables once after a start. Tables that are gone by then were read by a
@@ -70,7 +70,26 @@ func (v *verifier) run(paths []string) {
 			return
 		}
 	}
-	v.store.config.Logger.Debug("all tables of the store are whole", "MiB", done>>20, "after", time.Since(begin).String())
+	err := v.db.verifyBlobs(pause)
+	switch {
+	case errors.Is(err, badgerfiles.ErrStopped) || !v.isOpen():
+		return
+	case err != nil:
+		v.giveUp(badgerfiles.Damaged(v.db.Opts().Dir, err))
+		return
+	}
+	v.store.config.Logger.Debug("all files of the store are whole", "MiB", done>>20, "after", time.Since(begin).String())
+}
+
+// verifyBlobs reads all blob files. It calls pause after each value.
+func (d *database) verifyBlobs(pause func(bytes int) error) error {
+	for _, number := range d.blobs.Numbers() {
+		_, err := d.blobs.Walk(number, 0, func(_ blobfiles.Ref, _, value []byte) error { return pause(len(value)) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // giveUp keeps a damaged store from being used, by this process and by the next one.

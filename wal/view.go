@@ -21,9 +21,9 @@ type records interface {
 }
 
 // stored is the records that a transaction reads.
-type stored struct{ txn *badger.Txn }
+type stored struct{ txn transaction }
 
-func (s stored) get(key []byte) (value []byte, found bool, err error) { return getRecord(s.txn, key) }
+func (s stored) get(key []byte) (value []byte, found bool, err error) { return s.txn.record(key) }
 
 func (s stored) seek(prefix, from []byte, see func(key, value []byte) error) error {
 	w := newWalk(s.txn, prefix)
@@ -52,10 +52,10 @@ func (v view) scan(prefix []byte, see func(key, value []byte) error) error {
 // dbView is a view of the database as of one commit, which can also be read in pages.
 type dbView struct {
 	view
-	txn *badger.Txn
+	txn transaction
 }
 
-func viewOf(txn *badger.Txn) dbView { return dbView{view{stored{txn}}, txn} }
+func viewOf(txn transaction) dbView { return dbView{view{stored{txn}}, txn} }
 
 // page calls see for each record with this prefix in the direction of the page, beginning with the
 // chunk that contains its start. suffix is the number of bytes of an ID that follow the prefix.
@@ -68,7 +68,7 @@ func (v dbView) page(p Page, prefix []byte, suffix int, see func(key, value []by
 		first = append(first, bytes.Repeat([]byte{0xff}, idSize+2)...)
 	}
 	return v.walk(prefix, first, !p.Ascending, func(item *badger.Item) error {
-		value, err := copyRecord(v.txn, item)
+		value, err := v.txn.copy(item)
 		if err != nil {
 			return err
 		}

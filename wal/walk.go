@@ -11,7 +11,7 @@ import (
 // holds of deleted records, so a range ends where its prefix does, and what was read can be
 // counted.
 type walk struct {
-	txn  *badger.Txn
+	txn  transaction
 	it   *badger.Iterator
 	low  []byte // the iterator is at the first key from here on; nil: nowhere
 	end  []byte // where ranges end that reach so far; nil: at the end of their prefix
@@ -19,10 +19,10 @@ type walk struct {
 }
 
 // newWalk begins to read records whose keys have this prefix.
-func newWalk(txn *badger.Txn, prefix []byte) *walk {
+func newWalk(txn transaction, prefix []byte) *walk {
 	opts := badger.DefaultIteratorOptions
 	opts.Prefix, opts.AllVersions = prefix, true
-	opts.PrefetchValues = false // values are inline: to fetch them ahead copies what may never be seen
+	opts.PrefetchValues = false // to fetch them ahead copies what may never be seen
 	return &walk{txn: txn, it: txn.NewIterator(opts)}
 }
 
@@ -32,7 +32,7 @@ func (w *walk) close() { w.it.Close() }
 // value may be kept. It ends with the first error of see, and returns it.
 func (w *walk) seek(prefix, from []byte, see func(key, value []byte) error) error {
 	return w.items(prefix, from, func(item *badger.Item) error {
-		return readRecord(w.txn, item, func(value []byte) error { return see(item.Key(), value) })
+		return w.txn.read(item, func(value []byte) error { return see(item.Key(), value) })
 	})
 }
 
