@@ -61,7 +61,7 @@ func (b *batch) setChunk(key, was, is []byte) {
 	if is != nil {
 		b.meta.bytes += int64(len(key) + len(is))
 	}
-	if isBlob(string(key), len(was)) {
+	if isBlob(key[0], len(was)) {
 		b.replaces(key)
 	}
 	b.write(key, is)

@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"bytes"
 	"errors"
 	"sync"
 	"time"
@@ -221,7 +220,7 @@ func (r *reclaimer) moveBlobs(db *database) error {
 		r.move = move{db, file, 0}
 	}
 	for end := time.Now().Add(moveTime); time.Now().Before(end); {
-		values, next, err := r.move.read()
+		values, next, err := r.move.read(r.store)
 		if err != nil {
 			return err
 		}
@@ -253,18 +252,43 @@ type valueInFile struct {
 	key, value []byte
 }
 
-// read reads the next values of the file, whether they are in use or not.
-func (m *move) read() (values []valueInFile, next int64, err error) {
+// read reads the next values of the file that were in use at the last commit.
+func (m *move) read(s *Store) (values []valueInFile, next int64, err error) {
+	s.swap.RLock()
+	defer s.swap.RUnlock()
+	if s.db != m.db {
+		return nil, 0, nil
+	}
+	index := s.snapshots.pin()
+	defer s.snapshots.unpin(index)
+	txn := m.db.at(index)
+	defer txn.Discard()
 	size := 0
 	next, err = m.db.blobs.Walk(m.file, m.from, func(ref blobfiles.Ref, key, value []byte) error {
 		if size > movePart {
 			return errStop
 		}
-		size += len(value)
-		values = append(values, valueInFile{ref, key, value})
-		return nil
+		used, err := txn.refersTo(key, ref)
+		if used {
+			size += len(value)
+			values = append(values, valueInFile{ref, key, value})
+		}
+		return err
 	})
 	return values, next, unlessStopped(err)
+}
+
+// refersTo reports whether a record has its value there.
+func (t transaction) refersTo(key []byte, place blobfiles.Ref) (bool, error) {
+	item, err := t.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	ref, is, err := reference(item)
+	return is && ref == place, err
 }
 
 // rewrite writes those of these values again that records still have, and commits them. It does so
@@ -293,16 +317,9 @@ func (p *pending) rewriteOne(v *valueInFile) error {
 	if _, staged := p.staged.writes.Get(string(v.key)); staged {
 		return nil
 	}
-	item, err := p.durable().Get(v.key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil
+	used, err := p.durable().refersTo(v.key, v.ref)
+	if used {
+		p.staged.repeat(v.key, v.value)
 	}
-	if err != nil {
-		return err
-	}
-	if ref, is, err := reference(item); err != nil || !is || ref != v.ref || !bytes.Equal(item.Key(), v.key) {
-		return err
-	}
-	p.staged.repeat(v.key, v.value)
-	return nil
+	return err
 }

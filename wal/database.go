@@ -86,8 +86,8 @@ func newestState(db *database) (txn transaction, state meta, err error) {
 // isRecord reports whether an iterator is at a record of the state.
 func isRecord(item *badger.Item) bool { return item.UserMeta() != isLocal }
 
-// isBlob reports whether a record with this key has a value of this size in a blob file.
-func isBlob(key string, size int) bool { return size >= minBlob && recordKinds[key[0]].large }
+// isBlob reports whether a record of this kind has a value of this size in a blob file.
+func isBlob(kind byte, size int) bool { return size >= minBlob && recordKinds[kind].large }
 
 // reference returns where the value of a record is, and reports whether it is in a blob file.
 func reference(item *badger.Item) (ref blobfiles.Ref, blob bool, err error) {
@@ -169,7 +169,7 @@ type saver struct {
 
 // save saves the value of a record if it belongs into a blob file.
 func (s *saver) save(key string, value []byte) error {
-	if !isBlob(key, len(value)) {
+	if !isBlob(key[0], len(value)) {
 		return nil
 	}
 	ref, err := s.blobs.Add([]byte(key), value)
@@ -179,7 +179,7 @@ func (s *saver) save(key string, value []byte) error {
 
 // entry returns what Badger holds of the next record, which must come in the same order.
 func (s *saver) entry(key string, value []byte) (stored []byte, userMeta byte) {
-	if !isBlob(key, len(value)) {
+	if !isBlob(key[0], len(value)) {
 		return value, 0
 	}
 	stored, s.refs = s.refs[:blobfiles.RefSize:blobfiles.RefSize], s.refs[blobfiles.RefSize:]

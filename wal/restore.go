@@ -121,7 +121,7 @@ type loader struct {
 }
 
 func (l *loader) set(key, value []byte) error {
-	if isBlob(string(key), len(value)) {
+	if isBlob(key[0], len(value)) {
 		ref, err := l.blobs.Add(key, value)
 		if err != nil {
 			return err

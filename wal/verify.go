@@ -81,10 +81,21 @@ func (v *verifier) run(paths []string) {
 	v.store.config.Logger.Debug("all files of the store are whole", "MiB", done>>20, "after", time.Since(begin).String())
 }
 
-// verifyBlobs reads all blob files. It calls pause after each value.
+// verifyPart is after how many bytes of a blob file a pause is made.
+const verifyPart = 1 << 20
+
+// verifyBlobs reads all blob files.
 func (d *database) verifyBlobs(pause func(bytes int) error) error {
 	for _, number := range d.blobs.Numbers() {
-		_, err := d.blobs.Walk(number, 0, func(_ blobfiles.Ref, _, value []byte) error { return pause(len(value)) })
+		part := 0
+		_, err := d.blobs.Walk(number, 0, func(_ blobfiles.Ref, _, value []byte) error {
+			if part += len(value); part < verifyPart {
+				return nil
+			}
+			read := part
+			part = 0
+			return pause(read)
+		})
 		if err != nil {
 			return err
 		}
