@@ -71,8 +71,8 @@ func TestLargeValues(t *testing.T) {
 	}
 }
 
-// inUse returns the bytes of the values that records have in blob files, and what the files count.
-func inUse(t *testing.T, s *Store) (want, counted int64) {
+// blobsInUse returns the bytes of the values that records have in blob files, and what the files count.
+func blobsInUse(t *testing.T, s *Store) (want, counted int64) {
 	t.Helper()
 	if err := s.Commit(); err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestBlobsInUse(t *testing.T) {
 				}
 				s = openTest(t, dir)
 			case 1:
-				if want, counted := inUse(t, s); want != counted {
+				if want, counted := blobsInUse(t, s); want != counted {
 					t.Fatalf("seed %d, entry %d: %d bytes are counted as in use, want %d", seed, index, counted, want)
 				}
 			case 2, 3, 4:
@@ -159,7 +159,7 @@ func TestBlobsInUse(t *testing.T) {
 			s.pending.staged.delete([]byte(key))
 			s.pending.Unlock()
 		}
-		if want, counted := inUse(t, s); want != 0 || counted != 0 {
+		if want, counted := blobsInUse(t, s); want != 0 || counted != 0 {
 			t.Fatalf("seed %d: %d bytes are counted as in use, want none of %d", seed, counted, want)
 		}
 		if left := blobsIn(t, s); len(left) > 0 {
@@ -196,7 +196,7 @@ func TestReadersKeepBlobs(t *testing.T) {
 	if err := w.ExpungeMessage(t.Context(), app.ID, id); err != nil {
 		t.Fatal(err)
 	}
-	if _, counted := inUse(t, s); counted < 1<<20 {
+	if _, counted := blobsInUse(t, s); counted < 1<<20 {
 		t.Errorf("%d bytes are counted as in use", counted)
 	}
 	var got bytes.Buffer
@@ -206,7 +206,7 @@ func TestReadersKeepBlobs(t *testing.T) {
 	if err := stream.Close(); err != nil {
 		t.Error(err)
 	}
-	if want, counted := inUse(t, s); counted != want || counted > 1<<10 {
+	if want, counted := blobsInUse(t, s); counted != want || counted > 1<<10 {
 		t.Errorf("%d bytes are counted as in use, want %d", counted, want)
 	}
 }
