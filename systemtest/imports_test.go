@@ -13,8 +13,9 @@ func TestImports(t *testing.T) {
 	allowed := map[string][]string{
 		"webhook":              nil,
 		"durable":              nil,
-		"wal":                  {"durable", "wal/badgerfiles", "webhook"},
+		"wal":                  {"durable", "wal/badgerfiles", "wal/blobfiles", "webhook"},
 		"wal/badgerfiles":      {"durable"},
+		"wal/blobfiles":        {"durable"},
 		"cluster":              {"cluster/raftlog", "durable"},
 		"cluster/raftlog":      {"cluster/journal"},
 		"cluster/journal":      {"durable"},
