@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -312,9 +313,11 @@ func TestProgressLine(t *testing.T) {
 	load.Progress = &out
 	g := load.generatorTo(nil, 202)
 	g.accepted.Store(12_345)
-	stop := load.watch("node", g, sink.tallies[:1])
-	time.Sleep(progressInterval + progressInterval/2)
-	stop()
+	synctest.Test(t, func(*testing.T) {
+		stop := load.watch("node", g, sink.tallies[:1])
+		time.Sleep(progressInterval + progressInterval/2)
+		stop()
+	})
 	want := "node    1 s   accepted      12,345    12,345/s   delivered           0         0/s   failed 0\n"
 	if got := out.String(); !strings.HasPrefix(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"hookwheel/systemtest/wait"
 )
 
 // proposeMany has callers propose through nodes in turn; each command must get through, and none
@@ -76,7 +78,7 @@ func TestLeaderLeaves(t *testing.T) {
 	leader, others := readyLeader(t, nodes)
 	done := make(chan []string)
 	go func() { done <- proposeMany(t, others, 8, 100) }()
-	time.Sleep(50 * time.Millisecond)
+	wait.For(t, "the calls are under way", func() bool { return len(leader.machine.bodies()) > 0 })
 	leader.stop(t)
 	bodies := <-done
 	leader.start(t)

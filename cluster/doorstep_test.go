@@ -35,7 +35,7 @@ func TestAnnouncedLengths(t *testing.T) {
 		unproven := dialTo(t, m)
 		must(t, second(unproven.Write([]byte{0x0f, 0xff})))
 	}
-	time.Sleep(200 * time.Millisecond)
+	time.Sleep(200 * time.Millisecond) // in which the node would get the memory
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 60<<20 {
 		t.Errorf("memory has grown by %d MiB", grown>>20)

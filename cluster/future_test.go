@@ -3,8 +3,11 @@ package cluster
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"hookwheel/systemtest/wait"
 )
 
 // TestCloseDuringRequests: Raft leaves requests unanswered that reach it while it stops, and Close
@@ -15,6 +18,7 @@ func TestCloseDuringRequests(t *testing.T) {
 		readyLeader(t, []*member{m})
 		ctx, cancel := context.WithCancel(t.Context())
 		var callers sync.WaitGroup
+		var made atomic.Int64
 		for i := range 32 {
 			callers.Go(func() {
 				for ctx.Err() == nil {
@@ -23,10 +27,11 @@ func TestCloseDuringRequests(t *testing.T) {
 					} else {
 						_ = m.Barrier(ctx)
 					}
+					made.Add(1)
 				}
 			})
 		}
-		time.Sleep(20 * time.Millisecond)
+		wait.For(t, "requests are made", func() bool { return made.Load() > 0 })
 		closed := make(chan error, 1)
 		go func() { closed <- m.Close() }()
 		select {

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -76,10 +77,8 @@ func say(text string) func(net.Conn) {
 	}
 }
 
-func hang(conn net.Conn) {
-	readRequest(conn)
-	time.Sleep(2 * senderTimeout)
-}
+// hang says nothing until the sender hangs up.
+func hang(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 
 func drip(conn net.Conn) {
 	readRequest(conn)

@@ -111,7 +111,7 @@ func (l *ledger) fill() error {
 			return err
 		}
 		if !room {
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(50 * time.Millisecond) // until size pressure has made some
 		}
 		if len(l.ids) <= accountedLate {
 			continue
@@ -194,23 +194,6 @@ func (l *ledger) stats(uid string) (waiting int, err error) {
 		err = fmt.Errorf("stats of %s: %d %s", uid, status, text)
 	}
 	return out.Pending + out.Sending, err
-}
-
-// deliveryState is what the nodes say has become of a message at an endpoint.
-type deliveryState struct {
-	EndpointUID string
-	State       string
-	Attempts    int
-}
-
-// states explains a message; nil: it has left the log.
-func (l *ledger) states(id string) ([]deliveryState, error) {
-	var out struct{ Data []deliveryState }
-	status, text, err := l.call(len(id)%len(l.nodes), "GET", "/app/"+scene+"/msg/"+id+"/explain", nil, &out)
-	if err == nil && status != http.StatusOK && status != http.StatusNotFound {
-		err = fmt.Errorf("explain %s: %d %s", id, status, text)
-	}
-	return out.Data, err
 }
 
 // account compares what the nodes say with what came to the endpoints.

@@ -84,6 +84,23 @@ func (tr *trial) arrivals(id string) (list []hit) {
 
 func (tr *trial) taken(id string) bool { return slices.ContainsFunc(tr.arrivals(id), hit.taken) }
 
+// deliveryState is what the nodes say has become of a message at an endpoint.
+type deliveryState struct {
+	EndpointUID string
+	State       string
+	Attempts    int
+}
+
+// states explains a message; nil: it has left the log.
+func (tr *trial) states(id string) ([]deliveryState, error) {
+	var out struct{ Data []deliveryState }
+	status, text, err := tr.call(len(id)%len(tr.nodes), "GET", "/app/"+scene+"/msg/"+id+"/explain", nil, &out)
+	if err == nil && status != http.StatusOK && status != http.StatusNotFound {
+		err = fmt.Errorf("explain %s: %d %s", id, status, text)
+	}
+	return out.Data, err
+}
+
 // heldScenario: the first message of a key is under way, others are held behind it, and the leader
 // is killed. The next leader must send the first one again before the others.
 func heldScenario() scenario {
@@ -111,7 +128,14 @@ func heldScenario() scenario {
 		if err := wait.Until(patience, "the first message is under way", began.Load); err != nil {
 			return nil, err
 		}
-		time.Sleep(300 * time.Millisecond) // the others are recorded as held
+		held := func(id string) bool {
+			states, err := tr.states(id)
+			return err == nil && len(states) == 1 && states[0].State == "held"
+		}
+		err = wait.Until(patience, "the others are held", func() bool { return held(ids[1]) && held(ids[2]) && held(ids[3]) })
+		if err != nil {
+			return nil, err
+		}
 		leader, err := tr.awaitWell()
 		if err != nil {
 			return nil, err

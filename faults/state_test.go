@@ -63,7 +63,7 @@ func TestLargeState(t *testing.T) {
 	}
 	t.Logf("%d MiB have arrived after %s; the leader is killed", received>>20, time.Since(begin).Round(time.Second))
 	if undo, err = n.kill([]int{n.leader}); err == nil {
-		time.Sleep(2 * time.Second)
+		time.Sleep(2 * time.Second) // so that another one leads
 		err = undo()
 	}
 	if err == nil {

@@ -168,7 +168,7 @@ func TestAPIPauseAndResume(t *testing.T) {
 	}
 	pause()
 	send(6)
-	time.Sleep(20 * time.Millisecond)
+	time.Sleep(20 * time.Millisecond) // so that the time is between the two
 	at := time.Now()
 	time.Sleep(20 * time.Millisecond)
 	send(7)

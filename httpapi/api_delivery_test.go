@@ -49,8 +49,9 @@ func TestDisabledEndpoints(t *testing.T) {
 	}
 	var before struct{ Data []struct{ ID string } }
 	a.call("GET", "/app/acme/attempt/endpoint/gone", "", 200, &before)
+	a.call("POST", "/app/acme/endpoint", `{"uid": "other", "url": "`+receiver.URL+`/other"}`, 201, nil)
 	a.call("POST", "/app/acme/msg", `{"eventType": "a", "payload": {}}`, 202, nil)
-	time.Sleep(200 * time.Millisecond)
+	a.awaitAttempts("/app/acme/attempt/endpoint/other", 1)
 	var after struct{ Data []struct{ ID string } }
 	a.call("GET", "/app/acme/attempt/endpoint/gone", "", 200, &after)
 	if len(after.Data) != len(before.Data) {

@@ -47,17 +47,23 @@ func (b *balancer) watch(ctx context.Context) {
 				response.Body.Close()
 			}
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // a balancer's pace
 	}
 }
 
-func (b *balancer) choose() *backend {
-	for {
-		if one := b.backends[b.turn.Add(1)%int64(len(b.backends))]; one.healthy.Load() {
-			return one
+func (b *balancer) choose() (one *backend) {
+	err := wait.Until(wait.Patience, "a node is healthy", func() bool {
+		for range b.backends {
+			if one = b.backends[b.turn.Add(1)%int64(len(b.backends))]; one.healthy.Load() {
+				return true
+			}
 		}
-		time.Sleep(time.Millisecond)
+		return false
+	})
+	if err != nil {
+		b.t.Error(err)
 	}
+	return one
 }
 
 // post sends one event, which must be accepted.
@@ -112,7 +118,8 @@ func TestDrainBehindABalancer(t *testing.T) {
 	for i := range restarts {
 		one := b.backends[i%nodes]
 		wait.For(t, "a healthy node", one.healthy.Load)
-		time.Sleep(100 * time.Millisecond) // under load
+		before := b.answered.Load()
+		wait.For(t, "the nodes to be under load", func() bool { return b.answered.Load() >= before+clients })
 		if err := one.node.Close(); err != nil {
 			t.Error(err)
 		}

@@ -71,7 +71,7 @@ func TestLastUseIsRecorded(t *testing.T) {
 	if _, err := a.apiKey(key.ID, "secret"); err != nil { // has been recorded within the minute
 		t.Fatal(err)
 	}
-	time.Sleep(5 * time.Millisecond)
+	time.Sleep(5 * time.Millisecond) // in which it would be recorded again
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.count != 2 {

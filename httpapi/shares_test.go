@@ -3,12 +3,15 @@ package httpapi
 import (
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"hookwheel/webhook"
 )
 
-func TestShares(t *testing.T) {
+func TestShares(t *testing.T) { synctest.Test(t, testShares) }
+
+func testShares(t *testing.T) {
 	s := newShares("request bodies", 800)
 	one, other := owner{application: true, id: webhook.NewID(1_790_000_000_000, 1, 0)}, owner{id: webhook.NewID(1_790_000_000_000, 2, 0)}
 	first, err := s.lend(one, 100)
@@ -46,7 +49,9 @@ func TestShares(t *testing.T) {
 }
 
 // Waiting borrowers get what others give back, and nothing is lost.
-func TestSharesInTurns(t *testing.T) {
+func TestSharesInTurns(t *testing.T) { synctest.Test(t, testSharesInTurns) }
+
+func testSharesInTurns(t *testing.T) {
 	s := newShares("request bodies", 160)
 	var wait sync.WaitGroup
 	for i := range 200 {

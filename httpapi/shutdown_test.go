@@ -94,7 +94,7 @@ func TestShutdownRespondsToWhatWasSent(t *testing.T) {
 				answered.Add(1)
 			})
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // until some requests are under way
 		if err := s.Shutdown(); err != nil {
 			t.Error(err)
 		}

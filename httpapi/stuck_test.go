@@ -132,7 +132,7 @@ func troubleEndpoints(t *testing.T, a *api, rnd *rand.Rand) {
 				_, _ = a.raw("POST", "/api/v1/background-task/"+tasks[rnd.Intn(len(tasks))]+pick(rnd, "/pause", "/resume"), "Bearer "+apiToken, nil)
 			}
 		default:
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond) // in which attempts end
 		}
 	}
 	for i, r := range receivers {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -16,7 +17,9 @@ import (
 
 // TestChangesTakeTurns: of many changes of one thing that come at once each is made once, and not
 // again and again until it happens to be the one that wins.
-func TestChangesTakeTurns(t *testing.T) {
+func TestChangesTakeTurns(t *testing.T) { synctest.Test(t, testChangesTakeTurns) }
+
+func testChangesTakeTurns(t *testing.T) {
 	const requests = 64
 	s := new(Server)
 	var revision, tries atomic.Int64

@@ -96,7 +96,7 @@ func TestOrderThroughLostLeaders(t *testing.T) {
 			if response, err := c.call(1+event%clusterSize, "POST", "/app/demo/msg", body); err == nil && response.status == http.StatusAccepted {
 				acknowledged++
 			}
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond) // leaders are to be lost in the middle
 		}
 	})
 	for kill := range 3 {

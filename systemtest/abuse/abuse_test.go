@@ -191,7 +191,7 @@ func (w *world) finish(quiet state) {
 		w.awaitWell()
 	}
 	w.bystander.begin()
-	time.Sleep(time.Second)
+	time.Sleep(time.Second) // in which the bystander posts
 	if _, faults := w.bystander.end(); len(faults) > 0 {
 		w.t.Errorf("after the restart: %s", faults[0])
 	}

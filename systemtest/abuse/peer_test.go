@@ -102,7 +102,7 @@ func strangeNode(w *world) {
 	}
 	p := process.Start(w.t, "serve", "--config", config)
 	p.MayCrash = true
-	time.Sleep(time.Duration(long(4, 20)) * time.Second)
+	time.Sleep(time.Duration(long(4, 20)) * time.Second) // in which it asks again and again
 	p.Stop(w.t)
 	var view struct{ Members []struct{ ID string } }
 	if w.must("GET", "/cluster", "", &view); len(view.Members) != len(w.nodes) {

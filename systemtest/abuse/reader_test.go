@@ -50,7 +50,7 @@ func unreadLists(w *world) {
 		request := fmt.Sprintf("GET /api/v1%s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n\r\n", c.path("/msg?limit=250&with_content=true"), c.reader)
 		_, _ = io.WriteString(conn, strings.Repeat(request, 3))
 	})
-	time.Sleep(time.Duration(long(3, 15)) * time.Second)
+	time.Sleep(time.Duration(long(3, 15)) * time.Second) // in which nothing is read
 	for i := range w.nodes {
 		if r := w.call(i, rootToken, "GET", "/app?limit=250", ""); r.status != http.StatusOK {
 			w.t.Errorf("the operator's list: %s", r)

@@ -49,7 +49,7 @@ func announcedBodies(w *world) {
 // theirs.
 func idleConnections(w *world) {
 	each(64, long(1500, 4000)*len(w.nodes)/2, func(i int) { w.dial(w.nodes[i%len(w.nodes)].api) })
-	time.Sleep(2 * time.Second)
+	time.Sleep(2 * time.Second) // in which they stay
 }
 
 func wrongTokens(w *world) {
