@@ -36,13 +36,21 @@ export interface Page<T> {
 
 export type Query = Record<string, string | number | boolean | string[] | null | undefined>
 
+// Told is what the server says of something that it refuses: a sentence in English.
+export interface Told {
+  readonly status: number
+  readonly code: string
+  readonly message: string
+  readonly retryAfter?: number // seconds
+}
+
 // Problem is a refusal, or the lack of a response (status 0).
-export class Problem extends Error {
+export class Problem extends Error implements Told {
   constructor(
     readonly status: number,
     readonly code: string,
     message: string,
-    readonly fields: Record<string, string> = {}, // what is wrong with fields of the body
+    readonly fields: Record<string, Told> = {}, // what is wrong with fields of the body
     readonly retryAfter = 0, // seconds
   ) {
     super(message)
@@ -54,8 +62,8 @@ export class Problem extends Error {
   }
 
   // conflict says what exists already, which is for the field that names it.
-  get conflict(): string | undefined {
-    return this.status === 409 ? this.message : undefined
+  get conflict(): Told | undefined {
+    return this.status === 409 ? this : undefined
   }
 }
 
@@ -209,15 +217,16 @@ export function search(query: Query): string {
 function problemOf(response: Response, text: string): Problem {
   const retryAfter = Number(response.headers.get('Retry-After') ?? 0)
   let code = '', message = ''
-  const fields: Record<string, string> = {}
+  const fields: Record<string, Told> = {}
   try {
-    const body = JSON.parse(text) as { code?: string; detail?: string | { loc: (string | number)[]; msg: string }[] }
+    const body = JSON.parse(text) as { code?: string; detail?: string | { loc: (string | number)[]; msg: string; type: string }[] }
     code = body.code ?? ''
     if (typeof body.detail === 'string') message = body.detail
     for (const f of Array.isArray(body.detail) ? body.detail : []) {
       const name = String(f.loc[1] ?? '')
-      fields[name] ??= f.msg
-      fields[f.loc.slice(1).join('/')] ??= f.msg
+      const told = { status: response.status, code: f.type, message: f.msg }
+      fields[name] ??= told
+      fields[f.loc.slice(1).join('/')] ??= told
       message += (message && '\n') + (name && name + ' ') + f.msg
     }
   } catch {

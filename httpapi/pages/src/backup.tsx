@@ -63,7 +63,7 @@ async function download(signal: AbortSignal, progress: (done: number, total: num
   const total = Number(response.headers.get('Content-Length') ?? 0)
   if (!chosen && total > inMemory) {
     void response.body!.cancel()
-    throw new Problem(-1, 'too_large', t.backupTooLarge(bytes(total)))
+    throw new Problem(-1, 'too_large', '')
   }
   const target = chosen ?? memoryFile(name)
   let done = 0, shown = 0
@@ -76,7 +76,7 @@ async function download(signal: AbortSignal, progress: (done: number, total: num
   })
   progress(0, total)
   await response.body!.pipeThrough(counted).pipeTo(target.file, { signal })
-  if (done !== total) throw new Problem(-1, 'cut_off', t.backupCut)
+  if (done !== total) throw new Problem(-1, 'cut_off', '')
   target.finish()
   return true
 }

@@ -1,7 +1,7 @@
 // The settings of an endpoint, to create or to change it.
 
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { get, getTagged, p, send, sendTagged, type Attempt, type Endpoint, type EventType, type Page, type Tagged } from './api'
+import { get, getTagged, p, send, sendTagged, type Attempt, type Endpoint, type EventType, type Page, type Tagged, type Told } from './api'
 import { Conflict, differences, saveOver, wordsOf, yesNo, type Fields } from './conflict'
 import { useReader } from './context'
 import { duration, fromNumberInput } from './format'
@@ -9,7 +9,7 @@ import { JSONView } from './json-view'
 import { useAction, useLoad } from './load'
 import { answer, AttemptState } from './state'
 import { t } from './text'
-import { Button, Check, Failure, Field, focusWrong, Form, Select, TextInput } from './ui'
+import { Button, Check, Failure, Fault, Field, focusWrong, Form, Select, TextInput } from './ui'
 
 interface Props {
   of?: Tagged<Endpoint> // undefined to create one
@@ -118,7 +118,7 @@ export function words(text: string): string[] | null {
 }
 
 // EventTypes chooses some of the catalogue; none chosen means all.
-function EventTypes({ chosen, choose, error }: { chosen: string[]; choose: (names: string[]) => void; error: string | undefined }) {
+function EventTypes({ chosen, choose, error }: { chosen: string[]; choose: (names: string[]) => void; error: Told | undefined }) {
   const list = useLoad((signal) => get<Page<EventType>>('/event-type', { limit: 250 }, signal), [])
   const [filter, setFilter] = useState('')
   const known = list.data?.data.map((e) => e.name) ?? []
@@ -136,7 +136,7 @@ function EventTypes({ chosen, choose, error }: { chosen: string[]; choose: (name
       <div class="choices">
         {names.map((name) => <Check key={name} label={name} value={chosen.includes(name)} set={() => toggle(name)} />)}
       </div>
-      {error && <p class="error" id="types-error">{error}</p>}
+      {error && <Fault of={error} id="types-error" />}
     </fieldset>
   )
 }

@@ -1,6 +1,7 @@
 // Logos: an image of the reader, made small enough to be part of the settings, or a URL.
 
 import { useState } from 'preact/hooks'
+import type { Told } from './api'
 import { bytes } from './format'
 import { t } from './text'
 import { Button, Field } from './ui'
@@ -12,7 +13,7 @@ interface LogoInputProps {
   label: string
   value: string | null
   set: (value: string | null) => void
-  error: string | undefined
+  error: Told | undefined
 }
 
 export function LogoInput({ label, value, set, error }: LogoInputProps) {

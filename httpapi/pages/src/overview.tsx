@@ -69,8 +69,8 @@ function Nodes() {
               {health.data && <Fact name={t.freeSpace}>{bytes(health.data.freeBytes)}</Fact>}
               {health.data && <Fact name={t.records}>{bytes(health.data.storeBytes)}</Fact>}
             </Facts>
-            {health.data?.full && <p class="notice" role="alert">{health.data.full}</p>}
-            {down.map((m) => <p key={m.id}><Badge tone="bad">{t.notResponding}</Badge> {m.id}: {m.problem}</p>)}
+            {health.data?.full && <p class="notice" role="alert">{t.full}<span class="told" lang="en">{health.data.full}</span></p>}
+            {down.map((m) => <p key={m.id}><Badge tone="bad">{t.notResponding}</Badge> {m.id}: <span lang="en">{m.problem}</span></p>)}
           </Card>
         )
       }}

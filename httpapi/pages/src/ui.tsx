@@ -2,13 +2,13 @@
 
 import { Component, type ButtonHTMLAttributes, type ComponentChildren, type RefObject } from 'preact'
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks'
-import type { Problem } from './api'
+import type { Problem, Told } from './api'
 import { focusTitle } from './focus'
 import { ago, date, utc, when } from './format'
 import type { Loaded } from './load'
 import { useNow } from './load'
 import { setQuery } from './router'
-import { t } from './text'
+import { language, t } from './text'
 import { brand } from './theme'
 
 // Title is the heading of a page. It takes the focus when the page appears.
@@ -89,18 +89,16 @@ export function Fact({ name, children }: { name: string; children: ComponentChil
   )
 }
 
-// describe says in the language of the reader what went wrong, as far as the page knows better than
-// the server.
-export function describe(problem: Problem): string {
-  switch (problem.status) {
-    case 0: return t.noConnection
-    case 403: return t.notAllowed
-    case 404: return t.notFound
-    case 429: return problem.message ? t.tooMany(problem.retryAfter) + '\n' + problem.message : t.tooMany(problem.retryAfter)
-    case 507: return problem.message ? t.noRoom + ' ' + problem.message : t.noRoom
-    case 503: return problem.message ? t.unavailable + ' ' + problem.message : t.unavailable
-    default: return problem.message || t.failed(problem.status)
-  }
+// Reason says what went wrong: first in the language of the page, and then as the server does.
+export function Reason({ of }: { of: Told }) {
+  return <>{inWords(of)}{of.message && <span class="told" lang="en">{of.message}</span>}</>
+}
+
+// inWords says in the language of the page what went wrong, unless what the server says is in the
+// same language and says more.
+function inWords({ status, code, message, retryAfter = 0 }: Told): string {
+  if (status === 429) return t.tooMany(retryAfter)
+  return t.refused[code] ?? t.refused[status] ?? (message && language === 'en' ? '' : t.failed(status))
 }
 
 // Failure says what went wrong, unless that is at a field of the form that it is in.
@@ -108,7 +106,7 @@ export function Failure({ problem, retry }: { problem: Problem | undefined; retr
   if (!problem) return null
   return (
     <div class={problem.status === 422 || problem.conflict ? 'problem of-field' : 'problem'} role="alert">
-      <p>{describe(problem)}</p>
+      <p><Reason of={problem} /></p>
       {retry && <Button onClick={retry}>{t.tryAgain}</Button>}
     </div>
   )
@@ -164,10 +162,12 @@ interface TableProps<T> {
 // Table is a table on wide screens, and a list of cards on narrow ones. Rows of a long one that are
 // out of sight are not laid out. The roles stay when rows are drawn as grids or blocks.
 export function Table<T>({ caption, columns, rows, id }: TableProps<T>) {
+  const area = useRef<HTMLDivElement>(null)
+  const scrolls = useScrolls(area)
   const head = useRef<HTMLTableRowElement>(null)
   const { drawn, columns: grid } = useGradually(rows.length, head)
   return (
-    <div class={grid ? 'table long' : 'table'}>
+    <div ref={area} class={grid ? 'table long' : 'table'} {...scrolls && { tabIndex: 0, role: 'group', 'aria-label': caption }}>
       <table role="table" aria-busy={drawn < rows.length || undefined} style={{ '--columns': grid }}>
         <caption class="hidden">{caption}</caption>
         <thead role="rowgroup">
@@ -179,6 +179,19 @@ export function Table<T>({ caption, columns, rows, id }: TableProps<T>) {
       </table>
     </div>
   )
+}
+
+// useScrolls reports whether an area is too narrow for its content. Then it must take the focus, or
+// nobody could scroll it with the keyboard.
+function useScrolls(area: RefObject<HTMLElement | null>): boolean {
+  const [scrolls, set] = useState(false)
+  useEffect(() => {
+    const { current } = area
+    const observer = new ResizeObserver(() => set(current!.scrollWidth > current!.clientWidth))
+    for (const element of [current!, ...current!.children]) observer.observe(element)
+    return () => observer.disconnect()
+  }, [])
+  return scrolls
 }
 
 const few = 6 // rows that are drawn at once
@@ -238,10 +251,15 @@ export function Pager({ iterator, done, first }: { iterator: string | null; done
   )
 }
 
+// Fault says what is wrong with an input.
+export function Fault({ of, id }: { of: string | Told; id: string }) {
+  return <p class="error" id={id}>{typeof of === 'string' ? of : <Reason of={of} />}</p>
+}
+
 interface FieldProps {
   label: string
   hint?: ComponentChildren
-  error?: string | undefined
+  error?: string | Told | undefined
   children: (props: { id: string; 'aria-describedby': string | undefined; 'aria-invalid': boolean }) => ComponentChildren
 }
 
@@ -254,7 +272,7 @@ export function Field({ label, hint, error, children }: FieldProps) {
       <label for={id}>{label}</label>
       {children({ id, 'aria-describedby': described || undefined, 'aria-invalid': Boolean(error) })}
       {hint && <p class="hint" id={id + 'h'}>{hint}</p>}
-      {error && <p class="error" id={id + 'e'}>{error}</p>}
+      {error && <Fault of={error} id={id + 'e'} />}
     </div>
   )
 }
@@ -264,7 +282,7 @@ interface TextInputProps {
   value: string
   set: (value: string) => void
   hint?: ComponentChildren
-  error?: string | undefined
+  error?: string | Told | undefined
   type?: 'text' | 'url' | 'number' | 'search' | 'password' | 'datetime-local'
   required?: boolean
   rows?: number // more than one line
@@ -288,7 +306,7 @@ interface SelectProps {
   set: (value: string) => void
   options: [value: string, text: string][]
   hint?: ComponentChildren
-  error?: string | undefined
+  error?: string | Told | undefined
 }
 
 export function Select({ label, value, set, options, hint, error }: SelectProps) {

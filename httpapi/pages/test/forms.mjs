@@ -63,6 +63,7 @@ export async function refusedForms(browser) {
   await page.route('**/api/v1/**', (route) => refusal?.(route) ?? route.continue())
   for (const form of formsOf(things)) await drive(page, form, (to) => (refusal = to))
   await unknownOutcomes(page, things.app, (to) => (refusal = to))
+  await inGerman(browser)
   await call('DELETE', '/app/forms')
   await call('DELETE', '/event-type/form.filled?expunge=true')
   await page.context().close()
@@ -91,7 +92,7 @@ async function drive(page, { path, opener, area, sends, fill = {}, submit, field
   }
   for (const [status, text] of tried()) {
     answer({ status, json: { code: 'refused', detail: `Refused with ${status}.` } })
-    await send(status, within.getByRole('alert').getByText(text).and(within.getByText(`Refused with ${status}.`)))
+    await send(status, within.getByRole('alert').filter({ hasText: text }).locator('[lang=en]').getByText(`Refused with ${status}.`))
   }
   if (field) await atItsField(page, within, name, { input, field, at, taken }, answer, send)
   if (opener) await page.keyboard.press('Escape')
@@ -106,6 +107,35 @@ async function atItsField(page, within, name, { input, field, at, taken }, answe
   if (!taken) return
   answer({ status: 409, json: { code: 'conflict', detail: 'Not like that: it exists.' } })
   await send(409, atField.filter({ hasText: 'it exists' }))
+}
+
+const german = {
+  400: 'So kann der Server das nicht ausführen.', 403: 'Das dürfen Sie nicht.', 404: 'Das gibt es nicht oder nicht mehr.', 413: 'Das ist zu groß.', 418: 'Die Anfrage schlug mit Status 418 fehl.',
+  429: 'Gerade gibt es zu viele Anfragen.', 500: 'Auf dem Server ist ein Fehler aufgetreten.', 503: 'Der Server kann gerade nicht antworten.', 507: 'Dafür ist im Moment kein Platz.',
+}
+
+// inGerman checks that readers of German learn in German what went wrong, and that what the server
+// says beside it is marked as English.
+async function inGerman(browser) {
+  const page = await open(browser, { locale: 'de-DE' })
+  await page.goto(`${url}/console#key=${token}`)
+  await page.getByRole('link', { name: 'Anwendungen' }).first().click()
+  await button(page, 'Anwendung erstellen').click()
+  const dialog = page.getByRole('dialog')
+  const refused = async (name, where, response, says) => {
+    await page.route('**/api/v1/app', (route) => route.fulfill(response))
+    await button(dialog, 'Anwendung erstellen').click()
+    await where.filter({ hasText: says }).locator('[lang=en]').getByText(`No: ${name}.`).waitFor().catch((e) => wrong(`${name} in German: ${e.message}`))
+    await page.unroute('**/api/v1/app')
+  }
+  for (const [status, says] of Object.entries(german)) {
+    await refused(status, dialog.getByRole('alert'), { status: Number(status), json: { code: 'refused', detail: `No: ${status}.` } }, says)
+  }
+  await refused('limit', dialog.getByRole('alert'), { status: 400, json: { code: 'limit_reached', detail: 'No: limit.' } }, 'Mehr sind nicht erlaubt.')
+  const atField = dialog.locator('.field', { has: page.getByLabel('uid') }).locator('.error')
+  await refused('conflict', atField, { status: 409, json: { code: 'conflict', detail: 'No: conflict.' } }, 'Das gibt es schon')
+  await refused('field', atField, { status: 422, json: { detail: [{ loc: ['body', 'uid'], msg: 'No: field.', type: 'value_error' }] } }, 'Diese Angabe wird nicht angenommen.')
+  await page.context().close()
 }
 
 // unknownOutcomes creates and deletes an endpoint, each with a response that says that nobody knows

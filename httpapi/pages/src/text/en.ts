@@ -149,6 +149,7 @@ export const en = {
   wholeSchema: 'The whole schema',
 
   // What is wrong.
+  full: 'There is no room: new messages are refused.',
   conflict: 'Somebody else has changed these settings.', conflictText: 'Your changes are not saved yet. These settings differ from what was saved at',
   keepMine: 'Save mine', takeTheirs: 'Discard mine', setting: 'Setting', yours: 'Yours', theirs: 'Saved',
   gone: 'Deleted meanwhile', goneText: 'This existed when you opened the page, and has been deleted since.',
@@ -159,11 +160,14 @@ export const en = {
   extraNewline: 'The signature matches without the newline at the end of the body, so the body was changed.',
   failedTitle: 'This page cannot be shown',
   failed: (status: number) => `The request failed with status ${status}.`,
+  // By code or status: in English only where the server does not say enough.
+  refused: {
+    0: 'There is no connection to the server.', 403: 'You are not allowed to do this.', 503: 'The server cannot respond at the moment.', 507: 'There is no room for this at the moment.',
+    page_error: 'Something went wrong on this page.', cut_off: 'The download was cut off, so the file is incomplete. Try again.',
+    too_large: 'This browser can only download through memory, and the backup is too large for that: use "hookwheel backup".',
+  } as Record<string, string>,
   headerMissing: (name: string) => `The header ${name} is missing.`,
   missingNewline: 'The signature matches with a newline at the end of the body, so the body was changed.',
-  noConnection: 'There is no connection to the server.',
-  noRoom: 'There is no room for this at the moment.',
-  notAllowed: 'You are not allowed to do this.',
   notForConsole: 'The console needs a key of an admin or a reader.',
   notForPortal: 'The portal needs a token of an application.',
   notFound: 'Not found',
@@ -172,7 +176,6 @@ export const en = {
   oldTimestamp: (time: string) => `The timestamp ${time} is more than five minutes from now: receivers refuse it.`,
   sessionEnded: 'Your session has ended',
   sessionEndedText: 'Open the link again, or ask your provider for a new one.',
-  unavailable: 'The server cannot respond at the moment.',
   valid: 'The signature is valid.',
   wrongToken: 'This token does not fit here',
 
@@ -213,8 +216,6 @@ export const en = {
   startNode: 'Start the new node with this configuration. It needs the secret of the cluster, and a certificate for its name if the others have one.',
   admitNode: 'It asks the others until it is admitted:',
   backupText: 'A consistent copy of everything this node has, signing keys included: keep it safe. "hookwheel restore" reads it.',
-  backupTooLarge: (size: string) => `This browser can only download through memory, and the backup has ${size}: use "hookwheel backup".`,
-  backupCut: 'The download was cut off, so the file is incomplete. Try again.',
   cancelTaskText: (sent: string, left: string | undefined) => `Messages sent: ${sent}. ${left === undefined ? 'The others' : `The other ${left}`} will not be sent by this replay.`,
 
   general: 'General', origin: 'From', byDefault: 'Default', notSet: 'none', secretSet: 'set, not shown', onlyChanged: 'Only what differs from the default',
