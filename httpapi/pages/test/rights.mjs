@@ -1,6 +1,6 @@
 // What a token may not do is absent: nobody is asked to press what will be refused.
 
-import { call, isSignedIn, open, receiverURL, until, url, wrong } from './common.mjs'
+import { call, isSignedIn, open, receiverURL, token, until, url, wrong } from './common.mjs'
 
 // needs are buttons, and the capability that each needs.
 const needs = {
@@ -10,7 +10,7 @@ const needs = {
   Reveal: 'ViewEndpointSecret', Rotate: 'ManageEndpointSecret',
 }
 
-// operators are buttons of the console that only admins have, beside those. Other flows press them.
+// operators are buttons of the console that only admins have, beside those.
 const operators = [
   'Create application', 'Create a link', 'Delete application', 'Create key', 'Create event type', 'Import from OpenAPI', 'Edit', 'Archive', 'Delete for good', 'Show what would change',
   'Add a node', 'Download a backup',
@@ -41,6 +41,7 @@ export async function rights(browser) {
   const { token: reader } = await call('POST', '/key', { name: 'reader', role: 'reader' })
   const own = ['', '/apps', '/live', '/event-types', '/event-types/right.given', '/event-types/right.given/edit', '/event-types/-/new', '/event-types/-/import', '/tasks', '/keys', '/audit', '/cluster', '/cluster/configuration', '/look']
   const all = [...own, ...shared.map((path) => `/apps/${app}${path}`), `/apps/${app}/settings`]
+  compare('admin', await buttons(browser, `${url}/console#key=${token}`, '/console', all), [...Object.keys(needs), ...operators])
   compare('reader', await buttons(browser, `${url}/console#key=${reader}`, '/console', all), [])
   await call('DELETE', '/app/rights')
   await call('DELETE', '/event-type/right.given?expunge=true')
