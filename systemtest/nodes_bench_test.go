@@ -21,9 +21,8 @@ const (
 	benchSize   = 1 << 10
 )
 
-// benchCluster runs dev with so many nodes under load, and returns the report. watch, which may be
-// nil, is told the process before the load and returns what to call after it.
-func benchCluster(b *testing.B, nodes, connections int, watch func(pid int) (end func())) *bench.Report {
+// startDev starts dev with so many nodes, and waits until they are well.
+func startDev(b *testing.B, nodes int) (*process.Process, *caller) {
 	b.Helper()
 	port := process.FreePorts(b, nodes)
 	args := []string{"dev", "--listen", process.NodeAddress(port, 1), "--data", b.TempDir(), "--token", systemToken}
@@ -31,22 +30,36 @@ func benchCluster(b *testing.B, nodes, connections int, watch func(pid int) (end
 		args = append(args, "--nodes", strconv.Itoa(nodes))
 	}
 	p := process.Start(b, args...)
-	defer p.Stop(b)
 	c := newCaller(b, port, nodes)
 	all := make([]int, nodes)
 	for i := range all {
 		all[i] = i + 1
 	}
 	c.awaitHealth(b, all...)
+	return p, c
+}
+
+// benchCluster runs dev with so many nodes under load, and returns the report. watch, which may be
+// nil, is told the process before the load and returns what to call after it.
+func benchCluster(b *testing.B, nodes, connections int, watch func(pid int) (end func())) *bench.Report {
+	b.Helper()
+	p, c := startDev(b, nodes)
+	defer p.Stop(b)
+	if watch != nil {
+		defer watch(p.Cmd.Process.Pid)()
+	}
+	return runLoad(b, bench.Load{URLs: c.nodes, Connections: connections})
+}
+
+// runLoad sends a load to nodes, and returns the report.
+func runLoad(b *testing.B, load bench.Load) *bench.Report {
+	b.Helper()
 	sink, err := bench.NewSink("127.0.0.1:0", 1, benchEvents)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer sink.Close()
-	load := bench.Load{URLs: c.nodes, Token: systemToken, Sink: sink, Connections: connections, Size: benchSize, Wait: time.Minute}
-	if watch != nil {
-		defer watch(p.Cmd.Process.Pid)()
-	}
+	load.Token, load.Sink, load.Size, load.Wait = systemToken, sink, benchSize, time.Minute
 	report, err := load.Run(context.Background())
 	if err != nil {
 		b.Fatal(err)

@@ -1,37 +1,32 @@
 // Measures the pages and prints what they take; it judges nothing, for times depend on the machine.
-// Usage: node perf.mjs URL TOKEN CHROMIUM [SECONDS of live traffic [TIMES that the others are
-// repeated [MEASUREMENT]]]
+// BenchmarkPages in systemtest runs it. Usage: node perf.mjs URL TOKEN CHROMIUM '' MEASUREMENT
 //
 // Tasks are those of the page's main thread in a trace of the browser: whatever runs between two
-// chances to respond. Their time is by the clock, and of the CPU, which other programs do not
-// prolong.
+// chances to respond to the reader, be it script, layout or paint. Their time is by the clock, and
+// of the CPU, which other programs do not prolong. "Until drawn" is from what the reader does until
+// the last row, line or block is there. Everything is repeated, and the median comes first.
 
-import { createServer } from 'node:http'
+import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
+import { call, executablePath, only, receiverURL, token, url } from './common.mjs'
+import { longLists } from './perf-lists.mjs'
 
-const [url, token, executablePath, seconds = '60', times = '5', only] = process.argv.slice(2)
 const slow = 4 // times slower than this machine
+const times = 5
+const minutes = 1 // of live traffic
+const portals = 20
 
-async function call(method, path, body) {
-  const response = await fetch(url + '/api/v1' + path, { method, headers: { Authorization: 'Bearer ' + token }, body: body && JSON.stringify(body) })
-  const text = await response.text()
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
-  return text === '' ? undefined : JSON.parse(text)
-}
-
-const receiver = createServer((request, response) => request.resume().on('end', () => response.end('ok')))
-await new Promise((ready) => receiver.listen(0, '127.0.0.1', ready))
 await call('POST', '/app?get_if_exists=true', { name: 'Measured', uid: 'measured' })
-await call('DELETE', '/app/measured/endpoint/one').catch(() => undefined)
-await call('POST', '/event-type', { name: 'measured', description: '' }).catch(() => undefined)
-const endpoint = await call('POST', '/app/measured/endpoint', { url: `http://127.0.0.1:${receiver.address().port}/`, uid: 'one' })
+await call('POST', '/event-type', { name: 'measured', description: '' })
+const endpoint = await call('POST', '/app/measured/endpoint', { url: receiverURL, uid: 'one' })
 const send = () => call('POST', '/app/measured/msg', { eventType: 'measured', payload: { a: 1 } })
-const portal = async (path) => (await call('POST', '/auth/app-portal-access/measured', {})).url.replace(/^[^#]*/, `${url}/portal?next=${path}`)
+const portal = async (path, app = 'measured') => (await call('POST', `/auth/app-portal-access/${app}`, {})).url.replace(/^[^#]*/, `${url}/portal?next=${path}`)
 
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--enable-precise-memory-info'] })
 
 async function open() {
   const page = await (await browser.newContext({ viewport: { width: 1280, height: 800 } })).newPage()
+  page.setDefaultTimeout(60_000)
   const cdp = await page.context().newCDPSession(page)
   await cdp.send('Performance.enable')
   const metrics = async () => Object.fromEntries((await cdp.send('Performance.getMetrics')).metrics.map((m) => [m.name, m.value]))
@@ -51,25 +46,28 @@ async function trace(page, action) {
   return busiest.map((e) => ({ wall: e.dur / 1000, cpu: (e.tdur ?? e.dur) / 1000 }))
 }
 
-const median = (list) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]
+const longest = (tasks, key) => tasks.reduce((most, task) => Math.max(most, task[key]), 0)
 
-// report repeats a measurement and prints the median, and all values, of the longest task and the
-// sum.
-async function report(name, measure) {
-  const all = []
-  for (let i = 0; i < Number(times); i++) all.push(await measure())
-  const of = (title, value) => {
-    const list = all.map(value)
-    return `${title} ${median([...list]).toFixed(0)} (${list.map((n) => n.toFixed(0)).join(' ')})`
-  }
-  console.log(`${name}, ms: ` + [
-    of('longest task', (tasks) => Math.max(...tasks.map((k) => k.wall))), of('its CPU', (tasks) => Math.max(...tasks.map((k) => k.cpu))),
-    of('CPU of all', (tasks) => tasks.reduce((sum, k) => sum + k.cpu, 0)), of('until it is there', (tasks) => tasks.until),
-  ].join(', '))
+const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]
+
+// print writes a line of a table: a name, and under each heading the median and all values, in ms.
+function print(name, columns) {
+  console.log(name)
+  for (const [heading, list] of Object.entries(columns)) console.log(`  ${heading.padEnd(24)} ${median(list).toFixed(0).padStart(6)}   of ${list.map((n) => n.toFixed(0)).join(' ')}`)
 }
 
-// chosen traces a slow machine after a choice in a select, until an element with a selector is
-// there, so many times. Only the page works meanwhile.
+// report repeats a measurement that returns tasks and how long it took until all was drawn.
+async function report(name, measure) {
+  const all = []
+  for (let i = 0; i < times; i++) all.push(await measure())
+  print(name + ', ms', {
+    'longest task': all.map(({ tasks }) => longest(tasks, 'wall')), 'its CPU': all.map(({ tasks }) => longest(tasks, 'cpu')),
+    'all tasks': all.map(({ tasks }) => tasks.reduce((sum, k) => sum + k.wall, 0)), 'until drawn': all.map(({ until }) => until),
+  })
+}
+
+// chosen traces a slow machine after a choice in a select, until there are so many elements with a
+// selector. Only the page works meanwhile.
 async function chosen({ page, throttle }, label, value, selector, count = 1) {
   const select = await page.getByLabel(label).elementHandle()
   await throttle(slow)
@@ -77,33 +75,19 @@ async function chosen({ page, throttle }, label, value, selector, count = 1) {
   const tasks = await trace(page, async () => {
     until = await select.evaluate(async (select, { value, selector, count }) => {
       const began = performance.now()
-      let until
       select.value = value
       select.dispatchEvent(new Event('change', { bubbles: true }))
       while (document.querySelectorAll(selector).length !== count) await new Promise((done) => requestAnimationFrame(done))
-      until = performance.now() - began
+      const until = performance.now() - began
       await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100)))
       return until
     }, { value, selector, count })
   })
   await throttle(1)
-  return Object.assign(tasks, { until })
+  return { tasks, until }
 }
 
-async function firstLoad(name, address) {
-  const { page, cdp } = await open()
-  let bytes = 0
-  const api = new Set()
-  await cdp.send('Network.enable')
-  cdp.on('Network.requestWillBeSent', (e) => e.request.url.includes('/api/') && api.add(e.requestId))
-  cdp.on('Network.loadingFinished', (e) => { if (!api.has(e.requestId)) bytes += e.encodedDataLength })
-  await page.goto(address)
-  await page.locator('main h1').waitFor()
-  await page.waitForLoadState('load')
-  console.log(`first load of the ${name}: ${(bytes / 1024).toFixed(1)} KiB as sent`)
-  await page.context().close()
-}
-
+// list shows 250 rows that arrive in one response.
 async function list() {
   const made = await send()
   const sample = { id: 'atmpt_x', url: endpoint.url, response: '', responseStatusCode: 200, responseDurationMs: 12, status: 0, statusText: 'success', triggerType: 0, timestamp: new Date().toISOString(),
@@ -113,14 +97,15 @@ async function list() {
     const tab = await open()
     await tab.page.goto(await portal('/deliveries'))
     await tab.page.getByLabel('Result').waitFor()
-    await new Promise((done) => setTimeout(done, 1500))
+    await new Promise((done) => setTimeout(done, 1500)) // until the page is at rest
     await tab.page.route('**/api/v1/app/*/attempt?*', (route) => route.fulfill({ json: { data: rows, iterator: null, prevIterator: null, done: true } }))
-    const tasks = await chosen(tab, 'Result', '0', 'tbody tr', 250)
+    const found = await chosen(tab, 'Result', '0', 'tbody tr', rows.length)
     await tab.page.context().close()
-    return tasks
+    return found
   })
 }
 
+// plot draws 28 days of periods of five minutes, which is more than the server returns at once.
 async function plot() {
   const n = 28 * 24 * 12
   const wave = (scale) => Array.from({ length: n }, (_, i) => Math.round(scale * (1 + Math.sin(i / 40) + (i * 7919 % 97) / 97)))
@@ -128,24 +113,26 @@ async function plot() {
   const body = { startDate: new Date(Date.now() - 28 * 86400_000).toISOString(), endDate: new Date().toISOString(), period: 'FiveMinutes',
     data: { successCount: wave(1000), failureCount: wave(20), canceledCount: wave(2), attemptLatency: latency },
     total: { success: 1, failure: 1, canceled: 1, attemptLatency: { p50: 20, p95: 80, p99: 200 } } }
-  await report(`a plot of ${n} points, ${slow} x slower`, async () => {
-    const tab = await open()
-    await tab.page.goto(await portal('/endpoints/' + endpoint.id))
-    await tab.page.getByLabel('Period').waitFor()
-    await new Promise((done) => setTimeout(done, 1500))
-    await tab.page.route('**/api/v1/stats/**', (route) => route.fulfill({ json: body }))
-    const tasks = await chosen(tab, 'Period', '28d', `.plot:not(.low) svg[viewBox="0 0 ${n} 100"]`)
-    await tab.page.context().close()
-    return tasks
-  })
+  for (const rate of [1, slow]) {
+    await report(`a plot of ${n} points, ${rate} x slower`, async () => {
+      const tab = await open()
+      await tab.page.goto(await portal('/endpoints/' + endpoint.id))
+      await tab.page.getByLabel('Period').waitFor()
+      await new Promise((done) => setTimeout(done, 1500)) // until the page is at rest
+      await tab.page.route('**/api/v1/stats/**', (route) => route.fulfill({ json: body }))
+      const found = await chosen({ ...tab, throttle: (to) => tab.throttle(to === 1 ? 1 : rate) }, 'Period', '28d', `.plot:not(.low) svg[viewBox="0 0 ${n} 100"]`)
+      await tab.page.context().close()
+      return found
+    })
+  }
 }
 
-// payload opens a message of 1 MiB, until all of it is drawn.
+// payload opens a message of 1 MiB from the list, until all of it that is shown at first is drawn.
 async function payload() {
-  const list = Array.from({ length: 10_000 }, (_, i) => ({ id: 'in_' + i, amount: i / 8, customer: { name: 'Ada Lovelace', country: 'GB', tags: ['a', 'b'] } }))
+  const list = Array.from({ length: 9_900 }, (_, i) => ({ id: 'in_' + i, amount: i / 8, customer: { name: 'Ada Lovelace', country: 'GB', tags: ['a', 'b', 'c'] } }))
   const { id } = await call('POST', '/app/measured/msg', { eventType: 'measured', payload: { list } })
   for (const rate of [1, slow]) {
-    await report(`a payload of 1 MiB, ${rate} x slower`, async () => {
+    await report(`a payload of ${(JSON.stringify({ list }).length / 1048576).toFixed(2)} MiB, ${rate} x slower`, async () => {
       const tab = await open()
       await tab.page.goto(await portal('/messages'))
       const row = tab.page.locator(`tbody a[href$="${id}"]`)
@@ -164,47 +151,61 @@ async function payload() {
         })
       })
       await tab.page.context().close()
-      return Object.assign(tasks, { until })
+      return { tasks, until }
     })
   }
 }
 
+// live shows each of 50 messages a second in the console, without a slower CPU.
 async function live() {
   const { page, cdp, metrics } = await open()
   await page.goto(`${url}/console#key=${token}`)
   await page.getByRole('link', { name: 'Live' }).click()
   await page.locator('.connection').getByText('Live', { exact: true }).waitFor()
-  const end = Date.now() + 1000 * Number(seconds)
-  let sent = 0, over = false
+  let sent = 0, refused = 0, over = false
   const traffic = (async () => {
-    for (let next = Date.now(); Date.now() < end; next += 20) {
-      void send().then(() => sent++, () => undefined)
+    for (let next = Date.now(); !over; next += 20) {
+      void send().then(() => sent++, () => refused++)
       await new Promise((done) => setTimeout(done, Math.max(0, next - Date.now())))
     }
-    over = true
   })()
-  await new Promise((done) => setTimeout(done, 5000))
-  const before = await metrics()
-  const tasks = await trace(page, () => new Promise((done) => setTimeout(done, 10_000)))
-  console.log(`live, 50 messages a second, for 10 s, ms: longest task ${Math.max(...tasks.map((k) => k.wall)).toFixed(0)}, its CPU ${Math.max(...tasks.map((k) => k.cpu)).toFixed(0)}, tasks over 50: ${tasks.filter((k) => k.wall > 50).length}, by CPU: ${tasks.filter((k) => k.cpu > 50).length}`)
-  while (!over) {
-    await new Promise((done) => setTimeout(done, Math.min(20_000, 1000 * Number(seconds) / 4)))
+  await page.waitForFunction((n) => document.querySelectorAll('tbody tr').length >= n, 200) // no more are kept
+  const used = async () => {
     await cdp.send('HeapProfiler.collectGarbage')
     const m = await metrics()
-    console.log(`live, ${sent} messages sent: heap ${(m.JSHeapUsedSize / 1048576).toFixed(2)} MiB, ${m.Nodes} nodes, ${m.JSEventListeners} listeners`)
+    return `heap ${(m.JSHeapUsedSize / 1048576).toFixed(2)} MiB, ${m.Nodes} nodes, ${m.JSEventListeners} listeners`
   }
+  const before = await used(), began = Date.now(), sentBefore = sent, busy = (await metrics()).TaskDuration
+  const slices = []
+  while (Date.now() - began < 60_000 * minutes) slices.push(await trace(page, () => new Promise((done) => setTimeout(done, 10_000))))
+  const elapsed = (Date.now() - began) / 1000, share = ((await metrics()).TaskDuration - busy) / elapsed
+  print(`live, ${((sent - sentBefore) / elapsed).toFixed(0)} messages a second for ${elapsed.toFixed(0)} s, in slices of 10 s, ms`, {
+    'longest task': slices.map((tasks) => longest(tasks, 'wall')), 'its CPU': slices.map((tasks) => longest(tasks, 'cpu')),
+    'tasks over 50': slices.map((tasks) => tasks.filter((k) => k.wall > 50).length),
+  })
+  console.log(`  the main thread was busy ${(100 * share).toFixed(1)} % of the time; refused messages: ${refused}`)
+  console.log(`  before: ${before}\n  after:  ${await used()}`)
+  over = true
   await traffic
-  const after = await metrics()
-  console.log(`live: the main thread was busy ${(100 * (after.TaskDuration - before.TaskDuration) / (Number(seconds) - 5)).toFixed(1)} % of the time`)
   await page.context().close()
 }
 
-async function loads() {
-  await firstLoad('portal', await portal('/endpoints'))
-  await firstLoad('console', `${url}/console#key=${token}`)
+// manyPortals keeps pages of as many customers open and live until the input ends.
+async function manyPortals() {
+  for (let i = 0; i < portals; i++) {
+    const app = `customer-${i}`
+    await call('POST', '/app', { name: app, uid: app })
+    await call('POST', `/app/${app}/endpoint`, { url: receiverURL })
+    await call('POST', `/app/${app}/msg`, { eventType: 'measured', payload: { i } })
+    const { page } = await open()
+    await page.goto(await portal('/deliveries', app))
+    await page.locator('.connection').getByText('Live', { exact: true }).waitFor()
+  }
+  console.log('OPEN')
+  for await (const line of createInterface({ input: process.stdin })) console.log(line)
 }
 
-const measurements = { loads, list, plot, payload, live }
-for (const measure of only ? [measurements[only]] : Object.values(measurements)) await measure()
+const measurements = { list, plot, payload, live, portals: manyPortals, lists: () => longLists({ open, trace, report }) }
+await measurements[only]()
 await browser.close()
-receiver.close()
+process.exit()
