@@ -218,9 +218,11 @@ function useGradually(count: number, head: RefObject<HTMLTableRowElement | null>
   return state
 }
 
-// track is a column of a grid that is about as wide as the one of the table was.
+// track is a column of a grid that is about as wide as the one of the table was. Where rows were
+// cards, there was none, but the window may become wider.
 function track(cell: HTMLElement): string {
-  const width = cell.getBoundingClientRect().width || 1
+  const { width } = cell.getBoundingClientRect()
+  if (width === 0) return cell.className ? 'minmax(0,3fr)' : 'minmax(0,1fr)'
   return `minmax(${Math.min(width, 192)}px,${cell.className ? Math.max(width, 400) : width}fr)`
 }
 

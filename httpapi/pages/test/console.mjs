@@ -81,6 +81,22 @@ async function eventTypes(browser) {
   await page.context().close()
 }
 
+// columns checks that a table that was loaded on a phone has columns on a wide screen, and that one
+// that is too narrow can be scrolled with the keyboard.
+async function columns(page) {
+  await page.setViewportSize({ width: 360, height: 800 })
+  await page.reload()
+  await page.locator('.long').first().waitFor()
+  await page.setViewportSize({ width: 1280, height: 800 })
+  const widths = await page.locator('.long th').evaluateAll((list) => list.map((e) => e.offsetWidth))
+  if (widths.length === 0 || widths.some((n) => n < 80)) wrong('columns are as wide as ' + widths)
+  const area = page.locator('.table').first()
+  if ((await area.getAttribute('tabindex')) !== null) wrong('a table takes the focus for nothing')
+  await area.locator('table').evaluate((e) => (e.style.minWidth = '3000px'))
+  await page.locator('.table[tabindex="0"][role=group][aria-label]').first().waitFor()
+  await look(page, 'console-scrolled')
+}
+
 // cluster looks at the node, tries to add one that does not exist, and takes a backup both ways.
 async function cluster(browser) {
   const page = await open(browser, {})
@@ -106,6 +122,7 @@ async function cluster(browser) {
   await page.getByText('delivery.timeout').waitFor({ state: 'detached' })
   await page.getByLabel('Only what differs').uncheck()
   await sizes(page, 'console-configuration')
+  await columns(page)
   await page.goBack()
   const [download] = await Promise.all([page.waitForEvent('download'), button(page, 'Download a backup').click()])
   const size = readFileSync(await download.path()).length

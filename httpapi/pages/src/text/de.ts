@@ -42,11 +42,11 @@ export const de: Text = {
   whichOf: { failed: 'Fehlgeschlagene', delivered: 'Zugestellte', 'never-attempted': 'Nie versuchte', all: 'Alle' },
   overlaps: [['0', 'gar nicht'], ['3600', '1 Stunde'], ['86400', '1 Tag'], ['604800', '7 Tage']],
 
-  milliseconds: (n) => `${n} ms`,
-  seconds: (n) => `${n} s`,
-  minutes: (n) => `${n} min`,
-  hours: (n) => `${n} h`,
-  days: (n) => `${n} d`,
+  milliseconds: (n) => `${n}\u00a0ms`,
+  seconds: (n) => `${n}\u00a0s`,
+  minutes: (n) => `${n}\u00a0min`,
+  hours: (n) => `${n}\u00a0h`,
+  days: (n) => `${n}\u00a0d`,
 
   addApplication: 'Anwendung erstellen', addEndpoint: 'Endpunkt hinzufügen', addHeader: 'Kopfzeile setzen', addKey: 'Schlüssel erstellen', cancel: 'Abbrechen', cancelTask: 'Wiederholung abbrechen',
   check: 'Prüfen', clear: 'Leeren', clearFilters: 'Filter entfernen', close: 'Schließen', copy: 'Kopieren', countFirst: 'Nachrichten zählen', createLink: 'Link erstellen',

@@ -43,11 +43,11 @@ export const en = {
   overlaps: [['0', 'not at all'], ['3600', '1 hour'], ['86400', '1 day'], ['604800', '7 days']] as [string, string][],
 
   // Units.
-  milliseconds: (n: string) => `${n} ms`,
-  seconds: (n: string) => `${n} s`,
-  minutes: (n: string) => `${n} min`,
-  hours: (n: string) => `${n} h`,
-  days: (n: string) => `${n} d`,
+  milliseconds: (n: string) => `${n}\u00a0ms`,
+  seconds: (n: string) => `${n}\u00a0s`,
+  minutes: (n: string) => `${n}\u00a0min`,
+  hours: (n: string) => `${n}\u00a0h`,
+  days: (n: string) => `${n}\u00a0d`,
 
   // Actions.
   addApplication: 'Create application', addEndpoint: 'Add endpoint', addHeader: 'Set header', addKey: 'Create key', cancel: 'Cancel', cancelTask: 'Cancel the replay',
