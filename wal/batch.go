@@ -17,6 +17,7 @@ type batch struct {
 	replaced map[string]struct{} // keys whose previous values may be in blob files
 	stale    []blob              // those values, as of the commit
 	partDone func() error        // see pending
+	partSize int64               // see pending
 }
 
 // recordCost is what a record takes in a transaction in addition to its key and value: a node of

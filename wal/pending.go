@@ -21,6 +21,7 @@ type pending struct {
 	base       transaction  // see durable
 	remains    remains      // of a commit that was cut short
 	partDone   func() error // for tests: is called between two transactions of a commit; nil: nothing is
+	partSize   int64        // for tests: bytes of a transaction of a commit; 0: see partLimit
 	seen       int          // for tests: versions of records that seek has passed
 	broken     error        // why nothing is applied or committed any more
 
@@ -225,7 +226,7 @@ func (p *pending) hand() (*batch, error) {
 		return nil, err
 	}
 	b := p.staged
-	b.before, b.partDone = p.snapshots.last().index, p.partDone
+	b.before, b.partDone, b.partSize = p.snapshots.last().index, p.partDone, p.partSize
 	p.committing = &b
 	p.staged = p.newBatch(b.meta)
 	return &b, nil

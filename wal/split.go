@@ -37,13 +37,14 @@ type partWriter struct {
 	index       uint64
 	txn         *badger.Txn
 	size, count int64
+	limit       int64 // bytes
 	done        func() error
 }
 
 // reserve begins another transaction if so many records of so many bytes do not fit into this one.
 func (w *partWriter) reserve(count, size int64) error {
 	size += count * recordCost
-	if w.txn == nil || w.size+size <= w.db.MaxBatchSize()/partLimit && w.count+count <= w.db.MaxBatchCount()/partLimit {
+	if w.txn == nil || w.size+size <= w.limit && w.count+count <= w.db.MaxBatchCount()/partLimit {
 		return nil
 	}
 	if err := w.end(); err != nil {
@@ -105,7 +106,10 @@ func (b *batch) commit(db *database) error {
 	if err != nil {
 		return err
 	}
-	w := partWriter{db: db, index: b.meta.index, done: b.partDone}
+	w := partWriter{db: db, index: b.meta.index, limit: db.MaxBatchSize() / partLimit, done: b.partDone}
+	if b.partSize > 0 {
+		w.limit = b.partSize
+	}
 	defer w.discard()
 	b.writes.Scan(func(key string, value []byte) bool {
 		stored, userMeta := values.entry(key, value)

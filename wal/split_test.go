@@ -10,8 +10,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// largeHistory is a few entries that change the same records again and again, and take several
-// transactions each: of small records, because large values are in blob files.
+// largeHistory is a few entries that change the same records again and again. In a store of openSplit
+// they take several transactions each.
 func largeHistory(t *testing.T) (entries [][]Command, app webhook.ID) {
 	t.Helper()
 	rnd := rand.New(rand.NewSource(1))
@@ -41,10 +41,10 @@ func largeHistory(t *testing.T) (entries [][]Command, app webhook.ID) {
 			messages = append(messages, webhook.ID(reply[1:]))
 		}
 	}
-	send(4000)
-	send(2000)
+	send(200)
+	send(100)
 	for range 3 {
-		send(9000)
+		send(450)
 		// Bodies of two entries become shorter, in entries other than those that created them.
 		var bodies [][]byte
 		for range 2 {
@@ -53,6 +53,16 @@ func largeHistory(t *testing.T) (entries [][]Command, app webhook.ID) {
 		add(bodies...)
 	}
 	return entries, app
+}
+
+// openSplit opens a store whose commits take a transaction for each 64 KiB.
+func openSplit(t *testing.T, dir string) *Store {
+	t.Helper()
+	s := openTest(t, dir)
+	s.pending.Lock()
+	defer s.pending.Unlock()
+	s.pending.partSize = 64 << 10
+	return s
 }
 
 var errCrash = errors.New("the process ends here")
@@ -88,7 +98,7 @@ func crashInCommit(t *testing.T, s *Store, dir string, after int) (again *Store,
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return openTest(t, dir), err != nil
+	return openSplit(t, dir), err != nil
 }
 
 // TestCrashInSplitCommit ends commits between any two of their transactions. The store is then
@@ -106,7 +116,7 @@ func TestCrashInSplitCommit(t *testing.T) {
 	for seed := range int64(3) {
 		rnd := rand.New(rand.NewSource(seed))
 		dir := t.TempDir()
-		s := openTest(t, dir)
+		s := openSplit(t, dir)
 		for i := 0; i < len(entries); i++ {
 			what, after := rnd.Intn(4), rnd.Intn(3)
 			if what > 1 {
@@ -153,7 +163,7 @@ func TestOtherEntriesAfterCrash(t *testing.T) {
 	entries, app := largeHistory(t)
 	for after := range 2 {
 		dir := t.TempDir()
-		s := openTest(t, dir)
+		s := openSplit(t, dir)
 		for i := range 3 {
 			applyEntry(t, s, entries, i)
 		}
