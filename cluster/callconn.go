@@ -98,7 +98,8 @@ func readResponse(r *bufio.Reader, limit int) ([]byte, error) {
 	}
 }
 
-// life sends stillServing on a connection until it is stopped. Most calls end before the first time.
+// life sends stillServing on a connection until it is stopped. Most calls end before the first
+// time.
 type life struct {
 	conn net.Conn
 

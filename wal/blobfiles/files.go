@@ -91,8 +91,8 @@ type file struct {
 	live    int64 // bytes of values that are in use
 }
 
-// Open opens the files in dir, which is created if it does not exist, and cuts off everything behind
-// end. With noSync nothing is synced.
+// Open opens the files in dir, which is created if it does not exist, and cuts off everything
+// behind end. With noSync nothing is synced.
 func Open(dir string, end End, noSync bool) (*Files, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
