@@ -10,7 +10,7 @@
 //	go test ./faults -run TestLeaderKills -v -kills 20  how long the cluster has no leader
 //	go test ./faults -run TestLeaderStops -v -stops 10  how long a POST takes while the leader is stopped
 //	go test ./faults -run TestLargeState -v -state 2    a state of 2 GiB is sent to a node while the leader dies
-//	go test ./faults -run TestDiskMatrix -v -matrix 10  events of three sizes until max_size was written ten times, on small disks
+//	go test ./faults -run TestDiskMatrix -v -matrix 10  ten times max_size, on small disks
 //	go test ./faults -run TestSoak -v -soak 2h          what the nodes use under nothing but load
 //	go test ./faults -run TestScenarios -v              directed stories, each about one promise
 //	go test ./faults -run TestSabotage -v               builds that break a promise each, which must be found

@@ -111,7 +111,7 @@ func (r *reclaimer) countBlobs(db *database) error {
 	if db.waste.isCounted() {
 		return nil
 	}
-	index := s.snapshots.pin()
+	index, counts := s.snapshots.pin(), blobfiles.Counts{}
 	defer s.snapshots.unpin(index)
 	for kind := range recordKinds {
 		if !recordKinds[kind].large {
@@ -130,13 +130,14 @@ func (r *reclaimer) countBlobs(db *database) error {
 				s.swap.RUnlock()
 				return nil
 			}
-			from, err = countFrom(db.at(index), prefix, from)
+			from, err = countFrom(db.at(index), counts, prefix, from)
 			s.swap.RUnlock()
 			if err != nil {
 				return err
 			}
 		}
 	}
+	db.blobs.Use(counts)
 	db.waste.mu.Lock()
 	defer db.waste.mu.Unlock()
 	db.waste.counted = max(index, 1)
@@ -144,7 +145,7 @@ func (r *reclaimer) countBlobs(db *database) error {
 }
 
 // countFrom counts the values of some records, and returns where to continue, or nil at the end.
-func countFrom(txn transaction, prefix, from []byte) (next []byte, err error) {
+func countFrom(txn transaction, counts blobfiles.Counts, prefix, from []byte) (next []byte, err error) {
 	defer txn.Discard()
 	opts := badger.DefaultIteratorOptions
 	opts.Prefix, opts.PrefetchValues = prefix, false
@@ -161,7 +162,7 @@ func countFrom(txn transaction, prefix, from []byte) (next []byte, err error) {
 			return nil, err
 		}
 		if is {
-			if err := txn.blobs.Count(ref, len(item.Key())); err != nil {
+			if err := txn.blobs.Count(counts, ref, len(item.Key())); err != nil {
 				return nil, err
 			}
 		}
@@ -175,8 +176,8 @@ const (
 	moveWait = 20 * time.Millisecond  // for entries to be applied
 )
 
-// tidyBlobs frees values that no record has any more. If many are left in files with others that are
-// in use, it moves the latter, so that the files can be removed.
+// tidyBlobs frees values that no record has any more. If many are left in files with others that
+// are in use, it moves the latter, so that the files can be removed.
 func (r *reclaimer) tidyBlobs() error {
 	r.store.swap.RLock()
 	db := r.store.db
@@ -205,27 +206,39 @@ func (r *reclaimer) tidyBlobsOf(db *database) error {
 
 // move is how far the values of a file are moved to the newest one.
 type move struct {
-	db   *database
-	file uint32
-	from int64
+	db    *database
+	file  uint32 // 0: none
+	from  int64
+	ended uint64 // index when the file before was done; readers may still need what was in it
 }
 
 // moveBlobs moves the values in use of the file that has fewest, for a while.
 func (r *reclaimer) moveBlobs(db *database) error {
+	if r.move.db == db && r.move.ended > r.store.snapshots.oldest() {
+		return nil
+	}
 	if r.move.db != db || r.move.file == 0 {
 		file, live := db.blobs.Emptiest()
 		if file == 0 || r.store.disk.now() < live+compactionRoom(0) {
 			return nil
 		}
-		r.move = move{db, file, 0}
+		r.move = move{db: db, file: file}
 	}
 	for end := time.Now().Add(moveTime); time.Now().Before(end); {
+		if !r.store.pending.isStaged() {
+			select {
+			case <-time.After(moveWait):
+			case <-r.store.closed:
+				return nil
+			}
+			continue
+		}
 		values, next, err := r.move.read(r.store)
 		if err != nil {
 			return err
 		}
-		if len(values) == 0 {
-			r.move = move{} // it is removed when no reader needs it
+		if len(values) == 0 { // the file is removed when no reader needs it
+			r.move = move{db: db, ended: r.store.snapshots.last().index}
 			return nil
 		}
 		moved, err := r.store.pending.rewrite(db, values)
@@ -235,15 +248,17 @@ func (r *reclaimer) moveBlobs(db *database) error {
 		}
 		if moved {
 			r.move.from = next
-			continue
-		}
-		select {
-		case <-time.After(moveWait):
-		case <-r.store.closed:
-			return nil
 		}
 	}
 	return nil
+}
+
+// isStaged reports whether an entry is applied and not yet in a commit.
+func (p *pending) isStaged() bool {
+	p.Lock()
+	defer p.Unlock()
+	p.awaitCommit()
+	return p.broken == nil && p.staged.meta.index > p.snapshots.last().index
 }
 
 // valueInFile is a value that was read from a blob file.

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io"
 	"math/rand"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
 
+	"hookwheel/wal/blobfiles"
 	"hookwheel/webhook"
 )
 
@@ -71,7 +73,8 @@ func TestLargeValues(t *testing.T) {
 	}
 }
 
-// blobsInUse returns the bytes of the values that records have in blob files, and what the files count.
+// blobsInUse returns the bytes of the values that records have in blob files, and what the files
+// count.
 func blobsInUse(t *testing.T, s *Store) (want, counted int64) {
 	t.Helper()
 	if err := s.Commit(); err != nil {
@@ -307,5 +310,45 @@ func TestCrashBeforeReferences(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestEndIsNotKnown loses the entry that says where the blob files end, or its newest version, as a
+// damaged block of Badger's does. The store is not opened, and no value is cut off.
+func TestEndIsNotKnown(t *testing.T) {
+	for name, change := range map[string]func(txn *badger.Txn) error{
+		"no end":  func(txn *badger.Txn) error { return txn.Delete(endKey) },
+		"old end": func(txn *badger.Txn) error { return txn.Set(metaKey, (&meta{index: 99, term: 1}).encode()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := uncheckedDir(t)
+			s := openTest(t, dir)
+			w := NewWriter(direct{s, 1})
+			app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "n"}, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, 5000)}
+			if _, err := w.CreateMessage(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			size, _ := s.db.blobs.Usage()
+			txn := s.db.NewTransactionAt(99, true)
+			if err := errors.Join(change(txn), txn.CommitAt(99, nil), s.Close()); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if _, err := openFilled(dir); !errors.Is(err, blobfiles.ErrDamaged) {
+					t.Fatalf("the store is opened with %v", err)
+				}
+			}
+			info, err := os.Stat(filepath.Join(dir, "db-1", blobFolder, "00000001.blob"))
+			if err != nil || info.Size() != size {
+				t.Errorf("the file has changed: %v", err)
+			}
+		})
 	}
 }

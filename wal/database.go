@@ -2,6 +2,7 @@ package wal
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"path/filepath"
 	"sync"
@@ -11,8 +12,8 @@ import (
 	"hookwheel/wal/blobfiles"
 )
 
-// A value of 1 KiB or more is in a blob file if its kind says so. Badger then has a reference to it,
-// with isReference as user meta.
+// A value of 1 KiB or more is in a blob file if its kind says so. Badger then has a reference to
+// it, with isReference as user meta.
 const (
 	minBlob     = 1 << 10 // bytes
 	isReference = 1       // user meta of a record whose value is in a blob file
@@ -20,8 +21,8 @@ const (
 	blobFolder  = "blobs"
 )
 
-// endKey is the key of the local entry that has the blobfiles.End as of a commit. It follows all
-// records.
+// endKey is the key of the local entry that has the blobfiles.End as of a commit. Each commit writes
+// it, in one transaction with meta. It follows all records.
 var endKey = []byte{'~'}
 
 // database is a Badger database with the blob files beside it.
@@ -31,17 +32,10 @@ type database struct {
 	waste waste
 }
 
-// withBlobs opens the blob files of a Badger database. A commit that a crash cut short has left no
-// endKey.
+// withBlobs opens the blob files of a Badger database.
 func withBlobs(db *badger.DB) (*database, error) {
-	txn := db.NewTransactionAt(math.MaxUint64, false)
-	defer txn.Discard()
-	var end blobfiles.End
-	item, err := txn.Get(endKey)
-	if err == nil {
-		err = item.Value(func(value []byte) (err error) { end, err = blobfiles.DecodeEnd(value); return err })
-	}
-	if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
+	end, err := endOfBlobs(db)
+	if err != nil {
 		return nil, err
 	}
 	blobs, err := blobfiles.Open(filepath.Join(db.Opts().Dir, blobFolder), end, noSync)
@@ -49,6 +43,31 @@ func withBlobs(db *badger.DB) (*database, error) {
 		return nil, err
 	}
 	return &database{DB: db, blobs: blobs}, nil
+}
+
+// endOfBlobs returns where the blob files end as of the last commit. What is behind that is cut off,
+// so an end that is missing or old because a block of Badger's is damaged is an error.
+func endOfBlobs(db *badger.DB) (end blobfiles.End, err error) {
+	txn := db.NewTransactionAt(math.MaxUint64, false)
+	defer txn.Discard()
+	meta, err := txn.Get(metaKey)
+	isNew := errors.Is(err, badger.ErrKeyNotFound)
+	if err != nil && !isNew {
+		return end, err
+	}
+	item, err := txn.Get(endKey)
+	switch {
+	case errors.Is(err, badger.ErrKeyNotFound) && isNew && len(db.Tables()) == 0:
+		return end, nil // a crash may have cut short the first commit
+	case errors.Is(err, badger.ErrKeyNotFound):
+		return end, fmt.Errorf("%w: where they end is not known", blobfiles.ErrDamaged)
+	case err != nil:
+		return end, err
+	case !isNew && item.Version() < meta.Version():
+		return end, fmt.Errorf("%w: where they end is known for entry %d instead of %d", blobfiles.ErrDamaged, item.Version(), meta.Version())
+	}
+	err = item.Value(func(value []byte) (err error) { end, err = blobfiles.DecodeEnd(value); return err })
+	return end, err
 }
 
 // Close closes Badger and the blob files.
@@ -186,11 +205,8 @@ func (s *saver) entry(key string, value []byte) (stored []byte, userMeta byte) {
 	return stored, isReference
 }
 
-// sync makes what was saved durable, and returns the value of endKey, or nil if nothing was saved.
+// sync makes what was saved durable, and returns the value of endKey.
 func (s *saver) sync() (end []byte, err error) {
-	if len(s.refs) == 0 {
-		return nil, nil
-	}
 	at, err := s.blobs.Sync()
 	return at.Append(nil), err
 }

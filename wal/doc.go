@@ -200,21 +200,21 @@
 // # Space
 //
 // A value in a blob file that no record has any more is waste, once no reader is left that began
-// before its record was changed. A file that is nothing but waste is removed. If much of the files is
-// waste, the values that are in use are written again, with the next commit, so that their file can
-// go: blobs.go. After a start, all references are counted once to learn what is in use.
+// before its record was changed. A file that is nothing but waste is removed. If much of the files
+// is waste, the values that are in use are written again, with the next commit, so that their file
+// can go: blobs.go. After a start, all references are counted once to learn what is in use.
 //
 // # Goroutines and locks
 //
 // Open starts three goroutines: commitSoon commits what is staged, a reclaimer measures the data
-// folder and gives space back, and a verifier reads all tables and blob files once. A request for a fingerprint
-// starts one more, unless it is running. Close ends and awaits these four. A commit that Apply
-// begins (commitAside) has a goroutine of its own; the next commit waits for its end, and so do
-// RestoreSnapshot and Close. A stream of a snapshot has a goroutine of its own until the stream is
+// folder and gives space back, and a verifier reads all tables and blob files once. A request for a
+// fingerprint starts one more, unless it is running. Close ends and awaits these four. A commit
+// that Apply begins (commitAside) has a goroutine of its own; the next commit waits for its end, and
+// so do RestoreSnapshot and Close. A stream of a snapshot has a goroutine of its own until the stream is
 // closed; Close ends the stream.
 //
 // Locks are taken in this order: pending (what is staged and committed), swap (for reading while
 // the database is in use, for writing while RestoreSnapshot or Close replaces or closes it), mu
 // (the catalog), and then those of the small types. Of these only fingerprints.mu is held while
-// another one, pins.mu, is taken.
+// another one, pins.mu, is taken. The reclaimer alone takes waste.count, before all others.
 package wal

@@ -109,8 +109,8 @@ func (r *reclaimer) garbage() int64 {
 	return badgerfiles.Usage(dir) - badgerfiles.Usage(filepath.Join(dir, blobFolder)) - max(0, r.store.Size()-blobs)
 }
 
-// seeTables records how many descriptors the files need and how much room a compaction of the tables
-// may need, and returns the size of these.
+// seeTables records how many descriptors the files need and how much room a compaction of the
+// tables may need, and returns the size of these.
 func (s *Store) seeTables(db *database) (size int64) {
 	tables := db.Tables()
 	for _, t := range tables {

@@ -10,8 +10,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// largeHistory is a few entries that change the same records again and again. In a store of openSplit
-// they take several transactions each.
+// largeHistory is a few entries that change the same records again and again. In a store of
+// openSplit they take several transactions each.
 func largeHistory(t *testing.T) (entries [][]Command, app webhook.ID) {
 	t.Helper()
 	rnd := rand.New(rand.NewSource(1))

@@ -12,7 +12,8 @@ import (
 	"hookwheel/wal/blobfiles"
 )
 
-// verifyRate is how many bytes of tables and blob files per second the verification after a start reads at most.
+// verifyRate is how many bytes of tables and blob files per second the verification after a start
+// reads at most.
 const verifyRate = 512 << 20
 
 // guard turns damage into an error with advice, whether Badger returns an error or panics.
@@ -35,8 +36,8 @@ func (r *Reader) guard(db *database, read func() error) (err error) {
 	return err
 }
 
-// verifier reads all tables and blob files of a store that was opened, because opening it checks only
-// their ends.
+// verifier reads all tables and blob files of a store that was opened, because opening it checks
+// only their ends.
 type verifier struct {
 	store *Store
 	db    *database

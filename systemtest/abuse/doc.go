@@ -4,7 +4,7 @@
 // customer sends events to a receiver in good health, and must not notice.
 //
 //	go test ./systemtest/abuse                       in short, as in CI
-//	go test ./systemtest/abuse -v -turns 3           a table of what each abuse costs others: latencies without it and with it, in turn
+//	go test ./systemtest/abuse -v -turns 3           what each abuse costs others, in turn
 //	go test ./systemtest/abuse -v -abuse long        larger and longer abuses
 //	go test ./systemtest/abuse -v -run 'Abuse/cluster/replays'
 //	go test ./systemtest/abuse -v -seed N            repeats the random requests of a run

@@ -82,6 +82,7 @@ type Files struct {
 	// Only Add and Sync use these.
 	buffer  []byte
 	created bool // a file whose entry in the folder may not be on stable storage
+	dirty   bool // something was added since the last Sync
 }
 
 type file struct {
@@ -180,6 +181,7 @@ func (f *Files) Add(key, value []byte) (Ref, error) {
 	newest.live += size
 	f.end.Size = uint32(newest.size)
 	f.mu.Unlock()
+	f.dirty = true
 	f.buffer = appendRecord(f.buffer, key, value)
 	if len(f.buffer) < bufferSize {
 		return ref, nil
@@ -222,7 +224,7 @@ func (f *Files) Sync() (End, error) {
 			return end, err
 		}
 	}
-	if newest == nil {
+	if !f.dirty {
 		return end, nil
 	}
 	if err := f.sync(newest.File); err != nil {
@@ -233,7 +235,7 @@ func (f *Files) Sync() (End, error) {
 			return end, err
 		}
 	}
-	f.created = false
+	f.created, f.dirty = false, false
 	return end, nil
 }
 
@@ -306,8 +308,8 @@ func (f *Files) Walk(number uint32, from int64, see func(ref Ref, key, value []b
 	return from, nil
 }
 
-// walkError is for a read that failed: what lies behind the end of a file is damage, and a file that
-// was removed meanwhile has no more values.
+// walkError is for a read that failed: what lies behind the end of a file is damage, and a file
+// that was removed meanwhile has no more values.
 func walkError(file *file, at int64, err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
@@ -330,20 +332,33 @@ func (f *Files) IsOld(ref Ref) bool {
 	return ref.File < f.start.File || ref.File == f.start.File && ref.Offset < f.start.Size
 }
 
-// Count counts an old value as in use, as Add does with new ones. It returns an error if no file
-// can have the value.
-func (f *Files) Count(ref Ref, keySize int) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// Counts are the bytes of old values in use, by the number of the file.
+type Counts map[uint32]int64
+
+// Count adds a value to counts unless it is new. It returns an error if no file can have the value.
+func (f *Files) Count(counts Counts, ref Ref, keySize int) error {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
 	size := recordSize(keySize, int(ref.Size))
 	file := f.files[ref.File]
 	if file == nil || int64(ref.Offset)+size > file.size {
 		return fmt.Errorf("%w: %s is missing, or its end is", ErrDamaged, filepath.Join(f.dir, fileName(ref.File)))
 	}
 	if f.IsOld(ref) {
-		file.live += size
+		counts[ref.File] += size
 	}
 	return nil
+}
+
+// Use says that all old values are counted. Add counts the new ones.
+func (f *Files) Use(counts Counts) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for number, bytes := range counts {
+		if file := f.files[number]; file != nil { // else they are closed
+			file.live += bytes
+		}
+	}
 }
 
 // Free says that nothing refers to a value any more.

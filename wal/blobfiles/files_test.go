@@ -161,7 +161,7 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// TestDamage changes each byte of a file, and cuts it at each: no value is ever read as another one.
+// TestDamage changes each byte of a file, and cuts it at each: no value is read as another one.
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()
 	f := open(t, dir, End{})
