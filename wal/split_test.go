@@ -98,7 +98,11 @@ func crashInCommit(t *testing.T, s *Store, dir string, after int) (again *Store,
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return openSplit(t, dir), err != nil
+	again = openTest(t, dir)
+	again.pending.Lock()
+	defer again.pending.Unlock()
+	again.pending.partSize = s.pending.partSize
+	return again, err != nil
 }
 
 // TestCrashInSplitCommit ends commits between any two of their transactions. The store is then
