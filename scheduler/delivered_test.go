@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand"
@@ -11,6 +12,11 @@ import (
 	"time"
 
 	"hookwheel/webhook"
+)
+
+var (
+	firstSeed = flag.Int64("seed", 0, "the first seed of TestNothingIsLeftOver")
+	seeds     = flag.Int64("seeds", histories(60), "how many seeds TestNothingIsLeftOver runs")
 )
 
 // slowShelf is a shelf that calls reading before it reads a message.
@@ -146,7 +152,7 @@ func TestHeldInFlightDelivered(t *testing.T) {
 // memory.
 func TestNothingIsLeftOver(t *testing.T) {
 	orderings := []webhook.Ordering{webhook.OrderingNone, webhook.OrderingKey, webhook.OrderingEndpoint}
-	for seed := range int64(60) {
+	for seed := *firstSeed; seed < *firstSeed+*seeds; seed++ {
 		runInBubble(t, fmt.Sprint(seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewSource(seed))
 			b := newShelf()

@@ -85,7 +85,7 @@ func (b *failingStore) HeldFirst(endpoint webhook.ID, key uint64) (webhook.ID, b
 // and whatever order the endpoint keeps.
 func TestStoreFails(t *testing.T) {
 	for _, ordering := range []webhook.Ordering{webhook.OrderingNone, webhook.OrderingKey, webhook.OrderingEndpoint} {
-		for seed := range int64(8) {
+		for seed := range histories(8) {
 			runInBubble(t, fmt.Sprint(ordering, " ", seed), func(t *testing.T) { testStoreFails(t, ordering, seed) })
 		}
 	}

@@ -29,13 +29,14 @@ func heap() int64 {
 
 // A new endpoint costs little memory, and so does one that has got what there is.
 func TestMemoryPerEndpoint(t *testing.T) {
+	many := int(histories(50_000))
 	for _, test := range []struct {
 		endpoints, apps, limit int
 	}{
 		{10_000, 10, maxLaneBytes},
-		{50_000, 10, maxLaneBytes},
+		{many, 10, maxLaneBytes},
 		{10_000, 10_000, maxLaneBytes + maxTailBytesPerApp},
-		{50_000, 50_000, maxLaneBytes + maxTailBytesPerApp},
+		{many, many, maxLaneBytes + maxTailBytesPerApp},
 	} {
 		t.Run(fmt.Sprintf("%d in %d", test.endpoints, test.apps), func(t *testing.T) {
 			w := newMemoryWorld(test.endpoints, test.apps, 1)
@@ -55,7 +56,8 @@ func TestMemoryPerEndpoint(t *testing.T) {
 
 // An endpoint that has had much to do, and nothing now, costs no more than one that had little.
 func TestMemoryAfterBurst(t *testing.T) {
-	const endpoints, messages = 1000, 200
+	const endpoints = 1000
+	messages := int(histories(200))
 	w := newMemoryWorld(endpoints, 1, messages)
 	w.lead()
 	w.offer()

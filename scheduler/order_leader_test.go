@@ -125,7 +125,7 @@ func (r *reign) post(index *int, key string) webhook.ID {
 // of an ordered endpoint comes before the one before it is settled.
 func TestOrderOutlivesLeaders(t *testing.T) {
 	for _, ordering := range []webhook.Ordering{webhook.OrderingEndpoint, webhook.OrderingKey} {
-		for seed := range int64(8) {
+		for seed := range histories(8) {
 			runInBubble(t, fmt.Sprint(ordering, " ", seed), func(t *testing.T) {
 				rnd := rand.New(rand.NewSource(seed))
 				b, e := newShelf(), testEndpoint(0)

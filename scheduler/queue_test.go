@@ -10,20 +10,21 @@ import (
 // messages.
 func TestQueueIsFair(t *testing.T) {
 	var q queue[*lane]
-	sizes := map[*lane]int{{}: 10, {}: 3000, {}: 200_000}
-	sent := make(map[*lane]int)
-	for l := range sizes {
+	messages := make(map[*lane]*webhook.Message)
+	for _, size := range []int{10, 3000, 200_000} {
+		l := new(lane)
+		messages[l] = &webhook.Message{Payload: make([]byte, size)}
 		q.push(l)
 	}
+	sent := make(map[*lane]int)
 	for range 100_000 {
 		l, _ := q.pop(func(*lane) bool { return true })
-		m := &webhook.Message{Payload: make([]byte, sizes[l])}
-		l.deficit -= cost(m)
-		sent[l] += cost(m)
+		l.deficit -= cost(messages[l])
+		sent[l] += cost(messages[l])
 		q.putBack(l)
 	}
 	least, most := 1<<62, 0
-	for l := range sizes {
+	for l := range messages {
 		least, most = min(least, sent[l]), max(most, sent[l])
 	}
 	if most-least > 2*(200_000+messageCost+quantum) {

@@ -17,7 +17,7 @@ import (
 // message, each once, and no more than the bound are in memory, not even if many are due at the
 // same time.
 func TestRetrySetAgainstModel(t *testing.T) {
-	for seed := range int64(5) {
+	for seed := range histories(5) {
 		rnd := rand.New(rand.NewSource(seed))
 		r := newRetrySet(&lane{})
 		var store []webhook.Retry // in order

@@ -160,8 +160,8 @@ func wheelMillion(n int) ([]timer[int], []time.Time) {
 }
 
 func TestWheelAgainstModel(t *testing.T) {
-	for seed := range uint64(200) {
-		random := rand.New(rand.NewPCG(seed, 0))
+	for seed := range histories(200) {
+		random := rand.New(rand.NewPCG(uint64(seed), 0))
 		start := wheelStart.Add(time.Duration(random.Int64N(int64(20 * 365 * 24 * time.Hour))))
 		newWheelRig(t, start, func() byte { return byte(random.Uint32()) }).run(1000)
 		if t.Failed() {
