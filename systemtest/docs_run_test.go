@@ -25,10 +25,6 @@ const (
 	pageNodes = 5               // ports of nodes that a page may use
 )
 
-// noRaceSleep ends each command at once. With the race detector, a process sleeps for a second
-// then, and pages have more than a hundred commands.
-const noRaceSleep = "GORACE=atexit_sleep_ms=0"
-
 // quickStart is the page whose blocks TestQuickStart pastes into shells.
 const quickStart = "../docs/quick-start.md"
 
@@ -215,7 +211,7 @@ func newSandbox(t *testing.T) *sandbox {
 			t.Fatal(err)
 		}
 	}
-	box.env = append(hookwheel.Env, noRaceSleep, "PATH="+dir+"/bin:"+os.Getenv("PATH"), "HOME="+dir, "TMPDIR="+dir, "HOOKWHEEL_TOKEN="+systemToken,
+	box.env = append(hookwheel.Env, "PATH="+dir+"/bin:"+os.Getenv("PATH"), "HOME="+dir, "TMPDIR="+dir, "HOOKWHEEL_TOKEN="+systemToken,
 		"HOOKWHEEL_URL=http://"+process.NodeAddress(base, 1))
 	return box
 }

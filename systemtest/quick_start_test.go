@@ -74,7 +74,7 @@ exec "$HOOKWHEEL_TEST_BINARY" "$@"
 	defer cancel()
 	cmd := exec.CommandContext(ctx, shell[0], shell[1:]...)
 	hookwheel := process.Command(ctx)
-	cmd.Dir, cmd.Env = dir, append(hookwheel.Env, noRaceSleep, "HOOKWHEEL_TEST_BINARY="+hookwheel.Path, "PS1=$ ", "PS2=> ")
+	cmd.Dir, cmd.Env = dir, append(hookwheel.Env, "HOOKWHEEL_TEST_BINARY="+hookwheel.Path, "PS1=$ ", "PS2=> ")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 10 * time.Second

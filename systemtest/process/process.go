@@ -23,6 +23,10 @@ import (
 // mainVariable makes a test binary hookwheel when it is 1. The nodes that dev starts inherit it.
 const mainVariable = "TEST_RUNS_HOOKWHEEL"
 
+// noRaceSleep ends each process at once. With the race detector, it would sleep for a second then,
+// and tests start hundreds.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 const (
 	StopLimit = 45 * time.Second // for a process to end after SIGTERM; more than dev has with its nodes
 	quitLimit = 10 * time.Second // for it to say where it hangs
@@ -58,7 +62,7 @@ func Command(ctx context.Context, args ...string) *exec.Cmd {
 		panic(err) // a test binary always has a path
 	}
 	cmd := exec.CommandContext(ctx, executable, args...)
-	cmd.Env = append(os.Environ(), mainVariable+"=1")
+	cmd.Env = append(os.Environ(), mainVariable+"=1", noRaceSleep)
 	return cmd
 }
 
