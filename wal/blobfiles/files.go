@@ -77,7 +77,8 @@ type Files struct {
 
 	mu    sync.RWMutex
 	files map[uint32]*file
-	end   End // of what was added; beyond what is in the files by the buffer
+	end   End  // of what was added; beyond what is in the files by the buffer
+	ended bool // nothing more is to be added to the newest file
 
 	// Only Add and Sync use these.
 	buffer  []byte
@@ -114,7 +115,7 @@ func Open(dir string, end End, noSync bool) (*Files, error) {
 
 func (f *Files) open(name string) error {
 	var number uint32
-	if _, err := fmt.Sscanf(name, "%d"+suffix, &number); err != nil || name != fileName(number) {
+	if _, err := fmt.Sscanf(name, "%d"+suffix, &number); err != nil || number == 0 || name != fileName(number) {
 		return nil // not ours
 	}
 	path := filepath.Join(f.dir, name)
@@ -160,9 +161,9 @@ func (f *Files) Close() (err error) {
 func (f *Files) Add(key, value []byte) (Ref, error) {
 	size := recordSize(len(key), len(value))
 	f.mu.RLock()
-	newest := f.files[f.end.File]
+	newest, ended := f.files[f.end.File], f.ended
 	f.mu.RUnlock()
-	if newest == nil || newest.size > 0 && newest.size+size > fileSize {
+	if newest == nil || newest.size > 0 && (ended || newest.size+size > fileSize) {
 		if _, err := f.Sync(); err != nil {
 			return Ref{}, err
 		}
@@ -198,20 +199,22 @@ func (f *Files) begin() error {
 	if err != nil {
 		return err
 	}
-	f.files[number], f.end, f.created = &file{File: created}, End{File: number}, true
+	f.files[number], f.end, f.created, f.ended = &file{File: created}, End{File: number}, true, false
 	return nil
 }
 
 // flush writes the buffer to the end of the newest file.
 func (f *Files) flush(newest *file) error {
-	_, err := newest.WriteAt(f.buffer, newest.written)
+	if _, err := newest.WriteAt(f.buffer, newest.written); err != nil {
+		return err
+	}
 	f.mu.Lock()
 	newest.written += int64(len(f.buffer))
 	f.mu.Unlock()
 	if f.buffer = f.buffer[:0]; cap(f.buffer) > 2*bufferSize {
 		f.buffer = nil
 	}
-	return err
+	return nil
 }
 
 // Sync makes what was added durable, and returns where the files end.
@@ -249,17 +252,21 @@ func (f *Files) sync(file *os.File) error {
 // Read returns a value. The result is part of space if that is large enough.
 func (f *Files) Read(ref Ref, key, space []byte) ([]byte, error) {
 	f.mu.RLock()
-	file := f.files[ref.File]
+	file, end := f.files[ref.File], int64(0)
+	if file != nil {
+		end = file.written
+	}
 	f.mu.RUnlock()
 	if file == nil {
 		return nil, fmt.Errorf("%w: %s is missing", ErrDamaged, filepath.Join(f.dir, fileName(ref.File)))
 	}
 	size := int(recordSize(len(key), int(ref.Size)))
-	record := slices.Grow(space[:0], size)[:size]
-	if _, err := file.ReadAt(record, int64(ref.Offset)); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	} else if err != nil {
+	if int64(ref.Offset)+int64(size) > end {
 		return nil, damage(file, int64(ref.Offset))
+	}
+	record := slices.Grow(space[:0], size)[:size]
+	if _, err := file.ReadAt(record, int64(ref.Offset)); err != nil {
+		return nil, readError(file, int64(ref.Offset), err)
 	}
 	if found, value, ok := cutRecord(record); ok && string(found) == string(key) && len(value) == int(ref.Size) {
 		return value, nil
@@ -269,6 +276,14 @@ func (f *Files) Read(ref Ref, key, space []byte) ([]byte, error) {
 
 func damage(file *file, at int64) error {
 	return fmt.Errorf("%w: %s, the value at byte %d", ErrDamaged, file.Name(), at)
+}
+
+// readError is for a read that failed: what is behind the end of a file was cut off.
+func readError(file *file, at int64, err error) error {
+	if errors.Is(err, io.EOF) {
+		return damage(file, at)
+	}
+	return fmt.Errorf("the value at byte %d: %w", at, err) // err has the name of the file
 }
 
 // Walk calls see for the values of a file beginning at from, in order, and returns where it ended.
@@ -284,8 +299,10 @@ func (f *Files) Walk(number uint32, from int64, see func(ref Ref, key, value []b
 	f.mu.RUnlock()
 	var head [headSize]byte
 	for from < size {
-		if _, err := file.ReadAt(head[:], from); err != nil {
-			return from, walkError(file, from, err)
+		if _, err := file.ReadAt(head[:], from); errors.Is(err, os.ErrClosed) {
+			return from, nil // it was removed meanwhile
+		} else if err != nil {
+			return from, readError(file, from, err)
 		}
 		keySize, valueSize := sizes(head[:])
 		length := recordSize(keySize, valueSize)
@@ -293,8 +310,10 @@ func (f *Files) Walk(number uint32, from int64, see func(ref Ref, key, value []b
 			return from, damage(file, from)
 		}
 		record := make([]byte, length)
-		if _, err := file.ReadAt(record, from); err != nil {
-			return from, walkError(file, from, err)
+		if _, err := file.ReadAt(record, from); errors.Is(err, os.ErrClosed) {
+			return from, nil
+		} else if err != nil {
+			return from, readError(file, from, err)
 		}
 		key, value, ok := cutRecord(record)
 		if !ok {
@@ -306,18 +325,6 @@ func (f *Files) Walk(number uint32, from int64, see func(ref Ref, key, value []b
 		from += length
 	}
 	return from, nil
-}
-
-// walkError is for a read that failed: what lies behind the end of a file is damage, and a file
-// that was removed meanwhile has no more values.
-func walkError(file *file, at int64, err error) error {
-	switch {
-	case errors.Is(err, io.EOF):
-		return damage(file, at)
-	case errors.Is(err, os.ErrClosed):
-		return nil
-	}
-	return err
 }
 
 // Numbers returns the numbers of all files, in order.
@@ -380,18 +387,19 @@ func (f *Files) Usage() (size, live int64) {
 	return size, live
 }
 
-// Emptiest returns the file with the smallest part in use, and that part in bytes. It is never the
-// newest one. The number is 0 if there is none.
+// Emptiest returns the file with the smallest part in use, and that part in bytes. The number is 0
+// if there is none. If it is the newest one, nothing more is added to it.
 func (f *Files) Emptiest() (number uint32, live int64) {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	least := 1.0
 	for _, n := range slices.Sorted(maps.Keys(f.files)) {
 		file := f.files[n]
-		if part := float64(file.live) / float64(max(file.size, 1)); n != f.end.File && part < least {
+		if part := float64(file.live) / float64(max(file.size, 1)); file.size > 0 && part < least {
 			number, live, least = n, file.live, part
 		}
 	}
+	f.ended = f.ended || number == f.end.File && number > 0
 	return number, live
 }
 
