@@ -22,7 +22,10 @@ func (s *Scheduler) Apply(c webhook.Changes) {
 		s.put(endpoint)
 	}
 	for _, endpoint := range c.Removed {
-		s.drop(endpoint)
+		if l := s.lanes[endpoint]; l != nil {
+			s.drop(endpoint)
+			s.tails.forget(l.endpoint.App)
+		}
 	}
 	for _, endpoint := range c.Manual {
 		s.wakeManual(endpoint)
@@ -108,6 +111,7 @@ func (s *Scheduler) drop(endpoint webhook.ID) {
 		return
 	}
 	s.leaveLine(l)
+	l.order.become(order{})
 	l.become(gone) // its timers find that out
 	s.waiting -= len(l.retries.loaded)
 	delete(s.lanes, endpoint)

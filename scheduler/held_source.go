@@ -28,7 +28,7 @@ func (s heldSource) load(now time.Time) bool {
 	if !l.outside("what keeps an endpoint in order", scan.run) {
 		return true
 	}
-	l.order = scan.found
+	l.order.become(scan.found)
 	l.order.scanned = len(scan.late) == 0
 	l.planBlocker()
 	for _, line := range scan.late {
@@ -62,6 +62,6 @@ func (s heldSource) next(time.Time) (c candidate, found bool) {
 	return c, true
 }
 
-func (s heldSource) giveBack(c candidate) { s.lane.order.free = append(s.lane.order.free, c.key) }
+func (s heldSource) giveBack(c candidate) { s.lane.order.giveBack(c.key) }
 
 func (s heldSource) leaves(c candidate, sent bool) { s.lane.order.took(c.key, c.ID) }

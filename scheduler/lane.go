@@ -60,7 +60,7 @@ func newLane(s *Scheduler, endpoint *webhook.Endpoint, place Place) *lane {
 	l.early.once = !place.Health.FailingSince.IsZero()
 	l.log = newLogReader(l.tail, place)
 	l.retries = newRetrySet(l)
-	l.order = newOrder(endpoint.Ordering)
+	l.order = newOrder(endpoint.Ordering, &l.tail.keys)
 	l.rate.setRate(float64(endpoint.RateLimit))
 	return l
 }

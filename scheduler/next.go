@@ -85,6 +85,9 @@ func (s *Scheduler) mayTurn(l *lane) (ok bool, at time.Time) {
 		at = l.early.next
 	}
 	if !ok {
+		if at.IsZero() && l.order.isFull() {
+			at = now.Add(keyPause)
+		}
 		s.leaveLine(l)
 		return false, at
 	}
@@ -105,6 +108,7 @@ func (s *Scheduler) landOrphan(d *webhook.Delivery) (f flying, known bool) {
 	if f, known = s.orphans[name]; known {
 		delete(s.orphans, name)
 		s.land(f)
+		s.tails.forget(d.Endpoint.App)
 	}
 	return f, known
 }

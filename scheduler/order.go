@@ -13,6 +13,7 @@ import (
 type order struct {
 	ordering webhook.Ordering
 	keys     map[uint64]*orderKey
+	counts   *keyCount
 	free     []uint64 // keys that have held messages and are not blocked
 
 	// lineup are the lines of messages that failed before the endpoint was ordered as a whole,
@@ -36,12 +37,14 @@ type orderKey struct {
 	held    int        // messages in the held set
 	holding int        // messages to be held: decided, but not recorded
 	early   int        // those of them up to the gate, which may be the first of the key
+	free    bool       // the key is among the free ones
 }
 
 const wholeEndpoint = 1
 
-func newOrder(ordering webhook.Ordering) order {
-	return order{ordering: ordering}
+// newOrder returns the order of a lane whose keys count there; nil: they do not count yet.
+func newOrder(ordering webhook.Ordering, counts *keyCount) order {
+	return order{ordering: ordering, counts: counts}
 }
 
 // keyOf returns the key that keeps a message in order; 0: none does.
@@ -66,9 +69,9 @@ func (o *order) recordedKey(m *webhook.Message) uint64 {
 }
 
 // blocksLog reports whether the log must wait, because the endpoint's next message may not overtake
-// one that is in flight or waiting.
+// one that is in flight or waiting, or because so much waits.
 func (o *order) blocksLog() bool {
-	return !o.scanned || o.ordering == webhook.OrderingEndpoint && len(o.keys)+len(o.lineup) > 0
+	return !o.scanned || o.ordering == webhook.OrderingEndpoint && len(o.keys)+len(o.lineup) > 0 || o.isFull()
 }
 
 // blocker returns the message that an endpoint ordered as a whole waits for, if it waits for one.
@@ -139,6 +142,7 @@ func (o *order) key(key uint64) *orderKey {
 			o.keys = make(map[uint64]*orderKey)
 		}
 		o.keys[key] = k
+		o.counts.add(1)
 	}
 	return k
 }
@@ -204,11 +208,19 @@ func (o *order) release(key uint64, k *orderKey) {
 	switch {
 	case !k.blocker.IsZero():
 	case k.held > 0:
-		o.free = append(o.free, key)
+		o.setFree(key, k)
 	case k.holding == 0:
+		o.counts.add(-1)
 		if delete(o.keys, key); len(o.keys) == 0 {
 			o.keys = nil
 		}
+	}
+}
+
+// setFree puts a key among the free ones, unless it is there.
+func (o *order) setFree(key uint64, k *orderKey) {
+	if !k.free {
+		o.free, k.free = append(o.free, key), true
 	}
 }
 
@@ -240,11 +252,23 @@ func (o *order) take() uint64 {
 	for len(o.free) > 0 {
 		key := o.free[0]
 		o.free = withoutFirst(o.free)
-		if k := o.keys[key]; k != nil && k.blocker.IsZero() && k.held > 0 && k.early == 0 {
+		k := o.keys[key]
+		if k == nil {
+			continue
+		}
+		k.free = false
+		if k.blocker.IsZero() && k.held > 0 && k.early == 0 {
 			return key
 		}
 	}
 	return 0
+}
+
+// giveBack returns a key whose first held message could not be sent.
+func (o *order) giveBack(key uint64) {
+	if k := o.keys[key]; k != nil { // the lane is not gone
+		o.setFree(key, k)
+	}
 }
 
 // took notes that a held message is in flight. It no longer counts as held.

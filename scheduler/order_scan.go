@@ -24,7 +24,7 @@ type orderScan struct {
 }
 
 func newOrderScan(backlog Backlog, endpoint *webhook.Endpoint, now time.Time) *orderScan {
-	return &orderScan{backlog: backlog, endpoint: endpoint, now: now, found: newOrder(endpoint.Ordering)}
+	return &orderScan{backlog: backlog, endpoint: endpoint, now: now, found: newOrder(endpoint.Ordering, nil)}
 }
 
 func (s *orderScan) run() error {
@@ -52,7 +52,7 @@ func wasTried(line *webhook.Retry) bool { return line.Made > 0 || line.Key != 0 
 // before, unless it has a key: then it was put there while it was in flight. If it was due, it may
 // have been in flight too, so it keeps its place in the order.
 func (s *orderScan) scanRetries() error {
-	scheduled := newOrder(s.endpoint.Ordering) // none of these was under way if another line was tried
+	scheduled := newOrder(s.endpoint.Ordering, nil) // none of these was under way if another line was tried
 	for from, more := (webhook.Retry{}), true; more; {
 		list, err := s.backlog.Retries(s.endpoint.ID, from, maxLoaded+1)
 		if err != nil {

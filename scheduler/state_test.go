@@ -121,7 +121,7 @@ func TestDecidedIsBounded(t *testing.T) {
 // A message that is held while the store is asked for those held before, and has none of them, is
 // not forgotten.
 func TestHeldWhileReading(t *testing.T) {
-	o := newOrder(webhook.OrderingKey)
+	o := newOrder(webhook.OrderingKey, nil)
 	const key = 7
 	hold := func(index int) {
 		m := testMessage(index, 0).ID

@@ -19,6 +19,7 @@ type tail struct {
 	rate   bucket  // of the application
 	line   []*lane // that wait for it, in the order in which they take turns
 	share  *share  // of the workers
+	keys   keyCount
 }
 
 // hasTurn reports whether the application's rate lets a lane send now. If not, the lane is in line;
@@ -73,10 +74,13 @@ type tails struct {
 	offered uint64 // Raft index of the last messages offered
 	byApp   map[webhook.ID]*tail
 	bytes   int
-	parts   []part // in log order, the oldest first
+	parts   []part    // in log order, the oldest first
+	keys    *keyCount // of all
 }
 
-func newTails(index uint64) tails { return tails{offered: index, byApp: make(map[webhook.ID]*tail)} }
+func newTails(index uint64) tails {
+	return tails{offered: index, byApp: make(map[webhook.ID]*tail), keys: new(keyCount)}
+}
 
 // part is what one entry added to one tail.
 type part struct {
@@ -91,9 +95,19 @@ func (t *tails) of(app webhook.ID) *tail {
 	tail := t.byApp[app]
 	if tail == nil {
 		tail = newTail(t.offered)
+		tail.keys.all = t.keys
 		t.byApp[app] = tail
 	}
 	return tail
+}
+
+// forget drops the tail of an application without endpoints. What says how its endpoints have
+// behaved stays while they have workers, and a rate as long as it is set.
+func (t *tails) forget(app webhook.ID) {
+	tail := t.byApp[app]
+	if tail != nil && len(tail.lanes) == 0 && tail.share.total() == 0 && tail.rate.interval == 0 {
+		delete(t.byApp, app)
+	}
 }
 
 func newTail(before uint64) *tail { return &tail{before: before, share: newShare()} }
