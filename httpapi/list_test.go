@@ -103,8 +103,8 @@ func TestSearch(t *testing.T) {
 	}
 }
 
-// TestSearchSaysHowFar searches more payload than one page looks at: it says how far it has looked,
-// and goes on from there.
+// TestSearchSaysHowFar searches more payload than one page reads: it says how far it has looked, and
+// goes on from there.
 func TestSearchSaysHowFar(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.API.MaxBody = 2 << 20 })
 	a.call("POST", "/app", `{"name":"A","uid":"a"}`, 201, nil)
@@ -135,6 +135,16 @@ func TestSearchSaysHowFar(t *testing.T) {
 	a.call("GET", "/app/a/msg?search=needle&with_content=false&iterator="+*page.Iterator, "", 200, &page)
 	if len(page.Data) != 1 || !page.Done || page.Data[0].EventID != "oldest" {
 		t.Errorf("%+v", page)
+	}
+	// Nor does a page without contents, or one whose filter matches nothing, read more than that.
+	page.Iterator = nil
+	a.call("GET", "/app/a/msg?limit=250&with_content=false", "", 200, &page)
+	if len(page.Data) < 19 || len(page.Data) > 21 || page.Done || page.Iterator == nil {
+		t.Errorf("%d messages, done: %t", len(page.Data), page.Done)
+	}
+	a.call("GET", "/app/a/msg?tag=absent&with_content=false", "", 200, &page)
+	if len(page.Data) != 0 || page.Done || page.Iterator == nil {
+		t.Errorf("%d messages, done: %t", len(page.Data), page.Done)
 	}
 }
 

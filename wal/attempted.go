@@ -86,6 +86,7 @@ func (r *Reader) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter
 			for i := range messages {
 				chunk[i].Message = &messages[i]
 			}
+			found.hasRead(len(value))
 			return found.take(chunk)
 		})
 		list, next = found.list, found.next

@@ -54,17 +54,22 @@ const (
 
 // search begins a search for the attempts that pass the filter.
 func (f AttemptFilter) search(v dbView, page Page) *attemptSearch {
+	found := &attemptSearch{search[webhook.Attempt]{page: page, id: attemptID, keep: keepAttempt}}
 	log := logReader{view: v.view}
-	return &attemptSearch{search[webhook.Attempt]{page: page, id: attemptID, keep: keepAttempt, want: func(a *webhook.Attempt) (bool, error) {
+	found.want = func(a *webhook.Attempt) (bool, error) {
 		if !f.wants(a) {
 			return false, nil
 		}
 		if f.Message.matchesAll() {
 			return true, nil
 		}
+		before := log.bytes
 		m, err := log.message(f.App, a.Message)
+		found.hasRead(log.bytes - before)
+		page.hasRead(log.bytes - before)
 		return m != nil && f.Message.wants(m), err
-	}}}
+	}
+	return found
 }
 
 // attemptSearch is a search for attempts.
@@ -88,6 +93,7 @@ func (s *attemptSearch) history(v dbView, endpoint webhook.ID) error {
 		if err != nil {
 			return err
 		}
+		s.hasRead(len(value))
 		return s.take(chunk)
 	})
 }

@@ -42,10 +42,6 @@ func (f MessageFilter) contains(m *webhook.Message) bool {
 		bytes.Contains(m.Payload, []byte(f.Text))
 }
 
-// payloadPerRecord is how many bytes of payload that are searched for a text count as one more
-// record of those that a page looks at.
-const payloadPerRecord = 4 << 10
-
 // matchesAll reports whether the filter matches all messages.
 func (f MessageFilter) matchesAll() bool {
 	return len(f.EventTypes) == 0 && f.Channel == "" && f.Tag == "" && f.Text == ""
@@ -95,18 +91,14 @@ func (r *Reader) MayHaveLeft(message webhook.ID) bool { return message.Millis() 
 // messages.
 func (r *Reader) Messages(app webhook.ID, page Page, filter MessageFilter) (list []webhook.Message, next webhook.ID, err error) {
 	found := search[webhook.Message]{page: page, id: messageID, keep: filter.keep}
-	found.want = func(m *webhook.Message) (bool, error) {
-		if filter.Text != "" {
-			found.looked += len(m.Payload) / payloadPerRecord
-		}
-		return filter.wants(m), nil
-	}
+	found.want = func(m *webhook.Message) (bool, error) { return filter.wants(m), nil }
 	err = r.read(func(v dbView) error {
 		return v.page(page, idKey(keyLog, app), entrySize, func(key, value []byte) error {
 			chunk, err := decodeMessages(key, value, app)
 			if err != nil {
 				return err
 			}
+			found.hasRead(len(value))
 			return found.take(chunk)
 		})
 	})

@@ -6,9 +6,12 @@ import (
 	"hookwheel/webhook"
 )
 
-// maxLooked is how many records a search reads for one page. If the filter matches hardly anything,
-// the page ends there and the next one continues.
-const maxLooked = 5000
+// How many records a search reads for one page, and how many bytes of them. If the filter matches
+// hardly anything, the page ends there and the next one continues.
+const (
+	maxLooked = 5000
+	maxRead   = 20 << 20
+)
 
 // search collects a page of the items that pass a filter.
 type search[T any] struct {
@@ -20,8 +23,21 @@ type search[T any] struct {
 	bytes  int        // of list
 	next   webhook.ID // From of the next page; zero: this is the last page
 	looked int
-	limit  int        // of looked; 0: maxLooked
+	read   int        // bytes
+	limit  int        // of looked; 0: maxLooked. read is limited in proportion
 	last   webhook.ID // ID of the last item looked at
+}
+
+// hasRead counts bytes of a record that was read.
+func (s *search[T]) hasRead(bytes int) {
+	s.read += bytes
+}
+
+// isOver reports whether the search has read enough. It has looked at one item at least, so that
+// each page gets on.
+func (s *search[T]) isOver() bool {
+	limit := cmp.Or(s.limit, maxLooked)
+	return s.looked >= limit || s.read >= maxRead/maxLooked*limit && !s.last.IsZero()
 }
 
 // take looks at the items of one chunk, in the direction of the page. It stops at the page's
@@ -39,7 +55,7 @@ func (s *search[T]) take(chunk []T) error {
 			return errStop
 		case !s.page.contains(id):
 			continue
-		case s.looked >= cmp.Or(s.limit, maxLooked):
+		case s.isOver():
 			s.next = s.last
 			return errStop
 		}

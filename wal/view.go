@@ -72,6 +72,7 @@ func (v dbView) page(p Page, prefix []byte, suffix int, see func(key, value []by
 		if err != nil {
 			return err
 		}
+		p.hasRead(len(value))
 		return see(item.Key(), value)
 	})
 }
@@ -232,6 +233,7 @@ type logReader struct {
 	view  view
 	key   []byte
 	chunk []webhook.Message
+	bytes int // of all chunks read
 }
 
 // message returns a message of an application, or nil if it has left the log. Its payload is a
@@ -243,6 +245,7 @@ func (r *logReader) message(app, id webhook.ID) (*webhook.Message, error) {
 		if err != nil || !found {
 			return nil, err
 		}
+		r.bytes += len(data)
 		if r.chunk, err = decodeMessages(key, data, app); err != nil {
 			return nil, err
 		}
