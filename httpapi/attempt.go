@@ -3,6 +3,7 @@ package httpapi
 import (
 	"cmp"
 	"encoding/base64"
+	"encoding/json"
 	"time"
 	"unicode/utf8"
 
@@ -29,7 +30,6 @@ type attemptOut struct {
 	TaskID             *string         `json:"taskId,omitempty"`
 	Trace              *traceOut       `json:"trace"`
 	Headers            *headersOut     `json:"headers,omitempty"` // of a test
-	Msg                messageOut      `json:"msg,omitempty"`
 }
 
 func showAttempt(a *webhook.Attempt, withContent, toCustomer bool) attemptOut {
@@ -171,13 +171,13 @@ func listAttemptsByEndpoint(r *request) (*response, error) {
 // them.
 func respondAttempts(r *request, q attemptQuery, list []webhook.Attempt, next webhook.ID) (*response, error) {
 	// The message that was encoded last: attempts of the same message are often consecutive.
-	var encoded messageOut
+	var encoded []byte
 	var last webhook.ID
 	id := func(a *webhook.Attempt) webhook.ID { return a.ID }
-	return respondSearch(q.listing, list, next, id, func(a *webhook.Attempt) (attemptOut, error) {
-		out := showAttempt(a, q.withContent, r.byCustomer())
-		if !q.withMessage {
-			return out, nil
+	return respondSearch(q.listing, list, next, id, func(a *webhook.Attempt) (rawJSON, error) {
+		out, err := json.Marshal(showAttempt(a, q.withContent, r.byCustomer()))
+		if err != nil || !q.withMessage {
+			return out, err
 		}
 		if a.Message != last {
 			m, err := r.store().MessageByID(q.filter.App, a.Message)
@@ -189,8 +189,11 @@ func respondAttempts(r *request, q attemptQuery, list []webhook.Attempt, next we
 				encoded = appendMessageOut(nil, m, q.withContent)
 			}
 		}
-		out.Msg = encoded
-		return out, nil
+		if encoded == nil {
+			return out, nil
+		}
+		out = append(out[:len(out)-1], `,"msg":`...) // continues the object of the attempt
+		return append(append(out, encoded...), '}'), nil
 	})
 }
 

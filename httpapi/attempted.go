@@ -38,7 +38,7 @@ func listAttemptedMessages(r *request) (*response, error) {
 		return nil, err
 	}
 	id := func(a *wal.Attempted) webhook.ID { return a.Message.ID }
-	return respondSearch(l, list, next, id, func(a *wal.Attempted) (messageOut, error) {
+	return respondSearch(l, list, next, id, func(a *wal.Attempted) (rawJSON, error) {
 		text, err := json.Marshal(showStatus(a))
 		if err != nil {
 			return nil, err

@@ -313,12 +313,6 @@ func getMessage(r *request) (*response, error) {
 	return ok(rawJSON(appendMessageOut(nil, m, withContent))), nil
 }
 
-// messageOut is an encoded message within a page.
-type messageOut []byte
-
-// MarshalJSON returns the text unchanged.
-func (m messageOut) MarshalJSON() ([]byte, error) { return m, nil }
-
 func expungeMessage(r *request) (*response, error) {
 	m, err := r.message()
 	if err != nil {

@@ -58,7 +58,7 @@ func listMessages(r *request) (*response, error) {
 		return nil, err
 	}
 	id := func(m *webhook.Message) webhook.ID { return m.ID }
-	page, err := fillPage(l, list, next, id, func(m *webhook.Message) (messageOut, error) {
+	page, err := fillPage(l, list, next, id, func(m *webhook.Message) (rawJSON, error) {
 		if !withStatus {
 			return appendMessageOut(nil, m, withContent), nil
 		}
@@ -78,14 +78,15 @@ func listMessages(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := struct {
-		listResponse
-		SearchedTo *time.Time `json:"searchedTo,omitempty"`
-	}{listResponse: page}
+	var more []byte
 	if filter.Text != "" && !page.Done && !next.IsZero() {
-		out.SearchedTo = new(next.Time())
+		more = append(next.Time().AppendFormat([]byte(`,"searchedTo":"`), time.RFC3339Nano), '"')
 	}
-	return ok(out), nil
+	text, err := page.encode(more...)
+	if err != nil {
+		return nil, err
+	}
+	return ok(text), nil
 }
 
 // countOutcomes counts what has become of a message at these endpoints.
