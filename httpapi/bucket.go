@@ -21,8 +21,9 @@ type buckets struct {
 
 // bucket holds what was left at a time. It is negative when a use took more than there was.
 type bucket struct {
-	left float64
-	at   time.Time
+	left  float64
+	at    time.Time
+	usual float64 // see readPaces
 }
 
 func newBuckets(perMinute, size float64) buckets {
@@ -33,18 +34,23 @@ func newBuckets(perMinute, size float64) buckets {
 func (b *buckets) take(app webhook.ID, needed, count float64, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	own, known := b.of[app]
-	if !known {
-		b.forget(now)
-		own = bucket{left: b.size, at: now}
-	}
-	own = b.refill(own, now)
+	own := b.current(app, now)
 	enough := own.left >= needed
 	if enough {
 		own.left -= count
 	}
 	b.of[app] = own
 	return enough
+}
+
+// current returns the bucket of an application or token as it is now.
+func (b *buckets) current(app webhook.ID, now time.Time) bucket {
+	own, known := b.of[app]
+	if !known {
+		b.forget(now)
+		own = bucket{left: b.size, at: now}
+	}
+	return b.refill(own, now)
 }
 
 func (b *buckets) refill(own bucket, now time.Time) bucket {

@@ -22,6 +22,7 @@ const (
 // query reads the parameters of a query. err is the first fault; what is read after it is not used.
 type query struct {
 	args *fasthttp.Args
+	read *int // counts the bytes of records that are read for a list
 	err  error
 }
 
@@ -119,7 +120,7 @@ const badIterator = "must be the iterator or prevIterator of a page of this list
 // listing reads limit and iterator. The client sees the items in that order.
 func (q *query) listing(kind webhook.Kind, ascending bool) listing {
 	l := listing{kind: kind}
-	l.Limit = q.limit()
+	l.Limit, l.Read = q.limit(), q.read
 	if iterator := q.text("iterator"); iterator != "" {
 		iterator, l.backward = strings.CutPrefix(iterator, "-")
 		var err error

@@ -19,15 +19,16 @@ const (
 )
 
 // readPaces makes the reads of an application wait until its earlier ones are paid for. Each pays
-// in advance what they have usually cost, so that those that are large come one by one.
+// in advance what they usually cost, and a first one a burst, so that large ones come one by one.
 type readPaces struct {
 	rate float64 // bytes per second
 	buckets
+	paid chan struct{} // closed, and replaced, when a request was paid for; guarded by mu
 }
 
-func newReadPaces() readPaces {
+func newReadPaces() *readPaces {
 	rate := float64(readRate * runtime.GOMAXPROCS(0))
-	return readPaces{rate: rate, buckets: newBuckets(60*rate, readBurst)}
+	return &readPaces{rate: rate, buckets: newBuckets(60*rate, readBurst), paid: make(chan struct{})}
 }
 
 var errReadMuch = &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf(
@@ -38,34 +39,42 @@ var errReadMuch = &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf(
 // what the request has cost.
 func (p *readPaces) begin(ctx context.Context, app webhook.ID, closing <-chan struct{}) (end func(cost int), err error) {
 	for {
-		advance, wait := p.advance(app, time.Now())
+		advance, wait, paid := p.advance(app, time.Now())
 		if wait == 0 {
 			return func(cost int) { p.pay(app, float64(cost), advance, time.Now()) }, nil
 		}
-		paid := time.NewTimer(wait)
+		timer := time.NewTimer(wait)
 		select {
-		case <-paid.C:
+		case <-timer.C:
+		case <-paid:
 		case <-ctx.Done():
-			paid.Stop()
-			return nil, errReadMuch
+			err = errReadMuch
 		case <-closing:
-			paid.Stop()
-			return nil, errStopping
+			err = errStopping
+		}
+		if timer.Stop(); err != nil {
+			return nil, err
 		}
 	}
 }
 
-// advance pays what a request usually costs, or returns for how long it has to wait.
-func (p *readPaces) advance(app webhook.ID, now time.Time) (advance float64, wait time.Duration) {
+// advance pays what a request usually costs, or returns for how long it has to wait, unless an
+// earlier one turns out to have cost less.
+func (p *readPaces) advance(app webhook.ID, now time.Time) (advance float64, wait time.Duration, paid <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	_, known := p.of[app]
 	own := p.current(app, now)
-	if own.left < 0 {
-		return 0, time.Duration(-own.left/p.rate*float64(time.Second)) + 1
+	if !known {
+		own.usual = p.size
 	}
-	own.left -= own.usual
+	advance = min(own.usual, p.size)
+	if own.left < advance {
+		return 0, time.Duration((advance-own.left)/p.rate*float64(time.Second)) + 1, p.paid
+	}
+	own.left -= advance
 	p.of[app] = own
-	return own.usual, 0
+	return advance, 0, nil
 }
 
 // pay pays the rest of what a request costs.
@@ -77,6 +86,8 @@ func (p *readPaces) pay(app webhook.ID, cost, advance float64, now time.Time) {
 	own.left -= cost - advance
 	own.usual += (cost - own.usual) / 2
 	p.of[app] = own
+	close(p.paid)
+	p.paid = make(chan struct{})
 }
 
 // cost returns what the request has cost in bytes, when its response is known.

@@ -50,8 +50,12 @@ func TestReadsArePaidFor(t *testing.T) {
 				t.Errorf("another one waits for %s: %v", waited, err)
 			}
 		}
-		if waited, err := read("GET", first, 0, 0); err != nil || waited < 1990*time.Millisecond || waited > 2100*time.Millisecond {
-			t.Errorf("what takes two seconds is followed by a wait of %s: %v", waited, err)
+		want := 2*time.Second + time.Duration(readBurst*int(time.Second)/rate) // until the next one can be paid, too
+		if waited, err := read("GET", first, 0, 0); err != nil || (waited-want).Abs() > time.Millisecond {
+			t.Errorf("what takes two seconds is followed by a wait of %s, want %s: %v", waited, want, err)
+		}
+		if waited, err := read("GET", first, 0, 0); waited != 0 || err != nil {
+			t.Errorf("a small read after one that cost less than was paid waits for %s: %v", waited, err)
 		}
 		for range 4 {
 			if _, err := read("GET", first, 0, rate); err != nil {
@@ -68,7 +72,7 @@ func TestReadsArePaidFor(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if took := time.Since(begin); took < 2*time.Second || took > 5*time.Second {
+		if took := time.Since(begin); took < 3*time.Second || took > 6*time.Second {
 			t.Errorf("what takes four seconds took %s", took)
 		}
 		for range 3 {
@@ -82,6 +86,24 @@ func TestReadsArePaidFor(t *testing.T) {
 		time.Sleep(time.Hour)
 		if waited, err := read("GET", first, 0, 0); waited != 0 || err != nil {
 			t.Errorf("an hour later there is a wait of %s: %v", waited, err)
+		}
+		begin = time.Now()
+		third := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{3}}
+		for range ownReads { // the first ones of a page, which are small
+			all.Go(func() {
+				r := &request{server: s, http: new(fasthttp.RequestCtx), caller: third}
+				end, err := r.awaitTurn()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				time.Sleep(time.Millisecond)
+				end()
+			})
+		}
+		all.Wait()
+		if took := time.Since(begin); took > ownReads*time.Millisecond {
+			t.Errorf("%d small reads took %s", ownReads, took)
 		}
 		if len(s.changes.by) > 0 {
 			t.Errorf("%d names are still known", len(s.changes.by))

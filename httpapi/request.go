@@ -22,6 +22,7 @@ type request struct {
 
 	changes context.Context // see context
 
+	read     int       // bytes of records, for lists
 	key      *wal.Once // see idempotencyKey
 	keyKnown bool
 }
@@ -97,7 +98,7 @@ func (r *request) current() error { return r.server.auth.current() }
 // body returns the body of the request, whose bytes may be used until the handler returns.
 func (r *request) body() []byte { return r.http.PostBody() }
 
-func (r *request) query() query { return query{args: r.http.QueryArgs()} }
+func (r *request) query() query { return query{args: r.http.QueryArgs(), read: &r.read} }
 
 // path returns a parameter of the path, or "".
 func (r *request) path(name string) string {

@@ -84,6 +84,7 @@ type Server struct {
 	pastReads *shares // of the history, by streams
 	backlogs  *backlogs
 	changes   turns // of one thing, or with tokens of one application
+	reads     *readPaces
 	audit     *audit
 	statuses  [len(statusClasses)]prometheus.Counter
 	limited   *prometheus.CounterVec // requests that were refused with 429
@@ -96,7 +97,7 @@ type Server struct {
 // NewServer listens, but does not serve yet.
 func NewServer(config Config) (*Server, error) {
 	closing := make(chan struct{})
-	s := &Server{config: config, closing: closing, changes: turns{closing: closing}, open: newConnections(), limited: newLimitedRequests(), responses: newShares("responses", maxResponses),
+	s := &Server{config: config, closing: closing, changes: turns{closing: closing}, reads: newReadPaces(), open: newConnections(), limited: newLimitedRequests(), responses: newShares("responses", maxResponses),
 		tails: tailPlaces{limit: config.Tails}, pastReads: newShares("streams that read the past", maxPastReads), backlogs: newBacklogs(config.Store),
 		feeds: feeds{store: config.Store, lag: func() uint64 {
 			status := config.Node.Status()

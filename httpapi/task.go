@@ -231,7 +231,10 @@ func countReplay(r *request, task *webhook.Task, now time.Time) (taskCount, erro
 		return taskCount{}, err
 	}
 	defer endTurn()
-	return countTask(*task, now, time.Now().Add(countPatience), r.store().NextStep)
+	return countTask(*task, now, time.Now().Add(countPatience), func(t *webhook.Task, limit int) (webhook.TaskStep, error) {
+		r.read += wal.MaxStepBytes
+		return r.store().NextStep(t, limit)
+	})
 }
 
 // taskCount counts the messages that a task would take.

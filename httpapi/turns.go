@@ -109,21 +109,34 @@ func (r *request) awaitTurn() (end func(), err error) {
 	if r.http.IsGet() || r.http.IsHead() {
 		return r.awaitRead()
 	}
-	return r.awaitOwn("customer/", ownChanges)
-}
-
-// awaitRead waits for a turn to read. A change that reads much waits for one, too; a read never
-// waits for a change.
-func (r *request) awaitRead() (end func(), err error) {
-	return r.awaitOwn("reader/", ownReads)
-}
-
-// awaitOwn waits for a turn of that kind if the caller has a token of an application.
-func (r *request) awaitOwn(kind string, limit int) (end func(), err error) {
 	if !r.byCustomer() {
 		return func() {}, nil
 	}
 	ctx, cancel := leaderContext()
 	defer cancel()
-	return r.server.changes.take(ctx, kind+string(r.caller.App[:]), limit)
+	return r.server.changes.take(ctx, "customer/"+string(r.caller.App[:]), ownChanges)
+}
+
+// awaitRead waits for a turn to read, and until what the application has read before is paid for. A
+// change that reads much waits for one, too; a read never waits for a change.
+func (r *request) awaitRead() (end func(), err error) {
+	if !r.byCustomer() {
+		return func() {}, nil
+	}
+	ctx, cancel := leaderContext()
+	defer cancel()
+	s := r.server
+	endTurn, err := s.changes.take(ctx, "reader/"+string(r.caller.App[:]), ownReads)
+	if err != nil {
+		return nil, err
+	}
+	pay, err := s.reads.begin(ctx, r.caller.App, s.closing)
+	if err != nil {
+		endTurn()
+		return nil, err
+	}
+	return func() {
+		pay(r.cost())
+		endTurn()
+	}, nil
 }

@@ -6,11 +6,13 @@ import (
 	"hookwheel/webhook"
 )
 
-// Limits of one step of a task.
+// MaxStepBytes is how many bytes of the log one step of a task reads, or one entry more.
+const MaxStepBytes = 1 << 20
+
+// Other limits of one step.
 const (
-	maxStepLook     = 1024    // messages of the log
-	maxStepBytes    = 1 << 20 // of the log that are read, or one entry more
-	maxStepAttempts = 1024    // that are read, or those of one message more
+	maxStepLook     = 1024 // messages of the log
+	maxStepAttempts = 1024 // that are read, or those of one message more
 )
 
 func (n *catalog) loadTasks(v view) error {
@@ -126,7 +128,7 @@ func (r *Reader) NextStep(t *webhook.Task, limit int) (step webhook.TaskStep, er
 					return errStop
 				case !page.contains(m.ID):
 					continue
-				case len(step.Messages) >= limit || step.Looked >= maxStepLook || size > maxStepBytes || c.read >= maxStepAttempts:
+				case len(step.Messages) >= limit || step.Looked >= maxStepLook || size > MaxStepBytes || c.read >= maxStepAttempts:
 					step.To = last
 					return errStop
 				}
