@@ -36,6 +36,7 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 	beside.Go(func() { n.retain(ctx) })
 	beside.Go(func() { n.shrink(ctx) })
 	beside.Go(func() { n.sweep(ctx) })
+	beside.Go(func() { n.tidy(ctx) })
 	if n.backups != nil {
 		beside.Go(func() { n.backups.lead(ctx) })
 	}

@@ -47,6 +47,18 @@ func (n *Node) sweep(ctx context.Context) {
 	})
 }
 
+// tidy has values in files moved, while this node leads, so that the space of what was removed
+// beside them is given back though nothing else happens.
+func (n *Node) tidy(ctx context.Context) {
+	n.clear(ctx, sweepInterval, nil, func() (pause time.Duration, err error) {
+		more, err := n.writer.Tidy(ctx, n.store)
+		if !more {
+			return 0, err
+		}
+		return sweepPause, err
+	})
+}
+
 // shrink has messages leave the log before their time when the store has grown too large, until it
 // is a tenth smaller, while this node leads.
 func (n *Node) shrink(ctx context.Context) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"hookwheel/wal/badgerfiles"
 	"hookwheel/wal/blobfiles"
 )
 
@@ -171,9 +172,10 @@ func countFrom(txn transaction, counts blobfiles.Counts, prefix, from []byte) (n
 }
 
 const (
-	movePart = 1 << 20                // bytes of values to move at once
-	moveTime = 500 * time.Millisecond // in each reclaimInterval
-	moveWait = 20 * time.Millisecond  // for entries to be applied
+	movePart  = 1 << 20                // bytes of values to move at once
+	moveTime  = 500 * time.Millisecond // in each reclaimInterval
+	moveWait  = 20 * time.Millisecond  // for an entry to be applied
+	moveWaits = 5                      // before it is tried again later
 )
 
 // tidyBlobs frees values that no record has any more. If many are left in files with others that
@@ -182,7 +184,15 @@ func (r *reclaimer) tidyBlobs() error {
 	r.store.swap.RLock()
 	db := r.store.db
 	r.store.swap.RUnlock()
-	return r.store.guard(db, func() error { return r.tidyBlobsOf(db) })
+	return r.store.guard(db, func() error {
+		err := r.tidyBlobsOf(db)
+		if errors.Is(err, blobfiles.ErrDamaged) { // which each start would find again, while the node serves
+			dir := db.Opts().Dir
+			err = badgerfiles.Damaged(dir, err)
+			err = errors.Join(err, badgerfiles.Mark(dir, err))
+		}
+		return err
+	})
 }
 
 func (r *reclaimer) tidyBlobsOf(db *database) error {
@@ -195,10 +205,11 @@ func (r *reclaimer) tidyBlobsOf(db *database) error {
 	}
 	size, live := db.blobs.Usage()
 	limit := busyBlobs + live/2
-	if s.gate.short() != "" {
+	if idle := s.Applied() == r.applied; idle || s.gate.short() != "" {
 		limit = idleGarbage + live/8
 	}
-	if size-live <= limit {
+	if size-live <= limit && r.move.file == 0 {
+		s.lacksEntry.Store(false)
 		return nil
 	}
 	return r.moveBlobs(db)
@@ -212,8 +223,11 @@ type move struct {
 	ended uint64 // index when the file before was done; readers may still need what was in it
 }
 
-// moveBlobs moves the values in use of the file that has fewest, for a while.
+// moveBlobs moves the values in use of the file that has fewest, for a while. If no entry comes
+// with which it can, it says so, see Writer.Tidy.
 func (r *reclaimer) moveBlobs(db *database) error {
+	lacks, waits := false, 0 // waits: one after the other
+	defer func() { r.store.lacksEntry.Store(lacks) }()
 	if r.move.db == db && r.move.ended > r.store.snapshots.oldest() {
 		return nil
 	}
@@ -226,6 +240,11 @@ func (r *reclaimer) moveBlobs(db *database) error {
 	}
 	for end := time.Now().Add(moveTime); time.Now().Before(end); {
 		if !r.store.pending.isStaged() {
+			lacks = true
+			if r.store.lacksEntry.Store(true); waits == moveWaits {
+				return nil
+			}
+			waits++
 			select {
 			case <-time.After(moveWait):
 			case <-r.store.closed:
@@ -233,11 +252,13 @@ func (r *reclaimer) moveBlobs(db *database) error {
 			}
 			continue
 		}
+		waits = 0
 		values, next, err := r.move.read(r.store)
 		if err != nil {
 			return err
 		}
 		if len(values) == 0 { // the file is removed when no reader needs it
+			lacks = false
 			r.move = move{db: db, ended: r.store.snapshots.last().index}
 			return nil
 		}

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
 
+	"hookwheel/wal/badgerfiles"
 	"hookwheel/wal/blobfiles"
 	"hookwheel/webhook"
 )
@@ -350,5 +354,250 @@ func TestEndIsNotKnown(t *testing.T) {
 				t.Errorf("the file has changed: %v", err)
 			}
 		})
+	}
+}
+
+// TestSpaceOfIdleStore deletes most of what is in the files, the newest one included, of a store to
+// which nothing else happens: the leader proposes entries until the space is given back, and then
+// no more.
+func TestSpaceOfIdleStore(t *testing.T) {
+	s, w, app, _ := newWorld(t)
+	var ids []webhook.ID
+	for i := range 100 { // one file and a half
+		m := &webhook.Message{App: app.ID, EventType: "a", Payload: bytes.Repeat([]byte{byte(i)}, 1<<20)}
+		id, err := w.CreateMessage(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	for i, id := range ids {
+		if i%10 == 0 {
+			continue
+		}
+		if err := w.ExpungeMessage(t.Context(), app.ID, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	r := &reclaimer{store: s, applied: s.Applied()}
+	given := func() bool {
+		size, live := s.db.blobs.Usage()
+		return size <= live+live/8+idleGarbage
+	}
+	more := true
+	for turn := 0; turn < 1000 && (more || !given()); turn++ {
+		var err error
+		if more, err = w.Tidy(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.tidyBlobs(); err != nil {
+			t.Fatal(err)
+		}
+		if !more {
+			r.applied = s.Applied() // as another second of nothing would
+		}
+	}
+	if size, live := s.db.blobs.Usage(); !given() || live < 10<<20 || more {
+		t.Errorf("%d bytes of %d are in use; there are more entries: %t", live, size, more)
+	}
+	for i, id := range ids {
+		m, err := s.MessageByID(app.ID, id)
+		if i%10 == 0 && (err != nil || !bytes.Equal(m.Payload, bytes.Repeat([]byte{byte(i)}, 1<<20))) {
+			t.Errorf("message %d has another payload: %v", i, err)
+		}
+	}
+}
+
+// TestUnreadableIsNotMarked: a disk that does not give a file when all are verified ends the node,
+// but the next start tries again. Damage does not go away, so no start uses the store any more.
+func TestUnreadableIsNotMarked(t *testing.T) {
+	for name, test := range map[string]struct {
+		err    error
+		marked bool
+	}{
+		"unreadable": {&os.PathError{Op: "read", Path: "00000001.blob", Err: syscall.EIO}, false},
+		"damaged":    {blobfiles.ErrDamaged, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := uncheckedDir(t)
+			var told error
+			s, err := Open(Config{Dir: dir, MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { told = err }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			(&verifier{s, s.db}).giveUp(badgerfiles.Damaged(s.db.Opts().Dir, test.err))
+			if !errors.Is(told, test.err) {
+				t.Errorf("the node ends with %v", told)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s, err = openFilled(dir)
+			if marked := errors.Is(err, badgerfiles.ErrDamaged); marked != test.marked {
+				t.Fatalf("the next start: %v", err)
+			}
+			if err == nil {
+				err = s.Close()
+			}
+			if !test.marked && err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestCrashWhileMoving ends commits that move values between any two of their transactions: the
+// state is what it was, and so is what is in use. Then the values are moved, and their file is gone.
+func TestCrashWhileMoving(t *testing.T) {
+	dir := t.TempDir()
+	s := openSplit(t, dir)
+	w := NewWriter(direct{s, 1})
+	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "n"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []webhook.ID
+	for i := range 900 {
+		m := &webhook.Message{App: app.ID, EventType: "a", Payload: bytes.Repeat([]byte{byte(i)}, minBlob)}
+		id, err := w.CreateMessage(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	if err := errors.Join(s.Commit(), w.ExpungeMessage(t.Context(), app.ID, ids[0])); err != nil {
+		t.Fatal(err)
+	}
+	crashes := 0
+	for after := 0; ; after++ {
+		before := content(t, s)
+		blobsInUse(t, s)
+		s.db.blobs.Emptiest() // so that values are not moved within the first file
+		m := move{db: s.db, file: 1}
+		values, _, err := m.read(s)
+		if err != nil || len(values) == 0 {
+			t.Fatalf("%d values are read: %v", len(values), err)
+		}
+		failCommits(s, after)
+		s.Ready(0)                                                                                                                            // nothing is being committed
+		if err := NewWriter(direct{s, 1}).Resend(t.Context(), app.ID, webhook.ID{}, ids[0]); webhook.ErrorCode(err) != webhook.CodeNotFound { // an entry that changes nothing
+			t.Fatal(err)
+		}
+		moved, err := s.pending.rewrite(s.db, values)
+		if err == nil {
+			if !moved {
+				continue // the entry was committed by itself
+			}
+			for i, id := range ids[1:] {
+				if got, err := s.MessageByID(app.ID, id); err != nil || !bytes.Equal(got.Payload, bytes.Repeat([]byte{byte(i + 1)}, minBlob)) {
+					t.Fatalf("message %d has another payload: %v", i+1, err)
+				}
+			}
+			if want, counted := blobsInUse(t, s); want != counted {
+				t.Errorf("%d bytes are counted as in use, want %d", counted, want)
+			}
+			break
+		}
+		if !errors.Is(err, errCrash) {
+			t.Fatal(err)
+		}
+		crashes++
+		if s, _ = crashInCommit(t, s, dir, after); !bytes.Equal(content(t, s), before) {
+			t.Fatalf("after a crash behind %d transactions the state has changed", after+1)
+		}
+		if want, counted := blobsInUse(t, s); want != counted || counted < 900*minBlob {
+			t.Fatalf("after a crash behind %d transactions %d bytes are counted as in use, want %d", after+1, counted, want)
+		}
+	}
+	if crashes < 2 {
+		t.Errorf("only %d commits were cut short", crashes)
+	}
+	if names := blobsIn(t, s); len(names) != 1 || filepath.Base(names[0]) == "00000001.blob" {
+		t.Errorf("the files are %q", names)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLostBlobFiles loses a blob file, or its end, with values in use. The first start may not see
+// that, but soon it does; then no other start uses the store, and each says what is wrong.
+func TestLostBlobFiles(t *testing.T) {
+	whole := uncheckedDir(t)
+	s := openTest(t, whole)
+	w := NewWriter(direct{s, 1})
+	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "n"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 70 { // two files
+		m := &webhook.Message{App: app.ID, EventType: "a", Payload: bytes.Repeat([]byte{byte(i)}, 1<<20)}
+		if _, err := w.CreateMessage(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		file string
+		lose func(path string) error
+	}{
+		"first":         {"00000001.blob", os.Remove},
+		"newest":        {"00000002.blob", os.Remove},
+		"end of first":  {"00000001.blob", func(path string) error { return os.Truncate(path, 50<<20) }},
+		"end of newest": {"00000002.blob", func(path string) error { return os.Truncate(path, 1<<20) }},
+		"first is newest": {"00000001.blob", func(path string) error {
+			return errors.Join(os.Remove(path), os.Link(filepath.Join(filepath.Dir(path), "00000002.blob"), path))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := uncheckedDir(t)
+			if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+				t.Fatal(err)
+			}
+			if err := test.lose(filepath.Join(dir, "db-1", blobFolder, test.file)); err != nil {
+				t.Fatal(err)
+			}
+			isTold := func(err error) bool {
+				return errors.Is(err, badgerfiles.ErrDamaged) && strings.Contains(err.Error(), test.file)
+			}
+			report, err := Check(dir, CheckOptions{})
+			if err == nil {
+				err = report.Err()
+			}
+			if err == nil || !strings.Contains(err.Error(), test.file) {
+				t.Errorf("the checker says %v", err)
+			}
+			s, err := Open(Config{Dir: dir, MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(error) {}})
+			if err == nil {
+				if err := (&reclaimer{store: s}).tidyBlobs(); !isTold(err) {
+					t.Errorf("it is found that %v", err)
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				_, err = openFilled(dir)
+			}
+			if !isTold(err) {
+				t.Errorf("the next start: %v", err)
+			}
+		})
+	}
+}
+
+// TestRoomForValues: a commit of large values does not begin if with them the disk would lack the
+// room that Badger needs.
+func TestRoomForValues(t *testing.T) {
+	s, _, _, _ := newWorld(t)
+	free := int(s.disk.now())
+	if err := s.checkRoom(free / 2); err != nil && free > 4*minFreeToWrite {
+		t.Error(err)
+	}
+	if err := s.checkRoom(free); err == nil {
+		t.Error("there is room for more than is free")
 	}
 }

@@ -111,11 +111,12 @@ func (s *Store) IsCritical() bool {
 	return free < max(least/2, s.room.Load())
 }
 
-// checkRoom is called before a commit. A write through a memory map for which the disk has no room
-// would kill the process without a message, so the node stops with an error before that.
-func (s *Store) checkRoom() error {
-	if free := s.disk.now(); free < minFreeToWrite {
-		return fmt.Errorf("the disk has %d KiB free, less than the %d MiB that writing needs: make room and start again; nothing is lost", free>>10, minFreeToWrite>>20)
+// checkRoom is called before a commit of so many bytes, which may go into blob files. A write
+// through a memory map for which the disk has no room would kill the process without a message, so
+// the node stops with an error before that.
+func (s *Store) checkRoom(bytes int) error {
+	if free, needed := s.disk.now(), int64(minFreeToWrite+bytes); free < needed {
+		return fmt.Errorf("the disk has %d KiB free, less than the %d KiB that writing needs: make room and start again; nothing is lost", free>>10, needed>>10)
 	}
 	return nil
 }

@@ -27,12 +27,12 @@ type pending struct {
 
 	db        *database
 	snapshots *pins
-	checkRoom func() error  // returns an error if the disk is too full for a commit
-	fatal     func(error)   // see Config
-	dirty     chan struct{} // something is staged
+	checkRoom func(bytes int) error // returns an error if the disk is too full for a commit of so many
+	fatal     func(error)           // see Config
+	dirty     chan struct{}         // something is staged
 }
 
-func newPending(snapshots *pins, checkRoom func() error, fatal func(error)) *pending {
+func newPending(snapshots *pins, checkRoom func(bytes int) error, fatal func(error)) *pending {
 	p := &pending{snapshots: snapshots, checkRoom: checkRoom, fatal: fatal, dirty: make(chan struct{}, 1)}
 	p.commitDone = sync.NewCond(p)
 	return p
@@ -221,7 +221,7 @@ func (p *pending) hand() (*batch, error) {
 	if p.broken != nil || p.staged.meta.index <= p.snapshots.last().index {
 		return nil, p.broken
 	}
-	if err := errors.Join(p.checkRoom(), p.coverRemains()); err != nil {
+	if err := errors.Join(p.checkRoom(p.staged.size), p.coverRemains()); err != nil {
 		p.broken = err
 		return nil, err
 	}

@@ -156,6 +156,16 @@ func (w *Writer) Sweep(ctx context.Context, s *Store) (more bool, err error) {
 	return err == nil && s.isSweeping(), err
 }
 
+// Tidy proposes an entry that changes nothing, for the leader, if its store waits for one: values
+// in blob files are moved only together with an entry. Followers, whose files are much the same,
+// move theirs with it, too. more reports whether the store waited for one.
+func (w *Writer) Tidy(ctx context.Context, s *Store) (more bool, err error) {
+	if !s.lacksEntry.Load() {
+		return false, nil
+	}
+	return true, w.proposeEnd(ctx, kindSweep, sweep{Records: sweepPerEntry})
+}
+
 func (r *Reader) isSweeping() bool {
 	r.pending.Lock()
 	defer r.pending.Unlock()

@@ -33,9 +33,12 @@ func openTest(t *testing.T, dir string) *Store {
 	return s
 }
 
-// closing closes a store at the end of a test.
+// closing closes a store at the end of a test. It must know what is in use of its blob files.
 func closing(t *testing.T, s *Store) *Store {
 	t.Cleanup(func() {
+		if want, counted := blobsInUse(t, s); want != counted {
+			t.Errorf("%d bytes of the blob files are counted as in use, want %d", counted, want)
+		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}

@@ -48,6 +48,7 @@ type Store struct {
 	room        atomic.Int64  // what a compaction may need
 	refused     atomic.Int64  // see Refused
 	descriptors atomic.Int64  // see Descriptors
+	lacksEntry  atomic.Bool   // see Writer.Tidy
 	large       chan struct{} // there is more than config.MaxSize
 	closed      chan struct{}
 	wg          sync.WaitGroup
@@ -105,7 +106,7 @@ func (s *Store) Close() error {
 	s.swap.Lock() // waits for other readers
 	defer s.swap.Unlock()
 	s.pending.forgetBase()
-	if full := s.checkRoom(); full != nil && err == nil {
+	if full := s.checkRoom(0); full != nil && err == nil {
 		s.config.Logger.Warn("the store is left as a crash would leave it, because closing it writes", "component", "wal", "reason", full)
 		return nil
 	}

@@ -104,9 +104,13 @@ func (d *database) verifyBlobs(pause func(bytes int) error) error {
 	return nil
 }
 
-// giveUp keeps a damaged store from being used, by this process and by the next one.
+// giveUp keeps a damaged store from being used, by this process and by the next one. If the disk
+// did not give the files, that may change, so the next process tries again.
 func (v *verifier) giveUp(err error) {
-	v.store.config.Fatal(errors.Join(err, badgerfiles.Mark(v.db.Opts().Dir, err)))
+	if errors.Is(err, badgerfiles.ErrDamaged) {
+		err = errors.Join(err, badgerfiles.Mark(v.db.Opts().Dir, err))
+	}
+	v.store.config.Fatal(err)
 }
 
 // isOpen reports whether its database is still the store.

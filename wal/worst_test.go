@@ -26,9 +26,9 @@ func countWrites(s *Store) (written func() int) {
 	p.Lock()
 	defer p.Unlock()
 	committed, checkRoom := -p.staged.size, p.checkRoom
-	p.checkRoom = func() error { // is called before each commit
+	p.checkRoom = func(bytes int) error { // is called before each commit
 		committed += p.staged.size
-		return checkRoom()
+		return checkRoom(bytes)
 	}
 	return func() int {
 		p.Lock()
