@@ -56,6 +56,8 @@ type result struct {
 	name          string
 	responses     map[int]int
 	took          time.Duration // a turn, at most
+	all           time.Duration // the turns together
+	cpu           cpu           // in them
 	memory        memory        // of the node that had most
 	without, with turns
 }
@@ -137,11 +139,12 @@ func (w *world) sufferTurn(a abuse, r *result) {
 	t.Helper()
 	peaks := w.watchMemory()
 	w.bystander.begin()
-	begin := time.Now()
+	begin, before := time.Now(), w.cpu()
 	for a.attack(w); *turnsFlag > 1 && time.Since(begin) < turnLength && !t.Failed(); {
 		a.attack(w)
 	}
-	r.took = max(r.took, time.Since(begin))
+	took := time.Since(begin)
+	r.took, r.all, r.cpu = max(r.took, took), r.all+took, r.cpu.plus(w.cpu().since(before))
 	w.awaitWell()
 	with, faults := w.bystander.end()
 	r.with = append(r.with, with)
@@ -237,12 +240,14 @@ func (w *world) searchLogs() {
 	w.t.Logf("none of %d tokens and secrets is in a log", len(w.secrets))
 }
 
+func percent(part, whole time.Duration) float64 { return 100 * float64(part) / float64(max(whole, 1)) }
+
 // report prints what each abuse cost.
 func report(t *testing.T, results []result) {
 	t.Helper()
 	var out strings.Builder
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "abuse\tresponses\ttook\tMiB: own\tmapped\tPOST p99: without\twith\tratio\tarrival p99: without\twith\tratio")
+	fmt.Fprintln(table, "abuse\tresponses\ttook\tCPU: nodes\ttest\tMiB: own\tmapped\tPOST p99: without\twith\tratio\tarrival p99: without\twith\tratio")
 	post := func(l latencies) time.Duration { return l.post }
 	arrival := func(l latencies) time.Duration { return l.arrival }
 	for _, r := range results {
@@ -250,7 +255,8 @@ func report(t *testing.T, results []result) {
 		for _, status := range slices.Sorted(maps.Keys(r.responses)) {
 			responses = append(responses, fmt.Sprintf("%d×%d", r.responses[status], status))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d", r.name, strings.Join(responses, " "), r.took.Round(100*time.Millisecond), r.memory.own>>20, r.memory.mapped>>20)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%.0f%%\t%.0f%%\t%d\t%d", r.name, strings.Join(responses, " "), r.took.Round(100*time.Millisecond),
+			percent(r.cpu.nodes, r.all), percent(r.cpu.test, r.all), r.memory.own>>20, r.memory.mapped>>20)
 		for _, of := range []func(latencies) time.Duration{post, arrival} {
 			without, with := r.without.median(of), r.with.median(of)
 			fmt.Fprintf(table, "\t%s\t%s\t%.1f", without.Round(100*time.Microsecond), with.Round(100*time.Microsecond), float64(with)/float64(max(without, 1)))

@@ -9,10 +9,12 @@
 //	go test ./systemtest/abuse -v -run 'Abuse/cluster/replays'
 //	go test ./systemtest/abuse -v -seed N            repeats the random requests of a run
 //
-// The table has the memory that a node took at most, its own and what it maps of the store's files
-// (which the limit leaves out: the system takes such pages back when others need memory), and of
-// the other customer's POSTs and deliveries the 99th percentile: the median of the turns without
-// the abuse, that of the turns with it, and their ratio.
+// The table has the time of processors that all nodes together took, and that the test itself took
+// with the attacker's clients and all receivers, both as a part of one processor; the memory that a
+// node took at most, its own and what it maps of the store's files (which the limit leaves out: the
+// system takes such pages back when others need memory); and of the other customer's POSTs and
+// deliveries the 99th percentile: the median of the turns without the abuse, that of the turns with
+// it, and their ratio.
 //
 // An abuse is a line of a table in the file that is named after the attacker: what is done, and
 // the statuses that the response may have. After each, all nodes must be there, within their
