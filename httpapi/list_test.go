@@ -103,8 +103,8 @@ func TestSearch(t *testing.T) {
 	}
 }
 
-// TestSearchSaysHowFar searches more payload than one page reads: it says how far it has looked, and
-// goes on from there.
+// TestSearchSaysHowFar searches more payload than one page reads: it says how far it has looked,
+// and goes on from there.
 func TestSearchSaysHowFar(t *testing.T) {
 	a := apiStart(t, func(c *config.Config) { c.API.MaxBody = 2 << 20 })
 	a.call("POST", "/app", `{"name":"A","uid":"a"}`, 201, nil)

@@ -10,9 +10,9 @@ import (
 	"hookwheel/webhook"
 )
 
-// TestKeysAreBounded has an endpoint that keeps an order per key, and never parks, fail each message,
-// of a key of its own: from some on it reads no further, what is in memory of it is bounded, and it
-// goes on when a key is free again.
+// TestKeysAreBounded has an endpoint that keeps an order per key, and never parks, fail each
+// message, of a key of its own: from some on it reads no further, what is in memory of it is
+// bounded, and it goes on when a key is free again.
 func TestKeysAreBounded(t *testing.T) {
 	w := newMemoryWorld(1, 1, maxKeys+200)
 	w.endpoints[0].Ordering = webhook.OrderingKey

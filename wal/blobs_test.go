@@ -450,7 +450,8 @@ func TestUnreadableIsNotMarked(t *testing.T) {
 }
 
 // TestCrashWhileMoving ends commits that move values between any two of their transactions: the
-// state is what it was, and so is what is in use. Then the values are moved, and their file is gone.
+// state is what it was, and so is what is in use. Then the values are moved, and their file
+// is gone.
 func TestCrashWhileMoving(t *testing.T) {
 	dir := t.TempDir()
 	s := openSplit(t, dir)
