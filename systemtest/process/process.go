@@ -224,8 +224,8 @@ func claimPorts(base, nodes int) bool {
 // system gives to outgoing connections, one of which might take it before a node does.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		if address := net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+rand.IntN(10000))); claim(address) {
+	for range 100 { // browsers refuse port 10080
+		if address := net.JoinHostPort("127.0.0.1", strconv.Itoa(10100+rand.IntN(9900))); claim(address) {
 			return address
 		}
 	}
