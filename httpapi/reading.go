@@ -27,7 +27,7 @@ type readPaces struct {
 }
 
 func newReadPaces() *readPaces {
-	rate := float64(readRate * runtime.GOMAXPROCS(0))
+	rate := float64(readRate * min(runtime.NumCPU(), runtime.GOMAXPROCS(0))) // the latter may be raised
 	return &readPaces{rate: rate, buckets: newBuckets(60*rate, readBurst), paid: make(chan struct{})}
 }
 
