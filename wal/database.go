@@ -21,8 +21,8 @@ const (
 	blobFolder  = "blobs"
 )
 
-// endKey is the key of the local entry that has the blobfiles.End as of a commit. Each commit writes
-// it, in one transaction with meta. It follows all records.
+// endKey is the key of the local entry that has the blobfiles.End as of a commit. Each commit
+// writes it, in one transaction with meta. It follows all records.
 var endKey = []byte{'~'}
 
 // database is a Badger database with the blob files beside it.
@@ -45,8 +45,8 @@ func withBlobs(db *badger.DB) (*database, error) {
 	return &database{DB: db, blobs: blobs}, nil
 }
 
-// endOfBlobs returns where the blob files end as of the last commit. What is behind that is cut off,
-// so an end that is missing or old because a block of Badger's is damaged is an error.
+// endOfBlobs returns where the blob files end as of the last commit. What is behind that is cut
+// off, so an end that is missing or old because a block of Badger's is damaged is an error.
 func endOfBlobs(db *badger.DB) (end blobfiles.End, err error) {
 	txn := db.NewTransactionAt(math.MaxUint64, false)
 	defer txn.Discard()

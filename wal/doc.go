@@ -209,9 +209,9 @@
 // Open starts three goroutines: commitSoon commits what is staged, a reclaimer measures the data
 // folder and gives space back, and a verifier reads all tables and blob files once. A request for a
 // fingerprint starts one more, unless it is running. Close ends and awaits these four. A commit
-// that Apply begins (commitAside) has a goroutine of its own; the next commit waits for its end, and
-// so do RestoreSnapshot and Close. A stream of a snapshot has a goroutine of its own until the stream is
-// closed; Close ends the stream.
+// that Apply begins (commitAside) has a goroutine of its own; the next commit waits for its end,
+// and so do RestoreSnapshot and Close. A stream of a snapshot has a goroutine of its own until the
+// stream is closed; Close ends the stream.
 //
 // Locks are taken in this order: pending (what is staged and committed), swap (for reading while
 // the database is in use, for writing while RestoreSnapshot or Close replaces or closes it), mu
