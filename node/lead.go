@@ -36,7 +36,6 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 	beside.Go(func() { n.retain(ctx) })
 	beside.Go(func() { n.shrink(ctx) })
 	beside.Go(func() { n.sweep(ctx) })
-	beside.Go(func() { n.tidy(ctx) })
 	if n.backups != nil {
 		beside.Go(func() { n.backups.lead(ctx) })
 	}

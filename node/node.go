@@ -108,6 +108,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 	}
 	close(n.opened)
 	n.onClose("cluster", n.cluster.Close)
+	n.onClose("removal of unused values", n.tidy())
 	n.api, err = httpapi.NewServer(httpapi.Config{
 		Listen: config.API.Listen, PortalListen: config.Portal.Listen, MetricsListen: config.API.Metrics.Listen, MetricsToken: config.API.Metrics.Token, TLS: forAPI,
 		Tails: config.API.Tails, MaxBody: config.API.MaxBody, MaxBatch: config.API.MaxBatch, Pprof: config.API.Pprof, Drain: config.API.Drain, Descriptors: func() int { return descriptors.forClients(n.store.Descriptors()) },

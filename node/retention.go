@@ -47,16 +47,26 @@ func (n *Node) sweep(ctx context.Context) {
 	})
 }
 
-// tidy has values in files moved, while this node leads, so that the space of what was removed
-// beside them is given back though nothing else happens.
-func (n *Node) tidy(ctx context.Context) {
-	n.clear(ctx, sweepInterval, nil, func() (pause time.Duration, err error) {
-		more, err := n.writer.Tidy(ctx, n.store)
-		if !more {
-			return 0, err
-		}
-		return sweepPause, err
-	})
+// tidy has values in files moved, until end is called, so that the space of what was removed beside
+// them is given back though nothing else happens. Every node does that for its own files.
+func (n *Node) tidy() (end func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		n.clear(ctx, sweepInterval, nil, func() (pause time.Duration, err error) {
+			more, err := n.writer.Tidy(ctx, n.store)
+			if !more {
+				return 0, err
+			}
+			return sweepPause, err
+		})
+	}()
+	return func() error {
+		cancel()
+		<-ended
+		return nil
+	}
 }
 
 // shrink has messages leave the log before their time when the store has grown too large, until it
@@ -98,7 +108,7 @@ func (n *Node) clear(ctx context.Context, interval time.Duration, woken <-chan s
 		}
 		pause, err := part()
 		if err != nil && ctx.Err() == nil {
-			n.log.Warn("messages that are kept no longer could not be removed; it is tried again", "error", err)
+			n.log.Warn("what is kept no longer could not be removed; it is tried again", "error", err)
 		}
 		wait = interval
 		if pause > 0 && err == nil {

@@ -156,9 +156,8 @@ func (w *Writer) Sweep(ctx context.Context, s *Store) (more bool, err error) {
 	return err == nil && s.isSweeping(), err
 }
 
-// Tidy proposes an entry that changes nothing, for the leader, if its store waits for one: values
-// in blob files are moved only together with an entry. Followers, whose files are much the same,
-// move theirs with it, too. more reports whether the store waited for one.
+// Tidy proposes an entry that changes nothing if the store of this node waits for one: values in
+// blob files are moved only together with an entry. more reports whether the store waited for one.
 func (w *Writer) Tidy(ctx context.Context, s *Store) (more bool, err error) {
 	if !s.lacksEntry.Load() {
 		return false, nil
