@@ -46,8 +46,14 @@ type proposal struct {
 	cost      int           // see StateMachine.Cost
 	place     *list.Element // in the queue; nil: it is not there
 	done      chan struct{}
-	reply     []byte
-	err       error
+	outcome
+}
+
+// outcome is what became of a proposal.
+type outcome struct {
+	reply []byte
+	delay time.Duration // before the caller gets the reply, see Config.Throttle
+	err   error
 }
 
 func (p *proposal) finish(reply []byte, err error) {

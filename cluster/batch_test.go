@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 )
 
 // seeded is a source of randomness whose seed is in the log of a failing test.
@@ -251,25 +252,24 @@ func checkSameAgain(t *testing.T, now int64, commands []Command, size int) {
 }
 
 func TestOutcomeRoundTrip(t *testing.T) {
-	tests := map[string]struct {
-		p    proposal
-		want error
-	}{
-		"reply":       {proposal{reply: []byte("reply")}, nil},
-		"empty reply": {proposal{reply: []byte{}}, nil},
-		"not taken":   {proposal{err: fmt.Errorf("why: %w", errNotTaken)}, errNotTaken},
-		"unknown":     {proposal{err: errUnknown}, errUnknown},
-		"other":       {proposal{err: ErrNoLeader}, errUnknown},
+	tests := map[string]struct{ o, want outcome }{
+		"reply":       {outcome{reply: []byte("reply")}, outcome{reply: []byte("reply")}},
+		"delay":       {outcome{reply: []byte("reply"), delay: 3 * time.Millisecond}, outcome{reply: []byte("reply"), delay: 3 * time.Millisecond}},
+		"long delay":  {outcome{delay: time.Hour}, outcome{delay: maxDelay}},
+		"empty reply": {outcome{reply: []byte{}}, outcome{}},
+		"not taken":   {outcome{err: fmt.Errorf("why: %w", errNotTaken)}, outcome{err: errNotTaken}},
+		"unknown":     {outcome{err: errUnknown}, outcome{err: errUnknown}},
+		"other":       {outcome{err: ErrNoLeader}, outcome{err: errUnknown}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			response := appendOutcome(nil, &test.p)
-			outcome, reply, rest, err := cutOutcome(append(response, "rest"...))
-			if err != nil || outcome != test.want || string(rest) != "rest" || !bytes.Equal(reply, test.p.reply) {
-				t.Errorf("got %v, %q, %q, %v", outcome, reply, rest, err)
+			response := appendOutcome(nil, &test.o)
+			o, rest, err := cutOutcome(append(response, "rest"...))
+			if err != nil || o.err != test.want.err || o.delay != test.want.delay || !bytes.Equal(o.reply, test.want.reply) || string(rest) != "rest" {
+				t.Errorf("got %+v, %q, %v", o, rest, err)
 			}
 			for size := range len(response) {
-				if _, _, _, err := cutOutcome(response[:size]); err == nil {
+				if _, _, err := cutOutcome(response[:size]); err == nil {
 					t.Errorf("%d of %d bytes are accepted", size, len(response))
 				}
 			}
@@ -280,8 +280,8 @@ func TestOutcomeRoundTrip(t *testing.T) {
 // A response that is cut leaves those without one in doubt, not successful.
 func TestFinishForwardedCut(t *testing.T) {
 	batch := []*proposal{proposalOf(0), proposalOf(0), proposalOf(0)}
-	response := appendOutcome(nil, &proposal{reply: []byte("first")})
-	finishForwarded(batch, append(response, outcomeOK, 9))
+	response := appendOutcome(nil, &outcome{reply: []byte("first")})
+	finishForwarded(batch, append(response, outcomeOK, 0, 9))
 	want := []error{nil, errUnknown, errUnknown}
 	for i, p := range batch {
 		<-p.done

@@ -137,7 +137,7 @@ func TestSlowCall(t *testing.T) {
 			}
 		})
 		response, err := newPeerConn(near, "").call(callPropose, commands, callTimeout)
-		if _, reply, _, cut := cutOutcome(response); err != nil || cut != nil || string(reply) != "done" {
+		if o, _, cut := cutOutcome(response); err != nil || cut != nil || string(o.reply) != "done" {
 			t.Errorf("the response is %q, %v", response, err)
 		}
 		near.Close()

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"hookwheel/systemtest/wait"
 )
 
@@ -140,5 +142,35 @@ func TestListenOnAllAddresses(t *testing.T) {
 	must(t, second(others[0].Propose(limited(t), []byte("forwarded"))))
 	if got, _ := others[0].raft.LeaderWithID(); string(got) != leader.raftAddress() {
 		t.Errorf("a follower looks for the leader at %s, want %s", got, leader.raftAddress())
+	}
+}
+
+// TestThrottle has callers on each node wait as long as the leader's Throttle says.
+func TestThrottle(t *testing.T) {
+	const delay = 20 * time.Millisecond
+	nodes := newMembers(t, 3)
+	for _, n := range nodes {
+		n.config.Throttle = func(command []byte) time.Duration {
+			if string(command) == "slow" {
+				return delay
+			}
+			return 0
+		}
+		n.start(t)
+	}
+	leader, _ := readyLeader(t, nodes)
+	for _, n := range nodes {
+		for _, body := range []string{"slow", "other"} {
+			begin := time.Now()
+			if _, err := n.Propose(limited(t), []byte(body)); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begin); body == "slow" && took < delay {
+				t.Errorf("%s waited for %s only", n.config.ID, took)
+			}
+		}
+	}
+	if count := testutil.ToFloat64(leader.metrics.throttledCommands); count != 3 {
+		t.Errorf("%v commands are counted", count)
 	}
 }

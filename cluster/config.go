@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -44,6 +45,11 @@ type Config struct {
 	// leaders committed. It must return soon after ctx ends: until then, Lead is not called for
 	// another term. May be nil.
 	Lead func(ctx context.Context, term uint64)
+
+	// Throttle returns how long the caller of Propose waits after a command was applied, so that it
+	// makes the next one later. It is called on the leader, from any goroutine, and must return at
+	// once. May be nil.
+	Throttle func(command []byte) time.Duration
 
 	// Fatal is called with the reason why this node can't continue: its disk or its state machine
 	// failed, or it was removed. It must end the process, or at least cause Close to be called.

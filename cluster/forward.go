@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"time"
 )
 
 const (
@@ -11,6 +12,9 @@ const (
 	outcomeNotTaken = 1
 	outcomeUnknown  = 2
 )
+
+// maxDelay is how long a caller waits at most before it gets its reply, whatever a leader asks for.
+const maxDelay = time.Second
 
 // forward sends a batch to the leader and finishes each proposal with its outcome.
 func (n *Node) forward(batch []*proposal) {
@@ -32,46 +36,56 @@ func (n *Node) forward(batch []*proposal) {
 
 func finishForwarded(batch []*proposal, response []byte) {
 	for i, p := range batch {
-		outcome, reply, rest, err := cutOutcome(response)
+		o, rest, err := cutOutcome(response)
 		if err != nil {
 			finishAll(batch[i:], errUnknown)
 			return
 		}
 		response = rest
-		p.finish(reply, outcome)
+		p.delay = o.delay
+		p.finish(o.reply, o.err)
 	}
 }
 
 // appendOutcome and cutOutcome encode and decode the response to one command.
-func appendOutcome(response []byte, p *proposal) []byte {
+func appendOutcome(response []byte, o *outcome) []byte {
 	switch {
-	case p.err == nil:
+	case o.err == nil:
 		response = append(response, outcomeOK)
-		return append(binary.AppendUvarint(response, uint64(len(p.reply))), p.reply...)
-	case errors.Is(p.err, errNotTaken):
+		response = binary.AppendUvarint(response, uint64(o.delay/time.Microsecond))
+		return append(binary.AppendUvarint(response, uint64(len(o.reply))), o.reply...)
+	case errors.Is(o.err, errNotTaken):
 		return append(response, outcomeNotTaken)
 	default:
 		return append(response, outcomeUnknown)
 	}
 }
 
-func cutOutcome(response []byte) (outcome error, reply, rest []byte, err error) {
+func cutOutcome(response []byte) (o outcome, rest []byte, err error) {
 	if len(response) == 0 {
-		return nil, nil, nil, errDamaged
+		return o, nil, errDamaged
 	}
-	switch response[0] {
+	kind, rest := response[0], response[1:]
+	switch kind {
 	case outcomeOK:
-		size, n := binary.Uvarint(response[1:])
-		if n <= 0 || size > uint64(len(response)-1-n) {
-			return nil, nil, nil, errDamaged
-		}
-		response = response[1+n:]
-		return nil, response[:size:size], response[size:], nil
 	case outcomeNotTaken:
-		return errNotTaken, nil, response[1:], nil
+		return outcome{err: errNotTaken}, rest, nil
 	default:
-		return errUnknown, nil, response[1:], nil
+		return outcome{err: errUnknown}, rest, nil
 	}
+	delay, n := binary.Uvarint(rest)
+	if n <= 0 {
+		return o, nil, errDamaged
+	}
+	rest = rest[n:]
+	size, n := binary.Uvarint(rest)
+	if n <= 0 || size > uint64(len(rest)-n) {
+		return o, nil, errDamaged
+	}
+	rest = rest[n:]
+	o.delay = time.Duration(min(delay, uint64(maxDelay/time.Microsecond))) * time.Microsecond
+	o.reply = rest[:size:size]
+	return o, rest[size:], nil
 }
 
 func (s *callServer) serveProposals(ctx context.Context, body []byte, from string) []byte {
@@ -89,7 +103,7 @@ func (s *callServer) serveProposals(ctx context.Context, body []byte, from strin
 	for _, p := range batch {
 		select {
 		case <-p.done:
-			response = appendOutcome(response, p)
+			response = appendOutcome(response, &p.outcome)
 		case <-ctx.Done():
 			response = append(response, outcomeUnknown)
 		}

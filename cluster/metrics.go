@@ -12,7 +12,8 @@ type metrics struct {
 	refusedRPCs   prometheus.Counter
 	changes       *prometheus.CounterVec // by kind
 
-	stuckFollowers prometheus.Counter
+	stuckFollowers    prometheus.Counter
+	throttledCommands prometheus.Counter
 }
 
 // newMetrics registers the metrics of this node.
@@ -31,6 +32,10 @@ func newMetrics(n *Node, registry prometheus.Registerer) *metrics {
 		stuckFollowers: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookwheel_stuck_followers_total",
 			Help: "On the leader: how often a follower that answers got no entries and was connected to again.",
+		}),
+		throttledCommands: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "hookwheel_throttled_commands_total",
+			Help: "On the leader: commands, such as POSTs of messages, whose caller had to wait because the CPU was short and deliveries lagged.",
 		}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hookwheel_cluster_refused_connections_total",
@@ -54,7 +59,7 @@ func newMetrics(n *Node, registry prometheus.Registerer) *metrics {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
-	registry.MustRegister(m.commitSeconds, m.batchCommands, m.stuckFollowers, m.refused, m.refusedRPCs, m.changes,
+	registry.MustRegister(m.commitSeconds, m.batchCommands, m.stuckFollowers, m.throttledCommands, m.refused, m.refusedRPCs, m.changes,
 		gauge("hookwheel_raft_leader", "1 if this node leads the cluster.", func() float64 {
 			if n.raft.State() == raft.Leader {
 				return 1

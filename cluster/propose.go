@@ -72,11 +72,38 @@ func (n *Node) try(ctx context.Context, p *proposal) ([]byte, error) {
 	defer queue.remove(p)
 	select {
 	case <-p.done:
+		n.sleep(ctx, p.delay)
 		return p.reply, p.err
 	case <-ctx.Done():
 		return nil, n.givenUp(ctx)
 	case <-n.stopped:
 		return nil, ErrNoLeader
+	}
+}
+
+// delayAfter returns how long the caller of an applied command has to wait.
+func (n *Node) delayAfter(p *proposal) time.Duration {
+	if n.config.Throttle == nil {
+		return 0
+	}
+	delay := n.config.Throttle(p.command.Body)
+	if delay > 0 {
+		n.metrics.throttledCommands.Inc()
+	}
+	return delay
+}
+
+// sleep waits before a caller gets its reply.
+func (n *Node) sleep(ctx context.Context, delay time.Duration) {
+	if delay <= 0 {
+		return
+	}
+	over := time.NewTimer(delay)
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-ctx.Done():
+	case <-n.stopped:
 	}
 }
 
@@ -152,6 +179,7 @@ func (n *Node) append(batch []*proposal) {
 		return
 	}
 	for i, p := range batch {
+		p.delay = n.delayAfter(p)
 		p.finish(replies[i], nil)
 	}
 }

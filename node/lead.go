@@ -3,9 +3,11 @@ package node
 import (
 	"context"
 	"sync"
+	"time"
 
 	"hookwheel/delivery"
 	"hookwheel/scheduler"
+	"hookwheel/wal"
 	"hookwheel/webhook"
 )
 
@@ -31,6 +33,8 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 			replayer.Wake()
 		}
 	})
+	n.leading.Store(s)
+	defer n.leading.Store(nil)
 	var beside sync.WaitGroup
 	beside.Go(func() { replayer.Run(ctx) })
 	beside.Go(func() { n.retain(ctx) })
@@ -41,6 +45,16 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 	}
 	defer beside.Wait()
 	n.pool.Run(ctx, term, s)
+}
+
+// throttle returns how long whoever has made a command waits for the reply.
+func (n *Node) throttle(command []byte) time.Duration {
+	app, posted := wal.PostedTo(command)
+	s := n.leading.Load()
+	if !posted || s == nil || !n.cpu.isShort(time.Now()) {
+		return 0
+	}
+	return s.Throttle(app)
 }
 
 // maxQueuedChanges is how many entries may be applied, at most, while a new leader makes its

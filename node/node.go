@@ -19,6 +19,7 @@ import (
 	"hookwheel/config"
 	"hookwheel/delivery"
 	"hookwheel/httpapi"
+	"hookwheel/scheduler"
 	"hookwheel/wal"
 	"hookwheel/webhook"
 )
@@ -32,7 +33,9 @@ type Node struct {
 	writer  *wal.Writer
 	cluster *cluster.Node
 	pool    *delivery.Pool
-	backups *backups // nil: none are made
+	cpu     *cpuLoad
+	leading atomic.Pointer[scheduler.Scheduler] // nil: another node leads
+	backups *backups                            // nil: none are made
 	api     *httpapi.Server
 	failed  chan error    // why it can't go on
 	broken  atomic.Bool   // it can't
@@ -55,7 +58,7 @@ func Start(config config.Config, version string, log *slog.Logger) (*Node, error
 
 // start is Start with the level of the log, which may change.
 func start(config config.Config, version string, log *slog.Logger, level *slog.LevelVar) (_ *Node, err error) {
-	n := &Node{config: config, log: log, failed: make(chan error, 1), opened: make(chan struct{})}
+	n := &Node{config: config, log: log, cpu: newCPULoad(), failed: make(chan error, 1), opened: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -101,7 +104,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 	n.cluster, err = cluster.Open(cluster.Config{
 		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Address: config.Cluster.Address,
 		Peers: clusterPeers(config.Cluster.Peers), Join: config.Cluster.Join, Voter: config.Cluster.Voter, Secret: config.Cluster.Secret, TLS: forCluster, Version: version,
-		Machine: n.store, LogSize: n.store.LogSize, Logger: log, Metrics: metrics, Lead: n.lead, Fatal: n.fatal,
+		Machine: n.store, LogSize: n.store.LogSize, Logger: log, Metrics: metrics, Lead: n.lead, Throttle: n.throttle, Fatal: n.fatal,
 	})
 	if err != nil {
 		return nil, err

@@ -206,6 +206,17 @@ func (s *Store) Flow(body []byte) string {
 	}
 }
 
+// PostedTo returns the application to which a command posts messages. ok is false if it does
+// something else.
+func PostedTo(body []byte) (app webhook.ID, ok bool) {
+	body = innerCommand(body)
+	if len(body) < 2+idSize || kind(body[0]) != kindCreateMessage && kind(body[0]) != kindCreateMessages {
+		return app, false
+	}
+	copy(app[:], body[2:])
+	return app, true
+}
+
 // IsPatient reports whether nobody waits for a command: one that records attempts.
 func (s *Store) IsPatient(body []byte) bool {
 	return len(body) > 0 && kind(body[0]) == kindRecordProgress

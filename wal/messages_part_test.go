@@ -92,3 +92,22 @@ func TestFlowAndCostOfParts(t *testing.T) {
 		}
 	}
 }
+
+func TestPostedTo(t *testing.T) {
+	app := webhook.NewID(1, 2, 3)
+	one := appendCreateMessage(nil, &webhook.Message{App: app, EventType: "a"})
+	part := encodeCreateMessages(app, placed(webhook.Message{EventType: "a"}))
+	for name, body := range map[string][]byte{"one": one, "part": part, "with key": encodeIdempotent([16]byte{1}, [16]byte{}, part)} {
+		if got, ok := PostedTo(body); !ok || got != app {
+			t.Errorf("%s: %v, %v", name, got, ok)
+		}
+		for size := range len(body) { // may be anything, but must not panic
+			PostedTo(body[:size])
+		}
+	}
+	for _, k := range []kind{kindRecordProgress, kindCreateEndpoint, kindResend} {
+		if _, ok := PostedTo(append([]byte{byte(k)}, one[1:]...)); ok {
+			t.Errorf("a command of kind %d posts messages", k)
+		}
+	}
+}
