@@ -103,7 +103,7 @@ func listAttemptsByMessage(r *request) (*response, error) {
 		}
 	}
 	a.filter.App = m.App
-	list, next, err := r.store().AttemptsByMessage(m.ID, a.Page, a.filter)
+	list, next, err := r.store().Attempts().ByMessage(m.ID, a.Page, a.filter)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func listAttemptsByApplication(r *request) (*response, error) {
 		a.filter.EndpointID = endpoint.ID
 	}
 	a.filter.App = app.ID
-	list, next, err := r.store().AttemptsByApplication(a.Page, a.filter)
+	list, next, err := r.store().Attempts().ByApplication(a.Page, a.filter)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func listAttemptsByEndpoint(r *request) (*response, error) {
 		return nil, err
 	}
 	a.filter.App = endpoint.App
-	list, next, err := r.store().AttemptsByEndpoint(endpoint.ID, a.Page, a.filter)
+	list, next, err := r.store().Attempts().ByEndpoint(endpoint.ID, a.Page, a.filter)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func respondAttempts(r *request, q attemptQuery, list []webhook.Attempt, next we
 			return out, err
 		}
 		if a.Message != last {
-			m, err := r.store().MessageByID(q.filter.App, a.Message)
+			m, err := r.store().Deliveries().MessageByID(q.filter.App, a.Message)
 			// A message that is gone takes its attempts along in a moment.
 			if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound {
 				return out, err

@@ -33,7 +33,7 @@ func listAttemptedMessages(r *request) (*response, error) {
 		return nil, err
 	}
 	l.Bytes, filter.WithoutPayload = pageBytes, !withContent
-	list, next, err := r.store().AttemptedMessages(endpoint, l.Page, filter, status)
+	list, next, err := r.store().Attempts().Messages(endpoint, l.Page, filter, status)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func listDestinations(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, more, err := r.store().Destinations(m, l.Page)
+	list, more, err := r.store().Attempts().Destinations(m, l.Page)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func listDestinations(r *request) (*response, error) {
 				CreatedAt: a.Endpoint.Time(), UpdatedAt: a.Endpoint.Time()}
 		}
 	}
-	backlogs, err := r.store().Backlogs(endpoints)
+	backlogs, err := r.store().Deliveries().Backlogs(endpoints)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func listByState(r *request) (*response, error) {
 		return nil, err
 	}
 	list, more, counts := r.store().EndpointsInStates(states, l.Page)
-	backlogs, err := r.store().Backlogs(list)
+	backlogs, err := r.store().Deliveries().Backlogs(list)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (b *backlogs) current(app webhook.ID) (wal.Waiting, error) {
 	b.counting <- struct{}{}
 	defer func() { <-b.counting }()
 	begun := time.Now()
-	sum, err := b.store.Waiting(app)
+	sum, err := b.store.Deliveries().Waiting(app)
 	if err == nil {
 		now := time.Now()
 		own.sum, own.until = sum, now.Add(max(backlogAge, backlogShare*now.Sub(begun)))

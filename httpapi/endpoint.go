@@ -40,7 +40,7 @@ type endpointOut struct {
 
 // showEndpoint returns an endpoint with its backlog.
 func showEndpoint(r *request, e *webhook.Endpoint) (out endpointOut, err error) {
-	backlogs, err := r.store().Backlogs([]*webhook.Endpoint{e})
+	backlogs, err := r.store().Deliveries().Backlogs([]*webhook.Endpoint{e})
 	if err != nil {
 		return out, err
 	}
@@ -305,7 +305,7 @@ func listEndpoints(r *request) (*response, error) {
 		return nil, err
 	}
 	list, more := r.store().Endpoints(app.ID, l.Page)
-	backlogs, err := r.store().Backlogs(list)
+	backlogs, err := r.store().Deliveries().Backlogs(list)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func explainMessage(r *request) (*response, error) {
 		return nil, err
 	}
 	endpoints, more := r.store().Endpoints(m.App, l.Page)
-	list, err := r.store().Explain(m, endpoints)
+	list, err := r.store().Deliveries().Explain(m, endpoints)
 	if err != nil {
 		return nil, err
 	}

@@ -252,7 +252,7 @@ func (i *feedItem) forCustomers() ([]byte, error) {
 // messageType returns the event type of the message of an attempt, or "" if the message is gone.
 func (i *feedItem) messageType(store *wal.Store) (string, error) {
 	i.typing.Do(func() {
-		m, err := store.MessageByID(i.event.App, i.event.Attempt.Message)
+		m, err := store.Deliveries().MessageByID(i.event.App, i.event.Attempt.Message)
 		switch {
 		case err == nil:
 			i.eventType = m.EventType

@@ -92,7 +92,7 @@ func listMessages(r *request) (*response, error) {
 // countOutcomes counts what has become of a message at these endpoints.
 func countOutcomes(r *request, m *webhook.Message, endpoints []*webhook.Endpoint) (out outcomesOut, err error) {
 	for len(endpoints) > 0 {
-		list, err := r.store().Explain(m, endpoints)
+		list, err := r.store().Deliveries().Explain(m, endpoints)
 		if err != nil {
 			return out, err
 		}

@@ -47,7 +47,7 @@ func resumeEndpoint(r *request) (*response, error) {
 		return nil, err
 	}
 	position := webhook.NewID(at.UnixMilli(), 0, 0)
-	switch cursor := r.store().Place(endpoint.ID).Position; {
+	switch cursor := r.store().Deliveries().Place(endpoint.ID).Position; {
 	case from == fromTime && cursor.After(position):
 		from = fromCursor
 		again := webhook.Task{Kind: webhook.TaskReplay, Which: webhook.ReplayAll, App: endpoint.App, Endpoint: endpoint.ID,

@@ -200,7 +200,7 @@ func (r *request) attempt() (*webhook.Message, *webhook.Attempt, error) {
 	if err != nil {
 		return nil, nil, &webhook.Error{Code: webhook.CodeNotFound, Detail: "Attempt not found"}
 	}
-	a, err := r.store().Attempt(m.ID, id)
+	a, err := r.store().Attempts().ByID(m.ID, id)
 	return m, a, err
 }
 

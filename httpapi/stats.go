@@ -51,7 +51,7 @@ func getStats(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	backlogs, err := r.store().Backlogs([]*webhook.Endpoint{endpoint})
+	backlogs, err := r.store().Deliveries().Backlogs([]*webhook.Endpoint{endpoint})
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 	index := n.store.Watch(changes.put)
 	defer n.store.Watch(nil)
 	config := &n.config.Delivery
-	s := scheduler.New(n.store, index, scheduler.Config{Workers: config.Workers, PerEndpoint: config.PerEndpoint, Timeout: config.Timeout,
+	s := scheduler.New(n.store.Deliveries(), index, scheduler.Config{Workers: config.Workers, PerEndpoint: config.PerEndpoint, Timeout: config.Timeout,
 		Clock: n.cluster.Now, Retry: config.Retry, Breaker: config.Breaker}, n.log)
 	replayer := delivery.NewReplayer(n.store, n.writer, term, n.log)
 	s.Apply(webhook.Changes{Applications: n.store.LimitedApplications(), Endpoints: n.store.AllEndpoints()})

@@ -31,6 +31,7 @@ type Node struct {
 	reloads reloads
 	store   *wal.Store
 	writer  *wal.Writer
+	cleaner *wal.Cleaner
 	cluster *cluster.Node
 	pool    *delivery.Pool
 	cpu     *cpuLoad
@@ -87,6 +88,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 	n.onClose("watch on the disk", n.watchSpace(metrics))
 	n.writer = wal.NewWriter(proposer{n})
 	n.writer.Limit(limits(&config))
+	n.cleaner = wal.NewCleaner(n.store, n.writer)
 	keyring, err := webhook.NewKeyring(config.EncryptionKeys)
 	if err != nil {
 		return nil, err

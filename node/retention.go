@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"time"
+
+	"hookwheel/wal"
 )
 
 const (
@@ -20,7 +22,7 @@ const (
 func (n *Node) retain(ctx context.Context) {
 	n.clear(ctx, retentionInterval, nil, func() (pause time.Duration, err error) {
 		now := n.cluster.Now()
-		more, err := n.writer.Retain(ctx, n.store, now.Add(-n.config.Storage.Retention), now)
+		more, err := n.cleaner.Retain(ctx, now.Add(-n.config.Storage.Retention), now)
 		if !more {
 			return 0, err
 		}
@@ -34,7 +36,7 @@ func (n *Node) sweep(ctx context.Context) {
 	applied := uint64(0) // after the last part
 	n.clear(ctx, sweepInterval, nil, func() (pause time.Duration, err error) {
 		begin, before := time.Now(), n.store.Applied()
-		more, err := n.writer.Sweep(ctx, n.store)
+		more, err := n.cleaner.Sweep(ctx)
 		if !more {
 			return 0, err
 		}
@@ -55,7 +57,7 @@ func (n *Node) tidy() (end func() error) {
 	go func() {
 		defer close(ended)
 		n.clear(ctx, sweepInterval, nil, func() (pause time.Duration, err error) {
-			more, err := n.writer.Tidy(ctx, n.store)
+			more, err := n.cleaner.Tidy(ctx)
 			if !more {
 				return 0, err
 			}
@@ -76,7 +78,7 @@ func (n *Node) shrink(ctx context.Context) {
 	if maxSize == 0 {
 		return
 	}
-	shrinker := n.writer.Shrinker(n.store, maxSize)
+	shrinker := wal.NewShrinker(n.store, n.writer, maxSize)
 	shrinking := false
 	var began, rested time.Time // rested: when all is to be looked through again, after nothing was found to leave
 	n.clear(ctx, sizeInterval, n.store.Large(), func() (pause time.Duration, err error) {

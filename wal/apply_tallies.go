@@ -353,43 +353,6 @@ func (f forgotten) from(prefix []byte) []byte {
 
 func (f forgotten) pass(key []byte) { f[[3]byte(key)] = key }
 
-// tallyShare is the part of the limit of the store's size that one queue of tallies may take.
-const tallyShare = 32
-
-// tallyRoom returns how many bytes one queue of tallies may take; 0: any number.
-func (r *Reader) tallyRoom() int64 { return r.config.MaxSize / tallyShare }
-
-// forgets reports whether a tally is kept no longer.
-func (r *Reader) forgets(now int64) (forgets bool, err error) {
-	queues := r.tallyQueues()
-	room := r.tallyRoom()
-	err = r.read(func(v dbView) error {
-		for p := range Period(len(periods)) {
-			for of := range scope(scopes) {
-				queue := queues.of(p, of)
-				if room > 0 && queue.bytes > room {
-					forgets = true
-					return nil
-				}
-				prefix := tallyPrefix(p, of)
-				r.mu.RLock()
-				from := r.catalog.forgotten.from(prefix)
-				r.mu.RUnlock()
-				err := v.keys(prefix, from, func(key []byte) error {
-					_, _, start := parseTallyKey(key)
-					forgets = start < queue.floor || p.over(start, now)
-					return errStop
-				})
-				if err != nil || forgets {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-	return forgets, err
-}
-
 func (q *tallyQueues) append(dst []byte) []byte {
 	for i := range q {
 		dst = binary.AppendUvarint(dst, q[i].floor)

@@ -52,10 +52,10 @@ func (a *Attempted) await(v dbView, m *webhook.Message, endpoint *webhook.Endpoi
 	return err
 }
 
-// AttemptedMessages returns a page of the messages that were attempted at an endpoint; next is as
-// in Messages.
-func (r *Reader) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter MessageFilter, status *webhook.Status) (list []Attempted, next webhook.ID, err error) {
-	err = r.read(func(v dbView) error {
+// Messages returns a page of the messages that were attempted at an endpoint; next is as in
+// Reader.Messages.
+func (r Attempts) Messages(endpoint *webhook.Endpoint, page Page, filter MessageFilter, status *webhook.Status) (list []Attempted, next webhook.ID, err error) {
+	err = r.store.read(func(v dbView) error {
 		index := newIndexReader(v)
 		defer index.close()
 		found := search[Attempted]{page: page, id: func(a *Attempted) webhook.ID { return a.Message.ID }}
@@ -97,8 +97,8 @@ func (r *Reader) AttemptedMessages(endpoint *webhook.Endpoint, page Page, filter
 
 // Destinations returns a page of the endpoints at which a message was attempted, deleted ones
 // included, and reports whether there are more in the page's direction.
-func (r *Reader) Destinations(m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
-	err = r.read(func(v dbView) error {
+func (r Attempts) Destinations(m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
+	err = r.store.read(func(v dbView) error {
 		index := newIndexReader(v)
 		defer index.close()
 		list, more, err = r.destinations(index, m, page)
@@ -109,7 +109,7 @@ func (r *Reader) Destinations(m *webhook.Message, page Page) (list []Attempted, 
 
 // destinations walks over the attempts of the message twice: first for the endpoints of the page,
 // then for the attempts at these endpoints.
-func (r *Reader) destinations(index *indexReader, m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
+func (r Attempts) destinations(index *indexReader, m *webhook.Message, page Page) (list []Attempted, more bool, err error) {
 	page.Limit++ // one more, to see whether the list goes on
 	endpoints := index.endpoints(m.ID, page)
 	page.Limit--
@@ -129,9 +129,9 @@ func (r *Reader) destinations(index *indexReader, m *webhook.Message, page Page)
 		}
 		var a Attempted
 		a.sum(made)
-		r.mu.RLock()
-		endpoint := r.catalog.endpoints[id]
-		r.mu.RUnlock()
+		r.store.mu.RLock()
+		endpoint := r.store.catalog.endpoints[id]
+		r.store.mu.RUnlock()
 		if endpoint != nil {
 			if err := a.await(index.db, m, endpoint, made); err != nil {
 				return nil, false, err

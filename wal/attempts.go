@@ -8,6 +8,12 @@ import (
 	"hookwheel/webhook"
 )
 
+// Attempts reads the history: attempts, and the messages and endpoints that they connect.
+type Attempts struct{ store *Reader }
+
+// Attempts returns what reads the attempts of the store.
+func (r *Reader) Attempts() Attempts { return Attempts{r} }
+
 // AttemptFilter narrows a list of attempts. The zero value matches all of them.
 type AttemptFilter struct {
 	Status     *webhook.Status
@@ -75,9 +81,9 @@ func (f AttemptFilter) search(v dbView, page Page) *attemptSearch {
 // attemptSearch is a search for attempts.
 type attemptSearch struct{ search[webhook.Attempt] }
 
-// AttemptsByEndpoint returns a page of an endpoint's history; next is as in Messages.
-func (r *Reader) AttemptsByEndpoint(endpoint webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
-	err = r.read(func(v dbView) error {
+// ByEndpoint returns a page of an endpoint's history; next is as in Reader.Messages.
+func (r Attempts) ByEndpoint(endpoint webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
+	err = r.store.read(func(v dbView) error {
 		found := filter.search(v, page)
 		err := found.history(v, endpoint)
 		list, next = found.list, found.next
@@ -98,11 +104,11 @@ func (s *attemptSearch) history(v dbView, endpoint webhook.ID) error {
 	})
 }
 
-// AttemptsByMessage returns a page of the attempts of one message at all endpoints; next is as in
-// Messages.
-func (r *Reader) AttemptsByMessage(message webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
+// ByMessage returns a page of the attempts of one message at all endpoints; next is as in
+// Reader.Messages.
+func (r Attempts) ByMessage(message webhook.ID, page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
 	prefix := idKey(keyIndex, message)
-	err = r.read(func(v dbView) error {
+	err = r.store.read(func(v dbView) error {
 		found := filter.search(v, page)
 		err := v.page(page, prefix, idSize, func(key, value []byte) error {
 			a := &webhook.Attempt{ID: webhook.ID(key[len(prefix):]), Message: message, Endpoint: webhook.ID(value)}
@@ -119,9 +125,9 @@ func (r *Reader) AttemptsByMessage(message webhook.ID, page Page, filter Attempt
 	return list, next, err
 }
 
-// Attempt finds an attempt of a message. If it is unknown, the error is a *webhook.Error.
-func (r *Reader) Attempt(message, id webhook.ID) (a *webhook.Attempt, err error) {
-	err = r.read(func(v dbView) error {
+// ByID finds an attempt of a message. If it is unknown, the error is a *webhook.Error.
+func (r Attempts) ByID(message, id webhook.ID) (a *webhook.Attempt, err error) {
+	err = r.store.read(func(v dbView) error {
 		endpoint, found, err := v.endpointOf(message, id)
 		if err != nil {
 			return err

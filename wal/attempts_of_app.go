@@ -10,26 +10,26 @@ import (
 // however many endpoints there are: each page gets on.
 const minLooked = 20
 
-// AttemptsByApplication returns a page of the attempts at all present endpoints of the
-// application, or at filter.EndpointID only; next is as in Messages.
-func (r *Reader) AttemptsByApplication(page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
+// ByApplication returns a page of the attempts at all present endpoints of the
+// application, or at filter.EndpointID only; next is as in Reader.Messages.
+func (r Attempts) ByApplication(page Page, filter AttemptFilter) (list []webhook.Attempt, next webhook.ID, err error) {
 	endpoints := []webhook.ID{filter.EndpointID}
 	if filter.EndpointID.IsZero() {
-		r.mu.RLock()
+		r.store.mu.RLock()
 		endpoints = endpoints[:0]
-		for _, endpoint := range r.catalog.byApp[filter.App] {
+		for _, endpoint := range r.store.catalog.byApp[filter.App] {
 			endpoints = append(endpoints, endpoint.ID)
 		}
-		r.mu.RUnlock()
+		r.store.mu.RUnlock()
 	}
-	return r.attemptsAt(endpoints, page, filter, max(minLooked, maxLooked/max(1, len(endpoints))))
+	return r.at(endpoints, page, filter, max(minLooked, maxLooked/max(1, len(endpoints))))
 }
 
-// attemptsAt returns a page of the attempts at several endpoints, of each of which it looks at
+// at returns a page of the attempts at several endpoints, of each of which it looks at
 // some.
-func (r *Reader) attemptsAt(endpoints []webhook.ID, page Page, filter AttemptFilter, looked int) ([]webhook.Attempt, webhook.ID, error) {
+func (r Attempts) at(endpoints []webhook.ID, page Page, filter AttemptFilter, looked int) ([]webhook.Attempt, webhook.ID, error) {
 	m := attemptMerge{page: page}
-	err := r.read(func(v dbView) error {
+	err := r.store.read(func(v dbView) error {
 		for _, endpoint := range endpoints {
 			found := filter.search(v, m.page)
 			found.limit = looked

@@ -57,9 +57,9 @@ type RemovedChanges struct {
 // account have made, or with a zero ID of the changes by anybody. Nothing is zero.
 func (r *Reader) RemovedChanges(app webhook.ID) (removed RemovedChanges) {
 	if app.IsZero() {
-		total, now := r.removedChanges()
-		for _, of := range total {
-			if of.count > 0 && of.newest >= now-changesKept.Milliseconds() {
+		state := r.pending.state()
+		for _, of := range state.removed {
+			if of.count > 0 && of.newest >= state.clock-changesKept.Milliseconds() {
 				removed.add(of.count, of.newest+1)
 			}
 		}
@@ -82,26 +82,15 @@ func (r *RemovedChanges) add(count uint64, before int64) {
 	}
 }
 
-// removedChanges returns the counts by class, and the time of the log.
-func (r *Reader) removedChanges() (total removedByClass, now int64) {
-	r.pending.Lock()
-	defer r.pending.Unlock()
-	return r.pending.staged.meta.removed, r.pending.staged.meta.clock
-}
-
 // UntoldChanges returns how many changes of customers were not reported in an operational webhook
 // since the cluster began, because they were too many.
-func (r *Reader) UntoldChanges() uint64 {
-	r.pending.Lock()
-	defer r.pending.Unlock()
-	return r.pending.staged.meta.untold
-}
+func (r *Reader) UntoldChanges() uint64 { return r.pending.state().untold }
 
 // RemovedChangesBy returns how many changes were removed to make room since the cluster began, by
 // who had made them: operators, customers or the cluster itself.
 func (r *Reader) RemovedChangesBy() (operators, customers, cluster uint64) {
-	total, _ := r.removedChanges()
-	return total[makerOperator].count, total[makerCustomer].count, total[makerCluster].count
+	removed := r.pending.state().removed
+	return removed[makerOperator].count, removed[makerCustomer].count, removed[makerCluster].count
 }
 
 // hideDeleted removes what a deleted application has chosen from an actor.

@@ -25,9 +25,9 @@ type Backlog struct {
 }
 
 // Backlogs returns the backlogs of these endpoints, in their order.
-func (r *Reader) Backlogs(endpoints []*webhook.Endpoint) (list []Backlog, err error) {
+func (d Deliveries) Backlogs(endpoints []*webhook.Endpoint) (list []Backlog, err error) {
 	list = make([]Backlog, len(endpoints))
-	err = r.read(func(v dbView) error {
+	err = d.store.read(func(v dbView) error {
 		log := backlogReader{db: v, left: backlogTotal}
 		for i, endpoint := range endpoints {
 			if err := log.read(endpoint, &list[i]); err != nil {
@@ -143,14 +143,14 @@ type Waiting struct {
 
 // Waiting adds up the backlogs of the endpoints of an application, or of all if app is zero. It
 // reads no more of the log than one call of Backlogs may.
-func (r *Reader) Waiting(app webhook.ID) (sum Waiting, err error) {
-	endpoints := r.AllEndpoints()
+func (d Deliveries) Waiting(app webhook.ID) (sum Waiting, err error) {
+	endpoints := d.store.AllEndpoints()
 	if !app.IsZero() {
-		r.mu.RLock()
-		endpoints = r.catalog.byApp[app]
-		r.mu.RUnlock()
+		d.store.mu.RLock()
+		endpoints = d.store.catalog.byApp[app]
+		d.store.mu.RUnlock()
 	}
-	list, err := r.Backlogs(endpoints)
+	list, err := d.Backlogs(endpoints)
 	for i := range list {
 		b := &list[i]
 		sum.Retrying, sum.Held, sum.Requested = sum.Retrying+b.Retrying, sum.Held+b.Held, sum.Requested+b.Requested

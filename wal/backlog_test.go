@@ -12,7 +12,7 @@ func TestBacklog(t *testing.T) {
 	s := newSized(t, 100<<20)
 	backlog := func() Backlog {
 		t.Helper()
-		list, err := s.Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
+		list, err := s.Deliveries().Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func TestBacklog(t *testing.T) {
 	if b := backlog(); b != want {
 		t.Errorf("%+v, want %+v", b, want)
 	}
-	if sum, err := s.Waiting(webhook.ID{}); err != nil || sum != (Waiting{4, 1, 1, 18, s.messages[0].Time()}) {
+	if sum, err := s.Deliveries().Waiting(webhook.ID{}); err != nil || sum != (Waiting{4, 1, 1, 18, s.messages[0].Time()}) {
 		t.Errorf("in all: %+v, %v", sum, err)
 	}
 }
@@ -53,7 +53,7 @@ func TestBacklogIsBounded(t *testing.T) {
 	s := newSized(t, 100<<20)
 	begin := time.UnixMilli(testClock)
 	s.send(t, backlogMessages+10)
-	list, err := s.Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
+	list, err := s.Deliveries().Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
 	if err != nil || !list[0].More || list[0].Behind < backlogMessages || list[0].Oldest.Before(begin) {
 		t.Errorf("%+v, %v", list, err)
 	}
@@ -79,7 +79,7 @@ func TestHeldTwice(t *testing.T) {
 	}
 	record(webhook.Outcome{Source: webhook.SourceManual, Key: key, Attempt: webhook.Attempt{Message: s.messages[1], Number: 1, URL: "http://x/", Status: webhook.StatusFail, Next: due}})
 	count := func() uint64 {
-		list, err := s.Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
+		list, err := s.Deliveries().Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
 		if err != nil || list[0].Retrying != 0 {
 			t.Errorf("%+v, %v", list, err)
 		}
@@ -110,7 +110,7 @@ func TestReplayBeforeCursor(t *testing.T) {
 		if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
 			t.Fatal(err)
 		}
-		list, err := s.Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
+		list, err := s.Deliveries().Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
 		if err != nil || list[0].Retrying != uint64(retrying) {
 			t.Errorf("after an attempt from source %d: %+v, %v", source, list, err)
 		}
@@ -130,7 +130,7 @@ func TestDeliveredAfterCancel(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	list, err := s.Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
+	list, err := s.Deliveries().Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
 	if err != nil || list[0].Retrying != 0 {
 		t.Errorf("after the delivery: %+v, %v", list, err)
 	}

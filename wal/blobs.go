@@ -224,7 +224,7 @@ type move struct {
 }
 
 // moveBlobs moves the values in use of the file that has fewest, for a while. If no entry comes
-// with which it can, it says so, see Writer.Tidy.
+// with which it can, it says so, see Cleaner.Tidy.
 func (r *reclaimer) moveBlobs(db *database) error {
 	lacks, waits := false, 0 // waits: one after the other
 	defer func() { r.store.lacksEntry.Store(lacks) }()

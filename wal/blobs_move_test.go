@@ -60,7 +60,7 @@ func TestSpaceOfIdleStore(t *testing.T) {
 	more := true
 	for turn := 0; turn < 1000 && (more || !given()); turn++ {
 		var err error
-		if more, err = w.Tidy(t.Context(), s); err != nil {
+		if more, err = NewCleaner(s, w).Tidy(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.tidyBlobs(); err != nil {
@@ -171,7 +171,7 @@ func expungeBut(t *testing.T, w *Writer, app webhook.ID, ids []webhook.ID, n int
 // wantLarge checks the payload of message i.
 func wantLarge(t *testing.T, s *Store, app webhook.ID, ids []webhook.ID, i, size int) {
 	t.Helper()
-	m, err := s.MessageByID(app, ids[i])
+	m, err := s.Deliveries().MessageByID(app, ids[i])
 	if err != nil || !bytes.Equal(m.Payload, bytes.Repeat([]byte{byte(i)}, size)) {
 		t.Fatalf("message %d has another payload: %v", i, err)
 	}

@@ -35,7 +35,7 @@ func TestLargeValues(t *testing.T) {
 	s = reopen(t, s, dir)
 	w = NewWriter(direct{s, 1})
 	for i, id := range ids {
-		m, err := s.MessageByID(app.ID, id)
+		m, err := s.Deliveries().MessageByID(app.ID, id)
 		if err != nil || !bytes.Equal(m.Payload, payloads[i]) {
 			t.Fatalf("the payload of %d bytes is read as %d: %v", len(payloads[i]), len(m.Payload), err)
 		}
@@ -249,7 +249,7 @@ func TestCrashBeforeReferences(t *testing.T) {
 	}
 	s = reopen(t, s, dir)
 	for id, want := range map[webhook.ID]byte{first: 1, second: 3} {
-		if m, err := s.MessageByID(app.ID, id); err != nil || !bytes.Equal(m.Payload, bytes.Repeat([]byte{want}, 5000)) {
+		if m, err := s.Deliveries().MessageByID(app.ID, id); err != nil || !bytes.Equal(m.Payload, bytes.Repeat([]byte{want}, 5000)) {
 			t.Errorf("the message of %d is read with %v", want, err)
 		}
 	}

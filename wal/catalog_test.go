@@ -170,7 +170,7 @@ func TestDeleteApplication(t *testing.T) {
 				if found, err := s.Application("acme"); err != nil || found.ID != again.ID {
 					t.Fatalf("%v, %v", found, err)
 				}
-				if _, err := w.Sweep(t.Context(), s); err != nil {
+				if _, err := NewCleaner(s, w).Sweep(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -237,7 +237,7 @@ func TestResumeEndpoint(t *testing.T) {
 		}
 		return messages[len(messages)-1]
 	}
-	at := func() webhook.ID { return s.Place(endpoint.ID).Position }
+	at := func() webhook.ID { return s.Deliveries().Place(endpoint.ID).Position }
 	if resume(end()) || at() != endpoint.ID {
 		t.Error("the cursor moved over an empty log")
 	}

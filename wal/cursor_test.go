@@ -165,7 +165,7 @@ func TestCursorsFollowModel(t *testing.T) {
 
 func (l *ledger) check(t *testing.T, s *Store, endpoint webhook.ID, ids []webhook.ID) {
 	t.Helper()
-	place := s.Place(endpoint)
+	place := s.Deliveries().Place(endpoint)
 	position, done := place.Position, place.Done
 	if position != l.position || len(done) != len(l.done) || !slices.IsSortedFunc(done, webhook.ID.Compare) {
 		t.Errorf("cursor at %v with %v done, want %v with %v", position, done, l.position, l.done)
@@ -176,7 +176,7 @@ func (l *ledger) check(t *testing.T, s *Store, endpoint webhook.ID, ids []webhoo
 			t.Errorf("%v fresh: %t, want %t", id, c.isFresh(id), l.fresh(id))
 		}
 	}
-	got, err := s.Retries(endpoint, webhook.Retry{}, 1000)
+	got, err := s.Deliveries().Retries(endpoint, webhook.Retry{}, 1000)
 	if want := l.lines(); err != nil || !slices.Equal(got, want) {
 		t.Errorf("retry set %v, want %v; %v", got, want, err)
 	}
@@ -195,14 +195,14 @@ func TestRetriesInParts(t *testing.T) {
 	if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
 		t.Fatal(err)
 	}
-	all, err := s.Retries(endpoint.ID, webhook.Retry{}, 1<<20)
+	all, err := s.Deliveries().Retries(endpoint.ID, webhook.Retry{}, 1<<20)
 	if err != nil || len(all) != 300 {
 		t.Fatalf("%d lines, %v", len(all), err)
 	}
 	for _, limit := range []int{1, 7, 100} {
 		var parts []webhook.Retry
 		for from, more := (webhook.Retry{}), true; more; {
-			part, err := s.Retries(endpoint.ID, from, limit+1)
+			part, err := s.Deliveries().Retries(endpoint.ID, from, limit+1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -228,13 +228,13 @@ func TestNewEndpointWantsWhatComesAfter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place := s.Place(endpoint.ID)
+	place := s.Deliveries().Place(endpoint.ID)
 	position, done := place.Position, place.Done
 	c := cursor{position: position, done: done}
 	if before, after := webhook.ID(replies[0][1:]), webhook.ID(replies[2][1:]); c.isFresh(before) || !c.isFresh(after) {
 		t.Errorf("before: %t, after: %t", c.isFresh(before), c.isFresh(after))
 	}
-	window, err := s.Window(app.ID, position, 10)
+	window, err := s.Deliveries().Window(app.ID, position, 10)
 	if err != nil || len(window) != 1 || window[0].EventType != "after" {
 		t.Errorf("a window from there holds %v, %v", window, err)
 	}

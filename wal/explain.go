@@ -41,8 +41,8 @@ type Explanation struct {
 
 // Explain returns what has become of a message at each of these endpoints, in their order. The
 // list may end early when there are very many attempts.
-func (r *Reader) Explain(m *webhook.Message, endpoints []*webhook.Endpoint) (list []Explanation, err error) {
-	err = r.read(func(v dbView) error {
+func (d Deliveries) Explain(m *webhook.Message, endpoints []*webhook.Endpoint) (list []Explanation, err error) {
+	err = d.store.read(func(v dbView) error {
 		index := newIndexReader(v)
 		defer index.close()
 		list, err = index.explain(m, endpoints)

@@ -26,7 +26,7 @@ func TestExpunge(t *testing.T) {
 	if err := w.RecordProgress(ctx, 1, []webhook.Progress{p}); err != nil {
 		t.Fatal(err)
 	}
-	attempts, _, err := s.AttemptsByMessage(ids[1], Page{Limit: 9}, AttemptFilter{})
+	attempts, _, err := s.Attempts().ByMessage(ids[1], Page{Limit: 9}, AttemptFilter{})
 	if err != nil || len(attempts) != 1 {
 		t.Fatal(attempts, err)
 	}
@@ -40,11 +40,11 @@ func TestExpunge(t *testing.T) {
 	}
 	applyList(t, s, expungeMessage, expungeAttempt, expungeMessage)
 	for i, id := range ids {
-		m, err := s.MessageByID(app.ID, id)
+		m, err := s.Deliveries().MessageByID(app.ID, id)
 		if err != nil || m.Expunged != (i == 1) || (len(m.Payload) == 0) != (i == 1) || len(m.Tags) != 1 {
 			t.Errorf("message %d: %+v %v", i, m, err)
 		}
-		list, _, err := s.AttemptsByMessage(id, Page{Limit: 9}, AttemptFilter{})
+		list, _, err := s.Attempts().ByMessage(id, Page{Limit: 9}, AttemptFilter{})
 		if want := map[bool]string{false: "secret", true: "EXPUNGED"}[i == 1]; err != nil || string(list[0].Response) != want || list[0].URL != "http://x/" {
 			t.Errorf("attempt %d: %+v %v", i, list, err)
 		}

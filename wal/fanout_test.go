@@ -52,7 +52,7 @@ func fanOut(t testing.TB, count int) (s *Store, m *webhook.Message, endpoints []
 			t.Fatal(err)
 		}
 	}
-	if m, err = s.MessageByID(app.ID, id); err != nil {
+	if m, err = s.Deliveries().MessageByID(app.ID, id); err != nil {
 		t.Fatal(err)
 	}
 	return s, m, endpoints
@@ -83,7 +83,7 @@ func TestFanOutIsWalkedOnce(t *testing.T) {
 		var all []webhook.ID
 		for page := (Page{Limit: limit, Ascending: ascending}); ; {
 			index.visited = 0
-			list, more, err := s.destinations(index, m, page)
+			list, more, err := s.Attempts().destinations(index, m, page)
 			if err != nil || index.visited != 2*2*count {
 				t.Fatalf("a page of %d destinations looked at %d attempts of %d: %v", len(list), index.visited, 2*count, err)
 			}
@@ -115,7 +115,7 @@ func BenchmarkExplain(b *testing.B) {
 			s, m, endpoints := fanOut(b, count)
 			b.ResetTimer()
 			for b.Loop() {
-				if list, err := s.Explain(m, endpoints[:250]); err != nil || len(list) != 250 {
+				if list, err := s.Deliveries().Explain(m, endpoints[:250]); err != nil || len(list) != 250 {
 					b.Fatal(len(list), err)
 				}
 			}

@@ -74,18 +74,6 @@ func (r *Reader) Message(app webhook.ID, name string) (m *webhook.Message, err e
 	return m, err
 }
 
-// MessageByID is Message for a known ID.
-func (r *Reader) MessageByID(app, id webhook.ID) (m *webhook.Message, err error) {
-	err = r.read(func(v dbView) error {
-		m, err = v.message(app, id)
-		return err
-	})
-	return m, err
-}
-
-// MayHaveLeft reports whether a message is no newer than the newest message that has left the log.
-func (r *Reader) MayHaveLeft(message webhook.ID) bool { return message.Millis() <= r.left.Load() }
-
 // Messages returns a page of an application's log. next is the From of the next page, or zero at
 // the end. A page may be short before the end, because each call looks at a limited number of
 // messages.
@@ -103,37 +91,4 @@ func (r *Reader) Messages(app webhook.ID, page Page, filter MessageFilter) (list
 		})
 	})
 	return found.list, found.next, err
-}
-
-// windowBytes limits the size of a window before its last chunk. Each lagging lane has a window.
-const windowBytes = 128 << 10
-
-// Window reads the part of an application's log that follows after, for a lane that lags. It
-// returns whole chunks in log order, until there are at least limit messages, they take
-// windowBytes, or the log ends. Only an empty window shows that the end was reached.
-func (r *Reader) Window(app, after webhook.ID, limit int) (list []*webhook.Message, err error) {
-	page := Page{From: after, Ascending: true, Limit: limit}
-	size := 0
-	err = r.read(func(v dbView) error {
-		return v.page(page, idKey(keyLog, app), entrySize, func(key, value []byte) error {
-			chunk, err := decodeMessages(key, value, app)
-			if err != nil {
-				return err
-			}
-			before := len(list)
-			for i := range chunk {
-				if page.contains(chunk[i].ID) {
-					list = append(list, &chunk[i])
-				}
-			}
-			if len(list) > before {
-				size += len(value)
-			}
-			if len(list) >= limit || size >= windowBytes {
-				return errStop
-			}
-			return nil
-		})
-	})
-	return list, err
 }

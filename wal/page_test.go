@@ -212,20 +212,20 @@ func TestPagesOfAttempts(t *testing.T) {
 		checkPages(t, rnd, l.attempts, attemptID,
 			func(a *webhook.Attempt) bool { return a.Endpoint == endpoint && wanted(a) },
 			func(page Page) ([]webhook.Attempt, bool, error) {
-				list, next, err := l.store.AttemptsByEndpoint(endpoint, page, f)
+				list, next, err := l.store.Attempts().ByEndpoint(endpoint, page, f)
 				return list, !next.IsZero(), err
 			})
 		checkPages(t, rnd, l.attempts, attemptID,
 			func(a *webhook.Attempt) bool { return a.Message == message && wanted(a) },
 			func(page Page) ([]webhook.Attempt, bool, error) {
-				list, next, err := l.store.AttemptsByMessage(message, page, f)
+				list, next, err := l.store.Attempts().ByMessage(message, page, f)
 				return list, !next.IsZero(), err
 			})
 		f.App = l.apps[rnd.Intn(2)]
 		checkPages(t, rnd, l.attempts, attemptID,
 			func(a *webhook.Attempt) bool { return (f.App == l.apps[0] || !f.EndpointID.IsZero()) && wanted(a) }, // the endpoints are of the first
 			func(page Page) ([]webhook.Attempt, bool, error) {
-				list, next, err := l.store.AttemptsByApplication(page, f)
+				list, next, err := l.store.Attempts().ByApplication(page, f)
 				return list, !next.IsZero(), err
 			})
 	}
@@ -243,7 +243,7 @@ func TestAttemptsOfManyEndpoints(t *testing.T) {
 		want := between(page, l.attempts, attemptID, f.wants)
 		var got []webhook.ID
 		for {
-			list, next, err := l.store.attemptsAt(l.eps, page, f, 1+rnd.Intn(5))
+			list, next, err := l.store.Attempts().at(l.eps, page, f, 1+rnd.Intn(5))
 			got = append(got, idsOf(t, list, attemptID, err)...)
 			if next.IsZero() {
 				break
@@ -263,16 +263,16 @@ func TestAttemptsOfManyEndpoints(t *testing.T) {
 func TestRowsKeepTheirContent(t *testing.T) {
 	l := newLibrary(t, seeded(t))
 	for _, want := range l.messages {
-		m, err := l.store.MessageByID(want.App, want.ID)
+		m, err := l.store.Deliveries().MessageByID(want.App, want.ID)
 		if err != nil || fmt.Sprint(*m) != fmt.Sprint(want) {
 			t.Fatalf("got %v, want %v; %v", m, want, err)
 		}
-		if _, err := l.store.MessageByID(l.eps[0], want.ID); webhook.ErrorCode(err) != webhook.CodeNotFound {
+		if _, err := l.store.Deliveries().MessageByID(l.eps[0], want.ID); webhook.ErrorCode(err) != webhook.CodeNotFound {
 			t.Fatalf("in another application: %v", err)
 		}
 	}
 	for _, want := range l.attempts {
-		list, _, err := l.store.AttemptsByMessage(want.Message, Page{Limit: 1000}, AttemptFilter{})
+		list, _, err := l.store.Attempts().ByMessage(want.Message, Page{Limit: 1000}, AttemptFilter{})
 		i := slices.IndexFunc(list, func(a webhook.Attempt) bool { return a.ID == want.ID })
 		if err != nil || i < 0 || fmt.Sprint(list[i]) != fmt.Sprint(want) {
 			t.Fatalf("%v is not among %d attempts of its message, %v", want, len(list), err)
@@ -292,7 +292,7 @@ func TestWindows(t *testing.T) {
 			want := between(Page{Ascending: true, From: from}, l.messages, messageID, func(m *webhook.Message) bool { return m.App == app })
 			var got []webhook.ID
 			for {
-				window, err := l.store.Window(app, from, limit)
+				window, err := l.store.Deliveries().Window(app, from, limit)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -321,7 +321,7 @@ func TestWindowOfLargeMessages(t *testing.T) {
 	}
 	from := webhook.ID{}
 	for _, want := range []int{2, 2, 1, 0} {
-		window, err := s.Window(app.ID, from, 64)
+		window, err := s.Deliveries().Window(app.ID, from, 64)
 		if err != nil || len(window) != want {
 			t.Fatalf("%d messages instead of %d: %v", len(window), want, err)
 		}

@@ -89,7 +89,7 @@ func newPatient(t *testing.T) *patient {
 	if err := w.DeleteApplication(t.Context(), p.goneApp); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Sweep(t.Context(), s); err != nil {
+	if _, err := NewCleaner(s, w).Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	late := webhook.Outcome{Source: webhook.SourceRetry, Attempt: webhook.Attempt{Message: p.messages[3], Number: 2, URL: "http://x/"}}

@@ -44,6 +44,13 @@ func (p *pending) install(db *database, state meta, remains remains) {
 	p.forgetBase()
 }
 
+// state returns meta as of the last entry applied.
+func (p *pending) state() meta {
+	p.Lock()
+	defer p.Unlock()
+	return p.staged.meta
+}
+
 // newBatch returns an empty batch.
 func (p *pending) newBatch(state meta) batch { return batch{meta: state, was: p.get} }
 

@@ -37,7 +37,7 @@ func TestPlannedWithoutAttempt(t *testing.T) {
 		if err != nil {
 			t.Fatalf("message %d: %v", i, err)
 		}
-		list, err := s.Explain(m, []*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
+		list, err := s.Deliveries().Explain(m, []*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
 		if err != nil || len(list) != 1 || list[0].State != want {
 			t.Errorf("message %d is explained by %+v, %v; want %s", i, list, err, want)
 		}

@@ -21,7 +21,7 @@ func BenchmarkListAttempts(b *testing.B) {
 			status := webhook.StatusFail
 			b.ResetTimer()
 			for i := range b.N {
-				list, _, err := s.AttemptsByEndpoint(ids[i%len(ids)], Page{Limit: 50}, AttemptFilter{Status: &status})
+				list, _, err := s.Attempts().ByEndpoint(ids[i%len(ids)], Page{Limit: 50}, AttemptFilter{Status: &status})
 				if err != nil || len(list) != 50 {
 					b.Fatal(len(list), err)
 				}

@@ -79,7 +79,7 @@ func removeLarge(t *testing.T, s *Store, w *Writer, app webhook.ID) {
 		t.Fatal(err)
 	}
 	for range 1000 {
-		more, err := w.Sweep(t.Context(), s)
+		more, err := NewCleaner(s, w).Sweep(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestSweepOfNothing(t *testing.T) {
 	if !admitted(t, s, mustEncode(t, kindSweep, sweep{sweepPerEntry})) {
 		t.Error("the leader refuses its own command")
 	}
-	if more, err := w.Sweep(t.Context(), s); more || err != nil || s.Applied() != before {
+	if more, err := NewCleaner(s, w).Sweep(t.Context()); more || err != nil || s.Applied() != before {
 		t.Errorf("there is more: %t, %v, %d entries", more, err, s.Applied()-before)
 	}
 }

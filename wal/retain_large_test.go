@@ -14,11 +14,11 @@ func retainAll(t *testing.T, s *Store, clock int64) (largest int) {
 	t.Helper()
 	written := countWrites(s)
 	for range 10_000 {
-		o, err := s.overdue(clock, clock)
+		o, err := NewCleaner(s, nil).overdue(clock, clock)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(o.command.Parts)+len(o.command.Looked) == 0 && !s.needsSweep() {
+		if len(o.command.Parts)+len(o.command.Looked) == 0 && !NewCleaner(s, nil).needsSweep() {
 			return largest
 		}
 		if err := s.Commit(); err != nil {
@@ -49,7 +49,7 @@ func TestRetainLargeChunks(t *testing.T) {
 		applyAt(t, s, testClock+100, bodies...)
 	}
 	clock := int64(testClock) + 2*time.Hour.Milliseconds()
-	o, err := s.overdue(testClock, clock)
+	o, err := NewCleaner(s, nil).overdue(testClock, clock)
 	if err != nil || len(o.command.Parts) != chunks {
 		t.Fatalf("%d parts are overdue, want %d: %v", len(o.command.Parts), chunks, err)
 	}
@@ -63,7 +63,7 @@ func TestRetainLargeChunks(t *testing.T) {
 		if size := written() - before; size > retainBytes+1<<20 {
 			t.Fatalf("one command has written %d bytes", size)
 		}
-		if o, err = s.overdue(testClock, clock); err != nil {
+		if o, err = NewCleaner(s, nil).overdue(testClock, clock); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,16 +108,16 @@ func TestRetainManyAttempts(t *testing.T) {
 		applyAt(t, s, testClock+1000*int64(number), encodeProgress(1, list))
 	}
 	clock := int64(testClock) + 1e8
-	o, err := s.overdue(clock, clock)
+	o, err := NewCleaner(s, nil).overdue(clock, clock)
 	if err != nil || len(o.command.Parts) != 1 {
 		t.Fatal(o.command.Parts, err)
 	}
 	applyAt(t, s, clock, mustEncode(t, kindRetain, o.command))
-	if _, err := s.MessageByID(app.ID, message); webhook.ErrorCode(err) != webhook.CodeNotFound {
+	if _, err := s.Deliveries().MessageByID(app.ID, message); webhook.ErrorCode(err) != webhook.CodeNotFound {
 		t.Errorf("the message is still there: %v", err)
 	}
 	left := countKeys(t, s, keyIndex)
-	if !s.needsSweep() || left == 0 || left < endpoints*attempts-retainRecords {
+	if !NewCleaner(s, nil).needsSweep() || left == 0 || left < endpoints*attempts-retainRecords {
 		t.Errorf("%d of %d attempts are left after one command", left, endpoints*attempts)
 	}
 	if lines := countKeys(t, s, keyRetry); lines != 0 {

@@ -77,7 +77,7 @@ func TestRetain(t *testing.T) {
 	retainAt := func(clock, before int64) {
 		t.Helper()
 		for range 100 {
-			o, err := s.overdue(before, clock)
+			o, err := NewCleaner(s, nil).overdue(before, clock)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +118,7 @@ func TestRetain(t *testing.T) {
 	if n := s.catalog.cursors[other.ID].counts.expired; n != 0 {
 		t.Errorf("%d messages are counted that were not wanted", n)
 	}
-	if list, _, err := s.AttemptsByEndpoint(endpoint.ID, Page{Limit: 20}, AttemptFilter{}); err != nil || len(list) != 1 || list[0].Message != ids["long"] {
+	if list, _, err := s.Attempts().ByEndpoint(endpoint.ID, Page{Limit: 20}, AttemptFilter{}); err != nil || len(list) != 1 || list[0].Message != ids["long"] {
 		t.Errorf("attempts: %+v %v", list, err)
 	}
 	// A leader that does not know of it yet records the outcomes of attempts that were in flight.
@@ -196,7 +196,7 @@ func (s *sized) due(i int) time.Time { return time.UnixMilli(testClock + int64(i
 // shrink does what the leader does until there is nothing left to do.
 func (s *sized) shrink(t *testing.T, to int64) {
 	t.Helper()
-	k := s.w.Shrinker(s.Store, s.config.MaxSize)
+	k := NewShrinker(s.Store, s.w, s.config.MaxSize)
 	k.size, k.tight = to, to
 	for range 100 {
 		more, err := k.Step(t.Context())
@@ -248,7 +248,7 @@ func TestShrink(t *testing.T) {
 	if size := s.Size(); size > 600<<10 {
 		t.Errorf("it has %d bytes still", size)
 	}
-	if !s.MayHaveLeft(s.messages[2]) || s.MayHaveLeft(s.messages[count-1]) {
+	if !s.Deliveries().MayHaveLeft(s.messages[2]) || s.Deliveries().MayHaveLeft(s.messages[count-1]) {
 		t.Error("which messages may have left is told wrongly")
 	}
 	left := s.left(t)
@@ -293,7 +293,7 @@ func TestShrink(t *testing.T) {
 	if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{{Endpoint: s.endpoint, Outcomes: []webhook.Outcome{late}}}); err != nil {
 		t.Fatal(err)
 	}
-	if list, _, err := s.AttemptsByEndpoint(s.endpoint, Page{Limit: 5000}, AttemptFilter{}); err != nil || len(list) != passed/10+1 {
+	if list, _, err := s.Attempts().ByEndpoint(s.endpoint, Page{Limit: 5000}, AttemptFilter{}); err != nil || len(list) != passed/10+1 {
 		t.Errorf("%d attempts are left, %v", len(list), err)
 	}
 	s.messages = append(s.messages, delivered)

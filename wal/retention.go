@@ -25,27 +25,36 @@ const (
 	retainLookBytes = 16 << 20
 )
 
+// Cleaner removes what is kept no longer: it finds that in a store, and proposes its removal. Each
+// call does a bounded part of the work; more reports whether some is left.
+type Cleaner struct {
+	store  *Store
+	writer *Writer
+}
+
+// NewCleaner returns a Cleaner of a store.
+func NewCleaner(s *Store, w *Writer) *Cleaner { return &Cleaner{s, w} }
+
 // Retain removes messages whose retention has ended, for the leader: those from before that time,
-// and those with a retention of their own. It does a bounded part of the work; more reports
-// whether some is left.
-func (w *Writer) Retain(ctx context.Context, s *Store, before, now time.Time) (more bool, err error) {
-	o, err := s.overdue(before.UnixMilli(), now.UnixMilli())
+// and those with a retention of their own.
+func (c *Cleaner) Retain(ctx context.Context, before, now time.Time) (more bool, err error) {
+	o, err := c.overdue(before.UnixMilli(), now.UnixMilli())
 	if err != nil {
 		return false, err
 	}
-	forgets, err := s.forgets(now.UnixMilli())
-	if err != nil || len(o.command.Parts)+len(o.command.Looked) == 0 && !s.needsSweep() && !forgets {
+	forgets, err := c.forgets(now.UnixMilli())
+	if err != nil || len(o.command.Parts)+len(o.command.Looked) == 0 && !c.needsSweep() && !forgets {
 		return false, err
 	}
-	o.command.Tallies = s.tallyRoom()
-	return true, w.proposeEnd(ctx, kindRetain, o.command)
+	o.command.Tallies = c.tallyRoom()
+	return true, c.writer.proposeEnd(ctx, kindRetain, o.command)
 }
 
 // needsSweep reports whether there are attempts of messages that have left the log.
-func (m *memory) needsSweep() bool {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return len(m.catalog.dropped) > 0
+func (c *Cleaner) needsSweep() bool {
+	c.store.mu.RLock()
+	defer c.store.mu.RUnlock()
+	return len(c.store.catalog.dropped) > 0
 }
 
 // overdue is one look for messages whose retention has ended.
@@ -58,14 +67,14 @@ type overdue struct {
 }
 
 // overdue looks for messages whose retention has ended.
-func (r *Reader) overdue(before, now int64) (o overdue, err error) {
-	r.mu.RLock()
-	apps := slices.Collect(maps.Keys(r.catalog.applications))
-	r.mu.RUnlock()
+func (c *Cleaner) overdue(before, now int64) (o overdue, err error) {
+	c.store.mu.RLock()
+	apps := slices.Collect(maps.Keys(c.store.catalog.applications))
+	c.store.mu.RUnlock()
 	o.command = retain{Before: before, Records: retainRecords}
 	o.due = retainer{entry: &entry{batch: &batch{meta: meta{clock: now}}}, before: before}
-	err = r.read(func(v dbView) error {
-		places := r.snapshots.last().expiries
+	err = c.store.read(func(v dbView) error {
+		places := c.store.snapshots.last().expiries
 		err := o.lines(v, expiryOwn, places[expiryOwn], now)
 		if err == nil {
 			err = o.lines(v, expiryDelayed, places[expiryDelayed], before-1)
@@ -73,7 +82,7 @@ func (r *Reader) overdue(before, now int64) (o overdue, err error) {
 		log := newWalk(v.txn, []byte{keyLog})
 		defer func() { o.seen += log.seen; log.close() }()
 		for i := 0; i < len(apps) && err == nil && !o.isDone(); i++ {
-			err = o.log(log, apps[i], r.front(apps[i]))
+			err = o.log(log, apps[i], c.store.front(apps[i]))
 		}
 		return err
 	})
@@ -146,27 +155,66 @@ func (o *overdue) log(w *walk, app webhook.ID, f front) error {
 }
 
 // Sweep deletes some records of deleted endpoints and applications, for the leader, through an
-// entry with no other purpose. Each entry deletes a bounded part; more reports whether some is
-// left.
-func (w *Writer) Sweep(ctx context.Context, s *Store) (more bool, err error) {
-	if !s.isSweeping() {
+// entry with no other purpose.
+func (c *Cleaner) Sweep(ctx context.Context) (more bool, err error) {
+	if !c.isSweeping() {
 		return false, nil
 	}
-	err = w.proposeEnd(ctx, kindSweep, sweep{Records: sweepPerEntry})
-	return err == nil && s.isSweeping(), err
+	err = c.writer.proposeEnd(ctx, kindSweep, sweep{Records: sweepPerEntry})
+	return err == nil && c.isSweeping(), err
 }
 
-// Tidy proposes an entry that changes nothing if the store of this node waits for one: values in
-// blob files are moved only together with an entry. more reports whether the store waited for one.
-func (w *Writer) Tidy(ctx context.Context, s *Store) (more bool, err error) {
-	if !s.lacksEntry.Load() {
+// isSweeping reports whether anything is left of what was deleted.
+func (c *Cleaner) isSweeping() bool {
+	c.store.pending.Lock()
+	defer c.store.pending.Unlock()
+	n := &c.store.catalog
+	return len(n.removed)+len(n.dropped)+len(n.removedApps) > 0
+}
+
+// Tidy proposes an entry that changes nothing if the store waits for one: values in blob files are
+// moved only together with an entry. more reports whether the store waited for one. Every node
+// calls it for its own store.
+func (c *Cleaner) Tidy(ctx context.Context) (more bool, err error) {
+	if !c.store.lacksEntry.Load() {
 		return false, nil
 	}
-	return true, w.proposeEnd(ctx, kindSweep, sweep{Records: sweepPerEntry})
+	return true, c.writer.proposeEnd(ctx, kindSweep, sweep{Records: sweepPerEntry})
 }
 
-func (r *Reader) isSweeping() bool {
-	r.pending.Lock()
-	defer r.pending.Unlock()
-	return len(r.catalog.removed)+len(r.catalog.dropped)+len(r.catalog.removedApps) > 0
+// tallyShare is the part of the limit of the store's size that one queue of tallies may take.
+const tallyShare = 32
+
+// tallyRoom returns how many bytes one queue of tallies may take; 0: any number.
+func (c *Cleaner) tallyRoom() int64 { return c.store.config.MaxSize / tallyShare }
+
+// forgets reports whether a tally is kept no longer.
+func (c *Cleaner) forgets(now int64) (forgets bool, err error) {
+	queues := c.store.pending.state().tallies
+	room := c.tallyRoom()
+	err = c.store.read(func(v dbView) error {
+		for p := range Period(len(periods)) {
+			for of := range scope(scopes) {
+				queue := queues.of(p, of)
+				if room > 0 && queue.bytes > room {
+					forgets = true
+					return nil
+				}
+				prefix := tallyPrefix(p, of)
+				c.store.mu.RLock()
+				from := c.store.catalog.forgotten.from(prefix)
+				c.store.mu.RUnlock()
+				err := v.keys(prefix, from, func(key []byte) error {
+					_, _, start := parseTallyKey(key)
+					forgets = start < queue.floor || p.over(start, now)
+					return errStop
+				})
+				if err != nil || forgets {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	return forgets, err
 }

@@ -36,7 +36,7 @@ func (w *agingWorld) Propose(body []byte) []byte {
 func (w *agingWorld) age() {
 	w.t.Helper()
 	for range 1000 {
-		o, err := w.stores[w.rnd.Intn(len(w.stores))].overdue(w.clock-day, w.clock)
+		o, err := NewCleaner(w.stores[w.rnd.Intn(len(w.stores))], nil).overdue(w.clock-day, w.clock)
 		w.must(err)
 		w.seen += o.seen
 		w.steps++
@@ -107,7 +107,7 @@ func TestRetentionGoesOn(t *testing.T) {
 func TestShrinkGoesOn(t *testing.T) {
 	const rounds, each, size = 30, 50, 400 << 10
 	s := newSized(t, size)
-	k := s.w.Shrinker(s.Store, size)
+	k := NewShrinker(s.Store, s.w, size)
 	k.size, k.tight = size/4*3, size
 	steps := 0
 	for i := range rounds {

@@ -256,7 +256,7 @@ func (c *script) replay(t *testing.T) (commands []Command) {
 			commands = append(commands, c.command(encodeCommand(kindChangeTask, changeTask{task.ID, status})))
 		}
 	}
-	lines, err := c.store.Manual(endpoint, true, c.rnd.Intn(4))
+	lines, err := c.store.Deliveries().Manual(endpoint, true, c.rnd.Intn(4))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func newCrowd(t *testing.T, maxSize int64, dead bool) *crowd {
 	s := closing(t, openTest(t, t.TempDir()))
 	setMaxSize(s, maxSize)
 	c := &crowd{Store: s, w: NewWriter(direct{s, 1}), kept: make(map[webhook.ID][]webhook.ID)}
-	c.k = c.w.Shrinker(s, maxSize)
+	c.k = NewShrinker(s, c.w, maxSize)
 	for i := range 11 {
 		app, _, err := c.w.CreateApplication(t.Context(), webhook.Application{Name: fmt.Sprint(i)}, false)
 		if err != nil {
@@ -157,11 +157,12 @@ func TestShareWhileRemoved(t *testing.T) {
 		if err := remove(); err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; s.isSweeping(); i++ {
+		cleaner := NewCleaner(s.Store, s.w)
+		for i := 0; cleaner.isSweeping(); i++ {
 			if i == 1000 {
 				t.Fatal("there is always more to sweep")
 			}
-			if _, err := s.w.Sweep(t.Context(), s.Store); err != nil {
+			if _, err := cleaner.Sweep(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -232,7 +233,7 @@ func TestShrinkToShares(t *testing.T) {
 			held[h.app] = h.held
 		}
 		setMaxSize(c.Store, size)
-		c.k = c.w.Shrinker(c.Store, size)
+		c.k = NewShrinker(c.Store, c.w, size)
 		c.k.size, c.k.tight = size, size
 		c.shrink(t)
 		if c.Size() > size {

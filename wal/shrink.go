@@ -37,8 +37,8 @@ type logPlace struct {
 	ended  bool       // nothing in the log can leave
 }
 
-// Shrinker returns a Shrinker for a store whose records may take that many bytes.
-func (w *Writer) Shrinker(s *Store, maxSize int64) *Shrinker {
+// NewShrinker returns a Shrinker for a store whose records may take that many bytes.
+func NewShrinker(s *Store, w *Writer, maxSize int64) *Shrinker {
 	return &Shrinker{store: s, writer: w, maxSize: maxSize, size: shrunk(maxSize), tight: maxSize + maxSize/20*3, places: make(map[webhook.ID]*logPlace)}
 }
 
@@ -174,7 +174,7 @@ func (k *Shrinker) beyond(ctx context.Context, list []holder, share int64, looks
 			if excess[p.App] <= 0 {
 				continue
 			}
-			wanted, size, err := k.store.wants(p)
+			wanted, size, err := k.wants(p)
 			switch {
 			case err != nil:
 				return nil, err
@@ -265,7 +265,8 @@ func (m *memory) lowestCursor(app webhook.ID) (place webhook.ID) {
 
 // wants reports whether endpoints wait for all messages in a part of a log, as the state machine
 // will see it, and returns the size of the part.
-func (s *Store) wants(p part) (wanted bool, size int64, err error) {
+func (k *Shrinker) wants(p part) (wanted bool, size int64, err error) {
+	s := k.store
 	s.pending.Lock()
 	defer s.pending.Unlock()
 	if s.pending.broken != nil {

@@ -196,7 +196,7 @@ func TestPages(t *testing.T) {
 		}
 	}
 	attempts := walkAll(t, false, func(p Page) ([]webhook.ID, bool) {
-		list, next, err := s.AttemptsByEndpoint(endpoint.ID, p, AttemptFilter{})
+		list, next, err := s.Attempts().ByEndpoint(endpoint.ID, p, AttemptFilter{})
 		return idsOf(t, list, attemptID, err), !next.IsZero()
 	})
 	if len(attempts) != len(ids) {
@@ -219,7 +219,7 @@ func TestPages(t *testing.T) {
 		t.Errorf("between two ids: %d messages, %v", len(list), err)
 	}
 	windows := walkAll(t, true, func(p Page) (part []webhook.ID, more bool) {
-		window, err := s.Window(app.ID, p.From, p.Limit)
+		window, err := s.Deliveries().Window(app.ID, p.From, p.Limit)
 		for _, m := range window {
 			part = append(part, m.ID)
 		}
@@ -228,7 +228,7 @@ func TestPages(t *testing.T) {
 	if !slices.Equal(windows, ids) {
 		t.Errorf("the windows hold %d of %d messages", len(windows), len(ids))
 	}
-	if place := s.Place(endpoint.ID); place.Position != ids[len(ids)-1] || len(place.Done) != 0 {
+	if place := s.Deliveries().Place(endpoint.ID); place.Position != ids[len(ids)-1] || len(place.Done) != 0 {
 		t.Errorf("the cursor is at %v, with %d done beyond it", place.Position, len(place.Done))
 	}
 }
@@ -277,7 +277,7 @@ func TestRetrySet(t *testing.T) {
 	}
 	want := func(retries ...webhook.Retry) {
 		t.Helper()
-		list, err := s.Retries(endpoint.ID, webhook.Retry{}, 10)
+		list, err := s.Deliveries().Retries(endpoint.ID, webhook.Retry{}, 10)
 		if err != nil || !slices.Equal(list, retries) {
 			t.Errorf("retry set %v %v, want %v", list, err, retries)
 		}
@@ -296,7 +296,7 @@ func TestRetrySet(t *testing.T) {
 		t.Fatal(err)
 	}
 	want()
-	list, _, err := s.AttemptsByMessage(id, Page{Limit: 10}, AttemptFilter{})
+	list, _, err := s.Attempts().ByMessage(id, Page{Limit: 10}, AttemptFilter{})
 	if err != nil || len(list) != 5 {
 		t.Errorf("%d attempts in the history, %v", len(list), err)
 	}
@@ -332,12 +332,12 @@ func TestRemovedEndpoint(t *testing.T) {
 	}
 	for steps, more := 0, true; more; steps++ {
 		var err error
-		if more, err = w.Sweep(t.Context(), s); err != nil || steps > 1200/sweepPerEntry+1 {
+		if more, err = NewCleaner(s, w).Sweep(t.Context()); err != nil || steps > 1200/sweepPerEntry+1 {
 			t.Fatal(steps, err)
 		}
 		send()
 	}
-	if list, err := s.Retries(endpoint.ID, webhook.Retry{}, 1000); err != nil || len(list) != 0 {
+	if list, err := s.Deliveries().Retries(endpoint.ID, webhook.Retry{}, 1000); err != nil || len(list) != 0 {
 		t.Errorf("%d lines are left, %v", len(list), err)
 	}
 	if len(s.catalog.removed) != 0 {

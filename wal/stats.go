@@ -21,7 +21,7 @@ func (p Period) Length() time.Duration { return time.Duration(periods[p].length)
 // for each owner in turn. The list is reused. It reads one record for each owner and period.
 func (r *Reader) Tallies(owners []TallyOwner, p Period, first int64, count int, see func(i int, list []Tally)) error {
 	list := make([]Tally, count)
-	queues := r.tallyQueues()
+	queues := r.pending.state().tallies
 	return r.read(func(v dbView) error {
 		for i, owner := range owners {
 			clear(list)
@@ -75,17 +75,10 @@ func readRecentOf(v dbView, owner TallyOwner) (*recent, error) {
 	return decodeRecent(value)
 }
 
-// tallyQueues returns the queues as of the last entry applied.
-func (r *Reader) tallyQueues() tallyQueues {
-	r.pending.Lock()
-	defer r.pending.Unlock()
-	return r.pending.staged.meta.tallies
-}
-
 // TalliedFrom returns the time before which the tallies of one period have left, for owners like
 // this one; zero: none has.
 func (r *Reader) TalliedFrom(owner TallyOwner, p Period) time.Time {
-	queues := r.tallyQueues()
+	queues := r.pending.state().tallies
 	floor := queues.of(p, owner.scope).floor
 	if floor == 0 {
 		return time.Time{}
@@ -103,7 +96,7 @@ type Stats struct {
 // Stats counts an endpoint's attempts from the hour of since to the hour of until.
 func (r *Reader) Stats(endpoint webhook.ID, since, until time.Time) (stats Stats, err error) {
 	first := max(OneHour.First(since), OneHour.First(until)-periods[OneHour].kept/periods[OneHour].length)
-	queues := r.tallyQueues()
+	queues := r.pending.state().tallies
 	err = r.read(func(v dbView) error {
 		c, err := v.cursor(endpoint)
 		switch {

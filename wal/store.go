@@ -48,7 +48,7 @@ type Store struct {
 	room        atomic.Int64  // what a compaction may need
 	refused     atomic.Int64  // see Refused
 	descriptors atomic.Int64  // see Descriptors
-	lacksEntry  atomic.Bool   // see Writer.Tidy
+	lacksEntry  atomic.Bool   // see Cleaner.Tidy
 	large       chan struct{} // there is more than config.MaxSize
 	closed      chan struct{}
 	wg          sync.WaitGroup

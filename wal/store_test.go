@@ -64,9 +64,9 @@ func TestRestartKeepsAll(t *testing.T) {
 		m, err := s.Message(app.ID, name)
 		wantSame(t, m, &webhook.Message{ID: id, App: app.ID, EventType: "a", EventID: "e", Channels: []string{"c"}, Payload: []byte("{}")}, err)
 	}
-	retries, err := s.Retries(endpoint.ID, webhook.Retry{}, 9)
+	retries, err := s.Deliveries().Retries(endpoint.ID, webhook.Retry{}, 9)
 	wantSame(t, retries, []webhook.Retry{{Message: id, Made: 1, Due: due}}, err)
-	if place := s.Place(endpoint.ID); place.Position != endpoint.ID || !slices.Equal(place.Done, []webhook.ID{id}) {
+	if place := s.Deliveries().Place(endpoint.ID); place.Position != endpoint.ID || !slices.Equal(place.Done, []webhook.ID{id}) {
 		t.Errorf("cursor at %v with %v", place.Position, place.Done)
 	}
 	w = NewWriter(direct{s, 1})
@@ -167,14 +167,14 @@ func TestDeletedEndpoint(t *testing.T) {
 	if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{late}); err != nil {
 		t.Fatal(err)
 	}
-	if more, err := w.Sweep(t.Context(), s); more || err != nil {
+	if more, err := NewCleaner(s, w).Sweep(t.Context()); more || err != nil {
 		t.Errorf("two lines are not removed at once: %v", err)
 	}
-	list, _, err := s.AttemptsByEndpoint(endpoint.ID, Page{Limit: 10}, AttemptFilter{})
+	list, _, err := s.Attempts().ByEndpoint(endpoint.ID, Page{Limit: 10}, AttemptFilter{})
 	if err != nil || len(list) != 2 {
 		t.Errorf("the history has %d attempts, want the 2 from before; %v", len(list), err)
 	}
-	retries, err := s.Retries(endpoint.ID, webhook.Retry{}, 10)
+	retries, err := s.Deliveries().Retries(endpoint.ID, webhook.Retry{}, 10)
 	if err != nil || len(retries) != 0 {
 		t.Errorf("%d retries, %v", len(retries), err)
 	}
@@ -204,7 +204,7 @@ func TestNames(t *testing.T) {
 		"no message with this id":        func() error { return second(s.Message(app.ID, nobody.Text(webhook.KindMessage))) },
 		"no message with this event id":  func() error { return second(s.Message(app.ID, "e")) },
 		"a broken message id":            func() error { return second(s.Message(app.ID, "msg_1")) },
-		"nothing at that place of a log": func() error { return second(s.MessageByID(app.ID, app.ID)) },
+		"nothing at that place of a log": func() error { return second(s.Deliveries().MessageByID(app.ID, app.ID)) },
 	}
 	for name, find := range tests {
 		t.Run(name, func(t *testing.T) { wantCode(t, find(), webhook.CodeNotFound) })

@@ -194,7 +194,7 @@ func TestSweep(t *testing.T) {
 		}
 		w.sweep(w.rnd.Intn(6))
 	}
-	for i := 0; w.stores[0].isSweeping(); i++ {
+	for i := 0; NewCleaner(w.stores[0], nil).isSweeping(); i++ {
 		if i > 2000 {
 			t.Fatal("there is always more to sweep")
 		}

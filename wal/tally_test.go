@@ -300,7 +300,7 @@ func TestTalliesLeave(t *testing.T) {
 	records := func() (n int) { return w.count(keyCounts) }
 	before, steps := records(), 0
 	for ; ; steps++ {
-		forgets, err := w.store.forgets(w.clock)
+		forgets, err := NewCleaner(w.store, nil).forgets(w.clock)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -331,7 +331,7 @@ func TestTalliesLeave(t *testing.T) {
 	}
 	w.attempts() // the counts in cursors and applications are as old, and must not come back
 	w.restart()
-	if forgets, err := w.store.forgets(w.clock); forgets || err != nil {
+	if forgets, err := NewCleaner(w.store, nil).forgets(w.clock); forgets || err != nil {
 		t.Errorf("tallies whose time is over have come back: %v", err)
 	}
 	w.clock += 800 * day
@@ -412,10 +412,10 @@ func TestTalliesTakeTheirShare(t *testing.T) {
 	const room = 20_000
 	setMaxSize(w.store, room*tallyShare)
 	for range 100 {
-		if forgets, err := w.store.forgets(w.clock); err != nil || !forgets {
+		if forgets, err := NewCleaner(w.store, nil).forgets(w.clock); err != nil || !forgets {
 			break
 		}
-		w.apply(mustEncode(t, kindRetain, retain{Records: 100, Tallies: w.store.tallyRoom()}))
+		w.apply(mustEncode(t, kindRetain, retain{Records: 100, Tallies: NewCleaner(w.store, nil).tallyRoom()}))
 	}
 	queues := w.store.pending.staged.meta.tallies
 	for i, q := range queues {

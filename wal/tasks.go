@@ -56,14 +56,6 @@ func (f TaskFilter) wants(t **webhook.Task) bool {
 		(f.App.IsZero() || (*t).App == f.App) && (f.Endpoint.IsZero() || (*t).Endpoint == f.Endpoint)
 }
 
-// TaskRuns reports whether a task is running, rather than paused, finished or forgotten.
-func (m *memory) TaskRuns(id webhook.ID) bool {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	t := m.catalog.task(id)
-	return t != nil && t.Status == webhook.TaskRunning
-}
-
 // Tasks returns a page of the tasks that are kept, and reports whether there are more in the
 // page's direction.
 func (m *memory) Tasks(page Page, filter TaskFilter) (list []*webhook.Task, more bool) {

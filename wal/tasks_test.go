@@ -113,7 +113,7 @@ func (r *replayWorld) step(id webhook.ID, limit int) (names []string) {
 // attempt settles the lines of the manual set.
 func (r *replayWorld) attempt(status webhook.Status, next time.Time) {
 	r.Helper()
-	lines, err := r.s.Manual(r.endpoint.ID, true, 1000)
+	lines, err := r.s.Deliveries().Manual(r.endpoint.ID, true, 1000)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -176,10 +176,10 @@ func TestTaskRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCode(t, r.w.StepTask(t.Context(), 1, &late), webhook.CodeConflict)
-	if len(r.s.RunningTasks()) != 0 || r.s.TaskRuns(task.ID) {
+	if len(r.s.RunningTasks()) != 0 || r.s.Deliveries().TaskRuns(task.ID) {
 		t.Error("a paused task is running")
 	}
-	if lines, err := r.s.Manual(r.endpoint.ID, true, 10); err != nil || len(lines) != 0 {
+	if lines, err := r.s.Deliveries().Manual(r.endpoint.ID, true, 10); err != nil || len(lines) != 0 {
 		t.Errorf("of a paused task there is to be sent %+v %v", lines, err)
 	}
 	toldBefore := woken
@@ -204,7 +204,7 @@ func TestTaskRuns(t *testing.T) {
 	if got.Status != webhook.TaskFinished || got.Taken != 3 || got.Delivered != 2 || got.Failed != 1 || got.Total != 5 || got.Looked != 9 {
 		t.Errorf("%+v", got)
 	}
-	lines, err := r.s.Retries(r.endpoint.ID, webhook.Retry{Due: retry}, 10)
+	lines, err := r.s.Deliveries().Retries(r.endpoint.ID, webhook.Retry{Due: retry}, 10)
 	if err != nil || len(lines) != 4 || r.names[lines[0].Message] != "failed" || r.names[lines[1].Message] != "skipped" || lines[1].Made != 0 {
 		t.Errorf("a replay that failed is not tried again: %+v %v", lines, err)
 	}
@@ -243,7 +243,7 @@ func TestTaskGivesWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	owners := make(map[string]webhook.ID)
-	lines, err := r.s.Manual(r.endpoint.ID, true, 10)
+	lines, err := r.s.Deliveries().Manual(r.endpoint.ID, true, 10)
 	for _, line := range lines {
 		owners[r.names[line.Message]] = line.Task
 	}
@@ -291,7 +291,7 @@ func TestTaskEnds(t *testing.T) {
 	if err != nil || canceled.Status != webhook.TaskCanceled || canceled.Waiting() != 0 {
 		t.Errorf("%+v %v", canceled, err)
 	}
-	if lines, err := r.s.Manual(r.endpoint.ID, true, 100); err != nil || len(lines) != 1 || r.names[lines[0].Message] != "skipped" {
+	if lines, err := r.s.Deliveries().Manual(r.endpoint.ID, true, 100); err != nil || len(lines) != 1 || r.names[lines[0].Message] != "skipped" {
 		t.Errorf("a cancel leaves %+v %v", lines, err)
 	}
 	second := r.start(webhook.Task{Which: webhook.ReplayAll})

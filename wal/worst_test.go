@@ -385,7 +385,7 @@ func TestWorstEntries(t *testing.T) {
 func attemptsOf(t *testing.T, s *Store, endpoints []webhook.ID) (ids []webhook.ID) {
 	t.Helper()
 	for _, endpoint := range endpoints {
-		list, _, err := s.AttemptsByEndpoint(endpoint, Page{Limit: 100, Ascending: true}, AttemptFilter{})
+		list, _, err := s.Attempts().ByEndpoint(endpoint, Page{Limit: 100, Ascending: true}, AttemptFilter{})
 		if err != nil {
 			t.Fatal(err)
 		}
