@@ -46,6 +46,7 @@ func TestImports(t *testing.T) {
 		"httpapi/apitest":        {"httpapi/reference", "systemtest/wait"},
 		"systemtest":             nil,
 		"systemtest/collector":   nil,
+		"systemtest/memdir":      nil,
 		"systemtest/process":     nil,
 		"systemtest/abuse":       nil,
 		"systemtest/wait":        nil,

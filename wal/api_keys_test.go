@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -24,7 +25,7 @@ var (
 )
 
 func TestAPIKeys(t *testing.T) {
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	s := openTest(t, dir)
 	w := NewWriter(direct{s, 1})
 	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "a"}, false)
@@ -69,7 +70,7 @@ func TestAPIKeys(t *testing.T) {
 
 // Expired keys leave the store some at a time, with whatever entries come.
 func TestExpiredKeysAreSwept(t *testing.T) {
-	s := closing(t, openTest(t, t.TempDir()))
+	s := closing(t, openTest(t, memdir.New(t)))
 	w := NewWriter(direct{s, 1})
 	const count = 3*expiredPerEntry + 10
 	for i := range count {
@@ -144,7 +145,7 @@ func TestKeysOfApplication(t *testing.T) {
 }
 
 func TestTooManyKeys(t *testing.T) {
-	s := closing(t, openTest(t, t.TempDir()))
+	s := closing(t, openTest(t, memdir.New(t)))
 	command, err := encodeCommand(kindCreateKey, webhook.APIKey{Name: "k", Role: webhook.RoleReader, Hash: webhook.HashToken("x")})
 	if err != nil {
 		t.Fatal(err)

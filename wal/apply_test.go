@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/wal/badgerfiles"
 	"hookwheel/webhook"
 )
@@ -100,7 +101,7 @@ func mustEncode(t testing.TB, k kind, v any) []byte {
 func TestSweepAcrossRestart(t *testing.T) {
 	inventsMessages(t)
 	run := func(restart bool) []byte {
-		dir := t.TempDir()
+		dir := memdir.New(t)
 		s := openTest(t, dir)
 		w := NewWriter(direct{s, 1})
 		app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "a"}, false)
@@ -158,7 +159,7 @@ func TestManySmallRecordsBeforeCommit(t *testing.T) {
 // A repetition is answered from any of the entries since its first try, on a node that restarted
 // or took over a snapshot as well.
 func TestRepetitionAfterMove(t *testing.T) {
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	s := openTest(t, dir)
 	w := NewWriter(direct{s, 1})
 	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "a"}, false)
@@ -193,7 +194,7 @@ func TestRepetitionAfterMove(t *testing.T) {
 	}
 	s = closing(t, openTest(t, dir))
 	repeat("after a restart", s)
-	moved := closing(t, openTest(t, t.TempDir()))
+	moved := closing(t, openTest(t, memdir.New(t)))
 	if err := moved.RestoreSnapshot(bytes.NewReader(content(t, s))); err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +248,7 @@ func TestNewerCommandsSaySo(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := openTest(t, t.TempDir())
+			s := openTest(t, memdir.New(t))
 			_, err := s.Apply(1, 1, testClock, []Command{{Body: test.body}})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q in it", err, test.want)
@@ -268,7 +269,7 @@ func TestNewerCommandsSaySo(t *testing.T) {
 func TestRestoreOverOldState(t *testing.T) {
 	rnd := seeded(t)
 	long, short := newScript(t, rnd.Int63(), 120), newScript(t, rnd.Int63(), 60)
-	from, dir := closing(t, openTest(t, t.TempDir())), t.TempDir()
+	from, dir := closing(t, openTest(t, memdir.New(t))), memdir.New(t)
 	to := openTest(t, dir)
 	for i := range short.entries {
 		applyEntry(t, to, short.entries, i)
@@ -343,7 +344,7 @@ func TestSnapshotStandsStill(t *testing.T) {
 // What a crash may leave of a snapshot that came from a leader: the old state counts until CURRENT
 // names the new one.
 func TestCrashDuringRestore(t *testing.T) {
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	s := openTest(t, dir)
 	if _, _, err := NewWriter(direct{s, 1}).CreateApplication(t.Context(), webhook.Application{Name: "old"}, false); err != nil {
 		t.Fatal(err)
@@ -371,7 +372,7 @@ func TestCrashDuringRestore(t *testing.T) {
 
 // The configuration survives a restart, and a late one changes nothing.
 func TestConfigure(t *testing.T) {
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	s := openTest(t, dir)
 	err := errors.Join(s.Configure(1, 1, []byte("one")), s.Configure(5, 2, []byte("two")), s.Configure(4, 1, []byte("late")))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -34,7 +35,7 @@ func backupOf(t *testing.T, s *Store) []byte {
 // scriptedStore has applied a long random history.
 func scriptedStore(t *testing.T, entries int) *Store {
 	t.Helper()
-	s := closing(t, openTest(t, t.TempDir()))
+	s := closing(t, openTest(t, memdir.New(t)))
 	script := newScript(t, seeded(t).Int63(), entries)
 	for i := range script.entries {
 		applyEntry(t, s, script.entries, i)
@@ -47,7 +48,7 @@ func TestBackup(t *testing.T) {
 	from := scriptedStore(t, 100)
 	backup := backupOf(t, from)
 	var told, total int64
-	dir := filepath.Join(t.TempDir(), "data", "store")
+	dir := filepath.Join(memdir.New(t), "data", "store")
 	if err := os.Mkdir(filepath.Dir(dir), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestBadBackup(t *testing.T) {
 	for range 10 {
 		places = append(places, rnd.Intn(len(good)))
 	}
-	parent := t.TempDir()
+	parent := memdir.New(t)
 	refused := func(what string, bad []byte, want string) {
 		t.Helper()
 		_, err := Restore(filepath.Join(parent, "store"), bytes.NewReader(bad), RestoreOptions{})
@@ -126,7 +127,7 @@ func TestBackupBrokenConnection(t *testing.T) {
 func TestRestoreIntoUsedFolder(t *testing.T) {
 	from, _, _, _ := newWorld(t)
 	backup := backupOf(t, from)
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	file := filepath.Join(dir, "precious")
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
@@ -149,7 +150,7 @@ func TestSlowReader(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := openTest(t, t.TempDir())
+			s := openTest(t, memdir.New(t))
 			w := NewWriter(direct{s, 1})
 			app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "n"}, false)
 			if err != nil {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"hookwheel/systemtest/memdir"
 )
 
 // Entries that are applied while others are being committed see all that was applied before them,
@@ -12,7 +14,7 @@ import (
 // a store that commits when it is told to.
 func TestApplyDuringCommits(t *testing.T) {
 	c := newScript(t, 7, 400)
-	calm, busy := closing(t, openTest(t, t.TempDir())), closing(t, openTest(t, t.TempDir()))
+	calm, busy := closing(t, openTest(t, memdir.New(t))), closing(t, openTest(t, memdir.New(t)))
 	end := make(chan struct{})
 	var commits sync.WaitGroup
 	commits.Go(func() {
@@ -45,7 +47,7 @@ func TestApplyDuringCommits(t *testing.T) {
 
 // seek merges what is in memory, being committed, and on disk.
 func TestSeekMergesLayers(t *testing.T) {
-	s := closing(t, openTest(t, t.TempDir()))
+	s := closing(t, openTest(t, memdir.New(t)))
 	tolerate(t, "")
 	set := func(keys, value string) {
 		for _, key := range keys {
@@ -100,7 +102,7 @@ func TestSeekMergesLayers(t *testing.T) {
 // An entry that does not fit into a batch does not wait for the commit of the batch: a commit of
 // megabytes would delay all small entries behind it.
 func TestBeginDoesNotAwaitCommit(t *testing.T) {
-	s := closing(t, openTest(t, t.TempDir()))
+	s := closing(t, openTest(t, memdir.New(t)))
 	tolerate(t, "")
 	begun := make(chan struct{})
 	s.pending.Lock()

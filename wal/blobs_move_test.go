@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
 )
@@ -82,7 +83,7 @@ func TestSpaceOfIdleStore(t *testing.T) {
 // state is what it was, and so is what is in use. Then the values are moved, and their
 // file is gone.
 func TestCrashWhileMoving(t *testing.T) {
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	s := openSplit(t, dir)
 	w := NewWriter(direct{s, 1})
 	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "n"}, false)

@@ -10,12 +10,13 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
 // TestLargeValues keeps large values in blob files, and none in Badger.
 func TestLargeValues(t *testing.T) {
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	s := openTest(t, dir)
 	w := NewWriter(direct{s, 1})
 	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "n"}, false)
@@ -102,7 +103,7 @@ func blobsInUse(t *testing.T, s *Store) (want, counted int64) {
 func TestBlobsInUse(t *testing.T) {
 	for seed := range int64(3) {
 		rnd := rand.New(rand.NewSource(seed))
-		dir := t.TempDir()
+		dir := memdir.New(t)
 		s := openTest(t, dir)
 		tolerate(t, "")
 		index := uint64(0)
@@ -141,7 +142,7 @@ func TestBlobsInUse(t *testing.T) {
 				}
 			case 5:
 				before := content(t, s)
-				other := openTest(t, t.TempDir())
+				other := openTest(t, memdir.New(t))
 				if err := errors.Join(other.RestoreSnapshot(bytes.NewReader(before)), s.RestoreSnapshot(bytes.NewReader(before))); err != nil {
 					t.Fatal(err)
 				}
@@ -215,7 +216,7 @@ func TestReadersKeepBlobs(t *testing.T) {
 // TestCrashBeforeReferences ends a commit between its values and its records: what was added to the
 // blob files is cut off at the next start, and others come in its place.
 func TestCrashBeforeReferences(t *testing.T) {
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	s := openTest(t, dir)
 	w := NewWriter(direct{s, 1})
 	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "n"}, false)

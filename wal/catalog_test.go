@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -138,7 +139,7 @@ func furnish(t *testing.T, w *Writer, app webhook.ID) {
 func TestDeleteApplication(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		t.Run(fmt.Sprint("restart ", restart), func(t *testing.T) {
-			dir := t.TempDir()
+			dir := memdir.New(t)
 			s := openTest(t, dir)
 			w := NewWriter(direct{s, 1})
 			app, _, err := w.CreateApplication(t.Context(), webhook.Application{UID: "acme", Name: "a"}, false)
@@ -279,7 +280,7 @@ func TestResumeEndpoint(t *testing.T) {
 // What an endpoint's filters leave out while they hold is not missed when they change, but what it
 // wanted is.
 func TestFiltersChange(t *testing.T) {
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	s := openTest(t, dir)
 	w := NewWriter(direct{s, 1})
 	ctx := t.Context()

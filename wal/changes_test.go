@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -19,7 +20,7 @@ type changer struct {
 }
 
 func newChanger(t *testing.T, apps int) *changer {
-	c := &changer{t: t, dir: t.TempDir(), clock: testClock, endpoints: make(map[webhook.ID]*webhook.Endpoint)}
+	c := &changer{t: t, dir: memdir.New(t), clock: testClock, endpoints: make(map[webhook.ID]*webhook.Endpoint)}
 	c.store = openTest(t, c.dir)
 	t.Cleanup(func() {
 		if err := c.store.Close(); err != nil {

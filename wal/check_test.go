@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"hookwheel/systemtest/memdir"
 )
 
 // toBeChecked are the folders that are checked when the test that opened them ends.
@@ -33,7 +35,7 @@ func checkAtEnd(t *testing.T, dir string) {
 
 // uncheckedDir is a folder for a store that the test checks itself, or not at all.
 func uncheckedDir(t *testing.T) string {
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	toBeChecked.Store(dir, true)
 	return dir
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -50,7 +51,7 @@ func TestTrailingBytesAreRefused(t *testing.T) {
 	}
 	for name, body := range bodies {
 		t.Run(name, func(t *testing.T) {
-			s := openTest(t, t.TempDir())
+			s := openTest(t, memdir.New(t))
 			defer s.Close() // says what Apply has said
 			if _, err := s.Apply(1, 1, testClock, []Command{{Body: append(body, 7)}}); err == nil {
 				t.Error("a command that goes on behind its end was applied")

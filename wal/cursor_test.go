@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -105,7 +106,7 @@ func TestCursorsFollowModel(t *testing.T) {
 	inventsMessages(t)
 	tolerate(t, "has the number", "the last recorded one", "does not match the last attempt", "is a duplicate")
 	rnd := seeded(t)
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	s := openTest(t, dir)
 	w := NewWriter(direct{s, 1})
 	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "a"}, false)

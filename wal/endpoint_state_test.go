@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -19,7 +20,7 @@ type stateWorld struct {
 }
 
 func newStateWorld(t testing.TB, rnd *rand.Rand, endpoints, each int) *stateWorld {
-	s, err := Open(Config{Dir: t.TempDir(), MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	s, err := Open(Config{Dir: memdir.New(t), MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
 // fanOut makes a store in which one message was attempted twice at each of so many endpoints.
 func fanOut(t testing.TB, count int) (s *Store, m *webhook.Message, endpoints []*webhook.Endpoint) {
 	t.Helper()
-	s, err := Open(Config{Dir: t.TempDir(), MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	s, err := Open(Config{Dir: memdir.New(t), MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"testing"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
 )
@@ -35,8 +36,8 @@ func sumOf(snapshot []byte) string {
 // checked.
 func TestFingerprint(t *testing.T) {
 	c := newScript(t, seeded(t).Int63(), 120)
-	dir := t.TempDir()
-	s, moved := openTest(t, dir), closing(t, openTest(t, t.TempDir()))
+	dir := memdir.New(t)
+	s, moved := openTest(t, dir), closing(t, openTest(t, memdir.New(t)))
 	if index, sum, _ := s.Fingerprint(); index != 0 || sum != "" {
 		t.Errorf("a new store has the fingerprint %d %q", index, sum)
 	}
@@ -109,7 +110,7 @@ func TestFingerprintIsLeft(t *testing.T) {
 		applyList(t, from, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, 200_000)}))
 	}
 	snapshot := content(t, from)
-	s := openTest(t, t.TempDir())
+	s := openTest(t, memdir.New(t))
 	for range 2 {
 		if err := s.RestoreSnapshot(bytes.NewReader(snapshot)); err != nil {
 			t.Fatal(err)

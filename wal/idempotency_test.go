@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -18,7 +19,7 @@ func sendOnce(app webhook.ID, key byte, payload string) []byte {
 // A repeated key has the first reply, whatever it asks for, in the same entry, in a later one and
 // after a restart.
 func TestIdempotencyKey(t *testing.T) {
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	s := openTest(t, dir)
 	w := NewWriter(direct{s, 1})
 	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "a"}, false)

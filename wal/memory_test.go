@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -62,7 +63,7 @@ type memoryWorld struct {
 
 // newMemoryWorld makes endpoints in that many applications. Each one in use has got a message.
 func newMemoryWorld(t testing.TB, endpoints, apps int, used bool) *memoryWorld {
-	s, err := Open(Config{Dir: t.TempDir(), MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	s, err := Open(Config{Dir: memdir.New(t), MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,11 +3,13 @@ package wal
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/wal/blobfiles"
 	"hookwheel/webhook"
 )
@@ -50,7 +52,7 @@ const patientRetries = 4*sweepPerEntry + 20
 
 func newPatient(t *testing.T) *patient {
 	t.Helper()
-	p := &patient{dir: t.TempDir(), due: time.UnixMilli(testClock + 500).UTC(), overtaker: [16]byte{0xee, 1}}
+	p := &patient{dir: memdir.New(t), due: time.UnixMilli(testClock + 500).UTC(), overtaker: [16]byte{0xee, 1}}
 	s := openTest(t, p.dir)
 	w := NewWriter(direct{s, 1})
 	app, _, err := w.CreateApplication(t.Context(), webhook.Application{UID: "acme", Name: "a"}, false)
@@ -109,6 +111,17 @@ func newPatient(t *testing.T) *patient {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// clone makes a patient in the same health: a test for each damage would take long to make its own.
+func (p *patient) clone(t *testing.T) *patient {
+	t.Helper()
+	other := *p
+	other.dir = memdir.New(t)
+	if err := os.CopyFS(other.dir, os.DirFS(p.dir)); err != nil {
+		t.Fatal(err)
+	}
+	return &other
 }
 
 // leave makes an application with all that it may leave when it is removed.

@@ -3,11 +3,13 @@ package wal
 import (
 	"runtime"
 	"testing"
+
+	"hookwheel/systemtest/memdir"
 )
 
 // A large entry waits for the commit in progress before it is in the log, a small one does not.
 func TestReady(t *testing.T) {
-	s := closing(t, openTest(t, t.TempDir()))
+	s := closing(t, openTest(t, memdir.New(t)))
 	room := int(s.db.MaxBatchSize()) / 2
 	s.Ready(room) // nothing is being committed
 	commit := func(b *batch) {

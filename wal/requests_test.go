@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -107,7 +108,7 @@ func tries(rnd *rand.Rand, app webhook.ID, number, since uint64) (list []Command
 func TestRequestsFollowModel(t *testing.T) {
 	tolerate(t, "was applied twice") // by a first try that comes when nobody remembers
 	rnd := seeded(t)
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	s := openTest(t, dir)
 	app, _, err := NewWriter(direct{s, 1}).CreateApplication(t.Context(), webhook.Application{Name: "a"}, false)
 	if err != nil {
@@ -177,7 +178,7 @@ func disturb(t *testing.T, rnd *rand.Rand, s *Store, dir string) (*Store, string
 		}
 		return crash(t, s, dir), dir
 	case 2:
-		other := t.TempDir()
+		other := memdir.New(t)
 		moved := openTest(t, other)
 		if err := moved.RestoreSnapshot(bytes.NewReader(content(t, s))); err != nil {
 			t.Fatal(err)

@@ -14,12 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
 // The size that a snapshot promises is the size it has, also where values are in blob files.
 func TestSnapshotSize(t *testing.T) {
-	s := openTest(t, t.TempDir())
+	s := openTest(t, memdir.New(t))
 	tolerate(t, "")
 	b := batch{meta: meta{index: 1, term: 1}, was: func([]byte) ([]byte, bool, error) { return nil, false, nil }}
 	for i, size := range []int{0, 1, 127, 128, minBlob - 1, minBlob, 1 << 14, 3 << 20, 40 << 20} {
@@ -30,7 +31,7 @@ func TestSnapshotSize(t *testing.T) {
 	}
 	s.snapshots.publish(meta{index: 1, term: 1})
 	before := content(t, s) // compares the sizes
-	other := openTest(t, t.TempDir())
+	other := openTest(t, memdir.New(t))
 	if err := other.RestoreSnapshot(bytes.NewReader(before)); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +77,7 @@ func TestUnorderedSnapshot(t *testing.T) {
 // error.
 func TestRestoreNeedsRoom(t *testing.T) {
 	from, _, _, _ := newWorld(t)
-	db, _, err := openDatabase(from.config, t.TempDir())
+	db, _, err := openDatabase(from.config, memdir.New(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,11 +154,11 @@ func TestKillDuringRestore(t *testing.T) {
 	if testing.Short() {
 		rounds = 5
 	}
-	rnd, folder := seeded(t), t.TempDir()
+	rnd, folder := seeded(t), memdir.New(t)
 	var states [2][]byte
 	var files [2]string
 	for i := range states {
-		s := openTest(t, t.TempDir())
+		s := openTest(t, memdir.New(t))
 		w := NewWriter(direct{s, 1})
 		app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "n"}, false)
 		if err != nil {
@@ -174,7 +175,7 @@ func TestKillDuringRestore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	s := openTest(t, dir)
 	if err := errors.Join(s.RestoreSnapshot(bytes.NewReader(states[0])), s.Close()); err != nil {
 		t.Fatal(err)

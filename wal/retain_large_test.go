@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -75,7 +76,7 @@ func TestRetainLargeChunks(t *testing.T) {
 // A message with very many attempts leaves the log at once, and its attempts bit by bit, also
 // across a restart.
 func TestRetainManyAttempts(t *testing.T) {
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	s := openTest(t, dir)
 	w := NewWriter(direct{s, 1})
 	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "n"}, false)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -38,7 +39,7 @@ type delivery struct {
 // earlier ones made.
 func newScript(t *testing.T, seed int64, count int) *script {
 	t.Helper()
-	s := closing(t, openTest(t, t.TempDir()))
+	s := closing(t, openTest(t, memdir.New(t)))
 	c := &script{rnd: rand.New(rand.NewSource(seed)), store: s}
 	for i := range count {
 		commands := c.next(t, i)
@@ -420,12 +421,12 @@ func TestDeterminism(t *testing.T) {
 	for seed := range int64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			c := newScript(t, seed, 300)
-			straight := closing(t, openTest(t, t.TempDir()))
+			straight := closing(t, openTest(t, memdir.New(t)))
 			var replies [][][]byte
 			for i := range c.entries {
 				replies = append(replies, applyEntry(t, straight, c.entries, i))
 			}
-			dir := t.TempDir()
+			dir := memdir.New(t)
 			s := openTest(t, dir)
 			rnd := rand.New(rand.NewSource(seed + 100))
 			for i := 0; i < len(c.entries); i++ {
@@ -442,7 +443,7 @@ func TestDeterminism(t *testing.T) {
 					s = crash(t, s, dir)
 					i = int(s.Applied()) - 1 // Raft replays the rest
 				case 2:
-					other := t.TempDir()
+					other := memdir.New(t)
 					moved := openTest(t, other)
 					if err := moved.RestoreSnapshot(bytes.NewReader(content(t, s))); err != nil {
 						t.Fatal(err)

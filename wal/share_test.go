@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -25,7 +26,7 @@ type crowd struct {
 // newCrowd makes such a store; dead says that endpoints wait for all messages, as when none of
 // their receivers is there.
 func newCrowd(t *testing.T, maxSize int64, dead bool) *crowd {
-	s := closing(t, openTest(t, t.TempDir()))
+	s := closing(t, openTest(t, memdir.New(t)))
 	setMaxSize(s, maxSize)
 	c := &crowd{Store: s, w: NewWriter(direct{s, 1}), kept: make(map[webhook.ID][]webhook.ID)}
 	c.k = NewShrinker(s, c.w, maxSize)

@@ -7,6 +7,7 @@ import (
 	"math/rand"
 	"testing"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -15,7 +16,7 @@ import (
 func largeHistory(t *testing.T) (entries [][]Command, app webhook.ID) {
 	t.Helper()
 	rnd := rand.New(rand.NewSource(1))
-	model := closing(t, openTest(t, t.TempDir()))
+	model := closing(t, openTest(t, memdir.New(t)))
 	number := 0
 	add := func(bodies ...[]byte) [][]byte {
 		var list []Command
@@ -110,7 +111,7 @@ func crashInCommit(t *testing.T, s *Store, dir string, after int) (again *Store,
 // a store that was never disturbed.
 func TestCrashInSplitCommit(t *testing.T) {
 	entries, _ := largeHistory(t)
-	straight := closing(t, openTest(t, t.TempDir()))
+	straight := closing(t, openTest(t, memdir.New(t)))
 	states := [][]byte{nil}
 	for i := range entries {
 		applyEntry(t, straight, entries, i)
@@ -119,7 +120,7 @@ func TestCrashInSplitCommit(t *testing.T) {
 	crashes := 0
 	for seed := range int64(3) {
 		rnd := rand.New(rand.NewSource(seed))
-		dir := t.TempDir()
+		dir := memdir.New(t)
 		s := openSplit(t, dir)
 		for i := 0; i < len(entries); i++ {
 			what, after := rnd.Intn(4), rnd.Intn(3)
@@ -166,7 +167,7 @@ func TestCrashInSplitCommit(t *testing.T) {
 func TestOtherEntriesAfterCrash(t *testing.T) {
 	entries, app := largeHistory(t)
 	for after := range 2 {
-		dir := t.TempDir()
+		dir := memdir.New(t)
 		s := openSplit(t, dir)
 		for i := range 3 {
 			applyEntry(t, s, entries, i)
@@ -180,7 +181,7 @@ func TestOtherEntriesAfterCrash(t *testing.T) {
 		if !split {
 			t.Fatal("the commit was not cut short")
 		}
-		other := closing(t, openTest(t, t.TempDir()))
+		other := closing(t, openTest(t, memdir.New(t)))
 		if err := other.RestoreSnapshot(bytes.NewReader(content(t, s))); err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -64,7 +65,7 @@ func (d direct) Propose(_ context.Context, command []byte) ([]byte, error) {
 // newWorld is a store with one application and one endpoint.
 func newWorld(t *testing.T) (*Store, *Writer, *webhook.Application, *webhook.Endpoint) {
 	t.Helper()
-	s := closing(t, openTest(t, t.TempDir()))
+	s := closing(t, openTest(t, memdir.New(t)))
 	w := NewWriter(direct{s, 1})
 	app, created, err := w.CreateApplication(t.Context(), webhook.Application{UID: "acme", Name: "Acme"}, false)
 	if err != nil || !created {
@@ -144,7 +145,7 @@ func TestRepeatedRequest(t *testing.T) {
 
 func TestUnknownCommand(t *testing.T) {
 	for _, body := range [][]byte{{99, 1}, {byte(kindCreateMessage), 77}, {1}, nil} {
-		dir := t.TempDir()
+		dir := memdir.New(t)
 		s := openTest(t, dir)
 		good := Command{Body: appendCreateMessage(nil, &webhook.Message{})}
 		index := s.Applied() + 1

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -25,9 +26,9 @@ type sweepWorld struct {
 }
 
 func newSweepWorld(t *testing.T, rnd *rand.Rand) *sweepWorld {
-	w := &sweepWorld{t: t, rnd: rnd, dir: t.TempDir()}
+	w := &sweepWorld{t: t, rnd: rnd, dir: memdir.New(t)}
 	w.w = NewWriter(w)
-	w.stores = [3]*Store{closing(t, openTest(t, t.TempDir())), openTest(t, w.dir), closing(t, openTest(t, t.TempDir()))}
+	w.stores = [3]*Store{closing(t, openTest(t, memdir.New(t))), openTest(t, w.dir), closing(t, openTest(t, memdir.New(t)))}
 	t.Cleanup(func() {
 		if w.stores[1] == nil { // it is being opened again
 			return

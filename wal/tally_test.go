@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -100,7 +101,7 @@ type tallyEntry struct {
 }
 
 func newTallyWorld(t *testing.T) *tallyWorld {
-	w := &tallyWorld{t: t, rnd: seeded(t), dir: t.TempDir(), clock: testClock, endpoints: make(map[webhook.ID]webhook.ID),
+	w := &tallyWorld{t: t, rnd: seeded(t), dir: memdir.New(t), clock: testClock, endpoints: make(map[webhook.ID]webhook.ID),
 		messages: make(map[webhook.ID]webhook.ID), want: make(map[tallyName]*Tally)}
 	w.store = openTest(t, w.dir)
 	t.Cleanup(func() {
@@ -444,7 +445,7 @@ func TestTalliesAreTheSameEverywhere(t *testing.T) {
 			w.apply(mustEncode(t, kindRetain, retain{Records: 100, Tallies: 600}))
 		}
 	}
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	again := openTest(t, dir)
 	for _, entry := range w.entries {
 		applyAt(t, again, entry.clock, entry.body)
