@@ -33,6 +33,10 @@ const (
 	smallMemory = time.Second
 )
 
+// processors is what this process may use, also in a container. It is read when the program starts,
+// since a node raises GOMAXPROCS.
+var processors = runtime.GOMAXPROCS(0)
+
 const (
 	small = 0
 	large = 1
@@ -113,7 +117,7 @@ func timeOf(batch []*proposal) time.Duration {
 	for _, p := range batch {
 		bytes += len(p.command.Body)
 	}
-	return time.Duration(bytes) * time.Second / time.Duration(largeRate*runtime.NumCPU())
+	return time.Duration(bytes) * time.Second / time.Duration(largeRate*processors)
 }
 
 // skip is called by a caller that was about to enter, but does not need to any more.

@@ -18,6 +18,10 @@ const (
 	readDebt    = 4       // seconds; no request costs more than is paid in so many
 )
 
+// processors is what this process may use, also in a container. It is read when the program starts,
+// since a node raises GOMAXPROCS.
+var processors = runtime.GOMAXPROCS(0)
+
 // readPaces makes the reads of an application wait until its earlier ones are paid for. Each pays
 // in advance what they usually cost, and a first one a burst, so that large ones come one by one.
 type readPaces struct {
@@ -27,7 +31,7 @@ type readPaces struct {
 }
 
 func newReadPaces() *readPaces {
-	rate := float64(readRate * min(runtime.NumCPU(), runtime.GOMAXPROCS(0))) // the latter may be raised
+	rate := float64(readRate * processors)
 	return &readPaces{rate: rate, buckets: newBuckets(60*rate, readBurst), paid: make(chan struct{})}
 }
 
