@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"iter"
 	"sync"
 	"time"
 
@@ -11,68 +12,105 @@ import (
 const (
 	maxFeedBytes  = 16 << 20               // of recent events in memory, for all streams together
 	feedBatch     = 256                    // events that are added at a time
-	wakePerStream = 100 * time.Microsecond // between two wake-ups, lest waking many streams takes a processor
+	wakeEvery     = 10 * time.Millisecond  // between two wake-ups, lest their number depends on that of events
+	wakePerStream = 100 * time.Microsecond // more for each stream, lest waking many takes a processor
 )
 
 // feed keeps the recent events for all streams of a node. A stream costs the state machine nothing,
 // however slowly its client reads: it reads from here at its own pace and falls back on the store
-// when what it wants has left.
+// when what it wants has left. Events that no stream is about are not kept.
 type feed struct {
 	live  *wal.Tail
-	lag   func() uint64
+	lag   func() uint64 // see nextSecond
 	limit int           // of bytes
 	done  chan struct{} // closed when collect has ended
 
 	mu      sync.Mutex
 	users   int
-	recent  []*feedItem
-	first   uint64 // number of recent[0]; items are numbered from 0
+	views   map[webhook.ID]*feedView // by application; zero: all events
+	recent  []*feedItem              // those of all views
 	bytes   int
 	at      webhook.ID    // the last event
-	news    chan struct{} // closed when there is something new
 	seconds chan struct{} // closed when a second is over
-	counted second        // the present one
-	last    second        // the one before
+	ended   time.Time     // end of the last second
+	behind  uint64        // what lag was then
+}
+
+func newFeed(live *wal.Tail, lag func() uint64) *feed {
+	return &feed{live: live, lag: lag, limit: maxFeedBytes, done: make(chan struct{}), views: make(map[webhook.ID]*feedView),
+		at: live.After, seconds: make(chan struct{})}
+}
+
+// feedView has the events of one application, or all, for the streams that are about them. What
+// happens elsewhere does not wake these.
+type feedView struct {
+	feed *feed
+	app  webhook.ID // zero: all
+
+	// Under the lock of the feed:
+	users   int
+	recent  []*feedItem
+	first   uint64        // number of recent[0]; items are numbered from 0
+	news    chan struct{} // closed when there is something new
+	isNew   bool          // something that the streams were not woken for
+	counted attemptCounts // in the present second
+	last    attemptCounts // in the one before
 }
 
 // feeds holds the feed that streams share while there are any.
 type feeds struct {
 	store *wal.Store
-	lag   func() uint64 // see second
+	lag   func() uint64 // committed entries that the node has not applied
 	mu    sync.Mutex
 	open  *feed // nil: nobody follows
 }
 
-// join returns the feed. The caller must call leave.
-func (f *feeds) join() *feed {
+// join returns a view of the feed. The caller must call leave.
+func (f *feeds) join(app webhook.ID) *feedView {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.open == nil || f.open.hasEnded() {
-		live := f.store.OpenTail()
-		f.open = &feed{live: live, lag: f.lag, limit: maxFeedBytes, done: make(chan struct{}), at: live.After, news: make(chan struct{}), seconds: make(chan struct{})}
+		f.open = newFeed(f.store.OpenTail(), f.lag)
 		go f.open.collect()
 	}
-	f.open.mu.Lock()
-	defer f.open.mu.Unlock()
-	f.open.users++
-	return f.open
+	return f.open.join(app)
 }
 
-// leave ends the feed if the caller was the last one.
-func (f *feeds) leave(feed *feed) {
+func (f *feed) join(app webhook.ID) *feedView {
 	f.mu.Lock()
-	feed.mu.Lock()
-	feed.users--
-	over := feed.users == 0
-	feed.mu.Unlock()
-	if over && f.open == feed {
+	defer f.mu.Unlock()
+	v := f.views[app]
+	if v == nil {
+		v = &feedView{feed: f, app: app, news: make(chan struct{})}
+		f.views[app] = v
+	}
+	v.users++
+	f.users++
+	return v
+}
+
+// leave ends the view and the feed if the caller was the last one.
+func (f *feeds) leave(v *feedView) {
+	f.mu.Lock()
+	over := v.leave()
+	if over && f.open == v.feed {
 		f.open = nil
 	}
 	f.mu.Unlock()
 	if over {
-		feed.live.Close()
-		<-feed.done
+		v.feed.live.Close()
+		<-v.feed.done
 	}
+}
+
+func (v *feedView) leave() (feedIsOver bool) {
+	v.feed.mu.Lock()
+	defer v.feed.mu.Unlock()
+	if v.users--; v.users == 0 {
+		delete(v.feed.views, v.app)
+	}
+	v.feed.users--
+	return v.feed.users == 0
 }
 
 // hasEnded reports whether the state of the node was replaced, so that nothing more will come.
@@ -98,7 +136,7 @@ func (f *feed) collect() {
 				return
 			}
 			pause := f.add(&event)
-			if wake == nil {
+			if wake == nil && pause > 0 {
 				wake = time.After(pause)
 			}
 		case <-wake:
@@ -111,20 +149,19 @@ func (f *feed) collect() {
 }
 
 // add adds an event and those that wait behind it. It returns how long to wait before the streams
-// are woken.
-func (f *feed) add(event *wal.Event) time.Duration {
+// are woken; 0 if no stream is about these events.
+func (f *feed) add(event *wal.Event) (pause time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for range feedBatch {
-		item := &feedItem{event: *event}
-		f.recent = append(f.recent, item)
-		f.bytes += item.size()
+		if f.addToViews(event) {
+			pause = wakeEvery + time.Duration(f.users)*wakePerStream
+		}
 		f.at = event.ID
-		f.counted.count(event)
 		select {
 		case next, open := <-f.live.Events:
 			if !open {
-				return 0
+				return pause
 			}
 			event = &next
 			continue
@@ -132,48 +169,101 @@ func (f *feed) add(event *wal.Event) time.Duration {
 		}
 		break
 	}
+	f.evict()
+	return pause
+}
+
+// addToViews reports whether a stream is about the event.
+func (f *feed) addToViews(event *wal.Event) bool {
+	var item *feedItem
+	for v := range f.viewsOf(event.App) {
+		if item == nil {
+			item = &feedItem{event: *event}
+			f.recent = append(f.recent, item)
+			f.bytes += item.size()
+		}
+		v.recent, v.isNew = append(v.recent, item), true
+		if event.Attempt != nil {
+			v.counted.count(event.Attempt)
+		}
+	}
+	return item != nil
+}
+
+// viewsOf returns the views that have the events of an application.
+func (f *feed) viewsOf(app webhook.ID) iter.Seq[*feedView] {
+	return func(yield func(*feedView) bool) {
+		if all := f.views[webhook.ID{}]; all != nil && !yield(all) {
+			return
+		}
+		if own := f.views[app]; own != nil && !app.IsZero() {
+			yield(own)
+		}
+	}
+}
+
+// evict removes the oldest events until the limit is kept.
+func (f *feed) evict() {
 	gone := 0
 	for ; f.bytes > f.limit; gone++ {
-		f.bytes -= f.recent[gone].size()
+		item := f.recent[gone]
+		f.bytes -= item.size()
 		f.recent[gone] = nil
+		for v := range f.viewsOf(item.event.App) {
+			if len(v.recent) > 0 && v.recent[0] == item { // else the view is newer
+				v.recent[0] = nil
+				v.recent, v.first = v.recent[1:], v.first+1
+			}
+		}
 	}
-	f.recent, f.first = f.recent[gone:], f.first+uint64(gone)
-	return time.Duration(f.users) * wakePerStream
+	f.recent = f.recent[gone:]
 }
 
 func (f *feed) notify() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	close(f.news)
-	f.news = make(chan struct{})
+	for _, v := range f.views {
+		if v.isNew {
+			close(v.news)
+			v.news, v.isNew = make(chan struct{}), false
+		}
+	}
 }
 
 func (f *feed) nextSecond(now time.Time) {
-	lag := f.lag()
+	behind := f.lag()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.counted.end, f.counted.lag = now, lag
-	f.last, f.counted = f.counted, second{}
+	f.ended, f.behind = now, behind
+	for _, v := range f.views {
+		v.last, v.counted = v.counted, attemptCounts{}
+	}
 	close(f.seconds)
 	f.seconds = make(chan struct{})
 }
 
-// position returns the last event, and the number of the next one.
-func (f *feed) position() (at webhook.ID, next uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.at, f.first + uint64(len(f.recent))
+// position returns the last event, of the view or not, and the number of the view's next one.
+func (v *feedView) position() (at webhook.ID, next uint64) {
+	v.feed.mu.Lock()
+	defer v.feed.mu.Unlock()
+	return v.feed.at, v.first + uint64(len(v.recent))
 }
 
-// read fills into with the events from a number on. The channel is closed when there are more than
-// these. It returns false if the first of them has left.
-func (f *feed) read(from uint64, into []*feedItem) (count int, more <-chan struct{}, known bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if from < f.first {
-		return 0, nil, false
+// feedPart is what a stream reads at a time.
+type feedPart struct {
+	count int             // of events
+	more  <-chan struct{} // closed when there are more
+	at    webhook.ID      // without events: the last event of others, which happened before any that follows
+}
+
+// read fills into with the events from a number on. It returns false if the first of them has left.
+func (v *feedView) read(from uint64, into []*feedItem) (part feedPart, known bool) {
+	v.feed.mu.Lock()
+	defer v.feed.mu.Unlock()
+	if from < v.first {
+		return part, false
 	}
-	return copy(into, f.recent[from-f.first:]), f.news, true
+	return feedPart{count: copy(into, v.recent[from-v.first:]), more: v.news, at: v.feed.at}, true
 }
 
 // endOfSecond returns a channel that is closed at the end of the present second.
@@ -183,16 +273,12 @@ func (f *feed) endOfSecond() <-chan struct{} {
 	return f.seconds
 }
 
-// lastSecond counts the attempts of an application, or of all if it is zero, in the last second.
-func (f *feed) lastSecond(app webhook.ID) (end time.Time, lag uint64, counts attemptCounts) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if app.IsZero() {
-		counts = f.last.all
-	} else if own := f.last.apps[app]; own != nil {
-		counts = *own
-	}
-	return f.last.end, f.last.lag, counts
+// lastSecond counts the attempts of the last second. lag is how many committed entries the node had
+// not applied at its end.
+func (v *feedView) lastSecond() (end time.Time, lag uint64, counts attemptCounts) {
+	v.feed.mu.Lock()
+	defer v.feed.mu.Unlock()
+	return v.feed.ended, v.feed.behind, v.last
 }
 
 // feedItem is an event, with what streams need of it: found out once, for all of them.

@@ -19,32 +19,34 @@ func testEvent(n int, status webhook.Status) wal.Event {
 func TestFeed(t *testing.T) {
 	const events, kept = 1000, 100
 	live := &wal.Tail{Events: make(chan wal.Event)}
-	f := &feed{live: live, lag: func() uint64 { return 7 }, limit: kept * itemCost, users: 1,
-		done: make(chan struct{}), news: make(chan struct{}), seconds: make(chan struct{})}
+	f := newFeed(live, func() uint64 { return 7 })
+	f.limit = kept * itemCost
+	all, own, other := f.join(webhook.ID{}), f.join(webhook.ID{1}), f.join(webhook.ID{2})
 	go f.collect()
 	firstKept := func() (first uint64, count int) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return f.first, len(f.recent)
+		return all.first, len(all.recent)
 	}
 	readers := make(chan error, 8)
-	for range cap(readers) {
+	for i := range cap(readers) {
+		view := []*feedView{all, own}[i%2]
 		go func() {
 			step, next := make([]*feedItem, 16), uint64(0)
 			for next < events {
-				count, more, known := f.read(next, step)
+				part, known := view.read(next, step)
 				if !known {
 					next, _ = firstKept()
 					continue
 				}
-				for i := range count {
+				for i := range part.count {
 					if at := step[i].event.ID.Index(); at != next+uint64(i) {
 						readers <- fmt.Errorf("event %d is %d", next+uint64(i), at)
 						return
 					}
 				}
-				if next += uint64(count); count == 0 {
-					<-more
+				if next += uint64(part.count); part.count == 0 {
+					<-part.more
 				}
 			}
 			readers <- nil
@@ -58,22 +60,24 @@ func TestFeed(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, _, known := f.read(0, make([]*feedItem, 1)); known {
-		t.Error("the first event is still there")
+	for _, view := range []*feedView{all, own} {
+		if _, known := view.read(0, make([]*feedItem, 1)); known {
+			t.Error("the first event is still there")
+		}
+		if at, next := view.position(); next != events || at != testEvent(events-1, 0).ID {
+			t.Errorf("at %s, next %d", at, next)
+		}
 	}
 	if first, count := firstKept(); count != kept || first != events-kept {
 		t.Errorf("%d events from %d on are kept", count, first)
 	}
-	if at, next := f.position(); next != events || at != testEvent(events-1, 0).ID {
-		t.Errorf("at %s, next %d", at, next)
-	}
 	<-f.endOfSecond()
 	total := 0
 	for range 3 {
-		_, lag, counts := f.lastSecond(webhook.ID{})
-		_, _, own := f.lastSecond(webhook.ID{1})
-		if _, _, other := f.lastSecond(webhook.ID{2}); lag != 7 || counts != own || other != (attemptCounts{}) {
-			t.Errorf("lag %d, %+v, of the application %+v, of another %+v", lag, counts, own, other)
+		_, lag, counts := all.lastSecond()
+		_, _, ofOwn := own.lastSecond()
+		if _, _, ofOther := other.lastSecond(); lag != 7 || counts != ofOwn || ofOther != (attemptCounts{}) {
+			t.Errorf("lag %d, %+v, of the application %+v, of another %+v", lag, counts, ofOwn, ofOther)
 		}
 		total += counts.results.Success
 		<-f.endOfSecond()
@@ -85,6 +89,72 @@ func TestFeed(t *testing.T) {
 	<-f.done
 	if !f.hasEnded() {
 		t.Error("the feed goes on")
+	}
+}
+
+// TestFeedOfOthers: streams that are about one application are not woken by what happens elsewhere,
+// and it is not kept for them, but their place goes on.
+func TestFeedOfOthers(t *testing.T) {
+	const events, wanted = 1000, 500
+	live := &wal.Tail{Events: make(chan wal.Event)}
+	f := newFeed(live, func() uint64 { return 0 })
+	quiet, busy := f.join(webhook.ID{2}), f.join(webhook.ID{3})
+	go f.collect()
+	before, _ := quiet.read(0, nil)
+	for n := range events {
+		event := testEvent(n, webhook.StatusSuccess)
+		if n == wanted {
+			event.App = webhook.ID{3}
+		}
+		live.Events <- event
+	}
+	step := make([]*feedItem, 2)
+	if part, _ := busy.read(0, step); part.count == 0 {
+		<-part.more
+	}
+	if part, _ := busy.read(0, step); part.count != 1 || step[0].event.ID.Index() != wanted {
+		t.Errorf("%d events of the application", part.count)
+	}
+	select {
+	case <-before.more:
+		t.Error("a stream is woken by events of others")
+	default:
+	}
+	close(live.Events)
+	<-f.done
+	if after, _ := quiet.read(0, step); after.count != 0 || after.at != testEvent(events-1, 0).ID {
+		t.Errorf("%d events, at %s", after.count, after.at)
+	}
+	if len(f.recent) != 1 {
+		t.Errorf("%d events are kept", len(f.recent))
+	}
+	if quiet.leave() || !busy.leave() || len(f.views) != 0 {
+		t.Errorf("%d views are left", len(f.views))
+	}
+}
+
+// TestFeedEvicts: a view that is newer than the events that leave keeps its own.
+func TestFeedEvicts(t *testing.T) {
+	f := newFeed(&wal.Tail{Events: make(chan wal.Event)}, nil)
+	f.limit = 3 * itemCost
+	all := f.join(webhook.ID{})
+	add := func(n int, app webhook.ID) {
+		event := testEvent(n, webhook.StatusSuccess)
+		event.App = app
+		f.add(&event)
+	}
+	add(0, webhook.ID{1})
+	add(1, webhook.ID{})
+	own := f.join(webhook.ID{1})
+	add(2, webhook.ID{1})
+	add(3, webhook.ID{2})
+	if all.first != 1 || len(all.recent) != 3 || own.first != 0 || len(own.recent) != 1 {
+		t.Errorf("all: %d from %d on, own: %d from %d on", len(all.recent), all.first, len(own.recent), own.first)
+	}
+	add(4, webhook.ID{2})
+	add(5, webhook.ID{2})
+	if _, known := own.read(0, nil); known || own.first != 1 || all.first != 3 || f.bytes != f.limit {
+		t.Errorf("own begins at %d, all at %d, with %d bytes", own.first, all.first, f.bytes)
 	}
 }
 

@@ -51,13 +51,13 @@ func streamEvents(r *request) (*response, error) {
 	r.http.Response.Header.Set("X-Accel-Buffering", "no") // for proxies that would buffer it
 	_ = connOf(r.http.Conn()).SetWriteBuffer(tailReady)   // fails only if it is closed
 	r.http.SetConnectionClose()                           // further requests on it are not read
-	conn, token, feed := r.http.Conn(), tokenOf(&r.http.Request.Header), s.feeds.join()
+	conn, token, view := r.http.Conn(), tokenOf(&r.http.Request.Header), s.feeds.join(wanted.app)
 	r.http.SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer s.tails.leave(client)
-		defer s.feeds.leave(feed)
+		defer s.feeds.leave(view)
 		gone, stop := watchClient(conn)
 		defer stop()
-		stream := tailStream{server: s, client: client, request: wanted, token: token, feed: feed, conn: conn, gone: gone, w: w}
+		stream := tailStream{server: s, client: client, request: wanted, token: token, view: view, conn: conn, gone: gone, w: w}
 		if err := stream.run(); err != nil && !errors.Is(err, errTailEnd) {
 			s.config.Logger.Debug("a tail has ended", "error", err)
 		}

@@ -4,33 +4,8 @@ import (
 	"math/bits"
 	"time"
 
-	"hookwheel/wal"
 	"hookwheel/webhook"
 )
-
-// second counts the attempts that were recorded in a second.
-type second struct {
-	end  time.Time
-	lag  uint64 // committed entries that the node had not applied then
-	all  attemptCounts
-	apps map[webhook.ID]*attemptCounts
-}
-
-func (s *second) count(event *wal.Event) {
-	if event.Attempt == nil {
-		return
-	}
-	s.all.count(event.Attempt)
-	own := s.apps[event.App]
-	if own == nil {
-		if s.apps == nil {
-			s.apps = make(map[webhook.ID]*attemptCounts)
-		}
-		own = new(attemptCounts)
-		s.apps[event.App] = own
-	}
-	own.count(event.Attempt)
-}
 
 // attemptCounts counts attempts by result, and by how long they took.
 type attemptCounts struct {
@@ -108,9 +83,8 @@ func (c *attemptCounts) latency() (out latencyOut) {
 // sendPulse sends the counts of the last second. An application that the stream is about limits
 // them; other filters do not.
 func (t *tailStream) sendPulse() error {
-	app := t.request.app
-	end, lag, counts := t.feed.lastSecond(app)
-	waiting, err := t.server.backlogs.current(app)
+	end, lag, counts := t.view.lastSecond()
+	waiting, err := t.server.backlogs.current(t.request.app)
 	if err != nil {
 		return err
 	}

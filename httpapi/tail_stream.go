@@ -27,7 +27,7 @@ type tailStream struct {
 	client  owner
 	request tailRequest
 	token   string // may be revoked at any time
-	feed    *feed
+	view    *feedView
 	conn    net.Conn
 	gone    <-chan struct{} // closed when the client has gone
 	w       *bufio.Writer
@@ -56,9 +56,9 @@ func (t *tailStream) run() error {
 		t.window = window.C
 	}
 	if t.request.pulse {
-		t.seconds = t.feed.endOfSecond()
+		t.seconds = t.view.feed.endOfSecond()
 	}
-	last, next := t.feed.position()
+	last, next := t.view.position()
 	if t.seen = last; !t.request.from.IsZero() && last.After(t.request.from) {
 		t.seen = t.request.from
 	}
@@ -75,7 +75,7 @@ func (t *tailStream) run() error {
 		if err := t.follow(next); !errors.Is(err, errBehind) {
 			return err
 		}
-		last, next = t.feed.position()
+		last, next = t.view.position()
 	}
 }
 
@@ -115,23 +115,26 @@ func (t *tailStream) readPast(last webhook.ID) error {
 func (t *tailStream) follow(next uint64) error {
 	step := make([]*feedItem, tailStep)
 	for {
-		count, more, known := t.feed.read(next, step)
+		part, known := t.view.read(next, step)
 		if !known {
 			return errBehind
 		}
 		t.permitted = false
-		for _, item := range step[:count] {
+		for _, item := range step[:part.count] {
 			if err := t.take(item); err != nil {
 				return err
 			}
 		}
-		next += uint64(count)
-		if clear(step); count > 0 {
-			more = ready
-		} else if err := t.flush(); err != nil {
-			return err
+		next += uint64(part.count)
+		if clear(step); part.count > 0 {
+			part.more = ready
+		} else {
+			t.pass(part.at)
+			if err := t.flush(); err != nil {
+				return err
+			}
 		}
-		if err := t.wait(more); err != nil {
+		if err := t.wait(part.more); err != nil {
 			return err
 		}
 	}
@@ -153,7 +156,7 @@ func (t *tailStream) wait(more <-chan struct{}) error {
 	case <-t.window:
 		return t.endWindow()
 	case <-t.seconds:
-		t.seconds = t.feed.endOfSecond()
+		t.seconds = t.view.feed.endOfSecond()
 		return t.sendPulse()
 	case <-t.beat.C:
 		return t.sendPlace()
@@ -161,7 +164,7 @@ func (t *tailStream) wait(more <-chan struct{}) error {
 		return errTailEnd
 	case <-t.end.C:
 		return t.cut("A stream lasts an hour. Reconnect with the last ID: nothing is lost.")
-	case <-t.feed.done:
+	case <-t.view.feed.done:
 		return t.cut("This node has replaced its state. Reconnect with the last ID: nothing is lost.")
 	case <-t.server.api.gate.closed:
 		return t.cut("This node is stopping. Reconnect, to another one, with the last ID: nothing is lost.")
