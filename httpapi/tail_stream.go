@@ -39,21 +39,20 @@ type tailStream struct {
 
 	end     *time.Timer
 	beat    *time.Ticker
-	window  <-chan time.Time // when a part of a second is over, for the sampler
-	seconds <-chan struct{}  // closed when a pulse is due
+	window  *time.Timer     // when a part of a second is over, for the sampler; stopped while that is empty
+	seconds <-chan struct{} // closed when a pulse is due
 }
 
 // run first sends what has happened since the last event that the client has, then what happens. A
 // client that is so slow that the feed has dropped what follows gets that from the store.
 func (t *tailStream) run() error {
-	t.end, t.beat = time.NewTimer(tailTime), time.NewTicker(tailBeat)
+	t.end, t.beat, t.window = time.NewTimer(tailTime), time.NewTicker(tailBeat), time.NewTimer(tailTime)
+	t.window.Stop()
 	defer t.end.Stop()
 	defer t.beat.Stop()
+	defer t.window.Stop()
 	if t.request.rate >= 0 {
 		t.sampler = newSampler(t.request.rate)
-		window := time.NewTicker(t.sampler.window())
-		defer window.Stop()
-		t.window = window.C
 	}
 	if t.request.pulse {
 		t.seconds = t.view.feed.endOfSecond()
@@ -153,7 +152,7 @@ func (t *tailStream) wait(more <-chan struct{}) error {
 	select {
 	case <-more:
 		return nil
-	case <-t.window:
+	case <-t.window.C:
 		return t.endWindow()
 	case <-t.seconds:
 		t.seconds = t.view.feed.endOfSecond()
@@ -178,6 +177,9 @@ func (t *tailStream) take(item *feedItem) error {
 	case err != nil:
 		return err
 	case wanted && t.sampler != nil:
+		if t.sampler.isEmpty() {
+			t.window.Reset(t.sampler.window())
+		}
 		t.sampler.add(item)
 	case wanted:
 		if err := t.send(item); err != nil {
