@@ -45,12 +45,17 @@ func TestCPULoad(t *testing.T) {
 	if load.isShort(now.Add(cpuRefresh-1)) != true {
 		t.Error("it changed before it was to look again")
 	}
-	for range 100 { // one after the other
-		done := make(chan struct{})
-		go close(done)
-		<-done
+	oneByOne := func() bool {
+		for range 100 {
+			done := make(chan struct{})
+			go close(done)
+			<-done
+		}
+		return look()
 	}
-	if look() {
-		t.Error("without load it is short")
+	for tries := 0; oneByOne(); tries++ { // other processes may take the CPU
+		if tries == 100 {
+			t.Fatal("without load it is short")
+		}
 	}
 }
