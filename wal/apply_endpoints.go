@@ -12,6 +12,13 @@ import (
 
 var errEndpointUIDTaken = &webhook.Error{Code: webhook.CodeConflict, Detail: "an endpoint with this uid exists already"}
 
+// maxSorted is how many messages of an endpoint may wait for another attempt when it begins to keep
+// an order per key: the leader has to find out which of each key comes first.
+const maxSorted = 100_000
+
+var errManyWaiting = &webhook.Error{Code: webhook.CodeConflict, Detail: fmt.Sprintf("More than %d messages of this endpoint wait for another attempt, "+
+	"too many to begin with an order per key: change it when fewer wait, or create another endpoint with this ordering.", maxSorted)}
+
 func errManyEndpoints(limit int) error {
 	return &webhook.Error{Code: webhook.CodeLimit, Detail: fmt.Sprintf("This application has %d endpoints, which is its limit: delete one, "+
 		"or have an admin raise maxEndpoints of the application or limits.endpoints in the configuration.", limit)}
@@ -64,6 +71,10 @@ func (e endpointTable) update(c *updateEndpoint) ([]byte, error) {
 	}
 	if err := e.mayBecome(endpoint, before, c.Viewer); err != nil {
 		return nil, err
+	}
+	if n := &e.store.catalog.cursors[endpoint.ID].counts; n.waiting+n.held > maxSorted &&
+		endpoint.Ordering == webhook.OrderingKey && before.Ordering != webhook.OrderingKey {
+		return nil, errManyWaiting
 	}
 	endpoint.CreatedAt, endpoint.FilterSince = before.CreatedAt, before.FilterSince
 	if !slices.Equal(endpoint.EventTypes, before.EventTypes) || !slices.Equal(endpoint.Channels, before.Channels) {

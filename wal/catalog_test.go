@@ -331,3 +331,33 @@ func TestFiltersChange(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// An endpoint with much that waits can't begin with an order per key, but may have any other.
+func TestOrderOfManyWaiting(t *testing.T) {
+	s, w, _, endpoint := newWorld(t)
+	become := func(ordering webhook.Ordering) error {
+		change := *endpoint
+		change.Ordering = ordering
+		changed, err := w.UpdateEndpoint(t.Context(), change)
+		if err == nil {
+			endpoint = changed
+		}
+		return err
+	}
+	waiting := &s.catalog.cursors[endpoint.ID].counts.waiting
+	*waiting = maxSorted + 1
+	wantCode(t, become(webhook.OrderingKey), webhook.CodeConflict)
+	if err := become(webhook.OrderingEndpoint); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, become(webhook.OrderingKey), webhook.CodeConflict)
+	*waiting--
+	if err := become(webhook.OrderingKey); err != nil {
+		t.Error(err)
+	}
+	*waiting++
+	if err := become(webhook.OrderingKey); err != nil { // it has it already
+		t.Error(err)
+	}
+	*waiting = 0
+}
