@@ -23,13 +23,8 @@ var readerAbuses = []abuse{
 const pageLimit = 5 << 20 // a page ends after 4 MiB, with the item that is beyond them
 
 func largeLists(w *world) {
-	c := w.customer()
-	defer w.leave(c)
-	for range long(12, 48) {
-		w.send(c, 1<<20-1000)
-	}
 	each(8, long(48, 400), func(int) {
-		if r := w.attack(c.reader, "GET", c.path("/msg?limit=250&with_content=true"), ""); len(r.body) > pageLimit {
+		if r := w.attack(w.hoarder.reader, "GET", w.hoarder.path("/msg?limit=250&with_content=true"), ""); len(r.body) > pageLimit {
 			w.t.Errorf("a page of %d bytes", len(r.body))
 		}
 	})
@@ -37,11 +32,7 @@ func largeLists(w *world) {
 
 // Clients that ask for pages and take nothing of them.
 func unreadLists(w *world) {
-	c := w.customer()
-	defer w.leave(c)
-	for range 8 {
-		w.send(c, 1<<20-1000)
-	}
+	c := w.hoarder
 	each(16, long(100, 400), func(i int) {
 		conn := w.dial(w.nodes[i%len(w.nodes)].api)
 		if conn == nil {

@@ -40,6 +40,7 @@ type world struct {
 	nodes     []*node
 	http      http.Client
 	bystander *bystander
+	hoarder   customer // has large messages, so that those who list them need not send them first
 	sites     *sites
 	customers atomic.Int32 // made so far
 
@@ -83,6 +84,10 @@ func newWorld(t *testing.T, size int) *world {
 	var key struct{ Token string }
 	w.must("POST", "/key", `{"name": "producer", "role": "producer"}`, &key)
 	w.producer = w.secret(key.Token)
+	w.hoarder = w.customer()
+	for range long(12, 48) {
+		w.send(w.hoarder, 1<<20-1000)
+	}
 	w.bystander = newBystander(w)
 	return w
 }
