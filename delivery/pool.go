@@ -25,13 +25,13 @@ const (
 	flushPatience  = 2 * time.Second        // how long the last outcomes may then take to be recorded
 )
 
-// Recorder writes outcomes into the replicated log. It returns a *webhook.Error when the term is
-// over.
+// Recorder writes outcomes into the replicated log, during one term of this node as the leader. It
+// returns a *webhook.Error when the term is over.
 type Recorder interface {
-	RecordProgress(ctx context.Context, term uint64, list []webhook.Progress) error
+	RecordProgress(ctx context.Context, list []webhook.Progress) error
 	// DisableEndpoint disables an endpoint that has failed since failSince, or that has asked for
 	// no further messages.
-	DisableEndpoint(ctx context.Context, term uint64, endpoint webhook.ID, failSince time.Time) error
+	DisableEndpoint(ctx context.Context, endpoint webhook.ID, failSince time.Time) error
 }
 
 // Tracer records attempts. The outcome of one that failed is a word.
@@ -60,7 +60,6 @@ type Config struct {
 // Pool makes the attempts while this node leads.
 type Pool struct {
 	config   Config
-	recorder Recorder
 	deciding sync.Mutex // see Pool.done
 	sender   *Sender
 	tester   *Sender
@@ -68,9 +67,9 @@ type Pool struct {
 }
 
 // NewPool returns a Pool, which does nothing until Run.
-func NewPool(config Config, recorder Recorder) *Pool {
+func NewPool(config Config) *Pool {
 	return &Pool{
-		config: config, recorder: recorder, metrics: newMetrics(config.Metrics),
+		config: config, metrics: newMetrics(config.Metrics),
 		sender: newSender(&config), tester: newTester(config),
 	}
 }
@@ -81,16 +80,16 @@ func (p *Pool) SetNetworks(allow, deny []netip.Prefix) {
 	p.tester.dialer.setNetworks(allow, deny)
 }
 
-// Run makes the attempts that the scheduler hands out until ctx ends. Attempts in flight then have
-// drainPatience to finish. Run returns when all workers have stopped and all outcomes that can be
-// recorded are recorded.
-func (p *Pool) Run(ctx context.Context, term uint64, s *scheduler.Scheduler) {
+// Run makes the attempts that the scheduler hands out until ctx ends, and records them through r.
+// Attempts in flight then have drainPatience to finish. Run returns when all workers have stopped
+// and all outcomes that can be recorded are recorded.
+func (p *Pool) Run(ctx context.Context, r Recorder, s *scheduler.Scheduler) {
 	outcomes := make(chan webhook.Outcome, maxUnrecorded)
 	recordCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var workers, others sync.WaitGroup
 	others.Go(func() { s.Run(ctx) })
-	others.Go(func() { p.record(recordCtx, term, s, outcomes) })
+	others.Go(func() { p.record(recordCtx, r, s, outcomes) })
 	for range p.config.Workers {
 		workers.Go(func() { p.work(ctx, s, outcomes) })
 	}
@@ -192,7 +191,7 @@ func (p *Pool) count(d webhook.Delivery, a *webhook.Attempt, why reason) {
 
 // record writes outcomes until the channel is closed, one record after the other: the next one
 // fills in the meantime.
-func (p *Pool) record(ctx context.Context, term uint64, s *scheduler.Scheduler, outcomes <-chan webhook.Outcome) {
+func (p *Pool) record(ctx context.Context, r Recorder, s *scheduler.Scheduler, outcomes <-chan webhook.Outcome) {
 	tick := time.NewTicker(cursorInterval)
 	defer tick.Stop()
 	over := false
@@ -211,12 +210,12 @@ func (p *Pool) record(ctx context.Context, term uint64, s *scheduler.Scheduler, 
 		if over {
 			continue
 		}
-		p.disable(ctx, term, s)
+		p.disable(ctx, r, s)
 		list := s.Checkpoint(batch, maxRecord)
 		if len(list) == 0 {
 			continue
 		}
-		if err := p.recorder.RecordProgress(ctx, term, list); err != nil {
+		if err := r.RecordProgress(ctx, list); err != nil {
 			p.config.Logger.Warn("attempts could not be recorded; the next leader makes them again", "attempts", len(batch), "error", err)
 			over = true // a cursor must never pass a gap in what is recorded
 			continue
@@ -227,9 +226,9 @@ func (p *Pool) record(ctx context.Context, term uint64, s *scheduler.Scheduler, 
 
 // disable disables endpoints that have failed for too long, or that have asked for no further
 // messages. If it fails, it is tried again when the endpoint fails again.
-func (p *Pool) disable(ctx context.Context, term uint64, s *scheduler.Scheduler) {
+func (p *Pool) disable(ctx context.Context, r Recorder, s *scheduler.Scheduler) {
 	for _, d := range s.Disabled() {
-		if err := p.recorder.DisableEndpoint(ctx, term, d.Endpoint.ID, d.FailingSince); err != nil {
+		if err := r.DisableEndpoint(ctx, d.Endpoint.ID, d.FailingSince); err != nil {
 			p.config.Logger.Warn("could not disable an endpoint; it is tried again when the endpoint fails again", "endpoint", d.Endpoint.ID.Text(webhook.KindEndpoint), "error", err)
 		}
 	}

@@ -24,10 +24,11 @@ type Replays interface {
 	NextStep(task *webhook.Task, limit int) (webhook.TaskStep, error)
 }
 
-// Stepper writes steps of tasks into the replicated log. It returns a *webhook.Error if the task
-// was moved or changed in the meantime, or if the term is over.
+// Stepper writes steps of tasks into the replicated log, during one term of this node as the leader.
+// It returns a *webhook.Error if the task was moved or changed in the meantime, or if the term is
+// over.
 type Stepper interface {
-	StepTask(ctx context.Context, term uint64, step *webhook.TaskStep) error
+	StepTask(ctx context.Context, step *webhook.TaskStep) error
 }
 
 // Replayer moves tasks while this node leads: it searches their logs and puts the messages that
@@ -38,7 +39,6 @@ type Stepper interface {
 type Replayer struct {
 	replays Replays
 	stepper Stepper
-	term    uint64
 	log     *slog.Logger
 	wake    chan struct{}
 	paces   map[webhook.ID]*pace
@@ -46,8 +46,8 @@ type Replayer struct {
 }
 
 // NewReplayer returns a Replayer for the leader of a term.
-func NewReplayer(replays Replays, stepper Stepper, term uint64, log *slog.Logger) *Replayer {
-	return &Replayer{replays: replays, stepper: stepper, term: term, log: log, wake: make(chan struct{}, 1),
+func NewReplayer(replays Replays, stepper Stepper, log *slog.Logger) *Replayer {
+	return &Replayer{replays: replays, stepper: stepper, log: log, wake: make(chan struct{}, 1),
 		paces: make(map[webhook.ID]*pace), latest: make(map[webhook.ID]webhook.ID)}
 }
 
@@ -147,7 +147,7 @@ func (r *Replayer) step(ctx context.Context, t *webhook.Task, limit int) (more b
 	p := r.paces[t.ID]
 	step, err := r.replays.NextStep(t, limit)
 	if err == nil {
-		err = r.stepper.StepTask(ctx, r.term, &step)
+		err = r.stepper.StepTask(ctx, &step)
 	}
 	switch {
 	case ctx.Err() != nil:

@@ -45,7 +45,7 @@ func (s *longReplays) NextStep(t *webhook.Task, limit int) (webhook.TaskStep, er
 	return webhook.TaskStep{Task: t.ID, From: t.Position, To: t.Position}, nil
 }
 
-func (s *longReplays) StepTask(context.Context, uint64, *webhook.TaskStep) error { return nil }
+func (s *longReplays) StepTask(context.Context, *webhook.TaskStep) error { return nil }
 
 func (s *longReplays) add(app webhook.ID, n int) {
 	s.mu.Lock()
@@ -59,7 +59,7 @@ func (s *longReplays) add(app webhook.ID, n int) {
 func (s *longReplays) run(t *testing.T, d time.Duration, meanwhile func(*Replayer)) {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
-	r := NewReplayer(s, s, 1, slog.New(slog.DiscardHandler))
+	r := NewReplayer(s, s, slog.New(slog.DiscardHandler))
 	go meanwhile(r)
 	r.Run(ctx)
 }

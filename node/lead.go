@@ -21,10 +21,11 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 	changes := newChangeQueue()
 	index := n.store.Watch(changes.put)
 	defer n.store.Watch(nil)
+	leader := n.writer.Leader(term)
 	config := &n.config.Delivery
 	s := scheduler.New(n.store.Deliveries(), index, scheduler.Config{Workers: config.Workers, PerEndpoint: config.PerEndpoint, Timeout: config.Timeout,
 		Clock: n.cluster.Now, Retry: config.Retry, Breaker: config.Breaker}, n.log)
-	replayer := delivery.NewReplayer(n.store, n.writer, term, n.log)
+	replayer := delivery.NewReplayer(n.store, leader, n.log)
 	s.Apply(webhook.Changes{Applications: n.store.LimitedApplications(), Endpoints: n.store.AllEndpoints()})
 	changes.passTo(func(c webhook.Changes) {
 		s.Apply(c)
@@ -44,7 +45,7 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 		beside.Go(func() { n.backups.lead(ctx) })
 	}
 	defer beside.Wait()
-	n.pool.Run(ctx, term, s)
+	n.pool.Run(ctx, recorder{leader, n.store.Gate()}, s)
 }
 
 // throttle returns how long whoever has made a command waits for the reply.

@@ -82,7 +82,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 		return nil, err
 	}
 	n.onClose("store", n.store.Close)
-	if err := descriptors.check(n.store.Descriptors()); err != nil {
+	if err := descriptors.check(n.store.Space().Descriptors()); err != nil {
 		return nil, err
 	}
 	n.onClose("watch on the disk", n.watchSpace(metrics))
@@ -96,17 +96,17 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 	n.pool = delivery.NewPool(delivery.Config{
 		Timeout: config.Delivery.Timeout, Workers: config.Delivery.Workers, Allow: config.Delivery.Allow, Deny: config.Delivery.Deny,
 		Proxy: config.Delivery.Proxy, NoProxy: config.Delivery.NoProxy,
-		Paused:    n.store.IsCritical,
+		Paused:    n.store.Space().IsCritical,
 		UserAgent: "Hookwheel/" + version, Tracer: attempts, Propagate: config.Tracing.PropagateTo, Keyring: keyring, Logger: log, Metrics: metrics,
 		Clock: func() time.Time { return n.cluster.Now() }, // it runs when this node leads
-	}, recorder{n.writer, n.store})
+	})
 	if n.backups, err = n.startBackups(version, metrics); err != nil {
 		return nil, err
 	}
 	n.cluster, err = cluster.Open(cluster.Config{
 		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Address: config.Cluster.Address,
 		Peers: clusterPeers(config.Cluster.Peers), Join: config.Cluster.Join, Voter: config.Cluster.Voter, Secret: config.Cluster.Secret, TLS: forCluster, Version: version,
-		Machine: n.store, LogSize: n.store.LogSize, Logger: log, Metrics: metrics, Lead: n.lead, Throttle: n.throttle, Fatal: n.fatal,
+		Machine: n.store, LogSize: n.store.Space().LogSize, Logger: log, Metrics: metrics, Lead: n.lead, Throttle: n.throttle, Fatal: n.fatal,
 	})
 	if err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 	n.onClose("removal of unused values", n.tidy())
 	n.api, err = httpapi.NewServer(httpapi.Config{
 		Listen: config.API.Listen, PortalListen: config.Portal.Listen, MetricsListen: config.API.Metrics.Listen, MetricsToken: config.API.Metrics.Token, TLS: forAPI,
-		Tails: config.API.Tails, MaxBody: config.API.MaxBody, MaxBatch: config.API.MaxBatch, Pprof: config.API.Pprof, Drain: config.API.Drain, Descriptors: func() int { return descriptors.forClients(n.store.Descriptors()) },
+		Tails: config.API.Tails, MaxBody: config.API.MaxBody, MaxBatch: config.API.MaxBatch, Pprof: config.API.Pprof, Drain: config.API.Drain, Descriptors: func() int { return descriptors.forClients(n.store.Space().Descriptors()) },
 		Changeable: changeable(&config), Reload: n.Reload, NodeID: config.Node, Keyring: keyring,
 		Store: n.store, Writer: n.writer, Node: n.cluster, Failed: n.broken.Load, Metrics: metrics, Logger: log, Sender: n.pool, Tracer: requests,
 	})
@@ -130,14 +130,13 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 
 // recorder records outcomes in no more detail than there is room for.
 type recorder struct {
-	*wal.Writer
-	store *wal.Store
+	*wal.Leader
+	gate *wal.Gate
 }
 
-// RecordProgress is called on the leader.
-func (r recorder) RecordProgress(ctx context.Context, term uint64, list []webhook.Progress) error {
-	r.store.Economize(list)
-	return r.Writer.RecordProgress(ctx, term, list)
+func (r recorder) RecordProgress(ctx context.Context, list []webhook.Progress) error {
+	r.gate.Economize(list)
+	return r.Leader.RecordProgress(ctx, list)
 }
 
 // proposer lets the pool, which the cluster starts, propose through that cluster.

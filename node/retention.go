@@ -33,6 +33,7 @@ func (n *Node) retain(ctx context.Context) {
 // sweep removes what deleted endpoints and applications have left, while this node leads: all at
 // once if nothing else happens, otherwise for a small part of the time.
 func (n *Node) sweep(ctx context.Context) {
+	space := n.store.Space()
 	applied := uint64(0) // after the last part
 	n.clear(ctx, sweepInterval, nil, func() (pause time.Duration, err error) {
 		begin, before := time.Now(), n.store.Applied()
@@ -42,7 +43,7 @@ func (n *Node) sweep(ctx context.Context) {
 		}
 		busy := before > applied || n.store.Applied() > before+1
 		applied = n.store.Applied()
-		if maxSize := n.store.MaxSize(); !busy || maxSize > 0 && n.store.Size() > maxSize {
+		if maxSize := space.MaxSize(); !busy || maxSize > 0 && space.Size() > maxSize {
 			return fastPause, nil
 		}
 		return max(sweepPause, sweepRest*time.Since(begin)), nil
@@ -74,15 +75,16 @@ func (n *Node) tidy() (end func() error) {
 // shrink has messages leave the log before their time when the store has grown too large, until it
 // is a tenth smaller, while this node leads.
 func (n *Node) shrink(ctx context.Context) {
-	maxSize := n.store.MaxSize()
+	space := n.store.Space()
+	maxSize := space.MaxSize()
 	if maxSize == 0 {
 		return
 	}
 	shrinker := wal.NewShrinker(n.store, n.writer, maxSize)
 	shrinking := false
 	var began, rested time.Time // rested: when all is to be looked through again, after nothing was found to leave
-	n.clear(ctx, sizeInterval, n.store.Large(), func() (pause time.Duration, err error) {
-		if !shrinking && (n.store.Size() <= maxSize || time.Now().Before(rested)) {
+	n.clear(ctx, sizeInterval, space.Large(), func() (pause time.Duration, err error) {
+		if !shrinking && (space.Size() <= maxSize || time.Now().Before(rested)) {
 			return 0, nil
 		}
 		if !shrinking {
@@ -91,7 +93,7 @@ func (n *Node) shrink(ctx context.Context) {
 		if shrinking, err = shrinker.Step(ctx); shrinking {
 			return fastPause, err
 		}
-		if n.store.Size() > maxSize {
+		if space.Size() > maxSize {
 			rested = time.Now().Add(max(barrenPause, sweepRest*time.Since(began)))
 		}
 		return 0, err

@@ -14,18 +14,19 @@ func (n *Node) watchSpace(metrics prometheus.Registerer) (end func() error) {
 	gauge := func(name, help string, value func() int64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
 	}
+	space, gate := n.store.Space(), n.store.Gate()
 	metrics.MustRegister(
-		gauge("hookwheel_store_bytes", "What all records take, to which storage.max_size applies.", n.store.Size),
-		gauge("hookwheel_data_bytes", "What the data folder takes of the disk: the store, what it has yet to compact, and the Raft log.", n.store.Used),
-		gauge("hookwheel_free_bytes", "Free space of the disk.", func() int64 { free, _ := n.store.Free(); return free }),
+		gauge("hookwheel_store_bytes", "What all records take, to which storage.max_size applies.", space.Size),
+		gauge("hookwheel_data_bytes", "What the data folder takes of the disk: the store, what it has yet to compact, and the Raft log.", space.Used),
+		gauge("hookwheel_free_bytes", "Free space of the disk.", func() int64 { free, _ := space.Free(); return free }),
 		gauge("hookwheel_storage_full", "1 while this node has no room for new events.", func() int64 {
-			if n.store.Full() != "" {
+			if gate.Full() != "" {
 				return 1
 			}
 			return 0
 		}),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "hookwheel_refused_full_total",
-			Help: "On the leader: commands that were refused with 507, because it or another node had no room."}, func() float64 { return float64(n.store.Refused()) }),
+			Help: "On the leader: commands that were refused with 507, because it or another node had no room."}, func() float64 { return float64(gate.Refused()) }),
 	)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -40,6 +41,7 @@ func (n *Node) watchSpace(metrics prometheus.Registerer) (end func() error) {
 }
 
 func (n *Node) reportSpace(stop <-chan struct{}) {
+	space, gate := n.store.Space(), n.store.Gate()
 	var full, paused bool
 	tick := time.NewTicker(spaceInterval)
 	defer tick.Stop()
@@ -49,15 +51,15 @@ func (n *Node) reportSpace(stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
-		reason := n.store.Full()
+		reason := gate.Full()
 		switch was := full; {
 		case reason != "" && !was:
-			n.log.Warn("no room for new events: they are refused with 507", "reason", reason, "dataBytes", n.store.Used(), "storeBytes", n.store.Size())
+			n.log.Warn("no room for new events: they are refused with 507", "reason", reason, "dataBytes", space.Used(), "storeBytes", space.Size())
 		case reason == "" && was:
-			n.log.Info("there is room for new events again", "dataBytes", n.store.Used(), "storeBytes", n.store.Size())
+			n.log.Info("there is room for new events again", "dataBytes", space.Used(), "storeBytes", space.Size())
 		}
 		full = reason != ""
-		switch critical := n.store.IsCritical(); {
+		switch critical := space.IsCritical(); {
 		case critical && !paused:
 			n.log.Error("the disk is nearly full: no attempts are made until there is room to record them")
 			paused = true

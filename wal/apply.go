@@ -32,13 +32,7 @@ func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]by
 		return nil, s.pending.broken
 	}
 	s.applied.Store(index)
-	s.bytes.Store(s.pending.staged.meta.bytes)
-	if s.config.MaxSize > 0 && s.Size() > s.config.MaxSize {
-		select {
-		case s.large <- struct{}{}:
-		default:
-		}
-	}
+	s.space.resize(s.pending.staged.meta.bytes)
 	s.left.Store(s.pending.staged.meta.left)
 	s.tell(changes)
 	return replies, nil
@@ -75,7 +69,7 @@ func (s *Store) apply(index, term uint64, now int64, commands []Command) ([][]by
 		err = b.failed
 	}
 	if err == nil && e.fingerprint {
-		err = s.beginFingerprint()
+		err = s.fingerprints.begin()
 	}
 	return replies, e.changes, err
 }

@@ -115,7 +115,7 @@ func TestSweepAcrossRestart(t *testing.T) {
 				t.Fatal(err)
 			}
 			endpoints = append(endpoints, e.ID)
-			if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{failures(e.ID, sweepPerEntry+10)}); err != nil {
+			if err := w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{failures(e.ID, sweepPerEntry+10)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -355,7 +355,7 @@ func TestCrashDuringRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	other, _, _, _ := newWorld(t)
-	if err := s.loadSnapshot(path, bytes.NewReader(content(t, other))); err != nil {
+	if err := loadSnapshot(s.config, s.space.disk, path, bytes.NewReader(content(t, other))); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -36,7 +36,7 @@ func TestBacklog(t *testing.T) {
 		{Attempt: webhook.Attempt{Message: s.messages[50], Number: 1, URL: "http://x/"}}, // ahead of the cursor
 		{Hold: true, Key: webhook.OrderingKeyHash(""), Attempt: webhook.Attempt{Message: s.messages[41]}},
 	}}
-	if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+	if err := s.w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{p}); err != nil {
 		t.Fatal(err)
 	}
 	want := Backlog{Retrying: 4, Held: 1, Requested: 1, Behind: 18, Oldest: s.messages[0].Time()}
@@ -68,7 +68,7 @@ func TestHeldTwice(t *testing.T) {
 	record := func(list ...webhook.Outcome) {
 		t.Helper()
 		p := webhook.Progress{Endpoint: s.endpoint, Cursor: s.messages[1], Outcomes: list}
-		if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+		if err := s.w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{p}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -107,7 +107,7 @@ func TestReplayBeforeCursor(t *testing.T) {
 	for retrying, source := range []webhook.Source{webhook.SourceManual, webhook.SourceLog} {
 		fail.Number = uint32(retrying + 1)
 		p := webhook.Progress{Endpoint: s.endpoint, Outcomes: []webhook.Outcome{{Source: source, Attempt: fail}}}
-		if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+		if err := s.w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{p}); err != nil {
 			t.Fatal(err)
 		}
 		list, err := s.Deliveries().Backlogs([]*webhook.Endpoint{s.catalog.endpoints[s.endpoint]})
@@ -126,7 +126,7 @@ func TestDeliveredAfterCancel(t *testing.T) {
 	success := a
 	success.Number, success.Status, success.Next, success.Trigger = 2, webhook.StatusSuccess, time.Time{}, webhook.TriggerManual
 	for _, o := range []webhook.Outcome{{Source: webhook.SourceLog, Attempt: a}, {Source: webhook.SourceManual, Attempt: success}} {
-		if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{{Endpoint: s.endpoint, Outcomes: []webhook.Outcome{o}}}); err != nil {
+		if err := s.w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{{Endpoint: s.endpoint, Outcomes: []webhook.Outcome{o}}}); err != nil {
 			t.Fatal(err)
 		}
 	}

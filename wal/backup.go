@@ -262,9 +262,8 @@ func build(dir string, header BackupHeader, snapshot io.Reader, log *slog.Logger
 		return fmt.Errorf("the backup needs %d MiB of disk, but %s has %d MiB free", (header.Bytes+loadReserve)>>20, dir, free>>20)
 	}
 	config := Config{Dir: dir, Logger: log}
-	s := &Store{Reader: Reader{config: config}, disk: disk}
 	path := filepath.Join(dir, badgerfiles.Prefix+"1")
-	if err := s.loadSnapshot(path, snapshot); err != nil {
+	if err := loadSnapshot(config, disk, path, snapshot); err != nil {
 		return err
 	}
 	db, _, err := openDatabase(config, path)

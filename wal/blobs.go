@@ -233,7 +233,7 @@ func (r *reclaimer) moveBlobs(db *database) error {
 	}
 	if r.move.db != db || r.move.file == 0 {
 		file, live := db.blobs.Emptiest()
-		if file == 0 || r.store.disk.now() < live+compactionRoom(0) {
+		if file == 0 || r.store.space.disk.now() < live+compactionRoom(0) {
 			return nil
 		}
 		r.move = move{db: db, file: file}

@@ -263,11 +263,11 @@ func TestCrashBeforeReferences(t *testing.T) {
 // room that Badger needs.
 func TestRoomForValues(t *testing.T) {
 	s, _, _, _ := newWorld(t)
-	free := int(s.disk.now())
-	if err := s.checkRoom(free / 2); err != nil && free > 4*minFreeToWrite {
+	free := int(s.space.disk.now())
+	if err := s.space.disk.checkRoom(free / 2); err != nil && free > 4*minFreeToWrite {
 		t.Error(err)
 	}
-	if err := s.checkRoom(free); err == nil {
+	if err := s.space.disk.checkRoom(free); err == nil {
 		t.Error("there is room for more than is free")
 	}
 }

@@ -122,7 +122,7 @@ func furnish(t *testing.T, w *Writer, app webhook.ID) {
 			p.Outcomes = append(p.Outcomes, webhook.Outcome{Attempt: webhook.Attempt{Message: id, Number: 1, URL: "http://x/",
 				Status: webhook.StatusFail, Next: time.UnixMilli(testClock + int64(i))}})
 		}
-		if err := w.RecordProgress(ctx, 1, []webhook.Progress{p}); err != nil {
+		if err := w.Leader(1).RecordProgress(ctx, []webhook.Progress{p}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -263,7 +263,7 @@ func TestResumeEndpoint(t *testing.T) {
 		send(2)
 		delivered := messages[len(messages)-2]
 		outcome := webhook.Outcome{Attempt: webhook.Attempt{Message: delivered, Number: 1, URL: "http://x/"}}
-		if err := w.RecordProgress(ctx, 1, []webhook.Progress{{Endpoint: endpoint.ID, Cursor: delivered, Outcomes: []webhook.Outcome{outcome}}}); err != nil {
+		if err := w.Leader(1).RecordProgress(ctx, []webhook.Progress{{Endpoint: endpoint.ID, Cursor: delivered, Outcomes: []webhook.Outcome{outcome}}}); err != nil {
 			t.Fatal(err)
 		}
 		resume(end())
@@ -300,7 +300,7 @@ func TestFiltersChange(t *testing.T) {
 		return id
 	}
 	pass := func(id webhook.ID) {
-		if err := w.RecordProgress(ctx, 1, []webhook.Progress{{Endpoint: endpoint.ID, Cursor: id}}); err != nil {
+		if err := w.Leader(1).RecordProgress(ctx, []webhook.Progress{{Endpoint: endpoint.ID, Cursor: id}}); err != nil {
 			t.Fatal(err)
 		}
 	}

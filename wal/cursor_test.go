@@ -136,7 +136,7 @@ func TestCursorsFollowModel(t *testing.T) {
 			endpoint := endpoints[rnd.Intn(3)]
 			list = append(list, ledgers[endpoint].randomProgress(rnd, endpoint, ids))
 		}
-		err := w.RecordProgress(t.Context(), term, list)
+		err := w.Leader(term).RecordProgress(t.Context(), list)
 		if term == 2 {
 			wantCode(t, err, webhook.CodeConflict)
 		} else if err != nil {
@@ -193,7 +193,7 @@ func TestRetriesInParts(t *testing.T) {
 	for i := range p.Outcomes {
 		p.Outcomes[i].Attempt.Next = time.UnixMilli(testClock + int64(rnd.Intn(60)))
 	}
-	if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+	if err := w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{p}); err != nil {
 		t.Fatal(err)
 	}
 	all, err := s.Deliveries().Retries(endpoint.ID, webhook.Retry{}, 1<<20)

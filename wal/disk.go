@@ -87,47 +87,12 @@ func (d *disk) look() int64 {
 	return d.free.Load()
 }
 
-// Free returns the free space in bytes and the minimum that must remain, which is never less than
-// a compaction may need.
-func (s *Store) Free() (free, least int64) {
-	return s.disk.look(), max(s.disk.minFree, s.room.Load())
-}
-
-// LogSize returns how many bytes the entries of the Raft log beside this store may take.
-func (s *Store) LogSize() int64 {
-	limit := s.disk.size / 16
-	if s.config.MaxSize > 0 {
-		limit = min(limit, s.config.MaxSize/4)
-	}
-	limit = min(max(limit, logSizeFloor), logSizeCeiling)
-	return min(limit, max(s.Size(), logSizeLeast))
-}
-
-// IsCritical reports whether less than half of the required minimum is free. Attempts must not be
-// made then, because they are recorded, and Badger, which writes through memory maps, does not
-// survive a full disk.
-func (s *Store) IsCritical() bool {
-	free, least := s.Free()
-	return free < max(least/2, s.room.Load())
-}
-
 // checkRoom is called before a commit of so many bytes, which may go into blob files. A write
 // through a memory map for which the disk has no room would kill the process without a message, so
 // the node stops with an error before that.
-func (s *Store) checkRoom(bytes int) error {
-	if free, needed := s.disk.now(), int64(minFreeToWrite+bytes); free < needed {
+func (d *disk) checkRoom(bytes int) error {
+	if free, needed := d.now(), int64(minFreeToWrite+bytes); free < needed {
 		return fmt.Errorf("the disk has %d KiB free, less than the %d KiB that writing needs: make room and start again; nothing is lost", free>>10, needed>>10)
 	}
 	return nil
 }
-
-// Size returns the size of all records, in bytes of keys and values. Badger needs more until it
-// has compacted: see Used.
-func (s *Store) Size() int64 { return s.bytes.Load() }
-
-// MaxSize returns how many bytes all records may take: config.MaxSize, unless that is more than the
-// disk has room for; 0: any number.
-func (s *Store) MaxSize() int64 { return s.config.MaxSize }
-
-// Large returns a channel that receives when the records take more than config.MaxSize.
-func (s *Store) Large() <-chan struct{} { return s.large }

@@ -23,7 +23,7 @@ func TestExpunge(t *testing.T) {
 	for _, id := range ids {
 		p.Outcomes = append(p.Outcomes, webhook.Outcome{Attempt: webhook.Attempt{Message: id, Number: 1, URL: "http://x/", Response: []byte("secret")}})
 	}
-	if err := w.RecordProgress(ctx, 1, []webhook.Progress{p}); err != nil {
+	if err := w.Leader(1).RecordProgress(ctx, []webhook.Progress{p}); err != nil {
 		t.Fatal(err)
 	}
 	attempts, _, err := s.Attempts().ByMessage(ids[1], Page{Limit: 9}, AttemptFilter{})
@@ -75,7 +75,7 @@ func TestStats(t *testing.T) {
 		}
 	}
 	start := webhook.Outcome{Attempt: webhook.Attempt{Message: id, Number: 1, Status: webhook.StatusSuccess}}
-	if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{{Endpoint: endpoint.ID, Cursor: id, Outcomes: []webhook.Outcome{start}}}); err != nil {
+	if err := w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{{Endpoint: endpoint.ID, Cursor: id, Outcomes: []webhook.Outcome{start}}}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range int64(days * 24) {

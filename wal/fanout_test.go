@@ -49,7 +49,7 @@ func fanOut(t testing.TB, count int) (s *Store, m *webhook.Message, endpoints []
 			}
 			list = append(list, p)
 		}
-		if err := w.RecordProgress(t.Context(), 1, list); err != nil {
+		if err := w.Leader(1).RecordProgress(t.Context(), list); err != nil {
 			t.Fatal(err)
 		}
 	}

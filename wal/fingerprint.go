@@ -35,6 +35,7 @@ func (s *stateSum) text() string { return hex.EncodeToString(s.sum.Sum(nil)) }
 // arrive meanwhile only the newest waits. So all nodes finish with the same fingerprint however
 // busy they are, and keep at most two old states.
 type fingerprints struct {
+	store   *Store
 	mu      sync.Mutex
 	index   uint64 // of sum
 	sum     string // the newest fingerprint
@@ -65,30 +66,28 @@ func (e *entry) askFingerprint() ([]byte, error) {
 	return binary.BigEndian.AppendUint64(nil, e.batch.meta.index), nil
 }
 
-// beginFingerprint commits, so that there is a version of exactly this entry, and schedules its
-// fingerprint. pending is locked.
-func (s *Store) beginFingerprint() error {
-	if err := s.pending.commit(); err != nil {
+// begin commits, so that there is a version of exactly this entry, and schedules its fingerprint.
+// pending is locked.
+func (f *fingerprints) begin() error {
+	if err := f.store.pending.commit(); err != nil {
 		return err
 	}
-	task := &fingerprintTask{db: s.db, index: s.snapshots.pin()}
-	f := &s.fingerprints
+	task := &fingerprintTask{db: f.store.db, index: f.store.snapshots.pin()}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.waiting != nil {
-		s.snapshots.unpin(f.waiting.index)
+		f.store.snapshots.unpin(f.waiting.index)
 	}
 	f.waiting, f.pending = task, task.index
 	if !f.busy {
 		f.busy = true
-		s.wg.Go(s.makeFingerprints)
+		f.store.wg.Go(f.run)
 	}
 	return nil
 }
 
-// makeFingerprints works until no request is left.
-func (s *Store) makeFingerprints() {
-	f := &s.fingerprints
+// run works until no request is left.
+func (f *fingerprints) run() {
 	for {
 		f.mu.Lock()
 		task := f.waiting
@@ -100,11 +99,11 @@ func (s *Store) makeFingerprints() {
 		if task == nil {
 			return
 		}
-		sum, err := s.sumUp(task)
-		s.snapshots.unpin(task.index)
+		sum, err := f.sumUp(task)
+		f.store.snapshots.unpin(task.index)
 		switch {
 		case err != nil:
-			s.config.Logger.Error("the state could not be summed up", "index", task.index, "error", err)
+			f.store.config.Logger.Error("the state could not be summed up", "index", task.index, "error", err)
 		case sum != "":
 			f.mu.Lock()
 			f.index, f.sum = task.index, sum
@@ -119,22 +118,22 @@ const sumPart = 16 << 20
 
 // sumUp computes the fingerprint of a task. It returns "" if the store was closed or replaced
 // meanwhile.
-func (s *Store) sumUp(task *fingerprintTask) (string, error) {
+func (f *fingerprints) sumUp(task *fingerprintTask) (string, error) {
 	sum := newStateSum()
 	from, more := []byte{}, true
 	for more {
 		select {
-		case <-s.closed:
+		case <-f.store.closed:
 			return "", nil
 		default:
 		}
 		var err error
-		s.swap.RLock()
-		if s.db == task.db {
+		f.store.swap.RLock()
+		if f.store.db == task.db {
 			from, err = sum.part(task, from)
 		}
-		replaced := s.db != task.db
-		s.swap.RUnlock()
+		replaced := f.store.db != task.db
+		f.store.swap.RUnlock()
 		if err != nil || replaced {
 			return "", err
 		}

@@ -167,7 +167,7 @@ func readPlaced(reply []byte) ([]PlacedID, error) {
 // other, except those whose event ID is taken. All have the trace of the first. When it returns,
 // they are on stable storage on a majority of the nodes.
 func (w *Writer) CreateMessages(ctx context.Context, app webhook.ID, list []PlacedMessage) ([]PlacedID, error) {
-	body, err := w.propose(ctx, encodeCreateMessages(app, list))
+	body, err := w.client.propose(ctx, encodeCreateMessages(app, list))
 	if err != nil {
 		return nil, err
 	}

@@ -67,9 +67,9 @@ func TestOperationalMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	since := time.UnixMilli(testClock).UTC()
-	wantCode(t, w.DisableEndpoint(ctx, 7, second.ID, since), webhook.CodeConflict)
+	wantCode(t, w.Leader(7).DisableEndpoint(ctx, second.ID, since), webhook.CodeConflict)
 	for range 2 { // the second time it is disabled already
-		if err := w.DisableEndpoint(ctx, 1, second.ID, since); err != nil {
+		if err := w.Leader(1).DisableEndpoint(ctx, second.ID, since); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -121,7 +121,7 @@ func TestOperationalAttempts(t *testing.T) {
 				o.Attempt.Next = due
 			}
 			for range 2 {
-				if err := w.RecordProgress(ctx, 1, []webhook.Progress{{Endpoint: endpoint.ID, Cursor: id, Outcomes: []webhook.Outcome{o}}}); err != nil {
+				if err := w.Leader(1).RecordProgress(ctx, []webhook.Progress{{Endpoint: endpoint.ID, Cursor: id, Outcomes: []webhook.Outcome{o}}}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -139,7 +139,7 @@ func (p *patient) leave(t *testing.T, w *Writer) {
 		t.Fatal(err)
 	}
 	failed := webhook.Outcome{Attempt: webhook.Attempt{Message: id, Number: 1, URL: "http://x/", Next: p.due}}
-	if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{{Endpoint: e.ID, Cursor: id, Outcomes: []webhook.Outcome{failed}}}); err != nil {
+	if err := w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{{Endpoint: e.ID, Cursor: id, Outcomes: []webhook.Outcome{failed}}}); err != nil {
 		t.Fatal(err)
 	}
 	p.goneApp, p.leaving = app.ID, e.ID
@@ -183,7 +183,7 @@ func (p *patient) deliver(t *testing.T, s *Store, w *Writer) {
 		vain.Outcomes = append(vain.Outcomes, at(id, 1, p.due.Add(time.Duration(i)*time.Millisecond)))
 	}
 	for _, list := range [][]webhook.Progress{{first}, {{Endpoint: p.endpoint, Outcomes: []webhook.Outcome{second, held}}}, {vain}} {
-		if err := w.RecordProgress(t.Context(), 1, list); err != nil {
+		if err := w.Leader(1).RecordProgress(t.Context(), list); err != nil {
 			t.Fatal(err)
 		}
 		// An hour passes, so that its attempts are put away.
@@ -200,7 +200,7 @@ func (p *patient) deliver(t *testing.T, s *Store, w *Writer) {
 	}
 	p.task = task.ID
 	step := webhook.TaskStep{Task: task.ID, From: task.Position, To: p.messages[3], Looked: 4, Messages: p.messages[3:4]}
-	if err := w.StepTask(t.Context(), 1, &step); err != nil {
+	if err := w.Leader(1).StepTask(t.Context(), &step); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -17,7 +17,7 @@ func TestPlannedWithoutAttempt(t *testing.T) {
 	progress := func(outcomes ...webhook.Outcome) {
 		t.Helper()
 		p := webhook.Progress{Endpoint: s.endpoint, Cursor: s.messages[9], Outcomes: outcomes}
-		if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+		if err := s.w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{p}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -77,7 +77,7 @@ func fillHistory(b *testing.B, count int) (s *Store, endpoints []webhook.ID) {
 					URL: "http://x/", Status: webhook.StatusFail, StatusCode: 500, Trigger: webhook.TriggerManual, Response: []byte("no")}})
 			}
 			if list = append(list, p); len(list) == 50 || i == len(endpoints)-1 {
-				if err := w.RecordProgress(b.Context(), 1, list); err != nil {
+				if err := w.Leader(1).RecordProgress(b.Context(), list); err != nil {
 					b.Fatal(err)
 				}
 				list = list[:0]

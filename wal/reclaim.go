@@ -44,25 +44,12 @@ func (r *reclaimer) run() {
 		case <-r.store.closed:
 			return
 		}
-		r.store.measure()
+		r.store.space.measure()
 		if err := errors.Join(r.tidyBlobs(), r.reclaimIfDue()); err != nil {
 			r.store.config.Logger.Warn("space of what was removed could not be given back; it is tried again", "error", err)
 		}
 	}
 }
-
-// measure records how much of the disk the data folder takes.
-func (s *Store) measure() {
-	folder := s.config.Data
-	if folder == "" {
-		folder = s.config.Dir
-	}
-	s.used.Store(badgerfiles.Usage(folder))
-}
-
-// Used returns how many bytes of the disk the data folder takes: the store, what it has yet to
-// compact, and the Raft log.
-func (s *Store) Used() int64 { return s.used.Load() }
 
 func (r *reclaimer) reclaimIfDue() error {
 	if !r.isDue() {
@@ -84,10 +71,10 @@ func (r *reclaimer) reclaimIfDue() error {
 func (r *reclaimer) isDue() bool {
 	r.store.swap.RLock()
 	defer r.store.swap.RUnlock()
-	tables := r.store.seeTables(r.store.db)
+	tables := r.store.space.seeTables(r.store.db)
 	idle := r.store.Applied() == r.applied
 	r.applied = r.store.Applied()
-	live := r.store.Size()
+	live := r.store.space.Size()
 	garbage := r.garbage()
 	r.residue = min(r.residue, garbage)
 	short := r.store.gate.short() != ""
@@ -99,33 +86,15 @@ func (r *reclaimer) isDue() bool {
 	default:
 		return false
 	}
-	return (tables <= flattenLimit || short) && r.store.disk.now() >= compactionRoom(tables)
+	return (tables <= flattenLimit || short) && r.store.space.disk.now() >= compactionRoom(tables)
 }
 
 // garbage returns how many bytes Badger takes beyond what its records need. swap is held.
 func (r *reclaimer) garbage() int64 {
 	dir := r.store.db.Opts().Dir
 	_, blobs := r.store.db.blobs.Usage()
-	return badgerfiles.Usage(dir) - badgerfiles.Usage(filepath.Join(dir, blobFolder)) - max(0, r.store.Size()-blobs)
+	return badgerfiles.Usage(dir) - badgerfiles.Usage(filepath.Join(dir, blobFolder)) - max(0, r.store.space.Size()-blobs)
 }
-
-// seeTables records how many descriptors the files need and how much room a compaction of the
-// tables may need, and returns the size of these.
-func (s *Store) seeTables(db *database) (size int64) {
-	tables := db.Tables()
-	for _, t := range tables {
-		size += int64(t.OnDiskSize)
-	}
-	s.descriptors.Store(int64(2*len(tables) + len(db.blobs.Numbers())))
-	s.room.Store(compactionRoom(size))
-	return size
-}
-
-// Descriptors returns how many file descriptors the store may need: one for each blob file, and two
-// for each table, because a compaction opens the new ones before it closes the old ones. There must
-// be enough: if Badger cannot create one of the new tables, it drops the records for it and reports
-// no error.
-func (s *Store) Descriptors() int { return int(s.descriptors.Load()) }
 
 // compactionRoom returns how much free space a compaction may need: it writes new tables before it
 // removes the old ones.

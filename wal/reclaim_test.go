@@ -24,8 +24,8 @@ func TestSpaceOfWhatIsRemoved(t *testing.T) {
 	s, w, app, _ := newWorld(t)
 	removeLarge(t, s, w, app.ID)
 	wait.For(t, "the reclaimer to give the space back", func() bool {
-		s.measure()
-		return s.Used() <= 8<<20
+		s.space.measure()
+		return s.space.Used() <= 8<<20
 	})
 } // the cleanup checks the store
 
@@ -39,8 +39,8 @@ func TestSpaceWhenShort(t *testing.T) {
 		if _, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "a"}, false); err != nil {
 			t.Fatal(err)
 		}
-		s.measure()
-		return s.Used() <= 16<<20
+		s.space.measure()
+		return s.space.Used() <= 16<<20
 	})
 }
 
@@ -48,14 +48,14 @@ func TestSpaceWhenShort(t *testing.T) {
 func setMinFree(s *Store, size int64) {
 	s.swap.Lock() // the reclaimer reads it
 	defer s.swap.Unlock()
-	s.disk.minFree = size
+	s.space.disk.minFree = size
 }
 
 // setMaxSize changes the size that records may take.
 func setMaxSize(s *Store, size int64) {
 	s.swap.Lock() // the reclaimer reads it
 	defer s.swap.Unlock()
-	s.config.MaxSize = size
+	s.space.maxSize = size
 }
 
 // removeLarge fills the log of an application and removes both.
@@ -71,9 +71,9 @@ func removeLarge(t *testing.T, s *Store, w *Writer, app webhook.ID) {
 	if err := s.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	s.measure()
-	if s.Size() < count*size || s.Used() < count*size {
-		t.Fatalf("the records take %d bytes, the folder %d", s.Size(), s.Used())
+	s.space.measure()
+	if s.space.Size() < count*size || s.space.Used() < count*size {
+		t.Fatalf("the records take %d bytes, the folder %d", s.space.Size(), s.space.Used())
 	}
 	if err := w.DeleteApplication(t.Context(), app); err != nil {
 		t.Fatal(err)
@@ -87,8 +87,8 @@ func removeLarge(t *testing.T, s *Store, w *Writer, app webhook.ID) {
 			break
 		}
 	}
-	if s.Size() > 1<<20 {
-		t.Errorf("after the removal the records take %d bytes", s.Size())
+	if s.space.Size() > 1<<20 {
+		t.Errorf("after the removal the records take %d bytes", s.space.Size())
 	}
 }
 
@@ -98,8 +98,8 @@ func TestMaxSizeOfSmallDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if size := s.MaxSize(); size > s.disk.size/2 || size < s.disk.size/3 {
-		t.Errorf("of a disk of %d bytes records may take %d", s.disk.size, size)
+	if size := s.space.MaxSize(); size > s.space.disk.size/2 || size < s.space.disk.size/3 {
+		t.Errorf("of a disk of %d bytes records may take %d", s.space.disk.size, size)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
@@ -120,7 +120,7 @@ func TestFilesTakeDescriptors(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.seeTables(s.db)
+	s.space.seeTables(s.db)
 	open, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		t.Fatal(err)
@@ -136,8 +136,8 @@ func TestFilesTakeDescriptors(t *testing.T) {
 			blobs++
 		}
 	}
-	if tables != 2 || blobs != 1 || s.Descriptors() != 2*2+1 {
-		t.Errorf("%d tables and %d blob files are open, and need %d descriptors", tables, blobs, s.Descriptors())
+	if tables != 2 || blobs != 1 || s.space.Descriptors() != 2*2+1 {
+		t.Errorf("%d tables and %d blob files are open, and need %d descriptors", tables, blobs, s.space.Descriptors())
 	}
 }
 

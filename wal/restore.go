@@ -42,7 +42,7 @@ func (s *Store) RestoreSnapshot(content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if err := s.loadSnapshot(path, content); err != nil {
+	if err := loadSnapshot(s.config, s.space.disk, path, content); err != nil {
 		return errors.Join(err, os.RemoveAll(path))
 	}
 	db, _, err := openDatabase(s.config, path) // its tables were written just now
@@ -67,16 +67,16 @@ func (s *Store) RestoreSnapshot(content io.Reader) error {
 }
 
 // loadSnapshot writes a new Badger folder, durably.
-func (s *Store) loadSnapshot(path string, content io.Reader) error {
+func loadSnapshot(config Config, disk *disk, path string, content io.Reader) error {
 	// Badger's tables of a load are 32 times this size, and up to 17 of them are in memory if the
 	// disk is slow.
-	options := badgerOptions(path, s.config.badgerLog()).WithBaseTableSize(512 << 10)
+	options := badgerOptions(path, config.badgerLog()).WithBaseTableSize(512 << 10)
 	db, err := badger.OpenManaged(options)
 	if err != nil {
 		return err
 	}
 	room := func() error {
-		if free := s.disk.look(); free < loadReserve {
+		if free := disk.look(); free < loadReserve {
 			return fmt.Errorf("the disk has %d MiB left, too little to load the state of another node", free>>20)
 		}
 		return nil
@@ -85,7 +85,7 @@ func (s *Store) loadSnapshot(path string, content io.Reader) error {
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	return errors.Join(readSnapshot(loading, content, s.config.Logger, room), loading.Close())
+	return errors.Join(readSnapshot(loading, content, config.Logger, room), loading.Close())
 }
 
 // readSnapshot fills an empty Badger folder. Records come in order, so tables are written in their

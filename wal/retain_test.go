@@ -67,7 +67,7 @@ func TestRetain(t *testing.T) {
 		outcome("long", webhook.Outcome{Attempt: webhook.Attempt{Number: 1}}),
 		outcome("scheduled", webhook.Outcome{Attempt: webhook.Attempt{Next: time.UnixMilli(testClock + 40*days)}}),
 	}}
-	if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+	if err := w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{p}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Resend(t.Context(), app.ID, endpoint.ID, ids["manual"]); err != nil {
@@ -186,7 +186,7 @@ func (s *sized) attempt(t *testing.T, from, count int) {
 		}
 		p.Outcomes = append(p.Outcomes, webhook.Outcome{Attempt: a})
 	}
-	if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+	if err := s.w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{p}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -196,7 +196,7 @@ func (s *sized) due(i int) time.Time { return time.UnixMilli(testClock + int64(i
 // shrink does what the leader does until there is nothing left to do.
 func (s *sized) shrink(t *testing.T, to int64) {
 	t.Helper()
-	k := NewShrinker(s.Store, s.w, s.config.MaxSize)
+	k := NewShrinker(s.Store, s.w, s.space.maxSize)
 	k.size, k.tight = to, to
 	for range 100 {
 		more, err := k.Step(t.Context())
@@ -245,7 +245,7 @@ func TestShrink(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.shrink(t, 600<<10)
-	if size := s.Size(); size > 600<<10 {
+	if size := s.space.Size(); size > 600<<10 {
 		t.Errorf("it has %d bytes still", size)
 	}
 	if !s.Deliveries().MayHaveLeft(s.messages[2]) || s.Deliveries().MayHaveLeft(s.messages[count-1]) {
@@ -269,7 +269,7 @@ func TestShrink(t *testing.T) {
 	}
 	s.shrink(t, maxSize)
 	if !s.admitted() {
-		t.Errorf("with %d bytes of %d it takes no more", s.Size(), maxSize)
+		t.Errorf("with %d bytes of %d it takes no more", s.space.Size(), maxSize)
 	}
 	// The state machine ensures this whatever a leader proposes, also for the entry in which the
 	// cursor is.
@@ -290,7 +290,7 @@ func TestShrink(t *testing.T) {
 	}
 	// An attempt at a message that has left is told late: it leaves no trace.
 	late := webhook.Outcome{Source: webhook.SourceManual, Attempt: webhook.Attempt{Message: s.messages[2], Number: 1, URL: "http://x/"}}
-	if err := s.w.RecordProgress(t.Context(), 1, []webhook.Progress{{Endpoint: s.endpoint, Outcomes: []webhook.Outcome{late}}}); err != nil {
+	if err := s.w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{{Endpoint: s.endpoint, Outcomes: []webhook.Outcome{late}}}); err != nil {
 		t.Fatal(err)
 	}
 	if list, _, err := s.Attempts().ByEndpoint(s.endpoint, Page{Limit: 5000}, AttemptFilter{}); err != nil || len(list) != passed/10+1 {
@@ -321,7 +321,7 @@ func TestShrinkOldestFirst(t *testing.T) {
 		s.send(t, 1)
 	}
 	s.app = other.ID
-	half := s.Size() * 3 / 4
+	half := s.space.Size() * 3 / 4
 	s.shrink(t, half)
 	left := s.left(t)
 	for i, id := range s.messages {

@@ -47,7 +47,7 @@ func (c *Cleaner) Retain(ctx context.Context, before, now time.Time) (more bool,
 		return false, err
 	}
 	o.command.Tallies = c.tallyRoom()
-	return true, c.writer.proposeEnd(ctx, kindRetain, o.command)
+	return true, c.writer.client.proposeEnd(ctx, kindRetain, o.command)
 }
 
 // needsSweep reports whether there are attempts of messages that have left the log.
@@ -160,7 +160,7 @@ func (c *Cleaner) Sweep(ctx context.Context) (more bool, err error) {
 	if !c.isSweeping() {
 		return false, nil
 	}
-	err = c.writer.proposeEnd(ctx, kindSweep, sweep{Records: sweepPerEntry})
+	err = c.writer.client.proposeEnd(ctx, kindSweep, sweep{Records: sweepPerEntry})
 	return err == nil && c.isSweeping(), err
 }
 
@@ -179,14 +179,14 @@ func (c *Cleaner) Tidy(ctx context.Context) (more bool, err error) {
 	if !c.store.lacksEntry.Load() {
 		return false, nil
 	}
-	return true, c.writer.proposeEnd(ctx, kindSweep, sweep{Records: sweepPerEntry})
+	return true, c.writer.client.proposeEnd(ctx, kindSweep, sweep{Records: sweepPerEntry})
 }
 
 // tallyShare is the part of the limit of the store's size that one queue of tallies may take.
 const tallyShare = 32
 
 // tallyRoom returns how many bytes one queue of tallies may take; 0: any number.
-func (c *Cleaner) tallyRoom() int64 { return c.store.config.MaxSize / tallyShare }
+func (c *Cleaner) tallyRoom() int64 { return c.store.space.maxSize / tallyShare }
 
 // forgets reports whether a tally is kept no longer.
 func (c *Cleaner) forgets(now int64) (forgets bool, err error) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hookwheel/webhook"
@@ -19,18 +20,23 @@ type pressure struct {
 	stuck   time.Time                // since when nothing can leave; zero: something can, or may
 }
 
-// gate decides whether there is room for new commands.
-type gate struct {
-	store    *Store
+// Gate decides whether there is room for new commands.
+type Gate struct {
+	store    *memory
+	space    *Space
 	pressure pressure
+	refused  atomic.Int64 // see Refused
 }
+
+// Gate returns what decides whether the store has room for new commands.
+func (s *Store) Gate() *Gate { return s.gate }
 
 // shareAge is how old a share may be that applications are refused by. The leader computes it more
 // often, but one that has just been elected has none yet, or one from when it led before.
 const shareAge = 10 * time.Second
 
 // share computes how maxSize is shared out unless that is known.
-func (g *gate) share(maxSize int64) {
+func (g *Gate) share(maxSize int64) {
 	p := &g.pressure
 	p.mu.Lock()
 	known := p.holders > 0 && time.Since(p.shared) < shareAge
@@ -41,7 +47,7 @@ func (g *gate) share(maxSize int64) {
 }
 
 // see records how maxSize is shared out, and whether nothing can leave.
-func (g *gate) see(list []holder, maxSize int64, stuck bool) {
+func (g *Gate) see(list []holder, maxSize int64, stuck bool) {
 	share := fairShare(list, g.roomFor(list, maxSize))
 	p := &g.pressure
 	p.mu.Lock()
@@ -87,53 +93,53 @@ func (p *pressure) isStuck() bool {
 	return !p.stuck.IsZero()
 }
 
-// IsOversize reports whether all records take a tenth more than config.MaxSize: retention cannot
+// isOversize reports whether all records take a tenth more than their limit: retention cannot
 // keep up, or endpoints wait for all of it. New messages of applications that have used up their
 // share are then refused.
-func (s *Store) IsOversize() bool {
-	return s.config.MaxSize > 0 && s.Size() > s.config.MaxSize+s.config.MaxSize/10
+func (g *Gate) isOversize() bool {
+	return g.space.maxSize > 0 && g.space.Size() > g.space.maxSize+g.space.maxSize/10
 }
 
-// isCrowded reports whether the records take a quarter more than config.MaxSize. All applications
-// are then refused.
-func (g *gate) isCrowded() bool {
-	return g.store.Size() > g.store.config.MaxSize+g.store.config.MaxSize/4
+// isCrowded reports whether the records take a quarter more than their limit. All applications are
+// then refused.
+func (g *Gate) isCrowded() bool {
+	return g.space.Size() > g.space.maxSize+g.space.maxSize/4
 }
 
-// isOverused reports whether the data folder exceeds config.MaxSize so much that it would soon be
-// beyond the documented limit, 2.5 times as much and 512 MiB. The difference is for data in
-// progress.
-func (g *gate) isOverused() bool {
-	return g.store.config.MaxSize > 0 && g.store.Used() > g.store.config.MaxSize*9/4+usedSlack
+// isOverused reports whether the data folder takes so much more than the limit of the records that
+// it would soon be beyond the documented one, 2.5 times as much and 512 MiB. The difference is for
+// data in progress.
+func (g *Gate) isOverused() bool {
+	return g.space.maxSize > 0 && g.space.Used() > g.space.maxSize*9/4+usedSlack
 }
 
 const usedSlack = 400 << 20
 
 // Full returns why this node accepts no new events, or none of some applications, or "".
-func (s *Store) Full() string {
-	short := s.gate.short()
-	if short != "" || !s.IsOversize() {
+func (g *Gate) Full() string {
+	short := g.short()
+	if short != "" || !g.isOversize() {
 		return short
 	}
 	whose := "of applications that have used up their share"
-	if s.gate.isCrowded() {
+	if g.isCrowded() {
 		whose = "of any application"
 	}
 	until := "until old messages are delivered, where endpoints wait for them, and removed, which is under way"
-	if s.gate.pressure.isStuck() {
+	if g.pressure.isStuck() {
 		until = "until some of those are delivered that endpoints wait for, or until storage.max_size is raised"
 	}
-	return fmt.Sprintf("its records take %d MiB, more than its storage.max_size of %d MiB: no new events %s %s", s.Size()>>20, s.config.MaxSize>>20, whose, until)
+	return fmt.Sprintf("its records take %d MiB, more than its storage.max_size of %d MiB: no new events %s %s", g.space.Size()>>20, g.space.maxSize>>20, whose, until)
 }
 
 // short returns why this node accepts no new events of any application, whatever their shares, or
 // "".
-func (g *gate) short() string {
-	switch free, least := g.store.Free(); {
+func (g *Gate) short() string {
+	switch free, least := g.space.Free(); {
 	case g.isOverused():
 		return fmt.Sprintf("its data folder takes %d MiB for a storage.max_size of %d MiB: no new events until the space of removed messages is given back, which is under way",
-			g.store.Used()>>20, g.store.config.MaxSize>>20)
-	case free < least && least > g.store.disk.minFree:
+			g.space.Used()>>20, g.space.maxSize>>20)
+	case free < least && least > g.space.disk.minFree:
 		return fmt.Sprintf("its disk has %d MiB free, less than the %d MiB that compacting its store may need: no new events until there is room",
 			free>>20, least>>20)
 	case free < least:
@@ -144,11 +150,11 @@ func (g *gate) short() string {
 }
 
 // Refused returns how many commands Admit has refused for lack of space.
-func (s *Store) Refused() int64 { return s.refused.Load() }
+func (g *Gate) Refused() int64 { return g.refused.Load() }
 
 // noRoom refuses growing commands when the store is full. app is the application that the
 // command adds to, if any; full names the other nodes that are short of disk space.
-func (g *gate) noRoom(app webhook.ID, full []string) error {
+func (g *Gate) noRoom(app webhook.ID, full []string) error {
 	if err := g.noDisk(full); err != nil {
 		return err
 	}
@@ -163,7 +169,7 @@ func (g *gate) noRoom(app webhook.ID, full []string) error {
 }
 
 // noDisk refuses growing commands when the disk of a node is short.
-func (g *gate) noDisk(full []string) error {
+func (g *Gate) noDisk(full []string) error {
 	switch short := g.short(); {
 	case short != "":
 		return g.refuse("the leader has no room: " + short)
@@ -174,18 +180,18 @@ func (g *gate) noDisk(full []string) error {
 	return nil
 }
 
-func (g *gate) refuse(detail string) error {
-	g.store.refused.Add(1)
+func (g *Gate) refuse(detail string) error {
+	g.refused.Add(1)
 	return &webhook.Error{Code: webhook.CodeNoSpace, Detail: detail}
 }
 
 // holds returns how many bytes of its log and histories an application holds, and whether they are
 // its share or more.
-func (g *gate) holds(app webhook.ID) (held int64, beyond bool) {
+func (g *Gate) holds(app webhook.ID) (held int64, beyond bool) {
 	g.store.mu.RLock()
 	held = g.store.catalog.shares[app]
 	g.store.mu.RUnlock()
-	g.share(g.store.config.MaxSize)
+	g.share(g.space.maxSize)
 	p := &g.pressure
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -199,18 +205,18 @@ const crampedResponse = 128
 // Economize cuts the responses in what is about to be recorded for applications whose new messages
 // are refused because they have used up their share. Their messages continue to be attempted, and
 // whole responses would soon take the room of all others.
-func (s *Store) Economize(list []webhook.Progress) {
-	if !s.IsOversize() {
+func (g *Gate) Economize(list []webhook.Progress) {
+	if !g.isOversize() {
 		return
 	}
 	for i := range list {
-		s.mu.RLock()
-		endpoint := s.catalog.endpoints[list[i].Endpoint]
-		s.mu.RUnlock()
+		g.store.mu.RLock()
+		endpoint := g.store.catalog.endpoints[list[i].Endpoint]
+		g.store.mu.RUnlock()
 		if endpoint == nil {
 			continue
 		}
-		if _, beyond := s.gate.holds(endpoint.App); !beyond {
+		if _, beyond := g.holds(endpoint.App); !beyond {
 			continue
 		}
 		for j := range list[i].Outcomes {
@@ -226,8 +232,8 @@ func (s *Store) Economize(list []webhook.Progress) {
 // noShare returns why an application has no room, or "". There may be some in a moment if old
 // messages of the application are leaving or have just stopped leaving: those on their way to an
 // endpoint may leave next.
-func (g *gate) noShare(app webhook.ID) (detail string, making bool) {
-	if !g.store.IsOversize() {
+func (g *Gate) noShare(app webhook.ID) (detail string, making bool) {
+	if !g.isOversize() {
 		return "", false
 	}
 	held, beyond := g.holds(app)
@@ -242,7 +248,7 @@ func (g *gate) noShare(app webhook.ID) (detail string, making bool) {
 		since = own
 	}
 	making = since.IsZero() || time.Since(since) < roomPatience
-	size, maxSize := g.store.Size()>>20, g.store.config.MaxSize>>20
+	size, maxSize := g.space.Size()>>20, g.space.maxSize>>20
 	switch {
 	case since.IsZero() && beyond && held > 0:
 		detail = fmt.Sprintf("this application's share of storage.max_size (%d of %d MiB among %d applications) is used up: "+

@@ -42,7 +42,7 @@ func (c *putSettings) apply(e *entry) ([]byte, error) {
 
 // PutSettings replaces the settings of the pages that customers see, as the other updates do.
 func (w *Writer) PutSettings(ctx context.Context, settings webhook.Settings) (*webhook.Settings, error) {
-	return proposeObject[webhook.Settings](ctx, w, kindPutSettings, settings)
+	return proposeObject[webhook.Settings](ctx, &w.client, kindPutSettings, settings)
 }
 
 // Settings returns the settings of the pages that customers see.

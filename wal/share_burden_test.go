@@ -30,9 +30,9 @@ func TestShareOfHeld(t *testing.T) {
 		}
 		failing = append(failing, endpoint.ID)
 	}
-	for round := 0; c.Size() <= maxSize+maxSize/9; round++ {
+	for round := 0; c.space.Size() <= maxSize+maxSize/9; round++ {
 		if round == 1000 {
-			t.Fatalf("it takes only %d bytes", c.Size())
+			t.Fatalf("it takes only %d bytes", c.space.Size())
 		}
 		var ids []webhook.ID
 		for range each {
@@ -47,7 +47,7 @@ func TestShareOfHeld(t *testing.T) {
 			for _, id := range ids {
 				p.Outcomes = append(p.Outcomes, webhook.Outcome{Attempt: webhook.Attempt{Message: id}, Hold: true, Key: webhook.OrderingKeyHash("")})
 			}
-			if err := c.w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+			if err := c.w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{p}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -92,7 +92,7 @@ func TestShareOfNewLeader(t *testing.T) {
 					break
 				}
 			}
-			if size := c.Size(); size > maxSize+maxSize/8 {
+			if size := c.space.Size(); size > maxSize+maxSize/8 {
 				t.Errorf("the flood was let go on until all took %d bytes of %d", size, maxSize)
 			}
 			for _, app := range c.quiet {
@@ -124,8 +124,8 @@ func TestShareOfRetries(t *testing.T) {
 		a := webhook.Attempt{Message: flood[i], Number: 1, Start: time.UnixMilli(testClock), Next: time.UnixMilli(testClock + 1000),
 			Status: webhook.StatusFail, URL: endpoint.URL, Response: make([]byte, webhook.MaxResponse)}
 		list := []webhook.Progress{{Endpoint: endpoint.ID, Cursor: flood[i], Outcomes: []webhook.Outcome{{Attempt: a}}}}
-		c.Economize(list)
-		if err := c.w.RecordProgress(t.Context(), 1, list); err != nil {
+		c.gate.Economize(list)
+		if err := c.w.Leader(1).RecordProgress(t.Context(), list); err != nil {
 			t.Fatal(err)
 		}
 		before = flood[i]

@@ -67,7 +67,7 @@ func (c *crowd) post(t *testing.T, app webhook.ID) (id webhook.ID, refused *webh
 func (c *crowd) shrink(t *testing.T) {
 	t.Helper()
 	for range 1000 {
-		if c.Size() <= c.config.MaxSize {
+		if c.space.Size() <= c.space.maxSize {
 			return
 		}
 		more, err := c.k.Step(t.Context())
@@ -134,7 +134,7 @@ func TestShareOfFlood(t *testing.T) {
 			if (refused > 0) != dead {
 				t.Errorf("%d messages of the flood were taken and %d refused", flooded, refused)
 			}
-			if size := c.Size(); size > maxSize+maxSize/4 {
+			if size := c.space.Size(); size > maxSize+maxSize/4 {
 				t.Errorf("the store takes %d bytes", size)
 			}
 		})
@@ -223,11 +223,11 @@ func TestShrinkToShares(t *testing.T) {
 			}
 		}
 		list := c.gate.holders()
-		other := c.Size()
+		other := c.space.Size()
 		for _, h := range list {
 			other -= h.held
 		}
-		size := c.Size() * int64(50+random.Intn(40)) / 100
+		size := c.space.Size() * int64(50+random.Intn(40)) / 100
 		share := fairShare(list, size-other)
 		held := make(map[webhook.ID]int64)
 		for _, h := range list {
@@ -237,8 +237,8 @@ func TestShrinkToShares(t *testing.T) {
 		c.k = NewShrinker(c.Store, c.w, size)
 		c.k.size, c.k.tight = size, size
 		c.shrink(t)
-		if c.Size() > size {
-			t.Errorf("seed %d: %d bytes are left of at most %d", seed, c.Size(), size)
+		if c.space.Size() > size {
+			t.Errorf("seed %d: %d bytes are left of at most %d", seed, c.space.Size(), size)
 		}
 		const slack = 8 << 10 // messages leave whole, and counting them changes records
 		for app, ids := range sent {

@@ -77,7 +77,7 @@ type holder struct {
 }
 
 // holders returns the applications that hold anything, largest first.
-func (g *gate) holders() (list []holder) {
+func (g *Gate) holders() (list []holder) {
 	g.store.mu.RLock()
 	list = make([]holder, 0, len(g.store.catalog.shares))
 	for app, held := range g.store.catalog.shares {
@@ -91,12 +91,12 @@ func (g *gate) holders() (list []holder) {
 // roomFor returns what holders may hold together so that all records take size. Other records,
 // such as retry sets and indexes, count to each holder in proportion to what it holds: if they
 // were taken from all alike, many retries of one application would leave no room to the others.
-func (g *gate) roomFor(list []holder, size int64) int64 {
+func (g *Gate) roomFor(list []holder, size int64) int64 {
 	all := int64(0)
 	for _, h := range list {
 		all += h.held
 	}
-	return int64(float64(all) / float64(max(g.store.Size(), 1)) * float64(size))
+	return int64(float64(all) / float64(max(g.space.Size(), 1)) * float64(size))
 }
 
 // fairShare returns the most that each holder may keep so that all together take no more than

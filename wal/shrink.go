@@ -56,7 +56,7 @@ func (k *Shrinker) Step(ctx context.Context) (more bool, err error) {
 			k.endTurn()
 		}
 	}()
-	if k.store.Size() <= k.size {
+	if k.store.space.Size() <= k.size {
 		k.store.gate.pressure.ease()
 		return false, nil
 	}
@@ -68,7 +68,7 @@ func (k *Shrinker) Step(ctx context.Context) (more bool, err error) {
 		return true, nil
 	}
 	k.asked = command.Parts
-	return true, k.writer.proposeEnd(ctx, kindRetain, command)
+	return true, k.writer.client.proposeEnd(ctx, kindRetain, command)
 }
 
 // endTurn has logs in which nothing can leave looked at from the front again, and the others from
@@ -125,7 +125,7 @@ func (k *Shrinker) choose(ctx context.Context) (command retain, more bool, err e
 		k.store.gate.see(list, k.maxSize, false)
 		return command, true, err
 	}
-	for command.Size = k.tight; k.store.Size() > k.tight; {
+	for command.Size = k.tight; k.store.space.Size() > k.tight; {
 		rest, room := k.rest(list, k.store.gate.roomFor(list, k.tight))
 		command.Share = fairShare(rest, room)
 		if len(rest) == 0 || rest[0].held <= command.Share {

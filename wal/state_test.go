@@ -192,7 +192,7 @@ func TestPages(t *testing.T) {
 		outcomes = append(outcomes, webhook.Outcome{Attempt: webhook.Attempt{Message: id, Endpoint: endpoint.ID, Number: 1, URL: "http://x/"}})
 	}
 	for part := range slices.Chunk(outcomes, 17) {
-		if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{{Endpoint: endpoint.ID, Outcomes: part, Cursor: part[len(part)-1].Attempt.Message}}); err != nil {
+		if err := w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{{Endpoint: endpoint.ID, Outcomes: part, Cursor: part[len(part)-1].Attempt.Message}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -273,7 +273,7 @@ func TestRetrySet(t *testing.T) {
 		if due.IsZero() {
 			source = webhook.SourceLog
 		}
-		return w.RecordProgress(t.Context(), term, []webhook.Progress{{Endpoint: endpoint.ID, Cursor: id, Outcomes: []webhook.Outcome{
+		return w.Leader(term).RecordProgress(t.Context(), []webhook.Progress{{Endpoint: endpoint.ID, Cursor: id, Outcomes: []webhook.Outcome{
 			{Source: source, Due: due, Attempt: webhook.Attempt{Message: id, Endpoint: endpoint.ID, Number: number, Next: next}}}}})
 	}
 	want := func(retries ...webhook.Retry) {
@@ -316,7 +316,7 @@ func TestRemovedEndpoint(t *testing.T) {
 			}
 			outcomes = append(outcomes, webhook.Outcome{Attempt: webhook.Attempt{Message: id, Endpoint: endpoint.ID, Number: 1, Next: time.UnixMilli(testClock)}})
 		}
-		if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{{Endpoint: endpoint.ID, Outcomes: outcomes}}); err != nil {
+		if err := w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{{Endpoint: endpoint.ID, Outcomes: outcomes}}); err != nil {
 			t.Fatal(err)
 		}
 	}

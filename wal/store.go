@@ -42,22 +42,16 @@ type Config struct {
 // their order is up to the callers.
 type Store struct {
 	Reader
-	disk        *disk
-	bytes       atomic.Int64  // as meta has it
-	used        atomic.Int64  // see Used
-	room        atomic.Int64  // what a compaction may need
-	refused     atomic.Int64  // see Refused
-	descriptors atomic.Int64  // see Descriptors
-	lacksEntry  atomic.Bool   // see Cleaner.Tidy
-	large       chan struct{} // there is more than config.MaxSize
-	closed      chan struct{}
-	wg          sync.WaitGroup
-	watch       func(webhook.Changes) // guarded by mu
+	space      *Space
+	gate       *Gate
+	lacksEntry atomic.Bool // see Cleaner.Tidy
+	closed     chan struct{}
+	wg         sync.WaitGroup
+	watch      func(webhook.Changes) // guarded by mu
 
 	streams      streams
 	fingerprints fingerprints
 	tails        tails
-	gate         gate
 }
 
 // Open opens the store in the folder config.Dir, or creates it.
@@ -81,14 +75,15 @@ func Open(config Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
 	}
-	s := &Store{Reader: Reader{config: config, db: db}, disk: disk, large: make(chan struct{}, 1), closed: make(chan struct{})}
-	s.gate.store = s
-	s.pending = newPending(&s.snapshots, s.checkRoom, config.Fatal)
+	s := &Store{Reader: Reader{config: config, db: db}, space: newSpace(&config, disk), closed: make(chan struct{})}
+	s.gate = &Gate{store: &s.memory, space: s.space}
+	s.fingerprints.store = s
+	s.pending = newPending(&s.snapshots, disk.checkRoom, config.Fatal)
 	if err := s.guard(db, func() error { return s.load(db) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the store in %s: %w", dir, err), db.Close())
 	}
-	s.measure()
-	s.seeTables(db)
+	s.space.measure()
+	s.space.seeTables(db)
 	s.wg.Go(func() { s.pending.commitSoon(s.closed) })
 	s.wg.Go((&reclaimer{store: s}).run)
 	s.wg.Go(func() { (&verifier{s, db}).run(tables) })
@@ -106,7 +101,7 @@ func (s *Store) Close() error {
 	s.swap.Lock() // waits for other readers
 	defer s.swap.Unlock()
 	s.pending.forgetBase()
-	if full := s.checkRoom(0); full != nil && err == nil {
+	if full := s.space.disk.checkRoom(0); full != nil && err == nil {
 		s.config.Logger.Warn("the store is left as a crash would leave it, because closing it writes", "component", "wal", "reason", full)
 		return nil
 	}
@@ -205,7 +200,7 @@ func (s *Store) install(db *database, loaded catalog, state meta, remains remain
 	s.mu.Unlock()
 	s.pending.install(db, state, remains)
 	s.applied.Store(state.index)
-	s.bytes.Store(state.bytes)
+	s.space.bytes.Store(state.bytes)
 	s.left.Store(state.left)
 	s.tails.cutOff()
 	s.snapshots.publish(state)

@@ -39,7 +39,7 @@ func TestRestartKeepsAll(t *testing.T) {
 	}
 	due := time.UnixMilli(testClock).UTC()
 	progress := webhook.Progress{Endpoint: endpoint.ID, Outcomes: []webhook.Outcome{{Attempt: webhook.Attempt{Message: id, Number: 1, URL: "http://x/", Next: due}}}}
-	if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{progress}); err != nil {
+	if err := w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{progress}); err != nil {
 		t.Fatal(err)
 	}
 	before := content(t, s)
@@ -152,7 +152,7 @@ func TestDeletedEndpoint(t *testing.T) {
 	inventsMessages(t)
 	s, w, app, endpoint := newWorld(t)
 	p := failures(endpoint.ID, 2)
-	if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{p}); err != nil {
+	if err := w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{p}); err != nil {
 		t.Fatal(err)
 	}
 	other, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "other"}, false)
@@ -164,7 +164,7 @@ func TestDeletedEndpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := failures(endpoint.ID, 3)
-	if err := w.RecordProgress(t.Context(), 1, []webhook.Progress{late}); err != nil {
+	if err := w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{late}); err != nil {
 		t.Fatal(err)
 	}
 	if more, err := NewCleaner(s, w).Sweep(t.Context()); more || err != nil {
@@ -270,11 +270,11 @@ func TestShortOfRoom(t *testing.T) {
 		t.Errorf("below storage.min_free: %q", short)
 	}
 	setMinFree(s, 1)
-	s.room.Store(1 << 62)
+	s.space.room.Store(1 << 62)
 	if short := s.gate.short(); !strings.Contains(short, "less than the 4398046511104 MiB that compacting its store may need") {
 		t.Errorf("below what compacting needs: %q", short)
 	}
-	if !s.IsCritical() {
+	if !s.space.IsCritical() {
 		t.Error("attempts are made though compacting has no room")
 	}
 }
@@ -288,11 +288,11 @@ func TestAdmit(t *testing.T) {
 	if reply := s.Admit(message, nil, false); reply != nil {
 		t.Errorf("with room: %s", reply)
 	}
-	if s.IsCritical() {
+	if s.space.IsCritical() {
 		t.Error("with room: critical")
 	}
 	setMinFree(s, 1<<62)
-	if !s.IsCritical() {
+	if !s.space.IsCritical() {
 		t.Error("without room: not critical")
 	}
 	_, err := decodeReply(s.Admit(message, nil, false))

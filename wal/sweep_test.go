@@ -118,7 +118,7 @@ func (w *sweepWorld) attempt(endpoint webhook.ID, messages []webhook.ID, next ti
 			}
 			p.Outcomes = append(p.Outcomes, o)
 		}
-		w.must(w.w.RecordProgress(w.t.Context(), 1, []webhook.Progress{p}))
+		w.must(w.w.Leader(1).RecordProgress(w.t.Context(), []webhook.Progress{p}))
 	}
 }
 
@@ -126,7 +126,7 @@ func (w *sweepWorld) attempt(endpoint webhook.ID, messages []webhook.ID, next ti
 func (w *sweepWorld) sweep(entries int) {
 	w.t.Helper()
 	for range entries {
-		w.must(w.w.proposeEnd(w.t.Context(), kindSweep, sweep{1 + w.rnd.Intn(sweepPerEntry/2)}))
+		w.must(w.w.client.proposeEnd(w.t.Context(), kindSweep, sweep{1 + w.rnd.Intn(sweepPerEntry/2)}))
 		if w.rnd.Intn(12) == 0 {
 			w.disturb()
 		}
@@ -157,7 +157,7 @@ func (w *sweepWorld) often(endpoints []webhook.ID, message webhook.ID, times int
 			}
 			list = append(list, webhook.Progress{Endpoint: e, Cursor: message, Outcomes: []webhook.Outcome{o}})
 		}
-		w.must(w.w.RecordProgress(w.t.Context(), 1, list))
+		w.must(w.w.Leader(1).RecordProgress(w.t.Context(), list))
 	}
 }
 
@@ -180,7 +180,7 @@ func TestSweep(t *testing.T) {
 		func() error { return w.w.DeleteEndpoint(t.Context(), large, largeEndpoints[0]) },
 		func() error { return w.w.DeleteApplication(t.Context(), wide) },
 		func() error {
-			return w.w.proposeEnd(t.Context(), kindRetain, retain{Before: testClock + day, Records: 50, Parts: []part{{kept, keptMessages[0]}}})
+			return w.w.client.proposeEnd(t.Context(), kindRetain, retain{Before: testClock + day, Records: 50, Parts: []part{{kept, keptMessages[0]}}})
 		},
 	}
 	for _, e := range keptEndpoints[:3] {

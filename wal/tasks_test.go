@@ -67,7 +67,7 @@ func newReplayWorld(t *testing.T) *replayWorld {
 
 func (r *replayWorld) record(p webhook.Progress) {
 	r.Helper()
-	if err := r.w.RecordProgress(r.Context(), 1, []webhook.Progress{p}); err != nil {
+	if err := r.w.Leader(1).RecordProgress(r.Context(), []webhook.Progress{p}); err != nil {
 		r.Fatal(err)
 	}
 }
@@ -101,7 +101,7 @@ func (r *replayWorld) step(id webhook.ID, limit int) (names []string) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	if err := r.w.StepTask(r.Context(), 1, &step); err != nil {
+	if err := r.w.Leader(1).StepTask(r.Context(), &step); err != nil {
 		r.Fatal(err)
 	}
 	for _, m := range step.Messages {
@@ -169,13 +169,13 @@ func TestTaskRuns(t *testing.T) {
 		t.Error(names)
 	}
 	late := webhook.TaskStep{Task: task.ID, From: first.Position, To: first.End()} // of a leader that does not know the step before
-	wantCode(t, r.w.StepTask(t.Context(), 1, &late), webhook.CodeConflict)
+	wantCode(t, r.w.Leader(1).StepTask(t.Context(), &late), webhook.CodeConflict)
 	late.From = r.task(task.ID).Position
-	wantCode(t, r.w.StepTask(t.Context(), 2, &late), webhook.CodeConflict)
+	wantCode(t, r.w.Leader(2).StepTask(t.Context(), &late), webhook.CodeConflict)
 	if _, err := r.w.ChangeTask(t.Context(), task.ID, webhook.TaskPaused); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, r.w.StepTask(t.Context(), 1, &late), webhook.CodeConflict)
+	wantCode(t, r.w.Leader(1).StepTask(t.Context(), &late), webhook.CodeConflict)
 	if len(r.s.RunningTasks()) != 0 || r.s.Deliveries().TaskRuns(task.ID) {
 		t.Error("a paused task is running")
 	}
@@ -264,7 +264,7 @@ func TestTaskRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, r.w.StepTask(t.Context(), 1, &step), webhook.CodeConflict)
+	wantCode(t, r.w.Leader(1).StepTask(t.Context(), &step), webhook.CodeConflict)
 	r.step(task.ID, 2)
 	if room := r.task(task.ID).Room(); room != 0 {
 		t.Errorf("there is room for %d", room)

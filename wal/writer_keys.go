@@ -10,36 +10,18 @@ import (
 
 // CreateKey assigns key its ID and its time.
 func (w *Writer) CreateKey(ctx context.Context, key webhook.APIKey) (*webhook.APIKey, error) {
-	command, err := encodeCommand(kindCreateKey, key)
-	if err != nil {
-		return nil, err
-	}
-	body, err := w.propose(ctx, command)
-	if err != nil {
-		return nil, err
-	}
-	made := new(webhook.APIKey)
-	return made, decodeJSON(body, made)
+	return proposeObject[webhook.APIKey](ctx, &w.client, kindCreateKey, key)
 }
 
 // RevokeKey ends one key.
 func (w *Writer) RevokeKey(ctx context.Context, key webhook.ID) error {
-	return w.revoke(ctx, revokeKeys{Key: key})
+	return w.client.proposeEnd(ctx, kindRevokeKeys, revokeKeys{Key: key})
 }
 
 // ExpireAll ends the existing tokens of an application, at once or after some seconds: those of
 // these sessions or, if there are none, all, JWTs included.
 func (w *Writer) ExpireAll(ctx context.Context, app webhook.ID, seconds int64, sessions []string) error {
-	return w.revoke(ctx, revokeKeys{App: app, Last: seconds, Sessions: sessions})
-}
-
-func (w *Writer) revoke(ctx context.Context, c revokeKeys) error {
-	command, err := encodeCommand(kindRevokeKeys, c)
-	if err != nil {
-		return err
-	}
-	_, err = w.propose(ctx, command)
-	return err
+	return w.client.proposeEnd(ctx, kindRevokeKeys, revokeKeys{App: app, Last: seconds, Sessions: sessions})
 }
 
 // TouchKeys records when keys were used.
@@ -49,7 +31,7 @@ func (w *Writer) TouchKeys(ctx context.Context, used map[webhook.ID]time.Time) e
 		list = append(list, touchKey{id, at})
 	}
 	for part := range slices.Chunk(list, maxTouches) {
-		if err := w.proposeEnd(ctx, kindTouchKeys, part); err != nil {
+		if err := w.client.proposeEnd(ctx, kindTouchKeys, part); err != nil {
 			return err
 		}
 	}

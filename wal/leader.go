@@ -1,0 +1,36 @@
+package wal
+
+import (
+	"context"
+	"time"
+
+	"hookwheel/webhook"
+)
+
+// Leader proposes what the leader of a term decides. That is refused once there is
+// another leader.
+type Leader struct {
+	client client
+	term   uint64
+}
+
+// Leader returns what the leader of this term writes with.
+func (w *Writer) Leader(term uint64) *Leader { return &Leader{w.client, term} }
+
+// RecordProgress records deliveries.
+func (l *Leader) RecordProgress(ctx context.Context, list []webhook.Progress) error {
+	_, err := l.client.propose(ctx, encodeProgress(l.term, list))
+	return err
+}
+
+// DisableEndpoint disables an endpoint that has failed since failSince. It is sent nothing until a
+// user enables it; new messages wait in the log.
+func (l *Leader) DisableEndpoint(ctx context.Context, endpoint webhook.ID, failSince time.Time) error {
+	return l.client.proposeEnd(ctx, kindDisableEndpoint, disableEndpoint{l.term, endpoint, failSince.UTC()})
+}
+
+// StepTask moves a task forward. It is also refused if the task was moved or changed meanwhile.
+func (l *Leader) StepTask(ctx context.Context, step *webhook.TaskStep) error {
+	_, err := l.client.propose(ctx, encodeStepTask(l.term, step))
+	return err
+}
