@@ -13,7 +13,7 @@ func (s *Scheduler) Apply(c webhook.Changes) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, app := range c.Applications {
-		s.setRate(app.ID, app.RateLimit)
+		s.tails.setRate(app.ID, app.RateLimit)
 	}
 	for _, endpoint := range c.Moved { // first: one that is resumed must not send what it is to skip
 		s.move(endpoint)
@@ -68,7 +68,7 @@ func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
 	}
 	l.early.once = true
 	l.restsUntil, l.breaker.health.Rests = time.Time{}, time.Time{}
-	s.enqueue(l)
+	l.enqueue()
 }
 
 // move makes an endpoint continue at its position in the store, because a user moved its cursor.
@@ -101,7 +101,7 @@ func (s *Scheduler) replace(endpoint *webhook.Endpoint) {
 	}
 	l.tail.lanes = append(l.tail.lanes, l)
 	s.lanes[endpoint.ID] = l
-	s.enqueue(l)
+	l.enqueue()
 }
 
 // drop ends a lane. What it has in flight comes to its end.
@@ -110,7 +110,7 @@ func (s *Scheduler) drop(endpoint webhook.ID) {
 	if l == nil {
 		return
 	}
-	s.leaveLine(l)
+	l.tail.leaveLine(l)
 	l.order.become(order{})
 	l.become(gone) // its timers find that out
 	s.waiting -= len(l.retries.loaded)
@@ -126,27 +126,11 @@ func (s *Scheduler) drop(endpoint webhook.ID) {
 	}
 }
 
-// setRate limits the messages per second to all endpoints of an application; 0: no limit.
-func (s *Scheduler) setRate(app webhook.ID, perSecond uint16) {
-	if perSecond == 0 && s.tails.byApp[app] == nil {
-		return // nothing is sent to it, and so nothing need be kept
-	}
-	t := s.tails.of(app)
-	t.rate.setRate(float64(perSecond))
-	for _, l := range t.line {
-		l.inLine = false
-	}
-	t.line = nil
-	for _, l := range t.lanes {
-		s.enqueue(l)
-	}
-}
-
 // offer adds messages that have just been committed, in log order. It never blocks.
 func (s *Scheduler) offer(messages []*webhook.Message) {
 	for _, t := range s.tails.add(messages) {
 		for _, l := range t.lanes {
-			s.enqueue(l)
+			l.enqueue()
 		}
 	}
 }
@@ -169,7 +153,7 @@ func (s *Scheduler) expunge(m *webhook.Message) {
 		}
 		if line := l.retries.loaded[m.ID]; line != nil && s.alarms.cancel(&line.timer) {
 			l.retries.fire(line)
-			s.enqueue(l)
+			l.enqueue()
 		}
 	}
 }
@@ -178,6 +162,6 @@ func (s *Scheduler) expunge(m *webhook.Message) {
 func (s *Scheduler) wakeManual(endpoint webhook.ID) {
 	if l := s.lanes[endpoint]; l != nil {
 		l.manual.more = true
-		s.enqueue(l)
+		l.enqueue()
 	}
 }

@@ -48,10 +48,10 @@ func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome, limit int) []webhook.
 	for i := range r.list {
 		if l := s.lanes[r.list[i].Endpoint]; l != nil {
 			l.complete(&r.list[i])
-			s.enqueue(l) // it may have been too far ahead
+			l.enqueue() // it may have been too far ahead
 		}
 	}
-	s.admit()
+	s.unrecorded.admit()
 	return r.list
 }
 
@@ -132,7 +132,7 @@ func (s *Scheduler) Settle(list []webhook.Progress) {
 			s.replace(l.successor)
 			continue
 		}
-		s.enqueue(l)
+		l.enqueue()
 	}
 }
 

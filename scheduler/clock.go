@@ -46,7 +46,7 @@ func (s *Scheduler) turnBack(now time.Time) {
 			}
 		}
 		l.retries.notDue()
-		s.enqueue(l)
+		l.enqueue()
 	}
 }
 

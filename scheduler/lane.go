@@ -132,8 +132,8 @@ func (l *lane) depart(d *webhook.Delivery) webhook.Delivery {
 	for _, b := range []*bucket{&l.ramp, &l.rate, &l.tail.rate} {
 		b.take(now)
 	}
-	s.leaveLine(l)
-	s.flying++
+	l.tail.leaveLine(l)
+	s.workers.flying++
 	return *d
 }
 

@@ -26,13 +26,13 @@ func (s *Scheduler) Next() (webhook.Delivery, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		l := s.awaitLane()
+		l := s.workers.await()
 		if l == nil {
 			return webhook.Delivery{}, false
 		}
 		share, class := l.tail.share, l.class()
 		s.workers.begin(share, class)
-		s.wakeWorker()
+		s.workers.wake()
 		d, found := s.takeTurn(l)
 		if found {
 			name := flight{d.Source, d.ID}
@@ -52,29 +52,6 @@ func (s *Scheduler) Next() (webhook.Delivery, bool) {
 	}
 }
 
-// awaitLane waits for the next lane that may have a turn; nil: the scheduler is closed.
-func (s *Scheduler) awaitLane() *lane {
-	for !s.closed {
-		l := s.workers.pop()
-		switch {
-		case l == nil:
-			s.idle++
-			s.work.Wait()
-			s.idle--
-		case l.become(turning):
-			return l
-		}
-	}
-	return nil
-}
-
-// wakeWorker wakes a worker if there is a lane for it.
-func (s *Scheduler) wakeWorker() {
-	if s.idle > 0 && s.workers.hasWork() {
-		s.work.Signal()
-	}
-}
-
 // mayTurn reports whether a lane wants a turn and may have one now, and if not, from when on; a
 // zero time means not until something happens.
 func (s *Scheduler) mayTurn(l *lane) (ok bool, at time.Time) {
@@ -88,18 +65,10 @@ func (s *Scheduler) mayTurn(l *lane) (ok bool, at time.Time) {
 		if at.IsZero() && l.order.isFull() {
 			at = now.Add(keyPause)
 		}
-		s.leaveLine(l)
+		l.tail.leaveLine(l)
 		return false, at
 	}
 	return l.tail.hasTurn(l, now)
-}
-
-// land counts a delivery that is back.
-func (s *Scheduler) land(f flying) {
-	s.flying--
-	s.workers.end(f.share, f.class)
-	s.release(f.share, f.load)
-	s.wakeWorker()
 }
 
 // landOrphan counts a delivery that is back, if its lane is gone.
@@ -107,7 +76,7 @@ func (s *Scheduler) landOrphan(d *webhook.Delivery) (f flying, known bool) {
 	name := orphan{d.Endpoint.ID, flight{d.Source, d.ID}}
 	if f, known = s.orphans[name]; known {
 		delete(s.orphans, name)
-		s.land(f)
+		s.workers.land(f)
 		s.tails.forget(d.Endpoint.App)
 	}
 	return f, known

@@ -38,7 +38,7 @@ func TestKeysAreBounded(t *testing.T) {
 	w.s.mu.Lock()
 	l.settle(&webhook.Outcome{Source: webhook.SourceRetry, Key: webhook.OrderingKeyHash("0"),
 		Attempt: webhook.Attempt{Message: w.log[0].ID, Endpoint: l.endpoint.ID, Status: webhook.StatusSuccess}})
-	w.s.enqueue(l)
+	l.enqueue()
 	w.s.mu.Unlock()
 	if !w.wants() {
 		t.Error("though a key is free again, the log is not read on")

@@ -42,7 +42,7 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	f, known := l.flying[name]
 	if known {
 		l.land(name)
-		s.land(f)
+		s.workers.land(f)
 		s.judge(&f, a.Status == webhook.StatusSuccess, v)
 	}
 	if f.early {
@@ -61,7 +61,7 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	} else {
 		r.failed()
 	}
-	s.enqueue(l)
+	l.enqueue()
 	return r.outcome
 }
 
@@ -100,7 +100,7 @@ func (s *Scheduler) Abandon(d webhook.Delivery) {
 		if f, known := l.flying[name]; known {
 			l.land(name)
 			l.early.flying = l.early.flying && !f.early
-			s.land(f)
+			s.workers.land(f)
 		}
 	}
 }

@@ -66,17 +66,17 @@ func (w *workers) fits(s *share, c class, bytes, promised int) bool {
 
 // hasRoom reports whether a message that was taken for a lane may be sent. If not, the lane waits
 // for room, and the caller must put the message back.
-func (s *Scheduler) hasRoom(l *lane, m *webhook.Message) bool {
+func (w *workers) hasRoom(l *lane, m *webhook.Message) bool {
 	bytes, share := load(m, l.endpoint), l.tail.share
-	if s.workers.fits(share, l.class(), bytes, 0) {
+	if w.fits(share, l.class(), bytes, 0) {
 		return true
 	}
 	l.become(awaitingMemory)
 	if len(share.awaiting) == 0 {
-		s.workers.memory.waiting = append(s.workers.memory.waiting, share)
+		w.memory.waiting = append(w.memory.waiting, share)
 	}
 	share.awaiting = append(share.awaiting, request{l, bytes})
-	s.leaveLine(l)
+	l.tail.leaveLine(l)
 	return false
 }
 
@@ -88,20 +88,20 @@ func (w *workers) reserve(s *share, bytes int) {
 
 // release returns the bytes of a request, and enqueues lanes that waited for room, one of each
 // application in turn.
-func (s *Scheduler) release(share *share, bytes int) {
+func (w *workers) release(share *share, bytes int) {
 	if bytes == 0 {
 		return
 	}
-	s.workers.reserve(share, -bytes)
+	w.reserve(share, -bytes)
 	promised := 0
 	for admitted := true; admitted; {
 		admitted = false
-		for range len(s.workers.memory.waiting) {
-			if r := s.workers.nextAwaiting(promised); r.lane != nil {
+		for range len(w.memory.waiting) {
+			if r := w.nextAwaiting(promised); r.lane != nil {
 				admitted = true
 				promised += r.bytes
 				r.lane.become(idle)
-				s.enqueue(r.lane)
+				r.lane.enqueue()
 			}
 		}
 	}

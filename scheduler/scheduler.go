@@ -70,17 +70,12 @@ type Scheduler struct {
 	clock   func() time.Time
 
 	mu         sync.Mutex
-	work       sync.Cond // there is a ready lane, or closed
 	lanes      map[webhook.ID]*lane
 	tails      tails
 	workers    workers
 	alarms     alarms
 	unrecorded unrecorded
-	idle       int // workers that wait for a lane
-	closed     bool
-	stalled    []*lane // until some outcomes are recorded
-	waiting    int     // lines of retry sets in memory
-	flying     int     // deliveries handed out and not back
+	waiting    int // lines of retry sets in memory
 	orphans    map[orphan]flying
 }
 
@@ -105,7 +100,7 @@ func New(backlog Backlog, index uint64, config Config, log *slog.Logger) *Schedu
 		s.clock = time.Now
 	}
 	s.alarms = newAlarms(s.clock())
-	s.work.L = &s.mu
+	s.workers.work.L = &s.mu
 	return s
 }
 
@@ -118,8 +113,7 @@ func (s *Scheduler) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			s.mu.Lock()
-			s.closed = true
-			s.work.Broadcast()
+			s.workers.close()
 			s.mu.Unlock()
 			return
 		case <-sleep.C:
@@ -147,7 +141,7 @@ func (s *Scheduler) advance(now time.Time) time.Duration {
 		default:
 			l.retries.fire(a.retry)
 		}
-		s.enqueue(l)
+		l.enqueue()
 	})
 }
 
@@ -165,7 +159,7 @@ type Stats struct {
 func (s *Scheduler) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stats := Stats{Lanes: len(s.lanes), InFlight: s.flying, Retries: s.waiting, Tail: s.tails.bytes}
+	stats := Stats{Lanes: len(s.lanes), InFlight: s.workers.flying, Retries: s.waiting, Tail: s.tails.bytes}
 	for _, l := range s.lanes {
 		switch h := &l.breaker.health; {
 		case h.Parked:

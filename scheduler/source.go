@@ -140,7 +140,7 @@ func (s *Scheduler) handOut(l *lane, c *candidate) (d webhook.Delivery, found bo
 		l.decide(webhook.Outcome{Source: c.Source, Attempt: webhook.Attempt{Message: c.ID, Endpoint: l.endpoint.ID, Next: c.Message.DeliverAt}})
 	case l.order.holdsBack(&c.Delivery):
 		l.hold(&c.Delivery, l.order.keyOf(c.Message))
-	case !s.hasRoom(l, c.Message):
+	case !s.workers.hasRoom(l, c.Message):
 		c.source.giveBack(*c)
 	default:
 		c.source.leaves(*c, true)

@@ -38,8 +38,9 @@ func (l *lane) become(next state) bool {
 
 // enqueue gives an idle lane a place in the queue if a turn may bring something, or else makes sure
 // that it is looked at again when one may.
-func (s *Scheduler) enqueue(l *lane) {
-	if l.state != idle || s.closed {
+func (l *lane) enqueue() {
+	s := l.scheduler
+	if l.state != idle || s.workers.closed {
 		return
 	}
 	if ok, at := s.mayTurn(l); !ok {
@@ -50,15 +51,15 @@ func (s *Scheduler) enqueue(l *lane) {
 	}
 	if s.unrecorded.isFull() {
 		l.become(stalled)
-		s.stalled = append(s.stalled, l)
+		s.unrecorded.stalled = append(s.unrecorded.stalled, l)
 		return
 	}
 	l.become(queued)
 	s.workers.push(l)
 	if !s.workers.allows(l.tail.share, l.class()) {
-		s.leaveLine(l)
+		l.tail.leaveLine(l)
 	}
-	s.wakeWorker()
+	s.workers.wake()
 }
 
 // endTurn ends the turn of a lane. If it has sent something and has some of the turn left that it
@@ -68,25 +69,15 @@ func (s *Scheduler) endTurn(l *lane, sent bool) {
 		return
 	}
 	l.become(idle)
-	if sent && l.deficit > 0 && !s.closed && !s.unrecorded.isFull() {
+	if sent && l.deficit > 0 && !s.workers.closed && !s.unrecorded.isFull() {
 		if ok, _ := s.mayTurn(l); ok {
 			l.become(queued)
 			s.workers.putBack(l)
-			s.wakeWorker()
+			s.workers.wake()
 			return
 		}
 	}
-	s.enqueue(l)
-}
-
-// admit enqueues the lanes that waited until something was recorded.
-func (s *Scheduler) admit() {
-	waiting := s.stalled
-	s.stalled = nil
-	for _, l := range waiting {
-		l.become(idle)
-		s.enqueue(l)
-	}
+	l.enqueue()
 }
 
 // outside calls read, which reads what a lane must know from the store, without the lock. It

@@ -38,7 +38,7 @@ func checkStates(t *testing.T, s *Scheduler) {
 			found[r.lane] = append(found[r.lane], awaitingMemory)
 		}
 	}
-	for _, l := range s.stalled {
+	for _, l := range s.unrecorded.stalled {
 		found[l] = append(found[l], stalled)
 	}
 	for _, l := range s.lanes {
@@ -97,8 +97,8 @@ func TestDecidedIsBounded(t *testing.T) {
 		go s.Run(ctx)
 		go s.Next() // there is nothing to send
 		synctest.Wait()
-		if n := len(s.unrecorded.decided); n < maxDecided || n > maxDecided+lanes || len(s.stalled) == 0 {
-			t.Errorf("%d outcomes are decided, and %d lanes wait", n, len(s.stalled))
+		if n := len(s.unrecorded.decided); n < maxDecided || n > maxDecided+lanes || len(s.unrecorded.stalled) == 0 {
+			t.Errorf("%d outcomes are decided, and %d lanes wait", n, len(s.unrecorded.stalled))
 		}
 		checkStates(t, s)
 		for {

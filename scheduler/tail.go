@@ -40,15 +40,14 @@ func (t *tail) hasTurn(l *lane, now time.Time) (ok bool, at time.Time) {
 
 // leaveLine is for a lane that has had its turn, or can't take it. Who is the first then is looked
 // at.
-func (s *Scheduler) leaveLine(l *lane) {
+func (t *tail) leaveLine(l *lane) {
 	if !l.inLine {
 		return
 	}
-	t := l.tail
 	i := slices.Index(t.line, l)
 	t.line, l.inLine = without(t.line, i), false
 	if i == 0 && len(t.line) > 0 {
-		s.enqueue(t.line[0])
+		t.line[0].enqueue()
 	}
 }
 
@@ -99,6 +98,22 @@ func (t *tails) of(app webhook.ID) *tail {
 		t.byApp[app] = tail
 	}
 	return tail
+}
+
+// setRate limits the messages per second to all endpoints of an application; 0: no limit.
+func (t *tails) setRate(app webhook.ID, perSecond uint16) {
+	if perSecond == 0 && t.byApp[app] == nil {
+		return // nothing is sent to it, and so nothing need be kept
+	}
+	tail := t.of(app)
+	tail.rate.setRate(float64(perSecond))
+	for _, l := range tail.line {
+		l.inLine = false
+	}
+	tail.line = nil
+	for _, l := range tail.lanes {
+		l.enqueue()
+	}
 }
 
 // forget drops the tail of an application without endpoints. What says how its endpoints have

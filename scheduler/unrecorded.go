@@ -20,6 +20,7 @@ type unrecorded struct {
 	decided []webhook.Outcome  // without a delivery
 	moved   map[*lane]struct{} // lanes whose cursor or health is to be recorded, though no outcome is
 	disable []Disable
+	stalled []*lane       // until some of it is recorded
 	notify  chan struct{} // something is decided
 }
 
@@ -52,4 +53,14 @@ func (u *unrecorded) take(limit int) (list []webhook.Outcome) {
 		u.signal()
 	}
 	return list
+}
+
+// admit enqueues the lanes that waited until something was recorded.
+func (u *unrecorded) admit() {
+	waiting := u.stalled
+	u.stalled = nil
+	for _, l := range waiting {
+		l.become(idle)
+		l.enqueue()
+	}
 }

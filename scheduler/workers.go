@@ -1,5 +1,7 @@
 package scheduler
 
+import "sync"
+
 // class is what is known of the endpoint of a lane.
 type class int
 
@@ -29,6 +31,10 @@ type workers struct {
 	queues [classes]queue[*line]
 	next   class // classes take turns, too
 	memory requestMemory
+	flying int       // deliveries handed out and not back
+	idle   int       // workers that wait for a lane
+	work   sync.Cond // there is a lane that may have a turn, or closed
+	closed bool
 }
 
 // share is what one application has of the workers.
@@ -166,6 +172,35 @@ func (w *workers) hasWork() bool {
 	return false
 }
 
+// await waits for the next lane that may have a turn; nil: the scheduler is closed.
+func (w *workers) await() *lane {
+	for !w.closed {
+		l := w.pop()
+		switch {
+		case l == nil:
+			w.idle++
+			w.work.Wait()
+			w.idle--
+		case l.become(turning):
+			return l
+		}
+	}
+	return nil
+}
+
+// wake wakes a worker if there is a lane for it.
+func (w *workers) wake() {
+	if w.idle > 0 && w.hasWork() {
+		w.work.Signal()
+	}
+}
+
+// close makes await return nil.
+func (w *workers) close() {
+	w.closed = true
+	w.work.Broadcast()
+}
+
 // begin takes a worker.
 func (w *workers) begin(s *share, c class) {
 	w.busy[c]++
@@ -176,6 +211,14 @@ func (w *workers) begin(s *share, c class) {
 func (w *workers) end(s *share, c class) {
 	w.busy[c]--
 	s.busy[c]--
+}
+
+// land counts a delivery that is back.
+func (w *workers) land(f flying) {
+	w.flying--
+	w.end(f.share, f.class)
+	w.release(f.share, f.load)
+	w.wake()
 }
 
 // succeeded and hung take in what became of an attempt at an endpoint that was not proven.
