@@ -156,10 +156,10 @@ func (r *LogReport) checkConfiguration(index uint64, data []byte) {
 
 func (r *LogReport) checkVote(log *raftlog.Store) {
 	var err error
-	if r.Term, err = log.GetUint64([]byte("CurrentTerm")); err != nil && !errors.Is(err, raftlog.ErrNoKey) {
+	if r.Term, err = log.Votes().GetUint64([]byte("CurrentTerm")); err != nil && !errors.Is(err, raftlog.ErrNoKey) {
 		r.violated("the term of the node can't be read: %v", err)
 	}
-	term, candidate, err := log.Vote()
+	term, candidate, err := log.Votes().Vote()
 	if err != nil && !errors.Is(err, raftlog.ErrNoKey) {
 		r.violated("the last vote of the node can't be read: %v", err)
 	}

@@ -36,8 +36,8 @@ func newLogFolder(t *testing.T, change func([]*raft.Log) []*raft.Log) string {
 	if change != nil {
 		entries = change(entries)
 	}
-	err := errors.Join(log.StoreLogs(entries), log.SetUint64([]byte("CurrentTerm"), 2),
-		log.SetUint64([]byte("LastVoteTerm"), 2), log.Set([]byte("LastVoteCand"), []byte("n2.1")), log.Close())
+	err := errors.Join(log.StoreLogs(entries), log.Votes().SetUint64([]byte("CurrentTerm"), 2),
+		log.Votes().SetUint64([]byte("LastVoteTerm"), 2), log.Votes().Set([]byte("LastVoteCand"), []byte("n2.1")), log.Close())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,9 +84,9 @@ func TestCheckLogFindsDamage(t *testing.T) {
 		"configuration":      {5, replace(raft.Log{Index: 4, Term: 1, Type: raft.LogConfiguration, Data: []byte{0xff}}), nil, "the configuration in entry 4"},
 		"no servers":         {5, replace(raft.Log{Index: 4, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(raft.Configuration{})}), nil, "has no servers"},
 		"odd type":           {5, replace(raft.Log{Index: 5, Term: 1, Type: 77}), nil, "entry 5 is of type 77"},
-		"vote cut":           {5, nil, func(_ string, log *raftlog.Store) error { return log.Set([]byte("Vote"), []byte("cut")) }, "the last vote of the node can't be read"},
+		"vote cut":           {5, nil, func(_ string, log *raftlog.Store) error { return log.Votes().Set([]byte("Vote"), []byte("cut")) }, "the last vote of the node can't be read"},
 		"vote ahead": {5, nil, func(_ string, log *raftlog.Store) error {
-			return log.Set([]byte("Vote"), binary.BigEndian.AppendUint64(nil, 9))
+			return log.Votes().Set([]byte("Vote"), binary.BigEndian.AppendUint64(nil, 9))
 		}, "but has voted in term 9"},
 		"entry can't be read": {5, nil, appendGarbage, "entry 9 can't be read"},
 	}

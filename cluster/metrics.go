@@ -77,7 +77,7 @@ func newMetrics(n *Node, registry prometheus.Registerer) *metrics {
 			Name: "hookwheel_log_scrubs_total",
 			Help: "How often the whole Raft log was read and verified since this node started.",
 		}, func() float64 {
-			passes, _ := n.log.Scrubbed()
+			passes, _ := n.scrubber.Passes()
 			return float64(passes)
 		}),
 		gauge("hookwheel_log_bytes", "Size of the Raft log: the part of its files that its entries take.", func() float64 {

@@ -20,6 +20,7 @@ type Node struct {
 	secret    string // of the cluster
 	identity  *identityCard
 	log       *raftlog.Store
+	scrubber  *raftlog.Scrubber
 	listener  *listener
 	snapshots *snapshotStore
 	raft      *raft.Raft
@@ -74,6 +75,7 @@ func Open(config Config) (_ *Node, err error) {
 			err = errors.Join(err, n.log.Close())
 		}
 	}()
+	n.scrubber = raftlog.NewScrubber(n.log)
 	if err := reconcile(n.log, config.Machine); err != nil {
 		return nil, err
 	}
@@ -98,7 +100,7 @@ func (n *Node) startRaft() error {
 	config := raftConfig(n.config, n.identity.Server, news)
 	config.Logger = raftLogger(n.leadCtx, n.config.Logger)
 	transport := newTransport(n)
-	known, err := raft.HasExistingState(n.log, n.log, n.snapshots)
+	known, err := raft.HasExistingState(n.log, n.log.Votes(), n.snapshots)
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
 	}
@@ -109,7 +111,7 @@ func (n *Node) startRaft() error {
 	}
 	cache := raftlog.NewCache(n.log)
 	n.batches = newBatcher(func() bool { return n.raft.State() == raft.Leader }, n.config.Machine.Ready, n.commit)
-	if n.raft, err = raft.NewRaft(config, n.fsm, cache, n.log, n.snapshots, transport); err != nil {
+	if n.raft, err = raft.NewRaft(config, n.fsm, cache, n.log.Votes(), n.snapshots, transport); err != nil {
 		return fmt.Errorf("starting Raft: %w", err)
 	}
 	if members := n.servers(); n.config.Listen == "" && len(members) > 1 {
@@ -125,7 +127,7 @@ func (n *Node) startRaft() error {
 	n.wg.Go(n.abandonOldLeaders)
 	n.wg.Go(n.watchMembers)
 	n.wg.Go(n.watchSilence)
-	n.wg.Go(func() { n.log.Scrub(n.ctx) })
+	n.wg.Go(func() { n.scrubber.Run(n.ctx) })
 	n.wg.Go(n.shorten)
 	n.wg.Go(n.joiner.belong)
 	n.listener.wg.Go(n.listener.run) // until its Close

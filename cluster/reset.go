@@ -54,7 +54,7 @@ func Reset(dir, node, address string, machine StateMachine, logger *slog.Logger)
 	if err := machine.Configure(machine.Applied()+1, report.Term, configuration); err != nil {
 		return report, err
 	}
-	if err := errors.Join(machine.Commit(), emptyLog(log), log.SetUint64([]byte("CurrentTerm"), report.Term)); err != nil {
+	if err := errors.Join(machine.Commit(), emptyLog(log), log.Votes().SetUint64([]byte("CurrentTerm"), report.Term)); err != nil {
 		return report, err
 	}
 	card.identity = fresh
@@ -85,7 +85,7 @@ func replay(log *raftlog.Store, machine StateMachine) (entries int, err error) {
 
 // newTerm returns a term later than any that this node knows.
 func newTerm(log *raftlog.Store, machine StateMachine) (uint64, error) {
-	term, err := log.GetUint64([]byte("CurrentTerm"))
+	term, err := log.Votes().GetUint64([]byte("CurrentTerm"))
 	if err != nil && !errors.Is(err, raftlog.ErrNoKey) {
 		return 0, err
 	}

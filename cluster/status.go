@@ -82,7 +82,7 @@ func (n *Node) Status() Status {
 		Received: n.snapshots.received.Load(),
 	}
 	s.ClockAhead = n.clock.ahead().Milliseconds()
-	_, s.Scrubbed = n.log.Scrubbed()
+	_, s.Scrubbed = n.scrubber.Passes()
 	s.SlowDisk = n.log.IsSlow()
 	s.Sent, s.ToSend = n.snapshots.sending()
 	s.Free, s.Least = n.config.Machine.Free()

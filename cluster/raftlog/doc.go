@@ -1,14 +1,15 @@
 // Package raftlog keeps the Raft log of a node, its term and its vote: the write-ahead log of
-// Hookwheel, on stable storage before anything is acknowledged. It is a hashicorp/raft LogStore
-// and StableStore. The entries are in a journal, raft/log in the data folder; the term and the
-// vote are in a bolt file, raft/vote.db, whose lock keeps other processes away from both.
+// Hookwheel, on stable storage before anything is acknowledged. A Store is a hashicorp/raft
+// LogStore, and its Votes are a StableStore. The entries are in a journal, raft/log in the data
+// folder; the term and the vote are in a bolt file, raft/vote.db, whose lock keeps other processes
+// away from both.
 //
 // # Failures
 //
 // A Store is fail-stop. After a write failed or hangs, the content of the disk is unknown, so the
 // node stops instead of continuing as if it were known. Each entry has a checksum over its whole
 // content. Damage is detected when the log is opened, which reads all of it, when an entry is
-// read, and by Scrub, which reads all entries every ten minutes. What a crash can leave, and how
+// read, and by a Scrubber, which reads all entries every ten minutes. What a crash can leave, and how
 // it is told from damage, is in the documentation of package journal.
 //
 // A folder with only one of the two parts is refused, unless it was new when the node crashed: the
@@ -25,11 +26,11 @@
 // # Goroutines
 //
 // A Store starts no permanent goroutines: the timer of each write calls Options.Fatal when the
-// disk hangs. Package cluster runs Scrub and calls Settle. After HoldFailures a call that fails
+// disk hangs. Package cluster runs a Scrubber and calls Settle. After HoldFailures a call that fails
 // does not return: the goroutine waits for the process to end.
 //
 // # Locks
 //
-// mu (the term of the vote), pace.mu and scrub.mu, none of which is held while another lock is
-// taken, and those of the journal.
+// Votes.mu, pace.mu and Scrubber.mu, none of which is held while another lock is taken, and those of
+// the journal.
 package raftlog

@@ -66,7 +66,7 @@ func (s *Store) storeLogs(logs []*raft.Log) error {
 	for i, entry := range logs {
 		entries[i] = encode(entry)
 	}
-	if err := s.guard("writing the log", func() error { return s.log.Append(entries) }); err != nil {
+	if err := s.disk.guard("writing the log", func() error { return s.log.Append(entries) }); err != nil {
 		return err
 	}
 	s.written.Add(1)
@@ -91,7 +91,7 @@ func (s *Store) GetLog(index uint64, entry *raft.Log) error {
 	if err == nil || errors.Is(err, raft.ErrLogNotFound) {
 		return err
 	}
-	return s.fail(err)
+	return s.disk.fail(err)
 }
 
 // SetBase sets the entry that the log follows, after a state that ends with that entry was

@@ -51,7 +51,7 @@ func (p *pace) isSlow() bool {
 }
 
 // IsSlow reports whether a write to the log took too long recently, or is taking too long now.
-func (s *Store) IsSlow() bool { return s.pace.isSlow() }
+func (s *Store) IsSlow() bool { return s.disk.pace.isSlow() }
 
 // MarkSlow makes the disk count as slow for a while, as a slow write does.
-func (s *Store) MarkSlow() { s.pace.markSlow() }
+func (s *Store) MarkSlow() { s.disk.pace.markSlow() }

@@ -15,31 +15,35 @@ const (
 	entryOverhead = 64               // bytes that each entry counts in addition to its data
 )
 
-// scrub reads the log repeatedly and slowly, and verifies the checksum of each entry. Most entries
-// are written, served to followers from memory and cut without ever being read from the disk:
-// damage to them would be detected too late, such as when the node restarts.
-type scrub struct {
+// Scrubber reads the log repeatedly and slowly, and verifies the checksum of each entry. Most
+// entries are written, served to followers from memory and cut without ever being read from the
+// disk: damage to them would be detected too late, such as when the node restarts.
+type Scrubber struct {
+	log    *Store
 	mu     sync.Mutex
 	passes int64
 	ended  time.Time // of the last pass; zero: no pass has ended
 }
 
-// last returns how many passes were made and when the last one ended.
-func (s *scrub) last() (passes int64, ended time.Time) {
+// NewScrubber returns a Scrubber of a log.
+func NewScrubber(log *Store) *Scrubber { return &Scrubber{log: log} }
+
+// Passes returns how many passes were made and when the last one ended.
+func (s *Scrubber) Passes() (passes int64, ended time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.passes, s.ended
 }
 
-func (s *scrub) note() {
+func (s *Scrubber) note() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.passes++
 	s.ended = time.Now()
 }
 
-// Scrub verifies the log repeatedly until ctx ends. Damage is fatal.
-func (s *Store) Scrub(ctx context.Context) {
+// Run verifies the log repeatedly until ctx ends. Damage is fatal.
+func (s *Scrubber) Run(ctx context.Context) {
 	pause := scrubPause / 10
 	for {
 		select {
@@ -47,32 +51,29 @@ func (s *Store) Scrub(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if !s.scrubOnce(ctx, time.Second) {
+		if !s.pass(ctx, time.Second) {
 			return
 		}
-		s.scrub.note()
+		s.note()
 		pause = scrubPause
 	}
 }
 
-// Scrubbed returns how many passes were made and when the last one ended.
-func (s *Store) Scrubbed() (passes int64, ended time.Time) { return s.scrub.last() }
-
-// scrubOnce verifies all entries, at most scrubRate bytes in each interval, and reports whether all
+// pass verifies all entries, at most scrubRate bytes in each interval, and reports whether all
 // are undamaged.
-func (s *Store) scrubOnce(ctx context.Context, interval time.Duration) bool {
-	first, err := s.FirstIndex()
+func (s *Scrubber) pass(ctx context.Context, interval time.Duration) bool {
+	first, err := s.log.FirstIndex()
 	if err != nil || first == 0 {
 		return err == nil
 	}
 	budget := scrubRate
 	for index := first; ; index++ {
-		if last, err := s.LastIndex(); err != nil || index > last {
+		if last, err := s.log.LastIndex(); err != nil || index > last {
 			return err == nil
 		}
 		size, err := s.verify(index)
 		if err != nil {
-			s.fatal(err)
+			s.log.disk.fatal(err)
 			return false
 		}
 		if budget -= size + entryOverhead; budget > 0 {
@@ -89,9 +90,9 @@ func (s *Store) scrubOnce(ctx context.Context, interval time.Duration) bool {
 
 // verify reads an entry from the disk and returns its size. An entry that was cut in the meantime
 // is not an error.
-func (s *Store) verify(index uint64) (size int, err error) {
+func (s *Scrubber) verify(index uint64) (size int, err error) {
 	entry := new(raft.Log)
-	if err := s.read(index, entry); err != nil && !errors.Is(err, raft.ErrLogNotFound) {
+	if err := s.log.read(index, entry); err != nil && !errors.Is(err, raft.ErrLogNotFound) {
 		return 0, err
 	}
 	return len(entry.Data), nil

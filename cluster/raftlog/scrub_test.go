@@ -24,11 +24,11 @@ func TestScrubFindsDamage(t *testing.T) {
 	for i := range uint64(50) {
 		must(t, log.StoreLog(&raft.Log{Index: i + 1, Data: fmt.Appendf(nil, "the data of entry %d", i+1)}))
 	}
-	if !log.scrubOnce(t.Context(), time.Millisecond) {
+	if !NewScrubber(log).pass(t.Context(), time.Millisecond) {
 		t.Fatal("a log that is well is not")
 	}
 	damageEntry(t, log, 47)
-	if log.scrubOnce(t.Context(), time.Millisecond) {
+	if NewScrubber(log).pass(t.Context(), time.Millisecond) {
 		t.Fatal("the damage was not found")
 	}
 	if err := <-failed; !errors.Is(err, journal.ErrDamaged) || !strings.Contains(err.Error(), logDir(log.dir)) {

@@ -53,7 +53,7 @@ func (s *Store) Settle() error {
 	written := s.written.Load()
 	if written != s.settled {
 		s.settled = written
-		return s.guard("noting the end of the log", s.log.Note)
+		return s.disk.guard("noting the end of the log", s.log.Note)
 	}
-	return s.guard("marking the end of the log", s.log.Mark)
+	return s.disk.guard("marking the end of the log", s.log.Mark)
 }

@@ -64,7 +64,7 @@ func TestFilesAreGivenBack(t *testing.T) {
 	check := func(t *testing.T, log *Store) {
 		t.Helper()
 		checkVote(t, log, 4, "n2")
-		if term, err := log.GetUint64(keyCurrentTerm); err != nil || term != 4 {
+		if term, err := log.votes.GetUint64(keyCurrentTerm); err != nil || term != 4 {
 			t.Errorf("the term is %d, %v", term, err)
 		}
 		for i := range uint64(kept) {
@@ -88,7 +88,7 @@ func TestFilesAreGivenBack(t *testing.T) {
 	for i := range uint64(entries) {
 		must(t, log.StoreLog(&raft.Log{Index: i + 1, Term: 3, Data: make([]byte, 100<<10)}))
 	}
-	must(t, log.SetUint64(keyCurrentTerm, 4))
+	must(t, log.votes.SetUint64(keyCurrentTerm, 4))
 	vote(t, log, 4, "n2")
 	if size := log.FileSize(); size < entries*100<<10 {
 		t.Errorf("the files have %d bytes", size)
@@ -109,7 +109,7 @@ func TestLastEntryDamaged(t *testing.T) {
 	must(t, log.StoreLog(&raft.Log{Index: 1, Data: []byte("the only entry")}))
 	must(t, errors.Join(log.Settle(), log.Settle()))
 	damageEntry(t, log, 1)
-	must(t, log.votes.Close()) // the process is killed
+	must(t, log.votes.bolt.Close()) // the process is killed
 	if _, err := Open(dir, Options{}); !errors.Is(err, journal.ErrDamaged) || !strings.Contains(err.Error(), segments(t, log.dir)[0]) {
 		t.Errorf("got %v", err)
 	}

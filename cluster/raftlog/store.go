@@ -9,35 +9,22 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/hashicorp/raft"
-	boltdb "github.com/hashicorp/raft-boltdb/v2"
 
 	"hookwheel/cluster/journal"
 )
-
-// stallLimit is how long a write to the log may take. Otherwise a leader whose disk hangs would
-// stay leader, but could not commit.
-const stallLimit = 10 * time.Second
 
 // Store stores the Raft log, the term and the vote. It is fail-stop: after an error or a hang of
 // the disk, its content is unknown, so the node must stop.
 type Store struct {
 	log    *journal.Journal
-	votes  *boltdb.BoltStore // term and vote
-	fatal  func(error)
+	votes  *Votes
+	disk   *watchdog
 	needed func() uint64 // Options.Needed
 
-	dir     string        // of both
-	stall   time.Duration // how long a write may take
-	running atomic.Bool   // Raft uses it: see HoldFailures
-	once    sync.Once
-	failed  chan struct{} // closed when Raft is blocked because a write or a read failed
-	pace    pace          // of its writes
-	scrub   scrub
+	dir     string                   // of log and votes
 	base    atomic.Pointer[raft.Log] // see SetBase
 	written atomic.Uint64            // how often the log was written
 	settled uint64                   // written, when Settle was called last
@@ -45,9 +32,6 @@ type Store struct {
 	limit func() int64  // Options.Limit
 	grown chan struct{} // there are more
 	alone atomic.Bool   // see SetAlone
-
-	mu       sync.Mutex
-	voteTerm uint64 // announced by SetUint64, written together with the candidate
 }
 
 // Dir returns the folder of the log in the data folder dir.
@@ -69,8 +53,7 @@ type Options struct {
 
 // Open opens the log in the data folder dir, or creates it.
 func Open(dir string, options Options) (*Store, error) {
-	s := &Store{fatal: options.Fatal, needed: options.Needed, dir: Dir(dir), stall: stallLimit,
-		limit: options.Limit, grown: make(chan struct{}, 1), failed: make(chan struct{})}
+	s := &Store{disk: newWatchdog(options.Fatal), needed: options.Needed, dir: Dir(dir), limit: options.Limit, grown: make(chan struct{}, 1)}
 	if s.needed == nil {
 		s.needed = func() uint64 { return 0 }
 	}
@@ -92,12 +75,12 @@ func (s *Store) open(dir string) (err error) {
 	if present != nil && !errors.Is(present, ErrNone) && !errors.Is(present, errNoEntries) {
 		return present
 	}
-	if s.votes, err = openVotes(votesPath(s.dir)); err != nil {
+	if s.votes, err = openVotes(votesPath(s.dir), s.disk); err != nil {
 		return err
 	}
 	if errors.Is(present, errNoEntries) {
-		if _, err := s.GetUint64(keyCurrentTerm); !errors.Is(err, ErrNoKey) { // else it crashed when it was new
-			return errors.Join(present, err, s.votes.Close())
+		if _, err := s.votes.GetUint64(keyCurrentTerm); !errors.Is(err, ErrNoKey) { // else it crashed when it was new
+			return errors.Join(present, err, s.votes.bolt.Close())
 		}
 	}
 	s.log, err = journal.Open(logDir(s.dir), journal.Options{SegmentSize: s.segmentSize, Budget: s.fileBudget, NoSync: noSync})
@@ -109,7 +92,7 @@ func (s *Store) open(dir string) (err error) {
 	} else {
 		err = withRemedy(fmt.Errorf("opening the log: %w", err))
 	}
-	return errors.Join(err, s.votes.Close())
+	return errors.Join(err, s.votes.bolt.Close())
 }
 
 var (
@@ -176,7 +159,7 @@ func Read(dir string, use func(*Store) error) error {
 }
 
 // Close closes the files.
-func (s *Store) Close() error { return errors.Join(s.log.Close(), s.votes.Close()) }
+func (s *Store) Close() error { return errors.Join(s.log.Close(), s.votes.bolt.Close()) }
 
 // Bounds returns the first and the last entry, or 0 and 0 if the log is empty.
 func (s *Store) Bounds() (first, last uint64, err error) {
@@ -187,61 +170,12 @@ func (s *Store) Bounds() (first, last uint64, err error) {
 	return first, last, err
 }
 
-// HoldFailures makes each call that fails from now on block until the process ends: see fail.
-func (s *Store) HoldFailures() { s.running.Store(true) }
+// HoldFailures makes each call that fails from now on block until the process ends: see
+// watchdog.fail.
+func (s *Store) HoldFailures() { s.disk.running.Store(true) }
 
 // Failed returns a channel that is closed when a call blocks in this way.
-func (s *Store) Failed() <-chan struct{} { return s.failed }
-
-// guard runs a write under the watchdog and stops the node if it fails.
-func (s *Store) guard(what string, write func() error) error {
-	defer s.watch(what)()
-	defer s.pace.begin()()
-	if err := write(); err != nil {
-		return s.fail(withRemedy(fmt.Errorf("%s: %w", what, err)))
-	}
-	return nil
-}
-
-// fail stops the node. Raft panics on some errors of its log and continues after others. So while
-// Raft uses the log, fail never returns: Raft's goroutine waits here for the process to end.
-func (s *Store) fail(err error) error {
-	s.fatal(err)
-	if s.running.Load() {
-		s.once.Do(func() { close(s.failed) })
-		select {}
-	}
-	return err
-}
-
-// stallSteps is the number of steps in which the time of a write is counted. A pause of this
-// process or its machine counts as a single step, however long it was, because it says nothing
-// about the disk.
-const stallSteps = 10
-
-// watch stops the node if a write takes too long, until the function that it returns is called.
-func (s *Store) watch(what string) (end func()) {
-	var (
-		ended atomic.Bool
-		steps atomic.Int32
-		timer *time.Timer
-	)
-	step := s.stall / stallSteps
-	timer = time.AfterFunc(time.Hour, func() {
-		switch {
-		case ended.Load():
-		case steps.Add(1) < stallSteps:
-			timer.Reset(step)
-		default:
-			s.fatal(fmt.Errorf("the disk does not answer: %s takes more than %s", what, s.stall))
-		}
-	})
-	timer.Reset(step)
-	return func() {
-		ended.Store(true)
-		timer.Stop()
-	}
-}
+func (s *Store) Failed() <-chan struct{} { return s.disk.failed }
 
 // DeleteRange cuts the log at its end, when the log of the leader differs, or at its beginning.
 // Raft requests to delete nearly all entries that the state machine has applied; spare limits
@@ -252,14 +186,14 @@ func (s *Store) DeleteRange(first, last uint64) error {
 	case end == 0 || first > last || first > end || last < begin:
 		return nil
 	case last >= end:
-		return s.guard("cutting the log", func() error { return s.log.DropFrom(first) })
+		return s.disk.guard("cutting the log", func() error { return s.log.DropFrom(first) })
 	case first > begin:
 		return fmt.Errorf("entries %d to %d are in the middle of the log, which has entries %d to %d", first, last, begin, end)
 	}
 	if last = s.spare(last); last < begin {
 		return nil
 	}
-	return s.guard("cutting the log", func() error { return s.log.DropBefore(last + 1) })
+	return s.disk.guard("cutting the log", func() error { return s.log.DropBefore(last + 1) })
 }
 
 // SetAlone says whether no other node reads the log. Then fewer entries are kept, so that files

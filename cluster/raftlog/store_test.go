@@ -36,15 +36,15 @@ func must(t testing.TB, err error) {
 
 func vote(t *testing.T, log *Store, term uint64, candidate string) {
 	t.Helper()
-	must(t, log.SetUint64(keyVoteTerm, term))
-	must(t, log.Set(keyVoteCandidate, []byte(candidate)))
+	must(t, log.votes.SetUint64(keyVoteTerm, term))
+	must(t, log.votes.Set(keyVoteCandidate, []byte(candidate)))
 }
 
 func checkVote(t *testing.T, log *Store, term uint64, candidate string) {
 	t.Helper()
-	gotTerm, err := log.GetUint64(keyVoteTerm)
+	gotTerm, err := log.votes.GetUint64(keyVoteTerm)
 	must(t, err)
-	gotCandidate, err := log.Get(keyVoteCandidate)
+	gotCandidate, err := log.votes.Get(keyVoteCandidate)
 	must(t, err)
 	if gotTerm != term || string(gotCandidate) != candidate {
 		t.Errorf("the vote is for %q in term %d, want %q in term %d", gotCandidate, gotTerm, candidate, term)
@@ -54,14 +54,14 @@ func checkVote(t *testing.T, log *Store, term uint64, candidate string) {
 func TestVoteSurvivesRestart(t *testing.T) {
 	dir := t.TempDir()
 	log := openTestLog(t, dir)
-	for _, err := range []error{second(log.GetUint64(keyVoteTerm)), second(log.Get(keyVoteCandidate))} {
+	for _, err := range []error{second(log.votes.GetUint64(keyVoteTerm)), second(log.votes.Get(keyVoteCandidate))} {
 		if !errors.Is(err, boltdb.ErrKeyNotFound) {
 			t.Errorf("before the first vote: %v", err)
 		}
 	}
 	vote(t, log, 5, "n1")
 	checkVote(t, log, 5, "n1")
-	must(t, log.SetUint64(keyVoteTerm, 6)) // the candidate never comes: a crash
+	must(t, log.votes.SetUint64(keyVoteTerm, 6)) // the candidate never comes: a crash
 	checkVote(t, log, 5, "n1")
 	must(t, log.Close())
 
@@ -79,14 +79,14 @@ func TestVoteSurvivesRestart(t *testing.T) {
 func TestVoteIsOneRecord(t *testing.T) {
 	dir := t.TempDir()
 	s := openTestLog(t, dir)
-	err := errors.Join(s.SetUint64(keyVoteTerm, 3), s.Set(keyVoteCandidate, []byte("n1")), s.SetUint64(keyVoteTerm, 4), s.Close())
+	err := errors.Join(s.votes.SetUint64(keyVoteTerm, 3), s.votes.Set(keyVoteCandidate, []byte("n1")), s.votes.SetUint64(keyVoteTerm, 4), s.Close())
 	if err != nil {
 		t.Fatal(err)
 	}
 	s = openTestLog(t, dir)
 	defer s.Close()
-	term, err := s.GetUint64(keyVoteTerm)
-	candidate, err2 := s.Get(keyVoteCandidate)
+	term, err := s.votes.GetUint64(keyVoteTerm)
+	candidate, err2 := s.votes.Get(keyVoteCandidate)
 	if err := errors.Join(err, err2); err != nil || term != 3 || string(candidate) != "n1" {
 		t.Errorf("vote in term %d for %s, %v", term, candidate, err)
 	}
@@ -97,8 +97,8 @@ func second[T any](_ T, err error) error { return err }
 func TestVoteDamaged(t *testing.T) {
 	log := openTestLog(t, t.TempDir())
 	defer log.Close()
-	must(t, log.votes.Set(keyVote, []byte("short")))
-	for _, err := range []error{second(log.GetUint64(keyVoteTerm)), second(log.Get(keyVoteCandidate))} {
+	must(t, log.votes.bolt.Set(keyVote, []byte("short")))
+	for _, err := range []error{second(log.votes.GetUint64(keyVoteTerm)), second(log.votes.Get(keyVoteCandidate))} {
 		if err == nil || errors.Is(err, boltdb.ErrKeyNotFound) {
 			t.Errorf("a damaged vote reads as %v", err)
 		}
@@ -109,14 +109,14 @@ func TestVoteDamaged(t *testing.T) {
 func TestOtherKeysAreKept(t *testing.T) {
 	dir := t.TempDir()
 	log := openTestLog(t, dir)
-	must(t, log.SetUint64([]byte("CurrentTerm"), 9))
-	must(t, log.Set([]byte("key"), []byte("value")))
+	must(t, log.votes.SetUint64([]byte("CurrentTerm"), 9))
+	must(t, log.votes.Set([]byte("key"), []byte("value")))
 	must(t, log.Close())
 	log = openTestLog(t, dir)
 	defer log.Close()
-	term, err := log.GetUint64([]byte("CurrentTerm"))
+	term, err := log.votes.GetUint64([]byte("CurrentTerm"))
 	must(t, err)
-	value, err := log.Get([]byte("key"))
+	value, err := log.votes.Get([]byte("key"))
 	must(t, err)
 	if term != 9 || string(value) != "value" {
 		t.Errorf("term %d, value %q", term, value)
@@ -132,9 +132,9 @@ func TestLogFailsStop(t *testing.T) {
 		"log":  {func(l *Store) error { return l.StoreLog(&raft.Log{Index: 2}) }, "writing the log"},
 		"logs": {func(l *Store) error { return l.StoreLogs([]*raft.Log{{Index: 2}, {Index: 3}}) }, "writing the log"},
 		"cut":  {func(l *Store) error { return l.DeleteRange(1, 2) }, "cutting the log"},
-		"term": {func(l *Store) error { return l.SetUint64([]byte("CurrentTerm"), 1) }, "writing the term"},
-		"vote": {func(l *Store) error { return l.Set(keyVoteCandidate, []byte("n1")) }, "writing the vote"},
-		"key":  {func(l *Store) error { return l.Set([]byte("key"), nil) }, "writing the vote"},
+		"term": {func(l *Store) error { return l.votes.SetUint64([]byte("CurrentTerm"), 1) }, "writing the term"},
+		"vote": {func(l *Store) error { return l.votes.Set(keyVoteCandidate, []byte("n1")) }, "writing the vote"},
+		"key":  {func(l *Store) error { return l.votes.Set([]byte("key"), nil) }, "writing the vote"},
 		"mark": {func(l *Store) error { return errors.Join(l.Settle(), l.Settle()) }, "marking the end"},
 	}
 	for name, test := range writes {
@@ -158,8 +158,8 @@ func TestLogFailsStop(t *testing.T) {
 // return to Raft, which would panic.
 func TestRaftNeverHearsOfFailedWrites(t *testing.T) {
 	writes := map[string]func(*Store) error{
-		"term": func(l *Store) error { return l.SetUint64([]byte("CurrentTerm"), 1) },
-		"vote": func(l *Store) error { return l.Set(keyVoteCandidate, []byte("n1")) },
+		"term": func(l *Store) error { return l.votes.SetUint64([]byte("CurrentTerm"), 1) },
+		"vote": func(l *Store) error { return l.votes.Set(keyVoteCandidate, []byte("n1")) },
 		"logs": func(l *Store) error { return l.StoreLogs([]*raft.Log{{Index: 2}}) },
 		"cut":  func(l *Store) error { return l.DeleteRange(1, 2) },
 		"read": func(l *Store) error { return l.GetLog(1, new(raft.Log)) },
@@ -191,10 +191,10 @@ func TestLogHangs(t *testing.T) {
 	log, err := Open(t.TempDir(), Options{Fatal: func(err error) { reason <- err }})
 	must(t, err)
 	defer log.Close()
-	log.stall = 10 * time.Millisecond
+	log.disk.stall = 10 * time.Millisecond
 	release, ended := make(chan struct{}), make(chan error)
 	go func() {
-		ended <- log.guard("writing the log", func() error {
+		ended <- log.disk.guard("writing the log", func() error {
 			<-release
 			return nil
 		})
@@ -304,8 +304,8 @@ func TestRemedies(t *testing.T) {
 		errors.New("too long"): "writing the log: too long",
 	} {
 		var fatal error
-		s := &Store{fatal: func(err error) { fatal = err }, stall: stallLimit}
-		got := s.guard("writing the log", func() error { return err })
+		w := newWatchdog(func(err error) { fatal = err })
+		got := w.guard("writing the log", func() error { return err })
 		if !errors.Is(got, err) || got.Error() != fatal.Error() || !strings.Contains(got.Error(), want) || (want == "writing the log: too long") != (got.Error() == want) {
 			t.Errorf("%v: %v", err, got)
 		}

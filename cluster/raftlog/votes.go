@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
@@ -31,13 +32,27 @@ var (
 	keyVote          = []byte("Vote") // term, 8 bytes | candidate
 )
 
+// Votes stores the term and the vote of a node.
+type Votes struct {
+	path string
+	disk *watchdog
+	bolt *boltdb.BoltStore
+
+	mu   sync.Mutex
+	term uint64 // of the vote, announced by SetUint64, written together with the candidate
+}
+
+// Votes returns what stores the term and the vote.
+func (s *Store) Votes() *Votes { return s.votes }
+
 // openVotes opens the file with the term and the vote, or creates it.
-func openVotes(path string) (votes *boltdb.BoltStore, err error) {
-	err = safely(func() (err error) {
+func openVotes(path string, disk *watchdog) (*Votes, error) {
+	v := &Votes{path: path, disk: disk}
+	err := safely(func() (err error) {
 		if err := lookThrough(path); err != nil {
 			return err
 		}
-		votes, err = openBolt(path)
+		v.bolt, err = openBolt(path)
 		return err
 	})
 	switch {
@@ -48,7 +63,7 @@ func openVotes(path string) (votes *boltdb.BoltStore, err error) {
 	case err != nil:
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	return votes, nil
+	return v, nil
 }
 
 var errDamagedVotes = errors.New("it does not hold what was written")
@@ -112,59 +127,59 @@ func lookThrough(path string) error {
 	return errors.Join(err, db.Close())
 }
 
-func (s *Store) SetUint64(key []byte, value uint64) error {
+func (v *Votes) SetUint64(key []byte, value uint64) error {
 	if string(key) == string(keyVoteTerm) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.voteTerm = value
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.term = value
 		return nil
 	}
-	return s.writeVotes("writing the term", func() error { return s.votes.SetUint64(key, value) })
+	return v.write("writing the term", func() error { return v.bolt.SetUint64(key, value) })
 }
 
-func (s *Store) Set(key, value []byte) error {
+func (v *Votes) Set(key, value []byte) error {
 	if string(key) == string(keyVoteCandidate) {
-		s.mu.Lock()
-		vote := append(binary.BigEndian.AppendUint64(nil, s.voteTerm), value...)
-		s.mu.Unlock()
+		v.mu.Lock()
+		vote := append(binary.BigEndian.AppendUint64(nil, v.term), value...)
+		v.mu.Unlock()
 		key, value = keyVote, vote
 	}
-	return s.writeVotes("writing the vote", func() error { return s.votes.Set(key, value) })
+	return v.write("writing the vote", func() error { return v.bolt.Set(key, value) })
 }
 
-func (s *Store) writeVotes(what string, write func() error) error {
-	return s.guard(what, func() error {
+func (v *Votes) write(what string, write func() error) error {
+	return v.disk.guard(what, func() error {
 		if err := safely(write); err != nil {
-			return fmt.Errorf("%s: %w", votesPath(s.dir), err)
+			return fmt.Errorf("%s: %w", v.path, err)
 		}
 		return nil
 	})
 }
 
-func (s *Store) GetUint64(key []byte) (value uint64, err error) {
+func (v *Votes) GetUint64(key []byte) (value uint64, err error) {
 	if string(key) == string(keyVoteTerm) {
-		term, _, err := s.Vote()
+		term, _, err := v.Vote()
 		return term, err
 	}
 	err = safely(func() (err error) {
-		value, err = s.votes.GetUint64(key)
+		value, err = v.bolt.GetUint64(key)
 		return err
 	})
 	return value, err
 }
 
-func (s *Store) Get(key []byte) ([]byte, error) {
+func (v *Votes) Get(key []byte) ([]byte, error) {
 	if string(key) == string(keyVoteCandidate) {
-		_, candidate, err := s.Vote()
+		_, candidate, err := v.Vote()
 		return candidate, err
 	}
-	return s.votes.Get(key)
+	return v.bolt.Get(key)
 }
 
-func (s *Store) Vote() (term uint64, candidate []byte, err error) {
+func (v *Votes) Vote() (term uint64, candidate []byte, err error) {
 	var vote []byte
 	err = safely(func() (err error) {
-		vote, err = s.votes.Get(keyVote)
+		vote, err = v.bolt.Get(keyVote)
 		return err
 	})
 	if err != nil {
