@@ -44,7 +44,12 @@ func nextIn(s *Scheduler) chan webhook.Delivery {
 
 // finish records a success.
 func (b *shelf) finish(t *testing.T, s *Scheduler, d webhook.Delivery) (record func()) {
-	o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: d.Endpoint.ID, Number: d.Number}, Verdict{})
+	return b.end(t, s, d, webhook.StatusSuccess, Verdict{})
+}
+
+// end records what became of a delivery.
+func (b *shelf) end(t *testing.T, s *Scheduler, d webhook.Delivery, status webhook.Status, v Verdict) (record func()) {
+	o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: d.Endpoint.ID, Number: d.Number, Status: status}, v)
 	return func() {
 		list := s.Checkpoint([]webhook.Outcome{o}, 8)
 		b.record(t, list, func(webhook.ID, *webhook.Message) bool { return false })
@@ -114,6 +119,42 @@ func testDueAfterDelivery(t *testing.T, when string) {
 		t.Errorf("%d retries are left", n)
 	}
 	cancel()
+}
+
+// The line that a manual attempt makes is not taken for that of a retry of the same message which
+// is in flight, though both have the same time.
+func TestLineOfTheSameTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newShelf()
+		e := testEndpoint(0)
+		m := testMessage(10, 10)
+		b.add(m)
+		b.cursors[e.ID] = m.ID
+		due := time.Now().Add(time.Second).Truncate(time.Millisecond)
+		b.retries[e.ID] = []webhook.Retry{{Message: m.ID, Made: 1, Spent: 1, Due: due}}
+		ctx, cancel := context.WithCancel(t.Context())
+		s := New(b, m.ID.Index(), testConfig(4), slog.New(slog.DiscardHandler))
+		go s.Run(ctx)
+		add(s, e)
+		retried, _ := s.Next()
+		for _, status := range []webhook.Status{webhook.StatusSuccess, webhook.StatusFail} {
+			b.request(e.ID, m.ID, true)
+			wake(s, e.ID)
+			requested, _ := s.Next()
+			b.end(t, s, requested, status, Verdict{Revoked: status == webhook.StatusFail})() // so that it is due at once
+		}
+		if now := time.Now(); retried.Source != webhook.SourceRetry || !now.Equal(due) || len(b.retries[e.ID]) != 1 {
+			t.Fatalf("%v is in flight at %s, with the lines %v", retried.Source, now, b.retries[e.ID])
+		}
+		handed := nextIn(s)
+		b.finish(t, s, retried)()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(handed) != 1 || len(b.retries[e.ID]) != 1 {
+			t.Errorf("%d attempts follow, and the store has the lines %v", len(handed), b.retries[e.ID])
+		}
+		cancel()
+	})
 }
 
 // A message that was held and is in flight keeps its key when a manual attempt has delivered it: it

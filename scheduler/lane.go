@@ -123,7 +123,7 @@ func (l *lane) depart(d *webhook.Delivery) webhook.Delivery {
 	}
 	d.Probe = early || l.breaker.health.Parked
 	l.pending++
-	f := flying{since: now, early: early, key: l.order.recordedKey(d.Message), full: !l.limit.allows(len(l.flying) + 1)}
+	f := flying{since: now, early: early, due: d.Due, key: l.order.recordedKey(d.Message), full: !l.limit.allows(len(l.flying) + 1)}
 	if l.flying == nil {
 		l.flying = make(map[flight]flying)
 	}

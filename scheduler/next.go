@@ -14,7 +14,7 @@ type flying struct {
 	class    class     // as which it has it
 	load     int       // bytes that it takes in memory, if many
 	key      uint64    // its key in the store, see order.go
-	due      time.Time // its line in the retry set, into which it was put meanwhile; zero: it was not
+	due      time.Time // its line in the retry set, from which it came or into which it was put meanwhile; zero: none
 	early    bool      // it went before its time
 	settled  bool      // another attempt at the message succeeded meanwhile
 	expunged bool      // the payload was, meanwhile

@@ -51,7 +51,7 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	if f.settled {
 		v.GiveUp = true
 	}
-	if !f.due.IsZero() { // it was put into the retry set meanwhile
+	if !f.due.IsZero() { // it may have been put into the retry set meanwhile
 		o.Source, o.Due = webhook.SourceRetry, f.due
 	}
 	o.Key = f.key
@@ -79,7 +79,7 @@ func (s *Scheduler) judge(f *flying, success bool, v Verdict) {
 // settleFlying notes that a message was delivered, so that it is not retried if another attempt in
 // flight fails.
 func (l *lane) settleFlying(message webhook.ID) {
-	for _, source := range [...]webhook.Source{webhook.SourceLog, webhook.SourceRetry, webhook.SourceHeld} {
+	for _, source := range singles {
 		name := flight{source, message}
 		if f, underWay := l.flying[name]; underWay {
 			f.settled = true
@@ -186,12 +186,31 @@ func (r *result) failed() {
 	}
 }
 
-// plan sets the time of the next attempt; zero: there is none.
+// plan sets the time of the next attempt; zero: there is none. No other attempt at the message that
+// is in flight has a line of that time: each would take the other's for its own.
 func (r *result) plan(next time.Time) {
-	if !next.IsZero() {
-		r.outcome.Attempt.Next = next.Truncate(time.Millisecond).UTC()
+	if next.IsZero() {
+		return
 	}
+	next = next.Truncate(time.Millisecond).UTC()
+	for r.lane.hasFlying(r.delivery.ID, next) {
+		next = next.Add(time.Millisecond)
+	}
+	r.outcome.Attempt.Next = next
 }
+
+// hasFlying reports whether a line of a message and that time is in flight.
+func (l *lane) hasFlying(message webhook.ID, due time.Time) bool {
+	for _, source := range singles {
+		if f, underWay := l.flying[flight{source, message}]; underWay && f.due.Equal(due) {
+			return true
+		}
+	}
+	return false
+}
+
+// singles are the sources of attempts that nobody asked for.
+var singles = [...]webhook.Source{webhook.SourceLog, webhook.SourceRetry, webhook.SourceHeld}
 
 // next returns when a message whose attempt failed is to be tried again; zero: not any more.
 func (r *result) next() (next time.Time) {
