@@ -43,10 +43,11 @@ func TestEndIsNotKnown(t *testing.T) {
 			if err := errors.Join(change(txn), txn.CommitAt(99, nil), s.Close()); err != nil {
 				t.Fatal(err)
 			}
-			for range 2 {
-				if _, err := openFilled(dir); !errors.Is(err, blobfiles.ErrDamaged) {
-					t.Fatalf("the store is opened with %v", err)
-				}
+			if _, err := openFilled(dir); !errors.Is(err, blobfiles.ErrDamaged) {
+				t.Fatalf("the store is opened with %v", err)
+			}
+			if _, err := openFilled(dir); !errors.Is(err, badgerfiles.ErrDamaged) || !strings.Contains(err.Error(), "as was found before: ") {
+				t.Fatalf("then it is opened with %v", err)
 			}
 			info, err := os.Stat(filepath.Join(dir, "db-1", blobFolder, "00000001.blob"))
 			if err != nil || info.Size() != size {

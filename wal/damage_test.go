@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/wal/badgerfiles"
 	"hookwheel/wal/blobfiles"
 )
@@ -282,6 +284,53 @@ func TestDamageFoundLater(t *testing.T) {
 	}
 	if _, err := Open(config); !errors.Is(err, badgerfiles.ErrDamaged) || !strings.Contains(err.Error(), tables[0]) {
 		t.Errorf("the damaged store was opened again: %v", err)
+	}
+}
+
+// Damage that is found when Badger is open, but the store is not yet, marks it for good, too. Here it
+// is that of the block which says where the blob files end.
+func TestDamagedEnd(t *testing.T) {
+	dir := memdir.New(t)
+	s, err := openFilled(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 { // so that the last block, which is read before, has only old versions of it
+		applyList(t, s, encodeFingerprint())
+		if err := s.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	good, err := readFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := only(t, good, ".sst")
+	damaged := func(at int) (dir string) {
+		files := maps.Clone(good)
+		files[table] = bytes.Clone(good[table])
+		files[table][at] ^= 1
+		return writeFiles(t, files)
+	}
+	const words = "where they end"
+	last := 0 // byte of the block
+	for at := blockSize / 2; at < len(good[table]); at += blockSize / 2 {
+		if strings.Contains(openDamaged(t, damaged(at)), words) {
+			last = at
+		}
+	}
+	past := last + sort.Search(blockSize, func(n int) bool { return !strings.Contains(openDamaged(t, damaged(last+n)), words) })
+	for what, at := range map[string]int{"a record": last, "its number of entries": past - 14} {
+		dir := damaged(at)
+		if got := openDamaged(t, dir); !strings.Contains(got, words) || !strings.Contains(got, badgerfiles.ErrDamaged.Error()) {
+			t.Errorf("%s: the process said: %s", what, got)
+		}
+		if got := openDamaged(t, dir); !strings.Contains(got, "as was found before: ") {
+			t.Errorf("%s: the next process said: %s", what, got)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"hookwheel/wal/badgerfiles"
 	"hookwheel/wal/blobfiles"
 )
 
@@ -34,11 +35,15 @@ type database struct {
 
 // withBlobs opens the blob files of a Badger database.
 func withBlobs(db *badger.DB) (*database, error) {
+	dir := db.Opts().Dir
 	end, err := endOfBlobs(db)
+	if err = badgerfiles.Damaged(dir, err); errors.Is(err, badgerfiles.ErrDamaged) {
+		err = errors.Join(err, badgerfiles.Mark(dir, err)) // Badger is at work, and may drop what is damaged
+	}
 	if err != nil {
 		return nil, err
 	}
-	blobs, err := blobfiles.Open(filepath.Join(db.Opts().Dir, blobFolder), end, noSync)
+	blobs, err := blobfiles.Open(filepath.Join(dir, blobFolder), end, noSync)
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +53,11 @@ func withBlobs(db *badger.DB) (*database, error) {
 // endOfBlobs returns where the blob files end as of the last commit. What is behind that is cut
 // off, so an end that is missing or old because a block of Badger's is damaged is an error.
 func endOfBlobs(db *badger.DB) (end blobfiles.End, err error) {
+	defer func() {
+		if fault := recover(); fault != nil { // Badger's, at a damaged block
+			err = fmt.Errorf("%w: where they end can't be read: %v", blobfiles.ErrDamaged, fault)
+		}
+	}()
 	txn := db.NewTransactionAt(math.MaxUint64, false)
 	defer txn.Discard()
 	meta, err := txn.Get(metaKey)
