@@ -288,48 +288,82 @@ func (c *cluster) callWithKey(i int, method, path, key string, body any, out any
 // health is what a node says of itself.
 type health struct{ Status, State, Leader string }
 
-// leader is the node that all nodes take for the leader; -1: they are not all well, or do not
-// agree.
-func (c *cluster) leader() int {
+// leader is the node that all nodes take for the leader. An error says which of them is not well,
+// or does not agree.
+func (c *cluster) leader() (leader int, err error) {
 	leader, name := -1, ""
 	for i, n := range c.nodes {
 		var h health
-		if status, _, err := c.call(i, "GET", "/health", nil, &h); err != nil || status != 200 || h.Status != "ok" && h.Status != "full" || name != "" && h.Leader != name {
-			return -1
+		status, text, err := c.call(i, "GET", "/health", nil, &h)
+		switch {
+		case err != nil || status != http.StatusOK || h.Status != "ok" && h.Status != "full":
+			return -1, fmt.Errorf("%s is not well: %d %s, %v", n.name, status, text, err)
+		case name != "" && h.Leader != name:
+			return -1, fmt.Errorf("%s takes %q for the leader, others %q", n.name, h.Leader, name)
 		}
 		if name = h.Leader; name == n.name && h.State == "leader" {
 			leader = i
 		}
 	}
-	return leader
+	if leader < 0 {
+		return -1, fmt.Errorf("%q is not the leader that all take it for", name)
+	}
+	return leader, nil
+}
+
+// allRun returns an error if a node has ended, with what it said last.
+func (c *cluster) allRun() error {
+	for _, n := range c.nodes {
+		if !n.alive() {
+			return fmt.Errorf("%s has ended: %s", n.name, n.lastLine())
+		}
+	}
+	return nil
+}
+
+func (n *node) lastLine() string {
+	text, err := os.ReadFile(n.log)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
 }
 
 // awaitWell waits until all nodes are well, agree on a leader, have their votes, and hold all that
-// was committed when it began to wait.
-func (c *cluster) awaitWell() (leader int, err error) {
-	return c.helpUntilWell(func() error { return nil })
-}
+// was committed when it began to wait. It does not wait for a node that has ended.
+func (c *cluster) awaitWell() (leader int, err error) { return c.helpUntilWell(c.allRun) }
 
 // helpUntilWell is awaitWell that calls help before each look.
 func (c *cluster) helpUntilWell(help func() error) (leader int, err error) {
 	var committed uint64
+	var amiss error
 	inVain := wait.Until(c.patience, "the cluster is well", func() bool {
 		if err = help(); err != nil {
 			return true
 		}
-		if leader = c.leader(); leader < 0 {
-			return false
-		}
-		var v view
-		if status, _, err := c.call(leader, "GET", "/cluster", nil, &v); err != nil || status != 200 {
-			return false
-		}
-		if committed == 0 {
-			committed = v.committed()
-		}
-		return c.complete(&v, committed)
+		leader, amiss = c.wellSince(&committed)
+		return amiss == nil
 	})
+	if inVain != nil {
+		inVain = fmt.Errorf("%w: %w", inVain, amiss)
+	}
 	return leader, errors.Join(inVain, err)
+}
+
+// wellSince is one look of awaitWell; the first one that finds a leader sets what was committed.
+func (c *cluster) wellSince(committed *uint64) (leader int, err error) {
+	if leader, err = c.leader(); err != nil {
+		return leader, err
+	}
+	var v view
+	if status, text, err := c.call(leader, "GET", "/cluster", nil, &v); err != nil || status != http.StatusOK {
+		return leader, fmt.Errorf("the members at %s: %d %s, %w", c.nodes[leader].name, status, text, err)
+	}
+	if *committed == 0 {
+		*committed = v.committed()
+	}
+	return leader, c.complete(&v, *committed)
 }
 
 // view is how a node sees the cluster.
@@ -355,17 +389,23 @@ func (v *view) committed() (index uint64) {
 	return index
 }
 
-// complete reports whether all nodes are members, with their votes, and have applied the log up to
-// an index.
-func (c *cluster) complete(v *view, index uint64) bool {
+// complete returns an error unless all nodes are members, with their votes, and have applied the
+// log up to an index.
+func (c *cluster) complete(v *view, index uint64) error {
 	voters := 0
 	for _, m := range v.Members {
-		if m.Status == nil || m.Status.AppliedIndex < index {
-			return false
+		switch {
+		case m.Status == nil:
+			return fmt.Errorf("%s does not say how far it is", m.ID)
+		case m.Status.AppliedIndex < index:
+			return fmt.Errorf("%s has applied %d of %d entries", m.ID, m.Status.AppliedIndex, index)
 		}
 		if m.Voter {
 			voters++
 		}
 	}
-	return len(v.Members) == len(c.nodes) && voters == c.voters
+	if len(v.Members) != len(c.nodes) || voters != c.voters {
+		return fmt.Errorf("%d members and %d votes, not %d and %d", len(v.Members), voters, len(c.nodes), c.voters)
+	}
+	return nil
 }

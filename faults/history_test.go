@@ -3,6 +3,8 @@ package faults
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -56,6 +58,7 @@ type history struct {
 	hits   []hit
 	faults []fault
 	byHand []manual
+	told   chan struct{} // has one when an event was acknowledged
 }
 
 func newHistory(path string) (*history, error) {
@@ -63,7 +66,7 @@ func newHistory(path string) (*history, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &history{file: file, out: bufio.NewWriter(file)}, nil
+	return &history{file: file, out: bufio.NewWriter(file), told: make(chan struct{}, 1)}, nil
 }
 
 // copied is what has happened so far.
@@ -77,6 +80,20 @@ func (h *history) copied() *history {
 func (h *history) awaitMore(patience time.Duration) error {
 	before := len(h.acknowledged())
 	return wait.Until(patience, "more events are acknowledged", func() bool { return len(h.acknowledged()) >= before+eventsBetween })
+}
+
+// awaitNext returns at the moment that an event is acknowledged.
+func (h *history) awaitNext(patience time.Duration) error {
+	select {
+	case <-h.told: // perhaps long ago
+	default:
+	}
+	select {
+	case <-h.told:
+		return nil
+	case <-time.After(patience):
+		return fmt.Errorf("no event is acknowledged within %s", patience)
+	}
 }
 
 // eventsBetween are acknowledged from one fault to the next where no time is set.
@@ -94,6 +111,12 @@ func (h *history) post(p post) {
 	defer h.mu.Unlock()
 	h.posts = append(h.posts, p)
 	h.write("post", p)
+	if p.Status == http.StatusAccepted {
+		select {
+		case h.told <- struct{}{}:
+		default:
+		}
+	}
 }
 
 func (h *history) hit(i hit) {

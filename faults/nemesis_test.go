@@ -58,7 +58,7 @@ var harms = map[string]harm{
 	"kill leader":           {pick: leaderOnly, do: (*nemesis).kill, last: time.Second},
 	"kill follower":         {pick: follower, do: (*nemesis).kill, last: time.Second},
 	"kill two":              {pick: any2, do: (*nemesis).kill, last: time.Second},
-	"kill all":              {pick: all, do: (*nemesis).kill},
+	"kill all":              {pick: all, do: (*nemesis).killAfterResponse},
 	"freeze leader":         {pick: leaderOnly, do: (*nemesis).freeze, last: 4 * time.Second},
 	"freeze follower":       {pick: follower, do: (*nemesis).freeze, last: 4 * time.Second},
 	"leader cut off":        {pick: leaderOnly, do: (*nemesis).cutOff, last: 4 * time.Second},
@@ -196,6 +196,14 @@ func (n *nemesis) kill(nodes []int) (func() error, error) {
 		n.cluster.nodes[i].kill()
 	}
 	return func() error { return n.restore(nodes) }, nil
+}
+
+// killAfterResponse kills nodes when they have just told a producer that an event is stored.
+func (n *nemesis) killAfterResponse(nodes []int) (func() error, error) {
+	if err := n.history.awaitNext(n.cluster.patience); err != nil {
+		return nil, err
+	}
+	return n.kill(nodes)
 }
 
 func (n *nemesis) freeze(nodes []int) (func() error, error) {
@@ -400,8 +408,8 @@ func (n *nemesis) beLate(nodes []int) (func() error, error) {
 		return nil, err
 	}
 	return undo, wait.Until(n.cluster.patience, "another node leads than "+n.cluster.nodes[nodes[0]].name+", whose clock is wrong", func() bool {
-		leader := n.cluster.leader()
-		return leader >= 0 && leader != nodes[0]
+		leader, err := n.cluster.leader()
+		return err == nil && leader != nodes[0]
 	})
 }
 
