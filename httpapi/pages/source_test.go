@@ -62,7 +62,7 @@ console.log(JSON.stringify(functionsOf(page)))`, &got)
 
 // Texts in JSON are shown as JSON.stringify would, but numbers and repeated keys stay as they are.
 func TestJSONText(t *testing.T) {
-	script := `import { lines, member, pretty, separate } from './json'
+	script := `import { lines, member, pretty, separate, visible } from './json'
 const texts = ['{}', '[]', '""', ' -15 ', 'null', '{"a":{},"b":[],"c":[{}],"d":[[],[[]]]}', '{"a" : "x\\\\" , "b":"\\"}:,", "c\\"":[true,false,null,0]}',
   JSON.stringify({ list: Array.from({ length: 50 }, (_, i) => ({ i, half: i / 2, text: '😀 "' + i + '\\', none: null })) })]
 const wrong = []
@@ -81,6 +81,7 @@ same(member(object, 'n'), '0.50')
 same(member(object, 'a'), undefined)
 same(member('{}', 'a'), undefined)
 same(separate(object, 'payload')[1], ' { "x" : {"payload":1} , "payload" : null , "p\\u0061yload" : 2, "n":0.50 } ')
+same(visible('a\tb\n\u202e\x1b\x9b\u061c\u{e0041}\ud800 é😀'), 'a\tb\n\\u202e\\u001b\\u009b\\u061c\\udb40\\udc41\\ud800 é😀')
 console.log(JSON.stringify(wrong))`
 	var wrong [][]any
 	run(t, script, &wrong)

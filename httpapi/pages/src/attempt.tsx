@@ -3,6 +3,7 @@
 import { get, p, type Attempt, type AttemptHeaders, type Trace } from './api'
 import { useReader } from './context'
 import { bytes, duration } from './format'
+import { visible } from './json'
 import { JSONView } from './json-view'
 import { useLoad } from './load'
 import { t } from './text'
@@ -19,7 +20,7 @@ export function AttemptDetails({ of }: { of: Attempt }) {
       </Facts>
       <Headers of={of} />
       <h3>{t.response}</h3>
-      {of.response ? <JSONView text={of.response} /> : <p>{t.emptyResponse}</p>}
+      {of.response ? <JSONView text={of.response} label={t.response} /> : <p>{t.emptyResponse}</p>}
     </>
   )
 }
@@ -30,7 +31,7 @@ function TraceFacts({ of }: { of: Trace }) {
     <>
       <Fact name={t.peer}>{of.peer ? <Mono>{of.peer}</Mono> : '–'}{of.connectionReused && <><br />{t.connectionReused}</>}</Fact>
       {of.tlsVersion && <Fact name="TLS">{of.tlsVersion}</Fact>}
-      {of.tlsError && <Fact name={t.tlsError}><span lang="en">{of.tlsError}</span></Fact>}
+      {of.tlsError && <Fact name={t.tlsError}><span lang="en">{visible(of.tlsError)}</span></Fact>}
       <Fact name={t.size}>{t.sizes(bytes(of.sentBytes), bytes(of.receivedBytes))}</Fact>
       <Fact name={t.duration}>{parts.filter(([, ms]) => ms > 0).map(([name, ms]) => `${name} ${duration(ms)}`).join('\n') || duration(0)}</Fact>
     </>
@@ -58,7 +59,7 @@ function Headers({ of }: { of: Attempt }) {
 function HeaderList({ of, complete }: { of: [string, string][]; complete: boolean }) {
   return (
     <>
-      <ul class="items">{of.map(([name, value], i) => <li key={i}><Mono>{name}: {value}</Mono></li>)}</ul>
+      <ul class="items">{of.map(([name, value], i) => <li key={i}><Mono>{name + ': ' + value}</Mono></li>)}</ul>
       {!complete && <p class="hint">{t.headersIncomplete}</p>}
     </>
   )

@@ -8,8 +8,8 @@ import { t } from './text'
 import { Card, Content, Select, Table } from './ui'
 
 const ranges: Record<string, { hours: number; period: string }> = {
-  '6h': { hours: 6, period: 'FiveMinutes' }, '2d': { hours: 47, period: 'FiveMinutes' }, '7d': { hours: 7 * 24, period: 'OneHour' },
-  '28d': { hours: 28 * 24, period: 'OneHour' }, '90d': { hours: 89 * 24, period: 'OneHour' },
+  '1h': { hours: 1, period: 'FiveMinutes' }, '6h': { hours: 6, period: 'FiveMinutes' }, '2d': { hours: 47, period: 'FiveMinutes' },
+  '7d': { hours: 7 * 24, period: 'OneHour' }, '28d': { hours: 28 * 24, period: 'OneHour' }, '90d': { hours: 89 * 24, period: 'OneHour' },
 }
 
 // Activity shows the attempts that a path of the API counts.

@@ -93,7 +93,7 @@ function Inputs({ of, fresh, close, done, saved, reset }: InputsProps) {
       </details>
       <Failure problem={problem} />
       {theirs && <Conflict mine={fieldsOf(settings())} theirs={fieldsOf(theirs.data)} at={theirs.data.updatedAt} busy={busy} keep={() => save(theirs)} take={() => reset(theirs)} />}
-      {tested && <div class="notice" role="status"><AttemptState of={tested} /> {answer(tested)} · {duration(tested.responseDurationMs)}{tested.response && <JSONView text={tested.response} />}</div>}
+      {tested && <div class="notice" role="status"><AttemptState of={tested} /> {answer(tested)} · {duration(tested.responseDurationMs)}{tested.response && <JSONView text={tested.response} label={t.response} />}</div>}
       <div class="actions">
         <Button busy={busy} onClick={() => void test()}>{t.testURL}</Button>
         {close && <Button onClick={close}>{t.cancel}</Button>}

@@ -12,12 +12,12 @@ const most = 8 // blocks that are drawn
 const longest = 8 // ms that are spent before the page responds again
 
 // JSONView shows a text. isJSON says that it is known to be JSON.
-export function JSONView({ text, isJSON = false }: { text: string; isJSON?: boolean }) {
+export function JSONView({ text, isJSON = false, label = t.payload }: { text: string; isJSON?: boolean; label?: string }) {
   const area = useRef<HTMLPreElement>(null)
   useLayoutEffect(() => draw(area.current!, blocks(isJSON || parses(text) ? indented(text) : asItIs(text), text.length <= colored)), [text])
   return (
     <>
-      <pre class="json" ref={area} tabIndex={0} aria-label={t.payload} />
+      <pre class="json" ref={area} tabIndex={0} aria-label={label} />
       <div class="actions"><Copy text={text} /></div>
     </>
   )
@@ -56,7 +56,7 @@ function* indented(json: string): Generator<Token[]> {
 }
 
 function* asItIs(text: string): Generator<Token[]> {
-  for (const line of text.split('\n')) yield [{ text: line, kind: '' }]
+  for (const line of text.split(/\r?\n/)) yield [{ text: line, kind: '' }]
 }
 
 // blocks puts lines together. Only a line that is longer than a block goes over several.

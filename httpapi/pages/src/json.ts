@@ -55,10 +55,12 @@ function kindOf(text: string, following: string | undefined): Token['kind'] {
   return /^[-\d]/.test(text) ? 'number' : 'word'
 }
 
+const hiding = /[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu
+
 // visible writes the characters that change how the others are shown, such as those of
-// right-to-left text, as escapes.
+// right-to-left text, and those that nobody would see, as escapes.
 export function visible(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'))
+  return text.replace(hiding, (c) => Array.from({ length: c.length }, (_, i) => '\\u' + c.charCodeAt(i).toString(16).padStart(4, '0')).join(''))
 }
 
 // members returns the names and texts of the members of an object.

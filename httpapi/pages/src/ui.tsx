@@ -5,6 +5,7 @@ import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hook
 import type { Problem, Told } from './api'
 import { focusTitle } from './focus'
 import { ago, date, utc, when } from './format'
+import { visible } from './json'
 import type { Loaded } from './load'
 import { useNow } from './load'
 import { setQuery } from './router'
@@ -433,7 +434,8 @@ export function Copy({ text, label = t.copy }: { text: string; label?: string })
 
 // Mono shows an ID, a URL or another text for machines; long ones wrap.
 export function Mono({ children }: { children: ComponentChildren }) {
-  return <code class="mono" dir="auto" title={typeof children === 'string' && children.length > 30 ? children : undefined}>{children}</code>
+  const text = typeof children === 'string' ? visible(children) : ''
+  return <code class="mono" dir="auto" title={text.length > 30 ? text : undefined}>{text || children}</code>
 }
 
 let tell: (text: string) => void = () => undefined

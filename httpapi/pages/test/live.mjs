@@ -1,7 +1,7 @@
 // Drives pages that are open while things happen.
 
 import { createServer } from 'node:http'
-import { button, call, link, look, open, others, press, receiver, receiverURL, run, url, wrong } from './common.mjs'
+import { button, call, link, look, open, others, press, receiver, receiverURL, run, until, url, wrong } from './common.mjs'
 
 async function prepare() {
   await call('POST', '/app', { name: 'Acme', uid: 'acme' })
@@ -89,6 +89,31 @@ async function polling(browser) {
   await send(5)
   await waitForRows(page, before + 1)
   await look(page, 'live-polling')
+  await page.context().close()
+}
+
+// silence is a proxy on the way that keeps the stream back: nothing arrives, and nothing fails.
+async function silence(browser) {
+  const { url: portal } = await call('POST', '/auth/app-portal-access/acme', {})
+  const page = await open(browser, {})
+  await page.clock.install()
+  let asked = 0, kept = true
+  await page.route('**/api/v1/tail*', (route) => {
+    asked++
+    if (!kept) return route.continue()
+  })
+  await page.goto(portal.replace('#', '?next=/deliveries#'))
+  for (let n = 1; n <= 2; n++) {
+    await until('a stream', () => asked >= n)
+    await page.clock.fastForward(15_000)
+  }
+  await page.locator('.connection').getByText('Not live').waitFor()
+  const isShown = async ({ id }) => page.locator(`tbody a[href$="${id}"]`).waitFor()
+  await isShown(await send(6))
+  kept = false
+  await page.clock.fastForward(60_000) // after which it asks again
+  await isLive(page)
+  await isShown(await send(7))
 }
 
 // states are what pages show when a request fails, and that they go on by themselves.
@@ -191,34 +216,64 @@ async function conflict(browser) {
   await look(page, 'gone-meanwhile')
 }
 
-// strings has a receiver and a sender who write what is meant to run, to hide or to break the layout.
+const markup = '<img src=x onerror="window.ran=1"><script>window.ran=1</script><b>bold</b>'
+const evil = `${markup}\u202e\u2066gnol\u0007\u001b[31m\u009b2J\u061c\u{e0041} 😀 ${'W'.repeat(10_000)}`
+
+// answers are what receivers write that is meant to run, to hide or to break the layout.
+const answers = {
+  markup: evil,
+  frames: `<iframe srcdoc="${'<iframe srcdoc=&quot;'.repeat(20)}<script>top.ran=1</script>"></iframe>`.repeat(20),
+  binary: Buffer.from([0xff, 0xc3, 0x28, 0, 0x1b, 0x5b, 0x32, 0x4a, 0x9b, 0xed, 0xa0, 0x80, 0x0d]), // no UTF-8
+  nested: '['.repeat(9000) + ']'.repeat(9000),
+  large: Buffer.alloc(1 << 20, markup + '\u202e'),
+}
+
+const hiding = /[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u
+
+// strings has receivers who answer so, and a sender who is no better.
 async function strings(browser) {
-  const evil = `<img src=x onerror="window.ran=1"><script>window.ran=1</script>\u202e\u2066gnol\u0007\u001b[31m 😀 ${'W'.repeat(10_000)}`
   const server = createServer((request, response) => request.resume().on('end', () => {
-    response.writeHead(500, { 'X-Evil': '<img src=x onerror=window.ran=1>' + 'W'.repeat(2000), 'Content-Type': 'text/html', Refresh: '0;url=//evil.example' })
-    response.end(evil)
+    const body = answers[new URL(request.url, url).pathname.slice(1)]
+    const head = `HTTP/1.1 500 ${'W'.repeat(500)}\r\nX-Evil: ${markup}\u202egnol\u200b${'W'.repeat(500)}\r\nContent-Type: text/html\r\nRefresh: 0;url=//evil.example\r\nConnection: close\r\n\r\n`
+    response.socket.end(Buffer.concat([Buffer.from(head), Buffer.from(body)]))
   }))
   await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
   await call('POST', '/app', { name: '<b>"Evil"</b> \u202e', uid: 'evil' })
-  const { id } = await call('POST', '/app/evil/endpoint', { url: `http://127.0.0.1:${server.address().port}/?<script>window.ran=1</script>${'W'.repeat(1500)}`, description: evil.slice(0, 1000).replace(/[\u0007\u001b]/g, '') })
+  let id
+  for (const name of Object.keys(answers)) {
+    ({ id } = await call('POST', '/app/evil/endpoint', { url: `http://127.0.0.1:${server.address().port}/${name}?<script>window.ran=1</script>${'W'.repeat(1500)}`, description: evil.slice(0, 1000).replace(/[\u0007\u001b\u009b]/g, '') }))
+  }
   const message = await call('POST', '/app/evil/msg', { eventType: 'invoice.paid', eventId: 'W'.repeat(200), payload: { [evil.slice(0, 300)]: evil, n: 1, deep: JSON.parse('['.repeat(40) + ']'.repeat(40)), long: 'x'.repeat(30_000) } })
   const { url: portal } = await call('POST', '/auth/app-portal-access/evil', {})
   const page = await open(browser, { viewport: { width: 360, height: 740 }, colorScheme: 'dark' })
   page.on('dialog', (d) => { wrong('a dialog: ' + d.message()); void d.dismiss() })
   await page.goto(portal)
   await look(page, 'strings-endpoints')
+  const inspect = async (name) => {
+    await look(page, name)
+    const found = await page.evaluate(() => [window.ran, document.querySelectorAll('main :is(img, script, b, iframe)').length])
+    if (found[0] || found[1] > 0) wrong(`${name}: markup of others became elements: ${found}`)
+    const hidden = (await page.locator('pre, .mono').allTextContents()).find((text) => hiding.test(text))
+    if (hidden) wrong(`${name}: characters that hide others are shown as they are: ${JSON.stringify(hidden.slice(0, 300))}`)
+  }
   for (const [path, name] of [[`/endpoints/${id}`, 'strings-endpoint'], ['/deliveries', 'strings-deliveries'], ['/messages', 'strings-messages'], [`/messages/${message.id}`, 'strings-message']]) {
     await page.goto(`${url}/portal${path}`)
-    if (name === 'strings-message') {
-      await page.locator('summary', { hasText: 'attempt 1' }).click()
-      await page.getByText('X-Evil').first().waitFor()
-    } else if (!path.startsWith('/endpoints')) await rows(page).first().waitFor()
-    await look(page, name)
-    const found = await page.evaluate(() => [window.ran, document.querySelectorAll('main img, main script, main b').length, document.documentElement.innerHTML.includes('\u202e')])
-    if (found[0] || found[1] > 0) wrong(`${name}: markup of others became elements: ${found}`)
+    if (!path.startsWith('/endpoints') && name !== 'strings-message') await rows(page).first().waitFor()
+    await inspect(name)
   }
-  if ((await page.locator('pre').allTextContents()).join('').match(/[\u202e\u2066\u0007\u001b]/)) wrong('characters that hide others are shown as they are')
+  for (const [name, answer] of Object.entries(answers)) {
+    const card = page.locator('.card', { has: page.getByRole('heading', { name: `/${name}?` }) })
+    await card.locator('summary', { hasText: 'attempt 1' }).click()
+    await card.getByText('X-Evil: <img src=x').filter({ hasText: '\\u202egnol\\u200b' }).waitFor()
+    const shown = card.locator('pre.json:not([aria-busy])')
+    await shown.waitFor()
+    await inspect('strings-answer-' + name)
+    const text = await shown.textContent()
+    const begin = name === 'binary' ? answer.toString('base64') : String(answer).slice(0, 60)
+    if (name !== 'nested' && !text.startsWith(begin)) wrong(`${name}: the answer begins with ${text.slice(0, 200)}`)
+    if (name === 'markup' && !text.includes('\\u202e\\u2066gnol\\u0007\\u001b[31m\\u009b2J\\u061c\\udb40\\udc41 😀')) wrong(`what is hidden is not written: ${text.slice(0, 300)}`)
+  }
   server.close()
 }
 
-await run(prepare, { tabs, polling, states, resend, conflict, strings })
+await run(prepare, { tabs, polling, silence, states, resend, conflict, strings })

@@ -36,7 +36,7 @@ export const de: Text = {
   attemptN: (n) => `Versuch ${n}`,
   manual: (n) => `von Hand ${n}`,
   schema: (version) => `Schema, Version ${version}`,
-  ranges: { '6h': '6 Stunden', '2d': '2 Tage', '7d': '7 Tage', '28d': '28 Tage', '90d': '90 Tage' },
+  ranges: { '1h': '1 Stunde', '6h': '6 Stunden', '2d': '2 Tage', '7d': '7 Tage', '28d': '28 Tage', '90d': '90 Tage' },
   orderings: { none: 'Keine Reihenfolge', endpoint: 'Alle Nachrichten der Reihe nach', key: 'Nachrichten mit demselben Schlüssel der Reihe nach' },
   which: { failed: 'Fehlgeschlagene, die seither nicht ankamen', never: 'Nie versuchte', all: 'Alle, auch zugestellte' },
   whichOf: { failed: 'Fehlgeschlagene', delivered: 'Zugestellte', 'never-attempted': 'Nie versuchte', all: 'Alle' },

@@ -36,7 +36,7 @@ export const en = {
   attemptN: (n: number) => `attempt ${n}`,
   manual: (n: number) => `manual ${n}`,
   schema: (version: string) => `Schema, version ${version}`,
-  ranges: { '6h': '6 hours', '2d': '2 days', '7d': '7 days', '28d': '28 days', '90d': '90 days' },
+  ranges: { '1h': '1 hour', '6h': '6 hours', '2d': '2 days', '7d': '7 days', '28d': '28 days', '90d': '90 days' },
   orderings: { none: 'No order', endpoint: 'All messages in order', key: 'Messages with the same ordering key in order' },
   which: { failed: 'Failed and not delivered since', never: 'Never attempted', all: 'All, including delivered ones' },
   whichOf: { failed: 'Failed', delivered: 'Delivered', 'never-attempted': 'Never attempted', all: 'All' },
