@@ -21,10 +21,11 @@ import (
 //   - plot: 28 days of periods of five minutes, 8,064 in all
 //   - payload: a message of 1 MiB
 //   - live: 50 messages a second, for a minute
+//   - open: what a page takes that is left open for ten minutes, with as many
 //   - lists: 20,000 endpoints, half of them in one application, and 1,000,000 messages
 //   - portals: what 20 portals that are open cost the node under load
 func BenchmarkPages(b *testing.B) {
-	for _, measurement := range []string{"list", "plot", "payload", "live", "lists"} {
+	for _, measurement := range []string{"list", "plot", "payload", "live", "open", "lists"} {
 		b.Run(measurement, func(b *testing.B) {
 			for b.Loop() {
 				p, c := startDev(b, 1)

@@ -13,7 +13,7 @@ import { longLists } from './perf-lists.mjs'
 
 const slow = 4 // times slower than this machine
 const times = 5
-const minutes = 1 // of live traffic
+const minutes = 10 // that a page is left open
 const portals = 20
 
 await call('POST', '/app?get_if_exists=true', { name: 'Measured', uid: 'measured' })
@@ -156,38 +156,68 @@ async function payload() {
   }
 }
 
-// live shows each of 50 messages a second in the console, without a slower CPU.
-async function live() {
-  const { page, cdp, metrics } = await open()
-  await page.goto(`${url}/console#key=${token}`)
-  await page.getByRole('link', { name: 'Live' }).click()
-  await page.locator('.connection').getByText('Live', { exact: true }).waitFor()
-  let sent = 0, refused = 0, over = false
-  const traffic = (async () => {
+// traffic sends 50 messages a second, until the function that it returns is called.
+function traffic() {
+  const count = { sent: 0, refused: 0 }
+  let over = false
+  const sending = (async () => {
     for (let next = Date.now(); !over; next += 20) {
-      void send().then(() => sent++, () => refused++)
+      void send().then(() => count.sent++, () => count.refused++)
       await new Promise((done) => setTimeout(done, Math.max(0, next - Date.now())))
     }
   })()
-  await page.waitForFunction((n) => document.querySelectorAll('tbody tr').length >= n, 200) // no more are kept
-  const used = async () => {
-    await cdp.send('HeapProfiler.collectGarbage')
-    const m = await metrics()
-    return `heap ${(m.JSHeapUsedSize / 1048576).toFixed(2)} MiB, ${m.Nodes} nodes, ${m.JSEventListeners} listeners`
-  }
-  const before = await used(), began = Date.now(), sentBefore = sent, busy = (await metrics()).TaskDuration
+  return { count, stop: () => ((over = true), sending) }
+}
+
+// openLive opens the console where each of these messages becomes a row, once there are as many as
+// are kept.
+async function openLive() {
+  const tab = await open(), sending = traffic()
+  await tab.page.goto(`${url}/console#key=${token}`)
+  await tab.page.getByRole('link', { name: 'Live' }).click()
+  await tab.page.waitForFunction((n) => document.querySelectorAll('tbody tr').length >= n, 200)
+  return { ...tab, ...sending }
+}
+
+// memory says what a page takes without garbage.
+async function memory({ cdp, metrics }) {
+  await cdp.send('HeapProfiler.collectGarbage')
+  const m = await metrics()
+  return `heap ${(m.JSHeapUsedSize / 1048576).toFixed(2)} MiB, ${m.Nodes} nodes, ${m.JSEventListeners} listeners`
+}
+
+// live shows each of 50 messages a second in the console, without a slower CPU.
+async function live() {
+  const { page, metrics, count, stop } = await openLive()
+  const began = Date.now(), sentBefore = count.sent, busy = (await metrics()).TaskDuration
   const slices = []
-  while (Date.now() - began < 60_000 * minutes) slices.push(await trace(page, () => new Promise((done) => setTimeout(done, 10_000))))
+  while (Date.now() - began < 60_000) slices.push(await trace(page, () => new Promise((done) => setTimeout(done, 10_000))))
   const elapsed = (Date.now() - began) / 1000, share = ((await metrics()).TaskDuration - busy) / elapsed
-  print(`live, ${((sent - sentBefore) / elapsed).toFixed(0)} messages a second for ${elapsed.toFixed(0)} s, in slices of 10 s, ms`, {
+  print(`live, ${((count.sent - sentBefore) / elapsed).toFixed(0)} messages a second for ${elapsed.toFixed(0)} s, in slices of 10 s, ms`, {
     'longest task': slices.map((tasks) => longest(tasks, 'wall')), 'its CPU': slices.map((tasks) => longest(tasks, 'cpu')),
     'tasks over 50': slices.map((tasks) => tasks.filter((k) => k.wall > 50).length),
   })
-  console.log(`  the main thread was busy ${(100 * share).toFixed(1)} % of the time; refused messages: ${refused}`)
-  console.log(`  before: ${before}\n  after:  ${await used()}`)
-  over = true
-  await traffic
+  console.log(`  the main thread was busy ${(100 * share).toFixed(1)} % of the time; refused messages: ${count.refused}`)
+  await stop()
   await page.context().close()
+}
+
+// leftOpen is what this page and a list in the portal take after each minute.
+async function leftOpen() {
+  const { count, stop, ...tail } = await openLive()
+  const list = await open()
+  await list.page.goto(await portal('/deliveries'))
+  await list.page.locator('tbody tr').nth(49).waitFor()
+  const row = async (when) => console.log(`  ${when.padEnd(12)} live: ${await memory(tail)}; deliveries: ${await memory(list)}`)
+  console.log('pages that are left open while there are 50 messages a second')
+  await row('at first')
+  for (let minute = 1; minute <= minutes; minute++) {
+    await new Promise((done) => setTimeout(done, 60_000))
+    await row(`${minute} min`)
+  }
+  console.log(`  messages: ${count.sent}, refused: ${count.refused}`)
+  await stop()
+  for (const { page } of [tail, list]) await page.context().close()
 }
 
 // manyPortals keeps pages of as many customers open and live until the input ends.
@@ -205,7 +235,7 @@ async function manyPortals() {
   for await (const line of createInterface({ input: process.stdin })) console.log(line)
 }
 
-const measurements = { list, plot, payload, live, portals: manyPortals, lists: () => longLists({ open, trace, report }) }
+const measurements = { list, plot, payload, live, open: leftOpen, portals: manyPortals, lists: () => longLists({ open, trace, report }) }
 await measurements[only]()
 await browser.close()
 process.exit()
