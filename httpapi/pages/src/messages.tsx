@@ -1,6 +1,6 @@
 // The messages of an application, newest first, with what became of them.
 
-import { useMemo, useState } from 'preact/hooks'
+import { useEffect, useMemo, useState } from 'preact/hooks'
 import { get, p, type Message, type Page, type Problem } from './api'
 import { useMatters, useReader } from './context'
 import { number } from './format'
@@ -19,7 +19,7 @@ export function Messages() {
     limit: 50, iterator, with_content: false, with_status: true, search: value('search'), event_types: value('type'), tag: value('tag'), channel: value('channel'),
   }, signal), [app, query.toString()], iterator === '' && value('search') === '' ? 5 : 0, useMatters())
   const [held, hold] = useState(false)
-  const filtered = ['search', 'type', 'tag', 'channel'].some((name) => value(name) !== '')
+  const filtered = filters.some((name) => value(name) !== '')
   const columns = useMemo((): Column<Message>[] => [
     { name: t.time, show: (m) => <Link to={base + p`/messages/${m.id}`}><Time at={m.timestamp} /></Link> },
     { name: t.eventType, show: (m) => <Mono>{m.eventType}</Mono> },
@@ -34,7 +34,7 @@ export function Messages() {
         {(page) => (
           <>
             {page.data.length === 0
-              ? <Empty><p>{!filtered ? t.noMessages : page.done ? t.noMatches : t.noMatchesYet}</p></Empty>
+              ? <Empty><p>{!filtered ? t.noMessages : page.done ? t.noMatches : t.noMatchesYet}</p>{filtered && <Button onClick={clearFilters}>{t.clearFilters}</Button>}</Empty>
               : (
                 <LiveTable caption={t.messages} rows={page.data} id={(m) => m.id} newest={iterator === ''} full={!page.done} held={held} hold={hold} columns={columns} />
               )}
@@ -60,10 +60,22 @@ function Outcomes({ of }: { of: Message }) {
   )
 }
 
+const filters = ['search', 'type', 'tag', 'channel']
+
+function clearFilters(): void {
+  setQuery(Object.fromEntries([...filters, 'iterator'].map((name) => [name, ''])), false)
+}
+
+// Filters take effect when they are submitted, and follow the address when the reader goes back.
 function Filters({ value, wrong }: { value: (name: string) => string; wrong: Problem['fields'] }) {
   const [search, setSearch] = useState(value('search'))
   const [type, setType] = useState(value('type'))
   const [tag, setTag] = useState(value('tag'))
+  useEffect(() => {
+    setSearch(value('search'))
+    setType(value('type'))
+    setTag(value('tag'))
+  }, [value('search'), value('type'), value('tag')])
   const apply = (e: Event) => {
     e.preventDefault()
     setQuery({ search, type, tag, iterator: '' }, false)

@@ -43,7 +43,7 @@ export function Button({ kind = 'plain', submit = false, busy = false, children,
 
 // Time shows a time in the zone of the reader; UTC is a hover away.
 export function Time({ at, full = false }: { at: string | null | undefined; full?: boolean }) {
-  if (!at) return <span>–</span>
+  if (!at) return <span class="none">–</span>
   return <time dateTime={at} title={utc(at)}>{full ? date(at) : when(at)}</time>
 }
 

@@ -2,7 +2,7 @@
 // it comes by. It prints what is wrong.
 
 import { createServer } from 'node:http'
-import { button, call, folder, hostile, link, look, open, others, receiver, receiverURL, run, token, url, wrong } from './common.mjs'
+import { button, call, folder, hostile, link, look, open, others, receiver, receiverURL, run, token, until, url, wrong } from './common.mjs'
 import { keyboardInConsole, keyboardInPortal } from './keyboard.mjs'
 import { rights } from './rights.mjs'
 import { everyRoute } from './routes.mjs'
@@ -66,6 +66,10 @@ async function customer(browser) {
   await button(page, 'Search').click()
   await page.getByText('failing').first().waitFor()
   if (!page.url().includes('search=failing')) wrong('the filter is not in the address')
+  await page.goBack()
+  await until('the filter of before', async () => (await page.getByLabel('Search').first().inputValue()) === '')
+  await page.goForward()
+  await until('the filter again', async () => (await page.getByLabel('Search').first().inputValue()) === 'failing')
   await link(page, 'Deliveries').first().click()
   await page.getByRole('table').getByText('Failed').first().waitFor()
   await look(page, 'portal-deliveries')
