@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"crypto/rand"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/fasthttp/router"
@@ -54,35 +56,43 @@ func requestID(ctx *fasthttp.RequestCtx) string {
 // statusClasses are the classes of status codes: of the codes from 100 on, from 200 on, and so on.
 var statusClasses = [...]string{"1xx", "2xx", "3xx", "4xx", "5xx"}
 
-// newStatuses returns a counter of responses with one counter for each class.
-func newStatuses() (all *prometheus.CounterVec, of [len(statusClasses)]prometheus.Counter) {
-	all = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "hookwheel_http_responses_total",
-		Help: "Responses to requests to this node, by class of status code."}, []string{"class"})
-	for i, class := range statusClasses {
-		of[i] = all.WithLabelValues(class)
-	}
-	return all, of
+// accessLog counts the responses, and logs and traces the requests.
+type accessLog struct {
+	live     *atomic.Pointer[live]
+	log      *slog.Logger
+	tracer   Tracer // nil: nothing is traced
+	counts   *prometheus.CounterVec
+	statuses [len(statusClasses)]prometheus.Counter // of counts
 }
 
-// countResponse counts a response, logs the request if that is wanted, and ends its trace.
-func (s *Server) countResponse(ctx *fasthttp.RequestCtx, begun time.Time) {
-	if class := ctx.Response.StatusCode()/100 - 1; class >= 0 && class < len(s.statuses) {
-		s.statuses[class].Inc()
+func newAccessLog(config *Config, live *atomic.Pointer[live]) *accessLog {
+	l := &accessLog{live: live, log: config.Logger, tracer: config.Tracer, counts: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "hookwheel_http_responses_total", Help: "Responses to requests to this node, by class of status code."}, []string{"class"})}
+	for i, class := range statusClasses {
+		l.statuses[i] = l.counts.WithLabelValues(class)
 	}
-	if s.live.Load().AccessLog {
-		s.logAccess(ctx, begun)
+	return l
+}
+
+// record counts a response, logs the request if that is wanted, and ends its trace.
+func (l *accessLog) record(ctx *fasthttp.RequestCtx, begun time.Time) {
+	if class := ctx.Response.StatusCode()/100 - 1; class >= 0 && class < len(l.statuses) {
+		l.statuses[class].Inc()
 	}
-	if s.config.Tracer != nil {
-		s.endTrace(ctx, begun)
+	if l.live.Load().AccessLog {
+		l.logRequest(ctx, begun)
+	}
+	if l.tracer != nil {
+		l.endTrace(ctx, begun)
 	}
 }
 
 var knownMethods = []string{fasthttp.MethodGet, fasthttp.MethodHead, fasthttp.MethodPost, fasthttp.MethodPut, fasthttp.MethodPatch,
 	fasthttp.MethodDelete, fasthttp.MethodOptions}
 
-// logAccess logs a request. The log has nothing that a client could put a secret
+// logRequest logs a request. The log has nothing that a client could put a secret
 // into but the request ID: of the path it has the pattern, and of the caller the ID.
-func (s *Server) logAccess(ctx *fasthttp.RequestCtx, begun time.Time) {
+func (l *accessLog) logRequest(ctx *fasthttp.RequestCtx, begun time.Time) {
 	method := string(ctx.Method())
 	if !slices.Contains(knownMethods, method) {
 		method = "other"
@@ -100,7 +110,7 @@ func (s *Server) logAccess(ctx *fasthttp.RequestCtx, begun time.Time) {
 	if !actor.Key.IsZero() {
 		list = append(list, "key", actor.Key.Text(webhook.KindAPIKey))
 	}
-	s.config.Logger.Info("request", list...)
+	l.log.Info("request", list...)
 }
 
 // bodySize returns the size of the body of a response; -1 for a stream whose end is not known.

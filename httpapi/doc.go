@@ -18,7 +18,7 @@
 //   - Server.authorized finds the caller, checks the role and the capability, limits the rate, lets
 //     intake read the body within the shares of memory, and waits for the turn of a customer.
 //   - request.performOnce answers repetitions of an idempotency key.
-//   - The handler runs, and Server.write sends its response.
+//   - The handler runs, and responder.write sends its response.
 //
 // One goroutine records the last use of API keys, from Serve to its end. A stream of events has one
 // that notices when the client goes; the stream waits for it. No lock of this package is taken

@@ -12,9 +12,9 @@ import (
 // one.
 func TestFailingNodeSendsElsewhere(t *testing.T) {
 	for failed, want := range map[bool]int{false: fasthttp.StatusInternalServerError, true: fasthttp.StatusServiceUnavailable} {
-		s := &Server{config: Config{Failed: func() bool { return failed }, Logger: slog.New(slog.DiscardHandler)}}
+		w := &responder{failed: func() bool { return failed }, log: slog.New(slog.DiscardHandler)}
 		ctx := new(fasthttp.RequestCtx)
-		s.writeError(ctx, errors.New("input/output error"))
+		w.writeError(ctx, errors.New("input/output error"))
 		if got := ctx.Response.StatusCode(); got != want || failed != (len(ctx.Response.Header.Peek("Retry-After")) > 0) {
 			t.Errorf("failing %v: answered %d", failed, got)
 		}

@@ -18,9 +18,7 @@ const metricsCost = 1 << 20 // bytes of a response
 // registerMetrics registers the metrics of the API and of the store that are scraped here.
 func (s *Server) registerMetrics() {
 	expired := func() float64 { return float64(s.config.Store.Expired()) }
-	var statuses *prometheus.CounterVec
-	statuses, s.statuses = newStatuses()
-	s.config.Metrics.MustRegister(statuses, backlogCollector{s.backlogs}, s.accepted, s.open.refused, s.limited,
+	s.config.Metrics.MustRegister(s.access.counts, backlogCollector{s.backlogs}, s.accepted, s.open.refused, s.limited,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hookwheel_expired_messages",
 			Help: "Messages that left the log before they were delivered or given up, over all endpoints that there are; the same on every node."},
 			expired),
@@ -56,7 +54,7 @@ func (c changesCollector) Collect(to chan<- prometheus.Metric) {
 func (s *Server) getMetrics(ctx *fasthttp.RequestCtx) {
 	l, err := s.responses.lend(stranger, metricsCost)
 	if err != nil {
-		s.writeError(ctx, err)
+		s.respond.writeError(ctx, err)
 		return
 	}
 	families, err := s.config.Metrics.Gather()
@@ -68,7 +66,7 @@ func (s *Server) getMetrics(ctx *fasthttp.RequestCtx) {
 	}
 	if err != nil {
 		l.end()
-		s.writeError(ctx, err)
+		s.respond.writeError(ctx, err)
 		return
 	}
 	ctx.SetContentType(string(format))

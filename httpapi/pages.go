@@ -6,10 +6,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/valyala/fasthttp"
 
 	"hookwheel/httpapi/pages"
+	"hookwheel/httpapi/reference"
+	"hookwheel/wal"
 )
 
 // pagePolicy returns what a page may do: load its own files and call this server. images are
@@ -22,8 +25,15 @@ func pagePolicy(images []string, ancestors string) string {
 // refreshHeader tells the portal, which has no valid token then, where customers get a new link.
 const refreshHeader = "Portal-Refresh-Url"
 
+// pageServer serves the pages and the files that they load.
+type pageServer struct {
+	respond *responder
+	live    *atomic.Pointer[live]
+	store   *wal.Store
+}
+
 // getPortal serves the portal, whose paths are the page's own.
-func (s *Server) getPortal(ctx *fasthttp.RequestCtx) {
+func (s *pageServer) getPortal(ctx *fasthttp.RequestCtx) {
 	ancestors := "'self'"
 	now := s.live.Load()
 	if len(now.FrameAncestors) > 0 {
@@ -37,10 +47,10 @@ func (s *Server) getPortal(ctx *fasthttp.RequestCtx) {
 
 // logoOrigins returns the origins of the logos in the settings, and of the one that a page asks for
 // that shows the portal in a frame, as svix-react does.
-func (s *Server) logoOrigins(ctx *fasthttp.RequestCtx) []string {
-	settings, err := s.config.Store.Settings()
+func (s *pageServer) logoOrigins(ctx *fasthttp.RequestCtx) []string {
+	settings, err := s.store.Settings()
 	if err != nil { // the page can do without its logo
-		s.config.Logger.Warn("the settings of pages cannot be read", "error", err)
+		s.respond.log.Warn("the settings of pages cannot be read", "error", err)
 	}
 	var origins []string
 	for _, logo := range []string{settings.Logo, settings.LogoDark, string(ctx.QueryArgs().Peek("icon"))} {
@@ -64,18 +74,18 @@ func originOf(text string) string {
 }
 
 // getConsole serves the console, likewise.
-func (s *Server) getConsole(ctx *fasthttp.RequestCtx) {
+func (s *pageServer) getConsole(ctx *fasthttp.RequestCtx) {
 	s.servePage(ctx, "console.html", pagePolicy(nil, "'none'"))
 }
 
-func (s *Server) servePage(ctx *fasthttp.RequestCtx, name, policy string) {
+func (s *pageServer) servePage(ctx *fasthttp.RequestCtx, name, policy string) {
 	ctx.Response.Header.Set("Content-Security-Policy", policy)
 	ctx.Response.Header.Set("Referrer-Policy", "no-referrer")
 	s.serveAsset(ctx, name)
 }
 
 // getAsset serves a file that the pages load.
-func (s *Server) getAsset(ctx *fasthttp.RequestCtx) {
+func (s *pageServer) getAsset(ctx *fasthttp.RequestCtx) {
 	name, _ := ctx.UserValue("name").(string)
 	if strings.HasSuffix(name, ".html") {
 		name = "" // those are served with a policy only
@@ -83,15 +93,15 @@ func (s *Server) getAsset(ctx *fasthttp.RequestCtx) {
 	s.serveAsset(ctx, name)
 }
 
-func (s *Server) serveAsset(ctx *fasthttp.RequestCtx, name string) {
+func (s *pageServer) serveAsset(ctx *fasthttp.RequestCtx, name string) {
 	assets, err := pages.Assets()
 	if err != nil {
-		s.writeError(ctx, err)
+		s.respond.writeError(ctx, err)
 		return
 	}
 	asset := assets[name]
 	if asset == nil {
-		s.notFound(ctx)
+		s.respond.notFound(ctx)
 		return
 	}
 	header := &ctx.Response.Header
@@ -110,4 +120,16 @@ func (s *Server) serveAsset(ctx *fasthttp.RequestCtx, name string) {
 		return
 	}
 	ctx.Response.SetBodyRaw(asset.Text)
+}
+
+// getDocs serves the reference page.
+func (s *pageServer) getDocs(ctx *fasthttp.RequestCtx) {
+	page, err := reference.Page()
+	if err != nil {
+		s.respond.writeError(ctx, err)
+		return
+	}
+	ctx.SetContentType("text/html; charset=utf-8")
+	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	ctx.Response.SetBodyRaw(page) // shared by all responses
 }

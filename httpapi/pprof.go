@@ -52,12 +52,12 @@ var profiles = []string{"profile", "heap", "allocs", "goroutine", "mutex", "bloc
 func (s *Server) getProfile(ctx *fasthttp.RequestCtx) {
 	name, _ := ctx.UserValue("profile").(string)
 	if !slices.Contains(profiles, name) {
-		s.notFound(ctx)
+		s.respond.notFound(ctx)
 		return
 	}
 	args := ctx.QueryArgs()
 	if seconds, err := args.GetUint("seconds"); args.Has("seconds") && (err != nil || seconds < 1 || seconds > maxProfile) {
-		s.writeError(ctx, invalidQuery{webhook.Invalid("seconds", "must be a whole number from 1 to 60")})
+		s.respond.writeError(ctx, invalidQuery{webhook.Invalid("seconds", "must be a whole number from 1 to 60")})
 		return
 	}
 	if name == "mutex" || name == "block" {

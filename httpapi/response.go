@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -125,8 +126,14 @@ type invalidItem struct {
 	Type string   `json:"type"`
 }
 
+// responder writes responses.
+type responder struct {
+	failed func() bool // Config.Failed; nil: never
+	log    *slog.Logger
+}
+
 // write writes a response. It takes over the loan if the body outlives the call.
-func (s *Server) write(ctx *fasthttp.RequestCtx, r *response) {
+func (w *responder) write(ctx *fasthttp.RequestCtx, r *response) {
 	ctx.SetStatusCode(r.status)
 	if r.value == nil {
 		return
@@ -139,7 +146,7 @@ func (s *Server) write(ctx *fasthttp.RequestCtx, r *response) {
 	if !encoded {
 		var err error
 		if text, err = json.Marshal(r.value); err != nil {
-			s.writeError(ctx, err)
+			w.writeError(ctx, err)
 			return
 		}
 	}
@@ -155,7 +162,7 @@ func (s *Server) write(ctx *fasthttp.RequestCtx, r *response) {
 
 // writeError writes an error in the API's format. Errors that could reveal internals to the caller
 // are logged instead.
-func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
+func (w *responder) writeError(ctx *fasthttp.RequestCtx, err error) {
 	var (
 		known   *webhook.Error
 		inQuery invalidQuery
@@ -163,27 +170,27 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 	)
 	switch {
 	case errors.As(err, &many):
-		s.writeInvalid(ctx, "body", many)
+		w.writeInvalid(ctx, "body", many)
 	case errors.As(err, &inQuery):
-		s.writeInvalid(ctx, "query", manyInvalid{inQuery.fault})
+		w.writeInvalid(ctx, "query", manyInvalid{inQuery.fault})
 	case errors.As(err, &known) && (known.Code == webhook.CodeKeyReused || known == errLongKey):
-		s.writeInvalid(ctx, "header", manyInvalid{known})
+		w.writeInvalid(ctx, "header", manyInvalid{known})
 	case errors.As(err, &known) && known.Code == webhook.CodeInvalid:
-		s.writeInvalid(ctx, "body", manyInvalid{known})
+		w.writeInvalid(ctx, "body", manyInvalid{known})
 	case errors.As(err, &known):
 		setErrorHeader(ctx, known.Code)
-		s.write(ctx, &response{status: statusOf[known.Code], value: known})
+		w.write(ctx, &response{status: statusOf[known.Code], value: known})
 	case errors.Is(err, cluster.ErrNoLeader):
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
-		s.write(ctx, &response{status: fasthttp.StatusServiceUnavailable, value: &webhook.Error{Code: webhook.CodeUnavailable,
+		w.write(ctx, &response{status: fasthttp.StatusServiceUnavailable, value: &webhook.Error{Code: webhook.CodeUnavailable,
 			Detail: tryAgain(ctx, "The cluster has no leader at the moment")}})
-	case s.config.Failed != nil && s.config.Failed(): // the log says why; another node may still work
+	case w.failed != nil && w.failed(): // the log says why; another node may still work
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, retryAfter)
-		s.write(ctx, &response{status: fasthttp.StatusServiceUnavailable, value: &webhook.Error{Code: webhook.CodeUnavailable,
+		w.write(ctx, &response{status: fasthttp.StatusServiceUnavailable, value: &webhook.Error{Code: webhook.CodeUnavailable,
 			Detail: tryAgain(ctx, "This node has failed and is about to end")}})
 	default:
-		s.config.Logger.Error("a request failed", "method", string(ctx.Method()), "path", ctx.UserValue(router.MatchedRoutePathParam), "requestId", requestID(ctx), "error", err)
-		s.write(ctx, &response{status: fasthttp.StatusInternalServerError, value: &webhook.Error{Code: webhook.CodeInternal,
+		w.log.Error("a request failed", "method", string(ctx.Method()), "path", ctx.UserValue(router.MatchedRoutePathParam), "requestId", requestID(ctx), "error", err)
+		w.write(ctx, &response{status: fasthttp.StatusInternalServerError, value: &webhook.Error{Code: webhook.CodeInternal,
 			Detail: "Something went wrong here. The log of this node says what."}})
 	}
 }
@@ -218,10 +225,19 @@ func invalidItems(list manyInvalid, location ...string) []invalidItem {
 	return items
 }
 
-func (s *Server) writeInvalid(ctx *fasthttp.RequestCtx, location string, list manyInvalid) {
-	s.write(ctx, &response{status: fasthttp.StatusUnprocessableEntity, value: struct {
+func (w *responder) writeInvalid(ctx *fasthttp.RequestCtx, location string, list manyInvalid) {
+	w.write(ctx, &response{status: fasthttp.StatusUnprocessableEntity, value: struct {
 		Detail []invalidItem `json:"detail"`
 	}{invalidItems(list, location)}})
+}
+
+func (w *responder) notFound(ctx *fasthttp.RequestCtx) {
+	w.writeError(ctx, &webhook.Error{Code: webhook.CodeNotFound, Detail: "There is no operation at this path."})
+}
+
+func (w *responder) methodNotAllowed(ctx *fasthttp.RequestCtx) {
+	w.write(ctx, &response{status: fasthttp.StatusMethodNotAllowed, value: &webhook.Error{Code: "method_not_allowed",
+		Detail: "This path does not answer " + string(ctx.Method()) + "; the Allow header says what it does."}})
 }
 
 // tryAgain adds to a reason why a node can't respond that a change may have been made

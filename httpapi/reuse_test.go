@@ -14,7 +14,7 @@ import (
 
 // Responses whose memory is used again are not mixed up, and large ones are not kept.
 func TestMessageBodies(t *testing.T) {
-	s := new(Server)
+	w := new(responder)
 	var all sync.WaitGroup
 	for worker := range 8 {
 		all.Go(func() {
@@ -22,7 +22,7 @@ func TestMessageBodies(t *testing.T) {
 				payload := fmt.Appendf(nil, `{"worker":%d,"pad":"%s"}`, worker, bytes.Repeat([]byte{'x'}, i*worker*20))
 				m := &webhook.Message{EventType: "a", Payload: payload}
 				ctx := new(fasthttp.RequestCtx)
-				s.write(ctx, accepted(newMessageBody(m, i%2 == 0)))
+				w.write(ctx, accepted(newMessageBody(m, i%2 == 0)))
 				want := appendMessageOut(nil, m, i%2 == 0)
 				if got := ctx.Response.Body(); !bytes.Equal(got, want) {
 					t.Errorf("got %d bytes, want %d", len(got), len(want))

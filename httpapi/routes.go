@@ -152,8 +152,8 @@ func (s *Server) newRouter() *router.Router {
 	// For log messages: the path itself could contain anything that a client has sent.
 	r.SaveMatchedRoutePath = true
 	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleOPTIONS = false, false, false
-	r.NotFound = s.notFound
-	r.MethodNotAllowed = s.methodNotAllowed
+	r.NotFound = s.respond.notFound
+	r.MethodNotAllowed = s.respond.methodNotAllowed
 	return r
 }
 
@@ -166,8 +166,8 @@ func (s *Server) routes() *router.Router {
 		r.GET("/", redirect("/portal"))
 	}
 	s.routePages(r)
-	r.GET("/console", s.getConsole)
-	r.GET("/console/{path:*}", s.getConsole)
+	r.GET("/console", s.pages.getConsole)
+	r.GET("/console/{path:*}", s.pages.getConsole)
 	if s.config.Pprof {
 		r.GET("/debug/pprof/{profile}", s.forRole(mayManage, s.getProfile))
 	}
@@ -203,9 +203,9 @@ func (s *Server) portalRoutes() *router.Router {
 
 // routePages adds the portal, all of whose paths are the same page, and the files of the pages.
 func (s *Server) routePages(r *router.Router) {
-	r.GET("/portal", s.getPortal)
-	r.GET("/portal/{path:*}", s.getPortal)
-	r.GET("/assets/{name}", s.getAsset)
+	r.GET("/portal", s.pages.getPortal)
+	r.GET("/portal/{path:*}", s.pages.getPortal)
+	r.GET("/assets/{name}", s.pages.getAsset)
 }
 
 // metricsRoutes are those of the metrics' own address.
@@ -218,7 +218,7 @@ func (s *Server) metricsRoutes() *router.Router {
 // routeMetrics adds what operators want to see, but not everybody.
 func (s *Server) routeMetrics(r *router.Router) {
 	r.GET("/", redirect("/docs"))
-	r.GET("/docs", s.getDocs)
+	r.GET("/docs", s.pages.getDocs)
 	if s.config.MetricsToken {
 		r.GET("/metrics", s.forRole(mayRead, s.getMetrics))
 	} else {
@@ -235,20 +235,11 @@ func (s *Server) forRole(needed access, serve fasthttp.RequestHandler) fasthttp.
 	return func(ctx *fasthttp.RequestCtx) {
 		r := &request{server: s, http: ctx}
 		if err := r.admit(needed, everybody); err != nil {
-			s.writeError(ctx, err)
+			s.respond.writeError(ctx, err)
 			return
 		}
 		serve(ctx)
 	}
-}
-
-func (s *Server) notFound(ctx *fasthttp.RequestCtx) {
-	s.writeError(ctx, &webhook.Error{Code: webhook.CodeNotFound, Detail: "There is no operation at this path."})
-}
-
-func (s *Server) methodNotAllowed(ctx *fasthttp.RequestCtx) {
-	s.write(ctx, &response{status: fasthttp.StatusMethodNotAllowed, value: &webhook.Error{Code: "method_not_allowed",
-		Detail: "This path does not answer " + string(ctx.Method()) + "; the Allow header says what it does."}})
 }
 
 // public serves an operation that needs no token.
@@ -262,7 +253,7 @@ func (s *Server) authorized(needed access, here []webhook.Role, h handler) fasth
 	return func(ctx *fasthttp.RequestCtx) {
 		r := &request{server: s, http: ctx}
 		if err := r.admit(needed, here); err != nil {
-			s.writeError(ctx, err)
+			s.respond.writeError(ctx, err)
 			return
 		}
 		connection := connOf(ctx.Conn())
@@ -280,7 +271,7 @@ func (s *Server) authorized(needed access, here []webhook.Role, h handler) fasth
 		}
 		endTurn, err := r.awaitTurn()
 		if err != nil {
-			s.writeError(ctx, err)
+			s.respond.writeError(ctx, err)
 			return
 		}
 		defer endTurn()
@@ -305,10 +296,10 @@ func (r *request) admit(needed access, here []webhook.Role) error {
 func (s *Server) perform(r *request, h handler) {
 	resp, err := r.performOnce(h)
 	if err != nil {
-		s.writeError(r.http, err)
+		s.respond.writeError(r.http, err)
 		return
 	}
-	s.write(r.http, resp)
+	s.respond.write(r.http, resp)
 	if resp.loan != nil {
 		resp.loan.end()
 	}
@@ -320,16 +311,4 @@ func getOpenAPI(*request) (*response, error) {
 		return nil, err
 	}
 	return ok(rawJSON(document)), nil
-}
-
-// getDocs serves the reference page.
-func (s *Server) getDocs(ctx *fasthttp.RequestCtx) {
-	page, err := reference.Page()
-	if err != nil {
-		s.writeError(ctx, err)
-		return
-	}
-	ctx.SetContentType("text/html; charset=utf-8")
-	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	ctx.Response.SetBodyRaw(page) // shared by all responses
 }

@@ -76,6 +76,9 @@ type Server struct {
 	accepted   prometheus.Counter
 	contention contention // see pprof.go
 
+	respond   *responder
+	access    *accessLog
+	pages     *pageServer
 	auth      *authenticator
 	intake    *intake
 	responses *shares
@@ -86,7 +89,6 @@ type Server struct {
 	changes   turns // of one thing, or with tokens of one application
 	reads     *readPaces
 	audit     *audit
-	statuses  [len(statusClasses)]prometheus.Counter
 	limited   *prometheus.CounterVec // requests that were refused with 429
 	kept      *keptResponses
 	sealer    sealer
@@ -106,6 +108,9 @@ func NewServer(config Config) (*Server, error) {
 		audit: newAudit(config.Logger, config.Metrics), kept: newKeptResponses(),
 		sealer: sealer{config.Keyring}, accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookwheel_messages_accepted_total", Help: "Messages that this node has answered with 202."})}
+	s.respond = &responder{failed: config.Failed, log: config.Logger}
+	s.access = newAccessLog(&config, &s.live)
+	s.pages = &pageServer{respond: s.respond, live: &s.live, store: config.Store}
 	s.auth = &authenticator{config: &s.config, live: &s.live}
 	s.intake = newIntake(&s.config, s.auth)
 	s.Change(config.Changeable)
@@ -208,21 +213,21 @@ func (s *Server) closeIfStopping(ctx *fasthttp.RequestCtx) {
 // serve handles a request.
 func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler) {
 	begun := time.Now()
-	defer func() { s.countResponse(ctx, begun) }()
+	defer func() { s.access.record(ctx, begun) }()
 	setRequestID(ctx)
 	cors := s.live.Load().cors
 	mayRead := cors.allow(ctx)
 	switch {
 	case !validVersion(&ctx.Request.Header):
-		s.writeError(ctx, &webhook.Error{Code: codeVersion, Detail: "This server speaks HTTP/1.1."})
+		s.respond.writeError(ctx, &webhook.Error{Code: codeVersion, Detail: "This server speaks HTTP/1.1."})
 		ctx.SetConnectionClose()
 	case cors.preflight(ctx, mayRead):
 	case len(ctx.Request.Header.RequestURI()) > maxURI:
-		s.writeError(ctx, errURI)
+		s.respond.writeError(ctx, errURI)
 	case ctx.QueryArgs().Len() > maxParameters:
-		s.writeError(ctx, errParameters)
+		s.respond.writeError(ctx, errParameters)
 	case !route(ctx.URI()):
-		s.notFound(ctx)
+		s.respond.notFound(ctx)
 	default:
 		router(ctx)
 	}
@@ -238,11 +243,11 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	if requestID(ctx) == "" { // the request was not read as far as its headers
 		setRequestID(ctx)
 		begun := time.Now()
-		defer func() { s.countResponse(ctx, begun) }()
+		defer func() { s.access.record(ctx, begun) }()
 	}
 	s.live.Load().cors.allowUnread(ctx)
 	connOf(ctx.Conn()).unread.Store(true)
-	s.writeError(ctx, explainUnread(err))
+	s.respond.writeError(ctx, explainUnread(err))
 	ctx.SetConnectionClose()
 }
 

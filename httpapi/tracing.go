@@ -66,7 +66,7 @@ func (t *trace) committed(begun time.Time, count int, id webhook.ID, err error) 
 }
 
 // endTrace records the trace of a request, if it has one.
-func (s *Server) endTrace(ctx *fasthttp.RequestCtx, begun time.Time) {
+func (l *accessLog) endTrace(ctx *fasthttp.RequestCtx, begun time.Time) {
 	a, _ := ctx.UserValue(traceValue{}).(*trace)
 	if a == nil {
 		return
@@ -80,5 +80,5 @@ func (s *Server) endTrace(ctx *fasthttp.RequestCtx, begun time.Time) {
 		a.Message = webhook.ID{}
 	}
 	a.Status, a.RequestID, a.Begun, a.Ended = ctx.Response.StatusCode(), requestID(ctx), begun, time.Now()
-	s.config.Tracer.Accepted(&a.Acceptance)
+	l.tracer.Accepted(&a.Acceptance)
 }
