@@ -132,21 +132,21 @@ func (p *peers) abandon(address raft.ServerAddress) {
 	}
 }
 
-// abandonOldLeaders ends the calls to a leader that has been replaced: it may hang for a long time,
-// while the new leader would answer.
-func (n *Node) abandonOldLeaders() {
+// abandonOldLeaders ends the calls to a leader that has been replaced, until ctx ends: it may hang
+// for a long time, while the new leader would answer.
+func (p *peers) abandonOldLeaders(ctx context.Context, r *raft.Raft) {
 	tick := time.NewTicker(10 * leaderPoll)
 	defer tick.Stop()
 	last := raft.ServerAddress("")
 	for {
 		select {
 		case <-tick.C:
-		case <-n.ctx.Done():
+		case <-ctx.Done():
 			return
 		}
-		leader, _ := n.raft.LeaderWithID()
+		leader, _ := r.LeaderWithID()
 		if leader != "" && last != "" && leader != last {
-			n.peers.abandon(last)
+			p.abandon(last)
 		}
 		if leader != "" {
 			last = leader
@@ -323,7 +323,7 @@ func (s *callServer) serveCall(kind byte, body []byte, h *hello) []byte {
 	case callPropose:
 		return s.serveProposals(ctx, body, h.From)
 	case callIndex:
-		index, err := s.node.leaderIndex()
+		index, err := s.node.reads.leaderIndex()
 		if err != nil {
 			return []byte{outcomeNotTaken}
 		}

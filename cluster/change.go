@@ -66,36 +66,60 @@ const (
 // Join lets the new node at address into the cluster. If it is to have a vote, it gets it when it
 // has caught up. Then the leader proposes the command note, unless that is empty.
 func (n *Node) Join(ctx context.Context, address string, voter bool, note []byte) error {
-	return n.viaLeader(ctx, change{Op: opJoin, Address: address, Voter: voter, Note: note})
+	return n.changer.request(ctx, change{Op: opJoin, Address: address, Voter: voter, Note: note})
 }
 
 // Remove removes a node, dead or alive, from the cluster. Then the leader proposes the command
 // note, unless that is empty: the node that was asked may be the one that is gone.
 func (n *Node) Remove(ctx context.Context, node string, note []byte) error {
-	return n.viaLeader(ctx, change{Op: opRemove, Node: node, Note: note})
+	return n.changer.request(ctx, change{Op: opRemove, Node: node, Note: note})
 }
 
 // Transfer transfers leadership to a node, or to the most up-to-date node if node is empty.
 func (n *Node) Transfer(ctx context.Context, node string) error {
-	return n.viaLeader(ctx, change{Op: opTransfer, Node: node})
+	return n.changer.request(ctx, change{Op: opTransfer, Node: node})
 }
 
-// viaLeader requests a change from the current leader. A *Refusal says why the leader refuses it.
-func (n *Node) viaLeader(ctx context.Context, c change) error {
+// serveChange answers a call.
+func (s *callServer) serveChange(ctx context.Context, body []byte, h *hello) []byte {
+	var c change
+	if json.Unmarshal(body, &c) != nil || h.For == forEntry && c.Op != opEnter || c.Op == opEnter && c.Server != h.From {
+		return nil
+	}
+	response, err := s.node.changer.change(ctx, c)
+	switch {
+	case errors.Is(err, errNotTaken):
+		response.NotTaken, response.Refused = true, "it does not lead the cluster"
+	case err != nil:
+		response.Refused = err.Error()
+	}
+	return encodeCall(response)
+}
+
+// changer requests changes from the leader, and makes those that this node is asked for when it
+// leads.
+type changer struct {
+	node     *Node
+	changing chan struct{} // a semaphore: held while a change is made
+}
+
+// request requests a change from the current leader. A *Refusal says why the leader refuses it.
+func (r *changer) request(ctx context.Context, c change) error {
 	for {
-		err := n.changeThrough(ctx, c)
+		err := r.requestOnce(ctx, c)
 		if !errors.Is(err, errNotTaken) {
 			return err
 		}
-		if err := n.awaitLeader(ctx); err != nil {
+		if err := r.node.awaitLeader(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-func (n *Node) changeThrough(ctx context.Context, c change) error {
+func (r *changer) requestOnce(ctx context.Context, c change) error {
+	n := r.node
 	if n.raft.State() == raft.Leader {
-		_, err := n.changer.change(ctx, c)
+		_, err := r.change(ctx, c)
 		return err
 	}
 	leader, _ := n.raft.LeaderWithID()
@@ -126,28 +150,6 @@ func (n *Node) changeThrough(ctx context.Context, c change) error {
 	return nil
 }
 
-// serveChange answers a call.
-func (s *callServer) serveChange(ctx context.Context, body []byte, h *hello) []byte {
-	var c change
-	if json.Unmarshal(body, &c) != nil || h.For == forEntry && c.Op != opEnter || c.Op == opEnter && c.Server != h.From {
-		return nil
-	}
-	response, err := s.node.changer.change(ctx, c)
-	switch {
-	case errors.Is(err, errNotTaken):
-		response.NotTaken, response.Refused = true, "it does not lead the cluster"
-	case err != nil:
-		response.Refused = err.Error()
-	}
-	return encodeCall(response)
-}
-
-// changer makes the changes that the leader is asked for.
-type changer struct {
-	node     *Node
-	changing chan struct{} // a semaphore: held while a change is made
-}
-
 // change makes a change on the leader, one at a time.
 func (r *changer) change(ctx context.Context, c change) (response changeResponse, err error) {
 	select {
@@ -156,7 +158,7 @@ func (r *changer) change(ctx context.Context, c change) (response changeResponse
 	case <-ctx.Done():
 		return response, errNotTaken
 	}
-	if !r.node.ready.Load() {
+	if !r.node.leading.ready.Load() {
 		return response, errNotTaken
 	}
 	switch c.Op {
@@ -198,7 +200,7 @@ func (r *changer) expects(c change) error {
 	switch {
 	case c.Cluster != "" && !isMember(servers, c.Server): // it may not know yet that it was removed
 		return refuse("%s was removed from the cluster: to let it in again, move its data folder away and start it", name)
-	case slices.ContainsFunc(servers, is) || r.node.peerAddress(name) != "":
+	case slices.ContainsFunc(servers, is) || r.node.config.peerAddress(name) != "":
 		return nil
 	}
 	return refuse("%s has no peer block for a node %q: run `hookwheel cluster join %s` to let it in", r.node.config.ID, name, c.Address)
@@ -258,7 +260,7 @@ func (r *changer) replace(servers []Server, c change) error {
 			continue
 		}
 		m := Member{Server: s}
-		if r.node.look(r.node.ctx, &m); m.Status != nil {
+		if r.node.members.look(r.node.ctx, &m); m.Status != nil {
 			return refuse("another node named %q is already running at %s: give this node another name, or stop that one", s.ID, s.Address)
 		}
 		if err := r.changed(kindReplace, s.Server, s.Address, r.node.raft.RemoveServer(raft.ServerID(s.Server), 0, changeTimeout)); err != nil {
@@ -316,7 +318,7 @@ func (r *changer) remove(ctx context.Context, node string) error {
 		}
 		return errNotTaken // for the next leader to do
 	}
-	if r.node.peerAddress(gone.ID) != "" {
+	if r.node.config.peerAddress(gone.ID) != "" {
 		r.node.config.Logger.Warn("a removed node still has a peer block here, so it can enter again with an empty data folder: "+
 			"take the block out of the configuration of every node, and restart them one by one", "member", gone.ID)
 	}
@@ -338,7 +340,7 @@ func (r *changer) transfer(node string) error {
 		return refuse("%s has no vote, so it can't lead", node)
 	}
 	m := Member{Server: servers[i]}
-	if r.node.look(r.node.ctx, &m); m.Status == nil {
+	if r.node.members.look(r.node.ctx, &m); m.Status == nil {
 		return refuse("%s does not answer: %s", node, m.Problem)
 	}
 	return r.handOver(&servers[i])

@@ -133,6 +133,23 @@ func (c *clock) tick(self string, voters []string) (right []string) {
 	return right
 }
 
+// correct corrects the clock by the last responses of the members, and returns the other voters
+// whose clocks are right.
+func (c *clock) correct(self string, members []Server) (right []Server) {
+	voters := make(map[string]Server)
+	var ids []string
+	for _, m := range members {
+		if m.Voter {
+			voters[m.Server] = m
+			ids = append(ids, m.Server)
+		}
+	}
+	for _, id := range c.tick(self, ids) {
+		right = append(right, voters[id])
+	}
+	return right
+}
+
 // followOwn corrects the clock by our own wall clock, the only one available.
 func (c *clock) followOwn(own, now time.Duration) {
 	differs := (own - c.at()).Abs() > clockTolerance
@@ -198,50 +215,18 @@ func (c *clock) await(ctx context.Context) {
 // No single wrong clock of three changes it. The time may go back after it was wrong.
 func (n *Node) Now() time.Time { return n.clock.now() }
 
-// correctClock corrects the cluster's time by the last responses of the members, and returns the
-// other voters whose clocks are right.
-func (n *Node) correctClock() (right []Server) {
-	voters := make(map[string]Server)
-	var ids []string
-	for _, s := range n.servers() {
-		if s.Voter {
-			voters[s.Server] = s
-			ids = append(ids, s.Server)
-		}
-	}
-	for _, id := range n.clock.tick(n.identity.Server, ids) {
-		right = append(right, voters[id])
-	}
-	return right
-}
-
-// settleClock asks the other nodes for the time, if it is not known yet.
-func (n *Node) settleClock(ctx context.Context) {
-	select {
-	case <-n.clock.settled:
-	default:
-		n.Members(ctx)
-		n.correctClock()
-		n.clock.await(ctx)
-	}
-}
-
 // watchClock corrects the cluster's time after each round of calls to the members, and hands over
 // leadership if this node's clock is wrong.
-func (n *Node) watchClock(rested *time.Time) {
-	right := n.correctClock()
+func (s *supervisor) watchClock() {
+	n := s.node
+	right := n.clock.correct(n.identity.Server, n.servers())
 	ahead := n.clock.ahead()
 	if ahead.Abs() <= clockTolerance {
 		return
 	}
 	n.warnings.log("the clock of this node is wrong: it differs from those of the other nodes. "+
 		"Set it, and keep it right with NTP", "ahead", ahead.Round(time.Millisecond))
-	if len(right) == 0 || !n.ready.Load() || time.Since(*rested) < handOverRest {
-		return
-	}
-	*rested = time.Now()
-	n.config.Logger.Warn("handing leadership over, because the clock of this node is wrong", "to", right[0].ID)
-	if err := n.changer.handOver(&right[0]); err != nil {
-		n.config.Logger.Warn(err.Error())
+	if len(right) > 0 && s.mayHandOver() {
+		s.handOver(&right[0], "the clock of this node is wrong")
 	}
 }

@@ -116,3 +116,13 @@ type StateMachine interface {
 	// computed; 0: none. Safe from any goroutine.
 	Fingerprint() (index uint64, sum string, pending uint64)
 }
+
+// peerAddress returns the address of a node in the configuration; empty: none.
+func (c *Config) peerAddress(id string) string {
+	for _, p := range c.Peers {
+		if p.ID == id {
+			return p.Address
+		}
+	}
+	return ""
+}

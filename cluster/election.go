@@ -31,9 +31,13 @@ const (
 	silencePolls = int(electionTimeout / silencePoll / 2)
 )
 
-// watchSilence has Raft look at its election timer when the leader has been silent for long enough,
-// until the node closes.
-func (n *Node) watchSilence() {
+// electionTimer makes Raft look at its election timer in time.
+type electionTimer struct{ node *Node }
+
+// watch has Raft look at its election timer when the leader has been silent for long enough, until
+// the node closes.
+func (e electionTimer) watch() {
+	n := e.node
 	tick := time.NewTicker(silencePoll)
 	defer tick.Stop()
 	var last time.Time // contact
@@ -50,11 +54,11 @@ func (n *Node) watchSilence() {
 			last, polls = contact, 0
 			continue
 		}
-		if polls++; polls < silencePolls || time.Since(last) < electionTimeout+n.stagger(string(leader)) {
+		if polls++; polls < silencePolls || time.Since(last) < electionTimeout+e.stagger(string(leader)) {
 			continue
 		}
 		polls = 0
-		if err := n.checkElectionTimer(); err != nil {
+		if err := e.check(); err != nil {
 			n.warnings.log("the election timer could not be checked", "error", err)
 		}
 	}
@@ -62,22 +66,30 @@ func (n *Node) watchSilence() {
 
 // stagger returns how much longer than electionTimeout this node waits for its leader. It is
 // different on each of the other voters.
-func (n *Node) stagger(leader string) time.Duration {
-	voters := slices.DeleteFunc(n.servers(), func(s Server) bool { return !s.Voter || s.Server == leader })
+func (e electionTimer) stagger(leader string) time.Duration {
+	voters := slices.DeleteFunc(e.node.servers(), func(s Server) bool { return !s.Voter || s.Server == leader })
 	slices.SortFunc(voters, func(a, b Server) int { return cmp.Compare(a.Server, b.Server) })
-	place := slices.IndexFunc(voters, func(s Server) bool { return s.Server == n.identity.Server })
+	place := slices.IndexFunc(voters, func(s Server) bool { return s.Server == e.node.identity.Server })
 	return time.Duration(max(place, 0)) * electionStagger
 }
 
-// checkElectionTimer makes Raft begin an election now, if it has not heard a leader for
-// electionTimeout: Raft looks at its timer when the timeout becomes shorter.
-func (n *Node) checkElectionTimer() error {
-	c := n.raft.ReloadableConfig()
+// check makes Raft begin an election now, if it has not heard a leader for electionTimeout: Raft
+// looks at its timer when the timeout becomes shorter.
+func (e electionTimer) check() error {
+	c := e.node.raft.ReloadableConfig()
 	for _, timeout := range []time.Duration{electionTimeout + time.Millisecond, electionTimeout} {
 		c.HeartbeatTimeout, c.ElectionTimeout = timeout, timeout
-		if err := n.raft.ReloadConfig(c); err != nil {
+		if err := e.node.raft.ReloadConfig(c); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// hurry makes a node that is alone lead at once, as it can't disturb another node.
+func (e electionTimer) hurry() error {
+	if servers := e.node.servers(); len(servers) != 1 || servers[0].Server != e.node.identity.Server {
+		return nil
+	}
+	return e.check()
 }

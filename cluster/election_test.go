@@ -19,7 +19,7 @@ func TestSilenceIsNoticed(t *testing.T) {
 		must(t, m.raft.ReloadConfig(c))
 	}
 	time.Sleep(2*electionTimeout + 100*time.Millisecond) // the timers that are set already have ended
-	if !leader.ready.Load() {
+	if !leader.leading.ready.Load() {
 		t.Skip("the leader was lost before the test began: the machine is too busy")
 	}
 	must(t, leader.raft.Shutdown().Error())
@@ -38,7 +38,7 @@ func TestStagger(t *testing.T) {
 		var waits []time.Duration
 		for _, m := range members {
 			if m != leader {
-				waits = append(waits, m.stagger(leader.identity.Server))
+				waits = append(waits, m.election.stagger(leader.identity.Server))
 			}
 		}
 		slices.Sort(waits)

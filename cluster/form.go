@@ -74,16 +74,16 @@ func (j *joiner) belong() {
 			j.node.config.Logger.Info("not in a cluster yet: " + err.Error())
 		}
 		if j.node.identity.cluster() == "" {
-			j.node.pause(formInterval)
+			j.pause(formInterval)
 		}
 	}
 	j.keepPlace()
 }
 
-func (n *Node) pause(d time.Duration) {
+func (j *joiner) pause(d time.Duration) {
 	select {
 	case <-time.After(d):
-	case <-n.ctx.Done():
+	case <-j.node.ctx.Done():
 	}
 }
 
@@ -184,7 +184,7 @@ func (j *joiner) form(others []Status) error {
 	if err := j.node.raft.BootstrapCluster(configuration).Error(); err != nil {
 		return fmt.Errorf("starting the cluster: %w", err)
 	}
-	return errors.Join(j.enter(randomHex(16), j.node.servers()), j.node.hurry())
+	return errors.Join(j.enter(randomHex(16), j.node.servers()), j.node.election.hurry())
 }
 
 func suffrage(voter bool) raft.ServerSuffrage {
@@ -302,7 +302,7 @@ func (j *joiner) keepPlace() {
 		if round%peerRounds == 0 {
 			j.comparePeers()
 		}
-		j.node.pause(j.placePause())
+		j.pause(j.placePause())
 		leader := j.leaderSeen()
 		if leader != nil && !isMember(leader.Servers, j.node.identity.Server) && j.node.raft.LastIndex() > 0 {
 			if absent++; absent >= absentRounds {
@@ -357,7 +357,7 @@ func (j *joiner) isInPlace() bool {
 func (j *joiner) claimPlace() error {
 	ctx, cancel := context.WithTimeout(j.node.ctx, callTimeout)
 	defer cancel()
-	if j.node.ready.Load() {
+	if j.node.leading.ready.Load() {
 		_, err := j.node.changer.change(ctx, j.wish())
 		return err
 	}

@@ -302,7 +302,7 @@ func (l *listener) receives(conn net.Conn, h *hello) *errRefused {
 		return no(reasonServer, "the connection was for %s, but this is %s", h.To, l.node.identity.Server)
 	case h.For != forRaft && h.For != forCalls:
 		return no(reasonProtocol, "it does not know connections for %q: it is of an older version", h.For)
-	case !l.node.isMember(h.From):
+	case !l.node.members.has(h.From):
 		return no(reasonMember, "%s (%s) is not a member of the cluster", nodeOf(h.From), h.From)
 	}
 	return nil

@@ -12,13 +12,13 @@ import (
 // toldFresh is how long a configured peer's view of the cluster is valid.
 const toldFresh = 2 * peerRounds * placeInterval
 
-// isMember reports whether a server is a member of the cluster, as far as this node knows:
-// according to the configuration in its own log, or, if it lags behind, to the recent status of a
-// member or configured peer that is ahead. Otherwise a node that was down while the members changed
-// would refuse its leader. A node without a log trusts the members that it was given when it
-// entered.
-func (n *Node) isMember(server string) bool {
-	if ahead := n.members.furthest(n.identity.cluster(), n.raft.LastIndex()); ahead != nil {
+// has reports whether a server is a member of the cluster, as far as this node knows: according to
+// the configuration in its own log, or, if it lags behind, to the recent status of a member or
+// configured peer that is ahead. Otherwise a node that was down while the members changed would
+// refuse its leader. A node without a log trusts the members that it was given when it entered.
+func (m *members) has(server string) bool {
+	n := m.node
+	if ahead := m.furthest(n.identity.cluster(), n.raft.LastIndex()); ahead != nil {
 		return isMember(ahead.Servers, server)
 	}
 	configuration := n.raft.GetConfiguration().Configuration()
@@ -63,7 +63,7 @@ type memberConn struct {
 
 func (c *memberConn) Read(data []byte) (int, error) {
 	count, err := c.Conn.Read(data)
-	if err == nil && !c.node.isMember(c.server) {
+	if err == nil && !c.node.members.has(c.server) {
 		return 0, refused(reasonMember, "%s is no longer a member of the cluster", nodeOf(c.server))
 	}
 	return count, err

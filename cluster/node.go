@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -31,17 +30,15 @@ type Node struct {
 	joiner    joiner
 	changer   changer
 	peers     *peers
-	reads     rounds
+	reads     *reads
 	requests  *requestIDs
 	metrics   *metrics
 	warnings  warnings
 	members   members
+	leading   *leadership
+	election  electionTimer
 	clock     *clock
-	ready     atomic.Bool // the node leads and has applied everything from earlier terms
 
-	leadCtx     context.Context // ends when Close begins
-	resign      context.CancelFunc
-	led         chan struct{}   // closed when Lead will not run again
 	ctx         context.Context // ends when Close has handed leadership over
 	cancel      context.CancelFunc
 	raftStopped chan struct{} // closed when all goroutines of Raft have ended
@@ -53,11 +50,11 @@ type Node struct {
 // one: see form.go.
 func Open(config Config) (_ *Node, err error) {
 	n := &Node{config: config, requests: newRequestIDs(), warnings: warnings{logger: config.Logger},
-		led: make(chan struct{}), raftStopped: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
+		raftStopped: make(chan struct{}), stopped: make(chan struct{}), clock: processClock()}
 	n.calls, n.dialer = callServer{node: n, budget: newBudget(callBudget)}, dialer{node: n}
 	n.joiner, n.changer = joiner{node: n}, changer{node: n, changing: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
-	n.leadCtx, n.resign = context.WithCancel(n.ctx)
+	n.leading, n.election, n.reads, n.members.node = newLeadership(n), electionTimer{n}, &reads{node: n}, n
 	if n.identity, err = openIdentity(config.Dir, config.ID); err != nil {
 		return nil, err
 	}
@@ -79,10 +76,10 @@ func Open(config Config) (_ *Node, err error) {
 	if err := reconcile(n.log, config.Machine); err != nil {
 		return nil, err
 	}
-	if err := n.loadSecret(); err != nil {
+	if n.secret, err = loadSecret(&config); err != nil {
 		return nil, err
 	}
-	if n.listener, err = n.listen(); err != nil {
+	if n.listener, err = listen(n); err != nil {
 		return nil, err
 	}
 	n.peers = newPeers(func(address raft.ServerAddress) (net.Conn, error) {
@@ -98,7 +95,7 @@ func Open(config Config) (_ *Node, err error) {
 func (n *Node) startRaft() error {
 	news := make(chan bool, 16)
 	config := raftConfig(n.config, n.identity.Server, news)
-	config.Logger = raftLogger(n.leadCtx, n.config.Logger)
+	config.Logger = raftLogger(n.leading.ctx, n.config.Logger)
 	transport := newTransport(n)
 	known, err := raft.HasExistingState(n.log, n.log.Votes(), n.snapshots)
 	if err != nil {
@@ -122,24 +119,16 @@ func (n *Node) startRaft() error {
 	n.log.HoldFailures()
 	n.metrics = newMetrics(n, n.config.Metrics)
 	n.wg.Go(transport.filter)
-	n.wg.Go(func() { n.watchLeadership(news) })
+	n.wg.Go(func() { n.leading.watch(news) })
 	n.wg.Go(func() { n.batches.run(n.ctx) })
-	n.wg.Go(n.abandonOldLeaders)
-	n.wg.Go(n.watchMembers)
-	n.wg.Go(n.watchSilence)
+	n.wg.Go(func() { n.peers.abandonOldLeaders(n.ctx, n.raft) })
+	n.wg.Go((&supervisor{node: n}).run)
+	n.wg.Go(n.election.watch)
 	n.wg.Go(func() { n.scrubber.Run(n.ctx) })
 	n.wg.Go(n.shorten)
 	n.wg.Go(n.joiner.belong)
 	n.listener.wg.Go(n.listener.run) // until its Close
-	return n.hurry()
-}
-
-// hurry makes a node that is alone lead at once, as it can't disturb another node.
-func (n *Node) hurry() error {
-	if servers := n.servers(); len(servers) != 1 || servers[0].Server != n.identity.Server {
-		return nil
-	}
-	return n.checkElectionTimer()
+	return n.election.hurry()
 }
 
 func raftConfig(config Config, server string, news chan bool) *raft.Config {
@@ -161,21 +150,11 @@ func raftConfig(config Config, server string, news chan bool) *raft.Config {
 // raftAddress returns the address of this node in Raft.
 func (n *Node) raftAddress() string { return string(raftAddress(n.identity.Server, n.config.Address)) }
 
-// peerAddress returns the address of a node in our configuration; empty: none.
-func (n *Node) peerAddress(id string) string {
-	for _, p := range n.config.Peers {
-		if p.ID == id {
-			return p.Address
-		}
-	}
-	return ""
-}
-
 // addressesOf returns where a server may be reached: its address in our own configuration, because
 // the network may look different from here, and the address that it announces.
 func (n *Node) addressesOf(a raft.ServerAddress) []string {
 	server, advertised := splitRaftAddress(a)
-	if own := n.peerAddress(nodeOf(server)); own != "" && own != advertised {
+	if own := n.config.peerAddress(nodeOf(server)); own != "" && own != advertised {
 		return []string{own, advertised}
 	}
 	return []string{advertised}
@@ -184,8 +163,8 @@ func (n *Node) addressesOf(a raft.ServerAddress) []string {
 // Close ends Lead, transfers leadership if this node has it, finishes proposals in flight and
 // stops everything that Open started. Callers that still wait in Propose get ErrNoLeader.
 func (n *Node) Close() error {
-	n.resign()
-	<-n.led
+	n.leading.resign()
+	<-n.leading.ended
 	if n.raft.State() == raft.Leader && len(n.servers()) > 1 {
 		if err := n.changer.handOver(nil); err != nil {
 			n.config.Logger.Warn("could not hand over leadership; the others will elect a leader", "error", err)

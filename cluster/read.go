@@ -11,25 +11,34 @@ import (
 // Barrier returns when this node has applied everything that any node had acknowledged before the
 // call, so that reads of its own store see it (the "read index" of the Raft thesis, section 6.4).
 // Without a leader it waits as long as ctx allows.
-func (n *Node) Barrier(ctx context.Context) error {
+func (n *Node) Barrier(ctx context.Context) error { return n.reads.barrier(ctx) }
+
+// reads finds out how far the log is committed, for callers that want to read the store.
+type reads struct {
+	node *Node
+	rounds
+}
+
+func (r *reads) barrier(ctx context.Context) error {
 	for {
-		index, err := n.reads.join(ctx, n.readIndex)
+		index, err := r.join(ctx, r.index)
 		if err == nil {
-			return n.awaitApplied(ctx, index)
+			return r.awaitApplied(ctx, index)
 		}
 		if ctx.Err() != nil {
-			return n.givenUp(ctx)
+			return r.node.givenUp(ctx)
 		}
-		if err := n.awaitLeader(ctx); err != nil {
+		if err := r.node.awaitLeader(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// readIndex asks the current leader how far the log is committed.
-func (n *Node) readIndex() (uint64, error) {
+// index asks the current leader how far the log is committed.
+func (r *reads) index() (uint64, error) {
+	n := r.node
 	if n.raft.State() == raft.Leader {
-		return n.leaderIndex()
+		return r.leaderIndex()
 	}
 	address, _ := n.raft.LeaderWithID()
 	if address == "" {
@@ -47,8 +56,9 @@ func (n *Node) readIndex() (uint64, error) {
 
 // leaderIndex returns how far this node has applied the log, if it still leads and has applied
 // everything from earlier terms. A leader has applied everything that it has acknowledged.
-func (n *Node) leaderIndex() (uint64, error) {
-	if !n.ready.Load() {
+func (r *reads) leaderIndex() (uint64, error) {
+	n := r.node
+	if !n.leading.ready.Load() {
 		return 0, errNotTaken
 	}
 	index, _ := n.fsm.progress()
@@ -56,7 +66,8 @@ func (n *Node) leaderIndex() (uint64, error) {
 }
 
 // awaitApplied returns when the state machine of this node has applied index.
-func (n *Node) awaitApplied(ctx context.Context, index uint64) error {
+func (r *reads) awaitApplied(ctx context.Context, index uint64) error {
+	n := r.node
 	for {
 		applied, moved := n.fsm.progress()
 		if applied >= index {

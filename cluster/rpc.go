@@ -75,7 +75,7 @@ func (t *safeTransport) checkRPC(command any) error {
 	if server, _ := splitRaftAddress(raft.ServerAddress(header.Addr)); server != from {
 		return fmt.Errorf("it is from server %q at an address of server %q", from, server)
 	}
-	if !t.node.isMember(from) {
+	if !t.node.members.has(from) {
 		return fmt.Errorf("it is from %q, which is not a member of the cluster", from)
 	}
 	var err error

@@ -75,15 +75,15 @@ func openSecret(dir string) (string, error) {
 	return secret, nil
 }
 
-// loadSecret uses the secret of the configuration, or else that of the data folder. A single node
-// needs no secret.
-func (n *Node) loadSecret() (err error) {
+// loadSecret returns the secret of the configuration, or else that of the data folder. A single
+// node needs no secret.
+func loadSecret(config *Config) (string, error) {
 	switch {
-	case n.config.Listen == "":
-	case n.config.Secret != "":
-		n.secret = n.config.Secret
+	case config.Listen == "":
+		return "", nil
+	case config.Secret != "":
+		return config.Secret, nil
 	default:
-		n.secret, err = openSecret(n.config.Dir)
+		return openSecret(config.Dir)
 	}
-	return err
 }

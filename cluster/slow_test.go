@@ -15,7 +15,7 @@ func TestSlowDiskHandsOver(t *testing.T) {
 	wait.For(t, "another node leads", func() bool {
 		leader.log.MarkSlow()
 		for _, n := range others {
-			if n.ready.Load() {
+			if n.leading.ready.Load() {
 				return true
 			}
 		}

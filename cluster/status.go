@@ -77,7 +77,7 @@ func (n *Node) Status() Status {
 	s := Status{
 		ID: n.config.ID, Server: n.identity.Server, Address: n.config.Address, Version: n.config.Version,
 		Cluster: n.identity.cluster(), State: strings.ToLower(n.raft.State().String()), LeaderID: nodeOf(string(leader)),
-		Ready: n.ready.Load(), Voter: n.config.Voter, Servers: n.servers(), Clock: n.clock.wall().UnixMilli(),
+		Ready: n.leading.ready.Load(), Voter: n.config.Voter, Servers: n.servers(), Clock: n.clock.wall().UnixMilli(),
 		Term: n.raft.CurrentTerm(), Last: n.raft.LastIndex(), Commit: n.raft.CommitIndex(), Applied: applied, Queued: n.batches.waiting(),
 		Received: n.snapshots.received.Load(),
 	}
@@ -121,56 +121,16 @@ func (n *Node) Members(ctx context.Context) []Member {
 	var wg sync.WaitGroup
 	for i, server := range servers {
 		list[i].Server = server
-		wg.Go(func() { n.look(ctx, &list[i]) })
+		wg.Go(func() { n.members.look(ctx, &list[i]) })
 	}
 	wg.Wait()
 	return list
 }
 
-// look asks one member for its status.
-func (n *Node) look(ctx context.Context, m *Member) {
-	if m.Server.Server == n.identity.Server {
-		s := n.Status()
-		m.Status, m.LastSeen = &s, time.Now()
-		return
-	}
-	begin := n.clock.elapsed()
-	s, err := n.statusOf(m.Server)
-	if err != nil {
-		m.Problem = err.Error()
-		m.LastSeen = n.members.lastSeen(m.Server.Server)
-		return
-	}
-	n.clock.heard(m.Server.Server, time.UnixMilli(s.Clock), begin)
-	m.Status, m.LastSeen = s, time.Now()
-	n.members.note(*m, n.raft.LastIndex())
-}
-
-// statusOf asks a member for its status. If the member does not accept this node as a member,
-// statusOf asks again with an entry call: that is how a node learns that it was removed.
-func (n *Node) statusOf(m Server) (*Status, error) {
-	address := raftAddress(m.Server, m.Address)
-	s := new(Status)
-	response, _, err := n.peers.call(address, callStatus, nil, askTimeout)
-	if errors.Is(err, io.EOF) { // a connection from before the other node was restarted
-		response, _, err = n.peers.call(address, callStatus, nil, askTimeout)
-	}
-	if err == nil {
-		return s, json.Unmarshal(response, s)
-	}
-	if !refusedFor(err, reasonMember) {
-		return nil, err
-	}
-	for _, place := range n.addressesOf(address) {
-		if *s, err = n.joiner.statusAt(place); err == nil && s.Server == m.Server {
-			return s, nil
-		}
-	}
-	return nil, errors.Join(err, fmt.Errorf("%s is not there", m.Server))
-}
-
-// members stores the last status of the other nodes.
+// members asks the other nodes for their status, and stores the last one of each.
 type members struct {
+	node *Node
+
 	mu   sync.Mutex
 	seen map[string]seenMember // by server id
 
@@ -183,6 +143,50 @@ type seenMember struct {
 	ours  uint64    // the end of our log when it answered
 	still bool      // its log ended before ours at its previous response, and has not grown since
 	since time.Time // when that began
+}
+
+// look asks one member for its status.
+func (m *members) look(ctx context.Context, of *Member) {
+	n := m.node
+	if of.Server.Server == n.identity.Server {
+		s := n.Status()
+		of.Status, of.LastSeen = &s, time.Now()
+		return
+	}
+	begin := n.clock.elapsed()
+	s, err := m.statusOf(of.Server)
+	if err != nil {
+		of.Problem = err.Error()
+		of.LastSeen = m.lastSeen(of.Server.Server)
+		return
+	}
+	n.clock.heard(of.Server.Server, time.UnixMilli(s.Clock), begin)
+	of.Status, of.LastSeen = s, time.Now()
+	m.note(*of, n.raft.LastIndex())
+}
+
+// statusOf asks a member for its status. If the member does not accept this node as a member,
+// statusOf asks again with an entry call: that is how a node learns that it was removed.
+func (m *members) statusOf(of Server) (*Status, error) {
+	n := m.node
+	address := raftAddress(of.Server, of.Address)
+	s := new(Status)
+	response, _, err := n.peers.call(address, callStatus, nil, askTimeout)
+	if errors.Is(err, io.EOF) { // a connection from before the other node was restarted
+		response, _, err = n.peers.call(address, callStatus, nil, askTimeout)
+	}
+	if err == nil {
+		return s, json.Unmarshal(response, s)
+	}
+	if !refusedFor(err, reasonMember) {
+		return nil, err
+	}
+	for _, place := range n.addressesOf(address) {
+		if *s, err = n.joiner.statusAt(place); err == nil && s.Server == of.Server {
+			return s, nil
+		}
+	}
+	return nil, errors.Join(err, fmt.Errorf("%s is not there", of.Server))
 }
 
 // note stores the response of a member, which arrived when our log ended at ours.
@@ -258,23 +262,4 @@ func (m *members) keep(servers []Server) {
 		}
 	}
 	m.seen = known
-}
-
-// watchMembers keeps members up to date until the node closes.
-func (n *Node) watchMembers() {
-	tick := time.NewTicker(watchInterval)
-	defer tick.Stop()
-	var rested time.Time // when leadership was last handed over from here
-	for {
-		n.Members(n.ctx)
-		n.members.keep(n.servers())
-		n.watchClock(&rested)
-		n.watchDisk(&rested)
-		n.watchFollowers()
-		select {
-		case <-tick.C:
-		case <-n.ctx.Done():
-			return
-		}
-	}
 }

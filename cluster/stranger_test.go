@@ -288,7 +288,7 @@ func TestRemovedIsStranger(t *testing.T) {
 	must(t, members[1].Remove(limited(t), "n4", nil))
 	wait.For(t, "all know that it is gone", func() bool {
 		for _, m := range members {
-			if m.isMember(server) {
+			if m.members.has(server) {
 				return false
 			}
 		}

@@ -56,8 +56,9 @@ func (d *dialled) drop(to raft.ServerAddress) {
 
 // watchFollowers reconnects to a follower that answers and is not being sent a snapshot, but whose
 // log does not grow.
-func (n *Node) watchFollowers() {
-	if !watchesFollowers || !n.ready.Load() {
+func (s *supervisor) watchFollowers() {
+	n := s.node
+	if !watchesFollowers || !n.leading.ready.Load() {
 		return
 	}
 	for _, m := range n.members.stuck() {

@@ -26,7 +26,7 @@ type listener struct {
 	wg           sync.WaitGroup
 }
 
-func (n *Node) listen() (*listener, error) {
+func listen(n *Node) (*listener, error) {
 	l := &listener{node: n, raft: make(chan net.Conn), closed: make(chan struct{})}
 	if n.config.Listen == "" {
 		return l, nil
@@ -264,7 +264,7 @@ func newTransport(n *Node) *safeTransport {
 		// (hashicorp/raft #612): the follower gets heartbeats but no entries until a restart, and
 		// Shutdown never returns. A pipeline would not help, as only one batch is in flight.
 		MaxRPCsInFlight: 1,
-		Logger:          raftLogger(n.leadCtx, n.config.Logger),
+		Logger:          raftLogger(n.leading.ctx, n.config.Logger),
 	})
 	t.TimeoutScale = 8 << 20 // bytes of a snapshot for each Timeout
 	safe := &safeTransport{NetworkTransport: t, node: n, saner: make(chan raft.RPC)}
