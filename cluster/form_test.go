@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"hookwheel/cluster/raftlog"
+	"hookwheel/systemtest/memdir"
 	"hookwheel/systemtest/process"
 	"hookwheel/systemtest/wait"
 )
@@ -29,7 +30,7 @@ func (m *member) waits(t *testing.T, text string) {
 func (m *member) loseDisk(t *testing.T) {
 	t.Helper()
 	m.stop(t)
-	m.machine, m.config.Dir = newMachine(), t.TempDir()
+	m.machine, m.config.Dir = newMachine(), memdir.New(t)
 }
 
 // hasVote waits until the leader counts a node as a voter.
@@ -196,7 +197,7 @@ func TestLostLog(t *testing.T) {
 
 // A data folder says whose it is.
 func TestIdentity(t *testing.T) {
-	dir := t.TempDir()
+	dir := memdir.New(t)
 	first, err := openIdentity(dir, "n1")
 	must(t, err)
 	must(t, first.enter("cafe", nil))

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/systemtest/process"
 	"hookwheel/systemtest/wait"
 )
@@ -51,7 +52,7 @@ const testSecret = "0123456789abcdef0123456789abcdef"
 func newMember(t *testing.T, p Peer) *member {
 	t.Helper()
 	m := &member{machine: newMachine()}
-	m.config = Config{ID: p.ID, Dir: t.TempDir(), Listen: p.Address, Address: p.Address, Voter: true, Version: "test", Secret: testSecret,
+	m.config = Config{ID: p.ID, Dir: memdir.New(t), Listen: p.Address, Address: p.Address, Voter: true, Version: "test", Secret: testSecret,
 		Logger: testLogger(t, p.ID), Fatal: func(err error) { t.Error(p.ID, err) }}
 	t.Cleanup(func() { m.stop(t) })
 	return m

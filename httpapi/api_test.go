@@ -19,6 +19,7 @@ import (
 	"hookwheel/delivery/receivertest"
 	"hookwheel/httpapi/apitest"
 	"hookwheel/node"
+	"hookwheel/systemtest/memdir"
 	"hookwheel/systemtest/process"
 	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
@@ -55,7 +56,7 @@ func apiStartLogging(t testing.TB, log *slog.Logger, changes ...func(*config.Con
 func apiConfig(t testing.TB, changes ...func(*config.Config)) config.Config {
 	t.Helper()
 	c := config.Default()
-	c.Data = t.TempDir()
+	c.Data = memdir.New(t)
 	c.API.Listen, c.API.Token, c.API.MaxBody = "127.0.0.1:0", apiToken, 64<<10
 	c.API.Drain = 0
 	peer := process.FreeAddress(t)

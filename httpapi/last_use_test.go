@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/systemtest/wait"
 	"hookwheel/wal"
 	"hookwheel/webhook"
@@ -33,7 +34,7 @@ func (p *proposer) Propose(_ context.Context, command []byte) ([]byte, error) {
 }
 
 func TestLastUseIsRecorded(t *testing.T) {
-	store, err := wal.Open(wal.Config{Dir: t.TempDir(), MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	store, err := wal.Open(wal.Config{Dir: memdir.New(t), MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
