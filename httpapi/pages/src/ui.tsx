@@ -370,12 +370,8 @@ export function Dialog({ title, close, children }: { title: string; close: () =>
   const id = useId()
   useLayoutEffect(() => {
     const dialog = ref.current!
-    const before = document.activeElement as HTMLElement | null
     dialog.showModal()
-    return () => {
-      dialog.close() // else the rest of the page takes no focus
-      before?.focus()
-    }
+    return () => dialog.close() // which gives the focus back
   }, [])
   return (
     <dialog ref={ref} aria-labelledby={id} onCancel={(e) => { e.preventDefault(); close() }}>
