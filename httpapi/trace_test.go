@@ -98,8 +98,16 @@ func TestTraceShown(t *testing.T) {
 		if shown := one.Trace.Peer != nil && *one.Trace.Peer == address; shown != (token == apiToken) {
 			t.Errorf("peer %v", one.Trace.Peer)
 		}
+		for _, path := range []string{"/app/acme/attempt", "/app/acme/attempt/endpoint/e", "/app/acme/attempt/msg/m"} {
+			var list struct{ Data []apiTrace }
+			if a.callWith(token, "GET", path, "", 200, &list); (list.Data[0].Trace.Peer != nil) != (token == apiToken) {
+				t.Errorf("%s: peer %v", path, list.Data[0].Trace.Peer)
+			}
+		}
 		var why struct {
-			Data []struct {
+			Index, Place *int
+			Text         string
+			Data         []struct {
 				apiTrace
 				State, Text string
 			}
@@ -107,6 +115,9 @@ func TestTraceShown(t *testing.T) {
 		a.callWith(token, "GET", "/app/acme/msg/m/explain", "", 200, &why)
 		if got := why.Data[0]; got.State != "given up" || !strings.Contains(got.Text, "abort-message") || (got.Trace.Peer != nil) != (token == apiToken) {
 			t.Errorf("explained as %+v", got)
+		}
+		if inLog := strings.Contains(why.Text, "of the log"); (why.Index != nil) != (token == apiToken) || (why.Place != nil) != (token == apiToken) || inLog != (token == apiToken) {
+			t.Errorf("index %v, place %v: %s", why.Index, why.Place, why.Text)
 		}
 		tail.Await(t, 1)
 		for _, event := range tail.Events() {
