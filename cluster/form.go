@@ -74,17 +74,10 @@ func (j *joiner) belong() {
 			j.node.config.Logger.Info("not in a cluster yet: " + err.Error())
 		}
 		if j.node.identity.cluster() == "" {
-			j.pause(formInterval)
+			pause(j.node.ctx, formInterval)
 		}
 	}
 	j.keepPlace()
-}
-
-func (j *joiner) pause(d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-j.node.ctx.Done():
-	}
 }
 
 // seek tries once to enter or form a cluster; the error says what prevented it.
@@ -302,7 +295,7 @@ func (j *joiner) keepPlace() {
 		if round%peerRounds == 0 {
 			j.comparePeers()
 		}
-		j.pause(j.placePause())
+		pause(j.node.ctx, j.placePause())
 		leader := j.leaderSeen()
 		if leader != nil && !isMember(leader.Servers, j.node.identity.Server) && j.node.raft.LastIndex() > 0 {
 			if absent++; absent >= absentRounds {

@@ -71,14 +71,16 @@ func (g *gate) first() int {
 
 // pause waits until the rate of large commands allows the next one.
 func (g *gate) pause(ctx context.Context) {
-	pause := g.pauseAt(time.Now())
-	if pause <= 0 {
+	pause(ctx, g.pauseAt(time.Now()))
+}
+
+// pause waits for that long, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
 		return
 	}
-	late := time.NewTimer(pause)
-	defer late.Stop()
 	select {
-	case <-late.C:
+	case <-time.After(d):
 	case <-ctx.Done():
 	}
 }

@@ -72,7 +72,7 @@ func (n *Node) try(ctx context.Context, p *proposal) ([]byte, error) {
 	defer queue.remove(p)
 	select {
 	case <-p.done:
-		n.sleep(ctx, p.delay)
+		pause(ctx, p.delay)
 		return p.reply, p.err
 	case <-ctx.Done():
 		return nil, n.givenUp(ctx)
@@ -91,20 +91,6 @@ func (n *Node) delayAfter(p *proposal) time.Duration {
 		n.metrics.throttledCommands.Inc()
 	}
 	return delay
-}
-
-// sleep waits before a caller gets its reply.
-func (n *Node) sleep(ctx context.Context, delay time.Duration) {
-	if delay <= 0 {
-		return
-	}
-	over := time.NewTimer(delay)
-	defer over.Stop()
-	select {
-	case <-over.C:
-	case <-ctx.Done():
-	case <-n.stopped:
-	}
 }
 
 // enqueue makes a proposal wait for a batch. The caller must remove it from the queue on giving up.
