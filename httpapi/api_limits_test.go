@@ -197,7 +197,8 @@ func TestLimitsOfNumbers(t *testing.T) {
 			portal, "/app/acme/endpoint/e/send-example", `{"eventType":"svix.ping"}`, 20, 429, "limits.manual_sends"},
 	}
 	elsewhere := map[string]string{
-		"unfinished replays of an endpoint": "TestReplaysOfOthersHaveRoom", "unfinished replays in total": "TestReplaysOfOthersHaveRoom",
+		"messages that wait for another attempt when an endpoint's `ordering` becomes `key`": "wal",
+		"unfinished replays of an endpoint":                                                  "TestReplaysOfOthersHaveRoom", "unfinished replays in total": "TestReplaysOfOthersHaveRoom",
 		"finished replays that are kept": "wal", "API keys": "wal", "changes in the audit list": "wal",
 		"changes made with tokens of an application; changes made by the nodes about an application": "wal", "changes made by operators; by all customers; by the nodes": "wal",
 		"operational webhooks about endpoints that one customer changes": "wal",
