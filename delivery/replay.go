@@ -24,9 +24,9 @@ type Replays interface {
 	NextStep(task *webhook.Task, limit int) (webhook.TaskStep, error)
 }
 
-// Stepper writes steps of tasks into the replicated log, during one term of this node as the leader.
-// It returns a *webhook.Error if the task was moved or changed in the meantime, or if the term is
-// over.
+// Stepper writes steps of tasks into the replicated log, during one term of this node as the
+// leader. It returns a *webhook.Error if the task was moved or changed in the meantime, or if the
+// term is over.
 type Stepper interface {
 	StepTask(ctx context.Context, step *webhook.TaskStep) error
 }

@@ -15,9 +15,9 @@ const (
 	maxDelay = 100 * time.Millisecond
 )
 
-// Throttle returns for how long whoever has posted a message to an application should wait before it
-// posts the next one, because the machine is short of CPU: until each endpoint that keeps up is at
-// most maxLag messages behind. Without that, producers would take the CPU that deliveries lack.
+// Throttle returns for how long whoever has posted a message to an application should wait before
+// it posts the next one, because the machine is short of CPU: until each endpoint that keeps up is
+// at most maxLag messages behind. Without that, producers would take the CPU that deliveries lack.
 //
 // An endpoint that was not caught up, answers slowly, or is limited by a rate, an order or its
 // health, makes nobody wait.

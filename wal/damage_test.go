@@ -287,8 +287,8 @@ func TestDamageFoundLater(t *testing.T) {
 	}
 }
 
-// Damage that is found when Badger is open, but the store is not yet, marks it for good, too. Here it
-// is that of the block which says where the blob files end.
+// Damage that is found when Badger is open, but the store is not yet, marks it for good, too. Here
+// it is that of the block which says where the blob files end.
 func TestDamagedEnd(t *testing.T) {
 	dir := memdir.New(t)
 	s, err := openFilled(dir)

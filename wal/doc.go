@@ -171,16 +171,17 @@
 //
 // # Types
 //
-// A Writer proposes commands to the cluster, and a Leader those that the leader of a term decides. A
-// Store applies what the cluster has agreed on, and commits it. A Reader is the part of a store that
-// reads, from memory or from the last commit; what is to be delivered it reads through Deliveries,
-// and the history through Attempts. Space measures the disk, and a Gate decides whether there is
-// room for a command. A Cleaner and a Shrinker find what is to leave the store, and propose that.
+// A Writer proposes commands to the cluster, and a Leader those that the leader of a term decides.
+// A Store applies what the cluster has agreed on, and commits it. A Reader is the part of a store
+// that reads, from memory or from the last commit; what is to be delivered it reads through
+// Deliveries, and the history through Attempts. Space measures the disk, and a Gate decides whether
+// there is room for a command. A Cleaner and a Shrinker find what is to leave the store, and
+// propose that.
 //
 // What Apply alone reads and writes is in pending: everything applied that is not durable yet. A
-// view finds messages, attempts, cursors and lines of sets there and in the database alike, so there
-// is one function for each; kinds.go lists all kinds of records, with the name, the size of the keys
-// and the check of each.
+// view finds messages, attempts, cursors and lines of sets there and in the database alike, so
+// there is one function for each; kinds.go lists all kinds of records, with the name, the size of
+// the keys and the check of each.
 //
 // # Apply
 //

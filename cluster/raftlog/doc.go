@@ -8,9 +8,9 @@
 //
 // A Store is fail-stop. After a write failed or hangs, the content of the disk is unknown, so the
 // node stops instead of continuing as if it were known. Each entry has a checksum over its whole
-// content. Damage is detected when the log is opened, which reads all of it, when an entry is
-// read, and by a Scrubber, which reads all entries every ten minutes. What a crash can leave, and how
-// it is told from damage, is in the documentation of package journal.
+// content. Damage is detected when the log is opened, which reads all of it, when an entry is read,
+// and by a Scrubber, which reads all entries every ten minutes. What a crash can leave, and how it
+// is told from damage, is in the documentation of package journal.
 //
 // A folder with only one of the two parts is refused, unless it was new when the node crashed: the
 // node may have voted in a term, or be counted for entries, that it no longer knows.
@@ -25,12 +25,12 @@
 //
 // # Goroutines
 //
-// A Store starts no permanent goroutines: the timer of each write calls Options.Fatal when the
-// disk hangs. Package cluster runs a Scrubber and calls Settle. After HoldFailures a call that fails
+// A Store starts no permanent goroutines: the timer of each write calls Options.Fatal when the disk
+// hangs. Package cluster runs a Scrubber and calls Settle. After HoldFailures a call that fails
 // does not return: the goroutine waits for the process to end.
 //
 // # Locks
 //
-// Votes.mu, pace.mu and Scrubber.mu, none of which is held while another lock is taken, and those of
-// the journal.
+// Votes.mu, pace.mu and Scrubber.mu, none of which is held while another lock is taken, and those
+// of the journal.
 package raftlog

@@ -2,8 +2,8 @@
 // use nothing but the public API, so whatever a page can do, curl can.
 //
 // The sources are in src: TypeScript and Preact, in one language catalogue per language. What
-// browsers load is in dist, committed under stable names, so that building Hookwheel needs Go alone.
-// After a change of the sources, make dist again:
+// browsers load is in dist, committed under stable names, so that building Hookwheel needs Go
+// alone. After a change of the sources, make dist again:
 //
 //	go generate ./httpapi/pages
 //
