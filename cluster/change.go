@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -348,13 +349,11 @@ func (r *changer) transfer(node string) error {
 
 // handOver transfers leadership to another node: to, or the most up-to-date one if to is nil.
 func (r *changer) handOver(to *Server) error {
-	var f raft.Future
-	if to == nil {
-		f = r.node.raft.LeadershipTransfer()
-	} else {
-		f = r.node.raft.LeadershipTransferToServer(raft.ServerID(to.Server), raftAddress(to.Server, to.Address))
+	err := r.tryHandOver(to)
+	for stale := 0; isUntold(err) && stale < maxPool; stale++ { // connections from before that node restarted
+		err = r.tryHandOver(to)
 	}
-	if err := r.node.await(f); err != nil {
+	if err != nil {
 		return refuse("leadership could not be handed over: %v", err)
 	}
 	next := ""
@@ -363,6 +362,18 @@ func (r *changer) handOver(to *Server) error {
 	}
 	r.tellChange(kindTransfer, next)
 	return nil
+}
+
+func (r *changer) tryHandOver(to *Server) error {
+	if to == nil {
+		return r.node.await(r.node.raft.LeadershipTransfer())
+	}
+	return r.node.await(r.node.raft.LeadershipTransferToServer(raft.ServerID(to.Server), raftAddress(to.Server, to.Address)))
+}
+
+// isUntold reports whether Raft could not tell the next leader. It has no error value for that.
+func isUntold(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "failed to make TimeoutNow RPC")
 }
 
 func names(servers []Server) string {

@@ -254,10 +254,13 @@ func clientTLS(config *tls.Config) *tls.Config {
 	return c
 }
 
+// maxPool is how many idle connections to each other node Raft keeps.
+const maxPool = 4
+
 func newTransport(n *Node) *safeTransport {
 	t := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:  n.listener,
-		MaxPool: 4,
+		MaxPool: maxPool,
 		Timeout: rpcTimeout,
 
 		// No pipeline. After a pipeline failed, its two ends can block each other permanently
