@@ -7,6 +7,13 @@ import (
 	"hookwheel/node"
 )
 
+// relaxTimers is for commands that run a node, as the first thing that they do.
+func relaxTimers(cmd *cobra.Command) {
+	if err := node.RelaxTimers(); err != nil {
+		cmd.PrintErrln("Timers are more precise than they need to be, which takes CPU time:", err)
+	}
+}
+
 func newServeCommand(version string) *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
@@ -31,6 +38,7 @@ SIGTERM ends it at once, which loses nothing that was acknowledged.`,
 			if err != nil {
 				return err
 			}
+			relaxTimers(cmd)
 			return node.Run(cmd.Context(), config, version, nil)
 		},
 	}
