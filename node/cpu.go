@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// cpuLoad tells whether this process lacks CPU: whether its goroutines that could run have to wait.
+// cpuLoad measures whether this process lacks CPU, which is when goroutines that could run have to
+// wait.
 type cpuLoad struct {
 	mu      sync.Mutex
 	next    time.Time // when to look again
