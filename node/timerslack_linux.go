@@ -18,7 +18,7 @@ const timerSlack = 1_000_000
 // RelaxTimers lets the kernel delay the end of sleeps by up to a millisecond, so that this process
 // is woken less often. Threads inherit that when they are started, some of them before any code of
 // ours runs, so the process executes its program again, unless whoever has started it has relaxed
-// its timers. Call it before anything else is done. If it fails, it has changed nothing.
+// its timers. Call it before anything else is done. If it fails, the process can go on as it is.
 func RelaxTimers() error {
 	runtime.LockOSThread() // the slack is that of a thread
 	defer runtime.UnlockOSThread()
