@@ -17,7 +17,8 @@ const (
 	maxBatchCommands = 128
 	maxBatchBytes    = 256 << 10 // total cost of the commands; a command with a higher cost is sent alone
 	maxCommand       = 16 << 20  // of one command
-	largeCommand     = 64 << 10  // commands with a higher cost travel in batches of their own
+	largeCommand     = 16 << 10  // commands with a higher cost travel in batches of their own
+	maxLargeBatch    = 64 << 10  // total cost of large commands in a batch while there are small ones
 	commandOverhead  = 64
 
 	// Callers whose commands shared a batch make their next ones at almost the same time. Without
@@ -105,7 +106,7 @@ func (b *batcher) serve(ctx context.Context, kind int) {
 			again = b.send(ctx, kind)
 		}
 	}
-	for batch := q.take(); len(batch) > 0; batch = q.take() {
+	for batch := q.take(maxBatchBytes); len(batch) > 0; batch = q.take(maxBatchBytes) {
 		finishAll(batch, errNotTaken)
 	}
 }
@@ -117,18 +118,19 @@ func (b *batcher) send(ctx context.Context, kind int) (again bool) {
 	q := b.queues[kind]
 	if !b.leads() {
 		b.gate.skip(kind) // the other kind may have entered while this node led
-		if batch := q.take(); len(batch) > 0 {
+		if batch := q.take(maxBatchBytes); len(batch) > 0 {
 			b.commit(batch)
 		}
 		return false
 	}
+	limit := maxBatchBytes
 	if kind == large {
-		b.gate.pause(ctx)
-		b.ready(q.nextCost())
+		limit = b.gate.pause(ctx)
+		b.ready(q.nextCost(limit))
 	}
 	b.gate.enter(kind)
 	begin := time.Now()
-	batch := q.take()
+	batch := q.take(limit)
 	if len(batch) > 0 {
 		b.commit(batch)
 	}

@@ -49,7 +49,7 @@ func TestTake(t *testing.T) {
 				all = append(all, proposalOf(size))
 				q.push(all[len(all)-1])
 			}
-			batch := q.take()
+			batch := q.take(maxBatchBytes)
 			if len(batch) != test.taken || q.len() != len(all)-test.taken {
 				t.Fatalf("took %d, %d wait; want %d of %d", len(batch), q.len(), test.taken, len(all))
 			}
@@ -302,7 +302,7 @@ func TestBatchCountsCost(t *testing.T) {
 		p.cost += 100 << 10
 		q.push(p)
 	}
-	if batch := q.take(); len(batch) != 2 || q.len() != 3 {
+	if batch := q.take(maxBatchBytes); len(batch) != 2 || q.len() != 3 {
 		t.Errorf("took %d, %d wait; want 2 of 100 KiB each, and 3", len(batch), q.len())
 	}
 }

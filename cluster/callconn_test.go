@@ -132,7 +132,7 @@ func TestSlowCall(t *testing.T) {
 		wg.Go(func() { s.serveCalls(far, &hello{For: forCalls, From: "n2.1234"}) })
 		wg.Go(func() {
 			time.Sleep(5 * callSilence)
-			for _, p := range n.batches.queues[small].take() {
+			for _, p := range n.batches.queues[small].take(maxBatchBytes) {
 				p.finish([]byte("done"), nil)
 			}
 		})

@@ -69,9 +69,12 @@ func (g *gate) first() int {
 	return large
 }
 
-// pause waits until the rate of large commands allows the next one.
-func (g *gate) pause(ctx context.Context) {
-	pause(ctx, g.pauseAt(time.Now()))
+// pause waits until the rate of large commands allows the next ones, and returns what these may
+// cost.
+func (g *gate) pause(ctx context.Context) (limit int) {
+	wait, limit := g.pauseAt(time.Now())
+	pause(ctx, wait)
+	return limit
 }
 
 // pause waits for that long, or until ctx ends.
@@ -85,13 +88,13 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (g *gate) pauseAt(now time.Time) time.Duration {
+func (g *gate) pauseAt(now time.Time) (wait time.Duration, limit int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if now.Sub(g.small) > smallMemory {
-		return 0
+		return 0, maxBatchBytes
 	}
-	return g.resume.Sub(now)
+	return g.resume.Sub(now), maxLargeBatch
 }
 
 // leave is called after a batch, which took that long to commit. more means that the caller is

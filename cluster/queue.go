@@ -178,8 +178,8 @@ func (q *queue) want(urgent int) (count int, enough bool) {
 	return q.count, q.urgent >= urgent || q.isFull()
 }
 
-// take removes the commands of the next batch, up to the limits of one.
-func (q *queue) take() (batch []*proposal) {
+// take removes the commands of the next batch, up to the limits of one, and to that of their cost.
+func (q *queue) take(limit int) (batch []*proposal) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	size := 0
@@ -187,7 +187,7 @@ func (q *queue) take() (batch []*proposal) {
 	for q.count > 0 && len(batch) < maxBatchCommands {
 		f := q.next()
 		p := f.waiting.Front().Value.(*proposal)
-		if size += p.cost + commandOverhead; size > maxBatchBytes && len(batch) > 0 {
+		if size += p.cost + commandOverhead; size > limit && len(batch) > 0 {
 			break
 		}
 		f.credit -= max(p.cost, leastCost)
@@ -198,13 +198,13 @@ func (q *queue) take() (batch []*proposal) {
 }
 
 // nextCost returns about what the next batch costs.
-func (q *queue) nextCost() int {
+func (q *queue) nextCost(limit int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.count == 0 {
 		return 0
 	}
-	return max(q.next().waiting.Front().Value.(*proposal).cost, min(q.bytes, maxBatchBytes))
+	return max(q.next().waiting.Front().Value.(*proposal).cost, min(q.bytes, limit))
 }
 
 // next returns the flow whose turn it is: one that has saved enough for its first command.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -21,18 +22,15 @@ func pushAll(q *queue, flow string, count, size int) (list []*proposal) {
 func TestFlowsTakeTurns(t *testing.T) {
 	for name, size := range map[string]int{"tiny": 1, "small": 1 << 10, "medium": largeCommand, "large": 1 << 20, "largest": maxCommand} {
 		t.Run(name, func(t *testing.T) {
-			q := newQueue()
-			pushAll(q, "flood", 1000, size)
-			q.take()
-			other := pushAll(q, "other", 1, min(size, 100))[0]
-			for range 2 {
-				for _, p := range q.take() {
-					if p == other {
-						return
-					}
+			for _, limit := range []int{maxBatchBytes, maxLargeBatch} {
+				q := newQueue()
+				pushAll(q, "flood", 1000, size)
+				q.take(limit)
+				other := pushAll(q, "other", 1, min(size, 100))[0]
+				if next := slices.Concat(q.take(limit), q.take(limit)); !slices.Contains(next, other) {
+					t.Errorf("it waits for more than two batches of %d bytes", limit)
 				}
 			}
-			t.Error("it waits for more than two batches")
 		})
 	}
 }
@@ -44,7 +42,7 @@ func TestFlowsShareBytes(t *testing.T) {
 	pushAll(q, "small", 100_000, leastCost)
 	sent := make(map[string]int)
 	for sent["large"]+sent["small"] < 20<<20 {
-		for _, p := range q.take() {
+		for _, p := range q.take(maxBatchBytes) {
 			sent[p.flow] += p.cost
 		}
 	}
@@ -59,7 +57,7 @@ func TestQueueForgets(t *testing.T) {
 	a, b := pushAll(q, "a", 3, 10), pushAll(q, "b", 1, 10)
 	q.remove(a[1])
 	q.remove(b[0])
-	if batch := q.take(); len(batch) != 2 || batch[0] != a[0] || batch[1] != a[2] {
+	if batch := q.take(maxBatchBytes); len(batch) != 2 || batch[0] != a[0] || batch[1] != a[2] {
 		t.Errorf("took %d, want the first and the last", len(batch))
 	}
 	q.remove(a[0]) // is taken already
@@ -154,12 +152,12 @@ func TestPatientCommands(t *testing.T) {
 		t.Error("a patient command does not wait")
 	}
 	pushAll(q, "a", 1, 10)
-	if _, enough := q.want(1); !enough || len(q.take()) != 2 {
+	if _, enough := q.want(1); !enough || len(q.take(maxBatchBytes)) != 2 {
 		t.Error("want a batch of two, at once")
 	}
 	for range 3 { // alone: after a while
 		patient()
-		if !q.await(t.Context()) || len(q.take()) != 1 {
+		if !q.await(t.Context()) || len(q.take(maxBatchBytes)) != 1 {
 			t.Fatal("it is never sent")
 		}
 	}
@@ -237,7 +235,8 @@ func TestBatcherIsQuiet(t *testing.T) {
 	}
 }
 
-// Large commands have a rate, but only while there are small ones that somebody waits for.
+// Large commands have a rate, and smaller batches, but only while there are small ones that somebody
+// waits for.
 func TestLargeCommandsHaveRate(t *testing.T) {
 	batch := []*proposal{{command: Command{Body: make([]byte, 4<<20)}}}
 	commit := func(g *gate, kind int, batch []*proposal) {
@@ -260,11 +259,11 @@ func TestLargeCommandsHaveRate(t *testing.T) {
 			if !g.small.IsZero() {
 				now = g.small
 			}
-			if pause := g.pauseAt(now); test.paused != (pause > 0) {
-				t.Errorf("large commands pause for %v", pause)
+			if pause, limit := g.pauseAt(now); test.paused != (pause > 0) || test.paused != (limit == maxLargeBatch) {
+				t.Errorf("large commands pause for %v, and then %d bytes of them go on", pause, limit)
 			}
-			if pause := g.pauseAt(now.Add(2 * smallMemory)); pause > 0 {
-				t.Errorf("without small commands they pause for %v", pause)
+			if pause, limit := g.pauseAt(now.Add(2 * smallMemory)); pause > 0 || limit != maxBatchBytes {
+				t.Errorf("without small commands they pause for %v, and then %d bytes of them go on", pause, limit)
 			}
 		})
 	}
