@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -54,6 +55,30 @@ func (d *disk) format(size int64) error {
 		return fmt.Errorf("mkfs.ext4: %w: %s", err, out)
 	}
 	return nil
+}
+
+const mountsVariable = "TEST_OWN_MOUNTS" // set in a process that has mounts of its own
+
+// ownMounts runs this program again with mounts of its own, if it may. A process that starts with a
+// copy of its parent's mounts, as a test of containers does, would keep a file system alive over
+// its unmounting, and what has lost its power would stay without.
+func ownMounts() error {
+	if os.Getenv(mountsVariable) != "" {
+		return nil
+	}
+	runtime.LockOSThread() // mounts are a thread's until Exec ends the others
+	if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+		runtime.UnlockOSThread()
+		return nil // canMount says no, too
+	}
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("making the mounts private: %w", err)
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(executable, os.Args, append(os.Environ(), mountsVariable+"=1"))
 }
 
 // canMount reports whether disks can be created here, by creating a small one.

@@ -64,6 +64,9 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
+	if err := ownMounts(); err != nil {
+		panic(err)
+	}
 	if err := flag.Set("test.parallel", clustersAtOnce); err != nil { // the command line may say otherwise
 		panic(err)
 	}
