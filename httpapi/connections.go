@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,13 +22,14 @@ const (
 type connections struct {
 	refused prometheus.Counter
 
-	mu   sync.Mutex
-	open map[*conn]struct{}
-	at   map[*gate]int // how many are open
+	mu    sync.Mutex
+	open  map[*conn]struct{}
+	at    map[*gate]int // how many are open
+	limit int           // of how many may be open: maxConnections, or as many as there are descriptors for
 }
 
 func newConnections() *connections {
-	return &connections{open: make(map[*conn]struct{}), at: make(map[*gate]int),
+	return &connections{open: make(map[*conn]struct{}), at: make(map[*gate]int), limit: maxConnections,
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "hookwheel_refused_connections_total",
 			Help: "Connections of clients that this node has closed, old or new, because it has no room or no file descriptor for a new one."})}
 }
@@ -49,6 +52,24 @@ func (c *connections) remove(gone *conn) {
 		delete(c.open, gone)
 		c.at[gone.gate]--
 	}
+}
+
+// fill notes that there are no descriptors for more connections than are open. One that makes room
+// gives its descriptor to the next connection, whose number does not tell that there is none.
+func (c *connections) fill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.limit = min(c.limit, len(c.open))
+}
+
+// isFull reports whether a new connection needs room.
+func (c *connections) isFull() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.open) <= c.limit/2 {
+		c.limit = maxConnections // what others need may have changed
+	}
+	return len(c.open) >= c.limit
 }
 
 // count returns how many are open at a gate, or at all of them.
@@ -77,24 +98,33 @@ func (c *connections) closeSilent(moment time.Duration) {
 	}
 }
 
-// makeRoom closes a connection at a gate, or at any, and reports whether there was one to close.
-func (c *connections) makeRoom(at *gate) bool {
+// makeRoom closes connections at a gate, or at any, and reports whether there were any to close.
+func (c *connections) makeRoom(at *gate) (made bool) {
 	for {
-		victim := c.victim(at)
-		if victim == nil {
+		victims := c.victims(at)
+		if len(victims) == 0 {
 			return false
 		}
-		if victim.doom() { // no request has come meanwhile
-			_ = victim.Close() // the client is told by that; nobody waits for a response
+		for _, victim := range victims {
+			if victim.doom() { // no request has come meanwhile
+				_ = victim.Close() // the client is told by that; nobody waits for a response
+				made = true
+			}
+		}
+		if made {
 			return true
 		}
 	}
 }
 
-// victim returns the connection that has to go, of those at a gate or of all: the one of the holder
-// with the most that has been without a request for longest. It returns nil if all have a request
+// evicted is of how many connections of a holder one is closed to make room. It takes a look at all
+// of them to find it, so a holder of many loses some at a time.
+const evicted = 32
+
+// victims returns the connections that have to go, of those at a gate or of all: those of the holder
+// with the most that have been without a request for longest. There are none if all have a request
 // under way.
-func (c *connections) victim(at *gate) (victim *conn) {
+func (c *connections) victims(at *gate) (victims []*conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	numbers, strangers, total := make(map[holder]int), 0, 0
@@ -109,16 +139,22 @@ func (c *connections) victim(at *gate) (victim *conn) {
 			strangers++
 		}
 	}
-	highest := 0
+	idleOf := make(map[holder][]*conn)
 	for open := range c.open {
 		h := open.holder()
 		if at != nil && open.gate != at || open.state.Load() != idle || h.known && strangers > total/2 {
 			continue
 		}
-		number := numbers[h]
-		if victim == nil || number > highest || number == highest && open.since.Load() < victim.since.Load() {
-			victim, highest = open, number
+		idleOf[h] = append(idleOf[h], open)
+	}
+	byAge := func(a, b *conn) int { return cmp.Compare(a.since.Load(), b.since.Load()) }
+	highest, oldest := 0, int64(0)
+	for h, list := range idleOf {
+		first := slices.MinFunc(list, byAge).since.Load()
+		if number := numbers[h]; number > highest || number == highest && first < oldest {
+			victims, highest, oldest = list, number, first
 		}
 	}
-	return victim
+	slices.SortFunc(victims, byAge)
+	return victims[:min(len(victims), 1+highest/evicted)]
 }

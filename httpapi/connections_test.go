@@ -30,6 +30,14 @@ func openPair(t *testing.T, c *connections, l *net.TCPListener, address string, 
 	return added
 }
 
+// victim returns the connection that is closed first to make room, or nil.
+func victim(c *connections, at *gate) *conn {
+	if victims := c.victims(at); len(victims) > 0 {
+		return victims[0]
+	}
+	return nil
+}
+
 func TestMakeRoom(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -47,7 +55,7 @@ func TestMakeRoom(t *testing.T) {
 	balancer := open("c", nil)
 	s1, s2, s3, s4, s5 := open("d", nil), open("d", nil), open("d", nil), open("d", nil), open("d", nil)
 	for i, want := range []*conn{s1, c2, s2, c3, s3, c4, s4, p, balancer, s5, nil} {
-		got := c.victim(nil)
+		got := victim(c, nil)
 		if got != want {
 			t.Fatalf("%d: wrong connection", i)
 		}
@@ -120,16 +128,69 @@ func TestMakeRoomByGate(t *testing.T) {
 		t.Fatalf("%d, %d, %d are open", c.count(api), c.count(portal), c.count(nil))
 	}
 	for i, want := range []*conn{first, second, nil} {
-		if got := c.victim(api); got != want || c.makeRoom(api) != (want != nil) {
+		if got := victim(c, api); got != want || c.makeRoom(api) != (want != nil) {
 			t.Fatalf("at the API, %d: wrong connection", i)
 		}
 	}
 	for i, want := range append(crowd, nil) {
-		if got := c.victim(nil); got != want || c.makeRoom(nil) != (want != nil) {
+		if got := victim(c, nil); got != want || c.makeRoom(nil) != (want != nil) {
 			t.Fatalf("at any, %d: wrong connection", i)
 		}
 	}
 	if c.count(api) != 0 || c.count(portal) != 0 {
 		t.Errorf("%d, %d are open", c.count(api), c.count(portal))
+	}
+}
+
+// When there are no descriptors for more connections, each new one needs room from then on, until
+// half of them are gone.
+func TestFull(t *testing.T) {
+	c := newConnections()
+	var all []*conn
+	open := func() {
+		added := &conn{TCPConn: new(net.TCPConn), all: c}
+		c.open[added] = struct{}{}
+		all = append(all, added)
+	}
+	c.fill() // with none
+	if c.isFull() {
+		t.Fatal("full without a connection")
+	}
+	for range 10 {
+		open()
+	}
+	if c.isFull() {
+		t.Fatal("full before there are too few descriptors")
+	}
+	c.fill()
+	for left := 10; left > 5; left-- {
+		if got, want := c.isFull(), left == 10; got != want {
+			t.Errorf("with %d of 10: full %v", left, got)
+		}
+		c.remove(all[left-1])
+	}
+	for range 15 {
+		if c.isFull() {
+			t.Fatalf("full with %d, after half of them were gone", c.count(nil))
+		}
+		open()
+	}
+}
+
+// A holder of many connections loses some at a time, the oldest ones first.
+func TestMakeRoomOfMany(t *testing.T) {
+	c := newConnections()
+	for i := range 320 {
+		added := &conn{TCPConn: new(net.TCPConn), all: c, address: []string{"a", "b"}[i/310]}
+		added.since.Store(int64(i))
+		c.open[added] = struct{}{}
+	}
+	if !c.makeRoom(nil) || c.count(nil) != 310 {
+		t.Fatalf("%d of 320 are left", c.count(nil))
+	}
+	for open := range c.open {
+		if open.since.Load() < 10 {
+			t.Errorf("connection %d is left", open.since.Load())
+		}
 	}
 }

@@ -107,7 +107,10 @@ func (g *gate) hasRoom(c *net.TCPConn) bool {
 	switch {
 	case g.open.count(g) >= g.limit:
 		return g.makeRoom(g)
-	case g.open.count(nil) >= maxConnections || g.isBeyondReserve(c):
+	case g.isBeyondReserve(c):
+		g.open.fill()
+		return g.makeRoom(nil)
+	case g.open.isFull():
 		return g.makeRoom(nil)
 	default:
 		return true
