@@ -7,7 +7,7 @@ import (
 
 const (
 	storeDescriptors = 448 // for the store, the log, and the other nodes, at least
-	otherDescriptors = 64  // of these, not for files of the store
+	otherDescriptors = 320 // of these, not for files of the store; strangers can take 160 at the port for the other nodes
 	leastConnections = 64  // that the API must have descriptors for
 )
 
