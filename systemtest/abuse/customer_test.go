@@ -177,11 +177,11 @@ func metadataAddress(w *world) {
 		w.allowed(c.portal, "POST", c.path("/endpoint"), fmt.Sprintf(`{"uid": "e%d", "url": "http://%s/machine?comp=goalstate"}`, i, host), nil)
 	}
 	id := w.send(c, 10)
+	var r reply
 	wait.For(w.t, "all have been attempted", func() bool {
-		r := w.attack(c.portal, "GET", c.path("/attempt/msg/%s", id), "")
-		return strings.Count(string(r.body), `"atmpt_`) >= len(hosts)
+		r = w.attack(c.portal, "GET", c.path("/attempt/msg/%s", id), "")
+		return strings.Count(string(r.body), `"id":"atmpt_`) >= len(hosts)
 	})
-	r := w.attack(c.portal, "GET", c.path("/attempt/msg/%s", id), "")
 	if blocked := strings.Count(string(r.body), "not allowed as a destination"); blocked < len(hosts) {
 		w.t.Errorf("%d of %d are blocked: %s", blocked, len(hosts), r.body)
 	}

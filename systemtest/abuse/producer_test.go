@@ -76,8 +76,9 @@ func sharedKey(w *world) {
 	defer w.leave(c)
 	defer w.leave(other)
 	var ids sync.Map
+	key := "the-same-for-everything-of-" + c.app
 	each(32, 200, func(i int) {
-		r := w.keyed(w.producer, c.path("/msg"), `{"eventType": "a.b", "payload": {"is": "kept"}}`)
+		r := w.keyed(key, w.producer, c.path("/msg"), `{"eventType": "a.b", "payload": {"is": "kept"}}`)
 		var message struct{ ID string }
 		if w.count(r.status); r.status == http.StatusAccepted {
 			w.decode(r, &message)
@@ -94,22 +95,20 @@ func sharedKey(w *world) {
 		{w.producer, other.path("/msg"), `{"eventType": "a.b", "payload": {"is": "kept"}}`},
 		{w.producer, c.path("/msg/batch"), `[{"eventType": "a.b", "payload": {"is": "kept"}}]`},
 	} {
-		if r := w.keyed(request[0], request[1], request[2]); r.status != http.StatusUnprocessableEntity && r.status != http.StatusConflict {
+		if r := w.keyed(key, request[0], request[1], request[2]); r.status != http.StatusUnprocessableEntity && r.status != http.StatusConflict {
 			w.t.Errorf("the same key for %s %s: %s", request[1], request[2], r)
 		}
 	}
 }
 
-const oneKey = "the-same-for-everything"
-
-// keyed is a POST with the idempotency key that all have.
-func (w *world) keyed(token, path, body string) (r reply) {
+// keyed is a POST with an idempotency key.
+func (w *world) keyed(key, token, path, body string) (r reply) {
 	request, err := http.NewRequest("POST", "http://"+w.nodes[int(w.customers.Add(1))%len(w.nodes)].api+"/api/v1"+path, strings.NewReader(body))
 	if err != nil {
 		w.t.Error(err)
 		return r
 	}
-	request.Header.Set("Idempotency-Key", oneKey)
+	request.Header.Set("Idempotency-Key", key)
 	return w.do(request, token)
 }
 

@@ -45,6 +45,7 @@ type world struct {
 	customers atomic.Int32 // made so far
 
 	mu        sync.Mutex
+	dialled   []net.Conn  // oldest first
 	responses map[int]int // to the attacker, by status; 0: the connection was closed
 	secrets   []string    // what must not be in a log
 	logs      []string    // files
@@ -306,15 +307,35 @@ func each(atOnce, n int, do func(i int)) {
 	wg.Wait()
 }
 
-// dial opens a connection that the end of the abuse closes.
+// maxDialled is how many connections of dial stay open: the test has descriptors of its own to save.
+const maxDialled = 4 * descriptors
+
+// dial opens a connection that the end of the abuse closes, or maxDialled further ones.
 func (w *world) dial(address string) net.Conn {
 	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
 	if err != nil {
 		w.count(0)
 		return nil
 	}
-	w.t.Cleanup(func() { conn.Close() })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.dialled) == 0 {
+		w.t.Cleanup(w.hangUp)
+	}
+	if w.dialled = append(w.dialled, conn); len(w.dialled) > maxDialled {
+		w.dialled[0].Close()
+		w.dialled = w.dialled[1:]
+	}
 	return conn
+}
+
+func (w *world) hangUp() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, conn := range w.dialled {
+		conn.Close()
+	}
+	w.dialled = nil
 }
 
 // raw sends bytes to a node's API and returns the status of the answer; 0: it closed the
