@@ -28,7 +28,7 @@ func getBackup(r *request) (*response, error) {
 		return nil, err
 	}
 	status := r.server.config.Node.Status()
-	size, content, err := r.store().OpenBackup(context.Background(), wal.BackupHeader{Cluster: status.Cluster, Node: status.ID, Version: status.Version})
+	size, content, err := r.server.config.Store.OpenBackup(context.Background(), wal.BackupHeader{Cluster: status.Cluster, Node: status.ID, Version: status.Version})
 	if err != nil {
 		return nil, err
 	}

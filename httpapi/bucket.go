@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"math"
 	"sync"
 	"time"
 
@@ -21,9 +22,8 @@ type buckets struct {
 
 // bucket holds what was left at a time. It is negative when a use took more than there was.
 type bucket struct {
-	left  float64
-	at    time.Time
-	usual float64 // see readPaces
+	left float64
+	at   time.Time
 }
 
 func newBuckets(perMinute, size float64) buckets {
@@ -41,6 +41,28 @@ func (b *buckets) take(app webhook.ID, needed, count float64, now time.Time) boo
 	}
 	b.of[app] = own
 	return enough
+}
+
+// reserve takes count from the bucket of an application or key, and returns for how long to wait
+// until that was in it; or takes nothing if that is longer than patience.
+func (b *buckets) reserve(who webhook.ID, count float64, now time.Time, patience time.Duration) (wait time.Duration, done bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	own := b.current(who, now)
+	missing := max(0, count-own.left)
+	wait = time.Duration(missing / b.perMinute * float64(time.Minute))
+	if done = wait <= patience; done {
+		own.left -= count
+	}
+	b.of[who] = own
+	return wait, done
+}
+
+// spend takes count, which may be more than there is, and returns for how long to wait until that
+// was in the bucket.
+func (b *buckets) spend(who webhook.ID, count float64, now time.Time) (wait time.Duration) {
+	wait, _ = b.reserve(who, count, now, math.MaxInt64)
+	return wait
 }
 
 // current returns the bucket of an application or token as it is now.

@@ -209,7 +209,7 @@ func listEventTypes(r *request) (*response, error) {
 		return nil, err
 	}
 	var out listResponse
-	out.Data, err = fill(list, func(t *webhook.EventType) (eventTypeOut, error) {
+	out.Data, err = fill(r.paced, list, func(t *webhook.EventType) (eventTypeOut, error) {
 		shown := showEventType(t)
 		if !withContent {
 			shown.Schemas = nil

@@ -5,7 +5,7 @@ import "github.com/valyala/fasthttp"
 // getHealth reports whether this node can serve, which takes a leader, and is not about to stop.
 func getHealth(r *request) (*response, error) {
 	status := r.server.config.Node.Status()
-	space := r.store().Space()
+	space := r.server.config.Store.Space()
 	free, _ := space.Free()
 	health := struct {
 		Status      string `json:"status"` // ok, full (no new messages), no leader, stopping
@@ -20,7 +20,7 @@ func getHealth(r *request) (*response, error) {
 		DataBytes   int64  `json:"dataBytes"`
 		Full        string `json:"full,omitempty"` // why it accepts no new messages
 	}{"ok", status.ID, status.State, status.LeaderID, status.Term, status.Commit, status.Applied, free,
-		space.Size(), space.Used(), r.store().Gate().Full()}
+		space.Size(), space.Used(), r.server.config.Store.Gate().Full()}
 	switch {
 	case r.server.stopping.Load():
 		health.Status = "stopping"

@@ -21,7 +21,9 @@ const (
 // client has read the response.
 func paged(h handler) handler {
 	return func(r *request) (*response, error) {
+		rested := r.paced.rest()
 		l, err := r.server.responses.lend(ownerOf(r.caller), pageCost)
+		rested()
 		if err != nil {
 			return nil, err
 		}

@@ -13,6 +13,7 @@ import (
 type listing struct {
 	wal.Page
 	kind     webhook.Kind
+	paced    *pacedRead
 	backward bool // opposite to the order that the client sees
 }
 
@@ -76,7 +77,7 @@ func respondSearch[T, Out any](l listing, items []T, next webhook.ID, id func(*T
 }
 
 func fillPage[T, Out any](l listing, items []T, next webhook.ID, id func(*T) webhook.ID, out func(*T) (Out, error)) (page listResponse, err error) {
-	if page.Data, err = fill(items, out); err != nil {
+	if page.Data, err = fill(l.paced, items, out); err != nil {
 		return page, err
 	}
 	last, first := next, webhook.ID{}
@@ -101,7 +102,7 @@ func fillPage[T, Out any](l listing, items []T, next webhook.ID, id func(*T) web
 }
 
 // fill encodes items, unless they are encoded, until the page has pageBytes, but at least one.
-func fill[T, Out any](items []T, out func(*T) (Out, error)) ([]json.RawMessage, error) {
+func fill[T, Out any](paced *pacedRead, items []T, out func(*T) (Out, error)) ([]json.RawMessage, error) {
 	list, size := make([]json.RawMessage, 0, len(items)), 0
 	for i := range items {
 		shown, err := out(&items[i])
@@ -118,6 +119,7 @@ func fill[T, Out any](items []T, out func(*T) (Out, error)) ([]json.RawMessage, 
 			break
 		}
 		list = append(list, json.RawMessage(text))
+		paced.step(0)
 	}
 	return list, nil
 }

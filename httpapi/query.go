@@ -21,9 +21,9 @@ const (
 
 // query reads the parameters of a query. err is the first fault; what is read after it is not used.
 type query struct {
-	args *fasthttp.Args
-	read *int // counts the bytes of records that are read for a list
-	err  error
+	args  *fasthttp.Args
+	paced *pacedRead
+	err   error
 }
 
 // fail records a fault unless there was one before.
@@ -119,8 +119,8 @@ const badIterator = "must be the iterator or prevIterator of a page of this list
 
 // listing reads limit and iterator. The client sees the items in that order.
 func (q *query) listing(kind webhook.Kind, ascending bool) listing {
-	l := listing{kind: kind}
-	l.Limit, l.Read = q.limit(), q.read
+	l := listing{kind: kind, paced: q.paced}
+	l.Limit = q.limit()
 	if iterator := q.text("iterator"); iterator != "" {
 		iterator, l.backward = strings.CutPrefix(iterator, "-")
 		var err error

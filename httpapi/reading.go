@@ -1,11 +1,10 @@
 package httpapi
 
 import (
-	"context"
-	"fmt"
 	"runtime"
 	"time"
 
+	"hookwheel/wal"
 	"hookwheel/webhook"
 )
 
@@ -13,88 +12,87 @@ import (
 // clients that list large messages take all processors, and the events of all other customers wait.
 const (
 	readRate    = 8 << 20 // bytes per second for each processor, for long
-	readBurst   = 8 << 20 // bytes at once, after a while without any
+	readBurst   = 2 << 20 // bytes at once, after a while without any
 	readPerByte = 4       // bytes that are read from the store cost as much as one that is sent
-	readDebt    = 4       // seconds; no request costs more than is paid in so many
+	readShare   = 8       // to read takes one in so many of the processors, for long
+	readDebt    = 4       // seconds; nothing costs more than is paid in so many
+
+	readStep = 500 * time.Microsecond // of work, for which a read pays before it goes on
+	longWork = 10 * time.Millisecond  // what takes longer between two records has waited for something
 )
 
 // processors is what this process may use, also in a container. It is read when the program starts,
 // since a node raises GOMAXPROCS.
 var processors = runtime.GOMAXPROCS(0)
 
-// readPaces makes the reads of an application wait until its earlier ones are paid for. Each pays
-// in advance what they usually cost, and a first one a burst, so that large ones come one by one.
+// readPaces makes the reads of an application wait until what they have read is paid for.
 type readPaces struct {
 	rate float64 // bytes per second
+	work float64 // what a second of a processor costs, in bytes
 	buckets
-	paid chan struct{} // closed, and replaced, when a request was paid for; guarded by mu
 }
 
-func newReadPaces() *readPaces {
+func newReadPaces(processors int) *readPaces {
 	rate := float64(readRate * processors)
-	return &readPaces{rate: rate, buckets: newBuckets(60*rate, readBurst), paid: make(chan struct{})}
+	return &readPaces{rate: rate, work: readRate * readShare, buckets: newBuckets(60*rate, readBurst)}
 }
 
-var errReadMuch = &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf(
-	"Requests with tokens of the same application have read more from this node than they may, which is %d MiB a second for each processor: "+
-		"this one has waited for %s. Read less at a time, or more slowly.", readRate>>20, leaderTimeout)}
+// pacedRead is a read with a token of an application, which pays for its work as it goes on: so
+// even a long one keeps a processor from others for a moment only. A nil one is not paced.
+type pacedRead struct {
+	paces *readPaces
+	app   webhook.ID
+	since time.Time // what was done before is paid for
+	bytes float64   // read since
+}
 
-// begin waits until the application has paid for what it has read. The caller must call end with
-// what the request has cost.
-func (p *readPaces) begin(ctx context.Context, app webhook.ID, closing <-chan struct{}) (end func(cost int), err error) {
-	for {
-		advance, wait, paid := p.advance(app, time.Now())
-		if wait == 0 {
-			return func(cost int) { p.pay(app, float64(cost), advance, time.Now()) }, nil
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-paid:
-		case <-ctx.Done():
-			err = errReadMuch
-		case <-closing:
-			err = errStopping
-		}
-		if timer.Stop(); err != nil {
-			return nil, err
-		}
+func (p *readPaces) begin(app webhook.ID) *pacedRead {
+	return &pacedRead{paces: p, app: app, since: time.Now()}
+}
+
+// store returns a reader of the store that is paced.
+func (p *pacedRead) store(s *wal.Store) *wal.Reader {
+	if p == nil {
+		return &s.Reader
+	}
+	return s.Paced(func(bytes int) { p.step(bytes) })
+}
+
+// step counts bytes of a record that was read. When there is enough to pay for, it does so and waits
+// until the application may go on.
+func (p *pacedRead) step(bytes int) {
+	if p == nil {
+		return
+	}
+	p.bytes += float64(bytes) / readPerByte
+	if now := time.Now(); p.cost(now) >= p.paces.work*readStep.Seconds() {
+		p.pay(now)
 	}
 }
 
-// advance pays what a request usually costs, or returns for how long it has to wait, unless an
-// earlier one turns out to have cost less.
-func (p *readPaces) advance(app webhook.ID, now time.Time) (advance float64, wait time.Duration, paid <-chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_, known := p.of[app]
-	own := p.current(app, now)
-	if !known {
-		own.usual = p.size
+// end pays for the rest, and for a response.
+func (p *pacedRead) end(response int) {
+	if p != nil {
+		p.bytes += float64(response)
+		p.pay(time.Now())
 	}
-	advance = min(own.usual, p.size)
-	if own.left < advance {
-		return 0, time.Duration((advance-own.left)/p.rate*float64(time.Second)) + 1, p.paid
-	}
-	own.left -= advance
-	p.of[app] = own
-	return advance, 0, nil
 }
 
-// pay pays the rest of what a request costs.
-func (p *readPaces) pay(app webhook.ID, cost, advance float64, now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	own := p.current(app, now)
-	cost = min(cost, readDebt*p.rate)
-	own.left -= cost - advance
-	own.usual += (cost - own.usual) / 2
-	p.of[app] = own
-	close(p.paid)
-	p.paid = make(chan struct{})
+func (p *pacedRead) cost(now time.Time) float64 {
+	return p.bytes + p.paces.work*min(now.Sub(p.since), longWork).Seconds()
 }
 
-// cost returns what the request has cost in bytes, when its response is known.
-func (r *request) cost() int {
-	return r.read/readPerByte + max(0, bodySize(&r.http.Response, string(r.http.Method())))
+func (p *pacedRead) pay(now time.Time) {
+	time.Sleep(p.paces.spend(p.app, min(p.cost(now), readDebt*p.paces.rate), now))
+	p.bytes, p.since = 0, time.Now()
+}
+
+// rest excludes from the work what the read waits for until the function that rest returns is
+// called.
+func (p *pacedRead) rest() (end func()) {
+	if p == nil {
+		return func() {}
+	}
+	begun := time.Now()
+	return func() { p.since = p.since.Add(time.Since(begun)) }
 }

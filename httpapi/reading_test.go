@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -11,104 +10,90 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"hookwheel/wal"
 	"hookwheel/webhook"
 )
 
-// TestReadsArePaidFor: a customer who has read much waits before the next read, for as long as that
-// takes at the rate; other customers, other tokens and changes do not. Large reads come one by one.
+// TestReadsArePaidFor: what a customer reads, and the work that it takes, is paid for as it goes on;
+// other customers, other tokens and changes do not wait for that.
 func TestReadsArePaidFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{reads: newReadPaces()}
+		s := &Server{reads: newReadPaces(2)}
 		first := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{1}}
 		second := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{2}}
-		// read makes a request that reads and sends so many bytes, and returns how long it waited.
-		read := func(method string, caller *webhook.APIKey, bytes, sent int) (waited time.Duration, err error) {
-			r := &request{server: s, http: new(fasthttp.RequestCtx), caller: caller, read: bytes}
+		// read makes a request that reads records of so many bytes, works for some time after each of
+		// them, and sends a response, and returns how long all of that took.
+		read := func(method string, caller *webhook.APIKey, records []int, work time.Duration, sent int) (took time.Duration) {
+			r := &request{server: s, http: new(fasthttp.RequestCtx), caller: caller}
 			r.http.Request.Header.SetMethod(method)
 			begin := time.Now()
 			end, err := r.awaitTurn()
-			if err == nil {
-				waited = time.Since(begin)
-				r.http.Response.SetBodyRaw(make([]byte, sent))
-				end()
+			if err != nil {
+				t.Error(err)
+				return 0
 			}
-			return waited, err
+			for _, bytes := range records {
+				time.Sleep(work)
+				r.paced.step(bytes)
+			}
+			r.http.Response.SetBodyRaw(make([]byte, sent))
+			end()
+			return time.Since(begin)
 		}
-		rate := int(s.reads.rate)
-		if waited, err := read("GET", first, readPerByte*readBurst/2, readBurst/2); waited != 0 || err != nil {
-			t.Errorf("a burst waits for %s: %v", waited, err)
+		expect := func(what string, took, want time.Duration) {
+			t.Helper()
+			if (took - want).Abs() > want/100 {
+				t.Errorf("%s: took %s, want %s", what, took, want)
+			}
 		}
-		time.Sleep(time.Minute)
-		if waited, err := read("GET", first, 2*readPerByte*rate, readBurst); waited != 0 || err != nil {
-			t.Errorf("a read after a minute waits for %s: %v", waited, err)
-		}
+		seconds := func(bytes int) time.Duration { return time.Duration(bytes) * time.Second / (2 * readRate) }
+		expect("a burst", read("GET", first, []int{readPerByte * readBurst / 2}, 0, readBurst/2), 0)
+		expect("what follows", read("GET", first, []int{readPerByte * 1000, readPerByte * readRate}, 0, readRate-1000), time.Second)
 		for _, free := range []struct {
 			key    *webhook.APIKey
 			method string
 		}{{second, "GET"}, {first, "POST"}, {root, "GET"}} {
-			if waited, err := read(free.method, free.key, 0, 100); waited != 0 || err != nil {
-				t.Errorf("another one waits for %s: %v", waited, err)
-			}
-		}
-		want := 2*time.Second + time.Duration(readBurst*int(time.Second)/rate) // until the next one can be paid, too
-		if waited, err := read("GET", first, 0, 0); err != nil || (waited-want).Abs() > time.Millisecond {
-			t.Errorf("what takes two seconds is followed by a wait of %s, want %s: %v", waited, want, err)
-		}
-		if waited, err := read("GET", first, 0, 0); waited != 0 || err != nil {
-			t.Errorf("a small read after one that cost less than was paid waits for %s: %v", waited, err)
-		}
-		for range 4 {
-			if _, err := read("GET", first, 0, rate); err != nil {
-				t.Fatal(err)
-			}
-		}
-		begin := time.Now()
-		var all sync.WaitGroup
-		for range 4 { // concurrently
-			all.Go(func() {
-				if _, err := read("GET", first, 0, rate); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
-		if took := time.Since(begin); took < 3*time.Second || took > 6*time.Second {
-			t.Errorf("what takes four seconds took %s", took)
-		}
-		for range 3 {
-			s.reads.pay(first.App, 60*s.reads.rate, 0, time.Now()) // which counts as four seconds
-		}
-		var refused *webhook.Error
-		begin = time.Now()
-		if _, err := read("GET", first, 0, 0); !errors.As(err, &refused) || refused.Code != codeTooMany || time.Since(begin) != leaderTimeout {
-			t.Errorf("after %s: %v", time.Since(begin), err)
+			expect("another one", read(free.method, free.key, nil, 0, 100), 0)
 		}
 		time.Sleep(time.Hour)
-		if waited, err := read("GET", first, 0, 0); waited != 0 || err != nil {
-			t.Errorf("an hour later there is a wait of %s: %v", waited, err)
-		}
-		begin = time.Now()
-		third := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{3}}
-		for range ownReads { // the first ones of a page, which are small
-			all.Go(func() {
-				r := &request{server: s, http: new(fasthttp.RequestCtx), caller: third}
-				end, err := r.awaitTurn()
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				time.Sleep(time.Millisecond)
-				end()
-			})
+		expect("an hour later", read("GET", first, nil, 0, readBurst+readRate), seconds(readRate))
+
+		// An eighth of two processors is a quarter of one.
+		expect("work for a second", read("GET", first, make([]int, 1000), time.Millisecond, 0), 4*time.Second)
+		expect("in tiny steps", read("GET", first, make([]int, 100_000), 10*time.Microsecond, 0), 4*time.Second)
+		begin := time.Now()
+		var all sync.WaitGroup
+		for range 2 * ownReads {
+			all.Go(func() { read("GET", first, make([]int, 100), time.Millisecond, 0) })
 		}
 		all.Wait()
-		if took := time.Since(begin); took > ownReads*time.Millisecond {
-			t.Errorf("%d small reads took %s", ownReads, took)
-		}
+		expect("together", time.Since(begin), 2*ownReads*400*time.Millisecond)
+		expect("what waits for something between two records", read("GET", first, []int{0}, time.Second, 0), time.Second)
+		time.Sleep(time.Hour)
+		expect("what takes a minute to read", read("GET", first, []int{readPerByte * readBurst, 60 * 2 * readRate * readPerByte}, 0, 0), readDebt*time.Second)
+
+		resting := s.reads.begin(first.App)
+		begin = time.Now()
+		end := resting.rest()
+		time.Sleep(time.Second)
+		end()
+		resting.end(0)
+		expect("rest", time.Since(begin), time.Second)
 		if len(s.changes.by) > 0 {
 			t.Errorf("%d names are still known", len(s.changes.by))
 		}
 	})
+}
+
+// TestPastIsPaced: streams with tokens of an application pay for the past that they read.
+func TestPastIsPaced(t *testing.T) {
+	s := &Server{reads: newReadPaces(1), config: Config{Store: new(wal.Store)}}
+	for _, who := range []owner{{application: true, id: webhook.ID{1}}, {id: webhook.ID{2}}} {
+		stream := &tailStream{server: s, client: who}
+		if isPaced := stream.past() != &s.config.Store.Reader; isPaced != who.application {
+			t.Errorf("%+v: paced: %t", who, isPaced)
+		}
+	}
 }
 
 // TestEncodePage: a page is encoded as encoding/json would, but items stay as they are.

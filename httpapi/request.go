@@ -22,12 +22,12 @@ type request struct {
 
 	changes context.Context // see context
 
-	read     int       // bytes of records, for lists
-	key      *wal.Once // see idempotencyKey
+	paced    *pacedRead // nil: the request may read at any pace
+	key      *wal.Once  // see idempotencyKey
 	keyKnown bool
 }
 
-func (r *request) store() *wal.Store { return r.server.config.Store }
+func (r *request) store() *wal.Reader { return r.paced.store(r.server.config.Store) }
 
 // writer returns the writer whose changes are recorded as those of the caller.
 func (r *request) writer() *wal.Writer {
@@ -51,6 +51,9 @@ func (r *request) callerWriter() *wal.Writer {
 
 // byCustomer reports whether the caller uses a token of an application.
 func (r *request) byCustomer() bool { return r.caller.Role == webhook.RoleApplication }
+
+// isRead reports whether the request changes nothing.
+func (r *request) isRead() bool { return r.http.IsGet() || r.http.IsHead() }
 
 // leaderContext returns a context for work that needs a leader: a cluster without one may elect one
 // within that time.
@@ -93,12 +96,15 @@ func (d *deadlines) context(now time.Time) context.Context {
 
 // current waits until this node's store has everything that any node had acknowledged before the
 // call.
-func (r *request) current() error { return r.server.auth.current() }
+func (r *request) current() error {
+	defer r.paced.rest()()
+	return r.server.auth.current()
+}
 
 // body returns the body of the request, whose bytes may be used until the handler returns.
 func (r *request) body() []byte { return r.http.PostBody() }
 
-func (r *request) query() query { return query{args: r.http.QueryArgs(), read: &r.read} }
+func (r *request) query() query { return query{args: r.http.QueryArgs(), paced: r.paced} }
 
 // path returns a parameter of the path, or "".
 func (r *request) path(name string) string {

@@ -90,7 +90,7 @@ func (t *tailStream) readPast(last webhook.ID) error {
 			continue // all turns are taken
 		}
 		end := time.Now().Add(pastTurn)
-		err = t.server.config.Store.PastEvents(t.request.app, t.request.endpoint, t.seen, last, func(event wal.Event) error {
+		err = t.past().PastEvents(t.request.app, t.request.endpoint, t.seen, last, func(event wal.Event) error {
 			if err := t.take(&feedItem{event: event}); err != nil {
 				return err
 			}
@@ -108,6 +108,15 @@ func (t *tailStream) readPast(last webhook.ID) error {
 			return err
 		}
 	}
+}
+
+// past returns what reads the past.
+func (t *tailStream) past() *wal.Reader {
+	var paced *pacedRead
+	if t.client.application {
+		paced = t.server.reads.begin(t.client.id)
+	}
+	return paced.store(t.server.config.Store)
 }
 
 // follow sends what happens, beginning with an event of the feed.

@@ -231,10 +231,7 @@ func countReplay(r *request, task *webhook.Task, now time.Time) (taskCount, erro
 		return taskCount{}, err
 	}
 	defer endTurn()
-	return countTask(*task, now, time.Now().Add(countPatience), func(t *webhook.Task, limit int) (webhook.TaskStep, error) {
-		r.read += wal.MaxStepBytes
-		return r.store().NextStep(t, limit)
-	})
+	return countTask(*task, now, time.Now().Add(countPatience), r.store().NextStep)
 }
 
 // taskCount counts the messages that a task would take.

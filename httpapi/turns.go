@@ -69,7 +69,7 @@ const tooManyOfOne = "Too many changes of the same thing, or requests with token
 
 var (
 	errNoTurn = &webhook.Error{Code: codeTooMany, Detail: tooManyOfOne + fmt.Sprintf(
-		"this one has waited for %s and did not take effect. Make fewer at a time.", leaderTimeout)}
+		"this one has waited for %s and did not take effect. Make fewer at a time, or read less with each.", leaderTimeout)}
 	errManyWait = &webhook.Error{Code: codeTooMany, Detail: tooManyOfOne + fmt.Sprintf(
 		"%d wait already, and this one did not take effect. Make fewer at a time.", maxWaiting)}
 	errStopping = &webhook.Error{Code: webhook.CodeUnavailable,
@@ -106,7 +106,7 @@ func (t *turns) leave(name string) {
 // awaitTurn waits until the tokens of the caller's application have few enough changes, or reads,
 // under way. The caller must call end.
 func (r *request) awaitTurn() (end func(), err error) {
-	if r.http.IsGet() || r.http.IsHead() {
+	if r.isRead() {
 		return r.awaitRead()
 	}
 	if !r.byCustomer() {
@@ -117,26 +117,21 @@ func (r *request) awaitTurn() (end func(), err error) {
 	return r.server.changes.take(ctx, "customer/"+string(r.caller.App[:]), ownChanges)
 }
 
-// awaitRead waits for a turn to read, and until what the application has read before is paid for. A
-// change that reads much waits for one, too; a read never waits for a change.
+// awaitRead waits for a turn to read, and paces what is read from then on. A change that reads much
+// waits for one, too; a read never waits for a change.
 func (r *request) awaitRead() (end func(), err error) {
 	if !r.byCustomer() {
 		return func() {}, nil
 	}
 	ctx, cancel := leaderContext()
 	defer cancel()
-	s := r.server
-	endTurn, err := s.changes.take(ctx, "reader/"+string(r.caller.App[:]), ownReads)
+	endTurn, err := r.server.changes.take(ctx, "reader/"+string(r.caller.App[:]), ownReads)
 	if err != nil {
 		return nil, err
 	}
-	pay, err := s.reads.begin(ctx, r.caller.App, s.closing)
-	if err != nil {
-		endTurn()
-		return nil, err
-	}
+	r.paced = r.server.reads.begin(r.caller.App)
 	return func() {
-		pay(r.cost())
+		r.paced.end(max(0, bodySize(&r.http.Response, string(r.http.Method()))))
 		endTurn()
 	}, nil
 }

@@ -170,6 +170,7 @@ func (r *indexReader) lines(message webhook.ID, see func(attempt, endpoint webho
 			see(webhook.ID(item.Key()[len(prefix):]), webhook.ID(value))
 			return nil
 		})
+		r.db.txn.paced(0)
 	}
 	return count
 }

@@ -72,7 +72,6 @@ func (f AttemptFilter) search(v dbView, page Page) *attemptSearch {
 		before := log.bytes
 		m, err := log.message(f.App, a.Message)
 		found.hasRead(log.bytes - before)
-		page.hasRead(log.bytes - before)
 		return m != nil && f.Message.wants(m), err
 	}
 	return found

@@ -87,11 +87,19 @@ func (d *database) Close() error { return errors.Join(d.DB.Close(), d.blobs.Clos
 type transaction struct {
 	*badger.Txn
 	blobs *blobfiles.Files
+	pace  func(bytes int) // see Reader.Paced; may be nil
 }
 
 // at begins to read the database as of an index.
 func (d *database) at(index uint64) transaction {
-	return transaction{d.NewTransactionAt(index, false), d.blobs}
+	return transaction{Txn: d.NewTransactionAt(index, false), blobs: d.blobs}
+}
+
+// paced is called when a value of this size was read.
+func (t transaction) paced(bytes int) {
+	if t.pace != nil {
+		t.pace(bytes)
+	}
 }
 
 // newestState begins to read the last committed state. There may be records of a later one, from a
@@ -149,13 +157,16 @@ func (t transaction) read(item *badger.Item, see func(value []byte) error) error
 		return err
 	}
 	if !blob {
-		return item.Value(see)
+		err = item.Value(see)
+		t.paced(int(item.ValueSize()))
+		return err
 	}
 	space := spaces.Get().(*[]byte)
 	value, err := t.blobs.Read(ref, item.Key(), *space)
 	if err == nil {
 		err = see(value)
 	}
+	t.paced(len(value))
 	if cap(value) > cap(*space) && cap(value) <= maxSpace {
 		*space = value[:0]
 	}
@@ -170,9 +181,11 @@ func (t transaction) copy(item *badger.Item) (value []byte, err error) {
 		return nil, err
 	}
 	if blob {
-		return t.blobs.Read(ref, item.Key(), nil)
+		value, err = t.blobs.Read(ref, item.Key(), nil)
+	} else {
+		err = item.Value(func(v []byte) error { value = append([]byte{}, v...); return nil })
 	}
-	err = item.Value(func(v []byte) error { value = append([]byte{}, v...); return nil })
+	t.paced(len(value))
 	return value, err
 }
 
@@ -180,6 +193,7 @@ func (t transaction) copy(item *badger.Item) (value []byte, err error) {
 func (t transaction) record(key []byte) (value []byte, found bool, err error) {
 	item, err := t.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
+		t.paced(0)
 		return nil, false, nil
 	}
 	if err != nil {

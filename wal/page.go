@@ -10,14 +10,6 @@ type Page struct {
 	Limit     int
 	Bytes     int // a list of messages or attempts ends when its items take more; 0: no limit
 	Low, High webhook.ID
-	Read      *int // is increased by the bytes of the records that are read; may be nil
-}
-
-// hasRead counts bytes of a record that were read for the page.
-func (p Page) hasRead(bytes int) {
-	if p.Read != nil {
-		*p.Read += bytes
-	}
 }
 
 // start returns where the walk begins; zero means the end of the list.

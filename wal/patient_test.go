@@ -221,7 +221,7 @@ func (p *patient) operate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.db, p.txn = db, transaction{db.NewTransactionAt(1<<62, true), db.blobs}
+	p.db, p.txn = db, transaction{Txn: db.NewTransactionAt(1<<62, true), blobs: db.blobs}
 	err = viewOf(p.txn).scan(idKey(keyIndex, p.messages[0]), func(key, value []byte) error {
 		if webhook.ID(value) == p.endpoint {
 			p.attempts = append(p.attempts, webhook.ID(key[1+idSize:]))

@@ -12,6 +12,12 @@ import (
 // from being closed or replaced, until it returns. So all of them are bounded: a list is read a
 // page at a time, and each page is a call.
 type Reader struct {
+	*shared
+	pace func(bytes int) // see Paced; may be nil
+}
+
+// shared is what all readers of a store have in common.
+type shared struct {
 	memory
 	config  Config
 	applied atomic.Uint64 // Raft index
@@ -31,6 +37,10 @@ type memory struct {
 	catalog catalog
 }
 
+// Paced returns a reader that calls pace after each record that it reads from disk, with the size of
+// its value. pace may wait, and so give others a turn; the state that is read is kept meanwhile.
+func (r *Reader) Paced(pace func(bytes int)) *Reader { return &Reader{r.shared, pace} }
+
 // Applied returns the Raft index up to which everything is applied. Reads see at least that.
 func (r *Reader) Applied() uint64 { return r.applied.Load() }
 
@@ -47,6 +57,7 @@ func (r *Reader) read(see func(dbView) error) (err error) {
 	index := r.snapshots.pin()
 	defer r.snapshots.unpin(index)
 	txn := r.db.at(index)
+	txn.pace = r.pace
 	defer txn.Discard()
 	return r.guard(r.db, func() error { return see(viewOf(txn)) })
 }

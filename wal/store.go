@@ -75,7 +75,7 @@ func Open(config Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
 	}
-	s := &Store{Reader: Reader{config: config, db: db}, space: newSpace(&config, disk), closed: make(chan struct{})}
+	s := &Store{Reader: Reader{shared: &shared{config: config, db: db}}, space: newSpace(&config, disk), closed: make(chan struct{})}
 	s.gate = &Gate{store: &s.memory, space: s.space}
 	s.fingerprints.store = s
 	s.pending = newPending(&s.snapshots, disk.checkRoom, config.Fatal)

@@ -6,8 +6,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// MaxStepBytes is how many bytes of the log one step of a task reads, or one entry more.
-const MaxStepBytes = 1 << 20
+// maxStepBytes is how many bytes of the log one step of a task reads, or one entry more.
+const maxStepBytes = 1 << 20
 
 // Other limits of one step.
 const (
@@ -120,7 +120,7 @@ func (r *Reader) NextStep(t *webhook.Task, limit int) (step webhook.TaskStep, er
 					return errStop
 				case !page.contains(m.ID):
 					continue
-				case len(step.Messages) >= limit || step.Looked >= maxStepLook || size > MaxStepBytes || c.read >= maxStepAttempts:
+				case len(step.Messages) >= limit || step.Looked >= maxStepLook || size > maxStepBytes || c.read >= maxStepAttempts:
 					step.To = last
 					return errStop
 				}

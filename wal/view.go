@@ -72,7 +72,6 @@ func (v dbView) page(p Page, prefix []byte, suffix int, see func(key, value []by
 		if err != nil {
 			return err
 		}
-		p.hasRead(len(value))
 		return see(item.Key(), value)
 	})
 }
@@ -99,6 +98,7 @@ func (v dbView) walk(prefix, from []byte, reverse bool, see func(*badger.Item) e
 			}
 			return err
 		}
+		v.txn.paced(0)
 	}
 	return nil
 }

@@ -1,0 +1,52 @@
+package wal
+
+import (
+	"math"
+	"testing"
+
+	"hookwheel/webhook"
+)
+
+// TestPaced: whatever a paced reader reads of many endpoints, it calls pace again and again, and
+// with the sizes of what it has read; it reads the same as the store itself.
+func TestPaced(t *testing.T) {
+	const count = 100
+	s, m, endpoints := fanOut(t, count)
+	calls, bytes := 0, 0
+	paced := s.Paced(func(size int) { calls, bytes = calls+1, bytes+size })
+	for name, read := range map[string]func(r *Reader) (int, error){
+		"explanations": func(r *Reader) (int, error) {
+			list, err := r.Deliveries().Explain(m, endpoints)
+			return len(list), err
+		},
+		"destinations": func(r *Reader) (int, error) {
+			list, _, err := r.Attempts().Destinations(m, Page{Limit: count})
+			return len(list), err
+		},
+		"attempts of a message": func(r *Reader) (int, error) {
+			list, _, err := r.Attempts().ByMessage(m.ID, Page{Limit: count}, AttemptFilter{})
+			return len(list), err
+		},
+		"attempts of an application": func(r *Reader) (int, error) {
+			list, _, err := r.Attempts().ByApplication(Page{Limit: count}, AttemptFilter{App: m.App})
+			return len(list), err
+		},
+		"backlogs": func(r *Reader) (int, error) {
+			list, err := r.Deliveries().Backlogs(endpoints)
+			return len(list), err
+		},
+		"the past": func(r *Reader) (n int, err error) {
+			err = r.PastEvents(m.App, webhook.ID{}, webhook.ID{}, webhook.NewID(math.MaxInt64>>16, 0, 0), func(Event) error { n++; return nil })
+			return n, err
+		},
+	} {
+		calls, bytes = 0, 0
+		want, err := read(&s.Reader)
+		if err != nil || want < count || calls > 0 {
+			t.Fatalf("%s: %d, and %d calls: %v", name, want, calls, err)
+		}
+		if got, err := read(paced); err != nil || got != want || calls < count || bytes < count*idSize {
+			t.Errorf("%s: %d of %d, with %d calls for %d bytes: %v", name, got, want, calls, bytes, err)
+		}
+	}
+}
