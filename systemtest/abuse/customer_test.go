@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ var customerAbuses = []abuse{
 	{"endpoints without end", manyEndpoints, []int{201, 400, 422, 202}},
 	{"endpoints that never answer", hangingEndpoints, []int{201, 202, 400}},
 	{"replays without end", manyReplays, []int{201, 202, 409, 429}},
+	{"replays without end, by the operator for a customer", manyOperatorReplays, []int{201, 202, 409, 429}},
 	{"sends by hand without end", manySends, []int{200, 201, 202, 429}},
 	{"names that cannot be part of a path", namesOfPaths, []int{201, 422, 404}},
 	{"times that cannot be", absurdTimes, []int{201, 422}},
@@ -70,10 +72,16 @@ func manyEndpoints(w *world) {
 // Endpoints that keep a worker for as long as they can; another customer's new one must not wait
 // for them.
 func hangingEndpoints(w *world) {
+	var all sync.WaitGroup
+	var customers []customer
 	for range 3 {
 		c := w.customer()
 		defer w.leave(c)
-		w.endpoints(c, long(200, 500), w.sites.hanging)
+		customers = append(customers, c)
+		all.Go(func() { w.endpoints(c, long(200, 500), w.sites.hanging) })
+	}
+	all.Wait()
+	for _, c := range customers {
 		w.send(c, 100)
 	}
 	fresh := w.customer()
@@ -91,7 +99,14 @@ func hangingEndpoints(w *world) {
 }
 
 // All the replays that there can be; another customer's must still begin.
-func manyReplays(w *world) {
+func manyReplays(w *world) { w.replays(func(c customer) string { return c.portal }, long(200, 1000)) }
+
+// The operator's backend may do so for the customer.
+func manyOperatorReplays(w *world) { w.replays(func(customer) string { return rootToken }, 1000) }
+
+// replays has a customer's replays begun, so many times, with a token.
+func (w *world) replays(token func(customer) string, count int) {
+	w.t.Helper()
 	c, other := w.customer(), w.customer()
 	defer w.leave(c)
 	defer w.leave(other)
@@ -99,11 +114,9 @@ func manyReplays(w *world) {
 	w.endpoints(other, 1, w.sites.good)
 	since := fmt.Sprintf(`{"since": %q}`, time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))
 	w.send(c, 100)
-	for _, token := range []string{c.portal, rootToken} { // the operator's backend may do so for the customer
-		each(16, 63*16, func(i int) {
-			w.attack(token, "POST", c.path("/endpoint/e%d/replay-missing", i%63), since)
-		})
-	}
+	each(16, count, func(i int) {
+		w.attack(token(c), "POST", c.path("/endpoint/e%d/replay-missing", i%63), since)
+	})
 	w.must("POST", other.path("/endpoint/e0/recover"), since, nil)
 }
 

@@ -41,6 +41,8 @@ type world struct {
 	http      http.Client
 	bystander *bystander
 	hoarder   customer // has large messages, so that those who list them need not send them first
+	crowd     customer // has crowdSize endpoints that refuse, and messages that were attempted there, likewise
+	crowded   string   // the id of one of these messages
 	sites     *sites
 	customers atomic.Int32 // made so far
 
@@ -89,9 +91,20 @@ func newWorld(t *testing.T, size int) *world {
 	for range long(12, 48) {
 		w.send(w.hoarder, 1<<20-1000)
 	}
+	w.crowd = w.customer()
+	each(16, crowdSize, func(i int) {
+		if r := w.call(0, rootToken, "POST", w.crowd.path("/endpoint"), fmt.Sprintf(`{"uid": "e%d", "url": %q}`, i, w.sites.refusing)); r.status != http.StatusCreated {
+			t.Errorf("an endpoint of the crowd: %s", r)
+		}
+	})
+	for range 3 {
+		w.crowded = w.send(w.crowd, 10)
+	}
 	w.bystander = newBystander(w)
 	return w
 }
+
+const crowdSize = 500
 
 // configuration is what serve reads. A single node has little of what can run out.
 func (w *world) configuration(n *node) string {
