@@ -190,10 +190,13 @@ limits {
   # or an example counts as 1, a replay as 20. Operators are not limited.
   # manual_sends = 300
 
-  # Requests per second that each API key, and each token of an application, may make on each node; as
-  # many may come at once. The token above is not limited. 0: no limit.
-  # key_requests    = 0
-  # portal_requests = 0
+  # Requests per second that each API key may make on each node; as many may come at once. The token
+  # above is not limited. 0: no limit.
+  # key_requests = 0
+
+  # Requests per second that the tokens of an application may make together on each node; a change
+  # counts as 5. As many may come at once, and further ones wait, for up to 10 s. 0: no limit.
+  # portal_requests = 50
 }
 
 delivery {

@@ -55,7 +55,7 @@ type Limits struct {
 	Replays        int // per application, unfinished
 	ManualSends    int // per application, minute and node: messages that its portals may send manually
 	KeyRequests    int // per API key, second and node; 0: no limit
-	PortalRequests int // per token of an application, second and node; 0: no limit
+	PortalRequests int // of the tokens of an application, likewise
 }
 
 // API is the HTTP server for producers, customers and operators.
@@ -153,7 +153,7 @@ func Default() Config {
 			Retry:       webhook.DefaultRetryPolicy(),
 			Breaker:     scheduler.DefaultBreakerPolicy(),
 		},
-		Limits:  Limits{Applications: 100_000, EventTypes: 5000, Endpoints: 500, Replays: 50, ManualSends: 300},
+		Limits:  Limits{Applications: 100_000, EventTypes: 5000, Endpoints: 500, Replays: 50, ManualSends: 300, PortalRequests: 50},
 		Tracing: Tracing{Sample: 1},
 		Backup:  defaultBackup(),
 	}

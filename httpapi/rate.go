@@ -2,48 +2,73 @@ package httpapi
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
 	"hookwheel/webhook"
 )
 
-// codeRate is for a token that makes more requests than it may.
+// codeRate is for who makes more requests than they may.
 const codeRate webhook.Code = "rate_limited"
 
 // rateRetryAfter is how many seconds such a client should wait.
 const rateRetryAfter = "1"
 
-// rateLimit limits the requests per second of each token of a kind on this node. A token that was
-// not used for a while may make as many at once.
+// changeCost is how many requests a change of a customer counts as: all nodes make it.
+const changeCost = 5
+
+const (
+	ratePatience = leaderTimeout // for which the request of a customer waits until it may be made
+	ratePause    = time.Second   // before one is refused, lest clients do nothing but ask again
+)
+
+// rateLimit limits the requests per second of each key, or of each application, on this node. Who
+// has made none for a while may make as many at once.
 type rateLimit struct {
-	setting   string // that raises it
-	perSecond int    // 0: no limit
+	perSecond int // 0: no limit
 	buckets
-	refused prometheus.Counter
+	patience time.Duration // for which a request waits until it may be made
+	pause    time.Duration // before one is refused
+	refusal  error
+	refused  prometheus.Counter
 }
 
-func newRateLimit(setting string, perSecond int, refused *prometheus.CounterVec, kind string) *rateLimit {
-	return &rateLimit{setting: setting, perSecond: perSecond, buckets: newBuckets(60*float64(perSecond), float64(perSecond)),
-		refused: refused.WithLabelValues(kind)}
+func newRateLimit(perSecond int, refusal string, refused prometheus.Counter) *rateLimit {
+	return &rateLimit{perSecond: perSecond, buckets: newBuckets(60*float64(perSecond), float64(perSecond)), refused: refused,
+		refusal: &webhook.Error{Code: codeRate, Detail: fmt.Sprintf(refusal, perSecond)}}
 }
 
-// admit counts a request of a caller, or refuses it.
-func (l *rateLimit) admit(who webhook.ID, now time.Time) error {
-	if l.perSecond == 0 || l.take(who, 1, 1, now) {
+// admit counts a request and waits until it may be made, or refuses it.
+func (l *rateLimit) admit(who webhook.ID, count float64, closing <-chan struct{}) error {
+	if l.perSecond == 0 {
 		return nil
 	}
-	l.refused.Inc()
-	return &webhook.Error{Code: codeRate, Detail: fmt.Sprintf(
-		"This token has made more than the %d requests per second that one may make on this node; %s in the configuration changes that.", l.perSecond, l.setting)}
+	wait, admitted := l.reserve(who, count, time.Now(), l.patience)
+	if !admitted {
+		l.refused.Inc()
+		wait = l.pause
+	}
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-closing:
+			return errStopping
+		}
+	}
+	if !admitted {
+		return l.refusal
+	}
+	return nil
 }
 
-// charge counts requests that were done for a caller. They may be more than are left, which later
+// charge counts requests that were done for somebody. They may be more than are left, which later
 // requests make up for.
 func (l *rateLimit) charge(who webhook.ID, count int, now time.Time) {
 	if l.perSecond > 0 {
-		l.take(who, math.Inf(-1), float64(count), now)
+		l.spend(who, float64(count), now)
 	}
 }
 
@@ -55,20 +80,31 @@ type rateLimits struct {
 // newLimitedRequests returns the counter of requests that rateLimits refuse.
 func newLimitedRequests() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "hookwheel_rate_limited_requests_total",
-		Help: "Requests that this node has refused with 429 because their token made too many of them, by the kind of token."}, []string{"token"})
+		Help: "Requests that this node has refused with 429 because a key, or the tokens of an application, made too many of them, by the kind of token."}, []string{"token"})
 }
 
 func newRateLimits(c *Changeable, refused *prometheus.CounterVec) *rateLimits {
-	return &rateLimits{keys: newRateLimit("limits.key_requests", c.KeyRequests, refused, "key"),
-		customers: newRateLimit("limits.portal_requests", c.PortalRequests, refused, "application")}
+	l := &rateLimits{
+		keys: newRateLimit(c.KeyRequests, "This key has made more than the %d requests per second that one may make on this node; "+
+			"limits.key_requests in the configuration changes that.", refused.WithLabelValues("key")),
+		customers: newRateLimit(c.PortalRequests, "Tokens of this application make more than the %d requests per second that they may make on this node together, "+
+			fmt.Sprintf("and those that wait for their turn would take longer than %s. Make fewer, or have limits.portal_requests raised in the configuration.", ratePatience),
+			refused.WithLabelValues("application"))}
+	l.customers.patience, l.customers.pause = ratePatience, ratePause
+	return l
 }
 
-// admit counts a request, or refuses it.
-func (l *rateLimits) admit(caller *webhook.APIKey, now time.Time) error {
-	if limit, who := l.of(caller); limit != nil {
-		return limit.admit(who, now)
+// admit counts a request and waits until it may be made, or refuses it.
+func (l *rateLimits) admit(caller *webhook.APIKey, isRead bool, closing <-chan struct{}) error {
+	limit, who := l.of(caller)
+	switch {
+	case limit == nil:
+		return nil
+	case limit == l.customers && !isRead:
+		return limit.admit(who, changeCost, closing)
+	default:
+		return limit.admit(who, 1, closing)
 	}
-	return nil
 }
 
 // charge counts requests that one request of a caller is worth, in addition to itself.
@@ -78,15 +114,12 @@ func (l *rateLimits) charge(caller *webhook.APIKey, count int, now time.Time) {
 	}
 }
 
-// of returns the limit of a caller and under which ID it counts. The token of the configuration and
-// JWTs of an organization are not limited; JWTs of an application share one limit, because they
-// have no ID.
+// of returns the limit of a caller and under which ID it counts: all tokens of an application have
+// one together. The token of the configuration and JWTs of an organization are not limited.
 func (l *rateLimits) of(caller *webhook.APIKey) (limit *rateLimit, who webhook.ID) {
 	switch {
-	case caller.Role == webhook.RoleApplication && caller.ID.IsZero():
-		return l.customers, caller.App
 	case caller.Role == webhook.RoleApplication:
-		return l.customers, caller.ID
+		return l.customers, caller.App
 	case caller.ID.IsZero():
 		return nil, who
 	default:

@@ -1,8 +1,10 @@
 package httpapi_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -30,44 +32,79 @@ func (a *api) requestsUntilRefused(t *testing.T, path, token string, limit int) 
 	return limit
 }
 
-// Each token has a limit of its own, by its kind, and a request beyond it has no effect.
-func TestRequestRateLimits(t *testing.T) {
-	const keys, portals, many, whoami = 2, 1, 400, "/api/v1/auth/whoami"
-	a, apps, _, _ := authWorld(t, func(c *config.Config) { c.Limits.KeyRequests, c.Limits.PortalRequests = keys, portals })
+// Each key has a limit of its own, and a request beyond it is refused at once.
+func TestRequestRateOfKeys(t *testing.T) {
+	const keys, many, whoami = 2, 400, "/api/v1/auth/whoami"
+	a := apiStart(t, func(c *config.Config) { c.Limits.KeyRequests = keys })
 	key, other := a.newKey(`{"name":"k","role":"reader"}`).Token, a.newKey(`{"name":"k","role":"producer"}`).Token
-	portal, second := a.portalToken("one"), a.portalToken("one")
-	signed := sign(t, jwt.SigningMethodHS256, []byte(jwtSecret), func(c jwt.MapClaims) { c["sub"] = apps[0].ID })
-	for name, test := range map[string]struct {
-		token string
-		limit int
-	}{"key": {key, keys}, "another key": {other, keys}, "portal": {portal, portals}, "another portal": {second, portals}, "JWT": {signed, portals}} {
-		if got := a.requestsUntilRefused(t, whoami, test.token, many); got < test.limit || got == many {
-			t.Errorf("%s: %d requests at once, want %d and what comes in meanwhile", name, got, test.limit)
+	for name, token := range map[string]string{"key": key, "another key": other} {
+		if got := a.requestsUntilRefused(t, whoami, token, many); got < keys || got == many {
+			t.Errorf("%s: %d requests at once, want %d and what comes in meanwhile", name, got, keys)
 		}
 	}
 	if got := a.requestsUntilRefused(t, whoami, apiToken, 3*keys); got != 3*keys {
 		t.Errorf("the token of the configuration is limited to %d", got)
 	}
+	a.wantLimited(t, "key")
+}
 
-	a.requestsUntilRefused(t, whoami, portal, many)
-	created := 0
-	for range 20 {
-		response := a.from("", "POST", "/api/v1/app/one/endpoint", portal, `{"url":"http://127.0.0.1:9/"}`)
-		if response.StatusCode == http.StatusCreated {
-			created++
+// wantLimited expects that a refused request of a kind of token was counted.
+func (a *api) wantLimited(t *testing.T, kind string) {
+	t.Helper()
+	_, text := a.raw("GET", "/metrics", "", nil)
+	if line := `hookwheel_rate_limited_requests_total{token="` + kind + `"} `; !strings.Contains(string(text), line) || strings.Contains(string(text), line+"0\n") {
+		t.Errorf("no refused request of %q is counted", kind)
+	}
+}
+
+// All tokens of an application have one limit together. A change that would wait for too long is
+// refused, and has no effect.
+func TestRequestRateOfApplications(t *testing.T) {
+	a, apps, _, _ := authWorld(t, func(c *config.Config) { c.Limits.PortalRequests = 1 })
+	signed := sign(t, jwt.SigningMethodHS256, []byte(jwtSecret), func(c jwt.MapClaims) { c["sub"] = apps[0].ID })
+	const count, mayWait = 8, 2 // as each counts as five requests, and may wait for ten seconds
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var all sync.WaitGroup
+	refused := make(chan http.Header, count)
+	for i := range count {
+		token := a.portalToken("one")
+		if i == 0 {
+			token = signed
+		}
+		all.Go(func() {
+			request, err := http.NewRequestWithContext(ctx, "POST", a.url+"/api/v1/app/one/endpoint", strings.NewReader(`{"url":"http://127.0.0.1:9/"}`))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			request.Header.Set("Authorization", "Bearer "+token)
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				return // it still waited when the test ended
+			}
+			response.Body.Close()
+			if response.StatusCode == http.StatusTooManyRequests {
+				refused <- response.Header
+			}
+		})
+	}
+	for range count - mayWait {
+		if header := <-refused; header.Get("Retry-After") != "1" {
+			t.Errorf("Retry-After: %q", header.Get("Retry-After"))
 		}
 	}
 	var list apiList
 	a.call("GET", "/app/one/endpoint", "", 200, &list)
-	if created == 20 || len(list.Data) != 1+created {
-		t.Errorf("%d endpoints were created, and there are %d", created, len(list.Data))
+	if made := len(list.Data) - 1; made > mayWait {
+		t.Errorf("%d endpoints were created", made)
 	}
-	_, text := a.raw("GET", "/metrics", "", nil)
-	for _, kind := range []string{"key", "application"} {
-		if line := `hookwheel_rate_limited_requests_total{token="` + kind + `"} `; !strings.Contains(string(text), line) || strings.Contains(string(text), line+"0\n") {
-			t.Errorf("no refused request of %q is counted", kind)
-		}
+	if got := a.requestsUntilRefused(t, "/api/v1/auth/whoami", a.portalToken("two"), 1); got != 1 {
+		t.Error("another application has to wait")
 	}
+	cancel()
+	all.Wait()
+	a.wantLimited(t, "application")
 }
 
 // Metrics that need a token count among its requests.

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"slices"
-	"time"
 
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
@@ -285,7 +284,7 @@ func (r *request) admit(needed access, here []webhook.Role) error {
 	if err := r.authorize(needed, here); err != nil {
 		return err
 	}
-	if err := r.server.live.Load().rates.admit(r.caller, time.Now()); err != nil {
+	if err := r.server.live.Load().rates.admit(r.caller, r.isRead(), r.server.closing); err != nil {
 		return err
 	}
 	connOf(r.http.Conn()).setCaller(ownerOf(r.caller))
