@@ -77,7 +77,7 @@ func (r Attempts) Messages(endpoint *webhook.Endpoint, page Page, filter Message
 			err = a.await(v, a.Message, endpoint, attempts)
 			return status == nil || a.Status == *status, err
 		}
-		err := v.page(page, idKey(keyLog, endpoint.App), entrySize, func(key, value []byte) error {
+		err := v.look(page, idKey(keyLog, endpoint.App), entrySize, func(key, value []byte) error {
 			messages, err := decodeMessages(key, value, endpoint.App)
 			if err != nil {
 				return err

@@ -93,7 +93,7 @@ func (r Attempts) ByEndpoint(endpoint webhook.ID, page Page, filter AttemptFilte
 
 // history takes the attempts of one endpoint.
 func (s *attemptSearch) history(v dbView, endpoint webhook.ID) error {
-	return v.page(s.page, idKey(keyHistory, endpoint), entrySize, func(key, value []byte) error {
+	return v.look(s.page, idKey(keyHistory, endpoint), entrySize, func(key, value []byte) error {
 		chunk, err := decodeAttempts(key, value, endpoint)
 		if err != nil {
 			return err
@@ -109,7 +109,7 @@ func (r Attempts) ByMessage(message webhook.ID, page Page, filter AttemptFilter)
 	prefix := idKey(keyIndex, message)
 	err = r.store.read(func(v dbView) error {
 		found := filter.search(v, page)
-		err := v.page(page, prefix, idSize, func(key, value []byte) error {
+		err := v.look(page, prefix, idSize, func(key, value []byte) error {
 			a := &webhook.Attempt{ID: webhook.ID(key[len(prefix):]), Message: message, Endpoint: webhook.ID(value)}
 			if filter.EndpointID.IsZero() || a.Endpoint == filter.EndpointID {
 				if a, err = v.attempt(a.Endpoint, a.ID); err != nil {

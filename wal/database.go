@@ -148,7 +148,7 @@ func valueSize(item *badger.Item) (int64, error) {
 var spaces = sync.Pool{New: func() any { return new([]byte) }}
 
 // maxSpace is how large a buffer is kept.
-const maxSpace = 1 << 20
+const maxSpace = 1<<20 + 64<<10
 
 // read calls see with the value of a record, which must not be kept or changed.
 func (t transaction) read(item *badger.Item, see func(value []byte) error) error {
@@ -166,11 +166,12 @@ func (t transaction) read(item *badger.Item, see func(value []byte) error) error
 	if err == nil {
 		err = see(value)
 	}
-	t.paced(len(value))
+	size := len(value)
 	if cap(value) > cap(*space) && cap(value) <= maxSpace {
 		*space = value[:0]
 	}
 	spaces.Put(space)
+	t.paced(size)
 	return err
 }
 

@@ -81,7 +81,7 @@ func (r *Reader) Messages(app webhook.ID, page Page, filter MessageFilter) (list
 	found := search[webhook.Message]{page: page, id: messageID, keep: filter.keep}
 	found.want = func(m *webhook.Message) (bool, error) { return filter.wants(m), nil }
 	err = r.read(func(v dbView) error {
-		return v.page(page, idKey(keyLog, app), entrySize, func(key, value []byte) error {
+		return v.look(page, idKey(keyLog, app), entrySize, func(key, value []byte) error {
 			chunk, err := decodeMessages(key, value, app)
 			if err != nil {
 				return err

@@ -1,7 +1,9 @@
 package wal
 
 import (
+	"bytes"
 	"math"
+	"sync"
 	"testing"
 
 	"hookwheel/webhook"
@@ -49,4 +51,27 @@ func TestPaced(t *testing.T) {
 			t.Errorf("%s: %d of %d, with %d calls for %d bytes: %v", name, got, want, calls, bytes, err)
 		}
 	}
+}
+
+// TestPagesKeepTheirItems: the items of a page are their own, although records are read into buffers
+// that are used again, on this page and by others at the same time.
+func TestPagesKeepTheirItems(t *testing.T) {
+	const size = 4 * minBlob
+	s, w, app, _ := newWorld(t)
+	ids := createLarge(t, w, app.ID, 20, size)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			list, _, err := s.Messages(app.ID, Page{Ascending: true, Limit: len(ids)}, MessageFilter{})
+			if err != nil || len(list) != len(ids) {
+				t.Errorf("%d messages of %d: %v", len(list), len(ids), err)
+			}
+			for i := range list {
+				if !bytes.Equal(list[i].Payload, bytes.Repeat([]byte{byte(i)}, size)) {
+					t.Errorf("message %d has another payload", i)
+				}
+			}
+		})
+	}
+	all.Wait()
 }

@@ -58,8 +58,26 @@ type dbView struct {
 func viewOf(txn transaction) dbView { return dbView{view{stored{txn}}, txn} }
 
 // page calls see for each record with this prefix in the direction of the page, beginning with the
-// chunk that contains its start. suffix is the number of bytes of an ID that follow the prefix.
+// chunk that contains its start. suffix is the number of bytes of an ID that follow the prefix. see
+// may keep the value.
 func (v dbView) page(p Page, prefix []byte, suffix int, see func(key, value []byte) error) error {
+	return v.pageItems(p, prefix, suffix, func(item *badger.Item) error {
+		value, err := v.txn.copy(item)
+		if err != nil {
+			return err
+		}
+		return see(item.Key(), value)
+	})
+}
+
+// look is page for callers that keep neither key nor value.
+func (v dbView) look(p Page, prefix []byte, suffix int, see func(key, value []byte) error) error {
+	return v.pageItems(p, prefix, suffix, func(item *badger.Item) error {
+		return v.txn.read(item, func(value []byte) error { return see(item.Key(), value) })
+	})
+}
+
+func (v dbView) pageItems(p Page, prefix []byte, suffix int, see func(*badger.Item) error) error {
 	first, from := bytes.Clone(prefix), p.start()
 	if !from.IsZero() {
 		first = append(first, from[:suffix]...)
@@ -67,13 +85,7 @@ func (v dbView) page(p Page, prefix []byte, suffix int, see func(key, value []by
 	if !p.Ascending { // behind everything whose key begins like that
 		first = append(first, bytes.Repeat([]byte{0xff}, idSize+2)...)
 	}
-	return v.walk(prefix, first, !p.Ascending, func(item *badger.Item) error {
-		value, err := v.txn.copy(item)
-		if err != nil {
-			return err
-		}
-		return see(item.Key(), value)
-	})
+	return v.walk(prefix, first, !p.Ascending, see)
 }
 
 // keys calls see with the key of each record with this prefix, beginning at from, in order.
