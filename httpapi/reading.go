@@ -19,6 +19,7 @@ const (
 
 	readStep = 500 * time.Microsecond // of work, for which a read pays before it goes on
 	longWork = 10 * time.Millisecond  // what takes longer between two records has waited for something
+	longHold = time.Second            // of waits in one look at the store, which keeps its state for that
 )
 
 // processors is what this process may use, also in a container. It is read when the program starts,
@@ -30,11 +31,12 @@ type readPaces struct {
 	rate float64 // bytes per second
 	work float64 // what a second of a processor costs, in bytes
 	buckets
+	closing <-chan struct{} // closed when nobody waits any longer, as the server is shutting down
 }
 
-func newReadPaces(processors int) *readPaces {
+func newReadPaces(processors int, closing <-chan struct{}) *readPaces {
 	rate := float64(readRate * processors)
-	return &readPaces{rate: rate, work: readRate * readShare, buckets: newBuckets(60*rate, readBurst)}
+	return &readPaces{rate: rate, work: readRate * readShare, buckets: newBuckets(60*rate, readBurst), closing: closing}
 }
 
 // pacedRead is a read with a token of an application, which pays for its work as it goes on: so
@@ -42,8 +44,9 @@ func newReadPaces(processors int) *readPaces {
 type pacedRead struct {
 	paces *readPaces
 	app   webhook.ID
-	since time.Time // what was done before is paid for
-	bytes float64   // read since
+	since time.Time     // what was done before is paid for
+	bytes float64       // read since
+	held  time.Duration // for which it has waited in the present look at the store
 }
 
 func (p *readPaces) begin(app webhook.ID) *pacedRead {
@@ -55,7 +58,7 @@ func (p *pacedRead) store(s *wal.Store) *wal.Reader {
 	if p == nil {
 		return &s.Reader
 	}
-	return s.Paced(func(bytes int) { p.step(bytes) })
+	return s.Paced(p.step, func() { p.end(0) })
 }
 
 // step counts bytes of a record that was read. When there is enough to pay for, it does so and waits
@@ -65,26 +68,46 @@ func (p *pacedRead) step(bytes int) {
 		return
 	}
 	p.bytes += float64(bytes) / readPerByte
-	if now := time.Now(); p.cost(now) >= p.paces.work*readStep.Seconds() {
-		p.pay(now)
+	if p.cost() >= p.paces.work*readStep.Seconds() {
+		wait := min(p.pay(), longHold-p.held)
+		p.held += wait
+		p.wait(wait)
 	}
 }
 
-// end pays for the rest, and for a response.
+// end pays for the rest, and for a response, while nothing is held.
 func (p *pacedRead) end(response int) {
-	if p != nil {
-		p.bytes += float64(response)
-		p.pay(time.Now())
+	if p == nil {
+		return
 	}
+	p.bytes += float64(response)
+	p.wait(p.pay())
+	p.held = 0
 }
 
-func (p *pacedRead) cost(now time.Time) float64 {
-	return p.bytes + p.paces.work*min(now.Sub(p.since), longWork).Seconds()
+// cost returns what was done since the last payment.
+func (p *pacedRead) cost() float64 {
+	return p.bytes + p.paces.work*min(time.Since(p.since), longWork).Seconds()
 }
 
-func (p *pacedRead) pay(now time.Time) {
-	time.Sleep(p.paces.spend(p.app, min(p.cost(now), readDebt*p.paces.rate), now))
+// pay returns for how long the application has to wait then.
+func (p *pacedRead) pay() (wait time.Duration) {
+	wait = p.paces.spend(p.app, min(p.cost(), readDebt*p.paces.rate), time.Now())
 	p.bytes, p.since = 0, time.Now()
+	return wait
+}
+
+func (p *pacedRead) wait(wait time.Duration) {
+	if wait <= 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.paces.closing:
+	}
+	p.since = time.Now()
 }
 
 // rest excludes from the work what the read waits for until the function that rest returns is

@@ -18,7 +18,8 @@ import (
 // other customers, other tokens and changes do not wait for that.
 func TestReadsArePaidFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{reads: newReadPaces(2)}
+		closing := make(chan struct{})
+		s := &Server{reads: newReadPaces(2, closing)}
 		first := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{1}}
 		second := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{2}}
 		// read makes a request that reads records of so many bytes, works for some time after each of
@@ -72,13 +73,26 @@ func TestReadsArePaidFor(t *testing.T) {
 		time.Sleep(time.Hour)
 		expect("what takes a minute to read", read("GET", first, []int{readPerByte * readBurst, 60 * 2 * readRate * readPerByte}, 0, 0), readDebt*time.Second)
 
-		resting := s.reads.begin(first.App)
+		paced := s.reads.begin(first.App)
 		begin = time.Now()
-		end := resting.rest()
+		end := paced.rest()
 		time.Sleep(time.Second)
 		end()
-		resting.end(0)
+		paced.end(readBurst)
 		expect("rest", time.Since(begin), time.Second)
+
+		// What keeps the state of the store does not wait for long, but pays in the end.
+		begin = time.Now()
+		for range 10 {
+			paced.step(readPerByte * 2 * readRate)
+		}
+		expect("one look at the store", time.Since(begin), longHold)
+		paced.end(0)
+		expect("with its end", time.Since(begin), 10*time.Second)
+		begin = time.Now()
+		close(closing)
+		paced.end(2 * readRate)
+		expect("a read while the server stops", time.Since(begin), 0)
 		if len(s.changes.by) > 0 {
 			t.Errorf("%d names are still known", len(s.changes.by))
 		}
@@ -87,7 +101,7 @@ func TestReadsArePaidFor(t *testing.T) {
 
 // TestPastIsPaced: streams with tokens of an application pay for the past that they read.
 func TestPastIsPaced(t *testing.T) {
-	s := &Server{reads: newReadPaces(1), config: Config{Store: new(wal.Store)}}
+	s := &Server{reads: newReadPaces(1, nil), config: Config{Store: new(wal.Store)}}
 	for _, who := range []owner{{application: true, id: webhook.ID{1}}, {id: webhook.ID{2}}} {
 		stream := &tailStream{server: s, client: who}
 		if isPaced := stream.past() != &s.config.Store.Reader; isPaced != who.application {

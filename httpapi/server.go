@@ -99,7 +99,7 @@ type Server struct {
 // NewServer listens, but does not serve yet.
 func NewServer(config Config) (*Server, error) {
 	closing := make(chan struct{})
-	s := &Server{config: config, closing: closing, changes: turns{closing: closing}, reads: newReadPaces(processors), open: newConnections(), limited: newLimitedRequests(), responses: newShares("responses", maxResponses),
+	s := &Server{config: config, closing: closing, changes: turns{closing: closing}, reads: newReadPaces(processors, closing), open: newConnections(), limited: newLimitedRequests(), responses: newShares("responses", maxResponses),
 		tails: tailPlaces{limit: config.Tails}, pastReads: newShares("streams that read the past", maxPastReads), backlogs: newBacklogs(config.Store),
 		feeds: feeds{store: config.Store, lag: func() uint64 {
 			status := config.Node.Status()

@@ -55,7 +55,7 @@ func testChangesTakeTurns(t *testing.T) {
 // TestCustomerTurns: the tokens of an application have some changes under way at a time, which are
 // nothing to another application, to reading, and to other tokens.
 func TestCustomerTurns(t *testing.T) {
-	s := &Server{reads: newReadPaces(2)}
+	s := &Server{reads: newReadPaces(2, nil)}
 	await := func(method string, caller *webhook.APIKey) (end func(), err error) {
 		r := &request{server: s, http: new(fasthttp.RequestCtx), caller: caller}
 		r.http.Request.Header.SetMethod(method)
@@ -103,7 +103,7 @@ func TestCustomerTurns(t *testing.T) {
 // TestCustomerReadsTakeTurns: the tokens of an application have some reads under way at a time,
 // and a bounded number wait for theirs.
 func TestCustomerReadsTakeTurns(t *testing.T) {
-	s := &Server{reads: newReadPaces(2)}
+	s := &Server{reads: newReadPaces(2, nil)}
 	first := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{1}}
 	second := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{2}}
 	await := func(method string, caller *webhook.APIKey) (end func(), err error) {
@@ -165,7 +165,7 @@ func TestCustomerReadsTakeTurns(t *testing.T) {
 // TestTurnsEndWithServer: requests that wait for a turn don't hold up the end of the server.
 func TestTurnsEndWithServer(t *testing.T) {
 	closing := make(chan struct{})
-	s := &Server{changes: turns{closing: closing}, reads: newReadPaces(2), closing: closing}
+	s := &Server{changes: turns{closing: closing}, reads: newReadPaces(2, nil), closing: closing}
 	key := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{1}}
 	await := func() (end func(), err error) {
 		r := &request{server: s, http: new(fasthttp.RequestCtx), caller: key}

@@ -87,7 +87,7 @@ func (d *database) Close() error { return errors.Join(d.DB.Close(), d.blobs.Clos
 type transaction struct {
 	*badger.Txn
 	blobs *blobfiles.Files
-	pace  func(bytes int) // see Reader.Paced; may be nil
+	step  func(bytes int) // see Reader.Paced; may be nil
 }
 
 // at begins to read the database as of an index.
@@ -97,8 +97,8 @@ func (d *database) at(index uint64) transaction {
 
 // paced is called when a value of this size was read.
 func (t transaction) paced(bytes int) {
-	if t.pace != nil {
-		t.pace(bytes)
+	if t.step != nil {
+		t.step(bytes)
 	}
 }
 

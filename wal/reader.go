@@ -13,7 +13,7 @@ import (
 // page at a time, and each page is a call.
 type Reader struct {
 	*shared
-	pace func(bytes int) // see Paced; may be nil
+	pace pace
 }
 
 // shared is what all readers of a store have in common.
@@ -37,9 +37,18 @@ type memory struct {
 	catalog catalog
 }
 
-// Paced returns a reader that calls pace after each record that it reads from disk, with the size of
-// its value. pace may wait, and so give others a turn; the state that is read is kept meanwhile.
-func (r *Reader) Paced(pace func(bytes int)) *Reader { return &Reader{r.shared, pace} }
+// pace is what a reader calls as it reads; see Paced.
+type pace struct {
+	step func(bytes int) // nil: it reads at any pace
+	end  func()
+}
+
+// Paced returns a reader that calls step after each record that it reads from disk, with the size of
+// its value, and end when it no longer keeps the state that it reads. Both may wait, and so give
+// others a turn; step only for a while, see Reader.
+func (r *Reader) Paced(step func(bytes int), end func()) *Reader {
+	return &Reader{r.shared, pace{step, end}}
+}
 
 // Applied returns the Raft index up to which everything is applied. Reads see at least that.
 func (r *Reader) Applied() uint64 { return r.applied.Load() }
@@ -52,12 +61,15 @@ func (r *Reader) read(see func(dbView) error) (err error) {
 			return err
 		}
 	}
+	if r.pace.end != nil {
+		defer r.pace.end()
+	}
 	r.swap.RLock()
 	defer r.swap.RUnlock()
 	index := r.snapshots.pin()
 	defer r.snapshots.unpin(index)
 	txn := r.db.at(index)
-	txn.pace = r.pace
+	txn.step = r.pace.step
 	defer txn.Discard()
 	return r.guard(r.db, func() error { return see(viewOf(txn)) })
 }

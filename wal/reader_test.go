@@ -9,13 +9,19 @@ import (
 	"hookwheel/webhook"
 )
 
-// TestPaced: whatever a paced reader reads of many endpoints, it calls pace again and again, and
-// with the sizes of what it has read; it reads the same as the store itself.
+// TestPaced: whatever a paced reader reads of many endpoints, it says so again and again, with the
+// sizes of what it has read, and in the end; it reads the same as the store itself.
 func TestPaced(t *testing.T) {
 	const count = 100
 	s, m, endpoints := fanOut(t, count)
-	calls, bytes := 0, 0
-	paced := s.Paced(func(size int) { calls, bytes = calls+1, bytes+size })
+	calls, bytes, ends := 0, 0, 0
+	paced := s.Paced(func(size int) { calls, bytes = calls+1, bytes+size }, func() {
+		if ends++; !s.swap.TryLock() { // as a restored snapshot does
+			t.Error("the state is still kept")
+			return
+		}
+		s.swap.Unlock()
+	})
 	for name, read := range map[string]func(r *Reader) (int, error){
 		"explanations": func(r *Reader) (int, error) {
 			list, err := r.Deliveries().Explain(m, endpoints)
@@ -42,12 +48,12 @@ func TestPaced(t *testing.T) {
 			return n, err
 		},
 	} {
-		calls, bytes = 0, 0
+		calls, bytes, ends = 0, 0, 0
 		want, err := read(&s.Reader)
 		if err != nil || want < count || calls > 0 {
 			t.Fatalf("%s: %d, and %d calls: %v", name, want, calls, err)
 		}
-		if got, err := read(paced); err != nil || got != want || calls < count || bytes < count*idSize {
+		if got, err := read(paced); err != nil || got != want || calls < count || bytes < count*idSize || ends == 0 {
 			t.Errorf("%s: %d of %d, with %d calls for %d bytes: %v", name, got, want, calls, bytes, err)
 		}
 	}
