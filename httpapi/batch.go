@@ -47,12 +47,8 @@ type batch struct {
 
 func createBatch(r *request) (*response, error) {
 	b := batch{request: r}
-	split := splitArray
-	if r.hasLines() {
-		split = splitLines
-	}
 	var err error
-	if b.items, err = split(r.body()); err != nil {
+	if b.items, err = r.split(); err != nil {
 		return nil, err
 	}
 	app, err := r.applicationByName(r.path("app"))
@@ -66,6 +62,35 @@ func createBatch(r *request) (*response, error) {
 		return nil, err
 	}
 	return accepted(b.results), nil
+}
+
+const (
+	longBody = 1 << 20     // bytes
+	longTurn = "long body" // the name of their turn
+	longRest = 3
+)
+
+// split takes the body apart. Long ones take turns: one that somebody has made for that takes tens
+// of milliseconds, and several at once would take all processors. After each, the turns rest for
+// longRest times as long.
+func (r *request) split() ([]item, error) {
+	split := splitArray
+	if r.hasLines() {
+		split = splitLines
+	}
+	body := r.body()
+	if len(body) <= longBody {
+		return split(body)
+	}
+	ctx, cancel := leaderContext()
+	defer cancel()
+	end, err := r.server.changes.take(ctx, longTurn, 1)
+	if err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	defer func() { time.AfterFunc(longRest*time.Since(begin), end) }()
+	return split(body)
 }
 
 // hasLines reports whether the body is NDJSON.
