@@ -54,9 +54,10 @@ func (h BackupHeader) Same(other BackupHeader) bool {
 }
 
 // OpenBackup begins to read a backup of the store in its present state, size bytes of it, like
-// OpenSnapshot, unless ctx ends before that. It fills in the rest of about.
+// OpenSnapshot, unless ctx ends before that. It fills in the rest of about. A backup is read slowly
+// while the store has other work; a follower that lacks a snapshot gets it as fast as possible.
 func (s *Store) OpenBackup(ctx context.Context, about BackupHeader) (size int64, content io.ReadCloser, err error) {
-	stream, err := s.beginSnapshot(ctx)
+	stream, err := s.beginSnapshot(ctx, newRests(s.Applied))
 	if err != nil {
 		return 0, nil, err
 	}

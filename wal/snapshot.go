@@ -36,15 +36,16 @@ var (
 // goes on. The versions that the reader needs are kept until the reader is closed. Closing or
 // replacing the store does not wait for slow readers: they get an error.
 func (s *Store) OpenSnapshot() (state State, size int64, content io.ReadCloser, err error) {
-	stream, err := s.beginSnapshot(context.Background())
+	stream, err := s.beginSnapshot(context.Background(), nil)
 	if err != nil {
 		return State{}, 0, nil, err
 	}
 	return stream.meta.state(), stream.size, stream, nil
 }
 
-// beginSnapshot may take long, as it counts all records. ctx ends that, but not the stream.
-func (s *Store) beginSnapshot(ctx context.Context) (*snapshotReader, error) {
+// beginSnapshot may take long, as it counts all records. ctx ends that, but not the stream. Reading
+// has these rests; nil: none.
+func (s *Store) beginSnapshot(ctx context.Context, rests *rests) (*snapshotReader, error) {
 	if err := s.Commit(); err != nil {
 		s.config.Fatal(err)
 		return nil, err
@@ -63,7 +64,7 @@ func (s *Store) beginSnapshot(ctx context.Context) (*snapshotReader, error) {
 	defer context.AfterFunc(ctx, stream.end)()
 	if err == nil {
 		err = s.guard(db, func() (err error) {
-			stream.meta, stream.size, err = measureSnapshot(txn, stream.ended)
+			stream.meta, stream.size, err = measureSnapshot(txn, rests, stream.ended)
 			return err
 		})
 	}
@@ -75,7 +76,7 @@ func (s *Store) beginSnapshot(ctx context.Context) (*snapshotReader, error) {
 	stream.wg.Go(func() {
 		defer s.streams.remove(stream)
 		defer release()
-		err := s.guard(db, func() error { return writeSnapshot(txn, writer) })
+		err := s.guard(db, func() error { return writeSnapshot(txn, rests, stream.ended, writer) })
 		_ = writer.CloseWithError(err) // never fails
 	})
 	return stream, nil
@@ -83,7 +84,7 @@ func (s *Store) beginSnapshot(ctx context.Context) (*snapshotReader, error) {
 
 // measureSnapshot returns the state that a snapshot contains, and its size in bytes. Badger's
 // iterators skip a block that has become damaged without an error, so the records are counted.
-func measureSnapshot(txn transaction, ended <-chan struct{}) (state meta, size int64, err error) {
+func measureSnapshot(txn transaction, rests *rests, ended <-chan struct{}) (state meta, size int64, err error) {
 	item, err := txn.Get(metaKey)
 	if errors.Is(err, badger.ErrKeyNotFound) && txn.ReadTs() > 0 { // that is what Badger says of a damaged block, too
 		err = fmt.Errorf("%w: the state of the store is missing", badgerfiles.ErrDamaged)
@@ -101,12 +102,10 @@ func measureSnapshot(txn transaction, ended <-chan struct{}) (state meta, size i
 		key := int64(item.KeySize())
 		size += uvarintSize(key) + key + uvarintSize(value) + value
 		records += key + value
-		select {
-		case <-ended:
-			return errEnded
-		default:
-			return err
+		if err == nil {
+			err = rests.take(ended)
 		}
+		return err
 	})
 	if err == nil && records != state.bytes {
 		err = fmt.Errorf("%w: the records take %d bytes instead of %d", badgerfiles.ErrDamaged, records, state.bytes)
@@ -136,7 +135,7 @@ func eachRecord(txn transaction, do func(*badger.Item) error) error {
 	return nil
 }
 
-func writeSnapshot(txn transaction, to io.Writer) error {
+func writeSnapshot(txn transaction, rests *rests, ended <-chan struct{}, to io.Writer) error {
 	sum := crc32.New(castagnoli)
 	out := bufio.NewWriterSize(io.MultiWriter(to, sum), 256<<10)
 	if _, err := out.WriteString(snapshotMagic); err != nil {
@@ -146,6 +145,9 @@ func writeSnapshot(txn transaction, to io.Writer) error {
 	records := uint64(0)
 	err := eachRecord(txn, func(item *badger.Item) error {
 		records++
+		if err := rests.take(ended); err != nil {
+			return err
+		}
 		return txn.read(item, func(value []byte) error {
 			head = binary.AppendUvarint(appendBytes(head[:0], item.Key()), uint64(len(value)))
 			if _, err := out.Write(head); err != nil {
