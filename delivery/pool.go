@@ -64,6 +64,7 @@ type Pool struct {
 	sender   *Sender
 	tester   *Sender
 	metrics  *metrics
+	large    largePace
 }
 
 // NewPool returns a Pool, which does nothing until Run.
@@ -112,7 +113,7 @@ func (p *Pool) work(ctx context.Context, s *scheduler.Scheduler, outcomes chan<-
 		if !ok {
 			return
 		}
-		if !p.awaitRoom(ctx) {
+		if !p.awaitRoom(ctx) || !p.large.await(ctx, len(d.Message.Payload)) {
 			s.Abandon(d)
 			continue
 		}
