@@ -21,6 +21,12 @@ const (
 	stagger    = 250 * time.Millisecond // delay before the next address is tried as well; as in RFC 8305, section 8
 	maxDialing = 8                      // addresses that one attempt tries concurrently; beyond it, the oldest try is abandoned
 	minSpacing = 10 * time.Millisecond  // between tries after the first maxDialing, however fast they fail
+
+	// extraDials is how many addresses all attempts together try while they try another one. The node
+	// has two descriptors for each worker, and these. When they are used up, an attempt tries one
+	// address after the other, for lonely times stagger each.
+	extraDials = 64
+	lonely     = 4
 )
 
 // dialer connects to receivers. It resolves names itself and dials exactly the addresses that its
@@ -32,6 +38,7 @@ type dialer struct {
 	proxyFor func(target *url.URL) (*url.URL, error)
 	roots    *x509.CertPool // nil: the system's
 	idle     *idleLinks
+	extra    chan struct{} // has an element for each of extraDials under way
 
 	mu     sync.Mutex
 	open   map[*conn]struct{}
@@ -43,6 +50,7 @@ func newDialer(config *Config) *dialer {
 	d := &dialer{
 		resolver: &net.Resolver{PreferGo: true},
 		proxyFor: proxyFunc(config.Proxy, config.NoProxy), idle: newIdleLinks(config.Workers), open: make(map[*conn]struct{}),
+		extra: make(chan struct{}, min(extraDials, config.Workers*(maxDialing-1))),
 	}
 	d.guard.Store(&guard{allow: config.Allow, deny: config.Deny})
 	// Loaded now because crypto/x509 loads them only once: if no descriptor were left at that time,
@@ -79,6 +87,8 @@ func (d *dialer) dial(ctx context.Context, p peer, t *webhook.Trace) (*link, err
 	if err != nil {
 		return nil, err
 	}
+	d.idle.reserve()
+	defer d.idle.release()
 	now := d.guard.Load()
 	l, err := d.connect(ctx, now, p.secure, host, port, t)
 	if err != nil {
@@ -174,11 +184,13 @@ func (d *dialer) race(ctx context.Context, proxy *url.URL, addresses []netip.Add
 	}
 	results := make(chan result, len(addresses))
 	var cancels []context.CancelFunc
-	defer func() {
+	cancelAll := func() {
 		for _, cancel := range cancels {
 			cancel()
 		}
-	}()
+	}
+	defer cancelAll()
+	waits := 1 // for an extra dial, stagger each; the try under way has had one
 	start := time.NewTimer(0)
 	defer start.Stop()
 	var failed error
@@ -192,6 +204,14 @@ func (d *dialer) race(ctx context.Context, proxy *url.URL, addresses []netip.Add
 			case ctx.Err() != nil, begun == len(addresses):
 				continue
 			}
+			isExtra := begun > ended
+			if isExtra && !d.takeExtra() {
+				if waits++; waits%lonely == 0 {
+					cancelAll()
+				}
+				start.Reset(stagger)
+				continue
+			}
 			if begun-ended >= maxDialing {
 				cancels[begun-maxDialing]()
 			}
@@ -200,15 +220,16 @@ func (d *dialer) race(ctx context.Context, proxy *url.URL, addresses []netip.Add
 			address := net.JoinHostPort(addresses[begun].String(), port)
 			go func() {
 				l, err := d.connectTo(tryCtx, proxy, address)
+				if isExtra {
+					<-d.extra
+				}
 				results <- result{l, err}
 			}()
 			start.Reset(stagger)
 		case r := <-results:
 			ended++
 			if r.err == nil {
-				for _, cancel := range cancels {
-					cancel()
-				}
+				cancelAll()
 				for ; ended < len(cancels); ended++ {
 					if late := <-results; late.err == nil {
 						late.link.Close()
@@ -228,6 +249,16 @@ func (d *dialer) race(ctx context.Context, proxy *url.URL, addresses []netip.Add
 		}
 	}
 	return nil, failed
+}
+
+// takeExtra reports whether an address may be tried while another one of the same attempt is.
+func (d *dialer) takeExtra() bool {
+	select {
+	case d.extra <- struct{}{}:
+		return true
+	default:
+		return false
+	}
 }
 
 // connectTo connects to one address, which is not resolved again, except by a proxy.

@@ -174,6 +174,31 @@ func TestManySilentAddresses(t *testing.T) {
 	}
 }
 
+// When all extra dials are taken, an attempt tries its addresses one after the other.
+func TestLonelyDials(t *testing.T) {
+	full, port := fullListener(t, "127.0.1.10")
+	acceptOn(t, port)
+	s := newTestSender(loopback)
+	s.timeout = 30 * time.Second
+	s.dialer.resolver = testResolver(t, func(int32) []string { return []string{full, full, "127.0.0.1"} })
+	defer s.dialer.abort()
+	attempt := func() {
+		t.Helper()
+		before := len(s.dialer.extra)
+		if a, why, _ := s.send(s.begin(testDelivery("http://receiver.example:" + port))); why != reasonSuccess {
+			t.Errorf("%s %s", why, a.Response)
+		}
+		if after := len(s.dialer.extra); after != before {
+			t.Errorf("%d extra dials were under way before, %d after", before, after)
+		}
+		s.dialer.idle.clear()
+	}
+	attempt()
+	for s.dialer.takeExtra() {
+	}
+	attempt()
+}
+
 // TestRebinding uses a name that resolves to an allowed address first, and to a private one from
 // then on: what was looked up is what is dialled, each time.
 func TestRebinding(t *testing.T) {

@@ -69,6 +69,7 @@ type idleLinks struct {
 	mu             sync.Mutex
 	oldest, newest *link // by when they were used
 	count          int
+	reserved       int              // of limit, see reserve
 	byPeer         map[peer][]*link // the most recently used last
 	sweeper        *time.Timer      // runs while there are any
 }
@@ -100,11 +101,7 @@ func (i *idleLinks) put(l *link) {
 	}
 	i.mu.Lock()
 	i.add(l)
-	var oldest *link
-	if i.count > i.limit {
-		oldest = i.oldest
-		i.remove(oldest)
-	}
+	oldest := i.trimLocked()
 	if i.sweeper == nil {
 		i.sweeper = time.AfterFunc(i.patience, func() { i.sweep(time.Now().Add(-i.patience)) })
 	}
@@ -112,6 +109,34 @@ func (i *idleLinks) put(l *link) {
 	if oldest != nil {
 		oldest.Close()
 	}
+}
+
+// reserve gives one of the descriptors for idle connections to an attempt, until release: while it
+// looks a name up or connects, it needs more than one.
+func (i *idleLinks) reserve() {
+	i.mu.Lock()
+	i.reserved++
+	oldest := i.trimLocked()
+	i.mu.Unlock()
+	if oldest != nil {
+		oldest.Close()
+	}
+}
+
+func (i *idleLinks) release() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.reserved--
+}
+
+// trimLocked removes the oldest connection if there is one too many, and returns it.
+func (i *idleLinks) trimLocked() *link {
+	oldest := i.oldest
+	if i.count+i.reserved <= i.limit || oldest == nil {
+		return nil
+	}
+	i.remove(oldest)
+	return oldest
 }
 
 func (i *idleLinks) add(l *link) {

@@ -36,10 +36,16 @@ func TestIdleLinks(t *testing.T) {
 	defer idle.clear()
 	peers := []peer{{address: "a:1"}, {address: "b:1"}, {address: "b:1", secure: true}}
 	var taken, model []*link
+	reserved := 0
+	trim := func() {
+		if len(model) > 0 && len(model)+reserved > limit {
+			model = model[1:]
+		}
+	}
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 2000 {
 		p := peers[random.IntN(len(peers))]
-		switch random.IntN(5) {
+		switch random.IntN(7) {
 		case 0, 1:
 			var want *link
 			for _, l := range slices.Backward(model) {
@@ -63,14 +69,23 @@ func TestIdleLinks(t *testing.T) {
 			taken = taken[1:]
 			idle.put(l)
 			model = append(model, l)
-			if len(model) > limit {
-				model = model[1:]
-			}
+			trim()
 		case 4:
 			if len(model) > 0 && random.IntN(4) == 0 {
 				since := model[random.IntN(len(model))].used
 				idle.sweep(since)
 				model = slices.DeleteFunc(model, func(l *link) bool { return !l.used.After(since) })
+			}
+		case 5:
+			if reserved < limit {
+				idle.reserve()
+				reserved++
+				trim()
+			}
+		case 6:
+			if reserved > 0 {
+				idle.release()
+				reserved--
 			}
 		}
 		var list []*link

@@ -7,8 +7,12 @@ import (
 
 const (
 	storeDescriptors = 448 // for the store, the log, and the other nodes, at least
-	otherDescriptors = 320 // of these, not for files of the store; strangers can take 160 at the port for the other nodes
+	otherDescriptors = 320 // of these, not for files of the store; strangers can take 160 at the port for the other nodes, and deliveries 64
 	leastConnections = 64  // that the API must have descriptors for
+
+	// A worker of deliveries has one for its connection and one for an idle connection, or two to
+	// look up a name.
+	workerDescriptors = 2
 )
 
 // descriptors divides the file descriptors of this process. Some are kept for the store and for
@@ -41,7 +45,7 @@ func (d descriptors) forStore(files int) int {
 
 // forClients returns the number of the first one that is not for clients of the API.
 func (d descriptors) forClients(files int) int {
-	return d.limit - d.workers - d.forStore(files)
+	return d.limit - workerDescriptors*d.workers - d.forStore(files)
 }
 
 // check returns an error if there are too few to start.
@@ -51,5 +55,5 @@ func (d descriptors) check(files int) error {
 	}
 	kept := d.forStore(files)
 	return fmt.Errorf("this process may have %d file descriptors, and needs %d: %d for the store and its log, %d for delivery.workers and %d for the API. "+
-		"Raise the limit (ulimit -n, or LimitNOFILE of systemd) or lower delivery.workers", d.limit, kept+d.workers+leastConnections, kept, d.workers, leastConnections)
+		"Raise the limit (ulimit -n, or LimitNOFILE of systemd) or lower delivery.workers", d.limit, kept+workerDescriptors*d.workers+leastConnections, kept, workerDescriptors*d.workers, leastConnections)
 }
