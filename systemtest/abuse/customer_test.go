@@ -20,7 +20,7 @@ var customerAbuses = []abuse{
 	{"endpoints that never answer", hangingEndpoints, []int{201, 202, 400}},
 	{"replays without end", manyReplays, []int{201, 202, 409, 429}},
 	{"replays without end, by the operator for a customer", manyOperatorReplays, []int{201, 202, 409, 429}},
-	{"sends by hand without end", manySends, []int{200, 201, 202, 429}},
+	{"sends by hand without end", manySends, []int{200, 201, 202, 409, 429}},
 	{"names that cannot be part of a path", namesOfPaths, []int{201, 422, 404}},
 	{"times that cannot be", absurdTimes, []int{201, 422}},
 	{"an address of a cloud's own", metadataAddress, []int{200, 201, 202, 422}},
@@ -120,7 +120,7 @@ func (w *world) replays(token func(customer) string, count int) {
 	w.must("POST", other.path("/endpoint/e0/recover"), since, nil)
 }
 
-// Resends and examples, each of which is stored.
+// Resends, examples and replays, each of which is stored.
 func manySends(w *world) {
 	c := w.customer()
 	defer w.leave(c)
@@ -128,14 +128,18 @@ func manySends(w *world) {
 	defer w.must("DELETE", "/event-type/with.example?expunge=true", "", nil)
 	w.endpoints(c, 1, w.sites.good)
 	id := w.send(c, 20_000)
+	since := fmt.Sprintf(`{"since": %q}`, time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))
 	var limited atomic.Int32
 	each(16, 2000, func(i int) {
 		if limited.Load() > 10 {
 			return
 		}
 		path, body := c.path("/msg/%s/endpoint/e0/resend", id), ""
-		if i%2 == 1 {
+		switch i % 3 {
+		case 1:
 			path, body = c.path("/endpoint/e0/send-example"), `{"eventType": "with.example"}`
+		case 2:
+			path, body = c.path("/endpoint/e0/recover"), since
 		}
 		if r := w.attack(c.portal, "POST", path, body); r.status == http.StatusTooManyRequests {
 			limited.Add(1)

@@ -88,6 +88,7 @@ func newWorld(t *testing.T, size int) *world {
 	w.must("POST", "/key", `{"name": "producer", "role": "producer"}`, &key)
 	w.producer = w.secret(key.Token)
 	w.hoarder = w.customer()
+	w.endpoints(w.hoarder, 1, w.sites.good)
 	for range long(12, 48) {
 		w.send(w.hoarder, 1<<20-1000)
 	}
