@@ -20,7 +20,8 @@ type gate struct {
 	busy    bool          // there is a batch
 	waiting [2]bool       // whether small commands wait, and large ones
 	credit  time.Duration // for which small commands go first
-	small   time.Time     // when the last small command left that somebody waits for
+	large   time.Time     // when the last large command left
+	small   time.Time     // when the last small command left that somebody waits for, soon after a large one
 	resume  time.Time     // when large commands may go on
 }
 
@@ -29,7 +30,8 @@ const (
 	// while there are small commands. The store takes about 20 ms of CPU for a MiB.
 	largeRate = 8 << 20
 
-	// smallMemory is how long after a small command there are considered to be more.
+	// smallMemory is how long after a small command there are considered to be more. One that no
+	// large ones came before tells nothing: it may have created what these are for.
 	smallMemory = time.Second
 )
 
@@ -102,14 +104,15 @@ func (g *gate) pauseAt(now time.Time) (wait time.Duration, limit int) {
 func (g *gate) leave(kind int, batch []*proposal, took time.Duration, more bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	now := time.Now()
 	if kind == large {
 		g.credit = took
-		g.resume = time.Now().Add(timeOf(batch))
+		g.large, g.resume = now, now.Add(timeOf(batch))
 	} else {
 		g.credit -= took
 		g.waiting[kind] = more
-		if urgentOf(batch) > 0 {
-			g.small = time.Now()
+		if urgentOf(batch) > 0 && now.Sub(g.large) <= smallMemory {
+			g.small = now
 		}
 	}
 	g.busy = false

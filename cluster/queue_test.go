@@ -244,15 +244,20 @@ func TestLargeCommandsHaveRate(t *testing.T) {
 		g.leave(kind, batch, time.Millisecond, false)
 	}
 	for name, test := range map[string]struct {
+		before []*proposal // large ones
 		small  []*proposal
 		paused bool
 	}{
-		"alone":               {nil, false},
-		"beside outcomes":     {[]*proposal{{patient: true}}, false},
-		"beside small events": {[]*proposal{{}}, true},
+		"alone":               {batch, nil, false},
+		"beside outcomes":     {batch, []*proposal{{patient: true}}, false},
+		"beside small events": {batch, []*proposal{{}}, true},
+		"after small events":  {nil, []*proposal{{}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGate()
+			if test.before != nil {
+				commit(g, large, test.before)
+			}
 			commit(g, small, test.small)
 			commit(g, large, batch)
 			now := time.Now()
