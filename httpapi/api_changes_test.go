@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hookwheel/delivery/receivertest"
+	"hookwheel/systemtest/wait"
 )
 
 type anyMap = map[string]any
@@ -145,6 +146,11 @@ func TestAPIPauseAndResume(t *testing.T) {
 		for _, r := range receiver.Await(t, count) {
 			seen = append(seen, string(r.Body))
 		}
+		wait.For(t, "the attempts are recorded", func() bool { // a pause before that would have them repeated
+			var attempts struct{ Data []struct{ ID string } }
+			a.call("GET", "/app/acme/attempt/endpoint/e", "", 200, &attempts)
+			return len(attempts.Data) >= count
+		})
 		return seen
 	}
 	pause()
