@@ -3,6 +3,7 @@ package cluster
 import (
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -203,25 +204,27 @@ func TestGatherBySignal(t *testing.T) {
 // After a large batch the next one waits for the commands that its callers make next, and takes
 // what there is if they make none.
 func TestBatcherGathers(t *testing.T) {
-	var b *batcher
-	var batches []int
-	b = newBatcher(func() bool { return true }, atOnce, func(batch []*proposal) {
-		batches = append(batches, len(batch))
-		if len(batches) == 1 {
-			go pushAll(b.queues[small], "a", len(batch), 10)
+	synctest.Test(t, func(t *testing.T) {
+		var b *batcher
+		var batches []int
+		b = newBatcher(func() bool { return true }, atOnce, func(batch []*proposal) {
+			batches = append(batches, len(batch))
+			if len(batches) == 1 {
+				go pushAll(b.queues[small], "a", len(batch), 10)
+			}
+		})
+		pushAll(b.queues[small], "a", 50, 10)
+		for b.send(t.Context(), small) {
 		}
+		sum := 0
+		for _, n := range batches {
+			sum += n
+		}
+		if sum != 100 {
+			t.Errorf("batches of %v, want 100 commands", batches)
+		}
+		b.gate.enter(large) // blocks forever if small commands seem to wait
 	})
-	pushAll(b.queues[small], "a", 50, 10)
-	for b.send(t.Context(), small) {
-	}
-	sum := 0
-	for _, n := range batches {
-		sum += n
-	}
-	if sum != 100 {
-		t.Errorf("batches of %v, want 100 commands", batches)
-	}
-	b.gate.enter(large) // blocks forever if small commands seem to wait
 }
 
 // On a quiet node nothing waits.
