@@ -11,9 +11,9 @@ import (
 // of small ones, which would otherwise wait for a large one each time. So small commands go first
 // for as long as the last large batch took, and then it is the turn of the next.
 //
-// A large command also costs much after it is committed: the store moves its bytes several times,
-// in the background, which takes all CPUs if it gets enough of them. So while there are small
-// commands, large ones have a rate.
+// A very large command also costs much after it is committed: the store moves its bytes several
+// times, in the background, which takes all CPUs if it gets enough of them. So while there are small
+// commands, those have a rate.
 type gate struct {
 	mu      sync.Mutex
 	free    *sync.Cond    // a batch has left
@@ -26,9 +26,11 @@ type gate struct {
 }
 
 const (
-	// largeRate is how many bytes of large commands may be committed in a second, for each CPU,
-	// while there are small commands. The store takes about 20 ms of CPU for a MiB.
-	largeRate = 8 << 20
+	// largeRate is how many bytes of very large commands may be committed in a second, for each CPU,
+	// while there are small commands. The store takes about 20 ms of CPU for a MiB. Those are above
+	// 64 KiB, so that events of a usual size, and parts of batches, have no rate.
+	largeRate    = 8 << 20
+	ratedCommand = 64 << 10
 
 	// smallMemory is how long after a small command there are considered to be more. One that no
 	// large ones came before tells nothing: it may have created what these are for.
@@ -123,7 +125,9 @@ func (g *gate) leave(kind int, batch []*proposal, took time.Duration, more bool)
 func timeOf(batch []*proposal) time.Duration {
 	bytes := 0
 	for _, p := range batch {
-		bytes += len(p.command.Body)
+		if size := len(p.command.Body); size > ratedCommand {
+			bytes += size
+		}
 	}
 	return time.Duration(bytes) * time.Second / time.Duration(largeRate*processors)
 }

@@ -270,6 +270,10 @@ func TestLargeCommandsHaveRate(t *testing.T) {
 			if pause, limit := g.pauseAt(now); test.paused != (pause > 0) || test.paused != (limit == maxLargeBatch) {
 				t.Errorf("large commands pause for %v, and then %d bytes of them go on", pause, limit)
 			}
+			commit(g, large, []*proposal{{command: Command{Body: make([]byte, ratedCommand)}}})
+			if pause, _ := g.pauseAt(g.large); pause > 0 {
+				t.Errorf("after commands of a usual size, they pause for %v", pause)
+			}
 			if pause, limit := g.pauseAt(now.Add(2 * smallMemory)); pause > 0 || limit != maxBatchBytes {
 				t.Errorf("without small commands they pause for %v, and then %d bytes of them go on", pause, limit)
 			}
