@@ -12,8 +12,8 @@ import (
 // for as long as the last large batch took, and then it is the turn of the next.
 //
 // A very large command also costs much after it is committed: the store moves its bytes several
-// times, in the background, which takes all CPUs if it gets enough of them. So while there are small
-// commands, those have a rate.
+// times, in the background, which takes all CPUs if it gets enough of them. So while there are
+// small commands, those have a rate.
 type gate struct {
 	mu      sync.Mutex
 	free    *sync.Cond    // a batch has left
@@ -26,9 +26,9 @@ type gate struct {
 }
 
 const (
-	// largeRate is how many bytes of very large commands may be committed in a second, for each CPU,
-	// while there are small commands. The store takes about 20 ms of CPU for a MiB. Those are above
-	// 64 KiB, so that events of a usual size, and parts of batches, have no rate.
+	// largeRate is how many bytes of very large commands may be committed in a second, for each
+	// CPU, while there are small commands. The store takes about 20 ms of CPU for a MiB. Those are
+	// above 64 KiB, so that events of a usual size, and parts of batches, have no rate.
 	largeRate    = 8 << 20
 	ratedCommand = 64 << 10
 

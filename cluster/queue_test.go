@@ -238,8 +238,8 @@ func TestBatcherIsQuiet(t *testing.T) {
 	}
 }
 
-// Large commands have a rate, and smaller batches, but only while there are small ones that somebody
-// waits for.
+// Large commands have a rate, and smaller batches, but only while there are small ones that
+// somebody waits for.
 func TestLargeCommandsHaveRate(t *testing.T) {
 	batch := []*proposal{{command: Command{Body: make([]byte, 4<<20)}}}
 	commit := func(g *gate, kind int, batch []*proposal) {

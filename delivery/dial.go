@@ -22,9 +22,9 @@ const (
 	maxDialing = 8                      // addresses that one attempt tries concurrently; beyond it, the oldest try is abandoned
 	minSpacing = 10 * time.Millisecond  // between tries after the first maxDialing, however fast they fail
 
-	// extraDials is how many addresses all attempts together try while they try another one. The node
-	// has two descriptors for each worker, and these. When they are used up, an attempt tries one
-	// address after the other, for lonely times stagger each.
+	// extraDials is how many addresses all attempts together try while they try another one. The
+	// node has two descriptors for each worker, and these. When they are used up, an attempt tries
+	// one address after the other, for lonely times stagger each.
 	extraDials = 64
 	lonely     = 4
 )

@@ -8,15 +8,17 @@ import (
 )
 
 const (
-	// largeBody is the size from which on a payload is large. To sign and write a MiB takes more than
-	// a millisecond of CPU; an event of a MiB to a hundred endpoints would take all CPUs for long.
+	// largeBody is the size from which on a payload is large. To sign and write a MiB takes more
+	// than a millisecond of CPU; an event of a MiB to a hundred endpoints would take all CPUs for
+	// long.
 	largeBody = 64 << 10
 
 	// largeRate is how many bytes of large payloads may be sent in a second, for each CPU, while
 	// there are attempts with small ones.
 	largeRate = 96 << 20
 
-	// smallMemory is how long after an attempt with a small payload there are considered to be more.
+	// smallMemory is how long after an attempt with a small payload there are considered to be
+	// more.
 	smallMemory = time.Second
 )
 

@@ -121,9 +121,9 @@ func (c *connections) makeRoom(at *gate) (made bool) {
 // of them to find it, so a holder of many loses some at a time.
 const evicted = 32
 
-// victims returns the connections that have to go, of those at a gate or of all: those of the holder
-// with the most that have been without a request for longest. There are none if all have a request
-// under way.
+// victims returns the connections that have to go, of those at a gate or of all: those of the
+// holder with the most that have been without a request for longest. There are none if all have a
+// request under way.
 func (c *connections) victims(at *gate) (victims []*conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

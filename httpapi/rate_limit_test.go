@@ -10,15 +10,15 @@ import (
 	"hookwheel/webhook"
 )
 
-// TestCustomersWaitForTheirRate: the tokens of an application make so many requests at once, and the
-// others wait for their turn, or are refused if that would take too long.
+// TestCustomersWaitForTheirRate: the tokens of an application make so many requests at once, and
+// the others wait for their turn, or are refused if that would take too long.
 func TestCustomersWaitForTheirRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate = 50
 		limits := newRateLimits(&Changeable{PortalRequests: rate}, newLimitedRequests())
 		closing := make(chan struct{})
-		// ask makes requests concurrently, with as many tokens, and returns how long they took and how
-		// many were refused.
+		// ask makes requests concurrently, with as many tokens, and returns how long they took and
+		// how many were refused.
 		ask := func(app byte, count int, isRead bool) (took time.Duration, refused int64) {
 			t.Helper()
 			var all sync.WaitGroup

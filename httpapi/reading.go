@@ -61,8 +61,8 @@ func (p *pacedRead) store(s *wal.Store) *wal.Reader {
 	return s.Paced(p.step, func() { p.end(0) })
 }
 
-// step counts bytes of a record that was read. When there is enough to pay for, it does so and waits
-// until the application may go on.
+// step counts bytes of a record that was read. When there is enough to pay for, it does so and
+// waits until the application may go on.
 func (p *pacedRead) step(bytes int) {
 	if p == nil {
 		return

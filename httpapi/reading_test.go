@@ -14,16 +14,16 @@ import (
 	"hookwheel/webhook"
 )
 
-// TestReadsArePaidFor: what a customer reads, and the work that it takes, is paid for as it goes on;
-// other customers, other tokens and changes do not wait for that.
+// TestReadsArePaidFor: what a customer reads, and the work that it takes, is paid for as it goes
+// on; other customers, other tokens and changes do not wait for that.
 func TestReadsArePaidFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		closing := make(chan struct{})
 		s := &Server{reads: newReadPaces(2, closing)}
 		first := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{1}}
 		second := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{2}}
-		// read makes a request that reads records of so many bytes, works for some time after each of
-		// them, and sends a response, and returns how long all of that took.
+		// read makes a request that reads records of so many bytes, works for some time after each
+		// of them, and sends a response, and returns how long all of that took.
 		read := func(method string, caller *webhook.APIKey, records []int, work time.Duration, sent int) (took time.Duration) {
 			r := &request{server: s, http: new(fasthttp.RequestCtx), caller: caller}
 			r.http.Request.Header.SetMethod(method)

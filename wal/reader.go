@@ -43,8 +43,8 @@ type pace struct {
 	end  func()
 }
 
-// Paced returns a reader that calls step after each record that it reads from disk, with the size of
-// its value, and end when it no longer keeps the state that it reads. Both may wait, and so give
+// Paced returns a reader that calls step after each record that it reads from disk, with the size
+// of its value, and end when it no longer keeps the state that it reads. Both may wait, and so give
 // others a turn; step only for a while, see Reader.
 func (r *Reader) Paced(step func(bytes int), end func()) *Reader {
 	return &Reader{r.shared, pace{step, end}}

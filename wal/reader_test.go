@@ -59,8 +59,8 @@ func TestPaced(t *testing.T) {
 	}
 }
 
-// TestPagesKeepTheirItems: the items of a page are their own, although records are read into buffers
-// that are used again, on this page and by others at the same time.
+// TestPagesKeepTheirItems: the items of a page are their own, although records are read into
+// buffers that are used again, on this page and by others at the same time.
 func TestPagesKeepTheirItems(t *testing.T) {
 	const size = 4 * minBlob
 	s, w, app, _ := newWorld(t)

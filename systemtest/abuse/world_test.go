@@ -321,7 +321,8 @@ func each(atOnce, n int, do func(i int)) {
 	wg.Wait()
 }
 
-// maxDialled is how many connections of dial stay open: the test has descriptors of its own to save.
+// maxDialled is how many connections of dial stay open: the test has descriptors of its own to
+// save.
 const maxDialled = 4 * descriptors
 
 // dial opens a connection that the end of the abuse closes, or maxDialled further ones.
