@@ -34,7 +34,7 @@ func TestConnectionsOccupied(t *testing.T) {
 	t.Parallel()
 	address := process.NodeAddress(process.FreePorts(t, 1), 1)
 	dev := process.Command(process.Context(t), "dev", "--data", t.TempDir(), "--listen", address, "--token", systemToken)
-	cmd := exec.CommandContext(process.Context(t), "sh", append([]string{"-c", `ulimit -n 1100; exec "$@"`, "sh"}, dev.Args...)...)
+	cmd := exec.CommandContext(process.Context(t), "sh", append([]string{"-c", `ulimit -n 1612; exec "$@"`, "sh"}, dev.Args...)...)
 	cmd.Env = dev.Env
 	process.StartCommand(t, cmd)
 	call := func(client *http.Client, method, path, body string) (status int, text []byte, err error) {
