@@ -32,8 +32,8 @@ const (
 	largeRate    = 8 << 20
 	ratedCommand = 64 << 10
 
-	// smallMemory is how long after a small command there are considered to be more. One that no
-	// large ones came before tells nothing: it may have created what these are for.
+	// smallMemory is how long after a small command more of them are expected. One without a large
+	// one shortly before does not count: it may have created what the large ones are for.
 	smallMemory = time.Second
 )
 

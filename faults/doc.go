@@ -25,8 +25,8 @@
 // connection delivers its data late, out of step with the others, or is reset.
 //
 // Power loss and disks that are full, fail or hang take root, mkfs.ext4 and loop devices, which are
-// mounted for this test alone, and are left out where those are missing. Clocks that jump, and crashes between two changes of the files
-// of the log, take a separate build, see clock_test.go and log_test.go. A run that fails leaves
-// its history (a line of JSON for each call, arrival and fault), the nodes' logs and their data in
-// a folder that it names.
+// mounted for this test alone, and are left out where those are missing. Clocks that jump, and
+// crashes between two changes of the files of the log, take a separate build, see clock_test.go and
+// log_test.go. A run that fails leaves its history (a line of JSON for each call, arrival and
+// fault), the nodes' logs and their data in a folder that it names.
 package faults

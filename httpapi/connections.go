@@ -117,8 +117,8 @@ func (c *connections) makeRoom(at *gate) (made bool) {
 	}
 }
 
-// evicted is of how many connections of a holder one is closed to make room. It takes a look at all
-// of them to find it, so a holder of many loses some at a time.
+// To make room, a holder loses one in evicted of its connections at a time: finding them takes a look
+// at all connections.
 const evicted = 32
 
 // victims returns the connections that have to go, of those at a gate or of all: those of the

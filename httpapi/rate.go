@@ -9,7 +9,7 @@ import (
 	"hookwheel/webhook"
 )
 
-// codeRate is for who makes more requests than they may.
+// codeRate is the code of a request that exceeds a rate limit.
 const codeRate webhook.Code = "rate_limited"
 
 // rateRetryAfter is how many seconds such a client should wait.
@@ -23,8 +23,8 @@ const (
 	ratePause    = time.Second   // before one is refused, lest clients do nothing but ask again
 )
 
-// rateLimit limits the requests per second of each key, or of each application, on this node. Who
-// has made none for a while may make as many at once.
+// rateLimit limits the requests per second of each key, or of each application, on this node. After
+// a while without any, as many may be made at once.
 type rateLimit struct {
 	perSecond int // 0: no limit
 	buckets
@@ -64,7 +64,7 @@ func (l *rateLimit) admit(who webhook.ID, count float64, closing <-chan struct{}
 	return nil
 }
 
-// charge counts requests that were done for somebody. They may be more than are left, which later
+// charge counts requests that were made already. They may be more than are left, which later
 // requests make up for.
 func (l *rateLimit) charge(who webhook.ID, count int, now time.Time) {
 	if l.perSecond > 0 {
