@@ -34,7 +34,12 @@ const (
 // repeated in a turn with it.
 const turnLength = 3 * time.Second
 
-func TestMain(m *testing.M) { process.Main(m, func() int { return cli.Main("test") }) }
+func TestMain(m *testing.M) {
+	if os.Getenv(bystanderVariable) == "1" {
+		os.Exit(runBystander())
+	}
+	process.Main(m, func() int { return cli.Main("test") })
+}
 
 // long is by how much an abuse is larger in the long form.
 func long(short, long int) int {
