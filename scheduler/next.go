@@ -12,6 +12,7 @@ type flying struct {
 	full     bool      // the lane's limit was reached with it
 	share    *share    // that has the worker
 	class    class     // as which it has it
+	tick     int64     // in which it started
 	load     int       // bytes that it takes in memory, if many
 	key      uint64    // its key in the store, see order.go
 	due      time.Time // its line in the retry set, from which it came or into which it was put meanwhile; zero: none
@@ -37,7 +38,7 @@ func (s *Scheduler) Next() (webhook.Delivery, bool) {
 		if found {
 			name := flight{d.Source, d.ID}
 			f := l.flying[name]
-			f.share, f.class, f.load = share, class, load(d.Message, d.Endpoint)
+			f.share, f.class, f.load, f.tick = share, class, load(d.Message, d.Endpoint), s.workers.starts.begin()
 			l.flying[name] = f
 			s.workers.reserve(share, f.load)
 			l.deficit -= cost(d.Message)

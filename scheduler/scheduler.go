@@ -94,7 +94,7 @@ func New(backlog Backlog, index uint64, config Config, log *slog.Logger) *Schedu
 		tails:      newTails(index),
 		unrecorded: newUnrecorded(),
 		orphans:    make(map[orphan]flying),
-		workers:    workers{total: config.Workers},
+		workers:    workers{total: config.Workers, starts: newStarts()},
 	}
 	if s.clock == nil {
 		s.clock = time.Now

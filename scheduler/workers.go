@@ -1,6 +1,9 @@
 package scheduler
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // class is what is known of the endpoint of a lane.
 type class int
@@ -31,6 +34,7 @@ type workers struct {
 	queues [classes]queue[*line]
 	next   class // classes take turns, too
 	memory requestMemory
+	starts starts
 	flying int       // deliveries handed out and not back
 	idle   int       // workers that wait for a lane
 	work   sync.Cond // there is a lane that may have a turn, or closed
@@ -175,7 +179,10 @@ func (w *workers) hasWork() bool {
 // await waits for the next lane that may have a turn; nil: the scheduler is closed.
 func (w *workers) await() *lane {
 	for !w.closed {
-		l := w.pop()
+		var l *lane
+		if w.mayStart() {
+			l = w.pop()
+		}
 		switch {
 		case l == nil:
 			w.idle++
@@ -190,9 +197,28 @@ func (w *workers) await() *lane {
 
 // wake wakes a worker if there is a lane for it.
 func (w *workers) wake() {
-	if w.idle > 0 && w.hasWork() {
+	if w.idle > 0 && w.mayStart() && w.hasWork() {
 		w.work.Signal()
 	}
+}
+
+// mayStart reports whether one more delivery may start now; if not, workers are woken later.
+func (w *workers) mayStart() bool {
+	if w.starts.allows() {
+		return true
+	}
+	if !w.starts.paused {
+		w.starts.paused = true
+		time.AfterFunc(startTime, w.resume)
+	}
+	return false
+}
+
+func (w *workers) resume() {
+	w.work.L.Lock()
+	defer w.work.L.Unlock()
+	w.starts.paused = false
+	w.wake()
 }
 
 // close makes await return nil.
@@ -216,6 +242,7 @@ func (w *workers) end(s *share, c class) {
 // land counts a delivery that is back.
 func (w *workers) land(f flying) {
 	w.flying--
+	w.starts.end(f.tick)
 	w.end(f.share, f.class)
 	w.release(f.share, f.load)
 	w.wake()
