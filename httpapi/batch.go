@@ -65,8 +65,7 @@ func createBatch(r *request) (*response, error) {
 }
 
 const (
-	longBody = 1 << 20     // bytes
-	longTurn = "long body" // the name of their turn
+	longTurn = "long body" // the name of the turn of bodies larger than longBody
 	longRest = 3
 )
 

@@ -21,6 +21,7 @@ type conn struct {
 	state   atomic.Int32          // idle, busy or doomed
 	since   atomic.Int64          // when that ended, or the connection was opened; in nanoseconds
 	unread  atomic.Bool           // the last request was refused before all of it was read
+	closed  chan struct{}         // closed when the connection is
 	waiting atomic.Int64          // when the Read in progress began, as a time.Duration after started; 0 without one
 }
 
@@ -70,6 +71,17 @@ func (c *conn) Read(data []byte) (int, error) {
 	return n, err
 }
 
+// sleep waits for a while, or until the connection or over is closed.
+func (c *conn) sleep(d time.Duration, over <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.closed:
+	case <-over:
+	}
+}
+
 // Close closes the connection; if the client may still be sending a request that was refused, after
 // it had the time to read the response.
 func (c *conn) Close() error {
@@ -87,14 +99,15 @@ const (
 )
 
 // discard reads what the client still sends. A connection that is closed with data unread is reset,
-// and the client would lose the response, which has been written.
+// and the client would lose the response, which has been written. That happens if there is more
+// than the pace of long bodies allows.
 func (c *conn) discard() {
 	if c.CloseWrite() != nil {
 		return
 	}
 	end := time.Now().Add(discardTime)
 	buffer := make([]byte, 16<<10)
-	for left := discardSize; left > 0; {
+	for read := 0; read < discardSize; {
 		deadline := time.Now().Add(discardPause)
 		if deadline.After(end) {
 			deadline = end
@@ -106,7 +119,14 @@ func (c *conn) discard() {
 		if err != nil {
 			return
 		}
-		left -= n
+		if read += n; read <= longBody {
+			continue
+		}
+		wait := c.all.long.take(n, time.Now())
+		if time.Now().Add(wait).After(end) {
+			return
+		}
+		time.Sleep(wait)
 	}
 }
 

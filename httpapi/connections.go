@@ -21,6 +21,7 @@ const (
 // lock others out by opening connections, not even from many addresses.
 type connections struct {
 	refused prometheus.Counter
+	long    longPace
 
 	mu    sync.Mutex
 	open  map[*conn]struct{}
@@ -29,14 +30,14 @@ type connections struct {
 }
 
 func newConnections() *connections {
-	return &connections{open: make(map[*conn]struct{}), at: make(map[*gate]int), limit: maxConnections,
+	return &connections{open: make(map[*conn]struct{}), at: make(map[*gate]int), limit: maxConnections, long: newLongPace(),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "hookwheel_refused_connections_total",
 			Help: "Connections of clients that this node has closed, old or new, because it has no room or no file descriptor for a new one."})}
 }
 
 func (c *connections) add(n *net.TCPConn, at *gate) *conn {
 	address, _, _ := net.SplitHostPort(n.RemoteAddr().String()) // "" is an address, too
-	added := &conn{TCPConn: n, all: c, gate: at, address: address}
+	added := &conn{TCPConn: n, all: c, gate: at, address: address, closed: make(chan struct{})}
 	added.since.Store(time.Now().UnixNano())
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,6 +51,7 @@ func (c *connections) remove(gone *conn) {
 	defer c.mu.Unlock()
 	if _, there := c.open[gone]; there {
 		delete(c.open, gone)
+		close(gone.closed)
 		c.at[gone.gate]--
 	}
 }

@@ -75,7 +75,7 @@ func TestMakeRoomTakesNoRequest(t *testing.T) {
 		c := newConnections()
 		var all []*conn
 		for i := range 200 {
-			added := &conn{TCPConn: new(net.TCPConn), all: c}
+			added := &conn{TCPConn: new(net.TCPConn), all: c, closed: make(chan struct{})}
 			added.since.Store(int64(i)) // the order in which they are chosen
 			c.open[added] = struct{}{}
 			all = append(all, added)
@@ -112,9 +112,8 @@ func TestMakeRoomByGate(t *testing.T) {
 	api, portal := new(gate), new(gate)
 	open := func(at *gate, address string, caller *owner) *conn {
 		added := openPair(t, c, l.(*net.TCPListener), address, caller)
-		c.remove(added)
+		c.at[added.gate]--
 		added.gate = at
-		c.open[added] = struct{}{}
 		c.at[at]++
 		return added
 	}
@@ -148,7 +147,7 @@ func TestFull(t *testing.T) {
 	c := newConnections()
 	var all []*conn
 	open := func() {
-		added := &conn{TCPConn: new(net.TCPConn), all: c}
+		added := &conn{TCPConn: new(net.TCPConn), all: c, closed: make(chan struct{})}
 		c.open[added] = struct{}{}
 		all = append(all, added)
 	}
@@ -181,7 +180,7 @@ func TestFull(t *testing.T) {
 func TestMakeRoomOfMany(t *testing.T) {
 	c := newConnections()
 	for i := range 320 {
-		added := &conn{TCPConn: new(net.TCPConn), all: c, address: []string{"a", "b"}[i/310]}
+		added := &conn{TCPConn: new(net.TCPConn), all: c, closed: make(chan struct{}), address: []string{"a", "b"}[i/310]}
 		added.since.Store(int64(i))
 		c.open[added] = struct{}{}
 	}

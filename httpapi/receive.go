@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -166,8 +167,10 @@ func (in *intake) readBody(ctx *fasthttp.RequestCtx, l *loan, length int) ([]byt
 		if length < 0 { // also limits what is sent between the chunks
 			conn.bound = start + chunkSlack + chunkFactor*int64(len(body)) + int64(cap(body))
 		}
-		n, err := stream.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
+		n, err := stream.Read(body[len(body):min(cap(body), len(body)+longRead)])
+		if body = body[:len(body)+n]; len(body) > longBody {
+			conn.sleep(conn.all.long.take(n, time.Now()), nil)
+		}
 		switch {
 		case len(body) > limit:
 			return nil, in.errTooLarge(&ctx.Request.Header)

@@ -89,6 +89,7 @@ type Server struct {
 	changes   turns // of one thing, or with tokens of one application
 	reads     *readPaces
 	audit     *audit
+	refusals  *refusals
 	limited   *prometheus.CounterVec // requests that were refused with 429
 	kept      *keptResponses
 	sealer    sealer
@@ -99,7 +100,7 @@ type Server struct {
 // NewServer listens, but does not serve yet.
 func NewServer(config Config) (*Server, error) {
 	closing := make(chan struct{})
-	s := &Server{config: config, closing: closing, changes: turns{closing: closing}, reads: newReadPaces(processors, closing), open: newConnections(), limited: newLimitedRequests(), responses: newShares("responses", maxResponses),
+	s := &Server{config: config, closing: closing, changes: turns{closing: closing}, reads: newReadPaces(processors, closing), refusals: newRefusals(closing), open: newConnections(), limited: newLimitedRequests(), responses: newShares("responses", maxResponses),
 		tails: tailPlaces{limit: config.Tails}, pastReads: newShares("streams that read the past", maxPastReads), backlogs: newBacklogs(config.Store),
 		feeds: feeds{store: config.Store, lag: func() uint64 {
 			status := config.Node.Status()
@@ -235,6 +236,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler)
 		connOf(ctx.Conn()).unread.Store(true)
 		ctx.SetConnectionClose()
 	}
+	s.refusals.delay(ctx)
 	s.closeIfStopping(ctx)
 }
 
@@ -248,6 +250,7 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	s.live.Load().cors.allowUnread(ctx)
 	connOf(ctx.Conn()).unread.Store(true)
 	s.respond.writeError(ctx, explainUnread(err))
+	s.refusals.delay(ctx)
 	ctx.SetConnectionClose()
 }
 

@@ -1,0 +1,43 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestRefusalsAreDelayed has many clients guess tokens: they get no more responses than a node
+// gives them, while whoever has a token is served.
+func TestRefusalsAreDelayed(t *testing.T) {
+	const clients, period, burst, rate = 40, time.Second, 200, 100
+	a := apiStart(t)
+	begun := time.Now()
+	var refused atomic.Int64
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			for time.Since(begun) < period {
+				if response, _ := a.raw("GET", "/api/v1/app", "Bearer wrong", nil); response.StatusCode != http.StatusUnauthorized {
+					t.Errorf("got %d", response.StatusCode)
+				}
+				refused.Add(1)
+			}
+		})
+	}
+	served := 0
+	for ; time.Since(begun) < period; served++ {
+		if response, _ := a.raw("GET", "/api/v1/auth/whoami", "Bearer "+apiToken, nil); response.StatusCode != http.StatusOK {
+			t.Errorf("got %d", response.StatusCode)
+		}
+	}
+	all.Wait()
+	took := time.Since(begun)
+	if most := burst + int64(rate*took.Seconds()) + clients; refused.Load() > most {
+		t.Errorf("%d refusals in %s, and %d may be", refused.Load(), took, most)
+	}
+	if served < 20 { // each would take half a second if it were delayed as well
+		t.Errorf("%d valid requests in %s", served, took)
+	}
+}
