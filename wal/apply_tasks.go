@@ -70,6 +70,9 @@ func (e taskTable) create(c *createTask) ([]byte, error) {
 func (e taskTable) checkRoom(t *webhook.Task, limit int) error {
 	open, ofApp, ofEndpoint := 0, 0, 0
 	for _, other := range e.store.catalog.tasks {
+		if other.Status.IsOver() { // for good, so most need not be looked for among the changed ones
+			continue
+		}
 		if other = e.find(other.ID); other.Status.IsOver() {
 			continue
 		}
@@ -202,6 +205,9 @@ func (e taskTable) dropLines(t *webhook.Task) error {
 // endpoints.
 func (e taskTable) failDeleted() {
 	for _, t := range e.store.catalog.tasks {
+		if t.Status.IsOver() {
+			continue
+		}
 		if t = e.find(t.ID); !t.Status.IsOver() && e.store.catalog.endpoints[t.Endpoint] == nil {
 			t = e.edit(t)
 			t.Status, t.Taken = webhook.TaskFailed, t.Taken-t.Waiting()
