@@ -2,6 +2,7 @@ package abuse
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"maps"
@@ -73,7 +74,7 @@ func TestAbuse(t *testing.T) {
 		size   int
 		abuses []abuse
 	}{
-		"cluster": {3, all(customerAbuses, readerAbuses, producerAbuses, strangerAbuses, peerAbuses, localAbuses)},
+		"cluster": {3, all(controls(), customerAbuses, readerAbuses, producerAbuses, strangerAbuses, peerAbuses, localAbuses)},
 		"node":    {1, all(nodeAbuses, strangerAbuses)},
 	}
 	for _, name := range []string{"cluster", "node"} {
@@ -88,6 +89,25 @@ func TestAbuse(t *testing.T) {
 			w.finish(quiet)
 			report(t, results)
 		})
+	}
+}
+
+// controls are no abuses: with several turns, they show what the machine does to the figures.
+func controls() []abuse {
+	if *turnsFlag == 1 {
+		return nil
+	}
+	return []abuse{
+		{"nothing (control)", func(*world) { time.Sleep(turnLength) }, nil},
+		{"another program that takes a processor (control)", takeProcessor, nil},
+	}
+}
+
+func takeProcessor(*world) {
+	text := make([]byte, 1<<10)
+	for begin := time.Now(); time.Since(begin) < turnLength; {
+		sum := sha256.Sum256(text)
+		copy(text, sum[:])
 	}
 }
 
