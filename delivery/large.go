@@ -15,7 +15,7 @@ const (
 
 	// largeRate is how many bytes of large payloads may be sent in a second, for each CPU, while
 	// there are attempts with small ones.
-	largeRate = 96 << 20
+	largeRate = 32 << 20
 
 	// smallMemory is how long after an attempt with a small payload there are considered to be
 	// more.

@@ -50,12 +50,12 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 
 // throttle returns how long whoever has made a command waits for the reply.
 func (n *Node) throttle(command []byte) time.Duration {
-	app, posted := wal.PostedTo(command)
+	app, messages := wal.PostedTo(command)
 	s := n.leading.Load()
-	if !posted || s == nil || !n.cpu.isShort(time.Now()) {
+	if messages == 0 || s == nil {
 		return 0
 	}
-	return s.Throttle(app)
+	return s.Throttle(app, messages, n.cpu.isShort(time.Now()))
 }
 
 // maxQueuedChanges is how many entries may be applied, at most, while a new leader makes its

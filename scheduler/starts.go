@@ -9,6 +9,9 @@ const (
 	// startTime is for how long a delivery that was handed out counts as starting.
 	startTime = time.Millisecond
 
+	// heldTime is for how long the limit counts as reached.
+	heldTime = 50 * time.Millisecond
+
 	// maxStarting is how many deliveries may start at a time, for each CPU. Twice as many make
 	// nothing faster; with a third, a CPU is sometimes idle while messages wait.
 	maxStarting = 12
@@ -28,6 +31,7 @@ type starts struct {
 	latest int       // deliveries that started in it and are not back
 	before int       // and in the one before
 	paused bool      // a timer will wake workers
+	held   time.Time // when the limit was last reached
 }
 
 func newStarts() starts { return starts{limit: maxStarting * processors, epoch: time.Now()} }
@@ -54,9 +58,15 @@ func (s *starts) allows() bool {
 	if s.latest+s.before < s.limit {
 		return true
 	}
-	s.turn()
-	return s.latest+s.before < s.limit
+	if s.turn(); s.latest+s.before < s.limit {
+		return true
+	}
+	s.held = time.Now()
+	return false
 }
+
+// holds reports whether deliveries have had to wait lately.
+func (s *starts) holds() bool { return time.Since(s.held) < heldTime }
 
 func (s *starts) turn() {
 	tick := int64(time.Since(s.epoch) / startTime)

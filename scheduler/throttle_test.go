@@ -65,11 +65,11 @@ func TestThrottle(t *testing.T) {
 				changed := *e
 				test.change(s, &changed)
 			}
-			delay := s.Throttle(testApp)
+			delay := s.Throttle(testApp, 1, true)
 			if test.want != (delay > 0) || delay > maxDelay {
 				t.Errorf("the delay is %s", delay)
 			}
-			if other := s.Throttle(webhook.NewID(1, 1, 1)); other != 0 {
+			if other := s.Throttle(webhook.NewID(1, 1, 1), 1, true); other != 0 {
 				t.Errorf("for another application it is %s", other)
 			}
 		})
@@ -85,15 +85,55 @@ func TestThrottleFollowsLag(t *testing.T) {
 		for sent := range surplus {
 			limit := int(s.lanes[e.ID].limit.limit)
 			want := min(latency*time.Duration(surplus-sent)/time.Duration(limit), maxDelay)
-			if delay := s.Throttle(testApp); delay < want*9/10 || delay > want*11/10 {
+			if delay := s.Throttle(testApp, 1, true); delay < want*9/10 || delay > want*11/10 {
 				t.Fatalf("after %d messages the delay is %s, want %s", sent, delay, want)
 			}
 			d, _ := s.Next()
 			time.Sleep(latency)
 			s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Status: webhook.StatusSuccess, Duration: latency}, Verdict{})
 		}
-		if delay := s.Throttle(testApp); delay != 0 {
+		if delay := s.Throttle(testApp, 1, true); delay != 0 {
 			t.Errorf("in the end the delay is %s", delay)
+		}
+	})
+}
+
+// TestThrottleOutrun posts so much that an endpoint finds no more of it in memory: whoever posts
+// goes on waiting, until the endpoint has caught up.
+func TestThrottleOutrun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const latency, count, size = time.Millisecond, 500, 100 << 10
+		b, e := newShelf(), testEndpoint(0)
+		s := laggard(b, e, latency, maxLag+1)
+		if s.Throttle(testApp, 1, true) == 0 {
+			t.Fatal("there is no delay in the beginning")
+		}
+		for i := range count {
+			m := testMessage(10_000+i, size)
+			b.add(m)
+			offer(s, []*webhook.Message{m})
+		}
+		l := s.lanes[e.ID]
+		deliver := func() {
+			d, _ := s.Next()
+			time.Sleep(latency)
+			a := webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Status: webhook.StatusSuccess, Duration: latency}
+			s.Settle(s.Checkpoint([]webhook.Outcome{s.Done(d, a, Verdict{})}, 8))
+		}
+		for range maxLag + 1 {
+			deliver()
+			if _, known := l.log.lag(); known {
+				t.Fatal("the endpoint has all of it in memory")
+			}
+			if one, many := s.Throttle(testApp, 1, true), s.Throttle(testApp, 100, true); one != maxDelay || many != maxBatchDelay {
+				t.Fatalf("the delays are %s for one and %s for a hundred", one, many)
+			}
+		}
+		for range count {
+			deliver()
+		}
+		if delay := s.Throttle(testApp, 1, true); delay != 0 {
+			t.Errorf("when all is delivered the delay is %s", delay)
 		}
 	})
 }

@@ -206,15 +206,23 @@ func (s *Store) Flow(body []byte) string {
 	}
 }
 
-// PostedTo returns the application to which a command posts messages. ok is false if it does
+// PostedTo returns the application to which a command posts messages, and how many; 0: it does
 // something else.
-func PostedTo(body []byte) (app webhook.ID, ok bool) {
+func PostedTo(body []byte) (app webhook.ID, messages int) {
 	body = innerCommand(body)
-	if len(body) < 2+idSize || kind(body[0]) != kindCreateMessage && kind(body[0]) != kindCreateMessages {
-		return app, false
+	if len(body) < 2+idSize {
+		return app, 0
+	}
+	switch kind(body[0]) {
+	case kindCreateMessage:
+		messages = 1
+	case kindCreateMessages:
+		messages = messagesIn(body)
+	default:
+		return app, 0
 	}
 	copy(app[:], body[2:])
-	return app, true
+	return app, messages
 }
 
 // IsPatient reports whether nobody waits for a command: one that records attempts.

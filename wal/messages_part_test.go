@@ -96,18 +96,21 @@ func TestFlowAndCostOfParts(t *testing.T) {
 func TestPostedTo(t *testing.T) {
 	app := webhook.NewID(1, 2, 3)
 	one := appendCreateMessage(nil, &webhook.Message{App: app, EventType: "a"})
-	part := encodeCreateMessages(app, placed(webhook.Message{EventType: "a"}))
-	for name, body := range map[string][]byte{"one": one, "part": part, "with key": encodeIdempotent([16]byte{1}, [16]byte{}, part)} {
-		if got, ok := PostedTo(body); !ok || got != app {
-			t.Errorf("%s: %v, %v", name, got, ok)
+	part := encodeCreateMessages(app, placed(webhook.Message{EventType: "a"}, webhook.Message{EventType: "b"}))
+	for _, test := range []struct {
+		body []byte
+		want int
+	}{{one, 1}, {part, 2}, {encodeIdempotent([16]byte{1}, [16]byte{}, part), 2}} {
+		if got, n := PostedTo(test.body); n != test.want || got != app {
+			t.Errorf("%v, %d messages, want %d", got, n, test.want)
 		}
-		for size := range len(body) { // may be anything, but must not panic
-			PostedTo(body[:size])
+		for size := range len(test.body) { // may be anything, but must not panic
+			PostedTo(test.body[:size])
 		}
 	}
 	for _, k := range []kind{kindRecordProgress, kindCreateEndpoint, kindResend} {
-		if _, ok := PostedTo(append([]byte{byte(k)}, one[1:]...)); ok {
-			t.Errorf("a command of kind %d posts messages", k)
+		if _, n := PostedTo(append([]byte{byte(k)}, one[1:]...)); n != 0 {
+			t.Errorf("a command of kind %d posts %d messages", k, n)
 		}
 	}
 }
