@@ -115,7 +115,7 @@ func (id ID) Compare(other ID) int {
 func (id ID) After(other ID) bool { return id.Compare(other) > 0 }
 
 // Text returns the ID as the API writes it, such as msg_2dPqK3WbX0iR9zVvGNw3T1oAJdc.
-func (id ID) Text(kind Kind) string { return string(id.Append(nil, kind)) }
+func (id ID) Text(kind Kind) string { return string(id.Append(make([]byte, 0, 48), kind)) }
 
 // Append appends Text to dst.
 func (id ID) Append(dst []byte, kind Kind) []byte {
