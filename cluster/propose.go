@@ -37,6 +37,15 @@ func (r *requestIDs) next() (id [16]byte) {
 	return id
 }
 
+// undelayed is the key of a context made by WithoutDelay.
+type undelayed struct{}
+
+// WithoutDelay returns a context with which Propose returns at once, whatever Config.Throttle says,
+// for callers that have waited long enough.
+func WithoutDelay(ctx context.Context) context.Context {
+	return context.WithValue(ctx, undelayed{}, true)
+}
+
 // Propose replicates and applies a command through the current leader, and returns the reply of the
 // state machine. It waits for a leader as long as ctx allows, and applies the command at most once,
 // however many leaders are lost.
@@ -72,7 +81,9 @@ func (n *Node) try(ctx context.Context, p *proposal) ([]byte, error) {
 	defer queue.remove(p)
 	select {
 	case <-p.done:
-		pause(ctx, p.delay)
+		if p.delay > 0 && ctx.Value(undelayed{}) == nil {
+			pause(ctx, p.delay)
+		}
 		return p.reply, p.err
 	case <-ctx.Done():
 		return nil, n.givenUp(ctx)

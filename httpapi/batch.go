@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"hookwheel/cluster"
 	"hookwheel/wal"
 	"hookwheel/webhook"
 )
@@ -24,6 +25,7 @@ const linesType = "application/x-ndjson"
 const (
 	maxMessages = 1000
 	batchTime   = 30 * time.Second // for all parts
+	slowTime    = 5 * time.Second  // for which parts are delayed if deliveries lack CPU, lest that take up batchTime
 	partBytes   = 60 << 10         // of a part, unless its first message has more
 	leastBytes  = 96               // that a message counts at least
 
@@ -102,7 +104,11 @@ func (r *request) hasLines() bool {
 func (b *batch) send() error {
 	ctx, cancel := context.WithTimeout(context.Background(), batchTime)
 	defer cancel()
+	begun, slow := time.Now(), true
 	for first, part := 0, 0; first < len(b.items); part++ {
+		if slow && time.Since(begun) > slowTime {
+			ctx, slow = cluster.WithoutDelay(ctx), false
+		}
 		end := partEnd(b.items, first)
 		if err := b.sendPart(ctx, part, first, end); err != nil {
 			return err

@@ -18,7 +18,7 @@ type lane struct {
 	tail      *tail
 	turn      // see queue.go
 	state     state
-	outrun    bool           // when it was last known, producers were ahead of it, see throttle.go
+	outrun    time.Time      // when producers were last seen to be too far ahead of it, see throttle.go
 	inLine    bool           // waiting for the rate of its application, see tail.go
 	proven    bool           // the latest attempt succeeded within the time soon
 	last      webhook.Source // source of the latest delivery: sources take turns

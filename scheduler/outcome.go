@@ -31,7 +31,7 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 		o.Scheduled = d.Message.DeliverAt
 	}
 	if f, known := s.landOrphan(&d); known {
-		s.judge(&f, a.Status == webhook.StatusSuccess, v)
+		judge(&f, &a, v)
 		return o
 	}
 	l := s.lanes[d.Endpoint.ID]
@@ -43,7 +43,7 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	if known {
 		l.land(name)
 		s.workers.land(f)
-		s.judge(&f, a.Status == webhook.StatusSuccess, v)
+		judge(&f, &a, v)
 	}
 	if f.early {
 		l.early.flying = false
@@ -67,11 +67,11 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 
 // judge takes in what an attempt says about the endpoints of an application: those that hang keep
 // workers from the others.
-func (s *Scheduler) judge(f *flying, success bool, v Verdict) {
+func judge(f *flying, a *webhook.Attempt, v Verdict) {
 	switch {
-	case success && f.class != proven:
+	case a.Status == webhook.StatusSuccess && f.class != proven:
 		f.share.succeeded()
-	case v.Overload && s.clock().Sub(f.since) > soon:
+	case v.Overload && a.Duration > soon:
 		f.share.hung()
 	}
 }

@@ -94,13 +94,14 @@ func New(backlog Backlog, index uint64, config Config, log *slog.Logger) *Schedu
 		tails:      newTails(index),
 		unrecorded: newUnrecorded(),
 		orphans:    make(map[orphan]flying),
-		workers:    workers{total: config.Workers, starts: newStarts()},
+		workers:    workers{total: config.Workers},
 	}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
 	s.alarms = newAlarms(s.clock())
 	s.workers.work.L = &s.mu
+	s.workers.starts.init()
 	return s
 }
 

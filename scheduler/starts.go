@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"runtime"
+	"sync/atomic"
 	"time"
 )
 
@@ -9,7 +10,7 @@ const (
 	// startTime is for how long a delivery that was handed out counts as starting.
 	startTime = time.Millisecond
 
-	// heldTime is for how long the limit counts as reached.
+	// heldTime is for how long deliveries count as held.
 	heldTime = 50 * time.Millisecond
 
 	// maxStarting is how many deliveries may start at a time, for each CPU. Twice as many make
@@ -26,15 +27,15 @@ var processors = runtime.GOMAXPROCS(0)
 // does, such as accepting an event, would have to wait each time until all of them have had a CPU.
 type starts struct {
 	limit  int
-	epoch  time.Time // from which ticks of startTime count
-	tick   int64     // the latest one
-	latest int       // deliveries that started in it and are not back
-	before int       // and in the one before
-	paused bool      // a timer will wake workers
-	held   time.Time // when the limit was last reached
+	epoch  time.Time    // from which ticks of startTime count
+	tick   int64        // the latest one
+	latest int          // deliveries that started in it and are not back
+	before int          // and in the one before
+	paused bool         // a timer will wake workers
+	held   atomic.Int64 // when deliveries last had to wait, as a time.Duration after epoch
 }
 
-func newStarts() starts { return starts{limit: maxStarting * processors, epoch: time.Now()} }
+func (s *starts) init() { s.limit, s.epoch = maxStarting*processors, time.Now().Add(-heldTime) }
 
 // begin counts a delivery, and returns the tick in which it started.
 func (s *starts) begin() (tick int64) {
@@ -58,15 +59,16 @@ func (s *starts) allows() bool {
 	if s.latest+s.before < s.limit {
 		return true
 	}
-	if s.turn(); s.latest+s.before < s.limit {
-		return true
-	}
-	s.held = time.Now()
-	return false
+	s.turn()
+	return s.latest+s.before < s.limit
 }
 
-// holds reports whether deliveries have had to wait lately.
-func (s *starts) holds() bool { return time.Since(s.held) < heldTime }
+// hold notes that a delivery has to wait.
+func (s *starts) hold() { s.held.Store(int64(time.Since(s.epoch))) }
+
+// holds reports whether deliveries have had to wait lately. It may be called without the
+// scheduler's lock.
+func (s *starts) holds() bool { return time.Since(s.epoch)-time.Duration(s.held.Load()) < heldTime }
 
 func (s *starts) turn() {
 	tick := int64(time.Since(s.epoch) / startTime)

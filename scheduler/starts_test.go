@@ -71,6 +71,26 @@ func TestStartsMakeRoom(t *testing.T) {
 	})
 }
 
+// Nothing is held up where nothing waits, though as many have started as may.
+func TestStartsHoldNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newStartsScheduler(t, maxStarting*processors)
+		for range maxStarting * processors {
+			s.Next()
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { s.Next() })
+		synctest.Wait()
+		if s.workers.starts.allows() || s.workers.starts.holds() {
+			t.Errorf("more may start: %t; something is held: %t", s.workers.starts.allows(), s.workers.starts.holds())
+		}
+		s.mu.Lock()
+		s.workers.close()
+		s.mu.Unlock()
+		wg.Wait()
+	})
+}
+
 // newStartsScheduler returns a scheduler with an endpoint for each worker and one message for all.
 func newStartsScheduler(t *testing.T, workers int) (*Scheduler, []*webhook.Endpoint) {
 	t.Helper()

@@ -19,6 +19,7 @@ type tail struct {
 	rate   bucket  // of the application
 	line   []*lane // that wait for it, in the order in which they take turns
 	share  *share  // of the workers
+	excess excess  // see throttle.go
 	keys   keyCount
 }
 

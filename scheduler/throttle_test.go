@@ -98,42 +98,102 @@ func TestThrottleFollowsLag(t *testing.T) {
 	})
 }
 
+// outrun returns a scheduler whose endpoint does not find what was posted last in memory, and which
+// producers wait for; deliver makes a delivery.
+func outrun(t *testing.T, b *shelf, e *webhook.Endpoint) (s *Scheduler, deliver func()) {
+	t.Helper()
+	const latency = time.Millisecond
+	s = laggard(b, e, latency, maxLag+1)
+	if s.Throttle(testApp, 1, true) == 0 {
+		t.Fatal("there is no delay in the beginning")
+	}
+	postMuch(b, s, 10_000)
+	return s, func() {
+		d, _ := s.Next()
+		time.Sleep(latency)
+		a := webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Status: webhook.StatusSuccess, Duration: latency}
+		s.Settle(s.Checkpoint([]webhook.Outcome{s.Done(d, a, Verdict{})}, 8))
+	}
+}
+
+const muchPosted = 500
+
+// postMuch posts more than is kept in memory.
+func postMuch(b *shelf, s *Scheduler, from int) {
+	for i := range muchPosted {
+		m := testMessage(from+i, 100<<10)
+		b.add(m)
+		offer(s, []*webhook.Message{m})
+	}
+}
+
 // TestThrottleOutrun posts so much that an endpoint finds no more of it in memory: whoever posts
 // goes on waiting, until the endpoint has caught up.
 func TestThrottleOutrun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const latency, count, size = time.Millisecond, 500, 100 << 10
-		b, e := newShelf(), testEndpoint(0)
-		s := laggard(b, e, latency, maxLag+1)
-		if s.Throttle(testApp, 1, true) == 0 {
-			t.Fatal("there is no delay in the beginning")
-		}
-		for i := range count {
-			m := testMessage(10_000+i, size)
-			b.add(m)
-			offer(s, []*webhook.Message{m})
-		}
-		l := s.lanes[e.ID]
-		deliver := func() {
-			d, _ := s.Next()
-			time.Sleep(latency)
-			a := webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Status: webhook.StatusSuccess, Duration: latency}
-			s.Settle(s.Checkpoint([]webhook.Outcome{s.Done(d, a, Verdict{})}, 8))
-		}
+		e := testEndpoint(0)
+		s, deliver := outrun(t, newShelf(), e)
+		time.Sleep(lagTime)
 		for range maxLag + 1 {
 			deliver()
-			if _, known := l.log.lag(); known {
+			if _, known := s.lanes[e.ID].log.lag(); known {
 				t.Fatal("the endpoint has all of it in memory")
 			}
 			if one, many := s.Throttle(testApp, 1, true), s.Throttle(testApp, 100, true); one != maxDelay || many != maxBatchDelay {
 				t.Fatalf("the delays are %s for one and %s for a hundred", one, many)
 			}
 		}
-		for range count {
+		for range muchPosted {
 			deliver()
 		}
+		time.Sleep(lagTime)
 		if delay := s.Throttle(testApp, 1, true); delay != 0 {
 			t.Errorf("when all is delivered the delay is %s", delay)
+		}
+	})
+}
+
+// Once outrun is not outrun for ever: when nobody was seen to post too fast for a while, a backlog
+// that comes later, from a pause, makes nobody wait.
+func TestThrottleForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, e := newShelf(), testEndpoint(0)
+		s, deliver := outrun(t, b, e)
+		for range maxLag + 1 + muchPosted {
+			deliver()
+		}
+		time.Sleep(outrunTime + time.Millisecond)
+		postMuch(b, s, 20_000)
+		if _, known := s.lanes[e.ID].log.lag(); known {
+			t.Fatal("the endpoint has all of it in memory")
+		}
+		if delay := s.Throttle(testApp, 100, true); delay != 0 {
+			t.Errorf("the delay is %s", delay)
+		}
+	})
+}
+
+// Deliveries that wait to start make producers wait only for endpoints that they hold up, not for
+// those that have as many in flight as they may have.
+func TestThrottleWhileHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const latency = 10 * time.Millisecond
+		e := testEndpoint(0)
+		s := laggard(newShelf(), e, latency, 2*maxLag)
+		if delay := s.Throttle(testApp, 1, false); delay != 0 {
+			t.Errorf("with CPU for all, the delay is %s", delay)
+		}
+		s.workers.starts.hold()
+		if delay := s.Throttle(testApp, 1, false); delay == 0 {
+			t.Error("while deliveries are held, there is no delay")
+		}
+		time.Sleep(lagTime)
+		for range int(s.lanes[e.ID].limit.limit) {
+			s.Next()
+		}
+		s.workers.starts.hold()
+		if delay := s.Throttle(testApp, 1, false); delay != 0 {
+			t.Errorf("with all in flight that may be, the delay is %s", delay)
 		}
 	})
 }

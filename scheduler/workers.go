@@ -180,8 +180,10 @@ func (w *workers) hasWork() bool {
 func (w *workers) await() *lane {
 	for !w.closed {
 		var l *lane
-		if w.mayStart() {
+		if w.starts.allows() {
 			l = w.pop()
+		} else if w.hasWork() {
+			w.hold()
 		}
 		switch {
 		case l == nil:
@@ -197,21 +199,22 @@ func (w *workers) await() *lane {
 
 // wake wakes a worker if there is a lane for it.
 func (w *workers) wake() {
-	if w.idle > 0 && w.mayStart() && w.hasWork() {
+	switch {
+	case w.idle == 0 || !w.hasWork():
+	case w.starts.allows():
 		w.work.Signal()
+	default:
+		w.hold()
 	}
 }
 
-// mayStart reports whether one more delivery may start now; if not, workers are woken later.
-func (w *workers) mayStart() bool {
-	if w.starts.allows() {
-		return true
-	}
+// hold has a worker woken when deliveries may start again.
+func (w *workers) hold() {
+	w.starts.hold()
 	if !w.starts.paused {
 		w.starts.paused = true
 		time.AfterFunc(startTime, w.resume)
 	}
-	return false
 }
 
 func (w *workers) resume() {
