@@ -22,7 +22,7 @@ type conn struct {
 	since   atomic.Int64          // when that ended, or the connection was opened; in nanoseconds
 	unread  atomic.Bool           // the last request was refused before all of it was read
 	closed  chan struct{}         // closed when the connection is
-	waiting atomic.Int64          // when the Read in progress began, as a time.Duration after started; 0 without one
+	waiting atomic.Bool           // a Read is in progress
 }
 
 // States of a connection.
@@ -38,9 +38,6 @@ func (c *conn) begin() bool { return c.state.CompareAndSwap(idle, busy) || c.sta
 
 // doom claims a connection for closing unless a request is being answered.
 func (c *conn) doom() bool { return c.state.CompareAndSwap(idle, doomed) }
-
-// started is what the times of conn.waiting are counted from, by the monotonic clock.
-var started = time.Now()
 
 var errTooMuch = errors.New("the client sends more than it may")
 
@@ -64,9 +61,12 @@ func (c *conn) Read(data []byte) (int, error) {
 		}
 		data = data[:min(int64(len(data)), c.bound-c.seen)]
 	}
-	c.waiting.Store(int64(time.Since(started)))
+	c.waiting.Store(true)
+	defer c.waiting.Store(false)
+	if c.all.over.Load() {
+		return 0, net.ErrClosed
+	}
 	n, err := c.TCPConn.Read(data)
-	c.waiting.Store(0)
 	c.seen += int64(n)
 	return n, err
 }
@@ -122,7 +122,7 @@ func (c *conn) discard() {
 		if read += n; read <= longBody {
 			continue
 		}
-		wait := c.all.long.take(n, time.Now())
+		wait := c.all.dropped.take(n, time.Now())
 		if time.Now().Add(wait).After(end) {
 			return
 		}

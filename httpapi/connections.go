@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,7 +22,10 @@ const (
 // lock others out by opening connections, not even from many addresses.
 type connections struct {
 	refused prometheus.Counter
-	long    longPace
+	long    longPace // of bodies
+	dropped longPace // of what is read only because the client has to read the response
+
+	over atomic.Bool // see cutOff
 
 	mu    sync.Mutex
 	open  map[*conn]struct{}
@@ -30,7 +34,7 @@ type connections struct {
 }
 
 func newConnections() *connections {
-	return &connections{open: make(map[*conn]struct{}), at: make(map[*gate]int), limit: maxConnections, long: newLongPace(),
+	return &connections{open: make(map[*conn]struct{}), at: make(map[*gate]int), limit: maxConnections, long: newLongPace(longRate), dropped: newLongPace(dropRate),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "hookwheel_refused_connections_total",
 			Help: "Connections of clients that this node has closed, old or new, because it has no room or no file descriptor for a new one."})}
 }
@@ -84,19 +88,20 @@ func (c *connections) count(at *gate) int {
 	return c.at[at]
 }
 
-// closeSilent closes the connections on which nothing has come since a moment, a time.Duration
-// after started, but was waited for.
-func (c *connections) closeSilent(moment time.Duration) {
+// cutOff ends all requests that have not arrived yet: nothing more comes on any connection.
+func (c *connections) cutOff() {
+	c.over.Store(true) // from now on no Read begins
 	c.mu.Lock()
-	var silent []*conn
+	var waiting []*conn
 	for open := range c.open {
-		if began := open.waiting.Load(); began > 0 && began < int64(moment) {
-			silent = append(silent, open)
+		if open.waiting.Load() {
+			waiting = append(waiting, open)
 		}
 	}
 	c.mu.Unlock()
-	for _, open := range silent {
-		_ = open.Close() // it is told to nobody but the client
+	for _, open := range waiting {
+		open.unread.Store(false) // what still comes is of no use, also if it was refused
+		_ = open.Close()         // it is told to nobody but the client
 	}
 }
 

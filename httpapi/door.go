@@ -97,11 +97,11 @@ func (d *door) linger() {
 
 // end has fasthttp close idle connections and wait for the others. fasthttp goes by the wall clock:
 // a connection that fell idle while that was ahead never counts as idle, nor does one at once that
-// is new. So silent ones are closed here as well.
+// is new. And a client may send a request as slowly as it likes. So after arrivalTime all that have not
+// arrived are cut off.
 func (d *door) end() error {
-	begin := time.Since(started)
-	silent := time.AfterFunc(silentTime, func() { d.gate.open.closeSilent(begin) })
-	defer silent.Stop()
+	late := time.AfterFunc(arrivalTime, d.gate.open.cutOff)
+	defer late.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	err := d.http.ShutdownWithContext(ctx)

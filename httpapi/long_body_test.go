@@ -8,7 +8,7 @@ import (
 // TestLongPace lets no more through than the rate, whoever receives how much at a time, and saves
 // nothing up.
 func TestLongPace(t *testing.T) {
-	p := newLongPace()
+	p := newLongPace(longRate)
 	begun := time.Unix(1_800_000_000, 0)
 	if wait := p.take(0, begun); wait != 0 {
 		t.Errorf("nothing waits %s", wait)

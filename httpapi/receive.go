@@ -44,10 +44,11 @@ type intake struct {
 	maxBatch int // of a batch of messages
 	auth     *authenticator
 	bodies   *shares
+	closing  <-chan struct{} // closed when the server is shutting down
 }
 
-func newIntake(config *Config, auth *authenticator) *intake {
-	return &intake{maxBody: config.MaxBody, maxBatch: max(config.MaxBatch, config.MaxBody), auth: auth, bodies: newShares("request bodies", maxBodies)}
+func newIntake(config *Config, auth *authenticator, closing <-chan struct{}) *intake {
+	return &intake{closing: closing, maxBody: config.MaxBody, maxBatch: max(config.MaxBatch, config.MaxBody), auth: auth, bodies: newShares("request bodies", maxBodies)}
 }
 
 // limit returns how large the body of a request may be, and the setting that says so.
@@ -168,8 +169,8 @@ func (in *intake) readBody(ctx *fasthttp.RequestCtx, l *loan, length int) ([]byt
 			conn.bound = start + chunkSlack + chunkFactor*int64(len(body)) + int64(cap(body))
 		}
 		n, err := stream.Read(body[len(body):min(cap(body), len(body)+longRead)])
-		if body = body[:len(body)+n]; len(body) > longBody {
-			conn.sleep(conn.all.long.take(n, time.Now()), nil)
+		if body = body[:len(body)+n]; n > 0 && len(body) > longBody {
+			conn.sleep(conn.all.long.take(n, time.Now()), in.closing)
 		}
 		switch {
 		case len(body) > limit:

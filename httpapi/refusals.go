@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -15,16 +16,19 @@ const (
 	refusalBurst = 200
 	refusalRate  = 100
 	refusalDelay = 500 * time.Millisecond // at most
+	maxDelayed   = 500                    // responses at a time; with more, the next ones are not delayed
 )
 
 // refusals delays responses to requests without a valid token.
 type refusals struct {
 	buckets
+	auth    *authenticator
 	closing <-chan struct{} // closed when nobody waits any longer, as the server is shutting down
+	delayed atomic.Int32    // responses
 }
 
-func newRefusals(closing <-chan struct{}) *refusals {
-	return &refusals{buckets: newBuckets(60*refusalRate, refusalBurst), closing: closing}
+func newRefusals(auth *authenticator, closing <-chan struct{}) *refusals {
+	return &refusals{buckets: newBuckets(60*refusalRate, refusalBurst), auth: auth, closing: closing}
 }
 
 // delay waits if a response refuses a request without a valid token, and there are many of those.
@@ -37,7 +41,14 @@ func (f *refusals) delay(ctx *fasthttp.RequestCtx) {
 	if !inTime {
 		wait = refusalDelay
 	}
-	if wait > 0 {
+	if wait <= 0 {
+		return
+	}
+	if _, err := f.auth.authenticate(tokenOf(&ctx.Request.Header)); err == nil { // and there is no such operation
+		return
+	}
+	if f.delayed.Add(1) <= maxDelayed {
 		connOf(ctx.Conn()).sleep(wait, f.closing)
 	}
+	f.delayed.Add(-1)
 }

@@ -28,8 +28,10 @@ func TestRefusalsAreDelayed(t *testing.T) {
 	}
 	served := 0
 	for ; time.Since(begun) < period; served++ {
-		if response, _ := a.raw("GET", "/api/v1/auth/whoami", "Bearer "+apiToken, nil); response.StatusCode != http.StatusOK {
-			t.Errorf("got %d", response.StatusCode)
+		for path, want := range map[string]int{"/auth/whoami": http.StatusOK, "/nothing": http.StatusNotFound} {
+			if response, _ := a.raw("GET", "/api/v1"+path, "Bearer "+apiToken, nil); response.StatusCode != want {
+				t.Errorf("%s: got %d", path, response.StatusCode)
+			}
 		}
 	}
 	all.Wait()

@@ -27,7 +27,7 @@ const (
 	shutTime        = 20 * time.Millisecond  // without a new connection before the listener closes
 	shutLimit       = time.Second            // for all of these
 	lingerTime      = 100 * time.Millisecond // for requests under way on connections that seem idle
-	silentTime      = 2 * time.Second        // for a first request on connections that are open when a shutdown begins
+	arrivalTime     = 2 * time.Second        // for requests to arrive after a shutdown has begun
 	acceptPause     = 50 * time.Millisecond  // after a failure to accept
 )
 
@@ -100,7 +100,7 @@ type Server struct {
 // NewServer listens, but does not serve yet.
 func NewServer(config Config) (*Server, error) {
 	closing := make(chan struct{})
-	s := &Server{config: config, closing: closing, changes: turns{closing: closing}, reads: newReadPaces(processors, closing), refusals: newRefusals(closing), open: newConnections(), limited: newLimitedRequests(), responses: newShares("responses", maxResponses),
+	s := &Server{config: config, closing: closing, changes: turns{closing: closing}, reads: newReadPaces(processors, closing), open: newConnections(), limited: newLimitedRequests(), responses: newShares("responses", maxResponses),
 		tails: tailPlaces{limit: config.Tails}, pastReads: newShares("streams that read the past", maxPastReads), backlogs: newBacklogs(config.Store),
 		feeds: feeds{store: config.Store, lag: func() uint64 {
 			status := config.Node.Status()
@@ -113,7 +113,8 @@ func NewServer(config Config) (*Server, error) {
 	s.access = newAccessLog(&config, &s.live)
 	s.pages = &pageServer{respond: s.respond, live: &s.live, store: config.Store}
 	s.auth = &authenticator{config: &s.config, live: &s.live}
-	s.intake = newIntake(&s.config, s.auth)
+	s.refusals = newRefusals(s.auth, closing)
+	s.intake = newIntake(&s.config, s.auth, closing)
 	s.Change(config.Changeable)
 	if err := s.openDoors(); err != nil {
 		for _, d := range s.doors() {
@@ -214,6 +215,7 @@ func (s *Server) closeIfStopping(ctx *fasthttp.RequestCtx) {
 // serve handles a request.
 func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler) {
 	begun := time.Now()
+	defer s.refusals.delay(ctx) // which is recorded before
 	defer func() { s.access.record(ctx, begun) }()
 	setRequestID(ctx)
 	cors := s.live.Load().cors
@@ -236,12 +238,12 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler)
 		connOf(ctx.Conn()).unread.Store(true)
 		ctx.SetConnectionClose()
 	}
-	s.refusals.delay(ctx)
 	s.closeIfStopping(ctx)
 }
 
 // refuse responds to a request that was not read to its end.
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
+	defer s.refusals.delay(ctx)
 	if requestID(ctx) == "" { // the request was not read as far as its headers
 		setRequestID(ctx)
 		begun := time.Now()
@@ -250,7 +252,6 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	s.live.Load().cors.allowUnread(ctx)
 	connOf(ctx.Conn()).unread.Store(true)
 	s.respond.writeError(ctx, explainUnread(err))
-	s.refusals.delay(ctx)
 	ctx.SetConnectionClose()
 }
 

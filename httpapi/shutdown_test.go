@@ -169,3 +169,37 @@ func TestShutdownDrains(t *testing.T) {
 		t.Error("it still listens")
 	}
 }
+
+// Clients that send a request as slowly as they can, its header or its body, do not make a shutdown
+// fail.
+func TestShutdownCutsOff(t *testing.T) {
+	s := startServer(t, 0)
+	over, senders := make(chan struct{}), sync.WaitGroup{}
+	for i := range 20 {
+		conn, _ := dial(t, s)
+		text := "POST /api/v1/health/ping HTTP/1.1\r\nHost: x\r\nX-Slow: "
+		if i%2 == 0 {
+			text = "POST /api/v1/health/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n"
+		}
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+		senders.Go(func() {
+			tick := time.NewTicker(50 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				select {
+				case <-over:
+					return
+				case <-tick.C:
+					_, _ = io.WriteString(conn, "x") // fails in the end
+				}
+			}
+		})
+	}
+	if err := s.Shutdown(); err != nil {
+		t.Error(err)
+	}
+	close(over)
+	senders.Wait()
+}
