@@ -97,8 +97,8 @@ func (d *door) linger() {
 
 // end has fasthttp close idle connections and wait for the others. fasthttp goes by the wall clock:
 // a connection that fell idle while that was ahead never counts as idle, nor does one at once that
-// is new. And a client may send a request as slowly as it likes. So after arrivalTime all that have not
-// arrived are cut off.
+// is new. And a client may send a request as slowly as it likes. So after arrivalTime all requests
+// that have not arrived are cut off.
 func (d *door) end() error {
 	late := time.AfterFunc(arrivalTime, d.gate.open.cutOff)
 	defer late.Stop()

@@ -70,7 +70,8 @@ func peerGarbage(w *world) {
 		conn := w.greet(w.nodes[i%len(w.nodes)])
 		defer conn.Close()
 		noise := make([]byte, 1+random.IntN(64<<10))
-		_, _ = rand.NewChaCha8([32]byte{byte(i), byte(i >> 8)}).Read(noise) // never fails, and takes little of a processor
+		// It never fails, and takes little of a processor.
+		_, _ = rand.NewChaCha8([32]byte{byte(i), byte(i >> 8)}).Read(noise)
 		if i%2 == 0 {
 			copy(noise, "\xff\xff")
 		}
