@@ -47,7 +47,7 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// tokenAsID matches a request whose ID contains the token, for which "$" stands.
+// tokenAsID matches a request whose ID contains "$", the placeholder of the token.
 var tokenAsID = regexp.MustCompile(`(?i)req(uest)?-id:[^\n]*\$`)
 
 // FuzzLog sends any bytes with a token in them to a node that logs all it can: the token does not

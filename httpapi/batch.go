@@ -25,7 +25,7 @@ const linesType = "application/x-ndjson"
 const (
 	maxMessages = 1000
 	batchTime   = 30 * time.Second // for all parts
-	slowTime    = 5 * time.Second  // for which parts are delayed if deliveries lack CPU, lest that take up batchTime
+	slowTime    = 5 * time.Second  // during which parts may be delayed because deliveries lack CPU
 	partBytes   = 60 << 10         // of a part, unless its first message has more
 	leastBytes  = 96               // that a message counts at least
 

@@ -16,7 +16,7 @@ const (
 	refusalBurst = 200
 	refusalRate  = 100
 	refusalDelay = 500 * time.Millisecond // at most
-	maxDelayed   = 500                    // responses at a time; with more, the next ones are not delayed
+	maxDelayed   = 500                    // responses at a time; further ones are not delayed
 )
 
 // refusals delays responses to requests without a valid token.
