@@ -164,6 +164,8 @@ func (w *world) sufferTurn(a abuse, r *result) {
 	t.Helper()
 	peaks := w.watchMemory()
 	w.bystander.begin()
+	restore := w.yieldProcessors()
+	defer restore()
 	begin, before := time.Now(), w.cpu()
 	for a.attack(w); *turnsFlag > 1 && time.Since(begin) < turnLength && !t.Failed(); {
 		a.attack(w)

@@ -1,6 +1,7 @@
 package abuse
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -59,9 +60,11 @@ func newBystander(w *world) *bystander {
 		w.t.Fatal(err)
 	}
 	b := &bystander{w: w, calls: rpc.NewClient(p)}
+	t := w.t
 	b.stop = sync.OnceFunc(func() { // when its input ends, so does the process
-		_ = b.calls.Close()
-		_ = cmd.Wait()
+		if err := errors.Join(b.calls.Close(), cmd.Wait()); err != nil {
+			t.Errorf("the bystander: %v", err)
+		}
 	})
 	w.t.Cleanup(b.stop)
 	var url string

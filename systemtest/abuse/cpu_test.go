@@ -1,6 +1,7 @@
 package abuse
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -42,4 +43,44 @@ func (w *world) cpu() (used cpu) {
 	}
 	used.test = time.Duration(own.Utime.Nano() + own.Stime.Nano())
 	return used
+}
+
+const lowestPriority = 19 // nice
+
+// yieldProcessors lets the test have what processors the nodes and the bystander leave: an attacker
+// and its receivers would have a machine of their own. It does nothing where the test may not take
+// its priority back. restore does so.
+func (w *world) yieldProcessors() (restore func()) {
+	own, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
+	own = 20 - own // as the system call returns it
+	if err != nil || setPriority(own-1) != nil {
+		return func() {}
+	}
+	if err := setPriority(lowestPriority); err != nil {
+		w.t.Error(err)
+	}
+	return func() {
+		if err := setPriority(own); err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+// setPriority sets that of all threads of the test. A thread or process that one of them starts
+// begins with the same.
+func setPriority(nice int) error {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			return err
+		}
+		if err := syscall.Setpriority(syscall.PRIO_PROCESS, id, nice); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	return nil
 }

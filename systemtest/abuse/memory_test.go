@@ -1,10 +1,8 @@
 package abuse
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,8 +12,8 @@ import (
 // memoryInterval is between two looks at the memory of the nodes.
 const memoryInterval = 250 * time.Millisecond
 
-// memory is what a node has in memory, in bytes: of its own, and of the store's files, which are
-// mapped. These are the system's cache: it takes them back when others need the memory.
+// memory is what a node has in memory, in bytes: of its own, and of files, which are mapped. The
+// latter are the system's cache: it takes them back when others need the memory.
 type memory struct{ own, mapped int64 }
 
 func (m memory) max(other memory) memory {
@@ -33,31 +31,23 @@ func (n *node) mustMemory(t *testing.T) memory {
 }
 
 func (n *node) memory() (m memory, err error) {
-	text, err := os.ReadFile(n.proc("smaps"))
+	text, err := os.ReadFile(n.proc("status"))
 	if err != nil {
 		return m, err
 	}
-	stored := false // whether the lines are about a file of the store
-	for line := range bytes.Lines(text) {
-		name, rest, _ := strings.Cut(string(line), " ")
-		if !strings.HasSuffix(name, ":") { // the first line of a mapping ends with its file
-			stored = strings.Contains(rest, n.data)
-			continue
+	for line := range strings.Lines(string(text)) {
+		var kilobytes int64
+		if _, err := fmt.Sscanf(line, "RssAnon: %d kB", &kilobytes); err == nil {
+			m.own = kilobytes << 10
 		}
-		if name != "Rss:" {
-			continue
-		}
-		kilobytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-		if err != nil {
-			return m, fmt.Errorf("in smaps: %w", err)
-		}
-		if stored {
-			m.mapped += kilobytes << 10
-		} else {
-			m.own += kilobytes << 10
+		if _, err := fmt.Sscanf(line, "RssFile: %d kB", &kilobytes); err == nil {
+			m.mapped = kilobytes << 10
 		}
 	}
-	return m, nil
+	if m.own == 0 {
+		err = fmt.Errorf("no RssAnon in %s", n.proc("status"))
+	}
+	return m, err
 }
 
 // watchMemory begins to look at the memory of all nodes. peaks ends that, and returns the most that
