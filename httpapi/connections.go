@@ -88,13 +88,14 @@ func (c *connections) count(at *gate) int {
 	return c.at[at]
 }
 
-// cutOff ends all requests that have not arrived yet: nothing more comes on any connection.
+// cutOff ends all requests that have not arrived yet: nothing more comes on any connection. It also
+// ends responses to requests without a valid token: their clients may never read them.
 func (c *connections) cutOff() {
 	c.over.Store(true) // from now on no Read begins
 	c.mu.Lock()
 	var waiting []*conn
 	for open := range c.open {
-		if open.waiting.Load() {
+		if open.waiting.Load() || open.state.Load() == idle {
 			waiting = append(waiting, open)
 		}
 	}
