@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"crypto/tls"
 	"errors"
 	"net"
 	"sync/atomic"
@@ -11,8 +10,10 @@ import (
 // conn is a client's connection.
 type conn struct {
 	*net.TCPConn
-	seen  int64 // bytes read so far
-	bound int64 // of seen; 0: none
+	seen  int64  // bytes read so far
+	bound int64  // of seen; 0: none
+	most  int64  // likewise, for TLS
+	turn  func() // ends its turn in handshakes; nil: it has none
 
 	all     *connections
 	gate    *gate                 // at which it was accepted
@@ -43,8 +44,8 @@ var errTooMuch = errors.New("the client sends more than it may")
 
 // connOf finds the connection below TLS.
 func connOf(c net.Conn) *conn {
-	if t, is := c.(*tls.Conn); is {
-		c = t.NetConn()
+	if s, is := c.(*secureConn); is {
+		return s.plain
 	}
 	return c.(*conn)
 }
@@ -55,11 +56,15 @@ func (c *conn) Read(data []byte) (int, error) {
 		c.since.Store(time.Now().UnixNano())
 		c.state.Store(idle)
 	}
-	if c.bound > 0 {
-		if c.seen >= c.bound {
+	c.endTurn()
+	for _, bound := range []int64{c.bound, c.most} {
+		if bound == 0 {
+			continue
+		}
+		if c.seen >= bound {
 			return 0, errTooMuch
 		}
-		data = data[:min(int64(len(data)), c.bound-c.seen)]
+		data = data[:min(int64(len(data)), bound-c.seen)]
 	}
 	c.waiting.Store(true)
 	defer c.waiting.Store(false)
@@ -69,6 +74,14 @@ func (c *conn) Read(data []byte) (int, error) {
 	n, err := c.TCPConn.Read(data)
 	c.seen += int64(n)
 	return n, err
+}
+
+// endTurn ends its turn in handshakes, if it has one.
+func (c *conn) endTurn() {
+	if c.turn != nil {
+		c.turn()
+		c.turn = nil
+	}
 }
 
 // sleep waits for a while, or until the connection or over is closed.

@@ -95,6 +95,8 @@ type Server struct {
 	sealer    sealer
 	tests     tests
 	deadlines deadlines
+
+	handshakes *handshakes
 }
 
 // NewServer listens, but does not serve yet.
@@ -115,6 +117,7 @@ func NewServer(config Config) (*Server, error) {
 	s.auth = &authenticator{config: &s.config, live: &s.live}
 	s.refusals = newRefusals(s.auth, closing)
 	s.intake = newIntake(&s.config, s.auth, closing)
+	s.handshakes = newHandshakes(processors, closing)
 	s.Change(config.Changeable)
 	if err := s.openDoors(); err != nil {
 		for _, d := range s.doors() {

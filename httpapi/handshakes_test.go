@@ -1,0 +1,168 @@
+package httpapi
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"hookwheel/systemtest/wait"
+)
+
+// startSecure is startServer with TLS.
+func startSecure(t *testing.T) *Server {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	own, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewServer(Config{Listen: "127.0.0.1:0", MaxBody: 1 << 20, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		TLS: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{own}, PrivateKey: key}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.Serve()
+	return s
+}
+
+// expectEnd waits until the server has closed a connection.
+func expectEnd(t *testing.T, conn net.Conn, within time.Duration) {
+	t.Helper()
+	if err := conn.SetReadDeadline(time.Now().Add(within)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection is still open after %s", within)
+	}
+}
+
+// A client that has shown no token can't have the server keep a large first message, which would be
+// a gigabyte for all connections that a node may have.
+func TestFirstMessageOfTLSIsBounded(t *testing.T) {
+	s := startSecure(t)
+	defer s.Shutdown()
+	conn, err := net.Dial("tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const chunk = 10_000
+	text := append([]byte{22, 3, 1, chunk >> 8, chunk & 0xff, 1, 0, 0xff, 0xf0}, make([]byte, chunk-4)...)
+	for range 5 { // of the six that the message has
+		if _, err := conn.Write(text); err != nil {
+			return // it is closed
+		}
+		text = append([]byte{22, 3, 1, chunk >> 8, chunk & 0xff}, make([]byte, chunk)...)
+	}
+	expectEnd(t, conn, 5*time.Second)
+}
+
+// Many clients that begin handshakes at one address lose theirs, and another one does not.
+func TestHandshakesAreBounded(t *testing.T) {
+	s := startSecure(t)
+	defer s.Shutdown()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	other, err := dialer.Dial("tcp", s.Addr())
+	if err != nil {
+		t.Skip("this system has one loopback address: ", err)
+	}
+	defer other.Close()
+	wait.For(t, "the first handshake to begin", func() bool { return s.handshakes.count() == 1 })
+	var first net.Conn
+	for i := range maxHandshakes + 10 {
+		conn, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if i == 0 {
+			first = conn
+			wait.For(t, "the second one", func() bool { return s.handshakes.count() == 2 })
+		}
+	}
+	expectEnd(t, first, 5*time.Second)
+	if err := tls.Client(other, &tls.Config{InsecureSkipVerify: true}).Handshake(); err != nil {
+		t.Errorf("the handshake from another address: %v", err)
+	}
+}
+
+// Addresses take turns, so that those who want many signatures delay others by one.
+func TestSignaturesTakeTurns(t *testing.T) {
+	h := newHandshakes(2, make(chan struct{}))
+	h.places = 0 // one is being made
+	var got []string
+	done := make(chan string)
+	for _, address := range []string{"a", "a", "a", "b"} {
+		before := h.queued()
+		go func() {
+			c := &conn{address: address, closed: make(chan struct{})}
+			if err := h.await(c); err != nil {
+				t.Error(err)
+			}
+			done <- address
+			c.endTurn()
+		}()
+		wait.For(t, "one more to wait", func() bool { return h.queued() > before })
+	}
+	h.mu.Lock()
+	h.places++
+	h.next()
+	h.mu.Unlock()
+	for range 4 {
+		got = append(got, <-done)
+	}
+	if order := strings.Join(got, ""); order != "abaa" {
+		t.Errorf("the order is %s", order)
+	}
+}
+
+// A client without a token that reads nothing does not keep a server from ending well.
+func TestShutdownDoesNotWaitForUnreadPages(t *testing.T) {
+	s := startServer(t, 0)
+	conn, err := net.Dial("tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	begin := conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
+	if _, err := io.WriteString(conn, strings.Repeat("GET /docs HTTP/1.1\r\nHost: x\r\n\r\n", 200)); begin != nil || err != nil {
+		t.Log("the server no longer reads: ", begin, err)
+	}
+	time.Sleep(500 * time.Millisecond) // until it is stuck
+	begun := time.Now()
+	if err := s.Shutdown(); err != nil {
+		t.Errorf("after %s: %v", time.Since(begun), err)
+	}
+}
+
+func (h *handshakes) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.all
+}
+
+func (h *handshakes) queued() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, q := range h.queues {
+		n += len(q)
+	}
+	return n
+}
