@@ -102,7 +102,11 @@ func (d *dialer) dial(ctx context.Context, p peer, t *webhook.Trace) (*link, err
 	l.trace(t)
 	if p.secure {
 		host, _, _ = strings.Cut(host, "%") // a zone is not part of a name
-		secure := tls.Client(l.Conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, RootCAs: d.roots, InsecureSkipVerify: p.insecure})
+		config := verifyTLS(host, d.roots)
+		if p.insecure {
+			config.VerifyConnection = nil
+		}
+		secure := tls.Client(l.Conn, config)
 		begun := time.Now()
 		err := secure.HandshakeContext(ctx)
 		t.Handshake = time.Since(begun)
