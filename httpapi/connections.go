@@ -89,7 +89,8 @@ func (c *connections) count(at *gate) int {
 }
 
 // cutOff ends all requests that have not arrived yet: nothing more comes on any connection. It also
-// ends responses to requests without a valid token: their clients may never read them.
+// ends responses to requests without a valid token, as their clients may never read them, and
+// others once nothing of them is read for a while.
 func (c *connections) cutOff() {
 	c.over.Store(true) // from now on no Read begins
 	c.mu.Lock()
@@ -97,6 +98,8 @@ func (c *connections) cutOff() {
 	for open := range c.open {
 		if open.waiting.Load() || open.state.Load() == idle {
 			waiting = append(waiting, open)
+		} else {
+			_ = open.SetWriteDeadline(time.Now().Add(unreadTime)) // fails only if it is closed
 		}
 	}
 	c.mu.Unlock()

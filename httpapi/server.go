@@ -28,6 +28,7 @@ const (
 	shutLimit       = time.Second            // for all of these
 	lingerTime      = 100 * time.Millisecond // for requests under way on connections that seem idle
 	arrivalTime     = 2 * time.Second        // for requests to arrive after a shutdown has begun
+	unreadTime      = 5 * time.Second        // and for a part of a response to be read
 	acceptPause     = 50 * time.Millisecond  // after a failure to accept
 )
 
