@@ -8,11 +8,10 @@ import (
 )
 
 const (
-	retentionInterval = time.Minute            // between two looks for messages whose time is over
-	sizeInterval      = 2 * time.Second        // between two looks at the size of the store, if it is not large
-	sweepInterval     = time.Second            // between two looks for what removed endpoints and applications have left
-	retentionPause    = 100 * time.Millisecond // between two parts of the work: delivery comes first
-	sweepPause        = 20 * time.Millisecond  // likewise, and at least sweepRest times as long as the part before took
+	retentionInterval = time.Minute           // between two looks for messages whose time is over
+	sizeInterval      = 2 * time.Second       // between two looks at the size of the store, if it is not large
+	sweepInterval     = time.Second           // between two looks for what removed endpoints and applications have left
+	sweepPause        = 20 * time.Millisecond // between two parts of the work, and at least sweepRest times as long as one took
 	sweepRest         = 3
 	fastPause         = time.Millisecond       // when nobody is waiting, or new events would be refused meanwhile
 	barrenPause       = 500 * time.Millisecond // before all is looked through again, and at least sweepRest times as long as it took
@@ -21,12 +20,12 @@ const (
 // retain removes expired messages from the log while this node leads.
 func (n *Node) retain(ctx context.Context) {
 	n.clear(ctx, retentionInterval, nil, func() (pause time.Duration, err error) {
-		now := n.cluster.Now()
+		begin, now := time.Now(), n.cluster.Now()
 		more, err := n.cleaner.Retain(ctx, now.Add(-n.config.Storage.Retention), now)
 		if !more {
 			return 0, err
 		}
-		return retentionPause, err
+		return max(sweepPause, sweepRest*time.Since(begin)), err
 	})
 }
 

@@ -13,7 +13,7 @@ import (
 // Attempts of the last message may then be left to sweep.
 func (e *entry) retain(c *retain) error {
 	r := retainer{entry: e, before: c.Before, size: c.Size, share: c.Share, budget: c.Records, bytes: retainBytes,
-		history: make(map[string]*goneAttempts), freed: make(map[webhook.ID]int64),
+		history: make(map[string]*goneAttempts), freed: make(map[webhook.ID]int64), cursors: make(map[webhook.ID]*cursor),
 		removed: make(map[webhook.ID]webhook.ID), left: make(map[webhook.ID]webhook.ID)}
 	if err := r.forgetTallies(c.Tallies); err != nil {
 		return err
@@ -36,6 +36,7 @@ func (e *entry) retain(c *retain) error {
 		}
 	}
 	r.rewriteHistory()
+	r.keepCursors()
 	if err := r.keepExpiries(); err != nil {
 		return err
 	}
@@ -55,6 +56,10 @@ type retainer struct {
 	bytes   int                      // of chunks, likewise
 	history map[string]*goneAttempts // by the key of their chunk
 	freed   map[webhook.ID]int64     // by application: roughly how much smaller its chunks will be once rewritten
+	cursors map[webhook.ID]*cursor   // those that have changed
+
+	at  webhook.ID // the application of the last message that was looked at
+	its recipients // of that application
 
 	removed map[webhook.ID]webhook.ID // by application: the last part of its log of which nothing is left
 	left    map[webhook.ID]webhook.ID // by application: the first part of its log that is not finished
@@ -105,18 +110,6 @@ func (r *retainer) isDue(m *webhook.Message) bool {
 	return begin(m) < r.before
 }
 
-// wanted reports whether a message is still to be sent to an endpoint: the cursor has not passed
-// it, or it is in one of the endpoint's sets.
-func (r *retainer) wanted(m *webhook.Message) (bool, error) {
-	for _, endpoint := range r.store.catalog.byApp[m.App] {
-		if m.ID.After(r.store.catalog.cursors[endpoint.ID].position) {
-			return true, nil
-		}
-	}
-	lines, err := r.linesOf(m)
-	return len(lines) > 0 && keepsWaiting, err
-}
-
 // unfinished records that something in a part of a log is yet to leave.
 func (r *retainer) unfinished(app, entry webhook.ID) {
 	entry = entryOf(entry[:entrySize])
@@ -138,28 +131,27 @@ func (r *retainer) retainPart(app, entry webhook.ID) error {
 	}
 	r.budget--
 	r.bytes -= len(data)
-	var kept []webhook.Message
+	gone := make([]bool, len(list))
 	freed := int64(0) // of this chunk
+	first := 0
+	if r.size > 0 && len(list) > 0 { // so that messages that stay do not spend the budget of every command
+		first = int(r.batch.meta.index % uint64(len(list)))
+	}
 	for i := range list {
-		goes := false
-		if r.isSpent() {
-			r.unfinished(app, entry)
-		} else if !r.isWithinShare(app) {
-			if goes, err = r.leaves(&list[i]); err == nil && goes {
-				if goes, err = r.drop(&list[i]); !goes {
-					r.unfinished(app, entry)
-				}
-			}
-			if err != nil {
-				return err
-			}
+		i = (first + i) % len(list)
+		if gone[i], err = r.retainMessage(&list[i], entry); err != nil {
+			return err
 		}
-		if !goes {
+		if gone[i] {
+			freed += int64(len(data) / len(list))
+			r.freed[app] += int64(len(data) / len(list))
+		}
+	}
+	var kept []webhook.Message
+	for i := range list {
+		if !gone[i] {
 			kept = append(kept, list[i])
-			continue
 		}
-		freed += int64(len(data) / len(list))
-		r.freed[app] += int64(len(data) / len(list))
 	}
 	r.budget -= len(kept)
 	if len(kept) < len(list) {
@@ -170,6 +162,25 @@ func (r *retainer) retainPart(app, entry webhook.ID) error {
 		r.removed[app] = latest(r.removed[app], entryOf(key))
 	}
 	return nil
+}
+
+// retainMessage drops a message that is to be removed, if there is budget left for it.
+func (r *retainer) retainMessage(m *webhook.Message, entry webhook.ID) (dropped bool, err error) {
+	if r.isSpent() {
+		r.unfinished(m.App, entry)
+		return false, nil
+	}
+	if r.isWithinShare(m.App) {
+		return false, nil
+	}
+	leaves, err := r.leaves(m)
+	if err != nil || !leaves {
+		return false, err
+	}
+	if dropped, err = r.drop(m); !dropped {
+		r.unfinished(m.App, entry)
+	}
+	return dropped, err
 }
 
 // drop deletes everything about a message except its position in its chunk. A message with an
@@ -197,10 +208,8 @@ func (r *retainer) drop(m *webhook.Message) (dropped bool, err error) {
 	if key := expiryKey(m); key != nil {
 		r.batch.delete(key)
 	}
-	for _, endpoint := range r.store.catalog.byApp[m.App] {
-		if err := r.leave(endpoint, m, lines[endpoint.ID]); err != nil {
-			return false, err
-		}
+	if err := r.forget(m, lines); err != nil {
+		return false, err
 	}
 	gone := droppedMessage{id: m.ID, app: m.App}
 	all, err := r.dropAttempts(&gone)
@@ -276,98 +285,6 @@ func (r *retainer) goOn() error {
 	r.store.catalog.dropped = r.store.catalog.dropped[1:]
 	r.store.mu.Unlock()
 	return nil
-}
-
-// leave makes an endpoint forget a message and its lines, and counts the message if the endpoint
-// wanted it and had not settled it.
-func (r *retainer) leave(endpoint *webhook.Endpoint, m *webhook.Message, lines [][]byte) error {
-	c := r.store.catalog.cursors[endpoint.ID]
-	lost := c.isFresh(m.ID) && endpoint.Wants(m)
-	i, done := slices.BinarySearchFunc(c.done, m.ID, webhook.ID.Compare)
-	if !lost && !done && len(lines) == 0 {
-		return nil
-	}
-	r.store.mu.Lock()
-	defer r.store.mu.Unlock()
-	if done {
-		c.done = slices.Delete(c.done, i, i+1)
-	}
-	for _, line := range lines {
-		if line[0] == keyManual {
-			value, _, err := r.store.pending.get(line)
-			if err != nil {
-				return err
-			}
-			manual, err := decodeManual(line, value)
-			if err != nil {
-				return err
-			}
-			taskTable{r.entry}.countAttempt(manual.Task, webhook.StatusCanceled)
-		}
-		if _, err := (recorder{r.entry}).remove(line, c.counts.of(line[0])); err != nil {
-			return err
-		}
-	}
-	if keepsWaiting && (lost || len(lines) > 0) {
-		c.counts.expired++
-	}
-	recorder{r.entry}.putCursor(endpoint.ID, c)
-	return nil
-}
-
-// of returns the count of the lines in a set.
-func (n *counts) of(set byte) *uint64 {
-	switch set {
-	case keyRetry:
-		return &n.waiting
-	case keyHeld:
-		return &n.held
-	default:
-		return &n.manual
-	}
-}
-
-// linesOf returns the keys of a message's lines in the sets of endpoints.
-func (r *retainer) linesOf(m *webhook.Message) (lines map[webhook.ID][][]byte, err error) {
-	add := func(endpoint webhook.ID, key []byte) {
-		if lines == nil {
-			lines = make(map[webhook.ID][][]byte)
-		}
-		lines[endpoint] = append(lines[endpoint], key)
-	}
-	prefix := idKey(keyPlanned, m.ID)
-	err = r.store.pending.seek(prefix, prefix, func(key, value []byte) error {
-		line, err := plannedLine(key, value)
-		if endpoint := webhook.ID(key[1+idSize:]); err == nil && r.store.catalog.endpoints[endpoint] != nil {
-			add(endpoint, line)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, endpoint := range r.store.catalog.byApp[m.App] {
-		n := &r.store.catalog.cursors[endpoint.ID].counts
-		for _, set := range []struct {
-			lines uint64
-			key   []byte
-		}{
-			{n.manual, idKey(keyManual, endpoint.ID, m.ID)},
-			{n.held, heldKey(endpoint.ID, webhook.OrderingKeyHash(m.OrderingKey), m.ID)},
-		} {
-			if set.lines == 0 {
-				continue
-			}
-			_, found, err := r.store.pending.get(set.key)
-			if err != nil {
-				return nil, err
-			}
-			if found {
-				add(endpoint.ID, set.key)
-			}
-		}
-	}
-	return lines, nil
 }
 
 // rewriteHistory removes the attempts from their chunks.

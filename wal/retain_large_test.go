@@ -138,3 +138,87 @@ func TestRetainManyAttempts(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Many endpoints hold all of many messages, so a command that removed the lines of all messages that
+// it names would write hundreds of thousands of records. Those that have yet to come to the messages
+// lose them all in the end, and each is counted.
+func TestRetainManyEndpoints(t *testing.T) {
+	s, w, app, paused := newWorld(t)
+	const endpoints, messages, perEntry = 200, 300, 100
+	var eps []webhook.ID
+	for range endpoints {
+		e, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/", Keys: testKeys, Ordering: webhook.OrderingKey})
+		if err != nil {
+			t.Fatal(err)
+		}
+		eps = append(eps, e.ID)
+	}
+	var held []webhook.Outcome
+	for range messages / perEntry {
+		var bodies [][]byte
+		for range perEntry {
+			bodies = append(bodies, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", OrderingKey: "k", Payload: []byte("{}")}))
+		}
+		for _, reply := range applyAt(t, s, testClock, bodies...) {
+			held = append(held, webhook.Outcome{Attempt: webhook.Attempt{Message: webhook.ID(reply[1:])}, Source: webhook.SourceLog, Hold: true, Key: webhook.OrderingKeyHash("k")})
+		}
+	}
+	for _, e := range eps {
+		p := webhook.Progress{Endpoint: e, Cursor: held[len(held)-1].Attempt.Message, Outcomes: held}
+		applyAt(t, s, testClock, encodeProgress(1, []webhook.Progress{p}))
+	}
+	if lines := countKeys(t, s, keyHeld); lines != endpoints*messages {
+		t.Fatalf("%d messages are held, want %d", lines, endpoints*messages)
+	}
+	recordBytes := 2*idSize + 100 // at least
+	if largest := retainAll(t, s, testClock+1000); largest > 2*retainRecords*recordBytes {
+		t.Errorf("one command has written %d bytes", largest)
+	}
+	if lines := countKeys(t, s, keyHeld) + countKeys(t, s, keyLog); lines != 0 {
+		t.Errorf("%d lines and parts of the log are left", lines)
+	}
+	if got, want := s.Expired(), uint64((endpoints+1)*messages); got != want {
+		t.Errorf("%d were lost, want %d, with those of the endpoint %s, whose cursor has not moved", got, want, paused.ID)
+	}
+}
+
+// Where messages that have to stay spend what one command may look at, others of the same part
+// leave all the same.
+func TestShrinkBehindMessagesThatStay(t *testing.T) {
+	s, w, app, first := newWorld(t)
+	const endpoints, messages = 200, 100
+	list := []webhook.ID{first.ID}
+	for range endpoints {
+		e, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/", Keys: testKeys, Ordering: webhook.OrderingKey})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, e.ID)
+	}
+	var bodies [][]byte
+	for range messages {
+		bodies = append(bodies, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", OrderingKey: "k", Payload: []byte("{}")}))
+	}
+	var ids []webhook.ID
+	for _, reply := range applyAt(t, s, testClock, bodies...) {
+		ids = append(ids, webhook.ID(reply[1:]))
+	}
+	const stay = messages * 9 / 10 // the first so many of them
+	for _, e := range list {
+		p := webhook.Progress{Endpoint: e, Cursor: ids[len(ids)-1]}
+		for _, id := range ids[:stay] {
+			p.Outcomes = append(p.Outcomes, webhook.Outcome{Attempt: webhook.Attempt{Message: id}, Source: webhook.SourceLog, Hold: true, Key: webhook.OrderingKeyHash("k")})
+		}
+		applyAt(t, s, testClock, encodeProgress(1, []webhook.Progress{p}))
+	}
+	ask := mustEncode(t, kindRetain, retain{Size: 1, Records: retainRecords, Parts: []part{{app.ID, entryOf(ids[0][:entrySize])}}})
+	for range messages { // each entry begins with another message
+		applyAt(t, s, testClock, ask)
+	}
+	for i, id := range ids {
+		_, err := s.Deliveries().MessageByID(app.ID, id)
+		if stays := webhook.ErrorCode(err) != webhook.CodeNotFound; stays != (i < stay) {
+			t.Fatalf("message %d: %v", i, err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package wal
 import (
 	"bytes"
 	"context"
+	"math/rand/v2"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -263,8 +264,8 @@ func (m *memory) lowestCursor(app webhook.ID) (place webhook.ID) {
 	return place
 }
 
-// wants reports whether endpoints wait for all messages in a part of a log, as the state machine
-// will see it, and returns the size of the part.
+// wants reports whether endpoints wait for all messages in a part of a log that one look gets to, as
+// the state machine will see it, and returns the size of the part.
 func (k *Shrinker) wants(p part) (wanted bool, size int64, err error) {
 	s := k.store
 	s.pending.Lock()
@@ -273,7 +274,7 @@ func (k *Shrinker) wants(p part) (wanted bool, size int64, err error) {
 		return true, 0, s.pending.broken
 	}
 	wanted = true
-	r := retainer{entry: &entry{store: s, batch: &s.pending.staged}}
+	r := retainer{entry: &entry{store: s, batch: &s.pending.staged}, budget: retainRecords, bytes: retainBytes}
 	err = s.guard(s.db, func() error {
 		key := chunkKey(keyLog, p.App, p.Entry)
 		data, found, err := s.pending.get(key)
@@ -282,8 +283,9 @@ func (k *Shrinker) wants(p part) (wanted bool, size int64, err error) {
 		}
 		size = int64(len(data))
 		list, err := decodeMessages(key, data, p.App)
-		for i := 0; i < len(list) && wanted && err == nil; i++ {
-			wanted, err = r.wanted(&list[i])
+		first := rand.IntN(len(list) + 1) // if there are too many for one look, the next one is at others
+		for i := 0; i < len(list) && wanted && !r.isSpent() && err == nil; i++ {
+			wanted, err = r.wanted(&list[(first+i)%len(list)])
 		}
 		return err
 	})
