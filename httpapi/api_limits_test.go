@@ -206,7 +206,8 @@ func TestLimitsOfNumbers(t *testing.T) {
 		"responses kept under the idempotency keys of an application's tokens, per 12 h and node, and as much at once": "TestKeptResponsesOfPortals",
 		"requests of one API key, per second and node; a batch counts as many as it has messages":                      "TestRequestRateOfKeys",
 		"requests with the tokens of one application together, per second and node; a change counts as 5":              "TestRequestRateOfApplications",
-		"messages and attempts of an application while all records exceed `storage.max_size`":                          "TestShareOfMaxSize",
+		"messages, attempts and endpoints of an application while all records exceed `storage.max_size`":               "TestShareOfMaxSize",
+		"bytes of the endpoints of an application; of all endpoints":                                                   "wal",
 	}
 	for _, row := range limitRows(t, "How many there can be", 1) {
 		test, given := cases[row]

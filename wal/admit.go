@@ -34,7 +34,12 @@ func (s *Store) admit(body []byte, full []string, repetition bool) error {
 	if looksInside {
 		command = innermost(command)
 	}
-	if !repetition && grows(command) {
+	if !repetition && s.grows(command) {
+		if endpoint := endpointOf(command); endpoint != nil {
+			if err := s.gate.noEndpoint(endpoint.App, s.enlargement(endpoint)); err != nil {
+				return err
+			}
+		}
 		if _, isKey := command.(*createKey); isKey {
 			return s.gate.noDisk(full) // links to the pages are keys, and there customers make room
 		}
@@ -43,14 +48,27 @@ func (s *Store) admit(body []byte, full []string, repetition bool) error {
 	return nil
 }
 
-// grows reports whether a command adds to the state for good. Commands that deliver,
-// change or remove are admitted even when the store is full.
-func grows(command action) bool {
-	switch command.(type) {
+// grows reports whether a command adds to the state for good. Commands that deliver or remove, or
+// change something without making it larger, are admitted even when the store is full.
+func (s *Store) grows(command action) bool {
+	switch c := command.(type) {
 	case *createMessage, *createMessages, *createApplication, *createEndpoint, *createEventType, *createKey, *createTask, *resend:
 		return true
+	case *updateEndpoint:
+		return !c.Resealed && s.enlargement(&c.Endpoint) > 0
 	}
 	return false
+}
+
+// endpointOf returns the endpoint that a command creates or changes, or nil.
+func endpointOf(command action) *webhook.Endpoint {
+	switch c := command.(type) {
+	case *createEndpoint:
+		return &c.Endpoint
+	case *updateEndpoint:
+		return &c.Endpoint
+	}
+	return nil
 }
 
 // applicationOf returns the application whose share a growing command adds to, or zero.
@@ -61,6 +79,8 @@ func applicationOf(command action) (app webhook.ID) {
 	case *createMessages:
 		return c.app
 	case *createEndpoint:
+		return c.App
+	case *updateEndpoint:
 		return c.App
 	case *createKey:
 		return c.App

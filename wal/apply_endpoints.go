@@ -116,6 +116,7 @@ func (e endpointTable) put(endpoint *webhook.Endpoint) (record []byte, err error
 	}
 	e.store.mu.Lock()
 	e.store.catalog.putEndpoint(endpoint)
+	e.store.catalog.measure(endpoint, len(record))
 	e.store.mu.Unlock()
 	e.changes.Endpoints = append(e.changes.Endpoints, endpoint)
 	e.source = replySource{key: idKey(keyEndpoint, endpoint.App, endpoint.ID)}

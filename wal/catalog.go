@@ -18,7 +18,8 @@ type catalog struct {
 	removedApps  []removedApp                       // likewise
 	dropped      []droppedMessage                   // likewise
 	shares       map[webhook.ID]int64               // by application, see doc.go
-	fronts       map[webhook.ID]front               // likewise
+	sizes        endpointSizes
+	fronts       map[webhook.ID]front // likewise
 	apiKeys      apiKeys
 	tasks        []*webhook.Task // in order of ID
 	overtakers   overtakers
@@ -36,6 +37,7 @@ func newCatalog() catalog {
 		byApp:        make(map[webhook.ID][]*webhook.Endpoint),
 		cursors:      make(map[webhook.ID]*cursor),
 		shares:       make(map[webhook.ID]int64),
+		sizes:        endpointSizes{of: make(map[webhook.ID]int64)},
 		fronts:       make(map[webhook.ID]front),
 		apiKeys:      newAPIKeys(),
 		recent:       make(map[webhook.ID]*recent),
@@ -63,6 +65,8 @@ func (n *catalog) load(v view) error {
 		}
 		if n.applications[endpoint.App] != nil { // else it is going, after its application
 			n.putEndpoint(endpoint)
+			n.cursors[endpoint.ID] = new(cursor)
+			n.measure(endpoint, len(value))
 		}
 		return nil
 	})
@@ -70,9 +74,9 @@ func (n *catalog) load(v view) error {
 		return err
 	}
 	err = v.scan([]byte{keyCursor}, func(key, value []byte) error {
-		c, id := new(cursor), webhook.ID(key[1:])
-		if n.endpoints[id] != nil {
-			n.cursors[id] = c
+		c := n.cursors[webhook.ID(key[1:])]
+		if c == nil { // the endpoint is going
+			c = new(cursor)
 		}
 		return c.decode(value)
 	})
@@ -118,6 +122,7 @@ func (n *catalog) putApplication(app *webhook.Application) {
 
 func (n *catalog) removeApplication(app *webhook.Application) {
 	for _, endpoint := range n.byApp[app.ID] {
+		n.measure(endpoint, 0)
 		delete(n.endpoints, endpoint.ID)
 		delete(n.cursors, endpoint.ID)
 	}
@@ -149,6 +154,7 @@ func (n *catalog) putEndpoint(endpoint *webhook.Endpoint) {
 }
 
 func (n *catalog) removeEndpoint(endpoint *webhook.Endpoint) {
+	n.measure(endpoint, 0)
 	delete(n.endpoints, endpoint.ID)
 	delete(n.cursors, endpoint.ID)
 	n.byApp[endpoint.App] = slices.DeleteFunc(slices.Clone(n.byApp[endpoint.App]),

@@ -18,6 +18,7 @@ type cursor struct {
 	fares    *webhook.Health // nil: zero
 	counts   counts
 	skips    []skip // the last maxSkips of them, in log order
+	record   int32  // bytes of the endpoint's record, which has nothing to do with the cursor but shares its memory
 }
 
 // health returns how the endpoint fares.
@@ -70,7 +71,7 @@ func (c *cursor) encode() []byte {
 
 func (c *cursor) decode(data []byte) error {
 	r := newReader(data, cursorVersion)
-	*c = cursor{position: r.id()}
+	*c = cursor{position: r.id(), record: c.record}
 	var health webhook.Health
 	readHealth(r, &health)
 	c.fares = health.Kept()

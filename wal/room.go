@@ -13,7 +13,7 @@ import (
 // pressure is what the leader has last seen of a store above its limit.
 type pressure struct {
 	mu      sync.Mutex
-	share   int64                    // of an application of storage.max_size, in bytes of its log and histories
+	share   int64                    // of an application of storage.max_size, in bytes
 	holders int                      // applications that hold anything
 	waited  map[webhook.ID]time.Time // since when endpoints wait for all that an application has; only those beyond their share
 	shared  time.Time                // when the share was computed
@@ -127,7 +127,7 @@ func (g *Gate) Full() string {
 	}
 	until := "until old messages are delivered, where endpoints wait for them, and removed, which is under way"
 	if g.pressure.isStuck() {
-		until = "until some of those are delivered that endpoints wait for, or until storage.max_size is raised"
+		until = "until some of those are delivered that endpoints wait for, or endpoints are deleted, or until storage.max_size is raised"
 	}
 	return fmt.Sprintf("its records take %d MiB, more than its storage.max_size of %d MiB: no new events %s %s", g.space.Size()>>20, g.space.maxSize>>20, whose, until)
 }
@@ -185,11 +185,10 @@ func (g *Gate) refuse(detail string) error {
 	return &webhook.Error{Code: webhook.CodeNoSpace, Detail: detail}
 }
 
-// holds returns how many bytes of its log and histories an application holds, and whether they are
-// its share or more.
+// holds returns how many bytes an application holds, and whether they are its share or more.
 func (g *Gate) holds(app webhook.ID) (held int64, beyond bool) {
 	g.store.mu.RLock()
-	held = g.store.catalog.shares[app]
+	held = g.store.catalog.held(app)
 	g.store.mu.RUnlock()
 	g.share(g.space.maxSize)
 	p := &g.pressure
@@ -256,11 +255,11 @@ func (g *Gate) noShare(app webhook.ID) (detail string, making bool) {
 	case since.IsZero():
 		detail = fmt.Sprintf("all records take %d MiB, more than the storage.max_size of %d MiB: no new events until old messages are delivered, where endpoints wait for them, and removed, which is under way", size, maxSize)
 	case beyond && held > 0:
-		detail = fmt.Sprintf("this application's share of storage.max_size (%d of %d MiB among %d applications) is used up by messages that its endpoints wait for: "+
-			"no new events until some are delivered or skipped, or their endpoints are deleted, or until storage.max_size is raised", p.share>>20, maxSize, p.holders)
+		detail = fmt.Sprintf("this application's share of storage.max_size (%d of %d MiB among %d applications) is used up by its endpoints and by messages that they wait for: "+
+			"no new events, and nothing larger, until some are delivered or skipped, or endpoints are deleted, or until storage.max_size is raised", p.share>>20, maxSize, p.holders)
 	default:
 		detail = fmt.Sprintf("all records take %d MiB, more than the storage.max_size of %d MiB, and endpoints wait for all messages that could leave: "+
-			"no new events until some are delivered, or until storage.max_size is raised", size, maxSize)
+			"no new events until some are delivered, or endpoints are deleted, or until storage.max_size is raised", size, maxSize)
 	}
 	return detail, making
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -242,7 +243,7 @@ func TestShrinkToShares(t *testing.T) {
 		}
 		const slack = 8 << 10 // messages leave whole, and counting them changes records
 		for app, ids := range sent {
-			if is := c.catalog.shares[app]; is < min(held[app], share)-slack || is > share+slack || held[app] < share-slack && is != held[app] {
+			if is := c.catalog.held(app); is < min(held[app], share)-slack || is > share+slack || held[app] < share-slack && is != held[app] {
 				t.Errorf("seed %d: an application has %d bytes of %d with a share of %d", seed, is, held[app], share)
 			}
 			gone := true
@@ -272,5 +273,79 @@ func TestShareIsFloor(t *testing.T) {
 	applyAt(t, c.Store, testClock, mustEncode(t, kindRetain, retain{Size: 1, Share: floor, Records: 1000, Parts: parts}))
 	if held := c.catalog.shares[c.flood]; held > floor || held < floor-2<<10 {
 		t.Errorf("an application with a share of %d bytes has %d", floor, held)
+	}
+}
+
+// Whatever customers store in their endpoints, also if they made them small and larger later, events
+// of others have room. What makes nothing larger is admitted.
+func TestLargeEndpoints(t *testing.T) {
+	const maxSize, each = 4 << 20, 60
+	c := newCrowd(t, maxSize, false)
+	var list [each][]*webhook.Endpoint // of each customer but one
+	for i := range list {
+		for _, app := range append(c.quiet[1:], c.flood) {
+			e, err := c.w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app, URL: "http://x/", Keys: testKeys})
+			if err != nil {
+				t.Fatal(err)
+			}
+			list[i] = append(list[i], e)
+		}
+	}
+	enlarge := func(e webhook.Endpoint) error {
+		e.URL += strings.Repeat("x", 8000)
+		if err := c.admit(mustEncode(t, kindUpdateEndpoint, updateEndpoint{Endpoint: e}), nil, false); err != nil {
+			return err
+		}
+		_, err := c.w.UpdateEndpoint(t.Context(), e)
+		return err
+	}
+	refused := make(map[webhook.Code]int)
+	for _, round := range list {
+		for _, e := range round {
+			if err := enlarge(*e); err != nil {
+				refused[webhook.ErrorCode(err)]++
+			}
+		}
+		if _, err := c.k.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all := c.catalog.sizes.all; all > maxSize*6/10 || all < maxSize*4/10 || refused[webhook.CodeNoSpace] == 0 || len(refused) > 2 {
+		t.Errorf("the endpoints take %d bytes, and %v were refused", all, refused)
+	}
+	if _, err := c.post(t, c.quiet[0]); err != nil {
+		t.Errorf("an event of another is refused: %v", err)
+	}
+	last := *list[each-1][0]
+	last.Paused = true
+	if err := c.admit(mustEncode(t, kindUpdateEndpoint, updateEndpoint{Endpoint: last}), nil, false); err != nil {
+		t.Errorf("an endpoint can't be paused: %v", err)
+	}
+	for _, round := range list[:each-1] {
+		for _, e := range round[:5] {
+			if err := c.w.DeleteEndpoint(t.Context(), e.App, e.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range maxSize / ownEndpointsPart / 8400 {
+		e, err := c.w.CreateEndpoint(t.Context(), webhook.Endpoint{App: list[0][0].App, URL: "http://x/"})
+		if err == nil {
+			err = enlarge(*e)
+		}
+		if err != nil {
+			t.Fatalf("there is room again: %v", err)
+		}
+	}
+	wantCode(t, enlarge(*list[each-1][0]), webhook.CodeLimit)
+	if err := c.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	fresh := newCatalog()
+	if err := c.read(func(v dbView) error { return fresh.load(v.view) }); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(fresh.sizes, c.catalog.sizes) {
+		t.Errorf("after a restart the endpoints take %v, want %v", fresh.sizes, c.catalog.sizes)
 	}
 }

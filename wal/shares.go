@@ -45,7 +45,10 @@ func (e *entry) setChunk(app webhook.ID, key, was, is []byte) {
 }
 
 // held returns what an application holds, with the changes of this entry so far.
-func (e *entry) held(app webhook.ID) int64 { return e.store.catalog.shares[app] + e.shares[app] }
+func (e *entry) held(app webhook.ID) int64 { return e.store.catalog.held(app) + e.shares[app] }
+
+// held returns how many bytes the log of an application, its endpoints and their histories take.
+func (n *catalog) held(app webhook.ID) int64 { return n.shares[app] + n.sizes.of[app] }
 
 // keepShares writes the counts of the applications whose chunks this entry has changed.
 func (e *entry) keepShares() {
@@ -55,7 +58,7 @@ func (e *entry) keepShares() {
 		if found {
 			was = encodeShare(held)
 		}
-		held = max(e.held(app), 0)
+		held = max(held+e.shares[app], 0)
 		e.store.mu.Lock()
 		if held > 0 {
 			is = encodeShare(held)
@@ -70,18 +73,28 @@ func (e *entry) keepShares() {
 	}
 }
 
-// holder is an application with the bytes of its log and of its endpoints' histories.
+// holder is an application with what it holds, in bytes.
 type holder struct {
 	app  webhook.ID
 	held int64
 }
 
+// smallHolder is how many bytes the endpoints of an application without events may take that is no
+// holder: there may be a hundred thousand.
+const smallHolder = 16 << 10
+
 // holders returns the applications that hold anything, largest first.
 func (g *Gate) holders() (list []holder) {
 	g.store.mu.RLock()
-	list = make([]holder, 0, len(g.store.catalog.shares))
-	for app, held := range g.store.catalog.shares {
-		list = append(list, holder{app, held})
+	n := &g.store.catalog
+	list = make([]holder, 0, len(n.shares))
+	for app := range n.shares {
+		list = append(list, holder{app, n.held(app)})
+	}
+	for app, size := range n.sizes.of {
+		if size > smallHolder && n.shares[app] == 0 {
+			list = append(list, holder{app, size})
+		}
 	}
 	g.store.mu.RUnlock()
 	slices.SortFunc(list, func(a, b holder) int { return cmp.Or(cmp.Compare(b.held, a.held), a.app.Compare(b.app)) })
