@@ -132,16 +132,20 @@ func (e endpointTable) mayBecome(endpoint, before *webhook.Endpoint, viewer *vie
 			return errEndpointUIDTaken
 		}
 	}
+	chosen := make(map[string]bool)
+	if before != nil {
+		for _, name := range before.EventTypes {
+			chosen[name] = true
+		}
+	}
 	operational := e.store.catalog.applications[endpoint.App].UID == webhook.OperationalUID
 	for _, name := range endpoint.EventTypes {
-		if before != nil && slices.Contains(before.EventTypes, name) || operational && slices.Contains(operationalEvents, name) {
+		if chosen[name] || operational && slices.Contains(operationalEvents, name) {
 			continue
 		}
-		switch t, err := eventTypeTable(e).find(name); {
-		case webhook.ErrorCode(err) == webhook.CodeNotFound, err == nil && !viewer.canSee(t):
+		switch t := e.store.catalog.eventTypes[name]; {
+		case t == nil || !viewer.canSee(t):
 			return UnknownEventType(name)
-		case err != nil:
-			return err
 		case t.Archived:
 			return webhook.Invalid("eventTypes", fmt.Sprintf("the event type %q is archived, so no endpoint can choose it", name))
 		}

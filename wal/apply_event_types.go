@@ -17,13 +17,11 @@ type eventTypeTable struct{ *entry }
 // create may take the name of an archived event type. The reply is the event type.
 func (e eventTypeTable) create(c *createEventType) ([]byte, error) {
 	t := &c.EventType
-	switch before, err := e.find(t.Name); {
-	case webhook.ErrorCode(err) == webhook.CodeNotFound:
+	switch before := e.store.catalog.eventTypes[t.Name]; {
+	case before == nil:
 		if err := e.checkRoom(c.Max); err != nil {
 			return nil, err
 		}
-	case err != nil:
-		return nil, err
 	case !before.Archived:
 		return nil, errTypeExists
 	}
@@ -32,19 +30,13 @@ func (e eventTypeTable) create(c *createEventType) ([]byte, error) {
 	return e.put(t)
 }
 
-// checkRoom counts the event types, archived ones included. Counting is cheap enough,
-// because event types are rarely created.
+// checkRoom counts the event types, archived ones included.
 func (e eventTypeTable) checkRoom(limit int) error {
-	if limit == 0 {
-		return nil
-	}
-	count, prefix := 0, []byte{keyEventType}
-	err := e.store.pending.seek(prefix, prefix, func(_, _ []byte) error { count++; return nil })
-	if err == nil && count >= limit {
+	if limit > 0 && len(e.store.catalog.eventTypes) >= limit {
 		return &webhook.Error{Code: webhook.CodeLimit, Detail: fmt.Sprintf("There are %d event types, which is the limit: delete one with expunge=true, "+
 			"or raise limits.event_types in the configuration.", limit)}
 	}
-	return err
+	return nil
 }
 
 // update replaces an event type with an edited copy of it. The reply is the event type.
@@ -79,6 +71,9 @@ func (e eventTypeTable) remove(c *deleteEventType) error {
 		return err
 	case c.Expunge:
 		e.noteChange(webhook.EventTypeDeleted, c.Name)
+		e.store.mu.Lock()
+		delete(e.store.catalog.eventTypes, c.Name)
+		e.store.mu.Unlock()
 		e.batch.delete(nameKey(keyEventType, c.Name))
 		return nil
 	}
@@ -99,11 +94,15 @@ func (e eventTypeTable) put(t *webhook.EventType) (record []byte, err error) {
 	if record, err = encodeJSON(t); err != nil {
 		return nil, err
 	}
+	e.store.mu.Lock()
+	e.store.catalog.eventTypes[t.Name] = headOf(t)
+	e.store.mu.Unlock()
 	e.source = replySource{key: nameKey(keyEventType, t.Name)}
 	e.batch.set(e.source.key, record)
 	return record, nil
 }
 
+// find reads a whole event type. What the catalog has is enough for those that only name it.
 func (e eventTypeTable) find(name string) (*webhook.EventType, error) {
 	record, found, err := e.store.pending.get(nameKey(keyEventType, name))
 	if err != nil {

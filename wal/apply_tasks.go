@@ -37,11 +37,8 @@ func (e taskTable) create(c *createTask) ([]byte, error) {
 		return nil, errNoEndpoint
 	}
 	for _, name := range t.EventTypes { // an archived one will do: messages of the past may have it
-		switch found, err := eventTypeTable(e).find(name); {
-		case webhook.ErrorCode(err) == webhook.CodeNotFound, err == nil && !c.Viewer.canSee(found):
+		if found := e.store.catalog.eventTypes[name]; found == nil || !c.Viewer.canSee(found) {
 			return nil, UnknownEventType(name)
-		case err != nil:
-			return nil, err
 		}
 	}
 	if err := e.checkRoom(t, c.Max); err != nil {

@@ -7,7 +7,8 @@ import (
 )
 
 // catalog holds the applications, the endpoints and their cursors in memory, because every message
-// needs them. Values are never changed, only replaced, so readers may keep pointers to them.
+// needs them, and of event types what endpoints need to choose them. Values are never changed, only
+// replaced, so readers may keep pointers to them.
 type catalog struct {
 	applications map[webhook.ID]*webhook.Application
 	appByUID     map[string]webhook.ID
@@ -21,7 +22,8 @@ type catalog struct {
 	sizes        endpointSizes
 	fronts       map[webhook.ID]front // likewise
 	apiKeys      apiKeys
-	tasks        []*webhook.Task // in order of ID
+	eventTypes   map[string]*eventTypeHead // by name
+	tasks        []*webhook.Task           // in order of ID
 	overtakers   overtakers
 	aging        aging
 	recent       map[webhook.ID]*recent // counts of applications, and under the zero ID of all; changed in place, by Apply alone
@@ -40,6 +42,7 @@ func newCatalog() catalog {
 		sizes:        endpointSizes{of: make(map[webhook.ID]int64)},
 		fronts:       make(map[webhook.ID]front),
 		apiKeys:      newAPIKeys(),
+		eventTypes:   make(map[string]*eventTypeHead),
 		recent:       make(map[webhook.ID]*recent),
 		forgotten:    make(forgotten),
 		changes:      newChanges(),
@@ -96,6 +99,9 @@ func (n *catalog) load(v view) error {
 		return err
 	}
 	if err := n.apiKeys.load(v); err != nil {
+		return err
+	}
+	if err := n.loadEventTypes(v); err != nil {
 		return err
 	}
 	if err := n.loadTasks(v); err != nil {

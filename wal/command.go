@@ -88,7 +88,9 @@ type viewer struct {
 	FeatureFlags []string `json:"featureFlags"`
 }
 
-func (v *viewer) canSee(t *webhook.EventType) bool { return v == nil || t.VisibleTo(v.FeatureFlags) }
+func (v *viewer) canSee(t *eventTypeHead) bool {
+	return v == nil || webhook.AreVisible(t.FeatureFlags, v.FeatureFlags)
+}
 
 // createEventType is the body of kindCreateEventType.
 type createEventType struct {

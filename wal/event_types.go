@@ -6,6 +6,23 @@ import (
 	"hookwheel/webhook"
 )
 
+// eventTypeHead is what the catalog has of an event type. Endpoints and replays may name a thousand
+// types, so Apply must not read each of them with its schemas.
+type eventTypeHead struct {
+	Archived     bool     `json:"archived"`
+	FeatureFlags []string `json:"featureFlags"`
+}
+
+func headOf(t *webhook.EventType) *eventTypeHead { return &eventTypeHead{t.Archived, t.FeatureFlags} }
+
+func (n *catalog) loadEventTypes(v view) error {
+	return v.scan([]byte{keyEventType}, func(key, value []byte) error {
+		t := new(eventTypeHead) // the schemas are passed over, not decoded
+		n.eventTypes[string(key[1:])] = t
+		return decodeJSON(value, t)
+	})
+}
+
 // NamePage is a Page of a list sorted by name.
 type NamePage struct {
 	From      string // excluded from the page; "": from the start

@@ -3,9 +3,11 @@ package wal
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
+	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
 )
 
@@ -74,5 +76,99 @@ func TestEventTypePages(t *testing.T) {
 		if !slices.Equal(seen, wanted) {
 			t.Errorf("ascending %v: %q", ascending, seen)
 		}
+	}
+}
+
+// Apply reads no record of an event type to see whether it can be chosen, or how many there are:
+// here, none could be decoded.
+func TestChosenEventTypesAreNotRead(t *testing.T) {
+	s := closing(t, openTest(t, uncheckedDir(t)))
+	w := NewWriter(direct{s, 1})
+	w.Limit(Limits{EventTypes: 100})
+	ctx := t.Context()
+	app, _, err := w.CreateApplication(ctx, webhook.Application{Name: "a"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b", "old", "hidden"} {
+		eventType := webhook.EventType{Name: name, Archived: name == "old"}
+		if name == "hidden" {
+			eventType.FeatureFlags = []string{"beta"}
+		}
+		if _, err := w.CreateEventType(ctx, eventType); err != nil {
+			t.Fatal(err)
+		}
+		s.pending.Lock()
+		s.pending.staged.set(nameKey(keyEventType, name), []byte("damaged"))
+		s.pending.Unlock()
+	}
+	choose := func(flags []string, names ...string) error {
+		made := createEndpoint{Endpoint: webhook.Endpoint{App: app.ID, URL: "http://x/", EventTypes: names, Keys: testKeys}, Viewer: &viewer{flags}}
+		_, err := decodeReply(applyList(t, s, mustEncode(t, kindCreateEndpoint, made))[0])
+		return err
+	}
+	for _, name := range []string{"old", "hidden", "none"} {
+		wantCode(t, choose(nil, "a", name), webhook.CodeInvalid)
+	}
+	if err := choose([]string{"beta"}, "a", "hidden"); err != nil {
+		t.Error(err)
+	}
+	endpoint, err := w.CreateEndpoint(ctx, webhook.Endpoint{App: app.ID, URL: "http://x/", EventTypes: []string{"a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := *endpoint
+	change.EventTypes = []string{"a", "b"}
+	if _, err := w.UpdateEndpoint(ctx, change); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.CreateTask(ctx, webhook.Task{App: app.ID, Endpoint: endpoint.ID, EventTypes: []string{"a", "old"}}); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.CreateEventType(ctx, webhook.EventType{Name: "c"}); err != nil {
+		t.Error(err)
+	}
+	_, err = w.CreateEventType(ctx, webhook.EventType{Name: "a"})
+	wantCode(t, err, webhook.CodeTypeExists)
+}
+
+// What the catalog has of event types is what a restart finds, wherever the last commit was.
+func TestEventTypesInCatalog(t *testing.T) {
+	rnd := seeded(t)
+	dir := memdir.New(t)
+	s := openTest(t, dir)
+	for range 300 {
+		name := fmt.Sprint("t", rnd.Intn(6))
+		eventType := webhook.EventType{Name: name, Archived: rnd.Intn(4) == 0, Schemas: map[string]json.RawMessage{"1": json.RawMessage(`{"featureFlags":["no"]}`)}}
+		if rnd.Intn(2) == 0 {
+			eventType.FeatureFlags = []string{fmt.Sprint("f", rnd.Intn(3))}
+		}
+		commands := [][]byte{mustEncode(t, kindCreateEventType, eventType), mustEncode(t, kindDeleteEventType, deleteEventType{name, rnd.Intn(2) == 0})}
+		if is, err := s.EventType(name); err == nil {
+			eventType.Revision = is.Revision
+			commands = append(commands, mustEncode(t, kindUpdateEventType, eventType))
+		}
+		applyList(t, s, commands[rnd.Intn(len(commands))])
+		switch rnd.Intn(6) {
+		case 0:
+			s = crash(t, s, dir)
+		case 1:
+			if err := s.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			stored, _, err := readState(s.db)
+			if err != nil {
+				t.Fatal(err)
+			}
+			same := func(a, b *eventTypeHead) bool {
+				return a.Archived == b.Archived && slices.Equal(a.FeatureFlags, b.FeatureFlags)
+			}
+			if !maps.EqualFunc(s.catalog.eventTypes, stored.eventTypes, same) {
+				t.Fatalf("in memory: %v, stored: %v", s.catalog.eventTypes, stored.eventTypes)
+			}
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,9 +1,11 @@
 package wal
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"runtime"
+	"strings"
 	"testing"
 
 	"hookwheel/systemtest/memdir"
@@ -38,6 +40,37 @@ func TestMemoryPerEndpoint(t *testing.T) {
 				t.Errorf("an endpoint costs %d bytes, %d after a restart; the limit is %d", live, loaded, test.limit)
 			}
 		})
+	}
+}
+
+// Of an event type a node keeps in memory little beyond the text of its name and its feature flags,
+// however large its schemas are, also after a restart.
+func TestMemoryPerEventType(t *testing.T) {
+	const count, limit = 2000, 200
+	s := openTest(t, uncheckedDir(t))
+	w := &memoryWorld{t: t, s: s}
+	schema := fmt.Appendf(nil, "{%q:%q}", "title", strings.Repeat("x", 8000))
+	w.applyEach(count, func(i int) ([]byte, error) {
+		return encodeCommand(kindCreateEventType, webhook.EventType{Name: fmt.Sprintf("type-%05d", i), FeatureFlags: []string{"beta"},
+			Schemas: map[string]json.RawMessage{"1": schema}})
+	})
+	const text = len("type-00000") + len("beta")
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		with := inUse()
+		s.catalog = newCatalog()
+		if size := (with-inUse())/count - int64(text); size > limit {
+			t.Errorf("an event type costs %d bytes, the limit is %d", size, limit)
+		}
+		var err error
+		if s, err = Open(s.config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

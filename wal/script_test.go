@@ -240,8 +240,11 @@ func (c *script) changeKeys() Command {
 func (c *script) replay(t *testing.T) (commands []Command) {
 	endpoint := c.eps[c.rnd.Intn(len(c.eps))].endpoint
 	if c.rnd.Intn(12) == 0 {
-		task := webhook.Task{App: c.app, Endpoint: endpoint, Since: time.UnixMilli(testClock), Which: webhook.ReplayAll}
-		commands = append(commands, c.command(encodeCommand(kindCreateTask, task)))
+		made := createTask{Task: webhook.Task{App: c.app, Endpoint: endpoint, Since: time.UnixMilli(testClock), Which: webhook.ReplayAll}}
+		if c.rnd.Intn(3) == 0 { // it is refused while there is no such event type
+			made.EventTypes = []string{fmt.Sprint("type", c.rnd.Intn(4))}
+		}
+		commands = append(commands, c.command(encodeCommand(kindCreateTask, made)))
 	}
 	open, _ := c.store.Tasks(Page{Limit: 100}, TaskFilter{Endpoint: endpoint, Statuses: []webhook.TaskStatus{webhook.TaskRunning, webhook.TaskPaused}})
 	for _, task := range open {
