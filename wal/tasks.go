@@ -108,6 +108,7 @@ func (r *Reader) NextStep(t *webhook.Task, limit int) (step webhook.TaskStep, er
 	last, size := t.Position, 0
 	page := Page{From: t.Position, High: t.End(), Ascending: true}
 	err = r.read(func(v dbView) error {
+		c.history.view = v.view
 		return v.page(page, idKey(keyLog, t.App), entrySize, func(key, value []byte) error {
 			chunk, err := decodeMessages(key, value, t.App)
 			if err != nil {
@@ -146,6 +147,7 @@ type chooser struct {
 	task     *webhook.Task
 	endpoint *webhook.Endpoint
 	place    cursor
+	history  historyReader
 	read     int // attempts
 }
 
@@ -167,7 +169,7 @@ func (c *chooser) takes(v view, m *webhook.Message) (bool, error) {
 			return errStop
 		}
 		c.read++
-		a, err := v.attempt(c.endpoint.ID, attempt)
+		a, err := c.history.attempt(c.endpoint.ID, attempt)
 		if err != nil {
 			return err
 		}

@@ -131,31 +131,17 @@ func (v view) message(app, id webhook.ID) (*webhook.Message, error) {
 
 // attempt returns an attempt that the index names.
 func (v view) attempt(endpoint, id webhook.ID) (*webhook.Attempt, error) {
-	key := chunkKey(keyHistory, endpoint, id)
-	data, found, err := v.get(key)
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, errNoChunk
-	}
-	list, err := decodeAttempts(key, data, endpoint)
-	if err != nil {
-		return nil, err
-	}
-	i, found := slices.BinarySearchFunc(list, id, func(a webhook.Attempt, id webhook.ID) int { return a.ID.Compare(id) })
-	if !found {
-		return nil, errNoChunk
-	}
-	return &list[i], nil
+	history := historyReader{view: v}
+	return history.attempt(endpoint, id)
 }
 
 // attempts returns attempts at one endpoint, in order. Only the last one comes with its response
 // and headers: callers do not need the others, which may be large together.
 func (v view) attempts(endpoint webhook.ID, ids []webhook.ID) ([]webhook.Attempt, error) {
 	list := make([]webhook.Attempt, 0, len(ids))
+	history := historyReader{view: v}
 	for i, id := range ids {
-		a, err := v.attempt(endpoint, id)
+		a, err := history.attempt(endpoint, id)
 		if err != nil {
 			return nil, err
 		}
@@ -265,6 +251,35 @@ func (r *logReader) message(app, id webhook.ID) (*webhook.Message, error) {
 	i, found := slices.BinarySearchFunc(r.chunk, id, func(m webhook.Message, id webhook.ID) int { return m.ID.Compare(id) })
 	if !found {
 		return nil, nil
+	}
+	return &r.chunk[i], nil
+}
+
+// historyReader reads attempts. Like a logReader it keeps the chunk that it read last.
+type historyReader struct {
+	view  view
+	key   []byte
+	chunk []webhook.Attempt
+}
+
+// attempt returns an attempt that the index names. It is in the chunk, and changes with it.
+func (r *historyReader) attempt(endpoint, id webhook.ID) (*webhook.Attempt, error) {
+	if key := chunkKey(keyHistory, endpoint, id); !bytes.Equal(key, r.key) {
+		r.key, r.chunk = key, nil
+		data, found, err := r.view.get(key)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			return nil, errNoChunk
+		}
+		if r.chunk, err = decodeAttempts(key, data, endpoint); err != nil {
+			return nil, err
+		}
+	}
+	i, found := slices.BinarySearchFunc(r.chunk, id, func(a webhook.Attempt, id webhook.ID) int { return a.ID.Compare(id) })
+	if !found {
+		return nil, errNoChunk
 	}
 	return &r.chunk[i], nil
 }
