@@ -120,6 +120,8 @@ type entry struct {
 	cells    struct{ step, sum []cell } // memory to count in, used again for each endpoint
 	changes  effects
 	source   replySource     // of the reply to the command that is being applied
+	log      logReader       // reads for that command
+	past     historyReader   // likewise
 	tasks    []*webhook.Task // that this entry changes, as they are to be
 
 	states []webhook.StateChange
@@ -177,7 +179,7 @@ func (e *entry) run(c *Command) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.source = replySource{}
+	e.source, e.log, e.past = replySource{}, logReader{view: e.view()}, historyReader{view: e.view()}
 	body, err := command.apply(e)
 	if err == nil {
 		reply = e.okReply(body)

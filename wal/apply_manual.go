@@ -37,10 +37,12 @@ func (e manualSet) resend(c *resend) error {
 	if endpoint == nil || endpoint.App != c.App {
 		return errNoEndpoint
 	}
-	m, err := e.view().message(c.App, c.Message)
+	m, err := e.log.message(c.App, c.Message)
 	switch {
 	case err != nil:
 		return err
+	case m == nil:
+		return errNoMessage
 	case m.Expunged:
 		return errNoPayload
 	}
@@ -64,18 +66,11 @@ func (e manualSet) ask(endpoint webhook.ID, message, task webhook.ID, retry bool
 	if found {
 		return e.takeOver(key, value, task)
 	}
-	line := webhook.Manual{Number: 1, Task: task, Retry: retry}
-	err = e.attemptsAt(endpoint, message, func(a *webhook.Attempt) error {
-		if a.Trigger == webhook.TriggerManual {
-			line.Number = max(line.Number, a.Number+1)
-		} else {
-			line.Made = max(line.Made, a.Number)
-		}
-		return nil
-	})
+	made, err := e.numbersOf(delivered{endpoint, message})
 	if err != nil {
 		return false, err
 	}
+	line := webhook.Manual{Number: max(1, made.manual), Made: made.scheduled, Task: task, Retry: retry}
 	e.store.mu.Lock()
 	c.counts.manual++
 	e.store.mu.Unlock()
@@ -136,23 +131,28 @@ func (e manualSet) take(endpoint webhook.ID, c *cursor, o *webhook.Outcome) (set
 	return false, nil
 }
 
-// attemptsAt calls see for each recorded attempt of a message at an endpoint, except those of this
-// entry.
-func (e manualSet) attemptsAt(endpoint, message webhook.ID, see func(*webhook.Attempt) error) error {
-	return e.attemptsOf(message, func(at webhook.ID) bool { return at == endpoint }, see)
-}
-
-// attemptsOf is attemptsAt for all endpoints that want reports.
-func (e manualSet) attemptsOf(message webhook.ID, want func(endpoint webhook.ID) bool, see func(*webhook.Attempt) error) error {
-	v := e.view()
-	return v.eachAttempt(message, func(id, endpoint webhook.ID) error {
-		if !want(endpoint) || id.Index() == e.batch.meta.index { // this entry's chunk is not written yet
+// numbersOf counts the recorded attempts of a message at an endpoint, except those of this entry,
+// whose chunk is not written yet. They are left to be counted the next time.
+func (e manualSet) numbersOf(at delivered) (numbers, error) {
+	memo := &e.store.catalog.numbered
+	is, found := memo.get(at)
+	looked := 0
+	err := e.view().eachAttempt(at.message, is.upTo, func(id, endpoint webhook.ID) error {
+		if id.Index() == e.batch.meta.index { // and so are all that follow
+			return errStop
+		}
+		looked++
+		if is.upTo = id; endpoint != at.endpoint {
 			return nil
 		}
-		a, err := v.attempt(endpoint, id)
-		if err != nil {
-			return err
+		a, err := e.past.attempt(endpoint, id)
+		if err == nil {
+			is.count(a)
 		}
-		return see(a)
+		return err
 	})
+	if err == nil && (found || looked >= longHistory) {
+		memo.put(at, is)
+	}
+	return is, err
 }

@@ -107,9 +107,8 @@ func (e taskTable) step(term uint64, step *webhook.TaskStep) error {
 	t = e.edit(t)
 	t.Position = step.To
 	t.Looked += int64(step.Looked)
-	log := logReader{view: e.view()}
 	for _, id := range step.Messages {
-		m, err := log.message(t.App, id)
+		m, err := e.log.message(t.App, id)
 		if err != nil {
 			return err
 		}

@@ -29,6 +29,7 @@ type catalog struct {
 	recent       map[webhook.ID]*recent // counts of applications, and under the zero ID of all; changed in place, by Apply alone
 	forgotten    forgotten
 	changes      changes
+	numbered     numbered
 }
 
 func newCatalog() catalog {

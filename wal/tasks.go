@@ -160,7 +160,7 @@ func (c *chooser) takes(v view, m *webhook.Message) (bool, error) {
 		return false, err
 	}
 	attempted, delivered, responded := false, false, c.task.CodeClass == nil
-	err = v.eachAttempt(m.ID, func(attempt, endpoint webhook.ID) error {
+	err = v.eachAttempt(m.ID, webhook.ID{}, func(attempt, endpoint webhook.ID) error {
 		if endpoint != c.endpoint.ID {
 			return nil
 		}

@@ -168,10 +168,11 @@ func (v view) endpointOf(message, attempt webhook.ID) (endpoint webhook.ID, foun
 	return webhook.ID(value), true, nil
 }
 
-// eachAttempt calls see for each attempt of a message, at whatever endpoint, in log order.
-func (v view) eachAttempt(message webhook.ID, see func(attempt, endpoint webhook.ID) error) error {
-	prefix := idKey(keyIndex, message)
-	return v.scan(prefix, func(key, value []byte) error { return see(webhook.ID(key[len(prefix):]), webhook.ID(value)) })
+// eachAttempt calls see for each attempt of a message after the given one, at whatever endpoint, in
+// log order. The zero ID is before all of them.
+func (v view) eachAttempt(message, after webhook.ID, see func(attempt, endpoint webhook.ID) error) error {
+	prefix, from := idKey(keyIndex, message), append(idKey(keyIndex, message, after), 0)
+	return v.seek(prefix, from, func(key, value []byte) error { return see(webhook.ID(key[len(prefix):]), webhook.ID(value)) })
 }
 
 // cursor returns the cursor of an endpoint, or nil if there is none.
