@@ -38,8 +38,7 @@ func (e *entry) expungeMessage(c *expungeMessage) error {
 // expungeAttempt deletes the response to an attempt permanently.
 func (e *entry) expungeAttempt(c *expungeAttempt) error {
 	v := e.view()
-	log := logReader{view: v}
-	switch m, err := log.message(c.App, c.Message); {
+	switch m, err := e.log.message(c.App, c.Message); {
 	case err != nil:
 		return err
 	case m == nil:

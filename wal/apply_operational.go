@@ -120,11 +120,11 @@ func (e operationalLog) tellAttempt(endpoint webhook.ID, a *webhook.Attempt) err
 		return nil
 	}
 	eventID := ""
-	switch m, err := e.view().message(about.App, a.Message); {
-	case err == nil:
-		eventID = m.EventID
-	case webhook.ErrorCode(err) != webhook.CodeNotFound: // the message may have left the log
+	switch m, err := e.log.message(about.App, a.Message); {
+	case err != nil:
 		return err
+	case m != nil: // else it has left the log
+		eventID = m.EventID
 	}
 	type lastAttempt struct {
 		ID                 string    `json:"id"`

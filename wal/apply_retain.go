@@ -303,12 +303,11 @@ func (r *retainer) rewriteHistory() {
 func (e *entry) settleGone(p *webhook.Progress) error {
 	endpoint, c := e.store.catalog.endpoints[p.Endpoint], e.store.catalog.cursors[p.Endpoint]
 	kept := p.Outcomes[:0]
-	log := logReader{view: e.view()}
 	for i := range p.Outcomes {
 		o := p.Outcomes[i]
 		gone := false
 		if o.Attempt.Message.Millis() <= e.batch.meta.left {
-			m, err := log.message(endpoint.App, o.Attempt.Message)
+			m, err := e.log.message(endpoint.App, o.Attempt.Message)
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package wal
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -161,5 +162,39 @@ func TestOperationalAttempts(t *testing.T) {
 	want := []string{"message.attempt.failing " + r, "message.attempt.recovered " + r, "message.attempt.failing " + x, "message.attempt.exhausted " + x}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A chunk of the log is read once for the attempts of its messages that one command reports.
+func TestReportedMessagesAreReadTogether(t *testing.T) {
+	const count, size = 64, 16 << 10
+	s, w, app, endpoint := newWorld(t)
+	operational, _, err := w.CreateApplication(t.Context(), webhook.Application{UID: webhook.OperationalUID, Name: "o"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []webhook.Message
+	for range count {
+		list = append(list, webhook.Message{EventType: "a", Payload: make([]byte, size)})
+	}
+	applyAt(t, s, testClock+60_000, encodeCreateMessages(app.ID, placed(list...)))
+	p := webhook.Progress{Endpoint: endpoint.ID, Cursor: idAt(s.Applied(), count-1)}
+	for i := range uint32(count) {
+		p.Outcomes = append(p.Outcomes, webhook.Outcome{Attempt: webhook.Attempt{Message: idAt(s.Applied(), i), Number: 1, URL: "http://x/", Status: webhook.StatusFail}})
+	}
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{p}); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if told := told(t, s, operational.ID); len(told) != count {
+		t.Errorf("%d attempts are reported", len(told))
+	}
+	if bytes := after.TotalAlloc - before.TotalAlloc; bytes > 8*count*size {
+		t.Errorf("%d MiB of memory for a chunk of %d MiB", bytes>>20, count*size>>20)
 	}
 }
