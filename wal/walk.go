@@ -62,11 +62,19 @@ func (w *walk) move(from []byte) {
 	w.low = append(w.low[:0], from...)
 }
 
+// manyVersions is how many versions of a record are passed one by one. A record that is written and
+// deleted again and again, as a line of a manual set may be, has thousands until Badger compacts.
+const manyVersions = 16
+
 // next goes to the next key.
 func (w *walk) next() {
 	key := w.it.Item().Key()
 	w.low = append(append(w.low[:0], key...), 0) // what follows it
-	for w.it.Valid() && bytes.Equal(w.it.Item().Key(), w.low[:len(w.low)-1]) {
+	for n := 0; w.it.Valid() && bytes.Equal(w.it.Item().Key(), w.low[:len(w.low)-1]); n++ {
+		if n == manyVersions {
+			w.it.Seek(w.low)
+			return
+		}
 		w.seen++
 		w.it.Next()
 	}
