@@ -11,8 +11,9 @@ const maxStepBytes = 1 << 20
 
 // Other limits of one step.
 const (
-	maxStepLook     = 1024 // messages of the log
-	maxStepAttempts = 1024 // that are read, or those of one message more
+	maxStepLook     = 1024     // messages of the log
+	maxStepAttempts = 1024     // that are read, or those of one message more
+	maxStepLines    = 16 << 10 // of the index of attempts, at all endpoints, likewise
 )
 
 func (n *catalog) loadTasks(v view) error {
@@ -121,7 +122,7 @@ func (r *Reader) NextStep(t *webhook.Task, limit int) (step webhook.TaskStep, er
 					return errStop
 				case !page.contains(m.ID):
 					continue
-				case len(step.Messages) >= limit || step.Looked >= maxStepLook || size > maxStepBytes || c.read >= maxStepAttempts:
+				case len(step.Messages) >= limit || step.Looked >= maxStepLook || size > maxStepBytes || c.read >= maxStepAttempts || c.lines >= maxStepLines:
 					step.To = last
 					return errStop
 				}
@@ -149,6 +150,7 @@ type chooser struct {
 	place    cursor
 	history  historyReader
 	read     int // attempts
+	lines    int // of the index
 }
 
 func (c *chooser) takes(v view, m *webhook.Message) (bool, error) {
@@ -161,12 +163,16 @@ func (c *chooser) takes(v view, m *webhook.Message) (bool, error) {
 	}
 	attempted, delivered, responded := false, false, c.task.CodeClass == nil
 	err = v.eachAttempt(m.ID, webhook.ID{}, func(attempt, endpoint webhook.ID) error {
+		c.lines++ // to the last one: of a message that is taken, Apply reads all
 		if endpoint != c.endpoint.ID {
 			return nil
 		}
 		attempted = true
-		if c.task.Which == webhook.ReplayNeverAttempted || c.task.Which == webhook.ReplayAll && responded {
+		switch {
+		case c.task.Which == webhook.ReplayNeverAttempted:
 			return errStop
+		case c.task.Which == webhook.ReplayAll && responded:
+			return nil
 		}
 		c.read++
 		a, err := c.history.attempt(c.endpoint.ID, attempt)

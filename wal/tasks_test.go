@@ -387,3 +387,59 @@ func TestTasksAreForgotten(t *testing.T) {
 		t.Errorf("%d are kept", len(list))
 	}
 }
+
+// Where messages have many attempts at other endpoints, a step takes fewer of them, and Apply looks
+// at a bounded number of attempts.
+func TestStepAmongManyAttempts(t *testing.T) {
+	const endpoints, messages = 400, 64
+	s, w, app, endpoint := newWorld(t)
+	var ids []webhook.ID
+	for range messages {
+		id, err := w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a", Payload: []byte("{}")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	at := endpoint.ID
+	for range endpoints {
+		p := webhook.Progress{Endpoint: at, Cursor: ids[messages-1]}
+		for _, id := range ids {
+			p.Outcomes = append(p.Outcomes, webhook.Outcome{Attempt: webhook.Attempt{Message: id, Number: 1, URL: "http://x/", Start: time.UnixMilli(testClock)}})
+		}
+		if err := w.Leader(1).RecordProgress(t.Context(), []webhook.Progress{p}); err != nil {
+			t.Fatal(err)
+		}
+		next, err := w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/", Keys: testKeys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = next.ID
+	}
+	task, err := w.CreateTask(t.Context(), webhook.Task{App: app.ID, Endpoint: endpoint.ID, Since: time.UnixMilli(testClock - 1000), Which: webhook.ReplayAll})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for task.Status == webhook.TaskRunning {
+		step, err := s.NextStep(task, messages)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := s.pending.seen
+		if err := w.Leader(1).StepTask(t.Context(), &step); err != nil {
+			t.Fatal(err)
+		}
+		if seen := s.pending.seen - before; seen > maxStepLines+endpoints+100 {
+			t.Errorf("a step of %d messages passes %d records", len(step.Messages), seen)
+		}
+		if task, err = s.Task(task.ID); err != nil {
+			t.Fatal(err)
+		}
+		if task.Position == task.End() {
+			break
+		}
+	}
+	if task.Taken != messages {
+		t.Errorf("%d messages are taken", task.Taken)
+	}
+}
