@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"net"
 	"sync/atomic"
@@ -10,10 +11,8 @@ import (
 // conn is a client's connection.
 type conn struct {
 	*net.TCPConn
-	seen  int64  // bytes read so far
-	bound int64  // of seen; 0: none
-	most  int64  // likewise, for TLS
-	turn  func() // ends its turn in handshakes; nil: it has none
+	seen  int64 // bytes read so far
+	bound int64 // of seen; 0: none
 
 	all     *connections
 	gate    *gate                 // at which it was accepted
@@ -22,8 +21,9 @@ type conn struct {
 	state   atomic.Int32          // idle, busy or doomed
 	since   atomic.Int64          // when that ended, or the connection was opened; in nanoseconds
 	unread  atomic.Bool           // the last request was refused before all of it was read
-	closed  chan struct{}         // closed when the connection is
 	waiting atomic.Bool           // a Read is in progress
+	alive   context.Context       // ends when the connection is closed
+	end     context.CancelFunc    // of alive
 }
 
 // States of a connection.
@@ -56,15 +56,11 @@ func (c *conn) Read(data []byte) (int, error) {
 		c.since.Store(time.Now().UnixNano())
 		c.state.Store(idle)
 	}
-	c.endTurn()
-	for _, bound := range []int64{c.bound, c.most} {
-		if bound == 0 {
-			continue
-		}
-		if c.seen >= bound {
+	if c.bound > 0 {
+		if c.seen >= c.bound {
 			return 0, errTooMuch
 		}
-		data = data[:min(int64(len(data)), bound-c.seen)]
+		data = data[:min(int64(len(data)), c.bound-c.seen)]
 	}
 	c.waiting.Store(true)
 	defer c.waiting.Store(false)
@@ -76,21 +72,13 @@ func (c *conn) Read(data []byte) (int, error) {
 	return n, err
 }
 
-// endTurn ends its turn in handshakes, if it has one.
-func (c *conn) endTurn() {
-	if c.turn != nil {
-		c.turn()
-		c.turn = nil
-	}
-}
-
 // sleep waits for a while, or until the connection or over is closed.
 func (c *conn) sleep(d time.Duration, over <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-c.closed:
+	case <-c.alive.Done():
 	case <-over:
 	}
 }

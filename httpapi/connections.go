@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"cmp"
+	"context"
 	"net"
 	"slices"
 	"sync"
@@ -41,7 +42,8 @@ func newConnections() *connections {
 
 func (c *connections) add(n *net.TCPConn, at *gate) *conn {
 	address, _, _ := net.SplitHostPort(n.RemoteAddr().String()) // "" is an address, too
-	added := &conn{TCPConn: n, all: c, gate: at, address: address, closed: make(chan struct{})}
+	added := &conn{TCPConn: n, all: c, gate: at, address: address}
+	added.alive, added.end = context.WithCancel(context.Background())
 	added.since.Store(time.Now().UnixNano())
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,7 +57,7 @@ func (c *connections) remove(gone *conn) {
 	defer c.mu.Unlock()
 	if _, there := c.open[gone]; there {
 		delete(c.open, gone)
-		close(gone.closed)
+		gone.end()
 		c.at[gone.gate]--
 	}
 }

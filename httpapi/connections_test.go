@@ -75,7 +75,7 @@ func TestMakeRoomTakesNoRequest(t *testing.T) {
 		c := newConnections()
 		var all []*conn
 		for i := range 200 {
-			added := &conn{TCPConn: new(net.TCPConn), all: c, closed: make(chan struct{})}
+			added := &conn{TCPConn: new(net.TCPConn), all: c, end: func() {}}
 			added.since.Store(int64(i)) // the order in which they are chosen
 			c.open[added] = struct{}{}
 			all = append(all, added)
@@ -147,7 +147,7 @@ func TestFull(t *testing.T) {
 	c := newConnections()
 	var all []*conn
 	open := func() {
-		added := &conn{TCPConn: new(net.TCPConn), all: c, closed: make(chan struct{})}
+		added := &conn{TCPConn: new(net.TCPConn), all: c, end: func() {}}
 		c.open[added] = struct{}{}
 		all = append(all, added)
 	}
@@ -180,7 +180,7 @@ func TestFull(t *testing.T) {
 func TestMakeRoomOfMany(t *testing.T) {
 	c := newConnections()
 	for i := range 320 {
-		added := &conn{TCPConn: new(net.TCPConn), all: c, closed: make(chan struct{}), address: []string{"a", "b"}[i/310]}
+		added := &conn{TCPConn: new(net.TCPConn), all: c, end: func() {}, address: []string{"a", "b"}[i/310]}
 		added.since.Store(int64(i))
 		c.open[added] = struct{}{}
 	}

@@ -35,7 +35,7 @@ func (s *Server) openDoor(name, address string, limit int) (*door, error) {
 	}
 	d := &door{name: name, gate: gate, listener: gate, served: make(chan error, 1)}
 	if s.config.TLS != nil {
-		d.listener = s.handshakes.listen(gate, s.config.TLS)
+		d.listener = &secureGate{gate, s.handshakes, s.config.TLS}
 	}
 	d.http = &fasthttp.Server{
 		Handler:                      func(ctx *fasthttp.RequestCtx) { s.serve(ctx, d.router) },

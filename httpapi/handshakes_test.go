@@ -53,27 +53,6 @@ func expectEnd(t *testing.T, conn net.Conn, within time.Duration) {
 	}
 }
 
-// A client that has shown no token can't have the server keep a large first message, which would be
-// a gigabyte for all connections that a node may have.
-func TestFirstMessageOfTLSIsBounded(t *testing.T) {
-	s := startSecure(t)
-	defer s.Shutdown()
-	conn, err := net.Dial("tcp", s.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	const chunk = 10_000
-	text := append([]byte{22, 3, 1, chunk >> 8, chunk & 0xff, 1, 0, 0xff, 0xf0}, make([]byte, chunk-4)...)
-	for range 5 { // of the six that the message has
-		if _, err := conn.Write(text); err != nil {
-			return // it is closed
-		}
-		text = append([]byte{22, 3, 1, chunk >> 8, chunk & 0xff}, make([]byte, chunk)...)
-	}
-	expectEnd(t, conn, 5*time.Second)
-}
-
 // Many clients that begin handshakes at one address lose theirs, and another one does not.
 func TestHandshakesAreBounded(t *testing.T) {
 	s := startSecure(t)
@@ -103,36 +82,6 @@ func TestHandshakesAreBounded(t *testing.T) {
 	}
 }
 
-// Addresses take turns, so that those who want many signatures delay others by one.
-func TestSignaturesTakeTurns(t *testing.T) {
-	h := newHandshakes(2, make(chan struct{}))
-	h.places = 0 // one is being made
-	var got []string
-	done := make(chan string)
-	for _, address := range []string{"a", "a", "a", "b"} {
-		before := h.queued()
-		go func() {
-			c := &conn{address: address, closed: make(chan struct{})}
-			if err := h.await(c); err != nil {
-				t.Error(err)
-			}
-			done <- address
-			c.endTurn()
-		}()
-		wait.For(t, "one more to wait", func() bool { return h.queued() > before })
-	}
-	h.mu.Lock()
-	h.places++
-	h.next()
-	h.mu.Unlock()
-	for range 4 {
-		got = append(got, <-done)
-	}
-	if order := strings.Join(got, ""); order != "abaa" {
-		t.Errorf("the order is %s", order)
-	}
-}
-
 // A client without a token that reads nothing does not keep a server from ending well.
 func TestShutdownDoesNotWaitForUnreadPages(t *testing.T) {
 	s := startServer(t, 0)
@@ -156,13 +105,4 @@ func (h *handshakes) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.all
-}
-
-func (h *handshakes) queued() (n int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, q := range h.queues {
-		n += len(q)
-	}
-	return n
 }

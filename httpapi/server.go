@@ -118,7 +118,7 @@ func NewServer(config Config) (*Server, error) {
 	s.auth = &authenticator{config: &s.config, live: &s.live}
 	s.refusals = newRefusals(s.auth, closing)
 	s.intake = newIntake(&s.config, s.auth, closing)
-	s.handshakes = newHandshakes(processors, closing)
+	s.handshakes = newHandshakes()
 	s.Change(config.Changeable)
 	if err := s.openDoors(); err != nil {
 		for _, d := range s.doors() {

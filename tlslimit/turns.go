@@ -1,0 +1,92 @@
+// Package tlslimit bounds what others can use in TLS before they have proven who they are: time of
+// processors for signatures, memory for messages that they do not finish, and what it takes to
+// verify the certificates that they send.
+package tlslimit
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+const share = 4 // handshakes take one in so many of the processors at most, for long
+
+// Turns are when the clients of a port get what costs time in a handshake: signatures above all, of
+// 0.1 to 5 ms, for which a client need only send 200 bytes. They come one after the other, with
+// rests, and addresses take turns.
+type Turns struct {
+	mu     sync.Mutex
+	places int                        // turns that may begin now
+	rest   float64                    // after each, as a multiple of the time that it took
+	queues map[string][]chan struct{} // who waits, by address
+	order  []string                   // addresses in queues, in turn
+}
+
+// processors is what this process may use. It is read when the program starts, since a node raises
+// GOMAXPROCS.
+var processors = runtime.GOMAXPROCS(0)
+
+func NewTurns() *Turns {
+	places := (processors + share - 1) / share
+	return &Turns{places: places, rest: float64(places*share)/float64(processors) - 1, queues: make(map[string][]chan struct{})}
+}
+
+// await waits for a turn of an address, and returns what ends it.
+func (t *Turns) await(ctx context.Context, address string) (end func(), err error) {
+	turn := make(chan struct{})
+	t.mu.Lock()
+	if len(t.queues[address]) == 0 {
+		t.order = append(t.order, address)
+	}
+	t.queues[address] = append(t.queues[address], turn)
+	t.next()
+	t.mu.Unlock()
+	select {
+	case <-turn:
+	case <-ctx.Done():
+		if t.leave(address, turn) {
+			return nil, context.Cause(ctx)
+		}
+	}
+	begun := time.Now()
+	return func() {
+		time.AfterFunc(time.Duration(t.rest*float64(time.Since(begun))), func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.places++
+			t.next()
+		})
+	}, nil
+}
+
+// next gives free places to those who wait, one of each address after the other.
+func (t *Turns) next() {
+	for ; t.places > 0 && len(t.order) > 0; t.places-- {
+		address := t.order[0]
+		close(t.queues[address][0])
+		t.order = t.order[1:]
+		if t.queues[address] = t.queues[address][1:]; len(t.queues[address]) > 0 {
+			t.order = append(t.order, address)
+		} else {
+			delete(t.queues, address)
+		}
+	}
+}
+
+// leave reports whether a turn has not come, and no longer will.
+func (t *Turns) leave(address string, turn chan struct{}) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := slices.Index(t.queues[address], turn)
+	if i < 0 {
+		return false
+	}
+	if t.queues[address] = slices.Delete(t.queues[address], i, i+1); len(t.queues[address]) == 0 {
+		delete(t.queues, address)
+		i := slices.Index(t.order, address)
+		t.order = slices.Delete(t.order, i, i+1)
+	}
+	return true
+}
