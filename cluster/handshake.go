@@ -30,7 +30,9 @@ import (
 // connection.
 //
 // The dialer proves itself first, and an acceptor sends nothing that depends on the secret before
-// that, so an attacker that connects can't guess secrets offline. Without TLS, an attacker at an
+// that, so an attacker that connects can't guess secrets offline. With TLS there is something that it
+// sends and signs before: its certificate and the signature of its TLS handshake, by the protocol.
+// They do not depend on the secret, and strangers get them in turns (tlslimit). Without TLS, an attacker at an
 // address that a node dials can: therefore secrets must have at least 32 characters without TLS.
 //
 // hello names the intended server, so a connection never reaches another one, whatever node is at
@@ -111,6 +113,9 @@ func refusedFor(err error, reason string) bool {
 var errSecret = &errRefused{reasonSecret, "the two nodes have different cluster secrets: give both the same `secret` in the cluster block, " +
 	"or copy the file " + SecretFile + " from the data folder of the one into that of the other, and restart that one"}
 
+// secured is a connection with TLS, of either side.
+type secured interface{ ConnectionState() tls.ConnectionState }
+
 // handshake is one side's state of a handshake. The transcript is everything both sides have sent.
 type handshake struct {
 	conn       net.Conn
@@ -121,7 +126,7 @@ type handshake struct {
 
 func newHandshake(conn net.Conn, secret string) (*handshake, error) {
 	h := &handshake{conn: conn, secret: secret}
-	if secure, ok := conn.(*tls.Conn); ok {
+	if secure, ok := conn.(secured); ok {
 		state := secure.ConnectionState()
 		channel, err := state.ExportKeyingMaterial("EXPORTER-hookwheel-cluster", nil, sha256.Size)
 		if err != nil {
@@ -319,7 +324,7 @@ func short(cluster string) string {
 // certifiedFor checks that the certificate of the other side is for that node. The certificate must
 // contain the exact name: wildcards are for hosts, not for nodes.
 func certifiedFor(conn net.Conn, node string) error {
-	secure, ok := conn.(*tls.Conn)
+	secure, ok := conn.(secured)
 	if !ok {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"net"
 	"slices"
 	"sync"
@@ -90,9 +91,11 @@ type guests struct {
 type guest struct {
 	net.Conn
 	guests *guests
-	from   string // the network of the remote address
-	as     string // the authenticated server; forEntry for the entry calls; empty on the doorstep
-	pushed bool   // closed to make room
+	from   string             // the network of the remote address
+	as     string             // the authenticated server; forEntry for the entry calls; empty on the doorstep
+	pushed bool               // closed to make room
+	alive  context.Context    // ends when it is closed
+	end    context.CancelFunc // of alive
 }
 
 // arrive registers a new connection; nil means that the listener is closing.
@@ -103,6 +106,7 @@ func (g *guests) arrive(conn net.Conn) *guest {
 		return nil
 	}
 	arrived := &guest{Conn: conn, guests: g, from: networkOf(conn.RemoteAddr())}
+	arrived.alive, arrived.end = context.WithCancel(context.Background())
 	if len(g.doorstep) >= maxDoorstep {
 		g.push(g.mostCommon())
 	}
@@ -148,7 +152,7 @@ func (g *guests) enter(c *guest, as string) bool {
 func (g *guests) push(c *guest) {
 	c.pushed = true
 	g.remove(c)
-	c.Conn.Close()
+	c.hangUp()
 }
 
 func (g *guests) remove(c *guest) {
@@ -174,11 +178,11 @@ func (g *guests) dropAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, c := range g.doorstep {
-		c.Conn.Close()
+		c.hangUp()
 	}
 	for _, list := range g.inside {
 		for _, c := range list {
-			c.Conn.Close()
+			c.hangUp()
 		}
 	}
 }
@@ -197,6 +201,11 @@ func (c *guest) Close() error {
 	c.guests.mu.Lock()
 	c.guests.remove(c)
 	c.guests.mu.Unlock()
+	return c.hangUp()
+}
+
+func (c *guest) hangUp() error {
+	c.end()
 	return c.Conn.Close()
 }
 

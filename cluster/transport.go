@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"hookwheel/tlslimit"
 )
 
 // listener accepts the connections of other nodes and dispatches them by purpose. A single node has
@@ -21,13 +23,14 @@ type listener struct {
 	node         *Node
 	raft         chan net.Conn
 	guests       guests
+	turns        *tlslimit.Turns
 	dialled      dialled
 	closed       chan struct{}
 	wg           sync.WaitGroup
 }
 
 func listen(n *Node) (*listener, error) {
-	l := &listener{node: n, raft: make(chan net.Conn), closed: make(chan struct{})}
+	l := &listener{node: n, turns: tlslimit.NewTurns(), raft: make(chan net.Conn), closed: make(chan struct{})}
 	if n.config.Listen == "" {
 		return l, nil
 	}
@@ -125,23 +128,23 @@ func (l *listener) tellRefused(from *guest, server string, err error) {
 }
 
 // secure is the accepting side of TLS.
-func (l *listener) secure(conn net.Conn) (net.Conn, error) {
+func (l *listener) secure(arrived *guest) (net.Conn, error) {
 	if l.node.config.TLS == nil {
-		return conn, nil
+		return arrived, nil
 	}
 	config, err := l.node.config.TLS()
 	if err != nil {
 		return nil, err
 	}
-	secured := tls.Server(conn, config)
-	ctx, cancel := context.WithTimeout(l.node.ctx, handshakeTimeout)
+	conn := l.turns.Server(arrived, arrived.from, mutualTLS(config))
+	ctx, cancel := context.WithTimeout(arrived.alive, handshakeTimeout)
 	defer cancel()
-	if err := secured.HandshakeContext(ctx); err != nil && !isPortProbe(err) && ctx.Err() == nil {
+	if err := conn.HandshakeContext(ctx); err != nil && !isPortProbe(err) && ctx.Err() == nil {
 		return nil, refused(reasonTLS, "TLS: %v", err)
 	} else if err != nil {
 		return nil, err
 	}
-	return secured, nil
+	return conn, nil
 }
 
 // Accept returns the next connection for Raft.
@@ -218,7 +221,7 @@ func (d *dialer) dialAt(address, purpose, server string, timeout time.Duration) 
 		if err != nil {
 			return nil, "", errors.Join(err, conn.Close())
 		}
-		secured := tls.Client(conn, clientTLS(config))
+		secured := tls.Client(conn, mutualTLS(config))
 		if err := secured.HandshakeContext(ctx); err != nil {
 			return nil, "", errors.Join(fmt.Errorf("TLS: %w", err), conn.Close())
 		}
@@ -231,21 +234,18 @@ func (d *dialer) dialAt(address, purpose, server string, timeout time.Duration) 
 	return conn, other, nil
 }
 
-// clientTLS verifies the chain of the other side's certificate. Its name is verified after the
+// mutualTLS returns the configuration of either side, which verifies the chain of the other side's
+// certificate at a bounded cost, as anybody may send one. The name in it is verified after the
 // handshake (certifiedFor), as the address does not identify the node. Only the certificates of
 // nodes are for both servers and clients, and both are required, so that a certificate for HTTPS is
 // refused, whatever its names.
-func clientTLS(config *tls.Config) *tls.Config {
+func mutualTLS(config *tls.Config) *tls.Config {
 	c := config.Clone()
-	c.InsecureSkipVerify = true
+	c.InsecureSkipVerify, c.ClientAuth = true, tls.RequireAnyClientCert // since VerifyConnection does it
 	c.VerifyConnection = func(state tls.ConnectionState) error {
-		intermediates := x509.NewCertPool()
-		for _, certificate := range state.PeerCertificates[1:] {
-			intermediates.AddCert(certificate)
-		}
 		for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
-			if _, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: config.RootCAs, Intermediates: intermediates,
-				KeyUsages: []x509.ExtKeyUsage{usage}}); err != nil {
+			err := tlslimit.Verify(state.PeerCertificates, x509.VerifyOptions{Roots: config.RootCAs, KeyUsages: []x509.ExtKeyUsage{usage}})
+			if err != nil {
 				return err
 			}
 		}
