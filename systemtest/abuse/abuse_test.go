@@ -72,14 +72,16 @@ func TestAbuse(t *testing.T) {
 	all := func(lists ...[]abuse) []abuse { return slices.Concat(lists...) }
 	worlds := map[string]struct {
 		size   int
+		secure bool
 		abuses []abuse
 	}{
-		"cluster": {3, all(controls(), customerAbuses, readerAbuses, producerAbuses, strangerAbuses, peerAbuses, localAbuses)},
-		"node":    {1, all(nodeAbuses, strangerAbuses)},
+		"cluster": {3, false, all(controls(), customerAbuses, readerAbuses, producerAbuses, strangerAbuses, peerAbuses, localAbuses)},
+		"node":    {1, false, all(nodeAbuses, strangerAbuses)},
+		"secure":  {1, true, all(tlsAbuses, strangerAbuses[:4])}, // without random requests, each of which would be a handshake,
 	}
-	for _, name := range []string{"cluster", "node"} {
+	for _, name := range []string{"cluster", "node", "secure"} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, worlds[name].size)
+			w := newWorld(t, worlds[name].size, worlds[name].secure)
 			quiet := w.quiet()
 			var results []result
 			for _, a := range worlds[name].abuses {
@@ -212,6 +214,9 @@ func (w *world) finish(quiet state) {
 		if err != nil {
 			w.t.Error(err)
 		}
+	}
+	if w.secure {
+		w.neverRead()
 	}
 	for _, n := range w.nodes { // in turn, while the others serve
 		if code := n.process.Stop(w.t); code != 0 {

@@ -1,5 +1,5 @@
-// Package abuse attacks hookwheel: a cluster of three real processes and a single node, as a
-// customer with a portal token, with a read-only portal token, as a producer, as a stranger on the
+// Package abuse attacks hookwheel: a cluster of three real processes, a single node and one with TLS, as
+// a customer with a portal token, with a read-only portal token, as a producer, as a stranger on the
 // API's port and on the nodes' own, and as another user of the machine. Beside each abuse another
 // customer sends events to a receiver in good health, and must not notice.
 //

@@ -37,6 +37,7 @@ const (
 // world is what is attacked: the nodes, and the other users of them.
 type world struct {
 	t         *testing.T // of the abuse under way
+	secure    bool       // whether there is TLS, on all ports
 	nodes     []*node
 	http      http.Client
 	bystander *bystander
@@ -58,17 +59,17 @@ type world struct {
 type node struct {
 	name    string
 	api     string // host:port
-	peers   string // host:port for the other nodes; nobody listens there on a single node
+	peers   string // host:port for the other nodes; nobody listens there on a single node without TLS
 	data    string
 	config  string
 	process *process.Process
 }
 
 // newWorld starts so many nodes.
-func newWorld(t *testing.T, size int) *world {
+func newWorld(t *testing.T, size int, secure bool) *world {
 	t.Helper()
-	w := &world{t: t, responses: make(map[int]int), secrets: []string{rootToken, clusterSecret, jwtSecret, encryptionKey},
-		http: http.Client{Timeout: callLimit, Transport: &http.Transport{MaxIdleConnsPerHost: 64, MaxConnsPerHost: 512}}}
+	w := &world{t: t, secure: secure, responses: make(map[int]int), secrets: []string{rootToken, clusterSecret, jwtSecret, encryptionKey},
+		http: http.Client{Timeout: callLimit, Transport: &http.Transport{MaxIdleConnsPerHost: 64, MaxConnsPerHost: 512, TLSClientConfig: anyServer}}}
 	t.Cleanup(w.http.CloseIdleConnections)
 	w.sites = newSites(t)
 	base, dir := process.FreePorts(t, size), t.TempDir()
@@ -76,6 +77,9 @@ func newWorld(t *testing.T, size int) *world {
 		n := &node{name: "n" + strconv.Itoa(i), api: process.NodeAddress(base, i), peers: process.PeerAddress(base, i)}
 		n.data, n.config = filepath.Join(dir, n.name), filepath.Join(dir, n.name+".hcl")
 		w.nodes = append(w.nodes, n)
+	}
+	if w.secure {
+		makeCertificates(t, dir)
 	}
 	for _, n := range w.nodes {
 		if err := os.WriteFile(n.config, []byte(w.configuration(n)), 0o600); err != nil {
@@ -111,9 +115,9 @@ const crowdSize = 500
 func (w *world) configuration(n *node) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "node = %q\ndata = %q\nlog_level = \"debug\"\nencryption_keys = [%q]\n", n.name, n.data, encryptionKey)
-	fmt.Fprintf(&text, "api {\n listen = %q\n token = %q\n jwt_secret = %q\n drain = \"0s\"\n}\n", n.api, rootToken, jwtSecret)
-	if len(w.nodes) > 1 {
-		fmt.Fprintf(&text, "cluster {\n secret = %q\n", clusterSecret)
+	fmt.Fprintf(&text, "api {\n listen = %q\n token = %q\n jwt_secret = %q\n drain = \"0s\"\n%s}\n", n.api, rootToken, jwtSecret, w.tlsBlock(n, apiName))
+	if len(w.nodes) > 1 || w.secure {
+		fmt.Fprintf(&text, "cluster {\n secret = %q\n%s", clusterSecret, w.tlsBlock(n, n.name))
 		for _, peer := range w.nodes {
 			fmt.Fprintf(&text, " peer %q { address = %q }\n", peer.name, peer.peers)
 		}
@@ -130,7 +134,7 @@ func (w *world) configuration(n *node) string {
 func (w *world) start(n *node) {
 	w.t.Helper()
 	cmd := process.Command(process.Context(w.t), "serve", "--config", n.config)
-	if len(w.nodes) == 1 {
+	if len(w.nodes) == 1 && !w.secure {
 		limited := exec.CommandContext(process.Context(w.t), "sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d; exec "$@"`, descriptors), "sh"}, cmd.Args...)...)
 		limited.Env = cmd.Env
 		cmd = limited
@@ -142,7 +146,7 @@ func (w *world) start(n *node) {
 // tool runs a command of hookwheel to its end.
 func (w *world) tool(args ...string) (string, error) {
 	cmd := process.Command(process.Context(w.t), args...)
-	cmd.Env = append(cmd.Env, "HOOKWHEEL_URL=http://"+w.nodes[0].api, "HOOKWHEEL_TOKEN="+rootToken)
+	cmd.Env = append(cmd.Env, "HOOKWHEEL_URL="+w.url(w.nodes[0]), "HOOKWHEEL_TOKEN="+rootToken)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -176,7 +180,7 @@ func (r reply) String() string { return fmt.Sprintf("%d %.300s", r.status, r.bod
 
 // call calls a node. What goes wrong with the connection is status 0.
 func (w *world) call(i int, token, method, path, body string) (r reply) {
-	request, err := http.NewRequest(method, "http://"+w.nodes[i].api+"/api/v1"+path, strings.NewReader(body))
+	request, err := http.NewRequest(method, w.url(w.nodes[i])+"/api/v1"+path, strings.NewReader(body))
 	if err != nil {
 		w.t.Error(err)
 		return r
@@ -360,6 +364,7 @@ func (w *world) raw(i int, patience time.Duration, request []byte) int {
 	if err != nil {
 		return 0
 	}
+	conn = w.secured(conn)
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		conn.Close()
 		return 0
@@ -367,7 +372,7 @@ func (w *world) raw(i int, patience time.Duration, request []byte) int {
 	var wg sync.WaitGroup
 	wg.Go(func() { // the node may not want all of it
 		_, _ = conn.Write(request)
-		_ = conn.(*net.TCPConn).CloseWrite()
+		_ = conn.(interface{ CloseWrite() error }).CloseWrite()
 	})
 	defer wg.Wait()
 	defer conn.Close()
