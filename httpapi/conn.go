@@ -11,7 +11,7 @@ import (
 // conn is a client's connection.
 type conn struct {
 	*net.TCPConn
-	seen  int64 // bytes read so far
+	seen  int64 // bytes of requests read so far, without what TLS adds
 	bound int64 // of seen; 0: none
 
 	all     *connections
@@ -50,26 +50,33 @@ func connOf(c net.Conn) *conn {
 	return c.(*conn)
 }
 
-// Read waits for more from the client, so whatever was being answered has been written.
-func (c *conn) Read(data []byte) (int, error) {
-	if c.state.Load() == busy { // nobody else changes that
-		c.since.Store(time.Now().UnixNano())
-		c.state.Store(idle)
-	}
+func (c *conn) Read(data []byte) (int, error) { return c.readBounded(c.receive, data) }
+
+// readBounded reads from the connection or from TLS on top of it, but not beyond the bound.
+func (c *conn) readBounded(read func([]byte) (int, error), data []byte) (int, error) {
 	if c.bound > 0 {
 		if c.seen >= c.bound {
 			return 0, errTooMuch
 		}
 		data = data[:min(int64(len(data)), c.bound-c.seen)]
 	}
+	n, err := read(data)
+	c.seen += int64(n)
+	return n, err
+}
+
+// receive waits for more from the client, so whatever was being answered has been written.
+func (c *conn) receive(data []byte) (int, error) {
+	if c.state.Load() == busy { // nobody else changes that
+		c.since.Store(time.Now().UnixNano())
+		c.state.Store(idle)
+	}
 	c.waiting.Store(true)
 	defer c.waiting.Store(false)
 	if c.all.over.Load() {
 		return 0, net.ErrClosed
 	}
-	n, err := c.TCPConn.Read(data)
-	c.seen += int64(n)
-	return n, err
+	return c.TCPConn.Read(data)
 }
 
 // sleep waits for a while, or until the connection or over is closed.

@@ -42,7 +42,7 @@ func (g *secureGate) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	plain := c.(*conn)
-	return &secureConn{g.handshakes.turns.Server(plain, plain.address, g.config), plain, g.handshakes}, nil
+	return &secureConn{g.handshakes.turns.Server(belowTLS{plain}, plain.address, g.config), plain, g.handshakes}, nil
 }
 
 // secureConn is a client's connection with TLS.
@@ -51,6 +51,15 @@ type secureConn struct {
 	plain      *conn
 	handshakes *handshakes
 }
+
+// Read counts what the client has sent, and not what TLS has made of it: for many small writes that
+// is several times as much.
+func (s *secureConn) Read(data []byte) (int, error) { return s.plain.readBounded(s.Conn.Read, data) }
+
+// belowTLS is a connection whose bytes are not yet those of requests.
+type belowTLS struct{ *conn }
+
+func (b belowTLS) Read(data []byte) (int, error) { return b.receive(data) }
 
 // Handshake is called once, before anything is read.
 func (s *secureConn) Handshake() error {

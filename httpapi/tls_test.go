@@ -1,8 +1,10 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -16,9 +18,11 @@ import (
 	"hookwheel/systemtest/wait"
 )
 
-// The API speaks TLS, and new connections get the new certificate while others go on.
-func TestAPIWithTLS(t *testing.T) {
-	cert := func(args ...string) {
+// startWithTLS returns an API with HTTPS, the folder of its certificate and its CA, and what runs
+// "hookwheel cert".
+func startWithTLS(t *testing.T) (a *api, dir string, cert func(args ...string)) {
+	t.Helper()
+	cert = func(args ...string) {
 		t.Helper()
 		cmd := cli.New("test")
 		cmd.SetOut(io.Discard)
@@ -27,12 +31,17 @@ func TestAPIWithTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	dir := filepath.Join(t.TempDir(), "certs")
+	dir = filepath.Join(t.TempDir(), "certs")
 	cert("ca", "--out", dir)
 	cert("api", "--host", "127.0.0.1", "--ca", dir, "--out", dir)
-	a := apiStart(t, func(c *config.Config) {
+	return apiStart(t, func(c *config.Config) {
 		c.API.TLS = certs.Files{Cert: filepath.Join(dir, "api.pem"), Key: filepath.Join(dir, "api-key.pem")}
-	})
+	}), dir, cert
+}
+
+// The API speaks TLS, and new connections get the new certificate while others go on.
+func TestAPIWithTLS(t *testing.T) {
+	a, dir, cert := startWithTLS(t)
 	pool := x509.NewCertPool()
 	pem, err := os.ReadFile(filepath.Join(dir, certs.CAFile))
 	if err != nil || !pool.AppendCertsFromPEM(pem) {
@@ -72,11 +81,35 @@ func TestAPIWithTLS(t *testing.T) {
 		t.Error("the old connection was not kept")
 	}
 
-	if response, err := http.Get(strings.Replace(url, "https", "http", 1)); err == nil {
-		response.Body.Close()
-		t.Errorf("plain HTTP is answered with %s", response.Status)
-	}
 	if _, err := http.Get(url); err == nil {
 		t.Error("a client that does not know the CA accepts the certificate")
+	}
+}
+
+// A body in small chunks is accepted as without TLS, which makes each of its bytes many.
+func TestSmallChunksWithTLS(t *testing.T) {
+	a, _, _ := startWithTLS(t)
+	conn, err := tls.Dial("tcp", a.node.Addr(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	write := func(text string) {
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("POST /api/v1/app HTTP/1.1\r\n" + rawAuthorization + "Transfer-Encoding: chunked\r\n\r\n")
+	const chunk = 5
+	body := `{"name":"a","uid":"a"}` + strings.Repeat(" ", 40_000)
+	for ; body != ""; body = body[min(chunk, len(body)):] {
+		part := body[:min(chunk, len(body))]
+		write(fmt.Sprintf("%x\r\n", len(part)))
+		write(part)
+		write("\r\n")
+	}
+	write("0\r\n\r\n")
+	if response, reply := a.readResponse(bufio.NewReader(conn)); response.StatusCode != 201 {
+		t.Errorf("%s %s", response.Status, reply)
 	}
 }
