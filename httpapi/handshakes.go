@@ -3,6 +3,9 @@ package httpapi
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -67,8 +70,20 @@ func (s *secureConn) Handshake() error {
 	defer s.handshakes.end(s.plain)
 	ctx, cancel := context.WithTimeout(s.plain.alive, handshakeTime)
 	defer cancel()
-	return s.HandshakeContext(ctx)
+	err := s.HandshakeContext(ctx)
+	var other tls.RecordHeaderError
+	if errors.As(err, &other) && other.Conn != nil && 'A' <= other.RecordHeader[0] && other.RecordHeader[0] <= 'Z' { // a method
+		_, _ = io.WriteString(s.plain, plainResponse) // the client is told only this
+		s.plain.unread.Store(true)
+	}
+	return err
 }
+
+const plainProblem = `{"code":"generic_error","detail":"This port speaks HTTPS, and the request came without TLS: use https:// in the URL."}` + "\n"
+
+// plainResponse is the answer to plain HTTP.
+var plainResponse = fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+	len(plainProblem), plainProblem)
 
 // begin notes a handshake, and ends another one if there are too many.
 func (h *handshakes) begin(c *conn) {

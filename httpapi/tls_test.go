@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -111,5 +112,18 @@ func TestSmallChunksWithTLS(t *testing.T) {
 	write("0\r\n\r\n")
 	if response, reply := a.readResponse(bufio.NewReader(conn)); response.StatusCode != 201 {
 		t.Errorf("%s %s", response.Status, reply)
+	}
+}
+
+// Plain HTTP on the port of HTTPS is told so, whatever is sent.
+func TestPlainHTTPOnTLS(t *testing.T) {
+	a, _, _ := startWithTLS(t)
+	a.url = "http://" + a.node.Addr()
+	for _, text := range []string{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "DELETE /api/v1/app/a HTTP/1.1\r\n" + rawAuthorization + "\r\n",
+		"POST /api/v1/app HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat(" ", 100_000)} {
+		response, body := a.exchange(text)
+		if response.StatusCode != 400 || !strings.Contains(body, "HTTPS") || !json.Valid([]byte(body)) {
+			t.Errorf("%.20q: %s %s", text, response.Status, body)
+		}
 	}
 }

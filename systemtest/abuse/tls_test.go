@@ -32,6 +32,7 @@ import (
 var tlsAbuses = []abuse{
 	{"first messages without an end", unfinishedHellos, []int{0}},
 	{"first messages and nothing more", manyHellos, []int{0}},
+	{"requests without TLS", plainRequests, []int{400}},
 	{"receivers with a hundred certificates", manyCertificates, []int{200, 201, 202}},
 }
 
@@ -109,7 +110,7 @@ func unfinishedHellos(w *world) {
 				return
 			}
 			_ = conn.SetDeadline(time.Now().Add(2500 * time.Millisecond)) // a handshake has 3 s
-			_, _ = conn.Write(message) // the node may not want all of it
+			_, _ = conn.Write(message)                                    // the node may not want all of it
 			if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
 				open.Add(1)
 			}
@@ -154,6 +155,20 @@ func manyHellos(w *world) {
 			_ = conn.(*net.TCPConn).SetLinger(0)
 			conn.Close()
 		}
+	})
+}
+
+// A request without TLS is told so. Its token may be read on the way, and must not be in the log.
+func plainRequests(w *world) {
+	each(16, long(200, 2000), func(i int) {
+		conn := w.dial(w.nodes[0].api)
+		if conn == nil {
+			return
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(callLimit))
+		fmt.Fprintf(conn, "POST /api/v1/app HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n\r\n%s", rootToken, strings.Repeat("x", i*500))
+		w.count(readStatus(conn))
 	})
 }
 
