@@ -140,7 +140,7 @@ func LoadCA(dir string, now time.Time) (*Authority, error) {
 	if !pair.Leaf.IsCA {
 		return nil, fmt.Errorf("%s is the certificate of a node, not of a CA", file)
 	}
-	if err := validAt(pair.Leaf, file, now); err != nil {
+	if err := validAt(pair.Leaf, file, now, howToMake("ca")); err != nil {
 		return nil, err
 	}
 	return &Authority{pair.Leaf, pair.PrivateKey}, nil

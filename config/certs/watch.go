@@ -24,13 +24,24 @@ const (
 	certificateAgain = 24 * time.Hour      // between warnings
 )
 
-const makeCertificate = `"hookwheel cert node --help" says how to make one`
+// howToMake ends a message about a certificate of that kind: ca, node or api.
+func howToMake(kind string) string {
+	return fmt.Sprintf(`"hookwheel cert %s --help" says how to make one`, kind)
+}
 
 // Files are PEM files. They are read again when they change.
 type Files struct {
 	CA   string // the certificates that others' must be signed by
 	Cert string // the own certificate, then those between it and the CA, if any
 	Key  string
+}
+
+// howToMake is about those of a node, or of HTTPS, which has no CA.
+func (f Files) howToMake() string {
+	if f.CA == "" {
+		return howToMake("api")
+	}
+	return howToMake("node")
 }
 
 // Certificates are a certificate, its key and perhaps a CA, read again whenever their files
@@ -124,20 +135,20 @@ func (c *Certificates) warn(now time.Time) {
 	}
 	c.warned = now
 	if left <= 0 {
-		c.log.Error("the certificate has ended, connections are refused: replace its file; "+makeCertificate, "file", c.files.Cert, "ended", c.inForce.end)
+		c.log.Error("the certificate has ended, connections are refused: replace its file; "+c.files.howToMake(), "file", c.files.Cert, "ended", c.inForce.end)
 		return
 	}
-	c.log.Warn(endsSoon(left), "file", c.files.Cert, "ends", c.inForce.end)
+	c.log.Warn(c.endsSoon(left), "file", c.files.Cert, "ends", c.inForce.end)
 }
 
-func endsSoon(left time.Duration) string {
-	return fmt.Sprintf("the certificate ends in %d days: replace its file before that; "+makeCertificate, int(left.Hours()/24))
+func (c *Certificates) endsSoon(left time.Duration) string {
+	return fmt.Sprintf("the certificate ends in %d days: replace its file before that; %s", int(left.Hours()/24), c.files.howToMake())
 }
 
 // Warning says that the certificate ends soon, or is empty.
 func (c *Certificates) Warning() string {
 	if left := time.Until(c.current().end); left <= certificateSoon {
-		return endsSoon(left)
+		return c.endsSoon(left)
 	}
 	return ""
 }
@@ -157,7 +168,7 @@ func (f Files) stamp() string {
 // load reads the files and checks all that would otherwise show itself only when another refuses
 // the certificate.
 func (f Files) load(node string, now time.Time) (*loadedCertificates, error) {
-	chain, certPEM, err := readCertificates(f.Cert)
+	chain, certPEM, err := readCertificates(f.Cert, f.howToMake())
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +180,7 @@ func (f Files) load(node string, now time.Time) (*loadedCertificates, error) {
 	if err != nil { // the certificate is readable, so it is about the key
 		return nil, fmt.Errorf("the key %s can't be used with the certificate %s: name the key that the certificate was made with (%w)", f.Key, f.Cert, err)
 	}
-	if err := validAt(chain[0], f.Cert, now); err != nil {
+	if err := validAt(chain[0], f.Cert, now, f.howToMake()); err != nil {
 		return nil, err
 	}
 	loaded := &loadedCertificates{own: own, end: chain[0].NotAfter}
@@ -193,7 +204,7 @@ func (f Files) load(node string, now time.Time) (*loadedCertificates, error) {
 
 // verify checks a node's certificate as the other nodes will, and returns the CAs.
 func (f Files) verify(chain []*x509.Certificate, node string, now time.Time) (*x509.CertPool, error) {
-	list, _, err := readCertificates(f.CA)
+	list, _, err := readCertificates(f.CA, howToMake("ca"))
 	if err != nil {
 		return nil, err
 	}
@@ -206,14 +217,14 @@ func (f Files) verify(chain []*x509.Certificate, node string, now time.Time) (*x
 	}
 	if !slices.Contains(chain[0].DNSNames, node) {
 		return nil, fmt.Errorf("the certificate %s is for %s, not for this node: it needs the DNS name %q; %s", f.Cert,
-			strings.Join(namesIn(chain[0]), ", "), node, makeCertificate)
+			strings.Join(namesIn(chain[0]), ", "), node, f.howToMake())
 	}
 	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} { // a node is both
 		_, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}})
 		var invalid x509.CertificateInvalidError
 		switch {
 		case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-			return nil, fmt.Errorf("the certificate %s must be for servers and for clients (extended key usage); %s", f.Cert, makeCertificate)
+			return nil, fmt.Errorf("the certificate %s must be for servers and for clients (extended key usage); %s", f.Cert, f.howToMake())
 		case err != nil:
 			return nil, fmt.Errorf("the certificate %s is not vouched for by the CA in %s: all nodes need certificates of one CA, and its certificate (%w)",
 				f.Cert, f.CA, err)
@@ -233,9 +244,9 @@ func namesIn(c *x509.Certificate) []string {
 	return names
 }
 
-func validAt(c *x509.Certificate, file string, now time.Time) error {
+func validAt(c *x509.Certificate, file string, now time.Time, howToMake string) error {
 	if now.After(c.NotAfter) {
-		return fmt.Errorf("the certificate %s has ended at %s: replace it; %s", file, c.NotAfter.Format(time.RFC3339), makeCertificate)
+		return fmt.Errorf("the certificate %s has ended at %s: replace it; %s", file, c.NotAfter.Format(time.RFC3339), howToMake)
 	}
 	if now.Before(c.NotBefore) {
 		return fmt.Errorf("the certificate %s begins only at %s, and the clock of this machine says %s: set the clock, or replace the certificate",
@@ -245,7 +256,7 @@ func validAt(c *x509.Certificate, file string, now time.Time) error {
 }
 
 // readCertificates reads a PEM file with at least one certificate.
-func readCertificates(file string) (list []*x509.Certificate, text []byte, err error) {
+func readCertificates(file, howToMake string) (list []*x509.Certificate, text []byte, err error) {
 	text, err = os.ReadFile(file)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the certificate: %w", err)
@@ -261,7 +272,7 @@ func readCertificates(file string) (list []*x509.Certificate, text []byte, err e
 		list = append(list, certificate)
 	}
 	if len(list) == 0 {
-		return nil, nil, fmt.Errorf("%s holds no certificate: it must be a PEM file; %s", file, makeCertificate)
+		return nil, nil, fmt.Errorf("%s holds no certificate: it must be a PEM file; %s", file, howToMake)
 	}
 	return list, text, nil
 }
