@@ -17,17 +17,18 @@ const (
 // codeTooMany is for a caller that has more in flight than its share.
 const codeTooMany webhook.Code = "too_many_requests"
 
-// shares is memory that requests borrow while they are in flight. What the bodies of one
-// application's tokens take is bounded, and so is what those of any other key take, so that nobody
-// can keep it from all others.
+// shares is memory, or something else, that requests borrow while they are in flight. What the
+// tokens of one application take is bounded, and so is what any other key takes, and what all
+// applications take together, so that nobody can keep it from all others.
 type shares struct {
 	what  string // is lent, for errors
 	total int64
 
-	mu    sync.Mutex
-	used  int64
-	by    map[owner]int64
-	freed chan struct{} // closed when something was given back
+	mu        sync.Mutex
+	used      int64
+	customers int64 // of that, by applications
+	by        map[owner]int64
+	freed     chan struct{} // closed when something was given back
 }
 
 // owner is the borrower: an application by its tokens, or a key of another role. The zero one is
@@ -37,8 +38,11 @@ type owner struct {
 	id          webhook.ID
 }
 
-// stranger is the owner of what is answered without a token.
+// stranger is the owner of what is answered without a token. It has the share of an application,
+// but is none: metrics are needed most when applications take all that they may.
 var stranger = owner{application: true}
+
+func (o owner) isCustomer() bool { return o.application && o != stranger }
 
 func ownerOf(key *webhook.APIKey) owner {
 	if key.Role == webhook.RoleApplication {
@@ -51,12 +55,38 @@ func newShares(what string, total int64) *shares {
 	return &shares{what: what, total: total, by: make(map[owner]int64), freed: make(chan struct{})}
 }
 
-// share is what one owner may have.
+// share is what one owner may have at most.
 func (s *shares) share(who owner) int64 {
 	if who.application {
 		return s.total / 8
 	}
 	return s.total / 2
+}
+
+// forCustomers is what all applications may have together.
+func (s *shares) forCustomers() int64 { return s.total - s.total/4 }
+
+// left is what an owner may borrow at present of what others have left. An application must leave
+// five times as much as it has: one that is alone gets its share, but the more there are the less
+// each gets, so that those which come later find something, as with the workers of package
+// scheduler.
+func (s *shares) left(who owner) int64 {
+	left := s.total - s.used
+	if who.isCustomer() {
+		left = min(left, s.forCustomers()-s.customers-5*s.by[who])
+	}
+	return left
+}
+
+// add changes what an owner has.
+func (s *shares) add(who owner, size int64) {
+	s.used += size
+	if who.isCustomer() {
+		s.customers += size
+	}
+	if s.by[who] += size; s.by[who] == 0 {
+		delete(s.by, who)
+	}
 }
 
 // loan is what one request has borrowed.
@@ -79,9 +109,8 @@ func (l *loan) grow(more int64) error {
 	for {
 		s.mu.Lock()
 		own := s.by[l.who]+more > s.share(l.who)
-		if !own && s.used+more <= s.total {
-			s.used += more
-			s.by[l.who] += more
+		if !own && more <= s.left(l.who) {
+			s.add(l.who, more)
 			l.size += more
 			s.mu.Unlock()
 			return nil
@@ -107,8 +136,12 @@ func (s *shares) refuse(who owner, own bool) error {
 		return &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf(
 			"The %s of this caller take up the %d MiB that a caller may have in flight. Make fewer requests concurrently.", s.what, s.share(who)>>20)}
 	}
+	callers, total := "all callers", s.total
+	if who.isCustomer() {
+		callers, total = "all applications", s.forCustomers()
+	}
 	return &webhook.Error{Code: webhook.CodeUnavailable, Detail: fmt.Sprintf(
-		"The %s of all callers take up the %d MiB that this node has for them. Try again, or use another node.", s.what, s.total>>20)}
+		"The %s of %s take up the %d MiB that this node has for them. Try again, or use another node.", s.what, callers, total>>20)}
 }
 
 // shrink gives back all but size.
@@ -121,10 +154,7 @@ func (l *loan) shrink(size int64) {
 		return
 	}
 	l.size = size
-	s.used -= back
-	if s.by[l.who] -= back; s.by[l.who] == 0 {
-		delete(s.by, l.who)
-	}
+	s.add(l.who, -back)
 	close(s.freed)
 	s.freed = make(chan struct{})
 }
