@@ -8,8 +8,10 @@ import (
 	"hookwheel/webhook"
 )
 
-// maxBuckets is how many applications or tokens have a bucket at a time.
-const maxBuckets = 10_000
+const (
+	fewBuckets = 10_000 // that are kept even if they are full
+	looks      = 4      // at other buckets for each new one beyond that
+)
 
 // buckets limit the rate at which the tokens of each application, or each token, may use something
 // on this node.
@@ -82,17 +84,20 @@ func (b *buckets) refill(own bucket, now time.Time) bucket {
 	return own
 }
 
-// forget makes room for one more bucket: those that are full again go, or else all.
+// forget makes room for one more bucket: of some others, wherever the map begins, those that are
+// full again go. One that is not stays, since its owner would get again what it has used up; so
+// there can be one for each application or token, but few more than those that are not full.
 func (b *buckets) forget(now time.Time) {
-	if len(b.of) < maxBuckets {
+	if len(b.of) < fewBuckets {
 		return
 	}
-	for app, own := range b.of {
+	looked := 0
+	for who, own := range b.of {
 		if b.refill(own, now).left >= b.size {
-			delete(b.of, app)
+			delete(b.of, who)
 		}
-	}
-	if len(b.of) >= maxBuckets {
-		clear(b.of)
+		if looked++; looked == looks {
+			break
+		}
 	}
 }
