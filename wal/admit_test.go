@@ -11,7 +11,7 @@ import (
 	"hookwheel/webhook"
 )
 
-const lastKind = kindSweep
+const lastKind = kindKeepAnswer
 
 var testActor = webhook.Actor{Type: webhook.ActorKey, Role: webhook.RoleAdmin, Key: webhook.NewID(testClock, 1, 1), Name: "deployment"}
 
@@ -61,6 +61,7 @@ func legalCommands(t testing.TB, app, endpoint, message webhook.ID) map[kind][]b
 		kindRecordProgress: encodeProgress(1, []webhook.Progress{failures(endpoint, 2)}),
 		kindStepTask:       encodeStepTask(1, &webhook.TaskStep{Task: message, Messages: []webhook.ID{message}}),
 		kindFingerprint:    encodeFingerprint(),
+		kindKeepAnswer:     encodeKeepAnswer([]byte("{}")),
 	}
 	for k, object := range objects {
 		legal[k] = mustEncode(t, k, object)
@@ -165,6 +166,7 @@ func TestForgedCommandsAreRefused(t *testing.T) {
 		"many endpoints":       encodeProgress(1, make([]webhook.Progress, maxProgress+1)),
 		"many outcomes":        encodeProgress(1, []webhook.Progress{failures(endpoint.ID, maxOutcomes+1)}),
 		"a long step":          encodeStepTask(1, &webhook.TaskStep{Messages: make([]webhook.ID, webhook.MaxTaskStep+1)}),
+		"a large answer":       encodeKeepAnswer(make([]byte, maxAnswer+1)),
 		"an idle retain":       mustEncode(t, kindRetain, retain{}),
 		"a large retain":       mustEncode(t, kindRetain, retain{Records: retainRecords + 1}),
 		"an idle sweep":        mustEncode(t, kindSweep, sweep{}),

@@ -64,7 +64,7 @@ func (c *behalf) apply(e *entry) ([]byte, error) {
 // namesActor reports whether commands of this kind record who asked for them.
 func (k kind) namesActor() bool {
 	switch k {
-	case kindCreateMessage, kindCreateMessages, kindRecordProgress, kindStepTask, kindFingerprint, kindResend, kindTouchKeys, kindRetain, kindSweep:
+	case kindCreateMessage, kindCreateMessages, kindRecordProgress, kindStepTask, kindFingerprint, kindResend, kindTouchKeys, kindRetain, kindSweep, kindKeepAnswer:
 		return false
 	default:
 		return true

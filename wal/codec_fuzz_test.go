@@ -115,7 +115,7 @@ func FuzzDecodeStepTask(f *testing.F) {
 func FuzzApply(f *testing.F) {
 	addGolden(f, 0, "command createApplication", "command createEndpoint", "command deleteEndpoint", "command createMessage", "command createMessages", "command recordProgress", "command fingerprint",
 		"command createTask", "command stepTask", "command changeTask",
-		"command createKey", "command revokeKeys", "command touchKeys", "command idempotent", "command behalf", "command recordMember", "command putSettings")
+		"command createKey", "command revokeKeys", "command touchKeys", "command idempotent", "command behalf", "command recordMember", "command putSettings", "command keepAnswer")
 	dir := f.TempDir()
 	config := Config{Dir: dir, MinFree: 1, Logger: slog.New(slog.DiscardHandler), Fatal: func(error) {}}
 	s, err := Open(config)

@@ -55,6 +55,7 @@ const (
 	kindPutSettings       kind = 28
 	kindCreateMessages    kind = 29
 	kindSweep             kind = 30
+	kindKeepAnswer        kind = 31
 )
 
 const commandVersion = 1

@@ -38,7 +38,8 @@ import (
 //	retain                  retainParts and some         retainBytes of chunks, and one more; retainRecords lines, and those of one message more
 //	sweep                   small                        sweepPerEntry records, and the attempts of one chunk more
 //	fingerprint             nothing                      nothing
-//	idempotent              the command within           that, its reply, the key
+//	keepAnswer              maxAnswer                    nothing, but it is its own reply
+//	idempotent              the command within           that, its reply, the key; of an example the payload too
 //	behalf                  the command within           that, and the actor in each of its changes (2 KiB)
 //	recordMember            small                        a change
 //	putSettings             maxObject                    its body, a change
@@ -47,6 +48,7 @@ const (
 	maxObject    = 512 << 10 // bytes of an application, endpoint or event type, as JSON
 	maxTask      = 48 << 10  // of a task
 	maxAPIKey    = 48 << 10  // of an API key
+	maxAnswer    = 2 << 20   // bytes of an answer that is kept; names of event types are most of the largest
 	maxTouches   = 100       // keys that one command touches
 	maxProgress  = 1024      // endpoints in a record of progress
 	maxOutcomes  = 2048      // outcomes in it
@@ -89,6 +91,8 @@ func decodeCommand(body []byte) (action, error) {
 		return &stepTask{term, step}, err
 	case kindFingerprint:
 		return fingerprint{}, newReader(rest, commandVersion).end()
+	case kindKeepAnswer:
+		return decodeKeepAnswer(rest)
 	case kindIdempotent:
 		return decodeOnce(rest)
 	case kindBehalf:
@@ -488,3 +492,4 @@ func (c *recordProgress) apply(e *entry) ([]byte, error) {
 }
 func (c fingerprint) apply(e *entry) ([]byte, error) { return e.askFingerprint() }
 func (c *once) apply(e *entry) ([]byte, error)       { return replyTable{e}.applyOnce(c) }
+func (c keepAnswer) apply(*entry) ([]byte, error)    { return c, nil }

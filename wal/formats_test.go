@@ -321,6 +321,7 @@ func goldenFormats() map[string]format {
 			key, fingerprint, command, err := decodeIdempotent(data[1:])
 			return idempotent{key, fingerprint, command}, err
 		}},
+		"command keepAnswer": {keepAnswer("{}"), plain(encodeKeepAnswer([]byte("{}"))), func(data []byte) (any, error) { return decodeKeepAnswer(data[1:]) }},
 		"record answer": {goldenReply, plain(encodeKeptReply(&goldenReply)), func(data []byte) (any, error) {
 			return decodeKeptReply(data)
 		}},

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"hookwheel/webhook"
@@ -75,6 +76,9 @@ func (e replyTable) applyOnce(c *once) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m, is := c.within.(*createMessage); is && !m.Only.IsZero() {
+		reply = slices.Concat(reply, m.Payload)
+	}
 	if len(e.replies) == 0 {
 		e.replies = append(e.replies, repliesVersion)
 	}
@@ -84,8 +88,37 @@ func (e replyTable) applyOnce(c *once) ([]byte, error) {
 	return append([]byte{replyFirst}, reply...), nil
 }
 
-// keptReply is the record of an idempotency key. For a message it contains the ID, for other
-// objects the object as it was.
+// keepAnswer is the body of kindKeepAnswer. It has no effect but with an idempotency key, which
+// then keeps it: the answer to a request that consists of many changes, or of none.
+type keepAnswer []byte
+
+// encodeKeepAnswer: the answer preceded by its length.
+func encodeKeepAnswer(answer []byte) []byte {
+	return appendBytes([]byte{byte(kindKeepAnswer), commandVersion}, answer)
+}
+
+func decodeKeepAnswer(body []byte) (keepAnswer, error) {
+	r := newReader(body, commandVersion)
+	answer := r.bytes()
+	return answer, r.end()
+}
+
+func (c keepAnswer) validate() error {
+	if len(c) > maxAnswer {
+		return tooLarge("the response that is kept under the Idempotency-Key", maxAnswer)
+	}
+	return nil
+}
+
+// KeepAnswer keeps an answer under the idempotency key of the context, and returns the one that is
+// kept: another if the key has one already.
+func (w *Writer) KeepAnswer(ctx context.Context, answer []byte) (kept []byte, err error) {
+	return w.client.propose(ctx, encodeKeepAnswer(answer))
+}
+
+// keptReply is the record of an idempotency key. For a message it contains the ID, and if that is
+// an example the payload, since no repetition has that: the event type may be another by then. For
+// other objects it contains the object as it was.
 type keptReply struct {
 	entry       webhook.ID // determines its age, and its position in the order of age
 	fingerprint [16]byte   // of the request

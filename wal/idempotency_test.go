@@ -104,6 +104,30 @@ func TestKept(t *testing.T) {
 	wantCode(t, err, webhook.CodeKeyReused)
 }
 
+// The payload of an example and the answer to a request of many changes are kept as they were
+// first.
+func TestKeptAnswers(t *testing.T) {
+	s, w, app, endpoint := newWorld(t)
+	example, many := &Once{Key: [16]byte{1}}, &Once{Key: [16]byte{2}}
+	for i, text := range []string{"first", "second"} {
+		id, err := w.CreateMessage(example.Context(t.Context()), &webhook.Message{App: app.ID, EventType: "a", Only: endpoint.ID, Payload: []byte(text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err := s.Kept(example, id.Time())
+		if err != nil || kept.Message != id || string(kept.Payload) != "first" || example.Repeated != (i > 0) {
+			t.Errorf("an example: %+v, %v", kept, err)
+		}
+		answer, err := w.KeepAnswer(many.Context(t.Context()), []byte(text))
+		if err != nil || string(answer) != "first" {
+			t.Errorf("an answer: %q, %v", answer, err)
+		}
+		if kept, err = s.Kept(many, id.Time()); err != nil || string(kept.Answer) != "first" {
+			t.Errorf("an answer: %+v, %v", kept, err)
+		}
+	}
+}
+
 // A refused request changed nothing, so it may be tried again.
 func TestIdempotencyKeyOfRefusal(t *testing.T) {
 	s, w, app, _ := newWorld(t)
@@ -265,7 +289,11 @@ func TestSizeOfIdempotencyKey(t *testing.T) {
 	for name, change := range map[string]func(context.Context) error{
 		"no content": func(ctx context.Context) error { return w.Resend(ctx, app.ID, endpoint.ID, sent) },
 		"a message":  func(ctx context.Context) error { return second(w.CreateMessage(ctx, message)) },
-		"an object":  func(ctx context.Context) error { return second(w.UpdateEndpoint(ctx, *endpoint)) },
+		"an example": func(ctx context.Context) error {
+			return second(w.CreateMessage(ctx, &webhook.Message{App: app.ID, EventType: "a", Only: endpoint.ID, Payload: make([]byte, 5000)}))
+		},
+		"an answer": func(ctx context.Context) error { return second(w.KeepAnswer(ctx, make([]byte, 5000))) },
+		"an object": func(ctx context.Context) error { return second(w.UpdateEndpoint(ctx, *endpoint)) },
 	} {
 		once := new(Once)
 		copy(once.Key[:], name)

@@ -11,6 +11,8 @@ import (
 // was empty.
 type Kept struct {
 	Message     webhook.ID // a message was created
+	Payload     []byte     // of that, if it is an example
+	Answer      []byte     // what KeepAnswer was given
 	Messages    []PlacedID // messages of a batch were
 	Application *webhook.Application
 	Endpoint    *webhook.Endpoint
@@ -51,10 +53,13 @@ func (a *keptReply) open() (*Kept, error) {
 	k := new(Kept)
 	switch a.kind {
 	case kindCreateMessage:
-		if len(a.reply) != idSize {
+		if len(a.reply) < idSize {
 			return nil, errCut
 		}
-		k.Message, k.Created = webhook.ID(a.reply), true
+		k.Message, k.Payload, k.Created = webhook.ID(a.reply[:idSize]), a.reply[idSize:], true
+		return k, nil
+	case kindKeepAnswer:
+		k.Answer = a.reply
 		return k, nil
 	case kindCreateMessages:
 		list, err := readPlaced(a.reply)

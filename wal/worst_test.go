@@ -207,6 +207,8 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 		body = encodeStepTask(1, &step)
 	case kindFingerprint:
 		body = encodeFingerprint()
+	case kindKeepAnswer:
+		body = encodeIdempotent([16]byte{byte(i), 2}, [16]byte{}, encodeKeepAnswer(make([]byte, 30_000)))
 	case kindIdempotent:
 		body = encodeIdempotent([16]byte{byte(i), 1}, [16]byte{}, mustEncode(w.t, kindMoveCursor, objects[kindMoveCursor]))
 	case kindBehalf:
