@@ -42,6 +42,7 @@ type batchResult struct {
 type batch struct {
 	*request
 	app     webhook.ID
+	missing error // why there is no app
 	items   []item
 	results []batchResult
 	told    int // bytes of errors so far
@@ -54,10 +55,14 @@ func createBatch(r *request) (*response, error) {
 		return nil, err
 	}
 	app, err := r.applicationByName(r.path("app"))
-	if err != nil {
+	switch {
+	case err == nil:
+		b.app = app.ID
+	case r.idempotencyKey() == nil:
 		return nil, err
+	default: // it may have been deleted since the request took effect
+		b.missing = err
 	}
-	b.app = app.ID
 	r.server.live.Load().rates.charge(r.caller, len(b.items)-1, time.Now())
 	b.results = make([]batchResult, len(b.items))
 	if err := b.send(); err != nil {
@@ -187,6 +192,9 @@ func (b *batch) createPart(ctx context.Context, key *wal.Once, list []wal.Placed
 
 // propose appends the messages of a part to the log.
 func (b *batch) propose(ctx context.Context, list []wal.PlacedMessage) ([]wal.PlacedID, error) {
+	if b.missing != nil {
+		return nil, b.missing
+	}
 	trace := b.trace(b.app)
 	kept, begun := trace.commit()
 	for i := range list {

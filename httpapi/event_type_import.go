@@ -96,13 +96,7 @@ func importEventTypes(r *request) (*response, error) {
 	wanted := make(map[string]bool)
 	for _, t := range list {
 		wanted[t.Name] = true
-		changed, err := untilUnchanged(func() (*webhook.EventType, error) {
-			changed, err := merged(r, t)
-			if err == nil && changed != nil && !in.dry {
-				err = writeImported(r, changed)
-			}
-			return changed, err
-		})
+		changed, err := importEventType(r, t, in.dry)
 		if err != nil {
 			return nil, partly(err, len(out.Data.Modified))
 		}
@@ -119,7 +113,29 @@ func importEventTypes(r *request) (*response, error) {
 			return nil, partly(err, len(out.Data.Modified))
 		}
 	}
-	return ok(out), nil
+	if in.dry {
+		return ok(out), nil
+	}
+	return r.answer(out)
+}
+
+// importEventType creates or changes an event type and returns it, also if another try of the
+// request has done so; nil: it was as it should be.
+func importEventType(r *request, t webhook.EventType, dry bool) (*webhook.EventType, error) {
+	changed, err := untilUnchanged(func() (*webhook.EventType, error) {
+		changed, err := merged(r, t)
+		if err == nil && changed != nil && !dry {
+			err = writeImported(r, changed)
+		}
+		return changed, err
+	})
+	if changed != nil || err != nil {
+		return changed, err
+	}
+	if done, err := r.tookEffect("import " + t.Name); !done || err != nil {
+		return nil, err
+	}
+	return &t, nil
 }
 
 // merged returns an imported event type with what the present one has besides, or nil if they are
@@ -175,31 +191,43 @@ func writeImported(r *request, t *webhook.EventType) error {
 	return err
 }
 
-// archiveOthers archives the event types that an imported document does not have.
+// archiveOthers archives the event types that an imported document does not have. It returns the
+// names of those that this or another try of the request has archived.
 func archiveOthers(r *request, wanted map[string]bool, dry bool) ([]string, error) {
 	archived := []string{}
 	page := wal.NamePage{Ascending: true, Bytes: pageBytes, Limit: maxLimit}
 	for more := true; more; {
 		var list []webhook.EventType
 		var err error
-		list, more, err = r.store().EventTypes(page, func(t *webhook.EventType) bool { return !t.Archived })
+		list, more, err = r.store().EventTypes(page, func(t *webhook.EventType) bool { return !wanted[t.Name] })
 		if err != nil {
 			return nil, err
 		}
 		for _, t := range list {
 			page.From = t.Name
-			if wanted[t.Name] {
-				continue
+			archives, err := archiveOne(r, &t, dry)
+			if err != nil {
+				return nil, err
 			}
-			if !dry {
-				if err := r.writer().DeleteEventType(r.contextOf("archive "+t.Name), t.Name, false); err != nil {
-					return nil, err
-				}
+			if archives {
+				archived = append(archived, t.Name)
 			}
-			archived = append(archived, t.Name)
 		}
 	}
 	return archived, nil
+}
+
+// archiveOne reports whether it, or another try of the request, has archived an event type.
+func archiveOne(r *request, t *webhook.EventType, dry bool) (bool, error) {
+	change := "archive " + t.Name
+	switch {
+	case t.Archived:
+		return r.tookEffect(change)
+	case dry:
+		return true, nil
+	default:
+		return true, r.writer().DeleteEventType(r.contextOf(change), t.Name, false)
+	}
 }
 
 // partly says that some event types were changed before an error.

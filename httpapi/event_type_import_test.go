@@ -163,3 +163,24 @@ func TestImportOpenAPIRefused(t *testing.T) {
 		t.Errorf("refused documents left %v", list.Data)
 	}
 }
+
+// An import that has failed half-way goes on when it is repeated with its idempotency key, and its
+// answer has what was done before.
+func TestImportContinues(t *testing.T) {
+	a := apiStart(t, func(c *config.Config) { c.Limits.EventTypes = 3 })
+	for _, name := range []string{"old", "other"} {
+		a.call("POST", "/event-type", `{"name":"`+name+`","description":""}`, 201, nil)
+	}
+	const path, body = "/event-type/import/openapi", `{"spec":{"openapi":"3.1.0","webhooks":{"a":{"post":{}},"b":{"post":{}}}}}`
+	if status, text := a.postOnce(path, "k", body); status != 400 || !strings.Contains(text, "1 event types were imported") {
+		t.Fatal(status, text)
+	}
+	a.call("DELETE", "/event-type/other?expunge=true", "", 204, nil)
+	for range 2 {
+		status, text := a.postOnce(path, "k", body)
+		var made importView
+		if err := json.Unmarshal([]byte(text), &made); err != nil || status != 200 || !slices.Equal(made.Data.Modified, []string{"a", "b"}) {
+			t.Error(status, text, err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -54,14 +55,48 @@ func hashOf(parts ...[]byte) [16]byte {
 	return [16]byte(hash.Sum(nil))
 }
 
-// contextOf returns the context of an additional change, which takes effect once on its own.
-func (r *request) contextOf(change string) context.Context {
-	ctx, key := r.context(), r.idempotencyKey()
+// additionalKey returns the key of an additional change, which takes effect once on its own, or nil.
+func (r *request) additionalKey(change string) *wal.Once {
+	key := r.idempotencyKey()
 	if key == nil {
-		return ctx
+		return nil
 	}
-	additional := &wal.Once{Key: hashOf(key.Key[:], []byte(change)), Fingerprint: key.Fingerprint}
-	return additional.Context(ctx)
+	return &wal.Once{Key: hashOf(key.Key[:], []byte(change)), Fingerprint: key.Fingerprint}
+}
+
+// contextOf returns the context of an additional change.
+func (r *request) contextOf(change string) context.Context {
+	if key := r.additionalKey(change); key != nil {
+		return key.Context(r.context())
+	}
+	return r.context()
+}
+
+// tookEffect reports whether another try of the request has made an additional change.
+func (r *request) tookEffect(change string) (bool, error) {
+	key := r.additionalKey(change)
+	if key == nil {
+		return false, nil
+	}
+	kept, err := r.store().Kept(key, time.Now())
+	return kept != nil, err
+}
+
+// answer responds with a value, and keeps it under the idempotency key of the request. It is for a
+// handler that makes no change with that key itself.
+func (r *request) answer(value any) (*response, error) {
+	if r.idempotencyKey() == nil {
+		return ok(value), nil
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := r.server.config.Writer.KeepAnswer(r.context(), text)
+	if err != nil {
+		return nil, err
+	}
+	return ok(rawJSON(kept)), nil
 }
 
 // isRepetition reports whether the last change of the request had taken effect before.
@@ -149,9 +184,11 @@ func respondKept(r *request, kept *wal.Kept, err error) (*response, error) {
 	}
 	switch path := r.http.URI().PathOriginal(); {
 	case !kept.Message.IsZero() && bytes.HasSuffix(path, []byte("/send-example")):
-		return keptExample(r, kept.Message)
+		return keptExample(r, kept)
 	case !kept.Message.IsZero():
 		return keptMessage(r, kept.Message)
+	case kept.Answer != nil:
+		return ok(rawJSON(kept.Answer)), nil
 	case kept.Application != nil:
 		return &response{status: status, value: showApplication(kept.Application)}, nil
 	case kept.Endpoint != nil && bytes.HasSuffix(path, []byte("/secret/rotate")):
@@ -188,16 +225,13 @@ func keptMessage(r *request, id webhook.ID) (*response, error) {
 	return accepted(rawJSON(appendMessageOut(nil, &m.Message, withContent))), nil
 }
 
-// keptExample omits the payload if the event type no longer has that example.
-func keptExample(r *request, id webhook.ID) (*response, error) {
-	name, index, err := parseExample(r.body(), "")
+// keptExample takes the event type from the body; the example may no longer be what it was.
+func keptExample(r *request, kept *wal.Kept) (*response, error) {
+	name, _, err := parseExample(r.body(), "")
 	if err != nil {
 		return nil, err
 	}
-	m := &webhook.Message{ID: id, EventType: name}
-	if m.Payload, err = example(r, name, index); err != nil {
-		m.Expunged = true
-	}
+	m := &webhook.Message{ID: kept.Message, EventType: name, Payload: kept.Payload}
 	return ok(rawJSON(appendMessageOut(nil, m, true))), nil
 }
 

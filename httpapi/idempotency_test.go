@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"hookwheel/delivery/receivertest"
 )
 
 // postOnce makes a POST with an idempotency key.
@@ -125,11 +127,16 @@ func TestIdempotencyKeyOutlivesThings(t *testing.T) {
 	a := apiStart(t)
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"http://127.0.0.1:9/","uid":"e","disabled":true}`, 201, nil)
-	a.call("POST", "/event-type", `{"name":"x.y","description":"","schemas":{"1":{"examples":[{"a":1}]}}}`, 201, nil)
+	for _, name := range []string{"x.y", "old"} {
+		a.call("POST", "/event-type", `{"name":"`+name+`","description":"","schemas":{"1":{"examples":[{"a":1}]}}}`, 201, nil)
+	}
+	receiver := receivertest.Start(t, nil)
 	const since = `{"since":"2026-01-01T00:00:00Z","until":"2026-01-02T00:00:00Z"}`
 	requests := [][2]string{
 		{"/app/acme/msg", `{"eventType":"a","payload":{"n": 1},"eventId":"e1"}`},
 		{"/app/acme/msg?with_content=false", `{"eventType":"a","payload":{"n": 1}}`},
+		{"/app/acme/msg/batch", `[{"eventType":"a","payload":{"n": 1}},{"eventType":"a","payload":7},{"eventType":"a","payload":{"n":2},"eventId":"e1"}]`},
+		{"/app/acme/msg/batch", `[{"eventType":"a","payload":7}]`},
 		{"/app/acme/endpoint", `{"url":"http://127.0.0.1:9/","uid":"f","headers":{"X-Team":"a"}}`},
 		{"/app/acme/endpoint/e/send-example", `{"eventType":"x.y"}`},
 		{"/app/acme/endpoint/e/recover", since},
@@ -140,6 +147,13 @@ func TestIdempotencyKeyOutlivesThings(t *testing.T) {
 		{"/auth/app-portal-access/acme", `{}`},
 		{"/key", `{"name":"k","role":"application","applicationId":"acme"}`},
 		{"/auth/app/acme/expire-all", ``},
+		{"/app", `{"name":"New","uid":"new"}`},
+		{"/app/inline/msg", `{"eventType":"a","payload":{},"application":{"name":"a","uid":"inline"}}`},
+		{"/event-type", `{"name":"x.z","description":"first"}`},
+		{"/event-type/import/openapi", `{"replaceAll":true,"spec":{"openapi":"3.1.0","webhooks":{"x.y":{"post":{"description":"d"}},"x.z":{"post":{"description":"first"}},"imported":{"post":{}}}}}`},
+		{"/operational-webhook/endpoint", `{"url":"http://127.0.0.1:9/","uid":"o"}`},
+		{"/app/acme/endpoint/e/msg/test-attempt", `{"eventType":"x.y"}`},
+		{"/app/acme/msg/test-attempt", `{"eventType":"x.y","url":"` + receiver.URL + `"}`},
 	}
 	type reply struct {
 		status int
@@ -161,10 +175,20 @@ func TestIdempotencyKeyOutlivesThings(t *testing.T) {
 		}
 	}
 	repeat("at once")
+	a.call("PUT", "/event-type/x.y", `{"description":"edited","schemas":{"1":{"examples":[{"never":"sent"}]}}}`, 200, nil)
+	a.call("PUT", "/event-type/x.z", `{"description":"edited"}`, 200, nil)
+	repeat("with edited event types")
+	for _, name := range []string{"x.y", "x.z", "old", "imported"} {
+		a.call("DELETE", "/event-type/"+name+"?expunge=true", "", 204, nil)
+	}
+	a.call("DELETE", "/operational-webhook/endpoint/o", "", 204, nil)
+	repeat("without event types")
 	a.call("DELETE", "/app/acme/msg/e1/content", "", 204, nil)
 	a.call("DELETE", "/app/acme/endpoint/f", "", 204, nil)
 	repeat("without payload and endpoint")
 	a.call("DELETE", "/app/acme", "", 204, nil)
+	a.call("DELETE", "/app/inline", "", 204, nil)
+	a.call("DELETE", "/app/new", "", 204, nil)
 	repeat("without application")
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	repeat("with another application of the same uid")
@@ -172,6 +196,12 @@ func TestIdempotencyKeyOutlivesThings(t *testing.T) {
 	a.call("GET", "/app/acme/msg", "", 200, &list)
 	if len(list.Data) != 0 {
 		t.Errorf("repetitions took effect: %d messages", len(list.Data))
+	}
+	if a.call("GET", "/event-type", "", 200, &list); len(list.Data) != 0 {
+		t.Errorf("repetitions took effect: %d event types", len(list.Data))
+	}
+	if n := len(receiver.Arrivals()); n != 1 {
+		t.Errorf("a test was made %d times", n)
 	}
 }
 

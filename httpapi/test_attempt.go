@@ -104,8 +104,10 @@ func testAttempt(r *request, endpoint *webhook.Endpoint) (*response, error) {
 	a := r.server.config.Sender.Test(endpoint, m)
 	a.ID, a.Endpoint = temporaryID(), endpoint.ID
 	out := showAttempt(&a, true, r.byCustomer())
-	out.Headers, err = r.showHeaders(endpoint, m, &a)
-	return ok(out), err
+	if out.Headers, err = r.showHeaders(endpoint, m, &a); err != nil {
+		return nil, err
+	}
+	return r.answer(out)
 }
 
 // parseTest is parseExample for a body that may be empty or lack the event type.
