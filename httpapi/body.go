@@ -143,16 +143,18 @@ func (b *body) items(path string, object gjson.Result, see func(name string, val
 	})
 }
 
+const notUnicode = `must be Unicode: a \ud800 to \udfff that is not part of a pair has no UTF-8 form`
+
 // decode returns the text of a string or a name and refuses what has no UTF-8 form: one half of a
 // surrogate pair, which gjson would silently replace with U+FFFD.
 func (b *body) decode(field string, v gjson.Result) string {
 	if hasLoneSurrogate(v.Raw) {
-		b.fail(field, `must be Unicode: a \ud800 to \udfff that is not part of a pair has no UTF-8 form`)
+		b.fail(field, notUnicode)
 	}
 	return v.String()
 }
 
-// hasLoneSurrogate reports whether a valid JSON string, as written, escapes half of a surrogate
+// hasLoneSurrogate reports whether a string in valid JSON, as written, escapes half of a surrogate
 // pair without the other half.
 func hasLoneSurrogate(raw string) bool {
 	for i := strings.IndexByte(raw, '\\'); i >= 0 && i < len(raw); i++ {

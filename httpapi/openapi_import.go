@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,6 +45,9 @@ func parseSpecification(text string) (*specification, error) {
 func parseDocument(text string) (any, error) {
 	if !json.Valid([]byte(text)) {
 		return parseYAML(text)
+	}
+	if hasLoneSurrogate(text) {
+		return nil, errors.New(notUnicode)
 	}
 	var value any
 	d := json.NewDecoder(strings.NewReader(text))

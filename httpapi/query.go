@@ -35,7 +35,16 @@ func (q *query) fail(parameter, detail string) {
 
 func (q *query) has(name string) bool { return q.args.Has(name) }
 
-func (q *query) text(name string) string { return string(q.args.Peek(name)) }
+// text returns a parameter, or "". Nothing has a name that is not UTF-8, but a list that found
+// nothing would not say that it was asked for the impossible.
+func (q *query) text(name string) string { return q.decode(name, q.args.Peek(name)) }
+
+func (q *query) decode(name string, value []byte) string {
+	if !utf8.Valid(value) {
+		q.fail(name, "must be UTF-8")
+	}
+	return string(value)
+}
 
 func (q *query) bool(name string, otherwise bool) bool {
 	if !q.has(name) {
@@ -76,7 +85,7 @@ func (q *query) list(name string) (list []string) {
 		if k != name && !(strings.HasPrefix(k, name+"[") && strings.HasSuffix(k, "]")) {
 			continue
 		}
-		for item := range strings.SplitSeq(string(value), ",") {
+		for item := range strings.SplitSeq(q.decode(name, value), ",") {
 			if item != "" {
 				list = append(list, item)
 			}
@@ -185,8 +194,8 @@ const maxSearch = 256 // bytes
 // search returns the text that a list is searched for, or "".
 func (q *query) search() string {
 	text := q.text("search")
-	if len(text) > maxSearch || !utf8.ValidString(text) {
-		q.fail("search", fmt.Sprintf("must be UTF-8 and not longer than %d bytes", maxSearch))
+	if len(text) > maxSearch {
+		q.fail("search", fmt.Sprintf("must not be longer than %d bytes", maxSearch))
 	}
 	return text
 }

@@ -128,6 +128,9 @@ var compiling sync.Mutex
 // checkSchema checks that text is JSON Schema, of draft 7 if it does not name another, and none
 // that would take long to compile.
 func checkSchema(text string) error {
+	if hasLoneSurrogate(text) {
+		return errors.New(notUnicode)
+	}
 	document, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
 		return fmt.Errorf("is not valid JSON: %w", err)
