@@ -86,7 +86,7 @@ func (in *intake) received(header *fasthttp.RequestHeader) (config fasthttp.Requ
 // precheck reports whether a request with a body is refused because of its header, and the status
 // if it is known.
 func (in *intake) precheck(header *fasthttp.RequestHeader) (status int, refused bool) {
-	if !validVersion(header) {
+	if !validVersion(header) || errTwice(header) != nil {
 		return 0, true
 	}
 	if path, _, _ := bytes.Cut(header.RequestURI(), []byte("?")); string(path) == "/api/v1/health/ping" {
@@ -102,6 +102,17 @@ func (in *intake) precheck(header *fasthttp.RequestHeader) (status int, refused 
 		return fasthttp.StatusRequestEntityTooLarge, true
 	}
 	return 0, false
+}
+
+// errTwice returns an error if a request has two values of a header of which one counts, nil
+// otherwise. A proxy or a program may have looked at the other one.
+func errTwice(header *fasthttp.RequestHeader) error {
+	for _, name := range []string{fasthttp.HeaderAuthorization, idempotencyHeader} {
+		if len(header.PeekAll(name)) > 1 {
+			return &webhook.Error{Code: codeMalformed, Detail: "The request has more than one " + name + " header."}
+		}
+	}
+	return nil
 }
 
 // validVersion reports whether a request is HTTP/1. Any minor version is served as HTTP/1.1 is.

@@ -114,6 +114,8 @@ func TestRefusedByHeader(t *testing.T) {
 		"longer URI":   {"GET /api/v1/app?x=" + strings.Repeat("y", 40000) + " HTTP/1.1\r\n" + rawAuthorization + "\r\n", 431, "", "URI"},
 		"large header": {"GET /api/v1/app HTTP/1.1\r\n" + rawAuthorization + "X: " + strings.Repeat("y", 40000) + "\r\n\r\n", 431, "", "header"},
 		"many headers": {"GET /api/v1/app HTTP/1.1\r\n" + rawAuthorization + strings.Repeat("X: y\r\n", 10000) + "\r\n", 431, "", "header"},
+		"two tokens":   {post + rawAuthorization + "Authorization: Bearer x\r\nContent-Length: 60000\r\n\r\n", 400, "", "more than one Authorization"},
+		"two keys":     {post + rawAuthorization + "Idempotency-Key: a\r\nidempotency-key: b\r\nContent-Length: 60000\r\n\r\n", 400, "", "more than one Idempotency-Key"},
 		"between chunks": {post + rawAuthorization + "Transfer-Encoding: chunked\r\n\r\n1;" + strings.Repeat("x", 200_000) + "\r\n{\r\n0\r\n\r\n", 400, "",
 			"between the chunks"},
 	} {

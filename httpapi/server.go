@@ -224,10 +224,13 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler)
 	setRequestID(ctx)
 	cors := s.live.Load().cors
 	mayRead := cors.allow(ctx)
+	twice := errTwice(&ctx.Request.Header)
 	switch {
 	case !validVersion(&ctx.Request.Header):
 		s.respond.writeError(ctx, &webhook.Error{Code: codeVersion, Detail: "This server speaks HTTP/1.1."})
 		ctx.SetConnectionClose()
+	case twice != nil:
+		s.respond.writeError(ctx, twice)
 	case cors.preflight(ctx, mayRead):
 	case len(ctx.Request.Header.RequestURI()) > maxURI:
 		s.respond.writeError(ctx, errURI)
