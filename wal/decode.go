@@ -39,7 +39,7 @@ import (
 //	sweep                   small                        sweepPerEntry records, and the attempts of one chunk more
 //	fingerprint             nothing                      nothing
 //	keepAnswer              maxAnswer                    nothing, but it is its own reply
-//	idempotent              the command within           that, its reply, the key; of an example the payload too
+//	idempotent              the command within           that, its reply, the key, the payload of an example
 //	behalf                  the command within           that, and the actor in each of its changes (2 KiB)
 //	recordMember            small                        a change
 //	putSettings             maxObject                    its body, a change
