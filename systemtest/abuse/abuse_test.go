@@ -75,7 +75,7 @@ func TestAbuse(t *testing.T) {
 		secure bool
 		abuses []abuse
 	}{
-		"cluster": {3, false, all(controls(), customerAbuses, readerAbuses, producerAbuses, strangerAbuses, peerAbuses, localAbuses)},
+		"cluster": {3, false, all(controls(), customerAbuses, readerAbuses, growthAbuses, producerAbuses, strangerAbuses, peerAbuses, localAbuses)},
 		"node":    {1, false, all(nodeAbuses, strangerAbuses)},
 		"secure":  {1, true, all(tlsAbuses, strangerAbuses[:4])}, // without random requests, each of which would be a handshake,
 	}

@@ -23,6 +23,7 @@ var nodeAbuses = []abuse{
 	{"ports other than the API's", openPorts, nil},
 	{"too few descriptors", fewDescriptors, nil},
 	{"more than the disk is to hold", overfill, []int{201, 202, 429, 503, 507}},
+	{"endpoints that become large", growingEndpoints, []int{200, 201, 400, 404, 507}},
 }
 
 const listening = "0A" // in /proc/net/tcp
