@@ -30,10 +30,11 @@ import (
 // connection.
 //
 // The dialer proves itself first, and an acceptor sends nothing that depends on the secret before
-// that, so an attacker that connects can't guess secrets offline. With TLS there is something that it
-// sends and signs before: its certificate and the signature of its TLS handshake, by the protocol.
-// They do not depend on the secret, and strangers get them in turns (tlslimit). Without TLS, an attacker at an
+// that, so an attacker that connects can't guess secrets offline. Without TLS, an attacker at an
 // address that a node dials can: therefore secrets must have at least 32 characters without TLS.
+//
+// With TLS, the acceptor shows its certificate and signs before that, as the protocol wants it.
+// Nothing of that depends on the secret, and strangers get it in turns (tlslimit).
 //
 // hello names the intended server, so a connection never reaches another one, whatever node is at
 // the address: neither a node of another cluster nor one that lost its data and is no longer the
