@@ -204,6 +204,7 @@ func TestLimitsOfNumbers(t *testing.T) {
 		"operational webhooks about endpoints that one customer changes": "wal",
 		"portal tokens and keys of an application":                       "wal", "lifetime of an idempotency key": "wal",
 		"responses kept under the idempotency keys of an application's tokens, per 12 h and node, and as much at once": "TestKeptResponsesOfPortals",
+		"those of all applications together; beyond it each may have a 1024th of that":                                 "TestKeptResponsesOfAllApplications",
 		"requests of one API key, per second and node; a batch counts as many as it has messages":                      "TestRequestRateOfKeys",
 		"requests with the tokens of one application together, per second and node; a change counts as 5":              "TestRequestRateOfApplications",
 		"messages, attempts and endpoints of an application while all records exceed `storage.max_size`":               "TestShareOfMaxSize",

@@ -45,6 +45,13 @@ func (b *buckets) take(app webhook.ID, needed, count float64, now time.Time) boo
 	return enough
 }
 
+// used returns how much of its bucket an application has used.
+func (b *buckets) used(app webhook.ID, now time.Time) float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.size - b.current(app, now).left
+}
+
 // reserve takes count from the bucket of an application or key, and returns for how long to wait
 // until that was in it; or takes nothing if that is longer than patience.
 func (b *buckets) reserve(who webhook.ID, count float64, now time.Time, patience time.Duration) (wait time.Duration, done bool) {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -120,8 +119,8 @@ func (r *request) performOnce(h handler) (*response, error) {
 		return respondKept(r, kept, err)
 	}
 	limit := r.server.kept
-	if !limit.hasRoom(r.caller, time.Now()) {
-		return nil, errKeptFull
+	if err := limit.check(r.caller, time.Now()); err != nil {
+		return nil, err
 	}
 	resp, err := h(r)
 	limit.charge(r.caller, key.Size, time.Now())
@@ -144,34 +143,6 @@ func (r *request) keptReply(key *wal.Once) (*wal.Kept, error) {
 		return nil, err
 	}
 	return kept, nil
-}
-
-// keptBytes is how many bytes of responses may be kept for the tokens of an application at once,
-// and again in each window, on this node.
-const keptBytes = 16 << 20
-
-// keptResponses limits what is kept for the tokens of an application. A short request may have a
-// large response, which is kept for hours.
-type keptResponses struct{ buckets }
-
-func newKeptResponses() *keptResponses {
-	return &keptResponses{newBuckets(keptBytes/wal.IdempotencyWindow.Minutes(), keptBytes)}
-}
-
-var errKeptFull = &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf(
-	"The responses that are kept under this application's idempotency keys take the %d MiB that they may take in %.0f hours. "+
-		"Send requests without Idempotency-Key, or make fewer of them.", keptBytes>>20, wal.IdempotencyWindow.Hours())}
-
-// hasRoom reports whether a response may be kept. Operators are not limited.
-func (k *keptResponses) hasRoom(caller *webhook.APIKey, now time.Time) bool {
-	return caller.Role != webhook.RoleApplication || k.take(caller.App, 1, 0, now)
-}
-
-// charge counts a response that was kept.
-func (k *keptResponses) charge(caller *webhook.APIKey, size int, now time.Time) {
-	if caller.Role == webhook.RoleApplication {
-		k.take(caller.App, math.Inf(-1), float64(size), now)
-	}
 }
 
 // respondKept responds with a kept reply as the operation did the first time.

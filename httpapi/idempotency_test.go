@@ -251,7 +251,7 @@ func TestKeptResponsesOfPortals(t *testing.T) {
 	refused := 0
 	for i := 0; refused == 0 && i < 2000; i++ {
 		switch status, text := a.postOnceAs(portal, resume, fmt.Sprint("k", i), `{}`); {
-		case status == 429 && strings.Contains(text, "16 MiB"):
+		case status == 429 && strings.Contains(text, "16384 KiB"):
 			refused = i
 		case status != 200:
 			t.Fatal(status, text)

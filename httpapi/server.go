@@ -39,11 +39,12 @@ type Config struct {
 	// Without an address the API's listener serves them.
 	PortalListen  string
 	MetricsListen string
-	MetricsToken  bool // whether metrics need a token
-	Tails         int  // streams of events
-	MaxBody       int  // bytes
-	Pprof         bool // whether admins get profiles of the process
-	MaxBatch      int  // bytes of a batch of messages; at least MaxBody
+	MetricsToken  bool  // whether metrics need a token
+	Tails         int   // streams of events
+	MaxBody       int   // bytes
+	Pprof         bool  // whether admins get profiles of the process
+	MaxBatch      int   // bytes of a batch of messages; at least MaxBody
+	MaxSize       int64 // bytes of all records; 0: no limit
 	// Connections whose file descriptor would be the number that this returns or a higher one are
 	// refused. The descriptors from there on are for the store and for deliveries. nil: no limit.
 	Descriptors func() int
@@ -109,7 +110,7 @@ func NewServer(config Config) (*Server, error) {
 			status := config.Node.Status()
 			return status.Commit - min(status.Commit, status.Applied)
 		}},
-		audit: newAudit(config.Logger, config.Metrics), kept: newKeptResponses(),
+		audit: newAudit(config.Logger, config.Metrics), kept: newKeptResponses(config.MaxSize),
 		sealer: sealer{config.Keyring}, accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookwheel_messages_accepted_total", Help: "Messages that this node has answered with 202."})}
 	s.respond = &responder{failed: config.Failed, log: config.Logger}

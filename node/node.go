@@ -116,7 +116,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 	n.onClose("removal of unused values", n.tidy())
 	n.api, err = httpapi.NewServer(httpapi.Config{
 		Listen: config.API.Listen, PortalListen: config.Portal.Listen, MetricsListen: config.API.Metrics.Listen, MetricsToken: config.API.Metrics.Token, TLS: forAPI,
-		Tails: config.API.Tails, MaxBody: config.API.MaxBody, MaxBatch: config.API.MaxBatch, Pprof: config.API.Pprof, Drain: config.API.Drain, Descriptors: func() int { return descriptors.forClients(n.store.Space().Descriptors()) },
+		Tails: config.API.Tails, MaxBody: config.API.MaxBody, MaxBatch: config.API.MaxBatch, MaxSize: n.store.Space().MaxSize(), Pprof: config.API.Pprof, Drain: config.API.Drain, Descriptors: func() int { return descriptors.forClients(n.store.Space().Descriptors()) },
 		Changeable: changeable(&config), Reload: n.Reload, NodeID: config.Node, Keyring: keyring,
 		Store: n.store, Writer: n.writer, Node: n.cluster, Failed: n.broken.Load, Metrics: metrics, Logger: log, Sender: n.pool, Tracer: requests,
 	})

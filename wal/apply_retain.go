@@ -57,6 +57,7 @@ type retainer struct {
 	history map[string]*goneAttempts // by the key of their chunk
 	freed   map[webhook.ID]int64     // by application: roughly how much smaller its chunks will be once rewritten
 	cursors map[webhook.ID]*cursor   // those that have changed
+	names   int                      // that endpoints filter by, and that were compared with those of a message
 
 	at  webhook.ID // the application of the last message that was looked at
 	its recipients // of that application

@@ -17,10 +17,11 @@ type recipients struct {
 	holders []*webhook.Endpoint // that have lines in their held or manual sets
 }
 
-// behindCost is how many endpoints that a cursor has yet to reach a message for cost as much as a
-// record, and holderCost how many lines that may be there.
+// What costs as much as a record: so many endpoints whose cursors have yet to come to a message, so
+// many names that these filter by, and so many lines that may be there.
 const (
 	behindCost = 16
+	namesCost  = 4096
 	holderCost = 4
 )
 
@@ -47,11 +48,16 @@ func (r *retainer) recipientsOf(m *webhook.Message) *recipients {
 // wanted reports whether a message is still to be sent to an endpoint: the cursor has not passed
 // it, or it is in one of the endpoint's sets.
 func (r *retainer) wanted(m *webhook.Message) (bool, error) {
+	r.budget--
 	if m.ID.After(r.recipientsOf(m).lowest) {
 		return true, nil
 	}
-	lines, err := r.linesOf(m)
-	return len(lines) > 0 && keepsWaiting, err
+	waits := false
+	err := r.eachLine(m, func(webhook.ID, []byte) error {
+		waits = keepsWaiting
+		return errStop
+	})
+	return waits, unlessStopped(err)
 }
 
 // forget makes all endpoints forget a message and its lines.
@@ -66,6 +72,8 @@ func (r *retainer) forget(m *webhook.Message, lines map[webhook.ID][][]byte) err
 		}
 		delete(lines, endpoint)
 	}
+	r.budget -= r.names / namesCost
+	r.names = 0
 	for _, endpoint := range slices.SortedFunc(maps.Keys(lines), webhook.ID.Compare) { // tasks change in this order
 		if err := r.leave(n.endpoints[endpoint], m, lines[endpoint]); err != nil {
 			return err
@@ -79,6 +87,7 @@ func (r *retainer) forget(m *webhook.Message, lines map[webhook.ID][][]byte) err
 func (r *retainer) leave(endpoint *webhook.Endpoint, m *webhook.Message, lines [][]byte) error {
 	c := r.store.catalog.cursors[endpoint.ID]
 	lost := c.isFresh(m.ID) && endpoint.Wants(m)
+	r.names += len(endpoint.EventTypes) + len(endpoint.Channels)
 	i, done := slices.BinarySearchFunc(c.done, m.ID, webhook.ID.Compare)
 	if !lost && !done && len(lines) == 0 {
 		return nil
@@ -137,22 +146,31 @@ func (n *counts) of(set byte) *uint64 {
 
 // linesOf returns the keys of a message's lines in the sets of endpoints.
 func (r *retainer) linesOf(m *webhook.Message) (lines map[webhook.ID][][]byte, err error) {
-	add := func(endpoint webhook.ID, key []byte) {
+	err = r.eachLine(m, func(endpoint webhook.ID, key []byte) error {
 		if lines == nil {
 			lines = make(map[webhook.ID][][]byte)
 		}
 		lines[endpoint] = append(lines[endpoint], key)
-	}
+		return nil
+	})
+	return lines, err
+}
+
+// eachLine calls see for each line of a message in a set of an endpoint, with its key.
+func (r *retainer) eachLine(m *webhook.Message, see func(endpoint webhook.ID, key []byte) error) error {
 	prefix := idKey(keyPlanned, m.ID)
-	err = r.store.pending.seek(prefix, prefix, func(key, value []byte) error {
+	stopped := false
+	err := r.store.pending.seek(prefix, prefix, func(key, value []byte) error {
+		r.budget--
 		line, err := plannedLine(key, value)
 		if endpoint := webhook.ID(key[1+idSize:]); err == nil && r.store.catalog.endpoints[endpoint] != nil {
-			add(endpoint, line)
+			err = see(endpoint, line)
+			stopped = err == errStop
 		}
 		return err
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || stopped {
+		return err
 	}
 	holders := r.recipientsOf(m).holders
 	r.budget -= len(holders) / holderCost
@@ -169,13 +187,13 @@ func (r *retainer) linesOf(m *webhook.Message) (lines map[webhook.ID][][]byte, e
 				continue
 			}
 			_, found, err := r.store.pending.get(set.key)
-			if err != nil {
-				return nil, err
+			if err == nil && found {
+				err = see(endpoint.ID, set.key)
 			}
-			if found {
-				add(endpoint.ID, set.key)
+			if err != nil {
+				return err
 			}
 		}
 	}
-	return lines, nil
+	return nil
 }

@@ -228,6 +228,9 @@ func (g *Gate) Economize(list []webhook.Progress) {
 	}
 }
 
+// smallShare is how many bytes an application holds that can be told of its share.
+const smallShare = 64 << 10
+
 // noShare returns why an application has no room, or "". There may be some in a moment if old
 // messages of the application are leaving or have just stopped leaving: those on their way to an
 // endpoint may leave next.
@@ -249,17 +252,17 @@ func (g *Gate) noShare(app webhook.ID) (detail string, making bool) {
 	making = since.IsZero() || time.Since(since) < roomPatience
 	size, maxSize := g.space.Size()>>20, g.space.maxSize>>20
 	switch {
-	case since.IsZero() && beyond && held > 0:
+	case since.IsZero() && beyond && held >= smallShare:
 		detail = fmt.Sprintf("this application's share of storage.max_size (%d of %d MiB among %d applications) is used up: "+
 			"no new events until old messages of it are delivered, where endpoints wait for them, and removed, which is under way; if that lasts, raise storage.max_size", p.share>>20, maxSize, p.holders)
 	case since.IsZero():
 		detail = fmt.Sprintf("all records take %d MiB, more than the storage.max_size of %d MiB: no new events until old messages are delivered, where endpoints wait for them, and removed, which is under way", size, maxSize)
-	case beyond && held > 0:
+	case beyond && held >= smallShare:
 		detail = fmt.Sprintf("this application's share of storage.max_size (%d of %d MiB among %d applications) is used up by its endpoints and by messages that they wait for: "+
 			"no new events, and nothing larger, until some are delivered or skipped, or endpoints are deleted, or until storage.max_size is raised", p.share>>20, maxSize, p.holders)
 	default:
-		detail = fmt.Sprintf("all records take %d MiB, more than the storage.max_size of %d MiB, and endpoints wait for all messages that could leave: "+
-			"no new events until some are delivered, or endpoints are deleted, or until storage.max_size is raised", size, maxSize)
+		detail = fmt.Sprintf("all records take %d MiB, more than the storage.max_size of %d MiB, and nothing can leave: endpoints wait for the messages, or they are not what takes the room. "+
+			"No new events until some are delivered, or endpoints are deleted, or until storage.max_size is raised", size, maxSize)
 	}
 	return detail, making
 }
