@@ -19,6 +19,9 @@ type access struct {
 	needs webhook.Capability
 }
 
+// isForProducers reports whether producers have access, as they have to what sends events.
+func (a access) isForProducers() bool { return slices.Contains(a.roles, webhook.RoleProducer) }
+
 // check returns an error unless the key has access.
 func (a access) check(key *webhook.APIKey) error {
 	switch {

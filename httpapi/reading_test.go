@@ -28,7 +28,7 @@ func TestReadsArePaidFor(t *testing.T) {
 			r := &request{server: s, http: new(fasthttp.RequestCtx), caller: caller}
 			r.http.Request.Header.SetMethod(method)
 			begin := time.Now()
-			end, err := r.awaitTurn()
+			end, err := r.awaitTurn(mayReadOwn)
 			if err != nil {
 				t.Error(err)
 				return 0

@@ -268,7 +268,7 @@ func (s *Server) authorized(needed access, here []webhook.Role, h handler) fasth
 			_ = connection.Close() // at once, lest an empty response be sent
 			return
 		}
-		endTurn, err := r.awaitTurn()
+		endTurn, err := r.awaitTurn(needed)
 		if err != nil {
 			s.respond.writeError(ctx, err)
 			return

@@ -8,12 +8,13 @@ import (
 	"hookwheel/webhook"
 )
 
-// How many requests with tokens of an application may be under way on a node, and how many requests
-// may wait for a turn under one name.
+// How many requests with tokens of an application may be under way on a node, how many changes of
+// one application by others, and how many requests may wait for a turn under one name.
 const (
-	ownChanges = 4
-	ownReads   = 4
-	maxWaiting = 256
+	ownChanges      = 4
+	ownReads        = 4
+	operatorChanges = 8
+	maxWaiting      = 256
 )
 
 // turns makes requests wait for each other. Concurrent changes of one thing would be proposed again
@@ -104,17 +105,22 @@ func (t *turns) leave(name string) {
 }
 
 // awaitTurn waits until the tokens of the caller's application have few enough changes, or reads,
-// under way. The caller must call end.
-func (r *request) awaitTurn() (end func(), err error) {
+// under way; or an operator few enough changes of the application in question. The caller must call
+// end.
+func (r *request) awaitTurn(needed access) (end func(), err error) {
 	if r.isRead() {
 		return r.awaitRead()
 	}
+	name, limit := "customer/"+string(r.caller.App[:]), ownChanges
 	if !r.byCustomer() {
-		return func() {}, nil
+		name, limit = "operator/"+r.path("app"), operatorChanges
+		if needed.isForProducers() || r.path("app") == "" { // events have turns in the log
+			return func() {}, nil
+		}
 	}
 	ctx, cancel := leaderContext()
 	defer cancel()
-	return r.server.changes.take(ctx, "customer/"+string(r.caller.App[:]), ownChanges)
+	return r.server.changes.take(ctx, name, limit)
 }
 
 // awaitRead waits for a turn to read, and paces what is read from then on. A change that reads much

@@ -59,7 +59,7 @@ func TestCustomerTurns(t *testing.T) {
 	await := func(method string, caller *webhook.APIKey) (end func(), err error) {
 		r := &request{server: s, http: new(fasthttp.RequestCtx), caller: caller}
 		r.http.Request.Header.SetMethod(method)
-		return r.awaitTurn()
+		return r.awaitTurn(mayReadOwn)
 	}
 	first := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{1}}
 	second := &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.ID{2}}
@@ -109,7 +109,7 @@ func TestCustomerReadsTakeTurns(t *testing.T) {
 	await := func(method string, caller *webhook.APIKey) (end func(), err error) {
 		r := &request{server: s, http: new(fasthttp.RequestCtx), caller: caller}
 		r.http.Request.Header.SetMethod(method)
-		return r.awaitTurn()
+		return r.awaitTurn(mayReadOwn)
 	}
 	var reading, most atomic.Int64
 	hold := make(chan struct{})
@@ -170,7 +170,7 @@ func TestTurnsEndWithServer(t *testing.T) {
 	await := func() (end func(), err error) {
 		r := &request{server: s, http: new(fasthttp.RequestCtx), caller: key}
 		r.http.Request.Header.SetMethod("GET")
-		return r.awaitTurn()
+		return r.awaitTurn(mayReadOwn)
 	}
 	for range ownReads {
 		end, err := await()
@@ -183,4 +183,58 @@ func TestTurnsEndWithServer(t *testing.T) {
 	if _, err := await(); webhook.ErrorCode(err) != webhook.CodeUnavailable {
 		t.Errorf("a read that waits when the server stops: %v", err)
 	}
+}
+
+// TestOperatorTurns: operators have some changes of one application under way at a time, which are
+// nothing to events and to another application.
+func TestOperatorTurns(t *testing.T) {
+	s := new(Server)
+	await := func(needed access, app string) (end func(), err error) {
+		r := &request{server: s, http: new(fasthttp.RequestCtx), caller: &webhook.APIKey{Role: webhook.RoleAdmin}}
+		r.http.Request.Header.SetMethod("DELETE")
+		r.http.SetUserValue("app", app)
+		return r.awaitTurn(needed)
+	}
+	var ends []func()
+	for range operatorChanges {
+		end, err := await(mayReadOwn, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, end)
+	}
+	for _, other := range []struct {
+		needed access
+		app    string
+	}{{maySend, "a"}, {mayReadOwn, "b"}, {mayReadOwn, ""}} {
+		end, err := await(other.needed, other.app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end()
+	}
+	waited := make(chan struct{})
+	go func() {
+		defer close(waited)
+		end, err := await(mayReadOwn, "a")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		end()
+	}()
+	wait.For(t, "one more waits", func() bool {
+		s.changes.mu.Lock()
+		defer s.changes.mu.Unlock()
+		return s.changes.by["operator/a"].users == operatorChanges+1
+	})
+	select {
+	case <-waited:
+		t.Error("it did not wait")
+	default:
+	}
+	for _, end := range ends {
+		end()
+	}
+	<-waited
 }

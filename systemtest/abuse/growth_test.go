@@ -15,25 +15,35 @@ var growthAbuses = []abuse{
 	{"slow readers of many customers", manyReaders, []int{0, 200, 202, 429, 503}},
 }
 
+const (
+	largeTypes  = 200 // event types
+	slowReaders = 12  // customers
+)
+
+// grow makes what the abuses need, so that making it is none of them.
+func (w *world) grow() {
+	schema := `{"type": "object", "description": "` + strings.Repeat("x", 20_000) + `"}`
+	each(16, largeTypes, func(i int) {
+		w.must("POST", "/event-type", fmt.Sprintf(`{"name": "filter.n%d", "description": "", "schemas": {"1": %s}}`, i, schema), nil)
+	})
+	for range slowReaders {
+		c := w.customer()
+		w.send(c, 1<<20-1000)
+		w.readers = append(w.readers, c)
+	}
+}
+
 // To choose event types, none of their schemas need be read.
 func manyFilters(w *world) {
-	const types = 200
 	c := w.customer()
 	defer w.leave(c)
 	w.endpoints(c, 1, w.sites.good)
 	var names []string
-	for i := range types {
+	for i := range largeTypes {
 		names = append(names, fmt.Sprintf(`"filter.n%d"`, i))
 	}
-	schema := `{"type": "object", "description": "` + strings.Repeat("x", 20_000) + `"}`
-	each(16, types, func(i int) {
-		w.attack(rootToken, "POST", "/event-type", fmt.Sprintf(`{"name": %s, "description": "", "schemas": {"1": %s}}`, names[i], schema))
-	})
-	defer each(16, types, func(i int) {
-		w.attack(rootToken, "DELETE", "/event-type/"+strings.Trim(names[i], `"`)+"?expunge=true", "")
-	})
 	each(4, long(20, 300), func(i int) {
-		list := strings.Join(names[i%types:], ",")
+		list := strings.Join(names[i%largeTypes:], ",")
 		w.attack(c.portal, "PATCH", c.path("/endpoint/e0"), `{"eventTypes": [`+list+`]}`)
 	})
 }
@@ -51,14 +61,8 @@ func manyResends(w *world) {
 
 // Customers who keep within their shares leave some memory to the operator, whose list must come.
 func manyReaders(w *world) {
-	customers := make([]customer, 12)
-	for i := range customers {
-		customers[i] = w.customer()
-		defer w.leave(customers[i])
-		w.send(customers[i], 1<<20-1000)
-	}
-	each(16, 16*len(customers), func(i int) {
-		c := customers[i%len(customers)]
+	each(16, 16*len(w.readers), func(i int) {
+		c := w.readers[i%len(w.readers)]
 		conn := w.dial(w.nodes[0].api)
 		if conn == nil {
 			return

@@ -41,9 +41,10 @@ type world struct {
 	nodes     []*node
 	http      http.Client
 	bystander *bystander
-	hoarder   customer // has large messages, so that those who list them need not send them first
-	crowd     customer // has crowdSize endpoints that refuse, and messages that were attempted there, likewise
-	crowded   string   // the id of one of these messages
+	hoarder   customer   // has large messages, so that those who list them need not send them first
+	crowd     customer   // has crowdSize endpoints that refuse, and messages that were attempted there, likewise
+	crowded   string     // the id of one of these messages
+	readers   []customer // see grow
 	sites     *sites
 	customers atomic.Int32 // made so far
 
@@ -104,6 +105,9 @@ func newWorld(t *testing.T, size int, secure bool) *world {
 	})
 	for range 3 {
 		w.crowded = w.send(w.crowd, 10)
+	}
+	if size > 1 {
+		w.grow()
 	}
 	w.bystander = newBystander(w)
 	return w
