@@ -54,8 +54,8 @@ func hashOf(parts ...[]byte) [16]byte {
 	return [16]byte(hash.Sum(nil))
 }
 
-// additionalKey returns the key of an additional change, which takes effect once on its own; nil: it
-// has none.
+// additionalKey returns the key of an additional change, which takes effect once on its own, or nil
+// if it has none.
 func (r *request) additionalKey(change string) *wal.Once {
 	key := r.idempotencyKey()
 	if key == nil {

@@ -20,8 +20,8 @@ const (
 	keptRest    = 1024 // beyond all that, of each application a response while it has kept less than one in so many bytes
 )
 
-// keptResponses limits what is kept for the tokens of applications. A short request may have a large
-// response, which is kept for hours and belongs to nobody's share of storage.max_size.
+// keptResponses limits what is kept for the tokens of applications. A short request may have a
+// large response, which is kept for hours and belongs to nobody's share of storage.max_size.
 type keptResponses struct{ own, all buckets }
 
 func newKeptResponses(maxSize int64) *keptResponses {

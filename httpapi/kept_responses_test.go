@@ -18,19 +18,19 @@ func TestKeptResponsesOfAllApplications(t *testing.T) {
 	caller := func(i int) *webhook.APIKey {
 		return &webhook.APIKey{Role: webhook.RoleApplication, App: webhook.NewID(1e12, uint64(i+1), 0)}
 	}
-	refused := make(map[string]bool)
+	refused := make(map[bool]int) // for what all have used up, and for what one has
 	for i := range 1000 {
 		for range 1000 {
 			err := k.check(caller(i), now)
 			if err != nil {
-				refused[strings.Fields(err.Error())[6]] = true
+				refused[strings.Contains(err.Error(), "all applications")]++
 				break
 			}
 			k.charge(caller(i), 10_000, now)
 			kept += 10_000
 		}
 	}
-	if kept > maxSize/keptPart*5/2 || len(refused) != 2 { // of applications the eighth, the ninth, … may have as much again
+	if kept > maxSize/keptPart*5/2 || len(refused) != 2 {
 		t.Errorf("%d bytes are kept of at most %d, refusals are %v", kept, maxSize/keptPart*5/2, refused)
 	}
 	if err := k.check(caller(1000), now); err != nil {

@@ -30,8 +30,8 @@ func (n *catalog) measure(endpoint *webhook.Endpoint, size int) {
 	}
 }
 
-// enlargement returns by how many bytes what users choose of a new or changed endpoint is larger than
-// before. To pause or disable one never is.
+// enlargement returns by how many bytes what users choose of a new or changed endpoint is larger
+// than before. To pause or disable one enlarges nothing.
 func (s *Store) enlargement(endpoint *webhook.Endpoint) int64 {
 	s.mu.RLock()
 	before, c := s.catalog.endpoints[endpoint.ID], s.catalog.cursors[endpoint.ID]

@@ -139,9 +139,9 @@ func TestRetainManyAttempts(t *testing.T) {
 	}
 }
 
-// Many endpoints hold all of many messages, so a command that removed the lines of all messages that
-// it names would write hundreds of thousands of records. Those that have yet to come to the messages
-// lose them all in the end, and each is counted.
+// Many endpoints hold all of many messages, so a command that removed the lines of all messages
+// that it names would write hundreds of thousands of records. Those that have yet to come to the
+// messages lose them all in the end, and each is counted.
 func TestRetainManyEndpoints(t *testing.T) {
 	s, w, app, paused := newWorld(t)
 	const endpoints, messages, perEntry = 200, 300, 100

@@ -1,7 +1,7 @@
-// Package abuse attacks hookwheel: a cluster of three real processes, a single node and one with TLS, as
-// a customer with a portal token, with a read-only portal token, as a producer, as a stranger on the
-// API's port and on the nodes' own, and as another user of the machine. Beside each abuse another
-// customer sends events to a receiver in good health, and must not notice.
+// Package abuse attacks hookwheel: a cluster of three real processes, a single node and one with
+// TLS, as a customer with a portal token, with a read-only portal token, as a producer, as a
+// stranger on the API's port and on the nodes' own, and as another user of the machine. Beside each
+// abuse another customer sends events to a receiver in good health, and must not notice.
 //
 //	go test ./systemtest/abuse                       in short, as in CI
 //	go test ./systemtest/abuse -v -turns 3           what each abuse costs others, in turn
@@ -11,10 +11,10 @@
 //
 // The table has the time of processors that all nodes together took, and that the test itself took
 // with the attacker's clients and all receivers, both as a part of one processor; the memory that a
-// node took at most, its own and what it maps of files (which the limit leaves out: the system takes
-// such pages back when others need memory); and of the other customer's POSTs and deliveries the
-// 99th percentile: the median of the turns without the abuse, that of the turns with it, and their
-// ratio. The other customer is a process of its own. Run as root, the attacker and its receivers
+// node took at most, its own and what it maps of files (which the limit leaves out: the system
+// takes such pages back when others need memory); and of the other customer's POSTs and deliveries
+// the 99th percentile: the median of the turns without the abuse, that of the turns with it, and
+// their ratio. The other customer is a process of its own. Run as root, the attacker and its receivers
 // have the lowest priority during an abuse, since they would have a machine of their own: they take
 // the time of processors that the nodes and the other customer leave.
 //
