@@ -17,7 +17,7 @@ const (
 	keptOfOne   = 16 << 20
 	keptPart    = 64
 	keptOwnPart = 8
-	keptRest    = 1024 // beyond all that, of each application a response while it has kept less than one in so many bytes
+	keptRest    = 1024 // beyond all that, each may keep one in so many bytes
 )
 
 // keptResponses limits what is kept for the tokens of applications. A short request may have a

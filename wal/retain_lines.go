@@ -74,7 +74,8 @@ func (r *retainer) forget(m *webhook.Message, lines map[webhook.ID][][]byte) err
 	}
 	r.budget -= r.names / namesCost
 	r.names = 0
-	for _, endpoint := range slices.SortedFunc(maps.Keys(lines), webhook.ID.Compare) { // tasks change in this order
+	// Tasks change in this order, which is the same on all nodes.
+	for _, endpoint := range slices.SortedFunc(maps.Keys(lines), webhook.ID.Compare) {
 		if err := r.leave(n.endpoints[endpoint], m, lines[endpoint]); err != nil {
 			return err
 		}

@@ -14,9 +14,9 @@
 // node took at most, its own and what it maps of files (which the limit leaves out: the system
 // takes such pages back when others need memory); and of the other customer's POSTs and deliveries
 // the 99th percentile: the median of the turns without the abuse, that of the turns with it, and
-// their ratio. The other customer is a process of its own. Run as root, the attacker and its receivers
-// have the lowest priority during an abuse, since they would have a machine of their own: they take
-// the time of processors that the nodes and the other customer leave.
+// their ratio. The other customer is a process of its own. Run as root, the attacker and its
+// receivers have the lowest priority during an abuse, since they would have a machine of their own:
+// they take the time of processors that the nodes and the other customer leave.
 //
 // An abuse is a line of a table in the file that is named after the attacker: what is done, and
 // the statuses that the response may have. After each, all nodes must be there, within their
