@@ -136,12 +136,12 @@ func (s *shares) refuse(who owner, own bool) error {
 		return &webhook.Error{Code: codeTooMany, Detail: fmt.Sprintf(
 			"The %s of this caller take up the %d MiB that a caller may have in flight. Make fewer requests concurrently.", s.what, s.share(who)>>20)}
 	}
-	callers, total := "all callers", s.total
 	if who.isCustomer() {
-		callers, total = "all applications", s.forCustomers()
+		return &webhook.Error{Code: webhook.CodeUnavailable, Detail: fmt.Sprintf("The %s of all applications share the %d MiB that this node has for them, "+
+			"and what is left is kept for others. Try again, or use another node.", s.what, s.forCustomers()>>20)}
 	}
 	return &webhook.Error{Code: webhook.CodeUnavailable, Detail: fmt.Sprintf(
-		"The %s of %s take up the %d MiB that this node has for them. Try again, or use another node.", s.what, callers, total>>20)}
+		"The %s of all callers take up the %d MiB that this node has for them. Try again, or use another node.", s.what, s.total>>20)}
 }
 
 // shrink gives back all but size.

@@ -11,7 +11,7 @@ const (
 	retentionInterval = time.Minute           // between two looks for messages whose time is over
 	sizeInterval      = 2 * time.Second       // between two looks at the size of the store, if it is not large
 	sweepInterval     = time.Second           // between two looks for what removed endpoints and applications have left
-	sweepPause        = 20 * time.Millisecond // between two parts of the work, and at least sweepRest times as long as one took
+	sweepPause        = 20 * time.Millisecond // between two parts, and at least sweepRest times as long as one took
 	sweepRest         = 3
 	fastPause         = time.Millisecond       // when nobody is waiting, or new events would be refused meanwhile
 	barrenPause       = 500 * time.Millisecond // before all is looked through again, and at least sweepRest times as long as it took

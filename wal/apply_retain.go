@@ -57,7 +57,7 @@ type retainer struct {
 	history map[string]*goneAttempts // by the key of their chunk
 	freed   map[webhook.ID]int64     // by application: roughly how much smaller its chunks will be once rewritten
 	cursors map[webhook.ID]*cursor   // those that have changed
-	names   int                      // that endpoints filter by, and that were compared with those of a message
+	names   int                      // in filters that were compared with a message
 
 	at  webhook.ID // the application of the last message that was looked at
 	its recipients // of that application
@@ -135,7 +135,7 @@ func (r *retainer) retainPart(app, entry webhook.ID) error {
 	gone := make([]bool, len(list))
 	freed := int64(0) // of this chunk
 	first := 0
-	if r.size > 0 && len(list) > 0 { // so that messages that stay do not spend the budget of every command
+	if r.size > 0 && len(list) > 0 { // lest messages that stay spend the budget of each command
 		first = int(r.batch.meta.index % uint64(len(list)))
 	}
 	for i := range list {

@@ -62,6 +62,7 @@ func (n *catalog) load(v view) error {
 	if err != nil {
 		return err
 	}
+	sizes := make(map[webhook.ID]int)
 	err = v.scan([]byte{keyEndpoint}, func(key, value []byte) error {
 		endpoint := new(webhook.Endpoint)
 		if err := decodeJSON(value, endpoint); err != nil {
@@ -69,8 +70,7 @@ func (n *catalog) load(v view) error {
 		}
 		if n.applications[endpoint.App] != nil { // else it is going, after its application
 			n.putEndpoint(endpoint)
-			n.cursors[endpoint.ID] = new(cursor)
-			n.measure(endpoint, len(value))
+			sizes[endpoint.ID] = len(value)
 		}
 		return nil
 	})
@@ -78,11 +78,15 @@ func (n *catalog) load(v view) error {
 		return err
 	}
 	err = v.scan([]byte{keyCursor}, func(key, value []byte) error {
-		c := n.cursors[webhook.ID(key[1:])]
-		if c == nil { // the endpoint is going
-			c = new(cursor)
+		c, id := new(cursor), webhook.ID(key[1:])
+		if err := c.decode(value); err != nil {
+			return err
 		}
-		return c.decode(value)
+		if endpoint := n.endpoints[id]; endpoint != nil { // else it is going
+			n.cursors[id] = c
+			n.measure(endpoint, sizes[id])
+		}
+		return nil
 	})
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ type cursor struct {
 	fares    *webhook.Health // nil: zero
 	counts   counts
 	skips    []skip // the last maxSkips of them, in log order
-	record   int32  // bytes of the endpoint's record, which has nothing to do with the cursor but shares its memory
+	record   int32  // bytes of the endpoint's record: it is here to save memory
 }
 
 // health returns how the endpoint fares.
@@ -71,7 +71,7 @@ func (c *cursor) encode() []byte {
 
 func (c *cursor) decode(data []byte) error {
 	r := newReader(data, cursorVersion)
-	*c = cursor{position: r.id(), record: c.record}
+	*c = cursor{position: r.id()}
 	var health webhook.Health
 	readHealth(r, &health)
 	c.fares = health.Kept()

@@ -35,20 +35,22 @@ import (
 //	recordProgress          maxProgress, maxOutcomes     its attempts with 2 lines and an operational message each; for each endpoint a cursor, and three tallies for it and its application
 //	expungeMessage, -Attempt  small                      one chunk of a log or a history
 //	resend                  small                        a line, a cursor
-//	retain                  retainParts and some         retainBytes of chunks, and one more; retainRecords lines, and those of one message more
+//	retain                  retainParts and some         retainBytes of chunks, retainRecords lines
 //	sweep                   small                        sweepPerEntry records, and the attempts of one chunk more
 //	fingerprint             nothing                      nothing
 //	keepAnswer              maxAnswer                    nothing, but it is its own reply
-//	idempotent              the command within           that, its reply, the key, the payload of an example
+//	idempotent              the command within           that, its reply, its key, a payload
 //	behalf                  the command within           that, and the actor in each of its changes (2 KiB)
 //	recordMember            small                        a change
 //	putSettings             maxObject                    its body, a change
+//
+// retain may exceed its bounds by one chunk, and by the lines of one message.
 const (
 	maxPayload   = 3 << 20   // bytes of a message's payload; the largest max_body
 	maxObject    = 512 << 10 // bytes of an application, endpoint or event type, as JSON
 	maxTask      = 48 << 10  // of a task
 	maxAPIKey    = 48 << 10  // of an API key
-	maxAnswer    = 2 << 20   // bytes of an answer that is kept; names of event types are most of the largest
+	maxAnswer    = 2 << 20   // bytes of an answer that is kept, such as names of event types
 	maxTouches   = 100       // keys that one command touches
 	maxProgress  = 1024      // endpoints in a record of progress
 	maxOutcomes  = 2048      // outcomes in it

@@ -33,12 +33,14 @@ func (n *catalog) measure(endpoint *webhook.Endpoint, size int) {
 // enlargement returns by how many bytes what users choose of a new or changed endpoint is larger
 // than before. To pause or disable one enlarges nothing.
 func (s *Store) enlargement(endpoint *webhook.Endpoint) int64 {
-	s.mu.RLock()
-	before, c := s.catalog.endpoints[endpoint.ID], s.catalog.cursors[endpoint.ID]
-	s.mu.RUnlock()
 	size, same := int64(0), *endpoint
+	s.mu.RLock()
+	before := s.catalog.endpoints[endpoint.ID]
 	if before != nil {
-		size = int64(c.record)
+		size = int64(s.catalog.cursors[endpoint.ID].record)
+	}
+	s.mu.RUnlock()
+	if before != nil {
 		same.Paused, same.Disabled, same.Revision = before.Paused, before.Disabled, before.Revision
 		same.CreatedAt, same.UpdatedAt, same.FilterSince = before.CreatedAt, before.UpdatedAt, before.FilterSince
 	}

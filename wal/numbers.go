@@ -4,7 +4,7 @@ import "hookwheel/webhook"
 
 // numbers says how the attempts of a message at an endpoint are numbered.
 type numbers struct {
-	upTo      webhook.ID // the last attempt of the message, at whatever endpoint, that is counted in
+	upTo      webhook.ID // the last attempt of the message, at any endpoint, that is counted in
 	manual    uint32     // the number of the next manual attempt
 	scheduled uint32     // the number of the last scheduled one
 }

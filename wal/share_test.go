@@ -276,8 +276,8 @@ func TestShareIsFloor(t *testing.T) {
 	}
 }
 
-// Whatever customers store in their endpoints, also if they made them small and larger later, events
-// of others have room. What makes nothing larger is admitted.
+// Whatever customers store in their endpoints, also if they made them small and larger later,
+// events of others have room. What makes nothing larger is admitted.
 func TestLargeEndpoints(t *testing.T) {
 	const maxSize, each = 4 << 20, 60
 	c := newCrowd(t, maxSize, false)
@@ -348,4 +348,30 @@ func TestLargeEndpoints(t *testing.T) {
 	if !reflect.DeepEqual(fresh.sizes, c.catalog.sizes) {
 		t.Errorf("after a restart the endpoints take %v, want %v", fresh.sizes, c.catalog.sizes)
 	}
+}
+
+// Commands are admitted while others are applied: with the race detector, this finds what is read
+// without the lock.
+func TestEndpointsAreAdmittedMeanwhile(t *testing.T) {
+	s, w, _, endpoint := newWorld(t)
+	setMaxSize(s, 1<<20)
+	larger := *endpoint
+	larger.Description = "larger"
+	ask := mustEncode(t, kindUpdateEndpoint, updateEndpoint{Endpoint: larger})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 200 {
+			if err := s.admit(ask, nil, false); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for range 100 {
+		var err error
+		if endpoint, err = w.UpdateEndpoint(t.Context(), *endpoint); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-done
 }

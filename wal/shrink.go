@@ -264,8 +264,8 @@ func (m *memory) lowestCursor(app webhook.ID) (place webhook.ID) {
 	return place
 }
 
-// wants reports whether endpoints wait for all messages in a part of a log that one look gets to, as
-// the state machine will see it, and returns the size of the part.
+// wants reports whether endpoints wait for all messages in a part of a log that one look gets to,
+// as the state machine will see it, and returns the size of the part.
 func (k *Shrinker) wants(p part) (wanted bool, size int64, err error) {
 	s := k.store
 	s.pending.Lock()
@@ -283,7 +283,7 @@ func (k *Shrinker) wants(p part) (wanted bool, size int64, err error) {
 		}
 		size = int64(len(data))
 		list, err := decodeMessages(key, data, p.App)
-		first := rand.IntN(len(list) + 1) // if there are too many for one look, the next one is at others
+		first := rand.IntN(len(list) + 1) // so that the next look gets to others
 		for i := 0; i < len(list) && wanted && !r.isSpent() && err == nil; i++ {
 			wanted, err = r.wanted(&list[(first+i)%len(list)])
 		}
