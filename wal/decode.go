@@ -35,7 +35,7 @@ import (
 //	recordProgress          maxProgress, maxOutcomes     its attempts with 2 lines and an operational message each; for each endpoint a cursor, and three tallies for it and its application
 //	expungeMessage, -Attempt  small                      one chunk of a log or a history
 //	resend                  small                        a line, a cursor
-//	retain                  retainParts and some         retainBytes of chunks, retainRecords lines
+//	retain                  retainParts and some         retainBytes of chunks, retainRecords
 //	sweep                   small                        sweepPerEntry records, and the attempts of one chunk more
 //	fingerprint             nothing                      nothing
 //	keepAnswer              maxAnswer                    nothing, but it is its own reply
