@@ -22,6 +22,7 @@ type conn struct {
 	since   atomic.Int64          // when that ended, or the connection was opened; in nanoseconds
 	unread  atomic.Bool           // the last request was refused before all of it was read
 	waiting atomic.Bool           // a Read is in progress
+	fresh   atomic.Bool           // nobody has begun to read
 	alive   context.Context       // ends when the connection is closed
 	end     context.CancelFunc    // of alive
 }
@@ -71,12 +72,20 @@ func (c *conn) receive(data []byte) (int, error) {
 		c.since.Store(time.Now().UnixNano())
 		c.state.Store(idle)
 	}
+	c.age()
 	c.waiting.Store(true)
 	defer c.waiting.Store(false)
 	if c.all.over.Load() {
 		return 0, net.ErrClosed
 	}
 	return c.TCPConn.Read(data)
+}
+
+// age lets the gate accept another connection if this one was fresh.
+func (c *conn) age() {
+	if c.fresh.Load() && c.fresh.CompareAndSwap(true, false) {
+		<-c.gate.fresh
+	}
 }
 
 // sleep waits for a while, or until the connection or over is closed.
@@ -96,6 +105,7 @@ func (c *conn) Close() error {
 	if c.unread.Load() && c.state.Load() != doomed {
 		c.discard()
 	}
+	c.age()
 	c.all.remove(c)
 	return c.TCPConn.Close()
 }

@@ -20,6 +20,7 @@ type gate struct {
 	ceiling func() int    // returns from which number on descriptors are not for clients; nil: all are
 	open    *connections  // to all gates
 	limit   int           // of those to this one
+	fresh   chan struct{} // an element for each connection that nobody has begun to read
 	said    time.Time     // when it was last logged that the limit is reached
 	closed  chan struct{} // closed just before it is
 	close   func() error
@@ -35,13 +36,20 @@ func openGate(name, address string, limit int, ceiling func() int, open *connect
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{TCPListener: l.(*net.TCPListener), name: name, log: log, ceiling: ceiling, closed: make(chan struct{}), open: open, limit: limit}
+	g := &gate{TCPListener: l.(*net.TCPListener), name: name, log: log, ceiling: ceiling, closed: make(chan struct{}), open: open, limit: limit,
+		fresh: make(chan struct{}, maxFresh)}
 	g.close = sync.OnceValue(func() error {
 		close(g.closed)
 		return g.TCPListener.Close()
 	})
 	return g, nil
 }
+
+// maxFresh is how many connections may be fresh at a time, which is until they are read for the
+// first time. Each of them wants a processor, and the Go scheduler looks at the network only when
+// one has nothing else to run: if clients could open hundreds at a time, then whatever else the
+// node does would have to wait until all of them have had a processor.
+const maxFresh = 4
 
 // Close may be called again.
 func (g *gate) Close() error { return g.close() }
@@ -74,7 +82,10 @@ func (g *gate) Accept() (net.Conn, error) {
 			continue
 		case err == nil:
 			g.accepted = true
-			return g.open.add(c, g), nil
+			g.fresh <- struct{}{}
+			added := g.open.add(c, g)
+			added.fresh.Store(true)
+			return added, nil
 		case g.closing.Load() && errors.Is(err, os.ErrDeadlineExceeded) && g.wait():
 			continue
 		case g.closing.Load() && errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
