@@ -2,13 +2,17 @@ package abuse
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"flag"
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -102,6 +106,7 @@ func controls() []abuse {
 	return []abuse{
 		{"nothing (control)", func(*world) { time.Sleep(turnLength) }, nil},
 		{"another program that takes a processor (control)", takeProcessor, nil},
+		{"others that take all, of equal priority (control)", takeProcessors, nil},
 	}
 }
 
@@ -111,6 +116,24 @@ func takeProcessor(*world) {
 		sum := sha256.Sum256(text)
 		copy(text, sum[:])
 	}
+}
+
+// takeProcessors has as many programs as there are processors take what a node would, which is a
+// fair share.
+func takeProcessors(w *world) {
+	each(runtime.NumCPU(), runtime.NumCPU(), func(int) {
+		ctx, cancel := context.WithTimeout(process.Context(w.t), turnLength)
+		defer cancel()
+		program := exec.CommandContext(ctx, "sh", "-c", "while :; do :; done")
+		if err := program.Start(); err != nil {
+			w.t.Error(err)
+			return
+		}
+		if err := syscall.Setpriority(syscall.PRIO_PROCESS, program.Process.Pid, 0); err != nil {
+			w.t.Log(err) // then it has the attacker's, or is over
+		}
+		_ = program.Wait() // it is killed
+	})
 }
 
 // state is what a world is like without any abuse.

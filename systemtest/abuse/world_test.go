@@ -118,7 +118,11 @@ const crowdSize = 500
 // configuration is what serve reads. A single node has little of what can run out.
 func (w *world) configuration(n *node) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "node = %q\ndata = %q\nlog_level = \"debug\"\nencryption_keys = [%q]\n", n.name, n.data, encryptionKey)
+	level := "debug" // in which all that a log can say is searched for secrets
+	if *turnsFlag > 1 {
+		level = "info" // as it is by default, since times are compared
+	}
+	fmt.Fprintf(&text, "node = %q\ndata = %q\nlog_level = %q\nencryption_keys = [%q]\n", n.name, n.data, level, encryptionKey)
 	fmt.Fprintf(&text, "api {\n listen = %q\n token = %q\n jwt_secret = %q\n drain = \"0s\"\n%s}\n", n.api, rootToken, jwtSecret, w.tlsBlock(n, apiName))
 	if len(w.nodes) > 1 || w.secure {
 		fmt.Fprintf(&text, "cluster {\n secret = %q\n%s", clusterSecret, w.tlsBlock(n, n.name))
