@@ -96,7 +96,7 @@ func parseEndpoint(text []byte, e *webhook.Endpoint) (in endpointIn, err error) 
 	b.each(func(name string, v gjson.Result) {
 		switch name {
 		case "url":
-			e.URL = webhook.NormalURL(b.string(name, v))
+			e.URL = b.string(name, v)
 		case "uid":
 			e.UID = b.optionalString(name, v)
 		case "description":
@@ -130,6 +130,7 @@ func parseEndpoint(text []byte, e *webhook.Endpoint) (in endpointIn, err error) 
 	if err := b.err(); err != nil {
 		return in, err
 	}
+	e.URL = webhook.NormalURL(e.URL)
 	if err := e.Validate(); err != nil {
 		return in, err
 	}

@@ -16,6 +16,10 @@ import (
 var hostNames = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.CheckHyphens(false),
 	idna.CheckJoiners(true), idna.BidiRule(), idna.VerifyDNSLength(true))
 
+// maxHostText limits a host as it is written, in bytes: the 253 characters of a name in UTF-8. To
+// convert a longer one can take as long as its length squared.
+const maxHostText = 4 * 253
+
 // parseHost parses a host that is not in brackets: a name, or an IPv4 address in any form that
 // inet_aton(3) and browsers accept.
 func (u *URL) parseHost(text string) error {
@@ -23,7 +27,7 @@ func (u *URL) parseHost(text string) error {
 	if text == "" {
 		return errNoURL
 	}
-	if !utf8.ValidString(text) || strings.ContainsAny(text, "%\x00") {
+	if len(text) > maxHostText || !utf8.ValidString(text) || strings.ContainsAny(text, "%\x00") {
 		return errBadHost
 	}
 	name, err := hostNames.ToASCII(text)

@@ -105,6 +105,7 @@ func TestURLRefused(t *testing.T) {
 		"http://256.1.1.1/": "ends in a number", "http://1.2.3.4.5/": "ends in a number", "http://1.2.3.256/": "ends in a number", "http://4294967296/": "ends in a number",
 		"http://example.1/": "ends in a number", "http://example.0x1/": "ends in a number", "http://09.1/": "ends in a number",
 		"http://[1.2.3.4]/": "IPv6", "http://[]/": "IPv6", "http://[::1%lo]/": "IPv6", "http://[::1%25]/": "IPv6", "http://[::1%25a b]/": "IPv6", "http://[fe80::1%25%0d]/": "IPv6",
+		"https://" + times("中", 338) + "/": host, "https://" + times("%C2%AD", 507) + "a/": host,
 		"http://a%3Ab:c@example.com/": "no colon", "http://a:%0d@example.com/": "control character",
 		"https://example.com/\xff":                          "not UTF-8",
 		"https://example.com/" + times("a", MaxURL-19):      "longer than 8,192 bytes",
