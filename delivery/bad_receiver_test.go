@@ -212,6 +212,9 @@ func TestBadReceivers(t *testing.T) {
 			if a.StatusCode == 0 && (len(a.Response) > 120 || strings.Contains(string(a.Response), "fasthttp")) {
 				t.Errorf("the customer reads %s", a.Response)
 			}
+			if a.Trace.Received > 2*maxAnswer {
+				t.Errorf("it read %d bytes", a.Trace.Received)
+			}
 			if time.Since(start) > 20*senderTimeout {
 				t.Errorf("it took %s", time.Since(start))
 			}

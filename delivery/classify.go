@@ -96,6 +96,8 @@ func protocolText(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "whitespace in the first line"), strings.Contains(text, "invalid response status code"):
 		return "the answer is not HTTP: it does not begin with a status line"
+	case errors.Is(err, errEndless):
+		return "the answer is not valid HTTP: it does not end"
 	case errors.Is(err, fasthttp.ErrDuplicateContentLength):
 		return "the answer is not valid HTTP: it has more than one Content-Length"
 	case strings.Contains(text, "transfer-encoding"):

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -11,7 +12,15 @@ import (
 const (
 	idleConnection = 5 * time.Second // shorter than the idle timeout of most receivers
 	connectionLife = time.Minute     // so that a change of name or address is noticed
+
+	// maxAnswer is how many bytes of an answer are read, with all that frames it: the headers and the
+	// bytes that are kept, each in a chunk of its own, need less than a fourth of it.
+	maxAnswer = 1 << 20
 )
+
+// errEndless means that a receiver has sent more than any answer needs, such as a chunk extension
+// that does not end.
+var errEndless = errors.New("the answer does not end")
 
 // peer is the remote end of a connection. Attempts to the same peer may share a connection, one
 // after the other.
@@ -44,6 +53,9 @@ type link struct {
 }
 
 func (l *link) Read(p []byte) (int, error) {
+	if l.received >= maxAnswer {
+		return 0, errEndless
+	}
 	n, err := l.Conn.Read(p)
 	if n > 0 && l.answered.IsZero() {
 		l.answered = time.Now()
