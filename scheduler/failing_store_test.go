@@ -50,6 +50,13 @@ func (b *failingStore) MessageByID(app, id webhook.ID) (*webhook.Message, error)
 	return b.shelf.MessageByID(app, id)
 }
 
+func (b *failingStore) OrderingKeys(app webhook.ID, messages []webhook.ID) ([]uint64, error) {
+	if err := b.fail("message"); err != nil {
+		return nil, err
+	}
+	return b.shelf.OrderingKeys(app, messages)
+}
+
 func (b *failingStore) Retries(endpoint webhook.ID, from webhook.Retry, limit int) ([]webhook.Retry, error) {
 	if err := b.fail("retries"); err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ func (s heldSource) load(now time.Time) bool {
 	if l.order.scanned {
 		return false
 	}
-	scan := newOrderScan(l.scheduler.backlog, l.endpoint, now)
+	scan := newOrderScan(l.scheduler.backlog, l.endpoint, now, l.isGone)
 	if !l.outside("what keeps an endpoint in order", scan.run) {
 		return true
 	}

@@ -70,6 +70,13 @@ func newLane(s *Scheduler, endpoint *webhook.Endpoint, place Place) *lane {
 // or paused.
 func (l *lane) isStopped() bool { return l.state == gone || l.successor != nil || isPaused(l.endpoint) }
 
+// isGone reports whether the lane was dropped. The caller does not hold the scheduler's lock.
+func (l *lane) isGone() bool {
+	l.scheduler.mu.Lock()
+	defer l.scheduler.mu.Unlock()
+	return l.state == gone
+}
+
 func isPaused(endpoint *webhook.Endpoint) bool { return endpoint.Disabled || endpoint.Paused }
 
 // isReady reports whether the lane may send now and, if not, when; a zero time: not until something

@@ -18,7 +18,8 @@ func (quietStore) Place(webhook.ID) Place { return Place{} }
 func (quietStore) Window(_, _ webhook.ID, _ int) ([]*webhook.Message, error) {
 	return nil, nil
 }
-func (quietStore) MessageByID(_, _ webhook.ID) (*webhook.Message, error) { return nil, nil }
+func (quietStore) MessageByID(_, _ webhook.ID) (*webhook.Message, error)   { return nil, nil }
+func (quietStore) OrderingKeys(webhook.ID, []webhook.ID) ([]uint64, error) { return nil, nil }
 func (quietStore) Retries(webhook.ID, webhook.Retry, int) ([]webhook.Retry, error) {
 	return nil, nil
 }

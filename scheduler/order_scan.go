@@ -17,14 +17,17 @@ type orderScan struct {
 	backlog  Backlog
 	endpoint *webhook.Endpoint
 	now      time.Time
+	isOver   func() bool // whether nobody waits for it any more: it ends at once
 
 	found order
 	late  []webhook.Retry          // lines to be held, as others of their keys come first
 	first map[uint64]webhook.Retry // of each key, the oldest message that failed
+	keys  map[webhook.ID]uint64    // of the lines being looked at, see findKeys
 }
 
-func newOrderScan(backlog Backlog, endpoint *webhook.Endpoint, now time.Time) *orderScan {
-	return &orderScan{backlog: backlog, endpoint: endpoint, now: now, found: newOrder(endpoint.Ordering, nil)}
+func newOrderScan(backlog Backlog, endpoint *webhook.Endpoint, now time.Time, isOver func() bool) *orderScan {
+	return &orderScan{backlog: backlog, endpoint: endpoint, now: now, isOver: isOver, found: newOrder(endpoint.Ordering, nil),
+		keys: make(map[webhook.ID]uint64)}
 }
 
 func (s *orderScan) run() error {
@@ -53,13 +56,16 @@ func wasTried(line *webhook.Retry) bool { return line.Made > 0 || line.Key != 0 
 // have been in flight too, so it keeps its place in the order.
 func (s *orderScan) scanRetries() error {
 	scheduled := newOrder(s.endpoint.Ordering, nil) // none of these was under way if another line was tried
-	for from, more := (webhook.Retry{}), true; more; {
+	for from, more := (webhook.Retry{}), true; more && !s.isOver(); {
 		list, err := s.backlog.Retries(s.endpoint.ID, from, maxLoaded+1)
 		if err != nil {
 			return err
 		}
 		if more = len(list) > maxLoaded; more {
 			from, list = list[maxLoaded], list[:maxLoaded]
+		}
+		if err := s.findKeys(list); err != nil {
+			return err
 		}
 		for _, line := range list {
 			switch tried := wasTried(&line); {
@@ -69,9 +75,7 @@ func (s *orderScan) scanRetries() error {
 			case s.endpoint.Ordering == webhook.OrderingEndpoint:
 				s.found.queue(line, maxLoaded)
 			default:
-				if err := s.scanLine(line); err != nil {
-					return err
-				}
+				s.scanLine(line)
 			}
 		}
 	}
@@ -81,22 +85,39 @@ func (s *orderScan) scanRetries() error {
 	return nil
 }
 
-// scanLine finds the key that a line blocks. One from when the endpoint kept no order has none in
-// the store.
-func (s *orderScan) scanLine(line webhook.Retry) error {
+// findKeys reads the keys of lines that have none in the store, if the endpoint keeps an order per
+// key: those from when it kept no order.
+func (s *orderScan) findKeys(list []webhook.Retry) error {
+	clear(s.keys)
+	if s.endpoint.Ordering != webhook.OrderingKey {
+		return nil
+	}
+	var without []webhook.ID
+	for _, line := range list {
+		if line.Key == 0 && (wasTried(&line) || !line.Due.After(s.now)) {
+			without = append(without, line.Message)
+		}
+	}
+	keys, err := s.backlog.OrderingKeys(s.endpoint.App, without)
+	if err != nil {
+		return err
+	}
+	for i, message := range without {
+		s.keys[message] = keys[i]
+	}
+	return nil
+}
+
+// scanLine notes the key that a line blocks.
+func (s *orderScan) scanLine(line webhook.Retry) {
 	if line.Key == 0 {
-		m, err := s.backlog.MessageByID(s.endpoint.App, line.Message)
-		if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound {
-			return err
-		}
-		if m == nil || m.OrderingKey == "" {
-			return nil
-		}
 		scheduled := !wasTried(&line)
-		line.Key = webhook.OrderingKeyHash(m.OrderingKey)
+		if line.Key = s.keys[line.Message]; line.Key == 0 {
+			return
+		}
 		if scheduled {
 			s.putOff(line, maxLate)
-			return nil
+			return
 		}
 	}
 	older, known := s.first[line.Key]
@@ -108,11 +129,10 @@ func (s *orderScan) scanLine(line webhook.Retry) error {
 			s.first = make(map[uint64]webhook.Retry)
 		}
 		s.first[line.Key] = line
-		return nil
+		return
 	}
 	s.first[line.Key] = older
 	s.putOff(line, maxLate)
-	return nil
 }
 
 // putOff notes that a line is to be held, unless there are limit others. It is found again then.
@@ -124,7 +144,7 @@ func (s *orderScan) putOff(line webhook.Retry, limit int) {
 
 // scanHeld counts what is held. A line that failed is late if an older message of its key is held.
 func (s *orderScan) scanHeld() error {
-	for after := (webhook.Held{}); ; {
+	for after := (webhook.Held{}); !s.isOver(); {
 		list, err := s.backlog.Held(s.endpoint.ID, after, maxLoaded)
 		if err != nil {
 			return err
@@ -144,4 +164,5 @@ func (s *orderScan) scanHeld() error {
 		}
 		after = list[len(list)-1]
 	}
+	return nil
 }

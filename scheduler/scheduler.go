@@ -19,6 +19,9 @@ type Backlog interface {
 	Window(app, after webhook.ID, limit int) ([]*webhook.Message, error)
 	// MessageByID reads one message. The error is a *webhook.Error if it has left the log.
 	MessageByID(app, id webhook.ID) (*webhook.Message, error)
+	// OrderingKeys returns the webhook.OrderingKeyHash of messages; 0: it has left the log, or has
+	// no ordering key.
+	OrderingKeys(app webhook.ID, messages []webhook.ID) ([]uint64, error)
 	// Retries reads an endpoint's retry set in order of due time and message: the first limit lines
 	// from that one on.
 	Retries(endpoint webhook.ID, from webhook.Retry, limit int) ([]webhook.Retry, error)

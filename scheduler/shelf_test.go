@@ -80,6 +80,16 @@ func (b *shelf) after(id webhook.ID) int {
 	return i
 }
 
+func (b *shelf) OrderingKeys(app webhook.ID, messages []webhook.ID) ([]uint64, error) {
+	keys := make([]uint64, len(messages))
+	for i, id := range messages {
+		if m, err := b.MessageByID(app, id); err == nil && m.OrderingKey != "" {
+			keys[i] = webhook.OrderingKeyHash(m.OrderingKey)
+		}
+	}
+	return keys, nil
+}
+
 func (b *shelf) MessageByID(app, id webhook.ID) (*webhook.Message, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -42,6 +42,29 @@ func (d Deliveries) MessageByID(app, id webhook.ID) (m *webhook.Message, err err
 	return m, err
 }
 
+// OrderingKeys returns the webhook.OrderingKeyHash of messages; 0: it has left the log, or has no
+// ordering key. Each chunk is read once.
+func (d Deliveries) OrderingKeys(app webhook.ID, messages []webhook.ID) ([]uint64, error) {
+	keys, places := make([]uint64, len(messages)), make([]int, len(messages))
+	for i := range places {
+		places[i] = i
+	}
+	slices.SortFunc(places, func(a, b int) int { return messages[a].Compare(messages[b]) })
+	err := d.store.read(func(v dbView) error {
+		log := logReader{view: v.view}
+		for _, i := range places {
+			switch m, err := log.message(app, messages[i]); {
+			case err != nil:
+				return err
+			case m != nil && m.OrderingKey != "":
+				keys[i] = webhook.OrderingKeyHash(m.OrderingKey)
+			}
+		}
+		return nil
+	})
+	return keys, err
+}
+
 // MayHaveLeft reports whether a message is no newer than the newest message that has left the log.
 func (d Deliveries) MayHaveLeft(message webhook.ID) bool {
 	return message.Millis() <= d.store.left.Load()

@@ -1,0 +1,54 @@
+package scheduler
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"hookwheel/webhook"
+)
+
+// millionKeys are a million lines whose keys are read while wait is called.
+type millionKeys struct {
+	million
+	wait  func()
+	reads atomic.Int32
+}
+
+func (b *millionKeys) OrderingKeys(_ webhook.ID, messages []webhook.ID) ([]uint64, error) {
+	if b.reads.Add(1) == 1 {
+		b.wait()
+	}
+	return make([]uint64, len(messages)), nil
+}
+
+// A customer who changes the ordering of an endpoint again and again has one read at a time of what
+// waits there, not one for each change.
+func TestScanEndsWithItsLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		changed := make(chan struct{})
+		b := &millionKeys{million: million{newShelf()}, wait: func() { <-changed }}
+		s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
+		e := testEndpoint(0)
+		e.Ordering = webhook.OrderingKey
+		add(s, e)
+		ctx, end := context.WithCancel(t.Context())
+		go s.Run(ctx)
+		nextIn(s)
+		if b.reads.Load() != 1 {
+			t.Fatalf("%d reads have begun", b.reads.Load())
+		}
+		now := *e
+		now.Ordering = webhook.OrderingNone
+		add(s, &now)
+		close(changed)
+		synctest.Wait()
+		if n := b.reads.Load(); n != 1 {
+			t.Errorf("%d parts were read, although the ordering is another one", n)
+		}
+		end() // the lines are not due at the time of the test
+		synctest.Wait()
+	})
+}
