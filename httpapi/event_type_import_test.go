@@ -129,6 +129,11 @@ func TestImportOpenAPIRefused(t *testing.T) {
 	for i := range 9 {
 		fmt.Fprintf(&bomb, "a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i), 10), ","))
 	}
+	var refers []string
+	for i := range 499 {
+		refers = append(refers, fmt.Sprintf(`"w%d":{"$ref":"#/b"}`, i))
+	}
+	referring := strings.Join(refers, ",") // each to a path that is long, but leads nowhere
 	for document, want := range map[string]string{
 		``:                                 "OpenAPI",
 		`{`:                                "neither JSON nor YAML",
@@ -136,17 +141,18 @@ func TestImportOpenAPIRefused(t *testing.T) {
 		`swagger: "2.0"`:                   "OpenAPI",
 		`openapi: 3.1.0`:                   "no webhooks",
 		`{"openapi":"3.1.0","webhooks":7}`: "no webhooks",
-		`{"openapi":"3.1.0","webhooks":{"a":{"get":{}}}}`:                                                     "post",
-		`{"openapi":"3.1.0","webhooks":{"a b":{"post":{}}}}`:                                                  "letters",
-		`{"openapi":"3.1.0","webhooks":{"a":{"post":{"operationId":"b"}},"a/":{"post":{"operationId":"a"}}}}`: "two webhooks",
-		`{"openapi":"3.1.0","webhooks":{` + strings.TrimSuffix(many.String(), ",") + `}}`:                     "more than 500",
-		webhook(`{"type":"nothing"}`):                                                                         "JSON Schema",
-		webhook(`{"$ref":"#/components/schemas/None"}`):                                                       "components/schemas",
-		webhook(`{"$ref":"https://example.com/schema.json"}`):                                                 "components/schemas",
-		webhook(`{"$ref":"file:///etc/passwd"}`):                                                              "components/schemas",
-		webhook(`[]`):                                                                                         "not an object",
-		webhook(strings.Repeat(`{"not":`, 99) + `{}` + strings.Repeat("}", 99)):                               "nested",
-		webhook(`{"title":"` + strings.Repeat("t", 257<<10) + `"}`):                                           "256 KiB",
+		`{"openapi":"3.1.0","webhooks":{"a":{"get":{}}}}`:                                                              "post",
+		`{"openapi":"3.1.0","webhooks":{"a b":{"post":{}}}}`:                                                           "letters",
+		`{"openapi":"3.1.0","webhooks":{"a":{"post":{"operationId":"b"}},"a/":{"post":{"operationId":"a"}}}}`:          "two webhooks",
+		`{"openapi":"3.1.0","webhooks":{` + strings.TrimSuffix(many.String(), ",") + `}}`:                              "more than 500",
+		webhook(`{"type":"nothing"}`):                                                                                  "JSON Schema",
+		webhook(`{"$ref":"#/components/schemas/None"}`):                                                                "components/schemas",
+		webhook(`{"$ref":"https://example.com/schema.json"}`):                                                          "components/schemas",
+		webhook(`{"$ref":"file:///etc/passwd"}`):                                                                       "components/schemas",
+		webhook(`[]`):                                                                                                  "not an object",
+		webhook(strings.Repeat(`{"not":`, 99) + `{}` + strings.Repeat("}", 99)):                                        "nested",
+		webhook(`{"title":"` + strings.Repeat("t", 257<<10) + `"}`):                                                    "256 KiB",
+		`{"openapi":"3.1.0","webhooks":{` + referring + `},"b":{"$ref":"#/none` + strings.Repeat("/", 900_000) + `"}}`: "post",
 		bomb.String(): "alias",
 	} {
 		response, text := a.raw("POST", "/api/v1/event-type/import/openapi", "Bearer "+apiToken, []byte(importBody(document, "")))

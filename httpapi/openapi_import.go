@@ -203,7 +203,8 @@ func (s *specification) object(value any) map[string]any {
 
 var unescape = strings.NewReplacer("~1", "/", "~0", "~")
 
-// lookUp follows a reference within the document.
+// lookUp follows a reference within the document. A long one leads nowhere, and is not followed to
+// its end for each webhook that has it.
 func (s *specification) lookUp(reference string) any {
 	path, local := strings.CutPrefix(reference, "#/")
 	if !local {
@@ -211,7 +212,10 @@ func (s *specification) lookUp(reference string) any {
 	}
 	var value any = s.root
 	for part := range strings.SplitSeq(path, "/") {
-		object, _ := value.(map[string]any)
+		object, is := value.(map[string]any)
+		if !is {
+			return nil
+		}
 		value = object[unescape.Replace(part)]
 	}
 	return value
