@@ -70,11 +70,12 @@ func newLane(s *Scheduler, endpoint *webhook.Endpoint, place Place) *lane {
 // or paused.
 func (l *lane) isStopped() bool { return l.state == gone || l.successor != nil || isPaused(l.endpoint) }
 
-// isGone reports whether the lane was dropped. The caller does not hold the scheduler's lock.
-func (l *lane) isGone() bool {
+// isOver reports whether nothing more is sent from the lane, as it was dropped or the scheduler is
+// closed. The caller does not hold the scheduler's lock.
+func (l *lane) isOver() bool {
 	l.scheduler.mu.Lock()
 	defer l.scheduler.mu.Unlock()
-	return l.state == gone
+	return l.state == gone || l.scheduler.workers.closed
 }
 
 func isPaused(endpoint *webhook.Endpoint) bool { return endpoint.Disabled || endpoint.Paused }

@@ -11,13 +11,17 @@ import (
 // maxLate is how many lines are held at a time because an endpoint begins to keep an order.
 const maxLate = 1000
 
+// scanRest is for how long a scan rests after it has found keys, as a multiple of the time that took.
+const scanRest = 3
+
 // orderScan reads what the messages of an endpoint wait for. Its run is called without the
 // scheduler's lock.
 type orderScan struct {
 	backlog  Backlog
 	endpoint *webhook.Endpoint
 	now      time.Time
-	isOver   func() bool // whether nobody waits for it any more: it ends at once
+	turn     chan struct{} // has an element while a scan finds keys
+	isOver   func() bool   // whether nobody waits for it any more: it ends at once
 
 	found order
 	late  []webhook.Retry          // lines to be held, as others of their keys come first
@@ -25,8 +29,8 @@ type orderScan struct {
 	keys  map[webhook.ID]uint64    // of the lines being looked at, see findKeys
 }
 
-func newOrderScan(backlog Backlog, endpoint *webhook.Endpoint, now time.Time, isOver func() bool) *orderScan {
-	return &orderScan{backlog: backlog, endpoint: endpoint, now: now, isOver: isOver, found: newOrder(endpoint.Ordering, nil),
+func newOrderScan(backlog Backlog, endpoint *webhook.Endpoint, now time.Time, turn chan struct{}, isOver func() bool) *orderScan {
+	return &orderScan{backlog: backlog, endpoint: endpoint, now: now, turn: turn, isOver: isOver, found: newOrder(endpoint.Ordering, nil),
 		keys: make(map[webhook.ID]uint64)}
 }
 
@@ -86,7 +90,8 @@ func (s *orderScan) scanRetries() error {
 }
 
 // findKeys reads the keys of lines that have none in the store, if the endpoint keeps an order per
-// key: those from when it kept no order.
+// key: those from when it kept no order. That reads all their messages, so scans take turns and
+// rest: customers could have many of them by changing the ordering of their endpoints.
 func (s *orderScan) findKeys(list []webhook.Retry) error {
 	clear(s.keys)
 	if s.endpoint.Ordering != webhook.OrderingKey {
@@ -98,6 +103,16 @@ func (s *orderScan) findKeys(list []webhook.Retry) error {
 			without = append(without, line.Message)
 		}
 	}
+	if len(without) == 0 {
+		return nil
+	}
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	if s.isOver() {
+		return nil
+	}
+	begun := time.Now()
+	defer func() { time.Sleep(scanRest * time.Since(begun)) }()
 	keys, err := s.backlog.OrderingKeys(s.endpoint.App, without)
 	if err != nil {
 		return err

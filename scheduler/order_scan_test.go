@@ -52,3 +52,32 @@ func TestScanEndsWithItsLane(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// Two endpoints of which the ordering changes have their keys found one after the other, and both
+// scans end with the scheduler.
+func TestScansTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		going := make(chan struct{})
+		b := &millionKeys{million: million{newShelf()}, wait: func() { <-going }}
+		s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
+		ctx, end := context.WithCancel(t.Context())
+		go s.Run(ctx)
+		for i := range uint32(2) {
+			e := testEndpoint(i)
+			e.Ordering = webhook.OrderingKey
+			add(s, e)
+			go s.Next()
+		}
+		synctest.Wait()
+		if n := b.reads.Load(); n != 1 {
+			t.Errorf("%d scans are under way", n)
+		}
+		end()
+		synctest.Wait()
+		close(going)
+		synctest.Wait() // until no worker waits for anything but the other scan's rest
+		if n := b.reads.Load(); n != 1 {
+			t.Errorf("%d parts were read, although the scheduler is closed", n)
+		}
+	})
+}
