@@ -34,7 +34,8 @@ type Config struct {
 	MinFree int64  // bytes: below this much free disk new messages are refused; 0: see disk.go
 	MaxSize int64  // bytes: new messages are refused when the records take a tenth more than this, or than the disk has room for; 0: never
 	Logger  *slog.Logger
-	Fatal   func(error) // called when applied entries could not be made durable; must end the process
+	Clean   func() error // removes what a crash left beside the store, when no other process uses it; nil: nothing
+	Fatal   func(error)  // called when applied entries could not be made durable; must end the process
 }
 
 // Store is the state machine: it applies the entries of the log, keeps the result on disk, and is
@@ -59,17 +60,20 @@ func Open(config Config) (*Store, error) {
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data folder: %w", err)
 	}
-	disk, err := newDisk(config.Dir, config.MinFree)
+	dir, err := badgerfiles.Current(config.Dir, lockPatience, config.Clean)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = ErrInUse
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for the store in %s: %w", config.Dir, err)
+	}
+	disk, err := newDisk(config.Dir, config.MinFree) // what a crash left is gone
 	if err != nil {
 		return nil, err
 	}
 	if limit := disk.holds(); config.MaxSize > limit {
 		config.Logger.Warn("storage.max_size is more than this disk has room for: a smaller size is kept to", "maxSize", config.MaxSize, "size", limit, "disk", disk.size)
 		config.MaxSize = limit
-	}
-	dir, err := badgerfiles.Current(config.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("looking for the store in %s: %w", config.Dir, err)
 	}
 	db, tables, err := openDatabase(config, dir)
 	if err != nil {

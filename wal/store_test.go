@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -326,5 +327,38 @@ func TestReplies(t *testing.T) {
 	}
 	if body, err := decodeReply(okReply(nil)); err != nil || len(body) != 0 {
 		t.Error(fmt.Sprint(body, err))
+	}
+}
+
+// What a crash has left is removed only by the process that has the store: another one may be loading
+// a folder, which takes the place of the current one.
+func TestLeftoversOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir)
+	loading := filepath.Join(dir, "db-2")
+	if err := os.MkdirAll(loading, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cleaned := 0
+	config := Config{Dir: dir, MinFree: 1, Logger: slog.New(slog.DiscardHandler), Clean: func() error { cleaned++; return nil }}
+	if other, err := Open(config); !errors.Is(err, ErrInUse) {
+		t.Errorf("a second process: %v, want %v", err, ErrInUse)
+		if err == nil {
+			_ = other.Close()
+		}
+	}
+	if _, err := os.Stat(loading); err != nil || cleaned > 0 {
+		t.Errorf("a second process removed what the first is loading, or called Clean: %v, %d", err, cleaned)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Open(config); err != nil {
+		t.Error(err)
+	} else {
+		closing(t, s)
+	}
+	if _, err := os.Stat(loading); err == nil || cleaned != 1 {
+		t.Errorf("what a crash left is still there, or Clean was called %d times", cleaned)
 	}
 }

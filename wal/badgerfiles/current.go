@@ -24,14 +24,44 @@ const (
 	Prefix      = "db-" // of Badger folders
 )
 
-// Current returns the current Badger folder, and removes what a crash left of others.
-func Current(dir string) (string, error) {
+// Current returns the current Badger folder, and removes what a crash left of others. It holds the
+// lock of the current folder meanwhile, for which it waits: the process that has it may be loading
+// another folder, which then becomes the current one. clean, if not nil, removes other leftovers
+// while the lock is held.
+func Current(dir string, patience time.Duration, clean func() error) (path string, err error) {
+	for {
+		name, others, err := choose(dir)
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(dir, name)
+		unlock, err := Lock(path, patience)
+		if err == nil {
+			var now string
+			if now, err = CurrentName(dir); err == nil && now == name {
+				err = removeAll(dir, others)
+				if err == nil && clean != nil {
+					err = clean()
+				}
+				return path, errors.Join(err, unlock())
+			}
+			err = errors.Join(err, unlock())
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // else the other process has moved on
+			return "", err
+		}
+	}
+}
+
+// choose returns the name of the current Badger folder, which it makes if the store is new, and
+// those of the others.
+func choose(dir string) (name string, others []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), Prefix) })
-	name, err := CurrentName(dir)
+	name, err = CurrentName(dir)
 	if errors.Is(err, fs.ErrNotExist) && len(entries) == 0 { // it is a new store
 		name = Prefix + "1"
 		err = SetCurrent(dir, name)
@@ -40,19 +70,26 @@ func Current(dir string) (string, error) {
 		err = fmt.Errorf("%s is missing but %s is there", filepath.Join(dir, CurrentFile), entries[0].Name())
 	}
 	if err != nil {
-		return "", Damaged(dir, err)
-	}
-	if len(entries) > 0 && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name }) {
-		return "", Damaged(dir, fmt.Errorf("%s names %s, which is not there", filepath.Join(dir, CurrentFile), name))
+		return "", nil, Damaged(dir, err)
 	}
 	for _, entry := range entries {
 		if entry.Name() != name {
-			if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
-				return "", err
-			}
+			others = append(others, entry.Name())
 		}
 	}
-	return filepath.Join(dir, name), nil
+	if len(entries) > 0 && len(others) == len(entries) {
+		return "", nil, Damaged(dir, fmt.Errorf("%s names %s, which is not there", filepath.Join(dir, CurrentFile), name))
+	}
+	return name, others, os.MkdirAll(filepath.Join(dir, name), 0o700)
+}
+
+func removeAll(dir string, names []string) error {
+	for _, name := range names {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CurrentName returns the name of the current Badger folder.
