@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -44,7 +45,19 @@ type snapshotStore struct {
 
 func newSnapshotStore(dir string, n *Node) *snapshotStore {
 	return &snapshotStore{node: n, machine: n.config.Machine, log: n.config.Logger,
-		path: filepath.Join(dir, "received.snapshot"), sent: make(map[*outgoing]struct{})}
+		path: receivedPath(dir), sent: make(map[*outgoing]struct{})}
+}
+
+// receivedPath is where in the folder of the log the state is that a leader sends.
+func receivedPath(logDir string) string { return filepath.Join(logDir, "received.snapshot") }
+
+// Clean removes what a crash left of a state that a leader was sending. It may be as large as the
+// store, and the node may never be sent another one. No process may be using the folder.
+func Clean(dir string) error {
+	if err := os.Remove(receivedPath(raftlog.Dir(dir))); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // List tells Raft how far the state machine is: at start, Raft replays only later entries. Received
@@ -193,7 +206,7 @@ func (s *sink) ID() string {
 }
 
 func (s *sink) begin() {
-	s.file, s.err = os.Create(s.store.path)
+	s.file, s.err = os.OpenFile(s.store.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	s.stall = time.AfterFunc(receiveStall, s.store.node.listener.guests.dropAll)
 	s.store.log.Info("too far behind the log: receiving the state from the leader")
 }

@@ -3,12 +3,14 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"testing"
 
 	"github.com/hashicorp/raft"
 
+	"hookwheel/cluster/raftlog"
 	"hookwheel/systemtest/wait"
 )
 
@@ -240,5 +242,18 @@ func TestReconcile(t *testing.T) {
 				t.Errorf("the log ends at %d, want %d", last, test.left)
 			}
 		})
+	}
+}
+
+// What a crash leaves of a state that a leader was sending does not stay.
+func TestCleanRemovesReceived(t *testing.T) {
+	dir := t.TempDir()
+	must(t, Clean(dir)) // there is nothing
+	log := raftlog.Dir(dir)
+	must(t, os.MkdirAll(log, 0o700))
+	must(t, os.WriteFile(receivedPath(log), []byte("half"), 0o600))
+	must(t, Clean(dir))
+	if left, err := os.ReadDir(log); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
