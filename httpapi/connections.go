@@ -3,6 +3,7 @@ package httpapi
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -130,13 +131,16 @@ func (c *connections) makeRoom(at *gate) (made bool) {
 	}
 }
 
-// To make room, a holder loses one in evicted of its connections at a time: finding them takes a look
-// at all connections.
-const evicted = 32
+// To make room, several connections are closed at a time, because finding them takes a look at all:
+// one in evicted of those of the holder with the most, or one in evictedOfAll of all if that is more.
+const (
+	evicted      = 32
+	evictedOfAll = 256
+)
 
-// victims returns the connections that have to go, of those at a gate or of all: those of the
-// holder with the most that have been without a request for longest. There are none if all have a
-// request under way.
+// victims returns the connections that have to go, of those at a gate or of all: one after the other
+// of the holder that has the most then, the one that has been without a request for longest. There
+// are none if all have a request under way.
 func (c *connections) victims(at *gate) (victims []*conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -152,22 +156,58 @@ func (c *connections) victims(at *gate) (victims []*conn) {
 			strangers++
 		}
 	}
-	idleOf := make(map[holder][]*conn)
+	idleOf := make(map[holder]*crowd)
 	for open := range c.open {
 		h := open.holder()
 		if at != nil && open.gate != at || open.state.Load() != idle || h.known && strangers > total/2 {
 			continue
 		}
-		idleOf[h] = append(idleOf[h], open)
+		if idleOf[h] == nil {
+			idleOf[h] = &crowd{number: numbers[h]}
+		}
+		idleOf[h].add(open)
 	}
-	byAge := func(a, b *conn) int { return cmp.Compare(a.since.Load(), b.since.Load()) }
-	highest, oldest := 0, int64(0)
-	for h, list := range idleOf {
-		first := slices.MinFunc(list, byAge).since.Load()
-		if number := numbers[h]; number > highest || number == highest && first < oldest {
-			victims, highest, oldest = list, number, first
+	order := slices.Collect(maps.Values(idleOf))
+	for _, of := range order {
+		slices.SortFunc(of.idle, func(a, b aged) int { return cmp.Compare(a.since, b.since) })
+	}
+	slices.SortFunc(order, (*crowd).compare)
+	if len(order) == 0 {
+		return nil
+	}
+	return spared(order, 1+max(order[0].number/evicted, total/evictedOfAll))
+}
+
+// crowd are the connections of a holder.
+type crowd struct {
+	number int // of all
+	idle   []aged
+}
+
+// aged is a connection without a request, and since when. That may change while it is sorted.
+type aged struct {
+	*conn
+	since int64
+}
+
+func (c *crowd) add(open *conn) { c.idle = append(c.idle, aged{open, open.since.Load()}) }
+
+// compare sorts those first that have to give a connection first.
+func (c *crowd) compare(other *crowd) int {
+	return cmp.Or(cmp.Compare(other.number, c.number), cmp.Compare(c.idle[0].since, other.idle[0].since))
+}
+
+// spared takes up to that many connections from crowds, the first ones first.
+func spared(order []*crowd, count int) (list []*conn) {
+	for len(list) < count && len(order) > 0 {
+		first := order[0]
+		list = append(list, first.idle[0].conn)
+		first.number--
+		order, first.idle = order[1:], first.idle[1:]
+		if len(first.idle) > 0 {
+			i, _ := slices.BinarySearchFunc(order, first, (*crowd).compare)
+			order = slices.Insert(order, i, first)
 		}
 	}
-	slices.SortFunc(victims, byAge)
-	return victims[:min(len(victims), 1+highest/evicted)]
+	return list
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"fmt"
 	"net"
 	"runtime"
 	"testing"
@@ -190,6 +191,29 @@ func TestMakeRoomOfMany(t *testing.T) {
 	for open := range c.open {
 		if open.since.Load() < 10 {
 			t.Errorf("connection %d is left", open.since.Load())
+		}
+	}
+}
+
+// With many holders of a few connections each, room is made for several at a time: with one, each
+// new connection would cost a look at all others.
+func TestMakeRoomOfManyHolders(t *testing.T) {
+	c := newConnections()
+	for i := range 2048 {
+		address := fmt.Sprint(i)
+		if i%1024 == 5 { // one holder has two
+			address = "crowd"
+		}
+		added := &conn{TCPConn: new(net.TCPConn), all: c, end: func() {}, address: address}
+		added.since.Store(int64(i))
+		c.open[added] = struct{}{}
+	}
+	if !c.makeRoom(nil) || c.count(nil) != 2048-9 {
+		t.Fatalf("%d of 2048 are left", c.count(nil))
+	}
+	for open := range c.open {
+		if since := open.since.Load(); since < 9 {
+			t.Errorf("connection %d is left", since)
 		}
 	}
 }
