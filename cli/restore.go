@@ -13,6 +13,7 @@ import (
 	"hookwheel/cluster"
 	"hookwheel/config"
 	"hookwheel/durable"
+	"hookwheel/node"
 	"hookwheel/wal"
 )
 
@@ -119,7 +120,7 @@ func (o *restoreOptions) run(cmd *cobra.Command, name string) error {
 // that identify the node are moved last: without them it does not start.
 func (o *restoreOptions) restore(backup io.Reader, log io.Writer, progress func(done, total int64),
 ) (header wal.BackupHeader, report cluster.ResetReport, err error) {
-	building := filepath.Join(o.data, "restoring")
+	building := filepath.Join(o.data, node.Restoring)
 	entries, err := os.ReadDir(o.data)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return header, report, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -51,6 +52,19 @@ type closer struct {
 	end  func() error
 }
 
+// Restoring is the folder in the data folder in which a backup is being restored.
+const Restoring = "restoring"
+
+// refuseHalfRestored keeps a node from beginning anew where a restore was cut short: nobody would
+// notice that the state is missing, and it could no longer be restored into this folder.
+func refuseHalfRestored(data string) error {
+	folder := filepath.Join(data, Restoring)
+	if _, err := os.Stat(folder); err == nil {
+		return fmt.Errorf("%s is what a restore has left that did not finish: run hookwheel restore again, or remove that folder to start without the backup", folder)
+	}
+	return nil
+}
+
 // Start brings a node up, from the bottom: the store, the cluster, the API. On the way down, Close
 // goes the other way. version is that of the program, which the node tells others.
 func Start(config config.Config, version string, log *slog.Logger) (*Node, error) {
@@ -65,6 +79,9 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 			err = errors.Join(err, n.Close())
 		}
 	}()
+	if err := refuseHalfRestored(config.Data); err != nil {
+		return nil, err
+	}
 	descriptors, err := openDescriptors(config.Delivery.Workers)
 	if err != nil {
 		return nil, err

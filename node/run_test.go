@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,5 +25,24 @@ func TestLogFormat(t *testing.T) {
 	var line struct{ Msg, Node string }
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Msg != "two\nlines" || line.Node != "n1" {
 		t.Errorf("JSON: %s, %v", &out, err)
+	}
+}
+
+// A restore that was cut short is not taken for a new node.
+func TestStartRefusesHalfRestored(t *testing.T) {
+	c := config.Default()
+	c.Data = t.TempDir()
+	if err := os.Mkdir(filepath.Join(c.Data, Restoring), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	n, err := Start(c, "test", slog.New(slog.DiscardHandler))
+	if err == nil {
+		_ = n.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "hookwheel restore") {
+		t.Errorf("Start: %v", err)
+	}
+	if entries, err := os.ReadDir(c.Data); err != nil || len(entries) != 1 {
+		t.Errorf("the folder has %v, %v", entries, err)
 	}
 }
