@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -10,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -133,18 +133,18 @@ func restoreAndKill(t *testing.T, dir, snapshot string, after time.Duration) (do
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	word := make([]byte, 64)
-	if n, err := output.Read(word); err != nil || string(word[:n]) != "ready\n" {
-		t.Fatalf("the child says %q, %v", word[:n], err)
+	said := bufio.NewReader(output) // two lines may come at once
+	if line, err := said.ReadString('\n'); err != nil || line != "ready\n" {
+		t.Fatalf("the child says %q, %v", line, err)
 	}
 	begin := time.Now()
 	kill := time.AfterFunc(after, func() { _ = child.Process.Kill() })
-	n, _ := output.Read(word) // or it is killed
+	line, _ := said.ReadString('\n') // or it is killed
 	took = time.Since(begin)
 	kill.Stop()
 	_ = child.Process.Kill()
 	_ = child.Wait() // says that it was killed
-	return strings.HasPrefix(string(word[:n]), "done"), took
+	return line == "done\n", took
 }
 
 // A node that is killed while it installs a state has either the old one or the new one afterwards,
