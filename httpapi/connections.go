@@ -132,15 +132,16 @@ func (c *connections) makeRoom(at *gate) (made bool) {
 }
 
 // To make room, several connections are closed at a time, because finding them takes a look at all:
-// one in evicted of those of the holder with the most, or one in evictedOfAll of all if that is more.
+// one in evicted of those of the holder with the most, or one in evictedOfAll of all if that is
+// more.
 const (
 	evicted      = 32
 	evictedOfAll = 256
 )
 
-// victims returns the connections that have to go, of those at a gate or of all: one after the other
-// of the holder that has the most then, the one that has been without a request for longest. There
-// are none if all have a request under way.
+// victims returns the connections that have to go, of those at a gate or of all: one after the
+// other of the holder that has the most then, the one that has been without a request for longest.
+// There are none if all have a request under way.
 func (c *connections) victims(at *gate) (victims []*conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

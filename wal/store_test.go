@@ -330,8 +330,8 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-// What a crash has left is removed only by the process that has the store: another one may be loading
-// a folder, which takes the place of the current one.
+// What a crash has left is removed only by the process that has the store: another one may be
+// loading a folder, which takes the place of the current one.
 func TestLeftoversOfAnother(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)

@@ -23,7 +23,8 @@
 //
 // # Order
 //
-// Before Badger opens a folder: Lock, RemoveEmpty, Check, unlock. Badger then takes the same lock
+// First Current, which removes other folders under the lock of the current one. Before Badger opens
+// a folder: Lock, RemoveEmpty, Check, unlock. Badger then takes the same lock
 // itself, so another process can come between but never works on the folder at the same time.
 //
 // # Goroutines and locks
