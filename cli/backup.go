@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -96,11 +98,44 @@ func backUp(cmd *cobra.Command, c *client, output string) (err error) {
 	return err
 }
 
+const (
+	unfinishedBackup = ".hookwheel-backup-" // begins the name of a file that is being written
+	abandonedAfter   = 24 * time.Hour       // without a change: to read a backup back takes less
+)
+
+// removeAbandoned removes what backups have left in a folder that were killed: nobody would look
+// for files of such names, and each may be as large as a backup.
+func removeAbandoned(folder string) error {
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // it can still be written to
+	}
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), unfinishedBackup) || !entry.Type().IsRegular() {
+			continue
+		}
+		info, err := entry.Info()
+		if err == nil && time.Since(info.ModTime()) > abandonedAfter {
+			err = os.Remove(filepath.Join(folder, entry.Name()))
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) { // another's
+			return err
+		}
+	}
+	return nil
+}
+
 // saveBackup writes a file and reads it back before it gets its name. Others may be able to write
 // to the folder, so the file is created under a name that nobody can guess, readable by its owner
 // only, and it is verified that this very file gets the name.
 func saveBackup(from io.Reader, path string, report func(done, total int64)) (header wal.BackupHeader, err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // O_EXCL, 0600
+	if err := removeAbandoned(filepath.Dir(path)); err != nil {
+		return header, err
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), unfinishedBackup+"*") // O_EXCL, 0600
 	if err != nil {
 		return header, err
 	}

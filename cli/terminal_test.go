@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // hostile is what an attacker would send to a terminal: it clears the screen, sets the title and
@@ -153,6 +155,24 @@ func TestSendIsVerbatim(t *testing.T) {
 		if body := <-sent; body != `{"eventId":"i","eventType":"x","payload":`+payload+`}` {
 			t.Errorf("%.20s was sent as %s", from, body)
 		}
+	}
+}
+
+// What backups have left that were killed goes with the next one, a day later.
+func TestAbandonedBackupsGo(t *testing.T) {
+	dir := t.TempDir()
+	for name, age := range map[string]time.Duration{"1": 2 * abandonedAfter, "2": abandonedAfter / 2} {
+		path := filepath.Join(dir, unfinishedBackup+name)
+		at := time.Now().Add(-age)
+		if err := errors.Join(os.WriteFile(path, []byte("half"), 0o600), os.Chtimes(path, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := saveBackup(strings.NewReader("no backup"), filepath.Join(dir, "x"), func(_, _ int64) {}); err == nil {
+		t.Error("a file that is not a backup was saved")
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 || left[0].Name() != unfinishedBackup+"2" {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
 
