@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"hookwheel/durable"
 )
 
@@ -26,11 +24,11 @@ type folder struct{ path string }
 func (f folder) file(key string) string { return filepath.Join(f.path, filepath.FromSlash(key)) }
 
 func (f folder) put(ctx context.Context, key string, content io.Reader, size int64) (err error) {
-	var disk unix.Statfs_t
-	if err := unix.Statfs(f.path, &disk); err != nil { // not created, as its disk may not be mounted
-		return fmt.Errorf("the folder %s: %w", f.path, err)
+	free, _, err := durable.Space(f.path)
+	if err != nil { // it is not created, as its disk may not be mounted
+		return err
 	}
-	if free := int64(disk.Bavail) * int64(disk.Bsize); free < size+folderReserve {
+	if free < size+folderReserve {
 		return fmt.Errorf("the backup needs %d MiB, but %s has %d MiB free", (size+folderReserve)>>20, f.path, free>>20)
 	}
 	path := f.file(key)

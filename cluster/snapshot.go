@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"hookwheel/cluster/raftlog"
+	"hookwheel/durable"
 )
 
 // The two snapshots that Raft may request: the current state of the state machine, and the state
@@ -27,6 +28,7 @@ const (
 const (
 	progressInterval = 5 * time.Second
 	receiveStall     = 30 * time.Second // without a byte from the leader
+	receiveReserve   = 256 << 20        // bytes of disk that are left free
 	sentGrace        = 30 * time.Second // for a follower to install the state and ask for later entries
 )
 
@@ -217,6 +219,9 @@ func (s *sink) Write(data []byte) (int, error) {
 		return 0, s.err
 	}
 	s.stall.Reset(receiveStall)
+	if free, _, err := durable.Space(s.store.path); err != nil || free < receiveReserve {
+		return 0, errors.Join(err, fmt.Errorf("the disk has %d MiB left, too little to receive the state of another node", free>>20))
+	}
 	total := s.store.received.Add(int64(len(data)))
 	if time.Since(s.told) > progressInterval {
 		s.told = time.Now()

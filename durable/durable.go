@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // temporarySuffix marks a file that is to replace the one without it.
@@ -60,4 +62,14 @@ func SyncDir(path string) error {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// Space returns how many bytes the file system of a file or folder has free for this process, and
+// how large it is.
+func Space(path string) (free, size int64, err error) {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(path, &stat); err != nil {
+		return 0, 0, fmt.Errorf("reading the free space of %s: %w", path, err)
+	}
+	return int64(stat.Bavail) * int64(stat.Bsize), int64(stat.Blocks) * int64(stat.Bsize), nil
 }

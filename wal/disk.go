@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"hookwheel/durable"
 	"hookwheel/wal/badgerfiles"
 )
 
@@ -44,11 +44,11 @@ type disk struct {
 
 func newDisk(dir string, minFree int64) (*disk, error) {
 	d := &disk{dir: dir, minFree: minFree}
-	var stat syscall.Statfs_t
-	if err := syscall.Statfs(dir, &stat); err != nil {
-		return nil, fmt.Errorf("reading the free space of %s: %w", dir, err)
+	_, size, err := durable.Space(dir)
+	if err != nil {
+		return nil, err
 	}
-	d.size = int64(stat.Blocks) * int64(stat.Bsize)
+	d.size = size
 	if minFree == 0 {
 		d.minFree = min(max(d.size/10, minFreeFloor), minFreeCeiling)
 	}
@@ -61,11 +61,11 @@ func newDisk(dir string, minFree int64) (*disk, error) {
 
 // now returns the free space at this moment. A file system that does not respond counts as full.
 func (d *disk) now() int64 {
-	var stat syscall.Statfs_t
-	if err := syscall.Statfs(d.dir, &stat); err != nil {
+	free, _, err := durable.Space(d.dir)
+	if err != nil {
 		return 0
 	}
-	return int64(stat.Bavail) * int64(stat.Bsize)
+	return free
 }
 
 // holds returns how many bytes of records the file system has room for at most. The rest is for the
