@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hookwheel/systemtest/wait"
+	"hookwheel/tlslimit"
 )
 
 // Lengths that a peer announces take no memory before the bytes come, whether it has proven itself
@@ -104,7 +105,7 @@ func TestDoorstep(t *testing.T) {
 	if g.wasPushed(member) || g.wasPushed(six) || !g.wasPushed(first) || len(g.doorstep) != maxDoorstep {
 		t.Errorf("member pushed %v, another %v, the first of the flood %v, %d are there", g.wasPushed(member), g.wasPushed(six), g.wasPushed(first), len(g.doorstep))
 	}
-	if a, b := networkOf(&net.TCPAddr{IP: net.ParseIP("2001:db8::1")}), networkOf(&net.TCPAddr{IP: net.ParseIP("2001:db8::ffff")}); a != b {
+	if a, b := tlslimit.Origin(&net.TCPAddr{IP: net.ParseIP("2001:db8::1")}), tlslimit.Origin(&net.TCPAddr{IP: net.ParseIP("2001:db8::ffff")}); a != b {
 		t.Errorf("%s and %s are one network", a, b)
 	}
 	if !g.enter(member, "n2.1") || g.enter(first, "n9.1") {

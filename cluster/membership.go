@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"hookwheel/tlslimit"
 )
 
 // toldFresh is how long a configured peer's view of the cluster is valid.
@@ -105,7 +107,7 @@ func (g *guests) arrive(conn net.Conn) *guest {
 	if g.closed {
 		return nil
 	}
-	arrived := &guest{Conn: conn, guests: g, from: networkOf(conn.RemoteAddr())}
+	arrived := &guest{Conn: conn, guests: g, from: tlslimit.Origin(conn.RemoteAddr())}
 	arrived.alive, arrived.end = context.WithCancel(context.Background())
 	if len(g.doorstep) >= maxDoorstep {
 		g.push(g.mostCommon())
@@ -207,17 +209,4 @@ func (c *guest) Close() error {
 func (c *guest) hangUp() error {
 	c.end()
 	return c.Conn.Close()
-}
-
-// networkOf returns what counts as one origin of connections: an IPv4 address, or an IPv6 /64
-// network.
-func networkOf(address net.Addr) string {
-	tcp, ok := address.(*net.TCPAddr)
-	if !ok {
-		return ""
-	}
-	if ip := tcp.IP.To4(); ip != nil {
-		return ip.String()
-	}
-	return tcp.IP.Mask(net.CIDRMask(64, 128)).String()
 }

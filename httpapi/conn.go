@@ -16,7 +16,7 @@ type conn struct {
 
 	all     *connections
 	gate    *gate                 // at which it was accepted
-	address string                // of the client, without the port
+	origin  string                // of the client, see tlslimit.Origin
 	caller  atomic.Pointer[owner] // of the last request with a valid token; nil: none
 	state   atomic.Int32          // idle, busy or doomed
 	since   atomic.Int64          // when that ended, or the connection was opened; in nanoseconds
@@ -148,19 +148,19 @@ func (c *conn) discard() {
 	}
 }
 
-// holder is what a connection is charged to: its address until it has presented a token, and the
+// holder is what a connection is charged to: its origin until it has presented a token, and the
 // caller from then on.
 type holder struct {
-	known   bool
-	owner   owner
-	address string
+	known  bool
+	owner  owner
+	origin string
 }
 
 func (c *conn) holder() holder {
 	if caller := c.caller.Load(); caller != nil {
 		return holder{known: true, owner: *caller}
 	}
-	return holder{address: c.address}
+	return holder{origin: c.origin}
 }
 
 // setCaller notes whose valid token the connection has shown.

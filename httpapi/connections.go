@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"hookwheel/tlslimit"
 )
 
 const (
@@ -19,9 +21,9 @@ const (
 )
 
 // connections are all that clients have open. When the limit is reached, the caller or the
-// unauthenticated address with the most connections loses one that has no request in progress;
-// while unauthenticated addresses have more than half of all, only those lose theirs. So nobody can
-// lock others out by opening connections, not even from many addresses.
+// unauthenticated origin with the most connections loses one that has no request in progress;
+// while unauthenticated origins have more than half of all, only those lose theirs. So nobody can
+// lock others out by opening connections, not even from many origins.
 type connections struct {
 	refused prometheus.Counter
 	long    longPace // of bodies
@@ -42,8 +44,7 @@ func newConnections() *connections {
 }
 
 func (c *connections) add(n *net.TCPConn, at *gate) *conn {
-	address, _, _ := net.SplitHostPort(n.RemoteAddr().String()) // "" is an address, too
-	added := &conn{TCPConn: n, all: c, gate: at, address: address}
+	added := &conn{TCPConn: n, all: c, gate: at, origin: tlslimit.Origin(n.RemoteAddr())}
 	added.alive, added.end = context.WithCancel(context.Background())
 	added.since.Store(time.Now().UnixNano())
 	c.mu.Lock()

@@ -23,7 +23,7 @@ func openPair(t *testing.T, c *connections, l *net.TCPListener, address string, 
 	}
 	added := c.add(accepted, nil)
 	t.Cleanup(func() { added.Close() })
-	added.address = address
+	added.origin = address
 	if caller != nil {
 		added.setCaller(*caller)
 	}
@@ -181,7 +181,7 @@ func TestFull(t *testing.T) {
 func TestMakeRoomOfMany(t *testing.T) {
 	c := newConnections()
 	for i := range 320 {
-		added := &conn{TCPConn: new(net.TCPConn), all: c, end: func() {}, address: []string{"a", "b"}[i/310]}
+		added := &conn{TCPConn: new(net.TCPConn), all: c, end: func() {}, origin: []string{"a", "b"}[i/310]}
 		added.since.Store(int64(i))
 		c.open[added] = struct{}{}
 	}
@@ -204,7 +204,7 @@ func TestMakeRoomOfManyHolders(t *testing.T) {
 		if i%1024 == 5 { // one holder has two
 			address = "crowd"
 		}
-		added := &conn{TCPConn: new(net.TCPConn), all: c, end: func() {}, address: address}
+		added := &conn{TCPConn: new(net.TCPConn), all: c, end: func() {}, origin: address}
 		added.since.Store(int64(i))
 		c.open[added] = struct{}{}
 	}

@@ -15,7 +15,7 @@ import (
 
 const (
 	handshakeTime = 10 * time.Second
-	maxHandshakes = 1024 // under way; beyond it, the oldest of the address with the most ends
+	maxHandshakes = 1024 // under way; beyond it, the oldest of the origin with the most ends
 )
 
 // handshakes limits what clients can use before they have presented a token.
@@ -23,7 +23,7 @@ type handshakes struct {
 	turns *tlslimit.Turns
 
 	mu      sync.Mutex
-	running map[string]map[*conn]uint64 // by address, with the place in the order of arrival
+	running map[string]map[*conn]uint64 // by origin, with the place in the order of arrival
 	all     int                         // in running
 	last    uint64
 }
@@ -45,7 +45,7 @@ func (g *secureGate) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	plain := c.(*conn)
-	return &secureConn{g.handshakes.turns.Server(belowTLS{plain}, plain.address, g.config), plain, g.handshakes}, nil
+	return &secureConn{g.handshakes.turns.Server(belowTLS{plain}, plain.origin, g.config), plain, g.handshakes}, nil
 }
 
 // secureConn is a client's connection with TLS.
@@ -92,15 +92,15 @@ func (h *handshakes) begin(c *conn) {
 	if h.all >= maxHandshakes {
 		h.evict()
 	}
-	if h.running[c.address] == nil {
-		h.running[c.address] = make(map[*conn]uint64)
+	if h.running[c.origin] == nil {
+		h.running[c.origin] = make(map[*conn]uint64)
 	}
 	h.last++
-	h.running[c.address][c] = h.last
+	h.running[c.origin][c] = h.last
 	h.all++
 }
 
-// evict ends the oldest handshake of the address with the most.
+// evict ends the oldest handshake of the origin with the most.
 func (h *handshakes) evict() {
 	var most map[*conn]uint64
 	for _, of := range h.running {
@@ -127,12 +127,12 @@ func (h *handshakes) end(c *conn) {
 }
 
 func (h *handshakes) remove(c *conn) {
-	of := h.running[c.address]
+	of := h.running[c.origin]
 	if _, there := of[c]; !there {
 		return
 	}
 	if delete(of, c); len(of) == 0 {
-		delete(h.running, c.address)
+		delete(h.running, c.origin)
 	}
 	h.all--
 }

@@ -20,9 +20,9 @@ type Conn struct {
 	below *below
 }
 
-// Server returns the accepting side of TLS on a connection from an address.
-func (t *Turns) Server(conn net.Conn, address string, config *tls.Config) *Conn {
-	b := &below{Conn: conn, turns: t, address: address, left: handshakeBytes}
+// Server returns the accepting side of TLS on a connection from an origin.
+func (t *Turns) Server(conn net.Conn, origin string, config *tls.Config) *Conn {
+	b := &below{Conn: conn, turns: t, origin: origin, left: handshakeBytes}
 	return &Conn{tls.Server(b, config), b}
 }
 
@@ -46,7 +46,7 @@ func (c *Conn) Read(data []byte) (int, error) {
 type below struct {
 	net.Conn
 	turns     *Turns
-	address   string
+	origin    string
 	left      int             // bytes that may be read
 	handshake context.Context // nil: none is under way
 	end       func()          // ends the turn; nil: it has none
@@ -62,7 +62,7 @@ func (b *below) Read(data []byte) (int, error) {
 	if b.handshake == nil || err != nil {
 		return n, err
 	}
-	b.end, err = b.turns.await(b.handshake, b.address)
+	b.end, err = b.turns.await(b.handshake, b.origin)
 	return n, err
 }
 

@@ -5,6 +5,7 @@ package tlslimit
 
 import (
 	"context"
+	"net"
 	"runtime"
 	"slices"
 	"sync"
@@ -13,15 +14,28 @@ import (
 
 const share = 4 // handshakes take one in so many of the processors at most, for long
 
+// Origin returns what counts as one client before it has proven who it is: an IPv4 address, or an
+// IPv6 /64 network, of which a host can have all addresses.
+func Origin(address net.Addr) string {
+	tcp, ok := address.(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	if ip := tcp.IP.To4(); ip != nil {
+		return ip.String()
+	}
+	return tcp.IP.Mask(net.CIDRMask(64, 128)).String()
+}
+
 // Turns are when the clients of a port get what costs time in a handshake: signatures above all, of
 // 0.1 to 5 ms, for which a client need only send 200 bytes. They come one after the other, with
-// rests, and addresses take turns.
+// rests, and origins take turns.
 type Turns struct {
 	mu     sync.Mutex
 	places int                        // turns that may begin now
 	rest   float64                    // after each, as a multiple of the time that it took
-	queues map[string][]chan struct{} // who waits, by address
-	order  []string                   // addresses in queues, in turn
+	queues map[string][]chan struct{} // who waits, by origin
+	order  []string                   // origins in queues, in turn
 }
 
 // processors is what this process may use. It is read when the program starts, since a node raises
@@ -33,20 +47,20 @@ func NewTurns() *Turns {
 	return &Turns{places: places, rest: float64(places*share)/float64(processors) - 1, queues: make(map[string][]chan struct{})}
 }
 
-// await waits for a turn of an address, and returns what ends it.
-func (t *Turns) await(ctx context.Context, address string) (end func(), err error) {
+// await waits for a turn of an origin, and returns what ends it.
+func (t *Turns) await(ctx context.Context, origin string) (end func(), err error) {
 	turn := make(chan struct{})
 	t.mu.Lock()
-	if len(t.queues[address]) == 0 {
-		t.order = append(t.order, address)
+	if len(t.queues[origin]) == 0 {
+		t.order = append(t.order, origin)
 	}
-	t.queues[address] = append(t.queues[address], turn)
+	t.queues[origin] = append(t.queues[origin], turn)
 	t.next()
 	t.mu.Unlock()
 	select {
 	case <-turn:
 	case <-ctx.Done():
-		if t.leave(address, turn) {
+		if t.leave(origin, turn) {
 			return nil, context.Cause(ctx)
 		}
 	}
@@ -61,31 +75,31 @@ func (t *Turns) await(ctx context.Context, address string) (end func(), err erro
 	}, nil
 }
 
-// next gives free places to those who wait, one of each address after the other.
+// next gives free places to those who wait, one of each origin after the other.
 func (t *Turns) next() {
 	for ; t.places > 0 && len(t.order) > 0; t.places-- {
-		address := t.order[0]
-		close(t.queues[address][0])
+		origin := t.order[0]
+		close(t.queues[origin][0])
 		t.order = t.order[1:]
-		if t.queues[address] = t.queues[address][1:]; len(t.queues[address]) > 0 {
-			t.order = append(t.order, address)
+		if t.queues[origin] = t.queues[origin][1:]; len(t.queues[origin]) > 0 {
+			t.order = append(t.order, origin)
 		} else {
-			delete(t.queues, address)
+			delete(t.queues, origin)
 		}
 	}
 }
 
 // leave reports whether a turn has not come, and no longer will.
-func (t *Turns) leave(address string, turn chan struct{}) bool {
+func (t *Turns) leave(origin string, turn chan struct{}) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := slices.Index(t.queues[address], turn)
+	i := slices.Index(t.queues[origin], turn)
 	if i < 0 {
 		return false
 	}
-	if t.queues[address] = slices.Delete(t.queues[address], i, i+1); len(t.queues[address]) == 0 {
-		delete(t.queues, address)
-		i := slices.Index(t.order, address)
+	if t.queues[origin] = slices.Delete(t.queues[origin], i, i+1); len(t.queues[origin]) == 0 {
+		delete(t.queues, origin)
+		i := slices.Index(t.order, origin)
 		t.order = slices.Delete(t.order, i, i+1)
 	}
 	return true
