@@ -61,7 +61,7 @@ loopback. A node that is killed is restarted after a second.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.version = version
-			relaxTimers(cmd)
+			tuneThreads(cmd)
 			if o.child > 0 {
 				return o.runChild(cmd.Context())
 			}

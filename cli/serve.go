@@ -7,10 +7,10 @@ import (
 	"hookwheel/node"
 )
 
-// relaxTimers is for commands that run a node, as the first thing that they do.
-func relaxTimers(cmd *cobra.Command) {
-	if err := node.RelaxTimers(); err != nil {
-		cmd.PrintErrln("Timers are more precise than they need to be, which takes CPU time:", err)
+// tuneThreads is for commands that run a node, as the first thing that they do.
+func tuneThreads(cmd *cobra.Command) {
+	if err := node.TuneThreads(); err != nil {
+		cmd.PrintErrln("The kernel's defaults for threads stay, which take more CPU time and make events wait longer:", err)
 	}
 }
 
@@ -38,7 +38,7 @@ SIGTERM ends it at once, which loses nothing that was acknowledged.`,
 			if err != nil {
 				return err
 			}
-			relaxTimers(cmd)
+			tuneThreads(cmd)
 			return node.Run(cmd.Context(), config, version, nil)
 		},
 	}

@@ -12,37 +12,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A process that relaxes its timers goes on as itself, with all its threads relaxed, and does so
-// once.
-func TestRelaxTimers(t *testing.T) {
-	const child = "HOOKWHEEL_TEST_TIMERS"
+// A process that tunes its threads goes on as itself, with all its threads tuned, and does so once.
+func TestTuneThreads(t *testing.T) {
+	const child = "HOOKWHEEL_TEST_THREADS"
 	if os.Getenv(child) != "" {
 		fmt.Println("begins as", os.Getpid())
-		if err := RelaxTimers(); err != nil {
+		if err := TuneThreads(); err != nil {
 			fmt.Println(err)
 		}
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
 				runtime.LockOSThread() // so that each has a thread
-				fmt.Println("relaxed:", hasSlack())
+				fmt.Println("tuned:", hasSlack(), hasSlice())
 			})
 		}
 		wg.Wait()
 		os.Exit(7)
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=TestRelaxTimers$")
+	cmd := exec.Command(os.Args[0], "-test.run=TestTuneThreads$")
 	cmd.Env = append(os.Environ(), child+"=1")
 	var out strings.Builder
 	cmd.Stdout = &out
-	runtime.LockOSThread() // the child inherits the slack of this thread
+	runtime.LockOSThread() // the child inherits what this thread has
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 50_000, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}
+	before, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices := before.Runtime > 0 // the kernel has them
 	_ = cmd.Run()
 	begin := fmt.Sprintln("begins as", cmd.Process.Pid)
-	if want := begin + begin + strings.Repeat("relaxed: true\n", 8); cmd.ProcessState.ExitCode() != 7 || out.String() != want {
+	if want := begin + begin + strings.Repeat(fmt.Sprintln("tuned: true", slices), 8); cmd.ProcessState.ExitCode() != 7 || out.String() != want {
 		t.Errorf("exit code %d, %q, want %q", cmd.ProcessState.ExitCode(), out.String(), want)
 	}
 }
