@@ -58,7 +58,12 @@ func dropFromStep(index uint64) step {
 }
 
 func noteStep() step { return step{"note", (*Journal).Note, func(model) {}} }
-func markStep() step { return step{"mark", (*Journal).Mark, func(model) {}} }
+func renewStep() step {
+	return step{"renew", func(j *Journal) error { return second(j.Renew()) }, func(model) {}}
+}
+
+func second(_ uint64, _ bool, err error) error { return err }
+func markStep() step                           { return step{"mark", (*Journal).Mark, func(model) {}} }
 
 // run does the steps until one fails, and returns the models before and after that one. Without a
 // failure both are the last one.
@@ -152,11 +157,11 @@ func script() (steps []step) {
 	for range 8 {
 		add(3, 6000)
 	}
-	steps = append(steps, dropBeforeStep(next-2))
+	steps = append(steps, dropBeforeStep(next-2), renewStep())
 	for range 8 {
 		add(4, 6000)
 	}
-	steps = append(steps, noteStep())
+	steps = append(steps, renewStep(), dropBeforeStep(next-1), renewStep(), noteStep())
 	steps = append(steps, dropFromStep(1))
 	next = 1000
 	add(5, 10)
@@ -316,7 +321,7 @@ func reopenRandomly(t *testing.T, random *rand.Rand, d *testDisk, before, after 
 
 func randomStep(random *rand.Rand, m model, version byte) step {
 	first, last := m.bounds()
-	switch random.IntN(10) {
+	switch random.IntN(11) {
 	case 0:
 		return dropFromStep(last + 1 - min(last, random.Uint64N(4)))
 	case 1, 2:
@@ -325,6 +330,8 @@ func randomStep(random *rand.Rand, m model, version byte) step {
 		return markStep()
 	case 4:
 		return noteStep()
+	case 5:
+		return renewStep()
 	}
 	var entries []Entry
 	for range 1 + random.IntN(4) {

@@ -10,6 +10,10 @@
 // and is the next segment later, without being filled again. The segment after the current one is
 // prepared from the first change on. A *.tmp file is one that is being filled.
 //
+// So a file holds what was written to it in earlier uses, too. Renew ends that: it removes the spare
+// files, goes on in a new file, and has those that are in use removed when their entries are, not
+// used again.
+//
 // # Format
 //
 // Integers are big-endian, checksums are CRC-32C. A segment consists of pages of 4096 bytes. The
@@ -86,6 +90,8 @@
 //	                             back older ones. Each name is durable before the next is changed,
 //	                             from the oldest on, so there is no gap.
 //	removing a spare file        Open finds it again, or not.
+//	during Renew                 As above: it seals, prepares, and removes spare files. Open takes
+//	                             all files for new ones, until the next Renew.
 //	making the file synced       Open removes the *.tmp file; there is no segment yet.
 //	writing it                   Its other page is older, and true.
 //	during Open                  It writes what is there already, or a mark.

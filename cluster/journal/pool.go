@@ -44,12 +44,14 @@ type pool struct {
 	mu     sync.Mutex
 	spares []*spare
 	bytes  int64 // of all files
+	round  int   // how often renew was called; files that were made in an earlier round are not used again
 }
 
 type spare struct {
 	file
 	path string
 	size int64
+	made int // the round
 }
 
 // make makes a segment: of a spare file that has least bytes, or a new one of that size. Its
@@ -78,7 +80,7 @@ func (p *pool) make(number uint64, least, size int64) (*segment, error) {
 		p.bytes -= s.size
 		return nil, errors.Join(fmt.Errorf("making %s: %w", path, err), s.Close())
 	}
-	return &segment{file: s.file, path: path, header: header, seed: seedOf(header.salt), end: pageSize}, nil
+	return &segment{file: s.file, path: path, header: header, seed: seedOf(header.salt), end: pageSize, made: s.made}, nil
 }
 
 // newSalt returns a number that nobody who writes to the journal can know.
@@ -98,7 +100,7 @@ func (p *pool) take(number uint64, least, size int64) (*spare, error) {
 			return s, nil
 		}
 	}
-	s := &spare{path: filepath.Join(p.dir, segmentName(number)+temporarySuffix), size: size}
+	s := &spare{path: filepath.Join(p.dir, segmentName(number)+temporarySuffix), size: size, made: p.round}
 	var err error
 	if s.file, err = p.files.create(s.path); err != nil {
 		return nil, err
@@ -130,8 +132,8 @@ func fillWithZeros(f file, size int64) error {
 }
 
 // give makes spare files of segments that are no longer needed, the oldest first: a crash must not
-// leave a gap. Then it removes spare files as long as all files together have more than budget
-// bytes.
+// leave a gap. Then it removes spare files of earlier rounds, and others as long as all files
+// together have more than budget bytes.
 func (p *pool) give(segments []*segment, budget int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -144,14 +146,31 @@ func (p *pool) give(segments []*segment, budget int64) error {
 		if err != nil {
 			return err
 		}
-		p.spares = append(p.spares, &spare{s.file, path, int64(s.header.size)})
+		p.spares = append(p.spares, &spare{s.file, path, int64(s.header.size), s.made})
 	}
-	for len(p.spares) > 0 && p.bytes > budget {
-		s := p.spares[0]
+	return p.trim(budget)
+}
+
+// renew begins another round, so that no file lives on for ever with what was written to it once.
+func (p *pool) renew(budget int64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.round++
+	return p.trim(budget)
+}
+
+// trim removes spare files; mu is held.
+func (p *pool) trim(budget int64) error {
+	for i := 0; i < len(p.spares); {
+		s := p.spares[i]
+		if s.made == p.round && p.bytes <= budget {
+			i++
+			continue
+		}
 		if err := errors.Join(s.Close(), p.files.remove(s.path)); err != nil {
 			return err
 		}
-		p.spares, p.bytes = p.spares[1:], p.bytes-s.size
+		p.spares, p.bytes = slices.Delete(p.spares, i, i+1), p.bytes-s.size
 	}
 	return nil
 }

@@ -128,7 +128,7 @@ func (r *recovery) openSpare(path string) error {
 	if err != nil || size < 3*pageSize || size > maxSegment || size%pageSize != 0 {
 		return errors.Join(err, f.Close(), r.files.remove(path))
 	}
-	r.pool.spares = append(r.pool.spares, &spare{f, path, size})
+	r.pool.spares = append(r.pool.spares, &spare{file: f, path: path, size: size})
 	r.pool.bytes += size
 	return nil
 }

@@ -15,6 +15,7 @@ type segment struct {
 	seed   uint32 // of the checksums of its records
 	base   int64  // position of its beginning in the whole journal
 	end    int64  // where the next batch is written
+	made   int    // the round of the pool in which the file was filled with zeros; 0: before it was opened
 }
 
 // room reports whether a batch of that length fits; the last page is for the seal.

@@ -1,0 +1,100 @@
+package journal
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// holds returns how often the files of a journal have some bytes.
+func holds(t *testing.T, dir, text string) (times int) {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	must(t, err)
+	for _, f := range files {
+		data, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		must(t, err)
+		times += bytes.Count(data, []byte(text))
+	}
+	return times
+}
+
+func textEntry(index uint64, text string) Entry {
+	return Entry{index, [][]byte{bytes.Repeat([]byte(text), 500)}}
+}
+
+// TestRenewRemovesBytes: what was written before two calls of Renew is in no file, once its entries
+// are removed: neither in the current file, nor in one that is prepared or spare.
+func TestRenewRemovesBytes(t *testing.T) {
+	for _, filled := range []int{1, 5, 40} { // of the current file only, of two, of many that were used again
+		t.Run(fmt.Sprint(filled), func(t *testing.T) {
+			dir := t.TempDir()
+			j, err := Open(dir, testOptions)
+			must(t, err)
+			defer j.Close()
+			index := uint64(0)
+			for range filled {
+				index++
+				must(t, j.Append([]Entry{textEntry(index, "secret")}))
+				if index%7 == 0 {
+					must(t, j.DropBefore(index-3))
+				}
+			}
+			last, done, err := j.Renew()
+			if err != nil || !done || last != index {
+				t.Fatalf("it ends at entry %d, %t, %v; want %d", last, done, err, index)
+			}
+			if content, found, err := j.Read(index); err != nil || !found || !bytes.HasPrefix(content, []byte("secret")) {
+				t.Fatalf("entry %d is lost: %v", index, err)
+			}
+			must(t, j.Append([]Entry{textEntry(index+1, "later")}))
+			must(t, j.DropBefore(index+1))
+			j.awaitNext()
+			if times := holds(t, dir, "secret"); times > 0 {
+				t.Errorf("it is there %d times", times)
+			}
+			if content, found, err := j.Read(index + 1); err != nil || !found || !bytes.HasPrefix(content, []byte("later")) {
+				t.Errorf("entry %d is lost: %v", index+1, err)
+			}
+		})
+	}
+}
+
+// TestRenewBesideWriters: batches that come meanwhile are all there, also after a start.
+func TestRenewBesideWriters(t *testing.T) {
+	dir := t.TempDir()
+	j, err := Open(dir, testOptions)
+	must(t, err)
+	ended := make(chan error)
+	go func() {
+		for range 20 {
+			if _, _, err := j.Renew(); err != nil {
+				ended <- err
+				return
+			}
+		}
+		close(ended)
+	}()
+	index, running := uint64(0), true
+	for running || index < 50 {
+		index++
+		must(t, j.Append([]Entry{entryOf(index, 1, 3000)}))
+		select {
+		case err := <-ended:
+			must(t, err)
+			running = false
+		default:
+		}
+	}
+	must(t, j.Close())
+	j, err = Open(dir, testOptions)
+	must(t, err)
+	defer j.Close()
+	for i := uint64(1); i <= index; i++ {
+		if c, found, err := j.Read(i); err != nil || !found || !bytes.Equal(c, content(i, 1, 3000)) {
+			t.Fatalf("entry %d: %d bytes, %v, %v", i, len(c), found, err)
+		}
+	}
+}
