@@ -33,6 +33,9 @@ type Config struct {
 	// The result may change. nil: 1 GiB.
 	LogSize func() int64
 
+	// PurgeInterval is purgeInterval unless it is set, for tests.
+	PurgeInterval time.Duration
+
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer
 

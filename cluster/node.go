@@ -72,6 +72,9 @@ func Open(config Config) (_ *Node, err error) {
 			err = errors.Join(err, n.log.Close())
 		}
 	}()
+	if err := n.snapshots.clean(); err != nil {
+		return nil, err
+	}
 	n.scrubber = raftlog.NewScrubber(n.log)
 	if err := reconcile(n.log, config.Machine); err != nil {
 		return nil, err
@@ -126,6 +129,7 @@ func (n *Node) startRaft() error {
 	n.wg.Go(n.election.watch)
 	n.wg.Go(func() { n.scrubber.Run(n.ctx) })
 	n.wg.Go(n.shorten)
+	n.wg.Go(newPurger(n).run)
 	n.wg.Go(n.joiner.belong)
 	n.listener.wg.Go(n.listener.run) // until its Close
 	return n.election.hurry()

@@ -29,6 +29,8 @@ type Store struct {
 	written atomic.Uint64            // how often the log was written
 	settled uint64                   // written, when Settle was called last
 
+	expired atomic.Uint64 // see Expire
+
 	limit func() int64  // Options.Limit
 	grown chan struct{} // there are more
 	alone atomic.Bool   // see SetAlone
@@ -200,20 +202,34 @@ func (s *Store) DeleteRange(first, last uint64) error {
 // are used again sooner: a new one is written twice, the first time with zeros.
 func (s *Store) SetAlone(alone bool) { s.alone.Store(alone) }
 
+// Expire says that the next cut need not keep entries up to an index for followers. The state
+// machine has them.
+func (s *Store) Expire(index uint64) { s.expired.Store(index) }
+
+// Renew makes the bytes of all entries that there are leave the files once the entries are cut,
+// and returns the last of these entries, or 0 if it can't yet, because the disk is full.
+func (s *Store) Renew() (last uint64, err error) {
+	last, done, err := s.log.Renew()
+	if err != nil {
+		return 0, s.disk.fail(withRemedy(fmt.Errorf("beginning a new file of the log: %w", err)))
+	}
+	if !done {
+		return 0, nil
+	}
+	return last, nil
+}
+
 // spare returns last, or less if an entry up to there is worth keeping. A follower that was down
-// for a while may ask for the newest entries. A follower that is being sent the state will ask for
+// for a while may ask for the newest entries, unless these have expired. A follower that is being sent the state will ask for
 // the entries after it, and without them would have to be sent the state again and again.
 func (s *Store) spare(last uint64) uint64 {
 	limit, entries := s.limit(), keptEntries
 	if s.alone.Load() {
 		entries = keptAlone
 	}
-	kept := s.log.Newest(entries, limit/2)
+	kept := max(s.log.Newest(entries, limit/2), s.expired.Load()+1)
 	if needed := s.needed(); needed > 0 && s.log.Bytes() < heldFactor*limit {
 		kept = min(kept, needed)
-	}
-	if kept == 0 {
-		return last
 	}
 	return min(last, kept-1)
 }
