@@ -33,10 +33,6 @@ func findRequest(data []byte, request [16]byte) (reply []byte, found bool, err e
 	return nil, false, r.err
 }
 
-// maxReply is the size in bytes up to which the reply itself is kept for a repetition. For a
-// larger one that can be read again, only the key of its record is kept.
-const maxReply = 256
-
 // replySource is the record from which a reply can be read again. Without a key the reply has no
 // record.
 type replySource struct {
@@ -50,9 +46,10 @@ const (
 	formCreated = 2
 )
 
-// keep returns what to keep of a reply: the reply itself, or replyStored | form 1 | key.
+// keep returns what to keep of a reply: the reply itself, or replyStored | form 1 | key if that is
+// shorter. What the reply says of the record is not to outlive it.
 func (s *replySource) keep(reply []byte) []byte {
-	if s.key == nil || len(reply) <= maxReply {
+	if s.key == nil || len(reply) <= len(s.key)+2 {
 		return reply
 	}
 	return append([]byte{replyStored, s.form}, s.key...)

@@ -19,6 +19,9 @@ const commandsPerEntry = 128
 // entryLimit is how much an entry of commandsPerEntry commands may write, in bytes.
 const entryLimit = 64 << 20
 
+// maxReply is a size in bytes above which a reply is not kept, as it can be read again.
+const maxReply = 256
+
 // countWrites makes a store count what it writes from now on, in bytes, whether it is committed or
 // not.
 func countWrites(s *Store) (written func() int) {
