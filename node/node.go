@@ -94,7 +94,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 		return nil, err
 	}
 	attempts, requests := n.startTracing(version, metrics)
-	n.store, err = wal.Open(wal.Config{Dir: filepath.Join(config.Data, "store"), Data: config.Data, MinFree: config.Storage.MinFree, MaxSize: config.Storage.MaxSize, Logger: log, Fatal: n.fatal,
+	n.store, err = wal.Open(wal.Config{Dir: filepath.Join(config.Data, "store"), Data: config.Data, MinFree: config.Storage.MinFree, MaxSize: config.Storage.MaxSize, Purge: config.Purge, Logger: log, Fatal: n.fatal,
 		Clean: func() error { return cluster.Clean(config.Data) }})
 	if err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 	n.cluster, err = cluster.Open(cluster.Config{
 		ID: config.Node, Dir: config.Data, Listen: config.Cluster.Listen, Address: config.Cluster.Address,
 		Peers: clusterPeers(config.Cluster.Peers), Join: config.Cluster.Join, Voter: config.Cluster.Voter, Secret: config.Cluster.Secret, TLS: forCluster, Version: version,
-		Machine: n.store, LogSize: n.store.Space().LogSize, Logger: log, Metrics: metrics, Lead: n.lead, Throttle: n.throttle, Fatal: n.fatal,
+		Machine: n.store, LogSize: n.store.Space().LogSize, PurgeInterval: config.Purge, Logger: log, Metrics: metrics, Lead: n.lead, Throttle: n.throttle, Fatal: n.fatal,
 	})
 	if err != nil {
 		return nil, err

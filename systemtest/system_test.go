@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,12 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	process.Main(m, func() int { return cli.Main("test") })
+	process.Main(m, func() int {
+		if settings := os.Getenv(purgeVariable); settings != "" {
+			return runPurging(settings)
+		}
+		return cli.Main("test")
+	})
 }
 
 // caller calls the API of the nodes, which are counted from 1.

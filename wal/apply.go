@@ -32,6 +32,9 @@ func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]by
 		return nil, s.pending.broken
 	}
 	s.applied.Store(index)
+	if len(commands) > 0 {
+		s.changed.Store(true)
+	}
 	s.space.resize(s.pending.staged.meta.bytes)
 	s.left.Store(s.pending.staged.meta.left)
 	s.tell(changes)

@@ -203,16 +203,22 @@ func (r *reclaimer) tidyBlobsOf(db *database) error {
 	if err := db.free(s.snapshots.oldest()); err != nil {
 		return err
 	}
-	size, live := db.blobs.Usage()
-	limit := busyBlobs + live/2
-	if idle := s.Applied() == r.applied; idle || s.gate.short() != "" {
-		limit = idleGarbage + live/8
-	}
-	if size-live <= limit && r.move.file == 0 {
+	if !r.wastesBlobs(db) && r.move.file == 0 && !r.purge.isMoving(db) {
 		s.lacksEntry.Store(false)
 		return nil
 	}
 	return r.moveBlobs(db)
+}
+
+// wastesBlobs reports whether so much of the files is not in use that moving the rest is
+// worthwhile.
+func (r *reclaimer) wastesBlobs(db *database) bool {
+	size, live := db.blobs.Usage()
+	limit := busyBlobs + live/2
+	if idle := r.store.Applied() == r.applied; idle || r.store.gate.short() != "" {
+		limit = idleGarbage + live/8
+	}
+	return size-live > limit
 }
 
 // move is how far the values of a file are moved to the newest one.
@@ -232,11 +238,12 @@ func (r *reclaimer) moveBlobs(db *database) error {
 		return nil
 	}
 	if r.move.db != db || r.move.file == 0 {
-		file, live := db.blobs.Emptiest()
+		file, live := r.nextFile(db)
 		if file == 0 || r.store.space.disk.now() < live+compactionRoom(0) {
 			return nil
 		}
 		r.move = move{db: db, file: file}
+		r.purge.begun(file)
 	}
 	for end := time.Now().Add(moveTime); time.Now().Before(end); {
 		if !r.store.pending.isStaged() {

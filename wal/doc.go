@@ -71,8 +71,8 @@
 // a repetition overtakes its first try. It is then applied and recorded under P, which is kept in
 // memory too, and while P has records first tries look there. A try that is older than
 // requestWindow entries is refused if it is a repetition, and not recognized if it is a first try.
-// For a reply above 256 bytes Q has only the key of the record from which it can be read again; a
-// repetition then gets the record in its present state.
+// For a reply that can be read again Q has only the key of the record, unless that is longer: the
+// record may be deleted, and is not to live on here. A repetition gets it in its present state.
 //
 // # Admission
 //
@@ -208,6 +208,9 @@
 // before its record was changed. A file that is nothing but waste is removed. If much of the files
 // is waste, the values that are in use are written again, with the next commit, so that their file
 // can go: blobs.go. After a start, all references are counted once to learn what is in use.
+//
+// That is about space. A purge, every 12 hours if anything was applied, is about what the bytes say:
+// it has everything that was removed before leave the files, however little it is: purge.go.
 //
 // # Goroutines and locks
 //

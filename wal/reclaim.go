@@ -33,6 +33,7 @@ type reclaimer struct {
 	last    time.Time // of the last reclaim
 	residue int64     // bytes of garbage that it left
 	move    move      // of values in blob files
+	purge   purge
 }
 
 func (r *reclaimer) run() {
@@ -45,7 +46,7 @@ func (r *reclaimer) run() {
 			return
 		}
 		r.store.space.measure()
-		if err := errors.Join(r.tidyBlobs(), r.reclaimIfDue()); err != nil {
+		if err := errors.Join(r.tidyBlobs(), r.reclaimIfDue(), r.purgeIfDue()); err != nil {
 			r.store.config.Logger.Warn("space of what was removed could not be given back; it is tried again", "error", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,9 @@ type Config struct {
 	MinFree int64  // bytes: below this much free disk new messages are refused; 0: see disk.go
 	MaxSize int64  // bytes: new messages are refused when the records take a tenth more than this, or than the disk has room for; 0: never
 	Logger  *slog.Logger
-	Clean   func() error // removes what a crash left beside the store, when no other process uses it; nil: nothing
-	Fatal   func(error)  // called when applied entries could not be made durable; must end the process
+	Purge   time.Duration // purgeInterval unless it is set, for tests
+	Clean   func() error  // removes what a crash left beside the store, when no other process uses it; nil: nothing
+	Fatal   func(error)   // called when applied entries could not be made durable; must end the process
 }
 
 // Store is the state machine: it applies the entries of the log, keeps the result on disk, and is
@@ -46,6 +48,7 @@ type Store struct {
 	space      *Space
 	gate       *Gate
 	lacksEntry atomic.Bool // see Cleaner.Tidy
+	changed    atomic.Bool // since the last purge something was applied, or may have been
 	closed     chan struct{}
 	wg         sync.WaitGroup
 	watch      func(webhook.Changes) // guarded by mu
@@ -89,7 +92,8 @@ func Open(config Config) (*Store, error) {
 	s.space.measure()
 	s.space.seeTables(db)
 	s.wg.Go(func() { s.pending.commitSoon(s.closed) })
-	s.wg.Go((&reclaimer{store: s}).run)
+	s.changed.Store(true)
+	s.wg.Go((&reclaimer{store: s, purge: newPurge(cmp.Or(config.Purge, purgeInterval))}).run)
 	s.wg.Go(func() { (&verifier{s, db}).run(tables) })
 	return s, nil
 }

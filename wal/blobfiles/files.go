@@ -403,6 +403,30 @@ func (f *Files) Emptiest() (number uint32, live int64) {
 	return number, live
 }
 
+// Wasteful returns the numbers of the files with values that are not in use. If the newest one is
+// among them, nothing more is added to it.
+func (f *Files) Wasteful() (numbers []uint32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, n := range slices.Sorted(maps.Keys(f.files)) {
+		if f.files[n].live < f.files[n].size {
+			numbers = append(numbers, n)
+			f.ended = f.ended || n == f.end.File
+		}
+	}
+	return numbers
+}
+
+// Live returns how many bytes of values in a file are in use, and whether the file is there.
+func (f *Files) Live(number uint32) (live int64, found bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if file := f.files[number]; file != nil {
+		return file.live, true
+	}
+	return 0, false
+}
+
 // RemoveUnused removes the files of which nothing is in use. All values must have been counted.
 func (f *Files) RemoveUnused() error {
 	f.mu.Lock()

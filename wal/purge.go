@@ -1,0 +1,152 @@
+package wal
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// purgeInterval bounds how long what was removed stays on the disk: twice that at most, however
+// little is written, while the store is open. It is far less than that unless a reader began
+// before the removal, or the store has no room.
+const purgeInterval = 12 * time.Hour
+
+// purgeTries is how often a purge for which there is no room, or that fails, is tried again in
+// purgeInterval.
+const purgeTries = 72
+
+// purge has what was removed leave the tables, and the files of large values.
+type purge struct {
+	interval time.Duration
+	due      time.Time
+	index    uint64    // it is under way: what was removed up to there is to go; 0: it is not
+	db       *database // of files
+	files    []uint32  // of large values: those that are to go
+}
+
+func newPurge(interval time.Duration) purge {
+	return purge{interval: interval, due: time.Now().Add(interval)}
+}
+
+// purgeIfDue purges what was removed before it was due, if anything was applied since the last
+// time. Badger keeps what a reader may need, so it waits until all readers began later.
+func (r *reclaimer) purgeIfDue() error {
+	s, p := r.store, &r.purge
+	if time.Now().Before(p.due) || s.Applied() == 0 {
+		return nil
+	}
+	if p.index == 0 {
+		if !s.changed.Swap(false) {
+			p.due = time.Now().Add(p.interval)
+			return nil
+		}
+		if err := s.Commit(); err != nil { // not with swap held, see doc.go
+			s.config.Fatal(err)
+			return err
+		}
+		p.index = s.snapshots.last().index
+	}
+	s.swap.RLock()
+	defer s.swap.RUnlock()
+	if !s.db.waste.isCounted() || s.snapshots.oldest() < p.index {
+		return nil
+	}
+	if purged, err := r.purgeTables(); err != nil || !purged {
+		p.due = time.Now().Add(p.interval / purgeTries) // a memtable stays for as long as somebody reads it
+		return err
+	}
+	if err := s.db.free(s.snapshots.oldest()); err != nil {
+		return err
+	}
+	p.db, p.files = s.db, s.db.blobs.Wasteful()
+	p.index, p.due = 0, time.Now().Add(p.interval)
+	return nil
+}
+
+// purgeTables merges all tables, so that nothing is left of what was removed. It reports false if
+// there is no room for that now. Tables beyond flattenLimit are left to Badger. swap is held.
+func (r *reclaimer) purgeTables() (done bool, err error) {
+	s := r.store
+	tables := s.space.seeTables(s.db)
+	if tables > flattenLimit {
+		return true, nil
+	}
+	if s.space.disk.now() < compactionRoom(tables) {
+		return false, nil
+	}
+	s.db.SetDiscardTs(s.snapshots.oldest()) // a commit does that, too, but not the end of a reader
+	if err := r.touchTables(); err != nil {
+		return false, err
+	}
+	return true, r.reclaim()
+}
+
+// touchTables deletes a key that never existed in the range of each table: Badger merges a table
+// only with those that overlap it. A deletion whose version a reader still needed when it was
+// merged may be in the same table as the record that it deletes, and nothing else would touch it.
+func (r *reclaimer) touchTables() error {
+	index := r.store.snapshots.last().index
+	var keys [][]byte
+	for _, t := range r.store.db.Tables() {
+		keys = append(keys, keyBehind(t.Left))
+	}
+	for part := range slices.Chunk(keys, touchPart) {
+		txn := r.store.db.NewTransactionAt(index, true)
+		err := deleteAll(txn, part)
+		if err == nil {
+			err = txn.CommitAt(index, nil)
+		}
+		txn.Discard()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	touchPart   = 64 // keys in one transaction
+	versionSize = 8  // bytes of a version, at the end of a key in a table
+)
+
+// keyBehind returns a key that no record has, behind a key of a table: names are UTF-8.
+func keyBehind(key []byte) []byte {
+	return append(bytes.Clone(key[:len(key)-versionSize]), 0xff, 0xff)
+}
+
+func deleteAll(txn *badger.Txn, keys [][]byte) error {
+	for _, key := range keys {
+		if err := txn.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextFile returns the file of which values are to be moved next, and how many bytes of it are in
+// use; 0: none.
+func (r *reclaimer) nextFile(db *database) (file uint32, live int64) {
+	for r.purge.db == db && len(r.purge.files) > 0 {
+		file = r.purge.files[0]
+		if live, found := db.blobs.Live(file); found {
+			return file, live
+		}
+		r.purge.files = r.purge.files[1:]
+	}
+	if !r.wastesBlobs(db) {
+		return 0, 0
+	}
+	return db.blobs.Emptiest()
+}
+
+// begun says that the values of a file are being moved.
+func (p *purge) begun(file uint32) {
+	if len(p.files) > 0 && p.files[0] == file {
+		p.files = p.files[1:]
+	}
+}
+
+// isMoving reports whether files are to go.
+func (p *purge) isMoving(db *database) bool { return p.db == db && len(p.files) > 0 }

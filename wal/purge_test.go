@@ -1,0 +1,210 @@
+package wal
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hookwheel/systemtest/memdir"
+	"hookwheel/systemtest/wait"
+	"hookwheel/webhook"
+)
+
+// marks returns which of these texts are in the files of a store.
+func marks(t *testing.T, s *Store, texts ...string) (found []string) {
+	t.Helper()
+	in := make(map[string]bool)
+	err := filepath.WalkDir(s.config.Dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return nil // it was removed meanwhile
+		}
+		data, err := os.ReadFile(path)
+		for _, text := range texts {
+			if err == nil && bytes.Contains(data, []byte(text)) {
+				in[text] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range texts {
+		if in[text] {
+			found = append(found, text)
+		}
+	}
+	return found
+}
+
+var removedMarks = []string{"MARK-METADATA", "MARK-ENDPOINT", "MARK-SMALL", "MARK-LARGE", "MARK-EVENT", "MARK-EXPUNGED", "MARK-EXLARGE"}
+
+// writeMarks writes texts of all kinds, in objects that are removed and beside some that stay.
+func writeMarks(t *testing.T, s *Store, w *Writer) *webhook.Application {
+	t.Helper()
+	stays, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "stays"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "goes", Metadata: map[string]string{"k": "MARK-METADATA"}}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app.ID, URL: "http://x/", Keys: testKeys, Description: "MARK-ENDPOINT"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := strings.Repeat("x", 100_000)
+	for i := range 20 {
+		for _, m := range []webhook.Message{
+			{App: app.ID, EventType: "a", EventID: fmt.Sprint("MARK-EVENT", i), Payload: []byte(`"MARK-SMALL"`)},
+			{App: app.ID, EventType: "a", Payload: []byte(`"MARK-LARGE` + large + `"`)},
+			{App: stays.ID, EventType: "a", Payload: []byte(`"STAYS-SMALL"`)},
+			{App: stays.ID, EventType: "a", Payload: []byte(`"STAYS-LARGE` + large + `"`)},
+		} {
+			if _, err := w.CreateMessage(t.Context(), &m); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, text := range []string{`"MARK-EXPUNGED"`, `"MARK-EXLARGE` + large + `"`} {
+		id, err := w.CreateMessage(t.Context(), &webhook.Message{App: stays.ID, EventType: "a", Payload: []byte(text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.ExpungeMessage(t.Context(), stays.ID, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return app
+}
+
+func removeMarks(t *testing.T, s *Store, w *Writer, app webhook.ID) {
+	t.Helper()
+	if err := w.DeleteApplication(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	for more := true; more; {
+		var err error
+		if more, err = NewCleaner(s, w).Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// purgeNow purges until nothing is left to do.
+func purgeNow(t *testing.T, s *Store, w *Writer) {
+	t.Helper()
+	r := &reclaimer{store: s, purge: newPurge(time.Hour)}
+	r.purge.due = time.Time{}
+	wait.For(t, "the purge", func() bool {
+		if err := r.tidyBlobs(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.purgeIfDue(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := NewCleaner(s, w).Tidy(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return r.purge.index == 0 && !r.purge.due.IsZero() && !r.purge.isMoving(s.db) && r.move.file == 0
+	})
+	wait.For(t, "the files to be removed", func() bool {
+		if err := r.tidyBlobs(); err != nil {
+			t.Fatal(err)
+		}
+		size, live := s.db.blobs.Usage()
+		return size == live
+	})
+}
+
+// TestPurge: nothing of what was removed is in the files after a purge, and what stays is there.
+func TestPurge(t *testing.T) {
+	s, w, _, _ := newWorld(t)
+	app := writeMarks(t, s, w)
+	if found := marks(t, s, removedMarks...); len(found) != len(removedMarks) {
+		t.Fatalf("only %s are there", found)
+	}
+	removeMarks(t, s, w, app.ID)
+	purgeNow(t, s, w)
+	if found := marks(t, s, removedMarks...); len(found) > 0 {
+		t.Errorf("%s are there still", found)
+	}
+	if found := marks(t, s, "STAYS-SMALL", "STAYS-LARGE"); len(found) != 2 {
+		t.Errorf("only %s stays", found)
+	}
+} // the cleanup checks the store
+
+// TestPurgeWaitsForReaders: what a reader needs stays for so long; the purge comes after that.
+func TestPurgeWaitsForReaders(t *testing.T) {
+	s, w, _, _ := newWorld(t)
+	app := writeMarks(t, s, w)
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	reader := s.snapshots.pin()
+	removeMarks(t, s, w, app.ID)
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	r := &reclaimer{store: s, purge: newPurge(0)}
+	if err := r.tidyBlobs(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := r.purgeIfDue(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.purge.index == 0 {
+		t.Error("the purge does not wait")
+	}
+	if err := r.reclaim(); err != nil { // merges the deletions, and keeps what they delete
+		t.Fatal(err)
+	}
+	if found := marks(t, s, removedMarks[:4]...); len(found) != 4 {
+		t.Errorf("only %s are there", found)
+	}
+	s.snapshots.unpin(reader)
+	s.changed.Store(true)
+	purgeNow(t, s, w)
+	if found := marks(t, s, removedMarks...); len(found) > 0 {
+		t.Errorf("%s are there still", found)
+	}
+}
+
+// TestPurgeTurns: the purge comes by itself, after a start as well, and only if something was
+// applied.
+func TestPurgeTurns(t *testing.T) {
+	s := openTest(t, memdir.New(t))
+	w := NewWriter(direct{s, 1})
+	app := writeMarks(t, s, w)
+	removeMarks(t, s, w, app.ID)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	config := s.config
+	config.Purge = 100 * time.Millisecond
+	again, err := Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w = NewWriter(direct{again, 1})
+	wait.For(t, "a purge", func() bool {
+		if _, err := NewCleaner(again, w).Tidy(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return len(marks(t, again, removedMarks...))+len(marks(t, again, removedMarks...)) == 0
+	})
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
