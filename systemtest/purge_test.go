@@ -99,8 +99,8 @@ func marksIn(dir string) (found []string) {
 	return found
 }
 
-// TestPurge: nothing of what was deleted and expunged stays in the files of any node of a cluster on
-// which nothing else happens, also if nodes are killed meanwhile.
+// TestPurge: nothing of what was deleted and expunged stays in the files of any node of a cluster
+// on which nothing else happens, also if nodes are killed meanwhile.
 func TestPurge(t *testing.T) {
 	for _, test := range []struct{ nodes, kills int }{{1, 0}, {3, 0}, {1, 6}, {3, 6}} {
 		t.Run(fmt.Sprintf("%d nodes, %d kills", test.nodes, test.kills), func(t *testing.T) {

@@ -209,8 +209,8 @@
 // is waste, the values that are in use are written again, with the next commit, so that their file
 // can go: blobs.go. After a start, all references are counted once to learn what is in use.
 //
-// That is about space. A purge, every 12 hours if anything was applied, is about what the bytes say:
-// it has everything that was removed before leave the files, however little it is: purge.go.
+// That is about space. A purge, every 12 hours if anything was applied, is about what the bytes
+// say: it has everything that was removed before leave the files, however little it is: purge.go.
 //
 // # Goroutines and locks
 //

@@ -10,9 +10,9 @@
 // and is the next segment later, without being filled again. The segment after the current one is
 // prepared from the first change on. A *.tmp file is one that is being filled.
 //
-// So a file holds what was written to it in earlier uses, too. Renew ends that: it removes the spare
-// files, goes on in a new file, and has those that are in use removed when their entries are, not
-// used again.
+// So a file holds what was written to it in earlier uses, too. Renew ends that: it removes the
+// spare files, goes on in a new file, and has those that are in use removed when their entries are,
+// not used again.
 //
 // # Format
 //

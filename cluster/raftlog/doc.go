@@ -19,10 +19,10 @@
 //
 // The log is cut at its beginning to the newest 4096 entries, or to fewer if they are larger than
 // half of Options.Limit. A node without followers keeps 64. Entries that a follower needs, because
-// it is being sent the state, are kept longer, up to four times the limit. Entries that have expired
-// are cut in any case: what was removed from the state is not to stay in the log for ever. Renew
-// makes the files of the journal follow. The journal gives space back in whole files, and keeps files that it will use again, within the limit and the size of
-// two files.
+// it is being sent the state, are kept longer, up to four times the limit. Entries that have
+// expired are cut in any case: what was removed from the state is not to stay in the log for ever.
+// Renew makes the files of the journal follow. The journal gives space back in whole files, and
+// keeps files that it will use again, within the limit and the size of two files.
 //
 // # Goroutines
 //

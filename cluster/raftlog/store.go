@@ -220,8 +220,9 @@ func (s *Store) Renew() (last uint64, err error) {
 }
 
 // spare returns last, or less if an entry up to there is worth keeping. A follower that was down
-// for a while may ask for the newest entries, unless these have expired. A follower that is being sent the state will ask for
-// the entries after it, and without them would have to be sent the state again and again.
+// for a while may ask for the newest entries, unless these have expired. A follower that is being
+// sent the state will ask for the entries after it, and without them would have to be sent the
+// state again and again.
 func (s *Store) spare(last uint64) uint64 {
 	limit, entries := s.limit(), keptEntries
 	if s.alone.Load() {
