@@ -72,9 +72,6 @@ func Open(config Config) (_ *Node, err error) {
 			err = errors.Join(err, n.log.Close())
 		}
 	}()
-	if err := n.snapshots.clean(); err != nil {
-		return nil, err
-	}
 	n.scrubber = raftlog.NewScrubber(n.log)
 	if err := reconcile(n.log, config.Machine); err != nil {
 		return nil, err

@@ -62,14 +62,6 @@ func Clean(dir string) error {
 	return nil
 }
 
-// clean removes the state of a leader that a crash has left.
-func (s *snapshotStore) clean() error {
-	if err := os.Remove(s.path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
 // List tells Raft how far the state machine is: at start, Raft replays only later entries. Received
 // states are not listed: they count as soon as the state machine has installed them.
 func (s *snapshotStore) List() ([]*raft.SnapshotMeta, error) {
