@@ -37,8 +37,8 @@ type Config struct {
 	Tracing        Tracing
 	Backup         Backup
 
-	// Purge is how often what was removed leaves the disk; 0: as often as the store and the log have
-	// it. It is no setting: tests set it.
+	// Purge is how often what was removed leaves the disk; 0: as often as the store and the log
+	// have it. It is no setting: tests set it.
 	Purge time.Duration
 
 	sources map[string]string // where settings come from, if not from Default

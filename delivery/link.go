@@ -13,8 +13,8 @@ const (
 	idleConnection = 5 * time.Second // shorter than the idle timeout of most receivers
 	connectionLife = time.Minute     // so that a change of name or address is noticed
 
-	// maxAnswer is how many bytes of an answer are read, with all that frames it: the headers and the
-	// bytes that are kept, each in a chunk of its own, need less than a fourth of it.
+	// maxAnswer is how many bytes of an answer are read, with all that frames it: the headers and
+	// the bytes that are kept, each in a chunk of its own, need less than a fourth of it.
 	maxAnswer = 1 << 20
 )
 

@@ -9,8 +9,8 @@ import (
 	"hookwheel/systemtest/wait"
 )
 
-// TestFewConnectionsAreFresh opens more connections than may be fresh: the next one is accepted only
-// when one has been read or closed.
+// TestFewConnectionsAreFresh opens more connections than may be fresh: the next one is accepted
+// only when one has been read or closed.
 func TestFewConnectionsAreFresh(t *testing.T) {
 	g, err := openGate("test", "127.0.0.1:0", maxConnections, nil, newConnections(), slog.New(slog.DiscardHandler))
 	if err != nil {

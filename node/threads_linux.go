@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// timerSlack is by how many nanoseconds the kernel may delay the end of a sleep. The usual 50 µs
-	// are more precise than a node needs, and expensive: a thread of Go's runtime, which sleeps for
-	// 20 µs at a time while there is work, took a third of the CPU time of a node with 1,000 events
-	// a second.
+	// timerSlack is by how many nanoseconds the kernel may delay the end of a sleep. The usual
+	// 50 µs are more precise than a node needs, and expensive: a thread of Go's runtime, which
+	// sleeps for 20 µs at a time while there is work, took a third of the CPU time of a node with
+	// 1,000 events a second.
 	timerSlack = 1_000_000
 
 	// timeSlice is for how many nanoseconds a thread keeps its processor while others want it. With

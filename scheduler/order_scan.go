@@ -11,7 +11,8 @@ import (
 // maxLate is how many lines are held at a time because an endpoint begins to keep an order.
 const maxLate = 1000
 
-// scanRest is for how long a scan rests after it has found keys, as a multiple of the time that took.
+// scanRest is for how long a scan rests after it has found keys, as a multiple of the time that
+// took.
 const scanRest = 3
 
 // orderScan reads what the messages of an endpoint wait for. Its run is called without the
