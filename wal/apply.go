@@ -32,7 +32,7 @@ func (s *Store) Apply(index, term uint64, now int64, commands []Command) ([][]by
 		return nil, s.pending.broken
 	}
 	s.applied.Store(index)
-	if len(commands) > 0 {
+	if len(commands) > 0 || s.pending.staged.removes { // what is outdated goes without a command
 		s.changed.Store(true)
 	}
 	s.space.resize(s.pending.staged.meta.bytes)

@@ -13,6 +13,8 @@ type batch struct {
 	was    func(key []byte) (value []byte, found bool, err error) // reads a record as it was before a change
 	failed error                                                  // the first error of was
 
+	removes bool // a record
+
 	before   uint64              // index of the previous commit
 	replaced map[string]struct{} // keys whose previous values may be in blob files
 	stale    []blob              // those values, as of the commit
@@ -65,6 +67,7 @@ func (b *batch) setChunk(key, was, is []byte) {
 	if isBlob(key[0], len(was)) {
 		b.replaces(key)
 	}
+	b.removes = b.removes || is == nil
 	b.write(key, is)
 }
 

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -206,5 +207,40 @@ func TestPurgeTurns(t *testing.T) {
 	})
 	if err := again.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestPurgeOfReplies: an entry without commands forgets what was kept under an idempotency key,
+// and that is a reason to purge, too.
+func TestPurgeOfReplies(t *testing.T) {
+	s, w, _, endpoint := newWorld(t)
+	body := encodeIdempotent([16]byte{1}, [16]byte{}, appendCreateMessage(nil, &webhook.Message{App: endpoint.App, Only: endpoint.ID, EventType: "a", Payload: []byte(`"MARK-SMALL"`)}))
+	reply := applyList(t, s, body)[0]
+	if reply[1] != replyFirst {
+		t.Fatalf("%x", reply)
+	}
+	messages, _, err := s.Messages(endpoint.App, Page{Limit: 10}, MessageFilter{})
+	if err != nil || len(messages) != 1 {
+		t.Fatal(len(messages), err)
+	}
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.ExpungeMessage(t.Context(), endpoint.App, messages[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	purgeNow(t, s, w)
+	if found := marks(t, s, "MARK-SMALL"); len(found) == 0 {
+		t.Error("the reply is not there: this test tests nothing")
+	}
+	if _, err := s.Apply(s.Applied()+1, 1, testClock+2*IdempotencyWindow.Milliseconds(), nil); err != nil {
+		t.Fatal(err)
+	}
+	r := &reclaimer{store: s, purge: newPurge(0)}
+	if err := errors.Join(r.tidyBlobs(), r.purgeIfDue()); err != nil {
+		t.Fatal(err)
+	}
+	if found := marks(t, s, "MARK-SMALL"); len(found) > 0 {
+		t.Error("it is there still")
 	}
 }
