@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -91,8 +92,11 @@ func newSalt() uint64 {
 }
 
 // take removes the largest spare file from the pool if it has least bytes, or creates a file of
-// that size.
+// that size. First it removes those of earlier rounds.
 func (p *pool) take(number uint64, least, size int64) (*spare, error) {
+	if err := p.trim(math.MaxInt64); err != nil {
+		return nil, err
+	}
 	if len(p.spares) > 0 {
 		s := slices.MaxFunc(p.spares, func(a, b *spare) int { return cmp.Compare(a.size, b.size) })
 		if s.size >= least {
@@ -137,6 +141,14 @@ func fillWithZeros(f file, size int64) error {
 func (p *pool) give(segments []*segment, budget int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.put(segments); err != nil {
+		return err
+	}
+	return p.trim(budget)
+}
+
+// put makes spare files of segments; mu is held.
+func (p *pool) put(segments []*segment) error {
 	for _, s := range segments {
 		path := filepath.Join(p.dir, fmt.Sprintf("%016x%s", s.header.salt, spareSuffix))
 		err := p.files.rename(s.path, path)
@@ -148,18 +160,29 @@ func (p *pool) give(segments []*segment, budget int64) error {
 		}
 		p.spares = append(p.spares, &spare{s.file, path, int64(s.header.size), s.made})
 	}
-	return p.trim(budget)
+	return nil
 }
 
 // renew begins another round, so that no file lives on for ever with what was written to it once.
-func (p *pool) renew(budget int64) error {
+// The spare files of earlier ones are removed when the next segment is made, or given.
+func (p *pool) renew() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.round++
-	return p.trim(budget)
 }
 
-// trim removes spare files; mu is held.
+// putOld makes a spare file of a segment if it was made in an earlier round.
+func (p *pool) putOld(s *segment) (done bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.made == p.round {
+		return false, nil
+	}
+	return true, p.put([]*segment{s})
+}
+
+// trim removes spare files of earlier rounds, and others as long as all files together have more
+// than budget bytes; mu is held.
 func (p *pool) trim(budget int64) error {
 	for i := 0; i < len(p.spares); {
 		s := p.spares[i]

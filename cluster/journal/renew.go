@@ -6,34 +6,34 @@ package journal
 // returns the last of these, 0 if there is none, and false if it could not begin a new file: the
 // disk is full.
 func (j *Journal) Renew() (last uint64, done bool, err error) {
-	if err := j.renewFiles(); err != nil {
-		return 0, false, err
+	j.pool.renew()
+	next, err := j.renewNext()
+	for err == nil && next != nil {
+		<-next.done // not with writing held: removing files and filling one may take long
+		last, done, next, err = j.beginNew()
 	}
-	j.awaitNext() // not with writing held: filling a file may take long
-	return j.beginNew()
+	return last, done, err
 }
 
-// renewFiles has a new file prepared.
-func (j *Journal) renewFiles() error {
+// renewNext has the next segment made of a new file.
+func (j *Journal) renewNext() (*preparation, error) {
 	j.awaitNext()
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	if j.failed != nil {
-		return j.failed
-	}
-	if err := j.pool.renew(j.options.Budget()); err != nil {
-		return j.fail(err)
+		return nil, j.failed
 	}
 	if j.next != nil {
-		if <-j.next.done; j.next.segment != nil {
-			if err := j.pool.give([]*segment{j.next.segment}, j.options.Budget()); err != nil {
-				return j.fail(err)
-			}
+		if <-j.next.done; j.next.segment == nil {
+			j.next = nil
+		} else if old, err := j.pool.putOld(j.next.segment); err != nil {
+			return nil, j.fail(err)
+		} else if old {
+			j.next = nil
 		}
-		j.next = nil
 	}
 	j.prepare()
-	return nil
+	return j.next, nil
 }
 
 // awaitNext waits until the next segment is prepared, or can't be.
@@ -46,16 +46,22 @@ func (j *Journal) awaitNext() {
 	}
 }
 
-// beginNew goes on in the new file, or in the one after it, if a batch needed the former meanwhile.
-func (j *Journal) beginNew() (last uint64, done bool, err error) {
+// beginNew goes on in the new file. If a batch needed that meanwhile, it returns the one after it,
+// which is being prepared.
+func (j *Journal) beginNew() (last uint64, done bool, next *preparation, err error) {
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	if j.failed != nil {
-		return 0, false, j.failed
+		return 0, false, nil, j.failed
 	}
-	if <-j.next.done; j.next.segment == nil { // it does not matter until something is to be written
-		return 0, false, nil
+	select {
+	case <-j.next.done:
+	default:
+		return 0, false, j.next, nil
+	}
+	if j.next.segment == nil { // it does not matter until something is to be written
+		return 0, false, nil, nil
 	}
 	_, last = j.index.bounds()
-	return last, true, j.fail(j.rotate(batchHeaderSize))
+	return last, true, nil, j.fail(j.rotate(batchHeaderSize))
 }

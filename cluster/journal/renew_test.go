@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 )
 
 // holds returns how often the files of a journal have some bytes.
@@ -97,4 +99,51 @@ func TestRenewBesideWriters(t *testing.T) {
 			t.Fatalf("entry %d: %d bytes, %v, %v", i, len(c), found, err)
 		}
 	}
+}
+
+// slowRemoval are files of which none can be removed while removing is held.
+type slowRemoval struct {
+	fileSystem
+	removing *sync.Mutex
+}
+
+func (s slowRemoval) remove(path string) error {
+	s.removing.Lock()
+	defer s.removing.Unlock()
+	return s.fileSystem.remove(path)
+}
+
+// TestRenewLetsOthersWrite: nobody waits while Renew removes files, which may take long.
+func TestRenewLetsOthersWrite(t *testing.T) {
+	files := slowRemoval{osFiles{}, new(sync.Mutex)}
+	j, err := open(t.TempDir(), testOptions, files)
+	must(t, err)
+	index := uint64(0)
+	add := func() {
+		index++
+		must(t, j.Append([]Entry{entryOf(index, 1, 10)}))
+	}
+	for index < 24 || !j.current().room(2*pageSize) {
+		add()
+	}
+	must(t, j.DropBefore(index))
+	if len(j.pool.spares) == 0 {
+		t.Fatal("there are no spare files: this test tests nothing")
+	}
+	files.removing.Lock()
+	renewed := make(chan error)
+	go func() { renewed <- second(j.Renew()) }()
+	for j.pool.mu.TryLock() { // it does not remove files yet
+		j.pool.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+	add()
+	select {
+	case <-renewed:
+		t.Error("it is over: this test tests nothing")
+	default:
+	}
+	files.removing.Unlock()
+	must(t, <-renewed)
+	must(t, j.Close())
 }
