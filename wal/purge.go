@@ -24,6 +24,7 @@ type purge struct {
 	index    uint64    // it is under way: what was removed up to there is to go; 0: it is not
 	db       *database // of files
 	files    []uint32  // of large values: those that are to go
+	yields   bool      // the last file that was begun was one of them
 }
 
 func newPurge(interval time.Duration) purge {
@@ -126,16 +127,18 @@ func deleteAll(txn *badger.Txn, keys [][]byte) error {
 }
 
 // nextFile returns the file of which values are to be moved next, and how many bytes of it are in
-// use; 0: none.
+// use; 0: none. If much space is wasted, only every other one is of the purge: its files may be many
+// and hardly give any space.
 func (r *reclaimer) nextFile(db *database) (file uint32, live int64) {
-	for r.purge.db == db && len(r.purge.files) > 0 {
+	wastes := r.wastesBlobs(db)
+	for r.purge.isMoving(db) && !(wastes && r.purge.yields) {
 		file = r.purge.files[0]
 		if live, found := db.blobs.Live(file); found {
 			return file, live
 		}
 		r.purge.files = r.purge.files[1:]
 	}
-	if !r.wastesBlobs(db) {
+	if !wastes {
 		return 0, 0
 	}
 	return db.blobs.Emptiest()
@@ -143,7 +146,8 @@ func (r *reclaimer) nextFile(db *database) (file uint32, live int64) {
 
 // begun says that the values of a file are being moved.
 func (p *purge) begun(file uint32) {
-	if len(p.files) > 0 && p.files[0] == file {
+	p.yields = len(p.files) > 0 && p.files[0] == file
+	if p.yields {
 		p.files = p.files[1:]
 	}
 }

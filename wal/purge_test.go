@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -242,5 +243,36 @@ func TestPurgeOfReplies(t *testing.T) {
 	}
 	if found := marks(t, s, "MARK-SMALL"); len(found) > 0 {
 		t.Error("it is there still")
+	}
+}
+
+// TestPurgeSharesMoves: the files of a purge do not hold up those that give most space.
+func TestPurgeSharesMoves(t *testing.T) {
+	s, w, app, _ := newWorld(t)
+	ids := createLarge(t, w, app.ID, 300, 1<<20) // more than four files
+	for i, id := range ids {
+		if i == 0 || i == 70 || i == 140 || i > 192 && i < 250 {
+			if err := w.ExpungeMessage(t.Context(), app.ID, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	r := &reclaimer{store: s}
+	if err := r.tidyBlobs(); err != nil {
+		t.Fatal(err)
+	}
+	r.applied, r.purge.db, r.purge.files = s.Applied(), s.db, s.db.blobs.Wasteful()
+	emptiest, _ := s.db.blobs.Emptiest()
+	var next []uint32
+	for range 3 {
+		file, _ := r.nextFile(s.db)
+		r.purge.begun(file)
+		next = append(next, file)
+	}
+	if want := []uint32{1, emptiest, 2}; emptiest < 4 || !slices.Equal(next, want) {
+		t.Errorf("%d are moved, want %d", next, want)
 	}
 }
