@@ -102,6 +102,7 @@ func TestReceivedStateIsRemoved(t *testing.T) {
 	m.stop(t)
 	path := filepath.Join(m.config.Dir, "raft", "received.snapshot")
 	must(t, os.WriteFile(path, []byte("SECRET-"), 0o600))
+	must(t, Clean(m.config.Dir)) // the store calls it at the start
 	m.start(t)
 	if m.anyHolds(t, "SECRET-") {
 		t.Error("it is there still")
