@@ -2,10 +2,13 @@ package wal
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"hookwheel/wal/badgerfiles"
 )
 
 // purgeInterval bounds how long what was removed stays on the disk: twice that at most, however
@@ -17,6 +20,15 @@ const purgeInterval = 12 * time.Hour
 // purgeInterval.
 const purgeTries = 72
 
+// Badger merges all tables only when nothing is added to them meanwhile, and begins again and again
+// otherwise. Up to quickTables bytes that takes less than a second. With more, a purge waits until no
+// memtable was written out for calmTime; after purgeTries it leaves the tables to Badger, which
+// merges them as more is written.
+const (
+	quickTables = 128 << 20
+	calmTime    = 10 * time.Second
+)
+
 // purge has what was removed leave the tables, and the files of large values.
 type purge struct {
 	interval time.Duration
@@ -24,23 +36,52 @@ type purge struct {
 	index    uint64    // it is under way: what was removed up to there is to go; 0: it is not
 	db       *database // of files
 	files    []uint32  // of large values: those that are to go
+	tries    int       // that have ended as too much was written
+	memtable string    // the newest one
+	rotated  time.Time // when it was first seen
 	yields   bool      // the last file that was begun was one of them
 }
 
 func newPurge(interval time.Duration) purge {
-	return purge{interval: interval, due: time.Now().Add(interval)}
+	p := purge{interval: interval, rotated: time.Now()}
+	p.rest()
+	return p
+}
+
+// rest begins the time to the next purge: three quarters of the interval at least, so that nodes
+// that were started together do not purge at the same time.
+func (p *purge) rest() {
+	p.tries = 0
+	p.due = time.Now().Add(p.interval - rand.N(p.interval/4+1))
+}
+
+// watchMemtable notes whether another memtable has been begun. It is called every second or so.
+func (r *reclaimer) watchMemtable() error {
+	r.store.swap.RLock()
+	defer r.store.swap.RUnlock()
+	newest, _, err := badgerfiles.Memtables(r.store.db.Opts().Dir)
+	if newest != r.purge.memtable {
+		r.purge.memtable, r.purge.rotated = newest, time.Now()
+	}
+	return err
+}
+
+// isCalm reports whether so little is written that merging that many bytes of tables comes to an
+// end.
+func (p *purge) isCalm(tables int64) bool {
+	return tables <= quickTables || time.Since(p.rotated) >= calmTime
 }
 
 // purgeIfDue purges what was removed before it was due, if anything was applied since the last
 // time. Badger keeps what a reader may need, so it waits until all readers began later.
 func (r *reclaimer) purgeIfDue() error {
 	s, p := r.store, &r.purge
-	if time.Now().Before(p.due) || s.Applied() == 0 {
-		return nil
+	if err := r.watchMemtable(); err != nil || time.Now().Before(p.due) || s.Applied() == 0 {
+		return err
 	}
 	if p.index == 0 {
 		if !s.changed.Swap(false) {
-			p.due = time.Now().Add(p.interval)
+			p.rest()
 			return nil
 		}
 		if err := s.Commit(); err != nil { // not with swap held, see doc.go
@@ -62,17 +103,23 @@ func (r *reclaimer) purgeIfDue() error {
 		return err
 	}
 	p.db, p.files = s.db, s.db.blobs.Wasteful()
-	p.index, p.due = 0, time.Now().Add(p.interval)
+	p.index = 0
+	p.rest()
 	return nil
 }
 
 // purgeTables merges all tables, so that nothing is left of what was removed. It reports false if
-// there is no room for that now. Tables beyond flattenLimit are left to Badger. swap is held.
+// there is no room for that now, or too much is written. Tables beyond flattenLimit are left to
+// Badger. swap is held.
 func (r *reclaimer) purgeTables() (done bool, err error) {
 	s := r.store
 	tables := s.space.seeTables(s.db)
 	if tables > flattenLimit {
 		return true, nil
+	}
+	if !r.purge.isCalm(tables) {
+		r.purge.tries++
+		return r.purge.tries >= purgeTries, nil
 	}
 	if s.space.disk.now() < compactionRoom(tables) {
 		return false, nil

@@ -276,3 +276,29 @@ func TestPurgeSharesMoves(t *testing.T) {
 		t.Errorf("%d are moved, want %d", next, want)
 	}
 }
+
+// A memtable that was written out lately keeps a purge from merging large tables.
+func TestPurgeWaitsForCalm(t *testing.T) {
+	s := newSized(t, 100<<20)
+	r := &reclaimer{store: s.Store, purge: newPurge(time.Hour)}
+	calm := func(tables int64) bool {
+		t.Helper()
+		if err := r.watchMemtable(); err != nil {
+			t.Fatal(err)
+		}
+		return r.purge.isCalm(tables)
+	}
+	if calm(quickTables+1) || !calm(quickTables) {
+		t.Error("a store that was just opened is calm, or its tables may not be merged however small they are")
+	}
+	r.purge.rotated = time.Now().Add(-calmTime)
+	if !calm(quickTables + 1) {
+		t.Error("a store in which nothing happens is not calm")
+	}
+	if err := errors.Join(s.Commit(), r.rotateMemtable()); err != nil {
+		t.Fatal(err)
+	}
+	if calm(quickTables + 1) {
+		t.Error("a store that has just written a memtable out is calm")
+	}
+}
