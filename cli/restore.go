@@ -6,11 +6,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"hookwheel/backup"
 	"hookwheel/cluster"
+	"hookwheel/cluster/raftlog"
 	"hookwheel/config"
 	"hookwheel/durable"
 	"hookwheel/node"
@@ -125,10 +127,17 @@ func (o *restoreOptions) restore(backup io.Reader, log io.Writer, progress func(
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return header, report, err
 	}
+	moved, cut := []string{storeFolder(o.data), raftlog.Dir(o.data)}, isCutShort(o.data)
 	for _, entry := range entries {
-		if entry.Name() != filepath.Base(building) && entry.Name() != cluster.SecretFile {
+		known := entry.Name() == filepath.Base(building) || entry.Name() == cluster.SecretFile
+		if !known && !(cut && slices.Contains(moved, filepath.Join(o.data, entry.Name()))) {
 			return header, report, fmt.Errorf("%s is not empty (it contains %s) and was not changed: choose a new folder, or move this one away",
 				o.data, entry.Name())
+		}
+	}
+	for _, folder := range moved { // before building, without which they would not be known as leftovers
+		if err := os.RemoveAll(folder); err != nil {
+			return header, report, err
 		}
 	}
 	if err := errors.Join(os.RemoveAll(building), os.MkdirAll(building, 0o700)); err != nil {
@@ -160,6 +169,14 @@ func (o *restoreOptions) restore(backup io.Reader, log io.Writer, progress func(
 		}
 	}
 	return header, report, nil
+}
+
+// isCutShort reports whether a restore has not come to its end, so that all folders are from it: no
+// node starts there, and no restore begins where there is anything else.
+func isCutShort(data string) bool {
+	_, building := os.Stat(filepath.Join(data, node.Restoring))
+	_, identity := os.Stat(filepath.Join(data, cluster.IdentityFile))
+	return building == nil && errors.Is(identity, os.ErrNotExist)
 }
 
 // reset turns the restored state into that of a new cluster of one node.

@@ -17,8 +17,9 @@ import (
 	"hookwheel/durable"
 )
 
-// identityFile is the file in the data folder with the identity of its node.
-const identityFile = "node.json"
+// IdentityFile is the file in the data folder with the identity of its node.
+// IdentityFile, in the data folder, says which node of which cluster it is of.
+const IdentityFile = "node.json"
 
 // dataFormat is the version of the data folder as a whole. A program must not touch a folder with a
 // newer version.
@@ -66,7 +67,7 @@ func openIdentity(dir, node string) (*identityCard, error) {
 				return nil, err
 			}
 			return nil, fmt.Errorf("%s is missing but %s holds a log: it can't be told which node's this is. Put the file back, "+
-				"or move the whole folder away; started empty, the node gets its data from the others", filepath.Join(dir, identityFile), dir)
+				"or move the whole folder away; started empty, the node gets its data from the others", filepath.Join(dir, IdentityFile), dir)
 		}
 		card.identity = newIdentity(node)
 		return card, card.write()
@@ -80,7 +81,7 @@ func openIdentity(dir, node string) (*identityCard, error) {
 // readIdentity reads the identity in a folder. The error is fs.ErrNotExist if the folder has none
 // yet.
 func readIdentity(dir string) (id identity, err error) {
-	path := filepath.Join(dir, identityFile)
+	path := filepath.Join(dir, IdentityFile)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return id, err
@@ -116,7 +117,7 @@ func (c *identityCard) check(node string) error {
 			"correct one of the two; nothing was changed", c.dir, c.Node, node)
 	case c.Format < 1 || nodeOf(c.Server) != node:
 		return fmt.Errorf("%s is damaged: put back a copy of it, or move the whole folder away; started empty, "+
-			"the node gets its data from the others", filepath.Join(c.dir, identityFile))
+			"the node gets its data from the others", filepath.Join(c.dir, IdentityFile))
 	}
 	return nil
 }
@@ -142,7 +143,7 @@ func (c *identityCard) write() error {
 	if err != nil {
 		return err
 	}
-	return durable.ReplaceFile(filepath.Join(c.dir, identityFile), append(text, '\n'))
+	return durable.ReplaceFile(filepath.Join(c.dir, IdentityFile), append(text, '\n'))
 }
 
 // enter records the cluster of this node and the server ids of its members.

@@ -14,7 +14,7 @@ func TestIdentityHasSum(t *testing.T) {
 	card, err := openIdentity(dir, "n1")
 	must(t, err)
 	must(t, card.enter("0123456789abcdef", []string{"n1.1234", "n2.5678"}))
-	path := dir + "/" + identityFile
+	path := dir + "/" + IdentityFile
 	whole, err := os.ReadFile(path)
 	must(t, err)
 	before := card.identity

@@ -56,9 +56,13 @@ type closer struct {
 const Restoring = "restoring"
 
 // refuseHalfRestored keeps a node from beginning anew where a restore was cut short: nobody would
-// notice that the state is missing, and it could no longer be restored into this folder.
+// notice that the state is missing, and it could no longer be restored into this folder. What was
+// cut short when everything was in its place is complete.
 func refuseHalfRestored(data string) error {
 	folder := filepath.Join(data, Restoring)
+	if _, err := os.Stat(filepath.Join(data, cluster.IdentityFile)); err == nil && os.Remove(folder) == nil { // it was empty
+		return nil
+	}
 	if _, err := os.Stat(folder); err == nil {
 		return fmt.Errorf("%s is what a restore has left that did not finish: run hookwheel restore again, or remove that folder to start without the backup", folder)
 	}

@@ -3,12 +3,14 @@ package node
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"hookwheel/cluster"
 	"hookwheel/config"
 )
 
@@ -43,6 +45,20 @@ func TestStartRefusesHalfRestored(t *testing.T) {
 		t.Errorf("Start: %v", err)
 	}
 	if entries, err := os.ReadDir(c.Data); err != nil || len(entries) != 1 {
+		t.Errorf("the folder has %v, %v", entries, err)
+	}
+}
+
+// One that was cut short at its very end is complete.
+func TestStartAfterRestoreThatWasMoved(t *testing.T) {
+	data := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(data, Restoring), 0o700), os.WriteFile(filepath.Join(data, cluster.IdentityFile), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := refuseHalfRestored(data); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(data); err != nil || len(entries) != 1 {
 		t.Errorf("the folder has %v, %v", entries, err)
 	}
 }

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A restore that was cut short while it moved what it had built is begun again, as the node says
+// that it should be. Nothing else is removed.
+func TestRestoreAgain(t *testing.T) {
+	data := t.TempDir()
+	for _, folder := range []string{"restoring", "store", "raft"} {
+		if err := os.Mkdir(filepath.Join(data, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := &restoreOptions{data: data, node: "n1"}
+	restore := func() string {
+		_, _, err := o.restore(strings.NewReader("not a backup"), io.Discard, func(int64, int64) {})
+		if err == nil {
+			t.Fatal("it was restored")
+		}
+		return err.Error()
+	}
+	if text := restore(); !strings.HasPrefix(text, "restoring: ") {
+		t.Error(text)
+	}
+	if left, err := os.ReadDir(data); err != nil || len(left) != 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+	for _, entries := range [][]string{{"store"}, {"restoring", "store", "node.json"}, {"restoring", "other"}} {
+		for _, entry := range entries {
+			if err := os.Mkdir(filepath.Join(data, entry), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if text := restore(); !strings.Contains(text, "is not empty") {
+			t.Error(text)
+		}
+		for _, entry := range entries {
+			if err := os.Remove(filepath.Join(data, entry)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
