@@ -21,8 +21,8 @@ type orderScan struct {
 	backlog  Backlog
 	endpoint *webhook.Endpoint
 	now      time.Time
-	turn     chan struct{} // has an element while a scan finds keys
-	isOver   func() bool   // whether nobody waits for it any more: it ends at once
+	turns    *scanTurns  // for finding keys
+	isOver   func() bool // whether nobody waits for it any more: it ends at once
 
 	found order
 	late  []webhook.Retry          // lines to be held, as others of their keys come first
@@ -30,8 +30,8 @@ type orderScan struct {
 	keys  map[webhook.ID]uint64    // of the lines being looked at, see findKeys
 }
 
-func newOrderScan(backlog Backlog, endpoint *webhook.Endpoint, now time.Time, turn chan struct{}, isOver func() bool) *orderScan {
-	return &orderScan{backlog: backlog, endpoint: endpoint, now: now, turn: turn, isOver: isOver, found: newOrder(endpoint.Ordering, nil),
+func newOrderScan(backlog Backlog, endpoint *webhook.Endpoint, now time.Time, turns *scanTurns, isOver func() bool) *orderScan {
+	return &orderScan{backlog: backlog, endpoint: endpoint, now: now, turns: turns, isOver: isOver, found: newOrder(endpoint.Ordering, nil),
 		keys: make(map[webhook.ID]uint64)}
 }
 
@@ -107,8 +107,8 @@ func (s *orderScan) findKeys(list []webhook.Retry) error {
 	if len(without) == 0 {
 		return nil
 	}
-	s.turn <- struct{}{}
-	defer func() { <-s.turn }()
+	s.turns.await(s.endpoint.App)
+	defer s.turns.end()
 	if s.isOver() {
 		return nil
 	}

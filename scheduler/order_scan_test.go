@@ -81,3 +81,30 @@ func TestScansTakeTurns(t *testing.T) {
 		}
 	})
 }
+
+// An application whose scans wait does not delay that of another by more than one of them.
+func TestScansOfApplicationsTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := newScanTurns()
+		many, other := webhook.NewID(0, 1, 0), webhook.NewID(0, 2, 0)
+		turns.await(many)
+		got := make(chan webhook.ID, 5)
+		for _, app := range []webhook.ID{many, many, many, other, other} {
+			go func() {
+				turns.await(app)
+				got <- app
+				turns.end()
+			}()
+			synctest.Wait()
+		}
+		turns.end()
+		for i, want := range []webhook.ID{many, other, many, other, many} {
+			if app := <-got; app != want {
+				t.Errorf("turn %d is another one's", i)
+			}
+		}
+		if turns.taken || len(turns.queues)+len(turns.order) != 0 {
+			t.Error("something is left")
+		}
+	})
+}

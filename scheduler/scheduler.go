@@ -72,7 +72,7 @@ type Scheduler struct {
 	log     *slog.Logger
 	clock   func() time.Time
 
-	scanning chan struct{} // see orderScan
+	scans *scanTurns
 
 	mu         sync.Mutex
 	lanes      map[webhook.ID]*lane
@@ -99,7 +99,7 @@ func New(backlog Backlog, index uint64, config Config, log *slog.Logger) *Schedu
 		tails:      newTails(index),
 		unrecorded: newUnrecorded(),
 		orphans:    make(map[orphan]flying),
-		scanning:   make(chan struct{}, 1),
+		scans:      newScanTurns(),
 		workers:    workers{total: config.Workers},
 	}
 	if s.clock == nil {
