@@ -15,6 +15,12 @@ const maxLate = 1000
 // took.
 const scanRest = 3
 
+// A turn of a scan ends after scanTime, and whatever that takes for another scanPart messages.
+const (
+	scanTime = 50 * time.Millisecond
+	scanPart = 32
+)
+
 // orderScan reads what the messages of an endpoint wait for. Its run is called without the
 // scheduler's lock.
 type orderScan struct {
@@ -104,24 +110,36 @@ func (s *orderScan) findKeys(list []webhook.Retry) error {
 			without = append(without, line.Message)
 		}
 	}
-	if len(without) == 0 {
-		return nil
-	}
-	s.turns.await(s.endpoint.App)
-	defer s.turns.end()
-	if s.isOver() {
-		return nil
-	}
-	begun := time.Now()
-	defer func() { time.Sleep(scanRest * time.Since(begun)) }()
-	keys, err := s.backlog.OrderingKeys(s.endpoint.App, without)
-	if err != nil {
-		return err
-	}
-	for i, message := range without {
-		s.keys[message] = keys[i]
+	slices.SortFunc(without, webhook.ID.Compare) // so that a chunk of the log is read once or twice
+	for len(without) > 0 && !s.isOver() {
+		var err error
+		if without, err = s.takeTurn(without); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// takeTurn reads the keys of some messages, and returns the others. A message may be large, so a
+// turn is limited by time: others wait for it, and for the rest after it, and so does the end of
+// the scheduler.
+func (s *orderScan) takeTurn(messages []webhook.ID) (others []webhook.ID, err error) {
+	s.turns.await(s.endpoint.App)
+	defer s.turns.end()
+	begun := time.Now()
+	defer func() { time.Sleep(scanRest * time.Since(begun)) }()
+	for len(messages) > 0 && time.Since(begun) < scanTime && !s.isOver() {
+		part := messages[:min(scanPart, len(messages))]
+		keys, err := s.backlog.OrderingKeys(s.endpoint.App, part)
+		if err != nil {
+			return nil, err
+		}
+		for i, message := range part {
+			s.keys[message] = keys[i]
+		}
+		messages = messages[len(part):]
+	}
+	return messages, nil
 }
 
 // scanLine notes the key that a line blocks.

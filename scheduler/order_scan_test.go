@@ -3,9 +3,11 @@ package scheduler
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"hookwheel/webhook"
 )
@@ -106,5 +108,39 @@ func TestScansOfApplicationsTakeTurns(t *testing.T) {
 		if turns.taken || len(turns.queues)+len(turns.order) != 0 {
 			t.Error("something is left")
 		}
+	})
+}
+
+// slowKeys are a million lines of which the keys take long to read, as those of large messages do.
+type slowKeys struct {
+	million
+}
+
+func (b *slowKeys) OrderingKeys(_ webhook.ID, messages []webhook.ID) ([]uint64, error) {
+	time.Sleep(time.Duration(len(messages)) * time.Millisecond)
+	return make([]uint64, len(messages)), nil
+}
+
+// However large the messages are, a scan lets others in soon.
+func TestTurnOfScanIsShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &slowKeys{million: million{newShelf()}}
+		turns, e, over := newScanTurns(), testEndpoint(0), atomic.Bool{}
+		e.Ordering = webhook.OrderingKey
+		scan := newOrderScan(b, e, time.Now(), turns, over.Load)
+		var done sync.WaitGroup
+		done.Go(func() { _ = scan.run() })
+		synctest.Wait()
+		for range 10 {
+			begun := time.Now()
+			turns.await(webhook.NewID(0, 2, 0))
+			turns.end()
+			if took, limit := time.Since(begun), (scanRest+1)*(scanTime+scanPart*time.Millisecond); took > limit {
+				t.Errorf("waited %s, more than %s", took, limit)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		over.Store(true)
+		done.Wait()
 	})
 }
