@@ -17,8 +17,7 @@ import (
 	"hookwheel/durable"
 )
 
-// IdentityFile is the file in the data folder with the identity of its node.
-// IdentityFile, in the data folder, says which node of which cluster it is of.
+// IdentityFile is the file in the data folder that says which node of which cluster it is of.
 const IdentityFile = "node.json"
 
 // dataFormat is the version of the data folder as a whole. A program must not touch a folder with a

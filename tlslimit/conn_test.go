@@ -107,6 +107,28 @@ func TestFirstMessageIsBounded(t *testing.T) {
 	}
 }
 
+// A few turns after a while without any need no rest, and many do.
+func TestTurnsRest(t *testing.T) {
+	turns := NewTurns()
+	turns.places = 0
+	now := time.Now()
+	const turn = 100 * time.Microsecond
+	few := int(float64(burst) / (turns.cost * float64(turn)))
+	for range few {
+		turns.end(now.Add(-turn), now)
+	}
+	if turns.places != few {
+		t.Errorf("%d of %d places are free", turns.places, few)
+	}
+	turns.end(now.Add(-time.Minute), now)
+	if turns.places != few {
+		t.Error("a long turn has no rest")
+	}
+	if rest := turns.paid.Sub(now); rest < time.Duration(turns.cost*float64(time.Minute))-burst {
+		t.Errorf("it is %s", rest)
+	}
+}
+
 // Addresses take turns, so that those who want many delay others by one.
 func TestAddressesTakeTurns(t *testing.T) {
 	turns := NewTurns()

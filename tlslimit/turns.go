@@ -12,7 +12,10 @@ import (
 	"time"
 )
 
-const share = 4 // handshakes take one in so many of the processors at most, for long
+const (
+	share = 4                     // handshakes take one in so many of the processors at most, for long
+	burst = 10 * time.Millisecond // for which they need not rest, after a while without any
+)
 
 // Origin returns what counts as one client before it has proven who it is: an IPv4 address, or an
 // IPv6 /64 network, of which a host can have all addresses.
@@ -29,11 +32,12 @@ func Origin(address net.Addr) string {
 
 // Turns are when the clients of a port get what costs time in a handshake: signatures above all, of
 // 0.1 to 5 ms, for which a client need only send 200 bytes. They come one after the other, with
-// rests, and origins take turns.
+// rests if there are many, and origins take turns.
 type Turns struct {
 	mu     sync.Mutex
 	places int                        // turns that may begin now
-	rest   float64                    // after each, as a multiple of the time that it took
+	cost   float64                    // of a turn, with its rest, as a multiple of the time that it took
+	paid   time.Time                  // until when, if all turns so far had rested
 	queues map[string][]chan struct{} // who waits, by origin
 	order  []string                   // origins in queues, in turn
 }
@@ -44,7 +48,7 @@ var processors = runtime.GOMAXPROCS(0)
 
 func NewTurns() *Turns {
 	places := (processors + share - 1) / share
-	return &Turns{places: places, rest: float64(places*share)/float64(processors) - 1, queues: make(map[string][]chan struct{})}
+	return &Turns{places: places, cost: float64(share) / float64(processors), queues: make(map[string][]chan struct{})}
 }
 
 // await waits for a turn of an origin, and returns what ends it.
@@ -65,14 +69,30 @@ func (t *Turns) await(ctx context.Context, origin string) (end func(), err error
 		}
 	}
 	begun := time.Now()
-	return func() {
-		time.AfterFunc(time.Duration(t.rest*float64(time.Since(begun))), func() {
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			t.places++
-			t.next()
-		})
-	}, nil
+	return func() { t.end(begun, time.Now()) }, nil
+}
+
+// end frees the place of a turn when it has rested.
+func (t *Turns) end(begun, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if earliest := now.Add(-burst); t.paid.Before(earliest) {
+		t.paid = earliest
+	}
+	t.paid = t.paid.Add(time.Duration(t.cost * float64(now.Sub(begun))))
+	if rest := t.paid.Sub(now); rest > 0 {
+		time.AfterFunc(rest, t.free)
+		return
+	}
+	t.places++
+	t.next()
+}
+
+func (t *Turns) free() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.places++
+	t.next()
 }
 
 // next gives free places to those who wait, one of each origin after the other.
