@@ -21,8 +21,8 @@ const purgeInterval = 12 * time.Hour
 const purgeTries = 72
 
 // Badger merges all tables only when nothing is added to them meanwhile, and begins again and again
-// otherwise. Up to quickTables bytes that takes less than a second. With more, a purge waits until no
-// memtable was written out for calmTime; after purgeTries it leaves the tables to Badger, which
+// otherwise. Up to quickTables bytes that takes less than a second. With more, a purge waits until
+// no memtable was written out for calmTime; after purgeTries it leaves the tables to Badger, which
 // merges them as more is written.
 const (
 	quickTables = 128 << 20
@@ -174,8 +174,8 @@ func deleteAll(txn *badger.Txn, keys [][]byte) error {
 }
 
 // nextFile returns the file of which values are to be moved next, and how many bytes of it are in
-// use; 0: none. If much space is wasted, only every other one is of the purge: its files may be many
-// and hardly give any space.
+// use; 0: none. If much space is wasted, only every other one is of the purge: its files may be
+// many and hardly give any space.
 func (r *reclaimer) nextFile(db *database) (file uint32, live int64) {
 	wastes := r.wastesBlobs(db)
 	for r.purge.isMoving(db) && !(wastes && r.purge.yields) {
