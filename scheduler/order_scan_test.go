@@ -105,6 +105,7 @@ func TestScansOfApplicationsTakeTurns(t *testing.T) {
 				t.Errorf("turn %d is another one's", i)
 			}
 		}
+		synctest.Wait() // for the last one to end
 		if turns.taken || len(turns.queues)+len(turns.order) != 0 {
 			t.Error("something is left")
 		}
