@@ -12,7 +12,6 @@ import (
 
 	"hookwheel/backup"
 	"hookwheel/cluster"
-	"hookwheel/cluster/raftlog"
 	"hookwheel/config"
 	"hookwheel/durable"
 	"hookwheel/node"
@@ -127,7 +126,7 @@ func (o *restoreOptions) restore(backup io.Reader, log io.Writer, progress func(
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return header, report, err
 	}
-	moved, cut := []string{storeFolder(o.data), raftlog.Dir(o.data)}, isCutShort(o.data)
+	moved, cut := []string{storeFolder(o.data), cluster.LogDir(o.data)}, isCutShort(o.data)
 	for _, entry := range entries {
 		known := entry.Name() == filepath.Base(building) || entry.Name() == cluster.SecretFile
 		if !known && !(cut && slices.Contains(moved, filepath.Join(o.data, entry.Name()))) {

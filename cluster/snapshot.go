@@ -53,10 +53,13 @@ func newSnapshotStore(dir string, n *Node) *snapshotStore {
 // receivedPath is where in the folder of the log the state is that a leader sends.
 func receivedPath(logDir string) string { return filepath.Join(logDir, "received.snapshot") }
 
+// LogDir returns the folder of the Raft log in a data folder.
+func LogDir(data string) string { return raftlog.Dir(data) }
+
 // Clean removes what a crash left of a state that a leader was sending. It may be as large as the
 // store, and the node may never be sent another one. No process may be using the folder.
 func Clean(dir string) error {
-	if err := os.Remove(receivedPath(raftlog.Dir(dir))); !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(receivedPath(LogDir(dir))); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
