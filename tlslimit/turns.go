@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	share = 4                     // handshakes take one in so many of the processors at most, for long
+	share = 8                     // handshakes take one in so many of the processors at most, for long
 	burst = 10 * time.Millisecond // for which they need not rest, after a while without any
 )
 
