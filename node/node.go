@@ -55,9 +55,9 @@ type closer struct {
 // Restoring is the folder in the data folder in which a backup is being restored.
 const Restoring = "restoring"
 
-// refuseHalfRestored keeps a node from beginning anew where a restore was cut short: nobody would
-// notice that the state is missing, and it could no longer be restored into this folder. What was
-// cut short when everything was in its place is complete.
+// refuseHalfRestored returns an error if a restore into the data folder did not finish. A node that
+// started there would be empty without anybody noticing, and the backup could no longer be restored
+// into this folder. A restore that had moved everything is complete.
 func refuseHalfRestored(data string) error {
 	folder := filepath.Join(data, Restoring)
 	if _, err := os.Stat(filepath.Join(data, cluster.IdentityFile)); err == nil && os.Remove(folder) == nil { // it was empty

@@ -157,11 +157,13 @@ func (r *reclaimer) touchTables() error {
 const (
 	touchPart   = 64 // keys in one transaction
 	versionSize = 8  // bytes of a version, at the end of a key in a table
+	behindSize  = 32 // bytes that keyBehind adds
 )
 
-// keyBehind returns a key that no record has, behind a key of a table: names are UTF-8.
+// keyBehind returns a key that no record has, behind a key of a table: what follows is neither an
+// ID, which would be longer or of a time that never comes, nor a name, which is UTF-8.
 func keyBehind(key []byte) []byte {
-	return append(bytes.Clone(key[:len(key)-versionSize]), 0xff, 0xff)
+	return append(bytes.Clone(key[:len(key)-versionSize]), bytes.Repeat([]byte{0xff}, behindSize)...)
 }
 
 func deleteAll(txn *badger.Txn, keys [][]byte) error {
