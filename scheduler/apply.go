@@ -58,7 +58,6 @@ func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
 		})
 	}
 	l.endpoint = endpoint
-	l.rate.setRate(float64(endpoint.RateLimit))
 	if wasStopped && !l.isStopped() {
 		l.breaker.retry(s.clock())
 		l.limit.restart()
@@ -116,6 +115,7 @@ func (s *Scheduler) drop(endpoint webhook.ID) {
 	s.waiting -= len(l.retries.loaded)
 	delete(s.lanes, endpoint)
 	delete(s.unrecorded.moved, l)
+	s.windows.release(l)
 	s.alarms.cancel(&l.wakeup)
 	l.tail.lanes = slices.DeleteFunc(l.tail.lanes, func(other *lane) bool { return other == l })
 	if len(l.tail.lanes) == 0 {
@@ -151,7 +151,7 @@ func (s *Scheduler) expunge(m *webhook.Message) {
 				l.flying[name] = f
 			}
 		}
-		if line := l.retries.loaded[m.ID]; line != nil && s.alarms.cancel(&line.timer) {
+		if line := l.retries.line(m.ID); line != nil && s.alarms.cancel(&line.timer) {
 			l.retries.fire(line)
 			l.enqueue()
 		}

@@ -38,10 +38,9 @@ const maxFailureText = 200
 // other fields only count.
 type breaker struct {
 	health      webhook.Health
-	windowStart time.Time // start of the half of the window that is being counted
+	windowStart time.Time // start of the half of the window that is being counted; zero: nothing was counted under this leader
 	counts      [2]attemptCount
 	failed      int       // failed attempts since the last success
-	failedAt    time.Time // when the last attempt failed; zero: never under this leader
 	closedAt    time.Time // when the breaker last closed; zero: long ago
 }
 
@@ -78,7 +77,6 @@ func (b *breaker) failure(now time.Time, p *BreakerPolicy, text string, probe bo
 	h.LastFailure = text[:min(len(text), maxFailureText)]
 	b.count(now, p, 1)
 	b.failed++
-	b.failedAt = now
 	switch {
 	case h.Parked && probe:
 		h.Probes++
@@ -150,10 +148,10 @@ func (b *breaker) restart(now time.Time) {
 // isSilent reports whether there were so few attempts recently that earlier failures say nothing
 // about the time since. A parked endpoint is never silent: every leader keeps probing it.
 func (b *breaker) isSilent(now time.Time, p *BreakerPolicy) bool {
-	if b.failedAt.IsZero() {
+	if b.windowStart.IsZero() {
 		return !b.health.Parked
 	}
-	return now.Sub(b.failedAt) > max(p.Disable/2, 2*p.MaxProbe)
+	return now.Sub(b.windowStart) > max(p.Disable/2, 2*p.MaxProbe)
 }
 
 // isExhausted reports whether the endpoint has failed for so long that it must be disabled.

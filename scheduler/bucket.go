@@ -21,6 +21,14 @@ func (b *bucket) setRate(perSecond float64) {
 	}
 }
 
+// lower returns the lower of two rates, of which 0 is no limit.
+func lower(a, b float64) float64 {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
 // isReady reports whether a message may be sent now and, if not, when.
 func (b *bucket) isReady(now time.Time) (ok bool, at time.Time) {
 	if b.interval == 0 || !b.next.Add(-bucketSlack).After(now) {

@@ -59,8 +59,8 @@ func (s *Scheduler) Checkpoint(outcomes []webhook.Outcome, limit int) []webhook.
 func (l *lane) complete(p *webhook.Progress) {
 	p.Cursor = l.log.cursor()
 	l.log.recorded = p.Cursor
-	if health := l.breaker.health; !health.IsKept(l.recorded) {
-		p.Health, l.recorded = &health, health.Kept()
+	if health, sum := l.breaker.health, sumOf(l.breaker.health); sum != l.recorded {
+		p.Health, l.recorded = &health, sum
 	}
 	delete(l.scheduler.unrecorded.moved, l)
 	l.unstick()
@@ -151,7 +151,7 @@ func (l *lane) settle(o *webhook.Outcome) {
 	}
 	switch {
 	case o.Source == webhook.SourceRetry:
-		if line := l.retries.loaded[a.Message]; line != nil && line.Due.Equal(o.Due) {
+		if line := l.retries.line(a.Message); line != nil && line.Due.Equal(o.Due) {
 			retrySource{l}.forget(a.Message)
 		}
 		l.retries.settle(a.Message, o.Due)

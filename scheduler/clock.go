@@ -34,7 +34,6 @@ func (s *Scheduler) turnBack(now time.Time) {
 	s.alarms.wheel = newWheel[alarm](now)
 	for _, l := range s.lanes {
 		before.cancel(&l.wakeup)
-		l.wakesAt = time.Time{}
 		l.turnBack(now, &s.config.Breaker)
 		for _, line := range l.retries.loaded {
 			waits := before.cancel(&line.timer)
@@ -52,7 +51,7 @@ func (s *Scheduler) turnBack(now time.Time) {
 
 // turnBack bounds the times that a lane took from a clock that was ahead.
 func (l *lane) turnBack(now time.Time, p *BreakerPolicy) {
-	for _, b := range []*bucket{&l.rate, &l.ramp, &l.tail.rate} {
+	for _, b := range []*bucket{&l.rate, &l.tail.rate} {
 		notAfter(&b.next, now.Add(b.interval))
 	}
 	notAfter(&l.restsUntil, now.Add(longestRest))
@@ -65,7 +64,7 @@ func (l *lane) turnBack(now time.Time, p *BreakerPolicy) {
 	for _, t := range []*time.Time{&b.health.FailingSince, &b.health.Since} {
 		notAfter(t, now.Truncate(time.Millisecond).UTC())
 	}
-	for _, t := range []*time.Time{&b.windowStart, &b.failedAt, &b.closedAt} {
+	for _, t := range []*time.Time{&b.windowStart, &b.closedAt} {
 		notAfter(t, now)
 	}
 	for name, f := range l.flying {

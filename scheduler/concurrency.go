@@ -17,14 +17,14 @@ const (
 // limits deliveries.
 type concurrency struct {
 	limit  float64
-	max    float64
+	max    uint32        // no limit is above it
 	steady bool          // the slow start is over
 	usual  time.Duration // latency of successes, smoothed
 	cutAt  time.Time     // when the limit last shrank: attempts sent before that say nothing new
 }
 
 func newConcurrency(max int) concurrency {
-	return concurrency{limit: min(firstLimit, float64(max)), max: float64(max)}
+	return concurrency{limit: min(firstLimit, float64(max)), max: uint32(max)}
 }
 
 // allows reports whether one more delivery may be in flight.
@@ -42,9 +42,9 @@ func (c *concurrency) success(latency time.Duration, full bool) {
 		c.steady = true
 	case !full:
 	case c.steady:
-		c.limit = min(c.max, c.limit+1/c.limit)
+		c.limit = min(float64(c.max), c.limit+1/c.limit)
 	default:
-		c.limit = min(c.max, c.limit+1)
+		c.limit = min(float64(c.max), c.limit+1)
 	}
 }
 

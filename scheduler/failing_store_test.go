@@ -36,11 +36,11 @@ func (b *failingStore) fail(kind string) error {
 	return errors.New("the disk does not respond")
 }
 
-func (b *failingStore) Window(app, after webhook.ID, limit int) ([]*webhook.Message, error) {
+func (b *failingStore) Window(app, after webhook.ID, limit, bytes int) ([]*webhook.Message, error) {
 	if err := b.fail("log"); err != nil {
 		return nil, err
 	}
-	return b.shelf.Window(app, after, limit)
+	return b.shelf.Window(app, after, limit, bytes)
 }
 
 func (b *failingStore) MessageByID(app, id webhook.ID) (*webhook.Message, error) {

@@ -24,7 +24,7 @@ func (s heldSource) load(now time.Time) bool {
 	if l.order.scanned {
 		return false
 	}
-	scan := newOrderScan(l.scheduler.backlog, l.endpoint, now, l.scheduler.scans, l.isOver)
+	scan := newOrderScan(l.scheduler.backlog, l.endpoint, now, l.scheduler.linesPerLane(), l.scheduler.scans, l.isOver)
 	if !l.outside("what keeps an endpoint in order", scan.run) || l.scheduler.workers.closed { // then the scan may have ended early
 		return true
 	}

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"hash/maphash"
 	"time"
 
 	"hookwheel/webhook"
@@ -18,18 +19,17 @@ type lane struct {
 	tail      *tail
 	turn      // see queue.go
 	state     state
-	outrun    time.Time      // when producers were last seen to be too far ahead of it, see throttle.go
 	inLine    bool           // waiting for the rate of its application, see tail.go
 	proven    bool           // the latest attempt succeeded within the time soon
 	last      webhook.Source // source of the latest delivery: sources take turns
-	holds     int            // messages put into the held set since then
+	holds     uint32         // messages put into the held set since then
 	pending   int            // deliveries in flight, and outcomes that are not recorded yet
+	outrun    time.Time      // when producers were last seen to be too far ahead of it, see throttle.go
 	// successor is the endpoint of the lane that replaces this one when nothing is pending; nil:
 	// none does.
 	successor *webhook.Endpoint
 
-	wakesAt time.Time // when its alarm on the wheel fires; zero: none is set
-	wakeup  timer[alarm]
+	wakeup timer[alarm]
 
 	flying map[flight]flying
 
@@ -41,9 +41,8 @@ type lane struct {
 	limit      concurrency
 	breaker    breaker
 	early      early
-	recorded   *webhook.Health // health in the store; nil: zero
-	rate       bucket          // rate limit of the endpoint
-	ramp       bucket
+	recorded   healthSum // of the health in the store
+	rate       bucket    // the rate limit of the endpoint, or a lower one while it recovers
 	restsUntil time.Time // the endpoint asked for no requests before this time
 }
 
@@ -55,16 +54,22 @@ type flight struct {
 
 func newLane(s *Scheduler, endpoint *webhook.Endpoint, place Place) *lane {
 	l := &lane{scheduler: s, endpoint: endpoint, tail: s.tails.of(endpoint.App), manual: manualSet{more: true},
-		limit: newConcurrency(s.config.PerEndpoint), breaker: breaker{health: place.Health}, recorded: place.Health.Kept()}
+		limit: newConcurrency(s.config.PerEndpoint), breaker: breaker{health: place.Health}, recorded: sumOf(place.Health)}
 	l.wakeup.Value.lane = l
 	l.restsUntil = place.Health.Rests
 	l.early.once = !place.Health.FailingSince.IsZero()
 	l.log = newLogReader(l.tail, place)
 	l.retries = newRetrySet(l)
 	l.order = newOrder(endpoint.Ordering, &l.tail.keys)
-	l.rate.setRate(float64(endpoint.RateLimit))
 	return l
 }
+
+// healthSum stands for a webhook.Health in little memory.
+type healthSum uint64
+
+var healthSeed = maphash.MakeSeed()
+
+func sumOf(h webhook.Health) healthSum { return healthSum(maphash.Comparable(healthSeed, h)) }
 
 // isStopped reports whether nothing may be sent because the endpoint was changed, deleted, disabled
 // or paused.
@@ -99,19 +104,13 @@ func (l *lane) isReady(now time.Time) (ok bool, at time.Time) {
 	if l.restsUntil.After(now) {
 		return false, l.restsUntil
 	}
-	l.ramp.setRate(l.breaker.pace(now))
-	for _, b := range []*bucket{&l.ramp, &l.rate} {
-		if ok, at := b.isReady(now); !ok {
-			return false, at
-		}
-	}
-	return true, now
+	l.rate.setRate(lower(float64(l.endpoint.RateLimit), l.breaker.pace(now)))
+	return l.rate.isReady(now)
 }
 
 // wake sets the alarm of a lane to that time, unless it is set to an earlier one.
 func (l *lane) wake(at time.Time) {
-	if l.wakesAt.IsZero() || at.Before(l.wakesAt) {
-		l.wakesAt = at
+	if !l.wakeup.firesBy(at) {
 		l.scheduler.alarms.set(&l.wakeup, at)
 	}
 }
@@ -138,9 +137,8 @@ func (l *lane) depart(d *webhook.Delivery) webhook.Delivery {
 	}
 	l.flying[flight{d.Source, d.ID}] = f
 	l.last, l.holds = d.Source, 0
-	for _, b := range []*bucket{&l.ramp, &l.rate, &l.tail.rate} {
-		b.take(now)
-	}
+	l.rate.take(now)
+	l.tail.rate.take(now)
 	l.tail.leaveLine(l)
 	s.workers.flying++
 	return *d

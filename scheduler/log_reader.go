@@ -7,9 +7,8 @@ import (
 )
 
 const (
-	windowSize = 64   // messages that a lagging lane reads from the store in one call, or a few more
-	maxAhead   = 1024 // messages that a lane may take beyond the first unsettled one
-	maxSkips   = 1024 // messages that a lane may skip in one turn
+	maxAhead = 1024 // messages that a lane may take beyond the first unsettled one
+	maxSkips = 1024 // messages that a lane may skip in one turn
 )
 
 // logReader is a lane's position in its log. All messages up to read have been looked at. The next

@@ -19,6 +19,9 @@ func (s logSource) ready(time.Time) bool { return !s.lane.order.blocksLog() && s
 func (s logSource) next(time.Time) (c candidate, found bool) {
 	l := s.lane
 	m, starved := l.log.next(l.endpoint)
+	if len(l.log.window) == 0 {
+		l.scheduler.windows.release(l)
+	}
 	if starved {
 		s.readWindow()
 		return c, false
@@ -38,17 +41,22 @@ func (s logSource) next(time.Time) (c candidate, found bool) {
 func (s logSource) readWindow() {
 	l := s.lane
 	before, app, from := l.tail.before, l.endpoint.App, l.log.read
+	limit, bytes := l.scheduler.windows.share(len(l.scheduler.lanes))
 	var window []*webhook.Message
 	ok := l.outside("the log", func() (err error) {
-		window, err = l.scheduler.backlog.Window(app, from, windowSize)
+		window, err = l.scheduler.backlog.Window(app, from, limit, bytes)
 		return err
 	})
 	if ok {
 		l.log.receive(window, before)
+		l.scheduler.windows.hold(l)
 	}
 }
 
-func (s logSource) giveBack(candidate) { s.lane.log.giveBack() }
+func (s logSource) giveBack(candidate) {
+	s.lane.log.giveBack()
+	s.lane.scheduler.windows.release(s.lane)
+}
 
 func (s logSource) leaves(c candidate, sent bool) {
 	if o := &s.lane.order; sent {

@@ -14,12 +14,34 @@ const maxManual = 256
 type manualSet struct {
 	lines    []webhook.Manual
 	out      map[webhook.ID]struct{} // handed out, and not recorded before the set was last read
-	recorded []webhook.ID            // those in out that were recorded while the set is read
 	passed   map[webhook.ID]struct{} // those in out that were in the set when it was last read
+	reading  *readingManual          // the store is being read, and may return what was before; nil: it is not
 	replayed webhook.ID              // the task's message that its others wait for, because the endpoint is ordered; zero: none
 	more     bool                    // there may be lines that have not been read
 	tasks    bool                    // there may be lines of tasks, because only those of users were read
-	reading  bool                    // the store is being read, and may return what was before
+}
+
+// readingManual is what has happened to a manual set since the store was asked.
+type readingManual struct {
+	recorded []webhook.ID // of those that were handed out
+}
+
+// beginReading notes that the store is being read. What comes meanwhile sets more again.
+func (m *manualSet) beginReading() { m.more, m.reading = false, new(readingManual) }
+
+// failReading notes that the store could not be read.
+func (m *manualSet) failReading() {
+	m.more = true
+	m.endReading()
+}
+
+// endReading settles what was recorded meanwhile.
+func (m *manualSet) endReading() {
+	recorded := m.reading.recorded
+	m.reading = nil
+	for _, id := range recorded {
+		m.settle(id)
+	}
 }
 
 // next returns the index of the next line, or -1. It leaves out the lines of tasks unless tasks is
@@ -42,7 +64,7 @@ func (m *manualSet) isUrgent() bool { return m.next(false) >= 0 || m.wantsLines(
 // receive takes the first lines of the set, up to limit of them. tasks reports whether those of
 // tasks are included. Lines that were handed out may be among them.
 func (m *manualSet) receive(lines []webhook.Manual, tasks bool, limit int) {
-	m.lines, m.passed, m.tasks, m.reading = nil, nil, !tasks, false
+	m.lines, m.passed, m.tasks = nil, nil, !tasks
 	for _, line := range lines {
 		if _, out := m.out[line.Message]; out {
 			mark(&m.passed, line.Message)
@@ -51,10 +73,7 @@ func (m *manualSet) receive(lines []webhook.Manual, tasks bool, limit int) {
 		}
 	}
 	m.more = m.more || len(lines) >= limit
-	for _, id := range m.recorded {
-		m.settle(id)
-	}
-	m.recorded = nil
+	m.endReading()
 }
 
 // take hands out a line.
@@ -74,8 +93,8 @@ func (m *manualSet) giveBack(message webhook.ID) {
 // settle notes that the outcome of a line is recorded. A line that receive passed over may be a new
 // one by now, if the message was requested again.
 func (m *manualSet) settle(message webhook.ID) {
-	if m.reading {
-		m.recorded = append(m.recorded, message)
+	if m.reading != nil {
+		m.reading.recorded = append(m.reading.recorded, message)
 		return
 	}
 	unmark(&m.out, message)

@@ -21,14 +21,16 @@ func TestManualSetHandsOutOnce(t *testing.T) {
 		want string // messages in memory, and whether the set is to be read
 	}{
 		{"new", func() {}, "[] true"},
-		{"read", func() { m.more = false; m.receive([]webhook.Manual{one}, true, 10) }, "[1] false"},
+		{"read", func() { m.beginReading(); m.receive([]webhook.Manual{one}, true, 10) }, "[1] false"},
 		{"handed out", func() { m.take(0) }, "[] false"},
-		{"read before it is recorded", func() { m.receive([]webhook.Manual{one, two}, true, 10) }, "[2] false"},
-		{"recorded while a read is under way that saw it", func() { m.reading = true; m.settle(one.Message); m.receive([]webhook.Manual{one, two}, true, 10) }, "[2] true"},
-		{"read after that", func() { m.more = false; m.receive([]webhook.Manual{two}, true, 10) }, "[2] false"},
-		{"asked for again", func() { m.receive([]webhook.Manual{one, two}, true, 10) }, "[1 2] false"},
+		{"read before it is recorded", func() { m.beginReading(); m.receive([]webhook.Manual{one, two}, true, 10) }, "[2] false"},
+		{"recorded while a read is under way that saw it", func() { m.beginReading(); m.settle(one.Message); m.receive([]webhook.Manual{one, two}, true, 10) }, "[2] true"},
+		{"read after that", func() { m.beginReading(); m.receive([]webhook.Manual{two}, true, 10) }, "[2] false"},
+		{"asked for again", func() { m.beginReading(); m.receive([]webhook.Manual{one, two}, true, 10) }, "[1 2] false"},
 		{"not to be had now", func() { m.giveBack(m.take(0).Message) }, "[2] true"},
-		{"a full page", func() { m.more = false; m.receive([]webhook.Manual{one, two}, true, 2) }, "[1 2] true"},
+		{"recorded while a read is under way that fails", func() { m.beginReading(); m.settle(one.Message); m.failReading() }, "[2] true"},
+		{"read again", func() { m.beginReading(); m.receive([]webhook.Manual{one, two}, true, 10) }, "[1 2] false"},
+		{"a full page", func() { m.beginReading(); m.receive([]webhook.Manual{one, two}, true, 2) }, "[1 2] true"},
 	}
 	for _, step := range steps {
 		step.do()

@@ -29,7 +29,7 @@ func (s manualSource) load(now time.Time) bool {
 	}
 	tasks = tasks && m.replayed.IsZero()
 	endpoint, limit := l.endpoint.ID, maxManual+len(m.out)
-	m.more, m.reading = false, true // what comes meanwhile sets more again
+	m.beginReading()
 	var lines []webhook.Manual
 	ok := l.outside("the manual set", func() (err error) {
 		lines, err = l.scheduler.backlog.Manual(endpoint, tasks, limit)
@@ -38,7 +38,7 @@ func (s manualSource) load(now time.Time) bool {
 	if ok {
 		m.receive(lines, tasks, limit)
 	} else {
-		m.more, m.reading = true, false
+		m.failReading()
 	}
 	return true
 }

@@ -14,9 +14,13 @@ import (
 // Together with what each node keeps of it (wal.TestMemoryPerEndpoint) an endpoint is to cost at
 // most 2 KiB beyond its own text.
 const (
-	maxLaneBytes       = 1180
+	maxLaneBytes       = 1040
 	maxTailBytesPerApp = 480
+	maxFailingBytes    = 130 // more, with a message that waits for another attempt
 )
+
+// failureText is of each failure: most have a text of their program, or a short one.
+const failureText = "status 500"
 
 // heap returns the bytes that are in use.
 func heap() int64 {
@@ -27,7 +31,7 @@ func heap() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// A new endpoint costs little memory, and so does one that has got what there is.
+// A new endpoint costs little memory, and so does one that has got what there is, or fails.
 func TestMemoryPerEndpoint(t *testing.T) {
 	many := int(histories(50_000))
 	for _, test := range []struct {
@@ -48,6 +52,16 @@ func TestMemoryPerEndpoint(t *testing.T) {
 			t.Logf("%d bytes for a new one, %d for one that has got a message", added, used)
 			if limit := int64(test.limit); added > limit || used > limit {
 				t.Errorf("an endpoint costs %d bytes when it is new and %d when it has got a message; the limit is %d", added, used, limit)
+			}
+			runtime.KeepAlive(w)
+			w = newMemoryWorld(test.endpoints, test.apps, 1)
+			w.lead()
+			w.offer()
+			w.deliver(test.endpoints, false)
+			failing := w.perEndpoint()
+			t.Logf("%d bytes for one that fails", failing)
+			if limit := int64(test.limit + maxFailingBytes); failing > limit {
+				t.Errorf("an endpoint that fails costs %d bytes; the limit is %d", failing, limit)
 			}
 			runtime.KeepAlive(w)
 		})
@@ -87,7 +101,7 @@ type memoryWorld struct {
 }
 
 // Window makes a memoryWorld a Backlog that need not look at all logs for one.
-func (w *memoryWorld) Window(app, after webhook.ID, limit int) ([]*webhook.Message, error) {
+func (w *memoryWorld) Window(app, after webhook.ID, limit, bytes int) ([]*webhook.Message, error) {
 	return w.logs[app][:min(limit, len(w.logs[app]))], nil // all of which are in memory, too
 }
 
@@ -130,7 +144,7 @@ func (w *memoryWorld) deliver(attempts int, succeed bool) {
 	for range attempts {
 		d, _ := w.s.Next()
 		a := webhook.Attempt{Message: d.ID, Endpoint: d.Endpoint.ID, Number: d.Number, Status: status, Duration: time.Millisecond}
-		if outcomes = append(outcomes, w.s.Done(d, a, Verdict{})); len(outcomes) == cap(outcomes) {
+		if outcomes = append(outcomes, w.s.Done(d, a, Verdict{Text: failureText})); len(outcomes) == cap(outcomes) {
 			w.s.Settle(w.s.Checkpoint(outcomes, 64))
 			outcomes = outcomes[:0]
 		}

@@ -15,7 +15,7 @@ import (
 type quietStore struct{}
 
 func (quietStore) Place(webhook.ID) Place { return Place{} }
-func (quietStore) Window(_, _ webhook.ID, _ int) ([]*webhook.Message, error) {
+func (quietStore) Window(_, _ webhook.ID, _, _ int) ([]*webhook.Message, error) {
 	return nil, nil
 }
 func (quietStore) MessageByID(_, _ webhook.ID) (*webhook.Message, error)   { return nil, nil }

@@ -27,7 +27,7 @@ func TestKeysAreBounded(t *testing.T) {
 	if w.wants() || len(l.order.keys) != maxKeys {
 		t.Fatalf("with %d blocked keys the log is read on", len(l.order.keys))
 	}
-	if l.wakesAt.IsZero() {
+	if l.wakeup.next == nil {
 		t.Error("nothing wakes the lane")
 	}
 	used := w.perEndpoint() - before

@@ -27,6 +27,7 @@ type orderScan struct {
 	backlog  Backlog
 	endpoint *webhook.Endpoint
 	now      time.Time
+	lineup   int         // lines that the lineup is to have
 	turns    *scanTurns  // for finding keys
 	isOver   func() bool // whether nobody waits for it any more: it ends at once
 
@@ -36,8 +37,8 @@ type orderScan struct {
 	keys  map[webhook.ID]uint64    // of the lines being looked at, see findKeys
 }
 
-func newOrderScan(backlog Backlog, endpoint *webhook.Endpoint, now time.Time, turns *scanTurns, isOver func() bool) *orderScan {
-	return &orderScan{backlog: backlog, endpoint: endpoint, now: now, turns: turns, isOver: isOver, found: newOrder(endpoint.Ordering, nil),
+func newOrderScan(backlog Backlog, endpoint *webhook.Endpoint, now time.Time, lineup int, turns *scanTurns, isOver func() bool) *orderScan {
+	return &orderScan{backlog: backlog, endpoint: endpoint, now: now, lineup: lineup, turns: turns, isOver: isOver, found: newOrder(endpoint.Ordering, nil),
 		keys: make(map[webhook.ID]uint64)}
 }
 
@@ -82,9 +83,9 @@ func (s *orderScan) scanRetries() error {
 			switch tried := wasTried(&line); {
 			case !tried && line.Due.After(s.now): // blocks nothing yet
 			case s.endpoint.Ordering == webhook.OrderingEndpoint && !tried:
-				scheduled.queue(line, maxLoaded)
+				scheduled.queue(line, s.lineup)
 			case s.endpoint.Ordering == webhook.OrderingEndpoint:
-				s.found.queue(line, maxLoaded)
+				s.found.queue(line, s.lineup)
 			default:
 				s.scanLine(line)
 			}

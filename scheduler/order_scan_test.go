@@ -128,7 +128,7 @@ func TestTurnOfScanIsShort(t *testing.T) {
 		b := &slowKeys{million: million{newShelf()}}
 		turns, e, over := newScanTurns(), testEndpoint(0), atomic.Bool{}
 		e.Ordering = webhook.OrderingKey
-		scan := newOrderScan(b, e, time.Now(), turns, over.Load)
+		scan := newOrderScan(b, e, time.Now(), maxLoaded, turns, over.Load)
 		var done sync.WaitGroup
 		done.Go(func() { _ = scan.run() })
 		synctest.Wait()

@@ -2,21 +2,28 @@ package scheduler
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
 	"hookwheel/webhook"
 )
 
-// maxLoaded is how many lines of a retry set are read at a time. Twice as many may be in memory.
-const maxLoaded = 1024
+const (
+	maxLoaded = 1024    // lines of a retry set that are read at a time; twice as many may be in memory
+	minLoaded = 16      // where there are many lanes
+	allLoaded = 1 << 19 // lines in memory, unless there are more than 16,384 lanes
+)
+
+// linesPerLane returns how many lines of its retry set a lane reads at a time.
+func (s *Scheduler) linesPerLane() int {
+	return min(max(allLoaded/2/max(len(s.lanes), 1), minLoaded), maxLoaded)
+}
 
 // retrySet is the part of a lane's retry set that is in memory: the first lines, by due time and
 // message.
 type retrySet struct {
 	lane    *lane
-	loaded  map[webhook.ID]*retry
+	loaded  []*retry // by message: for the few lines of most lanes a map would take far more
 	due     []*retry
 	out     map[webhook.ID]time.Time // lines that were handed out, and not recorded: when they were due
 	moot    map[webhook.ID]struct{}  // messages that a manual attempt has delivered, which is not recorded
@@ -57,8 +64,21 @@ func (r *retrySet) wantsLines() bool {
 
 // isDue reports whether the line of a message is due.
 func (r *retrySet) isDue(message webhook.ID) bool {
-	line := r.loaded[message]
+	line := r.line(message)
 	return line != nil && line.due
+}
+
+// line returns the line of a message; nil: it is not in memory.
+func (r *retrySet) line(message webhook.ID) *retry {
+	if i, found := r.find(message); found {
+		return r.loaded[i]
+	}
+	return nil
+}
+
+// find returns where in loaded the line of a message is, or belongs.
+func (r *retrySet) find(message webhook.ID) (i int, found bool) {
+	return slices.BinarySearchFunc(r.loaded, message, func(line *retry, message webhook.ID) int { return line.Message.Compare(message) })
 }
 
 // fire makes a line due.
@@ -73,13 +93,13 @@ func (r *retrySet) fireFirst(line *retry) {
 	r.due = slices.Insert(r.due, 0, line)
 }
 
-// received takes what follows, of which one more than maxLoaded lines were asked for, and returns
-// the lines to take into memory, if they belong there.
-func (r *retrySet) received(list []webhook.Retry) (lines []webhook.Retry) {
-	r.all, r.from = len(list) <= maxLoaded, nil
+// received takes what follows, of which one line more than limit was asked for, and returns the
+// lines to take into memory, if they belong there.
+func (r *retrySet) received(list []webhook.Retry, limit int) (lines []webhook.Retry) {
+	r.all, r.from = len(list) <= limit, nil
 	if !r.all {
-		next := list[maxLoaded]
-		r.from, list = &next, list[:maxLoaded]
+		next := list[limit]
+		r.from, list = &next, list[:limit]
 	}
 	for _, line := range list {
 		if !r.isOut(line.Message) && !r.isRecorded(&line) {
@@ -107,7 +127,7 @@ func (r *retrySet) endReading() (came []webhook.Retry) {
 // belongs reports whether a line should be in memory now, and is not yet. One that all others wait
 // for is, whenever it is due.
 func (r *retrySet) belongs(line *webhook.Retry) bool {
-	return !r.isOut(line.Message) && r.loaded[line.Message] == nil && (r.all || r.from != nil && compareLines(line, r.from) < 0 || r.lane.order.isBlocker(line.Message))
+	return !r.isOut(line.Message) && r.line(line.Message) == nil && (r.all || r.from != nil && compareLines(line, r.from) < 0 || r.lane.order.isBlocker(line.Message))
 }
 
 // load takes a line into memory.
@@ -120,10 +140,12 @@ func (r *retrySet) load(line webhook.Retry) *retry {
 
 // keep keeps a line in memory.
 func (r *retrySet) keep(line *retry) {
-	if r.loaded == nil {
-		r.loaded = make(map[webhook.ID]*retry)
+	i, found := r.find(line.Message)
+	if found {
+		r.loaded[i] = line
+		return
 	}
-	r.loaded[line.Message] = line
+	r.loaded = slices.Insert(r.loaded, i, line)
 }
 
 // mark and unmark change a set that costs nothing while it is empty: there is one in each lane.
@@ -157,13 +179,14 @@ func withoutFirst[T any](list []T) []T {
 	return list[1:]
 }
 
-// shed forgets the later lines if there are too many, and returns them.
-func (r *retrySet) shed() (far []*retry) {
-	if len(r.loaded) <= 2*maxLoaded || r.reading != nil {
+// shed forgets all but the first limit lines if there are more than twice as many, and returns
+// those that it forgets.
+func (r *retrySet) shed(limit int) (far []*retry) {
+	if len(r.loaded) <= 2*limit || r.reading != nil {
 		return nil
 	}
-	lines := slices.SortedFunc(maps.Values(r.loaded), func(a, b *retry) int { return compareLines(&a.Retry, &b.Retry) })
-	far = lines[maxLoaded:]
+	lines := slices.SortedFunc(slices.Values(r.loaded), func(a, b *retry) int { return compareLines(&a.Retry, &b.Retry) })
+	far = lines[limit:]
 	next := far[0].Retry
 	r.all, r.from = false, &next
 	far = slices.DeleteFunc(far, func(line *retry) bool { return r.lane.order.isBlocker(line.Message) })
@@ -235,13 +258,13 @@ func (r *retrySet) isRecorded(line *webhook.Retry) bool {
 
 // drop forgets a message's line, which it returns: it is settled. nil: it is not in memory.
 func (r *retrySet) drop(message webhook.ID) *retry {
-	line := r.loaded[message]
-	if line != nil {
-		line.gone = true
-		if delete(r.loaded, message); len(r.loaded) == 0 {
-			r.loaded = nil
-		}
+	i, found := r.find(message)
+	if !found {
+		return nil
 	}
+	line := r.loaded[i]
+	line.gone = true
+	r.loaded = without(r.loaded, i)
 	return line
 }
 
@@ -264,13 +287,13 @@ func (r *retrySet) notDue() {
 }
 
 // oldest is the line of the oldest message that was tried; nil: none was.
-func (r *retrySet) oldest() (oldest *retry) {
+func (r *retrySet) oldest() *retry {
 	for _, line := range r.loaded {
-		if line.Made > 0 && (oldest == nil || oldest.Message.After(line.Message)) {
-			oldest = line
+		if line.Made > 0 {
+			return line
 		}
 	}
-	return oldest
+	return nil
 }
 
 // takeMessage hands out the line of a message if it is due; nil: it is not.

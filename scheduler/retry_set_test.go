@@ -28,17 +28,17 @@ func TestRetrySetAgainstModel(t *testing.T) {
 			store = slices.Insert(store, at, line)
 			if r.belongs(&line) {
 				r.load(line)
-				r.shed()
+				r.shed(maxLoaded)
 			}
 		}
 		handOut := func() {
 			for r.wantsLines() {
 				at, _ := slices.BinarySearchFunc(store, r.beginReading(), func(a, b webhook.Retry) int { return compareLines(&a, &b) })
-				for _, line := range r.received(store[at:min(len(store), at+maxLoaded+1)]) {
+				for _, line := range r.received(store[at:min(len(store), at+maxLoaded+1)], maxLoaded) {
 					r.load(line)
 				}
 			}
-			line := r.loaded[store[0].Message]
+			line := r.line(store[0].Message)
 			if line == nil {
 				t.Fatal("the first line is not in memory")
 			}
@@ -83,11 +83,11 @@ func TestRetrySetWhileReading(t *testing.T) {
 	l.retries.beginReading() // the store has lines 1 and 2
 	l.retries.settle(line(1).Message, line(1).Due)
 	retrySource{l}.plan(line(3))
-	for _, line := range l.retries.received([]webhook.Retry{line(1), line(2)}) {
+	for _, line := range l.retries.received([]webhook.Retry{line(1), line(2)}, maxLoaded) {
 		retrySource{l}.plan(line)
 	}
 	for i, want := range []bool{1: false, 2: true, 3: true} {
-		if (l.retries.loaded[line(i).Message] != nil) != want {
+		if (l.retries.line(line(i).Message) != nil) != want {
 			t.Errorf("line %d is in memory: %t", i, !want)
 		}
 	}

@@ -39,17 +39,17 @@ func (s retrySource) load(time.Time) bool {
 // readLines reads the next part of the set.
 func (s retrySource) readLines() {
 	l, r := s.lane, &s.lane.retries
-	endpoint, from := l.endpoint.ID, r.beginReading()
+	endpoint, from, limit := l.endpoint.ID, r.beginReading(), l.scheduler.linesPerLane()
 	var list []webhook.Retry
 	ok := l.outside("the retry set", func() (err error) {
-		list, err = l.scheduler.backlog.Retries(endpoint, from, maxLoaded+1)
+		list, err = l.scheduler.backlog.Retries(endpoint, from, limit+1)
 		return err
 	})
 	if !ok {
 		r.endReading() // what came meanwhile is read the next time
 		return
 	}
-	for _, line := range r.received(list) {
+	for _, line := range r.received(list, limit) {
 		s.plan(line)
 	}
 	if r.hasty {
@@ -157,7 +157,7 @@ func (s retrySource) plan(line webhook.Retry) {
 	}
 	scheduler.waiting++
 	scheduler.alarms.set(&r.load(line).timer, scheduler.due(&line))
-	for _, far := range r.shed() {
+	for _, far := range r.shed(scheduler.linesPerLane()) {
 		scheduler.alarms.cancel(&far.timer)
 		scheduler.waiting--
 	}
@@ -185,7 +185,7 @@ func (l *lane) probeLine(now time.Time) *retry {
 		return nil
 	}
 	if blocker, blocked := l.order.blocker(); blocked {
-		if line := l.retries.loaded[blocker]; line != nil && line.Made > 0 && !l.isRetrying(blocker) {
+		if line := l.retries.line(blocker); line != nil && line.Made > 0 && !l.isRetrying(blocker) {
 			return line
 		}
 		return nil

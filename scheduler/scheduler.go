@@ -14,9 +14,9 @@ import (
 type Backlog interface {
 	// Place returns the position of an endpoint in its log.
 	Place(endpoint webhook.ID) Place
-	// Window reads an application's log after that place, about limit messages; an empty one is the
-	// end.
-	Window(app, after webhook.ID, limit int) ([]*webhook.Message, error)
+	// Window reads an application's log after that place, about limit messages or about that many
+	// bytes of them; an empty one is the end.
+	Window(app, after webhook.ID, limit, bytes int) ([]*webhook.Message, error)
 	// MessageByID reads one message. The error is a *webhook.Error if it has left the log.
 	MessageByID(app, id webhook.ID) (*webhook.Message, error)
 	// OrderingKeys returns the webhook.OrderingKeyHash of messages; 0: it has left the log, or has
@@ -77,6 +77,7 @@ type Scheduler struct {
 	mu         sync.Mutex
 	lanes      map[webhook.ID]*lane
 	tails      tails
+	windows    windows
 	workers    workers
 	alarms     alarms
 	unrecorded unrecorded
@@ -97,6 +98,7 @@ func New(backlog Backlog, index uint64, config Config, log *slog.Logger) *Schedu
 		backlog: backlog, config: config, log: log, clock: config.Clock,
 		lanes:      make(map[webhook.ID]*lane),
 		tails:      newTails(index),
+		windows:    windows{held: make(map[*lane]int)},
 		unrecorded: newUnrecorded(),
 		orphans:    make(map[orphan]flying),
 		scans:      newScanTurns(),
@@ -143,7 +145,6 @@ func (s *Scheduler) advance(now time.Time) time.Duration {
 		case l.state == gone:
 			return
 		case a.retry == nil:
-			l.wakesAt = time.Time{}
 			l.unstick()
 		default:
 			l.retries.fire(a.retry)

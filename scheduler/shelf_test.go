@@ -59,7 +59,7 @@ func (b *shelf) Place(endpoint webhook.ID) Place {
 	return Place{Position: b.cursors[endpoint], Done: done, Health: b.health}
 }
 
-func (b *shelf) Window(app, after webhook.ID, limit int) ([]*webhook.Message, error) {
+func (b *shelf) Window(app, after webhook.ID, limit, bytes int) ([]*webhook.Message, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var window []*webhook.Message

@@ -88,7 +88,7 @@ func (l *lane) excess(now time.Time, short bool) time.Duration {
 // are soon over.
 func (l *lane) isSwift(now time.Time) bool {
 	return l.proven && l.limit.usual <= easyDelay && l.order.ordering == webhook.OrderingNone &&
-		l.rate.interval == 0 && l.ramp.interval == 0 && !l.isStopped() && !l.restsUntil.After(now)
+		l.endpoint.RateLimit == 0 && l.rate.interval == 0 && !l.isStopped() && !l.restsUntil.After(now)
 }
 
 // lag returns how many messages there are after the position of a lane that has caught up; for

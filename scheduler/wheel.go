@@ -74,7 +74,7 @@ func newWheel[T any](now time.Time) *wheel[T] {
 func (w *wheel[T]) add(t *timer[T], at time.Time) {
 	w.cancel(t)
 	w.count++
-	t.tick = wheelTickOf(at.Add(wheelTick - 1))
+	t.tick = wheelTickAfter(at)
 	if t.tick <= w.tick {
 		t.link(&w.late)
 		return
@@ -188,6 +188,12 @@ func wheelTickOf(t time.Time) uint64 {
 	}
 	return uint64(min(seconds, wheelMaxSeconds))*wheelTicksPerSecond + uint64(t.Nanosecond())/uint64(wheelTick)
 }
+
+// wheelTickAfter returns the first tick that is not before t.
+func wheelTickAfter(t time.Time) uint64 { return wheelTickOf(t.Add(wheelTick - 1)) }
+
+// firesBy reports whether t is in a wheel and fires no later than a timer that is set to at.
+func (t *timer[T]) firesBy(at time.Time) bool { return t.next != nil && t.tick <= wheelTickAfter(at) }
 
 // reset makes t the head of an empty list. A list is a ring through its head, which holds no value.
 func (t *timer[T]) reset() { t.next, t.prev = t, t }

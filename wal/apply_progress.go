@@ -73,7 +73,7 @@ func (e recorder) moveCursor(p *webhook.Progress) error {
 	if p.Health != nil {
 		before := c.health()
 		changeTable(e).tellHealth(p.Endpoint, &before, p.Health)
-		c.fares = p.Health.Kept()
+		c.setHealth(p.Health)
 	}
 	e.putCursor(p.Endpoint, c)
 	return nil

@@ -15,18 +15,25 @@ import (
 type cursor struct {
 	position webhook.ID
 	done     []webhook.ID
-	fares    *webhook.Health // nil: zero
+	fares    string // its health as appendHealth writes it, which takes less memory; empty: zero
 	counts   counts
 	skips    []skip // the last maxSkips of them, in log order
 	record   int32  // bytes of the endpoint's record: it is here to save memory
 }
 
 // health returns how the endpoint fares.
-func (c *cursor) health() webhook.Health {
-	if c.fares == nil {
-		return webhook.Health{}
+func (c *cursor) health() (h webhook.Health) {
+	if c.fares != "" {
+		readHealth(&reader{rest: []byte(c.fares)}, &h)
 	}
-	return *c.fares
+	return h
+}
+
+func (c *cursor) setHealth(h *webhook.Health) {
+	c.fares = ""
+	if *h != (webhook.Health{}) {
+		c.fares = string(appendHealth(nil, h))
+	}
 }
 
 // maxSkips is how many skips a cursor remembers. Beyond that the two oldest are merged. Attempts
@@ -74,7 +81,7 @@ func (c *cursor) decode(data []byte) error {
 	*c = cursor{position: r.id()}
 	var health webhook.Health
 	readHealth(r, &health)
-	c.fares = health.Kept()
+	c.setHealth(&health)
 	n := &c.counts
 	var skips uint64
 	for _, count := range []*uint64{&n.waiting, &n.held, &n.manual, &n.expired, &skips} {

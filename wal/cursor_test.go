@@ -235,7 +235,7 @@ func TestNewEndpointWantsWhatComesAfter(t *testing.T) {
 	if before, after := webhook.ID(replies[0][1:]), webhook.ID(replies[2][1:]); c.isFresh(before) || !c.isFresh(after) {
 		t.Errorf("before: %t, after: %t", c.isFresh(before), c.isFresh(after))
 	}
-	window, err := s.Deliveries().Window(app.ID, position, 10)
+	window, err := s.Deliveries().Window(app.ID, position, 10, 1<<20)
 	if err != nil || len(window) != 1 || window[0].EventType != "after" {
 		t.Errorf("a window from there holds %v, %v", window, err)
 	}

@@ -70,13 +70,10 @@ func (d Deliveries) MayHaveLeft(message webhook.ID) bool {
 	return message.Millis() <= d.store.left.Load()
 }
 
-// windowBytes limits the size of a window before its last chunk. Each lagging lane has a window.
-const windowBytes = 128 << 10
-
 // Window reads the part of an application's log that follows after, for a lane that lags. It
-// returns whole chunks in log order, until there are at least limit messages, they take
-// windowBytes, or the log ends. Only an empty window shows that the end was reached.
-func (d Deliveries) Window(app, after webhook.ID, limit int) (list []*webhook.Message, err error) {
+// returns whole chunks in log order, until there are at least limit messages, they take that many
+// bytes, or the log ends. Only an empty window shows that the end was reached.
+func (d Deliveries) Window(app, after webhook.ID, limit, bytes int) (list []*webhook.Message, err error) {
 	page := Page{From: after, Ascending: true, Limit: limit}
 	size := 0
 	err = d.store.read(func(v dbView) error {
@@ -94,7 +91,7 @@ func (d Deliveries) Window(app, after webhook.ID, limit int) (list []*webhook.Me
 			if len(list) > before {
 				size += len(value)
 			}
-			if len(list) >= limit || size >= windowBytes {
+			if len(list) >= limit || size >= bytes {
 				return errStop
 			}
 			return nil

@@ -47,7 +47,8 @@ func (c *cursor) isBlocked(e *webhook.Endpoint) bool {
 	}
 	switch e.Ordering {
 	case webhook.OrderingEndpoint:
-		return c.fares != nil && !c.fares.FailingSince.IsZero()
+		health := c.health()
+		return !health.FailingSince.IsZero()
 	case webhook.OrderingKey:
 		return c.counts.held > 0
 	default:

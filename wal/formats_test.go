@@ -197,9 +197,10 @@ func goldenFormats() map[string]format {
 	}
 	m := meta{index: 300, term: 7, clock: testClock, bytes: 1000, left: testClock - 5, expiries: [expiryClasses]int64{testClock - 7, testClock - 9}, tallies: tallyQueues{{300, 1000}, 8: {5, 7}}, removed: removedByClass{1: {300, testClock}}, untold: 400, confIndex: 5, conf: []byte("configuration")}
 	c := cursor{position: goldenEndpoint, done: []webhook.ID{goldenMessage}, counts: counts{waiting: 1, held: 2, manual: 3, expired: 4, recent: recent{start: 5, data: appendTally(nil, &goldenTally)}},
-		fares: &webhook.Health{Parked: true, Since: goldenTime, FailingSince: goldenTime, Probes: 3, NextProbe: goldenTime, LastFailure: "no answer"},
 		skips: []skip{{from: goldenEndpoint, to: goldenMessage, at: testClock}}}
-	resting := cursor{position: goldenEndpoint, fares: &webhook.Health{FailingSince: goldenTime, LastFailure: "status 503", Rests: goldenTime}}
+	c.setHealth(&webhook.Health{Parked: true, Since: goldenTime, FailingSince: goldenTime, Probes: 3, NextProbe: goldenTime, LastFailure: "no answer"})
+	resting := cursor{position: goldenEndpoint}
+	resting.setHealth(&webhook.Health{FailingSince: goldenTime, LastFailure: "status 503", Rests: goldenTime})
 	decodeCursor := func(data []byte) (v any, err error) { var c cursor; err = c.decode(data); return c, err }
 	refused := &webhook.Error{Code: webhook.CodeInvalid, Detail: "why", Field: "uid"}
 	step := stepOfTerm{7, webhook.TaskStep{Task: goldenApp, From: goldenEndpoint, To: goldenMessage, Looked: 300, Messages: []webhook.ID{goldenEndpoint, goldenMessage}}}

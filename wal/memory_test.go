@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"hookwheel/systemtest/memdir"
 	"hookwheel/webhook"
@@ -17,24 +18,31 @@ import (
 // KiB beyond its own text.
 const (
 	maxEndpointBytes    = 820
-	maxApplicationBytes = 900
+	maxApplicationBytes = 940
+	maxFailingBytes     = 56 // more, with a text of 10 bytes
 )
 
 // An endpoint costs little memory, whether it is the only one of its application or one of many,
-// new or in use, and also after a restart.
+// new, in use or failing, and also after a restart.
 func TestMemoryPerEndpoint(t *testing.T) {
 	for _, test := range []struct {
 		endpoints, apps int
-		used            bool
+		used, failing   bool
 		limit           int64
 	}{
-		{10_000, 10, false, maxEndpointBytes},
-		{10_000, 10, true, maxEndpointBytes},
-		{10_000, 10_000, false, maxEndpointBytes + maxApplicationBytes},
-		{10_000, 10_000, true, maxEndpointBytes + maxApplicationBytes},
+		{10_000, 10, false, false, maxEndpointBytes},
+		{10_000, 10, true, false, maxEndpointBytes},
+		{10_000, 10, true, true, maxEndpointBytes + maxFailingBytes},
+		{10_000, 10_000, false, false, maxEndpointBytes + maxApplicationBytes},
+		{10_000, 10_000, true, false, maxEndpointBytes + maxApplicationBytes},
+		{10_000, 10_000, true, true, maxEndpointBytes + maxApplicationBytes + maxFailingBytes},
 	} {
-		t.Run(fmt.Sprintf("%d in %d, used %t", test.endpoints, test.apps, test.used), func(t *testing.T) {
-			live, loaded := newMemoryWorld(t, test.endpoints, test.apps, test.used).perEndpoint()
+		t.Run(fmt.Sprintf("%d in %d, used %t, failing %t", test.endpoints, test.apps, test.used, test.failing), func(t *testing.T) {
+			w := newMemoryWorld(t, test.endpoints, test.apps, test.used)
+			if test.failing {
+				w.fail()
+			}
+			live, loaded := w.perEndpoint()
 			t.Logf("%d bytes, %d after a restart", live, loaded)
 			if max(live, loaded) > test.limit {
 				t.Errorf("an endpoint costs %d bytes, %d after a restart; the limit is %d", live, loaded, test.limit)
@@ -136,6 +144,20 @@ func (w *memoryWorld) use(apps int, uid func(int) string) {
 		o := webhook.Outcome{Attempt: webhook.Attempt{Message: message, Endpoint: endpoint, Number: 1, StatusCode: 200}}
 		return encodeProgress(1, []webhook.Progress{{Endpoint: endpoint, Cursor: message, Outcomes: []webhook.Outcome{o}}}), nil
 	})
+}
+
+// fail makes the second attempt at the message of each endpoint fail.
+func (w *memoryWorld) fail() {
+	all, now := w.s.AllEndpoints(), time.UnixMilli(testClock).UTC()
+	health := webhook.Health{FailingSince: now, LastFailure: "status 500"}
+	w.applyEach(len(all), func(i int) ([]byte, error) {
+		message := w.s.catalog.cursors[all[i].ID].position
+		o := webhook.Outcome{Attempt: webhook.Attempt{Message: message, Endpoint: all[i].ID, Number: 2, StatusCode: 500, Status: webhook.StatusFail, Next: now.Add(time.Hour)}}
+		return encodeProgress(1, []webhook.Progress{{Endpoint: all[i].ID, Cursor: message, Health: &health, Outcomes: []webhook.Outcome{o}}}), nil
+	})
+	if err := w.s.Commit(); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // applyEach applies n commands, many of them in an entry.

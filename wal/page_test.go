@@ -292,7 +292,7 @@ func TestWindows(t *testing.T) {
 			want := between(Page{Ascending: true, From: from}, l.messages, messageID, func(m *webhook.Message) bool { return m.App == app })
 			var got []webhook.ID
 			for {
-				window, err := l.store.Deliveries().Window(app, from, limit)
+				window, err := l.store.Deliveries().Window(app, from, limit, 128<<10)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -313,15 +313,16 @@ func TestWindows(t *testing.T) {
 
 // TestWindowOfLargeMessages reads a log of large messages: a window holds few of them.
 func TestWindowOfLargeMessages(t *testing.T) {
+	const bytes = 128 << 10
 	s, w, app, _ := newWorld(t)
 	for range 5 {
-		if _, err := w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, windowBytes/2)}); err != nil {
+		if _, err := w.CreateMessage(t.Context(), &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, bytes/2)}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	from := webhook.ID{}
 	for _, want := range []int{2, 2, 1, 0} {
-		window, err := s.Deliveries().Window(app.ID, from, 64)
+		window, err := s.Deliveries().Window(app.ID, from, 64, bytes)
 		if err != nil || len(window) != want {
 			t.Fatalf("%d messages instead of %d: %v", len(window), want, err)
 		}

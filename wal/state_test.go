@@ -220,7 +220,7 @@ func TestPages(t *testing.T) {
 		t.Errorf("between two ids: %d messages, %v", len(list), err)
 	}
 	windows := walkAll(t, true, func(p Page) (part []webhook.ID, more bool) {
-		window, err := s.Deliveries().Window(app.ID, p.From, p.Limit)
+		window, err := s.Deliveries().Window(app.ID, p.From, p.Limit, 128<<10)
 		for _, m := range window {
 			part = append(part, m.ID)
 		}

@@ -85,22 +85,6 @@ type Health struct {
 	Rests        time.Time `json:"rests,omitzero"`        // until when the endpoint asked not to be called; may be in the past
 }
 
-// Kept returns a copy to keep in memory, which is nil for the zero Health that most endpoints have.
-func (h Health) Kept() *Health {
-	if h == (Health{}) {
-		return nil
-	}
-	return &h
-}
-
-// IsKept reports whether Kept has returned kept for a Health equal to this one.
-func (h Health) IsKept(kept *Health) bool {
-	if kept == nil {
-		return h == Health{}
-	}
-	return h == *kept
-}
-
 // OrderingKeyHash returns the 64-bit FNV-1a hash of an ordering key. It is never 0, which means no
 // key. Messages of two keys with the same hash wait for each other, which is harmless.
 func OrderingKeyHash(key string) uint64 {
