@@ -57,7 +57,7 @@ func (s *Scheduler) change(l *lane, endpoint *webhook.Endpoint) {
 			return line.Spent > uint32(len(s.config.Retry.Delays)) && s.alarms.cancel(&line.timer)
 		})
 	}
-	l.endpoint = endpoint
+	l.endpoint, l.types = endpoint, nil
 	if wasStopped && !l.isStopped() {
 		l.breaker.retry(s.clock())
 		l.limit.restart()

@@ -16,6 +16,7 @@ import (
 type lane struct {
 	scheduler *Scheduler
 	endpoint  *webhook.Endpoint
+	types     *typeIndex // of the endpoint, see filter.go; nil: not made yet
 	tail      *tail
 	turn      // see queue.go
 	state     state

@@ -48,9 +48,9 @@ func (r *logReader) wants() bool {
 	return len(r.taken) < maxAhead && (len(r.window) > 0 || !r.caughtUp || r.fellBehind() || r.tail.at(r.number) != nil)
 }
 
-// next takes the next message that the endpoint wants. If it finds none, starved reports whether
+// next takes the next message that is wanted. If it finds none, starved reports whether
 // the store must be read.
-func (r *logReader) next(endpoint *webhook.Endpoint) (m *webhook.Message, starved bool) {
+func (r *logReader) next(isWanted func(*webhook.Message) bool) (m *webhook.Message, starved bool) {
 	for range maxSkips {
 		if m, starved = r.peek(); m == nil {
 			return nil, starved
@@ -61,7 +61,7 @@ func (r *logReader) next(endpoint *webhook.Endpoint) (m *webhook.Message, starve
 			delete(r.done, m.ID)
 			continue
 		}
-		if !endpoint.Wants(m) {
+		if !isWanted(m) {
 			continue
 		}
 		r.taken = append(r.taken, taken{id: m.ID, before: before})

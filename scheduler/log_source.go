@@ -18,7 +18,7 @@ func (s logSource) ready(time.Time) bool { return !s.lane.order.blocksLog() && s
 
 func (s logSource) next(time.Time) (c candidate, found bool) {
 	l := s.lane
-	m, starved := l.log.next(l.endpoint)
+	m, starved := l.log.next(l.isWanted)
 	if len(l.log.window) == 0 {
 		l.scheduler.windows.release(l)
 	}

@@ -195,7 +195,7 @@ func (l *lane) refusal(c *candidate) (why string) {
 		return whyExpired
 	case m.Expunged:
 		return whyExpunged
-	case !c.wanted && !l.endpoint.Wants(m):
+	case !c.wanted && !l.isWanted(m):
 		return "it no longer matches the endpoint's filters (" + string(l.endpoint.Filter(m)) + ")"
 	default:
 		return ""

@@ -26,10 +26,16 @@ func (e *Endpoint) Filter(m *Message) Rule {
 	if len(e.EventTypes) > 0 && !slices.Contains(e.EventTypes, m.EventType) {
 		return RuleEventType
 	}
-	if len(e.Channels) > 0 && !slices.ContainsFunc(m.Channels, func(c string) bool { return slices.Contains(e.Channels, c) }) {
+	if !e.WantsChannels(m.Channels) {
 		return RuleChannel
 	}
 	return RuleNone
+}
+
+// WantsChannels reports whether the endpoint receives messages with these channels, if their event
+// type is one that it wants.
+func (e *Endpoint) WantsChannels(channels []string) bool {
+	return len(e.Channels) == 0 || slices.ContainsFunc(channels, func(c string) bool { return slices.Contains(e.Channels, c) })
 }
 
 // Wants reports whether the endpoint receives the message.
