@@ -22,6 +22,7 @@ type conn struct {
 	since   atomic.Int64          // when that ended, or the connection was opened; in nanoseconds
 	unread  atomic.Bool           // the last request was refused before all of it was read
 	waiting atomic.Bool           // a Read is in progress
+	asked   atomic.Int64          // since when a handshake waits for the client, in nanoseconds; 0: it does not
 	fresh   atomic.Bool           // nobody has begun to read
 	alive   context.Context       // ends when the connection is closed
 	end     context.CancelFunc    // of alive

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,8 +15,9 @@ import (
 )
 
 const (
-	handshakeTime = 10 * time.Second
-	maxHandshakes = 1024 // under way; beyond it, the oldest of the origin with the most ends
+	handshakeTime     = 10 * time.Second
+	handshakePatience = time.Second // for which a client may be silent, if there are too many
+	maxHandshakes     = 1024        // under way; beyond it, one of the origin with the most ends
 )
 
 // handshakes limits what clients can use before they have presented a token.
@@ -62,7 +64,11 @@ func (s *secureConn) Read(data []byte) (int, error) { return s.plain.readBounded
 // belowTLS is a connection whose bytes are not yet those of requests.
 type belowTLS struct{ *conn }
 
-func (b belowTLS) Read(data []byte) (int, error) { return b.receive(data) }
+func (b belowTLS) Read(data []byte) (int, error) {
+	b.asked.Store(time.Now().UnixNano())
+	defer b.asked.Store(0)
+	return b.receive(data)
+}
 
 // Handshake is called once, before anything is read.
 func (s *secureConn) Handshake() error {
@@ -85,39 +91,44 @@ const plainProblem = `{"code":"generic_error","detail":"This port speaks HTTPS, 
 var plainResponse = fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
 	len(plainProblem), plainProblem)
 
-// begin notes a handshake, and ends another one if there are too many.
+// begin notes a handshake, and ends one if there are too many.
 func (h *handshakes) begin(c *conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.all >= maxHandshakes {
-		h.evict()
-	}
 	if h.running[c.origin] == nil {
 		h.running[c.origin] = make(map[*conn]uint64)
 	}
 	h.last++
 	h.running[c.origin][c] = h.last
-	h.all++
+	if h.all++; h.all > maxHandshakes {
+		if c := h.excess(time.Now()); c.doom() {
+			h.remove(c)
+			_ = c.Close() // the client is told by that
+		}
+	}
 }
 
-// evict ends the oldest handshake of the origin with the most.
-func (h *handshakes) evict() {
+// excess returns the handshake to end: of the origin with the most, the one whose client has been
+// silent longest, or if none was for handshakePatience, the newest. The others wait for us, the
+// oldest goes on first, and all of them may be of honest clients behind a proxy.
+func (h *handshakes) excess(now time.Time) *conn {
 	var most map[*conn]uint64
 	for _, of := range h.running {
 		if len(of) > len(most) {
 			most = of
 		}
 	}
-	var oldest *conn
+	var newest, silent *conn
+	since := now.Add(-handshakePatience).UnixNano()
 	for c, place := range most {
-		if oldest == nil || place < most[oldest] {
-			oldest = c
+		if newest == nil || place > most[newest] {
+			newest = c
+		}
+		if asked := c.asked.Load(); asked > 0 && asked < since {
+			silent, since = c, asked
 		}
 	}
-	if oldest != nil && oldest.doom() {
-		h.remove(oldest)
-		_ = oldest.Close() // the client is told by that
-	}
+	return cmp.Or(silent, newest)
 }
 
 func (h *handshakes) end(c *conn) {

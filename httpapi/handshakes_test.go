@@ -64,18 +64,28 @@ func TestHandshakesAreBounded(t *testing.T) {
 	}
 	defer other.Close()
 	wait.For(t, "the first handshake to begin", func() bool { return s.handshakes.count() == 1 })
-	var first net.Conn
-	for i := range maxHandshakes + 10 {
+	dial := func() net.Conn {
 		conn, err := net.Dial("tcp", s.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
-		if i == 0 {
-			first = conn
-			wait.For(t, "the second one", func() bool { return s.handshakes.count() == 2 })
-		}
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn
 	}
+	first := dial()
+	wait.For(t, "the second one", func() bool { return s.handshakes.count() == 2 })
+	for range maxHandshakes - 2 {
+		dial()
+	}
+	wait.For(t, "all the others", func() bool { return s.handshakes.count() == maxHandshakes })
+	s.handshakes.mu.Lock()
+	place := func(c *conn) uint64 { return s.handshakes.running[c.origin][c] }
+	if got := place(s.handshakes.excess(time.Now().Add(-time.Hour))); got != maxHandshakes {
+		t.Errorf("where nobody has been silent for long, handshake %d of %d is to end", got, maxHandshakes)
+	}
+	s.handshakes.mu.Unlock()
+	time.Sleep(handshakePatience)
+	dial()
 	expectEnd(t, first, 5*time.Second)
 	if err := tls.Client(other, &tls.Config{InsecureSkipVerify: true}).Handshake(); err != nil {
 		t.Errorf("the handshake from another address: %v", err)
