@@ -48,6 +48,7 @@ type below struct {
 	turns     *Turns
 	origin    string
 	left      int             // bytes that may be read
+	begun     bool            // it has had a turn
 	handshake context.Context // nil: none is under way
 	end       func()          // ends the turn; nil: it has none
 }
@@ -62,7 +63,8 @@ func (b *below) Read(data []byte) (int, error) {
 	if b.handshake == nil || err != nil {
 		return n, err
 	}
-	b.end, err = b.turns.await(b.handshake, b.origin)
+	b.end, err = b.turns.await(b.handshake, b.origin, b.begun)
+	b.begun = true
 	return n, err
 }
 

@@ -129,15 +129,15 @@ func TestTurnsRest(t *testing.T) {
 	}
 }
 
-// Addresses take turns, so that those who want many delay others by one.
+// Addresses take turns, so that those who want many delay others by one. What has begun goes first.
 func TestAddressesTakeTurns(t *testing.T) {
 	turns := NewTurns()
 	turns.places = 0 // one is being had
 	done := make(chan string)
-	for _, address := range []string{"a", "a", "a", "b"} {
+	for _, address := range []string{"a", "a", "b", "A"} { // A: of a, and begun
 		before := turns.waiting()
 		go func() {
-			end, err := turns.await(t.Context(), address)
+			end, err := turns.await(t.Context(), strings.ToLower(address), address == "A")
 			if err != nil {
 				t.Error(err)
 			}
@@ -154,7 +154,7 @@ func TestAddressesTakeTurns(t *testing.T) {
 	for range 4 {
 		got = append(got, <-done)
 	}
-	if order := strings.Join(got, ""); order != "abaa" {
+	if order := strings.Join(got, ""); order != "Abaa" {
 		t.Errorf("the order is %s", order)
 	}
 }
@@ -165,7 +165,7 @@ func TestWaitingEnds(t *testing.T) {
 	turns.places = 0
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, err := turns.await(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := turns.await(ctx, "a", false); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 	if turns.waiting() != 0 || len(turns.order) != 0 {

@@ -51,14 +51,20 @@ func NewTurns() *Turns {
 	return &Turns{places: places, cost: float64(share) / float64(processors), queues: make(map[string][]chan struct{})}
 }
 
-// await waits for a turn of an origin, and returns what ends it.
-func (t *Turns) await(ctx context.Context, origin string) (end func(), err error) {
+// await waits for a turn of an origin, and returns what ends it. What has begun with an earlier turn
+// comes before what has not: a handshake takes two turns or three, and if all have had their first
+// ones before any had its last, none would end in time.
+func (t *Turns) await(ctx context.Context, origin string, begun bool) (end func(), err error) {
 	turn := make(chan struct{})
 	t.mu.Lock()
 	if len(t.queues[origin]) == 0 {
 		t.order = append(t.order, origin)
 	}
-	t.queues[origin] = append(t.queues[origin], turn)
+	if begun {
+		t.queues[origin] = slices.Insert(t.queues[origin], 0, turn)
+	} else {
+		t.queues[origin] = append(t.queues[origin], turn)
+	}
 	t.next()
 	t.mu.Unlock()
 	select {
@@ -68,18 +74,18 @@ func (t *Turns) await(ctx context.Context, origin string) (end func(), err error
 			return nil, context.Cause(ctx)
 		}
 	}
-	begun := time.Now()
-	return func() { t.end(begun, time.Now()) }, nil
+	start := time.Now()
+	return func() { t.end(start, time.Now()) }, nil
 }
 
 // end frees the place of a turn when it has rested.
-func (t *Turns) end(begun, now time.Time) {
+func (t *Turns) end(start, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if earliest := now.Add(-burst); t.paid.Before(earliest) {
 		t.paid = earliest
 	}
-	t.paid = t.paid.Add(time.Duration(t.cost * float64(now.Sub(begun))))
+	t.paid = t.paid.Add(time.Duration(t.cost * float64(now.Sub(start))))
 	if rest := t.paid.Sub(now); rest > 0 {
 		time.AfterFunc(rest, t.free)
 		return
