@@ -55,26 +55,34 @@ func decodePlace(b []byte) (p place, ok bool) {
 // createBound makes the file of a new journal.
 func createBound(files fileSystem, dir string) (*bound, error) {
 	b := &bound{path: filepath.Join(dir, boundName), page: 1}
-	temporary := b.path + temporarySuffix
+	var err error
+	if b.file, err = createFile(files, b.path, append(place{}.encode(), make([]byte, pageSize)...)); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// createFile creates a file, or replaces one: after a crash it is as before, or complete.
+func createFile(files fileSystem, path string, contents []byte) (file, error) {
+	temporary := path + temporarySuffix
 	f, err := files.create(temporary)
 	if err != nil {
 		return nil, err
 	}
-	_, err = f.WriteAt(append(place{}.encode(), make([]byte, pageSize)...), 0)
+	_, err = f.WriteAt(contents, 0)
 	if err == nil {
 		err = f.sync()
 	}
 	if err == nil {
-		err = files.rename(temporary, b.path)
+		err = files.rename(temporary, path)
 	}
 	if err == nil {
-		err = files.syncDir(dir)
+		err = files.syncDir(filepath.Dir(path))
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("making %s: %w", b.path, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("making %s: %w", path, err), f.Close())
 	}
-	b.file = f
-	return b, nil
+	return f, nil
 }
 
 func openBound(files fileSystem, dir string) (*bound, error) {

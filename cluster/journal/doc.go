@@ -46,6 +46,11 @@
 //
 //	"HWSYNCED" | version 4 | sequence 8 | segment 8 | end 8 | checksum 4 of what is before
 //
+// The file renewed, if it is there, says of the last Renew in which segment it went on, which entry
+// was the last one before that, and when it was, in milliseconds since 1970:
+//
+//	"HWRENEWD" | version 4 | segment 8 | entry 8 | time 8 | checksum 4 of what is before
+//
 // # What is believed
 //
 // A batch is written after the one before it was synced, and no page that was synced is written
@@ -92,6 +97,9 @@
 //	removing a spare file        Open finds it again, or not.
 //	during Renew                 As above: it seals, prepares, and removes spare files. Open takes
 //	                             all files for new ones, until the next Renew.
+//	after Renew                  The file renewed says when that was, and which segments came
+//	                             before it: they are removed later, not used again.
+//	writing that file            It is the old one, or the new one.
 //	making the file synced       Open removes the *.tmp file; there is no segment yet.
 //	writing it                   Its other page is older, and true.
 //	during Open                  It writes what is there already, or a mark.

@@ -43,6 +43,7 @@ type Journal struct {
 	buffer   []byte
 	next     *preparation // nil before the first change
 	bound    *bound
+	renewed  renewal
 
 	mu       sync.RWMutex // held while the fields below change, and while a file is read
 	segments []*segment   // the last one is written

@@ -80,6 +80,8 @@ func (r *recovery) list() (numbers []uint64, err error) {
 		switch {
 		case name == boundName:
 			r.bounds = true
+		case name == renewedName:
+			err = r.readRenewal()
 		case isSegment:
 			numbers = append(numbers, number)
 		case strings.HasSuffix(name, spareSuffix):
@@ -141,6 +143,9 @@ func (r *recovery) openSegments(numbers []uint64) error {
 		s, err := openSegment(r.files, filepath.Join(r.dir, segmentName(number)), number)
 		if err != nil {
 			return err
+		}
+		if number < r.renewed.segment {
+			s.made = earlierRound
 		}
 		r.segments = append(r.segments, s)
 		r.pool.bytes += int64(s.header.size)

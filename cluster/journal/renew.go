@@ -1,5 +1,14 @@
 package journal
 
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
 // Renew seals the current file and goes on in a new one. It removes the spare files, and has those
 // that are in use now removed, too, once their entries are, instead of used again. So what a file
 // held, in its unused part too, is gone when all entries from before the call are removed. It
@@ -12,7 +21,86 @@ func (j *Journal) Renew() (last uint64, done bool, err error) {
 		<-next.done // not with writing held: removing files and filling one may take long
 		last, done, next, err = j.beginNew()
 	}
+	if err == nil && done {
+		err = j.noteRenewal(last)
+	}
 	return last, done, err
+}
+
+// Renewed returns what the last complete Renew returned, in an earlier process perhaps, and when
+// that was by the clock of this machine. The time is zero if that is not known.
+func (j *Journal) Renewed() (last uint64, at time.Time) {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	return j.renewed.last, j.renewed.at
+}
+
+const (
+	renewedName = "renewed"
+	renewedSize = 40
+)
+
+var renewedMagic = [8]byte{'H', 'W', 'R', 'E', 'N', 'E', 'W', 'D'}
+
+// renewal is what the file renewed says of the last Renew. Nothing but when what is removed leaves
+// the disk depends on it, so a file that is damaged counts as one that is missing.
+type renewal struct {
+	segment uint64    // in which the journal went on; those before it are not used again
+	last    uint64    // entry before that
+	at      time.Time // zero: it is not known
+}
+
+func (r *renewal) encode() []byte {
+	b := make([]byte, 0, renewedSize)
+	b = append(b, renewedMagic[:]...)
+	b = binary.BigEndian.AppendUint32(b, formatVersion)
+	b = binary.BigEndian.AppendUint64(b, r.segment)
+	b = binary.BigEndian.AppendUint64(b, r.last)
+	b = binary.BigEndian.AppendUint64(b, uint64(r.at.UnixMilli()))
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+func decodeRenewal(b []byte) (r renewal) {
+	const sum = renewedSize - 4
+	if [8]byte(b) != renewedMagic || crc32.Checksum(b[:sum], castagnoli) != binary.BigEndian.Uint32(b[sum:]) ||
+		binary.BigEndian.Uint32(b[8:]) != formatVersion {
+		return r
+	}
+	return renewal{binary.BigEndian.Uint64(b[12:]), binary.BigEndian.Uint64(b[20:]), time.UnixMilli(int64(binary.BigEndian.Uint64(b[28:])))}
+}
+
+// noteRenewal writes the file renewed.
+func (j *Journal) noteRenewal(last uint64) error {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	if j.failed != nil {
+		return j.failed
+	}
+	j.renewed = renewal{j.current().header.number, last, time.Now()}
+	f, err := createFile(j.pool.files, filepath.Join(j.pool.dir, renewedName), j.renewed.encode())
+	if errors.Is(err, syscall.ENOSPC) { // another process renews sooner, then
+		return nil
+	}
+	if err == nil {
+		err = f.Close()
+	}
+	return j.fail(err)
+}
+
+// readRenewal reads the file renewed, and has the files from before it not be used again.
+func (r *recovery) readRenewal() error {
+	f, err := r.files.open(filepath.Join(r.dir, renewedName))
+	if err != nil {
+		return err
+	}
+	size, err := f.size()
+	if err == nil && size == renewedSize {
+		var b [renewedSize]byte
+		if _, err = f.ReadAt(b[:], 0); err == nil {
+			r.renewed = decodeRenewal(b[:])
+		}
+	}
+	return errors.Join(err, f.Close())
 }
 
 // renewNext has the next segment made of a new file.

@@ -147,3 +147,50 @@ func TestRenewLetsOthersWrite(t *testing.T) {
 	must(t, <-renewed)
 	must(t, j.Close())
 }
+
+// TestRenewIsRemembered: another process knows what Renew returned, and does not use the files from
+// before it again.
+func TestRenewIsRemembered(t *testing.T) {
+	dir := t.TempDir()
+	j, err := Open(dir, testOptions)
+	must(t, err)
+	if last, at := j.Renewed(); last != 0 || !at.IsZero() {
+		t.Errorf("a new journal was renewed after entry %d, at %s", last, at)
+	}
+	for index := range uint64(10) {
+		must(t, j.Append([]Entry{textEntry(index+1, "secret")}))
+	}
+	must(t, second(j.Renew()))
+	must(t, j.Close())
+	j, err = Open(dir, testOptions)
+	must(t, err)
+	defer j.Close()
+	if last, at := j.Renewed(); last != 10 || time.Since(at).Abs() > time.Minute {
+		t.Errorf("it was renewed after entry %d, at %s", last, at)
+	}
+	must(t, j.Append([]Entry{textEntry(11, "later")}))
+	must(t, j.DropBefore(11))
+	j.awaitNext()
+	if times := holds(t, dir, "secret"); times > 0 {
+		t.Errorf("it is there %d times", times)
+	}
+}
+
+// TestRenewedIsNotNeeded: a journal opens without the file, and with one that is damaged.
+func TestRenewedIsNotNeeded(t *testing.T) {
+	for _, contents := range []string{"", "x", string(make([]byte, renewedSize)), "HWRENEWD" + string(make([]byte, renewedSize-8))} {
+		dir := t.TempDir()
+		j, err := Open(dir, testOptions)
+		must(t, err)
+		must(t, j.Append([]Entry{textEntry(1, "a")}))
+		must(t, second(j.Renew()))
+		must(t, j.Close())
+		must(t, os.WriteFile(filepath.Join(dir, renewedName), []byte(contents), 0o600))
+		j, err = Open(dir, testOptions)
+		must(t, err)
+		if last, at := j.Renewed(); last != 0 || !at.IsZero() {
+			t.Errorf("%q: it was renewed after entry %d, at %s", contents, last, at)
+		}
+		must(t, j.Close())
+	}
+}

@@ -18,6 +18,9 @@ type segment struct {
 	made   int    // the round of the pool in which the file was filled with zeros; 0: before it was opened
 }
 
+// earlierRound is that of a file that was in use when an earlier process renewed the journal.
+const earlierRound = -1
+
 // room reports whether a batch of that length fits; the last page is for the seal.
 func (s *segment) room(length int64) bool {
 	return s.end+padded(length)+pageSize <= int64(s.header.size)

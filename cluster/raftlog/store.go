@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -218,6 +219,10 @@ func (s *Store) Renew() (last uint64, err error) {
 	}
 	return last, nil
 }
+
+// Renewed returns what Renew returned the last time that it did more than nothing, in an earlier
+// process perhaps, and when that was by the clock of this machine; zero: it is not known.
+func (s *Store) Renewed() (last uint64, at time.Time) { return s.log.Renewed() }
 
 // spare returns last, or less if an entry up to there is worth keeping. A follower that was down
 // for a while may ask for the newest entries, unless these have expired. A follower that is being
