@@ -12,23 +12,41 @@ import (
 // times that at most, however little is written, while the node runs.
 const purgeInterval = 8 * time.Hour
 
+// purgeRest is the part of purgeInterval that passes between a start and the first purge: a node
+// that has just started has other things to do, and those that lag ask for old entries.
+const purgeRest = 96
+
 // purger removes old entries from the log of this node, up to those of the purge before. The files
 // of the log are given back only as a whole, and Raft keeps the last entry: so each purge also has
 // the log go on in another file, and the leader adds an entry without commands.
 type purger struct {
 	node     *Node
 	interval time.Duration
-	old      uint64 // the last entry in the files that the purge before has ended
+	old      uint64    // the last entry in the files that the purge before has ended
+	last     time.Time // when that was; zero: it is not known
 }
 
 func newPurger(n *Node) *purger {
-	return &purger{node: n, interval: cmp.Or(n.config.PurgeInterval, purgeInterval)}
+	p := &purger{node: n, interval: cmp.Or(n.config.PurgeInterval, purgeInterval)}
+	p.old, p.last = n.log.Renewed()
+	return p
+}
+
+// first returns how long after a start the first purge comes: when it would have come without the
+// start. If the clock says that the last one is yet to come, one of the two was wrong, and nobody
+// knows when it was.
+func (p *purger) first(now time.Time) time.Duration {
+	rest := p.interval / purgeRest
+	if age := now.Sub(p.last); age >= 0 {
+		return max(rest, p.interval-age)
+	}
+	return rest
 }
 
 // run purges the log until the node closes.
 func (p *purger) run() {
 	n := p.node
-	pause := time.NewTimer(p.interval)
+	pause := time.NewTimer(p.first(time.Now()))
 	defer pause.Stop()
 	for {
 		select {

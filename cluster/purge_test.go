@@ -108,3 +108,24 @@ func TestReceivedStateIsRemoved(t *testing.T) {
 		t.Error("it is there still")
 	}
 }
+
+// TestFirstPurge: a start does not put a purge off, whatever the clock says.
+func TestFirstPurge(t *testing.T) {
+	now := time.Now()
+	for _, test := range []struct {
+		last time.Time
+		want time.Duration
+	}{
+		{now.Add(-time.Hour), 7 * time.Hour},
+		{now.Add(-8 * time.Hour), 5 * time.Minute},
+		{now.Add(-1000 * time.Hour), 5 * time.Minute},
+		{now.Add(time.Hour), 5 * time.Minute}, // a clock was wrong
+		{time.Time{}, 5 * time.Minute},        // it is not known
+		{time.UnixMilli(0), 5 * time.Minute},
+	} {
+		p := &purger{interval: purgeInterval, last: test.last}
+		if got := p.first(now); got != test.want {
+			t.Errorf("the last one at %s: the next in %s, not %s", test.last, got, test.want)
+		}
+	}
+}
