@@ -111,47 +111,95 @@ func TestPurge(t *testing.T) {
 }
 
 func testPurge(t *testing.T, count, kills int) {
-	base := process.FreePorts(t, count)
-	c := newCaller(t, base, count)
-	nodes, running, all := make([]purgingNode, count), make([]*process.Process, count), make([]int, count)
-	var peers []config.Peer
-	for i := range nodes {
-		peers = append(peers, config.Peer{ID: fmt.Sprint("n", i+1), Address: process.PeerAddress(base, i+1)})
-	}
-	for i := range nodes {
-		all[i] = i + 1
-		nodes[i] = purgingNode{ID: fmt.Sprint("n", i+1), Data: memdir.New(t), API: process.NodeAddress(base, i+1), Address: peers[i].Address, Peers: peers, Purge: 2 * time.Second}
-		running[i] = nodes[i].start(t)
-	}
-	c.awaitHealth(t, all...)
-	c.writeMarks(t, nodes[0].Data)
+	p := startPurging(t, count, 2*time.Second)
+	p.writeMarks(t, p.nodes[0].Data)
 	for range kills {
 		i := rand.IntN(count)
-		running[i].MayCrash = true
+		p.running[i].MayCrash = true
 		time.Sleep(time.Duration(rand.IntN(3000)) * time.Millisecond) // into any step of a purge
-		if err := running[i].Cmd.Process.Kill(); err != nil {
+		if err := p.running[i].Cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		<-running[i].Ended
-		running[i] = nodes[i].start(t)
-		c.awaitHealth(t, all...)
+		<-p.running[i].Ended
+		p.running[i] = p.nodes[i].start(t)
+		p.awaitHealth(t, p.all...)
 	}
 	var found []string
 	defer func() { t.Log(found) }()
-	for i := range nodes {
-		wait.For(t, nodes[i].ID+" has nothing of it", func() bool {
-			if found = marksIn(nodes[i].Data); len(found) == 0 {
-				found = marksIn(nodes[i].Data) // the first look may have been between two files
+	for _, n := range p.nodes {
+		wait.For(t, n.ID+" has nothing of it", func() bool {
+			if found = marksIn(n.Data); len(found) == 0 {
+				found = marksIn(n.Data) // the first look may have been between two files
 			}
 			return len(found) == 0
 		})
 	}
-	for i := range nodes {
+	p.wantRest(t)
+}
+
+// purgingCluster are nodes that purge often, each in a process of its own.
+type purgingCluster struct {
+	*caller
+	nodes   []purgingNode
+	running []*process.Process
+	all     []int
+}
+
+func startPurging(t *testing.T, count int, interval time.Duration) *purgingCluster {
+	t.Helper()
+	base := process.FreePorts(t, count)
+	p := &purgingCluster{caller: newCaller(t, base, count)}
+	var peers []config.Peer
+	for i := range count {
+		peers = append(peers, config.Peer{ID: fmt.Sprint("n", i+1), Address: process.PeerAddress(base, i+1)})
+	}
+	for i, peer := range peers {
+		n := purgingNode{ID: peer.ID, Data: memdir.New(t), API: process.NodeAddress(base, i+1), Address: peer.Address, Peers: peers, Purge: interval}
+		p.nodes, p.running, p.all = append(p.nodes, n), append(p.running, n.start(t)), append(p.all, i+1)
+	}
+	p.awaitHealth(t, p.all...)
+	return p
+}
+
+// wantRest fails the test unless all is there that was to stay.
+func (p *purgingCluster) wantRest(t *testing.T) {
+	t.Helper()
+	for _, node := range p.all {
 		var list struct{ Data []struct{ ID string } }
-		c.must(t, i+1, "GET", "/app/stays/msg?limit=100", "", 200, &list)
+		p.must(t, node, "GET", "/app/stays/msg?limit=100", "", 200, &list)
 		if len(list.Data) != 22 {
-			t.Errorf("n%d has %d messages of 22", i+1, len(list.Data))
+			t.Errorf("n%d has %d messages of 22", node, len(list.Data))
 		}
+	}
+}
+
+// TestPurgeBesideStarts: nodes that are never up for the whole time between two purges purge about
+// as often as others.
+func TestPurgeBesideStarts(t *testing.T) {
+	for _, count := range []int{1, 3} {
+		t.Run(fmt.Sprint(count), func(t *testing.T) {
+			t.Parallel()
+			const interval = 12 * time.Second
+			p := startPurging(t, count, interval)
+			p.writeMarks(t, p.nodes[0].Data)
+			var found []string
+			for begin := time.Now(); found == nil || len(found) > 0; {
+				if took := time.Since(begin); took > 5*interval {
+					t.Fatalf("after %s there are %s", took, found)
+				}
+				time.Sleep(3 * time.Second)
+				for _, r := range p.running {
+					r.Stop(t)
+				}
+				found = []string{}
+				for i, n := range p.nodes {
+					found = append(found, marksIn(n.Data)...)
+					p.running[i] = n.start(t)
+				}
+				p.awaitHealth(t, p.all...)
+			}
+			p.wantRest(t)
+		})
 	}
 }
 

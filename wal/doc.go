@@ -211,6 +211,7 @@
 //
 // That is about space. A purge, every 12 hours if anything was applied, is about what the bytes
 // say: it has everything that was removed before leave the files, however little it is: purge.go.
+// The file purged, beside the Badger folder, says when the last one began.
 //
 // # Goroutines and locks
 //

@@ -3,11 +3,14 @@ package wal
 import (
 	"bytes"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
+	"hookwheel/durable"
 	"hookwheel/wal/badgerfiles"
 )
 
@@ -15,6 +18,10 @@ import (
 // little is written, while the store is open. It is far less than that unless a reader began
 // before the removal, or the store has no room.
 const purgeInterval = 12 * time.Hour
+
+// purgeRest is the part of purgeInterval that passes between a start and a purge that is due, twice
+// that added at random: nodes that were started together do not purge at the same time.
+const purgeRest = 96
 
 // purgeTries is how often a purge for which there is no room, or that fails, is tried again in
 // purgeInterval.
@@ -40,19 +47,54 @@ type purge struct {
 	memtable string    // the newest one
 	rotated  time.Time // when it was first seen
 	yields   bool      // the last file that was begun was one of them
+	began    time.Time // when it did; zero: it was noted that it is over
 }
 
-func newPurge(interval time.Duration) purge {
-	p := purge{interval: interval, rotated: time.Now()}
-	p.rest()
+// newPurge returns one that comes when it would have come without a start, or soon after that. If
+// the clock says that the last one is yet to come, one of the two was wrong, and nobody knows when
+// it was.
+func newPurge(interval time.Duration, last time.Time) purge {
+	now := time.Now()
+	p := purge{interval: interval, rotated: now}
+	p.rest(last)
+	if soon := now.Add(interval/purgeRest + rand.N(interval/purgeRest*2+1)); last.After(now) || p.due.Before(soon) {
+		p.due = soon
+	}
 	return p
 }
 
-// rest begins the time to the next purge: three quarters of the interval at least, so that nodes
-// that were started together do not purge at the same time.
-func (p *purge) rest() {
+// rest sets the time of the next purge: three quarters of the interval later at least, so that
+// nodes that were started together do not purge at the same time.
+func (p *purge) rest(last time.Time) {
 	p.tries = 0
-	p.due = time.Now().Add(p.interval - rand.N(p.interval/4+1))
+	p.due = last.Add(p.interval - rand.N(p.interval/4+1))
+}
+
+// purgedFile is a file in the folder of a store. It says when the last purge began that has come to
+// its end, so that a start does not put off the next one.
+const purgedFile = "purged"
+
+// lastPurge returns when that was; zero: it is not known.
+func lastPurge(dir string) (last time.Time) {
+	text, err := os.ReadFile(filepath.Join(dir, purgedFile))
+	if err != nil || last.UnmarshalText(bytes.TrimSpace(text)) != nil {
+		return time.Time{}
+	}
+	return last
+}
+
+// notePurge notes that a purge is over, once all values are moved that it is to move. A store that
+// is closed before that begins again after its next start.
+func (r *reclaimer) notePurge() error {
+	p := &r.purge
+	if p.began.IsZero() || p.index > 0 || p.isMoving(r.store.db) || r.move.file > 0 {
+		return nil
+	}
+	text, err := p.began.UTC().Round(0).MarshalText()
+	if p.began = (time.Time{}); err != nil {
+		return err
+	}
+	return durable.ReplaceFile(filepath.Join(r.store.config.Dir, purgedFile), append(text, '\n'))
 }
 
 // watchMemtable notes whether another memtable has been begun. It is called every second or so.
@@ -80,8 +122,9 @@ func (r *reclaimer) purgeIfDue() error {
 		return err
 	}
 	if p.index == 0 {
+		p.began = time.Now()
 		if !s.changed.Swap(false) {
-			p.rest()
+			p.rest(p.began)
 			return nil
 		}
 		if err := s.Commit(); err != nil { // not with swap held, see doc.go
@@ -104,7 +147,7 @@ func (r *reclaimer) purgeIfDue() error {
 	}
 	p.db, p.files = s.db, s.db.blobs.Wasteful()
 	p.index = 0
-	p.rest()
+	p.rest(time.Now())
 	return nil
 }
 

@@ -105,7 +105,7 @@ func removeMarks(t *testing.T, s *Store, w *Writer, app webhook.ID) {
 // purgeNow purges until nothing is left to do.
 func purgeNow(t *testing.T, s *Store, w *Writer) {
 	t.Helper()
-	r := &reclaimer{store: s, purge: newPurge(time.Hour)}
+	r := &reclaimer{store: s, purge: newPurge(time.Hour, time.Now())}
 	r.purge.due = time.Time{}
 	wait.For(t, "the purge", func() bool {
 		if err := r.tidyBlobs(); err != nil {
@@ -157,7 +157,7 @@ func TestPurgeWaitsForReaders(t *testing.T) {
 	if err := s.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	r := &reclaimer{store: s, purge: newPurge(0)}
+	r := &reclaimer{store: s, purge: newPurge(0, time.Now())}
 	if err := r.tidyBlobs(); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestPurgeOfReplies(t *testing.T) {
 	if _, err := s.Apply(s.Applied()+1, 1, testClock+2*IdempotencyWindow.Milliseconds(), nil); err != nil {
 		t.Fatal(err)
 	}
-	r := &reclaimer{store: s, purge: newPurge(0)}
+	r := &reclaimer{store: s, purge: newPurge(0, time.Now())}
 	if err := errors.Join(r.tidyBlobs(), r.purgeIfDue()); err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +280,7 @@ func TestPurgeSharesMoves(t *testing.T) {
 // A memtable that was written out lately keeps a purge from merging large tables.
 func TestPurgeWaitsForCalm(t *testing.T) {
 	s := newSized(t, 100<<20)
-	r := &reclaimer{store: s.Store, purge: newPurge(time.Hour)}
+	r := &reclaimer{store: s.Store, purge: newPurge(time.Hour, time.Now())}
 	calm := func(tables int64) bool {
 		t.Helper()
 		if err := r.watchMemtable(); err != nil {
@@ -300,5 +300,61 @@ func TestPurgeWaitsForCalm(t *testing.T) {
 	}
 	if calm(quickTables + 1) {
 		t.Error("a store that has just written a memtable out is calm")
+	}
+}
+
+// TestFirstPurge: a start does not put a purge off, whatever the clock says.
+func TestFirstPurge(t *testing.T) {
+	for _, test := range []struct {
+		ago         time.Duration
+		least, most time.Duration
+	}{
+		{time.Hour, 8 * time.Hour, 11 * time.Hour},
+		{12 * time.Hour, 7 * time.Minute, 23 * time.Minute},
+		{1000 * time.Hour, 7 * time.Minute, 23 * time.Minute},
+		{-time.Hour, 7 * time.Minute, 23 * time.Minute}, // a clock was wrong
+		{1 << 62, 7 * time.Minute, 23 * time.Minute},
+	} {
+		p := newPurge(purgeInterval, time.Now().Add(-test.ago))
+		if got := time.Until(p.due); got < test.least-time.Minute || got > test.most+time.Minute {
+			t.Errorf("the last one %s ago: the next in %s, not in %s to %s", test.ago, got, test.least, test.most)
+		}
+	}
+	if got := time.Until(newPurge(purgeInterval, time.Time{}).due); got > 23*time.Minute { // it is not known
+		t.Errorf("the first one in %s", got)
+	}
+}
+
+// TestPurgeIsNoted: a purge is noted when all of it is over, and a start knows when it began.
+func TestPurgeIsNoted(t *testing.T) {
+	s, w, _, _ := newWorld(t)
+	if last := lastPurge(s.config.Dir); !last.IsZero() {
+		t.Errorf("a new store was purged at %s", last)
+	}
+	app := writeMarks(t, s, w)
+	removeMarks(t, s, w, app.ID)
+	r := &reclaimer{store: s, purge: newPurge(0, time.Now())}
+	if err := errors.Join(r.tidyBlobs(), r.purgeIfDue(), r.notePurge()); err != nil {
+		t.Fatal(err)
+	}
+	if last := lastPurge(s.config.Dir); !r.purge.isMoving(s.db) || !last.IsZero() {
+		t.Errorf("values are to be moved: %t; noted: %s", r.purge.isMoving(s.db), last)
+	}
+	began := r.purge.began
+	wait.For(t, "all values to be moved", func() bool {
+		err := errors.Join(r.tidyBlobs(), r.notePurge())
+		if _, tidied := NewCleaner(s, w).Tidy(t.Context()); err != nil || tidied != nil {
+			t.Fatal(err, tidied)
+		}
+		return r.purge.began.IsZero()
+	})
+	if last := lastPurge(s.config.Dir); !last.Equal(began) {
+		t.Errorf("noted: %s, not %s", last, began)
+	}
+	if err := os.WriteFile(filepath.Join(s.config.Dir, purgedFile), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if last := lastPurge(s.config.Dir); !last.IsZero() {
+		t.Errorf("a damaged file says %s", last)
 	}
 }

@@ -46,7 +46,7 @@ func (r *reclaimer) run() {
 			return
 		}
 		r.store.space.measure()
-		if err := errors.Join(r.tidyBlobs(), r.reclaimIfDue(), r.purgeIfDue()); err != nil {
+		if err := errors.Join(r.tidyBlobs(), r.reclaimIfDue(), r.purgeIfDue(), r.notePurge()); err != nil {
 			r.store.config.Logger.Warn("space of what was removed could not be given back; it is tried again", "error", err)
 		}
 	}

@@ -93,7 +93,7 @@ func Open(config Config) (*Store, error) {
 	s.space.seeTables(db)
 	s.wg.Go(func() { s.pending.commitSoon(s.closed) })
 	s.changed.Store(true)
-	s.wg.Go((&reclaimer{store: s, purge: newPurge(cmp.Or(config.Purge, purgeInterval))}).run)
+	s.wg.Go((&reclaimer{store: s, purge: newPurge(cmp.Or(config.Purge, purgeInterval), lastPurge(config.Dir))}).run)
 	s.wg.Go(func() { (&verifier{s, db}).run(tables) })
 	return s, nil
 }
