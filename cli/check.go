@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hookwheel/cluster"
+	"hookwheel/node"
 	"hookwheel/wal"
 )
 
@@ -114,6 +115,9 @@ func (o *checkOptions) checkFolder(folder string) *folderReport {
 }
 
 func (o *checkOptions) check(folder string, report *folderReport) error {
+	if err := node.RefuseHalfRestored(folder); err != nil { // as a start does
+		return err
+	}
 	store := storeFolder(folder)
 	if info, err := os.Stat(store); err != nil || !info.IsDir() {
 		return fmt.Errorf("%s is not the data folder of a node: it has no subfolder %q", folder, filepath.Base(store))

@@ -22,7 +22,12 @@ func runCheck(t *testing.T, args ...string) (report string, err error) {
 }
 
 func TestCheckErrors(t *testing.T) {
-	empty, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
+	empty, half, file := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "file")
+	for _, folder := range []string{"restoring", "store", "raft"} { // see TestRestoreAgain
+		if err := os.Mkdir(filepath.Join(half, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +38,7 @@ func TestCheckErrors(t *testing.T) {
 		"no data folder":     {[]string{empty}, "is not the data folder of a node"},
 		"missing":            {[]string{filepath.Join(empty, "gone")}, "is not the data folder of a node"},
 		"a file":             {[]string{file}, "is not the data folder of a node"},
+		"half restored":      {[]string{half}, "what a restore has left that did not finish"},
 		"nothing to compare": {[]string{"--compare", empty}, "needs the folders of two nodes"},
 		"nothing":            {nil, "requires at least 1 arg"},
 	}

@@ -15,6 +15,7 @@ import (
 
 	"hookwheel/cluster"
 	"hookwheel/config"
+	"hookwheel/node"
 	"hookwheel/wal"
 )
 
@@ -307,6 +308,9 @@ their data folders are moved away.`,
 }
 
 func recoverNode(out io.Writer, config config.Config, dry bool) (err error) {
+	if err := node.RefuseHalfRestored(config.Data); err != nil {
+		return err
+	}
 	if _, err := os.Stat(storeFolder(config.Data)); err != nil {
 		return fmt.Errorf("%s is not the data folder of a node: %w", config.Data, err)
 	}

@@ -49,7 +49,8 @@ func (r *LogReport) violated(format string, args ...any) {
 // never fall, all entries can be read, term and vote can be read, and the log continues where the
 // store ends, without gaps. Among the entries that the store already contains there may be a gap,
 // or the log may end before the last of them: that is so after a node has installed a leader's
-// state. The folder must not be in use by a node.
+// state. A folder that a start would refuse, because it can't be told which node's it is, is an
+// error. The folder must not be in use by a node.
 func CheckLog(dir string, applied uint64) (report LogReport, err error) {
 	report.Violations = []string{}
 	id, err := readIdentity(dir)
@@ -59,7 +60,11 @@ func CheckLog(dir string, applied uint64) (report LogReport, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return report, err
 	}
+	unnamed := refuseUnnamed(dir, applied) // as a start does
 	err = raftlog.Read(dir, func(log *raftlog.Store) error { return report.check(log, applied) })
+	if unnamed != nil && (err == nil || errors.Is(err, ErrNoLog)) {
+		return report, unnamed
+	}
 	return report, err
 }
 

@@ -41,6 +41,7 @@ func newLogFolder(t *testing.T, change func([]*raft.Log) []*raft.Log) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	must(t, (&identityCard{dir: dir, identity: newIdentity("n1")}).write())
 	return dir
 }
 

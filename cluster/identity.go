@@ -61,12 +61,8 @@ func openIdentity(dir, node string) (*identityCard, error) {
 	id, err := readIdentity(dir)
 	card := &identityCard{dir: dir, identity: id}
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := raftlog.Present(dir); !errors.Is(err, raftlog.ErrNone) {
-			if err != nil {
-				return nil, err
-			}
-			return nil, fmt.Errorf("%s is missing but %s holds a log: it can't be told which node's this is. Put the file back, "+
-				"or move the whole folder away; started empty, the node gets its data from the others", filepath.Join(dir, IdentityFile), dir)
+		if err := refuseUnnamed(dir, 0); err != nil {
+			return nil, err
 		}
 		card.identity = newIdentity(node)
 		return card, card.write()
@@ -75,6 +71,27 @@ func openIdentity(dir, node string) (*identityCard, error) {
 		return nil, err
 	}
 	return card, card.check(node)
+}
+
+// refuseUnnamed returns an error if the folder dir has no identity although it is not new: it has a
+// log, or a store that is at the entry applied.
+func refuseUnnamed(dir string, applied uint64) error {
+	path := filepath.Join(dir, IdentityFile)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	err, holds := raftlog.Present(dir), "a log"
+	if errors.Is(err, raftlog.ErrNone) {
+		if applied == 0 {
+			return nil
+		}
+		err, holds = nil, "the state of a node"
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%s is missing but %s holds %s: it can't be told which node's this is. Put the file back, "+
+		"or move the whole folder away; started empty, the node gets its data from the others", path, dir, holds)
 }
 
 // readIdentity reads the identity in a folder. The error is fs.ErrNotExist if the folder has none

@@ -33,3 +33,33 @@ func TestIdentityHasSum(t *testing.T) {
 		}
 	}
 }
+
+func last(_, _ uint64, err error) error { return err }
+
+// TestUnnamedFolder: a folder that can't be told whose it is starts no node, and is not called
+// consistent. What a restore leaves that is cut short between two folders is such a one.
+func TestUnnamedFolder(t *testing.T) {
+	m := newMembers(t, 1)[0]
+	m.start(t)
+	readyLeader(t, []*member{m})
+	must(t, second(m.Propose(limited(t), []byte("a"))))
+	m.stop(t)
+	dir, applied := m.config.Dir, m.machine.Applied()
+	if _, err := CheckLog(dir, applied); err != nil {
+		t.Error(err)
+	}
+	for _, remove := range []string{IdentityFile, "raft"} {
+		must(t, os.RemoveAll(dir+"/"+remove))
+		_, checked := CheckLog(dir, applied)
+		must(t, last(LastEntry(dir)))
+		n, started := Open(m.config)
+		if started == nil {
+			must(t, n.Close())
+		}
+		for _, err := range []error{checked, started} {
+			if err == nil || !strings.Contains(err.Error(), IdentityFile+" is missing") {
+				t.Errorf("without %s: %v", remove, err)
+			}
+		}
+	}
+}

@@ -55,6 +55,9 @@ func Open(config Config) (_ *Node, err error) {
 	n.joiner, n.changer = joiner{node: n}, changer{node: n, changing: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.leading, n.election, n.reads, n.members.node = newLeadership(n), electionTimer{n}, &reads{node: n}, n
+	if err := refuseUnnamed(config.Dir, config.Machine.Applied()); err != nil {
+		return nil, err
+	}
 	if n.identity, err = openIdentity(config.Dir, config.ID); err != nil {
 		return nil, err
 	}

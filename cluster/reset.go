@@ -105,15 +105,17 @@ func emptyLog(log *raftlog.Store) error {
 
 // LastEntry returns the last entry of the log in a data folder. Its node must not be running.
 func LastEntry(dir string) (index, term uint64, err error) {
-	log, err := raftlog.Open(dir, raftlog.Options{Fatal: func(error) {}})
-	if err != nil {
-		return 0, 0, err
+	err = raftlog.Read(dir, func(log *raftlog.Store) (err error) {
+		if index, err = log.LastIndex(); err != nil || index == 0 {
+			return err
+		}
+		entry := new(raft.Log)
+		err = log.GetLog(index, entry)
+		term = entry.Term
+		return err
+	})
+	if errors.Is(err, raftlog.ErrNone) { // which is not made
+		err = nil
 	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	if index, err = log.LastIndex(); err != nil || index == 0 {
-		return 0, 0, err
-	}
-	entry := new(raft.Log)
-	err = log.GetLog(index, entry)
-	return index, entry.Term, err
+	return index, term, err
 }

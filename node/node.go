@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,18 +56,19 @@ type closer struct {
 // Restoring is the folder in the data folder in which a backup is being restored.
 const Restoring = "restoring"
 
-// refuseHalfRestored returns an error if a restore into the data folder did not finish. A node that
+// RefuseHalfRestored returns an error if a restore into the data folder did not finish. A node that
 // started there would be empty without anybody noticing, and the backup could no longer be restored
 // into this folder. A restore that had moved everything is complete.
-func refuseHalfRestored(data string) error {
+func RefuseHalfRestored(data string) error {
 	folder := filepath.Join(data, Restoring)
-	if _, err := os.Stat(filepath.Join(data, cluster.IdentityFile)); err == nil && os.Remove(folder) == nil { // it was empty
+	left, err := os.ReadDir(folder)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // which is told later
 		return nil
 	}
-	if _, err := os.Stat(folder); err == nil {
-		return fmt.Errorf("%s is what a restore has left that did not finish: run hookwheel restore again, or remove that folder to start without the backup", folder)
+	if _, unnamed := os.Stat(filepath.Join(data, cluster.IdentityFile)); err == nil && unnamed == nil && len(left) == 0 {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%s is what a restore has left that did not finish: run hookwheel restore again, or remove all but "+cluster.SecretFile+" from %s to start without the backup", folder, data)
 }
 
 // Start brings a node up, from the bottom: the store, the cluster, the API. On the way down, Close
@@ -83,9 +85,10 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	if err := refuseHalfRestored(config.Data); err != nil {
+	if err := RefuseHalfRestored(config.Data); err != nil {
 		return nil, err
 	}
+	_ = os.Remove(filepath.Join(config.Data, Restoring)) // it is empty, if it is there
 	descriptors, err := openDescriptors(config.Delivery.Workers)
 	if err != nil {
 		return nil, err

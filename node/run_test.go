@@ -55,10 +55,18 @@ func TestStartAfterRestoreThatWasMoved(t *testing.T) {
 	if err := errors.Join(os.Mkdir(filepath.Join(data, Restoring), 0o700), os.WriteFile(filepath.Join(data, cluster.IdentityFile), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := refuseHalfRestored(data); err != nil {
+	if err := RefuseHalfRestored(data); err != nil {
 		t.Error(err)
 	}
-	if entries, err := os.ReadDir(data); err != nil || len(entries) != 1 {
-		t.Errorf("the folder has %v, %v", entries, err)
+	if entries, err := os.ReadDir(data); err != nil || len(entries) != 2 {
+		t.Errorf("looking at it has changed the folder: %v, %v", entries, err)
+	}
+	c := config.Default()
+	c.Data = data
+	if n, err := Start(c, "test", slog.New(slog.DiscardHandler)); err == nil { // the file is empty
+		_ = n.Close()
+	}
+	if _, err := os.Stat(filepath.Join(data, Restoring)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the empty folder stays: %v", err)
 	}
 }
