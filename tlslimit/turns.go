@@ -51,8 +51,8 @@ func NewTurns() *Turns {
 	return &Turns{places: places, cost: float64(share) / float64(processors), queues: make(map[string][]chan struct{})}
 }
 
-// await waits for a turn of an origin, and returns what ends it. What has begun with an earlier turn
-// comes before what has not: a handshake takes two turns or three, and if all have had their first
+// await waits for a turn of an origin, and returns what ends it. What has begun with an earlier
+// turn comes before what has not: a handshake takes two turns or three, and if all had their first
 // ones before any had its last, none would end in time.
 func (t *Turns) await(ctx context.Context, origin string, begun bool) (end func(), err error) {
 	turn := make(chan struct{})
