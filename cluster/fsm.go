@@ -11,7 +11,7 @@ import (
 type fsm struct {
 	machine  StateMachine
 	fatal    func(error)
-	restored func() // called after the state of a leader was installed or refused
+	restored func(error) // called after the state of a leader was installed, or could not be
 	failed   bool
 
 	mu      sync.Mutex
@@ -19,7 +19,7 @@ type fsm struct {
 	moved   chan struct{} // closed and replaced when applied grows
 }
 
-func newFSM(machine StateMachine, fatal func(error), restored func()) *fsm {
+func newFSM(machine StateMachine, fatal func(error), restored func(error)) *fsm {
 	return &fsm{machine: machine, fatal: fatal, restored: restored, applied: machine.Applied(), moved: make(chan struct{})}
 }
 

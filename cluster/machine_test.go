@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -15,6 +16,8 @@ import (
 type machine struct {
 	free  atomic.Int64 // bytes; it wants 100
 	taken func()       // called when a snapshot is taken over; may be nil
+	full  atomic.Bool  // there is no room for a snapshot
+	tried atomic.Int64 // how often there was none
 
 	mu       sync.Mutex
 	image    image
@@ -146,6 +149,10 @@ func (m *machine) RestoreSnapshot(content io.Reader) error {
 	data, err := io.ReadAll(content)
 	if err != nil {
 		return err
+	}
+	if m.full.Load() {
+		m.tried.Add(1)
+		return errors.New("the disk is too small")
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -88,7 +88,7 @@ func Open(config Config) (_ *Node, err error) {
 	n.peers = newPeers(func(address raft.ServerAddress) (net.Conn, error) {
 		return n.dialer.dial(address, forCalls, dialTimeout)
 	})
-	n.fsm = newFSM(config.Machine, config.Fatal, func() { n.snapshots.received.Store(0) })
+	n.fsm = newFSM(config.Machine, config.Fatal, n.snapshots.restored)
 	if err := n.startRaft(); err != nil {
 		return nil, errors.Join(err, n.listener.Close())
 	}

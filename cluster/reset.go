@@ -69,7 +69,7 @@ func replay(log *raftlog.Store, machine StateMachine) (entries int, err error) {
 		return 0, err
 	}
 	var failed error
-	door := newFSM(machine, func(err error) { failed = err }, func() {})
+	door := newFSM(machine, func(err error) { failed = err }, func(error) {})
 	for index := machine.Applied() + 1; index <= last; index++ {
 		entry := new(raft.Log)
 		if err := log.GetLog(index, entry); err != nil {

@@ -91,6 +91,7 @@ func (t *safeTransport) checkRPC(command any) error {
 	case *raft.InstallSnapshotRequest:
 		if err = t.checkNumbers(c.Term, c.LastLogTerm, c.LastLogIndex, c.ConfigurationIndex); err == nil {
 			err = checkSnapshot(c)
+			t.node.snapshots.expected.Store(c.Size)
 		}
 	case *raft.TimeoutNowRequest:
 	default:

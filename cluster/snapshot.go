@@ -40,6 +40,8 @@ type snapshotStore struct {
 	log      *slog.Logger
 	path     string       // of the state that a leader has sent, until the state machine has installed it
 	received atomic.Int64 // bytes of it so far; 0: nothing is being received
+	expected atomic.Int64 // bytes of it in all
+	last     *sink        // that received one
 
 	mu   sync.Mutex
 	sent map[*outgoing]struct{} // in progress, or finished less than sentGrace ago
@@ -85,11 +87,11 @@ func metaOf(state State, size int64) *raft.SnapshotMeta {
 // Open begins to read a snapshot; Raft closes it.
 func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if id == snapshotReceived {
-		file, err := os.Open(s.path)
+		file, err := os.OpenFile(s.path, os.O_RDWR, 0) // to give it back
 		if err != nil {
 			return nil, nil, err
 		}
-		return &raft.SnapshotMeta{ID: id}, received{file}, nil
+		return &raft.SnapshotMeta{ID: id}, &received{File: file}, nil
 	}
 	if !s.isAnyMemberBehind() { // Raft opens a snapshot before it dials: for a dead follower the work would be wasted
 		return nil, nil, errors.New("no follower that lags behind the log answers")
@@ -180,15 +182,41 @@ func (s *snapshotStore) sending() (done, size int64) {
 	return done, size
 }
 
-// received is the state that a leader has sent. It is read once.
-type received struct{ *os.File }
+// received is the state that a leader has sent. It is read once, so what was read is given back to
+// the file system: the store that it becomes needs that room.
+type received struct {
+	*os.File
+	read, freed int64
+}
 
-func (r received) Close() error { return errors.Join(r.File.Close(), os.Remove(r.Name())) }
+// freeStep is how many bytes are given back at once.
+const freeStep = 4 << 20
+
+func (r *received) Read(data []byte) (int, error) {
+	n, err := r.File.Read(data)
+	if r.read += int64(n); r.read-r.freed >= freeStep {
+		durable.Free(r.File, r.freed, r.read-r.freed)
+		r.freed = r.read
+	}
+	return n, err
+}
+
+func (r *received) Close() error { return errors.Join(r.File.Close(), os.Remove(r.Name())) }
 
 // Create begins to write a snapshot: the state that a leader sends, or nothing for our own state,
 // which is already in the state machine.
 func (s *snapshotStore) Create(_ raft.SnapshotVersion, index, term uint64, _ raft.Configuration, _ uint64, _ raft.Transport) (raft.SnapshotSink, error) {
 	return &sink{store: s, index: index, term: term}, nil
+}
+
+// restored is called after the state machine has installed a state that a leader has sent, or could
+// not. Only then the log may follow it: if it did before, and there was no room for the state, a
+// later leader could have entries appended that the node must not have without those before.
+func (s *snapshotStore) restored(err error) {
+	s.received.Store(0)
+	if err == nil && s.last != nil {
+		s.node.log.SetBase(s.last.index, s.last.term)
+	}
 }
 
 // sink receives the state that a leader sends.
@@ -213,7 +241,13 @@ func (s *sink) ID() string {
 func (s *sink) begin() {
 	s.file, s.err = os.OpenFile(s.store.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	s.stall = time.AfterFunc(receiveStall, s.store.node.listener.guests.dropAll)
-	s.store.log.Info("too far behind the log: receiving the state from the leader")
+	size := s.store.expected.Load()
+	if free, _, err := durable.Space(s.store.path); s.err == nil && (err != nil || free < size+receiveReserve) {
+		s.err = errors.Join(err, fmt.Errorf("the disk has %d MiB left, too little to receive the state of another node, "+
+			"which has %d MiB: make room, %d MiB at least", free>>20, size>>20, (size+receiveReserve)>>20))
+		return
+	}
+	s.store.log.Info("too far behind the log: receiving the state from the leader", "ofMiB", size>>20)
 }
 
 func (s *sink) Write(data []byte) (int, error) {
@@ -244,7 +278,7 @@ func (s *sink) Close() error {
 	if s.file == nil {
 		return nil
 	}
-	s.store.node.log.SetBase(s.index, s.term)
+	s.store.last = s
 	return s.end()
 }
 
@@ -267,8 +301,8 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 }
 
 // Restore installs the state that a leader has sent.
-func (f *fsm) Restore(source io.ReadCloser) error {
-	defer f.restored()
+func (f *fsm) Restore(source io.ReadCloser) (err error) {
+	defer func() { f.restored(err) }()
 	if err := f.machine.RestoreSnapshot(source); err != nil {
 		return fmt.Errorf("taking over the state of the leader: %w", err)
 	}

@@ -1,11 +1,16 @@
 package cluster
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -255,5 +260,66 @@ func TestCleanRemovesReceived(t *testing.T) {
 	must(t, Clean(dir))
 	if left, err := os.ReadDir(log); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestStateWithoutRoom: a node that has no room for the state of the leader takes no entries after
+// it, from no later leader either, and gets the state when there is room.
+func TestStateWithoutRoom(t *testing.T) {
+	members := startMembers(t, 3)
+	leader, others := readyLeader(t, members)
+	away, other := others[0], others[1]
+	rest := []*member{leader, other}
+	must(t, away.Barrier(limited(t)))
+	away.crash(t)
+	fillLog(t, leader, "while away ", beyondTheLog)
+	must(t, other.Barrier(limited(t)))
+	leader.cutLog(t)
+	other.cutLog(t)
+	away.machine.full.Store(true)
+	away.start(t)
+	for i := range 4 {
+		tried := away.machine.tried.Load()
+		wait.For(t, "the state to be sent", func() bool { return away.machine.tried.Load() > tried })
+		leader, _ = readyLeader(t, rest)
+		must(t, leader.changer.handOver(nil))
+		leader, _ = readyLeader(t, rest)
+		must(t, second(leader.Propose(limited(t), fmt.Append(nil, "meanwhile ", i))))
+	}
+	if first, last, err := away.log.Bounds(); err != nil || last > 0 && first > away.machine.Applied()+1 {
+		t.Errorf("its log has entries %d to %d, %v; its machine is at %d", first, last, err, away.machine.Applied())
+	}
+	away.machine.full.Store(false)
+	wantSame(t, members)
+}
+
+// TestReceivedIsGivenBack: what was read of a received state no longer takes room, where the file
+// system can do that, and all of it is read.
+func TestReceivedIsGivenBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "received.snapshot")
+	content := bytes.Repeat([]byte("0123456789abcdef"), 5*freeStep/32)
+	must(t, os.WriteFile(path, content, 0o600))
+	_, file, err := (&snapshotStore{path: path}).Open(snapshotReceived)
+	must(t, err)
+	var read bytes.Buffer
+	for part := make([]byte, 100_000); ; {
+		n, err := file.Read(part)
+		read.Write(part[:n])
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		must(t, err)
+	}
+	if !bytes.Equal(read.Bytes(), content) {
+		t.Error("other bytes were read")
+	}
+	var stat syscall.Stat_t
+	must(t, syscall.Stat(path, &stat))
+	if runtime.GOOS == "linux" && stat.Blocks*512 > freeStep {
+		t.Errorf("%d bytes of %d are still taken", stat.Blocks*512, len(content))
+	}
+	must(t, file.Close())
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Error("the file is there")
 	}
 }

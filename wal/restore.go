@@ -76,7 +76,7 @@ func loadSnapshot(config Config, disk *disk, path string, content io.Reader) err
 		return err
 	}
 	room := func() error {
-		if free := disk.look(); free < loadReserve {
+		if free := disk.now(); free < loadReserve { // a fast disk is filled between two looks
 			return fmt.Errorf("the disk has %d MiB left, too little to load the state of another node", free>>20)
 		}
 		return nil

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package durable
+
+import "os"
+
+// Free does nothing here.
+func Free(*os.File, int64, int64) {}
