@@ -82,6 +82,9 @@ func TestCORSPreflight(t *testing.T) {
 		if response.StatusCode != 405 || response.Header.Get("Access-Control-Allow-Origin") != "" || response.Header.Get("Vary") != "Origin" {
 			t.Errorf("%s: %s %v", name, response.Status, response.Header)
 		}
+		if allow := response.Header.Get("Allow"); !strings.Contains(allow, "POST") || strings.Contains(allow, "OPTIONS") {
+			t.Errorf("%s: OPTIONS is refused, with Allow: %s", name, allow)
+		}
 	}
 	for _, path := range []string{"/metrics", "/docs", "/portal", "/"} {
 		if response := a.from(corsPage, "OPTIONS", path, "", "", ask...); response.StatusCode == 204 || response.Header.Get("Access-Control-Allow-Origin") != "" {

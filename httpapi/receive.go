@@ -95,8 +95,10 @@ func (in *intake) precheck(header *fasthttp.RequestHeader) (status int, refused 
 	if _, err := in.auth.authenticate(tokenOf(header)); err != nil {
 		return 0, true
 	}
-	if encoding := header.Peek(fasthttp.HeaderContentEncoding); len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
-		return fasthttp.StatusUnsupportedMediaType, true
+	for _, encoding := range header.PeekAll(fasthttp.HeaderContentEncoding) { // several count as one list
+		if len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
+			return fasthttp.StatusUnsupportedMediaType, true
+		}
 	}
 	if limit, _ := in.limit(header); header.ContentLength() > limit {
 		return fasthttp.StatusRequestEntityTooLarge, true

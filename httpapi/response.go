@@ -235,7 +235,12 @@ func (w *responder) notFound(ctx *fasthttp.RequestCtx) {
 	w.writeError(ctx, &webhook.Error{Code: webhook.CodeNotFound, Detail: "There is no operation at this path."})
 }
 
+// methodNotAllowed leaves OPTIONS out of the Allow header, where the router has it: only the
+// preflight requests of browsers are answered, and before the router has them.
 func (w *responder) methodNotAllowed(ctx *fasthttp.RequestCtx) {
+	methods := strings.Split(string(ctx.Response.Header.Peek(fasthttp.HeaderAllow)), ", ")
+	methods = slices.DeleteFunc(methods, func(method string) bool { return method == fasthttp.MethodOptions })
+	ctx.Response.Header.Set(fasthttp.HeaderAllow, strings.Join(methods, ", "))
 	w.write(ctx, &response{status: fasthttp.StatusMethodNotAllowed, value: &webhook.Error{Code: "method_not_allowed",
 		Detail: "This path does not answer " + string(ctx.Method()) + "; the Allow header says what it does."}})
 }
