@@ -111,8 +111,11 @@ func (s *Scheduler) drop(endpoint webhook.ID) {
 	}
 	l.tail.leaveLine(l)
 	l.order.become(order{})
-	l.become(gone) // its timers find that out
+	l.become(gone)
 	s.waiting -= len(l.retries.loaded)
+	for _, line := range l.retries.loaded { // their times may be far off
+		s.alarms.cancel(&line.timer)
+	}
 	delete(s.lanes, endpoint)
 	delete(s.unrecorded.moved, l)
 	s.windows.release(l)
