@@ -16,15 +16,20 @@ func (s logSource) load(time.Time) bool { return false }
 
 func (s logSource) ready(time.Time) bool { return !s.lane.order.blocksLog() && s.lane.log.wants() }
 
+// next takes from a window that it has just read in the same turn: where windows are large, other
+// lanes need the memory before the next one.
 func (s logSource) next(time.Time) (c candidate, found bool) {
 	l := s.lane
 	m, starved := l.log.next(l.isWanted)
+	if starved {
+		l.scheduler.windows.release(l)
+		if s.readWindow(); len(l.log.window) == 0 || !s.mayStillSend() {
+			return c, false
+		}
+		m, _ = l.log.next(l.isWanted)
+	}
 	if len(l.log.window) == 0 {
 		l.scheduler.windows.release(l)
-	}
-	if starved {
-		s.readWindow()
-		return c, false
 	}
 	if l.log.cursor() != l.log.recorded {
 		l.scheduler.unrecorded.moved[l] = struct{}{}
@@ -51,6 +56,13 @@ func (s logSource) readWindow() {
 		l.log.receive(window, before)
 		l.scheduler.windows.hold(l)
 	}
+}
+
+// mayStillSend reports whether the turn may go on after the log was read: what allowed it may have
+// changed.
+func (s logSource) mayStillSend() bool {
+	ok, _ := s.lane.scheduler.mayTurn(s.lane)
+	return ok && s.ready(s.lane.scheduler.clock())
 }
 
 func (s logSource) giveBack(candidate) {
