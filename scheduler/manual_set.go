@@ -6,7 +6,8 @@ import (
 	"hookwheel/webhook"
 )
 
-// maxManual is the number of lines of a manual set that are read in one call.
+// maxManual is the number of lines of a manual set that are read in one call, or fewer where there
+// are many lanes.
 const maxManual = 256
 
 // manualSet is the part of a lane's manual set that is in memory: messages that a user or a task

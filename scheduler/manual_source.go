@@ -28,7 +28,7 @@ func (s manualSource) load(now time.Time) bool {
 		return false
 	}
 	tasks = tasks && m.replayed.IsZero()
-	endpoint, limit := l.endpoint.ID, maxManual+len(m.out)
+	endpoint, limit := l.endpoint.ID, min(maxManual, l.scheduler.linesPerLane())+len(m.out)
 	m.beginReading()
 	var lines []webhook.Manual
 	ok := l.outside("the manual set", func() (err error) {

@@ -105,6 +105,27 @@ func TestLinesOfManyLanesAreBounded(t *testing.T) {
 	}
 }
 
+// Where there are many lanes, each has fewer lines of its manual set in memory: a task may have put
+// lines into all of them.
+func TestManualLinesOfManyLanesAreBounded(t *testing.T) {
+	const lanes = 4000
+	w := newMemoryWorld(lanes, 1, 0)
+	s := New(w.shelf, 2, testConfig(1), slog.New(slog.DiscardHandler))
+	s.Apply(webhook.Changes{Endpoints: w.endpoints})
+	e := w.endpoints[0].ID
+	for i := range maxManual {
+		w.shelf.manual[e] = append(w.shelf.manual[e], webhook.Manual{Message: testMessage(10+i, 0).ID, Number: 1})
+	}
+	s.wakeManual(e)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lanes[e]
+	manualSource{l}.load(s.clock())
+	if n := len(l.manual.lines); n == 0 || n > allLoaded/2/lanes {
+		t.Errorf("%d lines are in memory", n)
+	}
+}
+
 func ids(endpoints []*webhook.Endpoint) (list []webhook.ID) {
 	for _, e := range endpoints {
 		list = append(list, e.ID)
