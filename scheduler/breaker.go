@@ -146,12 +146,13 @@ func (b *breaker) restart(now time.Time) {
 }
 
 // isSilent reports whether there were so few attempts recently that earlier failures say nothing
-// about the time since. A parked endpoint is never silent: every leader keeps probing it.
+// about the time since. A parked endpoint is never silent: every leader keeps probing it. The latest
+// attempt was up to half a window after windowStart.
 func (b *breaker) isSilent(now time.Time, p *BreakerPolicy) bool {
 	if b.windowStart.IsZero() {
 		return !b.health.Parked
 	}
-	return now.Sub(b.windowStart) > max(p.Disable/2, 2*p.MaxProbe)
+	return now.Sub(b.windowStart) > max(p.Disable/2, 2*p.MaxProbe)+p.Window/2
 }
 
 // isExhausted reports whether the endpoint has failed for so long that it must be disabled.

@@ -168,3 +168,19 @@ func TestBreakerBlip(t *testing.T) {
 		t.Error("it is parked")
 	}
 }
+
+// An endpoint that has failed all the time is disabled however long the window is in which its
+// failures are counted.
+func TestBreakerIsNotSilentInALongWindow(t *testing.T) {
+	p := DefaultBreakerPolicy()
+	p.Window, p.MaxProbe, p.Disable = time.Hour, time.Minute, 20*time.Minute
+	var b breaker
+	begun := time.UnixMilli(1_790_000_000_000)
+	now := begun
+	for ; now.Sub(begun) < p.Disable; now = now.Add(time.Minute) {
+		b.failure(now, &p, "status 500", b.health.Parked)
+	}
+	if !b.isExhausted(now, &p) {
+		t.Errorf("after %v of failures it is said to fail since %v", now.Sub(begun), b.health.FailingSince.Sub(begun))
+	}
+}
