@@ -70,31 +70,32 @@ func (d Deliveries) MayHaveLeft(message webhook.ID) bool {
 	return message.Millis() <= d.store.left.Load()
 }
 
+// windowMessage is what a message in a window counts for besides its payload.
+const windowMessage = 1 << 10
+
 // Window reads the part of an application's log that follows after, for a lane that lags. It
-// returns whole chunks in log order, until there are at least limit messages, they take that many
-// bytes, or the log ends. Only an empty window shows that the end was reached.
+// returns messages in log order, until there are limit, they take that many bytes, or the log ends.
+// Only an empty window shows that the end was reached. Nothing else of their chunks stays in memory.
 func (d Deliveries) Window(app, after webhook.ID, limit, bytes int) (list []*webhook.Message, err error) {
 	page := Page{From: after, Ascending: true, Limit: limit}
 	size := 0
 	err = d.store.read(func(v dbView) error {
-		return v.page(page, idKey(keyLog, app), entrySize, func(key, value []byte) error {
-			chunk, err := decodeMessages(key, value, app)
-			if err != nil {
-				return err
-			}
-			before := len(list)
-			for i := range chunk {
-				if page.contains(chunk[i].ID) {
-					list = append(list, &chunk[i])
+		return v.look(page, idKey(keyLog, app), entrySize, func(key, value []byte) error {
+			m := new(webhook.Message)
+			r := newReader(value, messageVersion)
+			for r.more() {
+				*m = webhook.Message{App: app, ID: placedID(key, r.number(webhook.MaxPlace))}
+				if readMessage(r, m); r.err != nil || !page.contains(m.ID) {
+					continue
 				}
+				m.Payload = slices.Clone(m.Payload)
+				list = append(list, m)
+				if size += windowMessage + len(m.Payload); len(list) >= limit || size >= bytes {
+					return errStop
+				}
+				m = new(webhook.Message)
 			}
-			if len(list) > before {
-				size += len(value)
-			}
-			if len(list) >= limit || size >= bytes {
-				return errStop
-			}
-			return nil
+			return r.err
 		})
 	})
 	return list, err

@@ -332,6 +332,35 @@ func TestWindowOfLargeMessages(t *testing.T) {
 	}
 }
 
+// A window of a chunk with many messages holds few of them, and no memory of the others.
+func TestWindowOfAPartOfAChunk(t *testing.T) {
+	s, _, app, _ := newWorld(t)
+	var commands [][]byte
+	for range 100 {
+		commands = append(commands, appendCreateMessage(nil, &webhook.Message{App: app.ID, EventType: "a", Payload: make([]byte, 1000)}))
+	}
+	applyList(t, s, commands...)
+	seen, from := 0, webhook.ID{}
+	for {
+		window, err := s.Deliveries().Window(app.ID, from, 7, 4000)
+		if err != nil || len(window) > 4 {
+			t.Fatalf("%d messages: %v", len(window), err)
+		}
+		for _, m := range window {
+			if !m.ID.After(from) || len(m.Payload) != 1000 || cap(m.Payload) > 1100 {
+				t.Fatalf("%v after %v, with %d bytes of %d", m.ID, from, len(m.Payload), cap(m.Payload))
+			}
+			from = m.ID
+		}
+		if seen += len(window); len(window) == 0 {
+			break
+		}
+	}
+	if seen != len(commands) {
+		t.Errorf("%d messages of %d", seen, len(commands))
+	}
+}
+
 func TestCatalogPages(t *testing.T) {
 	rnd := seeded(t)
 	s, w, app, first := newWorld(t)
