@@ -145,6 +145,7 @@ func (s *Scheduler) expunge(m *webhook.Message) {
 	if t == nil {
 		return
 	}
+	t.expunged++
 	replace(t.recent, m)
 	for _, l := range t.lanes {
 		replace(l.log.window, m)

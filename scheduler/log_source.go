@@ -45,14 +45,14 @@ func (s logSource) next(time.Time) (c candidate, found bool) {
 // readWindow reads the log for a lane that lags.
 func (s logSource) readWindow() {
 	l := s.lane
-	before, app, from := l.tail.before, l.endpoint.App, l.log.read
+	before, app, from, expunged := l.tail.before, l.endpoint.App, l.log.read, l.tail.expunged
 	limit, bytes := l.scheduler.windows.share(len(l.scheduler.lanes))
 	var window []*webhook.Message
 	ok := l.outside("the log", func() (err error) {
 		window, err = l.scheduler.backlog.Window(app, from, limit, bytes)
 		return err
 	})
-	if ok {
+	if ok && l.tail.expunged == expunged {
 		l.log.receive(window, before)
 		l.scheduler.windows.hold(l)
 	}

@@ -153,7 +153,7 @@ func (s *Scheduler) handOut(l *lane, c *candidate) (d webhook.Delivery, found bo
 // if it has left the log. If fetch returns false, it can't be read now or the lane is gone.
 func (l *lane) fetch(c *candidate) (ok bool) {
 	backlog, app := l.scheduler.backlog, l.endpoint.App
-	inMemory := c.Message
+	inMemory, expunged := c.Message, l.tail.expunged
 	if inMemory != nil && !backlog.MayHaveLeft(c.ID) {
 		return true
 	}
@@ -164,6 +164,9 @@ func (l *lane) fetch(c *candidate) (ok bool) {
 		return err
 	})
 	c.Endpoint = l.endpoint // which may have changed
+	if ok && c.Message != nil && l.tail.expunged != expunged {
+		c.Message, inMemory, ok = nil, nil, false
+	}
 	if !ok && l.state != gone {
 		c.Message = inMemory // which is sent if the store fails
 	}

@@ -21,6 +21,9 @@ type tail struct {
 	share  *share  // of the workers
 	excess excess  // see throttle.go
 	keys   keyCount
+	// expunged is how many messages of the application were expunged so far. What was being read of
+	// the store then may be what they were before, and is read again.
+	expunged uint64
 }
 
 // hasTurn reports whether the application's rate lets a lane send now. If not, the lane is in line;
