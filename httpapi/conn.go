@@ -23,6 +23,7 @@ type conn struct {
 	unread  atomic.Bool           // the last request was refused before all of it was read
 	waiting atomic.Bool           // a Read is in progress
 	asked   atomic.Int64          // since when a handshake waits for the client, in nanoseconds; 0: it does not
+	waited  atomic.Int64          // for how long it did before that
 	fresh   atomic.Bool           // nobody has begun to read
 	alive   context.Context       // ends when the connection is closed
 	end     context.CancelFunc    // of alive

@@ -16,7 +16,7 @@ import (
 
 const (
 	handshakeTime     = 10 * time.Second
-	handshakePatience = time.Second // for which a client may be silent, if there are too many
+	handshakePatience = time.Second // for which a client may have us wait, if there are too many
 	maxHandshakes     = 1024        // under way; beyond it, one of the origin with the most ends
 )
 
@@ -65,8 +65,12 @@ func (s *secureConn) Read(data []byte) (int, error) { return s.plain.readBounded
 type belowTLS struct{ *conn }
 
 func (b belowTLS) Read(data []byte) (int, error) {
-	b.asked.Store(time.Now().UnixNano())
-	defer b.asked.Store(0)
+	asked := time.Now().UnixNano()
+	b.asked.Store(asked)
+	defer func() {
+		b.asked.Store(0)
+		b.waited.Add(time.Now().UnixNano() - asked)
+	}()
 	return b.receive(data)
 }
 
@@ -108,9 +112,10 @@ func (h *handshakes) begin(c *conn) {
 	}
 }
 
-// excess returns the handshake to end: of the origin with the most, the one whose client has been
-// silent longest, or if none was for handshakePatience, the newest. The others wait for us, the
-// oldest goes on first, and all of them may be of honest clients behind a proxy.
+// excess returns the handshake to end: of the origin with the most, the one that has waited
+// longest for its client, in all: one that sends a byte now and then is no better than a silent one.
+// If none has for handshakePatience, it is the newest. The others wait for us, the oldest goes on
+// first, and all of them may be of honest clients behind a proxy.
 func (h *handshakes) excess(now time.Time) *conn {
 	var most map[*conn]uint64
 	for _, of := range h.running {
@@ -118,17 +123,21 @@ func (h *handshakes) excess(now time.Time) *conn {
 			most = of
 		}
 	}
-	var newest, silent *conn
-	since := now.Add(-handshakePatience).UnixNano()
+	var newest, slow *conn
+	longest := int64(handshakePatience)
 	for c, place := range most {
 		if newest == nil || place > most[newest] {
 			newest = c
 		}
-		if asked := c.asked.Load(); asked > 0 && asked < since {
-			silent, since = c, asked
+		waited := c.waited.Load()
+		if asked := c.asked.Load(); asked > 0 {
+			waited += now.UnixNano() - asked
+		}
+		if waited > longest {
+			slow, longest = c, waited
 		}
 	}
-	return cmp.Or(silent, newest)
+	return cmp.Or(slow, newest)
 }
 
 func (h *handshakes) end(c *conn) {

@@ -85,6 +85,10 @@ func TestHandshakesAreBounded(t *testing.T) {
 	}
 	s.handshakes.mu.Unlock()
 	time.Sleep(handshakePatience)
+	if _, err := first.Write([]byte{22}); err != nil { // a byte now and then does not help
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
 	dial()
 	expectEnd(t, first, 5*time.Second)
 	if err := tls.Client(other, &tls.Config{InsecureSkipVerify: true}).Handshake(); err != nil {
