@@ -81,7 +81,7 @@ func (r *recovery) list() (numbers []uint64, err error) {
 		case name == boundName:
 			r.bounds = true
 		case name == renewedName:
-			err = r.readRenewal()
+			r.readRenewal()
 		case isSegment:
 			numbers = append(numbers, number)
 		case strings.HasSuffix(name, spareSuffix):

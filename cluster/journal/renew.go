@@ -43,7 +43,8 @@ const (
 var renewedMagic = [8]byte{'H', 'W', 'R', 'E', 'N', 'E', 'W', 'D'}
 
 // renewal is what the file renewed says of the last Renew. Nothing but when what is removed leaves
-// the disk depends on it, so a file that is damaged counts as one that is missing.
+// the disk depends on it, so a file that is damaged counts as one that is missing, and
+// a journal goes on where it can be neither read nor written.
 type renewal struct {
 	segment uint64    // in which the journal went on; those before it are not used again
 	last    uint64    // entry before that
@@ -78,29 +79,29 @@ func (j *Journal) noteRenewal(last uint64) error {
 	}
 	j.renewed = renewal{j.current().header.number, last, time.Now()}
 	f, err := createFile(j.pool.files, filepath.Join(j.pool.dir, renewedName), j.renewed.encode())
-	if errors.Is(err, syscall.ENOSPC) { // another process renews sooner, then
-		return nil
-	}
 	if err == nil {
 		err = f.Close()
+	}
+	if !errors.Is(err, syscall.EIO) { // another process renews sooner, then
+		return nil
 	}
 	return j.fail(err)
 }
 
-// readRenewal reads the file renewed, and has the files from before it not be used again.
-func (r *recovery) readRenewal() error {
+// readRenewal reads the file renewed, and has the files from before it not be used again. One that
+// can't be read counts as missing.
+func (r *recovery) readRenewal() {
 	f, err := r.files.open(filepath.Join(r.dir, renewedName))
 	if err != nil {
-		return err
+		return
 	}
-	size, err := f.size()
-	if err == nil && size == renewedSize {
-		var b [renewedSize]byte
-		if _, err = f.ReadAt(b[:], 0); err == nil {
+	var b [renewedSize]byte
+	if size, err := f.size(); err == nil && size == renewedSize {
+		if _, err := f.ReadAt(b[:], 0); err == nil {
 			r.renewed = decodeRenewal(b[:])
 		}
 	}
-	return errors.Join(err, f.Close())
+	_ = f.Close()
 }
 
 // renewNext has the next segment made of a new file.

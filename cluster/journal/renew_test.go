@@ -194,3 +194,30 @@ func TestRenewedIsNotNeeded(t *testing.T) {
 		must(t, j.Close())
 	}
 }
+
+// TestRenewedMayBeUnusable: a journal opens, is renewed, and goes on where the file can be neither
+// read nor replaced.
+func TestRenewedMayBeUnusable(t *testing.T) {
+	for name, spoil := range map[string]func(path string) error{
+		"a folder":              func(path string) error { return os.MkdirAll(filepath.Join(path, "x"), 0o700) },
+		"a folder for the next": func(path string) error { return os.Mkdir(path+temporarySuffix, 0o700) },
+		"a link to nothing":     func(path string) error { return os.Symlink("gone", path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			must(t, spoil(filepath.Join(dir, renewedName)))
+			j, err := Open(dir, testOptions)
+			must(t, err)
+			must(t, j.Append([]Entry{textEntry(1, "a")}))
+			must(t, second(j.Renew()))
+			must(t, j.Append([]Entry{textEntry(2, "b")}))
+			must(t, j.Close())
+			j, err = Open(dir, testOptions)
+			must(t, err)
+			if first, last := j.Bounds(); first != 1 || last != 2 {
+				t.Errorf("it has entries %d to %d", first, last)
+			}
+			must(t, j.Close())
+		})
+	}
+}
