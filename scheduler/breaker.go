@@ -146,8 +146,8 @@ func (b *breaker) restart(now time.Time) {
 }
 
 // isSilent reports whether there were so few attempts recently that earlier failures say nothing
-// about the time since. A parked endpoint is never silent: every leader keeps probing it. The latest
-// attempt was up to half a window after windowStart.
+// about the time since. A parked endpoint is never silent: every leader keeps probing it. The
+// latest attempt was up to half a window after windowStart.
 func (b *breaker) isSilent(now time.Time, p *BreakerPolicy) bool {
 	if b.windowStart.IsZero() {
 		return !b.health.Parked

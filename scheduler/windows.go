@@ -3,8 +3,8 @@ package scheduler
 // Lanes that lag read the log in windows, and keep what they have not taken yet. After an outage of
 // a large receiver they may be thousands.
 const (
-	maxWindow      = 64        // messages in a window, or a few more
-	maxWindowBytes = 128 << 10 // and their size before the last chunk
+	maxWindow      = 64        // messages in a window
+	maxWindowBytes = 128 << 10 // and their size before the last one
 	minWindowBytes = 2 * quantum
 	allWindowBytes = 32 << 20
 )

@@ -75,7 +75,8 @@ const windowMessage = 1 << 10
 
 // Window reads the part of an application's log that follows after, for a lane that lags. It
 // returns messages in log order, until there are limit, they take that many bytes, or the log ends.
-// Only an empty window shows that the end was reached. Nothing else of their chunks stays in memory.
+// Only an empty window shows that the end was reached. Nothing else of their chunks stays in
+// memory.
 func (d Deliveries) Window(app, after webhook.ID, limit, bytes int) (list []*webhook.Message, err error) {
 	page := Page{From: after, Ascending: true, Limit: limit}
 	size := 0

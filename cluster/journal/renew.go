@@ -43,8 +43,8 @@ const (
 var renewedMagic = [8]byte{'H', 'W', 'R', 'E', 'N', 'E', 'W', 'D'}
 
 // renewal is what the file renewed says of the last Renew. Nothing but when what is removed leaves
-// the disk depends on it, so a file that is damaged counts as one that is missing, and
-// a journal goes on where it can be neither read nor written.
+// the disk depends on it, so a file that is damaged counts as one that is missing, and a journal
+// goes on where it can be neither read nor written.
 type renewal struct {
 	segment uint64    // in which the journal went on; those before it are not used again
 	last    uint64    // entry before that
