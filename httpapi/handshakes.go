@@ -113,7 +113,7 @@ func (h *handshakes) begin(c *conn) {
 }
 
 // excess returns the handshake to end. Of the origin with the most it is the one that has waited
-// longest for its client, in all: a client that sends a byte now and then is no better than a silent
+// longest for its client, in all: one that sends a byte now and then is no better than a silent
 // one. If none has for handshakePatience, it is the newest: the others wait for us, the oldest goes
 // on first, and all of them may be of honest clients behind a proxy.
 func (h *handshakes) excess(now time.Time) *conn {

@@ -70,9 +70,6 @@ func (d Deliveries) MayHaveLeft(message webhook.ID) bool {
 	return message.Millis() <= d.store.left.Load()
 }
 
-// windowMessage is what a message in a window counts for besides its payload.
-const windowMessage = 1 << 10
-
 // Window reads the part of an application's log that follows after, for a lane that lags. It
 // returns messages in log order, until there are limit, they take that many bytes, or the log ends.
 // Only an empty window shows that the end was reached. Nothing else of their chunks stays in
@@ -89,9 +86,8 @@ func (d Deliveries) Window(app, after webhook.ID, limit, bytes int) (list []*web
 				if readMessage(r, m); r.err != nil || !page.contains(m.ID) {
 					continue
 				}
-				m.Payload = slices.Clone(m.Payload)
-				list = append(list, m)
-				if size += windowMessage + len(m.Payload); len(list) >= limit || size >= bytes {
+				size += MessageFilter{}.keep(m)
+				if list = append(list, m); len(list) >= limit || size >= bytes {
 					return errStop
 				}
 				m = new(webhook.Message)
