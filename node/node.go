@@ -65,7 +65,10 @@ func RefuseHalfRestored(data string) error {
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // which is told later
 		return nil
 	}
-	if _, unnamed := os.Stat(filepath.Join(data, cluster.IdentityFile)); err == nil && unnamed == nil && len(left) == 0 {
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(data, cluster.IdentityFile)); err == nil && len(left) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%s is what a restore has left that did not finish: run hookwheel restore again, or remove all but "+cluster.SecretFile+" from %s to start without the backup", folder, data)
