@@ -24,6 +24,7 @@ type conn struct {
 	waiting atomic.Bool           // a Read is in progress
 	asked   atomic.Int64          // since when a handshake waits for the client, in nanoseconds; 0: it does not
 	waited  atomic.Int64          // for how long it did before that
+	served  atomic.Bool           // the client has got something from us, in a handshake or later
 	fresh   atomic.Bool           // nobody has begun to read
 	alive   context.Context       // ends when the connection is closed
 	end     context.CancelFunc    // of alive

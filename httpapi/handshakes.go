@@ -74,6 +74,11 @@ func (b belowTLS) Read(data []byte) (int, error) {
 	return b.receive(data)
 }
 
+func (b belowTLS) Write(data []byte) (int, error) {
+	b.served.Store(true)
+	return b.conn.Write(data)
+}
+
 // Handshake is called once, before anything is read.
 func (s *secureConn) Handshake() error {
 	s.handshakes.begin(s.plain)
@@ -112,10 +117,11 @@ func (h *handshakes) begin(c *conn) {
 	}
 }
 
-// excess returns the handshake to end. Of the origin with the most it is the one that has waited
-// longest for its client, in all: one that sends a byte now and then is no better than a silent
-// one. If none has for handshakePatience, it is the newest: the others wait for us, the oldest goes
-// on first, and all of them may be of honest clients behind a proxy.
+// excess returns the handshake to end, of the origin with the most: the one that has waited longest
+// for the first message of its client, or, if all wait for us or have got an answer, that which has
+// waited longest for its client, and for handshakePatience, or else the newest. A client that sends
+// a byte now and then is no better than a silent one. The oldest of those that wait for us goes on
+// first, and all of them may be of honest clients behind a proxy.
 func (h *handshakes) excess(now time.Time) *conn {
 	var most map[*conn]uint64
 	for _, of := range h.running {
@@ -123,21 +129,24 @@ func (h *handshakes) excess(now time.Time) *conn {
 			most = of
 		}
 	}
-	var newest, slow *conn
-	longest := int64(handshakePatience)
+	var newest, silent, slow *conn
+	longestSilent, longest := int64(-1), int64(handshakePatience)
 	for c, place := range most {
 		if newest == nil || place > most[newest] {
 			newest = c
 		}
-		waited := c.waited.Load()
-		if asked := c.asked.Load(); asked > 0 {
+		asked, waited := c.asked.Load(), c.waited.Load()
+		if asked > 0 {
 			waited += now.UnixNano() - asked
+		}
+		if asked > 0 && !c.served.Load() && waited > longestSilent {
+			silent, longestSilent = c, waited
 		}
 		if waited > longest {
 			slow, longest = c, waited
 		}
 	}
-	return cmp.Or(slow, newest)
+	return cmp.Or(silent, slow, newest)
 }
 
 func (h *handshakes) end(c *conn) {
