@@ -65,7 +65,7 @@ func newLane(s *Scheduler, endpoint *webhook.Endpoint, place Place) *lane {
 	return l
 }
 
-// healthSum stands for a webhook.Health in little memory.
+// healthSum is a hash of a webhook.Health, which takes 8 bytes instead of 120.
 type healthSum uint64
 
 var healthSeed = maphash.MakeSeed()
