@@ -77,6 +77,9 @@ func (p *purger) purge() error {
 	}
 	if last > 0 {
 		p.old = last
+		if err := n.log.NoteRenewal(); err != nil {
+			n.warnings.log("could not note when old entries were removed; after a restart that is done sooner", "error", err)
+		}
 	}
 	if n.raft.State() == raft.Leader {
 		n.appendNothing()

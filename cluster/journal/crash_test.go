@@ -59,7 +59,7 @@ func dropFromStep(index uint64) step {
 
 func noteStep() step { return step{"note", (*Journal).Note, func(model) {}} }
 func renewStep() step {
-	return step{"renew", func(j *Journal) error { return second(j.Renew()) }, func(model) {}}
+	return step{"renew", func(j *Journal) error { return errors.Join(second(j.Renew()), j.NoteRenewal()) }, func(model) {}}
 }
 
 func second(_ uint64, _ bool, err error) error { return err }

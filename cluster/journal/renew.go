@@ -22,13 +22,16 @@ func (j *Journal) Renew() (last uint64, done bool, err error) {
 		last, done, next, err = j.beginNew()
 	}
 	if err == nil && done {
-		err = j.noteRenewal(last)
+		j.writing.Lock()
+		j.renewed = renewal{j.current().header.number, last, time.Now()}
+		j.writing.Unlock()
 	}
 	return last, done, err
 }
 
-// Renewed returns what the last complete Renew returned, in an earlier process perhaps, and when
-// that was by the clock of this machine. The time is zero if that is not known.
+// Renewed returns what the last complete Renew returned, in an earlier process perhaps if that
+// called NoteRenewal, and when that was by the clock of this machine. The time is zero if that is
+// not known.
 func (j *Journal) Renewed() (last uint64, at time.Time) {
 	j.writing.Lock()
 	defer j.writing.Unlock()
@@ -70,22 +73,22 @@ func decodeRenewal(b []byte) (r renewal) {
 	return renewal{binary.BigEndian.Uint64(b[12:]), binary.BigEndian.Uint64(b[20:]), time.UnixMilli(int64(binary.BigEndian.Uint64(b[28:])))}
 }
 
-// noteRenewal writes the file renewed.
-func (j *Journal) noteRenewal(last uint64) error {
+// NoteRenewal writes for a later process what Renewed returns. After an error other than of I/O the
+// journal goes on; a later process renews it sooner.
+func (j *Journal) NoteRenewal() error {
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	if j.failed != nil {
 		return j.failed
 	}
-	j.renewed = renewal{j.current().header.number, last, time.Now()}
 	f, err := createFile(j.pool.files, filepath.Join(j.pool.dir, renewedName), j.renewed.encode())
 	if err == nil {
 		err = f.Close()
 	}
-	if !errors.Is(err, syscall.EIO) { // another process renews sooner, then
-		return nil
+	if errors.Is(err, syscall.EIO) { // it may be about the segments, which are in the same folder
+		return j.fail(err)
 	}
-	return j.fail(err)
+	return err
 }
 
 // readRenewal reads the file renewed, and has the files from before it not be used again. One that

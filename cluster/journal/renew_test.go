@@ -161,6 +161,7 @@ func TestRenewIsRemembered(t *testing.T) {
 		must(t, j.Append([]Entry{textEntry(index+1, "secret")}))
 	}
 	must(t, second(j.Renew()))
+	must(t, j.NoteRenewal())
 	must(t, j.Close())
 	j, err = Open(dir, testOptions)
 	must(t, err)
@@ -210,6 +211,9 @@ func TestRenewedMayBeUnusable(t *testing.T) {
 			must(t, err)
 			must(t, j.Append([]Entry{textEntry(1, "a")}))
 			must(t, second(j.Renew()))
+			if err := j.NoteRenewal(); err == nil && name != "a link to nothing" { // which is replaced
+				t.Error("no error tells that it could not be noted")
+			}
 			must(t, j.Append([]Entry{textEntry(2, "b")}))
 			must(t, j.Close())
 			j, err = Open(dir, testOptions)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -220,8 +221,19 @@ func (s *Store) Renew() (last uint64, err error) {
 	return last, nil
 }
 
+// NoteRenewal writes for a later process what Renewed returns. After an error other than of I/O the
+// log goes on.
+func (s *Store) NoteRenewal() error {
+	err := s.log.NoteRenewal()
+	if errors.Is(err, syscall.EIO) {
+		return s.disk.fail(withRemedy(fmt.Errorf("noting that a new file of the log was begun: %w", err)))
+	}
+	return err
+}
+
 // Renewed returns what Renew returned the last time that it did more than nothing, in an earlier
-// process perhaps, and when that was by the clock of this machine; zero: it is not known.
+// process perhaps if that called NoteRenewal, and when that was by the clock of this machine; zero:
+// it is not known.
 func (s *Store) Renewed() (last uint64, at time.Time) { return s.log.Renewed() }
 
 // spare returns last, or less if an entry up to there is worth keeping. A follower that was down
