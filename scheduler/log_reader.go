@@ -48,8 +48,8 @@ func (r *logReader) wants() bool {
 	return len(r.taken) < maxAhead && (len(r.window) > 0 || !r.caughtUp || r.fellBehind() || r.tail.at(r.number) != nil)
 }
 
-// next takes the next message that is wanted. If it finds none, starved reports whether
-// the store must be read.
+// next takes the next message that is wanted. If it finds none, starved reports whether the store
+// must be read.
 func (r *logReader) next(isWanted func(*webhook.Message) bool) (m *webhook.Message, starved bool) {
 	for range maxSkips {
 		if m, starved = r.peek(); m == nil {

@@ -14,8 +14,8 @@ import (
 type Backlog interface {
 	// Place returns the position of an endpoint in its log.
 	Place(endpoint webhook.ID) Place
-	// Window reads an application's log after that place, about limit messages or about that many
-	// bytes of them; an empty one is the end.
+	// Window reads an application's log after that place: up to limit messages, or as many as take
+	// that many bytes; an empty one is the end.
 	Window(app, after webhook.ID, limit, bytes int) ([]*webhook.Message, error)
 	// MessageByID reads one message. The error is a *webhook.Error if it has left the log.
 	MessageByID(app, id webhook.ID) (*webhook.Message, error)
