@@ -59,7 +59,16 @@ func dropFromStep(index uint64) step {
 
 func noteStep() step { return step{"note", (*Journal).Note, func(model) {}} }
 func renewStep() step {
-	return step{"renew", func(j *Journal) error { return errors.Join(second(j.Renew()), j.NoteRenewal()) }, func(model) {}}
+	return step{"renew", func(j *Journal) error {
+		if err := second(j.Renew()); err != nil {
+			return err
+		}
+		err := j.NoteRenewal()
+		if errors.Is(err, syscall.ENOSPC) { // the journal goes on
+			return nil
+		}
+		return err
+	}, func(model) {}}
 }
 
 func second(_ uint64, _ bool, err error) error { return err }
