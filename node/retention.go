@@ -83,8 +83,13 @@ func (n *Node) shrink(ctx context.Context) {
 	shrinking := false
 	var began, rested time.Time // rested: when all is to be looked through again, after nothing was found to leave
 	n.clear(ctx, sizeInterval, space.Large(), func() (pause time.Duration, err error) {
-		if !shrinking && (space.Size() <= maxSize || time.Now().Before(rested)) {
-			return 0, nil
+		if !shrinking {
+			if space.Size() <= maxSize {
+				return 0, nil
+			}
+			if rest := time.Until(rested); rest > 0 {
+				return rest, nil // the message that woke it may have been the last
+			}
 		}
 		if !shrinking {
 			began = time.Now()

@@ -54,7 +54,7 @@ func (c *client) propose(ctx context.Context, command []byte) ([]byte, error) {
 }
 
 const (
-	roomPatience = 2 * time.Second       // how long a command waits for room
+	roomPatience = 5 * time.Second       // how long a command waits for room that is being made
 	roomPause    = 50 * time.Millisecond // between two tries
 )
 

@@ -231,6 +231,10 @@ func (g *Gate) Economize(list []webhook.Progress) {
 // smallShare is how many bytes an application holds that can be told of its share.
 const smallShare = 64 << 10
 
+// stuckPatience is how long nothing must have been able to leave before new messages are refused
+// at once.
+const stuckPatience = 2 * time.Second
+
 // noShare returns why an application has no room, or "". There may be some in a moment if old
 // messages of the application are leaving or have just stopped leaving: those on their way to an
 // endpoint may leave next.
@@ -249,7 +253,7 @@ func (g *Gate) noShare(app webhook.ID) (detail string, making bool) {
 	if own := p.waited[app]; beyond && !own.IsZero() {
 		since = own
 	}
-	making = since.IsZero() || time.Since(since) < roomPatience
+	making = since.IsZero() || time.Since(since) < stuckPatience
 	size, maxSize := g.space.Size()>>20, g.space.maxSize>>20
 	switch {
 	case since.IsZero() && beyond && held >= smallShare:
