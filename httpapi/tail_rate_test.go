@@ -76,6 +76,7 @@ func TestTailRate(t *testing.T) {
 	for range messages {
 		a.call("POST", "/app/acme/msg", `{"payload":{},"eventType":"a"}`, 202, nil)
 	}
+	receiver.Await(t, messages) // an endpoint that is paused gets no more
 	a.call("POST", "/app/acme/endpoint/e/pause", "", 200, nil)
 	total := func(tail *apitest.Tail) int {
 		c := countTail(t, tail)
