@@ -91,6 +91,8 @@ func (t *safeTransport) checkRPC(command any) error {
 	case *raft.InstallSnapshotRequest:
 		if err = t.checkNumbers(c.Term, c.LastLogTerm, c.LastLogIndex, c.ConfigurationIndex); err == nil {
 			err = checkSnapshot(c)
+		}
+		if err == nil {
 			t.node.snapshots.expected.Store(c.Size)
 		}
 	case *raft.TimeoutNowRequest:

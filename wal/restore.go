@@ -63,7 +63,10 @@ func (s *Store) RestoreSnapshot(content io.Reader) error {
 	s.install(db, loaded, state, remains{})
 	old := s.db
 	s.db = db
-	return errors.Join(old.Close(), os.RemoveAll(filepath.Join(s.config.Dir, filepath.Base(old.Opts().Dir))))
+	if err := errors.Join(old.Close(), os.RemoveAll(filepath.Join(s.config.Dir, filepath.Base(old.Opts().Dir)))); err != nil {
+		s.config.Logger.Warn("the former state, which was replaced, could not be removed; the next start removes it", "error", err)
+	}
+	return nil
 }
 
 // loadSnapshot writes a new Badger folder, durably.
