@@ -165,6 +165,12 @@ storage {
   # log and for data that is yet to be compacted. 0: no limit but the disk.
   # max_size = 0
 
+  # Maximum size of the records of all endpoints, which each node also has in memory, about twice. An
+  # application may have a sixteenth of it, or of max_size if that is less. Once all take half, those
+  # with more than an equal part of an eighth get no more. Use the same value on all nodes. 0: no limit
+  # but max_size.
+  # max_endpoints = "256MiB"
+
   # How long messages are stored, with everything recorded about their delivery, 1h to 10y. A
   # message's own setting takes precedence. What has not been delivered by then expires; it is counted
   # as expired.

@@ -112,9 +112,10 @@ type Peer struct {
 
 // Storage says how much disk space to use, and for how long.
 type Storage struct {
-	MinFree   int64         // with fewer bytes free, new events are refused; 0: depends on the file system
-	MaxSize   int64         // of records, in bytes: beyond it, the oldest ones are deleted early; 0: no limit
-	Retention time.Duration // how long messages and attempts are stored, unless a message says otherwise
+	MinFree      int64         // with fewer bytes free, new events are refused; 0: depends on the file system
+	MaxSize      int64         // of records, in bytes: beyond it, the oldest ones are deleted early; 0: no limit
+	MaxEndpoints int64         // of the records of endpoints, in bytes; 0: no limit but MaxSize
+	Retention    time.Duration // how long messages and attempts are stored, unless a message says otherwise
 }
 
 // Delivery says how messages are sent to endpoints.
@@ -149,7 +150,7 @@ func Default() Config {
 		LogLevel: slog.LevelInfo,
 		API:      API{Listen: "127.0.0.1:8071", MaxBody: 1 << 20, MaxBatch: 16 << 20, Tails: 1000, Drain: 2 * time.Second},
 		Cluster:  singleNode(node),
-		Storage:  Storage{Retention: 30 * 24 * time.Hour},
+		Storage:  Storage{MaxEndpoints: 256 << 20, Retention: 30 * 24 * time.Hour},
 		Delivery: Delivery{
 			Timeout:     15 * time.Second,
 			Workers:     512,
@@ -282,7 +283,7 @@ var configSchema = map[string]struct{ keys, blocks []string }{
 	"cluster":      {keys: []string{"listen", "address", "join", "voter", "secret"}, blocks: []string{"peer", "tls"}},
 	"cluster.tls":  {keys: []string{"ca", "cert", "key"}},
 	"cluster.peer": {keys: []string{"address"}},
-	"storage":      {keys: []string{"min_free", "max_size", "retention"}},
+	"storage":      {keys: []string{"min_free", "max_size", "max_endpoints", "retention"}},
 	"delivery": {keys: []string{"timeout", "workers", "per_endpoint", "allow", "deny", "proxy", "no_proxy", "source_addresses", "disable_after"},
 		blocks: []string{"retry", "breaker"}},
 	"delivery.breaker": {keys: []string{"window", "min_attempts", "failure_rate", "probe", "max_probe"}},
@@ -326,6 +327,7 @@ func readOrigins(b configBlock, key string, origins *[]string) {
 func decodeStorage(b configBlock, storage *Storage) {
 	readKey(b, "min_free", &storage.MinFree, sizeBetween[int64](0, 1<<40))
 	readKey(b, "max_size", &storage.MaxSize, sizeBetween[int64](0, 1<<50))
+	readKey(b, "max_endpoints", &storage.MaxEndpoints, sizeBetween[int64](0, 1<<40))
 	readKey(b, "retention", &storage.Retention, durationBetween(webhook.MinRetention, 10*365*24*time.Hour))
 }
 

@@ -35,6 +35,7 @@ func TestConfigKeepsDefaults(t *testing.T) {
 		}},
 		"log level": {`log_level = "warn"`, func(c *Config) { c.LogLevel = slog.LevelWarn }},
 		"size":      {"storage {\n min_free = \"2GiB\"\n}", func(c *Config) { c.Storage.MinFree = 2 << 30 }},
+		"endpoints": {"storage {\n max_endpoints = \"1GiB\"\n}", func(c *Config) { c.Storage.MaxEndpoints = 1 << 30 }},
 		"max size":  {"storage {\n max_size = \"100GiB\"\n}", func(c *Config) { c.Storage.MaxSize = 100 << 30 }},
 		"listen beside the own address": {
 			"node = \"b\"\ncluster {\n listen = \":9\"\n peer \"b\" { address = \"hook-1.internal:9071\" }\n" + tlsLines + "}",

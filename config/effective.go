@@ -46,6 +46,7 @@ func (c *Config) settings() []Setting {
 	list = append(list,
 		Setting{Name: "storage.min_free", Value: limitSize(c.Storage.MinFree)},
 		Setting{Name: "storage.max_size", Value: limitSize(c.Storage.MaxSize)},
+		Setting{Name: "storage.max_endpoints", Value: limitSize(c.Storage.MaxEndpoints)},
 		Setting{Name: "storage.retention", Value: durationText(c.Storage.Retention)})
 	list = append(list, c.Delivery.settings()...)
 	list = append(list, c.Limits.settings()...)

@@ -80,6 +80,7 @@ func (c *Config) exact() map[string]any {
 		"tracing.headers":         headersText(c.Tracing.Headers),
 		"encryption_keys":         strings.Join(c.EncryptionKeys, "\n"),
 		"api.max_body":            c.API.MaxBody, "api.max_batch": c.API.MaxBatch, "storage.min_free": c.Storage.MinFree, "storage.max_size": c.Storage.MaxSize,
+		"storage.max_endpoints": c.Storage.MaxEndpoints,
 	}
 	if c.Delivery.Proxy != nil {
 		values["delivery.proxy"] = c.Delivery.Proxy.String()

@@ -15,7 +15,7 @@ func TestReloadOfEachSetting(t *testing.T) {
 	other := map[string]string{"node": "other", "data": "/other", "log_level": "debug", "log_format": "json", "api.access_log": "true", "encryption_keys": configTestSecret, "api.listen": ":1", "api.token": configTestSecret,
 		"api.jwt_secret": configTestSecret, "api.portal_url": "https://a.example/portal", "api.cors": "https://a.example", "api.metrics": "token", "api.max_body": "1048577",
 		"api.max_batch": "16777215", "api.tails": "8", "api.drain": "1s", "api.pprof": "true", "portal.listen": ":2", "portal.frame_ancestors": "*",
-		"portal.refresh_url": "https://a.example/", "storage.min_free": "1GiB", "storage.max_size": "1GiB", "storage.retention": "2h", "delivery.timeout": "1s",
+		"portal.refresh_url": "https://a.example/", "storage.min_free": "1GiB", "storage.max_size": "1GiB", "storage.max_endpoints": "1GiB", "storage.retention": "2h", "delivery.timeout": "1s",
 		"delivery.workers": "511", "delivery.per_endpoint": "63", "delivery.allow": "10.0.0.0/8", "delivery.deny": "8.8.8.0/24", "delivery.proxy": "http://a:b@c:1",
 		"delivery.no_proxy": "a.example", "delivery.source_addresses": "203.0.113.7", "delivery.disable_after": "1d", "delivery.retry.schedule": "1s",
 		"delivery.retry.jitter": "0.1", "delivery.breaker.window": "1s", "delivery.breaker.min_attempts": "1", "delivery.breaker.failure_rate": "0.1",

@@ -104,7 +104,8 @@ func start(config config.Config, version string, log *slog.Logger, level *slog.L
 		return nil, err
 	}
 	attempts, requests := n.startTracing(version, metrics)
-	n.store, err = wal.Open(wal.Config{Dir: filepath.Join(config.Data, "store"), Data: config.Data, MinFree: config.Storage.MinFree, MaxSize: config.Storage.MaxSize, Purge: config.Purge, Logger: log, Fatal: n.fatal,
+	n.store, err = wal.Open(wal.Config{Dir: filepath.Join(config.Data, "store"), Data: config.Data, MinFree: config.Storage.MinFree, MaxSize: config.Storage.MaxSize, MaxEndpoints: config.Storage.MaxEndpoints,
+		Purge: config.Purge, Logger: log, Fatal: n.fatal,
 		Clean: func() error { return cluster.Clean(config.Data) }})
 	if err != nil {
 		return nil, err

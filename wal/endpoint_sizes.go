@@ -6,11 +6,14 @@ import (
 	"hookwheel/webhook"
 )
 
-// Of storage.max_size, endpoints may take half, and those of one application a sixteenth. Customers
-// choose how large their endpoints are, and unlike messages these do not leave.
+// Customers choose how large their endpoints are, which each node has in memory, and unlike messages
+// endpoints do not leave. Those of one application may take a part of the limit. Once all take half
+// of it, each application may still have an equal part of an eighth. As applications come, these
+// parts get smaller, so a thousand that take all they can stay near the limit.
 const (
-	endpointsPart    = 2
-	ownEndpointsPart = 16
+	ownEndpointsPart    = 16
+	commonEndpointsPart = 2
+	equalEndpointsPart  = 8
 )
 
 // endpointSizes are how many bytes the records of endpoints take.
@@ -51,25 +54,34 @@ func (s *Store) enlargement(endpoint *webhook.Endpoint) int64 {
 	return int64(len(record)) - size
 }
 
+// endpointsLimit returns how many bytes the records of endpoints may take, and the setting that says
+// so; 0: any number.
+func (s *Space) endpointsLimit() (limit int64, setting string) {
+	if s.maxSize > 0 && (s.maxSize < s.maxEndpoints || s.maxEndpoints == 0) {
+		return s.maxSize, "storage.max_size"
+	}
+	return s.maxEndpoints, "storage.max_endpoints"
+}
+
 // noEndpoint refuses a new or larger endpoint if those of its application take more than their part
-// of storage.max_size, or all endpoints take theirs and the application has what would be its part
-// if all had the same.
+// of the limit, or all endpoints take theirs and the application has its equal part.
 func (g *Gate) noEndpoint(app webhook.ID, more int64) error {
-	maxSize := g.space.maxSize
-	if maxSize == 0 {
+	limit, setting := g.space.endpointsLimit()
+	if limit == 0 {
 		return nil
 	}
 	g.store.mu.RLock()
 	sizes := &g.store.catalog.sizes
-	own, all, count := sizes.of[app]+more, sizes.all+more, max(len(sizes.of), 1)
+	own, all, count := sizes.of[app]+more, sizes.all+more, int64(max(len(sizes.of), 1))
 	g.store.mu.RUnlock()
+	common := limit / commonEndpointsPart
 	switch {
-	case own > maxSize/ownEndpointsPart:
+	case own > limit/ownEndpointsPart:
 		return &webhook.Error{Code: webhook.CodeLimit, Detail: fmt.Sprintf("The endpoints of this application would take %d KiB, more than the %d KiB that they may, "+
-			"a part of storage.max_size: delete some, make them smaller, or raise storage.max_size.", own>>10, maxSize/ownEndpointsPart>>10)}
-	case all > maxSize/endpointsPart && own > maxSize/endpointsPart/int64(count):
-		return g.refuse(fmt.Sprintf("The endpoints of all applications would take %d KiB, more than the %d KiB that they may, half of storage.max_size: "+
-			"delete some, make them smaller, or raise storage.max_size.", all>>10, maxSize/endpointsPart>>10))
+			"a part of %s: delete some, make them smaller, or raise %s.", own>>10, limit/ownEndpointsPart>>10, setting, setting)}
+	case all > common && own > limit/equalEndpointsPart/count:
+		return g.refuse(fmt.Sprintf("The endpoints of all applications would take %d KiB, more than the %d KiB that they may, half of %s, and those of this one %d KiB: "+
+			"delete some, make them smaller, or raise %s.", all>>10, common>>10, setting, own>>10, setting))
 	}
 	return nil
 }

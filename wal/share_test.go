@@ -277,77 +277,93 @@ func TestShareIsFloor(t *testing.T) {
 }
 
 // Whatever customers store in their endpoints, also if they made them small and larger later,
-// events of others have room. What makes nothing larger is admitted.
+// events and endpoints of others have room. What makes nothing larger is admitted.
 func TestLargeEndpoints(t *testing.T) {
-	const maxSize, each = 4 << 20, 60
-	c := newCrowd(t, maxSize, false)
-	var list [each][]*webhook.Endpoint // of each customer but one
-	for i := range list {
-		for _, app := range append(c.quiet[1:], c.flood) {
-			e, err := c.w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app, URL: "http://x/", Keys: testKeys})
-			if err != nil {
+	const limit = 4 << 20
+	for setting, sizes := range map[string][2]int64{"storage.max_size": {limit, 1 << 30}, "storage.max_endpoints": {0, limit}} {
+		t.Run(setting, func(t *testing.T) {
+			c := newCrowd(t, sizes[0], false)
+			c.space.maxEndpoints = sizes[1]
+			apps := append(c.quiet[1:], c.flood)
+			for range 20 { // more than there can be
+				app, _, err := c.w.CreateApplication(t.Context(), webhook.Application{Name: "another"}, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				apps = append(apps, app.ID)
+			}
+			wantCode(t, c.enlargeAll(t, c.flood, setting), webhook.CodeLimit)
+			for _, app := range apps {
+				refused := c.enlargeAll(t, app, setting)
+				if code := webhook.ErrorCode(refused); code != webhook.CodeLimit && code != webhook.CodeNoSpace {
+					t.Errorf("refused with %v", refused)
+				}
+				if own := c.catalog.sizes.of[app]; own > limit/16 || own < limit/8/31-9000 {
+					t.Errorf("the endpoints of an application take %d bytes", own)
+				}
+			}
+			if all := c.catalog.sizes.all; all > limit || all < limit/2 {
+				t.Errorf("all endpoints take %d bytes", all)
+			}
+			if _, err := c.k.Step(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			list[i] = append(list[i], e)
-		}
+			if _, err := c.post(t, c.quiet[0]); err != nil {
+				t.Errorf("an event of another is refused: %v", err)
+			}
+			var last *webhook.Endpoint
+			for _, last = range c.catalog.byApp[c.flood] {
+				break
+			}
+			paused := *last
+			paused.Paused = true
+			if err := c.admit(mustEncode(t, kindUpdateEndpoint, updateEndpoint{Endpoint: paused}), nil, false); err != nil {
+				t.Errorf("an endpoint can't be paused: %v", err)
+			}
+			for _, app := range apps {
+				for _, e := range c.catalog.byApp[app] {
+					if err := c.w.DeleteEndpoint(t.Context(), app, e.ID); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			wantCode(t, c.enlargeAll(t, c.flood, setting), webhook.CodeLimit) // there is room again
+			if err := c.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			fresh := newCatalog()
+			if err := c.read(func(v dbView) error { return fresh.load(v.view) }); err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(fresh.sizes, c.catalog.sizes) {
+				t.Errorf("after a restart the endpoints take %v, want %v", fresh.sizes, c.catalog.sizes)
+			}
+		})
 	}
-	enlarge := func(e webhook.Endpoint) error {
+}
+
+// enlargeAll makes endpoints of an application and enlarges each, until that is refused for a
+// setting.
+func (c *crowd) enlargeAll(t *testing.T, app webhook.ID, setting string) (refused error) {
+	t.Helper()
+	for range 100 {
+		e, err := c.w.CreateEndpoint(t.Context(), webhook.Endpoint{App: app, URL: "http://x/", Keys: testKeys})
+		if err != nil {
+			t.Fatal(err)
+		}
 		e.URL += strings.Repeat("x", 8000)
-		if err := c.admit(mustEncode(t, kindUpdateEndpoint, updateEndpoint{Endpoint: e}), nil, false); err != nil {
+		if err = c.admit(mustEncode(t, kindUpdateEndpoint, updateEndpoint{Endpoint: *e}), nil, false); err != nil {
+			if !strings.Contains(err.Error(), "raise "+setting) {
+				t.Errorf("%v; want it to name %s", err, setting)
+			}
 			return err
 		}
-		_, err := c.w.UpdateEndpoint(t.Context(), e)
-		return err
-	}
-	refused := make(map[webhook.Code]int)
-	for _, round := range list {
-		for _, e := range round {
-			if err := enlarge(*e); err != nil {
-				refused[webhook.ErrorCode(err)]++
-			}
-		}
-		if _, err := c.k.Step(t.Context()); err != nil {
+		if _, err = c.w.UpdateEndpoint(t.Context(), *e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if all := c.catalog.sizes.all; all > maxSize*6/10 || all < maxSize*4/10 || refused[webhook.CodeNoSpace] == 0 || len(refused) > 2 {
-		t.Errorf("the endpoints take %d bytes, and %v were refused", all, refused)
-	}
-	if _, err := c.post(t, c.quiet[0]); err != nil {
-		t.Errorf("an event of another is refused: %v", err)
-	}
-	last := *list[each-1][0]
-	last.Paused = true
-	if err := c.admit(mustEncode(t, kindUpdateEndpoint, updateEndpoint{Endpoint: last}), nil, false); err != nil {
-		t.Errorf("an endpoint can't be paused: %v", err)
-	}
-	for _, round := range list[:each-1] {
-		for _, e := range round[:5] {
-			if err := c.w.DeleteEndpoint(t.Context(), e.App, e.ID); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for range maxSize / ownEndpointsPart / 8400 {
-		e, err := c.w.CreateEndpoint(t.Context(), webhook.Endpoint{App: list[0][0].App, URL: "http://x/"})
-		if err == nil {
-			err = enlarge(*e)
-		}
-		if err != nil {
-			t.Fatalf("there is room again: %v", err)
-		}
-	}
-	wantCode(t, enlarge(*list[each-1][0]), webhook.CodeLimit)
-	if err := c.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	fresh := newCatalog()
-	if err := c.read(func(v dbView) error { return fresh.load(v.view) }); err != nil {
-		t.Fatal(err)
-	}
-	if !reflect.DeepEqual(fresh.sizes, c.catalog.sizes) {
-		t.Errorf("after a restart the endpoints take %v, want %v", fresh.sizes, c.catalog.sizes)
-	}
+	t.Fatal("100 large endpoints are admitted")
+	return nil
 }
 
 // Commands are admitted while others are applied: with the race detector, this finds what is read

@@ -8,14 +8,15 @@ import (
 
 // Space measures what a store takes of its disk, and what is left of that.
 type Space struct {
-	disk        *disk
-	folder      string        // with all that counts
-	maxSize     int64         // see MaxSize
-	bytes       atomic.Int64  // as meta has it
-	used        atomic.Int64  // see Used
-	room        atomic.Int64  // what a compaction may need
-	descriptors atomic.Int64  // see Descriptors
-	large       chan struct{} // there is more than maxSize
+	disk         *disk
+	folder       string        // with all that counts
+	maxSize      int64         // see MaxSize
+	maxEndpoints int64         // Config.MaxEndpoints
+	bytes        atomic.Int64  // as meta has it
+	used         atomic.Int64  // see Used
+	room         atomic.Int64  // what a compaction may need
+	descriptors  atomic.Int64  // see Descriptors
+	large        chan struct{} // there is more than maxSize
 }
 
 func newSpace(config *Config, d *disk) *Space {
@@ -23,7 +24,7 @@ func newSpace(config *Config, d *disk) *Space {
 	if folder == "" {
 		folder = config.Dir
 	}
-	return &Space{disk: d, folder: folder, maxSize: config.MaxSize, large: make(chan struct{}, 1)}
+	return &Space{disk: d, folder: folder, maxSize: config.MaxSize, maxEndpoints: config.MaxEndpoints, large: make(chan struct{}, 1)}
 }
 
 // Space returns what measures the space of the store.

@@ -30,14 +30,15 @@ const (
 
 // Config configures a Store.
 type Config struct {
-	Dir     string // created if it does not exist
-	Data    string // the folder that MaxSize bounds, with the Raft log in it; "": Dir
-	MinFree int64  // bytes: below this much free disk new messages are refused; 0: see disk.go
-	MaxSize int64  // bytes: new messages are refused when the records take a tenth more than this, or than the disk has room for; 0: never
-	Logger  *slog.Logger
-	Purge   time.Duration // purgeInterval unless it is set, for tests
-	Clean   func() error  // removes what a crash left beside the store, when no other process uses it; nil: nothing
-	Fatal   func(error)   // called when applied entries could not be made durable; must end the process
+	Dir          string // created if it does not exist
+	Data         string // the folder that MaxSize bounds, with the Raft log in it; "": Dir
+	MinFree      int64  // bytes: below this much free disk new messages are refused; 0: see disk.go
+	MaxSize      int64  // bytes: new messages are refused when the records take a tenth more than this, or than the disk has room for; 0: never
+	MaxEndpoints int64  // bytes that the records of endpoints may take, as a part of MaxSize; 0: any number
+	Logger       *slog.Logger
+	Purge        time.Duration // purgeInterval unless it is set, for tests
+	Clean        func() error  // removes what a crash left beside the store, when no other process uses it; nil: nothing
+	Fatal        func(error)   // called when applied entries could not be made durable; must end the process
 }
 
 // Store is the state machine: it applies the entries of the log, keeps the result on disk, and is
