@@ -39,7 +39,8 @@ func TestRefusalsAreDelayed(t *testing.T) {
 	if most := burst + int64(rate*took.Seconds()) + clients; refused.Load() > most {
 		t.Errorf("%d refusals in %s, and %d may be", refused.Load(), took, most)
 	}
-	if served < 20 { // each would take half a second if it were delayed as well
-		t.Errorf("%d valid requests in %s", served, took)
+	// If they were delayed as well, there would be four at most in the time.
+	if each := int(refused.Load()) / clients; 2*served < min(each, 8) {
+		t.Errorf("%d valid requests in %s, and %d refusals of each other client", 2*served, took, each)
 	}
 }
