@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -125,7 +126,7 @@ func classifyStep(at *stepError, timedOut bool, timeout time.Duration) (reason, 
 	case errors.As(at.err, &dns) && dns.IsNotFound:
 		return reasonDNS, textNowhere
 	case at.step == stepResolve && dns != nil:
-		return reasonDNS, "the name could not be resolved: " + dns.Err
+		return reasonDNS, "the name could not be resolved: " + dnsText(dns)
 	case at.step == stepHandshake:
 		return reasonTLS, "no TLS connection: " + tlsText(at.err)
 	case errors.Is(at.err, syscall.EPERM), errors.Is(at.err, syscall.EACCES):
@@ -135,6 +136,17 @@ func classifyStep(at *stepError, timedOut bool, timeout time.Duration) (reason, 
 	default:
 		return reasonConnect, "no connection: " + inner(at.err).Error()
 	}
+}
+
+// dnsTexts are those of net's resolver about a response. All others are about the network, and have
+// the addresses of this machine and of its name servers.
+var dnsTexts = []string{"server misbehaving", "no answer from DNS server", "lame referral", "cannot unmarshal DNS message", "invalid DNS response"}
+
+func dnsText(err *net.DNSError) string {
+	if slices.Contains(dnsTexts, err.Err) {
+		return err.Err
+	}
+	return "a name server did not answer"
 }
 
 // inner returns an error without the addresses that net puts in front of it.

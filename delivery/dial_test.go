@@ -124,6 +124,21 @@ func TestNamesAreNoOracle(t *testing.T) {
 	}
 }
 
+// What net says about a query that failed has the addresses of this machine and of its name servers.
+func TestNameServersAreNotShown(t *testing.T) {
+	for text, want := range map[string]string{
+		"server misbehaving": "the name could not be resolved: server misbehaving",
+		"read udp 10.0.0.5:33504->10.0.0.53:53: read: connection refused":          "the name could not be resolved: a name server did not answer",
+		"dial udp 10.0.0.53:53: connect: network is unreachable":                   "the name could not be resolved: a name server did not answer",
+		"write tcp [fd00::5]:4000->[fd00::53]:53: write: connection reset by peer": "the name could not be resolved: a name server did not answer",
+	} {
+		why, got := classifyError(&stepError{stepResolve, &net.DNSError{Err: text, Name: "receiver.example", Server: "10.0.0.53:53"}}, time.Second)
+		if why != reasonDNS || got != want {
+			t.Errorf("%s: %s %q, want %q", text, why, got, want)
+		}
+	}
+}
+
 // Search domains are our network's, so each question is about the name as it was given.
 func TestNamesAreAbsolute(t *testing.T) {
 	asked := make(chan string, 100)
