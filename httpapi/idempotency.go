@@ -164,7 +164,7 @@ func respondKept(r *request, kept *wal.Kept, err error) (*response, error) {
 	case kept.Application != nil:
 		return &response{status: status, value: showApplication(kept.Application)}, nil
 	case kept.Endpoint != nil && bytes.HasSuffix(path, []byte("/secret/rotate")):
-		return respondSecret(r, kept.Endpoint)
+		return respondRotation(r, kept.Endpoint)
 	case kept.Endpoint != nil:
 		return respondEndpoint(r, status, kept.Endpoint)
 	case kept.EventType != nil:

@@ -96,10 +96,14 @@ func rotateSecret(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
+	return respondRotation(r, made)
+}
+
+func respondRotation(r *request, endpoint *webhook.Endpoint) (*response, error) {
 	if expectsNoSecret(r.http.UserAgent()) {
 		return noContent(), nil
 	}
-	return respondSecret(r, made)
+	return respondSecret(r, endpoint)
 }
 
 // expectsNoSecret reports whether a client is an SDK from before version 2.7. These expect no body

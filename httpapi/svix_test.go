@@ -27,14 +27,17 @@ func TestSvixRotateSecret(t *testing.T) {
 		"svix-libs/new/rust":                                200,
 		"curl/8.5.0":                                        200,
 	} {
-		request, err := http.NewRequest("POST", a.url+"/api/v1/app/acme/endpoint/e/secret/rotate", strings.NewReader(`{"gracePeriodSeconds":0}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("User-Agent", agent)
-		request.Header.Set("Authorization", "Bearer "+apiToken)
-		if response, text := a.do(request); response.StatusCode != want || (len(text) == 0) != (want == 204) {
-			t.Errorf("%s: %d %s", agent, response.StatusCode, text)
+		for range 2 { // SDKs repeat a request with its key
+			request, err := http.NewRequest("POST", a.url+"/api/v1/app/acme/endpoint/e/secret/rotate", strings.NewReader(`{"gracePeriodSeconds":0}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("User-Agent", agent)
+			request.Header.Set("Authorization", "Bearer "+apiToken)
+			request.Header.Set("Idempotency-Key", agent)
+			if response, text := a.do(request); response.StatusCode != want || (len(text) == 0) != (want == 204) {
+				t.Errorf("%s: %d %s", agent, response.StatusCode, text)
+			}
 		}
 	}
 }
