@@ -225,8 +225,13 @@ func (s *Server) routeMetrics(r *router.Router) {
 	}
 }
 
+// redirect names the path only: behind a proxy the client knows us by another scheme, and perhaps by
+// another host.
 func redirect(path string) fasthttp.RequestHandler {
-	return func(ctx *fasthttp.RequestCtx) { ctx.Redirect(path, fasthttp.StatusTemporaryRedirect) }
+	return func(ctx *fasthttp.RequestCtx) {
+		ctx.Response.Header.Set(fasthttp.HeaderLocation, path)
+		ctx.SetStatusCode(fasthttp.StatusTemporaryRedirect)
+	}
 }
 
 // forRole serves callers whose token has access.
