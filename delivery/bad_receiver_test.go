@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"hookwheel/systemtest/wait"
 	"hookwheel/webhook"
@@ -117,6 +119,57 @@ func TestCertificates(t *testing.T) {
 			a, why, _ := s.send(s.begin(d))
 			if why != test.why || !strings.Contains(string(a.Response), test.text) {
 				t.Errorf("%s %q, want %s %q", why, a.Response, test.why, test.text)
+			}
+		})
+	}
+}
+
+// The errors of crypto/x509 repeat what a certificate holds, which may be as long as a certificate
+// is. An attempt with more than MaxResponse bytes could not be recorded.
+func TestCertificatesWithLongTexts(t *testing.T) {
+	now := time.Now()
+	long := strings.Repeat("a\x1b[31m", 10_000)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: long}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true}
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{"receiver.example"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)}
+	sign := func(template, parent *x509.Certificate) []byte {
+		der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	for name, c := range map[string]tls.Certificate{
+		"name":      certificate(t, long+".example", now.Add(-time.Hour), now.Add(time.Hour)),
+		"authority": {Certificate: [][]byte{sign(leaf, authority), sign(authority, authority)}, PrivateKey: key},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, port, _ := net.SplitHostPort(secureServer(t, &tls.Config{Certificates: []tls.Certificate{c}}))
+			s := newTestSender(loopback)
+			defer s.dialer.abort()
+			s.dialer.resolver = testResolver(t, func(int32) []string { return []string{"127.0.0.1"} })
+			// Such an authority is quoted if it is known, but can't have signed the certificate.
+			s.dialer.roots = x509.NewCertPool()
+			other := certificate(t, "x", now.Add(-time.Hour), now.Add(time.Hour)).PrivateKey.(*ecdsa.PrivateKey)
+			der, err := x509.CreateCertificate(rand.Reader, authority, authority, &other.PublicKey, other)
+			if err != nil {
+				t.Fatal(err)
+			}
+			known, err := x509.ParseCertificate(der)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.dialer.roots.AddCert(known)
+			a, why, verdict := s.send(s.begin(testDelivery("https://receiver.example:" + port)))
+			if why != reasonTLS || len(a.Response) > maxErrorText || strings.ContainsFunc(string(a.Response), unicode.IsControl) {
+				t.Errorf("%s, %d bytes: %.300q", why, len(a.Response), a.Response)
+			}
+			if len(verdict.Text) > maxErrorText {
+				t.Errorf("the verdict has %d bytes", len(verdict.Text))
 			}
 		})
 	}

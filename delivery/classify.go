@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/valyala/fasthttp"
 )
@@ -46,6 +47,23 @@ const (
 	textNowhere = "not sent: the name leads to no address on the Internet: there is no such host, it has no address, or only private or reserved ones"
 	textLocal   = "not sent: the sender lacked a resource of its own, such as descriptors, ports or a name server; this counts as no attempt"
 )
+
+// maxErrorText is how many bytes a text about an error may have. Those of crypto/x509 repeat the
+// names in a certificate, which the receiver chooses.
+const maxErrorText = 512
+
+// errorText returns a text that can be recorded and shown, whatever is in an error.
+func errorText(text string) []byte {
+	if len(text) > maxErrorText {
+		text = text[:maxErrorText-len("…")] + "…"
+	}
+	return []byte(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "")))
+}
 
 func classifyStatus(code int) reason {
 	if code >= 200 && code < 300 {

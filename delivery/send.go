@@ -95,7 +95,7 @@ func (s *Sender) exchange(f *flight, o *opened, a *webhook.Attempt) (why reason,
 	l, err := s.roundTrip(f, o.peer, b, body, response, a.Trace)
 	if err != nil {
 		why, text := classifyError(err, s.timeout)
-		a.Response = []byte(text)
+		a.Response = errorText(text)
 		if why.isOurFault() {
 			s.complaints.make(why, f.delivery.Endpoint, err)
 		}
