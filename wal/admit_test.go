@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"slices"
 	"strings"
@@ -245,4 +246,26 @@ func FuzzAdmit(f *testing.F) {
 			t.Errorf("reply %q: %v", replies[0], err)
 		}
 	})
+}
+
+// admitting is a Proposer that only asks whether a command would be admitted.
+type admitting struct{ store *Store }
+
+func (a admitting) Propose(_ context.Context, command []byte) ([]byte, error) {
+	if err := a.store.admit(command, nil, false); err != nil {
+		return nil, err
+	}
+	return okReply(nil), nil
+}
+
+// Whatever an attempt says, it can be recorded: the attempts of all endpoints are recorded together,
+// so one that was refused would hold up all others.
+func TestLongAttemptsAreRecorded(t *testing.T) {
+	s, _, _, endpoint := newWorld(t)
+	p := failures(endpoint.ID, 2)
+	p.Outcomes[0].Attempt.Response = make([]byte, 256<<10)
+	p.Outcomes[1].Attempt.Trace = &webhook.Trace{Headers: bytes.Repeat([]byte("a: b\n"), 10_000)}
+	if err := NewWriter(admitting{s}).Leader(1).RecordProgress(t.Context(), []webhook.Progress{p}); err != nil {
+		t.Error(err)
+	}
 }
