@@ -32,8 +32,9 @@ type audit struct {
 	events *prometheus.CounterVec
 
 	mu      sync.Mutex
-	refused int       // tokens since the last message
-	said    time.Time // when that was logged
+	refused int    // tokens since the last message
+	last    net.IP // that sent one
+	waits   bool   // a message will be logged, or there has just been one
 }
 
 func newAudit(log *slog.Logger, metrics *prometheus.Registry) *audit {
@@ -54,10 +55,25 @@ func (a *audit) refusedToken(from net.IP) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refused++
-	if now := time.Now(); now.Sub(a.said) >= refusedPause {
-		a.log.Warn("requests without a valid token were refused", "event", auditTokenRefused, "count", a.refused, "last", from.String())
-		a.refused, a.said = 0, now
+	a.last = from
+	if !a.waits {
+		a.sayRefusedLocked()
 	}
+}
+
+// sayRefusedLocked logs the tokens that were refused, and again after refusedPause if there are
+// more by then.
+func (a *audit) sayRefusedLocked() {
+	if a.waits = a.refused > 0; !a.waits {
+		return
+	}
+	a.log.Warn("requests without a valid token were refused", "event", auditTokenRefused, "count", a.refused, "last", a.last.String())
+	a.refused = 0
+	time.AfterFunc(refusedPause, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.sayRefusedLocked()
+	})
 }
 
 // note records what a caller has done; attributes are IDs only, for slog.
