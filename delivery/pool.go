@@ -81,16 +81,19 @@ func (p *Pool) SetNetworks(allow, deny []netip.Prefix) {
 	p.tester.dialer.setNetworks(allow, deny)
 }
 
-// Run makes the attempts that the scheduler hands out until ctx ends, and records them through r.
-// Attempts in flight then have drainPatience to finish. Run returns when all workers have stopped
-// and all outcomes that can be recorded are recorded.
-func (p *Pool) Run(ctx context.Context, r Recorder, s *scheduler.Scheduler) {
+// Run makes the attempts that the scheduler hands out until ctx ends or one can't be recorded, and
+// records them through r. Attempts in flight then have drainPatience to finish. Run returns when all
+// workers have stopped and all outcomes that can be recorded are recorded. After an error, which may
+// also be that ctx ends, the attempts that are not recorded are to be made again.
+func (p *Pool) Run(ctx context.Context, r Recorder, s *scheduler.Scheduler) (err error) {
 	outcomes := make(chan webhook.Outcome, maxUnrecorded)
 	recordCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	var workers, others sync.WaitGroup
 	others.Go(func() { s.Run(ctx) })
-	others.Go(func() { p.record(recordCtx, r, s, outcomes) })
+	others.Go(func() { err = p.record(recordCtx, r, s, outcomes, stop) })
 	for range p.config.Workers {
 		workers.Go(func() { p.work(ctx, s, outcomes) })
 	}
@@ -104,6 +107,7 @@ func (p *Pool) Run(ctx context.Context, r Recorder, s *scheduler.Scheduler) {
 	others.Wait()
 	p.sender.secrets.forgetAll()
 	p.report(scheduler.Stats{})
+	return err
 }
 
 // work runs one worker.
@@ -191,24 +195,24 @@ func (p *Pool) count(d webhook.Delivery, a *webhook.Attempt, why reason) {
 }
 
 // record writes outcomes until the channel is closed, one record after the other: the next one
-// fills in the meantime.
-func (p *Pool) record(ctx context.Context, r Recorder, s *scheduler.Scheduler, outcomes <-chan webhook.Outcome) {
+// fills in the meantime. After one that fails it calls stop and writes no more: a cursor must never
+// pass a gap in what is recorded.
+func (p *Pool) record(ctx context.Context, r Recorder, s *scheduler.Scheduler, outcomes <-chan webhook.Outcome, stop func()) (failed error) {
 	tick := time.NewTicker(cursorInterval)
 	defer tick.Stop()
-	over := false
 	for {
 		var batch []webhook.Outcome
 		select {
 		case o, more := <-outcomes:
 			if !more {
-				return
+				return failed
 			}
 			batch = collect(o, outcomes)
 		case <-s.Decided():
 		case <-tick.C:
 			p.report(s.Stats())
 		}
-		if over {
+		if failed != nil {
 			continue
 		}
 		p.disable(ctx, r, s)
@@ -216,9 +220,8 @@ func (p *Pool) record(ctx context.Context, r Recorder, s *scheduler.Scheduler, o
 		if len(list) == 0 {
 			continue
 		}
-		if err := r.RecordProgress(ctx, list); err != nil {
-			p.config.Logger.Warn("attempts could not be recorded; the next leader makes them again", "attempts", len(batch), "error", err)
-			over = true // a cursor must never pass a gap in what is recorded
+		if failed = r.RecordProgress(ctx, list); failed != nil {
+			stop()
 			continue
 		}
 		s.Settle(list)

@@ -18,10 +18,49 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 	case <-ctx.Done():
 		return
 	}
+	leader := n.writer.Leader(term)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { n.retain(ctx) })
+	beside.Go(func() { n.shrink(ctx) })
+	beside.Go(func() { n.sweep(ctx) })
+	if n.backups != nil {
+		beside.Go(func() { n.backups.lead(ctx) })
+	}
+	for pause := redeliverPause; ; pause = min(2*pause, maxRedeliverPause) {
+		begin := time.Now()
+		err := n.deliver(ctx, leader)
+		if ctx.Err() != nil {
+			if err != nil {
+				n.log.Warn("attempts could not be recorded; the next leader makes them again", "error", err)
+			}
+			return
+		}
+		if time.Since(begin) > maxRedeliverPause {
+			pause = redeliverPause
+		}
+		n.log.Error("attempts could not be recorded; delivery begins again, and makes them again", "after", pause, "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// A leader that can't record attempts delivers again after a pause, which doubles if that happens
+// again soon: what is not recorded is sent again each time.
+const (
+	redeliverPause    = time.Second
+	maxRedeliverPause = time.Minute
+)
+
+// deliver delivers until ctx ends, or until an attempt can't be recorded.
+func (n *Node) deliver(ctx context.Context, leader *wal.Leader) error {
+	ctx, stop := context.WithCancel(ctx)
 	changes := newChangeQueue()
 	index := n.store.Watch(changes.put)
 	defer n.store.Watch(nil)
-	leader := n.writer.Leader(term)
 	config := &n.config.Delivery
 	s := scheduler.New(n.store.Deliveries(), index, scheduler.Config{Workers: config.Workers, PerEndpoint: config.PerEndpoint, Timeout: config.Timeout,
 		Clock: n.cluster.Now, Retry: config.Retry, Breaker: config.Breaker}, n.log)
@@ -37,15 +76,10 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 	n.leading.Store(s)
 	defer n.leading.Store(nil)
 	var beside sync.WaitGroup
-	beside.Go(func() { replayer.Run(ctx) })
-	beside.Go(func() { n.retain(ctx) })
-	beside.Go(func() { n.shrink(ctx) })
-	beside.Go(func() { n.sweep(ctx) })
-	if n.backups != nil {
-		beside.Go(func() { n.backups.lead(ctx) })
-	}
 	defer beside.Wait()
-	n.pool.Run(ctx, recorder{leader, n.store.Gate()}, s)
+	defer stop()
+	beside.Go(func() { replayer.Run(ctx) })
+	return n.pool.Run(ctx, recorder{leader, n.store.Gate()}, s)
 }
 
 // throttle returns how long whoever has made a command waits for the reply.

@@ -1,0 +1,63 @@
+package delivery
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"hookwheel/scheduler"
+	"hookwheel/webhook"
+)
+
+// oneMessage is the backlog of an endpoint whose log has one message.
+type oneMessage struct {
+	scheduler.Backlog
+	message *webhook.Message
+}
+
+func (b oneMessage) Place(webhook.ID) scheduler.Place { return scheduler.Place{} }
+
+func (b oneMessage) Window(_, after webhook.ID, _, _ int) ([]*webhook.Message, error) {
+	if b.message.ID.After(after) {
+		return []*webhook.Message{b.message}, nil
+	}
+	return nil, nil
+}
+
+func (b oneMessage) Retries(webhook.ID, webhook.Retry, int) ([]webhook.Retry, error) { return nil, nil }
+func (b oneMessage) Manual(webhook.ID, bool, int) ([]webhook.Manual, error)          { return nil, nil }
+func (b oneMessage) Held(webhook.ID, webhook.Held, int) ([]webhook.Held, error)      { return nil, nil }
+func (b oneMessage) MayHaveLeft(webhook.ID) bool                                     { return false }
+
+// refusing is a Recorder that records nothing.
+type refusing struct{ err error }
+
+func (r refusing) RecordProgress(context.Context, []webhook.Progress) error { return r.err }
+func (r refusing) DisableEndpoint(context.Context, webhook.ID, time.Time) error {
+	return r.err
+}
+
+// A pool whose record fails ends, although its node still leads: the node can begin again with what
+// is recorded. If it went on, nothing would be recorded until there is another leader.
+func TestPoolEndsWhenRecordFails(t *testing.T) {
+	address, requests := keepAliveServer(t, func(net.Conn, *bufio.Reader) {})
+	d := testDelivery("http://" + address)
+	d.Endpoint.ID, d.Endpoint.App, d.Message.App = webhook.NewID(1, 0, 1), webhook.NewID(1, 0, 2), webhook.NewID(1, 0, 2)
+	log := slog.New(slog.DiscardHandler)
+	p := NewPool(Config{Timeout: senderTimeout, Workers: 2, Allow: loopback, Keyring: new(webhook.Keyring), Logger: log, Metrics: prometheus.NewRegistry()})
+	s := scheduler.New(oneMessage{message: d.Message}, 1, scheduler.Config{Workers: 2, PerEndpoint: 1, Timeout: senderTimeout}, log)
+	s.Apply(webhook.Changes{Endpoints: []*webhook.Endpoint{d.Endpoint}})
+	refused := errors.New("the log refuses it")
+	if err := p.Run(t.Context(), refusing{refused}, s); err != refused {
+		t.Errorf("it ends with %v", err)
+	}
+	if n := requests.Load(); n != 1 {
+		t.Errorf("%d attempts were made", n)
+	}
+}
