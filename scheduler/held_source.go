@@ -9,11 +9,11 @@ import (
 // heldSource takes the first message of a key that nothing blocks any more.
 type heldSource struct{ lane *lane }
 
-func (s heldSource) wants(now time.Time) bool { return !s.lane.order.scanned || s.ready(now) }
+func (s heldSource) wants(now time.Time) bool { return !s.lane.order.isScanned() || s.ready(now) }
 
 func (s heldSource) ready(time.Time) bool {
 	l := s.lane
-	return l.order.scanned && len(l.order.free) > 0 && l.log.hasPassed(l.order.gate)
+	return l.order.isScanned() && len(l.order.free) > 0 && l.log.hasPassed(l.order.gate)
 }
 
 // load finds the keys that are blocked, and those whose messages are held. If several messages of a
@@ -21,11 +21,14 @@ func (s heldSource) ready(time.Time) bool {
 // the store is read again.
 func (s heldSource) load(now time.Time) bool {
 	l := s.lane
-	if l.order.scanned {
+	if l.order.isScanned() {
 		return false
 	}
-	scan := newOrderScan(l.scheduler.backlog, l.endpoint, now, l.scheduler.linesPerLane(), l.scheduler.scans, l.isOver)
-	if !l.outside("what keeps an endpoint in order", scan.run) || l.scheduler.workers.closed { // then the scan may have ended early
+	l.order.forget()
+	scan := newOrderScan(l, now)
+	ok := l.outside("what keeps an endpoint in order", scan.run)
+	l.order.counts.add(-scan.took)         // the keys that were found count instead
+	if !ok || l.scheduler.workers.closed { // then the scan may have ended early
 		return true
 	}
 	l.order.become(scan.found)

@@ -90,7 +90,7 @@ func isPaused(endpoint *webhook.Endpoint) bool { return endpoint.Disabled || end
 // happens.
 func (l *lane) isReady(now time.Time) (ok bool, at time.Time) {
 	switch {
-	case l.isStopped() || !l.order.scanned && l.pending > 0: // pending outcomes change what there is to scan
+	case l.isStopped() || !l.order.isScanned() && l.pending > 0: // pending outcomes change what there is to scan
 		return false, at
 	case l.breaker.health.Parked:
 		if len(l.flying) > 0 {

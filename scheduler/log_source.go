@@ -14,7 +14,12 @@ func (s logSource) wants(now time.Time) bool { return s.ready(now) }
 // load reads nothing: windows of the log are read when it is the log's turn.
 func (s logSource) load(time.Time) bool { return false }
 
-func (s logSource) ready(time.Time) bool { return !s.lane.order.blocksLog() && s.lane.log.wants() }
+// ready is true up to the gate however many keys are in memory: what is held waits until the log
+// was read that far.
+func (s logSource) ready(time.Time) bool {
+	o, log := &s.lane.order, &s.lane.log
+	return !o.blocksLog() && (!o.waitsForKeys() || !log.hasPassed(o.gate)) && log.wants()
+}
 
 // next takes from a window that it has just read in the same turn: where windows are large, other
 // lanes need the memory before the next one.

@@ -63,7 +63,7 @@ func (s *Scheduler) mayTurn(l *lane) (ok bool, at time.Time) {
 		at = l.early.next
 	}
 	if !ok {
-		if at.IsZero() && l.order.isFull() {
+		if at.IsZero() && l.order.waitsForKeys() {
 			at = now.Add(keyPause)
 		}
 		l.tail.leaveLine(l)

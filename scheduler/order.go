@@ -22,7 +22,11 @@ type order struct {
 	lineup []webhook.Retry
 	more   bool
 
-	scanned bool // the lines in the store are known
+	scanned bool // the lines in the store are known, see isScanned
+
+	// overflow reports that there was no room for all keys. What waits of those that are not here
+	// is in the held set, and whatever else has one of them must follow it there.
+	overflow bool
 
 	// gate is the last of the messages that were held when the lane began. The messages that they
 	// wait for may have been in flight then, of which nothing but the cursor is recorded. So no
@@ -69,9 +73,9 @@ func (o *order) recordedKey(m *webhook.Message) uint64 {
 }
 
 // blocksLog reports whether the log must wait, because the endpoint's next message may not overtake
-// one that is in flight or waiting, or because so much waits.
+// one that is in flight or waiting.
 func (o *order) blocksLog() bool {
-	return !o.scanned || o.ordering == webhook.OrderingEndpoint && len(o.keys)+len(o.lineup) > 0 || o.isFull()
+	return !o.isScanned() || o.ordering == webhook.OrderingEndpoint && len(o.keys)+len(o.lineup) > 0
 }
 
 // blocker returns the message that an endpoint ordered as a whole waits for, if it waits for one.
@@ -125,13 +129,19 @@ func (o *order) isBlocked(key uint64) bool {
 	return k != nil && (!k.blocker.IsZero() || k.held+k.holding > 0)
 }
 
-// holdsBack reports whether a message must be held, because another of its key comes first.
+// holdsBack reports whether a message must be held, because another of its key comes first, or may.
 func (o *order) holdsBack(d *webhook.Delivery) bool {
-	key := o.keyOf(d.Message)
-	if key == 0 || !o.isBlocked(key) {
+	key, perKey := o.keyOf(d.Message), o.ordering == webhook.OrderingKey
+	retry := d.Source == webhook.SourceRetry && perKey
+	switch {
+	case key == 0 || d.Source != webhook.SourceLog && !retry:
 		return false
+	case o.isBlocked(key):
+		return !retry || o.keys[key].blocker != d.ID
+	default:
+		scheduled := retry && d.Number == 1
+		return perKey && o.keys[key] == nil && (o.overflow || scheduled && o.isFull())
 	}
-	return d.Source == webhook.SourceLog || d.Source == webhook.SourceRetry && o.ordering == webhook.OrderingKey && o.keys[key].blocker != d.ID
 }
 
 func (o *order) key(key uint64) *orderKey {
@@ -183,8 +193,13 @@ func (o *order) delivered(key uint64, message webhook.ID) {
 	o.unblock(key, message)
 }
 
-// hold notes that a message with that key is to be put into the held set.
+// hold notes that a message with that key is to be put into the held set, where a scan will find it
+// if there is no room for the key.
 func (o *order) hold(key uint64, message webhook.ID) {
+	if o.keys[key] == nil && (o.overflow || o.isFull()) {
+		o.overflow = true
+		return
+	}
 	k := o.key(key)
 	k.holding++
 	if !message.After(o.gate) {
@@ -194,7 +209,10 @@ func (o *order) hold(key uint64, message webhook.ID) {
 
 // recordedHold notes that the message is in the held set.
 func (o *order) recordedHold(key uint64, message webhook.ID) {
-	k := o.key(key)
+	k := o.keys[key]
+	if k == nil { // there was no room for it
+		return
+	}
 	k.holding--
 	if !message.After(o.gate) {
 		k.early--

@@ -8,7 +8,7 @@ import (
 
 // How many keys that are blocked or have held messages are in memory, where each takes about 80
 // bytes. Beyond that an endpoint reads no further in its log until some are settled. What has
-// failed, or is held, goes on.
+// failed, or is held, goes on; but what a scan finds beyond that, or comes due, is held for later.
 const (
 	maxKeys       = 100_000   // of an endpoint
 	maxKeysPerApp = 200_000   // of the endpoints of an application
@@ -31,23 +31,61 @@ func (c *keyCount) add(keys int) {
 	}
 }
 
-func (c *keyCount) isFull() bool {
-	if c == nil || c.all == nil {
-		return c != nil && c.keys >= maxKeysOfAll
+// room returns how many more there may be.
+func (c *keyCount) room() int {
+	switch {
+	case c == nil:
+		return maxKeysOfAll
+	case c.all == nil:
+		return maxKeysOfAll - c.keys
+	default:
+		return min(maxKeysPerApp-c.keys, c.all.room())
 	}
-	return c.keys >= maxKeysPerApp || c.all.isFull()
+}
+
+// limit returns how many keys the order may have, which has that many, while others have as many as
+// now.
+func (o *order) limit(own int) int {
+	return max(minKeys, min(maxKeys, own+o.counts.room()))
 }
 
 // isFull reports whether so many keys are in memory that the log must wait. An endpoint that keeps
 // no order per key adds none.
 func (o *order) isFull() bool {
 	own := len(o.keys)
-	return o.ordering == webhook.OrderingKey && own >= minKeys && (own >= maxKeys || o.counts.isFull())
+	return o.ordering == webhook.OrderingKey && own >= minKeys && own >= o.limit(own)
 }
+
+// waitsForKeys reports whether the log must wait until fewer keys are in memory.
+func (o *order) waitsForKeys() bool {
+	return o.ordering != webhook.OrderingNone && o.overflow || o.isFull()
+}
+
+// isScanned reports whether the lines in the store are known, except those that the order has no
+// room for. They are scanned again when there is room for twice as many keys as it has.
+func (o *order) isScanned() bool {
+	return o.scanned && !(o.overflow && 2*len(o.keys) <= o.limit(len(o.keys)))
+}
+
+// forget forgets everything but the gate: the store is to be scanned.
+func (o *order) forget() { o.become(newOrder(o.ordering, nil)) }
 
 // become replaces the order by one that was found in the store.
 func (o *order) become(found order) {
 	found.counts = o.counts
 	found.counts.add(len(found.keys) - len(o.keys))
+	if o.gate.After(found.gate) {
+		found.gate = o.gate
+	}
 	*o = found
+}
+
+// roomForScan takes room for some more keys, for a scan that has taken room for that many; 0: there
+// is none. The caller does not hold the scheduler's lock.
+func (l *lane) roomForScan(taken int) (keys int) {
+	l.scheduler.mu.Lock()
+	defer l.scheduler.mu.Unlock()
+	keys = max(0, min(minKeys, l.order.limit(taken)-taken))
+	l.order.counts.add(keys)
+	return keys
 }

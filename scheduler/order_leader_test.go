@@ -26,7 +26,7 @@ type reign struct {
 	slow map[webhook.ID]time.Duration // how long the receiver takes for a message, if not as usual
 }
 
-func newReign(t *testing.T, b *shelf, e *webhook.Endpoint, w *witness, seed int64) *reign {
+func newReign(t *testing.T, b *shelf, e *webhook.Endpoint, w *witness, seed int64, prepare ...func(*Scheduler)) *reign {
 	config := testConfig(32)
 	config.Timeout = 15 * time.Second
 	config.Retry.Delays[0] = 3 * time.Second
@@ -37,6 +37,9 @@ func newReign(t *testing.T, b *shelf, e *webhook.Endpoint, w *witness, seed int6
 	r := &reign{t: t, b: b, w: w, rnd: rand.New(rand.NewSource(seed)), s: New(b, index, config, slog.New(slog.DiscardHandler))}
 	var ctx context.Context
 	ctx, r.end = context.WithCancel(t.Context())
+	for _, prepare := range prepare {
+		prepare(r.s)
+	}
 	add(r.s, e)
 	outcomes := make(chan webhook.Outcome)
 	r.wg.Go(func() { r.s.Run(ctx) })

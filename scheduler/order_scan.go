@@ -31,22 +31,32 @@ type orderScan struct {
 	turns    *scanTurns  // for finding keys
 	isOver   func() bool // whether nobody waits for it any more: it ends at once
 
+	room func(taken int) int // takes room for more keys; 0: there is none
+	took int                 // keys for which it has taken room
+	left int                 // of these, for which there still is
+
 	found order
 	late  []webhook.Retry          // lines to be held, as others of their keys come first
 	first map[uint64]webhook.Retry // of each key, the oldest message that failed
 	keys  map[webhook.ID]uint64    // of the lines being looked at, see findKeys
 }
 
-func newOrderScan(backlog Backlog, endpoint *webhook.Endpoint, now time.Time, lineup int, turns *scanTurns, isOver func() bool) *orderScan {
-	return &orderScan{backlog: backlog, endpoint: endpoint, now: now, lineup: lineup, turns: turns, isOver: isOver, found: newOrder(endpoint.Ordering, nil),
-		keys: make(map[webhook.ID]uint64)}
+func newOrderScan(l *lane, now time.Time) *orderScan {
+	s := l.scheduler
+	return &orderScan{backlog: s.backlog, endpoint: l.endpoint, now: now, lineup: s.linesPerLane(), turns: s.scans, isOver: l.isOver, room: l.roomForScan,
+		found: newOrder(l.endpoint.Ordering, nil), keys: make(map[webhook.ID]uint64)}
 }
 
+// run ends early if it has found as many late lines as are held at a time: it runs again when they
+// are.
 func (s *orderScan) run() error {
 	if s.endpoint.Ordering != webhook.OrderingNone {
 		if err := s.scanRetries(); err != nil {
 			return err
 		}
+	}
+	if len(s.late) >= maxLate {
+		return nil
 	}
 	if err := s.scanHeld(); err != nil {
 		return err
@@ -68,7 +78,7 @@ func wasTried(line *webhook.Retry) bool { return line.Made > 0 || line.Key != 0 
 // have been in flight too, so it keeps its place in the order.
 func (s *orderScan) scanRetries() error {
 	scheduled := newOrder(s.endpoint.Ordering, nil) // none of these was under way if another line was tried
-	for from, more := (webhook.Retry{}), true; more && !s.isOver(); {
+	for from, more := (webhook.Retry{}), true; more && len(s.late) < maxLate && !s.isOver(); {
 		list, err := s.backlog.Retries(s.endpoint.ID, from, maxLoaded+1)
 		if err != nil {
 			return err
@@ -160,6 +170,10 @@ func (s *orderScan) scanLine(line webhook.Retry) {
 		older, line = line, older
 	}
 	if !known {
+		if !s.hasRoom(line.Key) {
+			s.putOff(line, maxLate)
+			return
+		}
 		if s.first == nil {
 			s.first = make(map[uint64]webhook.Retry)
 		}
@@ -168,6 +182,24 @@ func (s *orderScan) scanLine(line webhook.Retry) {
 	}
 	s.first[line.Key] = older
 	s.putOff(line, maxLate)
+}
+
+// hasRoom reports whether a key may be in memory. After it has refused one it refuses all that are
+// not there, so that of each key either all held messages are counted or none.
+func (s *orderScan) hasRoom(key uint64) bool {
+	if _, failed := s.first[key]; failed || s.found.keys[key] != nil {
+		return true
+	}
+	if s.left == 0 && !s.found.overflow {
+		s.left = s.room(s.took)
+		s.took += s.left
+		s.found.overflow = s.left == 0
+	}
+	if s.found.overflow {
+		return false
+	}
+	s.left--
+	return true
 }
 
 // putOff notes that a line is to be held, unless there are limit others. It is found again then.
@@ -185,7 +217,9 @@ func (s *orderScan) scanHeld() error {
 			return err
 		}
 		for _, line := range list {
-			s.found.key(line.Key).held++
+			if s.hasRoom(line.Key) {
+				s.found.key(line.Key).held++
+			}
 			if waitsForLog && s.endpoint.Ordering == webhook.OrderingKey && line.Message.After(s.found.gate) {
 				s.found.gate = line.Message
 			}

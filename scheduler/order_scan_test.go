@@ -126,9 +126,11 @@ func (b *slowKeys) OrderingKeys(_ webhook.ID, messages []webhook.ID) ([]uint64, 
 func TestTurnOfScanIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &slowKeys{million: million{newShelf()}}
-		turns, e, over := newScanTurns(), testEndpoint(0), atomic.Bool{}
+		e, over := testEndpoint(0), atomic.Bool{}
 		e.Ordering = webhook.OrderingKey
-		scan := newOrderScan(b, e, time.Now(), maxLoaded, turns, over.Load)
+		scan := newOrderScan(&lane{scheduler: New(b, 2, testConfig(4), slog.New(slog.DiscardHandler)), endpoint: e}, time.Now())
+		scan.isOver = over.Load
+		turns := scan.turns
 		var done sync.WaitGroup
 		done.Go(func() { _ = scan.run() })
 		synctest.Wait()
