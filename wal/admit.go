@@ -40,6 +40,11 @@ func (s *Store) admit(body []byte, full []string, repetition bool) error {
 				return err
 			}
 		}
+		if c, isApplication := command.(*createApplication); isApplication {
+			if err := s.gate.noApplication(c); err != nil {
+				return err
+			}
+		}
 		if _, isKey := command.(*createKey); isKey {
 			return s.gate.noDisk(full) // links to the pages are keys, and there customers make room
 		}

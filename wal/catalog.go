@@ -10,26 +10,27 @@ import (
 // needs them, and of event types what endpoints need to choose them. Values are never changed, only
 // replaced, so readers may keep pointers to them.
 type catalog struct {
-	applications map[webhook.ID]*webhook.Application
-	appByUID     map[string]webhook.ID
-	endpoints    map[webhook.ID]*webhook.Endpoint
-	byApp        map[webhook.ID][]*webhook.Endpoint // in order of ID
-	cursors      map[webhook.ID]*cursor             // changed in place, by Apply alone
-	removed      []removal                          // in order of ID
-	removedApps  []removedApp                       // likewise
-	dropped      []droppedMessage                   // likewise
-	shares       map[webhook.ID]int64               // by application, see doc.go
-	sizes        endpointSizes
-	fronts       map[webhook.ID]front // likewise
-	apiKeys      apiKeys
-	eventTypes   map[string]*eventTypeHead // by name
-	tasks        []*webhook.Task           // in order of ID
-	overtakers   overtakers
-	aging        aging
-	recent       map[webhook.ID]*recent // counts of applications, and under the zero ID of all; changed in place, by Apply alone
-	forgotten    forgotten
-	changes      changes
-	numbered     numbered
+	applications     map[webhook.ID]*webhook.Application
+	appByUID         map[string]webhook.ID
+	endpoints        map[webhook.ID]*webhook.Endpoint
+	byApp            map[webhook.ID][]*webhook.Endpoint // in order of ID
+	cursors          map[webhook.ID]*cursor             // changed in place, by Apply alone
+	removed          []removal                          // in order of ID
+	removedApps      []removedApp                       // likewise
+	dropped          []droppedMessage                   // likewise
+	shares           map[webhook.ID]int64               // by application, see doc.go
+	sizes            endpointSizes
+	applicationBytes int64                // what all applications take, see sizeOf
+	fronts           map[webhook.ID]front // likewise
+	apiKeys          apiKeys
+	eventTypes       map[string]*eventTypeHead // by name
+	tasks            []*webhook.Task           // in order of ID
+	overtakers       overtakers
+	aging            aging
+	recent           map[webhook.ID]*recent // counts of applications, and under the zero ID of all; changed in place, by Apply alone
+	forgotten        forgotten
+	changes          changes
+	numbered         numbered
 }
 
 func newCatalog() catalog {
@@ -124,7 +125,9 @@ func (n *catalog) load(v view) error {
 func (n *catalog) putApplication(app *webhook.Application) {
 	if before := n.applications[app.ID]; before != nil {
 		delete(n.appByUID, before.UID)
+		n.applicationBytes -= sizeOf(before)
 	}
+	n.applicationBytes += sizeOf(app)
 	n.applications[app.ID] = app
 	if app.UID != "" {
 		n.appByUID[app.UID] = app.ID
@@ -140,6 +143,7 @@ func (n *catalog) removeApplication(app *webhook.Application) {
 	delete(n.byApp, app.ID)
 	delete(n.appByUID, app.UID)
 	delete(n.applications, app.ID)
+	n.applicationBytes -= sizeOf(app)
 }
 
 // uidHolder returns the application with a uid, or nil. An empty uid is not looked up.

@@ -88,8 +88,9 @@
 // A command may be wrapped in another, kindIdempotent, which contains two hashes of 16 bytes: of
 // the idempotency key of the HTTP request, and of the request. The first command under a key that
 // is not refused takes effect. The same entry keeps its reply under Y, and all others get that
-// reply for IdempotencyWindow, whatever becomes of the object. A different request under the same
-// key is refused. Each entry removes the keys of the oldest entry in y once they are too old, so
+// reply for IdempotencyWindow, whatever becomes of the object; but of a large application that was
+// there already only the key is kept. A different request under the same key is
+// refused. Each entry removes the keys of the oldest entry in y once they are too old, so
 // the number of keys does not grow without bound.
 //
 // # Actors

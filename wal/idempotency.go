@@ -18,7 +18,7 @@ type Once struct {
 	Key         [16]byte // a hash of the caller and the word that the caller chose
 	Fingerprint [16]byte // a hash of the request: method, path, query and body
 	Repeated    bool     // set to true if the command had taken effect before
-	Size        int      // set to what keeping the key and the reply takes, unless the command had taken effect before
+	Size        int      // set to what keeping the key and the reply takes at most, unless the command had taken effect before
 }
 
 var errKeyReused = &webhook.Error{Code: webhook.CodeKeyReused, Field: "idempotency-key",
@@ -70,7 +70,8 @@ func (e replyTable) applyOnce(c *once) ([]byte, error) {
 		return nil, errKeyReused
 	case found:
 		e.source = replySource{key: replyKey(name), form: replyRepeated}
-		return append([]byte{replyRepeated}, kept.reply...), nil
+		whole, err := kept.whole(e.store.pending.get)
+		return append([]byte{replyRepeated}, whole...), err
 	}
 	reply, err := c.within.apply(e.entry)
 	if err != nil {
@@ -83,7 +84,11 @@ func (e replyTable) applyOnce(c *once) ([]byte, error) {
 		e.replies = append(e.replies, repliesVersion)
 	}
 	e.replies = append(e.replies, name...)
-	e.batch.set(replyKey(name), encodeKeptReply(&keptReply{e.first(), c.fingerprint, c.kind, reply}))
+	keep := reply
+	if c.kind == kindCreateApplication && e.source.form == formFound && len(reply) > maxFoundReply {
+		keep = e.source.key
+	}
+	e.batch.set(replyKey(name), encodeKeptReply(&keptReply{e.first(), c.fingerprint, c.kind, keep}))
 	e.source = replySource{key: replyKey(name), form: replyFirst}
 	return append([]byte{replyFirst}, reply...), nil
 }
@@ -116,9 +121,13 @@ func (w *Writer) KeepAnswer(ctx context.Context, answer []byte) (kept []byte, er
 	return w.client.propose(ctx, encodeKeepAnswer(answer))
 }
 
+// maxFoundReply is how many bytes a kept reply about an application may have that was there already.
+const maxFoundReply = 1 << 10
+
 // keptReply is the record of an idempotency key. For a message it contains the ID, and if that is
 // an example the payload, since no repetition has that: the event type may be another by then. For
-// other objects it contains the object as it was.
+// a large application that was there already it contains the key of its record, since small requests
+// without end may find it. For other objects it contains the object as it was.
 type keptReply struct {
 	entry       webhook.ID // determines its age, and its position in the order of age
 	fingerprint [16]byte   // of the request
@@ -142,6 +151,25 @@ func decodeKeptReply(data []byte) (a keptReply, err error) {
 	copy(a.fingerprint[:], r.take(uint64(len(a.fingerprint))))
 	a.kind, a.reply = kind(r.byte()), r.rest
 	return a, r.err
+}
+
+// whole returns the reply. A large application that was there already is read again, with get.
+func (a *keptReply) whole(get func(key []byte) (value []byte, found bool, err error)) ([]byte, error) {
+	if a.kind != kindCreateApplication || len(a.reply) == 0 || a.reply[0] != keyApplication {
+		return a.reply, nil
+	}
+	value, found, err := get(a.reply)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, errReplyGone
+	}
+	var c createApplication
+	if err := decodeJSON(value, &c.Application); err != nil {
+		return nil, err
+	}
+	return encodeJSON(c)
 }
 
 // replyTo returns the kept reply of this name, unless it is too old.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,6 +103,73 @@ func TestKept(t *testing.T) {
 	once.Fingerprint[0]++
 	_, err = s.Kept(once, now)
 	wantCode(t, err, webhook.CodeKeyReused)
+}
+
+// A small request may find a large application, again and again with another key. None of these
+// keeps a copy of it. Each repetition gets the application as it is.
+func TestKeptOfFoundApplication(t *testing.T) {
+	dir := memdir.New(t)
+	s := openTest(t, dir)
+	w := NewWriter(direct{s, 1})
+	large, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: strings.Repeat("&", 4096), UID: "large"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := bytesOf(t, s, keyReply)
+	find := func(i byte) (*webhook.Application, bool, error) {
+		once := &Once{Key: [16]byte{i}}
+		found, created, err := w.CreateApplication(once.Context(t.Context()), webhook.Application{Name: "a", UID: "large"}, true)
+		if created {
+			t.Errorf("key %d created an application", i)
+		}
+		return found, once.Repeated, err
+	}
+	const keys = 20
+	for i := range 2 * keys {
+		if found, repeated, err := find(byte(i % keys)); err != nil || found.Name != large.Name || repeated != (i >= keys) {
+			t.Fatalf("key %d: repeated %t, %v", i, repeated, err)
+		}
+	}
+	if took := bytesOf(t, s, keyReply) - before; took > keys*200 {
+		t.Errorf("the keys take %d bytes, more than %d", took, keys*200)
+	}
+	kept := func() (*Kept, error) { return s.Kept(&Once{Key: [16]byte{1}}, time.UnixMilli(testClock)) }
+	large.Name = "renamed"
+	if large, err = w.UpdateApplication(t.Context(), *large); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	s = crash(t, s, dir)
+	closing(t, s)
+	w = NewWriter(direct{s, 1})
+	if is, err := kept(); err != nil || is.Created || is.Application.Name != "renamed" {
+		t.Errorf("%+v, %v", is, err)
+	}
+	if found, repeated, err := find(1); err != nil || !repeated || found.Name != "renamed" {
+		t.Errorf("%+v, %t, %v", found, repeated, err)
+	}
+	if err := w.DeleteApplication(t.Context(), large.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = kept()
+	wantCode(t, err, webhook.CodeNotFound)
+	_, _, err = find(1)
+	wantCode(t, err, webhook.CodeNotFound)
+	small, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: "small", UID: "large"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, _, err := find(200); err != nil || found.Name != "small" {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if err := w.DeleteApplication(t.Context(), small.ID); err != nil {
+		t.Fatal(err)
+	}
+	if found, repeated, err := find(200); err != nil || !repeated || found.Name != "small" {
+		t.Errorf("a small application is kept as it was: %+v, %t, %v", found, repeated, err)
+	}
 }
 
 // The payload of an example and the answer to a request of many changes are kept as they were

@@ -7,8 +7,8 @@ import (
 )
 
 // Kept is the reply to a request that took effect under an idempotency key. Later changes of the
-// object do not affect it. The field that is set says what was requested; none is set if the reply
-// was empty.
+// object do not affect it, unless it is a large application that was there already. The field that is
+// set says what was requested; none is set if the reply was empty.
 type Kept struct {
 	Message     webhook.ID // a message was created
 	Payload     []byte     // of that, if it is an example
@@ -26,26 +26,31 @@ type Kept struct {
 // node has applied the log, or nil if there is none. If the key came with a different request, the
 // error is a *webhook.Error.
 func (r *Reader) Kept(once *Once, now time.Time) (*Kept, error) {
-	var kept keptReply
-	found := false
+	var kept *Kept
 	err := r.read(func(v dbView) error {
-		data, is, err := v.get(replyKey(once.Key[:]))
-		if found = is; found && err == nil {
-			kept, err = decodeKeptReply(data)
+		data, found, err := v.get(replyKey(once.Key[:]))
+		if err != nil || !found {
+			return err
 		}
+		reply, err := decodeKeptReply(data)
+		switch {
+		case err != nil:
+			return err
+		case now.Sub(reply.entry.Time()) >= IdempotencyWindow:
+			return nil
+		case reply.fingerprint != once.Fingerprint:
+			return errKeyReused
+		}
+		if reply.reply, err = reply.whole(v.get); err != nil {
+			return err
+		}
+		kept, err = reply.open()
 		return err
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case !found:
-		return nil, nil
-	case now.Sub(kept.entry.Time()) >= IdempotencyWindow:
-		return nil, nil
-	case kept.fingerprint != once.Fingerprint:
-		return nil, errKeyReused
 	}
-	return kept.open()
+	return kept, nil
 }
 
 // open decodes the reply.

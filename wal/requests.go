@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"hookwheel/webhook"
@@ -87,7 +88,14 @@ func (e replyTable) readAgain(s replySource) ([]byte, error) {
 		return nil, err
 	case s.key[0] == keyReply:
 		kept, err := decodeKeptReply(value)
-		return append([]byte{s.form}, kept.reply...), err
+		if err != nil {
+			return nil, err
+		}
+		whole, err := kept.whole(e.store.pending.get)
+		if errors.Is(err, errReplyGone) {
+			return nil, nil
+		}
+		return append([]byte{s.form}, whole...), err
 	case s.form != 0:
 		c := createApplication{Created: s.form == formCreated}
 		if err := decodeJSON(value, &c.Application); err != nil {

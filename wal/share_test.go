@@ -366,6 +366,81 @@ func (c *crowd) enlargeAll(t *testing.T, app webhook.ID, setting string) (refuse
 	return nil
 }
 
+// Applications of a producer, as large as they may be, take a part of the limits only, in memory and
+// in the store. One that is there is found in any case, and when some are deleted there is room
+// again.
+func TestLargeApplications(t *testing.T) {
+	for name, limit := range map[string]struct {
+		count   int
+		maxSize int64
+	}{"by their number": {10_000, 0}, "by storage.max_size": {0, 4 << 20}, "by both": {1000, 4 << 20}} {
+		t.Run(name, func(t *testing.T) {
+			s := closing(t, openTest(t, memdir.New(t)))
+			setMaxSize(s, limit.maxSize)
+			w := NewWriter(direct{s, 1})
+			create := func(uid string, metadata map[string]string, getIfExists bool) (*webhook.Application, error) {
+				app := webhook.Application{Name: strings.Repeat("&", 4096), UID: uid, Metadata: metadata}
+				if err := s.admit(mustEncode(t, kindCreateApplication, createApplication{Application: app, GetIfExists: getIfExists, Max: limit.count}), nil, false); err != nil {
+					return nil, err
+				}
+				made, _, err := w.CreateApplication(t.Context(), app, getIfExists)
+				return made, err
+			}
+			many := make(map[string]string)
+			for i := range 400 {
+				many[fmt.Sprint(i)] = ""
+			}
+			may := limit.maxSize / applicationsPart
+			if limit.maxSize == 0 {
+				may = int64(limit.count) * applicationMean
+			}
+			var list []*webhook.Application
+			for range 1000 {
+				app, err := create(fmt.Sprint("uid-", len(list)), many, false)
+				if err != nil {
+					wantCode(t, err, webhook.CodeLimit)
+					break
+				}
+				list = append(list, app)
+			}
+			stored := int64(0)
+			for key, value := range recordsOf(t, content(t, s)) {
+				if key[0] == keyApplication {
+					stored += int64(len(key) + len(value))
+				}
+			}
+			if stored > may || stored < may/4 {
+				t.Errorf("%d applications take %d bytes of the %d that they may", len(list), stored, may)
+			}
+			if _, err := create("uid-0", many, true); err != nil {
+				t.Errorf("an application that exists is not found: %v", err)
+			}
+			_, err := create("", many, false)
+			wantCode(t, err, webhook.CodeLimit)
+			for _, app := range list[:2] {
+				if err := w.DeleteApplication(t.Context(), app.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 2 {
+				if _, err := create("", many, false); err != nil {
+					t.Errorf("there is room again: %v", err)
+				}
+			}
+			if err := s.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			fresh := newCatalog()
+			if err := s.read(func(v dbView) error { return fresh.load(v.view) }); err != nil {
+				t.Fatal(err)
+			}
+			if fresh.applicationBytes != s.catalog.applicationBytes {
+				t.Errorf("after a restart the applications take %d bytes, want %d", fresh.applicationBytes, s.catalog.applicationBytes)
+			}
+		})
+	}
+}
+
 // Commands are admitted while others are applied: with the race detector, this finds what is read
 // without the lock.
 func TestEndpointsAreAdmittedMeanwhile(t *testing.T) {
