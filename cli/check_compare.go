@@ -94,20 +94,16 @@ func (o *checkOptions) fingerprintAt(f, newest *folderReport, folders []*folderR
 }
 
 // catchUp applies entries from the first log that has them to a copy of a store.
-func (o *checkOptions) catchUp(store string, newest *folderReport, folders []*folderReport) (err error) {
-	var failed error
-	s, err := wal.Open(wal.Config{Dir: store, MinFree: 1, Logger: quietLogger(o.stderr), Fatal: func(err error) { failed = err }})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close(), failed) }()
-	for _, f := range folders {
-		err = cluster.CatchUp(f.Folder, s, newest.Store.Index, newest.Store.Term)
-		if !errors.Is(err, cluster.ErrNoEntries) && !errors.Is(err, cluster.ErrNoLog) {
-			return err
+func (o *checkOptions) catchUp(store string, newest *folderReport, folders []*folderReport) error {
+	return changeStore(wal.Config{Dir: store, MinFree: 1, Logger: quietLogger(o.stderr)}, func(s *wal.Store) error {
+		for _, f := range folders {
+			err := cluster.CatchUp(f.Folder, s, newest.Store.Index, newest.Store.Term)
+			if !errors.Is(err, cluster.ErrNoEntries) && !errors.Is(err, cluster.ErrNoLog) {
+				return err
+			}
 		}
-	}
-	return errors.New("no log has all the entries in between")
+		return errors.New("no log has all the entries in between")
+	})
 }
 
 // copyFolder copies files rather than linking them: Badger truncates a file before it removes it,

@@ -307,7 +307,7 @@ their data folders are moved away.`,
 	return cmd
 }
 
-func recoverNode(out io.Writer, config config.Config, dry bool) (err error) {
+func recoverNode(out io.Writer, config config.Config, dry bool) error {
 	if err := node.RefuseHalfRestored(config.Data); err != nil {
 		return err
 	}
@@ -315,29 +315,31 @@ func recoverNode(out io.Writer, config config.Config, dry bool) (err error) {
 		return fmt.Errorf("%s is not the data folder of a node: %w", config.Data, err)
 	}
 	log := quietLogger(os.Stderr)
-	var failed error
-	store, err := wal.Open(wal.Config{Dir: storeFolder(config.Data), MinFree: config.Storage.MinFree, Logger: log,
-		Fatal: func(err error) { failed = err }})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close(), failed) }()
-	if dry {
-		last, term, err := cluster.LastEntry(config.Data)
-		if err != nil {
-			return err
+	var report cluster.ResetReport
+	err := changeStore(wal.Config{Dir: storeFolder(config.Data), MinFree: config.Storage.MinFree, Logger: log}, func(store *wal.Store) (err error) {
+		if dry {
+			return printProgress(out, config, store.Applied())
 		}
-		_, err = fmt.Fprintf(out, `%s: log ends at entry %d of term %d, store at entry %d.
-The most up-to-date node is the one with the highest term and, among those, the
-highest entry. Nothing was changed; --yes starts a new cluster with this node.
-`, config.Node, last, term, store.Applied())
+		report, err = cluster.Reset(config.Data, config.Node, config.Cluster.Address, store, log)
 		return err
-	}
-	report, err := cluster.Reset(config.Data, config.Node, config.Cluster.Address, store, log)
-	if err != nil {
+	})
+	if err != nil || dry {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "%s starts cluster %s with the state as of entry %d; %d entries of its log were not in the store before.\n"+
 		"Start it now, then start the other nodes with empty data folders.\n", config.Node, report.Cluster[:8], report.Applied, report.Replayed)
+	return err
+}
+
+// printProgress prints how far a node is, of which the store ends at the entry applied.
+func printProgress(out io.Writer, config config.Config, applied uint64) error {
+	last, term, err := cluster.LastEntry(config.Data)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, `%s: log ends at entry %d of term %d, store at entry %d.
+The most up-to-date node is the one with the highest term and, among those, the
+highest entry. Nothing was changed; --yes starts a new cluster with this node.
+`, config.Node, last, term, applied)
 	return err
 }

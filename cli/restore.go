@@ -181,13 +181,15 @@ func isCutShort(data string) bool {
 // reset turns the restored state into that of a new cluster of one node.
 func (o *restoreOptions) reset(data string, to io.Writer) (report cluster.ResetReport, err error) {
 	log := quietLogger(to)
-	var failed error
-	store, err := wal.Open(wal.Config{Dir: storeFolder(data), MinFree: o.minFree, Logger: log,
-		Fatal: func(err error) { failed = err }})
+	err = changeStore(wal.Config{Dir: storeFolder(data), MinFree: o.minFree, Logger: log}, func(store *wal.Store) error {
+		made, err := cluster.Reset(data, o.node, o.address, store, log)
+		if err == nil {
+			report = made
+		}
+		return err
+	})
 	if err != nil {
-		return report, err
+		return cluster.ResetReport{}, err
 	}
-	report, err = cluster.Reset(data, o.node, o.address, store, log)
-	err = errors.Join(err, store.Close())
-	return report, errors.Join(err, failed)
+	return report, nil
 }
