@@ -190,7 +190,7 @@ func TestBadgerDiskErrorIsFatal(t *testing.T) {
 	if reason != nil {
 		t.Errorf("the node ends for %v", reason)
 	}
-	for _, cause := range diskErrors {
+	for _, cause := range badgerfiles.DiskErrors {
 		for name, say := range map[string]func(string, ...any){"error": log.Errorf, "warning": log.Warningf} {
 			reason = nil
 			say("Error while curlf sync: %v\n", &fs.PathError{Op: "sync", Path: "1.vlog", Err: cause})

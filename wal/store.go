@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -326,12 +325,9 @@ func (c *Config) badgerLog() badgerLog {
 	return badgerLog{log: c.Logger.With("component", "badger"), fatal: c.Fatal}
 }
 
-// diskErrors are the errors of the operating system for a failing disk.
-var diskErrors = []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EROFS, syscall.EDQUOT, syscall.ENODEV, syscall.ENXIO, syscall.EFBIG, syscall.EMFILE, syscall.ENFILE}
-
 func (l badgerLog) say(level slog.Level, format string, args []any) {
 	text := strings.TrimSpace(fmt.Sprintf(format, args...))
-	if endsOnLoggedErrors && l.fatal != nil && slices.ContainsFunc(diskErrors, func(e syscall.Errno) bool { return strings.Contains(text, e.Error()) }) {
+	if endsOnLoggedErrors && l.fatal != nil && badgerfiles.IsOfDisk(text) {
 		line, _, _ := strings.Cut(text, "\n")
 		l.fatal(fmt.Errorf("the store can't use its disk: %s", line))
 		return

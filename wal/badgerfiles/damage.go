@@ -28,11 +28,20 @@ const markFile = "DAMAGED"
 // ErrDamaged is wrapped by the error for any damage.
 var ErrDamaged = errors.New("a file of the store is damaged")
 
+// DiskErrors are the errors of the operating system for a failing disk.
+var DiskErrors = []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EROFS, syscall.EDQUOT, syscall.ENODEV, syscall.ENXIO, syscall.EFBIG, syscall.EMFILE, syscall.ENFILE}
+
+// IsOfDisk recognizes the error of a failing disk in what Badger says, because Badger does not wrap
+// it with %w.
+func IsOfDisk(text string) bool {
+	return slices.ContainsFunc(DiskErrors, func(e syscall.Errno) bool { return strings.Contains(text, e.Error()) })
+}
+
 // Damaged wraps err with advice on what to do about damage in the Badger folder dir. Errors of the
 // operating system are returned unchanged.
 func Damaged(dir string, err error) error {
 	var system syscall.Errno
-	if err == nil || errors.Is(err, ErrDamaged) || errors.As(err, &system) {
+	if err == nil || errors.Is(err, ErrDamaged) || errors.As(err, &system) || IsOfDisk(err.Error()) {
 		return err
 	}
 	return fmt.Errorf("%w: %w. Nothing was overwritten. Move the data folder of this node away (it holds %s) and start it "+
