@@ -124,7 +124,8 @@ func TestNamesAreNoOracle(t *testing.T) {
 	}
 }
 
-// What net says about a query that failed has the addresses of this machine and of its name servers.
+// What net says about a query that failed has the addresses of this machine and of its name
+// servers.
 func TestNameServersAreNotShown(t *testing.T) {
 	for text, want := range map[string]string{
 		"server misbehaving": "the name could not be resolved: server misbehaving",

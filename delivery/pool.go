@@ -82,9 +82,9 @@ func (p *Pool) SetNetworks(allow, deny []netip.Prefix) {
 }
 
 // Run makes the attempts that the scheduler hands out until ctx ends or one can't be recorded, and
-// records them through r. Attempts in flight then have drainPatience to finish. Run returns when all
-// workers have stopped and all outcomes that can be recorded are recorded. After an error, which may
-// also be that ctx ends, the attempts that are not recorded are to be made again.
+// records them through r. Attempts in flight then have drainPatience to finish. Run returns when
+// all workers have stopped and all outcomes that can be recorded are recorded. After an error,
+// which may also be that ctx ends, the attempts that are not recorded are to be made again.
 func (p *Pool) Run(ctx context.Context, r Recorder, s *scheduler.Scheduler) (err error) {
 	outcomes := make(chan webhook.Outcome, maxUnrecorded)
 	recordCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -225,8 +225,8 @@ func (s *Server) routeMetrics(r *router.Router) {
 	}
 }
 
-// redirect names the path only: behind a proxy the client knows us by another scheme, and perhaps by
-// another host.
+// redirect names the path only: behind a proxy the client knows us by another scheme, and perhaps
+// by another host.
 func redirect(path string) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		ctx.Response.Header.Set(fasthttp.HeaderLocation, path)

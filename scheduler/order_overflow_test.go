@@ -82,7 +82,8 @@ func crowded(s *Scheduler) (keys int, crowded bool) {
 	return keys, keys > minKeys+maxAhead
 }
 
-// fail adds a message that has failed, recorded with its key or from when the endpoint had no order.
+// fail adds a message that has failed, recorded with its key or from when the endpoint had no
+// order.
 func (b *shelf) fail(e *webhook.Endpoint, key string, rnd *rand.Rand, due time.Time) {
 	m := testMessage(10+len(b.log), 10)
 	m.OrderingKey = key

@@ -258,8 +258,8 @@ func (a admitting) Propose(_ context.Context, command []byte) ([]byte, error) {
 	return okReply(nil), nil
 }
 
-// Whatever an attempt says, it can be recorded: the attempts of all endpoints are recorded together,
-// so one that was refused would hold up all others.
+// Whatever an attempt says, it can be recorded: the attempts of all endpoints are recorded
+// together, so one that was refused would hold up all others.
 func TestLongAttemptsAreRecorded(t *testing.T) {
 	s, _, _, endpoint := newWorld(t)
 	p := failures(endpoint.ID, 2)

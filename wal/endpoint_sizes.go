@@ -6,10 +6,10 @@ import (
 	"hookwheel/webhook"
 )
 
-// Customers choose how large their endpoints are, which each node has in memory, and unlike messages
-// endpoints do not leave. Those of one application may take a part of the limit. Once all take half
-// of it, each application may still have an equal part of an eighth. As applications come, these
-// parts get smaller, so a thousand that take all they can stay near the limit.
+// Customers choose how large their endpoints are, which each node has in memory, and unlike
+// messages endpoints do not leave. Those of one application may take a part of the limit. Once all
+// take half of it, each application may still have an equal part of an eighth. As applications
+// come, these parts get smaller, so a thousand that take all they can stay near the limit.
 const (
 	ownEndpointsPart    = 16
 	commonEndpointsPart = 2
@@ -54,8 +54,8 @@ func (s *Store) enlargement(endpoint *webhook.Endpoint) int64 {
 	return int64(len(record)) - size
 }
 
-// endpointsLimit returns how many bytes the records of endpoints may take, and the setting that says
-// so; 0: any number.
+// endpointsLimit returns how many bytes the records of endpoints may take, and the setting that
+// says so; 0: any number.
 func (s *Space) endpointsLimit() (limit int64, setting string) {
 	if s.maxSize > 0 && (s.maxSize < s.maxEndpoints || s.maxEndpoints == 0) {
 		return s.maxSize, "storage.max_size"

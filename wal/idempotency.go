@@ -121,13 +121,14 @@ func (w *Writer) KeepAnswer(ctx context.Context, answer []byte) (kept []byte, er
 	return w.client.propose(ctx, encodeKeepAnswer(answer))
 }
 
-// maxFoundReply is how many bytes a kept reply about an application may have that was there already.
+// maxFoundReply is how many bytes a kept reply about an application may have that was there
+// already.
 const maxFoundReply = 1 << 10
 
 // keptReply is the record of an idempotency key. For a message it contains the ID, and if that is
 // an example the payload, since no repetition has that: the event type may be another by then. For
-// a large application that was there already it contains the key of its record, since small requests
-// without end may find it. For other objects it contains the object as it was.
+// a large application that was there already it contains the key of its record, since small
+// requests without end may find it. For other objects it contains the object as it was.
 type keptReply struct {
 	entry       webhook.ID // determines its age, and its position in the order of age
 	fingerprint [16]byte   // of the request

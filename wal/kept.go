@@ -7,8 +7,8 @@ import (
 )
 
 // Kept is the reply to a request that took effect under an idempotency key. Later changes of the
-// object do not affect it, unless it is a large application that was there already. The field that is
-// set says what was requested; none is set if the reply was empty.
+// object do not affect it, unless it is a large application that was there already. The field that
+// is set says what was requested; none is set if the reply was empty.
 type Kept struct {
 	Message     webhook.ID // a message was created
 	Payload     []byte     // of that, if it is an example

@@ -17,8 +17,8 @@ type Leader struct {
 // Leader returns what the leader of this term writes with.
 func (w *Writer) Leader(term uint64) *Leader { return &Leader{w.client, term} }
 
-// RecordProgress records deliveries, and cuts what is longer than it may be: if the log refused what
-// one receiver has sent, nothing of any endpoint could be recorded.
+// RecordProgress records deliveries, and cuts what is longer than it may be: if the log refused
+// what one receiver has sent, nothing of any endpoint could be recorded.
 func (l *Leader) RecordProgress(ctx context.Context, list []webhook.Progress) error {
 	for i := range list {
 		for j := range list[i].Outcomes {

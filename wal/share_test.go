@@ -366,8 +366,8 @@ func (c *crowd) enlargeAll(t *testing.T, app webhook.ID, setting string) (refuse
 	return nil
 }
 
-// Applications of a producer, as large as they may be, take a part of the limits only, in memory and
-// in the store. One that is there is found in any case, and when some are deleted there is room
+// Applications of a producer, as large as they may be, take a part of the limits only, in memory
+// and in the store. One that is there is found in any case, and when some are deleted there is room
 // again.
 func TestLargeApplications(t *testing.T) {
 	for name, limit := range map[string]struct {
