@@ -55,14 +55,15 @@ func largeEndpoint(uid string, url, headers, value int) string {
 	return fmt.Sprintf(`{"uid": %q, "url": %q, "headers": {%s}}`, uid, start+strings.Repeat("&", url-len(start)), strings.Join(own, ","))
 }
 
-// All the endpoints that one may have, of the largest size, and messages that each of them is to
-// get.
+// All the endpoints that one may have, as many as possible of the largest size, and messages that
+// each of them is to get.
 func manyEndpoints(w *world) {
 	c := w.customer()
 	defer w.leave(c)
-	each(32, 520, func(i int) {
+	each(32, 250, func(i int) {
 		w.attack(c.portal, "POST", c.path("/endpoint"), largeEndpoint(fmt.Sprint("e", i), 8<<10, 64, 480))
 	})
+	each(32, 520, func(int) { w.attack(c.portal, "POST", c.path("/endpoint"), `{"url": "http://127.0.0.1:9/"}`) })
 	w.refused(400, "limit_reached", c.portal, "POST", c.path("/endpoint"), `{"url": "http://127.0.0.1:9/"}`)
 	for range long(3, 30) {
 		w.send(c, 100)
