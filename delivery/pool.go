@@ -93,6 +93,8 @@ func (p *Pool) Run(ctx context.Context, r Recorder, s *scheduler.Scheduler) (err
 	defer stop()
 	var workers, others sync.WaitGroup
 	others.Go(func() { s.Run(ctx) })
+	landed := make(chan struct{}) // closed when no attempt is in flight any more
+	others.Go(func() { p.disable(recordCtx, r, s, landed) })
 	others.Go(func() { err = p.record(recordCtx, r, s, outcomes, stop) })
 	for range p.config.Workers {
 		workers.Go(func() { p.work(ctx, s, outcomes) })
@@ -103,6 +105,7 @@ func (p *Pool) Run(ctx context.Context, r Recorder, s *scheduler.Scheduler) (err
 	workers.Wait()
 	flush := time.AfterFunc(flushPatience, cancel)
 	defer flush.Stop()
+	close(landed)
 	close(outcomes)
 	others.Wait()
 	p.sender.secrets.forgetAll()
@@ -215,7 +218,6 @@ func (p *Pool) record(ctx context.Context, r Recorder, s *scheduler.Scheduler, o
 		if failed != nil {
 			continue
 		}
-		p.disable(ctx, r, s)
 		list := s.Checkpoint(batch, maxRecord)
 		if len(list) == 0 {
 			continue
@@ -229,11 +231,24 @@ func (p *Pool) record(ctx context.Context, r Recorder, s *scheduler.Scheduler, o
 }
 
 // disable disables endpoints that have failed for too long, or that have asked for no further
-// messages. If it fails, it is tried again when the endpoint fails again.
-func (p *Pool) disable(ctx context.Context, r Recorder, s *scheduler.Scheduler) {
-	for _, d := range s.Disabled() {
-		if err := r.DisableEndpoint(ctx, d.Endpoint.ID, d.FailingSince); err != nil {
-			p.config.Logger.Warn("could not disable an endpoint; it is tried again when the endpoint fails again", "endpoint", d.Endpoint.ID.Text(webhook.KindEndpoint), "error", err)
+// messages, until landed is closed. If it fails, it is tried again when the endpoint fails again.
+// What is to be recorded does not wait for that: each endpoint takes an entry of its own, and a
+// customer may have many that ask for it, and enable them again and again.
+func (p *Pool) disable(ctx context.Context, r Recorder, s *scheduler.Scheduler, landed <-chan struct{}) {
+	for over := false; !over; {
+		select {
+		case <-s.Disabling():
+		case <-landed:
+			over = true
+		}
+		for ctx.Err() == nil {
+			d, found := s.NextDisabled()
+			if !found {
+				break
+			}
+			if err := r.DisableEndpoint(ctx, d.Endpoint.ID, d.FailingSince); err != nil {
+				p.config.Logger.Warn("could not disable an endpoint; it is tried again when the endpoint fails again", "endpoint", d.Endpoint.ID.Text(webhook.KindEndpoint), "error", err)
+			}
 		}
 	}
 }

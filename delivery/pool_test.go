@@ -61,3 +61,59 @@ func TestPoolEndsWhenRecordFails(t *testing.T) {
 		t.Errorf("%d attempts were made", n)
 	}
 }
+
+// slowToDisable is a Recorder to which no endpoint is disabled before an attempt is recorded.
+type slowToDisable struct{ disabling, recorded chan struct{} }
+
+func (r slowToDisable) DisableEndpoint(ctx context.Context, _ webhook.ID, _ time.Time) error {
+	close(r.disabling)
+	select {
+	case <-r.recorded:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r slowToDisable) RecordProgress(ctx context.Context, list []webhook.Progress) error {
+	<-r.disabling
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for i := range list {
+		if len(list[i].Outcomes) > 0 {
+			close(r.recorded)
+		}
+	}
+	return nil
+}
+
+// Attempts are recorded while endpoints wait to be disabled: one customer's may be many, and the
+// attempts are those of all.
+func TestDisablingDelaysNoRecord(t *testing.T) {
+	address := rawServer(t, say("HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"))
+	d := testDelivery("http://" + address)
+	d.Endpoint.ID, d.Endpoint.App, d.Message.App = webhook.NewID(1, 0, 1), webhook.NewID(1, 0, 2), webhook.NewID(1, 0, 2)
+	log := slog.New(slog.DiscardHandler)
+	p := NewPool(Config{Timeout: senderTimeout, Workers: 2, Allow: loopback, Keyring: new(webhook.Keyring), Logger: log, Metrics: prometheus.NewRegistry()})
+	s := scheduler.New(oneMessage{message: d.Message}, 1, scheduler.Config{Workers: 2, PerEndpoint: 1, Timeout: senderTimeout}, log)
+	s.Apply(webhook.Changes{Endpoints: []*webhook.Endpoint{d.Endpoint}})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	r := slowToDisable{make(chan struct{}), make(chan struct{})}
+	go func() {
+		select {
+		case <-r.recorded:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := p.Run(ctx, r, s); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-r.recorded:
+	default:
+		t.Error("the attempt was not recorded")
+	}
+}

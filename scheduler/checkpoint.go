@@ -13,13 +13,20 @@ const stuckAfter = time.Second
 // Decided receives a value when there is something to record that no delivery has caused.
 func (s *Scheduler) Decided() <-chan struct{} { return s.unrecorded.notify }
 
-// Disabled are the endpoints that are to be disabled since it was last asked.
-func (s *Scheduler) Disabled() []Disable {
+// Disabling receives a value when there may be an endpoint that is to be disabled.
+func (s *Scheduler) Disabling() <-chan struct{} { return s.unrecorded.disabling }
+
+// NextDisabled takes an endpoint that is to be disabled, if there is one.
+func (s *Scheduler) NextDisabled() (d Disable, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := s.unrecorded.disable
-	s.unrecorded.disable = nil
-	return list
+	for id, d := range s.unrecorded.disable {
+		delete(s.unrecorded.disable, id)
+		if l := s.lanes[id]; l != nil && !l.endpoint.Disabled && (l.successor == nil || !l.successor.Disabled) {
+			return d, true
+		}
+	}
+	return d, false
 }
 
 // Checkpoint says what to record: these outcomes and what was decided without a delivery, at most

@@ -237,11 +237,11 @@ func TestOurFailure(t *testing.T) {
 		offer(s, b.log)
 		d, _ := s.Next()
 		o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: d.Number, Status: webhook.StatusFail}, Verdict{SenderFault: true})
-		if o.Spent != 0 || o.Attempt.Next.Before(time.Now()) || len(s.Disabled()) != 0 {
+		if o.Spent != 0 || o.Attempt.Next.Before(time.Now()) || len(s.unrecorded.disable) != 0 {
 			t.Errorf("%+v", o)
 		}
 		s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: d.Number, Status: webhook.StatusFail}, Verdict{})
-		if len(s.Disabled()) != 0 {
+		if len(s.unrecorded.disable) != 0 {
 			t.Error("the endpoint is disabled at its first failure after ours")
 		}
 	})

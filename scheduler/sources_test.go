@@ -153,10 +153,47 @@ func TestDisabledBySuccess(t *testing.T) {
 		s.clock = func() time.Time { return start }
 		d, _ := s.Next()
 		o := s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1, Start: start}, Verdict{Disable: true})
-		if list := s.Disabled(); len(list) != 1 || list[0] != (Disable{e, start}) || !o.Attempt.Next.IsZero() {
-			t.Errorf("%+v, %+v", list, o)
+		if found, isTo := s.NextDisabled(); !isTo || found != (Disable{e, start}) || !o.Attempt.Next.IsZero() {
+			t.Errorf("%+v, %+v", found, o)
 		}
 	})
+}
+
+// However many attempts at an endpoint ask for it, it is to be disabled once, and not if that has
+// happened or it is gone meanwhile.
+func TestDisabledOnce(t *testing.T) {
+	changes := map[string]func(s *Scheduler, e webhook.Endpoint){
+		"disabled": func(s *Scheduler, e webhook.Endpoint) { e.Disabled = true; add(s, &e) },
+		"deleted":  func(s *Scheduler, e webhook.Endpoint) { s.Apply(webhook.Changes{Removed: []webhook.ID{e.ID}}) },
+		"enabled":  func(s *Scheduler, e webhook.Endpoint) { e.Disabled = false; add(s, &e) },
+	}
+	for name, change := range changes {
+		synctest.Test(t, func(t *testing.T) {
+			b := newShelf()
+			e := testEndpoint(0)
+			b.add(testMessage(10, 10), testMessage(11, 10), testMessage(12, 10))
+			s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
+			add(s, e)
+			offer(s, b.log)
+			end := func() {
+				d, _ := s.Next()
+				s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1}, Verdict{Disable: true})
+			}
+			end()
+			end()
+			if d, found := s.NextDisabled(); !found || d.Endpoint.ID != e.ID {
+				t.Errorf("%s: %+v, %t", name, d, found)
+			}
+			if d, again := s.NextDisabled(); again {
+				t.Errorf("%s: %+v is to be disabled again", name, d)
+			}
+			end()
+			change(s, *e)
+			if _, found := s.NextDisabled(); found != (name == "enabled") {
+				t.Errorf("%s meanwhile, it is to be disabled: %t", name, found)
+			}
+		})
+	}
 }
 
 // A message that hangs does not hold up those that come more than maxAhead behind it.

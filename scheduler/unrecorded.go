@@ -17,15 +17,17 @@ type Disable struct {
 
 // unrecorded is what is to be recorded besides the outcomes of attempts.
 type unrecorded struct {
-	decided []webhook.Outcome  // without a delivery
-	moved   map[*lane]struct{} // lanes whose cursor or health is to be recorded, though no outcome is
-	disable []Disable
-	stalled []*lane       // until some of it is recorded
-	notify  chan struct{} // something is decided
+	decided   []webhook.Outcome      // without a delivery
+	moved     map[*lane]struct{}     // lanes whose cursor or health is to be recorded, though no outcome is
+	disable   map[webhook.ID]Disable // each endpoint once, however many attempts ask for it
+	disabling chan struct{}          // there may be something to disable
+	stalled   []*lane                // until some of it is recorded
+	notify    chan struct{}          // something is decided
 }
 
 func newUnrecorded() unrecorded {
-	return unrecorded{moved: make(map[*lane]struct{}), notify: make(chan struct{}, 1)}
+	return unrecorded{moved: make(map[*lane]struct{}), disable: make(map[webhook.ID]Disable),
+		disabling: make(chan struct{}, 1), notify: make(chan struct{}, 1)}
 }
 
 // isFull reports whether no more is to be decided until some of it is recorded.
@@ -39,6 +41,18 @@ func (u *unrecorded) decide(o webhook.Outcome) {
 func (u *unrecorded) signal() {
 	select {
 	case u.notify <- struct{}{}:
+	default:
+	}
+}
+
+// disableSoon has an endpoint disabled.
+func (u *unrecorded) disableSoon(d Disable) {
+	if _, known := u.disable[d.Endpoint.ID]; known {
+		return
+	}
+	u.disable[d.Endpoint.ID] = d
+	select {
+	case u.disabling <- struct{}{}:
 	default:
 	}
 }
