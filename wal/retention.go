@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -25,15 +26,20 @@ const (
 	retainLookBytes = 16 << 20
 )
 
+// retainPasses is how many lines of deleted applications one look passes in a class. Sweep removes
+// them, which may take long.
+const retainPasses = 16 << 10
+
 // Cleaner removes what is kept no longer: it finds that in a store, and proposes its removal. Each
 // call does a bounded part of the work; more reports whether some is left.
 type Cleaner struct {
 	store  *Store
 	writer *Writer
+	passed [expiryClasses][]byte // up to these keys all lines under X are of deleted applications, while there are any
 }
 
 // NewCleaner returns a Cleaner of a store.
-func NewCleaner(s *Store, w *Writer) *Cleaner { return &Cleaner{s, w} }
+func NewCleaner(s *Store, w *Writer) *Cleaner { return &Cleaner{store: s, writer: w} }
 
 // Retain removes messages whose retention has ended, for the leader: those from before that time,
 // and those with a retention of their own.
@@ -44,7 +50,7 @@ func (c *Cleaner) Retain(ctx context.Context, before, now time.Time) (more bool,
 	}
 	forgets, err := c.forgets(now.UnixMilli())
 	if err != nil || len(o.command.Parts)+len(o.command.Looked) == 0 && !c.needsSweep() && !forgets {
-		return false, err
+		return o.passes, err
 	}
 	o.command.Tallies = c.tallyRoom()
 	return true, c.writer.client.proposeEnd(ctx, kindRetain, o.command)
@@ -57,13 +63,28 @@ func (c *Cleaner) needsSweep() bool {
 	return len(c.store.catalog.dropped) > 0
 }
 
+// removesApplications reports whether anything is left of deleted applications.
+func (c *Cleaner) removesApplications() bool {
+	c.store.pending.Lock()
+	defer c.store.pending.Unlock()
+	return len(c.store.catalog.removedApps) > 0
+}
+
+// isDeleted reports whether an application was deleted.
+func (m *memory) isDeleted(app webhook.ID) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.catalog.applications[app] == nil
+}
+
 // overdue is one look for messages whose retention has ended.
 type overdue struct {
 	command retain
 	due     retainer
-	looks   int // parts of logs
-	bytes   int // of them
-	seen    int // versions of records that were passed, deleted ones too
+	looks   int  // parts of logs
+	bytes   int  // of them
+	seen    int  // versions of records that were passed, deleted ones too
+	passes  bool // there were too many lines of deleted applications to pass at once
 }
 
 // overdue looks for messages whose retention has ended.
@@ -71,13 +92,16 @@ func (c *Cleaner) overdue(before, now int64) (o overdue, err error) {
 	c.store.mu.RLock()
 	apps := slices.Collect(maps.Keys(c.store.catalog.applications))
 	c.store.mu.RUnlock()
+	if !c.removesApplications() {
+		c.passed = [expiryClasses][]byte{}
+	}
 	o.command = retain{Before: before, Records: retainRecords}
 	o.due = retainer{entry: &entry{batch: &batch{meta: meta{clock: now}}}, before: before}
 	err = c.store.read(func(v dbView) error {
 		places := c.store.snapshots.last().expiries
-		err := o.lines(v, expiryOwn, places[expiryOwn], now)
+		err := c.lines(&o, v, expiryOwn, places[expiryOwn], now)
 		if err == nil {
-			err = o.lines(v, expiryDelayed, places[expiryDelayed], before-1)
+			err = c.lines(&o, v, expiryDelayed, places[expiryDelayed], before-1)
 		}
 		log := newWalk(v.txn, []byte{keyLog})
 		defer func() { o.seen += log.seen; log.close() }()
@@ -104,13 +128,30 @@ func (o *overdue) add(app, entry webhook.ID) {
 	}
 }
 
-// lines looks at the lines under X of a class that are due until then.
-func (o *overdue) lines(v dbView, class byte, from, until int64) error {
+// lines looks at the lines under X of a class that are due until then, but for those of deleted
+// applications.
+func (c *Cleaner) lines(o *overdue, v dbView, class byte, from, until int64) error {
 	w := newWalk(v.txn, []byte{keyExpiry, class})
 	defer func() { o.seen += w.seen; w.close() }()
 	w.end = expiryFrom(class, until+1)
-	err := w.items([]byte{keyExpiry, class}, expiryFrom(class, from), func(item *badger.Item) error {
+	first := expiryFrom(class, from)
+	if bytes.Compare(c.passed[class], first) > 0 {
+		first = c.passed[class]
+	}
+	leading, passed := true, 0
+	err := w.items([]byte{keyExpiry, class}, first, func(item *badger.Item) error {
 		_, _, app, message := parseExpiryKey(item.Key())
+		if c.store.isDeleted(app) {
+			if leading {
+				c.passed[class] = item.KeyCopy(c.passed[class][:0])
+			}
+			if passed++; passed >= retainPasses {
+				o.passes = true
+				return errStop
+			}
+			return nil
+		}
+		leading = false
 		o.add(app, message)
 		if len(o.command.Parts) >= retainParts {
 			return errStop

@@ -129,3 +129,80 @@ func TestShrinkGoesOn(t *testing.T) {
 		t.Errorf("%d steps passed %d records, more than %d", steps, seen, limit)
 	}
 }
+
+// What is left of a deleted application goes step by step, which may take long. Until then its
+// messages, whose own retention has ended, keep no others from leaving.
+func TestRetentionPassesDeletedApplications(t *testing.T) {
+	w := &agingWorld{sweepWorld: newSweepWorld(t, seeded(t)), clock: testClock}
+	var apps []webhook.ID
+	for range 3 {
+		a, _, _ := w.app(1, 0, 0)
+		apps = append(apps, a)
+	}
+	gone, own, plain := apps[0], apps[1], apps[2]
+	add := func(app webhook.ID, retention time.Duration, delay int64) {
+		m := webhook.Message{App: app, EventType: "a", Payload: []byte("{}"), Retention: retention}
+		if w.clock += 10; delay > 0 {
+			m.DeliverAt = time.UnixMilli(w.clock + delay)
+		}
+		w.Propose(appendCreateMessage(nil, &m))
+	}
+	for i := range 2 * retainParts {
+		add(gone, time.Hour*time.Duration(i%2), day*int64(1-i%2))
+		if i%retainParts == 0 {
+			add(own, time.Hour, 0)
+			add(own, 0, day)
+			add(plain, 0, 0)
+		}
+	}
+	add(own, time.Hour, 0)
+	w.must(w.w.DeleteApplication(w.t.Context(), gone))
+	w.clock += 3 * day
+	for range 5 {
+		o, err := NewCleaner(w.stores[0], nil).overdue(w.clock-day, w.clock)
+		w.must(err)
+		for _, p := range o.command.Parts {
+			if p.App == gone {
+				t.Fatal("a step of retention is about messages that sweep removes")
+			}
+		}
+		if len(o.command.Parts)+len(o.command.Looked) > 0 {
+			w.Propose(mustEncode(t, kindRetain, o.command))
+		}
+	}
+	if left := countKeys(t, w.stores[1], keyLog); left != 2*retainParts {
+		t.Errorf("%d messages are left, but %d are of the deleted application", left, 2*retainParts)
+	}
+}
+
+// However many such messages there are, each step passes a bounded number of them.
+func TestRetentionPassesManyOfDeleted(t *testing.T) {
+	w := &agingWorld{sweepWorld: newSweepWorld(t, seeded(t)), clock: testClock}
+	gone, _, _ := w.app(1, 0, 0)
+	other, _, _ := w.app(1, 0, 0)
+	for range retainPasses/100 + 1 {
+		list := make([]webhook.Message, 100)
+		for i := range list {
+			list[i] = webhook.Message{EventType: "a", Payload: []byte("{}"), Retention: time.Hour}
+		}
+		_, err := w.w.CreateMessages(t.Context(), gone, placed(list...))
+		w.must(err)
+	}
+	w.clock += day
+	w.Propose(appendCreateMessage(nil, &webhook.Message{App: other, EventType: "a", Payload: []byte("{}"), Retention: time.Hour}))
+	w.must(w.w.DeleteApplication(t.Context(), gone))
+	w.clock += day
+	c := NewCleaner(w.stores[0], nil)
+	first, err := c.overdue(w.clock-10*day, w.clock)
+	w.must(err)
+	second, err := c.overdue(w.clock-10*day, w.clock)
+	w.must(err)
+	third, err := c.overdue(w.clock-10*day, w.clock)
+	w.must(err)
+	if !first.passes || second.passes || len(first.command.Parts) != 0 || len(second.command.Parts) != 1 {
+		t.Errorf("the first step found %d parts and the second %d; the first is cut short: %t, the second: %t", len(first.command.Parts), len(second.command.Parts), first.passes, second.passes)
+	}
+	if third.seen > 10 || len(third.command.Parts) != 1 {
+		t.Errorf("the third step passed %d lines", third.seen)
+	}
+}
