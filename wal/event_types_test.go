@@ -103,7 +103,7 @@ func TestChosenEventTypesAreNotRead(t *testing.T) {
 		s.pending.Unlock()
 	}
 	choose := func(flags []string, names ...string) error {
-		made := createEndpoint{Endpoint: webhook.Endpoint{App: app.ID, URL: "http://x/", EventTypes: names, Keys: testKeys}, Viewer: &viewer{flags}}
+		made := createEndpoint{Endpoint: webhook.Endpoint{App: app.ID, URL: "http://x/", EventTypes: names, Keys: testKeys}, Viewer: &viewer{FeatureFlags: flags}}
 		_, err := decodeReply(applyList(t, s, mustEncode(t, kindCreateEndpoint, made))[0])
 		return err
 	}

@@ -46,7 +46,7 @@ func (w *Writer) Limit(l Limits) { w.limits.Store(&l) }
 // must be visible to the portal.
 func (w *Writer) Portal(featureFlags []string) *Writer {
 	portal := *w
-	portal.viewer = &viewer{featureFlags}
+	portal.viewer = &viewer{FeatureFlags: featureFlags}
 	return &portal
 }
 

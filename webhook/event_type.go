@@ -29,12 +29,7 @@ const (
 
 // VisibleTo reports whether a portal with these feature flags sees the event type.
 func (e *EventType) VisibleTo(featureFlags []string) bool {
-	return AreVisible(e.FeatureFlags, featureFlags)
-}
-
-// AreVisible reports whether a portal sees event types that have these feature flags.
-func AreVisible(flags, ofPortal []string) bool {
-	return len(flags) == 0 || slices.ContainsFunc(flags, func(flag string) bool { return slices.Contains(ofPortal, flag) })
+	return len(e.FeatureFlags) == 0 || slices.ContainsFunc(e.FeatureFlags, func(flag string) bool { return slices.Contains(featureFlags, flag) })
 }
 
 // ValidEventTypeName reports what is wrong with a name.
