@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"crypto/rand"
+	"crypto/subtle"
 	"log/slog"
 	"slices"
 	"strings"
@@ -25,13 +26,13 @@ type callerValue struct{}
 
 // setRequestID gives the response the ID of the request: the client's, or that of a Svix SDK, if
 // it can be logged as it is, or else a new one.
-func setRequestID(ctx *fasthttp.RequestCtx) {
+func (s *Server) setRequestID(ctx *fasthttp.RequestCtx) {
 	header := &ctx.Request.Header
 	id := string(header.Peek(headerRequestID))
 	if id == "" {
 		id = string(header.Peek("Svix-Req-Id"))
 	}
-	if !isRequestID(id) || isLike(id, tokenOf(header)) {
+	if !isRequestID(id) || isLike(id, tokenOf(header)) || s.live.Load().isSecret(id) {
 		id = rand.Text()
 	}
 	ctx.Response.Header.Set(headerRequestID, id)
@@ -40,6 +41,13 @@ func setRequestID(ctx *fasthttp.RequestCtx) {
 // isLike reports whether a request ID may give away a token.
 func isLike(id, token string) bool {
 	return token != "" && (strings.Contains(id, token) || strings.Contains(token, id))
+}
+
+// isSecret reports whether a request ID is a secret of the configuration, whatever the request
+// presents as its token. A part of one is not looked for: who asks may not know it, and would learn
+// from the response that it is a part.
+func (l *live) isSecret(id string) bool {
+	return subtle.ConstantTimeCompare([]byte(id), []byte(l.Token))|subtle.ConstantTimeCompare([]byte(id), []byte(l.JWTSecret)) == 1
 }
 
 func isRequestID(id string) bool {

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -44,6 +45,42 @@ func TestRequestID(t *testing.T) {
 	}
 	if unread := a.rawHeader("GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"); unread.Header.Get("X-Request-Id") == "" {
 		t.Errorf("a request that is malformed gets no ID: %v", unread)
+	}
+}
+
+// A secret that a client puts into the wrong header is not repeated in the response, nor logged.
+// Nobody learns from a response what is part of a secret.
+func TestRequestIDIsNoSecret(t *testing.T) {
+	var log wait.Log
+	secret := rand.Text()
+	a := apiStartLogging(t, slog.New(slog.NewJSONHandler(&log, nil)), func(c *config.Config) { c.API.AccessLog, c.API.JWTSecret = true, secret })
+	for _, path := range []string{"/api/v1/app", "/nowhere"} {
+		for _, authorization := range []string{"", apiToken, "Basic " + apiToken, "Bearer wrong-token"} {
+			for _, header := range []string{"X-Request-Id", "Svix-Req-Id"} {
+				for id, accepted := range map[string]bool{apiToken: false, secret: false, apiToken[2:9]: true, secret[:9]: true} {
+					request, err := http.NewRequest("GET", a.url+path, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					request.Header.Set("Authorization", authorization)
+					request.Header.Set(header, id)
+					if response, _ := a.do(request); (response.Header.Get("X-Request-Id") == id) != accepted {
+						t.Errorf("%s with %q: the ID %q becomes %q", path, authorization, id, response.Header.Get("X-Request-Id"))
+					}
+				}
+			}
+		}
+	}
+	if err := a.node.Close(); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), secret[:9]) {
+		t.Error("nothing was logged")
+	}
+	for _, s := range []string{apiToken, secret} {
+		if strings.Contains(log.String(), s) {
+			t.Errorf("the log has %s", s)
+		}
 	}
 }
 

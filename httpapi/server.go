@@ -222,7 +222,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler)
 	begun := time.Now()
 	defer s.refusals.delay(ctx) // which is recorded before
 	defer func() { s.access.record(ctx, begun) }()
-	setRequestID(ctx)
+	s.setRequestID(ctx)
 	cors := s.live.Load().cors
 	mayRead := cors.allow(ctx)
 	twice := errTwice(&ctx.Request.Header)
@@ -253,7 +253,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, router fasthttp.RequestHandler)
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	defer s.refusals.delay(ctx)
 	if requestID(ctx) == "" { // the request was not read as far as its headers
-		setRequestID(ctx)
+		s.setRequestID(ctx)
 		begun := time.Now()
 		defer func() { s.access.record(ctx, begun) }()
 	}
