@@ -209,12 +209,9 @@ func keptExample(r *request, kept *wal.Kept) (*response, error) {
 
 // keptKey derives the token of a key again.
 func keptKey(r *request, key *webhook.APIKey) (*response, error) {
-	secret, err := newSecret(r)
+	secret, err := secretAgain(r, key)
 	if err != nil {
 		return nil, err
-	}
-	if !bytes.Equal(webhook.HashToken(secret), key.Hash) {
-		return nil, errShown
 	}
 	if bytes.HasPrefix(r.http.URI().PathOriginal(), []byte("/api/v1/auth/")) {
 		return respondPortal(r, key.App, key.Token(secret))

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hookwheel/delivery/receivertest"
+	"hookwheel/webhook"
 )
 
 // postOnce makes a POST with an idempotency key.
@@ -232,6 +233,43 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 	a.call("GET", "/app/"+app.ID+"/msg", "", 200, &list)
 	if len(list.Data) != 1 || made != 16 {
 		t.Errorf("%d messages, %d equal answers", len(list.Data), made)
+	}
+}
+
+// What a key's token is derived from is more than the word that the caller chose, which is forgotten
+// after 12 hours: in another cluster, which has not seen it either, its secret is another one.
+func TestIdempotencyKeyGivesNewSecret(t *testing.T) {
+	secrets := make(map[string]bool)
+	for range 2 {
+		a := apiStart(t)
+		a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+		for path, body := range map[string]string{"/key": `{"name":"shop","role":"producer"}`, "/auth/app-portal-access/acme": ``} {
+			var tokens [16]string
+			var wg sync.WaitGroup
+			for i := range tokens { // at once, and then again
+				wg.Go(func() {
+					var made authKey
+					if status, text := a.postOnce(path, "always "+path, body); json.Unmarshal([]byte(text), &made) != nil {
+						t.Errorf("POST %s: %d %s", path, status, text)
+					}
+					tokens[i] = made.Token
+				})
+			}
+			wg.Wait()
+			for _, token := range tokens {
+				if token == "" || token != tokens[0] {
+					t.Errorf("POST %s gives the tokens %q and %q", path, token, tokens[0])
+				}
+			}
+			if status := a.as(tokens[0], "GET", "/auth/whoami", ""); status != 200 {
+				t.Errorf("the token of POST %s: %d", path, status)
+			}
+			_, secret, _ := webhook.ParseToken(tokens[0])
+			if secrets[secret] {
+				t.Errorf("POST %s gives a secret that was known", path)
+			}
+			secrets[secret] = true
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -14,7 +15,10 @@ import (
 	"hookwheel/webhook"
 )
 
-const tokenBytes = 32 // of the secret in a token
+const (
+	tokenBytes = 32 // of the secret in a token
+	saltBytes  = 16
+)
 
 // keyOut is an API key in responses. Only the response to its creation has the token.
 type keyOut struct {
@@ -53,14 +57,27 @@ func showKey(key *webhook.APIKey) keyOut {
 	return out
 }
 
-// newSecret returns a random secret. With an idempotency key the secret is derived from that and
-// from the token of the configuration, so that a repetition returns the same token, of which only a
-// hash is kept.
-func newSecret(r *request) (string, error) {
+// saltFor returns random bytes, from which the secret of a new key is derived, if the request has an
+// idempotency key.
+func saltFor(r *request) []byte {
+	if r.idempotencyKey() == nil {
+		return nil
+	}
+	salt := make([]byte, saltBytes)
+	rand.Read(salt) // never fails
+	return salt
+}
+
+// newSecret returns a random secret. With an idempotency key the secret is derived from that, from
+// the salt of the key and from the token of the configuration, so that a repetition returns the same
+// token, of which only a hash is kept. The salt makes it another one when the idempotency key is used
+// again once it has been forgotten: whoever has the old token must not know the secret of the new one.
+func newSecret(r *request, salt []byte) (string, error) {
 	secret := make([]byte, tokenBytes)
 	if once := r.idempotencyKey(); once != nil {
 		var err error
-		if secret, err = hkdf.Key(sha256.New, []byte(r.server.live.Load().Token), once.Key[:], "hookwheel token", tokenBytes); err != nil {
+		salt = append(once.Key[:len(once.Key):len(once.Key)], salt...)
+		if secret, err = hkdf.Key(sha256.New, []byte(r.server.live.Load().Token), salt, "hookwheel token", tokenBytes); err != nil {
 			return "", fmt.Errorf("making a token: %w", err)
 		}
 	} else {
@@ -74,7 +91,8 @@ var errShown = &webhook.Error{Code: webhook.CodeConflict,
 
 // makeKey stores a key and returns it with its token.
 func makeKey(r *request, key webhook.APIKey) (*webhook.APIKey, string, error) {
-	secret, err := newSecret(r)
+	key.Salt = saltFor(r)
+	secret, err := newSecret(r, key.Salt)
 	if err != nil {
 		return nil, "", err
 	}
@@ -83,11 +101,25 @@ func makeKey(r *request, key webhook.APIKey) (*webhook.APIKey, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if string(made.Hash) != string(key.Hash) { // from a node with another token in its configuration
-		return nil, "", errShown
+	if r.isRepetition() {
+		if secret, err = secretAgain(r, made); err != nil {
+			return nil, "", err
+		}
 	}
 	r.audit(auditKeyMade, "key", made.ID.Text(webhook.KindAPIKey), "role", string(made.Role))
 	return made, made.Token(secret), nil
+}
+
+// secretAgain derives the secret of a key that the request made when it was tried before.
+func secretAgain(r *request, key *webhook.APIKey) (string, error) {
+	secret, err := newSecret(r, key.Salt)
+	if err != nil {
+		return "", err
+	}
+	if !bytes.Equal(webhook.HashToken(secret), key.Hash) { // made by a node with another token in its configuration
+		return "", errShown
+	}
+	return secret, nil
 }
 
 // createKey accepts {name, role, applicationId?, featureFlags?, readOnly?, capabilities?, expiry?

@@ -22,8 +22,9 @@ type APIKey struct {
 	ID           ID           `json:"id"`
 	Name         string       `json:"name"`
 	Role         Role         `json:"role"`
-	Hash         []byte       `json:"hash"`         // HashToken of the secret in its token
-	App          ID           `json:"app,omitzero"` // of RoleApplication
+	Hash         []byte       `json:"hash"`           // HashToken of the secret in its token
+	Salt         []byte       `json:"salt,omitempty"` // of the derivation of that secret, if it was derived
+	App          ID           `json:"app,omitzero"`   // of RoleApplication
 	FeatureFlags []string     `json:"featureFlags,omitempty"`
 	Capabilities []Capability `json:"capabilities,omitempty"` // of RoleApplication; none: all
 	SessionID    string       `json:"sessionId,omitempty"`    // of RoleApplication: what its issuer has it belong to
