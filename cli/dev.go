@@ -169,7 +169,8 @@ func (o *devOptions) loadToken() error {
 }
 
 // kept returns random bytes as hexadecimal digits, which an earlier start stored in a file;
-// otherwise it generates and stores them.
+// otherwise it generates and stores them. In a folder that several users can write to, such as
+// /tmp, another one may have put the file, or a link, there to know what it contains.
 func (o *devOptions) kept(file string, bytes int) (string, error) {
 	path := filepath.Join(o.data, file)
 	text, err := os.ReadFile(path)
@@ -185,6 +186,13 @@ func (o *devOptions) kept(file string, bytes int) (string, error) {
 	kept := strings.TrimSpace(string(text))
 	if kept == "" {
 		return "", fmt.Errorf("the file %s is empty: remove it", path)
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return "", err
+	}
+	if owner, known := info.Sys().(*syscall.Stat_t); !info.Mode().IsRegular() || known && int(owner.Uid) != os.Geteuid() {
+		return "", fmt.Errorf("%s is a link or belongs to another user, who may know what it contains: remove it, or choose another --data", path)
 	}
 	return kept, nil
 }
