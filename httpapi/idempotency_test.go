@@ -236,8 +236,9 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 	}
 }
 
-// What a key's token is derived from is more than the word that the caller chose, which is forgotten
-// after 12 hours: in another cluster, which has not seen it either, its secret is another one.
+// What a key's token is derived from is more than the word that the caller chose, which is
+// forgotten after 12 hours: in another cluster, which has not seen it either, its secret is another
+// one.
 func TestIdempotencyKeyGivesNewSecret(t *testing.T) {
 	secrets := make(map[string]bool)
 	for range 2 {

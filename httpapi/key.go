@@ -57,8 +57,8 @@ func showKey(key *webhook.APIKey) keyOut {
 	return out
 }
 
-// saltFor returns random bytes, from which the secret of a new key is derived, if the request has an
-// idempotency key.
+// saltFor returns random bytes, from which the secret of a new key is derived, if the request has
+// an idempotency key.
 func saltFor(r *request) []byte {
 	if r.idempotencyKey() == nil {
 		return nil
@@ -69,9 +69,10 @@ func saltFor(r *request) []byte {
 }
 
 // newSecret returns a random secret. With an idempotency key the secret is derived from that, from
-// the salt of the key and from the token of the configuration, so that a repetition returns the same
-// token, of which only a hash is kept. The salt makes it another one when the idempotency key is used
-// again once it has been forgotten: whoever has the old token must not know the secret of the new one.
+// the salt of the key and from the token of the configuration, so that a repetition returns the
+// same token, of which only a hash is kept. The salt makes it another one when the idempotency key
+// is used again once it has been forgotten: whoever has the old token must not know the secret of
+// the new one.
 func newSecret(r *request, salt []byte) (string, error) {
 	secret := make([]byte, tokenBytes)
 	if once := r.idempotencyKey(); once != nil {
