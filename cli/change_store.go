@@ -6,9 +6,9 @@ import (
 	"hookwheel/wal"
 )
 
-// changeStore opens a store, has do use it, and closes it. When the disk fails Badger tries again
-// for ever, and closing the store waits for that. So it returns then without waiting, and the
-// command is to end.
+// changeStore opens a store, calls do with it, and closes it. When the disk fails, Badger retries
+// forever, and closing the store waits for that. Then changeStore returns without waiting, and the
+// caller must end the process.
 func changeStore(config wal.Config, do func(*wal.Store) error) error {
 	failed, done := make(chan error, 1), make(chan error, 1)
 	config.Fatal = func(err error) {

@@ -331,7 +331,7 @@ func recoverNode(out io.Writer, config config.Config, dry bool) error {
 	return err
 }
 
-// printProgress prints how far a node is, of which the store ends at the entry applied.
+// printProgress prints the last entry of a node's log, and applied, that of its store.
 func printProgress(out io.Writer, config config.Config, applied uint64) error {
 	last, term, err := cluster.LastEntry(config.Data)
 	if err != nil {

@@ -35,6 +35,17 @@ func (b oneMessage) Manual(webhook.ID, bool, int) ([]webhook.Manual, error)     
 func (b oneMessage) Held(webhook.ID, webhook.Held, int) ([]webhook.Held, error)      { return nil, nil }
 func (b oneMessage) MayHaveLeft(webhook.ID) bool                                     { return false }
 
+// onePool returns a pool, and a scheduler that hands out one message to an endpoint at address.
+func onePool(address string) (*Pool, *scheduler.Scheduler) {
+	d := testDelivery("http://" + address)
+	d.Endpoint.ID, d.Endpoint.App, d.Message.App = webhook.NewID(1, 0, 1), webhook.NewID(1, 0, 2), webhook.NewID(1, 0, 2)
+	log := slog.New(slog.DiscardHandler)
+	p := NewPool(Config{Timeout: senderTimeout, Workers: 2, Allow: loopback, Keyring: new(webhook.Keyring), Logger: log, Metrics: prometheus.NewRegistry()})
+	s := scheduler.New(oneMessage{message: d.Message}, 1, scheduler.Config{Workers: 2, PerEndpoint: 1, Timeout: senderTimeout}, log)
+	s.Apply(webhook.Changes{Endpoints: []*webhook.Endpoint{d.Endpoint}})
+	return p, s
+}
+
 // refusing is a Recorder that records nothing.
 type refusing struct{ err error }
 
@@ -47,12 +58,7 @@ func (r refusing) DisableEndpoint(context.Context, webhook.ID, time.Time) error 
 // is recorded. If it went on, nothing would be recorded until there is another leader.
 func TestPoolEndsWhenRecordFails(t *testing.T) {
 	address, requests := keepAliveServer(t, func(net.Conn, *bufio.Reader) {})
-	d := testDelivery("http://" + address)
-	d.Endpoint.ID, d.Endpoint.App, d.Message.App = webhook.NewID(1, 0, 1), webhook.NewID(1, 0, 2), webhook.NewID(1, 0, 2)
-	log := slog.New(slog.DiscardHandler)
-	p := NewPool(Config{Timeout: senderTimeout, Workers: 2, Allow: loopback, Keyring: new(webhook.Keyring), Logger: log, Metrics: prometheus.NewRegistry()})
-	s := scheduler.New(oneMessage{message: d.Message}, 1, scheduler.Config{Workers: 2, PerEndpoint: 1, Timeout: senderTimeout}, log)
-	s.Apply(webhook.Changes{Endpoints: []*webhook.Endpoint{d.Endpoint}})
+	p, s := onePool(address)
 	refused := errors.New("the log refuses it")
 	if err := p.Run(t.Context(), refusing{refused}, s); err != refused {
 		t.Errorf("it ends with %v", err)
@@ -92,12 +98,7 @@ func (r slowToDisable) RecordProgress(ctx context.Context, list []webhook.Progre
 // attempts are those of all.
 func TestDisablingDelaysNoRecord(t *testing.T) {
 	address := rawServer(t, say("HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"))
-	d := testDelivery("http://" + address)
-	d.Endpoint.ID, d.Endpoint.App, d.Message.App = webhook.NewID(1, 0, 1), webhook.NewID(1, 0, 2), webhook.NewID(1, 0, 2)
-	log := slog.New(slog.DiscardHandler)
-	p := NewPool(Config{Timeout: senderTimeout, Workers: 2, Allow: loopback, Keyring: new(webhook.Keyring), Logger: log, Metrics: prometheus.NewRegistry()})
-	s := scheduler.New(oneMessage{message: d.Message}, 1, scheduler.Config{Workers: 2, PerEndpoint: 1, Timeout: senderTimeout}, log)
-	s.Apply(webhook.Changes{Endpoints: []*webhook.Endpoint{d.Endpoint}})
+	p, s := onePool(address)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	r := slowToDisable{make(chan struct{}), make(chan struct{})}

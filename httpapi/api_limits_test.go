@@ -209,7 +209,7 @@ func TestLimitsOfNumbers(t *testing.T) {
 		"requests with the tokens of one application together, per second and node; a change counts as 5":              "TestRequestRateOfApplications",
 		"messages, attempts and endpoints of an application while all records exceed `storage.max_size`":               "TestShareOfMaxSize",
 		"bytes of the endpoints of an application; of all endpoints":                                                   "wal",
-		"bytes of all applications, where each name of their metadata counts 64 more":                                  "wal",
+		"bytes of all applications, and 64 for each key of their metadata":                                             "wal",
 	}
 	for _, row := range limitRows(t, "How many there can be", 1) {
 		test, given := cases[row]

@@ -7,15 +7,15 @@ import (
 	"hookwheel/webhook"
 )
 
-// A producer can create applications, but not delete them. Those of storage.max_size may take an
-// eighth, and each of as many as there may be 2 KiB on average; where there may be few, 16 MiB.
+// A producer can create applications, but not delete them. Together they may take 2 KiB for each
+// that limits.applications allows, or 16 MiB if that is more, and an eighth of storage.max_size.
 const (
 	applicationsPart  = 8
 	applicationMean   = 2 << 10
 	applicationsLeast = 16 << 20
 )
 
-// nameCost is what a name of an application's metadata takes in memory besides its text.
+// nameCost is what a key of an application's metadata takes in memory besides its text.
 const nameCost = 64
 
 // sizeOf returns about how many bytes an application takes in the store, or in memory if that is

@@ -89,8 +89,8 @@
 // the idempotency key of the HTTP request, and of the request. The first command under a key that
 // is not refused takes effect. The same entry keeps its reply under Y, and all others get that
 // reply for IdempotencyWindow, whatever becomes of the object; but of a large application that was
-// there already only the key is kept. A different request under the same key is
-// refused. Each entry removes the keys of the oldest entry in y once they are too old, so
+// there already, only the key of its record is kept. A different request under the same idempotency
+// key is refused. Each entry removes the keys of the oldest entry in y once they are too old, so
 // the number of keys does not grow without bound.
 //
 // # Actors

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/rand"
 	"slices"
+	"strings"
 	"testing"
 
 	"hookwheel/systemtest/memdir"
@@ -51,6 +52,36 @@ func TestRefusedRepetitionOvertakesFirstTry(t *testing.T) {
 	later, err := s.Apply(s.Applied()+1, 1, testClock, []Command{first})
 	if err != nil || !bytes.Equal(later[0], replies[0]) {
 		t.Errorf("%q, then %q, %v", replies[0], later, err)
+	}
+}
+
+// The reply about a large application that was there already is read again for a request that is
+// repeated after a change of leader, also under an idempotency key, which does not keep it.
+func TestRepetitionOfFoundApplication(t *testing.T) {
+	s, w, _, _ := newWorld(t)
+	large, _, err := w.CreateApplication(t.Context(), webhook.Application{Name: strings.Repeat("x", 4096), UID: "large"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	find := mustEncode(t, kindCreateApplication, createApplication{Application: webhook.Application{Name: "a", UID: "large"}, GetIfExists: true})
+	again := Command{Request: [16]byte{7}, Since: s.Applied() + 1, Body: encodeIdempotent([16]byte{1}, [16]byte{2}, find)}
+	first := again
+	first.Since = 0
+	for i, c := range []Command{first, again} {
+		replies, err := s.Apply(s.Applied()+1, 1, testClock, []Command{c})
+		if err != nil || !bytes.Contains(replies[0], []byte(large.Name)) {
+			t.Errorf("try %d: %.100q, %v", i+1, replies, err)
+		}
+	}
+	if err := w.DeleteApplication(t.Context(), large.ID); err != nil {
+		t.Fatal(err)
+	}
+	replies, err := s.Apply(s.Applied()+1, 1, testClock, []Command{again})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := decodeReply(replies[0]); webhook.ErrorCode(err) != webhook.CodeNotFound {
+		t.Errorf("after its deletion: %v", err)
 	}
 }
 

@@ -23,7 +23,7 @@ type APIKey struct {
 	Name         string       `json:"name"`
 	Role         Role         `json:"role"`
 	Hash         []byte       `json:"hash"`           // HashToken of the secret in its token
-	Salt         []byte       `json:"salt,omitempty"` // of the derivation of that secret, if it was derived
+	Salt         []byte       `json:"salt,omitempty"` // from which that secret was derived; nil: it is random
 	App          ID           `json:"app,omitzero"`   // of RoleApplication
 	FeatureFlags []string     `json:"featureFlags,omitempty"`
 	Capabilities []Capability `json:"capabilities,omitempty"` // of RoleApplication; none: all
