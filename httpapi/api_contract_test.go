@@ -41,6 +41,19 @@ func TestAPIDocuments(t *testing.T) {
 	}
 }
 
+// No browser keeps what the API responds: it may be secrets.
+func TestResponsesAreNotStored(t *testing.T) {
+	a := apiStart(t)
+	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
+	a.call("POST", "/app/acme/endpoint", `{"url":"http://127.0.0.1:9/","uid":"e"}`, 201, nil)
+	for path, status := range map[string]int{"/app/acme/endpoint/e/secret": 200, "/app": 200, "/app/nobody": 404} {
+		response, _ := a.raw("GET", "/api/v1"+path, "Bearer "+apiToken, nil)
+		if got := response.Header.Get("Cache-Control"); response.StatusCode != status || got != "no-store" {
+			t.Errorf("GET %s: %d, Cache-Control %q", path, response.StatusCode, got)
+		}
+	}
+}
+
 // TestAPICluster asks a cluster of one for what it can do, and for what it can't.
 func TestAPICluster(t *testing.T) {
 	a := apiStart(t)

@@ -188,6 +188,10 @@ func deleteApplication(r *request) (*response, error) {
 	if err := r.writer().DeleteApplication(r.context(), app.ID); err != nil {
 		return nil, err
 	}
+	if err := awaitMembers(r); err != nil { // its tokens ended with it
+		return nil, err
+	}
+	r.audit(auditTokensEnded, "app", app.ID.Text(webhook.KindApplication))
 	return noContent(), nil
 }
 

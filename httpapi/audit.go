@@ -48,8 +48,8 @@ func newAudit(log *slog.Logger, metrics *prometheus.Registry) *audit {
 	return a
 }
 
-// refusedToken records a request without a valid token. Anyone can send these, so several share a
-// log message.
+// refusedToken records a request without a token that is valid at its address. Anyone can send
+// these, so several share a log message.
 func (a *audit) refusedToken(from net.IP) {
 	a.events.WithLabelValues(auditTokenRefused).Inc()
 	a.mu.Lock()
@@ -67,7 +67,7 @@ func (a *audit) sayRefusedLocked() {
 	if a.waits = a.refused > 0; !a.waits {
 		return
 	}
-	a.log.Warn("requests without a valid token were refused", "event", auditTokenRefused, "count", a.refused, "last", a.last.String())
+	a.log.Warn("requests without a token that is valid at their address were refused", "event", auditTokenRefused, "count", a.refused, "last", a.last.String())
 	a.refused = 0
 	time.AfterFunc(refusedPause, func() {
 		a.mu.Lock()

@@ -16,7 +16,7 @@ import (
 // Each security event is counted and logged.
 func TestAudit(t *testing.T) {
 	var log wait.Log
-	a := apiStartLogging(t, slog.New(slog.NewJSONHandler(&log, nil)))
+	a := apiStartLogging(t, slog.New(slog.NewJSONHandler(&log, nil)), func(c *config.Config) { c.Portal.Listen = "127.0.0.1:0" })
 	a.call("POST", "/app", `{"name":"Acme","uid":"acme"}`, 201, nil)
 	a.call("POST", "/app/acme/endpoint", `{"url":"http://127.0.0.1:9/","uid":"e"}`, 201, nil)
 	key := a.newKey(`{"name":"shop","role":"reader"}`)
@@ -25,11 +25,13 @@ func TestAudit(t *testing.T) {
 	a.call("POST", "/auth/app/acme/expire-all", "", 204, nil)
 	a.call("GET", "/app/acme/endpoint/e/secret", "", 200, nil)
 	a.raw("GET", "/api/v1/cluster/backup", "Bearer "+apiToken, nil)
+	a.call("DELETE", "/app/acme", "", 204, nil)
 	for range 50 {
 		a.raw("GET", "/api/v1/app", "Bearer wrong", nil)
 	}
+	a.at(a.node.PortalAddr()).raw("GET", "/api/v1/app/acme", "Bearer "+apiToken, nil) // which customers do not have
 	_, metrics := a.raw("GET", "/metrics", "", nil)
-	for event, count := range map[string]string{"token_refused": "50", "key_created": "2", "key_revoked": "1", "tokens_expired": "1", "secret_read": "1", "backup_read": "1"} {
+	for event, count := range map[string]string{"token_refused": "51", "key_created": "2", "key_revoked": "1", "tokens_expired": "2", "secret_read": "1", "backup_read": "1"} {
 		if line := `hookwheel_security_events_total{event="` + event + `"} ` + count + "\n"; !strings.Contains(string(metrics), line) {
 			t.Errorf("the metrics lack %s", line)
 		}

@@ -156,6 +156,7 @@ func (r *request) authorize(needed access, here []webhook.Role) error {
 	}
 	r.http.SetUserValue(callerValue{}, key)
 	if !slices.Contains(here, key.Role) {
+		r.server.audit.refusedToken(r.http.RemoteIP()) // it may have been stolen
 		return errOnlyCustomers
 	}
 	if err := needed.check(key); err != nil {

@@ -142,6 +142,7 @@ func (w *responder) write(ctx *fasthttp.RequestCtx, r *response) {
 		body.write(ctx)
 		return
 	}
+	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store") // it may have secrets
 	text, encoded := r.value.(rawJSON)
 	if !encoded {
 		var err error
