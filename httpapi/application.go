@@ -117,7 +117,7 @@ func respondApplication(r *request, status int, app *webhook.Application) *respo
 }
 
 func getApplication(r *request) (*response, error) {
-	app, err := r.application()
+	app, err := r.named().application()
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func getApplication(r *request) (*response, error) {
 func putApplication(r *request) (*response, error) {
 	status := fasthttp.StatusOK
 	made, err := update(r, func() (*webhook.Application, error) {
-		before, err := r.application()
+		before, err := r.named().application()
 		missing := webhook.ErrorCode(err) == webhook.CodeNotFound
 		if err != nil && !missing {
 			return nil, err
@@ -161,7 +161,7 @@ func putApplication(r *request) (*response, error) {
 // patchApplication changes the fields that the body has.
 func patchApplication(r *request) (*response, error) {
 	made, err := update(r, func() (*webhook.Application, error) {
-		before, err := r.application()
+		before, err := r.named().application()
 		if err != nil {
 			return nil, err
 		}
@@ -181,7 +181,7 @@ func patchApplication(r *request) (*response, error) {
 }
 
 func deleteApplication(r *request) (*response, error) {
-	app, err := r.application()
+	app, err := r.named().application()
 	if err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func listAttemptsByMessage(r *request) (*response, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	m, err := r.message()
+	m, err := r.named().message()
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func listAttemptsByApplication(r *request) (*response, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	app, err := r.application()
+	app, err := r.named().application()
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func listAttemptsByEndpoint(r *request) (*response, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	endpoint, err := r.endpoint()
+	endpoint, err := r.named().endpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +198,7 @@ func respondAttempts(r *request, q attemptQuery, list []webhook.Attempt, next we
 }
 
 func getAttempt(r *request) (*response, error) {
-	_, a, err := r.attempt()
+	_, a, err := r.named().attempt()
 	if err != nil {
 		return nil, err
 	}
@@ -208,11 +208,11 @@ func getAttempt(r *request) (*response, error) {
 // resendMessage requests an additional attempt. If the endpoint is paused or disabled, it is made
 // once deliveries continue.
 func resendMessage(r *request) (*response, error) {
-	m, err := r.message()
+	m, err := r.named().message()
 	if err != nil {
 		return nil, err
 	}
-	endpoint, err := r.endpoint()
+	endpoint, err := r.named().endpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +226,7 @@ func resendMessage(r *request) (*response, error) {
 }
 
 func expungeAttempt(r *request) (*response, error) {
-	m, a, err := r.attempt()
+	m, a, err := r.named().attempt()
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func listAttemptedMessages(r *request) (*response, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	endpoint, err := r.endpoint()
+	endpoint, err := r.named().endpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func listDestinations(r *request) (*response, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	m, err := r.message()
+	m, err := r.named().message()
 	if err != nil {
 		return nil, err
 	}

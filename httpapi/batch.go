@@ -54,11 +54,11 @@ func createBatch(r *request) (*response, error) {
 	if b.items, err = r.split(); err != nil {
 		return nil, err
 	}
-	app, err := r.applicationByName(r.path("app"))
+	app, err := r.named().applicationByName(r.path("app"))
 	switch {
 	case err == nil:
 		b.app = app.ID
-	case r.idempotencyKey() == nil:
+	case r.once().key() == nil:
 		return nil, err
 	default: // it may have been deleted since the request took effect
 		b.missing = err
@@ -223,7 +223,7 @@ func keptMessages(kept *wal.Kept) []wal.PlacedID {
 // partKey returns the idempotency key of a part, or nil. That of the first one is the key of the
 // request, so that it is noticed if another request has the same.
 func (b *batch) partKey(part int) *wal.Once {
-	key := b.idempotencyKey()
+	key := b.once().key()
 	if key == nil || part == 0 {
 		return key
 	}

@@ -165,7 +165,7 @@ func (b *body) delivery(name string, v gjson.Result, e *webhook.Endpoint) {
 }
 
 func createEndpoint(r *request) (*response, error) {
-	app, err := r.applicationByName(r.path("app"))
+	app, err := r.named().applicationByName(r.path("app"))
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +222,7 @@ func patchEndpoint(r *request) (*response, error) {
 func changeEndpoint(r *request, upsert bool, base func(webhook.Endpoint) webhook.Endpoint) (*response, error) {
 	status := fasthttp.StatusOK
 	made, err := update(r, func() (*webhook.Endpoint, error) {
-		app, err := r.application()
+		app, err := r.named().application()
 		if err != nil {
 			return nil, err
 		}
@@ -264,7 +264,7 @@ func changeEndpoint(r *request, upsert bool, base func(webhook.Endpoint) webhook
 // updateEndpoint changes the endpoint that the path names.
 func updateEndpoint(r *request, change func(*webhook.Endpoint) error) (*webhook.Endpoint, error) {
 	return update(r, func() (*webhook.Endpoint, error) {
-		before, err := r.endpoint()
+		before, err := r.named().endpoint()
 		if err != nil {
 			return nil, err
 		}
@@ -277,7 +277,7 @@ func updateEndpoint(r *request, change func(*webhook.Endpoint) error) (*webhook.
 }
 
 func getEndpoint(r *request) (*response, error) {
-	endpoint, err := r.endpoint()
+	endpoint, err := r.named().endpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -285,7 +285,7 @@ func getEndpoint(r *request) (*response, error) {
 }
 
 func deleteEndpoint(r *request) (*response, error) {
-	endpoint, err := r.endpoint()
+	endpoint, err := r.named().endpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +301,7 @@ func listEndpoints(r *request) (*response, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	app, err := r.application()
+	app, err := r.named().application()
 	if err != nil {
 		return nil, err
 	}

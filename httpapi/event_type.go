@@ -116,7 +116,7 @@ func respondEventType(r *request, status int, t *webhook.EventType) *response {
 }
 
 func getEventType(r *request) (*response, error) {
-	t, err := r.eventType()
+	t, err := r.named().eventType()
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func getEventType(r *request) (*response, error) {
 func putEventType(r *request) (*response, error) {
 	status := fasthttp.StatusOK
 	made, err := update(r, func() (*webhook.EventType, error) {
-		before, err := r.eventType()
+		before, err := r.named().eventType()
 		missing := webhook.ErrorCode(err) == webhook.CodeNotFound
 		if err != nil && !missing {
 			return nil, err
@@ -159,7 +159,7 @@ func putEventType(r *request) (*response, error) {
 // patchEventType changes the fields that the body has.
 func patchEventType(r *request) (*response, error) {
 	made, err := update(r, func() (*webhook.EventType, error) {
-		t, err := r.eventType()
+		t, err := r.named().eventType()
 		if err != nil {
 			return nil, err
 		}

@@ -116,7 +116,7 @@ func importEventTypes(r *request) (*response, error) {
 	if in.dry {
 		return ok(out), nil
 	}
-	return r.answer(out)
+	return r.once().answer(out)
 }
 
 // importEventType creates or changes an event type and returns it, also if another try of the
@@ -132,7 +132,7 @@ func importEventType(r *request, t webhook.EventType, dry bool) (*webhook.EventT
 	if changed != nil || err != nil {
 		return changed, err
 	}
-	if done, err := r.tookEffect("import " + t.Name); !done || err != nil {
+	if done, err := r.once().tookEffect("import " + t.Name); !done || err != nil {
 		return nil, err
 	}
 	return &t, nil
@@ -182,7 +182,7 @@ func sameJSON(a, b json.RawMessage) bool {
 }
 
 func writeImported(r *request, t *webhook.EventType) error {
-	ctx := r.contextOf("import " + t.Name)
+	ctx := r.once().contextOf("import " + t.Name)
 	if t.CreatedAt.IsZero() {
 		_, err := r.writer().CreateEventType(ctx, *t)
 		return err
@@ -222,11 +222,11 @@ func archiveOne(r *request, t *webhook.EventType, dry bool) (bool, error) {
 	change := "archive " + t.Name
 	switch {
 	case t.Archived:
-		return r.tookEffect(change)
+		return r.once().tookEffect(change)
 	case dry:
 		return true, nil
 	default:
-		return true, r.writer().DeleteEventType(r.contextOf(change), t.Name, false)
+		return true, r.writer().DeleteEventType(r.once().contextOf(change), t.Name, false)
 	}
 }
 

@@ -20,7 +20,7 @@ func sendExample(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	endpoint, err := r.endpoint()
+	endpoint, err := r.named().endpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func example(r *request, name string, index int64) ([]byte, error) {
 	if name == pingType {
 		return []byte(`{"success": true}`), nil
 	}
-	eventType, err := r.visibleEventType(name)
+	eventType, err := r.named().visibleEventType(name)
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func explainMessage(r *request) (*response, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	m, err := r.message()
+	m, err := r.named().message()
 	if err != nil {
 		return nil, err
 	}

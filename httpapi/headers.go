@@ -11,7 +11,7 @@ import (
 // getHeaders omits the values that may be secrets, and lists their names. To readers it shows only
 // the values of well-known harmless headers.
 func getHeaders(r *request) (*response, error) {
-	endpoint, err := r.endpoint()
+	endpoint, err := r.named().endpoint()
 	if err != nil {
 		return nil, err
 	}

@@ -24,10 +24,17 @@ const (
 var errLongKey = &webhook.Error{Code: webhook.CodeInvalid, Field: "idempotency-key",
 	Detail: fmt.Sprintf("must not be longer than %d bytes", maxIdempotencyKey)}
 
-// idempotencyKey returns the idempotency key of the request, or nil. The same header from another
-// caller is another key. The fingerprint covers the whole request, to detect a header that is
-// reused for a different request.
-func (r *request) idempotencyKey() *wal.Once {
+// once makes what a request changes take effect once, however often the request is repeated with
+// its idempotency key.
+type once struct{ request *request }
+
+func (r *request) once() once { return once{r} }
+
+// key returns the idempotency key of the request, or nil. The same header from another caller is
+// another key. The fingerprint covers the whole request, to detect a header that is reused for a
+// different request.
+func (o once) key() *wal.Once {
+	r := o.request
 	if r.keyKnown {
 		return r.key
 	}
@@ -56,8 +63,8 @@ func hashOf(parts ...[]byte) [16]byte {
 
 // additionalKey returns the key of an additional change, which takes effect once on its own, or nil
 // if it has none.
-func (r *request) additionalKey(change string) *wal.Once {
-	key := r.idempotencyKey()
+func (o once) additionalKey(change string) *wal.Once {
+	key := o.key()
 	if key == nil {
 		return nil
 	}
@@ -65,34 +72,34 @@ func (r *request) additionalKey(change string) *wal.Once {
 }
 
 // contextOf returns the context of an additional change.
-func (r *request) contextOf(change string) context.Context {
-	if key := r.additionalKey(change); key != nil {
-		return key.Context(r.context())
+func (o once) contextOf(change string) context.Context {
+	if key := o.additionalKey(change); key != nil {
+		return key.Context(o.request.context())
 	}
-	return r.context()
+	return o.request.context()
 }
 
 // tookEffect reports whether another try of the request has made an additional change.
-func (r *request) tookEffect(change string) (bool, error) {
-	key := r.additionalKey(change)
+func (o once) tookEffect(change string) (bool, error) {
+	key := o.additionalKey(change)
 	if key == nil {
 		return false, nil
 	}
-	kept, err := r.store().Kept(key, time.Now())
+	kept, err := o.request.store().Kept(key, time.Now())
 	return kept != nil, err
 }
 
 // answer responds with a value, and keeps it under the idempotency key of the request. It is for a
 // handler that makes no change with that key itself.
-func (r *request) answer(value any) (*response, error) {
-	if r.idempotencyKey() == nil {
+func (o once) answer(value any) (*response, error) {
+	if o.key() == nil {
 		return ok(value), nil
 	}
 	text, err := json.Marshal(value)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := r.server.config.Writer.KeepAnswer(r.context(), text)
+	kept, err := o.request.server.config.Writer.KeepAnswer(o.request.context(), text)
 	if err != nil {
 		return nil, err
 	}
@@ -100,22 +107,23 @@ func (r *request) answer(value any) (*response, error) {
 }
 
 // isRepetition reports whether the last change of the request had taken effect before.
-func (r *request) isRepetition() bool {
-	key := r.idempotencyKey()
+func (o once) isRepetition() bool {
+	key := o.key()
 	return key != nil && key.Repeated
 }
 
-// performOnce runs a handler. A request whose idempotency key has taken effect before gets the
-// first response again, even if what it created has changed since.
-func (r *request) performOnce(h handler) (*response, error) {
+// perform runs a handler. A request whose idempotency key has taken effect before gets the first
+// response again, even if what it created has changed since.
+func (o once) perform(h handler) (*response, error) {
+	r := o.request
 	if r.http.IsPost() && len(r.http.Request.Header.Peek(idempotencyHeader)) > maxIdempotencyKey {
 		return nil, errLongKey
 	}
-	key := r.idempotencyKey()
+	key := o.key()
 	if key == nil {
 		return h(r)
 	}
-	if kept, err := r.keptReply(key); kept != nil || err != nil {
+	if kept, err := o.keptReply(key); kept != nil || err != nil {
 		return respondKept(r, kept, err)
 	}
 	limit := r.server.kept
@@ -129,7 +137,7 @@ func (r *request) performOnce(h handler) (*response, error) {
 		return resp, err
 	}
 	// The request may have failed only because it took effect before, which this node did not know.
-	if kept, failed := r.keptReply(key); kept != nil || failed != nil {
+	if kept, failed := o.keptReply(key); kept != nil || failed != nil {
 		return respondKept(r, kept, failed)
 	}
 	return resp, err
@@ -137,8 +145,8 @@ func (r *request) performOnce(h handler) (*response, error) {
 
 // keptReply returns what is kept under the key of the request, or nil. That of a batch is only of
 // its first part: its handler does each part once.
-func (r *request) keptReply(key *wal.Once) (*wal.Kept, error) {
-	kept, err := r.store().Kept(key, time.Now())
+func (o once) keptReply(key *wal.Once) (*wal.Kept, error) {
+	kept, err := o.request.store().Kept(key, time.Now())
 	if err != nil || kept == nil || kept.Messages != nil {
 		return nil, err
 	}

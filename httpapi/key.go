@@ -60,7 +60,7 @@ func showKey(key *webhook.APIKey) keyOut {
 // saltFor returns random bytes, from which the secret of a new key is derived, if the request has
 // an idempotency key.
 func saltFor(r *request) []byte {
-	if r.idempotencyKey() == nil {
+	if r.once().key() == nil {
 		return nil
 	}
 	salt := make([]byte, saltBytes)
@@ -75,7 +75,7 @@ func saltFor(r *request) []byte {
 // the new one.
 func newSecret(r *request, salt []byte) (string, error) {
 	secret := make([]byte, tokenBytes)
-	if once := r.idempotencyKey(); once != nil {
+	if once := r.once().key(); once != nil {
 		var err error
 		salt = append(once.Key[:len(once.Key):len(once.Key)], salt...)
 		if secret, err = hkdf.Key(sha256.New, []byte(r.server.live.Load().Token), salt, "hookwheel token", tokenBytes); err != nil {
@@ -102,7 +102,7 @@ func makeKey(r *request, key webhook.APIKey) (*webhook.APIKey, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if r.isRepetition() {
+	if r.once().isRepetition() {
 		if secret, err = secretAgain(r, made); err != nil {
 			return nil, "", err
 		}
@@ -154,7 +154,7 @@ func createKey(r *request) (*response, error) {
 	}
 	key.Capabilities = allowed.capabilities()
 	if app != "" {
-		owner, err := r.applicationByName(app)
+		owner, err := r.named().applicationByName(app)
 		if err != nil {
 			return nil, err
 		}

@@ -236,7 +236,7 @@ func createMessage(r *request) (*response, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	app, err := r.applicationByName(r.path("app"))
+	app, err := r.named().applicationByName(r.path("app"))
 	if err != nil && webhook.ErrorCode(err) != webhook.CodeNotFound {
 		return nil, err
 	}
@@ -269,7 +269,7 @@ func send(r *request, m *webhook.Message) (err error) {
 	if trace.committed(begun, 1, m.ID, err); err != nil {
 		return err
 	}
-	if !r.isRepetition() {
+	if !r.once().isRepetition() {
 		r.server.accepted.Inc()
 	}
 	return nil
@@ -306,7 +306,7 @@ func getMessage(r *request) (*response, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	m, err := r.message()
+	m, err := r.named().message()
 	if err != nil {
 		return nil, err
 	}
@@ -314,7 +314,7 @@ func getMessage(r *request) (*response, error) {
 }
 
 func expungeMessage(r *request) (*response, error) {
-	m, err := r.message()
+	m, err := r.named().message()
 	if err != nil {
 		return nil, err
 	}

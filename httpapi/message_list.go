@@ -43,7 +43,7 @@ func listMessages(r *request) (*response, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	app, err := r.application()
+	app, err := r.named().application()
 	if err != nil {
 		return nil, err
 	}

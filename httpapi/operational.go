@@ -20,7 +20,7 @@ func operational(h handler) handler {
 // operationalCreated is operational, but creates the application first if it does not exist.
 func operationalCreated(h handler) handler {
 	return operational(func(r *request) (*response, error) {
-		_, err := r.applicationByName(webhook.OperationalUID)
+		_, err := r.named().applicationByName(webhook.OperationalUID)
 		if webhook.ErrorCode(err) == webhook.CodeNotFound {
 			ctx, cancel := leaderContext() // the idempotency key is that of the endpoint
 			defer cancel()

@@ -13,8 +13,8 @@ import (
 // pauseEndpoint stops deliveries until a user resumes the endpoint. New messages wait in the log.
 func pauseEndpoint(r *request) (*response, error) {
 	made, err := update(r, func() (*webhook.Endpoint, error) {
-		before, err := r.endpoint()
-		if err != nil || before.Paused && r.idempotencyKey() == nil { // a key is recorded even if nothing changes
+		before, err := r.named().endpoint()
+		if err != nil || before.Paused && r.once().key() == nil { // a key is recorded even if nothing changes
 			return before, err
 		}
 		endpoint := *before
@@ -42,7 +42,7 @@ func resumeEndpoint(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	endpoint, err := r.endpoint()
+	endpoint, err := r.named().endpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func resumeEndpoint(r *request) (*response, error) {
 		if err := r.admitManual(replayCost, time.Now()); err != nil {
 			return nil, err
 		}
-		if _, err := r.writer().CreateTask(r.contextOf("replay"), again); err != nil {
+		if _, err := r.writer().CreateTask(r.once().contextOf("replay"), again); err != nil {
 			return nil, err
 		}
 	case from != fromTime:

@@ -26,7 +26,7 @@ func portalAccess(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	app, err := r.applicationByName(r.path("app"))
+	app, err := r.named().applicationByName(r.path("app"))
 	if webhook.ErrorCode(err) == webhook.CodeNotFound && inline != nil {
 		app, err = inlineApplication(r, inline)
 	}
@@ -183,7 +183,7 @@ func expireAll(r *request) (*response, error) {
 	if err := errors.Join(b.err(), webhook.ValidSessions(sessions)); err != nil {
 		return nil, err
 	}
-	app, err := r.application()
+	app, err := r.named().application()
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func expireAll(r *request) (*response, error) {
 // listTokens lists the tokens of an application that are valid, without their secrets. There are at
 // most as many as an application may have, so they are one page.
 func listTokens(r *request) (*response, error) {
-	app, err := r.application()
+	app, err := r.named().application()
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ type request struct {
 	changes context.Context // see context
 
 	paced    *pacedRead // nil: the request may read at any pace
-	key      *wal.Once  // see idempotencyKey
+	key      *wal.Once  // see once
 	keyKnown bool
 }
 
@@ -66,7 +66,7 @@ func leaderContext() (context.Context, context.CancelFunc) {
 func (r *request) context() context.Context {
 	if r.changes == nil {
 		r.changes = r.server.deadlines.context(time.Now())
-		if key := r.idempotencyKey(); key != nil {
+		if key := r.once().key(); key != nil {
 			r.changes = key.Context(r.changes)
 		}
 	}
@@ -115,136 +115,9 @@ func (r *request) path(name string) string {
 // setApplication replaces the application that the path names.
 func (r *request) setApplication(name string) { r.http.SetUserValue("app", name) }
 
-// application returns the application that the path names.
-func (r *request) application() (*webhook.Application, error) {
-	if err := r.current(); err != nil {
-		return nil, err
-	}
-	return r.store().Application(r.path("app"))
-}
-
-// applicationByName returns an application for an operation that asks the leader anyway. Only if
-// this node has not heard of it, because it may be new, the leader is asked before.
-func (r *request) applicationByName(name string) (*webhook.Application, error) {
-	if app, err := r.store().Application(name); err == nil {
-		return app, nil
-	}
-	if err := r.current(); err != nil {
-		return nil, err
-	}
-	return r.store().Application(name)
-}
-
-// endpoint returns the endpoint that the path names.
-func (r *request) endpoint() (*webhook.Endpoint, error) {
-	app, err := r.application()
-	if err != nil {
-		return nil, err
-	}
-	return r.store().Endpoint(app.ID, r.path("endpoint"))
-}
-
-// scope returns the application and the endpoint that the query names; zero means all. With a token
-// of an application, that application is the only one.
-func (r *request) scope() (app, endpoint webhook.ID, err error) {
-	q := r.query()
-	if app, err = r.namedApplication(q.text("app")); err != nil {
-		return app, endpoint, err
-	}
-	name := q.text("endpoint")
-	switch {
-	case name == "":
-		return app, endpoint, nil
-	case app.IsZero():
-		q.fail("endpoint", "needs an application: name it with app")
-		return app, endpoint, q.err
-	}
-	e, err := r.store().Endpoint(app, name)
-	if err != nil {
-		return app, endpoint, err
-	}
-	return app, e.ID, nil
-}
-
-// namedApplication returns the application with that name, or zero for all that the caller may see.
-func (r *request) namedApplication(name string) (webhook.ID, error) {
-	switch {
-	case r.byCustomer() && name == "":
-		return r.caller.App, nil
-	case r.byCustomer():
-		own, err := r.server.auth.ownApplication(r.caller, name)
-		if err != nil {
-			return webhook.ID{}, err
-		}
-		return own.ID, nil
-	case name == "":
-		return webhook.ID{}, nil
-	}
-	app, err := r.store().Application(name)
-	if err != nil {
-		return webhook.ID{}, err
-	}
-	return app.ID, nil
-}
-
-// message returns the message that the path names.
-func (r *request) message() (*webhook.Message, error) {
-	app, err := r.application()
-	if err != nil {
-		return nil, err
-	}
-	return r.store().Message(app.ID, r.path("msg"))
-}
-
-// attempt returns the attempt that the path names, and its message.
-func (r *request) attempt() (*webhook.Message, *webhook.Attempt, error) {
-	m, err := r.message()
-	if err != nil {
-		return nil, nil, err
-	}
-	id, err := webhook.ParseID(webhook.KindAttempt, r.path("attempt"))
-	if err != nil {
-		return nil, nil, &webhook.Error{Code: webhook.CodeNotFound, Detail: "Attempt not found"}
-	}
-	a, err := r.store().Attempts().ByID(m.ID, id)
-	return m, a, err
-}
-
-// eventType returns the event type that the path names.
-func (r *request) eventType() (*webhook.EventType, error) {
-	if err := r.current(); err != nil {
-		return nil, err
-	}
-	return r.visibleEventType(r.path("event_type"))
-}
-
-// visibleEventType returns an event type unless the caller lacks its feature flag.
-func (r *request) visibleEventType(name string) (*webhook.EventType, error) {
-	t, err := r.store().EventType(name)
-	if err == nil && !r.canSee(t) {
-		return nil, &webhook.Error{Code: webhook.CodeNotFound, Detail: "Event type not found"}
-	}
-	return t, err
-}
-
+// canSee reports whether the caller may see an event type, which a feature flag may hide.
 func (r *request) canSee(t *webhook.EventType) bool {
 	return !r.byCustomer() || t.VisibleTo(r.caller.FeatureFlags)
-}
-
-// task returns the background task that the path names.
-func (r *request) task() (*webhook.Task, error) {
-	if err := r.current(); err != nil {
-		return nil, err
-	}
-	id, err := webhook.ParseID(webhook.KindTask, r.path("task"))
-	if err != nil {
-		return nil, errNoTask
-	}
-	t, err := r.store().Task(id)
-	if err == nil && r.byCustomer() && r.caller.App != t.App {
-		return nil, errNoTask
-	}
-	return t, err
 }
 
 // audit records a security event that the caller has caused; attributes are IDs only, for slog.

@@ -298,7 +298,7 @@ func (r *request) admit(needed access, here []webhook.Role) error {
 
 // perform runs a handler and writes what it returns.
 func (s *Server) perform(r *request, h handler) {
-	resp, err := r.performOnce(h)
+	resp, err := r.once().perform(h)
 	if err != nil {
 		s.respond.writeError(r.http, err)
 		return

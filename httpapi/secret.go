@@ -40,7 +40,7 @@ func newSigningKey() webhook.SigningKey {
 }
 
 func getSecret(r *request) (*response, error) {
-	endpoint, err := r.endpoint()
+	endpoint, err := r.named().endpoint()
 	if err != nil {
 		return nil, err
 	}

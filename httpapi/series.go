@@ -219,7 +219,7 @@ func getAllSeries(r *request) (*response, error) {
 }
 
 func getApplicationSeries(r *request) (*response, error) {
-	app, err := r.application()
+	app, err := r.named().application()
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +227,7 @@ func getApplicationSeries(r *request) (*response, error) {
 }
 
 func getEndpointSeries(r *request) (*response, error) {
-	endpoint, err := r.endpoint()
+	endpoint, err := r.named().endpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -293,7 +293,7 @@ func (r *request) strips(parameter string, find func(name string) (wal.TallyOwne
 }
 
 func getEndpointStrips(r *request) (*response, error) {
-	app, err := r.application()
+	app, err := r.named().application()
 	if err != nil {
 		return nil, err
 	}

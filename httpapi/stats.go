@@ -43,7 +43,7 @@ func getStats(r *request) (*response, error) {
 	case until.Sub(since) > maxStatsRange+statsSlack:
 		return invalid("between since and until there may be at most 28 days")
 	}
-	endpoint, err := r.endpoint()
+	endpoint, err := r.named().endpoint()
 	if err != nil {
 		return nil, err
 	}

@@ -89,7 +89,7 @@ func parseTail(r *request) (t tailRequest, err error) {
 	if err := r.current(); err != nil {
 		return t, err
 	}
-	if t.app, t.endpoint, err = r.scope(); err != nil {
+	if t.app, t.endpoint, err = r.named().scope(); err != nil {
 		return t, err
 	}
 	q := r.query()

@@ -161,7 +161,7 @@ func replay(kind webhook.TaskKind, which webhook.ReplayStatus) handler {
 		if err != nil {
 			return nil, err
 		}
-		endpoint, err := r.endpoint()
+		endpoint, err := r.named().endpoint()
 		if err != nil {
 			return nil, err
 		}
@@ -202,7 +202,7 @@ type replayCountOut struct {
 
 func respondCount(r *request, task *webhook.Task, now time.Time) (*response, error) {
 	for _, name := range task.EventTypes {
-		if _, err := r.visibleEventType(name); webhook.ErrorCode(err) == webhook.CodeNotFound {
+		if _, err := r.named().visibleEventType(name); webhook.ErrorCode(err) == webhook.CodeNotFound {
 			return nil, wal.UnknownEventType(name)
 		} else if err != nil {
 			return nil, err
@@ -266,7 +266,7 @@ func countTask(task webhook.Task, now, deadline time.Time, next func(*webhook.Ta
 var errNoTask = &webhook.Error{Code: webhook.CodeNotFound, Detail: "Background task not found"}
 
 func getTask(r *request) (*response, error) {
-	t, err := r.task()
+	t, err := r.named().task()
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +276,7 @@ func getTask(r *request) (*response, error) {
 // changeTask returns the handler that pauses, resumes or cancels a task.
 func changeTask(status webhook.TaskStatus) handler {
 	return func(r *request) (*response, error) {
-		t, err := r.task()
+		t, err := r.named().task()
 		if err != nil {
 			return nil, err
 		}
@@ -299,7 +299,7 @@ func listTasks(r *request) (*response, error) {
 		return nil, err
 	}
 	var err error
-	if filter.App, filter.Endpoint, err = r.scope(); err != nil {
+	if filter.App, filter.Endpoint, err = r.named().scope(); err != nil {
 		return nil, err
 	}
 	list, more := r.store().Tasks(l.Page, filter)

@@ -56,7 +56,7 @@ func (t *tests) begin(app webhook.ID) (end func(), err error) {
 
 // testEndpoint makes a test attempt at an endpoint as it is.
 func testEndpoint(r *request) (*response, error) {
-	endpoint, err := r.endpoint()
+	endpoint, err := r.named().endpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func testEndpoint(r *request) (*response, error) {
 
 // testDraft makes a test attempt at an endpoint that does not exist yet.
 func testDraft(r *request) (*response, error) {
-	app, err := r.application()
+	app, err := r.named().application()
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func testAttempt(r *request, endpoint *webhook.Endpoint) (*response, error) {
 	if out.Headers, err = r.showHeaders(endpoint, m, &a); err != nil {
 		return nil, err
 	}
-	return r.answer(out)
+	return r.once().answer(out)
 }
 
 // parseTest is parseExample for a body that may be empty or lack the event type.

@@ -76,7 +76,7 @@ type headersOut struct {
 // getAttemptHeaders shows the headers of a request and of its response. Values that may be secrets
 // are omitted; readers see no signatures either, which would let them send the request again.
 func getAttemptHeaders(r *request) (*response, error) {
-	m, a, err := r.attempt()
+	m, a, err := r.named().attempt()
 	if err != nil {
 		return nil, err
 	}
