@@ -24,8 +24,11 @@ func (s heldSource) load(now time.Time) bool {
 	if l.order.isScanned() {
 		return false
 	}
-	l.order.forget()
 	scan := newOrderScan(l, now)
+	scan.took = len(l.order.keys) // others don't get the room of these: they are found again
+	scan.left = scan.took
+	l.order.forget()
+	l.order.counts.add(scan.took)
 	ok := l.outside("what keeps an endpoint in order", scan.run)
 	l.order.counts.add(-scan.took)         // the keys that were found count instead
 	if !ok || l.scheduler.workers.closed { // then the scan may have ended early

@@ -251,3 +251,40 @@ func TestOverflowHoldsBack(t *testing.T) {
 		}
 	}
 }
+
+// crowding has others take all the room for keys while a scan reads.
+type crowding struct {
+	manyKeys
+	begin func()
+}
+
+func (b *crowding) Retries(endpoint webhook.ID, from webhook.Retry, limit int) ([]webhook.Retry, error) {
+	b.begin()
+	return b.manyKeys.Retries(endpoint, from, limit)
+}
+
+// A lane that scans again keeps the room that it has, whatever others take meanwhile: what waits for
+// another attempt is not held, which would begin its attempts again.
+func TestScanKeepsRoom(t *testing.T) {
+	const lines = 3 * minKeys
+	b := &crowding{manyKeys{million{newShelf()}, lines}, func() {}}
+	s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
+	e := testEndpoint(0)
+	e.Ordering = webhook.OrderingKey
+	add(s, e)
+	l := s.lanes[e.ID]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range 2 {
+		l.order.scanned = false
+		heldSource{l}.load(time.Now())
+		if n := len(l.order.keys); n != lines || l.pending > 0 {
+			t.Fatalf("%d keys are in memory, %d lines are held", n, l.pending)
+		}
+		b.begin = sync.OnceFunc(func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			crowd(s)
+		})
+	}
+}
