@@ -135,7 +135,7 @@ func (s *Scheduler) Settle(list []webhook.Progress) {
 		for j := range list[i].Outcomes {
 			l.settle(&list[i].Outcomes[j])
 		}
-		if l.pending -= len(list[i].Outcomes); l.pending == 0 && l.successor != nil {
+		if l.pending -= int32(len(list[i].Outcomes)); l.pending == 0 && l.successor != nil {
 			s.replace(l.successor)
 			continue
 		}

@@ -36,6 +36,8 @@ func (s heldSource) load(now time.Time) bool {
 	}
 	l.order.become(scan.found)
 	l.order.scanned = len(scan.late) == 0
+	end := l.scheduler.clock()
+	l.rescan = uint32(end.Add(rescanPause + rescanShare*end.Sub(now)).Unix())
 	l.planBlocker()
 	for _, line := range scan.late {
 		retrySource{l}.forget(line.Message)

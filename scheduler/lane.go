@@ -24,7 +24,8 @@ type lane struct {
 	proven    bool           // the latest attempt succeeded within the time soon
 	last      webhook.Source // source of the latest delivery: sources take turns
 	holds     uint32         // messages put into the held set since then
-	pending   int            // deliveries in flight, and outcomes that are not recorded yet
+	pending   int32          // deliveries in flight, and outcomes that are not recorded yet
+	rescan    uint32         // Unix time from which on scanLittle has the store scanned again
 	outrun    time.Time      // when producers were last seen to be too far ahead of it, see throttle.go
 	// successor is the endpoint of the lane that replaces this one when nothing is pending; nil:
 	// none does.

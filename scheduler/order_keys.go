@@ -16,6 +16,13 @@ const (
 	minKeys       = 1000      // of an endpoint, whatever others have
 )
 
+// For how long no scan follows one that found no room for all keys, where there is little room: so
+// much, and so many times as long as it took. Meanwhile the endpoint goes on with the others.
+const (
+	rescanPause = 30 * time.Second
+	rescanShare = 30
+)
+
 // keyPause is how often a lane looks whether others have fewer keys in memory by now.
 const keyPause = time.Second
 
@@ -62,7 +69,8 @@ func (o *order) waitsForKeys() bool {
 }
 
 // isScanned reports whether the lines in the store are known, except those that the order has no
-// room for. They are scanned again when there is room for twice as many keys as it has.
+// room for. They are scanned again when there is room for twice as many keys as it has, see also
+// scanLittle.
 func (o *order) isScanned() bool {
 	return o.scanned && !(o.overflow && 2*len(o.keys) <= o.limit(len(o.keys)))
 }
@@ -78,6 +86,14 @@ func (o *order) become(found order) {
 		found.gate = o.gate
 	}
 	*o = found
+}
+
+// scanLittle has the store scanned again now and then where there is less room than isScanned wants:
+// keys that are blocked for good may take the rest, and others wait that nothing blocks.
+func (l *lane) scanLittle(now time.Time) {
+	if l.order.overflow && !l.order.isFull() && now.Unix() >= int64(l.rescan) {
+		l.order.scanned = false
+	}
 }
 
 // roomForScan takes room for some more keys, for a scan that has taken room for that many; 0: there

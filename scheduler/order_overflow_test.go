@@ -6,6 +6,7 @@ import (
 	"math/rand"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -250,6 +251,46 @@ func TestOverflowHoldsBack(t *testing.T) {
 			t.Errorf("overflow: %t, the key is in memory: %t", test.overflow, counted)
 		}
 	}
+}
+
+// Keys that are blocked for good take more than half of the room there is: what waits for room comes
+// nevertheless, and so does what is posted then.
+func TestBlockedKeysLeaveRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const blocked, held = minKeys - 20, 50
+		b, e, now := newShelf(), testEndpoint(0), time.Now().Truncate(time.Millisecond)
+		e.Ordering, e.OnExhausted = webhook.OrderingKey, webhook.OnExhaustedBlock
+		rnd := rand.New(rand.NewSource(1))
+		for i := range blocked {
+			b.fail(e, fmt.Sprint("blocked", i), rnd, now)
+		}
+		for i := range held {
+			b.addHeld(e.ID, fmt.Sprint("k", i))
+		}
+		slices.SortFunc(b.retries[e.ID], func(x, y webhook.Retry) int { return compareLines(&x, &y) })
+		config := testConfig(64)
+		for i := range config.Retry.Delays {
+			config.Retry.Delays[i] = time.Minute
+		}
+		s := New(b, b.log[len(b.log)-1].ID.Index(), config, slog.New(slog.DiscardHandler))
+		crowd(s)
+		l := leadWith(t, b, s, []*webhook.Endpoint{e}, 16, func(d webhook.Delivery) bool {
+			time.Sleep(time.Millisecond)
+			return !strings.HasPrefix(d.Message.OrderingKey, "blocked")
+		}, nil)
+		m := testMessage(10+len(b.log), 10)
+		m.OrderingKey = "k0"
+		b.add(m)
+		offer(s, []*webhook.Message{m})
+		time.Sleep(2 * time.Minute)
+		l.stop()
+		if n := len(b.held[e.ID]); n > 0 {
+			t.Errorf("%d messages are held still", n)
+		}
+		if !b.settled[[2]webhook.ID{m.ID, e.ID}] {
+			t.Error("the log is not read")
+		}
+	})
 }
 
 // crowding has others take all the room for keys while a scan reads.
