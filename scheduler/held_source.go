@@ -37,7 +37,7 @@ func (s heldSource) load(now time.Time) bool {
 	l.order.become(scan.found)
 	l.order.scanned = len(scan.late) == 0
 	end := l.scheduler.clock()
-	l.rescan = uint32(end.Add(rescanPause + rescanShare*end.Sub(now)).Unix())
+	l.rescan, l.tail.rescan = uint32(end.Add(rescanPause).Unix()), uint32(end.Add(rescanShare*end.Sub(now)).Unix())
 	l.planBlocker()
 	for _, line := range scan.late {
 		retrySource{l}.forget(line.Message)

@@ -16,11 +16,11 @@ const (
 	minKeys       = 1000      // of an endpoint, whatever others have
 )
 
-// For how long no scan follows one that found no room for all keys, where there is little room: so
-// much, and so many times as long as it took. Meanwhile the endpoint goes on with the others.
+// For how long no scan follows one that found no room for all keys, where there is little room.
+// Meanwhile the endpoint goes on with the others.
 const (
-	rescanPause = 30 * time.Second
-	rescanShare = 30
+	rescanPause = 30 * time.Second // of the endpoint
+	rescanShare = 30               // of any endpoint of its application, as a multiple of the time that the scan took
 )
 
 // keyPause is how often a lane looks whether others have fewer keys in memory by now.
@@ -91,7 +91,7 @@ func (o *order) become(found order) {
 // scanLittle has the store scanned again now and then where there is less room than isScanned wants:
 // keys that are blocked for good may take the rest, and others wait that nothing blocks.
 func (l *lane) scanLittle(now time.Time) {
-	if l.order.overflow && !l.order.isFull() && now.Unix() >= int64(l.rescan) {
+	if l.order.overflow && !l.order.isFull() && now.Unix() >= int64(max(l.rescan, l.tail.rescan)) {
 		l.order.scanned = false
 	}
 }

@@ -293,6 +293,38 @@ func TestBlockedKeysLeaveRoom(t *testing.T) {
 	})
 }
 
+// Scanning again and again, the endpoints of an application together take a small part of a CPU.
+func TestRescansOfApplication(t *testing.T) {
+	s := New(manyKeys{million{newShelf()}, minKeys}, 2, testConfig(4), slog.New(slog.DiscardHandler))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock()
+	lanes := make([]*lane, 2)
+	for i := range lanes {
+		e := testEndpoint(uint32(i))
+		e.Ordering = webhook.OrderingKey
+		lanes[i] = newLane(s, e, Place{})
+		lanes[i].order.overflow, lanes[i].order.scanned = true, true
+	}
+	scanned := func(l *lane, at time.Time) bool {
+		l.scanLittle(at)
+		return !l.order.scanned
+	}
+	first, other := lanes[0], lanes[1]
+	first.order.scanned = false
+	heldSource{first}.load(now.Add(-10 * time.Second)) // which is how long it takes
+	first.order.overflow = true
+	if scanned(other, now.Add(10*(rescanShare-2)*time.Second)) {
+		t.Error("another endpoint is scanned at once")
+	}
+	if !scanned(other, now.Add(10*(rescanShare+2)*time.Second)) {
+		t.Error("another endpoint is not scanned")
+	}
+	if !scanned(first, now.Add(10*(rescanShare+2)*time.Second)) {
+		t.Error("the endpoint is not scanned again")
+	}
+}
+
 // crowding has others take all the room for keys while a scan reads.
 type crowding struct {
 	manyKeys
