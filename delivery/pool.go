@@ -30,8 +30,8 @@ const (
 type Recorder interface {
 	RecordProgress(ctx context.Context, list []webhook.Progress) error
 	// DisableEndpoint disables an endpoint that has failed since failSince, or that has asked for
-	// no further messages.
-	DisableEndpoint(ctx context.Context, endpoint webhook.ID, failSince time.Time) error
+	// no further messages, unless a user has changed it since.
+	DisableEndpoint(ctx context.Context, endpoint *webhook.Endpoint, failSince time.Time) error
 }
 
 // Tracer records attempts. The outcome of one that failed is a word.
@@ -246,7 +246,7 @@ func (p *Pool) disable(ctx context.Context, r Recorder, s *scheduler.Scheduler, 
 			if !found {
 				break
 			}
-			if err := r.DisableEndpoint(ctx, d.Endpoint.ID, d.FailingSince); err != nil {
+			if err := r.DisableEndpoint(ctx, d.Endpoint, d.FailingSince); err != nil {
 				p.config.Logger.Warn("could not disable an endpoint; it is tried again when the endpoint fails again", "endpoint", d.Endpoint.ID.Text(webhook.KindEndpoint), "error", err)
 			}
 		}

@@ -50,7 +50,7 @@ func onePool(address string) (*Pool, *scheduler.Scheduler) {
 type refusing struct{ err error }
 
 func (r refusing) RecordProgress(context.Context, []webhook.Progress) error { return r.err }
-func (r refusing) DisableEndpoint(context.Context, webhook.ID, time.Time) error {
+func (r refusing) DisableEndpoint(context.Context, *webhook.Endpoint, time.Time) error {
 	return r.err
 }
 
@@ -71,7 +71,7 @@ func TestPoolEndsWhenRecordFails(t *testing.T) {
 // slowToDisable is a Recorder to which no endpoint is disabled before an attempt is recorded.
 type slowToDisable struct{ disabling, recorded chan struct{} }
 
-func (r slowToDisable) DisableEndpoint(ctx context.Context, _ webhook.ID, _ time.Time) error {
+func (r slowToDisable) DisableEndpoint(ctx context.Context, _ *webhook.Endpoint, _ time.Time) error {
 	close(r.disabling)
 	select {
 	case <-r.recorded:

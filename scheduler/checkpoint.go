@@ -16,13 +16,14 @@ func (s *Scheduler) Decided() <-chan struct{} { return s.unrecorded.notify }
 // Disabling receives a value when there may be an endpoint that is to be disabled.
 func (s *Scheduler) Disabling() <-chan struct{} { return s.unrecorded.disabling }
 
-// NextDisabled takes an endpoint that is to be disabled, if there is one.
+// NextDisabled takes an endpoint that is to be disabled, if there is one: not if a user has changed
+// it since, which may be what it lacked.
 func (s *Scheduler) NextDisabled() (d Disable, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, d := range s.unrecorded.disable {
 		delete(s.unrecorded.disable, id)
-		if l := s.lanes[id]; l != nil && !l.endpoint.Disabled && (l.successor == nil || !l.successor.Disabled) {
+		if l := s.lanes[id]; l != nil && l.latest() == d.Endpoint {
 			return d, true
 		}
 	}

@@ -12,9 +12,14 @@ func (s *Scheduler) IsCurrent(d *webhook.Delivery) bool {
 	if l == nil || l.flying[flight{d.Source, d.ID}].expunged {
 		return false
 	}
-	endpoint := l.endpoint
-	if l.successor != nil {
-		endpoint = l.successor
-	}
+	endpoint := l.latest()
 	return !isPaused(endpoint) && endpoint.SendsLike(d.Endpoint)
+}
+
+// latest is the endpoint as it was last changed.
+func (l *lane) latest() *webhook.Endpoint {
+	if l.successor != nil {
+		return l.successor
+	}
+	return l.endpoint
 }

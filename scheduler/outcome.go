@@ -139,7 +139,7 @@ func (r *result) succeeded() {
 		mark(&l.retries.moot, r.delivery.ID)
 	}
 	if r.verdict.Disable {
-		s.unrecorded.disableSoon(Disable{l.endpoint, r.flying.since})
+		r.disableSoon(r.flying.since)
 	}
 }
 
@@ -174,7 +174,7 @@ func (r *result) failed() {
 		l.rest(l.breaker.health.Rests)
 	}
 	if v.Disable || !v.SenderFault && l.breaker.isExhausted(now, policy) {
-		s.unrecorded.disableSoon(Disable{l.endpoint, l.breaker.health.FailingSince})
+		r.disableSoon(l.breaker.health.FailingSince)
 	}
 	if !early && !v.SenderFault && (!r.delivery.Probe || r.flying.early && !parked) {
 		r.outcome.Spent++

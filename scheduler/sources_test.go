@@ -159,25 +159,30 @@ func TestDisabledBySuccess(t *testing.T) {
 	})
 }
 
-// However many attempts at an endpoint ask for it, it is to be disabled once, and not if that has
-// happened or it is gone meanwhile.
+// However many attempts at an endpoint ask for it, it is to be disabled once, and not if it was
+// disabled, changed or deleted meanwhile, or before the answer came.
 func TestDisabledOnce(t *testing.T) {
 	changes := map[string]func(s *Scheduler, e webhook.Endpoint){
 		"disabled": func(s *Scheduler, e webhook.Endpoint) { e.Disabled = true; add(s, &e) },
+		"changed":  func(s *Scheduler, e webhook.Endpoint) { e.URL = "https://example.com/new"; add(s, &e) },
+		"reorders": func(s *Scheduler, e webhook.Endpoint) { e.Ordering = webhook.OrderingKey; add(s, &e) },
 		"deleted":  func(s *Scheduler, e webhook.Endpoint) { s.Apply(webhook.Changes{Removed: []webhook.ID{e.ID}}) },
-		"enabled":  func(s *Scheduler, e webhook.Endpoint) { e.Disabled = false; add(s, &e) },
+		"moved":    func(s *Scheduler, e webhook.Endpoint) { move(s, e.ID) },
 	}
 	for name, change := range changes {
 		synctest.Test(t, func(t *testing.T) {
 			b := newShelf()
 			e := testEndpoint(0)
-			b.add(testMessage(10, 10), testMessage(11, 10), testMessage(12, 10))
+			b.add(testMessage(10, 10), testMessage(11, 10), testMessage(12, 10), testMessage(13, 10))
 			s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
 			add(s, e)
 			offer(s, b.log)
+			answer := func(d webhook.Delivery) {
+				s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1}, Verdict{Disable: true})
+			}
 			end := func() {
 				d, _ := s.Next()
-				s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: e.ID, Number: 1}, Verdict{Disable: true})
+				answer(d)
 			}
 			end()
 			end()
@@ -187,13 +192,42 @@ func TestDisabledOnce(t *testing.T) {
 			if d, again := s.NextDisabled(); again {
 				t.Errorf("%s: %+v is to be disabled again", name, d)
 			}
+			late, _ := s.Next()
 			end()
 			change(s, *e)
-			if _, found := s.NextDisabled(); found != (name == "enabled") {
+			if _, found := s.NextDisabled(); found != (name == "moved") {
 				t.Errorf("%s meanwhile, it is to be disabled: %t", name, found)
+			}
+			answer(late)
+			if _, found := s.NextDisabled(); found != (name == "moved") {
+				t.Errorf("%s before the answer, it is to be disabled: %t", name, found)
 			}
 		})
 	}
+}
+
+// A late answer to what was sent before a change does not hide that the endpoint, as it is now, is
+// to be disabled.
+func TestDisabledBesideLateAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newShelf()
+		before := testEndpoint(0)
+		b.add(testMessage(10, 10), testMessage(11, 10))
+		s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
+		add(s, before)
+		offer(s, b.log)
+		late, _ := s.Next()
+		changed := *before
+		changed.URL = "https://example.com/new"
+		add(s, &changed)
+		d, _ := s.Next()
+		for _, d := range []webhook.Delivery{d, late} {
+			s.Done(d, webhook.Attempt{Message: d.ID, Endpoint: before.ID, Number: 1}, Verdict{Disable: true})
+		}
+		if d, found := s.NextDisabled(); !found || d.Endpoint != &changed {
+			t.Errorf("%+v, %t", d, found)
+		}
+	})
 }
 
 // A message that hangs does not hold up those that come more than maxAhead behind it.

@@ -11,8 +11,8 @@ const maxDecided = 4096
 
 // Disable is an endpoint that is to be disabled.
 type Disable struct {
-	Endpoint     *webhook.Endpoint
-	FailingSince time.Time // or when it took a message and said that it wants no more
+	Endpoint     *webhook.Endpoint // as it was when it was sent what leads to this
+	FailingSince time.Time         // or when it took a message and said that it wants no more
 }
 
 // unrecorded is what is to be recorded besides the outcomes of attempts.
@@ -45,12 +45,14 @@ func (u *unrecorded) signal() {
 	}
 }
 
-// disableSoon has an endpoint disabled.
-func (u *unrecorded) disableSoon(d Disable) {
-	if _, known := u.disable[d.Endpoint.ID]; known {
+// disableSoon has the endpoint of an attempt disabled. What was sent before a user changed,
+// enabled or resumed the endpoint says nothing about it as it is now.
+func (r *result) disableSoon(failingSince time.Time) {
+	endpoint, u := r.delivery.Endpoint, &r.scheduler.unrecorded
+	if endpoint != r.lane.latest() {
 		return
 	}
-	u.disable[d.Endpoint.ID] = d
+	u.disable[endpoint.ID] = Disable{endpoint, failingSince}
 	select {
 	case u.disabling <- struct{}{}:
 	default:

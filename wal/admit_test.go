@@ -38,7 +38,7 @@ func legalCommands(t testing.TB, app, endpoint, message webhook.ID) map[kind][]b
 		kindCreateEndpoint:    e,
 		kindUpdateEndpoint:    e,
 		kindDeleteEndpoint:    deleteEndpoint{app, endpoint},
-		kindDisableEndpoint:   disableEndpoint{1, endpoint, now},
+		kindDisableEndpoint:   disableEndpoint{Term: 1, Endpoint: endpoint, FailSince: now},
 		kindMoveCursor:        moveCursor{App: app, Endpoint: endpoint, To: message},
 		kindCreateEventType:   webhook.EventType{Name: "a"},
 		kindUpdateEventType:   webhook.EventType{Name: "a"},

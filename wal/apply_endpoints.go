@@ -158,7 +158,8 @@ func UnknownEventType(name string) error {
 	return webhook.Invalid("eventTypes", fmt.Sprintf("there is no event type %q: create it first", name))
 }
 
-// disable disables an endpoint that has failed for too long, as the leader decided.
+// disable disables an endpoint that has failed for too long, as the leader decided, unless it was
+// changed since.
 func (e endpointTable) disable(c *disableEndpoint) error {
 	if c.Term != e.batch.meta.term {
 		return errLateProgress
@@ -167,7 +168,7 @@ func (e endpointTable) disable(c *disableEndpoint) error {
 	switch {
 	case before == nil:
 		return errNoEndpoint
-	case before.Disabled:
+	case before.Disabled || c.Revision != 0 && before.Revision != c.Revision:
 		return nil
 	}
 	endpoint := *before

@@ -150,6 +150,7 @@ type disableEndpoint struct {
 	Term      uint64     `json:"term"` // of the leader
 	Endpoint  webhook.ID `json:"endpoint"`
 	FailSince time.Time  `json:"failSince"`
+	Revision  uint64     `json:"revision,omitzero"` // of the endpoint that failed
 }
 
 // expunge is the body of kindExpungeMessage, and with Attempt of kindExpungeAttempt.

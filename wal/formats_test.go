@@ -263,7 +263,8 @@ func goldenFormats() map[string]format {
 		"command updateEventType":   commandFormat(kindUpdateEventType, goldenEventType()),
 		"command deleteEventType":   commandFormat(kindDeleteEventType, deleteEventType{"user.created", true}),
 		"command moveCursor":        commandFormat(kindMoveCursor, moveCursor{goldenApp, goldenEndpoint, goldenMessage}),
-		"command disableEndpoint":   commandFormat(kindDisableEndpoint, disableEndpoint{7, goldenEndpoint, goldenTime}),
+		"command disableEndpoint":   commandFormat(kindDisableEndpoint, disableEndpoint{Term: 7, Endpoint: goldenEndpoint, FailSince: goldenTime}),
+		"command disable, revision": commandFormat(kindDisableEndpoint, disableEndpoint{7, goldenEndpoint, goldenTime, 300}),
 		"record event type":         jsonFormat(goldenEventType()),
 		"command deleteEndpoint":    commandFormat(kindDeleteEndpoint, deleteEndpoint{goldenApp, goldenEndpoint}),
 		"command createMessage": {sent, plain(appendCreateMessage(nil, &sent)), func(data []byte) (any, error) {

@@ -33,10 +33,10 @@ func (l *Leader) RecordProgress(ctx context.Context, list []webhook.Progress) er
 	return err
 }
 
-// DisableEndpoint disables an endpoint that has failed since failSince. It is sent nothing until a
-// user enables it; new messages wait in the log.
-func (l *Leader) DisableEndpoint(ctx context.Context, endpoint webhook.ID, failSince time.Time) error {
-	return l.client.proposeEnd(ctx, kindDisableEndpoint, disableEndpoint{l.term, endpoint, failSince.UTC()})
+// DisableEndpoint disables an endpoint that has failed since failSince, unless a user has changed it
+// since. It is sent nothing until a user enables it; new messages wait in the log.
+func (l *Leader) DisableEndpoint(ctx context.Context, endpoint *webhook.Endpoint, failSince time.Time) error {
+	return l.client.proposeEnd(ctx, kindDisableEndpoint, disableEndpoint{l.term, endpoint.ID, failSince.UTC(), endpoint.Revision})
 }
 
 // StepTask moves a task forward. It is also refused if the task was moved or changed meanwhile.

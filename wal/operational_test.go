@@ -68,11 +68,19 @@ func TestOperationalMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	since := time.UnixMilli(testClock).UTC()
-	wantCode(t, w.Leader(7).DisableEndpoint(ctx, second.ID, since), webhook.CodeConflict)
+	wantCode(t, w.Leader(7).DisableEndpoint(ctx, second, since), webhook.CodeConflict)
 	for range 2 { // the second time it is disabled already
-		if err := w.Leader(1).DisableEndpoint(ctx, second.ID, since); err != nil {
+		if err := w.Leader(1).DisableEndpoint(ctx, second, since); err != nil {
 			t.Fatal(err)
 		}
+	}
+	before := *again
+	before.Revision-- // what has failed is not what it is now
+	if err := w.Leader(1).DisableEndpoint(ctx, &before, since); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Endpoint(app.ID, again.ID.Text(webhook.KindEndpoint)); err != nil || got.Disabled {
+		t.Error(got, err)
 	}
 	if got, err := s.Endpoint(app.ID, second.ID.Text(webhook.KindEndpoint)); err != nil || !got.Disabled {
 		t.Error(got, err)

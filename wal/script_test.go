@@ -183,7 +183,7 @@ func (c *script) change(i int) Command {
 		return c.command(encodeCommand(kindUpdateApplication, changed))
 	case *webhook.Endpoint:
 		if c.rnd.Intn(5) == 0 {
-			return c.command(encodeCommand(kindDisableEndpoint, disableEndpoint{1, object.ID, time.UnixMilli(testClock).UTC()}))
+			return c.command(encodeCommand(kindDisableEndpoint, disableEndpoint{Term: 1, Endpoint: object.ID, FailSince: time.UnixMilli(testClock).UTC()}))
 		}
 		changed := *object
 		changed.Description, changed.UID, changed.Disabled = fmt.Sprint(i), fmt.Sprint("uid", c.rnd.Intn(3)), false

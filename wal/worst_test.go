@@ -175,7 +175,7 @@ func (w *worst) worstOf(k kind, i int) (body []byte) {
 		kindCreateEndpoint:    func() webhook.Endpoint { e := e; e.UID = fmt.Sprint("n", i); return e }(),
 		kindUpdateEndpoint:    e,
 		kindDeleteEndpoint:    deleteEndpoint{w.app, endpoint},
-		kindDisableEndpoint:   disableEndpoint{1, endpoint, time.UnixMilli(testClock).UTC()},
+		kindDisableEndpoint:   disableEndpoint{1, endpoint, time.UnixMilli(testClock).UTC(), 1<<64 - 1},
 		kindMoveCursor:        moveCursor{App: w.app, Endpoint: endpoint, To: message},
 		kindCreateEventType:   w.eventType(i + 1),
 		kindUpdateEventType:   eventType,
