@@ -19,6 +19,7 @@ const (
 	maxRecord      = 512                    // outcomes in one record
 	maxRecordBytes = 200 << 10              // of outcomes in one record, except for the last one
 	outcomeBytes   = 176                    // of an outcome without its response, headers and URL, about
+	maxDisable     = 128                    // endpoints that are disabled together
 	cursorInterval = 500 * time.Millisecond // how often cursors that move past unwanted messages are recorded
 	drainPatience  = 3 * time.Second        // how long attempts in flight may continue when leadership ends
 	pausedInterval = 250 * time.Millisecond // between checks whether attempts may begin again
@@ -232,8 +233,8 @@ func (p *Pool) record(ctx context.Context, r Recorder, s *scheduler.Scheduler, o
 
 // disable disables endpoints that have failed for too long, or that have asked for no further
 // messages, until landed is closed. If it fails, it is tried again when the endpoint fails again.
-// What is to be recorded does not wait for that: each endpoint takes an entry of its own, and a
-// customer may have many that ask for it, and enable them again and again.
+// What is to be recorded does not wait for that: a customer may have many that ask for it, and
+// enable them again and again. Those that wait share entries, so that others soon have their turn.
 func (p *Pool) disable(ctx context.Context, r Recorder, s *scheduler.Scheduler, landed <-chan struct{}) {
 	for over := false; !over; {
 		select {
@@ -241,15 +242,23 @@ func (p *Pool) disable(ctx context.Context, r Recorder, s *scheduler.Scheduler, 
 		case <-landed:
 			over = true
 		}
-		for ctx.Err() == nil {
-			d, found := s.NextDisabled()
-			if !found {
-				break
+		for found := true; found && ctx.Err() == nil; {
+			var together sync.WaitGroup
+			for range maxDisable {
+				var d scheduler.Disable
+				if d, found = s.NextDisabled(); !found {
+					break
+				}
+				together.Go(func() { p.disableOne(ctx, r, d) })
 			}
-			if err := r.DisableEndpoint(ctx, d.Endpoint, d.FailingSince); err != nil {
-				p.config.Logger.Warn("could not disable an endpoint; it is tried again when the endpoint fails again", "endpoint", d.Endpoint.ID.Text(webhook.KindEndpoint), "error", err)
-			}
+			together.Wait()
 		}
+	}
+}
+
+func (p *Pool) disableOne(ctx context.Context, r Recorder, d scheduler.Disable) {
+	if err := r.DisableEndpoint(ctx, d.Endpoint, d.FailingSince); err != nil {
+		p.config.Logger.Warn("could not disable an endpoint; it is tried again when the endpoint fails again", "endpoint", d.Endpoint.ID.Text(webhook.KindEndpoint), "error", err)
 	}
 }
 

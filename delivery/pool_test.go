@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,5 +118,71 @@ func TestDisablingDelaysNoRecord(t *testing.T) {
 	case <-r.recorded:
 	default:
 		t.Error("the attempt was not recorded")
+	}
+}
+
+// disablesTogether is a Recorder to which the first endpoint is disabled once all three have
+// answered, and another one only beside a second.
+type disablesTogether struct {
+	answered, together chan struct{}
+	calls, active      atomic.Int32
+	once               sync.Once
+}
+
+func (r *disablesTogether) RecordProgress(_ context.Context, list []webhook.Progress) error {
+	for i := range list {
+		for range list[i].Outcomes {
+			r.answered <- struct{}{}
+		}
+	}
+	return nil
+}
+
+func (r *disablesTogether) DisableEndpoint(ctx context.Context, _ *webhook.Endpoint, _ time.Time) error {
+	waits, times := r.together, 1
+	if r.calls.Add(1) == 1 {
+		waits, times = r.answered, 3
+	}
+	if r.active.Add(1) > 1 {
+		r.once.Do(func() { close(r.together) })
+	}
+	defer r.active.Add(-1)
+	for range times {
+		select {
+		case <-waits:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Endpoints that wait to be disabled share an entry of the log: those of one customer, which may be
+// many, hardly delay those of others.
+func TestDisablesTogether(t *testing.T) {
+	address := rawServer(t, say("HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"))
+	p, s := onePool(address)
+	for i := range uint32(2) {
+		other := *testDelivery("http://" + address).Endpoint
+		other.ID, other.App = webhook.NewID(1, 0, 3+i), webhook.NewID(1, 0, 2)
+		s.Apply(webhook.Changes{Endpoints: []*webhook.Endpoint{&other}})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	r := &disablesTogether{answered: make(chan struct{}, 3), together: make(chan struct{})}
+	go func() {
+		select {
+		case <-r.together:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := p.Run(ctx, r, s); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-r.together:
+	default:
+		t.Error("one endpoint was disabled after the other")
 	}
 }
