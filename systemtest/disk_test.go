@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -196,6 +197,9 @@ func TestFullDiskIdle(t *testing.T) {
 	n.mustRefuse(t, l)
 
 	n.Stop(t) // cleanly, though closing the store would write
+	if report, err := runCheck(t, filepath.Join(n.disk, "data")); err == nil || !strings.Contains(report, "make room") {
+		t.Errorf("check on a full disk: %v\n%s", err, report)
+	}
 	n.makeRoom(t)
 	n.start(t)
 	n.mustPostMany(t, l)

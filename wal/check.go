@@ -122,6 +122,9 @@ func openToCheck(dir string, logger *slog.Logger) (*database, error) {
 	if err := verifyFiles(path); err != nil {
 		return nil, err
 	}
+	if _, err := newDisk(path, 1); err != nil { // Badger would end the process
+		return nil, err
+	}
 	db, _, err := openDatabase(Config{Logger: logger}, path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", path, err)

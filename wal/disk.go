@@ -53,7 +53,7 @@ func newDisk(dir string, minFree int64) (*disk, error) {
 		d.minFree = min(max(d.size/10, minFreeFloor), minFreeCeiling)
 	}
 	if free := d.look(); free < minFreeToStart {
-		return nil, fmt.Errorf("%s has %d KiB free, which is too little to start: make room, %d MiB at least; nothing is lost",
+		return nil, fmt.Errorf("%s has %d KiB free, which is too little to open the store: make room, %d MiB at least; nothing is lost",
 			dir, free>>10, minFreeToStart>>20)
 	}
 	return d, nil
