@@ -233,7 +233,7 @@ func (b *bucket) send(ctx context.Context, c call) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	if response.StatusCode < 300 {
+	if response.StatusCode/100 == 2 {
 		return response, nil
 	}
 	defer response.Body.Close()

@@ -115,6 +115,8 @@ func protocolText(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "whitespace in the first line"), strings.Contains(text, "invalid response status code"):
 		return "the answer is not HTTP: it does not begin with a status line"
+	case errors.Is(err, errNoStatus):
+		return "the answer is not HTTP: its status is less than 100"
 	case errors.Is(err, errEndless):
 		return "the answer is not valid HTTP: it does not end"
 	case errors.Is(err, fasthttp.ErrDuplicateContentLength):

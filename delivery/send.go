@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +21,16 @@ const (
 	maxOneWrite       = 16 << 10 // bytes of a request that are copied to be written at once
 	maxRequestKept    = 64 << 10 // bytes of memory for requests that is used again
 )
+
+// errNoStatus means that a receiver has sent a status that there can't be, such as 000.
+var errNoStatus = errors.New("the status is less than 100")
+
+// statusField is where fasthttp keeps a status. Its method StatusCode shows 000 as 200.
+var statusField, _ = reflect.TypeFor[fasthttp.ResponseHeader]().FieldByName("statusCode")
+
+func statusOf(h *fasthttp.ResponseHeader) int {
+	return int(reflect.ValueOf(h).Elem().FieldByIndex(statusField.Index).Int())
+}
 
 // Sender makes single attempts. It is safe for concurrent use.
 type Sender struct {
@@ -154,7 +165,9 @@ func (s *Sender) roundTrip(f *flight, p peer, b *buffers, body []byte, response 
 		if err = f.write(l, b.request, body); err == nil {
 			t.Sent = uint32(size)
 			b.reader.Reset(l)
-			err = response.ReadLimitBody(b.reader, 0)
+			if err = response.ReadLimitBody(b.reader, 0); err == nil && statusOf(&response.Header) < 100 {
+				err = errNoStatus
+			}
 			if t.Received = l.received; !l.answered.IsZero() {
 				t.FirstByte = l.answered.Sub(begun)
 			}
