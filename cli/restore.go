@@ -123,8 +123,13 @@ func (o *restoreOptions) restore(backup io.Reader, log io.Writer, progress func(
 ) (header wal.BackupHeader, report cluster.ResetReport, err error) {
 	building := filepath.Join(o.data, node.Restoring)
 	entries, err := os.ReadDir(o.data)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	isNew := errors.Is(err, os.ErrNotExist)
+	if err != nil && !isNew {
 		return header, report, err
+	}
+	if _, err := os.Stat(filepath.Join(o.data, cluster.IdentityFile)); err == nil {
+		return header, report, fmt.Errorf("%s is not empty (it has the data of a node) and was not changed: "+
+			"if that is from this backup, start the node; otherwise choose a new folder, or move this one away", o.data)
 	}
 	moved, cut := []string{storeFolder(o.data), cluster.LogDir(o.data)}, isCutShort(o.data)
 	for _, entry := range entries {
@@ -142,7 +147,11 @@ func (o *restoreOptions) restore(backup io.Reader, log io.Writer, progress func(
 	if err := errors.Join(os.RemoveAll(building), os.MkdirAll(building, 0o700)); err != nil {
 		return header, report, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(building)) }()
+	defer func() {
+		if err = errors.Join(err, os.RemoveAll(building)); err != nil && isNew {
+			_ = os.Remove(o.data) // it is empty, unless what had been built was being moved
+		}
+	}()
 	store := storeFolder(building)
 	header, err = wal.Restore(store, backup, wal.RestoreOptions{Logger: quietLogger(log), Progress: progress})
 	if err != nil {

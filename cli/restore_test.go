@@ -31,7 +31,7 @@ func TestRestoreAgain(t *testing.T) {
 	if left, err := os.ReadDir(data); err != nil || len(left) != 0 {
 		t.Errorf("%v is left, %v", left, err)
 	}
-	for _, entries := range [][]string{{"store"}, {"restoring", "store", "node.json"}, {"restoring", "other"}} {
+	for _, entries := range [][]string{{"store"}, {"restoring", "other"}} {
 		for _, entry := range entries {
 			if err := os.Mkdir(filepath.Join(data, entry), 0o700); err != nil {
 				t.Fatal(err)
@@ -45,5 +45,33 @@ func TestRestoreAgain(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// A restore that fails leaves no folder that was not there before. One that is repeated after it
+// was complete says so, rather than that something is in its way.
+func TestRestoreLeavesNothing(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	o := &restoreOptions{data: data, node: "n1"}
+	restore := func() string {
+		_, _, err := o.restore(strings.NewReader("not a backup"), io.Discard, func(int64, int64) {})
+		return err.Error()
+	}
+	if text := restore(); !strings.HasPrefix(text, "restoring: ") {
+		t.Error(text)
+	}
+	if _, err := os.Stat(data); !os.IsNotExist(err) {
+		t.Errorf("it left a folder: %v", err)
+	}
+	for _, folder := range []string{"restoring", "raft", "store", "node.json"} {
+		if err := os.MkdirAll(filepath.Join(data, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text := restore(); !strings.Contains(text, "it has the data of a node") {
+		t.Error(text)
+	}
+	if left, err := os.ReadDir(data); err != nil || len(left) != 4 {
+		t.Errorf("%v is left, %v", left, err)
 	}
 }
