@@ -149,12 +149,7 @@ func (s *Scheduler) expunge(m *webhook.Message) {
 	replace(t.recent, m)
 	for _, l := range t.lanes {
 		replace(l.log.window, m)
-		for name, f := range l.flying {
-			if name.message == m.ID {
-				f.expunged = true
-				l.flying[name] = f
-			}
-		}
+		l.flying.expunge(m.ID)
 		if line := l.retries.line(m.ID); line != nil && s.alarms.cancel(&line.timer) {
 			l.retries.fire(line)
 			l.enqueue()

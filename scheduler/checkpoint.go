@@ -144,13 +144,6 @@ func (s *Scheduler) Settle(list []webhook.Progress) {
 	}
 }
 
-// planBlocker plans the line that an endpoint that is ordered as a whole waits for next.
-func (l *lane) planBlocker() {
-	if line, blocks := l.order.next(); blocks {
-		retrySource{l}.plan(line)
-	}
-}
-
 func (l *lane) settle(o *webhook.Outcome) {
 	a := &o.Attempt
 	manual := o.Source == webhook.SourceManual
@@ -198,5 +191,5 @@ func (l *lane) settleOrder(o *webhook.Outcome) {
 	default:
 		return
 	}
-	l.planBlocker()
+	retrySource{l}.planBlocker()
 }

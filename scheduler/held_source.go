@@ -38,7 +38,7 @@ func (s heldSource) load(now time.Time) bool {
 	l.order.scanned = len(scan.late) == 0
 	end := l.scheduler.clock()
 	l.rescan, l.tail.rescan = uint32(end.Add(rescanPause).Unix()), uint32(end.Add(rescanShare*end.Sub(now)).Unix())
-	l.planBlocker()
+	retrySource{l}.planBlocker()
 	for _, line := range scan.late {
 		retrySource{l}.forget(line.Message)
 		l.retries.handOut(&retry{Retry: line})

@@ -33,7 +33,7 @@ type lane struct {
 
 	wakeup timer[alarm]
 
-	flying map[flight]flying
+	flying flights
 
 	log     logReader
 	retries retrySet
@@ -46,12 +46,6 @@ type lane struct {
 	recorded   healthSum // of the health in the store
 	rate       bucket    // the rate limit of the endpoint, or a lower one while it recovers
 	restsUntil time.Time // the endpoint asked for no requests before this time
-}
-
-// flight identifies a delivery in flight.
-type flight struct {
-	source  webhook.Source
-	message webhook.ID
 }
 
 func newLane(s *Scheduler, endpoint *webhook.Endpoint, place Place) *lane {
@@ -134,21 +128,11 @@ func (l *lane) depart(d *webhook.Delivery) webhook.Delivery {
 	d.Probe = early || l.breaker.health.Parked
 	l.pending++
 	f := flying{since: now, early: early, due: d.Due, key: l.order.recordedKey(d.Message), full: !l.limit.allows(len(l.flying) + 1)}
-	if l.flying == nil {
-		l.flying = make(map[flight]flying)
-	}
-	l.flying[flight{d.Source, d.ID}] = f
+	l.flying.begin(flight{d.Source, d.ID}, f)
 	l.last, l.holds = d.Source, 0
 	l.rate.take(now)
 	l.tail.rate.take(now)
 	l.tail.leaveLine(l)
 	s.workers.flying++
 	return *d
-}
-
-// land takes back a delivery. An idle lane keeps no map.
-func (l *lane) land(name flight) {
-	if delete(l.flying, name); len(l.flying) == 0 {
-		l.flying = nil
-	}
 }

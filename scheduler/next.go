@@ -6,21 +6,6 @@ import (
 	"hookwheel/webhook"
 )
 
-// flying is a delivery under way.
-type flying struct {
-	since    time.Time
-	full     bool      // the lane's limit was reached with it
-	share    *share    // that has the worker
-	class    class     // as which it has it
-	tick     int64     // in which it started
-	load     int       // bytes that it takes in memory, if many
-	key      uint64    // its key in the store, see order.go
-	due      time.Time // its line in the retry set, from which it came or into which it was put meanwhile; zero: none
-	early    bool      // it went before its time
-	settled  bool      // another attempt at the message succeeded meanwhile
-	expunged bool      // the payload was, meanwhile
-}
-
 // Next waits for something to send, and hands it out; false: the scheduler is closed. The caller
 // must call Done.
 func (s *Scheduler) Next() (webhook.Delivery, bool) {

@@ -41,7 +41,7 @@ func (s *Scheduler) Done(d webhook.Delivery, a webhook.Attempt, v Verdict) webho
 	name := flight{d.Source, d.ID}
 	f, known := l.flying[name]
 	if known {
-		l.land(name)
+		l.flying.land(name)
 		s.workers.land(f)
 		judge(&f, &a, v)
 	}
@@ -76,18 +76,6 @@ func judge(f *flying, a *webhook.Attempt, v Verdict) {
 	}
 }
 
-// settleFlying notes that a message was delivered, so that it is not retried if another attempt in
-// flight fails.
-func (l *lane) settleFlying(message webhook.ID) {
-	for _, source := range singles {
-		name := flight{source, message}
-		if f, underWay := l.flying[name]; underWay {
-			f.settled = true
-			l.flying[name] = f
-		}
-	}
-}
-
 // Abandon takes back a delivery of which nothing is to be recorded: the next leader makes it again.
 func (s *Scheduler) Abandon(d webhook.Delivery) {
 	s.mu.Lock()
@@ -98,7 +86,7 @@ func (s *Scheduler) Abandon(d webhook.Delivery) {
 	if l := s.lanes[d.Endpoint.ID]; l != nil {
 		name := flight{d.Source, d.ID}
 		if f, known := l.flying[name]; known {
-			l.land(name)
+			l.flying.land(name)
 			l.early.flying = l.early.flying && !f.early
 			s.workers.land(f)
 		}
@@ -133,7 +121,7 @@ func (r *result) succeeded() {
 	l.breaker.success(r.now, &s.config.Breaker)
 	l.limit.success(latency, r.flying.full)
 	l.proven = latency <= soon
-	l.settleFlying(r.delivery.ID)
+	l.flying.delivered(r.delivery.ID)
 	if r.delivery.Source == webhook.SourceManual {
 		retrySource{l}.forget(r.delivery.ID)
 		mark(&l.retries.moot, r.delivery.ID)
@@ -193,24 +181,11 @@ func (r *result) plan(next time.Time) {
 		return
 	}
 	next = next.Truncate(time.Millisecond).UTC()
-	for r.lane.hasFlying(r.delivery.ID, next) {
+	for r.lane.flying.hasLine(r.delivery.ID, next) {
 		next = next.Add(time.Millisecond)
 	}
 	r.outcome.Attempt.Next = next
 }
-
-// hasFlying reports whether a line of a message and that time is in flight.
-func (l *lane) hasFlying(message webhook.ID, due time.Time) bool {
-	for _, source := range singles {
-		if f, underWay := l.flying[flight{source, message}]; underWay && f.due.Equal(due) {
-			return true
-		}
-	}
-	return false
-}
-
-// singles are the sources of attempts that nobody asked for.
-var singles = [...]webhook.Source{webhook.SourceLog, webhook.SourceRetry, webhook.SourceHeld}
 
 // next returns when a message whose attempt failed is to be tried again; zero: not any more.
 func (r *result) next() (next time.Time) {

@@ -21,7 +21,7 @@ func (s retrySource) ready(now time.Time) bool {
 	if blocker, blocked := l.order.blocker(); blocked {
 		due = l.retries.isDue(blocker)
 	}
-	return due || l.probeLine(now) != nil
+	return due || s.probeLine(now) != nil
 }
 
 func (s retrySource) load(time.Time) bool {
@@ -99,11 +99,11 @@ func (s retrySource) next(now time.Time) (c candidate, found bool) {
 		c.line = l.retries.take()
 	}
 	if c.line == nil {
-		if c.line = l.probeLine(now); c.line == nil {
+		if c.line = s.probeLine(now); c.line == nil {
 			return c, false
 		}
 	}
-	if l.isRetrying(c.line.Message) { // the line came after that
+	if l.flying.isRetrying(c.line.Message) { // the line came after that
 		c.line.due = false
 		l.scheduler.alarms.set(&c.line.timer, now.Add(readPatience))
 		return c, false
@@ -176,28 +176,30 @@ func (s retrySource) hasten() {
 	s.lane.retries.hasten(func(line *retry) bool { return s.lane.scheduler.alarms.cancel(&line.timer) })
 }
 
+// planBlocker plans the line that an endpoint that is ordered as a whole waits for next.
+func (s retrySource) planBlocker() {
+	if line, blocks := s.lane.order.next(); blocks {
+		s.plan(line)
+	}
+}
+
 // probeLine returns the message that an endpoint is probed with, due or not: the oldest one that
 // has failed, or the one that others wait behind. It returns nil before the next probe is due, and
 // if the endpoint has no such message.
-func (l *lane) probeLine(now time.Time) *retry {
+func (s retrySource) probeLine(now time.Time) *retry {
+	l := s.lane
 	h := &l.breaker.health
 	if !h.Parked && !l.early.isReady(now, !h.FailingSince.IsZero()) {
 		return nil
 	}
 	if blocker, blocked := l.order.blocker(); blocked {
-		if line := l.retries.line(blocker); line != nil && line.Made > 0 && !l.isRetrying(blocker) {
+		if line := l.retries.line(blocker); line != nil && line.Made > 0 && !l.flying.isRetrying(blocker) {
 			return line
 		}
 		return nil
 	}
-	if line := l.retries.oldest(); line != nil && !l.isRetrying(line.Message) {
+	if line := l.retries.oldest(); line != nil && !l.flying.isRetrying(line.Message) {
 		return line
 	}
 	return nil
-}
-
-// isRetrying reports whether a line of a message is in flight.
-func (l *lane) isRetrying(message webhook.ID) bool {
-	_, retrying := l.flying[flight{webhook.SourceRetry, message}]
-	return retrying
 }

@@ -105,7 +105,7 @@ func (s *Scheduler) takeTurn(l *lane) (d webhook.Delivery, found bool) {
 	if ok, _ := s.mayTurn(l); !ok || l.load(now) {
 		return d, false
 	}
-	if l.early.once && !l.breaker.health.Parked && l.probeLine(now) == nil {
+	if l.early.once && !l.breaker.health.Parked && (retrySource{l}).probeLine(now) == nil {
 		l.early.once = false // nothing waits
 	}
 	for _, source := range l.turns(now) {
