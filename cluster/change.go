@@ -242,8 +242,8 @@ func (r *changer) letIn(c change) error {
 		return r.changed(kindMove, c.Server, c.Address, r.node.raft.AddVoter(id, address, 0, changeTimeout))
 	case known.Address != c.Address:
 		return r.changed(kindMove, c.Server, c.Address, r.node.raft.AddNonvoter(id, address, 0, changeTimeout))
-	case !known.Voter && c.Voter && c.Applied+caughtUp < r.node.raft.CommitIndex():
-		return nil // it asks again
+	case !known.Voter && c.Voter && (c.Applied == 0 || c.Applied+caughtUp < r.node.raft.CommitIndex()):
+		return nil // it asks again; one that has applied nothing may need a state of any size
 	case !known.Voter && c.Voter:
 		return r.changed(kindPromote, c.Server, c.Address, r.node.raft.AddVoter(id, address, 0, changeTimeout))
 	case known.Voter && !c.Voter && c.Server == r.node.identity.Server:

@@ -71,6 +71,26 @@ func TestJoinTransferRemove(t *testing.T) {
 	wantSame(t, append(members, n5))
 }
 
+// A node that has nothing yet gets no vote, however few entries the others have: these may be large,
+// and until it has them a majority would need one more of the others.
+func TestVoteAfterState(t *testing.T) {
+	members := startMembers(t, 3)
+	leader, _ := readyLeader(t, members)
+	n4 := change{Op: opEnter, Server: "n4.00c0ffee", Address: process.FreeAddress(t), Voter: true}
+	votes := func() bool {
+		must(t, leader.changer.letIn(n4))
+		return slices.ContainsFunc(leader.servers(), func(s Server) bool { return s.Server == n4.Server && s.Voter })
+	}
+	for range 2 {
+		if votes() {
+			t.Error("it has a vote and nothing else")
+		}
+	}
+	if n4.Applied = leader.Status().Applied; !votes() {
+		t.Errorf("it has no vote although it has caught up: %+v", leader.servers())
+	}
+}
+
 // The leader can be removed, also by asking itself: it hands over first, and the next leader
 // records the removal.
 func TestRemoveLeader(t *testing.T) {

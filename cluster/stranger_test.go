@@ -331,6 +331,7 @@ func TestAbsurdRPCs(t *testing.T) {
 	members := startMembers(t, 3)
 	leader, others := readyLeader(t, members)
 	target, from := others[0], leader.identity.Server
+	wait.For(t, "it knows its leader and the members", func() bool { return target.Status().LeaderID != "" && len(target.servers()) == 3 })
 	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(from), Addr: []byte(leader.raftAddress())}
 	term := target.raft.CurrentTerm()
 	entries := func(logs ...*raft.Log) *raft.AppendEntriesRequest {
