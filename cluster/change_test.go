@@ -129,6 +129,21 @@ func TestRemovedDoesNotReturn(t *testing.T) {
 	}
 }
 
+// A node stops also if it was removed before it had received anything: it knows no member that would
+// tell it, only those in its configuration.
+func TestRemovedWithoutLog(t *testing.T) {
+	members := startMembers(t, 3)
+	leader, _ := readyLeader(t, members)
+	removed := make(chan error, 1)
+	n4 := newJoiner(t, "n4", members)
+	n4.config.Fatal = func(err error) { removed <- err }
+	n4.start(t)
+	must(t, n4.joiner.enter(leader.identity.cluster(), leader.servers()))
+	if err := <-removed; !errors.Is(err, ErrRemoved) {
+		t.Errorf("n4 ends because %v", err)
+	}
+}
+
 // A dead node can be removed, but not one whose vote the others need.
 func TestRemoveKeepsMajority(t *testing.T) {
 	members := startMembers(t, 3)

@@ -292,12 +292,15 @@ const (
 func (j *joiner) keepPlace() {
 	absent := 0
 	for round := 0; j.node.ctx.Err() == nil; round++ {
+		var leader *Status
 		if round%peerRounds == 0 {
-			j.comparePeers()
+			leader = j.comparePeers()
 		}
 		pause(j.node.ctx, j.placePause())
-		leader := j.leaderSeen()
-		if leader != nil && !isMember(leader.Servers, j.node.identity.Server) && j.node.raft.LastIndex() > 0 {
+		if j.node.raft.LastIndex() > 0 { // otherwise it knows no members yet, and never will if it was removed before
+			leader = j.leaderSeen()
+		}
+		if leader != nil && !isMember(leader.Servers, j.node.identity.Server) {
 			if absent++; absent >= absentRounds {
 				j.node.config.Fatal(fmt.Errorf("node %s %w. To let it in again, move its data folder %s away and start it",
 					j.node.config.ID, ErrRemoved, j.node.config.Dir))
@@ -305,7 +308,9 @@ func (j *joiner) keepPlace() {
 			}
 			continue
 		}
-		absent = 0
+		if leader != nil {
+			absent = 0
+		}
 		if j.isInPlace() {
 			continue
 		}
@@ -371,12 +376,15 @@ func (j *joiner) claimPlace() error {
 
 // comparePeers detects a data folder that belongs to a different cluster than the peers do. If most
 // of the peers are in a cluster with a leader, this node must stop: its peers would never see what
-// it accepts.
-func (j *joiner) comparePeers() {
+// it accepts. It returns the status of the one that leads this node's cluster, or nil.
+func (j *joiner) comparePeers() (leader *Status) {
 	statuses, _ := j.askPeers()
 	j.node.members.hear(statuses)
 	elsewhere := make(map[string]int)
-	for _, s := range statuses {
+	for i, s := range statuses {
+		if s.Ready && s.Cluster == j.node.identity.cluster() {
+			leader = &statuses[i]
+		}
 		if s.Cluster == "" || s.Cluster == j.node.identity.cluster() || s.LeaderID == "" {
 			continue
 		}
@@ -388,4 +396,5 @@ func (j *joiner) comparePeers() {
 			j.node.config.Fatal(errors.New(problem))
 		}
 	}
+	return leader
 }
