@@ -71,8 +71,8 @@ func TestJoinTransferRemove(t *testing.T) {
 	wantSame(t, append(members, n5))
 }
 
-// A node that has nothing yet gets no vote, however few entries the others have: these may be large,
-// and until it has them a majority would need one more of the others.
+// A node that has nothing yet gets no vote, however few entries the others have: these may be
+// large, and until it has them a majority would need one more of the others.
 func TestVoteAfterState(t *testing.T) {
 	members := startMembers(t, 3)
 	leader, _ := readyLeader(t, members)
@@ -129,8 +129,8 @@ func TestRemovedDoesNotReturn(t *testing.T) {
 	}
 }
 
-// A node stops also if it was removed before it had received anything: it knows no member that would
-// tell it, only those in its configuration.
+// A node stops also if it was removed before it had received anything: it knows no member that
+// would tell it, only those in its configuration.
 func TestRemovedWithoutLog(t *testing.T) {
 	members := startMembers(t, 3)
 	leader, _ := readyLeader(t, members)

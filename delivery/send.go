@@ -25,7 +25,7 @@ const (
 // errNoStatus means that a receiver has sent a status that there can't be, such as 000.
 var errNoStatus = errors.New("the status is less than 100")
 
-// statusField is where fasthttp keeps a status. Its method StatusCode shows 000 as 200.
+// statusField is where fasthttp keeps a status. Its method StatusCode returns 200 for 000.
 var statusField, _ = reflect.TypeFor[fasthttp.ResponseHeader]().FieldByName("statusCode")
 
 func statusOf(h *fasthttp.ResponseHeader) int {

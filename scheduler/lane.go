@@ -25,7 +25,7 @@ type lane struct {
 	last      webhook.Source // source of the latest delivery: sources take turns
 	holds     uint32         // messages put into the held set since then
 	pending   int32          // deliveries in flight, and outcomes that are not recorded yet
-	rescan    uint32         // Unix time from which on scanLittle has the store scanned again
+	rescan    uint32         // Unix time from which on scanAgain has the store scanned again
 	outrun    time.Time      // when producers were last seen to be too far ahead of it, see throttle.go
 	// successor is the endpoint of the lane that replaces this one when nothing is pending; nil:
 	// none does.

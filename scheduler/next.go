@@ -42,7 +42,7 @@ func (s *Scheduler) Next() (webhook.Delivery, bool) {
 // zero time means not until something happens.
 func (s *Scheduler) mayTurn(l *lane) (ok bool, at time.Time) {
 	now := s.clock()
-	l.scanLittle(now)
+	l.scanAgain(now)
 	if l.wants(now) {
 		ok, at = l.isReady(now)
 	} else if len(l.retries.loaded) > 0 && !l.breaker.health.FailingSince.IsZero() && l.early.next.After(now) {

@@ -16,8 +16,8 @@ const (
 	minKeys       = 1000      // of an endpoint, whatever others have
 )
 
-// For how long no scan follows one that found no room for all keys, where there is little room.
-// Meanwhile the endpoint goes on with the others.
+// For how long no scan follows another one where there is only little room for keys. Meanwhile the
+// endpoint sends the messages of those that were found.
 const (
 	rescanPause = 30 * time.Second // of the endpoint
 	rescanShare = 30               // of any endpoint of its application, as a multiple of the time that the scan took
@@ -70,7 +70,7 @@ func (o *order) waitsForKeys() bool {
 
 // isScanned reports whether the lines in the store are known, except those that the order has no
 // room for. They are scanned again when there is room for twice as many keys as it has, see also
-// scanLittle.
+// scanAgain.
 func (o *order) isScanned() bool {
 	return o.scanned && !(o.overflow && 2*len(o.keys) <= o.limit(len(o.keys)))
 }
@@ -88,9 +88,9 @@ func (o *order) become(found order) {
 	*o = found
 }
 
-// scanLittle has the store scanned again now and then where there is less room than isScanned wants:
-// keys that are blocked for good may take the rest, and others wait that nothing blocks.
-func (l *lane) scanLittle(now time.Time) {
+// scanAgain has the store scanned again now and then where there is less room than isScanned wants:
+// keys that are blocked for good may take the rest, while others wait that nothing blocks.
+func (l *lane) scanAgain(now time.Time) {
 	if l.order.overflow && !l.order.isFull() && now.Unix() >= int64(max(l.rescan, l.tail.rescan)) {
 		l.order.scanned = false
 	}

@@ -253,8 +253,8 @@ func TestOverflowHoldsBack(t *testing.T) {
 	}
 }
 
-// Keys that are blocked for good take more than half of the room there is: what waits for room comes
-// nevertheless, and so does what is posted then.
+// Keys that are blocked for good take more than half of the room there is: what waits for room
+// comes nevertheless, and so does what is posted then.
 func TestBlockedKeysLeaveRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const blocked, held = minKeys - 20, 50
@@ -307,7 +307,7 @@ func TestRescansOfApplication(t *testing.T) {
 		lanes[i].order.overflow, lanes[i].order.scanned = true, true
 	}
 	scanned := func(l *lane, at time.Time) bool {
-		l.scanLittle(at)
+		l.scanAgain(at)
 		return !l.order.scanned
 	}
 	first, other := lanes[0], lanes[1]
@@ -336,8 +336,8 @@ func (b *crowding) Retries(endpoint webhook.ID, from webhook.Retry, limit int) (
 	return b.manyKeys.Retries(endpoint, from, limit)
 }
 
-// A lane that scans again keeps the room that it has, whatever others take meanwhile: what waits for
-// another attempt is not held, which would begin its attempts again.
+// A lane that scans again keeps the room that it has, whatever others take meanwhile: what waits
+// for another attempt is not held, which would begin its attempts again.
 func TestScanKeepsRoom(t *testing.T) {
 	const lines = 3 * minKeys
 	b := &crowding{manyKeys{million{newShelf()}, lines}, func() {}}

@@ -21,7 +21,7 @@ type tail struct {
 	share  *share  // of the workers
 	excess excess  // see throttle.go
 	keys   keyCount
-	rescan uint32 // Unix time from which on scanLittle has one of the lanes scanned again
+	rescan uint32 // Unix time from which on scanAgain has one of the lanes scanned again
 	// expunged is how many messages of the application were expunged so far. What was being read of
 	// the store then may be what they were before, and is read again.
 	expunged uint64

@@ -33,8 +33,8 @@ func (l *Leader) RecordProgress(ctx context.Context, list []webhook.Progress) er
 	return err
 }
 
-// DisableEndpoint disables an endpoint that has failed since failSince, unless a user has changed it
-// since. It is sent nothing until a user enables it; new messages wait in the log.
+// DisableEndpoint disables an endpoint that has failed since failSince, unless a user has changed
+// it since. It is sent nothing until a user enables it; new messages wait in the log.
 func (l *Leader) DisableEndpoint(ctx context.Context, endpoint *webhook.Endpoint, failSince time.Time) error {
 	return l.client.proposeEnd(ctx, kindDisableEndpoint, disableEndpoint{l.term, endpoint.ID, failSince.UTC(), endpoint.Revision})
 }
