@@ -1,6 +1,6 @@
 // The messages of an application, newest first, with what became of them.
 
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useLayoutEffect, useMemo, useState } from 'preact/hooks'
 import { get, p, type Message, type Page, type Problem } from './api'
 import { useMatters, useReader } from './context'
 import { number } from './format'
@@ -71,7 +71,7 @@ function Filters({ value, wrong }: { value: (name: string) => string; wrong: Pro
   const [search, setSearch] = useState(value('search'))
   const [type, setType] = useState(value('type'))
   const [tag, setTag] = useState(value('tag'))
-  useEffect(() => {
+  useLayoutEffect(() => { // before the reader can type
     setSearch(value('search'))
     setType(value('type'))
     setTag(value('tag'))

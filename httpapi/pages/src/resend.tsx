@@ -1,6 +1,6 @@
 // Several deliveries, chosen from a list and sent again.
 
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { p, send, type Attempt } from './api'
 import { useReader } from './context'
 import { number } from './format'
@@ -11,7 +11,7 @@ import { Button, Dialog, Failure, toast, type Column } from './ui'
 // useChosen keeps which attempts are chosen, until the list is another.
 export function useChosen(list: string): [chosen: Map<string, Attempt>, choose: (attempts: Attempt[], on: boolean) => void] {
   const [chosen, set] = useState(new Map<string, Attempt>())
-  useEffect(() => set(new Map()), [list])
+  useLayoutEffect(() => set(new Map()), [list]) // before the reader can choose
   return [chosen, (attempts, on) => set((before) => {
     const after = new Map(before)
     for (const a of attempts) {

@@ -1,7 +1,7 @@
 // Paths of the pages, below the path of their door.
 
 import type { ComponentChildren } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useLayoutEffect, useState } from 'preact/hooks'
 import { focusNewTitle } from './focus'
 
 let base = ''
@@ -34,16 +34,17 @@ function here(): Place {
   return { path: path.replace(/\/+$/, '') || '/', query: new URLSearchParams(location.search) }
 }
 
-// usePlace returns where the reader is. A new page begins at its top, with its title focused.
+// usePlace returns where the reader is. A new page begins at its top, with its title focused. It
+// listens from when the page is drawn: on a slow machine the reader may be gone before effects run.
 export function usePlace(): Place {
-  const [place, set] = useState(here)
-  useEffect(() => {
+  const [, draw] = useState({})
+  useLayoutEffect(() => {
     let last = here().path
     const moved = () => {
-      const now = here()
-      set(now)
-      if (now.path !== last) {
-        last = now.path
+      const { path } = here()
+      draw({})
+      if (path !== last) {
+        last = path
         scrollTo(0, 0)
         focusNewTitle()
       }
@@ -51,7 +52,7 @@ export function usePlace(): Place {
     listeners.add(moved)
     return () => void listeners.delete(moved)
   }, [])
-  return place
+  return here()
 }
 
 // setQuery changes parameters of the address; empty ones are removed.
