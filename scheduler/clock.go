@@ -58,6 +58,7 @@ func (l *lane) turnBack(now time.Time, p *BreakerPolicy) {
 	notAfter(&l.early.next, now.Add(p.MaxProbe))
 	notAfter(&l.limit.cutAt, now)
 	notAfter(&l.outrun, now)
+	l.rescan, l.tail.rescan = 0, 0
 	b := &l.breaker
 	notAfter(&b.health.NextProbe, now.Add(p.MaxProbe).Truncate(time.Millisecond).UTC())
 	notAfter(&b.health.Rests, now.Add(longestRest).Truncate(time.Millisecond).UTC())

@@ -29,6 +29,7 @@ func (s heldSource) load(now time.Time) bool {
 	scan.left = scan.took
 	l.order.forget()
 	l.order.counts.add(scan.took)
+	begun := time.Now() // by which a scan does not seem long because the clock was set
 	ok := l.outside("what keeps an endpoint in order", scan.run)
 	l.order.counts.add(-scan.took)         // the keys that were found count instead
 	if !ok || l.scheduler.workers.closed { // then the scan may have ended early
@@ -37,7 +38,7 @@ func (s heldSource) load(now time.Time) bool {
 	l.order.become(scan.found)
 	l.order.scanned = len(scan.late) == 0
 	end := l.scheduler.clock()
-	l.rescan, l.tail.rescan = uint32(end.Add(rescanPause).Unix()), uint32(end.Add(rescanShare*end.Sub(now)).Unix())
+	l.rescan, l.tail.rescan = uint32(end.Add(rescanPause).Unix()), uint32(end.Add(rescanShare*time.Since(begun)).Unix())
 	retrySource{l}.planBlocker()
 	for _, line := range scan.late {
 		retrySource{l}.forget(line.Message)

@@ -293,36 +293,40 @@ func TestBlockedKeysLeaveRoom(t *testing.T) {
 	})
 }
 
-// Scanning again and again, the endpoints of an application together take a small part of a CPU.
+// Scanning again and again, the endpoints of an application together take a small part of a CPU. A
+// clock that is set back makes none of them wait for longer.
 func TestRescansOfApplication(t *testing.T) {
-	s := New(manyKeys{million{newShelf()}, minKeys}, 2, testConfig(4), slog.New(slog.DiscardHandler))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.clock()
-	lanes := make([]*lane, 2)
-	for i := range lanes {
-		e := testEndpoint(uint32(i))
-		e.Ordering = webhook.OrderingKey
-		lanes[i] = newLane(s, e, Place{})
-		lanes[i].order.overflow, lanes[i].order.scanned = true, true
-	}
-	scanned := func(l *lane, at time.Time) bool {
-		l.scanAgain(at)
-		return !l.order.scanned
-	}
-	first, other := lanes[0], lanes[1]
-	first.order.scanned = false
-	heldSource{first}.load(now.Add(-10 * time.Second)) // which is how long it takes
-	first.order.overflow = true
-	if scanned(other, now.Add(10*(rescanShare-2)*time.Second)) {
-		t.Error("another endpoint is scanned at once")
-	}
-	if !scanned(other, now.Add(10*(rescanShare+2)*time.Second)) {
-		t.Error("another endpoint is not scanned")
-	}
-	if !scanned(first, now.Add(10*(rescanShare+2)*time.Second)) {
-		t.Error("the endpoint is not scanned again")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const took = 10 * time.Second
+		b := &crowding{manyKeys{million{newShelf()}, minKeys}, sync.OnceFunc(func() { time.Sleep(took) })}
+		s := New(b, 2, testConfig(4), slog.New(slog.DiscardHandler))
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		lanes := make([]*lane, 2)
+		for i := range lanes {
+			e := testEndpoint(uint32(i))
+			e.Ordering = webhook.OrderingKey
+			lanes[i] = newLane(s, e, Place{})
+			lanes[i].order.overflow = true
+		}
+		scanned := func(l *lane, after time.Duration) bool {
+			l.order.scanned = true
+			l.scanAgain(s.clock().Add(after))
+			return !l.order.scanned
+		}
+		first, other := lanes[0], lanes[1]
+		heldSource{first}.load(s.clock())
+		first.order.overflow = true
+		for _, l := range lanes {
+			if scanned(l, (rescanShare-1)*took) || !scanned(l, (rescanShare+1)*took) {
+				t.Error("the scan is followed by another one too soon, or not at all")
+			}
+		}
+		other.turnBack(s.clock().Add(-time.Hour), &s.config.Breaker)
+		if !scanned(other, -time.Hour) {
+			t.Error("a clock that was set back delays a scan")
+		}
+	})
 }
 
 // crowding has others take all the room for keys while a scan reads.
