@@ -115,18 +115,11 @@ func (o *devOptions) run(ctx context.Context, out io.Writer) (err error) {
 // lock prevents a second dev in the same folder, which would change files of the first, such as
 // those with the process ids of its nodes.
 func (o *devOptions) lock() (unlock func() error, err error) {
-	folder, err := os.Open(o.data)
-	if err != nil {
-		return nil, err
-	}
-	err = syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	unlock, err = lockFolder(o.data)
+	if errors.Is(err, errLocked) {
 		err = fmt.Errorf("another hookwheel dev runs in %s: stop that one, or choose another folder with --data", o.data)
 	}
-	if err != nil {
-		return nil, errors.Join(err, folder.Close())
-	}
-	return folder.Close, nil
+	return unlock, err
 }
 
 // noteOtherData prints, for a user who has changed the number of nodes, where the data is that this

@@ -117,51 +117,86 @@ func (o *restoreOptions) run(cmd *cobra.Command, name string) error {
 	return err
 }
 
-// restore builds everything in a folder within the data folder and then moves it up. The files
-// that identify the node are moved last: without them it does not start.
+// restore restores to a folder that no other restore writes to.
 func (o *restoreOptions) restore(backup io.Reader, log io.Writer, progress func(done, total int64),
 ) (header wal.BackupHeader, report cluster.ResetReport, err error) {
-	building := filepath.Join(o.data, node.Restoring)
-	entries, err := os.ReadDir(o.data)
-	isNew := errors.Is(err, os.ErrNotExist)
-	if err != nil && !isNew {
+	_, missing := os.Stat(o.data)
+	if err := os.MkdirAll(o.data, 0o700); err != nil {
 		return header, report, err
 	}
+	unlock, err := lockFolder(o.data)
+	if errors.Is(err, errLocked) {
+		err = fmt.Errorf("another command restores to %s: let it end, or choose another folder", o.data)
+	}
+	if err != nil {
+		return header, report, err
+	}
+	defer func() {
+		if err != nil && errors.Is(missing, os.ErrNotExist) {
+			_ = os.Remove(o.data) // it is empty, unless what had been built was being moved
+		}
+		err = errors.Join(err, unlock())
+	}()
+	if err := o.clear(); err != nil {
+		return header, report, err
+	}
+	return o.build(backup, log, progress)
+}
+
+// clear removes what a restore that was cut short has left. There may be nothing else.
+func (o *restoreOptions) clear() error {
+	building := filepath.Join(o.data, node.Restoring)
+	entries, err := os.ReadDir(o.data)
+	if err != nil {
+		return err
+	}
 	if _, err := os.Stat(filepath.Join(o.data, cluster.IdentityFile)); err == nil {
-		return header, report, fmt.Errorf("%s is not empty (it has the data of a node) and was not changed: "+
+		return fmt.Errorf("%s is not empty (it has the data of a node) and was not changed: "+
 			"if that is from this backup, start the node; otherwise choose a new folder, or move this one away", o.data)
 	}
 	moved, cut := []string{storeFolder(o.data), cluster.LogDir(o.data)}, isCutShort(o.data)
 	for _, entry := range entries {
 		known := entry.Name() == filepath.Base(building) || entry.Name() == cluster.SecretFile
 		if !known && !(cut && slices.Contains(moved, filepath.Join(o.data, entry.Name()))) {
-			return header, report, fmt.Errorf("%s is not empty (it contains %s) and was not changed: choose a new folder, or move this one away",
+			return fmt.Errorf("%s is not empty (it contains %s) and was not changed: choose a new folder, or move this one away",
 				o.data, entry.Name())
 		}
 	}
-	for _, folder := range moved { // before building, without which they would not be known as leftovers
+	for _, folder := range append(moved, building) { // building last: without it they would not be known as leftovers
 		if err := os.RemoveAll(folder); err != nil {
-			return header, report, err
+			return err
 		}
 	}
-	if err := errors.Join(os.RemoveAll(building), os.MkdirAll(building, 0o700)); err != nil {
+	return nil
+}
+
+// build builds everything in a folder within the data folder and then moves it up. If that fails in
+// the middle, the folder stays: it shows that the restore was cut short.
+func (o *restoreOptions) build(backup io.Reader, log io.Writer, progress func(done, total int64),
+) (header wal.BackupHeader, report cluster.ResetReport, err error) {
+	building := filepath.Join(o.data, node.Restoring)
+	if err := os.Mkdir(building, 0o700); err != nil {
 		return header, report, err
 	}
-	defer func() {
-		if err = errors.Join(err, os.RemoveAll(building)); err != nil && isNew {
-			_ = os.Remove(o.data) // it is empty, unless what had been built was being moved
-		}
-	}()
-	store := storeFolder(building)
-	header, err = wal.Restore(store, backup, wal.RestoreOptions{Logger: quietLogger(log), Progress: progress})
+	header, err = wal.Restore(storeFolder(building), backup, wal.RestoreOptions{Logger: quietLogger(log), Progress: progress})
 	if err != nil {
-		return header, report, fmt.Errorf("restoring: %w", err)
+		return header, report, errors.Join(fmt.Errorf("restoring: %w", err), os.RemoveAll(building))
 	}
 	if report, err = o.reset(building, log); err != nil {
-		return header, report, fmt.Errorf("creating the cluster: %w", err)
+		return header, report, errors.Join(fmt.Errorf("creating the cluster: %w", err), os.RemoveAll(building))
 	}
-	if entries, err = os.ReadDir(building); err != nil {
+	if err := o.moveUp(building); err != nil {
 		return header, report, err
+	}
+	return header, report, os.RemoveAll(building)
+}
+
+// moveUp moves what was built into the data folder. The files that identify the node are moved
+// last: without them it does not start.
+func (o *restoreOptions) moveUp(building string) error {
+	entries, err := os.ReadDir(building)
+	if err != nil {
+		return err
 	}
 	for _, last := range []bool{false, true} {
 		for _, entry := range entries {
@@ -169,14 +204,14 @@ func (o *restoreOptions) restore(backup io.Reader, log io.Writer, progress func(
 				continue
 			}
 			if err := os.Rename(filepath.Join(building, entry.Name()), filepath.Join(o.data, entry.Name())); err != nil {
-				return header, report, err
+				return err
 			}
 		}
 		if err := durable.SyncDir(o.data); err != nil {
-			return header, report, err
+			return err
 		}
 	}
-	return header, report, nil
+	return nil
 }
 
 // isCutShort reports whether a restore has not come to its end, so that all folders are from it: no

@@ -75,3 +75,30 @@ func TestRestoreLeavesNothing(t *testing.T) {
 		t.Errorf("%v is left, %v", left, err)
 	}
 }
+
+// A restore is refused while another one writes to the same folder, and does it no harm.
+func TestRestoreBesideAnother(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	restore := func(backup io.Reader) error {
+		_, _, err := (&restoreOptions{data: data, node: "n1"}).restore(backup, io.Discard, func(int64, int64) {})
+		return err
+	}
+	source, backup := io.Pipe()
+	first := make(chan error)
+	go func() { first <- restore(source) }()
+	if _, err := backup.Write([]byte("n")); err != nil { // returns when the first one reads
+		t.Fatal(err)
+	}
+	if err := restore(strings.NewReader("not a backup")); err == nil || !strings.Contains(err.Error(), "another command restores to") {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(data); err != nil || len(left) != 1 || left[0].Name() != "restoring" {
+		t.Errorf("%v is left, %v", left, err)
+	}
+	if err := backup.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-first; err == nil || !strings.HasPrefix(err.Error(), "restoring: ") {
+		t.Error(err)
+	}
+}
