@@ -70,6 +70,28 @@ func TestPoolEndsWhenRecordFails(t *testing.T) {
 	}
 }
 
+// runUntil runs a pool until done is closed, or for some seconds, after which it says what is wrong.
+func runUntil(t *testing.T, p *Pool, s *scheduler.Scheduler, r Recorder, done <-chan struct{}, wrong string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	go func() {
+		select {
+		case <-done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := p.Run(ctx, r, s); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-done:
+	default:
+		t.Error(wrong)
+	}
+}
+
 // slowToDisable is a Recorder to which no endpoint is disabled before an attempt is recorded.
 type slowToDisable struct{ disabling, recorded chan struct{} }
 
@@ -101,24 +123,8 @@ func (r slowToDisable) RecordProgress(ctx context.Context, list []webhook.Progre
 func TestDisablingDelaysNoRecord(t *testing.T) {
 	address := rawServer(t, say("HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"))
 	p, s := onePool(address)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
 	r := slowToDisable{make(chan struct{}), make(chan struct{})}
-	go func() {
-		select {
-		case <-r.recorded:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	if err := p.Run(ctx, r, s); err != nil {
-		t.Error(err)
-	}
-	select {
-	case <-r.recorded:
-	default:
-		t.Error("the attempt was not recorded")
-	}
+	runUntil(t, p, s, r, r.recorded, "the attempt was not recorded")
 }
 
 // disablesTogether is a Recorder to which the first endpoint is disabled once all three have
@@ -167,22 +173,6 @@ func TestDisablesTogether(t *testing.T) {
 		other.ID, other.App = webhook.NewID(1, 0, 3+i), webhook.NewID(1, 0, 2)
 		s.Apply(webhook.Changes{Endpoints: []*webhook.Endpoint{&other}})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
 	r := &disablesTogether{answered: make(chan struct{}, 3), together: make(chan struct{})}
-	go func() {
-		select {
-		case <-r.together:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	if err := p.Run(ctx, r, s); err != nil {
-		t.Error(err)
-	}
-	select {
-	case <-r.together:
-	default:
-		t.Error("one endpoint was disabled after the other")
-	}
+	runUntil(t, p, s, r, r.together, "one endpoint was disabled after the other")
 }
